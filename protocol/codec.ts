@@ -1,0 +1,106 @@
+/**
+ * Codec: frames out of messages and back.
+ *
+ * A binary frame is one MessagePack array of messages, a text frame one JSON array of messages (or,
+ * from a client, a single object). Hot messages go through the specialised path, all others through
+ * @msgpack/msgpack. Decoding never throws: what is wrong becomes a `Fault` in the place of the
+ * message, and a frame whose structure is broken is one single fault.
+ */
+
+import { decode, Encoder } from '@msgpack/msgpack';
+
+import { fault, type Fault } from './codes';
+import { readHot, writeHot } from './hot';
+import { fromJson, parseJson, toJson, type ScalesOf } from './json';
+import type { Message } from './messages';
+import { DecodeError, MsgReader } from './reader';
+import { fromTuple, toTuple } from './tuple';
+import { MsgWriter } from './writer';
+
+export const SUBPROTOCOL_MSGPACK = 'tapedeck.v1.msgpack';
+export const SUBPROTOCOL_JSON = 'tapedeck.v1.json';
+export type Subprotocol = typeof SUBPROTOCOL_MSGPACK | typeof SUBPROTOCOL_JSON;
+
+/** The most messages in one frame from a client. */
+export const FRAME_MESSAGES_MAX = 10_000;
+
+export function isFault(value: Message | Fault): value is Fault {
+  return !('type' in value);
+}
+
+/** Encodes frames with buffers of its own; one encoder serves one thread. */
+export class FrameEncoder {
+  private readonly writer = new MsgWriter(64 * 1024);
+  private readonly general = new Encoder({ useBigInt64: true, ignoreUndefined: true });
+
+  /** A binary frame, as bytes of its own. */
+  encode(messages: readonly Message[]): Uint8Array<ArrayBuffer> {
+    const w = this.writer;
+    w.reset();
+    w.ensure(8);
+    w.arrayHeader(messages.length);
+    for (const message of messages) this.message(w, message);
+    return w.copy() as Uint8Array<ArrayBuffer>;
+  }
+
+  private message(w: MsgWriter, message: Message): void {
+    switch (message.type) {
+      case 'tick':
+      case 'trade':
+      case 'bbo':
+      case 'book':
+        return writeHot(w, message);
+      default:
+        return w.raw(this.general.encodeSharedRef(toTuple(message)));
+    }
+  }
+}
+
+/** A text frame. */
+export function encodeTextFrame(messages: readonly Message[], scalesOf: ScalesOf): string {
+  return JSON.stringify(messages.map((m) => toJson(m, scalesOf)));
+}
+
+/** The messages of a binary frame, each or its fault. */
+export function decodeFrame(bytes: Uint8Array): (Message | Fault)[] {
+  const r = new MsgReader(bytes);
+  const out: (Message | Fault)[] = [];
+  try {
+    const length = r.arrayHeader();
+    if (length > FRAME_MESSAGES_MAX) {
+      return [fault('malformed-msgpack', `${length} messages; at most ${FRAME_MESSAGES_MAX}`)];
+    }
+    for (let i = 0; i < length; i++) out.push(readMessage(r));
+    if (!r.atEnd) {
+      out.push(fault('malformed-msgpack', `${bytes.length - r.position} bytes follow the frame`));
+    }
+    return out;
+  } catch (e) {
+    if (!(e instanceof DecodeError)) throw e;
+    // What came before the break was whole and may stand; the rest cannot be found any more.
+    out.push(fault(e.code, e.message));
+    return out;
+  }
+}
+
+function readMessage(r: MsgReader): Message | Fault {
+  const start = r.position;
+  const length = r.arrayHeader();
+  const code = length === 0 ? -1 : r.int();
+  const hot = readHot(r, code, length);
+  if (hot !== undefined) return hot;
+  r.position = start;
+  r.skip();
+  return fromTuple(decode(r.bytes.subarray(start, r.position), { useBigInt64: true }));
+}
+
+/** The messages of a text frame, each or its fault. */
+export function decodeTextFrame(text: string, scalesOf: ScalesOf): (Message | Fault)[] {
+  const parsed = parseJson(text);
+  if (!('value' in parsed)) return [parsed];
+  const list = Array.isArray(parsed.value) ? parsed.value : [parsed.value];
+  if (list.length > FRAME_MESSAGES_MAX) {
+    return [fault('malformed-json', `${list.length} messages; at most ${FRAME_MESSAGES_MAX}`)];
+  }
+  return list.map((item) => fromJson(item, scalesOf));
+}

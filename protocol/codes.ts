@@ -1,0 +1,84 @@
+/**
+ * Codes: every way in which Tapedeck says no, in one table, for REST, WebSocket and command line.
+ */
+
+/** Error codes with the HTTP status that fits and what to do about them. */
+export const ERRORS = {
+  'malformed-json': { status: 400, hint: 'Send valid JSON in UTF-8.' },
+  'malformed-msgpack': { status: 400, hint: 'Send one MessagePack array of messages per frame.' },
+  'invalid-field': { status: 400, hint: 'Correct the field that is named.' },
+  'unknown-message': { status: 400, hint: 'The message types are listed in protocol/README.md.' },
+  'wrong-frame': { status: 400, hint: 'Binary frames on msgpack, text frames on json.' },
+  'unexpected-message': { status: 400, hint: 'This message goes from server to client.' },
+  'unknown-topic': { status: 400, hint: 'Topics are channel:SYMBOL, such as book:BTCUSDT.' },
+  'too-many-topics': { status: 400, hint: 'Unsubscribe first, or use more connections.' },
+  'frame-too-large': { status: 413, hint: 'Split the frame; welcome.limits names the largest.' },
+  'too-deep': { status: 400, hint: 'No message nests deeper than 6.' },
+  'not-subscribed': { status: 400, hint: 'Subscribe before unsubscribing.' },
+  'off-increment': { status: 400, hint: 'Use a whole multiple of the increment.' },
+  'out-of-range': { status: 400, hint: 'Scaled values must stay within 2^53 - 1.' },
+  'unauthorized': { status: 401, hint: 'Give a key: Authorization: Bearer KEY, or hello.key.' },
+  'forbidden': { status: 403, hint: 'Use a key whose roles allow this.' },
+  'unknown-symbol': { status: 404, hint: 'GET /v1/instruments lists what there is.' },
+  'not-found': { status: 404, hint: 'The routes are listed in the README.' },
+  'method-not-allowed': { status: 405, hint: 'Use the method that the route names.' },
+  'no-data': { status: 404, hint: 'The instrument has had no such event yet.' },
+  'symbol-in-use': { status: 409, hint: 'Another publisher feeds this instrument.' },
+  'definition-conflict': { status: 409, hint: 'Scales of an instrument never change.' },
+  'wrong-market': { status: 409, hint: 'Venue instruments take orders, feed instruments events.' },
+  'not-supported': { status: 501, hint: 'This server does not offer it.' },
+  'upgrade-required': { status: 426, hint: 'Connect with a WebSocket client.' },
+  'overloaded': { status: 503, hint: 'Wait for acknowledgements before sending more.' },
+  'book-incomplete': { status: 503, hint: 'Wait for the next snapshot of the source.' },
+  'shutting-down': { status: 503, hint: 'Reconnect.' },
+  'internal': { status: 500, hint: 'This is a defect of the server; please report it.' },
+} as const satisfies Record<string, { status: number; hint: string }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An expected failure, as a value. */
+export interface Fault {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly field?: string;
+}
+
+export function fault(code: ErrorCode, message: string, field?: string): Fault {
+  return field === undefined ? { code, message } : { code, message, field };
+}
+
+/** A fault on a field: what it is, what was given, what was expected. */
+export function fieldFault(
+  field: string,
+  value: unknown,
+  expected: string,
+  code: ErrorCode = 'invalid-field',
+): Fault {
+  return { code, field, message: `${field} is ${shown(value)}; expected ${expected}` };
+}
+
+/** A value as it may stand in an error message: short, on one line, whatever was sent. */
+export function shown(value: unknown): string {
+  let text: string;
+  if (value === undefined) return 'missing';
+  if (typeof value === 'string') text = JSON.stringify(value.slice(0, 80));
+  else if (Array.isArray(value)) text = `an array of ${value.length}`;
+  else if (typeof value === 'object' && value !== null) text = 'an object';
+  else text = `${value as number | bigint | boolean | null}`;
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/** How a connection ends: the WebSocket close code, its reason, and whether to come back. */
+export const CLOSES = {
+  'going-away': { code: 1001, reconnect: true },
+  'frame-too-large': { code: 1009, reconnect: false },
+  'protocol-error': { code: 4000, reconnect: false },
+  'unauthorized': { code: 4001, reconnect: false },
+  'key-revoked': { code: 4002, reconnect: false },
+  'too-many-errors': { code: 4003, reconnect: false },
+  'too-slow': { code: 4010, reconnect: true },
+  'unresponsive': { code: 4011, reconnect: true },
+  'limit-reached': { code: 4020, reconnect: true },
+} as const satisfies Record<string, { code: number; reconnect: boolean }>;
+
+export type CloseReason = keyof typeof CLOSES;

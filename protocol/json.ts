@@ -1,0 +1,300 @@
+/**
+ * JSON form: one object a message, `type` first, decimals and times as strings. The form of the
+ * subprotocol `tapedeck.v1.json`, of tapes and of REST. Decimals need the scales of the instrument
+ * that the message names, so both directions take a look-up of instruments.
+ */
+
+import { fault, fieldFault, type ErrorCode, type Fault } from './codes';
+import type { Fields, FieldSpec } from './fields';
+import { messageByType, type Instrument, type Message } from './messages';
+import { Nanos } from './time';
+import { checkKind, checkList, checkScalar, FieldError } from './tuple';
+import { formatDecimal, isSymbol, parseDecimal, SCALE_MAX } from './units';
+
+/** Decimals of an instrument's prices and quantities. */
+export type Scales = Pick<Instrument, 'priceScale' | 'quantityScale'>;
+export type ScalesOf = (symbol: string) => Scales | undefined;
+
+/** The JSON object of a message. @throws Error when it names an instrument without known scales */
+export function toJson(message: Message, scalesOf: ScalesOf): Record<string, unknown> {
+  const def = messageByType(message.type)!;
+  return {
+    type: message.type,
+    ...encodeStruct(def.fields, message, scalesFor(message, scalesOf), scalesOf),
+  };
+}
+
+function scalesFor(message: Message, scalesOf: ScalesOf): Scales | undefined {
+  if (message.type === 'instrument') return message;
+  return 'symbol' in message ? scalesOf(message.symbol) : undefined;
+}
+
+function encodeStruct(
+  fields: Fields,
+  object: unknown,
+  scales: Scales | undefined,
+  scalesOf: ScalesOf,
+): Record<string, unknown> {
+  const values = object as Record<string, unknown>;
+  const json: Record<string, unknown> = {};
+  for (const name of Object.keys(fields)) {
+    json[name] = encodeValue(fields[name]!.spec, values[name], scales, scalesOf);
+  }
+  return json;
+}
+
+function encodeValue(
+  spec: FieldSpec,
+  value: unknown,
+  scales: Scales | undefined,
+  scalesOf: ScalesOf,
+): unknown {
+  switch (spec.type) {
+    case 'nullable':
+      return value === null || value === undefined
+        ? null
+        : encodeValue(spec.inner.spec, value, scales, scalesOf);
+    case 'price':
+      return formatDecimal(value as number, known(scales).priceScale);
+    case 'quantity':
+      return formatDecimal(value as number, known(scales).quantityScale);
+    case 'nanos':
+      return (value as Nanos).toString();
+    case 'levels':
+      return formatLevels(value as number[], known(scales));
+    case 'list':
+      return (value as unknown[]).map((v) => encodeValue(spec.item.spec, v, scales, scalesOf));
+    case 'struct':
+      return encodeStruct(spec.fields, value, scales, scalesOf);
+    case 'messages':
+      return (value as Message[]).map((m) => toJson(m, scalesOf));
+    default:
+      return value;
+  }
+}
+
+/** Flat scaled levels as pairs of decimal strings. */
+export function formatLevels(levels: ArrayLike<number>, scales: Scales): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let i = 0; i + 1 < levels.length; i += 2) {
+    pairs.push([
+      formatDecimal(levels[i]!, scales.priceScale),
+      formatDecimal(levels[i + 1]!, scales.quantityScale),
+    ]);
+  }
+  return pairs;
+}
+
+function known(scales: Scales | undefined): Scales {
+  if (scales === undefined) throw new Error('a message with decimals names no known instrument');
+  return scales;
+}
+
+/**
+ * A message out of a parsed JSON value, or the first fault in it.
+ * A missing field of `optional` takes the value given there (tapes and publishers may leave out what
+ * the server fills in); any other missing field is a fault unless it may be null.
+ */
+export function fromJson(
+  value: unknown,
+  scalesOf: ScalesOf,
+  optional: Readonly<Record<string, unknown>> = {},
+): Message | Fault {
+  try {
+    return readMessage(value, scalesOf, optional, '');
+  } catch (e) {
+    if (e instanceof FieldError) return e.fault;
+    throw e;
+  }
+}
+
+function readMessage(
+  value: unknown,
+  scalesOf: ScalesOf,
+  optional: Readonly<Record<string, unknown>>,
+  path: string,
+): Message {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new FieldError(fieldFault(path || 'message', value, 'a JSON object with a type'));
+  }
+  const object = value as Record<string, unknown>;
+  const def = typeof object['type'] === 'string' ? messageByType(object['type']) : undefined;
+  if (def === undefined) {
+    throw new FieldError({
+      ...fieldFault(path ? `${path}.type` : 'type', object['type'], 'the type of a message'),
+      code: 'unknown-message',
+    });
+  }
+  const where = path || def.type;
+  const scales = scalesOfInput(def.type, object, scalesOf, where);
+  const message = {
+    type: def.type,
+    ...readStruct(def.fields, object, { scales, scalesOf, optional }, where),
+  };
+  return message as unknown as Message;
+}
+
+interface Context {
+  readonly scales: Scales | undefined;
+  readonly scalesOf: ScalesOf;
+  readonly optional: Readonly<Record<string, unknown>>;
+}
+
+function scalesOfInput(
+  type: string,
+  object: Record<string, unknown>,
+  scalesOf: ScalesOf,
+  path: string,
+): Scales | undefined {
+  if (type === 'instrument') {
+    const scale = (name: string): number => {
+      const n = object[name];
+      if (typeof n === 'number' && Number.isInteger(n) && n >= 0 && n <= SCALE_MAX) return n;
+      throw new FieldError(fieldFault(`${path}.${name}`, n, `an integer from 0 to ${SCALE_MAX}`));
+    };
+    return { priceScale: scale('priceScale'), quantityScale: scale('quantityScale') };
+  }
+  const symbol = object['symbol'];
+  if (!isSymbol(symbol)) return undefined;
+  const scales = scalesOf(symbol);
+  if (scales === undefined) {
+    throw new FieldError({
+      ...fieldFault(`${path}.symbol`, symbol, 'the symbol of a defined instrument'),
+      code: 'unknown-symbol',
+    });
+  }
+  return scales;
+}
+
+function readStruct(
+  fields: Fields,
+  object: Record<string, unknown>,
+  context: Context,
+  path: string,
+): Record<string, unknown> {
+  const target: Record<string, unknown> = {};
+  for (const name of Object.keys(fields)) {
+    const given = Object.hasOwn(object, name) ? object[name] : undefined;
+    if (given === undefined && Object.hasOwn(context.optional, name)) {
+      target[name] = context.optional[name];
+    } else {
+      target[name] = decodeValue(fields[name]!.spec, given, context, `${path}.${name}`);
+    }
+  }
+  return target;
+}
+
+function decodeValue(spec: FieldSpec, value: unknown, context: Context, path: string): unknown {
+  switch (spec.type) {
+    case 'nullable':
+      return value === null || value === undefined
+        ? null
+        : decodeValue(spec.inner.spec, value, context, path);
+    case 'int':
+      if (
+        Number.isSafeInteger(value) &&
+        (value as number) >= spec.min &&
+        (value as number) <= spec.max
+      ) {
+        return value;
+      }
+      throw new FieldError(fieldFault(path, value, `an integer from ${spec.min} to ${spec.max}`));
+    case 'price':
+      return readDecimal(value, known(context.scales).priceScale, path);
+    case 'quantity': {
+      const quantity = readDecimal(value, known(context.scales).quantityScale, path);
+      if (quantity >= 0) return quantity;
+      throw new FieldError(fieldFault(path, value, 'a decimal string that is not negative'));
+    }
+    case 'nanos': {
+      const time = typeof value === 'string' ? Nanos.parse(value) : undefined;
+      if (time !== undefined) return time;
+      throw new FieldError(fieldFault(path, value, 'a string of digits: nanoseconds since 1970'));
+    }
+    case 'enum':
+      if (typeof value === 'string' && spec.values.includes(value)) return value;
+      throw new FieldError(fieldFault(path, value, `one of ${spec.values.join(', ')}`));
+    case 'levels':
+      return readLevels(value, spec.levelsMax, known(context.scales), path);
+    case 'list':
+      return checkList(value, spec.lengthMax, path).map((item, i) =>
+        decodeValue(spec.item.spec, item, context, `${path}[${i}]`),
+      );
+    case 'struct':
+      if (typeof value !== 'object' || value === null) {
+        throw new FieldError(fieldFault(path, value, 'a JSON object'));
+      }
+      return readStruct(spec.fields, value as Record<string, unknown>, context, path);
+    case 'messages':
+      return readMessages(value, spec, context, path);
+    default:
+      return checkScalar(spec, value, path);
+  }
+}
+
+function readMessages(
+  value: unknown,
+  spec: Extract<FieldSpec, { type: 'messages' }>,
+  context: Context,
+  path: string,
+): Message[] {
+  // Later events may name an instrument that an earlier one of the same message defines.
+  const defined = new Map<string, Scales>();
+  const scalesOf: ScalesOf = (symbol) => defined.get(symbol) ?? context.scalesOf(symbol);
+  return checkList(value, spec.lengthMax, path).map((item, i) => {
+    const message = readMessage(item, scalesOf, SOURCE_OPTIONAL, `${path}[${i}]`);
+    if (message.type === 'instrument') defined.set(message.symbol, message);
+    return checkKind(message, spec.kinds, `${path}[${i}]`);
+  });
+}
+
+/** What a source may leave out of its events in JSON, and what stands for it. */
+export const SOURCE_OPTIONAL: Readonly<Record<string, unknown>> = {
+  seq: 0,
+  prevSeq: 0,
+  receiveTime: Nanos.ZERO,
+  count: 1,
+  tradeId: 0,
+};
+
+function readDecimal(value: unknown, scale: number, path: string): number {
+  const parsed = typeof value === 'string' ? parseDecimal(value, scale) : 'malformed';
+  if (typeof parsed === 'number') return parsed;
+  const [expected, code] = DECIMAL_FAULTS[parsed];
+  throw new FieldError(fieldFault(path, value, `${expected} (${scale} decimals)`, code));
+}
+
+const DECIMAL_FAULTS: Record<
+  Exclude<ReturnType<typeof parseDecimal>, number>,
+  [expected: string, code: ErrorCode]
+> = {
+  'malformed': ['a decimal string such as "1.50"', 'invalid-field'],
+  'too-many-decimals': ["no more decimals than the instrument's scale", 'off-increment'],
+  'out-of-range': ['a value that stays within 2^53 - 1 when scaled', 'out-of-range'],
+};
+
+function readLevels(value: unknown, levelsMax: number, scales: Scales, path: string): number[] {
+  const flat: number[] = [];
+  checkList(value, levelsMax, path).forEach((pair, i) => {
+    if (!Array.isArray(pair) || pair.length !== 2) {
+      throw new FieldError(fieldFault(`${path}[${i}]`, pair, 'a pair ["price", "quantity"]'));
+    }
+    const quantity = readDecimal(pair[1], scales.quantityScale, `${path}[${i}][1]`);
+    if (quantity < 0) {
+      throw new FieldError(
+        fieldFault(`${path}[${i}][1]`, pair[1], 'a quantity that is not negative'),
+      );
+    }
+    flat.push(readDecimal(pair[0], scales.priceScale, `${path}[${i}][0]`), quantity);
+  });
+  return flat;
+}
+
+/** Parses JSON text into a value, or a fault that says where it breaks. */
+export function parseJson(text: string): { value: unknown } | Fault {
+  try {
+    return { value: JSON.parse(text) };
+  } catch (e) {
+    return fault('malformed-json', `not JSON: ${(e as Error).message.slice(0, 120)}`);
+  }
+}

@@ -1,0 +1,385 @@
+/**
+ * Messages: everything that crosses a Tapedeck connection, defined once.
+ *
+ * A message is an object in memory (`Tick`, `Trade` …), a MessagePack array whose first element is
+ * the message's code and whose others are the fields in the order below, and a JSON object with
+ * `type` and the fields by name. Codes and field order are for ever; new fields go to the end.
+ * The words for all this are in README.md beside this file, and they are normative.
+ */
+
+import { Type, type TObject } from '@sinclair/typebox';
+
+import { field, jsonProperties, type Fields, type Memory } from './fields';
+import { BOOK_DEPTH, SCALE_MAX } from './units';
+
+/** Bars and statistics come per these intervals. */
+export const BAR_INTERVALS = ['1s', '1m', '5m', '1h', '1d'] as const;
+export const INSTRUMENT_STATES = [
+  'live',
+  'incomplete',
+  'stale',
+  'recovered',
+  'pre-open',
+  'halted',
+  'closed',
+] as const;
+export const SIDES = ['buy', 'sell'] as const;
+export const BOOK_FORMS = ['snapshot', 'delta', 'incomplete'] as const;
+/** The most levels a side that a source may send in one book message. */
+export const SOURCE_LEVELS_MAX = 20_000;
+/** The most events in one publish message. */
+export const PUBLISH_EVENTS_MAX = 10_000;
+/** The most topics in one subscribe, unsubscribe, resume or replay message. */
+export const TOPICS_MAX = 1_000;
+
+export interface MessageDef<T extends string = string, F extends Fields = Fields> {
+  readonly type: T;
+  readonly code: number;
+  readonly fields: F;
+  /** The fields in wire order. */
+  readonly names: readonly string[];
+  /** The JSON form. */
+  readonly schema: TObject;
+}
+
+function define<const T extends string, F extends Fields>(
+  code: number,
+  type: T,
+  description: string,
+  fields: F,
+): MessageDef<T, F> {
+  const schema = Type.Object(
+    { type: Type.Literal(type), ...jsonProperties(fields) },
+    { $id: type, description },
+  );
+  return { type, code, fields, names: Object.keys(fields), schema };
+}
+
+const requestId = field.int(0, 0xffff_ffff, 'Chosen by the client; its answer carries it');
+const topics = field.list(field.text(64, 'Topic'), TOPICS_MAX, 'Topics, such as `book:BTCUSDT`');
+const epoch = field.int(0, Number.MAX_SAFE_INTEGER, 'One life of the numbering');
+const count = field.int(0, 0xffff_ffff, 'How many updates this one stands for; 1 unless conflated');
+const side = field.oneOf(SIDES, 'Side');
+const level = field.nullable(field.price());
+
+/** What every sequenced message opens with. */
+const sequenced = {
+  symbol: field.symbol(),
+  seq: field.seq(),
+  prevSeq: field.seq('The place of the message before this one on the same topic; 0 for the first'),
+  eventTime: field.nanos('When it happened, by the source'),
+  receiveTime: field.nanos('When Tapedeck received it'),
+};
+
+// ── client to server ──────────────────────────────────────────────────────────────────────────
+
+const hello = define(1, 'hello', 'Names the client and proves who it is', {
+  version: field.int(1, 255, 'Protocol version; 1'),
+  client: field.text(64, 'Name and version of the client, for the logs'),
+  key: field.nullable(field.text(4096, 'API key or token')),
+});
+const subscribe = define(2, 'subscribe', 'Starts topics: a snapshot of each, then its updates', {
+  id: requestId,
+  topics,
+  intervalMs: field.nullable(field.int(0, 60_000, 'At most one update per topic in this time')),
+});
+const unsubscribe = define(3, 'unsubscribe', 'Stops topics', { id: requestId, topics });
+const resume = define(4, 'resume', 'Everything after a place, then live', {
+  id: requestId,
+  epoch,
+  seq: field.seq('The last place the client has'),
+  topics,
+});
+const replay = define(5, 'replay', 'Plays the journal in the live format', {
+  id: requestId,
+  action: field.oneOf(['start', 'pause', 'continue', 'seek', 'stop'], 'What to do'),
+  topics,
+  from: field.nullable(field.nanos('First event time')),
+  to: field.nullable(field.nanos('Last event time')),
+  fromSeq: field.nullable(field.seq()),
+  toSeq: field.nullable(field.seq()),
+  speed: field.nullable(
+    field.int(0, 1_000_000, 'Hundredths of real time: 100 is ×1; 0 is as fast as it is read'),
+  ),
+});
+const ping = define(6, 'ping', 'Asks for a pong', {
+  id: requestId,
+  time: field.nanos("The sender's clock; the pong brings it back"),
+});
+const publish = define(7, 'publish', "Brings a source's events in; all are taken or none", {
+  id: requestId,
+  events: field.messages<SourceEvent>(
+    ['instrument', 'trade', 'bbo', 'book'],
+    PUBLISH_EVENTS_MAX,
+    'Instrument, trade, bbo and book messages; seq and prevSeq are the numbering of the source',
+  ),
+});
+const order = define(8, 'order', 'Enters an order', {
+  id: requestId,
+  clientOrderId: field.text(36, "The client's own name of the order; a repetition is harmless"),
+  symbol: field.symbol(),
+  side,
+  kind: field.oneOf(['limit', 'market'], 'Order type'),
+  timeInForce: field.oneOf(['gtc', 'ioc', 'fok'], 'How long it stands'),
+  postOnly: field.boolean('Refused if it would trade at once'),
+  price: field.nullable(field.price()),
+  quantity: field.quantity(),
+});
+const cancel = define(9, 'cancel', 'Cancels an order, by either of its ids', {
+  id: requestId,
+  symbol: field.symbol(),
+  orderId: field.nullable(field.seq('Id given by Tapedeck')),
+  clientOrderId: field.nullable(field.text(36, "The client's own name of the order")),
+});
+const amend = define(10, 'amend', 'Changes price or quantity of a resting order', {
+  id: requestId,
+  symbol: field.symbol(),
+  orderId: field.nullable(field.seq('Id given by Tapedeck')),
+  clientOrderId: field.nullable(field.text(36, "The client's own name of the order")),
+  price: field.nullable(field.price()),
+  quantity: field.nullable(field.quantity('New open quantity')),
+});
+const received = define(11, 'received', 'Tells the server how far the reader has read', {
+  seq: field.seq('The newest place that the application has taken'),
+});
+
+// ── server to client: control ─────────────────────────────────────────────────────────────────
+
+const welcome = define(32, 'welcome', 'First message of a connection', {
+  version: field.int(1, 255, 'Protocol version'),
+  server: field.text(64, 'Name and version of the server'),
+  session: field.text(36, 'Name of this session, for the logs'),
+  epoch,
+  seq: field.seq('Newest place published'),
+  time: field.nanos("The server's clock"),
+  limits: field.struct(
+    {
+      frameBytesMax: field.int(1, 0xffff_ffff, 'Largest frame the server takes'),
+      topicsMax: field.int(1, 0xffff_ffff, 'Most topics of one session'),
+      heartbeatMs: field.int(1, 0xffff_ffff, 'Time between heartbeats'),
+    },
+    'What the server allows',
+  ),
+});
+const ack = define(33, 'ack', 'A request was done', {
+  id: requestId,
+  seq: field.seq(
+    'Subscribe: the place its snapshots stand at. Publish: the last place it produced',
+  ),
+});
+const error = define(34, 'error', 'A request was refused; nothing was changed', {
+  id: field.nullable(requestId),
+  code: field.text(40, 'Error code, from the table'),
+  message: field.text(500, 'What was wrong, with field, value and what was expected'),
+  field: field.nullable(field.text(120, 'The field at fault')),
+  hint: field.nullable(field.text(300, 'What to do')),
+});
+const pong = define(35, 'pong', 'Answer to a ping', {
+  id: requestId,
+  time: field.nanos('The time of the ping'),
+  serverTime: field.nanos("The server's clock"),
+});
+const gap = define(36, 'gap', 'Messages of a topic that this reader does not get', {
+  topic: field.text(64, 'Topic'),
+  from: field.seq('First place missed'),
+  to: field.seq('Last place missed'),
+  count: field.int(0, Number.MAX_SAFE_INTEGER, 'How many messages of the topic'),
+  reason: field.oneOf(['slow-reader', 'not-journaled', 'damaged', 'retention'], 'Why'),
+});
+const reset = define(37, 'reset', 'Forget what you hold of these topics; snapshots follow', {
+  topics,
+  epoch,
+  seq: field.seq('Place at which the snapshots stand'),
+  reason: field.oneOf(['other-epoch', 'too-old', 'from-the-future', 'not-kept', 'too-slow'], 'Why'),
+});
+const heartbeat = define(38, 'heartbeat', "Heads of the session's topics, so that loss shows", {
+  time: field.nanos("The server's clock"),
+  seq: field.seq('Newest place published'),
+  heads: field.list(
+    field.struct({ topic: field.text(64, 'Topic'), seq: field.seq() }, 'Head of a topic'),
+    0xffff,
+    'The newest place of each topic of the session that changed since the last heartbeat',
+  ),
+});
+const closing = define(39, 'closing', 'The server is about to close this connection', {
+  code: field.int(1000, 4999, 'Close code'),
+  reason: field.text(120, 'Why'),
+  reconnect: field.boolean('Whether to come back'),
+  retryMs: field.int(0, 600_000, 'How long to wait before that'),
+});
+
+// ── both ways: the market ─────────────────────────────────────────────────────────────────────
+
+const instrument = define(48, 'instrument', 'Definition of an instrument', {
+  symbol: field.symbol(),
+  seq: field.seq('Place at which it was defined or last changed'),
+  market: field.oneOf(['feed', 'venue'], 'Fed from outside, or matched here'),
+  priceScale: field.int(0, SCALE_MAX, 'Decimals of a price'),
+  quantityScale: field.int(0, SCALE_MAX, 'Decimals of a quantity'),
+  priceIncrement: field.price('Prices are whole multiples of this'),
+  quantityIncrement: field.quantity('Quantities are whole multiples of this'),
+  previousClose: field.nullable(field.price('Last price of the session before')),
+});
+const tick = define(49, 'tick', 'State after a trade', {
+  ...sequenced,
+  last: field.price('Price of the trade'),
+  bid: level,
+  ask: level,
+  quantity: field.quantity('Quantity of the trade'),
+  volume: field.quantity('Sum of quantities of the session'),
+  count,
+});
+const trade = define(50, 'trade', 'A trade', {
+  ...sequenced,
+  price: field.price(),
+  quantity: field.quantity(),
+  aggressor: field.oneOf(['buy', 'sell', 'none'], 'Side that took; none in an auction'),
+  tradeId: field.int(0, Number.MAX_SAFE_INTEGER, 'Id by the source; 0 when it gives none'),
+});
+const bbo = define(51, 'bbo', 'Best bid and offer', {
+  ...sequenced,
+  bid: level,
+  bidQuantity: field.quantity(),
+  ask: level,
+  askQuantity: field.quantity(),
+  count,
+});
+const book = define(52, 'book', 'Ten best levels a side, whole or as changes', {
+  ...sequenced,
+  form: field.oneOf(BOOK_FORMS, 'Whole book, changes (quantity 0 deletes), or: not to be trusted'),
+  bids: field.levels(SOURCE_LEVELS_MAX, 'Price and quantity, best first'),
+  asks: field.levels(SOURCE_LEVELS_MAX, 'Price and quantity, best first'),
+  crc: field.nullable(field.int(0, 0xffff_ffff, `CRC-32 of the ${BOOK_DEPTH} best levels after`)),
+  count,
+});
+const bar = define(53, 'bar', 'Open, high, low, close of an interval, so far or final', {
+  ...sequenced,
+  interval: field.oneOf(BAR_INTERVALS, 'Length'),
+  openTime: field.nanos('Start of the interval'),
+  open: field.price(),
+  high: field.price(),
+  low: field.price(),
+  close: field.price(),
+  volume: field.quantity(),
+  trades: field.int(0, Number.MAX_SAFE_INTEGER, 'Number of trades'),
+  final: field.boolean('The interval is over'),
+  count,
+});
+const stats = define(54, 'stats', 'Statistics of the session', {
+  ...sequenced,
+  open: level,
+  high: level,
+  low: level,
+  last: level,
+  previousClose: level,
+  volume: field.quantity(),
+  turnover: field.decimal('Sum of price times quantity'),
+  vwap: field.nullable(field.decimal('Turnover by volume')),
+  trades: field.int(0, Number.MAX_SAFE_INTEGER, 'Number of trades'),
+  count,
+});
+const status = define(55, 'status', 'State of an instrument', {
+  ...sequenced,
+  state: field.oneOf(INSTRUMENT_STATES, 'State'),
+  reason: field.text(40, 'Code of the reason'),
+  missed: field.int(0, Number.MAX_SAFE_INTEGER, 'Messages of the source known to be missing'),
+});
+const execution = define(56, 'execution', "What became of the session's own order", {
+  ...sequenced,
+  id: field.nullable(requestId),
+  orderId: field.seq('Id given by Tapedeck'),
+  clientOrderId: field.text(36, "The client's own name of the order"),
+  event: field.oneOf(
+    ['accepted', 'rejected', 'traded', 'amended', 'cancelled', 'expired'],
+    'What happened',
+  ),
+  side,
+  price: field.nullable(field.price('Limit')),
+  open: field.quantity('Quantity still open'),
+  tradePrice: field.nullable(field.price()),
+  tradeQuantity: field.nullable(field.quantity()),
+  code: field.nullable(field.text(40, 'Error code of a rejection')),
+});
+
+/** Every message, by type. */
+export const MESSAGES = {
+  hello,
+  subscribe,
+  unsubscribe,
+  resume,
+  replay,
+  ping,
+  publish,
+  order,
+  cancel,
+  amend,
+  received,
+  welcome,
+  ack,
+  error,
+  pong,
+  gap,
+  reset,
+  heartbeat,
+  closing,
+  instrument,
+  tick,
+  trade,
+  bbo,
+  book,
+  bar,
+  stats,
+  status,
+  execution,
+} as const;
+
+export type MessageType = keyof typeof MESSAGES;
+
+/** The in-memory message of a type. */
+export type MessageOf<T extends MessageType> = { type: T } & Memory<(typeof MESSAGES)[T]['fields']>;
+
+export interface Instrument extends MessageOf<'instrument'> {}
+export interface Tick extends MessageOf<'tick'> {}
+export interface Trade extends MessageOf<'trade'> {}
+export interface Bbo extends MessageOf<'bbo'> {}
+export interface Book extends MessageOf<'book'> {}
+export interface Status extends MessageOf<'status'> {}
+
+/** What a source may send in. */
+export type SourceEvent = Instrument | Trade | Bbo | Book;
+
+/** What the server numbers: everything that a batch holds. */
+export type MarketEvent = Instrument | Tick | Trade | Bbo | Book | Status;
+
+export type ClientMessage = {
+  [T in MessageType]: (typeof MESSAGES)[T]['code'] extends number ? MessageOf<T> : never;
+}[
+  | 'hello'
+  | 'subscribe'
+  | 'unsubscribe'
+  | 'resume'
+  | 'replay'
+  | 'ping'
+  | 'publish'
+  | 'order'
+  | 'cancel'
+  | 'amend'
+  | 'received'];
+
+export type Message = { [T in MessageType]: MessageOf<T> }[MessageType];
+
+const BY_CODE: readonly (MessageDef | undefined)[] = Object.values(MESSAGES).reduce<
+  (MessageDef | undefined)[]
+>((table, def) => {
+  if (table[def.code] !== undefined) throw new Error(`message code ${def.code} is used twice`);
+  table[def.code] = def;
+  return table;
+}, new Array<MessageDef | undefined>(128).fill(undefined));
+
+export function messageByCode(code: number): MessageDef | undefined {
+  return BY_CODE[code];
+}
+
+export function messageByType(type: string): MessageDef | undefined {
+  return Object.hasOwn(MESSAGES, type) ? MESSAGES[type as MessageType] : undefined;
+}

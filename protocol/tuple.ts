@@ -1,0 +1,203 @@
+/**
+ * Tuples: the general path between a message and the array that MessagePack carries, by walking the
+ * fields of its definition. Every value that comes in is checked against its field here, so what
+ * leaves `fromTuple` is a valid message.
+ */
+
+import { fieldFault, fault, type Fault } from './codes';
+import type { Field, Fields, FieldSpec } from './fields';
+import { messageByCode, messageByType, type Message } from './messages';
+import { Nanos } from './time';
+import { isSymbol } from './units';
+
+/** A value failed its field. Caught at the edge of this module and handed out as a `Fault`. */
+export class FieldError extends Error {
+  readonly fault: Fault;
+  constructor(f: Fault) {
+    super(f.message);
+    this.fault = f;
+  }
+}
+
+/** The array of a message: its code, then its fields; integers past 2^32 and times as bigint. */
+export function toTuple(message: Message): unknown[] {
+  const def = messageByType(message.type)!;
+  return [def.code, ...structValues(def.fields, message)];
+}
+
+function structValues(fields: Fields, object: unknown): unknown[] {
+  const values = object as Record<string, unknown>;
+  return Object.entries(fields).map(([name, f]) => encodeValue(f.spec, values[name]));
+}
+
+function encodeValue(spec: FieldSpec, value: unknown): unknown {
+  switch (spec.type) {
+    case 'nullable':
+      return value === null || value === undefined ? null : encodeValue(spec.inner.spec, value);
+    case 'int':
+    case 'price':
+    case 'quantity':
+      return wireInt(value as number);
+    case 'nanos': {
+      const time = value as Nanos;
+      return time.hi === 0 ? time.lo : time.toBigInt();
+    }
+    case 'enum':
+      return spec.values.indexOf(value as string);
+    case 'levels':
+      return (value as number[]).map(wireInt);
+    case 'list':
+      return (value as unknown[]).map((item) => encodeValue(spec.item.spec, item));
+    case 'struct':
+      return structValues(spec.fields, value);
+    case 'messages':
+      return (value as Message[]).map(toTuple);
+    default:
+      return value;
+  }
+}
+
+function wireInt(value: number): number | bigint {
+  return value > 0xffff_ffff || value < -0x8000_0000 ? BigInt(value) : value;
+}
+
+/** A message out of its array, or the first fault in it. */
+export function fromTuple(tuple: unknown): Message | Fault {
+  try {
+    return readTuple(tuple, '');
+  } catch (e) {
+    if (e instanceof FieldError) return e.fault;
+    throw e;
+  }
+}
+
+function readTuple(tuple: unknown, path: string): Message {
+  if (!Array.isArray(tuple) || tuple.length === 0) {
+    throw new FieldError(fieldFault(path || 'message', tuple, 'an array that opens with a code'));
+  }
+  const def = typeof tuple[0] === 'number' ? messageByCode(tuple[0]) : undefined;
+  if (def === undefined) {
+    throw new FieldError(
+      fault('unknown-message', `no message has the code ${String(tuple[0]).slice(0, 20)}`, path),
+    );
+  }
+  return readStruct(def.fields, tuple, 1, path === '' ? def.type : path, {
+    type: def.type,
+  }) as unknown as Message;
+}
+
+function readStruct(
+  fields: Fields,
+  tuple: readonly unknown[],
+  offset: number,
+  path: string,
+  target: Record<string, unknown>,
+): Record<string, unknown> {
+  let index = offset;
+  for (const name of Object.keys(fields)) {
+    target[name] = decodeValue(fields[name]!, tuple[index], `${path}.${name}`);
+    index += 1;
+  }
+  return target;
+}
+
+function decodeValue(f: Field<unknown>, value: unknown, path: string): unknown {
+  const spec = f.spec;
+  switch (spec.type) {
+    case 'nullable':
+      return value === null || value === undefined ? null : decodeValue(spec.inner, value, path);
+    case 'int':
+      return readInt(value, spec.min, spec.max, path);
+    case 'price':
+      return readInt(value, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, path);
+    case 'quantity':
+      return readInt(value, 0, Number.MAX_SAFE_INTEGER, path);
+    case 'nanos':
+      return readNanos(value, path);
+    case 'enum':
+      return spec.values[readInt(value, 0, spec.values.length - 1, path)];
+    case 'levels':
+      return readLevels(value, spec.levelsMax, path);
+    case 'list':
+      return checkList(value, spec.lengthMax, path).map((item, i) =>
+        decodeValue(spec.item, item, `${path}[${i}]`),
+      );
+    case 'struct':
+      if (!Array.isArray(value)) throw new FieldError(fieldFault(path, value, 'an array'));
+      return readStruct(spec.fields, value, 0, path, {});
+    case 'messages':
+      return checkList(value, spec.lengthMax, path).map((item, i) => {
+        const message = readTuple(item, `${path}[${i}]`);
+        return checkKind(message, spec.kinds, `${path}[${i}]`);
+      });
+    default:
+      return checkScalar(spec, value, path);
+  }
+}
+
+/** Checks the values that both wire forms carry alike: text, symbols, booleans, decimals as text. */
+export function checkScalar(spec: FieldSpec, value: unknown, path: string): unknown {
+  switch (spec.type) {
+    case 'boolean':
+      if (typeof value === 'boolean') return value;
+      throw new FieldError(fieldFault(path, value, 'true or false'));
+    case 'symbol':
+      if (isSymbol(value)) return value;
+      throw new FieldError(
+        fieldFault(path, value, '1 to 16 letters, digits, dots, dashes or underscores'),
+      );
+    case 'text':
+      if (typeof value === 'string' && value.length <= spec.lengthMax) return value;
+      throw new FieldError(
+        fieldFault(path, value, `a string of at most ${spec.lengthMax} characters`),
+      );
+    case 'decimal':
+      if (typeof value === 'string' && /^-?\d{1,40}(\.\d{1,30})?$/.test(value)) return value;
+      throw new FieldError(fieldFault(path, value, 'a decimal string'));
+    default:
+      throw new Error(`checkScalar does not know ${spec.type}`);
+  }
+}
+
+export function checkList(value: unknown, lengthMax: number, path: string): unknown[] {
+  if (Array.isArray(value) && value.length <= lengthMax) return value as unknown[];
+  throw new FieldError(fieldFault(path, value, `an array of at most ${lengthMax}`));
+}
+
+export function checkKind(message: Message, kinds: readonly string[], path: string): Message {
+  if (kinds.includes(message.type)) return message;
+  throw new FieldError(fieldFault(`${path}.type`, message.type, `one of ${kinds.join(', ')}`));
+}
+
+function readInt(value: unknown, min: number, max: number, path: string): number {
+  const n = typeof value === 'bigint' ? Number(value) : value;
+  if (typeof n === 'number' && Number.isSafeInteger(n) && n >= min && n <= max) return n;
+  throw new FieldError(fieldFault(path, value, `an integer from ${min} to ${max}`, intCode(n)));
+}
+
+function intCode(n: unknown): 'out-of-range' | 'invalid-field' {
+  return typeof n === 'number' && !Number.isNaN(n) ? 'out-of-range' : 'invalid-field';
+}
+
+function readNanos(value: unknown, path: string): Nanos {
+  if (typeof value === 'bigint' && value >= 0n && value < 1n << 63n) return Nanos.fromBigInt(value);
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) {
+    return Nanos.fromBigInt(BigInt(value));
+  }
+  throw new FieldError(fieldFault(path, value, 'nanoseconds since 1970 as an integer below 2^63'));
+}
+
+function readLevels(value: unknown, levelsMax: number, path: string): number[] {
+  const flat = checkList(value, levelsMax * 2, path);
+  if (flat.length % 2 !== 0) {
+    throw new FieldError(fieldFault(path, value, 'pairs of price and quantity, flat'));
+  }
+  return flat.map((item, i) =>
+    readInt(
+      item,
+      i % 2 === 0 ? Number.MIN_SAFE_INTEGER : 0,
+      Number.MAX_SAFE_INTEGER,
+      `${path}[${i}]`,
+    ),
+  );
+}

@@ -1,0 +1,77 @@
+/**
+ * Units: prices and quantities are integers, scaled by the decimals that the instrument defines.
+ *
+ * `61837.63` at a scale of 8 is 6183763000000. Nothing inside rounds: text that does not lie on the
+ * grid is refused with a reason. Every scaled integer stays within ±(2^53 − 1), where a double is
+ * exact; what would leave that range is refused where it enters.
+ */
+
+/** The most decimals an instrument may have; 10^15 is the largest power that stays exact. */
+export const SCALE_MAX = 15;
+/** At most this many ASCII bytes name an instrument. */
+export const SYMBOL_LENGTH_MAX = 16;
+/** The book's depth that is journaled, pushed and checksummed, per side. */
+export const BOOK_DEPTH = 10;
+
+export type DecimalFault = 'malformed' | 'too-many-decimals' | 'out-of-range';
+
+const POWERS = Array.from({ length: SCALE_MAX + 1 }, (_, n) => 10 ** n);
+
+/**
+ * Reads a decimal such as `-12.3400` into an integer scaled by 10^scale.
+ * Zeros past the scale are harmless and accepted; any other digit there is `too-many-decimals`.
+ */
+export function parseDecimal(text: string, scale: number): number | DecimalFault {
+  const length = text.length;
+  let i = 0;
+  let negative = false;
+  if (text.charCodeAt(0) === 45) {
+    negative = true;
+    i = 1;
+  }
+  let value = 0;
+  let digits = 0;
+  let decimals = -1;
+  if (length - i > 40) return 'malformed';
+  for (; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 46) {
+      if (decimals >= 0 || digits === 0) return 'malformed';
+      decimals = 0;
+      continue;
+    }
+    if (code < 48 || code > 57) return 'malformed';
+    digits += 1;
+    if (decimals >= 0) {
+      if (decimals === scale) {
+        if (code !== 48) return onlyDigits(text, i) ? 'too-many-decimals' : 'malformed';
+        continue;
+      }
+      decimals += 1;
+    }
+    value = value * 10 + (code - 48);
+    if (value > Number.MAX_SAFE_INTEGER) return onlyDigits(text, i) ? 'out-of-range' : 'malformed';
+  }
+  if (digits === 0 || text.charCodeAt(length - 1) === 46) return 'malformed';
+  value *= POWERS[scale - Math.max(decimals, 0)]!;
+  if (value > Number.MAX_SAFE_INTEGER) return 'out-of-range';
+  return negative && value !== 0 ? -value : value;
+}
+
+/** Writes a scaled integer with exactly `scale` decimals: 6183763000000 at 8 is `61837.63000000`. */
+export function formatDecimal(value: number, scale: number): string {
+  if (scale === 0) return String(value);
+  const negative = value < 0;
+  const digits = String(negative ? -value : value).padStart(scale + 1, '0');
+  const split = digits.length - scale;
+  return `${negative ? '-' : ''}${digits.slice(0, split)}.${digits.slice(split)}`;
+}
+
+/** 1 to 16 of `A-Z a-z 0-9 . _ -`: nothing that a path, a topic or SQL could take for its own. */
+export function isSymbol(text: unknown): text is string {
+  return typeof text === 'string' && /^[A-Za-z0-9][A-Za-z0-9._-]{0,15}$/.test(text);
+}
+
+function onlyDigits(text: string, from: number): boolean {
+  return /^\d*\.?\d*$/.test(text.slice(from)) && text.length <= 40;
+}

@@ -1,0 +1,77 @@
+/**
+ * Clock: the one door through which time enters. Everything that needs time is handed a `Clock`, so
+ * that a run can be repeated exactly and a test can steer it.
+ */
+
+import { Nanos } from '../../protocol/time';
+
+export interface Clock {
+  /** Wall time. Never goes back within a process. */
+  now(): Nanos;
+  /** Milliseconds from some moment of this process on, with fractions; for durations only. */
+  monotonicMs(): number;
+}
+
+/** How far wall time may drift from the monotonic clock before it is taken anew. */
+const DRIFT_MAX_MS = 2;
+const RECHECK_MS = 1000;
+
+/** The machine's clocks: wall time to about a microsecond, carried on by the monotonic clock. */
+export class SystemClock implements Clock {
+  private originMs = performance.timeOrigin;
+  private checkedAtMs = 0;
+  private last = Nanos.ZERO;
+
+  now(): Nanos {
+    const elapsedMs = performance.now();
+    if (elapsedMs - this.checkedAtMs > RECHECK_MS) this.recheck(elapsedMs);
+    const ms = this.originMs + elapsedMs;
+    const seconds = Math.floor(ms / 1000);
+    const now = Nanos.fromSeconds(seconds, Math.floor((ms - seconds * 1000) * 1e6));
+    // A step back of the wall clock must not order later events before earlier ones.
+    if (now.compare(this.last) < 0) return this.last;
+    this.last = now;
+    return now;
+  }
+
+  monotonicMs(): number {
+    return performance.now();
+  }
+
+  private recheck(elapsedMs: number): void {
+    this.checkedAtMs = elapsedMs;
+    const drift = Date.now() - (this.originMs + elapsedMs);
+    if (Math.abs(drift) > DRIFT_MAX_MS) this.originMs += drift;
+  }
+}
+
+/** A clock that stands still until it is told to move. */
+export class ManualClock implements Clock {
+  private time: Nanos;
+  private elapsedMs = 0;
+
+  constructor(start: Nanos = Nanos.fromSeconds(1_700_000_000, 0)) {
+    this.time = start;
+  }
+
+  now(): Nanos {
+    return this.time;
+  }
+
+  monotonicMs(): number {
+    return this.elapsedMs;
+  }
+
+  /** Moves on by a whole number of nanoseconds. */
+  advance(nanos: number): void {
+    this.time = this.time.plus(nanos);
+    this.elapsedMs += nanos / 1e6;
+  }
+
+  /** Jumps to a moment, not before the present one. */
+  set(time: Nanos): void {
+    if (time.compare(this.time) < 0) return;
+    this.elapsedMs += time.since(this.time) / 1e6;
+    this.time = time;
+  }
+}
