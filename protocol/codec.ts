@@ -11,7 +11,7 @@ import { decode, Encoder } from '@msgpack/msgpack';
 
 import { fault, type Fault } from './codes';
 import { readHot, writeHot } from './hot';
-import { fromJson, parseJson, toJson, type ScalesOf } from './json';
+import { fromJson, parseJson, toJson, type Scales, type ScalesOf } from './json';
 import type { Message } from './messages';
 import { DecodeError, MsgReader } from './reader';
 import { fromTuple, toTuple } from './tuple';
@@ -21,7 +21,7 @@ export const SUBPROTOCOL_MSGPACK = 'tapedeck.v1.msgpack';
 export const SUBPROTOCOL_JSON = 'tapedeck.v1.json';
 export type Subprotocol = typeof SUBPROTOCOL_MSGPACK | typeof SUBPROTOCOL_JSON;
 
-/** The most messages in one frame from a client. */
+/** The most messages that a server takes in one frame. */
 export const FRAME_MESSAGES_MAX = 10_000;
 
 export function isFault(value: Message | Fault): value is Fault {
@@ -62,13 +62,16 @@ export function encodeTextFrame(messages: readonly Message[], scalesOf: ScalesOf
 }
 
 /** The messages of a binary frame, each or its fault. */
-export function decodeFrame(bytes: Uint8Array): (Message | Fault)[] {
+export function decodeFrame(
+  bytes: Uint8Array,
+  messagesMax: number = Number.POSITIVE_INFINITY,
+): (Message | Fault)[] {
   const r = new MsgReader(bytes);
   const out: (Message | Fault)[] = [];
   try {
     const length = r.arrayHeader();
-    if (length > FRAME_MESSAGES_MAX) {
-      return [fault('malformed-msgpack', `${length} messages; at most ${FRAME_MESSAGES_MAX}`)];
+    if (length > messagesMax) {
+      return [fault('malformed-msgpack', `${length} messages; at most ${messagesMax}`)];
     }
     for (let i = 0; i < length; i++) out.push(readMessage(r));
     if (!r.atEnd) {
@@ -85,22 +88,48 @@ export function decodeFrame(bytes: Uint8Array): (Message | Fault)[] {
 
 function readMessage(r: MsgReader): Message | Fault {
   const start = r.position;
-  const length = r.arrayHeader();
-  const code = length === 0 ? -1 : r.int();
-  const hot = readHot(r, code, length);
+  const hot = tryHot(r);
   if (hot !== undefined) return hot;
   r.position = start;
-  r.skip();
-  return fromTuple(decode(r.bytes.subarray(start, r.position), { useBigInt64: true }));
+  r.skip(); // throws where the structure is broken; from here the fault is this message's alone
+  let tuple: unknown;
+  try {
+    tuple = decode(r.bytes.subarray(start, r.position), { useBigInt64: true });
+  } catch (e) {
+    return fault('malformed-msgpack', `not a message: ${(e as Error).message.slice(0, 120)}`);
+  }
+  return fromTuple(tuple);
+}
+
+/** The hot message that starts here; undefined when it is another, or one for the general path to judge. */
+function tryHot(r: MsgReader): Message | undefined {
+  try {
+    const length = r.arrayHeader();
+    return length === 0 ? undefined : readHot(r, r.int(), length);
+  } catch (e) {
+    // The general path finds the same fault, names its field, and knows where the next message is.
+    if (e instanceof DecodeError) return undefined;
+    throw e;
+  }
 }
 
 /** The messages of a text frame, each or its fault. */
-export function decodeTextFrame(text: string, scalesOf: ScalesOf): (Message | Fault)[] {
+export function decodeTextFrame(
+  text: string,
+  scalesOf: ScalesOf,
+  messagesMax: number = Number.POSITIVE_INFINITY,
+): (Message | Fault)[] {
   const parsed = parseJson(text);
   if (!('value' in parsed)) return [parsed];
   const list = Array.isArray(parsed.value) ? parsed.value : [parsed.value];
-  if (list.length > FRAME_MESSAGES_MAX) {
-    return [fault('malformed-json', `${list.length} messages; at most ${FRAME_MESSAGES_MAX}`)];
+  if (list.length > messagesMax) {
+    return [fault('malformed-json', `${list.length} messages; at most ${messagesMax}`)];
   }
-  return list.map((item) => fromJson(item, scalesOf));
+  // An instrument may stand in the same frame as the first message that needs its decimals.
+  const defined = new Map<string, Scales>();
+  return list.map((item) => {
+    const message = fromJson(item, (symbol) => scalesOf(symbol) ?? defined.get(symbol));
+    if (!isFault(message) && message.type === 'instrument') defined.set(message.symbol, message);
+    return message;
+  });
 }

@@ -6,7 +6,7 @@
 import { BOOK_FORMS, MESSAGES, SOURCE_LEVELS_MAX } from './messages';
 import type { Bbo, Book, MarketEvent, SourceEvent, Tick, Trade } from './messages';
 import { DecodeError, type MsgReader } from './reader';
-import { SYMBOL_LENGTH_MAX } from './units';
+import { isSymbol, SYMBOL_LENGTH_MAX } from './units';
 import type { MsgWriter } from './writer';
 
 export type HotMessage = Tick | Trade | Bbo | Book;
@@ -14,6 +14,7 @@ export type HotMessage = Tick | Trade | Bbo | Book;
 const AGGRESSORS = ['buy', 'sell', 'none'] as const;
 const FIELDS_BYTES_MAX = 160; // header, code, symbol and up to 12 integers of 9 bytes
 const LEVEL_BYTES_MAX = 18;
+const NIL = 0xc0;
 
 const TICK = MESSAGES.tick.code;
 const TRADE = MESSAGES.trade.code;
@@ -111,6 +112,7 @@ export function readHot(r: MsgReader, code: number, length: number): HotMessage 
     throw new DecodeError(`message ${code} has ${length} elements; ${least} are expected`);
   }
   const symbol = r.ascii(SYMBOL_LENGTH_MAX);
+  if (!isSymbol(symbol)) throw new DecodeError('a symbol has letters that none may have');
   const seq = natural(r);
   const prevSeq = natural(r);
   const eventTime = r.nanos();
@@ -133,7 +135,7 @@ function readBody(r: MsgReader, code: number, o: Opening): HotMessage {
         ask: r.intOrNil(),
         quantity: natural(r),
         volume: natural(r),
-        count: natural(r),
+        count: uint32(r),
       };
     case TRADE:
       return {
@@ -152,7 +154,7 @@ function readBody(r: MsgReader, code: number, o: Opening): HotMessage {
         bidQuantity: natural(r),
         ask: r.intOrNil(),
         askQuantity: natural(r),
-        count: natural(r),
+        count: uint32(r),
       };
     default:
       return {
@@ -161,8 +163,8 @@ function readBody(r: MsgReader, code: number, o: Opening): HotMessage {
         form: oneOf(r, BOOK_FORMS),
         bids: readLevels(r),
         asks: readLevels(r),
-        crc: r.intOrNil(),
-        count: natural(r),
+        crc: r.bytes[r.position] === NIL ? r.intOrNil() : uint32(r),
+        count: uint32(r),
       };
   }
 }
@@ -185,6 +187,14 @@ function readLevels(r: MsgReader): number[] {
 function natural(r: MsgReader): number {
   const value = r.int();
   if (value < 0) throw new DecodeError(`${value} is negative`, 'out-of-range');
+  return value;
+}
+
+function uint32(r: MsgReader): number {
+  const value = r.int();
+  if (value < 0 || value > 0xffff_ffff) {
+    throw new DecodeError(`${value} is outside 32 bits`, 'out-of-range');
+  }
   return value;
 }
 

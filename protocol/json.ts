@@ -8,12 +8,15 @@ import { fault, fieldFault, type ErrorCode, type Fault } from './codes';
 import type { Fields, FieldSpec } from './fields';
 import { messageByType, type Instrument, type Message } from './messages';
 import { Nanos } from './time';
-import { checkKind, checkList, checkScalar, FieldError } from './tuple';
+import { checkKind, checkList, checkScalar, FieldError, intFault } from './tuple';
 import { formatDecimal, isSymbol, parseDecimal, SCALE_MAX } from './units';
 
 /** Decimals of an instrument's prices and quantities. */
 export type Scales = Pick<Instrument, 'priceScale' | 'quantityScale'>;
 export type ScalesOf = (symbol: string) => Scales | undefined;
+
+/** A frame is one level around messages that nest as deep as `reader.ts` lets a tuple nest. */
+const JSON_DEPTH_MAX = 7;
 
 /** The JSON object of a message. @throws Error when it names an instrument without known scales */
 export function toJson(message: Message, scalesOf: ScalesOf): Record<string, unknown> {
@@ -113,6 +116,7 @@ function readMessage(
   scalesOf: ScalesOf,
   optional: Readonly<Record<string, unknown>>,
   path: string,
+  kinds?: readonly string[],
 ): Message {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new FieldError(fieldFault(path || 'message', value, 'a JSON object with a type'));
@@ -125,6 +129,8 @@ function readMessage(
       code: 'unknown-message',
     });
   }
+  // Before its fields: a kind that may not stand here is not looked into, so nothing nests.
+  if (kinds !== undefined) checkKind(def.type, kinds, path);
   const where = path || def.type;
   const scales = scalesOfInput(def.type, object, scalesOf, where);
   const message = {
@@ -196,9 +202,9 @@ function decodeValue(spec: FieldSpec, value: unknown, context: Context, path: st
         (value as number) >= spec.min &&
         (value as number) <= spec.max
       ) {
-        return value;
+        return (value as number) + 0; // -0 is 0
       }
-      throw new FieldError(fieldFault(path, value, `an integer from ${spec.min} to ${spec.max}`));
+      throw new FieldError(intFault(path, value, spec.min, spec.max));
     case 'price':
       return readDecimal(value, known(context.scales).priceScale, path);
     case 'quantity': {
@@ -242,9 +248,9 @@ function readMessages(
   const defined = new Map<string, Scales>();
   const scalesOf: ScalesOf = (symbol) => defined.get(symbol) ?? context.scalesOf(symbol);
   return checkList(value, spec.lengthMax, path).map((item, i) => {
-    const message = readMessage(item, scalesOf, SOURCE_OPTIONAL, `${path}[${i}]`);
+    const message = readMessage(item, scalesOf, SOURCE_OPTIONAL, `${path}[${i}]`, spec.kinds);
     if (message.type === 'instrument') defined.set(message.symbol, message);
-    return checkKind(message, spec.kinds, `${path}[${i}]`);
+    return message;
   });
 }
 
@@ -290,11 +296,35 @@ function readLevels(value: unknown, levelsMax: number, scales: Scales, path: str
   return flat;
 }
 
-/** Parses JSON text into a value, or a fault that says where it breaks. */
-export function parseJson(text: string): { value: unknown } | Fault {
+/** Parses JSON text into a value, or a fault that says where it breaks or that it nests too deep. */
+export function parseJson(text: string, depthMax = JSON_DEPTH_MAX): { value: unknown } | Fault {
+  if (nestsDeeper(text, depthMax)) {
+    return fault('too-deep', `the text nests deeper than ${depthMax}; at most that is expected`);
+  }
   try {
     return { value: JSON.parse(text) };
   } catch (e) {
     return fault('malformed-json', `not JSON: ${(e as Error).message.slice(0, 120)}`);
   }
+}
+
+/** Whether brackets and braces outside strings open more than `depthMax` levels. */
+function nestsDeeper(text: string, depthMax: number): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (inString) {
+      if (code === 0x5c) i += 1;
+      else if (code === 0x22) inString = false;
+    } else if (code === 0x22) {
+      inString = true;
+    } else if (code === 0x5b || code === 0x7b) {
+      depth += 1;
+      if (depth > depthMax) return true;
+    } else if (code === 0x5d || code === 0x7d) {
+      depth -= 1;
+    }
+  }
+  return false;
 }

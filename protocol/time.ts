@@ -145,9 +145,13 @@ export function parseTime(text: string): Nanos | undefined {
   if (digits !== undefined) return digits;
   const iso = /^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?$/.exec(text);
   if (iso === null) return undefined;
-  const ms = Date.parse(`${iso[1]!.replace(' ', 'T')}${iso[3] ?? 'Z'}`);
+  const local = iso[1]!.replace(' ', 'T');
+  const ms = Date.parse(`${local}${iso[3] ?? 'Z'}`);
   if (!Number.isFinite(ms) || ms < 0) return undefined;
-  return Nanos.fromSeconds(ms / 1000, Number((iso[2] ?? '').padEnd(9, '0')));
+  // The engine takes 30 February for 1 March; nothing here is rounded silently.
+  if (new Date(`${local}Z`).toISOString().slice(0, 19) !== local) return undefined;
+  const time = Nanos.fromSeconds(ms / 1000, Number((iso[2] ?? '').padEnd(9, '0')));
+  return time.hi > HI_MAX ? undefined : time; // the calendar goes on past 2262, int64 does not
 }
 
 function splitSeconds(hi: number, lo: number): number {

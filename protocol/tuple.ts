@@ -4,7 +4,7 @@
  * leaves `fromTuple` is a valid message.
  */
 
-import { fieldFault, fault, type Fault } from './codes';
+import { fieldFault, type Fault } from './codes';
 import type { Field, Fields, FieldSpec } from './fields';
 import { messageByCode, messageByType, type Message } from './messages';
 import { Nanos } from './time';
@@ -71,16 +71,20 @@ export function fromTuple(tuple: unknown): Message | Fault {
   }
 }
 
-function readTuple(tuple: unknown, path: string): Message {
+function readTuple(tuple: unknown, path: string, kinds?: readonly string[]): Message {
   if (!Array.isArray(tuple) || tuple.length === 0) {
     throw new FieldError(fieldFault(path || 'message', tuple, 'an array that opens with a code'));
   }
-  const def = typeof tuple[0] === 'number' ? messageByCode(tuple[0]) : undefined;
+  const code = typeof tuple[0] === 'bigint' ? Number(tuple[0]) : tuple[0];
+  const def = typeof code === 'number' ? messageByCode(code) : undefined;
   if (def === undefined) {
-    throw new FieldError(
-      fault('unknown-message', `no message has the code ${String(tuple[0]).slice(0, 20)}`, path),
-    );
+    throw new FieldError({
+      ...fieldFault(`${path || 'message'}[0]`, code, 'the code of a message'),
+      code: 'unknown-message',
+    });
   }
+  // Before its fields: a kind that may not stand here is not looked into, so nothing nests.
+  if (kinds !== undefined) checkKind(def.type, kinds, path);
   return readStruct(def.fields, tuple, 1, path === '' ? def.type : path, {
     type: def.type,
   }) as unknown as Message;
@@ -126,10 +130,9 @@ function decodeValue(f: Field<unknown>, value: unknown, path: string): unknown {
       if (!Array.isArray(value)) throw new FieldError(fieldFault(path, value, 'an array'));
       return readStruct(spec.fields, value, 0, path, {});
     case 'messages':
-      return checkList(value, spec.lengthMax, path).map((item, i) => {
-        const message = readTuple(item, `${path}[${i}]`);
-        return checkKind(message, spec.kinds, `${path}[${i}]`);
-      });
+      return checkList(value, spec.lengthMax, path).map((item, i) =>
+        readTuple(item, `${path}[${i}]`, spec.kinds),
+      );
     default:
       return checkScalar(spec, value, path);
   }
@@ -164,19 +167,24 @@ export function checkList(value: unknown, lengthMax: number, path: string): unkn
   throw new FieldError(fieldFault(path, value, `an array of at most ${lengthMax}`));
 }
 
-export function checkKind(message: Message, kinds: readonly string[], path: string): Message {
-  if (kinds.includes(message.type)) return message;
-  throw new FieldError(fieldFault(`${path}.type`, message.type, `one of ${kinds.join(', ')}`));
+/** Checks that a message of this type may stand inside the one around it. */
+export function checkKind(type: string, kinds: readonly string[], path: string): void {
+  if (kinds.includes(type)) return;
+  throw new FieldError(fieldFault(`${path}.type`, type, `one of ${kinds.join(', ')}`));
 }
 
 function readInt(value: unknown, min: number, max: number, path: string): number {
   const n = typeof value === 'bigint' ? Number(value) : value;
-  if (typeof n === 'number' && Number.isSafeInteger(n) && n >= min && n <= max) return n;
-  throw new FieldError(fieldFault(path, value, `an integer from ${min} to ${max}`, intCode(n)));
+  // A float of -0 is 0: nothing inside should have to tell the two apart.
+  if (typeof n === 'number' && Number.isSafeInteger(n) && n >= min && n <= max) return n + 0;
+  throw new FieldError(intFault(path, n, min, max));
 }
 
-function intCode(n: unknown): 'out-of-range' | 'invalid-field' {
-  return typeof n === 'number' && !Number.isNaN(n) ? 'out-of-range' : 'invalid-field';
+/** The fault of a value that should have been an integer within bounds, in either wire form. */
+export function intFault(path: string, value: unknown, min: number, max: number): Fault {
+  const unsafe = Number.isInteger(value) && !Number.isSafeInteger(value);
+  const code = unsafe ? 'out-of-range' : 'invalid-field';
+  return fieldFault(path, value, `an integer from ${min} to ${max}`, code);
 }
 
 function readNanos(value: unknown, path: string): Nanos {

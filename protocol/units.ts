@@ -44,13 +44,13 @@ export function parseDecimal(text: string, scale: number): number | DecimalFault
     digits += 1;
     if (decimals >= 0) {
       if (decimals === scale) {
-        if (code !== 48) return onlyDigits(text, i) ? 'too-many-decimals' : 'malformed';
+        if (code !== 48) return isDecimal(text) ? 'too-many-decimals' : 'malformed';
         continue;
       }
       decimals += 1;
     }
     value = value * 10 + (code - 48);
-    if (value > Number.MAX_SAFE_INTEGER) return onlyDigits(text, i) ? 'out-of-range' : 'malformed';
+    if (value > Number.MAX_SAFE_INTEGER) return isDecimal(text) ? 'out-of-range' : 'malformed';
   }
   if (digits === 0 || text.charCodeAt(length - 1) === 46) return 'malformed';
   value *= POWERS[scale - Math.max(decimals, 0)]!;
@@ -72,6 +72,7 @@ export function isSymbol(text: unknown): text is string {
   return typeof text === 'string' && /^[A-Za-z0-9][A-Za-z0-9._-]{0,15}$/.test(text);
 }
 
-function onlyDigits(text: string, from: number): boolean {
-  return /^\d*\.?\d*$/.test(text.slice(from)) && text.length <= 40;
+/** Whether a number that was given up early was at least well formed to its end. */
+function isDecimal(text: string): boolean {
+  return /^-?\d+(\.\d+)?$/.test(text);
 }

@@ -1,0 +1,49 @@
+/** Why the server, or a command, cannot start: for people at a terminal and for scripts. */
+
+export type StartCode =
+  | 'bad-usage'
+  | 'bad-config'
+  | 'data-unwritable'
+  | 'data-in-use'
+  | 'journal-foreign'
+  | 'journal-newer'
+  | 'journal-damaged'
+  | 'no-journal'
+  | 'port-in-use'
+  | 'address-unavailable'
+  | 'bad-recording'
+  | 'connection-failed'
+  | 'refused';
+
+/** Exit codes, after sysexits.h where one fits. */
+const EXIT_CODES: Record<StartCode, number> = {
+  'bad-usage': 64,
+  'bad-config': 78,
+  'data-unwritable': 73,
+  'data-in-use': 75,
+  'journal-foreign': 65,
+  'journal-newer': 65,
+  'journal-damaged': 65,
+  'no-journal': 66,
+  'port-in-use': 69,
+  'address-unavailable': 69,
+  'bad-recording': 65,
+  'connection-failed': 69,
+  'refused': 77,
+};
+
+export class StartFault {
+  readonly code: StartCode;
+  readonly message: string;
+  readonly hint: string;
+
+  constructor(code: StartCode, message: string, hint: string) {
+    this.code = code;
+    this.message = message;
+    this.hint = hint;
+  }
+
+  get exitCode(): number {
+    return EXIT_CODES[this.code];
+  }
+}

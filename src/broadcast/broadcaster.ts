@@ -1,0 +1,229 @@
+/**
+ * Broadcaster: batches out to sessions over Bun's native topics.
+ *
+ * A batch is cut by topic; each topic that somebody is on is encoded once a form and published once.
+ * A subscription is answered with the state at the newest pushed place and joins the native topic in
+ * the same step, so its updates follow without gap or duplicate. Bounded: topics of one session.
+ */
+
+import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
+import { CLOSES, fault, fieldFault, type Fault } from '../../protocol/codes';
+import type { Instrument, MarketEvent, Message } from '../../protocol/messages';
+import { parseTopic, type Topic } from '../../protocol/topics';
+import type { Clock } from '../base/clock';
+import { Mirror, type MirroredInstrument, type SymbolChannel, type TopicState } from './mirror';
+import { INSTRUMENT_TOPIC, type Encoders, type Session } from './session';
+
+/** What the broadcaster needs of a server. */
+export interface NativeTopics {
+  publish(nativeTopic: string, data: string | Uint8Array<ArrayBuffer>): unknown;
+}
+
+export interface BroadcastOptions {
+  readonly topicsMax: number;
+}
+
+/** A run of events as pushed. */
+export interface BroadcastBatch {
+  readonly lastSeq: number;
+  readonly events: readonly MarketEvent[];
+}
+
+interface Target {
+  readonly topic: TopicState;
+  readonly instrument: MirroredInstrument | null;
+}
+
+export class Broadcaster {
+  readonly sessions = new Set<Session>();
+  readonly encoders: Encoders;
+  /** Newest place pushed. */
+  lastSeq = 0;
+  private readonly mirror = new Mirror();
+  private readonly native: NativeTopics;
+  private readonly options: BroadcastOptions;
+  private readonly clock: Clock;
+  private readonly dirty: TopicState[] = [];
+
+  constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
+    this.options = options;
+    this.native = native;
+    this.clock = clock;
+    this.encoders = {
+      binary: new FrameEncoder(),
+      scalesOf: (symbol) => this.mirror.get(symbol)?.definition,
+    };
+  }
+
+  /** Takes the state of the time before on, up to place `lastSeq`, without pushing it. */
+  hydrate(events: Iterable<MarketEvent>, lastSeq: number): void {
+    this.lastSeq = lastSeq;
+    for (const event of events) {
+      if (event.type === 'instrument') this.mirror.define(event);
+      else this.mirror.apply(event);
+    }
+  }
+
+  accept(batch: BroadcastBatch): void {
+    for (const event of batch.events) {
+      if (event.type === 'instrument') {
+        this.announce(event);
+        continue;
+      }
+      const topic = this.mirror.apply(event);
+      if (topic.binarySubscribers + topic.textSubscribers === 0) continue;
+      if (topic.pending.length === 0) this.dirty.push(topic);
+      topic.pending.push(event);
+    }
+    this.lastSeq = batch.lastSeq;
+    for (const topic of this.dirty) this.publish(topic);
+    this.dirty.length = 0;
+  }
+
+  private publish(topic: TopicState): void {
+    if (topic.binarySubscribers > 0) {
+      this.native.publish(topic.nativeBinary, this.encoders.binary.encode(topic.pending));
+    }
+    if (topic.textSubscribers > 0) {
+      this.native.publish(topic.nativeText, encodeTextFrame(topic.pending, this.encoders.scalesOf));
+    }
+    topic.pending.length = 0;
+  }
+
+  /** Definitions go to every session, and before the first event that needs them. */
+  private announce(definition: Instrument): void {
+    const added = this.mirror.define(definition);
+    this.native.publish(INSTRUMENT_TOPIC.binary, this.encoders.binary.encode([definition]));
+    this.native.publish(
+      INSTRUMENT_TOPIC.text,
+      encodeTextFrame([definition], this.encoders.scalesOf),
+    );
+    if (added === undefined) return;
+    for (const session of this.sessions) {
+      for (const channel of session.wildcards) session.join(added.topics[channel as SymbolChannel]);
+    }
+  }
+
+  /** All of these topics or none: sends their state and, from then on, their updates. */
+  subscribe(session: Session, id: number, names: readonly string[]): Fault | undefined {
+    const topics: Topic[] = [];
+    for (const [i, name] of names.entries()) {
+      const topic = this.check(name, `topics[${i}]`);
+      if ('code' in topic) return topic;
+      topics.push(topic);
+    }
+    const targets = topics.flatMap((topic) => this.targets(topic));
+    const fresh = new Map<TopicState, Target>();
+    for (const t of targets) if (!session.topics.has(t.topic)) fresh.set(t.topic, t);
+    if (session.topics.size + fresh.size > this.options.topicsMax) {
+      return fault(
+        'too-many-topics',
+        `this would make ${session.topics.size + fresh.size} topics; at most ${this.options.topicsMax}`,
+      );
+    }
+    const messages: Message[] = [];
+    const defined = new Set<MirroredInstrument>();
+    for (const { topic, instrument } of fresh.values()) {
+      messages.push(...this.state(topic, instrument, defined));
+      session.join(topic);
+    }
+    for (const topic of topics) if (topic.symbol === '*') session.wildcards.add(topic.channel);
+    messages.push({ type: 'ack', id, seq: this.lastSeq });
+    session.send(messages);
+    return undefined;
+  }
+
+  unsubscribe(session: Session, names: readonly string[]): Fault | undefined {
+    const leaving: TopicState[] = [];
+    const wildcards: string[] = [];
+    for (const [i, name] of names.entries()) {
+      const topic = this.check(name, `topics[${i}]`);
+      if ('code' in topic) return topic;
+      const joined = this.targets(topic).map((t) => t.topic);
+      const on = joined.filter((t) => session.topics.has(t));
+      if (topic.symbol === '*' ? !session.wildcards.has(topic.channel) : on.length === 0) {
+        return fault('not-subscribed', `this session is not on ${name}`, `topics[${i}]`);
+      }
+      leaving.push(...on);
+      if (topic.symbol === '*') wildcards.push(topic.channel);
+    }
+    for (const topic of leaving) session.leave(topic);
+    for (const channel of wildcards) session.wildcards.delete(channel);
+    return undefined;
+  }
+
+  private check(name: string, at: string): Topic | Fault {
+    const topic = parseTopic(name);
+    if (topic === undefined) {
+      return fieldFault(at, name, 'a topic such as book:BTCUSDT', 'unknown-topic');
+    }
+    if (topic.channel === 'bar' || topic.channel === 'stats') {
+      return fault('not-supported', `the channel ${topic.channel} is not served yet`, at);
+    }
+    if (
+      topic.symbol !== '' &&
+      topic.symbol !== '*' &&
+      this.mirror.get(topic.symbol) === undefined
+    ) {
+      return fault('unknown-symbol', `no instrument is named ${topic.symbol}`, at);
+    }
+    return topic;
+  }
+
+  private targets(topic: Topic): Target[] {
+    if (topic.channel === 'status') return [{ topic: this.mirror.statusTopic, instrument: null }];
+    const channel = topic.channel as SymbolChannel;
+    const instruments =
+      topic.symbol === '*' ? [...this.mirror.all()] : [this.mirror.get(topic.symbol)!];
+    return instruments.map((instrument) => ({ topic: instrument.topics[channel], instrument }));
+  }
+
+  /** Definition and newest state of a topic, as a new reader gets them. */
+  private state(
+    topic: TopicState,
+    instrument: MirroredInstrument | null,
+    defined: Set<MirroredInstrument>,
+  ): Message[] {
+    if (instrument === null) {
+      const all = [...this.mirror.all()];
+      const known = all.map((i) => i.status).filter((status) => status !== null);
+      return known.sort((a, b) => a.seq - b.seq);
+    }
+    const messages: Message[] = [];
+    if (!defined.has(instrument)) {
+      defined.add(instrument);
+      messages.push(instrument.definition);
+    }
+    const { topics } = instrument;
+    let newest: Message | null = null;
+    if (topic === topics.tick) newest = instrument.tick;
+    else if (topic === topics.bbo) newest = instrument.bbo;
+    else if (topic === topics.book) newest = instrument.bookSnapshot();
+    if (newest !== null) messages.push(newest);
+    return messages;
+  }
+
+  /** The server stops: tells every session to come back later. */
+  goAway(): void {
+    const { code, reconnect } = CLOSES['going-away'];
+    const reason = 'going-away';
+    for (const session of this.sessions) {
+      session.send([{ type: 'closing', code, reason, reconnect, retryMs: 1000 }]);
+      session.close(code, reason);
+    }
+  }
+
+  /** Tells each session the heads of its topics that moved since it was last told. */
+  heartbeat(): void {
+    const time = this.clock.now();
+    for (const session of this.sessions) {
+      const heads: { topic: string; seq: number }[] = [];
+      for (const [topic, told] of session.topics) {
+        if (topic.head === told) continue;
+        session.topics.set(topic, topic.head);
+        heads.push({ topic: topic.name, seq: topic.head });
+      }
+      session.send([{ type: 'heartbeat', time, seq: this.lastSeq, heads }]);
+    }
+  }
+}

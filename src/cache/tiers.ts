@@ -1,0 +1,140 @@
+/**
+ * Tiers: who answers a query for the newest tick or book, and how old the answer is.
+ *
+ * L1 keeps answers for `ttlMs`, together with the place they stand at. It may answer only with the
+ * newest state: when the live instrument has moved on, or the time is over, its value is a miss and
+ * the live book answers. Answers are not copied: a value handed out never changes afterwards.
+ * Bounded: `entriesMax` instruments, the longest untouched go first.
+ */
+
+import type { Instrument, Tick } from '../../protocol/messages';
+import type { Nanos } from '../../protocol/time';
+import type { Clock } from '../base/clock';
+
+/** The ten best levels a side, flat: price, quantity, price, quantity …, best first. */
+export interface BookView {
+  readonly symbol: string;
+  /** Place of the newest book event that the levels contain. */
+  readonly seq: number;
+  readonly eventTime: Nanos;
+  readonly receiveTime: Nanos;
+  readonly bids: readonly number[];
+  readonly asks: readonly number[];
+}
+
+/** What the tiers need of the live market. */
+export interface LiveInstrument {
+  readonly definition: Instrument;
+  /** The newest tick; before the first trade one that is made of the previous close, at place 0. */
+  currentTick(): Tick | null;
+  /** Place of the newest tick, and of the newest book event. */
+  readonly tickHead: number;
+  readonly bookHead: number;
+  /** Null while there is no book that may be trusted. */
+  bookView(): BookView | null;
+}
+
+export type TierName = 'l1' | 'live';
+
+export interface Entry<T> {
+  readonly value: T;
+  readonly seq: number;
+  readonly untilMs: number;
+  /** The answer as JSON text up to what changes with each answer; made when first asked for. */
+  json: string | null;
+}
+
+/** Reused between queries: read it before the next one. */
+export interface Answer<T> {
+  entry: Entry<T> | null;
+  source: TierName;
+}
+
+export interface TierCounters {
+  l1Hits: number;
+  l1Expired: number;
+  l1Stale: number;
+  liveHits: number;
+}
+
+export interface TierOptions {
+  readonly ttlMs: number;
+  readonly entriesMax: number;
+}
+
+export class Tiers {
+  readonly counters: TierCounters = { l1Hits: 0, l1Expired: 0, l1Stale: 0, liveHits: 0 };
+  private readonly ticks = new Map<string, Entry<Tick>>();
+  private readonly books = new Map<string, Entry<BookView>>();
+  private readonly tickAnswer: Answer<Tick> = { entry: null, source: 'l1' };
+  private readonly bookAnswer: Answer<BookView> = { entry: null, source: 'l1' };
+  private readonly clock: Clock;
+  private readonly options: TierOptions;
+
+  constructor(options: TierOptions, clock: Clock) {
+    this.options = options;
+    this.clock = clock;
+  }
+
+  /** The newest tick; `entry` is null when there is none. */
+  tick(live: LiveInstrument): Answer<Tick> {
+    const answer = this.tickAnswer;
+    const symbol = live.definition.symbol;
+    const kept = this.ticks.get(symbol);
+    if (this.answers(kept, live.tickHead)) {
+      answer.entry = kept!;
+      answer.source = 'l1';
+      return answer;
+    }
+    const value = live.currentTick();
+    answer.source = 'live';
+    answer.entry = value === null ? null : this.keep(this.ticks, symbol, value, live.tickHead);
+    return answer;
+  }
+
+  /** The ten best levels; `entry` is null when no book may be trusted. */
+  book(live: LiveInstrument): Answer<BookView> {
+    const answer = this.bookAnswer;
+    const symbol = live.definition.symbol;
+    const kept = this.books.get(symbol);
+    if (this.answers(kept, live.bookHead)) {
+      answer.entry = kept!;
+      answer.source = 'l1';
+      return answer;
+    }
+    const value = live.bookView();
+    answer.source = 'live';
+    answer.entry = value === null ? null : this.keep(this.books, symbol, value, live.bookHead);
+    return answer;
+  }
+
+  private answers(kept: Entry<unknown> | undefined, head: number): boolean {
+    const { counters } = this;
+    if (kept === undefined) return false;
+    if (kept.seq !== head) counters.l1Stale += 1;
+    else if (kept.untilMs < this.clock.monotonicMs()) counters.l1Expired += 1;
+    else {
+      counters.l1Hits += 1;
+      return true;
+    }
+    return false;
+  }
+
+  private keep<T>(tier: Map<string, Entry<T>>, symbol: string, value: T, seq: number): Entry<T> {
+    this.counters.liveHits += 1;
+    const entry = {
+      value,
+      seq,
+      untilMs: this.clock.monotonicMs() + this.options.ttlMs,
+      json: null,
+    };
+    // Setting anew moves the entry to the end of the map's order: the first is the longest untouched.
+    tier.delete(symbol);
+    if (tier.size >= this.options.entriesMax) {
+      const oldest = tier.keys().next();
+      if (oldest.done !== true) tier.delete(oldest.value);
+    }
+    tier.set(symbol, entry);
+    return entry;
+  }
+}

@@ -1,0 +1,66 @@
+/** `tapedeck book`: a ladder of the best levels, once. */
+
+import { Command } from 'commander';
+
+import { parseTime } from '../../protocol/time';
+import { fetchBook, type RestBook } from '../client/rest';
+import { StartFault } from '../base/start-fault';
+import { clientFault, fail } from './failure';
+import { URL_OPTION } from './options';
+
+interface Options {
+  readonly url: string;
+  readonly at?: string;
+  readonly depth: string;
+  readonly json?: true;
+}
+
+export function bookCommand(): Command {
+  return new Command('book')
+    .description('Print the order book of an instrument.')
+    .argument('<symbol>', 'instrument')
+    .addOption(URL_OPTION())
+    .option('--at <TIME>', 'a past moment: ns since 1970, or 2024-08-09T00:35:00Z')
+    .option('--depth <N>', 'levels a side', '10')
+    .option('--json', 'the answer of the server as it is')
+    .addHelpText('after', '\nExample:\n  tapedeck book BTCUSDT --depth 5\n')
+    .action(async (symbol: string, options: Options) => {
+      const at = options.at === undefined ? undefined : parseTime(options.at);
+      if (options.at !== undefined && at === undefined) {
+        fail(
+          new StartFault(
+            'bad-usage',
+            `--at is ${JSON.stringify(options.at)}; expected ns since 1970 or an ISO 8601 time`,
+            'Example: --at 2024-08-09T00:35:00.5Z',
+          ),
+        );
+        return;
+      }
+      if (!/^\d{1,6}$/.test(options.depth) || Number(options.depth) < 1) {
+        const message = `--depth is ${JSON.stringify(options.depth)}; expected a whole number from 1`;
+        fail(new StartFault('bad-usage', message, 'Example: --depth 5'));
+        return;
+      }
+      try {
+        const query = { depth: Number(options.depth), ...(at && { at: at.toString() }) };
+        const book = await fetchBook(options.url, symbol, query);
+        process.stdout.write(options.json ? `${JSON.stringify(book)}\n` : ladder(book));
+      } catch (e) {
+        fail(clientFault(e));
+      }
+    });
+}
+
+/** Asks above bids, the best in the middle, columns aligned. */
+function ladder(book: RestBook): string {
+  const levels = [...book.asks, ...book.bids];
+  const priceWidth = Math.max(5, ...levels.map(([price]) => price.length));
+  const quantityWidth = Math.max(8, ...levels.map(([, quantity]) => quantity.length));
+  const line = ([price, quantity]: readonly [string, string], side: string): string =>
+    `${side}  ${price.padStart(priceWidth)}  ${quantity.padStart(quantityWidth)}\n`;
+  return [
+    `${book.symbol}  seq ${book.seq}  ${book.source}  ${book.ageMs.toFixed(0)} ms old\n`,
+    ...book.asks.toReversed().map((level) => line(level, 'ask')),
+    ...book.bids.map((level) => line(level, 'bid')),
+  ].join('');
+}

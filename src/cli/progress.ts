@@ -1,0 +1,40 @@
+/** Progress of a long command, on a terminal; silent when standard error is none. */
+
+import { SingleBar, Presets } from 'cli-progress';
+
+export interface Progress {
+  readonly bytesRead: number;
+  readonly bytesTotal: number | null;
+  readonly lines: number;
+  readonly events: number;
+}
+
+const REDRAW_MS = 200;
+
+export function showProgress(name: string, read: () => Progress): { stop(): void } {
+  const { bytesTotal } = read();
+  if (!process.stderr.isTTY || bytesTotal === null) return { stop: () => {} };
+  const bar = new SingleBar(
+    {
+      format: `${name} {bar} {percentage}% | {events} events, {rate}/s | {eta_formatted} left`,
+      stream: process.stderr,
+      hideCursor: true,
+    },
+    Presets.rect,
+  );
+  const startMs = performance.now();
+  const update = (): void => {
+    const { bytesRead, events } = read();
+    const seconds = (performance.now() - startMs) / 1000;
+    bar.update(bytesRead, { events, rate: Math.round(events / Math.max(seconds, 0.001)) });
+  };
+  bar.start(bytesTotal, 0, { events: 0, rate: 0 });
+  const timer = setInterval(update, REDRAW_MS);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      update();
+      bar.stop();
+    },
+  };
+}

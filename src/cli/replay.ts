@@ -1,0 +1,228 @@
+/** `tapedeck replay`: recordings into a journal directory, or into a running server. */
+
+import { Command, Option } from 'commander';
+
+import type { SourceEvent } from '../../protocol/messages';
+import { SystemClock } from '../base/clock';
+import { StartFault } from '../base/start-fault';
+import { Connection } from '../client/connection';
+import { loadConfig, processEnvironment } from '../config';
+import { RECORDING_FORMATS, type RecordingFormat } from '../ingest/recording/detect';
+import { describeRecordingFault, RECORDING_FAULTS } from '../ingest/recording/faults';
+import { paced, type Speed } from '../ingest/recording/paced';
+import type { Recorded } from '../ingest/recording/record';
+import { openRecording, type Recording } from '../ingest/recording/recording';
+import { openRecorder } from '../recorder';
+import type { SubmitResult } from '../sequencer/sequencer';
+import { clientFault, fail } from './failure';
+import { showProgress } from './progress';
+
+interface Options {
+  readonly data?: string;
+  readonly to?: string;
+  readonly key?: string;
+  readonly speed: string;
+  readonly format?: RecordingFormat;
+  readonly onFault: 'stop' | 'skip';
+  readonly config?: string;
+}
+
+/** Where the lines go. Resolves, for each record in order, with its place or the reason against it. */
+interface Sink {
+  take(records: readonly Recorded[]): Promise<SubmitResult[]>;
+  close(): void;
+}
+
+interface Totals {
+  events: number;
+  skipped: number;
+  faults: number;
+}
+
+export function replayCommand(): Command {
+  return new Command('replay')
+    .description('Replay recordings into a journal directory, or into a running server.')
+    .argument('<file...>', 'recordings: Tapedeck tapes or Binance captures, gzip or plain')
+    .option('--data <DIR>', 'into the journal in this directory (data)')
+    .addOption(new Option('--to <URL>', 'into a running server').conflicts('data'))
+    .option('--key <K>', 'key with the role publish, for --to')
+    .option('--speed <S>', 'max, or a multiple of real time such as 1 or 10', 'max')
+    .addOption(new Option('--format <F>', 'instead of looking').choices([...RECORDING_FORMATS]))
+    .addOption(
+      new Option('--on-fault <P>', 'what a damaged line does')
+        .choices(['stop', 'skip'])
+        .default('stop'),
+    )
+    .option('--config <FILE>', 'settings in TOML')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tapedeck replay day.ndjson.gz --data ./data
+  tapedeck replay day.ndjson --to http://127.0.0.1:7070 --key KEY --speed 10
+`,
+    )
+    .action(async (files: string[], options: Options) => {
+      const fault = await replay(files, options);
+      if (fault !== undefined) fail(fault);
+    });
+}
+
+async function replay(files: readonly string[], options: Options): Promise<StartFault | undefined> {
+  const speed = parseSpeed(options.speed);
+  if (speed === undefined) {
+    return new StartFault(
+      'bad-usage',
+      `--speed is ${JSON.stringify(options.speed)}; expected max or a number above 0`,
+      'Example: --speed 10',
+    );
+  }
+  let sink: Sink | StartFault;
+  try {
+    sink = options.to === undefined ? openJournalSink(options) : await openServerSink(options);
+  } catch (e) {
+    return clientFault(e);
+  }
+  if (sink instanceof StartFault) return sink;
+  const totals: Totals = { events: 0, skipped: 0, faults: 0 };
+  const startMs = performance.now();
+  try {
+    for (const file of files) {
+      const fault = await replayFile(file, options, speed, sink, totals);
+      if (fault !== undefined) return fault;
+    }
+  } catch (e) {
+    return clientFault(e);
+  } finally {
+    sink.close();
+  }
+  const seconds = (performance.now() - startMs) / 1000;
+  process.stdout.write(
+    `${totals.events} events in ${seconds.toFixed(2)} s (${Math.round(totals.events / seconds)}/s), ${totals.skipped} lines skipped, ${totals.faults} faults\n`,
+  );
+  return undefined;
+}
+
+async function replayFile(
+  file: string,
+  options: Options,
+  speed: Speed,
+  sink: Sink,
+  totals: Totals,
+): Promise<StartFault | undefined> {
+  const { format, onFault } = options;
+  const recording = await openRecording(file, { onFault, ...(format && { format }) });
+  if ('code' in recording) {
+    return badRecording(describeRecordingFault(recording), recording.code);
+  }
+  const progress = showProgress(file, () => recording.progress());
+  try {
+    const fault = await pour(recording, speed, sink, onFault);
+    if (fault !== undefined) return fault;
+  } finally {
+    progress.stop();
+    const { events, skipped, faults } = recording.progress();
+    totals.events += events;
+    totals.skipped += skipped;
+    totals.faults += faults;
+  }
+  const ended = recording.stoppedBy;
+  return ended && badRecording(describeRecordingFault(ended), ended.code);
+}
+
+async function pour(
+  recording: Recording,
+  speed: Speed,
+  sink: Sink,
+  onFault: 'stop' | 'skip',
+): Promise<StartFault | undefined> {
+  for await (const batch of paced(recording, { speed, clock: new SystemClock() })) {
+    for (const fault of batch.faults) {
+      if (fault !== recording.stoppedBy) process.stderr.write(`${describeRecordingFault(fault)}\n`);
+    }
+    const results = await sink.take(batch.records);
+    for (const [i, result] of results.entries()) {
+      if (!('code' in result)) continue;
+      const text = `${recording.path}:${batch.records[i]!.line}: ${result.message} [${result.code}]`;
+      if (onFault === 'stop') return badRecording(text, result.code);
+      process.stderr.write(`${text}\n`);
+    }
+  }
+  return undefined;
+}
+
+function badRecording(message: string, code: string): StartFault {
+  const hints: Readonly<Record<string, string>> = RECORDING_FAULTS;
+  return new StartFault(
+    'bad-recording',
+    message,
+    hints[code] ?? 'Mend the line, or pass --on-fault skip to leave such lines out.',
+  );
+}
+
+function parseSpeed(text: string): Speed | undefined {
+  if (text === 'max') return 'max';
+  const speed = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
+  return speed > 0 ? speed : undefined;
+}
+
+function openJournalSink(options: Options): Sink | StartFault {
+  const config = loadConfig({ data: options.data, config: options.config }, processEnvironment());
+  if (config instanceof StartFault) return config;
+  const recorder = openRecorder(config, new SystemClock(), () => {});
+  if (recorder instanceof StartFault) return recorder;
+  const { sequencer } = recorder;
+  const source = 1;
+  return {
+    take: (records) => {
+      const results: SubmitResult[] = [];
+      for (const [i, { events, receiveTime }] of records.entries()) {
+        sequencer.submit(source, events, (result) => (results[i] = result), receiveTime);
+      }
+      sequencer.drain();
+      return Promise.resolve(results);
+    },
+    close: () => recorder.close(),
+  };
+}
+
+/** Events of one publish message, and messages under way: together what a server may have to hold. */
+const PUBLISH_EVENTS = 200;
+const UNDER_WAY_MAX = 16;
+
+async function openServerSink(options: Options): Promise<Sink> {
+  const connection = await Connection.connect(options.to!, {
+    key: options.key,
+    client: 'tapedeck replay',
+  });
+  const underWay = new Set<Promise<void>>();
+  return {
+    take: async (records) => {
+      const results: SubmitResult[] = [];
+      for (let from = 0; from < records.length;) {
+        const to = chunkEnd(records, from);
+        const events: SourceEvent[] = [];
+        for (const record of records.slice(from, to)) events.push(...record.events);
+        const first = from;
+        const sent: Promise<void> = connection.publish(events).then((seq) => {
+          for (let i = first; i < to; i++) results[i] = { seq };
+          underWay.delete(sent);
+        });
+        underWay.add(sent);
+        if (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay);
+        from = to;
+      }
+      await Promise.all(underWay);
+      return results;
+    },
+    close: () => connection.close(),
+  };
+}
+
+function chunkEnd(records: readonly Recorded[], from: number): number {
+  let to = from;
+  for (let events = 0; to < records.length && events < PUBLISH_EVENTS; to++) {
+    events += records[to]!.events.length;
+  }
+  return to;
+}

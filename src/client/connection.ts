@@ -1,0 +1,202 @@
+/**
+ * Connection: a client's side of `/v1/stream`, for browsers, Bun and Node; binary subprotocol.
+ *
+ * Requests are promises that settle with their `ack` or `error`; everything else goes to
+ * `onMessage` in the order in which the server sent it.
+ */
+
+import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
+
+export interface ConnectionOptions {
+  /** Presented with `hello`; reading needs none. */
+  readonly key?: string | undefined;
+  /** Name and version of the application, for the server's log. */
+  readonly client?: string;
+  readonly onMessage?: (message: Message) => void;
+  /** Called once, when the connection has ended, wanted or not. */
+  readonly onClose?: (end: ConnectionEnd) => void;
+}
+
+export interface ConnectionEnd {
+  readonly code: number;
+  readonly reason: string;
+  /** Whether the server advises to come back. */
+  readonly reconnect: boolean;
+}
+
+/** A request that the server refused, or a connection that failed. */
+export class TapedeckError extends Error {
+  readonly code: string;
+  readonly hint: string | null;
+
+  constructor(code: string, message: string, hint: string | null = null) {
+    super(message);
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+interface Waiting {
+  resolve(seq: number): void;
+  reject(error: Error): void;
+}
+
+export class Connection {
+  /** The first message of the server: epoch, place, limits. */
+  readonly welcome: MessageOf<'welcome'>;
+  /** Definitions received so far, by symbol. */
+  readonly instruments = new Map<string, Instrument>();
+  private readonly socket: WebSocket;
+  private readonly options: ConnectionOptions;
+  private readonly encoder = new FrameEncoder();
+  private readonly waiting = new Map<number, Waiting>();
+  private lastId = 0;
+  private closing: MessageOf<'closing'> | undefined;
+
+  private constructor(
+    socket: WebSocket,
+    welcome: MessageOf<'welcome'>,
+    options: ConnectionOptions,
+  ) {
+    this.socket = socket;
+    this.welcome = welcome;
+    this.options = options;
+    socket.onmessage = (event) => this.receive(event.data as ArrayBuffer);
+    socket.onclose = (event) => this.ended(event.code, event.reason);
+  }
+
+  /**
+   * Opens a connection and waits for the server's welcome.
+   * @param url of the server, such as `http://127.0.0.1:7070`
+   * @throws TapedeckError `connection-failed` when there is no Tapedeck at that address
+   */
+  static connect(url: string, options: ConnectionOptions = {}): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      const failed = (why: string): void => {
+        reject(new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${why}`));
+      };
+      let socket: WebSocket;
+      try {
+        socket = new WebSocket(streamUrl(url), [SUBPROTOCOL_MSGPACK]);
+      } catch (e) {
+        failed((e as Error).message);
+        return;
+      }
+      socket.binaryType = 'arraybuffer';
+      socket.onclose = (event) => failed(event.reason || `closed with ${event.code}`);
+      socket.onmessage = (event) => {
+        const [first, ...rest] = decodeFrame(new Uint8Array(event.data as ArrayBuffer));
+        if (first === undefined || isFault(first) || first.type !== 'welcome') {
+          socket.close();
+          failed('its first message is not a welcome');
+          return;
+        }
+        const connection = new Connection(socket, first, options);
+        connection.hello();
+        for (const message of rest) if (!isFault(message)) connection.take(message);
+        resolve(connection);
+      };
+    });
+  }
+
+  /** Starts topics; resolves with the place that their snapshots stand at. */
+  subscribe(topics: readonly string[]): Promise<number> {
+    return this.request((id) => ({ type: 'subscribe', id, topics: [...topics], intervalMs: null }));
+  }
+
+  unsubscribe(topics: readonly string[]): Promise<number> {
+    return this.request((id) => ({ type: 'unsubscribe', id, topics: [...topics] }));
+  }
+
+  /** Brings events in; resolves with the last place they produced, once they are journaled. */
+  publish(events: readonly SourceEvent[]): Promise<number> {
+    return this.request((id) => ({ type: 'publish', id, events: [...events] }));
+  }
+
+  close(): void {
+    this.socket.close(1000);
+  }
+
+  private hello(): void {
+    const { key, client } = this.options;
+    if (key === undefined && client === undefined) return;
+    this.socket.send(
+      this.encoder.encode([
+        { type: 'hello', version: 1, client: client ?? 'tapedeck-client', key: key ?? null },
+      ]),
+    );
+  }
+
+  private request(make: (id: number) => Message): Promise<number> {
+    const id = (this.lastId = (this.lastId + 1) >>> 0);
+    return new Promise((resolve, reject) => {
+      if (this.socket.readyState !== WebSocket.OPEN) {
+        reject(new TapedeckError('connection-failed', 'the connection has ended'));
+        return;
+      }
+      this.waiting.set(id, { resolve, reject });
+      this.socket.send(this.encoder.encode([make(id)]));
+    });
+  }
+
+  private receive(data: ArrayBuffer): void {
+    for (const message of decodeFrame(new Uint8Array(data))) {
+      if (isFault(message)) {
+        // A message of a later version is nothing to a reader of this one.
+        if (message.code !== 'unknown-message')
+          throw new TapedeckError(message.code, message.message);
+      } else {
+        this.take(message);
+      }
+    }
+  }
+
+  private take(message: Message): void {
+    switch (message.type) {
+      case 'ack':
+        this.settle(message.id)?.resolve(message.seq);
+        return;
+      case 'error': {
+        const { code, hint } = message;
+        const error = new TapedeckError(code, message.message, hint);
+        const waiting = message.id === null ? undefined : this.settle(message.id);
+        if (waiting === undefined) this.options.onMessage?.(message);
+        else waiting.reject(error);
+        return;
+      }
+      case 'closing':
+        this.closing = message;
+        break;
+      case 'instrument':
+        this.instruments.set(message.symbol, message);
+        break;
+      default:
+    }
+    this.options.onMessage?.(message);
+  }
+
+  private settle(id: number): Waiting | undefined {
+    const waiting = this.waiting.get(id);
+    this.waiting.delete(id);
+    return waiting;
+  }
+
+  private ended(code: number, reason: string): void {
+    const failed = new TapedeckError(
+      'connection-failed',
+      `the connection ended with ${code} ${reason}`.trim(),
+    );
+    for (const waiting of this.waiting.values()) waiting.reject(failed);
+    this.waiting.clear();
+    const reconnect = this.closing?.reconnect ?? code !== 1000;
+    this.options.onClose?.({ code, reason, reconnect });
+  }
+}
+
+/** The stream of a server: `http://host:port` becomes `ws://host:port/v1/stream`. */
+function streamUrl(url: string): string {
+  const stream = new URL('/v1/stream', url.includes('://') ? url : `http://${url}`);
+  stream.protocol = stream.protocol === 'https:' || stream.protocol === 'wss:' ? 'wss:' : 'ws:';
+  return stream.href;
+}

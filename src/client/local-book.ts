@@ -1,0 +1,59 @@
+/**
+ * Local book: a reader's copy of the ten best levels of one instrument, that knows whether it is
+ * right. It checks the chain of places and the checksum of each message that carries one.
+ */
+
+import { bookChecksum } from '../../protocol/checksum';
+import { TenLevels } from '../../protocol/levels';
+import type { Book } from '../../protocol/messages';
+
+/**
+ * `applied`: the copy is the server's book. `incomplete`: the server has no book that may be
+ * trusted. `gap`: a message is missing. `mismatch`: the checksum differs. After the last two the
+ * copy is worth nothing until the next snapshot: subscribe anew.
+ */
+export type LocalBookOutcome = 'applied' | 'incomplete' | 'gap' | 'mismatch';
+
+export class LocalBook {
+  private readonly levels = new TenLevels();
+  private valid = false;
+  /** Place of the newest message taken; 0 before the first. */
+  seq = 0;
+
+  /** Flat: price, quantity, price, quantity …, best first; empty unless the book may be trusted. */
+  get bids(): readonly number[] {
+    return this.levels.bids;
+  }
+
+  get asks(): readonly number[] {
+    return this.levels.asks;
+  }
+
+  get trusted(): boolean {
+    return this.valid;
+  }
+
+  apply(message: Book): LocalBookOutcome {
+    const continues = message.prevSeq === this.seq;
+    this.seq = message.seq;
+    if (message.form === 'delta') {
+      if (!this.valid || !continues) return this.distrust('gap');
+      this.levels.apply(message.bids, message.asks);
+    } else {
+      this.levels.replace(message.bids, message.asks);
+    }
+    if (message.form === 'incomplete') return this.distrust('incomplete');
+    this.valid = true;
+    const { bids, asks } = this.levels;
+    if (message.crc !== null && message.crc !== bookChecksum(bids, asks)) {
+      return this.distrust('mismatch');
+    }
+    return 'applied';
+  }
+
+  private distrust<O extends LocalBookOutcome>(outcome: O): O {
+    this.valid = false;
+    this.levels.replace([], []);
+    return outcome;
+  }
+}

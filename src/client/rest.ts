@@ -1,0 +1,49 @@
+/** REST: the questions of a client that needs no stream. */
+
+import { TapedeckError } from './connection';
+
+/** Answer of `/v1/orderbook/:symbol`; decimals and times are strings. */
+export interface RestBook {
+  readonly symbol: string;
+  readonly seq: number;
+  readonly epoch: number;
+  readonly eventTime: string;
+  readonly receiveTime: string;
+  readonly bids: readonly (readonly [price: string, quantity: string])[];
+  readonly asks: readonly (readonly [price: string, quantity: string])[];
+  readonly source: string;
+  readonly ageMs: number;
+}
+
+/**
+ * The order book, now or at a past time.
+ * @throws TapedeckError with the server's code when it refuses, `connection-failed` when it is away
+ */
+export function fetchBook(
+  url: string,
+  symbol: string,
+  query: { readonly depth?: number; readonly at?: string } = {},
+): Promise<RestBook> {
+  const parameters = new URLSearchParams();
+  if (query.depth !== undefined) parameters.set('depth', String(query.depth));
+  if (query.at !== undefined) parameters.set('at', query.at);
+  return fetchJson(url, `/v1/orderbook/${encodeURIComponent(symbol)}?${parameters.toString()}`);
+}
+
+async function fetchJson<T>(url: string, path: string): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(new URL(path, url.includes('://') ? url : `http://${url}`));
+  } catch (e) {
+    const why = (e as Error).message;
+    throw new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${why}`);
+  }
+  const body: unknown = await response.json().catch(() => null);
+  if (response.ok) return body as T;
+  const error = (body as { error?: { code: string; message: string; hint?: string } } | null)
+    ?.error;
+  if (error === undefined) {
+    throw new TapedeckError('connection-failed', `${url} answers ${response.status}`);
+  }
+  throw new TapedeckError(error.code, error.message, error.hint ?? null);
+}

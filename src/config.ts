@@ -1,0 +1,217 @@
+/**
+ * Config: every setting, its bounds and its default, in one place. Read once, checked against each
+ * other, frozen. Flags win over the environment, the environment over the file, the file over the
+ * defaults. This is the one door through which the environment enters.
+ */
+
+import { Type, type Static, type TObject, type TProperties, type TSchema } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { closest } from 'fastest-levenshtein';
+import { readFileSync } from 'node:fs';
+import { parse as parseToml } from 'smol-toml';
+
+import { shown } from '../protocol/codes';
+import { SCALE_MAX, SYMBOL_LENGTH_MAX } from '../protocol/units';
+import { StartFault } from './base/start-fault';
+
+function section<P extends TProperties>(properties: P): TObject<P> {
+  return Type.Object(properties, { additionalProperties: false, default: {} });
+}
+
+function count(value: number, minimum: number, maximum: number, description: string) {
+  return Type.Integer({ default: value, minimum, maximum, description });
+}
+
+const Key = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 40, description: 'For the logs' }),
+    secret: Type.String({ minLength: 16, maxLength: 200, description: 'What the client presents' }),
+    roles: Type.Array(Type.Union([Type.Literal('publish'), Type.Literal('trade')]), {
+      minItems: 1,
+    }),
+  },
+  { additionalProperties: false },
+);
+
+const FeedInstrument = Type.Object(
+  {
+    symbol: Type.String({ minLength: 1, maxLength: SYMBOL_LENGTH_MAX }),
+    priceScale: Type.Integer({ minimum: 0, maximum: SCALE_MAX }),
+    quantityScale: Type.Integer({ minimum: 0, maximum: SCALE_MAX }),
+    priceIncrement: Type.Optional(Type.String({ description: 'Decimal; default one unit' })),
+    quantityIncrement: Type.Optional(Type.String({ description: 'Decimal; default one unit' })),
+    previousClose: Type.Optional(Type.String({ description: 'Decimal' })),
+  },
+  { additionalProperties: false },
+);
+
+const ConfigSchema = section({
+  server: section({
+    host: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on' }),
+    port: count(7070, 0, 65_535, 'Port to listen on; 0 picks a free one'),
+  }),
+  journal: section({
+    directory: Type.String({ default: 'data', minLength: 1, description: 'Data directory' }),
+    durability: Type.Union([Type.Literal('async'), Type.Literal('commit'), Type.Literal('fsync')], {
+      default: 'commit',
+      description: 'When a batch counts as kept',
+    }),
+    commitEveryMs: count(20, 1, 10_000, 'async: longest time without a commit'),
+    checkpointEveryEvents: count(200_000, 1_000, 100_000_000, 'Events between checkpoints'),
+  }),
+  cache: section({
+    ttlMs: count(1_000, 1, 3_600_000, 'Life of an answer in L1'),
+    entriesMax: count(10_000, 1, 1_000_000, 'Instruments in L1'),
+    recentTradesMax: count(1_000, 10, 100_000, 'Trades in memory per instrument'),
+  }),
+  push: section({
+    heartbeatMs: count(5_000, 100, 600_000, 'Time between heartbeats'),
+    backlogBytesMax: count(8_388_608, 65_536, 1_073_741_824, 'A session over this is closed'),
+  }),
+  limits: section({
+    instrumentsMax: count(10_000, 1, 1_000_000, 'Instruments'),
+    bookDepthMax: count(5_000, 10, 100_000, 'Levels a side of one REST answer'),
+    tradesMax: count(1_000, 1, 10_000, 'Trades of one REST answer'),
+    sessionsMax: count(10_000, 1, 1_000_000, 'WebSocket connections'),
+    topicsMax: count(10_000, 1, 1_000_000, 'Topics of one session'),
+    frameBytesMax: count(1_048_576, 1_024, 16_777_216, 'Largest frame from a client'),
+    bodyBytesMax: count(16_777_216, 1_024, 1_073_741_824, 'Largest body of a REST request'),
+    waitingEventsMax: count(200_000, 10_000, 10_000_000, 'Source events waiting for a turn'),
+    batchEventsMax: count(2_000, 1, 1_000_000, 'Source events taken in one turn'),
+  }),
+  log: section({
+    level: Type.Union(
+      ['silent', 'error', 'warn', 'info', 'debug'].map((level) => Type.Literal(level)),
+      { default: 'info', description: 'Least severe line that is logged' },
+    ),
+  }),
+  keys: Type.Array(Key, { default: [] }),
+  instruments: Type.Array(FeedInstrument, { default: [] }),
+});
+
+export type Config = Static<typeof ConfigSchema>;
+
+/** Settings from the command line; undefined where no flag was given. */
+export interface Flags {
+  readonly host?: string | undefined;
+  readonly port?: string | undefined;
+  readonly data?: string | undefined;
+  readonly config?: string | undefined;
+  readonly durability?: string | undefined;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The process's environment; the only place that reads it. */
+export function processEnvironment(): Environment {
+  return process.env;
+}
+
+export function loadConfig(flags: Flags, environment: Environment): Config | StartFault {
+  const file = flags.config ?? environment['TAPEDECK_CONFIG'];
+  const settings = file === undefined ? {} : readFile(file);
+  if (settings instanceof StartFault) return settings;
+  override(settings, 'server', 'host', flags.host ?? environment['TAPEDECK_HOST']);
+  override(settings, 'journal', 'directory', flags.data ?? environment['TAPEDECK_DATA']);
+  override(settings, 'journal', 'durability', flags.durability);
+  const port = flags.port ?? environment['TAPEDECK_PORT'];
+  override(
+    settings,
+    'server',
+    'port',
+    port !== undefined && /^\d+$/.test(port) ? Number(port) : port,
+  );
+  return check(settings);
+}
+
+function readFile(path: string): Record<string, unknown> | StartFault {
+  try {
+    return parseToml(readFileSync(path, 'utf8'));
+  } catch (e) {
+    return badConfig(`the config file ${path} cannot be read: ${(e as Error).message}`);
+  }
+}
+
+function override(
+  settings: Record<string, unknown>,
+  sectionName: string,
+  name: string,
+  value: unknown,
+): void {
+  if (value === undefined) return;
+  const existing = settings[sectionName];
+  const target = typeof existing === 'object' && existing !== null ? existing : {};
+  settings[sectionName] = { ...target, [name]: value };
+}
+
+/** Checks settings against the schema and each other. */
+export function check(settings: Record<string, unknown>): Config | StartFault {
+  const unknown = unknownSetting(settings, ConfigSchema, '');
+  if (unknown !== undefined) return unknown;
+  const full = Value.Default(ConfigSchema, structuredClone(settings));
+  const wrong = Value.Errors(ConfigSchema, full).First();
+  if (wrong !== undefined) {
+    const name = wrong.path.slice(1).replaceAll('/', '.');
+    return badConfig(
+      `the setting ${name} is ${shown(wrong.value)}; expected ${expectation(wrong.schema)}`,
+    );
+  }
+  const config = full as Config;
+  // A frame that one session may be sent in a turn must fit below the mark at which Bun would begin
+  // to drop without a word.
+  if (config.push.backlogBytesMax < 4 * config.limits.frameBytesMax) {
+    return badConfig(
+      `push.backlogBytesMax is ${config.push.backlogBytesMax}; expected at least 4 × limits.frameBytesMax (${4 * config.limits.frameBytesMax})`,
+    );
+  }
+  return deepFreeze(config);
+}
+
+function unknownSetting(value: unknown, schema: TSchema, path: string): StartFault | undefined {
+  if (schema['type'] === 'array' && Array.isArray(value)) {
+    const items = schema['items'] as TSchema;
+    for (const [i, item] of value.entries()) {
+      const wrong = unknownSetting(item, items, `${path}[${i}]`);
+      if (wrong !== undefined) return wrong;
+    }
+  }
+  if (schema['type'] !== 'object' || typeof value !== 'object' || value === null) return undefined;
+  const properties = schema['properties'] as Record<string, TSchema>;
+  for (const [name, inner] of Object.entries(value)) {
+    const at = path === '' ? name : `${path}.${name}`;
+    const known = Object.hasOwn(properties, name) ? properties[name] : undefined;
+    if (known === undefined) {
+      const nearest = closest(name, Object.keys(properties));
+      const meant = path === '' ? nearest : `${path}.${nearest}`;
+      return badConfig(`there is no setting ${at}; the nearest known one is ${meant}`);
+    }
+    const wrong = unknownSetting(inner, known, at);
+    if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
+function expectation(schema: TSchema): string {
+  if (schema['type'] === 'integer') {
+    return `an integer from ${schema['minimum'] as number} to ${schema['maximum'] as number}`;
+  }
+  const options = schema['anyOf'] as { const: string }[] | undefined;
+  if (options !== undefined) return `one of ${options.map((o) => o.const).join(', ')}`;
+  if (schema['type'] === 'string') {
+    const least = (schema['minLength'] as number | undefined) ?? 0;
+    return `a string of ${least} to ${(schema['maxLength'] as number | undefined) ?? 'any number of'} characters`;
+  }
+  return `a value of type ${String(schema['type'])}`;
+}
+
+function badConfig(message: string): StartFault {
+  return new StartFault('bad-config', message, 'The settings are listed in the README.');
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const inner of Object.values(value)) deepFreeze(inner);
+    Object.freeze(value);
+  }
+  return value;
+}

@@ -1,0 +1,179 @@
+/** App: the routes of the server, on Elysia. */
+
+import { Elysia } from 'elysia';
+
+import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../protocol/codec';
+import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import type { Keyring, Principal } from './auth';
+import type { Queries, QueryInstrument } from './queries';
+import { errorResponse, json } from './responses';
+
+export interface AppOptions {
+  readonly backlogBytesMax: number;
+  readonly frameBytesMax: number;
+  readonly bodyBytesMax: number;
+  readonly sessionsMax: number;
+}
+
+/** The stages behind the routes. */
+export interface AppStages<I extends QueryInstrument> {
+  readonly queries: Queries<I>;
+  readonly keys: Keyring;
+  /** The `data` of a new socket, which takes its events. */
+  connection(form: Subprotocol, principal: Principal): object;
+  sessionCount(): number;
+  /** Takes the lines of a tape in; resolves when they are journaled or refused. */
+  ingest(
+    source: string,
+    text: string,
+  ): Promise<{ seq: number; events: number; skipped: number } | Fault>;
+  /** Why the server is not ready; empty when it is. */
+  notReady(): readonly string[];
+  reportError(error: unknown): void;
+}
+
+export function createApp<I extends QueryInstrument>(options: AppOptions, stages: AppStages<I>) {
+  const { queries } = stages;
+  return new Elysia({
+    precompile: true,
+    websocket: {
+      // Past its limit Bun drops messages without a word, so a connection that gets there is closed.
+      backpressureLimit: options.backlogBytesMax,
+      closeOnBackpressureLimit: true,
+      // Larger frames than ours are answered with an error up to here, and cut off beyond.
+      maxPayloadLength: options.frameBytesMax * 2,
+      idleTimeout: 120,
+      sendPings: true,
+    },
+    serve: { maxRequestBodySize: options.bodyBytesMax, reusePort: false },
+  })
+    .onError(({ code, error, request }) => {
+      if (code === 'NOT_FOUND') return errorResponse(routeFault(request));
+      if (code === 'PARSE')
+        return errorResponse(fault('malformed-json', 'the body does not parse'));
+      stages.reportError(error);
+      return errorResponse(fault('internal', 'the request failed inside the server'));
+    })
+    .get(
+      '/',
+      () => new Response(FRONT, { headers: { 'content-type': 'text/plain;charset=utf-8' } }),
+    )
+    .get('/healthz', () => json('{"status":"ok"}'))
+    .get('/readyz', () => {
+      const reasons = stages.notReady();
+      const body = JSON.stringify({ ready: reasons.length === 0, reasons });
+      return new Response(body, {
+        status: reasons.length === 0 ? 200 : 503,
+        headers: { 'content-type': 'application/json;charset=utf-8' },
+      });
+    })
+    .get('/v1/instruments', () => json(queries.instruments()))
+    .get('/v1/instruments/:symbol', ({ params }) => answer(queries.instrument(params.symbol)))
+    .get('/v1/tick/:symbol', ({ params }) => answer(queries.tick(params.symbol)))
+    .get('/v1/orderbook/:symbol', ({ params, query }) =>
+      query['at'] === undefined
+        ? answer(queries.book(params.symbol, query['depth']))
+        : errorResponse(fault('not-supported', 'past books (at) are not served yet', 'at')),
+    )
+    .get('/v1/trades/:symbol', ({ params, query }) =>
+      answer(queries.trades(params.symbol, query['limit'], query['before'])),
+    )
+    .post('/v1/ingest', ({ request }) => ingest(request, stages), { parse: 'none' })
+    .get('/v1/stream', ({ request, server }) => upgrade(request, server, options, stages));
+}
+
+function answer(result: string | Fault): Response {
+  return typeof result === 'string' ? json(result) : errorResponse(result);
+}
+
+async function ingest<I extends QueryInstrument>(
+  request: Request,
+  stages: AppStages<I>,
+): Promise<Response> {
+  const principal = stages.keys.fromHeader(request.headers.get('authorization'));
+  if (principal === undefined) return errorResponse(wrongKey());
+  if (!principal.roles.has('publish')) {
+    const code = principal.name === 'anonymous' ? 'unauthorized' : 'forbidden';
+    return errorResponse(fault(code, 'publishing needs a key with the role publish'));
+  }
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(await request.bytes());
+  } catch {
+    return errorResponse(fieldFault('body', 'not UTF-8', 'NDJSON in UTF-8', 'malformed-json'));
+  }
+  const result = await stages.ingest(principal.name, text);
+  return 'code' in result ? errorResponse(result) : json(JSON.stringify(result));
+}
+
+/** Bun's server as far as it is used here. */
+interface Upgrader {
+  upgrade(request: Request, options: { data: unknown; headers?: Record<string, string> }): boolean;
+}
+
+function upgrade<I extends QueryInstrument>(
+  request: Request,
+  server: Upgrader | null,
+  options: AppOptions,
+  stages: AppStages<I>,
+): Response | undefined {
+  if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket' || server === null) {
+    return errorResponse(fault('upgrade-required', '/v1/stream speaks WebSocket'));
+  }
+  const principal = stages.keys.fromHeader(request.headers.get('authorization'));
+  if (principal === undefined) return errorResponse(wrongKey());
+  if (stages.sessionCount() >= options.sessionsMax) {
+    return errorResponse(fault('overloaded', `there are ${options.sessionsMax} sessions already`));
+  }
+  const offered = request.headers.get('sec-websocket-protocol');
+  const form = chooseSubprotocol(offered);
+  if (form === undefined) {
+    return errorResponse(
+      fieldFault(
+        'Sec-WebSocket-Protocol',
+        offered,
+        `${SUBPROTOCOL_MSGPACK} or ${SUBPROTOCOL_JSON}`,
+      ),
+    );
+  }
+  const upgraded = server.upgrade(request, {
+    data: stages.connection(form, principal),
+    ...(offered === null ? {} : { headers: { 'sec-websocket-protocol': form } }),
+  });
+  return upgraded
+    ? undefined
+    : errorResponse(fault('upgrade-required', 'this is not a valid WebSocket handshake'));
+}
+
+/** The first of the client's that we speak; JSON when it names none; undefined when none fits. */
+function chooseSubprotocol(offered: string | null): Subprotocol | undefined {
+  if (offered === null) return SUBPROTOCOL_JSON;
+  return offered
+    .split(',')
+    .map((name) => name.trim())
+    .find((name) => name === SUBPROTOCOL_MSGPACK || name === SUBPROTOCOL_JSON);
+}
+
+function wrongKey(): Fault {
+  return fault(
+    'unauthorized',
+    'the Authorization header holds no key of this server',
+    'Authorization',
+  );
+}
+
+function routeFault(request: Request): Fault {
+  const path = new URL(request.url).pathname.slice(0, 200);
+  return fault('not-found', `there is no ${request.method} ${path}`);
+}
+
+const FRONT = `Tapedeck
+
+GET  /v1/instruments                      what there is
+GET  /v1/tick/SYMBOL                      newest tick
+GET  /v1/orderbook/SYMBOL?depth=10        order book
+GET  /v1/trades/SYMBOL?limit=100          newest trades
+POST /v1/ingest                           NDJSON tape lines, with a key
+GET  /healthz  /readyz                    health
+WS   /v1/stream                           live: see protocol/README.md
+`;

@@ -1,0 +1,45 @@
+/** Listen: opens the port, or says why that is impossible. */
+
+import { StartFault } from '../base/start-fault';
+
+/** Elysia's application as far as it is used here. */
+interface Listenable {
+  listen(options: { hostname: string; port: number }): unknown;
+  readonly server: {
+    readonly port?: number | undefined;
+    stop(closeActive?: boolean): Promise<void>;
+  } | null;
+}
+
+export interface Listening {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export function listen(
+  app: Listenable,
+  { host, port }: { readonly host: string; readonly port: number },
+): Listening | StartFault {
+  try {
+    app.listen({ hostname: host, port });
+  } catch (e) {
+    const { code, message } = e as { code?: string; message: string };
+    return code === 'EADDRINUSE'
+      ? new StartFault(
+          'port-in-use',
+          `port ${port} on ${host} is in use`,
+          'Stop what uses it, or give another port with --port.',
+        )
+      : new StartFault(
+          'address-unavailable',
+          `cannot listen on ${host}:${port}: ${message}`,
+          'Give an address of this machine with --host and a port that you may use with --port.',
+        );
+  }
+  const server = app.server!;
+  const shownHost = host.includes(':') ? `[${host}]` : host;
+  return {
+    url: `http://${shownHost}:${server.port}`,
+    stop: () => server.stop(true),
+  };
+}

@@ -1,0 +1,190 @@
+/**
+ * Queries: what REST asks of the market, and how the answers are written.
+ *
+ * An answer that was written for one request is kept as text beside its L1 entry, up to the source
+ * and age that each answer has of its own; so the usual request costs a look-up and a concatenation.
+ */
+
+import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import { formatLevels, toJson } from '../../protocol/json';
+import type { Instrument, Tick, Trade } from '../../protocol/messages';
+import type { Nanos } from '../../protocol/time';
+import { BOOK_DEPTH, isSymbol } from '../../protocol/units';
+import type { Clock } from '../base/clock';
+
+export interface QueryBook {
+  readonly seq: number;
+  readonly eventTime: Nanos;
+  readonly receiveTime: Nanos;
+  readonly bids: readonly number[];
+  readonly asks: readonly number[];
+}
+
+/** What queries need of a live instrument. */
+export interface QueryInstrument {
+  readonly definition: Instrument;
+  readonly state: string;
+  bookView(): QueryBook | null;
+  /** At full depth. */
+  readonly book: {
+    readonly bids: { top(depth: number): number[] };
+    readonly asks: { top(depth: number): number[] };
+  };
+}
+
+interface Kept<T> {
+  readonly entry: { readonly value: T; json: string | null } | null;
+  readonly source: string;
+}
+
+/** The stages behind the queries. */
+export interface QuerySources<I extends QueryInstrument> {
+  instrument(symbol: string): I | undefined;
+  instruments(): Iterable<I>;
+  tick(instrument: I): Kept<Tick>;
+  book(instrument: I): Kept<QueryBook>;
+  trades(symbol: string, before: number, limit: number): { trades: Trade[]; source: string };
+  readonly epoch: number;
+  lastSeq(): number;
+}
+
+export interface QueryLimits {
+  readonly bookDepthMax: number;
+  readonly tradesMax: number;
+}
+
+export class Queries<I extends QueryInstrument> {
+  private readonly sources: QuerySources<I>;
+  private readonly limits: QueryLimits;
+  private readonly clock: Clock;
+
+  constructor(sources: QuerySources<I>, limits: QueryLimits, clock: Clock) {
+    this.sources = sources;
+    this.limits = limits;
+    this.clock = clock;
+  }
+
+  instruments(): string {
+    const list = [...this.sources.instruments()].map(describe);
+    return JSON.stringify({
+      instruments: list,
+      seq: this.sources.lastSeq(),
+      epoch: this.sources.epoch,
+    });
+  }
+
+  instrument(symbol: string): string | Fault {
+    const found = this.find(symbol);
+    if ('code' in found) return found;
+    return JSON.stringify({ ...describe(found), epoch: this.sources.epoch });
+  }
+
+  tick(symbol: string): string | Fault {
+    const found = this.find(symbol);
+    if ('code' in found) return found;
+    const { entry, source } = this.sources.tick(found);
+    if (entry === null) return fault('no-data', `${symbol} has had no trade yet`);
+    entry.json ??= this.openTick(entry.value, found.definition);
+    return this.finish(entry.json, source, entry.value.receiveTime);
+  }
+
+  private openTick(tick: Tick, definition: Instrument): string {
+    return open({ ...toJson(tick, () => definition), epoch: this.sources.epoch });
+  }
+
+  /** @param depth as in the query string; ten when absent */
+  book(symbol: string, depth: string | undefined): string | Fault {
+    const levels = integer('depth', depth, BOOK_DEPTH, this.limits.bookDepthMax);
+    if (typeof levels !== 'number') return levels;
+    const found = this.find(symbol);
+    if ('code' in found) return found;
+    const { entry, source } = this.sources.book(found);
+    if (entry === null) {
+      return found.state === 'incomplete'
+        ? fault('book-incomplete', `the book of ${symbol} is known to be incomplete`)
+        : fault('no-data', `no book of ${symbol} is known yet`);
+    }
+    const { value } = entry;
+    if (levels === BOOK_DEPTH) {
+      entry.json ??= this.openBook(found.definition, value, value.bids, value.asks);
+      return this.finish(entry.json, source, value.receiveTime);
+    }
+    const deep = levels > BOOK_DEPTH;
+    const bids = deep ? found.book.bids.top(levels) : value.bids.slice(0, levels * 2);
+    const asks = deep ? found.book.asks.top(levels) : value.asks.slice(0, levels * 2);
+    const text = this.openBook(found.definition, value, bids, asks);
+    return this.finish(text, deep ? 'live' : source, value.receiveTime);
+  }
+
+  private openBook(
+    definition: Instrument,
+    view: QueryBook,
+    bids: readonly number[],
+    asks: readonly number[],
+  ): string {
+    return open({
+      symbol: definition.symbol,
+      seq: view.seq,
+      epoch: this.sources.epoch,
+      eventTime: view.eventTime.toString(),
+      receiveTime: view.receiveTime.toString(),
+      bids: formatLevels(bids, definition),
+      asks: formatLevels(asks, definition),
+    });
+  }
+
+  /** Newest first. @param limit @param before as in the query string */
+  trades(symbol: string, limit: string | undefined, before: string | undefined): string | Fault {
+    const most = integer('limit', limit, 100, this.limits.tradesMax);
+    if (typeof most !== 'number') return most;
+    const below = integer('before', before, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+    if (typeof below !== 'number') return below;
+    const found = this.find(symbol);
+    if ('code' in found) return found;
+    const { trades, source } = this.sources.trades(symbol, below, most);
+    const body = {
+      symbol,
+      trades: trades.map((trade) => toJson(trade, () => found.definition)),
+      /** Where the next page begins; null when there is none. */
+      before: trades.length === most ? trades.at(-1)!.seq : null,
+      seq: this.sources.lastSeq(),
+      epoch: this.sources.epoch,
+    };
+    return this.finish(open(body), source, trades[0]?.receiveTime);
+  }
+
+  private find(symbol: string): I | Fault {
+    const found = this.sources.instrument(symbol);
+    if (found !== undefined) return found;
+    return isSymbol(symbol)
+      ? fault('unknown-symbol', `no instrument is named ${symbol}`, 'symbol')
+      : fieldFault('symbol', symbol, '1 to 16 letters, digits, dots, dashes or underscores');
+  }
+
+  private finish(opened: string, source: string, since: Nanos | undefined): string {
+    const ageMs = since === undefined ? 0 : Math.max(0, this.clock.now().since(since) / 1e6);
+    return `${opened}"source":"${source}","ageMs":${ageMs.toFixed(3)}}`;
+  }
+}
+
+/** JSON text of an object that more members can be put behind. */
+function open(object: Record<string, unknown>): string {
+  return `${JSON.stringify(object).slice(0, -1)},`;
+}
+
+function describe(instrument: QueryInstrument): Record<string, unknown> {
+  const { definition, state } = instrument;
+  return { ...toJson(definition, () => definition), state };
+}
+
+function integer(
+  name: string,
+  text: string | undefined,
+  otherwise: number,
+  max: number,
+): number | Fault {
+  if (text === undefined) return otherwise;
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= 1 && value <= max) return value;
+  return fieldFault(name, text, `an integer from 1 to ${max}`);
+}

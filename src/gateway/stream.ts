@@ -1,0 +1,237 @@
+/**
+ * Stream: one WebSocket connection from its upgrade to its end; what a client says, and the answers.
+ *
+ * The connection object is the `data` of Bun's socket, whose events Elysia's server hands straight to
+ * it (`open`, `message`, `close` of `ws.data`), so no wrapper stands in the path of a message.
+ * Bounded: frame size, messages a frame, faults before the connection is closed.
+ */
+
+import type { ServerWebSocket } from 'bun';
+
+import {
+  decodeFrame,
+  decodeTextFrame,
+  FRAME_MESSAGES_MAX,
+  isFault,
+  SUBPROTOCOL_JSON,
+  type Subprotocol,
+} from '../../protocol/codec';
+import { CLOSES, ERRORS, fault, type CloseReason, type Fault } from '../../protocol/codes';
+import type { ScalesOf } from '../../protocol/json';
+import type { Message, MessageOf, SourceEvent } from '../../protocol/messages';
+import type { Clock } from '../base/clock';
+import type { Keyring, Principal } from './auth';
+
+const FAULTS_MAX = 100;
+const VERSION = 1;
+
+/** What a connection needs of the broadcaster's session. */
+export interface StreamSession {
+  readonly name: string;
+  send(messages: readonly Message[]): void;
+  gone(): void;
+}
+
+/** The stages behind a connection. */
+export interface StreamHub<S extends StreamSession> {
+  readonly epoch: number;
+  readonly server: string;
+  readonly scalesOf: ScalesOf;
+  readonly keys: Keyring;
+  readonly clock: Clock;
+  readonly limits: { frameBytesMax: number; topicsMax: number; heartbeatMs: number };
+  lastSeq(): number;
+  /** Makes the session of a socket that has opened. */
+  enter(socket: ServerWebSocket<unknown>, form: Subprotocol): { session: S; source: number };
+  leave(session: S, source: number): void;
+  subscribe(session: S, id: number, topics: readonly string[]): Fault | undefined;
+  unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
+  submit(
+    source: number,
+    events: readonly SourceEvent[],
+    done: (result: { readonly seq: number } | Fault) => void,
+  ): void;
+  /** A line for the log, about this session. */
+  note(session: string, event: string, detail: Record<string, unknown>): void;
+}
+
+type Phase<S> =
+  | { readonly is: 'opening' }
+  | { readonly is: 'open'; readonly session: S; readonly source: number }
+  | { readonly is: 'closed' };
+
+export class StreamConnection<S extends StreamSession> {
+  private readonly hub: StreamHub<S>;
+  private readonly form: Subprotocol;
+  private principal: Principal;
+  private phase: Phase<S> = { is: 'opening' };
+  private socket: ServerWebSocket<unknown> | undefined;
+  private faults = 0;
+
+  constructor(hub: StreamHub<S>, form: Subprotocol, principal: Principal) {
+    this.hub = hub;
+    this.form = form;
+    this.principal = principal;
+  }
+
+  open(ws: ServerWebSocket<unknown>): void {
+    const { hub } = this;
+    this.socket = ws;
+    const { session, source } = hub.enter(ws, this.form);
+    this.phase = { is: 'open', session, source };
+    session.send([
+      {
+        type: 'welcome',
+        version: VERSION,
+        server: hub.server,
+        session: session.name,
+        epoch: hub.epoch,
+        seq: hub.lastSeq(),
+        time: hub.clock.now(),
+        limits: hub.limits,
+      },
+    ]);
+  }
+
+  message(ws: ServerWebSocket<unknown>, data: string | Uint8Array): void {
+    if (this.phase.is !== 'open') return;
+    const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength;
+    if (bytes > this.hub.limits.frameBytesMax) {
+      const most = this.hub.limits.frameBytesMax;
+      this.refuse(null, fault('frame-too-large', `a frame of ${bytes} bytes; at most ${most}`));
+      this.end(ws, 'frame-too-large');
+      return;
+    }
+    for (const item of this.decode(data)) {
+      // A message before this one may have ended the connection.
+      if (!this.isOpen()) return;
+      if (isFault(item)) this.refuse(null, item);
+      else this.handle(ws, item);
+    }
+  }
+
+  close(_ws: ServerWebSocket<unknown>, code: number): void {
+    if (this.phase.is !== 'open') return;
+    const { session, source } = this.phase;
+    this.phase = { is: 'closed' };
+    this.hub.leave(session, source);
+    this.hub.note(session.name, 'closed', { code });
+  }
+
+  private isOpen(): boolean {
+    return this.phase.is === 'open';
+  }
+
+  private decode(data: string | Uint8Array): (Message | Fault)[] {
+    if (this.form === SUBPROTOCOL_JSON) {
+      return typeof data === 'string'
+        ? decodeTextFrame(data, this.hub.scalesOf, FRAME_MESSAGES_MAX)
+        : [fault('wrong-frame', 'a binary frame on the JSON subprotocol')];
+    }
+    return typeof data === 'string'
+      ? [fault('wrong-frame', 'a text frame on the MessagePack subprotocol')]
+      : decodeFrame(data, FRAME_MESSAGES_MAX);
+  }
+
+  private handle(ws: ServerWebSocket<unknown>, m: Message): void {
+    if (this.phase.is !== 'open') return;
+    const { session, source } = this.phase;
+    switch (m.type) {
+      case 'hello':
+        return this.hello(ws, m);
+      case 'ping':
+        session.send([{ type: 'pong', id: m.id, time: m.time, serverTime: this.hub.clock.now() }]);
+        return;
+      case 'subscribe':
+        return this.answer(m.id, this.hub.subscribe(session, m.id, m.topics));
+      case 'unsubscribe': {
+        const refused = this.hub.unsubscribe(session, m.topics);
+        if (refused === undefined) this.ack(m.id, this.hub.lastSeq());
+        return this.answer(m.id, refused);
+      }
+      case 'publish':
+        return this.publish(m, source);
+      case 'received':
+        return;
+      case 'resume':
+      case 'replay':
+      case 'order':
+      case 'cancel':
+      case 'amend':
+        return this.refuse(m.id, fault('not-supported', `${m.type} is not served yet`));
+      default:
+        this.refuse(null, fault('unexpected-message', `${m.type} goes from server to client`));
+    }
+  }
+
+  private hello(ws: ServerWebSocket<unknown>, m: MessageOf<'hello'>): void {
+    if (m.version !== VERSION) {
+      this.refuse(
+        null,
+        fault('invalid-field', `hello.version is ${m.version}; expected 1`, 'version'),
+      );
+      this.end(ws, 'protocol-error');
+      return;
+    }
+    if (m.key === null) return;
+    const principal = this.hub.keys.find(m.key);
+    if (principal === undefined) {
+      this.refuse(null, fault('unauthorized', 'hello.key is not a key of this server', 'key'));
+      this.end(ws, 'unauthorized');
+      return;
+    }
+    this.principal = principal;
+  }
+
+  private publish(m: MessageOf<'publish'>, source: number): void {
+    if (!this.principal.roles.has('publish')) {
+      const code = this.principal.name === 'anonymous' ? 'unauthorized' : 'forbidden';
+      this.refuse(m.id, fault(code, 'publishing needs a key with the role publish'));
+      return;
+    }
+    this.hub.submit(source, m.events, (result) => {
+      if ('code' in result) this.refuse(m.id, result);
+      else this.ack(m.id, result.seq);
+    });
+  }
+
+  private ack(id: number, seq: number): void {
+    if (this.phase.is === 'open') this.phase.session.send([{ type: 'ack', id, seq }]);
+  }
+
+  private answer(id: number, refused: Fault | undefined): void {
+    if (refused !== undefined) this.refuse(id, refused);
+  }
+
+  private refuse(id: number | null, f: Fault): void {
+    if (this.phase.is !== 'open') return;
+    const { session } = this.phase;
+    this.faults += 1;
+    if (this.faults === 1) this.hub.note(session.name, 'refused', { ...f });
+    session.send([
+      {
+        type: 'error',
+        id,
+        code: f.code,
+        message: f.message.slice(0, 500),
+        field: f.field?.slice(0, 120) ?? null,
+        hint: ERRORS[f.code].hint,
+      },
+    ]);
+    if (this.faults >= FAULTS_MAX && this.socket !== undefined) {
+      this.end(this.socket, 'too-many-errors');
+    }
+  }
+
+  /** Says why, then closes. */
+  private end(ws: ServerWebSocket<unknown>, reason: CloseReason): void {
+    if (this.phase.is !== 'open') return;
+    const { session, source } = this.phase;
+    const { code, reconnect } = CLOSES[reason];
+    session.send([{ type: 'closing', code, reason, reconnect, retryMs: 0 }]);
+    this.phase = { is: 'closed' };
+    this.hub.leave(session, source);
+    this.hub.note(session.name, 'closed', { code, reason });
+    ws.close(code, reason);
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Fields of Binance messages, each checked as it is read. A wrong one is thrown as `FieldError` and
+ * caught at the edge of the decoder, as in protocol/tuple.ts.
+ */
+
+import { SOURCE_LEVELS_MAX, type Instrument } from '../../../protocol/messages';
+import { Nanos } from '../../../protocol/time';
+import { FieldError } from '../../../protocol/tuple';
+import { isSymbol, parseDecimal } from '../../../protocol/units';
+import { fieldFault, type ErrorCode } from '../../../protocol/codes';
+
+/** A JSON object of unknown content. */
+export type Json = Readonly<Record<string, unknown>>;
+
+/** The last millisecond that fits an int64 of nanoseconds. */
+const MILLIS_MAX = 9_223_372_036_854;
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function readSymbol(data: Json): string {
+  const symbol = data['s'];
+  if (isSymbol(symbol)) return symbol;
+  throw wrong('s', symbol, 'a symbol of 1 to 16 letters or digits');
+}
+
+/** @param least the smallest that makes sense */
+export function readId(data: Json, name: string, least: number): number {
+  const value = data[name];
+  if (Number.isSafeInteger(value) && (value as number) >= least) return value as number;
+  throw wrong(name, value, `an integer of at least ${least}`);
+}
+
+export function readMillis(data: Json, name: string): Nanos {
+  const value = data[name];
+  if (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MILLIS_MAX) {
+    return Nanos.fromMillis(value as number);
+  }
+  throw wrong(name, value, 'milliseconds since 1970');
+}
+
+export function readBoolean(data: Json, name: string): boolean {
+  const value = data[name];
+  if (typeof value === 'boolean') return value;
+  throw wrong(name, value, 'true or false');
+}
+
+/** A decimal as an integer scaled by 10^scale. */
+export function readDecimal(value: unknown, scale: number, name: string): number {
+  const parsed = typeof value === 'string' ? parseDecimal(value, scale) : 'malformed';
+  if (typeof parsed === 'number') return parsed;
+  switch (parsed) {
+    case 'malformed':
+      throw wrong(name, value, 'a decimal string such as "61837.63"');
+    case 'too-many-decimals':
+      throw wrong(name, value, `no more than ${scale} decimals`, 'off-increment');
+    case 'out-of-range':
+      throw wrong(name, value, `less than 2^53 when scaled by 10^${scale}`, 'out-of-range');
+  }
+}
+
+export function readQuantity(value: unknown, scale: number, name: string): number {
+  const quantity = readDecimal(value, scale, name);
+  if (quantity >= 0) return quantity;
+  throw wrong(name, value, 'a quantity that is not negative');
+}
+
+/** Pairs of decimal strings as flat scaled levels, in the order given. */
+export function readLevels(data: Json, name: string, scales: Instrument): number[] {
+  const pairs = data[name];
+  if (!Array.isArray(pairs) || pairs.length > SOURCE_LEVELS_MAX) {
+    throw wrong(name, pairs, `an array of at most ${SOURCE_LEVELS_MAX} levels`);
+  }
+  const flat = Array.from<number>({ length: pairs.length * 2 });
+  for (let i = 0; i < pairs.length; i++) {
+    const pair: unknown = pairs[i];
+    if (!Array.isArray(pair) || pair.length < 2) {
+      throw wrong(`${name}[${i}]`, pair, 'a pair ["price", "quantity"]');
+    }
+    flat[i * 2] = readDecimal(pair[0], scales.priceScale, name);
+    flat[i * 2 + 1] = readQuantity(pair[1], scales.quantityScale, name);
+  }
+  return flat;
+}
+
+export function wrong(
+  field: string,
+  value: unknown,
+  expected: string,
+  code?: ErrorCode,
+): FieldError {
+  return new FieldError(fieldFault(field, value, expected, code));
+}

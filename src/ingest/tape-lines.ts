@@ -1,0 +1,52 @@
+/** Tape lines that came in one piece, as the body of a request: all of them are good, or none is taken. */
+
+import type { Fault } from '../../protocol/codes';
+import {
+  fromJson,
+  parseJson,
+  SOURCE_OPTIONAL,
+  type Scales,
+  type ScalesOf,
+} from '../../protocol/json';
+import type { SourceEvent } from '../../protocol/messages';
+import { isDerived } from './recording/tape';
+
+export interface TapeLines {
+  readonly events: SourceEvent[];
+  /** Lines that hold nothing a source says: blank, or of a derived kind. */
+  readonly skipped: number;
+}
+
+/** The source events of NDJSON text, or the first fault, which names its line (counted from 1). */
+export function readTapeLines(text: string, scalesOf: ScalesOf): TapeLines | Fault {
+  const events: SourceEvent[] = [];
+  const defined = new Map<string, Scales>();
+  const scales: ScalesOf = (symbol) => defined.get(symbol) ?? scalesOf(symbol);
+  let skipped = 0;
+  let number = 0;
+  for (const line of text.split('\n')) {
+    number += 1;
+    const event = line.trim() === '' ? 'skipped' : readLine(line, scales);
+    if (event === 'skipped') {
+      skipped += 1;
+    } else if ('code' in event) {
+      return atLine(event, number);
+    } else {
+      if (event.type === 'instrument') defined.set(event.symbol, event);
+      events.push(event);
+    }
+  }
+  return { events, skipped };
+}
+
+function readLine(line: string, scalesOf: ScalesOf): SourceEvent | 'skipped' | Fault {
+  const parsed = parseJson(line);
+  if (!('value' in parsed)) return parsed;
+  if (isDerived(parsed.value)) return 'skipped';
+  return fromJson(parsed.value, scalesOf, SOURCE_OPTIONAL) as SourceEvent | Fault;
+}
+
+function atLine(f: Fault, line: number): Fault {
+  const field = f.field === undefined ? `lines[${line}]` : `lines[${line}].${f.field}`;
+  return { ...f, message: `line ${line}: ${f.message}`, field };
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env bun
+/** Main: the command line. Each command is a file in `cli/`. */
+
+import { Command, CommanderError } from 'commander';
+
+import { bookCommand } from './cli/book';
+import { replayCommand } from './cli/replay';
+import { serveCommand } from './cli/serve';
+import { tailCommand } from './cli/tail';
+import { VERSION } from './version';
+
+const program = new Command('tapedeck')
+  .description('Records a market, serves it, pushes it and plays it back.')
+  .version(VERSION)
+  .showHelpAfterError('(add --help for how to use it)')
+  .configureHelp({ showGlobalOptions: true })
+  .exitOverride()
+  .addCommand(serveCommand())
+  .addCommand(replayCommand())
+  .addCommand(tailCommand())
+  .addCommand(bookCommand());
+for (const command of program.commands) {
+  command.exitOverride().showHelpAfterError('(add --help for how to use it)');
+}
+
+try {
+  await program.parseAsync(process.argv);
+} catch (e) {
+  if (!(e instanceof CommanderError)) throw e;
+  // Help and version are no failures; everything else is a mistake in the call.
+  process.exitCode = e.exitCode === 0 ? 0 : 64;
+}

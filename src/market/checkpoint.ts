@@ -1,0 +1,54 @@
+/**
+ * Checkpoint: all that a restart needs of the market, as text for the journal to keep. Integers stay
+ * scaled; times are digits, as everywhere in JSON.
+ */
+
+import type { Bbo, Instrument, Tick } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import type { FeedBookState } from './feed-book';
+
+/** The newest place on each topic of an instrument; 0 before the first. */
+export interface TopicHeads {
+  tick: number;
+  trade: number;
+  bbo: number;
+  book: number;
+}
+
+/** The status topic runs over all instruments, so its head is shared between them. */
+export interface StatusHead {
+  status: number;
+}
+
+/** One feed instrument; levels are flat, at full depth, best first. */
+export interface FeedCheckpoint {
+  readonly definition: Instrument;
+  readonly heads: TopicHeads;
+  readonly bookState: FeedBookState;
+  readonly bids: number[];
+  readonly asks: number[];
+  readonly bookSourceSeq: number;
+  readonly bookTimes: { readonly eventTime: Nanos; readonly receiveTime: Nanos };
+  readonly tradeSourceSeq: number;
+  readonly quoteSourceSeq: number;
+  readonly tick: Tick | null;
+  readonly bbo: Bbo | null;
+}
+
+export interface MarketCheckpoint {
+  readonly statusHead: number;
+  readonly instruments: readonly FeedCheckpoint[];
+}
+
+export function writeCheckpoint(checkpoint: MarketCheckpoint): string {
+  return JSON.stringify(checkpoint);
+}
+
+/** Reads what `writeCheckpoint` wrote; the journal's checksum has vouched for the text. */
+export function readCheckpoint(text: string): MarketCheckpoint {
+  return JSON.parse(text, (key: string, value: unknown) =>
+    (key === 'eventTime' || key === 'receiveTime') && typeof value === 'string'
+      ? Nanos.parse(value)
+      : value,
+  ) as MarketCheckpoint;
+}

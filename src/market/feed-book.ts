@@ -1,0 +1,149 @@
+/**
+ * Feed book: the full-depth book of an outside source, rebuilt from its snapshots and deltas.
+ *
+ * The source's own numbering decides what may be applied: a delta continues the book only if it
+ * begins where the book ends. Anything else (a gap, an overlap) makes the book incomplete: what
+ * follows is held back, and the next snapshot that the held deltas continue heals it. A wrong book
+ * is never shown as a good one. Bounded: levels a side, deltas held back (the oldest go first).
+ */
+
+import type { Book } from '../../protocol/messages';
+import { BoundedQueue } from '../base/bounded-queue';
+import { PriceLadder } from './price-ladder';
+
+export const FEED_LEVELS_MAX = 100_000;
+const HELD_DELTAS_MAX = 2_000;
+
+/** `none`: nothing heard of it yet. `incomplete`: waiting for a snapshot. */
+export type FeedBookState = 'none' | 'live' | 'incomplete';
+
+export type BookOutcome =
+  | 'applied'
+  /** Older than the book; without effect. */
+  | 'stale'
+  /** Kept until a snapshot comes. */
+  | 'held'
+  /** The chain broke here; the book is incomplete from now on. */
+  | 'gap'
+  | 'overlap'
+  | 'too-many-levels';
+
+export class FeedBook {
+  readonly bids = new PriceLadder('bid', FEED_LEVELS_MAX);
+  readonly asks = new PriceLadder('ask', FEED_LEVELS_MAX);
+  state: FeedBookState = 'none';
+  /** The source's number of the last message applied; 0 when the source does not number. */
+  sourceSeq = 0;
+  /** The first delta behind a snapshot may reach back over it, as the two are taken separately. */
+  private mayOverlap = false;
+  private truncated = false;
+  private held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
+
+  apply(message: Book): BookOutcome {
+    switch (message.form) {
+      case 'snapshot':
+        return this.applySnapshot(message);
+      case 'delta':
+        return this.state === 'live' ? this.applyDelta(message) : this.hold(message);
+      case 'incomplete':
+        this.invalidate();
+        return 'gap';
+    }
+  }
+
+  /** Takes a book over from a checkpoint, as it stood. */
+  restore(bids: ArrayLike<number>, asks: ArrayLike<number>, sourceSeq: number): void {
+    this.bids.load(bids);
+    this.asks.load(asks);
+    this.sourceSeq = sourceSeq;
+    this.state = 'live';
+    this.mayOverlap = false;
+    this.truncated = false;
+  }
+
+  /**
+   * Takes over best levels only: they can be shown, but no delta continues them, since the levels
+   * behind them and the source's number are not known.
+   */
+  truncate(bids: ArrayLike<number>, asks: ArrayLike<number>): void {
+    this.restore(bids, asks, 0);
+    this.truncated = true;
+  }
+
+  /** From now on the levels are not to be trusted, until a snapshot comes. */
+  invalidate(): void {
+    this.state = 'incomplete';
+    this.truncated = false;
+    this.bids.clear();
+    this.asks.clear();
+  }
+
+  private applySnapshot(message: Book): BookOutcome {
+    if (this.state === 'live' && message.seq !== 0 && message.seq < this.sourceSeq) return 'stale';
+    if (this.bids.load(message.bids) === 'full' || this.asks.load(message.asks) === 'full') {
+      this.invalidate();
+      return 'too-many-levels';
+    }
+    this.sourceSeq = message.seq;
+    this.mayOverlap = true;
+    this.truncated = false;
+    this.state = 'live';
+    return this.applyHeld();
+  }
+
+  private applyHeld(): BookOutcome {
+    const held = this.held;
+    this.held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
+    for (let delta = held.shift(); delta !== undefined; delta = held.shift()) {
+      // Without numbers nothing tells whether the snapshot has it already; it is newer than all.
+      if (delta.seq === 0) continue;
+      const outcome = this.state === 'live' ? this.applyDelta(delta) : this.hold(delta);
+      if (outcome === 'too-many-levels') return outcome;
+    }
+    return this.state === 'live' ? 'applied' : 'held';
+  }
+
+  private applyDelta(message: Book): BookOutcome {
+    if (this.truncated) {
+      this.invalidate();
+      return this.hold(message);
+    }
+    if (message.seq !== 0) {
+      if (message.seq <= this.sourceSeq) return 'stale';
+      if (message.prevSeq > this.sourceSeq) {
+        this.invalidate();
+        this.hold(message);
+        return 'gap';
+      }
+      if (message.prevSeq < this.sourceSeq && !this.mayOverlap) {
+        this.invalidate();
+        this.hold(message);
+        return 'overlap';
+      }
+      this.sourceSeq = message.seq;
+    }
+    this.mayOverlap = false;
+    if (applyLevels(this.bids, message.bids) && applyLevels(this.asks, message.asks)) {
+      return 'applied';
+    }
+    this.invalidate();
+    return 'too-many-levels';
+  }
+
+  private hold(message: Book): 'held' {
+    if (this.held.push(message) === 'dropped') {
+      // The newest deltas are those that the next snapshot will need.
+      this.held.shift();
+      this.held.push(message);
+    }
+    this.state = 'incomplete';
+    return 'held';
+  }
+}
+
+function applyLevels(ladder: PriceLadder, levels: readonly number[]): boolean {
+  for (let i = 0; i < levels.length; i += 2) {
+    if (ladder.set(levels[i]!, levels[i + 1]!) === 'full') return false;
+  }
+  return true;
+}

@@ -1,0 +1,134 @@
+/**
+ * Published book: the ten best levels as readers know them, and the events that keep them so.
+ *
+ * It stands between a full-depth book and the topic `book:SYM`: of each state of the book it
+ * publishes what differs from the one before. Level arrays are replaced and never changed, so they
+ * can be handed out. Must hold: snapshot plus deltas, as pushed, give exactly these levels.
+ */
+
+import { bookChecksum } from '../../protocol/checksum';
+import { diffLevels, TenLevels } from '../../protocol/levels';
+import type { Book } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import type { MarketOutput } from './output';
+
+/** The ten best levels a side; flat: price, quantity …, best first. */
+export interface BookView {
+  readonly symbol: string;
+  /** Place of the newest book event that the levels contain. */
+  readonly seq: number;
+  readonly eventTime: Nanos;
+  readonly receiveTime: Nanos;
+  readonly bids: readonly number[];
+  readonly asks: readonly number[];
+}
+
+export class PublishedBook {
+  readonly symbol: string;
+  state: 'none' | 'levels' | 'incomplete' = 'none';
+  /** Place of the newest book event; 0 before the first. */
+  head = 0;
+  private eventTime = Nanos.ZERO;
+  private receiveTime = Nanos.ZERO;
+  private readonly levels = new TenLevels();
+  /** The newest event of the batch in the making; it gets the checksum when the batch ends. */
+  private open: Book | null = null;
+
+  constructor(symbol: string) {
+    this.symbol = symbol;
+  }
+
+  /** Null while there are no levels that may be trusted. */
+  view(): BookView | null {
+    if (this.state !== 'levels') return null;
+    const { symbol, head: seq, eventTime, receiveTime, levels } = this;
+    return { symbol, seq, eventTime, receiveTime, bids: levels.bids, asks: levels.asks };
+  }
+
+  /** The newest state as a book event; null before the first. */
+  snapshot(): Book | null {
+    if (this.state === 'none') return null;
+    const { symbol, head: seq, eventTime, receiveTime, levels } = this;
+    const form = this.state === 'levels' ? 'snapshot' : 'incomplete';
+    const { bids, asks } = levels;
+    return { type: 'book', symbol, seq, prevSeq: 0, eventTime, receiveTime, form, bids, asks, crc: null, count: 1 }; // prettier-ignore
+  }
+
+  /** Publishes what these best levels change; nothing, if they change nothing. */
+  publish(bids: number[], asks: number[], eventTime: Nanos, out: MarketOutput): void {
+    if (this.state === 'levels') {
+      const bidChanges = diffLevels(this.levels.bids, bids, 'bid');
+      const askChanges = diffLevels(this.levels.asks, asks, 'ask');
+      if (bidChanges.length === 0 && askChanges.length === 0) return;
+      this.push('delta', bidChanges, askChanges, eventTime, out);
+    } else {
+      this.push('snapshot', bids, asks, eventTime, out);
+    }
+    this.state = 'levels';
+    this.levels.replace(bids, asks);
+  }
+
+  /** Tells readers to discard their copy. */
+  publishIncomplete(eventTime: Nanos, out: MarketOutput): void {
+    this.state = 'incomplete';
+    this.levels.replace([], []);
+    this.push('incomplete', [], [], eventTime, out);
+  }
+
+  private push(
+    form: Book['form'],
+    bids: number[],
+    asks: number[],
+    eventTime: Nanos,
+    out: MarketOutput,
+  ): void {
+    this.open = {
+      type: 'book',
+      symbol: this.symbol,
+      seq: out.nextSeq(),
+      prevSeq: this.head,
+      eventTime,
+      receiveTime: out.receiveTime,
+      form,
+      bids,
+      asks,
+      crc: null,
+      count: 1,
+    };
+    this.head = this.open.seq;
+    this.eventTime = eventTime;
+    this.receiveTime = out.receiveTime;
+    out.push(this.open);
+  }
+
+  /** Ends the batch: its last book event proves the ten levels. */
+  seal(): void {
+    if (this.open === null) return;
+    if (this.open.form !== 'incomplete') {
+      this.open.crc = bookChecksum(this.levels.bids, this.levels.asks);
+    }
+    this.open = null;
+  }
+
+  /** Takes the levels of a checkpoint on. */
+  restore(view: Omit<BookView, 'bids' | 'asks'>, bids: number[], asks: number[]): void {
+    this.state = 'levels';
+    this.head = view.seq;
+    this.eventTime = view.eventTime;
+    this.receiveTime = view.receiveTime;
+    this.levels.replace(bids, asks);
+  }
+
+  /** Takes an event of the journal on. */
+  recover(event: Book): void {
+    this.head = event.seq;
+    this.eventTime = event.eventTime;
+    this.receiveTime = event.receiveTime;
+    if (event.form === 'delta') {
+      this.levels.apply(event.bids, event.asks);
+    } else {
+      this.levels.replace(event.bids, event.asks);
+      this.state = event.form === 'snapshot' ? 'levels' : 'incomplete';
+    }
+  }
+}

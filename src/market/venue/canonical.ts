@@ -1,0 +1,77 @@
+/**
+ * Canonical state: a venue as one sequence of whole numbers, from which both its snapshot and its
+ * state hash are made. Nothing in it depends on how the book is built inside.
+ *
+ * The sequence:
+ *
+ *     version (1), state, next order id, next trade id, volume, last price (0: none),
+ *     number of bids, then each bid: id, owner, price, open quantity, post-only (0 or 1),
+ *     number of asks, then each ask likewise.
+ *
+ * Orders stand best price first, and at one price in the order in which they would trade. A number
+ * is eight bytes, little-endian; all are 0 … 2^53 − 1.
+ */
+
+import { NONE } from './ladder';
+import type { OrderBook } from './order-book';
+import { BUY, SELL, type Side } from './words';
+
+export const CANONICAL_VERSION = 1;
+
+/** The numbers of a venue that are not its book. */
+export interface VenueCounters {
+  state: number;
+  nextOrderId: number;
+  nextTradeId: number;
+  /** Sum of the quantities of all trades. */
+  volume: number;
+  /** Price of the newest trade; 0 before the first. */
+  lastPrice: number;
+}
+
+/** Takes the sequence, number by number. */
+export interface CanonicalSink {
+  number(value: number): void;
+}
+
+export function writeCanonical(
+  counters: Readonly<VenueCounters>,
+  book: OrderBook,
+  sink: CanonicalSink,
+): void {
+  sink.number(CANONICAL_VERSION);
+  sink.number(counters.state);
+  sink.number(counters.nextOrderId);
+  sink.number(counters.nextTradeId);
+  sink.number(counters.volume);
+  sink.number(counters.lastPrice);
+  writeSide(book, BUY, sink);
+  writeSide(book, SELL, sink);
+}
+
+function writeSide(book: OrderBook, side: Side, sink: CanonicalSink): void {
+  const ladder = book.ladder(side);
+  let orders = 0;
+  forEachOrder(book, side, () => (orders += 1));
+  sink.number(orders);
+  forEachOrder(book, side, (slot) => {
+    sink.number(book.id[slot]!);
+    sink.number(book.owner[slot]!);
+    sink.number(ladder.price[book.level[slot]!]!);
+    sink.number(book.quantity[slot]!);
+    sink.number(book.isPostOnly(slot) ? 1 : 0);
+  });
+}
+
+/** Visits the orders of a side in priority. */
+export function forEachOrder(book: OrderBook, side: Side, visit: (slot: number) => void): void {
+  const ladder = book.ladder(side);
+  for (let at = ladder.count - 1; at >= 0; at--) {
+    let slot = ladder.head[ladder.levels[at]!]!;
+    while (slot !== NONE) {
+      const next = book.next[slot]!;
+      visit(slot);
+      slot = next;
+    }
+  }
+}

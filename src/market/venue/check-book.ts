@@ -1,0 +1,63 @@
+/**
+ * Check book: the whole of a book's promises, one by one. It walks everything, so it is for tests and
+ * for what has just been restored; what can be asserted in passing, the engine asserts itself.
+ */
+
+import { assert } from '../../base/assert';
+import { forEachOrder } from './canonical';
+import type { VenueDefinition } from './definition';
+import type { Ladder } from './ladder';
+import type { OrderBook } from './order-book';
+import { BUY, SELL, type Side } from './words';
+
+/** @throws InvariantError on the first promise that is broken */
+export function checkBook(book: OrderBook, definition: VenueDefinition): void {
+  const owners = new Map<number, number>();
+  const orders =
+    checkSide(book, BUY, definition, owners) + checkSide(book, SELL, definition, owners);
+  assert(orders === book.count, `${orders} orders rest, ${book.count} are counted`);
+  for (const [owner, count] of owners) {
+    assert(book.ordersOf(owner) === count, `owner ${owner} has ${count} orders`);
+    assert(count <= definition.ordersPerOwnerMax, `owner ${owner} has too many orders`);
+  }
+}
+
+function checkSide(
+  book: OrderBook,
+  side: Side,
+  definition: VenueDefinition,
+  owners: Map<number, number>,
+): number {
+  const ladder = book.ladder(side);
+  checkLevels(ladder);
+  const totals = new Map<number, number>();
+  let orders = 0;
+  let sum = 0;
+  forEachOrder(book, side, (slot) => {
+    const level = book.level[slot]!;
+    const quantity = book.quantity[slot]!;
+    assert(book.find(book.id[slot]!) === slot, `order ${book.id[slot]} is in the index`);
+    assert(book.sideOf(slot) === side, `order ${book.id[slot]} stands on its side`);
+    assert(quantity > 0, `order ${book.id[slot]} has quantity`);
+    assert(quantity % definition.quantityIncrement === 0, 'quantities lie on the increment');
+    totals.set(level, (totals.get(level) ?? 0) + quantity);
+    owners.set(book.owner[slot]!, (owners.get(book.owner[slot]!) ?? 0) + 1);
+    orders += 1;
+    sum += quantity;
+  });
+  assert(totals.size === ladder.count, 'no level is without an order');
+  for (const [level, total] of totals) {
+    assert(ladder.total[level] === total, `the level at ${ladder.price[level]} sums to ${total}`);
+    assert(ladder.price[level]! % definition.priceIncrement === 0, 'prices lie on the increment');
+  }
+  assert(sum === ladder.sum && Number.isSafeInteger(sum), `a side sums to ${sum}`);
+  return orders;
+}
+
+function checkLevels(ladder: Ladder): void {
+  for (let at = 0; at < ladder.count; at++) {
+    const level = ladder.levels[at]!;
+    assert(ladder.keys[at] === ladder.price[level]! * ladder.sign, 'a level stands at its price');
+    assert(at === 0 || ladder.keys[at - 1]! < ladder.keys[at]!, 'levels ascend');
+  }
+}

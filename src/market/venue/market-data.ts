@@ -1,0 +1,151 @@
+/**
+ * Market data of a venue: what the engine tells, as Tapedeck's messages.
+ *
+ * For each trade one trade and one tick, at once; after each command one book event if something
+ * within the ten best levels changed, and one bbo if the top did; a status for a change of state. The
+ * owner of the venue's listener calls `trade` and `stateChanged` from it, `afterCommand` when the
+ * command has returned, and `seal` at the end of a batch. Must hold: seq in order, one of each.
+ */
+
+import type { Bbo, Status, Tick } from '../../../protocol/messages';
+import { BOOK_DEPTH } from '../../../protocol/units';
+import type { StatusHead } from '../checkpoint';
+import type { MarketOutput } from '../output';
+import { PublishedBook } from '../published-book';
+import type { Venue } from './venue';
+import { BUY, OPEN, SELL, SIDE_WORDS, STATE_WORDS } from './words';
+
+export class VenueMarketData {
+  readonly symbol: string;
+  /** The newest place on each topic; 0 before the first. The book has its own. */
+  readonly heads = { tick: 0, trade: 0, bbo: 0 };
+  readonly book: PublishedBook;
+  lastTick: Tick | null = null;
+  lastBbo: Bbo | null = null;
+  private readonly venue: Venue;
+  private readonly statusHead: StatusHead;
+  /** Flat and best first, as published; replaced, never changed. */
+  private bids: number[] = [];
+  private asks: number[] = [];
+
+  constructor(symbol: string, venue: Venue, statusHead: StatusHead) {
+    this.symbol = symbol;
+    this.venue = venue;
+    this.statusHead = statusHead;
+    this.book = new PublishedBook(symbol);
+  }
+
+  /** A trade and the tick after it. The arguments are those of the listener. */
+  trade(
+    tradeId: number,
+    price: number,
+    quantity: number,
+    aggressor: number,
+    out: MarketOutput,
+  ): void {
+    const { heads, symbol, venue } = this;
+    const time = out.receiveTime;
+    const seq = out.nextSeq();
+    out.push({
+      type: 'trade',
+      symbol,
+      seq,
+      prevSeq: heads.trade,
+      eventTime: time,
+      receiveTime: time,
+      price,
+      quantity,
+      aggressor: SIDE_WORDS[aggressor]!,
+      tradeId,
+    });
+    heads.trade = seq;
+    const tickSeq = out.nextSeq();
+    this.lastTick = {
+      type: 'tick',
+      symbol,
+      seq: tickSeq,
+      prevSeq: heads.tick,
+      eventTime: time,
+      receiveTime: time,
+      last: price,
+      bid: venue.bestPrice(BUY),
+      ask: venue.bestPrice(SELL),
+      quantity,
+      volume: venue.volume,
+      count: 1,
+    };
+    heads.tick = tickSeq;
+    out.push(this.lastTick);
+  }
+
+  /** @param reason a code, at most 40 characters */
+  stateChanged(state: number, reason: string, out: MarketOutput): void {
+    const seq = out.nextSeq();
+    out.push({
+      type: 'status',
+      symbol: this.symbol,
+      seq,
+      prevSeq: this.statusHead.status,
+      eventTime: out.receiveTime,
+      receiveTime: out.receiveTime,
+      state: statusWord(state),
+      reason,
+      missed: 0,
+    });
+    this.statusHead.status = seq;
+  }
+
+  /** The changes of the ten best levels and of the top. */
+  afterCommand(out: MarketOutput): void {
+    const changed = this.venue.takeTopChanges();
+    if (changed === 0) return;
+    if ((changed & (1 << BUY)) !== 0) this.bids = this.venue.top(BUY, BOOK_DEPTH);
+    if ((changed & (1 << SELL)) !== 0) this.asks = this.venue.top(SELL, BOOK_DEPTH);
+    this.book.publish(this.bids, this.asks, out.receiveTime, out);
+    this.pushBbo(out);
+  }
+
+  /** Ends the batch: its last book event proves the ten levels. */
+  seal(): void {
+    this.book.seal();
+  }
+
+  private pushBbo(out: MarketOutput): void {
+    const { bids, asks, lastBbo } = this;
+    const bid = bids.length > 0 ? bids[0]! : null;
+    const ask = asks.length > 0 ? asks[0]! : null;
+    const bidQuantity = bids.length > 0 ? bids[1]! : 0;
+    const askQuantity = asks.length > 0 ? asks[1]! : 0;
+    if (
+      lastBbo !== null &&
+      lastBbo.bid === bid &&
+      lastBbo.ask === ask &&
+      lastBbo.bidQuantity === bidQuantity &&
+      lastBbo.askQuantity === askQuantity
+    ) {
+      return;
+    }
+    const seq = out.nextSeq();
+    this.lastBbo = {
+      type: 'bbo',
+      symbol: this.symbol,
+      seq,
+      prevSeq: this.heads.bbo,
+      eventTime: out.receiveTime,
+      receiveTime: out.receiveTime,
+      bid,
+      bidQuantity,
+      ask,
+      askQuantity,
+      count: 1,
+    };
+    this.heads.bbo = seq;
+    out.push(this.lastBbo);
+  }
+}
+
+/** An open venue is a live instrument to readers. */
+function statusWord(state: number): Status['state'] {
+  const word = STATE_WORDS[state]!;
+  return word === STATE_WORDS[OPEN] ? 'live' : word;
+}

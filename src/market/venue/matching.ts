@@ -1,0 +1,232 @@
+/**
+ * Matching: how an order trades with the book, in price-time priority, and what becomes of the rest.
+ *
+ * The checks on entry have passed; here nothing is refused any more. Must hold: all that an order
+ * brings in is traded, rests, or is told to have left; while open the book is not crossed.
+ */
+
+import { assert } from '../../base/assert';
+import { uncross, type AuctionResult } from './auction';
+import type { VenueCounters } from './canonical';
+import { NONE, type Ladder } from './ladder';
+import type { VenueListener } from './listener';
+import { limitKey } from './order-checks';
+import type { OrderBook } from './order-book';
+import { isCrossed } from './snapshot';
+import {
+  BUY,
+  CANCEL_NEWEST,
+  CANCEL_OLDEST,
+  FOK,
+  GTC,
+  NOT_FILLABLE,
+  NO_SIDE,
+  OPEN,
+  SELF_TRADE,
+  SELL,
+  UNFILLED_REST,
+  opposite,
+  type Side,
+} from './words';
+
+export class Matching {
+  readonly book: OrderBook;
+  readonly counters: VenueCounters;
+  private readonly listener: VenueListener;
+  private readonly selfTrade: number;
+  /** Set when the order that is matching met its owner and must stop. */
+  private stopped = false;
+
+  constructor(
+    book: OrderBook,
+    counters: VenueCounters,
+    listener: VenueListener,
+    selfTrade: number,
+  ) {
+    this.book = book;
+    this.counters = counters;
+    this.listener = listener;
+    this.selfTrade = selfTrade;
+  }
+
+  /** Lets an order trade, then rest or leave. @param price 0: market */
+  enter(
+    id: number,
+    owner: number,
+    side: Side,
+    timeInForce: number,
+    postOnly: boolean,
+    price: number,
+    quantity: number,
+  ): void {
+    let open = quantity;
+    if (this.counters.state === OPEN) {
+      const limit = limitKey(side, price);
+      if (timeInForce === FOK && !this.isFillable(owner, side, limit, quantity)) {
+        this.listener.expired(id, owner, side, quantity, NOT_FILLABLE);
+        return;
+      }
+      if (this.book.ladder(opposite(side)).bestKey >= limit) {
+        open = this.match(id, owner, side, limit, quantity);
+        if (open === 0) return;
+        if (this.stopped) {
+          this.stopped = false;
+          this.listener.cancelled(id, owner, side, open, SELF_TRADE);
+          return;
+        }
+      }
+    }
+    if (timeInForce === GTC) {
+      const total = this.book.add(id, owner, side, price, open, postOnly);
+      this.listener.levelChanged(side, price, total);
+      assert(this.counters.state !== OPEN || !isCrossed(this.book), 'an open book is not crossed');
+    } else {
+      this.listener.expired(id, owner, side, open, UNFILLED_REST);
+    }
+  }
+
+  /** Trades an order against the other side, level by level. @returns what stays open of it */
+  private match(id: number, owner: number, side: Side, limit: number, quantity: number): number {
+    const otherSide = opposite(side);
+    const other = this.book.ladder(otherSide);
+    const volumeBefore = this.counters.volume;
+    let open = quantity;
+    while (open > 0 && !this.stopped && other.bestKey >= limit) {
+      const level = other.levels[other.count - 1]!;
+      const before = other.total[level]!;
+      open = this.sweep(id, owner, side, other, level, open);
+      const after = other.total[level]!;
+      if (after !== before) this.listener.levelChanged(otherSide, other.price[level]!, after);
+    }
+    assert(
+      this.counters.volume - volumeBefore === quantity - open,
+      'what left an order was traded',
+    );
+    return open;
+  }
+
+  /** Trades an order against one level, oldest first. @returns what stays open of it */
+  private sweep(
+    id: number,
+    owner: number,
+    side: Side,
+    other: Ladder,
+    level: number,
+    quantity: number,
+  ): number {
+    const { book, counters, listener } = this;
+    const price = other.price[level]!;
+    let open = quantity;
+    let maker = other.head[level]!;
+    while (open > 0 && maker !== NONE) {
+      const next = book.next[maker]!;
+      const makerOwner = book.owner[maker]!;
+      if (makerOwner === owner) {
+        this.preventSelfTrade(maker);
+        if (this.stopped) return open;
+        maker = next;
+        continue;
+      }
+      const makerId = book.id[maker]!;
+      const makerQuantity = book.quantity[maker]!;
+      const traded = Math.min(open, makerQuantity);
+      const makerOpen = makerQuantity - traded;
+      open -= traded;
+      book.take(maker, traded);
+      const tradeId = counters.nextTradeId;
+      counters.nextTradeId = tradeId + 1;
+      counters.volume += traded;
+      counters.lastPrice = price;
+      if (side === BUY) {
+        listener.trade(
+          tradeId,
+          price,
+          traded,
+          side,
+          id,
+          makerId,
+          owner,
+          makerOwner,
+          open,
+          makerOpen,
+        );
+      } else {
+        listener.trade(
+          tradeId,
+          price,
+          traded,
+          side,
+          makerId,
+          id,
+          makerOwner,
+          owner,
+          makerOpen,
+          open,
+        );
+      }
+      maker = next;
+    }
+    return open;
+  }
+
+  /** [V40] An order has met one of its own owner. */
+  private preventSelfTrade(maker: number): void {
+    const { book } = this;
+    if (this.selfTrade !== CANCEL_NEWEST) {
+      const id = book.id[maker]!;
+      const open = book.quantity[maker]!;
+      const side = book.sideOf(maker);
+      book.take(maker, open);
+      this.listener.cancelled(id, book.owner[maker]!, side, open, SELF_TRADE);
+    }
+    this.stopped = this.selfTrade !== CANCEL_OLDEST;
+  }
+
+  /** [V24] Whether the whole of an order would trade at once. */
+  private isFillable(owner: number, side: Side, limit: number, quantity: number): boolean {
+    const { book } = this;
+    const other = book.ladder(opposite(side));
+    const mayMeetItself = book.ordersOf(owner) > 0;
+    let found = 0;
+    for (let at = other.count - 1; at >= 0 && other.keys[at]! >= limit; at--) {
+      const level = other.levels[at]!;
+      if (!mayMeetItself) {
+        found += other.total[level]!;
+        if (found >= quantity) return true;
+        continue;
+      }
+      for (let slot = other.head[level]!; slot !== NONE; slot = book.next[slot]!) {
+        if (book.owner[slot]! !== owner) found += book.quantity[slot]!;
+        else if (this.selfTrade !== CANCEL_OLDEST) return false;
+        if (found >= quantity) return true;
+      }
+    }
+    return false;
+  }
+
+  /** [V55] Trades at the auction's price; everything is told once the book stands. */
+  runAuction({ price, volume }: AuctionResult): void {
+    const { book, counters, listener } = this;
+    const { trades, bidPrices, askPrices } = uncross(book, volume);
+    counters.lastPrice = price;
+    for (const t of trades) {
+      const tradeId = counters.nextTradeId;
+      counters.nextTradeId = tradeId + 1;
+      counters.volume += t.quantity;
+      listener.trade(
+        tradeId,
+        price,
+        t.quantity,
+        NO_SIDE,
+        t.buyOrderId,
+        t.sellOrderId,
+        t.buyOwner,
+        t.sellOwner,
+        t.buyOpen,
+        t.sellOpen,
+      );
+    }
+    for (const p of bidPrices) listener.levelChanged(BUY, p, book.bids.totalAt(p));
+    for (const p of askPrices) listener.levelChanged(SELL, p, book.asks.totalAt(p));
+  }
+}

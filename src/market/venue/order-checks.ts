@@ -1,0 +1,97 @@
+/**
+ * Order checks: whether a command may be carried out at all. Each returns an integer of `REJECT`, or
+ * 0. The order of the checks is part of the rules (README.md): of several faults the first is named.
+ */
+
+import type { VenueDefinition } from './definition';
+import type { OrderBook } from './order-book';
+import { REJECT } from './rejections';
+import { CLOSED, GTC, HALTED, MARKET, OPEN, PRE_OPEN, opposite, type Side } from './words';
+
+const MAX = Number.MAX_SAFE_INTEGER;
+
+/** [V10] Orders and amendments need an instrument that takes them. */
+export function checkState(state: number): number {
+  if (state === OPEN || state === PRE_OPEN) return 0;
+  return state === HALTED ? REJECT.marketHalted : state === CLOSED ? REJECT.marketClosed : 0;
+}
+
+/** [V11] Which order types there are, and which of them before the opening. */
+export function checkType(
+  state: number,
+  kind: number,
+  timeInForce: number,
+  postOnly: boolean,
+): number {
+  if (kind === MARKET ? timeInForce === GTC || postOnly : postOnly && timeInForce !== GTC) {
+    return REJECT.invalidCombination;
+  }
+  if (state === PRE_OPEN && (kind === MARKET || timeInForce !== GTC || postOnly)) {
+    return REJECT.notInPreOpen;
+  }
+  return 0;
+}
+
+/** [V12] */
+export function checkQuantity(d: VenueDefinition, quantity: number): number {
+  if (!isPositiveSafe(quantity)) return REJECT.invalidQuantity;
+  if (!isMultiple(quantity, d.quantityIncrement)) return REJECT.quantityOffIncrement;
+  if (quantity < d.quantityMin) return REJECT.quantityBelowMinimum;
+  return quantity > d.quantityMax ? REJECT.quantityAboveMaximum : 0;
+}
+
+/** [V13] */
+export function checkPrice(d: VenueDefinition, kind: number, price: number): number {
+  if (kind === MARKET) return price === 0 ? 0 : REJECT.invalidPrice;
+  if (!isPositiveSafe(price)) return REJECT.invalidPrice;
+  if (!isMultiple(price, d.priceIncrement)) return REJECT.priceOffIncrement;
+  return price < d.priceMin || price > d.priceMax ? REJECT.priceOutsideBand : 0;
+}
+
+/** [V14] Whether the book has room for an order, as though nothing of it were to trade. */
+export function checkRoom(
+  d: VenueDefinition,
+  book: OrderBook,
+  owner: number,
+  side: Side,
+  quantity: number,
+): number {
+  if (book.ordersOf(owner) >= d.ordersPerOwnerMax) return REJECT.tooManyOrders;
+  if (book.count >= d.ordersMax) return REJECT.bookFull;
+  return book.ladder(side).sum > MAX - quantity ? REJECT.restingOverflow : 0;
+}
+
+/** [V15] What would trade at once must be allowed to. @param price 0: market */
+export function checkCrossing(
+  book: OrderBook,
+  volume: number,
+  side: Side,
+  price: number,
+  quantity: number,
+  postOnly: boolean,
+): number {
+  const other = book.ladder(opposite(side));
+  if (other.bestKey < limitKey(side, price)) return 0;
+  if (postOnly) return REJECT.wouldCross;
+  return volume > MAX - quantity ? REJECT.volumeOverflow : 0;
+}
+
+/** The lowest key of the other side's ladder with which an order trades. @param price 0: market */
+export function limitKey(side: Side, price: number): number {
+  if (price === 0) return -Number.MAX_VALUE;
+  return side === 0 ? -price : price;
+}
+
+function isPositiveSafe(value: number): boolean {
+  return value > 0 && value <= MAX && Math.floor(value) === value;
+}
+
+/**
+ * For whole numbers up to 2^53 − 1; `%` on doubles costs ten times as much. Exact: a quotient that is
+ * not whole is at least 1/increment from the next whole one, and rounding moves it by less.
+ */
+function isMultiple(value: number, increment: number): boolean {
+  if (increment === 1) return true;
+  const quotient = value / increment;
+  return Math.floor(quotient) === quotient;
+}

@@ -1,0 +1,136 @@
+/**
+ * Snapshot: a venue's whole state as bytes (the canonical sequence, 40 bytes an order), and back.
+ *
+ * A snapshot that is read may be damaged or of another version; that is an expected failure, and the
+ * answer says what was wrong. Nothing is taken that a venue could not itself have written.
+ */
+
+import {
+  CANONICAL_VERSION,
+  writeCanonical,
+  type CanonicalSink,
+  type VenueCounters,
+} from './canonical';
+import { OWNER_MAX } from './definition';
+import { OrderBook } from './order-book';
+import { BUY, OPEN, SELL, STATE_WORDS, type Side } from './words';
+
+const NUMBER_BYTES = 8;
+const HEADER_NUMBERS = 8;
+const ORDER_NUMBERS = 5;
+const WORD = 4_294_967_296;
+
+export function encodeSnapshot(counters: Readonly<VenueCounters>, book: OrderBook): Uint8Array {
+  const bytes = new Uint8Array((HEADER_NUMBERS + book.count * ORDER_NUMBERS) * NUMBER_BYTES);
+  writeCanonical(counters, book, new ByteSink(bytes));
+  return bytes;
+}
+
+/** @returns what the snapshot holds, or in words why it is not sound */
+export function decodeSnapshot(
+  bytes: Uint8Array,
+): { counters: VenueCounters; book: OrderBook } | string {
+  const source = new ByteSource(bytes);
+  const version = source.number();
+  if (version !== CANONICAL_VERSION) return `version is ${version}; expected ${CANONICAL_VERSION}`;
+  const counters: VenueCounters = {
+    state: source.number(),
+    nextOrderId: source.number(),
+    nextTradeId: source.number(),
+    volume: source.number(),
+    lastPrice: source.number(),
+  };
+  const book = new OrderBook();
+  const wrong =
+    readSide(source, BUY, counters.nextOrderId, book) ??
+    readSide(source, SELL, counters.nextOrderId, book);
+  if (wrong !== undefined) return wrong;
+  if (!source.isExact) return `it is ${bytes.length} bytes long, not ${source.length}`;
+  if (counters.state >= STATE_WORDS.length) return `state is ${counters.state}`;
+  if (counters.nextOrderId < 1 || counters.nextTradeId < 1) return 'an id is not positive';
+  if (counters.state === OPEN && isCrossed(book)) return 'the book is open and crossed';
+  return { counters, book };
+}
+
+/** Whether the best bid and the best ask could trade. */
+export function isCrossed(book: OrderBook): boolean {
+  const { bids, asks } = book;
+  return bids.count > 0 && asks.count > 0 && bids.bestPrice >= asks.bestPrice;
+}
+
+function readSide(
+  source: ByteSource,
+  side: Side,
+  nextOrderId: number,
+  book: OrderBook,
+): string | undefined {
+  const ladder = book.ladder(side);
+  const orders = source.number();
+  let lastKey = Infinity;
+  for (let i = 0; i < orders; i++) {
+    const id = source.number();
+    const owner = source.number();
+    const price = source.number();
+    const quantity = source.number();
+    const postOnly = source.number();
+    if (source.isShort) return 'it ends too early';
+    const at = `order ${i} of the ${side === BUY ? 'bids' : 'asks'}`;
+    if (id < 1 || id >= nextOrderId || book.find(id) !== -1) return `${at} has the id ${id}`;
+    if (owner > OWNER_MAX) return `${at} has the owner ${owner}`;
+    const key = price * ladder.sign;
+    if (price < 1 || key > lastKey) return `${at} has the price ${price}`;
+    if (quantity < 1 || ladder.sum > Number.MAX_SAFE_INTEGER - quantity) {
+      return `${at} has the quantity ${quantity}`;
+    }
+    if (postOnly > 1) return `${at} has the flags ${postOnly}`;
+    lastKey = key;
+    book.add(id, owner, side, price, quantity, postOnly === 1);
+  }
+  return undefined;
+}
+
+class ByteSink implements CanonicalSink {
+  private readonly view: DataView;
+  private at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  number(value: number): void {
+    this.view.setInt32(this.at, value | 0, true);
+    this.view.setInt32(this.at + 4, Math.floor(value / WORD) | 0, true);
+    this.at += NUMBER_BYTES;
+  }
+}
+
+/** Past the end and beyond the range it gives what no check lets pass. */
+class ByteSource {
+  private readonly view: DataView;
+  private at = 0;
+  isShort = false;
+
+  constructor(bytes: Uint8Array) {
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get length(): number {
+    return this.at;
+  }
+
+  get isExact(): boolean {
+    return !this.isShort && this.at === this.view.byteLength;
+  }
+
+  number(): number {
+    if (this.at + NUMBER_BYTES > this.view.byteLength) {
+      this.isShort = true;
+      return 0;
+    }
+    const high = this.view.getUint32(this.at + 4, true);
+    const low = this.view.getUint32(this.at, true);
+    this.at += NUMBER_BYTES;
+    if (high > 0x1f_ffff) this.isShort = true;
+    return high * WORD + low;
+  }
+}

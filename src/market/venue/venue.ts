@@ -1,0 +1,318 @@
+/**
+ * Venue: the matching engine of one instrument. Takes commands as scalars, one after the other, keeps
+ * the order book, and tells a listener what followed; the rules are numbered in README.md.
+ *
+ * It holds no clock and draws no chance: equal commands give equal events and an equal state hash.
+ * Bounded by `ordersMax`. A rejected command changes nothing. Must hold: while open the book is not
+ * crossed; what an order brings in is traded, resting or told to have left; the volume is the sum of
+ * the trades.
+ */
+
+import { assert } from '../../base/assert';
+import { auctionPrice, type AuctionResult } from './auction';
+import { writeCanonical, type VenueCounters } from './canonical';
+import { checkBook } from './check-book';
+import { OWNER_MAX, venueDefinitionFault, type VenueDefinition } from './definition';
+import { NONE } from './ladder';
+import type { VenueListener } from './listener';
+import {
+  checkCrossing,
+  checkPrice,
+  checkQuantity,
+  checkRoom,
+  checkState,
+  checkType,
+} from './order-checks';
+import { Matching } from './matching';
+import { OrderBook } from './order-book';
+import { REJECT } from './rejections';
+import { decodeSnapshot, encodeSnapshot, isCrossed } from './snapshot';
+import { StateHasher } from './state-hash';
+import {
+  GTC,
+  LIMIT,
+  NO_OWNER,
+  OPEN,
+  REQUESTED,
+  SELF_TRADE_WORDS,
+  STATE_WORDS,
+  wordIndex,
+  type Side,
+  type VenueState,
+} from './words';
+
+const MAX = Number.MAX_SAFE_INTEGER;
+
+/** An order as it rests. */
+export interface RestingOrder {
+  readonly orderId: number;
+  readonly owner: number;
+  readonly side: Side;
+  readonly price: number;
+  readonly open: number;
+  readonly postOnly: boolean;
+}
+
+export class Venue {
+  readonly definition: VenueDefinition;
+  private readonly listener: VenueListener;
+  private readonly selfTrade: number;
+  private book = new OrderBook();
+  private counters: VenueCounters;
+  private matching: Matching;
+
+  /** The definition must be sound (`venueDefinitionFault`). */
+  constructor(definition: VenueDefinition, listener: VenueListener) {
+    const wrong = venueDefinitionFault(definition);
+    assert(wrong === undefined, wrong ?? '');
+    this.definition = definition;
+    this.listener = listener;
+    this.selfTrade = wordIndex(SELF_TRADE_WORDS, definition.selfTrade);
+    this.counters = {
+      state: wordIndex(STATE_WORDS, definition.initialState),
+      nextOrderId: 1,
+      nextTradeId: 1,
+      volume: 0,
+      lastPrice: 0,
+    };
+    this.matching = this.makeMatching();
+  }
+
+  // ── commands ────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Enters an order.
+   * @param owner 0 … OWNER_MAX
+   * @param price scaled; 0 for a market order
+   * @returns the order's id, or minus the integer of a rejection
+   */
+  submit(
+    owner: number,
+    side: Side,
+    kind: number,
+    timeInForce: number,
+    postOnly: boolean,
+    price: number,
+    quantity: number,
+  ): number {
+    assert(owner >= 0 && owner <= OWNER_MAX, 'an owner is within 0 and OWNER_MAX');
+    const { state } = this.counters;
+    const rejected =
+      checkState(state) ||
+      checkType(state, kind, timeInForce, postOnly) ||
+      checkQuantity(this.definition, quantity) ||
+      checkPrice(this.definition, kind, price) ||
+      (timeInForce === GTC ? checkRoom(this.definition, this.book, owner, side, quantity) : 0) ||
+      (state === OPEN ? this.checkCrossing(side, price, quantity, postOnly) : 0);
+    if (rejected !== 0) return this.reject(rejected, owner, 0);
+    const id = this.counters.nextOrderId;
+    this.counters.nextOrderId = id + 1;
+    this.listener.accepted(id, owner, side, price, quantity);
+    this.matching.enter(id, owner, side, timeInForce, postOnly, price, quantity);
+    return id;
+  }
+
+  /** Takes a resting order out, in any state. @returns its id, or minus a rejection */
+  cancel(owner: number, orderId: number): number {
+    const { book } = this;
+    const slot = book.find(orderId);
+    if (slot === NONE) return this.reject(REJECT.unknownOrder, owner, orderId);
+    if (book.owner[slot]! !== owner) return this.reject(REJECT.foreignOrder, owner, orderId);
+    const side = book.sideOf(slot);
+    const ladder = book.ladder(side);
+    const level = book.level[slot]!;
+    const open = book.quantity[slot]!;
+    book.take(slot, open);
+    this.listener.cancelled(orderId, owner, side, open, REQUESTED);
+    this.listener.levelChanged(side, ladder.price[level]!, ladder.total[level]!);
+    return orderId;
+  }
+
+  /**
+   * Gives a resting order another price or open quantity; what stays must be given as it is.
+   * @param quantity what is to be open from now on
+   * @returns the order's id, or minus a rejection
+   */
+  amend(owner: number, orderId: number, price: number, quantity: number): number {
+    const { book, definition } = this;
+    const inState = checkState(this.counters.state);
+    if (inState !== 0) return this.reject(inState, owner, orderId);
+    const slot = book.find(orderId);
+    if (slot === NONE) return this.reject(REJECT.unknownOrder, owner, orderId);
+    if (book.owner[slot]! !== owner) return this.reject(REJECT.foreignOrder, owner, orderId);
+    const side = book.sideOf(slot);
+    const postOnly = book.isPostOnly(slot);
+    const others = book.ladder(side).sum - book.quantity[slot]!;
+    const rejected =
+      checkQuantity(definition, quantity) ||
+      checkPrice(definition, LIMIT, price) ||
+      (others > MAX - quantity ? REJECT.restingOverflow : 0) ||
+      (this.counters.state === OPEN ? this.checkCrossing(side, price, quantity, postOnly) : 0);
+    if (rejected !== 0) return this.reject(rejected, owner, orderId);
+    if (price === book.priceOf(slot) && quantity <= book.quantity[slot]!) {
+      this.shrink(slot, quantity);
+    } else {
+      this.listener.amended(orderId, owner, side, price, quantity, 0);
+      this.leave(slot, price);
+      this.matching.enter(orderId, owner, side, GTC, postOnly, price, quantity);
+    }
+    return orderId;
+  }
+
+  /** Moves the instrument to another state; to `open` by way of an auction. @returns 0 or −rejection */
+  setState(state: VenueState): number {
+    if (state === this.counters.state) return this.reject(REJECT.sameState, NO_OWNER, 0);
+    if (state === OPEN) {
+      const result = this.auction();
+      if (result !== undefined) {
+        if (this.counters.volume > MAX - result.volume) {
+          return this.reject(REJECT.volumeOverflow, NO_OWNER, 0);
+        }
+        this.matching.runAuction(result);
+      }
+      assert(!isCrossed(this.book), 'an auction leaves no book crossed');
+    }
+    this.counters.state = state;
+    this.listener.stateChanged(state);
+    return 0;
+  }
+
+  // ── questions ───────────────────────────────────────────────────────────────────────────────
+
+  get state(): VenueState {
+    return this.counters.state as VenueState;
+  }
+
+  /** Sum of the quantities of all trades. */
+  get volume(): number {
+    return this.counters.volume;
+  }
+
+  /** Price of the newest trade; null before the first. */
+  get lastPrice(): number | null {
+    return this.counters.lastPrice === 0 ? null : this.counters.lastPrice;
+  }
+
+  /** Number of resting orders. */
+  get orderCount(): number {
+    return this.book.count;
+  }
+
+  /** Number of price levels of a side. */
+  levelCount(side: Side): number {
+    return this.book.ladder(side).count;
+  }
+
+  /** The best price of a side; null when it is empty. */
+  bestPrice(side: Side): number | null {
+    return this.book.ladder(side).bestPrice || null;
+  }
+
+  /** Quantity at the best price; 0 when the side is empty. */
+  bestQuantity(side: Side): number {
+    return this.book.ladder(side).bestTotal;
+  }
+
+  /** Writes the best levels of a side flat, best first; `out` is set to exactly these. */
+  copyTop(side: Side, depth: number, out: number[]): number {
+    return this.book.copyTop(side, depth, out);
+  }
+
+  /** The best levels of a side flat, best first, as a new array. */
+  top(side: Side, depth: number): number[] {
+    return this.book.top(side, depth);
+  }
+
+  /** Bit 1: bids, bit 2: asks: whose ten best levels changed since this was last asked. */
+  takeTopChanges(): number {
+    return this.book.takeTopChanges();
+  }
+
+  /** Whether an order rests, and then what is known of it. */
+  order(orderId: number): RestingOrder | undefined {
+    const { book } = this;
+    const slot = book.find(orderId);
+    if (slot === NONE) return undefined;
+    return {
+      orderId,
+      owner: book.owner[slot]!,
+      side: book.sideOf(slot),
+      price: book.priceOf(slot),
+      open: book.quantity[slot]!,
+      postOnly: book.isPostOnly(slot),
+    };
+  }
+
+  /** At which price the book would uncross now; undefined when it is not crossed. */
+  auction(): AuctionResult | undefined {
+    const reference = this.lastPrice ?? this.definition.referencePrice ?? 0;
+    return auctionPrice(this.book, reference, this.definition.priceIncrement);
+  }
+
+  /** Sixteen hexadecimal digits over the canonical state (`canonical.ts`, `state-hash.ts`). */
+  stateHash(): string {
+    const hasher = new StateHasher();
+    writeCanonical(this.counters, this.book, hasher);
+    return hasher.digest();
+  }
+
+  /** The whole state as bytes. */
+  snapshot(): Uint8Array {
+    return encodeSnapshot(this.counters, this.book);
+  }
+
+  /** Takes a snapshot's state over. @returns in words why it is not sound; nothing is then changed */
+  restore(bytes: Uint8Array): string | undefined {
+    const decoded = decodeSnapshot(bytes);
+    if (typeof decoded === 'string') return decoded;
+    this.book = decoded.book;
+    this.counters = decoded.counters;
+    this.matching = this.makeMatching();
+    return undefined;
+  }
+
+  /** Walks everything. @throws InvariantError on the first promise that is broken */
+  check(): void {
+    checkBook(this.book, this.definition);
+    assert(this.state !== OPEN || !isCrossed(this.book), 'an open book is not crossed');
+  }
+
+  // ── what commands are made of ───────────────────────────────────────────────────────────────
+
+  private makeMatching(): Matching {
+    return new Matching(this.book, this.counters, this.listener, this.selfTrade);
+  }
+
+  private reject(code: number, owner: number, orderId: number): number {
+    this.listener.rejected(code, owner, orderId);
+    return -code;
+  }
+
+  private checkCrossing(side: Side, price: number, quantity: number, postOnly: boolean): number {
+    return checkCrossing(this.book, this.counters.volume, side, price, quantity, postOnly);
+  }
+
+  /** [V31] A smaller quantity at the same price keeps its place. */
+  private shrink(slot: number, quantity: number): void {
+    const { book } = this;
+    const side = book.sideOf(slot);
+    const ladder = book.ladder(side);
+    const level = book.level[slot]!;
+    const price = ladder.price[level]!;
+    const less = book.quantity[slot]! - quantity;
+    if (less > 0) book.take(slot, less);
+    this.listener.amended(book.id[slot]!, book.owner[slot]!, side, price, quantity, 1);
+    if (less > 0) this.listener.levelChanged(side, price, ladder.total[level]!);
+  }
+
+  /** [V32] Takes an order out that is about to enter again; one level is told of only once. */
+  private leave(slot: number, nextPrice: number): void {
+    const { book } = this;
+    const side = book.sideOf(slot);
+    const ladder = book.ladder(side);
+    const level = book.level[slot]!;
+    const price = ladder.price[level]!;
+    book.take(slot, book.quantity[slot]!);
+    if (price !== nextPrice) this.listener.levelChanged(side, price, ladder.total[level]!);
+  }
+}

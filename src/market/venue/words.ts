@@ -1,0 +1,62 @@
+/**
+ * Words of the venue as small integers, so that commands and events stay scalar on the hot path, and
+ * the same words as text for tables, logs and messages. A word's integer is its place in its list;
+ * journals and state hashes carry the integers, so a list only ever grows at its end.
+ */
+
+import { SIDES } from '../../../protocol/messages';
+
+export const BUY = 0;
+export const SELL = 1;
+/** The aggressor of a trade that an auction made. */
+export const NO_SIDE = 2;
+export const SIDE_WORDS = [...SIDES, 'none'] as const;
+export type Side = typeof BUY | typeof SELL;
+export type SideWord = (typeof SIDES)[number];
+
+/** The other side. */
+export function opposite(side: Side): Side {
+  return side === BUY ? SELL : BUY;
+}
+
+export const LIMIT = 0;
+export const MARKET = 1;
+export const KIND_WORDS = ['limit', 'market'] as const;
+export type KindWord = (typeof KIND_WORDS)[number];
+
+/** Good till cancelled, immediate or cancel, fill or kill. */
+export const GTC = 0;
+export const IOC = 1;
+export const FOK = 2;
+export const TIME_IN_FORCE_WORDS = ['gtc', 'ioc', 'fok'] as const;
+export type TimeInForceWord = (typeof TIME_IN_FORCE_WORDS)[number];
+
+export const PRE_OPEN = 0;
+export const OPEN = 1;
+export const HALTED = 2;
+export const CLOSED = 3;
+export const STATE_WORDS = ['pre-open', 'open', 'halted', 'closed'] as const;
+export type VenueState = typeof PRE_OPEN | typeof OPEN | typeof HALTED | typeof CLOSED;
+export type StateWord = (typeof STATE_WORDS)[number];
+
+/** What happens when an order meets one of its own owner: who is cancelled. */
+export const CANCEL_NEWEST = 0;
+export const CANCEL_OLDEST = 1;
+export const CANCEL_BOTH = 2;
+export const SELF_TRADE_WORDS = ['cancel-newest', 'cancel-oldest', 'cancel-both'] as const;
+export type SelfTradeWord = (typeof SELF_TRADE_WORDS)[number];
+
+/** Why an order was cancelled or expired. */
+export const REQUESTED = 0;
+export const SELF_TRADE = 1;
+export const UNFILLED_REST = 2;
+export const NOT_FILLABLE = 3;
+export const REASON_WORDS = ['requested', 'self-trade', 'unfilled-rest', 'not-fillable'] as const;
+
+/** Takes the place of an owner where a command has none. */
+export const NO_OWNER = -1;
+
+/** The integer of a word, or −1 when the list does not have it. */
+export function wordIndex(words: readonly string[], word: string): number {
+  return words.indexOf(word);
+}

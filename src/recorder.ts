@@ -1,0 +1,72 @@
+/**
+ * Recorder: the part of the way that `serve` and an offline `replay` share.
+ *
+ *     submissions ─► sequencer ─► market ─► batch ─► journal ─► accept
+ */
+
+import type { Clock } from './base/clock';
+import { StartFault } from './base/start-fault';
+import type { Config } from './config';
+import { openJournal, type SqliteJournal } from './journal/sqlite-journal';
+import { readCheckpoint, writeCheckpoint } from './market/checkpoint';
+import { Market } from './market/market';
+import type { Batch } from './sequencer/batch';
+import { Sequencer } from './sequencer/sequencer';
+
+export interface Recorder {
+  readonly market: Market;
+  readonly sequencer: Sequencer;
+  readonly journal: SqliteJournal;
+  /** Takes what still waits, and closes the journal in order. */
+  close(): void;
+}
+
+/** @param accept takes each batch once it is as durable as was chosen */
+export function openRecorder(
+  config: Config,
+  clock: Clock,
+  accept: (batch: Batch) => void,
+): Recorder | StartFault {
+  const opened = openJournal(config.journal, clock);
+  if (opened instanceof StartFault) return opened;
+  const { journal, recovered } = opened;
+  const market = new Market(config.limits);
+  try {
+    const { checkpoint } = recovered;
+    market.restore(checkpoint === null ? null : readCheckpoint(checkpoint), recovered.tail);
+  } catch (e) {
+    journal.abandon();
+    return new StartFault(
+      'journal-damaged',
+      `the journal in ${config.journal.directory} does not read: ${(e as Error).message}`,
+      'Move the directory away to start with an empty journal.',
+    );
+  }
+  journal.captureState = () => writeCheckpoint(market.checkpoint());
+  const sequencer = new Sequencer(
+    {
+      epoch: recovered.epoch,
+      lastSeq: recovered.lastSeq,
+      waitingEventsMax: config.limits.waitingEventsMax,
+      batchEventsMax: config.limits.batchEventsMax,
+      schedule: (turn) => void setImmediate(turn),
+    },
+    market,
+    clock,
+    (batch, answer) => {
+      journal.append(batch, () => {
+        accept(batch);
+        answer();
+      });
+    },
+  );
+  return {
+    market,
+    sequencer,
+    journal,
+    close: () => {
+      sequencer.drain();
+      journal.close();
+    },
+  };
+}

@@ -1,0 +1,177 @@
+/**
+ * Sequencer: the one place where events get their number, and where a turn becomes a batch.
+ *
+ * Whoever brings something in submits it here. The first submission asks the loop for a turn; the
+ * turn takes what has arrived by then, up to a bound, and hands one batch on. Nothing polls: without
+ * submissions there is no turn. Bounded: events waiting, events taken a turn. Must hold: every
+ * number given is in exactly one batch, in order, and no submission is split between batches.
+ */
+
+import type { Fault } from '../../protocol/codes';
+import { fault } from '../../protocol/codes';
+import type { MarketEvent, SourceEvent } from '../../protocol/messages';
+import type { Nanos } from '../../protocol/time';
+import { assert } from '../base/assert';
+import { BoundedQueue } from '../base/bounded-queue';
+import type { Clock } from '../base/clock';
+import type { Batch } from './batch';
+
+/** What the sequencer needs of the market. */
+export interface SequencedMarket {
+  check(source: number, events: readonly SourceEvent[]): Fault | undefined;
+  apply(source: number, event: SourceEvent, out: SequencerOutput): void;
+  seal(): void;
+}
+
+export interface SequencerOutput {
+  readonly receiveTime: Nanos;
+  nextSeq(): number;
+  push(event: MarketEvent): void;
+}
+
+/** Answer to a submission: the last place it produced (or the newest, if none), or why it was refused. */
+export type SubmitResult = { readonly seq: number } | Fault;
+
+interface Submission {
+  readonly source: number;
+  readonly events: readonly SourceEvent[];
+  /** Done to the market instead, in its turn: what the server itself has to say. */
+  readonly act?: (out: SequencerOutput) => void;
+  readonly receiveTime: Nanos;
+  readonly done: (result: SubmitResult) => void;
+}
+
+export interface SequencerOptions {
+  readonly epoch: number;
+  /** The newest place that was given before. */
+  readonly lastSeq: number;
+  /** The most source events that may wait for a turn. */
+  readonly waitingEventsMax: number;
+  readonly batchEventsMax: number;
+  /** Asks for a turn; `setImmediate` in a server, a hand-turned one in a simulation. */
+  readonly schedule: (turn: () => void) => void;
+}
+
+export class Sequencer {
+  readonly epoch: number;
+  private readonly options: SequencerOptions;
+  private readonly market: SequencedMarket;
+  private readonly clock: Clock;
+  private readonly deliver: (batch: Batch, onDurable: () => void) => void;
+  private readonly waiting: BoundedQueue<Submission>;
+  private waitingEvents = 0;
+  private scheduled = false;
+  private seq: number;
+  private events: MarketEvent[] = [];
+  private readonly output: SequencerOutput & { receiveTime: Nanos };
+
+  /** @param deliver takes each batch; calls back when what it promises to publishers holds */
+  constructor(
+    options: SequencerOptions,
+    market: SequencedMarket,
+    clock: Clock,
+    deliver: (batch: Batch, onDurable: () => void) => void,
+  ) {
+    this.options = options;
+    this.epoch = options.epoch;
+    this.seq = options.lastSeq;
+    this.market = market;
+    this.clock = clock;
+    this.deliver = deliver;
+    this.waiting = new BoundedQueue(options.waitingEventsMax);
+    this.output = {
+      receiveTime: clock.now(),
+      nextSeq: () => ++this.seq,
+      push: (event) => void this.events.push(event),
+    };
+  }
+
+  /** The newest place given. */
+  get lastSeq(): number {
+    return this.seq;
+  }
+
+  /**
+   * Brings a source's events in; `done` is called once, when they are journaled or refused.
+   * @param receiveTime when they were received, if that is not now (a recording has its own)
+   */
+  submit(
+    source: number,
+    events: readonly SourceEvent[],
+    done: (result: SubmitResult) => void,
+    receiveTime: Nanos = this.clock.now(),
+  ): void {
+    const full = this.waitingEvents + events.length > this.options.waitingEventsMax;
+    if (full || this.waiting.push({ source, events, receiveTime, done }) === 'dropped') {
+      done(fault('overloaded', `${this.waitingEvents} events wait already`));
+      return;
+    }
+    this.waitingEvents += events.length;
+    this.askForTurn();
+  }
+
+  /** Does something to the market in its turn, behind all that was submitted before. */
+  act(act: (out: SequencerOutput) => void): void {
+    const submission = {
+      source: 0,
+      events: [],
+      act,
+      receiveTime: this.clock.now(),
+      done: () => {},
+    };
+    // What the server does must not be lost to a queue that its clients filled.
+    while (this.waiting.push(submission) === 'dropped') this.turn();
+    this.askForTurn();
+  }
+
+  /** Takes everything that waits, now. For an orderly end. */
+  drain(): void {
+    while (this.waiting.length > 0) this.turn();
+  }
+
+  private askForTurn(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    this.options.schedule(() => {
+      this.scheduled = false;
+      this.turn();
+      if (this.waiting.length > 0) this.askForTurn();
+    });
+  }
+
+  private turn(): void {
+    const first = this.seq + 1;
+    const answers: (() => void)[] = [];
+    for (let taken = 0; taken < this.options.batchEventsMax;) {
+      const submission = this.waiting.shift();
+      if (submission === undefined) break;
+      const count = submission.events.length;
+      this.waitingEvents -= count;
+      taken += Math.max(1, count);
+      const result = this.take(submission);
+      answers.push(() => submission.done(result));
+    }
+    this.market.seal();
+    const answer = (): void => {
+      for (const tell of answers) tell();
+    };
+    if (this.seq < first) {
+      answer();
+      return;
+    }
+    const events = this.events;
+    this.events = [];
+    assert(events.length === this.seq - first + 1, 'a place in the numbering was left empty');
+    this.deliver({ epoch: this.epoch, firstSeq: first, lastSeq: this.seq, events }, answer);
+  }
+
+  private take(submission: Submission): SubmitResult {
+    const { source, events, receiveTime } = submission;
+    this.output.receiveTime = receiveTime;
+    submission.act?.(this.output);
+    const refused = this.market.check(source, events);
+    if (refused !== undefined) return refused;
+    for (const event of events) this.market.apply(source, event, this.output);
+    return { seq: this.seq };
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * Server: the map. Every stage is made here and joined to the next in the order in which data flows:
+ *
+ *     WebSocket · REST ─► recorder (sequencer ─► market ─► journal) ─► recent trades ─► broadcaster
+ *                                        │                    │
+ *                              queries ◄─┴── tiers (L1, live) ┘
+ *
+ * A batch goes on to readers when the journal has it, as durable as was chosen.
+ */
+
+import type { ServerWebSocket } from 'bun';
+
+import type { MarketEvent, SourceEvent } from '../protocol/messages';
+import type { Clock } from './base/clock';
+import { StartFault } from './base/start-fault';
+import { Broadcaster } from './broadcast/broadcaster';
+import { Session } from './broadcast/session';
+import { RecentTrades } from './cache/recent-trades';
+import { Tiers } from './cache/tiers';
+import type { Config } from './config';
+import { createApp } from './gateway/app';
+import { Keyring } from './gateway/auth';
+import { listen } from './gateway/listen';
+import { Queries } from './gateway/queries';
+import { StreamConnection, type StreamHub } from './gateway/stream';
+import { readTapeLines } from './ingest/tape-lines';
+import type { FeedInstrument } from './market/feed-instrument';
+import { openRecorder, type Recorder } from './recorder';
+import { VERSION } from './version';
+import type { SubmitResult } from './sequencer/sequencer';
+
+/** Where the stages write what an operator should know. */
+export interface Log {
+  info(detail: object, message: string): void;
+  warn(detail: object, message: string): void;
+  error(detail: object, message: string): void;
+}
+
+export interface Server {
+  readonly url: string;
+  readonly epoch: number;
+  /** A source of events inside this process. */
+  openSource(): Source;
+  /** No more connections, everything written, the journal closed. */
+  stop(): Promise<void>;
+}
+
+export interface Source {
+  /** Resolves when the events are journaled, or with the reason for which none was taken. */
+  submit(events: readonly SourceEvent[]): Promise<SubmitResult>;
+  close(): void;
+}
+
+export function startServer(config: Config, clock: Clock, log: Log): Server | StartFault {
+  const recent = new RecentTrades(config.cache.recentTradesMax);
+  const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
+  const broadcaster = new Broadcaster(config.limits, native, clock);
+  const recorder = openRecorder(config, clock, (batch) => {
+    recent.accept(batch.events);
+    broadcaster.accept(batch);
+  });
+  if (recorder instanceof StartFault) return recorder;
+  const { market, sequencer } = recorder;
+  hydrate(recorder, recent, broadcaster, config.cache.recentTradesMax);
+  sequencer.act((out) => market.announceRecovered(out));
+
+  const keys = new Keyring(config.keys);
+  const sources = new Sources(recorder);
+  const queries = createQueries(recorder, recent, config, clock);
+  const hub = createHub(config, clock, log, keys, broadcaster, recorder, sources);
+  const ingestSources = new Map<string, Source>();
+  const app = createApp(
+    { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
+    {
+      queries,
+      keys,
+      connection: (form, principal) => new StreamConnection(hub, form, principal),
+      sessionCount: () => broadcaster.sessions.size,
+      ingest: async (key, text) => {
+        const lines = readTapeLines(text, (symbol) => market.get(symbol)?.definition);
+        if ('code' in lines) return lines;
+        // Requests of one key are one source, whatever connections they come over.
+        const source = ingestSources.get(key) ?? sources.open();
+        ingestSources.set(key, source);
+        const result = await source.submit(lines.events);
+        if ('code' in result) return result;
+        return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
+      },
+      notReady: () => [],
+      reportError: (error) => {
+        log.error({ error: String(error) }, 'a request failed');
+      },
+    },
+  );
+  const listening = listen(app, config.server);
+  if (listening instanceof StartFault) {
+    recorder.close();
+    return listening;
+  }
+  const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
+  return {
+    url: listening.url,
+    epoch: sequencer.epoch,
+    openSource: () => sources.open(),
+    stop: async () => {
+      clearInterval(heartbeat);
+      broadcaster.goAway();
+      await listening.stop();
+      recorder.close();
+    },
+  };
+}
+
+/** Gives those who bring events in their numbers. */
+class Sources {
+  private count = 0;
+  private readonly recorder: Recorder;
+
+  constructor(recorder: Recorder) {
+    this.recorder = recorder;
+  }
+
+  nextId(): number {
+    return ++this.count;
+  }
+
+  open(): Source {
+    const { sequencer, market } = this.recorder;
+    const id = this.nextId();
+    return {
+      submit: (events) =>
+        new Promise((resolve) => {
+          sequencer.submit(id, events, resolve);
+        }),
+      close: () => {
+        sequencer.act((out) => market.release(id, out));
+      },
+    };
+  }
+}
+
+/** Brings caches and readers' state to where the journal ends. */
+function hydrate(
+  { market, sequencer, journal }: Recorder,
+  recent: RecentTrades,
+  broadcaster: Broadcaster,
+  tradesMax: number,
+): void {
+  const newest: MarketEvent[] = [];
+  for (const instrument of market.all()) {
+    const symbol = instrument.definition.symbol;
+    const trades = journal.trades(symbol, Number.MAX_SAFE_INTEGER, tradesMax);
+    newest.push(...instrument.newest(), ...trades.slice(0, 1));
+    for (const trade of trades.reverse()) recent.add(trade);
+  }
+  broadcaster.hydrate(newest, sequencer.lastSeq);
+}
+
+function createQueries(
+  { market, sequencer, journal }: Recorder,
+  recent: RecentTrades,
+  config: Config,
+  clock: Clock,
+): Queries<FeedInstrument> {
+  const tiers = new Tiers(config.cache, clock);
+  return new Queries<FeedInstrument>(
+    {
+      instrument: (symbol) => market.get(symbol),
+      instruments: () => market.all(),
+      tick: (instrument) => tiers.tick(instrument),
+      book: (instrument) => tiers.book(instrument),
+      trades: (symbol, before, limit) => {
+        const kept = recent.newest(symbol, before, limit);
+        return kept === undefined
+          ? { trades: journal.trades(symbol, before, limit), source: 'journal' }
+          : { trades: kept, source: 'memory' };
+      },
+      epoch: sequencer.epoch,
+      lastSeq: () => sequencer.lastSeq,
+    },
+    config.limits,
+    clock,
+  );
+}
+
+function createHub(
+  config: Config,
+  clock: Clock,
+  log: Log,
+  keys: Keyring,
+  broadcaster: Broadcaster,
+  { sequencer, market }: Recorder,
+  sources: Sources,
+): StreamHub<Session> {
+  const { frameBytesMax, topicsMax } = config.limits;
+  return {
+    epoch: sequencer.epoch,
+    server: `tapedeck/${VERSION}`,
+    scalesOf: broadcaster.encoders.scalesOf,
+    keys,
+    clock,
+    limits: { frameBytesMax, topicsMax, heartbeatMs: config.push.heartbeatMs },
+    lastSeq: () => broadcaster.lastSeq,
+    enter: (socket: ServerWebSocket<unknown>, form) => {
+      const source = sources.nextId();
+      const session = new Session(`s${source}`, form, socket, broadcaster.encoders);
+      broadcaster.sessions.add(session);
+      return { session, source };
+    },
+    leave: (session, source) => {
+      broadcaster.sessions.delete(session);
+      session.gone();
+      sequencer.act((out) => market.release(source, out));
+    },
+    subscribe: (session, id, topics) => broadcaster.subscribe(session, id, topics),
+    unsubscribe: (session, topics) => broadcaster.unsubscribe(session, topics),
+    submit: (source, events, done) => {
+      sequencer.submit(source, events, done);
+    },
+    note: (session, event, detail) => {
+      log.info({ session, ...detail }, `session ${event}`);
+    },
+  };
+}

@@ -1,0 +1,140 @@
+/**
+ * The flow of commands that the matching bench runs: 45 % cancels, 55 % limits around a mid that
+ * wanders, over a book of about 1,000 levels and 10,000 orders.
+ *
+ * Passive prices lie 1 to 600 increments from the mid, log-uniformly, so that a third of them fall
+ * within the ten best levels, as markets do. While the book is above its size, two limits in eleven
+ * reach across the spread, which holds it there. A cancel takes any live order. Equal seeds give
+ * equal commands.
+ */
+
+import { Prng } from '../../src/base/prng';
+import type { VenueDefinition } from '../../src/market/venue/definition';
+import type { VenueListener } from '../../src/market/venue/listener';
+import { Venue } from '../../src/market/venue/venue';
+import { BUY, GTC, LIMIT, type Side } from '../../src/market/venue/words';
+
+export const PREFILL = 10_000;
+const MID_START = 6_183_763;
+const OFFSET_MAX = 600;
+/** How often the mid moves by one increment; faster, and the book would be eaten up. */
+const MID_STEP_SHARE = 0.002;
+const CANCEL_SHARE = 0.45;
+const CROSSING_SHARE = 2 / 11;
+
+export const BENCH_DEFINITION: VenueDefinition = {
+  priceIncrement: 1,
+  quantityIncrement: 1,
+  quantityMin: 1,
+  quantityMax: 1_000_000,
+  priceMin: 1,
+  priceMax: 100_000_000,
+  ordersPerOwnerMax: 1_000_000,
+  ordersMax: 1_000_000,
+  selfTrade: 'cancel-newest',
+  referencePrice: null,
+  initialState: 'open',
+};
+
+/** Commands in columns; a cancel has price 0 and names the order. */
+export interface Flow {
+  readonly count: number;
+  readonly side: Uint8Array;
+  readonly price: Int32Array;
+  readonly quantity: Int32Array;
+  readonly orderId: Int32Array;
+  readonly owner: Int32Array;
+}
+
+/** Makes the prefill (the first PREFILL commands) and then `commands` more. */
+export function makeFlow(commands: number, seed: number): Flow {
+  const count = PREFILL + commands;
+  const flow = {
+    count,
+    side: new Uint8Array(count),
+    price: new Int32Array(count),
+    quantity: new Int32Array(count),
+    orderId: new Int32Array(count),
+    owner: new Int32Array(count),
+  };
+  const live = new LiveOrders();
+  const venue = new Venue(BENCH_DEFINITION, live);
+  const random = new Prng(seed);
+  let mid = MID_START;
+  for (let i = 0; i < count; i++) {
+    if (random.chance(MID_STEP_SHARE)) mid += random.chance(0.5) ? 1 : -1;
+    const cancels = i >= PREFILL && random.chance(CANCEL_SHARE);
+    if (cancels && live.ids.length > 0) {
+      const id = live.ids[random.int(0, live.ids.length - 1)]!;
+      flow.orderId[i] = id;
+      flow.owner[i] = live.owners.get(id)!;
+      venue.cancel(flow.owner[i]!, id);
+    } else {
+      placeLimit(flow, i, mid, live.ids.length > PREFILL, random);
+      const side = flow.side[i] as Side;
+      venue.submit(flow.owner[i]!, side, LIMIT, GTC, false, flow.price[i]!, flow.quantity[i]!);
+    }
+  }
+  return flow;
+}
+
+function placeLimit(flow: Flow, i: number, mid: number, mayCross: boolean, random: Prng): void {
+  const side = random.int(0, 1);
+  const crosses = mayCross && random.chance(CROSSING_SHARE);
+  const away = crosses ? -random.int(1, 4) : Math.floor(OFFSET_MAX ** random.unit());
+  flow.side[i] = side;
+  flow.price[i] = side === BUY ? mid - away : mid + away;
+  flow.quantity[i] = random.int(1, 100);
+  // Buyers and sellers are different owners, since the baseline is run without self-trade prevention.
+  flow.owner[i] = random.int(0, 499) * 2 + side;
+}
+
+/** Which orders rest, so that a cancel finds one. */
+class LiveOrders implements VenueListener {
+  readonly ids: number[] = [];
+  readonly owners = new Map<number, number>();
+  private readonly places = new Map<number, number>();
+
+  accepted(orderId: number, owner: number): void {
+    this.places.set(orderId, this.ids.length);
+    this.ids.push(orderId);
+    this.owners.set(orderId, owner);
+  }
+
+  trade(
+    _tradeId: number,
+    _price: number,
+    _quantity: number,
+    _aggressor: number,
+    buyOrderId: number,
+    sellOrderId: number,
+    _buyOwner: number,
+    _sellOwner: number,
+    buyOpen: number,
+    sellOpen: number,
+  ): void {
+    if (buyOpen === 0) this.remove(buyOrderId);
+    if (sellOpen === 0) this.remove(sellOrderId);
+  }
+
+  cancelled(orderId: number): void {
+    this.remove(orderId);
+  }
+
+  expired(): void {}
+  rejected(): void {}
+  amended(): void {}
+  levelChanged(): void {}
+  stateChanged(): void {}
+
+  private remove(orderId: number): void {
+    const place = this.places.get(orderId)!;
+    const last = this.ids.pop()!;
+    if (last !== orderId) {
+      this.ids[place] = last;
+      this.places.set(last, place);
+    }
+    this.places.delete(orderId);
+    this.owners.delete(orderId);
+  }
+}

@@ -1,0 +1,285 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+
+import type { Book, Trade } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import type { LineReaderOptions } from '../../src/ingest/recording/line-reader';
+import { ACME, readPieces, type All } from './support';
+
+type Json = Record<string, unknown>;
+
+const TIME = '1723161253937085768';
+const depth = {
+  e: 'depthUpdate',
+  E: 1723161255208,
+  s: 'ACME',
+  U: 11,
+  u: 14,
+  b: [['2.5', '1']],
+  a: [],
+};
+const trade = {
+  e: 'trade',
+  E: 2,
+  s: 'ACME',
+  t: 7,
+  p: '2.5',
+  q: '0.1',
+  T: 1723161255342,
+  m: true,
+  M: true,
+};
+const quote = { u: 14, s: 'ACME', b: '2.5', B: '1', a: '2.6', A: '3' };
+const snapshot = {
+  lastUpdateId: 12,
+  bids: [
+    ['2.4', '1'],
+    ['2.5', '2'],
+  ],
+  asks: [['2.6', '3']],
+};
+
+const line = (message: Json, time = TIME): string => `${time} ${JSON.stringify(message)}\n`;
+const stream = (data: Json, name = 'acme@depth'): Json => ({ stream: name, data });
+const read = (
+  lines: string[],
+  options: Partial<LineReaderOptions> = {},
+): ReturnType<typeof readPieces> => readPieces(lines, { format: 'binance', ...options });
+const kinds = ({ records }: All): string[] =>
+  records.flatMap((r) => r.events.map((e) => `${r.line} ${e.type} ${e.symbol}`));
+
+describe('binance', () => {
+  const receiveTime = Nanos.parse(TIME)!;
+  const common = { symbol: 'ACME', receiveTime };
+
+  test('the first event of a symbol brings its default definition', () => {
+    const { records } = read([line(stream(trade)), line(stream(trade))]);
+    expect(records[0]!.receiveTime).toEqual(receiveTime);
+    expect(records.map((r) => r.events.length)).toEqual([2, 1]);
+    expect(records[0]!.events[0]).toEqual({ ...ACME, priceScale: 8, quantityScale: 8 });
+  });
+
+  test('a definition of the caller replaces the default, and its scales hold', () => {
+    const { records, faults } = read(
+      [line(stream(trade)), line(stream({ ...trade, p: '2.555' }))],
+      {
+        instruments: [ACME],
+      },
+    );
+    expect(records[0]!.events[0]).toEqual(ACME);
+    expect((records[0]!.events[1] as Trade).price).toBe(250);
+    expect(faults).toMatchObject([{ line: 2, code: 'off-increment', field: 'p' }]);
+  });
+
+  test('trade: numbered by its id, aggressor from m, time T in ns', () => {
+    const { records } = read([line(stream(trade)), line(stream({ ...trade, t: 8, m: false }))]);
+    expect(records[0]!.events[1]).toEqual({
+      ...common,
+      type: 'trade',
+      seq: 7,
+      prevSeq: 6,
+      eventTime: Nanos.parse('1723161255342000000')!,
+      price: 250_000_000,
+      quantity: 10_000_000,
+      aggressor: 'sell',
+      tradeId: 7,
+    });
+    expect(records[1]!.events[0]).toMatchObject({ aggressor: 'buy', seq: 8, prevSeq: 7 });
+  });
+
+  test('depth diff: a delta from U − 1 to u at time E, levels as they stand', () => {
+    const b = [
+      ['2.5', '1'],
+      ['1.5', '0.00000000'],
+      ['2.0', '4'],
+    ];
+    const { records } = read([line(stream({ ...depth, b }))]);
+    expect(records[0]!.events[1]).toEqual({
+      ...common,
+      type: 'book',
+      seq: 14,
+      prevSeq: 10,
+      eventTime: Nanos.parse('1723161255208000000')!,
+      form: 'delta',
+      bids: [250_000_000, 100_000_000, 150_000_000, 0, 200_000_000, 400_000_000],
+      asks: [],
+      crc: null,
+      count: 1,
+    });
+  });
+
+  test('bookTicker: a bbo at u, at the local time; a side of quantity 0 is empty', () => {
+    const empty = { ...quote, a: '0.00000000', A: '0.00000000' };
+    const { records } = read([line(stream(quote, 'acme@bookTicker')), line(empty)]);
+    expect(records[0]!.events[1]).toEqual({
+      ...common,
+      type: 'bbo',
+      seq: 14,
+      prevSeq: 0,
+      eventTime: receiveTime,
+      bid: 250_000_000,
+      bidQuantity: 100_000_000,
+      ask: 260_000_000,
+      askQuantity: 300_000_000,
+      count: 1,
+    });
+    expect(records[1]!.events[0]).toMatchObject({ ask: null, askQuantity: 0, bid: 250_000_000 });
+  });
+
+  test('snapshot: stands at lastUpdateId, at the local time, order kept', () => {
+    const { records } = read([line(stream(depth)), line(snapshot)]);
+    expect(records[1]!.events).toEqual([
+      {
+        ...common,
+        type: 'book',
+        seq: 12,
+        prevSeq: 0,
+        eventTime: receiveTime,
+        form: 'snapshot',
+        bids: [240_000_000, 100_000_000, 250_000_000, 200_000_000],
+        asks: [260_000_000, 300_000_000],
+        crc: null,
+        count: 1,
+      },
+    ]);
+  });
+
+  test('raw streams, without the wrapper, are read as well', () => {
+    expect(kinds(read([line(depth), line(trade), line(quote)]))).toEqual([
+      '1 instrument ACME',
+      '1 book ACME',
+      '2 trade ACME',
+      '3 bbo ACME',
+    ]);
+  });
+
+  test('other streams, partial books, answers and blank lines are skipped and counted', () => {
+    const { reader, faults } = read([
+      line(stream({ e: 'aggTrade', s: 'ACME' })),
+      line(stream(snapshot, 'acme@depth20@100ms')),
+      line({ result: null, id: 1 }),
+      '\n',
+    ]);
+    expect(faults).toEqual([]);
+    expect(reader.counts).toEqual({ lines: 4, events: 0, skipped: 4, faults: 0 });
+  });
+
+  describe('the symbol of a snapshot', () => {
+    const other = stream({ ...trade, s: 'OTHER' });
+
+    test('before any symbol it waits for the first, and comes before it', () => {
+      const lines = [line(snapshot, '5'), line(stream(depth), '6')];
+      const found = read(lines);
+      expect(kinds(found)).toEqual(['1 instrument ACME', '1 book ACME', '2 book ACME']);
+      expect(found.records.map((r) => r.receiveTime.lo)).toEqual([5, 6]);
+    });
+
+    test('a symbol never comes: ambiguous', () => {
+      const { faults, records } = read([line(snapshot)]);
+      expect(records).toEqual([]);
+      expect(faults).toMatchObject([{ line: 1, code: 'ambiguous-symbol' }]);
+    });
+
+    test('two symbols before it: ambiguous, nothing is guessed', () => {
+      const found = read([line(stream(depth)), line(other), line(snapshot)]);
+      expect(found.faults).toMatchObject([{ line: 3, code: 'ambiguous-symbol' }]);
+      expect(found.faults[0]!.message).toContain('ACME, OTHER');
+      expect(found.records).toHaveLength(2);
+    });
+
+    test('a second symbol after it: told once, the line itself is good', () => {
+      const found = read([line(stream(depth)), line(snapshot), line(other), line(other)]);
+      expect(found.faults).toMatchObject([{ line: 3, code: 'ambiguous-symbol' }]);
+      expect(found.faults[0]!.message).toContain('line 2');
+      expect(found.records.map((r) => r.line)).toEqual([1, 2, 3, 4]);
+      const stopped = read([line(stream(depth)), line(snapshot), line(other)], { onFault: 'stop' });
+      expect(stopped.records.map((r) => r.line)).toEqual([1, 2]);
+    });
+
+    test('named by the caller it is never ambiguous', () => {
+      const found = read([line(snapshot), line(stream(depth)), line(other), line(snapshot)], {
+        snapshotSymbol: 'OTHER',
+      });
+      expect(found.faults).toEqual([]);
+      expect(kinds(found)).toEqual([
+        '1 instrument OTHER',
+        '1 book OTHER',
+        '2 instrument ACME',
+        '2 book ACME',
+        '3 trade OTHER',
+        '4 book OTHER',
+      ]);
+    });
+
+    test('a damaged snapshot that waited is a fault of its own line', () => {
+      const bad = { ...snapshot, bids: [['x', '1']] };
+      const found = read([line(bad), line(stream(depth))]);
+      expect(found.faults).toMatchObject([{ line: 1, code: 'invalid-field', field: 'bids' }]);
+      expect(found.records.map((r) => r.line)).toEqual([2]);
+    });
+  });
+
+  test.each<[string, string, string]>([
+    ['no time', JSON.stringify(depth), 'time is '],
+    ['bad time', `12x ${JSON.stringify(depth)}`, 'time is "12x"; expected digits'],
+    ['time beyond int64', `9999999999999999999 ${JSON.stringify(depth)}`, 'time is "9999'],
+    ['bad JSON', '5 {"e":', 'not JSON'],
+    ['no JSON', '5', 'time is "5"'],
+    ['not an object', '5 [1]', 'message is an array of 1; expected a JSON object'],
+    ['unknown', '5 {"x":1}', 'e is missing; expected depthUpdate'],
+    ['no symbol', line({ ...depth, s: 5 }), 's is 5; expected a symbol'],
+    ['no U', line({ ...depth, U: undefined }), 'U is missing; expected an integer'],
+    ['u before U', line({ ...depth, u: 9 }), 'u is 9; expected an integer of at least 11'],
+    ['E as text', line({ ...depth, E: '1' }), 'E is "1"; expected milliseconds'],
+    ['no levels', line({ ...depth, b: null }), 'b is null; expected an array'],
+    ['level no pair', line({ ...depth, a: [['1', '1'], ['2']] }), 'a[1] is an array of 1'],
+    ['price a number', line({ ...depth, b: [[2.5, '1']] }), 'b is 2.5; expected a decimal'],
+    ['negative', line({ ...depth, b: [['2.5', '-1']] }), 'b is "-1"; expected a quantity'],
+    ['off scale', line({ ...trade, p: '0.123456789' }), 'p is "0.123456789"; expected no more'],
+    ['out of range', line({ ...trade, q: '99999999999' }), 'q is "99999999999"; expected less'],
+    ['m no boolean', line({ ...trade, m: 1 }), 'm is 1; expected true or false'],
+  ])('%s is a fault of its line', (_, damaged, message) => {
+    const { faults, records } = read([line(trade), `${damaged.trim()}\n`, line(trade)]);
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toMatchObject({ file: 'test', line: 2 });
+    expect(faults[0]!.message).toContain(message);
+    expect(records.map((r) => r.line)).toEqual([1, 3]);
+  });
+
+  test('decimals and times are exact for any value', () => {
+    fc.assert(
+      fc.property(
+        fc.nat(Number.MAX_SAFE_INTEGER),
+        fc.bigInt(0n, (1n << 63n) - 1n),
+        fc.nat(9_223_372_036_854),
+        (value, ns, ms) => {
+          const text = String(value).padStart(9, '0');
+          const p = `${text.slice(0, -8)}.${text.slice(-8)}`;
+          const { records } = read([line({ ...depth, E: ms, a: [[p, p]] }, ns.toString())]);
+          const book = records[0]!.events[1] as Book;
+          expect(book.asks).toEqual([value, value]);
+          expect(book.receiveTime.toBigInt()).toBe(ns);
+          expect(book.eventTime.toBigInt()).toBe(BigInt(ms) * 1_000_000n);
+        },
+      ),
+    );
+  });
+
+  test('any message is taken, skipped or refused, and never throws', () => {
+    const value = fc.oneof(fc.jsonValue(), fc.constantFrom('ACME', '1.5', 1, 'depthUpdate', []));
+    const names = ['e', 'E', 's', 'U', 'u', 'b', 'a', 'B', 'A', 't', 'T', 'p', 'q', 'm'] as const;
+    const fields = Object.fromEntries(
+      [...names, 'lastUpdateId', 'stream', 'data'].map((n) => [n, value]),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.record(fields, { requiredKeys: [] })), (messages) => {
+        const { records, reader } = read(messages.map((m) => line(m)));
+        const { counts } = reader;
+        expect(records.length + counts.skipped + counts.faults).toBeGreaterThanOrEqual(
+          counts.lines,
+        );
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

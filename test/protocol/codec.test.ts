@@ -1,0 +1,233 @@
+import { describe, expect, test } from 'bun:test';
+
+import { encode } from '@msgpack/msgpack';
+import fc from 'fast-check';
+
+import {
+  decodeFrame,
+  decodeTextFrame,
+  encodeTextFrame,
+  FRAME_MESSAGES_MAX,
+  FrameEncoder,
+  isFault,
+} from '../../protocol/codec';
+import { fromJson, SOURCE_OPTIONAL } from '../../protocol/json';
+import { BOOK_FORMS, MESSAGES, SOURCE_LEVELS_MAX } from '../../protocol/messages';
+import type { Book, Message, MessageType } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import { fromTuple, toTuple } from '../../protocol/tuple';
+import { anyMessage, messageOf, scalesOfSymbol } from '../support/arbitraries';
+import { reencoded, toHex } from '../support/bytes';
+
+const TYPES = Object.keys(MESSAGES) as MessageType[];
+const HOT = ['tick', 'trade', 'bbo', 'book'] as const;
+const encoder = new FrameEncoder();
+
+const emptyBook: Book = {
+  type: 'book',
+  symbol: 'ABCDEFGHIJKLMNOP',
+  seq: Number.MAX_SAFE_INTEGER,
+  prevSeq: 0,
+  eventTime: Nanos.fromBigInt((1n << 63n) - 1n),
+  receiveTime: Nanos.ZERO,
+  form: 'incomplete',
+  bids: [],
+  asks: [],
+  crc: null,
+  count: 0xffff_ffff,
+};
+
+describe('round trip', () => {
+  for (const type of TYPES) {
+    test(`[W4] ${type}: a binary frame gives back what was encoded`, () => {
+      fc.assert(
+        fc.property(fc.array(messageOf(type), { maxLength: 4 }), (messages) => {
+          expect(decodeFrame(encoder.encode(messages))).toEqual(messages);
+        }),
+      );
+    });
+
+    test(`[W9] ${type}: a text frame gives back what was encoded`, () => {
+      fc.assert(
+        fc.property(fc.array(messageOf(type), { maxLength: 4 }), (messages) => {
+          const frame = encodeTextFrame(messages, scalesOfSymbol);
+          expect(decodeTextFrame(frame, scalesOfSymbol)).toEqual(messages);
+        }),
+      );
+    });
+  }
+
+  test('[W3] a frame of mixed messages keeps their order', () => {
+    fc.assert(
+      fc.property(fc.array(anyMessage(), { maxLength: 40 }), (messages) => {
+        expect(decodeFrame(encoder.encode(messages))).toEqual(messages);
+      }),
+    );
+  });
+
+  test('[W4] empty levels, the last nanosecond and the largest numbers survive', () => {
+    expect(decodeFrame(encoder.encode([emptyBook]))).toEqual([emptyBook]);
+    const json = encodeTextFrame([emptyBook], scalesOfSymbol);
+    expect(decodeTextFrame(json, scalesOfSymbol)).toEqual([emptyBook]);
+  });
+
+  test('[W12] a book of the most levels that a source may send passes, one more does not', () => {
+    const levels = Array.from({ length: SOURCE_LEVELS_MAX * 2 }, (_, i) => i * 1_000_003);
+    const book: Book = { ...emptyBook, form: 'snapshot', bids: levels, asks: levels };
+    expect(decodeFrame(encoder.encode([book]))).toEqual([book]);
+    const [fault] = decodeFrame(encoder.encode([{ ...book, asks: [...levels, 1, 1] }]));
+    expect(fault).toMatchObject({ code: 'invalid-field', field: 'book.asks' });
+  });
+});
+
+describe('specialised writers', () => {
+  for (const type of HOT) {
+    test(`[W5] ${type}: the bytes are those that @msgpack/msgpack reads and writes again`, () => {
+      fc.assert(
+        fc.property(messageOf(type), (message) => {
+          const bytes = encoder.encode([message]);
+          expect(toHex(bytes)).toBe(toHex(reencoded(bytes)));
+        }),
+      );
+    });
+
+    test(`[W5] ${type}: the bytes and the message are those of the general path`, () => {
+      fc.assert(
+        fc.property(messageOf(type), (message) => {
+          const general = encode([toTuple(message)], { useBigInt64: true });
+          expect(toHex(encoder.encode([message]))).toBe(toHex(general));
+          expect(fromTuple(toTuple(message))).toEqual(message);
+        }),
+      );
+    });
+  }
+
+  test('[W4] their lists of words are those of the message table', () => {
+    const aggressor = MESSAGES.trade.fields.aggressor.spec;
+    const words = aggressor.type === 'enum' ? aggressor.values : [];
+    for (const [index, word] of words.entries()) {
+      const [trade] = decodeFrame(encode([[50, 'A', 1, 0, 0, 0, 1, 1, index, 0]]));
+      expect(trade).toMatchObject({ type: 'trade', aggressor: word });
+    }
+    for (const [index, form] of BOOK_FORMS.entries()) {
+      const [book] = decodeFrame(encode([[52, 'A', 1, 0, 0, 0, index, [], [], null, 1]]));
+      expect(book).toMatchObject({ type: 'book', form });
+    }
+  });
+});
+
+describe('what a reader tolerates', () => {
+  test('[W7] elements after the known fields are ignored', () => {
+    fc.assert(
+      fc.property(anyMessage(), (message) => {
+        const longer = [...toTuple(message), { later: [1, 'x'] }, null, 3.5];
+        expect(decodeFrame(encode([longer], { useBigInt64: true }))).toEqual([message]);
+      }),
+    );
+  });
+
+  test('[W7] unknown members of a JSON object are ignored', () => {
+    const ping = { type: 'ping', later: { deep: [1] }, id: 1, time: '5' };
+    expect(decodeTextFrame(JSON.stringify(ping), scalesOfSymbol)).toEqual([
+      { type: 'ping', id: 1, time: new Nanos(0, 5) },
+    ]);
+  });
+
+  test('[W8] an unknown code is one fault; the messages around it stand', () => {
+    const ping = [6, 1, 2];
+    const decoded = decodeFrame(encode([ping, [99, { x: 1 }], ping]));
+    expect(decoded.map((m) => (isFault(m) ? m.code : m.type))).toEqual([
+      'ping',
+      'unknown-message',
+      'ping',
+    ]);
+  });
+
+  test('[W6] any form of an integer is read, also in the place of a code', () => {
+    const longForms = [
+      [6n, 1n, 2n],
+      [49n, 'A', 1n, 0n, 5n, 6n, -1n, null, 3n, 4n, 5n, 1n],
+    ];
+    expect(decodeFrame(encode([longForms[0]], { useBigInt64: true }))).toEqual([
+      { type: 'ping', id: 1, time: new Nanos(0, 2) },
+    ]);
+    expect(decodeFrame(encode([longForms[1]], { useBigInt64: true }))).toMatchObject([
+      { type: 'tick', last: -1, bid: null, ask: 3 },
+    ]);
+  });
+
+  test('[W6] a float that holds a whole number is read, hot message or not', () => {
+    const asFloats = encode(
+      [
+        [50, 'A', 1, 0, 0, 0, 2, 3, 0, 7],
+        [6, 1, 2],
+      ],
+      { forceIntegerToFloat: true },
+    );
+    expect(decodeFrame(asFloats)).toMatchObject([
+      { type: 'trade', price: 2, quantity: 3, tradeId: 7 },
+      { type: 'ping', id: 1 },
+    ]);
+  });
+
+  test('[W6] the zero of a float is 0, whatever its sign', () => {
+    expect(decodeFrame(encode([[6, -0.0, 2]], { forceIntegerToFloat: true }))).toEqual([
+      { type: 'ping', id: 0, time: new Nanos(0, 2) },
+    ]);
+    expect(decodeTextFrame('{"type":"ping","id":-0,"time":"2"}', scalesOfSymbol)).toEqual([
+      { type: 'ping', id: 0, time: new Nanos(0, 2) },
+    ]);
+  });
+
+  test('[W4] a nullable field at the end may be left out', () => {
+    expect(decodeFrame(encode([[2, 7, ['status']]]))).toEqual([
+      { type: 'subscribe', id: 7, topics: ['status'], intervalMs: null },
+    ]);
+  });
+
+  test('[W9] one JSON object is a frame of one message', () => {
+    const text = '{"type":"subscribe","id":7,"topics":["status"]}';
+    expect(decodeTextFrame(text, scalesOfSymbol)).toEqual([
+      { type: 'subscribe', id: 7, topics: ['status'], intervalMs: null },
+    ]);
+  });
+
+  test('[N4] an instrument gives its decimals to the messages behind it in the same text frame', () => {
+    const messages: Message[] = [
+      {
+        type: 'instrument',
+        symbol: 'NEW',
+        seq: 1,
+        market: 'feed',
+        priceScale: 3,
+        quantityScale: 0,
+        priceIncrement: 5,
+        quantityIncrement: 1,
+        previousClose: null,
+      },
+      { ...emptyBook, symbol: 'NEW', form: 'snapshot', bids: [1_500, 2] },
+    ];
+    const frame = encodeTextFrame(messages, () => ({ priceScale: 3, quantityScale: 0 }));
+    expect(decodeTextFrame(frame, () => undefined)).toEqual(messages);
+  });
+});
+
+test('[P6] a source may leave out of its events what stands in for itself', () => {
+  const trade = { type: 'trade', symbol: 'A', eventTime: '9', price: '1', quantity: '2' };
+  const publish = { type: 'publish', id: 1, events: [{ ...trade, aggressor: 'buy' }] };
+  const decoded = fromJson(publish, () => ({ priceScale: 0, quantityScale: 0 }));
+  const { count: _, ...standIns } = SOURCE_OPTIONAL; // a trade has no count
+  expect(decoded).toMatchObject({ events: [{ ...standIns, price: 1, quantity: 2 }] });
+  const [alone] = decodeTextFrame(JSON.stringify(trade), scalesOfSymbol);
+  expect(alone).toMatchObject({ code: 'invalid-field', field: 'trade.seq' });
+});
+
+test('[W10] more messages than the server takes in a frame are one fault', () => {
+  const many = Array.from({ length: FRAME_MESSAGES_MAX + 1 }, () => [6, 1, 2]);
+  const fault = decodeFrame(encode(many), FRAME_MESSAGES_MAX);
+  expect(fault).toMatchObject([{ code: 'malformed-msgpack' }]);
+  expect(decodeFrame(encode(many.slice(1)), FRAME_MESSAGES_MAX)).toHaveLength(FRAME_MESSAGES_MAX);
+  const text = `[${many.map(() => '{}').join(',')}]`;
+  const textFault = decodeTextFrame(text, scalesOfSymbol, FRAME_MESSAGES_MAX);
+  expect(textFault).toMatchObject([{ code: 'malformed-json' }]);
+});

@@ -1,0 +1,60 @@
+/** Frames whose bytes an independent encoder made (fixtures/frames/README.md). */
+
+import { describe, expect, test } from 'bun:test';
+
+import { bookChecksum } from '../../protocol/checksum';
+import { decodeFrame, decodeTextFrame, encodeTextFrame, FrameEncoder } from '../../protocol/codec';
+import type { ScalesOf } from '../../protocol/json';
+import { TenLevels } from '../../protocol/levels';
+import { MESSAGES, type Book, type Message } from '../../protocol/messages';
+import { readGoldenFrames } from '../support/golden';
+import { fromHex, reencoded, toHex } from '../support/bytes';
+
+const frames = readGoldenFrames();
+const encoder = new FrameEncoder();
+
+function messagesOf(name: string): Message[] {
+  const frame = frames.find((f) => f.name === name);
+  return decodeFrame(fromHex(frame?.hex ?? '')) as Message[];
+}
+
+describe('golden frames', () => {
+  for (const { name, hex, messages: json, scales } of frames) {
+    const scalesOf: ScalesOf = (symbol) => scales[symbol];
+    const fromText = decodeTextFrame(JSON.stringify(json), scalesOf) as Message[];
+
+    test(`[W4] ${name}: the messages make the bytes, and the bytes the messages`, () => {
+      expect(toHex(encoder.encode(fromText))).toBe(hex);
+      expect(decodeFrame(fromHex(hex))).toEqual(fromText);
+    });
+
+    test(`[W9] ${name}: the messages make the JSON, and the JSON the messages`, () => {
+      const decoded = decodeFrame(fromHex(hex)) as Message[];
+      expect(JSON.parse(encodeTextFrame(decoded, scalesOf))).toEqual(json as unknown[]);
+    });
+
+    test(`[W5] ${name}: @msgpack/msgpack writes the same bytes`, () => {
+      expect(toHex(reencoded(fromHex(hex)))).toBe(hex);
+    });
+  }
+
+  test('[W4] every type of message has one that bears its name', () => {
+    for (const type of Object.keys(MESSAGES)) {
+      const types = frames.find((f) => f.name === type)?.messages.map((m) => m['type']);
+      expect(types).toEqual([type]);
+    }
+  });
+
+  test('[B4] [B8] the delta follows the snapshot, and both prove themselves', () => {
+    const copy = new TenLevels();
+    const [snapshot] = messagesOf('book') as Book[];
+    const [delta] = messagesOf('book-delta') as Book[];
+    copy.replace(snapshot!.bids, snapshot!.asks);
+    expect(bookChecksum(copy.bids, copy.asks)).toBe(0xb257bf07);
+    expect(snapshot!.crc).toBe(0xb257bf07);
+    expect(delta!.prevSeq).toBe(snapshot!.seq);
+    copy.apply(delta!.bids, delta!.asks);
+    expect(bookChecksum(copy.bids, copy.asks)).toBe(0x701b45b8);
+    expect(delta!.crc).toBe(0x701b45b8);
+  });
+});

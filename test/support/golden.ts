@@ -1,0 +1,26 @@
+/** Golden frames: fixtures/frames/*.json, as read from disk. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+
+import type { Scales } from '../../protocol/json';
+
+const DIRECTORY = `${import.meta.dir}/../../fixtures/frames`;
+
+export interface GoldenFrame {
+  readonly name: string;
+  readonly about: string;
+  /** Decimals of the instruments that the messages name. */
+  readonly scales: Readonly<Record<string, Scales>>;
+  /** The JSON form, complete: every field, null where there is nothing. */
+  readonly messages: readonly Record<string, unknown>[];
+  /** The binary frame. */
+  readonly hex: string;
+}
+
+/** All of them, in the order of their names. */
+export function readGoldenFrames(): GoldenFrame[] {
+  return readdirSync(DIRECTORY)
+    .filter((file) => file.endsWith('.json'))
+    .sort()
+    .map((file) => JSON.parse(readFileSync(`${DIRECTORY}/${file}`, 'utf8')) as GoldenFrame);
+}
