@@ -41,6 +41,8 @@ export interface Fault {
   readonly code: ErrorCode;
   readonly message: string;
   readonly field?: string;
+  /** The request at fault, where its id could be read. */
+  readonly id?: number;
 }
 
 export function fault(code: ErrorCode, message: string, field?: string): Fault {
@@ -55,6 +57,13 @@ export function fieldFault(
   code: ErrorCode = 'invalid-field',
 ): Fault {
   return { code, field, message: `${field} is ${shown(value)}; expected ${expected}` };
+}
+
+/** A fault of a part, told as a fault of the whole: `price` becomes `publish.events[3].price`. */
+export function within(path: string, f: Fault): Fault {
+  if (f.field === undefined) return f;
+  const message = f.message.startsWith(f.field) ? `${path}.${f.message}` : f.message;
+  return { ...f, message, field: `${path}.${f.field}` };
 }
 
 /** A value as it may stand in an error message: short, on one line, whatever was sent. */

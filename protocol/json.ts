@@ -8,7 +8,7 @@ import { fault, fieldFault, type ErrorCode, type Fault } from './codes';
 import type { Fields, FieldSpec } from './fields';
 import { messageByType, type Instrument, type Message } from './messages';
 import { Nanos } from './time';
-import { checkKind, checkList, checkScalar, FieldError, intFault } from './tuple';
+import { checkKind, checkList, checkScalar, FieldError, ofRequest, intFault } from './tuple';
 import { formatDecimal, isSymbol, parseDecimal, SCALE_MAX } from './units';
 
 /** Decimals of an instrument's prices and quantities. */
@@ -106,8 +106,12 @@ export function fromJson(
   try {
     return readMessage(value, scalesOf, optional, '');
   } catch (e) {
-    if (e instanceof FieldError) return e.fault;
-    throw e;
+    if (!(e instanceof FieldError)) throw e;
+    const { type, id } = (typeof value === 'object' ? (value ?? {}) : {}) as Record<
+      string,
+      unknown
+    >;
+    return ofRequest(e.fault, typeof type === 'string' ? messageByType(type) : undefined, id);
   }
 }
 

@@ -6,7 +6,7 @@
 
 import { fieldFault, type Fault } from './codes';
 import type { Field, Fields, FieldSpec } from './fields';
-import { messageByCode, messageByType, type Message } from './messages';
+import { messageByCode, messageByType, type Message, type MessageDef } from './messages';
 import { Nanos } from './time';
 import { isSymbol } from './units';
 
@@ -66,9 +66,16 @@ export function fromTuple(tuple: unknown): Message | Fault {
   try {
     return readTuple(tuple, '');
   } catch (e) {
-    if (e instanceof FieldError) return e.fault;
-    throw e;
+    if (!(e instanceof FieldError)) throw e;
+    const [code, id] = Array.isArray(tuple) ? (tuple as unknown[]) : [];
+    return ofRequest(e.fault, typeof code === 'number' ? messageByCode(code) : undefined, id);
   }
+}
+
+/** The fault with the id of its request, if it is one and its id is sound. */
+export function ofRequest(f: Fault, def: MessageDef | undefined, id: unknown): Fault {
+  const sound = Number.isInteger(id) && (id as number) >= 0 && (id as number) <= 0xffff_ffff;
+  return def?.names[0] === 'id' && sound ? { ...f, id: id as number } : f;
 }
 
 function readTuple(tuple: unknown, path: string, kinds?: readonly string[]): Message {

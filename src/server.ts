@@ -83,7 +83,7 @@ export function startServer(config: Config, clock: Clock, log: Log): Server | St
         const source = ingestSources.get(key) ?? sources.open();
         ingestSources.set(key, source);
         const result = await source.submit(lines.events);
-        if ('code' in result) return result;
+        if ('fault' in result) return lines.within(result.index, result.fault);
         return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
       },
       notReady: () => [],

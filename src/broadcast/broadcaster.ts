@@ -104,7 +104,10 @@ export class Broadcaster {
     }
   }
 
-  /** All of these topics or none: sends their state and, from then on, their updates. */
+  /**
+   * All of these topics or none: sends their state and, from then on, their updates. Of a topic that
+   * the session is on already the state is sent anew, which is how a reader mends its copy.
+   */
   subscribe(session: Session, id: number, names: readonly string[]): Fault | undefined {
     const topics: Topic[] = [];
     for (const [i, name] of names.entries()) {
@@ -112,18 +115,19 @@ export class Broadcaster {
       if ('code' in topic) return topic;
       topics.push(topic);
     }
-    const targets = topics.flatMap((topic) => this.targets(topic));
-    const fresh = new Map<TopicState, Target>();
-    for (const t of targets) if (!session.topics.has(t.topic)) fresh.set(t.topic, t);
-    if (session.topics.size + fresh.size > this.options.topicsMax) {
-      return fault(
-        'too-many-topics',
-        `this would make ${session.topics.size + fresh.size} topics; at most ${this.options.topicsMax}`,
-      );
+    const targets = new Map<TopicState, MirroredInstrument | null>();
+    let count = session.topics.size;
+    for (const { topic, instrument } of topics.flatMap((t) => this.targets(t))) {
+      if (!session.topics.has(topic) && !targets.has(topic)) count += 1;
+      targets.set(topic, instrument);
+    }
+    if (count > this.options.topicsMax) {
+      const most = this.options.topicsMax;
+      return fault('too-many-topics', `this would make ${count} topics; at most ${most}`);
     }
     const messages: Message[] = [];
     const defined = new Set<MirroredInstrument>();
-    for (const { topic, instrument } of fresh.values()) {
+    for (const [topic, instrument] of targets) {
       messages.push(...this.state(topic, instrument, defined));
       session.join(topic);
     }
@@ -142,7 +146,7 @@ export class Broadcaster {
       const joined = this.targets(topic).map((t) => t.topic);
       const on = joined.filter((t) => session.topics.has(t));
       if (topic.symbol === '*' ? !session.wildcards.has(topic.channel) : on.length === 0) {
-        return fault('not-subscribed', `this session is not on ${name}`, `topics[${i}]`);
+        return fieldFault(`topics[${i}]`, name, 'a topic of this session', 'not-subscribed');
       }
       leaving.push(...on);
       if (topic.symbol === '*') wildcards.push(topic.channel);
@@ -158,14 +162,14 @@ export class Broadcaster {
       return fieldFault(at, name, 'a topic such as book:BTCUSDT', 'unknown-topic');
     }
     if (topic.channel === 'bar' || topic.channel === 'stats') {
-      return fault('not-supported', `the channel ${topic.channel} is not served yet`, at);
+      return fieldFault(at, name, 'a channel that is served already', 'not-supported');
     }
     if (
       topic.symbol !== '' &&
       topic.symbol !== '*' &&
       this.mirror.get(topic.symbol) === undefined
     ) {
-      return fault('unknown-symbol', `no instrument is named ${topic.symbol}`, at);
+      return fieldFault(at, name, 'the symbol of a defined instrument', 'unknown-symbol');
     }
     return topic;
   }

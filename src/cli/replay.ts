@@ -2,35 +2,19 @@
 
 import { Command, Option } from 'commander';
 
-import type { SourceEvent } from '../../protocol/messages';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
-import { Connection } from '../client/connection';
-import { loadConfig, processEnvironment } from '../config';
 import { RECORDING_FORMATS, type RecordingFormat } from '../ingest/recording/detect';
 import { describeRecordingFault, RECORDING_FAULTS } from '../ingest/recording/faults';
 import { paced, type Speed } from '../ingest/recording/paced';
-import type { Recorded } from '../ingest/recording/record';
 import { openRecording, type Recording } from '../ingest/recording/recording';
-import { openRecorder } from '../recorder';
-import type { SubmitResult } from '../sequencer/sequencer';
 import { clientFault, fail } from './failure';
 import { showProgress } from './progress';
+import { openSink, type Sink, type SinkOptions } from './replay-sinks';
 
-interface Options {
-  readonly data?: string;
-  readonly to?: string;
-  readonly key?: string;
+interface Options extends SinkOptions {
   readonly speed: string;
   readonly format?: RecordingFormat;
-  readonly onFault: 'stop' | 'skip';
-  readonly config?: string;
-}
-
-/** Where the lines go. Resolves, for each record in order, with its place or the reason against it. */
-interface Sink {
-  take(records: readonly Recorded[]): Promise<SubmitResult[]>;
-  close(): void;
 }
 
 interface Totals {
@@ -79,7 +63,7 @@ async function replay(files: readonly string[], options: Options): Promise<Start
   }
   let sink: Sink | StartFault;
   try {
-    sink = options.to === undefined ? openJournalSink(options) : await openServerSink(options);
+    sink = await openSink(options);
   } catch (e) {
     return clientFault(e);
   }
@@ -142,9 +126,10 @@ async function pour(
     }
     const results = await sink.take(batch.records);
     for (const [i, result] of results.entries()) {
-      if (!('code' in result)) continue;
-      const text = `${recording.path}:${batch.records[i]!.line}: ${result.message} [${result.code}]`;
-      if (onFault === 'stop') return badRecording(text, result.code);
+      if (!('fault' in result)) continue;
+      const { code, message } = result.fault;
+      const text = `${recording.path}:${batch.records[i]!.line}: ${message} [${code}]`;
+      if (onFault === 'stop') return badRecording(text, code);
       process.stderr.write(`${text}\n`);
     }
   }
@@ -164,65 +149,4 @@ function parseSpeed(text: string): Speed | undefined {
   if (text === 'max') return 'max';
   const speed = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
   return speed > 0 ? speed : undefined;
-}
-
-function openJournalSink(options: Options): Sink | StartFault {
-  const config = loadConfig({ data: options.data, config: options.config }, processEnvironment());
-  if (config instanceof StartFault) return config;
-  const recorder = openRecorder(config, new SystemClock(), () => {});
-  if (recorder instanceof StartFault) return recorder;
-  const { sequencer } = recorder;
-  const source = 1;
-  return {
-    take: (records) => {
-      const results: SubmitResult[] = [];
-      for (const [i, { events, receiveTime }] of records.entries()) {
-        sequencer.submit(source, events, (result) => (results[i] = result), receiveTime);
-      }
-      sequencer.drain();
-      return Promise.resolve(results);
-    },
-    close: () => recorder.close(),
-  };
-}
-
-/** Events of one publish message, and messages under way: together what a server may have to hold. */
-const PUBLISH_EVENTS = 200;
-const UNDER_WAY_MAX = 16;
-
-async function openServerSink(options: Options): Promise<Sink> {
-  const connection = await Connection.connect(options.to!, {
-    key: options.key,
-    client: 'tapedeck replay',
-  });
-  const underWay = new Set<Promise<void>>();
-  return {
-    take: async (records) => {
-      const results: SubmitResult[] = [];
-      for (let from = 0; from < records.length;) {
-        const to = chunkEnd(records, from);
-        const events: SourceEvent[] = [];
-        for (const record of records.slice(from, to)) events.push(...record.events);
-        const first = from;
-        const sent: Promise<void> = connection.publish(events).then((seq) => {
-          for (let i = first; i < to; i++) results[i] = { seq };
-          underWay.delete(sent);
-        });
-        underWay.add(sent);
-        if (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay);
-        from = to;
-      }
-      await Promise.all(underWay);
-      return results;
-    },
-    close: () => connection.close(),
-  };
-}
-
-function chunkEnd(records: readonly Recorded[], from: number): number {
-  let to = from;
-  for (let events = 0; to < records.length && events < PUBLISH_EVENTS; to++) {
-    events += records[to]!.events.length;
-  }
-  return to;
 }

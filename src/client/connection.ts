@@ -29,11 +29,19 @@ export interface ConnectionEnd {
 export class TapedeckError extends Error {
   readonly code: string;
   readonly hint: string | null;
+  /** Path of the field at fault, such as `publish.events[3].price`. */
+  readonly field: string | null;
 
-  constructor(code: string, message: string, hint: string | null = null) {
+  constructor(
+    code: string,
+    message: string,
+    hint: string | null = null,
+    field: string | null = null,
+  ) {
     super(message);
     this.code = code;
     this.hint = hint;
+    this.field = field;
   }
 }
 
@@ -53,6 +61,8 @@ export class Connection {
   private readonly waiting = new Map<number, Waiting>();
   private lastId = 0;
   private closing: MessageOf<'closing'> | undefined;
+  /** Why no more requests can be made. */
+  private failure: TapedeckError | undefined;
 
   private constructor(
     socket: WebSocket,
@@ -132,7 +142,7 @@ export class Connection {
     const id = (this.lastId = (this.lastId + 1) >>> 0);
     return new Promise((resolve, reject) => {
       if (this.socket.readyState !== WebSocket.OPEN) {
-        reject(new TapedeckError('connection-failed', 'the connection has ended'));
+        reject(this.failure ?? new TapedeckError('connection-failed', 'the connection has ended'));
         return;
       }
       this.waiting.set(id, { resolve, reject });
@@ -158,12 +168,16 @@ export class Connection {
         this.settle(message.id)?.resolve(message.seq);
         return;
       case 'error': {
-        const { code, hint } = message;
-        const error = new TapedeckError(code, message.message, hint);
+        const { code, hint, field } = message;
+        const error = new TapedeckError(code, message.message, hint, field);
         const waiting = message.id === null ? undefined : this.settle(message.id);
-        if (waiting === undefined) this.options.onMessage?.(message);
-        else waiting.reject(error);
-        return;
+        if (waiting !== undefined) {
+          waiting.reject(error);
+          return;
+        }
+        // Of no request: if the connection ends now, this is why.
+        this.failure = error;
+        break;
       }
       case 'closing':
         this.closing = message;
@@ -183,11 +197,9 @@ export class Connection {
   }
 
   private ended(code: number, reason: string): void {
-    const failed = new TapedeckError(
-      'connection-failed',
-      `the connection ended with ${code} ${reason}`.trim(),
-    );
-    for (const waiting of this.waiting.values()) waiting.reject(failed);
+    const how = `the connection ended with ${code} ${reason}`.trim();
+    this.failure ??= new TapedeckError('connection-failed', how);
+    for (const waiting of this.waiting.values()) waiting.reject(this.failure);
     this.waiting.clear();
     const reconnect = this.closing?.reconnect ?? code !== 1000;
     this.options.onClose?.({ code, reason, reconnect });

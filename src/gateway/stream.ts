@@ -16,7 +16,15 @@ import {
   SUBPROTOCOL_JSON,
   type Subprotocol,
 } from '../../protocol/codec';
-import { CLOSES, ERRORS, fault, type CloseReason, type Fault } from '../../protocol/codes';
+import {
+  CLOSES,
+  ERRORS,
+  fault,
+  fieldFault,
+  within,
+  type CloseReason,
+  type Fault,
+} from '../../protocol/codes';
 import type { ScalesOf } from '../../protocol/json';
 import type { Message, MessageOf, SourceEvent } from '../../protocol/messages';
 import type { Clock } from '../base/clock';
@@ -49,7 +57,9 @@ export interface StreamHub<S extends StreamSession> {
   submit(
     source: number,
     events: readonly SourceEvent[],
-    done: (result: { readonly seq: number } | Fault) => void,
+    done: (
+      result: { readonly seq: number } | { readonly index: number; readonly fault: Fault },
+    ) => void,
   ): void;
   /** A line for the log, about this session. */
   note(session: string, event: string, detail: Record<string, unknown>): void;
@@ -105,7 +115,7 @@ export class StreamConnection<S extends StreamSession> {
     for (const item of this.decode(data)) {
       // A message before this one may have ended the connection.
       if (!this.isOpen()) return;
-      if (isFault(item)) this.refuse(null, item);
+      if (isFault(item)) this.refuse(item.id ?? null, item);
       else this.handle(ws, item);
     }
   }
@@ -143,11 +153,11 @@ export class StreamConnection<S extends StreamSession> {
         session.send([{ type: 'pong', id: m.id, time: m.time, serverTime: this.hub.clock.now() }]);
         return;
       case 'subscribe':
-        return this.answer(m.id, this.hub.subscribe(session, m.id, m.topics));
+        return this.subscribe(m, session);
       case 'unsubscribe': {
         const refused = this.hub.unsubscribe(session, m.topics);
         if (refused === undefined) this.ack(m.id, this.hub.lastSeq());
-        return this.answer(m.id, refused);
+        return this.answer(m.id, refused && within('unsubscribe', refused));
       }
       case 'publish':
         return this.publish(m, source);
@@ -164,19 +174,27 @@ export class StreamConnection<S extends StreamSession> {
     }
   }
 
+  private subscribe(m: MessageOf<'subscribe'>, session: S): void {
+    const refused =
+      (m.intervalMs ?? 0) > 0
+        ? fault('not-supported', 'subscribe.intervalMs is not served yet', 'subscribe.intervalMs')
+        : this.hub.subscribe(session, m.id, m.topics);
+    this.answer(m.id, refused && within('subscribe', refused));
+  }
+
   private hello(ws: ServerWebSocket<unknown>, m: MessageOf<'hello'>): void {
     if (m.version !== VERSION) {
-      this.refuse(
-        null,
-        fault('invalid-field', `hello.version is ${m.version}; expected 1`, 'version'),
-      );
+      this.refuse(null, fieldFault('hello.version', m.version, '1'));
       this.end(ws, 'protocol-error');
       return;
     }
     if (m.key === null) return;
     const principal = this.hub.keys.find(m.key);
     if (principal === undefined) {
-      this.refuse(null, fault('unauthorized', 'hello.key is not a key of this server', 'key'));
+      this.refuse(
+        null,
+        fault('unauthorized', 'hello.key is not a key of this server', 'hello.key'),
+      );
       this.end(ws, 'unauthorized');
       return;
     }
@@ -190,8 +208,8 @@ export class StreamConnection<S extends StreamSession> {
       return;
     }
     this.hub.submit(source, m.events, (result) => {
-      if ('code' in result) this.refuse(m.id, result);
-      else this.ack(m.id, result.seq);
+      if ('seq' in result) this.ack(m.id, result.seq);
+      else this.refuse(m.id, within(`publish.events[${result.index}]`, result.fault));
     });
   }
 

@@ -1,6 +1,6 @@
 /** Tape lines that came in one piece, as the body of a request: all of them are good, or none is taken. */
 
-import type { Fault } from '../../protocol/codes';
+import { within, type Fault } from '../../protocol/codes';
 import {
   fromJson,
   parseJson,
@@ -15,11 +15,14 @@ export interface TapeLines {
   readonly events: SourceEvent[];
   /** Lines that hold nothing a source says: blank, or of a derived kind. */
   readonly skipped: number;
+  /** A fault of the event at `index`, told as a fault of its line. */
+  within(index: number, f: Fault): Fault;
 }
 
 /** The source events of NDJSON text, or the first fault, which names its line (counted from 1). */
 export function readTapeLines(text: string, scalesOf: ScalesOf): TapeLines | Fault {
   const events: SourceEvent[] = [];
+  const lines: number[] = [];
   const defined = new Map<string, Scales>();
   const scales: ScalesOf = (symbol) => defined.get(symbol) ?? scalesOf(symbol);
   let skipped = 0;
@@ -30,13 +33,14 @@ export function readTapeLines(text: string, scalesOf: ScalesOf): TapeLines | Fau
     if (event === 'skipped') {
       skipped += 1;
     } else if ('code' in event) {
-      return atLine(event, number);
+      return atLine(number, event);
     } else {
       if (event.type === 'instrument') defined.set(event.symbol, event);
       events.push(event);
+      lines.push(number);
     }
   }
-  return { events, skipped };
+  return { events, skipped, within: (index, f) => atLine(lines[index] ?? 0, f) };
 }
 
 function readLine(line: string, scalesOf: ScalesOf): SourceEvent | 'skipped' | Fault {
@@ -46,7 +50,8 @@ function readLine(line: string, scalesOf: ScalesOf): SourceEvent | 'skipped' | F
   return fromJson(parsed.value, scalesOf, SOURCE_OPTIONAL) as SourceEvent | Fault;
 }
 
-function atLine(f: Fault, line: number): Fault {
-  const field = f.field === undefined ? `lines[${line}]` : `lines[${line}].${f.field}`;
-  return { ...f, message: `line ${line}: ${f.message}`, field };
+function atLine(line: number, f: Fault): Fault {
+  return f.field === undefined
+    ? { ...f, message: `line ${line}: ${f.message}`, field: `lines[${line}]` }
+    : within(`lines[${line}]`, f);
 }

@@ -16,6 +16,12 @@ export interface MarketOptions {
   readonly instrumentsMax: number;
 }
 
+/** A fault of one event of a submission; its field is that of the event. */
+export interface EventFault {
+  readonly index: number;
+  readonly fault: Fault;
+}
+
 export class Market {
   private readonly instruments = new Map<string, FeedInstrument>();
   private readonly statusHead: StatusHead = { status: 0 };
@@ -35,34 +41,29 @@ export class Market {
   }
 
   /** The first reason for which this submission may not enter, if there is one. */
-  check(source: number, events: readonly SourceEvent[]): Fault | undefined {
+  check(source: number, events: readonly SourceEvent[]): EventFault | undefined {
     const defined = new Map<string, Instrument>();
     const volumes = new Map<string, number>();
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!;
-      const at = `events[${i}]`;
       const wrong =
         event.type === 'instrument'
-          ? this.checkDefinition(event, defined, at)
-          : (this.checkEvent(source, event, defined, at) ?? this.checkVolume(event, volumes, at));
-      if (wrong !== undefined) return wrong;
+          ? this.checkDefinition(event, defined)
+          : (this.checkEvent(source, event, defined) ?? this.checkVolume(event, volumes));
+      if (wrong !== undefined) return { index: i, fault: wrong };
     }
     return undefined;
   }
 
-  private checkDefinition(
-    d: Instrument,
-    defined: Map<string, Instrument>,
-    at: string,
-  ): Fault | undefined {
+  private checkDefinition(d: Instrument, defined: Map<string, Instrument>): Fault | undefined {
     const known = defined.get(d.symbol) ?? this.instruments.get(d.symbol)?.definition;
     if (d.priceIncrement < 1) {
-      return fieldFault(`${at}.priceIncrement`, d.priceIncrement, 'more than 0');
+      return fieldFault('priceIncrement', d.priceIncrement, 'more than 0');
     }
     if (d.quantityIncrement < 1) {
-      return fieldFault(`${at}.quantityIncrement`, d.quantityIncrement, 'more than 0');
+      return fieldFault('quantityIncrement', d.quantityIncrement, 'more than 0');
     }
-    if (d.market !== 'feed') return fieldFault(`${at}.market`, d.market, 'feed');
+    if (d.market !== 'feed') return fieldFault('market', d.market, 'feed');
     if (known === undefined) {
       if (this.instruments.size + defined.size >= this.options.instrumentsMax) {
         return fault('overloaded', `there are ${this.options.instrumentsMax} instruments already`);
@@ -70,8 +71,8 @@ export class Market {
     } else if (known.priceScale !== d.priceScale || known.quantityScale !== d.quantityScale) {
       return fault(
         'definition-conflict',
-        `${d.symbol} has ${known.priceScale} and ${known.quantityScale} decimals; ${at} says ${d.priceScale} and ${d.quantityScale}`,
-        `${at}.priceScale`,
+        `priceScale and quantityScale are ${d.priceScale} and ${d.quantityScale}; expected ${known.priceScale} and ${known.quantityScale}, which ${d.symbol} has`,
+        'priceScale',
       );
     }
     defined.set(d.symbol, d);
@@ -82,33 +83,32 @@ export class Market {
     source: number,
     event: Exclude<SourceEvent, Instrument>,
     defined: ReadonlyMap<string, Instrument>,
-    at: string,
   ): Fault | undefined {
     const instrument = this.instruments.get(event.symbol);
     const definition = defined.get(event.symbol) ?? instrument?.definition;
     if (definition === undefined) {
-      return fault('unknown-symbol', `no instrument is named ${event.symbol}`, `${at}.symbol`);
+      return fieldFault('symbol', event.symbol, 'a defined instrument', 'unknown-symbol');
     }
     if (instrument !== undefined && instrument.owner !== 0 && instrument.owner !== source) {
-      return fault('symbol-in-use', `${event.symbol} is fed by another publisher`, `${at}.symbol`);
+      const expected = 'an instrument that no other publisher feeds';
+      return fieldFault('symbol', event.symbol, expected, 'symbol-in-use');
     }
     switch (event.type) {
       case 'trade':
         return (
-          offPrice(event.price, definition, `${at}.price`) ??
-          offQuantity(event.quantity, definition, `${at}.quantity`)
+          offPrice(event.price, definition, 'price') ??
+          offQuantity(event.quantity, definition, 'quantity')
         );
       case 'bbo':
         return (
-          offPrice(event.bid ?? 0, definition, `${at}.bid`) ??
-          offPrice(event.ask ?? 0, definition, `${at}.ask`) ??
-          offQuantity(event.bidQuantity, definition, `${at}.bidQuantity`) ??
-          offQuantity(event.askQuantity, definition, `${at}.askQuantity`)
+          offPrice(event.bid ?? 0, definition, 'bid') ??
+          offPrice(event.ask ?? 0, definition, 'ask') ??
+          offQuantity(event.bidQuantity, definition, 'bidQuantity') ??
+          offQuantity(event.askQuantity, definition, 'askQuantity')
         );
       case 'book':
         return (
-          offLevels(event.bids, definition, `${at}.bids`) ??
-          offLevels(event.asks, definition, `${at}.asks`)
+          offLevels(event.bids, definition, 'bids') ?? offLevels(event.asks, definition, 'asks')
         );
     }
   }
@@ -117,17 +117,13 @@ export class Market {
   private checkVolume(
     event: Exclude<SourceEvent, Instrument>,
     volumes: Map<string, number>,
-    at: string,
   ): Fault | undefined {
     if (event.type !== 'trade') return undefined;
     const before = volumes.get(event.symbol) ?? this.instruments.get(event.symbol)?.volume ?? 0;
     const volume = before + event.quantity;
     if (volume > Number.MAX_SAFE_INTEGER) {
-      return fault(
-        'out-of-range',
-        `the volume of ${event.symbol} would pass 2^53 - 1`,
-        `${at}.quantity`,
-      );
+      const expected = 'a quantity that keeps the volume within 2^53 - 1';
+      return fieldFault('quantity', event.quantity, expected, 'out-of-range');
     }
     volumes.set(event.symbol, volume);
     return undefined;

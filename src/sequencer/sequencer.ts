@@ -18,7 +18,10 @@ import type { Batch } from './batch';
 
 /** What the sequencer needs of the market. */
 export interface SequencedMarket {
-  check(source: number, events: readonly SourceEvent[]): Fault | undefined;
+  check(
+    source: number,
+    events: readonly SourceEvent[],
+  ): { readonly index: number; readonly fault: Fault } | undefined;
   apply(source: number, event: SourceEvent, out: SequencerOutput): void;
   seal(): void;
 }
@@ -29,8 +32,12 @@ export interface SequencerOutput {
   push(event: MarketEvent): void;
 }
 
-/** Answer to a submission: the last place it produced (or the newest, if none), or why it was refused. */
-export type SubmitResult = { readonly seq: number } | Fault;
+/**
+ * Answer to a submission: the last place it produced (or the newest, if none), or why none of it was
+ * taken, and which of its events is at fault (-1: none in particular).
+ */
+export type SubmitResult =
+  { readonly seq: number } | { readonly index: number; readonly fault: Fault };
 
 interface Submission {
   readonly source: number;
@@ -103,7 +110,7 @@ export class Sequencer {
   ): void {
     const full = this.waitingEvents + events.length > this.options.waitingEventsMax;
     if (full || this.waiting.push({ source, events, receiveTime, done }) === 'dropped') {
-      done(fault('overloaded', `${this.waitingEvents} events wait already`));
+      done({ index: -1, fault: fault('overloaded', `${this.waitingEvents} events wait already`) });
       return;
     }
     this.waitingEvents += events.length;

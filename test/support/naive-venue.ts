@@ -323,8 +323,8 @@ export class NaiveVenue {
     let left = volume;
     this.lastPrice = price;
     while (left > 0) {
-      const buy = this.queue(BUY!)[0]!;
-      const sell = this.queue(SELL!)[0]!;
+      const buy = this.queue(BUY)[0]!;
+      const sell = this.queue(SELL)[0]!;
       const quantity = Math.min(left, buy.open, sell.open);
       for (const [i, order] of [buy, sell].entries()) {
         order.open -= quantity;
@@ -332,10 +332,10 @@ export class NaiveVenue {
         touched[i]!.add(order.price);
       }
       left -= quantity;
-      this.tellTrade(price, quantity, NONE!, buy, sell);
+      this.tellTrade(price, quantity, NONE, buy, sell);
     }
-    for (const p of touched[0]) this.tellLevel(BUY!, p);
-    for (const p of touched[1]) this.tellLevel(SELL!, p);
+    for (const p of touched[0]) this.tellLevel(BUY, p);
+    for (const p of touched[1]) this.tellLevel(SELL, p);
   }
 
   // ── small things ────────────────────────────────────────────────────────────────────────────
@@ -366,7 +366,7 @@ export class NaiveVenue {
 
   /** The canonical sequence, for the state hash. */
   canonical(): number[] {
-    const sides = [BUY!, SELL!].flatMap((side) => {
+    const sides = [BUY, SELL].flatMap((side) => {
       const queue = this.queue(side);
       const rows = queue.map((o) => [o.id, o.owner, o.price, o.open, o.postOnly ? 1 : 0]);
       return [queue.length, ...rows.flat()];

@@ -116,7 +116,7 @@ if (import.meta.main) {
   console.log(`${seeds * perSeed} commands over seeds ${first} to ${first + seeds - 1}: equal`);
   console.log(
     [...counts]
-      .sort()
+      .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, n]) => `  ${name}: ${n}`)
       .join('\n'),
   );

@@ -42,7 +42,7 @@ export interface Profile {
 export function randomProfile(random: Prng): Profile {
   const priceIncrement = pick(random, [1, 5, 25]);
   const quantityIncrement = pick(random, [1, 1, 10]);
-  const levels = pick(random, [4, 12, 40]);
+  const levels = pick(random, [4, 12, 40, 400]);
   const base = pick(random, [1, 1000, 2 ** 40]) * priceIncrement;
   const huge = random.chance(0.2) ? 0.2 : 0;
   const referencePrice = base + random.int(0, levels) * priceIncrement;

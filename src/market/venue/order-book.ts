@@ -36,7 +36,7 @@ export class OrderBook {
   private readonly index = new OrderIndex();
   private ordersByOwner = new Int32Array(OWNERS_START);
   /** Bit 1: bids, bit 2: asks; set when something within the ten best levels has changed. */
-  private topChanges = 3;
+  private topChanges = 0;
 
   ladder(side: Side): Ladder {
     return side === BUY ? this.bids : this.asks;

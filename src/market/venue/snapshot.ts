@@ -11,7 +11,7 @@ import {
   type CanonicalSink,
   type VenueCounters,
 } from './canonical';
-import { OWNER_MAX } from './definition';
+import { OWNER_MAX, type VenueDefinition } from './definition';
 import { OrderBook } from './order-book';
 import { BUY, OPEN, SELL, STATE_WORDS, type Side } from './words';
 
@@ -29,6 +29,7 @@ export function encodeSnapshot(counters: Readonly<VenueCounters>, book: OrderBoo
 /** @returns what the snapshot holds, or in words why it is not sound */
 export function decodeSnapshot(
   bytes: Uint8Array,
+  definition: VenueDefinition,
 ): { counters: VenueCounters; book: OrderBook } | string {
   const source = new ByteSource(bytes);
   const version = source.number();
@@ -42,8 +43,8 @@ export function decodeSnapshot(
   };
   const book = new OrderBook();
   const wrong =
-    readSide(source, BUY, counters.nextOrderId, book) ??
-    readSide(source, SELL, counters.nextOrderId, book);
+    readSide(source, BUY, counters.nextOrderId, definition, book) ??
+    readSide(source, SELL, counters.nextOrderId, definition, book);
   if (wrong !== undefined) return wrong;
   if (!source.isExact) return `it is ${bytes.length} bytes long, not ${source.length}`;
   if (counters.state >= STATE_WORDS.length) return `state is ${counters.state}`;
@@ -62,6 +63,7 @@ function readSide(
   source: ByteSource,
   side: Side,
   nextOrderId: number,
+  definition: VenueDefinition,
   book: OrderBook,
 ): string | undefined {
   const ladder = book.ladder(side);
@@ -78,7 +80,10 @@ function readSide(
     if (id < 1 || id >= nextOrderId || book.find(id) !== -1) return `${at} has the id ${id}`;
     if (owner > OWNER_MAX) return `${at} has the owner ${owner}`;
     const key = price * ladder.sign;
-    if (price < 1 || key > lastKey) return `${at} has the price ${price}`;
+    if (price < 1 || key > lastKey || price % definition.priceIncrement !== 0) {
+      return `${at} has the price ${price}`;
+    }
+    if (quantity % definition.quantityIncrement !== 0) return `${at} is off the increment`;
     if (quantity < 1 || ladder.sum > Number.MAX_SAFE_INTEGER - quantity) {
       return `${at} has the quantity ${quantity}`;
     }

@@ -263,7 +263,7 @@ export class Venue {
 
   /** Takes a snapshot's state over. @returns in words why it is not sound; nothing is then changed */
   restore(bytes: Uint8Array): string | undefined {
-    const decoded = decodeSnapshot(bytes);
+    const decoded = decodeSnapshot(bytes, this.definition);
     if (typeof decoded === 'string') return decoded;
     this.book = decoded.book;
     this.counters = decoded.counters;

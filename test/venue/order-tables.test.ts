@@ -1,0 +1,32 @@
+/**
+ * Every table in fixtures/orders, on the venue and on its oracle: both must say what the table says.
+ * `bun test/venue/write-tables.ts FILE…` writes what follows into a table; read it before you keep it.
+ */
+
+import { describe, expect, test } from 'bun:test';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { parseOrderTable } from './order-table';
+import { runOrderTable } from './run-table';
+
+const FOLDER = join(import.meta.dir, '../../fixtures/orders');
+const FILES = readdirSync(FOLDER).filter((name) => name.endsWith('.txt'));
+
+describe('[V1] order tables', () => {
+  test('there are tables', () => {
+    expect(FILES.length).toBeGreaterThan(15);
+  });
+
+  for (const name of FILES) {
+    test(name, () => {
+      const table = parseOrderTable(readFileSync(join(FOLDER, name), 'utf8'));
+      const outcomes = runOrderTable(table);
+      for (const [i, step] of table.steps.entries()) {
+        const shown = (lines: string[]): string =>
+          [`${step.line}> ${step.text}`, ...lines].join('\n');
+        expect(shown(outcomes[i]!)).toBe(shown(step.expected));
+      }
+    });
+  }
+});

@@ -1,0 +1,31 @@
+/** Runs an order table on the venue and on its oracle, which must agree step by step. */
+
+import { assert } from '../../src/base/assert';
+import { applyCommand } from '../../src/market/venue/commands';
+import { Venue } from '../../src/market/venue/venue';
+import { NaiveVenue } from '../support/naive-venue';
+import { naiveStateHash } from './naive-hash';
+import { describeBook, describeEvent, type OrderTable } from './order-table';
+import { Recorder } from './recorder';
+
+/** @returns for each step what followed, in a trader's words */
+export function runOrderTable({ definition, owners, steps }: OrderTable): string[][] {
+  const recorder = new Recorder();
+  const venue = new Venue(definition, recorder);
+  const naive = new NaiveVenue(definition);
+  return steps.map(({ command, line }) => {
+    if (command === null) return describeBook(naive, owners);
+    const before = venue.stateHash();
+    applyCommand(venue, command);
+    naive.apply(command);
+    const events = recorder.take();
+    venue.check();
+    const same = JSON.stringify(events) === JSON.stringify(naive.events);
+    assert(same, `line ${line}: ${JSON.stringify([events, naive.events])}`);
+    assert(venue.stateHash() === naiveStateHash(naive.canonical()), `line ${line}: hashes differ`);
+    if (events[0]![0] === 'rejected') {
+      assert(venue.stateHash() === before, `line ${line}: a rejection changed something`);
+    }
+    return events.map((event) => describeEvent(event, owners));
+  });
+}
