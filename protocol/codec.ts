@@ -129,7 +129,10 @@ export function decodeTextFrame(
   const defined = new Map<string, Scales>();
   return list.map((item) => {
     const message = fromJson(item, (symbol) => scalesOf(symbol) ?? defined.get(symbol));
-    if (!isFault(message) && message.type === 'instrument') defined.set(message.symbol, message);
+    if (isFault(message)) return message;
+    for (const part of message.type === 'publish' ? message.events : [message]) {
+      if (part.type === 'instrument') defined.set(part.symbol, part);
+    }
     return message;
   });
 }

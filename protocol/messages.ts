@@ -219,6 +219,25 @@ const instrument = define(48, 'instrument', 'Definition of an instrument', {
   priceIncrement: field.price('Prices are whole multiples of this'),
   quantityIncrement: field.quantity('Quantities are whole multiples of this'),
   previousClose: field.nullable(field.price('Last price of the session before')),
+  rules: field.nullable(
+    field.struct(
+      {
+        quantityMin: field.quantity('Smallest order'),
+        quantityMax: field.quantity('Largest order'),
+        priceMin: field.price('Lowest limit'),
+        priceMax: field.price('Highest limit'),
+        ordersPerOwnerMax: field.int(1, 10_000_000, 'Resting orders of one owner'),
+        ordersMax: field.int(1, 50_000_000, 'Resting orders in all'),
+        selfTrade: field.oneOf(
+          ['cancel-newest', 'cancel-oldest', 'cancel-both'],
+          'Who is cancelled when an owner would trade with itself',
+        ),
+        referencePrice: field.nullable(field.price('Steers the first auction')),
+        initialState: field.oneOf(['pre-open', 'open', 'halted', 'closed'], 'State to begin in'),
+      },
+      'What a venue asks of orders',
+    ),
+  ),
 });
 const tick = define(49, 'tick', 'State after a trade', {
   ...sequenced,
@@ -344,27 +363,13 @@ export interface Trade extends MessageOf<'trade'> {}
 export interface Bbo extends MessageOf<'bbo'> {}
 export interface Book extends MessageOf<'book'> {}
 export interface Status extends MessageOf<'status'> {}
+export interface Execution extends MessageOf<'execution'> {}
 
 /** What a source may send in. */
 export type SourceEvent = Instrument | Trade | Bbo | Book;
 
-/** What the server numbers: everything that a batch holds. */
+/** What the server numbers and pushes. */
 export type MarketEvent = Instrument | Tick | Trade | Bbo | Book | Status;
-
-export type ClientMessage = {
-  [T in MessageType]: (typeof MESSAGES)[T]['code'] extends number ? MessageOf<T> : never;
-}[
-  | 'hello'
-  | 'subscribe'
-  | 'unsubscribe'
-  | 'resume'
-  | 'replay'
-  | 'ping'
-  | 'publish'
-  | 'order'
-  | 'cancel'
-  | 'amend'
-  | 'received'];
 
 export type Message = { [T in MessageType]: MessageOf<T> }[MessageType];
 

@@ -24,23 +24,44 @@ function count(value: number, minimum: number, maximum: number, description: str
 
 const Key = Type.Object(
   {
-    name: Type.String({ minLength: 1, maxLength: 40, description: 'For the logs' }),
-    secret: Type.String({ minLength: 16, maxLength: 200, description: 'What the client presents' }),
-    roles: Type.Array(Type.Union([Type.Literal('publish'), Type.Literal('trade')]), {
-      minItems: 1,
+    name: Type.String({
+      pattern: '^(?!anonymous$)[A-Za-z0-9._-]{1,40}$',
+      description: 'Owner of the orders entered with it; for the logs',
     }),
+    secret: Type.String({ minLength: 16, maxLength: 200, description: 'What the client presents' }),
+    roles: Type.Array(
+      Type.Union([Type.Literal('publish'), Type.Literal('trade'), Type.Literal('admin')]),
+      { minItems: 1 },
+    ),
   },
   { additionalProperties: false },
 );
 
-const FeedInstrument = Type.Object(
+const decimal = (description: string) => Type.Optional(Type.String({ description }));
+
+const InstrumentSetting = Type.Object(
   {
     symbol: Type.String({ minLength: 1, maxLength: SYMBOL_LENGTH_MAX }),
+    market: Type.Union([Type.Literal('feed'), Type.Literal('venue')], { default: 'venue' }),
     priceScale: Type.Integer({ minimum: 0, maximum: SCALE_MAX }),
     quantityScale: Type.Integer({ minimum: 0, maximum: SCALE_MAX }),
-    priceIncrement: Type.Optional(Type.String({ description: 'Decimal; default one unit' })),
-    quantityIncrement: Type.Optional(Type.String({ description: 'Decimal; default one unit' })),
-    previousClose: Type.Optional(Type.String({ description: 'Decimal' })),
+    priceIncrement: decimal('Default: one unit of the scale'),
+    quantityIncrement: decimal('Default: one unit of the scale'),
+    previousClose: decimal('Last price of the session before'),
+    quantityMin: decimal('Venue: smallest order; default: the increment'),
+    quantityMax: decimal('Venue: largest order'),
+    priceMin: decimal('Venue: lowest limit; default: the increment'),
+    priceMax: decimal('Venue: highest limit'),
+    ordersPerOwnerMax: count(100_000, 1, 10_000_000, 'Venue: resting orders of one owner'),
+    ordersMax: count(1_000_000, 1, 50_000_000, 'Venue: resting orders in all'),
+    selfTrade: Type.Union(
+      ['cancel-newest', 'cancel-oldest', 'cancel-both'].map((word) => Type.Literal(word)),
+      { default: 'cancel-newest', description: 'Venue: who is cancelled' },
+    ),
+    initialState: Type.Union(
+      ['pre-open', 'open', 'halted', 'closed'].map((word) => Type.Literal(word)),
+      { default: 'open', description: 'Venue: state to begin in' },
+    ),
   },
   { additionalProperties: false },
 );
@@ -69,6 +90,7 @@ const ConfigSchema = section({
     backlogBytesMax: count(8_388_608, 65_536, 1_073_741_824, 'A session over this is closed'),
   }),
   limits: section({
+    endedOrdersMax: count(100_000, 100, 10_000_000, 'Orders kept after their end'),
     instrumentsMax: count(10_000, 1, 1_000_000, 'Instruments'),
     bookDepthMax: count(5_000, 10, 100_000, 'Levels a side of one REST answer'),
     tradesMax: count(1_000, 1, 10_000, 'Trades of one REST answer'),
@@ -79,6 +101,10 @@ const ConfigSchema = section({
     waitingEventsMax: count(200_000, 10_000, 10_000_000, 'Source events waiting for a turn'),
     batchEventsMax: count(2_000, 1, 1_000_000, 'Source events taken in one turn'),
   }),
+  demo: section({
+    ordersPerSecond: count(400, 1, 50_000, 'Orders and cancels of the demo, in all'),
+    seed: count(7, 1, 1_000_000, 'The same seed gives the same flow'),
+  }),
   log: section({
     level: Type.Union(
       ['silent', 'error', 'warn', 'info', 'debug'].map((level) => Type.Literal(level)),
@@ -86,10 +112,11 @@ const ConfigSchema = section({
     ),
   }),
   keys: Type.Array(Key, { default: [] }),
-  instruments: Type.Array(FeedInstrument, { default: [] }),
+  instruments: Type.Array(InstrumentSetting, { default: [] }),
 });
 
 export type Config = Static<typeof ConfigSchema>;
+export type InstrumentSettings = Static<typeof InstrumentSetting>;
 
 /** Settings from the command line; undefined where no flag was given. */
 export interface Flags {
@@ -98,6 +125,7 @@ export interface Flags {
   readonly data?: string | undefined;
   readonly config?: string | undefined;
   readonly durability?: string | undefined;
+  readonly rate?: string | undefined;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -114,14 +142,15 @@ export function loadConfig(flags: Flags, environment: Environment): Config | Sta
   override(settings, 'server', 'host', flags.host ?? environment['TAPEDECK_HOST']);
   override(settings, 'journal', 'directory', flags.data ?? environment['TAPEDECK_DATA']);
   override(settings, 'journal', 'durability', flags.durability);
+  override(settings, 'demo', 'ordersPerSecond', wholeNumber(flags.rate));
   const port = flags.port ?? environment['TAPEDECK_PORT'];
-  override(
-    settings,
-    'server',
-    'port',
-    port !== undefined && /^\d+$/.test(port) ? Number(port) : port,
-  );
+  override(settings, 'server', 'port', wholeNumber(port));
   return check(settings);
+}
+
+/** What is no whole number stays as it is, for the check to name. */
+function wholeNumber(text: string | undefined): number | string | undefined {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : text;
 }
 
 function readFile(path: string): Record<string, unknown> | StartFault {
@@ -139,9 +168,9 @@ function override(
   value: unknown,
 ): void {
   if (value === undefined) return;
-  const existing = settings[sectionName];
-  const target = typeof existing === 'object' && existing !== null ? existing : {};
-  settings[sectionName] = { ...target, [name]: value };
+  const existing = settings[sectionName] ?? {};
+  // What is no section stays as it is, for `check` to refuse.
+  if (typeof existing === 'object') settings[sectionName] = { ...existing, [name]: value };
 }
 
 /** Checks settings against the schema and each other. */
@@ -152,9 +181,9 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
   const wrong = Value.Errors(ConfigSchema, full).First();
   if (wrong !== undefined) {
     const name = wrong.path.slice(1).replaceAll('/', '.');
-    return badConfig(
-      `the setting ${name} is ${shown(wrong.value)}; expected ${expectation(wrong.schema)}`,
-    );
+    // A secret that is wrong may still be somebody's.
+    const value = name.endsWith('secret') ? 'not a secret' : shown(wrong.value);
+    return badConfig(`the setting ${name} is ${value}; expected ${expectation(wrong.schema)}`);
   }
   const config = full as Config;
   // A frame that one session may be sent in a turn must fit below the mark at which Bun would begin
@@ -197,6 +226,7 @@ function expectation(schema: TSchema): string {
   }
   const options = schema['anyOf'] as { const: string }[] | undefined;
   if (options !== undefined) return `one of ${options.map((o) => o.const).join(', ')}`;
+  if (schema['pattern'] !== undefined) return `a string that fits ${String(schema['pattern'])}`;
   if (schema['type'] === 'string') {
     const least = (schema['minLength'] as number | undefined) ?? 0;
     return `a string of ${least} to ${(schema['maxLength'] as number | undefined) ?? 'any number of'} characters`;

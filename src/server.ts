@@ -10,7 +10,7 @@
 
 import type { ServerWebSocket } from 'bun';
 
-import type { MarketEvent, SourceEvent } from '../protocol/messages';
+import type { Instrument, MarketEvent, SourceEvent } from '../protocol/messages';
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
@@ -19,12 +19,16 @@ import { RecentTrades } from './cache/recent-trades';
 import { Tiers } from './cache/tiers';
 import type { Config } from './config';
 import { createApp } from './gateway/app';
-import { Keyring } from './gateway/auth';
+import { Keyring, type Role } from './gateway/auth';
 import { listen } from './gateway/listen';
+import { Orders, type OrderStage } from './gateway/orders';
 import { Queries } from './gateway/queries';
 import { StreamConnection, type StreamHub } from './gateway/stream';
 import { readTapeLines } from './ingest/tape-lines';
-import type { FeedInstrument } from './market/feed-instrument';
+import { definitionOf } from './instruments';
+import type { MarketInstrument } from './market/instrument';
+import type { Market } from './market/market';
+import type { MarketOutput } from './market/output';
 import { openRecorder, type Recorder } from './recorder';
 import { VERSION } from './version';
 import type { SubmitResult } from './sequencer/sequencer';
@@ -39,19 +43,30 @@ export interface Log {
 export interface Server {
   readonly url: string;
   readonly epoch: number;
-  /** A source of events inside this process. */
-  openSource(): Source;
+  readonly market: Market;
+  /** Does something to the market in its turn. */
+  act(act: (out: MarketOutput) => void): void;
   /** No more connections, everything written, the journal closed. */
   stop(): Promise<void>;
 }
 
-export interface Source {
+interface Source {
   /** Resolves when the events are journaled, or with the reason for which none was taken. */
   submit(events: readonly SourceEvent[]): Promise<SubmitResult>;
   close(): void;
 }
 
-export function startServer(config: Config, clock: Clock, log: Log): Server | StartFault {
+export interface ServerOptions {
+  /** What may be done without a key, besides reading. */
+  readonly anonymousRoles?: readonly Role[];
+}
+
+export function startServer(
+  config: Config,
+  clock: Clock,
+  log: Log,
+  options: ServerOptions = {},
+): Server | StartFault {
   const recent = new RecentTrades(config.cache.recentTradesMax);
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
   const broadcaster = new Broadcaster(config.limits, native, clock);
@@ -62,18 +77,26 @@ export function startServer(config: Config, clock: Clock, log: Log): Server | St
   if (recorder instanceof StartFault) return recorder;
   const { market, sequencer } = recorder;
   hydrate(recorder, recent, broadcaster, config.cache.recentTradesMax);
+  const definitions = config.instruments.map(definitionOf);
+  const refused = defineInstruments(recorder, definitions);
+  if (refused !== undefined) {
+    recorder.close();
+    return refused;
+  }
   sequencer.act((out) => market.announceRecovered(out));
 
-  const keys = new Keyring(config.keys);
+  const keys = new Keyring(config.keys, options.anonymousRoles ?? []);
+  const orders = createOrderStage(recorder);
   const sources = new Sources(recorder);
   const queries = createQueries(recorder, recent, config, clock);
-  const hub = createHub(config, clock, log, keys, broadcaster, recorder, sources);
+  const hub = createHub(config, clock, log, keys, broadcaster, recorder, sources, orders);
   const ingestSources = new Map<string, Source>();
   const app = createApp(
     { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
     {
       queries,
       keys,
+      orders: new Orders(orders),
       connection: (form, principal) => new StreamConnection(hub, form, principal),
       sessionCount: () => broadcaster.sessions.size,
       ingest: async (key, text) => {
@@ -97,11 +120,13 @@ export function startServer(config: Config, clock: Clock, log: Log): Server | St
     recorder.close();
     return listening;
   }
+  sequencer.drain(); // what the settings define is there when this returns
   const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
   return {
     url: listening.url,
     epoch: sequencer.epoch,
-    openSource: () => sources.open(),
+    market,
+    act: (act) => sequencer.act(act),
     stop: async () => {
       clearInterval(heartbeat);
       broadcaster.goAway();
@@ -109,6 +134,23 @@ export function startServer(config: Config, clock: Clock, log: Log): Server | St
       recorder.close();
     },
   };
+}
+
+/** Defines what the settings name; nothing, if one of them may not be. */
+function defineInstruments(
+  { market, sequencer }: Recorder,
+  definitions: readonly (Instrument | StartFault)[],
+): StartFault | undefined {
+  for (const definition of definitions) {
+    if (definition instanceof StartFault) return definition;
+    const wrong = market.checkOwnDefinition(definition);
+    if (wrong !== undefined) {
+      const message = `the instrument ${definition.symbol}: ${wrong.message}`;
+      return new StartFault('bad-config', message, 'Correct it under [[instruments]].');
+    }
+    sequencer.act((out) => market.define(definition, out));
+  }
+  return undefined;
 }
 
 /** Gives those who bring events in their numbers. */
@@ -161,9 +203,9 @@ function createQueries(
   recent: RecentTrades,
   config: Config,
   clock: Clock,
-): Queries<FeedInstrument> {
+): Queries<MarketInstrument> {
   const tiers = new Tiers(config.cache, clock);
-  return new Queries<FeedInstrument>(
+  return new Queries<MarketInstrument>(
     {
       instrument: (symbol) => market.get(symbol),
       instruments: () => market.all(),
@@ -183,6 +225,32 @@ function createQueries(
   );
 }
 
+/** Order entry by way of the sequencer: each command in its turn, each answer when journaled. */
+function createOrderStage({ market, sequencer }: Recorder): OrderStage {
+  let names = 0;
+  const inTurn = <T>(act: (out: MarketOutput) => T): Promise<T> =>
+    new Promise((resolve) => {
+      let result: T;
+      sequencer.act(
+        (out) => {
+          result = act(out);
+        },
+        () => resolve(result),
+      );
+    });
+  const { router } = market;
+  return {
+    submit: (owner, fields) => inTurn((out) => router.submit(owner, fields, out)),
+    cancel: (owner, target) => inTurn((out) => router.cancel(owner, target, out)),
+    amend: (owner, fields) => inTurn((out) => router.amend(owner, fields, out)),
+    setState: (owner, symbol, state) => inTurn((out) => router.setState(owner, symbol, state, out)),
+    find: (orderId) => router.desk.get(orderId),
+    openOf: (owner) => router.desk.openOf(owner),
+    definition: (symbol) => market.get(symbol)?.definition,
+    newName: () => `~${sequencer.epoch}-${++names}`,
+  };
+}
+
 function createHub(
   config: Config,
   clock: Clock,
@@ -191,6 +259,7 @@ function createHub(
   broadcaster: Broadcaster,
   { sequencer, market }: Recorder,
   sources: Sources,
+  orders: OrderStage,
 ): StreamHub<Session> {
   const { frameBytesMax, topicsMax } = config.limits;
   return {
@@ -198,6 +267,7 @@ function createHub(
     server: `tapedeck/${VERSION}`,
     scalesOf: broadcaster.encoders.scalesOf,
     keys,
+    orders,
     clock,
     limits: { frameBytesMax, topicsMax, heartbeatMs: config.push.heartbeatMs },
     lastSeq: () => broadcaster.lastSeq,

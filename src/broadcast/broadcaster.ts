@@ -8,7 +8,8 @@
 
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
 import { CLOSES, fault, fieldFault, type Fault } from '../../protocol/codes';
-import type { Instrument, MarketEvent, Message } from '../../protocol/messages';
+import type { Execution, Instrument, MarketEvent, Message } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
 import { parseTopic, type Topic } from '../../protocol/topics';
 import type { Clock } from '../base/clock';
 import { Mirror, type MirroredInstrument, type SymbolChannel, type TopicState } from './mirror';
@@ -26,7 +27,8 @@ export interface BroadcastOptions {
 /** A run of events as pushed. */
 export interface BroadcastBatch {
   readonly lastSeq: number;
-  readonly events: readonly MarketEvent[];
+  readonly events: readonly BatchEvent[];
+  readonly executions: readonly { readonly owner: string; readonly message: Execution }[];
 }
 
 interface Target {
@@ -66,6 +68,7 @@ export class Broadcaster {
 
   accept(batch: BroadcastBatch): void {
     for (const event of batch.events) {
+      if (event.type === 'command') continue;
       if (event.type === 'instrument') {
         this.announce(event);
         continue;
@@ -78,6 +81,16 @@ export class Broadcaster {
     this.lastSeq = batch.lastSeq;
     for (const topic of this.dirty) this.publish(topic);
     this.dirty.length = 0;
+    if (batch.executions.length > 0) this.tellOwners(batch.executions);
+  }
+
+  /** Each session of an owner gets what became of its orders, in one frame. */
+  private tellOwners(executions: BroadcastBatch['executions']): void {
+    for (const session of this.sessions) {
+      if (session.owner === null) continue;
+      const own = executions.filter((e) => e.owner === session.owner).map((e) => e.message);
+      if (own.length > 0) session.send(own);
+    }
   }
 
   private publish(topic: TopicState): void {

@@ -30,6 +30,8 @@ export class Session {
   readonly topics = new Map<TopicState, number>();
   /** Channels it is on for every symbol, now and later. */
   readonly wildcards = new Set<string>();
+  /** Whose orders it is told of; null when it may not trade. */
+  owner: string | null = null;
   private readonly socket: Socket;
   private readonly encoders: Encoders;
 

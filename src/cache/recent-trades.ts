@@ -3,7 +3,8 @@
  * Bounded: `tradesMax` an instrument, the oldest go first.
  */
 
-import type { MarketEvent, Trade } from '../../protocol/messages';
+import type { Trade } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
 
 interface Ring {
   readonly trades: Trade[];
@@ -19,7 +20,7 @@ export class RecentTrades {
     this.tradesMax = tradesMax;
   }
 
-  accept(events: readonly MarketEvent[]): void {
+  accept(events: readonly BatchEvent[]): void {
     for (const event of events) {
       if (event.type === 'trade') this.add(event);
     }

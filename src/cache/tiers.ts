@@ -42,6 +42,8 @@ export interface Entry<T> {
   readonly untilMs: number;
   /** The answer as JSON text up to what changes with each answer; made when first asked for. */
   json: string | null;
+  /** The whole answer as last written, for the requests of the same millisecond. */
+  written: { text: string; source: string; ageMs: number } | null;
 }
 
 /** Reused between queries: read it before the next one. */
@@ -127,6 +129,7 @@ export class Tiers {
       seq,
       untilMs: this.clock.monotonicMs() + this.options.ttlMs,
       json: null,
+      written: null,
     };
     // Setting anew moves the entry to the end of the map's order: the first is the longest untouched.
     tier.delete(symbol);

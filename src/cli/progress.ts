@@ -2,6 +2,8 @@
 
 import { SingleBar, Presets } from 'cli-progress';
 
+import type { Clock } from '../base/clock';
+
 export interface Progress {
   readonly bytesRead: number;
   readonly bytesTotal: number | null;
@@ -11,7 +13,7 @@ export interface Progress {
 
 const REDRAW_MS = 200;
 
-export function showProgress(name: string, read: () => Progress): { stop(): void } {
+export function showProgress(name: string, clock: Clock, read: () => Progress): { stop(): void } {
   const { bytesTotal } = read();
   if (!process.stderr.isTTY || bytesTotal === null) return { stop: () => {} };
   const bar = new SingleBar(
@@ -22,10 +24,10 @@ export function showProgress(name: string, read: () => Progress): { stop(): void
     },
     Presets.rect,
   );
-  const startMs = performance.now();
+  const startMs = clock.monotonicMs();
   const update = (): void => {
     const { bytesRead, events } = read();
-    const seconds = (performance.now() - startMs) / 1000;
+    const seconds = (clock.monotonicMs() - startMs) / 1000;
     bar.update(bytesRead, { events, rate: Math.round(events / Math.max(seconds, 0.001)) });
   };
   bar.start(bytesTotal, 0, { events: 0, rate: 0 });

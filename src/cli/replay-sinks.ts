@@ -62,6 +62,8 @@ const SUBMISSIONS_MAX = 1_000;
 /** Events of one publish message, and messages under way: together what a server may have to hold. */
 const PUBLISH_EVENTS = 200;
 const UNDER_WAY_MAX = 16;
+/** What a publish message has around its events. */
+const PUBLISH_HEAD_BYTES = 32;
 
 async function openServerSink(url: string, { key, onFault }: SinkOptions): Promise<Sink> {
   const connection = await Connection.connect(url, { key, client: 'tapedeck replay' });
@@ -81,7 +83,7 @@ async function takeAhead(
   const underWay: Promise<void>[] = [];
   const state = { refused: false };
   for (let from = 0; from < records.length && !state.refused;) {
-    const to = chunkEnd(records, from);
+    const to = chunkEnd(records, from, bytesMax(connection));
     const first = from;
     underWay.push(
       publish(connection, records.slice(from, to)).then((chunk) => {
@@ -103,7 +105,7 @@ async function takeInTurn(
 ): Promise<SubmitResult[]> {
   const results: SubmitResult[] = [];
   for (let from = 0; from < records.length;) {
-    const to = chunkEnd(records, from);
+    const to = chunkEnd(records, from, bytesMax(connection));
     const chunk = records.slice(from, to);
     const taken = await publish(connection, chunk);
     if (taken.every((result) => 'seq' in result)) {
@@ -135,6 +137,10 @@ async function publish(
   }
 }
 
+function bytesMax(connection: Connection): number {
+  return connection.welcome.limits.frameBytesMax - PUBLISH_HEAD_BYTES;
+}
+
 /** Failures that no other record would meet differently. */
 const NOT_OF_A_RECORD = new Set(['connection-failed', 'unauthorized', 'forbidden']);
 
@@ -144,10 +150,22 @@ function recordOf(records: readonly Recorded[], event: number): number {
   return Math.max(0, found);
 }
 
-function chunkEnd(records: readonly Recorded[], from: number): number {
-  let to = from;
-  for (let events = 0; to < records.length && events < PUBLISH_EVENTS; to++) {
-    events += records[to]!.events.length;
+/** As many records as one message may carry, but at least one. */
+function chunkEnd(records: readonly Recorded[], from: number, bytesMax: number): number {
+  let events = 0;
+  let bytes = 0;
+  for (let to = from; to < records.length; to++) {
+    for (const event of records[to]!.events) {
+      events += 1;
+      bytes += encodedBytesMax(event);
+    }
+    if (to > from && (events > PUBLISH_EVENTS || bytes > bytesMax)) return to;
   }
-  return to;
+  return records.length;
+}
+
+/** No event takes more on the wire: an integer has at most nine bytes, all else is bounded. */
+function encodedBytesMax(event: SourceEvent): number {
+  const numbers = event.type === 'book' ? event.bids.length + event.asks.length : 0;
+  return 256 + numbers * 9;
 }

@@ -2,7 +2,7 @@
 
 import { Command, Option } from 'commander';
 
-import { SystemClock } from '../base/clock';
+import { SystemClock, type Clock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { RECORDING_FORMATS, type RecordingFormat } from '../ingest/recording/detect';
 import { describeRecordingFault, RECORDING_FAULTS } from '../ingest/recording/faults';
@@ -15,6 +15,11 @@ import { openSink, type Sink, type SinkOptions } from './replay-sinks';
 interface Options extends SinkOptions {
   readonly speed: string;
   readonly format?: RecordingFormat;
+}
+
+interface Pace {
+  readonly speed: Speed;
+  readonly clock: Clock;
 }
 
 interface Totals {
@@ -68,11 +73,12 @@ async function replay(files: readonly string[], options: Options): Promise<Start
     return clientFault(e);
   }
   if (sink instanceof StartFault) return sink;
+  const clock = new SystemClock();
   const totals: Totals = { events: 0, skipped: 0, faults: 0 };
-  const startMs = performance.now();
+  const startMs = clock.monotonicMs();
   try {
     for (const file of files) {
-      const fault = await replayFile(file, options, speed, sink, totals);
+      const fault = await replayFile(file, options, { speed, clock }, sink, totals);
       if (fault !== undefined) return fault;
     }
   } catch (e) {
@@ -80,7 +86,7 @@ async function replay(files: readonly string[], options: Options): Promise<Start
   } finally {
     sink.close();
   }
-  const seconds = (performance.now() - startMs) / 1000;
+  const seconds = (clock.monotonicMs() - startMs) / 1000;
   process.stdout.write(
     `${totals.events} events in ${seconds.toFixed(2)} s (${Math.round(totals.events / seconds)}/s), ${totals.skipped} lines skipped, ${totals.faults} faults\n`,
   );
@@ -90,7 +96,7 @@ async function replay(files: readonly string[], options: Options): Promise<Start
 async function replayFile(
   file: string,
   options: Options,
-  speed: Speed,
+  pace: Pace,
   sink: Sink,
   totals: Totals,
 ): Promise<StartFault | undefined> {
@@ -99,9 +105,9 @@ async function replayFile(
   if ('code' in recording) {
     return badRecording(describeRecordingFault(recording), recording.code);
   }
-  const progress = showProgress(file, () => recording.progress());
+  const progress = showProgress(file, pace.clock, () => recording.progress());
   try {
-    const fault = await pour(recording, speed, sink, onFault);
+    const fault = await pour(recording, pace, sink, onFault);
     if (fault !== undefined) return fault;
   } finally {
     progress.stop();
@@ -116,11 +122,11 @@ async function replayFile(
 
 async function pour(
   recording: Recording,
-  speed: Speed,
+  pace: Pace,
   sink: Sink,
   onFault: 'stop' | 'skip',
 ): Promise<StartFault | undefined> {
-  for await (const batch of paced(recording, { speed, clock: new SystemClock() })) {
+  for await (const batch of paced(recording, pace)) {
     for (const fault of batch.faults) {
       if (fault !== recording.stoppedBy) process.stderr.write(`${describeRecordingFault(fault)}\n`);
     }
@@ -148,5 +154,5 @@ function badRecording(message: string, code: string): StartFault {
 function parseSpeed(text: string): Speed | undefined {
   if (text === 'max') return 'max';
   const speed = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
-  return speed > 0 ? speed : undefined;
+  return speed > 0 && Number.isFinite(speed) ? speed : undefined;
 }

@@ -1,10 +1,14 @@
 /** `tapedeck serve`: the server, until a signal ends it. */
 
+import { isIPv4 } from 'node:net';
+
 import { Command } from 'commander';
 
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { loadConfig, processEnvironment, type Flags } from '../config';
+import { startDemo, withDemoInstruments } from '../demo';
+import type { Role } from '../gateway/auth';
 import { createLog } from '../log';
 import { startServer, type Server } from '../server';
 import { fail } from './failure';
@@ -17,6 +21,8 @@ export function serveCommand(): Command {
     .option('--data <DIR>', 'data directory (data)')
     .option('--config <FILE>', 'settings in TOML')
     .option('--durability <D>', 'async, commit or fsync')
+    .option('--demo', 'with simulated markets; trading on them needs no key on this machine')
+    .option('--rate <n>', 'orders a second of the demo (400)')
     .addHelpText(
       'after',
       `
@@ -25,18 +31,28 @@ environment, the environment over the file.
 
 Examples:
   tapedeck serve
+  tapedeck serve --demo --rate 5000
   tapedeck serve --port 8080 --data /var/lib/tapedeck
 `,
     )
-    .action((flags: Flags) => {
-      const config = loadConfig(flags, processEnvironment());
-      if (config instanceof StartFault) return fail(config);
-      const log = createLog(config.log.level);
-      const server = startServer(config, new SystemClock(), log);
+    .action((flags: Flags & { readonly demo?: true }) => {
+      const loaded = loadConfig(flags, processEnvironment());
+      if (loaded instanceof StartFault) return fail(loaded);
+      const demo = flags.demo === true;
+      const config = demo ? withDemoInstruments(loaded) : loaded;
+      const clock = new SystemClock();
+      const open = demo && isLoopback(config.server.host);
+      const anonymousRoles: readonly Role[] = open ? ['trade', 'admin'] : [];
+      const server = startServer(config, clock, createLog(config.log.level), { anonymousRoles });
       if (server instanceof StartFault) return fail(server);
       announce(server, config.journal.directory);
-      stopOnSignal(server);
+      const stopDemo = demo ? startDemo(server, config, clock) : () => {};
+      stopOnSignal(server, stopDemo);
     });
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 function announce(server: Server, directory: string): void {
@@ -50,12 +66,13 @@ function announce(server: Server, directory: string): void {
   );
 }
 
-function stopOnSignal(server: Server): void {
+function stopOnSignal(server: Server, before: () => void): void {
   let stopping = false;
   const stop = (): void => {
     // A second signal is somebody who does not want to wait.
     if (stopping) process.exit(130);
     stopping = true;
+    before();
     server.stop().then(
       () => process.exit(0),
       (error: unknown) => {
@@ -66,4 +83,5 @@ function stopOnSignal(server: Server): void {
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
+  process.on('SIGHUP', stop);
 }

@@ -6,6 +6,7 @@
  */
 
 import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import { CLOSES, type ErrorCode } from '../../protocol/codes';
 import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
 
 export interface ConnectionOptions {
@@ -72,7 +73,7 @@ export class Connection {
     this.socket = socket;
     this.welcome = welcome;
     this.options = options;
-    socket.onmessage = (event) => this.receive(event.data as ArrayBuffer);
+    socket.onmessage = (event) => this.receive(event.data);
     socket.onclose = (event) => this.ended(event.code, event.reason);
   }
 
@@ -150,16 +151,22 @@ export class Connection {
     });
   }
 
-  private receive(data: ArrayBuffer): void {
-    for (const message of decodeFrame(new Uint8Array(data))) {
-      if (isFault(message)) {
-        // A message of a later version is nothing to a reader of this one.
-        if (message.code !== 'unknown-message')
-          throw new TapedeckError(message.code, message.message);
-      } else {
-        this.take(message);
-      }
+  private receive(data: unknown): void {
+    // What does not decode may have been anything: going on would lose it silently.
+    if (!(data instanceof ArrayBuffer)) {
+      this.giveUp('wrong-frame', 'the server sent a text frame on the MessagePack subprotocol');
+      return;
     }
+    for (const message of decodeFrame(new Uint8Array(data))) {
+      if (!isFault(message)) this.take(message);
+      // A message of a later version is nothing to a reader of this one.
+      else if (message.code !== 'unknown-message') this.giveUp(message.code, message.message);
+    }
+  }
+
+  private giveUp(code: ErrorCode, message: string): void {
+    this.failure ??= new TapedeckError(code, message);
+    this.socket.close(4000, 'protocol-error');
   }
 
   private take(message: Message): void {
@@ -201,9 +208,15 @@ export class Connection {
     this.failure ??= new TapedeckError('connection-failed', how);
     for (const waiting of this.waiting.values()) waiting.reject(this.failure);
     this.waiting.clear();
-    const reconnect = this.closing?.reconnect ?? code !== 1000;
+    const reconnect = this.closing?.reconnect ?? worthComingBack(code);
     this.options.onClose?.({ code, reason, reconnect });
   }
+}
+
+/** What the code of a close says of itself, when no `closing` came before it [E6]. */
+function worthComingBack(code: number): boolean {
+  const known = Object.values(CLOSES).find((close) => close.code === code);
+  return known?.reconnect ?? code !== 1000;
 }
 
 /** The stream of a server: `http://host:port` becomes `ws://host:port/v1/stream`. */

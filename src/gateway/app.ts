@@ -5,8 +5,10 @@ import { Elysia } from 'elysia';
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../protocol/codec';
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import type { Keyring, Principal } from './auth';
+import { mayNot, type Orders } from './orders';
 import type { Queries, QueryInstrument } from './queries';
-import { errorResponse, json } from './responses';
+import { noRoute, type Route } from './no-route';
+import { created, errorResponse, json } from './responses';
 
 export interface AppOptions {
   readonly backlogBytesMax: number;
@@ -19,6 +21,7 @@ export interface AppOptions {
 export interface AppStages<I extends QueryInstrument> {
   readonly queries: Queries<I>;
   readonly keys: Keyring;
+  readonly orders: Orders;
   /** The `data` of a new socket, which takes its events. */
   connection(form: Subprotocol, principal: Principal): object;
   sessionCount(): number;
@@ -33,22 +36,23 @@ export interface AppStages<I extends QueryInstrument> {
 }
 
 export function createApp<I extends QueryInstrument>(options: AppOptions, stages: AppStages<I>) {
-  const { queries } = stages;
-  return new Elysia({
+  const { queries, orders } = stages;
+  const routes: Route[] = [];
+  const app = new Elysia({
     precompile: true,
     websocket: {
       // Past its limit Bun drops messages without a word, so a connection that gets there is closed.
       backpressureLimit: options.backlogBytesMax,
       closeOnBackpressureLimit: true,
-      // Larger frames than ours are answered with an error up to here, and cut off beyond.
+      // Larger frames (and bodies) than ours are answered with an error up to here, and cut off beyond.
       maxPayloadLength: options.frameBytesMax * 2,
       idleTimeout: 120,
       sendPings: true,
     },
-    serve: { maxRequestBodySize: options.bodyBytesMax, reusePort: false },
+    serve: { maxRequestBodySize: options.bodyBytesMax * 2, reusePort: false, development: false },
   })
     .onError(({ code, error, request }) => {
-      if (code === 'NOT_FOUND') return errorResponse(routeFault(request));
+      if (code === 'NOT_FOUND') return noRoute(request, routes);
       if (code === 'PARSE')
         return errorResponse(fault('malformed-json', 'the body does not parse'));
       stages.reportError(error);
@@ -69,7 +73,10 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     })
     .get('/v1/instruments', () => json(queries.instruments()))
     .get('/v1/instruments/:symbol', ({ params }) => answer(queries.instrument(params.symbol)))
-    .get('/v1/tick/:symbol', ({ params }) => answer(queries.tick(params.symbol)))
+    .get('/v1/tick/:symbol', ({ params }) => {
+      const result = queries.tick(params.symbol);
+      return typeof result === 'string' ? json(result) : errorResponse(result);
+    })
     .get('/v1/orderbook/:symbol', ({ params, query }) =>
       query['at'] === undefined
         ? answer(queries.book(params.symbol, query['depth']))
@@ -78,29 +85,71 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get('/v1/trades/:symbol', ({ params, query }) =>
       answer(queries.trades(params.symbol, query['limit'], query['before'])),
     )
-    .post('/v1/ingest', ({ request }) => ingest(request, stages), { parse: 'none' })
+    .get('/v1/orders', ({ request }) => asTrader(request, stages, (who) => orders.list(who)))
+    .get('/v1/orders/:id', ({ request, params }) =>
+      asTrader(request, stages, (who) => orders.get(who, params.id)),
+    )
+    .delete('/v1/orders/:id', ({ request, params }) =>
+      asTrader(request, stages, (who) => orders.cancel(who, params.id)),
+    )
+    .post(
+      '/v1/orders',
+      ({ request }) =>
+        asTrader(request, stages, async (who) => orders.submit(who, await request.text()), created),
+      { parse: 'none' },
+    )
+    .post(
+      '/v1/instruments/:symbol/state',
+      ({ request, params }) =>
+        asTrader(request, stages, async (who) =>
+          orders.setState(who, params.symbol, await request.text()),
+        ),
+      { parse: 'none' },
+    )
+    .post('/v1/ingest', ({ request }) => ingest(request, options.bodyBytesMax, stages), {
+      parse: 'none',
+    })
     .get('/v1/stream', ({ request, server }) => upgrade(request, server, options, stages));
+  routes.push(...app.routes);
+  return app;
 }
 
 function answer(result: string | Fault): Response {
   return typeof result === 'string' ? json(result) : errorResponse(result);
 }
 
+/** Finds out who asks, and answers. */
+async function asTrader<I extends QueryInstrument>(
+  request: Request,
+  stages: AppStages<I>,
+  act: (who: Principal) => string | Fault | Promise<string | Fault>,
+  respond: (body: string) => Response = json,
+): Promise<Response> {
+  const principal = stages.keys.fromHeader(request.headers.get('authorization'));
+  if (principal === undefined) return errorResponse(wrongKey());
+  const result = await act(principal);
+  return typeof result === 'string' ? respond(result) : errorResponse(result);
+}
+
 async function ingest<I extends QueryInstrument>(
   request: Request,
+  bytesMax: number,
   stages: AppStages<I>,
 ): Promise<Response> {
   const principal = stages.keys.fromHeader(request.headers.get('authorization'));
   if (principal === undefined) return errorResponse(wrongKey());
-  if (!principal.roles.has('publish')) {
-    const code = principal.name === 'anonymous' ? 'unauthorized' : 'forbidden';
-    return errorResponse(fault(code, 'publishing needs a key with the role publish'));
+  const unable = mayNot(principal, 'publish');
+  if (unable !== undefined) return errorResponse(unable);
+  const bytes = await request.bytes();
+  if (bytes.length > bytesMax) {
+    const message = `a body of ${bytes.length} bytes; at most ${bytesMax}`;
+    return errorResponse(fault('frame-too-large', message, 'body'));
   }
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(await request.bytes());
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    return errorResponse(fieldFault('body', 'not UTF-8', 'NDJSON in UTF-8', 'malformed-json'));
+    return errorResponse(fault('malformed-json', 'the body is not UTF-8', 'body'));
   }
   const result = await stages.ingest(principal.name, text);
   return 'code' in result ? errorResponse(result) : json(JSON.stringify(result));
@@ -160,11 +209,6 @@ function wrongKey(): Fault {
     'the Authorization header holds no key of this server',
     'Authorization',
   );
-}
-
-function routeFault(request: Request): Fault {
-  const path = new URL(request.url).pathname.slice(0, 200);
-  return fault('not-found', `there is no ${request.method} ${path}`);
 }
 
 const FRONT = `Tapedeck

@@ -5,7 +5,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 
-export type Role = 'publish' | 'trade';
+export type Role = 'publish' | 'trade' | 'admin';
 
 export interface KeySetting {
   readonly name: string;
@@ -19,13 +19,14 @@ export interface Principal {
   readonly roles: ReadonlySet<Role>;
 }
 
-/** Somebody without a key, who may read. */
-export const ANONYMOUS: Principal = { name: 'anonymous', roles: new Set() };
-
 export class Keyring {
+  /** Somebody without a key, who may read. */
+  readonly anonymous: Principal;
   private readonly keys: readonly { hash: Buffer; principal: Principal }[];
 
-  constructor(settings: readonly KeySetting[]) {
+  /** @param anonymousRoles what somebody may do without a key, besides reading */
+  constructor(settings: readonly KeySetting[], anonymousRoles: readonly Role[]) {
+    this.anonymous = { name: 'anonymous', roles: new Set(anonymousRoles) };
     this.keys = settings.map(({ name, secret, roles }) => ({
       hash: sha256(secret),
       principal: { name, roles: new Set(roles) },
@@ -44,7 +45,7 @@ export class Keyring {
 
   /** The principal of an `Authorization: Bearer` header; undefined when it is wrong. */
   fromHeader(header: string | null | undefined): Principal | undefined {
-    if (header === null || header === undefined) return ANONYMOUS;
+    if (header === null || header === undefined) return this.anonymous;
     const match = /^Bearer +(\S+)$/i.exec(header);
     return match === null ? undefined : this.find(match[1]!);
   }

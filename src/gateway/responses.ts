@@ -1,12 +1,20 @@
 /** Responses: JSON bodies and coded errors, the same for every route. */
 
-import { ERRORS, type ErrorCode, type Fault } from '../../protocol/codes';
+import { ERRORS, type Fault } from '../../protocol/codes';
 
-const JSON_HEADERS = { headers: { 'content-type': 'application/json;charset=utf-8' } };
+/** Made once: Bun copies finished headers for less than half of what it costs to make them anew. */
+const JSON_HEADERS = {
+  headers: new Headers({ 'content-type': 'application/json;charset=utf-8' }),
+};
 
 /** A body that is JSON already. */
 export function json(body: string): Response {
   return new Response(body, JSON_HEADERS);
+}
+
+/** A body that is JSON already, of something that was made by the request. */
+export function created(body: string): Response {
+  return new Response(body, { status: 201, ...JSON_HEADERS });
 }
 
 /** `{error: {code, message, field?, hint}}` with the status of the code. */
@@ -19,8 +27,4 @@ export function errorResponse(fault: Fault): Response {
     hint,
   };
   return new Response(JSON.stringify({ error }), { status, ...JSON_HEADERS });
-}
-
-export function httpStatus(code: ErrorCode): number {
-  return ERRORS[code].status;
 }

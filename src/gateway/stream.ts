@@ -26,9 +26,10 @@ import {
   type Fault,
 } from '../../protocol/codes';
 import type { ScalesOf } from '../../protocol/json';
-import type { Message, MessageOf, SourceEvent } from '../../protocol/messages';
+import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
 import type { Clock } from '../base/clock';
 import type { Keyring, Principal } from './auth';
+import { amendFault, mayNot, type OrderStage } from './orders';
 
 const FAULTS_MAX = 100;
 const VERSION = 1;
@@ -36,6 +37,8 @@ const VERSION = 1;
 /** What a connection needs of the broadcaster's session. */
 export interface StreamSession {
   readonly name: string;
+  /** Whose orders it is told of; null when it may not trade. */
+  owner: string | null;
   send(messages: readonly Message[]): void;
   gone(): void;
 }
@@ -46,6 +49,7 @@ export interface StreamHub<S extends StreamSession> {
   readonly server: string;
   readonly scalesOf: ScalesOf;
   readonly keys: Keyring;
+  readonly orders: OrderStage;
   readonly clock: Clock;
   readonly limits: { frameBytesMax: number; topicsMax: number; heartbeatMs: number };
   lastSeq(): number;
@@ -77,6 +81,11 @@ export class StreamConnection<S extends StreamSession> {
   private phase: Phase<S> = { is: 'opening' };
   private socket: ServerWebSocket<unknown> | undefined;
   private faults = 0;
+  /** Definitions that this client has published and that wait for their turn. */
+  private readonly offered = new Map<string, Instrument>();
+  /** A source need not wait for the answer to a definition before it uses it. */
+  private readonly scalesOf: ScalesOf = (symbol) =>
+    this.hub.scalesOf(symbol) ?? this.offered.get(symbol);
 
   constructor(hub: StreamHub<S>, form: Subprotocol, principal: Principal) {
     this.hub = hub;
@@ -89,6 +98,7 @@ export class StreamConnection<S extends StreamSession> {
     this.socket = ws;
     const { session, source } = hub.enter(ws, this.form);
     this.phase = { is: 'open', session, source };
+    this.identify(this.principal, session);
     session.send([
       {
         type: 'welcome',
@@ -135,7 +145,7 @@ export class StreamConnection<S extends StreamSession> {
   private decode(data: string | Uint8Array): (Message | Fault)[] {
     if (this.form === SUBPROTOCOL_JSON) {
       return typeof data === 'string'
-        ? decodeTextFrame(data, this.hub.scalesOf, FRAME_MESSAGES_MAX)
+        ? decodeTextFrame(data, this.scalesOf, FRAME_MESSAGES_MAX)
         : [fault('wrong-frame', 'a binary frame on the JSON subprotocol')];
     }
     return typeof data === 'string'
@@ -163,11 +173,12 @@ export class StreamConnection<S extends StreamSession> {
         return this.publish(m, source);
       case 'received':
         return;
-      case 'resume':
-      case 'replay':
       case 'order':
       case 'cancel':
       case 'amend':
+        return void this.trade(m);
+      case 'resume':
+      case 'replay':
         return this.refuse(m.id, fault('not-supported', `${m.type} is not served yet`));
       default:
         this.refuse(null, fault('unexpected-message', `${m.type} goes from server to client`));
@@ -177,9 +188,30 @@ export class StreamConnection<S extends StreamSession> {
   private subscribe(m: MessageOf<'subscribe'>, session: S): void {
     const refused =
       (m.intervalMs ?? 0) > 0
-        ? fault('not-supported', 'subscribe.intervalMs is not served yet', 'subscribe.intervalMs')
+        ? fault('not-supported', 'intervalMs is not served yet', 'intervalMs')
         : this.hub.subscribe(session, m.id, m.topics);
     this.answer(m.id, refused && within('subscribe', refused));
+  }
+
+  /** Acknowledged when journaled; what becomes of the order comes as executions. */
+  private async trade(m: MessageOf<'order'> | MessageOf<'cancel'> | MessageOf<'amend'>) {
+    const { orders } = this.hub;
+    const { principal } = this;
+    const refused = mayNot(principal, 'trade') ?? (m.type === 'amend' ? amendFault(m) : undefined);
+    if (refused !== undefined) return this.refuse(m.id, within(m.type, refused));
+    const outcome = await (m.type === 'order'
+      ? orders.submit(principal.name, m)
+      : m.type === 'cancel'
+        ? orders.cancel(principal.name, m)
+        : orders.amend(principal.name, m));
+    if ('code' in outcome) this.refuse(m.id, within(m.type, outcome));
+    else this.ack(m.id, outcome.seq);
+  }
+
+  /** Takes on who is asking, and with it whose orders the session is told of. */
+  private identify(principal: Principal, session: S): void {
+    this.principal = principal;
+    session.owner = principal.roles.has('trade') ? principal.name : null;
   }
 
   private hello(ws: ServerWebSocket<unknown>, m: MessageOf<'hello'>): void {
@@ -198,16 +230,18 @@ export class StreamConnection<S extends StreamSession> {
       this.end(ws, 'unauthorized');
       return;
     }
-    this.principal = principal;
+    if (this.phase.is === 'open') this.identify(principal, this.phase.session);
   }
 
   private publish(m: MessageOf<'publish'>, source: number): void {
-    if (!this.principal.roles.has('publish')) {
-      const code = this.principal.name === 'anonymous' ? 'unauthorized' : 'forbidden';
-      this.refuse(m.id, fault(code, 'publishing needs a key with the role publish'));
-      return;
-    }
+    const unable = mayNot(this.principal, 'publish');
+    if (unable !== undefined) return this.refuse(m.id, unable);
+    const definitions = m.events.filter((event) => event.type === 'instrument');
+    for (const d of definitions) this.offered.set(d.symbol, d);
     this.hub.submit(source, m.events, (result) => {
+      for (const d of definitions) {
+        if (this.offered.get(d.symbol) === d) this.offered.delete(d.symbol);
+      }
       if ('seq' in result) this.ack(m.id, result.seq);
       else this.refuse(m.id, within(`publish.events[${result.index}]`, result.fault));
     });

@@ -27,7 +27,10 @@ export function readTapeLines(text: string, scalesOf: ScalesOf): TapeLines | Fau
   const scales: ScalesOf = (symbol) => defined.get(symbol) ?? scalesOf(symbol);
   let skipped = 0;
   let number = 0;
-  for (const line of text.split('\n')) {
+  const pieces = text.split('\n');
+  // What ends a line does not begin another.
+  if (pieces.at(-1) === '') pieces.pop();
+  for (const line of pieces) {
     number += 1;
     const event = line.trim() === '' ? 'skipped' : readLine(line, scales);
     if (event === 'skipped') {

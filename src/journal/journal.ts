@@ -3,14 +3,15 @@
  * another machine) is its own affair.
  */
 
-import type { MarketEvent, Trade } from '../../protocol/messages';
+import type { Trade } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
 
 /** What the journal takes: any run of events with consecutive places. */
 export interface JournalBatch {
   readonly epoch: number;
   readonly firstSeq: number;
   readonly lastSeq: number;
-  readonly events: readonly MarketEvent[];
+  readonly events: readonly BatchEvent[];
 }
 
 /**
@@ -37,5 +38,5 @@ export interface Recovered {
   /** The newest sound checkpoint, as it was given; null when there is none. */
   readonly checkpoint: string | null;
   /** The events behind the checkpoint, in order. Read it once. */
-  readonly tail: Iterable<MarketEvent>;
+  readonly tail: Iterable<BatchEvent>;
 }

@@ -4,7 +4,8 @@ import type { SQLQueryBindings, Statement } from 'bun:sqlite';
 
 import { decodeLevels, encodeLevels } from '../../protocol/layout';
 import { BOOK_FORMS, INSTRUMENT_STATES } from '../../protocol/messages';
-import type { Instrument, MarketEvent, Status, Trade } from '../../protocol/messages';
+import type { Instrument, Status, Trade } from '../../protocol/messages';
+import type { BatchEvent, Command } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { KIND, type KindName } from './schema';
 
@@ -36,7 +37,7 @@ export interface RecordRow {
 /** Writes one event with the statement of its kind (`insertSql`). */
 export function insertEvent(
   statements: Record<KindName, Statement<unknown, SQLQueryBindings[]>>,
-  e: MarketEvent,
+  e: BatchEvent,
   instrument: number,
 ): void {
   const statement = statements[e.type];
@@ -45,6 +46,10 @@ export function insertEvent(
     return;
   }
   const { eventTime: at, receiveTime: got } = e;
+  if (e.type === 'command') {
+    statement.run(e.seq, instrument, 0, at.hi, at.lo, got.hi, got.lo, e.price, e.quantity, AGGRESSORS.indexOf(e.side), e.orderId, commandText(e)); // prettier-ignore
+    return;
+  }
   switch (e.type) {
     case 'tick':
       statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, e.last, e.quantity, e.bid, e.ask, e.volume); // prettier-ignore
@@ -64,7 +69,7 @@ export function insertEvent(
 }
 
 /** The event of a row; undefined when the row is not one that was ever written. */
-export function rowToEvent(r: RecordRow, symbol: string): MarketEvent | undefined {
+export function rowToEvent(r: RecordRow, symbol: string): BatchEvent | undefined {
   const opening = {
     symbol,
     seq: r.seq,
@@ -88,6 +93,8 @@ export function rowToEvent(r: RecordRow, symbol: string): MarketEvent | undefine
     }
     case KIND.status:
       return rowToStatus(r, opening);
+    case KIND.command:
+      return rowToCommand(r, opening);
     case KIND.instrument:
       return r.text === null ? undefined : parseDefinition(r.text);
     default:
@@ -120,6 +127,39 @@ function rowToStatus(
   const state = INSTRUMENT_STATES.find((s) => s === word);
   if (state === undefined || reason === undefined) return undefined;
   return { type: 'status', ...opening, state, reason, missed: r.ref ?? 0 };
+}
+
+/** What of a command has no column of its own. */
+type CommandRest = Pick<
+  Command,
+  'action' | 'owner' | 'clientOrderId' | 'kind' | 'timeInForce' | 'postOnly' | 'state'
+>;
+
+function commandText(c: Command): string {
+  const { action, owner, clientOrderId, kind, timeInForce, postOnly, state } = c;
+  const rest: CommandRest = { action, owner, clientOrderId, kind, timeInForce, postOnly, state };
+  return JSON.stringify(rest);
+}
+
+function rowToCommand(
+  r: RecordRow,
+  {
+    symbol,
+    seq,
+    eventTime,
+    receiveTime,
+  }: Pick<Status, 'symbol' | 'seq' | 'eventTime' | 'receiveTime'>,
+): Command | undefined {
+  const side = r.side === 0 ? 'buy' : 'sell';
+  if (r.text === null || r.price === null || r.quantity === null) return undefined;
+  try {
+    const rest = JSON.parse(r.text) as CommandRest;
+    const { price, quantity } = r;
+    const orderId = r.ref ?? 0;
+    return { type: 'command', symbol, seq, eventTime, receiveTime, ...rest, orderId, side, price, quantity }; // prettier-ignore
+  } catch {
+    return undefined;
+  }
 }
 
 /** A definition as JSON with scaled integers; the scales stand beside them. */

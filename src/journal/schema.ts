@@ -9,7 +9,15 @@
 export const APPLICATION_ID = 0x7461_7065; // "tape"
 export const SCHEMA_VERSION = 1;
 
-export const KIND = { instrument: 1, tick: 2, trade: 3, bbo: 4, book: 5, status: 6 } as const;
+export const KIND = {
+  instrument: 1,
+  tick: 2,
+  trade: 3,
+  bbo: 4,
+  book: 5,
+  status: 6,
+  command: 7,
+} as const;
 export type KindName = keyof typeof KIND;
 
 export const TABLES = `
@@ -26,7 +34,7 @@ CREATE TABLE instrument (
 ) STRICT;
 CREATE TABLE record (
   seq          INTEGER PRIMARY KEY,
-  kind         INTEGER NOT NULL,       -- 1 instrument, 2 tick, 3 trade, 4 bbo, 5 book, 6 status
+  kind         INTEGER NOT NULL,       -- 1 instrument 2 tick 3 trade 4 bbo 5 book 6 status 7 command
   instrument   INTEGER NOT NULL,
   prev_seq     INTEGER NOT NULL,
   event_time   INTEGER NOT NULL,       -- ns since 1970
@@ -38,10 +46,10 @@ CREATE TABLE record (
   ask          INTEGER,
   ask_quantity INTEGER,
   volume       INTEGER,
-  side         INTEGER,                -- trade: 0 buy 1 sell 2 none; book: 0 snapshot 1 delta 2 incomplete
-  ref          INTEGER,                -- trade: id by the source; book: CRC-32; status: missed
+  side         INTEGER,                -- trade, command: 0 buy 1 sell 2 none; book: 0 snapshot 1 delta 2 incomplete
+  ref          INTEGER,                -- trade: id by the source; book: CRC-32; status: missed; command: order id
   levels       BLOB,                   -- book: as in protocol/layout.ts
-  text         TEXT                    -- instrument: definition; status: state and reason
+  text         TEXT                    -- instrument: definition; status: state and reason; command: the rest as JSON
 ) STRICT;
 CREATE INDEX record_trade ON record (instrument, seq) WHERE kind = 3;
 CREATE TABLE checkpoint (
@@ -61,6 +69,7 @@ const COLUMNS: Record<KindName, readonly string[]> = {
   bbo: ['bid', 'bid_quantity', 'ask', 'ask_quantity'],
   book: ['side', 'levels', 'ref'],
   status: ['text', 'ref'],
+  command: ['price', 'quantity', 'side', 'ref', 'text'],
 };
 
 /** Binds: seq, instrument, prev_seq, event hi, lo, receive hi, lo, then the kind's own columns. */

@@ -8,7 +8,8 @@
 import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite';
 import { join } from 'node:path';
 
-import type { Instrument, MarketEvent, Trade } from '../../protocol/messages';
+import type { Instrument, Trade } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { lockDirectory, type DirectoryLock } from './directory';
@@ -212,7 +213,7 @@ export class SqliteJournal implements Journal {
     return { seq: 0, state: null };
   }
 
-  private *readFrom(after: number): Iterable<MarketEvent> {
+  private *readFrom(after: number): Iterable<BatchEvent> {
     const page = this.db.prepare(`${SELECT_RECORD} WHERE seq > ? ORDER BY seq LIMIT ${TAIL_PAGE}`);
     const symbols = new Map([...this.instrumentIds].map(([symbol, id]) => [id, symbol]));
     for (let from = after; ;) {
@@ -248,7 +249,7 @@ export class SqliteJournal implements Journal {
     if (this.sinceCheckpoint >= this.options.checkpointEveryEvents) this.writeCheckpoint();
   }
 
-  private instrumentId(event: MarketEvent): number {
+  private instrumentId(event: BatchEvent): number {
     if (event.type === 'instrument') return this.keepDefinition(event);
     const id = this.instrumentIds.get(event.symbol);
     if (id === undefined) throw new Error(`an event of ${event.symbol} precedes its definition`);

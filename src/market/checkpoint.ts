@@ -6,6 +6,7 @@
 import type { Bbo, Instrument, Tick } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import type { FeedBookState } from './feed-book';
+import type { DeskCheckpoint } from './order-desk';
 
 /** The newest place on each topic of an instrument; 0 before the first. */
 export interface TopicHeads {
@@ -22,6 +23,7 @@ export interface StatusHead {
 
 /** One feed instrument; levels are flat, at full depth, best first. */
 export interface FeedCheckpoint {
+  readonly market: 'feed';
   readonly definition: Instrument;
   readonly heads: TopicHeads;
   readonly bookState: FeedBookState;
@@ -35,9 +37,23 @@ export interface FeedCheckpoint {
   readonly bbo: Bbo | null;
 }
 
+/** One venue instrument. */
+export interface VenueCheckpoint {
+  readonly market: 'venue';
+  readonly definition: Instrument;
+  readonly heads: TopicHeads;
+  readonly bookTimes: { readonly eventTime: Nanos; readonly receiveTime: Nanos };
+  readonly tick: Tick | null;
+  readonly bbo: Bbo | null;
+  /** State of the engine (`venue/snapshot.ts`) in base64. */
+  readonly snapshot: string;
+}
+
 export interface MarketCheckpoint {
   readonly statusHead: number;
-  readonly instruments: readonly FeedCheckpoint[];
+  /** In the order of their definitions. */
+  readonly instruments: readonly (FeedCheckpoint | VenueCheckpoint)[];
+  readonly desk: DeskCheckpoint;
 }
 
 export function writeCheckpoint(checkpoint: MarketCheckpoint): string {
@@ -47,7 +63,7 @@ export function writeCheckpoint(checkpoint: MarketCheckpoint): string {
 /** Reads what `writeCheckpoint` wrote; the journal's checksum has vouched for the text. */
 export function readCheckpoint(text: string): MarketCheckpoint {
   return JSON.parse(text, (key: string, value: unknown) =>
-    (key === 'eventTime' || key === 'receiveTime') && typeof value === 'string'
+    (key === 'eventTime' || key === 'receiveTime' || key === 'time') && typeof value === 'string'
       ? Nanos.parse(value)
       : value,
   ) as MarketCheckpoint;

@@ -20,12 +20,13 @@ import { BOOK_DEPTH } from '../../protocol/units';
 import { assert } from '../base/assert';
 import type { FeedCheckpoint, StatusHead, TopicHeads } from './checkpoint';
 import { FeedBook } from './feed-book';
+import type { MarketInstrument } from './instrument';
 import type { MarketOutput } from './output';
 import { PublishedBook, type BookView } from './published-book';
 
 type Top = Pick<Bbo, 'eventTime' | 'bid' | 'bidQuantity' | 'ask' | 'askQuantity'>;
 
-export class FeedInstrument {
+export class FeedInstrument implements MarketInstrument {
   definition: Instrument;
   readonly book = new FeedBook();
   state: Status['state'] = 'live';
@@ -88,6 +89,10 @@ export class FeedInstrument {
   /** The ten best levels as published; null while they may not be trusted. */
   bookView(): BookView | null {
     return this.published.view();
+  }
+
+  levels(depth: number): { bids: number[]; asks: number[] } {
+    return { bids: this.book.bids.top(depth), asks: this.book.asks.top(depth) };
   }
 
   /** The newest event of each topic, as a reader would hold them. */
@@ -246,6 +251,7 @@ export class FeedInstrument {
     const { book } = this;
     const view = this.published.view();
     return {
+      market: 'feed',
       definition: this.definition,
       heads: { ...this.head, book: this.published.head },
       bookState: book.state,

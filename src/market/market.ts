@@ -1,138 +1,67 @@
 /**
- * Market: all instruments by symbol, and the gate that a source's events pass.
+ * Market: all instruments by symbol, fed ones and venues, and what enters them.
  *
- * `check` looks at a whole submission first, so that all of it is taken or none; `apply` then cannot
- * refuse for form. Bounded: the number of instruments.
+ * Events of sources are checked a whole submission at a time (`feed-checks.ts`) and then applied;
+ * orders pass the router. Bounded: the number of instruments, and of orders kept after their end.
  */
 
-import { fault, fieldFault, type Fault } from '../../protocol/codes';
-import type { Instrument, MarketEvent, SourceEvent } from '../../protocol/messages';
+import { isDeepStrictEqual } from 'node:util';
+
+import { fieldFault, type Fault } from '../../protocol/codes';
+import type { Instrument, SourceEvent } from '../../protocol/messages';
+import type { BatchEvent, Command } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
+import { assert } from '../base/assert';
 import type { MarketCheckpoint, StatusHead } from './checkpoint';
+import { FeedChecks, type EventFault } from './feed-checks';
 import { FeedInstrument } from './feed-instrument';
+import { OrderDesk } from './order-desk';
+import { OrderRouter } from './order-router';
 import type { MarketOutput } from './output';
+import { ReplayOutput } from './replay-output';
+import { VenueInstrument } from './venue-instrument';
 
 export interface MarketOptions {
   readonly instrumentsMax: number;
+  readonly endedOrdersMax: number;
 }
 
-/** A fault of one event of a submission; its field is that of the event. */
-export interface EventFault {
-  readonly index: number;
-  readonly fault: Fault;
-}
+type AnyInstrument = FeedInstrument | VenueInstrument;
 
 export class Market {
-  private readonly instruments = new Map<string, FeedInstrument>();
+  /** Orders enter here. */
+  readonly router: OrderRouter;
+  private readonly instruments = new Map<string, AnyInstrument>();
+  private readonly venues: VenueInstrument[] = [];
+  private readonly desk: OrderDesk;
+  private readonly checks: FeedChecks;
   private readonly statusHead: StatusHead = { status: 0 };
-  private readonly options: MarketOptions;
-  private readonly touched = new Set<FeedInstrument>();
+  private readonly touched = new Set<AnyInstrument>();
 
   constructor(options: MarketOptions) {
-    this.options = options;
+    const find = (symbol: string): AnyInstrument | undefined => this.instruments.get(symbol);
+    this.desk = new OrderDesk(options.endedOrdersMax);
+    this.checks = new FeedChecks(find, () => this.instruments.size, options.instrumentsMax);
+    this.router = new OrderRouter(find, this.venues, this.desk, (v) => this.touched.add(v));
   }
 
-  get(symbol: string): FeedInstrument | undefined {
+  get(symbol: string): AnyInstrument | undefined {
     return this.instruments.get(symbol);
   }
 
-  all(): IterableIterator<FeedInstrument> {
+  all(): IterableIterator<AnyInstrument> {
     return this.instruments.values();
   }
 
   /** The first reason for which this submission may not enter, if there is one. */
   check(source: number, events: readonly SourceEvent[]): EventFault | undefined {
-    const defined = new Map<string, Instrument>();
-    const volumes = new Map<string, number>();
-    for (let i = 0; i < events.length; i++) {
-      const event = events[i]!;
-      const wrong =
-        event.type === 'instrument'
-          ? this.checkDefinition(event, defined)
-          : (this.checkEvent(source, event, defined) ?? this.checkVolume(event, volumes));
-      if (wrong !== undefined) return { index: i, fault: wrong };
-    }
-    return undefined;
-  }
-
-  private checkDefinition(d: Instrument, defined: Map<string, Instrument>): Fault | undefined {
-    const known = defined.get(d.symbol) ?? this.instruments.get(d.symbol)?.definition;
-    if (d.priceIncrement < 1) {
-      return fieldFault('priceIncrement', d.priceIncrement, 'more than 0');
-    }
-    if (d.quantityIncrement < 1) {
-      return fieldFault('quantityIncrement', d.quantityIncrement, 'more than 0');
-    }
-    if (d.market !== 'feed') return fieldFault('market', d.market, 'feed');
-    if (known === undefined) {
-      if (this.instruments.size + defined.size >= this.options.instrumentsMax) {
-        return fault('overloaded', `there are ${this.options.instrumentsMax} instruments already`);
-      }
-    } else if (known.priceScale !== d.priceScale || known.quantityScale !== d.quantityScale) {
-      return fault(
-        'definition-conflict',
-        `priceScale and quantityScale are ${d.priceScale} and ${d.quantityScale}; expected ${known.priceScale} and ${known.quantityScale}, which ${d.symbol} has`,
-        'priceScale',
-      );
-    }
-    defined.set(d.symbol, d);
-    return undefined;
-  }
-
-  private checkEvent(
-    source: number,
-    event: Exclude<SourceEvent, Instrument>,
-    defined: ReadonlyMap<string, Instrument>,
-  ): Fault | undefined {
-    const instrument = this.instruments.get(event.symbol);
-    const definition = defined.get(event.symbol) ?? instrument?.definition;
-    if (definition === undefined) {
-      return fieldFault('symbol', event.symbol, 'a defined instrument', 'unknown-symbol');
-    }
-    if (instrument !== undefined && instrument.owner !== 0 && instrument.owner !== source) {
-      const expected = 'an instrument that no other publisher feeds';
-      return fieldFault('symbol', event.symbol, expected, 'symbol-in-use');
-    }
-    switch (event.type) {
-      case 'trade':
-        return (
-          offPrice(event.price, definition, 'price') ??
-          offQuantity(event.quantity, definition, 'quantity')
-        );
-      case 'bbo':
-        return (
-          offPrice(event.bid ?? 0, definition, 'bid') ??
-          offPrice(event.ask ?? 0, definition, 'ask') ??
-          offQuantity(event.bidQuantity, definition, 'bidQuantity') ??
-          offQuantity(event.askQuantity, definition, 'askQuantity')
-        );
-      case 'book':
-        return (
-          offLevels(event.bids, definition, 'bids') ?? offLevels(event.asks, definition, 'asks')
-        );
-    }
-  }
-
-  /** The volume must stay exact, over all trades of the submission. */
-  private checkVolume(
-    event: Exclude<SourceEvent, Instrument>,
-    volumes: Map<string, number>,
-  ): Fault | undefined {
-    if (event.type !== 'trade') return undefined;
-    const before = volumes.get(event.symbol) ?? this.instruments.get(event.symbol)?.volume ?? 0;
-    const volume = before + event.quantity;
-    if (volume > Number.MAX_SAFE_INTEGER) {
-      const expected = 'a quantity that keeps the volume within 2^53 - 1';
-      return fieldFault('quantity', event.quantity, expected, 'out-of-range');
-    }
-    volumes.set(event.symbol, volume);
-    return undefined;
+    return this.checks.check(source, events);
   }
 
   /** Applies one event of a submission that `check` has passed. */
   apply(source: number, event: SourceEvent, out: MarketOutput): void {
     if (event.type === 'instrument') return this.define(event, out);
-    const instrument = this.instruments.get(event.symbol)!;
+    const instrument = this.feed(event.symbol);
     this.touched.add(instrument);
     instrument.owner = source;
     switch (event.type) {
@@ -148,6 +77,12 @@ export class Market {
     }
   }
 
+  private feed(symbol: string): FeedInstrument {
+    const instrument = this.instruments.get(symbol);
+    assert(instrument instanceof FeedInstrument, `${symbol} was checked to be a feed`);
+    return instrument;
+  }
+
   private revive(instrument: FeedInstrument, eventTime: Nanos, out: MarketOutput): void {
     if (instrument.state === 'stale' || instrument.state === 'recovered') {
       const broken = instrument.book.state === 'incomplete';
@@ -155,21 +90,41 @@ export class Market {
     }
   }
 
-  private define(definition: Instrument, out: MarketOutput): void {
+  /** Takes on a definition that was checked; the same one again changes nothing. */
+  define(definition: Instrument, out: MarketOutput): void {
     const existing = this.instruments.get(definition.symbol);
+    if (existing instanceof VenueInstrument) return;
     if (existing !== undefined && sameDefinition(existing.definition, definition)) return;
     const placed: Instrument = { ...definition, seq: out.nextSeq() };
     out.push(placed);
-    if (existing !== undefined) existing.definition = placed;
-    else {
-      this.instruments.set(placed.symbol, new FeedInstrument(placed, this.statusHead));
-    }
+    if (existing instanceof FeedInstrument) existing.definition = placed;
+    else this.add(placed);
+  }
+
+  private add(definition: Instrument): AnyInstrument {
+    const instrument =
+      definition.market === 'feed'
+        ? new FeedInstrument(definition, this.statusHead)
+        : new VenueInstrument(definition, this.venues.length, this.desk, this.statusHead);
+    if (instrument instanceof VenueInstrument) this.venues.push(instrument);
+    this.instruments.set(definition.symbol, instrument);
+    return instrument;
+  }
+
+  /** Why the server may not define this; undefined when it may. A venue keeps its rules. */
+  checkOwnDefinition(definition: Instrument): Fault | undefined {
+    if (definition.market === 'feed') return this.check(0, [definition])?.fault;
+    const existing = this.instruments.get(definition.symbol)?.definition;
+    if (existing === undefined) return undefined;
+    if (isDeepStrictEqual({ ...existing, seq: 0 }, { ...definition, seq: 0 })) return undefined;
+    const expected = 'the definition that the journal has of it; a venue keeps its rules';
+    return fieldFault('symbol', definition.symbol, expected, 'definition-conflict');
   }
 
   /** A source has gone: what it fed is stale until somebody feeds it again. */
   release(source: number, out: MarketOutput): void {
     for (const instrument of this.instruments.values()) {
-      if (instrument.owner !== source) continue;
+      if (instrument instanceof VenueInstrument || instrument.owner !== source) continue;
       instrument.owner = 0;
       if (instrument.state === 'live') {
         instrument.tell('stale', 'source-disconnected', 0, out.receiveTime, out);
@@ -177,10 +132,10 @@ export class Market {
     }
   }
 
-  /** After a restart: says of each instrument that it shows the time before. */
+  /** After a restart: says of each fed instrument that it shows the time before. */
   announceRecovered(out: MarketOutput): void {
     for (const instrument of this.instruments.values()) {
-      if (instrument.state === 'recovered') {
+      if (instrument instanceof FeedInstrument && instrument.state === 'recovered') {
         instrument.tell('recovered', 'restart', 0, out.receiveTime, out);
       }
     }
@@ -196,36 +151,56 @@ export class Market {
     return {
       statusHead: this.statusHead.status,
       instruments: [...this.instruments.values()].map((i) => i.checkpoint()),
+      desk: this.desk.checkpoint(),
     };
   }
 
   /**
-   * Rebuilds the market of the time before from a checkpoint and the events behind it.
-   * @throws Error when the events do not fit the checkpoint
+   * Rebuilds the market of the time before from a checkpoint and the events behind it. Fed instruments
+   * take the events on; venues carry the commands out again, and what follows must be on record.
+   * @throws Error when the events do not fit the checkpoint or the commands
    */
-  restore(checkpoint: MarketCheckpoint | null, tail: Iterable<MarketEvent>): void {
-    this.statusHead.status = checkpoint?.statusHead ?? 0;
-    for (const c of checkpoint?.instruments ?? []) {
-      const instrument = new FeedInstrument(c.definition, this.statusHead);
-      instrument.restore(c);
-      this.instruments.set(c.definition.symbol, instrument);
+  restore(checkpoint: MarketCheckpoint | null, tail: Iterable<BatchEvent>): void {
+    if (checkpoint !== null) this.restoreCheckpoint(checkpoint);
+    const replay = new ReplayOutput();
+    for (const event of tail) this.recover(event, replay);
+    replay.finish();
+    for (const instrument of this.instruments.values()) {
+      if (instrument instanceof FeedInstrument) instrument.recovered();
     }
-    for (const event of tail) this.recover(event);
-    for (const instrument of this.instruments.values()) instrument.recovered();
   }
 
-  private recover(event: MarketEvent): void {
-    const instrument = this.instruments.get(event.symbol);
-    if (event.type === 'instrument') {
-      if (instrument !== undefined) instrument.definition = event;
-      else this.instruments.set(event.symbol, new FeedInstrument(event, this.statusHead));
-    } else if (instrument === undefined) {
-      throw new Error(`record ${event.seq} names ${event.symbol}, which is not defined before it`);
-    } else if (event.type === 'status') {
-      this.statusHead.status = event.seq;
-    } else {
-      instrument.recover(event);
+  private restoreCheckpoint(checkpoint: MarketCheckpoint): void {
+    this.statusHead.status = checkpoint.statusHead;
+    this.desk.restore(checkpoint.desk);
+    for (const c of checkpoint.instruments) {
+      const instrument = this.add(c.definition);
+      if (instrument instanceof FeedInstrument && c.market === 'feed') instrument.restore(c);
+      if (instrument instanceof VenueInstrument && c.market === 'venue') instrument.restore(c);
     }
+  }
+
+  private recover(event: BatchEvent, replay: ReplayOutput): void {
+    if (event.type === 'instrument') {
+      const known = this.instruments.get(event.symbol);
+      if (known instanceof FeedInstrument) known.definition = event;
+      else if (known === undefined) this.add(event);
+      return;
+    }
+    const instrument = this.instruments.get(event.symbol);
+    if (instrument === undefined) {
+      throw new Error(`record ${event.seq} names ${event.symbol}, which is not defined before it`);
+    }
+    if (event.type === 'command') this.carryOutAgain(event, replay);
+    else if (instrument instanceof VenueInstrument) replay.compare(event);
+    else if (event.type === 'status') this.statusHead.status = event.seq;
+    else instrument.recover(event);
+  }
+
+  private carryOutAgain(command: Command, replay: ReplayOutput): void {
+    replay.begin(command);
+    this.router.replay(command, replay);
+    this.seal();
   }
 }
 
@@ -235,25 +210,4 @@ function sameDefinition(a: Instrument, b: Instrument): boolean {
     a.quantityIncrement === b.quantityIncrement &&
     a.previousClose === b.previousClose
   );
-}
-
-function offPrice(price: number, d: Instrument, at: string): Fault | undefined {
-  return price % d.priceIncrement === 0
-    ? undefined
-    : fieldFault(at, price, `a whole multiple of ${d.priceIncrement}`, 'off-increment');
-}
-
-function offQuantity(quantity: number, d: Instrument, at: string): Fault | undefined {
-  return quantity % d.quantityIncrement === 0
-    ? undefined
-    : fieldFault(at, quantity, `a whole multiple of ${d.quantityIncrement}`, 'off-increment');
-}
-
-function offLevels(levels: readonly number[], d: Instrument, at: string): Fault | undefined {
-  if (d.priceIncrement === 1 && d.quantityIncrement === 1) return undefined;
-  for (let i = 0; i < levels.length; i += 2) {
-    const wrong = offPrice(levels[i]!, d, `${at}[${i}]`) ?? offQuantity(levels[i + 1]!, d, at);
-    if (wrong !== undefined) return wrong;
-  }
-  return undefined;
 }

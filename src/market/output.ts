@@ -3,7 +3,8 @@
  * order; the sequencer, behind this interface, gives each event its place and moment.
  */
 
-import type { MarketEvent } from '../../protocol/messages';
+import type { Execution } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 
 export interface MarketOutput {
@@ -11,5 +12,7 @@ export interface MarketOutput {
   readonly receiveTime: Nanos;
   /** Takes the next place in the numbering; every place taken is pushed at once. */
   nextSeq(): number;
-  push(event: MarketEvent): void;
+  push(event: BatchEvent): void;
+  /** Tells the owner of an order; absent where nobody is there to be told, as in recovery. */
+  execution?(owner: string, message: Execution): void;
 }

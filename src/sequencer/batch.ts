@@ -4,12 +4,20 @@
  * unit that can cross to another process or machine.
  */
 
-import type { MarketEvent } from '../../protocol/messages';
+import type { Execution } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+
+export interface OwnedExecution {
+  readonly owner: string;
+  readonly message: Execution;
+}
 
 export interface Batch {
   readonly epoch: number;
   /** Places firstSeq … lastSeq, all of them, in order; one event each. */
   readonly firstSeq: number;
   readonly lastSeq: number;
-  readonly events: readonly MarketEvent[];
+  readonly events: readonly BatchEvent[];
+  /** What owners of orders are to be told; it follows from the commands among the events. */
+  readonly executions: readonly OwnedExecution[];
 }

@@ -9,12 +9,13 @@
 
 import type { Fault } from '../../protocol/codes';
 import { fault } from '../../protocol/codes';
-import type { MarketEvent, SourceEvent } from '../../protocol/messages';
+import type { Execution, SourceEvent } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
 import { BoundedQueue } from '../base/bounded-queue';
 import type { Clock } from '../base/clock';
-import type { Batch } from './batch';
+import type { Batch, OwnedExecution } from './batch';
 
 /** What the sequencer needs of the market. */
 export interface SequencedMarket {
@@ -29,7 +30,8 @@ export interface SequencedMarket {
 export interface SequencerOutput {
   readonly receiveTime: Nanos;
   nextSeq(): number;
-  push(event: MarketEvent): void;
+  push(event: BatchEvent): void;
+  execution(owner: string, message: Execution): void;
 }
 
 /**
@@ -69,7 +71,8 @@ export class Sequencer {
   private waitingEvents = 0;
   private scheduled = false;
   private seq: number;
-  private events: MarketEvent[] = [];
+  private events: BatchEvent[] = [];
+  private executions: OwnedExecution[] = [];
   private readonly output: SequencerOutput & { receiveTime: Nanos };
 
   /** @param deliver takes each batch; calls back when what it promises to publishers holds */
@@ -90,6 +93,7 @@ export class Sequencer {
       receiveTime: clock.now(),
       nextSeq: () => ++this.seq,
       push: (event) => void this.events.push(event),
+      execution: (owner, message) => void this.executions.push({ owner, message }),
     };
   }
 
@@ -117,15 +121,12 @@ export class Sequencer {
     this.askForTurn();
   }
 
-  /** Does something to the market in its turn, behind all that was submitted before. */
-  act(act: (out: SequencerOutput) => void): void {
-    const submission = {
-      source: 0,
-      events: [],
-      act,
-      receiveTime: this.clock.now(),
-      done: () => {},
-    };
+  /**
+   * Does something to the market in its turn, behind all that was submitted before; `done` is called
+   * when what it did is journaled.
+   */
+  act(act: (out: SequencerOutput) => void, done: () => void = () => {}): void {
+    const submission = { source: 0, events: [], act, receiveTime: this.clock.now(), done };
     // What the server does must not be lost to a queue that its clients filled.
     while (this.waiting.push(submission) === 'dropped') this.turn();
     this.askForTurn();
@@ -166,10 +167,12 @@ export class Sequencer {
       answer();
       return;
     }
-    const events = this.events;
+    const { events, executions } = this;
     this.events = [];
+    this.executions = [];
     assert(events.length === this.seq - first + 1, 'a place in the numbering was left empty');
-    this.deliver({ epoch: this.epoch, firstSeq: first, lastSeq: this.seq, events }, answer);
+    const { epoch, seq: lastSeq } = this;
+    this.deliver({ epoch, firstSeq: first, lastSeq, events, executions }, answer);
   }
 
   private take(submission: Submission): SubmitResult {

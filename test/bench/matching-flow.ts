@@ -1,11 +1,14 @@
 /**
- * The flow of commands that the matching bench runs: 45 % cancels, 55 % limits around a mid that
- * wanders, over a book of about 1,000 levels and 10,000 orders.
+ * The flows of commands that the matching bench runs: 45 % cancels, 55 % limits around a mid that
+ * wanders, over a book of about 1,000 levels. There are two, since books differ in what they are slow at:
  *
- * Passive prices lie 1 to 600 increments from the mid, log-uniformly, so that a third of them fall
- * within the ten best levels, as markets do. While the book is above its size, two limits in eleven
- * reach across the spread, which holds it there. A cancel takes any live order. Equal seeds give
- * equal commands.
+ * - `thin`: 2,500 orders, prices uniform over 500 increments a side. Queues are short, levels come and
+ *   go all the time, and one command in fifty touches the ten best.
+ * - `deep`: 10,000 orders, log-uniform over 600 increments, as markets crowd at the top: a third of the
+ *   limits falls within the ten best levels, where the queues are hundreds of orders long.
+ *
+ * While the book is above its size, two limits in eleven reach across the spread, which holds it there.
+ * A cancel takes any live order. Equal seeds give equal commands.
  */
 
 import { Prng } from '../../src/base/prng';
@@ -14,9 +17,27 @@ import type { VenueListener } from '../../src/market/venue/listener';
 import { Venue } from '../../src/market/venue/venue';
 import { BUY, GTC, LIMIT, type Side } from '../../src/market/venue/words';
 
-export const PREFILL = 10_000;
+/** What a flow is drawn from. */
+export interface FlowShape {
+  readonly name: string;
+  /** Orders that rest, more or less; as many limits come first, untimed. */
+  readonly orders: number;
+  /** How far from the mid a passive limit falls, in increments. */
+  readonly away: (random: Prng) => number;
+}
+
+export const THIN: FlowShape = {
+  name: 'thin',
+  orders: 2_500,
+  away: (random) => random.int(1, 500),
+};
+export const DEEP: FlowShape = {
+  name: 'deep',
+  orders: 10_000,
+  away: (random) => Math.floor(600 ** random.unit()),
+};
+
 const MID_START = 6_183_763;
-const OFFSET_MAX = 600;
 /** How often the mid moves by one increment; faster, and the book would be eaten up. */
 const MID_STEP_SHARE = 0.002;
 const CANCEL_SHARE = 0.45;
@@ -38,6 +59,8 @@ export const BENCH_DEFINITION: VenueDefinition = {
 
 /** Commands in columns; a cancel has price 0 and names the order. */
 export interface Flow {
+  /** Commands that fill the book, at the beginning. */
+  readonly prefill: number;
   readonly count: number;
   readonly side: Uint8Array;
   readonly price: Int32Array;
@@ -46,10 +69,11 @@ export interface Flow {
   readonly owner: Int32Array;
 }
 
-/** Makes the prefill (the first PREFILL commands) and then `commands` more. */
-export function makeFlow(commands: number, seed: number): Flow {
-  const count = PREFILL + commands;
+export function makeFlow(shape: FlowShape, commands: number, seed: number): Flow {
+  const prefill = shape.orders;
+  const count = prefill + commands;
   const flow = {
+    prefill,
     count,
     side: new Uint8Array(count),
     price: new Int32Array(count),
@@ -63,14 +87,14 @@ export function makeFlow(commands: number, seed: number): Flow {
   let mid = MID_START;
   for (let i = 0; i < count; i++) {
     if (random.chance(MID_STEP_SHARE)) mid += random.chance(0.5) ? 1 : -1;
-    const cancels = i >= PREFILL && random.chance(CANCEL_SHARE);
+    const cancels = i >= prefill && random.chance(CANCEL_SHARE);
     if (cancels && live.ids.length > 0) {
       const id = live.ids[random.int(0, live.ids.length - 1)]!;
       flow.orderId[i] = id;
       flow.owner[i] = live.owners.get(id)!;
       venue.cancel(flow.owner[i]!, id);
     } else {
-      placeLimit(flow, i, mid, live.ids.length > PREFILL, random);
+      placeLimit(flow, i, mid, shape, live.ids.length > prefill, random);
       const side = flow.side[i] as Side;
       venue.submit(flow.owner[i]!, side, LIMIT, GTC, false, flow.price[i]!, flow.quantity[i]!);
     }
@@ -78,10 +102,17 @@ export function makeFlow(commands: number, seed: number): Flow {
   return flow;
 }
 
-function placeLimit(flow: Flow, i: number, mid: number, mayCross: boolean, random: Prng): void {
+function placeLimit(
+  flow: Flow,
+  i: number,
+  mid: number,
+  shape: FlowShape,
+  mayCross: boolean,
+  random: Prng,
+): void {
   const side = random.int(0, 1);
   const crosses = mayCross && random.chance(CROSSING_SHARE);
-  const away = crosses ? -random.int(1, 4) : Math.floor(OFFSET_MAX ** random.unit());
+  const away = crosses ? -random.int(1, 4) : shape.away(random);
   flow.side[i] = side;
   flow.price[i] = side === BUY ? mid - away : mid + away;
   flow.quantity[i] = random.int(1, 100);

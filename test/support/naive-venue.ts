@@ -369,7 +369,7 @@ export class NaiveVenue {
     const sides = [BUY, SELL].flatMap((side) => {
       const queue = this.queue(side);
       const rows = queue.map((o) => [o.id, o.owner, o.price, o.open, o.postOnly ? 1 : 0]);
-      return [queue.length, ...rows.flat()];
+      return [[queue.length], ...rows].flat();
     });
     const { state, nextOrderId, nextTradeId, volume, lastPrice } = this;
     return [1, state, nextOrderId, nextTradeId, volume, lastPrice, ...sides];

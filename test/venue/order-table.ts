@@ -33,7 +33,7 @@ import {
 } from '../../src/market/venue/words';
 import type { NaiveEvent, NaiveVenue } from '../support/naive-venue';
 
-export interface Step {
+interface Step {
   readonly line: number;
   readonly text: string;
   /** Null: `book`. */
@@ -122,16 +122,16 @@ function parseCommand(text: string, owners: string[], line: number): VenueComman
 
 function parseOrder(owner: number, side: Side, words: string[]): VenueCommand {
   const kind = words[3] === KIND_WORDS[MARKET] ? MARKET : LIMIT;
-  const options = words.slice(kind === MARKET ? 4 : 5);
+  const options = new Set(words.slice(kind === MARKET ? 4 : 5));
   const price = kind === MARKET ? 0 : parseNumber(words[4]!);
-  const given = TIME_IN_FORCE_WORDS.findIndex((word) => options.includes(word));
+  const given = TIME_IN_FORCE_WORDS.findIndex((word) => options.has(word));
   return {
     type: 'submit',
     owner,
     side,
     kind,
     timeInForce: given >= 0 ? given : kind === MARKET ? 1 : 0,
-    postOnly: options.includes('post-only'),
+    postOnly: options.has('post-only'),
     price,
     quantity: parseNumber(words[2]!),
   };

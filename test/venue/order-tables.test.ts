@@ -1,6 +1,6 @@
 /**
  * Every table in fixtures/orders, on the venue and on its oracle: both must say what the table says.
- * `bun test/venue/write-tables.ts FILE…` writes what follows into a table; read it before you keep it.
+ * `bun test/venue/run-table.ts FILE…` writes what follows into a table; read it before you keep it.
  */
 
 import { describe, expect, test } from 'bun:test';

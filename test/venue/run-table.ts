@@ -1,11 +1,18 @@
-/** Runs an order table on the venue and on its oracle, which must agree step by step. */
+/**
+ * Runs an order table on the venue and on its oracle, which must agree step by step.
+ *
+ * `bun test/venue/run-table.ts FILE…` writes into tables what follows each command; read it against the
+ * rules before you keep it.
+ */
+
+import { readFileSync, writeFileSync } from 'node:fs';
 
 import { assert } from '../../src/base/assert';
 import { applyCommand } from '../../src/market/venue/commands';
 import { Venue } from '../../src/market/venue/venue';
 import { NaiveVenue } from '../support/naive-venue';
 import { naiveStateHash } from './naive-hash';
-import { describeBook, describeEvent, type OrderTable } from './order-table';
+import { describeBook, describeEvent, parseOrderTable, type OrderTable } from './order-table';
 import { Recorder } from './recorder';
 
 /** @returns for each step what followed, in a trader's words */
@@ -28,4 +35,22 @@ export function runOrderTable({ definition, owners, steps }: OrderTable): string
     }
     return events.map((event) => describeEvent(event, owners));
   });
+}
+
+function written(text: string): string {
+  const outcomes = runOrderTable(parseOrderTable(text));
+  const lines: string[] = [];
+  let step = 0;
+  for (const line of text.split('\n')) {
+    if (line.startsWith('  ')) continue;
+    lines.push(line);
+    if (!line.startsWith('> ')) continue;
+    for (const outcome of outcomes[step]!) lines.push(`  ${outcome}`);
+    step += 1;
+  }
+  return lines.join('\n');
+}
+
+if (import.meta.main) {
+  for (const path of Bun.argv.slice(2)) writeFileSync(path, written(readFileSync(path, 'utf8')));
 }

@@ -25,14 +25,27 @@ function run(venue: Venue, profile: Profile, random: Prng, from: number, to: num
   for (let i = from; i < to; i++) applyCommand(venue, randomCommand(profile, i, [], random));
 }
 
+/** Two bids at 100, an ask at 101, 5 each. */
 function smallVenue(): Venue {
-  const profile = openProfile(1);
-  const { priceIncrement, priceMin } = profile.definition;
-  const quantity = profile.definition.quantityMin;
-  const venue = new Venue(profile.definition, new Recorder());
-  venue.submit(1, BUY, LIMIT, GTC, false, priceMin, quantity);
-  venue.submit(2, BUY, LIMIT, GTC, true, priceMin, quantity);
-  venue.submit(3, SELL, LIMIT, GTC, false, priceMin + priceIncrement, quantity);
+  const venue = new Venue(
+    {
+      priceIncrement: 1,
+      quantityIncrement: 1,
+      quantityMin: 1,
+      quantityMax: 1000,
+      priceMin: 1,
+      priceMax: 1000,
+      ordersPerOwnerMax: 10,
+      ordersMax: 10,
+      selfTrade: 'cancel-newest',
+      referencePrice: null,
+      initialState: 'open',
+    },
+    new Recorder(),
+  );
+  venue.submit(1, BUY, LIMIT, GTC, false, 100, 5);
+  venue.submit(2, BUY, LIMIT, GTC, true, 100, 5);
+  venue.submit(3, SELL, LIMIT, GTC, false, 101, 5);
   return venue;
 }
 
@@ -93,7 +106,7 @@ describe('snapshot', () => {
       [12, 1, 'id'],
       [14, 2 ** 50, 'price'],
       [15, Number.MAX_SAFE_INTEGER, 'quantity'],
-      [20, 1, 'crossed'],
+      [20, 100, 'crossed'],
     ];
     for (const [at, value, what] of fields) {
       const bytes = smallVenue().snapshot();

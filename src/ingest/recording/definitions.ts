@@ -54,5 +54,6 @@ export function binanceInstrument(symbol: string): Instrument {
     priceIncrement: 1,
     quantityIncrement: 1,
     previousClose: null,
+    rules: null,
   };
 }

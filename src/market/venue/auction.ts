@@ -19,7 +19,7 @@ export interface AuctionResult {
 }
 
 /** One trade of an auction. */
-export interface AuctionTrade {
+interface AuctionTrade {
   readonly quantity: number;
   readonly buyOrderId: number;
   readonly sellOrderId: number;

@@ -29,7 +29,7 @@ export interface VenueDefinition {
 /** Owners are 0 … this. */
 export const OWNER_MAX = 0xf_ffff;
 /** As many orders as the slab's integers reach comfortably. */
-export const ORDERS_MAX = 50_000_000;
+const ORDERS_MAX = 50_000_000;
 
 /** What is wrong with a definition, in words; undefined when nothing is. */
 export function venueDefinitionFault(d: VenueDefinition): string | undefined {

@@ -9,7 +9,7 @@
 
 import type { Bbo, Status, Tick } from '../../../protocol/messages';
 import { BOOK_DEPTH } from '../../../protocol/units';
-import type { StatusHead } from '../checkpoint';
+import type { StatusHead, VenueCheckpoint } from '../checkpoint';
 import type { MarketOutput } from '../output';
 import { PublishedBook } from '../published-book';
 import type { Venue } from './venue';
@@ -103,6 +103,19 @@ export class VenueMarketData {
     if ((changed & (1 << SELL)) !== 0) this.asks = this.venue.top(SELL, BOOK_DEPTH);
     this.book.publish(this.bids, this.asks, out.receiveTime, out);
     this.pushBbo(out);
+  }
+
+  /** Takes the state of a checkpoint on; the venue has been restored already. */
+  restore(c: VenueCheckpoint): void {
+    const { book: head, ...heads } = c.heads;
+    Object.assign(this.heads, heads);
+    this.lastTick = c.tick;
+    this.lastBbo = c.bbo;
+    this.bids = this.venue.top(BUY, BOOK_DEPTH);
+    this.asks = this.venue.top(SELL, BOOK_DEPTH);
+    this.venue.takeTopChanges();
+    if (head === 0) return;
+    this.book.restore({ symbol: this.symbol, seq: head, ...c.bookTimes }, this.bids, this.asks);
   }
 
   /** Ends the batch: its last book event proves the ten levels. */

@@ -10,7 +10,7 @@
 
 import { assert } from '../../base/assert';
 import { auctionPrice, type AuctionResult } from './auction';
-import { writeCanonical, type VenueCounters } from './canonical';
+import { forEachOrder, writeCanonical, type VenueCounters } from './canonical';
 import { checkBook } from './check-book';
 import { OWNER_MAX, venueDefinitionFault, type VenueDefinition } from './definition';
 import { NONE } from './ladder';
@@ -29,12 +29,14 @@ import { REJECT } from './rejections';
 import { decodeSnapshot, encodeSnapshot, isCrossed } from './snapshot';
 import { StateHasher } from './state-hash';
 import {
+  BUY,
   GTC,
   LIMIT,
   NO_OWNER,
   OPEN,
   REQUESTED,
   SELF_TRADE_WORDS,
+  SELL,
   STATE_WORDS,
   wordIndex,
   type Side,
@@ -241,6 +243,18 @@ export class Venue {
       open: book.quantity[slot]!,
       postOnly: book.isPostOnly(slot),
     };
+  }
+
+  /** Every resting order in priority, bids first. */
+  orders(): { readonly owner: number; readonly orderId: number }[] {
+    const { book } = this;
+    const found: { owner: number; orderId: number }[] = [];
+    const visit = (slot: number): void => {
+      found.push({ owner: book.owner[slot]!, orderId: book.id[slot]! });
+    };
+    forEachOrder(book, BUY, visit);
+    forEachOrder(book, SELL, visit);
+    return found;
   }
 
   /** At which price the book would uncross now; undefined when it is not crossed. */

@@ -12,7 +12,6 @@ export const SELL = 1;
 export const NO_SIDE = 2;
 export const SIDE_WORDS = [...SIDES, 'none'] as const;
 export type Side = typeof BUY | typeof SELL;
-export type SideWord = (typeof SIDES)[number];
 
 /** The other side. */
 export function opposite(side: Side): Side {
@@ -22,14 +21,12 @@ export function opposite(side: Side): Side {
 export const LIMIT = 0;
 export const MARKET = 1;
 export const KIND_WORDS = ['limit', 'market'] as const;
-export type KindWord = (typeof KIND_WORDS)[number];
 
 /** Good till cancelled, immediate or cancel, fill or kill. */
 export const GTC = 0;
 export const IOC = 1;
 export const FOK = 2;
 export const TIME_IN_FORCE_WORDS = ['gtc', 'ioc', 'fok'] as const;
-export type TimeInForceWord = (typeof TIME_IN_FORCE_WORDS)[number];
 
 export const PRE_OPEN = 0;
 export const OPEN = 1;
@@ -39,10 +36,9 @@ export const STATE_WORDS = ['pre-open', 'open', 'halted', 'closed'] as const;
 export type VenueState = typeof PRE_OPEN | typeof OPEN | typeof HALTED | typeof CLOSED;
 export type StateWord = (typeof STATE_WORDS)[number];
 
-/** What happens when an order meets one of its own owner: who is cancelled. */
+/** Who is cancelled when an order meets one of its own owner; the third is both. */
 export const CANCEL_NEWEST = 0;
 export const CANCEL_OLDEST = 1;
-export const CANCEL_BOTH = 2;
 export const SELF_TRADE_WORDS = ['cancel-newest', 'cancel-oldest', 'cancel-both'] as const;
 export type SelfTradeWord = (typeof SELF_TRADE_WORDS)[number];
 

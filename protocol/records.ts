@@ -1,0 +1,36 @@
+/**
+ * Records: what a batch and the journal hold. Besides the events that readers get there are the
+ * commands that a venue carried out, each at its own place, before the events that it made.
+ */
+
+import type { MarketEvent } from './messages';
+import type { Nanos } from './time';
+
+/** A command to a venue, complete enough to be carried out again with the same outcome. */
+export interface Command {
+  readonly type: 'command';
+  readonly symbol: string;
+  readonly seq: number;
+  readonly eventTime: Nanos;
+  readonly receiveTime: Nanos;
+  readonly action: 'submit' | 'cancel' | 'amend' | 'state';
+  /** Name of the key that gave it; empty when the server itself did. */
+  readonly owner: string;
+  /** Empty when the order has none, and is not kept track of. */
+  readonly clientOrderId: string;
+  /** The order it is about; of a submit the id that it got, 0 when it was refused. */
+  orderId: number;
+  readonly side: 'buy' | 'sell';
+  readonly kind: 'limit' | 'market';
+  readonly timeInForce: 'gtc' | 'ioc' | 'fok';
+  readonly postOnly: boolean;
+  /** Scaled; 0 without a limit. */
+  readonly price: number;
+  /** Scaled. */
+  readonly quantity: number;
+  /** Of the action `state` only: the state to go to. */
+  readonly state: 'pre-open' | 'open' | 'halted' | 'closed' | null;
+}
+
+/** One place in the numbering. */
+export type BatchEvent = MarketEvent | Command;

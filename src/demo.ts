@@ -1,0 +1,63 @@
+/** Demo: the simulated markets as settings and as a flow of orders into a running server. */
+
+import type { Clock } from './base/clock';
+import { Prng } from './base/prng';
+import type { Config, InstrumentSettings } from './config';
+import { SIMULATED_MARKETS } from './ingest/simulator/markets';
+import { Simulator } from './ingest/simulator/simulator';
+import { isSimulated, Trader, type Venue } from './ingest/simulator/trader';
+import type { Server } from './server';
+
+/** The settings with the instruments of the demo, where they do not name them already. */
+export function withDemoInstruments(config: Config): Config {
+  const named = new Set(config.instruments.map(({ symbol }) => symbol));
+  const added = SIMULATED_MARKETS.filter(({ symbol }) => !named.has(symbol)).map(
+    (m): InstrumentSettings => ({
+      symbol: m.symbol,
+      market: 'venue',
+      priceScale: m.priceScale,
+      quantityScale: m.quantityScale,
+      priceIncrement: m.priceIncrement,
+      quantityIncrement: m.quantityIncrement,
+      previousClose: m.previousClose,
+      ordersPerOwnerMax: 100_000,
+      ordersMax: 1_000_000,
+      selfTrade: 'cancel-newest',
+      initialState: 'open',
+    }),
+  );
+  return { ...config, instruments: [...config.instruments, ...added] };
+}
+
+/** Starts the flow; the function that it returns ends it. */
+export function startDemo(server: Server, config: Config, clock: Clock): () => void {
+  const { ordersPerSecond, seed } = config.demo;
+  const { market } = server;
+  const flows = SIMULATED_MARKETS.map((simulated, i) => {
+    const { symbol, pace } = simulated;
+    const { definition } = market.get(symbol)!;
+    const scales = {
+      priceIncrement: definition.priceIncrement,
+      quantityIncrement: definition.quantityIncrement,
+      price: market.get(symbol)!.currentTick()?.last ?? definition.previousClose!,
+    };
+    const resting = market.router.restingOrders(symbol).filter(({ owner }) => isSimulated(owner));
+    return { trader: new Trader(simulated, scales, new Prng(seed * 1_000 + i), resting), pace };
+  });
+  const simulator = new Simulator(flows, ordersPerSecond, new Prng(seed));
+  return simulator.run(clock, (act) => {
+    server.act((out) => {
+      const venue: Venue = {
+        submit: (owner, order) => {
+          const done = market.router.submit(owner, order, out);
+          return 'code' in done ? 0 : done.orderId;
+        },
+        cancel: (owner, orderId) => {
+          // It may have traded in the meantime; then there is nothing to cancel.
+          market.router.cancel(owner, { orderId, clientOrderId: null }, out);
+        },
+      };
+      act(venue);
+    });
+  });
+}

@@ -1,0 +1,34 @@
+/** No route: what is answered where the path is unknown, or known under other methods. */
+
+import { fault } from '../../protocol/codes';
+import { errorResponse } from './responses';
+
+/** A route as Elysia lists it; parts of the path that begin with a colon stand for anything. */
+export interface Route {
+  readonly method: string;
+  readonly path: string;
+}
+
+export function noRoute(request: Request, routes: readonly Route[]): Response {
+  const { pathname } = new URL(request.url);
+  const methods = new Set(routes.filter((r) => fits(r.path, pathname)).map((r) => r.method));
+  if (methods.has('GET')) methods.add('HEAD');
+  const shownPath = pathname.slice(0, 200);
+  if (methods.size === 0) {
+    return errorResponse(fault('not-found', `there is no ${request.method} ${shownPath}`));
+  }
+  const allow = [...methods].join(', ');
+  const message = `${shownPath} does not take ${request.method}; it takes ${allow}`;
+  const response = errorResponse(fault('method-not-allowed', message));
+  response.headers.set('allow', allow);
+  return response;
+}
+
+function fits(route: string, pathname: string): boolean {
+  const parts = pathname.replace(/\/$/, '').split('/');
+  const wanted = route.replace(/\/$/, '').split('/');
+  return (
+    parts.length === wanted.length &&
+    wanted.every((part, i) => part === parts[i] || (part.startsWith(':') && parts[i] !== ''))
+  );
+}

@@ -1,0 +1,193 @@
+/**
+ * Orders over REST: entering, asking, cancelling, and the state of an instrument. Each answer comes
+ * when the journal has the command.
+ */
+
+import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import { fromJson, parseJson, type ScalesOf } from '../../protocol/json';
+import type { Instrument, MessageOf } from '../../protocol/messages';
+import type { Nanos } from '../../protocol/time';
+import { formatDecimal } from '../../protocol/units';
+import type { Principal, Role } from './auth';
+
+/** An order as its owner sees it; prices and quantities scaled. */
+export interface OrderView {
+  readonly orderId: number;
+  readonly owner: string;
+  readonly clientOrderId: string;
+  readonly symbol: string;
+  readonly side: string;
+  readonly kind: string;
+  readonly timeInForce: string;
+  readonly postOnly: boolean;
+  readonly price: number;
+  readonly quantity: number;
+  readonly open: number;
+  readonly traded: number;
+  readonly status: string;
+  readonly code: string | null;
+  readonly seq: number;
+  readonly time: Nanos;
+  /** How it stood when its command was done. */
+  readonly answer: { readonly status: string; readonly open: number; readonly traded: number };
+}
+
+export interface OrderOutcome {
+  /** Place of the command. */
+  readonly seq: number;
+  readonly orderId: number;
+  readonly order: OrderView | undefined;
+}
+
+export type OrderFields = Omit<MessageOf<'order'>, 'type' | 'id'>;
+export type OrderTarget = {
+  readonly orderId: number | null;
+  readonly clientOrderId: string | null;
+};
+export type AmendFields = OrderTarget & {
+  readonly price: number | null;
+  readonly quantity: number | null;
+};
+export type StateWord = 'pre-open' | 'open' | 'halted' | 'closed';
+
+/** What order entry needs of the market; each resolves when the journal has the command. */
+export interface OrderStage {
+  submit(owner: string, fields: OrderFields): Promise<OrderOutcome | Fault>;
+  cancel(owner: string, target: OrderTarget): Promise<OrderOutcome | Fault>;
+  amend(owner: string, fields: AmendFields): Promise<OrderOutcome | Fault>;
+  setState(owner: string, symbol: string, state: StateWord): Promise<OrderOutcome | Fault>;
+  find(orderId: number): OrderView | undefined;
+  openOf(owner: string): OrderView[];
+  definition(symbol: string): Instrument | undefined;
+  /** A name for an order whose owner gave it none, unlike all others. */
+  newName(): string;
+}
+
+/** Whether somebody may do this; the fault, if not. */
+export function mayNot(principal: Principal, role: Role): Fault | undefined {
+  if (principal.roles.has(role)) return undefined;
+  return principal.name === 'anonymous'
+    ? fault('unauthorized', `this needs a key with the role ${role}`)
+    : fault('forbidden', `the key ${principal.name} does not have the role ${role}`);
+}
+
+/** An amendment takes one id and something to change. */
+export function amendFault(r: AmendFields): Fault | undefined {
+  return r.price === null && r.quantity === null
+    ? fieldFault('price', null, 'a new price, or a new quantity, or both')
+    : undefined;
+}
+
+export class Orders {
+  private readonly stage: OrderStage;
+  private readonly scalesOf: ScalesOf;
+
+  constructor(stage: OrderStage) {
+    this.stage = stage;
+    this.scalesOf = (symbol) => stage.definition(symbol);
+  }
+
+  /** @param body JSON: an order message without type and id @returns JSON text */
+  async submit(principal: Principal, body: string): Promise<string | Fault> {
+    const refused = mayNot(principal, 'trade');
+    if (refused !== undefined) return refused;
+    const parsed = parseJson(body);
+    if (!('value' in parsed)) return parsed;
+    if (typeof parsed.value !== 'object' || parsed.value === null || Array.isArray(parsed.value)) {
+      return fieldFault('body', parsed.value, 'a JSON object');
+    }
+    const given = parsed.value as Record<string, unknown>;
+    const fields = fromJson({ ...given, type: 'order', id: 0 }, this.scalesOf, {
+      kind: 'limit',
+      timeInForce: given['kind'] === 'market' ? 'ioc' : 'gtc',
+      postOnly: false,
+      clientOrderId: this.stage.newName(),
+    });
+    if (!('type' in fields)) return fields;
+    const outcome = await this.stage.submit(principal.name, fields as MessageOf<'order'>);
+    if ('code' in outcome) return outcome;
+    const { order } = outcome;
+    return JSON.stringify(this.json(order!, order!.answer));
+  }
+
+  async cancel(principal: Principal, id: string): Promise<string | Fault> {
+    const refused = mayNot(principal, 'trade');
+    if (refused !== undefined) return refused;
+    const orderId = parseId(id);
+    if (typeof orderId !== 'number') return orderId;
+    const target = { orderId, clientOrderId: null };
+    const outcome = await this.stage.cancel(principal.name, target);
+    if ('code' in outcome) return outcome;
+    const { order, seq } = outcome;
+    return JSON.stringify(
+      order === undefined ? { orderId, status: 'cancelled', seq } : this.json(order),
+    );
+  }
+
+  /** One order of the caller. */
+  get(principal: Principal, id: string): string | Fault {
+    const refused = mayNot(principal, 'trade');
+    if (refused !== undefined) return refused;
+    const orderId = parseId(id);
+    if (typeof orderId !== 'number') return orderId;
+    const order = this.stage.find(orderId);
+    // Somebody else's order is as good as none: ids tell nothing about others.
+    if (order === undefined || order.owner !== principal.name) {
+      return fieldFault('orderId', orderId, 'an order of the same owner', 'unknown-order');
+    }
+    return JSON.stringify(this.json(order));
+  }
+
+  /** The open orders of the caller. */
+  list(principal: Principal): string | Fault {
+    const refused = mayNot(principal, 'trade');
+    if (refused !== undefined) return refused;
+    const orders = this.stage.openOf(principal.name).map((order) => this.json(order));
+    return JSON.stringify({ orders });
+  }
+
+  async setState(principal: Principal, symbol: string, body: string): Promise<string | Fault> {
+    const refused = mayNot(principal, 'admin');
+    if (refused !== undefined) return refused;
+    const parsed = parseJson(body);
+    if (!('value' in parsed)) return parsed;
+    const state = (parsed.value as { state?: unknown } | null)?.state;
+    if (!isState(state)) return fieldFault('state', state, `one of ${STATES.join(', ')}`);
+    const outcome = await this.stage.setState(principal.name, symbol, state);
+    return 'code' in outcome ? outcome : JSON.stringify({ symbol, state, seq: outcome.seq });
+  }
+
+  private json(order: OrderView, at: OrderView['answer'] = order): Record<string, unknown> {
+    const definition = this.stage.definition(order.symbol)!;
+    const price = (value: number): string => formatDecimal(value, definition.priceScale);
+    const quantity = (value: number): string => formatDecimal(value, definition.quantityScale);
+    return {
+      orderId: order.orderId,
+      clientOrderId: order.clientOrderId,
+      symbol: order.symbol,
+      side: order.side,
+      kind: order.kind,
+      timeInForce: order.timeInForce,
+      postOnly: order.postOnly,
+      price: order.kind === 'market' ? null : price(order.price),
+      quantity: quantity(order.quantity),
+      open: quantity(at.open),
+      traded: quantity(at.traded),
+      status: at.status,
+      code: order.code,
+      seq: order.seq,
+      time: order.time.toString(),
+    };
+  }
+}
+
+const STATES = ['pre-open', 'open', 'halted', 'closed'] as const;
+
+function isState(value: unknown): value is StateWord {
+  return STATES.some((state) => state === value);
+}
+
+function parseId(text: string): number | Fault {
+  const id = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(id) ? id : fieldFault('orderId', text, 'the id of an order');
+}

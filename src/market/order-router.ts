@@ -1,0 +1,262 @@
+/**
+ * Order router: the gate that every order passes, a trader's and the simulator's alike.
+ *
+ * It finds the instrument, answers repetitions, puts the command on record and has it carried out.
+ * What is refused here has changed nothing and is not on record. What the engine refuses has changed
+ * nothing either, but is on record, since its name is taken and its answer must stay the same.
+ */
+
+import { fault, fieldFault, type ErrorCode, type Fault } from '../../protocol/codes';
+import type { MessageOf } from '../../protocol/messages';
+import type { Command } from '../../protocol/records';
+import type { MarketInstrument } from './instrument';
+import type { OrderDesk, TrackedOrder } from './order-desk';
+import type { MarketOutput } from './output';
+import { VenueInstrument, VENUES_MAX } from './venue-instrument';
+import { REJECTIONS } from './venue/rejections';
+
+export type OrderRequest = Omit<MessageOf<'order'>, 'type' | 'id'>;
+export type CancelRequest = Omit<MessageOf<'cancel'>, 'type' | 'id' | 'symbol'>;
+export type AmendRequest = Omit<MessageOf<'amend'>, 'type' | 'id' | 'symbol'>;
+
+/** Place of the command; the order as far as it is kept track of. */
+export interface OrderDone {
+  readonly seq: number;
+  readonly orderId: number;
+  readonly order: TrackedOrder | undefined;
+}
+
+export class OrderRouter {
+  private readonly find: (symbol: string) => MarketInstrument | undefined;
+  private readonly venues: readonly VenueInstrument[];
+  private readonly touch: (instrument: VenueInstrument) => void;
+  readonly desk: OrderDesk;
+
+  /** @param venues by number; it grows @param touch told of each venue that a command changes */
+  constructor(
+    find: (symbol: string) => MarketInstrument | undefined,
+    venues: readonly VenueInstrument[],
+    desk: OrderDesk,
+    touch: (instrument: VenueInstrument) => void,
+  ) {
+    this.find = find;
+    this.venues = venues;
+    this.desk = desk;
+    this.touch = touch;
+  }
+
+  /** Enters an order. Without a client order id it is not kept track of beyond the book. */
+  submit(owner: string, r: OrderRequest, out: MarketOutput): OrderDone | Fault {
+    const venue = this.venue(r.symbol);
+    if ('code' in venue) return venue;
+    const known = r.clientOrderId === '' ? undefined : this.desk.named(owner, r.clientOrderId);
+    if (known !== undefined) return repetition(known, r);
+    if (r.kind === 'limit' && r.price === null) {
+      return fieldFault('price', r.price, 'a limit above 0', 'invalid-price');
+    }
+    const command = this.record(venue, owner, out, {
+      action: 'submit',
+      clientOrderId: r.clientOrderId,
+      side: r.side,
+      kind: r.kind,
+      timeInForce: r.timeInForce,
+      postOnly: r.postOnly,
+      price: r.price ?? 0,
+      quantity: r.quantity,
+    });
+    return 'code' in command ? command : this.carryOut(venue, command, out);
+  }
+
+  /** Takes a resting order out. */
+  cancel(owner: string, r: CancelRequest, out: MarketOutput): OrderDone | Fault {
+    const target = this.target(owner, r);
+    if ('code' in target) return target;
+    const { venue, orderId } = target;
+    const command = this.record(venue, owner, out, { action: 'cancel', orderId });
+    return 'code' in command ? command : this.carryOut(venue, command, out);
+  }
+
+  /** Gives a resting order another price or open quantity; null leaves it as it is. */
+  amend(owner: string, r: AmendRequest, out: MarketOutput): OrderDone | Fault {
+    const target = this.target(owner, r);
+    if ('code' in target) return target;
+    const { venue, orderId } = target;
+    const resting = venue.restingOrder(orderId)!;
+    const command = this.record(venue, owner, out, {
+      action: 'amend',
+      orderId,
+      price: r.price ?? resting.price,
+      quantity: r.quantity ?? resting.open,
+    });
+    return 'code' in command ? command : this.carryOut(venue, command, out);
+  }
+
+  /** Opens, halts or closes an instrument. */
+  setState(
+    owner: string,
+    symbol: string,
+    state: NonNullable<Command['state']>,
+    out: MarketOutput,
+  ): OrderDone | Fault {
+    const venue = this.venue(symbol);
+    if ('code' in venue) return venue;
+    const command = this.record(venue, owner, out, { action: 'state', state });
+    return 'code' in command ? command : this.carryOut(venue, command, out);
+  }
+
+  /** Every order that rests at a venue, with the name of its owner. */
+  restingOrders(symbol: string): { readonly owner: string; readonly orderId: number }[] {
+    const venue = this.venue(symbol);
+    if ('code' in venue) return [];
+    return venue.restingOrders().map(({ owner, orderId }) => ({
+      owner: this.desk.ownerName(owner),
+      orderId,
+    }));
+  }
+
+  /** Carries a record of the journal out again. @throws Error when its venue is not there */
+  replay(command: Command, out: MarketOutput): void {
+    const venue = this.venue(command.symbol);
+    if ('code' in venue) throw new Error(venue.message);
+    this.carryOut(venue, { ...command, orderId: targetOf(command) }, out);
+  }
+
+  private carryOut(venue: VenueInstrument, command: Command, out: MarketOutput): OrderDone | Fault {
+    const owner = this.desk.ownerNumber(command.owner)!;
+    const order = command.action === 'submit' ? this.track(command) : undefined;
+    this.touch(venue);
+    const result = venue.carryOut(command, owner, order, out);
+    if (order !== undefined) {
+      order.answer = { status: order.status, open: order.open, traded: order.traded };
+    }
+    if (result < 0) return rejection(-result, command);
+    if (command.action === 'submit') command.orderId = result;
+    const { seq, orderId } = command;
+    return { seq, orderId, order: order ?? this.desk.get(orderId) };
+  }
+
+  private track(c: Command): TrackedOrder | undefined {
+    if (c.clientOrderId === '') return undefined;
+    const order: TrackedOrder = {
+      orderId: 0,
+      owner: c.owner,
+      clientOrderId: c.clientOrderId,
+      symbol: c.symbol,
+      side: c.side,
+      kind: c.kind,
+      timeInForce: c.timeInForce,
+      postOnly: c.postOnly,
+      price: c.price,
+      quantity: c.quantity,
+      open: c.quantity,
+      traded: 0,
+      status: 'open',
+      code: null,
+      seq: c.seq,
+      time: c.receiveTime,
+      answer: { status: 'open', open: c.quantity, traded: 0 },
+    };
+    this.desk.track(order);
+    return order;
+  }
+
+  private record(
+    venue: VenueInstrument,
+    owner: string,
+    out: MarketOutput,
+    own: Pick<Command, 'action'> & Partial<Command>,
+  ): Command | Fault {
+    if (this.desk.ownerNumber(owner) === undefined) {
+      return fault('overloaded', 'there are as many owners of orders as there may be');
+    }
+    const command: Command = {
+      type: 'command',
+      symbol: venue.definition.symbol,
+      seq: out.nextSeq(),
+      eventTime: out.receiveTime,
+      receiveTime: out.receiveTime,
+      owner,
+      clientOrderId: '',
+      orderId: 0,
+      side: 'buy',
+      kind: 'limit',
+      timeInForce: 'gtc',
+      postOnly: false,
+      price: 0,
+      quantity: 0,
+      state: null,
+      ...own,
+    };
+    out.push(command);
+    return command;
+  }
+
+  private venue(symbol: string): VenueInstrument | Fault {
+    const instrument = this.find(symbol);
+    if (instrument === undefined) {
+      return fieldFault('symbol', symbol, 'the symbol of a defined instrument', 'unknown-symbol');
+    }
+    if (instrument instanceof VenueInstrument) return instrument;
+    return fieldFault('symbol', symbol, 'a venue instrument, which takes orders', 'wrong-market');
+  }
+
+  private target(
+    owner: string,
+    r: { readonly orderId: number | null; readonly clientOrderId: string | null },
+  ): { venue: VenueInstrument; orderId: number } | Fault {
+    const named =
+      r.orderId === null && r.clientOrderId !== null
+        ? this.desk.named(owner, r.clientOrderId)
+        : undefined;
+    const orderId = r.orderId ?? named?.orderId;
+    const field = r.orderId === null ? 'clientOrderId' : 'orderId';
+    const shownId = r.orderId ?? r.clientOrderId;
+    if (shownId === null) return fieldFault('orderId', null, 'an orderId or a clientOrderId');
+    const venue = orderId === undefined ? undefined : this.venues[orderId % VENUES_MAX];
+    const resting = venue?.resting(orderId!);
+    if (venue === undefined || resting === undefined) {
+      return fieldFault(field, shownId, 'an order that rests in a book', 'unknown-order');
+    }
+    if (resting.owner !== this.desk.ownerNumber(owner)) {
+      return fieldFault(field, shownId, 'an order of the same owner', 'foreign-order');
+    }
+    return { venue, orderId: orderId! };
+  }
+}
+
+/** Of a submit the id is the outcome, of the others the target. */
+function targetOf(c: Command): number {
+  return c.action === 'submit' ? 0 : c.orderId;
+}
+
+/** The answer of the first time, if this is the same order. */
+function repetition(known: TrackedOrder, r: OrderRequest): OrderDone | Fault {
+  const same =
+    known.symbol === r.symbol &&
+    known.side === r.side &&
+    known.kind === r.kind &&
+    known.timeInForce === r.timeInForce &&
+    known.postOnly === r.postOnly &&
+    known.quantity === r.quantity;
+  if (!same) {
+    return fieldFault(
+      'clientOrderId',
+      r.clientOrderId,
+      'a name that no other order of this owner has',
+      'duplicate-client-order-id',
+    );
+  }
+  if (known.code !== null) return refusal(known.code, r.price, r.quantity);
+  return { seq: known.seq, orderId: known.orderId, order: known };
+}
+
+function rejection(integer: number, c: Command): Fault {
+  return refusal(REJECTIONS[integer]!.code, c.price, c.quantity);
+}
+
+function refusal(code: ErrorCode, price: number | null, quantity: number): Fault {
+  const { field, reason } = REJECTIONS.find((r) => r.code === code)!;
+  if (field === 'price') return fault(code, `price is ${String(price)}: ${reason}`, field);
+  if (field === 'quantity') return fault(code, `quantity is ${quantity}: ${reason}`, field);
+  return field === null ? fault(code, reason) : fault(code, reason, field);
+}

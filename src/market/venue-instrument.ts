@@ -1,0 +1,336 @@
+/**
+ * Venue instrument: a matching engine with all that is told of it, to readers and to owners.
+ *
+ * A command is first put on record at its place; what follows from it comes behind, in one batch.
+ * Recovery carries the recorded commands out again and so arrives at the same state, ids and places
+ * (`replay`). Must hold: carried out from the same state, a record gives the same events.
+ */
+
+import type { Execution, Instrument, MarketEvent, Status, Tick } from '../../protocol/messages';
+import type { Command } from '../../protocol/records';
+import { Nanos } from '../../protocol/time';
+import { assert } from '../base/assert';
+import type { StatusHead, VenueCheckpoint } from './checkpoint';
+import type { MarketInstrument } from './instrument';
+import type { OrderDesk, TrackedOrder } from './order-desk';
+import type { MarketOutput } from './output';
+import type { BookView } from './published-book';
+import type { VenueDefinition } from './venue/definition';
+import type { VenueListener } from './venue/listener';
+import { VenueMarketData } from './venue/market-data';
+import { REJECTIONS } from './venue/rejections';
+import { Venue } from './venue/venue';
+import {
+  BUY,
+  KIND_WORDS,
+  OPEN,
+  SELL,
+  SIDE_WORDS,
+  STATE_WORDS,
+  TIME_IN_FORCE_WORDS,
+  type Side,
+  type VenueState,
+} from './venue/words';
+
+/** An order's id names its venue too: id within the venue × this + number of the venue. */
+export const VENUES_MAX = 65_536;
+
+export class VenueInstrument implements MarketInstrument, VenueListener {
+  readonly definition: Instrument;
+  /** Venues are numbered in the order of their definitions. */
+  readonly number: number;
+  private readonly venue: Venue;
+  private readonly data: VenueMarketData;
+  private readonly desk: OrderDesk;
+  private out: MarketOutput | undefined;
+  /** The tracked order that the present command enters. */
+  private entering: TrackedOrder | undefined;
+  /** Place of the present command; executions stand at it or at their trade. */
+  private place = 0;
+
+  constructor(definition: Instrument, number: number, desk: OrderDesk, statusHead: StatusHead) {
+    assert(number < VENUES_MAX, 'there are fewer venues than VENUES_MAX');
+    this.definition = definition;
+    this.number = number;
+    this.desk = desk;
+    this.venue = new Venue(venueDefinition(definition), this);
+    this.data = new VenueMarketData(definition.symbol, this.venue, statusHead);
+  }
+
+  get state(): Status['state'] {
+    return this.venue.state === OPEN ? 'live' : STATE_WORDS[this.venue.state];
+  }
+
+  /** A venue has no source. */
+  readonly owner = 0;
+
+  get volume(): number {
+    return this.venue.volume;
+  }
+
+  get tickHead(): number {
+    return this.data.heads.tick;
+  }
+
+  get bookHead(): number {
+    return this.data.book.head;
+  }
+
+  /** Sixteen hexadecimal digits over resting orders, queues, ids, state and counters. */
+  stateHash(): string {
+    return this.venue.stateHash();
+  }
+
+  currentTick(): Tick | null {
+    const { symbol, previousClose } = this.definition;
+    const { lastTick, lastBbo } = this.data;
+    if (lastTick !== null || previousClose === null) return lastTick;
+    return {
+      type: 'tick',
+      symbol,
+      seq: 0,
+      prevSeq: 0,
+      eventTime: Nanos.ZERO,
+      receiveTime: Nanos.ZERO,
+      last: previousClose,
+      bid: lastBbo?.bid ?? null,
+      ask: lastBbo?.ask ?? null,
+      quantity: 0,
+      volume: 0,
+      count: 0,
+    };
+  }
+
+  bookView(): BookView | null {
+    return this.data.book.view();
+  }
+
+  levels(depth: number): { bids: number[]; asks: number[] } {
+    return { bids: this.venue.top(BUY, depth), asks: this.venue.top(SELL, depth) };
+  }
+
+  *newest(): Iterable<MarketEvent> {
+    const { lastTick, lastBbo, book } = this.data;
+    yield this.definition;
+    if (lastTick !== null) yield lastTick;
+    if (lastBbo !== null) yield lastBbo;
+    const snapshot = book.snapshot();
+    if (snapshot !== null) yield snapshot;
+  }
+
+  seal(): void {
+    this.data.seal();
+  }
+
+  /** Whether this order rests here, and whose it is. */
+  resting(orderId: number): { readonly owner: number } | undefined {
+    return this.venue.order(this.own(orderId));
+  }
+
+  /** Every order that rests, by priority, bids first. */
+  restingOrders(): { readonly owner: number; readonly orderId: number }[] {
+    return this.venue.orders().map(({ owner, orderId }) => ({
+      owner,
+      orderId: this.published(orderId),
+    }));
+  }
+
+  /** Price and open quantity of a resting order. */
+  restingOrder(orderId: number): { readonly price: number; readonly open: number } | undefined {
+    return this.venue.order(this.own(orderId));
+  }
+
+  /**
+   * Carries a command out that is on record already.
+   * @param tracked the order that it enters, if its owner named it
+   * @returns the order's id, or minus the integer of a rejection
+   */
+  carryOut(
+    c: Command,
+    owner: number,
+    tracked: TrackedOrder | undefined,
+    out: MarketOutput,
+  ): number {
+    this.out = out;
+    this.entering = tracked;
+    this.place = c.seq;
+    const result = this.command(c, owner);
+    this.data.afterCommand(out);
+    this.out = undefined;
+    this.entering = undefined;
+    if (c.action !== 'submit' || result <= 0) return result;
+    return this.published(result);
+  }
+
+  private command(c: Command, owner: number): number {
+    const { venue } = this;
+    switch (c.action) {
+      case 'submit':
+        return venue.submit(
+          owner,
+          SIDE_WORDS.indexOf(c.side) as Side,
+          KIND_WORDS.indexOf(c.kind),
+          TIME_IN_FORCE_WORDS.indexOf(c.timeInForce),
+          c.postOnly,
+          c.price,
+          c.quantity,
+        );
+      case 'cancel':
+        return venue.cancel(owner, this.own(c.orderId));
+      case 'amend':
+        return venue.amend(owner, this.own(c.orderId), c.price, c.quantity);
+      case 'state':
+        return venue.setState(STATE_WORDS.indexOf(c.state!) as VenueState);
+    }
+  }
+
+  // ── what the engine tells ───────────────────────────────────────────────────────────────────
+
+  accepted(id: number): void {
+    const order = this.entering;
+    if (order === undefined) return;
+    this.desk.took(order, this.published(id));
+    this.tell(order, 'accepted');
+  }
+
+  rejected(code: number): void {
+    const order = this.entering;
+    if (order === undefined) return;
+    order.code = REJECTIONS[code]!.code;
+    order.open = 0;
+    this.desk.end(order, 'rejected');
+    this.tell(order, 'rejected');
+  }
+
+  trade(
+    tradeId: number,
+    price: number,
+    quantity: number,
+    aggressor: number,
+    buyId: number,
+    sellId: number,
+    _buyOwner: number,
+    _sellOwner: number,
+    buyOpen: number,
+    sellOpen: number,
+  ): void {
+    this.data.trade(tradeId, price, quantity, aggressor, this.out!);
+    this.place = this.data.heads.trade;
+    this.traded(buyId, price, quantity, buyOpen);
+    this.traded(sellId, price, quantity, sellOpen);
+  }
+
+  private traded(id: number, price: number, quantity: number, open: number): void {
+    const order = this.desk.get(this.published(id));
+    if (order === undefined) return;
+    order.open = open;
+    order.traded += quantity;
+    if (open === 0) this.desk.end(order, 'filled');
+    this.tell(order, 'traded', price, quantity);
+  }
+
+  amended(id: number, _owner: number, _side: number, price: number, open: number): void {
+    const order = this.desk.get(this.published(id));
+    if (order === undefined) return;
+    order.price = price;
+    order.open = open;
+    this.tell(order, 'amended');
+  }
+
+  cancelled(id: number): void {
+    this.left(id, 'cancelled');
+  }
+
+  expired(id: number): void {
+    this.left(id, 'expired');
+  }
+
+  private left(id: number, how: 'cancelled' | 'expired'): void {
+    const order = this.desk.get(this.published(id));
+    if (order === undefined) return;
+    this.desk.end(order, how);
+    this.tell(order, how);
+    order.open = 0;
+  }
+
+  levelChanged(): void {
+    // The changes of the ten best levels are read once a command (`afterCommand`).
+  }
+
+  stateChanged(state: number): void {
+    this.data.stateChanged(state, 'state-changed', this.out!);
+  }
+
+  private tell(
+    order: TrackedOrder,
+    event: Execution['event'],
+    tradePrice: number | null = null,
+    tradeQuantity: number | null = null,
+  ): void {
+    const out = this.out!;
+    out.execution?.(order.owner, {
+      type: 'execution',
+      symbol: order.symbol,
+      seq: this.place,
+      prevSeq: 0,
+      eventTime: out.receiveTime,
+      receiveTime: out.receiveTime,
+      id: null,
+      orderId: order.orderId,
+      clientOrderId: order.clientOrderId,
+      event,
+      side: order.side,
+      price: order.kind === 'market' ? null : order.price,
+      open: order.open,
+      tradePrice,
+      tradeQuantity,
+      code: order.code,
+    });
+  }
+
+  /** The id that the world knows an order by. */
+  private published(id: number): number {
+    return id * VENUES_MAX + this.number;
+  }
+
+  private own(orderId: number): number {
+    return Math.floor(orderId / VENUES_MAX);
+  }
+
+  // ── restart ─────────────────────────────────────────────────────────────────────────────────
+
+  checkpoint(): VenueCheckpoint {
+    const { data } = this;
+    const view = data.book.view();
+    return {
+      market: 'venue',
+      definition: this.definition,
+      heads: { ...data.heads, book: data.book.head },
+      bookTimes: {
+        eventTime: view?.eventTime ?? Nanos.ZERO,
+        receiveTime: view?.receiveTime ?? Nanos.ZERO,
+      },
+      tick: data.lastTick,
+      bbo: data.lastBbo,
+      snapshot: Buffer.from(this.venue.snapshot()).toString('base64'),
+    };
+  }
+
+  /** @throws Error when the snapshot is not sound */
+  restore(c: VenueCheckpoint): void {
+    const wrong = this.venue.restore(Buffer.from(c.snapshot, 'base64'));
+    if (wrong !== undefined) throw new Error(`the checkpoint of ${c.definition.symbol}: ${wrong}`);
+    this.data.restore(c);
+  }
+}
+
+function venueDefinition(d: Instrument): VenueDefinition {
+  const { rules } = d;
+  assert(rules !== null, 'a venue has rules');
+  return {
+    ...rules,
+    priceIncrement: d.priceIncrement,
+    quantityIncrement: d.quantityIncrement,
+    referencePrice: rules.referencePrice ?? d.previousClose,
+  };
+}

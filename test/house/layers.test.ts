@@ -1,0 +1,109 @@
+/** House rules that a compiler does not hold: who may import whom, and what is banned where. */
+
+import { describe, expect, test } from 'bun:test';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+
+const ROOT = resolve(import.meta.dir, '../..');
+const STAGES = readdirSync(join(ROOT, 'src'), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name);
+/** Join the stages, and so may import all of them. */
+const JOINERS = /^src\/[a-z-]+\.ts$|^src\/cli\//;
+
+const FILES = ['protocol', 'src', 'test'].flatMap((folder) =>
+  readdirSync(join(ROOT, folder), { recursive: true })
+    .map((name) => join(folder, String(name)))
+    .filter((name) => name.endsWith('.ts')),
+);
+const SOURCES = FILES.filter((name) => !name.startsWith('test/'));
+
+function read(file: string): string {
+  return readFileSync(join(ROOT, file), 'utf8');
+}
+
+/** Code without comments and without what stands in quotes. */
+function code(file: string): string {
+  return read(file)
+    .replaceAll(/\/\*[\s\S]*?\*\//g, '')
+    .replaceAll(/\/\/.*$/gm, '')
+    .replaceAll(/'(?:[^'\\\n]|\\.)*'/g, "''");
+}
+
+/** The project's own files that a file imports. */
+function imports(file: string): string[] {
+  return [...read(file).matchAll(/(?:from|import)\s*\(?'(\.[^']+)'/g)].map((match) =>
+    relative(ROOT, resolve(ROOT, dirname(file), match[1]!)),
+  );
+}
+
+/** The part of the house that a path lies in: `protocol`, `src/base`, `src/market` … */
+function room(path: string): string {
+  const [top, second] = path.split('/');
+  return top === 'src' && STAGES.includes(second ?? '') ? `src/${second}` : top!;
+}
+
+/** Why an import breaks the layering, or undefined. */
+function wrongImport(file: string, target: string): string | undefined {
+  if (JOINERS.test(file)) return undefined;
+  const own = room(file);
+  const other = room(target);
+  const allowed = own === 'protocol' ? ['protocol'] : ['protocol', 'src/base', own];
+  return allowed.includes(other) ? undefined : `${file} imports ${target}`;
+}
+
+describe('layers', () => {
+  test('a stage imports only protocol/, base/ and its own folder', () => {
+    const wrong = SOURCES.flatMap((file) =>
+      imports(file)
+        .map((target) => wrongImport(file, target))
+        .filter((reason) => reason !== undefined),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('the check sees a stage that reaches into another', () => {
+    expect(wrongImport('src/market/market.ts', 'src/journal/journal')).toBeDefined();
+    expect(wrongImport('protocol/codec.ts', 'src/base/clock')).toBeDefined();
+    expect(wrongImport('src/market/venue/venue.ts', 'src/market/output')).toBeUndefined();
+    expect(wrongImport('src/server.ts', 'src/journal/journal')).toBeUndefined();
+    expect(imports('src/server.ts')).toContain('src/recorder');
+  });
+});
+
+/** What may only be used behind its door. */
+const BANS: readonly { what: string; pattern: RegExp; doors: readonly string[] }[] = [
+  { what: 'Date.now', pattern: /\bDate\.now\b|\bnew Date\(\)/, doors: ['src/base/clock.ts'] },
+  {
+    what: 'performance.now',
+    pattern: /\bperformance\.(now|timeOrigin)\b|Bun\.nanoseconds|process\.hrtime/,
+    doors: ['src/base/clock.ts'],
+  },
+  { what: 'Math.random', pattern: /\bMath\.random\b|crypto\.(getRandomValues|random)/, doors: [] },
+  { what: 'process.env', pattern: /\bprocess\.env\b|\bBun\.env\b/, doors: ['src/config.ts'] },
+];
+
+describe('bans', () => {
+  for (const { what, pattern, doors } of BANS) {
+    test(`${what} stays behind its door`, () => {
+      const users = SOURCES.filter((file) => pattern.test(code(file)));
+      expect(users.filter((file) => !doors.includes(file))).toEqual([]);
+      for (const door of doors) expect(users).toContain(door);
+    });
+  }
+
+  test('no module keeps state of its own', () => {
+    const mutable = SOURCES.filter((file) => /^(export )?(let|var) /m.test(code(file)));
+    expect(mutable).toEqual([]);
+  });
+
+  test('no file is called utils, and none is longer than 400 lines', () => {
+    expect(FILES.filter((file) => /utils?\.ts$/.test(file))).toEqual([]);
+    expect(FILES.filter((file) => read(file).split('\n').length > 401)).toEqual([]);
+  });
+
+  test('every file of the product opens with what it is for', () => {
+    const silent = SOURCES.filter((file) => !/^(#!.*\n)?\/\*\*/.test(read(file)));
+    expect(silent).toEqual([]);
+  });
+});

@@ -1,0 +1,203 @@
+/**
+ * Tapedeck as a process of its own: the command line as users call it, with a data directory that
+ * vanishes. Servers listen on a port that the system picks, and are ended by their own pid.
+ */
+
+import type { Subprocess } from 'bun';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const MAIN = join(import.meta.dir, '../../src/main.ts');
+const START_MS_MAX = 20_000;
+
+/** A key of each kind, as the servers of these tests know them. */
+export const PUBLISH_KEY = 'publish-key-0123456789';
+export const OTHER_PUBLISH_KEY = 'other-publish-key-0123456789';
+export const TRADE_KEY = 'trade-key-0123456789';
+export const KEYS_TOML = `
+[[keys]]
+name = "feed"
+secret = "${PUBLISH_KEY}"
+roles = ["publish"]
+[[keys]]
+name = "other"
+secret = "${OTHER_PUBLISH_KEY}"
+roles = ["publish"]
+[[keys]]
+name = "trader"
+secret = "${TRADE_KEY}"
+roles = ["trade"]
+`;
+
+export interface Finished {
+  readonly code: number;
+  readonly signal: string | number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly timeoutMs?: number;
+}
+
+/** A directory for the files of one test file. */
+export class Scratch {
+  readonly path = mkdtempSync(join(tmpdir(), 'tapedeck-test-'));
+  private count = 0;
+
+  /** A path that nothing has used. */
+  fresh(suffix = ''): string {
+    return join(this.path, `${this.count++}${suffix}`);
+  }
+
+  write(content: string | Uint8Array, suffix = ''): string {
+    const path = this.fresh(suffix);
+    writeFileSync(path, content);
+    return path;
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** The command line with these arguments, not waited for. */
+export function spawnTapedeck(
+  args: readonly string[],
+  { env = {}, cwd, timeoutMs = 30_000 }: RunOptions = {},
+): Subprocess<'ignore', 'pipe', 'pipe'> {
+  return Bun.spawn([process.execPath, MAIN, ...args], {
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    ...(cwd === undefined ? {} : { cwd }),
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  });
+}
+
+/** Runs the command line to its end. */
+export async function tapedeck(
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Finished> {
+  const child = spawnTapedeck(args, options);
+  const [stdout, stderr, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { code, signal: child.signalCode, stdout, stderr };
+}
+
+export interface ServerOptions extends RunOptions {
+  /** Settings in TOML; keys of each kind come on top. */
+  readonly config?: string;
+  readonly data?: string;
+  readonly args?: readonly string[];
+}
+
+/** A running server. */
+export class ServerProcess {
+  readonly url: string;
+  readonly data: string;
+  private readonly child: Subprocess<'ignore', 'pipe', 'pipe'>;
+  private readonly errors: Promise<string>;
+  private readonly scratch: Scratch;
+
+  private constructor(
+    url: string,
+    data: string,
+    child: Subprocess<'ignore', 'pipe', 'pipe'>,
+    errors: Promise<string>,
+    scratch: Scratch,
+  ) {
+    this.url = url;
+    this.data = data;
+    this.child = child;
+    this.errors = errors;
+    this.scratch = scratch;
+  }
+
+  static async start(options: ServerOptions = {}): Promise<ServerProcess> {
+    const scratch = new Scratch();
+    const data = options.data ?? scratch.fresh();
+    const config = scratch.write(
+      `${options.config ?? ''}\n[log]\nlevel = "warn"\n${KEYS_TOML}`,
+      '.toml',
+    );
+    const args = ['serve', '--port', '0', '--data', data, '--config', config];
+    const child = spawnTapedeck([...args, ...(options.args ?? [])], {
+      timeoutMs: 120_000,
+      ...options,
+    });
+    const errors = new Response(child.stderr).text();
+    const url = await announcedUrl(child);
+    if (url === undefined) {
+      throw new Error(`the server did not start (${await child.exited}): ${await errors}`);
+    }
+    return new ServerProcess(url, data, child, errors, scratch);
+  }
+
+  get pid(): number {
+    return this.child.pid;
+  }
+
+  get alive(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** Ends it and gives its end. The data directory stays until `remove`. */
+  async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' = 'SIGTERM'): Promise<Finished> {
+    if (this.alive) this.child.kill(signal);
+    const code = await this.child.exited;
+    return { code, signal: this.child.signalCode, stdout: '', stderr: await this.errors };
+  }
+
+  /** Ends it, and removes what it wrote where that was in a directory of its own. */
+  async remove(): Promise<void> {
+    await this.stop('SIGKILL');
+    this.scratch.remove();
+  }
+
+  get(path: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(`${this.url}${path}`, init);
+  }
+
+  async json(path: string): Promise<Record<string, unknown>> {
+    return (await (await this.get(path)).json()) as Record<string, unknown>;
+  }
+
+  /** Takes tape lines in, with the key for it. */
+  ingest(lines: string | Uint8Array<ArrayBuffer>, key: string = PUBLISH_KEY): Promise<Response> {
+    return this.get('/v1/ingest', {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}` },
+      body: lines,
+    });
+  }
+}
+
+async function announcedUrl(
+  child: Subprocess<'ignore', 'pipe', 'pipe'>,
+): Promise<string | undefined> {
+  const timer = setTimeout(() => child.kill('SIGKILL'), START_MS_MAX);
+  const reader = child.stdout.getReader();
+  let text = '';
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return undefined;
+      text += Buffer.from(value as Uint8Array).toString();
+      const url = /Tapedeck (http:\/\/\S+)/.exec(text)?.[1];
+      if (url !== undefined && text.includes('/v1/stream')) return url;
+    }
+  } finally {
+    clearTimeout(timer);
+    reader.releaseLock();
+  }
+}
