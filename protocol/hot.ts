@@ -3,16 +3,19 @@
  * general path of `tuple.ts` makes; a property test holds the two together.
  */
 
+import { NIL_VALUE, putNanos, putValues } from './integers';
 import { BOOK_FORMS, MESSAGES, SOURCE_LEVELS_MAX } from './messages';
-import type { Bbo, Book, MarketEvent, SourceEvent, Tick, Trade } from './messages';
+import type { Bbo, Book, Tick, Trade } from './messages';
 import { DecodeError, type MsgReader } from './reader';
+import type { Nanos } from './time';
 import { isSymbol, SYMBOL_LENGTH_MAX } from './units';
-import type { MsgWriter } from './writer';
+import { VALUES_MAX, type MsgWriter } from './writer';
 
 export type HotMessage = Tick | Trade | Bbo | Book;
 
 const AGGRESSORS = ['buy', 'sell', 'none'] as const;
-const FIELDS_BYTES_MAX = 160; // header, code, symbol and up to 12 integers of 9 bytes
+/** Header, code, symbol and up to 10 integers of 9 bytes; a written word may reach past the last. */
+const FIELDS_BYTES_MAX = 160;
 const LEVEL_BYTES_MAX = 18;
 const NIL = 0xc0;
 
@@ -29,10 +32,6 @@ const LENGTHS: ReadonlyMap<number, number> = new Map(
   ]),
 );
 
-export function isHot(message: MarketEvent | SourceEvent): message is HotMessage {
-  return message.type !== 'instrument' && message.type !== 'status';
-}
-
 export function writeHot(w: MsgWriter, m: HotMessage): void {
   switch (m.type) {
     case 'tick':
@@ -47,57 +46,84 @@ export function writeHot(w: MsgWriter, m: HotMessage): void {
 }
 
 export function writeTick(w: MsgWriter, m: Tick): void {
-  open(w, m, TICK, 12);
-  w.int(m.last);
-  w.intOrNil(m.bid);
-  w.intOrNil(m.ask);
-  w.int(m.quantity);
-  w.int(m.volume);
-  w.int(m.count);
+  const at = open(w, 12, TICK, m.symbol, m.seq, m.prevSeq, m.eventTime, m.receiveTime);
+  const { values } = w;
+  values[0] = m.last;
+  values[1] = m.bid ?? NIL_VALUE;
+  values[2] = m.ask ?? NIL_VALUE;
+  values[3] = m.quantity;
+  values[4] = m.volume;
+  values[5] = m.count;
+  w.position = putValues(w.view, at, values, 6);
 }
 
 function writeTrade(w: MsgWriter, m: Trade): void {
-  open(w, m, TRADE, 10);
-  w.int(m.price);
-  w.int(m.quantity);
-  w.int(AGGRESSORS.indexOf(m.aggressor));
-  w.int(m.tradeId);
+  const at = open(w, 10, TRADE, m.symbol, m.seq, m.prevSeq, m.eventTime, m.receiveTime);
+  const { values } = w;
+  values[0] = m.price;
+  values[1] = m.quantity;
+  values[2] = AGGRESSORS.indexOf(m.aggressor);
+  values[3] = m.tradeId;
+  w.position = putValues(w.view, at, values, 4);
 }
 
 function writeBbo(w: MsgWriter, m: Bbo): void {
-  open(w, m, BBO, 11);
-  w.intOrNil(m.bid);
-  w.int(m.bidQuantity);
-  w.intOrNil(m.ask);
-  w.int(m.askQuantity);
-  w.int(m.count);
+  const at = open(w, 11, BBO, m.symbol, m.seq, m.prevSeq, m.eventTime, m.receiveTime);
+  const { values } = w;
+  values[0] = m.bid ?? NIL_VALUE;
+  values[1] = m.bidQuantity;
+  values[2] = m.ask ?? NIL_VALUE;
+  values[3] = m.askQuantity;
+  values[4] = m.count;
+  w.position = putValues(w.view, at, values, 5);
 }
 
 function writeBook(w: MsgWriter, m: Book): void {
-  w.ensure((m.bids.length + m.asks.length) * LEVEL_BYTES_MAX);
-  open(w, m, BOOK, 11);
-  w.int(BOOK_FORMS.indexOf(m.form));
+  w.ensure(FIELDS_BYTES_MAX + (m.bids.length + m.asks.length) * LEVEL_BYTES_MAX);
+  const { values } = w;
+  const at = open(w, 11, BOOK, m.symbol, m.seq, m.prevSeq, m.eventTime, m.receiveTime);
+  values[0] = BOOK_FORMS.indexOf(m.form);
+  w.position = putValues(w.view, at, values, 1);
   writeLevels(w, m.bids);
   writeLevels(w, m.asks);
-  w.intOrNil(m.crc);
-  w.int(m.count);
+  values[0] = m.crc ?? NIL_VALUE;
+  values[1] = m.count;
+  w.position = putValues(w.view, w.position, values, 2);
 }
 
-function open(w: MsgWriter, m: HotMessage, code: number, length: number): void {
+/**
+ * Writes what all of them open with; returns where the next byte goes. It takes the fields and not
+ * the message, since code that reads fields of one type of object only is twice as fast.
+ */
+function open(
+  w: MsgWriter,
+  length: number,
+  code: number,
+  symbol: string,
+  seq: number,
+  prevSeq: number,
+  eventTime: Nanos,
+  receiveTime: Nanos,
+): number {
   w.ensure(FIELDS_BYTES_MAX);
-  w.arrayHeader(length);
-  w.int(code);
-  w.symbol(m.symbol);
-  w.int(m.seq);
-  w.int(m.prevSeq);
-  w.nanos(m.eventTime);
-  w.nanos(m.receiveTime);
+  const { view, values } = w;
+  view.setUint16(w.position, ((0x90 | length) << 8) | code);
+  w.position += 2;
+  w.symbol(symbol);
+  values[0] = seq;
+  values[1] = prevSeq;
+  const at = putValues(view, w.position, values, 2);
+  return putNanos(view, putNanos(view, at, eventTime), receiveTime);
 }
 
 function writeLevels(w: MsgWriter, levels: readonly number[]): void {
-  w.ensure(FIELDS_BYTES_MAX + levels.length * LEVEL_BYTES_MAX);
   w.arrayHeader(levels.length);
-  for (let i = 0; i < levels.length; i++) w.int(levels[i]!);
+  const { view, values } = w;
+  for (let from = 0; from < levels.length; from += VALUES_MAX) {
+    const count = Math.min(VALUES_MAX, levels.length - from);
+    for (let i = 0; i < count; i++) values[i] = levels[from + i]!;
+    w.position = putValues(view, w.position, values, count);
+  }
 }
 
 /**

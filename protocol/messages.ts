@@ -164,7 +164,7 @@ const welcome = define(32, 'welcome', 'First message of a connection', {
 const ack = define(33, 'ack', 'A request was done', {
   id: requestId,
   seq: field.seq(
-    'Subscribe: the place its snapshots stand at. Publish: the last place it produced',
+    'Subscribe: the place its snapshots stand at. Publish: the last place it produced. Orders: the place of the command',
   ),
 });
 const error = define(34, 'error', 'A request was refused; nothing was changed', {
@@ -303,10 +303,10 @@ const status = define(55, 'status', 'State of an instrument', {
   reason: field.text(40, 'Code of the reason'),
   missed: field.int(0, Number.MAX_SAFE_INTEGER, 'Messages of the source known to be missing'),
 });
-const execution = define(56, 'execution', "What became of the session's own order", {
+const execution = define(56, 'execution', "What became of an order of the session's owner", {
   ...sequenced,
   id: field.nullable(requestId),
-  orderId: field.seq('Id given by Tapedeck'),
+  orderId: field.seq('Id given by Tapedeck; 0 when it was rejected'),
   clientOrderId: field.text(36, "The client's own name of the order"),
   event: field.oneOf(
     ['accepted', 'rejected', 'traded', 'amended', 'cancelled', 'expired'],

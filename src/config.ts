@@ -28,7 +28,7 @@ const Key = Type.Object(
       pattern: '^(?!anonymous$)[A-Za-z0-9._-]{1,40}$',
       description: 'Owner of the orders entered with it; for the logs',
     }),
-    secret: Type.String({ minLength: 16, maxLength: 200, description: 'What the client presents' }),
+    secret: Type.String({ pattern: '^[!-~]{16,200}$', description: 'What the client presents' }),
     roles: Type.Array(
       Type.Union([Type.Literal('publish'), Type.Literal('trade'), Type.Literal('admin')]),
       { minItems: 1 },
@@ -193,18 +193,28 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
       `push.backlogBytesMax is ${config.push.backlogBytesMax}; expected at least 4 × limits.frameBytesMax (${4 * config.limits.frameBytesMax})`,
     );
   }
+  const twin = config.keys.find((key, i) =>
+    config.keys.slice(0, i).some((other) => other.secret === key.secret),
+  );
+  if (twin !== undefined) return badConfig(`the key ${twin.name} has the secret of another key`);
   return deepFreeze(config);
 }
 
 function unknownSetting(value: unknown, schema: TSchema, path: string): StartFault | undefined {
-  if (schema['type'] === 'array' && Array.isArray(value)) {
+  // Here and not by the schema: filling in the defaults would replace what is of another kind.
+  if (schema['type'] === 'array') {
     const items = schema['items'] as TSchema;
+    const sections = items['type'] === 'object' ? `: [[${path}]] in TOML` : '';
+    if (!Array.isArray(value)) return wrongKind(path, value, `a list${sections}`);
     for (const [i, item] of value.entries()) {
       const wrong = unknownSetting(item, items, `${path}[${i}]`);
       if (wrong !== undefined) return wrong;
     }
   }
-  if (schema['type'] !== 'object' || typeof value !== 'object' || value === null) return undefined;
+  if (schema['type'] !== 'object') return undefined;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return wrongKind(path, value, `a section: [${path}] in TOML`);
+  }
   const properties = schema['properties'] as Record<string, TSchema>;
   for (const [name, inner] of Object.entries(value)) {
     const at = path === '' ? name : `${path}.${name}`;
@@ -218,6 +228,10 @@ function unknownSetting(value: unknown, schema: TSchema, path: string): StartFau
     if (wrong !== undefined) return wrong;
   }
   return undefined;
+}
+
+function wrongKind(path: string, value: unknown, expected: string): StartFault {
+  return badConfig(`the setting ${path} is ${shown(value)}; expected ${expected}`);
 }
 
 function expectation(schema: TSchema): string {

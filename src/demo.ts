@@ -54,7 +54,7 @@ export function startDemo(server: Server, config: Config, clock: Clock): () => v
         },
         cancel: (owner, orderId) => {
           // It may have traded in the meantime; then there is nothing to cancel.
-          market.router.cancel(owner, { orderId, clientOrderId: null }, out);
+          market.router.cancel(owner, { symbol: null, orderId, clientOrderId: null }, out);
         },
       };
       act(venue);

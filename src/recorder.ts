@@ -4,6 +4,7 @@
  *     submissions ─► sequencer ─► market ─► batch ─► journal ─► accept
  */
 
+import type { BatchEvent } from '../protocol/records';
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
 import type { Config } from './config';
@@ -33,7 +34,7 @@ export function openRecorder(
   const market = new Market(config.limits);
   try {
     const { checkpoint } = recovered;
-    market.restore(checkpoint === null ? null : readCheckpoint(checkpoint), recovered.tail);
+    market.restore(checkpoint === null ? null : readCheckpoint(checkpoint), dense(recovered.tail));
   } catch (e) {
     journal.abandon();
     return new StartFault(
@@ -69,4 +70,14 @@ export function openRecorder(
       journal.close();
     },
   };
+}
+
+/** The events as they are. @throws Error when a place between them is empty: each has its record */
+function* dense(events: Iterable<BatchEvent>): Iterable<BatchEvent> {
+  let last = 0;
+  for (const event of events) {
+    if (last !== 0 && event.seq !== last + 1) throw new Error(`record ${last + 1} is missing`);
+    last = event.seq;
+    yield event;
+  }
 }

@@ -10,6 +10,7 @@
 
 import type { ServerWebSocket } from 'bun';
 
+import { fault, type Fault } from '../protocol/codes';
 import type { Instrument, MarketEvent, SourceEvent } from '../protocol/messages';
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
@@ -86,7 +87,7 @@ export function startServer(
   sequencer.act((out) => market.announceRecovered(out));
 
   const keys = new Keyring(config.keys, options.anonymousRoles ?? []);
-  const orders = createOrderStage(recorder);
+  const orders = createOrderStage(recorder, config.limits.waitingEventsMax);
   const sources = new Sources(recorder);
   const queries = createQueries(recorder, recent, config, clock);
   const hub = createHub(config, clock, log, keys, broadcaster, recorder, sources, orders);
@@ -225,17 +226,29 @@ function createQueries(
   );
 }
 
-/** Order entry by way of the sequencer: each command in its turn, each answer when journaled. */
-function createOrderStage({ market, sequencer }: Recorder): OrderStage {
+/**
+ * Order entry by way of the sequencer: each command in its turn, each answer when journaled.
+ * @param waitingMax the most commands that may wait for their answers
+ */
+function createOrderStage({ market, sequencer }: Recorder, waitingMax: number): OrderStage {
   let names = 0;
-  const inTurn = <T>(act: (out: MarketOutput) => T): Promise<T> =>
+  let waiting = 0;
+  const inTurn = <T>(act: (out: MarketOutput) => T): Promise<T | Fault> =>
     new Promise((resolve) => {
+      if (waiting >= waitingMax) {
+        resolve(fault('overloaded', `${waiting} commands wait already`));
+        return;
+      }
+      waiting += 1;
       let result: T;
       sequencer.act(
         (out) => {
           result = act(out);
         },
-        () => resolve(result),
+        () => {
+          waiting -= 1;
+          resolve(result);
+        },
       );
     });
   const { router } = market;

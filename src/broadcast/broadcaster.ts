@@ -88,9 +88,20 @@ export class Broadcaster {
   private tellOwners(executions: BroadcastBatch['executions']): void {
     for (const session of this.sessions) {
       if (session.owner === null) continue;
-      const own = executions.filter((e) => e.owner === session.owner).map((e) => e.message);
-      if (own.length > 0) session.send(own);
+      const messages: Message[] = [];
+      for (const { owner, message } of executions) {
+        if (owner !== session.owner) continue;
+        messages.push(...this.scalesFor(session, message.symbol), message);
+      }
+      if (messages.length > 0) session.send(messages);
     }
+  }
+
+  /** The definition that gives an execution its decimals, once; its topics need not be subscribed. */
+  private scalesFor(session: Session, symbol: string): Instrument[] {
+    if (session.traded.has(symbol)) return [];
+    session.traded.add(symbol);
+    return [this.mirror.get(symbol)!.definition];
   }
 
   private publish(topic: TopicState): void {

@@ -32,6 +32,8 @@ export class Session {
   readonly wildcards = new Set<string>();
   /** Whose orders it is told of; null when it may not trade. */
   owner: string | null = null;
+  /** Symbols of which it was told an execution, and so had the definition. */
+  readonly traded = new Set<string>();
   private readonly socket: Socket;
   private readonly encoders: Encoders;
 

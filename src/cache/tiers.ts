@@ -4,7 +4,7 @@
  * L1 keeps answers for `ttlMs`, together with the place they stand at. It may answer only with the
  * newest state: when the live instrument has moved on, or the time is over, its value is a miss and
  * the live book answers. Answers are not copied: a value handed out never changes afterwards.
- * Bounded: `entriesMax` instruments, the longest untouched go first.
+ * Bounded: `entriesMax` instruments; those that were not asked for longest go first, about.
  */
 
 import type { Instrument, Tick } from '../../protocol/messages';
@@ -37,16 +37,18 @@ export interface LiveInstrument {
 export type TierName = 'l1' | 'live';
 
 export interface Entry<T> {
-  readonly value: T;
-  readonly seq: number;
-  readonly untilMs: number;
+  value: T;
+  seq: number;
+  untilMs: number;
+  /** Renewed since it was last considered for eviction. */
+  renewed: boolean;
   /** The answer as JSON text up to what changes with each answer; made when first asked for. */
   json: string | null;
   /** The whole answer as last written, for the requests of the same millisecond. */
   written: { text: string; source: string; ageMs: number } | null;
 }
 
-/** Reused between queries: read it before the next one. */
+/** Reused between queries, as are the entries: read it before the next one. */
 export interface Answer<T> {
   entry: Entry<T> | null;
   source: TierName;
@@ -83,14 +85,16 @@ export class Tiers {
     const answer = this.tickAnswer;
     const symbol = live.definition.symbol;
     const kept = this.ticks.get(symbol);
-    if (this.answers(kept, live.tickHead)) {
+    // Before the first trade the answer follows quotes and definition, which have other places.
+    if (live.tickHead !== 0 && this.answers(kept, live.tickHead)) {
       answer.entry = kept!;
       answer.source = 'l1';
       return answer;
     }
     const value = live.currentTick();
     answer.source = 'live';
-    answer.entry = value === null ? null : this.keep(this.ticks, symbol, value, live.tickHead);
+    answer.entry =
+      value === null ? null : this.keep(this.ticks, kept, symbol, value, live.tickHead);
     return answer;
   }
 
@@ -106,7 +110,8 @@ export class Tiers {
     }
     const value = live.bookView();
     answer.source = 'live';
-    answer.entry = value === null ? null : this.keep(this.books, symbol, value, live.bookHead);
+    answer.entry =
+      value === null ? null : this.keep(this.books, kept, symbol, value, live.bookHead);
     return answer;
   }
 
@@ -122,22 +127,38 @@ export class Tiers {
     return false;
   }
 
-  private keep<T>(tier: Map<string, Entry<T>>, symbol: string, value: T, seq: number): Entry<T> {
+  /** Renews an entry in its place: a new one each time would be most of what a miss costs. */
+  private keep<T>(
+    tier: Map<string, Entry<T>>,
+    kept: Entry<T> | undefined,
+    symbol: string,
+    value: T,
+    seq: number,
+  ): Entry<T> {
     this.counters.liveHits += 1;
-    const entry = {
-      value,
-      seq,
-      untilMs: this.clock.monotonicMs() + this.options.ttlMs,
-      json: null,
-      written: null,
-    };
-    // Setting anew moves the entry to the end of the map's order: the first is the longest untouched.
-    tier.delete(symbol);
-    if (tier.size >= this.options.entriesMax) {
-      const oldest = tier.keys().next();
-      if (oldest.done !== true) tier.delete(oldest.value);
+    const untilMs = this.clock.monotonicMs() + this.options.ttlMs;
+    if (kept === undefined) {
+      if (tier.size >= this.options.entriesMax) evict(tier);
+      const entry = { value, seq, untilMs, renewed: false, json: null, written: null };
+      tier.set(symbol, entry);
+      return entry;
     }
-    tier.set(symbol, entry);
-    return entry;
+    kept.value = value;
+    kept.seq = seq;
+    kept.untilMs = untilMs;
+    kept.renewed = true;
+    kept.json = null;
+    kept.written = null;
+    return kept;
+  }
+}
+
+/** Lets go of the oldest entry; those that were renewed meanwhile count as new, once. */
+function evict(tier: Map<string, Entry<unknown>>): void {
+  for (const [symbol, entry] of tier) {
+    tier.delete(symbol);
+    if (!entry.renewed) return;
+    entry.renewed = false;
+    tier.set(symbol, entry); // at the end of the map's order
   }
 }

@@ -45,9 +45,10 @@ Examples:
       const anonymousRoles: readonly Role[] = open ? ['trade', 'admin'] : [];
       const server = startServer(config, clock, createLog(config.log.level), { anonymousRoles });
       if (server instanceof StartFault) return fail(server);
-      announce(server, config.journal.directory);
       const stopDemo = demo ? startDemo(server, config, clock) : () => {};
+      // Before the announcement: who reads it may send a signal at once.
       stopOnSignal(server, stopDemo);
+      announce(server, config.journal.directory);
     });
 }
 

@@ -27,10 +27,15 @@ export function fetchBook(
   const parameters = new URLSearchParams();
   if (query.depth !== undefined) parameters.set('depth', String(query.depth));
   if (query.at !== undefined) parameters.set('at', query.at);
-  return fetchJson(url, `/v1/orderbook/${encodeURIComponent(symbol)}?${parameters.toString()}`);
+  const path = `/v1/orderbook/${encodeURIComponent(symbol)}?${parameters.toString()}`;
+  return fetchJson<RestBook>(url, path, (body) => Array.isArray(body.bids));
 }
 
-async function fetchJson<T>(url: string, path: string): Promise<T> {
+async function fetchJson<T>(
+  url: string,
+  path: string,
+  looksRight: (body: Partial<T>) => boolean,
+): Promise<T> {
   let response: Response;
   try {
     response = await fetch(new URL(path, url.includes('://') ? url : `http://${url}`));
@@ -39,11 +44,14 @@ async function fetchJson<T>(url: string, path: string): Promise<T> {
     throw new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${why}`);
   }
   const body: unknown = await response.json().catch(() => null);
-  if (response.ok) return body as T;
+  if (response.ok && typeof body === 'object' && body !== null && looksRight(body)) {
+    return body as T;
+  }
   const error = (body as { error?: { code: string; message: string; hint?: string } } | null)
     ?.error;
-  if (error === undefined) {
-    throw new TapedeckError('connection-failed', `${url} answers ${response.status}`);
+  if (typeof error?.code !== 'string') {
+    const what = `something else answers at ${url}, with HTTP status ${response.status}`;
+    throw new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${what}`);
   }
   throw new TapedeckError(error.code, error.message, error.hint ?? null);
 }

@@ -10,8 +10,16 @@ import type { Nanos } from '../../protocol/time';
 import { formatDecimal } from '../../protocol/units';
 import type { Principal, Role } from './auth';
 
+/** What changes of an order; scaled. */
+interface Standing {
+  readonly status: string;
+  readonly price: number;
+  readonly open: number;
+  readonly traded: number;
+}
+
 /** An order as its owner sees it; prices and quantities scaled. */
-export interface OrderView {
+export interface OrderView extends Standing {
   readonly orderId: number;
   readonly owner: string;
   readonly clientOrderId: string;
@@ -20,16 +28,12 @@ export interface OrderView {
   readonly kind: string;
   readonly timeInForce: string;
   readonly postOnly: boolean;
-  readonly price: number;
   readonly quantity: number;
-  readonly open: number;
-  readonly traded: number;
-  readonly status: string;
   readonly code: string | null;
   readonly seq: number;
   readonly time: Nanos;
   /** How it stood when its command was done. */
-  readonly answer: { readonly status: string; readonly open: number; readonly traded: number };
+  readonly answer: Standing;
 }
 
 export interface OrderOutcome {
@@ -41,6 +45,8 @@ export interface OrderOutcome {
 
 export type OrderFields = Omit<MessageOf<'order'>, 'type' | 'id'>;
 export type OrderTarget = {
+  /** Null where the caller does not say. */
+  readonly symbol: string | null;
   readonly orderId: number | null;
   readonly clientOrderId: string | null;
 };
@@ -101,13 +107,16 @@ export class Orders {
       kind: 'limit',
       timeInForce: given['kind'] === 'market' ? 'ioc' : 'gtc',
       postOnly: false,
-      clientOrderId: this.stage.newName(),
+      clientOrderId: '',
     });
-    if (!('type' in fields)) return fields;
-    const outcome = await this.stage.submit(principal.name, fields as MessageOf<'order'>);
+    if (!('type' in fields)) return ofBody(fields);
+    const order = fields as MessageOf<'order'>;
+    // Without a name nobody could ask for it, or cancel it.
+    if (order.clientOrderId === '') order.clientOrderId = this.stage.newName();
+    const outcome = await this.stage.submit(principal.name, order);
     if ('code' in outcome) return outcome;
-    const { order } = outcome;
-    return JSON.stringify(this.json(order!, order!.answer));
+    const entered = outcome.order!;
+    return JSON.stringify(this.json(entered, entered.answer));
   }
 
   async cancel(principal: Principal, id: string): Promise<string | Fault> {
@@ -115,7 +124,7 @@ export class Orders {
     if (refused !== undefined) return refused;
     const orderId = parseId(id);
     if (typeof orderId !== 'number') return orderId;
-    const target = { orderId, clientOrderId: null };
+    const target = { symbol: null, orderId, clientOrderId: null };
     const outcome = await this.stage.cancel(principal.name, target);
     if ('code' in outcome) return outcome;
     const { order, seq } = outcome;
@@ -157,7 +166,7 @@ export class Orders {
     return 'code' in outcome ? outcome : JSON.stringify({ symbol, state, seq: outcome.seq });
   }
 
-  private json(order: OrderView, at: OrderView['answer'] = order): Record<string, unknown> {
+  private json(order: OrderView, at: Standing = order): Record<string, unknown> {
     const definition = this.stage.definition(order.symbol)!;
     const price = (value: number): string => formatDecimal(value, definition.priceScale);
     const quantity = (value: number): string => formatDecimal(value, definition.quantityScale);
@@ -169,7 +178,7 @@ export class Orders {
       kind: order.kind,
       timeInForce: order.timeInForce,
       postOnly: order.postOnly,
-      price: order.kind === 'market' ? null : price(order.price),
+      price: order.kind === 'market' ? null : price(at.price),
       quantity: quantity(order.quantity),
       open: quantity(at.open),
       traded: quantity(at.traded),
@@ -179,6 +188,12 @@ export class Orders {
       time: order.time.toString(),
     };
   }
+}
+
+/** The body is the order, so its fields go by their own names. */
+function ofBody(f: Fault): Fault {
+  const bare = (text: string): string => (text.startsWith('order.') ? text.slice(6) : text);
+  return f.field === undefined ? f : { ...f, field: bare(f.field), message: bare(f.message) };
 }
 
 const STATES = ['pre-open', 'open', 'halted', 'closed'] as const;

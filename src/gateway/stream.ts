@@ -204,7 +204,7 @@ export class StreamConnection<S extends StreamSession> {
       : m.type === 'cancel'
         ? orders.cancel(principal.name, m)
         : orders.amend(principal.name, m));
-    if ('code' in outcome) this.refuse(m.id, within(m.type, outcome));
+    if ('code' in outcome) this.tell(m.id, within(m.type, outcome));
     else this.ack(m.id, outcome.seq);
   }
 
@@ -257,10 +257,18 @@ export class StreamConnection<S extends StreamSession> {
 
   private refuse(id: number | null, f: Fault): void {
     if (this.phase.is !== 'open') return;
-    const { session } = this.phase;
     this.faults += 1;
-    if (this.faults === 1) this.hub.note(session.name, 'refused', { ...f });
-    session.send([
+    if (this.faults === 1) this.hub.note(this.phase.session.name, 'refused', { ...f });
+    this.tell(id, f);
+    if (this.faults >= FAULTS_MAX && this.socket !== undefined) {
+      this.end(this.socket, 'too-many-errors');
+    }
+  }
+
+  /** Answers with a fault that is no fault of the client's program. */
+  private tell(id: number | null, f: Fault): void {
+    if (this.phase.is !== 'open') return;
+    this.phase.session.send([
       {
         type: 'error',
         id,
@@ -270,9 +278,6 @@ export class StreamConnection<S extends StreamSession> {
         hint: ERRORS[f.code].hint,
       },
     ]);
-    if (this.faults >= FAULTS_MAX && this.socket !== undefined) {
-      this.end(this.socket, 'too-many-errors');
-    }
   }
 
   /** Says why, then closes. */

@@ -3,7 +3,7 @@
 import type { SQLQueryBindings, Statement } from 'bun:sqlite';
 
 import { decodeLevels, encodeLevels } from '../../protocol/layout';
-import { BOOK_FORMS, INSTRUMENT_STATES } from '../../protocol/messages';
+import { BOOK_FORMS, INSTRUMENT_STATES, SIDES } from '../../protocol/messages';
 import type { Instrument, Status, Trade } from '../../protocol/messages';
 import type { BatchEvent, Command } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
@@ -123,10 +123,11 @@ function rowToStatus(
   r: RecordRow,
   opening: Omit<Status, 'type' | 'state' | 'reason' | 'missed'>,
 ): Status | undefined {
-  const [word, reason] = (r.text ?? '').split(' ');
-  const state = INSTRUMENT_STATES.find((s) => s === word);
-  if (state === undefined || reason === undefined) return undefined;
-  return { type: 'status', ...opening, state, reason, missed: r.ref ?? 0 };
+  const text = r.text ?? '';
+  const split = text.indexOf(' ');
+  const state = INSTRUMENT_STATES.find((s) => s === text.slice(0, split));
+  if (state === undefined) return undefined;
+  return { type: 'status', ...opening, state, reason: text.slice(split + 1), missed: r.ref ?? 0 };
 }
 
 /** What of a command has no column of its own. */
@@ -150,16 +151,38 @@ function rowToCommand(
     receiveTime,
   }: Pick<Status, 'symbol' | 'seq' | 'eventTime' | 'receiveTime'>,
 ): Command | undefined {
-  const side = r.side === 0 ? 'buy' : 'sell';
-  if (r.text === null || r.price === null || r.quantity === null) return undefined;
+  const side = SIDES[r.side ?? -1];
+  if (r.text === null || r.price === null || r.quantity === null || side === undefined) {
+    return undefined;
+  }
   try {
-    const rest = JSON.parse(r.text) as CommandRest;
+    const rest: unknown = JSON.parse(r.text);
+    if (!isCommandRest(rest)) return undefined;
     const { price, quantity } = r;
     const orderId = r.ref ?? 0;
     return { type: 'command', symbol, seq, eventTime, receiveTime, ...rest, orderId, side, price, quantity }; // prettier-ignore
   } catch {
     return undefined;
   }
+}
+
+/** Every word a command may hold, where it holds one; null is another `state`. */
+const COMMAND_WORDS: Readonly<Record<string, readonly unknown[]>> = {
+  action: ['submit', 'cancel', 'amend', 'state'],
+  kind: ['limit', 'market'],
+  timeInForce: ['gtc', 'ioc', 'fok'],
+  postOnly: [true, false],
+  state: ['pre-open', 'open', 'halted', 'closed', null],
+};
+
+/** Whether this is what `commandText` writes: a command that is not would be carried out as another. */
+function isCommandRest(value: unknown): value is CommandRest {
+  if (typeof value !== 'object' || value === null) return false;
+  const given = value as Record<string, unknown>;
+  const named = typeof given['owner'] === 'string' && typeof given['clientOrderId'] === 'string';
+  return (
+    named && Object.entries(COMMAND_WORDS).every(([name, words]) => words.includes(given[name]))
+  );
 }
 
 /** A definition as JSON with scaled integers; the scales stand beside them. */

@@ -6,6 +6,7 @@
  */
 
 import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Instrument, Trade } from '../../protocol/messages';
@@ -47,17 +48,19 @@ export function openJournal(options: JournalOptions, clock: Clock): OpenedJourna
   const lock = lockDirectory(options.directory);
   if (lock instanceof StartFault) return lock;
   const path = join(options.directory, 'journal.sqlite');
+  let db: Database | undefined;
   try {
-    const db = new Database(path, { create: true });
-    const foreign = prepareDatabase(db, path, options.durability);
+    const foreign = existsSync(path) ? checkForeign(path) : undefined;
     if (foreign !== undefined) {
-      db.close();
       lock.release();
       return foreign;
     }
+    db = new Database(path, { create: true });
+    prepareDatabase(db, options.durability);
     const journal = new SqliteJournal(db, lock, options);
     return { journal, recovered: journal.recover(clock) };
   } catch (e) {
+    db?.close();
     lock.release();
     return new StartFault(
       'journal-damaged',
@@ -67,38 +70,47 @@ export function openJournal(options: JournalOptions, clock: Clock): OpenedJourna
   }
 }
 
-function prepareDatabase(
-  db: Database,
-  path: string,
-  durability: Durability,
-): StartFault | undefined {
-  const pragma = (name: string): number =>
-    (db.query(`PRAGMA ${name}`).get() as Record<string, number>)[name]!;
-  const tables = db.query('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number };
-  if (tables.n > 0 && pragma('application_id') !== APPLICATION_ID) {
-    return new StartFault(
-      'journal-foreign',
-      `${path} is a database of another program`,
-      'Give another directory with --data; the file is not changed.',
-    );
-  }
-  if (pragma('user_version') > SCHEMA_VERSION) {
+/** Why the file is not ours to open. It only reads: even an ordinary close could change the file. */
+function checkForeign(path: string): StartFault | undefined {
+  const db = new Database(path, { readonly: true });
+  try {
+    if (countTables(db) > 0 && pragma(db, 'application_id') !== APPLICATION_ID) {
+      return new StartFault(
+        'journal-foreign',
+        `${path} is a database of another program`,
+        'Give another directory with --data; the file is not changed.',
+      );
+    }
+    const version = pragma(db, 'user_version');
+    if (version <= SCHEMA_VERSION) return undefined;
     return new StartFault(
       'journal-newer',
-      `${path} was written by a newer Tapedeck (schema ${pragma('user_version')}; this one knows ${SCHEMA_VERSION})`,
+      `${path} was written by a newer Tapedeck (schema ${version}; this one knows ${SCHEMA_VERSION})`,
       'Use that version, or give another directory with --data; the file is not changed.',
     );
+  } finally {
+    db.close();
   }
+}
+
+function pragma(db: Database, name: string): number {
+  return (db.query(`PRAGMA ${name}`).get() as Record<string, number>)[name]!;
+}
+
+function countTables(db: Database): number {
+  return (db.query('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number }).n;
+}
+
+function prepareDatabase(db: Database, durability: Durability): void {
   db.run('PRAGMA busy_timeout = 5000');
   db.run('PRAGMA journal_mode = WAL');
   db.run(`PRAGMA synchronous = ${durability === 'fsync' ? 'FULL' : 'NORMAL'}`);
   db.run('PRAGMA mmap_size = 1073741824');
-  if (tables.n === 0) {
+  if (countTables(db) === 0) {
     db.run(`PRAGMA application_id = ${APPLICATION_ID}`);
     db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
     db.transaction(() => db.run(TABLES))();
   }
-  return undefined;
 }
 
 export class SqliteJournal implements Journal {
@@ -159,13 +171,17 @@ export class SqliteJournal implements Journal {
 
   /** Lets go of the files without writing. */
   abandon(): void {
+    // A statement that is still there would keep the database open behind its close.
+    for (const statement of Object.values(this.inserts)) statement.finalize();
+    for (const statement of [this.begin, this.commit, this.tradesBefore]) statement.finalize();
     this.db.close();
     this.lock.release();
   }
 
   close(): void {
     this.flush();
-    if (this.sinceCheckpoint > 0) this.writeCheckpoint();
+    // Also without new events: a book may have changed behind its tenth level, which is not one.
+    this.writeCheckpoint();
     this.db.run('UPDATE epoch SET last_seq = ?, clean = 1 WHERE epoch = ?', [
       this.lastSeq,
       this.epoch,
@@ -216,15 +232,19 @@ export class SqliteJournal implements Journal {
   private *readFrom(after: number): Iterable<BatchEvent> {
     const page = this.db.prepare(`${SELECT_RECORD} WHERE seq > ? ORDER BY seq LIMIT ${TAIL_PAGE}`);
     const symbols = new Map([...this.instrumentIds].map(([symbol, id]) => [id, symbol]));
-    for (let from = after; ;) {
-      const rows = page.all(from) as RecordRow[];
-      for (const row of rows) {
-        const event = rowToEvent(row, symbols.get(row.instrument) ?? '');
-        if (event === undefined) throw new Error(`record ${row.seq} does not read`);
-        yield event;
+    try {
+      for (let from = after; ;) {
+        const rows = page.all(from) as RecordRow[];
+        for (const row of rows) {
+          const event = rowToEvent(row, symbols.get(row.instrument) ?? '');
+          if (event === undefined) throw new Error(`record ${row.seq} does not read`);
+          yield event;
+        }
+        if (rows.length < TAIL_PAGE) return;
+        from = rows.at(-1)!.seq;
       }
-      if (rows.length < TAIL_PAGE) return;
-      from = rows.at(-1)!.seq;
+    } finally {
+      page.finalize();
     }
   }
 

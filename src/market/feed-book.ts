@@ -35,8 +35,11 @@ export class FeedBook {
   /** The source's number of the last message applied; 0 when the source does not number. */
   sourceSeq = 0;
   /** The first delta behind a snapshot may reach back over it, as the two are taken separately. */
-  private mayOverlap = false;
-  private truncated = false;
+  mayOverlap = false;
+  /** Only the best levels are known: they can be shown, but no delta continues them. */
+  truncated = false;
+  /** The source has been away: only a number can tell that a delta still continues the book. */
+  private interrupted = false;
   private held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
 
   apply(message: Book): BookOutcome {
@@ -47,6 +50,7 @@ export class FeedBook {
         return this.state === 'live' ? this.applyDelta(message) : this.hold(message);
       case 'incomplete':
         this.invalidate();
+        this.interrupt();
         return 'gap';
     }
   }
@@ -59,6 +63,13 @@ export class FeedBook {
     this.state = 'live';
     this.mayOverlap = false;
     this.truncated = false;
+    this.interrupted = true;
+  }
+
+  /** The source has gone, or begins anew: what it said before must not be mixed with what follows. */
+  interrupt(): void {
+    this.interrupted = true;
+    this.held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
   }
 
   /**
@@ -87,6 +98,7 @@ export class FeedBook {
     this.sourceSeq = message.seq;
     this.mayOverlap = true;
     this.truncated = false;
+    this.interrupted = false;
     this.state = 'live';
     return this.applyHeld();
   }
@@ -95,8 +107,6 @@ export class FeedBook {
     const held = this.held;
     this.held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
     for (let delta = held.shift(); delta !== undefined; delta = held.shift()) {
-      // Without numbers nothing tells whether the snapshot has it already; it is newer than all.
-      if (delta.seq === 0) continue;
       const outcome = this.state === 'live' ? this.applyDelta(delta) : this.hold(delta);
       if (outcome === 'too-many-levels') return outcome;
     }
@@ -104,7 +114,7 @@ export class FeedBook {
   }
 
   private applyDelta(message: Book): BookOutcome {
-    if (this.truncated) {
+    if (this.truncated || (this.interrupted && message.seq === 0)) {
       this.invalidate();
       return this.hold(message);
     }
@@ -123,6 +133,7 @@ export class FeedBook {
       this.sourceSeq = message.seq;
     }
     this.mayOverlap = false;
+    this.interrupted = false;
     if (applyLevels(this.bids, message.bids) && applyLevels(this.asks, message.asks)) {
       return 'applied';
     }
@@ -131,12 +142,14 @@ export class FeedBook {
   }
 
   private hold(message: Book): 'held' {
+    this.state = 'incomplete';
+    // Without a number nothing would tell whether the next snapshot has it already.
+    if (message.seq === 0) return 'held';
     if (this.held.push(message) === 'dropped') {
       // The newest deltas are those that the next snapshot will need.
       this.held.shift();
       this.held.push(message);
     }
-    this.state = 'incomplete';
     return 'held';
   }
 }

@@ -41,19 +41,25 @@ export class FeedChecks {
   /** The first reason for which this submission may not enter, if there is one. */
   check(source: number, events: readonly SourceEvent[]): EventFault | undefined {
     const defined = new Map<string, Instrument>();
+    const added = new Set<string>();
     const volumes = new Map<string, number>();
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!;
       const wrong =
         event.type === 'instrument'
-          ? this.checkDefinition(event, defined)
+          ? this.checkDefinition(event, defined, added)
           : (this.checkEvent(source, event, defined) ?? this.checkVolume(event, volumes));
       if (wrong !== undefined) return { index: i, fault: wrong };
     }
     return undefined;
   }
 
-  private checkDefinition(d: Instrument, defined: Map<string, Instrument>): Fault | undefined {
+  /** @param added the symbols among those defined that are new */
+  private checkDefinition(
+    d: Instrument,
+    defined: Map<string, Instrument>,
+    added: Set<string>,
+  ): Fault | undefined {
     const known = defined.get(d.symbol) ?? this.find(d.symbol)?.definition;
     if (d.priceIncrement < 1) {
       return fieldFault('priceIncrement', d.priceIncrement, 'more than 0');
@@ -66,9 +72,10 @@ export class FeedChecks {
       return fieldFault('symbol', d.symbol, 'an instrument that is fed', 'wrong-market');
     }
     if (known === undefined) {
-      if (this.count() + defined.size >= this.instrumentsMax) {
+      if (this.count() + added.size >= this.instrumentsMax) {
         return fault('overloaded', `there are ${this.instrumentsMax} instruments already`);
       }
+      added.add(d.symbol);
     } else if (known.priceScale !== d.priceScale || known.quantityScale !== d.quantityScale) {
       return fault(
         'definition-conflict',
@@ -146,7 +153,9 @@ function offQuantity(quantity: number, d: Instrument, at: string): Fault | undef
 function offLevels(levels: readonly number[], d: Instrument, at: string): Fault | undefined {
   if (d.priceIncrement === 1 && d.quantityIncrement === 1) return undefined;
   for (let i = 0; i < levels.length; i += 2) {
-    const wrong = offPrice(levels[i]!, d, `${at}[${i}]`) ?? offQuantity(levels[i + 1]!, d, at);
+    const level = `${at}[${i / 2}]`;
+    const wrong =
+      offPrice(levels[i]!, d, `${level}[0]`) ?? offQuantity(levels[i + 1]!, d, `${level}[1]`);
     if (wrong !== undefined) return wrong;
   }
   return undefined;

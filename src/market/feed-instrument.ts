@@ -38,7 +38,8 @@ export class FeedInstrument implements MarketInstrument {
   private lastTick: Tick | null = null;
   private lastBbo: Bbo | null = null;
   private tradeSourceSeq = 0;
-  private quoteSourceSeq = 0;
+  /** The newest numbered quote of the source. */
+  private lastQuote: Bbo | null = null;
 
   constructor(definition: Instrument, statusHead: StatusHead) {
     this.definition = definition;
@@ -106,6 +107,7 @@ export class FeedInstrument implements MarketInstrument {
 
   trade(m: Trade, out: MarketOutput): void {
     if (m.seq !== 0 && m.seq <= this.tradeSourceSeq) return; // sent before
+    this.revive(m.eventTime, out);
     if (m.prevSeq !== 0 && this.tradeSourceSeq !== 0 && m.prevSeq > this.tradeSourceSeq) {
       this.tell(this.state, 'trades-missed', m.prevSeq - this.tradeSourceSeq, m.eventTime, out);
     }
@@ -141,31 +143,31 @@ export class FeedInstrument implements MarketInstrument {
 
   /** A quote of the source: its top of book, often sooner than its levels. */
   quote(m: Bbo, out: MarketOutput): void {
-    if (m.seq !== 0 && m.seq < Math.max(this.book.sourceSeq, this.quoteSourceSeq)) return;
-    if (m.seq !== 0) this.quoteSourceSeq = m.seq;
+    if (m.seq !== 0) {
+      if (m.seq < Math.max(this.book.sourceSeq, this.lastQuote?.seq ?? 0)) return;
+      this.lastQuote = m;
+    }
+    this.revive(m.eventTime, out);
     this.pushBbo(m, out);
-    this.compareTops(m.eventTime, out);
+    if (m.seq !== 0) this.compareTops(m, m.eventTime, out);
   }
 
   /** Where quote and levels name the same moment of the source and differ, one of them is wrong. */
-  private compareTops(eventTime: Nanos, out: MarketOutput): void {
+  private compareTops(quote: Bbo, eventTime: Nanos, out: MarketOutput): void {
     const { bids, asks, sourceSeq, state } = this.book;
-    if (state !== 'live' || sourceSeq === 0 || sourceSeq !== this.quoteSourceSeq) return;
+    if (state !== 'live' || sourceSeq !== quote.seq) return;
     const agree =
-      bids.best === this.lastBbo?.bid &&
-      asks.best === this.lastBbo.ask &&
-      bids.bestQuantity === this.lastBbo.bidQuantity &&
-      asks.bestQuantity === this.lastBbo.askQuantity;
+      bids.best === quote.bid &&
+      asks.best === quote.ask &&
+      bids.bestQuantity === quote.bidQuantity &&
+      asks.bestQuantity === quote.askQuantity;
     if (agree) return;
     this.book.invalidate();
     this.lose('quote-mismatch', 0, eventTime, out);
   }
 
   depth(m: Book, out: MarketOutput): void {
-    if (m.form === 'delta' && m.seq === 0 && this.state !== 'live' && this.book.state === 'live') {
-      // Without numbers nothing tells what happened between the book as it was left and this delta.
-      this.book.invalidate();
-    }
+    if (m.form === 'incomplete') this.lastQuote = null;
     const sourceSeq = this.book.sourceSeq;
     const outcome = this.book.apply(m);
     if (outcome === 'stale') return;
@@ -173,15 +175,35 @@ export class FeedInstrument implements MarketInstrument {
       const { bids, asks } = this.book;
       this.published.publish(bids.top(BOOK_DEPTH), asks.top(BOOK_DEPTH), m.eventTime, out);
       if (this.state === 'incomplete') this.tell('live', 'healed', 0, m.eventTime, out);
-      if (m.seq !== 0 && this.book.sourceSeq <= this.quoteSourceSeq) {
+      const quote = this.lastQuote;
+      if (m.seq !== 0 && quote !== null && this.book.sourceSeq <= quote.seq) {
         // A quote as new as this state of the book, or newer, stands.
-        this.compareTops(m.eventTime, out);
+        this.pushBbo({ ...quote, eventTime: m.eventTime }, out);
+        this.compareTops(quote, m.eventTime, out);
       } else {
         this.pushBbo(topOf(this.book, m.eventTime), out);
       }
     } else if (this.published.state !== 'incomplete') {
       const reason = outcome === 'held' ? 'awaiting-snapshot' : outcome;
       this.lose(reason, outcome === 'gap' ? m.prevSeq - sourceSeq : 0, m.eventTime, out);
+    }
+    this.revive(m.eventTime, out);
+  }
+
+  /** A source that says something new feeds it again; what it repeats says nothing. */
+  private revive(eventTime: Nanos, out: MarketOutput): void {
+    if (this.state === 'stale' || this.state === 'recovered') {
+      this.tell('live', 'source-connected', 0, eventTime, out);
+    }
+  }
+
+  /** Its source has gone: what it shows is stale until somebody feeds it again. */
+  release(out: MarketOutput): void {
+    this.owner = 0;
+    this.book.interrupt();
+    this.lastQuote = null;
+    if (this.state === 'live') {
+      this.tell('stale', 'source-disconnected', 0, out.receiveTime, out);
     }
   }
 
@@ -249,7 +271,7 @@ export class FeedInstrument implements MarketInstrument {
 
   checkpoint(): FeedCheckpoint {
     const { book } = this;
-    const view = this.published.view();
+    const shown = this.published.snapshot();
     return {
       market: 'feed',
       definition: this.definition,
@@ -258,12 +280,13 @@ export class FeedInstrument implements MarketInstrument {
       bids: book.bids.top(book.bids.length),
       asks: book.asks.top(book.asks.length),
       bookSourceSeq: book.sourceSeq,
+      bookMayOverlap: book.mayOverlap,
+      bookTruncated: book.truncated,
       bookTimes: {
-        eventTime: view?.eventTime ?? Nanos.ZERO,
-        receiveTime: view?.receiveTime ?? Nanos.ZERO,
+        eventTime: shown?.eventTime ?? Nanos.ZERO,
+        receiveTime: shown?.receiveTime ?? Nanos.ZERO,
       },
       tradeSourceSeq: this.tradeSourceSeq,
-      quoteSourceSeq: this.quoteSourceSeq,
       tick: this.lastTick,
       bbo: this.lastBbo,
     };
@@ -274,18 +297,17 @@ export class FeedInstrument implements MarketInstrument {
     const { book: bookHead, ...head }: TopicHeads = c.heads;
     Object.assign(this.head, head);
     this.tradeSourceSeq = c.tradeSourceSeq;
-    this.quoteSourceSeq = c.quoteSourceSeq;
     this.lastTick = c.tick;
     this.lastBbo = c.bbo;
-    this.state = 'recovered';
-    this.published.head = bookHead;
-    if (c.bookState === 'live') {
-      this.book.restore(c.bids, c.asks, c.bookSourceSeq);
-      const bids = this.book.bids.top(BOOK_DEPTH);
-      const asks = this.book.asks.top(BOOK_DEPTH);
-      const symbol = this.definition.symbol;
-      this.published.restore({ symbol, seq: bookHead, ...c.bookTimes }, bids, asks);
-    } else if (c.bookState === 'incomplete') {
+    if (c.bookState === 'none') return;
+    this.book.restore(c.bids, c.asks, c.bookSourceSeq);
+    this.book.mayOverlap = c.bookMayOverlap;
+    this.book.truncated = c.bookTruncated;
+    const bids = this.book.bids.top(BOOK_DEPTH);
+    const asks = this.book.asks.top(BOOK_DEPTH);
+    const symbol = this.definition.symbol;
+    this.published.restore({ symbol, seq: bookHead, ...c.bookTimes }, bids, asks);
+    if (c.bookState === 'incomplete') {
       this.book.invalidate();
       this.published.state = 'incomplete';
     }
@@ -297,7 +319,6 @@ export class FeedInstrument implements MarketInstrument {
    * on: it waits for the next snapshot of the source (`truncate`).
    */
   recover(event: Tick | Trade | Bbo | Book): void {
-    this.state = 'recovered';
     switch (event.type) {
       case 'trade':
         this.head.trade = event.seq;
@@ -319,9 +340,9 @@ export class FeedInstrument implements MarketInstrument {
     }
   }
 
-  /** Ends recovery: a book that was not whole is still not. */
+  /** Ends recovery: nobody feeds it yet, and a book that was not whole is still not. */
   recovered(): void {
-    if (this.book.state === 'incomplete') this.state = 'incomplete';
+    this.state = this.book.state === 'incomplete' ? 'incomplete' : 'recovered';
   }
 }
 

@@ -7,10 +7,9 @@
 
 import { isDeepStrictEqual } from 'node:util';
 
-import { fieldFault, type Fault } from '../../protocol/codes';
+import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import type { Instrument, SourceEvent } from '../../protocol/messages';
 import type { BatchEvent, Command } from '../../protocol/records';
-import type { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
 import type { MarketCheckpoint, StatusHead } from './checkpoint';
 import { FeedChecks, type EventFault } from './feed-checks';
@@ -19,7 +18,8 @@ import { OrderDesk } from './order-desk';
 import { OrderRouter } from './order-router';
 import type { MarketOutput } from './output';
 import { ReplayOutput } from './replay-output';
-import { VenueInstrument } from './venue-instrument';
+import { venueDefinition, VenueInstrument } from './venue-instrument';
+import { venueDefinitionFault } from './venue/definition';
 
 export interface MarketOptions {
   readonly instrumentsMax: number;
@@ -66,14 +66,11 @@ export class Market {
     instrument.owner = source;
     switch (event.type) {
       case 'trade':
-        this.revive(instrument, event.eventTime, out);
         return instrument.trade(event, out);
       case 'bbo':
-        this.revive(instrument, event.eventTime, out);
         return instrument.quote(event, out);
       case 'book':
-        instrument.depth(event, out);
-        return this.revive(instrument, event.eventTime, out);
+        return instrument.depth(event, out);
     }
   }
 
@@ -83,19 +80,13 @@ export class Market {
     return instrument;
   }
 
-  private revive(instrument: FeedInstrument, eventTime: Nanos, out: MarketOutput): void {
-    if (instrument.state === 'stale' || instrument.state === 'recovered') {
-      const broken = instrument.book.state === 'incomplete';
-      instrument.tell(broken ? 'incomplete' : 'live', 'source-connected', 0, eventTime, out);
-    }
-  }
-
   /** Takes on a definition that was checked; the same one again changes nothing. */
   define(definition: Instrument, out: MarketOutput): void {
     const existing = this.instruments.get(definition.symbol);
     if (existing instanceof VenueInstrument) return;
     if (existing !== undefined && sameDefinition(existing.definition, definition)) return;
-    const placed: Instrument = { ...definition, seq: out.nextSeq() };
+    const rules = definition.market === 'venue' ? definition.rules : null;
+    const placed: Instrument = { ...definition, rules, seq: out.nextSeq() };
     out.push(placed);
     if (existing instanceof FeedInstrument) existing.definition = placed;
     else this.add(placed);
@@ -115,7 +106,10 @@ export class Market {
   checkOwnDefinition(definition: Instrument): Fault | undefined {
     if (definition.market === 'feed') return this.check(0, [definition])?.fault;
     const existing = this.instruments.get(definition.symbol)?.definition;
-    if (existing === undefined) return undefined;
+    if (existing === undefined) {
+      const wrong = venueDefinitionFault(venueDefinition(definition));
+      return wrong === undefined ? undefined : fault('invalid-field', wrong);
+    }
     if (isDeepStrictEqual({ ...existing, seq: 0 }, { ...definition, seq: 0 })) return undefined;
     const expected = 'the definition that the journal has of it; a venue keeps its rules';
     return fieldFault('symbol', definition.symbol, expected, 'definition-conflict');
@@ -125,19 +119,15 @@ export class Market {
   release(source: number, out: MarketOutput): void {
     for (const instrument of this.instruments.values()) {
       if (instrument instanceof VenueInstrument || instrument.owner !== source) continue;
-      instrument.owner = 0;
-      if (instrument.state === 'live') {
-        instrument.tell('stale', 'source-disconnected', 0, out.receiveTime, out);
-      }
+      instrument.release(out);
     }
   }
 
   /** After a restart: says of each fed instrument that it shows the time before. */
   announceRecovered(out: MarketOutput): void {
     for (const instrument of this.instruments.values()) {
-      if (instrument instanceof FeedInstrument && instrument.state === 'recovered') {
-        instrument.tell('recovered', 'restart', 0, out.receiveTime, out);
-      }
+      if (instrument instanceof VenueInstrument) continue;
+      instrument.tell(instrument.state, 'restart', 0, out.receiveTime, out);
     }
   }
 

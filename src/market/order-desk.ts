@@ -39,6 +39,7 @@ export interface TrackedOrder {
 }
 
 export interface OrderAnswer {
+  readonly price: number;
   readonly status: OrderStatus;
   readonly open: number;
   readonly traded: number;
@@ -61,6 +62,11 @@ export class OrderDesk {
 
   constructor(endedOrdersMax: number) {
     this.endedOrdersMax = endedOrdersMax;
+  }
+
+  /** The number of an owner who has given a command; only what is on record may give one. */
+  knownOwner(owner: string): number | undefined {
+    return this.ownerNumbers.get(owner);
   }
 
   /** The number of an owner, which venues know it by; undefined when there are too many. */

@@ -16,8 +16,16 @@ import { VenueInstrument, VENUES_MAX } from './venue-instrument';
 import { REJECTIONS } from './venue/rejections';
 
 export type OrderRequest = Omit<MessageOf<'order'>, 'type' | 'id'>;
-export type CancelRequest = Omit<MessageOf<'cancel'>, 'type' | 'id' | 'symbol'>;
-export type AmendRequest = Omit<MessageOf<'amend'>, 'type' | 'id' | 'symbol'>;
+/** By either id; the symbol, where it is given, must be the order's own. */
+export interface CancelRequest {
+  readonly symbol: string | null;
+  readonly orderId: number | null;
+  readonly clientOrderId: string | null;
+}
+export interface AmendRequest extends CancelRequest {
+  readonly price: number | null;
+  readonly quantity: number | null;
+}
 
 /** Place of the command; the order as far as it is kept track of. */
 export interface OrderDone {
@@ -114,11 +122,18 @@ export class OrderRouter {
     }));
   }
 
-  /** Carries a record of the journal out again. @throws Error when its venue is not there */
+  /**
+   * Carries a record of the journal out again.
+   * @throws Error when its venue is not there, or when its order gets another id than on record
+   */
   replay(command: Command, out: MarketOutput): void {
     const venue = this.venue(command.symbol);
     if ('code' in venue) throw new Error(venue.message);
-    this.carryOut(venue, { ...command, orderId: targetOf(command) }, out);
+    const again = { ...command, orderId: targetOf(command) };
+    this.carryOut(venue, again, out);
+    if (again.orderId !== command.orderId) {
+      throw new Error(`record ${command.seq} is not of the order that it names`);
+    }
   }
 
   private carryOut(venue: VenueInstrument, command: Command, out: MarketOutput): OrderDone | Fault {
@@ -127,7 +142,8 @@ export class OrderRouter {
     this.touch(venue);
     const result = venue.carryOut(command, owner, order, out);
     if (order !== undefined) {
-      order.answer = { status: order.status, open: order.open, traded: order.traded };
+      const { status, open, traded, price } = order;
+      order.answer = { status, open, traded, price };
     }
     if (result < 0) return rejection(-result, command);
     if (command.action === 'submit') command.orderId = result;
@@ -154,7 +170,7 @@ export class OrderRouter {
       code: null,
       seq: c.seq,
       time: c.receiveTime,
-      answer: { status: 'open', open: c.quantity, traded: 0 },
+      answer: { status: 'open', open: c.quantity, traded: 0, price: c.price },
     };
     this.desk.track(order);
     return order;
@@ -202,8 +218,10 @@ export class OrderRouter {
 
   private target(
     owner: string,
-    r: { readonly orderId: number | null; readonly clientOrderId: string | null },
+    r: CancelRequest,
   ): { venue: VenueInstrument; orderId: number } | Fault {
+    const expected = r.symbol === null ? undefined : this.venue(r.symbol);
+    if (expected !== undefined && 'code' in expected) return expected;
     const named =
       r.orderId === null && r.clientOrderId !== null
         ? this.desk.named(owner, r.clientOrderId)
@@ -214,10 +232,12 @@ export class OrderRouter {
     if (shownId === null) return fieldFault('orderId', null, 'an orderId or a clientOrderId');
     const venue = orderId === undefined ? undefined : this.venues[orderId % VENUES_MAX];
     const resting = venue?.resting(orderId!);
-    if (venue === undefined || resting === undefined) {
-      return fieldFault(field, shownId, 'an order that rests in a book', 'unknown-order');
+    const elsewhere = expected !== undefined && expected !== venue;
+    if (venue === undefined || resting === undefined || elsewhere) {
+      const book = r.symbol === null ? 'a book' : `the book of ${r.symbol}`;
+      return fieldFault(field, shownId, `an order that rests in ${book}`, 'unknown-order');
     }
-    if (resting.owner !== this.desk.ownerNumber(owner)) {
+    if (resting.owner !== this.desk.knownOwner(owner)) {
       return fieldFault(field, shownId, 'an order of the same owner', 'foreign-order');
     }
     return { venue, orderId: orderId! };
@@ -237,6 +257,7 @@ function repetition(known: TrackedOrder, r: OrderRequest): OrderDone | Fault {
     known.kind === r.kind &&
     known.timeInForce === r.timeInForce &&
     known.postOnly === r.postOnly &&
+    known.answer.price === (r.price ?? 0) &&
     known.quantity === r.quantity;
   if (!same) {
     return fieldFault(

@@ -61,13 +61,9 @@ export class PriceLadder {
   load(levels: ArrayLike<number>): 'ok' | 'full' {
     this.count = 0;
     if (levels.length / 2 <= this.levelsMax && this.loadSorted(levels)) return 'ok';
-    for (let i = 0; i + 1 < levels.length; i += 2) {
-      if (this.set(levels[i]!, levels[i + 1]!) === 'full') {
-        this.count = 0;
-        return 'full';
-      }
-    }
-    return 'ok';
+    if (this.loadUnsorted(levels)) return 'ok';
+    this.count = 0;
+    return 'full';
   }
 
   clear(): void {
@@ -98,6 +94,18 @@ export class PriceLadder {
       this.quantities[count - 1 - i] = quantity;
     }
     this.count = count;
+    return true;
+  }
+
+  /** Sorts first, worst level in front: setting them as they stand could move all for each. */
+  private loadUnsorted(levels: ArrayLike<number>): boolean {
+    const order = Array.from({ length: levels.length >> 1 }, (_, i) => i * 2);
+    order.sort((a, b) => (levels[a]! - levels[b]!) * this.sign); // stable: a doubled price in its order
+    for (let i = 0; i < order.length; i++) {
+      const price = levels[order[i]!]!;
+      if (i + 1 < order.length && levels[order[i + 1]!] === price) continue;
+      if (this.set(price, levels[order[i]! + 1]!) === 'full') return false;
+    }
     return true;
   }
 

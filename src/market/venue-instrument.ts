@@ -110,8 +110,9 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   }
 
   *newest(): Iterable<MarketEvent> {
-    const { lastTick, lastBbo, book } = this.data;
+    const { lastTick, lastBbo, lastStatus, book } = this.data;
     yield this.definition;
+    if (lastStatus !== null) yield lastStatus;
     if (lastTick !== null) yield lastTick;
     if (lastBbo !== null) yield lastBbo;
     const snapshot = book.snapshot();
@@ -248,9 +249,9 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   private left(id: number, how: 'cancelled' | 'expired'): void {
     const order = this.desk.get(this.published(id));
     if (order === undefined) return;
+    order.open = 0;
     this.desk.end(order, how);
     this.tell(order, how);
-    order.open = 0;
   }
 
   levelChanged(): void {
@@ -312,6 +313,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
       },
       tick: data.lastTick,
       bbo: data.lastBbo,
+      status: data.lastStatus,
       snapshot: Buffer.from(this.venue.snapshot()).toString('base64'),
     };
   }
@@ -324,7 +326,8 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   }
 }
 
-function venueDefinition(d: Instrument): VenueDefinition {
+/** What the engine is to know of a definition of market `venue`. */
+export function venueDefinition(d: Instrument): VenueDefinition {
   const { rules } = d;
   assert(rules !== null, 'a venue has rules');
   return {

@@ -88,7 +88,9 @@ export class Sequencer {
     this.market = market;
     this.clock = clock;
     this.deliver = deliver;
-    this.waiting = new BoundedQueue(options.waitingEventsMax);
+    // Submissions are bounded where they enter. What the server itself does must not be lost to a
+    // queue that its clients filled; it is at most one act for each of them.
+    this.waiting = new BoundedQueue(Number.MAX_SAFE_INTEGER);
     this.output = {
       receiveTime: clock.now(),
       nextSeq: () => ++this.seq,
@@ -112,11 +114,12 @@ export class Sequencer {
     done: (result: SubmitResult) => void,
     receiveTime: Nanos = this.clock.now(),
   ): void {
-    const full = this.waitingEvents + events.length > this.options.waitingEventsMax;
-    if (full || this.waiting.push({ source, events, receiveTime, done }) === 'dropped') {
+    const most = this.options.waitingEventsMax;
+    if (this.waitingEvents + events.length > most || this.waiting.length >= most) {
       done({ index: -1, fault: fault('overloaded', `${this.waitingEvents} events wait already`) });
       return;
     }
+    this.waiting.push({ source, events, receiveTime, done });
     this.waitingEvents += events.length;
     this.askForTurn();
   }
@@ -126,9 +129,7 @@ export class Sequencer {
    * when what it did is journaled.
    */
   act(act: (out: SequencerOutput) => void, done: () => void = () => {}): void {
-    const submission = { source: 0, events: [], act, receiveTime: this.clock.now(), done };
-    // What the server does must not be lost to a queue that its clients filled.
-    while (this.waiting.push(submission) === 'dropped') this.turn();
+    this.waiting.push({ source: 0, events: [], act, receiveTime: this.clock.now(), done });
     this.askForTurn();
   }
 

@@ -99,7 +99,7 @@ describe('tick', () => {
       source: expect.stringMatching(/^(live|l1)$/),
       ageMs: expect.any(Number),
     });
-    expect(text).toMatch(/"ageMs":\d+\.\d{3}\}$/);
+    expect(text).toMatch(/"ageMs":\d+\}$/);
   });
 
   test('L1 answers the second time, with the same state, and does not outlive a new tick', async () => {
@@ -210,12 +210,12 @@ describe('trades', () => {
     await given(...all);
     const prices: string[] = [];
     const sources = new Set<unknown>();
-    for (let before: unknown = ''; before !== null;) {
-      const query = `limit=250${before === '' ? '' : `&before=${String(before)}`}`;
+    for (let before: number | null | undefined; before !== null;) {
+      const query = before === undefined ? 'limit=250' : `limit=250&before=${before}`;
       const page = await server.json(`/v1/trades/PAGES?${query}`);
       prices.push(...(page['trades'] as { price: string }[]).map((t) => t.price));
       sources.add(page['source']);
-      before = page['before'];
+      before = page['before'] as number | null;
     }
     expect(prices).toEqual(all.map((t) => t['price'] as string).toReversed());
     expect([...sources]).toEqual(['memory', 'journal']);

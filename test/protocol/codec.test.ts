@@ -204,6 +204,7 @@ describe('what a reader tolerates', () => {
         priceIncrement: 5,
         quantityIncrement: 1,
         previousClose: null,
+        rules: null,
       },
       { ...emptyBook, symbol: 'NEW', form: 'snapshot', bids: [1_500, 2] },
     ];

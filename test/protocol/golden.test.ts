@@ -7,7 +7,7 @@ import { decodeFrame, decodeTextFrame, encodeTextFrame, FrameEncoder } from '../
 import type { ScalesOf } from '../../protocol/json';
 import { TenLevels } from '../../protocol/levels';
 import { MESSAGES, type Book, type Message } from '../../protocol/messages';
-import { readGoldenFrames } from '../support/golden';
+import { readEarlierFrames, readGoldenFrames } from '../support/golden';
 import { fromHex, reencoded, toHex } from '../support/bytes';
 
 const frames = readGoldenFrames();
@@ -16,6 +16,11 @@ const encoder = new FrameEncoder();
 function messagesOf(name: string): Message[] {
   const frame = frames.find((f) => f.name === name);
   return decodeFrame(fromHex(frame?.hex ?? '')) as Message[];
+}
+
+/** For `JSON.stringify`: leaves out what is null. */
+function withoutNull(_name: string, value: unknown): unknown {
+  return value === null ? undefined : value;
 }
 
 describe('golden frames', () => {
@@ -35,6 +40,18 @@ describe('golden frames', () => {
 
     test(`[W5] ${name}: @msgpack/msgpack writes the same bytes`, () => {
       expect(toHex(reencoded(fromHex(hex)))).toBe(hex);
+    });
+  }
+
+  for (const { name, hex, messages: json, scales } of readEarlierFrames()) {
+    test(`[W4] [W13] ${name} of before a field was added: it is taken, the field being null`, () => {
+      const now = frames.find((frame) => frame.name === name)!;
+      expect(hex.length).toBeLessThan(now.hex.length);
+      expect(json).toEqual(now.messages as Record<string, unknown>[]);
+      expect(decodeFrame(fromHex(hex))).toEqual(decodeFrame(fromHex(now.hex)));
+      expect(decodeTextFrame(JSON.stringify(json, withoutNull), (s) => scales[s])).toEqual(
+        decodeFrame(fromHex(hex)),
+      );
     });
   }
 

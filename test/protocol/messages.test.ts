@@ -36,7 +36,7 @@ const SHAPES: Record<string, [code: number, fields: string]> = {
   closing: [39, 'code reason reconnect retryMs'],
   instrument: [
     48,
-    'symbol seq market priceScale quantityScale priceIncrement quantityIncrement previousClose',
+    'symbol seq market priceScale quantityScale priceIncrement quantityIncrement previousClose rules',
   ],
   tick: [49, 'symbol seq prevSeq eventTime receiveTime last bid ask quantity volume count'],
   trade: [50, 'symbol seq prevSeq eventTime receiveTime price quantity aggressor tradeId'],
@@ -68,6 +68,10 @@ const ORDERS: Record<string, string> = {
   'reset.reason': 'other-epoch too-old from-the-future not-kept too-slow',
   'heartbeat.heads': 'topic seq',
   'instrument.market': 'feed venue',
+  'instrument.rules':
+    'quantityMin quantityMax priceMin priceMax ordersPerOwnerMax ordersMax selfTrade referencePrice initialState',
+  'instrument.rules.selfTrade': 'cancel-newest cancel-oldest cancel-both',
+  'instrument.rules.initialState': 'pre-open open halted closed',
   'trade.aggressor': 'buy sell none',
   'book.form': 'snapshot delta incomplete',
   'bar.interval': '1s 1m 5m 1h 1d',

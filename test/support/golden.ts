@@ -19,8 +19,17 @@ export interface GoldenFrame {
 
 /** All of them, in the order of their names. */
 export function readGoldenFrames(): GoldenFrame[] {
-  return readdirSync(DIRECTORY)
+  return readFrames(DIRECTORY);
+}
+
+/** Frames as they were before a field was added; the messages are what they mean today. */
+export function readEarlierFrames(): GoldenFrame[] {
+  return readFrames(`${DIRECTORY}/earlier`);
+}
+
+function readFrames(directory: string): GoldenFrame[] {
+  return readdirSync(directory)
     .filter((file) => file.endsWith('.json'))
     .sort()
-    .map((file) => JSON.parse(readFileSync(`${DIRECTORY}/${file}`, 'utf8')) as GoldenFrame);
+    .map((file) => JSON.parse(readFileSync(`${directory}/${file}`, 'utf8')) as GoldenFrame);
 }

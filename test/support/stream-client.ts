@@ -16,6 +16,9 @@ import type { Instrument, Message } from '../../protocol/messages';
 
 const WAIT_MS_MAX = 10_000;
 
+/** Both forms of the stream, for tests that hold for each. */
+export const FORMS: readonly Subprotocol[] = [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON];
+
 /** A message in its JSON form, whichever way it came. */
 export type Seen = Record<string, unknown> & { readonly type: string };
 
@@ -195,7 +198,7 @@ export class StreamClient {
 /** All instruments of these tests have the same decimals: two of a price, three of a quantity. */
 export const SCALES = { priceScale: 2, quantityScale: 3 } as const;
 
-function asMessage(value: unknown): Message {
+export function asMessage(value: unknown): Message {
   const message = fromJson(value, () => SCALES);
   if (isFault(message)) throw new Error(message.message);
   return message;

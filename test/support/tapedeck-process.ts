@@ -4,12 +4,18 @@
  */
 
 import type { Subprocess } from 'bun';
+import { setDefaultTimeout } from 'bun:test';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const MAIN = join(import.meta.dir, '../../src/main.ts');
 const START_MS_MAX = 20_000;
+/** Where the system can do it, a child ends with the test run, however that ends. */
+const WITH_PARENT = Bun.which('setpriv') === null ? [] : ['setpriv', '--pdeathsig', 'KILL'];
+
+// A test that starts processes takes as long as the machine is busy.
+setDefaultTimeout(30_000);
 
 /** A key of each kind, as the servers of these tests know them. */
 export const PUBLISH_KEY = 'publish-key-0123456789';
@@ -69,7 +75,7 @@ export function spawnTapedeck(
   args: readonly string[],
   { env = {}, cwd, timeoutMs = 30_000 }: RunOptions = {},
 ): Subprocess<'ignore', 'pipe', 'pipe'> {
-  return Bun.spawn([process.execPath, MAIN, ...args], {
+  return Bun.spawn([...WITH_PARENT, process.execPath, MAIN, ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     ...(cwd === undefined ? {} : { cwd }),
     stdin: 'ignore',
@@ -152,7 +158,7 @@ export class ServerProcess {
   }
 
   /** Ends it and gives its end. The data directory stays until `remove`. */
-  async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' = 'SIGTERM'): Promise<Finished> {
+  async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGKILL' = 'SIGTERM'): Promise<Finished> {
     if (this.alive) this.child.kill(signal);
     const code = await this.child.exited;
     return { code, signal: this.child.signalCode, stdout: '', stderr: await this.errors };

@@ -22,6 +22,7 @@ export class VenueMarketData {
   readonly book: PublishedBook;
   lastTick: Tick | null = null;
   lastBbo: Bbo | null = null;
+  lastStatus: Status | null = null;
   private readonly venue: Venue;
   private readonly statusHead: StatusHead;
   /** Flat and best first, as published; replaced, never changed. */
@@ -81,7 +82,7 @@ export class VenueMarketData {
   /** @param reason a code, at most 40 characters */
   stateChanged(state: number, reason: string, out: MarketOutput): void {
     const seq = out.nextSeq();
-    out.push({
+    this.lastStatus = {
       type: 'status',
       symbol: this.symbol,
       seq,
@@ -91,8 +92,9 @@ export class VenueMarketData {
       state: statusWord(state),
       reason,
       missed: 0,
-    });
+    };
     this.statusHead.status = seq;
+    out.push(this.lastStatus);
   }
 
   /** The changes of the ten best levels and of the top. */
@@ -111,6 +113,7 @@ export class VenueMarketData {
     Object.assign(this.heads, heads);
     this.lastTick = c.tick;
     this.lastBbo = c.bbo;
+    this.lastStatus = c.status;
     this.bids = this.venue.top(BUY, BOOK_DEPTH);
     this.asks = this.venue.top(SELL, BOOK_DEPTH);
     this.venue.takeTopChanges();

@@ -1,0 +1,80 @@
+import { describe, expect, spyOn, test } from 'bun:test';
+
+import { Nanos } from '../../protocol/time';
+import { ManualClock, SystemClock } from '../../src/base/clock';
+
+describe('system clock', () => {
+  test('is near wall time and finer than a millisecond', () => {
+    const clock = new SystemClock();
+    const before = Date.now();
+    const now = clock.now();
+    expect(now.millis).toBeGreaterThanOrEqual(before - 3);
+    expect(now.millis).toBeLessThanOrEqual(Date.now() + 3);
+    const parts = new Set<number>();
+    for (let i = 0; i < 200; i++) parts.add(clock.now().nanosOfSecond % 1_000_000);
+    expect(parts.size).toBeGreaterThan(10);
+  });
+
+  test('never goes back', () => {
+    const clock = new SystemClock();
+    let last = clock.now();
+    for (let i = 0; i < 20_000; i++) {
+      const now = clock.now();
+      expect(now.compare(last)).toBeGreaterThanOrEqual(0);
+      last = now;
+    }
+  });
+
+  test('follows the wall clock, but stands still while that has been set back', () => {
+    const clock = new SystemClock();
+    const [wall, elapsed] = [Date.now(), performance.now()];
+    const dateNow = spyOn(Date, 'now');
+    const performanceNow = spyOn(performance, 'now');
+    /** So long after the start, by either clock. */
+    const at = (wallMs: number, elapsedMs: number): number => {
+      dateNow.mockReturnValue(wall + wallMs);
+      performanceNow.mockReturnValue(elapsed + elapsedMs);
+      return clock.now().millis - wall;
+    };
+    try {
+      const near = (ms: number): void => expect(Math.abs(ms)).toBeLessThan(5);
+      near(at(2_000, 2_000) - 2_000);
+      near(at(64_000, 4_000) - 64_000); // set forward by a minute
+      near(at(36_000, 6_000) - 64_000); // set back by half a minute
+      near(at(62_000, 32_000) - 64_000);
+      near(at(70_000, 40_000) - 70_000);
+    } finally {
+      dateNow.mockRestore();
+      performanceNow.mockRestore();
+    }
+  });
+
+  test('measures durations', async () => {
+    const clock = new SystemClock();
+    const start = clock.monotonicMs();
+    await Bun.sleep(20);
+    const elapsed = clock.monotonicMs() - start;
+    expect(elapsed).toBeGreaterThan(15);
+    expect(elapsed).toBeLessThan(2000);
+  });
+});
+
+describe('manual clock', () => {
+  test('stands still until it is moved', () => {
+    const clock = new ManualClock(Nanos.fromSeconds(10, 0));
+    expect(clock.now()).toEqual(Nanos.fromSeconds(10, 0));
+    clock.advance(1_500_000);
+    expect(clock.now()).toEqual(Nanos.fromSeconds(10, 1_500_000));
+    expect(clock.monotonicMs()).toBe(1.5);
+  });
+
+  test('jumps forth, and not back', () => {
+    const clock = new ManualClock(Nanos.fromSeconds(10, 0));
+    clock.set(Nanos.fromSeconds(12, 5));
+    expect(clock.now()).toEqual(Nanos.fromSeconds(12, 5));
+    expect(clock.monotonicMs()).toBeCloseTo(2000, 3);
+    clock.set(Nanos.fromSeconds(11, 0));
+    expect(clock.now()).toEqual(Nanos.fromSeconds(12, 5));
+    expect(clock.monotonicMs()).toBeCloseTo(2000, 3);
+  });
+});

@@ -1,0 +1,125 @@
+/**
+ * The benches at a toy size, so that they do not rot. Nothing here looks at how long anything took:
+ * that is for a quiet machine and for people.
+ */
+
+import { describe, expect, test } from 'bun:test';
+import { join } from 'node:path';
+
+import { createApp } from '../src/gateway/app';
+import { BENCHES } from './bench/benches';
+import { percentile, timeInTurn, type BenchResult } from './bench/harness';
+import { table } from './bench/table';
+
+const MAIN = join(import.meta.dir, 'bench/main.ts');
+const SECONDS_MAX = 60_000;
+
+async function bench(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const child = Bun.spawn([process.execPath, MAIN, ...args], {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  return { code: await child.exited, out, err };
+}
+
+function checkResult(line: string, name: string): void {
+  const result = JSON.parse(line) as BenchResult;
+  const compares = result.baseline !== undefined;
+  expect(Object.keys(result).sort()).toEqual(
+    ['bench', 'case', 'value', 'unit', ...(compares ? ['baseline', 'baselineValue', 'ratio'] : [])]
+      .slice()
+      .sort(),
+  );
+  expect(result.bench).toBe(name);
+  expect(result.case).not.toBe('');
+  expect(result.unit).not.toBe('');
+  expect(result.value).toBeGreaterThan(0);
+  if (compares) expect(result.ratio).toBeCloseTo(result.value / result.baselineValue!, 9);
+}
+
+describe('bun run bench', () => {
+  for (const name of Object.keys(BENCHES)) {
+    test(
+      `${name} prints lines of the agreed form`,
+      async () => {
+        const { code, out, err } = await bench(name, '--quick', '--json');
+        expect({ code, err }).toEqual({ code: 0, err: '' });
+        const lines = out.trim().split('\n');
+        expect(lines.length).toBeGreaterThan(1);
+        for (const line of lines) checkResult(line, name);
+        const cases = lines.map((line) => (JSON.parse(line) as BenchResult).case);
+        expect(new Set(cases).size).toBe(cases.length);
+      },
+      SECONDS_MAX,
+    );
+  }
+
+  test('several names run one after the other', async () => {
+    const { code, out } = await bench('tick-query', 'book-query', '--quick', '--json');
+    expect(code).toBe(0);
+    const benches = out
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as BenchResult).bench);
+    expect([...new Set(benches)]).toEqual(['tick-query', 'book-query']);
+  });
+
+  test('an unknown name or flag is told, with the known names', async () => {
+    for (const args of [['encode', 'nonsense'], ['--nonsense']]) {
+      const { code, out, err } = await bench(...args);
+      expect([code, out]).toEqual([64, '']);
+      expect(err).toContain('nonsense');
+      for (const name of Object.keys(BENCHES)) expect(err).toContain(name);
+    }
+  });
+
+  test('for people there is a table', () => {
+    const first = { bench: 'b', case: 'short', value: 12_345.6, unit: 'events/s' };
+    const second = { bench: 'b', case: 'a longer case', value: 0.01234, unit: 'µs' };
+    const lines = table([
+      { ...first, baseline: 'old', baselineValue: 10_000, ratio: 1.23456 },
+      second,
+    ]);
+    expect(lines.split('\n')).toEqual([
+      'b  short          12,346  events/s  1.23 ×  old: 10,000',
+      'b  a longer case  0.0123  µs',
+      '',
+    ]);
+  });
+});
+
+describe('harness', () => {
+  test('a percentile is the least sample that so many do not exceed', () => {
+    const sorted = Array.from({ length: 200 }, (_, i) => i + 1);
+    expect([50, 99, 99.9, 100].map((p) => percentile(sorted, p))).toEqual([100, 198, 200, 200]);
+    expect(percentile([7], 0.1)).toBe(7);
+  });
+
+  test('contenders take turns', () => {
+    const order: string[] = [];
+    const contender = (name: string) => ({
+      name,
+      run: () => {
+        if (order.at(-1) !== name) order.push(name);
+        return 1;
+      },
+    });
+    const times = timeInTurn([contender('a'), contender('b')], { rounds: 3, roundMs: 0.01 });
+    expect(order.join('')).toBe('ab'.repeat(5));
+    expect([...times.keys()]).toEqual(['a', 'b']);
+  });
+});
+
+test('the hot REST routes are compiled without await, which would cost a tenth of the requests', () => {
+  const options = { backlogBytesMax: 1, frameBytesMax: 1, bodyBytesMax: 1, sessionsMax: 1 };
+  const app = createApp(options, {} as unknown as Parameters<typeof createApp>[1]);
+  app.compile();
+  const hot = app.router.history.filter(({ path }) => /^\/v1\/(tick|orderbook)\//.test(path));
+  expect(hot.length).toBe(2);
+  for (const route of hot) {
+    const handler = route.compile?.() ?? route.composed;
+    expect(`${route.path} ${handler?.constructor.name}`).toBe(`${route.path} Function`);
+  }
+});

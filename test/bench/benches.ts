@@ -1,0 +1,18 @@
+/** Benches: every one by its name. */
+
+import { encodeBench } from './encode';
+import type { Bench } from './harness';
+import { runMatching } from './matching';
+import { bookQueryBench, tickQueryBench } from './query';
+import { replayBench } from './replay';
+import { restBench } from './rest';
+
+export const BENCHES: Readonly<Record<string, Bench>> = {
+  'encode': encodeBench,
+  'tick-query': tickQueryBench,
+  'book-query': bookQueryBench,
+  'rest': restBench,
+  'matching': ({ quick }) =>
+    runMatching(quick ? { commands: 500, rounds: 1 } : { commands: 200_000 }),
+  'replay': replayBench,
+};

@@ -1,0 +1,87 @@
+/**
+ * Harness: how the benches measure, and the form of what they report.
+ *
+ * The machine is shared and noisy, so what is to be compared runs in turn within each round, and the
+ * median of the rounds counts. (tinybench and mitata run one candidate to its end before the next
+ * starts, which puts a noisy minute into one of them only.) Percentiles are exact: they are read off
+ * the sorted samples, of which there are too few to need a histogram.
+ */
+
+/** One line of `--json`. `ratio` is value ÷ baselineValue, both measured in the same run. */
+export interface BenchResult {
+  readonly bench: string;
+  readonly case: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly baseline?: string;
+  readonly baselineValue?: number;
+  readonly ratio?: number;
+}
+
+export interface BenchOptions {
+  /** Toy size: shows that the bench runs, and its figures mean nothing. */
+  readonly quick: boolean;
+}
+
+export type Bench = (options: BenchOptions) => Promise<BenchResult[]>;
+
+/** Something to be timed. */
+export interface Contender {
+  readonly name: string;
+  /** Does a short piece of the work; returns how many operations that was. */
+  run(): number;
+}
+
+export interface Rounds {
+  readonly rounds: number;
+  /** For each contender in each round. */
+  readonly roundMs: number;
+}
+
+export function roundsOf({ quick }: BenchOptions): Rounds {
+  return quick ? { rounds: 1, roundMs: 2 } : { rounds: 21, roundMs: 40 };
+}
+
+/** Nanoseconds per operation, by name: the median of the rounds, after two that do not count. */
+export function timeInTurn(
+  contenders: readonly Contender[],
+  { rounds, roundMs }: Rounds,
+): Map<string, number> {
+  const times = new Map(contenders.map(({ name }) => [name, [] as number[]]));
+  for (let round = -2; round < rounds; round++) {
+    for (const contender of contenders) {
+      const nanos = timeOne(contender, roundMs);
+      if (round >= 0) times.get(contender.name)!.push(nanos);
+    }
+  }
+  return new Map([...times].map(([name, values]) => [name, median(values)]));
+}
+
+function timeOne(contender: Contender, roundMs: number): number {
+  let operations = 0;
+  let nanos = 0;
+  const start = Bun.nanoseconds();
+  while (nanos < roundMs * 1e6) {
+    operations += contender.run();
+    nanos = Bun.nanoseconds() - start;
+  }
+  return nanos / operations;
+}
+
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+}
+
+/** @param sorted ascending @param percent above 0, up to 100 */
+export function percentile(sorted: ArrayLike<number>, percent: number): number {
+  return sorted[Math.max(0, Math.ceil((sorted.length * percent) / 100) - 1)]!;
+}
+
+/** A result with its baseline. */
+export function compared(
+  result: Pick<BenchResult, 'bench' | 'case' | 'value' | 'unit'>,
+  baseline: string,
+  baselineValue: number,
+): BenchResult {
+  return { ...result, baseline, baselineValue, ratio: result.value / baselineValue };
+}

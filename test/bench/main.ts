@@ -1,0 +1,71 @@
+/**
+ * `bun run bench [NAME…] [--json] [--quick]`: runs benches by name, all without one.
+ *
+ * Several benches run each in a process of its own, so that what the engine learned in one of them
+ * does not show in the next.
+ */
+
+import { parseArgs } from 'node:util';
+
+import { BENCHES } from './benches';
+import type { BenchResult } from './harness';
+import { table } from './table';
+
+const EXIT_USAGE = 64;
+
+interface Call {
+  readonly names: readonly string[];
+  readonly json: boolean;
+  readonly quick: boolean;
+}
+
+function readCall(args: readonly string[]): Call | string {
+  let names: string[];
+  let values: { json: boolean; quick: boolean };
+  try {
+    const options = {
+      json: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
+    } as const;
+    ({ positionals: names, values } = parseArgs({ args, options, allowPositionals: true }));
+  } catch (e) {
+    return (e as Error).message;
+  }
+  const known = Object.keys(BENCHES);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) return `there is no bench ${unknown.join(', ')}`;
+  return { names: names.length === 0 ? known : names, ...values };
+}
+
+async function runHere(name: string, quick: boolean): Promise<BenchResult[]> {
+  return BENCHES[name]!({ quick });
+}
+
+async function runApart(name: string, quick: boolean): Promise<BenchResult[]> {
+  const child = Bun.spawn(
+    [process.execPath, import.meta.path, name, '--json', ...(quick ? ['--quick'] : [])],
+    { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' },
+  );
+  const text = await child.stdout.text();
+  if ((await child.exited) !== 0) throw new Error(`the bench ${name} failed`);
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as BenchResult);
+}
+
+const call = readCall(process.argv.slice(2));
+if (typeof call === 'string') {
+  process.stderr.write(
+    `bench: ${call}\n  Use: bun run bench [NAME…] [--json] [--quick]\n  Known: ${Object.keys(BENCHES).join(', ')}\n`,
+  );
+  process.exitCode = EXIT_USAGE;
+} else {
+  const { names, json, quick } = call;
+  const run = names.length === 1 ? runHere : runApart;
+  for (const name of names) {
+    const results = await run(name, quick);
+    for (const result of json ? results : []) console.log(JSON.stringify(result));
+    if (!json) console.log(table(results));
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * Bench `rest`: requests per second of a real server process, against a bare `Bun.serve` that returns
+ * the same body with the same headers, in rounds that take turns. The load comes from a third process.
+ *
+ * Where there are two processors the load may be the limit of both. So the processor time that each
+ * server spends on a request stands beside it, which shows the difference in full (Linux only).
+ */
+
+import type { Subprocess } from 'bun';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { SystemClock } from '../../src/base/clock';
+import { StartFault } from '../../src/base/start-fault';
+import { openRecorder } from '../../src/recorder';
+import { generateMarket, settings } from './generated-market';
+import { compared, median, type BenchOptions, type BenchResult } from './harness';
+import type { LoadDone, LoadJob } from './rest-load';
+
+const SYMBOL = 'BTCUSDT';
+const BASELINE = 'bare Bun.serve';
+const MAIN = join(import.meta.dir, '../../src/main.ts');
+/** Of /proc/PID/stat: Linux counts processor time in hundredths of a second. */
+const CPU_TICK_US = 10_000;
+
+const ROUTES = [
+  { name: 'tick', path: `/v1/tick/${SYMBOL}` },
+  { name: 'orderbook', path: `/v1/orderbook/${SYMBOL}` },
+] as const;
+
+interface Target {
+  readonly url: URL;
+  readonly process: Subprocess;
+}
+
+interface Tally {
+  readonly rates: number[];
+  requests: number;
+  cpuUs: number;
+}
+
+export async function restBench({ quick }: BenchOptions): Promise<BenchResult[]> {
+  const rounds = quick ? 1 : 11;
+  const durationMs = quick ? 30 : 800;
+  const connections = quick ? 2 : 32;
+  const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
+  const running: Subprocess[] = [];
+  try {
+    makeJournal(directory);
+    const server = await start([MAIN, 'serve', '--port', '0', '--data', directory], running);
+    const bare = await start(
+      [join(import.meta.dir, 'rest-bare.ts'), server.url.origin, SYMBOL],
+      running,
+    );
+    const load = openLoad(running);
+    const results: BenchResult[] = [];
+    for (const { name, path } of ROUTES) {
+      const tallies = { server: newTally(), bare: newTally() };
+      // The first round warms both up.
+      for (let round = quick ? 1 : 0; round <= rounds; round++) {
+        for (const [who, target] of Object.entries({ server, bare })) {
+          const tally = round === 0 ? newTally() : tallies[who as 'server' | 'bare'];
+          await runRound(load, target, { path, connections, durationMs }, tally);
+        }
+      }
+      results.push(...report(name, tallies.server, tallies.bare));
+    }
+    return results;
+  } finally {
+    for (const process of running) process.kill();
+    await Promise.all(running.map((process) => process.exited));
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function newTally(): Tally {
+  return { rates: [], requests: 0, cpuUs: 0 };
+}
+
+/** A small journal of the last minute, written as `replay` writes it. */
+function makeJournal(directory: string): void {
+  const clock = new SystemClock();
+  const start = clock.now().plus(-60_000_000_000);
+  const recorder = openRecorder(settings({ journal: { directory } }), clock, () => {});
+  if (recorder instanceof StartFault) throw new Error(recorder.message);
+  const events = generateMarket({ symbols: [SYMBOL], events: 2000, seed: 4, start });
+  recorder.sequencer.submit(1, events, (result) => {
+    if ('fault' in result) throw new Error(result.fault.message);
+  });
+  recorder.close();
+}
+
+/** Starts a server, whose first line names its address. */
+async function start(args: readonly string[], running: Subprocess[]): Promise<Target> {
+  const child = Bun.spawn([process.execPath, ...args], {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'ignore',
+  });
+  running.push(child);
+  let text = '';
+  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const url = /http:\/\/\S+/.exec(text)?.[0];
+    if (url !== undefined && text.includes('\n')) return { url: new URL(url), process: child };
+  }
+  throw new Error(`${args.join(' ')} ended without an address`);
+}
+
+type RunLoad = (job: LoadJob) => Promise<LoadDone>;
+
+function openLoad(running: Subprocess[]): RunLoad {
+  let done: (result: LoadDone) => void = () => {};
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, 'rest-load.ts')], {
+    stdin: 'ignore',
+    stdout: 'ignore',
+    stderr: 'inherit',
+    serialization: 'json',
+    ipc: (result: LoadDone) => done(result),
+  });
+  running.push(child);
+  return (job) =>
+    new Promise((resolve, reject) => {
+      done = resolve;
+      void child.exited.then((code) => reject(new Error(`the load ended with ${code}`)));
+      child.send(job);
+    });
+}
+
+async function runRound(
+  load: RunLoad,
+  target: Target,
+  job: Omit<LoadJob, 'hostname' | 'port'>,
+  tally: Tally,
+): Promise<void> {
+  const { hostname, port } = target.url;
+  const cpuBefore = cpuUs(target.process.pid);
+  const { requests, elapsedMs } = await load({ hostname, port: Number(port), ...job });
+  tally.cpuUs += cpuUs(target.process.pid) - cpuBefore;
+  tally.requests += requests;
+  tally.rates.push((requests * 1000) / elapsedMs);
+}
+
+/** Processor time of a process so far, user and system; 0 where the system does not tell. */
+function cpuUs(pid: number): number {
+  if (process.platform !== 'linux') return 0;
+  // The name of the program comes before, in parentheses, and may hold spaces.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * CPU_TICK_US;
+}
+
+function report(name: string, server: Tally, bare: Tally): BenchResult[] {
+  const rate = {
+    bench: 'rest',
+    case: `GET ${name}`,
+    value: median(server.rates),
+    unit: 'requests/s',
+  };
+  const results = [compared(rate, BASELINE, median(bare.rates))];
+  if (server.cpuUs > 0 && bare.cpuUs > 0) {
+    const cpu = {
+      bench: 'rest',
+      case: `GET ${name}, processor time of the server`,
+      value: server.cpuUs / server.requests,
+      unit: 'µs/request',
+    };
+    results.push(compared(cpu, BASELINE, bare.cpuUs / bare.requests));
+  }
+  return results;
+}

@@ -1,0 +1,192 @@
+/** Tiers: an answer is the newest state, says where it comes from, and costs L1 nothing but time. */
+
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+
+import type { Instrument, Tick } from '../../protocol/messages';
+import { ManualClock } from '../../src/base/clock';
+import { Tiers, type BookView, type LiveInstrument } from '../../src/cache/tiers';
+import { at, instrument } from '../support/market-events';
+
+/** A live instrument whose state is whatever the test says. */
+class FakeLive implements LiveInstrument {
+  definition: Instrument;
+  tickHead = 0;
+  bookHead = 0;
+  tick: Tick | null = null;
+  view: BookView | null = null;
+  asked = 0;
+
+  constructor(symbol = 'ACME') {
+    this.definition = instrument(symbol);
+  }
+
+  currentTick(): Tick | null {
+    this.asked += 1;
+    return this.tick;
+  }
+
+  bookView(): BookView | null {
+    this.asked += 1;
+    return this.view;
+  }
+
+  trades(seq: number): void {
+    this.tickHead = seq;
+    this.tick = tickAt(this.definition.symbol, seq, seq * 10);
+  }
+
+  /** Null: the book is incomplete from now on. */
+  moves(seq: number, bids: number[] | null): void {
+    this.bookHead = seq;
+    const { symbol } = this.definition;
+    const times = { eventTime: at(seq), receiveTime: at(seq) };
+    this.view = bids === null ? null : { symbol, seq, ...times, bids, asks: [] };
+  }
+}
+
+function tickAt(symbol: string, seq: number, last: number): Tick {
+  const times = { eventTime: at(seq), receiveTime: at(seq) };
+  return { type: 'tick', symbol, seq, prevSeq: 0, ...times, last, bid: null, ask: null, quantity: 1, volume: 1, count: 1 }; // prettier-ignore
+}
+
+function scene(entriesMax = 100): { tiers: Tiers; clock: ManualClock; live: FakeLive } {
+  const clock = new ManualClock();
+  return { tiers: new Tiers({ ttlMs: 1000, entriesMax }, clock), clock, live: new FakeLive() };
+}
+
+const MS = 1_000_000;
+
+describe('L1', () => {
+  test('answers again with the same value until the state moves on', () => {
+    const { tiers, live } = scene();
+    live.trades(5);
+    live.moves(6, [1, 1]);
+    expect(tiers.tick(live).source).toBe('live');
+    const kept = tiers.tick(live);
+    expect([kept.source, kept.entry!.seq]).toEqual(['l1', 5]);
+    expect(kept.entry!.value).toBe(live.tick!);
+    expect([tiers.book(live).source, tiers.book(live).source]).toEqual(['live', 'l1']);
+    expect(live.asked).toBe(2);
+    live.trades(7);
+    const newer = tiers.tick(live);
+    expect([newer.source, newer.entry!.value.seq]).toEqual(['live', 7]);
+    expect(tiers.book(live).source).toBe('l1'); // the book has not changed
+    expect(tiers.counters).toEqual({ l1Hits: 3, l1Stale: 1, l1Expired: 0, liveHits: 3 });
+  });
+
+  test('a value lives for its time and no longer', () => {
+    const { tiers, clock, live } = scene();
+    live.trades(5);
+    tiers.tick(live);
+    clock.advance(1000 * MS);
+    expect(tiers.tick(live).source).toBe('l1');
+    clock.advance(1);
+    expect(tiers.tick(live).source).toBe('live');
+    expect(tiers.tick(live).source).toBe('l1');
+    expect(tiers.counters).toMatchObject({ l1Expired: 1, l1Hits: 2, liveHits: 2 });
+  });
+
+  test('a book that became incomplete is not answered from memory', () => {
+    const { tiers, live } = scene();
+    expect(tiers.book(live).entry).toBeNull();
+    live.moves(3, [1, 1]);
+    tiers.book(live);
+    live.moves(4, null);
+    expect(tiers.book(live).entry).toBeNull();
+    expect(tiers.book(live).entry).toBeNull();
+    live.moves(5, [2, 2]);
+    expect(tiers.book(live).entry!.value.bids).toEqual([2, 2]);
+  });
+
+  test('before the first trade the tick follows quotes and definitions, whose places it does not have', () => {
+    const { tiers, live } = scene();
+    expect(tiers.tick(live).entry).toBeNull();
+    for (const last of [100, 200, 300]) {
+      live.tick = tickAt('ACME', 0, last);
+      expect(tiers.tick(live).entry!.value.last).toBe(last);
+    }
+  });
+
+  test('holds so many instruments; those not asked for go first', () => {
+    const { tiers } = scene(2);
+    const [a, b, c] = ['A', 'B', 'C'].map((symbol) => {
+      const live = new FakeLive(symbol);
+      live.trades(1);
+      return live;
+    }) as [FakeLive, FakeLive, FakeLive];
+    const sources = (...lives: FakeLive[]): string[] => lives.map((l) => tiers.tick(l).source);
+    expect(sources(a, b, a, b)).toEqual(['live', 'live', 'l1', 'l1']);
+    a.trades(2);
+    expect(sources(a)).toEqual(['live']); // asked for since: B goes before it
+    expect(sources(c)).toEqual(['live']);
+    expect(sources(a, c)).toEqual(['l1', 'l1']);
+    expect(sources(b)).toEqual(['live']);
+    expect(sources(c, b)).toEqual(['l1', 'l1']);
+    expect(sources(a)).toEqual(['live']);
+    for (const live of [a, c]) live.trades(3);
+    expect(sources(a, a)).toEqual(['live', 'l1']); // renewing a value drives none out
+    expect(sources(c)).toEqual(['live']);
+    expect(sources(a, c, a, c)).toEqual(['l1', 'l1', 'l1', 'l1']);
+    for (const live of [a, c]) live.trades(4);
+    expect(sources(a, c, b)).toEqual(['live', 'live', 'live']); // and all being asked for, one must go
+    expect(sources(b)).toEqual(['l1']);
+  });
+
+  test('an entry keeps the text that was made of it, and a new one has none', () => {
+    const { tiers, live } = scene();
+    live.trades(5);
+    tiers.tick(live).entry!.json = 'text';
+    expect(tiers.tick(live).entry!.json).toBe('text');
+    live.trades(6);
+    expect(tiers.tick(live).entry!.json).toBeNull();
+  });
+});
+
+describe('whatever happens', () => {
+  test('no answer is older than the live state', () => {
+    const step = fc.record({
+      symbol: fc.nat({ max: 3 }),
+      what: fc.constantFrom(
+        'trade',
+        'book',
+        'incomplete',
+        'wait',
+        'tick?',
+        'tick?',
+        'book?',
+        'book?',
+      ),
+    });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 4 }),
+        fc.array(step, { maxLength: 100 }),
+        (max, steps) => {
+          const { tiers, clock } = scene(max);
+          const lives = ['A', 'B', 'C', 'D'].map((symbol) => new FakeLive(symbol));
+          let questions = 0;
+          let missing = 0;
+          for (const [i, { symbol, what }] of steps.entries()) {
+            const live = lives[symbol]!;
+            if (what === 'trade') live.trades(i + 1);
+            else if (what === 'book') live.moves(i + 1, [i, 1]);
+            else if (what === 'incomplete') live.moves(i + 1, null);
+            else if (what === 'wait') clock.advance(400 * MS);
+            else {
+              questions += 1;
+              const { entry } = what === 'tick?' ? tiers.tick(live) : tiers.book(live);
+              const truth = what === 'tick?' ? live.tick : live.view;
+              expect(entry === null ? null : entry.value).toBe(truth);
+              if (entry === null) missing += 1;
+              else expect(entry.untilMs).toBeGreaterThanOrEqual(clock.monotonicMs());
+            }
+          }
+          const { l1Hits, liveHits } = tiers.counters;
+          expect(l1Hits + liveHits).toBe(questions - missing);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,263 @@
+/** Settings: where they come from, their bounds, and what is said about wrong ones. */
+
+import { afterAll, describe, expect, test } from 'bun:test';
+
+import { StartFault } from '../src/base/start-fault';
+import { check, loadConfig, type Config } from '../src/config';
+import { Scratch } from './support/tapedeck-process';
+
+const scratch = new Scratch();
+afterAll(() => scratch.remove());
+
+type Settings = Record<string, unknown>;
+
+function good(settings: Settings): Config {
+  const config = check(settings);
+  if (config instanceof StartFault) throw new Error(config.message);
+  return config;
+}
+
+function wrong(settings: Settings): string {
+  const fault = check(settings);
+  if (!(fault instanceof StartFault)) throw new Error('it was taken');
+  expect([fault.code, fault.exitCode]).toEqual(['bad-config', 78]);
+  return fault.message;
+}
+
+const KEY = { name: 'feed', secret: '0123456789abcdef', roles: ['publish'] };
+const INSTRUMENT = { symbol: 'ACME', priceScale: 2, quantityScale: 3 };
+
+describe('defaults', () => {
+  const config = good({});
+
+  test('hold without a file', () => {
+    expect(config.server).toEqual({ host: '127.0.0.1', port: 7070 });
+    expect(config.journal).toMatchObject({ directory: 'data', durability: 'commit' });
+    expect([config.keys, config.instruments]).toEqual([[], []]);
+  });
+
+  test('are frozen, all the way down', () => {
+    const { keys } = good({ keys: [KEY] });
+    for (const part of [config, config.server, config.limits, keys, keys[0], keys[0]!.roles]) {
+      expect(Object.isFrozen(part)).toBe(true);
+    }
+  });
+
+  test('what is given is not changed', () => {
+    const settings = { server: { port: 1 } };
+    good(settings);
+    expect(settings).toEqual({ server: { port: 1 } });
+  });
+});
+
+describe('bounds', () => {
+  /** Lowest and highest of each number; what lies on them is taken, what lies beyond is refused. */
+  const BOUNDS: Record<string, Record<string, readonly [number, number]>> = {
+    server: { port: [0, 65_535] },
+    journal: { commitEveryMs: [1, 10_000], checkpointEveryEvents: [1_000, 100_000_000] },
+    cache: {
+      ttlMs: [1, 3_600_000],
+      entriesMax: [1, 1_000_000],
+      recentTradesMax: [10, 100_000],
+    },
+    push: { heartbeatMs: [100, 600_000], backlogBytesMax: [65_536, 1_073_741_824] },
+    limits: {
+      instrumentsMax: [1, 1_000_000],
+      bookDepthMax: [10, 100_000],
+      tradesMax: [1, 10_000],
+      sessionsMax: [1, 1_000_000],
+      topicsMax: [1, 1_000_000],
+      frameBytesMax: [1_024, 16_777_216],
+      bodyBytesMax: [1_024, 1_073_741_824],
+      waitingEventsMax: [10_000, 10_000_000],
+      batchEventsMax: [1, 1_000_000],
+    },
+  };
+  /** What a bound needs of its neighbours. */
+  const BESIDE: Settings = {
+    push: { backlogBytesMax: 1_073_741_824 },
+    limits: { frameBytesMax: 1_024 },
+  };
+
+  const rows = Object.entries(BOUNDS).flatMap(([section, settings]) =>
+    Object.entries(settings).map(([name, [low, high]]) => [section, name, low, high] as const),
+  );
+
+  test.each(rows)('%s.%s is from %d to %d', (section, name, low, high) => {
+    const withValue = (value: unknown): Settings => ({
+      ...BESIDE,
+      [section]: { ...(BESIDE[section] as Settings | undefined), [name]: value },
+    });
+    for (const value of [low, high]) {
+      const taken = good(withValue(value)) as unknown as Record<string, Settings>;
+      expect(taken[section]![name]).toBe(value);
+    }
+    for (const value of [
+      low - 1,
+      high + 1,
+      low + 0.5,
+      String(low),
+      null,
+      true,
+      Number.NaN,
+      [low],
+    ]) {
+      expect(wrong(withValue(value))).toBe(
+        `the setting ${section}.${name} is ${shownValue(value)}; expected an integer from ${low} to ${high}`,
+      );
+    }
+  });
+
+  function shownValue(value: unknown): string {
+    return Array.isArray(value)
+      ? 'an array of 1'
+      : typeof value === 'string'
+        ? JSON.stringify(value)
+        : `${value as number}`;
+  }
+
+  test('a backlog must hold four of the largest frames', () => {
+    expect(
+      good({ push: { backlogBytesMax: 65_536 }, limits: { frameBytesMax: 16_384 } }),
+    ).toBeDefined();
+    expect(wrong({ push: { backlogBytesMax: 65_536 }, limits: { frameBytesMax: 16_385 } })).toBe(
+      'push.backlogBytesMax is 65536; expected at least 4 × limits.frameBytesMax (65540)',
+    );
+  });
+
+  test('words', () => {
+    for (const durability of ['async', 'commit', 'fsync']) good({ journal: { durability } });
+    expect(wrong({ journal: { durability: 'Commit' } })).toContain(
+      'expected one of async, commit, fsync',
+    );
+    expect(wrong({ log: { level: 'loud' } })).toContain(
+      'expected one of silent, error, warn, info, debug',
+    );
+  });
+
+  test('texts', () => {
+    expect(wrong({ server: { host: '' } })).toContain('server.host is ""; expected a string of 1');
+    expect(wrong({ server: { host: 5 } })).toContain('server.host is 5; expected a string');
+    expect(wrong({ journal: { directory: '' } })).toContain('journal.directory is ""');
+  });
+});
+
+describe('keys', () => {
+  test('a sound one', () => {
+    expect(good({ keys: [KEY] }).keys).toEqual([KEY] as Config['keys']);
+  });
+
+  test.each([
+    [{ ...KEY, name: '' }, 'keys.0.name'],
+    [{ ...KEY, name: 'anonymous' }, 'keys.0.name'],
+    [{ ...KEY, name: 'two words' }, 'keys.0.name'],
+    [{ ...KEY, secret: 'short' }, 'keys.0.secret'],
+    [{ ...KEY, secret: 7 }, 'keys.0.secret'],
+    [{ ...KEY, roles: [] }, 'keys.0.roles'],
+    [{ ...KEY, roles: ['root'] }, 'keys.0.roles.0'],
+    [{ name: 'feed', roles: ['publish'] }, 'keys.0.secret'],
+  ])('%j', (key, name) => {
+    expect(wrong({ keys: [key] })).toStartWith(`the setting ${name} is `);
+  });
+
+  test('a secret is not repeated in the error about it', () => {
+    expect(wrong({ keys: [{ ...KEY, secret: 'hunter2' }] })).not.toContain('hunter2');
+  });
+
+  test('two with one secret are one too many', () => {
+    expect(wrong({ keys: [KEY, { ...KEY, name: 'other' }] })).toBe(
+      'the key other has the secret of another key',
+    );
+  });
+
+  test('a secret that no header can carry is refused', () => {
+    expect(wrong({ keys: [{ ...KEY, secret: 'with spaces in the middle' }] })).toContain(
+      'keys.0.secret',
+    );
+  });
+});
+
+describe('names', () => {
+  test.each([
+    [{ sever: {} }, 'there is no setting sever; the nearest known one is server'],
+    [
+      { server: { prot: 1 } },
+      'there is no setting server.prot; the nearest known one is server.port',
+    ],
+    [
+      { limits: { topicMax: 1 } },
+      'there is no setting limits.topicMax; the nearest known one is limits.topicsMax',
+    ],
+    [{ Server: {} }, 'the nearest known one is server'],
+    [
+      { keys: [KEY, { ...KEY, role: [] }] },
+      'there is no setting keys[1].role; the nearest known one is keys[1].roles',
+    ],
+    [{ instruments: [{ ...INSTRUMENT, scale: 1 }] }, 'there is no setting instruments[0].scale'],
+    [{ constructor: {} }, 'there is no setting constructor'],
+  ])('%j', (settings, words) => {
+    expect(wrong(settings)).toContain(words);
+  });
+
+  test.each([
+    [{ server: 5 }, 'the setting server is 5'],
+    [{ server: [] }, 'the setting server is an array of 0'],
+    [{ keys: {} }, 'the setting keys is an object'],
+    [{ keys: 'secret' }, 'the setting keys is "secret"'],
+  ])('a section of another kind: %j', (settings: Settings, words) => {
+    expect(wrong(settings)).toContain(words);
+  });
+});
+
+describe('sources', () => {
+  const file = scratch.write(
+    '[server]\nport = 1\nhost = "file"\n[journal]\ndirectory = "from-file"\ndurability = "async"\n',
+    '.toml',
+  );
+  const environment = {
+    TAPEDECK_CONFIG: file,
+    TAPEDECK_PORT: '2',
+    TAPEDECK_HOST: 'env',
+    TAPEDECK_DATA: 'from-env',
+  };
+  const flags = { port: '3', host: 'flag', data: 'from-flag', durability: 'fsync' };
+  const loaded = (...[f, e]: Parameters<typeof loadConfig>) => {
+    const config = loadConfig(f, e);
+    if (config instanceof StartFault) throw new Error(config.message);
+    const { server, journal } = config;
+    return [server.port, server.host, journal.directory, journal.durability];
+  };
+
+  test('flags over environment over file over defaults', () => {
+    expect(loaded({}, {})).toEqual([7070, '127.0.0.1', 'data', 'commit']);
+    expect(loaded({ config: file }, {})).toEqual([1, 'file', 'from-file', 'async']);
+    expect(loaded({}, environment)).toEqual([2, 'env', 'from-env', 'async']);
+    expect(loaded(flags, environment)).toEqual([3, 'flag', 'from-flag', 'fsync']);
+    const other = scratch.write('[server]\nport = 9\n', '.toml');
+    expect(loaded({ config: other }, { TAPEDECK_CONFIG: file })[0]).toBe(9);
+  });
+
+  test.each(['', 'abc', '-1', '1.5', '70000', '0x50', ' 80', '1e3'])('a port of %j', (port) => {
+    for (const fault of [loadConfig({ port }, {}), loadConfig({}, { TAPEDECK_PORT: port })]) {
+      expect((fault as StartFault).message).toContain('expected an integer from 0 to 65535');
+    }
+  });
+
+  test('a flag does not hide a section that is none', () => {
+    const broken = scratch.write('server = 5\n', '.toml');
+    const fault = loadConfig({ config: broken, port: '80' }, {});
+    expect((fault as StartFault).message).toContain('the setting server is 5');
+  });
+
+  test.each([
+    ['missing', () => '/nowhere/tapedeck.toml'],
+    ['a directory', () => scratch.path],
+    ['not TOML', () => scratch.write('[server\nport: 5', '.toml')],
+    ['a name twice', () => scratch.write('[server]\nport = 1\nport = 2\n', '.toml')],
+  ])('a file that is %s', (_name, make) => {
+    const path = make();
+    const fault = loadConfig({ config: path }, {}) as StartFault;
+    expect(fault.message).toStartWith(`the config file ${path} cannot be read: `);
+    expect([fault.code, fault.exitCode]).toEqual(['bad-config', 78]);
+  });
+});

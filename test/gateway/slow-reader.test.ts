@@ -1,0 +1,97 @@
+/**
+ * A reader that does not read. It is closed once more than `push.backlogBytesMax` waits for it, what
+ * reached it before is whole and in order, and neither the server's memory nor other readers notice.
+ */
+
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { connect, type Socket } from 'node:net';
+
+import { instrument, tape, trade } from '../support/feed';
+import { StreamClient } from '../support/stream-client';
+import { ServerProcess } from '../support/tapedeck-process';
+
+const BACKLOG_BYTES_MAX = 262_144;
+let server: ServerProcess;
+
+beforeAll(async () => {
+  server = await ServerProcess.start({
+    config: `[limits]\nframeBytesMax = 65536\n[push]\nbacklogBytesMax = ${BACKLOG_BYTES_MAX}\nheartbeatMs = 100`,
+  });
+  await server.ingest(tape(instrument('SLOW')));
+});
+afterAll(() => server.remove());
+
+/** A WebSocket by hand, because a ready-made one always reads; resolves when it is subscribed. */
+async function deafReader(): Promise<{
+  socket: Socket;
+  received: Buffer[];
+  closed: Promise<void>;
+}> {
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  const received: Buffer[] = [];
+  socket.on('error', () => {});
+  const closed = new Promise<void>((resolve) => {
+    socket.once('close', () => resolve());
+  });
+  socket.write(
+    'GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n' +
+      'Sec-WebSocket-Protocol: tapedeck.v1.json\r\n\r\n',
+  );
+  const request = Buffer.from('{"type":"subscribe","id":1,"topics":["trade:SLOW"]}');
+  await new Promise<void>((resolve) => {
+    socket.on('data', (data: Buffer) => {
+      received.push(data);
+      if (data.toString('latin1').includes('"type":"ack"')) resolve();
+      else if (data.toString('latin1').includes('"welcome"')) {
+        // A masked text frame; the mask is zero.
+        socket.write(
+          Buffer.concat([Buffer.from([0x81, 0x80 | request.length, 0, 0, 0, 0]), request]),
+        );
+      }
+    });
+  });
+  socket.pause();
+  return { socket, received, closed };
+}
+
+async function memoryKib(): Promise<number> {
+  const status = await Bun.file(`/proc/${server.pid}/status`).text();
+  return Number(/VmRSS:\s+(\d+)/.exec(status)![1]);
+}
+
+test('it is closed, has a whole beginning, and the others have everything', async () => {
+  const deaf = await deafReader();
+  const good = await StreamClient.open(server.url);
+  await good.subscribe('trade:SLOW');
+  const before = await memoryKib();
+  const lines = tape(...Array.from({ length: 1_000 }, () => trade('SLOW', '1.00', '0.001')));
+  const rounds = 50;
+  for (let i = 0; i < rounds; i++) await server.ingest(lines);
+  await good.find(() => good.seen.filter((m) => m.type === 'trade').length === rounds * 1_000);
+  // 50,000 trades are about 9 MB of text: had they been kept, it would show.
+  expect((await memoryKib()) - before).toBeLessThan(80_000);
+  deaf.socket.resume();
+  await deaf.closed;
+
+  const text = Buffer.concat(deaf.received).toString('latin1');
+  const chain = [...text.matchAll(/"type":"trade"[^}]*?"seq":(\d+),"prevSeq":(\d+)/g)];
+  expect(chain.length).toBeGreaterThan(100);
+  expect(chain.length).toBeLessThan(rounds * 1_000);
+  for (const [i, link] of chain.entries()) {
+    if (i > 0) expect(link[2]).toBe(chain[i - 1]![1]);
+  }
+  let last = 0;
+  for (const message of good.seen.filter((m) => m.type === 'trade')) {
+    expect(message['prevSeq']).toBe(last);
+    last = message['seq'] as number;
+  }
+  await good.close();
+}, 20_000);
+
+test('a reader that never reads does not keep the server from stopping', async () => {
+  const deaf = await deafReader();
+  await server.ingest(tape(...Array.from({ length: 500 }, () => trade('SLOW', '1.00', '0.001'))));
+  expect(await server.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
+  deaf.socket.destroy();
+});

@@ -1,0 +1,283 @@
+/** Transactions, durabilities, epochs, checkpoints, and an end that leaves nothing to do. */
+
+import { afterAll, describe, expect, test } from 'bun:test';
+import { Database } from 'bun:sqlite';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { BatchEvent } from '../../protocol/records';
+import { ManualClock } from '../../src/base/clock';
+import { StartFault } from '../../src/base/start-fault';
+import {
+  openJournal,
+  type JournalOptions,
+  type OpenedJournal,
+} from '../../src/journal/sqlite-journal';
+import { at, instrument, trade } from '../support/market-events';
+import { ScratchDirectory } from '../support/scratch-directory';
+
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+function opened(
+  directory: string,
+  more: Partial<JournalOptions> = {},
+  clock = new ManualClock(at(0)),
+): OpenedJournal {
+  const options: JournalOptions = {
+    directory,
+    durability: 'commit',
+    commitEveryMs: 20,
+    checkpointEveryEvents: 1_000_000,
+    ...more,
+  };
+  const found = openJournal(options, clock);
+  if (found instanceof StartFault) throw new Error(found.message);
+  return found;
+}
+
+/** Writes batches of trades behind what there is. */
+class Writer {
+  durable = 0;
+  private seq: number;
+  private readonly opened: OpenedJournal;
+
+  constructor(o: OpenedJournal) {
+    this.opened = o;
+    this.seq = o.recovered.lastSeq;
+  }
+
+  write(...sizes: readonly number[]): void {
+    const { journal, recovered } = this.opened;
+    for (const size of sizes) {
+      const firstSeq = this.seq + 1;
+      const events: BatchEvent[] = [];
+      while (events.length < size) {
+        const seq = ++this.seq;
+        events.push(seq === 1 ? instrument('A', { seq }) : trade({ symbol: 'A', seq }));
+      }
+      journal.append({ epoch: recovered.epoch, firstSeq, lastSeq: this.seq, events }, () => {
+        this.durable += 1;
+      });
+    }
+  }
+}
+
+/** What another process would find now. */
+function written(directory: string): number {
+  const db = new Database(join(scratch.copyOf(directory), 'journal.sqlite'));
+  const { n } = db.query('SELECT count(*) AS n FROM record').get() as { n: number };
+  db.close();
+  return n;
+}
+
+function query(directory: string, sql: string): unknown[] {
+  const db = new Database(join(directory, 'journal.sqlite'));
+  const rows = db.query(sql).all();
+  db.close();
+  return rows;
+}
+
+describe('durability', () => {
+  test.each(['commit', 'fsync'] as const)(
+    '%s: it is written when it is acknowledged',
+    (durability) => {
+      const directory = scratch.fresh();
+      const o = opened(directory, { durability });
+      const writer = new Writer(o);
+      for (let i = 1; i <= 5; i++) {
+        writer.write(2);
+        expect([writer.durable, written(directory)]).toEqual([i, i * 2]);
+      }
+      const synchronous = durability === 'fsync' ? 2 : 1;
+      // @ts-expect-error: the setting is the connection's own, and cannot be seen from outside
+      expect(o.journal.db.query('PRAGMA synchronous').get()).toEqual({ synchronous });
+      o.journal.close();
+    },
+  );
+
+  test('async: acknowledged at once, written within its bound', async () => {
+    const directory = scratch.fresh();
+    const o = opened(directory, { durability: 'async', commitEveryMs: 40 });
+    const writer = new Writer(o);
+    writer.write(2, 3);
+    expect([writer.durable, written(directory)]).toEqual([2, 0]);
+    const startMs = performance.now();
+    while (written(directory) === 0 && performance.now() - startMs < 2000) await Bun.sleep(5);
+    expect(written(directory)).toBe(5);
+    expect(performance.now() - startMs).toBeLessThan(1000);
+    writer.write(1);
+    expect(written(directory)).toBe(5);
+    await Bun.sleep(100);
+    expect(written(directory)).toBe(6);
+    o.journal.close();
+  });
+
+  test('async: what is not committed is bounded in number too, and written at the close', () => {
+    const directory = scratch.fresh();
+    const o = opened(directory, { durability: 'async', commitEveryMs: 10_000 });
+    const writer = new Writer(o);
+    writer.write(49_999);
+    expect(written(directory)).toBe(0);
+    writer.write(1);
+    expect(written(directory)).toBe(50_000);
+    writer.write(7);
+    expect(written(directory)).toBe(50_000);
+    o.journal.close();
+    expect(written(directory)).toBe(50_007);
+  });
+
+  test('a batch is one transaction: an event that cannot be written takes its batch along', () => {
+    const directory = scratch.fresh();
+    const o = opened(directory);
+    new Writer(o).write(3);
+    const events = [trade({ symbol: 'A', seq: 4 }), trade({ symbol: 'NEVER-DEFINED', seq: 5 })];
+    const batch = { epoch: o.recovered.epoch, firstSeq: 4, lastSeq: 5, events };
+    let acknowledged = false;
+    expect(() => o.journal.append(batch, () => (acknowledged = true))).toThrow('NEVER-DEFINED');
+    expect([acknowledged, written(directory)]).toEqual([false, 3]);
+    o.journal.abandon();
+  });
+
+  test('a place that is taken is not written over', () => {
+    const o = opened(scratch.fresh());
+    new Writer(o).write(3);
+    const again = { epoch: o.recovered.epoch, firstSeq: 3, lastSeq: 3, events: [trade({ symbol: 'A', seq: 3 })] }; // prettier-ignore
+    expect(() => o.journal.append(again, () => {})).toThrow();
+    o.journal.abandon();
+  });
+});
+
+describe('epochs', () => {
+  test('each start begins one, unlike any before, and the journal knows where each began and ended', () => {
+    const directory = scratch.fresh();
+    const clock = new ManualClock(at(0));
+    const epochs: number[] = [];
+    for (const size of [3, 0, 4]) {
+      const o = opened(directory, {}, clock); // the clock stands still, or even goes back
+      epochs.push(o.recovered.epoch);
+      if (size > 0) new Writer(o).write(size);
+      o.journal.close();
+    }
+    const crashed = opened(directory, {}, clock);
+    new Writer(crashed).write(2);
+    const copy = scratch.copyOf(directory);
+    crashed.journal.close();
+    const last = opened(copy, {}, clock);
+    epochs.push(crashed.recovered.epoch, last.recovered.epoch);
+    expect(epochs).toEqual([0, 1, 2, 3, 4].map((i) => at(0).millis + i));
+    expect(query(copy, 'SELECT first_seq, last_seq, clean FROM epoch ORDER BY epoch')).toEqual([
+      { first_seq: 1, last_seq: 3, clean: 1 },
+      { first_seq: 4, last_seq: 3, clean: 1 },
+      { first_seq: 4, last_seq: 7, clean: 1 },
+      { first_seq: 8, last_seq: 9, clean: 0 },
+      { first_seq: 10, last_seq: null, clean: 0 },
+    ]);
+    expect(query(copy, 'SELECT epoch FROM epoch ORDER BY epoch')).toEqual(
+      epochs.map((epoch) => ({ epoch })),
+    );
+    last.journal.close();
+  });
+});
+
+describe('an orderly end', () => {
+  test('leaves one file, a checkpoint at its last place, and nothing to replay', () => {
+    const directory = scratch.fresh();
+    const o = opened(directory);
+    o.journal.captureState = () => 'the state';
+    new Writer(o).write(5);
+    o.journal.close();
+    expect(readdirSync(directory).filter((name) => name.startsWith('journal'))).toEqual([
+      'journal.sqlite',
+    ]);
+    const again = opened(directory);
+    expect([again.recovered.checkpoint, [...again.recovered.tail]]).toEqual(['the state', []]);
+    again.journal.close();
+  });
+
+  test('keeps the state also when it changed without an event', () => {
+    const directory = scratch.fresh();
+    const o = opened(directory, { checkpointEveryEvents: 2 });
+    let state = 'at the second event';
+    o.journal.captureState = () => state;
+    new Writer(o).write(2);
+    state = 'changed behind the tenth level';
+    o.journal.close();
+    const again = opened(directory);
+    expect(again.recovered.checkpoint).toBe('changed behind the tenth level');
+    again.journal.close();
+  });
+
+  test('lets the directory go', () => {
+    const directory = scratch.fresh();
+    for (let i = 0; i < 3; i++) opened(directory).journal.close();
+    const o = opened(directory);
+    o.journal.abandon();
+    opened(directory).journal.close();
+    expect(existsSync(join(directory, 'lock.sqlite'))).toBe(true);
+  });
+});
+
+describe('checkpoints', () => {
+  /** Three checkpoints at 10, 20 and 30, then four events, then an abrupt end. */
+  function withCheckpoints(): string {
+    const directory = scratch.fresh();
+    const o = opened(directory, { checkpointEveryEvents: 10 });
+    let n = 0;
+    o.journal.captureState = () => `state ${++n} ${'x'.repeat(100)}`;
+    new Writer(o).write(10, 10, 10, 4);
+    const copy = scratch.copyOf(directory);
+    o.journal.close();
+    return copy;
+  }
+
+  function recovered(directory: string): [state: string | undefined, tail: number[]] {
+    const o = opened(directory);
+    const result: [string | undefined, number[]] = [
+      o.recovered.checkpoint?.slice(0, 7),
+      [...o.recovered.tail].map((e) => e.seq),
+    ];
+    o.journal.close();
+    return result;
+  }
+
+  const from = (first: number): number[] =>
+    Array.from({ length: 34 - first + 1 }, (_, i) => first + i);
+
+  test('the newest counts, and the two newest are kept', () => {
+    const directory = withCheckpoints();
+    expect(query(directory, 'SELECT seq FROM checkpoint ORDER BY seq')).toEqual([
+      { seq: 20 },
+      { seq: 30 },
+    ]);
+    expect(recovered(directory)).toEqual(['state 3', from(31)]);
+  });
+
+  test.each([
+    ['a byte of its state is flipped', "state = replace(state, 'x', 'y')"],
+    ['its end is cut off', 'state = substr(state, 1, 50)'],
+    ['its checksum is flipped', 'crc = crc + 1'],
+    ['it is empty', "state = ''"],
+    ['it is no text', "state = x'fffe00'"],
+  ])('one is passed over when %s', (_, damage) => {
+    const directory = withCheckpoints();
+    const strict = damage.includes("x'fffe00'") ? `state = CAST(x'fffe00' AS TEXT)` : damage;
+    query(directory, `UPDATE checkpoint SET ${strict} WHERE seq = 30`);
+    expect(recovered(directory)).toEqual(['state 2', from(21)]);
+  });
+
+  test('when none is sound, all is replayed', () => {
+    const directory = withCheckpoints();
+    query(directory, 'UPDATE checkpoint SET crc = crc + 1');
+    expect(recovered(directory)).toEqual([undefined, from(1)]);
+  });
+
+  test('a tail that is due for a checkpoint gets one soon', () => {
+    const directory = withCheckpoints();
+    const o = opened(directory, { checkpointEveryEvents: 5 });
+    o.journal.captureState = () => 'soon';
+    new Writer(o).write(1);
+    expect(query(directory, 'SELECT max(seq) AS seq FROM checkpoint')).toEqual([{ seq: 35 }]);
+    o.journal.close();
+  });
+});

@@ -1,0 +1,180 @@
+/** Every kind of record comes back as it was written, to the last digit. */
+
+import { afterAll, describe, expect, test } from 'bun:test';
+import { Database } from 'bun:sqlite';
+import fc from 'fast-check';
+import { join } from 'node:path';
+
+import type { MarketEvent } from '../../protocol/messages';
+import type { BatchEvent, Command } from '../../protocol/records';
+import { ManualClock } from '../../src/base/clock';
+import { StartFault } from '../../src/base/start-fault';
+import {
+  openJournal,
+  type JournalOptions,
+  type OpenedJournal,
+} from '../../src/journal/sqlite-journal';
+import { messageOf, nanos, safeInteger } from '../support/arbitraries';
+import { at, instrument, trade } from '../support/market-events';
+import { ScratchDirectory } from '../support/scratch-directory';
+
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+const SYMBOLS = ['BTCUSDT', 'A', 'X.Y-Z_9'] as const;
+
+function opened(directory: string, more: Partial<JournalOptions> = {}): OpenedJournal {
+  const options: JournalOptions = {
+    directory,
+    durability: 'commit',
+    commitEveryMs: 20,
+    checkpointEveryEvents: 1_000_000,
+    ...more,
+  };
+  const found = openJournal(options, new ManualClock(at(0)));
+  if (found instanceof StartFault) throw new Error(found.message);
+  return found;
+}
+
+/** A message of the market; what is journaled was never conflated. */
+function marketEvent(type: MarketEvent['type']): fc.Arbitrary<MarketEvent> {
+  return messageOf(type).map((m) => {
+    if ('count' in m) m.count = 1;
+    if (m.type === 'status' && m.missed % 2 === 0)
+      m.reason = `${[...m.reason].slice(0, 10).join('')} and more`;
+    return m as MarketEvent;
+  });
+}
+
+const event: fc.Arbitrary<BatchEvent> = fc.oneof(
+  fc.constantFrom('tick', 'trade', 'bbo', 'book', 'status', 'instrument').chain(marketEvent),
+  fc.record<Command>({
+    type: fc.constant('command'),
+    symbol: fc.constant(''),
+    seq: fc.constant(0),
+    eventTime: nanos(),
+    receiveTime: nanos(),
+    action: fc.constantFrom('submit', 'cancel', 'amend', 'state'),
+    owner: fc.string({ maxLength: 40 }),
+    clientOrderId: fc.string({ unit: 'grapheme', maxLength: 36 }),
+    orderId: safeInteger(0),
+    side: fc.constantFrom('buy', 'sell'),
+    kind: fc.constantFrom('limit', 'market'),
+    timeInForce: fc.constantFrom('gtc', 'ioc', 'fok'),
+    postOnly: fc.boolean(),
+    price: safeInteger(),
+    quantity: safeInteger(0),
+    state: fc.constantFrom(null, 'pre-open', 'open', 'halted', 'closed'),
+  }),
+);
+
+/** Events at consecutive places, of symbols that are defined before. */
+const stream = fc
+  .array(fc.tuple(event, fc.constantFrom(...SYMBOLS)), { maxLength: 40 })
+  .map((list) => {
+    const events: BatchEvent[] = SYMBOLS.map((symbol, i) => instrument(symbol, { seq: i + 1 }));
+    for (const [e, symbol] of list) events.push({ ...e, symbol, seq: events.length + 1 });
+    return events;
+  });
+
+describe('records', () => {
+  test('whatever is written is read again, in order and once', () => {
+    fc.assert(
+      fc.property(stream, fc.integer({ min: 1, max: 9 }), (events, batchSize) => {
+        const directory = scratch.fresh();
+        const { journal, recovered } = opened(directory);
+        expect([...recovered.tail]).toEqual([]);
+        let durable = 0;
+        for (let from = 0; from < events.length; from += batchSize) {
+          const part = events.slice(from, from + batchSize);
+          const [firstSeq, lastSeq] = [part[0]!.seq, part.at(-1)!.seq];
+          journal.append({ epoch: recovered.epoch, firstSeq, lastSeq, events: part }, () => {
+            durable += part.length;
+          });
+        }
+        expect(durable).toBe(events.length);
+        journal.close();
+        const again = opened(directory);
+        expect(again.recovered.lastSeq).toBe(events.length);
+        expect([...again.recovered.tail]).toEqual(events);
+        again.journal.close();
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('the tail is read in pages', () => {
+    const directory = scratch.fresh();
+    const { journal, recovered } = opened(directory);
+    const events: BatchEvent[] = [instrument('A', { seq: 1 })];
+    while (events.length < 12_001) {
+      events.push(trade({ symbol: 'A', seq: events.length + 1, prevSeq: events.length }));
+    }
+    const batch = { epoch: recovered.epoch, firstSeq: 1, lastSeq: events.length, events };
+    journal.append(batch, () => {});
+    journal.close();
+    const again = opened(directory);
+    let seq = 0;
+    for (const e of again.recovered.tail) expect(e.seq).toBe(++seq);
+    expect(seq).toBe(events.length);
+    again.journal.close();
+  });
+
+  test('people can read them: columns hold scaled integers and nanoseconds', () => {
+    const directory = scratch.fresh();
+    const { journal, recovered } = opened(directory);
+    const events = [
+      instrument('A', { seq: 1 }),
+      trade({ symbol: 'A', seq: 2, price: -5, quantity: 7, tradeId: 9, aggressor: 'none' }),
+    ];
+    journal.append({ epoch: recovered.epoch, firstSeq: 1, lastSeq: 2, events }, () => {});
+    journal.close();
+    const db = new Database(join(directory, 'journal.sqlite'), {
+      readonly: true,
+      safeIntegers: true,
+    });
+    const row = db.query('SELECT * FROM record JOIN instrument ON id = instrument WHERE kind = 3');
+    expect(row.get()).toMatchObject({
+      seq: 2n,
+      symbol: 'A',
+      event_time: 1_700_000_000_123_456_789n,
+      receive_time: 0n,
+      price: -5n,
+      quantity: 7n,
+      side: 2n,
+      ref: 9n,
+    });
+    db.close();
+  });
+});
+
+describe('trades of the journal', () => {
+  test('are the newest below a place, newest first, also those that are not committed yet', () => {
+    const one = fc.constantFrom('A', 'X.Y-Z_9');
+    const asked = fc.tuple(one, fc.nat({ max: 60 }), fc.integer({ min: 1, max: 20 }));
+    fc.assert(
+      fc.property(
+        fc.array(one, { maxLength: 50 }),
+        fc.array(asked, { minLength: 1, maxLength: 10 }),
+        fc.constantFrom('async', 'commit'),
+        (symbols, questions, durability) => {
+          const { journal, recovered } = opened(scratch.fresh(), { durability });
+          const events: BatchEvent[] = SYMBOLS.map((s, i) => instrument(s, { seq: i + 1 }));
+          for (const symbol of symbols) events.push(trade({ symbol, seq: events.length + 1 }));
+          const batch = { epoch: recovered.epoch, firstSeq: 1, lastSeq: events.length, events };
+          journal.append(batch, () => {});
+          for (const [symbol, before, limit] of questions) {
+            const expected = events
+              .filter((e) => e.type === 'trade' && e.symbol === symbol && e.seq < before)
+              .reverse()
+              .slice(0, limit);
+            expect(journal.trades(symbol, before, limit) as BatchEvent[]).toEqual(expected);
+          }
+          expect(journal.trades("A' OR 1 = 1 --", 100, 5)).toEqual([]);
+          journal.close();
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+});

@@ -1,0 +1,201 @@
+/**
+ * An abrupt end at any moment: what was acknowledged is there, exactly once, and the market stands
+ * where an uninterrupted one stood at that place. Then the sources go on, and no book is wrong.
+ */
+
+import { afterAll, describe, expect, test } from 'bun:test';
+import { Database } from 'bun:sqlite';
+import fc from 'fast-check';
+import { join } from 'node:path';
+
+import type { SourceEvent } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import { ManualClock } from '../../src/base/clock';
+import { Prng } from '../../src/base/prng';
+import { StartFault } from '../../src/base/start-fault';
+import type { Durability } from '../../src/journal/journal';
+import { openJournal } from '../../src/journal/sqlite-journal';
+import { FakeSource, flatLevels } from '../support/fake-source';
+import { at, feedOf, instrument } from '../support/market-events';
+import { ScratchDirectory } from '../support/scratch-directory';
+import { eventsOf, record, stateOf, testConfig, type Recording } from '../support/test-recorder';
+
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+const NUMBERED = 'NUM';
+const PLAIN = 'PLAIN';
+
+/** Two sources that talk at random, one with numbers and one without. */
+class Sources {
+  readonly numbered: FakeSource;
+  readonly plain: FakeSource;
+  readonly prng: Prng;
+  private readonly told = { numbered: 0, plain: 0 };
+
+  constructor(seed: number) {
+    this.prng = new Prng(seed);
+    this.numbered = new FakeSource(new Prng(seed + 1), NUMBERED);
+    this.plain = new FakeSource(new Prng(seed + 2), PLAIN, false);
+  }
+
+  define(recording: Recording): void {
+    this.submit(recording, 1, [instrument(NUMBERED, { previousClose: 3 })]);
+    this.submit(recording, 2, [instrument(PLAIN)]);
+  }
+
+  /** One submission of either, and sometimes a turn of the loop. */
+  say(recording: Recording): void {
+    const which = this.prng.chance(0.5) ? 'numbered' : 'plain';
+    const source = this[which];
+    const events: SourceEvent[] = [];
+    for (let n = this.prng.int(1, 3); n > 0; n--) {
+      const from = this.told[which];
+      const lot = this.prng.unit();
+      if (from === 0 || lot < 0.08) {
+        events.push(source.snapshot(source.seq));
+      } else if (lot < 0.12) {
+        events.push(source.incomplete());
+      } else if (lot < 0.2 && which === 'numbered') {
+        source.advance(2);
+        this.told[which] = source.seq; // and nobody tells
+        continue;
+      } else if (lot < 0.6) {
+        source.advance(this.prng.int(1, 4));
+        events.push(source.delta(from, source.seq));
+      } else if (lot < 0.7 && which === 'numbered') {
+        events.push(source.quote(source.seq));
+      } else {
+        events.push(source.trade(this.prng.chance(0.1) ? 2 : 0));
+      }
+      this.told[which] = source.seq;
+    }
+    this.submit(recording, which === 'numbered' ? 1 : 2, events);
+  }
+
+  submit(recording: Recording, owner: number, events: SourceEvent[]): void {
+    const { sequencer } = recording.recorder;
+    sequencer.submit(owner, events, (result) => expect('seq' in result).toBe(true));
+    if (this.prng.chance(0.6)) sequencer.drain();
+  }
+}
+
+/** Everything that a journal holds, and the market that it leads to without any checkpoint. */
+function replayed(directory: string): { events: BatchEvent[]; state: string } {
+  const copy = scratch.copyOf(directory);
+  const db = new Database(join(copy, 'journal.sqlite'));
+  db.run('DELETE FROM checkpoint');
+  db.close();
+  const opened = openJournal(testConfig(copy).journal, new ManualClock(at(0)));
+  if (opened instanceof StartFault) throw new Error(opened.message);
+  const events = [...opened.recovered.tail];
+  opened.journal.abandon();
+  const { recorder } = record(copy);
+  const state = stateOf(recorder.market);
+  recorder.close();
+  return { events, state };
+}
+
+function epochsOf(
+  directory: string,
+): { epoch: number; first_seq: number; last_seq: number | null }[] {
+  const db = new Database(join(directory, 'journal.sqlite'), { readonly: true });
+  const rows = db.query('SELECT epoch, first_seq, last_seq FROM epoch ORDER BY epoch').all();
+  db.close();
+  return rows as never;
+}
+
+/** What the sources may do after a crash, and what must be true of each book then. */
+function expectBooksGoOn(after: Recording, sources: Sources): void {
+  const { market } = after.recorder;
+  const { numbered, plain } = sources;
+  for (let step = 0; step < 4; step++) {
+    const from = numbered.seq;
+    numbered.advance(2);
+    sources.submit(after, 3, [numbered.delta(from, numbered.seq)]);
+    after.recorder.sequencer.drain();
+    const { book } = feedOf(market, NUMBERED);
+    if (book.state === 'live') {
+      const truth = flatLevels(numbered.truth(book.sourceSeq));
+      expect({ bids: book.bids.top(1e6), asks: book.asks.top(1e6) }).toEqual(truth);
+      expect(book.sourceSeq).toBe(numbered.seq);
+    }
+    if (step === 1) sources.submit(after, 3, [numbered.snapshot(numbered.seq)]);
+    if (step > 1) expect(book.state).toBe('live');
+  }
+  const from = plain.seq;
+  plain.advance(1);
+  sources.submit(after, 4, [plain.trade(), plain.delta(from, plain.seq)]);
+  after.recorder.sequencer.drain();
+  expect(feedOf(market, PLAIN).bookView()).toBeNull();
+  sources.submit(after, 4, [plain.snapshot(plain.seq)]);
+  after.recorder.sequencer.drain();
+  expect(feedOf(market, PLAIN).levels(1e6)).toEqual(flatLevels(plain.truth(plain.seq)));
+}
+
+describe('an abrupt end', () => {
+  test.each(['commit', 'fsync', 'async'] as const)(
+    '%s: what was accepted is there once, and the market as it stood',
+    (durability: Durability) => {
+      fc.assert(
+        fc.property(
+          fc.nat(),
+          fc.integer({ min: 0, max: 80 }),
+          fc.integer({ min: 1, max: 200 }),
+          (seed, steps, checkpointEveryEvents) => {
+            const directory = scratch.fresh();
+            const options = { durability, checkpointEveryEvents, commitEveryMs: 10_000 };
+            const before = record(directory, options, { states: true });
+            const sources = new Sources(seed);
+            sources.define(before);
+            for (let i = 0; i < steps; i++) sources.say(before);
+            if (durability === 'async' && seed % 2 === 0) {
+              before.recorder.journal.trades(NUMBERED, 1, 1); // which writes what is pending
+              for (let i = 0; i < 5; i++) sources.say(before);
+            }
+            const crashed = scratch.copyOf(directory);
+            const accepted = [...before.batches];
+            before.recorder.close();
+            expectSame(crashed, before, accepted, durability, sources);
+          },
+        ),
+        { numRuns: durability === 'commit' ? 40 : 20 },
+      );
+    },
+    60_000,
+  );
+
+  function expectSame(
+    crashed: string,
+    before: Recording,
+    accepted: Recording['batches'],
+    durability: Durability,
+    sources: Sources,
+  ): void {
+    const whole = replayed(crashed);
+    const after = record(crashed);
+    const { lastSeq } = after.recorder.sequencer;
+    const newest = accepted.at(-1)?.lastSeq ?? 0;
+    if (durability === 'async') expect(lastSeq).toBeLessThanOrEqual(newest);
+    else expect(lastSeq).toBe(newest);
+    // The end of a batch: none is there in part.
+    expect([...before.states.keys()]).toContain(lastSeq);
+    expect(stateOf(after.recorder.market)).toBe(before.states.get(lastSeq)!);
+    expect(whole.state).toBe(before.states.get(lastSeq)!);
+    expect(whole.events).toEqual(eventsOf(accepted).filter((e) => e.seq <= lastSeq));
+
+    // Numbers go on in another epoch, so none has two meanings.
+    const [first, second] = epochsOf(crashed);
+    expect(first).toMatchObject({ first_seq: 1, last_seq: lastSeq });
+    expect(second).toMatchObject({ first_seq: lastSeq + 1, last_seq: null });
+    expect(second!.epoch).toBeGreaterThan(first!.epoch);
+    expect(after.recorder.sequencer.epoch).toBe(second!.epoch);
+    after.recorder.sequencer.act((out) => after.recorder.market.announceRecovered(out));
+    if (lastSeq > 1) expectBooksGoOn(after, sources);
+    expect(eventsOf(after.batches).map((e) => e.seq)).toEqual(
+      eventsOf(after.batches).map((_, i) => lastSeq + 1 + i),
+    );
+    for (const batch of after.batches) expect(batch.epoch).toBe(second!.epoch);
+    after.recorder.close();
+  }
+});

@@ -1,0 +1,67 @@
+/** A real process killed with SIGKILL: what it had acknowledged is in its journal, exactly once. */
+
+import { afterAll, expect, test } from 'bun:test';
+import { Database } from 'bun:sqlite';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { Prng } from '../../src/base/prng';
+import { ScratchDirectory } from '../support/scratch-directory';
+import { readSeed } from '../support/seed';
+import { record } from '../support/test-recorder';
+
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+/** Runs a writer until it has been killed at some moment, and returns the last place acknowledged. */
+async function killed(directory: string, durability: string, lines: number): Promise<number> {
+  const child = Bun.spawn(
+    [
+      process.execPath,
+      fileURLToPath(import.meta.resolve('./writer-child.ts')),
+      directory,
+      durability,
+    ],
+    { stdout: 'pipe', stderr: 'inherit' },
+  );
+  let text = '';
+  const decoder = new TextDecoder();
+  let alive = true;
+  for await (const bytes of child.stdout) {
+    text += decoder.decode(bytes, { stream: true });
+    if (alive && text.split('\n').length > lines) {
+      child.kill('SIGKILL');
+      alive = false; // and what it had written before is read to the end
+    }
+  }
+  await child.exited;
+  expect(child.signalCode).toBe('SIGKILL');
+  return Number(text.slice(0, text.lastIndexOf('\n')).split('\n').at(-1));
+}
+
+test.each(['commit', 'fsync', 'async'])(
+  '%s',
+  async (durability) => {
+    const prng = new Prng(readSeed());
+    const directory = scratch.fresh();
+    let last = 0;
+    for (let life = 0; life < 2; life++) {
+      const acknowledged = await killed(directory, durability, prng.int(50, 400));
+      const db = new Database(join(directory, 'journal.sqlite'));
+      const { n, low, high } = db
+        .query('SELECT count(*) AS n, min(seq) AS low, max(seq) AS high FROM record')
+        .get() as { n: number; low: number; high: number };
+      const epochs = db.query('SELECT first_seq, last_seq FROM epoch ORDER BY epoch').all();
+      db.close();
+      expect([low, n]).toEqual([1, high]); // dense, none twice
+      if (durability !== 'async') expect(high).toBeGreaterThanOrEqual(acknowledged);
+      expect(acknowledged).toBeGreaterThan(last);
+      expect(epochs.at(-1)).toEqual({ first_seq: last + 1, last_seq: null });
+      const { recorder } = record(directory, { checkpointEveryEvents: 300 });
+      expect(recorder.sequencer.lastSeq).toBe(high);
+      recorder.close();
+      last = high;
+    }
+  },
+  30_000,
+);

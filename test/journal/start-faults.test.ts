@@ -1,0 +1,182 @@
+/** Directories that cannot be used: each says why, and nothing in it is changed. */
+
+import { afterAll, describe, expect, test } from 'bun:test';
+import { Database } from 'bun:sqlite';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { ManualClock } from '../../src/base/clock';
+import { StartFault } from '../../src/base/start-fault';
+import { openRecorder } from '../../src/recorder';
+import { at, instrument, trade } from '../support/market-events';
+import { contentOf, ScratchDirectory } from '../support/scratch-directory';
+import { record, testConfig } from '../support/test-recorder';
+
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+function open(directory: string): StartFault | 'opened' {
+  const recorder = openRecorder(testConfig(directory), new ManualClock(at(0)), () => {});
+  if (recorder instanceof StartFault) return recorder;
+  recorder.close();
+  return 'opened';
+}
+
+/** Expects a refusal with this code that leaves every file as it is, the first time and the next. */
+function expectRefused(directory: string, code: string, exitCode: number): StartFault {
+  const before = contentOf(directory);
+  let refused: StartFault | undefined;
+  for (let i = 0; i < 2; i++) {
+    const found = open(directory);
+    if (found === 'opened') throw new Error(`it was opened; expected ${code}`);
+    expect([found.code, found.exitCode]).toEqual([code, exitCode] as never);
+    expect(found.message).toContain(directory);
+    expect(found.hint).not.toBe('');
+    refused = found;
+  }
+  expect(contentOf(directory)).toEqual(before);
+  return refused!;
+}
+
+/** A directory with a journal of three records, closed in order. */
+function withJournal(): string {
+  const directory = scratch.fresh();
+  const { recorder } = record(directory);
+  recorder.sequencer.submit(1, [instrument(), trade()], () => {});
+  recorder.close();
+  return directory;
+}
+
+/** Gives the file in WAL mode a last transaction that nobody has checkpointed. */
+function withHotWal(directory: string, ...statements: string[]): string {
+  const db = new Database(join(directory, 'journal.sqlite'), { create: true });
+  db.run('PRAGMA journal_mode = WAL');
+  for (const statement of statements) db.run(statement);
+  const copy = scratch.copyOf(directory);
+  db.close();
+  return copy;
+}
+
+describe('the journal', () => {
+  test('is made where there is none, with the directories above it', () => {
+    const directory = join(scratch.fresh(), 'deep', 'down');
+    expect(open(directory)).toBe('opened');
+    expect(open(directory)).toBe('opened');
+  });
+
+  test('of another program is refused', () => {
+    const directory = scratch.fresh();
+    mkdirSync(directory);
+    const foreign = withHotWal(
+      directory,
+      'CREATE TABLE theirs (x)',
+      'INSERT INTO theirs VALUES (1)',
+    );
+    expect(Object.keys(contentOf(foreign))).toContain('journal.sqlite-wal');
+    expectRefused(foreign, 'journal-foreign', 65);
+  });
+
+  test('of a newer version is refused', () => {
+    const newer = withHotWal(withJournal(), 'PRAGMA user_version = 99');
+    const fault = expectRefused(newer, 'journal-newer', 65);
+    expect(fault.message).toContain('schema 99');
+  });
+
+  test('that is no database is refused', () => {
+    for (const content of ['this is a shopping list\n'.repeat(400), new Uint8Array(9000).fill(7)]) {
+      const directory = scratch.fresh();
+      mkdirSync(directory);
+      writeFileSync(join(directory, 'journal.sqlite'), content);
+      expectRefused(directory, 'journal-damaged', 65);
+    }
+  });
+
+  test('that is a directory is refused', () => {
+    const directory = scratch.fresh();
+    mkdirSync(join(directory, 'journal.sqlite'), { recursive: true });
+    const fault = open(directory);
+    expect(fault).toMatchObject({ code: 'journal-damaged' });
+  });
+
+  test('without its tables is refused', () => {
+    const directory = withJournal();
+    const db = new Database(join(directory, 'journal.sqlite'));
+    db.run('DROP TABLE record');
+    db.close();
+    expect(open(directory)).toMatchObject({ code: 'journal-damaged' });
+  });
+
+  test('that was made but never written is begun anew', () => {
+    const directory = scratch.fresh();
+    mkdirSync(directory);
+    writeFileSync(join(directory, 'journal.sqlite'), '');
+    expect(open(directory)).toBe('opened');
+  });
+
+  test.each([
+    ['a record of no known kind', 'UPDATE record SET kind = 77 WHERE kind = 3'],
+    ['a trade without its price', 'UPDATE record SET price = NULL WHERE kind = 3'],
+    ['a definition that is no JSON', "UPDATE record SET text = '{' WHERE kind = 1"],
+    ['a record of nobody', 'UPDATE record SET instrument = 55 WHERE kind = 3'],
+  ])('with %s is refused, and the directory is free again', (_, damage) => {
+    const directory = withJournal();
+    const db = new Database(join(directory, 'journal.sqlite'));
+    db.run('DELETE FROM checkpoint'); // so that the record is read
+    db.run(damage);
+    db.close();
+    const fault = open(directory);
+    expect(fault).toMatchObject({ code: 'journal-damaged', exitCode: 65 });
+    expect(open(directory)).toMatchObject({ code: 'journal-damaged' }); // and not data-in-use
+  });
+});
+
+describe('the directory', () => {
+  test('that cannot be made or is a file is refused', () => {
+    const file = scratch.fresh();
+    writeFileSync(file, 'a file');
+    for (const directory of [file, join(file, 'below'), '/proc/tapedeck']) {
+      const fault = open(directory);
+      expect(fault).toMatchObject({ code: 'data-unwritable', exitCode: 73 });
+      expect((fault as StartFault).message).toContain(directory);
+    }
+  });
+
+  test.skipIf(process.getuid?.() === 0)('that may not be written is refused', () => {
+    const directory = withJournal();
+    chmodSync(directory, 0o500);
+    expectRefused(directory, 'data-unwritable', 73);
+    chmodSync(directory, 0o700);
+  });
+
+  test('that another process holds is refused, until that has ended, however it ends', async () => {
+    const directory = withJournal();
+    const child = Bun.spawn(
+      [
+        process.execPath,
+        fileURLToPath(import.meta.resolve('./writer-child.ts')),
+        directory,
+        'hold',
+      ],
+      {
+        stdout: 'pipe',
+      },
+    );
+    await child.stdout.getReader().read(); // it has opened the directory
+    try {
+      expectRefused(directory, 'data-in-use', 75);
+    } finally {
+      child.kill('SIGKILL');
+      await child.exited;
+    }
+    expect(open(directory)).toBe('opened');
+  });
+
+  test('that this process holds is refused', () => {
+    const directory = scratch.fresh();
+    const { recorder } = record(directory);
+    expectRefused(directory, 'data-in-use', 75);
+    recorder.close();
+    expect(open(directory)).toBe('opened');
+  });
+});

@@ -1,0 +1,111 @@
+/** The bounds of a feed book, and what a checkpoint and a truncated book may do. */
+
+import { describe, expect, test } from 'bun:test';
+
+import { FEED_LEVELS_MAX, FeedBook } from '../../src/market/feed-book';
+import { book } from '../support/market-events';
+
+const HELD_DELTAS_MAX = 2_000;
+
+function top(b: FeedBook): { bids: number[]; asks: number[] } {
+  return { bids: b.bids.top(1e6), asks: b.asks.top(1e6) };
+}
+
+describe('feed book', () => {
+  test('[P9] holds the newest 2,000 deltas back: a snapshot within their reach heals', () => {
+    const deltas = HELD_DELTAS_MAX + 500;
+    for (const [snapshotSeq, outcome] of [
+      [500, 'applied'],
+      [499, 'held'],
+    ] as const) {
+      const b = new FeedBook();
+      for (let seq = 1; seq <= deltas; seq++) {
+        expect(b.apply(book('delta', seq, seq - 1, [seq, 1]))).toBe('held');
+      }
+      expect(b.apply(book('snapshot', snapshotSeq, 0, [-1, 7]))).toBe(outcome);
+      if (outcome === 'held') {
+        expect([b.state, top(b)]).toEqual(['incomplete', { bids: [], asks: [] }]);
+        continue;
+      }
+      expect([b.state, b.sourceSeq, b.bids.length]).toEqual(['live', deltas, HELD_DELTAS_MAX + 1]);
+      expect([b.bids.best, top(b).bids.slice(-2)]).toEqual([deltas, [-1, 7]]);
+    }
+  });
+
+  test('a book that grows past its bound is incomplete, and healed by a smaller one', () => {
+    const b = new FeedBook();
+    const levels = Array.from({ length: FEED_LEVELS_MAX }, (_, i) => [i + 1, 1]).flat();
+    expect(b.apply(book('snapshot', 1, 0, [], levels))).toBe('applied');
+    expect(b.apply(book('delta', 2, 1, [], [5, 9]))).toBe('applied');
+    expect(b.apply(book('delta', 3, 2, [], [0, 1]))).toBe('too-many-levels');
+    expect([b.state, top(b)]).toEqual(['incomplete', { bids: [], asks: [] }]);
+    expect(b.apply(book('delta', 4, 3, [], [7, 1]))).toBe('held');
+    expect(b.apply(book('snapshot', 3, 0, [], [7, 3, 8, 2]))).toBe('applied');
+    expect([b.state, top(b).asks]).toEqual(['live', [7, 1, 8, 2]]);
+    expect(b.apply(book('snapshot', 5, 0, [], [...levels, 0, 1]))).toBe('too-many-levels');
+    expect([b.state, top(b)]).toEqual(['incomplete', { bids: [], asks: [] }]);
+  });
+
+  test('[P8] a delta reaches back over a snapshot once, and never over a delta', () => {
+    const b = new FeedBook();
+    b.apply(book('snapshot', 10, 0, [1, 1]));
+    expect(b.apply(book('delta', 10, 5, [1, 2]))).toBe('stale');
+    expect(b.apply(book('delta', 12, 5, [1, 3]))).toBe('applied');
+    expect(b.apply(book('delta', 14, 11, [1, 4]))).toBe('overlap');
+    expect(b.state).toBe('incomplete');
+  });
+
+  test('[P8] a delta without a number continues, even after numbers', () => {
+    const b = new FeedBook();
+    b.apply(book('snapshot', 10, 0, [1, 1]));
+    expect(b.apply(book('delta', 0, 0, [1, 2]))).toBe('applied');
+    expect(b.apply(book('delta', 11, 10, [2, 2]))).toBe('applied');
+    expect([b.sourceSeq, top(b).bids]).toEqual([11, [2, 2, 1, 2]]);
+  });
+
+  test('[P9] without a number, what came while it was incomplete is dropped', () => {
+    const b = new FeedBook();
+    expect(b.apply(book('delta', 0, 0, [1, 5, 2, 5]))).toBe('held');
+    expect(b.apply(book('snapshot', 0, 0, [1, 7]))).toBe('applied');
+    expect(top(b).bids).toEqual([1, 7]);
+  });
+
+  test('a source that was away continues by number only', () => {
+    for (const [seq, prevSeq, outcome] of [
+      [11, 10, 'applied'],
+      [12, 11, 'gap'],
+      [0, 0, 'held'],
+    ] as const) {
+      const b = new FeedBook();
+      b.apply(book('snapshot', 10, 0, [1, 1]));
+      b.interrupt();
+      expect(b.state).toBe('live');
+      expect(b.apply(book('delta', seq, prevSeq, [2, 2]))).toBe(outcome);
+    }
+  });
+
+  test('a source that begins anew is not mixed with what it said before', () => {
+    const b = new FeedBook();
+    b.apply(book('snapshot', 500, 0, [1, 1]));
+    expect(b.apply(book('delta', 503, 502, [2, 2]))).toBe('gap');
+    expect(b.apply(book('incomplete', 0, 0))).toBe('gap');
+    expect(b.apply(book('snapshot', 1, 0, [3, 3]))).toBe('applied');
+    expect(b.apply(book('delta', 2, 1, [4, 4]))).toBe('applied');
+    expect([b.state, b.sourceSeq, top(b).bids]).toEqual(['live', 2, [4, 4, 3, 3]]);
+  });
+
+  test('best levels alone are shown, and continued by a snapshot only', () => {
+    const b = new FeedBook();
+    b.truncate([5, 1], [6, 1]);
+    expect([b.state, top(b)]).toEqual(['live', { bids: [5, 1], asks: [6, 1] }]);
+    expect(b.apply(book('delta', 1, 0, [5, 2]))).toBe('held');
+    expect(b.state).toBe('incomplete');
+    expect(b.apply(book('snapshot', 1, 0, [5, 3]))).toBe('applied');
+    b.truncate([5, 1], []);
+    expect(b.apply(book('delta', 0, 0, [5, 2]))).toBe('held');
+    b.truncate([5, 1], []);
+    expect(b.apply(book('snapshot', 0, 0, [5, 3]))).toBe('applied');
+    expect(b.apply(book('delta', 0, 0, [5, 4]))).toBe('applied');
+    expect(top(b).bids).toEqual([5, 4]);
+  });
+});

@@ -1,0 +1,313 @@
+/** What a feed instrument says, in which order, and about which moment. */
+
+import { describe, expect, test } from 'bun:test';
+
+import type { MarketEvent, SourceEvent } from '../../protocol/messages';
+import { FeedInstrument } from '../../src/market/feed-instrument';
+import {
+  at,
+  bbo,
+  book,
+  Collected,
+  feedOf,
+  instrument,
+  newMarket,
+  SYMBOL,
+  trade,
+} from '../support/market-events';
+
+const SOURCE = 7;
+
+/** A market with one instrument, defined at place 1. */
+class Scene {
+  readonly market = newMarket();
+  readonly out = new Collected();
+
+  constructor(previousClose: number | null = null) {
+    this.say(instrument(SYMBOL, { previousClose }));
+  }
+
+  get instrument(): FeedInstrument {
+    return feedOf(this.market);
+  }
+
+  /** Says it, as one batch. */
+  say(...events: SourceEvent[]): MarketEvent[] {
+    expect(this.market.check(SOURCE, events)).toBeUndefined();
+    for (const event of events) this.market.apply(SOURCE, event, this.out);
+    this.market.seal();
+    return this.out.take();
+  }
+
+  /** Like `say`, in words: what the events are and what matters of them. */
+  words(...events: SourceEvent[]): string[] {
+    return this.say(...events).map(describeEvent);
+  }
+}
+
+function describeEvent(e: MarketEvent): string {
+  switch (e.type) {
+    case 'book':
+      return `book ${e.form}`;
+    case 'status':
+      return `status ${e.state} ${e.reason} ${e.missed}`;
+    case 'bbo':
+      return `bbo ${e.bid}x${e.bidQuantity} ${e.ask}x${e.askQuantity}`;
+    case 'trade':
+    case 'tick':
+    case 'instrument':
+      return e.type;
+  }
+}
+
+describe('trades and ticks', () => {
+  test('a trade gives one trade and one tick, at consecutive places and the same moments', () => {
+    const scene = new Scene();
+    scene.say(bbo(0, [99, 4], [101, 6]));
+    scene.out.receiveTime = at(77);
+    const events = scene.say(
+      trade({ price: 100, quantity: 3, tradeId: 12, eventTime: at(5), aggressor: 'sell' }),
+      trade({ price: 102, quantity: 4, tradeId: 13, eventTime: at(6) }),
+    );
+    const times = { receiveTime: at(77) };
+    expect(events).toEqual([
+      { type: 'trade', symbol: SYMBOL, seq: 3, prevSeq: 0, eventTime: at(5), ...times, price: 100, quantity: 3, aggressor: 'sell', tradeId: 12 }, // prettier-ignore
+      { type: 'tick', symbol: SYMBOL, seq: 4, prevSeq: 0, eventTime: at(5), ...times, last: 100, bid: 99, ask: 101, quantity: 3, volume: 3, count: 1 }, // prettier-ignore
+      { type: 'trade', symbol: SYMBOL, seq: 5, prevSeq: 3, eventTime: at(6), ...times, price: 102, quantity: 4, aggressor: 'buy', tradeId: 13 }, // prettier-ignore
+      { type: 'tick', symbol: SYMBOL, seq: 6, prevSeq: 4, eventTime: at(6), ...times, last: 102, bid: 99, ask: 101, quantity: 4, volume: 7, count: 1 }, // prettier-ignore
+    ]);
+  });
+
+  test('[P10] a trade sent before is dropped; trades missing are told with their number', () => {
+    const scene = new Scene();
+    expect(scene.words(trade({ seq: 10, prevSeq: 9 }))).toEqual(['trade', 'tick']);
+    expect(scene.words(trade({ seq: 10, prevSeq: 9 }), trade({ seq: 4, prevSeq: 3 }))).toEqual([]);
+    expect(scene.words(trade({ seq: 15, prevSeq: 14 }))).toEqual([
+      'status live trades-missed 4',
+      'trade',
+      'tick',
+    ]);
+    expect(scene.words(trade({ seq: 16, prevSeq: 15 }))).toEqual(['trade', 'tick']);
+    expect(scene.words(trade(), trade())).toEqual(['trade', 'tick', 'trade', 'tick']);
+    expect(scene.instrument.volume).toBe(25);
+  });
+
+  test('before the first trade the tick is made of the previous close, at place 0', () => {
+    const scene = new Scene(12_345);
+    scene.say(bbo(0, [99, 4], null));
+    const tick = scene.instrument.currentTick()!;
+    expect([tick.seq, tick.last, tick.bid, tick.ask, tick.volume, tick.count]).toEqual([
+      0,
+      12_345,
+      99,
+      null,
+      0,
+      0,
+    ]);
+    expect([...scene.instrument.newest()].map((e) => e.type)).toEqual(['instrument', 'bbo']);
+    expect(new Scene().instrument.currentTick()).toBeNull();
+    scene.say(trade({ price: 5 }));
+    expect(scene.instrument.currentTick()!.last).toBe(5);
+  });
+});
+
+describe('best bid and offer', () => {
+  test('follows quotes and levels, whichever is newer, and is told when it changes', () => {
+    const scene = new Scene();
+    expect(scene.words(book('snapshot', 10, 0, [99, 1], [101, 1]))).toEqual([
+      'book snapshot',
+      'bbo 99x1 101x1',
+    ]);
+    expect(scene.words(bbo(12, [99, 2], [101, 1]))).toEqual(['bbo 99x2 101x1']);
+    expect(scene.words(bbo(12, [99, 2], [101, 1]), bbo(11, [98, 1], [101, 1]))).toEqual([]);
+    // The levels of 11 are older than the quote of 12.
+    expect(scene.words(book('delta', 11, 10, [98, 5]))).toEqual(['book delta']);
+    expect(scene.words(book('delta', 12, 11, [99, 2]))).toEqual(['book delta']);
+    expect(scene.words(book('delta', 13, 12, [99, 0]))).toEqual(['book delta', 'bbo 98x5 101x1']);
+    expect(scene.words(bbo(12, [99, 2], [101, 1]))).toEqual([]);
+    expect(scene.words(book('delta', 14, 13, [90, 1]))).toEqual(['book delta']);
+    expect(scene.words(book('delta', 15, 14, [98, 0, 90, 0], [101, 0]))).toEqual([
+      'book delta',
+      'bbo nullx0 nullx0',
+    ]);
+  });
+
+  test('[P10] a quote that names the moment of the levels and differs makes them incomplete', () => {
+    for (const quote of [
+      bbo(10, [98, 1], [101, 1]),
+      bbo(10, [99, 2], [101, 1]),
+      bbo(10, [99, 1], null),
+      bbo(10, [99, 1], [101, 9]),
+    ]) {
+      const scene = new Scene();
+      scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]));
+      expect(scene.words(bbo(10, [99, 1], [101, 1]))).toEqual([]);
+      expect(scene.words(quote).slice(1)).toEqual([
+        'book incomplete',
+        'status incomplete quote-mismatch 0',
+      ]);
+      expect(scene.instrument.bookView()).toBeNull();
+      expect(scene.words(book('delta', 11, 10, [99, 2]))).toEqual([]);
+      expect(scene.words(book('snapshot', 11, 0, [95, 1], [96, 1]))).toEqual([
+        'book snapshot',
+        'status live healed 0',
+        'bbo 95x1 96x1',
+      ]);
+    }
+  });
+
+  test('[P10] the quote may come first', () => {
+    const scene = new Scene();
+    scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(11, [99, 5], [101, 1]));
+    expect(scene.words(book('delta', 11, 10, [99, 4]))).toEqual([
+      'book delta',
+      'book incomplete',
+      'status incomplete quote-mismatch 0',
+    ]);
+  });
+
+  test('a quote without a number is not held against levels that have one', () => {
+    const scene = new Scene();
+    scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(11, [99, 3], [101, 1]));
+    expect(scene.words(bbo(0, [97, 1], [103, 1]))).toEqual(['bbo 97x1 103x1']);
+    expect(scene.words(book('delta', 11, 10, [99, 3]))).toEqual(['book delta', 'bbo 99x3 101x1']);
+    expect(scene.instrument.bookView()).not.toBeNull();
+
+    const plain = new Scene();
+    plain.say(book('snapshot', 0, 0, [99, 1], [101, 1]));
+    expect(plain.words(bbo(0, [98, 1], [101, 1]))).toEqual(['bbo 98x1 101x1']);
+    expect(plain.instrument.bookView()).not.toBeNull();
+  });
+
+  test('a snapshot older than the levels before it is held against the quote of its own moment', () => {
+    const scene = new Scene();
+    scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(12, [99, 2], [101, 1]));
+    scene.say(book('delta', 14, 10, [99, 7]));
+    scene.say(book('delta', 20, 19));
+    expect(scene.words(book('snapshot', 12, 0, [99, 2], [101, 1]))).toEqual([]);
+    expect(scene.instrument.bookView()).toBeNull(); // the delta held does not continue it
+    scene.say(book('incomplete', 0, 0));
+    expect(scene.words(book('snapshot', 12, 0, [99, 2], [101, 1]))).toEqual([
+      'book snapshot',
+      'status live healed 0',
+      'bbo 99x2 101x1',
+    ]);
+  });
+});
+
+describe('the book as published', () => {
+  test('[B4] [B5] changes within ten levels are told, those behind are not', () => {
+    const scene = new Scene();
+    const bids = Array.from({ length: 11 }, (_, i) => [100 - i, 1]).flat();
+    scene.say(book('snapshot', 1, 0, bids, []));
+    expect(scene.words(book('delta', 2, 1, [90, 5]))).toEqual([]);
+    const [delta] = scene.say(book('delta', 3, 2, [95, 0]));
+    expect(delta).toMatchObject({ form: 'delta', bids: [95, 0, 90, 5], asks: [] });
+    const [pushedOut] = scene.say(book('delta', 4, 3, [193, 1]));
+    expect(pushedOut).toMatchObject({ bids: [193, 1, 90, 0] });
+    expect(scene.instrument.bookView()!.bids.length).toBe(20);
+    expect(scene.instrument.levels(11).bids.length).toBe(22);
+  });
+
+  test('[B7] only the last book event of a batch has a checksum', () => {
+    const scene = new Scene();
+    const events = scene.say(
+      book('snapshot', 1, 0, [1, 1]),
+      book('delta', 2, 1, [1, 2]),
+      book('delta', 3, 2, [1, 3]),
+    );
+    const books = events.filter((e) => e.type === 'book');
+    expect(books.map((b) => b.crc === null)).toEqual([true, true, false]);
+    expect(scene.say(book('incomplete', 0, 0))).toMatchObject([{ crc: null }, {}]);
+  });
+
+  test('[P9] every way to lose it is told once, at once, with its reason', () => {
+    for (const [reason, broken] of [
+      ['gap 3', book('delta', 15, 13, [1, 1])],
+      ['overlap 0', book('delta', 13, 9, [1, 1])],
+      ['gap 0', book('incomplete', 0, 0)],
+    ] as const) {
+      const scene = new Scene();
+      scene.say(book('snapshot', 9, 0, [99, 1], [101, 1]), book('delta', 10, 9, [98, 1]));
+      expect(scene.words(broken)).toEqual(['book incomplete', `status incomplete ${reason}`]);
+      expect(scene.words(broken, broken)).toEqual([]);
+      expect(scene.instrument.state).toBe('incomplete');
+    }
+    const scene = new Scene();
+    expect(scene.words(book('delta', 5, 4, [1, 1]))).toEqual([
+      'book incomplete',
+      'status incomplete awaiting-snapshot 0',
+    ]);
+  });
+
+  test('views that were handed out do not change', () => {
+    const scene = new Scene();
+    scene.say(book('snapshot', 1, 0, [99, 1], [101, 1]));
+    const view = scene.instrument.bookView()!;
+    const kept = structuredClone({ bids: view.bids, asks: view.asks, seq: view.seq });
+    scene.say(book('delta', 2, 1, [99, 5, 98, 1], [101, 0]));
+    scene.say(book('incomplete', 0, 0));
+    expect({ bids: view.bids, asks: view.asks, seq: view.seq }).toEqual(kept);
+  });
+});
+
+describe('sources that come and go', () => {
+  test('a source that has gone leaves it stale, and one that says something new makes it live', () => {
+    const scene = new Scene();
+    scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), trade({ seq: 5, prevSeq: 4 }));
+    scene.market.release(SOURCE + 1, scene.out);
+    expect(scene.out.take()).toEqual([]);
+    scene.market.release(SOURCE, scene.out);
+    expect(scene.out.take().map(describeEvent)).toEqual(['status stale source-disconnected 0']);
+    scene.market.release(SOURCE, scene.out);
+    expect(scene.out.take()).toEqual([]);
+    // What is old says nothing: a source that counts from 1 again must not pass for live.
+    const old = [trade({ seq: 5, prevSeq: 4 }), book('delta', 10, 9), book('snapshot', 9, 0), bbo(8, null, null)]; // prettier-ignore
+    expect(scene.words(...old)).toEqual([]);
+    expect(scene.instrument.state).toBe('stale');
+    expect(scene.words(trade({ seq: 6, prevSeq: 5 }))).toEqual([
+      'status live source-connected 0',
+      'trade',
+      'tick',
+    ]);
+  });
+
+  test('without numbers, a book that was left waits for a snapshot, whatever comes first', () => {
+    const scene = new Scene();
+    scene.say(book('snapshot', 0, 0, [99, 1], [101, 1]));
+    scene.market.release(SOURCE, scene.out);
+    scene.out.take();
+    expect(scene.words(trade())).toEqual(['status live source-connected 0', 'trade', 'tick']);
+    expect(scene.words(book('delta', 0, 0, [98, 1]))).toEqual([
+      'book incomplete',
+      'status incomplete awaiting-snapshot 0',
+    ]);
+  });
+
+  test('one that counts from the beginning again is not held against the quotes of before', () => {
+    const scene = new Scene();
+    scene.say(book('snapshot', 500, 0, [99, 1], [101, 1]), bbo(501, [98, 1], [101, 1]));
+    scene.say(book('delta', 503, 502));
+    scene.market.release(SOURCE, scene.out);
+    scene.out.take();
+    expect(scene.words(book('snapshot', 1, 0, [55, 1], [56, 1]))).toEqual([
+      'book snapshot',
+      'status live healed 0',
+      'bbo 55x1 56x1',
+    ]);
+    expect(scene.words(bbo(2, [54, 1], [56, 1]))).toEqual(['bbo 54x1 56x1']);
+  });
+
+  test('a source that goes while the book is incomplete leaves it so', () => {
+    const scene = new Scene();
+    scene.say(book('delta', 5, 4, [1, 1]));
+    scene.market.release(SOURCE, scene.out);
+    expect(scene.out.take()).toEqual([]);
+    expect(scene.instrument.state).toBe('incomplete');
+    expect(scene.words(book('snapshot', 1, 0, [1, 1]))).toEqual([
+      'book snapshot',
+      'status live healed 0',
+      'bbo 1x1 nullx0',
+    ]);
+  });
+});

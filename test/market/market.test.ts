@@ -1,0 +1,247 @@
+/** What may enter a market: definitions, increments, owners, volumes; all of a submission or none. */
+
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+
+import type { Instrument, SourceEvent } from '../../protocol/messages';
+import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
+import { Market } from '../../src/market/market';
+import {
+  bbo,
+  book,
+  Collected,
+  feedOf,
+  instrument,
+  newMarket,
+  SYMBOL,
+  trade,
+} from '../support/market-events';
+
+const MAX = Number.MAX_SAFE_INTEGER;
+
+/** The code and field of the refusal, with the place of the event; undefined when it may enter. */
+function refusal(market: Market, events: readonly SourceEvent[], source = 1): string | undefined {
+  const before = writeCheckpoint(market.checkpoint());
+  const found = market.check(source, events);
+  expect(writeCheckpoint(market.checkpoint())).toBe(before);
+  return found && `${found.index} ${found.fault.code} ${found.fault.field ?? '-'}`;
+}
+
+function enter(market: Market, out: Collected, events: readonly SourceEvent[], source = 1): void {
+  expect(market.check(source, events)).toBeUndefined();
+  for (const event of events) market.apply(source, event, out);
+  market.seal();
+}
+
+/** A market with ACME, whose increments are 5 and 10 unless others are given. */
+function withAcme(more: Partial<Instrument> = {}): { market: Market; out: Collected } {
+  const market = newMarket();
+  const out = new Collected();
+  const increments = { priceIncrement: 5, quantityIncrement: 10 };
+  enter(market, out, [instrument(SYMBOL, { ...increments, ...more })]);
+  out.take();
+  return { market, out };
+}
+
+describe('definitions', () => {
+  test('[P4] come before the first event, at the latest in the same submission', () => {
+    const market = newMarket();
+    for (const event of [trade(), bbo(0, null, null), book('snapshot', 0, 0)]) {
+      expect(refusal(market, [event])).toBe('0 unknown-symbol symbol');
+      expect(refusal(market, [event, instrument()])).toBe('0 unknown-symbol symbol');
+      expect(refusal(market, [instrument(), event])).toBeUndefined();
+    }
+    expect(refusal(market, [instrument('OTHER'), trade()])).toBe('1 unknown-symbol symbol');
+  });
+
+  test('[P4] repeating one is harmless and says nothing; a change is told at its place', () => {
+    const { market, out } = withAcme();
+    const same = instrument(SYMBOL, { priceIncrement: 5, quantityIncrement: 10, seq: 99 });
+    enter(market, out, [same, same]);
+    expect(out.take()).toEqual([]);
+    const changed = { ...same, priceIncrement: 1 };
+    enter(market, out, [changed, trade({ price: 1, quantity: 10 })]);
+    expect(out.take()[0]).toEqual({ ...changed, seq: 2 });
+    expect(feedOf(market).definition.seq).toBe(2);
+    enter(market, out, [{ ...changed, previousClose: 7 }]);
+    expect(out.take()).toMatchObject([{ type: 'instrument', previousClose: 7 }]);
+  });
+
+  test('[N4] [P4] scales never change, not even within a submission', () => {
+    const { market } = withAcme();
+    const other = instrument(SYMBOL, { priceScale: 3 });
+    expect(refusal(market, [other])).toBe('0 definition-conflict priceScale');
+    expect(refusal(market, [instrument(SYMBOL, { quantityScale: 0 })])).toBe(
+      '0 definition-conflict priceScale',
+    );
+    const fresh = instrument('NEW');
+    expect(refusal(market, [fresh, { ...fresh, quantityScale: 9 }])).toBe(
+      '1 definition-conflict priceScale',
+    );
+  });
+
+  test('[N5] increments are above zero, and the market is feed', () => {
+    const market = newMarket();
+    for (const [field, value] of [
+      ['priceIncrement', 0],
+      ['priceIncrement', -1],
+      ['quantityIncrement', 0],
+    ] as const) {
+      const wrong = instrument(SYMBOL, { [field]: value });
+      expect(refusal(market, [wrong])).toBe(`0 invalid-field ${field}`);
+    }
+    expect(refusal(market, [instrument(SYMBOL, { market: 'venue' })])).toBe(
+      '0 invalid-field market',
+    );
+  });
+
+  test('are bounded in number; those that are known do not count again', () => {
+    const market = newMarket(3);
+    const out = new Collected();
+    enter(market, out, [instrument('A'), instrument('B')]);
+    const again = [instrument('A', { previousClose: 1 }), instrument('B', { previousClose: 1 })];
+    expect(refusal(market, [...again, instrument('C')])).toBeUndefined();
+    expect(refusal(market, [instrument('C'), instrument('C'), instrument('D')])).toBe(
+      '2 overloaded -',
+    );
+    enter(market, out, [...again, instrument('C')]);
+    expect(refusal(market, [instrument('D')])).toBe('0 overloaded -');
+    expect(refusal(market, [instrument('C', { previousClose: 2 })])).toBeUndefined();
+    expect([...market.all()].map((i) => i.definition.symbol)).toEqual(['A', 'B', 'C']);
+  });
+});
+
+describe('increments', () => {
+  test('[N5] everything that enters is a whole multiple, and the field at fault is named', () => {
+    const { market } = withAcme();
+    const good = [5, 10, 10, 20];
+    for (const [event, wrong] of [
+      [trade({ price: 7, quantity: 10 }), 'price'],
+      [trade({ price: 5, quantity: 11 }), 'quantity'],
+      [bbo(0, [6, 10], null), 'bid'],
+      [bbo(0, [5, 15], null), 'bidQuantity'],
+      [bbo(0, null, [-1, 10]), 'ask'],
+      [bbo(0, null, [5, 1]), 'askQuantity'],
+      [book('delta', 0, 0, [...good, 11, 10], []), 'bids[2][0]'],
+      [book('delta', 0, 0, [...good, 15, 1], []), 'bids[2][1]'],
+      [book('snapshot', 0, 0, [], [...good, -4, 10]), 'asks[2][0]'],
+    ] as const) {
+      expect(refusal(market, [event])).toBe(`0 off-increment ${wrong}`);
+    }
+    const fine = [trade({ price: -5, quantity: 10 }), bbo(0, [-5, 10], [0, 0]), book('delta', 0, 0, good, [0, 0])]; // prettier-ignore
+    expect(refusal(market, fine)).toBeUndefined();
+  });
+
+  test('are those of the newest definition in the submission', () => {
+    const { market } = withAcme();
+    const finer = instrument(SYMBOL, { priceIncrement: 1, quantityIncrement: 1 });
+    const off = trade({ price: 3, quantity: 3 });
+    expect(refusal(market, [off, finer])).toBe('0 off-increment price');
+    expect(refusal(market, [finer, off])).toBeUndefined();
+  });
+});
+
+describe('owners', () => {
+  test('[P5] one source feeds a symbol until it has gone', () => {
+    const { market, out } = withAcme();
+    const event = trade({ price: 5, quantity: 10 });
+    expect(refusal(market, [event], 2)).toBeUndefined(); // a definition does not own
+    enter(market, out, [event], 1);
+    expect(refusal(market, [event], 2)).toBe('0 symbol-in-use symbol');
+    expect(refusal(market, [instrument('FREE'), trade({ symbol: 'FREE' }), event], 2)).toBe(
+      '2 symbol-in-use symbol',
+    );
+    expect(refusal(market, [event], 1)).toBeUndefined();
+    market.release(2, out);
+    expect(refusal(market, [event], 2)).toBe('0 symbol-in-use symbol');
+    market.release(1, out);
+    enter(market, out, [event], 2);
+    expect(refusal(market, [event], 1)).toBe('0 symbol-in-use symbol');
+  });
+});
+
+describe('volume', () => {
+  test('past 2^53 - 1 is refused, over all trades of the submission, and nothing of it is taken', () => {
+    const { market, out } = withAcme({ priceIncrement: 1, quantityIncrement: 1 });
+    enter(market, out, [trade({ quantity: MAX - 10 })]);
+    out.take();
+    const small = trade({ quantity: 4 });
+    expect(refusal(market, [small, small, small])).toBe('2 out-of-range quantity');
+    expect(refusal(market, [trade({ quantity: 11 })])).toBe('0 out-of-range quantity');
+    expect(feedOf(market).volume).toBe(MAX - 10);
+    enter(market, out, [small, small, trade({ quantity: 2 })]);
+    expect(feedOf(market).volume).toBe(MAX);
+    expect(refusal(market, [trade({ quantity: 1 })])).toBe('0 out-of-range quantity');
+    expect(refusal(market, [trade({ quantity: 0 })])).toBeUndefined();
+    expect(out.take().findLast((e) => e.type === 'tick')).toMatchObject({ volume: MAX });
+  });
+
+  test('is the exact sum, whatever is dropped and whatever else there is', () => {
+    const one = fc.record({
+      symbol: fc.constantFrom('A', 'B'),
+      quantity: fc.integer({ min: 0, max: 1_000_000 }).map((n) => n * 1_000_003),
+    });
+    fc.assert(
+      fc.property(fc.array(one, { maxLength: 60 }), (list) => {
+        const market = newMarket();
+        const out = new Collected();
+        enter(market, out, [instrument('A'), instrument('B')]);
+        const sums: Record<string, bigint> = { A: 0n, B: 0n };
+        for (const t of list) {
+          enter(market, out, [trade(t)]);
+          sums[t.symbol]! += BigInt(t.quantity);
+        }
+        for (const symbol of ['A', 'B']) {
+          expect(BigInt(feedOf(market, symbol).volume)).toBe(sums[symbol]!);
+        }
+      }),
+    );
+  });
+});
+
+describe('after a restart', () => {
+  test('every instrument is told to show the time before, and those without a book as such', () => {
+    const { market, out } = withAcme({ priceIncrement: 1, quantityIncrement: 1 });
+    enter(market, out, [instrument('LOST'), book('delta', 2, 1, [], [], { symbol: 'LOST' })]);
+    enter(market, out, [instrument('QUIET')]);
+    const again = newMarket();
+    again.restore(market.checkpoint(), []);
+    again.announceRecovered(out);
+    const told = out.take().filter((e) => e.type === 'status' && e.reason === 'restart');
+    expect(told.map((e) => (e.type === 'status' ? `${e.symbol} ${e.state}` : ''))).toEqual([
+      `${SYMBOL} recovered`,
+      'LOST incomplete',
+      'QUIET recovered',
+    ]);
+  });
+
+  test('a book of which the journal had only ten levels waits for a snapshot, also a start later', () => {
+    const { market, out } = withAcme({ priceIncrement: 1, quantityIncrement: 1 });
+    const bids = Array.from({ length: 12 }, (_, i) => [100 - i, 1]).flat();
+    enter(market, out, [book('snapshot', 10, 0, bids)]);
+    const checkpoint = market.checkpoint();
+    out.take();
+    enter(market, out, [book('delta', 11, 10, [100, 2])]);
+    const tail = out.take();
+    for (const starts of [1, 2, 3]) {
+      let again = newMarket();
+      again.restore(checkpoint, tail);
+      for (let i = 1; i < starts; i++) {
+        const next = newMarket();
+        next.restore(readCheckpoint(writeCheckpoint(again.checkpoint())), []);
+        again = next;
+      }
+      expect(feedOf(again).bookView()!.bids).toEqual([100, 2, ...bids.slice(2, 20)]);
+      // Sent again by a source that had no answer, or numbered from the beginning.
+      const delta = starts === 1 ? book('delta', 11, 10, [100, 3]) : book('delta', 5, 0, [100, 3]);
+      enter(again, out, [delta]);
+      expect(feedOf(again).bookView()).toBeNull();
+      enter(again, out, [book('snapshot', 12, 0, [7, 7])]);
+      expect(feedOf(again).bookView()!.bids).toEqual([7, 7]);
+    }
+  });
+
+  test('an event of an instrument that was never defined is a damaged journal', () => {
+    expect(() => newMarket().restore(null, [trade({ seq: 1 })])).toThrow('not defined before it');
+  });
+});

@@ -1,0 +1,193 @@
+/**
+ * A journal that somebody has changed: a start carries the commands out again and compares, so what
+ * does not follow is found at once, and told. What a record holds without consequence (the price of an
+ * order that never came near the ten best levels) cannot be found in this way.
+ */
+
+import { Database } from 'bun:sqlite';
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+
+import type { BatchEvent, Command } from '../../protocol/records';
+import { StartFault } from '../../src/base/start-fault';
+import { Prng } from '../../src/base/prng';
+import { readSeed } from '../support/seed';
+import { Scratch } from '../support/tapedeck-process';
+import { Journaled } from './journaled';
+import { pick, randomScript, VENUES } from './script';
+
+const scratch = new Scratch();
+let whole: Journaled;
+let events: BatchEvent[];
+
+beforeAll(() => {
+  whole = Journaled.create(scratch.fresh());
+  whole.play(randomScript(5, 400, true), 5, 0);
+  events = whole.batches.flatMap((batch) => batch.events);
+});
+afterAll(() => {
+  whole.abandon();
+  scratch.remove();
+});
+
+/** What a start says of a copy in which this was done. */
+function startAfter(sql: string, ...values: (string | number)[]): Journaled | StartFault {
+  const directory = whole.crash(scratch.fresh());
+  const db = new Database(`${directory}/journal.sqlite`);
+  const { changes } = db.run(sql, values);
+  db.close();
+  if (changes === 0) throw new Error(`nothing was changed by ${sql}`);
+  return Journaled.open(directory);
+}
+
+function expectDamage(what: unknown, opened: Journaled | StartFault): void {
+  if (!(opened instanceof StartFault)) {
+    opened.abandon();
+    throw new Error(`accepted silently: ${JSON.stringify(what)}`);
+  }
+  expect(opened.code).toBe('journal-damaged');
+  expect(opened.message).toMatch(/^the journal in \S+ does not read: \S/);
+  expect(opened.message).toMatch(/record \d+|instrument/);
+  expect(opened.hint.length).toBeGreaterThan(0);
+}
+
+/** Records of venues by type. */
+function ofVenues(type: BatchEvent['type']): BatchEvent[] {
+  return events.filter((e) => e.type === type && VENUES.some((symbol) => symbol === e.symbol));
+}
+
+function command(fits: (c: Command) => boolean): Command {
+  return events.find((e): e is Command => e.type === 'command' && fits(e))!;
+}
+
+const COLUMNS: [BatchEvent['type'], string[]][] = [
+  ['trade', ['price', 'quantity', 'side', 'ref']],
+  ['tick', ['price', 'quantity', 'volume']],
+  ['bbo', ['bid_quantity', 'ask_quantity']],
+  ['book', ['side']],
+  ['status', ['ref']],
+];
+
+describe('what follows from commands and was changed is damage', () => {
+  test.each(COLUMNS)('%s: %p and what all have', (type, own) => {
+    const random = new Prng(readSeed());
+    for (const column of [...own, 'kind', 'instrument', 'prev_seq', 'event_time', 'receive_time']) {
+      const { seq } = pick(random, ofVenues(type));
+      const sql = `UPDATE record SET ${column} = ${column} + 1 WHERE seq = ?`;
+      expectDamage([type, column, seq], startAfter(sql, seq));
+    }
+  });
+
+  test('levels, words', () => {
+    const book = ofVenues('book').find((e) => e.type === 'book' && e.bids.length > 0)!;
+    const zero = 'UPDATE record SET levels = zeroblob(length(levels)) WHERE seq = ?';
+    expectDamage('levels', startAfter(zero, book.seq));
+    const short = 'UPDATE record SET levels = zeroblob(3) WHERE seq = ?';
+    expectDamage('short levels', startAfter(short, book.seq));
+    const { seq } = ofVenues('status')[0]!;
+    for (const text of ['stale state-changed', 'live', 'nonsense at all', '']) {
+      expectDamage(text, startAfter('UPDATE record SET text = ? WHERE seq = ?', text, seq));
+    }
+  });
+
+  test('a record that is gone, whichever', () => {
+    const random = new Prng(readSeed());
+    const inside = events.slice(DEFINED, -1);
+    for (let i = 0; i < 12; i++) {
+      const { seq, type } = pick(random, inside);
+      expectDamage([type, seq], startAfter('DELETE FROM record WHERE seq = ?', seq));
+    }
+    const last = ofVenues('trade').at(-1)!.seq;
+    expectDamage('the end of a command', startAfter('DELETE FROM record WHERE seq > ?', last));
+  });
+
+  test('a record that is there twice, or that another program put in', () => {
+    const seq = events.at(-1)!.seq;
+    const copy = (kind: string): string => `INSERT INTO record
+      SELECT ${seq + 1}, ${kind}, instrument, prev_seq, event_time, receive_time, price, quantity,
+        bid, bid_quantity, ask, ask_quantity, volume, side, ref, levels, text FROM record WHERE seq = ?`;
+    expectDamage('twice', startAfter(copy('kind'), ofVenues('trade')[0]!.seq));
+    expectDamage('no kind', startAfter(copy('99'), ofVenues('trade')[0]!.seq));
+  });
+});
+
+/** The definitions of the script. */
+const DEFINED = 3;
+
+describe('a command that was changed is damage', () => {
+  const set = 'UPDATE record SET text = json_set(text, ?, ?) WHERE seq = ?';
+  /** A plain order to buy that traded at once. */
+  const traded = (): Command =>
+    command((c) => {
+      const plain = c.action === 'submit' && c.side === 'buy' && c.timeInForce === 'gtc';
+      return plain && events[events.indexOf(c) + 1]?.type === 'trade';
+    });
+
+  test('its side, price, quantity, instrument or order', () => {
+    const { seq } = traded();
+    for (const change of [
+      'side = 1 - side',
+      'price = 1',
+      'quantity = quantity + 1',
+      'ref = ref + 65536',
+    ]) {
+      expectDamage(change, startAfter(`UPDATE record SET ${change} WHERE seq = ?`, seq));
+    }
+    for (const instrument of [1, 2, 3, 4]) {
+      const own = VENUES.indexOf(traded().symbol as 'ACME') + 1;
+      if (instrument === own) continue;
+      const sql = 'UPDATE record SET instrument = ? WHERE seq = ?';
+      expectDamage(['instrument', instrument], startAfter(sql, instrument, seq));
+    }
+  });
+
+  test.each([
+    ['$.action', 'cancel'],
+    ['$.action', 'steal'],
+    ['$.kind', 'iceberg'],
+    ['$.timeInForce', 'gtd'],
+    ['$.state', 'ajar'],
+    ['$.owner', 7],
+    ['$.clientOrderId', 7],
+    ['$.postOnly', 'yes'],
+  ])('%s becomes %p', (path, value) => {
+    expectDamage([path, value], startAfter(set, path, value, traded().seq));
+  });
+
+  test('its text is cut, or is nothing that was ever written', () => {
+    const { seq } = traded();
+    for (const text of ['', '{', '[]', 'null', '{}', '7']) {
+      expectDamage(text, startAfter('UPDATE record SET text = ? WHERE seq = ?', text, seq));
+    }
+    const side = 'UPDATE record SET side = 7 WHERE seq = ?';
+    expectDamage('side', startAfter(side, command((c) => c.side === 'sell').seq));
+  });
+
+  test('a refusal that becomes an order, and an order that becomes a refusal', () => {
+    const refused = command((c) => c.action === 'submit' && c.orderId === 0);
+    const entered = command((c) => c.action === 'submit' && c.orderId > 0);
+    const refuse = 'UPDATE record SET quantity = 0 WHERE seq = ?';
+    expectDamage('entered', startAfter(refuse, entered.seq));
+    const enter = 'UPDATE record SET ref = 65536 WHERE seq = ?';
+    expectDamage('refused', startAfter(enter, refused.seq));
+  });
+});
+
+test('a damaged checkpoint is passed over: the state comes from the one before, or from the records', () => {
+  const run = Journaled.create(scratch.fresh(), 150);
+  run.play(randomScript(9, 400, false), 5, 0);
+  const view = run.view();
+  for (const damage of [
+    `UPDATE checkpoint SET state = replace(state, '"open"', '"over"') WHERE seq = (SELECT max(seq) FROM checkpoint)`,
+    `UPDATE checkpoint SET state = ''`,
+    'UPDATE checkpoint SET crc = crc + 1',
+  ]) {
+    const directory = run.crash(scratch.fresh());
+    const db = new Database(`${directory}/journal.sqlite`);
+    db.run(damage);
+    db.close();
+    const opened = Journaled.must(directory, 150);
+    expect([damage, opened.view()]).toEqual([damage, view]);
+    opened.abandon();
+  }
+  run.abandon();
+});

@@ -1,0 +1,115 @@
+/** A market with a real journal in a directory, turned by hand, and a copy of it as a crash leaves it. */
+
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { ManualClock } from '../../src/base/clock';
+import { StartFault } from '../../src/base/start-fault';
+import { check, type Config } from '../../src/config';
+import { openRecorder, type Recorder } from '../../src/recorder';
+import type { Batch } from '../../src/sequencer/batch';
+import { DEFINITIONS, play, VENUES, type Answer, type Step } from './script';
+import type { VenueInstrument } from '../../src/market/venue-instrument';
+
+/** A checkpoint is written after so many events. */
+const NEVER = 100_000_000;
+
+function settings(directory: string, checkpointEveryEvents: number): Config {
+  const config = check({}) as Config;
+  return {
+    ...config,
+    journal: { directory, durability: 'commit', commitEveryMs: 10_000, checkpointEveryEvents },
+    limits: { ...config.limits, endedOrdersMax: 100 },
+  };
+}
+
+export class Journaled {
+  readonly recorder: Recorder;
+  readonly directory: string;
+  readonly batches: Batch[];
+  private readonly clock: ManualClock;
+
+  private constructor(recorder: Recorder, directory: string, batches: Batch[], clock: ManualClock) {
+    this.recorder = recorder;
+    this.directory = directory;
+    this.batches = batches;
+    this.clock = clock;
+  }
+
+  static open(directory: string, checkpointEvery = NEVER): Journaled | StartFault {
+    const clock = new ManualClock();
+    const batches: Batch[] = [];
+    const config = settings(directory, checkpointEvery);
+    const recorder = openRecorder(config, clock, (batch) => batches.push(batch));
+    if (recorder instanceof StartFault) return recorder;
+    return new Journaled(recorder, directory, batches, clock);
+  }
+
+  /** A new journal with the instruments of the scripts. */
+  static create(directory: string, checkpointEvery = NEVER): Journaled {
+    const made = Journaled.must(directory, checkpointEvery);
+    const { market, sequencer } = made.recorder;
+    for (const d of DEFINITIONS) sequencer.act((out) => market.define(d, out));
+    sequencer.drain();
+    return made;
+  }
+
+  /** @throws Error when it does not open */
+  static must(directory: string, checkpointEvery = NEVER): Journaled {
+    const opened = Journaled.open(directory, checkpointEvery);
+    if (opened instanceof StartFault) throw new Error(opened.message);
+    return opened;
+  }
+
+  /** Carries steps out, so many a turn. @param at moment of the first, in steps from the beginning */
+  play(steps: readonly Step[], perTurn: number, at: number): Answer[] {
+    const { market, sequencer } = this.recorder;
+    const answers: Answer[] = [];
+    for (const [i, step] of steps.entries()) {
+      // Time is a function of the step, so that a market that was opened again has the same.
+      this.clock.set(new ManualClock().now().plus((at + i + 1) * 1_000_003));
+      play(step, market, sequencer, answers);
+      if (i % perTurn === perTurn - 1) sequencer.drain();
+    }
+    sequencer.drain();
+    return answers;
+  }
+
+  /** The directory as the process's sudden end would leave it. */
+  crash(to: string): string {
+    rmSync(to, { recursive: true, force: true });
+    cpSync(this.directory, to, { recursive: true });
+    rmSync(join(to, 'lock.sqlite'), { force: true });
+    return to;
+  }
+
+  /** All that a restart must bring back. */
+  view(): unknown {
+    const { market, sequencer } = this.recorder;
+    const { desk, statusHead } = market.checkpoint();
+    return JSON.parse(
+      JSON.stringify({
+        lastSeq: sequencer.lastSeq,
+        statusHead,
+        desk,
+        venues: VENUES.map((symbol) => {
+          const venue = market.get(symbol) as VenueInstrument;
+          return [venue.stateHash(), venue.checkpoint(), venue.levels(10), venue.restingOrders()];
+        }),
+        markets: [...market.all()].map((i) => [
+          i.definition,
+          i.tickHead,
+          i.bookHead,
+          i.volume,
+          i.currentTick(),
+          i.bookView(),
+        ]),
+      }),
+    ) as unknown;
+  }
+
+  /** Lets go of the files without an orderly end. */
+  abandon(): void {
+    this.recorder.journal.abandon();
+  }
+}

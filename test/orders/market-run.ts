@@ -1,0 +1,173 @@
+/**
+ * A market in process, with a sequencer that is turned by hand: what each command puts into its batch,
+ * and what owners are told. Prices have two decimals, quantities three; increments are one unit.
+ */
+
+import type { Fault } from '../../protocol/codes';
+import type { Execution, Instrument, MessageOf, SourceEvent } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import { ManualClock } from '../../src/base/clock';
+import { Market } from '../../src/market/market';
+import type { OrderDone, OrderRequest, OrderRouter } from '../../src/market/order-router';
+import type { MarketOutput } from '../../src/market/output';
+import type { VenueInstrument } from '../../src/market/venue-instrument';
+import type { Batch } from '../../src/sequencer/batch';
+import { Sequencer } from '../../src/sequencer/sequencer';
+
+export const ENDED_ORDERS_MAX = 100;
+
+type Rules = NonNullable<Instrument['rules']>;
+
+export function venue(
+  symbol: string,
+  rules: Partial<Rules> = {},
+  more: Partial<Instrument> = {},
+): Instrument {
+  return {
+    type: 'instrument',
+    symbol,
+    seq: 0,
+    market: 'venue',
+    priceScale: 2,
+    quantityScale: 3,
+    priceIncrement: 1,
+    quantityIncrement: 1,
+    previousClose: null,
+    rules: {
+      quantityMin: 1,
+      quantityMax: 2 ** 50,
+      priceMin: 1,
+      priceMax: 2 ** 50,
+      ordersPerOwnerMax: 1_000,
+      ordersMax: 100_000,
+      selfTrade: 'cancel-newest',
+      referencePrice: null,
+      initialState: 'open',
+      ...rules,
+    },
+    ...more,
+  };
+}
+
+export function feed(symbol: string): Instrument {
+  return { ...venue(symbol), market: 'feed', rules: null };
+}
+
+/** A plain limit to buy, but for what is given. */
+export function order(given: Partial<OrderRequest> = {}): OrderRequest {
+  return {
+    clientOrderId: '',
+    symbol: 'ACME',
+    side: 'buy',
+    kind: 'limit',
+    timeInForce: 'gtc',
+    postOnly: false,
+    price: 100,
+    quantity: 10,
+    ...given,
+  };
+}
+
+export interface Outcome {
+  readonly result: OrderDone | Fault;
+  /** What the command put on record and made; empty when it did not get so far. */
+  readonly events: readonly BatchEvent[];
+  readonly told: readonly { readonly owner: string; readonly message: Execution }[];
+}
+
+export class MarketRun {
+  readonly clock = new ManualClock();
+  readonly market: Market;
+  readonly sequencer: Sequencer;
+  readonly batches: Batch[] = [];
+
+  constructor(definitions: readonly Instrument[], endedOrdersMax = ENDED_ORDERS_MAX) {
+    this.market = new Market({ instrumentsMax: 100, endedOrdersMax });
+    this.sequencer = new Sequencer(
+      {
+        epoch: 1,
+        lastSeq: 0,
+        waitingEventsMax: 100_000,
+        batchEventsMax: 10_000,
+        schedule: () => {},
+      },
+      this.market,
+      this.clock,
+      (batch, answer) => {
+        this.batches.push(batch);
+        answer();
+      },
+    );
+    for (const d of definitions) this.sequencer.act((out) => this.market.define(d, out));
+    this.sequencer.drain();
+    this.batches.length = 0;
+  }
+
+  venue(symbol = 'ACME'): VenueInstrument {
+    return this.market.get(symbol) as VenueInstrument;
+  }
+
+  /** One command in a turn of its own. */
+  do(act: (router: OrderRouter, out: MarketOutput) => OrderDone | Fault): Outcome {
+    const before = this.batches.length;
+    let result: OrderDone | Fault | undefined;
+    this.clock.advance(1_000);
+    this.sequencer.act((out) => {
+      result = act(this.market.router, out);
+    });
+    this.sequencer.drain();
+    const batch = this.batches[before];
+    return { result: result!, events: batch?.events ?? [], told: batch?.executions ?? [] };
+  }
+
+  submit(owner: string, given: Partial<OrderRequest> = {}): Outcome {
+    return this.do((router, out) => router.submit(owner, order(given), out));
+  }
+
+  /** The id of an order that must be taken. */
+  enter(owner: string, given: Partial<OrderRequest> = {}): number {
+    const { result } = this.submit(owner, given);
+    if ('code' in result) throw new Error(result.message);
+    return result.orderId;
+  }
+
+  cancel(owner: string, id: number | string, symbol: string | null = 'ACME'): Outcome {
+    return this.do((router, out) => router.cancel(owner, { symbol, ...ids(id) }, out));
+  }
+
+  amend(
+    owner: string,
+    id: number | string,
+    price: number | null,
+    quantity: number | null,
+    symbol: string | null = 'ACME',
+  ): Outcome {
+    const change = { symbol, ...ids(id), price, quantity };
+    return this.do((router, out) => router.amend(owner, change, out));
+  }
+
+  state(state: 'pre-open' | 'open' | 'halted' | 'closed', symbol = 'ACME'): Outcome {
+    return this.do((router, out) => router.setState('admin', symbol, state, out));
+  }
+
+  publish(events: readonly SourceEvent[]): void {
+    this.sequencer.submit(1, events, (result) => {
+      if ('fault' in result) throw new Error(result.fault.message);
+    });
+    this.sequencer.drain();
+  }
+
+  /** All that a refusal must leave as it is. */
+  standing(symbol = 'ACME'): unknown {
+    const at = this.venue(symbol);
+    const { tickHead, bookHead, volume, state } = at;
+    const { bids, asks } = at.levels(1_000);
+    return [at.stateHash(), tickHead, bookHead, volume, state, bids, asks, at.restingOrders()];
+  }
+}
+
+function ids(id: number | string): Pick<MessageOf<'cancel'>, 'orderId' | 'clientOrderId'> {
+  return typeof id === 'number'
+    ? { orderId: id, clientOrderId: null }
+    : { orderId: null, clientOrderId: id };
+}

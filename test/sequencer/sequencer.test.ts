@@ -1,0 +1,339 @@
+/** Numbers, turns and batches, with a loop that the test turns by hand. */
+
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+
+import { fault } from '../../protocol/codes';
+import type { SourceEvent } from '../../protocol/messages';
+import { ManualClock } from '../../src/base/clock';
+import type { Batch } from '../../src/sequencer/batch';
+import {
+  Sequencer,
+  type SequencedMarket,
+  type SequencerOptions,
+  type SequencerOutput,
+  type SubmitResult,
+} from '../../src/sequencer/sequencer';
+import { at, trade } from '../support/market-events';
+
+/** Quantity of an event that this market refuses, with everything it came with. */
+const BAD = 666;
+
+/** A market that makes as many events of each as the event's quantity says. */
+class EchoMarket implements SequencedMarket {
+  readonly applied: number[] = [];
+  sealed = 0;
+
+  check(_source: number, events: readonly SourceEvent[]) {
+    const index = events.findIndex((e) => e.type === 'trade' && e.quantity === BAD);
+    return index < 0 ? undefined : { index, fault: fault('out-of-range', 'bad') };
+  }
+
+  apply(source: number, event: SourceEvent, out: SequencerOutput): void {
+    if (event.type !== 'trade') throw new Error('these tests use trades');
+    this.applied.push(event.tradeId);
+    for (let i = 0; i < event.quantity; i++) this.push(event.tradeId, source, out);
+  }
+
+  push(tradeId: number, source: number, out: SequencerOutput): void {
+    const { receiveTime } = out;
+    out.push(trade({ seq: out.nextSeq(), tradeId, price: source, receiveTime }));
+  }
+
+  seal(): void {
+    this.sealed += 1;
+  }
+}
+
+class Scene {
+  readonly market = new EchoMarket();
+  readonly clock = new ManualClock(at(0));
+  readonly batches: Batch[] = [];
+  readonly answers: { id: number; result: SubmitResult }[] = [];
+  readonly sequencer: Sequencer;
+  /** What waits for durability. */
+  readonly undone: (() => void)[] = [];
+  durableAtOnce = true;
+  private readonly turns: (() => void)[] = [];
+
+  constructor(options: Partial<SequencerOptions> = {}) {
+    this.sequencer = new Sequencer(
+      {
+        epoch: 5,
+        lastSeq: 0,
+        waitingEventsMax: 1000,
+        batchEventsMax: 100,
+        schedule: (turn) => void this.turns.push(turn),
+        ...options,
+      },
+      this.market,
+      this.clock,
+      (batch, onDurable) => {
+        this.batches.push(batch);
+        if (this.durableAtOnce) onDurable();
+        else this.undone.push(onDurable);
+      },
+    );
+  }
+
+  get turnsAsked(): number {
+    return this.turns.length;
+  }
+
+  submit(id: number, quantities: readonly number[], source = 1): void {
+    const events = quantities.map((quantity) => trade({ quantity, tradeId: id }));
+    this.sequencer.submit(source, events, (result) => this.answers.push({ id, result }));
+  }
+
+  turn(): void {
+    this.turns.shift()?.();
+  }
+
+  turnAll(): void {
+    while (this.turns.length > 0) this.turn();
+  }
+
+  /** The ids of submissions in a batch, in order, each once. */
+  idsOf(batch: Batch): number[] {
+    return [...new Set(batch.events.map((e) => (e.type === 'trade' ? e.tradeId : -1)))];
+  }
+}
+
+describe('turns', () => {
+  test('nothing polls: a turn is asked for once, by the first that arrives', () => {
+    const scene = new Scene();
+    expect(scene.turnsAsked).toBe(0);
+    scene.submit(1, [1]);
+    scene.submit(2, [1]);
+    scene.sequencer.act(() => {});
+    expect([scene.turnsAsked, scene.batches.length]).toEqual([1, 0]);
+    scene.turn();
+    expect([scene.turnsAsked, scene.batches.length]).toEqual([0, 1]);
+    scene.submit(3, [1]);
+    expect(scene.turnsAsked).toBe(1);
+  });
+
+  test('what arrived since is one batch, with the moment at which each part arrived', () => {
+    const scene = new Scene({ lastSeq: 41 });
+    scene.submit(1, [1, 2], 7);
+    scene.clock.advance(1_000);
+    scene.submit(2, [1], 8);
+    scene.clock.advance(1_000);
+    scene.turn();
+    expect(scene.batches.length).toBe(1);
+    const { epoch, firstSeq, lastSeq, events } = scene.batches[0]!;
+    expect([epoch, firstSeq, lastSeq]).toEqual([5, 42, 45]);
+    expect(events.map((e) => [e.seq, e.type === 'trade' ? e.price : 0])).toEqual([
+      [42, 7],
+      [43, 7],
+      [44, 7],
+      [45, 8],
+    ]);
+    const received = events.map((e) => (e.type === 'trade' ? e.receiveTime : at(99)));
+    expect(received).toEqual([at(0), at(0), at(0), at(1)]);
+    expect(scene.market.sealed).toBe(1);
+  });
+
+  test('a recording brings the moments of its own', () => {
+    const scene = new Scene();
+    scene.sequencer.submit(1, [trade({ quantity: 1 })], () => {}, at(123));
+    scene.turn();
+    expect(scene.batches[0]!.events[0]).toMatchObject({ receiveTime: at(123) });
+  });
+
+  test('a batch is bounded, but a submission is never split', () => {
+    const scene = new Scene({ batchEventsMax: 10 });
+    scene.submit(1, [1, 1, 1, 1]);
+    scene.submit(2, [1, 1, 1, 1, 1]);
+    scene.submit(
+      3,
+      Array.from({ length: 30 }, () => 1),
+    );
+    scene.submit(4, [1]);
+    scene.turnAll();
+    expect(scene.batches.map((b) => [b.firstSeq, b.lastSeq])).toEqual([
+      [1, 39],
+      [40, 40],
+    ]);
+    const empty = new Scene({ batchEventsMax: 10 });
+    for (let id = 0; id < 25; id++) empty.submit(id, []);
+    for (let turns = 1; turns <= 3; turns++) {
+      empty.turn();
+      expect(empty.answers.length).toBe(Math.min(25, turns * 10));
+    }
+  });
+
+  test('draining takes all that waits, and the turn asked for finds nothing', () => {
+    const scene = new Scene({ batchEventsMax: 2 });
+    for (let id = 1; id <= 5; id++) scene.submit(id, [1]);
+    scene.sequencer.drain();
+    expect(scene.batches.map((b) => b.lastSeq)).toEqual([2, 4, 5]);
+    scene.turnAll();
+    expect([scene.batches.length, scene.answers.length]).toEqual([3, 5]);
+  });
+});
+
+describe('answers', () => {
+  test('name the last place, and come once, when it is durable', () => {
+    const scene = new Scene();
+    scene.durableAtOnce = false;
+    scene.submit(1, [2]);
+    scene.submit(2, [3]);
+    scene.turn();
+    expect(scene.answers).toEqual([]);
+    scene.undone.shift()!();
+    expect(scene.answers).toEqual([
+      { id: 1, result: { seq: 2 } },
+      { id: 2, result: { seq: 5 } },
+    ]);
+  });
+
+  test('a refusal takes nothing, and its neighbours are not concerned', () => {
+    const scene = new Scene();
+    scene.submit(1, [1]);
+    scene.submit(2, [1, 1, BAD, 1]);
+    scene.submit(3, [1]);
+    scene.turn();
+    expect(scene.answers).toEqual([
+      { id: 1, result: { seq: 1 } },
+      { id: 2, result: { index: 2, fault: fault('out-of-range', 'bad') } },
+      { id: 3, result: { seq: 2 } },
+    ]);
+    expect(scene.market.applied).toEqual([1, 3]);
+    expect(scene.idsOf(scene.batches[0]!)).toEqual([1, 3]);
+  });
+
+  test('what makes no event makes no batch, and is answered with the newest place', () => {
+    const scene = new Scene({ lastSeq: 9 });
+    scene.submit(1, [0]);
+    scene.submit(2, [BAD]);
+    scene.submit(3, []);
+    scene.turn();
+    expect(scene.batches).toEqual([]);
+    expect(scene.answers.map(({ id }) => id)).toEqual([1, 2, 3]);
+    expect(scene.answers[0]!.result).toEqual({ seq: 9 });
+  });
+
+  test('[P12] beyond what may wait the answer is overloaded, at once, and nothing is taken', () => {
+    const scene = new Scene({ waitingEventsMax: 10 });
+    scene.submit(1, [1, 1, 1, 1, 1, 1]);
+    scene.submit(2, [1, 1, 1, 1, 1]);
+    expect(scene.answers).toMatchObject([{ id: 2, result: { index: -1, fault: { code: 'overloaded' } } }]); // prettier-ignore
+    scene.submit(3, [1, 1, 1, 1]);
+    scene.submit(4, [1]);
+    expect(scene.answers.map(({ id }) => id)).toEqual([2, 4]);
+    scene.turnAll();
+    expect(scene.market.applied).toEqual([...Array(6).fill(1), ...Array(4).fill(3)] as number[]);
+    scene.submit(
+      5,
+      Array.from({ length: 10 }, () => 1),
+    );
+    scene.turnAll();
+    expect(scene.answers.at(-1)).toEqual({ id: 5, result: { seq: 20 } });
+  });
+
+  test('[P12] empty submissions are bounded too', () => {
+    const scene = new Scene({ waitingEventsMax: 10 });
+    for (let id = 1; id <= 11; id++) scene.submit(id, []);
+    expect(scene.answers).toMatchObject([{ id: 11, result: { fault: { code: 'overloaded' } } }]);
+  });
+
+  test('one who submits from within an answer is heard in a later turn', () => {
+    const scene = new Scene();
+    scene.sequencer.submit(1, [trade({ quantity: 1 })], () => scene.submit(2, [1]));
+    scene.turn();
+    expect([scene.batches.length, scene.turnsAsked]).toEqual([1, 1]);
+    scene.turn();
+    expect(scene.batches.map((b) => [b.firstSeq, b.lastSeq])).toEqual([
+      [1, 1],
+      [2, 2],
+    ]);
+  });
+});
+
+describe('acts', () => {
+  test('take their turn behind what was submitted before, and tell when it is durable', () => {
+    const scene = new Scene();
+    scene.durableAtOnce = false;
+    const order: string[] = [];
+    scene.submit(1, [1]);
+    scene.sequencer.act(
+      (out) => scene.market.push(50, 0, out),
+      () => order.push('done'),
+    );
+    scene.submit(2, [1]);
+    expect(scene.batches).toEqual([]);
+    scene.turn();
+    expect(scene.idsOf(scene.batches[0]!)).toEqual([1, 50, 2]);
+    expect(order).toEqual([]);
+    scene.undone.shift()!();
+    expect(order).toEqual(['done']);
+  });
+
+  test('are not lost to a full queue, nor done before their turn', () => {
+    const scene = new Scene({ waitingEventsMax: 3 });
+    for (let id = 1; id <= 4; id++) scene.submit(id, [1]);
+    for (let i = 0; i < 10; i++) scene.sequencer.act((out) => scene.market.push(100 + i, 0, out));
+    expect(scene.batches).toEqual([]);
+    scene.turnAll();
+    expect(scene.batches.flatMap((b) => scene.idsOf(b))).toEqual([
+      1, 2, 3, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109,
+    ]);
+  });
+});
+
+describe('whatever arrives', () => {
+  type Happening = { submit: number[] } | { act: true } | { turn: true };
+  const happening = fc.oneof<fc.Arbitrary<Happening>[]>(
+    fc.record({
+      submit: fc.array(fc.constantFrom(0, 1, 1, 2, 3, BAD), { maxLength: 6 }),
+    }),
+    fc.record({ act: fc.constant<true>(true) }),
+    fc.record({ turn: fc.constant<true>(true) }),
+  );
+
+  test('places are dense and in order, each once, and every answer is right', () => {
+    fc.assert(
+      fc.property(
+        fc.array(happening, { maxLength: 80 }),
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 4, max: 30 }),
+        (happenings, batchEventsMax, waitingEventsMax) => {
+          const scene = new Scene({ batchEventsMax, waitingEventsMax });
+          const expected: number[] = [];
+          for (const [id, h] of happenings.entries()) {
+            if ('turn' in h) scene.turn();
+            else if ('act' in h) {
+              scene.sequencer.act((out) => scene.market.push(id, 0, out));
+              expected.push(id);
+            } else {
+              const before = scene.answers.length;
+              scene.submit(id, h.submit);
+              const overloaded = scene.answers.length > before;
+              if (overloaded || h.submit.includes(BAD)) continue;
+              for (const quantity of h.submit) {
+                for (let i = 0; i < quantity; i++) expected.push(id);
+              }
+            }
+          }
+          scene.turnAll();
+          const events = scene.batches.flatMap((b) => b.events);
+          expect(events.map((e) => e.seq)).toEqual(events.map((_, i) => i + 1));
+          expect(events.map((e) => (e.type === 'trade' ? e.tradeId : -1))).toEqual(expected);
+          for (const { id, result } of scene.answers) {
+            if ('fault' in result) continue;
+            const own = events.findLast((e) => e.type === 'trade' && e.tradeId === id);
+            if (own !== undefined) expect(result.seq).toBe(own.seq);
+          }
+          const ids = scene.answers.map((a) => a.id);
+          expect(new Set(ids).size).toBe(ids.length);
+          expect(ids.length).toBe(happenings.filter((h) => 'submit' in h).length);
+          const whole = scene.batches.map((b) => scene.idsOf(b));
+          expect(new Set(whole.flat()).size).toBe(whole.flat().length);
+          for (const b of scene.batches) expect(b.events.length).toBe(b.lastSeq - b.firstSeq + 1);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,64 @@
+/** A recorder on a directory, with what it recorded kept beside it. */
+
+import type { BatchEvent } from '../../protocol/records';
+import type { Clock } from '../../src/base/clock';
+import { ManualClock } from '../../src/base/clock';
+import { StartFault } from '../../src/base/start-fault';
+import { check, type Config } from '../../src/config';
+import type { JournalOptions } from '../../src/journal/sqlite-journal';
+import type { Market } from '../../src/market/market';
+import { openRecorder, type Recorder } from '../../src/recorder';
+import type { Batch } from '../../src/sequencer/batch';
+import { at } from './market-events';
+
+/** Checkpoints may be closer together here than the configuration of a server allows. */
+export function testConfig(directory: string, journal: Partial<JournalOptions> = {}): Config {
+  const config = check({ journal: { directory } });
+  if (config instanceof StartFault) throw new Error(config.message);
+  return { ...config, journal: { ...config.journal, ...journal } };
+}
+
+export interface Recording {
+  readonly recorder: Recorder;
+  /** The batches that were accepted: as durable as was asked for. */
+  readonly batches: Batch[];
+  /** State of the market behind each batch, by the batch's last place; empty unless asked for. */
+  readonly states: Map<number, string>;
+}
+
+export function record(
+  directory: string,
+  journal: Partial<JournalOptions> = {},
+  more: { readonly clock?: Clock; readonly states?: boolean } = {},
+): Recording {
+  const batches: Batch[] = [];
+  const states = new Map<number, string>();
+  const clock = more.clock ?? new ManualClock(at(0));
+  const keepState = (seq: number): void => {
+    if (more.states === true) states.set(seq, stateOf(market));
+  };
+  let market: Market;
+  const recorder = openRecorder(testConfig(directory, journal), clock, (batch) => {
+    batches.push(batch);
+    keepState(batch.lastSeq);
+  });
+  if (recorder instanceof StartFault) throw new Error(`${recorder.code}: ${recorder.message}`);
+  ({ market } = recorder);
+  keepState(recorder.sequencer.lastSeq);
+  return { recorder, batches, states };
+}
+
+/** All that readers could tell from it: definitions, ticks, quotes, ten levels, heads, times. */
+export function stateOf(market: Market): string {
+  const { statusHead, instruments } = market.checkpoint();
+  return JSON.stringify({
+    statusHead,
+    heads: instruments.map(({ heads, definition }) => [definition.symbol, heads]),
+    newest: [...market.all()].map((i) => Array.from(i.newest())),
+    served: [...market.all()].map((i) => [i.currentTick(), i.bookView()]),
+  });
+}
+
+export function eventsOf(batches: readonly Batch[]): BatchEvent[] {
+  return batches.flatMap((b) => b.events);
+}
