@@ -6,7 +6,7 @@
 
 import { fault, fieldFault, type ErrorCode, type Fault } from './codes';
 import type { Fields, FieldSpec } from './fields';
-import { messageByType, type Instrument, type Message } from './messages';
+import { messageByType, type Instrument, type Message, type MessageDef } from './messages';
 import { Nanos } from './time';
 import { checkKind, checkList, checkScalar, FieldError, ofRequest, intFault } from './tuple';
 import { formatDecimal, isSymbol, parseDecimal, SCALE_MAX } from './units';
@@ -136,7 +136,7 @@ function readMessage(
   // Before its fields: a kind that may not stand here is not looked into, so nothing nests.
   if (kinds !== undefined) checkKind(def.type, kinds, path);
   const where = path || def.type;
-  const scales = scalesOfInput(def.type, object, scalesOf, where);
+  const scales = scalesOfInput(def, object, scalesOf, where);
   const message = {
     type: def.type,
     ...readStruct(def.fields, object, { scales, scalesOf, optional }, where),
@@ -150,13 +150,21 @@ interface Context {
   readonly optional: Readonly<Record<string, unknown>>;
 }
 
+/** Whether anything of it is scaled; what is not needs no known instrument. */
+function hasDecimals(fields: Fields): boolean {
+  return Object.values(fields).some(({ spec }) => {
+    const { type } = spec.type === 'nullable' ? spec.inner.spec : spec;
+    return type === 'price' || type === 'quantity' || type === 'levels';
+  });
+}
+
 function scalesOfInput(
-  type: string,
+  def: MessageDef,
   object: Record<string, unknown>,
   scalesOf: ScalesOf,
   path: string,
 ): Scales | undefined {
-  if (type === 'instrument') {
+  if (def.type === 'instrument') {
     const scale = (name: string): number => {
       const n = object[name];
       if (typeof n === 'number' && Number.isInteger(n) && n >= 0 && n <= SCALE_MAX) return n;
@@ -165,7 +173,7 @@ function scalesOfInput(
     return { priceScale: scale('priceScale'), quantityScale: scale('quantityScale') };
   }
   const symbol = object['symbol'];
-  if (!isSymbol(symbol)) return undefined;
+  if (!isSymbol(symbol) || !hasDecimals(def.fields)) return undefined;
   const scales = scalesOf(symbol);
   if (scales === undefined) {
     throw new FieldError({

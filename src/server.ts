@@ -10,8 +10,7 @@
 
 import type { ServerWebSocket } from 'bun';
 
-import { fault, type Fault } from '../protocol/codes';
-import type { Instrument, MarketEvent, SourceEvent } from '../protocol/messages';
+import type { Instrument, MarketEvent } from '../protocol/messages';
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
@@ -26,13 +25,13 @@ import { Orders, type OrderStage } from './gateway/orders';
 import { Queries } from './gateway/queries';
 import { StreamConnection, type StreamHub } from './gateway/stream';
 import { readTapeLines } from './ingest/tape-lines';
+import { createOrderStage, Sources } from './entry';
 import { definitionOf } from './instruments';
 import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
 import { openRecorder, type Recorder } from './recorder';
 import { VERSION } from './version';
-import type { SubmitResult } from './sequencer/sequencer';
 
 /** Where the stages write what an operator should know. */
 export interface Log {
@@ -49,12 +48,6 @@ export interface Server {
   act(act: (out: MarketOutput) => void): void;
   /** No more connections, everything written, the journal closed. */
   stop(): Promise<void>;
-}
-
-interface Source {
-  /** Resolves when the events are journaled, or with the reason for which none was taken. */
-  submit(events: readonly SourceEvent[]): Promise<SubmitResult>;
-  close(): void;
 }
 
 export interface ServerOptions {
@@ -91,7 +84,6 @@ export function startServer(
   const sources = new Sources(recorder);
   const queries = createQueries(recorder, recent, config, clock);
   const hub = createHub(config, clock, log, keys, broadcaster, recorder, sources, orders);
-  const ingestSources = new Map<string, Source>();
   const app = createApp(
     { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
     {
@@ -103,10 +95,7 @@ export function startServer(
       ingest: async (key, text) => {
         const lines = readTapeLines(text, (symbol) => market.get(symbol)?.definition);
         if ('code' in lines) return lines;
-        // Requests of one key are one source, whatever connections they come over.
-        const source = ingestSources.get(key) ?? sources.open();
-        ingestSources.set(key, source);
-        const result = await source.submit(lines.events);
+        const result = await sources.submitRequest(key, lines.events);
         if ('fault' in result) return lines.within(result.index, result.fault);
         return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
       },
@@ -130,6 +119,7 @@ export function startServer(
     act: (act) => sequencer.act(act),
     stop: async () => {
       clearInterval(heartbeat);
+      sources.stop();
       broadcaster.goAway();
       await listening.stop();
       recorder.close();
@@ -152,34 +142,6 @@ function defineInstruments(
     sequencer.act((out) => market.define(definition, out));
   }
   return undefined;
-}
-
-/** Gives those who bring events in their numbers. */
-class Sources {
-  private count = 0;
-  private readonly recorder: Recorder;
-
-  constructor(recorder: Recorder) {
-    this.recorder = recorder;
-  }
-
-  nextId(): number {
-    return ++this.count;
-  }
-
-  open(): Source {
-    const { sequencer, market } = this.recorder;
-    const id = this.nextId();
-    return {
-      submit: (events) =>
-        new Promise((resolve) => {
-          sequencer.submit(id, events, resolve);
-        }),
-      close: () => {
-        sequencer.act((out) => market.release(id, out));
-      },
-    };
-  }
 }
 
 /** Brings caches and readers' state to where the journal ends. */
@@ -226,51 +188,13 @@ function createQueries(
   );
 }
 
-/**
- * Order entry by way of the sequencer: each command in its turn, each answer when journaled.
- * @param waitingMax the most commands that may wait for their answers
- */
-function createOrderStage({ market, sequencer }: Recorder, waitingMax: number): OrderStage {
-  let names = 0;
-  let waiting = 0;
-  const inTurn = <T>(act: (out: MarketOutput) => T): Promise<T | Fault> =>
-    new Promise((resolve) => {
-      if (waiting >= waitingMax) {
-        resolve(fault('overloaded', `${waiting} commands wait already`));
-        return;
-      }
-      waiting += 1;
-      let result: T;
-      sequencer.act(
-        (out) => {
-          result = act(out);
-        },
-        () => {
-          waiting -= 1;
-          resolve(result);
-        },
-      );
-    });
-  const { router } = market;
-  return {
-    submit: (owner, fields) => inTurn((out) => router.submit(owner, fields, out)),
-    cancel: (owner, target) => inTurn((out) => router.cancel(owner, target, out)),
-    amend: (owner, fields) => inTurn((out) => router.amend(owner, fields, out)),
-    setState: (owner, symbol, state) => inTurn((out) => router.setState(owner, symbol, state, out)),
-    find: (orderId) => router.desk.get(orderId),
-    openOf: (owner) => router.desk.openOf(owner),
-    definition: (symbol) => market.get(symbol)?.definition,
-    newName: () => `~${sequencer.epoch}-${++names}`,
-  };
-}
-
 function createHub(
   config: Config,
   clock: Clock,
   log: Log,
   keys: Keyring,
   broadcaster: Broadcaster,
-  { sequencer, market }: Recorder,
+  { sequencer }: Recorder,
   sources: Sources,
   orders: OrderStage,
 ): StreamHub<Session> {
@@ -293,7 +217,7 @@ function createHub(
     leave: (session, source) => {
       broadcaster.sessions.delete(session);
       session.gone();
-      sequencer.act((out) => market.release(source, out));
+      sources.release(source);
     },
     subscribe: (session, id, topics) => broadcaster.subscribe(session, id, topics),
     unsubscribe: (session, topics) => broadcaster.unsubscribe(session, topics),

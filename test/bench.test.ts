@@ -107,7 +107,7 @@ describe('harness', () => {
       },
     });
     const times = timeInTurn([contender('a'), contender('b')], { rounds: 3, roundMs: 0.01 });
-    expect(order.join('')).toBe('ab'.repeat(5));
+    expect(order.join('')).toBe('ab'.repeat(4));
     expect([...times.keys()]).toEqual(['a', 'b']);
   });
 });

@@ -66,6 +66,10 @@ async function replay(files: readonly string[], options: Options): Promise<Start
       'Example: --speed 10',
     );
   }
+  for (const file of files) {
+    const fault = await lookInto(file, options);
+    if (fault !== undefined) return fault;
+  }
   let sink: Sink | StartFault;
   try {
     sink = await openSink(options);
@@ -90,6 +94,14 @@ async function replay(files: readonly string[], options: Options): Promise<Start
   process.stdout.write(
     `${totals.events} events in ${seconds.toFixed(2)} s (${Math.round(totals.events / seconds)}/s), ${totals.skipped} lines skipped, ${totals.faults} faults\n`,
   );
+  return undefined;
+}
+
+/** Why a file is no recording, before anything is made for it. */
+async function lookInto(file: string, { format }: Options): Promise<StartFault | undefined> {
+  const recording = await openRecording(file, format && { format });
+  if ('code' in recording) return badRecording(describeRecordingFault(recording), recording.code);
+  await recording.close();
   return undefined;
 }
 

@@ -14,6 +14,8 @@ export interface ConnectionOptions {
   readonly key?: string | undefined;
   /** Name and version of the application, for the server's log. */
   readonly client?: string;
+  /** The longest wait for the server's welcome, in ms; 10,000 unless told. */
+  readonly timeoutMs?: number;
   readonly onMessage?: (message: Message) => void;
   /** Called once, when the connection has ended, wanted or not. */
   readonly onClose?: (end: ConnectionEnd) => void;
@@ -45,6 +47,8 @@ export class TapedeckError extends Error {
     this.field = field;
   }
 }
+
+const TIMEOUT_MS = 10_000;
 
 interface Waiting {
   resolve(seq: number): void;
@@ -95,8 +99,16 @@ export class Connection {
         return;
       }
       socket.binaryType = 'arraybuffer';
-      socket.onclose = (event) => failed(event.reason || `closed with ${event.code}`);
+      const timeout = setTimeout(() => {
+        failed('it does not answer in time');
+        socket.close();
+      }, options.timeoutMs ?? TIMEOUT_MS);
+      socket.onclose = (event) => {
+        clearTimeout(timeout);
+        failed(event.reason || `closed with ${event.code}`);
+      };
       socket.onmessage = (event) => {
+        clearTimeout(timeout);
         const [first, ...rest] = decodeFrame(new Uint8Array(event.data as ArrayBuffer));
         if (first === undefined || isFault(first) || first.type !== 'welcome') {
           socket.close();

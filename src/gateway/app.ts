@@ -133,7 +133,7 @@ async function asTrader<I extends QueryInstrument>(
   act: (who: Principal) => string | Fault | Promise<string | Fault>,
   respond: (body: string) => Response = json,
 ): Promise<Response> {
-  const principal = stages.keys.fromHeader(request.headers.get('authorization'));
+  const principal = stages.keys.of(request);
   if (principal === undefined) return errorResponse(wrongKey());
   const result = await act(principal);
   return typeof result === 'string' ? respond(result) : errorResponse(result);
@@ -155,7 +155,7 @@ async function ingest<I extends QueryInstrument>(
   bytesMax: number,
   stages: AppStages<I>,
 ): Promise<Response> {
-  const principal = stages.keys.fromHeader(request.headers.get('authorization'));
+  const principal = stages.keys.of(request);
   if (principal === undefined) return errorResponse(wrongKey());
   const unable = mayNot(principal, 'publish');
   if (unable !== undefined) return errorResponse(unable);
@@ -179,7 +179,7 @@ function upgrade<I extends QueryInstrument>(
   if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket' || server === null) {
     return errorResponse(fault('upgrade-required', '/v1/stream speaks WebSocket'));
   }
-  const principal = stages.keys.fromHeader(request.headers.get('authorization'));
+  const principal = stages.keys.of(request);
   if (principal === undefined) return errorResponse(wrongKey());
   if (stages.sessionCount() >= options.sessionsMax) {
     return errorResponse(fault('overloaded', `there are ${options.sessionsMax} sessions already`));

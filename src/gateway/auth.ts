@@ -43,12 +43,32 @@ export class Keyring {
     return found;
   }
 
-  /** The principal of an `Authorization: Bearer` header; undefined when it is wrong. */
-  fromHeader(header: string | null | undefined): Principal | undefined {
-    if (header === null || header === undefined) return this.anonymous;
+  /**
+   * Who sends a request: the principal of its `Authorization: Bearer` header, or somebody without a
+   * key; undefined when the key is wrong.
+   */
+  of(request: Request): Principal | undefined {
+    const header = request.headers.get('authorization');
+    if (header === null) return isOwnSite(request.headers) ? this.anonymous : STRANGER;
     const match = /^Bearer +(\S+)$/i.exec(header);
     return match === null ? undefined : this.find(match[1]!);
   }
+}
+
+/** Somebody without a key whose browser speaks for another site: who may read and no more. */
+const STRANGER: Principal = { name: 'anonymous', roles: new Set() };
+
+/**
+ * Whether a request without a key comes from this machine's own pages or from no page at all. What
+ * may be done without a key must not be done by any web site that a browser on this machine has open,
+ * nor by one that gave its own name this machine's address.
+ */
+function isOwnSite(headers: Headers): boolean {
+  const host = headers.get('host') ?? '';
+  const name = host.replace(/:\d+$/, '');
+  if (name !== 'localhost' && name !== '[::1]' && !/^127(\.\d{1,3}){3}$/.test(name)) return false;
+  const origin = headers.get('origin');
+  return origin === null || origin === `http://${host}` || origin === `https://${host}`;
 }
 
 function sha256(text: string): Buffer {

@@ -195,7 +195,7 @@ export class Queries<I extends QueryInstrument> {
   }
 
   private finish(opened: string, source: string, since: Nanos | undefined): string {
-    return finished(opened, source, since === undefined ? 0 : this.ageMs(since));
+    return finished(opened, source, since === undefined || since.hi === 0 ? 0 : this.ageMs(since));
   }
 
   /** Whole milliseconds, rounded down. */

@@ -50,7 +50,16 @@ function readLine(line: string, scalesOf: ScalesOf): SourceEvent | 'skipped' | F
   const parsed = parseJson(line);
   if (!('value' in parsed)) return parsed;
   if (isDerived(parsed.value)) return 'skipped';
-  return fromJson(parsed.value, scalesOf, SOURCE_OPTIONAL) as SourceEvent | Fault;
+  const event = fromJson(parsed.value, scalesOf, SOURCE_OPTIONAL) as SourceEvent | Fault;
+  return 'code' in event ? ofEvent(event) : event;
+}
+
+/** `trade.price` becomes `price`: the line is named already, and has but one event. */
+function ofEvent(f: Fault): Fault {
+  const type = /^(instrument|trade|bbo|book)\./.exec(f.field ?? '')?.[0];
+  if (type === undefined) return f;
+  const cut = (text: string): string => (text.startsWith(type) ? text.slice(type.length) : text);
+  return { ...f, field: cut(f.field!), message: cut(f.message) };
 }
 
 function atLine(line: number, f: Fault): Fault {

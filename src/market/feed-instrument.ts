@@ -240,6 +240,11 @@ export class FeedInstrument implements MarketInstrument {
     out.push(this.lastBbo);
   }
 
+  /** Pushes the state as a status event. */
+  announce(reason: string, out: MarketOutput): void {
+    this.tell(this.state, reason, 0, out.receiveTime, out);
+  }
+
   /** Takes a state on and pushes it as a status event. */
   tell(
     state: Status['state'],

@@ -8,7 +8,7 @@
 import { isDeepStrictEqual } from 'node:util';
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
-import type { Instrument, SourceEvent } from '../../protocol/messages';
+import type { Instrument, SourceEvent, Status } from '../../protocol/messages';
 import type { BatchEvent, Command } from '../../protocol/records';
 import { assert } from '../base/assert';
 import type { MarketCheckpoint, StatusHead } from './checkpoint';
@@ -123,12 +123,9 @@ export class Market {
     }
   }
 
-  /** After a restart: says of each fed instrument that it shows the time before. */
+  /** After a restart: says of each instrument in which state it is. */
   announceRecovered(out: MarketOutput): void {
-    for (const instrument of this.instruments.values()) {
-      if (instrument instanceof VenueInstrument) continue;
-      instrument.tell(instrument.state, 'restart', 0, out.receiveTime, out);
-    }
+    for (const instrument of this.instruments.values()) instrument.announce('restart', out);
   }
 
   /** Ends a batch. */
@@ -182,6 +179,7 @@ export class Market {
       throw new Error(`record ${event.seq} names ${event.symbol}, which is not defined before it`);
     }
     if (event.type === 'command') this.carryOutAgain(event, replay);
+    else if (event.type === 'status' && isAnnouncement(event)) this.statusHead.status = event.seq;
     else if (instrument instanceof VenueInstrument) replay.compare(event);
     else if (event.type === 'status') this.statusHead.status = event.seq;
     else instrument.recover(event);
@@ -192,6 +190,11 @@ export class Market {
     this.router.replay(command, replay);
     this.seal();
   }
+}
+
+/** What the server says by itself follows from no command. */
+function isAnnouncement(e: Status): boolean {
+  return e.reason === 'restart';
 }
 
 function sameDefinition(a: Instrument, b: Instrument): boolean {

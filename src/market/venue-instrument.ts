@@ -123,6 +123,11 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     this.data.seal();
   }
 
+  /** Pushes the state as a status event. */
+  announce(reason: string, out: MarketOutput): void {
+    this.data.stateChanged(this.venue.state, reason, out);
+  }
+
   /** Whether this order rests here, and whose it is. */
   resting(orderId: number): { readonly owner: number } | undefined {
     return this.venue.order(this.own(orderId));

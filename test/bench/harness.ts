@@ -39,16 +39,17 @@ export interface Rounds {
 }
 
 export function roundsOf({ quick }: BenchOptions): Rounds {
-  return quick ? { rounds: 1, roundMs: 2 } : { rounds: 21, roundMs: 40 };
+  // Shorter than a time slice of the system, so that most rounds pass without an interruption.
+  return quick ? { rounds: 1, roundMs: 2 } : { rounds: 201, roundMs: 3 };
 }
 
-/** Nanoseconds per operation, by name: the median of the rounds, after two that do not count. */
+/** Nanoseconds per operation, by name: the median of the rounds, after a tenth as many that do not count. */
 export function timeInTurn(
   contenders: readonly Contender[],
   { rounds, roundMs }: Rounds,
 ): Map<string, number> {
   const times = new Map(contenders.map(({ name }) => [name, [] as number[]]));
-  for (let round = -2; round < rounds; round++) {
+  for (let round = -Math.ceil(rounds / 10); round < rounds; round++) {
     for (const contender of contenders) {
       const nanos = timeOne(contender, roundMs);
       if (round >= 0) times.get(contender.name)!.push(nanos);

@@ -10,6 +10,7 @@ import type { Subprocess } from 'bun';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
@@ -50,7 +51,7 @@ export async function restBench({ quick }: BenchOptions): Promise<BenchResult[]>
     makeJournal(directory);
     const server = await start([MAIN, 'serve', '--port', '0', '--data', directory], running);
     const bare = await start(
-      [join(import.meta.dir, 'rest-bare.ts'), server.url.origin, SYMBOL],
+      [fileURLToPath(import.meta.resolve('./rest-bare.ts')), server.url.origin, SYMBOL],
       running,
     );
     const load = openLoad(running);

@@ -1,6 +1,6 @@
 /** Every kind of record comes back as it was written, to the last digit. */
 
-import { afterAll, describe, expect, test } from 'bun:test';
+import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
 import fc from 'fast-check';
 import { join } from 'node:path';
@@ -18,6 +18,7 @@ import { messageOf, nanos, safeInteger } from '../support/arbitraries';
 import { at, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 
+setDefaultTimeout(60_000);
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 

@@ -3,7 +3,7 @@
  * where an uninterrupted one stood at that place. Then the sources go on, and no book is wrong.
  */
 
-import { afterAll, describe, expect, test } from 'bun:test';
+import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
 import fc from 'fast-check';
 import { join } from 'node:path';
@@ -20,6 +20,7 @@ import { at, feedOf, instrument } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { eventsOf, record, stateOf, testConfig, type Recording } from '../support/test-recorder';
 
+setDefaultTimeout(60_000);
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
@@ -162,7 +163,6 @@ describe('an abrupt end', () => {
         { numRuns: durability === 'commit' ? 40 : 20 },
       );
     },
-    60_000,
   );
 
   function expectSame(

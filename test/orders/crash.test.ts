@@ -9,7 +9,18 @@ import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 import { ask, DeskServer, orderMessage, type Json } from './desk-server';
 
 const scratch = new Scratch();
-afterAll(() => scratch.remove());
+const started: DeskServer[] = [];
+afterAll(async () => {
+  for (const server of started) await server.process.remove();
+  scratch.remove();
+});
+
+/** A server that is gone after these tests, however they end. */
+async function start(options: { data: string; config?: string }): Promise<DeskServer> {
+  const server = await DeskServer.start(options);
+  started.push(server);
+  return server;
+}
 
 interface Kept {
   readonly message: Json;
@@ -44,7 +55,7 @@ test('after SIGKILL under load and a restart, the same answers to the same names
   const seed = readSeed();
   const data = scratch.fresh();
   const config = '[journal]\ncheckpointEveryEvents = 1000\n';
-  const first = await DeskServer.start({ data, config });
+  const first = await start({ data, config });
   const orders: Record<'trader' | 'rival', Kept[]> = { trader: [], rival: [] };
   const loads = [
     load(first, 'trader', new Prng(seed), orders.trader),
@@ -54,7 +65,7 @@ test('after SIGKILL under load and a restart, the same answers to the same names
   await first.process.stop('SIGKILL');
   await Promise.all(loads);
 
-  const again = await DeskServer.start({ data, config });
+  const again = await start({ data, config });
   for (const who of ['trader', 'rival'] as const) {
     const acknowledged = orders[who].filter(({ answer }) => answer !== undefined);
     expect([seed, acknowledged.length > 100]).toEqual([seed, true]);
@@ -76,27 +87,24 @@ test('after SIGKILL under load and a restart, the same answers to the same names
     await client.close();
   }
   await again.process.stop();
-  await first.process.remove();
-  await again.process.remove();
 }, 30_000);
 
 test('after a restart the status of a venue is told to who subscribes', async () => {
   const data = scratch.fresh();
-  const first = await DeskServer.start({ data });
+  const first = await start({ data });
   await first.state('ACME', 'halted');
   await first.process.stop('SIGKILL');
-  const again = await DeskServer.start({ data });
+  const again = await start({ data });
   const reader = await again.stream(null);
   const state = await reader.subscribe('status');
   const halted = { type: 'status', symbol: 'ACME', state: 'halted' };
   expect(state).toContainEqual(expect.objectContaining(halted));
   await reader.close();
   await again.process.stop();
-  const third = await DeskServer.start({ data });
+  const third = await start({ data });
   const late = await third.stream(null);
   expect(await late.subscribe('status')).toContainEqual(expect.objectContaining(halted));
   await late.close();
-  for (const server of [first, again, third]) await server.process.remove();
 }, 30_000);
 
 describe('serve --demo', () => {
@@ -159,13 +167,11 @@ describe('serve --demo', () => {
 
 test('an acknowledgement over the stream comes when the journal has it', async () => {
   const data = scratch.fresh();
-  const server = await DeskServer.start({ data });
+  const server = await start({ data });
   const client = await server.stream('trader');
   const answer = await ask(client, orderMessage({ clientOrderId: 'last', price: '90.00' }));
   await server.process.stop('SIGKILL');
-  const again = await DeskServer.start({ data });
+  const again = await start({ data });
   const { body } = await again.request('trader', 'GET', '/v1/orders');
   expect(body['orders']).toMatchObject([{ clientOrderId: 'last', seq: answer['seq'] }]);
-  await again.process.remove();
-  await server.process.remove();
 }, 20_000);

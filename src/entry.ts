@@ -1,0 +1,90 @@
+/** Entry: how those who bring something in (sources, traders) are joined to the sequencer. */
+
+import { fault, type Fault } from '../protocol/codes';
+import type { SourceEvent } from '../protocol/messages';
+import type { OrderStage } from './gateway/orders';
+import type { MarketOutput } from './market/output';
+import type { Recorder } from './recorder';
+import type { SubmitResult } from './sequencer/sequencer';
+
+/** How long requests of a key hold their instruments after the last of them. */
+const REQUESTS_IDLE_MS = 10_000;
+
+/** Numbers of those who bring events in: connections, and the requests of a key. */
+export class Sources {
+  private count = 0;
+  private readonly recorder: Recorder;
+  /** Requests of one key are one source, whatever connections they come over, until it is silent. */
+  private readonly ofKeys = new Map<string, { id: number; timer: ReturnType<typeof setTimeout> }>();
+
+  constructor(recorder: Recorder) {
+    this.recorder = recorder;
+  }
+
+  nextId(): number {
+    return ++this.count;
+  }
+
+  /** Resolves when the events are journaled, or with the reason for which none was taken. */
+  submitRequest(key: string, events: readonly SourceEvent[]): Promise<SubmitResult> {
+    const known = this.ofKeys.get(key);
+    clearTimeout(known?.timer);
+    const id = known?.id ?? this.nextId();
+    const timer = setTimeout(() => {
+      this.ofKeys.delete(key);
+      this.release(id);
+    }, REQUESTS_IDLE_MS);
+    this.ofKeys.set(key, { id, timer });
+    return new Promise((resolve) => {
+      this.recorder.sequencer.submit(id, events, resolve);
+    });
+  }
+
+  /** A source has gone. */
+  release(id: number): void {
+    const { sequencer, market } = this.recorder;
+    sequencer.act((out) => market.release(id, out));
+  }
+
+  stop(): void {
+    for (const { timer } of this.ofKeys.values()) clearTimeout(timer);
+  }
+}
+
+/**
+ * Order entry by way of the sequencer: each command in its turn, each answer when journaled.
+ * @param waitingMax the most commands that may wait for their answers
+ */
+export function createOrderStage({ market, sequencer }: Recorder, waitingMax: number): OrderStage {
+  let names = 0;
+  let waiting = 0;
+  const inTurn = <T>(act: (out: MarketOutput) => T): Promise<T | Fault> =>
+    new Promise((resolve) => {
+      if (waiting >= waitingMax) {
+        resolve(fault('overloaded', `${waiting} commands wait already`));
+        return;
+      }
+      waiting += 1;
+      let result: T;
+      sequencer.act(
+        (out) => {
+          result = act(out);
+        },
+        () => {
+          waiting -= 1;
+          resolve(result);
+        },
+      );
+    });
+  const { router } = market;
+  return {
+    submit: (owner, fields) => inTurn((out) => router.submit(owner, fields, out)),
+    cancel: (owner, target) => inTurn((out) => router.cancel(owner, target, out)),
+    amend: (owner, fields) => inTurn((out) => router.amend(owner, fields, out)),
+    setState: (owner, symbol, state) => inTurn((out) => router.setState(owner, symbol, state, out)),
+    find: (orderId) => router.desk.get(orderId),
+    openOf: (owner) => router.desk.openOf(owner),
+    definition: (symbol) => market.get(symbol)?.definition,
+    newName: () => `~${sequencer.epoch}-${++names}`,
+  };
+}
