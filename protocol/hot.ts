@@ -3,7 +3,7 @@
  * general path of `tuple.ts` makes; a property test holds the two together.
  */
 
-import { NIL_VALUE, putNanos, putValues } from './integers';
+import { NIL_VALUE, putPlaces, putTimes, putValues } from './integers';
 import { BOOK_FORMS, MESSAGES, SOURCE_LEVELS_MAX } from './messages';
 import type { Bbo, Book, Tick, Trade } from './messages';
 import { DecodeError, type MsgReader } from './reader';
@@ -106,14 +106,10 @@ function open(
   receiveTime: Nanos,
 ): number {
   w.ensure(FIELDS_BYTES_MAX);
-  const { view, values } = w;
-  view.setUint16(w.position, ((0x90 | length) << 8) | code);
-  w.position += 2;
-  w.symbol(symbol);
-  values[0] = seq;
-  values[1] = prevSeq;
-  const at = putValues(view, w.position, values, 2);
-  return putNanos(view, putNanos(view, at, eventTime), receiveTime);
+  const { view, position } = w;
+  view.setUint16(position, ((0x90 | length) << 8) | code);
+  const at = putPlaces(view, w.symbol(position + 2, symbol), seq, prevSeq);
+  return putTimes(view, at, eventTime, receiveTime);
 }
 
 function writeLevels(w: MsgWriter, levels: readonly number[]): void {

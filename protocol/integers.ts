@@ -53,13 +53,38 @@ export function putValues(
   return at;
 }
 
-/** A time; at most nine bytes. */
-export function putNanos(view: DataView, at: number, { hi, lo }: Nanos): number {
-  if (hi === 0) return putValue(view, at, lo);
+/** Two places in the numbering: mostly of five bytes each, once a server has run for a while. */
+export function putPlaces(view: DataView, at: number, seq: number, prevSeq: number): number {
+  if (prevSeq < 0x1_0000 || seq < 0x1_0000 || seq > 0x7fff_ffff || prevSeq > 0x7fff_ffff) {
+    return putValue(view, putValue(view, at, seq), prevSeq);
+  }
+  view.setUint8(at, 0xce);
+  view.setInt32(at + 1, seq | 0);
+  view.setUint8(at + 5, 0xce);
+  view.setInt32(at + 6, prevSeq | 0);
+  return at + 10;
+}
+
+/** Two times, of nine bytes each unless they lie in the first seconds of 1970. */
+export function putTimes(view: DataView, at: number, first: Nanos, second: Nanos): number {
+  if (first.hi === 0 || second.hi === 0) {
+    return putTime(view, putTime(view, at, first), second);
+  }
   // The low word falls into its place, the high one covers what else the double has.
-  view.setFloat64(at + 1, lo + TO_BITS);
-  view.setInt32(at + 1, hi | 0);
+  view.setFloat64(at + 1, first.lo + TO_BITS);
+  view.setInt32(at + 1, first.hi | 0);
   view.setUint8(at, 0xcf);
+  view.setFloat64(at + 10, second.lo + TO_BITS);
+  view.setInt32(at + 10, second.hi | 0);
+  view.setUint8(at + 9, 0xcf);
+  return at + 18;
+}
+
+function putTime(view: DataView, at: number, { hi, lo }: Nanos): number {
+  if (hi === 0) return putValue(view, at, lo);
+  view.setUint8(at, 0xcf);
+  view.setInt32(at + 1, hi | 0);
+  view.setUint32(at + 5, lo >>> 0);
   return at + 9;
 }
 

@@ -65,20 +65,22 @@ export class MsgWriter {
   }
 
   /**
-   * A symbol, at most 16 ASCII letters; uses up to 17 bytes of room. Messages of one symbol mostly
-   * come together, so the bytes of the last one are kept as four words.
+   * Writes a symbol, at most 16 ASCII letters, at `at`; returns where the next byte goes. Uses up to
+   * 17 bytes of room. Messages of one symbol mostly come together, so the bytes of the last one are
+   * kept as four words.
    */
-  symbol(text: string): void {
+  symbol(at: number, text: string): number {
     if (text !== this.lastSymbol) this.keepSymbol(text);
-    const at = this.position;
-    this.view.setUint8(at, 0xa0 | text.length);
-    this.view.setInt32(at + 1, this.word0);
-    this.view.setInt32(at + 5, this.word1);
-    if (text.length > 8) {
-      this.view.setInt32(at + 9, this.word2);
-      this.view.setInt32(at + 13, this.word3);
+    const { view } = this;
+    const { length } = text;
+    view.setUint8(at, 0xa0 | length);
+    view.setInt32(at + 1, this.word0);
+    view.setInt32(at + 5, this.word1);
+    if (length > 8) {
+      view.setInt32(at + 9, this.word2);
+      view.setInt32(at + 13, this.word3);
     }
-    this.position = at + 1 + text.length;
+    return at + 1 + length;
   }
 
   /** Bytes that are MessagePack already. */

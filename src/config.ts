@@ -25,7 +25,7 @@ function count(value: number, minimum: number, maximum: number, description: str
 const Key = Type.Object(
   {
     name: Type.String({
-      pattern: '^(?!anonymous$)[A-Za-z0-9._-]{1,40}$',
+      pattern: '^(?!anonymous$|sim-)[A-Za-z0-9._-]{1,40}$',
       description: 'Owner of the orders entered with it; for the logs',
     }),
     secret: Type.String({ pattern: '^[!-~]{16,200}$', description: 'What the client presents' }),
@@ -197,6 +197,10 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
     config.keys.slice(0, i).some((other) => other.secret === key.secret),
   );
   if (twin !== undefined) return badConfig(`the key ${twin.name} has the secret of another key`);
+  const namesake = config.keys.find((key, i) =>
+    config.keys.slice(0, i).some((other) => other.name === key.name),
+  );
+  if (namesake !== undefined) return badConfig(`two keys are named ${namesake.name}`);
   return deepFreeze(config);
 }
 

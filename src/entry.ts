@@ -1,12 +1,14 @@
 /** Entry: how those who bring something in (sources, traders) are joined to the sequencer. */
 
-import { fault, type Fault } from '../protocol/codes';
+import { fault, fieldFault, type Fault } from '../protocol/codes';
 import type { SourceEvent } from '../protocol/messages';
 import type { OrderStage } from './gateway/orders';
 import type { MarketOutput } from './market/output';
 import type { Recorder } from './recorder';
 import type { SubmitResult } from './sequencer/sequencer';
 
+/** Names that the server gives to orders begin so. */
+const OWN_NAMES = '~';
 /** How long requests of a key hold their instruments after the last of them. */
 const REQUESTS_IDLE_MS = 10_000;
 
@@ -78,13 +80,20 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
     });
   const { router } = market;
   return {
-    submit: (owner, fields) => inTurn((out) => router.submit(owner, fields, out)),
+    submit: (owner, fields) => {
+      const { clientOrderId } = fields;
+      if (clientOrderId.startsWith(OWN_NAMES)) {
+        const expected = `a name that does not begin with ${OWN_NAMES}, as those of the server do`;
+        return Promise.resolve(fieldFault('clientOrderId', clientOrderId, expected));
+      }
+      const name = clientOrderId || `${OWN_NAMES}${sequencer.epoch}-${++names}`;
+      return inTurn((out) => router.submit(owner, { ...fields, clientOrderId: name }, out));
+    },
     cancel: (owner, target) => inTurn((out) => router.cancel(owner, target, out)),
     amend: (owner, fields) => inTurn((out) => router.amend(owner, fields, out)),
     setState: (owner, symbol, state) => inTurn((out) => router.setState(owner, symbol, state, out)),
     find: (orderId) => router.desk.get(orderId),
     openOf: (owner) => router.desk.openOf(owner),
     definition: (symbol) => market.get(symbol)?.definition,
-    newName: () => `~${sequencer.epoch}-${++names}`,
   };
 }

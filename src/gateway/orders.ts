@@ -58,6 +58,7 @@ export type StateWord = 'pre-open' | 'open' | 'halted' | 'closed';
 
 /** What order entry needs of the market; each resolves when the journal has the command. */
 export interface OrderStage {
+  /** An order without a name is given one, or nobody could ask for it, or cancel it. */
   submit(owner: string, fields: OrderFields): Promise<OrderOutcome | Fault>;
   cancel(owner: string, target: OrderTarget): Promise<OrderOutcome | Fault>;
   amend(owner: string, fields: AmendFields): Promise<OrderOutcome | Fault>;
@@ -65,8 +66,6 @@ export interface OrderStage {
   find(orderId: number): OrderView | undefined;
   openOf(owner: string): OrderView[];
   definition(symbol: string): Instrument | undefined;
-  /** A name for an order whose owner gave it none, unlike all others. */
-  newName(): string;
 }
 
 /** Whether somebody may do this; the fault, if not. */
@@ -110,10 +109,7 @@ export class Orders {
       clientOrderId: '',
     });
     if (!('type' in fields)) return ofBody(fields);
-    const order = fields as MessageOf<'order'>;
-    // Without a name nobody could ask for it, or cancel it.
-    if (order.clientOrderId === '') order.clientOrderId = this.stage.newName();
-    const outcome = await this.stage.submit(principal.name, order);
+    const outcome = await this.stage.submit(principal.name, fields as MessageOf<'order'>);
     if ('code' in outcome) return outcome;
     const entered = outcome.order!;
     return JSON.stringify(this.json(entered, entered.answer));

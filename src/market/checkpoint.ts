@@ -3,7 +3,7 @@
  * scaled; times are digits, as everywhere in JSON.
  */
 
-import type { Bbo, Instrument, Status, Tick } from '../../protocol/messages';
+import type { Bbo, Instrument, Tick } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import type { FeedBookState } from './feed-book';
 import type { DeskCheckpoint } from './order-desk';
@@ -46,7 +46,6 @@ export interface VenueCheckpoint {
   readonly bookTimes: { readonly eventTime: Nanos; readonly receiveTime: Nanos };
   readonly tick: Tick | null;
   readonly bbo: Bbo | null;
-  readonly status: Status | null;
   /** State of the engine (`venue/snapshot.ts`) in base64. */
   readonly snapshot: string;
 }

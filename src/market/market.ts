@@ -88,8 +88,13 @@ export class Market {
     const rules = definition.market === 'venue' ? definition.rules : null;
     const placed: Instrument = { ...definition, rules, seq: out.nextSeq() };
     out.push(placed);
-    if (existing instanceof FeedInstrument) existing.definition = placed;
-    else this.add(placed);
+    if (existing instanceof FeedInstrument) {
+      existing.definition = placed;
+      return;
+    }
+    const added = this.add(placed);
+    // A venue has a state from the beginning; what is fed, once its source has said something.
+    if (added instanceof VenueInstrument) added.announce('defined', out);
   }
 
   private add(definition: Instrument): AnyInstrument {
@@ -179,10 +184,22 @@ export class Market {
       throw new Error(`record ${event.seq} names ${event.symbol}, which is not defined before it`);
     }
     if (event.type === 'command') this.carryOutAgain(event, replay);
-    else if (event.type === 'status' && isAnnouncement(event)) this.statusHead.status = event.seq;
+    else if (event.type === 'status' && isAnnouncement(event))
+      this.recoverStatus(event, instrument);
     else if (instrument instanceof VenueInstrument) replay.compare(event);
     else if (event.type === 'status') this.statusHead.status = event.seq;
     else instrument.recover(event);
+  }
+
+  private recoverStatus(event: Status, { state }: AnyInstrument): void {
+    const follows =
+      event.prevSeq === this.statusHead.status &&
+      event.missed === 0 &&
+      event.eventTime.compare(event.receiveTime) === 0;
+    if (!follows || (state !== 'recovered' && state !== event.state)) {
+      throw new Error(`record ${event.seq} does not follow from those before it`);
+    }
+    this.statusHead.status = event.seq;
   }
 
   private carryOutAgain(command: Command, replay: ReplayOutput): void {
@@ -194,7 +211,7 @@ export class Market {
 
 /** What the server says by itself follows from no command. */
 function isAnnouncement(e: Status): boolean {
-  return e.reason === 'restart';
+  return e.reason === 'restart' || e.reason === 'defined';
 }
 
 function sameDefinition(a: Instrument, b: Instrument): boolean {

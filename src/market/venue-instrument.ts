@@ -110,9 +110,8 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   }
 
   *newest(): Iterable<MarketEvent> {
-    const { lastTick, lastBbo, lastStatus, book } = this.data;
+    const { lastTick, lastBbo, book } = this.data;
     yield this.definition;
-    if (lastStatus !== null) yield lastStatus;
     if (lastTick !== null) yield lastTick;
     if (lastBbo !== null) yield lastBbo;
     const snapshot = book.snapshot();
@@ -318,7 +317,6 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
       },
       tick: data.lastTick,
       bbo: data.lastBbo,
-      status: data.lastStatus,
       snapshot: Buffer.from(this.venue.snapshot()).toString('base64'),
     };
   }

@@ -160,7 +160,7 @@ describe('an abrupt end', () => {
             expectSame(crashed, before, accepted, durability, sources);
           },
         ),
-        { numRuns: durability === 'commit' ? 40 : 20 },
+        { numRuns: durability === 'commit' ? 30 : 15 },
       );
     },
   );

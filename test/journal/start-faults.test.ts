@@ -162,7 +162,8 @@ describe('the directory', () => {
         stdout: 'pipe',
       },
     );
-    await child.stdout.getReader().read(); // it has opened the directory
+    const { value } = await child.stdout.getReader().read();
+    expect(new TextDecoder().decode(value)).toBe('open\n');
     try {
       expectRefused(directory, 'data-in-use', 75);
     } finally {

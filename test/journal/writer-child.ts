@@ -19,8 +19,10 @@ const durability = kind === 'hold' ? 'commit' : kind;
 const options = { durability, commitEveryMs: 5, checkpointEveryEvents: 300 };
 const { recorder } = record(directory, options, { clock: new SystemClock() });
 writeSync(1, 'open\n');
-if (kind === 'hold') setInterval(() => {}, 1000);
-else {
+if (kind === 'hold') {
+  // The lock lasts as long as somebody could still write: an unused recorder would be collected.
+  setInterval(() => void recorder.sequencer.lastSeq, 1000);
+} else {
   const { sequencer } = recorder;
   const symbol = `P${process.pid}`; // of its own, so that each life has something new to say
   const source = new FakeSource(new Prng(process.pid), symbol);

@@ -31,6 +31,7 @@ export class ReaderOf {
     this.run = run;
     this.symbol = symbol;
     this.lastSeq = run.sequencer.lastSeq;
+    this.heads.set('status', run.statusHead);
   }
 
   /** @throws Error on the first promise that is broken */

@@ -81,6 +81,9 @@ export class MarketRun {
   readonly sequencer: Sequencer;
   readonly batches: Batch[] = [];
 
+  /** Place of the newest status before the first command. */
+  readonly statusHead: number;
+
   constructor(definitions: readonly Instrument[], endedOrdersMax = ENDED_ORDERS_MAX) {
     this.market = new Market({ instrumentsMax: 100, endedOrdersMax });
     this.sequencer = new Sequencer(
@@ -100,6 +103,8 @@ export class MarketRun {
     );
     for (const d of definitions) this.sequencer.act((out) => this.market.define(d, out));
     this.sequencer.drain();
+    const defined = this.batches.flatMap(({ events }) => events);
+    this.statusHead = defined.findLast((e) => e.type === 'status')?.seq ?? 0;
     this.batches.length = 0;
   }
 

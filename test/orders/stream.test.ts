@@ -218,11 +218,13 @@ describe.each(FORMS)('over %s', (form) => {
     expect(await client.closed).toMatchObject({ code: 4003 });
   });
 
-  test('[O7] without a name there is nothing but the answer', async () => {
+  test('[O7] an order without a name is given one, and a client may not give such a name', async () => {
     const client = await server.stream('trader', form);
     expect(await ask(client, orderMessage({ price: '90.00' }))).toMatchObject({ type: 'ack' });
     await client.settle();
-    expect(executionsOf(client)).toEqual([]);
+    expect(executionsOf(client)[0]).toMatch(/^~\S+ accepted /);
+    const taken = orderMessage({ price: '90.00', clientOrderId: '~mine' });
+    expect(await ask(client, taken)).toMatchObject({ type: 'error', field: 'order.clientOrderId' });
     await client.close();
   });
 

@@ -22,7 +22,6 @@ export class VenueMarketData {
   readonly book: PublishedBook;
   lastTick: Tick | null = null;
   lastBbo: Bbo | null = null;
-  lastStatus: Status | null = null;
   private readonly venue: Venue;
   private readonly statusHead: StatusHead;
   /** Flat and best first, as published; replaced, never changed. */
@@ -82,7 +81,7 @@ export class VenueMarketData {
   /** @param reason a code, at most 40 characters */
   stateChanged(state: number, reason: string, out: MarketOutput): void {
     const seq = out.nextSeq();
-    this.lastStatus = {
+    out.push({
       type: 'status',
       symbol: this.symbol,
       seq,
@@ -92,9 +91,8 @@ export class VenueMarketData {
       state: statusWord(state),
       reason,
       missed: 0,
-    };
+    });
     this.statusHead.status = seq;
-    out.push(this.lastStatus);
   }
 
   /** The changes of the ten best levels and of the top. */
@@ -113,7 +111,6 @@ export class VenueMarketData {
     Object.assign(this.heads, heads);
     this.lastTick = c.tick;
     this.lastBbo = c.bbo;
-    this.lastStatus = c.status;
     this.bids = this.venue.top(BUY, BOOK_DEPTH);
     this.asks = this.venue.top(SELL, BOOK_DEPTH);
     this.venue.takeTopChanges();
