@@ -3,7 +3,7 @@
  * commands that a venue carried out, each at its own place, before the events that it made.
  */
 
-import type { MarketEvent } from './messages';
+import type { MarketEvent, Trade } from './messages';
 import type { Nanos } from './time';
 
 /** A command to a venue, complete enough to be carried out again with the same outcome. */
@@ -32,5 +32,13 @@ export interface Command {
   readonly state: 'pre-open' | 'open' | 'halted' | 'closed' | null;
 }
 
+/**
+ * A trade with the number that its source gave it (0: none), which readers do not get. The journal
+ * keeps it, so that a trade that is sent again after a restart is known.
+ */
+export interface RecordedTrade extends Trade {
+  readonly sourceSeq?: number;
+}
+
 /** One place in the numbering. */
-export type BatchEvent = MarketEvent | Command;
+export type BatchEvent = Exclude<MarketEvent, Trade> | RecordedTrade | Command;

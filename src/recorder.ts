@@ -22,15 +22,20 @@ export interface Recorder {
   close(): void;
 }
 
-/** @param accept takes each batch once it is as durable as was chosen */
+/**
+ * @param accept takes each batch once it is as durable as was chosen
+ * @param fail ends the process: the journal cannot be written, and what is not in it must not be shown
+ */
 export function openRecorder(
   config: Config,
   clock: Clock,
   accept: (batch: Batch) => void,
+  fail: (fault: StartFault) => never = throwFault,
 ): Recorder | StartFault {
   const opened = openJournal(config.journal, clock);
   if (opened instanceof StartFault) return opened;
   const { journal, recovered } = opened;
+  journal.failed = (e) => fail(unwritable(config.journal.directory, e));
   const market = new Market(config.limits);
   try {
     const { checkpoint } = recovered;
@@ -70,6 +75,18 @@ export function openRecorder(
       journal.close();
     },
   };
+}
+
+function throwFault(fault: StartFault): never {
+  throw new Error(fault.message);
+}
+
+function unwritable(directory: string, e: unknown): StartFault {
+  return new StartFault(
+    'journal-unwritable',
+    `the journal in ${directory} cannot be written: ${(e as Error).message}`,
+    'Make room on its disk, or mend it, and start again: everything acknowledged is in the journal.',
+  );
 }
 
 /** The events as they are. @throws Error when a place between them is empty: each has its record */

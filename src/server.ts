@@ -64,10 +64,18 @@ export function startServer(
   const recent = new RecentTrades(config.cache.recentTradesMax);
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
   const broadcaster = new Broadcaster(config.limits, native, clock);
-  const recorder = openRecorder(config, clock, (batch) => {
-    recent.accept(batch.events);
-    broadcaster.accept(batch);
-  });
+  const recorder = openRecorder(
+    config,
+    clock,
+    (batch) => {
+      recent.accept(batch.events);
+      broadcaster.accept(batch);
+    },
+    (fault) => {
+      log.error({ code: fault.code, hint: fault.hint }, fault.message);
+      process.exit(fault.exitCode);
+    },
+  );
   if (recorder instanceof StartFault) return recorder;
   const { market, sequencer } = recorder;
   hydrate(recorder, recent, broadcaster, config.cache.recentTradesMax);

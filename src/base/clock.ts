@@ -15,6 +15,8 @@ export interface Clock {
 /** How far wall time may drift from the monotonic clock before it is taken anew. */
 const DRIFT_MAX_MS = 2;
 const RECHECK_MS = 1000;
+/** By how much it slows down after the wall clock was set back. */
+const SLEW_SHARE = 0.1;
 
 /** The machine's clocks: wall time to about a microsecond, carried on by the monotonic clock. */
 export class SystemClock implements Clock {
@@ -28,7 +30,7 @@ export class SystemClock implements Clock {
     const ms = this.originMs + elapsedMs;
     const seconds = Math.floor(ms / 1000);
     const now = Nanos.fromSeconds(seconds, Math.floor((ms - seconds * 1000) * 1e6));
-    // A step back of the wall clock must not order later events before earlier ones.
+    // The slewing below keeps it from going back; rounding must not, either.
     if (now.compare(this.last) < 0) return this.last;
     this.last = now;
     return now;
@@ -39,9 +41,13 @@ export class SystemClock implements Clock {
   }
 
   private recheck(elapsedMs: number): void {
+    const sinceMs = elapsedMs - this.checkedAtMs;
     this.checkedAtMs = elapsedMs;
     const drift = Date.now() - (this.originMs + elapsedMs);
-    if (Math.abs(drift) > DRIFT_MAX_MS) this.originMs += drift;
+    if (Math.abs(drift) <= DRIFT_MAX_MS) return;
+    // Set forward, it jumps. Set back, it goes slower until it is right: time must neither go back,
+    // which would order later events before earlier ones, nor stand still, which would hide delays.
+    this.originMs += Math.max(drift, -SLEW_SHARE * sinceMs);
   }
 }
 

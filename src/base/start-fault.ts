@@ -8,6 +8,7 @@ export type StartCode =
   | 'journal-foreign'
   | 'journal-newer'
   | 'journal-damaged'
+  | 'journal-unwritable'
   | 'no-journal'
   | 'port-in-use'
   | 'address-unavailable'
@@ -24,6 +25,7 @@ const EXIT_CODES: Record<StartCode, number> = {
   'journal-foreign': 65,
   'journal-newer': 65,
   'journal-damaged': 65,
+  'journal-unwritable': 74,
   'no-journal': 66,
   'port-in-use': 69,
   'address-unavailable': 69,

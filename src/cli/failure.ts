@@ -9,6 +9,12 @@ export function fail(fault: StartFault): void {
   process.exitCode = fault.exitCode;
 }
 
+/** The same, and ends the process at once. */
+export function failNow(fault: StartFault): never {
+  fail(fault);
+  process.exit();
+}
+
 /** A client's error as a fault of the command. @throws what is no such error */
 export function clientFault(e: unknown): StartFault {
   if (!(e instanceof TapedeckError)) throw e;

@@ -8,6 +8,7 @@ import { Connection, TapedeckError } from '../client/connection';
 import { loadConfig, processEnvironment } from '../config';
 import type { Recorded } from '../ingest/recording/record';
 import { openRecorder } from '../recorder';
+import { failNow } from './failure';
 import type { SubmitResult } from '../sequencer/sequencer';
 
 export interface SinkOptions {
@@ -39,7 +40,7 @@ export function openSink(options: SinkOptions): Promise<Sink | StartFault> {
 function openJournalSink({ data, config: file }: SinkOptions): Sink | StartFault {
   const config = loadConfig({ data, config: file }, processEnvironment());
   if (config instanceof StartFault) return config;
-  const recorder = openRecorder(config, new SystemClock(), () => {});
+  const recorder = openRecorder(config, new SystemClock(), () => {}, failNow);
   if (recorder instanceof StartFault) return recorder;
   const { sequencer } = recorder;
   const source = 1;

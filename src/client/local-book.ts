@@ -8,11 +8,11 @@ import { TenLevels } from '../../protocol/levels';
 import type { Book } from '../../protocol/messages';
 
 /**
- * `applied`: the copy is the server's book. `incomplete`: the server has no book that may be
+ * `applied`: the copy is the server's book. `repeated`: it has this already. `incomplete`: the server has no book that may be
  * trusted. `gap`: a message is missing. `mismatch`: the checksum differs. After the last two the
  * copy is worth nothing until the next snapshot: subscribe anew.
  */
-export type LocalBookOutcome = 'applied' | 'incomplete' | 'gap' | 'mismatch';
+export type LocalBookOutcome = 'applied' | 'repeated' | 'incomplete' | 'gap' | 'mismatch';
 
 export class LocalBook {
   private readonly levels = new TenLevels();
@@ -34,6 +34,8 @@ export class LocalBook {
   }
 
   apply(message: Book): LocalBookOutcome {
+    const repeated = message.form === 'delta' && this.seq !== 0 && message.seq <= this.seq;
+    if (repeated) return 'repeated';
     const continues = message.prevSeq === this.seq;
     this.seq = message.seq;
     if (message.form === 'delta') {

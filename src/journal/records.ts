@@ -30,6 +30,7 @@ export interface RecordRow {
   volume: number | null;
   side: number | null;
   ref: number | null;
+  source_seq: number | null;
   levels: Uint8Array | null;
   text: string | null;
 }
@@ -55,7 +56,7 @@ export function insertEvent(
       statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, e.last, e.quantity, e.bid, e.ask, e.volume); // prettier-ignore
       return;
     case 'trade':
-      statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, e.price, e.quantity, AGGRESSORS.indexOf(e.aggressor), e.tradeId); // prettier-ignore
+      statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, e.price, e.quantity, AGGRESSORS.indexOf(e.aggressor), e.tradeId, e.sourceSeq ?? null); // prettier-ignore
       return;
     case 'bbo':
       statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, e.bid, e.bidQuantity, e.ask, e.askQuantity); // prettier-ignore
@@ -78,8 +79,11 @@ export function rowToEvent(r: RecordRow, symbol: string): BatchEvent | undefined
     receiveTime: new Nanos(r.receive_hi, r.receive_lo),
   };
   switch (r.kind) {
-    case KIND.trade:
-      return rowToTrade(r, symbol);
+    case KIND.trade: {
+      const trade = rowToTrade(r, symbol);
+      if (trade === undefined || r.source_seq === null) return trade;
+      return { ...trade, sourceSeq: r.source_seq };
+    }
     case KIND.tick:
       if (r.price === null || r.quantity === null || r.volume === null) return undefined;
       return { type: 'tick', ...opening, last: r.price, bid: r.bid, ask: r.ask, quantity: r.quantity, volume: r.volume, count: 1 }; // prettier-ignore

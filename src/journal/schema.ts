@@ -48,6 +48,7 @@ CREATE TABLE record (
   volume       INTEGER,
   side         INTEGER,                -- trade, command: 0 buy 1 sell 2 none; book: 0 snapshot 1 delta 2 incomplete
   ref          INTEGER,                -- trade: id by the source; book: CRC-32; status: missed; command: order id
+  source_seq   INTEGER,                -- trade of a feed: its number by the source; 0 when it gave none
   levels       BLOB,                   -- book: as in protocol/layout.ts
   text         TEXT                    -- instrument: definition; status: state and reason; command: the rest as JSON
 ) STRICT;
@@ -65,7 +66,7 @@ const COMMON = ['seq', 'instrument', 'prev_seq', 'event_time', 'receive_time'] a
 const COLUMNS: Record<KindName, readonly string[]> = {
   instrument: ['text'],
   tick: ['price', 'quantity', 'bid', 'ask', 'volume'],
-  trade: ['price', 'quantity', 'side', 'ref'],
+  trade: ['price', 'quantity', 'side', 'ref', 'source_seq'],
   bbo: ['bid', 'bid_quantity', 'ask', 'ask_quantity'],
   book: ['side', 'levels', 'ref'],
   status: ['text', 'ref'],
@@ -83,5 +84,5 @@ export function insertSql(kind: KindName): string {
 export const SELECT_RECORD = `SELECT seq, kind, instrument, prev_seq,
   event_time >> 32 AS event_hi, event_time & 4294967295 AS event_lo,
   receive_time >> 32 AS receive_hi, receive_time & 4294967295 AS receive_lo,
-  price, quantity, bid, bid_quantity, ask, ask_quantity, volume, side, ref, levels, text
+  price, quantity, bid, bid_quantity, ask, ask_quantity, volume, side, ref, source_seq, levels, text
   FROM record`;

@@ -128,6 +128,10 @@ export class SqliteJournal implements Journal {
   private pending: JournalBatch[] = [];
   private pendingEvents = 0;
   private commitTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Told when a write fails; it must end the process. */
+  failed: (error: unknown) => never = (error) => {
+    throw error;
+  };
   /** Gives the state after the newest batch; set once the market is there. */
   captureState: (() => string) | undefined;
 
@@ -258,7 +262,18 @@ export class SqliteJournal implements Journal {
     this.write(batches);
   }
 
+  /** All of these batches, or, when the disk fails or is full, none and the end of the process. */
   private write(batches: readonly JournalBatch[]): void {
+    try {
+      this.writeAll(batches);
+    } catch (e) {
+      if (this.db.inTransaction) this.db.run('ROLLBACK');
+      this.failed(e);
+    }
+    if (this.sinceCheckpoint >= this.options.checkpointEveryEvents) this.writeCheckpoint();
+  }
+
+  private writeAll(batches: readonly JournalBatch[]): void {
     this.begin.run();
     for (const batch of batches) {
       for (const event of batch.events) insertEvent(this.inserts, event, this.instrumentId(event));
@@ -266,7 +281,6 @@ export class SqliteJournal implements Journal {
       this.sinceCheckpoint += batch.events.length;
     }
     this.commit.run();
-    if (this.sinceCheckpoint >= this.options.checkpointEveryEvents) this.writeCheckpoint();
   }
 
   private instrumentId(event: BatchEvent): number {

@@ -15,6 +15,7 @@ import type {
   Tick,
   Trade,
 } from '../../protocol/messages';
+import type { RecordedTrade } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
 import { assert } from '../base/assert';
@@ -121,7 +122,7 @@ export class FeedInstrument implements MarketInstrument {
     assert(volume <= Number.MAX_SAFE_INTEGER, 'a volume passed its check and the safe range');
     const seq = out.nextSeq();
     const receiveTime = out.receiveTime;
-    out.push({ ...m, seq, prevSeq: head.trade, receiveTime });
+    out.push({ ...m, seq, prevSeq: head.trade, receiveTime, sourceSeq: m.seq });
     head.trade = seq;
     this.lastTick = {
       type: 'tick',
@@ -323,10 +324,11 @@ export class FeedInstrument implements MarketInstrument {
    * levels and not the source's numbers, so a book touched here shows rightly but cannot be carried
    * on: it waits for the next snapshot of the source (`truncate`).
    */
-  recover(event: Tick | Trade | Bbo | Book): void {
+  recover(event: Tick | RecordedTrade | Bbo | Book): void {
     switch (event.type) {
       case 'trade':
         this.head.trade = event.seq;
+        this.tradeSourceSeq = Math.max(this.tradeSourceSeq, event.sourceSeq ?? 0);
         return;
       case 'tick':
         this.head.tick = event.seq;

@@ -115,6 +115,11 @@ export class Sequencer {
     receiveTime: Nanos = this.clock.now(),
   ): void {
     const most = this.options.waitingEventsMax;
+    if (events.length > most) {
+      const message = `${events.length} events at once; at most ${most} are taken`;
+      done({ index: -1, fault: fault('frame-too-large', message) });
+      return;
+    }
     if (this.waitingEvents + events.length > most || this.waiting.length >= most) {
       done({ index: -1, fault: fault('overloaded', `${this.waitingEvents} events wait already`) });
       return;

@@ -70,7 +70,7 @@ describe('no server', () => {
   test.each([
     [['tail', 'trade:ACME', '--url', NOWHERE]],
     [['book', 'ACME', '--url', NOWHERE]],
-    [['replay', 'x', '--to', NOWHERE]],
+    [['replay', 'fixtures/tapes/gap.ndjson', '--to', NOWHERE]],
     [['tail', 'trade:ACME', '--url', 'http://[nonsense']],
     [['book', 'ACME', '--url', 'http://[nonsense']],
   ])('%j is exit code 69 and says how to start one', async (args) => {

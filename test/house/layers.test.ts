@@ -5,9 +5,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dir, '../..');
-const STAGES = readdirSync(join(ROOT, 'src'), { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map((entry) => entry.name);
+const STAGES = new Set(
+  readdirSync(join(ROOT, 'src'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name),
+);
 /** Join the stages, and so may import all of them. */
 const JOINERS = /^src\/[a-z-]+\.ts$|^src\/cli\//;
 
@@ -40,7 +42,7 @@ function imports(file: string): string[] {
 /** The part of the house that a path lies in: `protocol`, `src/base`, `src/market` … */
 function room(path: string): string {
   const [top, second] = path.split('/');
-  return top === 'src' && STAGES.includes(second ?? '') ? `src/${second}` : top!;
+  return top === 'src' && STAGES.has(second ?? '') ? `src/${second}` : top!;
 }
 
 /** Why an import breaks the layering, or undefined. */

@@ -24,7 +24,7 @@ export const ACME: Instrument = {
   priceIncrement: 1,
   quantityIncrement: 1,
   previousClose: null,
-    rules: null,
+  rules: null,
 };
 
 export interface All {

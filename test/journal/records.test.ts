@@ -42,7 +42,7 @@ function marketEvent(type: MarketEvent['type']): fc.Arbitrary<MarketEvent> {
   return messageOf(type).map((m) => {
     if ('count' in m) m.count = 1;
     if (m.type === 'status' && m.missed % 2 === 0)
-      m.reason = `${[...m.reason].slice(0, 10).join('')} and more`;
+      m.reason = `${Array.from(m.reason).slice(0, 10).join('')} and more`;
     return m as MarketEvent;
   });
 }

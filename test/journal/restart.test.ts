@@ -16,7 +16,7 @@ import { StartFault } from '../../src/base/start-fault';
 import type { Durability } from '../../src/journal/journal';
 import { openJournal } from '../../src/journal/sqlite-journal';
 import { FakeSource, flatLevels } from '../support/fake-source';
-import { at, feedOf, instrument } from '../support/market-events';
+import { at, feedOf, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { eventsOf, record, stateOf, testConfig, type Recording } from '../support/test-recorder';
 
@@ -198,4 +198,28 @@ describe('an abrupt end', () => {
     for (const batch of after.batches) expect(batch.epoch).toBe(second!.epoch);
     after.recorder.close();
   }
+});
+
+test('a trade that is sent again after a crash is known, and not counted twice', () => {
+  const directory = scratch.fresh();
+  const first = record(directory, { durability: 'commit' });
+  const say = (recording: Recording, seq: number): void => {
+    recording.recorder.sequencer.submit(
+      1,
+      [trade({ seq, prevSeq: seq - 1, quantity: 5 })],
+      () => {},
+    );
+    recording.recorder.sequencer.drain();
+  };
+  first.recorder.sequencer.submit(1, [instrument()], () => {});
+  for (const seq of [7, 8, 9]) say(first, seq);
+  const crashed = scratch.copyOf(directory);
+  first.recorder.close();
+
+  const second = record(crashed);
+  for (const seq of [8, 9, 10]) say(second, seq);
+  const words = eventsOf(second.batches).map((e) => (e.type === 'status' ? e.reason : e.type));
+  expect(words).toEqual(['source-connected', 'trade', 'tick']);
+  expect(feedOf(second.recorder.market).volume).toBe(20);
+  second.recorder.close();
 });

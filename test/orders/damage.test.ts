@@ -104,7 +104,7 @@ describe('what follows from commands and was changed is damage', () => {
     const seq = events.at(-1)!.seq;
     const copy = (kind: string): string => `INSERT INTO record
       SELECT ${seq + 1}, ${kind}, instrument, prev_seq, event_time, receive_time, price, quantity,
-        bid, bid_quantity, ask, ask_quantity, volume, side, ref, levels, text FROM record WHERE seq = ?`;
+        bid, bid_quantity, ask, ask_quantity, volume, side, ref, source_seq, levels, text FROM record WHERE seq = ?`;
     expectDamage('twice', startAfter(copy('kind'), ofVenues('trade')[0]!.seq));
     expectDamage('no kind', startAfter(copy('99'), ofVenues('trade')[0]!.seq));
   });
