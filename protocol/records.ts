@@ -1,6 +1,6 @@
 /**
  * Records: what a batch and the journal hold. Besides the events that readers get there are the
- * commands that a venue carried out, each at its own place, before the events that it made.
+ * commands that a venue carried out, each before the events that it made, and snapshots of books.
  */
 
 import type { MarketEvent, Trade } from './messages';
@@ -40,5 +40,21 @@ export interface RecordedTrade extends Trade {
   readonly sourceSeq?: number;
 }
 
+/**
+ * The ten levels of an instrument whole, for the journal alone: what a past book is found from.
+ * Flat, best first, scaled; they are those behind the newest book event before it.
+ */
+export interface Snapshot {
+  readonly type: 'snapshot';
+  readonly symbol: string;
+  readonly seq: number;
+  /** Those of the newest book event. */
+  readonly eventTime: Nanos;
+  readonly receiveTime: Nanos;
+  readonly bids: readonly number[];
+  readonly asks: readonly number[];
+  readonly crc: number;
+}
+
 /** One place in the numbering. */
-export type BatchEvent = Exclude<MarketEvent, Trade> | RecordedTrade | Command;
+export type BatchEvent = Exclude<MarketEvent, Trade> | RecordedTrade | Command | Snapshot;

@@ -78,6 +78,13 @@ const ConfigSchema = section({
       description: 'When a batch counts as kept',
     }),
     commitEveryMs: count(20, 1, 10_000, 'async: longest time without a commit'),
+    snapshotEveryMs: count(
+      1_000,
+      0,
+      3_600_000,
+      'Between snapshots of a book that changes; 0: none',
+    ),
+    snapshotChangePercent: count(5, 1, 1_000, 'Change of a book that makes a snapshot at once'),
     checkpointEveryEvents: count(200_000, 1_000, 100_000_000, 'Events between checkpoints'),
   }),
   cache: section({

@@ -8,11 +8,12 @@ import type { BatchEvent } from '../protocol/records';
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
 import type { Config } from './config';
+import { SnapshotPolicy } from './journal/snapshot-policy';
 import { openJournal, type SqliteJournal } from './journal/sqlite-journal';
 import { readCheckpoint, writeCheckpoint } from './market/checkpoint';
 import { Market } from './market/market';
 import type { Batch } from './sequencer/batch';
-import { Sequencer } from './sequencer/sequencer';
+import { Sequencer, type SequencedMarket } from './sequencer/sequencer';
 
 export interface Recorder {
   readonly market: Market;
@@ -57,7 +58,7 @@ export function openRecorder(
       batchEventsMax: config.limits.batchEventsMax,
       schedule: (turn) => void setImmediate(turn),
     },
-    market,
+    withSnapshots(market, config.journal),
     clock,
     (batch, answer) => {
       journal.append(batch, () => {
@@ -74,6 +75,27 @@ export function openRecorder(
       sequencer.drain();
       journal.close();
     },
+  };
+}
+
+/** The market, with snapshots behind each submission that makes them due. */
+function withSnapshots(market: Market, options: Config['journal']): SequencedMarket {
+  const policy = new SnapshotPolicy({
+    everyMs: options.snapshotEveryMs,
+    changeShare: options.snapshotChangePercent / 100,
+  });
+  for (const instrument of market.all()) {
+    policy.hydrate(Array.from(instrument.newest()).filter((event) => event.type === 'book'));
+  }
+  return {
+    check: (source, events) => market.check(source, events),
+    apply: (source, event, out) => market.apply(source, event, out),
+    settle: (out, events, from) => {
+      for (const due of policy.accept(events, from)) {
+        out.push({ type: 'snapshot', seq: out.nextSeq(), ...due });
+      }
+    },
+    seal: () => market.seal(),
   };
 }
 

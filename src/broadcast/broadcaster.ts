@@ -68,7 +68,7 @@ export class Broadcaster {
 
   accept(batch: BroadcastBatch): void {
     for (const event of batch.events) {
-      if (event.type === 'command') continue;
+      if (event.type === 'command' || event.type === 'snapshot') continue;
       if (event.type === 'instrument') {
         this.announce(event);
         continue;

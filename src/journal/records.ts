@@ -64,6 +64,9 @@ export function insertEvent(
     case 'book':
       statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, BOOK_FORMS.indexOf(e.form), encodeLevels(e.bids, e.asks), e.crc); // prettier-ignore
       return;
+    case 'snapshot':
+      statement.run(e.seq, instrument, 0, at.hi, at.lo, got.hi, got.lo, encodeLevels(e.bids, e.asks), e.crc); // prettier-ignore
+      return;
     case 'status':
       statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, `${e.state} ${e.reason}`, e.missed); // prettier-ignore
   }
@@ -94,6 +97,12 @@ export function rowToEvent(r: RecordRow, symbol: string): BatchEvent | undefined
       const form = BOOK_FORMS[r.side ?? -1];
       if (levels === undefined || form === undefined) return undefined;
       return { type: 'book', ...opening, form, ...levels, crc: r.ref, count: 1 };
+    }
+    case KIND.snapshot: {
+      const levels = r.levels === null ? undefined : decodeLevels(r.levels);
+      if (levels === undefined || r.ref === null) return undefined;
+      const { symbol: of, seq, eventTime, receiveTime } = opening;
+      return { type: 'snapshot', symbol: of, seq, eventTime, receiveTime, ...levels, crc: r.ref };
     }
     case KIND.status:
       return rowToStatus(r, opening);

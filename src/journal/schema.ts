@@ -17,6 +17,7 @@ export const KIND = {
   book: 5,
   status: 6,
   command: 7,
+  snapshot: 8,
 } as const;
 export type KindName = keyof typeof KIND;
 
@@ -30,11 +31,13 @@ CREATE TABLE epoch (
 CREATE TABLE instrument (
   id         INTEGER PRIMARY KEY,
   symbol     TEXT NOT NULL UNIQUE,
-  definition TEXT NOT NULL             -- JSON, as in protocol/README.md
+  price_scale    INTEGER NOT NULL,     -- decimals of its prices
+  quantity_scale INTEGER NOT NULL,     -- decimals of its quantities
+  definition TEXT NOT NULL             -- JSON with scaled integers
 ) STRICT;
 CREATE TABLE record (
   seq          INTEGER PRIMARY KEY,
-  kind         INTEGER NOT NULL,       -- 1 instrument 2 tick 3 trade 4 bbo 5 book 6 status 7 command
+  kind         INTEGER NOT NULL,       -- 1 instrument 2 tick 3 trade 4 bbo 5 book 6 status 7 command 8 snapshot
   instrument   INTEGER NOT NULL,
   prev_seq     INTEGER NOT NULL,
   event_time   INTEGER NOT NULL,       -- ns since 1970
@@ -47,12 +50,13 @@ CREATE TABLE record (
   ask_quantity INTEGER,
   volume       INTEGER,
   side         INTEGER,                -- trade, command: 0 buy 1 sell 2 none; book: 0 snapshot 1 delta 2 incomplete
-  ref          INTEGER,                -- trade: id by the source; book: CRC-32; status: missed; command: order id
+  ref          INTEGER,                -- trade: id by the source; book, snapshot: CRC-32; status: missed; command: order id
   source_seq   INTEGER,                -- trade of a feed: its number by the source; 0 when it gave none
-  levels       BLOB,                   -- book: as in protocol/layout.ts
+  levels       BLOB,                   -- book, snapshot: as in protocol/layout.ts
   text         TEXT                    -- instrument: definition; status: state and reason; command: the rest as JSON
 ) STRICT;
 CREATE INDEX record_trade ON record (instrument, seq) WHERE kind = 3;
+CREATE INDEX record_snapshot ON record (instrument, event_time) WHERE kind = 8;
 CREATE TABLE checkpoint (
   seq   INTEGER PRIMARY KEY,           -- the state after this place
   crc   INTEGER NOT NULL,              -- CRC-32 of state
@@ -71,6 +75,7 @@ const COLUMNS: Record<KindName, readonly string[]> = {
   book: ['side', 'levels', 'ref'],
   status: ['text', 'ref'],
   command: ['price', 'quantity', 'side', 'ref', 'text'],
+  snapshot: ['levels', 'ref'],
 };
 
 /** Binds: seq, instrument, prev_seq, event hi, lo, receive hi, lo, then the kind's own columns. */

@@ -25,6 +25,7 @@ import {
   TABLES,
   type KindName,
 } from './schema';
+import { VIEWS } from './views';
 
 export interface JournalOptions {
   readonly directory: string;
@@ -109,7 +110,7 @@ function prepareDatabase(db: Database, durability: Durability): void {
   if (countTables(db) === 0) {
     db.run(`PRAGMA application_id = ${APPLICATION_ID}`);
     db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
-    db.transaction(() => db.run(TABLES))();
+    db.transaction(() => db.run(TABLES + VIEWS))();
   }
 }
 
@@ -293,10 +294,10 @@ export class SqliteJournal implements Journal {
   private keepDefinition(d: Instrument): number {
     const row = this.db
       .query(
-        `INSERT INTO instrument (symbol, definition) VALUES (?1, ?2)
-         ON CONFLICT (symbol) DO UPDATE SET definition = ?2 RETURNING id`,
+        `INSERT INTO instrument (symbol, price_scale, quantity_scale, definition)
+         VALUES (?1, ?2, ?3, ?4) ON CONFLICT (symbol) DO UPDATE SET definition = ?4 RETURNING id`,
       )
-      .get(d.symbol, definitionText(d)) as { id: number };
+      .get(d.symbol, d.priceScale, d.quantityScale, definitionText(d)) as { id: number };
     this.instrumentIds.set(d.symbol, row.id);
     return row.id;
   }

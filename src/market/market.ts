@@ -183,6 +183,7 @@ export class Market {
     if (instrument === undefined) {
       throw new Error(`record ${event.seq} names ${event.symbol}, which is not defined before it`);
     }
+    if (event.type === 'snapshot') return; // the book events before it say the same
     if (event.type === 'command') this.carryOutAgain(event, replay);
     else if (event.type === 'status' && isAnnouncement(event))
       this.recoverStatus(event, instrument);

@@ -24,6 +24,9 @@ export interface SequencedMarket {
     events: readonly SourceEvent[],
   ): { readonly index: number; readonly fault: Fault } | undefined;
   apply(source: number, event: SourceEvent, out: SequencerOutput): void;
+  /** Follows a submission, whose events are those of the batch from a place in the list on. */
+  settle?(out: SequencerOutput, events: readonly BatchEvent[], from: number): void;
+  /** Ends the batch. */
   seal(): void;
 }
 
@@ -162,7 +165,9 @@ export class Sequencer {
       const count = submission.events.length;
       this.waitingEvents -= count;
       taken += Math.max(1, count);
+      const from = this.events.length;
       const result = this.take(submission);
+      this.market.settle?.(this.output, this.events, from);
       answers.push(() => submission.done(result));
     }
     this.market.seal();

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test';
 
 import type { MarketEvent, SourceEvent } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
 import { FeedInstrument } from '../../src/market/feed-instrument';
 import {
   at,
@@ -70,7 +71,7 @@ describe('trades and ticks', () => {
       trade({ price: 102, quantity: 4, tradeId: 13, eventTime: at(6) }),
     );
     const times = { receiveTime: at(77) };
-    expect(events).toEqual([
+    expect<BatchEvent[]>(events).toEqual([
       { type: 'trade', symbol: SYMBOL, seq: 3, prevSeq: 0, eventTime: at(5), ...times, price: 100, quantity: 3, aggressor: 'sell', tradeId: 12, sourceSeq: 0 }, // prettier-ignore
       { type: 'tick', symbol: SYMBOL, seq: 4, prevSeq: 0, eventTime: at(5), ...times, last: 100, bid: 99, ask: 101, quantity: 3, volume: 3, count: 1 }, // prettier-ignore
       { type: 'trade', symbol: SYMBOL, seq: 5, prevSeq: 3, eventTime: at(6), ...times, price: 102, quantity: 4, aggressor: 'buy', tradeId: 13, sourceSeq: 0 }, // prettier-ignore

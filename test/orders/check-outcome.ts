@@ -15,6 +15,7 @@ const LETTERS: Record<BatchEvent['type'], string> = {
   book: 'B',
   bbo: 'Q',
   instrument: 'I',
+  snapshot: 'P',
 };
 
 /** What readers of one instrument know, kept from the events alone. */
@@ -55,7 +56,7 @@ export class ReaderOf {
     must(e.symbol === this.symbol, 'the events are of the instrument of the command');
     must(e.seq === this.lastSeq + 1, 'places are consecutive');
     this.lastSeq = e.seq;
-    if (e.type === 'command' || e.type === 'instrument') return;
+    if (e.type === 'command' || e.type === 'instrument' || e.type === 'snapshot') return;
     must(e.prevSeq === (this.heads.get(e.type) ?? 0), `${e.type} chains`);
     this.heads.set(e.type, e.seq);
     if (e.type === 'book') this.book(e);

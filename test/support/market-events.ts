@@ -121,7 +121,9 @@ export class Collected implements MarketOutput {
   }
 
   push(event: BatchEvent): void {
-    if (event.type === 'command') throw new Error('a source gives no commands');
+    if (event.type === 'command' || event.type === 'snapshot') {
+      throw new Error(`a source gives no ${event.type}`);
+    }
     if (event.seq !== this.seq) throw new Error(`place ${event.seq} is pushed at ${this.seq}`);
     this.events.push(event);
   }

@@ -5,17 +5,16 @@ import type { Clock } from '../../src/base/clock';
 import { ManualClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
 import { check, type Config } from '../../src/config';
-import type { JournalOptions } from '../../src/journal/sqlite-journal';
 import type { Market } from '../../src/market/market';
 import { openRecorder, type Recorder } from '../../src/recorder';
 import type { Batch } from '../../src/sequencer/batch';
 import { at } from './market-events';
 
 /** Checkpoints may be closer together here than the configuration of a server allows. */
-export function testConfig(directory: string, journal: Partial<JournalOptions> = {}): Config {
+export function testConfig(directory: string, journal: Partial<Config['journal']> = {}): Config {
   const config = check({ journal: { directory } });
   if (config instanceof StartFault) throw new Error(config.message);
-  return { ...config, journal: { ...config.journal, ...journal } };
+  return { ...config, journal: { ...config.journal, snapshotEveryMs: 0, ...journal } };
 }
 
 export interface Recording {
@@ -28,7 +27,7 @@ export interface Recording {
 
 export function record(
   directory: string,
-  journal: Partial<JournalOptions> = {},
+  journal: Partial<Config['journal']> = {},
   more: { readonly clock?: Clock; readonly states?: boolean } = {},
 ): Recording {
   const batches: Batch[] = [];

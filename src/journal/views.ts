@@ -1,0 +1,69 @@
+/**
+ * Views of the journal: ticks, trades, deltas, snapshots, levels and orders with decimals and times, for
+ * any SQL tool. They are exact: decimals are made of digits, never of floating point.
+ */
+
+import { KIND } from './schema';
+
+/** A scaled integer as a decimal, exact: all digits, the point `scale` places from the right. */
+function decimalSql(value: string, scale: string): string {
+  const digits = `printf('%0*d', ${scale} + 1, abs(${value}))`;
+  return `CASE WHEN ${value} IS NULL THEN NULL ELSE
+    CASE WHEN ${value} < 0 THEN '-' ELSE '' END || substr(${digits}, 1, length(${digits}) - ${scale})
+    || CASE ${scale} WHEN 0 THEN '' ELSE '.' || substr(${digits}, -${scale}) END END`;
+}
+
+/** Nanoseconds as text: 2024-08-09 00:34:15.342000000. */
+function timeSql(value: string): string {
+  return `datetime(${value} / 1000000000, 'unixepoch') || printf('.%09d', ${value} % 1000000000)`;
+}
+
+/** The int64 that begins at a byte of the levels, out of their hexadecimal digits. */
+function int64Sql(hex: string, offset: string): string {
+  const nibble = (at: string): string => `(instr('123456789ABCDEF', substr(${hex}, ${at}, 1)))`;
+  return Array.from({ length: 8 }, (_, byte) => {
+    const at = `(${offset} + ${byte}) * 2`;
+    return `((${nibble(`${at} + 1`)} * 16 + ${nibble(`${at} + 2`)}) << ${byte * 8})`;
+  }).join(' | ');
+}
+
+const OPENING = `r.seq, i.symbol, ${timeSql('r.event_time')} AS time, r.event_time`;
+const FROM = 'FROM record r JOIN instrument i ON i.id = r.instrument';
+const price = (column: string): string =>
+  `${decimalSql(`r.${column}`, 'i.price_scale')} AS ${column}`;
+const quantity = (column: string): string =>
+  `${decimalSql(`r.${column}`, 'i.quantity_scale')} AS ${column}`;
+
+/** Views with decimals and times; `levels` has a row for each level of a delta or snapshot. */
+export const VIEWS = `
+CREATE VIEW trades AS SELECT ${OPENING}, ${price('price')}, ${quantity('quantity')},
+  CASE r.side WHEN 0 THEN 'buy' WHEN 1 THEN 'sell' ELSE 'none' END AS aggressor, r.ref AS trade_id
+  ${FROM} WHERE r.kind = ${KIND.trade};
+CREATE VIEW ticks AS SELECT ${OPENING}, ${decimalSql('r.price', 'i.price_scale')} AS last,
+  ${price('bid')}, ${price('ask')}, ${quantity('quantity')}, ${quantity('volume')}
+  ${FROM} WHERE r.kind = ${KIND.tick};
+CREATE VIEW deltas AS SELECT ${OPENING},
+  CASE r.side WHEN 0 THEN 'snapshot' WHEN 1 THEN 'delta' ELSE 'incomplete' END AS form,
+  r.ref AS crc, r.levels ${FROM} WHERE r.kind = ${KIND.book};
+CREATE VIEW snapshots AS SELECT ${OPENING}, r.ref AS crc, r.levels
+  ${FROM} WHERE r.kind = ${KIND.snapshot};
+CREATE VIEW orders AS SELECT ${OPENING}, r.text ->> 'action' AS action, r.text ->> 'owner' AS owner,
+  r.text ->> 'clientOrderId' AS client_order_id, r.ref AS order_id,
+  CASE r.side WHEN 0 THEN 'buy' ELSE 'sell' END AS side, r.text ->> 'kind' AS kind,
+  r.text ->> 'timeInForce' AS time_in_force, ${price('price')}, ${quantity('quantity')},
+  r.text ->> 'state' AS state ${FROM} WHERE r.kind = ${KIND.command};
+CREATE VIEW levels AS
+  WITH RECURSIVE n(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM n WHERE k < 19),
+  raw AS (SELECT seq, instrument, kind, hex(levels) AS h,
+    instr('123456789ABCDEF', substr(hex(levels), 1, 1)) * 16
+      + instr('123456789ABCDEF', substr(hex(levels), 2, 1)) AS bids,
+    instr('123456789ABCDEF', substr(hex(levels), 9, 1)) * 16
+      + instr('123456789ABCDEF', substr(hex(levels), 10, 1)) AS asks
+    FROM record WHERE kind IN (${KIND.book}, ${KIND.snapshot})),
+  level AS (SELECT raw.seq, raw.instrument, CASE WHEN k < bids THEN 'bid' ELSE 'ask' END AS side,
+    CASE WHEN k < bids THEN k ELSE k - bids END AS rank,
+    ${int64Sql('h', '(8 + 16 * k)')} AS price, ${int64Sql('h', '(16 + 16 * k)')} AS quantity
+    FROM raw JOIN n ON k < bids + asks)
+  SELECT r.seq, i.symbol, r.side, r.rank, ${price('price')}, ${quantity('quantity')}
+  FROM level r JOIN instrument i ON i.id = r.instrument;
+`;

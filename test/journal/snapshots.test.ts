@@ -1,0 +1,148 @@
+/** When books are written whole, and what the views of the journal show. */
+
+import { Database } from 'bun:sqlite';
+import { afterAll, describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { join } from 'node:path';
+
+import { bookChecksum } from '../../protocol/checksum';
+import { TenLevels } from '../../protocol/levels';
+import type { Book } from '../../protocol/messages';
+import { formatDecimal } from '../../protocol/units';
+import { SnapshotPolicy } from '../../src/journal/snapshot-policy';
+import { FakeSource } from '../support/fake-source';
+import { Prng } from '../../src/base/prng';
+import { at, instrument, trade } from '../support/market-events';
+import { ScratchDirectory } from '../support/scratch-directory';
+import { eventsOf, record } from '../support/test-recorder';
+
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+/** A book event as pushed, at so many microseconds. */
+function pushed(micros: number, form: Book['form'], bids: number[], asks: number[]): Book {
+  return { type: 'book', symbol: 'ACME', seq: micros + 1, prevSeq: micros, eventTime: at(micros), receiveTime: at(micros), form, bids, asks, crc: null, count: 1 }; // prettier-ignore
+}
+
+const WHOLE = pushed(0, 'snapshot', [100, 50], [101, 50]);
+
+describe('snapshots', () => {
+  test('the first book is written at once, then each second that brings a change', () => {
+    const policy = new SnapshotPolicy({ everyMs: 1_000, changeShare: 0.5 });
+    const [first] = policy.accept([WHOLE]);
+    expect(first).toMatchObject({ bids: [100, 50], asks: [101, 50], crc: bookChecksum([100, 50], [101, 50]) }); // prettier-ignore
+    expect(policy.accept([])).toEqual([]);
+    expect(policy.accept([pushed(999_999, 'delta', [100, 51], [])])).toEqual([]);
+    expect(policy.accept([pushed(1_000_000, 'delta', [100, 52], [])])).toHaveLength(1);
+    expect(policy.accept([pushed(1_000_001, 'delta', [100, 53], [])])).toEqual([]);
+  });
+
+  test.each([
+    ['5 of 100 is not more than 5 %', [100, 55], [], 0],
+    ['6 of 100 is', [100, 56], [], 1],
+    ['less counts as more does', [100, 44], [], 1],
+    ['both sides count together', [100, 53], [101, 47], 1],
+    ['a new level counts whole', [99, 6], [], 1],
+    ['a level that goes counts whole', [100, 0], [], 1],
+  ])('%s', (_, bids, asks, written) => {
+    const policy = new SnapshotPolicy({ everyMs: 1_000, changeShare: 0.05 });
+    policy.accept([WHOLE]);
+    expect(policy.accept([pushed(1, 'delta', bids, asks)])).toHaveLength(written);
+  });
+
+  test('a book that is not to be trusted is not written, and written once it is', () => {
+    const policy = new SnapshotPolicy({ everyMs: 1_000, changeShare: 0.05 });
+    policy.accept([WHOLE]);
+    expect(policy.accept([pushed(5_000_000, 'incomplete', [], [])])).toEqual([]);
+    expect(policy.accept([pushed(6_000_000, 'snapshot', [90, 1], [])])).toMatchObject([{ bids: [90, 1], asks: [] }]); // prettier-ignore
+  });
+
+  test('after a restart the next change is followed by one; 0 ms means none', () => {
+    const after = new SnapshotPolicy({ everyMs: 1_000, changeShare: 0.05 });
+    after.hydrate([WHOLE]);
+    expect(after.accept([])).toEqual([]);
+    expect(after.accept([pushed(1, 'delta', [100, 51], [])])).toMatchObject([{ bids: [100, 51] }]);
+    const off = new SnapshotPolicy({ everyMs: 0, changeShare: 0.05 });
+    expect(off.accept([WHOLE])).toEqual([]);
+  });
+
+  test('each is the ten levels that readers hold at its place', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1_000_000 }), (seed) => {
+        const recording = record(scratch.fresh(), { snapshotEveryMs: 1_000 });
+        const source = new FakeSource(new Prng(seed), 'ACME');
+        const { sequencer } = recording.recorder;
+        sequencer.submit(1, [instrument('ACME'), source.snapshot(source.seq)], () => {});
+        for (let i = 0; i < 60; i++) {
+          const from = source.seq;
+          source.advance(1);
+          sequencer.submit(1, [source.delta(from, source.seq)], () => {});
+        }
+        sequencer.drain();
+        const levels = new TenLevels();
+        let snapshots = 0;
+        for (const e of eventsOf(recording.batches)) {
+          if (e.type === 'book' && e.form === 'delta') levels.apply(e.bids, e.asks);
+          else if (e.type === 'book') levels.replace(e.bids, e.asks);
+          if (e.type !== 'snapshot') continue;
+          snapshots += 1;
+          expect([e.bids, e.asks]).toEqual([levels.bids, levels.asks]);
+        }
+        expect(snapshots).toBeGreaterThan(0);
+        recording.recorder.close();
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+test('the views give decimals and times, for any SQL tool while the server runs', () => {
+  const directory = scratch.fresh();
+  const { recorder } = record(directory, { snapshotEveryMs: 1_000 });
+  const source = new FakeSource(new Prng(3), 'ACME');
+  recorder.sequencer.submit(
+    1,
+    [
+      instrument('ACME'),
+      source.snapshot(source.seq),
+      trade({
+        symbol: 'ACME',
+        price: -5,
+        quantity: 7,
+        eventTime: at(1_500_000),
+        aggressor: 'sell',
+      }),
+    ],
+    () => {},
+  );
+  recorder.sequencer.drain();
+  const { priceScale, quantityScale } = recorder.market.get('ACME')!.definition;
+  const db = new Database(join(directory, 'journal.sqlite'), { readonly: true });
+  const price = formatDecimal(-5, priceScale);
+  const quantity = formatDecimal(7, quantityScale);
+  const time = at(1_500_000).toISOString().replace('T', ' ').replace('Z', '');
+  expect(db.query('SELECT * FROM trades').all()).toMatchObject([
+    { symbol: 'ACME', price, quantity, aggressor: 'sell', time },
+  ]);
+  expect(db.query('SELECT * FROM ticks').all()).toMatchObject([{ last: price, volume: quantity }]);
+  expect(db.query('SELECT * FROM deltas').all()).toMatchObject([{ form: 'snapshot' }]);
+  expect(db.query('SELECT * FROM orders').all()).toEqual([]);
+  const { bids, asks } = recorder.market.get('ACME')!.bookView()!;
+  const rows = (side: string, levels: readonly number[]): object[] =>
+    Array.from({ length: levels.length / 2 }, (_, rank) => ({
+      side,
+      rank,
+      price: formatDecimal(levels[rank * 2]!, priceScale),
+      quantity: formatDecimal(levels[rank * 2 + 1]!, quantityScale),
+    }));
+  const [snapshot] = db.query('SELECT seq FROM snapshots').all() as { seq: number }[];
+  expect(
+    db
+      .query(
+        'SELECT side, rank, price, quantity FROM levels WHERE seq = ? ORDER BY side DESC, rank',
+      )
+      .all(snapshot!.seq),
+  ).toEqual([...rows('bid', bids), ...rows('ask', asks)]);
+  db.close();
+  recorder.close();
+});
