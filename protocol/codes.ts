@@ -23,6 +23,7 @@ export const ERRORS = {
   'not-found': { status: 404, hint: 'The routes are listed in the README.' },
   'method-not-allowed': { status: 405, hint: 'Use the method that the route names.' },
   'no-data': { status: 404, hint: 'The instrument has had no such event yet.' },
+  'before-first-record': { status: 404, hint: 'Ask for the time that is named, or a later one.' },
   'symbol-in-use': { status: 409, hint: 'Another publisher feeds this instrument.' },
   'definition-conflict': { status: 409, hint: 'Scales of an instrument never change.' },
   'wrong-market': { status: 409, hint: 'Venue instruments take orders, feed instruments events.' },
@@ -50,6 +51,7 @@ export const ERRORS = {
   'upgrade-required': { status: 426, hint: 'Connect with a WebSocket client.' },
   'overloaded': { status: 503, hint: 'Wait for acknowledgements before sending more.' },
   'book-incomplete': { status: 503, hint: 'Wait for the next snapshot of the source.' },
+  'history-failed': { status: 503, hint: 'Ask again.' },
   'shutting-down': { status: 503, hint: 'Reconnect.' },
   'internal': { status: 500, hint: 'This is a defect of the server; please report it.' },
 } as const satisfies Record<string, { status: number; hint: string }>;
@@ -94,7 +96,8 @@ export function shown(value: unknown): string {
   else if (Array.isArray(value)) text = `an array of ${value.length}`;
   else if (typeof value === 'object' && value !== null) text = 'an object';
   else text = `${value as number | bigint | boolean | null}`;
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+  // A cut may halve a surrogate pair.
+  return text.length > 60 ? `${text.slice(0, 57).toWellFormed()}…` : text;
 }
 
 /** How a connection ends: the WebSocket close code, its reason, and whether to come back. */

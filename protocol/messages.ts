@@ -31,6 +31,8 @@ export const SOURCE_LEVELS_MAX = 20_000;
 export const PUBLISH_EVENTS_MAX = 10_000;
 /** The most topics in one subscribe, unsubscribe, resume or replay message. */
 export const TOPICS_MAX = 1_000;
+/** The most heads in one heartbeat. */
+export const HEADS_MAX = 0xffff;
 
 export interface MessageDef<T extends string = string, F extends Fields = Fields> {
   readonly type: T;
@@ -197,7 +199,7 @@ const heartbeat = define(38, 'heartbeat', "Heads of the session's topics, so tha
   seq: field.seq('Newest place published'),
   heads: field.list(
     field.struct({ topic: field.text(64, 'Topic'), seq: field.seq() }, 'Head of a topic'),
-    0xffff,
+    HEADS_MAX,
     'The newest place of each topic of the session that changed since the last heartbeat',
   ),
 });
@@ -362,6 +364,8 @@ export interface Tick extends MessageOf<'tick'> {}
 export interface Trade extends MessageOf<'trade'> {}
 export interface Bbo extends MessageOf<'bbo'> {}
 export interface Book extends MessageOf<'book'> {}
+export interface Bar extends MessageOf<'bar'> {}
+export interface Stats extends MessageOf<'stats'> {}
 export interface Status extends MessageOf<'status'> {}
 export interface Execution extends MessageOf<'execution'> {}
 

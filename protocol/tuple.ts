@@ -157,9 +157,11 @@ export function checkScalar(spec: FieldSpec, value: unknown, path: string): unkn
         fieldFault(path, value, '1 to 16 letters, digits, dots, dashes or underscores'),
       );
     case 'text':
-      if (typeof value === 'string' && value.length <= spec.lengthMax) return value;
+      if (typeof value === 'string' && value.length <= spec.lengthMax && value.isWellFormed()) {
+        return value; // JSON can escape half a pair, which has no bytes in UTF-8
+      }
       throw new FieldError(
-        fieldFault(path, value, `a string of at most ${spec.lengthMax} characters`),
+        fieldFault(path, value, `a string of at most ${spec.lengthMax} characters in UTF-8`),
       );
     case 'decimal':
       if (typeof value === 'string' && /^-?\d{1,40}(\.\d{1,30})?$/.test(value)) return value;

@@ -40,11 +40,6 @@ export class MsgWriter {
     this.position = 0;
   }
 
-  /** What was written, as a view that the next `reset` invalidates. */
-  written(): Uint8Array {
-    return this.bytes.subarray(0, this.position);
-  }
-
   /** What was written, as a copy. */
   copy(): Uint8Array {
     return this.bytes.slice(0, this.position);

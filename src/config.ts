@@ -96,11 +96,16 @@ const ConfigSchema = section({
     heartbeatMs: count(5_000, 100, 600_000, 'Time between heartbeats'),
     backlogBytesMax: count(8_388_608, 65_536, 1_073_741_824, 'A session over this is closed'),
   }),
+  market: section({
+    sessionBoundary: count(0, 0, 86_399, 'End of a session, in seconds after midnight UTC'),
+  }),
   limits: section({
     endedOrdersMax: count(100_000, 100, 10_000_000, 'Orders kept after their end'),
     instrumentsMax: count(10_000, 1, 1_000_000, 'Instruments'),
     bookDepthMax: count(5_000, 10, 100_000, 'Levels a side of one REST answer'),
-    tradesMax: count(1_000, 1, 10_000, 'Trades of one REST answer'),
+    tradesMax: count(1_000, 1, 10_000, 'Trades or ticks of one REST answer'),
+    barsMax: count(1_000, 1, 10_000, 'Bars of one REST answer'),
+    pastQueriesMax: count(64, 1, 10_000, 'Questions about the past under way'),
     sessionsMax: count(10_000, 1, 1_000_000, 'WebSocket connections'),
     topicsMax: count(10_000, 1, 1_000_000, 'Topics of one session'),
     frameBytesMax: count(1_048_576, 1_024, 16_777_216, 'Largest frame from a client'),
@@ -200,15 +205,25 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
       `push.backlogBytesMax is ${config.push.backlogBytesMax}; expected at least 4 × limits.frameBytesMax (${4 * config.limits.frameBytesMax})`,
     );
   }
-  const twin = config.keys.find((key, i) =>
-    config.keys.slice(0, i).some((other) => other.secret === key.secret),
-  );
+  const { keys, instruments, limits } = config;
+  const twin = repeated(keys, ({ secret }) => secret);
   if (twin !== undefined) return badConfig(`the key ${twin.name} has the secret of another key`);
-  const namesake = config.keys.find((key, i) =>
-    config.keys.slice(0, i).some((other) => other.name === key.name),
-  );
+  const namesake = repeated(keys, ({ name }) => name);
   if (namesake !== undefined) return badConfig(`two keys are named ${namesake.name}`);
+  const again = repeated(instruments, ({ symbol }) => symbol);
+  if (again !== undefined) return badConfig(`two instruments are named ${again.symbol}`);
+  if (instruments.length > limits.instrumentsMax) {
+    return badConfig(
+      `there are ${instruments.length} [[instruments]]; expected at most limits.instrumentsMax (${limits.instrumentsMax})`,
+    );
+  }
   return deepFreeze(config);
+}
+
+/** The first item that has what an item before it has. */
+function repeated<T>(items: readonly T[], of: (item: T) => string): T | undefined {
+  const seen = new Set<string>();
+  return items.find((item) => seen.size === seen.add(of(item)).size);
 }
 
 function unknownSetting(value: unknown, schema: TSchema, path: string): StartFault | undefined {
@@ -256,11 +271,12 @@ function expectation(schema: TSchema): string {
     const least = (schema['minLength'] as number | undefined) ?? 0;
     return `a string of ${least} to ${(schema['maxLength'] as number | undefined) ?? 'any number of'} characters`;
   }
+  if (schema['type'] === 'array') return `a list of at least ${String(schema['minItems'] ?? 0)}`;
   return `a value of type ${String(schema['type'])}`;
 }
 
 function badConfig(message: string): StartFault {
-  return new StartFault('bad-config', message, 'The settings are listed in the README.');
+  return new StartFault('bad-config', message, 'The settings are listed in src/config.ts.');
 }
 
 function deepFreeze<T>(value: T): T {

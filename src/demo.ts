@@ -3,7 +3,7 @@
 import type { Clock } from './base/clock';
 import { Prng } from './base/prng';
 import type { Config, InstrumentSettings } from './config';
-import { SIMULATED_MARKETS } from './ingest/simulator/markets';
+import { SIMULATED_MARKETS, type SimulatedMarket } from './ingest/simulator/markets';
 import { Simulator } from './ingest/simulator/simulator';
 import { isSimulated, Trader, type Venue } from './ingest/simulator/trader';
 import type { Server } from './server';
@@ -29,21 +29,28 @@ export function withDemoInstruments(config: Config): Config {
   return { ...config, instruments: [...config.instruments, ...added] };
 }
 
-/** Starts the flow; the function that it returns ends it. */
+/** Where a market begins that the settings name without a previous close, in price increments. */
+const START_INCREMENTS = 10_000;
+
+/**
+ * Starts the flow; the function that it returns ends it. An instrument that the settings name as
+ * fed gets none: no order may enter it.
+ */
 export function startDemo(server: Server, config: Config, clock: Clock): () => void {
   const { ordersPerSecond, seed } = config.demo;
   const { market } = server;
-  const flows = SIMULATED_MARKETS.map((simulated, i) => {
+  const flowOf = (simulated: SimulatedMarket, i: number) => {
     const { symbol, pace } = simulated;
-    const { definition } = market.get(symbol)!;
-    const scales = {
-      priceIncrement: definition.priceIncrement,
-      quantityIncrement: definition.quantityIncrement,
-      price: market.get(symbol)!.currentTick()?.last ?? definition.previousClose!,
-    };
+    const instrument = market.get(symbol)!;
+    const { market: kind, priceIncrement, quantityIncrement } = instrument.definition;
+    if (kind === 'feed') return [];
+    const price = instrument.currentTick()?.last ?? priceIncrement * START_INCREMENTS;
+    const scales = { priceIncrement, quantityIncrement, price };
     const resting = market.router.restingOrders(symbol).filter(({ owner }) => isSimulated(owner));
-    return { trader: new Trader(simulated, scales, new Prng(seed * 1_000 + i), resting), pace };
-  });
+    const trader = new Trader(simulated, scales, new Prng(seed * 1_000 + i), resting);
+    return [{ trader, pace }];
+  };
+  const flows = SIMULATED_MARKETS.flatMap(flowOf);
   const simulator = new Simulator(flows, ordersPerSecond, new Prng(seed));
   return simulator.run(clock, (act) => {
     server.act((out) => {

@@ -63,7 +63,7 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
   const inTurn = <T>(act: (out: MarketOutput) => T): Promise<T | Fault> =>
     new Promise((resolve) => {
       if (waiting >= waitingMax) {
-        resolve(fault('overloaded', `${waiting} commands wait already`));
+        resolve(fault('overloaded', `${waiting} commands wait already; at most ${waitingMax} may`));
         return;
       }
       waiting += 1;

@@ -4,9 +4,11 @@
 import { Command, CommanderError } from 'commander';
 
 import { bookCommand } from './cli/book';
+import { exportCommand } from './cli/export';
 import { replayCommand } from './cli/replay';
 import { serveCommand } from './cli/serve';
 import { tailCommand } from './cli/tail';
+import { verifyCommand } from './cli/verify';
 import { VERSION } from './version';
 
 const program = new Command('tapedeck')
@@ -18,7 +20,9 @@ const program = new Command('tapedeck')
   .addCommand(serveCommand())
   .addCommand(replayCommand())
   .addCommand(tailCommand())
-  .addCommand(bookCommand());
+  .addCommand(bookCommand())
+  .addCommand(exportCommand())
+  .addCommand(verifyCommand());
 for (const command of program.commands) {
   command.exitOverride().showHelpAfterError('(add --help for how to use it)');
 }

@@ -14,11 +14,14 @@ import { readCheckpoint, writeCheckpoint } from './market/checkpoint';
 import { Market } from './market/market';
 import type { Batch } from './sequencer/batch';
 import { Sequencer, type SequencedMarket } from './sequencer/sequencer';
+import { Statistics } from './statistics';
 
 export interface Recorder {
   readonly market: Market;
   readonly sequencer: Sequencer;
   readonly journal: SqliteJournal;
+  /** At the newest place of the market, as is the market itself. */
+  readonly statistics: Statistics;
   /** Takes what still waits, and closes the journal in order. */
   close(): void;
 }
@@ -38,9 +41,11 @@ export function openRecorder(
   const { journal, recovered } = opened;
   journal.failed = (e) => fail(unwritable(config.journal.directory, e));
   const market = new Market(config.limits);
+  const statistics = new Statistics(config.market.sessionBoundary);
   try {
-    const { checkpoint } = recovered;
-    market.restore(checkpoint === null ? null : readCheckpoint(checkpoint), dense(recovered.tail));
+    const checkpoint = recovered.checkpoint === null ? null : readCheckpoint(recovered.checkpoint);
+    statistics.restore(checkpoint?.statistics ?? {});
+    market.restore(checkpoint, statistics.tap(dense(recovered.tail)));
   } catch (e) {
     journal.abandon();
     return new StartFault(
@@ -49,7 +54,8 @@ export function openRecorder(
       'Move the directory away to start with an empty journal.',
     );
   }
-  journal.captureState = () => writeCheckpoint(market.checkpoint());
+  journal.captureState = () =>
+    writeCheckpoint({ ...market.checkpoint(), statistics: statistics.state() });
   const sequencer = new Sequencer(
     {
       epoch: recovered.epoch,
@@ -61,6 +67,7 @@ export function openRecorder(
     withSnapshots(market, config.journal),
     clock,
     (batch, answer) => {
+      statistics.accept(batch.events); // before the journal, which may write a checkpoint now
       journal.append(batch, () => {
         accept(batch);
         answer();
@@ -71,6 +78,7 @@ export function openRecorder(
     market,
     sequencer,
     journal,
+    statistics,
     close: () => {
       sequencer.drain();
       journal.close();

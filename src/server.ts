@@ -3,7 +3,7 @@
  *
  *     WebSocket · REST ─► recorder (sequencer ─► market ─► journal) ─► recent trades ─► broadcaster
  *                                        │                    │
- *                              queries ◄─┴── tiers (L1, live) ┘
+ *                              queries ◄─┴── tiers (L1, live) ┘◄── history (a thread on the journal)
  *
  * A batch goes on to readers when the journal has it, as durable as was chosen.
  */
@@ -27,6 +27,7 @@ import { StreamConnection, type StreamHub } from './gateway/stream';
 import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
 import { definitionOf } from './instruments';
+import { History, startHistoryThread } from './journal/history';
 import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
@@ -55,6 +56,9 @@ export interface ServerOptions {
   readonly anonymousRoles?: readonly Role[];
 }
 
+/** A timer does not take more than 2^31 ms; one that fires early is set again. */
+const BAR_TIMER_MS_MAX = 86_400_000;
+
 export function startServer(
   config: Config,
   clock: Clock,
@@ -63,7 +67,7 @@ export function startServer(
 ): Server | StartFault {
   const recent = new RecentTrades(config.cache.recentTradesMax);
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
-  const broadcaster = new Broadcaster(config.limits, native, clock);
+  const broadcaster = new Broadcaster({ ...config.limits, ...config.market }, native, clock);
   const recorder = openRecorder(
     config,
     clock,
@@ -79,18 +83,23 @@ export function startServer(
   if (recorder instanceof StartFault) return recorder;
   const { market, sequencer } = recorder;
   hydrate(recorder, recent, broadcaster, config.cache.recentTradesMax);
-  const definitions = config.instruments.map(definitionOf);
-  const refused = defineInstruments(recorder, definitions);
-  if (refused !== undefined) {
+  const definitions = checkInstruments(recorder, config.instruments.map(definitionOf));
+  if (definitions instanceof StartFault) {
     recorder.close();
-    return refused;
+    return definitions;
   }
   sequencer.act((out) => market.announceRecovered(out));
+  for (const definition of definitions) sequencer.act((out) => market.define(definition, out));
 
   const keys = new Keyring(config.keys, options.anonymousRoles ?? []);
   const orders = createOrderStage(recorder, config.limits.waitingEventsMax);
   const sources = new Sources(recorder);
-  const queries = createQueries(recorder, recent, config, clock);
+  const history = new History({
+    questionsMax: config.limits.pastQueriesMax,
+    flush: () => recorder.journal.flush(),
+    start: () => startHistoryThread(recorder.journal.path),
+  });
+  const queries = createQueries(recorder, recent, history, config, clock);
   const hub = createHub(config, clock, log, keys, broadcaster, recorder, sources, orders);
   const app = createApp(
     { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
@@ -109,7 +118,8 @@ export function startServer(
       },
       notReady: () => [],
       reportError: (error) => {
-        log.error({ error: String(error) }, 'a request failed');
+        const stack = error instanceof Error ? error.stack : undefined;
+        log.error({ error: String(error), stack }, 'a request failed');
       },
     },
   );
@@ -119,6 +129,12 @@ export function startServer(
     return listening;
   }
   sequencer.drain(); // what the settings define is there when this returns
+  let barTimer: ReturnType<typeof setTimeout> | undefined;
+  broadcaster.wakeIn = (ms) => {
+    clearTimeout(barTimer);
+    barTimer = setTimeout(() => broadcaster.endBars(), Math.min(ms, BAR_TIMER_MS_MAX));
+  };
+  broadcaster.endBars();
   const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
   return {
     url: listening.url,
@@ -127,34 +143,38 @@ export function startServer(
     act: (act) => sequencer.act(act),
     stop: async () => {
       clearInterval(heartbeat);
+      clearTimeout(barTimer);
+      broadcaster.wakeIn = () => {};
       sources.stop();
       broadcaster.goAway();
       await listening.stop();
+      await history.close();
       recorder.close();
     },
   };
 }
 
-/** Defines what the settings name; nothing, if one of them may not be. */
-function defineInstruments(
-  { market, sequencer }: Recorder,
-  definitions: readonly (Instrument | StartFault)[],
-): StartFault | undefined {
-  for (const definition of definitions) {
+/** What the settings name, if all of it may be defined. */
+function checkInstruments(
+  { market }: Recorder,
+  named: readonly (Instrument | StartFault)[],
+): Instrument[] | StartFault {
+  const definitions: Instrument[] = [];
+  for (const definition of named) {
     if (definition instanceof StartFault) return definition;
     const wrong = market.checkOwnDefinition(definition);
     if (wrong !== undefined) {
       const message = `the instrument ${definition.symbol}: ${wrong.message}`;
       return new StartFault('bad-config', message, 'Correct it under [[instruments]].');
     }
-    sequencer.act((out) => market.define(definition, out));
+    definitions.push(definition);
   }
-  return undefined;
+  return definitions;
 }
 
 /** Brings caches and readers' state to where the journal ends. */
 function hydrate(
-  { market, sequencer, journal }: Recorder,
+  { market, sequencer, journal, statistics }: Recorder,
   recent: RecentTrades,
   broadcaster: Broadcaster,
   tradesMax: number,
@@ -166,12 +186,13 @@ function hydrate(
     newest.push(...instrument.newest(), ...trades.slice(0, 1));
     for (const trade of trades.reverse()) recent.add(trade);
   }
-  broadcaster.hydrate(newest, sequencer.lastSeq);
+  broadcaster.hydrate(newest, sequencer.lastSeq, statistics.state());
 }
 
 function createQueries(
-  { market, sequencer, journal }: Recorder,
+  { market, sequencer, statistics }: Recorder,
   recent: RecentTrades,
+  history: History,
   config: Config,
   clock: Clock,
 ): Queries<MarketInstrument> {
@@ -182,11 +203,15 @@ function createQueries(
       instruments: () => market.all(),
       tick: (instrument) => tiers.tick(instrument),
       book: (instrument) => tiers.book(instrument),
-      trades: (symbol, before, limit) => {
-        const kept = recent.newest(symbol, before, limit);
-        return kept === undefined
-          ? { trades: journal.trades(symbol, before, limit), source: 'journal' }
-          : { trades: kept, source: 'memory' };
+      stats: ({ definition }) => statistics.of(definition.symbol).session.message(definition, 0, 1),
+      trades: (symbol, before, limit) => recent.newest(symbol, before, limit),
+      past: {
+        book: (symbol, at) => history.ask({ kind: 'book', symbol, at }),
+        trades: (symbol, before, limit) => history.ask({ kind: 'trades', symbol, before, limit }),
+        ticks: (symbol, range, after, limit) =>
+          history.ask({ kind: 'ticks', symbol, ...range, after, limit }),
+        bars: (symbol, interval, range, limit) =>
+          history.ask({ kind: 'bars', symbol, interval, ...range, limit, now: clock.now() }),
       },
       epoch: sequencer.epoch,
       lastSeq: () => sequencer.lastSeq,

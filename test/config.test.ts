@@ -170,6 +170,24 @@ describe('keys', () => {
     );
   });
 
+  test('an instrument is named once', () => {
+    const twice = [INSTRUMENT, { ...INSTRUMENT, market: 'feed', priceScale: 4 }];
+    expect(wrong({ instruments: twice })).toBe('two instruments are named ACME');
+  });
+
+  test('no more instruments than may be', () => {
+    const two = [INSTRUMENT, { ...INSTRUMENT, symbol: 'BETA' }];
+    expect(wrong({ limits: { instrumentsMax: 1 }, instruments: two })).toBe(
+      'there are 2 [[instruments]]; expected at most limits.instrumentsMax (1)',
+    );
+  });
+
+  test('a key without a role is refused', () => {
+    expect(wrong({ keys: [{ ...KEY, roles: [] }] })).toBe(
+      'the setting keys.0.roles is an array of 0; expected a list of at least 1',
+    );
+  });
+
   test('a secret that no header can carry is refused', () => {
     expect(wrong({ keys: [{ ...KEY, secret: 'with spaces in the middle' }] })).toContain(
       'keys.0.secret',

@@ -34,8 +34,11 @@ export class BoundedQueue<T> {
     return item;
   }
 
-  peek(): T | undefined {
-    return this.count === 0 ? undefined : this.items[this.head];
+  /** All of them, first in first. */
+  *[Symbol.iterator](): Generator<T> {
+    for (let i = 0; i < this.count; i++) {
+      yield this.items[(this.head + i) & (this.items.length - 1)]!;
+    }
   }
 
   private grow(): void {

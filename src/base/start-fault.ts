@@ -14,6 +14,8 @@ export type StartCode =
   | 'address-unavailable'
   | 'bad-recording'
   | 'connection-failed'
+  | 'output-too-slow'
+  | 'output-unwritable'
   | 'refused';
 
 /** Exit codes, after sysexits.h where one fits. */
@@ -31,6 +33,8 @@ const EXIT_CODES: Record<StartCode, number> = {
   'address-unavailable': 69,
   'bad-recording': 65,
   'connection-failed': 69,
+  'output-too-slow': 74,
+  'output-unwritable': 73,
   'refused': 77,
 };
 

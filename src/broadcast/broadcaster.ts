@@ -3,15 +3,25 @@
  *
  * A batch is cut by topic; each topic that somebody is on is encoded once a form and published once.
  * A subscription is answered with the state at the newest pushed place and joins the native topic in
- * the same step, so its updates follow without gap or duplicate. Bounded: topics of one session.
+ * the same step, so its updates follow without gap or duplicate. Bounded: the topics that a session
+ * may ask for; a `*` grows beyond that with the instruments, which are bounded themselves.
  */
 
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
 import { CLOSES, fault, fieldFault, type Fault } from '../../protocol/codes';
-import type { Execution, Instrument, MarketEvent, Message } from '../../protocol/messages';
+import {
+  HEADS_MAX,
+  type Execution,
+  type Instrument,
+  type MarketEvent,
+  type Message,
+} from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
+import type { StatisticsState } from '../../protocol/statistics';
+import type { Nanos } from '../../protocol/time';
 import { parseTopic, type Topic } from '../../protocol/topics';
 import type { Clock } from '../base/clock';
+import { DerivedTopics } from './derived';
 import { Mirror, type MirroredInstrument, type SymbolChannel, type TopicState } from './mirror';
 import { INSTRUMENT_TOPIC, type Encoders, type Session } from './session';
 
@@ -22,6 +32,8 @@ export interface NativeTopics {
 
 export interface BroadcastOptions {
   readonly topicsMax: number;
+  /** When a session of the market ends, in seconds after midnight UTC. */
+  readonly sessionBoundary: number;
 }
 
 /** A run of events as pushed. */
@@ -41,7 +53,11 @@ export class Broadcaster {
   readonly encoders: Encoders;
   /** Newest place pushed. */
   lastSeq = 0;
-  private readonly mirror = new Mirror();
+  /** Asks for a call of `endBars` in this time; it takes the place of the one asked for before. */
+  wakeIn: (ms: number) => void = () => {};
+  private readonly mirror: Mirror;
+  private readonly derived: DerivedTopics;
+  private wakesAt: Nanos | null = null;
   private readonly native: NativeTopics;
   private readonly options: BroadcastOptions;
   private readonly clock: Clock;
@@ -51,6 +67,8 @@ export class Broadcaster {
     this.options = options;
     this.native = native;
     this.clock = clock;
+    this.mirror = new Mirror(options.sessionBoundary);
+    this.derived = new DerivedTopics(clock, (topic, message) => this.queue(topic, message));
     this.encoders = {
       binary: new FrameEncoder(),
       scalesOf: (symbol) => this.mirror.get(symbol)?.definition,
@@ -58,12 +76,20 @@ export class Broadcaster {
   }
 
   /** Takes the state of the time before on, up to place `lastSeq`, without pushing it. */
-  hydrate(events: Iterable<MarketEvent>, lastSeq: number): void {
+  hydrate(
+    events: Iterable<MarketEvent>,
+    lastSeq: number,
+    statistics: Readonly<Record<string, StatisticsState>> = {},
+  ): void {
     this.lastSeq = lastSeq;
     for (const event of events) {
       if (event.type === 'instrument') this.mirror.define(event);
       else this.mirror.apply(event);
     }
+    for (const [symbol, state] of Object.entries(statistics)) {
+      this.derived.hydrate(this.mirror.get(symbol)!, state);
+    }
+    this.endBars();
   }
 
   accept(batch: BroadcastBatch): void {
@@ -74,14 +100,39 @@ export class Broadcaster {
         continue;
       }
       const topic = this.mirror.apply(event);
-      if (topic.binarySubscribers + topic.textSubscribers === 0) continue;
-      if (topic.pending.length === 0) this.dirty.push(topic);
-      topic.pending.push(event);
+      if (event.type === 'trade') this.derived.add(this.mirror.get(event.symbol)!, event);
+      if (topic.binarySubscribers + topic.textSubscribers > 0) this.queue(topic, event);
     }
+    this.derived.seal();
     this.lastSeq = batch.lastSeq;
+    this.publishDirty();
+    if (batch.executions.length > 0) this.tellOwners(batch.executions);
+    this.wakeForBars();
+  }
+
+  /** Ends the bars that are over by the clock. */
+  endBars(): void {
+    this.wakesAt = null;
+    this.derived.endBars();
+    this.publishDirty();
+    this.wakeForBars();
+  }
+
+  private wakeForBars(): void {
+    const at = this.derived.nextEnd();
+    if (at === null || (this.wakesAt !== null && this.wakesAt.compare(at) <= 0)) return;
+    this.wakesAt = at;
+    this.wakeIn(Math.max(0, Math.ceil(at.since(this.clock.now()) / 1e6)));
+  }
+
+  private queue(topic: TopicState, message: Message): void {
+    if (topic.pending.length === 0) this.dirty.push(topic);
+    topic.pending.push(message);
+  }
+
+  private publishDirty(): void {
     for (const topic of this.dirty) this.publish(topic);
     this.dirty.length = 0;
-    if (batch.executions.length > 0) this.tellOwners(batch.executions);
   }
 
   /** Each session of an owner gets what became of its orders, in one frame. */
@@ -155,7 +206,7 @@ export class Broadcaster {
       messages.push(...this.state(topic, instrument, defined));
       session.join(topic);
     }
-    for (const topic of topics) if (topic.symbol === '*') session.wildcards.add(topic.channel);
+    for (const topic of topics) if (topic.symbol === '*') session.wildcards.add(channelOf(topic));
     messages.push({ type: 'ack', id, seq: this.lastSeq });
     session.send(messages);
     return undefined;
@@ -169,11 +220,11 @@ export class Broadcaster {
       if ('code' in topic) return topic;
       const joined = this.targets(topic).map((t) => t.topic);
       const on = joined.filter((t) => session.topics.has(t));
-      if (topic.symbol === '*' ? !session.wildcards.has(topic.channel) : on.length === 0) {
+      if (topic.symbol === '*' ? !session.wildcards.has(channelOf(topic)) : on.length === 0) {
         return fieldFault(`topics[${i}]`, name, 'a topic of this session', 'not-subscribed');
       }
       leaving.push(...on);
-      if (topic.symbol === '*') wildcards.push(topic.channel);
+      if (topic.symbol === '*') wildcards.push(channelOf(topic));
     }
     for (const topic of leaving) session.leave(topic);
     for (const channel of wildcards) session.wildcards.delete(channel);
@@ -184,9 +235,6 @@ export class Broadcaster {
     const topic = parseTopic(name);
     if (topic === undefined) {
       return fieldFault(at, name, 'a topic such as book:BTCUSDT', 'unknown-topic');
-    }
-    if (topic.channel === 'bar' || topic.channel === 'stats') {
-      return fieldFault(at, name, 'a channel that is served already', 'not-supported');
     }
     if (
       topic.symbol !== '' &&
@@ -200,7 +248,7 @@ export class Broadcaster {
 
   private targets(topic: Topic): Target[] {
     if (topic.channel === 'status') return [{ topic: this.mirror.statusTopic, instrument: null }];
-    const channel = topic.channel as SymbolChannel;
+    const channel = channelOf(topic) as SymbolChannel;
     const instruments =
       topic.symbol === '*' ? [...this.mirror.all()] : [this.mirror.get(topic.symbol)!];
     return instruments.map((instrument) => ({ topic: instrument.topics[channel], instrument }));
@@ -227,6 +275,7 @@ export class Broadcaster {
     if (topic === topics.tick) newest = instrument.tick;
     else if (topic === topics.bbo) newest = instrument.bbo;
     else if (topic === topics.book) newest = instrument.bookSnapshot();
+    else if (topic !== topics.trade) newest = this.derived.state(instrument, topic);
     if (newest !== null) messages.push(newest);
     return messages;
   }
@@ -251,7 +300,17 @@ export class Broadcaster {
         session.topics.set(topic, topic.head);
         heads.push({ topic: topic.name, seq: topic.head });
       }
-      session.send([{ type: 'heartbeat', time, seq: this.lastSeq, heads }]);
+      const messages: Message[] = [];
+      do {
+        const some = heads.splice(0, HEADS_MAX);
+        messages.push({ type: 'heartbeat', time, seq: this.lastSeq, heads: some });
+      } while (heads.length > 0);
+      session.send(messages);
     }
   }
+}
+
+/** The topic but for its symbol; of a bar with its interval. */
+function channelOf({ channel, interval }: Topic): string {
+  return channel === 'bar' ? `bar:${interval}` : channel;
 }

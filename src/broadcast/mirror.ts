@@ -5,9 +5,20 @@
  * was pushed; so snapshot and updates always fit. It also holds, for each topic, who counts on it.
  */
 
+import type { BarInterval } from '../../protocol/bars';
 import { bookChecksum } from '../../protocol/checksum';
 import { TenLevels } from '../../protocol/levels';
-import type { Bbo, Book, Instrument, MarketEvent, Status, Tick } from '../../protocol/messages';
+import { BAR_INTERVALS } from '../../protocol/messages';
+import type {
+  Bbo,
+  Book,
+  Instrument,
+  MarketEvent,
+  Message,
+  Status,
+  Tick,
+} from '../../protocol/messages';
+import { TradeStatistics } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
 
 /** One topic: its native names, its newest place, and what this turn brings for it. */
@@ -18,7 +29,11 @@ export class TopicState {
   head = 0;
   binarySubscribers = 0;
   textSubscribers = 0;
-  readonly pending: MarketEvent[] = [];
+  readonly pending: Message[] = [];
+  /** Of bars and statistics: trades since its newest message. */
+  untold = 0;
+  /** Of bars: whether its newest message told an end. */
+  final = false;
 
   constructor(name: string) {
     this.name = name;
@@ -27,7 +42,8 @@ export class TopicState {
   }
 }
 
-export type SymbolChannel = 'tick' | 'trade' | 'bbo' | 'book';
+/** A topic but for its symbol. */
+export type SymbolChannel = 'tick' | 'trade' | 'bbo' | 'book' | 'stats' | `bar:${BarInterval}`;
 
 /** One instrument as readers know it. */
 export class MirroredInstrument {
@@ -40,16 +56,29 @@ export class MirroredInstrument {
   private bookEventTime = Nanos.ZERO;
   private bookReceiveTime = Nanos.ZERO;
   private readonly levels = new TenLevels();
+  readonly statistics: TradeStatistics;
+  /** Those of its bars, in the order of `BAR_INTERVALS`. */
+  readonly barTopics: readonly TopicState[];
 
-  constructor(definition: Instrument) {
+  constructor(definition: Instrument, sessionBoundary: number) {
     this.definition = definition;
-    const topic = (channel: SymbolChannel) => new TopicState(`${channel}:${definition.symbol}`);
+    this.statistics = new TradeStatistics(sessionBoundary);
+    const { symbol } = definition;
+    const topic = (channel: string): TopicState => new TopicState(`${channel}:${symbol}`);
+    const bar = (interval: BarInterval) => new TopicState(`bar:${symbol}:${interval}`);
     this.topics = {
-      tick: topic('tick'),
-      trade: topic('trade'),
-      bbo: topic('bbo'),
-      book: topic('book'),
+      'tick': topic('tick'),
+      'trade': topic('trade'),
+      'bbo': topic('bbo'),
+      'book': topic('book'),
+      'stats': topic('stats'),
+      'bar:1s': bar('1s'),
+      'bar:1m': bar('1m'),
+      'bar:5m': bar('5m'),
+      'bar:1h': bar('1h'),
+      'bar:1d': bar('1d'),
     };
+    this.barTopics = BAR_INTERVALS.map((interval) => this.topics[`bar:${interval}`]);
   }
 
   /** The book as a snapshot at its newest place; null before anything is known of it. */
@@ -86,6 +115,12 @@ export class MirroredInstrument {
 export class Mirror {
   private readonly instruments = new Map<string, MirroredInstrument>();
   readonly statusTopic = new TopicState('status');
+  private readonly sessionBoundary: number;
+
+  /** @param sessionBoundary when a session ends, in seconds after midnight UTC */
+  constructor(sessionBoundary: number) {
+    this.sessionBoundary = sessionBoundary;
+  }
 
   get(symbol: string): MirroredInstrument | undefined {
     return this.instruments.get(symbol);
@@ -102,7 +137,7 @@ export class Mirror {
       known.definition = e;
       return undefined;
     }
-    const added = new MirroredInstrument(e);
+    const added = new MirroredInstrument(e, this.sessionBoundary);
     this.instruments.set(e.symbol, added);
     return added;
   }

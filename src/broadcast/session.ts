@@ -8,7 +8,8 @@ import type { TopicState } from './mirror';
 
 /** What a session needs of a WebSocket. */
 export interface Socket {
-  send(data: string | Uint8Array): unknown;
+  /** @returns 0 when the data was dropped, since the backlog is past its limit */
+  send(data: string | Uint8Array): number;
   subscribe(nativeTopic: string): void;
   unsubscribe(nativeTopic: string): void;
   close(code: number, reason: string): void;
@@ -34,6 +35,8 @@ export class Session {
   owner: string | null = null;
   /** Symbols of which it was told an execution, and so had the definition. */
   readonly traded = new Set<string>();
+  /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
+  overrun = false;
   private readonly socket: Socket;
   private readonly encoders: Encoders;
 
@@ -46,8 +49,10 @@ export class Session {
   }
 
   send(messages: readonly Message[]): void {
+    if (this.overrun) return;
     const { binary, scalesOf } = this.encoders;
-    this.socket.send(this.text ? encodeTextFrame(messages, scalesOf) : binary.encode(messages));
+    const frame = this.text ? encodeTextFrame(messages, scalesOf) : binary.encode(messages);
+    this.overrun = this.socket.send(frame) === 0;
   }
 
   join(topic: TopicState): void {
@@ -58,11 +63,10 @@ export class Session {
     this.socket.subscribe(this.text ? topic.nativeText : topic.nativeBinary);
   }
 
-  leave(topic: TopicState): boolean {
-    if (!this.topics.delete(topic)) return false;
+  leave(topic: TopicState): void {
+    if (!this.topics.delete(topic)) return;
     this.forget(topic);
     this.socket.unsubscribe(this.text ? topic.nativeText : topic.nativeBinary);
-    return true;
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */

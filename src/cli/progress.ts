@@ -13,9 +13,14 @@ export interface Progress {
 
 const REDRAW_MS = 200;
 
-export function showProgress(name: string, clock: Clock, read: () => Progress): { stop(): void } {
+/** A bar that draws itself anew; work that never yields to the loop calls `update` by itself. */
+export function showProgress(
+  name: string,
+  clock: Clock,
+  read: () => Progress,
+): { update(): void; stop(): void } {
   const { bytesTotal } = read();
-  if (!process.stderr.isTTY || bytesTotal === null) return { stop: () => {} };
+  if (!process.stderr.isTTY || bytesTotal === null) return { update: () => {}, stop: () => {} };
   const bar = new SingleBar(
     {
       format: `${name} {bar} {percentage}% | {events} events, {rate}/s | {eta_formatted} left`,
@@ -33,6 +38,7 @@ export function showProgress(name: string, clock: Clock, read: () => Progress): 
   bar.start(bytesTotal, 0, { events: 0, rate: 0 });
   const timer = setInterval(update, REDRAW_MS);
   return {
+    update,
     stop: () => {
       clearInterval(timer);
       update();

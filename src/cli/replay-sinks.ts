@@ -49,7 +49,7 @@ function openJournalSink({ data, config: file }: SinkOptions): Sink | StartFault
       const results: SubmitResult[] = [];
       for (const [i, { events, receiveTime }] of records.entries()) {
         sequencer.submit(source, events, (result) => (results[i] = result), receiveTime);
-        if (i % SUBMISSIONS_MAX === 0) sequencer.drain();
+        if ((i + 1) % SUBMISSIONS_MAX === 0) sequencer.drain();
       }
       sequencer.drain();
       return Promise.resolve(results);
@@ -143,7 +143,13 @@ function bytesMax(connection: Connection): number {
 }
 
 /** Failures that no other record would meet differently. */
-const NOT_OF_A_RECORD = new Set(['connection-failed', 'unauthorized', 'forbidden']);
+const NOT_OF_A_RECORD = new Set([
+  'connection-failed',
+  'unauthorized',
+  'forbidden',
+  'overloaded',
+  'shutting-down',
+]);
 
 function recordOf(records: readonly Recorded[], event: number): number {
   let before = 0;

@@ -33,7 +33,7 @@ export function replayCommand(): Command {
     .description('Replay recordings into a journal directory, or into a running server.')
     .argument('<file...>', 'recordings: Tapedeck tapes or Binance captures, gzip or plain')
     .option('--data <DIR>', 'into the journal in this directory (data)')
-    .addOption(new Option('--to <URL>', 'into a running server').conflicts('data'))
+    .addOption(new Option('--to <URL>', 'into a running server').conflicts(['data', 'config']))
     .option('--key <K>', 'key with the role publish, for --to')
     .option('--speed <S>', 'max, or a multiple of real time such as 1 or 10', 'max')
     .addOption(new Option('--format <F>', 'instead of looking').choices([...RECORDING_FORMATS]))
@@ -58,6 +58,9 @@ Examples:
 }
 
 async function replay(files: readonly string[], options: Options): Promise<StartFault | undefined> {
+  if (options.to === undefined && options.key !== undefined) {
+    return new StartFault('bad-usage', '--key goes with --to only', 'Give --to URL as well.');
+  }
   const speed = parseSpeed(options.speed);
   if (speed === undefined) {
     return new StartFault(
@@ -119,7 +122,7 @@ async function replayFile(
   }
   const progress = showProgress(file, pace.clock, () => recording.progress());
   try {
-    const fault = await pour(recording, pace, sink, onFault);
+    const fault = await pour(recording, pace, sink, onFault, totals);
     if (fault !== undefined) return fault;
   } finally {
     progress.stop();
@@ -137,6 +140,7 @@ async function pour(
   pace: Pace,
   sink: Sink,
   onFault: 'stop' | 'skip',
+  totals: Totals,
 ): Promise<StartFault | undefined> {
   for await (const batch of paced(recording, pace)) {
     for (const fault of batch.faults) {
@@ -146,7 +150,10 @@ async function pour(
     for (const [i, result] of results.entries()) {
       if (!('fault' in result)) continue;
       const { code, message } = result.fault;
-      const text = `${recording.path}:${batch.records[i]!.line}: ${message} [${code}]`;
+      const { line, events } = batch.records[i]!;
+      totals.faults += 1;
+      totals.events -= events.length; // counted when read, but not taken
+      const text = `${recording.path}:${line}: ${message} [${code}]`;
       if (onFault === 'stop') return badRecording(text, code);
       process.stderr.write(`${text}\n`);
     }

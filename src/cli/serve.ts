@@ -36,9 +36,13 @@ Examples:
 `,
     )
     .action((flags: Flags & { readonly demo?: true }) => {
+      const demo = flags.demo === true;
+      if (flags.rate !== undefined && !demo) {
+        const message = '--rate is of the demo, and goes with --demo only';
+        return fail(new StartFault('bad-usage', message, 'Give --demo as well.'));
+      }
       const loaded = loadConfig(flags, processEnvironment());
       if (loaded instanceof StartFault) return fail(loaded);
-      const demo = flags.demo === true;
       const config = demo ? withDemoInstruments(loaded) : loaded;
       const clock = new SystemClock();
       const open = demo && isLoopback(config.server.host);

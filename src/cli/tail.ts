@@ -1,4 +1,7 @@
-/** `tapedeck tail`: a live stream, a line a message. */
+/**
+ * `tapedeck tail`: a live stream, a line a message. Bounded: what waits for the reader of the output
+ * (`WAITING_LETTERS_MAX`), since the stream does not wait for it.
+ */
 
 import { Command } from 'commander';
 
@@ -6,7 +9,7 @@ import { toJson } from '../../protocol/json';
 import type { Message } from '../../protocol/messages';
 import { Connection } from '../client/connection';
 import { StartFault } from '../base/start-fault';
-import { clientFault, fail } from './failure';
+import { clientFault, fail, failNow } from './failure';
 import { URL_OPTION } from './options';
 
 interface Options {
@@ -17,7 +20,10 @@ interface Options {
 export function tailCommand(): Command {
   return new Command('tail')
     .description('Print live topics, a line a message, until interrupted.')
-    .argument('<topic...>', 'tick:SYM, trade:SYM, bbo:SYM, book:SYM, status; * for every symbol')
+    .argument(
+      '<topic...>',
+      'tick:SYM, trade:SYM, bbo:SYM, book:SYM, bar:SYM:1m, stats:SYM, status; * for every symbol',
+    )
     .addOption(URL_OPTION())
     .option('--json', 'lines that "replay" can read back')
     .addHelpText(
@@ -32,10 +38,11 @@ Examples:
       process.stdout.on('error', (e: NodeJS.ErrnoException) => {
         process.exit(e.code === 'EPIPE' ? 0 : 74); // the reader has seen enough
       });
+      const output = new Output();
       try {
         const connection = await Connection.connect(options.url, {
           client: 'tapedeck tail',
-          onMessage: (message) => print(connection, message, options.json === true),
+          onMessage: (message) => output.write(line(connection, message, options.json === true)),
           onClose: ({ code, reason }) => {
             const message = `the connection ended with ${code} ${reason}`.trim();
             fail(new StartFault('connection-failed', message, 'Start the command again.'));
@@ -44,16 +51,31 @@ Examples:
         process.on('SIGINT', () => process.exit(0));
         await connection.subscribe(topics);
       } catch (e) {
-        fail(clientFault(e));
-        process.exit();
+        failNow(clientFault(e));
       }
     });
 }
 
-function print(connection: Connection, message: Message, json: boolean): void {
-  if (message.type === 'heartbeat' || message.type === 'welcome') return;
+const WAITING_LETTERS_MAX = 64 * 1024 * 1024;
+
+/** Standard output, as far as its reader keeps up. */
+class Output {
+  private waiting = 0;
+
+  write(text: string): void {
+    this.waiting += text.length;
+    process.stdout.write(text, () => (this.waiting -= text.length));
+    if (this.waiting <= WAITING_LETTERS_MAX) return;
+    const message = `the reader of the output is ${this.waiting} letters behind; at most ${WAITING_LETTERS_MAX} are kept for it`;
+    failNow(new StartFault('output-too-slow', message, 'Follow fewer topics, or write to a file.'));
+  }
+}
+
+/** Nothing for what says only that the connection is there. */
+function line(connection: Connection, message: Message, json: boolean): string {
+  if (message.type === 'heartbeat' || message.type === 'welcome') return '';
   const fields = toJson(message, (symbol) => connection.instruments.get(symbol));
-  process.stdout.write(json ? `${JSON.stringify(fields)}\n` : `${readable(message, fields)}\n`);
+  return json ? `${JSON.stringify(fields)}\n` : `${readable(message, fields)}\n`;
 }
 
 /** Shown at the head of the line, or of no interest to a person. */

@@ -6,7 +6,7 @@
  */
 
 import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
-import { CLOSES, type ErrorCode } from '../../protocol/codes';
+import { CLOSES, type ErrorCode, type Fault } from '../../protocol/codes';
 import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
 
 export interface ConnectionOptions {
@@ -48,7 +48,8 @@ export class TapedeckError extends Error {
   }
 }
 
-const TIMEOUT_MS = 10_000;
+/** The longest wait for an answer of a server, unless told. */
+export const TIMEOUT_MS = 10_000;
 
 interface Waiting {
   resolve(seq: number): void;
@@ -117,7 +118,7 @@ export class Connection {
         }
         const connection = new Connection(socket, first, options);
         connection.hello();
-        for (const message of rest) if (!isFault(message)) connection.take(message);
+        connection.takeAll(rest);
         resolve(connection);
       };
     });
@@ -158,8 +159,9 @@ export class Connection {
         reject(this.failure ?? new TapedeckError('connection-failed', 'the connection has ended'));
         return;
       }
+      const frame = this.encoder.encode([make(id)]); // what does not encode rejects, and waits for nothing
       this.waiting.set(id, { resolve, reject });
-      this.socket.send(this.encoder.encode([make(id)]));
+      this.socket.send(frame);
     });
   }
 
@@ -169,7 +171,11 @@ export class Connection {
       this.giveUp('wrong-frame', 'the server sent a text frame on the MessagePack subprotocol');
       return;
     }
-    for (const message of decodeFrame(new Uint8Array(data))) {
+    this.takeAll(decodeFrame(new Uint8Array(data)));
+  }
+
+  private takeAll(messages: readonly (Message | Fault)[]): void {
+    for (const message of messages) {
       if (!isFault(message)) this.take(message);
       // A message of a later version is nothing to a reader of this one.
       else if (message.code !== 'unknown-message') this.giveUp(message.code, message.message);

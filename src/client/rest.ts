@@ -1,6 +1,6 @@
 /** REST: the questions of a client that needs no stream. */
 
-import { TapedeckError } from './connection';
+import { TapedeckError, TIMEOUT_MS } from './connection';
 
 /** Answer of `/v1/orderbook/:symbol`; decimals and times are strings. */
 export interface RestBook {
@@ -38,7 +38,8 @@ async function fetchJson<T>(
 ): Promise<T> {
   let response: Response;
   try {
-    response = await fetch(new URL(path, url.includes('://') ? url : `http://${url}`));
+    const address = new URL(path, url.includes('://') ? url : `http://${url}`);
+    response = await fetch(address, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (e) {
     const why = (e as Error).message;
     throw new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${why}`);

@@ -83,10 +83,17 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get('/v1/orderbook/:symbol', ({ params, query }) =>
       query['at'] === undefined
         ? answer(queries.book(params.symbol, query['depth']))
-        : errorResponse(fault('not-supported', 'past books (at) are not served yet', 'at')),
+        : queries.history.book(params.symbol, query).then(answer),
     )
-    .get('/v1/trades/:symbol', ({ params, query }) =>
-      answer(queries.trades(params.symbol, query['limit'], query['before'])),
+    .get('/v1/stats/:symbol', ({ params }) => answer(queries.stats(params.symbol)))
+    .get('/v1/trades/:symbol', async ({ params, query }) =>
+      answer(await queries.trades(params.symbol, query['limit'], query['before'])),
+    )
+    .get('/v1/ticks/:symbol', async ({ params, query }) =>
+      answer(await queries.history.ticks(params.symbol, query)),
+    )
+    .get('/v1/bars/:symbol', async ({ params, query }) =>
+      answer(await queries.history.bars(params.symbol, query)),
     )
     .get('/v1/orders', ({ request }) => asTrader(request, stages, (who) => orders.list(who)))
     .get('/v1/orders/:id', ({ request, params }) =>
@@ -226,7 +233,10 @@ const FRONT = `Tapedeck
 GET  /v1/instruments                      what there is
 GET  /v1/tick/SYMBOL                      newest tick
 GET  /v1/orderbook/SYMBOL?depth=10        order book
+GET  /v1/orderbook/SYMBOL?at=TIME         order book at a past moment
 GET  /v1/trades/SYMBOL?limit=100          newest trades
+GET  /v1/ticks/SYMBOL?from=&to=           ticks of a time range
+GET  /v1/bars/SYMBOL?interval=1m          bars
 GET  /v1/orders  /v1/orders/ID            your orders
 POST /v1/orders  DELETE /v1/orders/ID     order entry, with a key
 POST /v1/ingest                           NDJSON tape lines, with a key

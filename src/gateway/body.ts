@@ -2,16 +2,21 @@
 
 import { fault, type Fault } from '../../protocol/codes';
 
-/** @returns a fault when the body is longer than `bytesMax`, or not UTF-8 */
+/** @returns a fault when the body is longer than `bytesMax`, breaks off, or is not UTF-8 */
 export async function readText(request: Request, bytesMax: number): Promise<string | Fault> {
   const declared = Number(request.headers.get('content-length') ?? 0);
   if (declared > bytesMax) return tooLarge(declared, bytesMax);
   const pieces: Uint8Array[] = [];
   let size = 0;
-  for await (const piece of (request.body ?? []) as AsyncIterable<Uint8Array>) {
-    size += piece.length;
-    if (size > bytesMax) return tooLarge(size, bytesMax);
-    pieces.push(piece);
+  try {
+    for await (const piece of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+      size += piece.length;
+      if (size > bytesMax) return tooLarge(size, bytesMax);
+      pieces.push(piece);
+    }
+  } catch {
+    // The client has gone, or what it sent was no HTTP any more; hardly anybody reads this answer.
+    return fault('malformed-json', `the body breaks off after ${size} bytes`, 'body');
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces, size));

@@ -1,6 +1,6 @@
 /** No route: what is answered where the path is unknown, or known under other methods. */
 
-import { fault } from '../../protocol/codes';
+import { fault, fieldFault } from '../../protocol/codes';
 import { errorResponse } from './responses';
 
 /** A route as Elysia lists it; parts of the path that begin with a colon stand for anything. */
@@ -10,6 +10,11 @@ export interface Route {
 }
 
 export function noRoute(request: Request, routes: readonly Route[]): Response {
+  // The Host header stands in the address, so it need not be one.
+  if (!URL.canParse(request.url)) {
+    const host = request.headers.get('host');
+    return errorResponse(fieldFault('Host', host, 'the name or address of this server'));
+  }
   const { pathname } = new URL(request.url);
   const methods = new Set(routes.filter((r) => fits(r.path, pathname)).map((r) => r.method));
   if (methods.has('GET')) methods.add('HEAD');

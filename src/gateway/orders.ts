@@ -76,7 +76,7 @@ export function mayNot(principal: Principal, role: Role): Fault | undefined {
     : fault('forbidden', `the key ${principal.name} does not have the role ${role}`);
 }
 
-/** An amendment takes one id and something to change. */
+/** The fault of an amendment that would change nothing. */
 export function amendFault(r: AmendFields): Fault | undefined {
   return r.price === null && r.quantity === null
     ? fieldFault('price', null, 'a new price, or a new quantity, or both')

@@ -9,10 +9,12 @@
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { formatLevels, toJson } from '../../protocol/json';
-import type { Instrument, Tick, Trade } from '../../protocol/messages';
+import type { Instrument, Stats, Tick, Trade } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH, isSymbol } from '../../protocol/units';
 import type { Clock } from '../base/clock';
+import { finished, integer, open } from './answer';
+import { HistoryQueries, type HistoryLimits, type PastSource } from './history-queries';
 
 export interface QueryBook {
   readonly seq: number;
@@ -55,17 +57,20 @@ export interface QuerySources<I extends QueryInstrument> {
   instruments(): Iterable<I>;
   tick(instrument: I): Kept<Tick>;
   book(instrument: I): Kept<QueryBook>;
-  trades(symbol: string, before: number, limit: number): { trades: Trade[]; source: string };
+  stats(instrument: I): Stats;
+  /** Newest first; undefined when some of them may have left the memory. */
+  trades(symbol: string, before: number, limit: number): Trade[] | undefined;
+  readonly past: PastSource;
   readonly epoch: number;
   lastSeq(): number;
 }
 
-export interface QueryLimits {
+export interface QueryLimits extends HistoryLimits {
   readonly bookDepthMax: number;
-  readonly tradesMax: number;
 }
 
 export class Queries<I extends QueryInstrument> {
+  readonly history: HistoryQueries;
   private readonly sources: QuerySources<I>;
   private readonly limits: QueryLimits;
   private readonly clock: Clock;
@@ -74,21 +79,31 @@ export class Queries<I extends QueryInstrument> {
     this.sources = sources;
     this.limits = limits;
     this.clock = clock;
+    this.history = new HistoryQueries(
+      {
+        past: sources.past,
+        unknown: (symbol) => {
+          const found = this.find(symbol);
+          return 'code' in found ? found : undefined;
+        },
+        epoch: sources.epoch,
+        lastSeq: () => sources.lastSeq(),
+        ageMs: (since) => this.ageMs(since),
+      },
+      limits,
+    );
   }
 
   instruments(): string {
     const list = [...this.sources.instruments()].map(describe);
-    return JSON.stringify({
-      instruments: list,
-      seq: this.sources.lastSeq(),
-      epoch: this.sources.epoch,
-    });
+    const { epoch } = this.sources;
+    return this.finish(open({ instruments: list, seq: this.sources.lastSeq(), epoch }), 'live');
   }
 
   instrument(symbol: string): string | Fault {
     const found = this.find(symbol);
     if ('code' in found) return found;
-    return JSON.stringify({ ...describe(found), epoch: this.sources.epoch });
+    return this.finish(open({ ...describe(found), epoch: this.sources.epoch }), 'live');
   }
 
   tick(symbol: string): string | Fault {
@@ -129,6 +144,15 @@ export class Queries<I extends QueryInstrument> {
     return this.finish(text, deep ? 'live' : source, value.receiveTime);
   }
 
+  /** Statistics of the session; before its first trade without prices, at place 0. */
+  stats(symbol: string): string | Fault {
+    const found = this.find(symbol);
+    if ('code' in found) return found;
+    const stats = this.sources.stats(found);
+    const body = { ...toJson(stats, () => found.definition), epoch: this.sources.epoch };
+    return this.finish(open(body), 'live', stats.receiveTime);
+  }
+
   private openBook(
     definition: Instrument,
     view: QueryBook,
@@ -147,14 +171,19 @@ export class Queries<I extends QueryInstrument> {
   }
 
   /** Newest first. @param limit @param before as in the query string */
-  trades(symbol: string, limit: string | undefined, before: string | undefined): string | Fault {
+  trades(
+    symbol: string,
+    limit: string | undefined,
+    before: string | undefined,
+  ): string | Fault | Promise<string | Fault> {
     const most = integer('limit', limit, 100, this.limits.tradesMax);
     if (typeof most !== 'number') return most;
     const below = integer('before', before, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
     if (typeof below !== 'number') return below;
     const found = this.find(symbol);
     if ('code' in found) return found;
-    const { trades, source } = this.sources.trades(symbol, below, most);
+    const trades = this.sources.trades(symbol, below, most);
+    if (trades === undefined) return this.history.trades(symbol, below, most);
     const body = {
       symbol,
       trades: trades.map((trade) => toJson(trade, () => found.definition)),
@@ -163,7 +192,7 @@ export class Queries<I extends QueryInstrument> {
       seq: this.sources.lastSeq(),
       epoch: this.sources.epoch,
     };
-    return this.finish(open(body), source, trades[0]?.receiveTime);
+    return this.finish(open(body), 'memory', trades[0]?.receiveTime);
   }
 
   private find(symbol: string): I | Fault {
@@ -194,7 +223,7 @@ export class Queries<I extends QueryInstrument> {
     return written.text;
   }
 
-  private finish(opened: string, source: string, since: Nanos | undefined): string {
+  private finish(opened: string, source: string, since?: Nanos): string {
     return finished(opened, source, since === undefined || since.hi === 0 ? 0 : this.ageMs(since));
   }
 
@@ -204,28 +233,7 @@ export class Queries<I extends QueryInstrument> {
   }
 }
 
-function finished(opened: string, source: string, ageMs: number): string {
-  return `${opened}"source":"${source}","ageMs":${ageMs}}`;
-}
-
-/** JSON text of an object that more members can be put behind. */
-function open(object: Record<string, unknown>): string {
-  return `${JSON.stringify(object).slice(0, -1)},`;
-}
-
 function describe(instrument: QueryInstrument): Record<string, unknown> {
   const { definition, state } = instrument;
   return { ...toJson(definition, () => definition), state };
-}
-
-function integer(
-  name: string,
-  text: string | undefined,
-  otherwise: number,
-  max: number,
-): number | Fault {
-  if (text === undefined) return otherwise;
-  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= 1 && value <= max) return value;
-  return fieldFault(name, text, `an integer from 1 to ${max}`);
 }

@@ -39,6 +39,8 @@ export interface StreamSession {
   readonly name: string;
   /** Whose orders it is told of; null when it may not trade. */
   owner: string | null;
+  /** What it was sent last is lost, and its socket is being closed. */
+  readonly overrun: boolean;
   send(messages: readonly Message[]): void;
   gone(): void;
 }
@@ -81,6 +83,8 @@ export class StreamConnection<S extends StreamSession> {
   private phase: Phase<S> = { is: 'opening' };
   private socket: ServerWebSocket<unknown> | undefined;
   private faults = 0;
+  /** A client tells its name for the log, which takes it once. */
+  private named = false;
   /** Definitions that this client has published and that wait for their turn. */
   private readonly offered = new Map<string, Instrument>();
   /** A source need not wait for the answer to a definition before it uses it. */
@@ -123,8 +127,8 @@ export class StreamConnection<S extends StreamSession> {
       return;
     }
     for (const item of this.decode(data)) {
-      // A message before this one may have ended the connection.
-      if (!this.isOpen()) return;
+      // A message before this one may have ended the connection, or asked for more than it reads.
+      if (!this.isServed()) return;
       if (isFault(item)) this.refuse(item.id ?? null, item);
       else this.handle(ws, item);
     }
@@ -138,8 +142,8 @@ export class StreamConnection<S extends StreamSession> {
     this.hub.note(session.name, 'closed', { code });
   }
 
-  private isOpen(): boolean {
-    return this.phase.is === 'open';
+  private isServed(): boolean {
+    return this.phase.is === 'open' && !this.phase.session.overrun;
   }
 
   private decode(data: string | Uint8Array): (Message | Fault)[] {
@@ -158,7 +162,7 @@ export class StreamConnection<S extends StreamSession> {
     const { session, source } = this.phase;
     switch (m.type) {
       case 'hello':
-        return this.hello(ws, m);
+        return this.hello(ws, m, session);
       case 'ping':
         session.send([{ type: 'pong', id: m.id, time: m.time, serverTime: this.hub.clock.now() }]);
         return;
@@ -214,12 +218,14 @@ export class StreamConnection<S extends StreamSession> {
     session.owner = principal.roles.has('trade') ? principal.name : null;
   }
 
-  private hello(ws: ServerWebSocket<unknown>, m: MessageOf<'hello'>): void {
+  private hello(ws: ServerWebSocket<unknown>, m: MessageOf<'hello'>, session: S): void {
     if (m.version !== VERSION) {
       this.refuse(null, fieldFault('hello.version', m.version, '1'));
       this.end(ws, 'protocol-error');
       return;
     }
+    if (!this.named) this.hub.note(session.name, 'named', { client: m.client });
+    this.named = true;
     if (m.key === null) return;
     const principal = this.hub.keys.find(m.key);
     if (principal === undefined) {
@@ -230,7 +236,7 @@ export class StreamConnection<S extends StreamSession> {
       this.end(ws, 'unauthorized');
       return;
     }
-    if (this.phase.is === 'open') this.identify(principal, this.phase.session);
+    this.identify(principal, session);
   }
 
   private publish(m: MessageOf<'publish'>, source: number): void {

@@ -15,9 +15,11 @@ import type { Clock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { lockDirectory, type DirectoryLock } from './directory';
 import type { Durability, Journal, JournalBatch, Recovered } from './journal';
+import { checkForeign, countTables, JOURNAL_FILE, readPages } from './reading';
 import { definitionText, insertEvent, rowToEvent, rowToTrade, type RecordRow } from './records';
 import {
   APPLICATION_ID,
+  INDEXES,
   insertSql,
   KIND,
   SCHEMA_VERSION,
@@ -37,7 +39,6 @@ export interface JournalOptions {
 }
 
 const PENDING_EVENTS_MAX = 50_000;
-const TAIL_PAGE = 5_000;
 const CHECKPOINTS_KEPT = 2;
 
 export interface OpenedJournal {
@@ -48,7 +49,7 @@ export interface OpenedJournal {
 export function openJournal(options: JournalOptions, clock: Clock): OpenedJournal | StartFault {
   const lock = lockDirectory(options.directory);
   if (lock instanceof StartFault) return lock;
-  const path = join(options.directory, 'journal.sqlite');
+  const path = join(options.directory, JOURNAL_FILE);
   let db: Database | undefined;
   try {
     const foreign = existsSync(path) ? checkForeign(path) : undefined;
@@ -71,37 +72,6 @@ export function openJournal(options: JournalOptions, clock: Clock): OpenedJourna
   }
 }
 
-/** Why the file is not ours to open. It only reads: even an ordinary close could change the file. */
-function checkForeign(path: string): StartFault | undefined {
-  const db = new Database(path, { readonly: true });
-  try {
-    if (countTables(db) > 0 && pragma(db, 'application_id') !== APPLICATION_ID) {
-      return new StartFault(
-        'journal-foreign',
-        `${path} is a database of another program`,
-        'Give another directory with --data; the file is not changed.',
-      );
-    }
-    const version = pragma(db, 'user_version');
-    if (version <= SCHEMA_VERSION) return undefined;
-    return new StartFault(
-      'journal-newer',
-      `${path} was written by a newer Tapedeck (schema ${version}; this one knows ${SCHEMA_VERSION})`,
-      'Use that version, or give another directory with --data; the file is not changed.',
-    );
-  } finally {
-    db.close();
-  }
-}
-
-function pragma(db: Database, name: string): number {
-  return (db.query(`PRAGMA ${name}`).get() as Record<string, number>)[name]!;
-}
-
-function countTables(db: Database): number {
-  return (db.query('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number }).n;
-}
-
 function prepareDatabase(db: Database, durability: Durability): void {
   db.run('PRAGMA busy_timeout = 5000');
   db.run('PRAGMA journal_mode = WAL');
@@ -112,6 +82,7 @@ function prepareDatabase(db: Database, durability: Durability): void {
     db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
     db.transaction(() => db.run(TABLES + VIEWS))();
   }
+  db.run(INDEXES); // which a journal of before may lack
 }
 
 export class SqliteJournal implements Journal {
@@ -135,6 +106,11 @@ export class SqliteJournal implements Journal {
   };
   /** Gives the state after the newest batch; set once the market is there. */
   captureState: (() => string) | undefined;
+
+  /** Of the file, for those who read it beside this. */
+  get path(): string {
+    return join(this.options.directory, 'journal.sqlite');
+  }
 
   constructor(db: Database, lock: DirectoryLock, options: JournalOptions) {
     this.db = db;
@@ -235,25 +211,18 @@ export class SqliteJournal implements Journal {
   }
 
   private *readFrom(after: number): Iterable<BatchEvent> {
-    const page = this.db.prepare(`${SELECT_RECORD} WHERE seq > ? ORDER BY seq LIMIT ${TAIL_PAGE}`);
     const symbols = new Map([...this.instrumentIds].map(([symbol, id]) => [id, symbol]));
-    try {
-      for (let from = after; ;) {
-        const rows = page.all(from) as RecordRow[];
-        for (const row of rows) {
-          const event = rowToEvent(row, symbols.get(row.instrument) ?? '');
-          if (event === undefined) throw new Error(`record ${row.seq} does not read`);
-          yield event;
-        }
-        if (rows.length < TAIL_PAGE) return;
-        from = rows.at(-1)!.seq;
+    for (const rows of readPages(this.db, after)) {
+      for (const row of rows) {
+        const event = rowToEvent(row, symbols.get(row.instrument) ?? '');
+        if (event === undefined) throw new Error(`record ${row.seq} does not read`);
+        yield event;
       }
-    } finally {
-      page.finalize();
     }
   }
 
-  private flush(): void {
+  /** Commits what `async` still holds back. */
+  flush(): void {
     clearTimeout(this.commitTimer);
     this.commitTimer = undefined;
     if (this.pending.length === 0) return;

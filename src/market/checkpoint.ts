@@ -4,6 +4,7 @@
  */
 
 import type { Bbo, Instrument, Tick } from '../../protocol/messages';
+import type { StatisticsState } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
 import type { FeedBookState } from './feed-book';
 import type { DeskCheckpoint } from './order-desk';
@@ -55,7 +56,11 @@ export interface MarketCheckpoint {
   /** In the order of their definitions. */
   readonly instruments: readonly (FeedCheckpoint | VenueCheckpoint)[];
   readonly desk: DeskCheckpoint;
+  /** Sessions and bars by symbol; not the market's own, and absent where nobody keeps them. */
+  readonly statistics?: Readonly<Record<string, StatisticsState>>;
 }
+
+const TIMES: ReadonlySet<string> = new Set(['eventTime', 'receiveTime', 'time', 'openTime', 'endTime']); // prettier-ignore
 
 export function writeCheckpoint(checkpoint: MarketCheckpoint): string {
   return JSON.stringify(checkpoint);
@@ -64,8 +69,6 @@ export function writeCheckpoint(checkpoint: MarketCheckpoint): string {
 /** Reads what `writeCheckpoint` wrote; the journal's checksum has vouched for the text. */
 export function readCheckpoint(text: string): MarketCheckpoint {
   return JSON.parse(text, (key: string, value: unknown) =>
-    (key === 'eventTime' || key === 'receiveTime' || key === 'time') && typeof value === 'string'
-      ? Nanos.parse(value)
-      : value,
+    TIMES.has(key) && typeof value === 'string' ? Nanos.parse(value) : value,
   ) as MarketCheckpoint;
 }

@@ -21,7 +21,7 @@ import { BOOK_DEPTH } from '../../protocol/units';
 import { assert } from '../base/assert';
 import type { FeedCheckpoint, StatusHead, TopicHeads } from './checkpoint';
 import { FeedBook } from './feed-book';
-import type { MarketInstrument } from './instrument';
+import { tickBeforeTrades, type MarketInstrument } from './instrument';
 import type { MarketOutput } from './output';
 import { PublishedBook, type BookView } from './published-book';
 
@@ -70,22 +70,7 @@ export class FeedInstrument implements MarketInstrument {
 
   /** The newest tick; before the first trade one made of the previous close, standing at place 0. */
   currentTick(): Tick | null {
-    const { symbol, previousClose } = this.definition;
-    if (this.lastTick !== null || previousClose === null) return this.lastTick;
-    return {
-      type: 'tick',
-      symbol,
-      seq: 0,
-      prevSeq: 0,
-      eventTime: Nanos.ZERO,
-      receiveTime: Nanos.ZERO,
-      last: previousClose,
-      bid: this.lastBbo?.bid ?? null,
-      ask: this.lastBbo?.ask ?? null,
-      quantity: 0,
-      volume: 0,
-      count: 0,
-    };
+    return this.lastTick ?? tickBeforeTrades(this.definition, this.lastBbo);
   }
 
   /** The ten best levels as published; null while they may not be trusted. */

@@ -1,6 +1,7 @@
 /** What feed and venue instruments have in common: everything that lies behind the market. */
 
-import type { Instrument, MarketEvent, Status, Tick } from '../../protocol/messages';
+import type { Bbo, Instrument, MarketEvent, Status, Tick } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
 import type { BookView } from './published-book';
 
 export interface MarketInstrument {
@@ -20,4 +21,24 @@ export interface MarketInstrument {
   newest(): Iterable<MarketEvent>;
   /** Ends a batch. */
   seal(): void;
+}
+
+/** The tick that stands before the first trade, made of the previous close; null without one. */
+export function tickBeforeTrades(definition: Instrument, bbo: Bbo | null): Tick | null {
+  const { symbol, previousClose } = definition;
+  if (previousClose === null) return null;
+  return {
+    type: 'tick',
+    symbol,
+    seq: 0,
+    prevSeq: 0,
+    eventTime: Nanos.ZERO,
+    receiveTime: Nanos.ZERO,
+    last: previousClose,
+    bid: bbo?.bid ?? null,
+    ask: bbo?.ask ?? null,
+    quantity: 0,
+    volume: 0,
+    count: 0,
+  };
 }

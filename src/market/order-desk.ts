@@ -9,6 +9,7 @@
 
 import type { ErrorCode } from '../../protocol/codes';
 import type { Nanos } from '../../protocol/time';
+import { BoundedQueue } from '../base/bounded-queue';
 import { OWNER_MAX } from './venue/definition';
 
 export type OrderStatus = 'open' | 'filled' | 'cancelled' | 'expired' | 'rejected';
@@ -52,16 +53,15 @@ export interface DeskCheckpoint {
 }
 
 export class OrderDesk {
-  private readonly endedOrdersMax: number;
   private readonly ownerNames: string[] = [];
   private readonly ownerNumbers = new Map<string, number>();
   private readonly byName = new Map<string, TrackedOrder>();
   private readonly byId = new Map<number, TrackedOrder>();
   /** Ended orders, oldest first. */
-  private readonly ended = new Set<TrackedOrder>();
+  private readonly ended: BoundedQueue<TrackedOrder>;
 
   constructor(endedOrdersMax: number) {
-    this.endedOrdersMax = endedOrdersMax;
+    this.ended = new BoundedQueue(endedOrdersMax);
   }
 
   /** The number of an owner who has given a command; only what is on record may give one. */
@@ -110,12 +110,11 @@ export class OrderDesk {
 
   end(order: TrackedOrder, status: Exclude<OrderStatus, 'open'>): void {
     order.status = status;
-    this.ended.add(order);
-    if (this.ended.size <= this.endedOrdersMax) return;
-    const oldest = this.ended.values().next().value!;
-    this.ended.delete(oldest);
+    if (this.ended.push(order) === 'queued') return;
+    const oldest = this.ended.shift()!;
     this.byName.delete(nameOf(oldest.owner, oldest.clientOrderId));
     this.byId.delete(oldest.orderId);
+    this.ended.push(order);
   }
 
   checkpoint(): DeskCheckpoint {
@@ -128,7 +127,7 @@ export class OrderDesk {
     for (const order of orders) {
       this.track(order);
       if (order.orderId !== 0) this.byId.set(order.orderId, order);
-      if (order.status !== 'open') this.ended.add(order);
+      if (order.status !== 'open') this.end(order, order.status);
     }
   }
 }

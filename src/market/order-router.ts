@@ -7,8 +7,9 @@
  */
 
 import { fault, fieldFault, type ErrorCode, type Fault } from '../../protocol/codes';
-import type { MessageOf } from '../../protocol/messages';
+import type { Instrument, MessageOf } from '../../protocol/messages';
 import type { Command } from '../../protocol/records';
+import { formatDecimal } from '../../protocol/units';
 import type { MarketInstrument } from './instrument';
 import type { OrderDesk, TrackedOrder } from './order-desk';
 import type { MarketOutput } from './output';
@@ -58,7 +59,7 @@ export class OrderRouter {
     const venue = this.venue(r.symbol);
     if ('code' in venue) return venue;
     const known = r.clientOrderId === '' ? undefined : this.desk.named(owner, r.clientOrderId);
-    if (known !== undefined) return repetition(known, r);
+    if (known !== undefined) return repetition(known, r, venue.definition);
     if (r.kind === 'limit' && r.price === null) {
       return fieldFault('price', r.price, 'a limit above 0', 'invalid-price');
     }
@@ -145,7 +146,7 @@ export class OrderRouter {
       const { status, open, traded, price } = order;
       order.answer = { status, open, traded, price };
     }
-    if (result < 0) return rejection(-result, command);
+    if (result < 0) return refusal(REJECTIONS[-result]!.code, command, venue.definition);
     if (command.action === 'submit') command.orderId = result;
     const { seq, orderId } = command;
     return { seq, orderId, order: order ?? this.desk.get(orderId) };
@@ -250,7 +251,11 @@ function targetOf(c: Command): number {
 }
 
 /** The answer of the first time, if this is the same order. */
-function repetition(known: TrackedOrder, r: OrderRequest): OrderDone | Fault {
+function repetition(
+  known: TrackedOrder,
+  r: OrderRequest,
+  definition: Instrument,
+): OrderDone | Fault {
   const same =
     known.symbol === r.symbol &&
     known.side === r.side &&
@@ -267,17 +272,22 @@ function repetition(known: TrackedOrder, r: OrderRequest): OrderDone | Fault {
       'duplicate-client-order-id',
     );
   }
-  if (known.code !== null) return refusal(known.code, r.price, r.quantity);
+  if (known.code !== null) return refusal(known.code, r, definition);
   return { seq: known.seq, orderId: known.orderId, order: known };
 }
 
-function rejection(integer: number, c: Command): Fault {
-  return refusal(REJECTIONS[integer]!.code, c.price, c.quantity);
-}
-
-function refusal(code: ErrorCode, price: number | null, quantity: number): Fault {
+function refusal(
+  code: ErrorCode,
+  { price, quantity }: { readonly price: number | null; readonly quantity: number },
+  { priceScale, quantityScale }: Instrument,
+): Fault {
   const { field, reason } = REJECTIONS.find((r) => r.code === code)!;
-  if (field === 'price') return fault(code, `price is ${String(price)}: ${reason}`, field);
-  if (field === 'quantity') return fault(code, `quantity is ${quantity}: ${reason}`, field);
+  if (field === 'price') {
+    const given = price === null ? 'missing' : formatDecimal(price, priceScale);
+    return fault(code, `price is ${given}: ${reason}`, field);
+  }
+  if (field === 'quantity') {
+    return fault(code, `quantity is ${formatDecimal(quantity, quantityScale)}: ${reason}`, field);
+  }
   return field === null ? fault(code, reason) : fault(code, reason, field);
 }

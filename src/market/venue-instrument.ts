@@ -11,7 +11,7 @@ import type { Command } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
 import type { StatusHead, VenueCheckpoint } from './checkpoint';
-import type { MarketInstrument } from './instrument';
+import { tickBeforeTrades, type MarketInstrument } from './instrument';
 import type { OrderDesk, TrackedOrder } from './order-desk';
 import type { MarketOutput } from './output';
 import type { BookView } from './published-book';
@@ -82,23 +82,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   }
 
   currentTick(): Tick | null {
-    const { symbol, previousClose } = this.definition;
-    const { lastTick, lastBbo } = this.data;
-    if (lastTick !== null || previousClose === null) return lastTick;
-    return {
-      type: 'tick',
-      symbol,
-      seq: 0,
-      prevSeq: 0,
-      eventTime: Nanos.ZERO,
-      receiveTime: Nanos.ZERO,
-      last: previousClose,
-      bid: lastBbo?.bid ?? null,
-      ask: lastBbo?.ask ?? null,
-      quantity: 0,
-      volume: 0,
-      count: 0,
-    };
+    return this.data.lastTick ?? tickBeforeTrades(this.definition, this.data.lastBbo);
   }
 
   bookView(): BookView | null {

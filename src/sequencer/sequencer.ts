@@ -124,7 +124,8 @@ export class Sequencer {
       return;
     }
     if (this.waitingEvents + events.length > most || this.waiting.length >= most) {
-      done({ index: -1, fault: fault('overloaded', `${this.waitingEvents} events wait already`) });
+      const message = `${this.waitingEvents} events wait already; at most ${most} may`;
+      done({ index: -1, fault: fault('overloaded', message) });
       return;
     }
     this.waiting.push({ source, events, receiveTime, done });

@@ -25,7 +25,7 @@ describe('bounded queue', () => {
               expect(queue.shift()).toBe(naive.shift());
             }
             expect(queue.length).toBe(naive.length);
-            expect(queue.peek()).toBe(naive[0]);
+            expect([...queue]).toEqual(naive);
           }
         },
       ),

@@ -180,13 +180,17 @@ function countEvents(records: readonly Recorded[]): number {
 }
 
 function openBroadcaster(clock: SystemClock): Broadcaster {
-  return new Broadcaster(settings().limits, { publish: () => 1 }, clock);
+  return new Broadcaster(
+    { ...settings().limits, ...settings().market },
+    { publish: () => 1 },
+    clock,
+  );
 }
 
 /** Somebody who follows every channel of every instrument. */
 function subscribe(broadcaster: Broadcaster): void {
   const nothing = (): void => {};
-  const socket = { send: nothing, subscribe: nothing, unsubscribe: nothing, close: nothing };
+  const socket = { send: () => 1, subscribe: nothing, unsubscribe: nothing, close: nothing };
   const session = new Session('reader', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders);
   broadcaster.sessions.add(session);
   const refused = broadcaster.subscribe(session, 1, ['tick:*', 'trade:*', 'bbo:*', 'book:*']);

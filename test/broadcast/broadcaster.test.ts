@@ -133,7 +133,10 @@ class Reader {
 
   constructor(name: string, text: boolean, broadcaster: Broadcaster) {
     this.socket = {
-      send: (data) => this.take(data),
+      send: (data) => {
+        this.take(data);
+        return 1;
+      },
       subscribe: (topic) => void this.native.add(topic),
       unsubscribe: (topic) => void this.native.delete(topic),
       close: () => {},
@@ -221,7 +224,7 @@ class World {
       },
     };
     const clock = { now: () => Nanos.ZERO, monotonicMs: () => 0 };
-    this.broadcaster = new Broadcaster({ topicsMax: 1000 }, native, clock);
+    this.broadcaster = new Broadcaster({ topicsMax: 1000, sessionBoundary: 0 }, native, clock);
   }
 
   step(): void {
@@ -359,7 +362,7 @@ describe('broadcaster', () => {
   test('[S2] more topics than allowed are refused, and nothing was done', () => {
     const world = new World(2);
     while (world.flow.defined.length < 4) world.push();
-    const small = new Broadcaster({ topicsMax: 4 }, { publish: () => {} }, { now: () => Nanos.ZERO, monotonicMs: () => 0 }); // prettier-ignore
+    const small = new Broadcaster({ topicsMax: 4, sessionBoundary: 0 }, { publish: () => {} }, { now: () => Nanos.ZERO, monotonicMs: () => 0 }); // prettier-ignore
     small.hydrate(SYMBOLS.map((s, i) => ({ ...(asMessage(instrument(s)) as Instrument), seq: i + 1 })), 4); // prettier-ignore
     const reader = new Reader('r', false, small);
     for (const symbol of SYMBOLS) reader.topics.add(`book:${symbol}`);

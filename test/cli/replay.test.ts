@@ -107,9 +107,12 @@ describe('a damaged line', () => {
       expect(stopped.stderr).toContain(`${path}:3: `);
       expect(stopped.stderr).toContain('[off-increment]');
     }
-    const skipped = await online(path, '--on-fault', 'skip');
-    expect(skipped).toMatchObject({ code: 0 });
-    expect(skipped.stderr).toContain(`${path}:3: `);
+    for (const run of [offline, online]) {
+      const skipped = await run(path, '--on-fault', 'skip');
+      expect(skipped).toMatchObject({ code: 0 });
+      expect(skipped.stdout).toMatch(/^3 events in .* 0 lines skipped, 1 faults\n$/);
+      expect(skipped.stderr).toContain(`${path}:3: `);
+    }
     expect(await server.json('/v1/tick/STEPS')).toMatchObject({ last: '1.10' });
   });
 });
@@ -175,6 +178,14 @@ describe('into a server', () => {
     expect(performance.now() - startMs).toBeGreaterThan(290);
     await reader.close();
   });
+});
+
+test('settings that would do nothing are refused', async () => {
+  const file = join(TAPES, 'gap.ndjson');
+  const keyed = await offline(file, '--key', PUBLISH_KEY);
+  expect([keyed.code, keyed.stdout]).toEqual([64, '']);
+  expect(keyed.stderr).toContain('--key goes with --to only');
+  expect((await online(file, '--config', scratch.write(''))).code).toBe(64);
 });
 
 test('several files, gzip and plain, in the order given', async () => {

@@ -177,6 +177,34 @@ describe('what keeps it from starting', () => {
   });
 });
 
+test('of instruments of which one may not be, none is defined', async () => {
+  const good = '[[instruments]]\nsymbol = "GOOD"\npriceScale = 2\nquantityScale = 0\n';
+  const bad = good.replace('GOOD', 'BAD').concat('priceMin = "2.00"\npriceMax = "1.00"\n');
+  const data = scratch.fresh();
+  const { code, stderr } = await refused(['--data', data, '--config', scratch.write(good + bad)]);
+  expect(code).toBe(78);
+  expect(stderr).toContain('priceMin of the instrument BAD is "2.00"; expected at most priceMax');
+  expect(lastEpoch(data)).toEqual({ clean: 1, seq: 0 });
+});
+
+test('--rate without the demo would do nothing, and is refused', async () => {
+  const { code, stderr } = await refused(['--rate', '100']);
+  expect(code).toBe(64);
+  expect(stderr).toContain('--rate is of the demo');
+});
+
+test('a demo over settings that name its symbols otherwise', async () => {
+  const named = (symbol: string, market: string): string =>
+    `[[instruments]]\nsymbol = "${symbol}"\nmarket = "${market}"\npriceScale = 2\nquantityScale = 0\n`;
+  const config = named('BTC-USD', 'feed') + named('ACME', 'venue');
+  const server = await ServerProcess.start({ config, args: ['--demo'] });
+  expect(await server.json('/v1/instruments/BTC-USD')).toMatchObject({ market: 'feed' });
+  const { asks } = (await server.json('/v1/orderbook/ACME')) as { asks: string[][] };
+  expect(Number(asks[0]![0])).toBeGreaterThan(50);
+  expect(await server.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
+  await server.remove();
+});
+
 test('settings: flags over environment over file', async () => {
   const [fromFile, fromEnv, fromFlag] = [scratch.fresh(), scratch.fresh(), scratch.fresh()];
   const file = scratch.write(`[server]\nport = 1\n[journal]\ndirectory = "${fromFile}"\n`, '.toml');

@@ -80,7 +80,7 @@ describe('book', () => {
     ['EMPTY', [], 'no book of EMPTY is known yet (no-data)'],
     ['../../etc', [], '(invalid-field)'],
     ['ACME', ['--depth', '999999'], 'expected an integer from 1 to 5000 (invalid-field)'],
-    ['ACME', ['--at', '2024-08-09T00:35:00Z'], '(not-supported)'],
+    ['ACME', ['--at', '2014-08-09T00:35:00Z'], '(before-first-record)'],
   ])('%s %j is refused with exit code 77', async (symbol, more, words) => {
     const { code, stdout, stderr } = await tapedeck(['book', symbol, '--url', server.url, ...more]);
     expect([code, stdout]).toEqual([77, '']);
@@ -158,6 +158,21 @@ describe('tail', () => {
     await again.remove();
   });
 
+  test('also of venues, whose market is fed when it is played back', async () => {
+    const demo = await ServerProcess.start({ args: ['--demo', '--rate', '2000'] });
+    const topics = ['tick:*', 'trade:*', 'bbo:*', 'book:*', 'status'];
+    const child = spawnTapedeck(['tail', '--json', ...topics, '--url', demo.url]);
+    const lines = await linesOf(child, 1_000);
+    child.kill('SIGINT');
+    await child.exited;
+    await demo.remove();
+    // The last line may be cut.
+    const path = scratch.write(`${lines.slice(0, -1).join('\n')}\n`, '.ndjson');
+    const replayed = await tapedeck(['replay', path, '--data', scratch.fresh()]);
+    expect(replayed).toMatchObject({ code: 0, stderr: '' });
+    expect(replayed.stdout).toContain(' 0 faults');
+  });
+
   test('ends in peace when nobody reads it any more', async () => {
     const main = `${import.meta.dir}/../../src/main.ts`;
     const command = `"$0" "$1" tail 'trade:*' --url "$2" | head -n 1; echo "\${PIPESTATUS[0]}"`;
@@ -177,7 +192,7 @@ describe('tail', () => {
     [['trade:NOBODY'], '(unknown-symbol)'],
     [['trade'], '(unknown-topic)'],
     [['trade:ACME', 'nonsense:X'], '(unknown-topic)'],
-    [['bar:ACME:1m'], '(not-supported)'],
+    [['bar:ACME:2m'], '(unknown-topic)'],
   ])('%j is refused with exit code 77', async (topics, words) => {
     const { code, stderr } = await tapedeck(['tail', ...topics, '--url', server.url]);
     expect(code).toBe(77);

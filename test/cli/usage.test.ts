@@ -12,7 +12,8 @@ describe('help', () => {
   test('lists every command', async () => {
     const { code, stdout } = await tapedeck(['--help']);
     expect(code).toBe(0);
-    for (const command of ['serve', 'replay', 'tail', 'book']) expect(stdout).toContain(command);
+    for (const command of ['serve', 'replay', 'tail', 'book', 'export', 'verify'])
+      expect(stdout).toContain(command);
   });
 
   test.each([
@@ -20,6 +21,8 @@ describe('help', () => {
     ['replay', ['--data', '--to', '--key', '--speed', '--format', '--on-fault']],
     ['tail', ['--url', '--json', 'trade:SYM', 'status']],
     ['book', ['--url', '--at', '--depth', '--json']],
+    ['export', ['--data', '--kind', '--symbol', '--from', '--to', '--format', '--output']],
+    ['verify', ['--data', 'stateHash']],
   ])('%s', async (command, words) => {
     const [asked, helped] = await Promise.all([
       tapedeck([command, '--help']),

@@ -66,6 +66,7 @@ describe('JSON [E3]', () => {
     ['\u0000', 'malformed-json'],
     ['null', 'invalid-field'],
     ['17', 'invalid-field'],
+    ['{"type":"hello","version":1,"client":"half a pair: \\ud83d"}', 'invalid-field'],
     ['"subscribe"', 'invalid-field'],
     ['[[]]', 'invalid-field'],
     ['{}', 'unknown-message'],

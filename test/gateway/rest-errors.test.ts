@@ -95,6 +95,27 @@ describe('paths', () => {
   );
 });
 
+test.each(['a b', '[::', 'x:99999999', ''])('a Host header that is none: %p', async (host) => {
+  const answer = await exchange(`GET /v1/nothing HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  expect(answer).toStartWith('HTTP/1.1 400 ');
+  expect(answer).toContain(
+    `Host is ${JSON.stringify(JSON.stringify(host)).slice(1, -1)}; expected`,
+  );
+});
+
+test('a body that breaks off is no defect of the server, and not logged as one', async () => {
+  const own = await ServerProcess.start();
+  const head = 'POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"a"';
+  await new Promise<void>((resolve) => {
+    const socket = connect(Number(new URL(own.url).port), '127.0.0.1', () => socket.write(head));
+    setTimeout(() => socket.destroy(), 100);
+    socket.on('close', () => resolve());
+  });
+  await own.json('/healthz');
+  expect(await own.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
+  await own.remove();
+});
+
 describe('queries', () => {
   test.each([
     '0',
@@ -125,14 +146,6 @@ describe('queries', () => {
   ])('trades with %s', async (query, field) => {
     const refused = await refusal(`/v1/trades/ACME?${query}`);
     expect(refused).toMatchObject({ status: 400, code: 'invalid-field', field });
-  });
-
-  test('a book of the past is not served yet', async () => {
-    expect(await refusal('/v1/orderbook/ACME?at=1')).toMatchObject({
-      status: 501,
-      code: 'not-supported',
-      field: 'at',
-    });
   });
 
   test('what is not asked for is ignored', async () => {

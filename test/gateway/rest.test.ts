@@ -85,8 +85,8 @@ describe('tick', () => {
     expect(body).toEqual({
       type: 'tick',
       symbol: 'ACME',
-      seq: 7,
-      prevSeq: 5,
+      seq: 8, // behind the snapshot of the book
+      prevSeq: 6,
       eventTime: EVENT_TIME,
       receiveTime: expect.stringMatching(TIME),
       last: '0.00',
@@ -179,8 +179,8 @@ describe('trades', () => {
       trades: [
         {
           ...common,
-          seq: 6,
-          prevSeq: 4,
+          seq: 7,
+          prevSeq: 5,
           price: '0.00',
           quantity: '9007199254740.990',
           aggressor: 'none',
@@ -188,7 +188,7 @@ describe('trades', () => {
         },
         {
           ...common,
-          seq: 4,
+          seq: 5,
           prevSeq: 0,
           price: '-0.01',
           quantity: '0.001',

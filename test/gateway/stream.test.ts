@@ -345,10 +345,6 @@ describe.each(FORMS)('%s', (form) => {
       field: 'subscribe.intervalMs',
       message: 'subscribe.intervalMs is not served yet',
     });
-    for (const topic of [`bar:${symbol}:1m`, `stats:${symbol}`]) {
-      const answer = (await client.subscribe(topic)).filter(unlessHeartbeat);
-      expect(answer).toMatchObject([{ type: 'error', code: 'not-supported' }]);
-    }
     client.send({ type: 'resume', id, epoch: 1, seq: 1, topics: [] });
     await client.settle();
     expect(client.seen.findLast((m) => m.type === 'error')).toMatchObject({

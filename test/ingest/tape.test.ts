@@ -38,6 +38,14 @@ describe('tape', () => {
     ]);
   });
 
+  test('a venue is fed when it is played back: its orders are not on the tape', () => {
+    const rules = { quantityMin: 1, quantityMax: 9, priceMin: 1, priceMax: 9, ordersPerOwnerMax: 1, ordersMax: 1, selfTrade: 'cancel-newest', referencePrice: null, initialState: 'open' } as const; // prettier-ignore
+    const line = tapeLine({ ...ACME, market: 'venue', rules }, () => ACME);
+    const { records, faults } = readPieces([line, TRADE]);
+    expect(faults).toEqual([]);
+    expect(records[0]!.events).toEqual([ACME]);
+  });
+
   test('levels keep the order of the line; count and crc may be absent', () => {
     const book =
       '{"type":"book","symbol":"ACME","eventTime":"5","receiveTime":"7","seq":3,"prevSeq":2,"form":"delta","bids":[["1.00","2"],["3.00","0"],["2.00","1.5"]],"asks":[]}';

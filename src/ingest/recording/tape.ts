@@ -4,6 +4,7 @@
  * Instrument, trade, bbo and book lines are taken; other messages of the protocol, which a recorded
  * stream holds too, are made anew by the server and so are skipped and counted. A source may leave
  * out what the server fills in. A line without a receive time counts as received when it happened.
+ * A venue on a tape is fed when it is played back: what came of its orders is there, they are not.
  */
 
 import {
@@ -13,7 +14,12 @@ import {
   toJson,
   type ScalesOf,
 } from '../../../protocol/json';
-import { messageByType, type Message, type SourceEvent } from '../../../protocol/messages';
+import {
+  messageByType,
+  type Instrument,
+  type Message,
+  type SourceEvent,
+} from '../../../protocol/messages';
 import { Nanos } from '../../../protocol/time';
 import { Definitions } from './definitions';
 import type { Collector, Decoder } from './record';
@@ -59,8 +65,9 @@ export class TapeDecoder implements Decoder {
 
   private take(event: SourceEvent, line: number, into: Collector): void {
     if (event.type === 'instrument') {
-      this.definitions.define(event);
-      into.record(line, this.lastTime, [event]);
+      const fed: Instrument = { ...event, market: 'feed', rules: null };
+      this.definitions.define(fed);
+      into.record(line, this.lastTime, [fed]);
       return;
     }
     // Given as zero, it says no more than left out.

@@ -1,0 +1,187 @@
+/**
+ * Statistics of one instrument: of its session (open, high, low, last, volume, turnover, average
+ * price), and its bars; rules [D5] and [D6].
+ *
+ * A session ends at a time of day; the first trade behind it begins the next one, and the last price
+ * before it becomes the previous close. Turnover passes 2^53 soon, so it alone is a bigint. What a
+ * checkpoint keeps of it has one size, however many trades there were.
+ */
+
+import { BarFold, type OpenBar, type TradeFields } from './bars';
+import { BAR_INTERVALS } from './messages';
+import type { Instrument, Stats } from './messages';
+import { Nanos } from './time';
+import { formatDecimal } from './units';
+
+const DAY_SECONDS = 86_400;
+/** Decimals of the average price beyond those of a price. */
+const VWAP_DECIMALS = 4;
+
+/** Prices and quantities scaled; turnover in both scales as digits. */
+interface SessionState {
+  /** Number of the session since 1970; null before the first trade. */
+  readonly session: number | null;
+  readonly open: number | null;
+  readonly high: number | null;
+  readonly low: number | null;
+  readonly last: number | null;
+  readonly previousClose: number | null;
+  readonly volume: number;
+  readonly turnover: string;
+  readonly trades: number;
+  readonly seq: number;
+  readonly eventTime: Nanos;
+  readonly receiveTime: Nanos;
+}
+
+/** What a checkpoint keeps of one instrument. */
+export interface StatisticsState {
+  readonly session: SessionState;
+  /** In the order of `BAR_INTERVALS`. */
+  readonly bars: readonly (OpenBar | null)[];
+}
+
+/** The session of one instrument. */
+export class SessionStats {
+  open: number | null = null;
+  high: number | null = null;
+  low: number | null = null;
+  last: number | null = null;
+  /** Last price of the session before; null where none was seen. */
+  previousClose: number | null = null;
+  volume = 0;
+  trades = 0;
+  /** Place and times of the newest trade. */
+  seq = 0;
+  eventTime = Nanos.ZERO;
+  receiveTime = Nanos.ZERO;
+  private session: number | null = null;
+  private turnoverBig = 0n;
+  /** What is not in `turnoverBig` yet: most products fit a double, where adding costs nothing. */
+  private turnoverSmall = 0;
+  private readonly boundarySeconds: number;
+
+  /** @param boundarySeconds when a session ends, in seconds after midnight UTC */
+  constructor(boundarySeconds: number) {
+    this.boundarySeconds = boundarySeconds;
+  }
+
+  add(t: TradeFields): void {
+    const session = Math.floor((t.eventTime.seconds - this.boundarySeconds) / DAY_SECONDS);
+    if (this.session === null || session > this.session) this.begin(session);
+    this.open ??= t.price;
+    this.high = Math.max(this.high ?? t.price, t.price);
+    this.low = Math.min(this.low ?? t.price, t.price);
+    this.last = t.price;
+    this.volume += t.quantity;
+    this.trades += 1;
+    this.seq = t.seq;
+    this.eventTime = t.eventTime;
+    this.receiveTime = t.receiveTime;
+    const sum = this.turnoverSmall + t.price * t.quantity;
+    if (Number.isSafeInteger(sum) && Number.isSafeInteger(t.price * t.quantity)) {
+      this.turnoverSmall = sum;
+    } else {
+      this.turnoverBig = this.turnover + BigInt(t.price) * BigInt(t.quantity);
+      this.turnoverSmall = 0;
+    }
+  }
+
+  /** The message of it. @param count trades since the message before it on its topic */
+  message(d: Instrument, prevSeq: number, count: number): Stats {
+    const { seq, eventTime, receiveTime, open, high, low, last, volume, trades } = this;
+    return {
+      type: 'stats',
+      symbol: d.symbol,
+      seq,
+      prevSeq,
+      eventTime,
+      receiveTime,
+      open,
+      high,
+      low,
+      last,
+      previousClose: this.previousClose ?? d.previousClose,
+      volume,
+      turnover: formatBig(this.turnover, d.priceScale + d.quantityScale),
+      vwap: this.vwap(d.priceScale),
+      trades,
+      count,
+    };
+  }
+
+  state(): SessionState {
+    const { session, open, high, low, last, previousClose, volume, trades } = this;
+    const { seq, eventTime, receiveTime } = this;
+    const turnover = this.turnover.toString();
+    return { session, open, high, low, last, previousClose, volume, turnover, trades, seq, eventTime, receiveTime }; // prettier-ignore
+  }
+
+  restore({ turnover, ...rest }: SessionState): void {
+    Object.assign(this, rest);
+    this.turnoverBig = BigInt(turnover);
+    this.turnoverSmall = 0;
+  }
+
+  private get turnover(): bigint {
+    return this.turnoverBig + BigInt(this.turnoverSmall);
+  }
+
+  /** Turnover by volume, to the nearest (a half away from zero); null without volume. */
+  private vwap(priceScale: number): string | null {
+    if (this.volume === 0) return null;
+    const scaled = this.turnover * 10n ** BigInt(VWAP_DECIMALS);
+    const volume = BigInt(this.volume);
+    const half = scaled < 0n ? -volume / 2n : volume / 2n;
+    return formatBig((scaled + half) / volume, priceScale + VWAP_DECIMALS);
+  }
+
+  private begin(session: number): void {
+    this.previousClose = this.last ?? this.previousClose;
+    this.session = session;
+    this.open = null;
+    this.high = null;
+    this.low = null;
+    this.volume = 0;
+    this.trades = 0;
+    this.turnoverBig = 0n;
+    this.turnoverSmall = 0;
+  }
+}
+
+/** Session and bars of one instrument. */
+export class TradeStatistics {
+  readonly session: SessionStats;
+  readonly bars: readonly BarFold[] = BAR_INTERVALS.map((interval) => new BarFold(interval));
+
+  constructor(boundarySeconds: number) {
+    this.session = new SessionStats(boundarySeconds);
+  }
+
+  add(trade: TradeFields): void {
+    this.session.add(trade);
+    for (const fold of this.bars) fold.add(trade);
+  }
+
+  state(): StatisticsState {
+    const bars = this.bars.map(({ current }) => current && { ...current });
+    return { session: this.session.state(), bars };
+  }
+
+  restore(state: StatisticsState): void {
+    this.session.restore(state.session);
+    for (const [i, fold] of this.bars.entries()) {
+      const open = state.bars[i] ?? null;
+      fold.current = open && { ...open };
+    }
+  }
+}
+
+function formatBig(value: bigint, scale: number): string {
+  if (scale === 0) return value.toString();
+  if (BigInt.asIntN(53, value) === value) return formatDecimal(Number(value), scale);
+  const negative = value < 0n;
+  const digits = (negative ? -value : value).toString().padStart(scale + 1, '0');
+  const split = digits.length - scale;
+  return `${negative ? '-' : ''}${digits.slice(0, split)}.${digits.slice(split)}`;
+}

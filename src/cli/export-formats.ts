@@ -1,0 +1,129 @@
+/**
+ * Export formats: events as text, a line or some lines each.
+ *
+ * ndjson is the JSON form of protocol/README.md, so a tape that `replay` reads; orders and snapshots,
+ * which are no messages, have the same form. csv is RFC 4180 with a header; what has levels has a row
+ * for each of them. Decimals and times are exact in both.
+ */
+
+import { formatLevels, toJson, type Scales } from '../../protocol/json';
+import type { Instrument } from '../../protocol/messages';
+import { messageByType } from '../../protocol/messages';
+import type { BatchEvent, Command, Snapshot } from '../../protocol/records';
+import { formatDecimal } from '../../protocol/units';
+import type { ExtractKind } from '../journal/extract';
+
+export interface Format {
+  /** Before everything else. */
+  readonly header: string;
+  text(event: BatchEvent): string;
+}
+
+/** Kinds that a source may send, so that `replay` takes them in. */
+const SOURCE_KINDS: ReadonlySet<ExtractKind> = new Set(['trade', 'bbo', 'book']);
+const OPENING = ['symbol', 'seq', 'eventTime', 'receiveTime'];
+const LEVEL = ['side', 'price', 'quantity'];
+const COLUMNS: Record<'command' | 'snapshot' | 'book', readonly string[]> = {
+  command: [...OPENING, 'action', 'owner', 'clientOrderId', 'orderId', 'side', 'kind', 'timeInForce', 'postOnly', 'price', 'quantity', 'state'], // prettier-ignore
+  snapshot: [...OPENING, 'crc', ...LEVEL],
+  book: ['symbol', 'seq', 'prevSeq', 'eventTime', 'receiveTime', 'form', 'crc', ...LEVEL],
+};
+
+type Values = Readonly<Record<string, unknown>>;
+
+export function ndjsonFormat(kind: ExtractKind): Format {
+  const scales = new NewestScales();
+  return {
+    header: '',
+    text: (event) => {
+      if (event.type !== 'instrument') return `${JSON.stringify(scales.json(event))}\n`;
+      scales.newest = event;
+      // Who reads back what a venue did is fed from outside, and matches nothing.
+      const definition: Instrument = SOURCE_KINDS.has(kind)
+        ? { ...event, market: 'feed', rules: null }
+        : event;
+      return `${JSON.stringify(scales.json(definition))}\n`;
+    },
+  };
+}
+
+export function csvFormat(kind: ExtractKind): Format {
+  const scales = new NewestScales();
+  const columns =
+    kind === 'command' || kind === 'snapshot' || kind === 'book'
+      ? COLUMNS[kind]
+      : messageByType(kind)!.names;
+  return {
+    header: csvRow(columns),
+    text: (event) => {
+      if (event.type !== 'instrument') {
+        return csvRows(scales.json(event))
+          .map((row) => csvRow(columns.map((name) => row[name])))
+          .join('');
+      }
+      scales.newest = event;
+      return '';
+    },
+  };
+}
+
+/** The JSON form by the scales of the definition that has gone by last. */
+class NewestScales {
+  newest: Instrument | undefined;
+
+  json(event: BatchEvent): Values {
+    if (event.type === 'snapshot') return snapshotJson(event, this.newest!);
+    if (event.type === 'command') return commandJson(event, this.newest!);
+    return toJson(event, () => this.newest);
+  }
+}
+
+function snapshotJson(s: Snapshot, scales: Scales): Values {
+  const bids = formatLevels(s.bids, scales);
+  return { ...s, eventTime: s.eventTime.toString(), receiveTime: s.receiveTime.toString(), bids, asks: formatLevels(s.asks, scales) }; // prettier-ignore
+}
+
+/** A price of 0 is none; only orders, and changes of them, have a quantity. */
+function commandJson(c: Command, scales: Scales): Values {
+  const isOrder = c.action === 'submit' || c.action === 'amend';
+  return {
+    type: 'command',
+    symbol: c.symbol,
+    seq: c.seq,
+    eventTime: c.eventTime.toString(),
+    receiveTime: c.receiveTime.toString(),
+    action: c.action,
+    owner: c.owner,
+    clientOrderId: c.clientOrderId,
+    orderId: c.orderId,
+    side: c.side,
+    kind: c.kind,
+    timeInForce: c.timeInForce,
+    postOnly: c.postOnly,
+    price: isOrder && c.price !== 0 ? formatDecimal(c.price, scales.priceScale) : null,
+    quantity: isOrder ? formatDecimal(c.quantity, scales.quantityScale) : null,
+    state: c.state,
+  };
+}
+
+/** One row; of what has levels one for each, bids first, or one without if there is none. */
+function csvRows(json: Values): readonly Values[] {
+  if (!Array.isArray(json['bids'])) return [json];
+  const rows: Values[] = [];
+  for (const side of ['bid', 'ask']) {
+    for (const [price, quantity] of json[`${side}s`] as [string, string][]) {
+      rows.push({ ...json, side, price, quantity });
+    }
+  }
+  return rows.length > 0 ? rows : [json];
+}
+
+function csvRow(values: readonly unknown[]): string {
+  return `${values.map(csvField).join(',')}\r\n`;
+}
+
+/** RFC 4180: quoted where it must be, a quote doubled; null is empty. */
+function csvField(value: unknown): string {
+  const text = value === null || value === undefined ? '' : `${value as string | number | boolean}`;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

@@ -1,0 +1,232 @@
+/**
+ * History queries: what REST asks of the past. Reads what the query string says, says what is wrong
+ * with it, and puts the frame of an answer around what the journal gives.
+ */
+
+import type { BarInterval } from '../../protocol/bars';
+import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import { BAR_INTERVALS } from '../../protocol/messages';
+import { Nanos, parseTime } from '../../protocol/time';
+import { BOOK_DEPTH } from '../../protocol/units';
+import { finished, integer, open } from './answer';
+
+interface TimeWords {
+  readonly hi: number;
+  readonly lo: number;
+}
+
+interface Range {
+  readonly from: TimeWords | null;
+  readonly to: TimeWords | null;
+}
+
+interface Page {
+  readonly items: string;
+  readonly count: number;
+  readonly last: number;
+  readonly newest: TimeWords | null;
+}
+
+/** The stage behind these queries. Times cross it as words; lists come as the JSON text of an array. */
+export interface PastSource {
+  book(symbol: string, at: TimeWords): Promise<PastBook | Fault>;
+  trades(symbol: string, before: number, limit: number): Promise<Page | Fault>;
+  ticks(symbol: string, range: Range, after: number, limit: number): Promise<Page | Fault>;
+  bars(
+    symbol: string,
+    interval: BarInterval,
+    range: Range,
+    limit: number,
+  ): Promise<{ readonly items: string; readonly next: string | null } | Fault>;
+}
+
+interface PastBook {
+  readonly seq: number;
+  readonly eventTime: TimeWords;
+  readonly receiveTime: TimeWords;
+  readonly bids: readonly [string, string][];
+  readonly asks: readonly [string, string][];
+}
+
+export interface HistoryLimits {
+  readonly tradesMax: number;
+  readonly barsMax: number;
+}
+
+/** What a query string holds. */
+type Query = Readonly<Record<string, string | undefined>>;
+
+export interface HistoryStages {
+  readonly past: PastSource;
+  /** Why there is no such instrument; undefined when there is. */
+  unknown(symbol: string): Fault | undefined;
+  readonly epoch: number;
+  lastSeq(): number;
+  /** Whole milliseconds since a time. */
+  ageMs(since: Nanos): number;
+}
+
+export class HistoryQueries {
+  private readonly stages: HistoryStages;
+  private readonly limits: HistoryLimits;
+
+  constructor(stages: HistoryStages, limits: HistoryLimits) {
+    this.stages = stages;
+    this.limits = limits;
+  }
+
+  /** The book at a past moment: `at`, `depth`. */
+  async book(symbol: string, query: Query): Promise<string | Fault> {
+    const depth = integer('depth', query['depth'], BOOK_DEPTH, BOOK_DEPTH);
+    if (typeof depth !== 'number') return depth;
+    const at = readTime('at', query['at']);
+    if (at !== null && 'code' in at) return at;
+    const unknown = this.stages.unknown(symbol);
+    if (unknown !== undefined) return unknown;
+    const book = await this.stages.past.book(symbol, at ?? Nanos.ZERO);
+    if ('code' in book) return book;
+    const receiveTime = nanos(book.receiveTime);
+    const body = {
+      symbol,
+      seq: book.seq,
+      epoch: this.stages.epoch,
+      eventTime: nanos(book.eventTime).toString(),
+      receiveTime: receiveTime.toString(),
+      bids: book.bids.slice(0, depth),
+      asks: book.asks.slice(0, depth),
+    };
+    return finished(open(body), 'journal', this.stages.ageMs(receiveTime));
+  }
+
+  /** Trades that have left the memory, newest first. */
+  async trades(symbol: string, before: number, limit: number): Promise<string | Fault> {
+    const page = await this.stages.past.trades(symbol, before, limit);
+    if ('code' in page) return page;
+    return this.finish({ symbol }, 'trades', page.items, page.newest, {
+      before: page.count === limit ? page.last : null,
+    });
+  }
+
+  /** Ticks in the order of their places: `from`, `to`, `limit`, `cursor`. */
+  async ticks(symbol: string, query: Query): Promise<string | Fault> {
+    const limit = integer('limit', query['limit'], 100, this.limits.tradesMax);
+    if (typeof limit !== 'number') return limit;
+    const given = readRange(query);
+    if ('code' in given) return given;
+    const unknown = this.stages.unknown(symbol);
+    if (unknown !== undefined) return unknown;
+    const cursor = readCursor(query['cursor'], symbol, given);
+    if ('code' in cursor) return cursor;
+    const { range, after } = cursor;
+    const page = await this.stages.past.ticks(symbol, range, after, limit);
+    if ('code' in page) return page;
+    return this.finish({ symbol }, 'ticks', page.items, page.newest, {
+      cursor: page.count === limit ? writeCursor(symbol, range, page.last) : null,
+    });
+  }
+
+  /** Bars, oldest first: `interval`, `from`, `to`, `limit`. */
+  async bars(symbol: string, query: Query): Promise<string | Fault> {
+    const name = query['interval'];
+    const interval = BAR_INTERVALS.find((known) => known === name);
+    if (interval === undefined) {
+      return fieldFault('interval', name, `one of ${BAR_INTERVALS.join(', ')}`);
+    }
+    const limit = integer('limit', query['limit'], 100, this.limits.barsMax);
+    if (typeof limit !== 'number') return limit;
+    const range = readRange(query);
+    if ('code' in range) return range;
+    const unknown = this.stages.unknown(symbol);
+    if (unknown !== undefined) return unknown;
+    const page = await this.stages.past.bars(symbol, interval, range, limit);
+    if ('code' in page) return page;
+    const head = { symbol, interval };
+    return this.finish(head, 'bars', page.items, null, { next: page.next });
+  }
+
+  private finish(
+    head: object,
+    name: string,
+    items: string,
+    newest: TimeWords | null,
+    rest: object,
+  ): string {
+    const { epoch } = this.stages;
+    const tail = open({ ...rest, seq: this.stages.lastSeq(), epoch });
+    const text = `${open({ ...head })}"${name}":${items},${tail.slice(1)}`;
+    return finished(text, 'journal', newest === null ? 0 : this.stages.ageMs(nanos(newest)));
+  }
+}
+
+const TIME = 'nanoseconds since 1970, or a time such as 2024-08-09T00:35:00.5Z';
+
+/** Null when it is absent. */
+function readTime(field: string, text: string | undefined): Nanos | null | Fault {
+  if (text === undefined) return null;
+  return parseTime(text) ?? fieldFault(field, text, TIME);
+}
+
+function readRange(query: Query): { from: Nanos | null; to: Nanos | null } | Fault {
+  const from = readTime('from', query['from']);
+  if (from !== null && 'code' in from) return from;
+  const to = readTime('to', query['to']);
+  if (to !== null && 'code' in to) return to;
+  if (from !== null && to !== null && from.compare(to) >= 0) {
+    return fieldFault('to', query['to'], `a time after from (${from.toString()})`);
+  }
+  return { from, to };
+}
+
+/** A cursor carries its query, so that it cannot go on with another one. */
+function writeCursor(symbol: string, { from, to }: Range, after: number): string {
+  const text = JSON.stringify([symbol, digits(from), digits(to), after]);
+  return Buffer.from(text).toString('base64url');
+}
+
+/** Where to go on, and in which range; with a cursor `from` and `to` may be left out. */
+function readCursor(
+  text: string | undefined,
+  symbol: string,
+  given: Range,
+): { range: Range; after: number } | Fault {
+  if (text === undefined) return { range: given, after: 0 };
+  const malformed = fieldFault('cursor', text, 'the cursor of an answer, as it was given');
+  if (text.length > 200) return malformed;
+  let parts: unknown;
+  try {
+    parts = JSON.parse(Buffer.from(text, 'base64url').toString());
+  } catch {
+    return malformed;
+  }
+  if (!Array.isArray(parts) || parts.length !== 4) return malformed;
+  const [of, fromDigits, toDigits, after] = parts as unknown[];
+  const from = readDigits(fromDigits);
+  const to = readDigits(toDigits);
+  const isPlace = Number.isSafeInteger(after) && (after as number) > 0;
+  if (typeof of !== 'string' || from === undefined || to === undefined || !isPlace) {
+    return malformed;
+  }
+  const differs = (time: TimeWords | null, own: Nanos | null): boolean =>
+    time !== null && digits(time) !== digits(own);
+  if (of !== symbol || differs(given.from, from) || differs(given.to, to)) {
+    return fault(
+      'invalid-field',
+      `cursor is of another query (ticks of ${of.slice(0, 16)} from ${digits(from) ?? 'the first'} to ${digits(to) ?? 'the newest'}); expected one of this query`,
+      'cursor',
+    );
+  }
+  return { range: { from, to }, after: after as number };
+}
+
+function readDigits(value: unknown): Nanos | null | undefined {
+  if (value === null) return null;
+  return typeof value === 'string' ? Nanos.parse(value) : undefined;
+}
+
+function digits(time: TimeWords | null): string | null {
+  return time === null ? null : nanos(time).toString();
+}
+
+function nanos({ hi, lo }: TimeWords): Nanos {
+  return new Nanos(hi, lo);
+}

@@ -1,0 +1,118 @@
+/**
+ * History: questions about the past, answered by a thread of its own, so that however long one takes
+ * it moves neither the event loop nor the writer.
+ *
+ * The thread starts with the first question. When it ends without being asked to, the questions that
+ * it had are answered with a fault, and the next question starts another one.
+ * Bounded: `questionsMax` under way, refused as `overloaded` beyond; each has a limit of its own.
+ */
+
+import { fault, type Fault } from '../../protocol/codes';
+import type { AnswerTo, FromThread, Question, ToThread } from './history-messages';
+
+const CLOSE_WITHIN_MS = 1_000;
+
+/** What of a Worker is used. */
+export interface HistoryThread {
+  postMessage(message: ToThread): void;
+  terminate(): void;
+  onmessage: ((event: MessageEvent<FromThread>) => void) | null;
+  addEventListener(type: 'error' | 'close', listener: (event: Event) => void): void;
+}
+
+export interface HistoryOptions {
+  readonly questionsMax: number;
+  /** Commits what the journal still holds back, so that an answer has what was pushed before it. */
+  readonly flush: () => void;
+  readonly start: () => HistoryThread;
+}
+
+/** @param path of the journal's file */
+export function startHistoryThread(path: string): HistoryThread {
+  const url = new URL('./history-thread.ts', import.meta.url).href;
+  const worker = new Worker(url, { argv: [path], name: 'history' });
+  worker.unref();
+  return worker;
+}
+
+function post(thread: HistoryThread, message: ToThread): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is for windows
+  thread.postMessage(message);
+}
+
+type Answerer = (answer: never) => void;
+
+export class History {
+  private readonly options: HistoryOptions;
+  private readonly waiting = new Map<number, Answerer>();
+  private thread: HistoryThread | null = null;
+  private lastId = 0;
+  private closed: (() => void) | null = null;
+
+  constructor(options: HistoryOptions) {
+    this.options = options;
+  }
+
+  ask<Q extends Question>(question: Q): Promise<AnswerTo<Q> | Fault> {
+    if (this.closed !== null) {
+      return Promise.resolve(fault('shutting-down', 'the server is shutting down'));
+    }
+    const { questionsMax, flush, start } = this.options;
+    if (this.waiting.size >= questionsMax) {
+      const message = `${questionsMax} questions about the past are under way already`;
+      return Promise.resolve(fault('overloaded', message));
+    }
+    flush();
+    this.thread ??= this.follow(start());
+    const id = ++this.lastId;
+    post(this.thread, { id, question });
+    return new Promise((resolve) => {
+      this.waiting.set(id, resolve);
+    });
+  }
+
+  /** Lets the thread close its connection, and ends it. */
+  async close(): Promise<void> {
+    const { thread } = this;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.closed = resolve;
+    if (thread === null) return;
+    post(thread, 'close');
+    const timer = setTimeout(resolve, CLOSE_WITHIN_MS);
+    await promise;
+    clearTimeout(timer);
+    this.thread = null;
+    this.fail(fault('shutting-down', 'the server is shutting down'));
+    thread.terminate();
+  }
+
+  private follow(thread: HistoryThread): HistoryThread {
+    thread.onmessage = ({ data }): void => {
+      if (data === 'closed') {
+        this.closed?.();
+        return;
+      }
+      const resolve = this.waiting.get(data.id);
+      this.waiting.delete(data.id);
+      resolve?.(data.answer as never);
+    };
+    for (const end of ['error', 'close'] as const) {
+      thread.addEventListener(end, () => this.ended(thread));
+    }
+    return thread;
+  }
+
+  private ended(thread: HistoryThread): void {
+    if (this.thread !== thread) return;
+    this.thread = null;
+    thread.terminate();
+    this.closed?.();
+    this.fail(fault('history-failed', 'the thread that reads the journal ended'));
+  }
+
+  private fail(reason: Fault): void {
+    const waiting = [...this.waiting.values()];
+    this.waiting.clear();
+    for (const resolve of waiting) resolve(reason as never);
+  }
+}

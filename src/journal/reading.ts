@@ -1,0 +1,217 @@
+/**
+ * Reading: a journal opened to be read and never changed, also while a server writes it.
+ *
+ * It takes no lock. Records are read in pages, each in a read transaction of its own, so that a long
+ * walk never keeps the server from shortening its WAL; what is read ends where the journal ended when
+ * it was opened. Where no WAL lies beside the file nobody writes it, and it is read as a file that does
+ * not change, since SQLite would otherwise leave a WAL behind; should a server start meanwhile, that
+ * shows in the file and ends the walk. (Behind a crash SQLite may rebuild `-shm`, the index of the WAL.)
+ * Bounded: one page of rows.
+ */
+
+import { constants, Database } from 'bun:sqlite';
+import { existsSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { StartFault } from '../base/start-fault';
+import type { RecordRow } from './records';
+import { APPLICATION_ID, SCHEMA_VERSION, SELECT_RECORD } from './schema';
+
+export const JOURNAL_FILE = 'journal.sqlite';
+const PAGE_ROWS = 5_000;
+
+export interface EpochRow {
+  readonly epoch: number;
+  readonly first_seq: number;
+  readonly last_seq: number | null;
+  readonly clean: number;
+}
+
+export interface InstrumentRow {
+  readonly id: number;
+  readonly symbol: string;
+  readonly definition: string;
+}
+
+export interface CheckpointRow {
+  readonly seq: number;
+  readonly crc: number;
+  readonly state: string;
+}
+
+/** All rows behind a place in order, in pages. @param last the last place to read */
+export function* readPages(
+  db: Database,
+  after: number,
+  last: number = Number.MAX_SAFE_INTEGER,
+): Generator<RecordRow[]> {
+  const page = db.prepare<RecordRow, [number, number]>(
+    `${SELECT_RECORD} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ${PAGE_ROWS}`,
+  );
+  try {
+    for (let from = after; ;) {
+      const rows = page.all(from, last);
+      yield rows;
+      if (rows.length < PAGE_ROWS) return;
+      from = rows.at(-1)!.seq;
+    }
+  } finally {
+    page.finalize();
+  }
+}
+
+/** Why the file is not ours to open. It only reads: even an ordinary close could change the file. */
+export function checkForeign(path: string): StartFault | undefined {
+  const db = openReadOnly(path);
+  try {
+    if (countTables(db) > 0 && pragma(db, 'application_id') !== APPLICATION_ID) {
+      return new StartFault(
+        'journal-foreign',
+        `${path} is a database of another program`,
+        'Give another directory with --data; the file is not changed.',
+      );
+    }
+    const version = pragma(db, 'user_version');
+    if (version <= SCHEMA_VERSION) return undefined;
+    return new StartFault(
+      'journal-newer',
+      `${path} was written by a newer Tapedeck (schema ${version}; this one knows ${SCHEMA_VERSION})`,
+      'Use that version, or give another directory with --data; the file is not changed.',
+    );
+  } finally {
+    db.close();
+  }
+}
+
+function pragma(db: Database, name: string): number {
+  return (db.query(`PRAGMA ${name}`).get() as Record<string, number>)[name]!;
+}
+
+export function countTables(db: Database): number {
+  return (db.query('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number }).n;
+}
+
+function openReadOnly(path: string): Database {
+  if (existsSync(`${path}-wal`)) return new Database(path, { readonly: true });
+  const { SQLITE_OPEN_READONLY, SQLITE_OPEN_URI } = constants;
+  const url = `${pathToFileURL(resolve(path)).href}?immutable=1`;
+  return new Database(url, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+}
+
+/** The journal of a directory, to be read; or why there is none that reads. */
+export function openReading(directory: string): JournalReading | StartFault {
+  const path = join(directory, JOURNAL_FILE);
+  if (!existsSync(path)) return noJournal(directory);
+  let db: Database | undefined;
+  try {
+    const foreign = checkForeign(path);
+    if (foreign !== undefined) return foreign;
+    db = openReadOnly(path);
+    db.run('PRAGMA busy_timeout = 5000');
+    db.run('PRAGMA mmap_size = 1073741824');
+    if (countTables(db) > 0) return new JournalReading(db, path);
+    db.close();
+    return noJournal(directory);
+  } catch (e) {
+    db?.close();
+    return unreadable(path, e);
+  }
+}
+
+/** The fault of a journal that SQLite, or a row of which, does not read. */
+export function unreadable(path: string, e: unknown): StartFault {
+  const message = `${path} cannot be read: ${(e as Error).message}`;
+  return new StartFault(
+    'journal-damaged',
+    message,
+    'Run "tapedeck verify" on its directory to see where; the file is not changed by this.',
+  );
+}
+
+function noJournal(directory: string): StartFault {
+  return new StartFault(
+    'no-journal',
+    `there is no journal in ${directory}`,
+    'Give the directory of one with --data.',
+  );
+}
+
+export class JournalReading {
+  readonly path: string;
+  /** First and last place when it was opened; 0 when it holds no record. */
+  readonly seqFirst: number;
+  readonly seqLast: number;
+  readonly epochs: readonly EpochRow[];
+  readonly instruments: readonly InstrumentRow[];
+  /** Oldest first. */
+  readonly checkpoints: readonly CheckpointRow[];
+  private readonly db: Database;
+  /** Of the file that must not change while it is read; undefined where a WAL takes the changes. */
+  private readonly stamp: string | undefined;
+
+  /** @throws Error when it does not read */
+  constructor(db: Database, path: string) {
+    this.db = db;
+    this.path = path;
+    this.stamp = existsSync(`${path}-wal`) ? undefined : stampOf(path);
+    db.run('BEGIN'); // one state of the journal for all that follows
+    const { first, last } = db
+      .query('SELECT (SELECT min(seq) FROM record) AS first, (SELECT max(seq) FROM record) AS last')
+      .get() as { first: number | null; last: number | null };
+    this.seqFirst = first ?? 0;
+    this.seqLast = last ?? 0;
+    this.epochs = all(db, 'SELECT epoch, first_seq, last_seq, clean FROM epoch ORDER BY epoch');
+    this.instruments = all(db, 'SELECT id, symbol, definition FROM instrument ORDER BY id');
+    this.checkpoints = all(db, 'SELECT seq, crc, state FROM checkpoint ORDER BY seq');
+    db.run('COMMIT');
+  }
+
+  /** The first fault that SQLite finds in the file's structure. */
+  structureFault(): string | undefined {
+    const row = this.db.query('PRAGMA quick_check(1)').get() as { quick_check: string };
+    return row.quick_check === 'ok' ? undefined : row.quick_check;
+  }
+
+  /** Every record in order, in pages. @throws Error when a page does not read */
+  *pages(): Generator<RecordRow[]> {
+    for (const rows of readPages(this.db, 0, this.seqLast)) {
+      this.checkUnchanged();
+      yield rows;
+    }
+  }
+
+  /** Rows of these kinds of one instrument, in stretches of places. @throws Error as `pages` */
+  *rowsOf(instrument: number, kinds: readonly number[]): Generator<RecordRow[]> {
+    const stretch = this.db.prepare<RecordRow, [number, number, number]>(
+      `${SELECT_RECORD} WHERE seq > ? AND seq <= ? AND instrument = ? AND kind IN (${kinds.join()}) ORDER BY seq`,
+    );
+    try {
+      for (let from = this.seqFirst - 1; from < this.seqLast; from += PAGE_ROWS) {
+        const rows = stretch.all(from, Math.min(from + PAGE_ROWS, this.seqLast), instrument);
+        this.checkUnchanged();
+        yield rows;
+      }
+    } finally {
+      stretch.finalize();
+    }
+  }
+
+  close(): void {
+    this.db.close();
+  }
+
+  private checkUnchanged(): void {
+    if (this.stamp === undefined || this.stamp === stampOf(this.path)) return;
+    throw new Error('a server has begun to write it meanwhile; run the command again');
+  }
+}
+
+function all<T>(db: Database, sql: string): T[] {
+  return db.query(sql).all() as T[];
+}
+
+function stampOf(path: string): string {
+  const { mtimeMs, size, ino } = statSync(path);
+  return `${mtimeMs} ${size} ${ino}`;
+}

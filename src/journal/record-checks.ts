@@ -1,0 +1,184 @@
+/**
+ * Record checks: whether records hold together, one after the other, as they were written.
+ *
+ * Every place has its record and every record reads; an instrument is defined before it is used; each
+ * topic is one chain of places; behind each trade stands its tick, with the volume so far and, of a
+ * feed, the newest quote; books have the checksums, and snapshots the levels, that the changes before
+ * them give. A value that nothing else tells (the time of a trade, say) cannot be checked.
+ */
+
+import { bookChecksum } from '../../protocol/checksum';
+import { TenLevels } from '../../protocol/levels';
+import type { Bbo, Book, Instrument, Tick, Trade } from '../../protocol/messages';
+import type { BatchEvent, Snapshot } from '../../protocol/records';
+import type { InstrumentRow } from './reading';
+import { definitionText, rowToEvent, type RecordRow } from './records';
+
+type Topic = 'tick' | 'trade' | 'bbo' | 'book';
+
+interface Followed {
+  readonly symbol: string;
+  /** As in the table of instruments. */
+  readonly text: string;
+  definition: Instrument | null;
+  readonly heads: Record<Topic, number>;
+  volume: number;
+  bbo: Bbo | null;
+  readonly levels: TenLevels;
+  book: Book | null;
+  trusted: boolean;
+}
+
+export class RecordChecks {
+  private readonly byId = new Map<number, Followed>();
+  private lastSeq = 0;
+  private statusHead = 0;
+  /** The trade whose tick comes next. */
+  private traded: Trade | null = null;
+
+  constructor(instruments: readonly InstrumentRow[]) {
+    for (const { id, symbol, definition } of instruments) {
+      this.byId.set(id, {
+        symbol,
+        text: definition,
+        definition: null,
+        heads: { tick: 0, trade: 0, bbo: 0, book: 0 },
+        volume: 0,
+        bbo: null,
+        levels: new TenLevels(),
+        book: null,
+        trusted: false,
+      });
+    }
+  }
+
+  /** The event of the next row; or, as a string, what is wrong with it. */
+  take(row: RecordRow): BatchEvent | string {
+    const { seq } = row;
+    if (this.lastSeq !== 0 && seq !== this.lastSeq + 1) return `record ${this.lastSeq + 1} is missing`; // prettier-ignore
+    this.lastSeq = seq;
+    const f = this.byId.get(row.instrument);
+    if (f === undefined) return `record ${seq} names instrument ${row.instrument}, which is not in the table of instruments`; // prettier-ignore
+    const event = rowToEvent(row, f.symbol);
+    if (event === undefined) return `record ${seq} does not read`;
+    const wrong = this.check(event, row, f);
+    return wrong === undefined ? event : `record ${seq} (${event.type} ${f.symbol}): ${wrong}`;
+  }
+
+  /** What is wrong behind the last record. */
+  finish(): string | undefined {
+    if (this.traded !== null) return `record ${this.traded.seq + 1} is missing: the tick of the trade before it`; // prettier-ignore
+    for (const { symbol, text, definition } of this.byId.values()) {
+      if (definition === null) return `${symbol} is in the table of instruments, but no record defines it`; // prettier-ignore
+      if (definitionText(definition) !== text) {
+        return `${symbol} is defined otherwise in the table of instruments than by record ${definition.seq}`;
+      }
+    }
+    return undefined;
+  }
+
+  private check(event: BatchEvent, row: RecordRow, f: Followed): string | undefined {
+    const trade = this.traded;
+    this.traded = null;
+    if (trade !== null && (event.type !== 'tick' || event.symbol !== trade.symbol)) {
+      return `expected the tick of the trade at ${trade.seq}`;
+    }
+    if (event.type === 'instrument') return define(event, row, f);
+    if (f.definition === null) return 'its instrument is not defined before it';
+    switch (event.type) {
+      case 'command':
+        return row.prev_seq === 0 ? undefined : chain(row.prev_seq, 0);
+      case 'snapshot':
+        return row.prev_seq === 0 ? checkSnapshot(event, f) : chain(row.prev_seq, 0);
+      case 'status': {
+        const head = this.statusHead;
+        this.statusHead = event.seq;
+        return chain(event.prevSeq, head);
+      }
+      default: {
+        const head = f.heads[event.type];
+        f.heads[event.type] = event.seq;
+        return chain(event.prevSeq, head) ?? this.checkTopic(event, f, trade);
+      }
+    }
+  }
+
+  private checkTopic(
+    event: Tick | Trade | Bbo | Book,
+    f: Followed,
+    trade: Trade | null,
+  ): string | undefined {
+    switch (event.type) {
+      case 'trade':
+        this.traded = event;
+        f.volume += event.quantity;
+        return undefined;
+      case 'tick':
+        return trade === null ? 'no trade stands before it' : checkTick(event, trade, f);
+      case 'bbo':
+        f.bbo = event;
+        return undefined;
+      case 'book':
+        return checkBook(event, f);
+    }
+  }
+}
+
+function define(d: Instrument, row: RecordRow, f: Followed): string | undefined {
+  if (d.symbol !== f.symbol) return `it defines ${d.symbol}`;
+  if (d.seq !== row.seq) return `its definition says place ${d.seq}`;
+  f.definition = d;
+  return chain(row.prev_seq, 0);
+}
+
+function chain(prevSeq: number, head: number): string | undefined {
+  return prevSeq === head ? undefined : `prevSeq is ${prevSeq}; expected ${head}`;
+}
+
+function differs(what: string, is: unknown, expected: unknown): string | undefined {
+  return is === expected ? undefined : `${what} is ${String(is)}; expected ${String(expected)}`;
+}
+
+function checkTick(tick: Tick, trade: Trade, f: Followed): string | undefined {
+  const wrong =
+    differs('last', tick.last, trade.price) ??
+    differs('quantity', tick.quantity, trade.quantity) ??
+    differs('volume', tick.volume, f.volume);
+  if (wrong !== undefined) return wrong;
+  if (tick.eventTime.compare(trade.eventTime) !== 0) return 'its event time is not that of its trade'; // prettier-ignore
+  if (tick.receiveTime.compare(trade.receiveTime) !== 0) return 'its receive time is not that of its trade'; // prettier-ignore
+  // At a venue the top moves while an order is matched, and is told when that is done.
+  if (f.definition!.market === 'venue') return undefined;
+  return (
+    differs('bid', tick.bid, f.bbo?.bid ?? null) ?? differs('ask', tick.ask, f.bbo?.ask ?? null)
+  );
+}
+
+function checkBook(book: Book, f: Followed): string | undefined {
+  f.book = book;
+  if (book.form === 'incomplete') {
+    f.trusted = false;
+    return undefined;
+  }
+  if (book.form === 'snapshot') f.levels.replace(book.bids, book.asks);
+  else if (f.trusted) f.levels.apply(book.bids, book.asks);
+  else return 'changes of a book that is not whole';
+  f.trusted = true;
+  return book.crc === null ? undefined : checkCrc(book.crc, f);
+}
+
+function checkCrc(crc: number, { levels }: Followed): string | undefined {
+  return differs('the checksum of the ten levels', crc, bookChecksum(levels.bids, levels.asks));
+}
+
+function checkSnapshot(s: Snapshot, f: Followed): string | undefined {
+  if (!f.trusted) return 'a snapshot of a book that is not whole';
+  const { bids, asks } = f.levels;
+  if (!same(s.bids, bids) || !same(s.asks, asks)) return 'its levels are not those of the changes before it'; // prettier-ignore
+  const times = s.eventTime.compare(f.book!.eventTime) === 0 && s.receiveTime.compare(f.book!.receiveTime) === 0; // prettier-ignore
+  return times ? checkCrc(s.crc, f) : 'its times are not those of the book before it';
+}
+
+function same(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
+}

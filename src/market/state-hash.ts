@@ -1,0 +1,45 @@
+/**
+ * State hash of a market: sixteen hexadecimal digits that tell whether two markets stand alike,
+ * whatever they are built of, and however they came there (live, from a checkpoint, from every record).
+ *
+ * It is the beginning of the SHA-256 of these lines in UTF-8, each ended by a line feed:
+ *
+ *     tapedeck-state 1
+ *     status PLACE                        newest place of the topic status; 0 before the first
+ *     for each instrument, by symbol in the order of its bytes:
+ *       definition, newest tick, newest bbo, book, those that there are, each a line of compact JSON in
+ *         the form of protocol/README.md, fields in wire order. The book is a message of form
+ *         "snapshot" with the ten levels as published, or "incomplete" without any; prevSeq 0, crc null
+ *       heads TICK TRADE BBO BOOK         newest place of each topic; 0 before the first
+ *       venue HASH                        of a venue: the state hash of its engine (venue/state-hash.ts)
+ *
+ * Not in it: what readers cannot tell. Of a feed that is the book behind the tenth level, which the
+ * journal does not hold, and its state, which is another after a restart. The ends of orders are not in
+ * it either, since a setting bounds how many are kept.
+ */
+
+import { toJson } from '../../protocol/json';
+import type { Market } from './market';
+import { VenueInstrument } from './venue-instrument';
+
+const DIGITS = 16;
+
+/** Call it between batches. */
+export function stateHash(market: Market): string {
+  const hash = new Bun.CryptoHasher('sha256');
+  const { statusHead, instruments } = market.checkpoint();
+  hash.update(`tapedeck-state 1\nstatus ${statusHead}\n`);
+  // Symbols are ASCII, so the order of UTF-16 units is that of bytes.
+  const bySymbol = instruments.toSorted((a, b) =>
+    a.definition.symbol < b.definition.symbol ? -1 : 1,
+  );
+  for (const { definition, heads } of bySymbol) {
+    const instrument = market.get(definition.symbol)!;
+    for (const event of instrument.newest()) {
+      hash.update(`${JSON.stringify(toJson(event, () => definition))}\n`);
+    }
+    hash.update(`heads ${heads.tick} ${heads.trade} ${heads.bbo} ${heads.book}\n`);
+    if (instrument instanceof VenueInstrument) hash.update(`venue ${instrument.stateHash()}\n`);
+  }
+  return hash.digest('hex').slice(0, DIGITS);
+}

@@ -1,0 +1,56 @@
+/**
+ * Statistics: sessions and bars of all instruments at the newest place of the market.
+ *
+ * They follow from the trades, so the journal holds nothing of them but their state in each
+ * checkpoint, of one size an instrument; a restart folds the trades behind it again, and so takes as
+ * long as the rest of recovery. (Folding the present day's trades anew would take as long as the day
+ * was busy.) Readers get theirs from the broadcaster, which may be behind the market.
+ */
+
+import type { BatchEvent } from '../protocol/records';
+import { TradeStatistics, type StatisticsState } from '../protocol/statistics';
+
+export class Statistics {
+  private readonly instruments = new Map<string, TradeStatistics>();
+  private readonly boundarySeconds: number;
+
+  /** @param boundarySeconds when a session ends, in seconds after midnight UTC */
+  constructor(boundarySeconds: number) {
+    this.boundarySeconds = boundarySeconds;
+  }
+
+  /** The instrument's own; of one that has not traded, empty. */
+  of(symbol: string): TradeStatistics {
+    let found = this.instruments.get(symbol);
+    if (found === undefined) {
+      found = new TradeStatistics(this.boundarySeconds);
+      this.instruments.set(symbol, found);
+    }
+    return found;
+  }
+
+  accept(events: readonly BatchEvent[]): void {
+    for (const event of events) this.take(event);
+  }
+
+  /** The events as they are, each taken on as it passes. */
+  *tap(events: Iterable<BatchEvent>): Iterable<BatchEvent> {
+    for (const event of events) {
+      this.take(event);
+      yield event;
+    }
+  }
+
+  state(): Record<string, StatisticsState> {
+    const entries = [...this.instruments].filter(([, own]) => own.session.seq > 0);
+    return Object.fromEntries(entries.map(([symbol, own]) => [symbol, own.state()]));
+  }
+
+  restore(state: Readonly<Record<string, StatisticsState>>): void {
+    for (const [symbol, own] of Object.entries(state)) this.of(symbol).restore(own);
+  }
+
+  private take(event: BatchEvent): void {
+    if (event.type === 'trade') this.of(event.symbol).add(event);
+  }
+}

@@ -1,0 +1,54 @@
+/** One session over a virtual socket: what it is sent when it does not keep up, or is on very much. */
+
+import { expect, test } from 'bun:test';
+
+import { decodeFrame, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import type { Message } from '../../protocol/messages';
+import { ManualClock } from '../../src/base/clock';
+import { Broadcaster } from '../../src/broadcast/broadcaster';
+import { TopicState } from '../../src/broadcast/mirror';
+import { Session } from '../../src/broadcast/session';
+
+const OPTIONS = { topicsMax: 100_000, sessionBoundary: 0 };
+
+/** @param keeps how many frames its backlog takes */
+function enter(keeps: number) {
+  const broadcaster = new Broadcaster(OPTIONS, { publish: () => 1 }, new ManualClock());
+  const frames: Message[][] = [];
+  const socket = {
+    send: (data: string | Uint8Array) => {
+      frames.push(decodeFrame(data as Uint8Array).filter((item) => !isFault(item)) as Message[]);
+      return frames.length > keeps ? 0 : 1;
+    },
+    subscribe: () => {},
+    unsubscribe: () => {},
+    close: () => {},
+  };
+  const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders);
+  broadcaster.sessions.add(session);
+  return { broadcaster, session, frames };
+}
+
+test('past its backlog nothing more is encoded for a session, however much it asks for', () => {
+  const { broadcaster, session, frames } = enter(2);
+  for (let id = 1; id < 10; id++) {
+    broadcaster.subscribe(session, id, ['status']);
+    expect(session.overrun).toBe(id > 2);
+  }
+  broadcaster.heartbeat();
+  expect(frames).toHaveLength(3);
+});
+
+test('[T7] more heads than one heartbeat holds go out in several', () => {
+  const { broadcaster, session, frames } = enter(10);
+  broadcaster.heartbeat();
+  for (let i = 0; i < 70_000; i++) {
+    const topic = new TopicState(`tick:S${i}`);
+    session.join(topic);
+    topic.head = i + 1;
+  }
+  broadcaster.heartbeat();
+  broadcaster.heartbeat();
+  const sizes = frames.map((frame) => frame.map((m) => m.type === 'heartbeat' && m.heads.length));
+  expect(sizes).toEqual([[0], [65_535, 4_465], [0]]);
+});

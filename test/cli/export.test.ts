@@ -1,0 +1,223 @@
+/** `tapedeck export`: exact lines, ranges that stand for themselves, and tapes that read back. */
+
+import { Database } from 'bun:sqlite';
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { ManualClock } from '../../src/base/clock';
+import { at, book, instrument, trade } from '../support/market-events';
+import { Scratch, spawnTapedeck, tapedeck } from '../support/tapedeck-process';
+import { record } from '../support/test-recorder';
+import { Journaled } from '../orders/journaled';
+import { randomScript } from '../orders/script';
+
+const scratch = new Scratch();
+const data = scratch.fresh();
+const venues = scratch.fresh();
+afterAll(() => scratch.remove());
+
+/** An instrument with a book of three states, a quote for each, and two trades. */
+beforeAll(() => {
+  const { recorder } = record(data, { snapshotEveryMs: 1000 }, { clock: new ManualClock(at(0)) });
+  for (const events of [
+    [instrument('ACME', { previousClose: 9_900 })],
+    [book('snapshot', 1, 0, [9_990, 5_000], [10_010, 7_000], { eventTime: at(1) })],
+    [trade({ seq: 1, price: 10_010, quantity: 2_500, tradeId: 41, eventTime: at(2) })],
+    [book('delta', 2, 1, [9_980, 1_250], [10_010, 4_500], { eventTime: at(3) })],
+    [book('delta', 3, 2, [9_990, 0], [], { eventTime: at(4) })],
+    [trade({ seq: 2, price: 9_980, aggressor: 'sell', quantity: 1, eventTime: at(5) })],
+  ]) {
+    recorder.sequencer.submit(1, events, (r) => expect('seq' in r).toBe(true), at(6));
+    recorder.sequencer.drain();
+  }
+  recorder.close();
+  const run = Journaled.create(venues);
+  run.play(randomScript(5, 200, true), 5, 0);
+  run.recorder.close();
+});
+
+async function run(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await tapedeck(['export', ...args]);
+  expect([code, stderr]).toEqual([0, '']);
+  return stdout;
+}
+
+const of = (kind: string, ...more: string[]): Promise<string> =>
+  run('--data', data, '--kind', kind, '--symbol', 'ACME', ...more);
+
+const T = '17000000001234';
+const DEFINITION = `{"type":"instrument","symbol":"ACME","seq":1,"market":"feed","priceScale":2,"quantityScale":3,"priceIncrement":"0.01","quantityIncrement":"0.001","previousClose":"99.00","rules":null}\n`;
+
+describe('to the letter', () => {
+  test('trades in ndjson and csv', async () => {
+    const lines = (await of('trade')).split('\n');
+    expect(`${lines[0]}\n`).toBe(DEFINITION);
+    const trades = lines.slice(1, -1).map((line) => JSON.parse(line) as { seq: number });
+    expect(trades).toMatchObject([
+      { type: 'trade', prevSeq: 0, eventTime: at(2).toString(), price: '100.10', quantity: '2.500', aggressor: 'buy', tradeId: 41 },
+      { type: 'trade', prevSeq: trades[0]!.seq, price: '99.80', quantity: '0.001', aggressor: 'sell', tradeId: 0 },
+    ]); // prettier-ignore
+    const [a, b] = trades.map(({ seq }) => seq);
+    expect(await of('trade', '--format', 'csv')).toBe(
+      [
+        'symbol,seq,prevSeq,eventTime,receiveTime,price,quantity,aggressor,tradeId',
+        `ACME,${a},0,${at(2).toString()},${at(6).toString()},100.10,2.500,buy,41`,
+        `ACME,${b},${a},${at(5).toString()},${at(6).toString()},99.80,0.001,sell,0`,
+        '',
+      ].join('\r\n'),
+    );
+    expect(at(2).toString()).toStartWith(T);
+  });
+
+  test('ticks, quotes, states: every record of the kind', async () => {
+    const db = new Database(join(data, 'journal.sqlite'), { readonly: true });
+    for (const [kind, code] of [
+      ['tick', 2],
+      ['bbo', 4],
+      ['status', 6],
+      ['snapshot', 8],
+    ] as const) {
+      const { n } = db.query('SELECT count(*) AS n FROM record WHERE kind = ?').get(code) as { n: number }; // prettier-ignore
+      const lines = (await of(kind)).split('\n').slice(1, -1);
+      expect([kind, lines.length]).toEqual([kind, n]);
+    }
+    db.close();
+    expect(await of('tick')).toContain('"last":"99.80","bid":"99.80","ask":"100.10","quantity":"0.001","volume":"2.501","count":1}\n'); // prettier-ignore
+  });
+
+  test('a book in csv has a row for each level', async () => {
+    const rows = (await of('book', '--format', 'csv')).split('\r\n');
+    expect(rows[0]).toBe('symbol,seq,prevSeq,eventTime,receiveTime,form,crc,side,price,quantity');
+    expect(rows.slice(1, -1).map((row) => row.split(',').filter((_, i) => i === 5 || i > 6))).toEqual([
+      ['snapshot', 'bid', '99.90', '5.000'],
+      ['snapshot', 'ask', '100.10', '7.000'],
+      ['delta', 'bid', '99.80', '1.250'],
+      ['delta', 'ask', '100.10', '4.500'],
+      ['delta', 'bid', '99.90', '0.000'],
+    ]); // prettier-ignore
+  });
+
+  test('orders: what there is to them, and nothing else', async () => {
+    const symbol = 'ACME';
+    const csv = await run('--data', venues, '--kind', 'order', '--symbol', symbol, '--format', 'csv'); // prettier-ignore
+    const ndjson = await run('--data', venues, '--kind', 'order', '--symbol', symbol);
+    const lines = ndjson.split('\n').slice(1, -1).map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
+    expect(csv.split('\r\n').length).toBe(lines.length + 2);
+    expect(new Set(lines.map(({ action }) => action))).toContain('submit');
+    for (const { action, price, quantity, state } of lines) {
+      if (action === 'state') expect([price, quantity, typeof state]).toEqual([null, null, 'string']); // prettier-ignore
+      if (action === 'submit') expect([typeof quantity, state]).toEqual(['string', null]);
+    }
+  });
+});
+
+describe('a range', () => {
+  test('begins with its first moment and ends before its last', async () => {
+    const times = async (...range: string[]): Promise<unknown[]> =>
+      (await of('trade', ...range)).split('\n').slice(1, -1).map((line) => (JSON.parse(line) as { eventTime: string }).eventTime); // prettier-ignore
+    const [first, second] = [at(2).toString(), at(5).toString()];
+    expect(await times('--from', first)).toEqual([first, second]);
+    expect(await times('--from', at(2).plus(1).toISOString())).toEqual([second]);
+    expect(await times('--to', second)).toEqual([first]);
+    expect(await times('--from', at(3).toString(), '--to', at(4).toString())).toEqual([]);
+  });
+
+  test('of a book begins with the whole book', async () => {
+    const lines = (await of('book', '--from', at(4).toString())).split('\n').slice(1, -1);
+    const [whole, change] = lines.map((line) => JSON.parse(line) as { seq: number });
+    expect(lines.length).toBe(2);
+    expect(whole).toMatchObject({ form: 'snapshot', prevSeq: 0, eventTime: at(3).toString(), bids: [['99.90', '5.000'], ['99.80', '1.250']], asks: [['100.10', '4.500']] }); // prettier-ignore
+    expect(change).toMatchObject({
+      form: 'delta',
+      prevSeq: whole!.seq,
+      bids: [['99.90', '0.000']],
+    });
+  });
+});
+
+describe('what was exported reads back', () => {
+  /** The newest book and all trades of a journal, places aside. */
+  async function stateOf(directory: string, symbol: string): Promise<unknown> {
+    const db = new Database(join(directory, 'journal.sqlite'), { readonly: true });
+    const trades = db.query('SELECT event_time, price, quantity, aggressor, trade_id FROM trades WHERE symbol = ? ORDER BY seq').values(symbol); // prettier-ignore
+    const books = db.query('SELECT form, event_time, crc, hex(levels) FROM deltas WHERE symbol = ? ORDER BY seq').values(symbol); // prettier-ignore
+    db.close();
+    return { trades, books: books.map(([form, time, , levels]) => [form, time, levels]) };
+  }
+
+  test.each([
+    ['a feed', () => data, 'ACME'],
+    ['a venue', () => venues, 'ACME'],
+  ])('of %s: equal trades and books', async (_, from, symbol) => {
+    const expected = (await stateOf(from(), symbol)) as { trades: unknown[]; books: unknown[] };
+    for (const kind of ['trade', 'book', 'bbo'] as const) {
+      const tape = scratch.fresh('.ndjson');
+      expect(await run('--data', from(), '--kind', kind, '--symbol', symbol, '--output', tape)).toBe(''); // prettier-ignore
+      const into = scratch.fresh();
+      const replayed = await tapedeck(['replay', tape, '--data', into]);
+      expect([replayed.code, replayed.stderr]).toEqual([0, '']);
+      expect(replayed.stdout).toContain('0 lines skipped, 0 faults');
+      const found = (await stateOf(into, symbol)) as typeof expected;
+      if (kind === 'trade') expect(found.trades).toEqual(expected.trades);
+      if (kind === 'book') expect(found.books).toEqual(expected.books);
+      expect((await tapedeck(['verify', '--data', into])).code).toBe(0);
+    }
+  });
+});
+
+describe('what it refuses', () => {
+  test.each([
+    [['--kind', 'bars'], '--kind is "bars"; expected one of trade, tick, bbo, book'],
+    [['--kind', 'constructor'], '--kind is "constructor"; expected one of'],
+    [['--format', 'xml'], '--format is "xml"; expected ndjson or csv'],
+    [['--symbol', "'; DROP"], `--symbol is "'; DROP"; expected one of ACME`],
+    [['--from', 'yesterday'], '--from is "yesterday"; expected ns since 1970'],
+    [['--to', '2024-02-30T00:00:00Z'], '--to is "2024-02-30T00:00:00Z"; expected ns'],
+    [['--from', '5', '--to', '5'], '--to is "5"; expected a time after --from'],
+  ])('%p', async (args, message) => {
+    const usual = ['--data', data, '--kind', 'trade', '--symbol', 'ACME'];
+    const { code, stdout, stderr } = await tapedeck(['export', ...usual, ...args]);
+    expect([code, stdout]).toEqual([64, '']);
+    expect(stderr).toContain(message);
+    expect(stderr).toContain('[bad-usage]');
+  });
+
+  test('a file that is there, and a place that is none', async () => {
+    const journal = join(data, 'journal.sqlite');
+    const before = Bun.hash(readFileSync(journal));
+    const usual = ['export', '--data', data, '--kind', 'trade', '--symbol', 'ACME', '--output'];
+    for (const [path, why] of [
+      [journal, 'which exists'],
+      [join(data, 'no/such'), 'cannot be written'],
+    ] as const) {
+      const { code, stderr } = await tapedeck([...usual, path]);
+      expect(code).toBe(73);
+      expect(stderr).toContain(why);
+    }
+    expect(Bun.hash(readFileSync(journal))).toBe(before);
+  });
+
+  test('no journal, and a record that does not read, which leaves no part of a file', async () => {
+    const none = await tapedeck(['export', '--data', scratch.fresh(), '--kind', 'trade', '--symbol', 'A']); // prettier-ignore
+    expect([none.code, none.stdout]).toEqual([66, '']);
+    const copy = scratch.fresh();
+    const { recorder } = record(copy);
+    recorder.sequencer.submit(1, [instrument('ACME'), trade()], () => {});
+    recorder.close();
+    const db = new Database(join(copy, 'journal.sqlite'));
+    db.run('UPDATE record SET side = 9 WHERE kind = 3');
+    db.close();
+    const file = scratch.fresh('.csv');
+    const bad = await tapedeck(['export', '--data', copy, '--kind', 'trade', '--symbol', 'ACME', '--output', file]); // prettier-ignore
+    expect([bad.code, bad.stdout]).toEqual([65, '']);
+    expect(bad.stderr).toMatch(/record 2 does not read \[journal-damaged\]/);
+    expect(existsSync(file)).toBe(false);
+  });
+});
+
+test('a reader that has seen enough ends it quietly', async () => {
+  const child = spawnTapedeck(['export', '--data', venues, '--kind', 'order', '--symbol', 'ACME']);
+  await child.stdout.cancel();
+  expect([await child.exited, await new Response(child.stderr).text()]).toEqual([0, '']);
+});

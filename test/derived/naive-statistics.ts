@@ -1,0 +1,95 @@
+/**
+ * Naive statistics: bars and session out of a whole list of trades, written from [D2] to [D6] alone.
+ * Shares nothing with the folds: times and sums are bigints, and nothing is kept from trade to trade
+ * but which trades are together.
+ */
+
+import type { Trade } from '../../protocol/messages';
+import { formatDecimal } from '../../protocol/units';
+
+export const LENGTHS = { '1s': 1n, '1m': 60n, '5m': 300n, '1h': 3_600n, '1d': 86_400n } as const;
+const SECOND = 1_000_000_000n;
+
+export interface NaiveBar {
+  readonly openTime: bigint;
+  readonly trades: Trade[];
+}
+
+/** The bars of an interval, oldest first. */
+export function naiveBars(trades: readonly Trade[], interval: keyof typeof LENGTHS): NaiveBar[] {
+  const length = LENGTHS[interval] * SECOND;
+  const bars: NaiveBar[] = [];
+  for (const trade of trades) {
+    const event = trade.eventTime.toBigInt();
+    const received = trade.receiveTime.toBigInt();
+    const open = bars.at(-1);
+    let counted = event;
+    if (open !== undefined && event < open.openTime + length) {
+      const newest = open.trades.at(-1)!;
+      const behind = newest.receiveTime.toBigInt() - newest.eventTime.toBigInt();
+      const lag = behind > 0n ? behind : 0n;
+      const over = lag <= 10n * SECOND && received >= open.openTime + length + lag + SECOND;
+      if (!over) {
+        open.trades.push(trade);
+        continue;
+      }
+      counted = received - lag;
+    }
+    bars.push({ openTime: counted - (counted % length), trades: [trade] });
+  }
+  return bars;
+}
+
+/** Fields of a bar or session, scaled. */
+export function summary(trades: readonly Trade[]) {
+  const prices = trades.map((t) => t.price);
+  return {
+    open: prices[0]!,
+    high: Math.max(...prices),
+    low: Math.min(...prices),
+    close: prices.at(-1)!,
+    volume: trades.reduce((sum, t) => sum + t.quantity, 0),
+    trades: trades.length,
+    seq: trades.at(-1)!.seq,
+  };
+}
+
+/** The trades of the newest session, and the last price before it. */
+export function naiveSession(trades: readonly Trade[], boundarySeconds: number) {
+  const sessions: Trade[][] = [];
+  let end = -1n;
+  for (const trade of trades) {
+    const time = trade.eventTime.toBigInt();
+    if (end < 0n || time >= end) {
+      sessions.push([]);
+      const day = 86_400n * SECOND;
+      end = BigInt(boundarySeconds) * SECOND;
+      while (end <= time) end += day;
+    }
+    sessions.at(-1)!.push(trade);
+  }
+  return { trades: sessions.at(-1)!, previousClose: sessions.at(-2)?.at(-1)?.price ?? null };
+}
+
+/** Turnover and average price as the message has them. */
+export function naiveTurnover(trades: readonly Trade[], priceScale: number, quantityScale: number) {
+  let turnover = 0n;
+  let volume = 0n;
+  for (const t of trades) {
+    turnover += BigInt(t.price) * BigInt(t.quantity);
+    volume += BigInt(t.quantity);
+  }
+  const text = decimal(turnover, priceScale + quantityScale);
+  if (volume === 0n) return { turnover: text, vwap: null };
+  const size = turnover < 0n ? -turnover : turnover;
+  const rounded = (size * 20_000n + volume) / (volume * 2n);
+  return { turnover: text, vwap: decimal(turnover < 0n ? -rounded : rounded, priceScale + 4) };
+}
+
+function decimal(value: bigint, scale: number): string {
+  const unit = 10n ** BigInt(scale);
+  const size = value < 0n ? -value : value;
+  const rest = (size % unit).toString().padStart(scale, '0');
+  if (size < 2n ** 53n) return formatDecimal(Number(value), scale);
+  return `${value < 0n ? '-' : ''}${size / unit}${scale === 0 ? '' : `.${rest}`}`;
+}

@@ -1,0 +1,162 @@
+/** Bars and sessions against a naive oracle, and over restarts. */
+
+import { afterAll, describe, expect, test } from 'bun:test';
+
+import { barEndsByClock, BarFold } from '../../protocol/bars';
+import { BAR_INTERVALS, type Trade } from '../../protocol/messages';
+import { SessionStats, TradeStatistics } from '../../protocol/statistics';
+import { Nanos } from '../../protocol/time';
+import { ManualClock } from '../../src/base/clock';
+import { Prng } from '../../src/base/prng';
+import { Statistics } from '../../src/statistics';
+import { instrument, trade } from '../support/market-events';
+import { Scratch } from '../support/tapedeck-process';
+import { eventsOf, record } from '../support/test-recorder';
+import { naiveBars, naiveSession, naiveTurnover, summary } from './naive-statistics';
+import { randomTrades } from './random-trades';
+
+const scratch = new Scratch();
+afterAll(() => scratch.remove());
+
+const LAGS = [0, 200_000_000, 9_950_000_000, 3e15];
+const at = (seconds: number, ms = 0): Nanos => Nanos.fromSeconds(1_700_000_000 - 20 + seconds, ms * 1e6); // prettier-ignore
+const one = (event: Nanos, received = event): Trade =>
+  trade({ seq: 1, eventTime: event, receiveTime: received });
+
+describe('bars', () => {
+  test('[D1] [D2] [D3] [D4] [D5] as the naive oracle has them, for random trades', () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const trades = randomTrades(new Prng(seed), 200, { lagNs: LAGS[seed % 4]! });
+      for (const interval of BAR_INTERVALS) {
+        const fold = new BarFold(interval);
+        const bars = [...trades.flatMap((t) => fold.add(t) ?? []), fold.current!].map((bar) => {
+          const { open, high, low, close, volume, trades: n, seq } = bar;
+          const span = bar.endTime.toBigInt() - bar.openTime.toBigInt();
+          return { open, high, low, close, volume, trades: n, seq, openTime: bar.openTime.toBigInt(), span }; // prettier-ignore
+        });
+        const span = bars[0]!.span;
+        const expected = naiveBars(trades, interval).map((bar) => Object.assign(summary(bar.trades), { openTime: bar.openTime, span })); // prettier-ignore
+        expect({ seed, interval, bars }).toEqual({ seed, interval, bars: expected });
+      }
+    }
+  });
+
+  test('[D3] a trade at the end of a bar is the first of the next', () => {
+    const fold = new BarFold('1m');
+    expect(fold.add(one(at(0)))).toBeNull();
+    expect(fold.add(one(at(59, 999)))).toBeNull();
+    expect(fold.add(one(at(60)))).toMatchObject({ trades: 2 });
+    expect(fold.current!.openTime).toEqual(at(60));
+  });
+
+  test('[D4] a live bar is over by the clock, that of a recording is not', () => {
+    const fold = new BarFold('1m');
+    fold.add(one(at(5), at(5, 300)));
+    expect(barEndsByClock(fold.current!)).toEqual(at(61, 300));
+    expect(fold.add(one(at(59), at(61, 299)))).toBeNull();
+    // The newest trade took 2.299 s, so the clock waits as long.
+    expect(barEndsByClock(fold.current!)).toEqual(at(63, 299));
+    expect(fold.add(one(at(59, 500), at(130)))).toMatchObject({ trades: 2 });
+    expect(fold.current).toMatchObject({ openTime: at(120), trades: 1 });
+    // The very moment is over; one before it is not.
+    for (const [ms, trades] of [
+      [299, 1],
+      [298, 2],
+    ] as const) {
+      const edge = new BarFold('1m');
+      edge.add(one(at(5), at(5, 299)));
+      edge.add(one(at(59), at(61, ms)));
+      expect(edge.current!.trades).toBe(trades);
+    }
+    const slow = new BarFold('1m');
+    slow.add(one(at(5), at(15)));
+    expect(barEndsByClock(slow.current!)).toEqual(at(71));
+    const past = new BarFold('1m');
+    past.add(one(at(5), at(1_000_000)));
+    expect(barEndsByClock(past.current!)).toBeNull();
+    expect(past.add(one(at(6), at(2_000_000)))).toBeNull();
+  });
+});
+
+describe('sessions', () => {
+  const definition = instrument('ACME', { previousClose: 77 });
+
+  test('[D5] [D6] as the naive oracle has them; turnover and vwap exact', () => {
+    for (let seed = 1; seed <= 16; seed++) {
+      const random = new Prng(seed);
+      const boundary = random.int(0, 86_399);
+      const priceMax = [10, 1_000_000, 1e12, 2 ** 46][seed % 4]!;
+      const trades = randomTrades(random, 120, { priceMax });
+      const stats = new SessionStats(boundary);
+      for (const [i, t] of trades.entries()) {
+        stats.add(t);
+        const { trades: own, previousClose } = naiveSession(trades.slice(0, i + 1), boundary);
+        const { close, ...rest } = summary(own);
+        const message = { ...stats.message(definition, 5, 3) };
+        expect({ seed, i, ...message }).toEqual({
+          seed,
+          i,
+          type: 'stats',
+          symbol: 'ACME',
+          prevSeq: 5,
+          eventTime: t.eventTime,
+          receiveTime: t.receiveTime,
+          ...rest,
+          last: close,
+          previousClose: previousClose ?? 77,
+          ...naiveTurnover(own, 2, 3),
+          count: 3,
+        });
+      }
+    }
+  });
+
+  test('[D6] the boundary itself belongs to the next session; a late trade to the present', () => {
+    const stats = new SessionStats(3_600);
+    const boundary = Nanos.fromSeconds(86_400 * 19_000 + 3_600, 0);
+    stats.add(trade({ eventTime: boundary.plus(-1), price: 10 }));
+    stats.add(trade({ eventTime: boundary, price: 20 }));
+    stats.add(trade({ eventTime: boundary.plus(-1), price: 30 }));
+    expect(stats).toMatchObject({ previousClose: 10, open: 20, last: 30, trades: 2 });
+  });
+});
+
+test('[D1] a restart, in order or not, goes on as if it had not been', () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const random = new Prng(seed);
+    const directory = scratch.fresh();
+    const whole = new Map(['A', 'B'].map((symbol) => [symbol, new TradeStatistics(0)]));
+    const trades = ['A', 'B'].map((symbol) => randomTrades(random, 150, { symbol }));
+    const clock = new ManualClock(Nanos.fromSeconds(1_600_000_000, 0));
+    for (let from = 0; from < 150; from += 50) {
+      const { recorder, batches } = record(directory, { checkpointEveryEvents: 40 }, { clock });
+      for (const [symbol, own] of whole) {
+        if (from > 0) expect(recorder.statistics.of(symbol).state()).toEqual(own.state());
+        recorder.sequencer.submit(1, [instrument(symbol)], () => {});
+      }
+      for (let i = from; i < from + 50; i++) {
+        for (const list of trades) {
+          const t = list[i]!;
+          recorder.sequencer.submit(1, [{ ...t, seq: 0 }], (r) => expect(r).not.toHaveProperty('fault'), t.receiveTime); // prettier-ignore
+        }
+        if (random.chance(0.3)) recorder.sequencer.drain();
+      }
+      recorder.sequencer.drain();
+      for (const e of eventsOf(batches)) if (e.type === 'trade') whole.get(e.symbol)!.add(e);
+      if (random.chance(0.5)) recorder.close();
+      else recorder.journal.abandon();
+    }
+    const { recorder } = record(directory, {}, { clock });
+    for (const [symbol, own] of whole) {
+      expect(own.session.seq).toBeGreaterThan(0);
+      expect(recorder.statistics.of(symbol).state()).toEqual(own.state());
+    }
+    recorder.close();
+  }
+});
+
+test('[D1] an instrument that has not traded takes no room in a checkpoint', () => {
+  const statistics = new Statistics(0);
+  statistics.of('A');
+  expect(statistics.state()).toEqual({});
+});

@@ -1,0 +1,86 @@
+/** A recorder whose past can be asked for, and the oracles of the answers. */
+
+import { bookChecksum } from '../../protocol/checksum';
+import type { Fault } from '../../protocol/codes';
+import { TenLevels } from '../../protocol/levels';
+import type { Book } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import type { Config } from '../../src/config';
+import { History, startHistoryThread, type HistoryThread } from '../../src/journal/history';
+import type { PastBook } from '../../src/journal/history-messages';
+import { eventsOf, record, type Recording } from '../support/test-recorder';
+
+export interface Past extends Recording {
+  readonly history: History;
+  /** The threads that were started. */
+  readonly threads: HistoryThread[];
+  close(): Promise<void>;
+}
+
+export function recordPast(
+  directory: string,
+  journal: Partial<Config['journal']> = {},
+  questionsMax = 64,
+): Past {
+  const recording = record(directory, journal);
+  const threads: HistoryThread[] = [];
+  const history = new History({
+    questionsMax,
+    flush: () => recording.recorder.journal.flush(),
+    start: () => {
+      const thread = startHistoryThread(recording.recorder.journal.path);
+      threads.push(thread);
+      return thread;
+    },
+  });
+  const close = async (): Promise<void> => {
+    await history.close();
+    recording.recorder.close();
+  };
+  return { ...recording, history, threads, close };
+}
+
+export function good(answer: PastBook | Fault): PastBook {
+  if ('code' in answer) throw new Error(`${answer.code}: ${answer.message}`);
+  return answer;
+}
+
+export interface State {
+  readonly event: Book;
+  /** Null while the book is incomplete. */
+  readonly levels: { bids: readonly number[]; asks: readonly number[] } | null;
+}
+
+/** Every state that a book had, from all that was pushed, held against its checksums. */
+export function statesOf(recording: Recording, symbol: string): State[] {
+  const states: State[] = [];
+  const copy = new TenLevels();
+  for (const event of eventsOf(recording.batches)) {
+    if (!isBookOf(event, symbol)) continue;
+    if (event.form === 'delta') copy.apply(event.bids, event.asks);
+    else copy.replace(event.bids, event.asks);
+    if (event.crc !== null && bookChecksum(copy.bids, copy.asks) !== event.crc) {
+      throw new Error(`the rebuild is wrong at ${event.seq}`);
+    }
+    const levels = event.form === 'incomplete' ? null : { bids: copy.bids, asks: copy.asks };
+    states.push({ event, levels });
+  }
+  return states;
+}
+
+function isBookOf(event: BatchEvent, symbol: string): event is Book {
+  return event.type === 'book' && event.symbol === symbol;
+}
+
+/** The rule in its plainest form: all states are looked at. */
+export function stateAt(states: readonly State[], at: bigint): State | undefined {
+  let best: State | undefined;
+  let bestTime = -1n;
+  for (const state of states) {
+    const time = state.event.eventTime.toBigInt();
+    if (time > at || time < bestTime) continue;
+    best = state;
+    bestTime = time;
+  }
+  return best;
+}

@@ -1,0 +1,91 @@
+/** The history thread: bounded, mortal, and never in the way of the loop. */
+
+import { afterAll, describe, expect, test } from 'bun:test';
+
+import { Prng } from '../../src/base/prng';
+import { History } from '../../src/journal/history';
+import { FakeSource } from '../support/fake-source';
+import { at, instrument } from '../support/market-events';
+import { ScratchDirectory } from '../support/scratch-directory';
+import { recordPast, type Past } from './past';
+
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+const QUESTION = { kind: 'book', symbol: 'ACME', at: at(1_000_000) } as const;
+
+function start(questionsMax = 64): Past {
+  const past = recordPast(scratch.fresh(), {}, questionsMax);
+  const source = new FakeSource(new Prng(1));
+  past.recorder.sequencer.submit(1, [instrument('ACME'), source.snapshot(source.seq)], () => {});
+  past.recorder.sequencer.drain();
+  return past;
+}
+
+describe('the history thread', () => {
+  test('more questions than allowed are refused, and those under way are answered', async () => {
+    const past = start(3);
+    const answers = await Promise.all(Array.from({ length: 5 }, () => past.history.ask(QUESTION)));
+    const codes = answers.map((answer) => ('code' in answer ? answer.code : 'good'));
+    expect(codes).toEqual(['good', 'good', 'good', 'overloaded', 'overloaded']);
+    expect(await past.history.ask(QUESTION)).toHaveProperty('seq');
+    await past.close();
+  });
+
+  test('when it dies its questions fail with a code, and the next one starts another', async () => {
+    const past = start();
+    expect(await past.history.ask(QUESTION)).toHaveProperty('seq');
+    const under = past.history.ask(QUESTION);
+    past.threads[0]!.terminate();
+    const answer = await under;
+    // It may have answered before it ended.
+    if ('code' in answer) expect(answer.code).toBe('history-failed');
+    await Bun.sleep(20);
+    expect(await past.history.ask(QUESTION)).toHaveProperty('seq');
+    expect(past.threads.length).toBe(2);
+    await past.close();
+  });
+
+  test('one that dies of each question fails each with a code, and so does one that never starts', async () => {
+    for (const script of [
+      'onmessage = () => { throw new Error("dead") }',
+      'onmessage = () => process.exit(3)',
+      'throw new Error("unborn")',
+    ]) {
+      let started = 0;
+      const history = new History({
+        questionsMax: 4,
+        flush: () => {},
+        start: () => {
+          started += 1;
+          const url = URL.createObjectURL(new Blob([script], { type: 'application/javascript' }));
+          return new Worker(url);
+        },
+      });
+      const answers = await Promise.all([history.ask(QUESTION), history.ask(QUESTION)]);
+      for (const answer of answers) expect(answer).toMatchObject({ code: 'history-failed' });
+      expect(await history.ask(QUESTION)).toMatchObject({ code: 'history-failed' });
+      expect(started).toBe(2);
+      await history.close();
+    }
+  });
+
+  test('after the close there are no answers, only a code; the journal is left tidy', async () => {
+    const past = start();
+    const last = past.history.ask(QUESTION);
+    await past.close();
+    expect(await last).toHaveProperty('seq');
+    expect(await past.history.ask(QUESTION)).toMatchObject({ code: 'shutting-down' });
+  });
+
+  test('a journal that is not there is a code', async () => {
+    const { startHistoryThread } = await import('../../src/journal/history');
+    const history = new History({
+      questionsMax: 4,
+      flush: () => {},
+      start: () => startHistoryThread('/nonexistent/journal.sqlite'),
+    });
+    expect(await history.ask(QUESTION)).toMatchObject({ code: 'history-failed' });
+    await history.close();
+  });
+});
