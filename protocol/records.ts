@@ -56,5 +56,16 @@ export interface Snapshot {
   readonly crc: number;
 }
 
+/** The ten best levels a side of an instrument, as published; flat, best first, scaled. */
+export interface BookView {
+  readonly symbol: string;
+  /** Place of the newest book event that the levels contain. */
+  readonly seq: number;
+  readonly eventTime: Nanos;
+  readonly receiveTime: Nanos;
+  readonly bids: readonly number[];
+  readonly asks: readonly number[];
+}
+
 /** One place in the numbering. */
 export type BatchEvent = Exclude<MarketEvent, Trade> | RecordedTrade | Command | Snapshot;

@@ -8,19 +8,8 @@
  */
 
 import type { Instrument, Tick } from '../../protocol/messages';
-import type { Nanos } from '../../protocol/time';
+import type { BookView } from '../../protocol/records';
 import type { Clock } from '../base/clock';
-
-/** The ten best levels a side, flat: price, quantity, price, quantity …, best first. */
-export interface BookView {
-  readonly symbol: string;
-  /** Place of the newest book event that the levels contain. */
-  readonly seq: number;
-  readonly eventTime: Nanos;
-  readonly receiveTime: Nanos;
-  readonly bids: readonly number[];
-  readonly asks: readonly number[];
-}
 
 /** What the tiers need of the live market. */
 export interface LiveInstrument {

@@ -10,25 +10,18 @@
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { formatLevels, toJson } from '../../protocol/json';
 import type { Instrument, Stats, Tick, Trade } from '../../protocol/messages';
+import type { BookView } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH, isSymbol } from '../../protocol/units';
 import type { Clock } from '../base/clock';
 import { finished, integer, open } from './answer';
 import { HistoryQueries, type HistoryLimits, type PastSource } from './history-queries';
 
-export interface QueryBook {
-  readonly seq: number;
-  readonly eventTime: Nanos;
-  readonly receiveTime: Nanos;
-  readonly bids: readonly number[];
-  readonly asks: readonly number[];
-}
-
 /** What queries need of a live instrument. */
 export interface QueryInstrument {
   readonly definition: Instrument;
   readonly state: string;
-  bookView(): QueryBook | null;
+  bookView(): BookView | null;
   /** The best levels a side of the whole book, flat, best first. */
   levels(depth: number): { readonly bids: number[]; readonly asks: number[] };
 }
@@ -56,7 +49,7 @@ export interface QuerySources<I extends QueryInstrument> {
   instrument(symbol: string): I | undefined;
   instruments(): Iterable<I>;
   tick(instrument: I): Kept<Tick>;
-  book(instrument: I): Kept<QueryBook>;
+  book(instrument: I): Kept<BookView>;
   stats(instrument: I): Stats;
   /** Newest first; undefined when some of them may have left the memory. */
   trades(symbol: string, before: number, limit: number): Trade[] | undefined;
@@ -155,7 +148,7 @@ export class Queries<I extends QueryInstrument> {
 
   private openBook(
     definition: Instrument,
-    view: QueryBook,
+    view: BookView,
     bids: readonly number[],
     asks: readonly number[],
   ): string {

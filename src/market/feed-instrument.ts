@@ -15,7 +15,7 @@ import type {
   Tick,
   Trade,
 } from '../../protocol/messages';
-import type { RecordedTrade } from '../../protocol/records';
+import type { BookView, RecordedTrade } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
 import { assert } from '../base/assert';
@@ -23,7 +23,7 @@ import type { FeedCheckpoint, StatusHead, TopicHeads } from './checkpoint';
 import { FeedBook } from './feed-book';
 import { tickBeforeTrades, type MarketInstrument } from './instrument';
 import type { MarketOutput } from './output';
-import { PublishedBook, type BookView } from './published-book';
+import { PublishedBook } from './published-book';
 
 type Top = Pick<Bbo, 'eventTime' | 'bid' | 'bidQuantity' | 'ask' | 'askQuantity'>;
 
@@ -39,6 +39,8 @@ export class FeedInstrument implements MarketInstrument {
   private lastTick: Tick | null = null;
   private lastBbo: Bbo | null = null;
   private tradeSourceSeq = 0;
+  /** Recovery found book events behind the checkpoint. */
+  private bookInTail = false;
   /** The newest numbered quote of the source. */
   private lastQuote: Bbo | null = null;
 
@@ -307,7 +309,7 @@ export class FeedInstrument implements MarketInstrument {
   /**
    * Takes an event of the journal's tail on, which lies behind the checkpoint. The journal holds ten
    * levels and not the source's numbers, so a book touched here shows rightly but cannot be carried
-   * on: it waits for the next snapshot of the source (`truncate`).
+   * on: it waits for the next snapshot of the source (`recovered` truncates it).
    */
   recover(event: Tick | RecordedTrade | Bbo | Book): void {
     switch (event.type) {
@@ -323,17 +325,19 @@ export class FeedInstrument implements MarketInstrument {
         this.head.bbo = event.seq;
         this.lastBbo = event;
         return;
-      case 'book': {
+      case 'book':
         this.published.recover(event);
-        const view = this.published.view();
-        if (view === null) this.book.invalidate();
-        else this.book.truncate(view.bids, view.asks);
-      }
+        this.bookInTail = true;
     }
   }
 
   /** Ends recovery: nobody feeds it yet, and a book that was not whole is still not. */
   recovered(): void {
+    if (this.bookInTail) {
+      const view = this.published.view();
+      if (view === null) this.book.invalidate();
+      else this.book.truncate(view.bids, view.asks);
+    }
     this.state = this.book.state === 'incomplete' ? 'incomplete' : 'recovered';
   }
 }

@@ -1,8 +1,8 @@
 /** What feed and venue instruments have in common: everything that lies behind the market. */
 
 import type { Bbo, Instrument, MarketEvent, Status, Tick } from '../../protocol/messages';
+import type { BookView } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
-import type { BookView } from './published-book';
 
 export interface MarketInstrument {
   readonly definition: Instrument;

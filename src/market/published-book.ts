@@ -9,19 +9,9 @@
 import { bookChecksum } from '../../protocol/checksum';
 import { diffLevels, TenLevels } from '../../protocol/levels';
 import type { Book } from '../../protocol/messages';
+import type { BookView } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import type { MarketOutput } from './output';
-
-/** The ten best levels a side; flat: price, quantity …, best first. */
-export interface BookView {
-  readonly symbol: string;
-  /** Place of the newest book event that the levels contain. */
-  readonly seq: number;
-  readonly eventTime: Nanos;
-  readonly receiveTime: Nanos;
-  readonly bids: readonly number[];
-  readonly asks: readonly number[];
-}
 
 export class PublishedBook {
   readonly symbol: string;

@@ -7,14 +7,13 @@
  */
 
 import type { Execution, Instrument, MarketEvent, Status, Tick } from '../../protocol/messages';
-import type { Command } from '../../protocol/records';
+import type { BookView, Command } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
 import type { StatusHead, VenueCheckpoint } from './checkpoint';
 import { tickBeforeTrades, type MarketInstrument } from './instrument';
 import type { OrderDesk, TrackedOrder } from './order-desk';
 import type { MarketOutput } from './output';
-import type { BookView } from './published-book';
 import type { VenueDefinition } from './venue/definition';
 import type { VenueListener } from './venue/listener';
 import { VenueMarketData } from './venue/market-data';

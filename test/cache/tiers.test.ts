@@ -4,8 +4,9 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 
 import type { Instrument, Tick } from '../../protocol/messages';
+import type { BookView } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
-import { Tiers, type BookView, type LiveInstrument } from '../../src/cache/tiers';
+import { Tiers, type LiveInstrument } from '../../src/cache/tiers';
 import { at, instrument } from '../support/market-events';
 
 /** A live instrument whose state is whatever the test says. */
