@@ -249,7 +249,7 @@ export class StreamConnection<S extends StreamSession> {
         if (this.offered.get(d.symbol) === d) this.offered.delete(d.symbol);
       }
       if ('seq' in result) this.ack(m.id, result.seq);
-      else this.refuse(m.id, within(`publish.events[${result.index}]`, result.fault));
+      else this.tell(m.id, within(`publish.events[${result.index}]`, result.fault));
     });
   }
 
