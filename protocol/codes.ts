@@ -50,6 +50,7 @@ export const ERRORS = {
   'not-supported': { status: 501, hint: 'This server does not offer it.' },
   'upgrade-required': { status: 426, hint: 'Connect with a WebSocket client.' },
   'overloaded': { status: 503, hint: 'Wait for acknowledgements before sending more.' },
+  'journal-failing': { status: 503, hint: 'Try again later; GET /readyz tells the state.' },
   'book-incomplete': { status: 503, hint: 'Wait for the next snapshot of the source.' },
   'history-failed': { status: 503, hint: 'Ask again.' },
   'shutting-down': { status: 503, hint: 'Reconnect.' },

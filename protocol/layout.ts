@@ -16,13 +16,27 @@ const LEVEL_BYTES = 16;
 
 /** @param bids flat: price, quantity, price, quantity … */
 export function encodeLevels(bids: readonly number[], asks: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(HEADER_BYTES + ((bids.length + asks.length) / 2) * LEVEL_BYTES);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, bids.length / 2, true);
-  view.setUint32(4, asks.length / 2, true);
-  writeInt64s(view, HEADER_BYTES, bids);
-  writeInt64s(view, HEADER_BYTES + (bids.length / 2) * LEVEL_BYTES, asks);
+  const bytes = new Uint8Array(levelsBytes(bids, asks));
+  writeLevels(new DataView(bytes.buffer), 0, bids, asks);
   return bytes;
+}
+
+/** How many bytes these levels take. */
+export function levelsBytes(bids: readonly number[], asks: readonly number[]): number {
+  return HEADER_BYTES + ((bids.length + asks.length) / 2) * LEVEL_BYTES;
+}
+
+/** Writes them from an offset on. */
+export function writeLevels(
+  view: DataView,
+  offset: number,
+  bids: readonly number[],
+  asks: readonly number[],
+): void {
+  view.setUint32(offset, bids.length / 2, true);
+  view.setUint32(offset + 4, asks.length / 2, true);
+  writeInt64s(view, offset + HEADER_BYTES, bids);
+  writeInt64s(view, offset + HEADER_BYTES + (bids.length / 2) * LEVEL_BYTES, asks);
 }
 
 /** @returns undefined when the bytes are not levels */

@@ -86,6 +86,11 @@ const ConfigSchema = section({
     ),
     snapshotChangePercent: count(5, 1, 1_000, 'Change of a book that makes a snapshot at once'),
     checkpointEveryEvents: count(200_000, 1_000, 100_000_000, 'Events between checkpoints'),
+    queueBytesMax: count(67_108_864, 65_536, 4_294_967_296, 'The most that may wait for the disk'),
+    retention: section({
+      hours: count(0, 0, 1_000_000, 'Older records are deleted; 0: kept for good'),
+      bytes: count(0, 0, 1e15, 'The oldest records beyond this size are deleted; 0: no bound'),
+    }),
   }),
   cache: section({
     ttlMs: count(1_000, 1, 3_600_000, 'Life of an answer in L1'),

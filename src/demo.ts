@@ -52,7 +52,7 @@ export function startDemo(server: Server, config: Config, clock: Clock): () => v
   };
   const flows = SIMULATED_MARKETS.flatMap(flowOf);
   const simulator = new Simulator(flows, ordersPerSecond, new Prng(seed));
-  return simulator.run(clock, (act) => {
+  return simulator.run(clock, (act, done) => {
     server.act((out) => {
       const venue: Venue = {
         submit: (owner, order) => {
@@ -65,6 +65,6 @@ export function startDemo(server: Server, config: Config, clock: Clock): () => v
         },
       };
       act(venue);
-    });
+    }, done);
   });
 }

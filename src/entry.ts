@@ -62,6 +62,11 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
   let waiting = 0;
   const inTurn = <T>(act: (out: MarketOutput) => T): Promise<T | Fault> =>
     new Promise((resolve) => {
+      const refused = sequencer.refusal();
+      if (refused !== undefined) {
+        resolve(refused);
+        return;
+      }
       if (waiting >= waitingMax) {
         resolve(fault('overloaded', `${waiting} commands wait already; at most ${waitingMax} may`));
         return;

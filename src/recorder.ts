@@ -4,16 +4,22 @@
  *     submissions ─► sequencer ─► market ─► batch ─► journal ─► accept
  */
 
+import { fault, type Fault } from '../protocol/codes';
 import type { BatchEvent } from '../protocol/records';
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
 import type { Config } from './config';
+import { JournalDamage } from './journal/checked-rows';
+import type { Durability, GapNote, Recovered } from './journal/journal';
+import { openJournal, type OpenedJournal } from './journal/opening';
 import { SnapshotPolicy } from './journal/snapshot-policy';
-import { openJournal, type SqliteJournal } from './journal/sqlite-journal';
+import type { SqliteJournal } from './journal/sqlite-journal';
 import { readCheckpoint, writeCheckpoint } from './market/checkpoint';
 import { Market } from './market/market';
+import { OutcomeMismatch } from './market/replay-output';
 import type { Batch } from './sequencer/batch';
 import { Sequencer, type SequencedMarket } from './sequencer/sequencer';
+import type { CreateWriter } from './journal/writer';
 import { Statistics } from './statistics';
 
 export interface Recorder {
@@ -22,40 +28,43 @@ export interface Recorder {
   readonly journal: SqliteJournal;
   /** At the newest place of the market, as is the market itself. */
   readonly statistics: Statistics;
-  /** Takes what still waits, and closes the journal in order. */
+  /** Takes what still waits, and closes the journal in order; `journal.closed` tells when it is. */
   close(): void;
 }
 
-/**
- * @param accept takes each batch once it is as durable as was chosen
- * @param fail ends the process: the journal cannot be written, and what is not in it must not be shown
- */
+export interface RecorderHooks {
+  /** Ends the process: the journal cannot be written, and what is not in it must not be shown. */
+  readonly fail?: (fault: StartFault) => never;
+  /** Who writes the journal; by default the thread of the caller. */
+  readonly createWriter?: CreateWriter;
+  readonly onDamage?: (message: string) => void;
+  /** Told now and then what recovery has done so far. */
+  readonly onProgress?: (progress: RecoveryProgress) => void;
+  readonly onFailing?: (reason: string) => void;
+  readonly onRecovered?: () => void;
+  readonly onHole?: (gap: GapNote) => void;
+}
+
+export interface RecoveryProgress {
+  readonly what: 'salvaged' | 'recovered';
+  readonly records: number;
+  /** How many there are; null when that is not known. */
+  readonly of: number | null;
+}
+
+/** @param accept takes each batch once it is as durable as was chosen */
 export function openRecorder(
   config: Config,
   clock: Clock,
   accept: (batch: Batch) => void,
-  fail: (fault: StartFault) => never = throwFault,
+  hooks: RecorderHooks = {},
 ): Recorder | StartFault {
-  const opened = openJournal(config.journal, clock);
-  if (opened instanceof StartFault) return opened;
-  const { journal, recovered } = opened;
-  journal.failed = (e) => fail(unwritable(config.journal.directory, e));
-  const market = new Market(config.limits);
-  const statistics = new Statistics(config.market.sessionBoundary);
-  try {
-    const checkpoint = recovered.checkpoint === null ? null : readCheckpoint(recovered.checkpoint);
-    statistics.restore(checkpoint?.statistics ?? {});
-    market.restore(checkpoint, statistics.tap(dense(recovered.tail)));
-  } catch (e) {
-    journal.abandon();
-    return new StartFault(
-      'journal-damaged',
-      `the journal in ${config.journal.directory} does not read: ${(e as Error).message}`,
-      'Move the directory away to start with an empty journal.',
-    );
-  }
+  const restored = restore(config, clock, hooks);
+  if (restored instanceof StartFault) return restored;
+  const { journal, recovered, market, statistics } = restored;
   journal.captureState = () =>
     writeCheckpoint({ ...market.checkpoint(), statistics: statistics.state() });
+  const snapshots = snapshotPolicy(market, config.journal);
   const sequencer = new Sequencer(
     {
       epoch: recovered.epoch,
@@ -63,17 +72,31 @@ export function openRecorder(
       waitingEventsMax: config.limits.waitingEventsMax,
       batchEventsMax: config.limits.batchEventsMax,
       schedule: (turn) => void setImmediate(turn),
+      hasRoom: () => journal.hasRoom,
+      refusal: () => refusalOf(journal, config.journal.durability),
     },
-    withSnapshots(market, config.journal),
+    withSnapshots(market, snapshots),
     clock,
     (batch, answer) => {
-      statistics.accept(batch.events); // before the journal, which may write a checkpoint now
+      if (batch === null) return journal.behind(answer);
+      statistics.accept(batch.events); // before the journal, which may take a checkpoint now
       journal.append(batch, () => {
         accept(batch);
         answer();
       });
     },
   );
+  journal.notices = {
+    failed: (e) => (hooks.fail ?? throwFault)(unwritable(config.journal.directory, e)),
+    onFailing: (reason) => hooks.onFailing?.(reason),
+    onRecovered: () => hooks.onRecovered?.(),
+    onHole: (gap) => {
+      snapshots.renewAll(); // what changed in the gap is to be found behind it
+      hooks.onHole?.(gap);
+    },
+    onRoom: () => sequencer.resume(),
+  };
+  journal.begin();
   return {
     market,
     sequencer,
@@ -86,8 +109,54 @@ export function openRecorder(
   };
 }
 
-/** The market, with snapshots behind each submission that makes them due. */
-function withSnapshots(market: Market, options: Config['journal']): SequencedMarket {
+interface Restored extends OpenedJournal {
+  readonly market: Market;
+  readonly statistics: Statistics;
+}
+
+/** What cannot be kept must not be taken; `async` takes it, and declares what it did not keep. */
+function refusalOf(journal: SqliteJournal, durability: Durability): Fault | undefined {
+  if (durability === 'async') return undefined;
+  const { failing } = journal;
+  return failing === null ? undefined : fault('journal-failing', `the journal cannot be written: ${failing}`); // prettier-ignore
+}
+
+/** How often what is found damaged is set aside; each time the journal ends earlier. */
+const SALVAGES_MAX = 3;
+
+/** The market as the journal tells it. What is found damaged on the way is set aside. */
+function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored | StartFault {
+  const { onDamage, createWriter } = hooks;
+  const onSalvage = (records: number): void =>
+    hooks.onProgress?.({ what: 'salvaged', records, of: null });
+  let damage: JournalDamage | undefined;
+  for (let salvages = 0; ; salvages++) {
+    const opened = openJournal(config.journal, clock, { createWriter, damage, onDamage, onSalvage });
+    if (opened instanceof StartFault) return opened;
+    const { journal, recovered } = opened;
+    const market = new Market(config.limits);
+    const statistics = new Statistics(config.market.sessionBoundary);
+    const tail = new Tail(recovered, hooks.onProgress);
+    try {
+      const checkpoint = recovered.checkpoint === null ? null : readCheckpoint(recovered.checkpoint);
+      statistics.restore(checkpoint?.statistics ?? {});
+      market.restore(checkpoint, statistics.tap(tail.events()));
+      return { journal, recovered, market, statistics };
+    } catch (e) {
+      journal.abandon();
+      damage = tail.damageOf(e);
+      if (damage === undefined || salvages === SALVAGES_MAX) {
+        return new StartFault(
+          'journal-damaged',
+          `the journal in ${config.journal.directory} does not read: ${(e as Error).message}`,
+          'It is as it was written, so it was written by another version, or this one is at fault; move the directory away to start with an empty journal.',
+        );
+      }
+    }
+  }
+}
+
+function snapshotPolicy(market: Market, options: Config['journal']): SnapshotPolicy {
   const policy = new SnapshotPolicy({
     everyMs: options.snapshotEveryMs,
     changeShare: options.snapshotChangePercent / 100,
@@ -95,6 +164,11 @@ function withSnapshots(market: Market, options: Config['journal']): SequencedMar
   for (const instrument of market.all()) {
     policy.hydrate(Array.from(instrument.newest()).filter((event) => event.type === 'book'));
   }
+  return policy;
+}
+
+/** The market, with snapshots behind each submission that makes them due. */
+function withSnapshots(market: Market, policy: SnapshotPolicy): SequencedMarket {
   return {
     check: (source, events) => market.check(source, events),
     apply: (source, event, out) => market.apply(source, event, out),
@@ -119,12 +193,53 @@ function unwritable(directory: string, e: unknown): StartFault {
   );
 }
 
-/** The events as they are. @throws Error when a place between them is empty: each has its record */
-function* dense(events: Iterable<BatchEvent>): Iterable<BatchEvent> {
-  let last = 0;
-  for (const event of events) {
-    if (last !== 0 && event.seq !== last + 1) throw new Error(`record ${last + 1} is missing`);
-    last = event.seq;
-    yield event;
+/** Events between two tellings. */
+const PROGRESS_EVENTS = 50_000;
+
+/** The events behind the checkpoint as they are read once. */
+class Tail {
+  private readonly recovered: Recovered;
+  private readonly onProgress: RecorderHooks['onProgress'];
+  private seq: number;
+
+  constructor(recovered: Recovered, onProgress: RecorderHooks['onProgress']) {
+    this.recovered = recovered;
+    this.onProgress = onProgress;
+    this.seq = recovered.checkpointSeq;
+  }
+
+  /** @throws JournalDamage when a place between them is empty and in no gap */
+  *events(): Iterable<BatchEvent> {
+    const { tail, checkpointSeq, lastSeq } = this.recovered;
+    let count = 0;
+    for (const item of tail) {
+      if (item.type === 'gap') {
+        // A market that went on behind a full disk is known by the checkpoint behind the gap alone.
+        if (item.reason === 'disk') {
+          throw new JournalDamage(this.seq, `the checkpoint at ${item.to} does not read`);
+        }
+        this.seq = Math.max(this.seq, item.to);
+        continue;
+      }
+      if (item.seq !== this.seq + 1) {
+        throw new JournalDamage(this.seq, `record ${this.seq + 1} is missing`);
+      }
+      this.seq = item.seq;
+      yield item;
+      if (++count % PROGRESS_EVENTS === 0) {
+        this.onProgress?.({ what: 'recovered', records: count, of: lastSeq - checkpointSeq });
+      }
+    }
+  }
+
+  /**
+   * What an error while they were taken says of the journal. What has its checksum is as it was written,
+   * so where it makes no sense to this market it is not the journal that is at fault: undefined.
+   */
+  damageOf(e: unknown): JournalDamage | undefined {
+    if (e instanceof JournalDamage) return e;
+    if (this.seq <= this.recovered.checkedSeq) return undefined;
+    const badSeq = e instanceof OutcomeMismatch ? e.commandSeq : this.seq;
+    return new JournalDamage(badSeq - 1, (e as Error).message);
   }
 }

@@ -9,6 +9,7 @@
  */
 
 import type { ServerWebSocket } from 'bun';
+import { join } from 'node:path';
 
 import type { Instrument, MarketEvent } from '../protocol/messages';
 import type { Clock } from './base/clock';
@@ -28,10 +29,13 @@ import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
 import { definitionOf } from './instruments';
 import { History, startHistoryThread } from './journal/history';
+import { JOURNAL_FILE } from './journal/reading';
+import { createThreadWriter } from './journal/thread-writer';
+import type { CreateWriter } from './journal/writer';
 import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
-import { openRecorder, type Recorder } from './recorder';
+import { openRecorder, type Recorder, type RecorderHooks } from './recorder';
 import { VERSION } from './version';
 
 /** Where the stages write what an operator should know. */
@@ -45,15 +49,22 @@ export interface Server {
   readonly url: string;
   readonly epoch: number;
   readonly market: Market;
-  /** Does something to the market in its turn. */
-  act(act: (out: MarketOutput) => void): void;
-  /** No more connections, everything written, the journal closed. */
-  stop(): Promise<void>;
+  /** Does something to the market in its turn; `done` when that is journaled. */
+  act(act: (out: MarketOutput) => void, done?: () => void): void;
+  /** Resolves when the journal has all that this start said of itself. */
+  readonly started: Promise<void>;
+  /**
+   * No more connections, everything written, the journal closed.
+   * @returns why something could not be written, if so
+   */
+  stop(): Promise<Error | undefined>;
 }
 
 export interface ServerOptions {
   /** What may be done without a key, besides reading. */
   readonly anonymousRoles?: readonly Role[];
+  /** Who writes the journal, if not a thread of its own. */
+  readonly createWriter?: CreateWriter;
 }
 
 /** A timer does not take more than 2^31 ms; one that fires early is set again. */
@@ -75,9 +86,13 @@ export function startServer(
       recent.accept(batch.events);
       broadcaster.accept(batch);
     },
-    (fault) => {
-      log.error({ code: fault.code, hint: fault.hint }, fault.message);
-      process.exit(fault.exitCode);
+    {
+      createWriter: options.createWriter ?? createThreadWriter,
+      ...journalHooks(log),
+      fail: (fault) => {
+        log.error({ code: fault.code, hint: fault.hint }, fault.message);
+        process.exit(fault.exitCode);
+      },
     },
   );
   if (recorder instanceof StartFault) return recorder;
@@ -97,7 +112,7 @@ export function startServer(
   const history = new History({
     questionsMax: config.limits.pastQueriesMax,
     flush: () => recorder.journal.flush(),
-    start: () => startHistoryThread(recorder.journal.path),
+    start: () => startHistoryThread(join(config.journal.directory, JOURNAL_FILE)),
   });
   const queries = createQueries(recorder, recent, history, config, clock);
   const hub = createHub(config, clock, log, keys, broadcaster, recorder, sources, orders);
@@ -140,7 +155,8 @@ export function startServer(
     url: listening.url,
     epoch: sequencer.epoch,
     market,
-    act: (act) => sequencer.act(act),
+    started: recorder.journal.flush(),
+    act: (act, done) => sequencer.act(act, done),
     stop: async () => {
       clearInterval(heartbeat);
       clearTimeout(barTimer);
@@ -150,9 +166,30 @@ export function startServer(
       await listening.stop();
       await history.close();
       recorder.close();
+      return recorder.journal.closed;
     },
   };
 }
+
+/** What the journal has to say of itself, said to those who run it. */
+function journalHooks(log: Log): RecorderHooks {
+  let toldMs = 0;
+  return {
+    onDamage: (message) => log.error({}, message),
+    onFailing: (reason) => log.error({ reason }, 'the journal cannot be written; it is tried again'),
+    onRecovered: () => log.info({}, 'the journal is written again'),
+    onHole: ({ from, to }) => log.error({ from, to }, 'the journal misses records: the disk was too slow or full'), // prettier-ignore
+    onProgress: ({ what, records, of }) => {
+      const nowMs = performance.now();
+      if (toldMs === 0) toldMs = nowMs;
+      if (nowMs - toldMs < PROGRESS_EVERY_MS) return;
+      toldMs = nowMs;
+      log.info({ records, of }, `records ${what} so far`);
+    },
+  };
+}
+
+const PROGRESS_EVERY_MS = 1_000;
 
 /** What the settings name, if all of it may be defined. */
 function checkInstruments(

@@ -1,18 +1,28 @@
 /**
  * Verify: whether a journal is sound, from its pages to the market that follows from it.
  *
- * In this order: the structure of the file, the epochs, every record against those before it
- * (`journal/record-checks.ts`), and all of them as one recovery from nothing, in which the commands of
- * venues are carried out again and must give what is on record. Where a checkpoint lies on the way, the
- * market that it restores must be the one that stands there.
+ * In this order: the structure of the file and its schema; the records, held against their checksums and
+ * against the tables that find them (`journal/verify-stretch.ts`); what the journal notes of itself; its
+ * checkpoints; and the market that a start would restore now. When asked for, all records besides, each
+ * against those before it, and all commands from the first on (`verify-replay.ts`).
+ * What the journal declares to be missing is no fault. Bounded: one page of rows a thread.
  */
 
+import type { Database } from 'bun:sqlite';
+
 import type { BatchEvent } from '../protocol/records';
-import type { CheckpointRow, EpochRow, JournalReading } from './journal/reading';
-import { RecordChecks } from './journal/record-checks';
+import { checkedRows } from './journal/checked-rows';
+import type { GapNote } from './journal/journal';
+import type { JournalReading } from './journal/reading';
+import { rowToEvent } from './journal/records';
+import { idOf, KIND, seqOf, SLOT, SLOTS } from './journal/schema';
+import { connectToRead, isAtRest } from './journal/verify-connection';
+import { instrumentFault, Notes, strayFault } from './journal/verify-notes';
+import { checkRecords } from './journal/verify-pool';
 import { readCheckpoint } from './market/checkpoint';
 import { Market, type MarketOptions } from './market/market';
 import { stateHash } from './market/state-hash';
+import { replayJournal } from './verify-replay';
 
 export interface Verified {
   readonly records: number;
@@ -23,122 +33,160 @@ export interface Verified {
   readonly epochs: number;
   /** As in `market/state-hash.ts`. */
   readonly stateHash: string;
+  /** Places that are missing, as the journal declares them; absent when there are none. */
+  readonly gaps?: readonly { readonly from: number; readonly to: number; readonly reason: string }[];
 }
 
-/**
- * @param onPage told of the records read so far
- * @returns what stands in it; or, as a string, the first fault
- */
-export function verifyJournal(
+export interface VerifyOptions {
+  readonly limits: MarketOptions;
+  /** Whether all of it is carried out again from its beginning. */
+  readonly isReplayed?: boolean;
+  /** Told of the records checked so far; those of a replay are counted on. */
+  readonly onRecords?: (records: number) => void;
+}
+
+/** @returns what stands in it; or, as a string, the first fault */
+export async function verifyJournal(
   reading: JournalReading,
-  limits: MarketOptions,
-  onPage: (records: number) => void = () => {},
-): Verified | string {
+  options: VerifyOptions,
+): Promise<Verified | string> {
+  let db: Database | undefined;
   try {
-    const structure = reading.structureFault();
-    if (structure !== undefined) return `the file is damaged: ${structure}`;
-    const epoch = epochFault(reading.epochs, reading.seqLast);
-    if (epoch !== undefined) return epoch;
-    return new Walk(reading, limits, onPage).run();
+    db = connectToRead(reading.path);
+    return await verify(reading, db, options);
   } catch (e) {
     return `the file is damaged: ${(e as Error).message}`;
+  } finally {
+    db?.close();
   }
 }
 
-/** Each epoch begins behind the one before it; only the newest may be open. */
-function epochFault(epochs: readonly EpochRow[], seqLast: number): string | undefined {
-  let end: number | null = 0;
-  for (const { epoch, first_seq, last_seq, clean } of epochs) {
-    const expected: number | null = end === null ? null : end + 1;
-    if (expected === null) return `epoch ${epoch} begins while the one before it is open`;
-    if (first_seq !== expected) return `epoch ${epoch} begins at ${first_seq}; expected ${expected}`; // prettier-ignore
-    if (last_seq !== null && last_seq < first_seq - 1) {
-      return `epoch ${epoch} ends at ${last_seq}, before it begins at ${first_seq}`;
-    }
-    if (clean !== 0 && (clean !== 1 || last_seq === null)) {
-      return `epoch ${epoch} is marked ${clean}, and ends at ${String(last_seq)}`;
-    }
-    end = last_seq;
+async function verify(
+  reading: JournalReading,
+  db: Database,
+  { limits, isReplayed = false, onRecords = () => {} }: VerifyOptions,
+): Promise<Verified | string> {
+  const notes = new Notes(db, reading.seqLast);
+  const found = await checkRecords(reading, db, onRecords);
+  if (found.structure !== undefined) return `the file is damaged: ${found.structure}`;
+  const wrong =
+    found.fault ??
+    notes.fault(reading) ??
+    strayFault(db) ??
+    (found.cutSeq === 0 ? instrumentFault(db, reading, found.definitions) : undefined) ??
+    unsealedFault(db, reading) ??
+    checkpointFault(reading, limits);
+  if (wrong !== undefined) return wrong;
+  const continued = notes.continuedGaps();
+  const market = restoreNewest(db, reading, limits, continued);
+  if (typeof market === 'string') return market;
+  const hash = stateHash(market);
+  if (isReplayed) {
+    const replayed = replayJournal(reading, limits, continued, (n) => onRecords(found.events + n));
+    if (typeof replayed === 'string') return replayed;
+    if (stateHash(replayed) !== hash) return 'the market that its newest checkpoint leads to is not the one that all records lead to'; // prettier-ignore
   }
-  if (epochs.length === 0 && seqLast > 0) return 'no epoch is on record';
-  if (end !== null && end !== seqLast) return `the newest epoch ends at ${end}; the records end at ${seqLast}`; // prettier-ignore
-  return undefined;
+  const { seqFirst, seqLast, epochs, gaps } = reading;
+  const missing = gaps.map(({ from, to, reason }) => ({ from, to, reason }));
+  return {
+    records: found.events,
+    seqFirst,
+    seqLast,
+    epochs: epochs.length,
+    stateHash: hash,
+    ...(missing.length > 0 && { gaps: missing }),
+  };
 }
 
-class Walk {
-  private readonly reading: JournalReading;
-  private readonly limits: MarketOptions;
-  private readonly onPage: (records: number) => void;
-  private readonly market: Market;
-  private readonly checkpoints: CheckpointRow[];
-  private records = 0;
-  private fault: string | undefined;
+/** An orderly end puts the last records under a checksum as well. */
+function unsealedFault(db: Database, { path, epochs }: JournalReading): string | undefined {
+  if (epochs.at(-1)?.clean !== 1 || !isAtRest(path)) return undefined;
+  const { records, blocks } = db
+    .query(
+      `SELECT (SELECT ifnull(max(id), -1) FROM record WHERE id % ${SLOTS} = ${SLOT.event}) AS records,
+         (SELECT ifnull(max(last_id), -1) FROM block) AS blocks`,
+    )
+    .get() as { records: number; blocks: number };
+  if (records === blocks) return undefined;
+  return `the records from ${blocks < 0 ? 1 : seqOf(blocks) + 1} on are in no block, though the journal was closed in order`; // prettier-ignore
+}
 
-  constructor(reading: JournalReading, limits: MarketOptions, onPage: (records: number) => void) {
-    this.reading = reading;
-    this.limits = limits;
-    this.onPage = onPage;
-    this.market = new Market(limits);
-    this.checkpoints = [...reading.checkpoints];
-  }
-
-  run(): Verified | string {
-    let place = 0;
-    try {
-      this.market.restore(
-        null,
-        this.events((seq) => (place = seq)),
-      );
-    } catch (e) {
-      const { message } = e as Error;
-      this.fault ??= message.startsWith('record ') ? message : `record ${place}: ${message}`;
-    }
-    const { seqFirst, seqLast, epochs } = this.reading;
-    this.fault ??= this.checkpointFault(seqLast) ?? this.strayCheckpoint();
-    if (this.fault !== undefined) return this.fault;
-    const hash = stateHash(this.market);
-    return { records: this.records, seqFirst, seqLast, epochs: epochs.length, stateHash: hash };
-  }
-
-  /** The events as recovery takes them, up to the first fault. */
-  private *events(at: (seq: number) => void): Iterable<BatchEvent> {
-    const checks = new RecordChecks(this.reading.instruments);
-    for (const rows of this.reading.pages()) {
-      for (const row of rows) {
-        // The market has taken all before this row.
-        this.fault = this.checkpointFault(row.seq - 1);
-        if (this.fault !== undefined) return;
-        const event = checks.take(row);
-        if (typeof event === 'string') {
-          this.fault = event;
-          return;
-        }
-        at(row.seq);
-        yield event;
-      }
-      this.records += rows.length;
-      this.onPage(this.records);
-    }
-    this.fault = checks.finish();
-  }
-
-  /** What is wrong with the checkpoint at this place, where the market stands. */
-  private checkpointFault(seq: number): string | undefined {
-    if (this.checkpoints[0]?.seq !== seq) return undefined;
-    const { crc, state } = this.checkpoints.shift()!;
+/** The first checkpoint that is not sound. */
+function checkpointFault({ checkpoints }: JournalReading, limits: MarketOptions): string | undefined {
+  for (const { seq, crc, state } of checkpoints) {
     if (Bun.hash.crc32(state) !== crc) return `the checkpoint at ${seq} has not its checksum`;
     try {
-      const restored = new Market(this.limits);
-      restored.restore(readCheckpoint(state), []);
-      if (stateHash(restored) === stateHash(this.market)) return undefined;
-      return `the checkpoint at ${seq} is not the state behind record ${seq}`;
+      new Market(limits).restore(readCheckpoint(state), []);
     } catch (e) {
       return `the checkpoint at ${seq} does not read: ${(e as Error).message}`;
     }
   }
+  return undefined;
+}
 
-  private strayCheckpoint(): string | undefined {
-    const stray = this.checkpoints[0];
-    return stray && `there is a checkpoint at ${stray.seq}, but no such record`;
+/** The market as a start would restore it: the newest checkpoint, and all that follows it. */
+function restoreNewest(
+  db: Database,
+  reading: JournalReading,
+  limits: MarketOptions,
+  continued: ReadonlySet<number>,
+): Market | string {
+  const checkpoint = reading.checkpoints.at(-1);
+  const market = new Market(limits);
+  const afterId = checkpoint === undefined ? -1 : idOf(checkpoint.seq, SLOT.checkpoint);
+  const tail = new Tail(db, reading, afterId, continued);
+  try {
+    market.restore(checkpoint === undefined ? null : readCheckpoint(checkpoint.state), tail.events());
+    return tail.fault ?? market;
+  } catch (e) {
+    const { message } = e as Error;
+    return tail.fault ?? (message.startsWith('record ') ? message : `record ${tail.seq}: ${message}`);
   }
+}
+
+/** The events behind a checkpoint up to where the journal ended when it was opened. */
+class Tail {
+  /** The newest place. */
+  seq = 0;
+  fault: string | undefined;
+  private readonly db: Database;
+  private readonly reading: JournalReading;
+  private readonly afterId: number;
+  private readonly continued: ReadonlySet<number>;
+
+  constructor(
+    db: Database,
+    reading: JournalReading,
+    afterId: number,
+    continued: ReadonlySet<number>,
+  ) {
+    this.db = db;
+    this.reading = reading;
+    this.afterId = afterId;
+    this.continued = continued;
+  }
+
+  *events(): Iterable<BatchEvent> {
+    const symbols = new Map(this.reading.instruments.map(({ id, symbol }) => [id, symbol]));
+    for (const rows of checkedRows(this.db, this.afterId)) {
+      for (const row of rows) {
+        const seq = seqOf(row.id);
+        if (seq > this.reading.seqLast) return;
+        if (row.kind === KIND.gap) {
+          const gap = this.reading.gaps.find(({ to }) => to === seq)!;
+          if (!this.continued.has(seq)) this.fault = unknownBehind(gap);
+        }
+        if (this.fault !== undefined) return;
+        if (row.kind >= KIND.gap) continue;
+        this.seq = seq;
+        const event = rowToEvent(row, symbols.get(row.instrument) ?? '');
+        if (event === undefined) throw new Error(`record ${seq} does not read`);
+        yield event;
+      }
+    }
+  }
+}
+
+export function unknownBehind({ from, to, reason }: GapNote): string {
+  return `no checkpoint tells the state behind the gap from ${from} to ${to} (${reason})`;
 }

@@ -7,6 +7,7 @@ export type StartCode =
   | 'data-in-use'
   | 'journal-foreign'
   | 'journal-newer'
+  | 'journal-older'
   | 'journal-damaged'
   | 'journal-unwritable'
   | 'no-journal'
@@ -26,6 +27,7 @@ const EXIT_CODES: Record<StartCode, number> = {
   'data-in-use': 75,
   'journal-foreign': 65,
   'journal-newer': 65,
+  'journal-older': 65,
   'journal-damaged': 65,
   'journal-unwritable': 74,
   'no-journal': 66,

@@ -40,7 +40,7 @@ export function openSink(options: SinkOptions): Promise<Sink | StartFault> {
 function openJournalSink({ data, config: file }: SinkOptions): Sink | StartFault {
   const config = loadConfig({ data, config: file }, processEnvironment());
   if (config instanceof StartFault) return config;
-  const recorder = openRecorder(config, new SystemClock(), () => {}, failNow);
+  const recorder = openRecorder(config, new SystemClock(), () => {}, { fail: failNow });
   if (recorder instanceof StartFault) return recorder;
   const { sequencer } = recorder;
   const source = 1;
@@ -148,6 +148,7 @@ const NOT_OF_A_RECORD = new Set([
   'unauthorized',
   'forbidden',
   'overloaded',
+  'journal-failing',
   'shutting-down',
 ]);
 

@@ -11,7 +11,7 @@ import { startDemo, withDemoInstruments } from '../demo';
 import type { Role } from '../gateway/auth';
 import { createLog } from '../log';
 import { startServer, type Server } from '../server';
-import { fail } from './failure';
+import { fail, failNow } from './failure';
 
 export function serveCommand(): Command {
   return new Command('serve')
@@ -52,7 +52,7 @@ Examples:
       const stopDemo = demo ? startDemo(server, config, clock) : () => {};
       // Before the announcement: who reads it may send a signal at once.
       stopOnSignal(server, stopDemo);
-      announce(server, config.journal.directory);
+      void server.started.then(() => announce(server, config.journal.directory));
     });
 }
 
@@ -79,7 +79,11 @@ function stopOnSignal(server: Server, before: () => void): void {
     stopping = true;
     before();
     server.stop().then(
-      () => process.exit(0),
+      (unwritten) => {
+        if (unwritten === undefined) process.exit(0);
+        const hint = 'Make room on its disk, or mend it; the next start declares what is missing.';
+        failNow(new StartFault('journal-unwritable', `the journal could not be closed: ${unwritten.message}`, hint)); // prettier-ignore
+      },
       (error: unknown) => {
         process.stderr.write(`tapedeck: stopping failed: ${String(error)}\n`);
         process.exit(70);

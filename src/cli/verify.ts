@@ -5,14 +5,15 @@ import { Command } from 'commander';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { loadConfig, processEnvironment } from '../config';
-import { openReading } from '../journal/reading';
-import { verifyJournal } from '../verify';
+import { openReading, type JournalReading } from '../journal/reading';
+import { verifyJournal, type Verified } from '../verify';
 import { fail } from './failure';
 import { showProgress } from './progress';
 
 interface Options {
   readonly data?: string;
   readonly config?: string;
+  readonly replay?: boolean;
 }
 
 const UNSOUND = 1;
@@ -21,48 +22,70 @@ export function verifyCommand(): Command {
   return new Command('verify')
     .description('Check every record of a journal, also while a server writes it.')
     .option('--data <DIR>', 'data directory (data)')
+    .option('--replay', 'carry everything out again from the first record on, too')
     .option('--config <FILE>', 'settings in TOML')
     .addHelpText(
       'after',
       `
-Prints one line of JSON: records, seqFirst, seqLast, epochs, stateHash. Equal hashes are equal markets.
-Exit code 1, and the first fault, when the journal is not sound. The directory is never changed.
+Prints one line of JSON: records, seqFirst, seqLast, epochs, stateHash, and the gaps that the journal
+declares, if there are any. Equal hashes are equal markets. Exit code 1, and the first fault, when the
+journal is not sound. The directory is never changed.
+
+Every record is held against its checksum, and the newest state is restored as a start would. With
+--replay each record is held against those before it as well, and what follows from it must be on record.
 
 Example:
   tapedeck verify --data ./data
 `,
     )
-    .action((options: Options) => {
-      const fault = verify(options);
+    .action(async (options: Options) => {
+      const fault = await verify(options);
       if (fault === undefined) return;
       fail(fault);
       if (fault.code === 'journal-damaged') process.exitCode = UNSOUND;
     });
 }
 
-function verify(options: Options): StartFault | undefined {
+async function verify(options: Options): Promise<StartFault | undefined> {
   const config = loadConfig({ data: options.data, config: options.config }, processEnvironment());
   if (config instanceof StartFault) return config;
   const reading = openReading(config.journal.directory);
   if (reading instanceof StartFault) return reading;
-  let records = 0;
-  const total = reading.seqLast - reading.seqFirst + 1;
-  const progress = showProgress('verify', new SystemClock(), () => ({
-    bytesRead: records,
-    bytesTotal: total,
-    lines: records,
-    events: records,
-  }));
-  const verified = verifyJournal(reading, config.limits, (read) => {
-    records = read;
-    progress.update();
-  });
-  progress.stop();
-  reading.close();
+  const isReplayed = options.replay === true;
+  const progress = progressOf(reading, isReplayed);
+  let verified: Verified | string;
+  try {
+    const { limits } = config;
+    verified = await verifyJournal(reading, { limits, isReplayed, onRecords: progress.records });
+  } finally {
+    progress.stop();
+    reading.close();
+  }
   if (typeof verified !== 'string') {
     process.stdout.write(`${JSON.stringify(verified)}\n`);
     return undefined;
   }
-  const hint = 'The records before it are as they were written; the file is not changed by this.';
+  const hint = 'Everything else may be as it was written; a start sets aside what is not. The file is not changed by this.'; // prettier-ignore
   return new StartFault('journal-damaged', `${reading.path}: ${verified}`, hint);
+}
+
+function progressOf(
+  { seqFirst, seqLast }: JournalReading,
+  isReplayed: boolean,
+): { records: (count: number) => void; stop: () => void } {
+  let records = 0;
+  const bytesTotal = (seqLast - seqFirst + 1) * (isReplayed ? 2 : 1);
+  const progress = showProgress('verify', new SystemClock(), () => ({
+    bytesRead: records,
+    bytesTotal,
+    lines: records,
+    events: records,
+  }));
+  return {
+    records: (count) => {
+      records = count;
+      progress.update();
+    },
+    stop: progress.stop,
+  };
 }

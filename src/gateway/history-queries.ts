@@ -25,6 +25,20 @@ interface Page {
   readonly count: number;
   readonly last: number;
   readonly newest: TimeWords | null;
+  readonly gaps: readonly MissingPlaces[];
+}
+
+/** Both inclusive. */
+interface MissingPlaces {
+  readonly from: number;
+  readonly to: number;
+  readonly reason: string;
+}
+
+interface BarsPage {
+  readonly items: string;
+  readonly next: string | null;
+  readonly gaps: readonly MissingPlaces[];
 }
 
 /** The stage behind these queries. Times cross it as words; lists come as the JSON text of an array. */
@@ -37,7 +51,7 @@ export interface PastSource {
     interval: BarInterval,
     range: Range,
     limit: number,
-  ): Promise<{ readonly items: string; readonly next: string | null } | Fault>;
+  ): Promise<BarsPage | Fault>;
 }
 
 interface PastBook {
@@ -104,6 +118,7 @@ export class HistoryQueries {
     if ('code' in page) return page;
     return this.finish({ symbol }, 'trades', page.items, page.newest, {
       before: page.count === limit ? page.last : null,
+      ...gapsOf(page),
     });
   }
 
@@ -122,6 +137,7 @@ export class HistoryQueries {
     if ('code' in page) return page;
     return this.finish({ symbol }, 'ticks', page.items, page.newest, {
       cursor: page.count === limit ? writeCursor(symbol, range, page.last) : null,
+      ...gapsOf(page),
     });
   }
 
@@ -141,7 +157,7 @@ export class HistoryQueries {
     const page = await this.stages.past.bars(symbol, interval, range, limit);
     if ('code' in page) return page;
     const head = { symbol, interval };
-    return this.finish(head, 'bars', page.items, null, { next: page.next });
+    return this.finish(head, 'bars', page.items, null, { next: page.next, ...gapsOf(page) });
   }
 
   private finish(
@@ -156,6 +172,11 @@ export class HistoryQueries {
     const text = `${open({ ...head })}"${name}":${items},${tail.slice(1)}`;
     return finished(text, 'journal', newest === null ? 0 : this.stages.ageMs(nanos(newest)));
   }
+}
+
+/** What an answer says of records that are missing; nothing when none are. */
+function gapsOf({ gaps }: Pick<Page, 'gaps'>): { gaps?: readonly MissingPlaces[] } {
+  return gaps.length === 0 ? {} : { gaps };
 }
 
 const TIME = 'nanoseconds since 1970, or a time such as 2024-08-09T00:35:00.5Z';

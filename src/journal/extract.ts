@@ -13,7 +13,7 @@ import type { BatchEvent } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import type { InstrumentRow, JournalReading } from './reading';
 import { parseDefinition, rowToEvent } from './records';
-import { KIND } from './schema';
+import { KIND, seqOf } from './schema';
 
 export const EXTRACT_KINDS = ['trade', 'tick', 'bbo', 'book', 'snapshot', 'command', 'status'] as const; // prettier-ignore
 export type ExtractKind = (typeof EXTRACT_KINDS)[number];
@@ -37,7 +37,7 @@ export function* extract(reading: JournalReading, range: Range): Generator<Batch
     const events: BatchEvent[] = [];
     for (const row of rows) {
       const event = rowToEvent(row, instrument.symbol);
-      if (event === undefined) throw new Error(`record ${row.seq} does not read`);
+      if (event === undefined) throw new Error(`record ${seqOf(row.id)} does not read`);
       if (event.type === 'instrument') {
         definition = event;
         isTold = false;

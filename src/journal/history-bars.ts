@@ -19,15 +19,21 @@ import {
 import { toJson } from '../../protocol/json';
 import type { Instrument } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
+import { ALWAYS, ID_MAX, TIME_MAX, type Blocks } from './history-blocks';
+import type { Gaps } from './history-gaps';
 import type { BarsPage, BarsQuestion } from './history-messages';
-import { KIND } from './schema';
+import { Topic, type TopicRow } from './history-topics';
+import { idOf, KIND, seqOf } from './schema';
 
-const PAGE = 5_000;
 const TRADES_MAX = 5_000_000;
 const WARM_UP_TRADES = 2_000;
+/** Blocks whose times are looked at in one go for the newest trade. */
+const NEWEST_PARTS = 16;
 
-interface TradeRow {
-  seq: number;
+const SELECT_TRADE = `SELECT id, prev_seq, event_time >> 32 AS hi, event_time & 4294967295 AS lo,
+  receive_time >> 32 AS receive_hi, receive_time & 4294967295 AS receive_lo, price, quantity FROM record`;
+
+interface TradeRow extends TopicRow {
   hi: number;
   lo: number;
   receive_hi: number;
@@ -36,31 +42,33 @@ interface TradeRow {
   quantity: number;
 }
 
+interface PartTimes {
+  first_id: number;
+  last_id: number;
+  hi: number;
+  lo: number;
+}
+
 export class PastBars {
-  private readonly first: Statement<{ seq: number | null }, [number, number, number]>;
-  private readonly warmUp: Statement<{ seq: number | null }, [number, number]>;
-  private readonly newest: Statement<{ hi: number; lo: number }, [number]>;
-  private readonly page: Statement<TradeRow, [number, number]>;
+  private readonly blocks: Blocks;
+  private readonly gaps: Gaps;
+  private readonly trades: Topic<TradeRow>;
+  private readonly latestParts: Statement<PartTimes, [instrument: number, offset: number]>;
+  private readonly latest: Statement<{ hi: number; lo: number }, [number, number, number]>;
   private readonly tradesMax: number;
 
-  constructor(db: Database, tradesMax = TRADES_MAX) {
+  constructor(db: Database, blocks: Blocks, gaps: Gaps, tradesMax = TRADES_MAX) {
+    this.blocks = blocks;
+    this.gaps = gaps;
     this.tradesMax = tradesMax;
-    const trades = `kind = ${KIND.trade} AND instrument = ?`;
-    const time = 'event_time >> 32 AS hi, event_time & 4294967295 AS lo';
-    this.first = db.prepare(
-      `SELECT min(seq) AS seq FROM record INDEXED BY record_trade_time WHERE ${trades} AND event_time >= (? << 32) | ?`,
+    this.trades = new Topic<TradeRow>(db, blocks, 'trade', SELECT_TRADE);
+    this.latestParts = db.prepare(
+      `SELECT first_id, last_id, time_max >> 32 AS hi, time_max & 4294967295 AS lo FROM part
+         WHERE instrument = ? AND trade_seq > 0 ORDER BY time_max DESC LIMIT ${NEWEST_PARTS} OFFSET ?`,
     );
-    this.warmUp = db.prepare(
-      `SELECT min(seq) AS seq FROM (SELECT seq FROM record INDEXED BY record_trade
-         WHERE ${trades} AND seq < ? ORDER BY seq DESC LIMIT ${WARM_UP_TRADES})`,
-    );
-    this.newest = db.prepare(
-      `SELECT ${time} FROM record INDEXED BY record_trade_time WHERE ${trades} ORDER BY event_time DESC LIMIT 1`,
-    );
-    this.page = db.prepare(
-      `SELECT seq, ${time}, receive_time >> 32 AS receive_hi,
-         receive_time & 4294967295 AS receive_lo, price, quantity FROM record INDEXED BY record_trade
-         WHERE ${trades} AND seq >= ? ORDER BY seq LIMIT ${PAGE}`,
+    this.latest = db.prepare(
+      `SELECT event_time >> 32 AS hi, event_time & 4294967295 AS lo FROM record
+         WHERE id >= ? AND id <= ? AND kind = ${KIND.trade} AND instrument = ? ORDER BY event_time DESC LIMIT 1`,
     );
   }
 
@@ -69,29 +77,45 @@ export class PastBars {
     const to = q.to === null ? null : new Nanos(q.to.hi, q.to.lo);
     const from = this.begin(q, instrument, to);
     const items: string[] = [];
-    const fold = new BarFold(q.interval);
-    const keep = (bar: OpenBar, final: boolean): void => {
-      if (bar.openTime.compare(from) < 0) return;
+    const next = this.fold(q, instrument, from, to, (bar, final) => {
       const message = barMessage(q.symbol, bar, 0, final, 1);
       items.push(JSON.stringify(toJson(message, () => definition)));
+    });
+    const end = next ?? to;
+    const times = { first: from, last: end === null ? TIME_MAX : end.plus(-1) };
+    const gaps = this.gaps.within(0, Number.MAX_SAFE_INTEGER, instrument, times);
+    return { items: `[${items.join(',')}]`, next: next?.toString() ?? null, gaps };
+  }
+
+  /** @returns where the next page begins; null when there is none */
+  private fold(
+    q: BarsQuestion,
+    instrument: number,
+    from: Nanos,
+    to: Nanos | null,
+    take: (bar: OpenBar, final: boolean) => void,
+  ): Nanos | null {
+    const fold = new BarFold(q.interval);
+    let bars = 0;
+    const keep = (bar: OpenBar, final: boolean): void => {
+      if (bar.openTime.compare(from) < 0) return;
+      take(bar, final);
+      bars += 1;
     };
     let folded = 0;
-    for (const row of this.trades(instrument, from)) {
+    for (const row of this.tradesFrom(instrument, from)) {
       const ended = fold.add(tradeOf(row));
       folded += 1;
       if (ended !== null) keep(ended, true);
-      const open = fold.current!;
-      if (to !== null && open.openTime.compare(to) >= 0) return { items: list(items), next: null };
-      if (items.length >= q.limit || (folded >= this.tradesMax && items.length > 0)) {
-        return { items: list(items), next: open.openTime.toString() };
-      }
+      const { openTime } = fold.current!;
+      if (to !== null && openTime.compare(to) >= 0) return null;
+      if (bars >= q.limit || (folded >= this.tradesMax && bars > 0)) return openTime;
     }
     const open = fold.current;
-    if (open !== null) {
-      const over = barEndsByClock(open);
-      keep(open, over !== null && new Nanos(q.now.hi, q.now.lo).compare(over) >= 0);
-    }
-    return { items: list(items), next: null };
+    if (open === null) return null;
+    const over = barEndsByClock(open);
+    keep(open, over !== null && new Nanos(q.now.hi, q.now.lo).compare(over) >= 0);
+    return null;
   }
 
   /** The beginning of the first bar. */
@@ -103,36 +127,64 @@ export class PastBars {
       const floor = from.floorToSeconds(seconds);
       return floor.compare(from) === 0 ? floor : Nanos.fromSeconds(floor.seconds + seconds, 0);
     }
-    const row = this.newest.get(instrument);
-    let newest = row === null ? Nanos.ZERO : new Nanos(row.hi, row.lo);
+    let newest = this.newestTime(instrument);
     if (to !== null && to.compare(newest) <= 0) newest = to.plus(-1);
     const last = newest.floorToSeconds(seconds).seconds;
     return Nanos.fromSeconds(Math.max(0, last - (q.limit - 1) * seconds), 0);
   }
 
-  private *trades(instrument: number, from: Nanos): Iterable<TradeRow> {
-    const first = this.first.get(instrument, from.hi, from.lo)?.seq ?? null;
-    if (first === null) return;
-    // In pages, since an open iterator would outlive a fold that ends early.
-    for (let seq = this.warmUp.get(instrument, first)?.seq ?? first; ;) {
-      const rows = this.page.all(instrument, seq);
-      yield* rows;
-      if (rows.length < PAGE) return;
-      seq = rows.at(-1)!.seq + 1;
+  /** The latest event time of a trade; zero without any. */
+  private newestTime(instrument: number): Nanos {
+    let newest = Nanos.ZERO;
+    const look = (first: number, last: number): void => {
+      const row = this.latest.get(first, last, instrument);
+      if (row === null) return;
+      const time = new Nanos(row.hi, row.lo);
+      if (time.compare(newest) > 0) newest = time;
+    };
+    look(this.blocks.end() + 1, ID_MAX);
+    // A block's latest time may be that of a quote: those behind it are looked at until none is later.
+    for (let offset = 0; ; offset += NEWEST_PARTS) {
+      const parts = this.latestParts.all(instrument, offset);
+      for (const { hi, lo, first_id, last_id } of parts) {
+        if (new Nanos(hi, lo).compare(newest) <= 0) return newest;
+        look(first_id, last_id);
+      }
+      if (parts.length < NEWEST_PARTS) return newest;
     }
+  }
+
+  /** Those of the range, and some before, in the order of their places. */
+  private *tradesFrom(instrument: number, from: Nanos): Iterable<TradeRow> {
+    const first = this.firstFrom(instrument, from);
+    if (first === undefined) return;
+    let id = first.id;
+    let before = 0;
+    for (const row of this.trades.below(seqOf(first.id), instrument)) {
+      id = row.id;
+      before += 1;
+      if (before === WARM_UP_TRADES) break;
+    }
+    for (const rows of this.trades.from(id, instrument, ALWAYS)) yield* rows;
+  }
+
+  /** The first in order that is not before a moment. */
+  private firstFrom(instrument: number, from: Nanos): TradeRow | undefined {
+    const times = { first: from, last: TIME_MAX };
+    for (const rows of this.trades.from(idOf(0), instrument, times)) {
+      const found = rows.find(({ hi, lo }) => new Nanos(hi, lo).compare(from) >= 0);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 }
 
 function tradeOf(row: TradeRow): TradeFields {
   return {
-    seq: row.seq,
+    seq: seqOf(row.id),
     eventTime: new Nanos(row.hi, row.lo),
     receiveTime: new Nanos(row.receive_hi, row.receive_lo),
     price: row.price,
     quantity: row.quantity,
   };
-}
-
-function list(items: readonly string[]): string {
-  return `[${items.join(',')}]`;
 }

@@ -1,62 +1,96 @@
 /**
  * As-of book: the ten levels of an instrument at a past moment.
  *
- * It is the state behind the book record with the latest event time that is not after the moment; of
- * several with that time, behind the last. So where the times of a source step back, each moment has
- * one answer, which what is recorded later with other times does not change.
- * The levels come from the nearest whole book before that record (a snapshot, or a book record that
- * is whole) and the changes between, found backwards along `prev_seq`.
+ * It is the state behind the last book record, in the order of places, whose event time is not after
+ * the moment. Where the times of a source only rise that is the newest by then; where they step back,
+ * what was said last holds. The levels come from the nearest whole book before that record (a snapshot,
+ * or a book record that is whole) and the changes between, found backwards along `prev_seq`.
+ *
+ * An answer is never a guess: where records that are missing may have changed the book between the
+ * record and the moment, or stand between the record and its whole book, a fault names them. Nothing of
+ * the book is missing where the next book record names this one as the one before it, and nothing that
+ * matters where the instrument has a later record than the moment before the gap.
+ * Bounded: the places of the changes since a whole book.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
 
-import { fault, type Fault } from '../../protocol/codes';
+import { fault, type ErrorCode, type Fault } from '../../protocol/codes';
 import { formatLevels, type Scales } from '../../protocol/json';
 import { decodeLevels } from '../../protocol/layout';
 import { TenLevels } from '../../protocol/levels';
 import { BOOK_FORMS } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
-import type { PastBook, TimeWords } from './history-messages';
+import { ALWAYS, ID_MAX, TIME_MAX, type Blocks } from './history-blocks';
+import { describeGap, type Gaps } from './history-gaps';
+import type { MissingPlaces, PastBook, TimeWords } from './history-messages';
 import type { RecordRow } from './records';
-import { KIND, SELECT_RECORD } from './schema';
+import { idOf, KIND, SELECT_RECORD, seqOf } from './schema';
 
-type Words = [instrument: number, hi: number, lo: number];
+/** Of a moment at which the book cannot be known, since records are missing. */
+const MISSING: ErrorCode = 'no-data';
+
+/** Behind a gap for these reasons the market went on from its state before it. */
+const CONTINUED: ReadonlySet<string> = new Set(['crash', 'damage']);
+
+const DELTA = BOOK_FORMS.indexOf('delta');
+const IS_BOOK = `kind = ${KIND.book}`;
+const IS_WHOLE = `(kind = ${KIND.snapshot} OR (${IS_BOOK} AND side <> ${DELTA}))`;
+
+type Within = [first: number, last: number, instrument: number];
+type WithTime = [...Within, hi: number, lo: number];
 
 export class PastBooks {
-  private readonly latest: Statement<RecordRow, Words>;
-  private readonly first: Statement<RecordRow, [number]>;
-  private readonly snapshot: Statement<RecordRow, [...Words, number]>;
-  private readonly bySeq: Statement<RecordRow, [number]>;
+  private readonly blocks: Blocks;
+  private readonly gaps: Gaps;
+  private readonly lastBy: Statement<RecordRow, WithTime>;
+  private readonly lastBook: Statement<RecordRow, Within>;
+  private readonly lastWhole: Statement<RecordRow, Within>;
+  private readonly firstBook: Statement<RecordRow, Within>;
+  private readonly firstWhole: Statement<RecordRow, Within>;
+  private readonly later: Statement<{ id: number }, WithTime>;
+  private readonly byId: Statement<RecordRow, [number]>;
 
-  constructor(db: Database) {
-    // Read backwards this index gives the last of several with one time first; to ask for it would
-    // make SQLite read on and sort.
-    const books = `INDEXED BY record_book_time WHERE kind = ${KIND.book} AND instrument = ?`;
-    this.latest = db.prepare(
-      `${SELECT_RECORD} ${books} AND event_time <= (? << 32) | ? ORDER BY event_time DESC LIMIT 1`,
+  constructor(db: Database, blocks: Blocks, gaps: Gaps) {
+    this.blocks = blocks;
+    this.gaps = gaps;
+    const within = 'WHERE id >= ? AND id <= ? AND instrument = ? AND';
+    const last = 'ORDER BY id DESC LIMIT 1';
+    const first = 'ORDER BY id LIMIT 1';
+    this.lastBy = db.prepare(
+      `${SELECT_RECORD} ${within} kind IN (${KIND.book}, ${KIND.snapshot}) AND event_time <= (? << 32) | ? ${last}`,
     );
-    this.first = db.prepare(`${SELECT_RECORD} ${books} ORDER BY event_time LIMIT 1`);
-    this.snapshot = db.prepare(
-      `${SELECT_RECORD} WHERE kind = ${KIND.snapshot} AND instrument = ?
-         AND event_time <= (? << 32) | ? AND seq < ? ORDER BY event_time DESC, seq DESC LIMIT 1`,
+    this.lastBook = db.prepare(`${SELECT_RECORD} ${within} ${IS_BOOK} ${last}`);
+    this.lastWhole = db.prepare(`${SELECT_RECORD} ${within} ${IS_WHOLE} ${last}`);
+    this.firstBook = db.prepare(`${SELECT_RECORD} ${within} ${IS_BOOK} ${first}`);
+    this.firstWhole = db.prepare(`${SELECT_RECORD} ${within} ${IS_WHOLE} ${first}`);
+    this.later = db.prepare(
+      `SELECT id FROM record ${within} kind <> ${KIND.instrument} AND event_time > (? << 32) | ? LIMIT 1`,
     );
-    this.bySeq = db.prepare(`${SELECT_RECORD} WHERE seq = ?`);
+    this.byId = db.prepare(`${SELECT_RECORD} WHERE id = ?`);
   }
 
   /** Only inside a transaction, so that its look-ups see one state of the journal. */
   at(symbol: string, instrument: number, scales: Scales, at: TimeWords): PastBook | Fault {
-    const record = this.latest.get(instrument, at.hi, at.lo);
-    if (record === null) return this.tooEarly(symbol, instrument, at);
-    if (BOOK_FORMS[record.side ?? -1] === 'incomplete') {
+    const found = this.recordBy(instrument, at);
+    if (found === null) return this.tooEarly(symbol, instrument, at);
+    const lost = this.lostBehind(found, instrument, at);
+    if (lost !== undefined) return missing(symbol, lost);
+    const record = this.ownerOf(found, instrument);
+    if (isIncomplete(record)) {
       const since = new Nanos(record.event_hi, record.event_lo).toString();
       return fault('book-incomplete', `the book of ${symbol} was known to be incomplete since ${since}`, 'at'); // prettier-ignore
     }
-    const levels = this.rebuild(record, instrument);
+    const levels = this.rebuild(found, instrument);
     if (levels === undefined) {
-      return fault('internal', `the books before record ${record.seq} do not read`);
+      return fault('internal', `the books before record ${seqOf(record.id)} do not read`);
+    }
+    if (!(levels instanceof TenLevels)) {
+      const isTooOld = levels.reason === 'retention';
+      return isTooOld ? this.tooEarly(symbol, instrument, at) : missing(symbol, levels);
     }
     return {
-      seq: record.seq,
+      seq: seqOf(record.id),
       eventTime: { hi: record.event_hi, lo: record.event_lo },
       receiveTime: { hi: record.receive_hi, lo: record.receive_lo },
       bids: formatLevels(levels.bids, scales),
@@ -64,50 +98,132 @@ export class PastBooks {
     };
   }
 
-  private tooEarly(symbol: string, instrument: number, at: TimeWords): Fault {
-    const first = this.first.get(instrument);
-    if (first === null) return fault('no-data', `no book of ${symbol} is known yet`, 'at');
-    const asked = new Nanos(at.hi, at.lo).toString();
-    const since = new Nanos(first.event_hi, first.event_lo);
-    return fault(
-      'before-first-record',
-      `at is ${asked}; books of ${symbol} exist since ${since.toString()} (${since.toISOString()})`,
-      'at',
-    );
+  private recordBy(instrument: number, at: TimeWords): RecordRow | null {
+    const times = { first: ALWAYS.first, last: at };
+    for (const { first, last } of this.blocks.upTo(ID_MAX, instrument, times, 'book')) {
+      const row = this.lastBy.get(first, last, instrument, at.hi, at.lo);
+      if (row !== null) return row;
+    }
+    return null;
   }
 
-  /** The levels behind a record; undefined when what they need is not in the journal. */
-  private rebuild(record: RecordRow, instrument: number): TenLevels | undefined {
-    const base = this.snapshot.get(instrument, record.event_hi, record.event_lo, record.seq);
-    const changes: RecordRow[] = [];
-    const levels = new TenLevels();
-    for (let row = record; ;) {
-      const form = BOOK_FORMS[row.side ?? -1];
-      if (form === 'snapshot') {
-        if (!replace(levels, row)) return undefined;
-        break;
-      }
-      if (form !== 'delta') return undefined;
-      changes.push(row);
-      if (base !== null && row.prev_seq < base.seq) {
-        if (!replace(levels, base)) return undefined;
-        break;
-      }
-      const before = this.bySeq.get(row.prev_seq);
-      if (before?.kind !== KIND.book || before.instrument !== instrument) return undefined;
+  /** What is missing, by which the record may not be the newest at the moment. */
+  private lostBehind(
+    record: RecordRow,
+    instrument: number,
+    at: TimeWords,
+  ): MissingPlaces | undefined {
+    const seq = seqOf(record.id);
+    const gaps = this.gaps.from(seq + 1);
+    if (gaps.length === 0) return undefined;
+    const next = this.bookBehind(record.id, instrument);
+    const crossed = gaps.filter((gap) => next === null || idOf(gap.from) < next.id);
+    const gap = next === null ? crossed.find(({ reason }) => !CONTINUED.has(reason)) : crossed[0];
+    if (gap === undefined) return undefined;
+    if (next !== null && isNextTo(next, record)) return undefined;
+    return this.isPast(at, record.id + 1, idOf(gap.from) - 1, instrument) ? undefined : gap;
+  }
+
+  private bookBehind(id: number, instrument: number): RecordRow | null {
+    for (const { first, last } of this.blocks.from(id + 1, instrument, ALWAYS, 'book')) {
+      const row = this.firstBook.get(first, last, instrument);
+      if (row !== null) return row;
+    }
+    return null;
+  }
+
+  /** Whether between two ids the instrument has a record that is later than the moment. */
+  private isPast(at: TimeWords, from: number, upTo: number, instrument: number): boolean {
+    const times = { first: at, last: TIME_MAX };
+    for (const { first, last } of this.blocks.from(from, instrument, times, 'anything')) {
+      if (first > upTo) return false;
+      const row = this.later.get(first, Math.min(last, upTo), instrument, at.hi, at.lo);
+      if (row !== null) return true;
+    }
+    return false;
+  }
+
+  /** The book record that a snapshot is the state of: the one before it, unless that one is missing. */
+  private ownerOf(record: RecordRow, instrument: number): RecordRow {
+    if (record.kind !== KIND.snapshot) return record;
+    const { id } = record;
+    for (const { first, last } of this.blocks.upTo(id - 1, instrument, ALWAYS, 'book')) {
+      const book = this.lastBook.get(first, last, instrument);
+      if (book === null) continue;
+      const isBetween = this.gaps.from(seqOf(book.id) + 1).some((gap) => idOf(gap.to) < id);
+      return isBetween ? record : book;
+    }
+    return record;
+  }
+
+  /** Also of an instrument whose first records are deleted: what it has begins with a whole book. */
+  private tooEarly(symbol: string, instrument: number, at: TimeWords): Fault {
+    for (const { first, last } of this.blocks.from(0, instrument, ALWAYS, 'book')) {
+      const row = this.firstWhole.get(first, last, instrument);
+      if (row === null) continue;
+      const asked = new Nanos(at.hi, at.lo).toString();
+      const since = new Nanos(row.event_hi, row.event_lo);
+      return fault(
+        'before-first-record',
+        `at is ${asked}; books of ${symbol} exist since ${since.toString()} (${since.toISOString()})`,
+        'at',
+      );
+    }
+    const lost = this.gaps.from(1).at(-1);
+    const but = lost === undefined ? '' : `; ${describeGap(lost)}`;
+    return fault('no-data', `no book of ${symbol} is known yet${but}`, 'at');
+  }
+
+  /** The levels behind a record; what is missing of the records that they need; undefined: unsound. */
+  private rebuild(record: RecordRow, instrument: number): TenLevels | MissingPlaces | undefined {
+    const base = this.wholeAt(record.id, instrument);
+    const changes: number[] = [];
+    for (let row = record; row.id !== base?.id;) {
+      if (row.kind !== KIND.book || row.side !== DELTA) return undefined;
+      changes.push(row.id);
+      // A snapshot is of the book record before it, whether that one is there or not.
+      if (base?.kind === KIND.snapshot && idOf(row.prev_seq) < base.id) break;
+      const before = this.byId.get(idOf(row.prev_seq));
+      if (before === null) return this.gaps.at(row.prev_seq);
+      if (before.instrument !== instrument) return undefined;
       row = before;
     }
+    const whole = base === null || isIncomplete(base) ? undefined : levelsOf(base);
+    if (whole === undefined) return undefined;
+    const levels = new TenLevels();
+    levels.replace(whole.bids, whole.asks);
     for (let i = changes.length - 1; i >= 0; i--) {
-      const change = decodeLevels(changes[i]!.levels ?? new Uint8Array());
+      const change = levelsOf(this.byId.get(changes[i]!)!);
       if (change === undefined) return undefined;
       levels.apply(change.bids, change.asks);
     }
     return levels;
   }
+
+  private wholeAt(id: number, instrument: number): RecordRow | null {
+    for (const { first, last } of this.blocks.upTo(id, instrument, ALWAYS, 'book')) {
+      const row = this.lastWhole.get(first, last, instrument);
+      if (row !== null) return row;
+    }
+    return null;
+  }
 }
 
-function replace(levels: TenLevels, row: RecordRow): boolean {
-  const whole = decodeLevels(row.levels ?? new Uint8Array());
-  if (whole !== undefined) levels.replace(whole.bids, whole.asks);
-  return whole !== undefined;
+/** Whether a book record follows another directly, or a snapshot. */
+function isNextTo(next: RecordRow, { id, kind }: RecordRow): boolean {
+  const seq = seqOf(id);
+  return kind === KIND.snapshot ? next.prev_seq <= seq : next.prev_seq === seq;
+}
+
+function isIncomplete({ kind, side }: RecordRow): boolean {
+  return kind === KIND.book && BOOK_FORMS[side ?? -1] === 'incomplete';
+}
+
+function levelsOf({ levels }: RecordRow): { bids: number[]; asks: number[] } | undefined {
+  return levels === null ? undefined : decodeLevels(levels);
+}
+
+function missing(symbol: string, gap: MissingPlaces): Fault {
+  const message = `the book of ${symbol} at that moment is not known: ${describeGap(gap)}`;
+  return fault(MISSING, message, 'at');
 }

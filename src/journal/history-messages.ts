@@ -12,6 +12,13 @@ export interface TimeWords {
   readonly lo: number;
 }
 
+/** Places that are not in the journal, both inclusive, and why: a reason of journal.ts. */
+export interface MissingPlaces {
+  readonly from: number;
+  readonly to: number;
+  readonly reason: string;
+}
+
 /** The ten levels as of a moment. */
 export interface BookQuestion {
   readonly kind: 'book';
@@ -33,7 +40,7 @@ export interface TicksQuestion {
   readonly symbol: string;
   readonly from: TimeWords | null;
   readonly to: TimeWords | null;
-  /** Only those of trades above this place; 0 for the first page. */
+  /** Only those above this place; 0 for the first page. */
   readonly after: number;
   readonly limit: number;
 }
@@ -65,16 +72,20 @@ export interface Page {
   /** The JSON text of an array. */
   readonly items: string;
   readonly count: number;
-  /** Ticks: place of the last trade. Trades: place of the last, so the oldest. 0 without any. */
+  /** Place of the last: of trades the oldest, of ticks the newest. 0 without any. */
   readonly last: number;
   /** When the newest trade of it (ticks, trades) was received; null without any. */
   readonly newest: TimeWords | null;
+  /** What is missing between the places that were asked for, as far as it may be of the range of time. */
+  readonly gaps: readonly MissingPlaces[];
 }
 
 export interface BarsPage {
   readonly items: string;
   /** Open time of the bar at which it goes on, as digits; null when there are no more. */
   readonly next: string | null;
+  /** As of a `Page`, in the time from the first interval on. */
+  readonly gaps: readonly MissingPlaces[];
 }
 
 /** What each kind of question is answered with, when it is not a fault. */
@@ -88,7 +99,14 @@ export interface Answers {
 export type AnswerTo<Q extends Question> = Answers[Q['kind']];
 
 /** To the thread: a question, or the wish that it closes its connection. */
-export type ToThread = { readonly id: number; readonly question: Question } | 'close';
+export type ToThread =
+  | {
+      readonly id: number;
+      readonly question: Question;
+      /** What the disk has not taken by then, since it fails. */
+      readonly open: MissingPlaces | null;
+    }
+  | 'close';
 
 /** From the thread. */
 export type FromThread =

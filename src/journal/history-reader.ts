@@ -5,18 +5,27 @@
  * stays open behind it: an open one would keep SQLite from shortening its WAL.
  */
 
-import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite';
+import { Database } from 'bun:sqlite';
 
 import { fault, type Fault } from '../../protocol/codes';
 import { toJson } from '../../protocol/json';
 import type { Instrument, Message } from '../../protocol/messages';
-import type { Answers, Page, Question, TicksQuestion, TradesQuestion } from './history-messages';
+import { Nanos } from '../../protocol/time';
 import { PastBars } from './history-bars';
+import { ALWAYS, Blocks, type Times } from './history-blocks';
 import { PastBooks } from './history-book';
+import { Gaps } from './history-gaps';
+import type {
+  Answers,
+  MissingPlaces,
+  Page,
+  Question,
+  TicksQuestion,
+  TradesQuestion,
+} from './history-messages';
+import { Topic } from './history-topics';
 import { parseDefinition, rowToEvent, rowToTrade, type RecordRow } from './records';
-import { KIND, SELECT_RECORD } from './schema';
-
-const TIME_MIN = { hi: 0, lo: 0 };
+import { idOf, SELECT_RECORD, seqOf } from './schema';
 
 interface Known {
   readonly id: number;
@@ -25,30 +34,37 @@ interface Known {
 
 export class HistoryReader {
   private readonly db: Database;
+  private readonly gaps: Gaps;
   private readonly books: PastBooks;
   private readonly bars: PastBars;
-  private readonly tradesBefore: Statement<RecordRow, [number, number, number]>;
+  private readonly tradeRows: Topic<RecordRow>;
+  private readonly tickRows: Topic<RecordRow>;
   private readonly instruments = new Map<string, Known>();
 
   constructor(path: string) {
     this.db = new Database(path, { readonly: true });
     this.db.run('PRAGMA busy_timeout = 5000');
     this.db.run('PRAGMA mmap_size = 1073741824');
-    this.books = new PastBooks(this.db);
-    this.bars = new PastBars(this.db);
-    this.tradesBefore = this.db.prepare(
-      `${SELECT_RECORD} WHERE kind = ${KIND.trade} AND instrument = ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
-    );
+    const blocks = new Blocks(this.db);
+    this.gaps = new Gaps(this.db, blocks);
+    this.books = new PastBooks(this.db, blocks, this.gaps);
+    this.bars = new PastBars(this.db, blocks, this.gaps);
+    this.tradeRows = new Topic<RecordRow>(this.db, blocks, 'trade', SELECT_RECORD);
+    this.tickRows = new Topic<RecordRow>(this.db, blocks, 'tick', SELECT_RECORD);
   }
 
-  /** @throws Error when the journal does not read */
-  answer(question: Question): Answers[Question['kind']] | Fault {
+  /**
+   * @param open what a failing disk had not taken when it was asked
+   * @throws Error when the journal does not read
+   */
+  answer(question: Question, open: MissingPlaces | null = null): Answers[Question['kind']] | Fault {
     this.db.run('BEGIN');
     try {
       const known = this.find(question.symbol);
       if (known === undefined) {
         return fault('no-data', `the journal holds nothing of ${question.symbol} yet`);
       }
+      this.gaps.begin(open);
       switch (question.kind) {
         case 'book':
           return this.books.at(question.symbol, known.id, known.definition, question.at);
@@ -81,82 +97,79 @@ export class HistoryReader {
     return { id: row.id, definition };
   }
 
-  private trades(q: TradesQuestion, { id, definition }: Known): Page {
-    const rows = this.tradesBefore.all(id, q.before, q.limit);
-    return page(rows, rows[0], rows.at(-1)?.seq, (row) => rowToTrade(row, q.symbol), definition);
-  }
-
-  /** The tick of a trade has the place behind it. */
-  private ticks(q: TicksQuestion, { id, definition }: Known): Page {
-    const bindings: SQLQueryBindings[] = [id, this.firstTick(q, id)];
-    let range = '';
-    for (const [time, comparison] of [
-      [q.from, '>='],
-      [q.to, '<'],
-    ] as const) {
-      if (time === null) continue;
-      range += ` AND event_time ${comparison} (? << 32) | ?`;
-      bindings.push(time.hi, time.lo);
+  private trades({ symbol, before, limit }: TradesQuestion, { id, definition }: Known): Page {
+    const rows: RecordRow[] = [];
+    for (const row of this.tradeRows.below(before, id)) {
+      rows.push(row);
+      if (rows.length === limit) break;
     }
-    const last = q.to === null ? Number.MAX_SAFE_INTEGER : this.lastTick(q, id);
-    const rows = this.db
-      .query<RecordRow, SQLQueryBindings[]>(
-        `${SELECT_RECORD} WHERE kind = ${KIND.tick} AND seq IN (SELECT seq + 1 FROM record INDEXED BY record_trade
-           WHERE kind = ${KIND.trade} AND instrument = ? AND seq >= ?${range} AND seq <= ? ORDER BY seq LIMIT ?)
-         ORDER BY seq`,
-      )
-      .all(...bindings, last, q.limit);
-    const newest = rows.at(-1);
-    return page(
-      rows,
-      newest,
-      newest === undefined ? 0 : newest.seq - 1,
-      (row) => rowToEvent(row, q.symbol) as Message | undefined,
-      definition,
-    );
+    const last = rows.at(-1);
+    const first = last === undefined || rows.length < limit ? 0 : seqOf(last.id);
+    return {
+      ...page(rows, (row) => rowToTrade(row, symbol), definition),
+      newest: receivedAt(rows[0]),
+      gaps: this.gaps.within(first, before - 1, id, ALWAYS),
+    };
   }
 
-  /** Where to begin: below it no trade lies in the range. */
-  private firstTick(q: TicksQuestion, id: number): number {
-    if (q.after > 0 || q.from === null) return q.after + 1;
-    return this.bound('min', q, id) ?? Number.MAX_SAFE_INTEGER;
+  private ticks(q: TicksQuestion, { id, definition }: Known): Page {
+    const times = timesOf(q);
+    const rows = times === null ? [] : this.ticksIn(q, id, times);
+    const last = rows.length < q.limit ? Number.MAX_SAFE_INTEGER : seqOf(rows.at(-1)!.id);
+    return {
+      ...page(rows, (row) => rowToEvent(row, q.symbol) as Message | undefined, definition),
+      newest: receivedAt(rows.at(-1)),
+      gaps: times === null ? [] : this.gaps.within(q.after + 1, last, id, times),
+    };
   }
 
-  /** Where to end: above it no trade lies in the range. Without it a page would read on to the newest. */
-  private lastTick(q: TicksQuestion, id: number): number {
-    return this.bound('max', q, id) ?? 0;
+  private ticksIn({ after, limit }: TicksQuestion, id: number, times: Times): RecordRow[] {
+    const found: RecordRow[] = [];
+    for (const rows of this.tickRows.from(idOf(after + 1), id, times)) {
+      for (const row of rows) {
+        if (!isWithin(row, times)) continue;
+        found.push(row);
+        if (found.length === limit) return found;
+      }
+    }
+    return found;
   }
+}
 
-  private bound(which: 'min' | 'max', q: TicksQuestion, id: number): number | null {
-    const from = q.from ?? TIME_MIN;
-    const until = q.to === null ? '' : 'AND event_time < (? << 32) | ?';
-    const to = q.to === null ? [] : [q.to.hi, q.to.lo];
-    const row = this.db
-      .query<{ seq: number | null }, number[]>(
-        `SELECT ${which}(seq) AS seq FROM record INDEXED BY record_trade_time
-           WHERE kind = ${KIND.trade} AND instrument = ? AND event_time >= (? << 32) | ? ${until}`,
-      )
-      .get(id, from.hi, from.lo, ...to);
-    return row?.seq ?? null;
-  }
+/** Null when no time is in the range. */
+function timesOf({ from, to }: TicksQuestion): Times | null {
+  if (to !== null && to.hi === 0 && to.lo === 0) return null;
+  return {
+    first: from ?? ALWAYS.first,
+    last: to === null ? ALWAYS.last : new Nanos(to.hi, to.lo).plus(-1),
+  };
+}
+
+function isWithin({ event_hi: hi, event_lo: lo }: RecordRow, { first, last }: Times): boolean {
+  return (
+    (hi !== first.hi ? hi > first.hi : lo >= first.lo) &&
+    (hi !== last.hi ? hi < last.hi : lo <= last.lo)
+  );
+}
+
+function receivedAt(row: RecordRow | undefined): Page['newest'] {
+  return row === undefined ? null : { hi: row.receive_hi, lo: row.receive_lo };
 }
 
 function page(
   rows: readonly RecordRow[],
-  newest: RecordRow | undefined,
-  last: number | undefined,
   read: (row: RecordRow) => Message | undefined,
   definition: Instrument,
-): Page {
+): Pick<Page, 'items' | 'count' | 'last'> {
   const items = rows.map((row) => {
     const message = read(row);
-    if (message === undefined) throw new Error(`record ${row.seq} does not read`);
+    if (message === undefined) throw new Error(`record ${seqOf(row.id)} does not read`);
     return JSON.stringify(toJson(message, () => definition));
   });
+  const last = rows.at(-1);
   return {
     items: `[${items.join(',')}]`,
     count: items.length,
-    last: last ?? 0,
-    newest: newest === undefined ? null : { hi: newest.receive_hi, lo: newest.receive_lo },
+    last: last === undefined ? 0 : seqOf(last.id),
   };
 }

@@ -1,7 +1,7 @@
 /** History thread: a worker around `HistoryReader`, one question after the other. */
 
 import { fault, type Fault } from '../../protocol/codes';
-import type { Answers, FromThread, Question, ToThread } from './history-messages';
+import type { Answers, FromThread, MissingPlaces, Question, ToThread } from './history-messages';
 import { HistoryReader } from './history-reader';
 
 interface Port {
@@ -18,12 +18,12 @@ port.onmessage = ({ data }): void => {
     port.postMessage('closed');
     return;
   }
-  port.postMessage({ id: data.id, answer: answer(data.question) });
+  port.postMessage({ id: data.id, answer: answer(data.question, data.open) });
 };
 
-function answer(question: Question): Answers[Question['kind']] | Fault {
+function answer(question: Question, open: MissingPlaces | null): Answers[Question['kind']] | Fault {
   try {
-    return reader.answer(question);
+    return reader.answer(question, open);
   } catch (e) {
     return fault('internal', `the journal does not read: ${(e as Error).message.slice(0, 120)}`);
   }

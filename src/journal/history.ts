@@ -8,7 +8,7 @@
  */
 
 import { fault, type Fault } from '../../protocol/codes';
-import type { AnswerTo, FromThread, Question, ToThread } from './history-messages';
+import type { AnswerTo, FromThread, MissingPlaces, Question, ToThread } from './history-messages';
 
 const CLOSE_WITHIN_MS = 1_000;
 
@@ -22,8 +22,13 @@ export interface HistoryThread {
 
 export interface HistoryOptions {
   readonly questionsMax: number;
-  /** Commits what the journal still holds back, so that an answer has what was pushed before it. */
-  readonly flush: () => void;
+  /**
+   * Commits what the journal still holds back, so that an answer has what was pushed before it. When
+   * the disk fails it ends at once, and `open` says what is not there.
+   */
+  readonly flush: () => Promise<void> | void;
+  /** What was pushed and is not in the journal, since its disk fails; null as a rule. */
+  readonly open?: () => MissingPlaces | null;
   readonly start: () => HistoryThread;
 }
 
@@ -45,6 +50,8 @@ type Answerer = (answer: never) => void;
 export class History {
   private readonly options: HistoryOptions;
   private readonly waiting = new Map<number, Answerer>();
+  /** Of the questions that wait for the journal's commit. */
+  private readonly flushes = new Set<Promise<void>>();
   private thread: HistoryThread | null = null;
   private lastId = 0;
   private closed: (() => void) | null = null;
@@ -57,33 +64,52 @@ export class History {
     if (this.closed !== null) {
       return Promise.resolve(fault('shutting-down', 'the server is shutting down'));
     }
-    const { questionsMax, flush, start } = this.options;
+    const { questionsMax, flush } = this.options;
     if (this.waiting.size >= questionsMax) {
       const message = `${questionsMax} questions about the past are under way already`;
       return Promise.resolve(fault('overloaded', message));
     }
-    flush();
-    this.thread ??= this.follow(start());
     const id = ++this.lastId;
-    post(this.thread, { id, question });
-    return new Promise((resolve) => {
-      this.waiting.set(id, resolve);
-    });
+    const { promise, resolve } = Promise.withResolvers<AnswerTo<Q> | Fault>();
+    this.waiting.set(id, resolve);
+    const flushed = flush();
+    if (flushed === undefined) this.put(id, question);
+    else this.putBehind(flushed, id, question);
+    return promise;
   }
 
   /** Lets the thread close its connection, and ends it. */
   async close(): Promise<void> {
-    const { thread } = this;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = resolve;
-    if (thread === null) return;
-    post(thread, 'close');
     const timer = setTimeout(resolve, CLOSE_WITHIN_MS);
-    await promise;
+    await Promise.race([promise, Promise.all(this.flushes)]);
+    const { thread } = this;
+    if (thread !== null) {
+      post(thread, 'close');
+      await promise;
+    }
     clearTimeout(timer);
     this.thread = null;
     this.fail(fault('shutting-down', 'the server is shutting down'));
-    thread.terminate();
+    thread?.terminate();
+  }
+
+  private putBehind(flushed: Promise<void>, id: number, question: Question): void {
+    const put = (): void => {
+      this.flushes.delete(behind);
+      this.put(id, question);
+    };
+    const behind = flushed.then(put, put);
+    this.flushes.add(behind);
+  }
+
+  private put(id: number, question: Question): void {
+    // It may have failed meanwhile, with the thread or with the close.
+    if (!this.waiting.has(id)) return;
+    const open = this.options.open?.() ?? null;
+    this.thread ??= this.follow(this.options.start());
+    post(this.thread, { id, question, open });
   }
 
   private follow(thread: HistoryThread): HistoryThread {

@@ -21,22 +21,87 @@ export interface JournalBatch {
 export type Durability = 'async' | 'commit' | 'fsync';
 
 export interface Journal {
-  /** Writes a batch in one transaction; calls back when it is as durable as was chosen. */
+  /**
+   * Takes a batch, at the end of the turn that made it, and calls back when it is as durable as was
+   * chosen, in the order of the batches. Where the disk is slower than the market for long, `async`
+   * gives batches up and declares a gap; for the others the caller is to wait (`hasRoom`).
+   */
   append(batch: JournalBatch, onDurable: () => void): void;
-  /** Up to `limit` newest trades below place `before`, newest first. */
+  /** Calls back when all that was appended before is as durable as was chosen. */
+  behind(done: () => void): void;
+  /** Whether it can take on more; see `JournalNotices.onRoom`. */
+  readonly hasRoom: boolean;
+  /** Up to `limit` newest trades below place `before`, newest first; of what is committed. */
   trades(symbol: string, before: number, limit: number): Trade[];
-  /** Writes what is buffered, then the state, so that the next start has nothing to replay. */
+  /** Resolves when all that was appended is committed; or when the disk fails, since it may for long. */
+  flush(): Promise<void>;
+  status(): JournalStatus;
+  /**
+   * Writes what is left and then the state, so that the next start has nothing to replay. Done when
+   * `closed` resolves: with why some of it could not be written, if so.
+   */
   close(): void;
+  readonly closed: Promise<Error | undefined>;
+}
+
+export interface JournalStatus {
+  /** `failing`: the disk refuses. `hole`: `async` gives up what does not fit into the queue. */
+  readonly state: 'ok' | 'failing' | 'hole';
+  /** Why, when it is not ok; empty otherwise. */
+  readonly reason: string;
+  readonly waitingRows: number;
+  readonly waitingBytes: number;
+  /** Since the start. */
+  readonly rows: number;
+  readonly commits: number;
+  readonly failures: number;
+  readonly holes: number;
+  readonly holeRecords: number;
+  /** The newest place that is committed. */
+  readonly committedSeq: number;
+}
+
+/** What the journal tells those who run it. */
+export interface JournalNotices {
+  /** It cannot go on: the process must end. */
+  failed(error: Error): never;
+  /** The disk refuses; it is tried again. Once for each spell. */
+  onFailing?(reason: string): void;
+  /** The disk takes records again. */
+  onRecovered?(): void;
+  /** Records up to `to` were given up; a checkpoint behind them holds the state. */
+  onHole?(gap: GapNote): void;
+  /** It has room again after `hasRoom` was false. */
+  onRoom?(): void;
+}
+
+/**
+ * Why places are missing. `disk`: it was full or failing, and the market went on. `crash`: pushed by
+ * `async` and not committed. `damage`: set aside with the file that holds them. `missing`: the file was
+ * gone. `retention`: too old.
+ */
+export type GapReason = 'disk' | 'crash' | 'damage' | 'missing' | 'retention';
+
+/** Places that are not in the journal. */
+export interface GapNote {
+  readonly type: 'gap';
+  readonly from: number;
+  readonly to: number;
+  readonly reason: GapReason;
 }
 
 /** What an opened journal knows of the time before. */
 export interface Recovered {
   /** The life of the numbering that begins now. */
   readonly epoch: number;
-  /** The newest place in the journal; 0 when it is new. */
+  /** The newest place that was given; 0 when the journal is new. */
   readonly lastSeq: number;
   /** The newest sound checkpoint, as it was given; null when there is none. */
   readonly checkpoint: string | null;
-  /** The events behind the checkpoint, in order. Read it once. */
-  readonly tail: Iterable<BatchEvent>;
+  /** Place of the checkpoint; 0 without one. */
+  readonly checkpointSeq: number;
+  /** What stands up to here was held against its checksums when it was read. */
+  readonly checkedSeq: number;
+  /** The events behind the checkpoint, in order, and the gaps between them. Read it once. */
+  readonly tail: Iterable<BatchEvent | GapNote>;
 }

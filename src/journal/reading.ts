@@ -15,18 +15,13 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { StartFault } from '../base/start-fault';
+import type { GapNote } from './journal';
+import { readCheckpoints, readEpochs, readGaps, type CheckpointRow, type EpochRow } from './notes';
 import type { RecordRow } from './records';
-import { APPLICATION_ID, SCHEMA_VERSION, SELECT_RECORD } from './schema';
+import { APPLICATION_ID, idOf, KIND, SCHEMA_VERSION, SELECT_RECORD, seqOf, SLOTS } from './schema';
 
 export const JOURNAL_FILE = 'journal.sqlite';
 const PAGE_ROWS = 5_000;
-
-export interface EpochRow {
-  readonly epoch: number;
-  readonly first_seq: number;
-  readonly last_seq: number | null;
-  readonly clean: number;
-}
 
 export interface InstrumentRow {
   readonly id: number;
@@ -34,27 +29,21 @@ export interface InstrumentRow {
   readonly definition: string;
 }
 
-export interface CheckpointRow {
-  readonly seq: number;
-  readonly crc: number;
-  readonly state: string;
-}
-
-/** All rows behind a place in order, in pages. @param last the last place to read */
-export function* readPages(
+/** All rows behind an id in order, checkpoints apart, in pages. @param last the last id to read */
+function* readPages(
   db: Database,
   after: number,
-  last: number = Number.MAX_SAFE_INTEGER,
+  last: number,
 ): Generator<RecordRow[]> {
   const page = db.prepare<RecordRow, [number, number]>(
-    `${SELECT_RECORD} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ${PAGE_ROWS}`,
+    `${SELECT_RECORD} WHERE id > ? AND id <= ? AND kind <> ${KIND.checkpoint} ORDER BY id LIMIT ${PAGE_ROWS}`,
   );
   try {
     for (let from = after; ;) {
       const rows = page.all(from, last);
       yield rows;
       if (rows.length < PAGE_ROWS) return;
-      from = rows.at(-1)!.seq;
+      from = rows.at(-1)!.id;
     }
   } finally {
     page.finalize();
@@ -73,7 +62,14 @@ export function checkForeign(path: string): StartFault | undefined {
       );
     }
     const version = pragma(db, 'user_version');
-    if (version <= SCHEMA_VERSION) return undefined;
+    if (version === SCHEMA_VERSION || countTables(db) === 0) return undefined;
+    if (version < SCHEMA_VERSION) {
+      return new StartFault(
+        'journal-older',
+        `${path} was written by an older Tapedeck (schema ${version}; this one reads ${SCHEMA_VERSION})`,
+        'Export what it holds with that version, or give another directory with --data; the file is not changed.',
+      );
+    }
     return new StartFault(
       'journal-newer',
       `${path} was written by a newer Tapedeck (schema ${version}; this one knows ${SCHEMA_VERSION})`,
@@ -146,6 +142,8 @@ export class JournalReading {
   readonly instruments: readonly InstrumentRow[];
   /** Oldest first. */
   readonly checkpoints: readonly CheckpointRow[];
+  /** In the order of their places. */
+  readonly gaps: readonly GapNote[];
   private readonly db: Database;
   /** Of the file that must not change while it is read; undefined where a WAL takes the changes. */
   private readonly stamp: string | undefined;
@@ -157,13 +155,16 @@ export class JournalReading {
     this.stamp = existsSync(`${path}-wal`) ? undefined : stampOf(path);
     db.run('BEGIN'); // one state of the journal for all that follows
     const { first, last } = db
-      .query('SELECT (SELECT min(seq) FROM record) AS first, (SELECT max(seq) FROM record) AS last')
+      .query(
+        `SELECT (SELECT min(id) FROM record WHERE id % ${SLOTS} = 0) AS first, (SELECT max(id) FROM record) AS last`,
+      )
       .get() as { first: number | null; last: number | null };
-    this.seqFirst = first ?? 0;
-    this.seqLast = last ?? 0;
-    this.epochs = all(db, 'SELECT epoch, first_seq, last_seq, clean FROM epoch ORDER BY epoch');
+    this.seqFirst = first === null ? 0 : seqOf(first);
+    this.seqLast = last === null ? 0 : seqOf(last);
+    this.epochs = readEpochs(db);
     this.instruments = all(db, 'SELECT id, symbol, definition FROM instrument ORDER BY id');
-    this.checkpoints = all(db, 'SELECT seq, crc, state FROM checkpoint ORDER BY seq');
+    this.checkpoints = readCheckpoints(db);
+    this.gaps = readGaps(db);
     db.run('COMMIT');
   }
 
@@ -175,7 +176,7 @@ export class JournalReading {
 
   /** Every record in order, in pages. @throws Error when a page does not read */
   *pages(): Generator<RecordRow[]> {
-    for (const rows of readPages(this.db, 0, this.seqLast)) {
+    for (const rows of readPages(this.db, -1, idOf(this.seqLast, SLOTS - 1))) {
       this.checkUnchanged();
       yield rows;
     }
@@ -184,11 +185,12 @@ export class JournalReading {
   /** Rows of these kinds of one instrument, in stretches of places. @throws Error as `pages` */
   *rowsOf(instrument: number, kinds: readonly number[]): Generator<RecordRow[]> {
     const stretch = this.db.prepare<RecordRow, [number, number, number]>(
-      `${SELECT_RECORD} WHERE seq > ? AND seq <= ? AND instrument = ? AND kind IN (${kinds.join()}) ORDER BY seq`,
+      `${SELECT_RECORD} WHERE id > ? AND id <= ? AND instrument = ? AND kind IN (${kinds.join()}) ORDER BY id`,
     );
     try {
       for (let from = this.seqFirst - 1; from < this.seqLast; from += PAGE_ROWS) {
-        const rows = stretch.all(from, Math.min(from + PAGE_ROWS, this.seqLast), instrument);
+        const to = Math.min(from + PAGE_ROWS, this.seqLast);
+        const rows = stretch.all(idOf(from), idOf(to), instrument);
         this.checkUnchanged();
         yield rows;
       }

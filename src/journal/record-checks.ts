@@ -5,6 +5,10 @@
  * topic is one chain of places; behind each trade stands its tick, with the volume so far and, of a
  * feed, the newest quote; books have the checksums, and snapshots the levels, that the changes before
  * them give. A value that nothing else tells (the time of a trade, say) cannot be checked.
+ *
+ * Where places are missing and the market did not go on from the state before them, that state is
+ * forgotten and taken up again as the records tell it: a topic at its next record, a volume at the next
+ * tick, levels at the next whole book. What is not known is not checked.
  */
 
 import { bookChecksum } from '../../protocol/checksum';
@@ -12,7 +16,8 @@ import { TenLevels } from '../../protocol/levels';
 import type { Bbo, Book, Instrument, Tick, Trade } from '../../protocol/messages';
 import type { BatchEvent, Snapshot } from '../../protocol/records';
 import type { InstrumentRow } from './reading';
-import { definitionText, rowToEvent, type RecordRow } from './records';
+import { definitionText, parseDefinition, rowToEvent, type RecordRow } from './records';
+import { KIND, seqOf } from './schema';
 
 type Topic = 'tick' | 'trade' | 'bbo' | 'book';
 
@@ -21,22 +26,34 @@ interface Followed {
   /** As in the table of instruments. */
   readonly text: string;
   definition: Instrument | null;
+  /** Newest places; `UNKNOWN` until the next record. */
   readonly heads: Record<Topic, number>;
-  volume: number;
-  bbo: Bbo | null;
+  /** Null: not known. */
+  volume: number | null;
+  /** Undefined: not known. */
+  bbo: Bbo | null | undefined;
   readonly levels: TenLevels;
+  /** Null: none, or not known. */
   book: Book | null;
-  trusted: boolean;
+  state: 'none' | 'unknown' | 'whole';
 }
+
+const UNKNOWN = -1;
 
 export class RecordChecks {
   private readonly byId = new Map<number, Followed>();
+  private readonly continues: (gapTo: number) => boolean;
+  private readonly gaps: { readonly from: number; readonly to: number }[] = [];
   private lastSeq = 0;
+  /** Nothing before this place is known, nor what has not been told since. */
+  private forgottenSeq = 0;
   private statusHead = 0;
   /** The trade whose tick comes next. */
   private traded: Trade | null = null;
 
-  constructor(instruments: readonly InstrumentRow[]) {
+  /** @param continues whether the market went on behind a gap from the state before it */
+  constructor(instruments: readonly InstrumentRow[], continues: (gapTo: number) => boolean = () => false) {
+    this.continues = continues;
     for (const { id, symbol, definition } of instruments) {
       this.byId.set(id, {
         symbol,
@@ -47,15 +64,23 @@ export class RecordChecks {
         bbo: null,
         levels: new TenLevels(),
         book: null,
-        trusted: false,
+        state: 'none',
       });
     }
   }
 
-  /** The event of the next row; or, as a string, what is wrong with it. */
-  take(row: RecordRow): BatchEvent | string {
-    const { seq } = row;
-    if (this.lastSeq !== 0 && seq !== this.lastSeq + 1) return `record ${this.lastSeq + 1} is missing`; // prettier-ignore
+  /** The first record is the one behind a place; what was before it is not known. */
+  join(seq: number): void {
+    this.lastSeq = seq;
+    this.forget();
+  }
+
+  /** The event of the next row, null for a note; or, as a string, what is wrong with it. */
+  take(row: RecordRow): BatchEvent | string | null {
+    const seq = seqOf(row.id);
+    if (row.kind === KIND.gap) return this.skip(row.ref ?? 0, seq);
+    if (row.kind === KIND.epoch || row.kind === KIND.checkpoint) return null;
+    if (seq !== this.lastSeq + 1) return `record ${this.lastSeq + 1} is missing`;
     this.lastSeq = seq;
     const f = this.byId.get(row.instrument);
     if (f === undefined) return `record ${seq} names instrument ${row.instrument}, which is not in the table of instruments`; // prettier-ignore
@@ -69,12 +94,48 @@ export class RecordChecks {
   finish(): string | undefined {
     if (this.traded !== null) return `record ${this.traded.seq + 1} is missing: the tick of the trade before it`; // prettier-ignore
     for (const { symbol, text, definition } of this.byId.values()) {
+      if (this.isMissing(parseDefinition(text)?.seq ?? 0)) continue; // only the table has it
       if (definition === null) return `${symbol} is in the table of instruments, but no record defines it`; // prettier-ignore
       if (definitionText(definition) !== text) {
         return `${symbol} is defined otherwise in the table of instruments than by record ${definition.seq}`;
       }
     }
     return undefined;
+  }
+
+  private skip(from: number, to: number): string | null {
+    if (from !== this.lastSeq + 1) return `record ${this.lastSeq + 1} is missing`;
+    this.lastSeq = to;
+    this.gaps.push({ from, to });
+    if (!this.continues(to)) {
+      this.forget();
+    } else if (this.traded !== null) {
+      // Its tick is among what is missing, so its quantity is in no volume.
+      this.byId.forEach((f) => (f.symbol === this.traded?.symbol ? (f.volume = null) : 0));
+      this.traded = null;
+    }
+    return null;
+  }
+
+  private forget(): void {
+    this.forgottenSeq = this.lastSeq;
+    this.statusHead = UNKNOWN;
+    this.traded = null;
+    for (const f of this.byId.values()) {
+      f.heads.tick = f.heads.trade = f.heads.bbo = f.heads.book = UNKNOWN;
+      f.volume = null;
+      f.bbo = undefined;
+      f.book = null;
+      f.state = 'unknown';
+      // The one that holds here may be missing; the table has the newest.
+      const newest = parseDefinition(f.text);
+      if (newest !== undefined && newest.seq <= this.forgottenSeq) f.definition = newest;
+      else if (newest !== undefined) f.definition ??= newest;
+    }
+  }
+
+  private isMissing(seq: number): boolean {
+    return this.gaps.some(({ from, to }) => seq >= from && seq <= to);
   }
 
   private check(event: BatchEvent, row: RecordRow, f: Followed): string | undefined {
@@ -93,12 +154,12 @@ export class RecordChecks {
       case 'status': {
         const head = this.statusHead;
         this.statusHead = event.seq;
-        return chain(event.prevSeq, head);
+        return this.chain(event.prevSeq, head);
       }
       default: {
         const head = f.heads[event.type];
         f.heads[event.type] = event.seq;
-        return chain(event.prevSeq, head) ?? this.checkTopic(event, f, trade);
+        return this.chain(event.prevSeq, head) ?? this.checkTopic(event, f, trade);
       }
     }
   }
@@ -111,10 +172,10 @@ export class RecordChecks {
     switch (event.type) {
       case 'trade':
         this.traded = event;
-        f.volume += event.quantity;
+        if (f.volume !== null) f.volume += event.quantity;
         return undefined;
       case 'tick':
-        return trade === null ? 'no trade stands before it' : checkTick(event, trade, f);
+        return this.tick(event, trade, f);
       case 'bbo':
         f.bbo = event;
         return undefined;
@@ -122,11 +183,22 @@ export class RecordChecks {
         return checkBook(event, f);
     }
   }
+
+  private tick(tick: Tick, trade: Trade | null, f: Followed): string | undefined {
+    f.volume ??= tick.volume;
+    if (trade !== null) return checkTick(tick, trade, f);
+    return tick.seq === this.forgottenSeq + 1 ? undefined : 'no trade stands before it';
+  }
+
+  private chain(prevSeq: number, head: number): string | undefined {
+    if (head !== UNKNOWN) return chain(prevSeq, head);
+    return prevSeq <= this.forgottenSeq ? undefined : `prevSeq is ${prevSeq}; expected at most ${this.forgottenSeq}`; // prettier-ignore
+  }
 }
 
 function define(d: Instrument, row: RecordRow, f: Followed): string | undefined {
   if (d.symbol !== f.symbol) return `it defines ${d.symbol}`;
-  if (d.seq !== row.seq) return `its definition says place ${d.seq}`;
+  if (d.seq !== seqOf(row.id)) return `its definition says place ${d.seq}`;
   f.definition = d;
   return chain(row.prev_seq, 0);
 }
@@ -148,7 +220,7 @@ function checkTick(tick: Tick, trade: Trade, f: Followed): string | undefined {
   if (tick.eventTime.compare(trade.eventTime) !== 0) return 'its event time is not that of its trade'; // prettier-ignore
   if (tick.receiveTime.compare(trade.receiveTime) !== 0) return 'its receive time is not that of its trade'; // prettier-ignore
   // At a venue the top moves while an order is matched, and is told when that is done.
-  if (f.definition!.market === 'venue') return undefined;
+  if (f.definition!.market === 'venue' || f.bbo === undefined) return undefined;
   return (
     differs('bid', tick.bid, f.bbo?.bid ?? null) ?? differs('ask', tick.ask, f.bbo?.ask ?? null)
   );
@@ -156,14 +228,19 @@ function checkTick(tick: Tick, trade: Trade, f: Followed): string | undefined {
 
 function checkBook(book: Book, f: Followed): string | undefined {
   f.book = book;
-  if (book.form === 'incomplete') {
-    f.trusted = false;
-    return undefined;
+  switch (book.form) {
+    case 'incomplete':
+      f.state = 'none';
+      return undefined;
+    case 'snapshot':
+      f.levels.replace(book.bids, book.asks);
+      f.state = 'whole';
+      break;
+    case 'delta':
+      if (f.state === 'unknown') return undefined;
+      if (f.state === 'none') return 'changes of a book that is not whole';
+      f.levels.apply(book.bids, book.asks);
   }
-  if (book.form === 'snapshot') f.levels.replace(book.bids, book.asks);
-  else if (f.trusted) f.levels.apply(book.bids, book.asks);
-  else return 'changes of a book that is not whole';
-  f.trusted = true;
   return book.crc === null ? undefined : checkCrc(book.crc, f);
 }
 
@@ -172,10 +249,15 @@ function checkCrc(crc: number, { levels }: Followed): string | undefined {
 }
 
 function checkSnapshot(s: Snapshot, f: Followed): string | undefined {
-  if (!f.trusted) return 'a snapshot of a book that is not whole';
+  if (f.state === 'none') return 'a snapshot of a book that is not whole';
+  if (f.state === 'unknown') {
+    f.levels.replace([...s.bids], [...s.asks]);
+    f.state = 'whole';
+  }
   const { bids, asks } = f.levels;
   if (!same(s.bids, bids) || !same(s.asks, asks)) return 'its levels are not those of the changes before it'; // prettier-ignore
-  const times = s.eventTime.compare(f.book!.eventTime) === 0 && s.receiveTime.compare(f.book!.receiveTime) === 0; // prettier-ignore
+  const { book } = f;
+  const times = book === null || (s.eventTime.compare(book.eventTime) === 0 && s.receiveTime.compare(book.receiveTime) === 0); // prettier-ignore
   return times ? checkCrc(s.crc, f) : 'its times are not those of the book before it';
 }
 

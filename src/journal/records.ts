@@ -1,19 +1,17 @@
-/** Records: events to rows and back. */
+/** Records: rows as they are read, and the events in them. */
 
-import type { SQLQueryBindings, Statement } from 'bun:sqlite';
-
-import { decodeLevels, encodeLevels } from '../../protocol/layout';
+import { decodeLevels } from '../../protocol/layout';
 import { BOOK_FORMS, INSTRUMENT_STATES, SIDES } from '../../protocol/messages';
 import type { Instrument, Status, Trade } from '../../protocol/messages';
 import type { BatchEvent, Command } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
-import { KIND, type KindName } from './schema';
+import { KIND, seqOf } from './schema';
 
 export const AGGRESSORS = ['buy', 'sell', 'none'] as const;
 
 /** A row of `SELECT_RECORD`. */
 export interface RecordRow {
-  seq: number;
+  id: number;
   kind: number;
   instrument: number;
   prev_seq: number;
@@ -35,48 +33,11 @@ export interface RecordRow {
   text: string | null;
 }
 
-/** Writes one event with the statement of its kind (`insertSql`). */
-export function insertEvent(
-  statements: Record<KindName, Statement<unknown, SQLQueryBindings[]>>,
-  e: BatchEvent,
-  instrument: number,
-): void {
-  const statement = statements[e.type];
-  if (e.type === 'instrument') {
-    statement.run(e.seq, instrument, 0, 0, 0, 0, 0, definitionText(e));
-    return;
-  }
-  const { eventTime: at, receiveTime: got } = e;
-  if (e.type === 'command') {
-    statement.run(e.seq, instrument, 0, at.hi, at.lo, got.hi, got.lo, e.price, e.quantity, AGGRESSORS.indexOf(e.side), e.orderId, commandText(e)); // prettier-ignore
-    return;
-  }
-  switch (e.type) {
-    case 'tick':
-      statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, e.last, e.quantity, e.bid, e.ask, e.volume); // prettier-ignore
-      return;
-    case 'trade':
-      statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, e.price, e.quantity, AGGRESSORS.indexOf(e.aggressor), e.tradeId, e.sourceSeq ?? null); // prettier-ignore
-      return;
-    case 'bbo':
-      statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, e.bid, e.bidQuantity, e.ask, e.askQuantity); // prettier-ignore
-      return;
-    case 'book':
-      statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, BOOK_FORMS.indexOf(e.form), encodeLevels(e.bids, e.asks), e.crc); // prettier-ignore
-      return;
-    case 'snapshot':
-      statement.run(e.seq, instrument, 0, at.hi, at.lo, got.hi, got.lo, encodeLevels(e.bids, e.asks), e.crc); // prettier-ignore
-      return;
-    case 'status':
-      statement.run(e.seq, instrument, e.prevSeq, at.hi, at.lo, got.hi, got.lo, `${e.state} ${e.reason}`, e.missed); // prettier-ignore
-  }
-}
-
 /** The event of a row; undefined when the row is not one that was ever written. */
 export function rowToEvent(r: RecordRow, symbol: string): BatchEvent | undefined {
   const opening = {
     symbol,
-    seq: r.seq,
+    seq: seqOf(r.id),
     prevSeq: r.prev_seq,
     eventTime: new Nanos(r.event_hi, r.event_lo),
     receiveTime: new Nanos(r.receive_hi, r.receive_lo),
@@ -121,7 +82,7 @@ export function rowToTrade(r: RecordRow, symbol: string): Trade | undefined {
   return {
     type: 'trade',
     symbol,
-    seq: r.seq,
+    seq: seqOf(r.id),
     prevSeq: r.prev_seq,
     eventTime: new Nanos(r.event_hi, r.event_lo),
     receiveTime: new Nanos(r.receive_hi, r.receive_lo),
@@ -149,7 +110,7 @@ type CommandRest = Pick<
   'action' | 'owner' | 'clientOrderId' | 'kind' | 'timeInForce' | 'postOnly' | 'state'
 >;
 
-function commandText(c: Command): string {
+export function commandText(c: Command): string {
   const { action, owner, clientOrderId, kind, timeInForce, postOnly, state } = c;
   const rest: CommandRest = { action, owner, clientOrderId, kind, timeInForce, postOnly, state };
   return JSON.stringify(rest);

@@ -1,13 +1,21 @@
 /**
  * Schema of the journal: one table of records in SQLite, readable by people and by any SQL tool.
  *
- * A record is an event at its place in the numbering, `seq` being the row id. Times are int64
- * nanoseconds; since neither end of the statement is a bigint, they are bound as two words and put
- * together by SQL, and taken apart again when read.
+ * A record's id is its place in the numbering × 8 + its slot. Slot 0 holds what was numbered: one event
+ * or command a place, without a hole that a `gap` does not declare. The other slots hold what the
+ * journal notes at a place: a gap that ends there, a checkpoint of the state behind it, the end of one
+ * epoch and the beginning of the next. So the order of ids is the order in which all of it was true.
+ *
+ * The table has no index, which would cost the writer two thirds of its pace. Instead there is a row of
+ * `block` for every `BLOCK_ROWS` records, with their checksum, and in it a row of `part` for each
+ * instrument, with its times and newest places: enough to find anything by reading a block or two.
+ *
+ * Times are int64 nanoseconds; since neither end of the statement is a bigint, they are bound as two
+ * words and put together by SQL, and taken apart again when read.
  */
 
 export const APPLICATION_ID = 0x7461_7065; // "tape"
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 export const KIND = {
   instrument: 1,
@@ -18,16 +26,28 @@ export const KIND = {
   status: 6,
   command: 7,
   snapshot: 8,
+  gap: 9,
+  checkpoint: 10,
+  epoch: 11,
 } as const;
 export type KindName = keyof typeof KIND;
 
+/** Slots at one place, in the order in which they become true. */
+export const SLOT = { event: 0, gap: 1, checkpoint: 2, closed: 3, opened: 4 } as const;
+export const SLOTS = 8;
+
+/** Records in a block. */
+export const BLOCK_ROWS = 1_024;
+
+export function idOf(seq: number, slot: number = SLOT.event): number {
+  return seq * SLOTS + slot;
+}
+
+export function seqOf(id: number): number {
+  return Math.floor(id / SLOTS);
+}
+
 export const TABLES = `
-CREATE TABLE epoch (
-  epoch     INTEGER PRIMARY KEY,
-  first_seq INTEGER NOT NULL,          -- first place of this life of the numbering
-  last_seq  INTEGER,                   -- last place found or written; null while it is open
-  clean     INTEGER NOT NULL DEFAULT 0 -- 1 after an orderly end
-) STRICT;
 CREATE TABLE instrument (
   id         INTEGER PRIMARY KEY,
   symbol     TEXT NOT NULL UNIQUE,
@@ -36,10 +56,10 @@ CREATE TABLE instrument (
   definition TEXT NOT NULL             -- JSON with scaled integers
 ) STRICT;
 CREATE TABLE record (
-  seq          INTEGER PRIMARY KEY,
-  kind         INTEGER NOT NULL,       -- 1 instrument 2 tick 3 trade 4 bbo 5 book 6 status 7 command 8 snapshot
-  instrument   INTEGER NOT NULL,
-  prev_seq     INTEGER NOT NULL,
+  id           INTEGER PRIMARY KEY,    -- place (seq) * 8 + slot: 0 event 1 gap 2 checkpoint 3 epoch closed 4 epoch opened
+  kind         INTEGER NOT NULL,       -- 1 instrument 2 tick 3 trade 4 bbo 5 book 6 status 7 command 8 snapshot 9 gap 10 checkpoint 11 epoch
+  instrument   INTEGER NOT NULL,       -- 0 for kinds 9 to 11
+  prev_seq     INTEGER NOT NULL,       -- the place before it on its topic
   event_time   INTEGER NOT NULL,       -- ns since 1970
   receive_time INTEGER NOT NULL,
   price        INTEGER,                -- scaled, as are all prices and quantities
@@ -49,53 +69,78 @@ CREATE TABLE record (
   ask          INTEGER,
   ask_quantity INTEGER,
   volume       INTEGER,
-  side         INTEGER,                -- trade, command: 0 buy 1 sell 2 none; book: 0 snapshot 1 delta 2 incomplete
-  ref          INTEGER,                -- trade: id by the source; book, snapshot: CRC-32; status: missed; command: order id
+  side         INTEGER,                -- trade, command: 0 buy 1 sell 2 none; book: 0 snapshot 1 delta 2 incomplete; checkpoint: 1 behind a gap
+  ref          INTEGER,                -- trade: id by the source; book, snapshot: CRC-32; status: missed; command: order id; gap: first place missed; checkpoint: CRC-32; epoch: its number
   source_seq   INTEGER,                -- trade of a feed: its number by the source; 0 when it gave none
   levels       BLOB,                   -- book, snapshot: as in protocol/layout.ts
-  text         TEXT                    -- instrument: definition; status: state and reason; command: the rest as JSON
+  text         TEXT                    -- instrument: definition; status: state and reason; command: the rest as JSON; gap: reason; checkpoint: state; epoch: opened, closed
 ) STRICT;
-CREATE TABLE checkpoint (
-  seq   INTEGER PRIMARY KEY,           -- the state after this place
-  crc   INTEGER NOT NULL,              -- CRC-32 of state
-  state TEXT NOT NULL                  -- JSON
+CREATE TABLE block (                   -- ${BLOCK_ROWS} records each, checkpoints apart; the newest are in none yet
+  last_id  INTEGER PRIMARY KEY,
+  first_id INTEGER NOT NULL,
+  crc      INTEGER NOT NULL,           -- CRC-32 of what they hold, as in journal/blocks.ts
+  written  INTEGER NOT NULL            -- seconds since 1970
 ) STRICT;
+CREATE TABLE part (                    -- an instrument in a block
+  instrument INTEGER NOT NULL,
+  last_id    INTEGER NOT NULL,         -- of the block
+  first_id   INTEGER NOT NULL,
+  time_min   INTEGER NOT NULL,         -- event times of its records there
+  time_max   INTEGER NOT NULL,
+  trade_seq  INTEGER NOT NULL,         -- its newest trade there; 0: none
+  book_seq   INTEGER NOT NULL,         -- its newest book event or snapshot there; 0: none
+  PRIMARY KEY (instrument, last_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE note (                    -- where the records of kinds 9 to 11 are
+  kind INTEGER NOT NULL,
+  id   INTEGER NOT NULL,
+  PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
 `;
 
-/**
- * Each ends in the place, as every index of SQLite does in the row id. Those of trades and books open
- * with the time and not with the instrument: so they grow at one end, which costs the writer half.
- */
-export const INDEXES = `
-CREATE INDEX IF NOT EXISTS record_trade ON record (instrument, seq) WHERE kind = 3;
-CREATE INDEX IF NOT EXISTS record_trade_time ON record (event_time, instrument) WHERE kind = 3;
-CREATE INDEX IF NOT EXISTS record_book_time ON record (event_time, instrument) WHERE kind = 5;
-CREATE INDEX IF NOT EXISTS record_snapshot ON record (instrument, event_time) WHERE kind = 8;
-`;
-
-const COMMON = ['seq', 'instrument', 'prev_seq', 'event_time', 'receive_time'] as const;
-
-/** The columns that each kind fills besides the common ones, in binding order. */
-const COLUMNS: Record<KindName, readonly string[]> = {
-  instrument: ['text'],
+/** Numbers of a row besides those that all have, in the order of a frame and of its statement. */
+export const OWN_COLUMNS: Record<KindName, readonly string[]> = {
+  instrument: [],
   tick: ['price', 'quantity', 'bid', 'ask', 'volume'],
   trade: ['price', 'quantity', 'side', 'ref', 'source_seq'],
   bbo: ['bid', 'bid_quantity', 'ask', 'ask_quantity'],
-  book: ['side', 'levels', 'ref'],
-  status: ['text', 'ref'],
-  command: ['price', 'quantity', 'side', 'ref', 'text'],
-  snapshot: ['levels', 'ref'],
+  book: ['side', 'ref'],
+  status: ['ref'],
+  command: ['price', 'quantity', 'side', 'ref'],
+  snapshot: ['ref'],
+  gap: ['ref'],
+  checkpoint: ['side', 'ref'],
+  epoch: ['ref'],
 };
 
-/** Binds: seq, instrument, prev_seq, event hi, lo, receive hi, lo, then the kind's own columns. */
+/** What of a row is neither number nor time; each kind has at most one. */
+export const BODY_COLUMN: Record<KindName, 'levels' | 'text' | null> = {
+  instrument: 'text',
+  tick: null,
+  trade: null,
+  bbo: null,
+  book: 'levels',
+  status: 'text',
+  command: 'text',
+  snapshot: 'levels',
+  gap: 'text',
+  checkpoint: 'text',
+  epoch: 'text',
+};
+
+/** Binds: id, instrument, prev_seq, event hi, lo, receive hi, lo, the kind's own numbers, its body. */
 export function insertSql(kind: KindName): string {
-  const own = COLUMNS[kind];
+  const body = BODY_COLUMN[kind];
+  const own = [...OWN_COLUMNS[kind], ...(body === null ? [] : [body])];
+  const columns = ['kind', 'id', 'instrument', 'prev_seq', 'event_time', 'receive_time', ...own];
   const values = ['?', '?', '?', '(? << 32) | ?', '(? << 32) | ?', ...own.map(() => '?')];
-  return `INSERT INTO record (kind, ${[...COMMON, ...own].join(', ')}) VALUES (${KIND[kind]}, ${values.join(', ')})`;
+  // A life that numbered nothing leaves its notes to the next one.
+  const verb = KIND[kind] >= KIND.gap ? 'INSERT OR REPLACE' : 'INSERT';
+  return `${verb} INTO record (${columns.join(', ')}) VALUES (${KIND[kind]}, ${values.join(', ')})`;
 }
 
 /** A record's columns with its times as words; put a WHERE clause behind it. */
-export const SELECT_RECORD = `SELECT seq, kind, instrument, prev_seq,
+export const SELECT_RECORD = `SELECT id, kind, instrument, prev_seq,
   event_time >> 32 AS event_hi, event_time & 4294967295 AS event_lo,
   receive_time >> 32 AS receive_hi, receive_time & 4294967295 AS receive_lo,
   price, quantity, bid, bid_quantity, ask, ask_quantity, volume, side, ref, source_seq, levels, text

@@ -63,6 +63,15 @@ export class SnapshotPolicy {
     return due;
   }
 
+  /** All that may be trusted is due, whether it changed or not. */
+  renewAll(): void {
+    for (const f of this.followed.values()) {
+      if (!f.trusted) continue;
+      f.bids = null;
+      this.dirty.add(f);
+    }
+  }
+
   private follow(e: Book): void {
     let f = this.followed.get(e.symbol);
     if (f === undefined) {

@@ -1,33 +1,32 @@
 /**
- * SQLite journal: the file `journal.sqlite` in the data directory, in WAL mode, one transaction a
- * batch. It runs on the thread of its caller. A write that fails ends the process: what was neither
- * journaled nor acknowledged must not be shown as if it had been.
- * Bounded: what `async` may leave uncommitted (`commitEveryMs`, `PENDING_EVENTS_MAX`).
+ * SQLite journal: events into frames, frames to the writer, and what that means for those who wait.
+ *
+ * A frame goes to the writer at once while fewer than two are on their way, and otherwise grows; so
+ * commits group themselves by how fast the disk is. What is neither committed nor given up is bounded
+ * (`queueBytesMax`). Beyond it `commit` and `fsync` ask their caller to wait; `async` gives up whole
+ * batches, counts them, and when there is room again notes the gap and a checkpoint behind it.
+ * Must hold: callbacks run in the order of the batches; every place is in the journal or in a gap.
  */
 
-import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import type { Database } from 'bun:sqlite';
 
-import type { Instrument, Trade } from '../../protocol/messages';
+import type { Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../base/clock';
-import { StartFault } from '../base/start-fault';
-import { lockDirectory, type DirectoryLock } from './directory';
-import type { Durability, Journal, JournalBatch, Recovered } from './journal';
-import { checkForeign, countTables, JOURNAL_FILE, readPages } from './reading';
-import { definitionText, insertEvent, rowToEvent, rowToTrade, type RecordRow } from './records';
-import {
-  APPLICATION_ID,
-  INDEXES,
-  insertSql,
-  KIND,
-  SCHEMA_VERSION,
-  SELECT_RECORD,
-  TABLES,
-  type KindName,
-} from './schema';
-import { VIEWS } from './views';
+import type { DirectoryLock } from './directory';
+import { Head } from './head';
+import type {
+  Durability,
+  GapNote,
+  Journal,
+  JournalBatch,
+  JournalNotices,
+  JournalStatus,
+} from './journal';
+import { definitionText } from './records';
+import { RowFrameWriter } from './row-frame';
+import { newestTrades } from './trade-chain';
+import type { JournalWriter, Retention, WriteFailure, WriterEvents } from './writer';
 
 export interface JournalOptions {
   readonly directory: string;
@@ -36,253 +35,311 @@ export interface JournalOptions {
   readonly commitEveryMs: number;
   /** A checkpoint is written after this many events. */
   readonly checkpointEveryEvents: number;
+  /** The most that may wait for the disk. */
+  readonly queueBytesMax: number;
+  readonly retention: Retention;
 }
 
-const PENDING_EVENTS_MAX = 50_000;
-const CHECKPOINTS_KEPT = 2;
-
-export interface OpenedJournal {
-  readonly journal: SqliteJournal;
-  readonly recovered: Recovered;
+/** What `openJournal` found and holds. */
+export interface JournalParts {
+  readonly db: Database;
+  readonly lock: DirectoryLock;
+  readonly clock: Clock;
+  readonly epoch: number;
+  readonly lastSeq: number;
+  /** What is missing before this life. */
+  readonly gaps: readonly GapNote[];
+  readonly instrumentIds: Map<string, number>;
+  readonly sinceCheckpoint: number;
+  readonly createWriter: (events: WriterEvents) => JournalWriter;
 }
 
-export function openJournal(options: JournalOptions, clock: Clock): OpenedJournal | StartFault {
-  const lock = lockDirectory(options.directory);
-  if (lock instanceof StartFault) return lock;
-  const path = join(options.directory, JOURNAL_FILE);
-  let db: Database | undefined;
-  try {
-    const foreign = existsSync(path) ? checkForeign(path) : undefined;
-    if (foreign !== undefined) {
-      lock.release();
-      return foreign;
-    }
-    db = new Database(path, { create: true });
-    prepareDatabase(db, options.durability);
-    const journal = new SqliteJournal(db, lock, options);
-    return { journal, recovered: journal.recover(clock) };
-  } catch (e) {
-    db?.close();
-    lock.release();
-    return new StartFault(
-      'journal-damaged',
-      `${path} cannot be read: ${(e as Error).message}`,
-      'Move the file away to start with an empty journal; it is not changed by this.',
-    );
-  }
+/** Frames on their way to the disk at once: one is written while the next is ready. */
+const FRAMES_AWAY_MAX = 2;
+/** For `async`: rows that are not held back any longer. */
+const FRAME_ROWS = 4_096;
+
+interface FrameAway {
+  readonly bytes: number;
+  readonly rows: number;
+  readonly lastSeq: number;
+  readonly callbacks: (() => void)[];
 }
 
-function prepareDatabase(db: Database, durability: Durability): void {
-  db.run('PRAGMA busy_timeout = 5000');
-  db.run('PRAGMA journal_mode = WAL');
-  db.run(`PRAGMA synchronous = ${durability === 'fsync' ? 'FULL' : 'NORMAL'}`);
-  db.run('PRAGMA mmap_size = 1073741824');
-  if (countTables(db) === 0) {
-    db.run(`PRAGMA application_id = ${APPLICATION_ID}`);
-    db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
-    db.transaction(() => db.run(TABLES + VIEWS))();
-  }
-  db.run(INDEXES); // which a journal of before may lack
+interface Hole {
+  readonly from: number;
+  readonly definitions: Map<number, string>;
 }
 
 export class SqliteJournal implements Journal {
-  private readonly db: Database;
-  private readonly lock: DirectoryLock;
-  private readonly options: JournalOptions;
-  private readonly inserts: Record<KindName, Statement<unknown, SQLQueryBindings[]>>;
-  private readonly begin: Statement;
-  private readonly commit: Statement;
-  private readonly tradesBefore: Statement<RecordRow, [number, number, number]>;
-  private readonly instrumentIds = new Map<string, number>();
-  private epoch = 0;
-  private lastSeq = 0;
-  private sinceCheckpoint = 0;
-  private pending: JournalBatch[] = [];
-  private pendingEvents = 0;
-  private commitTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Told when a write fails; it must end the process. */
-  failed: (error: unknown) => never = (error) => {
-    throw error;
-  };
+  readonly closed: Promise<Error | undefined>;
   /** Gives the state after the newest batch; set once the market is there. */
   captureState: (() => string) | undefined;
+  /** Why the disk refuses now; null while it does not. */
+  failing: string | null = null;
+  notices: JournalNotices = {
+    failed: (error) => {
+      throw error;
+    },
+  };
+  private readonly parts: JournalParts;
+  private readonly options: JournalOptions;
+  private readonly isAsync: boolean;
+  private writer: JournalWriter | undefined;
+  private head: Head | undefined;
+  private readonly frame = new RowFrameWriter();
+  private callbacks: (() => void)[] = [];
+  private readonly away: FrameAway[] = [];
+  private awayBytes = 0;
+  private lastSeq: number;
+  private sinceCheckpoint: number;
+  private commitTimer: ReturnType<typeof setTimeout> | undefined;
+  private hole: Hole | null = null;
+  private isAwaited = false;
+  private readonly flushes = new Set<() => void>();
+  private lastInstrumentId: number;
+  private readonly counts = { rows: 0, commits: 0, failures: 0, holes: 0, holeRecords: 0 };
+  private committedSeq: number;
+  private resolveClosed!: (error: Error | undefined) => void;
 
-  /** Of the file, for those who read it beside this. */
-  get path(): string {
-    return join(this.options.directory, 'journal.sqlite');
+  constructor(parts: JournalParts, options: JournalOptions) {
+    this.parts = parts;
+    this.options = options;
+    this.isAsync = options.durability === 'async';
+    this.lastSeq = parts.lastSeq;
+    this.committedSeq = parts.lastSeq;
+    this.lastInstrumentId = Math.max(0, ...parts.instrumentIds.values());
+    this.sinceCheckpoint = parts.sinceCheckpoint;
+    this.closed = new Promise((resolve) => (this.resolveClosed = resolve));
   }
 
-  constructor(db: Database, lock: DirectoryLock, options: JournalOptions) {
-    this.db = db;
-    this.lock = lock;
-    this.options = options;
-    const kinds = Object.keys(KIND) as KindName[];
-    this.inserts = Object.fromEntries(
-      kinds.map((kind) => [kind, db.prepare(insertSql(kind))]),
-    ) as typeof this.inserts;
-    this.begin = db.prepare('BEGIN IMMEDIATE');
-    this.commit = db.prepare('COMMIT');
-    this.tradesBefore = db.prepare(
-      `${SELECT_RECORD} WHERE kind = ${KIND.trade} AND instrument = ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
-    );
+  /** Begins the epoch, when what stands before it was read and is good. */
+  begin(): void {
+    const { createWriter, clock, gaps, epoch, lastSeq } = this.parts;
+    this.head = new Head(this.options.directory, { epoch, seq: lastSeq });
+    this.writer = createWriter({
+      committed: (frames) => this.committed(frames),
+      failed: (failure) => this.failed(failure),
+    });
+    const now = clock.now();
+    for (const { from, to, reason } of gaps) this.frame.note({ kind: 'gap', from, reason }, to, now);
+    this.frame.note({ kind: 'epoch', event: 'opened', epoch }, lastSeq, now);
+    this.pump(true);
+  }
+
+  get epoch(): number {
+    return this.parts.epoch;
+  }
+
+  private get waitingBytes(): number {
+    return this.awayBytes + this.frame.bytes;
+  }
+
+  get hasRoom(): boolean {
+    const has = this.isAsync || this.waitingBytes < this.options.queueBytesMax;
+    this.isAwaited ||= !has;
+    return has;
   }
 
   append(batch: JournalBatch, onDurable: () => void): void {
-    if (this.options.durability !== 'async') {
-      this.write([batch]);
-      onDurable();
-      return;
+    this.lastSeq = batch.lastSeq;
+    if (
+      this.hole !== null ||
+      (this.isAsync && this.waitingBytes >= this.options.queueBytesMax)
+    ) {
+      this.giveUp(batch);
+    } else {
+      for (const event of batch.events) this.frame.event(event, this.instrumentId(event));
+      this.sinceCheckpoint += batch.events.length;
+      if (this.sinceCheckpoint >= this.options.checkpointEveryEvents) this.noteCheckpoint(false);
     }
-    this.pending.push(batch);
-    this.pendingEvents += batch.events.length;
-    onDurable();
-    if (this.pendingEvents >= PENDING_EVENTS_MAX) this.flush();
-    else this.commitTimer ??= setTimeout(() => this.flush(), this.options.commitEveryMs);
+    if (this.isAsync) {
+      this.shown(batch.lastSeq, onDurable);
+      this.endHole();
+    } else {
+      this.callbacks.push(() => this.shown(batch.lastSeq, onDurable));
+    }
+    this.pump(false);
+  }
+
+  behind(done: () => void): void {
+    if (this.isAsync || !this.isWaiting) done();
+    else this.callBehind(done);
+  }
+
+  flush(): Promise<void> {
+    this.pump(true);
+    if (this.failing !== null || !this.isWaiting) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.flushes.delete(done);
+        resolve();
+      };
+      this.flushes.add(done);
+      this.callBehind(done);
+    });
+  }
+
+  status(): JournalStatus {
+    const hole = this.hole === null ? 'ok' : 'hole';
+    return {
+      state: this.failing === null ? hole : 'failing',
+      reason: this.failing ?? (this.hole === null ? '' : `records from ${this.hole.from} on are not journaled: the disk is too slow`), // prettier-ignore
+      waitingRows: this.frame.rows + this.away.reduce((rows, frame) => rows + frame.rows, 0),
+      waitingBytes: this.waitingBytes,
+      ...this.counts,
+      committedSeq: this.committedSeq,
+    };
   }
 
   trades(symbol: string, before: number, limit: number): Trade[] {
-    this.flush();
-    const id = this.instrumentIds.get(symbol);
-    if (id === undefined) return [];
-    return this.tradesBefore
-      .all(id, before, limit)
-      .map((row) => rowToTrade(row, symbol))
-      .filter((trade) => trade !== undefined);
+    const id = this.parts.instrumentIds.get(symbol);
+    return id === undefined ? [] : newestTrades(this.parts.db, id, symbol, before, limit);
   }
 
   /** Lets go of the files without writing. */
   abandon(): void {
-    // A statement that is still there would keep the database open behind its close.
-    for (const statement of Object.values(this.inserts)) statement.finalize();
-    for (const statement of [this.begin, this.commit, this.tradesBefore]) statement.finalize();
-    this.db.close();
-    this.lock.release();
+    clearTimeout(this.commitTimer);
+    this.writer?.abandon();
+    this.release();
+    this.resolveClosed(undefined);
   }
 
   close(): void {
-    this.flush();
+    clearTimeout(this.commitTimer);
+    const { hole } = this;
+    if (hole !== null) this.noteHole(hole);
     // Also without new events: a book may have changed behind its tenth level, which is not one.
-    this.writeCheckpoint();
-    this.db.run('UPDATE epoch SET last_seq = ?, clean = 1 WHERE epoch = ?', [
-      this.lastSeq,
-      this.epoch,
-    ]);
-    this.db.run('PRAGMA wal_checkpoint(TRUNCATE)');
-    this.abandon();
-  }
-
-  /** Reads what a start needs and opens the next epoch. */
-  recover(clock: Clock): Recovered {
-    for (const row of this.db.query('SELECT id, symbol FROM instrument').all()) {
-      const { id, symbol } = row as { id: number; symbol: string };
-      this.instrumentIds.set(symbol, id);
+    else this.noteCheckpoint(false);
+    const { clock, epoch, lastSeq } = this.parts;
+    // A life that numbered nothing leaves the end of the one before it where it is.
+    if (this.lastSeq > lastSeq) {
+      this.frame.note({ kind: 'epoch', event: 'closed', epoch }, this.lastSeq, clock.now());
     }
-    const newest = this.db.query('SELECT max(seq) AS seq FROM record').get() as {
-      seq: number | null;
-    };
-    const past = this.db
-      .query('SELECT max(epoch) AS epoch, max(last_seq) AS seq FROM epoch')
-      .get() as { epoch: number | null; seq: number | null };
-    this.lastSeq = Math.max(newest.seq ?? 0, past.seq ?? 0);
-    this.db.run('UPDATE epoch SET last_seq = ? WHERE last_seq IS NULL', [this.lastSeq]);
-    // The time makes an epoch unlike those of other journals, the maximum unlike its own past ones.
-    this.epoch = Math.max(clock.now().millis, (past.epoch ?? 0) + 1);
-    this.db.run('INSERT INTO epoch (epoch, first_seq) VALUES (?, ?)', [
-      this.epoch,
-      this.lastSeq + 1,
-    ]);
-    const checkpoint = this.soundCheckpoint();
-    this.sinceCheckpoint = this.lastSeq - checkpoint.seq;
-    return {
-      epoch: this.epoch,
-      lastSeq: this.lastSeq,
-      checkpoint: checkpoint.state,
-      tail: this.readFrom(checkpoint.seq),
-    };
+    this.send(hole?.definitions);
+    this.writer!.close((failure) => {
+      this.release();
+      this.resolveClosed(failure === undefined ? undefined : new Error(failure.message));
+    });
   }
 
-  private soundCheckpoint(): { seq: number; state: string | null } {
-    const rows = this.db.query('SELECT seq, crc, state FROM checkpoint ORDER BY seq DESC');
-    for (const row of rows.all()) {
-      const { seq, crc, state } = row as { seq: number; crc: number; state: string };
-      if (Bun.hash.crc32(state) === crc) return { seq, state };
+  private get isWaiting(): boolean {
+    return this.frame.rows > 0 || this.away.length > 0;
+  }
+
+  /** Only while something waits. */
+  private callBehind(done: () => void): void {
+    if (this.frame.rows > 0) this.callbacks.push(done);
+    else this.away.at(-1)!.callbacks.push(done);
+  }
+
+  private release(): void {
+    this.parts.db.close();
+    this.parts.lock.release();
+  }
+
+  private instrumentId(event: BatchEvent): number {
+    const { instrumentIds } = this.parts;
+    const known = instrumentIds.get(event.symbol);
+    if (known !== undefined) return known;
+    if (event.type !== 'instrument') {
+      throw new Error(`an event of ${event.symbol} precedes its definition`);
     }
-    return { seq: 0, state: null };
+    const id = ++this.lastInstrumentId;
+    instrumentIds.set(event.symbol, id);
+    return id;
   }
 
-  private *readFrom(after: number): Iterable<BatchEvent> {
-    const symbols = new Map([...this.instrumentIds].map(([symbol, id]) => [id, symbol]));
-    for (const rows of readPages(this.db, after)) {
-      for (const row of rows) {
-        const event = rowToEvent(row, symbols.get(row.instrument) ?? '');
-        if (event === undefined) throw new Error(`record ${row.seq} does not read`);
-        yield event;
+  /** Called before anybody is shown what stands up to a place. */
+  private shown(seq: number, onDurable: () => void): void {
+    this.head!.set(seq);
+    onDurable();
+  }
+
+  private noteCheckpoint(behindGap: boolean): void {
+    const state = this.captureState?.();
+    if (state === undefined) return;
+    const now = this.parts.clock.now();
+    this.frame.note({ kind: 'checkpoint', behindGap, state }, this.lastSeq, now);
+    this.sinceCheckpoint = 0;
+  }
+
+  /** Sends what waits, if it is due and the writer is not behind. */
+  private pump(isForced: boolean): void {
+    if (this.frame.rows === 0) return;
+    if (this.isAsync && !isForced && this.frame.rows < FRAME_ROWS) {
+      this.commitTimer ??= setTimeout(() => this.pump(true), this.options.commitEveryMs);
+      return;
+    }
+    if (this.away.length < FRAMES_AWAY_MAX) this.send();
+  }
+
+  private send(definitions?: Hole['definitions']): void {
+    clearTimeout(this.commitTimer);
+    this.commitTimer = undefined;
+    const { bytes } = this.frame;
+    const frame = this.frame.take();
+    this.awayBytes += bytes;
+    this.away.push({ bytes, rows: frame.rows, lastSeq: this.lastSeq, callbacks: this.callbacks });
+    this.callbacks = [];
+    this.writer!.send(definitions === undefined ? frame : { ...frame, definitions: [...definitions] }); // prettier-ignore
+  }
+
+  private committed(frames: number): void {
+    if (this.failing !== null) {
+      this.failing = null;
+      this.notices.onRecovered?.();
+    }
+    this.counts.commits += 1;
+    for (const frame of this.away.splice(0, frames)) {
+      this.awayBytes -= frame.bytes;
+      this.counts.rows += frame.rows;
+      this.committedSeq = frame.lastSeq;
+      for (const callback of frame.callbacks) callback();
+    }
+    this.pump(false);
+    this.endHole();
+    if (this.isAwaited && this.waitingBytes <= this.options.queueBytesMax / 2) {
+      this.isAwaited = false;
+      this.notices.onRoom?.();
+    }
+  }
+
+  private failed({ message, isRetried }: WriteFailure): void {
+    this.counts.failures += 1;
+    if (!isRetried) this.notices.failed(new Error(message));
+    if (this.failing === null) this.notices.onFailing?.(message);
+    this.failing = message;
+    for (const done of this.flushes) done();
+  }
+
+  private giveUp(batch: JournalBatch): void {
+    if (this.hole === null) {
+      this.hole = { from: batch.firstSeq, definitions: new Map() };
+      this.counts.holes += 1;
+    }
+    this.counts.holeRecords += batch.events.length;
+    for (const event of batch.events) {
+      if (event.type === 'instrument') {
+        this.hole.definitions.set(this.instrumentId(event), definitionText(event));
       }
     }
   }
 
-  /** Commits what `async` still holds back. */
-  flush(): void {
-    clearTimeout(this.commitTimer);
-    this.commitTimer = undefined;
-    if (this.pending.length === 0) return;
-    const batches = this.pending;
-    this.pending = [];
-    this.pendingEvents = 0;
-    this.write(batches);
+  /** Notes the gap when there is room again. Between turns, and at their ends, where the state is whole. */
+  private endHole(): void {
+    const { hole } = this;
+    if (hole === null || this.failing !== null) return;
+    if (this.waitingBytes > this.options.queueBytesMax / 2) return;
+    this.noteHole(hole);
+    this.send(hole.definitions);
+    this.notices.onHole?.({ type: 'gap', from: hole.from, to: this.lastSeq, reason: 'disk' });
   }
 
-  /** All of these batches, or, when the disk fails or is full, none and the end of the process. */
-  private write(batches: readonly JournalBatch[]): void {
-    try {
-      this.writeAll(batches);
-    } catch (e) {
-      if (this.db.inTransaction) this.db.run('ROLLBACK');
-      this.failed(e);
-    }
-    if (this.sinceCheckpoint >= this.options.checkpointEveryEvents) this.writeCheckpoint();
-  }
-
-  private writeAll(batches: readonly JournalBatch[]): void {
-    this.begin.run();
-    for (const batch of batches) {
-      for (const event of batch.events) insertEvent(this.inserts, event, this.instrumentId(event));
-      this.lastSeq = batch.lastSeq;
-      this.sinceCheckpoint += batch.events.length;
-    }
-    this.commit.run();
-  }
-
-  private instrumentId(event: BatchEvent): number {
-    if (event.type === 'instrument') return this.keepDefinition(event);
-    const id = this.instrumentIds.get(event.symbol);
-    if (id === undefined) throw new Error(`an event of ${event.symbol} precedes its definition`);
-    return id;
-  }
-
-  private keepDefinition(d: Instrument): number {
-    const row = this.db
-      .query(
-        `INSERT INTO instrument (symbol, price_scale, quantity_scale, definition)
-         VALUES (?1, ?2, ?3, ?4) ON CONFLICT (symbol) DO UPDATE SET definition = ?4 RETURNING id`,
-      )
-      .get(d.symbol, d.priceScale, d.quantityScale, definitionText(d)) as { id: number };
-    this.instrumentIds.set(d.symbol, row.id);
-    return row.id;
-  }
-
-  private writeCheckpoint(): void {
-    const state = this.captureState?.();
-    if (state === undefined) return;
-    this.db.run('INSERT OR REPLACE INTO checkpoint (seq, crc, state) VALUES (?, ?, ?)', [
-      this.lastSeq,
-      Bun.hash.crc32(state),
-      state,
-    ]);
-    this.db.run(
-      `DELETE FROM checkpoint WHERE seq NOT IN
-         (SELECT seq FROM checkpoint ORDER BY seq DESC LIMIT ${CHECKPOINTS_KEPT})`,
-    );
-    this.sinceCheckpoint = 0;
+  private noteHole({ from }: Hole): void {
+    const now = this.parts.clock.now();
+    this.frame.note({ kind: 'gap', from, reason: 'disk' }, this.lastSeq, now);
+    this.noteCheckpoint(true);
+    this.hole = null;
   }
 }

@@ -1,9 +1,10 @@
 /**
- * Views of the journal: ticks, trades, deltas, snapshots, levels and orders with decimals and times, for
+ * Views of the journal: ticks, trades, deltas, snapshots, levels, orders, and what it notes of itself
+ * (gaps, checkpoints, epochs) with decimals and times, for
  * any SQL tool. They are exact: decimals are made of digits, never of floating point.
  */
 
-import { KIND } from './schema';
+import { KIND, SLOT, SLOTS } from './schema';
 
 /** A scaled integer as a decimal, exact: all digits, the point `scale` places from the right. */
 function decimalSql(value: string, scale: string): string {
@@ -27,7 +28,12 @@ function int64Sql(hex: string, offset: string): string {
   }).join(' | ');
 }
 
-const OPENING = `r.seq, i.symbol, ${timeSql('r.event_time')} AS time, r.event_time`;
+/** The records of a kind that the journal noted, without reading all the others. */
+function notedSql(kind: 'gap' | 'checkpoint' | 'epoch'): string {
+  return `SELECT r.* FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ${KIND[kind]}`;
+}
+
+const OPENING = `r.id / ${SLOTS} AS seq, i.symbol, ${timeSql('r.event_time')} AS time, r.event_time`;
 const FROM = 'FROM record r JOIN instrument i ON i.id = r.instrument';
 const price = (column: string): string =>
   `${decimalSql(`r.${column}`, 'i.price_scale')} AS ${column}`;
@@ -52,9 +58,18 @@ CREATE VIEW orders AS SELECT ${OPENING}, r.text ->> 'action' AS action, r.text -
   CASE r.side WHEN 0 THEN 'buy' ELSE 'sell' END AS side, r.text ->> 'kind' AS kind,
   r.text ->> 'timeInForce' AS time_in_force, ${price('price')}, ${quantity('quantity')},
   r.text ->> 'state' AS state ${FROM} WHERE r.kind = ${KIND.command};
+CREATE VIEW gaps AS SELECT ref AS from_seq, id / ${SLOTS} AS to_seq, text AS reason,
+  ${timeSql('event_time')} AS time FROM record WHERE id IN (SELECT id FROM note WHERE kind = ${KIND.gap});
+CREATE VIEW checkpoints AS SELECT id / ${SLOTS} AS seq, ref AS crc, side AS behind_gap, text AS state,
+  ${timeSql('event_time')} AS time FROM record WHERE id IN (SELECT id FROM note WHERE kind = ${KIND.checkpoint});
+CREATE VIEW epochs AS SELECT o.ref AS epoch, o.id / ${SLOTS} + 1 AS first_seq,
+  coalesce(c.id, lead(o.id) OVER (ORDER BY o.id)) / ${SLOTS} AS last_seq,
+  c.id IS NOT NULL AS clean, ${timeSql('o.event_time')} AS time
+  FROM (${notedSql('epoch')} AND n.id % ${SLOTS} = ${SLOT.opened}) o
+  LEFT JOIN (${notedSql('epoch')} AND n.id % ${SLOTS} = ${SLOT.closed}) c ON c.ref = o.ref;
 CREATE VIEW levels AS
   WITH RECURSIVE n(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM n WHERE k < 19),
-  raw AS (SELECT seq, instrument, kind, hex(levels) AS h,
+  raw AS (SELECT id / ${SLOTS} AS seq, instrument, kind, hex(levels) AS h,
     instr('123456789ABCDEF', substr(hex(levels), 1, 1)) * 16
       + instr('123456789ABCDEF', substr(hex(levels), 2, 1)) AS bids,
     instr('123456789ABCDEF', substr(hex(levels), 9, 1)) * 16

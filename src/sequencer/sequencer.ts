@@ -62,14 +62,24 @@ export interface SequencerOptions {
   readonly batchEventsMax: number;
   /** Asks for a turn; `setImmediate` in a server, a hand-turned one in a simulation. */
   readonly schedule: (turn: () => void) => void;
+  /** Whether what takes the batches has room. While it has none there is no turn: see `resume`. */
+  readonly hasRoom?: () => boolean;
+  /** Why nothing may be brought in at all now; undefined when it may. */
+  readonly refusal?: () => Fault | undefined;
 }
+
+/**
+ * Takes each batch; calls back when what it promises to publishers holds. A turn that made no event
+ * has no batch, and its answers hold when those of the turns before do.
+ */
+export type Deliver = (batch: Batch | null, onDurable: () => void) => void;
 
 export class Sequencer {
   readonly epoch: number;
   private readonly options: SequencerOptions;
   private readonly market: SequencedMarket;
   private readonly clock: Clock;
-  private readonly deliver: (batch: Batch, onDurable: () => void) => void;
+  private readonly deliver: Deliver;
   private readonly waiting: BoundedQueue<Submission>;
   private waitingEvents = 0;
   private scheduled = false;
@@ -78,12 +88,11 @@ export class Sequencer {
   private executions: OwnedExecution[] = [];
   private readonly output: SequencerOutput & { receiveTime: Nanos };
 
-  /** @param deliver takes each batch; calls back when what it promises to publishers holds */
   constructor(
     options: SequencerOptions,
     market: SequencedMarket,
     clock: Clock,
-    deliver: (batch: Batch, onDurable: () => void) => void,
+    deliver: Deliver,
   ) {
     this.options = options;
     this.epoch = options.epoch;
@@ -117,6 +126,11 @@ export class Sequencer {
     done: (result: SubmitResult) => void,
     receiveTime: Nanos = this.clock.now(),
   ): void {
+    const refused = this.refusal();
+    if (refused !== undefined) {
+      done({ index: -1, fault: refused });
+      return;
+    }
     const most = this.options.waitingEventsMax;
     if (events.length > most) {
       const message = `${events.length} events at once; at most ${most} are taken`;
@@ -142,6 +156,16 @@ export class Sequencer {
     this.askForTurn();
   }
 
+  /** Why nothing may be brought in now, by whatever way; undefined when it may. */
+  refusal(): Fault | undefined {
+    return this.options.refusal?.();
+  }
+
+  /** There is room again. */
+  resume(): void {
+    if (this.waiting.length > 0) this.askForTurn();
+  }
+
   /** Takes everything that waits, now. For an orderly end. */
   drain(): void {
     while (this.waiting.length > 0) this.turn();
@@ -152,6 +176,7 @@ export class Sequencer {
     this.scheduled = true;
     this.options.schedule(() => {
       this.scheduled = false;
+      if (this.options.hasRoom?.() === false) return;
       this.turn();
       if (this.waiting.length > 0) this.askForTurn();
     });
@@ -176,7 +201,7 @@ export class Sequencer {
       for (const tell of answers) tell();
     };
     if (this.seq < first) {
-      answer();
+      this.deliver(null, answer);
       return;
     }
     const { events, executions } = this;

@@ -153,7 +153,7 @@ export function openMarket(
   const market = new Market(limits);
   const options = { ...limits, epoch: 1, lastSeq: 0, schedule: () => {} };
   const sequencer = new Sequencer(options, market, clock, (batch, onDurable) => {
-    take(batch);
+    if (batch !== null) take(batch);
     onDurable();
   });
   return { market, sequencer };

@@ -20,7 +20,7 @@ import { SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import type { Recorded } from '../../src/ingest/recording/record';
 import { openRecording, type Recording } from '../../src/ingest/recording/recording';
 import { tapeLine } from '../../src/ingest/recording/tape';
-import { openJournal } from '../../src/journal/sqlite-journal';
+import { openJournal } from '../../src/journal/opening';
 import { openRecorder } from '../../src/recorder';
 import type { Batch } from '../../src/sequencer/batch';
 import type { Sequencer } from '../../src/sequencer/sequencer';

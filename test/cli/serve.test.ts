@@ -28,7 +28,7 @@ async function refused(args: readonly string[], env: Record<string, string> = {}
 function lastEpoch(data: string): unknown {
   const db = new Database(join(data, 'journal.sqlite'), { readonly: true });
   const row = db
-    .query('SELECT clean, last_seq AS seq FROM epoch ORDER BY epoch DESC LIMIT 1')
+    .query('SELECT clean, last_seq AS seq FROM epochs ORDER BY epoch DESC LIMIT 1')
     .get();
   db.close();
   return row;

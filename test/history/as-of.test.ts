@@ -33,7 +33,7 @@ async function expectState(
   const expected = stateAt(states, moment.toBigInt());
   const answer = await past.history.ask({ kind: 'book', symbol, at: moment });
   if (expected === undefined) {
-    const since = states.map((s) => s.event.eventTime).sort((a, b) => a.compare(b))[0]!;
+    const since = states[0]!.event.eventTime;
     expect(answer).toMatchObject({ code: 'before-first-record', field: 'at' });
     expect((answer as { message: string }).message).toContain(`since ${since.toString()} (`);
   } else if (expected.levels === null) {

@@ -1,5 +1,7 @@
 /** A recorder whose past can be asked for, and the oracles of the answers. */
 
+import { join } from 'node:path';
+
 import { bookChecksum } from '../../protocol/checksum';
 import type { Fault } from '../../protocol/codes';
 import { TenLevels } from '../../protocol/levels';
@@ -8,6 +10,7 @@ import type { BatchEvent } from '../../protocol/records';
 import type { Config } from '../../src/config';
 import { History, startHistoryThread, type HistoryThread } from '../../src/journal/history';
 import type { PastBook } from '../../src/journal/history-messages';
+import { JOURNAL_FILE } from '../../src/journal/reading';
 import { eventsOf, record, type Recording } from '../support/test-recorder';
 
 export interface Past extends Recording {
@@ -28,7 +31,7 @@ export function recordPast(
     questionsMax,
     flush: () => recording.recorder.journal.flush(),
     start: () => {
-      const thread = startHistoryThread(recording.recorder.journal.path);
+      const thread = startHistoryThread(join(directory, JOURNAL_FILE));
       threads.push(thread);
       return thread;
     },
@@ -36,6 +39,7 @@ export function recordPast(
   const close = async (): Promise<void> => {
     await history.close();
     recording.recorder.close();
+    await recording.recorder.journal.closed;
   };
   return { ...recording, history, threads, close };
 }
@@ -72,15 +76,7 @@ function isBookOf(event: BatchEvent, symbol: string): event is Book {
   return event.type === 'book' && event.symbol === symbol;
 }
 
-/** The rule in its plainest form: all states are looked at. */
+/** The rule in its plainest form: all states are looked at, the last in the order of places wins. */
 export function stateAt(states: readonly State[], at: bigint): State | undefined {
-  let best: State | undefined;
-  let bestTime = -1n;
-  for (const state of states) {
-    const time = state.event.eventTime.toBigInt();
-    if (time > at || time < bestTime) continue;
-    best = state;
-    bestTime = time;
-  }
-  return best;
+  return states.findLast((state) => state.event.eventTime.toBigInt() <= at);
 }

@@ -3,7 +3,8 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 
 import { Prng } from '../../src/base/prng';
-import { History } from '../../src/journal/history';
+import { History, type HistoryThread } from '../../src/journal/history';
+import type { FromThread, ToThread } from '../../src/journal/history-messages';
 import { FakeSource } from '../support/fake-source';
 import { at, instrument } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
@@ -20,6 +21,22 @@ function start(questionsMax = 64): Past {
   past.recorder.sequencer.submit(1, [instrument('ACME'), source.snapshot(source.seq)], () => {});
   past.recorder.sequencer.drain();
   return past;
+}
+
+/** Answers nothing, and closes at once. */
+function fakeThread(told: (message: ToThread) => void): HistoryThread {
+  const thread: HistoryThread = {
+    postMessage: (message) => {
+      told(message);
+      if (message === 'close') {
+        queueMicrotask(() => thread.onmessage?.({ data: 'closed' } as MessageEvent<FromThread>));
+      }
+    },
+    terminate: () => {},
+    onmessage: null,
+    addEventListener: () => {},
+  };
+  return thread;
 }
 
 describe('the history thread', () => {
@@ -76,6 +93,55 @@ describe('the history thread', () => {
     await past.close();
     expect(await last).toHaveProperty('seq');
     expect(await past.history.ask(QUESTION)).toMatchObject({ code: 'shutting-down' });
+  });
+
+  test('a question waits for the commit; what the disk did not take then goes with it', async () => {
+    const told: ToThread[] = [];
+    const flushes: PromiseWithResolvers<void>[] = [];
+    const open = { from: 7, to: 9, reason: 'disk' };
+    const history = new History({
+      questionsMax: 4,
+      flush: () => {
+        flushes.push(Promise.withResolvers<void>());
+        return flushes.at(-1)!.promise;
+      },
+      open: () => (flushes.length === 2 ? open : null),
+      start: () => fakeThread((message) => told.push(message)),
+    });
+    const first = history.ask(QUESTION);
+    await Bun.sleep(1);
+    expect(told).toEqual([]);
+    flushes[0]!.resolve();
+    await Bun.sleep(1);
+    expect(told).toEqual([{ id: 1, question: QUESTION, open: null }]);
+    const second = history.ask(QUESTION);
+    flushes[1]!.reject(new Error('which no journal does'));
+    await Bun.sleep(1);
+    expect(told[1]).toEqual({ id: 2, question: QUESTION, open });
+    // The close waits for what is on its way to the thread.
+    const third = history.ask(QUESTION);
+    const closed = history.close();
+    await Bun.sleep(1);
+    expect(told.length).toBe(2);
+    flushes[2]!.resolve();
+    await closed;
+    expect(told.slice(2)).toEqual([{ id: 3, question: QUESTION, open: null }, 'close']);
+    for (const answer of await Promise.all([first, second, third])) {
+      expect(answer).toMatchObject({ code: 'shutting-down' });
+    }
+  });
+
+  test('a commit that does not end keeps neither the bound nor the close', async () => {
+    const history = new History({
+      questionsMax: 2,
+      flush: () => new Promise(() => {}),
+      start: () => fakeThread(() => {}),
+    });
+    const answers = [1, 2, 3].map(() => history.ask(QUESTION));
+    expect(await answers[2]).toMatchObject({ code: 'overloaded' });
+    await history.close();
+    expect(await answers[0]).toMatchObject({ code: 'shutting-down' });
+    expect(await answers[1]).toMatchObject({ code: 'shutting-down' });
   });
 
   test('a journal that is not there is a code', async () => {

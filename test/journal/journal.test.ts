@@ -7,34 +7,13 @@ import { join } from 'node:path';
 
 import type { BatchEvent } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
-import { StartFault } from '../../src/base/start-fault';
-import {
-  openJournal,
-  type JournalOptions,
-  type OpenedJournal,
-} from '../../src/journal/sqlite-journal';
+import type { OpenedJournal } from '../../src/journal/opening';
 import { at, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
+import { openedJournal as opened } from '../support/test-journal';
 
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
-
-function opened(
-  directory: string,
-  more: Partial<JournalOptions> = {},
-  clock = new ManualClock(at(0)),
-): OpenedJournal {
-  const options: JournalOptions = {
-    directory,
-    durability: 'commit',
-    commitEveryMs: 20,
-    checkpointEveryEvents: 1_000_000,
-    ...more,
-  };
-  const found = openJournal(options, clock);
-  if (found instanceof StartFault) throw new Error(found.message);
-  return found;
-}
 
 /** Writes batches of trades behind what there is. */
 class Writer {
@@ -66,7 +45,7 @@ class Writer {
 /** What another process would find now. */
 function written(directory: string): number {
   const db = new Database(join(scratch.copyOf(directory), 'journal.sqlite'));
-  const { n } = db.query('SELECT count(*) AS n FROM record').get() as { n: number };
+  const { n } = db.query('SELECT count(*) AS n FROM record WHERE id % 8 = 0').get() as { n: number };
   db.close();
   return n;
 }
@@ -91,7 +70,7 @@ describe('durability', () => {
       }
       const synchronous = durability === 'fsync' ? 2 : 1;
       // @ts-expect-error: the setting is the connection's own, and cannot be seen from outside
-      expect(o.journal.db.query('PRAGMA synchronous').get()).toEqual({ synchronous });
+      expect(o.journal.parts.db.query('PRAGMA synchronous').get()).toEqual({ synchronous });
       o.journal.close();
     },
   );
@@ -117,14 +96,14 @@ describe('durability', () => {
     const directory = scratch.fresh();
     const o = opened(directory, { durability: 'async', commitEveryMs: 10_000 });
     const writer = new Writer(o);
-    writer.write(49_999);
+    writer.write(4_000);
     expect(written(directory)).toBe(0);
-    writer.write(1);
-    expect(written(directory)).toBe(50_000);
+    writer.write(96);
+    expect(written(directory)).toBe(4_096);
     writer.write(7);
-    expect(written(directory)).toBe(50_000);
+    expect(written(directory)).toBe(4_096);
     o.journal.close();
-    expect(written(directory)).toBe(50_007);
+    expect(written(directory)).toBe(4_103);
   });
 
   test('a batch is one transaction: an event that cannot be written takes its batch along', () => {
@@ -166,15 +145,14 @@ describe('epochs', () => {
     const last = opened(copy, {}, clock);
     epochs.push(crashed.recovered.epoch, last.recovered.epoch);
     expect(epochs).toEqual([0, 1, 2, 3, 4].map((i) => at(0).millis + i));
-    expect(query(copy, 'SELECT first_seq, last_seq, clean FROM epoch ORDER BY epoch')).toEqual([
+    expect(query(copy, 'SELECT first_seq, last_seq, clean FROM epochs ORDER BY epoch')).toEqual([
       { first_seq: 1, last_seq: 3, clean: 1 },
-      { first_seq: 4, last_seq: 3, clean: 1 },
       { first_seq: 4, last_seq: 7, clean: 1 },
       { first_seq: 8, last_seq: 9, clean: 0 },
       { first_seq: 10, last_seq: null, clean: 0 },
     ]);
-    expect(query(copy, 'SELECT epoch FROM epoch ORDER BY epoch')).toEqual(
-      epochs.map((epoch) => ({ epoch })),
+    expect(query(copy, 'SELECT epoch FROM epochs ORDER BY epoch')).toEqual(
+      epochs.filter((_, i) => i !== 1).map((epoch) => ({ epoch })), // that numbered nothing
     );
     last.journal.close();
   });
@@ -235,7 +213,7 @@ describe('checkpoints', () => {
     const o = opened(directory);
     const result: [string | undefined, number[]] = [
       o.recovered.checkpoint?.slice(0, 7),
-      [...o.recovered.tail].map((e) => e.seq),
+      [...o.recovered.tail].map((e) => (e.type === 'gap' ? -1 : e.seq)),
     ];
     o.journal.close();
     return result;
@@ -246,7 +224,7 @@ describe('checkpoints', () => {
 
   test('the newest counts, and the two newest are kept', () => {
     const directory = withCheckpoints();
-    expect(query(directory, 'SELECT seq FROM checkpoint ORDER BY seq')).toEqual([
+    expect(query(directory, 'SELECT seq FROM checkpoints ORDER BY seq')).toEqual([
       { seq: 20 },
       { seq: 30 },
     ]);
@@ -254,21 +232,21 @@ describe('checkpoints', () => {
   });
 
   test.each([
-    ['a byte of its state is flipped', "state = replace(state, 'x', 'y')"],
-    ['its end is cut off', 'state = substr(state, 1, 50)'],
-    ['its checksum is flipped', 'crc = crc + 1'],
-    ['it is empty', "state = ''"],
-    ['it is no text', "state = x'fffe00'"],
+    ['a byte of its state is flipped', "text = replace(text, 'x', 'y')"],
+    ['its end is cut off', 'text = substr(text, 1, 50)'],
+    ['its checksum is flipped', 'ref = ref + 1'],
+    ['it is empty', "text = ''"],
+    ['it is no text', "text = x'fffe00'"],
   ])('one is passed over when %s', (_, damage) => {
     const directory = withCheckpoints();
-    const strict = damage.includes("x'fffe00'") ? `state = CAST(x'fffe00' AS TEXT)` : damage;
-    query(directory, `UPDATE checkpoint SET ${strict} WHERE seq = 30`);
+    const strict = damage.includes("x'fffe00'") ? `text = CAST(x'fffe00' AS TEXT)` : damage;
+    query(directory, `UPDATE record SET ${strict} WHERE kind = 10 AND id / 8 = 30`);
     expect(recovered(directory)).toEqual(['state 2', from(21)]);
   });
 
   test('when none is sound, all is replayed', () => {
     const directory = withCheckpoints();
-    query(directory, 'UPDATE checkpoint SET crc = crc + 1');
+    query(directory, 'UPDATE record SET ref = ref + 1 WHERE kind = 10');
     expect(recovered(directory)).toEqual([undefined, from(1)]);
   });
 
@@ -277,7 +255,7 @@ describe('checkpoints', () => {
     const o = opened(directory, { checkpointEveryEvents: 5 });
     o.journal.captureState = () => 'soon';
     new Writer(o).write(1);
-    expect(query(directory, 'SELECT max(seq) AS seq FROM checkpoint')).toEqual([{ seq: 35 }]);
+    expect(query(directory, 'SELECT max(seq) AS seq FROM checkpoints')).toEqual([{ seq: 35 }]);
     o.journal.close();
   });
 });

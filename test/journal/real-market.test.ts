@@ -169,6 +169,7 @@ describe.skipIf(!present)(
 
     test('every trade is there with its exact time, and the volume is their sum', () => {
       const { journal, market } = recording.recorder;
+      void journal.flush();
       const trades = journal.trades(SYMBOL, Number.MAX_SAFE_INTEGER, 20_000).reverse();
       expect(
         trades.map((t) => {
@@ -185,7 +186,7 @@ describe.skipIf(!present)(
     test('it is the same after a crash, and after an orderly end', () => {
       const before = recording;
       const state = stateOf(before.recorder.market);
-      before.recorder.journal.trades(SYMBOL, 1, 1); // which writes what is pending
+      void before.recorder.journal.flush();
       recording = record(scratch.copyOf(directory));
       expect(stateOf(recording.recorder.market)).toBe(state);
       expectRebuilt(false);

@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -46,6 +46,17 @@ function withJournal(): string {
   recorder.sequencer.submit(1, [instrument(), trade()], () => {});
   recorder.close();
   return directory;
+}
+
+/** As a crash leaves it: its last records are under no checksum yet. */
+function withOpenJournal(): string {
+  const directory = scratch.fresh();
+  const { recorder } = record(directory);
+  recorder.sequencer.submit(1, [instrument(), trade()], () => {});
+  recorder.sequencer.drain();
+  const copy = scratch.copyOf(directory);
+  recorder.close();
+  return copy;
 }
 
 /** Gives the file in WAL mode a last transaction that nobody has checkpointed. */
@@ -119,15 +130,59 @@ describe('the journal', () => {
     ['a trade without its price', 'UPDATE record SET price = NULL WHERE kind = 3'],
     ['a definition that is no JSON', "UPDATE record SET text = '{' WHERE kind = 1"],
     ['a record of nobody', 'UPDATE record SET instrument = 55 WHERE kind = 3'],
-  ])('with %s is refused, and the directory is free again', (_, damage) => {
+  ])('with %s goes on with what is good, and the rest is set aside', (_, damage) => {
+    for (const isSealed of [true, false]) {
+      const directory = isSealed ? withJournal() : withOpenJournal();
+      const db = new Database(join(directory, 'journal.sqlite'));
+      db.run('DELETE FROM record WHERE kind = 10'); // so that the record is read
+      db.run('DELETE FROM note WHERE kind = 10');
+      db.run(damage);
+      const newest = db.query('SELECT max(id) / 8 AS seq FROM record').get() as { seq: number };
+      db.close();
+      const damaged = readFileSync(join(directory, 'journal.sqlite'));
+      const told: string[] = [];
+      const onDamage = (message: string): void => void told.push(message);
+      const recorder = openRecorder(testConfig(directory), new ManualClock(at(0)), () => {}, { onDamage }); // prettier-ignore
+      if (recorder instanceof StartFault) throw new Error(recorder.message);
+      recorder.close();
+      const aside = readdirSync(directory).find((name) => name.startsWith('journal-damaged-'))!;
+      expect(told).toHaveLength(1);
+      expect(told[0]).toContain(aside);
+      expect(readFileSync(join(directory, aside))).toEqual(damaged);
+      const after = new Database(join(directory, 'journal.sqlite'), { readonly: true });
+      const gaps = after.query('SELECT to_seq, reason FROM gaps').all();
+      after.close();
+      expect(gaps).toEqual([{ to_seq: newest.seq, reason: 'damage' }]);
+      expect(open(directory)).toBe('opened');
+    }
+  });
+
+  test('whose file is gone: the places that were given are declared missing, and none is given again', () => {
     const directory = withJournal();
-    const db = new Database(join(directory, 'journal.sqlite'));
-    db.run('DELETE FROM checkpoint'); // so that the record is read
-    db.run(damage);
+    rmSync(join(directory, 'journal.sqlite'));
+    const { recorder } = record(directory);
+    expect(recorder.sequencer.lastSeq).toBe(3);
+    recorder.close();
+    const db = new Database(join(directory, 'journal.sqlite'), { readonly: true });
+    expect(db.query('SELECT from_seq, to_seq, reason FROM gaps').all()).toEqual([{ from_seq: 1, to_seq: 3, reason: 'missing' }]); // prettier-ignore
     db.close();
-    const fault = open(directory);
-    expect(fault).toMatchObject({ code: 'journal-damaged', exitCode: 65 });
-    expect(open(directory)).toMatchObject({ code: 'journal-damaged' }); // and not data-in-use
+  });
+
+  test('whose header is destroyed is set aside whole', () => {
+    const directory = withJournal();
+    const path = join(directory, 'journal.sqlite');
+    const bytes = readFileSync(path);
+    bytes.fill(0, 0, 100);
+    writeFileSync(path, bytes);
+    const { recorder } = record(directory);
+    expect(recorder.sequencer.lastSeq).toBe(3);
+    recorder.close();
+    const aside = readdirSync(directory).find((name) => name.startsWith('journal-damaged-'))!;
+    expect(readFileSync(join(directory, aside))).toEqual(bytes);
+  });
+
+  test('of an older version is refused', () => {
+    expectRefused(withHotWal(withJournal(), 'PRAGMA user_version = 1'), 'journal-older', 65);
   });
 });
 

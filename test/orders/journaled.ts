@@ -28,9 +28,18 @@ export class Journaled {
   readonly recorder: Recorder;
   readonly directory: string;
   readonly batches: Batch[];
+  /** What was found damaged when it was opened. */
+  readonly damage: readonly string[];
   private readonly clock: ManualClock;
 
-  private constructor(recorder: Recorder, directory: string, batches: Batch[], clock: ManualClock) {
+  private constructor(
+    recorder: Recorder,
+    directory: string,
+    batches: Batch[],
+    clock: ManualClock,
+    damage: readonly string[],
+  ) {
+    this.damage = damage;
     this.recorder = recorder;
     this.directory = directory;
     this.batches = batches;
@@ -41,9 +50,11 @@ export class Journaled {
     const clock = new ManualClock();
     const batches: Batch[] = [];
     const config = settings(directory, checkpointEvery);
-    const recorder = openRecorder(config, clock, (batch) => batches.push(batch));
+    const damage: string[] = [];
+    const onDamage = (message: string): void => void damage.push(message);
+    const recorder = openRecorder(config, clock, (batch) => batches.push(batch), { onDamage });
     if (recorder instanceof StartFault) return recorder;
-    return new Journaled(recorder, directory, batches, clock);
+    return new Journaled(recorder, directory, batches, clock, damage);
   }
 
   /** A new journal with the instruments of the scripts. */

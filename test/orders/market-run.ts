@@ -97,7 +97,7 @@ export class MarketRun {
       this.market,
       this.clock,
       (batch, answer) => {
-        this.batches.push(batch);
+        if (batch !== null) this.batches.push(batch);
         answer();
       },
     );

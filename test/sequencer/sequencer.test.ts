@@ -69,7 +69,7 @@ class Scene {
       this.market,
       this.clock,
       (batch, onDurable) => {
-        this.batches.push(batch);
+        if (batch !== null) this.batches.push(batch);
         if (this.durableAtOnce) onDurable();
         else this.undone.push(onDurable);
       },

@@ -53,16 +53,25 @@ export class Simulator {
 
   /**
    * Runs until the function that it returns is called.
-   * @param inTurn carries out what it is given in a turn of the sequencer
+   * @param inTurn carries out what it is given in a turn of the sequencer, and says when that is journaled
    */
-  run(clock: Clock, inTurn: (act: (venue: Venue) => void) => void): () => void {
+  run(
+    clock: Clock,
+    inTurn: (act: (venue: Venue) => void, done: () => void) => void,
+  ): () => void {
     let last = clock.monotonicMs();
-    inTurn((venue) => this.open(venue));
+    // One step at a time: where the journal stands still, so does this market.
+    let isWaiting = true;
+    const done = (): void => void (isWaiting = false);
+    inTurn((venue) => this.open(venue), done);
     const timer = setInterval(() => {
+      if (isWaiting) return;
       const now = clock.monotonicMs();
       const ms = Math.min(now - last, CATCH_UP_MS);
       last = now;
-      if (ms > 0) inTurn((venue) => this.step(ms / 1000, venue));
+      if (ms <= 0) return;
+      isWaiting = true;
+      inTurn((venue) => this.step(ms / 1000, venue), done);
     }, STEP_MS);
     return () => clearInterval(timer);
   }

@@ -1,0 +1,73 @@
+/**
+ * Head: how far the numbering was shown to anybody, in a small file that is mapped into memory.
+ *
+ * What `async` pushed and did not commit before a crash is in no journal. The head outlives the process
+ * (not a loss of power), so the next start can count what is missing and declare it, and no number is
+ * given twice. It costs a store a batch. Its 24 bytes, little-endian:
+ *
+ *     0        4         8              16             24
+ *     ┌────────┬─────────┬──────────────┬──────────────┐
+ *     │ "tpHD" │ version │ epoch        │ seq          │
+ *     │ uint32 │ uint32  │ float64      │ float64      │
+ *     └────────┴─────────┴──────────────┴──────────────┘
+ */
+
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+const MAGIC = 0x4448_7074;
+const VERSION = 1;
+const BYTES = 24;
+
+export interface HeadPosition {
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+function pathOf(directory: string): string {
+  return join(directory, 'head');
+}
+
+/** What the file says; undefined when it is not there, or is not one of ours. */
+export function readHead(directory: string): HeadPosition | undefined {
+  const path = pathOf(directory);
+  if (!existsSync(path)) return undefined;
+  const bytes = readFileSync(path);
+  if (bytes.length !== BYTES) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, BYTES);
+  if (view.getUint32(0, true) !== MAGIC || view.getUint32(4, true) !== VERSION) return undefined;
+  const epoch = view.getFloat64(8, true);
+  const seq = view.getFloat64(16, true);
+  return isCount(epoch) && isCount(seq) ? { epoch, seq } : undefined;
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+export class Head {
+  private readonly view: DataView;
+
+  /** Begins a life of the numbering behind a place. @throws Error when the file cannot be written */
+  constructor(directory: string, { epoch, seq }: HeadPosition) {
+    const bytes = new Uint8Array(BYTES);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, MAGIC, true);
+    view.setUint32(4, VERSION, true);
+    view.setFloat64(8, epoch, true);
+    view.setFloat64(16, seq, true);
+    // Written before it is mapped: a store into a page that has no room on the disk ends the process.
+    const file = openSync(pathOf(directory), 'w', 0o600);
+    try {
+      writeSync(file, bytes);
+    } finally {
+      closeSync(file);
+    }
+    const mapped = Bun.mmap(pathOf(directory), { shared: true });
+    this.view = new DataView(mapped.buffer, mapped.byteOffset, BYTES);
+  }
+
+  set(seq: number): void {
+    this.view.setFloat64(16, seq, true);
+  }
+}

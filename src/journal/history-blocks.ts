@@ -1,0 +1,115 @@
+/**
+ * Blocks: where in the journal an instrument is, as stretches of ids.
+ *
+ * Each block in which the instrument stands is a stretch, with what its `part` says; what is behind the
+ * newest block is one more, of which nothing is known (`OPEN`). A block is passed over when none of the
+ * instrument's times there are in the range, or it has no trade, or no book, where that is asked for.
+ * So a caller looks at a record's own time as well: a stretch only may hold what is looked for.
+ * Bounded: `PARTS_MAX` parts at a time. No statement stays open between two stretches.
+ */
+
+import type { Database, Statement } from 'bun:sqlite';
+
+import type { TimeWords } from './history-messages';
+import { SLOTS } from './schema';
+
+export interface Stretch {
+  /** Ids, both inclusive. */
+  readonly first: number;
+  readonly last: number;
+  /** Place of the newest trade in the block, `last` or not; 0: none; `OPEN`: not known. */
+  readonly tradeSeq: number;
+}
+
+export const OPEN = -1;
+
+/** Event times, both inclusive. */
+export interface Times {
+  readonly first: TimeWords;
+  readonly last: TimeWords;
+}
+
+export const TIME_MAX: TimeWords = { hi: 0x7fff_ffff, lo: 0xffff_ffff };
+export const ALWAYS: Times = { first: { hi: 0, lo: 0 }, last: TIME_MAX };
+
+/** An id behind all others. */
+export const ID_MAX = Math.floor(Number.MAX_SAFE_INTEGER / SLOTS) * SLOTS;
+
+/** What a block must hold of the instrument. */
+type Holding = 'anything' | 'trade' | 'book';
+
+interface PartRow {
+  first_id: number;
+  last_id: number;
+  trade_seq: number;
+}
+
+type PartWords = [instrument: number, id: number, firstHi: number, firstLo: number, lastHi: number, lastLo: number, limit: number]; // prettier-ignore
+
+/** Most questions end in the first block or two. */
+const PARTS_FIRST = 4;
+const PARTS_MAX = 256;
+
+export class Blocks {
+  private readonly db: Database;
+  private readonly newest: Statement<{ id: number | null }, []>;
+  private readonly holder: Statement<{ id: number }, [number]>;
+
+  constructor(db: Database) {
+    this.db = db;
+    this.newest = db.prepare('SELECT max(last_id) AS id FROM block');
+    this.holder = db.prepare('SELECT last_id AS id FROM block WHERE last_id >= ? ORDER BY last_id LIMIT 1'); // prettier-ignore
+  }
+
+  /** From an id on, the oldest stretch first. */
+  *from(id: number, of: number, times: Times, holding: Holding): Generator<Stretch> {
+    const end = this.end();
+    let at = id;
+    for (let limit = PARTS_FIRST; at <= end; limit = Math.min(limit * 4, PARTS_MAX)) {
+      const parts = this.parts('>=', 'ASC', holding).all(...words(of, at, times, limit));
+      for (const part of parts) yield stretch(part, id, ID_MAX);
+      if (parts.length < limit) break;
+      at = parts.at(-1)!.last_id + 1;
+    }
+    yield { first: Math.max(id, end + 1), last: ID_MAX, tradeSeq: OPEN };
+  }
+
+  /** Up to an id, the newest stretch first. */
+  *upTo(id: number, of: number, times: Times, holding: Holding): Generator<Stretch> {
+    const end = this.end();
+    if (id > end) yield { first: end + 1, last: id, tradeSeq: OPEN };
+    let at = this.holder.get(id)?.id ?? end;
+    for (let limit = PARTS_FIRST; ; limit = Math.min(limit * 4, PARTS_MAX)) {
+      const parts = this.parts('<=', 'DESC', holding).all(...words(of, at, times, limit));
+      for (const part of parts) if (part.first_id <= id) yield stretch(part, 0, id);
+      if (parts.length < limit) return;
+      at = parts.at(-1)!.last_id - 1;
+    }
+  }
+
+  /** Last id of the newest block; −1 without one. */
+  end(): number {
+    return this.newest.get()?.id ?? -1;
+  }
+
+  private parts(
+    comparison: '<=' | '>=',
+    order: 'ASC' | 'DESC',
+    holding: Holding,
+  ): Statement<PartRow, PartWords> {
+    const held = holding === 'anything' ? '' : `AND ${holding}_seq > 0`;
+    return this.db.query<PartRow, PartWords>(
+      `SELECT first_id, last_id, trade_seq FROM part WHERE instrument = ? AND last_id ${comparison} ?
+         AND time_max >= (? << 32) | ? AND time_min <= (? << 32) | ? ${held} ORDER BY last_id ${order} LIMIT ?`,
+    );
+  }
+}
+
+function words(of: number, id: number, { first, last }: Times, limit: number): PartWords {
+  return [of, id, first.hi, first.lo, last.hi, last.lo, limit];
+}
+
+function stretch({ first_id, last_id, trade_seq }: PartRow, from: number, upTo: number): Stretch {
+  const first = Math.max(first_id, from);
+  return { first, last: Math.min(last_id, upTo), tradeSeq: trade_seq };
+}

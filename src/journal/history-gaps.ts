@@ -1,0 +1,109 @@
+/**
+ * Gaps: places that are not in the journal, as it declares them.
+ *
+ * Whether a gap concerns a range of time is told by the records of the instrument on both sides of it:
+ * what is missing lies between their times, as far as its source's clock did not step back in between.
+ * Besides what is noted there may be an open one: what a failing disk has not taken yet.
+ */
+
+import type { Database, Statement } from 'bun:sqlite';
+
+import { Nanos } from '../../protocol/time';
+import { ALWAYS, type Blocks, type Times } from './history-blocks';
+import type { MissingPlaces, TimeWords } from './history-messages';
+import { idOf, KIND, seqOf, SLOT } from './schema';
+
+interface GapRow {
+  id: number;
+  ref: number;
+  text: string;
+}
+
+interface TimeRow {
+  hi: number;
+  lo: number;
+}
+
+export class Gaps {
+  private readonly blocks: Blocks;
+  private readonly noted: Statement<GapRow, [number]>;
+  private readonly newest: Statement<{ id: number | null }, []>;
+  private readonly before: Statement<TimeRow, [number, number, number]>;
+  private readonly behind: Statement<TimeRow, [number, number, number]>;
+  private open: MissingPlaces | null = null;
+
+  constructor(db: Database, blocks: Blocks) {
+    this.blocks = blocks;
+    this.noted = db.prepare(
+      `SELECT r.id, r.ref, r.text FROM note n JOIN record r ON r.id = n.id
+         WHERE n.kind = ${KIND.gap} AND n.id >= ? ORDER BY n.id`,
+    );
+    this.newest = db.prepare('SELECT max(id) AS id FROM record');
+    const time = `SELECT event_time >> 32 AS hi, event_time & 4294967295 AS lo FROM record
+      WHERE id >= ? AND id <= ? AND instrument = ? AND kind <> ${KIND.instrument} ORDER BY id`;
+    this.before = db.prepare(`${time} DESC LIMIT 1`);
+    this.behind = db.prepare(`${time} LIMIT 1`);
+  }
+
+  /** @param open what the disk had not taken when the question was put; by now it may have */
+  begin(open: MissingPlaces | null): void {
+    this.open = open;
+    if (open === null) return;
+    const from = Math.max(open.from, seqOf(this.newest.get()?.id ?? -1) + 1);
+    this.open = from > open.to ? null : { ...open, from };
+  }
+
+  /** All that end at a place or above it, in order. */
+  from(seq: number): MissingPlaces[] {
+    const gaps = this.noted
+      .all(idOf(seq, SLOT.gap))
+      .map(({ id, ref, text }): MissingPlaces => ({ from: ref, to: seqOf(id), reason: text }));
+    if (this.open !== null && this.open.to >= seq) gaps.push(this.open);
+    return gaps;
+  }
+
+  /** The one that a place lies in. */
+  at(seq: number): MissingPlaces | undefined {
+    return this.from(seq).find((gap) => gap.from <= seq);
+  }
+
+  /** Those between two places, both inclusive, that may hold records of an instrument in a range of time. */
+  within(first: number, last: number, of: number, times: Times): MissingPlaces[] {
+    return this.from(first).filter((gap) => gap.from <= last && this.concerns(gap, of, times));
+  }
+
+  private concerns({ from, to }: MissingPlaces, of: number, times: Times): boolean {
+    if (times.last !== ALWAYS.last) {
+      const before = this.timeBefore(idOf(from), of);
+      if (before !== null && compare(before, times.last) > 0) return false;
+    }
+    if (times.first === ALWAYS.first) return true;
+    const behind = this.timeBehind(idOf(to), of);
+    return behind === null || compare(behind, times.first) >= 0;
+  }
+
+  private timeBefore(id: number, of: number): TimeWords | null {
+    for (const { first, last } of this.blocks.upTo(id - 1, of, ALWAYS, 'anything')) {
+      const row = this.before.get(first, last, of);
+      if (row !== null) return row;
+    }
+    return null;
+  }
+
+  private timeBehind(id: number, of: number): TimeWords | null {
+    for (const { first, last } of this.blocks.from(id + 1, of, ALWAYS, 'anything')) {
+      const row = this.behind.get(first, last, of);
+      if (row !== null) return row;
+    }
+    return null;
+  }
+}
+
+function compare(a: TimeWords, b: TimeWords): number {
+  return new Nanos(a.hi, a.lo).compare(new Nanos(b.hi, b.lo));
+}
+
+/** As it stands in a message. */
+export function describeGap({ from, to, reason }: MissingPlaces): string {
+  return from === to ? `record ${from} is missing (${reason})` : `records ${from} to ${to} are missing (${reason})`; // prettier-ignore
+}

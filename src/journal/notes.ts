@@ -1,0 +1,77 @@
+/** Notes: what the journal says of itself besides events, read: epochs, gaps, checkpoints. */
+
+import type { Database } from 'bun:sqlite';
+
+import type { GapNote, GapReason } from './journal';
+import { KIND, seqOf, SLOT, SLOTS } from './schema';
+
+/** One life of the numbering. */
+export interface EpochRow {
+  readonly epoch: number;
+  readonly first_seq: number;
+  /** Its last place; null while it is open, or was cut short and nothing came behind it. */
+  readonly last_seq: number | null;
+  /** 1 after an orderly end. */
+  readonly clean: number;
+}
+
+export interface CheckpointRow {
+  readonly seq: number;
+  /** CRC-32 of state. */
+  readonly crc: number;
+  readonly state: string;
+  /** 1: the records before it do not lead to it. */
+  readonly behind_gap: number;
+}
+
+interface NoteRow {
+  readonly id: number;
+  readonly ref: number;
+  readonly text: string;
+}
+
+function notes(db: Database, kind: number): NoteRow[] {
+  return db
+    .query<NoteRow, [number]>(
+      'SELECT r.id, r.ref, r.text FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ? ORDER BY n.id',
+    )
+    .all(kind);
+}
+
+/** Oldest first. */
+export function readEpochs(db: Database): EpochRow[] {
+  const rows = notes(db, KIND.epoch);
+  const opened = rows.filter(({ id }) => id % SLOTS === SLOT.opened);
+  const closed = new Map(rows.filter(({ id }) => id % SLOTS === SLOT.closed).map((r) => [r.ref, r]));
+  return opened.map(({ id, ref }, i): EpochRow => {
+    const end = closed.get(ref);
+    const next = opened[i + 1];
+    const last = end ?? next;
+    return {
+      epoch: ref,
+      first_seq: seqOf(id) + 1,
+      last_seq: last === undefined ? null : seqOf(last.id),
+      clean: end === undefined ? 0 : 1,
+    };
+  });
+}
+
+/** In the order of their places. */
+export function readGaps(db: Database): GapNote[] {
+  return notes(db, KIND.gap).map(({ id, ref, text }) => ({
+    type: 'gap',
+    from: ref,
+    to: seqOf(id),
+    reason: text as GapReason,
+  }));
+}
+
+/** Oldest first. */
+export function readCheckpoints(db: Database): CheckpointRow[] {
+  return db
+    .query<CheckpointRow, []>(
+      `SELECT r.id / ${SLOTS} AS seq, r.ref AS crc, r.text AS state, r.side AS behind_gap
+         FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ${KIND.checkpoint} ORDER BY n.id`,
+    )
+    .all();
+}

@@ -1,0 +1,212 @@
+/**
+ * Opening: from a data directory to a journal that is written, and to what it holds of the time before.
+ *
+ * What SQLite or a checksum finds damaged is set aside under a new name, never deleted; what is good
+ * goes on in a new file (`salvage.ts`). Places that are missing at the end are noted as a gap.
+ */
+
+import { Database } from 'bun:sqlite';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { BatchEvent } from '../../protocol/records';
+import type { Clock } from '../base/clock';
+import { StartFault } from '../base/start-fault';
+import { checkedRows, JournalDamage } from './checked-rows';
+import { lockDirectory, type DirectoryLock } from './directory';
+import { readHead, type HeadPosition } from './head';
+import type { Durability, GapNote, GapReason, Recovered } from './journal';
+import { readCheckpoints, readEpochs } from './notes';
+import { checkForeign, countTables, JOURNAL_FILE } from './reading';
+import { rowToEvent } from './records';
+import { createTables, finishSalvage, salvage } from './salvage';
+import { idOf, KIND, seqOf, SLOT } from './schema';
+import { SqliteJournal, type JournalOptions } from './sqlite-journal';
+import { InlineWriter, type CreateWriter } from './writer';
+
+export interface OpenedJournal {
+  readonly journal: SqliteJournal;
+  readonly recovered: Recovered;
+}
+
+export interface OpeningOptions {
+  /** Who writes; by default the thread of the caller. */
+  readonly createWriter?: CreateWriter | undefined;
+  /** What a reader of the tail found damaged: what stands behind its good part is set aside. */
+  readonly damage?: JournalDamage | undefined;
+  /** What was damaged, and what was done about it. */
+  readonly onDamage?: ((message: string) => void) | undefined;
+  /** Rows taken over so far of a damaged journal. */
+  readonly onSalvage?: ((rows: number) => void) | undefined;
+}
+
+export function openJournal(
+  options: JournalOptions,
+  clock: Clock,
+  opening: OpeningOptions = {},
+): OpenedJournal | StartFault {
+  const lock = lockDirectory(options.directory);
+  if (lock instanceof StartFault) return lock;
+  try {
+    const opened = openLocked(options, clock, opening, lock);
+    if (opened instanceof StartFault) lock.release();
+    return opened;
+  } catch (e) {
+    lock.release();
+    const path = join(options.directory, JOURNAL_FILE);
+    return new StartFault(
+      'journal-damaged',
+      `${path} cannot be read: ${(e as Error).message}`,
+      'Move the file away to start with an empty journal; it is not changed by this.',
+    );
+  }
+}
+
+function openLocked(
+  options: JournalOptions,
+  clock: Clock,
+  opening: OpeningOptions,
+  lock: DirectoryLock,
+): OpenedJournal | StartFault {
+  const { directory } = options;
+  const path = join(directory, JOURNAL_FILE);
+  const head = readHead(directory);
+  finishSalvage(directory);
+  const isNew = !existsSync(path);
+  let { damage } = opening;
+  if (!isNew && damage === undefined) {
+    const found = inspect(path, head);
+    if (found instanceof StartFault) return found;
+    damage = found;
+  }
+  if (damage !== undefined) {
+    const aside = salvage(directory, damage.goodSeq, clock.now(), opening.onSalvage);
+    opening.onDamage?.(`${path} is damaged: ${damage.message}; it is ${aside} now, and what is good of it goes on`); // prettier-ignore
+  }
+  const db = new Database(path, { create: true });
+  try {
+    prepareDatabase(db, options.durability);
+    return recover(db, lock, options, clock, opening, head, isNew ? 'missing' : 'crash');
+  } catch (e) {
+    db.close();
+    throw e;
+  }
+}
+
+/** Why the file is not ours to open, or is to be salvaged; undefined when neither. */
+function inspect(path: string, head: HeadPosition | undefined): StartFault | JournalDamage | undefined {
+  try {
+    const foreign = checkForeign(path);
+    if (foreign !== undefined) return foreign;
+    const db = new Database(path, { readonly: true });
+    try {
+      if (countTables(db) === 0) return undefined; // made, and never written
+      // What every start reads, and the first and last of each table (one at a time, or all is read).
+      readEpochs(db);
+      readCheckpoints(db);
+      for (const end of ['min', 'max']) {
+        db.query(`SELECT ${end}(id) FROM record`).get();
+        db.query(`SELECT ${end}(last_id) FROM block`).get();
+      }
+      db.query('SELECT id, symbol FROM instrument').all();
+    } finally {
+      db.close();
+    }
+    return undefined;
+  } catch (e) {
+    const { code } = e as { code?: string };
+    // Without the head of a journal beside it, a file that is no database may be anybody's.
+    const isOurs = code === 'SQLITE_NOTADB' ? head !== undefined : code?.startsWith('SQLITE_CORRUPT');
+    if (isOurs !== true) throw e;
+    return new JournalDamage(Number.MAX_SAFE_INTEGER, (e as Error).message);
+  }
+}
+
+function prepareDatabase(db: Database, durability: Durability): void {
+  db.run('PRAGMA busy_timeout = 5000');
+  db.run('PRAGMA journal_mode = WAL');
+  db.run(`PRAGMA synchronous = ${synchronousFor(durability)}`);
+  db.run('PRAGMA mmap_size = 1073741824');
+  if (countTables(db) === 0) createTables(db);
+}
+
+function synchronousFor(durability: Durability): 'NORMAL' | 'FULL' {
+  return durability === 'fsync' ? 'FULL' : 'NORMAL';
+}
+
+function recover(
+  db: Database,
+  lock: DirectoryLock,
+  options: JournalOptions,
+  clock: Clock,
+  { createWriter = (_, own, events) => new InlineWriter(own, events) }: OpeningOptions,
+  before: HeadPosition | undefined,
+  lossReason: GapReason,
+): OpenedJournal {
+  const instruments = db.query<{ id: number; symbol: string }, []>('SELECT id, symbol FROM instrument').all(); // prettier-ignore
+  const instrumentIds = new Map(instruments.map(({ id, symbol }) => [symbol, id]));
+  const newest = db.query<{ id: number | null }, []>('SELECT max(id) AS id FROM record').get();
+  const found = newest?.id == null ? 0 : seqOf(newest.id);
+  const lastSeq = Math.max(found, before?.seq ?? 0);
+  const gaps: GapNote[] = [];
+  if (lastSeq > found) gaps.push({ type: 'gap', from: found + 1, to: lastSeq, reason: lossReason });
+  // The time makes an epoch unlike those of other journals, the maximum unlike its own past ones.
+  const past = readEpochs(db).map(({ epoch }) => epoch);
+  const epoch = Math.max(clock.now().millis, 1 + Math.max(before?.epoch ?? 0, ...past));
+  const checkpoint = readCheckpoints(db).findLast(({ state, crc }) => Bun.hash.crc32(state) === crc);
+  const checkpointSeq = checkpoint?.seq ?? 0;
+  const synchronous = synchronousFor(options.durability);
+  const path = join(options.directory, JOURNAL_FILE);
+  const journal = new SqliteJournal(
+    {
+      db,
+      lock,
+      clock,
+      epoch,
+      lastSeq,
+      gaps,
+      instrumentIds,
+      sinceCheckpoint: found - checkpointSeq,
+      createWriter: (events) =>
+        createWriter({ path, synchronous, retention: options.retention }, db, events),
+    },
+    options,
+  );
+  const afterId = checkpoint === undefined ? -1 : idOf(checkpointSeq, SLOT.checkpoint);
+  const tail = readTail(db, afterId, new Map(instruments.map(({ id, symbol }) => [id, symbol])));
+  const blocks = db.query<{ id: number | null }, []>('SELECT max(last_id) AS id FROM block').get();
+  return {
+    journal,
+    recovered: {
+      epoch,
+      lastSeq,
+      checkpoint: checkpoint?.state ?? null,
+      checkpointSeq,
+      checkedSeq: seqOf(blocks?.id ?? 0),
+      tail,
+    },
+  };
+}
+
+/** @throws JournalDamage */
+function* readTail(
+  db: Database,
+  afterId: number,
+  symbols: ReadonlyMap<number, string>,
+): Iterable<BatchEvent | GapNote> {
+  let last = 0;
+  for (const rows of checkedRows(db, afterId)) {
+    for (const row of rows) {
+      const seq = seqOf(row.id);
+      if (row.kind === KIND.checkpoint || row.kind === KIND.epoch) continue;
+      if (row.kind === KIND.gap) {
+        yield { type: 'gap', from: row.ref ?? 0, to: seq, reason: row.text as GapReason };
+      } else {
+        const event = rowToEvent(row, symbols.get(row.instrument) ?? '');
+        if (event === undefined) throw new JournalDamage(last, `record ${seq} does not read`);
+        yield event;
+      }
+      last = seq;
+    }
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Retention: deletes the oldest records, a few blocks at a time, when they are too old or too many.
+ *
+ * It runs on the connection that writes, between transactions. What the next start needs (the newest
+ * checkpoint and all behind it) stays in any case, and so do the notes of epochs. What is gone is
+ * declared: one gap from the first place on, in the same transaction. SQLite uses the room again; the
+ * file itself does not shrink. Bounded: `BLOCKS_A_STEP` blocks a step.
+ */
+
+import type { Database } from 'bun:sqlite';
+
+import { idOf, KIND, seqOf, SLOT } from './schema';
+import type { Retention } from './writer';
+
+const BLOCKS_A_STEP = 4;
+
+export class Retainer {
+  private readonly db: Database;
+  private readonly retention: Retention;
+
+  constructor(db: Database, retention: Retention) {
+    this.db = db;
+    this.retention = retention;
+  }
+
+  /** Deletes what is due, up to a bound. @returns whether there may be more @throws Error of SQLite */
+  step(): boolean {
+    const { hours, bytes } = this.retention;
+    const isOver = bytes > 0 && this.usedBytes() > bytes;
+    if (hours === 0 && !isOver) return false;
+    const lastId = this.lastDue(isOver ? null : hours);
+    if (lastId === null) return false;
+    this.db.transaction(() => this.drop(lastId)).immediate();
+    return true;
+  }
+
+  private usedBytes(): number {
+    const pragma = (name: string): number =>
+      Object.values(this.db.query(`PRAGMA ${name}`).get() as Record<string, number>)[0]!;
+    return (pragma('page_count') - pragma('freelist_count')) * pragma('page_size');
+  }
+
+  /** The last id of the blocks that may go now; null when none may. @param hours null: whatever age */
+  private lastDue(hours: number | null): number | null {
+    const row = this.db
+      .query<{ id: number | null }, (number | null)[]>(
+        `SELECT max(last_id) AS id FROM (SELECT last_id, written FROM block ORDER BY last_id LIMIT ${BLOCKS_A_STEP})
+           WHERE last_id < (SELECT max(id) FROM note WHERE kind = ${KIND.checkpoint})
+           AND (?1 IS NULL OR written < unixepoch() - ?1 * 3600)`,
+      )
+      .get(hours);
+    return row?.id ?? null;
+  }
+
+  private drop(lastId: number): void {
+    const kept = KIND.epoch;
+    this.db.run('DELETE FROM record WHERE id <= ? AND kind <> ?', [lastId, kept]);
+    this.db.run('DELETE FROM note WHERE id <= ? AND kind <> ?', [lastId, kept]);
+    this.db.run('DELETE FROM part WHERE last_id <= ?', [lastId]);
+    this.db.run('DELETE FROM block WHERE last_id <= ?', [lastId]);
+    const id = idOf(seqOf(lastId), SLOT.gap);
+    this.db.run(
+      `INSERT INTO record (id, kind, instrument, prev_seq, event_time, receive_time, ref, text)
+         VALUES (?, ?, 0, 0, unixepoch() * 1000000000, unixepoch() * 1000000000, 1, 'retention')`,
+      [id, KIND.gap],
+    );
+    this.db.run('INSERT INTO note (kind, id) VALUES (?, ?)', [KIND.gap, id]);
+  }
+}

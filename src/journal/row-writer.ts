@@ -1,0 +1,167 @@
+/**
+ * Row writer: frames into the tables, on whatever thread holds the connection. Its caller begins and
+ * ends the transaction; when one fails, `resume` brings the writer back to what is in the file.
+ */
+
+import type { Database, SQLQueryBindings, Statement } from 'bun:sqlite';
+
+import { BlockFold, type Block } from './blocks';
+import { NONE, OWN_FIRST, RowFrameWriter, type RowFrame } from './row-frame';
+import { parseDefinition, type RecordRow } from './records';
+import {
+  BODY_COLUMN,
+  insertSql,
+  KIND,
+  OWN_COLUMNS,
+  SELECT_RECORD,
+  SLOT,
+  SLOTS,
+  type KindName,
+} from './schema';
+
+type Run = (id: number, n: Float64Array, at: number, body: Uint8Array | string | null) => void;
+
+/** Newest checkpoints that are kept, besides those behind a gap. */
+const CHECKPOINTS_KEPT = 2;
+
+export class RowWriter {
+  private readonly db: Database;
+  private readonly statements: Statement[] = [];
+  private readonly runs: Run[] = [];
+  private readonly putBlock: Statement;
+  private readonly putPart: Statement;
+  private readonly putNote: Statement;
+  private fold = new BlockFold();
+
+  constructor(db: Database) {
+    this.db = db;
+    for (const name of Object.keys(KIND) as KindName[]) {
+      this.runs[KIND[name]] = this.prepareRun(name);
+    }
+    this.putBlock = this.prepare('INSERT INTO block VALUES (?, ?, ?, unixepoch())');
+    this.putPart = this.prepare(
+      'INSERT INTO part VALUES (?, ?, ?, (? << 32) | ?, (? << 32) | ?, ?, ?)',
+    );
+    this.putNote = this.prepare('INSERT OR REPLACE INTO note VALUES (?, ?)');
+    this.resume();
+  }
+
+  /** Takes on the block in the making as it stands in the file. */
+  resume(): void {
+    this.fold = new BlockFold();
+    const rows = new RowFrameWriter();
+    for (const row of this.db
+      .query<RecordRow, []>(
+        `${SELECT_RECORD} WHERE id > (SELECT ifnull(max(last_id), -1) FROM block)
+           AND id % ${SLOTS} = ${SLOT.event} ORDER BY id`,
+      )
+      .all()) {
+      rows.row(row);
+    }
+    this.fold.take(rows.take(), null, this.writeBlock);
+  }
+
+  write(frame: RowFrame): void {
+    for (const [id, text] of frame.definitions ?? []) this.define(id, text);
+    this.fold.take(frame, this.writeRow, this.writeBlock);
+  }
+
+  /** Ends the block in the making, so that what is at rest is all under a checksum. */
+  endBlock(): void {
+    const block = this.fold.end();
+    if (block !== undefined) this.writeBlock(block);
+  }
+
+  /** A statement that is still there would keep the database open behind its close. */
+  finalize(): void {
+    for (const statement of this.statements) statement.finalize();
+  }
+
+  private readonly writeRow = (
+    kind: number,
+    n: Float64Array,
+    at: number,
+    body: Uint8Array | string | null,
+  ): void => {
+    const run = this.runs[kind];
+    if (run === undefined) throw new Error(`a row of the kind ${kind}`);
+    const id = n[at + 1]!;
+    run(id, n, at, body);
+    if (kind < KIND.gap) {
+      if (kind === KIND.instrument) this.define(n[at + 2]!, body as string);
+      return;
+    }
+    this.putNote.run(kind, id);
+    if (kind === KIND.checkpoint) this.dropCheckpoints();
+  };
+
+  private readonly writeBlock = (block: Block): void => {
+    const { lastId, firstId, crc, parts } = block;
+    this.putBlock.run(lastId, firstId, crc);
+    for (const p of parts) {
+      this.putPart.run(p.instrument, lastId, firstId, p.minHi, p.minLo, p.maxHi, p.maxLo, p.tradeSeq, p.bookSeq); // prettier-ignore
+    }
+  };
+
+  private define(id: number, text: string): void {
+    const d = parseDefinition(text);
+    if (d === undefined) throw new Error('a definition that does not read');
+    this.db.run(
+      `INSERT INTO instrument (id, symbol, price_scale, quantity_scale, definition)
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (symbol) DO UPDATE SET definition = ?5`,
+      [id, d.symbol, d.priceScale, d.quantityScale, text],
+    );
+  }
+
+  /** Those behind a gap stay: nothing else tells the state there. */
+  private dropCheckpoints(): void {
+    const old = `SELECT n.id FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ${KIND.checkpoint}
+      AND r.side = 0 ORDER BY n.id DESC LIMIT -1 OFFSET ${CHECKPOINTS_KEPT}`;
+    for (const { id } of this.db.query<{ id: number }, []>(old).all()) {
+      this.db.run('DELETE FROM record WHERE id = ?', [id]);
+      this.db.run(`DELETE FROM note WHERE kind = ${KIND.checkpoint} AND id = ?`, [id]);
+    }
+  }
+
+  private prepare(sql: string): Statement<unknown, SQLQueryBindings[]> {
+    const statement = this.db.prepare<unknown, SQLQueryBindings[]>(sql);
+    this.statements.push(statement);
+    return statement;
+  }
+
+  /** One for each number of columns: an array of arguments made for each row would cost a third. */
+  private prepareRun(name: KindName): Run {
+    const s = this.prepare(insertSql(name));
+    const own = OWN_COLUMNS[name].length;
+    const hasBody = BODY_COLUMN[name] !== null;
+    const o = OWN_FIRST;
+    if (!hasBody && own === 5) {
+      return (id, n, at) => {
+        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, n[at + o]!, n[at + o + 1]!, nullable(n[at + o + 2]!), nullable(n[at + o + 3]!), nullable(n[at + o + 4]!)); // prettier-ignore
+      };
+    }
+    if (!hasBody && own === 4) {
+      return (id, n, at) => {
+        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, nullable(n[at + o]!), n[at + o + 1]!, nullable(n[at + o + 2]!), n[at + o + 3]!); // prettier-ignore
+      };
+    }
+    if (hasBody && own === 4) {
+      return (id, n, at, body) => {
+        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, n[at + o]!, n[at + o + 1]!, n[at + o + 2]!, n[at + o + 3]!, body); // prettier-ignore
+      };
+    }
+    if (hasBody && own === 2) {
+      return (id, n, at, body) => {
+        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, n[at + o]!, nullable(n[at + o + 1]!), body); // prettier-ignore
+      };
+    }
+    return (id, n, at, body) => {
+      const numbers = Array.from(n.subarray(at + o, at + o + own), nullable);
+      s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, ...numbers, body); // prettier-ignore
+    };
+  }
+}
+
+function nullable(value: number): number | null {
+  return value === NONE ? null : value;
+}

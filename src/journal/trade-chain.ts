@@ -1,0 +1,61 @@
+/** Trade chain: the newest trades of an instrument, found from the newest one along `prev_seq`. */
+
+import type { Database } from 'bun:sqlite';
+
+import type { Trade } from '../../protocol/messages';
+import { rowToTrade, type RecordRow } from './records';
+import { idOf, KIND, SELECT_RECORD, seqOf } from './schema';
+
+/** Up to `limit` trades below place `before`, newest first; it ends where the chain does. */
+export function newestTrades(
+  db: Database,
+  instrument: number,
+  symbol: string,
+  before: number,
+  limit: number,
+): Trade[] {
+  const byId = db.prepare<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
+  const trades: Trade[] = [];
+  try {
+    let seq = newestTradeSeq(db, instrument, before);
+    while (seq > 0 && trades.length < limit) {
+      const row = byId.get(idOf(seq));
+      if (row === null || row.kind !== KIND.trade || row.instrument !== instrument) break;
+      const trade = rowToTrade(row, symbol);
+      if (trade === undefined) break;
+      trades.push(trade);
+      seq = row.prev_seq;
+    }
+  } finally {
+    byId.finalize();
+  }
+  return trades;
+}
+
+/** Place of the newest trade below a place; 0 when there is none. */
+function newestTradeSeq(db: Database, instrument: number, before: number): number {
+  const below = Math.min(idOf(before), Number.MAX_SAFE_INTEGER);
+  const inTail = db
+    .query<{ id: number | null }, number[]>(
+      `SELECT max(id) AS id FROM record WHERE id > (SELECT ifnull(max(last_id), -1) FROM block)
+         AND id < ? AND kind = ${KIND.trade} AND instrument = ?`,
+    )
+    .get(below, instrument);
+  if (typeof inTail?.id === 'number') return seqOf(inTail.id);
+  // The newest block with a trade of it that begins below; its newest may lie above the place.
+  const part = db
+    .query<{ first_id: number; last_id: number }, number[]>(
+      `SELECT first_id, last_id FROM part WHERE instrument = ? AND first_id < ? AND trade_seq > 0
+         ORDER BY last_id DESC LIMIT 1`,
+    )
+    .get(instrument, below);
+  if (part === null) return 0;
+  const inPart = db
+    .query<{ id: number | null }, number[]>(
+      `SELECT max(id) AS id FROM record WHERE id BETWEEN ? AND ? AND id < ?
+         AND kind = ${KIND.trade} AND instrument = ?`,
+    )
+    .get(part.first_id, part.last_id, below, instrument);
+  if (typeof inPart?.id === 'number') return seqOf(inPart.id);
+  return newestTradeSeq(db, instrument, seqOf(part.first_id));
+}

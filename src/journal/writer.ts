@@ -1,0 +1,90 @@
+/**
+ * Writer: what takes frames to the disk, in their order, each whole or not at all. Behind the interface
+ * is a thread of its own (`thread-writer.ts`, in a server) or the thread of the caller (here: commands
+ * that do nothing else meanwhile, and tests in which time is steered).
+ */
+
+import type { Database } from 'bun:sqlite';
+
+import type { RowFrame } from './row-frame';
+import { RowWriter } from './row-writer';
+
+/** Why a frame could not be written. */
+export interface WriteFailure {
+  readonly message: string;
+  /** Whether it is tried again by itself: the disk may have room, or be there, later. */
+  readonly isRetried: boolean;
+}
+
+export interface WriterEvents {
+  /** The oldest `frames` of those sent are committed. */
+  committed(frames: number): void;
+  failed(failure: WriteFailure): void;
+}
+
+export interface JournalWriter {
+  send(frame: RowFrame): void;
+  /**
+   * Writes what was sent, moves SQLite's WAL into the file and closes it.
+   * @param done told what is in the way of that, if anything
+   */
+  close(done: (failure?: WriteFailure) => void): void;
+  /** Lets go of the file without writing. */
+  abandon(): void;
+}
+
+export interface WriterSettings {
+  readonly path: string;
+  readonly synchronous: 'NORMAL' | 'FULL';
+  readonly retention: Retention;
+}
+
+/** What is older, or more, is deleted in the background; 0: kept for good. */
+export interface Retention {
+  readonly hours: number;
+  readonly bytes: number;
+}
+
+/** @param db a connection to the file, which stays open beside the writer */
+export type CreateWriter = (
+  settings: WriterSettings,
+  db: Database,
+  events: WriterEvents,
+) => JournalWriter;
+
+/** Writes at once; a frame that cannot be written is a failure for good. */
+export class InlineWriter implements JournalWriter {
+  private readonly db: Database;
+  private readonly events: WriterEvents;
+  private readonly rows: RowWriter;
+
+  constructor(db: Database, events: WriterEvents) {
+    this.db = db;
+    this.events = events;
+    this.rows = new RowWriter(db);
+  }
+
+  send(frame: RowFrame): void {
+    try {
+      this.db.run('BEGIN IMMEDIATE');
+      this.rows.write(frame);
+      this.db.run('COMMIT');
+    } catch (e) {
+      if (this.db.inTransaction) this.db.run('ROLLBACK');
+      this.events.failed({ message: (e as Error).message, isRetried: false });
+      return;
+    }
+    this.events.committed(1);
+  }
+
+  close(done: (failure?: WriteFailure) => void): void {
+    this.rows.endBlock();
+    this.rows.finalize();
+    this.db.run('PRAGMA wal_checkpoint(TRUNCATE)');
+    done();
+  }
+
+  abandon(): void {
+    this.rows.finalize();
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The pace of the journal: records per second until all are committed, through the real thread, for
+ * each durability and for the bare loop, a lap each in turn, so that noise hits all.
+ *
+ * The feeder stands for a server that has work of its own: it appends until some MB wait, then sleeps
+ * until a commit, so the second processor is the writer's. A lap lasts until the writer has nothing
+ * left to do, which includes moving the WAL into the file.
+ */
+
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { SystemClock } from '../../src/base/clock';
+import { StartFault } from '../../src/base/start-fault';
+import type { Durability } from '../../src/journal/journal';
+import { openJournal } from '../../src/journal/opening';
+import { JOURNAL_FILE } from '../../src/journal/reading';
+import { ROW_FIELDS } from '../../src/journal/row-frame';
+import type { SqliteJournal } from '../../src/journal/sqlite-journal';
+import { createThreadWriter } from '../../src/journal/thread-writer';
+import type { JournalWriter } from '../../src/journal/writer';
+import { BareInserts } from './bare-inserts';
+import { settings } from './generated-market';
+import { compared, median, percentile, type BenchResult } from './harness';
+import type { JournalRows } from './journal-rows';
+
+export const DURABILITIES: readonly Durability[] = ['async', 'commit', 'fsync'];
+const BASELINE = 'bare loop of inserts, 1000 a transaction';
+/** With less the writer would wait for the feeder, with more the latencies would be of the queue. */
+const WAITING_BYTES_MAX = 4 * 1_024 * 1_024;
+
+export interface PaceShape {
+  readonly laps: number;
+  /** Laps that do not count. */
+  readonly warmUpLaps: number;
+  readonly durabilities: readonly Durability[];
+}
+
+export async function measurePace(
+  directory: string,
+  rows: JournalRows,
+  { laps, warmUpLaps, durabilities }: PaceShape,
+): Promise<BenchResult[]> {
+  const bare = new BareInserts(join(directory, 'bare.sqlite'), rows);
+  const bareRates: number[] = [];
+  const contenders = durabilities.map((d) => new JournalLaps(join(directory, d), d));
+  for (let lap = 0; lap < warmUpLaps + laps; lap++) {
+    const start = performance.now();
+    bare.run(lap * rows.count);
+    bareRates.push((rows.count * 1000) / (performance.now() - start));
+    for (const contender of contenders) await contender.run(rows, lap * rows.count);
+  }
+  bare.close();
+  const results: BenchResult[] = [];
+  for (const contender of contenders) {
+    await contender.close();
+    const { durability, costs } = contender;
+    const counted = costs.slice(warmUpLaps);
+    const { sourceEvents, count } = rows;
+    const bytes = contender.bytes / ((warmUpLaps + laps) * count);
+    const result = (what: string, value: number, unit: string): BenchResult => ({
+      bench: 'journal',
+      case: `${durability}, ${what}`,
+      value,
+      unit,
+    });
+    const commits = counted.flatMap(({ commitMs }) => commitMs).sort((a, b) => a - b);
+    results.push(
+      compared(
+        result('pace', median(counted.map((c) => c.rate)), 'records/s'),
+        BASELINE,
+        median(bareRates.slice(warmUpLaps)),
+      ),
+      result('main thread', median(counted.map((c) => c.mainNanos)), 'ns/record'),
+      result('commit at full pace, p99', percentile(commits, 99), 'ms'),
+      result('commit at full pace, longest', commits.at(-1)!, 'ms'),
+      result('on disk', bytes, 'bytes/record'),
+      result('a day of 10,000 events/s', (bytes * count * 864e6) / sourceEvents / 1e9, 'GB'),
+    );
+  }
+  return results;
+}
+
+interface LapCost {
+  readonly rate: number;
+  readonly mainNanos: number;
+  /** From append to the news of the commit, of each batch. */
+  readonly commitMs: readonly number[];
+}
+
+class JournalLaps {
+  readonly durability: Durability;
+  readonly costs: LapCost[] = [];
+  bytes = 0;
+  private readonly directory: string;
+  private readonly journal: SqliteJournal;
+  private writer: JournalWriter | undefined;
+  private wake = (): void => {};
+  /** Called for a frame of ours that the journal does not know of. */
+  private emptied: (() => void) | undefined;
+
+  constructor(directory: string, durability: Durability) {
+    this.directory = directory;
+    this.durability = durability;
+    const { journal } = settings({ journal: { directory, durability } });
+    const opened = openJournal(journal, new SystemClock(), {
+      createWriter: (own, db, events) => {
+        this.writer = createThreadWriter(own, db, {
+          committed: (frames) => {
+            if (this.emptied !== undefined) return this.emptied();
+            events.committed(frames);
+            this.wake();
+          },
+          failed: (failure) => {
+            throw new Error(failure.message);
+          },
+        });
+        return this.writer;
+      },
+    });
+    if (opened instanceof StartFault) throw new Error(opened.message);
+    this.journal = opened.journal;
+    this.journal.begin();
+  }
+
+  async run(rows: JournalRows, seq: number): Promise<void> {
+    const { journal } = this;
+    const waiting: { readonly seq: number; readonly atMs: number }[] = [];
+    const commitMs: number[] = [];
+    let tell = (): void => {};
+    this.wake = (): void => {
+      const nowMs = performance.now();
+      const { committedSeq } = journal.status();
+      while (waiting.length > 0 && waiting[0]!.seq <= committedSeq) {
+        commitMs.push(nowMs - waiting.shift()!.atMs);
+      }
+      tell();
+    };
+    let mainMs = 0;
+    const batches = [...rows.lapBehind(seq)];
+    const startMs = performance.now();
+    for (const batch of batches) {
+      const atMs = performance.now();
+      waiting.push({ seq: batch.lastSeq, atMs });
+      journal.append(batch, () => {});
+      mainMs += performance.now() - atMs;
+      while (journal.status().waitingBytes > WAITING_BYTES_MAX) {
+        await new Promise<void>((resolve) => (tell = resolve));
+      }
+    }
+    await journal.flush();
+    await this.writerIdle();
+    const ms = performance.now() - startMs;
+    this.costs.push({
+      rate: (rows.count * 1000) / ms,
+      mainNanos: (mainMs * 1e6) / rows.count,
+      commitMs,
+    });
+  }
+
+  /** Behind its last commit the writer may be moving the WAL; a frame without rows waits for that. */
+  private async writerIdle(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.emptied = resolve;
+      const numbers = new Float64Array(ROW_FIELDS);
+      this.writer!.send({ rows: 0, numbers, blobs: new Uint8Array(0), texts: [] });
+    });
+    this.emptied = undefined;
+  }
+
+  async close(): Promise<void> {
+    this.journal.close();
+    await this.journal.closed;
+    this.bytes = statSync(join(this.directory, JOURNAL_FILE)).size;
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Journal rows: batches of a generated market of five instruments, as a recorder makes them (ticks,
+ * trades, deltas, snapshots, bbo), and given over and over again: each lap has places of its own.
+ *
+ * A lap is the same objects with their places moved on in place. New ones would cost the thread that
+ * feeds the journal more than the journal does. Whoever takes a batch keeps nothing of it.
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { BatchEvent } from '../../protocol/records';
+import { Nanos } from '../../protocol/time';
+import { SystemClock } from '../../src/base/clock';
+import { StartFault } from '../../src/base/start-fault';
+import { openRecorder } from '../../src/recorder';
+import type { Batch } from '../../src/sequencer/batch';
+import { createDiscardingWriter } from './discarding-writer';
+import { generateMarket, settings } from './generated-market';
+
+export const SYMBOLS: readonly string[] = ['BTCUSDT', 'ETHUSDT', 'SOLUSDT', 'XRPUSDT', 'ADAUSDT'];
+/** Source events of a submission. */
+const SUBMISSION = 10;
+const START = Nanos.fromSeconds(1_723_161_253, 0);
+
+type Movable = { -readonly [K in 'seq' | 'prevSeq']?: number };
+
+export class JournalRows {
+  /** Records of a lap. */
+  readonly count: number;
+  readonly sourceEvents: number;
+  /** The state behind a lap, as a checkpoint holds it. */
+  readonly state: string;
+  private readonly batches: readonly Batch[];
+  private offset = 0;
+
+  /** @param sourceEvents of a lap @param batchEvents of them in a turn of the sequencer */
+  constructor(sourceEvents: number, batchEvents: number) {
+    const source = generateMarket({ symbols: SYMBOLS, events: sourceEvents, seed: 9, start: START });
+    const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
+    const batches: Batch[] = [];
+    const recorder = openRecorder(
+      settings({ journal: { directory } }),
+      new SystemClock(),
+      (batch) => void batches.push(batch),
+      { createWriter: createDiscardingWriter },
+    );
+    if (recorder instanceof StartFault) throw new Error(recorder.message);
+    const { sequencer, journal } = recorder;
+    let receiveTime = START;
+    for (let i = 0; i < source.length; i += SUBMISSION) {
+      const events = source.slice(i, i + SUBMISSION);
+      // As if they had arrived when they happened: what is due each second goes by this time.
+      const last = events.at(-1)!;
+      if ('eventTime' in last) receiveTime = last.eventTime;
+      sequencer.submit(1, events, checkTaken, receiveTime);
+      if ((i + SUBMISSION) % batchEvents === 0) sequencer.drain();
+    }
+    sequencer.drain();
+    this.batches = batches;
+    this.count = batches.at(-1)!.lastSeq;
+    this.sourceEvents = source.length;
+    this.state = journal.captureState!();
+    journal.abandon();
+    rmSync(directory, { recursive: true, force: true });
+  }
+
+  /** A lap, whose first place is behind `seq`. */
+  *lapBehind(seq: number): Iterable<Batch> {
+    const shift = seq - this.offset;
+    this.offset = seq;
+    for (const { events } of this.batches) for (const event of events) move(event, shift);
+    for (const batch of this.batches) {
+      yield { ...batch, firstSeq: batch.firstSeq + seq, lastSeq: batch.lastSeq + seq };
+    }
+  }
+}
+
+function move(event: BatchEvent, shift: number): void {
+  const movable = event as Movable;
+  movable.seq! += shift;
+  // The first of a topic in a lap has none before it.
+  if (movable.prevSeq !== undefined && movable.prevSeq > 0) movable.prevSeq += shift;
+}
+
+function checkTaken(result: object): void {
+  if ('fault' in result) throw new Error('the generated market is refused');
+}

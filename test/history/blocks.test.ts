@@ -1,0 +1,201 @@
+/**
+ * The past of a journal of many blocks: sparse instruments among busy ones, clocks years apart, times
+ * that step back, questions at the borders of blocks; against answers that go through everything.
+ */
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+
+import { formatLevels } from '../../protocol/json';
+import { Nanos } from '../../protocol/time';
+import { Prng } from '../../src/base/prng';
+import type { Page, PastBook } from '../../src/journal/history-messages';
+import { HistoryReader } from '../../src/journal/history-reader';
+import { at } from '../support/market-events';
+import { ScratchDirectory } from '../support/scratch-directory';
+import { bookStates, stateBy, ticksOf, timed, tradesOf } from './naive-answers';
+import { bordersOf, Written, type Profile } from './written';
+
+setDefaultTimeout(60_000);
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+const YEAR = 365 * 86_400;
+const PROFILES: readonly Profile[] = [
+  { symbol: 'BUSY', weight: 400 },
+  { symbol: 'FAST', weight: 400, aheadSeconds: 3 * YEAR },
+  { symbol: 'LATE', weight: 150, stepsBack: 0.3 },
+  { symbol: 'QUIET', weight: 4, aheadSeconds: -2 * YEAR, stepsBack: 0.2 },
+  { symbol: 'RARE', weight: 1, aheadSeconds: 40 * YEAR },
+  { symbol: 'TRADES', weight: 30, books: 0 },
+  { symbol: 'BOOKS', weight: 30, books: 2 },
+];
+const SYMBOLS = PROFILES.map(({ symbol }) => symbol);
+const END = Number.MAX_SAFE_INTEGER;
+
+function pageOf(answer: unknown): Page & { seqs: number[] } {
+  const page = answer as Page;
+  if (!('items' in page)) throw new Error(JSON.stringify(answer));
+  const seqs = (JSON.parse(page.items) as { seq: number }[]).map(({ seq }) => seq);
+  expect(page).toMatchObject({ count: seqs.length, last: seqs.at(-1) ?? 0, gaps: [] });
+  return { ...page, seqs };
+}
+
+/** Checks single answers against those to which everything is looked at. */
+class Checked {
+  private readonly written: Written;
+  private readonly reader: HistoryReader;
+
+  constructor(written: Written) {
+    this.written = written;
+    this.reader = new HistoryReader(written.path);
+  }
+
+  book(symbol: string, moment: Nanos): void {
+    const states = bookStates(this.written.events, symbol);
+    const expected = stateBy(states, moment);
+    const answer = this.reader.answer({ kind: 'book', symbol, at: moment });
+    if (states.length === 0) expect(answer).toMatchObject({ code: 'no-data' });
+    else if (expected === undefined) expect(answer).toMatchObject({ code: 'before-first-record' });
+    else if (expected.levels === null) expect(answer).toMatchObject({ code: 'book-incomplete' });
+    else {
+      const definition = this.written.definitions.get(symbol)!;
+      const { seq, eventTime } = expected.event;
+      expect(answer as PastBook).toMatchObject({
+        seq,
+        eventTime: { hi: eventTime.hi, lo: eventTime.lo },
+        bids: formatLevels(expected.levels.bids, definition),
+        asks: formatLevels(expected.levels.asks, definition),
+      });
+    }
+  }
+
+  ticks(symbol: string, from: Nanos | null, to: Nanos | null, after: number, limit: number): void {
+    const answer = this.reader.answer({ kind: 'ticks', symbol, from, to, after, limit });
+    const expected = ticksOf(this.written.events, symbol, from, to).map(({ seq }) => seq);
+    expect(pageOf(answer).seqs).toEqual(expected.filter((seq) => seq > after).slice(0, limit));
+  }
+
+  trades(symbol: string, before: number, limit: number): void {
+    const answer = this.reader.answer({ kind: 'trades', symbol, before, limit });
+    const expected = tradesOf(this.written.events, symbol, before).map(({ seq }) => seq);
+    expect(pageOf(answer).seqs).toEqual(expected.slice(0, limit));
+  }
+
+  close(): void {
+    this.reader.close();
+  }
+}
+
+function around(moment: Nanos): Nanos[] {
+  return [moment.plus(-1), moment, moment.plus(1)];
+}
+
+describe.each([
+  ['twelve blocks and what is behind them', 12_500, true],
+  ['only what is in no block yet', 700, true],
+  ['a journal at rest, all in blocks', 6_000, false],
+])('%s', (_name, count, isOpen) => {
+  const prng = new Prng(count);
+  let written: Written;
+  let checked: Checked;
+  let borders: number[];
+  beforeAll(async () => {
+    written = new Written(scratch.fresh(), prng, PROFILES);
+    await written.write(count);
+    if (!isOpen) await written.close();
+    checked = new Checked(written);
+    borders = bordersOf(written.path);
+  });
+  afterAll(async () => {
+    checked.close();
+    if (isOpen) await written.close();
+  });
+  const anywhere = (): number => prng.int(1, written.lastSeq);
+
+  test('has the blocks that it should have', () => {
+    const inBlocks = isOpen
+      ? Math.floor(written.lastSeq / 1_024)
+      : Math.ceil(written.lastSeq / 1_024);
+    expect(borders.length / 2).toBe(inBlocks);
+  });
+
+  test('books at any moment', () => {
+    for (const symbol of SYMBOLS) {
+      const events = timed(written.events, symbol);
+      for (let i = 0; i < 60; i++) {
+        const moment = events[prng.int(0, events.length - 1)]?.eventTime ?? at(0);
+        for (const beside of around(moment)) checked.book(symbol, beside);
+      }
+      for (const moment of [Nanos.ZERO, new Nanos(0x7fff_ffff, 0xffff_ffff)]) {
+        checked.book(symbol, moment);
+      }
+    }
+  });
+
+  test('ticks and trades of any range', () => {
+    for (const symbol of SYMBOLS) {
+      const events = timed(written.events, symbol);
+      const moment = (): Nanos => events[prng.int(0, events.length - 1)]?.eventTime ?? at(0);
+      for (let i = 0; i < 60; i++) {
+        const [a, b] = [moment(), moment().plus(prng.int(0, 1))];
+        const [from, to] = a.compare(b) < 0 ? [a, b] : [b, a.plus(1)];
+        const after = prng.chance(0.5) ? 0 : anywhere();
+        const limit = prng.chance(0.5) ? 1_000 : prng.int(1, 30);
+        checked.ticks(symbol, prng.chance(0.3) ? null : from, prng.chance(0.3) ? null : to, after, limit); // prettier-ignore
+        checked.trades(symbol, prng.chance(0.2) ? END : anywhere(), limit);
+      }
+    }
+  });
+
+  test('at the borders of blocks', () => {
+    const places = [...borders, 1, written.lastSeq];
+    for (const symbol of SYMBOLS) {
+      for (const place of places) {
+        for (const beside of [place - 1, place, place + 1]) {
+          checked.ticks(symbol, null, null, Math.max(0, beside), 3);
+          checked.trades(symbol, Math.max(1, beside), 3);
+        }
+        const event = written.events[place - 1]!;
+        if (event.type === 'instrument') continue;
+        for (const beside of around(event.eventTime)) {
+          checked.book(event.symbol, beside);
+          checked.ticks(symbol, beside, null, 0, 3);
+          checked.ticks(symbol, null, beside, 0, 1_000);
+          checked.ticks(symbol, beside.plus(-1), beside, 0, 1_000);
+        }
+      }
+    }
+  });
+
+  test('the whole of a topic, page by page', () => {
+    for (const symbol of SYMBOLS) {
+      checked.ticks(symbol, null, null, 0, 100_000);
+      checked.trades(symbol, END, 100_000);
+    }
+  });
+});
+
+test('a cursor goes on across blocks that are written meanwhile', async () => {
+  const prng = new Prng(77);
+  const written = new Written(scratch.fresh(), prng, PROFILES);
+  await written.write(500);
+  const reader = new HistoryReader(written.path);
+  const seen = new Map(SYMBOLS.map((symbol) => [symbol, [] as number[]]));
+  for (let turn = 0; turn < 60; turn++) {
+    for (const [symbol, seqs] of seen) {
+      const limit = prng.int(1, 60);
+      const after = seqs.at(-1) ?? 0;
+      const page = pageOf(reader.answer({ kind: 'ticks', symbol, from: null, to: null, after, limit })); // prettier-ignore
+      seqs.push(...page.seqs);
+    }
+    if (turn < 40) await written.write(prng.int(1, 300));
+  }
+  for (const [symbol, seqs] of seen) {
+    const expected = ticksOf(written.events, symbol, null, null).map(({ seq }) => seq);
+    expect(seqs).toEqual(expected.slice(0, seqs.length));
+    if (symbol !== 'BUSY' && symbol !== 'FAST') expect(seqs.length).toBe(expected.length);
+  }
+  expect(bordersOf(written.path).length).toBeGreaterThan(10);
+  reader.close();
+  await written.close();
+});

@@ -1,0 +1,93 @@
+/** Naive answers about a list of events: every question goes through all of it. */
+
+import { TenLevels } from '../../protocol/levels';
+import type { Book, Tick, Trade } from '../../protocol/messages';
+import type { BatchEvent, Snapshot } from '../../protocol/records';
+import type { Nanos } from '../../protocol/time';
+import type { Hole } from './written';
+
+export type Timed = Exclude<BatchEvent, { type: 'instrument' }>;
+
+export function timed(events: readonly BatchEvent[], symbol: string): Timed[] {
+  return events.filter((e): e is Timed => e.type !== 'instrument' && e.symbol === symbol);
+}
+
+export function isIn(hole: Hole, seq: number): boolean {
+  return seq >= hole.from && seq <= hole.to;
+}
+
+export function without(events: readonly BatchEvent[], holes: readonly Hole[]): BatchEvent[] {
+  return events.filter(({ seq }) => !holes.some((hole) => isIn(hole, seq)));
+}
+
+/** In the order of the places, `to` exclusive; null is without a bound. */
+export function ticksOf(
+  events: readonly BatchEvent[],
+  symbol: string,
+  from: Nanos | null,
+  to: Nanos | null,
+): Tick[] {
+  return events.filter(
+    (e): e is Tick =>
+      e.type === 'tick' &&
+      e.symbol === symbol &&
+      (from === null || e.eventTime.compare(from) >= 0) &&
+      (to === null || e.eventTime.compare(to) < 0),
+  );
+}
+
+/** Newest first. */
+export function tradesOf(events: readonly BatchEvent[], symbol: string, before: number): Trade[] {
+  return events
+    .filter((e): e is Trade => e.type === 'trade' && e.symbol === symbol && e.seq < before)
+    .reverse();
+}
+
+export interface BookState {
+  readonly event: Book;
+  /** Null while the book is incomplete. */
+  readonly levels: { readonly bids: readonly number[]; readonly asks: readonly number[] } | null;
+}
+
+/** Behind each book event. */
+export function bookStates(events: readonly BatchEvent[], symbol: string): BookState[] {
+  const copy = new TenLevels();
+  return events
+    .filter((e): e is Book => e.type === 'book' && e.symbol === symbol)
+    .map((event) => {
+      if (event.form === 'delta') copy.apply(event.bids, event.asks);
+      else copy.replace(event.bids, event.asks);
+      const levels = event.form === 'incomplete' ? null : { bids: copy.bids, asks: copy.asks };
+      return { event, levels };
+    });
+}
+
+/** The last in the order of places whose time is not after the moment. */
+export function stateBy(states: readonly BookState[], at: Nanos): BookState | undefined {
+  return states.findLast(({ event }) => event.eventTime.compare(at) <= 0);
+}
+
+/**
+ * Whether a journal with holes must know the book at a moment, its clock never stepping back: the
+ * newest record that is there has all it needs, and the book record behind it follows it.
+ */
+export function mustKnow(
+  all: readonly BatchEvent[],
+  holes: readonly Hole[],
+  symbol: string,
+  at: Nanos,
+): boolean {
+  const isThere = ({ seq }: { seq: number }): boolean => !holes.some((hole) => isIn(hole, seq));
+  const books = all.filter(
+    (e): e is Book | Snapshot =>
+      (e.type === 'book' || e.type === 'snapshot') && e.symbol === symbol,
+  );
+  const last = books.findLastIndex((e) => isThere(e) && e.eventTime.compare(at) <= 0);
+  if (last < 0) return false;
+  const base = books.findLastIndex(
+    (e, i) => i <= last && (e.type === 'book' ? e.form !== 'delta' : isThere(e)),
+  );
+  const next = books.findIndex((e, i) => i > last && e.type === 'book' && isThere(e));
+  if (base < 0 || next < 0) return false;
+  return books.slice(base, next).every((e) => isThere(e) || e.type === 'snapshot');
+}

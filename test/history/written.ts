@@ -1,0 +1,243 @@
+/**
+ * A journal of many instruments, written as a server writes it but without a market before it, so that
+ * their records may be as dense, as sparse and as wrongly timed as a test likes. All that was written
+ * is kept beside it, for the naive answers.
+ */
+
+import { Database } from 'bun:sqlite';
+import { join } from 'node:path';
+
+import { bookChecksum } from '../../protocol/checksum';
+import { diffLevels } from '../../protocol/levels';
+import type { Instrument } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import { Nanos } from '../../protocol/time';
+import { ManualClock } from '../../src/base/clock';
+import type { Prng } from '../../src/base/prng';
+import { StartFault } from '../../src/base/start-fault';
+import { openJournal } from '../../src/journal/opening';
+import { JOURNAL_FILE } from '../../src/journal/reading';
+import { KIND, SLOT, idOf } from '../../src/journal/schema';
+import type { SqliteJournal } from '../../src/journal/sqlite-journal';
+import { at, bbo, book, instrument, trade } from '../support/market-events';
+import { testConfig } from '../support/test-recorder';
+
+export interface Profile {
+  readonly symbol: string;
+  /** Among those of all. */
+  readonly weight: number;
+  /** Seconds by which its clock is ahead of that of the others. */
+  readonly aheadSeconds?: number;
+  /** How likely an event is told with a time up to a second earlier. */
+  readonly stepsBack?: number;
+  /** Of the events that are no quote; 1: as many books as trades. */
+  readonly books?: number;
+}
+
+/** What of an instrument goes on from one event to the next. */
+interface Going {
+  readonly profile: Profile;
+  trade: number;
+  tick: number;
+  bbo: number;
+  book: number;
+  volume: number;
+  bids: number[];
+  asks: number[];
+  isWhole: boolean;
+}
+
+export interface Hole {
+  readonly from: number;
+  readonly to: number;
+  readonly reason: string;
+}
+
+export class Written {
+  /** All of it, also what is taken out again; in the order of the places, from 1. */
+  readonly events: BatchEvent[] = [];
+  readonly definitions = new Map<string, Instrument>();
+  readonly directory: string;
+  private journal!: SqliteJournal;
+  private epoch = 0;
+  private readonly prng: Prng;
+  private going: Going[];
+  private micros = 0;
+  private written = 0;
+
+  constructor(directory: string, prng: Prng, profiles: readonly Profile[]) {
+    this.directory = directory;
+    this.prng = prng;
+    this.open();
+    this.going = profiles.map((profile) => ({ profile, trade: 0, tick: 0, bbo: 0, book: 0, volume: 0, bids: [], asks: [], isWhole: false })); // prettier-ignore
+    for (const { symbol } of profiles) {
+      const definition = { ...instrument(symbol), seq: this.next };
+      this.definitions.set(symbol, definition);
+      this.events.push(definition);
+    }
+  }
+
+  get path(): string {
+    return join(this.directory, JOURNAL_FILE);
+  }
+
+  get lastSeq(): number {
+    return this.events.length;
+  }
+
+  /** Writes so many events and a few more, in batches of different lengths. */
+  async write(count: number): Promise<void> {
+    for (const end = this.events.length + count; this.events.length < end;) {
+      this.tell(this.pick());
+      if (this.prng.chance(0.05)) this.append();
+    }
+    this.append();
+    await this.journal.flush();
+  }
+
+  /**
+   * Ends without a commit of the newest events, and starts again with the state of before. @returns them
+   */
+  crash(count: number): Hole {
+    const before = structuredClone(this.going);
+    const from = this.next;
+    while (this.events.length < from + count - 1) this.tell(this.pick());
+    this.append();
+    this.journal.abandon();
+    this.going = before;
+    this.open();
+    return { from, to: this.lastSeq, reason: 'crash' };
+  }
+
+  private open(): void {
+    const options = testConfig(this.directory, { durability: 'async', commitEveryMs: 60_000, checkpointEveryEvents: 3_000 }); // prettier-ignore
+    const opened = openJournal(options.journal, new ManualClock(at(0)));
+    if (opened instanceof StartFault) throw new Error(opened.message);
+    this.journal = opened.journal;
+    this.epoch = opened.recovered.epoch;
+    this.journal.begin();
+    this.journal.captureState = () => 'a state';
+  }
+
+  async close(): Promise<void> {
+    this.journal.close();
+    await this.journal.closed;
+  }
+
+  private get next(): number {
+    return this.events.length + 1;
+  }
+
+  private append(): void {
+    const events = this.events.slice(this.written);
+    if (events.length === 0) return;
+    const { epoch, lastSeq } = this;
+    this.journal.append({ epoch, firstSeq: this.written + 1, lastSeq, events }, () => {});
+    this.written = lastSeq;
+  }
+
+  private pick(): Going {
+    const all = this.going.reduce((sum, { profile }) => sum + profile.weight, 0);
+    let left = this.prng.int(1, all);
+    return this.going.find(({ profile }) => (left -= profile.weight) <= 0)!;
+  }
+
+  private tell(g: Going): void {
+    const { prng } = this;
+    if (prng.chance(0.8)) this.micros += prng.int(1, 20_000);
+    const { symbol, aheadSeconds = 0, stepsBack = 0, books = 1 } = g.profile;
+    const back = prng.chance(stepsBack) ? prng.int(0, 1_000_000) : 0;
+    const second = at(Math.max(0, this.micros - back));
+    const eventTime = Nanos.fromSeconds(second.seconds + aheadSeconds, second.nanosOfSecond);
+    const opening = { symbol, eventTime, receiveTime: at(this.micros) };
+    if (prng.chance(0.3)) {
+      this.push({ ...bbo(this.next, [9, 1], [10, 1]), ...opening, prevSeq: g.bbo });
+      g.bbo = this.lastSeq;
+    } else if (prng.chance(books / 2)) this.tellBook(g, opening);
+    else this.tellTrade(g, opening);
+  }
+
+  private tellTrade(g: Going, opening: Opening): void {
+    const [price, quantity] = [this.prng.int(1, 500), this.prng.int(1, 50)];
+    g.volume += quantity;
+    this.push({ ...trade({ price, quantity }), ...opening, seq: this.next, prevSeq: g.trade });
+    g.trade = this.lastSeq;
+    const more = { last: price, bid: 9, ask: 10, quantity, volume: g.volume, count: 1 };
+    this.push({ type: 'tick', ...opening, seq: this.next, prevSeq: g.tick, ...more });
+    g.tick = this.lastSeq;
+  }
+
+  private tellBook(g: Going, opening: Opening): void {
+    const { prng } = this;
+    const draw = (from: number, sign: 1 | -1): number[] =>
+      Array.from({ length: prng.int(0, 10) }, (_, i) => [from + i * sign, prng.int(1, 9)]).flat();
+    const bids = draw(100, -1);
+    const asks = draw(101, 1);
+    const form = prng.chance(0.02) ? 'incomplete' : g.isWhole && prng.chance(0.95) ? 'delta' : 'snapshot'; // prettier-ignore
+    const changed =
+      form === 'delta'
+        ? [diffLevels(g.bids, bids, 'bid'), diffLevels(g.asks, asks, 'ask')]
+        : form === 'snapshot'
+          ? [bids, asks]
+          : [[], []];
+    g.isWhole = form !== 'incomplete';
+    g.bids = g.isWhole ? bids : [];
+    g.asks = g.isWhole ? asks : [];
+    this.push({ ...book(form, this.next, g.book, ...changed), ...opening });
+    g.book = this.lastSeq;
+    if (!g.isWhole || !prng.chance(0.05)) return;
+    const crc = bookChecksum(bids, asks);
+    this.push({ type: 'snapshot', ...opening, seq: this.next, bids, asks, crc });
+  }
+
+  private push(event: BatchEvent): void {
+    this.events.push(event);
+  }
+}
+
+interface Opening {
+  readonly symbol: string;
+  readonly eventTime: Nanos;
+  readonly receiveTime: Nanos;
+}
+
+/** Takes places out of the file of a journal that nobody writes, and declares them. */
+export function takeOut(path: string, holes: readonly Hole[]): void {
+  const db = new Database(path);
+  for (const { from, to, reason } of holes) {
+    db.run('DELETE FROM record WHERE id BETWEEN ? AND ?', [idOf(from), idOf(to)]);
+    const id = idOf(to, SLOT.gap);
+    db.run(
+      `INSERT INTO record (id, kind, instrument, prev_seq, event_time, receive_time, ref, text)
+         VALUES (?, ${KIND.gap}, 0, 0, 0, 0, ?, ?)`,
+      [id, from, reason],
+    );
+    db.run(`INSERT INTO note VALUES (${KIND.gap}, ?)`, [id]);
+  }
+  db.close();
+}
+
+/** Deletes all up to the end of a block, as the end of its retention does. @returns its last place */
+export function expire(path: string, blocks: number): number {
+  const db = new Database(path);
+  const { id } = db
+    .query('SELECT last_id AS id FROM block ORDER BY last_id LIMIT 1 OFFSET ?')
+    .get(blocks - 1) as { id: number };
+  db.run('DELETE FROM part WHERE last_id <= ?', [id]);
+  db.run('DELETE FROM block WHERE last_id <= ?', [id]);
+  db.close();
+  const to = id / idOf(1);
+  takeOut(path, [{ from: 1, to, reason: 'retention' }]);
+  return to;
+}
+
+/** First and last place of each block. */
+export function bordersOf(path: string): number[] {
+  const db = new Database(path, { readonly: true });
+  const rows = db.query('SELECT first_id, last_id FROM block').all();
+  db.close();
+  return (rows as { first_id: number; last_id: number }[]).flatMap(({ first_id, last_id }) => [
+    first_id / idOf(1),
+    last_id / idOf(1),
+  ]);
+}

@@ -1,0 +1,184 @@
+/**
+ * Damage: bytes of the file are flipped, pages zeroed, the WAL torn, and the server starts. Whatever was
+ * hit, what it serves is what was recorded up to some place, all else is declared, and the damaged file
+ * lies beside it unchanged.
+ */
+
+import { afterAll, describe, expect, test } from 'bun:test';
+import { Database } from 'bun:sqlite';
+import { existsSync, readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { ManualClock } from '../../src/base/clock';
+import { Prng } from '../../src/base/prng';
+import { StartFault } from '../../src/base/start-fault';
+import { openRecorder, type Recorder } from '../../src/recorder';
+import { FakeSource } from '../support/fake-source';
+import { at, instrument } from '../support/market-events';
+import { ScratchDirectory } from '../support/scratch-directory';
+import { readSeed } from '../support/seed';
+import { eventsOf, record, stateOf, testConfig, type Recording } from '../support/test-recorder';
+
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+const SYMBOL = 'ACME';
+
+/** A journal of some thousand records: several blocks, two checkpoints, a tail behind them. */
+function recorded(seed: number): Recording & { directory: string } {
+  const directory = scratch.fresh();
+  const recording = record(directory, { checkpointEveryEvents: 3_000 }, { states: true });
+  const { sequencer } = recording.recorder;
+  const source = new FakeSource(new Prng(seed), SYMBOL);
+  const say = (events: Parameters<typeof sequencer.submit>[1]): void =>
+    sequencer.submit(1, events, (result) => {
+      if ('fault' in result) throw new Error(result.fault.message);
+    });
+  say([instrument(SYMBOL), source.snapshot(source.seq)]);
+  for (let i = 0; i < 1_500; i++) {
+    const from = source.seq;
+    source.advance(2);
+    say([source.delta(from, source.seq), source.trade(), source.trade()]);
+    if (i % 3 === 0) sequencer.drain();
+  }
+  sequencer.drain();
+  return { ...recording, directory };
+}
+
+interface Opened {
+  readonly recorder: Recorder;
+  readonly told: string[];
+}
+
+function reopen(directory: string): Opened | StartFault {
+  const told: string[] = [];
+  const recorder = openRecorder(testConfig(directory), new ManualClock(at(1)), () => {}, {
+    onDamage: (message) => void told.push(message),
+  });
+  return recorder instanceof StartFault ? recorder : { recorder, told };
+}
+
+function query<T>(directory: string, sql: string): T[] {
+  const db = new Database(join(directory, 'journal.sqlite'), { readonly: true });
+  const rows = db.query(sql).all() as T[];
+  db.close();
+  return rows;
+}
+
+/** What must be true of a start, whatever was done to the files. */
+function expectTruth(directory: string, before: Recording, what: unknown): 'whole' | 'salvaged' {
+  const opened = reopen(directory);
+  if (opened instanceof StartFault) throw new Error(`${JSON.stringify(what)}: ${opened.message}`);
+  const { recorder, told } = opened;
+  const { lastSeq } = before.recorder.sequencer;
+  // Numbers go on behind all that were shown.
+  expect([what, recorder.sequencer.lastSeq]).toEqual([what, lastSeq]);
+  recorder.close();
+  const gaps = query<{ from_seq: number; to_seq: number }>(directory, 'SELECT from_seq, to_seq FROM gaps ORDER BY to_seq'); // prettier-ignore
+  const good = query<{ seq: number }>(directory, 'SELECT id / 8 AS seq FROM record WHERE id % 8 = 0 ORDER BY id').map(({ seq }) => seq); // prettier-ignore
+  // Each place is recorded or declared missing, and never both.
+  const places = [...good, ...gaps.flatMap((g) => Array.from({ length: g.to_seq - g.from_seq + 1 }, (_, i) => g.from_seq + i))]; // prettier-ignore
+  expect([what, places.toSorted((a, b) => a - b)]).toEqual([what, Array.from({ length: lastSeq }, (_, i) => i + 1)]); // prettier-ignore
+  // The market is the one behind the last record that is good without a hole at the end.
+  const end = gaps.at(-1)?.to_seq === lastSeq ? gaps.at(-1)!.from_seq - 1 : lastSeq;
+  expect([what, stateOf(recorder.market) === before.states.get(end)]).toEqual([what, true]);
+  if (gaps.length === 0) {
+    expect(told).toEqual([]);
+    return 'whole';
+  }
+  if (told.length > 0) {
+    const asides = readdirSync(directory).filter((name) => name.startsWith('journal-damaged-'));
+    expect(asides.length).toBeGreaterThan(0);
+  }
+  return 'salvaged';
+}
+
+describe('the file is damaged', () => {
+  test('by bytes that were flipped anywhere', () => {
+    const seed = readSeed();
+    const random = new Prng(seed);
+    const before = recorded(seed);
+    const outcomes: string[] = [];
+    for (const isClosed of [false, true]) {
+      if (isClosed) before.recorder.close();
+      const pristine = scratch.copyOf(before.directory);
+      for (let run = 0; run < 20; run++) {
+        const directory = scratch.copyOf(pristine);
+        const name = !isClosed && random.chance(0.5) ? 'journal.sqlite-wal' : 'journal.sqlite';
+        const path = join(directory, name);
+        const bytes = readFileSync(path);
+        const places = Array.from({ length: random.int(1, 4) }, () => random.int(0, bytes.length - 1));
+        for (const place of places) bytes[place]! ^= 1 << random.int(0, 7);
+        writeFileSync(path, bytes);
+        outcomes.push(expectTruthOrOld([seed, run, name, places], directory, before));
+      }
+    }
+    expect(new Set(outcomes).size).toBeGreaterThan(1);
+  }, 120_000);
+
+  test('by pages that were zeroed', () => {
+    const seed = readSeed() + 1;
+    const random = new Prng(seed);
+    const before = recorded(seed);
+    before.recorder.close();
+    const pristine = scratch.copyOf(before.directory);
+    for (let run = 0; run < 10; run++) {
+      const directory = scratch.copyOf(pristine);
+      const path = join(directory, 'journal.sqlite');
+      const bytes = readFileSync(path);
+      const page = random.int(0, bytes.length / 4_096 - 1);
+      bytes.fill(0, page * 4_096, (page + 1) * 4_096);
+      writeFileSync(path, bytes);
+      expectTruthOrOld([seed, run, page], directory, before);
+    }
+  }, 120_000);
+
+  test('by a WAL that was torn: what was committed before the tear is there, the rest declared', () => {
+    const seed = readSeed() + 2;
+    const random = new Prng(seed);
+    const before = recorded(seed);
+    for (let run = 0; run < 12; run++) {
+      const directory = scratch.copyOf(before.directory);
+      const path = join(directory, 'journal.sqlite-wal');
+      expect(existsSync(path)).toBe(true);
+      truncateSync(path, random.int(0, readFileSync(path).length));
+      expectTruthOrOld([seed, run], directory, before);
+    }
+    before.recorder.close();
+  }, 120_000);
+});
+
+/**
+ * As `expectTruth`; but damage in a part of the file that a start does not read stays there until
+ * somebody reads it, and `verify` finds it.
+ */
+function expectTruthOrOld(what: unknown, directory: string, before: Recording): string {
+  const opened = reopen(directory);
+  if (opened instanceof StartFault) {
+    throw new Error(`${JSON.stringify(what)}: ${opened.code} ${opened.message}`);
+  }
+  const { lastSeq } = before.recorder.sequencer;
+  expect([what, opened.recorder.sequencer.lastSeq]).toEqual([what, lastSeq]);
+  const state = stateOf(opened.recorder.market);
+  opened.recorder.close();
+  if (opened.told.length === 0) {
+    const lost = query<{ from_seq: number; reason: string }>(directory, 'SELECT from_seq, reason FROM gaps'); // prettier-ignore
+    const end = lost.length === 0 ? lastSeq : lost[0]!.from_seq - 1;
+    expect([what, state === before.states.get(end)]).toEqual([what, true]);
+    return lost.length === 0 ? 'not read' : 'torn';
+  }
+  // What is good goes on: read again, it is what it was, and all of it is declared.
+  const again = scratch.copyOf(directory);
+  expectTruth(again, before, what);
+  const events = eventsOf(before.batches);
+  const kept = record(directory);
+  const trades = kept.recorder.journal.trades(SYMBOL, Number.MAX_SAFE_INTEGER, 50);
+  for (const trade of trades) expect(trade).toMatchObject(omitSource(events[trade.seq - 1]!));
+  kept.recorder.close();
+  return 'salvaged';
+}
+
+function omitSource(event: object): object {
+  const { sourceSeq: _, ...rest } = event as { sourceSeq?: number };
+  return rest;
+}

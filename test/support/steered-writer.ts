@@ -1,0 +1,41 @@
+/** A writer whose disk is steered: it takes frames and commits them when told, or refuses. */
+
+import type { RowFrame } from '../../src/journal/row-frame';
+import type { CreateWriter, JournalWriter, WriteFailure, WriterEvents } from '../../src/journal/writer';
+
+export class SteeredWriter implements JournalWriter {
+  /** Sent and not committed, oldest first. */
+  readonly waiting: RowFrame[] = [];
+  readonly committed: RowFrame[] = [];
+  isClosed = false;
+  private events!: WriterEvents;
+
+  readonly create: CreateWriter = (_settings, _db, events) => {
+    this.events = events;
+    return this;
+  };
+
+  send(frame: RowFrame): void {
+    this.waiting.push(frame);
+  }
+
+  /** The oldest frames are on the disk now. */
+  commit(frames = this.waiting.length): void {
+    this.committed.push(...this.waiting.splice(0, frames));
+    this.events.committed(frames);
+  }
+
+  fail(message = 'database or disk is full', isRetried = true): void {
+    this.events.failed({ message, isRetried });
+  }
+
+  close(done: (failure?: WriteFailure) => void): void {
+    this.isClosed = true;
+    if (this.waiting.length > 0) this.commit();
+    done();
+  }
+
+  abandon(): void {
+    this.isClosed = true;
+  }
+}
