@@ -7,16 +7,18 @@
  */
 
 import { formatLevels, toJson, type Scales } from '../../protocol/json';
-import type { Instrument } from '../../protocol/messages';
-import { messageByType } from '../../protocol/messages';
+import { messageByType, type Instrument, type MessageOf } from '../../protocol/messages';
 import type { BatchEvent, Command, Snapshot } from '../../protocol/records';
 import { formatDecimal } from '../../protocol/units';
-import type { ExtractKind } from '../journal/extract';
+import type { Extracted, ExtractKind } from '../journal/extract';
+import type { GapNote, GapReason } from '../journal/journal';
 
 export interface Format {
   /** Before everything else. */
   readonly header: string;
-  text(event: BatchEvent): string;
+  /** Whether gaps are in the text; otherwise they are to be told beside it. */
+  readonly tellsGaps: boolean;
+  text(event: Extracted): string;
 }
 
 /** Kinds that a source may send, so that `replay` takes them in. */
@@ -31,11 +33,13 @@ const COLUMNS: Record<'command' | 'snapshot' | 'book', readonly string[]> = {
 
 type Values = Readonly<Record<string, unknown>>;
 
-export function ndjsonFormat(kind: ExtractKind): Format {
+export function ndjsonFormat(kind: ExtractKind, symbol: string): Format {
   const scales = new NewestScales();
   return {
     header: '',
+    tellsGaps: true,
     text: (event) => {
+      if (event.type === 'gap') return `${JSON.stringify(gapJson(event, kind, symbol))}\n`;
       if (event.type !== 'instrument') return `${JSON.stringify(scales.json(event))}\n`;
       scales.newest = event;
       // Who reads back what a venue did is fed from outside, and matches nothing.
@@ -55,7 +59,9 @@ export function csvFormat(kind: ExtractKind): Format {
       : messageByType(kind)!.names;
   return {
     header: csvRow(columns),
+    tellsGaps: false,
     text: (event) => {
+      if (event.type === 'gap') return '';
       if (event.type !== 'instrument') {
         return csvRows(scales.json(event))
           .map((row) => csvRow(columns.map((name) => row[name])))
@@ -81,6 +87,20 @@ class NewestScales {
 function snapshotJson(s: Snapshot, scales: Scales): Values {
   const bids = formatLevels(s.bids, scales);
   return { ...s, eventTime: s.eventTime.toString(), receiveTime: s.receiveTime.toString(), bids, asks: formatLevels(s.asks, scales) }; // prettier-ignore
+}
+
+const GAP_REASONS: Readonly<Record<GapReason, MessageOf<'gap'>['reason']>> = {
+  disk: 'not-journaled',
+  crash: 'not-journaled',
+  missing: 'not-journaled',
+  damage: 'damaged',
+  retention: 'retention',
+};
+
+/** How many of the places held such records nobody knows: all of them, at most. */
+function gapJson({ from, to, reason }: GapNote, kind: ExtractKind, symbol: string): MessageOf<'gap'> {
+  const topic = kind === 'status' ? 'status' : `${kind}:${symbol}`;
+  return { type: 'gap', topic, from, to, count: to - from + 1, reason: GAP_REASONS[reason] };
 }
 
 /** A price of 0 is none; only orders, and changes of them, have a quantity. */

@@ -6,7 +6,8 @@ import { parseTime, type Nanos } from '../../protocol/time';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { loadConfig, processEnvironment } from '../config';
-import { extract, type ExtractKind, type Range } from '../journal/extract';
+import { extract, type Extracted, type ExtractKind, type Range } from '../journal/extract';
+import type { GapNote } from '../journal/journal';
 import { openReading, unreadable, type JournalReading } from '../journal/reading';
 import { csvFormat, ndjsonFormat, type Format } from './export-formats';
 import { openOutput, type ExportOutput } from './export-output';
@@ -34,7 +35,7 @@ const KINDS: Readonly<Record<string, ExtractKind>> = {
   order: 'command',
   status: 'status',
 };
-const FORMATS: Readonly<Record<string, (kind: ExtractKind) => Format>> = {
+const FORMATS: Readonly<Record<string, (kind: ExtractKind, symbol: string) => Format>> = {
   ndjson: ndjsonFormat,
   csv: csvFormat,
 };
@@ -61,6 +62,7 @@ export function exportCommand(): Command {
       'after',
       `
 ndjson of trade, bbo and book is a tape that "replay" reads. csv has a row for each level of a book.
+Where records are missing, ndjson has a line of type "gap"; of csv, a warning tells the places.
 
 Examples:
   tapedeck export --data ./data --kind trade --symbol BTCUSDT --format csv --output trades.csv
@@ -110,13 +112,15 @@ async function pour(
     lines: events,
     events,
   }));
+  const gaps: GapNote[] = [];
   let whole = false;
   try {
     await output.write(format.header);
-    for (const stretch of extract(reading, range)) {
-      if (stretch.length > 0) await output.write(stretch.map((e) => format.text(e)).join(''));
-      events += stretch.length;
-      places = Math.max(places, stretch.at(-1)?.seq ?? 0);
+    for (const page of extract(reading, range)) {
+      if (page.length > 0) await output.write(page.map((e) => format.text(e)).join(''));
+      for (const e of page) if (e.type === 'gap') gaps.push(e);
+      events += page.length;
+      places = Math.max(places, placeOf(page.at(-1)));
       progress.update();
     }
     places = bytesTotal ?? places;
@@ -128,7 +132,18 @@ async function pour(
   } finally {
     progress.stop();
     output.close(whole);
+    if (!format.tellsGaps) for (const gap of gaps) warnOf(gap);
   }
+}
+
+function placeOf(e: Extracted | undefined): number {
+  if (e === undefined) return 0;
+  return e.type === 'gap' ? e.to : e.seq;
+}
+
+function warnOf({ from, to, reason }: GapNote): void {
+  const places = from === to ? `place ${from} is` : `places ${from} to ${to} are`;
+  process.stderr.write(`tapedeck: ${places} missing in this stretch of the journal (${reason})\n`);
 }
 
 function readOptions(o: Options): Asked | StartFault {
@@ -143,7 +158,7 @@ function readOptions(o: Options): Asked | StartFault {
   if (from !== null && to !== null && to.compare(from) <= 0) {
     return badUsage('--to', o.to!, `a time after --from, which is ${JSON.stringify(o.from)}`);
   }
-  return { kind, from, to, format: format(kind) };
+  return { kind, from, to, format: format(kind, o.symbol) };
 }
 
 function readTime(flag: string, text: string | undefined): Nanos | null | StartFault {

@@ -3,17 +3,26 @@
  *
  * Before the first of them stands the definition that holds there, and a new one where it changed. A
  * book delta whose predecessor is outside the range has the whole book before it, at that one's place,
- * so that whoever begins here holds the same ten levels. Bounded: one stretch of rows.
+ * so that whoever begins here holds the same ten levels. Where places are missing that may have held
+ * such records, a gap stands between them, and the whole book behind it; changes of a book that nothing
+ * there tells whole are in that one. Blocks without the instrument, or outside the range, are not read.
+ * Bounded: one page of rows.
  */
 
-import { bookChecksum } from '../../protocol/checksum';
-import { TenLevels } from '../../protocol/levels';
-import type { Book, Instrument } from '../../protocol/messages';
-import type { BatchEvent } from '../../protocol/records';
+import type { Database } from 'bun:sqlite';
+
+import { BOOK_FORMS, type Book, type Instrument } from '../../protocol/messages';
+import type { BatchEvent, Snapshot } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
+import { Books } from './extract-books';
+import { ALWAYS, Blocks, type Stretch, type Times } from './history-blocks';
+import { Gaps } from './history-gaps';
+import type { GapNote } from './journal';
 import type { InstrumentRow, JournalReading } from './reading';
-import { parseDefinition, rowToEvent } from './records';
-import { KIND, seqOf } from './schema';
+import { parseDefinition, rowToEvent, type RecordRow } from './records';
+import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from './schema';
+import { connectToRead, watchUnchanged } from './verify-connection';
+import { Notes } from './verify-notes';
 
 export const EXTRACT_KINDS = ['trade', 'tick', 'bbo', 'book', 'snapshot', 'command', 'status'] as const; // prettier-ignore
 export type ExtractKind = (typeof EXTRACT_KINDS)[number];
@@ -27,62 +36,186 @@ export interface Range {
   readonly to: Nanos | null;
 }
 
-/** The events stretch by stretch; a stretch may be empty. @throws Error when a record does not read */
-export function* extract(reading: JournalReading, range: Range): Generator<BatchEvent[]> {
-  const { kind, instrument } = range;
-  const books = new Books();
-  let definition = parseDefinition(instrument.definition);
-  let isTold = false;
-  for (const rows of reading.rowsOf(instrument.id, [KIND.instrument, KIND[kind]])) {
-    const events: BatchEvent[] = [];
-    for (const row of rows) {
-      const event = rowToEvent(row, instrument.symbol);
-      if (event === undefined) throw new Error(`record ${seqOf(row.id)} does not read`);
-      if (event.type === 'instrument') {
-        definition = event;
-        isTold = false;
-        continue;
+export type Extracted = BatchEvent | GapNote;
+
+const PAGE_ROWS = 5_000;
+
+/** The events page by page; a page may be empty. @throws Error when a record does not read */
+export function* extract(reading: JournalReading, range: Range): Generator<Extracted[]> {
+  const db = connectToRead(reading.path);
+  try {
+    yield* new Extraction(db, reading, range).pages();
+  } finally {
+    db.close();
+  }
+}
+
+class Extraction {
+  private readonly db: Database;
+  private readonly reading: JournalReading;
+  private readonly range: Range;
+  private readonly times: Times;
+  private readonly blocks: Blocks;
+  private readonly books: Books;
+  private readonly definitions: Definitions;
+  /** Oldest first; those that have been told are taken out. */
+  private readonly gaps: GapNote[];
+
+  constructor(db: Database, reading: JournalReading, range: Range) {
+    const { instrument, from, to } = range;
+    this.db = db;
+    this.reading = reading;
+    this.range = range;
+    // The end of the range is behind it, so a block of that moment alone is read in vain.
+    this.times = { first: from ?? ALWAYS.first, last: to ?? ALWAYS.last };
+    this.blocks = new Blocks(db);
+    this.books = new Books(reading.gaps, new Notes(db, reading.seqLast).continuedGaps());
+    this.definitions = new Definitions(db, reading, instrument);
+    const gaps = new Gaps(db, this.blocks);
+    gaps.begin(null);
+    this.gaps = gaps.within(0, reading.seqLast, instrument.id, this.times) as GapNote[];
+  }
+
+  *pages(): Generator<Extracted[]> {
+    const checkUnchanged = watchUnchanged(this.reading.path);
+    const { kind, instrument } = this.range;
+    let gone = -1; // what stands up to this id has gone by
+    for (const stretch of this.blocks.from(0, instrument.id, this.times, holdingOf(kind))) {
+      if (kind === 'book') this.passOver(gone, stretch.first);
+      for (const events of this.read(stretch)) {
+        const page: Extracted[] = [];
+        for (const event of events) this.take(event, page);
+        yield page;
+        checkUnchanged();
       }
-      const isIn = isWithin(event.eventTime, range);
-      if (isIn) {
-        if (!isTold) events.push(...told(definition));
-        isTold = true;
-        if (event.type === 'book') events.push(...books.before(event));
-        events.push(event);
-      }
-      if (event.type === 'book') books.take(event, isIn);
+      gone = stretch.last;
     }
-    yield events;
-  }
-  if (!isTold) yield told(definition);
-}
-
-function told(definition: Instrument | undefined): Instrument[] {
-  return definition === undefined ? [] : [definition];
-}
-
-function isWithin(time: Nanos, { from, to }: Range): boolean {
-  return (from === null || time.compare(from) >= 0) && (to === null || time.compare(to) < 0);
-}
-
-/** The ten levels as they go by, and how far whoever reads the extract has them. */
-class Books {
-  private readonly levels = new TenLevels();
-  private newest: Book | null = null;
-  private givenSeq = 0;
-
-  /** The whole book that a change needs before it, if it does. */
-  before(event: Book): Book[] {
-    const { newest, levels } = this;
-    if (event.form !== 'delta' || newest === null || newest.seq === this.givenSeq) return [];
-    const { bids, asks } = levels;
-    return [{ ...newest, prevSeq: 0, form: 'snapshot', bids, asks, crc: bookChecksum(bids, asks) }];
+    yield [...this.gaps.splice(0), ...this.definitions.atEnd()];
   }
 
-  take(event: Book, isGiven: boolean): void {
-    this.newest = event;
-    if (isGiven) this.givenSeq = event.seq;
-    if (event.form === 'delta') this.levels.apply(event.bids, event.asks);
-    else this.levels.replace(event.bids, event.asks);
+  private take(event: BatchEvent, page: Extracted[]): void {
+    const isIn = this.isWithin(event);
+    const given = event.type === 'book' || event.type === this.otherKind ? this.books.take(event as Book | Snapshot, isIn) : [event]; // prettier-ignore
+    if (!isIn || given.length === 0) return;
+    while (this.gaps.length > 0 && this.gaps[0]!.to < event.seq) page.push(this.gaps.shift()!);
+    page.push(...this.definitions.before(event.seq), ...given);
+  }
+
+  /** Takes the changes of a book in the blocks that are not read, as far back as they matter. */
+  private passOver(gone: number, upTo: number): void {
+    const passed: Stretch[] = [];
+    for (const stretch of this.blocks.upTo(upTo - 1, this.range.instrument.id, ALWAYS, 'book')) {
+      if (stretch.last <= gone) break;
+      const whole = this.newestWhole(stretch);
+      passed.push({ ...stretch, first: Math.max(stretch.first, gone + 1, whole ?? 0) });
+      if (whole !== null) break;
+    }
+    for (const stretch of passed.reverse()) {
+      for (const events of this.read(stretch)) {
+        for (const event of events) this.books.take(event as Book | Snapshot, false);
+      }
+    }
+  }
+
+  private newestWhole({ first, last }: Stretch): number | null {
+    const row = this.db
+      .query<{ id: number | null }, [number, number, number]>(
+        `SELECT max(id) AS id FROM record WHERE id >= ? AND id <= ? AND instrument = ?
+           AND (kind = ${KIND.snapshot} OR (kind = ${KIND.book} AND side <> ${BOOK_FORMS.indexOf('delta')}))`,
+      )
+      .get(first, last, this.range.instrument.id);
+    return row?.id ?? null;
+  }
+
+  private *read({ first, last }: Stretch): Generator<BatchEvent[]> {
+    const { kind, instrument } = this.range;
+    const kinds = kind === 'book' ? [KIND.book, KIND.snapshot] : [KIND[kind]];
+    const page = this.db.query<RecordRow, [number, number, number]>(
+      `${SELECT_RECORD} WHERE id >= ? AND id <= ? AND instrument = ? AND kind IN (${kinds.join()})
+         ORDER BY id LIMIT ${PAGE_ROWS}`,
+    );
+    const end = Math.min(last, idOf(this.reading.seqLast));
+    for (let from = first; from <= end; ) {
+      const rows = page.all(from, end, instrument.id);
+      yield rows.map((row) => eventOf(row, instrument.symbol));
+      if (rows.length < PAGE_ROWS) return;
+      from = rows.at(-1)!.id + 1;
+    }
+  }
+
+  /** Read besides: a book is found whole in its snapshots too. */
+  private get otherKind(): 'snapshot' | null {
+    return this.range.kind === 'book' ? 'snapshot' : null;
+  }
+
+  private isWithin(event: BatchEvent): boolean {
+    if (event.type === 'instrument') return false;
+    const { from, to } = this.range;
+    const time = event.eventTime;
+    return (from === null || time.compare(from) >= 0) && (to === null || time.compare(to) < 0);
   }
 }
+
+function holdingOf(kind: ExtractKind): 'trade' | 'book' | 'anything' {
+  if (kind === 'trade') return 'trade';
+  return kind === 'book' || kind === 'snapshot' ? 'book' : 'anything';
+}
+
+function eventOf(row: RecordRow, symbol: string): BatchEvent {
+  const event = rowToEvent(row, symbol);
+  if (event === undefined) throw new Error(`record ${seqOf(row.id)} does not read`);
+  return event;
+}
+
+/** The definitions that hold, told where they begin to. */
+class Definitions {
+  private readonly db: Database;
+  private readonly reading: JournalReading;
+  private readonly id: number;
+  private readonly newest: Instrument | undefined;
+  /** Those that are to be told yet, oldest first; null before the first is. */
+  private waiting: Instrument[] | null = null;
+
+  constructor(db: Database, reading: JournalReading, { id, definition }: InstrumentRow) {
+    this.db = db;
+    this.reading = reading;
+    this.id = id;
+    this.newest = parseDefinition(definition);
+  }
+
+  /** Those that are to stand before a record. */
+  before(seq: number): Instrument[] {
+    if (this.waiting === null) {
+      const all = this.newest === undefined || this.newest.seq < seq ? [] : this.recorded();
+      if (this.newest !== undefined && all.at(-1)?.seq !== this.newest.seq) all.push(this.newest);
+      const holds = all.findLastIndex((d) => d.seq < seq);
+      this.waiting = all.slice(Math.max(holds, 0));
+      return this.waiting.splice(0, 1);
+    }
+    const next = this.waiting.findLastIndex((d) => d.seq < seq);
+    return next < 0 ? [] : this.waiting.splice(0, next + 1).slice(-1);
+  }
+
+  /** What is told where there was no record. */
+  atEnd(): Instrument[] {
+    return this.waiting === null && this.newest !== undefined ? [this.newest] : [];
+  }
+
+  /** All of them: seldom needed, since most are defined once. */
+  private recorded(): Instrument[] {
+    const page = this.db.query<{ text: string }, [number, number, number]>(
+      `SELECT text FROM record WHERE id > ? AND id <= ? AND instrument = ? AND kind = ${KIND.instrument} ORDER BY id`,
+    );
+    const end = idOf(this.reading.seqLast);
+    const found: Instrument[] = [];
+    for (let from = -1; from < end; from += DEFINITION_IDS) {
+      for (const { text } of page.all(from, Math.min(from + DEFINITION_IDS, end), this.id)) {
+        const definition = parseDefinition(text);
+        if (definition !== undefined) found.push(definition);
+      }
+    }
+    return found;
+  }
+}
+
+const DEFINITION_IDS = 100_000 * SLOTS;

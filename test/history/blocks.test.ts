@@ -175,6 +175,32 @@ describe.each([
   });
 });
 
+test.each([0, 1, 2])(
+  'a tick in another block than its trade, with %i trades behind it',
+  async (more) => {
+    const written = new Written(scratch.fresh(), new Prng(1), [{ symbol: 'EDGE', weight: 1 }]);
+    for (const end of [1_023, 3_071, 4_095]) {
+      while (written.lastSeq < end) written.tellOne('quote', 'EDGE');
+      written.tellOne('trade', 'EDGE'); // the last of a block, and its tick the first of the next
+      for (let i = 0; i < more; i++) written.tellOne('trade', 'EDGE');
+    }
+    await written.write(1_000);
+    expect(bordersOf(written.path).slice(0, 3)).toEqual([1, 1_024, 1_025]);
+    const checked = new Checked(written);
+    for (const after of [0, 1_023, 1_024, 1_025, 1_026, 2_048, 3_071, 3_072, 3_073, 4_096, 4_097]) {
+      checked.ticks('EDGE', null, null, after, 1_000);
+      checked.trades('EDGE', after + 1, 1_000);
+      const { eventTime } = timed(written.events, 'EDGE').find(({ seq }) => seq > after)!;
+      for (const beside of around(eventTime)) {
+        checked.ticks('EDGE', beside, beside.plus(1), 0, 10);
+        checked.ticks('EDGE', beside, null, 0, 10);
+      }
+    }
+    checked.close();
+    await written.close();
+  },
+);
+
 test('a cursor goes on across blocks that are written meanwhile', async () => {
   const prng = new Prng(77);
   const written = new Written(scratch.fresh(), prng, PROFILES);

@@ -68,8 +68,8 @@ export function stateBy(states: readonly BookState[], at: Nanos): BookState | un
 }
 
 /**
- * Whether a journal with holes must know the book at a moment, its clock never stepping back: the
- * newest record that is there has all it needs, and the book record behind it follows it.
+ * Whether a journal with holes must know the book at a moment, its clock never stepping back: the newest
+ * record that is there has all it needs, and what follows shows that no other came before the moment.
  */
 export function mustKnow(
   all: readonly BatchEvent[],
@@ -78,16 +78,22 @@ export function mustKnow(
   at: Nanos,
 ): boolean {
   const isThere = ({ seq }: { seq: number }): boolean => !holes.some((hole) => isIn(hole, seq));
-  const books = all.filter(
-    (e): e is Book | Snapshot =>
-      (e.type === 'book' || e.type === 'snapshot') && e.symbol === symbol,
+  const events = timed(all, symbol);
+  const books = events.filter(
+    (e): e is Book | Snapshot => e.type === 'book' || e.type === 'snapshot',
   );
   const last = books.findLastIndex((e) => isThere(e) && e.eventTime.compare(at) <= 0);
-  if (last < 0) return false;
   const base = books.findLastIndex(
     (e, i) => i <= last && (e.type === 'book' ? e.form !== 'delta' : isThere(e)),
   );
+  const isAllThere = (from: number, to: number): boolean =>
+    books.slice(from, to).every((e) => isThere(e) || e.type === 'snapshot');
+  if (base < 0 || !isAllThere(base, last + 1)) return false;
+  // The next book record names this one, or the instrument goes past the moment before a hole begins.
   const next = books.findIndex((e, i) => i > last && e.type === 'book' && isThere(e));
-  if (base < 0 || next < 0) return false;
-  return books.slice(base, next).every((e) => isThere(e) || e.type === 'snapshot');
+  if (next >= 0 && isAllThere(last, next)) return true;
+  const { seq } = books[last]!;
+  const hole = holes.find(({ from }) => from > seq);
+  if (hole === undefined) return true;
+  return events.some((e) => e.seq > seq && e.seq < hole.from && e.eventTime.compare(at) > 0);
 }

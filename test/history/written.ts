@@ -119,6 +119,15 @@ export class Written {
     this.journal.captureState = () => 'a state';
   }
 
+  /** Tells one quote, or a trade with its tick; `write` brings it to the journal. */
+  tellOne(kind: 'quote' | 'trade', symbol: string): void {
+    const g = this.going.find(({ profile }) => profile.symbol === symbol)!;
+    this.micros += 1_000;
+    const opening = { symbol, eventTime: at(this.micros), receiveTime: at(this.micros) };
+    if (kind === 'trade') this.tellTrade(g, opening);
+    else this.tellQuote(g, opening);
+  }
+
   async close(): Promise<void> {
     this.journal.close();
     await this.journal.closed;
@@ -150,11 +159,14 @@ export class Written {
     const second = at(Math.max(0, this.micros - back));
     const eventTime = Nanos.fromSeconds(second.seconds + aheadSeconds, second.nanosOfSecond);
     const opening = { symbol, eventTime, receiveTime: at(this.micros) };
-    if (prng.chance(0.3)) {
-      this.push({ ...bbo(this.next, [9, 1], [10, 1]), ...opening, prevSeq: g.bbo });
-      g.bbo = this.lastSeq;
-    } else if (prng.chance(books / 2)) this.tellBook(g, opening);
+    if (prng.chance(0.3)) this.tellQuote(g, opening);
+    else if (prng.chance(books / 2)) this.tellBook(g, opening);
     else this.tellTrade(g, opening);
+  }
+
+  private tellQuote(g: Going, opening: Opening): void {
+    this.push({ ...bbo(this.next, [9, 1], [10, 1]), ...opening, prevSeq: g.bbo });
+    g.bbo = this.lastSeq;
   }
 
   private tellTrade(g: Going, opening: Opening): void {
