@@ -1,0 +1,224 @@
+/**
+ * Truth of a journal, for the tests that kill servers: its rows folded in their order by the naivest
+ * means, a life at a time, and complained of where they contradict each other. What it holds is what a
+ * restarted server has to show.
+ */
+
+import type { Trade } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import { levelsOf, messageOf, rowsAfter, type Json, type Row } from './kill-rows';
+
+/** @throws Error with what is wrong */
+export function must(holds: boolean, wrong: () => string): asserts holds {
+  if (!holds) throw new Error(wrong());
+}
+
+/** Ten levels a side of an instrument, by price; null while they may not be trusted. */
+export interface NaiveBook {
+  readonly seq: number;
+  readonly bids: [string, string][];
+  readonly asks: [string, string][];
+  readonly isTrusted: boolean;
+}
+
+export interface CommandRow {
+  readonly seq: number;
+  readonly symbol: string;
+  readonly action: string;
+  readonly owner: string;
+  readonly clientOrderId: string;
+  readonly orderId: number;
+}
+
+export interface TruthOptions {
+  /** Whether a crash may lose what was pushed. */
+  readonly isAsync: boolean;
+  /** The fed instrument, whose source numbers its trades from 1 and repeats what is not acknowledged. */
+  readonly fed: string;
+}
+
+export class Truth {
+  /** The newest place, of a record or of a gap's end. */
+  place = 0;
+  records = 0;
+  /** Newest place and message of each topic; the status of an instrument is a topic of its own here. */
+  readonly newest = new Map<string, { readonly seq: number; readonly text: string }>();
+  readonly books = new Map<string, NaiveBook>();
+  readonly trades = new Map<string, Trade[]>();
+  /** Newest last; at most a hundred are needed. */
+  readonly tradeMessages = new Map<string, Json[]>();
+  /** Orders on record by owner and name. */
+  readonly orders = new Map<string, CommandRow>();
+  readonly gaps: { from: number; to: number }[] = [];
+  sourceTrade = 0;
+  /** Of what was read last: messages, commands, and books whole, by place. */
+  readonly texts = new Map<number, string>();
+  readonly commands = new Map<number, CommandRow>();
+  readonly wholeBooks = new Map<number, NaiveBook>();
+  /** Over all records that are not notes. */
+  digest = 0n;
+  private readonly heads = new Map<string, number>();
+  private lastId = -1;
+  private readonly options: TruthOptions;
+
+  constructor(options: TruthOptions) {
+    this.options = options;
+  }
+
+  /**
+   * Takes on what the file has behind what was read before.
+   * @param shown the newest place that anybody saw of the lives that were read before
+   */
+  read(directory: string, shown: number): void {
+    this.texts.clear();
+    this.commands.clear();
+    this.wholeBooks.clear();
+    for (const [symbol, book] of this.books) this.wholeBooks.set(book.seq, { ...book });
+    for (const { seq, text } of this.newest.values()) this.texts.set(seq, text);
+    for (const row of rowsAfter(directory, this.lastId)) {
+      this.lastId = row.id;
+      this.take(row, shown);
+    }
+  }
+
+  private take(row: Row, shown: number): void {
+    const place = Math.floor(row.id / 8);
+    if (row.kind === 9) return this.gap(row, place, shown);
+    if (row.kind > 9) return;
+    must(row.id % 8 === 0, () => `record ${row.id} of kind ${row.kind} is in a slot of notes`);
+    must(place === this.place + 1, () => `place ${place} follows ${this.place}`);
+    must(place > shown, () => `place ${place} is given again: ${shown} was shown before this life`);
+    this.place = place;
+    this.records += 1;
+    this.digest = Bun.hash.wyhash(JSON.stringify({ ...row, levels: row.levels?.toHex() ?? null }), this.digest); // prettier-ignore
+    const message = messageOf(row);
+    if (message !== undefined) this.event(row, message, place);
+    else if (row.kind === 7) this.command(row, place);
+    else if (row.kind === 8) this.snapshot(row);
+  }
+
+  private gap(row: Row, to: number, shown: number): void {
+    const from = row.ref!;
+    must(this.options.isAsync, () => `a gap from ${from} to ${to}: ${row.text}`);
+    must(row.text === 'crash', () => `a gap from ${from} to ${to} for ${row.text}`);
+    must(from === this.place + 1 && to >= from, () => `a gap from ${from} to ${to} behind ${this.place}`); // prettier-ignore
+    // It ends where the life before it ended, so it holds all of that which was shown to anybody.
+    must(to >= shown, () => `a gap to ${to}, and place ${shown} was shown`);
+    this.gaps.push({ from, to });
+    this.place = to;
+  }
+
+  private event(row: Row, message: Json, place: number): void {
+    const type = message['type'] as string;
+    const topic = type === 'status' ? type : `${type}:${row.symbol}`;
+    const head = this.heads.get(topic) ?? 0;
+    must(row.prev_seq === head, () => `${topic} ${place}: its prev_seq is ${row.prev_seq}, its head ${head}`); // prettier-ignore
+    this.heads.set(topic, place);
+    const text = JSON.stringify(message);
+    this.texts.set(place, text);
+    this.newest.set(type === 'status' ? `status:${row.symbol}` : topic, { seq: place, text });
+    if (type === 'book') this.book(row, place);
+    if (type === 'trade') this.trade(row, message, place);
+  }
+
+  private book(row: Row, place: number): void {
+    const form = row.side!;
+    const { bids, asks } = levelsOf(row);
+    const before = this.books.get(row.symbol);
+    const isDelta = form === 1;
+    must(!isDelta || before?.isTrusted === true, () => `a delta at ${place} of a book that is not whole`); // prettier-ignore
+    const book: NaiveBook = {
+      seq: place,
+      bids: merged(isDelta ? before!.bids : [], bids, -1),
+      asks: merged(isDelta ? before!.asks : [], asks, 1),
+      isTrusted: form !== 2,
+    };
+    this.books.set(row.symbol, book);
+    this.wholeBooks.set(place, book);
+    const deepest = Math.max(book.bids.length, book.asks.length);
+    must(deepest <= 10, () => `the book at ${place} has ${deepest} levels`);
+    if (row.ref === null) return;
+    must(row.ref === crcOf(book, row), () => `the CRC of the book at ${place}`);
+  }
+
+  private trade(row: Row, message: Json, seq: number): void {
+    const own = listOf(this.trades, row.symbol);
+    own.push({
+      type: 'trade',
+      symbol: row.symbol,
+      seq,
+      prevSeq: row.prev_seq,
+      eventTime: Nanos.parse(row.event_time)!,
+      receiveTime: Nanos.parse(row.receive_time)!,
+      price: row.price!,
+      quantity: row.quantity!,
+      aggressor: 'none',
+      tradeId: row.ref!,
+    });
+    const messages = listOf(this.tradeMessages, row.symbol);
+    messages.push(message);
+    if (messages.length > 200) messages.splice(0, 100);
+    if (row.symbol !== this.options.fed) return;
+    const number = row.source_seq!;
+    const follows = this.options.isAsync ? number > this.sourceTrade : number === this.sourceTrade + 1; // prettier-ignore
+    must(follows, () => `trade ${number} of the source follows ${this.sourceTrade}`);
+    this.sourceTrade = number;
+  }
+
+  private command(row: Row, seq: number): void {
+    const { action, owner, clientOrderId } = JSON.parse(row.text!) as Record<string, string>;
+    const command = { seq, symbol: row.symbol, action: action!, owner: owner!, clientOrderId: clientOrderId!, orderId: row.ref! }; // prettier-ignore
+    this.commands.set(seq, command);
+    if (action !== 'submit') return;
+    const name = `${owner} ${clientOrderId}`;
+    const known = this.orders.get(name);
+    must(known === undefined, () => `the order ${name} is on record at ${known!.seq} and at ${seq}`);
+    this.orders.set(name, command);
+  }
+
+  private snapshot(row: Row): void {
+    const book = this.books.get(row.symbol)!;
+    const { bids, asks } = levelsOf(row);
+    const agrees = JSON.stringify([bids, asks]) === JSON.stringify([book.bids, book.asks]);
+    must(agrees, () => `the snapshot ${row.id / 8} is not the book at ${book.seq}`);
+    must(row.ref === crcOf(book, row), () => `the CRC of the snapshot ${row.id / 8}`);
+  }
+}
+
+/** The file read once more from its beginning says what it said a life at a time. */
+export function mustReadTheSame(truth: Truth, directory: string, options: TruthOptions): void {
+  const again = new Truth(options);
+  again.read(directory, 0);
+  must(again.digest === truth.digest, () => 'records changed after they were read');
+  must(again.place === truth.place, () => `the places end at ${again.place}, not ${truth.place}`);
+}
+
+function listOf<T>(lists: Map<string, T[]>, symbol: string): T[] {
+  let list = lists.get(symbol);
+  if (list === undefined) lists.set(symbol, (list = []));
+  return list;
+}
+
+function merged(before: [string, string][], changes: [string, string][], sign: 1 | -1) {
+  const levels = new Map([...before, ...changes]);
+  return [...levels]
+    .filter(([, quantity]) => Number(quantity) !== 0)
+    .sort(([a], [b]) => (Number(a) - Number(b)) * sign);
+}
+
+/** As [B8] says. */
+function crcOf({ bids, asks }: NaiveBook, { price_scale, quantity_scale }: Row): number {
+  const bytes = new DataView(new ArrayBuffer(4 + (bids.length + asks.length) * 16));
+  bytes.setUint16(0, bids.length, true);
+  bytes.setUint16(2, asks.length, true);
+  [...bids, ...asks].forEach(([price, quantity], i) => {
+    bytes.setBigInt64(4 + i * 16, scaled(price, price_scale), true);
+    bytes.setBigInt64(12 + i * 16, scaled(quantity, quantity_scale), true);
+  });
+  return Bun.hash.crc32(bytes.buffer);
+}
+
+function scaled(text: string, scale: number): bigint {
+  const [whole, rest = ''] = text.split('.');
+  return BigInt(`${whole}${rest.padEnd(scale, '0')}`);
+}
