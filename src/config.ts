@@ -90,7 +90,8 @@ const ConfigSchema = section({
   cache: section({
     ttlMs: count(1_000, 1, 3_600_000, 'Life of an answer in L1'),
     entriesMax: count(10_000, 1, 1_000_000, 'Instruments in L1'),
-    recentTradesMax: count(1_000, 10, 100_000, 'Trades in memory per instrument'),
+    memtableEventsMax: count(50_000, 1_000, 10_000_000, 'Newest events in memory (L2)'),
+    recentTradesMax: count(1_000, 10, 100_000, 'Newest trades per instrument in memory (L2)'),
   }),
   push: section({
     heartbeatMs: count(5_000, 100, 600_000, 'Time between heartbeats'),

@@ -26,15 +26,23 @@ export interface Recorder {
   close(): void;
 }
 
+/** Takes every event on before the journal has it; at a start those of the tail, as they pass. */
+export interface Follower {
+  accept(events: readonly BatchEvent[]): void;
+  tap(events: Iterable<BatchEvent>): Iterable<BatchEvent>;
+}
+
 /**
  * @param accept takes each batch once it is as durable as was chosen
  * @param fail ends the process: the journal cannot be written, and what is not in it must not be shown
+ * @param recent answers with what the journal may not have yet
  */
 export function openRecorder(
   config: Config,
   clock: Clock,
   accept: (batch: Batch) => void,
   fail: (fault: StartFault) => never = throwFault,
+  recent?: Follower,
 ): Recorder | StartFault {
   const opened = openJournal(config.journal, clock);
   if (opened instanceof StartFault) return opened;
@@ -45,7 +53,8 @@ export function openRecorder(
   try {
     const checkpoint = recovered.checkpoint === null ? null : readCheckpoint(recovered.checkpoint);
     statistics.restore(checkpoint?.statistics ?? {});
-    market.restore(checkpoint, statistics.tap(dense(recovered.tail)));
+    const tail = statistics.tap(dense(recovered.tail));
+    market.restore(checkpoint, recent?.tap(tail) ?? tail);
   } catch (e) {
     journal.abandon();
     return new StartFault(
@@ -68,6 +77,7 @@ export function openRecorder(
     clock,
     (batch, answer) => {
       statistics.accept(batch.events); // before the journal, which may write a checkpoint now
+      recent?.accept(batch.events);
       journal.append(batch, () => {
         accept(batch);
         answer();

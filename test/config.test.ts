@@ -58,6 +58,7 @@ describe('bounds', () => {
     cache: {
       ttlMs: [1, 3_600_000],
       entriesMax: [1, 1_000_000],
+      memtableEventsMax: [1_000, 10_000_000],
       recentTradesMax: [10, 100_000],
     },
     push: { heartbeatMs: [100, 600_000], backlogBytesMax: [65_536, 1_073_741_824] },
