@@ -23,14 +23,17 @@ import type { Config } from './config';
 import { createApp } from './gateway/app';
 import { Keyring, type Role } from './gateway/auth';
 import { listen } from './gateway/listen';
+import { Metrics } from './gateway/metrics';
 import { Orders, type OrderStage } from './gateway/orders';
 import { Queries } from './gateway/queries';
+import { reasonsNotReady } from './gateway/readiness';
 import { StreamConnection, type StreamHub } from './gateway/stream';
 import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
 import { definitionOf } from './instruments';
 import { History, startHistoryThread } from './journal/history';
 import type { AnswerTo, Question } from './journal/history-messages';
+import type { JournalStatus } from './journal/journal';
 import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
@@ -70,12 +73,17 @@ export function startServer(
 ): Server | StartFault {
   const { memtableEventsMax, recentTradesMax } = config.cache;
   const memtable = new Memtable({ eventsMax: memtableEventsMax, tradesMax: recentTradesMax });
+  const published = { batches: 0, events: 0 };
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
   const broadcaster = new Broadcaster({ ...config.limits, ...config.market }, native, clock);
   const recorder = openRecorder(
     config,
     clock,
-    (batch) => broadcaster.accept(batch),
+    (batch) => {
+      broadcaster.accept(batch);
+      published.batches += 1;
+      published.events += batch.events.length;
+    },
     (fault) => {
       log.error({ code: fault.code, hint: fault.hint }, fault.message);
       process.exit(fault.exitCode);
@@ -119,7 +127,17 @@ export function startServer(
         if ('fault' in result) return lines.within(result.index, result.fault);
         return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
       },
-      notReady: () => [],
+      notReady: () => reasonsNotReady(journalStatus(recorder)),
+      metrics: new Metrics({
+        version: VERSION,
+        tiers: tiers.counters,
+        memtableEvents: () => memtable.size,
+        journal: () => journalStatus(recorder),
+        sessions: () => broadcaster.sessions.size,
+        instruments: () => market.size,
+        lastSeq: () => sequencer.lastSeq,
+        published,
+      }),
       reportError: (error) => {
         const stack = error instanceof Error ? error.stack : undefined;
         log.error({ error: String(error), stack }, 'a request failed');
@@ -198,6 +216,22 @@ function hydrate(
     memtable.hydrate(symbol, instrument.currentTick(), trades);
   }
   broadcaster.hydrate(newest, sequencer.lastSeq, statistics.state());
+}
+
+/** A stand-in, to be replaced by the status that the journal itself will give. */
+function journalStatus({ sequencer }: Recorder): JournalStatus {
+  return {
+    state: 'ok',
+    reason: '',
+    waitingRows: 0,
+    waitingBytes: 0,
+    rows: 0,
+    commits: 0,
+    failures: 0,
+    holes: 0,
+    holeRecords: 0,
+    committedSeq: sequencer.lastSeq,
+  };
 }
 
 function createQueries(

@@ -29,6 +29,24 @@ export interface Journal {
   close(): void;
 }
 
+/** How the journal is doing. */
+export interface JournalStatus {
+  /** `failing`: the disk refuses; `hole`: async gave records up since the queue is full. */
+  readonly state: 'ok' | 'failing' | 'hole';
+  /** Why, when it is not ok; empty otherwise. */
+  readonly reason: string;
+  readonly waitingRows: number;
+  readonly waitingBytes: number;
+  /** Since the start, as are the four below. */
+  readonly rows: number;
+  readonly commits: number;
+  readonly failures: number;
+  readonly holes: number;
+  readonly holeRecords: number;
+  /** Place up to which it is committed. */
+  readonly committedSeq: number;
+}
+
 /** What an opened journal knows of the time before. */
 export interface Recovered {
   /** The life of the numbering that begins now. */
