@@ -7,8 +7,8 @@
 import type { BatchEvent } from '../protocol/records';
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
-import type { Config } from './config';
-import { SnapshotPolicy } from './journal/snapshot-policy';
+import type { Config, InstrumentSettings } from './config';
+import { SnapshotPolicy, type SnapshotOptions } from './journal/snapshot-policy';
 import { openJournal, type SqliteJournal } from './journal/sqlite-journal';
 import { readCheckpoint, writeCheckpoint } from './market/checkpoint';
 import { Market } from './market/market';
@@ -73,7 +73,7 @@ export function openRecorder(
       batchEventsMax: config.limits.batchEventsMax,
       schedule: (turn) => void setImmediate(turn),
     },
-    withSnapshots(market, config.journal),
+    withSnapshots(market, snapshotPolicy(config)),
     clock,
     (batch, answer) => {
       statistics.accept(batch.events); // before the journal, which may write a checkpoint now
@@ -96,12 +96,20 @@ export function openRecorder(
   };
 }
 
-/** The market, with snapshots behind each submission that makes them due. */
-function withSnapshots(market: Market, options: Config['journal']): SequencedMarket {
-  const policy = new SnapshotPolicy({
-    everyMs: options.snapshotEveryMs,
-    changeShare: options.snapshotChangePercent / 100,
+/** When books are written whole: by what the journal is told, or the instrument of its own. */
+function snapshotPolicy({ journal, instruments }: Config): SnapshotPolicy {
+  const optionsOf = (own: Partial<InstrumentSettings>): SnapshotOptions => ({
+    everyMs: own.snapshotEveryMs ?? journal.snapshotEveryMs,
+    changeShare: (own.snapshotChangePercent ?? journal.snapshotChangePercent) / 100,
   });
+  return new SnapshotPolicy(
+    optionsOf({}),
+    new Map(instruments.map((own) => [own.symbol, optionsOf(own)])),
+  );
+}
+
+/** The market, with snapshots behind each submission that makes them due. */
+function withSnapshots(market: Market, policy: SnapshotPolicy): SequencedMarket {
   for (const instrument of market.all()) {
     policy.hydrate(Array.from(instrument.newest()).filter((event) => event.type === 'book'));
   }
