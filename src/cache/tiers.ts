@@ -7,8 +7,8 @@
  * L1 keeps answers for `ttlMs`, together with the place they stand at; L2 is the memtable; L3 is the
  * journal on disk. A tier may answer only with the newest state: when the live instrument has moved on,
  * or the time is over, its value is a miss, and the next one is asked. L3 is never asked for the newest
- * state: the live market is whole in memory from the start on, so the disk could only give, about
- * thirty times slower (benches `tick-query`, `book-query`), what may be behind it.
+ * state: the live market is whole in memory from the start on, so the disk could only give, thirty
+ * to fifty times slower (benches `tick-query`, `book-query`), what may be behind it.
  * Answers are not copied: a value handed out never changes afterwards.
  * Bounded: `entriesMax` instruments in L1; those that were not asked for longest go first, about.
  */
