@@ -127,12 +127,12 @@ export function startServer(
         if ('fault' in result) return lines.within(result.index, result.fault);
         return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
       },
-      notReady: () => reasonsNotReady(journalStatus(recorder)),
+      notReady: () => reasonsNotReady(journalStatus()),
       metrics: new Metrics({
         version: VERSION,
         tiers: tiers.counters,
         memtableEvents: () => memtable.size,
-        journal: () => journalStatus(recorder),
+        journal: () => journalStatus(),
         sessions: () => broadcaster.sessions.size,
         instruments: () => market.size,
         lastSeq: () => sequencer.lastSeq,
@@ -218,8 +218,8 @@ function hydrate(
   broadcaster.hydrate(newest, sequencer.lastSeq, statistics.state());
 }
 
-/** A stand-in, to be replaced by the status that the journal itself will give. */
-function journalStatus({ sequencer }: Recorder): JournalStatus {
+/** A stand-in, to be replaced by `journal.status()` once the journal gives it. */
+function journalStatus(): JournalStatus {
   return {
     state: 'ok',
     reason: '',
@@ -230,7 +230,7 @@ function journalStatus({ sequencer }: Recorder): JournalStatus {
     failures: 0,
     holes: 0,
     holeRecords: 0,
-    committedSeq: sequencer.lastSeq,
+    committedSeq: 0,
   };
 }
 

@@ -12,6 +12,7 @@
 import type { Tick, Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
+import { assert } from '../base/assert';
 import { BoundedQueue } from '../base/bounded-queue';
 
 export interface MemtableOptions {
@@ -142,16 +143,18 @@ export class Memtable {
   /**
    * All events behind a place, in runs, in order; undefined when some of them have left, or when the
    * place is above the newest. To be read in this turn, before the next batch comes.
+   * @throws Error while it is read, when a batch came meanwhile
    */
   since(seq: number): Iterable<readonly BatchEvent[]> | undefined {
     const { batches } = this;
     const oldest = batches.at(0);
-    if (oldest === undefined || seq < oldest[this.gone]!.seq - 1) return undefined;
-    if (seq > batches.at(batches.length - 1)!.at(-1)!.seq) return undefined;
-    return this.runs(seq);
+    const newest = batches.at(batches.length - 1);
+    if (oldest === undefined || newest === undefined) return undefined;
+    if (seq < oldest[this.gone]!.seq - 1 || seq > newest.at(-1)!.seq) return undefined;
+    return this.runs(seq, newest);
   }
 
-  private *runs(seq: number): Iterable<readonly BatchEvent[]> {
+  private *runs(seq: number, newest: readonly BatchEvent[]): Iterable<readonly BatchEvent[]> {
     const { batches } = this;
     let low = 0;
     let high = batches.length; // the first that ends behind the place is in low … high
@@ -161,6 +164,7 @@ export class Memtable {
       else high = middle;
     }
     for (let i = low; i < batches.length; i++) {
+      assert(batches.at(batches.length - 1) === newest, 'no batch came while the others were read');
       const batch = batches.at(i)!;
       const from = seq + 1 - batch[0]!.seq;
       yield from > 0 ? batch.slice(from) : batch;

@@ -191,6 +191,9 @@ describe('memtable', () => {
     const runs = [...memtable.since(4)!];
     expect(runs.every((run, i) => run === past.batches[i + 1])).toBe(true);
     expect([...memtable.since(5)!].map((run) => run.length)).toEqual([3, 4]);
+    const late = memtable.since(0)!;
+    memtable.accept(past.batch(['A', at(4)]));
+    expect(() => [...late]).toThrow('no batch came');
   });
 
   test('an instrument that is quiet keeps its trades and its newest tick', () => {

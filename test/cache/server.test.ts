@@ -83,3 +83,24 @@ test('what a start knows again: by its tail after a crash, else by what it reads
     expect([...sources]).toEqual([signal === 'SIGKILL' ? 'l2' : 'l3']);
   }
 });
+
+test('a start reads so many trades over all instruments; what lies before them is in L3', async () => {
+  const [symbols, each, share] = [25, 900, 800]; // 20,000 in all
+  const names = Array.from({ length: symbols }, (_, i) => `MANY${i}`);
+  const many = await ServerProcess.start({ config });
+  const lines = names.flatMap((name) => [
+    instrument(name),
+    ...Array.from({ length: each }, (_, i) => trade(name, `${i}.00`, '1')),
+  ]);
+  expect((await many.ingest(tape(...lines))).status).toBe(200);
+  expect(await many.stop()).toMatchObject({ code: 0 });
+  const again = await ServerProcess.start({ config, data: many.data });
+  for (const name of [names[0]!, names.at(-1)!]) {
+    const held = await again.json(`/v1/trades/${name}?limit=${share}`);
+    expect([held['source'], held['trades']]).toEqual(['l2', expect.objectContaining({ length: share })]); // prettier-ignore
+    const all = await again.json(`/v1/trades/${name}?limit=1000`);
+    expect([all['source'], all['trades']]).toEqual(['l3', expect.objectContaining({ length: each })]); // prettier-ignore
+  }
+  await again.remove();
+  await many.remove();
+});
