@@ -298,6 +298,7 @@ const stats = define(54, 'stats', 'Statistics of the session', {
   vwap: field.nullable(field.decimal('Turnover by volume')),
   trades: field.int(0, Number.MAX_SAFE_INTEGER, 'Number of trades'),
   count,
+  change: field.nullable(field.price('Last less previous close')),
 });
 const status = define(55, 'status', 'State of an instrument', {
   ...sequenced,

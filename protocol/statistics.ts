@@ -1,6 +1,6 @@
 /**
- * Statistics of one instrument: of its session (open, high, low, last, volume, turnover, average
- * price), and its bars; rules [D5] and [D6].
+ * Statistics of one instrument: of its session (open, high, low, last, change, volume, turnover,
+ * average price), and its bars; rules [D5] and [D6].
  *
  * A session ends at a time of day; the first trade behind it begins the next one, and the last price
  * before it becomes the previous close. Turnover passes 2^53 soon, so it alone is a bigint. What a
@@ -90,6 +90,7 @@ export class SessionStats {
   /** The message of it. @param count trades since the message before it on its topic */
   message(d: Instrument, prevSeq: number, count: number): Stats {
     const { seq, eventTime, receiveTime, open, high, low, last, volume, trades } = this;
+    const previousClose = this.previousClose ?? d.previousClose;
     return {
       type: 'stats',
       symbol: d.symbol,
@@ -101,12 +102,13 @@ export class SessionStats {
       high,
       low,
       last,
-      previousClose: this.previousClose ?? d.previousClose,
+      previousClose,
       volume,
       turnover: formatBig(this.turnover, d.priceScale + d.quantityScale),
       vwap: this.vwap(d.priceScale),
       trades,
       count,
+      change: changeOf(last, previousClose),
     };
   }
 
@@ -175,6 +177,13 @@ export class TradeStatistics {
       fold.current = open && { ...open };
     }
   }
+}
+
+/** Null where one is missing, or where the scaled difference is beyond ±(2^53 − 1) [N2]. */
+function changeOf(last: number | null, previousClose: number | null): number | null {
+  if (last === null || previousClose === null) return null;
+  const change = last - previousClose;
+  return Number.isSafeInteger(change) ? change : null;
 }
 
 function formatBig(value: bigint, scale: number): string {

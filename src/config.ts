@@ -18,6 +18,11 @@ function section<P extends TProperties>(properties: P): TObject<P> {
   return Type.Object(properties, { additionalProperties: false, default: {} });
 }
 
+/** A setting that may be absent. */
+function countIfSet(minimum: number, maximum: number, description: string) {
+  return Type.Optional(Type.Integer({ minimum, maximum, description }));
+}
+
 function count(value: number, minimum: number, maximum: number, description: string) {
   return Type.Integer({ default: value, minimum, maximum, description });
 }
@@ -36,6 +41,17 @@ const Key = Type.Object(
   },
   { additionalProperties: false },
 );
+
+const SNAPSHOT_EVERY_MS = [
+  0,
+  3_600_000,
+  'Between snapshots of a book that changes; 0: none',
+] as const;
+const SNAPSHOT_CHANGE_PERCENT = [
+  1,
+  1_000,
+  'Change of a book that makes a snapshot at once',
+] as const;
 
 const decimal = (description: string) => Type.Optional(Type.String({ description }));
 
@@ -62,6 +78,9 @@ const InstrumentSetting = Type.Object(
       ['pre-open', 'open', 'halted', 'closed'].map((word) => Type.Literal(word)),
       { default: 'open', description: 'Venue: state to begin in' },
     ),
+    // In place of those under [journal].
+    snapshotEveryMs: countIfSet(...SNAPSHOT_EVERY_MS),
+    snapshotChangePercent: countIfSet(...SNAPSHOT_CHANGE_PERCENT),
   },
   { additionalProperties: false },
 );
@@ -78,13 +97,10 @@ const ConfigSchema = section({
       description: 'When a batch counts as kept',
     }),
     commitEveryMs: count(20, 1, 10_000, 'async: longest time without a commit'),
-    snapshotEveryMs: count(
-      1_000,
-      0,
-      3_600_000,
-      'Between snapshots of a book that changes; 0: none',
-    ),
-    snapshotChangePercent: count(5, 1, 1_000, 'Change of a book that makes a snapshot at once'),
+    // These two decide how near a snapshot is to a past book. Ticks, trades and changes of books are
+    // always journaled: the numbering is dense, and whatever was pushed can be asked for again.
+    snapshotEveryMs: count(1_000, ...SNAPSHOT_EVERY_MS),
+    snapshotChangePercent: count(5, ...SNAPSHOT_CHANGE_PERCENT),
     checkpointEveryEvents: count(200_000, 1_000, 100_000_000, 'Events between checkpoints'),
     queueBytesMax: count(67_108_864, 65_536, 4_294_967_296, 'The most that may wait for the disk'),
     retention: section({
@@ -95,7 +111,8 @@ const ConfigSchema = section({
   cache: section({
     ttlMs: count(1_000, 1, 3_600_000, 'Life of an answer in L1'),
     entriesMax: count(10_000, 1, 1_000_000, 'Instruments in L1'),
-    recentTradesMax: count(1_000, 10, 100_000, 'Trades in memory per instrument'),
+    memtableEventsMax: count(50_000, 1_000, 10_000_000, 'Newest events in memory (L2)'),
+    recentTradesMax: count(1_000, 10, 100_000, 'Newest trades per instrument in memory (L2)'),
   }),
   push: section({
     heartbeatMs: count(5_000, 100, 600_000, 'Time between heartbeats'),

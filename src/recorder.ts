@@ -8,11 +8,11 @@ import { fault, type Fault } from '../protocol/codes';
 import type { BatchEvent } from '../protocol/records';
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
-import type { Config } from './config';
+import type { Config, InstrumentSettings } from './config';
 import { JournalDamage } from './journal/checked-rows';
 import type { Durability, GapNote, Recovered } from './journal/journal';
 import { openJournal, type OpenedJournal } from './journal/opening';
-import { SnapshotPolicy } from './journal/snapshot-policy';
+import { SnapshotPolicy, type SnapshotOptions } from './journal/snapshot-policy';
 import type { SqliteJournal } from './journal/sqlite-journal';
 import { readCheckpoint, writeCheckpoint } from './market/checkpoint';
 import { Market } from './market/market';
@@ -32,11 +32,21 @@ export interface Recorder {
   close(): void;
 }
 
+/** Takes every event on before the journal has it; at a start those of the tail, as they pass. */
+export interface Follower {
+  accept(events: readonly BatchEvent[]): void;
+  tap(events: Iterable<BatchEvent>): Iterable<BatchEvent>;
+  /** Forgets what it took: the tail is read again. */
+  clear(): void;
+}
+
 export interface RecorderHooks {
   /** Ends the process: the journal cannot be written, and what is not in it must not be shown. */
   readonly fail?: (fault: StartFault) => never;
   /** Who writes the journal; by default the thread of the caller. */
   readonly createWriter?: CreateWriter;
+  /** Answers with what the journal may not have yet. */
+  readonly recent?: Follower;
   readonly onDamage?: (message: string) => void;
   /** Told now and then what recovery has done so far. */
   readonly onProgress?: (progress: RecoveryProgress) => void;
@@ -64,7 +74,7 @@ export function openRecorder(
   const { journal, recovered, market, statistics } = restored;
   journal.captureState = () =>
     writeCheckpoint({ ...market.checkpoint(), statistics: statistics.state() });
-  const snapshots = snapshotPolicy(market, config.journal);
+  const snapshots = snapshotPolicy(config);
   const sequencer = new Sequencer(
     {
       epoch: recovered.epoch,
@@ -80,6 +90,7 @@ export function openRecorder(
     (batch, answer) => {
       if (batch === null) return journal.behind(answer);
       statistics.accept(batch.events); // before the journal, which may take a checkpoint now
+      hooks.recent?.accept(batch.events);
       journal.append(batch, () => {
         accept(batch);
         answer();
@@ -140,10 +151,12 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
     try {
       const checkpoint = recovered.checkpoint === null ? null : readCheckpoint(recovered.checkpoint);
       statistics.restore(checkpoint?.statistics ?? {});
-      market.restore(checkpoint, statistics.tap(tail.events()));
+      const events = statistics.tap(tail.events());
+      market.restore(checkpoint, hooks.recent?.tap(events) ?? events);
       return { journal, recovered, market, statistics };
     } catch (e) {
       journal.abandon();
+      hooks.recent?.clear();
       damage = tail.damageOf(e);
       if (damage === undefined || salvages === SALVAGES_MAX) {
         return new StartFault(
@@ -156,19 +169,23 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
   }
 }
 
-function snapshotPolicy(market: Market, options: Config['journal']): SnapshotPolicy {
-  const policy = new SnapshotPolicy({
-    everyMs: options.snapshotEveryMs,
-    changeShare: options.snapshotChangePercent / 100,
+/** When books are written whole: by what the journal is told, or the instrument of its own. */
+function snapshotPolicy({ journal, instruments }: Config): SnapshotPolicy {
+  const optionsOf = (own: Partial<InstrumentSettings>): SnapshotOptions => ({
+    everyMs: own.snapshotEveryMs ?? journal.snapshotEveryMs,
+    changeShare: (own.snapshotChangePercent ?? journal.snapshotChangePercent) / 100,
   });
-  for (const instrument of market.all()) {
-    policy.hydrate(Array.from(instrument.newest()).filter((event) => event.type === 'book'));
-  }
-  return policy;
+  return new SnapshotPolicy(
+    optionsOf({}),
+    new Map(instruments.map((own) => [own.symbol, optionsOf(own)])),
+  );
 }
 
 /** The market, with snapshots behind each submission that makes them due. */
 function withSnapshots(market: Market, policy: SnapshotPolicy): SequencedMarket {
+  for (const instrument of market.all()) {
+    policy.hydrate(Array.from(instrument.newest()).filter((event) => event.type === 'book'));
+  }
   return {
     check: (source, events) => market.check(source, events),
     apply: (source, event, out) => market.apply(source, event, out),

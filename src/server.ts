@@ -1,41 +1,47 @@
 /**
  * Server: the map. Every stage is made here and joined to the next in the order in which data flows:
  *
- *     WebSocket · REST ─► recorder (sequencer ─► market ─► journal) ─► recent trades ─► broadcaster
- *                                        │                    │
- *                              queries ◄─┴── tiers (L1, live) ┘◄── history (a thread on the journal)
+ *     WebSocket · REST ─► recorder (sequencer ─► market ─► memtable ─► journal) ─► broadcaster
+ *                                                   │         │
+ *                    queries ◄── tiers (L1, live) ◄─┴── (L2) ◄┘◄── (L3) history, a thread on the journal
  *
- * A batch goes on to readers when the journal has it, as durable as was chosen.
+ * A batch goes on to readers when the journal has it, as durable as was chosen; who asks is told of it
+ * in the turn that made it.
  */
 
 import type { ServerWebSocket } from 'bun';
 import { join } from 'node:path';
 
+import type { Fault } from '../protocol/codes';
 import type { Instrument, MarketEvent } from '../protocol/messages';
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
 import { Session } from './broadcast/session';
-import { RecentTrades } from './cache/recent-trades';
+import { Memtable } from './cache/memtable';
 import { Tiers } from './cache/tiers';
 import type { Config } from './config';
 import { createApp } from './gateway/app';
 import { Keyring, type Role } from './gateway/auth';
 import { listen } from './gateway/listen';
+import { Metrics } from './gateway/metrics';
 import { Orders, type OrderStage } from './gateway/orders';
 import { Queries } from './gateway/queries';
+import { reasonsNotReady } from './gateway/readiness';
 import { StreamConnection, type StreamHub } from './gateway/stream';
 import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
+import { journalNotices } from './journal-notices';
 import { definitionOf } from './instruments';
 import { History, startHistoryThread } from './journal/history';
+import type { AnswerTo, Question } from './journal/history-messages';
 import { JOURNAL_FILE } from './journal/reading';
 import { createThreadWriter } from './journal/thread-writer';
 import type { CreateWriter } from './journal/writer';
 import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
-import { openRecorder, type Recorder, type RecorderHooks } from './recorder';
+import { openRecorder, type Recorder } from './recorder';
 import { VERSION } from './version';
 
 /** Where the stages write what an operator should know. */
@@ -76,19 +82,23 @@ export function startServer(
   log: Log,
   options: ServerOptions = {},
 ): Server | StartFault {
-  const recent = new RecentTrades(config.cache.recentTradesMax);
+  const { memtableEventsMax, recentTradesMax } = config.cache;
+  const memtable = new Memtable({ eventsMax: memtableEventsMax, tradesMax: recentTradesMax });
+  const published = { batches: 0, events: 0 };
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
   const broadcaster = new Broadcaster({ ...config.limits, ...config.market }, native, clock);
   const recorder = openRecorder(
     config,
     clock,
     (batch) => {
-      recent.accept(batch.events);
       broadcaster.accept(batch);
+      published.batches += 1;
+      published.events += batch.events.length;
     },
     {
       createWriter: options.createWriter ?? createThreadWriter,
-      ...journalHooks(log),
+      ...journalNotices(log, clock),
+      recent: memtable,
       fail: (fault) => {
         log.error({ code: fault.code, hint: fault.hint }, fault.message);
         process.exit(fault.exitCode);
@@ -97,7 +107,7 @@ export function startServer(
   );
   if (recorder instanceof StartFault) return recorder;
   const { market, sequencer } = recorder;
-  hydrate(recorder, recent, broadcaster, config.cache.recentTradesMax);
+  hydrate(recorder, memtable, broadcaster, recentTradesMax);
   const definitions = checkInstruments(recorder, config.instruments.map(definitionOf));
   if (definitions instanceof StartFault) {
     recorder.close();
@@ -112,9 +122,11 @@ export function startServer(
   const history = new History({
     questionsMax: config.limits.pastQueriesMax,
     flush: () => recorder.journal.flush(),
+    open: () => recorder.journal.missing(),
     start: () => startHistoryThread(join(config.journal.directory, JOURNAL_FILE)),
   });
-  const queries = createQueries(recorder, recent, history, config, clock);
+  const tiers = new Tiers(config.cache, clock, memtable);
+  const queries = createQueries(recorder, tiers, history, config, clock);
   const hub = createHub(config, clock, log, keys, broadcaster, recorder, sources, orders);
   const app = createApp(
     { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
@@ -131,7 +143,17 @@ export function startServer(
         if ('fault' in result) return lines.within(result.index, result.fault);
         return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
       },
-      notReady: () => [],
+      notReady: () => reasonsNotReady(recorder.journal.status()),
+      metrics: new Metrics({
+        version: VERSION,
+        tiers: tiers.counters,
+        memtableEvents: () => memtable.size,
+        journal: () => recorder.journal.status(),
+        sessions: () => broadcaster.sessions.size,
+        instruments: () => market.size,
+        lastSeq: () => sequencer.lastSeq,
+        published,
+      }),
       reportError: (error) => {
         const stack = error instanceof Error ? error.stack : undefined;
         log.error({ error: String(error), stack }, 'a request failed');
@@ -171,26 +193,6 @@ export function startServer(
   };
 }
 
-/** What the journal has to say of itself, said to those who run it. */
-function journalHooks(log: Log): RecorderHooks {
-  let toldMs = 0;
-  return {
-    onDamage: (message) => log.error({}, message),
-    onFailing: (reason) => log.error({ reason }, 'the journal cannot be written; it is tried again'),
-    onRecovered: () => log.info({}, 'the journal is written again'),
-    onHole: ({ from, to }) => log.error({ from, to }, 'the journal misses records: the disk was too slow or full'), // prettier-ignore
-    onProgress: ({ what, records, of }) => {
-      const nowMs = performance.now();
-      if (toldMs === 0) toldMs = nowMs;
-      if (nowMs - toldMs < PROGRESS_EVERY_MS) return;
-      toldMs = nowMs;
-      log.info({ records, of }, `records ${what} so far`);
-    },
-  };
-}
-
-const PROGRESS_EVERY_MS = 1_000;
-
 /** What the settings name, if all of it may be defined. */
 function checkInstruments(
   { market }: Recorder,
@@ -209,31 +211,42 @@ function checkInstruments(
   return definitions;
 }
 
+/** Trades that a start reads for L2 over all instruments, at least one each; the others come from L3. */
+const HYDRATED_TRADES_MAX = 20_000;
+
 /** Brings caches and readers' state to where the journal ends. */
 function hydrate(
   { market, sequencer, journal, statistics }: Recorder,
-  recent: RecentTrades,
+  memtable: Memtable,
   broadcaster: Broadcaster,
   tradesMax: number,
 ): void {
+  const instruments = [...market.all()];
+  const traded = instruments.filter((instrument) => instrument.tickHead !== 0).length;
+  const share = Math.max(1, Math.min(tradesMax, Math.floor(HYDRATED_TRADES_MAX / traded)));
   const newest: MarketEvent[] = [];
-  for (const instrument of market.all()) {
+  for (const instrument of instruments) {
     const symbol = instrument.definition.symbol;
-    const trades = journal.trades(symbol, Number.MAX_SAFE_INTEGER, tradesMax);
-    newest.push(...instrument.newest(), ...trades.slice(0, 1));
-    for (const trade of trades.reverse()) recent.add(trade);
+    newest.push(...instrument.newest());
+    if (instrument.tickHead === 0) continue;
+    const trades = journal.trades(symbol, Number.MAX_SAFE_INTEGER, share);
+    newest.push(...trades.slice(0, 1));
+    memtable.hydrate(symbol, instrument.currentTick(), trades);
   }
   broadcaster.hydrate(newest, sequencer.lastSeq, statistics.state());
 }
 
 function createQueries(
   { market, sequencer, statistics }: Recorder,
-  recent: RecentTrades,
+  tiers: Tiers,
   history: History,
   config: Config,
   clock: Clock,
 ): Queries<MarketInstrument> {
-  const tiers = new Tiers(config.cache, clock);
+  const askL3 = <Q extends Question>(question: Q): Promise<AnswerTo<Q> | Fault> => {
+    tiers.counters.l3[question.kind] += 1;
+    return history.ask(question);
+  };
   return new Queries<MarketInstrument>(
     {
       instrument: (symbol) => market.get(symbol),
@@ -241,14 +254,15 @@ function createQueries(
       tick: (instrument) => tiers.tick(instrument),
       book: (instrument) => tiers.book(instrument),
       stats: ({ definition }) => statistics.of(definition.symbol).session.message(definition, 0, 1),
-      trades: (symbol, before, limit) => recent.newest(symbol, before, limit),
+      trades: (instrument, before, limit) => tiers.trades(instrument, before, limit),
+      ticks: (instrument, range, after, limit) => tiers.ticks(instrument, range, after, limit),
       past: {
-        book: (symbol, at) => history.ask({ kind: 'book', symbol, at }),
-        trades: (symbol, before, limit) => history.ask({ kind: 'trades', symbol, before, limit }),
+        book: (symbol, at) => askL3({ kind: 'book', symbol, at }),
+        trades: (symbol, before, limit) => askL3({ kind: 'trades', symbol, before, limit }),
         ticks: (symbol, range, after, limit) =>
-          history.ask({ kind: 'ticks', symbol, ...range, after, limit }),
+          askL3({ kind: 'ticks', symbol, ...range, after, limit }),
         bars: (symbol, interval, range, limit) =>
-          history.ask({ kind: 'bars', symbol, interval, ...range, limit, now: clock.now() }),
+          askL3({ kind: 'bars', symbol, interval, ...range, limit, now: clock.now() }),
       },
       epoch: sequencer.epoch,
       lastSeq: () => sequencer.lastSeq,

@@ -58,6 +58,7 @@ describe('bounds', () => {
     cache: {
       ttlMs: [1, 3_600_000],
       entriesMax: [1, 1_000_000],
+      memtableEventsMax: [1_000, 10_000_000],
       recentTradesMax: [10, 100_000],
     },
     push: { heartbeatMs: [100, 600_000], backlogBytesMax: [65_536, 1_073_741_824] },
@@ -194,6 +195,24 @@ describe('keys', () => {
     );
   });
 });
+
+test.each([
+  ['snapshotEveryMs', 0, 3_600_000],
+  ['snapshotChangePercent', 1, 1_000],
+])(
+  '%s of an instrument may be absent, and has the bounds of the one for all',
+  (name, low, high) => {
+    expect(good({ instruments: [INSTRUMENT] }).instruments[0]).not.toHaveProperty(name);
+    for (const value of [low, high]) {
+      expect(good({ instruments: [{ ...INSTRUMENT, [name]: value }] }).instruments[0]).toHaveProperty(name, value); // prettier-ignore
+    }
+    for (const value of [low - 1, high + 1, '5']) {
+      expect(wrong({ instruments: [{ ...INSTRUMENT, [name]: value }] })).toContain(
+        `the setting instruments.0.${name} is ${JSON.stringify(value)}; expected an integer from ${low} to ${high}`,
+      );
+    }
+  },
+);
 
 describe('names', () => {
   test.each([

@@ -19,7 +19,7 @@ export class BoundedQueue<T> {
 
   push(item: T): 'queued' | 'dropped' {
     if (this.count === this.capacity) return 'dropped';
-    if (this.count === this.items.length) this.grow();
+    if (this.count === this.items.length) this.resize(this.items.length * 2);
     this.items[(this.head + this.count) & (this.items.length - 1)] = item;
     this.count += 1;
     return 'queued';
@@ -34,6 +34,19 @@ export class BoundedQueue<T> {
     return item;
   }
 
+  /** The one that is `index` behind the next to leave. */
+  at(index: number): T | undefined {
+    if (index < 0 || index >= this.count) return undefined;
+    return this.items[(this.head + index) & (this.items.length - 1)];
+  }
+
+  /** Gives half of the room back when three quarters are empty; for a queue that may stay small. */
+  fit(): void {
+    if (this.items.length > 16 && this.count < this.items.length / 4) {
+      this.resize(this.items.length / 2);
+    }
+  }
+
   /** All of them, first in first. */
   *[Symbol.iterator](): Generator<T> {
     for (let i = 0; i < this.count; i++) {
@@ -41,12 +54,12 @@ export class BoundedQueue<T> {
     }
   }
 
-  private grow(): void {
-    const larger = new Array<T | undefined>(this.items.length * 2);
+  private resize(length: number): void {
+    const items = new Array<T | undefined>(length);
     for (let i = 0; i < this.count; i++) {
-      larger[i] = this.items[(this.head + i) & (this.items.length - 1)];
+      items[i] = this.items[(this.head + i) & (this.items.length - 1)];
     }
-    this.items = larger;
+    this.items = items;
     this.head = 0;
   }
 }

@@ -1,15 +1,22 @@
 /**
- * Tiers: who answers a query for the newest tick or book, and how old the answer is.
+ * Tiers: who answers a query, and how old the answer is.
  *
- * L1 keeps answers for `ttlMs`, together with the place they stand at. It may answer only with the
- * newest state: when the live instrument has moved on, or the time is over, its value is a miss and
- * the live book answers. Answers are not copied: a value handed out never changes afterwards.
- * Bounded: `entriesMax` instruments; those that were not asked for longest go first, about.
+ *     newest tick     L1 ─► L2 ─► live          trades, ticks          L2 ─► L3
+ *     newest book     L1 ─► live                past books, bars       L3
+ *
+ * L1 keeps answers for `ttlMs`, together with the place they stand at; L2 is the memtable; L3 is the
+ * journal on disk. A tier may answer only with the newest state: when the live instrument has moved on,
+ * or the time is over, its value is a miss, and the next one is asked. L3 is never asked for the newest
+ * state: the live market is whole in memory from the start on, so the disk could only give, thirty
+ * to fifty times slower (benches `tick-query`, `book-query`), what may be behind it.
+ * Answers are not copied: a value handed out never changes afterwards.
+ * Bounded: `entriesMax` instruments in L1; those that were not asked for longest go first, about.
  */
 
-import type { Instrument, Tick } from '../../protocol/messages';
+import type { Instrument, Tick, Trade } from '../../protocol/messages';
 import type { BookView } from '../../protocol/records';
 import type { Clock } from '../base/clock';
+import type { Memtable, TimeRange } from './memtable';
 
 /** What the tiers need of the live market. */
 export interface LiveInstrument {
@@ -23,7 +30,7 @@ export interface LiveInstrument {
   bookView(): BookView | null;
 }
 
-export type TierName = 'l1' | 'live';
+export type TierName = 'l1' | 'l2' | 'live';
 
 export interface Entry<T> {
   value: T;
@@ -43,11 +50,23 @@ export interface Answer<T> {
   source: TierName;
 }
 
+/** What became of the questions to one tier: each is one of these. */
+export interface Outcomes {
+  hits: number;
+  /** There was nothing; in L2 also: not all of it, for certain. */
+  absent: number;
+  /** Kept for longer than its time. */
+  expired: number;
+  /** Not the newest state any more. */
+  stale: number;
+}
+
+/** Since the start. Of L3 they are questions: what became of them, the journal knows. */
 export interface TierCounters {
-  l1Hits: number;
-  l1Expired: number;
-  l1Stale: number;
-  liveHits: number;
+  readonly l1: { readonly tick: Outcomes; readonly book: Outcomes };
+  readonly l2: { readonly tick: Outcomes; readonly trades: Outcomes; readonly ticks: Outcomes };
+  readonly l3: { book: number; trades: number; ticks: number; bars: number };
+  readonly live: { readonly tick: Outcomes; readonly book: Outcomes };
 }
 
 export interface TierOptions {
@@ -56,34 +75,42 @@ export interface TierOptions {
 }
 
 export class Tiers {
-  readonly counters: TierCounters = { l1Hits: 0, l1Expired: 0, l1Stale: 0, liveHits: 0 };
-  private readonly ticks = new Map<string, Entry<Tick>>();
-  private readonly books = new Map<string, Entry<BookView>>();
+  readonly counters: TierCounters = {
+    l1: { tick: noOutcomes(), book: noOutcomes() },
+    l2: { tick: noOutcomes(), trades: noOutcomes(), ticks: noOutcomes() },
+    l3: { book: 0, trades: 0, ticks: 0, bars: 0 },
+    live: { tick: noOutcomes(), book: noOutcomes() },
+  };
+  private readonly keptTicks = new Map<string, Entry<Tick>>();
+  private readonly keptBooks = new Map<string, Entry<BookView>>();
   private readonly tickAnswer: Answer<Tick> = { entry: null, source: 'l1' };
   private readonly bookAnswer: Answer<BookView> = { entry: null, source: 'l1' };
   private readonly clock: Clock;
   private readonly options: TierOptions;
+  private readonly memtable: Memtable;
 
-  constructor(options: TierOptions, clock: Clock) {
+  constructor(options: TierOptions, clock: Clock, memtable: Memtable) {
     this.options = options;
     this.clock = clock;
+    this.memtable = memtable;
   }
 
   /** The newest tick; `entry` is null when there is none. */
   tick(live: LiveInstrument): Answer<Tick> {
     const answer = this.tickAnswer;
     const symbol = live.definition.symbol;
-    const kept = this.ticks.get(symbol);
+    const head = live.tickHead;
+    const kept = this.keptTicks.get(symbol);
     // Before the first trade the answer follows quotes and definition, which have other places.
-    if (live.tickHead !== 0 && this.answers(kept, live.tickHead)) {
+    if (head !== 0 && this.answers(kept, head, this.counters.l1.tick)) {
       answer.entry = kept!;
       answer.source = 'l1';
       return answer;
     }
-    const value = live.currentTick();
-    answer.source = 'live';
-    answer.entry =
-      value === null ? null : this.keep(this.ticks, kept, symbol, value, live.tickHead);
+    const recent = head === 0 ? null : this.recentTick(symbol, head);
+    const value = recent ?? this.newest(live.currentTick(), this.counters.live.tick);
+    answer.source = recent === null ? 'live' : 'l2';
+    answer.entry = value === null ? null : this.keep(this.keptTicks, kept, symbol, value, head);
     return answer;
   }
 
@@ -91,26 +118,55 @@ export class Tiers {
   book(live: LiveInstrument): Answer<BookView> {
     const answer = this.bookAnswer;
     const symbol = live.definition.symbol;
-    const kept = this.books.get(symbol);
-    if (this.answers(kept, live.bookHead)) {
+    const head = live.bookHead;
+    const kept = this.keptBooks.get(symbol);
+    if (this.answers(kept, head, this.counters.l1.book)) {
       answer.entry = kept!;
       answer.source = 'l1';
       return answer;
     }
-    const value = live.bookView();
+    const value = this.newest(live.bookView(), this.counters.live.book);
     answer.source = 'live';
-    answer.entry =
-      value === null ? null : this.keep(this.books, kept, symbol, value, live.bookHead);
+    answer.entry = value === null ? null : this.keep(this.keptBooks, kept, symbol, value, head);
     return answer;
   }
 
-  private answers(kept: Entry<unknown> | undefined, head: number): boolean {
-    const { counters } = this;
-    if (kept === undefined) return false;
-    if (kept.seq !== head) counters.l1Stale += 1;
-    else if (kept.untilMs < this.clock.monotonicMs()) counters.l1Expired += 1;
+  /** Up to `limit` newest trades below a place, newest first; undefined: L3 has to be asked. */
+  trades(live: LiveInstrument, before: number, limit: number): Trade[] | undefined {
+    const held = this.memtable.trades(live.definition.symbol, before, limit);
+    return certain(live, held, this.counters.l2.trades);
+  }
+
+  /** Ticks as the memtable gives them; undefined: L3 has to be asked. */
+  ticks(live: LiveInstrument, range: TimeRange, after: number, limit: number): Tick[] | undefined {
+    const held = this.memtable.ticks(live.definition.symbol, range, after, limit);
+    return certain(live, held, this.counters.l2.ticks);
+  }
+
+  private recentTick(symbol: string, head: number): Tick | null {
+    const outcomes = this.counters.l2.tick;
+    const tick = this.memtable.newestTick(symbol);
+    if (tick?.seq === head) {
+      outcomes.hits += 1;
+      return tick;
+    }
+    if (tick === null) outcomes.absent += 1;
+    else outcomes.stale += 1;
+    return null;
+  }
+
+  private newest<T>(value: T | null, outcomes: Outcomes): T | null {
+    if (value === null) outcomes.absent += 1;
+    else outcomes.hits += 1;
+    return value;
+  }
+
+  private answers(kept: Entry<unknown> | undefined, head: number, outcomes: Outcomes): boolean {
+    if (kept === undefined) outcomes.absent += 1;
+    else if (kept.seq !== head) outcomes.stale += 1;
+    else if (kept.untilMs < this.clock.monotonicMs()) outcomes.expired += 1;
     else {
-      counters.l1Hits += 1;
+      outcomes.hits += 1;
       return true;
     }
     return false;
@@ -124,7 +180,6 @@ export class Tiers {
     value: T,
     seq: number,
   ): Entry<T> {
-    this.counters.liveHits += 1;
     const untilMs = this.clock.monotonicMs() + this.options.ttlMs;
     if (kept === undefined) {
       if (tier.size >= this.options.entriesMax) evict(tier);
@@ -140,6 +195,22 @@ export class Tiers {
     kept.written = null;
     return kept;
   }
+}
+
+function noOutcomes(): Outcomes {
+  return { hits: 0, absent: 0, expired: 0, stale: 0 };
+}
+
+/** What the memtable gave, or none at all where the instrument has never traded. */
+function certain<T>(
+  live: LiveInstrument,
+  held: T[] | undefined,
+  outcomes: Outcomes,
+): T[] | undefined {
+  const found = live.tickHead === 0 ? [] : held;
+  if (found === undefined) outcomes.absent += 1;
+  else outcomes.hits += 1;
+  return found;
 }
 
 /** Lets go of the oldest entry; those that were renewed meanwhile count as new, once. */

@@ -7,7 +7,9 @@ import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import type { Keyring, Principal } from './auth';
 import { readText } from './body';
 import { mayNot, type Orders } from './orders';
+import type { Metrics } from './metrics';
 import type { Queries, QueryInstrument } from './queries';
+import { readyResponse, type NotReady } from './readiness';
 import { noRoute, type Route } from './no-route';
 import { created, errorResponse, json } from './responses';
 
@@ -32,7 +34,8 @@ export interface AppStages<I extends QueryInstrument> {
     text: string,
   ): Promise<{ seq: number; events: number; skipped: number } | Fault>;
   /** Why the server is not ready; empty when it is. */
-  notReady(): readonly string[];
+  notReady(): readonly NotReady[];
+  readonly metrics: Metrics;
   reportError(error: unknown): void;
 }
 
@@ -64,12 +67,11 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       () => new Response(FRONT, { headers: { 'content-type': 'text/plain;charset=utf-8' } }),
     )
     .get('/healthz', () => json('{"status":"ok"}'))
-    .get('/readyz', () => {
-      const reasons = stages.notReady();
-      const body = JSON.stringify({ ready: reasons.length === 0, reasons });
-      return new Response(body, {
-        status: reasons.length === 0 ? 200 : 503,
-        headers: { 'content-type': 'application/json;charset=utf-8' },
+    .get('/readyz', () => readyResponse(stages.notReady()))
+    .get('/metrics', async () => {
+      const { metrics } = stages;
+      return new Response(await metrics.text(), {
+        headers: { 'content-type': metrics.contentType },
       });
     })
     .get('/v1/instruments', () => json(queries.instruments()))
@@ -241,5 +243,6 @@ GET  /v1/orders  /v1/orders/ID            your orders
 POST /v1/orders  DELETE /v1/orders/ID     order entry, with a key
 POST /v1/ingest                           NDJSON tape lines, with a key
 GET  /healthz  /readyz                    health
+GET  /metrics                             for Prometheus
 WS   /v1/stream                           live: see protocol/README.md
 `;

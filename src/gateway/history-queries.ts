@@ -20,9 +20,16 @@ interface Range {
   readonly to: TimeWords | null;
 }
 
-interface Page {
+/** Event times; `from` inclusive, `to` exclusive, null without a bound. */
+export interface TimeRange {
+  readonly from: Nanos | null;
+  readonly to: Nanos | null;
+}
+
+export interface Page {
   readonly items: string;
   readonly count: number;
+  /** Place of the last; 0 without any. */
   readonly last: number;
   readonly newest: TimeWords | null;
   readonly gaps: readonly MissingPlaces[];
@@ -74,6 +81,8 @@ export interface HistoryStages {
   readonly past: PastSource;
   /** Why there is no such instrument; undefined when there is. */
   unknown(symbol: string): Fault | undefined;
+  /** A page of ticks that needs no disk; undefined when the journal has to be asked. */
+  recentTicks(symbol: string, range: TimeRange, after: number, limit: number): Page | undefined;
   readonly epoch: number;
   lastSeq(): number;
   /** Whole milliseconds since a time. */
@@ -109,14 +118,14 @@ export class HistoryQueries {
       bids: book.bids.slice(0, depth),
       asks: book.asks.slice(0, depth),
     };
-    return finished(open(body), 'journal', this.stages.ageMs(receiveTime));
+    return finished(open(body), 'l3', this.stages.ageMs(receiveTime));
   }
 
   /** Trades that have left the memory, newest first. */
   async trades(symbol: string, before: number, limit: number): Promise<string | Fault> {
     const page = await this.stages.past.trades(symbol, before, limit);
     if ('code' in page) return page;
-    return this.finish({ symbol }, 'trades', page.items, page.newest, {
+    return this.finish('l3', { symbol }, 'trades', page.items, page.newest, {
       before: page.count === limit ? page.last : null,
       ...gapsOf(page),
     });
@@ -133,9 +142,11 @@ export class HistoryQueries {
     const cursor = readCursor(query['cursor'], symbol, given);
     if ('code' in cursor) return cursor;
     const { range, after } = cursor;
-    const page = await this.stages.past.ticks(symbol, range, after, limit);
+    const recent = this.stages.recentTicks(symbol, range, after, limit);
+    const page = recent ?? (await this.stages.past.ticks(symbol, range, after, limit));
     if ('code' in page) return page;
-    return this.finish({ symbol }, 'ticks', page.items, page.newest, {
+    const source = recent === undefined ? 'l3' : 'l2';
+    return this.finish(source, { symbol }, 'ticks', page.items, page.newest, {
       cursor: page.count === limit ? writeCursor(symbol, range, page.last) : null,
       ...gapsOf(page),
     });
@@ -157,10 +168,11 @@ export class HistoryQueries {
     const page = await this.stages.past.bars(symbol, interval, range, limit);
     if ('code' in page) return page;
     const head = { symbol, interval };
-    return this.finish(head, 'bars', page.items, null, { next: page.next, ...gapsOf(page) });
+    return this.finish('l3', head, 'bars', page.items, null, { next: page.next, ...gapsOf(page) });
   }
 
   private finish(
+    source: 'l2' | 'l3',
     head: object,
     name: string,
     items: string,
@@ -170,7 +182,7 @@ export class HistoryQueries {
     const { epoch } = this.stages;
     const tail = open({ ...rest, seq: this.stages.lastSeq(), epoch });
     const text = `${open({ ...head })}"${name}":${items},${tail.slice(1)}`;
-    return finished(text, 'journal', newest === null ? 0 : this.stages.ageMs(nanos(newest)));
+    return finished(text, source, newest === null ? 0 : this.stages.ageMs(nanos(newest)));
   }
 }
 
@@ -208,8 +220,8 @@ function writeCursor(symbol: string, { from, to }: Range, after: number): string
 function readCursor(
   text: string | undefined,
   symbol: string,
-  given: Range,
-): { range: Range; after: number } | Fault {
+  given: TimeRange,
+): { range: TimeRange; after: number } | Fault {
   if (text === undefined) return { range: given, after: 0 };
   const malformed = fieldFault('cursor', text, 'the cursor of an answer, as it was given');
   if (text.length > 200) return malformed;

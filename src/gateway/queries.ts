@@ -15,7 +15,13 @@ import type { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH, isSymbol } from '../../protocol/units';
 import type { Clock } from '../base/clock';
 import { finished, integer, open } from './answer';
-import { HistoryQueries, type HistoryLimits, type PastSource } from './history-queries';
+import {
+  HistoryQueries,
+  type HistoryLimits,
+  type Page,
+  type PastSource,
+  type TimeRange,
+} from './history-queries';
 
 /** What queries need of a live instrument. */
 export interface QueryInstrument {
@@ -51,8 +57,10 @@ export interface QuerySources<I extends QueryInstrument> {
   tick(instrument: I): Kept<Tick>;
   book(instrument: I): Kept<BookView>;
   stats(instrument: I): Stats;
-  /** Newest first; undefined when some of them may have left the memory. */
-  trades(symbol: string, before: number, limit: number): Trade[] | undefined;
+  /** Newest first; undefined when some of them may be in the journal alone. */
+  trades(instrument: I, before: number, limit: number): Trade[] | undefined;
+  /** In the order of their places; undefined when some of them may be in the journal alone. */
+  ticks(instrument: I, range: TimeRange, after: number, limit: number): Tick[] | undefined;
   readonly past: PastSource;
   readonly epoch: number;
   lastSeq(): number;
@@ -79,6 +87,7 @@ export class Queries<I extends QueryInstrument> {
           const found = this.find(symbol);
           return 'code' in found ? found : undefined;
         },
+        recentTicks: (symbol, range, after, limit) => this.recentTicks(symbol, range, after, limit),
         epoch: sources.epoch,
         lastSeq: () => sources.lastSeq(),
         ageMs: (since) => this.ageMs(since),
@@ -175,7 +184,7 @@ export class Queries<I extends QueryInstrument> {
     if (typeof below !== 'number') return below;
     const found = this.find(symbol);
     if ('code' in found) return found;
-    const trades = this.sources.trades(symbol, below, most);
+    const trades = this.sources.trades(found, below, most);
     if (trades === undefined) return this.history.trades(symbol, below, most);
     const body = {
       symbol,
@@ -185,7 +194,27 @@ export class Queries<I extends QueryInstrument> {
       seq: this.sources.lastSeq(),
       epoch: this.sources.epoch,
     };
-    return this.finish(open(body), 'memory', trades[0]?.receiveTime);
+    return this.finish(open(body), 'l2', trades[0]?.receiveTime);
+  }
+
+  /** The page of ticks if all of it is in memory. */
+  private recentTicks(
+    symbol: string,
+    range: TimeRange,
+    after: number,
+    limit: number,
+  ): Page | undefined {
+    const found = this.sources.instrument(symbol);
+    const ticks = found && this.sources.ticks(found, range, after, limit);
+    if (ticks === undefined) return undefined;
+    const newest = ticks.at(-1);
+    return {
+      items: JSON.stringify(ticks.map((tick) => toJson(tick, () => found!.definition))),
+      count: ticks.length,
+      last: newest?.seq ?? 0,
+      newest: newest?.receiveTime ?? null,
+      gaps: [],
+    };
   }
 
   private find(symbol: string): I | Fault {

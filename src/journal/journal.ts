@@ -36,6 +36,8 @@ export interface Journal {
   /** Resolves when all that was appended is committed; or when the disk fails, since it may for long. */
   flush(): Promise<void>;
   status(): JournalStatus;
+  /** Places that were shown and are not in the journal, while the disk refuses or is too slow. */
+  missing(): GapNote | null;
   /**
    * Writes what is left and then the state, so that the next start has nothing to replay. Done when
    * `closed` resolves: with why some of it could not be written, if so.

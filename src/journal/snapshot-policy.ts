@@ -5,7 +5,8 @@
  * `changeShare` since the last snapshot: the sum over the ten best levels a side of |change of
  * quantity|, over the quantity of that snapshot. So any past book is at most so long, or so much,
  * behind a snapshot. It looks behind each submission, so a change that none follows waits for the next.
- * Bounded: one copy of ten levels an instrument.
+ * An instrument may have options of its own. Of one without snapshots the levels are followed too, for
+ * `renewAll`. Bounded: one copy of ten levels an instrument.
  */
 
 import { bookChecksum } from '../../protocol/checksum';
@@ -15,7 +16,7 @@ import type { BatchEvent, Snapshot } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 
 export interface SnapshotOptions {
-  /** Between snapshots of an instrument that changes, in ms; 0: no snapshots at all. */
+  /** Between snapshots of an instrument that changes, in ms; 0: none but those of `renewAll`. */
   readonly everyMs: number;
   /** Share of the quantity, above 0; 0.05 is 5 %. */
   readonly changeShare: number;
@@ -25,6 +26,7 @@ export interface SnapshotOptions {
 export type DueSnapshot = Omit<Snapshot, 'type' | 'seq'>;
 
 interface Followed {
+  readonly options: SnapshotOptions;
   readonly levels: TenLevels;
   trusted: boolean;
   newest: Book;
@@ -37,11 +39,14 @@ interface Followed {
 
 export class SnapshotPolicy {
   private readonly options: SnapshotOptions;
+  private readonly own: ReadonlyMap<string, SnapshotOptions>;
   private readonly followed = new Map<string, Followed>();
   private readonly dirty = new Set<Followed>();
 
-  constructor(options: SnapshotOptions) {
+  /** @param own those of single instruments, by symbol, in place of the others */
+  constructor(options: SnapshotOptions, own: ReadonlyMap<string, SnapshotOptions> = new Map()) {
     this.options = options;
+    this.own = own;
   }
 
   /** Takes the books of the time before on; their next change is followed by a snapshot. */
@@ -52,7 +57,6 @@ export class SnapshotPolicy {
 
   /** Takes the events of a list from a place on; returns what is due behind them. */
   accept(events: readonly BatchEvent[], from = 0): DueSnapshot[] {
-    if (this.options.everyMs === 0) return [];
     for (let i = from; i < events.length; i++) {
       const event = events[i]!;
       if (event.type === 'book') this.follow(event);
@@ -63,7 +67,7 @@ export class SnapshotPolicy {
     return due;
   }
 
-  /** All that may be trusted is due, whether it changed or not. */
+  /** Every book that may be trusted is due at the next `accept`, also one that does not change. */
   renewAll(): void {
     for (const f of this.followed.values()) {
       if (!f.trusted) continue;
@@ -75,7 +79,8 @@ export class SnapshotPolicy {
   private follow(e: Book): void {
     let f = this.followed.get(e.symbol);
     if (f === undefined) {
-      f = { levels: new TenLevels(), trusted: false, newest: e, bids: null, asks: [], quantity: 0, writtenAt: Nanos.ZERO }; // prettier-ignore
+      const options = this.own.get(e.symbol) ?? this.options;
+      f = { options, levels: new TenLevels(), trusted: false, newest: e, bids: null, asks: [], quantity: 0, writtenAt: Nanos.ZERO }; // prettier-ignore
       this.followed.set(e.symbol, f);
     }
     f.newest = e;
@@ -86,15 +91,16 @@ export class SnapshotPolicy {
       f.trusted = e.form === 'snapshot';
       f.bids = null;
     }
-    if (f.trusted) this.dirty.add(f);
-    else this.dirty.delete(f);
+    if (!f.trusted) this.dirty.delete(f);
+    else if (f.options.everyMs > 0) this.dirty.add(f);
   }
 
   private isDue(f: Followed): boolean {
     if (f.bids === null) return true;
-    if (f.newest.receiveTime.since(f.writtenAt) >= this.options.everyMs * 1e6) return true;
+    const { everyMs, changeShare } = f.options;
+    if (f.newest.receiveTime.since(f.writtenAt) >= everyMs * 1e6) return true;
     const moved = change(f.bids, f.levels.bids, 1) + change(f.asks, f.levels.asks, -1);
-    return moved > this.options.changeShare * f.quantity;
+    return moved > changeShare * f.quantity;
   }
 
   private write(f: Followed): DueSnapshot {

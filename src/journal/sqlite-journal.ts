@@ -192,6 +192,12 @@ export class SqliteJournal implements Journal {
     };
   }
 
+  missing(): GapNote | null {
+    const from = this.failing === null ? this.hole?.from : this.committedSeq + 1;
+    if (from === undefined || from > this.lastSeq) return null;
+    return { type: 'gap', from, to: this.lastSeq, reason: 'disk' };
+  }
+
   trades(symbol: string, before: number, limit: number): Trade[] {
     const id = this.parts.instrumentIds.get(symbol);
     return id === undefined ? [] : newestTrades(this.parts.db, id, symbol, before, limit);

@@ -49,6 +49,11 @@ export class Market {
     return this.instruments.get(symbol);
   }
 
+  /** Number of instruments. */
+  get size(): number {
+    return this.instruments.size;
+  }
+
   all(): IterableIterator<AnyInstrument> {
     return this.instruments.values();
   }

@@ -8,6 +8,7 @@ describe('bounded queue', () => {
     const operation = fc.oneof(
       { weight: 3, arbitrary: fc.constant('push' as const) },
       { weight: 2, arbitrary: fc.constant('shift' as const) },
+      { weight: 1, arbitrary: fc.constant('fit' as const) },
     );
     fc.assert(
       fc.property(
@@ -21,11 +22,14 @@ describe('bounded queue', () => {
               const fits = naive.length < capacity;
               if (fits) naive.push(i);
               expect(queue.push(i)).toBe(fits ? 'queued' : 'dropped');
+            } else if (what === 'fit') {
+              queue.fit();
             } else {
               expect(queue.shift()).toBe(naive.shift());
             }
             expect(queue.length).toBe(naive.length);
             expect([...queue]).toEqual(naive);
+            for (let at = -1; at <= naive.length; at++) expect(queue.at(at)).toBe(naive[at]);
           }
         },
       ),
@@ -40,6 +44,18 @@ describe('bounded queue', () => {
     expect(queue.push(1000)).toBe('dropped');
     for (let i = 0; i < 1000; i++) expect(queue.shift()).toBe(i);
     expect(queue.shift()).toBeUndefined();
+  });
+
+  test('gives room back and keeps its order', () => {
+    const queue = new BoundedQueue<number>(10_000);
+    for (let i = 0; i < 5_000; i++) queue.push(i);
+    for (let i = 0; i < 5_000; i++) {
+      expect(queue.shift()).toBe(i);
+      queue.fit();
+      expect(queue.at(0)).toBe(i === 4_999 ? undefined : i + 1);
+    }
+    for (let i = 0; i < 100; i++) queue.push(i);
+    expect([...queue]).toEqual(Array.from({ length: 100 }, (_, i) => i));
   });
 
   test('lets go of what left it', async () => {

@@ -1,57 +1,171 @@
 /**
- * Benches `tick-query` and `book-query`: how long the tiers take inside the process, as REST asks
- * them: look the instrument up, then ask for its tick or its ten levels.
+ * Benches `tick-query` and `book-query`: how long each tier takes inside the process, as REST asks
+ * it: look the instrument up, then ask for its tick or its ten levels.
  *
- * 64 instruments are asked in random order. `L1` finds an answer that is kept; `live` finds it over,
- * asks the live instrument and keeps its answer. `single` times each query by itself, so the clock
- * (its own percentile stands as baseline) and every interruption by the system are in the figure:
- * that is the figure to hold against a bar. `of 16` is the mean of 16 queries in a row, in which the
- * clock hardly shows, but neither does a single slow query.
+ * 64 instruments are asked in random order. `L1` finds an answer that is kept. `L2` finds it over, and
+ * the tick in the memtable; `live` finds neither, and asks the live instrument; both keep their answer.
+ * `L3` is what the chain leaves out, at its cheapest: the record of the newest tick (or of the newest
+ * whole book, which may be behind) by its place, with a prepared statement on the journal's file.
+ * `single` times each query by itself, so the clock (its own percentile stands as baseline) and every
+ * interruption by the system are in the figure: that is the figure to hold against a bar. `of 16` is
+ * the mean of 16 queries in a row, in which the clock hardly shows, but neither does a single slow
+ * query; for L3 that of the live market stands as baseline.
  */
 
+import { Database } from 'bun:sqlite';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { BatchEvent } from '../../protocol/records';
 import { assert } from '../../src/base/assert';
 import { SystemClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
-import { Tiers } from '../../src/cache/tiers';
-import { generateMarket, runMarket, settings } from './generated-market';
+import { StartFault } from '../../src/base/start-fault';
+import { Memtable } from '../../src/cache/memtable';
+import { Tiers, type TierOptions } from '../../src/cache/tiers';
+import { rowToEvent, type RecordRow } from '../../src/journal/records';
+import { idOf, SELECT_RECORD } from '../../src/journal/schema';
+import type { Market } from '../../src/market/market';
+import { openRecorder } from '../../src/recorder';
+import { generateMarket, settings } from './generated-market';
 import { compared, percentile, type BenchOptions, type BenchResult } from './harness';
 
 const INSTRUMENTS = 64;
+const SUBMISSION = 100;
 const BATCH = 16;
 const WARM_UPS = 3;
 const PERCENTS = [50, 99, 99.9];
+/** The disk is asked so much less often, that its part does not take minutes. */
+const L3_SHARE = 0.05;
+
+type What = 'tick' | 'book';
 
 /** Asks for the instrument of this symbol. */
 type Ask = (symbol: string) => void;
 
+/** A market that was recorded: in memory, in the memtable and on disk. */
+interface Recorded {
+  readonly market: Market;
+  readonly memtable: Memtable;
+  /** Place of the newest tick, and of the newest whole book, of each symbol. */
+  readonly places: Readonly<Record<What, ReadonlyMap<string, number>>>;
+}
+
 export function tickQueryBench(options: BenchOptions): Promise<BenchResult[]> {
-  return Promise.resolve(runQueries('tick-query', 'tick', options));
+  return Promise.resolve(benchQueries('tick-query', 'tick', options));
 }
 
 export function bookQueryBench(options: BenchOptions): Promise<BenchResult[]> {
-  return Promise.resolve(runQueries('book-query', 'book', options));
+  return Promise.resolve(benchQueries('book-query', 'book', options));
 }
 
-function runQueries(bench: string, what: 'tick' | 'book', options: BenchOptions): BenchResult[] {
-  const samples = options.quick ? 100 : 300_000;
+function benchQueries(bench: string, what: What, options: BenchOptions): BenchResult[] {
+  const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
+  try {
+    return runQueries(bench, what, options, directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function runQueries(
+  bench: string,
+  what: What,
+  { quick }: BenchOptions,
+  directory: string,
+): BenchResult[] {
+  const samples = quick ? 100 : 300_000;
   const clock = new SystemClock();
   const symbols = Array.from({ length: INSTRUMENTS }, (_, i) => `SYM${i}`);
-  const start = clock.now();
-  const { market } = runMarket(generateMarket({ symbols, events: 4000, seed: 2, start }), clock);
-  const { ttlMs, entriesMax } = settings().cache;
-  const kept = new Tiers({ ttlMs, entriesMax }, clock);
+  const { market, memtable, places } = recordMarket(directory, symbols, quick ? 4_000 : 200_000);
+  const tiersOf = (changes: Partial<TierOptions>, held: Memtable): Tiers =>
+    new Tiers({ ...settings().cache, ...changes }, clock, held);
+  const none = new Memtable({ eventsMax: 1, tradesMax: 1 });
   // A life that is over before it begins: every query finds its answer expired.
-  const expired = new Tiers({ ttlMs: -1, entriesMax }, clock);
-  const asking = (tiers: Tiers): Ask =>
+  const tiers = {
+    L1: tiersOf({}, memtable),
+    L2: tiersOf({ ttlMs: -1 }, memtable),
+    live: tiersOf({ ttlMs: -1 }, none),
+  };
+  const asking = (chain: Tiers): Ask =>
     what === 'tick'
-      ? (symbol) => assert(tiers.tick(market.get(symbol)!).entry !== null, 'there is a tick')
-      : (symbol) => assert(tiers.book(market.get(symbol)!).entry !== null, 'there is a book');
-  const results = (['L1', 'live'] as const).flatMap((tier) =>
-    measure(bench, tier, asking(tier === 'L1' ? kept : expired), symbols, samples),
+      ? (symbol) => assert(chain.tick(market.get(symbol)!).entry !== null, 'there is a tick')
+      : (symbol) => assert(chain.book(market.get(symbol)!).entry !== null, 'there is a book');
+  const names = what === 'tick' ? (['L1', 'L2', 'live'] as const) : (['L1', 'live'] as const);
+  const results = names.flatMap((tier) =>
+    measure(bench, tier, asking(tiers[tier]), symbols, samples),
   );
-  assert(kept.counters.l1Hits > kept.counters.liveHits, 'L1 gave the answers of its case');
-  assert(expired.counters.l1Hits === 0, 'L1 gave no answer of the other');
-  return results;
+  checkTiers(tiers, what);
+  const file = openNewest(directory);
+  const ask: Ask = (symbol) => {
+    const record = file.read(places[what].get(symbol)!, symbol);
+    assert(record !== undefined, 'it is in the journal');
+  };
+  const l3 = measure(bench, 'L3', ask, symbols, Math.ceil(samples * L3_SHARE));
+  file.close();
+  return [...results, ...l3.map((result) => besideLive(result, results))];
+}
+
+/** Each case was answered by the tier that it names. */
+function checkTiers(tiers: Readonly<Record<'L1' | 'L2' | 'live', Tiers>>, what: What): void {
+  const { l1, l2, live } = tiers.L1.counters;
+  assert(l1[what].hits > l2.tick.hits + live[what].hits, 'L1 gave the answers of its case');
+  for (const name of ['L2', 'live'] as const) {
+    assert(tiers[name].counters.l1[what].hits === 0, `L1 gave no answer of ${name}`);
+  }
+  if (what === 'tick') assert(tiers.L2.counters.live.tick.hits === 0, 'L2 gave those of its case');
+  assert(tiers.live.counters.l2.tick.hits === 0, 'L2 gave none of the live market');
+}
+
+/** With the same case of the live market as baseline, where it has none yet. */
+function besideLive(result: BenchResult, results: readonly BenchResult[]): BenchResult {
+  if (result.baseline !== undefined) return result;
+  const live = results.find((r) => r.case === result.case.replace('L3', 'live'))!;
+  return compared(result, 'live', live.value);
+}
+
+function recordMarket(directory: string, symbols: readonly string[], events: number): Recorded {
+  const clock = new SystemClock();
+  const config = settings({ journal: { directory } });
+  const { memtableEventsMax: eventsMax, recentTradesMax: tradesMax } = config.cache;
+  const memtable = new Memtable({ eventsMax, tradesMax });
+  const places = { tick: new Map<string, number>(), book: new Map<string, number>() };
+  const note = (event: BatchEvent): void => {
+    if (event.type === 'tick') places.tick.set(event.symbol, event.seq);
+    else if (event.type === 'snapshot') places.book.set(event.symbol, event.seq);
+  };
+  const recorder = openRecorder(config, clock, (b) => b.events.forEach(note), { recent: memtable });
+  if (recorder instanceof StartFault) throw new Error(recorder.message);
+  const source = generateMarket({ symbols, events, seed: 2, start: clock.now() });
+  for (let i = 0; i < source.length; i += SUBMISSION) {
+    recorder.sequencer.submit(1, source.slice(i, i + SUBMISSION), (result) => {
+      if ('fault' in result) throw new Error(result.fault.message);
+    });
+    recorder.sequencer.drain();
+  }
+  recorder.close();
+  return { market: recorder.market, memtable, places };
+}
+
+/** A record by its place, from a connection that only reads. All that is known here of the schema. */
+function openNewest(directory: string): {
+  read(seq: number, symbol: string): BatchEvent | undefined;
+  close(): void;
+} {
+  const db = new Database(join(directory, 'journal.sqlite'), { readonly: true });
+  db.run('PRAGMA mmap_size = 1073741824');
+  const bySeq = db.prepare<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
+  return {
+    read: (seq, symbol) => {
+      const row = bySeq.get(idOf(seq));
+      return row === null ? undefined : rowToEvent(row, symbol);
+    },
+    close: () => {
+      bySeq.finalize();
+      db.close();
+    },
+  };
 }
 
 function measure(

@@ -136,6 +136,7 @@ async function runStages(path: string, directory: string): Promise<number[]> {
 
   const opened = openJournal(settings({ journal: { directory } }).journal, clock);
   if (opened instanceof StartFault) throw new Error(opened.message);
+  opened.journal.begin();
   start = Bun.nanoseconds();
   for (const batch of batches) opened.journal.append(batch, () => {});
   lap();

@@ -6,7 +6,8 @@ import fc from 'fast-check';
 import type { Instrument, Tick } from '../../protocol/messages';
 import type { BookView } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
-import { Tiers, type LiveInstrument } from '../../src/cache/tiers';
+import { Memtable } from '../../src/cache/memtable';
+import { Tiers, type LiveInstrument, type Outcomes } from '../../src/cache/tiers';
 import { at, instrument } from '../support/market-events';
 
 /** A live instrument whose state is whatever the test says. */
@@ -51,10 +52,27 @@ function tickAt(symbol: string, seq: number, last: number): Tick {
   return { type: 'tick', symbol, seq, prevSeq: 0, ...times, last, bid: null, ask: null, quantity: 1, volume: 1, count: 1 }; // prettier-ignore
 }
 
-function scene(entriesMax = 100): { tiers: Tiers; clock: ManualClock; live: FakeLive } {
-  const clock = new ManualClock();
-  return { tiers: new Tiers({ ttlMs: 1000, entriesMax }, clock), clock, live: new FakeLive() };
+interface Scene {
+  readonly tiers: Tiers;
+  readonly memtable: Memtable;
+  readonly clock: ManualClock;
+  readonly live: FakeLive;
 }
+
+function scene(entriesMax = 100): Scene {
+  const clock = new ManualClock();
+  const memtable = new Memtable({ eventsMax: 100, tradesMax: 10 });
+  const tiers = new Tiers({ ttlMs: 1000, entriesMax }, clock, memtable);
+  return { tiers, memtable, clock, live: new FakeLive() };
+}
+
+const outcomes = (more: Partial<Outcomes> = {}): Outcomes => ({
+  hits: 0,
+  absent: 0,
+  expired: 0,
+  stale: 0,
+  ...more,
+});
 
 const MS = 1_000_000;
 
@@ -73,7 +91,15 @@ describe('L1', () => {
     const newer = tiers.tick(live);
     expect([newer.source, newer.entry!.value.seq]).toEqual(['live', 7]);
     expect(tiers.book(live).source).toBe('l1'); // the book has not changed
-    expect(tiers.counters).toEqual({ l1Hits: 3, l1Stale: 1, l1Expired: 0, liveHits: 3 });
+    expect(tiers.counters).toEqual({
+      l1: {
+        tick: outcomes({ hits: 1, absent: 1, stale: 1 }),
+        book: outcomes({ hits: 2, absent: 1 }),
+      },
+      l2: { tick: outcomes({ absent: 2 }), trades: outcomes(), ticks: outcomes() },
+      l3: { book: 0, trades: 0, ticks: 0, bars: 0 },
+      live: { tick: outcomes({ hits: 2 }), book: outcomes({ hits: 1 }) },
+    });
   });
 
   test('a value lives for its time and no longer', () => {
@@ -85,7 +111,8 @@ describe('L1', () => {
     clock.advance(1);
     expect(tiers.tick(live).source).toBe('live');
     expect(tiers.tick(live).source).toBe('l1');
-    expect(tiers.counters).toMatchObject({ l1Expired: 1, l1Hits: 2, liveHits: 2 });
+    expect(tiers.counters.l1.tick).toEqual(outcomes({ hits: 2, absent: 1, expired: 1 }));
+    expect(tiers.counters.live.tick.hits).toBe(2);
   });
 
   test('a book that became incomplete is not answered from memory', () => {
@@ -144,12 +171,51 @@ describe('L1', () => {
   });
 });
 
+describe('L2', () => {
+  test('gives the newest tick before the live instrument does, and L1 keeps it', () => {
+    const { tiers, memtable, clock, live } = scene();
+    live.trades(5);
+    memtable.accept([live.tick!]);
+    expect([1, 2].map(() => tiers.tick(live).source)).toEqual(['l2', 'l1']);
+    expect(tiers.tick(live).entry!.value).toBe(live.tick!);
+    clock.advance(1001 * MS);
+    expect([1, 2].map(() => tiers.tick(live).source)).toEqual(['l2', 'l1']);
+    expect(live.asked).toBe(0);
+    expect(tiers.counters.l2.tick).toEqual(outcomes({ hits: 2 }));
+  });
+
+  test('does not answer with a tick that is not at the live head', () => {
+    const { tiers, memtable, live } = scene();
+    live.trades(5);
+    memtable.accept([live.tick!]);
+    live.trades(7);
+    const { source, entry } = tiers.tick(live);
+    expect([source, entry!.value.seq]).toEqual(['live', 7]);
+    expect(tiers.counters.l2.tick).toEqual(outcomes({ stale: 1 }));
+  });
+
+  test('trades and ticks: what it is not certain of is left to L3', () => {
+    const { tiers, memtable, live } = scene();
+    const range = { from: null, to: null };
+    expect(tiers.trades(live, 10, 5)).toEqual([]); // has never traded
+    expect(tiers.ticks(live, range, 0, 5)).toEqual([]);
+    live.trades(5);
+    expect(tiers.trades(live, 10, 5)).toBeUndefined();
+    expect(tiers.ticks(live, range, 0, 5)).toBeUndefined();
+    memtable.accept([live.tick!]);
+    expect(tiers.ticks(live, range, 0, 5)).toEqual([live.tick!]);
+    expect(tiers.counters.l2.trades).toEqual(outcomes({ hits: 1, absent: 1 }));
+    expect(tiers.counters.l2.ticks).toEqual(outcomes({ hits: 2, absent: 1 }));
+  });
+});
+
 describe('whatever happens', () => {
   test('no answer is older than the live state', () => {
     const step = fc.record({
       symbol: fc.nat({ max: 3 }),
       what: fc.constantFrom(
         'trade',
+        'untold trade',
         'book',
         'incomplete',
         'wait',
@@ -164,14 +230,17 @@ describe('whatever happens', () => {
         fc.integer({ min: 1, max: 4 }),
         fc.array(step, { maxLength: 100 }),
         (max, steps) => {
-          const { tiers, clock } = scene(max);
+          const { tiers, memtable, clock } = scene(max);
           const lives = ['A', 'B', 'C', 'D'].map((symbol) => new FakeLive(symbol));
           let questions = 0;
           let missing = 0;
           for (const [i, { symbol, what }] of steps.entries()) {
             const live = lives[symbol]!;
-            if (what === 'trade') live.trades(i + 1);
-            else if (what === 'book') live.moves(i + 1, [i, 1]);
+            if (what === 'trade' || what === 'untold trade') {
+              live.trades(i + 1);
+              // L2 may miss one, and then must not answer with the one before.
+              if (what === 'trade') memtable.accept([live.tick!]);
+            } else if (what === 'book') live.moves(i + 1, [i, 1]);
             else if (what === 'incomplete') live.moves(i + 1, null);
             else if (what === 'wait') clock.advance(400 * MS);
             else {
@@ -183,8 +252,10 @@ describe('whatever happens', () => {
               else expect(entry.untilMs).toBeGreaterThanOrEqual(clock.monotonicMs());
             }
           }
-          const { l1Hits, liveHits } = tiers.counters;
-          expect(l1Hits + liveHits).toBe(questions - missing);
+          const { l1, l2, live } = tiers.counters;
+          const hits = [l1.tick, l1.book, l2.tick, live.tick, live.book].map((o) => o.hits);
+          expect(hits.reduce((sum, n) => sum + n)).toBe(questions - missing);
+          expect(live.tick.absent + live.book.absent).toBe(missing);
         },
       ),
       { numRuns: 300 },

@@ -86,6 +86,14 @@ export function naiveTurnover(trades: readonly Trade[], priceScale: number, quan
   return { turnover: text, vwap: decimal(turnover < 0n ? -rounded : rounded, priceScale + 4) };
 }
 
+/** Newest price less the close before, scaled; null where one is missing or a double would round it. */
+export function naiveChange(own: readonly Trade[], previousClose: number | null): number | null {
+  const last = own.at(-1)?.price;
+  if (last === undefined || previousClose === null) return null;
+  const change = BigInt(last) - BigInt(previousClose);
+  return change > -(2n ** 53n) && change < 2n ** 53n ? Number(change) : null;
+}
+
 function decimal(value: bigint, scale: number): string {
   const unit = 10n ** BigInt(scale);
   const size = value < 0n ? -value : value;

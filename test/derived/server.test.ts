@@ -52,7 +52,7 @@ describe.each(FORMS)('%s', (form) => {
       { ...common, seq: places[1], prevSeq: places[1], trades: 2, final: true, count: 0 },
       { ...common, seq: places[2], prevSeq: places[1], openTime: `${NIGHT + 60}000000000`, open: '9.99', volume: '0.500', trades: 1, final: false, count: 1 }, // prettier-ignore
     ]);
-    const newest = { open: '10.00', high: '10.01', low: '9.99', last: '9.99', previousClose: '9.50', volume: '3.500', turnover: '35.01500', vwap: '10.004286', trades: 3 }; // prettier-ignore
+    const newest = { open: '10.00', high: '10.01', low: '9.99', last: '9.99', previousClose: '9.50', change: '0.49', volume: '3.500', turnover: '35.01500', vwap: '10.004286', trades: 3 }; // prettier-ignore
     expect(of(client.seen, 'stats')).toMatchObject([
       { seq: places[1], prevSeq: 0, turnover: '30.02000', vwap: '10.006667', count: 2 },
       { seq: places[2], prevSeq: places[1], ...newest, count: 1 },
@@ -87,6 +87,7 @@ test('REST: before the first trade there are no prices; unknown symbols are refu
     open: null,
     last: null,
     previousClose: null,
+    change: null,
     volume: '0.000',
     turnover: '0.00000',
     vwap: null,
@@ -109,7 +110,13 @@ test('[D1] [D6] killed and started again, it goes on with the same session and b
     return messages.filter((m) => m.type === 'bar' || m.type === 'stats');
   };
   const before = await state();
-  expect(before.at(-1)).toMatchObject({ open: '11.00', previousClose: '10.00', trades: 2 });
+  expect(before.at(-1)).toMatchObject({
+    open: '11.00',
+    last: '12.00',
+    previousClose: '10.00',
+    change: '2.00',
+    trades: 2,
+  });
   expect(before.map((m) => m['trades'])).toEqual([1, 2, 2, 2, 3, 2]);
   for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     await server.stop(signal);

@@ -12,7 +12,7 @@ import { Statistics } from '../../src/statistics';
 import { instrument, trade } from '../support/market-events';
 import { Scratch } from '../support/tapedeck-process';
 import { eventsOf, record } from '../support/test-recorder';
-import { naiveBars, naiveSession, naiveTurnover, summary } from './naive-statistics';
+import { naiveBars, naiveChange, naiveSession, naiveTurnover, summary } from './naive-statistics';
 import { randomTrades } from './random-trades';
 
 const scratch = new Scratch();
@@ -106,6 +106,7 @@ describe('sessions', () => {
           previousClose: previousClose ?? 77,
           ...naiveTurnover(own, 2, 3),
           count: 3,
+          change: naiveChange(own, previousClose ?? 77),
         });
       }
     }
@@ -118,6 +119,22 @@ describe('sessions', () => {
     stats.add(trade({ eventTime: boundary, price: 20 }));
     stats.add(trade({ eventTime: boundary.plus(-1), price: 30 }));
     expect(stats).toMatchObject({ previousClose: 10, open: 20, last: 30, trades: 2 });
+  });
+
+  test('[D5] change is against the close before, which the end of a session replaces', () => {
+    const stats = new SessionStats(0);
+    const changeOf = (of = definition) => stats.message(of, 0, 1).change;
+    const day = (days: number) => Nanos.fromSeconds(86_400 * (19_000 + days), 0);
+    expect(changeOf()).toBeNull(); // no trade
+    stats.add(trade({ eventTime: day(0), price: 70 }));
+    expect(changeOf()).toBe(-7);
+    expect(changeOf(instrument('ACME'))).toBeNull(); // no close before
+    stats.add(trade({ eventTime: day(1), price: 73 }));
+    expect(changeOf()).toBe(3); // not of the 77 any more
+    stats.add(trade({ eventTime: day(1), price: 70 }));
+    expect(changeOf()).toBe(0);
+    stats.add(trade({ eventTime: day(2), price: -Number.MAX_SAFE_INTEGER }));
+    expect(changeOf()).toBeNull(); // [N2] more than a scaled value may be
   });
 });
 

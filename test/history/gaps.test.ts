@@ -289,6 +289,7 @@ test('REST names the gaps of a page, and says nothing where there are none', asy
           reader.answer({ kind: 'bars', symbol, interval, ...range, limit, now: FAR }) as BarsPage,
       },
       unknown: () => undefined,
+      recentTicks: () => undefined,
       epoch: 1,
       lastSeq: () => written.lastSeq,
       ageMs: () => 0,
@@ -297,7 +298,7 @@ test('REST names the gaps of a page, and says nothing where there are none', asy
   );
   const read = async (answer: Promise<string | Fault>): Promise<Record<string, unknown>> =>
     JSON.parse((await answer) as string) as Record<string, unknown>;
-  const whole = { symbol: 'BUSY', seq: written.lastSeq, epoch: 1, source: 'journal', ageMs: 0 };
+  const whole = { symbol: 'BUSY', seq: written.lastSeq, epoch: 1, source: 'l3', ageMs: 0 };
   const books = timed(written.events, 'BUSY');
   const behind = books.find((e) => e.seq > 1_500)!.eventTime.toString();
   for (const [answer, gaps] of [

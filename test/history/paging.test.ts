@@ -41,6 +41,7 @@ function queriesOf({ history, recorder }: Past): HistoryQueries {
           history.ask({ kind: 'bars', symbol, interval, ...range, limit, now: Nanos.ZERO }),
       },
       unknown: () => undefined,
+      recentTicks: () => undefined,
       epoch: 1,
       lastSeq: () => recorder.sequencer.lastSeq,
       ageMs: () => 0,
@@ -126,7 +127,7 @@ describe('ticks', () => {
         });
     const ticks = await ask(queries.ticks('ACME', { limit: '1000' }));
     expect<unknown[]>(ticks.ticks).toEqual(pushed('tick'));
-    expect(ticks).toMatchObject({ symbol: 'ACME', cursor: null, source: 'journal', epoch: 1 });
+    expect(ticks).toMatchObject({ symbol: 'ACME', cursor: null, source: 'l3', epoch: 1 });
     const seen: unknown[] = [];
     for (let before: number | null = Number.MAX_SAFE_INTEGER; before !== null;) {
       const page: Answer = await ask(queries.trades('ACME', before, 7));

@@ -40,7 +40,7 @@ describe('the past over REST', () => {
       eventTime: after(0),
       bids: [['9.99', '5.000']],
       asks: [['10.01', '7.000']],
-      source: 'journal',
+      source: 'l3',
     };
     expect(await server.json(`/v1/orderbook/ACME?at=${after(0)}`)).toMatchObject(first);
     expect(await server.json('/v1/orderbook/ACME?at=2023-11-14T22:13:20.999999999Z')).toMatchObject(
@@ -58,7 +58,7 @@ describe('the past over REST', () => {
       symbol: 'ACME',
       ticks: [{ type: 'tick', last: '2.00', volume: '2.000', eventTime: after(61) }],
       cursor: null,
-      source: 'journal',
+      source: 'l2',
     });
     const rest = await server.json(`/v1/ticks/ACME?cursor=${cursor}`);
     expect(rest['ticks']).toEqual(ticks['ticks']);
@@ -71,7 +71,7 @@ describe('the past over REST', () => {
         { open: '2.00', close: '2.00', trades: 1 },
       ],
       next: null,
-      source: 'journal',
+      source: 'l3',
     });
     expect(await server.json('/v1/ticks/BARE')).toMatchObject({ ticks: [], cursor: null });
     expect(await server.json('/v1/bars/BARE?interval=1d')).toMatchObject({ bars: [], next: null });

@@ -10,6 +10,10 @@ import { TenLevels } from '../../protocol/levels';
 import type { Book } from '../../protocol/messages';
 import { formatDecimal } from '../../protocol/units';
 import { SnapshotPolicy } from '../../src/journal/snapshot-policy';
+import { ManualClock } from '../../src/base/clock';
+import { StartFault } from '../../src/base/start-fault';
+import { check } from '../../src/config';
+import { openRecorder } from '../../src/recorder';
 import { FakeSource } from '../support/fake-source';
 import { Prng } from '../../src/base/prng';
 import { at, instrument, trade } from '../support/market-events';
@@ -64,6 +68,80 @@ describe('snapshots', () => {
     expect(after.accept([pushed(1, 'delta', [100, 51], [])])).toMatchObject([{ bids: [100, 51] }]);
     const off = new SnapshotPolicy({ everyMs: 0, changeShare: 0.05 });
     expect(off.accept([WHOLE])).toEqual([]);
+  });
+
+  test('an instrument may have options of its own', () => {
+    const of = (symbol: string, ...[micros, ...rest]: Parameters<typeof pushed>): Book => ({ ...pushed(micros, ...rest), symbol }); // prettier-ignore
+    const own = new Map([
+      ['OFTEN', { everyMs: 100, changeShare: 9 }],
+      ['MOVED', { everyMs: 1_000, changeShare: 0.01 }],
+      ['NEVER', { everyMs: 0, changeShare: 0.01 }],
+    ]);
+    const policy = new SnapshotPolicy({ everyMs: 1_000, changeShare: 9 }, own);
+    const symbols = ['ACME', 'OFTEN', 'MOVED', 'NEVER'];
+    const due = (make: (symbol: string) => Book) => policy.accept(symbols.map(make)).map((d) => d.symbol).toSorted(); // prettier-ignore
+    expect(due((s) => of(s, 0, 'snapshot', [100, 50], [101, 50]))).toEqual(['ACME', 'MOVED', 'OFTEN']); // prettier-ignore
+    expect(due((s) => of(s, 1, 'delta', [100, 52], []))).toEqual(['MOVED']);
+    expect(due((s) => of(s, 100_000, 'delta', [99, 1], []))).toEqual(['OFTEN']);
+    expect(due((s) => of(s, 1_000_001, 'delta', [98, 1], []))).toEqual(['ACME', 'MOVED', 'OFTEN']);
+    const off = new SnapshotPolicy({ everyMs: 0, changeShare: 9 }, own);
+    expect(off.accept([WHOLE, of('OFTEN', 0, 'snapshot', [1, 1], [])])).toMatchObject([{ symbol: 'OFTEN' }]); // prettier-ignore
+  });
+
+  test('renewed, every book that may be trusted is written, though nothing changed', () => {
+    const policy = new SnapshotPolicy(
+      { everyMs: 1_000, changeShare: 0.5 },
+      new Map([['OFF', { everyMs: 0, changeShare: 0.5 }]]),
+    );
+    policy.hydrate([WHOLE]);
+    policy.accept([
+      { ...WHOLE, symbol: 'OFF' },
+      pushed(1, 'delta', [100, 51], []),
+      { ...pushed(2, 'delta', [100, 60], [101, 0]), symbol: 'OFF' },
+      { ...pushed(3, 'incomplete', [], []), symbol: 'BROKEN' },
+    ]);
+    expect(policy.accept([])).toEqual([]);
+    policy.renewAll();
+    expect(policy.accept([])).toMatchObject([
+      { symbol: 'ACME', bids: [100, 51], asks: [101, 50], eventTime: at(1) },
+      { symbol: 'OFF', bids: [100, 60], asks: [], eventTime: at(2) },
+    ]);
+    expect(policy.accept([])).toEqual([]);
+    // Time and change count from there on.
+    expect(policy.accept([pushed(900_000, 'delta', [100, 52], [])])).toEqual([]);
+    expect(policy.accept([pushed(1_000_001, 'delta', [100, 53], [])])).toHaveLength(1);
+  });
+
+  test('the settings of an instrument reach the journal', () => {
+    const directory = scratch.fresh();
+    const instruments = [
+      { symbol: 'EACH', snapshotEveryMs: 1 },
+      { symbol: 'NONE', snapshotEveryMs: 0 },
+      { symbol: 'REST' },
+    ].map((own) => Object.assign(own, { market: 'feed', priceScale: 2, quantityScale: 3 }));
+    const journal = { directory, durability: 'commit', snapshotChangePercent: 1_000 };
+    const config = check({ journal, instruments });
+    if (config instanceof StartFault) throw new Error(config.message);
+    const clock = new ManualClock(at(0));
+    const written: Record<string, number> = { EACH: 0, NONE: 0, REST: 0 };
+    const recorder = openRecorder(config, clock, ({ events }) => {
+      for (const e of events) if (e.type === 'snapshot') written[e.symbol]! += 1;
+    });
+    if (recorder instanceof StartFault) throw new Error(recorder.message);
+    for (const { symbol } of instruments) {
+      const source = new FakeSource(new Prng(5), symbol);
+      recorder.sequencer.submit(1, [instrument(symbol), source.snapshot(source.seq)], () => {});
+      for (let i = 0; i < 10; i++) {
+        const from = source.seq;
+        clock.advance(10_000_000);
+        source.advance(1);
+        recorder.sequencer.submit(1, [source.delta(from, source.seq)], () => {});
+      }
+    }
+    recorder.sequencer.drain();
+    expect(written['EACH']).toBeGreaterThan(5);
+    expect(written).toMatchObject({ NONE: 0, REST: 1 });
+    recorder.close();
   });
 
   test('each is the ten levels that readers hold at its place', () => {

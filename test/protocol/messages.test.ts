@@ -48,7 +48,7 @@ const SHAPES: Record<string, [code: number, fields: string]> = {
   ],
   stats: [
     54,
-    'symbol seq prevSeq eventTime receiveTime open high low last previousClose volume turnover vwap trades count',
+    'symbol seq prevSeq eventTime receiveTime open high low last previousClose volume turnover vwap trades count change',
   ],
   status: [55, 'symbol seq prevSeq eventTime receiveTime state reason missed'],
   execution: [

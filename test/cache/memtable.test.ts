@@ -1,0 +1,246 @@
+/** Memtable: an answer is what the whole past would give, or none; against a list that forgets nothing. */
+
+import { describe, expect, test } from 'bun:test';
+
+import type { Tick, Trade } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import type { Nanos } from '../../protocol/time';
+import { Prng } from '../../src/base/prng';
+import { Memtable, type TimeRange } from '../../src/cache/memtable';
+import { at, bbo, trade } from '../support/market-events';
+import { readSeed } from '../support/seed';
+
+const LATEST = Number.MAX_SAFE_INTEGER;
+const ALL: TimeRange = { from: null, to: null };
+const SYMBOLS = ['A', 'B', 'C'];
+
+/** Numbers events and chains them as the sequencer does, and forgets none. */
+class NaivePast {
+  readonly batches: BatchEvent[][] = [];
+  private seq: number;
+  private readonly heads = new Map<string, number>();
+
+  constructor(lastSeq = 0) {
+    this.seq = lastSeq;
+  }
+
+  /** Trades, each with its tick behind it, or a quote where the symbol is null. */
+  batch(...events: (readonly [symbol: string | null, time: Nanos])[]): BatchEvent[] {
+    const batch = events.flatMap(([symbol, eventTime]): BatchEvent[] => {
+      if (symbol === null) return [bbo(++this.seq, [1, 1], null)];
+      const made = trade({ symbol, eventTime, ...this.chain('trade', symbol) });
+      return [made, this.tick(made)];
+    });
+    this.batches.push(batch);
+    return batch;
+  }
+
+  private tick({ symbol, eventTime, receiveTime, price }: Trade): Tick {
+    const times = { eventTime, receiveTime };
+    return { type: 'tick', symbol, ...this.chain('tick', symbol), ...times, last: price, bid: null, ask: null, quantity: 5, volume: 5, count: 1 }; // prettier-ignore
+  }
+
+  private chain(type: string, symbol: string): { seq: number; prevSeq: number } {
+    const prevSeq = this.heads.get(`${type}:${symbol}`) ?? 0;
+    this.heads.set(`${type}:${symbol}`, ++this.seq);
+    return { seq: this.seq, prevSeq };
+  }
+
+  get events(): BatchEvent[] {
+    return this.batches.flat();
+  }
+
+  get lastSeq(): number {
+    return this.seq;
+  }
+
+  trades(symbol: string): Trade[] {
+    return this.events.filter((e): e is Trade => e.type === 'trade' && e.symbol === symbol);
+  }
+
+  ticks(symbol: string, { from, to }: TimeRange, after: number): Tick[] {
+    return this.events.filter(
+      (e): e is Tick =>
+        e.type === 'tick' &&
+        e.symbol === symbol &&
+        e.seq > after &&
+        (from === null || e.eventTime.toBigInt() >= from.toBigInt()) &&
+        (to === null || e.eventTime.toBigInt() < to.toBigInt()),
+    );
+  }
+}
+
+const joined = (runs: Iterable<readonly BatchEvent[]> | undefined) => runs && [...runs].flat();
+
+describe('whatever happens', () => {
+  const seed = readSeed();
+  test(`an answer is what the whole past would give, or none: seed ${seed}`, () => {
+    const outcomes = { ticks: 0, ticksPassed: 0, since: 0, sincePassed: 0 };
+    for (let round = 0; round < 60; round++) {
+      const random = new Prng(seed + round);
+      const eventsMax = random.int(1, 60);
+      const tradesMax = random.int(1, 12);
+      const memtable = new Memtable({ eventsMax, tradesMax });
+      const past = new NaivePast();
+      let micros = 0;
+      for (let step = 0; step < 80; step++) {
+        memtable.accept(
+          past.batch(
+            ...Array.from({ length: random.int(1, 6) }, () => {
+              micros += random.chance(0.2) ? -random.int(0, 40) : random.int(0, 10);
+              const symbol = random.chance(0.3) ? null : SYMBOLS[random.int(0, 2)]!;
+              return [symbol, at(Math.max(0, micros))] as const;
+            }),
+          ),
+        );
+        const held = past.events.slice(-eventsMax);
+        expect(memtable.size).toBe(held.length);
+        const place = Math.max(0, past.lastSeq - random.int(-2, 80));
+        checkSince(memtable, past, held, place, outcomes);
+        const symbol = SYMBOLS[random.int(0, 2)]!;
+        const limit = random.int(1, 15);
+        checkTrades(memtable, past, symbol, random.chance(0.5) ? LATEST : place, limit, tradesMax);
+        const time = (): Nanos | null =>
+          random.chance(0.4) ? null : at(Math.max(0, micros - random.int(-20, 150)));
+        const range = { from: time(), to: time() };
+        checkTicks(memtable, past, held, symbol, range, random.chance(0.5) ? 0 : place, limit, outcomes); // prettier-ignore
+        const newest = past.ticks(symbol, ALL, 0).at(-1) ?? null;
+        expect(memtable.newestTick(symbol)).toBe(newest);
+      }
+    }
+    // It neither passes always nor never.
+    for (const count of Object.values(outcomes)) expect(count).toBeGreaterThan(100);
+  });
+
+  function checkSince(
+    memtable: Memtable,
+    past: NaivePast,
+    held: readonly BatchEvent[],
+    place: number,
+    outcomes: { since: number; sincePassed: number },
+  ): void {
+    const known = place >= held[0]!.seq - 1 && place <= past.lastSeq;
+    const answer = joined(memtable.since(place));
+    expect(answer).toEqual(known ? past.events.filter((e) => e.seq > place) : undefined);
+    outcomes[known ? 'since' : 'sincePassed'] += 1;
+  }
+
+  function checkTrades(
+    memtable: Memtable,
+    past: NaivePast,
+    symbol: string,
+    before: number,
+    limit: number,
+    tradesMax: number,
+  ): void {
+    const all = past.trades(symbol);
+    const below = all.filter((t) => t.seq < before).toReversed();
+    const kept = all.slice(-tradesMax).filter((t) => t.seq < before);
+    const known = kept.length >= limit || (all.length > 0 && all.length <= tradesMax);
+    const answer = memtable.trades(symbol, before, limit);
+    expect(answer).toEqual(known ? below.slice(0, limit) : undefined);
+  }
+
+  function checkTicks(
+    memtable: Memtable,
+    past: NaivePast,
+    held: readonly BatchEvent[],
+    symbol: string,
+    range: TimeRange,
+    after: number,
+    limit: number,
+    outcomes: { ticks: number; ticksPassed: number },
+  ): void {
+    const all = past.ticks(symbol, ALL, 0);
+    const left = all.filter((t) => t.seq < held[0]!.seq);
+    // Certain: nothing has left; or what left is at or below the cursor; or all of it is too early.
+    const known =
+      (all.length > 0 && left.every((t) => t.seq <= after)) ||
+      (all.length > 0 &&
+        range.from !== null &&
+        left.every((t) => t.eventTime.compare(range.from!) < 0));
+    const answer = memtable.ticks(symbol, range, after, limit);
+    const truth = past.ticks(symbol, range, after).slice(0, limit);
+    expect(answer).toEqual(known ? truth : undefined);
+    outcomes[known ? 'ticks' : 'ticksPassed'] += 1;
+  }
+});
+
+describe('memtable', () => {
+  const both = { eventsMax: 4, tradesMax: 2 };
+
+  test('holds the newest events, also of a batch that is larger than its bound', () => {
+    const memtable = new Memtable(both);
+    const past = new NaivePast();
+    memtable.accept([]);
+    expect([memtable.size, memtable.since(0)]).toEqual([0, undefined]);
+    memtable.accept(past.batch(['A', at(1)], ['A', at(2)], ['A', at(3)]));
+    expect(memtable.size).toBe(4);
+    expect(joined(memtable.since(2))).toEqual(past.events.slice(2));
+    memtable.accept(past.batch([null, at(4)]));
+    expect(memtable.since(2)).toBeUndefined();
+    expect(joined(memtable.since(3))).toEqual(past.events.slice(3));
+    expect(joined(memtable.since(7))).toEqual([]);
+    expect(memtable.since(8)).toBeUndefined();
+  });
+
+  test('hands batches on as they are: nothing is copied but a part of the first', () => {
+    const memtable = new Memtable({ ...both, eventsMax: 100 });
+    const past = new NaivePast();
+    for (let i = 0; i < 3; i++) memtable.accept(past.batch(['A', at(i)], ['B', at(i)]));
+    const runs = [...memtable.since(4)!];
+    expect(runs.every((run, i) => run === past.batches[i + 1])).toBe(true);
+    expect([...memtable.since(5)!].map((run) => run.length)).toEqual([3, 4]);
+    const late = memtable.since(0)!;
+    memtable.accept(past.batch(['A', at(4)]));
+    expect(() => [...late]).toThrow('no batch came');
+  });
+
+  test('an instrument that is quiet keeps its trades and its newest tick', () => {
+    const memtable = new Memtable(both);
+    const past = new NaivePast();
+    memtable.accept(past.batch(['QUIET', at(1)], ['QUIET', at(2)]));
+    for (let i = 3; i < 20; i++) memtable.accept(past.batch(['A', at(i)]));
+    expect(memtable.trades('QUIET', LATEST, 5)).toEqual(past.trades('QUIET').toReversed());
+    const [first, second] = past.ticks('QUIET', ALL, 0);
+    expect(memtable.newestTick('QUIET')).toBe(second!);
+    expect(memtable.ticks('QUIET', ALL, 0, 5)).toBeUndefined();
+    expect(memtable.ticks('QUIET', ALL, second!.seq, 5)).toEqual([]);
+    expect(memtable.ticks('QUIET', ALL, first!.seq, 5)).toBeUndefined();
+    expect(memtable.ticks('QUIET', { from: at(2), to: null }, 0, 5)).toBeUndefined();
+    expect(memtable.ticks('QUIET', { from: at(2).plus(1), to: null }, 0, 5)).toEqual([]);
+  });
+
+  test('behind a start it knows what it was told of the time before, and no more', () => {
+    const past = new NaivePast();
+    for (let i = 0; i < 5; i++) past.batch(['A', at(i)]);
+    const before = past.events.length;
+    const newest = past.ticks('A', ALL, 0).at(-1)!;
+    const [five, four] = past.trades('A').toReversed() as [Trade, Trade];
+    const memtable = new Memtable({ eventsMax: 100, tradesMax: 10 });
+    memtable.hydrate('A', newest, [five, four]);
+    expect(memtable.newestTick('A')).toBe(newest);
+    expect(memtable.trades('A', LATEST, 2)).toEqual([five, four]);
+    expect(memtable.trades('A', LATEST, 3)).toBeUndefined();
+    expect(memtable.ticks('A', { from: at(100), to: null }, 0, 5)).toBeUndefined(); // for all it knows
+    expect(memtable.ticks('A', ALL, newest.seq, 5)).toEqual([]);
+    expect(memtable.ticks('B', ALL, 0, 5)).toBeUndefined();
+    expect(memtable.trades('B', LATEST, 5)).toBeUndefined();
+    memtable.accept(past.batch(['A', at(6)]));
+    expect(memtable.trades('A', LATEST, 3)).toEqual([past.trades('A').at(-1)!, five, four]);
+    expect(memtable.ticks('A', ALL, newest.seq, 5)).toEqual(past.ticks('A', ALL, before));
+    expect(memtable.ticks('A', ALL, 0, 5)).toBeUndefined();
+  });
+
+  test('the tail of a start passes through as it is, and counts like batches', () => {
+    const past = new NaivePast();
+    for (let i = 0; i < 1_500; i++) past.batch(['A', at(i)]);
+    const memtable = new Memtable({ eventsMax: 2_500, tradesMax: 10 });
+    expect([...memtable.tap(past.events)]).toEqual(past.events);
+    expect(joined(memtable.since(past.lastSeq - 5))).toEqual(past.events.slice(-5));
+    expect(memtable.size).toBe(2_500);
+    // The journal gives fewer than the tail had; what is known already stays.
+    memtable.hydrate('A', past.ticks('A', ALL, 0).at(-1)!, past.trades('A').toReversed().slice(0, 3)); // prettier-ignore
+    expect(memtable.trades('A', LATEST, 10)).toEqual(past.trades('A').toReversed().slice(0, 10));
+  });
+});
