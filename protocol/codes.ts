@@ -23,6 +23,7 @@ export const ERRORS = {
   'not-found': { status: 404, hint: 'The routes are listed in the README.' },
   'method-not-allowed': { status: 405, hint: 'Use the method that the route names.' },
   'no-data': { status: 404, hint: 'The instrument has had no such event yet.' },
+  'records-missing': { status: 404, hint: 'Ask for a moment outside the records that are named.' },
   'before-first-record': { status: 404, hint: 'Ask for the time that is named, or a later one.' },
   'symbol-in-use': { status: 409, hint: 'Another publisher feeds this instrument.' },
   'definition-conflict': { status: 409, hint: 'Scales of an instrument never change.' },

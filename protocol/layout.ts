@@ -14,19 +14,12 @@ const WORD = 4_294_967_296;
 const HEADER_BYTES = 8;
 const LEVEL_BYTES = 16;
 
-/** @param bids flat: price, quantity, price, quantity … */
-export function encodeLevels(bids: readonly number[], asks: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(levelsBytes(bids, asks));
-  writeLevels(new DataView(bytes.buffer), 0, bids, asks);
-  return bytes;
-}
-
 /** How many bytes these levels take. */
 export function levelsBytes(bids: readonly number[], asks: readonly number[]): number {
   return HEADER_BYTES + ((bids.length + asks.length) / 2) * LEVEL_BYTES;
 }
 
-/** Writes them from an offset on. */
+/** Writes them from an offset on. @param bids flat: price, quantity, price, quantity … */
 export function writeLevels(
   view: DataView,
   offset: number,

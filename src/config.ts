@@ -101,7 +101,7 @@ const ConfigSchema = section({
     // always journaled: the numbering is dense, and whatever was pushed can be asked for again.
     snapshotEveryMs: count(1_000, ...SNAPSHOT_EVERY_MS),
     snapshotChangePercent: count(5, ...SNAPSHOT_CHANGE_PERCENT),
-    checkpointEveryEvents: count(200_000, 1_000, 100_000_000, 'Events between checkpoints'),
+    checkpointEveryEvents: count(100_000, 1_000, 100_000_000, 'Events between checkpoints'),
     queueBytesMax: count(67_108_864, 65_536, 4_294_967_296, 'The most that may wait for the disk'),
     retention: section({
       hours: count(0, 0, 1_000_000, 'Older records are deleted; 0: kept for good'),

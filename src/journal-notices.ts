@@ -11,7 +11,8 @@ export function journalNotices(log: Log, clock: Clock): RecorderHooks {
   let toldMs = clock.monotonicMs();
   return {
     onDamage: (message) => log.error({}, message),
-    onFailing: (reason) => log.error({ reason }, 'the journal cannot be written; it is tried again'),
+    onFailing: (reason) =>
+      log.error({ reason }, 'the journal cannot be written; it is tried again'),
     onRecovered: () => log.info({}, 'the journal is written again'),
     onHole: ({ from, to }) => {
       log.error({ from, to }, 'the journal misses records: the disk was too slow or full');

@@ -16,7 +16,6 @@ import { SnapshotPolicy, type SnapshotOptions } from './journal/snapshot-policy'
 import type { SqliteJournal } from './journal/sqlite-journal';
 import { readCheckpoint, writeCheckpoint } from './market/checkpoint';
 import { Market } from './market/market';
-import { OutcomeMismatch } from './market/replay-output';
 import type { Batch } from './sequencer/batch';
 import { Sequencer, type SequencedMarket } from './sequencer/sequencer';
 import type { CreateWriter } from './journal/writer';
@@ -103,7 +102,12 @@ export function openRecorder(
     onRecovered: () => hooks.onRecovered?.(),
     onHole: (gap) => {
       snapshots.renewAll(); // what changed in the gap is to be found behind it
+      sequencer.act(() => {});
       hooks.onHole?.(gap);
+    },
+    onBookless: (symbols) => {
+      snapshots.renew(symbols);
+      sequencer.act(() => {}); // whose end is when they are written
     },
     onRoom: () => sequencer.resume(),
   };
@@ -142,14 +146,20 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
     hooks.onProgress?.({ what: 'salvaged', records, of: null });
   let damage: JournalDamage | undefined;
   for (let salvages = 0; ; salvages++) {
-    const opened = openJournal(config.journal, clock, { createWriter, damage, onDamage, onSalvage });
+    const opened = openJournal(config.journal, clock, {
+      createWriter,
+      damage,
+      onDamage,
+      onSalvage,
+    });
     if (opened instanceof StartFault) return opened;
     const { journal, recovered } = opened;
     const market = new Market(config.limits);
     const statistics = new Statistics(config.market.sessionBoundary);
     const tail = new Tail(recovered, hooks.onProgress);
     try {
-      const checkpoint = recovered.checkpoint === null ? null : readCheckpoint(recovered.checkpoint);
+      const checkpoint =
+        recovered.checkpoint === null ? null : readCheckpoint(recovered.checkpoint);
       statistics.restore(checkpoint?.statistics ?? {});
       const events = statistics.tap(tail.events());
       market.restore(checkpoint, hooks.recent?.tap(events) ?? events);
@@ -157,14 +167,14 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
     } catch (e) {
       journal.abandon();
       hooks.recent?.clear();
-      damage = tail.damageOf(e);
-      if (damage === undefined || salvages === SALVAGES_MAX) {
+      if (!(e instanceof JournalDamage) || salvages === SALVAGES_MAX) {
         return new StartFault(
           'journal-damaged',
           `the journal in ${config.journal.directory} does not read: ${(e as Error).message}`,
-          'It is as it was written, so it was written by another version, or this one is at fault; move the directory away to start with an empty journal.',
+          'It is as it was written, so another version wrote it, or this one is at fault; nothing was changed.',
         );
       }
+      damage = e;
     }
   }
 }
@@ -231,9 +241,9 @@ class Tail {
     let count = 0;
     for (const item of tail) {
       if (item.type === 'gap') {
-        // A market that went on behind a full disk is known by the checkpoint behind the gap alone.
-        if (item.reason === 'disk') {
-          throw new JournalDamage(this.seq, `the checkpoint at ${item.to} does not read`);
+        // Behind any other the market is known by a checkpoint alone, and none behind it reads.
+        if (!item.isContinued) {
+          throw new JournalDamage(this.seq, `the state behind record ${item.to} is not known`);
         }
         this.seq = Math.max(this.seq, item.to);
         continue;
@@ -247,16 +257,5 @@ class Tail {
         this.onProgress?.({ what: 'recovered', records: count, of: lastSeq - checkpointSeq });
       }
     }
-  }
-
-  /**
-   * What an error while they were taken says of the journal. What has its checksum is as it was written,
-   * so where it makes no sense to this market it is not the journal that is at fault: undefined.
-   */
-  damageOf(e: unknown): JournalDamage | undefined {
-    if (e instanceof JournalDamage) return e;
-    if (this.seq <= this.recovered.checkedSeq) return undefined;
-    const badSeq = e instanceof OutcomeMismatch ? e.commandSeq : this.seq;
-    return new JournalDamage(badSeq - 1, (e as Error).message);
   }
 }

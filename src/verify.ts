@@ -16,7 +16,7 @@ import type { GapNote } from './journal/journal';
 import type { JournalReading } from './journal/reading';
 import { rowToEvent } from './journal/records';
 import { idOf, KIND, seqOf, SLOT, SLOTS } from './journal/schema';
-import { connectToRead, isAtRest } from './journal/verify-connection';
+import { connectToRead, isAtRest } from './journal/read-connection';
 import { instrumentFault, Notes, strayFault } from './journal/verify-notes';
 import { checkRecords } from './journal/verify-pool';
 import { readCheckpoint } from './market/checkpoint';
@@ -34,7 +34,11 @@ export interface Verified {
   /** As in `market/state-hash.ts`. */
   readonly stateHash: string;
   /** Places that are missing, as the journal declares them; absent when there are none. */
-  readonly gaps?: readonly { readonly from: number; readonly to: number; readonly reason: string }[];
+  readonly gaps?: readonly {
+    readonly from: number;
+    readonly to: number;
+    readonly reason: string;
+  }[];
 }
 
 export interface VerifyOptions {
@@ -43,6 +47,8 @@ export interface VerifyOptions {
   readonly isReplayed?: boolean;
   /** Told of the records checked so far; those of a replay are counted on. */
   readonly onRecords?: (records: number) => void;
+  /** As many are checked by threads; otherwise by this one. */
+  readonly threadedRecords?: number;
 }
 
 /** @returns what stands in it; or, as a string, the first fault */
@@ -64,10 +70,10 @@ export async function verifyJournal(
 async function verify(
   reading: JournalReading,
   db: Database,
-  { limits, isReplayed = false, onRecords = () => {} }: VerifyOptions,
+  { limits, isReplayed = false, onRecords = () => {}, threadedRecords }: VerifyOptions,
 ): Promise<Verified | string> {
   const notes = new Notes(db, reading.seqLast);
-  const found = await checkRecords(reading, db, onRecords);
+  const found = await checkRecords(reading, db, onRecords, threadedRecords);
   if (found.structure !== undefined) return `the file is damaged: ${found.structure}`;
   const wrong =
     found.fault ??
@@ -112,7 +118,10 @@ function unsealedFault(db: Database, { path, epochs }: JournalReading): string |
 }
 
 /** The first checkpoint that is not sound. */
-function checkpointFault({ checkpoints }: JournalReading, limits: MarketOptions): string | undefined {
+function checkpointFault(
+  { checkpoints }: JournalReading,
+  limits: MarketOptions,
+): string | undefined {
   for (const { seq, crc, state } of checkpoints) {
     if (Bun.hash.crc32(state) !== crc) return `the checkpoint at ${seq} has not its checksum`;
     try {
@@ -136,11 +145,16 @@ function restoreNewest(
   const afterId = checkpoint === undefined ? -1 : idOf(checkpoint.seq, SLOT.checkpoint);
   const tail = new Tail(db, reading, afterId, continued);
   try {
-    market.restore(checkpoint === undefined ? null : readCheckpoint(checkpoint.state), tail.events());
+    market.restore(
+      checkpoint === undefined ? null : readCheckpoint(checkpoint.state),
+      tail.events(),
+    );
     return tail.fault ?? market;
   } catch (e) {
     const { message } = e as Error;
-    return tail.fault ?? (message.startsWith('record ') ? message : `record ${tail.seq}: ${message}`);
+    return (
+      tail.fault ?? (message.startsWith('record ') ? message : `record ${tail.seq}: ${message}`)
+    );
   }
 }
 

@@ -12,7 +12,7 @@ import { percentile, timeInTurn, type BenchResult } from './bench/harness';
 import { table } from './bench/table';
 
 const MAIN = join(import.meta.dir, 'bench/main.ts');
-const SECONDS_MAX = 60_000;
+const SECONDS_MAX = 120_000;
 
 async function bench(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const child = Bun.spawn([process.execPath, MAIN, ...args], {

@@ -98,7 +98,11 @@ const GAP_REASONS: Readonly<Record<GapReason, MessageOf<'gap'>['reason']>> = {
 };
 
 /** How many of the places held such records nobody knows: all of them, at most. */
-function gapJson({ from, to, reason }: GapNote, kind: ExtractKind, symbol: string): MessageOf<'gap'> {
+function gapJson(
+  { from, to, reason }: GapNote,
+  kind: ExtractKind,
+  symbol: string,
+): MessageOf<'gap'> {
   const topic = kind === 'status' ? 'status' : `${kind}:${symbol}`;
   return { type: 'gap', topic, from, to, count: to - from + 1, reason: GAP_REASONS[reason] };
 }

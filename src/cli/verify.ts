@@ -86,6 +86,6 @@ function progressOf(
       records = count;
       progress.update();
     },
-    stop: progress.stop,
+    stop: () => progress.stop(),
   };
 }

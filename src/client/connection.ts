@@ -1,59 +1,61 @@
 /**
- * Connection: a client's side of `/v1/stream`, for browsers, Bun and Node; binary subprotocol.
+ * Connection: one WebSocket to `/v1/stream`, from its welcome to its end, in either form.
  *
- * Requests are promises that settle with their `ack` or `error`; everything else goes to
- * `onMessage` in the order in which the server sent it.
+ * Requests settle with their `ack` or `error`, in the order of the wire: `ask` calls back before the
+ * next message is handed out, so that what follows an answer finds it done. Everything else goes to
+ * `onMessage` in the order in which the server sent it. It does not come back by itself; that is
+ * `TapedeckClient`.
  */
 
-import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import {
+  decodeFrame,
+  decodeTextFrame,
+  encodeTextFrame,
+  FrameEncoder,
+  isFault,
+  SUBPROTOCOL_JSON,
+  SUBPROTOCOL_MSGPACK,
+} from '../../protocol/codec';
 import { CLOSES, type ErrorCode, type Fault } from '../../protocol/codes';
+import type { ScalesOf } from '../../protocol/json';
 import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
+import { environmentOf, type Environment, type SocketLike } from './environment';
+import { ConnectFailure, TapedeckError, type ConnectionEnd } from './errors';
+
+export { TapedeckError } from './errors';
+export type { ConnectionEnd } from './errors';
 
 export interface ConnectionOptions {
   /** Presented with `hello`; reading needs none. */
   readonly key?: string | undefined;
   /** Name and version of the application, for the server's log. */
-  readonly client?: string;
+  readonly client?: string | undefined;
+  /** Binary frames, or text to be read by people; `msgpack` unless told. */
+  readonly form?: 'msgpack' | 'json' | undefined;
   /** The longest wait for the server's welcome, in ms; 10,000 unless told. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
+  /** Ends the connection when it has been silent for 2.5 heartbeats; not unless told. */
+  readonly liveness?: boolean;
   readonly onMessage?: (message: Message) => void;
+  /** Called behind the last message of each frame. */
+  readonly onFrameEnd?: () => void;
   /** Called once, when the connection has ended, wanted or not. */
   readonly onClose?: (end: ConnectionEnd) => void;
-}
-
-export interface ConnectionEnd {
-  readonly code: number;
-  readonly reason: string;
-  /** Whether the server advises to come back. */
-  readonly reconnect: boolean;
-}
-
-/** A request that the server refused, or a connection that failed. */
-export class TapedeckError extends Error {
-  readonly code: string;
-  readonly hint: string | null;
-  /** Path of the field at fault, such as `publish.events[3].price`. */
-  readonly field: string | null;
-
-  constructor(
-    code: string,
-    message: string,
-    hint: string | null = null,
-    field: string | null = null,
-  ) {
-    super(message);
-    this.code = code;
-    this.hint = hint;
-    this.field = field;
-  }
+  readonly environment?: Partial<Environment>;
 }
 
 /** The longest wait for an answer of a server, unless told. */
 export const TIMEOUT_MS = 10_000;
+/** Silence is counted in halves of a heartbeat; so many of them are too many. */
+const SILENT_HALVES_MAX = 5;
+/** `WebSocket.OPEN`, which an injected socket need not name. */
+const OPEN = 1;
 
-interface Waiting {
+/** A request, and whom to tell. */
+export interface Ask {
+  make(id: number): Message;
   resolve(seq: number): void;
-  reject(error: Error): void;
+  reject(error: TapedeckError): void;
 }
 
 export class Connection {
@@ -61,25 +63,37 @@ export class Connection {
   readonly welcome: MessageOf<'welcome'>;
   /** Definitions received so far, by symbol. */
   readonly instruments = new Map<string, Instrument>();
-  private readonly socket: WebSocket;
+  /** Nothing comes or goes any more. */
+  ended = false;
+  private readonly socket: SocketLike;
   private readonly options: ConnectionOptions;
+  private readonly environment: Environment;
   private readonly encoder = new FrameEncoder();
-  private readonly waiting = new Map<number, Waiting>();
+  private readonly waiting = new Map<number, Ask>();
+  /** Definitions that were published here, which the server need not have told yet. */
+  private readonly offered = new Map<string, Instrument>();
+  private readonly scalesOf: ScalesOf = (symbol) =>
+    this.instruments.get(symbol) ?? this.offered.get(symbol);
   private lastId = 0;
+  private silentHalves = 0;
+  private livenessTimer: unknown;
   private closing: MessageOf<'closing'> | undefined;
   /** Why no more requests can be made. */
   private failure: TapedeckError | undefined;
 
   private constructor(
-    socket: WebSocket,
+    socket: SocketLike,
     welcome: MessageOf<'welcome'>,
     options: ConnectionOptions,
+    environment: Environment,
   ) {
     this.socket = socket;
     this.welcome = welcome;
     this.options = options;
+    this.environment = environment;
     socket.onmessage = (event) => this.receive(event.data);
-    socket.onclose = (event) => this.ended(event.code, event.reason);
+    socket.onclose = (event) => this.end(event.code, event.reason);
+    if (options.liveness === true) this.watch();
   }
 
   /**
@@ -89,34 +103,43 @@ export class Connection {
    */
   static connect(url: string, options: ConnectionOptions = {}): Promise<Connection> {
     return new Promise((resolve, reject) => {
-      const failed = (why: string): void => {
-        reject(new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${why}`));
+      const environment = environmentOf(options.environment);
+      const { timers } = environment;
+      let closing: MessageOf<'closing'> | undefined;
+      const failed = (why: string, code = 1006): void => {
+        reject(new ConnectFailure(url, why, endOf(code, why, closing)));
       };
-      let socket: WebSocket;
+      let socket: SocketLike;
       try {
-        socket = new WebSocket(streamUrl(url), [SUBPROTOCOL_MSGPACK]);
+        const form = options.form === 'json' ? SUBPROTOCOL_JSON : SUBPROTOCOL_MSGPACK;
+        socket = new environment.WebSocket(streamUrl(url), [form]);
       } catch (e) {
         failed((e as Error).message);
         return;
       }
       socket.binaryType = 'arraybuffer';
-      const timeout = setTimeout(() => {
+      const timeout = timers.set(() => {
+        silence(socket);
         failed('it does not answer in time');
-        socket.close();
       }, options.timeoutMs ?? TIMEOUT_MS);
       socket.onclose = (event) => {
-        clearTimeout(timeout);
-        failed(event.reason || `closed with ${event.code}`);
+        timers.clear(timeout);
+        failed(event.reason || `closed with ${event.code}`, event.code);
       };
       socket.onmessage = (event) => {
-        clearTimeout(timeout);
-        const [first, ...rest] = decodeFrame(new Uint8Array(event.data as ArrayBuffer));
+        const [first, ...rest] = decode(event.data, options, () => undefined);
+        // A server that is full says so in place of a welcome; its close follows.
+        if (first !== undefined && !isFault(first) && first.type === 'closing') {
+          closing = first;
+          return;
+        }
+        timers.clear(timeout);
         if (first === undefined || isFault(first) || first.type !== 'welcome') {
-          socket.close();
+          silence(socket);
           failed('its first message is not a welcome');
           return;
         }
-        const connection = new Connection(socket, first, options);
+        const connection = new Connection(socket, first, options, environment);
         connection.hello();
         connection.takeAll(rest);
         resolve(connection);
@@ -135,51 +158,96 @@ export class Connection {
 
   /** Brings events in; resolves with the last place they produced, once they are journaled. */
   publish(events: readonly SourceEvent[]): Promise<number> {
+    for (const event of events) if (event.type === 'instrument') this.offer(event);
     return this.request((id) => ({ type: 'publish', id, events: [...events] }));
+  }
+
+  /** Sends one request; resolves with the place of its `ack`. */
+  request(make: (id: number) => Message): Promise<number> {
+    return new Promise((resolve, reject) => this.ask({ make, resolve, reject }));
+  }
+
+  /** Sends requests in one frame, which the server handles without anything in between. */
+  ask(...asks: readonly Ask[]): void {
+    if (this.ended || this.socket.readyState !== OPEN) {
+      const error = this.failure ?? new TapedeckError('connection-failed', 'the connection has ended');
+      for (const ask of asks) ask.reject(error);
+      return;
+    }
+    const ids = asks.map(() => (this.lastId = (this.lastId + 1) >>> 0));
+    let frame: string | Uint8Array<ArrayBuffer>;
+    try {
+      frame = this.encode(asks.map((ask, i) => ask.make(ids[i]!)));
+    } catch (e) {
+      // What does not encode waits for nothing.
+      const error = new TapedeckError('invalid-field', `it cannot be sent: ${(e as Error).message}`);
+      for (const ask of asks) ask.reject(error);
+      return;
+    }
+    const bytesMax = this.welcome.limits.frameBytesMax;
+    // A text has at most three bytes a letter; only one that may be too long is measured.
+    const bytes = typeof frame === 'string' ? textBytes(frame, bytesMax) : frame.length;
+    if (bytes > bytesMax) {
+      const message = `a frame of ${bytes} bytes; at most ${bytesMax}`;
+      const error = new TapedeckError('frame-too-large', message, 'Send it in parts.');
+      for (const ask of asks) ask.reject(error);
+      return;
+    }
+    for (const [i, ask] of asks.entries()) this.waiting.set(ids[i]!, ask);
+    this.socket.send(frame);
+  }
+
+  /** Sends what is not answered. */
+  tell(message: Message): void {
+    if (!this.ended && this.socket.readyState === OPEN) this.socket.send(this.encode([message]));
   }
 
   close(): void {
     this.socket.close(1000);
   }
 
+  /** Ends it at once, without waiting for the other side, which may be dead. */
+  abandon(reason: string, code = 1006): void {
+    if (this.ended) return;
+    silence(this.socket);
+    this.end(code, reason);
+  }
+
   private hello(): void {
     const { key, client } = this.options;
     if (key === undefined && client === undefined) return;
-    this.socket.send(
-      this.encoder.encode([
-        { type: 'hello', version: 1, client: client ?? 'tapedeck-client', key: key ?? null },
-      ]),
-    );
+    this.tell({ type: 'hello', version: 1, client: client ?? 'tapedeck-client', key: key ?? null });
   }
 
-  private request(make: (id: number) => Message): Promise<number> {
-    const id = (this.lastId = (this.lastId + 1) >>> 0);
-    return new Promise((resolve, reject) => {
-      if (this.socket.readyState !== WebSocket.OPEN) {
-        reject(this.failure ?? new TapedeckError('connection-failed', 'the connection has ended'));
-        return;
-      }
-      const frame = this.encoder.encode([make(id)]); // what does not encode rejects, and waits for nothing
-      this.waiting.set(id, { resolve, reject });
-      this.socket.send(frame);
-    });
+  private encode(messages: readonly Message[]): string | Uint8Array<ArrayBuffer> {
+    return this.options.form === 'json'
+      ? encodeTextFrame(messages, this.scalesOf)
+      : this.encoder.encode(messages);
+  }
+
+  /** Only text needs the decimals of what is published. */
+  private offer(definition: Instrument): void {
+    if (this.options.form === 'json') this.offered.set(definition.symbol, definition);
   }
 
   private receive(data: unknown): void {
+    this.silentHalves = 0;
     // What does not decode may have been anything: going on would lose it silently.
-    if (!(data instanceof ArrayBuffer)) {
-      this.giveUp('wrong-frame', 'the server sent a text frame on the MessagePack subprotocol');
+    if ((this.options.form === 'json') !== (typeof data === 'string')) {
+      this.giveUp('wrong-frame', 'the server sent a frame of the other form');
       return;
     }
-    this.takeAll(decodeFrame(new Uint8Array(data)));
+    this.takeAll(decode(data, this.options, this.scalesOf));
   }
 
   private takeAll(messages: readonly (Message | Fault)[]): void {
     for (const message of messages) {
+      if (this.ended) return;
       if (!isFault(message)) this.take(message);
       // A message of a later version is nothing to a reader of this one.
       else if (message.code !== 'unknown-message') this.giveUp(message.code, message.message);
     }
+    this.options.onFrameEnd?.();
   }
 
   private giveUp(code: ErrorCode, message: string): void {
@@ -192,6 +260,9 @@ export class Connection {
       case 'ack':
         this.settle(message.id)?.resolve(message.seq);
         return;
+      case 'pong':
+        this.settle(message.id)?.resolve(0);
+        break;
       case 'error': {
         const { code, hint, field } = message;
         const error = new TapedeckError(code, message.message, hint, field);
@@ -215,20 +286,69 @@ export class Connection {
     this.options.onMessage?.(message);
   }
 
-  private settle(id: number): Waiting | undefined {
+  private settle(id: number): Ask | undefined {
     const waiting = this.waiting.get(id);
     this.waiting.delete(id);
     return waiting;
   }
 
-  private ended(code: number, reason: string): void {
+  private watch(): void {
+    const halfMs = this.welcome.limits.heartbeatMs / 2;
+    // Counting ticks, not time: a program that was held up for long reads what waits for it first.
+    this.livenessTimer = this.environment.timers.set(() => {
+      this.silentHalves += 1;
+      if (this.silentHalves > SILENT_HALVES_MAX) this.abandon('silent for 2.5 heartbeats');
+      else this.watch();
+    }, halfMs);
+  }
+
+  private end(code: number, reason: string): void {
+    if (this.ended) return;
+    this.ended = true;
+    if (this.livenessTimer !== undefined) this.environment.timers.clear(this.livenessTimer);
     const how = `the connection ended with ${code} ${reason}`.trim();
     this.failure ??= new TapedeckError('connection-failed', how);
-    for (const waiting of this.waiting.values()) waiting.reject(this.failure);
+    const waiting = [...this.waiting.values()];
     this.waiting.clear();
-    const reconnect = this.closing?.reconnect ?? worthComingBack(code);
-    this.options.onClose?.({ code, reason, reconnect });
+    for (const ask of waiting) ask.reject(this.failure);
+    this.options.onClose?.(endOf(code, reason, this.closing));
   }
+
+  /** Why it ended, as told by the server where it told; undefined while it lives. */
+  get endedBy(): TapedeckError | undefined {
+    return this.ended ? this.failure : undefined;
+  }
+}
+
+function decode(
+  data: unknown,
+  options: ConnectionOptions,
+  scalesOf: ScalesOf,
+): (Message | Fault)[] {
+  if (options.form === 'json') {
+    return typeof data === 'string' ? decodeTextFrame(data, scalesOf) : [];
+  }
+  return data instanceof ArrayBuffer ? decodeFrame(new Uint8Array(data)) : [];
+}
+
+/** Hears nothing more of a socket, and lets it go. */
+function silence(socket: SocketLike): void {
+  socket.onmessage = null;
+  socket.onclose = null;
+  socket.close();
+}
+
+function textBytes(text: string, enough: number): number {
+  return text.length * 3 <= enough ? text.length : new TextEncoder().encode(text).length;
+}
+
+function endOf(
+  code: number,
+  reason: string,
+  closing: MessageOf<'closing'> | undefined,
+): ConnectionEnd {
+  const reconnect = closing?.reconnect ?? worthComingBack(code);
+  return { code, reason, reconnect, retryMs: closing?.retryMs ?? 0 };
 }
 
 /** What the code of a close says of itself, when no `closing` came before it [E6]. */

@@ -8,9 +8,9 @@ import { TenLevels } from '../../protocol/levels';
 import type { Book } from '../../protocol/messages';
 
 /**
- * `applied`: the copy is the server's book. `repeated`: it has this already. `incomplete`: the server has no book that may be
- * trusted. `gap`: a message is missing. `mismatch`: the checksum differs. After the last two the
- * copy is worth nothing until the next snapshot: subscribe anew.
+ * `applied`: the copy is the server's book. `repeated`: it has this already. `incomplete`: the
+ * server has no book that may be trusted. `gap`: a message is missing. `mismatch`: the checksum
+ * differs. After the last two the copy is worth nothing until the next snapshot: subscribe anew.
  */
 export type LocalBookOutcome = 'applied' | 'repeated' | 'incomplete' | 'gap' | 'mismatch';
 
@@ -51,6 +51,18 @@ export class LocalBook {
       return this.distrust('mismatch');
     }
     return 'applied';
+  }
+
+  /** Takes over that a `gap` told the messages up to `seq` as missing; the levels are void [R5]. */
+  skipTo(seq: number): void {
+    this.seq = seq;
+    this.distrust('gap');
+  }
+
+  /** Forgets everything, the place too. */
+  clear(): void {
+    this.seq = 0;
+    this.distrust('gap');
   }
 
   private distrust<O extends LocalBookOutcome>(outcome: O): O {

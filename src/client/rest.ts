@@ -1,6 +1,7 @@
 /** REST: the questions of a client that needs no stream. */
 
-import { TapedeckError, TIMEOUT_MS } from './connection';
+import { TIMEOUT_MS } from './connection';
+import { TapedeckError } from './errors';
 
 /** Answer of `/v1/orderbook/:symbol`; decimals and times are strings. */
 export interface RestBook {

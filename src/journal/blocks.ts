@@ -61,8 +61,12 @@ export class BlockFold {
       const kind = numbers[at]!;
       const levels = numbers[at + LEVELS_FIELD]!;
       let body: Uint8Array | string | null = null;
-      if (levels >= 0) body = blobs.subarray(blobEnd, (blobEnd += levels));
-      else if (hasText(kind)) body = texts[text++]!;
+      if (levels >= 0) {
+        if (takeRow !== null) body = blobs.subarray(blobEnd, blobEnd + levels);
+        blobEnd += levels;
+      } else if (hasText(kind)) {
+        body = texts[text++]!;
+      }
       takeRow?.(kind, numbers, at, body);
       if (kind >= KIND.gap) {
         this.addNumbers(numbers, first, row);
@@ -84,12 +88,17 @@ export class BlockFold {
     }
   }
 
-  /** Ends the block in the making; undefined when it has no row. */
-  end(): Block | undefined {
+  /** The block in the making as it stands; undefined when it has no row. */
+  current(): Block | undefined {
     if (this.rows === 0) return undefined;
     const crcs = Uint32Array.of(this.numbersCrc, this.levelsCrc, this.textsCrc);
     const { firstId, lastId } = this;
-    const block = { firstId, lastId, crc: Bun.hash.crc32(crcs), parts: this.parts.values() };
+    return { firstId, lastId, crc: Bun.hash.crc32(crcs), parts: this.parts.values() };
+  }
+
+  /** Ends it. */
+  end(): Block | undefined {
+    const block = this.current();
     this.rows = 0;
     this.numbersCrc = this.levelsCrc = this.textsCrc = 0;
     this.parts = new Map();

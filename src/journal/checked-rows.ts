@@ -1,6 +1,6 @@
 /**
  * Checked rows: the rows behind a place, each block held against its checksum before any of its rows is
- * given out. Rows of no block yet (fewer than `BLOCK_ROWS`) have none. Bounded: one block of rows.
+ * given out, and so the block in the making. Bounded: one block of rows.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -35,7 +35,9 @@ export function* checkedRows(db: Database, afterId: number): Generator<RecordRow
   let goodId = afterId;
   try {
     const blocks = db
-      .query<BlockRow, [number]>('SELECT first_id, last_id, crc FROM block WHERE last_id > ? ORDER BY last_id') // prettier-ignore
+      .query<BlockRow, [number]>(
+        'SELECT first_id, last_id, crc FROM block WHERE last_id > ? ORDER BY last_id',
+      ) // prettier-ignore
       .all(afterId);
     for (const block of blocks) {
       // A block that began before the place is read from its beginning: half of it has no checksum.
@@ -49,18 +51,46 @@ export function* checkedRows(db: Database, afterId: number): Generator<RecordRow
       yield rows.filter(({ id }) => id > goodId);
       goodId = Math.max(goodId, block.last_id);
     }
-    for (;;) {
-      const rows = statement.all(goodId, Number.MAX_SAFE_INTEGER);
-      yield rows;
-      if (rows.length < PAGE_ROWS) return;
-      goodId = rows.at(-1)!.id;
+    const commits = db.query<BlockRow, []>('SELECT first_id, last_id, crc FROM open_block ORDER BY last_id').all(); // prettier-ignore
+    const from = Math.min(goodId, (commits[0]?.first_id ?? Infinity) - 1);
+    const rest = statement.all(from, Number.MAX_SAFE_INTEGER);
+    const soundId = soundUpTo(rest, commits);
+    yield rest.filter(({ id }) => id > goodId && (soundId === null || id <= soundId));
+    if (soundId !== null) {
+      const good = Math.max(0, seqOf(goodId), seqOf(soundId));
+      throw new JournalDamage(good, `the records from ${good + 1} on have not their checksum`);
     }
   } catch (e) {
     if (e instanceof JournalDamage) throw e;
-    throw new JournalDamage(seqOf(goodId), (e as Error).message);
+    throw new JournalDamage(Math.max(0, seqOf(goodId)), (e as Error).message);
   } finally {
     statement.finalize();
   }
+}
+
+/**
+ * How far the rows of the block in the making are what was committed; null: to their end.
+ * @param commits what it was after each commit
+ */
+function soundUpTo(rows: readonly RecordRow[], commits: readonly BlockRow[]): number | null {
+  const fold = new BlockFold();
+  const frame = new RowFrameWriter();
+  let next = 0;
+  let soundId = -1;
+  for (const { last_id, first_id, crc } of commits) {
+    for (; next < rows.length && rows[next]!.id <= last_id; next++) {
+      if (isEvent(rows[next]!) && rows[next]!.id >= first_id) frame.row(rows[next]!);
+    }
+    fold.take(frame.take(), null, () => {});
+    const block = fold.current();
+    if (block?.crc !== crc || block.lastId !== last_id) return soundId;
+    soundId = last_id;
+  }
+  return rows.slice(next).some(isEvent) ? soundId : null;
+}
+
+function isEvent({ id }: RecordRow): boolean {
+  return id % SLOTS === SLOT.event;
 }
 
 /** More than the rows of a block and the notes between them. */
@@ -70,7 +100,7 @@ const PAGE_ROWS = 5_000;
 export function isSound(rows: readonly RecordRow[], block: BlockRow): boolean {
   const frame = new RowFrameWriter();
   for (const row of rows) {
-    if (row.id >= block.first_id && row.id % SLOTS === SLOT.event) frame.row(row);
+    if (row.id >= block.first_id && isEvent(row)) frame.row(row);
   }
   const fold = new BlockFold();
   let found: number | undefined;

@@ -21,7 +21,7 @@ import type { GapNote } from './journal';
 import type { InstrumentRow, JournalReading } from './reading';
 import { parseDefinition, rowToEvent, type RecordRow } from './records';
 import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from './schema';
-import { connectToRead, watchUnchanged } from './verify-connection';
+import { connectToRead, watchUnchanged } from './read-connection';
 import { Notes } from './verify-notes';
 
 export const EXTRACT_KINDS = ['trade', 'tick', 'bbo', 'book', 'snapshot', 'command', 'status'] as const; // prettier-ignore
@@ -58,8 +58,11 @@ class Extraction {
   private readonly blocks: Blocks;
   private readonly books: Books;
   private readonly definitions: Definitions;
-  /** Oldest first; those that have been told are taken out. */
+  /** Oldest first; those that have gone by are taken out. */
   private readonly gaps: GapNote[];
+  /** Where gaps end that may hold what is asked for, by the times on both sides of them. */
+  private readonly concerned: ReadonlySet<number>;
+  private hasGiven = false;
 
   constructor(db: Database, reading: JournalReading, range: Range) {
     const { instrument, from, to } = range;
@@ -73,7 +76,9 @@ class Extraction {
     this.definitions = new Definitions(db, reading, instrument);
     const gaps = new Gaps(db, this.blocks);
     gaps.begin(null);
-    this.gaps = gaps.within(0, reading.seqLast, instrument.id, this.times) as GapNote[];
+    const within = gaps.within(0, reading.seqLast, instrument.id, this.times);
+    this.concerned = new Set(within.map((gap) => gap.to));
+    this.gaps = [...reading.gaps];
   }
 
   *pages(): Generator<Extracted[]> {
@@ -90,15 +95,26 @@ class Extraction {
       }
       gone = stretch.last;
     }
-    yield [...this.gaps.splice(0), ...this.definitions.atEnd()];
+    this.hasGiven = false;
+    yield [...this.gapsBefore(Infinity), ...this.definitions.atEnd()];
   }
 
   private take(event: BatchEvent, page: Extracted[]): void {
     const isIn = this.isWithin(event);
-    const given = event.type === 'book' || event.type === this.otherKind ? this.books.take(event as Book | Snapshot, isIn) : [event]; // prettier-ignore
+    const isBook =
+      event.type === 'book' || (event.type === 'snapshot' && this.range.kind === 'book');
+    const given = isBook ? this.books.take(event, isIn) : [event];
     if (!isIn || given.length === 0) return;
-    while (this.gaps.length > 0 && this.gaps[0]!.to < event.seq) page.push(this.gaps.shift()!);
+    page.push(...this.gapsBefore(event.seq));
+    this.hasGiven = true;
     page.push(...this.definitions.before(event.seq), ...given);
+  }
+
+  /** Those that are to be told: what lies between two records that are given is among what was asked for. */
+  private gapsBefore(seq: number): GapNote[] {
+    const end = this.gaps.findIndex(({ to }) => to >= seq);
+    const passed = this.gaps.splice(0, end < 0 ? this.gaps.length : end);
+    return passed.filter(({ to }) => this.hasGiven || this.concerned.has(to));
   }
 
   /** Takes the changes of a book in the blocks that are not read, as far back as they matter. */
@@ -135,17 +151,12 @@ class Extraction {
          ORDER BY id LIMIT ${PAGE_ROWS}`,
     );
     const end = Math.min(last, idOf(this.reading.seqLast));
-    for (let from = first; from <= end; ) {
+    for (let from = first; from <= end;) {
       const rows = page.all(from, end, instrument.id);
       yield rows.map((row) => eventOf(row, instrument.symbol));
       if (rows.length < PAGE_ROWS) return;
       from = rows.at(-1)!.id + 1;
     }
-  }
-
-  /** Read besides: a book is found whole in its snapshots too. */
-  private get otherKind(): 'snapshot' | null {
-    return this.range.kind === 'book' ? 'snapshot' : null;
   }
 
   private isWithin(event: BatchEvent): boolean {

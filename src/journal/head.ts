@@ -12,7 +12,7 @@
  *     └────────┴─────────┴──────────────┴──────────────┘
  */
 
-import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const MAGIC = 0x4448_7074;
@@ -56,14 +56,12 @@ export class Head {
     view.setUint32(4, VERSION, true);
     view.setFloat64(8, epoch, true);
     view.setFloat64(16, seq, true);
-    // Written before it is mapped: a store into a page that has no room on the disk ends the process.
-    const file = openSync(pathOf(directory), 'w', 0o600);
-    try {
-      writeSync(file, bytes);
-    } finally {
-      closeSync(file);
-    }
-    const mapped = Bun.mmap(pathOf(directory), { shared: true });
+    // Whole or not at all: what the one before says must not be lost to a process that ends here. And
+    // written before it is mapped: a store into a page without room on the disk would end the process.
+    const path = pathOf(directory);
+    writeFileSync(`${path}.new`, bytes, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+    const mapped = Bun.mmap(path, { shared: true });
     this.view = new DataView(mapped.buffer, mapped.byteOffset, BYTES);
   }
 

@@ -15,7 +15,7 @@
 
 import type { Database, Statement } from 'bun:sqlite';
 
-import { fault, type ErrorCode, type Fault } from '../../protocol/codes';
+import { fault, type Fault } from '../../protocol/codes';
 import { formatLevels, type Scales } from '../../protocol/json';
 import { decodeLevels } from '../../protocol/layout';
 import { TenLevels } from '../../protocol/levels';
@@ -26,9 +26,6 @@ import { describeGap, type Gaps } from './history-gaps';
 import type { MissingPlaces, PastBook, TimeWords } from './history-messages';
 import type { RecordRow } from './records';
 import { idOf, KIND, SELECT_RECORD, seqOf } from './schema';
-
-/** Of a moment at which the book cannot be known, since records are missing. */
-const MISSING: ErrorCode = 'no-data';
 
 /** Behind a gap for these reasons the market went on from its state before it. */
 const CONTINUED: ReadonlySet<string> = new Set(['crash', 'damage']);
@@ -225,5 +222,5 @@ function levelsOf({ levels }: RecordRow): { bids: number[]; asks: number[] } | u
 
 function missing(symbol: string, gap: MissingPlaces): Fault {
   const message = `the book of ${symbol} at that moment is not known: ${describeGap(gap)}`;
-  return fault(MISSING, message, 'at');
+  return fault('records-missing', message, 'at');
 }

@@ -39,8 +39,9 @@ export class Gaps {
          WHERE n.kind = ${KIND.gap} AND n.id >= ? ORDER BY n.id`,
     );
     this.newest = db.prepare('SELECT max(id) AS id FROM record');
+    // A snapshot has the times of a book event that may lie on the other side of the gap.
     const time = `SELECT event_time >> 32 AS hi, event_time & 4294967295 AS lo FROM record
-      WHERE id >= ? AND id <= ? AND instrument = ? AND kind <> ${KIND.instrument} ORDER BY id`;
+      WHERE id >= ? AND id <= ? AND instrument = ? AND kind NOT IN (${KIND.instrument}, ${KIND.snapshot}) ORDER BY id`;
     this.before = db.prepare(`${time} DESC LIMIT 1`);
     this.behind = db.prepare(`${time} LIMIT 1`);
   }

@@ -73,6 +73,8 @@ export interface JournalNotices {
   onRecovered?(): void;
   /** Records up to `to` were given up; a checkpoint behind them holds the state. */
   onHole?(gap: GapNote): void;
+  /** The journal has no book of these any more; they are to be written whole again. */
+  onBookless?(symbols: ReadonlySet<string>): void;
   /** It has room again after `hasRoom` was false. */
   onRoom?(): void;
 }
@@ -92,6 +94,12 @@ export interface GapNote {
   readonly reason: GapReason;
 }
 
+/** A gap behind the checkpoint. */
+export interface TailGap extends GapNote {
+  /** An epoch begins behind it, so the market went on from its state before it. */
+  readonly isContinued: boolean;
+}
+
 /** What an opened journal knows of the time before. */
 export interface Recovered {
   /** The life of the numbering that begins now. */
@@ -102,8 +110,6 @@ export interface Recovered {
   readonly checkpoint: string | null;
   /** Place of the checkpoint; 0 without one. */
   readonly checkpointSeq: number;
-  /** What stands up to here was held against its checksums when it was read. */
-  readonly checkedSeq: number;
   /** The events behind the checkpoint, in order, and the gaps between them. Read it once. */
-  readonly tail: Iterable<BatchEvent | GapNote>;
+  readonly tail: Iterable<BatchEvent | TailGap>;
 }

@@ -42,7 +42,9 @@ function notes(db: Database, kind: number): NoteRow[] {
 export function readEpochs(db: Database): EpochRow[] {
   const rows = notes(db, KIND.epoch);
   const opened = rows.filter(({ id }) => id % SLOTS === SLOT.opened);
-  const closed = new Map(rows.filter(({ id }) => id % SLOTS === SLOT.closed).map((r) => [r.ref, r]));
+  const closed = new Map(
+    rows.filter(({ id }) => id % SLOTS === SLOT.closed).map((r) => [r.ref, r]),
+  );
   return opened.map(({ id, ref }, i): EpochRow => {
     const end = closed.get(ref);
     const next = opened[i + 1];

@@ -15,12 +15,12 @@ import { StartFault } from '../base/start-fault';
 import { checkedRows, JournalDamage } from './checked-rows';
 import { lockDirectory, type DirectoryLock } from './directory';
 import { readHead, type HeadPosition } from './head';
-import type { Durability, GapNote, GapReason, Recovered } from './journal';
+import type { Durability, GapNote, GapReason, Recovered, TailGap } from './journal';
 import { readCheckpoints, readEpochs } from './notes';
 import { checkForeign, countTables, JOURNAL_FILE } from './reading';
 import { rowToEvent } from './records';
 import { createTables, finishSalvage, salvage } from './salvage';
-import { idOf, KIND, seqOf, SLOT } from './schema';
+import { idOf, KIND, seqOf, SLOT, SLOTS } from './schema';
 import { SqliteJournal, type JournalOptions } from './sqlite-journal';
 import { InlineWriter, type CreateWriter } from './writer';
 
@@ -94,7 +94,10 @@ function openLocked(
 }
 
 /** Why the file is not ours to open, or is to be salvaged; undefined when neither. */
-function inspect(path: string, head: HeadPosition | undefined): StartFault | JournalDamage | undefined {
+function inspect(
+  path: string,
+  head: HeadPosition | undefined,
+): StartFault | JournalDamage | undefined {
   try {
     const foreign = checkForeign(path);
     if (foreign !== undefined) return foreign;
@@ -109,14 +112,21 @@ function inspect(path: string, head: HeadPosition | undefined): StartFault | Jou
         db.query(`SELECT ${end}(last_id) FROM block`).get();
       }
       db.query('SELECT id, symbol FROM instrument').all();
+      const blocks = db.query('SELECT max(last_id) AS id FROM block').get() as {
+        id: number | null;
+      };
+      // What is in no block yet, which whoever goes on writing reads.
+      for (const rows of checkedRows(db, blocks.id ?? -1)) void rows;
     } finally {
       db.close();
     }
     return undefined;
   } catch (e) {
+    if (e instanceof JournalDamage) return e;
     const { code } = e as { code?: string };
     // Without the head of a journal beside it, a file that is no database may be anybody's.
-    const isOurs = code === 'SQLITE_NOTADB' ? head !== undefined : code?.startsWith('SQLITE_CORRUPT');
+    const isOurs =
+      code === 'SQLITE_NOTADB' ? head !== undefined : code?.startsWith('SQLITE_CORRUPT');
     if (isOurs !== true) throw e;
     return new JournalDamage(Number.MAX_SAFE_INTEGER, (e as Error).message);
   }
@@ -151,9 +161,12 @@ function recover(
   const gaps: GapNote[] = [];
   if (lastSeq > found) gaps.push({ type: 'gap', from: found + 1, to: lastSeq, reason: lossReason });
   // The time makes an epoch unlike those of other journals, the maximum unlike its own past ones.
-  const past = readEpochs(db).map(({ epoch }) => epoch);
-  const epoch = Math.max(clock.now().millis, 1 + Math.max(before?.epoch ?? 0, ...past));
-  const checkpoint = readCheckpoints(db).findLast(({ state, crc }) => Bun.hash.crc32(state) === crc);
+  const past = readEpochs(db);
+  const newestPast = Math.max(before?.epoch ?? 0, ...past.map((life) => life.epoch));
+  const epoch = Math.max(clock.now().millis, 1 + newestPast);
+  const checkpoint = readCheckpoints(db).findLast(
+    ({ state, crc }) => Bun.hash.crc32(state) === crc,
+  );
   const checkpointSeq = checkpoint?.seq ?? 0;
   const synchronous = synchronousFor(options.durability);
   const path = join(options.directory, JOURNAL_FILE);
@@ -164,6 +177,7 @@ function recover(
       clock,
       epoch,
       lastSeq,
+      isEndTaken: past.some((e) => e.clean === 1 && e.first_seq <= lastSeq && e.last_seq === lastSeq), // prettier-ignore
       gaps,
       instrumentIds,
       sinceCheckpoint: found - checkpointSeq,
@@ -174,7 +188,6 @@ function recover(
   );
   const afterId = checkpoint === undefined ? -1 : idOf(checkpointSeq, SLOT.checkpoint);
   const tail = readTail(db, afterId, new Map(instruments.map(({ id, symbol }) => [id, symbol])));
-  const blocks = db.query<{ id: number | null }, []>('SELECT max(last_id) AS id FROM block').get();
   return {
     journal,
     recovered: {
@@ -182,7 +195,6 @@ function recover(
       lastSeq,
       checkpoint: checkpoint?.state ?? null,
       checkpointSeq,
-      checkedSeq: seqOf(blocks?.id ?? 0),
       tail,
     },
   };
@@ -193,20 +205,26 @@ function* readTail(
   db: Database,
   afterId: number,
   symbols: ReadonlyMap<number, string>,
-): Iterable<BatchEvent | GapNote> {
-  let last = 0;
+): Iterable<BatchEvent | TailGap> {
+  let gaps: GapNote[] = [];
   for (const rows of checkedRows(db, afterId)) {
     for (const row of rows) {
       const seq = seqOf(row.id);
-      if (row.kind === KIND.checkpoint || row.kind === KIND.epoch) continue;
       if (row.kind === KIND.gap) {
-        yield { type: 'gap', from: row.ref ?? 0, to: seq, reason: row.text as GapReason };
-      } else {
+        gaps.push({ type: 'gap', from: row.ref ?? 0, to: seq, reason: row.text as GapReason });
+      } else if (row.kind === KIND.epoch) {
+        if (row.id % SLOTS !== SLOT.opened) continue;
+        for (const gap of gaps) yield { ...gap, isContinued: gap.reason !== 'disk' };
+        gaps = [];
+      } else if (row.kind !== KIND.checkpoint) {
+        for (const gap of gaps) yield { ...gap, isContinued: false };
+        gaps = [];
         const event = rowToEvent(row, symbols.get(row.instrument) ?? '');
-        if (event === undefined) throw new JournalDamage(last, `record ${seq} does not read`);
+        if (event === undefined) throw new Error(`record ${seq} does not read`);
         yield event;
       }
-      last = seq;
     }
   }
+  // The epoch that begins now is behind them.
+  for (const gap of gaps) yield { ...gap, isContinued: gap.reason !== 'disk' };
 }

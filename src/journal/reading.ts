@@ -9,14 +9,14 @@
  * Bounded: one page of rows.
  */
 
-import { constants, Database } from 'bun:sqlite';
-import { existsSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import type { Database } from 'bun:sqlite';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { StartFault } from '../base/start-fault';
 import type { GapNote } from './journal';
 import { readCheckpoints, readEpochs, readGaps, type CheckpointRow, type EpochRow } from './notes';
+import { connectToRead, watchUnchanged } from './read-connection';
 import type { RecordRow } from './records';
 import { APPLICATION_ID, idOf, KIND, SCHEMA_VERSION, SELECT_RECORD, seqOf, SLOTS } from './schema';
 
@@ -30,11 +30,7 @@ export interface InstrumentRow {
 }
 
 /** All rows behind an id in order, checkpoints apart, in pages. @param last the last id to read */
-function* readPages(
-  db: Database,
-  after: number,
-  last: number,
-): Generator<RecordRow[]> {
+function* readPages(db: Database, after: number, last: number): Generator<RecordRow[]> {
   const page = db.prepare<RecordRow, [number, number]>(
     `${SELECT_RECORD} WHERE id > ? AND id <= ? AND kind <> ${KIND.checkpoint} ORDER BY id LIMIT ${PAGE_ROWS}`,
   );
@@ -52,7 +48,7 @@ function* readPages(
 
 /** Why the file is not ours to open. It only reads: even an ordinary close could change the file. */
 export function checkForeign(path: string): StartFault | undefined {
-  const db = openReadOnly(path);
+  const db = connectToRead(path);
   try {
     if (countTables(db) > 0 && pragma(db, 'application_id') !== APPLICATION_ID) {
       return new StartFault(
@@ -88,13 +84,6 @@ export function countTables(db: Database): number {
   return (db.query('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number }).n;
 }
 
-function openReadOnly(path: string): Database {
-  if (existsSync(`${path}-wal`)) return new Database(path, { readonly: true });
-  const { SQLITE_OPEN_READONLY, SQLITE_OPEN_URI } = constants;
-  const url = `${pathToFileURL(resolve(path)).href}?immutable=1`;
-  return new Database(url, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
-}
-
 /** The journal of a directory, to be read; or why there is none that reads. */
 export function openReading(directory: string): JournalReading | StartFault {
   const path = join(directory, JOURNAL_FILE);
@@ -103,9 +92,7 @@ export function openReading(directory: string): JournalReading | StartFault {
   try {
     const foreign = checkForeign(path);
     if (foreign !== undefined) return foreign;
-    db = openReadOnly(path);
-    db.run('PRAGMA busy_timeout = 5000');
-    db.run('PRAGMA mmap_size = 1073741824');
+    db = connectToRead(path);
     if (countTables(db) > 0) return new JournalReading(db, path);
     db.close();
     return noJournal(directory);
@@ -145,14 +132,13 @@ export class JournalReading {
   /** In the order of their places. */
   readonly gaps: readonly GapNote[];
   private readonly db: Database;
-  /** Of the file that must not change while it is read; undefined where a WAL takes the changes. */
-  private readonly stamp: string | undefined;
+  private readonly checkUnchanged: () => void;
 
   /** @throws Error when it does not read */
   constructor(db: Database, path: string) {
     this.db = db;
     this.path = path;
-    this.stamp = existsSync(`${path}-wal`) ? undefined : stampOf(path);
+    this.checkUnchanged = watchUnchanged(path);
     db.run('BEGIN'); // one state of the journal for all that follows
     const { first, last } = db
       .query(
@@ -168,12 +154,6 @@ export class JournalReading {
     db.run('COMMIT');
   }
 
-  /** The first fault that SQLite finds in the file's structure. */
-  structureFault(): string | undefined {
-    const row = this.db.query('PRAGMA quick_check(1)').get() as { quick_check: string };
-    return row.quick_check === 'ok' ? undefined : row.quick_check;
-  }
-
   /** Every record in order, in pages. @throws Error when a page does not read */
   *pages(): Generator<RecordRow[]> {
     for (const rows of readPages(this.db, -1, idOf(this.seqLast, SLOTS - 1))) {
@@ -182,38 +162,11 @@ export class JournalReading {
     }
   }
 
-  /** Rows of these kinds of one instrument, in stretches of places. @throws Error as `pages` */
-  *rowsOf(instrument: number, kinds: readonly number[]): Generator<RecordRow[]> {
-    const stretch = this.db.prepare<RecordRow, [number, number, number]>(
-      `${SELECT_RECORD} WHERE id > ? AND id <= ? AND instrument = ? AND kind IN (${kinds.join()}) ORDER BY id`,
-    );
-    try {
-      for (let from = this.seqFirst - 1; from < this.seqLast; from += PAGE_ROWS) {
-        const to = Math.min(from + PAGE_ROWS, this.seqLast);
-        const rows = stretch.all(idOf(from), idOf(to), instrument);
-        this.checkUnchanged();
-        yield rows;
-      }
-    } finally {
-      stretch.finalize();
-    }
-  }
-
   close(): void {
     this.db.close();
-  }
-
-  private checkUnchanged(): void {
-    if (this.stamp === undefined || this.stamp === stampOf(this.path)) return;
-    throw new Error('a server has begun to write it meanwhile; run the command again');
   }
 }
 
 function all<T>(db: Database, sql: string): T[] {
   return db.query(sql).all() as T[];
-}
-
-function stampOf(path: string): string {
-  const { mtimeMs, size, ino } = statSync(path);
-  return `${mtimeMs} ${size} ${ino}`;
 }

@@ -17,7 +17,7 @@ import type { Bbo, Book, Instrument, Tick, Trade } from '../../protocol/messages
 import type { BatchEvent, Snapshot } from '../../protocol/records';
 import type { InstrumentRow } from './reading';
 import { definitionText, parseDefinition, rowToEvent, type RecordRow } from './records';
-import { KIND, seqOf } from './schema';
+import { KIND, seqOf, SLOT, SLOTS } from './schema';
 
 type Topic = 'tick' | 'trade' | 'bbo' | 'book';
 
@@ -52,7 +52,10 @@ export class RecordChecks {
   private traded: Trade | null = null;
 
   /** @param continues whether the market went on behind a gap from the state before it */
-  constructor(instruments: readonly InstrumentRow[], continues: (gapTo: number) => boolean = () => false) {
+  constructor(
+    instruments: readonly InstrumentRow[],
+    continues: (gapTo: number) => boolean = () => false,
+  ) {
     this.continues = continues;
     for (const { id, symbol, definition } of instruments) {
       this.byId.set(id, {
@@ -78,8 +81,9 @@ export class RecordChecks {
   /** The event of the next row, null for a note; or, as a string, what is wrong with it. */
   take(row: RecordRow): BatchEvent | string | null {
     const seq = seqOf(row.id);
-    if (row.kind === KIND.gap) return this.skip(row.ref ?? 0, seq);
-    if (row.kind === KIND.epoch || row.kind === KIND.checkpoint) return null;
+    if (row.id % SLOTS !== SLOT.event) {
+      return row.kind === KIND.gap ? this.skip(row.ref ?? 0, seq) : null;
+    }
     if (seq !== this.lastSeq + 1) return `record ${this.lastSeq + 1} is missing`;
     this.lastSeq = seq;
     const f = this.byId.get(row.instrument);
@@ -104,6 +108,7 @@ export class RecordChecks {
   }
 
   private skip(from: number, to: number): string | null {
+    if (from <= this.lastSeq) return `the gap from ${from} to ${to} covers places that are not missing`; // prettier-ignore
     if (from !== this.lastSeq + 1) return `record ${this.lastSeq + 1} is missing`;
     this.lastSeq = to;
     this.gaps.push({ from, to });

@@ -23,15 +23,32 @@ export class Retainer {
     this.retention = retention;
   }
 
-  /** Deletes what is due, up to a bound. @returns whether there may be more @throws Error of SQLite */
-  step(): boolean {
+  /**
+   * Deletes what is due, up to a bound.
+   * @returns the instruments that have lost their last book; undefined when nothing was due
+   * @throws Error of SQLite
+   */
+  step(): number[] | undefined {
     const { hours, bytes } = this.retention;
     const isOver = bytes > 0 && this.usedBytes() > bytes;
-    if (hours === 0 && !isOver) return false;
+    if (hours === 0 && !isOver) return undefined;
     const lastId = this.lastDue(isOver ? null : hours);
-    if (lastId === null) return false;
+    if (lastId === null) return undefined;
+    const bookless = this.bookless(lastId);
     this.db.transaction(() => this.drop(lastId)).immediate();
-    return true;
+    return bookless;
+  }
+
+  /** Instruments whose newest book is among what goes: a past book of theirs could not be found. */
+  private bookless(lastId: number): number[] {
+    const part = 'SELECT 1 FROM part WHERE instrument = i.id AND book_seq > 0';
+    return this.db
+      .query<{ id: number }, [number]>(
+        `SELECT id FROM instrument i WHERE EXISTS (${part} AND last_id <= ?1)
+           AND NOT EXISTS (${part} AND last_id > ?1)`,
+      )
+      .all(lastId)
+      .map(({ id }) => id);
   }
 
   private usedBytes(): number {
@@ -44,9 +61,10 @@ export class Retainer {
   private lastDue(hours: number | null): number | null {
     const row = this.db
       .query<{ id: number | null }, (number | null)[]>(
-        `SELECT max(last_id) AS id FROM (SELECT last_id, written FROM block ORDER BY last_id LIMIT ${BLOCKS_A_STEP})
-           WHERE last_id < (SELECT max(id) FROM note WHERE kind = ${KIND.checkpoint})
-           AND (?1 IS NULL OR written < unixepoch() - ?1 * 3600)`,
+        // All of them must be old: when one was written is under no checksum.
+        `SELECT CASE WHEN max(last_id) < (SELECT max(id) FROM note WHERE kind = ${KIND.checkpoint})
+             AND (?1 IS NULL OR max(written) < unixepoch() - ?1 * 3600) THEN max(last_id) END AS id
+           FROM (SELECT last_id, written FROM block ORDER BY last_id LIMIT ${BLOCKS_A_STEP})`,
       )
       .get(hours);
     return row?.id ?? null;
@@ -56,7 +74,8 @@ export class Retainer {
     const kept = KIND.epoch;
     this.db.run('DELETE FROM record WHERE id <= ? AND kind <> ?', [lastId, kept]);
     this.db.run('DELETE FROM note WHERE id <= ? AND kind <> ?', [lastId, kept]);
-    this.db.run('DELETE FROM part WHERE last_id <= ?', [lastId]);
+    // One instrument after the other, or the whole table would be read.
+    this.db.run('DELETE FROM part WHERE instrument IN (SELECT id FROM instrument) AND last_id <= ?', [lastId]); // prettier-ignore
     this.db.run('DELETE FROM block WHERE last_id <= ?', [lastId]);
     const id = idOf(seqOf(lastId), SLOT.gap);
     this.db.run(

@@ -30,6 +30,8 @@ export class RowWriter {
   private readonly runs: Run[] = [];
   private readonly putBlock: Statement;
   private readonly putPart: Statement;
+  private readonly putOpen: Statement;
+  private readonly dropOpen: Statement;
   private readonly putNote: Statement;
   private fold = new BlockFold();
 
@@ -42,6 +44,8 @@ export class RowWriter {
     this.putPart = this.prepare(
       'INSERT INTO part VALUES (?, ?, ?, (? << 32) | ?, (? << 32) | ?, ?, ?)',
     );
+    this.putOpen = this.prepare('INSERT OR REPLACE INTO open_block VALUES (?, ?, ?)');
+    this.dropOpen = this.prepare('DELETE FROM open_block');
     this.putNote = this.prepare('INSERT OR REPLACE INTO note VALUES (?, ?)');
     this.resume();
   }
@@ -64,12 +68,15 @@ export class RowWriter {
   write(frame: RowFrame): void {
     for (const [id, text] of frame.definitions ?? []) this.define(id, text);
     this.fold.take(frame, this.writeRow, this.writeBlock);
+    const open = this.fold.current();
+    if (open !== undefined) this.putOpen.run(open.lastId, open.firstId, open.crc);
   }
 
   /** Ends the block in the making, so that what is at rest is all under a checksum. */
   endBlock(): void {
     const block = this.fold.end();
-    if (block !== undefined) this.writeBlock(block);
+    if (block === undefined) return;
+    this.db.transaction(() => this.writeBlock(block))();
   }
 
   /** A statement that is still there would keep the database open behind its close. */
@@ -98,6 +105,7 @@ export class RowWriter {
   private readonly writeBlock = (block: Block): void => {
     const { lastId, firstId, crc, parts } = block;
     this.putBlock.run(lastId, firstId, crc);
+    this.dropOpen.run();
     for (const p of parts) {
       this.putPart.run(p.instrument, lastId, firstId, p.minHi, p.minLo, p.maxHi, p.maxLo, p.tradeSeq, p.bookSeq); // prettier-ignore
     }

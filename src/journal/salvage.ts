@@ -201,7 +201,7 @@ function* readablePages(db: Database): Generator<RecordRow[]> {
     }
   };
   let limit = PAGE_ROWS;
-  for (let next = 0; next <= Number.MAX_SAFE_INTEGER; ) {
+  for (let next = 0; next <= Number.MAX_SAFE_INTEGER;) {
     const rows = from(next, limit);
     if (rows !== undefined) {
       if (rows.length === 0) return;
@@ -216,7 +216,8 @@ function* readablePages(db: Database): Generator<RecordRow[]> {
     }
     // Doubles the stride until something reads, then halves it to the first that does.
     let stride = SLOTS;
-    while (next + stride <= Number.MAX_SAFE_INTEGER && from(next + stride, 1) === undefined) stride *= 2;
+    while (next + stride <= Number.MAX_SAFE_INTEGER && from(next + stride, 1) === undefined)
+      stride *= 2;
     let low = next + stride / 2;
     let high = next + stride;
     while (high - low > SLOTS) {
@@ -227,4 +228,3 @@ function* readablePages(db: Database): Generator<RecordRow[]> {
     next = high;
   }
 }
-

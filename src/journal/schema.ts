@@ -81,6 +81,11 @@ CREATE TABLE block (                   -- ${BLOCK_ROWS} records each, checkpoint
   crc      INTEGER NOT NULL,           -- CRC-32 of what they hold, as in journal/blocks.ts
   written  INTEGER NOT NULL            -- seconds since 1970
 ) STRICT;
+CREATE TABLE open_block (              -- the block in the making, after each commit that added to it
+  last_id  INTEGER PRIMARY KEY,
+  first_id INTEGER NOT NULL,
+  crc      INTEGER NOT NULL            -- of what it held by then
+) STRICT;
 CREATE TABLE part (                    -- an instrument in a block
   instrument INTEGER NOT NULL,
   last_id    INTEGER NOT NULL,         -- of the block

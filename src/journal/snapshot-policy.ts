@@ -69,8 +69,13 @@ export class SnapshotPolicy {
 
   /** Every book that may be trusted is due at the next `accept`, also one that does not change. */
   renewAll(): void {
-    for (const f of this.followed.values()) {
-      if (!f.trusted) continue;
+    this.renew(new Set(this.followed.keys()));
+  }
+
+  /** As `renewAll`, of these only. */
+  renew(symbols: ReadonlySet<string>): void {
+    for (const [symbol, f] of this.followed) {
+      if (!f.trusted || !symbols.has(symbol)) continue;
       f.bids = null;
       this.dirty.add(f);
     }

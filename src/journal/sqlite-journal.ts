@@ -47,6 +47,8 @@ export interface JournalParts {
   readonly clock: Clock;
   readonly epoch: number;
   readonly lastSeq: number;
+  /** Whether another epoch was closed at this place. */
+  readonly isEndTaken: boolean;
   /** What is missing before this life. */
   readonly gaps: readonly GapNote[];
   readonly instrumentIds: Map<string, number>;
@@ -94,6 +96,8 @@ export class SqliteJournal implements Journal {
   private lastSeq: number;
   private sinceCheckpoint: number;
   private commitTimer: ReturnType<typeof setTimeout> | undefined;
+  /** What waits goes as soon as the writer is not behind. */
+  private isDue = false;
   private hole: Hole | null = null;
   private isAwaited = false;
   private readonly flushes = new Set<() => void>();
@@ -120,9 +124,11 @@ export class SqliteJournal implements Journal {
     this.writer = createWriter({
       committed: (frames) => this.committed(frames),
       failed: (failure) => this.failed(failure),
+      bookless: (ids) => this.bookless(new Set(ids)),
     });
     const now = clock.now();
-    for (const { from, to, reason } of gaps) this.frame.note({ kind: 'gap', from, reason }, to, now);
+    for (const { from, to, reason } of gaps)
+      this.frame.note({ kind: 'gap', from, reason }, to, now);
     this.frame.note({ kind: 'epoch', event: 'opened', epoch }, lastSeq, now);
     this.pump(true);
   }
@@ -143,10 +149,7 @@ export class SqliteJournal implements Journal {
 
   append(batch: JournalBatch, onDurable: () => void): void {
     this.lastSeq = batch.lastSeq;
-    if (
-      this.hole !== null ||
-      (this.isAsync && this.waitingBytes >= this.options.queueBytesMax)
-    ) {
+    if (this.hole !== null || (this.isAsync && this.waitingBytes >= this.options.queueBytesMax)) {
       this.giveUp(batch);
     } else {
       for (const event of batch.events) this.frame.event(event, this.instrumentId(event));
@@ -217,9 +220,9 @@ export class SqliteJournal implements Journal {
     if (hole !== null) this.noteHole(hole);
     // Also without new events: a book may have changed behind its tenth level, which is not one.
     else this.noteCheckpoint(false);
-    const { clock, epoch, lastSeq } = this.parts;
+    const { clock, epoch, lastSeq, isEndTaken } = this.parts;
     // A life that numbered nothing leaves the end of the one before it where it is.
-    if (this.lastSeq > lastSeq) {
+    if (this.lastSeq > lastSeq || !isEndTaken) {
       this.frame.note({ kind: 'epoch', event: 'closed', epoch }, this.lastSeq, clock.now());
     }
     this.send(hole?.definitions);
@@ -273,7 +276,8 @@ export class SqliteJournal implements Journal {
   /** Sends what waits, if it is due and the writer is not behind. */
   private pump(isForced: boolean): void {
     if (this.frame.rows === 0) return;
-    if (this.isAsync && !isForced && this.frame.rows < FRAME_ROWS) {
+    this.isDue ||= isForced || !this.isAsync || this.frame.rows >= FRAME_ROWS;
+    if (!this.isDue) {
       this.commitTimer ??= setTimeout(() => this.pump(true), this.options.commitEveryMs);
       return;
     }
@@ -283,6 +287,7 @@ export class SqliteJournal implements Journal {
   private send(definitions?: Hole['definitions']): void {
     clearTimeout(this.commitTimer);
     this.commitTimer = undefined;
+    this.isDue = false;
     const { bytes } = this.frame;
     const frame = this.frame.take();
     this.awayBytes += bytes;
@@ -317,6 +322,11 @@ export class SqliteJournal implements Journal {
     if (this.failing === null) this.notices.onFailing?.(message);
     this.failing = message;
     for (const done of this.flushes) done();
+  }
+
+  private bookless(ids: ReadonlySet<number>): void {
+    const symbols = [...this.parts.instrumentIds].filter(([, id]) => ids.has(id));
+    this.notices.onBookless?.(new Set(symbols.map(([symbol]) => symbol)));
   }
 
   private giveUp(batch: JournalBatch): void {

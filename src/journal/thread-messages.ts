@@ -11,4 +11,5 @@ export type ToWriter =
 export type FromWriter =
   | { readonly type: 'committed'; readonly frames: number }
   | { readonly type: 'failed'; readonly failure: WriteFailure }
+  | { readonly type: 'bookless'; readonly instruments: readonly number[] }
   | { readonly type: 'closed'; readonly failure?: WriteFailure };

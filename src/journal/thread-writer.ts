@@ -2,7 +2,13 @@
 
 import type { RowFrame } from './row-frame';
 import type { FromWriter, ToWriter } from './thread-messages';
-import type { CreateWriter, JournalWriter, WriteFailure, WriterEvents, WriterSettings } from './writer';
+import type {
+  CreateWriter,
+  JournalWriter,
+  WriteFailure,
+  WriterEvents,
+  WriterSettings,
+} from './writer';
 
 export const createThreadWriter: CreateWriter = (settings, _, events) =>
   new ThreadWriter(settings, events);
@@ -19,6 +25,8 @@ class ThreadWriter implements JournalWriter {
           return events.committed(data.frames);
         case 'failed':
           return events.failed(data.failure);
+        case 'bookless':
+          return events.bookless(data.instruments);
         case 'closed':
           this.worker.terminate();
           this.closed?.(data.failure);

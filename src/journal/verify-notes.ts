@@ -69,7 +69,8 @@ export class Notes {
     const gap = `the gap from ${row.ref} to ${to} (${reason})`;
     if (!REASONS.has(reason)) return `${gap} has a reason that is none`;
     if ((reason === 'retention' || reason === 'missing') && row.ref !== 1) return `${gap} does not begin at the first place`; // prettier-ignore
-    const isFollowedBy = (slot: number): boolean => this.rows.some(({ id }) => id === idOf(to, slot));
+    const isFollowedBy = (slot: number): boolean =>
+      this.rows.some(({ id }) => id === idOf(to, slot));
     if (reason === 'disk' && !isFollowedBy(SLOT.checkpoint)) return `${gap} has no checkpoint behind it`; // prettier-ignore
     if ((reason === 'crash' || reason === 'missing') && !isFollowedBy(SLOT.opened)) return `${gap} has no epoch behind it`; // prettier-ignore
     return undefined;
@@ -97,8 +98,11 @@ export class Notes {
         const seq = seqOf(row.id);
         if (epoch < newest) return `epoch ${epoch} is not above ${newest}, which is before it`;
         if (next === undefined && seq !== seqLast) return `the newest epoch ends at ${seq}; the records end at ${seqLast}`; // prettier-ignore
-        const hasBegun = before === undefined ? !isWhole : isOpening(before);
-        if (!hasBegun && !(next !== undefined && isEmpty(next, row))) return `epoch ${epoch} ends at ${seq}, but never began`; // prettier-ignore
+        // Where lives that numbered nothing followed, the end is that of one of them.
+        const isAnothers = next !== undefined && seqOf(next.id) === seq && (next.ref ?? 0) >= epoch;
+        const hasBegun =
+          before === undefined ? !isWhole : isOpening(before) && before.ref === epoch;
+        if (!hasBegun && !isAnothers) return `epoch ${epoch} ends at ${seq}, but never began`;
       }
       newest = epoch;
     }
@@ -114,8 +118,9 @@ export class Notes {
     const seq = seqOf(row.id);
     const epoch = row.ref ?? -1;
     if (epoch <= newest) return `epoch ${epoch} is not above ${newest}, which is before it`;
-    const expected = Math.max(timeOf(row).millis, newest + 1);
-    if (epoch < expected || (isWhole && epoch > expected)) return `the epoch that began at ${seq} is ${epoch}; expected ${expected}`; // prettier-ignore
+    // It is the time of the start, which the recovery separates from that of the note.
+    const max = Math.max(timeOf(row).millis, newest + 1);
+    if (isWhole && epoch > max) return `the epoch that began at ${seq} is ${epoch}; expected at most ${max}`; // prettier-ignore
     if (before === undefined || isOpening(before) || this.isInGap(seqOf(before.id), seq)) return undefined; // prettier-ignore
     return `epoch ${epoch} begins at ${seq + 1}; expected ${seqOf(before.id) + 1}`;
   }
@@ -179,7 +184,12 @@ export function instrumentFault(
     const d = parseDefinition(text);
     if (d === undefined && recorded !== undefined) return `${symbol} is defined otherwise in the table of instruments than by record ${recorded.seq}`; // prettier-ignore
     const isMissing = gaps.some(({ from, to }) => d !== undefined && d.seq >= from && d.seq <= to);
-    if (recorded === undefined ? !isMissing : recorded.text !== text && !(isMissing && d!.seq > recorded.seq)) { // prettier-ignore
+    if (
+      recorded === undefined
+        ? !isMissing
+        : recorded.text !== text && !(isMissing && d!.seq > recorded.seq)
+    ) {
+      // prettier-ignore
       if (recorded === undefined) return `${symbol} is in the table of instruments, but no record defines it`; // prettier-ignore
       return `${symbol} is defined otherwise in the table of instruments than by record ${recorded.seq}`;
     }

@@ -13,7 +13,7 @@ import { availableParallelism } from 'node:os';
 import type { JournalReading } from './reading';
 import { idOf, KIND, seqOf, SLOT, SLOTS } from './schema';
 import type { Definition, Fault, FromVerifier, StretchTask, Task, ToVerifier } from './verify-messages'; // prettier-ignore
-import { watchUnchanged } from './verify-connection';
+import { watchUnchanged } from './read-connection';
 import { StretchCheck } from './verify-stretch';
 import { structureFault } from './verify-structure';
 
@@ -37,16 +37,18 @@ const THREADS_MAX = 8;
 /**
  * @param db a connection of its own
  * @param onRecords told of the records checked so far
+ * @param threadedRecords as many are checked by threads
  * @throws Error when the journal does not read
  */
 export async function checkRecords(
   reading: JournalReading,
   db: Database,
   onRecords: (records: number) => void,
+  threadedRecords = THREADED_RECORDS,
 ): Promise<RecordsFound> {
   const work = new Work(reading, db, onRecords);
   const threads = Math.min(availableParallelism(), THREADS_MAX);
-  if (threads > 1 && reading.seqLast - reading.seqFirst >= THREADED_RECORDS) {
+  if (threads > 1 && reading.seqLast - reading.seqFirst >= threadedRecords) {
     await runThreads(threads, work, reading);
   } else {
     runHere(work, reading, db);
@@ -67,7 +69,9 @@ async function runThreads(count: number, work: Work, reading: JournalReading): P
   const workers = Array.from({ length: count }, () => new Worker(new URL('verify-thread.ts', import.meta.url).href)); // prettier-ignore
   const { path, instruments } = reading;
   try {
-    await Promise.all(workers.map((worker) => drive(worker, work, { open: { path, instruments } })));
+    await Promise.all(
+      workers.map((worker) => drive(worker, work, { open: { path, instruments } })),
+    );
   } finally {
     for (const worker of workers) worker.terminate();
   }
@@ -80,9 +84,9 @@ function drive(worker: Worker, work: Work, open: ToVerifier): Promise<void> {
       try {
         const task = work.next();
         if (task === undefined) resolve();
-        else worker.postMessage({ task } satisfies ToVerifier);
+        else worker.postMessage({ task } satisfies ToVerifier, []);
       } catch (e) {
-        reject(e as Error);
+        reject(e);
       }
     };
     worker.onmessage = ({ data }: MessageEvent<FromVerifier>): void => {
@@ -90,7 +94,7 @@ function drive(worker: Worker, work: Work, open: ToVerifier): Promise<void> {
       give();
     };
     worker.onerror = (e): void => reject(new Error(e.message));
-    worker.postMessage(open);
+    worker.postMessage(open, []);
     give();
   });
 }

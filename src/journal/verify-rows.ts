@@ -1,38 +1,31 @@
 /**
  * Verify rows: rows into the frame that their checksum is taken of, as fast as SQLite gives them.
  *
- * What a row costs is, for the most part, its columns as they cross into JavaScript. So SQL puts each
- * kind's own numbers into their places in the frame, which makes thirteen columns of twenty, and looks
- * itself whether a row has something that rows of its kind never have.
+ * What a row costs is, for the most part, its columns as they cross into JavaScript. So SQL makes one of
+ * two columns that no kind has both of, thirteen of twenty, and looks itself whether a row has something
+ * that rows of its kind never have.
  * Bounded: `PAGE_ROWS` rows at a time, in buffers that are used again.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
 
-import { LEVELS_FIELD, NONE, ROW_FIELDS, type RowFrame } from './row-frame';
-import {
-  BODY_COLUMN,
-  KIND,
-  OWN_COLUMNS,
-  seqOf,
-  SLOT,
-  SLOTS,
-  type KindName,
-} from './schema';
+import { LEVELS_FIELD, NONE, OWN_FIRST, ROW_FIELDS, type RowFrame } from './row-frame';
+import { BODY_COLUMN, KIND, OWN_COLUMNS, seqOf, SLOT, SLOTS, type KindName } from './schema';
 
 /** More than the rows of a block and the notes between them. */
 export const PAGE_ROWS = 4_096;
 
-/** Its letters are fields of a frame in their order: one letter is one more row in the same time. */
 interface PackedRow {
   id: number;
   /** Its instrument × 16 + its kind; null where it has something that rows of its kind do not have. */
   k: number | null;
   p: number;
+  /** Event time and receive time, as words. */
   a: number;
   b: number;
   c: number;
   d: number;
+  /** Of each pair of columns the one that rows of its kind have; see `SELECT_PACKED`. */
   e: number | null;
   f: number | null;
   g: number | null;
@@ -55,12 +48,11 @@ export interface RowVisitor {
   /** @returns what is wrong with its place */
   event(seq: number): string | undefined;
   definition(instrument: number, seq: number, text: string): void;
-  /** @returns what is wrong with it @param own its first number: of a gap, the first place missing */
-  note(kind: number, id: number, own: number | null): string | undefined;
+  /** @returns what is wrong with it @param ref of a gap, the first place missing */
+  note(kind: number, id: number, ref: number | null): string | undefined;
 }
 
 const KINDS = Object.keys(KIND) as KindName[];
-const EVENTS = KINDS.filter((name) => KIND[name] < KIND.gap);
 const OPTIONAL = [...new Set(Object.values(OWN_COLUMNS).flat()), 'levels', 'text'];
 const HAS_TEXT: readonly boolean[] = placed((name) => BODY_COLUMN[name] === 'text');
 const HAS_LEVELS: readonly boolean[] = placed((name) => BODY_COLUMN[name] === 'levels');
@@ -77,27 +69,22 @@ function placed(of: (name: KindName) => boolean): boolean[] {
   return list;
 }
 
-/** The own number of each kind that stands in this place of a frame. */
-function ownSql(place: number): string {
-  const cases = KINDS.filter((name) => OWN_COLUMNS[name].length > place);
-  return `CASE kind ${cases.map((name) => `WHEN ${KIND[name]} THEN ${OWN_COLUMNS[name][place]}`).join(' ')} END`;
-}
-
+/** Not null where a row has something that rows of its kind do not have, or is of no kind. */
 function straySql(): string {
   const cases = KINDS.map((name) => {
-    const known = [...OWN_COLUMNS[name], BODY_COLUMN[name]];
-    const others = OPTIONAL.filter((column) => !known.includes(column));
+    const known = new Set<string | null>([...OWN_COLUMNS[name], BODY_COLUMN[name]]);
+    const others = OPTIONAL.filter((column) => !known.has(column));
     return `WHEN ${KIND[name]} THEN coalesce(${others.join()})`;
   });
-  return `CASE kind ${cases.join(' ')} END`;
+  return `CASE kind ${cases.join(' ')} ELSE 1 END`;
 }
 
 const SELECT_PACKED = `SELECT id, CASE WHEN ${straySql()} IS NULL THEN instrument * ${KINDS_MAX} + kind END AS k, prev_seq AS p,
   event_time >> 32 AS a, event_time & 4294967295 AS b,
   receive_time >> 32 AS c, receive_time & 4294967295 AS d,
-  ${ownSql(0)} AS e, ${ownSql(1)} AS f, ${ownSql(2)} AS g, ${ownSql(3)} AS h, ${ownSql(4)} AS j,
-  CASE WHEN kind IN (${EVENTS.filter((n) => BODY_COLUMN[n] === 'levels').map((n) => KIND[n]).join()}) THEN levels
-    WHEN kind < ${KIND.gap} THEN text END AS x
+  coalesce(price, bid_quantity) AS e, coalesce(quantity, ask_quantity) AS f, coalesce(bid, side) AS g,
+  coalesce(ask, ref) AS h, coalesce(volume, source_seq) AS j,
+  CASE WHEN kind < ${KIND.gap} THEN coalesce(levels, text) END AS x
   FROM record WHERE id > ? AND id <= ? ORDER BY id LIMIT ${PAGE_ROWS}`;
 
 export class VerifyRows {
@@ -157,13 +144,30 @@ export class VerifyRows {
     n[at + 5] = r.b;
     n[at + 6] = r.c;
     n[at + 7] = r.d;
-    n[at + 8] = r.e ?? NONE;
-    n[at + 9] = r.f ?? NONE;
-    n[at + 10] = r.g ?? NONE;
-    n[at + 11] = r.h ?? NONE;
-    n[at + 12] = r.j ?? NONE;
+    this.putOwn(r, kind, at + OWN_FIRST);
     n[at + LEVELS_FIELD] = NONE;
     return at;
+  }
+
+  /** In the order of `OWN_COLUMNS`. */
+  private putOwn(r: PackedRow, kind: number, at: number): void {
+    const n = this.numbers;
+    let first = r.e;
+    let second = r.f;
+    let third = r.g;
+    let fourth = r.h;
+    if (kind === KIND.bbo) {
+      [first, second, third, fourth] = [r.g, r.e, r.h, r.f];
+    } else if (kind === KIND.book) {
+      [first, second, third, fourth] = [r.g, r.h, null, null];
+    } else if (kind === KIND.snapshot || kind === KIND.status) {
+      [first, fourth] = [r.h, null];
+    }
+    n[at] = first ?? NONE;
+    n[at + 1] = second ?? NONE;
+    n[at + 2] = third ?? NONE;
+    n[at + 3] = fourth ?? NONE;
+    n[at + 4] = r.j ?? NONE;
   }
 
   private reserve(bytes: number): void {
@@ -198,5 +202,5 @@ function visit(row: PackedRow, kind: number, visitor: RowVisitor): string | unde
   if (SLOT_KINDS[slot] !== kind || row.k !== kind || row.p !== 0) {
     return `what is noted at ${seq} (id ${id}) does not read`;
   }
-  return visitor.note(kind, id, row.e);
+  return visitor.note(kind, id, row.h);
 }

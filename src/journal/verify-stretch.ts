@@ -59,7 +59,7 @@ export class StretchCheck {
       fault = (task.isSealed ? this.blocks(task, walk) : this.unsealed(task, walk)) ?? this.notes(task, walk); // prettier-ignore
     } catch (e) {
       const upTo = Math.max(seqOf(task.lastId), walk.expected);
-      fault = { seq: walk.expected, lastSeq: upTo, message: `the records from ${walk.expected} on do not read: ${(e as Error).message}` }; // prettier-ignore
+      fault = { seq: walk.expected, lastSeq: upTo, message: `the file is damaged, from record ${walk.expected} on: ${(e as Error).message}` }; // prettier-ignore
     }
     const { events, definitions } = walk;
     return { events, definitions: [...definitions.values()], fault };
@@ -67,7 +67,9 @@ export class StretchCheck {
 
   private blocks(task: StretchTask, walk: Walk): Fault | undefined {
     const blocks = this.db
-      .query<BlockRow, [number, number]>('SELECT first_id, last_id, crc FROM block WHERE last_id > ? AND last_id <= ? ORDER BY last_id') // prettier-ignore
+      .query<BlockRow, [number, number]>(
+        'SELECT first_id, last_id, crc FROM block WHERE last_id > ? AND last_id <= ? ORDER BY last_id',
+      ) // prettier-ignore
       .all(task.afterId, task.lastId);
     const parts = this.parts(task);
     for (const block of blocks) {
@@ -92,7 +94,8 @@ export class StretchCheck {
     const range = `the records ${seqOf(block.first_id)} to ${seqOf(block.last_id)}`;
     const beginsAfter = walk.lastId;
     const read = this.rows.read(walk.lastId, block.last_id, walk);
-    if ('message' in read) return this.named(block, beginsAfter) ?? at(Math.min(read.seq, walk.expected), read.message);
+    if ('message' in read)
+      return this.named(block, beginsAfter) ?? at(Math.min(read.seq, walk.expected), read.message);
     const { frame } = read;
     walk.lastId = block.last_id;
     walk.events += frame.rows;
@@ -132,11 +135,16 @@ export class StretchCheck {
       const fault = this.unknownInstrument(read.frame);
       if (fault !== undefined) return fault;
       if (walk.events >= BLOCK_ROWS) {
-        return span(task.afterId + 1, task.lastId, `the records from ${seqOf(task.afterId) + 1} on are in no block`);
+        return span(
+          task.afterId + 1,
+          task.lastId,
+          `the records from ${seqOf(task.afterId) + 1} on are in no block`,
+        );
       }
       if (!read.isCut) break;
     }
-    if (walk.lastNoteSeq >= walk.expected) return at(walk.expected, `record ${walk.expected} is missing`);
+    if (walk.lastNoteSeq >= walk.expected)
+      return at(walk.expected, `record ${walk.expected} is missing`);
     return walk.events === 0 ? undefined : this.named(bounds(task), task.afterId);
   }
 
@@ -144,7 +152,10 @@ export class StretchCheck {
     for (let i = 2; i < rows * ROW_FIELDS; i += ROW_FIELDS) {
       if (this.known.has(numbers[i]!)) continue;
       const seq = seqOf(numbers[i - 1]!);
-      return at(seq, `record ${seq} names instrument ${numbers[i]}, which is not in the table of instruments`);
+      return at(
+        seq,
+        `record ${seq} names instrument ${numbers[i]}, which is not in the table of instruments`,
+      );
     }
     return undefined;
   }
@@ -152,7 +163,9 @@ export class StretchCheck {
   /** The first record between two ids that does not fit to those before it, if that can be told. */
   private named(block: { first_id: number; last_id: number }, afterId: number): Fault | undefined {
     const start = this.db
-      .query<{ id: number }, [number]>(`SELECT first_id AS id FROM block WHERE last_id <= ? ORDER BY last_id DESC LIMIT 1 OFFSET ${CONTEXT_BLOCKS - 1}`) // prettier-ignore
+      .query<{ id: number }, [number]>(
+        `SELECT first_id AS id FROM block WHERE last_id <= ? ORDER BY last_id DESC LIMIT 1 OFFSET ${CONTEXT_BLOCKS - 1}`,
+      ) // prettier-ignore
       .get(afterId);
     const checks = new RecordChecks(this.instruments);
     let from = -1;

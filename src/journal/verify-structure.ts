@@ -8,7 +8,7 @@
 import { Database } from 'bun:sqlite';
 
 import { TABLES } from './schema';
-import { isAtRest } from './verify-connection';
+import { isAtRest } from './read-connection';
 
 const SMALL_TABLES = ['sqlite_schema', 'instrument', 'block', 'part', 'note'];
 
@@ -25,7 +25,10 @@ export function structureFault(db: Database, path: string): string | undefined {
     if (found.get(name) !== sql) return `the table ${name} is not as this version makes it`;
   }
   // They hold nothing, so another version may word them otherwise; but they are to work.
-  for (const { name } of db.query("SELECT name FROM sqlite_schema WHERE type = 'view'").all() as { name: string }[]) { // prettier-ignore
+  for (const { name } of db.query("SELECT name FROM sqlite_schema WHERE type = 'view'").all() as {
+    name: string;
+  }[]) {
+    // prettier-ignore
     db.query(`SELECT * FROM "${name}" LIMIT 0`).finalize();
   }
   return undefined;

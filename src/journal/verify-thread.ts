@@ -2,7 +2,7 @@
 
 import type { Database } from 'bun:sqlite';
 
-import { connectToRead } from './verify-connection';
+import { connectToRead } from './read-connection';
 import type { FromVerifier, Task, ToVerifier, VerifierSettings } from './verify-messages';
 import { StretchCheck } from './verify-stretch';
 import { structureFault } from './verify-structure';
@@ -31,9 +31,11 @@ class Verifier {
   }
 }
 
-let verifier: Verifier | undefined;
-
-port.onmessage = ({ data }): void => {
-  if ('open' in data) verifier = new Verifier(data.open);
-  else port.postMessage(verifier!.run(data.task));
+/** The first message opens it; those behind it are its tasks. */
+port.onmessage = ({ data: first }): void => {
+  if (!('open' in first)) throw new Error('a task before the journal is open');
+  const verifier = new Verifier(first.open);
+  port.onmessage = ({ data }): void => {
+    if ('task' in data) port.postMessage(verifier.run(data.task));
+  };
 };

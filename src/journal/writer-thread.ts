@@ -2,8 +2,7 @@
  * Writer thread: holds the connection that writes the journal of a running server.
  *
  * All frames that have arrived are one transaction (group commit). A transaction that fails is undone and
- * tried again with the same frames; how many can wait is bounded by the main thread. SQLite's own
- * checkpoint, which moves the WAL into the file, runs when nothing waits, or when it is overdue.
+ * tried again with the same frames; how many can wait is bounded by the main thread.
  */
 
 import { Database } from 'bun:sqlite';
@@ -11,6 +10,7 @@ import { Database } from 'bun:sqlite';
 import type { RowFrame } from './row-frame';
 import { Retainer } from './retention';
 import { RowWriter } from './row-writer';
+import { WalMover } from './wal-mover';
 import type { FromWriter, ToWriter } from './thread-messages';
 import type { WriteFailure, WriterSettings } from './writer';
 
@@ -22,11 +22,8 @@ interface Port {
 const port = globalThis as unknown as Port;
 
 const RETRY_MS = 200;
-const PAGE_BYTES = 4_096;
-/** Of the WAL, about: moved into the file when nothing waits, and when something does. */
-const WAL_BYTES_IDLE = 4 * 1_024 * 1_024;
-const WAL_BYTES_BUSY = 32 * 1_024 * 1_024;
-
+/** About what a commit adds to the WAL besides its rows: parts of pages. */
+const COMMIT_BYTES = 8_192;
 /** About what a step of deleting writes. */
 const RETAINED_WAL_BYTES = 512 * 1_024;
 
@@ -43,7 +40,7 @@ class WriterThread {
   private waiting: RowFrame[] = [];
   private isScheduled = false;
   private isFailing = false;
-  private walBytes = 0;
+  private readonly wal: WalMover;
   private readonly retainer: Retainer;
   private retainTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -53,6 +50,7 @@ class WriterThread {
     this.db.run(`PRAGMA synchronous = ${synchronous}`);
     this.db.run('PRAGMA wal_autocheckpoint = 0');
     this.rows = new RowWriter(this.db);
+    this.wal = new WalMover(this.db, path);
     this.retainer = new Retainer(this.db, retention);
     if (retention.hours > 0 || retention.bytes > 0) this.retainIn(RETAIN_EVERY_MS);
   }
@@ -69,7 +67,7 @@ class WriterThread {
     try {
       this.rows.endBlock();
       this.rows.finalize();
-      this.db.run('PRAGMA wal_checkpoint(TRUNCATE)');
+      this.wal.close();
       this.db.close();
       return undefined;
     } catch (e) {
@@ -102,9 +100,10 @@ class WriterThread {
     this.isFailing = false;
     this.waiting = [];
     port.postMessage({ type: 'committed', frames: frames.length });
-    this.walBytes += PAGE_BYTES * 2;
-    for (const { numbers, blobs } of frames) this.walBytes += numbers.byteLength / 2 + blobs.length;
-    if (this.walBytes > WAL_BYTES_IDLE) this.moveWalSoon();
+    let bytes = COMMIT_BYTES;
+    for (const { numbers, blobs } of frames) bytes += numbers.byteLength / 2 + blobs.length;
+    this.wal.written(bytes);
+    setImmediate(() => this.wal.between(this.waiting.length === 0));
     return undefined;
   }
 
@@ -138,24 +137,14 @@ class WriterThread {
   private retain(): boolean {
     if (this.waiting.length > 0 || this.isFailing) return true;
     try {
-      const isMore = this.retainer.step();
-      if (isMore) this.walBytes += RETAINED_WAL_BYTES;
-      return isMore;
+      const bookless = this.retainer.step();
+      if (bookless === undefined) return false;
+      this.wal.written(RETAINED_WAL_BYTES);
+      if (bookless.length > 0) port.postMessage({ type: 'bookless', instruments: bookless });
+      return true;
     } catch {
       return false; // the disk is full or busy; the next look tries again
     }
-  }
-
-  private moveWalSoon(): void {
-    setImmediate(() => {
-      if (this.waiting.length > 0 && this.walBytes < WAL_BYTES_BUSY) return;
-      try {
-        this.db.run('PRAGMA wal_checkpoint(PASSIVE)');
-        this.walBytes = 0;
-      } catch {
-        // A full disk; the frames that come will say so.
-      }
-    });
   }
 }
 
@@ -164,23 +153,24 @@ function asFailure(e: unknown): WriteFailure {
   return { message, isRetried: RETRIED.test(code ?? '') };
 }
 
-let thread: WriterThread | undefined;
-
-port.onmessage = ({ data }): void => {
-  switch (data.type) {
-    case 'open':
-      try {
-        thread = new WriterThread(data.settings);
-      } catch (e) {
-        port.postMessage({ type: 'failed', failure: { ...asFailure(e), isRetried: false } });
-      }
-      return;
-    case 'frame':
-      thread?.take(data.frame);
-      return;
-    case 'close': {
-      const failure = thread?.close();
-      port.postMessage(failure === undefined ? { type: 'closed' } : { type: 'closed', failure });
-    }
+/** The first message opens the journal; those behind it are for the writer that it made. */
+port.onmessage = ({ data: first }): void => {
+  if (first.type !== 'open') throw new Error('a frame before the journal is open');
+  try {
+    const thread = new WriterThread(first.settings);
+    port.onmessage = ({ data }): void => {
+      if (data.type === 'frame') thread.take(data.frame);
+      else if (data.type === 'close') port.postMessage(closed(thread.close()));
+    };
+  } catch (e) {
+    const failure = { ...asFailure(e), isRetried: false };
+    port.postMessage({ type: 'failed', failure });
+    port.onmessage = ({ data }): void => {
+      if (data.type === 'close') port.postMessage(closed(failure));
+    };
   }
 };
+
+function closed(failure: WriteFailure | undefined): FromWriter {
+  return failure === undefined ? { type: 'closed' } : { type: 'closed', failure };
+}

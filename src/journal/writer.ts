@@ -20,6 +20,8 @@ export interface WriterEvents {
   /** The oldest `frames` of those sent are committed. */
   committed(frames: number): void;
   failed(failure: WriteFailure): void;
+  /** The last whole book of these instruments was too old, and has gone. */
+  bookless(instruments: readonly number[]): void;
 }
 
 export interface JournalWriter {

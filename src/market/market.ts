@@ -197,12 +197,14 @@ export class Market {
     else instrument.recover(event);
   }
 
-  private recoverStatus(event: Status, { state }: AnyInstrument): void {
+  private recoverStatus(event: Status, instrument: AnyInstrument): void {
     const follows =
       event.prevSeq === this.statusHead.status &&
       event.missed === 0 &&
       event.eventTime.compare(event.receiveTime) === 0;
-    if (!follows || (state !== 'recovered' && state !== event.state)) {
+    // What is fed has a state again when recovery is over; that of a venue follows from its commands.
+    const isVenue = instrument instanceof VenueInstrument;
+    if (!follows || (isVenue && instrument.state !== event.state)) {
       throw new Error(`record ${event.seq} does not follow from those before it`);
     }
     this.statusHead.status = event.seq;

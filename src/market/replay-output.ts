@@ -11,29 +11,17 @@ import type { BatchEvent, Command } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import type { MarketOutput } from './output';
 
-/** What a command made is not what is on record. */
-export class OutcomeMismatch extends Error {
-  readonly commandSeq: number;
-
-  constructor(commandSeq: number, message: string) {
-    super(message);
-    this.commandSeq = commandSeq;
-  }
-}
-
 export class ReplayOutput implements MarketOutput {
   receiveTime = Nanos.ZERO;
   private seq = 0;
-  private commandSeq = 0;
   private made: BatchEvent[] = [];
   private next = 0;
 
-  /** The next events follow from this command. @throws OutcomeMismatch when earlier ones are not on record */
+  /** The next events follow from this command. @throws Error when earlier ones are not on record */
   begin(command: Command): void {
     this.finish();
     this.receiveTime = command.receiveTime;
     this.seq = command.seq;
-    this.commandSeq = command.seq;
     this.made = [];
     this.next = 0;
   }
@@ -46,20 +34,20 @@ export class ReplayOutput implements MarketOutput {
     this.made.push(event);
   }
 
-  /** An event of a venue on record. @throws OutcomeMismatch when it did not follow from the commands */
+  /** An event of a venue on record. @throws Error when it did not follow from the commands */
   compare(recorded: MarketEvent): void {
     const made = this.made[this.next];
     this.next += 1;
     if (made === undefined || !isDeepStrictEqual(unsealed(made), unsealed(recorded))) {
-      throw new OutcomeMismatch(this.commandSeq, `record ${recorded.seq} does not follow from the commands before it`);
+      throw new Error(`record ${recorded.seq} does not follow from the commands before it`);
     }
   }
 
-  /** @throws OutcomeMismatch when an event is not on record */
+  /** @throws Error when an event is not on record */
   finish(): void {
     const missing = this.made[this.next];
     if (missing !== undefined) {
-      throw new OutcomeMismatch(this.commandSeq, `record ${missing.seq} is missing`);
+      throw new Error(`record ${missing.seq} is missing`);
     }
   }
 }

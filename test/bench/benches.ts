@@ -2,8 +2,10 @@
 
 import { encodeBench } from './encode';
 import type { Bench } from './harness';
+import { journalBench } from './journal';
 import { runMatching } from './matching';
 import { bookQueryBench, tickQueryBench } from './query';
+import { recoveryBench } from './recovery';
 import { replayBench } from './replay';
 import { restBench } from './rest';
 
@@ -14,5 +16,7 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   'rest': restBench,
   'matching': ({ quick }) =>
     runMatching(quick ? { commands: 500, rounds: 1 } : { commands: 200_000 }),
+  'journal': journalBench,
+  'recovery': recoveryBench,
   'replay': replayBench,
 };

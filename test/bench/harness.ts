@@ -21,6 +21,8 @@ export interface BenchResult {
 export interface BenchOptions {
   /** Toy size: shows that the bench runs, and its figures mean nothing. */
   readonly quick: boolean;
+  /** `journal`: how long each durability is to keep up its pace, at least. */
+  readonly secondsMin?: number;
 }
 
 export type Bench = (options: BenchOptions) => Promise<BenchResult[]>;

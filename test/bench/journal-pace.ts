@@ -30,7 +30,9 @@ const BASELINE = 'bare loop of inserts, 1000 a transaction';
 const WAITING_BYTES_MAX = 4 * 1_024 * 1_024;
 
 export interface PaceShape {
+  /** At least so many, and so long in each durability: 60 s show what a minute at full pace is like. */
   readonly laps: number;
+  readonly secondsMin: number;
   /** Laps that do not count. */
   readonly warmUpLaps: number;
   readonly durabilities: readonly Durability[];
@@ -39,12 +41,15 @@ export interface PaceShape {
 export async function measurePace(
   directory: string,
   rows: JournalRows,
-  { laps, warmUpLaps, durabilities }: PaceShape,
+  { laps, secondsMin, warmUpLaps, durabilities }: PaceShape,
 ): Promise<BenchResult[]> {
   const bare = new BareInserts(join(directory, 'bare.sqlite'), rows);
   const bareRates: number[] = [];
   const contenders = durabilities.map((d) => new JournalLaps(join(directory, d), d));
-  for (let lap = 0; lap < warmUpLaps + laps; lap++) {
+  let lap = 0;
+  const isEnough = (): boolean =>
+    lap >= warmUpLaps + laps && contenders.every(({ seconds }) => seconds >= secondsMin);
+  for (; !isEnough(); lap++) {
     const start = performance.now();
     bare.run(lap * rows.count);
     bareRates.push((rows.count * 1000) / (performance.now() - start));
@@ -57,7 +62,7 @@ export async function measurePace(
     const { durability, costs } = contender;
     const counted = costs.slice(warmUpLaps);
     const { sourceEvents, count } = rows;
-    const bytes = contender.bytes / ((warmUpLaps + laps) * count);
+    const bytes = contender.bytes / (lap * count);
     const result = (what: string, value: number, unit: string): BenchResult => ({
       bench: 'journal',
       case: `${durability}, ${what}`,
@@ -91,6 +96,8 @@ interface LapCost {
 class JournalLaps {
   readonly durability: Durability;
   readonly costs: LapCost[] = [];
+  /** In all laps. */
+  seconds = 0;
   bytes = 0;
   private readonly directory: string;
   private readonly journal: SqliteJournal;
@@ -106,13 +113,15 @@ class JournalLaps {
     const opened = openJournal(journal, new SystemClock(), {
       createWriter: (own, db, events) => {
         this.writer = createThreadWriter(own, db, {
+          ...events,
           committed: (frames) => {
             if (this.emptied !== undefined) return this.emptied();
             events.committed(frames);
             this.wake();
           },
           failed: (failure) => {
-            throw new Error(failure.message);
+            process.stderr.write(`bench journal: ${failure.message}\n`);
+            process.exit(1);
           },
         });
         return this.writer;
@@ -151,6 +160,7 @@ class JournalLaps {
     await journal.flush();
     await this.writerIdle();
     const ms = performance.now() - startMs;
+    this.seconds += ms / 1000;
     this.costs.push({
       rate: (rows.count * 1000) / ms,
       mainNanos: (mainMs * 1e6) / rows.count,

@@ -37,7 +37,12 @@ export class JournalRows {
 
   /** @param sourceEvents of a lap @param batchEvents of them in a turn of the sequencer */
   constructor(sourceEvents: number, batchEvents: number) {
-    const source = generateMarket({ symbols: SYMBOLS, events: sourceEvents, seed: 9, start: START });
+    const source = generateMarket({
+      symbols: SYMBOLS,
+      events: sourceEvents,
+      seed: 9,
+      start: START,
+    });
     const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
     const batches: Batch[] = [];
     const recorder = openRecorder(

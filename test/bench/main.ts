@@ -1,5 +1,5 @@
 /**
- * `bun run bench [NAME…] [--json] [--quick]`: runs benches by name, all without one.
+ * `bun run bench [NAME…] [--json] [--quick] [--seconds N]`: runs benches by name, all without one.
  *
  * Several benches run each in a process of its own, so that what the engine learned in one of them
  * does not show in the next.
@@ -17,15 +17,17 @@ interface Call {
   readonly names: readonly string[];
   readonly json: boolean;
   readonly quick: boolean;
+  readonly secondsMin: number;
 }
 
 function readCall(args: readonly string[]): Call | string {
   let names: string[];
-  let values: { json: boolean; quick: boolean };
+  let values: { json: boolean; quick: boolean; seconds: string };
   try {
     const options = {
       json: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
+      seconds: { type: 'string', default: '0' },
     } as const;
     ({ positionals: names, values } = parseArgs({ args, options, allowPositionals: true }));
   } catch (e) {
@@ -34,16 +36,26 @@ function readCall(args: readonly string[]): Call | string {
   const known = Object.keys(BENCHES);
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) return `there is no bench ${unknown.join(', ')}`;
-  return { names: names.length === 0 ? known : names, ...values };
+  const { json, quick, seconds } = values;
+  if (!/^\d{1,5}$/.test(seconds)) return `--seconds is ${seconds}; expected a whole number`;
+  const chosen = names.length === 0 ? known : names;
+  return { names: chosen, json, quick, secondsMin: Number(seconds) };
 }
 
-async function runHere(name: string, quick: boolean): Promise<BenchResult[]> {
-  return BENCHES[name]!({ quick });
+async function runHere(name: string, { quick, secondsMin }: Call): Promise<BenchResult[]> {
+  return BENCHES[name]!({ quick, secondsMin });
 }
 
-async function runApart(name: string, quick: boolean): Promise<BenchResult[]> {
+async function runApart(name: string, { quick, secondsMin }: Call): Promise<BenchResult[]> {
   const child = Bun.spawn(
-    [process.execPath, import.meta.path, name, '--json', ...(quick ? ['--quick'] : [])],
+    [
+      process.execPath,
+      import.meta.path,
+      name,
+      '--json',
+      `--seconds=${secondsMin}`,
+      ...(quick ? ['--quick'] : []),
+    ],
     { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' },
   );
   const text = await child.stdout.text();
@@ -57,14 +69,14 @@ async function runApart(name: string, quick: boolean): Promise<BenchResult[]> {
 const call = readCall(process.argv.slice(2));
 if (typeof call === 'string') {
   process.stderr.write(
-    `bench: ${call}\n  Use: bun run bench [NAME…] [--json] [--quick]\n  Known: ${Object.keys(BENCHES).join(', ')}\n`,
+    `bench: ${call}\n  Use: bun run bench [NAME…] [--json] [--quick] [--seconds N]\n  Known: ${Object.keys(BENCHES).join(', ')}\n`,
   );
   process.exitCode = EXIT_USAGE;
 } else {
-  const { names, json, quick } = call;
+  const { names, json } = call;
   const run = names.length === 1 ? runHere : runApart;
   for (const name of names) {
-    const results = await run(name, quick);
+    const results = await run(name, call);
     for (const result of json ? results : []) console.log(JSON.stringify(result));
     if (!json) console.log(table(results));
   }

@@ -7,7 +7,7 @@
  */
 
 import type { Subprocess } from 'bun';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,23 +17,19 @@ import { StartFault } from '../../src/base/start-fault';
 import { openRecorder } from '../../src/recorder';
 import { generateMarket, settings } from './generated-market';
 import { compared, median, type BenchOptions, type BenchResult } from './harness';
+import { cpuUs, endAll, startServerProcess, startWorkerProcess, type Target } from './processes';
 import type { LoadDone, LoadJob } from './rest-load';
+
+type RunLoad = (job: LoadJob) => Promise<LoadDone>;
 
 const SYMBOL = 'BTCUSDT';
 const BASELINE = 'bare Bun.serve';
 const MAIN = join(import.meta.dir, '../../src/main.ts');
-/** Of /proc/PID/stat: Linux counts processor time in hundredths of a second. */
-const CPU_TICK_US = 10_000;
 
 const ROUTES = [
   { name: 'tick', path: `/v1/tick/${SYMBOL}` },
   { name: 'orderbook', path: `/v1/orderbook/${SYMBOL}` },
 ] as const;
-
-interface Target {
-  readonly url: URL;
-  readonly process: Subprocess;
-}
 
 interface Tally {
   readonly rates: number[];
@@ -49,12 +45,18 @@ export async function restBench({ quick }: BenchOptions): Promise<BenchResult[]>
   const running: Subprocess[] = [];
   try {
     makeJournal(directory);
-    const server = await start([MAIN, 'serve', '--port', '0', '--data', directory], running);
-    const bare = await start(
+    const server = await startServerProcess(
+      [MAIN, 'serve', '--port', '0', '--data', directory],
+      running,
+    );
+    const bare = await startServerProcess(
       [fileURLToPath(import.meta.resolve('./rest-bare.ts')), server.url.origin, SYMBOL],
       running,
     );
-    const load = openLoad(running);
+    const load = startWorkerProcess<LoadJob, LoadDone>(
+      join(import.meta.dir, 'rest-load.ts'),
+      running,
+    );
     const results: BenchResult[] = [];
     for (const { name, path } of ROUTES) {
       const tallies = { server: newTally(), bare: newTally() };
@@ -69,8 +71,7 @@ export async function restBench({ quick }: BenchOptions): Promise<BenchResult[]>
     }
     return results;
   } finally {
-    for (const process of running) process.kill();
-    await Promise.all(running.map((process) => process.exited));
+    await endAll(running);
     rmSync(directory, { recursive: true, force: true });
   }
 }
@@ -92,43 +93,6 @@ function makeJournal(directory: string): void {
   recorder.close();
 }
 
-/** Starts a server, whose first line names its address. */
-async function start(args: readonly string[], running: Subprocess[]): Promise<Target> {
-  const child = Bun.spawn([process.execPath, ...args], {
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'ignore',
-  });
-  running.push(child);
-  let text = '';
-  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
-    text += chunk;
-    const url = /http:\/\/\S+/.exec(text)?.[0];
-    if (url !== undefined && text.includes('\n')) return { url: new URL(url), process: child };
-  }
-  throw new Error(`${args.join(' ')} ended without an address`);
-}
-
-type RunLoad = (job: LoadJob) => Promise<LoadDone>;
-
-function openLoad(running: Subprocess[]): RunLoad {
-  let done: (result: LoadDone) => void = () => {};
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, 'rest-load.ts')], {
-    stdin: 'ignore',
-    stdout: 'ignore',
-    stderr: 'inherit',
-    serialization: 'json',
-    ipc: (result: LoadDone) => done(result),
-  });
-  running.push(child);
-  return (job) =>
-    new Promise((resolve, reject) => {
-      done = resolve;
-      void child.exited.then((code) => reject(new Error(`the load ended with ${code}`)));
-      child.send(job);
-    });
-}
-
 async function runRound(
   load: RunLoad,
   target: Target,
@@ -141,14 +105,6 @@ async function runRound(
   tally.cpuUs += cpuUs(target.process.pid) - cpuBefore;
   tally.requests += requests;
   tally.rates.push((requests * 1000) / elapsedMs);
-}
-
-/** Processor time of a process so far, user and system; 0 where the system does not tell. */
-function cpuUs(pid: number): number {
-  if (process.platform !== 'linux') return 0;
-  // The name of the program comes before, in parentheses, and may hold spaces.
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * CPU_TICK_US;
 }
 
 function report(name: string, server: Tally, bare: Tally): BenchResult[] {

@@ -216,6 +216,152 @@ describe('what it refuses', () => {
   });
 });
 
+describe('where records are missing', () => {
+  const holed = scratch.fresh();
+  let gap: { from: number; to: number };
+
+  /** Thirty moments, of which the middle is not in the journal. */
+  beforeAll(async () => {
+    const { recorder } = record(
+      holed,
+      { durability: 'async', commitEveryMs: 60_000, queueBytesMax: 16_384, snapshotEveryMs: 1 },
+      { clock: new ManualClock(at(0)) },
+    );
+    const say = (from: number, to: number): void => {
+      for (let n = from; n < to; n++) {
+        const eventTime = at(n);
+        const events = [
+          trade({ seq: n, prevSeq: n - 1, quantity: n, eventTime }),
+          book('delta', n, n - 1, [9_000 - (n % 7), n], [10_000 + (n % 5), n], { eventTime }),
+        ];
+        recorder.sequencer.submit(1, events, (r) => expect('seq' in r).toBe(true), eventTime);
+        recorder.sequencer.drain();
+      }
+    };
+    const first = [instrument('ACME'), book('snapshot', 1, 0, [9_000, 1], [10_000, 1], { eventTime: at(1) })]; // prettier-ignore
+    recorder.sequencer.submit(1, first, () => {}, at(1));
+    recorder.sequencer.drain();
+    say(2, 10);
+    await recorder.journal.flush();
+    say(10, 100);
+    await recorder.journal.flush();
+    say(100, 110);
+    recorder.close();
+    const db = new Database(join(holed, 'journal.sqlite'), { readonly: true });
+    gap = db.query('SELECT from_seq AS "from", to_seq AS "to" FROM gaps').get() as typeof gap;
+    db.close();
+  });
+
+  const lines = async (...args: string[]): Promise<Record<string, unknown>[]> =>
+    (await run('--data', holed, '--symbol', 'ACME', ...args)).split('\n').slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
+
+  test('ndjson has a line for them, and the whole book behind it', async () => {
+    const { from, to } = gap;
+    const told = { type: 'gap', from, to, count: to - from + 1, reason: 'not-journaled' };
+    for (const kind of ['trade', 'tick', 'bbo', 'book', 'snapshot', 'status'] as const) {
+      const all = await lines('--kind', kind);
+      const found = all.findIndex(({ type }) => type === 'gap');
+      const topic = kind === 'status' ? 'status' : `${kind}:ACME`;
+      expect([kind, all[found]]).toEqual([kind, { ...told, topic }]);
+      const places = all.slice(1).map(({ type, seq }) => (type === 'gap' ? to : (seq as number)));
+      expect([kind, places]).toEqual([kind, places.toSorted((a, b) => a - b)]);
+      if (kind === 'book') expect(all[found + 1]).toMatchObject({ form: 'snapshot', prevSeq: 0 });
+    }
+  });
+
+  test('it is a tape all the same', async () => {
+    for (const kind of ['trade', 'book']) {
+      const tape = scratch.fresh('.ndjson');
+      await run('--data', holed, '--kind', kind, '--symbol', 'ACME', '--output', tape);
+      const into = scratch.fresh();
+      const replayed = await tapedeck(['replay', tape, '--data', into]);
+      expect([replayed.code, replayed.stderr]).toEqual([0, '']);
+      expect(replayed.stdout).toContain('1 lines skipped, 0 faults');
+      expect((await tapedeck(['verify', '--replay', '--data', into])).code).toBe(0);
+      // The book at the end is the one that was recorded.
+      const books = async (data: string): Promise<unknown> => {
+        const whole = (await run('--data', data, '--kind', 'snapshot', '--symbol', 'ACME')).split('\n').at(-2)!; // prettier-ignore
+        const { bids, asks, crc } = JSON.parse(whole) as Record<string, unknown>;
+        return { bids, asks, crc };
+      };
+      if (kind === 'book') expect(await books(into)).toEqual(await books(holed));
+    }
+  });
+
+  test('of csv, a warning tells the places', async () => {
+    const args = ['export', '--data', holed, '--kind', 'trade', '--symbol', 'ACME', '--format', 'csv']; // prettier-ignore
+    const { code, stdout, stderr } = await tapedeck(args);
+    expect([code, stderr]).toEqual([0, `tapedeck: places ${gap.from} to ${gap.to} are missing in this stretch of the journal (disk)\n`]); // prettier-ignore
+    expect(stdout).not.toContain('gap');
+  });
+
+  test('outside the range they are not told', async () => {
+    const types = async (...range: string[]): Promise<Set<unknown>> => new Set((await lines('--kind', 'trade', ...range)).map(({ type }) => type)); // prettier-ignore
+    expect(await types('--to', at(5).toString())).toEqual(new Set(['instrument', 'trade']));
+    expect(await types('--from', at(105).toString())).toEqual(new Set(['instrument', 'trade']));
+    expect(await types('--from', at(50).toString())).toEqual(
+      new Set(['instrument', 'gap', 'trade']),
+    );
+  });
+});
+
+describe('a stretch of many blocks', () => {
+  const long = scratch.fresh();
+  const N = 6_000;
+
+  /** Two instruments by turns, so that every block has both; the first redefined in the middle. */
+  beforeAll(() => {
+    const { recorder } = record(long, { snapshotEveryMs: 1 }, { clock: new ManualClock(at(0)) });
+    const submit = (events: Parameters<typeof recorder.sequencer.submit>[1], n: number): void => {
+      recorder.sequencer.submit(1, events, (r) => expect('seq' in r).toBe(true), at(n));
+      if (n % 50 === 0) recorder.sequencer.drain();
+    };
+    for (const symbol of ['ACME', 'OTHER']) {
+      submit([instrument(symbol), book('snapshot', 1, 0, [9_000, 1], [10_000, 1], { symbol, eventTime: at(1) })], 1); // prettier-ignore
+    }
+    for (let n = 2; n < N; n++) {
+      const symbol = n % 2 === 0 ? 'ACME' : 'OTHER';
+      const eventTime = at(n);
+      if (n === N / 2) submit([instrument(symbol, { previousClose: 77 })], n);
+      submit([trade({ symbol, quantity: n, eventTime }), book('delta', 0, 0, [9_000 - (n % 9), n], [10_000 + (n % 11), n], { symbol, eventTime })], n); // prettier-ignore
+    }
+    recorder.sequencer.drain();
+    recorder.close();
+  });
+
+  const lines = async (...args: string[]): Promise<Record<string, unknown>[]> =>
+    (await run('--data', long, '--symbol', 'ACME', ...args)).split('\n').slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
+
+  test.each(['trade', 'tick', 'bbo', 'book', 'snapshot'])(
+    'of %s is what the whole has of that time',
+    async (kind) => {
+      const all = await lines('--kind', kind);
+      const time = (e: Record<string, unknown>): bigint => BigInt((e['eventTime'] as string) ?? 0);
+      for (const [from, to] of [
+        [1_000, 1_200],
+        [2_900, 3_100],
+        [5_900, N],
+        [1, 4],
+      ] as const) {
+        // prettier-ignore
+        const part = await lines('--kind', kind, '--from', at(from).toString(), '--to', at(to).toString()); // prettier-ignore
+        const isIn = (e: Record<string, unknown>): boolean =>
+          time(e) >= BigInt(at(from).toString()) && time(e) < BigInt(at(to).toString());
+        const events = part.filter(({ type }) => type !== 'instrument');
+        const expected = all.filter((e) => e['type'] !== 'instrument' && isIn(e));
+        if (kind === 'book' && from > 1) {
+          const [whole, first] = [events.shift()!, events[0]!];
+          expect(whole).toMatchObject({ form: 'snapshot', prevSeq: 0, seq: first['prevSeq'] });
+        }
+        expect([from, events]).toEqual([from, expected]);
+        const definitions = part.filter(({ type }) => type === 'instrument');
+        const closes = definitions.map((d) => d['previousClose']);
+        expect([from, closes]).toEqual([from, from < 2_000 ? [null] : from < 3_000 ? [null, '0.77'] : ['0.77']]); // prettier-ignore
+      }
+    },
+  );
+});
+
 test('a reader that has seen enough ends it quietly', async () => {
   const child = spawnTapedeck(['export', '--data', venues, '--kind', 'order', '--symbol', 'ACME']);
   await child.stdout.cancel();

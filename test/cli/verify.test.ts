@@ -19,8 +19,8 @@ interface Line {
   stateHash: string;
 }
 
-async function verify(data: string): Promise<Line> {
-  const { code, stdout, stderr } = await tapedeck(['verify', '--data', data]);
+async function verify(data: string, ...more: string[]): Promise<Line> {
+  const { code, stdout, stderr } = await tapedeck(['verify', '--data', data, ...more]);
   expect([code, stderr]).toEqual([0, '']);
   expect(stdout).toMatch(/^\{.*\}\n$/);
   const line = JSON.parse(stdout) as Line;
@@ -36,12 +36,13 @@ test('a busy venue: while it runs, killed, started again, ended in order', async
   const first = await ServerProcess.start({ data, args });
   await Bun.sleep(700);
   const running = await verify(data);
+  await verify(data, '--replay');
   await first.stop('SIGKILL');
   const before = contentOf(data);
   const killed = await verify(data);
   expect(contentOf(data)).toEqual(before);
   expect(killed.seqLast).toBeGreaterThan(running.seqLast);
-  expect(await verify(data)).toEqual(killed);
+  expect(await verify(data, '--replay')).toEqual(killed);
 
   const second = await ServerProcess.start({ data, args });
   await Bun.sleep(300);
@@ -68,8 +69,8 @@ describe('what it says', () => {
     const tape = join(import.meta.dir, '../../fixtures/tapes/two-instruments.ndjson');
     expect((await tapedeck(['replay', tape, '--data', data])).code).toBe(0);
     const db = new Database(join(data, 'journal.sqlite'));
-    const { seq } = db.query('SELECT max(seq) AS seq FROM record WHERE kind = 2').get() as { seq: number }; // prettier-ignore
-    db.run('UPDATE record SET volume = 7 WHERE seq = ?', [seq]);
+    const { seq } = db.query('SELECT max(seq) AS seq FROM ticks').get() as { seq: number };
+    db.run('UPDATE record SET volume = 7 WHERE id = ? * 8', [seq]);
     db.close();
     const { code, stdout, stderr } = await tapedeck(['verify', '--data', data]);
     expect([code, stdout]).toEqual([1, '']);

@@ -68,6 +68,12 @@ function randomHoles(prng: Prng, events: readonly BatchEvent[]): Hole[] {
   return holes;
 }
 
+function wholeBooks(events: readonly BatchEvent[], symbol: string): number[] {
+  return events
+    .filter((e) => e.symbol === symbol && (e.type === 'snapshot' || (e.type === 'book' && e.form === 'snapshot'))) // prettier-ignore
+    .map(({ seq }) => seq);
+}
+
 function expectTruth(answer: object, all: Holed, symbol: string, moment: Nanos): void {
   const truth = stateBy(bookStates(all.written.events, symbol), moment)!;
   if (truth.levels === null) {
@@ -99,10 +105,13 @@ describe('books around gaps', () => {
             const code = 'code' in answer ? answer.code : null;
             if (code === 'before-first-record') {
               expect(stateBy(bookStates(all.events, symbol), moment)).toBeUndefined();
-            } else if (code === 'no-data') {
+            } else if (code === 'records-missing') {
               refused += 1;
               expect(mustKnow(all.written.events, all.holes, symbol, moment)).toBe(false);
               expect((answer as { message: string }).message).toMatch(/missing \(disk\)$/);
+            } else if (code === 'no-data') {
+              // Every whole book of it is among what is missing, or it has none yet at that moment.
+              expect(wholeBooks(all.events, symbol)).toEqual([]);
             } else {
               expectTruth(answer, all, symbol, moment);
             }
@@ -154,12 +163,12 @@ describe('books around gaps', () => {
     expect(reader.answer(question)).toHaveProperty('seq');
     const places = `records ${from} to ${from + 400} are missing (disk)`;
     const answer = reader.answer(question, open);
-    expect(answer).toMatchObject({ code: 'no-data' });
+    expect(answer).toMatchObject({ code: 'records-missing' });
     expect((answer as { message: string }).message).toContain(places);
     // Well before it the book is known as ever.
     const earlier = timed(written.events, 'BUSY')[400]!.eventTime;
     expect(reader.answer({ ...question, at: earlier }, open)).not.toMatchObject({
-      code: 'no-data',
+      code: 'records-missing',
     });
     const trades = { kind: 'trades', symbol: 'BUSY', before: END, limit: 5 } as const;
     expect(reader.answer(trades, open)).toMatchObject({ gaps: [open] });
@@ -168,7 +177,7 @@ describe('books around gaps', () => {
     const left = { ...open, from: written.lastSeq + 1 };
     expect(reader.answer(trades, open)).toMatchObject({ gaps: [left] });
     await written.write(500);
-    expect(reader.answer(question, open)).not.toMatchObject({ code: 'no-data' });
+    expect(reader.answer(question, open)).not.toMatchObject({ code: 'records-missing' });
     expect(reader.answer(trades, open)).toMatchObject({ gaps: [] });
     reader.close();
     await written.close();

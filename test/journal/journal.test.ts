@@ -45,7 +45,9 @@ class Writer {
 /** What another process would find now. */
 function written(directory: string): number {
   const db = new Database(join(scratch.copyOf(directory), 'journal.sqlite'));
-  const { n } = db.query('SELECT count(*) AS n FROM record WHERE id % 8 = 0').get() as { n: number };
+  const { n } = db.query('SELECT count(*) AS n FROM record WHERE id % 8 = 0').get() as {
+    n: number;
+  };
   db.close();
   return n;
 }

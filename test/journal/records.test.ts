@@ -115,7 +115,9 @@ describe('records', () => {
       readonly: true,
       safeIntegers: true,
     });
-    const row = db.query('SELECT record.*, symbol FROM record JOIN instrument i ON i.id = instrument WHERE kind = 3');
+    const row = db.query(
+      'SELECT record.*, symbol FROM record JOIN instrument i ON i.id = instrument WHERE kind = 3',
+    );
     expect(row.get()).toMatchObject({
       id: 16n,
       symbol: 'A',

@@ -49,7 +49,9 @@ test.each(['commit', 'fsync', 'async'])(
       const acknowledged = await killed(directory, durability, prng.int(50, 400));
       const db = new Database(join(directory, 'journal.sqlite'));
       const { n, low, high } = db
-        .query('SELECT count(*) AS n, min(id) / 8 AS low, max(id) / 8 AS high FROM record WHERE id % 8 = 0')
+        .query(
+          'SELECT count(*) AS n, min(id) / 8 AS low, max(id) / 8 AS high FROM record WHERE id % 8 = 0',
+        )
         .get() as { n: number; low: number; high: number };
       const epochs = db.query('SELECT first_seq, last_seq FROM epochs ORDER BY epoch').all();
       const lost = db.query('SELECT ifnull(sum(to_seq - from_seq + 1), 0) AS n FROM gaps').get() as { n: number }; // prettier-ignore

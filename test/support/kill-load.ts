@@ -20,7 +20,8 @@ export function answersOf(client: StreamClient, from = 0): Map<unknown, Seen> {
   const answers = new Map<unknown, Seen>();
   for (const m of client.seen.slice(from)) {
     if ((m.type !== 'ack' && m.type !== 'error') || m['id'] === null) continue;
-    if (answers.has(m['id'])) throw new Error(`the request ${String(m['id'])} has two answers`);
+    if (answers.has(m['id']))
+      throw new Error(`the request ${JSON.stringify(m['id'])} has two answers`);
     answers.set(m['id'], m);
   }
   return answers;
@@ -136,7 +137,6 @@ export class Trader {
 /** What a publish brought, and what its acknowledgement says of all before it. */
 interface Published {
   readonly id: number;
-  readonly trades: readonly Json[];
   readonly lastTrade: number;
 }
 
@@ -184,7 +184,9 @@ export class Outside {
   settle(published: readonly Published[], answered: ReadonlyMap<unknown, Seen>): number {
     const covered = published.findLast(({ id }) => answered.get(id)?.type === 'ack');
     if (covered === undefined) return 0;
-    this.unacknowledged = this.unacknowledged.filter((t) => (t['seq'] as number) > covered.lastTrade);
+    this.unacknowledged = this.unacknowledged.filter(
+      (t) => (t['seq'] as number) > covered.lastTrade,
+    );
     return covered.lastTrade;
   }
 
@@ -218,7 +220,11 @@ export class Outside {
 
   private delta(): Json {
     const { bids, asks } = this.move();
-    return book(FED, 'delta', bids, asks, { seq: this.seq, prevSeq: this.seq - 1, eventTime: now() });
+    return book(FED, 'delta', bids, asks, {
+      seq: this.seq,
+      prevSeq: this.seq - 1,
+      eventTime: now(),
+    });
   }
 
   private snapshot(): Json {
@@ -248,12 +254,17 @@ export class Outside {
     const { random } = this;
     const lateNs = random.chance(0.02) ? random.int(1, 3_000) * 1e6 : random.int(0, 40) * 1e6;
     const seq = ++this.tradeSeq;
-    const made = trade(FED, decimals(random.int(4_980, 5_020), 2), decimals(random.int(1, 900), 3), {
-      seq,
-      prevSeq: seq - 1,
-      tradeId: 70_000 + seq,
-      eventTime: now(lateNs),
-    });
+    const made = trade(
+      FED,
+      decimals(random.int(4_980, 5_020), 2),
+      decimals(random.int(1, 900), 3),
+      {
+        seq,
+        prevSeq: seq - 1,
+        tradeId: 70_000 + seq,
+        eventTime: now(lateNs),
+      },
+    );
     this.unacknowledged.push(made);
     return made;
   }
@@ -294,8 +305,7 @@ export class Publisher {
 
   private say(events: readonly Json[]): number {
     const id = this.published.length + 1;
-    const trades = events.filter(({ type }) => type === 'trade');
-    this.published.push({ id, trades, lastTrade: this.outside.lastTrade });
+    this.published.push({ id, lastTrade: this.outside.lastTrade });
     this.client.send({ type: 'publish', id, events });
     return id;
   }

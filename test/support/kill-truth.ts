@@ -43,6 +43,8 @@ export class Truth {
   records = 0;
   /** Newest place and message of each topic; the status of an instrument is a topic of its own here. */
   readonly newest = new Map<string, { readonly seq: number; readonly text: string }>();
+  /** Instruments on record. */
+  readonly defined = new Set<string>();
   readonly books = new Map<string, NaiveBook>();
   readonly trades = new Map<string, Trade[]>();
   /** Newest last; at most a hundred are needed. */
@@ -73,7 +75,7 @@ export class Truth {
     this.texts.clear();
     this.commands.clear();
     this.wholeBooks.clear();
-    for (const [symbol, book] of this.books) this.wholeBooks.set(book.seq, { ...book });
+    for (const book of this.books.values()) this.wholeBooks.set(book.seq, { ...book });
     for (const { seq, text } of this.newest.values()) this.texts.set(seq, text);
     for (const row of rowsAfter(directory, this.lastId)) {
       this.lastId = row.id;
@@ -92,6 +94,7 @@ export class Truth {
     this.records += 1;
     this.digest = Bun.hash.wyhash(JSON.stringify({ ...row, levels: row.levels?.toHex() ?? null }), this.digest); // prettier-ignore
     const message = messageOf(row);
+    this.defined.add(row.symbol);
     if (message !== undefined) this.event(row, message, place);
     else if (row.kind === 7) this.command(row, place);
     else if (row.kind === 8) this.snapshot(row);
@@ -172,7 +175,10 @@ export class Truth {
     if (action !== 'submit') return;
     const name = `${owner} ${clientOrderId}`;
     const known = this.orders.get(name);
-    must(known === undefined, () => `the order ${name} is on record at ${known!.seq} and at ${seq}`);
+    must(
+      known === undefined,
+      () => `the order ${name} is on record at ${known!.seq} and at ${seq}`,
+    );
     this.orders.set(name, command);
   }
 
@@ -183,14 +189,6 @@ export class Truth {
     must(agrees, () => `the snapshot ${row.id / 8} is not the book at ${book.seq}`);
     must(row.ref === crcOf(book, row), () => `the CRC of the snapshot ${row.id / 8}`);
   }
-}
-
-/** The file read once more from its beginning says what it said a life at a time. */
-export function mustReadTheSame(truth: Truth, directory: string, options: TruthOptions): void {
-  const again = new Truth(options);
-  again.read(directory, 0);
-  must(again.digest === truth.digest, () => 'records changed after they were read');
-  must(again.place === truth.place, () => `the places end at ${again.place}, not ${truth.place}`);
 }
 
 function listOf<T>(lists: Map<string, T[]>, symbol: string): T[] {

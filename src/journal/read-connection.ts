@@ -1,6 +1,7 @@
 /**
- * Verify connection: one more connection to a journal that is read, as `reading.ts` opens it, for
- * whatever reads it beside the first: another thread, or a walk of its own.
+ * Read connection: a connection to a journal that reads and never changes it, also beside a server that
+ * writes it. Where no WAL lies beside the file nobody writes it, and it is read as a file that does not
+ * change, since SQLite would otherwise leave a WAL behind.
  */
 
 import { constants, Database } from 'bun:sqlite';

@@ -1,0 +1,76 @@
+/**
+ * Environment: what the SDK takes of the machine it runs on, so that a test can steer it: sockets,
+ * timers, randomness. Nothing here is more than browsers, Bun and Node from 22 on have of their own.
+ */
+
+import { SystemClock } from '../base/clock';
+import { Prng } from '../base/prng';
+
+/** What the SDK needs of a WebSocket. */
+export interface SocketLike {
+  binaryType: string;
+  readonly readyState: number;
+  readonly protocol: string;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: ((event: { code: number; reason: string }) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(data: string | Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+}
+
+export type SocketConstructor = new (url: string, protocols: string[]) => SocketLike;
+
+export interface Timers {
+  /** Calls back once, after so many milliseconds. */
+  set(callback: () => void, ms: number): unknown;
+  clear(timer: unknown): void;
+}
+
+export interface Environment {
+  readonly WebSocket: SocketConstructor;
+  readonly timers: Timers;
+  /** 0 ≤ x < 1, for the random part of a wait. */
+  readonly random: () => number;
+  /** A text that no other client of this server uses, for names of orders. */
+  readonly clientName: string;
+}
+
+const SYSTEM_TIMERS: Timers = {
+  set: (callback, ms) => setTimeout(callback, ms),
+  clear: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
+};
+
+/**
+ * The machine's own, but for what is given. The randomness spreads clients that lost their server at
+ * the same moment; for that it is enough that they were made at different ones.
+ * @throws Error where there is no WebSocket, as in Node before 22
+ */
+export function environmentOf(given: Partial<Environment> = {}): Environment {
+  const WebSocket =
+    given.WebSocket ?? (globalThis.WebSocket as unknown as SocketConstructor | undefined);
+  if (WebSocket === undefined) {
+    throw new Error('there is no WebSocket here: Node from 22 on has one, or pass options.WebSocket');
+  }
+  const now = new SystemClock().now();
+  const prng = new Prng(now.lo * 2_097_152 + (now.hi & 0x1f_ffff));
+  return {
+    WebSocket,
+    timers: given.timers ?? SYSTEM_TIMERS,
+    random: given.random ?? (() => prng.unit()),
+    clientName:
+      given.clientName ??
+      `${now.hi.toString(36)}${now.lo.toString(36)}${prng.uint32().toString(36)}`,
+  };
+}
+
+/** Runs what belongs to the application; its fault is reported by itself and stops nothing here. */
+export function guarded(run: () => void): void {
+  try {
+    run();
+  } catch (e) {
+    queueMicrotask(() => {
+      throw e;
+    });
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Items: what a consumer of a subscription iterates over, typed by the topics it asked for. Messages
+ * of the market are those of the protocol: prices and quantities are integers, scaled as the
+ * instrument defines (`client.instruments`), times are `Nanos`.
+ */
+
+import type { Bar, Bbo, Book, MessageOf, Stats, Status, Tick, Trade } from '../../protocol/messages';
+
+/** A message of a topic. */
+export type TopicMessage = Tick | Trade | Bbo | Book | Bar | Stats | Status;
+
+/**
+ * Messages of a topic that this consumer does not get: `count` of them, from place `from` to `to`,
+ * both included. Told by the server, or (`local`) by the client, when the consumer itself is slow.
+ */
+export interface GapItem extends MessageOf<'gap'> {
+  readonly local: boolean;
+}
+
+/** Why the client itself takes the state of topics anew; besides these, the code of an error. */
+export type LocalResetReason = 'not-supported' | 'chain-break' | 'book-mismatch' | 'slow-reader';
+
+/**
+ * Forget what you hold of these topics: what lies between the last item of them and this one is not
+ * told, and their state follows. Told by the server, or (`local`) by the client, which had to take
+ * the state anew: `other-epoch`, a `LocalResetReason`, or the code of the error by which the server
+ * refused to resume.
+ */
+export interface ResetItem {
+  readonly type: 'reset';
+  readonly topics: readonly string[];
+  readonly epoch: number;
+  /** Place at which the state stands. */
+  readonly seq: number;
+  readonly reason: MessageOf<'reset'>['reason'] | LocalResetReason | (string & {});
+  readonly local: boolean;
+}
+
+/** The message of a topic, by the text of the topic. */
+export type MessageOfTopic<T extends string> = string extends T
+  ? TopicMessage
+  : T extends 'status'
+    ? Status
+    : T extends `tick:${string}`
+      ? Tick
+      : T extends `trade:${string}`
+        ? Trade
+        : T extends `bbo:${string}`
+          ? Bbo
+          : T extends `book:${string}`
+            ? Book
+            : T extends `bar:${string}`
+              ? Bar
+              : T extends `stats:${string}`
+                ? Stats
+                : TopicMessage;
+
+export type Item<M extends TopicMessage = TopicMessage> = M | GapItem | ResetItem;

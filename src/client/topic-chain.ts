@@ -1,0 +1,187 @@
+/**
+ * Topic chain: what the client holds of one topic, and whether a message continues it [T5].
+ *
+ * - `live`: each message must continue the last; one that does not breaks the chain;
+ * - `broken`: messages are missing. What continues the chain (the answer of a `resume`) is taken,
+ *   all else waits for it;
+ * - `void`: the copy is worth nothing; only its state, asked for anew, mends it;
+ * - `collecting`: between the request and its `ack`: everything is state, taken as it is;
+ * - `state`: behind a `reset`, until the place at which its state stands: as `collecting`, but the
+ *   application is told at once.
+ *
+ * Bounded: the newest message (of `status`: one an instrument) and the ten levels of a book.
+ */
+
+import { bookChecksum } from '../../protocol/checksum';
+import type { Book } from '../../protocol/messages';
+import type { Topic } from '../../protocol/topics';
+import type { TopicMessage } from './items';
+import { LocalBook } from './local-book';
+
+export type ChainPhase = 'live' | 'broken' | 'void' | 'collecting' | 'state';
+
+/**
+ * `taken`: it is the next one. `collected`: a part of the state. `repeated`, `dropped`: nothing to
+ * the application. `broken`: messages before it are missing. `mismatch`: the book does not prove.
+ */
+export type Verdict = 'taken' | 'collected' | 'repeated' | 'dropped' | 'broken' | 'mismatch';
+
+export class TopicChain {
+  readonly name: string;
+  readonly topic: Topic;
+  /** Place of the newest message taken; where `exact` is false, a place up to which there is none. */
+  last: number;
+  /** Whether `last` is the place of a message, which the next must name. */
+  private exact = false;
+  phase: ChainPhase = 'live';
+  readonly book: LocalBook | undefined;
+  /** Where the state behind a `reset` stands. */
+  private stateSeq = 0;
+  /** The newest message; of `status`, of each instrument. */
+  private readonly newest = new Map<string, TopicMessage>();
+
+  /** @param floor a place up to which everything of the topic is known, or known to be no more */
+  constructor(name: string, topic: Topic, floor: number, book: LocalBook | undefined) {
+    this.name = name;
+    this.topic = topic;
+    this.last = floor;
+    this.book = book;
+  }
+
+  take(m: TopicMessage): Verdict {
+    switch (this.phase) {
+      case 'live':
+        if (this.continues(m)) return this.apply(m);
+        if (m.seq <= this.last) return 'repeated';
+        this.phase = 'broken';
+        return 'broken';
+      case 'broken':
+        return this.continues(m) ? this.apply(m) : 'dropped';
+      case 'void':
+        return 'dropped';
+      case 'collecting':
+        this.collect(m);
+        return 'collected';
+      case 'state':
+        if (m.seq > this.stateSeq) {
+          this.phase = 'live';
+          return this.take(m);
+        }
+        this.collect(m);
+        return 'taken';
+    }
+  }
+
+  /** Takes over what a `gap` says; false when it tells nothing new. */
+  skipTo(seq: number): boolean {
+    if (this.phase === 'void' || this.phase === 'collecting' || seq <= this.last) return false;
+    this.last = seq;
+    this.exact = true;
+    this.book?.skipTo(seq);
+    // Of a book that lacks changes nothing is left until a snapshot.
+    this.newest.clear();
+    return true;
+  }
+
+  /** Forgets, and takes what comes up to `seq` as state [R3]. */
+  reset(seq: number): void {
+    this.forget();
+    this.phase = 'state';
+    this.stateSeq = seq;
+    this.last = seq;
+  }
+
+  /** Forgets, and takes what comes until `collected` as state. */
+  collectState(): void {
+    this.forget();
+    this.phase = 'collecting';
+    this.last = 0;
+  }
+
+  /** The `ack`: the state is whole. False when it is a book that does not prove. */
+  collected(seq: number): boolean {
+    this.phase = 'live';
+    if (!this.exact) this.last = seq;
+    const form = (this.newest.get(this.topic.symbol) as Book | undefined)?.form;
+    if (this.book === undefined || form === undefined) return true;
+    return this.book.trusted || form === 'incomplete';
+  }
+
+  /** What it holds is worth nothing. */
+  discard(): void {
+    this.forget();
+    this.phase = 'void';
+  }
+
+  /** Everything up to the place that the server named has come. */
+  settle(): void {
+    if (this.phase === 'state' || this.phase === 'broken') this.phase = 'live';
+  }
+
+  /** Whether a head that a heartbeat names says that messages are missing [T7]. */
+  lacks(head: number): boolean {
+    return (this.phase === 'live' || this.phase === 'state') && head > this.last;
+  }
+
+  /** The newest state, as a new reader gets it [S4]; of a void copy, nothing. */
+  state(): TopicMessage[] {
+    if (this.phase === 'void' || this.phase === 'collecting') return [];
+    const { channel } = this.topic;
+    if (channel === 'trade') return [];
+    if (channel === 'status') return [...this.newest.values()].sort((a, b) => a.seq - b.seq);
+    const [message] = this.newest.values();
+    if (message === undefined) return [];
+    if (message.type === 'book') return [this.bookState(message)];
+    const derived = message.type === 'bar' || message.type === 'stats';
+    return [derived ? { ...message, prevSeq: 0, count: 1 } : message];
+  }
+
+  private bookState(newest: Book): Book {
+    const { bids, asks, trusted } = this.book!;
+    return {
+      ...newest,
+      prevSeq: 0,
+      form: trusted ? 'snapshot' : 'incomplete',
+      bids: [...bids],
+      asks: [...asks],
+      crc: trusted ? bookChecksum(bids, asks) : null,
+      count: 1,
+    };
+  }
+
+  private continues(m: TopicMessage): boolean {
+    return this.exact ? m.prevSeq === this.last : m.prevSeq <= this.last && m.seq > this.last;
+  }
+
+  private apply(m: TopicMessage): Verdict {
+    this.last = m.seq;
+    this.exact = true;
+    if (m.type === 'book') {
+      const outcome = this.book!.apply(m);
+      if (outcome === 'mismatch' || outcome === 'gap') {
+        this.discard();
+        return outcome === 'gap' ? 'broken' : 'mismatch';
+      }
+    }
+    this.keep(m);
+    return 'taken';
+  }
+
+  /** State is taken as it is; of the trades between nothing is kept but their place. */
+  private collect(m: TopicMessage): void {
+    this.last = this.exact ? Math.max(this.last, m.seq) : m.seq;
+    this.exact = true;
+    if (m.type === 'book') this.book!.apply(m);
+    this.keep(m);
+  }
+
+  private keep(m: TopicMessage): void {
+    if (m.type !== 'trade') this.newest.set(m.symbol, m);
+  }
+
+  private forget(): void {
+    this.exact = false;
+    this.newest.clear();
+    this.book?.clear();
+  }
+}

@@ -1,0 +1,306 @@
+/**
+ * Topic table: what the client asked for and how far it has it; pure, without a connection.
+ *
+ * _The place to resume from._ A `resume` takes one place P for all topics, and the client must have
+ * everything of each of them up to P. The lowest last `seq` of the topics would be right but of no
+ * use: a topic that is quiet for an hour would have an hour of the others sent again. The highest
+ * would be wrong: messages come in order within a topic only [T3], not between topics. What the
+ * rules let a client conclude of a topic is
+ *
+ * - it has everything up to the last `seq` of the topic, since the chain holds [T5];
+ * - it has everything up to the `ack.seq` of its subscription: that is where the state stands [S5];
+ * - it has everything up to `heartbeat.seq`, the newest place published, if the heartbeat names no
+ *   head above the last `seq` of the topic: a connection keeps its order [T7];
+ * - it has everything below the place of a message in the answer of a `resume`, which ascends over
+ *   all of its topics [R2]; so a resume that is cut off is not begun anew.
+ *
+ * A topic's own place is the highest of these, and P is the lowest of the topics' own places: at
+ * most one heartbeat old, however quiet a topic is. Of a `*` the first does not count, since nobody
+ * says which topics fall under it. What comes above P a second time is dropped by [T5]. A topic with
+ * messages missing stays at the last `seq` before them, whatever heartbeats say. Epochs: another one
+ * makes every place void [T6].
+ *
+ * Bounded by the topics asked for and the instruments there are.
+ */
+
+import type { Message, MessageOf } from '../../protocol/messages';
+import { parseTopic, topicOf, type Topic } from '../../protocol/topics';
+import type { TopicMessage } from './items';
+import { LocalBook } from './local-book';
+import { TopicChain } from './topic-chain';
+
+/** A topic as asked for, `*` or not. */
+export interface Asked {
+  readonly name: string;
+  readonly topic: Topic;
+  /** Subscriptions that it serves. */
+  users: number;
+  /** `idle`: to be asked for. `pending`: asked for. `acked`: the server serves it. */
+  stage: 'idle' | 'pending' | 'acked';
+  /** A `resume` is under way: heartbeats say nothing of it until its answer is whole. */
+  resuming: boolean;
+  /** Up to here the client has everything of the topics that fall under it. */
+  place: number;
+  /** Behind a `reset`: where the state stands. */
+  stateSeq: number | undefined;
+}
+
+/** What the table tells. */
+export interface TableOutput {
+  /** The next message of a topic. */
+  deliver(topic: string, message: TopicMessage): void;
+  /** Messages are missing that nobody announced, or a book does not prove. */
+  broken(chain: TopicChain, why: 'chain-break' | 'book-mismatch', at: number): void;
+}
+
+export class TopicTable {
+  readonly asked = new Map<string, Asked>();
+  readonly chains = new Map<string, TopicChain>();
+  /** The epoch that the places are of; undefined before the first. */
+  epoch: number | undefined;
+  /** The newest place met in anything. */
+  newest = 0;
+  /** The topics of the only request of a new connection, while its answer ascends over them. */
+  private ascending: ReadonlySet<Asked> | undefined;
+  private readonly output: TableOutput;
+
+  constructor(output: TableOutput) {
+    this.output = output;
+  }
+
+  /** Counts a user of a topic. @returns undefined when the text is no topic */
+  retain(name: string): Asked | undefined {
+    const topic = parseTopic(name);
+    if (topic === undefined) return undefined;
+    let asked = this.asked.get(name);
+    if (asked === undefined) {
+      const rest = { users: 0, stage: 'idle', resuming: false, place: 0 } as const;
+      asked = { name, topic, ...rest, stateSeq: undefined };
+      this.asked.set(name, asked);
+    }
+    asked.users += 1;
+    return asked;
+  }
+
+  /** @returns true when that was the last user, and the topic is forgotten */
+  release(name: string): boolean {
+    const asked = this.asked.get(name);
+    if (asked === undefined || --asked.users > 0) return false;
+    this.asked.delete(name);
+    for (const chain of this.chains.values()) {
+      if (this.covering(chain.topic, chain.name).length === 0) this.chains.delete(chain.name);
+    }
+    return true;
+  }
+
+  book(symbol: string): LocalBook | undefined {
+    return this.chains.get(`book:${symbol}`)?.book;
+  }
+
+  /** What of the asked-for covers a topic: itself, and the `*` of its channel. */
+  covering({ channel, interval, symbol }: Topic, name: string): Asked[] {
+    const found: Asked[] = [];
+    const own = this.asked.get(name);
+    if (own !== undefined) found.push(own);
+    if (channel === 'status' || symbol === '*') return found;
+    const all = this.asked.get(channel === 'bar' ? `bar:*:${interval}` : `${channel}:*`);
+    if (all !== undefined) found.push(all);
+    return found;
+  }
+
+  /** The chains that fall under a topic. */
+  *under({ channel, interval, symbol }: Topic): Generator<TopicChain> {
+    for (const chain of this.chains.values()) {
+      const { topic } = chain;
+      if (topic.channel !== channel || topic.interval !== interval) continue;
+      if (symbol === '*' || topic.symbol === symbol) yield chain;
+    }
+  }
+
+  /** The place to resume from; see above. */
+  place(): number {
+    let lowest = Number.MAX_SAFE_INTEGER;
+    for (const { name, stage, place } of this.asked.values()) {
+      if (stage !== 'acked') continue;
+      const chain = this.chains.get(name);
+      lowest = Math.min(lowest, chain?.phase === 'live' ? Math.max(place, chain.last) : place);
+    }
+    for (const chain of this.chains.values()) {
+      if (chain.phase === 'broken') lowest = Math.min(lowest, chain.last);
+    }
+    return lowest;
+  }
+
+  take(message: TopicMessage): void {
+    const name = topicOf(message)!;
+    const chain = this.chains.get(name) ?? this.begin(name);
+    if (chain === undefined) return; // left, and it was under way
+    if (this.ascending !== undefined) this.ascend(chain, message.seq);
+    const verdict = chain.take(message);
+    if (message.seq > this.newest) this.newest = message.seq;
+    if (verdict === 'taken') this.output.deliver(name, message);
+    else if (verdict === 'broken') this.output.broken(chain, 'chain-break', message.seq);
+    else if (verdict === 'mismatch') this.output.broken(chain, 'book-mismatch', message.seq);
+  }
+
+  /** @returns whether the gap is told to the application */
+  gap({ topic, to }: MessageOf<'gap'>): boolean {
+    const chain = this.chains.get(topic) ?? this.begin(topic);
+    return chain?.skipTo(to) ?? false;
+  }
+
+  /** Forgets what the server says is void; what comes up to `seq` is state [R3]. */
+  reset(topics: readonly string[], seq: number): void {
+    for (const name of topics) {
+      const topic = parseTopic(name);
+      if (topic === undefined) continue;
+      const asked = this.asked.get(name);
+      if (asked?.stage === 'acked') {
+        asked.place = seq;
+        asked.stateSeq = seq;
+      }
+      for (const chain of this.under(topic)) if (chain.phase !== 'collecting') chain.reset(seq);
+      if (topic.symbol !== '*' && !this.chains.has(name)) this.begin(name)?.reset(seq);
+    }
+  }
+
+  /** Everything that is held is void: the numbering began anew [T6]. */
+  forget(): void {
+    for (const chain of this.chains.values()) chain.discard();
+    for (const asked of this.asked.values()) asked.place = 0;
+    this.newest = 0;
+  }
+
+  /** The connection has ended: what was only half told is void. */
+  cut(): void {
+    this.ascending = undefined;
+    for (const asked of this.asked.values()) {
+      if (asked.stage === 'pending') asked.stage = 'idle';
+      asked.resuming = false;
+      asked.stateSeq = undefined;
+    }
+    for (const chain of this.chains.values()) {
+      if (chain.phase === 'collecting' || chain.phase === 'state') chain.discard();
+      if (!this.covering(chain.topic, chain.name).some(({ stage }) => stage === 'acked')) {
+        this.chains.delete(chain.name);
+      }
+    }
+  }
+
+  /** These topics are asked for from their state on; `anew` where what is held of them is void. */
+  collect(topics: readonly string[], anew: boolean): void {
+    for (const name of topics) {
+      const asked = this.asked.get(name);
+      if (asked !== undefined && (anew || asked.stage === 'idle')) {
+        if (asked.stage !== 'acked' || asked.topic.symbol === '*') asked.stage = 'pending';
+        asked.resuming = false;
+        asked.stateSeq = undefined;
+      }
+      if (!anew) continue;
+      const topic = asked?.topic ?? parseTopic(name)!;
+      for (const chain of this.under(topic)) chain.collectState();
+    }
+  }
+
+  /** @returns the chains whose state has come with this, and those of them that do not prove */
+  collected(topics: readonly string[], seq: number): { fresh: TopicChain[]; wrong: TopicChain[] } {
+    const fresh: TopicChain[] = [];
+    const wrong: TopicChain[] = [];
+    for (const name of topics) {
+      const asked = this.asked.get(name);
+      if (asked !== undefined) {
+        asked.stage = 'acked';
+        asked.place = Math.max(asked.place, seq);
+      }
+      for (const chain of this.under(asked?.topic ?? parseTopic(name)!)) {
+        if (chain.phase !== 'collecting') continue;
+        (chain.collected(seq) ? fresh : wrong).push(chain);
+      }
+    }
+    if (seq > this.newest) this.newest = seq;
+    return { fresh, wrong };
+  }
+
+  /** A `resume` of these goes out. @param only whether it is all that this connection was asked */
+  resume(topics: readonly string[], only: boolean): void {
+    const resuming = topics.flatMap((name) => this.asked.get(name) ?? []);
+    for (const asked of resuming) asked.resuming = true;
+    this.ascending = only ? new Set(resuming) : undefined;
+  }
+
+  /** Everything of them up to `seq` has come. */
+  resumed(topics: readonly string[], seq: number): void {
+    this.ascending = undefined;
+    for (const name of topics) {
+      const asked = this.asked.get(name);
+      if (asked !== undefined) {
+        asked.resuming = false;
+        asked.stateSeq = undefined;
+        asked.place = Math.max(asked.place, seq);
+      }
+      const topic = asked?.topic ?? parseTopic(name);
+      if (topic !== undefined) for (const chain of this.under(topic)) chain.settle();
+    }
+  }
+
+  heartbeat({ seq, heads }: MessageOf<'heartbeat'>): void {
+    for (const { topic: name, seq: head } of heads) {
+      const topic = parseTopic(name);
+      if (topic === undefined) continue;
+      const covering = this.covering(topic, name);
+      if (covering.some(({ resuming, stage }) => resuming || stage !== 'acked')) continue;
+      const chain = this.chains.get(name) ?? (covering.length > 0 ? this.begin(name) : undefined);
+      if (chain === undefined || !chain.lacks(head)) continue;
+      chain.phase = 'broken';
+      this.output.broken(chain, 'chain-break', head);
+    }
+    for (const asked of this.asked.values()) {
+      if (asked.stage !== 'acked' || asked.resuming) continue;
+      if (asked.stateSeq !== undefined && seq < asked.stateSeq) continue;
+      asked.stateSeq = undefined;
+      asked.place = Math.max(asked.place, seq);
+    }
+    for (const chain of this.chains.values()) if (chain.phase === 'state') chain.settle();
+    if (seq > this.newest) this.newest = seq;
+  }
+
+  /** The chain of a topic that is met for the first time; undefined when nobody asked for it. */
+  private begin(name: string): TopicChain | undefined {
+    const topic = parseTopic(name);
+    if (topic === undefined) return undefined;
+    const covering = this.covering(topic, name);
+    if (covering.length === 0) return undefined;
+    const served = covering.filter(({ stage }) => stage === 'acked');
+    const floor = Math.min(...served.map(({ place }) => place), Number.MAX_SAFE_INTEGER);
+    const book = topic.channel === 'book' ? new LocalBook() : undefined;
+    const chain = new TopicChain(name, topic, floor, book);
+    const stateSeq = served.find((asked) => asked.stateSeq !== undefined)?.stateSeq;
+    if (served.length === 0) chain.collectState();
+    else if (stateSeq !== undefined) chain.reset(stateSeq);
+    this.chains.set(name, chain);
+    return chain;
+  }
+
+  /** The answer of a resume ascends: whatever lies below its newest message has come. */
+  private ascend(chain: TopicChain, seq: number): void {
+    const { ascending } = this;
+    const own = this.covering(chain.topic, chain.name);
+    if (ascending === undefined || !own.every((asked) => ascending.has(asked))) return;
+    for (const asked of ascending) asked.place = Math.max(asked.place, seq - 1);
+  }
+}
+
+export function isTopicMessage(message: Message): message is TopicMessage {
+  switch (message.type) {
+    case 'tick':
+    case 'trade':
+    case 'bbo':
+    case 'book':
+    case 'bar':
+    case 'stats':
+    case 'status':
+      return true;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Servers killed with SIGKILL under load, again and again on one data directory: nothing that was
+ * acknowledged or pushed is lost, or, with `async`, what is lost is declared.
+ * By hand: `TAPEDECK_KILLS=200 bun test test/journal/kill-server.test.ts`.
+ */
+
+import { expect, test } from 'bun:test';
+
+import { KillRun } from '../support/kill-run';
+import { readSeed } from '../support/seed';
+
+const BY_HAND = Number(process.env['TAPEDECK_KILLS'] ?? 0);
+const MINUTE = 60_000;
+
+async function run(lives: number, isAsync: boolean): Promise<KillRun> {
+  const seed = readSeed();
+  console.log(`killing ${lives} servers, seed ${seed} (repeat with TAPEDECK_TEST_SEED=${seed})`);
+  const begun = performance.now();
+  const kills = new KillRun(seed, isAsync);
+  try {
+    for (let life = 0; life < lives; life++) await kills.live();
+    const verified = await kills.end();
+    const seconds = Math.round((performance.now() - begun) / 1_000);
+    console.log(JSON.stringify({ seed, isAsync, seconds, ...kills.figures, ...verified, gaps: kills.figures.gaps })); // prettier-ignore
+  } catch (e) {
+    if (BY_HAND === 0) kills.remove();
+    const kept = BY_HAND > 0 ? `; its journal is ${kills.data}` : '';
+    const after = `seed ${seed}, life ${kills.figures.lives}${kept}`;
+    throw new Error(`${after}: ${(e as Error).message}`, { cause: e });
+  }
+  kills.remove();
+  return kills;
+}
+
+test(
+  'commit and fsync: what was acknowledged or pushed is in the journal, once, through any number of kills',
+  async () => {
+    const { figures } = await run(BY_HAND > 0 ? BY_HAND : 4, false);
+    expect(figures).toMatchObject({ lost: 0, gaps: 0 });
+    expect(figures.acknowledged).toBeGreaterThan(5 * figures.lives);
+    expect(figures.pushed).toBeGreaterThan(10 * figures.lives);
+  },
+  30 * MINUTE,
+);
+
+test(
+  'async: what was pushed and is not in the journal is in a gap, and no number is given twice',
+  async () => {
+    const { figures } = await run(BY_HAND > 0 ? Math.ceil(BY_HAND / 5) : 2, true);
+    expect(figures.lost).toBeGreaterThan(0);
+    expect(figures.gaps).toBeGreaterThan(0);
+  },
+  30 * MINUTE,
+);

@@ -1,0 +1,30 @@
+/** What a verification says of a journal, in both its strengths. */
+
+import { expect } from 'bun:test';
+
+import { StartFault } from '../../src/base/start-fault';
+import { openReading } from '../../src/journal/reading';
+import { verifyJournal, type Verified } from '../../src/verify';
+import { testConfig } from '../support/test-recorder';
+
+export async function verify(
+  directory: string,
+  isReplayed = false,
+  threadedRecords = 200_000,
+): Promise<Verified | string> {
+  const reading = openReading(directory);
+  if (reading instanceof StartFault) return `${reading.code}: ${reading.message}`;
+  try {
+    const { limits } = testConfig(directory);
+    return await verifyJournal(reading, { limits, isReplayed, threadedRecords });
+  } finally {
+    reading.close();
+  }
+}
+
+/** What both strengths say, which must be the same of a sound journal. */
+export async function verifyBoth(directory: string): Promise<Verified | string> {
+  const found = await verify(directory);
+  expect(await verify(directory, true)).toEqual(found);
+  return found;
+}

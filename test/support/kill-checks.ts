@@ -1,0 +1,328 @@
+/**
+ * Checks of a life against the truth of the journal: what its clients were told is on record, what
+ * readers got is unbroken, and what a restarted server shows follows from the records.
+ */
+
+import { naiveBars, naiveSession, naiveTurnover } from '../derived/naive-statistics';
+import type { Trade } from '../../protocol/messages';
+import { answersOf, type Outside, type Trader } from './kill-load';
+import type { Life, Subscribed } from './kill-life';
+import { decimal, type Json } from './kill-rows';
+import { must, type Truth } from './kill-truth';
+import type { Seen } from './stream-client';
+
+const PRICE_SCALE = 2;
+const QUANTITY_SCALE = 3;
+
+/** Messages pushed over all lives: a hash of each by its place. */
+export class Pushed {
+  readonly hashes = new Map<number, number | bigint>();
+  /** The newest place that anybody was shown. */
+  shown = 0;
+
+  /** @returns its text */
+  take(m: Seen): string {
+    const text = JSON.stringify(m);
+    const seq = m['seq'] as number;
+    const hash = Bun.hash.wyhash(text);
+    const known = this.hashes.get(seq);
+    must(known === undefined || known === hash, () => `place ${seq} was pushed with other content: ${text}`); // prettier-ignore
+    this.hashes.set(seq, hash);
+    return text;
+  }
+
+  see(seq: unknown): void {
+    if (typeof seq === 'number' && seq > this.shown) this.shown = seq;
+  }
+}
+
+const DATA = new Set(['tick', 'trade', 'bbo', 'book', 'status']);
+
+function topicOf(m: Seen): string {
+  return m.type === 'status' ? 'status' : `${m.type}:${String(m['symbol'])}`;
+}
+
+/** What a life has shown to anybody, whatever it was, before its file is read. */
+export function noteShown({ readers, traders, publisher }: Life, pushed: Pushed): void {
+  for (const { client } of [...readers, ...traders, publisher]) {
+    for (const m of client.seen) pushed.see(m['seq']);
+  }
+}
+
+/** @returns how many messages readers were pushed that the journal does not have */
+export function checkReaders(
+  { readers }: Life,
+  truth: Truth,
+  pushed: Pushed,
+  isAsync: boolean,
+): number {
+  let lost = 0;
+  for (const reader of readers) {
+    checkState(reader, truth, isAsync);
+    const heads = new Map<string, number>();
+    for (const m of reader.state) if (DATA.has(m.type)) heads.set(topicOf(m), m['seq'] as number);
+    for (const m of reader.client.seen.slice(reader.liveFrom)) {
+      if (m.type === 'heartbeat') checkHeartbeat(m, heads, reader.ackSeq);
+      if (!DATA.has(m.type)) continue;
+      follow(m, heads, reader.ackSeq);
+      const text = pushed.take(m);
+      if (isAsync && (m['seq'] as number) > truth.place) lost += 1;
+      else must(truth.texts.get(m['seq'] as number) === text, () => `pushed ${text}, on record ${truth.texts.get(m['seq'] as number)}`); // prettier-ignore
+    }
+  }
+  return lost;
+}
+
+/** [T5] [S5]. */
+function follow(m: Seen, heads: Map<string, number>, ackSeq: number): void {
+  const topic = topicOf(m);
+  const head = heads.get(topic);
+  const { seq, prevSeq } = m as unknown as { seq: number; prevSeq: number };
+  const follows = head === undefined ? prevSeq <= ackSeq : prevSeq === head;
+  must(follows && seq > (head ?? ackSeq), () => `${topic}: ${seq} with prevSeq ${prevSeq} follows ${head}, subscribed at ${ackSeq}`); // prettier-ignore
+  heads.set(topic, seq);
+}
+
+/** [T7]: what it names has come, or was there before. */
+function checkHeartbeat(m: Seen, heads: ReadonlyMap<string, number>, ackSeq: number): void {
+  for (const { topic, seq } of m['heads'] as { topic: string; seq: number }[]) {
+    const head = heads.get(topic) ?? ackSeq;
+    must(
+      seq <= Math.max(head, ackSeq),
+      () => `a heartbeat names ${seq} of ${topic}, and ${head} came`,
+    );
+  }
+}
+
+/** The state that a subscription began with is that of the records. */
+function checkState({ state, ackSeq }: Subscribed, truth: Truth, isAsync: boolean): void {
+  for (const m of state) {
+    const seq = m['seq'] as number;
+    if (!DATA.has(m.type)) continue;
+    must(seq <= ackSeq, () => `a state at ${seq} is answered at ${ackSeq}`);
+    if (isAsync && seq > truth.place) continue;
+    if (m.type === 'book') {
+      const whole = truth.wholeBooks.get(seq);
+      const { form, bids, asks } = m;
+      const isSame = JSON.stringify([form, bids, asks]) === JSON.stringify([whole?.isTrusted === true ? 'snapshot' : 'incomplete', whole?.bids, whole?.asks]); // prettier-ignore
+      must(isSame, () => `a subscription got ${JSON.stringify(m)}, the records say ${JSON.stringify(whole)}`); // prettier-ignore
+    } else {
+      const text = JSON.stringify(m);
+      must(truth.texts.get(seq) === text, () => `a state is ${text}, on record ${truth.texts.get(seq)}`); // prettier-ignore
+    }
+  }
+}
+
+/** @returns how many requests were acknowledged */
+export function checkTraders({ traders }: Life, truth: Truth, isAsync: boolean): number {
+  let acknowledged = 0;
+  for (const trader of traders) {
+    const first = new Map<unknown, string>();
+    const answers = answersOf(trader.client);
+    for (const [id, answer] of answers) {
+      const request = trader.sent.get(id as number);
+      must(request !== undefined, () => `an answer to nothing: ${JSON.stringify(answer)}`);
+      acknowledged += 1;
+      const isLost = isAsync && answer.type === 'ack' && (answer['seq'] as number) > truth.place;
+      if (request['type'] === 'order') checkOrder(trader, request, answer, first, truth, isAsync);
+      else if (answer.type === 'ack' && !isLost) {
+        const command = truth.commands.get(answer['seq'] as number);
+        const isSame = command?.action === request['type'] && command?.owner === trader.owner;
+        must(isSame, () => `${JSON.stringify(request)} was answered with ${JSON.stringify(answer)}, on record is ${JSON.stringify(command)}`); // prettier-ignore
+      }
+    }
+    checkExecutions(trader, truth, isAsync);
+  }
+  return acknowledged;
+}
+
+/** An answered order is on record once, and however often it was sent it has one answer. */
+function checkOrder(
+  { owner }: Trader,
+  request: Json,
+  answer: Seen,
+  first: Map<unknown, string>,
+  truth: Truth,
+  isAsync: boolean,
+): void {
+  const told = (): string =>
+    `${JSON.stringify(request)} was answered with ${JSON.stringify(answer)}`;
+  const name = request['clientOrderId'] as string;
+  if (answer['code'] === 'duplicate-client-order-id') {
+    must(request['quantity'] === '9.999', told);
+    return;
+  }
+  const same = withoutId(answer);
+  const before = first.get(name);
+  if (name !== '') first.set(name, same);
+  must(
+    name === '' || before === undefined || before === same,
+    () => `${told()}, before with ${before}`,
+  );
+  const seq = answer['seq'] as number;
+  if (answer.type === 'error') {
+    if (name === '') return;
+    const onRecord = truth.orders.get(`${owner} ${name}`);
+    must(isAsync || onRecord !== undefined, () => `${told()}, and is not on record`);
+    must(
+      onRecord === undefined || onRecord.orderId === 0,
+      () => `${told()}, and has an id on record`,
+    );
+    return;
+  }
+  if (isAsync && seq > truth.place) return;
+  const command = name === '' ? truth.commands.get(seq) : truth.orders.get(`${owner} ${name}`);
+  const fits =
+    command?.seq === seq && command.owner === owner && command.symbol === request['symbol'];
+  must(fits && command.orderId > 0, () => `${told()}, on record is ${JSON.stringify(command)}`);
+}
+
+export function withoutId(answer: Seen): string {
+  return JSON.stringify({ ...answer, id: 0 });
+}
+
+/** [O4]: what an owner was told stands at its command, or at the trade that it tells of. */
+function checkExecutions({ client, owner }: Trader, truth: Truth, isAsync: boolean): void {
+  for (const m of client.seen) {
+    if (m.type !== 'execution') continue;
+    const seq = m['seq'] as number;
+    if (isAsync && seq > truth.place) continue;
+    const text = truth.texts.get(seq);
+    const told = (): string => `${JSON.stringify(m)}, on record is ${text ?? JSON.stringify(truth.commands.get(seq))}`; // prettier-ignore
+    if (m['event'] === 'traded') {
+      const { type, price, quantity } = JSON.parse(text ?? '{}') as Json;
+      must(type === 'trade' && price === m['tradePrice'] && quantity === m['tradeQuantity'], told);
+    } else if (m['event'] === 'accepted' || m['event'] === 'rejected') {
+      const command = truth.commands.get(seq);
+      must(command?.owner === owner && command.clientOrderId === m['clientOrderId'], told);
+      must((command?.orderId ?? -1) === m['orderId'], told);
+    } else {
+      must(text !== undefined || truth.commands.has(seq), told);
+    }
+  }
+}
+
+/** @returns how many publishes were acknowledged */
+export function checkPublisher(
+  { publisher }: Life,
+  outside: Outside,
+  truth: Truth,
+  isAsync: boolean,
+): number {
+  const answers = answersOf(publisher.client);
+  let last = 0;
+  for (const [, answer] of answers) {
+    must(answer.type === 'ack', () => `a publish was refused: ${JSON.stringify(answer)}`);
+    const seq = answer['seq'] as number;
+    must(seq >= last, () => `the acknowledgement of ${seq} follows that of ${last}`);
+    last = seq;
+  }
+  const lastTrade = outside.settle(publisher.published, answers);
+  if (isAsync) return answers.size;
+  must(last <= truth.place, () => `a publish was acknowledged at ${last}, the journal ends at ${truth.place}`); // prettier-ignore
+  must(lastTrade <= truth.sourceTrade, () => `trade ${lastTrade} was acknowledged, the journal ends with ${truth.sourceTrade}`); // prettier-ignore
+  return answers.size;
+}
+
+function mustEqual(what: string, shown: unknown, naive: unknown): void {
+  const [a, b] = [JSON.stringify(shown), JSON.stringify(naive)];
+  must(a === b, () => `${what} is ${a}, the records say ${b}`);
+}
+
+/** What REST said of an instrument before anything new was asked of the server. */
+export function checkAnswers(
+  answers: ReadonlyMap<string, Json>,
+  symbol: string,
+  epoch: number,
+  truth: Truth,
+): void {
+  // prettier-ignore
+  const of = (path: string): Json => answers.get(path)!;
+  const book = of(`orderbook/${symbol}`);
+  const naive = truth.books.get(symbol);
+  if (naive === undefined || !naive.isTrusted) {
+    const code = (book['error'] as Json | undefined)?.['code'];
+    mustEqual(`the book of ${symbol}`, code, naive === undefined ? 'no-data' : 'book-incomplete');
+  } else {
+    mustEqual(`the book of ${symbol}`, [book['seq'], book['bids'], book['asks'], book['epoch']], [naive.seq, naive.bids, naive.asks, epoch]); // prettier-ignore
+  }
+  const tick = truth.newest.get(`tick:${symbol}`);
+  if (tick !== undefined) {
+    const { epoch: _, source: __, ageMs: ___, ...shown } = of(`tick/${symbol}`);
+    mustEqual(`the tick of ${symbol}`, shown, JSON.parse(tick.text));
+  }
+  const recent = (truth.tradeMessages.get(symbol) ?? []).slice(-100).toReversed();
+  mustEqual(`the trades of ${symbol}`, of(`trades/${symbol}`)['trades'], recent);
+  checkStatistics(of(`stats/${symbol}`), of(`bars/${symbol}?interval=1m`), symbol, truth);
+}
+
+function checkStatistics(stats: Json, bars: Json, symbol: string, truth: Truth): void {
+  const trades = truth.trades.get(symbol) ?? [];
+  if (trades.length === 0) {
+    mustEqual(`the bars of ${symbol}`, bars['bars'], []);
+    return;
+  }
+  const price = (value: number | null): string | null => decimal(value, PRICE_SCALE);
+  const session = naiveSession(trades, 0);
+  const s = summary(session.trades);
+  const { turnover, vwap } = naiveTurnover(session.trades, PRICE_SCALE, QUANTITY_SCALE);
+  const names = ['open', 'high', 'low', 'last', 'previousClose', 'volume', 'trades', 'seq', 'turnover', 'vwap']; // prettier-ignore
+  mustEqual(
+    `the session of ${symbol}`,
+    names.map((name) => stats[name]),
+    [
+      ...[s.open, s.high, s.low, s.close, session.previousClose].map(price),
+      decimal(s.volume, QUANTITY_SCALE),
+      s.trades,
+      s.seq,
+      turnover,
+      vwap,
+    ],
+  );
+  const shown = (bars['bars'] as Json[]).map((b) =>
+    ['openTime', 'open', 'high', 'low', 'close', 'volume', 'trades', 'seq'].map((name) => b[name]),
+  );
+  const naive = naiveBars(trades, '1m').map(({ openTime, trades: own }) => {
+    const bar = summary(own);
+    const volume = decimal(bar.volume, QUANTITY_SCALE);
+    const [open, high, low, close] = [bar.open, bar.high, bar.low, bar.close].map(price);
+    return [String(openTime), open, high, low, close, volume, bar.trades, bar.seq];
+  });
+  mustEqual(`the bars of ${symbol}`, shown, naive.slice(-100));
+}
+
+/** Fields of a bar or session, scaled, of however many trades. */
+function summary(trades: readonly Trade[]) {
+  const first = trades[0]!;
+  const all = { open: first.price, high: first.price, low: first.price, close: 0, volume: 0 };
+  for (const { price, quantity } of trades) {
+    if (price > all.high) all.high = price;
+    if (price < all.low) all.low = price;
+    all.close = price;
+    all.volume += quantity;
+  }
+  return { ...all, trades: trades.length, seq: trades.at(-1)!.seq };
+}
+
+/** [T6] [S4]: a reader that has come back: another life, and books as REST has them. */
+export function checkReturned(
+  { state, welcome }: Subscribed,
+  answers: ReadonlyMap<string, Json>,
+  epochs: readonly number[],
+): void {
+  // prettier-ignore
+  const epoch = welcome['epoch'] as number;
+  must(
+    epochs.every((before) => epoch > before),
+    () => `epoch ${epoch} follows ${epochs.join(', ')}`,
+  );
+  for (const m of state) {
+    if (m.type !== 'book') continue;
+    const shown = answers.get(`orderbook/${String(m['symbol'])}`)!;
+    if (m['form'] === 'incomplete') {
+      mustEqual('an incomplete book', (shown['error'] as Json)['code'], 'book-incomplete');
+    } else {
+      mustEqual('the book of a reader', [m['seq'], m['bids'], m['asks']], [shown['seq'], shown['bids'], shown['asks']]); // prettier-ignore
+    }
+  }
+}

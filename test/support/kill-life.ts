@@ -1,0 +1,203 @@
+/**
+ * A life of a server: started on what the lives before it left, put under load, and killed. What its
+ * clients saw of it is kept for the checks.
+ */
+
+import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../protocol/codec';
+import { Prng } from '../../src/base/prng';
+import type { Durability } from '../../src/journal/journal';
+import { Publisher, Trader, VENUES, type Outside } from './kill-load';
+import type { Json } from './kill-rows';
+import { StreamClient, type Seen } from './stream-client';
+import {
+  KEYS_TOML,
+  PUBLISH_KEY,
+  ServerProcess,
+  spawnTapedeck,
+  TRADE_KEY,
+  type Scratch,
+} from './tapedeck-process';
+
+const RIVAL_KEY = 'rival-key-0123456789';
+const TOPICS = ['tick:*', 'trade:*', 'bbo:*', 'book:*', 'status'];
+
+const venue = (symbol: string): string => `
+[[instruments]]
+symbol = "${symbol}"
+priceScale = 2
+quantityScale = 3
+priceMin = "1.00"
+priceMax = "500.00"
+ordersPerOwnerMax = 150
+`;
+
+/** Few orders are kept behind their ends: each checkpoint holds them all. */
+export const CONFIG = `
+[journal]
+checkpointEveryEvents = 1000
+commitEveryMs = 200
+[push]
+heartbeatMs = 100
+[limits]
+endedOrdersMax = 2000
+[[keys]]
+name = "rival"
+secret = "${RIVAL_KEY}"
+roles = ["trade"]
+${VENUES.map(venue).join('')}`;
+
+/** A reader of all topics: what it was sent as their state, and all that came behind it. */
+export interface Subscribed {
+  readonly form: Subprotocol;
+  readonly client: StreamClient;
+  readonly welcome: Seen;
+  readonly state: readonly Seen[];
+  readonly ackSeq: number;
+  /** Where in `client.seen` it goes on live. */
+  readonly liveFrom: number;
+}
+
+export interface Life {
+  readonly number: number;
+  readonly durability: Durability;
+  readonly epoch: number;
+  readonly server: ServerProcess;
+  readonly readers: Subscribed[];
+  readonly traders: readonly Trader[];
+  readonly publisher: Publisher;
+}
+
+export interface LifeOptions {
+  readonly number: number;
+  readonly data: string;
+  readonly durability: Durability;
+  readonly outside: Outside;
+  readonly random: Prng;
+}
+
+/** Starts a server and joins everybody to it; nothing is asked of it yet but the first reader's state. */
+export async function begin({
+  number,
+  data,
+  durability,
+  outside,
+  random,
+}: LifeOptions): Promise<Life> {
+  const server = await ServerProcess.start({
+    config: CONFIG,
+    data,
+    args: ['--durability', durability],
+  });
+  const { url } = server;
+  const trader = async (owner: string, key: string): Promise<Trader> =>
+    new Trader(owner, await keyed(url, key), own(random), number);
+  const reader = await subscribe(url, pick(random));
+  return {
+    number,
+    durability,
+    epoch: reader.welcome['epoch'] as number,
+    server,
+    readers: [reader],
+    traders: [await trader('trader', TRADE_KEY), await trader('rival', RIVAL_KEY)],
+    publisher: new Publisher(await keyed(url, PUBLISH_KEY), outside, own(random)),
+  };
+}
+
+/** Puts it under load, lets another reader in on the way, and kills it. */
+export async function loadAndKill(life: Life, random: Prng): Promise<{ loadMs: number }> {
+  const { server, readers, traders, publisher } = life;
+  const loadMs = random.int(150, 900);
+  const lateMs = random.int(0, 120);
+  let isKilled = false;
+  const killed = Bun.sleep(loadMs).then(() => {
+    isKilled = true;
+    return server.stop('SIGKILL');
+  });
+  const form = readers[0]!.form === SUBPROTOCOL_JSON ? SUBPROTOCOL_MSGPACK : SUBPROTOCOL_JSON;
+  const load = [...traders.map((trader) => trader.run()), publisher.run()];
+  await Bun.sleep(lateMs);
+  await subscribe(server.url, form).then(
+    (reader) => readers.push(reader),
+    (e: unknown) => {
+      if (!isKilled) throw e; // else it came too late
+    },
+  );
+  const { code } = await killed;
+  if (code !== 137) throw new Error(`the server had ended by itself, with ${code}`);
+  await Promise.all(load);
+  await Promise.all(clientsOf(life).map((client) => client.closed));
+  await server.remove();
+  return { loadMs };
+}
+
+export function clientsOf({ readers, traders, publisher }: Life): StreamClient[] {
+  return [...readers, ...traders, publisher].map(({ client }) => client);
+}
+
+/** A start that is killed before anybody has connected, or just then. */
+export async function killEarly(
+  data: string,
+  durability: Durability,
+  scratch: Scratch,
+  random: Prng,
+): Promise<void> {
+  // prettier-ignore
+  const config = scratch.write(`${CONFIG}\n[log]\nlevel = "warn"\n${KEYS_TOML}`, '.toml');
+  const args = ['serve', '--port', '0', '--data', data, '--config', config];
+  const child = spawnTapedeck([...args, '--durability', durability]);
+  await Bun.sleep(random.int(150, 900));
+  child.kill('SIGKILL');
+  await child.exited;
+  if (child.signalCode !== 'SIGKILL') {
+    throw new Error(`a start ended by itself: ${await new Response(child.stderr).text()}`);
+  }
+}
+
+async function keyed(url: string, key: string): Promise<StreamClient> {
+  return StreamClient.open(url, SUBPROTOCOL_MSGPACK, { authorization: `Bearer ${key}` });
+}
+
+async function subscribe(url: string, form: Subprotocol): Promise<Subscribed> {
+  const client = await StreamClient.open(url, form);
+  const welcome = await client.next('welcome');
+  const from = client.seen.length;
+  client.send({ type: 'subscribe', id: 1, topics: TOPICS, intervalMs: null });
+  const ack = await client.find(
+    (m) => m['id'] === 1 && (m.type === 'ack' || m.type === 'error'),
+    from,
+  );
+  if (ack.type === 'error') throw new Error(`not subscribed: ${JSON.stringify(ack)}`);
+  const liveFrom = client.seen.indexOf(ack) + 1;
+  const state = client.seen.slice(from, liveFrom - 1);
+  return { form, client, welcome, state, ackSeq: ack['seq'] as number, liveFrom };
+}
+
+function pick(random: Prng): Subprotocol {
+  return random.chance(0.5) ? SUBPROTOCOL_JSON : SUBPROTOCOL_MSGPACK;
+}
+
+/** A sequence of its own for somebody who draws at moments that no seed knows. */
+function own(random: Prng): Prng {
+  return new Prng(random.uint32());
+}
+
+/** What REST says of the market, as a quiet server has it. */
+export async function askAll(
+  server: ServerProcess,
+  symbols: readonly string[],
+): Promise<Map<string, Json>> {
+  const answers = new Map<string, Json>();
+  const ask = async (path: string): Promise<void> => {
+    answers.set(path, await server.json(`/v1/${path}`));
+  };
+  for (const s of symbols) {
+    await Promise.all([
+      ask(`orderbook/${s}`),
+      ask(`tick/${s}`),
+      ask(`trades/${s}`),
+      ask(`stats/${s}`),
+      ask(`bars/${s}?interval=1m`),
+    ]);
+  }
+  return answers;
+}
