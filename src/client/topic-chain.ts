@@ -34,9 +34,13 @@ export class TopicChain {
   /** Whether `last` is the place of a message, which the next must name. */
   private exact = false;
   phase: ChainPhase = 'live';
+  /** Why what it held is void; told to the application when the state has come. */
+  voidBy: string | undefined;
   readonly book: LocalBook | undefined;
   /** Where the state behind a `reset` stands. */
   private stateSeq = 0;
+  /** The place from which a `resume` was last asked to mend it. */
+  private resumedFrom = -1;
   /** The newest message; of `status`, of each instrument. */
   private readonly newest = new Map<string, TopicMessage>();
 
@@ -92,8 +96,9 @@ export class TopicChain {
   }
 
   /** Forgets, and takes what comes until `collected` as state. */
-  collectState(): void {
+  collectState(why: string | undefined): void {
     this.forget();
+    this.voidBy ??= why;
     this.phase = 'collecting';
     this.last = 0;
   }
@@ -108,14 +113,25 @@ export class TopicChain {
   }
 
   /** What it holds is worth nothing. */
-  discard(): void {
+  discard(why: string | undefined): void {
     this.forget();
+    this.voidBy ??= why;
     this.phase = 'void';
   }
 
   /** Everything up to the place that the server named has come. */
   settle(): void {
     if (this.phase === 'state' || this.phase === 'broken') this.phase = 'live';
+  }
+
+  /**
+   * Whether a `resume` may mend it; once from each place, since a server that leaves out the same
+   * messages again has not got them.
+   */
+  mayResume(): boolean {
+    if (this.phase !== 'broken' || this.resumedFrom === this.last) return false;
+    this.resumedFrom = this.last;
+    return true;
   }
 
   /** Whether a head that a heartbeat names says that messages are missing [T7]. */
@@ -159,7 +175,7 @@ export class TopicChain {
     if (m.type === 'book') {
       const outcome = this.book!.apply(m);
       if (outcome === 'mismatch' || outcome === 'gap') {
-        this.discard();
+        this.discard(outcome === 'gap' ? 'chain-break' : 'book-mismatch');
         return outcome === 'gap' ? 'broken' : 'mismatch';
       }
     }

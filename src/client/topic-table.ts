@@ -37,6 +37,8 @@ export interface Asked {
   users: number;
   /** `idle`: to be asked for. `pending`: asked for. `acked`: the server serves it. */
   stage: 'idle' | 'pending' | 'acked';
+  /** Why its state is asked for anew; told to the application when it has come. */
+  voidBy: string | undefined;
   /** A `resume` is under way: heartbeats say nothing of it until its answer is whole. */
   resuming: boolean;
   /** Up to here the client has everything of the topics that fall under it. */
@@ -48,9 +50,16 @@ export interface Asked {
 /** What the table tells. */
 export interface TableOutput {
   /** The next message of a topic. */
-  deliver(topic: string, message: TopicMessage): void;
+  deliver(chain: TopicChain, message: TopicMessage): void;
   /** Messages are missing that nobody announced, or a book does not prove. */
   broken(chain: TopicChain, why: 'chain-break' | 'book-mismatch', at: number): void;
+}
+
+/** What came with the answer of a `collect`. */
+interface Collected {
+  readonly fresh: readonly TopicChain[];
+  /** What of it replaces something that the application was told before. */
+  readonly resets: ReadonlyMap<string, { readonly topic: Topic; readonly why: string }>;
 }
 
 export class TopicTable {
@@ -75,7 +84,7 @@ export class TopicTable {
     let asked = this.asked.get(name);
     if (asked === undefined) {
       const rest = { users: 0, stage: 'idle', resuming: false, place: 0 } as const;
-      asked = { name, topic, ...rest, stateSeq: undefined };
+      asked = { name, topic, ...rest, voidBy: undefined, stateSeq: undefined };
       this.asked.set(name, asked);
     }
     asked.users += 1;
@@ -138,7 +147,7 @@ export class TopicTable {
     if (this.ascending !== undefined) this.ascend(chain, message.seq);
     const verdict = chain.take(message);
     if (message.seq > this.newest) this.newest = message.seq;
-    if (verdict === 'taken') this.output.deliver(name, message);
+    if (verdict === 'taken') this.output.deliver(chain, message);
     else if (verdict === 'broken') this.output.broken(chain, 'chain-break', message.seq);
     else if (verdict === 'mismatch') this.output.broken(chain, 'book-mismatch', message.seq);
   }
@@ -151,6 +160,7 @@ export class TopicTable {
 
   /** Forgets what the server says is void; what comes up to `seq` is state [R3]. */
   reset(topics: readonly string[], seq: number): void {
+    this.ascending = undefined; // the state comes topic by topic
     for (const name of topics) {
       const topic = parseTopic(name);
       if (topic === undefined) continue;
@@ -166,7 +176,7 @@ export class TopicTable {
 
   /** Everything that is held is void: the numbering began anew [T6]. */
   forget(): void {
-    for (const chain of this.chains.values()) chain.discard();
+    for (const chain of this.chains.values()) chain.discard('other-epoch');
     for (const asked of this.asked.values()) asked.place = 0;
     this.newest = 0;
   }
@@ -180,45 +190,54 @@ export class TopicTable {
       asked.stateSeq = undefined;
     }
     for (const chain of this.chains.values()) {
-      if (chain.phase === 'collecting' || chain.phase === 'state') chain.discard();
-      if (!this.covering(chain.topic, chain.name).some(({ stage }) => stage === 'acked')) {
-        this.chains.delete(chain.name);
-      }
+      if (chain.phase === 'collecting') chain.discard(undefined);
+      else if (chain.phase === 'state') chain.discard('connection-failed');
     }
   }
 
-  /** These topics are asked for from their state on; `anew` where what is held of them is void. */
-  collect(topics: readonly string[], anew: boolean): void {
-    for (const name of topics) {
-      const asked = this.asked.get(name);
-      if (asked !== undefined && (anew || asked.stage === 'idle')) {
-        if (asked.stage !== 'acked' || asked.topic.symbol === '*') asked.stage = 'pending';
-        asked.resuming = false;
-        asked.stateSeq = undefined;
-      }
-      if (!anew) continue;
-      const topic = asked?.topic ?? parseTopic(name)!;
-      for (const chain of this.under(topic)) chain.collectState();
-    }
-  }
-
-  /** @returns the chains whose state has come with this, and those of them that do not prove */
-  collected(topics: readonly string[], seq: number): { fresh: TopicChain[]; wrong: TopicChain[] } {
-    const fresh: TopicChain[] = [];
-    const wrong: TopicChain[] = [];
+  /** These topics are asked for from their state on; `why`, where what is held of them is void. */
+  collect(topics: readonly string[], why: string | undefined): void {
     for (const name of topics) {
       const asked = this.asked.get(name);
       if (asked !== undefined) {
-        asked.stage = 'acked';
-        asked.place = Math.max(asked.place, seq);
+        asked.stage = 'pending';
+        asked.voidBy ??= why;
+        asked.resuming = false;
+        asked.stateSeq = undefined;
       }
       for (const chain of this.under(asked?.topic ?? parseTopic(name)!)) {
-        if (chain.phase !== 'collecting') continue;
-        (chain.collected(seq) ? fresh : wrong).push(chain);
+        if (why !== undefined || chain.phase === 'void') chain.collectState(why);
       }
     }
+  }
+
+  /** The answer of `collect`: the state of these topics is whole. */
+  collected(topics: readonly string[], seq: number): Collected {
+    const fresh: TopicChain[] = [];
+    const wrong: TopicChain[] = [];
+    const resets = new Map<string, { topic: Topic; why: string }>();
+    for (const name of topics) {
+      const asked = this.asked.get(name);
+      const topic = asked?.topic ?? parseTopic(name)!;
+      if (asked?.voidBy !== undefined) resets.set(name, { topic, why: asked.voidBy });
+      for (const chain of this.under(topic)) {
+        if (chain.phase !== 'collecting') continue;
+        const { voidBy: why } = chain;
+        if (why !== undefined && !resets.has(name)) resets.set(chain.name, { topic: chain.topic, why });
+        chain.voidBy = undefined;
+        (chain.collected(seq) ? fresh : wrong).push(chain);
+      }
+      if (asked === undefined) continue;
+      asked.stage = 'acked';
+      asked.voidBy = undefined;
+      asked.place = Math.max(asked.place, seq);
+    }
     if (seq > this.newest) this.newest = seq;
-    return { fresh, wrong };
+    for (const chain of wrong) {
+      chain.discard('book-mismatch');
+      this.output.broken(chain, 'book-mismatch', chain.last);
+    }
+    return { fresh, resets };
   }
 
   /** A `resume` of these goes out. @param only whether it is all that this connection was asked */
@@ -248,8 +267,9 @@ export class TopicTable {
       const topic = parseTopic(name);
       if (topic === undefined) continue;
       const covering = this.covering(topic, name);
-      if (covering.some(({ resuming, stage }) => resuming || stage !== 'acked')) continue;
-      const chain = this.chains.get(name) ?? (covering.length > 0 ? this.begin(name) : undefined);
+      if (covering.some(({ resuming }) => resuming)) continue;
+      if (!covering.some(({ stage }) => stage === 'acked')) continue;
+      const chain = this.chains.get(name) ?? this.begin(name);
       if (chain === undefined || !chain.lacks(head)) continue;
       chain.phase = 'broken';
       this.output.broken(chain, 'chain-break', head);
@@ -275,7 +295,7 @@ export class TopicTable {
     const book = topic.channel === 'book' ? new LocalBook() : undefined;
     const chain = new TopicChain(name, topic, floor, book);
     const stateSeq = served.find((asked) => asked.stateSeq !== undefined)?.stateSeq;
-    if (served.length === 0) chain.collectState();
+    if (served.length === 0) chain.collectState(undefined);
     else if (stateSeq !== undefined) chain.reset(stateSeq);
     this.chains.set(name, chain);
     return chain;

@@ -80,7 +80,7 @@ function openLocked(
     damage = found;
   }
   if (damage !== undefined) {
-    const aside = salvage(directory, damage.goodSeq, clock.now(), opening.onSalvage);
+    const aside = salvage(directory, damage.goodSeq, head?.seq, clock.now(), opening.onSalvage);
     opening.onDamage?.(`${path} is damaged: ${damage.message}; it is ${aside} now, and what is good of it goes on`); // prettier-ignore
   }
   const db = new Database(path, { create: true });

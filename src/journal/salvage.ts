@@ -24,6 +24,8 @@ import { VIEWS } from './views';
 const PARTIAL = 'journal.salvage-partial.sqlite';
 const COMPLETE = 'journal.salvaged.sqlite';
 const PAGE_ROWS = 512;
+/** Places that were committed, and not shown yet when the process ended: fewer. */
+const UNSHOWN_MAX = 1_000_000;
 const SIDE_FILES = ['', '-wal', '-shm'];
 
 export function createTables(db: Database): void {
@@ -42,12 +44,13 @@ export function finishSalvage(directory: string): void {
 
 /**
  * @param goodSeq what stands behind this place is not taken over
- * @param onRows told of the rows taken over so far
+ * @param shownSeq how far the numbering was shown, if that is known @param onRows told of the rows taken over so far
  * @returns where the damaged file is now
  */
 export function salvage(
   directory: string,
   goodSeq: number,
+  shownSeq: number | undefined,
   now: Nanos,
   onRows: (rows: number) => void = () => {},
 ): string {
@@ -59,7 +62,7 @@ export function salvage(
   target.run('PRAGMA synchronous = OFF');
   createTables(target);
   const writer = new RowWriter(target);
-  const copy = new Copy(writer, goodSeq, now, onRows);
+  const copy = new Copy(writer, goodSeq, shownSeq, now, onRows);
   const source = openDamaged(path);
   if (source !== undefined) {
     copyInstruments(source, target);
@@ -72,12 +75,20 @@ export function salvage(
   target.run('PRAGMA journal_mode = DELETE');
   target.close();
   renameSync(partial, join(directory, COMPLETE));
-  const aside = join(directory, `journal-damaged-${now.millis}.sqlite`);
+  const aside = unusedName(directory, now.millis);
   for (const suffix of SIDE_FILES) {
     if (existsSync(`${path}${suffix}`)) renameSync(`${path}${suffix}`, `${aside}${suffix}`);
   }
   renameSync(join(directory, COMPLETE), path);
   return aside;
+}
+
+/** Two may be set aside in one start. */
+function unusedName(directory: string, millis: number): string {
+  for (let n = millis; ; n++) {
+    const path = join(directory, `journal-damaged-${n}.sqlite`);
+    if (!existsSync(path)) return path;
+  }
 }
 
 /** Undefined when not even its schema reads. */
@@ -108,6 +119,8 @@ function copyInstruments(source: Database, target: Database): void {
 class Copy {
   private readonly writer: RowWriter;
   private readonly goodSeq: number;
+  /** No place above it was ever given. */
+  private readonly seqMax: number;
   private readonly now: Nanos;
   private readonly onRows: (rows: number) => void;
   private readonly frame = new RowFrameWriter();
@@ -117,9 +130,16 @@ class Copy {
   private blocks: BlockRow[] = [];
   private held: RecordRow[] = [];
 
-  constructor(writer: RowWriter, goodSeq: number, now: Nanos, onRows: (rows: number) => void) {
+  constructor(
+    writer: RowWriter,
+    goodSeq: number,
+    shownSeq: number | undefined,
+    now: Nanos,
+    onRows: (rows: number) => void,
+  ) {
     this.writer = writer;
     this.goodSeq = goodSeq;
+    this.seqMax = shownSeq === undefined ? Number.MAX_SAFE_INTEGER : shownSeq + UNSHOWN_MAX;
     this.now = now;
     this.onRows = onRows;
   }
@@ -133,6 +153,7 @@ class Copy {
     let lastSeen = 0;
     for (const rows of readablePages(source)) {
       for (const row of rows) {
+        if (seqOf(row.id) > this.seqMax) break;
         lastSeen = seqOf(row.id);
         if (lastSeen <= this.goodSeq) this.take(row);
       }
@@ -193,9 +214,12 @@ class Copy {
 function* readablePages(db: Database): Generator<RecordRow[]> {
   const from = (id: number, limit: number): RecordRow[] | undefined => {
     try {
-      return db
+      const rows = db
         .query<RecordRow, [number, number]>(`${SELECT_RECORD} WHERE id >= ? ORDER BY id LIMIT ?`)
         .all(id, limit);
+      // Out of a damaged tree rows may come in any order.
+      const isAscending = rows.every((row, i) => row.id >= (i === 0 ? id : rows[i - 1]!.id + 1));
+      return isAscending ? rows : undefined;
     } catch {
       return undefined;
     }

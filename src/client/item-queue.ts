@@ -1,0 +1,170 @@
+/**
+ * Item queue: what waits for the consumer of one subscription, bounded.
+ *
+ * When it is full it is thinned out, down to half where it can be, so the cost an item stays constant:
+ * of state (`tick`, `bbo`, `bar`, `stats`) the newest stays, with the counts added up; a book becomes
+ * the snapshot that the client holds; of trades and status the oldest go, and a local `gap` says
+ * which. If what is left is still too much (it is control items), all of it becomes one local `reset`
+ * and the state behind it. At most `itemsMax` items wait, or four a topic where that is more.
+ */
+
+import type { MessageOf } from '../../protocol/messages';
+import { topicOf } from '../../protocol/topics';
+import type { GapItem, Item, TopicMessage } from './items';
+
+/** What the queue needs of the client. */
+export interface QueueSource {
+  /** The newest state of a topic; empty where there is none. */
+  stateOf(topic: string): readonly TopicMessage[];
+  /** How many topics fall under the subscription now. */
+  topicCount(): number;
+  /** A `reset` of all its topics, and their state behind it. */
+  restart(): readonly Item[];
+}
+
+const TOPICS_FACTOR = 4;
+
+/** The newest of a topic: where it waits, how many it stands for, and the place before the oldest. */
+interface Kept {
+  readonly at: number;
+  readonly count: number;
+  readonly prevSeq: number;
+}
+
+export class ItemQueue {
+  private items: Item[] = [];
+  private head = 0;
+  private readonly itemsMax: number;
+  private readonly source: QueueSource;
+
+  constructor(itemsMax: number, source: QueueSource) {
+    this.itemsMax = itemsMax;
+    this.source = source;
+  }
+
+  get length(): number {
+    return this.items.length - this.head;
+  }
+
+  push(item: Item): void {
+    this.items.push(item);
+    if (this.length > this.itemsMax) this.relieve();
+  }
+
+  shift(): Item | undefined {
+    if (this.head === this.items.length) return undefined;
+    const item = this.items[this.head];
+    this.head += 1;
+    // What was taken goes in blocks, so that taking one costs nothing.
+    if (this.head === this.items.length || this.head >= 1024) {
+      this.items = this.items.slice(this.head);
+      this.head = 0;
+    }
+    return item;
+  }
+
+  clear(): void {
+    this.items = [];
+    this.head = 0;
+  }
+
+  private relieve(): void {
+    const bound = Math.max(this.itemsMax, this.source.topicCount() * TOPICS_FACTOR);
+    if (this.length <= bound) return;
+    const thinned = dropOldest(this.newestOnly(this.items.slice(this.head)), bound >> 1);
+    this.items = thinned.length > (bound * 3) / 4 ? [...this.source.restart()] : thinned;
+    this.head = 0;
+  }
+
+  /** Of each topic of state only the newest; what lies before a `reset` of it is void anyway. */
+  private newestOnly(items: readonly Item[]): Item[] {
+    const kept = new Map<string, Kept>();
+    const out: (Item | undefined)[] = items.slice();
+    for (const [i, item] of items.entries()) {
+      if (item.type === 'reset') {
+        for (const { at } of this.voided(kept, item.topics)) out[at] = undefined;
+        continue;
+      }
+      if (item.type === 'gap') {
+        const before = kept.get(item.topic);
+        if (before !== undefined) this.conflate(items, out, item.topic, before, true);
+        kept.delete(item.topic); // the chain goes on behind the gap, not before it
+        continue;
+      }
+      if (!('count' in item)) continue;
+      const topic = topicOf(item)!;
+      const before = kept.get(topic);
+      if (before !== undefined) out[before.at] = undefined;
+      const { count, prevSeq } = before ?? { count: 0, prevSeq: item.prevSeq };
+      kept.set(topic, { at: i, count: count + item.count, prevSeq });
+    }
+    for (const [topic, entry] of kept) this.conflate(items, out, topic, entry, false);
+    return out.filter((item) => item !== undefined);
+  }
+
+  private conflate(
+    items: readonly Item[],
+    out: (Item | undefined)[],
+    topic: string,
+    { at, count, prevSeq }: Kept,
+    beforeGap: boolean,
+  ): void {
+    const newest = items[at] as Exclude<TopicMessage, { type: 'trade' | 'status' }>;
+    if (newest.type !== 'book') {
+      out[at] = { ...newest, count, prevSeq };
+      return;
+    }
+    const [state] = beforeGap ? [] : this.source.stateOf(topic);
+    // None where the copy is void, behind a gap too: then a snapshot follows, which replaces all.
+    out[at] = state?.type === 'book' ? { ...state, count, prevSeq } : undefined;
+  }
+
+  private *voided<V>(kept: Map<string, V>, topics: readonly string[]): Generator<V> {
+    for (const [topic, value] of kept) {
+      const parts = topic.split(':');
+      if (parts.length > 1) parts[1] = '*';
+      if (!topics.includes(topic) && !topics.includes(parts.join(':'))) continue;
+      kept.delete(topic);
+      yield value;
+    }
+  }
+}
+
+/** Drops the oldest trades and status until so many items are left, and says so, topic by topic. */
+function dropOldest(items: readonly Item[], lengthMax: number): Item[] {
+  const gaps = new Map<string, GapItem>();
+  const rest: Item[] = [];
+  let excess = items.length - lengthMax;
+  for (const item of items) {
+    if (excess > 0 && (item.type === 'trade' || item.type === 'status')) {
+      extend(gaps, topicOf(item)!, item.seq, item.seq, 1);
+      excess -= 1;
+    } else if (item.type === 'gap' && (gaps.has(item.topic) || (excess > 0 && item.local))) {
+      // Told already, among what goes now: one gap for both, or gaps would pile up.
+      extend(gaps, item.topic, item.from, item.to, item.count);
+    } else {
+      rest.push(item);
+    }
+  }
+  return [...gaps.values(), ...rest];
+}
+
+function extend(
+  gaps: Map<string, GapItem>,
+  topic: string,
+  from: number,
+  to: number,
+  count: number,
+): void {
+  const before = gaps.get(topic);
+  const reason: MessageOf<'gap'>['reason'] = 'slow-reader';
+  gaps.set(topic, {
+    type: 'gap',
+    topic,
+    from: before?.from ?? from,
+    to,
+    count: (before?.count ?? 0) + count,
+    reason,
+    local: true,
+  });
+}

@@ -1,0 +1,373 @@
+/**
+ * Market reader: the subscriptions of one client over whatever connection there is.
+ *
+ * It asks for topics once, however many subscriptions want them; hands out what comes; mends what
+ * breaks; and on a new connection resumes where the last one ended, or takes the state anew and says
+ * so [R1] to [R4]. The rules of places are in `topic-table.ts`. Bounded: one request under way to mend
+ * topics every `MEND_EVERY_MS`, so a server that is always wrong is not asked in a loop; `received`
+ * at most once a second.
+ */
+
+import type { Message, MessageOf } from '../../protocol/messages';
+import { parseTopic, type Topic } from '../../protocol/topics';
+import type { Connection } from './connection';
+import { Consumers } from './consumers';
+import type { Timers } from './environment';
+import { TapedeckError } from './errors';
+import type { Item, TopicMessage } from './items';
+import { Subscription, type SubscribeOptions } from './subscription';
+import type { TopicChain } from './topic-chain';
+import { isTopicMessage, TopicTable } from './topic-table';
+
+const MEND_EVERY_MS = 250;
+const RECEIVED_EVERY_MS = 1_000;
+/** Topics of one request; with their names it stays well within any frame. */
+const TOPICS_PER_REQUEST = 500;
+/** Refusals that the next connection need not meet; the server, not the request, is at fault. */
+const PASSING: ReadonlySet<string> = new Set([
+  'overloaded',
+  'journal-failing',
+  'history-failed',
+  'shutting-down',
+  'internal',
+]);
+
+/** A topic of which messages are missing, or whose book does not prove; it is being mended. */
+export interface BreakEvent {
+  readonly topic: string;
+  /** The newest place held before. */
+  readonly last: number;
+  /** The place at which it showed. */
+  readonly seq: number;
+}
+
+/** What the reader tells its client. */
+export interface ReaderEvents {
+  broken(why: 'chain-break' | 'book-mismatch', event: BreakEvent): void;
+  gap(gap: MessageOf<'gap'>): void;
+  reset(topics: readonly string[], seq: number, reason: string, local: boolean): void;
+  /** Everything missed since the last connection has come. */
+  resumed(from: number, to: number): void;
+}
+
+export class MarketReader {
+  readonly table: TopicTable;
+  readonly consumers = new Consumers();
+  private connection: Connection | undefined;
+  /** This connection may be asked to resume. */
+  private resumes = true;
+  private readonly toMend = new Map<string, string>();
+  private mendTimer: unknown;
+  private receivedTimer: unknown;
+  private receivedSeq = 0;
+  private readonly timers: Timers;
+  private readonly events: ReaderEvents;
+
+  constructor(timers: Timers, events: ReaderEvents) {
+    this.timers = timers;
+    this.events = events;
+    this.table = new TopicTable({
+      deliver: ({ name, topic }, message) => this.consumers.hand(name, topic, message),
+      broken: (chain, why, seq) => this.broken(chain, why, seq),
+    });
+  }
+
+  // ── subscriptions ───────────────────────────────────────────────────────────────────────────
+
+  /** @throws TapedeckError `unknown-topic` */
+  add(topics: readonly string[], options: SubscribeOptions): Subscription {
+    const names = [...new Set(topics)];
+    const asked: Topic[] = names.map((name) => {
+      const topic = parseTopic(name);
+      if (topic !== undefined) return topic;
+      const hint = 'Topics are channel:SYMBOL, such as book:BTCUSDT.';
+      throw new TapedeckError('unknown-topic', `${JSON.stringify(name)} is no topic`, hint);
+    });
+    for (const name of names) this.table.retain(name);
+    const subscription: Subscription = new Subscription(
+      names,
+      asked,
+      {
+        stateOf: (topic) => this.table.chains.get(topic)?.state() ?? [],
+        topicCount: () => this.chainsOf(subscription).length,
+        restart: () => this.restart(subscription),
+        left: () => this.remove(subscription),
+      },
+      options,
+    );
+    this.consumers.add(subscription);
+    if (this.connection !== undefined) this.start(names);
+    this.admit();
+    return subscription;
+  }
+
+  private remove(subscription: Subscription): void {
+    if (!this.consumers.remove(subscription)) return;
+    const gone = subscription.topics.filter((name) => {
+      const stage = this.table.asked.get(name)?.stage;
+      return this.table.release(name) && stage !== 'idle';
+    });
+    if (gone.length > 0) this.leave(gone);
+  }
+
+  /** Leaving a `*` leaves single topics of its channel too [S8]: what is still wanted is asked anew. */
+  private leave(gone: readonly string[]): void {
+    // A single topic that a `*` still covers goes on.
+    const left = gone.filter((name) => this.table.covering(parseTopic(name)!, name).length === 0);
+    const wanted = [...this.table.asked.values()].filter(
+      ({ topic, stage }) =>
+        stage !== 'idle' &&
+        left.some((other) => {
+          const { channel, interval, symbol } = parseTopic(other)!;
+          return symbol === '*' && channel === topic.channel && interval === topic.interval;
+        }),
+    );
+    for (const some of chunks(left)) {
+      this.ask(
+        (id) => ({ type: 'unsubscribe', id, topics: some }),
+        () => {},
+        () => {},
+      );
+    }
+    this.request(
+      wanted.map(({ name }) => name),
+      undefined,
+    );
+  }
+
+  /** Asks for those of the topics that nobody asked for yet. */
+  private start(names: readonly string[]): void {
+    const idle = names.filter((name) => this.table.asked.get(name)?.stage === 'idle');
+    this.request(idle, undefined);
+  }
+
+  private admit(): void {
+    for (const subscription of this.consumers.waiting()) {
+      const { topics } = subscription;
+      if (!topics.every((name) => this.table.asked.get(name)?.stage === 'acked')) continue;
+      this.consumers.admit(subscription, this.stateOf(subscription));
+    }
+  }
+
+  private chainsOf(subscription: Subscription): TopicChain[] {
+    return [...this.table.chains.values()].filter(({ topic }) => subscription.covers(topic));
+  }
+
+  private stateOf(subscription: Subscription): TopicMessage[] {
+    return this.chainsOf(subscription).flatMap((chain) => chain.state());
+  }
+
+  private restart(subscription: Subscription): Item[] {
+    const { table } = this;
+    const { topics } = subscription;
+    const head = { type: 'reset', topics, epoch: table.epoch ?? 0, seq: table.newest } as const;
+    return [{ ...head, reason: 'slow-reader', local: true }, ...this.stateOf(subscription)];
+  }
+
+  // ── connections ─────────────────────────────────────────────────────────────────────────────
+
+  /** Goes on over a new connection. */
+  attach(connection: Connection): void {
+    this.connection = connection;
+    this.resumes = true;
+    this.receivedSeq = 0;
+    const { table } = this;
+    const { epoch } = connection.welcome;
+    const all = [...table.asked.values()];
+    const held = all.filter(({ stage }) => stage === 'acked').map(({ name }) => name);
+    const other = table.epoch !== undefined && table.epoch !== epoch;
+    if (other) table.forget();
+    table.epoch = epoch;
+    if (other) this.request(held, 'other-epoch');
+    else if (held.length > 0) this.resume(held, table.place(), all.length === held.length);
+    this.start(all.map(({ name }) => name));
+    for (const { name, phase } of table.chains.values()) {
+      if (phase === 'void') this.toMend.set(name, 'chain-break');
+    }
+    this.tellReceived();
+  }
+
+  detach(): void {
+    this.connection = undefined;
+    this.table.cut();
+    this.toMend.clear();
+    this.timers.clear(this.mendTimer);
+    this.timers.clear(this.receivedTimer);
+    this.mendTimer = undefined;
+  }
+
+  private resume(topics: readonly string[], seq: number, only: boolean): void {
+    const parts = chunks(topics);
+    this.table.resume(topics, only && parts.length === 1);
+    for (const some of parts) {
+      this.ask(
+        (id) => ({ type: 'resume', id, epoch: this.table.epoch!, seq, topics: some }),
+        (to) => {
+          this.table.resumed(some, to);
+          this.events.resumed(seq, to);
+        },
+        (error) => {
+          if (error.code === 'not-supported') this.resumes = false;
+          this.request(some, error.code);
+        },
+      );
+    }
+  }
+
+  /** Asks for topics from their state on; `why` where what was held of them is void. */
+  private request(topics: readonly string[], why: string | undefined): void {
+    for (const some of chunks(topics)) {
+      this.table.collect(some, why);
+      this.ask(
+        (id) => ({ type: 'subscribe', id, topics: some, intervalMs: null }),
+        (seq) => this.collected(some, seq),
+        (error) => this.refused(some, why, error),
+      );
+    }
+  }
+
+  private ask(
+    make: (id: number) => Message,
+    resolve: (seq: number) => void,
+    reject: (error: TapedeckError) => void,
+  ): void {
+    const { connection } = this;
+    connection?.ask({
+      make,
+      // An answer that is not from this connection is none.
+      resolve: (seq) => connection === this.connection && resolve(seq),
+      reject: (error) => connection === this.connection && !connection.ended && reject(error),
+    });
+  }
+
+  private collected(topics: readonly string[], seq: number): void {
+    const { fresh, resets } = this.table.collected(topics, seq);
+    // One item a reason: what the client could not mend, it may have lost for several.
+    for (const reason of new Set([...resets.values()].map(({ why }) => why))) {
+      const own = [...resets].filter(([, { why }]) => why === reason);
+      this.tellReset(new Map(own.map(([name, { topic }]) => [name, topic])), seq, reason, true);
+    }
+    this.consumers.state(fresh);
+    this.admit();
+  }
+
+  private tellReset(
+    topics: ReadonlyMap<string, Topic>,
+    seq: number,
+    reason: string,
+    local: boolean,
+  ): void {
+    this.events.reset([...topics.keys()], seq, reason, local);
+    this.consumers.reset(topics, { epoch: this.table.epoch!, seq, reason, local });
+  }
+
+  /** A request is refused as a whole [S2]: each topic by itself shows which ones cannot be had. */
+  private refused(topics: readonly string[], why: string | undefined, error: TapedeckError): void {
+    if (PASSING.has(error.code)) {
+      this.connection?.abandon(`refused to subscribe: ${error.code}`);
+      return;
+    }
+    if (topics.length > 1) {
+      for (const name of topics) this.request([name], why);
+      return;
+    }
+    const [name] = topics;
+    for (const subscription of this.consumers.of(name!)) subscription.fail(error);
+    // Of a `*`, one instrument went away; its chain goes with it.
+    this.table.chains.delete(name!);
+  }
+
+  // ── what comes ──────────────────────────────────────────────────────────────────────────────
+
+  message(message: Message): void {
+    // Before the new connection was asked for anything, what it says is of no topic.
+    if (this.connection === undefined) return;
+    if (isTopicMessage(message)) this.table.take(message);
+    else if (message.type === 'heartbeat') this.table.heartbeat(message);
+    else if (message.type === 'gap') this.gap(message);
+    else if (message.type === 'reset') this.reset(message);
+  }
+
+  /** What broke in a frame is asked for in one request, behind it. */
+  frameEnd(): void {
+    if (this.toMend.size > 0 && this.mendTimer === undefined) this.mend();
+  }
+
+  private gap(message: MessageOf<'gap'>): void {
+    if (!this.table.gap(message)) return;
+    this.events.gap(message);
+    const { topic } = message;
+    this.consumers.hand(topic, parseTopic(topic)!, { ...message, local: false });
+  }
+
+  private reset({ topics, epoch, seq, reason }: MessageOf<'reset'>): void {
+    const { table } = this;
+    if (epoch !== table.epoch) {
+      table.forget();
+      table.epoch = epoch;
+    }
+    table.reset(topics, seq);
+    for (const { name, phase } of table.chains.values()) {
+      if (phase === 'void') this.toMend.set(name, 'other-epoch');
+      else if (phase !== 'broken') this.toMend.delete(name);
+    }
+    const known = topics.flatMap((name) => {
+      const topic = parseTopic(name);
+      return topic === undefined ? [] : [[name, topic] as const];
+    });
+    this.tellReset(new Map(known), seq, reason, false);
+  }
+
+  // ── mending ─────────────────────────────────────────────────────────────────────────────────
+
+  private broken(chain: TopicChain, why: 'chain-break' | 'book-mismatch', seq: number): void {
+    this.toMend.set(chain.name, why);
+    this.events.broken(why, { topic: chain.name, last: chain.last, seq });
+  }
+
+  private mend(): void {
+    const chains = [...this.toMend].flatMap(([name, why]) => {
+      const chain = this.table.chains.get(name);
+      return chain?.phase === 'broken' || chain?.phase === 'void' ? [{ name, why, chain }] : [];
+    });
+    this.toMend.clear();
+    if (chains.length === 0) return;
+    this.mendTimer = this.timers.set(() => {
+      this.mendTimer = undefined;
+      this.frameEnd();
+    }, MEND_EVERY_MS);
+    const broken = chains.filter(({ chain }) => this.resumes && chain.mayResume());
+    if (broken.length > 0) {
+      const from = Math.min(...broken.map(({ chain }) => chain.last));
+      const names = broken.map(({ name }) => name);
+      this.resume(names, from, false);
+    }
+    for (const reason of new Set(chains.map(({ why }) => why))) {
+      const anew = chains.filter((c) => c.why === reason && !broken.includes(c));
+      this.request(
+        anew.map(({ name }) => name),
+        reason,
+      );
+    }
+  }
+
+  // ── received ────────────────────────────────────────────────────────────────────────────────
+
+  private tellReceived(): void {
+    this.receivedTimer = this.timers.set(() => {
+      this.tellReceived();
+      const seq = this.consumers.takenSeq(this.table.newest);
+      if (seq <= this.receivedSeq) return;
+      this.receivedSeq = seq;
+      this.connection?.tell({ type: 'received', seq });
+    }, RECEIVED_EVERY_MS);
+  }
+}
+
+function chunks(names: readonly string[]): string[][] {
+  const parts: string[][] = [];
+  for (let i = 0; i < names.length; i += TOPICS_PER_REQUEST) {
+    parts.push(names.slice(i, i + TOPICS_PER_REQUEST));
+  }
+  return parts;
+}

@@ -1,0 +1,157 @@
+/**
+ * Subscription: one consumer of topics, as an async iterable with a queue of its own. A consumer that
+ * awaits slows only itself; what becomes of what waits for it is in `item-queue.ts`.
+ */
+
+import type { Topic } from '../../protocol/topics';
+import type { TapedeckError } from './errors';
+import { ItemQueue, type QueueSource } from './item-queue';
+import type { Item, TopicMessage } from './items';
+
+/** What a subscription needs of the client. */
+export interface SubscriptionHost extends QueueSource {
+  left(): void;
+}
+
+export interface SubscribeOptions {
+  /** The most items that wait for the consumer; 10,000 unless told. */
+  readonly queueMax?: number;
+}
+
+const QUEUE_MAX = 10_000;
+
+interface Waiter {
+  resolve(result: IteratorResult<Item, undefined>): void;
+  reject(error: TapedeckError): void;
+}
+
+/**
+ * Iterate over it once, with `for await`; leaving the loop closes it. Items come in the order of each
+ * topic, without repetition; what is missing is told by a `gap` or `reset` item. When the client
+ * cannot go on, what waits is still given, then the iteration throws a TapedeckError.
+ */
+export class Subscription<
+  M extends TopicMessage = TopicMessage,
+> implements AsyncIterableIterator<Item<M>> {
+  readonly topics: readonly string[];
+  /** Resolves when the server serves all of its topics; rejects with what it refused them for. */
+  readonly ready: Promise<void>;
+  /** The place of the newest item that the consumer took; 0 before the first. */
+  taken = 0;
+  /** It gets what comes; before, its topics are being asked for. */
+  admitted = false;
+  readonly asked: readonly Topic[];
+  private readonly queue: ItemQueue;
+  private readonly host: SubscriptionHost;
+  private readonly started = Promise.withResolvers<void>();
+  private readonly waiters: Waiter[] = [];
+  private isClosed = false;
+  private failure: TapedeckError | undefined;
+
+  /** For the client only. */
+  constructor(
+    topics: readonly string[],
+    asked: readonly Topic[],
+    host: SubscriptionHost,
+    options: SubscribeOptions,
+  ) {
+    this.topics = topics;
+    this.asked = asked;
+    this.host = host;
+    this.queue = new ItemQueue(Math.max(1, options.queueMax ?? QUEUE_MAX), host);
+    this.ready = this.started.promise;
+    this.ready.catch(() => {}); // the iteration tells it too
+  }
+
+  /** Items that wait for the consumer. */
+  get waiting(): number {
+    return this.queue.length;
+  }
+
+  get closed(): boolean {
+    return this.isClosed;
+  }
+
+  /** The next item, as soon as there is one. @throws TapedeckError when the client cannot go on */
+  next(): Promise<IteratorResult<Item<M>, undefined>> {
+    return this.nextItem() as Promise<IteratorResult<Item<M>, undefined>>;
+  }
+
+  /** Ends it; what waits is dropped. Called when a `for await` is left. */
+  return(): Promise<IteratorResult<Item<M>, undefined>> {
+    this.close();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.queue.clear();
+    for (const waiter of this.waiters.splice(0)) waiter.resolve({ done: true, value: undefined });
+    this.started.resolve();
+    this.host.left();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** For the client only: its topics are served. */
+  admit(): void {
+    this.admitted = true;
+    this.started.resolve();
+  }
+
+  /** For the client only. */
+  push(item: Item): void {
+    if (this.isClosed || this.failure !== undefined) return;
+    const waiter = this.waiters.shift();
+    if (waiter === undefined) {
+      this.queue.push(item);
+      return;
+    }
+    this.take(item);
+    waiter.resolve({ done: false, value: item });
+  }
+
+  /** For the client only: nothing more will come. */
+  fail(error: TapedeckError): void {
+    if (this.isClosed || this.failure !== undefined) return;
+    this.failure = error;
+    this.started.reject(error);
+    if (this.waiters.length === 0) return;
+    this.waiters.shift()!.reject(error);
+    this.close();
+  }
+
+  /** Whether a topic, with `*` or not, falls wholly under what it asked for. */
+  covers({ channel, interval, symbol }: Topic): boolean {
+    return this.asked.some(
+      (own) =>
+        own.channel === channel &&
+        own.interval === interval &&
+        (own.symbol === '*' || own.symbol === symbol),
+    );
+  }
+
+  private nextItem(): Promise<IteratorResult<Item, undefined>> {
+    const item = this.queue.shift();
+    if (item !== undefined) {
+      this.take(item);
+      return Promise.resolve({ done: false, value: item });
+    }
+    const { failure } = this;
+    if (failure !== undefined && !this.isClosed) {
+      this.close();
+      return Promise.reject(failure);
+    }
+    if (this.isClosed) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve, reject) => this.waiters.push({ resolve, reject }));
+  }
+
+  private take(item: Item): void {
+    const place = item.type === 'gap' ? item.to : item.seq;
+    // A reset to another epoch begins anew; else places only grow.
+    if (item.type === 'reset' || place > this.taken) this.taken = place;
+  }
+}
