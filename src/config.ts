@@ -93,7 +93,7 @@ const ConfigSchema = section({
   journal: section({
     directory: Type.String({ default: 'data', minLength: 1, description: 'Data directory' }),
     durability: Type.Union([Type.Literal('async'), Type.Literal('commit'), Type.Literal('fsync')], {
-      default: 'commit',
+      default: 'async',
       description: 'When a batch counts as kept',
     }),
     commitEveryMs: count(20, 1, 10_000, 'async: longest time without a commit'),

@@ -32,7 +32,7 @@ describe('defaults', () => {
 
   test('hold without a file', () => {
     expect(config.server).toEqual({ host: '127.0.0.1', port: 7070 });
-    expect(config.journal).toMatchObject({ directory: 'data', durability: 'commit' });
+    expect(config.journal).toMatchObject({ directory: 'data', durability: 'async' });
     expect([config.keys, config.instruments]).toEqual([[], []]);
   });
 
@@ -266,7 +266,7 @@ describe('sources', () => {
   };
 
   test('flags over environment over file over defaults', () => {
-    expect(loaded({}, {})).toEqual([7070, '127.0.0.1', 'data', 'commit']);
+    expect(loaded({}, {})).toEqual([7070, '127.0.0.1', 'data', 'async']);
     expect(loaded({ config: file }, {})).toEqual([1, 'file', 'from-file', 'async']);
     expect(loaded({}, environment)).toEqual([2, 'env', 'from-env', 'async']);
     expect(loaded(flags, environment)).toEqual([3, 'flag', 'from-flag', 'fsync']);

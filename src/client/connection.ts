@@ -46,8 +46,8 @@ export interface ConnectionOptions {
 
 /** The longest wait for an answer of a server, unless told. */
 export const TIMEOUT_MS = 10_000;
-/** Silence is counted in halves of a heartbeat; so many of them are too many. */
-const SILENT_HALVES_MAX = 5;
+/** Silence is counted in quarters of a heartbeat; more of them than this are too many. */
+const SILENT_QUARTERS_MAX = 10;
 /** `WebSocket.OPEN`, which an injected socket need not name. */
 const OPEN = 1;
 
@@ -75,7 +75,7 @@ export class Connection {
   private readonly scalesOf: ScalesOf = (symbol) =>
     this.instruments.get(symbol) ?? this.offered.get(symbol);
   private lastId = 0;
-  private silentHalves = 0;
+  private silentQuarters = 0;
   private livenessTimer: unknown;
   private closing: MessageOf<'closing'> | undefined;
   /** Why no more requests can be made. */
@@ -170,7 +170,8 @@ export class Connection {
   /** Sends requests in one frame, which the server handles without anything in between. */
   ask(...asks: readonly Ask[]): void {
     if (this.ended || this.socket.readyState !== OPEN) {
-      const error = this.failure ?? new TapedeckError('connection-failed', 'the connection has ended');
+      const error =
+        this.failure ?? new TapedeckError('connection-failed', 'the connection has ended');
       for (const ask of asks) ask.reject(error);
       return;
     }
@@ -180,7 +181,10 @@ export class Connection {
       frame = this.encode(asks.map((ask, i) => ask.make(ids[i]!)));
     } catch (e) {
       // What does not encode waits for nothing.
-      const error = new TapedeckError('invalid-field', `it cannot be sent: ${(e as Error).message}`);
+      const error = new TapedeckError(
+        'invalid-field',
+        `it cannot be sent: ${(e as Error).message}`,
+      );
       for (const ask of asks) ask.reject(error);
       return;
     }
@@ -231,7 +235,7 @@ export class Connection {
   }
 
   private receive(data: unknown): void {
-    this.silentHalves = 0;
+    this.silentQuarters = 0;
     // What does not decode may have been anything: going on would lose it silently.
     if ((this.options.form === 'json') !== (typeof data === 'string')) {
       this.giveUp('wrong-frame', 'the server sent a frame of the other form');
@@ -293,13 +297,13 @@ export class Connection {
   }
 
   private watch(): void {
-    const halfMs = this.welcome.limits.heartbeatMs / 2;
+    const quarterMs = this.welcome.limits.heartbeatMs / 4;
     // Counting ticks, not time: a program that was held up for long reads what waits for it first.
     this.livenessTimer = this.environment.timers.set(() => {
-      this.silentHalves += 1;
-      if (this.silentHalves > SILENT_HALVES_MAX) this.abandon('silent for 2.5 heartbeats');
+      this.silentQuarters += 1;
+      if (this.silentQuarters > SILENT_QUARTERS_MAX) this.abandon('silent for 2.5 heartbeats');
       else this.watch();
-    }, halfMs);
+    }, quarterMs);
   }
 
   private end(code: number, reason: string): void {

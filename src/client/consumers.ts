@@ -74,11 +74,11 @@ export class Consumers {
   }
 
   fail(error: TapedeckError): void {
-    for (const subscription of [...this.all]) subscription.fail(error);
+    for (const subscription of this.all) subscription.fail(error);
   }
 
   close(): void {
-    for (const subscription of [...this.all]) subscription.close();
+    for (const subscription of this.all) subscription.close();
   }
 }
 

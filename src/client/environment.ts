@@ -50,7 +50,9 @@ export function environmentOf(given: Partial<Environment> = {}): Environment {
   const WebSocket =
     given.WebSocket ?? (globalThis.WebSocket as unknown as SocketConstructor | undefined);
   if (WebSocket === undefined) {
-    throw new Error('there is no WebSocket here: Node from 22 on has one, or pass options.WebSocket');
+    throw new Error(
+      'there is no WebSocket here: Node from 22 on has one, or pass options.WebSocket',
+    );
   }
   const now = new SystemClock().now();
   const prng = new Prng(now.lo * 2_097_152 + (now.hi & 0x1f_ffff));

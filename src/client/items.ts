@@ -4,7 +4,16 @@
  * instrument defines (`client.instruments`), times are `Nanos`.
  */
 
-import type { Bar, Bbo, Book, MessageOf, Stats, Status, Tick, Trade } from '../../protocol/messages';
+import type {
+  Bar,
+  Bbo,
+  Book,
+  MessageOf,
+  Stats,
+  Status,
+  Tick,
+  Trade,
+} from '../../protocol/messages';
 
 /** A message of a topic. */
 export type TopicMessage = Tick | Trade | Bbo | Book | Bar | Stats | Status;

@@ -129,10 +129,14 @@ export class MarketReader {
         () => {},
       );
     }
-    this.request(
-      wanted.map(({ name }) => name),
-      undefined,
-    );
+    // Their chains go on: the state that comes with it is a repetition to them.
+    for (const some of chunks(wanted.map(({ name }) => name))) {
+      this.ask(
+        (id) => ({ type: 'subscribe', id, topics: some, intervalMs: null }),
+        () => {},
+        (error) => this.refused(some, undefined, error),
+      );
+    }
   }
 
   /** Asks for those of the topics that nobody asked for yet. */
@@ -272,6 +276,8 @@ export class MarketReader {
       return;
     }
     const [name] = topics;
+    const asked = this.table.asked.get(name!);
+    if (asked !== undefined) asked.stage = 'idle'; // there is nothing to leave
     for (const subscription of this.consumers.of(name!)) subscription.fail(error);
     // Of a `*`, one instrument went away; its chain goes with it.
     this.table.chains.delete(name!);

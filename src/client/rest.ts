@@ -1,5 +1,6 @@
 /** REST: the questions of a client that needs no stream. */
 
+import type { Scales } from '../../protocol/json';
 import { TIMEOUT_MS } from './connection';
 import { TapedeckError } from './errors';
 
@@ -56,4 +57,10 @@ async function fetchJson<T>(
     throw new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${what}`);
   }
   throw new TapedeckError(error.code, error.message, error.hint ?? null);
+}
+
+/** The decimals of an instrument. @throws TapedeckError as `fetchBook` does */
+export async function fetchScales(url: string, symbol: string): Promise<Scales> {
+  const path = `/v1/instruments/${encodeURIComponent(symbol)}`;
+  return fetchJson<Scales>(url, path, (body) => typeof body.priceScale === 'number');
 }

@@ -30,9 +30,9 @@ interface Waiter {
  * topic, without repetition; what is missing is told by a `gap` or `reset` item. When the client
  * cannot go on, what waits is still given, then the iteration throws a TapedeckError.
  */
-export class Subscription<
-  M extends TopicMessage = TopicMessage,
-> implements AsyncIterableIterator<Item<M>> {
+export class Subscription<M extends TopicMessage = TopicMessage> implements AsyncIterableIterator<
+  Item<M>
+> {
   readonly topics: readonly string[];
   /** Resolves when the server serves all of its topics; rejects with what it refused them for. */
   readonly ready: Promise<void>;
@@ -119,6 +119,7 @@ export class Subscription<
     if (this.isClosed || this.failure !== undefined) return;
     this.failure = error;
     this.started.reject(error);
+    this.host.left();
     if (this.waiters.length === 0) return;
     this.waiters.shift()!.reject(error);
     this.close();

@@ -71,6 +71,7 @@ export class TopicChain {
           this.phase = 'live';
           return this.take(m);
         }
+        if (this.exact && m.seq <= this.last) return 'repeated';
         this.collect(m);
         return 'taken';
     }

@@ -223,7 +223,8 @@ export class TopicTable {
       for (const chain of this.under(topic)) {
         if (chain.phase !== 'collecting') continue;
         const { voidBy: why } = chain;
-        if (why !== undefined && !resets.has(name)) resets.set(chain.name, { topic: chain.topic, why });
+        if (why !== undefined && !resets.has(name))
+          resets.set(chain.name, { topic: chain.topic, why });
         chain.voidBy = undefined;
         (chain.collected(seq) ? fresh : wrong).push(chain);
       }

@@ -80,7 +80,12 @@ describe('a real server', () => {
       onClose: ended.resolve,
     });
     expect((await failure(connection.subscribe(['trade:ACME']))).code).toBe('unauthorized');
-    expect(await ended.promise).toEqual({ code: 4001, reason: 'unauthorized', reconnect: false });
+    expect(await ended.promise).toEqual({
+      code: 4001,
+      reason: 'unauthorized',
+      reconnect: false,
+      retryMs: 0,
+    });
     expect((await failure(connection.subscribe(['trade:ACME']))).code).toBe('unauthorized');
   });
 
@@ -185,7 +190,7 @@ describe('a server that misbehaves', () => {
     '[E6] %s without closing is treated by its code',
     async (reason, { code, reconnect }) => {
       const { end } = await ending(serve(welcome, (socket) => socket.close(code, reason)));
-      expect(end).toEqual({ code, reason, reconnect });
+      expect(end).toEqual({ code, reason, reconnect, retryMs: 0 });
     },
   );
 
@@ -201,7 +206,7 @@ describe('a server that misbehaves', () => {
         socket.close(4011, 'unresponsive');
       }),
     );
-    expect(told.end).toEqual({ code: 4011, reason: 'unresponsive', reconnect: false });
+    expect(told.end).toEqual({ code: 4011, reason: 'unresponsive', reconnect: false, retryMs: 0 });
   });
 
   test('what comes in the frame of the welcome is not lost', async () => {

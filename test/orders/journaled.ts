@@ -19,7 +19,13 @@ function settings(directory: string, checkpointEveryEvents: number): Config {
   return {
     ...config,
     // Snapshots depend on what was written before an interruption, and are tested for themselves.
-    journal: { ...config.journal, directory, checkpointEveryEvents, snapshotEveryMs: 0 },
+    journal: {
+      ...config.journal,
+      directory,
+      durability: 'commit',
+      checkpointEveryEvents,
+      snapshotEveryMs: 0,
+    },
     limits: { ...config.limits, endedOrdersMax: 100 },
   };
 }

@@ -136,7 +136,9 @@ export class ServerProcess {
       `${options.config ?? ''}\n[log]\nlevel = "warn"\n${KEYS_TOML}`,
       '.toml',
     );
-    const args = ['serve', '--port', '0', '--data', data, '--config', config];
+    // What these tests ask about was acknowledged when it was journaled, unless they say otherwise.
+    const durable = /durability/.test(options.config ?? '') ? [] : ['--durability', 'commit'];
+    const args = ['serve', '--port', '0', '--data', data, '--config', config, ...durable];
     const child = spawnTapedeck([...args, ...(options.args ?? [])], {
       timeoutMs: 120_000,
       ...options,

@@ -14,7 +14,10 @@ import { at } from './market-events';
 export function testConfig(directory: string, journal: Partial<Config['journal']> = {}): Config {
   const config = check({ journal: { directory } });
   if (config instanceof StartFault) throw new Error(config.message);
-  return { ...config, journal: { ...config.journal, snapshotEveryMs: 0, ...journal } };
+  return {
+    ...config,
+    journal: { ...config.journal, durability: 'commit', snapshotEveryMs: 0, ...journal },
+  };
 }
 
 export interface Recording {

@@ -1,0 +1,335 @@
+/**
+ * TapedeckClient: a client's side of Tapedeck that stays: it reads topics, enters orders, publishes
+ * and plays back, and when its connection ends it comes back and goes on where it was.
+ *
+ * Bounded: subscriptions by their queues, publishing by `PUBLISHES_MAX` under way, attempts to connect
+ * by a back-off with jitter. What must hold: an application sees every message of a topic once and in
+ * order, or a `gap` or `reset` item in its place.
+ */
+
+import type { Scales } from '../../protocol/json';
+import type { Instrument, Message, SourceEvent } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import { Backoff, type BackoffOptions } from './backoff';
+import { Connection } from './connection';
+import { environmentOf, type Environment } from './environment';
+import { ConnectFailure, TapedeckError, type ConnectionEnd } from './errors';
+import { Emitter, type ClientEvents } from './events';
+import type { MessageOfTopic } from './items';
+import type { LocalBook } from './local-book';
+import { MarketReader } from './market-reader';
+import {
+  OrderEntry,
+  type AmendRequest,
+  type OrderAnswer,
+  type OrderRequest,
+  type OrderTarget,
+} from './order-entry';
+import { Replay, type ReplayOptions } from './replay';
+import { fetchScales } from './rest';
+import type { SubscribeOptions, Subscription } from './subscription';
+
+export interface ClientOptions {
+  /** What the server knows the application by; reading needs none. */
+  readonly key?: string;
+  /** Binary frames, or text to be read by people; `msgpack` unless told. */
+  readonly form?: 'msgpack' | 'json';
+  /** Name and version of the application, for the server's log; at most 64 characters. */
+  readonly client?: string;
+  /** How to come back; `false`: not at all. */
+  readonly reconnect?: BackoffOptions | false;
+  /** The longest wait for a server's welcome, in ms; 10,000 unless told. */
+  readonly timeoutMs?: number;
+  /** Sockets, timers and randomness in place of the machine's own. */
+  readonly environment?: Partial<Environment>;
+}
+
+export type ClientState = 'connected' | 'reconnecting' | 'closed';
+
+/** Publish messages that wait for their answers; what comes on top waits for one of them. */
+const PUBLISHES_MAX = 16;
+
+export class TapedeckClient {
+  state: ClientState = 'reconnecting';
+  /** Definitions received so far, by symbol: the decimals of prices and quantities. */
+  readonly instruments = new Map<string, Instrument>();
+  private readonly url: string;
+  private readonly options: ClientOptions;
+  private readonly environment: Environment;
+  private readonly emitter = new Emitter();
+  private readonly reader: MarketReader;
+  private readonly entry: OrderEntry;
+  private readonly backoff: Backoff;
+  private connection: Connection | undefined;
+  private retryTimer: unknown;
+  /** How a connection ended that ended right behind its welcome. */
+  private earlyEnd: ConnectionEnd | undefined;
+  private publishes = 0;
+  private readonly publishQueue: (() => void)[] = [];
+  private readonly scales = new Map<string, Scales>();
+
+  private constructor(url: string, options: ClientOptions) {
+    this.url = url;
+    this.options = options;
+    this.environment = environmentOf(options.environment);
+    const { timers, random, clientName } = this.environment;
+    this.backoff = new Backoff(options.reconnect || {}, random);
+    this.entry = new OrderEntry(clientName);
+    this.reader = new MarketReader(timers, {
+      broken: (why, event) => this.emitter.emit(why, event),
+      gap: (gap) => this.emitter.emit('gap', gap),
+      resumed: (from, to) => this.emitter.emit('resumed', { from, to }),
+      reset: (topics, seq, reason, local) => {
+        const epoch = this.reader.table.epoch ?? 0;
+        this.emitter.emit('reset', { type: 'reset', topics, epoch, seq, reason, local });
+      },
+    });
+  }
+
+  /**
+   * Connects for the first time, and proves the key if there is one.
+   * @param url of the server, such as `http://127.0.0.1:7070`
+   * @throws TapedeckError `connection-failed` when there is no Tapedeck at that address,
+   *   `unauthorized` when it does not know the key; neither is tried again
+   */
+  static async connect(url: string, options: ClientOptions = {}): Promise<TapedeckClient> {
+    const client = new TapedeckClient(url, options);
+    const connection = await client.open();
+    if (options.key !== undefined) {
+      // An accepted key is not answered [W15], but answers come in order: a pong is one.
+      try {
+        await connection.request((id) => ({ type: 'ping', id, time: Nanos.ZERO }));
+      } catch (e) {
+        client.close();
+        throw e;
+      }
+    }
+    return client;
+  }
+
+  /** Epoch and newest place of the server when the present connection began. */
+  get welcome(): Connection['welcome'] | undefined {
+    return this.connection?.welcome;
+  }
+
+  /** @returns a function that takes the handler off again */
+  on<E extends keyof ClientEvents>(name: E, handler: (event: ClientEvents[E]) => void): () => void {
+    return this.emitter.on(name, handler);
+  }
+
+  /**
+   * Reads topics: `for await (const item of client.subscribe(['trade:*', 'book:BTCUSDT']))`. First
+   * comes the state of each topic, then what happens; `gap` and `reset` items say what did not come.
+   * Several subscriptions share one connection, and each topic is asked for once.
+   * @throws TapedeckError `unknown-topic`, `closed`; what the server refuses is thrown by the iteration
+   *   and rejects `ready`
+   */
+  subscribe<const T extends string>(
+    topics: readonly T[],
+    options: SubscribeOptions = {},
+  ): Subscription<MessageOfTopic<T>> {
+    this.assertOpen();
+    return this.reader.add(topics, options) as unknown as Subscription<MessageOfTopic<T>>;
+  }
+
+  /** The local copy of a book that some subscription reads; it says itself whether it is trusted. */
+  book(symbol: string): LocalBook | undefined {
+    return this.reader.table.book(symbol);
+  }
+
+  /**
+   * Brings a source's events in; resolves with the last place they produced, once they are journaled.
+   * At most 16 messages are under way; await the promises to send no faster than the server takes.
+   * @throws TapedeckError with the server's code and the field at fault; `connection-failed` when the
+   *   answer did not come, and what became of it is unknown
+   */
+  async publish(events: readonly SourceEvent[]): Promise<number> {
+    while (this.publishes >= PUBLISHES_MAX) {
+      await new Promise<void>((resolve) => this.publishQueue.push(resolve));
+    }
+    const connection = this.connected();
+    this.publishes += 1;
+    try {
+      return await connection.publish(events);
+    } finally {
+      this.publishes -= 1;
+      this.publishQueue.shift()?.();
+    }
+  }
+
+  /**
+   * Enters an order; resolves when it is journaled. Needs a key with the role `trade`.
+   * @throws TapedeckError with the code of the refusal, such as `price-outside-band`
+   */
+  async order(request: OrderRequest): Promise<OrderAnswer> {
+    const scales = await this.scalesOf(request.symbol);
+    return this.entry.order(this.connected(), request, scales);
+  }
+
+  /** Cancels an order by either of its ids. @throws TapedeckError such as `unknown-order` */
+  async cancel(target: OrderTarget): Promise<OrderAnswer> {
+    return this.entry.cancel(this.connected(), target);
+  }
+
+  /** Changes price or open quantity of a resting order. @throws TapedeckError such as `same-state` */
+  async amend(request: AmendRequest): Promise<OrderAnswer> {
+    const scales = await this.scalesOf(request.symbol);
+    return this.entry.amend(this.connected(), request, scales);
+  }
+
+  /** Plays the journal over a connection of its own. @throws TapedeckError `closed` */
+  replay<const T extends string>(options: ReplayOptions<T>): Replay<T> {
+    this.assertOpen();
+    const { key, form, client, timeoutMs, environment = {} } = this.options;
+    return new Replay(options, (onMessage, onClose) =>
+      Connection.connect(this.url, {
+        key,
+        form,
+        client,
+        timeoutMs,
+        environment,
+        onMessage,
+        onClose,
+        liveness: true,
+      }),
+    );
+  }
+
+  /** Ends everything, every iteration too. What is under way is rejected as `connection-failed`. */
+  close(): void {
+    this.finish(undefined);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  // ── connections ─────────────────────────────────────────────────────────────────────────────
+
+  private async open(): Promise<Connection> {
+    const { key, form, client, timeoutMs, environment = {} } = this.options;
+    // The messages behind a welcome come before the promise of its connection settles.
+    let early: Message[] | undefined = [];
+    this.earlyEnd = undefined;
+    const connection: Connection = await Connection.connect(this.url, {
+      key,
+      form,
+      client,
+      timeoutMs,
+      environment,
+      liveness: true,
+      onMessage: (message) => {
+        if (early === undefined) this.take(message);
+        else early.push(message);
+      },
+      onFrameEnd: () => early === undefined && this.reader.frameEnd(),
+      onClose: (end) => {
+        if (early === undefined) this.lost(connection, end);
+        else this.earlyEnd = end;
+      },
+    });
+    const before = early;
+    early = undefined;
+    if (this.state === 'closed') {
+      connection.close();
+      throw new TapedeckError('closed', 'the client was closed');
+    }
+    for (const message of before) this.take(message);
+    if (connection.ended) {
+      throw connection.endedBy!;
+    }
+    this.connection = connection;
+    this.state = 'connected';
+    const { epoch, seq, server } = connection.welcome;
+    this.reader.attach(connection);
+    this.emitter.emit('connected', { epoch, seq, server });
+    return connection;
+  }
+
+  private lost(connection: Connection, end: ConnectionEnd): void {
+    if (this.connection !== connection) return;
+    this.connection = undefined;
+    this.reader.detach();
+    const error = connection.endedBy;
+    this.retry(end, error ?? new TapedeckError('connection-failed', 'the connection ended'));
+  }
+
+  /** Comes back later, or gives up for good. */
+  private retry(end: ConnectionEnd, error: TapedeckError): void {
+    if (this.state === 'closed') return;
+    const { reconnect } = this.options;
+    const wanted = end.reconnect && reconnect !== false;
+    const retryInMs = wanted ? this.backoff.next(end.retryMs) : undefined;
+    if (retryInMs !== undefined) this.state = 'reconnecting';
+    this.emitter.emit('disconnected', { ...end, retryInMs });
+    if (retryInMs === undefined) {
+      this.finish(error);
+      return;
+    }
+    this.retryTimer = this.environment.timers.set(() => {
+      this.open().catch((e: unknown) => {
+        const failure = e as TapedeckError;
+        const lost = { code: 1006, reason: failure.message, reconnect: true, retryMs: 0 };
+        const end = failure instanceof ConnectFailure ? failure.end : this.earlyEnd;
+        this.retry(end ?? lost, failure);
+      });
+    }, retryInMs);
+  }
+
+  private finish(error: TapedeckError | undefined): void {
+    if (this.state === 'closed') return;
+    this.state = 'closed';
+    this.environment.timers.clear(this.retryTimer);
+    const { connection } = this;
+    this.connection = undefined;
+    connection?.close();
+    connection?.abandon('closed by the application', 1000);
+    this.reader.detach();
+    if (error === undefined) this.reader.consumers.close();
+    else this.reader.consumers.fail(error);
+    for (const resolve of this.publishQueue.splice(0)) resolve();
+    this.emitter.emit('closed', { error });
+  }
+
+  private take(message: Message): void {
+    switch (message.type) {
+      case 'instrument':
+        this.instruments.set(message.symbol, message);
+        this.emitter.emit('instrument', message);
+        return;
+      case 'execution':
+        this.entry.execution(message);
+        this.emitter.emit('execution', message);
+        return;
+      case 'error': {
+        const { code, hint, field } = message;
+        this.emitter.emit('error', new TapedeckError(code, message.message, hint, field));
+        return;
+      }
+      case 'heartbeat':
+        // Only a connection that lasts ends the back-off: one may be taken and cut at once.
+        this.backoff.succeeded();
+        break;
+      default:
+    }
+    this.reader.message(message);
+  }
+
+  private async scalesOf(symbol: string): Promise<Scales> {
+    const known = this.instruments.get(symbol) ?? this.scales.get(symbol);
+    if (known !== undefined) return known;
+    const fetched = await fetchScales(this.url, symbol);
+    this.scales.set(symbol, fetched);
+    return fetched;
+  }
+
+  private connected(): Connection {
+    this.assertOpen();
+    if (this.connection !== undefined) return this.connection;
+    throw new TapedeckError('connection-failed', 'there is no connection at present; it is sought');
+  }
+
+  private assertOpen(): void {
+    if (this.state === 'closed') throw new TapedeckError('closed', 'the client is closed');
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * Order entry: orders, cancels and amendments over the client's connection, as promises, with the
+ * executions that each brought at once. Bounded by the requests under way.
+ *
+ * A request whose connection ends before its answer is rejected as `connection-failed`, and what
+ * became of it is unknown: ask over REST, or send the order again with the same `clientOrderId`,
+ * which is harmless [O3].
+ */
+
+import type { Execution, Message } from '../../protocol/messages';
+import type { Scales } from '../../protocol/json';
+import { parseDecimal } from '../../protocol/units';
+import type { Connection } from './connection';
+import { TapedeckError } from './errors';
+
+/** A decimal such as `"61837.63"`, or an integer that is scaled by the instrument already. */
+export type Amount = string | number;
+
+export interface OrderRequest {
+  readonly symbol: string;
+  readonly side: 'buy' | 'sell';
+  readonly quantity: Amount;
+  /** The limit; a market order has none. */
+  readonly price?: Amount;
+  /** `limit` where there is a price, else `market`. */
+  readonly kind?: 'limit' | 'market';
+  /** `gtc` of a limit, `ioc` of a market order, unless told. */
+  readonly timeInForce?: 'gtc' | 'ioc' | 'fok';
+  readonly postOnly?: boolean;
+  /** At most 36 characters; the client gives one of its own where there is none. */
+  readonly clientOrderId?: string;
+}
+
+/** An order, by either of its ids. */
+export interface OrderTarget {
+  readonly symbol: string;
+  readonly orderId?: number;
+  readonly clientOrderId?: string;
+}
+
+export interface AmendRequest extends OrderTarget {
+  readonly price?: Amount;
+  /** The new open quantity. */
+  readonly quantity?: Amount;
+}
+
+export interface OrderAnswer {
+  /** Place of the command. */
+  readonly seq: number;
+  /** Given by Tapedeck; undefined where no execution named it, as for a repetition [O3]. */
+  readonly orderId: number | undefined;
+  readonly clientOrderId: string | undefined;
+  /** What came of it at once; what comes later is told by the event `execution`. */
+  readonly executions: readonly Execution[];
+}
+
+interface UnderWay {
+  readonly symbol: string;
+  readonly orderId: number | undefined;
+  readonly clientOrderId: string | undefined;
+  readonly executions: Execution[];
+}
+
+export class OrderEntry {
+  private readonly underWay = new Set<UnderWay>();
+  private readonly clientName: string;
+  private orders = 0;
+
+  constructor(clientName: string) {
+    this.clientName = clientName;
+  }
+
+  async order(connection: Connection, r: OrderRequest, scales: Scales): Promise<OrderAnswer> {
+    const kind = r.kind ?? (r.price === undefined ? 'market' : 'limit');
+    const clientOrderId = r.clientOrderId ?? `${this.clientName}-${(this.orders += 1)}`;
+    const timeInForce = r.timeInForce ?? (kind === 'market' ? 'ioc' : 'gtc');
+    const price = scaled(r.price, scales.priceScale, 'order.price');
+    const quantity = scaled(r.quantity, scales.quantityScale, 'order.quantity')!;
+    const { symbol, side, postOnly = false } = r;
+    const fields = { symbol, side, kind, timeInForce, postOnly, price, quantity, clientOrderId };
+    return this.send(connection, { symbol, clientOrderId }, (id) => ({
+      type: 'order',
+      id,
+      ...fields,
+    }));
+  }
+
+  cancel(connection: Connection, target: OrderTarget): Promise<OrderAnswer> {
+    return this.send(connection, target, (id) => ({ type: 'cancel', id, ...idsOf(target) }));
+  }
+
+  async amend(connection: Connection, r: AmendRequest, scales: Scales): Promise<OrderAnswer> {
+    const price = scaled(r.price, scales.priceScale, 'amend.price');
+    const quantity = scaled(r.quantity, scales.quantityScale, 'amend.quantity');
+    const ids = idsOf(r);
+    return this.send(connection, r, (id) => ({ type: 'amend', id, ...ids, price, quantity }));
+  }
+
+  /** The executions of a command come before its answer [O2]. */
+  execution(execution: Execution): void {
+    for (const { symbol, orderId, clientOrderId, executions } of this.underWay) {
+      if (symbol !== execution.symbol) continue;
+      const own =
+        orderId === undefined
+          ? clientOrderId === execution.clientOrderId
+          : orderId === execution.orderId;
+      if (own) executions.push(execution);
+    }
+  }
+
+  private async send(
+    connection: Connection,
+    { symbol, orderId, clientOrderId }: OrderTarget,
+    make: (id: number) => Message,
+  ): Promise<OrderAnswer> {
+    const underWay: UnderWay = { symbol, orderId, clientOrderId, executions: [] };
+    this.underWay.add(underWay);
+    try {
+      const { promise, resolve, reject } = Promise.withResolvers<number>();
+      const settle = (): unknown => this.underWay.delete(underWay);
+      connection.ask({
+        make,
+        resolve: (seq) => {
+          settle();
+          resolve(seq);
+        },
+        reject,
+      });
+      const seq = await promise;
+      const { executions } = underWay;
+      const named = executions.find((e) => e.orderId !== 0) ?? undefined;
+      return {
+        seq,
+        orderId: orderId ?? named?.orderId,
+        clientOrderId: clientOrderId ?? named?.clientOrderId,
+        executions,
+      };
+    } finally {
+      this.underWay.delete(underWay);
+    }
+  }
+}
+
+function idsOf({ symbol, orderId, clientOrderId }: OrderTarget) {
+  return { symbol, orderId: orderId ?? null, clientOrderId: clientOrderId ?? null };
+}
+
+const FAULTS = {
+  'malformed': ['invalid-field', 'a decimal such as "1.50", or a scaled integer'],
+  'too-many-decimals': ['off-increment', "no more decimals than the instrument's scale"],
+  'out-of-range': ['out-of-range', 'a value within 2^53 - 1 when scaled'],
+} as const;
+
+function scaled(value: Amount | undefined, scale: number, field: string): number | null {
+  if (value === undefined) return null;
+  const parsed = typeof value === 'string' ? parseDecimal(value, scale) : value;
+  if (typeof parsed === 'number' && Number.isSafeInteger(parsed)) return parsed;
+  const [code, expected] = FAULTS[typeof parsed === 'number' ? 'malformed' : parsed];
+  throw new TapedeckError(code, `${field} is ${value}; expected ${expected}`, null, field);
+}

@@ -1,0 +1,229 @@
+/**
+ * Replay: the journal played in the live format [R6], as an async iterable over a connection of its
+ * own, since on a shared one what is replayed could not be told from what is live.
+ *
+ * Nothing is dropped: when more than `WAITING_HIGH` messages wait for the consumer the replay is
+ * paused, and goes on at `WAITING_LOW`. What is under way then still comes; past `WAITING_MAX` the
+ * server did not pause, and the iteration fails. It does not reconnect: an error carries the place
+ * reached in its hint. The `ack` of `start` ends it, as that of `resume` ends its answer.
+ */
+
+import type { Instrument, Message, MessageOf } from '../../protocol/messages';
+import type { Nanos } from '../../protocol/time';
+import type { Connection } from './connection';
+import { TapedeckError } from './errors';
+import type { Item, MessageOfTopic } from './items';
+import { isTopicMessage } from './topic-table';
+
+const WAITING_HIGH = 20_000;
+const WAITING_LOW = 5_000;
+const WAITING_MAX = 1_000_000;
+
+export interface ReplayRange {
+  /** First event time; open where undefined. */
+  readonly from?: Nanos | undefined;
+  /** Last event time. */
+  readonly to?: Nanos | undefined;
+  /** First place, in place of `from`. */
+  readonly fromSeq?: number | undefined;
+  /** Last place, in place of `to`. */
+  readonly toSeq?: number | undefined;
+}
+
+export interface ReplayOptions<T extends string = string> extends ReplayRange {
+  readonly topics: readonly T[];
+  /** Times real time: 1 is as it was, 10 ten times as fast; as fast as it is read unless told. */
+  readonly speed?: number;
+}
+
+type ReplayAction = MessageOf<'replay'>['action'];
+
+/** Iterate over it once, with `for await`; leaving the loop stops it. */
+export class Replay<T extends string = string> implements AsyncIterableIterator<
+  Item<MessageOfTopic<T>>
+> {
+  private readonly opened: Promise<Connection>;
+  private connection: Connection | undefined;
+  private items: Item[] = [];
+  private head = 0;
+  private waiter:
+    | { resolve(r: IteratorResult<Item, undefined>): void; reject(e: TapedeckError): void }
+    | undefined;
+  private state: 'playing' | 'ended' | TapedeckError = 'playing';
+  /** By the application; a pause of the queue does not end it. */
+  private paused = false;
+  private held = false;
+  private place = 0;
+
+  /** For the client only: `open` gives a connection whose messages go to `take` and its end to `lost`. */
+  constructor(
+    options: ReplayOptions<T>,
+    open: (take: (m: Message) => void, lost: () => void) => Promise<Connection>,
+  ) {
+    this.opened = open(
+      (message) => this.take(message),
+      () => this.finish(this.connection?.endedBy ?? lostAt(this.place)),
+    );
+    const speed = options.speed === undefined ? null : Math.round(options.speed * 100);
+    void this.opened
+      .then((connection) => {
+        this.connection = connection;
+        return this.act('start', { ...options, speed });
+      })
+      .then(
+        () => this.finish('ended'),
+        (e: unknown) => this.finish(e as TapedeckError),
+      );
+  }
+
+  /** Definitions that came with it: the decimals of what it plays. */
+  get instruments(): ReadonlyMap<string, Instrument> {
+    return this.connection?.instruments ?? new Map<string, Instrument>();
+  }
+
+  /** Resolves when nothing more is sent until `continue`; what was under way is still given. */
+  async pause(): Promise<void> {
+    this.paused = true;
+    await this.request('pause');
+  }
+
+  async continue(): Promise<void> {
+    this.paused = false;
+    if (!this.held) await this.request('continue');
+  }
+
+  /** Goes on from another moment or place; what waits from before is dropped. */
+  async seek(to: { readonly from?: Nanos; readonly fromSeq?: number }): Promise<void> {
+    await this.request('seek', to);
+  }
+
+  /** Ends it; the iteration ends too. */
+  async stop(): Promise<void> {
+    if (this.state !== 'playing') return;
+    try {
+      await this.request('stop');
+    } finally {
+      this.clear();
+      this.finish('ended');
+    }
+  }
+
+  next(): Promise<IteratorResult<Item<MessageOfTopic<T>>, undefined>> {
+    return this.nextItem() as Promise<IteratorResult<Item<MessageOfTopic<T>>, undefined>>;
+  }
+
+  return(): Promise<IteratorResult<Item<MessageOfTopic<T>>, undefined>> {
+    this.clear();
+    this.finish('ended');
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  private async request(action: ReplayAction, range: ReplayRange = {}): Promise<void> {
+    await this.opened;
+    if (this.state === 'playing') await this.act(action, range);
+  }
+
+  private act(
+    action: ReplayAction,
+    range: ReplayRange & { readonly topics?: readonly string[]; readonly speed?: number | null },
+  ): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const { topics = [], from = null, to = null, fromSeq = null, toSeq = null } = range;
+    const { speed = null } = range;
+    const fields = { topics: [...topics], from, to, fromSeq, toSeq, speed };
+    this.connection!.ask({
+      make: (id) => ({ type: 'replay', id, action, ...fields }),
+      resolve: (seq) => {
+        // In the order of the wire: what came before the answer of a seek is of the time before.
+        if (action === 'seek') this.clear();
+        resolve(seq);
+      },
+      reject,
+    });
+    return promise;
+  }
+
+  private take(message: Message): void {
+    if (this.state !== 'playing') return;
+    if (message.type === 'gap' || message.type === 'reset') {
+      this.push({ ...message, local: false });
+    } else if (isTopicMessage(message)) {
+      this.place = message.seq;
+      this.push(message);
+    }
+  }
+
+  private push(item: Item): void {
+    if (this.waiter !== undefined) {
+      const { waiter } = this;
+      this.waiter = undefined;
+      waiter.resolve({ done: false, value: item });
+      return;
+    }
+    this.items.push(item);
+    const waiting = this.items.length - this.head;
+    if (waiting > WAITING_MAX) {
+      const message = `${waiting} messages wait, and the server did not pause`;
+      this.finish(new TapedeckError('overloaded', message));
+    } else if (waiting > WAITING_HIGH && !this.held) {
+      this.hold(true);
+    }
+  }
+
+  private hold(held: boolean): void {
+    this.held = held;
+    if (this.paused) return;
+    // If it is refused the connection lives on, and so does the replay.
+    this.act(held ? 'pause' : 'continue', {}).catch(() => {});
+  }
+
+  private nextItem(): Promise<IteratorResult<Item, undefined>> {
+    const item = this.items[this.head];
+    if (item !== undefined) {
+      this.head += 1;
+      if (this.head >= 1024 || this.head === this.items.length) {
+        this.items = this.items.slice(this.head);
+        this.head = 0;
+      }
+      const waiting = this.items.length - this.head;
+      if (this.held && waiting < WAITING_LOW && this.state === 'playing') this.hold(false);
+      return Promise.resolve({ done: false, value: item });
+    }
+    if (this.state === 'ended') return Promise.resolve({ done: true, value: undefined });
+    if (this.state !== 'playing') {
+      const error = this.state;
+      this.state = 'ended';
+      return Promise.reject(error);
+    }
+    return new Promise((resolve, reject) => {
+      this.waiter = { resolve, reject };
+    });
+  }
+
+  private clear(): void {
+    this.items = [];
+    this.head = 0;
+    if (this.held) this.hold(false);
+  }
+
+  private finish(how: 'ended' | TapedeckError): void {
+    if (this.state !== 'playing') return;
+    this.state = how;
+    this.connection?.close();
+    const { waiter } = this;
+    this.waiter = undefined;
+    if (waiter === undefined) return;
+    if (how === 'ended') return waiter.resolve({ done: true, value: undefined });
+    this.state = 'ended';
+    waiter.reject(how);
+  }
+}
+
+function lostAt(place: number): TapedeckError {
+  const hint = `The newest place that came is ${place}; start again with fromSeq.`;
+  return new TapedeckError('connection-failed', 'the connection of the replay ended', hint);
+}

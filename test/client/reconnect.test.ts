@@ -1,0 +1,244 @@
+/** The client when its connection ends: back-off, resume, reset, death. */
+
+import { describe, expect, test } from 'bun:test';
+
+import { CLOSES } from '../../protocol/codes';
+import { Bench, briefs, drain, requests } from './support';
+import { settled } from './wires';
+
+describe('coming back', () => {
+  test('[R2] resume accepted: nothing is missing, nothing comes twice', async () => {
+    const bench = new Bench();
+    const { model } = bench;
+    model.book('AAA', [10, 1], []);
+    const client = await bench.connect();
+    const all = client.subscribe(['trade:*', 'book:AAA', 'tick:BBB']);
+    await all.ready;
+    model.trade('AAA');
+    model.tick('BBB');
+    await settled();
+    model.heartbeat();
+    model.trade('AAA');
+    await settled();
+    model.cutAll();
+    model.trade('AAA');
+    model.book('AAA', [10, 2], []);
+    model.trade('BBB');
+    await bench.comeBack();
+    model.trade('BBB');
+    expect(await briefs(all)).toEqual([
+      'book AAA snapshot 1',
+      ...['trade AAA 2', 'tick BBB 3', 'trade AAA 4', 'trade AAA 5', 'book AAA delta 6'],
+      ...['trade BBB 7', 'trade BBB 8'],
+    ]);
+    // The heartbeat's place, not the last of the quiet tick nor of the busy trades.
+    expect(requests(bench, 'resume')).toMatchObject([{ seq: 3, epoch: 1 }]);
+    expect(bench.told).toEqual(['disconnected', 'connected', 'resumed']);
+    expect(client.book('AAA')!.bids).toEqual([10, 2]);
+    client.close();
+  });
+
+  test.each(['not-supported', 'too-old', 'from-the-future', 'not-kept'] as const)(
+    '[R3] resume answered with %s: a reset with the reason, and the state',
+    async (answer) => {
+      const bench = new Bench();
+      const { model } = bench;
+      const client = await bench.connect();
+      const all = client.subscribe(['trade:AAA', 'tick:*']);
+      await all.ready;
+      model.tick('AAA');
+      model.trade('AAA');
+      await settled();
+      model.resume = answer;
+      model.cutAll();
+      model.tick('AAA');
+      model.trade('AAA');
+      await bench.comeBack();
+      model.trade('AAA');
+      expect(await briefs(all)).toEqual([
+        'tick AAA 1',
+        'trade AAA 2',
+        `reset ${answer} trade:AAA tick:*`,
+        'tick AAA 3',
+        'trade AAA 5',
+      ]);
+      expect(bench.told).not.toContain('chain-break');
+      client.close();
+    },
+  );
+
+  test('[T6] another epoch: places and copies are void, which is told', async () => {
+    const bench = new Bench();
+    const { model } = bench;
+    const client = await bench.connect();
+    const all = client.subscribe(['trade:AAA', 'book:*']);
+    await all.ready;
+    for (let i = 0; i < 5; i++) model.trade('AAA');
+    model.book('AAA', [10, 1], []);
+    await drain(all);
+    model.restart();
+    model.book('BBB', [5, 1], []);
+    await bench.comeBack();
+    model.trade('AAA');
+    expect(await briefs(all)).toEqual([
+      'reset other-epoch trade:AAA book:*',
+      'book BBB snapshot 1',
+      'trade AAA 2',
+    ]);
+    expect(client.book('AAA')!.trusted).toBe(false);
+    expect(requests(bench, 'resume')).toEqual([]);
+    client.close();
+  });
+
+  test('a resume that is cut off goes on where it was', async () => {
+    const bench = new Bench();
+    const { model } = bench;
+    const client = await bench.connect();
+    const all = client.subscribe(['trade:*']);
+    await all.ready;
+    model.cutAll();
+    for (let i = 0; i < 10; i++) model.trade(i % 2 === 0 ? 'AAA' : 'BBB');
+    model.answer = (peer, m) => {
+      if (m.type !== 'resume') return false;
+      peer.wire.send(model.log.filter(({ seq }) => seq > m.seq).slice(0, 4));
+      setImmediate(() => peer.wire.cut());
+      model.answer = () => false;
+      return true;
+    };
+    await bench.comeBack();
+    await bench.timers.advance(1_000);
+    expect((await drain(all)).map((m) => m.type !== 'gap' && m.seq)).toEqual(
+      Array.from({ length: 10 }, (_, i) => i + 1),
+    );
+    expect(requests(bench, 'resume')).toMatchObject([{ seq: 3 }]);
+    client.close();
+  });
+
+  test('what is subscribed to in between is asked for with the next connection', async () => {
+    const bench = new Bench();
+    const client = await bench.connect();
+    bench.up = false;
+    bench.model.cutAll();
+    await settled();
+    expect(client.state).toBe('reconnecting');
+    const ticks = client.subscribe(['tick:AAA']);
+    expect(client.publish([])).rejects.toMatchObject({ code: 'connection-failed' });
+    bench.up = true;
+    await bench.comeBack();
+    await ticks.ready;
+    expect(client.state).toBe('connected');
+    client.close();
+  });
+
+  test.each(Object.entries(CLOSES))('[E6] closed with %s', async (reason, { code, reconnect }) => {
+    const bench = new Bench();
+    const client = await bench.connect();
+    const ticks = client.subscribe(['tick:AAA']);
+    await ticks.ready;
+    [...bench.model.peers][0]!.wire.close(code, reason);
+    await bench.comeBack();
+    expect(client.state).toBe(reconnect ? 'connected' : 'closed');
+    expect(bench.model.connections).toBe(reconnect ? 2 : 1);
+    if (!reconnect) expect(ticks.next()).rejects.toMatchObject({ code: 'connection-failed' });
+    client.close();
+  });
+
+  test('[E6] closing says how long to wait, and overrules the code', async () => {
+    const bench = new Bench();
+    const client = await bench.connect();
+    const close = (reconnect: boolean) => {
+      const [peer] = bench.model.peers;
+      const closing = { code: 4010, reason: 'too-slow', reconnect, retryMs: 5_000 };
+      peer!.wire.send([{ type: 'closing', ...closing }]);
+      peer!.wire.close(4010, 'too-slow');
+    };
+    close(true);
+    await settled();
+    const { retryInMs } = bench.last('disconnected') as { retryInMs: number };
+    expect(retryInMs).toBeGreaterThanOrEqual(5_000);
+    expect(retryInMs).toBeLessThan(5_250);
+    await bench.timers.advance(4_999);
+    expect(client.state).toBe('reconnecting');
+    await bench.timers.advance(300);
+    expect(client.state).toBe('connected');
+    close(false);
+    await settled();
+    expect(client.state).toBe('closed');
+  });
+
+  test('a storm: waits double, with full jitter, until a connection lasts', async () => {
+    const bench = new Bench();
+    const client = await bench.connect({ reconnect: { baseMs: 100, maxMs: 2_000 } });
+    const waits: number[] = [];
+    client.on('disconnected', ({ retryInMs }) => waits.push(retryInMs!));
+    bench.model.greet = (peer) => {
+      peer.wire.close(1013, 'full');
+      return true;
+    };
+    bench.model.cutAll();
+    await bench.timers.advance(20_000);
+    expect(waits.length).toBeGreaterThan(10);
+    for (const [i, wait] of waits.entries()) {
+      expect(wait).toBeLessThan(Math.min(2_000, 100 * 2 ** i));
+      expect(wait).toBeGreaterThan(0);
+    }
+    expect(Math.max(...waits.slice(5)) - Math.min(...waits.slice(5))).toBeGreaterThan(500);
+    // Taken and cut at once is no success; a heartbeat is one.
+    bench.model.greet = () => false;
+    await bench.timers.advance(2_000);
+    expect(client.state).toBe('connected');
+    bench.model.cutAll();
+    await bench.timers.advance(2_000);
+    bench.model.heartbeat();
+    await settled();
+    bench.model.cutAll();
+    await settled();
+    expect(waits.at(-1)).toBeLessThan(100);
+    client.close();
+  });
+
+  test('it gives up after so many attempts, or at once where it shall not come back', async () => {
+    for (const reconnect of [{ attemptsMax: 2 }, false] as const) {
+      const bench = new Bench();
+      const client = await bench.connect({ reconnect });
+      const ticks = client.subscribe(['tick:AAA']);
+      await ticks.ready;
+      bench.up = false;
+      bench.model.cutAll();
+      await bench.timers.advance(60_000);
+      expect(client.state).toBe('closed');
+      expect(ticks.next()).rejects.toMatchObject({ code: 'connection-failed' });
+      expect(bench.timers.count).toBe(0);
+    }
+  });
+
+  test('[T7] silent for 2.5 heartbeats: dead, and opened again', async () => {
+    const bench = new Bench();
+    const client = await bench.connect();
+    await bench.timers.advance(2_000);
+    bench.model.heartbeat();
+    await settled();
+    await bench.timers.advance(2_500);
+    expect(bench.told).toEqual([]);
+    await bench.timers.advance(600);
+    expect(bench.told).toEqual(['disconnected', 'connected']);
+    expect(bench.last('disconnected')).toMatchObject({ code: 1006, reconnect: true });
+    client.close();
+  });
+
+  test('[W15] a wrong key is told by connect and not tried again', async () => {
+    const bench = new Bench();
+    bench.model.answer = (peer, m) => {
+      if (m.type !== 'hello') return false;
+      const text = { message: 'hello.key is not a key', field: 'hello.key', hint: null };
+      peer.wire.send([{ type: 'error', id: null, code: 'unauthorized', ...text }]);
+      peer.wire.close(4001, 'unauthorized');
+      return true;
+    };
+    const error = await bench.connect({ key: 'wrong' }).catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: 'unauthorized', field: 'hello.key' });
+    await bench.timers.advance(60_000);
+    expect(bench.model.connections).toBe(1);
+    expect(bench.timers.count).toBe(0);
+  });
+});

@@ -1,0 +1,90 @@
+/** What the tests of the client share: a client on a model in this process, and what it gives. */
+
+import type { Message } from '../../protocol/messages';
+import { Prng } from '../../src/base/prng';
+import { TapedeckClient, type ClientOptions } from '../../src/client/client';
+import type { ClientEvents } from '../../src/client/events';
+import type { Subscription } from '../../src/client/subscription';
+import type { Item } from '../../src/client/items';
+import { ModelServer } from './model-server';
+import { localWire, ManualTimers, settled } from './wires';
+
+export class Bench {
+  readonly timers = new ManualTimers();
+  readonly events: { name: string; event: unknown }[] = [];
+  readonly clients: TapedeckClient[] = [];
+  readonly model: ModelServer;
+  up = true;
+
+  constructor(model: ModelServer = new ModelServer()) {
+    this.model = model;
+  }
+
+  async connect(options: ClientOptions = {}): Promise<TapedeckClient> {
+    const prng = new Prng(7);
+    const client = await TapedeckClient.connect('http://model', {
+      ...options,
+      environment: {
+        WebSocket: localWire(this.model, () => this.up),
+        timers: this.timers,
+        random: () => prng.unit(),
+        clientName: 'test',
+      },
+    });
+    this.clients.push(client);
+    const names: (keyof ClientEvents)[] = [
+      ...(['connected', 'disconnected', 'resumed', 'reset', 'gap', 'chain-break'] as const),
+      ...(['book-mismatch', 'execution', 'error', 'closed'] as const),
+    ];
+    for (const name of names) client.on(name, (event) => this.events.push({ name, event }));
+    return client;
+  }
+
+  /** Names of the events so far. */
+  get told(): string[] {
+    return this.events.map(({ name }) => name);
+  }
+
+  /** The newest event of a name. */
+  last(name: keyof ClientEvents): Record<string, unknown> {
+    return this.events.findLast((e) => e.name === name)!.event as Record<string, unknown>;
+  }
+
+  /** Lets the wait before the next attempt pass. */
+  async comeBack(): Promise<void> {
+    await settled();
+    await this.timers.advance(200);
+    await settled();
+  }
+}
+
+/** Takes what waits, without waiting for more. */
+export async function drain(subscription: Subscription): Promise<Item[]> {
+  await settled();
+  const items: Item[] = [];
+  while (subscription.waiting > 0) items.push((await subscription.next()).value!);
+  return items;
+}
+
+/** `trade 5`, `book snapshot 3`, `gap trade:AAA 2-4 (3)`, `reset too-old local [..]`. */
+export function brief(item: Item): string {
+  switch (item.type) {
+    case 'gap':
+      return `gap ${item.topic} ${item.from}-${item.to} (${item.count})`;
+    case 'reset':
+      return `reset ${item.reason} ${item.topics.join(' ')}`;
+    case 'book':
+      return `book ${item.symbol} ${item.form} ${item.seq}`;
+    default:
+      return `${item.type} ${item.symbol} ${item.seq}`;
+  }
+}
+
+export async function briefs(subscription: Subscription): Promise<string[]> {
+  return (await drain(subscription)).map(brief);
+}
+
+/** The requests of a type that came over the connections that there are now. */
+export function requests(bench: Bench, type: string): Message[] {
+  return [...bench.model.peers].flatMap((p) => p.requests.filter((m) => m.type === type));
+}
