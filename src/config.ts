@@ -117,6 +117,12 @@ const ConfigSchema = section({
   push: section({
     heartbeatMs: count(5_000, 100, 600_000, 'Time between heartbeats'),
     backlogBytesMax: count(8_388_608, 65_536, 1_073_741_824, 'A session over this is closed'),
+    outboxBytesMax: count(1_048_576, 16_384, 1_073_741_824, 'What may wait for a slow reader'),
+    staleMs: count(500, 1, 60_000, 'What waited longer for a slow reader is conflated'),
+    lagMs: count(150, 1, 60_000, 'A pong later than this tells a slow reader'),
+    pongMs: count(30_000, 1_000, 600_000, 'A reader without a pong for so long is closed'),
+    controlMs: count(30_000, 1_000, 600_000, 'Answers that wait longer close a session'),
+    controlMessagesMax: count(10_000, 100, 1_000_000, 'More answers that wait close a session'),
   }),
   market: section({
     sessionBoundary: count(0, 0, 86_399, 'End of a session, in seconds after midnight UTC'),

@@ -73,6 +73,9 @@ export interface ServerOptions {
   readonly createWriter?: CreateWriter;
 }
 
+/** Between looks after the sessions. */
+const LOOK_EVERY_MS = 20;
+
 /** A timer does not take more than 2^31 ms; one that fires early is set again. */
 const BAR_TIMER_MS_MAX = 86_400_000;
 
@@ -173,6 +176,7 @@ export function startServer(
   };
   broadcaster.endBars();
   const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
+  const look = setInterval(() => broadcaster.look(), LOOK_EVERY_MS);
   return {
     url: listening.url,
     epoch: sequencer.epoch,
@@ -181,6 +185,7 @@ export function startServer(
     act: (act, done) => sequencer.act(act, done),
     stop: async () => {
       clearInterval(heartbeat);
+      clearInterval(look);
       clearTimeout(barTimer);
       broadcaster.wakeIn = () => {};
       sources.stop();
@@ -294,16 +299,17 @@ function createHub(
     lastSeq: () => broadcaster.lastSeq,
     enter: (socket: ServerWebSocket<unknown>, form) => {
       const source = sources.nextId();
-      const session = new Session(`s${source}`, form, socket, broadcaster.encoders);
+      const session = new Session(`s${source}`, form, socket, broadcaster.encoders, config.push);
       broadcaster.sessions.add(session);
       return { session, source };
     },
     leave: (session, source) => {
-      broadcaster.sessions.delete(session);
-      session.gone();
+      broadcaster.leave(session);
       sources.release(source);
     },
-    subscribe: (session, id, topics) => broadcaster.subscribe(session, id, topics),
+    subscribe: (session, id, topics, intervalMs) =>
+      broadcaster.subscribe(session, id, topics, intervalMs),
+    pong: (session) => session.pong(clock.monotonicMs()),
     unsubscribe: (session, topics) => broadcaster.unsubscribe(session, topics),
     submit: (source, events, done) => {
       sequencer.submit(source, events, done);

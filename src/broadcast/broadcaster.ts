@@ -8,7 +8,7 @@
  */
 
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
-import { CLOSES, fault, fieldFault, type Fault } from '../../protocol/codes';
+import { CLOSES, fault, fieldFault, type CloseReason, type Fault } from '../../protocol/codes';
 import {
   HEADS_MAX,
   type Execution,
@@ -22,8 +22,14 @@ import type { Nanos } from '../../protocol/time';
 import { parseTopic, type Topic } from '../../protocol/topics';
 import type { Clock } from '../base/clock';
 import { DerivedTopics } from './derived';
-import { Mirror, type MirroredInstrument, type SymbolChannel, type TopicState } from './mirror';
-import { INSTRUMENT_TOPIC, type Encoders, type Session } from './session';
+import {
+  Mirror,
+  type Follower,
+  type MirroredInstrument,
+  type SymbolChannel,
+  type TopicState,
+} from './mirror';
+import { INSTRUMENT_TOPIC, type Encoders, type Session, type SessionCounters } from './session';
 
 /** What the broadcaster needs of a server. */
 export interface NativeTopics {
@@ -55,6 +61,8 @@ export class Broadcaster {
   lastSeq = 0;
   /** Asks for a call of `endBars` in this time; it takes the place of the one asked for before. */
   wakeIn: (ms: number) => void = () => {};
+  /** Told of a session that was closed for being slow. */
+  ended: (session: Session, reason: CloseReason) => void = () => {};
   private readonly mirror: Mirror;
   private readonly derived: DerivedTopics;
   private wakesAt: Nanos | null = null;
@@ -62,6 +70,9 @@ export class Broadcaster {
   private readonly options: BroadcastOptions;
   private readonly clock: Clock;
   private readonly dirty: TopicState[] = [];
+  private readonly followed = new Set<Follower>();
+  private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0 };
+  private hasNews = false;
 
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
     this.options = options;
@@ -101,7 +112,7 @@ export class Broadcaster {
       }
       const topic = this.mirror.apply(event);
       if (event.type === 'trade') this.derived.add(this.mirror.get(event.symbol)!, event);
-      if (topic.binarySubscribers + topic.textSubscribers > 0) this.queue(topic, event);
+      if (topic.isRead) this.queue(topic, event);
     }
     this.derived.seal();
     this.lastSeq = batch.lastSeq;
@@ -133,6 +144,38 @@ export class Broadcaster {
   private publishDirty(): void {
     for (const topic of this.dirty) this.publish(topic);
     this.dirty.length = 0;
+    for (const follower of this.followed) follower.settle();
+    this.followed.clear();
+  }
+
+  /** Looks after the sessions: who is slow, who is well again, who is to be closed. Now and then. */
+  look(): void {
+    const nowMs = this.clock.monotonicMs();
+    for (const session of this.sessions) {
+      const reason = session.look(nowMs, this.hasNews);
+      if (reason !== undefined) this.end(session, reason);
+    }
+    this.hasNews = false;
+  }
+
+  /** What became of messages, of all sessions that there were. */
+  get counters(): SessionCounters {
+    const sum = { ...this.past };
+    for (const session of this.sessions) addCounters(sum, session.counters);
+    return sum;
+  }
+
+  leave(session: Session): void {
+    if (!this.sessions.delete(session)) return;
+    addCounters(this.past, session.counters);
+    session.gone();
+  }
+
+  private end(session: Session, reason: CloseReason): void {
+    // It would not read what it is told; the code is what is left of it.
+    if (reason === 'unresponsive') session.terminate();
+    else session.close(CLOSES[reason].code, reason);
+    this.ended(session, reason);
   }
 
   /** Each session of an owner gets what became of its orders, in one frame. */
@@ -157,12 +200,21 @@ export class Broadcaster {
 
   private publish(topic: TopicState): void {
     if (topic.binarySubscribers > 0) {
-      this.native.publish(topic.nativeBinary, this.encoders.binary.encode(topic.pending));
+      const frame = this.encoders.binary.encode(topic.pending);
+      topic.binaryBytes += frame.length;
+      this.native.publish(topic.nativeBinary, frame);
     }
     if (topic.textSubscribers > 0) {
-      this.native.publish(topic.nativeText, encodeTextFrame(topic.pending, this.encoders.scalesOf));
+      const frame = encodeTextFrame(topic.pending, this.encoders.scalesOf);
+      topic.textBytes += frame.length;
+      this.native.publish(topic.nativeText, frame);
+    }
+    for (const follower of topic.followers) {
+      follower.follow(topic, topic.pending);
+      this.followed.add(follower);
     }
     topic.pending.length = 0;
+    this.hasNews = true;
   }
 
   /** Definitions go to every session, and before the first event that needs them. */
@@ -175,15 +227,23 @@ export class Broadcaster {
     );
     if (added === undefined) return;
     for (const session of this.sessions) {
-      for (const channel of session.wildcards) session.join(added.topics[channel as SymbolChannel]);
+      for (const [channel, intervalMs] of session.wildcards) {
+        session.join(added.topics[channel as SymbolChannel], intervalMs);
+      }
     }
   }
 
   /**
    * All of these topics or none: sends their state and, from then on, their updates. Of a topic that
    * the session is on already the state is sent anew, which is how a reader mends its copy.
+   * @param intervalMs at most one frame of each in this time, conflated; 0: every message
    */
-  subscribe(session: Session, id: number, names: readonly string[]): Fault | undefined {
+  subscribe(
+    session: Session,
+    id: number,
+    names: readonly string[],
+    intervalMs: number,
+  ): Fault | undefined {
     const topics: Topic[] = [];
     for (const [i, name] of names.entries()) {
       const topic = this.check(name, `topics[${i}]`);
@@ -204,9 +264,10 @@ export class Broadcaster {
     const defined = new Set<MirroredInstrument>();
     for (const [topic, instrument] of targets) {
       messages.push(...this.state(topic, instrument, defined));
-      session.join(topic);
+      session.join(topic, intervalMs);
     }
-    for (const topic of topics) if (topic.symbol === '*') session.wildcards.add(channelOf(topic));
+    for (const topic of topics)
+      if (topic.symbol === '*') session.wildcards.set(channelOf(topic), intervalMs);
     messages.push({ type: 'ack', id, seq: this.lastSeq });
     session.send(messages);
     return undefined;
@@ -295,7 +356,10 @@ export class Broadcaster {
     const time = this.clock.now();
     for (const session of this.sessions) {
       const heads: { topic: string; seq: number }[] = [];
-      for (const [topic, told] of session.topics) {
+      // Of a reader that waits for some of them, the heads would tell of a loss that is none.
+      const topics = session.isLagging ? [] : session.topics;
+      for (const [topic, told] of topics) {
+        if (session.isPaced(topic)) continue;
         if (topic.head === told) continue;
         session.topics.set(topic, topic.head);
         heads.push({ topic: topic.name, seq: topic.head });
@@ -308,6 +372,13 @@ export class Broadcaster {
       session.send(messages);
     }
   }
+}
+
+function addCounters(sum: SessionCounters, one: SessionCounters): void {
+  sum.conflated += one.conflated;
+  sum.dropped += one.dropped;
+  sum.gaps += one.gaps;
+  sum.lagged += one.lagged;
 }
 
 /** The topic but for its symbol; of a bar with its interval. */

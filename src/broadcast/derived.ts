@@ -73,7 +73,7 @@ export class DerivedTopics {
         this.watch(i, instrument, fold);
       }
       const { stats } = topics;
-      if (stats.binarySubscribers + stats.textSubscribers > 0) {
+      if (stats.isRead) {
         this.queue(stats, statistics.session.message(definition, stats.head, stats.untold));
       }
       stats.head = statistics.session.seq;
@@ -127,7 +127,7 @@ export class DerivedTopics {
     bar: OpenBar,
     final: boolean,
   ): void {
-    if (topic.binarySubscribers + topic.textSubscribers > 0) {
+    if (topic.isRead) {
       const { head, untold } = topic;
       this.queue(topic, barMessage(definition.symbol, bar, head, final, untold));
     }

@@ -21,6 +21,13 @@ import type {
 import { TradeStatistics } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
 
+/** A reader that has its messages from the broadcaster itself. */
+export interface Follower {
+  follow(topic: TopicState, messages: readonly Message[]): void;
+  /** The batch is over. */
+  settle(): void;
+}
+
 /** One topic: its native names, its newest place, and what this turn brings for it. */
 export class TopicState {
   readonly name: string;
@@ -29,11 +36,23 @@ export class TopicState {
   head = 0;
   binarySubscribers = 0;
   textSubscribers = 0;
+  /** Readers that are not on its native topics, but are handed each message. */
+  readonly followers = new Set<Follower>();
+  /** Published on each of its native topics so far. */
+  binaryBytes = 0;
+  textBytes = 0;
+  /** Of a book: it as it is now. */
+  wholeBook: (() => Book | null) | null = null;
   readonly pending: Message[] = [];
   /** Of bars and statistics: trades since its newest message. */
   untold = 0;
   /** Of bars: whether its newest message told an end. */
   final = false;
+
+  /** Whether anybody gets its messages. */
+  get isRead(): boolean {
+    return this.binarySubscribers + this.textSubscribers + this.followers.size > 0;
+  }
 
   constructor(name: string) {
     this.name = name;
@@ -78,6 +97,7 @@ export class MirroredInstrument {
       'bar:1h': bar('1h'),
       'bar:1d': bar('1d'),
     };
+    this.topics.book.wholeBook = () => this.bookSnapshot();
     this.barTopics = BAR_INTERVALS.map((interval) => this.topics[`bar:${interval}`]);
   }
 

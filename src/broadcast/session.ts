@@ -1,18 +1,37 @@
-/** Session: one reader's connection, and the topics that it is on. */
+/**
+ * Session: one reader's connection, its topics, and the lane that it is on.
+ *
+ * On the express lane it is subscribed to Bun's native topics. After some bytes it is sent a
+ * ping; while the pongs come in time the reader keeps up. When one is late, or the socket holds data back, the
+ * session leaves the native topics and is served from its outbox, one window at a time: a frame and a
+ * ping, and nothing more until the pong. So what is on its way to a slow reader is at most a window old.
+ * When the outbox is empty and the pong has come, it is back on the native topics. Both changes happen
+ * between batches, so nothing is lost, doubled or reordered by them.
+ * Topics that a client asked to have at most every so often are served from an outbox of their own.
+ * Bounded: the outbox, the window, control messages that wait and how long (`SessionLimits`).
+ */
 
 import type { FrameEncoder, Subprotocol } from '../../protocol/codec';
 import { encodeTextFrame, SUBPROTOCOL_JSON } from '../../protocol/codec';
+import type { CloseReason } from '../../protocol/codes';
 import type { ScalesOf } from '../../protocol/json';
 import type { Message } from '../../protocol/messages';
-import type { TopicState } from './mirror';
+import type { Follower, TopicState } from './mirror';
+import { Outbox, type OutboxCounters } from './outbox';
+import { PacedTopics } from './paced';
 
 /** What a session needs of a WebSocket. */
 export interface Socket {
   /** @returns 0 when the data was dropped, since the backlog is past its limit */
   send(data: string | Uint8Array): number;
+  ping(): unknown;
+  /** Bytes that the system has not taken yet. */
+  getBufferedAmount(): number;
   subscribe(nativeTopic: string): void;
   unsubscribe(nativeTopic: string): void;
   close(code: number, reason: string): void;
+  /** Without a word: nobody is there to hear it. */
+  terminate(): void;
 }
 
 /** Sessions of either form encode through these. */
@@ -21,66 +40,303 @@ export interface Encoders {
   readonly scalesOf: ScalesOf;
 }
 
+export interface SessionLimits {
+  readonly outboxBytesMax: number;
+  /** What has waited longer in the outbox is conflated, in ms. */
+  readonly staleMs: number;
+  /** A pong that is later than this, over the quickest, tells a slow reader; in ms. */
+  readonly lagMs: number;
+  /** A reader without a pong for so long is closed, in ms. */
+  readonly pongMs: number;
+  /** Control that has waited longer in the outbox closes the session, in ms; and so many messages. */
+  readonly controlMs: number;
+  readonly controlMessagesMax: number;
+}
+
+/** Of one session, or of all there were. */
+export interface SessionCounters extends OutboxCounters {
+  /** Times that it left the express lane. */
+  lagged: number;
+}
+
 /** The native topic of definitions, which every session is on. */
 export const INSTRUMENT_TOPIC = { binary: 'b:instrument', text: 't:instrument' } as const;
 
-export class Session {
+/** On the express lane a ping follows so many bytes. */
+const PING_BYTES = 16_384;
+/** Of the socket's own backlog: past this it is slow without waiting for a pong. */
+const BUFFERED_BYTES_MAX = 65_536;
+/** A window begins so large, and follows the reader within these bounds. */
+const WINDOW_BYTES = 16_384;
+const WINDOW_BYTES_MIN = 4_096;
+const WINDOW_BYTES_MAX = 1_048_576;
+/** Pongs that come sooner let the window grow, later ones make it smaller. */
+const WINDOW_SOON_MS = 50;
+const WINDOW_LATE_MS = 250;
+
+/** With when the ping was sent whose pong has not come; null: none is under way. */
+type Lane =
+  | { readonly is: 'express'; askedMs: number | null; pingedBytes: number }
+  | { readonly is: 'lagging'; askedMs: number | null; windowBytes: number }
+  | { readonly is: 'gone' };
+
+export class Session implements Follower {
   readonly name: string;
   readonly text: boolean;
   /** Topics it is on, with the head that its last heartbeat told. */
   readonly topics = new Map<TopicState, number>();
-  /** Channels it is on for every symbol, now and later. */
-  readonly wildcards = new Set<string>();
+  /** Channels it is on for every symbol, now and later, with the interval that was asked for; 0: none. */
+  readonly wildcards = new Map<string, number>();
   /** Whose orders it is told of; null when it may not trade. */
   owner: string | null = null;
   /** Symbols of which it was told an execution, and so had the definition. */
   readonly traded = new Set<string>();
   /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
   overrun = false;
+  lagged = 0;
+  /** Of the newest pong, in ms. */
+  rttMs = 0;
   private readonly socket: Socket;
   private readonly encoders: Encoders;
+  private readonly limits: SessionLimits;
+  private readonly outbox: Outbox;
+  private readonly paced: PacedTopics;
+  private lane: Lane = { is: 'express', askedMs: null, pingedBytes: 0 };
+  private rttMinMs = Infinity;
+  /** Sent to it alone; and what its native topics had published when it joined them, taken off. */
+  private ownBytes = 0;
+  private nowMs = 0;
 
-  constructor(name: string, form: Subprotocol, socket: Socket, encoders: Encoders) {
+  constructor(
+    name: string,
+    form: Subprotocol,
+    socket: Socket,
+    encoders: Encoders,
+    limits: SessionLimits,
+  ) {
     this.name = name;
     this.text = form === SUBPROTOCOL_JSON;
     this.socket = socket;
     this.encoders = encoders;
+    this.limits = limits;
+    const options = { bytesMax: limits.outboxBytesMax, staleMs: limits.staleMs };
+    this.outbox = new Outbox(options);
+    this.paced = new PacedTopics(options);
     socket.subscribe(this.text ? INSTRUMENT_TOPIC.text : INSTRUMENT_TOPIC.binary);
   }
 
-  send(messages: readonly Message[]): void {
-    if (this.overrun) return;
-    const { binary, scalesOf } = this.encoders;
-    const frame = this.text ? encodeTextFrame(messages, scalesOf) : binary.encode(messages);
-    this.overrun = this.socket.send(frame) === 0;
+  isPaced(topic: TopicState): boolean {
+    return this.paced.has(topic);
   }
 
-  join(topic: TopicState): void {
-    if (this.topics.has(topic)) return;
-    this.topics.set(topic, topic.head);
-    if (this.text) topic.textSubscribers += 1;
-    else topic.binarySubscribers += 1;
-    this.socket.subscribe(this.text ? topic.nativeText : topic.nativeBinary);
+  get isLagging(): boolean {
+    return this.lane.is === 'lagging';
+  }
+
+  get counters(): SessionCounters {
+    const [a, b] = [this.outbox.counters, this.paced.counters];
+    return {
+      conflated: a.conflated + b.conflated,
+      dropped: a.dropped + b.dropped,
+      gaps: a.gaps + b.gaps,
+      lagged: this.lagged,
+    };
+  }
+
+  /** Sends messages that belong together, ahead of what waits of topics. */
+  send(messages: readonly Message[]): void {
+    if (this.lane.is === 'gone') return;
+    if (this.lane.is === 'express') return this.write(messages);
+    this.outbox.addControl(messages, this.nowMs);
+    this.flush();
+  }
+
+  /** @param intervalMs at most one frame of it in this time; 0: as it comes */
+  join(topic: TopicState, intervalMs: number): void {
+    const isNew = !this.topics.has(topic);
+    if (isNew) this.topics.set(topic, topic.head);
+    const wasPaced = this.paced.has(topic);
+    if (isNew) this.attach(topic, intervalMs);
+    else if (wasPaced || intervalMs > 0) {
+      this.detach(topic);
+      this.attach(topic, intervalMs);
+    } else {
+      this.outbox.forget(topic); // its state was sent anew, ahead of what waits
+    }
   }
 
   leave(topic: TopicState): void {
     if (!this.topics.delete(topic)) return;
-    this.forget(topic);
-    this.socket.unsubscribe(this.text ? topic.nativeText : topic.nativeBinary);
+    this.detach(topic);
+  }
+
+  /** Takes messages of a batch that it does not get natively; `settle` follows. */
+  follow(topic: TopicState, messages: readonly Message[]): void {
+    if (!this.paced.add(topic, messages, this.nowMs)) this.outbox.add(topic, messages, this.nowMs);
+  }
+
+  /** Ends a batch that brought it something. */
+  settle(): void {
+    this.outbox.settle();
+    this.paced.settle();
+    this.flush();
+  }
+
+  /**
+   * Now and then: is it slow, is something due, is it dead?
+   * @param hasNews something was published since the last look
+   * @returns why it has to be closed, if so
+   */
+  look(nowMs: number, hasNews: boolean): CloseReason | undefined {
+    this.nowMs = nowMs;
+    const { lane, limits } = this;
+    if (lane.is === 'gone') return undefined;
+    const waitedMs = lane.askedMs === null ? 0 : nowMs - lane.askedMs;
+    if (waitedMs > limits.pongMs) return 'unresponsive';
+    if (lane.is === 'express') {
+      const due = this.paced.due(nowMs);
+      if (due.length > 0) this.write(due);
+      this.lookExpress(lane, waitedMs, hasNews);
+      return undefined;
+    }
+    const { oldestControlMs, controlCount } = this.outbox;
+    const isStuck = oldestControlMs !== null && nowMs - oldestControlMs > limits.controlMs;
+    if (isStuck || controlCount > limits.controlMessagesMax) return 'too-slow';
+    this.flush();
+    return undefined;
+  }
+
+  /** The reader has had all before the newest ping; there is one at a time. */
+  pong(nowMs: number): void {
+    const { lane } = this;
+    if (lane.is === 'gone' || lane.askedMs === null) return;
+    this.nowMs = nowMs;
+    this.rttMs = nowMs - lane.askedMs;
+    this.rttMinMs = Math.min(this.rttMinMs, this.rttMs);
+    lane.askedMs = null;
+    if (lane.is === 'express') return;
+    if (this.rttMs < this.rttMinMs + WINDOW_SOON_MS) {
+      lane.windowBytes = Math.min(lane.windowBytes * 2, WINDOW_BYTES_MAX);
+    } else if (this.rttMs > this.rttMinMs + WINDOW_LATE_MS) {
+      lane.windowBytes = Math.max(lane.windowBytes / 2, WINDOW_BYTES_MIN);
+    }
+    if (this.outbox.isEmpty) this.catchUp();
+    else this.flush();
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */
   gone(): void {
-    for (const topic of this.topics.keys()) this.forget(topic);
+    for (const topic of this.topics.keys()) this.uncount(topic);
     this.topics.clear();
     this.wildcards.clear();
+    this.lane = { is: 'gone' };
   }
 
   close(code: number, reason: string): void {
     this.socket.close(code, reason);
   }
 
-  private forget(topic: TopicState): void {
+  terminate(): void {
+    this.socket.terminate();
+  }
+
+  private write(messages: readonly Message[]): void {
+    if (this.overrun) return;
+    const { binary, scalesOf } = this.encoders;
+    const frame = this.text ? encodeTextFrame(messages, scalesOf) : binary.encode(messages);
+    this.ownBytes += frame.length;
+    this.overrun = this.socket.send(frame) === 0;
+  }
+
+  private lookExpress(
+    lane: Extract<Lane, { is: 'express' }>,
+    waitedMs: number,
+    hasNews: boolean,
+  ): void {
+    const late = this.limits.lagMs + (this.rttMinMs === Infinity ? 0 : this.rttMinMs);
+    const buffered = this.socket.getBufferedAmount();
+    if (waitedMs > late || buffered > BUFFERED_BYTES_MAX) return this.fallBehind(lane);
+    if (lane.askedMs !== null || !hasNews) return;
+    const bytes = this.sentBytes();
+    if (bytes - lane.pingedBytes < PING_BYTES) return;
+    lane.pingedBytes = bytes;
+    lane.askedMs = this.ask();
+  }
+
+  private ask(): number {
+    this.socket.ping();
+    return this.nowMs;
+  }
+
+  private sentBytes(): number {
+    let bytes = this.ownBytes;
+    for (const topic of this.topics.keys())
+      bytes += this.text ? topic.textBytes : topic.binaryBytes;
+    return bytes;
+  }
+
+  /** Leaves the native topics. A ping that is under way already closes the first window. */
+  private fallBehind({ askedMs }: Extract<Lane, { is: 'express' }>): void {
+    for (const topic of this.topics.keys()) if (!this.paced.has(topic)) this.unsubscribe(topic);
+    this.lagged += 1;
+    this.lane = { is: 'lagging', askedMs: askedMs ?? this.ask(), windowBytes: WINDOW_BYTES };
+    for (const topic of this.topics.keys()) topic.followers.add(this);
+  }
+
+  /** Nothing waits, and the reader has all that was sent: back to the native topics. */
+  private catchUp(): void {
+    for (const topic of this.topics.keys()) {
+      if (this.paced.has(topic)) continue;
+      topic.followers.delete(this);
+      this.subscribe(topic);
+    }
+    this.lane = { is: 'express', askedMs: null, pingedBytes: this.sentBytes() };
+  }
+
+  /** Sends a window, if it is open and something waits. */
+  private flush(): void {
+    const { lane } = this;
+    if (lane.is !== 'lagging' || lane.askedMs !== null) return;
+    const messages = this.outbox.isEmpty
+      ? this.paced.due(this.nowMs)
+      : this.outbox.take(lane.windowBytes, this.nowMs);
+    if (messages.length === 0) return;
+    this.write(messages);
+    lane.askedMs = this.ask();
+  }
+
+  private attach(topic: TopicState, intervalMs: number): void {
+    if (intervalMs > 0) this.paced.join(topic, intervalMs, this.nowMs);
+    if (intervalMs > 0 || this.lane.is === 'lagging') topic.followers.add(this);
+    else this.subscribe(topic);
+  }
+
+  private detach(topic: TopicState): void {
+    this.outbox.forget(topic);
+    this.paced.leave(topic);
+    if (!topic.followers.delete(this)) this.unsubscribe(topic);
+  }
+
+  private subscribe(topic: TopicState): void {
+    if (this.text) {
+      topic.textSubscribers += 1;
+      this.ownBytes -= topic.textBytes;
+      this.socket.subscribe(topic.nativeText);
+    } else {
+      topic.binarySubscribers += 1;
+      this.ownBytes -= topic.binaryBytes;
+      this.socket.subscribe(topic.nativeBinary);
+    }
+  }
+
+  private unsubscribe(topic: TopicState): void {
+    this.uncount(topic);
+    this.ownBytes += this.text ? topic.textBytes : topic.binaryBytes;
+    this.socket.unsubscribe(this.text ? topic.nativeText : topic.nativeBinary);
+  }
+
+  private uncount(topic: TopicState): void {
+    if (topic.followers.delete(this)) return;
     if (this.text) topic.textSubscribers -= 1;
     else topic.binarySubscribers -= 1;
   }

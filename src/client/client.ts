@@ -67,6 +67,7 @@ export class TapedeckClient {
   private publishes = 0;
   private readonly publishQueue: (() => void)[] = [];
   private readonly scales = new Map<string, Scales>();
+  private learning: Promise<void> = Promise.resolve();
 
   private constructor(url: string, options: ClientOptions) {
     this.url = url;
@@ -144,16 +145,22 @@ export class TapedeckClient {
    *   answer did not come, and what became of it is unknown
    */
   async publish(events: readonly SourceEvent[]): Promise<number> {
-    while (this.publishes >= PUBLISHES_MAX) {
-      await new Promise<void>((resolve) => this.publishQueue.push(resolve));
-    }
-    const connection = this.connected();
-    this.publishes += 1;
+    if (this.publishes < PUBLISHES_MAX) this.publishes += 1;
+    else await new Promise<void>((resolve) => this.publishQueue.push(resolve));
     try {
+      const connection = this.connected();
+      if (this.options.form === 'json') {
+        // One after the other, since a source's events must not overtake each other.
+        const turn = this.learning.then(() => this.learn(connection, events));
+        this.learning = turn.catch(() => {});
+        await turn;
+      }
       return await connection.publish(events);
     } finally {
-      this.publishes -= 1;
-      this.publishQueue.shift()?.();
+      // The place is handed on, so that nobody who comes now gets ahead of who waits.
+      const next = this.publishQueue.shift();
+      if (next === undefined) this.publishes -= 1;
+      else next();
     }
   }
 
@@ -321,6 +328,17 @@ export class TapedeckClient {
     const fetched = await fetchScales(this.url, symbol);
     this.scales.set(symbol, fetched);
     return fetched;
+  }
+
+  /** What is written as text needs the decimals of each symbol that does not bring its own. */
+  private async learn(connection: Connection, events: readonly SourceEvent[]): Promise<void> {
+    const defined = new Set<string>();
+    for (const { type, symbol } of events) {
+      if (type === 'instrument') defined.add(symbol);
+      else if (!defined.has(symbol) && !connection.knows(symbol)) {
+        connection.know(symbol, await this.scalesOf(symbol));
+      }
+    }
   }
 
   private connected(): Connection {

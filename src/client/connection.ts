@@ -17,7 +17,7 @@ import {
   SUBPROTOCOL_MSGPACK,
 } from '../../protocol/codec';
 import { CLOSES, type ErrorCode, type Fault } from '../../protocol/codes';
-import type { ScalesOf } from '../../protocol/json';
+import type { Scales, ScalesOf } from '../../protocol/json';
 import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
 import { environmentOf, type Environment, type SocketLike } from './environment';
 import { ConnectFailure, TapedeckError, type ConnectionEnd } from './errors';
@@ -70,8 +70,8 @@ export class Connection {
   private readonly environment: Environment;
   private readonly encoder = new FrameEncoder();
   private readonly waiting = new Map<number, Ask>();
-  /** Definitions that were published here, which the server need not have told yet. */
-  private readonly offered = new Map<string, Instrument>();
+  /** Decimals of what is sent from here, of which the server need not have told yet. */
+  private readonly offered = new Map<string, Scales>();
   private readonly scalesOf: ScalesOf = (symbol) =>
     this.instruments.get(symbol) ?? this.offered.get(symbol);
   private lastId = 0;
@@ -158,7 +158,7 @@ export class Connection {
 
   /** Brings events in; resolves with the last place they produced, once they are journaled. */
   publish(events: readonly SourceEvent[]): Promise<number> {
-    for (const event of events) if (event.type === 'instrument') this.offer(event);
+    for (const event of events) if (event.type === 'instrument') this.know(event.symbol, event);
     return this.request((id) => ({ type: 'publish', id, events: [...events] }));
   }
 
@@ -201,6 +201,15 @@ export class Connection {
     this.socket.send(frame);
   }
 
+  /** Whether a message of this symbol can be written as text, which needs its decimals. */
+  knows(symbol: string): boolean {
+    return this.options.form !== 'json' || this.scalesOf(symbol) !== undefined;
+  }
+
+  know(symbol: string, { priceScale, quantityScale }: Scales): void {
+    this.offered.set(symbol, { priceScale, quantityScale });
+  }
+
   /** Sends what is not answered. */
   tell(message: Message): void {
     if (!this.ended && this.socket.readyState === OPEN) this.socket.send(this.encode([message]));
@@ -229,11 +238,6 @@ export class Connection {
       : this.encoder.encode(messages);
   }
 
-  /** Only text needs the decimals of what is published. */
-  private offer(definition: Instrument): void {
-    if (this.options.form === 'json') this.offered.set(definition.symbol, definition);
-  }
-
   private receive(data: unknown): void {
     this.silentQuarters = 0;
     // What does not decode may have been anything: going on would lose it silently.
@@ -249,13 +253,17 @@ export class Connection {
       if (this.ended) return;
       if (!isFault(message)) this.take(message);
       // A message of a later version is nothing to a reader of this one.
-      else if (message.code !== 'unknown-message') this.giveUp(message.code, message.message);
+      else if (message.code !== 'unknown-message') {
+        this.giveUp(message.code, message.message);
+        return;
+      }
     }
     this.options.onFrameEnd?.();
   }
 
   private giveUp(code: ErrorCode, message: string): void {
     this.failure ??= new TapedeckError(code, message);
+    this.socket.onmessage = null;
     this.socket.close(4000, 'protocol-error');
   }
 

@@ -1,4 +1,21 @@
-/** SDK: a client's side of Tapedeck, for browsers, Bun and Node. Exported as `tapedeck/client`. */
+/**
+ * SDK: a client's side of Tapedeck, for browsers, Bun and Node from 22 on. Exported as
+ * `tapedeck/client`.
+ *
+ *     const client = await TapedeckClient.connect('http://127.0.0.1:7070');
+ *     for await (const item of client.subscribe(['trade:*', 'book:BTCUSDT'])) {
+ *       if (item.type === 'trade') {
+ *         const { priceScale } = client.instruments.get(item.symbol)!;
+ *         console.log(item.symbol, formatDecimal(item.price, priceScale));
+ *       } else if (item.type === 'gap' || item.type === 'reset') {
+ *         console.log('not told:', item);
+ *       }
+ *     }
+ *
+ * Prices and quantities are integers, scaled by the instrument; times are `Nanos`; waits end in `Ms`
+ * and are milliseconds. Every failure is a `TapedeckError` with `code`, `message`, `hint`, `field`.
+ * `TapedeckClient` comes back by itself; `Connection` is one WebSocket and ends with it.
+ */
 
 export { TapedeckClient } from './client';
 export type { ClientOptions, ClientState } from './client';
@@ -9,7 +26,14 @@ export type { Environment, SocketConstructor, SocketLike, Timers } from './envir
 export { TapedeckError } from './errors';
 export type { ConnectionEnd } from './errors';
 export type { ClientEvents } from './events';
-export type { GapItem, Item, MessageOfTopic, ResetItem, TopicMessage } from './items';
+export type {
+  GapItem,
+  Item,
+  LocalResetReason,
+  MessageOfTopic,
+  ResetItem,
+  TopicMessage,
+} from './items';
 export { LocalBook } from './local-book';
 export type { LocalBookOutcome } from './local-book';
 export type { BreakEvent } from './market-reader';

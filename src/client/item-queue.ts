@@ -2,9 +2,9 @@
  * Item queue: what waits for the consumer of one subscription, bounded.
  *
  * When it is full it is thinned out, down to half where it can be, so the cost an item stays constant:
- * of state (`tick`, `bbo`, `bar`, `stats`) the newest stays, with the counts added up; a book becomes
- * the snapshot that the client holds; of trades and status the oldest go, and a local `gap` says
- * which. If what is left is still too much (it is control items), all of it becomes one local `reset`
+ * of state (`tick`, `bbo`, `stats`, of `bar` each interval) the newest stays, with the counts added
+ * up; a book becomes the snapshot that the client holds; of trades, status and bars the oldest go,
+ * and a local `gap` says which. If what is left is still too much (it is control items), all of it becomes one local `reset`
  * and the state behind it. At most `itemsMax` items wait, or four a topic where that is more.
  */
 
@@ -26,6 +26,7 @@ const TOPICS_FACTOR = 4;
 
 /** The newest of a topic: where it waits, how many it stands for, and the place before the oldest. */
 interface Kept {
+  readonly topic: string;
   readonly at: number;
   readonly count: number;
   readonly prevSeq: number;
@@ -82,31 +83,35 @@ export class ItemQueue {
     const out: (Item | undefined)[] = items.slice();
     for (const [i, item] of items.entries()) {
       if (item.type === 'reset') {
-        for (const { at } of this.voided(kept, item.topics)) out[at] = undefined;
+        for (const { at } of takeOut(kept, (topic) => isAmong(topic, item.topics))) {
+          out[at] = undefined;
+        }
         continue;
       }
       if (item.type === 'gap') {
-        const before = kept.get(item.topic);
-        if (before !== undefined) this.conflate(items, out, item.topic, before, true);
-        kept.delete(item.topic); // the chain goes on behind the gap, not before it
+        // The chain goes on behind the gap, not before it.
+        for (const entry of takeOut(kept, (topic) => topic === item.topic)) {
+          this.conflate(items, out, entry, true);
+        }
         continue;
       }
       if (!('count' in item)) continue;
       const topic = topicOf(item)!;
-      const before = kept.get(topic);
+      // What one bar was in the end must not be lost to the next.
+      const key = item.type === 'bar' ? `${topic} ${item.openTime.toString()}` : topic;
+      const before = kept.get(key);
       if (before !== undefined) out[before.at] = undefined;
       const { count, prevSeq } = before ?? { count: 0, prevSeq: item.prevSeq };
-      kept.set(topic, { at: i, count: count + item.count, prevSeq });
+      kept.set(key, { topic, at: i, count: count + item.count, prevSeq });
     }
-    for (const [topic, entry] of kept) this.conflate(items, out, topic, entry, false);
+    for (const entry of kept.values()) this.conflate(items, out, entry, false);
     return out.filter((item) => item !== undefined);
   }
 
   private conflate(
     items: readonly Item[],
     out: (Item | undefined)[],
-    topic: string,
-    { at, count, prevSeq }: Kept,
+    { topic, at, count, prevSeq }: Kept,
     beforeGap: boolean,
   ): void {
     const newest = items[at] as Exclude<TopicMessage, { type: 'trade' | 'status' }>;
@@ -118,25 +123,33 @@ export class ItemQueue {
     // None where the copy is void, behind a gap too: then a snapshot follows, which replaces all.
     out[at] = state?.type === 'book' ? { ...state, count, prevSeq } : undefined;
   }
-
-  private *voided<V>(kept: Map<string, V>, topics: readonly string[]): Generator<V> {
-    for (const [topic, value] of kept) {
-      const parts = topic.split(':');
-      if (parts.length > 1) parts[1] = '*';
-      if (!topics.includes(topic) && !topics.includes(parts.join(':'))) continue;
-      kept.delete(topic);
-      yield value;
-    }
-  }
 }
 
-/** Drops the oldest trades and status until so many items are left, and says so, topic by topic. */
+/** Takes the entries of some topics out. */
+function takeOut(kept: Map<string, Kept>, fits: (topic: string) => boolean): Kept[] {
+  const out: Kept[] = [];
+  for (const [key, entry] of kept) {
+    if (!fits(entry.topic)) continue;
+    kept.delete(key);
+    out.push(entry);
+  }
+  return out;
+}
+
+/** Whether topics name this one, by itself or by a `*`. */
+function isAmong(topic: string, topics: readonly string[]): boolean {
+  const parts = topic.split(':');
+  if (parts.length > 1) parts[1] = '*';
+  return topics.includes(topic) || topics.includes(parts.join(':'));
+}
+
+/** Drops the oldest trades, status and bars until so many items are left, and says so, topic by topic. */
 function dropOldest(items: readonly Item[], lengthMax: number): Item[] {
   const gaps = new Map<string, GapItem>();
   const rest: Item[] = [];
   let excess = items.length - lengthMax;
   for (const item of items) {
-    if (excess > 0 && (item.type === 'trade' || item.type === 'status')) {
+    if (excess > 0 && (item.type === 'trade' || item.type === 'status' || item.type === 'bar')) {
       extend(gaps, topicOf(item)!, item.seq, item.seq, 1);
       excess -= 1;
     } else if (item.type === 'gap' && (gaps.has(item.topic) || (excess > 0 && item.local))) {

@@ -26,8 +26,13 @@ export interface GapItem extends MessageOf<'gap'> {
   readonly local: boolean;
 }
 
-/** Why the client itself takes the state of topics anew; besides these, the code of an error. */
-export type LocalResetReason = 'not-supported' | 'chain-break' | 'book-mismatch' | 'slow-reader';
+/**
+ * Why the client itself takes the state of topics anew: the server does not resume; messages were
+ * missing that it could not get; a book did not prove; the consumer was too slow; the connection
+ * ended before a state was whole. Besides these, the code of an error.
+ */
+export type LocalResetReason =
+  'not-supported' | 'chain-break' | 'book-mismatch' | 'slow-reader' | 'connection-failed';
 
 /**
  * Forget what you hold of these topics: what lies between the last item of them and this one is not

@@ -185,8 +185,8 @@ export class MarketReader {
     if (other) this.request(held, 'other-epoch');
     else if (held.length > 0) this.resume(held, table.place(), all.length === held.length);
     this.start(all.map(({ name }) => name));
-    for (const { name, phase } of table.chains.values()) {
-      if (phase === 'void') this.toMend.set(name, 'chain-break');
+    for (const { name, phase, voidBy } of table.chains.values()) {
+      if (phase === 'void') this.toMend.set(name, voidBy ?? 'chain-break');
     }
     this.tellReceived();
   }

@@ -11,6 +11,7 @@ import type { Execution, Message } from '../../protocol/messages';
 import type { Scales } from '../../protocol/json';
 import { parseDecimal } from '../../protocol/units';
 import type { Connection } from './connection';
+import { deferred } from './environment';
 import { TapedeckError } from './errors';
 
 /** A decimal such as `"61837.63"`, or an integer that is scaled by the instrument already. */
@@ -77,6 +78,7 @@ export class OrderEntry {
     const price = scaled(r.price, scales.priceScale, 'order.price');
     const quantity = scaled(r.quantity, scales.quantityScale, 'order.quantity')!;
     const { symbol, side, postOnly = false } = r;
+    connection.know(symbol, scales);
     const fields = { symbol, side, kind, timeInForce, postOnly, price, quantity, clientOrderId };
     return this.send(connection, { symbol, clientOrderId }, (id) => ({
       type: 'order',
@@ -93,6 +95,7 @@ export class OrderEntry {
     const price = scaled(r.price, scales.priceScale, 'amend.price');
     const quantity = scaled(r.quantity, scales.quantityScale, 'amend.quantity');
     const ids = idsOf(r);
+    connection.know(r.symbol, scales);
     return this.send(connection, r, (id) => ({ type: 'amend', id, ...ids, price, quantity }));
   }
 
@@ -116,7 +119,7 @@ export class OrderEntry {
     const underWay: UnderWay = { symbol, orderId, clientOrderId, executions: [] };
     this.underWay.add(underWay);
     try {
-      const { promise, resolve, reject } = Promise.withResolvers<number>();
+      const { promise, resolve, reject } = deferred<number>();
       const settle = (): unknown => this.underWay.delete(underWay);
       connection.ask({
         make,

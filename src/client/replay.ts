@@ -11,6 +11,7 @@
 import type { Instrument, Message, MessageOf } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
 import type { Connection } from './connection';
+import { deferred } from './environment';
 import { TapedeckError } from './errors';
 import type { Item, MessageOfTopic } from './items';
 import { isTopicMessage } from './topic-table';
@@ -131,7 +132,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     action: ReplayAction,
     range: ReplayRange & { readonly topics?: readonly string[]; readonly speed?: number | null },
   ): Promise<number> {
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const { promise, resolve, reject } = deferred<number>();
     const { topics = [], from = null, to = null, fromSeq = null, toSeq = null } = range;
     const { speed = null } = range;
     const fields = { topics: [...topics], from, to, fromSeq, toSeq, speed };

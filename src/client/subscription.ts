@@ -4,6 +4,7 @@
  */
 
 import type { Topic } from '../../protocol/topics';
+import { deferred } from './environment';
 import type { TapedeckError } from './errors';
 import { ItemQueue, type QueueSource } from './item-queue';
 import type { Item, TopicMessage } from './items';
@@ -43,7 +44,7 @@ export class Subscription<M extends TopicMessage = TopicMessage> implements Asyn
   readonly asked: readonly Topic[];
   private readonly queue: ItemQueue;
   private readonly host: SubscriptionHost;
-  private readonly started = Promise.withResolvers<void>();
+  private readonly started = deferred<void>();
   private readonly waiters: Waiter[] = [];
   private isClosed = false;
   private failure: TapedeckError | undefined;

@@ -10,7 +10,8 @@
  * - it has everything up to the last `seq` of the topic, since the chain holds [T5];
  * - it has everything up to the `ack.seq` of its subscription: that is where the state stands [S5];
  * - it has everything up to `heartbeat.seq`, the newest place published, if the heartbeat names no
- *   head above the last `seq` of the topic: a connection keeps its order [T7];
+ *   head above the last `seq` of the topic: a connection keeps its order [T7]. So a server must not
+ *   let that place run ahead of messages that still wait for this session;
  * - it has everything below the place of a message in the answer of a `resume`, which ascends over
  *   all of its topics [R2]; so a resume that is cut off is not begun anew.
  *

@@ -51,7 +51,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       // Larger frames (and bodies) than ours are answered with an error up to here, and cut off beyond.
       maxPayloadLength: options.frameBytesMax * 2,
       idleTimeout: 120,
-      sendPings: true,
+      sendPings: false, // each pong answers one of ours
     },
     serve: { maxRequestBodySize: options.bodyBytesMax * 2, reusePort: false, development: false },
   })

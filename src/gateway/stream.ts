@@ -58,7 +58,14 @@ export interface StreamHub<S extends StreamSession> {
   /** Makes the session of a socket that has opened. */
   enter(socket: ServerWebSocket<unknown>, form: Subprotocol): { session: S; source: number };
   leave(session: S, source: number): void;
-  subscribe(session: S, id: number, topics: readonly string[]): Fault | undefined;
+  subscribe(
+    session: S,
+    id: number,
+    topics: readonly string[],
+    intervalMs: number,
+  ): Fault | undefined;
+  /** The client has read up to the newest ping. */
+  pong(session: S): void;
   unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
   submit(
     source: number,
@@ -134,6 +141,11 @@ export class StreamConnection<S extends StreamSession> {
     }
   }
 
+  /** What the client was sent before the ping it has read. */
+  pong(): void {
+    if (this.phase.is === 'open') this.hub.pong(this.phase.session);
+  }
+
   close(_ws: ServerWebSocket<unknown>, code: number): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
@@ -190,10 +202,7 @@ export class StreamConnection<S extends StreamSession> {
   }
 
   private subscribe(m: MessageOf<'subscribe'>, session: S): void {
-    const refused =
-      (m.intervalMs ?? 0) > 0
-        ? fault('not-supported', 'intervalMs is not served yet', 'intervalMs')
-        : this.hub.subscribe(session, m.id, m.topics);
+    const refused = this.hub.subscribe(session, m.id, m.topics, m.intervalMs ?? 0);
     this.answer(m.id, refused && within('subscribe', refused));
   }
 

@@ -26,6 +26,7 @@ import type { Batch } from '../../src/sequencer/batch';
 import type { Sequencer } from '../../src/sequencer/sequencer';
 import { generateMarket, openMarket, settings } from './generated-market';
 import { median, type BenchOptions, type BenchResult } from './harness';
+import { LIMITS, socketWith } from '../support/sockets';
 
 const REAL = join(import.meta.dir, '../../../shared/data/btcusdt_20240808.gz');
 /** Records handed to the sequencer before it takes its turns, as `replay` does. */
@@ -190,10 +191,8 @@ function openBroadcaster(clock: SystemClock): Broadcaster {
 
 /** Somebody who follows every channel of every instrument. */
 function subscribe(broadcaster: Broadcaster): void {
-  const nothing = (): void => {};
-  const socket = { send: () => 1, subscribe: nothing, unsubscribe: nothing, close: nothing };
-  const session = new Session('reader', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders);
+  const session = new Session('reader', SUBPROTOCOL_MSGPACK, socketWith({}), broadcaster.encoders, LIMITS); // prettier-ignore
   broadcaster.sessions.add(session);
-  const refused = broadcaster.subscribe(session, 1, ['tick:*', 'trade:*', 'bbo:*', 'book:*']);
+  const refused = broadcaster.subscribe(session, 1, ['tick:*', 'trade:*', 'bbo:*', 'book:*'], 0);
   assert(refused === undefined, 'the reader may follow all');
 }

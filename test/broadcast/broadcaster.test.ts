@@ -25,6 +25,7 @@ import { Session, type Socket } from '../../src/broadcast/session';
 import { LocalBook } from '../../src/client/local-book';
 import { instrument } from '../support/feed';
 import { asMessage, SCALES } from '../support/stream-client';
+import { LIMITS, socketWith } from '../support/sockets';
 
 const CHANNELS = ['tick', 'trade', 'bbo', 'book'] as const;
 const SYMBOLS = ['A', 'B', 'C', 'D'];
@@ -132,17 +133,16 @@ class Reader {
   private ackSeq = 0;
 
   constructor(name: string, text: boolean, broadcaster: Broadcaster) {
-    this.socket = {
+    this.socket = socketWith({
       send: (data) => {
         this.take(data);
         return 1;
       },
       subscribe: (topic) => void this.native.add(topic),
       unsubscribe: (topic) => void this.native.delete(topic),
-      close: () => {},
-    };
+    });
     const form = text ? SUBPROTOCOL_JSON : SUBPROTOCOL_MSGPACK;
-    this.session = new Session(name, form, this.socket, broadcaster.encoders);
+    this.session = new Session(name, form, this.socket, broadcaster.encoders, LIMITS);
     broadcaster.sessions.add(this.session);
   }
 
@@ -296,7 +296,7 @@ class World {
       for (const topic of topics.flatMap((t) => this.expand(t))) reader.topics.add(topic);
     reader.asking = true;
     const count = reader.received.length;
-    const fault = this.broadcaster.subscribe(reader.session, ++this.id, topics);
+    const fault = this.broadcaster.subscribe(reader.session, ++this.id, topics, 0);
     expect(fault?.code).toBe(unknown ? 'unknown-symbol' : (undefined as never));
     if (unknown) {
       reader.asking = false;
@@ -345,7 +345,7 @@ describe('broadcaster', () => {
     for (const reader of [a, b]) {
       for (const topic of ['tick:A', 'trade:A', 'book:A']) reader.topics.add(topic);
       reader.asking = true;
-      world.broadcaster.subscribe(reader.session, 1, ['tick:A', 'trade:A', 'book:A']);
+      world.broadcaster.subscribe(reader.session, 1, ['tick:A', 'trade:A', 'book:A'], 0);
     }
     a.session.gone();
     b.session.gone();
@@ -366,11 +366,11 @@ describe('broadcaster', () => {
     small.hydrate(SYMBOLS.map((s, i) => ({ ...(asMessage(instrument(s)) as Instrument), seq: i + 1 })), 4); // prettier-ignore
     const reader = new Reader('r', false, small);
     for (const symbol of SYMBOLS) reader.topics.add(`book:${symbol}`);
-    expect(small.subscribe(reader.session, 1, ['book:*'])).toBeUndefined();
-    expect(small.subscribe(reader.session, 2, ['status'])).toMatchObject({
+    expect(small.subscribe(reader.session, 1, ['book:*'], 0)).toBeUndefined();
+    expect(small.subscribe(reader.session, 2, ['status'], 0)).toMatchObject({
       code: 'too-many-topics',
     });
-    expect(small.subscribe(reader.session, 3, ['book:A', 'book:*'])).toBeUndefined();
+    expect(small.subscribe(reader.session, 3, ['book:A', 'book:*'], 0)).toBeUndefined();
     expect(reader.session.topics.size).toBe(4);
   });
 });

@@ -8,6 +8,7 @@ import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { TopicState } from '../../src/broadcast/mirror';
 import { Session } from '../../src/broadcast/session';
+import { LIMITS, socketWith } from '../support/sockets';
 
 const OPTIONS = { topicsMax: 100_000, sessionBoundary: 0 };
 
@@ -15,16 +16,13 @@ const OPTIONS = { topicsMax: 100_000, sessionBoundary: 0 };
 function enter(keeps: number) {
   const broadcaster = new Broadcaster(OPTIONS, { publish: () => 1 }, new ManualClock());
   const frames: Message[][] = [];
-  const socket = {
+  const socket = socketWith({
     send: (data: string | Uint8Array) => {
       frames.push(decodeFrame(data as Uint8Array).filter((item) => !isFault(item)) as Message[]);
       return frames.length > keeps ? 0 : 1;
     },
-    subscribe: () => {},
-    unsubscribe: () => {},
-    close: () => {},
-  };
-  const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders);
+  });
+  const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, LIMITS);
   broadcaster.sessions.add(session);
   return { broadcaster, session, frames };
 }
@@ -32,7 +30,7 @@ function enter(keeps: number) {
 test('past its backlog nothing more is encoded for a session, however much it asks for', () => {
   const { broadcaster, session, frames } = enter(2);
   for (let id = 1; id < 10; id++) {
-    broadcaster.subscribe(session, id, ['status']);
+    broadcaster.subscribe(session, id, ['status'], 0);
     expect(session.overrun).toBe(id > 2);
   }
   broadcaster.heartbeat();
@@ -44,7 +42,7 @@ test('[T7] more heads than one heartbeat holds go out in several', () => {
   broadcaster.heartbeat();
   for (let i = 0; i < 70_000; i++) {
     const topic = new TopicState(`tick:S${i}`);
-    session.join(topic);
+    session.join(topic, 0);
     topic.head = i + 1;
   }
   broadcaster.heartbeat();

@@ -82,7 +82,7 @@ export class ModelServer {
 
   /** Ends every connection without a word. */
   cutAll(): void {
-    for (const peer of [...this.peers]) peer.wire.cut();
+    for (const peer of this.peers) peer.wire.cut();
   }
 
   /** Another life: places begin anew, what was told is gone. */
@@ -109,7 +109,7 @@ export class ModelServer {
         for (const topic of message.topics) {
           peer.topics.delete(topic);
           if (!topic.endsWith(':*')) continue;
-          for (const on of [...peer.topics]) {
+          for (const on of peer.topics) {
             if (on.split(':')[0] === topic.split(':')[0]) peer.topics.delete(on);
           }
         }
@@ -142,6 +142,7 @@ export class ModelServer {
     const only = new Peer(peer.wire);
     for (const topic of topics) only.topics.add(topic);
     const missed = this.log.filter((m) => m.seq > seq && only.on(topicOf(m)!));
+    peer.wire.send(this.symbols.map((symbol) => this.definition(symbol))); // [N4]
     if (missed.length > this.cutResumeAfter) {
       peer.wire.send(missed.slice(0, this.cutResumeAfter));
       peer.wire.cut();
@@ -234,7 +235,7 @@ export class ModelServer {
   }
 
   heartbeat(): void {
-    for (const peer of [...this.peers]) {
+    for (const peer of this.peers) {
       const heads: { topic: string; seq: number }[] = [];
       for (const [topic, seq] of this.heads) {
         if (!peer.on(topic) || peer.told.get(topic) === seq) continue;

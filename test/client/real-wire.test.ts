@@ -93,6 +93,41 @@ describe('a model server on a real port', () => {
     client.close();
   });
 
+  test('[R6] a replay that outruns its reader is paused, and goes on; nothing is lost', async () => {
+    const model = new ModelServer();
+    for (let i = 0; i < 50_000; i++) model.trade('AAA');
+    const actions: string[] = [];
+    let at = 0;
+    let start = 0;
+    const play = (peer: Peer, to: number) => {
+      for (; at < to; at += 1_000) peer.wire.send(model.log.slice(at, at + 1_000));
+      if (at >= 50_000) peer.wire.send([{ type: 'ack', id: start, seq: at }]);
+    };
+    model.answer = (peer, m) => {
+      if (m.type !== 'replay') return false;
+      actions.push(m.action);
+      if (m.action === 'start') {
+        start = m.id;
+        play(peer, 25_000);
+      } else {
+        peer.wire.send([{ type: 'ack', id: m.id, seq: 0 }]);
+        if (m.action === 'continue') play(peer, 50_000);
+      }
+      return true;
+    };
+    wire = new RealWire(model);
+    const client = await TapedeckClient.connect(wire.url);
+    const replay = client.replay({ topics: ['trade:AAA'] });
+    await until(() => actions.length === 2);
+    let last = 0;
+    for await (const item of replay) {
+      if (item.type === 'trade') expect(item.seq).toBe((last += 1));
+    }
+    expect(last).toBe(50_000);
+    expect(actions.slice(0, 3)).toEqual(['start', 'pause', 'continue']);
+    client.close();
+  });
+
   test('[R6] a replay that is refused, and one whose connection ends, throw', async () => {
     const model = new ModelServer();
     model.answer = (peer, m) => {
@@ -176,7 +211,7 @@ describe('the product’s own server', () => {
     });
     const items: Item[] = [];
     const all = client.subscribe(['book:*', 'trade:*', 'tick:*', 'status']);
-    const reading = collect(all as Subscription, items);
+    const reading = collect(all, items);
     const resumed = Promise.withResolvers<void>();
     client.on('resumed', () => resumed.resolve());
     client.on('reset', () => resumed.resolve());
@@ -194,18 +229,20 @@ describe('the product’s own server', () => {
   }, 60_000);
 });
 
-test('the same bundle runs under Node, with nothing of Bun', async () => {
-  const entry = join(import.meta.dir, '../../src/client/index.ts');
-  const built = await Bun.build({ entrypoints: [entry], target: 'browser', format: 'esm' });
-  expect(built.success).toBe(true);
-  const bundle = scratch.write(await built.outputs[0]!.text(), '.mjs');
-  const text = await Bun.file(bundle).text();
-  expect(text).not.toMatch(/\bBun\.|from "(node|bun):/);
-  const model = new ModelServer();
-  model.book('AAA', [10, 1], [11, 2]);
-  const wire = new RealWire(model);
-  const program = scratch.write(
-    `import { TapedeckClient } from ${JSON.stringify(bundle)};
+test.skipIf(Bun.which('node') === null)(
+  'the bundle runs under Node, with nothing of Bun',
+  async () => {
+    const entry = join(import.meta.dir, '../../src/client/index.ts');
+    const built = await Bun.build({ entrypoints: [entry], target: 'browser', format: 'esm' });
+    expect(built.success).toBe(true);
+    const bundle = scratch.write(await built.outputs[0]!.text(), '.mjs');
+    const text = await Bun.file(bundle).text();
+    expect(text).not.toMatch(/\bBun\.|from "(node|bun):/);
+    const model = new ModelServer();
+    model.book('AAA', [10, 1], [11, 2]);
+    const wire = new RealWire(model);
+    const program = scratch.write(
+      `import { TapedeckClient } from ${JSON.stringify(bundle)};
      const client = await TapedeckClient.connect(${JSON.stringify(wire.url)}, { reconnect: { baseMs: 10 } });
      const seen = [];
      for await (const item of client.subscribe(['book:AAA', 'trade:*'])) {
@@ -215,33 +252,34 @@ test('the same bundle runs under Node, with nothing of Bun', async () => {
      }
      console.log(client.instruments.get('AAA').priceScale);
      client.close();`,
-    '.mjs',
-  );
-  // Node from 22 on has a WebSocket of its own; 20 and 21 have it behind a flag.
-  const version = Number(
-    Bun.spawnSync(['node', '-p', 'process.versions.node']).stdout.toString().split('.')[0],
-  );
-  const flags = version < 22 ? ['--experimental-websocket', '--no-warnings'] : [];
-  const node = Bun.spawn(['node', ...flags, program], {
-    stdout: 'pipe',
-    stderr: 'pipe',
-    timeout: 20_000,
-  });
-  await until(() => [...model.peers].some((peer) => peer.topics.size === 2));
-  model.trade('AAA');
-  await until(() => model.connections === 1);
-  await Bun.sleep(200);
-  model.cutAll();
-  model.trade('BBB');
-  const [out, err] = await Promise.all([
-    new Response(node.stdout).text(),
-    new Response(node.stderr).text(),
-  ]);
-  await node.exited;
-  await wire.stop();
-  expect(err).toBe('');
-  expect(out.trim().split('\n')).toEqual(['book 1', 'trade 2', 'trade 3', '2']);
-});
+      '.mjs',
+    );
+    // Node from 22 on has a WebSocket of its own; 20 and 21 have it behind a flag.
+    const version = Number(
+      Bun.spawnSync(['node', '-p', 'process.versions.node']).stdout.toString().split('.')[0],
+    );
+    const flags = version < 22 ? ['--experimental-websocket', '--no-warnings'] : [];
+    const node = Bun.spawn(['node', ...flags, program], {
+      stdout: 'pipe',
+      stderr: 'pipe',
+      timeout: 20_000,
+    });
+    await until(() => [...model.peers].some((peer) => peer.topics.size === 2));
+    model.trade('AAA');
+    await until(() => model.connections === 1);
+    await Bun.sleep(200);
+    model.cutAll();
+    model.trade('BBB');
+    const [out, err] = await Promise.all([
+      new Response(node.stdout).text(),
+      new Response(node.stderr).text(),
+    ]);
+    await node.exited;
+    await wire.stop();
+    expect(err).toBe('');
+    expect(out.trim().split('\n')).toEqual(['book 1', 'trade 2', 'trade 3', '2']);
+  },
+);
 
 async function freePort(): Promise<number> {
   const probe = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response('') });

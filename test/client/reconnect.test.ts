@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test';
 
 import { CLOSES } from '../../protocol/codes';
+import { Nanos } from '../../protocol/time';
 import { Bench, briefs, drain, requests } from './support';
 import { settled } from './wires';
 
@@ -28,8 +29,13 @@ describe('coming back', () => {
     model.trade('BBB');
     expect(await briefs(all)).toEqual([
       'book AAA snapshot 1',
-      ...['trade AAA 2', 'tick BBB 3', 'trade AAA 4', 'trade AAA 5', 'book AAA delta 6'],
-      ...['trade BBB 7', 'trade BBB 8'],
+      'trade AAA 2',
+      'tick BBB 3',
+      'trade AAA 4',
+      'trade AAA 5',
+      'book AAA delta 6',
+      'trade BBB 7',
+      'trade BBB 8',
     ]);
     // The heartbeat's place, not the last of the quiet tick nor of the busy trades.
     expect(requests(bench, 'resume')).toMatchObject([{ seq: 3, epoch: 1 }]);
@@ -111,6 +117,64 @@ describe('coming back', () => {
       Array.from({ length: 10 }, (_, i) => i + 1),
     );
     expect(requests(bench, 'resume')).toMatchObject([{ seq: 3 }]);
+    client.close();
+  });
+
+  test('[T7] a heartbeat in the middle of a resume says nothing of what is still to come', async () => {
+    const bench = new Bench();
+    const { model } = bench;
+    const client = await bench.connect();
+    const all = client.subscribe(['trade:*']);
+    await all.ready;
+    model.cutAll();
+    for (let i = 0; i < 6; i++) model.trade(i % 2 === 0 ? 'AAA' : 'BBB');
+    model.answer = (peer, m) => {
+      if (m.type !== 'resume') return false;
+      peer.wire.send(model.log.slice(0, 2));
+      const heads = [...model.heads].map(([topic, seq]) => ({ topic, seq }));
+      peer.wire.send([{ type: 'heartbeat', time: Nanos.ZERO, seq: model.seq, heads }]);
+      setImmediate(() => peer.wire.cut());
+      model.answer = () => false;
+      return true;
+    };
+    await bench.comeBack();
+    await bench.timers.advance(1_000);
+    expect((await drain(all)).map((m) => m.type !== 'gap' && m.seq)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(requests(bench, 'resume')).toMatchObject([{ seq: 1 }]);
+    expect(bench.told).not.toContain('chain-break');
+    client.close();
+  });
+
+  test('a reset that is cut off before its state: told again, and the state comes', async () => {
+    const bench = new Bench();
+    const { model } = bench;
+    const client = await bench.connect();
+    const ticks = client.subscribe(['tick:AAA']);
+    await ticks.ready;
+    model.tick('AAA');
+    await settled();
+    model.cutAll();
+    model.tick('AAA');
+    model.answer = (peer, m) => {
+      if (m.type !== 'resume') return false;
+      const head = { type: 'reset', epoch: 1, reason: 'too-old' } as const;
+      peer.wire.send([{ ...head, topics: m.topics, seq: model.seq }]);
+      setImmediate(() => peer.wire.cut());
+      model.answer = () => false;
+      return true;
+    };
+    await bench.comeBack();
+    await bench.timers.advance(1_000);
+    model.heartbeat();
+    await bench.timers.advance(300);
+    model.tick('AAA');
+    expect(await briefs(ticks)).toEqual([
+      'tick AAA 1',
+      'reset too-old tick:AAA',
+      'reset connection-failed tick:AAA',
+      'tick AAA 2',
+      'tick AAA 3',
+    ]);
     client.close();
   });
 

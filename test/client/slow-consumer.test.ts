@@ -2,6 +2,9 @@
 
 import { describe, expect, test } from 'bun:test';
 
+import type { Bar } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import { ItemQueue } from '../../src/client/item-queue';
 import type { GapItem } from '../../src/client/items';
 import { Bench, brief, drain } from './support';
 import { settled } from './wires';
@@ -34,7 +37,7 @@ describe('a slow consumer', () => {
     const books = items.filter((m) => m.type === 'book');
     expect(books[0]!.form).toBe('snapshot');
     expect(books.reduce((sum, { count }) => sum + count, 0)).toBe(200);
-    const [gap] = items.filter((m) => m.type === 'gap');
+    const gap = items.find((m) => m.type === 'gap');
     const trades = items.filter((m) => m.type === 'trade');
     expect(gap).toMatchObject({ topic: 'trade:AAA', from: 2, reason: 'slow-reader', local: true });
     expect(gap!.count + trades.length).toBe(200);
@@ -98,5 +101,28 @@ describe('a slow consumer', () => {
     const told = gaps.reduce((sum, { count }) => sum + count, 0);
     expect(told + items.length - 2).toBe(101);
     client.close();
+  });
+
+  test('[D8] of each bar the newest stays; the oldest bars go with a gap', () => {
+    const queue = new ItemQueue(20, { stateOf: () => [], topicCount: () => 1, restart: () => [] });
+    const prices = { open: 1, high: 1, low: 1, close: 1, volume: 1, trades: 1 };
+    for (let i = 1; i <= 400; i++) {
+      const openTime = Nanos.fromSeconds(Math.ceil(i / 10), 0);
+      const times = { eventTime: openTime, receiveTime: openTime, openTime };
+      const head = { type: 'bar', symbol: 'AAA', interval: '1s', seq: i, prevSeq: i - 1 } as const;
+      queue.push({ ...head, ...times, ...prices, final: i % 10 === 0, count: 1 });
+      expect(queue.length).toBeLessThanOrEqual(20);
+    }
+    const items = Array.from({ length: queue.length }, () => queue.shift()!);
+    const [gap, ...bars] = items as [GapItem, ...Bar[]];
+    expect(gap).toMatchObject({ type: 'gap', topic: 'bar:AAA:1s', from: 10 });
+    let last = gap.to;
+    for (const bar of bars) {
+      expect(bar.prevSeq).toBe(last);
+      last = bar.seq;
+    }
+    expect(last).toBe(400);
+    const finals = bars.filter(({ final }) => final).map(({ seq }) => seq);
+    for (let seq = bars[0]!.seq; seq <= 400; seq += 10) expect(finals).toContain(seq);
   });
 });

@@ -14,6 +14,7 @@ export class Bench {
   readonly events: { name: string; event: unknown }[] = [];
   readonly clients: TapedeckClient[] = [];
   readonly model: ModelServer;
+  readonly guests = new Map<string, Subscription>();
   up = true;
 
   constructor(model: ModelServer = new ModelServer()) {

@@ -61,7 +61,9 @@ export class RealWire {
             model.take(socket.data.peer!, message);
           }
         },
-        close: (socket) => void (socket.data.peer && model.gone(socket.data.peer)),
+        close(socket) {
+          if (socket.data.peer !== undefined) model.gone(socket.data.peer);
+        },
       },
     });
     this.url = this.server.url.href;

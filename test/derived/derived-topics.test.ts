@@ -20,6 +20,7 @@ import { Session } from '../../src/broadcast/session';
 import { instrument, trade } from '../support/market-events';
 import { naiveBars, naiveTurnover, summary } from './naive-statistics';
 import { randomTrades } from './random-trades';
+import { LIMITS, socketWith } from '../support/sockets';
 
 const START = Nanos.fromSeconds(1_700_000_040, 0); // a whole minute
 const at = (seconds: number, ms = 0): Nanos => START.plus(seconds * 1e9 + ms * 1e6);
@@ -41,23 +42,22 @@ class Virtual {
     };
     this.broadcaster = new Broadcaster({ topicsMax: 100, sessionBoundary: 0 }, { publish }, this.clock); // prettier-ignore
     this.broadcaster.wakeIn = (ms) => (this.wakeAt = this.clock.now().plus(ms * 1e6));
-    const socket = {
+    const socket = socketWith({
       send: (data: string | Uint8Array) => {
         this.take(data as string);
         return 1;
       },
       subscribe: (topic: string) => void this.native.add(topic),
       unsubscribe: (topic: string) => void this.native.delete(topic),
-      close: () => {},
-    };
-    this.session = new Session('r', SUBPROTOCOL_JSON, socket, this.broadcaster.encoders);
+    });
+    this.session = new Session('r', SUBPROTOCOL_JSON, socket, this.broadcaster.encoders, LIMITS);
     this.broadcaster.sessions.add(this.session);
     if (define) this.broadcaster.hydrate([{ ...instrument('A'), seq: 1 }], 1);
   }
 
   subscribe(...topics: string[]): Message[] {
     const from = this.seen.length;
-    const fault = this.broadcaster.subscribe(this.session, ++this.id, topics);
+    const fault = this.broadcaster.subscribe(this.session, ++this.id, topics, 0);
     if (fault !== undefined) throw new Error(fault.message);
     return this.seen.slice(from).filter((m) => m.type !== 'instrument' && m.type !== 'ack');
   }

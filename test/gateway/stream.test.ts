@@ -335,22 +335,33 @@ describe.each(FORMS)('%s', (form) => {
   });
 
   test('what is for later is refused as not supported', async () => {
+    await givenBook();
+    const client = await open();
+    client.send({ type: 'resume', id: 77, epoch: 1, seq: 1, topics: [] });
+    await client.settle();
+    const refused = { id: 77, code: 'not-supported' };
+    expect(client.seen.findLast((m) => m.type === 'error')).toMatchObject(refused);
+    await client.close();
+  });
+
+  test('[S9] at most one frame of a topic in an interval, each with the count that it stands for', async () => {
     const symbol = await givenBook();
     const client = await open();
-    const id = 77;
-    client.send({ type: 'subscribe', id, topics: [`tick:${symbol}`], intervalMs: 100 });
-    expect(await client.next('error')).toMatchObject({
-      id,
-      code: 'not-supported',
-      field: 'subscribe.intervalMs',
-      message: 'subscribe.intervalMs is not served yet',
-    });
-    client.send({ type: 'resume', id, epoch: 1, seq: 1, topics: [] });
-    await client.settle();
-    expect(client.seen.findLast((m) => m.type === 'error')).toMatchObject({
-      id,
-      code: 'not-supported',
-    });
+    client.send({ type: 'subscribe', id: 5, topics: [`tick:${symbol}`, `book:${symbol}`], intervalMs: 200 }); // prettier-ignore
+    await client.next('ack');
+    const from = client.seen.length;
+    const rounds = 40;
+    for (let i = 1; i <= rounds; i++) {
+      await given(trade(symbol, `${100 + i}.00`, '1.000', { seq: i }));
+      await Bun.sleep(10);
+    }
+    await client.find((m) => m.type === 'tick' && m['last'] === `${100 + rounds}.00`, from);
+    const ticks = client.seen.slice(from).filter((m) => m.type === 'tick');
+    expect(ticks.length).toBeLessThan(rounds / 3);
+    expect(ticks.reduce((sum, m) => sum + Number(m['count']), 0)).toBe(rounds);
+    for (let i = 1; i < ticks.length; i++) {
+      expect(Number(ticks[i]!['prevSeq'])).toBe(Number(ticks[i - 1]!['seq']));
+    }
     await client.close();
   });
 

@@ -1,0 +1,26 @@
+/** Virtual sockets for sessions, and limits that fit them. */
+
+import type { SessionLimits, Socket } from '../../src/broadcast/session';
+
+export const LIMITS: SessionLimits = {
+  outboxBytesMax: 1_048_576,
+  staleMs: 500,
+  lagMs: 150,
+  pongMs: 30_000,
+  controlMs: 30_000,
+  controlMessagesMax: 10_000,
+};
+
+/** A socket that takes everything and asks for nothing, but for what is given. */
+export function socketWith(own: Partial<Socket>): Socket {
+  return {
+    send: () => 1,
+    ping: () => 1,
+    getBufferedAmount: () => 0,
+    subscribe: () => {},
+    unsubscribe: () => {},
+    close: () => {},
+    terminate: () => {},
+    ...own,
+  };
+}
