@@ -269,7 +269,7 @@ export class Broadcaster {
     for (const topic of topics)
       if (topic.symbol === '*') session.wildcards.set(channelOf(topic), intervalMs);
     messages.push({ type: 'ack', id, seq: this.lastSeq });
-    session.send(messages);
+    session.answer(messages);
     return undefined;
   }
 
@@ -364,10 +364,11 @@ export class Broadcaster {
         session.topics.set(topic, topic.head);
         heads.push({ topic: topic.name, seq: topic.head });
       }
+      const seq = session.toldUpTo(this.lastSeq);
       const messages: Message[] = [];
       do {
         const some = heads.splice(0, HEADS_MAX);
-        messages.push({ type: 'heartbeat', time, seq: this.lastSeq, heads: some });
+        messages.push({ type: 'heartbeat', time, seq, heads: some });
       } while (heads.length > 0);
       session.send(messages);
     }

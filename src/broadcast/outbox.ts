@@ -4,22 +4,49 @@
  * While it is small it is a plain queue, so a reader that was held up for a moment misses nothing. When
  * it is full, or what waits has become old, it is conflated by kind: of `tick`, `bbo`, `stats` and of a
  * bar the newest stays, with the count that it stands for; of a book the whole as it is now; trades and
- * `status` stay one by one. When it is still full the oldest trades (and bars that are over) go, and a
- * `gap` says which. Control (answers, executions, definitions, what closes) is never dropped and goes first.
+ * `status` stay one by one. When it is still full, of bars only the newest stays, and the oldest trades
+ * go, with a `gap` that says which. Control (answers, executions, definitions, what closes) is never dropped and goes first.
  * Bounded: `bytesMax`, but for one message of state a topic and the control, which the session bounds.
  */
 
 import type { Message } from '../../protocol/messages';
+import { topicOf } from '../../protocol/topics';
 import type { TopicState } from './mirror';
+
+/** About what one of the small messages takes. */
+const ANSWER_BYTES = 48;
 
 /** What of a topic can wait. */
 type Sequenced = Extract<Message, { readonly prevSeq: number }>;
 
-interface Waiting {
+interface OfTopic {
   readonly topic: TopicState;
   readonly message: Sequenced;
   readonly bytes: number;
   readonly atMs: number;
+}
+
+/** Part of an answer that has its place among them: it is neither conflated nor dropped. */
+interface OfAnswer {
+  readonly topic: null;
+  readonly message: Message;
+  readonly bytes: number;
+  readonly atMs: number;
+}
+
+type Waiting = OfTopic | OfAnswer;
+
+/** What waited of a topic. */
+export interface Extracted {
+  readonly topic: TopicState;
+  readonly waiting: readonly OfTopic[];
+  readonly dropped: Dropped | undefined;
+}
+
+/** It as messages. */
+export function messagesOf({ topic, waiting, dropped }: Extracted): Message[] {
+  const gap = dropped === undefined ? [] : [gapOf(topic, dropped)];
+  return [...gap, ...waiting.map(({ message }) => message)];
 }
 
 interface Dropped {
@@ -52,6 +79,7 @@ export class Outbox {
   private market: Waiting[] = [];
   private control: Message[] = [];
   private controlSinceMs = 0;
+  private answers = 0;
   private readonly dropped = new Map<TopicState, Dropped>();
   /** Conflating is worth its while again when so much waits. */
   private dueBytes: number;
@@ -65,9 +93,9 @@ export class Outbox {
     return this.market.length === 0 && this.control.length === 0 && this.dropped.size === 0;
   }
 
-  /** Control messages that wait. */
+  /** Messages that wait and are never dropped. */
   get controlCount(): number {
-    return this.control.length;
+    return this.control.length + this.answers;
   }
 
   /** Since when control waits; null when none does. */
@@ -93,7 +121,10 @@ export class Outbox {
     if (this.bytes <= this.dueBytes) return 'queued';
     this.conflate();
     const droppedBefore = this.counters.dropped;
-    if (this.bytes > this.options.bytesMax) this.drop();
+    if (this.bytes > this.options.bytesMax) {
+      this.conflate(true);
+      this.drop();
+    }
     // What cannot go is at least doubled before it is looked at again.
     this.dueBytes = Math.max(this.options.bytesMax, this.bytes * 2);
     return this.counters.dropped > droppedBefore ? 'dropped' : 'conflated';
@@ -105,11 +136,56 @@ export class Outbox {
     for (const message of messages) this.control.push(message);
   }
 
-  /** What waits of a topic is not wanted any more. */
-  forget(topic: TopicState): void {
+  /** The lowest place of what waits, also of what will be told as missed; null when nothing does. */
+  get oldestSeq(): number | null {
+    let oldest = this.market.find((w) => w.topic !== null)?.message.seq ?? Infinity;
+    for (const { from } of this.dropped.values()) oldest = Math.min(oldest, from);
+    return oldest === Infinity ? null : oldest;
+  }
+
+  /** Lets go of what waits of a topic, and gives it back. */
+  extract(topic: TopicState): Extracted {
+    const waiting: OfTopic[] = [];
+    const kept: Waiting[] = [];
+    for (const w of this.market) {
+      if (w.topic === topic) waiting.push(w);
+      else kept.push(w);
+    }
+    this.market = kept;
+    this.bytes = kept.reduce((sum, { bytes }) => sum + bytes, 0);
+    const dropped = this.dropped.get(topic);
     this.dropped.delete(topic);
-    this.market = this.market.filter((w) => w.topic !== topic);
-    this.bytes = this.market.reduce((sum, { bytes }) => sum + bytes, 0);
+    return { topic, waiting, dropped };
+  }
+
+  /** Takes on what waited of a topic elsewhere, behind what waits of it here. */
+  adopt({ topic, waiting, dropped }: Extracted): void {
+    if (dropped !== undefined) {
+      // It is told first, so what waits here goes as well.
+      const here = this.extract(topic);
+      if (here.dropped !== undefined) this.dropped.set(topic, here.dropped);
+      for (const w of here.waiting) this.note(w);
+      const known = this.dropped.get(topic);
+      if (known === undefined) this.dropped.set(topic, { ...dropped });
+      else {
+        known.to = dropped.to;
+        known.count += dropped.count;
+      }
+    }
+    for (const w of waiting) {
+      this.market.push(w);
+      this.bytes += w.bytes;
+    }
+  }
+
+  /** An answer that belongs behind what waits: a state, whose topics go on behind it. */
+  addAnswer(messages: readonly Message[], nowMs: number): void {
+    for (const message of messages) {
+      const bytes = 'prevSeq' in message ? bytesOf(message) : ANSWER_BYTES;
+      this.market.push({ topic: null, message, bytes, atMs: nowMs });
+      this.answers += 1;
+      this.bytes += bytes;
+    }
   }
 
   /** Up to about so many bytes of what is to be sent next, and at least one message if any waits. */
@@ -118,16 +194,14 @@ export class Outbox {
     if (oldest !== undefined && nowMs - oldest.atMs > this.options.staleMs) this.conflate();
     const messages = this.control;
     this.control = [];
-    for (const [topic, { from, to, count }] of this.dropped) {
-      messages.push({ type: 'gap', topic: topic.name, from, to, count, reason: 'slow-reader' });
-    }
-    this.counters.gaps += this.dropped.size;
+    for (const [topic, gap] of this.dropped) messages.push(gapOf(topic, gap));
     this.dropped.clear();
     let taken = 0;
     let bytes = 0;
     while (taken < this.market.length && bytes < bytesMax) {
-      const { message, bytes: size } = this.market[taken]!;
+      const { topic, message, bytes: size } = this.market[taken]!;
       messages.push(message);
+      if (topic === null) this.answers -= 1;
       bytes += size;
       taken += 1;
     }
@@ -137,13 +211,23 @@ export class Outbox {
     return messages;
   }
 
-  /** One message of state a topic (and bar) from here on, at the place of the newest. */
-  conflate(): void {
-    const runs = new Map<TopicState, { openTime: string; first: number; last: number; count: number }>(); // prettier-ignore
+  /**
+   * One message of state a topic (and bar), at the place of the newest. Before an answer that tells the
+   * state of a topic anew there is none of it: what the reader holds then begins with the answer.
+   */
+  conflate(isOneBar = false): void {
+    const runs = new Map<string, { openTime: string; first: number; last: number; count: number }>(); // prettier-ignore
     const kept: (Waiting | null)[] = [...this.market];
-    for (const [i, { topic, message }] of this.market.entries()) {
-      if (!isState(message)) continue;
-      const openTime = message.type === 'bar' ? message.openTime.toString() : '';
+    for (const [i, newest] of this.market.entries()) {
+      const { message } = newest;
+      if (!('prevSeq' in message) || !isState(message)) continue;
+      const topic = topicOf(message)!;
+      if (newest.topic === null) {
+        for (let before = 0; before < i; before++) if (kept[before]?.topic?.name === topic) kept[before] = null; // prettier-ignore
+        runs.delete(topic);
+        continue;
+      }
+      const openTime = message.type === 'bar' && !isOneBar ? message.openTime.toString() : '';
       const run = runs.get(topic);
       if (run === undefined || run.openTime !== openTime) {
         runs.set(topic, { openTime, first: i, last: i, count: message.count });
@@ -152,7 +236,7 @@ export class Outbox {
       kept[run.last] = null;
       run.last = i;
       run.count += message.count;
-      kept[i] = this.merged(this.market[run.first]!, this.market[i]!, run.count);
+      kept[i] = this.merged(this.market[run.first] as OfTopic, newest, run.count);
     }
     const market = kept.filter((w) => w !== null);
     this.counters.conflated += this.market.length - market.length;
@@ -161,7 +245,7 @@ export class Outbox {
   }
 
   /** The newest, standing for all from the first on; of a book the whole as it is now. */
-  private merged(first: Waiting, newest: Waiting, count: number): Waiting {
+  private merged(first: OfTopic, newest: OfTopic, count: number): OfTopic {
     const { topic, message } = newest;
     const { prevSeq } = first.message;
     const whole = message.type === 'book' ? topic.wholeBook?.() : undefined;
@@ -169,15 +253,12 @@ export class Outbox {
     return { topic, message: merged, bytes: bytesOf(merged), atMs: newest.atMs };
   }
 
-  /** The oldest of what is told one by one go, down to three quarters of the room. */
+  /** The oldest trades go, down to three quarters of the room. */
   private drop(): void {
     const downTo = this.options.bytesMax * 0.75;
-    const newestOf = new Map<TopicState, Waiting>();
-    for (const w of this.market) newestOf.set(w.topic, w);
     const kept: Waiting[] = [];
     for (const w of this.market) {
-      const isDropped = this.bytes > downTo && isOneByOne(w, newestOf);
-      if (!isDropped) {
+      if (w.topic === null || this.bytes <= downTo || w.message.type !== 'trade') {
         kept.push(w);
         continue;
       }
@@ -187,16 +268,22 @@ export class Outbox {
     this.market = kept;
   }
 
-  private note({ topic, message }: Waiting): void {
+  private note({ topic, message }: OfTopic): void {
     this.counters.dropped += 1;
     const { seq } = message;
     const known = this.dropped.get(topic);
-    if (known === undefined) this.dropped.set(topic, { from: seq, to: seq, count: 1 });
-    else {
-      known.to = seq;
-      known.count += 1;
+    if (known === undefined) {
+      this.counters.gaps += 1;
+      this.dropped.set(topic, { from: seq, to: seq, count: 1 });
+      return;
     }
+    known.to = seq;
+    known.count += 1;
   }
+}
+
+function gapOf(topic: TopicState, { from, to, count }: Dropped): Message {
+  return { type: 'gap', topic: topic.name, from, to, count, reason: 'slow-reader' };
 }
 
 type State = Extract<Sequenced, { readonly type: 'tick' | 'bbo' | 'book' | 'bar' | 'stats' }>;
@@ -212,12 +299,6 @@ function isState(message: Sequenced): message is State {
     default:
       return false;
   }
-}
-
-/** Trades, and bars behind which there is a newer one. */
-function isOneByOne(w: Waiting, newestOf: ReadonlyMap<TopicState, Waiting>): boolean {
-  const { type } = w.message;
-  return type === 'trade' || (type === 'bar' && newestOf.get(w.topic) !== w);
 }
 
 /** About what a message takes. */

@@ -5,7 +5,7 @@
 
 import type { Message } from '../../protocol/messages';
 import type { TopicState } from './mirror';
-import { Outbox, type OutboxCounters, type OutboxOptions } from './outbox';
+import { Outbox, type Extracted, type OutboxCounters, type OutboxOptions } from './outbox';
 
 interface Group {
   readonly outbox: Outbox;
@@ -49,15 +49,27 @@ export class PacedTopics {
     this.groupOf.set(topic, group);
   }
 
-  leave(topic: TopicState): void {
+  /** @returns what waits of it */
+  leave(topic: TopicState): Extracted | undefined {
     const group = this.groupOf.get(topic);
-    if (group === undefined) return;
+    if (group === undefined) return undefined;
     this.groupOf.delete(topic);
-    group.outbox.forget(topic);
+    const waiting = group.outbox.extract(topic);
     group.topics -= 1;
-    if (group.topics > 0) return;
+    if (group.topics > 0) return waiting;
     add(this.gone, group.outbox.counters);
     this.groups.delete(group.intervalMs);
+    return waiting;
+  }
+
+  /** As of an outbox. */
+  get oldestSeq(): number | null {
+    let oldest: number | null = null;
+    for (const { outbox } of this.groups.values()) {
+      const { oldestSeq } = outbox;
+      if (oldestSeq !== null && (oldest === null || oldestSeq < oldest)) oldest = oldestSeq;
+    }
+    return oldest;
   }
 
   /** @returns false when the topic is not one of these */

@@ -17,7 +17,7 @@ import type { CloseReason } from '../../protocol/codes';
 import type { ScalesOf } from '../../protocol/json';
 import type { Message } from '../../protocol/messages';
 import type { Follower, TopicState } from './mirror';
-import { Outbox, type OutboxCounters } from './outbox';
+import { messagesOf, Outbox, type Extracted, type OutboxCounters } from './outbox';
 import { PacedTopics } from './paced';
 
 /** What a session needs of a WebSocket. */
@@ -151,23 +151,35 @@ export class Session implements Follower {
     this.flush();
   }
 
+  /** Sends an answer in its place among the messages of topics: behind what waits. */
+  answer(messages: readonly Message[]): void {
+    if (this.lane.is !== 'lagging') return this.send(messages);
+    this.outbox.addAnswer(messages, this.nowMs);
+    this.flush();
+  }
+
   /** @param intervalMs at most one frame of it in this time; 0: as it comes */
   join(topic: TopicState, intervalMs: number): void {
     const isNew = !this.topics.has(topic);
     if (isNew) this.topics.set(topic, topic.head);
-    const wasPaced = this.paced.has(topic);
-    if (isNew) this.attach(topic, intervalMs);
-    else if (wasPaced || intervalMs > 0) {
-      this.detach(topic);
-      this.attach(topic, intervalMs);
-    } else {
-      this.outbox.forget(topic); // its state was sent anew, ahead of what waits
-    }
+    else if (intervalMs > 0 || this.paced.has(topic)) {
+      // What waits of it goes first.
+      const waiting = this.detach(topic);
+      if (waiting !== undefined) this.goOn(waiting);
+    } else return;
+    this.attach(topic, intervalMs);
   }
 
   leave(topic: TopicState): void {
     if (!this.topics.delete(topic)) return;
     this.detach(topic);
+    this.outbox.extract(topic); // nothing of it follows
+  }
+
+  /** A place up to which it was told everything, if the newest pushed is this. */
+  toldUpTo(lastSeq: number): number {
+    const oldest = Math.min(this.outbox.oldestSeq ?? Infinity, this.paced.oldestSeq ?? Infinity);
+    return Math.min(lastSeq, oldest - 1);
   }
 
   /** Takes messages of a batch that it does not get natively; `settle` follows. */
@@ -311,10 +323,21 @@ export class Session implements Follower {
     else this.subscribe(topic);
   }
 
-  private detach(topic: TopicState): void {
-    this.outbox.forget(topic);
-    this.paced.leave(topic);
+  /** Tells what waited of a topic elsewhere. */
+  private goOn(extracted: Extracted): void {
+    if (this.lane.is === 'lagging') {
+      this.outbox.adopt(extracted);
+      return;
+    }
+    const messages = messagesOf(extracted);
+    if (messages.length > 0) this.write(messages);
+  }
+
+  /** @returns what waits of it for its interval */
+  private detach(topic: TopicState): Extracted | undefined {
+    const waiting = this.paced.leave(topic);
     if (!topic.followers.delete(this)) this.unsubscribe(topic);
+    return waiting;
   }
 
   private subscribe(topic: TopicState): void {
