@@ -37,6 +37,8 @@ export interface Follower {
   tap(events: Iterable<BatchEvent>): Iterable<BatchEvent>;
   /** Forgets what it took: the tail is read again. */
   clear(): void;
+  /** Places up to this one are missing. */
+  gap(to: number): void;
 }
 
 export interface RecorderHooks {
@@ -156,13 +158,14 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
     const { journal, recovered } = opened;
     const market = new Market(config.limits);
     const statistics = new Statistics(config.market.sessionBoundary);
-    const tail = new Tail(recovered, hooks.onProgress);
+    const tail = new Tail(recovered, hooks);
     try {
       const checkpoint =
         recovered.checkpoint === null ? null : readCheckpoint(recovered.checkpoint);
       statistics.restore(checkpoint?.statistics ?? {});
       const events = statistics.tap(tail.events());
       market.restore(checkpoint, hooks.recent?.tap(events) ?? events);
+      if (recovered.missingTo !== null) hooks.recent?.gap(recovered.missingTo);
       return { journal, recovered, market, statistics };
     } catch (e) {
       journal.abandon();
@@ -226,12 +229,12 @@ const PROGRESS_EVENTS = 50_000;
 /** The events behind the checkpoint as they are read once. */
 class Tail {
   private readonly recovered: Recovered;
-  private readonly onProgress: RecorderHooks['onProgress'];
+  private readonly hooks: RecorderHooks;
   private seq: number;
 
-  constructor(recovered: Recovered, onProgress: RecorderHooks['onProgress']) {
+  constructor(recovered: Recovered, hooks: RecorderHooks) {
     this.recovered = recovered;
-    this.onProgress = onProgress;
+    this.hooks = hooks;
     this.seq = recovered.checkpointSeq;
   }
 
@@ -246,6 +249,7 @@ class Tail {
           throw new JournalDamage(this.seq, `the state behind record ${item.to} is not known`);
         }
         this.seq = Math.max(this.seq, item.to);
+        this.hooks.recent?.gap(item.to);
         continue;
       }
       if (item.seq !== this.seq + 1) {
@@ -254,7 +258,7 @@ class Tail {
       this.seq = item.seq;
       yield item;
       if (++count % PROGRESS_EVENTS === 0) {
-        this.onProgress?.({ what: 'recovered', records: count, of: lastSeq - checkpointSeq });
+        this.hooks.onProgress?.({ what: 'recovered', records: count, of: lastSeq - checkpointSeq });
       }
     }
   }

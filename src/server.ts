@@ -125,7 +125,10 @@ export function startServer(
   const history = new History({
     questionsMax: config.limits.pastQueriesMax,
     flush: () => recorder.journal.flush(),
-    open: () => recorder.journal.missing(),
+    open: () => {
+      const missing = recorder.journal.missing();
+      return missing && { from: missing.from, to: missing.to, reason: missing.reason };
+    },
     start: () => startHistoryThread(join(config.journal.directory, JOURNAL_FILE)),
   });
   const tiers = new Tiers(config.cache, clock, memtable);

@@ -45,6 +45,8 @@ export class Memtable {
   private readonly options: MemtableOptions;
   private readonly batches = new BoundedQueue<readonly BatchEvent[]>(Number.MAX_SAFE_INTEGER);
   private held = 0;
+  /** Last place of the newest gap; 0: none is known. */
+  private gapSeq = 0;
   /** Events of the oldest batch that have left. */
   private gone = 0;
   private readonly instruments = new Map<string, Recent>();
@@ -73,11 +75,17 @@ export class Memtable {
     if (this.held > this.options.eventsMax) this.evict();
   }
 
+  /** The journal misses places up to this one: no answer may reach over them as if they were there. */
+  gap(to: number): void {
+    this.gapSeq = Math.max(this.gapSeq, to);
+  }
+
   /** Forgets everything. */
   clear(): void {
     while (this.batches.shift() !== undefined);
     this.held = 0;
     this.gone = 0;
+    this.gapSeq = 0;
     this.instruments.clear();
     this.lastRecent = undefined;
   }
@@ -123,6 +131,8 @@ export class Memtable {
     const found: Trade[] = [];
     const end = firstAt(trades, before);
     for (let i = end - 1; i >= 0 && found.length < limit; i--) found.push(trades.at(i)!);
+    const oldest = found.at(-1);
+    if (oldest !== undefined && oldest.seq <= this.gapSeq && before > this.gapSeq) return undefined;
     return found.length === limit || trades.at(0)?.prevSeq === 0 ? found : undefined;
   }
 
@@ -138,7 +148,10 @@ export class Memtable {
     const missing = ticks.at(0)?.prevSeq ?? newestTick?.seq ?? Number.MAX_SAFE_INTEGER;
     const whole =
       leftUntil === null || missing <= after || (from !== null && from.compare(leftUntil) > 0);
-    if (!whole) return undefined;
+    // What is behind a gap is whole if it is all that there is, or all that is asked for.
+    const isBehindGap =
+      after >= this.gapSeq || (leftUntil === null && ticks.at(0)!.seq > this.gapSeq);
+    if (!whole || !isBehindGap) return undefined;
     const found: Tick[] = [];
     for (let i = firstAt(ticks, after + 1); i < ticks.length && found.length < limit; i++) {
       const tick = ticks.at(i)!;
@@ -159,6 +172,7 @@ export class Memtable {
     const oldest = batches.at(0);
     const newest = batches.at(batches.length - 1);
     if (oldest === undefined || newest === undefined) return undefined;
+    if (seq < this.gapSeq) return undefined;
     if (seq < oldest[this.gone]!.seq - 1 || seq > newest.at(-1)!.seq) return undefined;
     return this.runs(seq, newest);
   }

@@ -106,6 +106,8 @@ export interface Recovered {
   readonly epoch: number;
   /** The newest place that was given; 0 when the journal is new. */
   readonly lastSeq: number;
+  /** Last of the places that were given before and are not in it at its end; null when none is. */
+  readonly missingTo: number | null;
   /** The newest sound checkpoint, as it was given; null when there is none. */
   readonly checkpoint: string | null;
   /** Place of the checkpoint; 0 without one. */

@@ -83,10 +83,11 @@ function openLocked(
     const aside = salvage(directory, damage.goodSeq, head?.seq, clock.now(), opening.onSalvage);
     opening.onDamage?.(`${path} is damaged: ${damage.message}; it is ${aside} now, and what is good of it goes on`); // prettier-ignore
   }
+  const lossReason = isNew ? 'missing' : damage === undefined ? 'crash' : 'damage';
   const db = new Database(path, { create: true });
   try {
     prepareDatabase(db, options.durability);
-    return recover(db, lock, options, clock, opening, head, isNew ? 'missing' : 'crash');
+    return recover(db, lock, options, clock, opening, head, lossReason);
   } catch (e) {
     db.close();
     throw e;
@@ -193,6 +194,7 @@ function recover(
     recovered: {
       epoch,
       lastSeq,
+      missingTo: gaps.at(-1)?.to ?? null,
       checkpoint: checkpoint?.state ?? null,
       checkpointSeq,
       tail,

@@ -1,6 +1,6 @@
 /**
- * A reader that does not read. It is closed once more than `push.backlogBytesMax` waits for it, what
- * reached it before is whole and in order, and neither the server's memory nor other readers notice.
+ * A reader that does not read. It is closed when its pong has not come for `push.pongMs`, what reached
+ * it before is whole and in order, and neither the server's memory nor other readers notice.
  */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
@@ -15,7 +15,7 @@ let server: ServerProcess;
 
 beforeAll(async () => {
   server = await ServerProcess.start({
-    config: `[limits]\nframeBytesMax = 65536\n[push]\nbacklogBytesMax = ${BACKLOG_BYTES_MAX}\nheartbeatMs = 100`,
+    config: `[limits]\nframeBytesMax = 65536\n[push]\nbacklogBytesMax = ${BACKLOG_BYTES_MAX}\nheartbeatMs = 100\npongMs = 1000`,
   });
   await server.ingest(tape(instrument('SLOW')));
 });
@@ -71,6 +71,7 @@ test('it is closed, has a whole beginning, and the others have everything', asyn
   await good.find(() => good.seen.filter((m) => m.type === 'trade').length === rounds * 1_000);
   // 50,000 trades are about 9 MB of text: had they been kept, it would show.
   expect((await memoryKib()) - before).toBeLessThan(80_000);
+  await Bun.sleep(1_200);
   deaf.socket.resume();
   await deaf.closed;
 
