@@ -111,6 +111,8 @@ export function startServer(
   if (recorder instanceof StartFault) return recorder;
   const { market, sequencer } = recorder;
   hydrate(recorder, memtable, broadcaster, recentTradesMax);
+  broadcaster.subscriptions.epoch = sequencer.epoch;
+  broadcaster.subscriptions.since = (seq) => memtable.since(seq);
   const definitions = checkInstruments(recorder, config.instruments.map(definitionOf));
   if (definitions instanceof StartFault) {
     recorder.close();
@@ -311,9 +313,10 @@ function createHub(
       sources.release(source);
     },
     subscribe: (session, id, topics, intervalMs) =>
-      broadcaster.subscribe(session, id, topics, intervalMs),
+      broadcaster.subscriptions.subscribe(session, id, topics, intervalMs),
+    resume: (session, request) => broadcaster.subscriptions.resume(session, request),
     pong: (session) => session.pong(clock.monotonicMs()),
-    unsubscribe: (session, topics) => broadcaster.unsubscribe(session, topics),
+    unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
     submit: (source, events, done) => {
       sequencer.submit(source, events, done);
     },

@@ -1,14 +1,12 @@
 /**
  * Broadcaster: batches out to sessions over Bun's native topics.
  *
- * A batch is cut by topic; each topic that somebody is on is encoded once a form and published once.
- * A subscription is answered with the state at the newest pushed place and joins the native topic in
- * the same step, so its updates follow without gap or duplicate. Bounded: the topics that a session
- * may ask for; a `*` grows beyond that with the instruments, which are bounded themselves.
+ * A batch is cut by topic; each topic that somebody is on is encoded once a form and published once, and
+ * handed to the sessions that are served from an outbox.
  */
 
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
-import { CLOSES, fault, fieldFault, type CloseReason, type Fault } from '../../protocol/codes';
+import { CLOSES, type CloseReason } from '../../protocol/codes';
 import {
   HEADS_MAX,
   type Execution,
@@ -19,17 +17,11 @@ import {
 import type { BatchEvent } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
-import { parseTopic, type Topic } from '../../protocol/topics';
 import type { Clock } from '../base/clock';
 import { DerivedTopics } from './derived';
-import {
-  Mirror,
-  type Follower,
-  type MirroredInstrument,
-  type SymbolChannel,
-  type TopicState,
-} from './mirror';
+import { Mirror, type Follower, type SymbolChannel, type TopicState } from './mirror';
 import { INSTRUMENT_TOPIC, type Encoders, type Session, type SessionCounters } from './session';
+import { Subscriptions } from './subscriptions';
 
 /** What the broadcaster needs of a server. */
 export interface NativeTopics {
@@ -49,11 +41,6 @@ export interface BroadcastBatch {
   readonly executions: readonly { readonly owner: string; readonly message: Execution }[];
 }
 
-interface Target {
-  readonly topic: TopicState;
-  readonly instrument: MirroredInstrument | null;
-}
-
 export class Broadcaster {
   readonly sessions = new Set<Session>();
   readonly encoders: Encoders;
@@ -67,19 +54,20 @@ export class Broadcaster {
   private readonly derived: DerivedTopics;
   private wakesAt: Nanos | null = null;
   private readonly native: NativeTopics;
-  private readonly options: BroadcastOptions;
   private readonly clock: Clock;
+  /** What sessions ask for. */
+  readonly subscriptions: Subscriptions;
   private readonly dirty: TopicState[] = [];
   private readonly followed = new Set<Follower>();
   private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0 };
   private hasNews = false;
 
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
-    this.options = options;
     this.native = native;
     this.clock = clock;
     this.mirror = new Mirror(options.sessionBoundary);
     this.derived = new DerivedTopics(clock, (topic, message) => this.queue(topic, message));
+    this.subscriptions = new Subscriptions(this.mirror, this.derived, options, () => this.lastSeq);
     this.encoders = {
       binary: new FrameEncoder(),
       scalesOf: (symbol) => this.mirror.get(symbol)?.definition,
@@ -233,114 +221,6 @@ export class Broadcaster {
     }
   }
 
-  /**
-   * All of these topics or none: sends their state and, from then on, their updates. Of a topic that
-   * the session is on already the state is sent anew, which is how a reader mends its copy.
-   * @param intervalMs at most one frame of each in this time, conflated; 0: every message
-   */
-  subscribe(
-    session: Session,
-    id: number,
-    names: readonly string[],
-    intervalMs: number,
-  ): Fault | undefined {
-    const topics: Topic[] = [];
-    for (const [i, name] of names.entries()) {
-      const topic = this.check(name, `topics[${i}]`);
-      if ('code' in topic) return topic;
-      topics.push(topic);
-    }
-    const targets = new Map<TopicState, MirroredInstrument | null>();
-    let count = session.topics.size;
-    for (const { topic, instrument } of topics.flatMap((t) => this.targets(t))) {
-      if (!session.topics.has(topic) && !targets.has(topic)) count += 1;
-      targets.set(topic, instrument);
-    }
-    if (count > this.options.topicsMax) {
-      const most = this.options.topicsMax;
-      return fault('too-many-topics', `this would make ${count} topics; at most ${most}`);
-    }
-    const messages: Message[] = [];
-    const defined = new Set<MirroredInstrument>();
-    for (const [topic, instrument] of targets) {
-      messages.push(...this.state(topic, instrument, defined));
-      session.join(topic, intervalMs);
-    }
-    for (const topic of topics)
-      if (topic.symbol === '*') session.wildcards.set(channelOf(topic), intervalMs);
-    messages.push({ type: 'ack', id, seq: this.lastSeq });
-    session.answer(messages);
-    return undefined;
-  }
-
-  unsubscribe(session: Session, names: readonly string[]): Fault | undefined {
-    const leaving: TopicState[] = [];
-    const wildcards: string[] = [];
-    for (const [i, name] of names.entries()) {
-      const topic = this.check(name, `topics[${i}]`);
-      if ('code' in topic) return topic;
-      const joined = this.targets(topic).map((t) => t.topic);
-      const on = joined.filter((t) => session.topics.has(t));
-      if (topic.symbol === '*' ? !session.wildcards.has(channelOf(topic)) : on.length === 0) {
-        return fieldFault(`topics[${i}]`, name, 'a topic of this session', 'not-subscribed');
-      }
-      leaving.push(...on);
-      if (topic.symbol === '*') wildcards.push(channelOf(topic));
-    }
-    for (const topic of leaving) session.leave(topic);
-    for (const channel of wildcards) session.wildcards.delete(channel);
-    return undefined;
-  }
-
-  private check(name: string, at: string): Topic | Fault {
-    const topic = parseTopic(name);
-    if (topic === undefined) {
-      return fieldFault(at, name, 'a topic such as book:BTCUSDT', 'unknown-topic');
-    }
-    if (
-      topic.symbol !== '' &&
-      topic.symbol !== '*' &&
-      this.mirror.get(topic.symbol) === undefined
-    ) {
-      return fieldFault(at, name, 'the symbol of a defined instrument', 'unknown-symbol');
-    }
-    return topic;
-  }
-
-  private targets(topic: Topic): Target[] {
-    if (topic.channel === 'status') return [{ topic: this.mirror.statusTopic, instrument: null }];
-    const channel = channelOf(topic) as SymbolChannel;
-    const instruments =
-      topic.symbol === '*' ? [...this.mirror.all()] : [this.mirror.get(topic.symbol)!];
-    return instruments.map((instrument) => ({ topic: instrument.topics[channel], instrument }));
-  }
-
-  /** Definition and newest state of a topic, as a new reader gets them. */
-  private state(
-    topic: TopicState,
-    instrument: MirroredInstrument | null,
-    defined: Set<MirroredInstrument>,
-  ): Message[] {
-    if (instrument === null) {
-      const all = [...this.mirror.all()];
-      const known = all.map((i) => i.status).filter((status) => status !== null);
-      return known.sort((a, b) => a.seq - b.seq);
-    }
-    const messages: Message[] = [];
-    if (!defined.has(instrument)) {
-      defined.add(instrument);
-      messages.push(instrument.definition);
-    }
-    const { topics } = instrument;
-    let newest: Message | null = null;
-    if (topic === topics.tick) newest = instrument.tick;
-    else if (topic === topics.bbo) newest = instrument.bbo;
-    else if (topic === topics.book) newest = instrument.bookSnapshot();
-    else if (topic !== topics.trade) newest = this.derived.state(instrument, topic);
-    if (newest !== null) messages.push(newest);
-    return messages;
-  }
-
   /** The server stops: tells every session to come back later. */
   goAway(): void {
     const { code, reconnect } = CLOSES['going-away'];
@@ -380,9 +260,4 @@ function addCounters(sum: SessionCounters, one: SessionCounters): void {
   sum.dropped += one.dropped;
   sum.gaps += one.gaps;
   sum.lagged += one.lagged;
-}
-
-/** The topic but for its symbol; of a bar with its interval. */
-function channelOf({ channel, interval }: Topic): string {
-  return channel === 'bar' ? `bar:${interval}` : channel;
 }

@@ -162,6 +162,15 @@ export class Mirror {
     return added;
   }
 
+  /** @throws Error when its instrument was not defined */
+  topicOf(e: Exclude<MarketEvent, Instrument>): TopicState {
+    const instrument = this.instruments.get(e.symbol);
+    if (instrument === undefined) {
+      throw new Error(`an event precedes the definition of ${e.symbol}`);
+    }
+    return e.type === 'status' ? this.statusTopic : instrument.topics[e.type];
+  }
+
   /** Takes an event on and returns its topic. @throws Error when its instrument was not defined */
   apply(e: Exclude<MarketEvent, Instrument>): TopicState {
     const instrument = this.instruments.get(e.symbol);

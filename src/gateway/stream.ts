@@ -64,6 +64,8 @@ export interface StreamHub<S extends StreamSession> {
     topics: readonly string[],
     intervalMs: number,
   ): Fault | undefined;
+  /** Everything of the topics behind a place, or a reset; then live. */
+  resume(session: S, request: MessageOf<'resume'>): Fault | undefined;
   /** The client has read up to the newest ping. */
   pong(session: S): void;
   unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
@@ -194,6 +196,7 @@ export class StreamConnection<S extends StreamSession> {
       case 'amend':
         return void this.trade(m);
       case 'resume':
+        return this.resume(m, session);
       case 'replay':
         return this.refuse(m.id, fault('not-supported', `${m.type} is not served yet`));
       default:
@@ -204,6 +207,11 @@ export class StreamConnection<S extends StreamSession> {
   private subscribe(m: MessageOf<'subscribe'>, session: S): void {
     const refused = this.hub.subscribe(session, m.id, m.topics, m.intervalMs ?? 0);
     this.answer(m.id, refused && within('subscribe', refused));
+  }
+
+  private resume(m: MessageOf<'resume'>, session: S): void {
+    const refused = this.hub.resume(session, m);
+    this.answer(m.id, refused && within('resume', refused));
   }
 
   /** Acknowledged when journaled; what becomes of the order comes as executions. */

@@ -193,6 +193,11 @@ function openBroadcaster(clock: SystemClock): Broadcaster {
 function subscribe(broadcaster: Broadcaster): void {
   const session = new Session('reader', SUBPROTOCOL_MSGPACK, socketWith({}), broadcaster.encoders, LIMITS); // prettier-ignore
   broadcaster.sessions.add(session);
-  const refused = broadcaster.subscribe(session, 1, ['tick:*', 'trade:*', 'bbo:*', 'book:*'], 0);
+  const refused = broadcaster.subscriptions.subscribe(
+    session,
+    1,
+    ['tick:*', 'trade:*', 'bbo:*', 'book:*'],
+    0,
+  );
   assert(refused === undefined, 'the reader may follow all');
 }

@@ -296,7 +296,7 @@ class World {
       for (const topic of topics.flatMap((t) => this.expand(t))) reader.topics.add(topic);
     reader.asking = true;
     const count = reader.received.length;
-    const fault = this.broadcaster.subscribe(reader.session, ++this.id, topics, 0);
+    const fault = this.broadcaster.subscriptions.subscribe(reader.session, ++this.id, topics, 0);
     expect(fault?.code).toBe(unknown ? 'unknown-symbol' : (undefined as never));
     if (unknown) {
       reader.asking = false;
@@ -314,7 +314,7 @@ class World {
     const reader = this.someReader();
     if (reader === undefined) return;
     const [topic] = this.someTopics() as [string];
-    const fault = this.broadcaster.unsubscribe(reader.session, [topic]);
+    const fault = this.broadcaster.subscriptions.unsubscribe(reader.session, [topic]);
     if (fault !== undefined) {
       expect(['not-subscribed', 'unknown-symbol']).toContain(fault.code);
       return;
@@ -345,7 +345,12 @@ describe('broadcaster', () => {
     for (const reader of [a, b]) {
       for (const topic of ['tick:A', 'trade:A', 'book:A']) reader.topics.add(topic);
       reader.asking = true;
-      world.broadcaster.subscribe(reader.session, 1, ['tick:A', 'trade:A', 'book:A'], 0);
+      world.broadcaster.subscriptions.subscribe(
+        reader.session,
+        1,
+        ['tick:A', 'trade:A', 'book:A'],
+        0,
+      );
     }
     a.session.gone();
     b.session.gone();
@@ -366,11 +371,13 @@ describe('broadcaster', () => {
     small.hydrate(SYMBOLS.map((s, i) => ({ ...(asMessage(instrument(s)) as Instrument), seq: i + 1 })), 4); // prettier-ignore
     const reader = new Reader('r', false, small);
     for (const symbol of SYMBOLS) reader.topics.add(`book:${symbol}`);
-    expect(small.subscribe(reader.session, 1, ['book:*'], 0)).toBeUndefined();
-    expect(small.subscribe(reader.session, 2, ['status'], 0)).toMatchObject({
+    expect(small.subscriptions.subscribe(reader.session, 1, ['book:*'], 0)).toBeUndefined();
+    expect(small.subscriptions.subscribe(reader.session, 2, ['status'], 0)).toMatchObject({
       code: 'too-many-topics',
     });
-    expect(small.subscribe(reader.session, 3, ['book:A', 'book:*'], 0)).toBeUndefined();
+    expect(
+      small.subscriptions.subscribe(reader.session, 3, ['book:A', 'book:*'], 0),
+    ).toBeUndefined();
     expect(reader.session.topics.size).toBe(4);
   });
 });

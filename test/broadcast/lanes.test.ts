@@ -232,7 +232,9 @@ class World {
       if (!reader.topics.has(topic)) reader.topics.set(topic, { seq: 0, isNew: true });
     }
     reader.asked.set(++this.id, topics);
-    expect(this.broadcaster.subscribe(reader.session, this.id, topics, intervalMs)).toBeUndefined();
+    expect(
+      this.broadcaster.subscriptions.subscribe(reader.session, this.id, topics, intervalMs),
+    ).toBeUndefined();
   }
 
   step(): void {

@@ -30,7 +30,7 @@ function enter(keeps: number) {
 test('past its backlog nothing more is encoded for a session, however much it asks for', () => {
   const { broadcaster, session, frames } = enter(2);
   for (let id = 1; id < 10; id++) {
-    broadcaster.subscribe(session, id, ['status'], 0);
+    broadcaster.subscriptions.subscribe(session, id, ['status'], 0);
     expect(session.overrun).toBe(id > 2);
   }
   broadcaster.heartbeat();

@@ -57,7 +57,7 @@ class Virtual {
 
   subscribe(...topics: string[]): Message[] {
     const from = this.seen.length;
-    const fault = this.broadcaster.subscribe(this.session, ++this.id, topics, 0);
+    const fault = this.broadcaster.subscriptions.subscribe(this.session, ++this.id, topics, 0);
     if (fault !== undefined) throw new Error(fault.message);
     return this.seen.slice(from).filter((m) => m.type !== 'instrument' && m.type !== 'ack');
   }
@@ -178,8 +178,10 @@ describe('bars', () => {
     v.subscribe('bar:*:1m', 'stats:*');
     v.broadcaster.accept({ lastSeq: 2, events: [{ ...instrument('B'), seq: 2 }], executions: [] });
     expect(v.batch(one(3, at(1), 100, 'B')).map(topicOf)).toEqual(['bar:B:1m', 'stats:B']);
-    expect(v.broadcaster.unsubscribe(v.session, ['bar:*:5m'])?.code).toBe('not-subscribed');
-    expect(v.broadcaster.unsubscribe(v.session, ['bar:*:1m'])).toBeUndefined();
+    expect(v.broadcaster.subscriptions.unsubscribe(v.session, ['bar:*:5m'])?.code).toBe(
+      'not-subscribed',
+    );
+    expect(v.broadcaster.subscriptions.unsubscribe(v.session, ['bar:*:1m'])).toBeUndefined();
     expect(v.batch(one(5, at(1), 100, 'B')).map(topicOf)).toEqual(['stats:B']);
   });
 

@@ -337,7 +337,7 @@ describe.each(FORMS)('%s', (form) => {
   test('what is for later is refused as not supported', async () => {
     await givenBook();
     const client = await open();
-    client.send({ type: 'resume', id: 77, epoch: 1, seq: 1, topics: [] });
+    client.send({ type: 'replay', id: 77, action: 'start', topics: [], from: null, to: null, fromSeq: null, toSeq: null, speed: null }); // prettier-ignore
     await client.settle();
     const refused = { id: 77, code: 'not-supported' };
     expect(client.seen.findLast((m) => m.type === 'error')).toMatchObject(refused);

@@ -1,0 +1,131 @@
+/** Resume over real sockets: what was missed comes, in order and once, then live; or a reset says why not. */
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+
+import { book, instrument, tape, trade } from '../support/feed';
+import { FORMS, StreamClient, type Seen } from '../support/stream-client';
+import { ServerProcess } from '../support/tapedeck-process';
+
+let server: ServerProcess;
+let count = 0;
+
+beforeAll(async () => {
+  server = await ServerProcess.start({ config: '[cache]\nmemtableEventsMax = 1000\n' });
+});
+afterAll(() => server.remove());
+
+async function given(...events: Record<string, unknown>[]): Promise<void> {
+  const response = await server.ingest(tape(...events));
+  if (response.status !== 200) throw new Error(await response.text());
+}
+
+/** A fed instrument with a book. */
+async function market(): Promise<string> {
+  const symbol = `R${++count}`;
+  await given(instrument(symbol), book(symbol, 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']], { seq: 1 })); // prettier-ignore
+  return symbol;
+}
+
+async function say(symbol: string, n: number): Promise<void> {
+  await given(
+    trade(symbol, `${10 + n}.00`, '1.000', { seq: n }),
+    book(symbol, 'delta', [['9.00', `${n + 1}.000`]], [], { seq: n + 1, prevSeq: n }),
+  );
+}
+
+function ofTopics(seen: readonly Seen[]): Seen[] {
+  return seen.filter((m) => ['tick', 'trade', 'bbo', 'book', 'bar', 'stats'].includes(m.type));
+}
+
+describe.each(FORMS)('%s', (form) => {
+  const open = (): Promise<StreamClient> => StreamClient.open(server.url, form);
+
+  test('[R2] everything behind the place, once and in order, then ack, then live', async () => {
+    const symbol = await market();
+    const topics = [`tick:${symbol}`, `trade:${symbol}`, `book:${symbol}`];
+    const whole = await open();
+    await whole.subscribe(...topics);
+    const cut = await open();
+    const { epoch } = (await cut.next('welcome')) as unknown as { epoch: number };
+    await cut.subscribe(...topics);
+    for (let n = 1; n <= 5; n++) await say(symbol, n);
+    await cut.find((m) => m.type === 'tick' && m['last'] === '15.00');
+    await cut.settle();
+    const place = Math.max(...ofTopics(cut.seen).map((m) => Number(m['seq'])));
+    await cut.close();
+    for (let n = 6; n <= 20; n++) await say(symbol, n);
+
+    const back = await open();
+    back.send({ type: 'resume', id: 9, epoch, seq: place, topics });
+    const ack = await back.next('ack');
+    const resumed = ofTopics(back.seen);
+    expect(resumed.every((m) => Number(m['seq']) > place && Number(m['seq']) <= Number(ack['seq']))).toBe(true); // prettier-ignore
+    for (let n = 21; n <= 23; n++) await say(symbol, n);
+    await back.find((m) => m.type === 'tick' && m['last'] === '33.00');
+    await back.settle();
+    await whole.settle();
+    // What the one got in two parts is what the other got in one.
+    const parts = [...ofTopics(cut.seen), ...ofTopics(back.seen)].filter((m) => Number(m['prevSeq']) > 0); // prettier-ignore
+    const once = ofTopics(whole.seen).filter((m) => Number(m['prevSeq']) > 0);
+    const bySeq = (a: Seen, b: Seen): number => Number(a['seq']) - Number(b['seq']);
+    expect(parts.toSorted(bySeq)).toEqual(once.toSorted(bySeq));
+    await Promise.all([back.close(), whole.close()]);
+  });
+
+  test.each([
+    ['other-epoch', (epoch: number) => ({ epoch: epoch - 1, seq: 1 })],
+    ['from-the-future', (epoch: number) => ({ epoch, seq: 1e12 })],
+  ])('[R3] %s: a reset, and the state as for subscribe', async (reason, place) => {
+    const symbol = await market();
+    await say(symbol, 1);
+    const client = await open();
+    const welcome = (await client.next('welcome')) as unknown as { epoch: number };
+    const topics = [`tick:${symbol}`, `book:${symbol}`];
+    client.send({ type: 'resume', id: 3, ...place(welcome.epoch), topics });
+    const ack = await client.next('ack');
+    const types = client.seen.slice(1).map((m) => m.type);
+    expect(types).toEqual(['instrument', 'reset', 'tick', 'book', 'ack']);
+    expect(client.seen.find((m) => m.type === 'reset')).toMatchObject({ topics, reason, epoch: welcome.epoch, seq: ack['seq'] }); // prettier-ignore
+    expect(client.seen.find((m) => m.type === 'book')).toMatchObject({ form: 'snapshot' });
+    await client.close();
+  });
+
+  test('[R3] too-old: more was pushed since than is in memory', async () => {
+    const symbol = await market();
+    const client = await open();
+    const { epoch, seq } = (await client.next('welcome')) as unknown as {
+      epoch: number;
+      seq: number;
+    };
+    for (let i = 0; i < 3; i++) {
+      await given(...Array.from({ length: 500 }, () => trade(symbol, '10.00', '0.001')));
+    }
+    client.send({ type: 'resume', id: 4, epoch, seq, topics: [`trade:${symbol}`] });
+    await client.next('ack');
+    expect(client.seen.find((m) => m.type === 'reset')).toMatchObject({ reason: 'too-old' });
+    await client.close();
+  });
+
+  test('[R3] bars and statistics are told as they are', async () => {
+    const symbol = await market();
+    await say(symbol, 1);
+    const client = await open();
+    const { epoch, seq } = (await client.next('welcome')) as unknown as {
+      epoch: number;
+      seq: number;
+    };
+    const topics = [`stats:${symbol}`, `bar:${symbol}:1m`, `trade:${symbol}`];
+    client.send({ type: 'resume', id: 5, epoch, seq, topics });
+    await client.next('ack');
+    expect(client.seen.find((m) => m.type === 'reset')).toMatchObject({ reason: 'not-kept', topics: topics.slice(0, 2) }); // prettier-ignore
+    expect(client.seen.filter((m) => m.type === 'stats' || m.type === 'bar')).toHaveLength(2);
+    await client.close();
+  });
+
+  test('what is wrong is refused, and nothing is subscribed', async () => {
+    const client = await open();
+    client.send({ type: 'resume', id: 6, epoch: 1, seq: 1, topics: ['trade:NOBODY'] });
+    expect(await client.next('error')).toMatchObject({ id: 6, code: 'unknown-symbol', field: 'resume.topics[0]' }); // prettier-ignore
+    await client.close();
+  });
+});
