@@ -196,6 +196,27 @@ describe('memtable', () => {
     expect(() => [...late]).toThrow('no batch came');
   });
 
+  test('no answer reaches over a gap of the journal as if nothing were missing', () => {
+    const memtable = new Memtable({ eventsMax: 100, tradesMax: 10 });
+    const past = new NaivePast();
+    memtable.accept(past.batch(['A', at(1)], ['A', at(2)]));
+    const before = past.events.length;
+    expect(memtable.trades('A', LATEST, 2)).toHaveLength(2);
+    memtable.gap(before);
+    const batch = past.batch(['A', at(3)], ['A', at(4)], ['B', at(5)]);
+    memtable.accept(batch);
+    expect(memtable.trades('A', LATEST, 2)).toHaveLength(2);
+    expect(memtable.trades('A', LATEST, 3)).toBeUndefined();
+    expect(memtable.trades('A', before + 1, 2)).toHaveLength(2); // all of it lies before
+    expect(memtable.ticks('A', ALL, 0, 10)).toBeUndefined();
+    expect(memtable.ticks('A', ALL, before, 10)).toHaveLength(2);
+    expect(memtable.ticks('B', ALL, 0, 10)).toHaveLength(1); // which began behind it
+    expect(memtable.since(before - 1)).toBeUndefined();
+    expect([...memtable.since(before)!].flat()).toEqual(batch);
+    memtable.clear();
+    expect([memtable.size, memtable.trades('A', LATEST, 1)]).toEqual([0, undefined]);
+  });
+
   test('an instrument that is quiet keeps its trades and its newest tick', () => {
     const memtable = new Memtable(both);
     const past = new NaivePast();
