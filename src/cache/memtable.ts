@@ -132,7 +132,8 @@ export class Memtable {
     const end = firstAt(trades, before);
     for (let i = end - 1; i >= 0 && found.length < limit; i--) found.push(trades.at(i)!);
     const oldest = found.at(-1);
-    if (oldest !== undefined && oldest.seq <= this.gapSeq && before > this.gapSeq + 1) return undefined;
+    if (oldest !== undefined && oldest.seq <= this.gapSeq && before > this.gapSeq + 1)
+      return undefined;
     return found.length === limit || trades.at(0)?.prevSeq === 0 ? found : undefined;
   }
 

@@ -51,6 +51,7 @@ export class WalMover {
   private begin(): void {
     this.phase = 'moving';
     this.thread ??= this.start();
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is for windows
     this.thread.postMessage({ path: this.path });
   }
 

@@ -88,12 +88,7 @@ export class Sequencer {
   private executions: OwnedExecution[] = [];
   private readonly output: SequencerOutput & { receiveTime: Nanos };
 
-  constructor(
-    options: SequencerOptions,
-    market: SequencedMarket,
-    clock: Clock,
-    deliver: Deliver,
-  ) {
+  constructor(options: SequencerOptions, market: SequencedMarket, clock: Clock, deliver: Deliver) {
     this.options = options;
     this.epoch = options.epoch;
     this.seq = options.lastSeq;

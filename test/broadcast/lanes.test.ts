@@ -110,8 +110,8 @@ class Reader {
   readonly asked = new Map<number, string[]>();
   readonly counts = new Map<string, number>();
   conflated = 0;
-  /** On its way: frames and pings. */
-  private readonly pipe: (string | Uint8Array | 'ping')[] = [];
+  /** On its way: frames, and null for a ping. */
+  private readonly pipe: (string | Uint8Array | null)[] = [];
   private readonly clock: ManualClock;
   private pipeBytes = 0;
 
@@ -122,7 +122,7 @@ class Reader {
         this.put(data);
         return 1;
       },
-      ping: () => this.pipe.push('ping'),
+      ping: () => this.pipe.push(null),
       getBufferedAmount: () => this.pipeBytes,
       subscribe: (topic) => void this.native.add(topic),
       unsubscribe: (topic) => void this.native.delete(topic),
@@ -141,7 +141,7 @@ class Reader {
   read(frames: number): void {
     while (this.pipe.length > 0 && frames > 0) {
       const next = this.pipe.shift()!;
-      if (next === 'ping') {
+      if (next === null) {
         this.session.pong(this.clock.monotonicMs());
         continue;
       }

@@ -70,7 +70,11 @@ function randomHoles(prng: Prng, events: readonly BatchEvent[]): Hole[] {
 
 function wholeBooks(events: readonly BatchEvent[], symbol: string): number[] {
   return events
-    .filter((e) => e.symbol === symbol && (e.type === 'snapshot' || (e.type === 'book' && e.form === 'snapshot'))) // prettier-ignore
+    .filter(
+      (e) =>
+        e.symbol === symbol &&
+        (e.type === 'snapshot' || (e.type === 'book' && e.form === 'snapshot')),
+    ) // prettier-ignore
     .map(({ seq }) => seq);
 }
 

@@ -214,7 +214,7 @@ describe.each(FORMS)('over %s', (form) => {
     for (let i = 0; i < 120; i++) await ask(client, nothing);
     expect(client.ended).toBeUndefined();
     for (let i = 0; i < 100; i++)
-      client.send({ type: 'resume', id: i, epoch: 1, seq: 1, topics: [] });
+      client.send({ type: 'unsubscribe', id: i, topics: ['trade:ACME'] });
     expect(await client.closed).toMatchObject({ code: 4003 });
   });
 

@@ -55,10 +55,7 @@ export class Simulator {
    * Runs until the function that it returns is called.
    * @param inTurn carries out what it is given in a turn of the sequencer, and says when that is journaled
    */
-  run(
-    clock: Clock,
-    inTurn: (act: (venue: Venue) => void, done: () => void) => void,
-  ): () => void {
+  run(clock: Clock, inTurn: (act: (venue: Venue) => void, done: () => void) => void): () => void {
     let last = clock.monotonicMs();
     // One step at a time: where the journal stands still, so does this market.
     let isWaiting = true;
