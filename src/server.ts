@@ -158,6 +158,7 @@ export function startServer(
         memtableEvents: () => memtable.size,
         journal: () => recorder.journal.status(),
         sessions: () => broadcaster.sessions.size,
+        lanes: () => broadcaster.lanes,
         instruments: () => market.size,
         lastSeq: () => sequencer.lastSeq,
         published,

@@ -146,11 +146,15 @@ export class Broadcaster {
     this.hasNews = false;
   }
 
-  /** What became of messages, of all sessions that there were. */
-  get counters(): SessionCounters {
+  /** What became of messages, of all sessions that there were; and how many lag now. */
+  get lanes(): SessionCounters & { readonly lagging: number } {
     const sum = { ...this.past };
-    for (const session of this.sessions) addCounters(sum, session.counters);
-    return sum;
+    let lagging = 0;
+    for (const session of this.sessions) {
+      addCounters(sum, session.counters);
+      if (session.isLagging) lagging += 1;
+    }
+    return { ...sum, lagging };
   }
 
   leave(session: Session): void {

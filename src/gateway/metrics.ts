@@ -33,6 +33,18 @@ export interface JournalFigures {
 }
 
 /** What the stages are asked for. */
+export interface LaneFigures {
+  /** Sessions that are served from their outbox now. */
+  readonly lagging: number;
+  /** Times that a session left the native topics. */
+  readonly lagged: number;
+  /** Messages that another one stood for. */
+  readonly conflated: number;
+  /** Messages that a gap declared, and such gaps. */
+  readonly dropped: number;
+  readonly gaps: number;
+}
+
 export interface MetricSources {
   readonly version: string;
   readonly tiers: {
@@ -45,6 +57,8 @@ export interface MetricSources {
   memtableEvents(): number;
   journal(): JournalFigures;
   sessions(): number;
+  /** What became of messages to slow readers since the start. */
+  lanes(): LaneFigures;
   instruments(): number;
   /** Newest place in the numbering. */
   lastSeq(): number;
@@ -95,6 +109,16 @@ export class Metrics {
   private addServer(sources: MetricSources): void {
     this.gauge('info', 'Version of Tapedeck', () => [[{ version: sources.version }, 1]], 'version');
     this.gauge('sessions', 'WebSocket sessions', () => [[{}, sources.sessions()]]);
+    this.gauge('sessions_lagging', 'Sessions served from their outbox', () => [[{}, sources.lanes().lagging]]); // prettier-ignore
+    const lanes = [
+      ['lagged_total', 'Times that a session fell behind', 'lagged'],
+      ['conflated_total', 'Messages that another one stood for', 'conflated'],
+      ['dropped_total', 'Messages that a gap declared', 'dropped'],
+      ['gaps_total', 'Gaps told to slow readers', 'gaps'],
+    ] as const;
+    for (const [name, help, figure] of lanes) {
+      this.counter(`push_${name}`, help, () => [[{}, sources.lanes()[figure]]]);
+    }
     this.gauge('instruments', 'Instruments', () => [[{}, sources.instruments()]]);
     this.gauge('last_seq', 'Newest place in the numbering', () => [[{}, sources.lastSeq()]]);
     const { published } = sources;

@@ -8,6 +8,7 @@ import { bookQueryBench, tickQueryBench } from './query';
 import { recoveryBench } from './recovery';
 import { replayBench } from './replay';
 import { restBench } from './rest';
+import { slowReaderBench } from './slow-reader';
 
 export const BENCHES: Readonly<Record<string, Bench>> = {
   'encode': encodeBench,
@@ -19,4 +20,5 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   'journal': journalBench,
   'recovery': recoveryBench,
   'replay': replayBench,
+  'slow-reader': slowReaderBench,
 };

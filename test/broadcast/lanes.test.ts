@@ -278,7 +278,7 @@ function run(seed: number): { lagged: number; conflated: number; gaps: number; d
     const declared = reader.gaps.reduce((sum, { count }) => sum + count, 0);
     expect([seed, declared]).toEqual([seed, reader.session.counters.dropped]);
   }
-  const { lagged, dropped } = world.broadcaster.counters;
+  const { lagged, dropped } = world.broadcaster.lanes;
   return {
     lagged,
     dropped,

@@ -1,0 +1,71 @@
+/**
+ * The server of the bench `slow-reader`: a real one whose journal is thrown away, which notes when each
+ * of its sessions left the express lane.
+ */
+
+import { SystemClock } from '../../src/base/clock';
+import { StartFault } from '../../src/base/start-fault';
+import { Broadcaster } from '../../src/broadcast/broadcaster';
+import type { SessionCounters } from '../../src/broadcast/session';
+import { startServer } from '../../src/server';
+import { createDiscardingWriter } from './discarding-writer';
+import { settings } from './generated-market';
+
+export interface ServerJob {
+  readonly directory: string;
+}
+
+export interface ServerDone {
+  readonly url: string;
+  /** In wall time, of each session that is or was slow. */
+  readonly laggedAtMs: Readonly<Record<string, number>>;
+  readonly sessions: number;
+  readonly lagging: number;
+  readonly counters: SessionCounters;
+  readonly rssBytes: number;
+}
+
+const laggedAtMs: Record<string, number> = {};
+let broadcaster: Broadcaster | undefined;
+let url = '';
+
+function note(looked: Broadcaster): void {
+  broadcaster = looked;
+  const nowMs = performance.timeOrigin + performance.now();
+  for (const session of looked.sessions) {
+    if (session.isLagging) laggedAtMs[session.name] ??= nowMs;
+  }
+}
+
+const look = Broadcaster.prototype.look; // oxlint-disable-line typescript/unbound-method
+Broadcaster.prototype.look = function (): void {
+  look.call(this);
+  note(this);
+};
+
+async function run({ directory }: ServerJob): Promise<void> {
+  if (url === '') {
+    const log = { info: () => {}, warn: console.error, error: console.error };
+    const server = startServer(
+      settings({ server: { port: 0 }, journal: { directory, durability: 'async' } }),
+      new SystemClock(),
+      log,
+      { anonymousRoles: ['publish'], createWriter: createDiscardingWriter },
+    );
+    if (server instanceof StartFault) throw new Error(server.message);
+    await server.started;
+    url = server.url;
+  }
+  const sessions = [...(broadcaster?.sessions ?? [])];
+  process.send!({
+    url,
+    laggedAtMs,
+    sessions: sessions.length,
+    lagging: sessions.filter(({ isLagging }) => isLagging).length,
+    counters: broadcaster?.counters ?? { conflated: 0, dropped: 0, gaps: 0, lagged: 0 },
+    rssBytes: process.memoryUsage().rss,
+  } satisfies ServerDone);
+}
+
+process.on('message', (job: ServerJob) => void run(job));
+process.on('disconnect', () => process.exit(0));

@@ -1,0 +1,161 @@
+/**
+ * Lanes over real sockets: a market of some thousand events a second, readers that keep up and readers
+ * that take 50 kB/s. The former have everything; the latter everything or what they miss, books that
+ * their checksums prove, and in the end, on the express lane again, the server's.
+ */
+
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+
+import { FrameEncoder } from '../../protocol/codec';
+import type { Message } from '../../protocol/messages';
+import { topicOf } from '../../protocol/topics';
+import { SystemClock } from '../../src/base/clock';
+import { LocalBook } from '../../src/client/local-book';
+import { generateMarket } from '../bench/generated-market';
+import { PacedSocket } from '../bench/slow-reader-socket';
+import { StreamClient } from '../support/stream-client';
+import { PUBLISH_KEY, ServerProcess } from '../support/tapedeck-process';
+
+const SYMBOLS = ['BTC', 'ETH', 'SOL'];
+const TOPICS = ['tick', 'trade', 'bbo', 'book'].flatMap((c) => SYMBOLS.map((s) => `${c}:${s}`));
+const EVENTS_PER_SECOND = 4_000;
+const FRAME_EVENTS = 40;
+const RUN_MS = 2_500;
+const SLOW_BYTES_PER_SECOND = 50_000;
+
+let server: ServerProcess;
+
+beforeAll(async () => {
+  server = await ServerProcess.start({
+    config: '[push]\noutboxBytesMax = 32768\nlagMs = 50\nstaleMs = 200\nheartbeatMs = 100',
+  });
+});
+afterAll(() => server.remove());
+
+/** A reader that checks what it is told. */
+class Reader {
+  readonly counts = new Map<string, number>();
+  readonly books = new Map<string, LocalBook>();
+  readonly faults: string[] = [];
+  readonly socket: PacedSocket;
+  conflated = 0;
+  missed = 0;
+  proven = 0;
+  isSubscribed = false;
+  /** Heads that heartbeats told, which a session that waits is not told. */
+  readonly heads = new Map<string, number>();
+  readonly seqs = new Map<string, number>();
+
+  constructor(bytesPerSecond: number) {
+    this.socket = new PacedSocket(server.url, bytesPerSecond, (message) => this.take(message));
+    this.socket.subscribe(TOPICS);
+  }
+
+  private take(m: Message): void {
+    if (m.type === 'ack') this.isSubscribed = true;
+    if (m.type === 'error' || m.type === 'closing') this.faults.push(JSON.stringify(m));
+    if (m.type === 'heartbeat') for (const { topic, seq } of m.heads) this.heads.set(topic, seq);
+    if (m.type === 'gap') {
+      if (m.from <= (this.seqs.get(m.topic) ?? 0) || m.to < m.from)
+        this.faults.push(`gap ${m.from}`);
+      this.tell(m.topic, m.to, m.count);
+      this.missed += m.count;
+    }
+    if (!('prevSeq' in m) || m.type === 'execution') return;
+    const topic = topicOf(m)!;
+    const known = this.seqs.get(topic) ?? m.prevSeq; // of a topic that had no state yet
+    if (this.isSubscribed && m.prevSeq !== known) this.faults.push(`${topic}: ${m.seq} follows ${m.prevSeq}, not ${known}`); // prettier-ignore
+    const count = 'count' in m ? m.count : 1;
+    if (count > 1) this.conflated += 1;
+    this.tell(topic, m.seq, count);
+    if (m.type !== 'book') return;
+    const book = this.books.get(m.symbol) ?? new LocalBook();
+    this.books.set(m.symbol, book);
+    const outcome = book.apply(m);
+    if (outcome !== 'applied') this.faults.push(`${topic} at ${m.seq}: ${outcome}`);
+    if (m.crc !== null) this.proven += 1;
+  }
+
+  private tell(topic: string, seq: number, count: number): void {
+    this.seqs.set(topic, seq);
+    // What came with the answer is the state of before.
+    if (this.isSubscribed) this.counts.set(topic, (this.counts.get(topic) ?? 0) + count);
+  }
+}
+
+async function until(what: string, holds: () => boolean, msMax: number): Promise<void> {
+  const endMs = performance.now() + msMax;
+  while (!holds()) {
+    if (performance.now() > endMs) throw new Error(`not within ${msMax} ms: ${what}`);
+    await Bun.sleep(10);
+  }
+}
+
+test('quick readers have all, slow ones all or what they miss, and come back', async () => {
+  const events = generateMarket({
+    symbols: SYMBOLS,
+    events: (EVENTS_PER_SECOND * RUN_MS) / 1000,
+    seed: 5,
+    start: new SystemClock().now(),
+  });
+  const source = await StreamClient.open(server.url, undefined, {
+    authorization: `Bearer ${PUBLISH_KEY}`,
+  });
+  const encoder = new FrameEncoder();
+  const publish = (from: number, to: number): void =>
+    source.raw(encoder.encode([{ type: 'publish', id: from + 1, events: events.slice(from, to) }]));
+  const opening = SYMBOLS.length * 2;
+  publish(0, opening);
+  await source.next('ack');
+
+  const quick = Array.from({ length: 3 }, () => new Reader(Infinity));
+  const slow = Array.from({ length: 3 }, () => new Reader(SLOW_BYTES_PER_SECOND));
+  const all = [...quick, ...slow];
+  await until('subscribed', () => all.every(({ isSubscribed }) => isSubscribed), 5_000);
+
+  const startMs = performance.now();
+  for (let i = opening; i < events.length; i += FRAME_EVENTS) {
+    publish(i, Math.min(events.length, i + FRAME_EVENTS));
+    const dueMs = startMs + ((i - opening) * 1000) / EVENTS_PER_SECOND;
+    if (dueMs > performance.now()) await Bun.sleep(dueMs - performance.now());
+  }
+  const isAt = (reader: Reader): boolean => reader.seqs.get('trade:BTC') === quick[0]!.seqs.get('trade:BTC'); // prettier-ignore
+  expect(slow.some(isAt)).toBe(false);
+  await source.settle();
+
+  // Back on the express lane a heartbeat tells the heads of all topics that have moved.
+  const isThere = (r: Reader): boolean => TOPICS.every((t) => r.heads.get(t) === r.seqs.get(t));
+  await until('quick readers at the head', () => quick.every(isThere), 2_000);
+  const [first] = quick;
+  const isBack = (r: Reader): boolean => TOPICS.every((t) => r.heads.get(t) === first!.heads.get(t)); // prettier-ignore
+  await until('slow readers caught up', () => slow.every(isBack), 10_000);
+
+  // What comes now reaches all of them.
+  const one = events.findLast(({ type }) => type === 'trade')!;
+  const before = first!.counts.get('trade:BTC')!;
+  source.raw(encoder.encode([{ type: 'publish', id: 1, events: [{ ...one, symbol: 'BTC', seq: 0, prevSeq: 0 } as typeof one] }])); // prettier-ignore
+  await until('live', () => all.every((r) => r.counts.get('trade:BTC') === before + 1), 1_000);
+
+  for (const symbol of SYMBOLS) {
+    const made = events.filter((e) => e.type === 'trade' && e.symbol === symbol).length;
+    expect(first!.counts.get(`trade:${symbol}`)).toBe(made + (symbol === 'BTC' ? 1 : 0));
+  }
+  for (const reader of all) {
+    expect(reader.faults).toEqual([]);
+    expect(reader.socket.closeCode).toBeUndefined();
+    expect(Object.fromEntries(reader.counts)).toEqual(Object.fromEntries(first!.counts));
+    expect(Object.fromEntries(reader.seqs)).toEqual(Object.fromEntries(first!.seqs));
+    expect(reader.proven).toBeGreaterThan(10);
+    for (const [symbol, { bids, asks, trusted }] of reader.books) {
+      const truth = first!.books.get(symbol)!;
+      expect([symbol, trusted, bids, asks]).toEqual([symbol, true, truth.bids, truth.asks]);
+    }
+  }
+  for (const { conflated, missed } of quick) expect([conflated, missed]).toEqual([0, 0]);
+  for (const { conflated, missed } of slow) {
+    expect(conflated).toBeGreaterThan(0);
+    expect(missed).toBeGreaterThan(0);
+  }
+  for (const { socket } of all) socket.end();
+  await source.close();
+}, 30_000);
