@@ -181,6 +181,9 @@ export function startServer(
     barTimer = setTimeout(() => broadcaster.endBars(), Math.min(ms, BAR_TIMER_MS_MAX));
   };
   broadcaster.endBars();
+  broadcaster.ended = ({ name }, reason) => {
+    log.warn({ session: name, reason }, 'a session was closed for being slow');
+  };
   const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
   const look = setInterval(() => broadcaster.look(), LOOK_EVERY_MS);
   return {

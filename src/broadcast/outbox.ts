@@ -136,11 +136,29 @@ export class Outbox {
     for (const message of messages) this.control.push(message);
   }
 
-  /** The lowest place of what waits, also of what will be told as missed; null when nothing does. */
-  get oldestSeq(): number | null {
-    let oldest = this.market.find((w) => w.topic !== null)?.message.seq ?? Infinity;
-    for (const { from } of this.dropped.values()) oldest = Math.min(oldest, from);
-    return oldest === Infinity ? null : oldest;
+  /** A place up to which nothing of the topics waits; null when nothing waits at all. */
+  get toldSeq(): number | null {
+    let told = Infinity;
+    for (const w of this.market) {
+      if (w.topic === null) continue;
+      const { seq, prevSeq } = w.message;
+      const isConflated = 'count' in w.message && w.message.count !== 1;
+      told = Math.min(told, isConflated ? prevSeq : seq - 1);
+    }
+    for (const { from } of this.dropped.values()) told = Math.min(told, from - 1);
+    return told === Infinity ? null : told;
+  }
+
+  /** Nothing of a topic is to follow, nor what an answer would tell of it. */
+  forget(topic: TopicState): void {
+    this.extract(topic);
+    this.market = this.market.filter((w) => {
+      const isOfIt =
+        w.topic === null && 'prevSeq' in w.message && topicOf(w.message) === topic.name;
+      if (isOfIt) this.answers -= 1;
+      return !isOfIt;
+    });
+    this.bytes = this.market.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** Lets go of what waits of a topic, and gives it back. */

@@ -63,13 +63,13 @@ export class PacedTopics {
   }
 
   /** As of an outbox. */
-  get oldestSeq(): number | null {
-    let oldest: number | null = null;
+  get toldSeq(): number | null {
+    let told: number | null = null;
     for (const { outbox } of this.groups.values()) {
-      const { oldestSeq } = outbox;
-      if (oldestSeq !== null && (oldest === null || oldestSeq < oldest)) oldest = oldestSeq;
+      const { toldSeq } = outbox;
+      if (toldSeq !== null && (told === null || toldSeq < told)) told = toldSeq;
     }
-    return oldest;
+    return told;
   }
 
   /** @returns false when the topic is not one of these */

@@ -173,13 +173,12 @@ export class Session implements Follower {
   leave(topic: TopicState): void {
     if (!this.topics.delete(topic)) return;
     this.detach(topic);
-    this.outbox.extract(topic); // nothing of it follows
+    this.outbox.forget(topic);
   }
 
   /** A place up to which it was told everything, if the newest pushed is this. */
   toldUpTo(lastSeq: number): number {
-    const oldest = Math.min(this.outbox.oldestSeq ?? Infinity, this.paced.oldestSeq ?? Infinity);
-    return Math.min(lastSeq, oldest - 1);
+    return Math.min(lastSeq, this.outbox.toldSeq ?? Infinity, this.paced.toldSeq ?? Infinity);
   }
 
   /** Takes messages of a batch that it does not get natively; `settle` follows. */
@@ -309,9 +308,9 @@ export class Session implements Follower {
   private flush(): void {
     const { lane } = this;
     if (lane.is !== 'lagging' || lane.askedMs !== null) return;
-    const messages = this.outbox.isEmpty
-      ? this.paced.due(this.nowMs)
-      : this.outbox.take(lane.windowBytes, this.nowMs);
+    const messages = this.outbox.take(lane.windowBytes, this.nowMs);
+    // What was asked for at intervals follows what waits: a topic may have changed from here to there.
+    if (this.outbox.isEmpty) messages.push(...this.paced.due(this.nowMs));
     if (messages.length === 0) return;
     this.write(messages);
     lane.askedMs = this.ask();

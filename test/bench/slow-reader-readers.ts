@@ -4,6 +4,8 @@
  * server stamped on what it received to when the reader reads it; both are wall time.
  */
 
+import { constants, setPriority } from 'node:os';
+
 import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
 import { percentile } from './harness';
@@ -41,6 +43,9 @@ export interface ReadersDone {
   readonly trade: Ages;
   /** Ticks and books. */
   readonly state: Ages;
+  /** As those, but what was on its way when the session was known to be slow has been read. */
+  readonly laterTrade: Ages;
+  readonly laterState: Ages;
   /** Trades that gaps declared; sessions that were closed. */
   readonly missed: number;
   readonly closed: number;
@@ -51,6 +56,8 @@ export interface ReadersDone {
 
 /** A frame in so many is looked at, so that readers that keep up take little of the machine. */
 const FRAMES_PER_SAMPLE = 8;
+/** What was on its way is read in this time. */
+const LATER_MS = 4_000;
 const KINDS = ['trade', 'tick', 'book'];
 
 let isOn = false;
@@ -115,6 +122,8 @@ function openQuick(url: string, i: number): Reader {
 
 async function enter(job: Extract<ReadersJob, { act: 'enter' }>): Promise<void> {
   const { url, count, bytesPerSecond } = job;
+  // Slow readers stand for other machines: they do not take this one from the server.
+  if (bytesPerSecond !== null) setPriority(constants.priority.PRIORITY_LOW);
   for (let i = 0; i < count; i++) {
     readers.push(bytesPerSecond === null ? openQuick(url, i) : openSlow(url, i, bytesPerSecond));
   }
@@ -129,6 +138,7 @@ function figures(samples: readonly number[]): Ages {
 
 function report(sinceMs: Readonly<Record<string, number>> | null): ReadersDone {
   const ages: number[][] = KINDS.map(() => []);
+  const later: number[][] = KINDS.map(() => []);
   let silenceMs = 0;
   for (const { name, samples } of readers) {
     const fromMs = sinceMs === null ? 0 : (sinceMs[name] ?? Infinity);
@@ -137,6 +147,7 @@ function report(sinceMs: Readonly<Record<string, number>> | null): ReadersDone {
       const [atMs, ageMs, kind] = [samples[i]!, samples[i + 1]!, samples[i + 2]!];
       if (atMs < fromMs) continue;
       ages[kind]!.push(ageMs);
+      if (atMs > fromMs + LATER_MS) later[kind]!.push(ageMs);
       if (kind === 0) continue;
       if (stateMs > 0) silenceMs = Math.max(silenceMs, atMs - stateMs);
       stateMs = atMs;
@@ -148,7 +159,9 @@ function report(sinceMs: Readonly<Record<string, number>> | null): ReadersDone {
     names: readers.map(({ name }) => name),
     all: figures(ages.flat()),
     trade: figures(ages[0]!),
-    state: figures([...ages[1]!, ...ages[2]!]),
+    state: figures(ages.slice(1).flat()),
+    laterTrade: figures(later[0]!),
+    laterState: figures(later.slice(1).flat()),
     missed: readers.reduce((sum, { missed }) => sum + missed, 0),
     closed:
       readers.filter(({ isClosed }) => isClosed).length +

@@ -135,22 +135,29 @@ function report(rounds: readonly Round[], shape: Shape): BenchResult[] {
       'without slow ones',
       mid((r) => of(r.quickWithout.all)),
     );
-  const age = (kind: 'all' | 'trade' | 'state', name: string): BenchResult[] => [
-    { bench, case: `age at slow readers, ${name}, median`, value: mid((r) => r.slow[kind].p50), unit: 'ms' }, // prettier-ignore
-    { bench, case: `age at slow readers, ${name}, p99`, value: mid((r) => r.slow[kind].p99), unit: 'ms' }, // prettier-ignore
-    { bench, case: `age at slow readers, ${name}, longest`, value: most((r) => r.slow[kind].max), unit: 'ms' }, // prettier-ignore
-  ];
-  const debug = Bun.env['SLOW_READER_DEBUG'] !== undefined;
-  if (debug) console.error(JSON.stringify({ shape, rounds: rounds.map((r) => ({ ...r, server: { ...r.server, laggedAtMs: 0 }, recognisedMs: 0, slow: { ...r.slow, names: 0 }, quickWith: { ...r.quickWith, names: 0 }, quickWithout: { ...r.quickWithout, names: 0 } })) }, null, 1)); // prettier-ignore
+  const age = (
+    kind: 'trade' | 'state' | 'laterTrade' | 'laterState',
+    name: string,
+  ): BenchResult[] => {
+    // At toy size there is not enough to speak of.
+    if (most((r) => r.slow[kind].messages) === 0) return [];
+    const what = `age at slow readers, ${name}`;
+    return [
+      { bench, case: `${what}, median`, value: mid((r) => r.slow[kind].p50), unit: 'ms' },
+      { bench, case: `${what}, p99`, value: mid((r) => r.slow[kind].p99), unit: 'ms' },
+      { bench, case: `${what}, longest`, value: most((r) => r.slow[kind].max), unit: 'ms' },
+    ];
+  };
   return [
     quick('p50', ({ p50 }) => p50),
     quick('p99', ({ p99 }) => p99),
     quick('longest', ({ max }) => max),
     { bench, case: 'recognised after, median', value: percentile(recognised, 50), unit: 'ms' },
     { bench, case: 'recognised after, longest', value: recognised.at(-1)!, unit: 'ms' },
-    ...age('all', 'all'),
     ...age('trade', 'trades'),
     ...age('state', 'ticks and books'),
+    ...age('laterTrade', 'trades, 4 s later'),
+    ...age('laterState', 'ticks and books, 4 s later'),
     { bench, case: 'slow readers, longest without tick or book', value: most((r) => r.slow.silenceMs), unit: 'ms' }, // prettier-ignore
     // Of the process, so with its noise; never told as less than a page.
     { bench, case: 'memory of the server per slow reader', value: Math.max(4, mid((r) => r.bytesPerSlow) / 1024), unit: 'KiB' }, // prettier-ignore
