@@ -1,11 +1,13 @@
 /**
- * Outbox: what waits for one session that does not take the native topics, in the order of places.
+ * Outbox: what waits for one session that does not take the native topics.
  *
  * While it is small it is a plain queue, so a reader that was held up for a moment misses nothing. When
- * it is full, or what waits has become old, it is conflated by kind: of `tick`, `bbo`, `stats` and of a
- * bar the newest stays, with the count that it stands for; of a book the whole as it is now; trades and
- * `status` stay one by one. When it is still full, of bars only the newest stays, and the oldest trades
- * go, with a `gap` that says which. Control (answers, executions, definitions, what closes) is never dropped and goes first.
+ * it is full it is conflated by kind: of `tick`, `bbo`, `stats` and of a bar the newest stays, with the
+ * count that it stands for; of a book the whole as it is now; trades and `status` stay one by one. State
+ * that has waited long is conflated as well, and goes ahead of the trades, so that many of them do not
+ * keep it back. When it is still full, of bars only the newest stays, and the oldest trades go, with a
+ * `gap` that says which. Control (answers, executions, definitions, what closes) is never dropped, and
+ * goes first. Must hold: messages of one topic stay in their order; those of several may not.
  * Bounded: `bytesMax`, but for one message of state a topic and the control, which the session bounds.
  */
 
@@ -22,6 +24,8 @@ type Sequenced = Extract<Message, { readonly prevSeq: number }>;
 interface OfTopic {
   readonly topic: TopicState;
   readonly message: Sequenced;
+  /** What came before has a lower one. */
+  readonly order: number;
   readonly bytes: number;
   readonly atMs: number;
 }
@@ -30,6 +34,7 @@ interface OfTopic {
 interface OfAnswer {
   readonly topic: null;
   readonly message: Message;
+  readonly order: number;
   readonly bytes: number;
   readonly atMs: number;
 }
@@ -76,7 +81,10 @@ export class Outbox {
   /** Of what waits of topics. */
   bytes = 0;
   private readonly options: OutboxOptions;
-  private market: Waiting[] = [];
+  /** Of state; and all else, which is not conflated. Each in order. */
+  private state: OfTopic[] = [];
+  private queue: Waiting[] = [];
+  private lastOrder = 0;
   private control: Message[] = [];
   private controlSinceMs = 0;
   private answers = 0;
@@ -90,7 +98,11 @@ export class Outbox {
   }
 
   get isEmpty(): boolean {
-    return this.market.length === 0 && this.control.length === 0 && this.dropped.size === 0;
+    return (
+      this.state.length + this.queue.length === 0 &&
+      this.control.length === 0 &&
+      this.dropped.size === 0
+    );
   }
 
   /** Messages that wait and are never dropped. */
@@ -108,8 +120,7 @@ export class Outbox {
     for (const message of messages) {
       if (!('prevSeq' in message)) throw new Error(`${message.type} is not of a topic`);
       const bytes = bytesOf(message);
-      this.market.push({ topic, message, bytes, atMs: nowMs });
-      this.bytes += bytes;
+      this.put({ topic, message, order: ++this.lastOrder, bytes, atMs: nowMs }); // prettier-ignore
     }
   }
 
@@ -139,7 +150,7 @@ export class Outbox {
   /** A place up to which nothing of the topics waits; null when nothing waits at all. */
   get toldSeq(): number | null {
     let told = Infinity;
-    for (const w of this.market) {
+    for (const w of [...this.state, ...this.queue]) {
       if (w.topic === null) continue;
       const { seq, prevSeq } = w.message;
       const isConflated = 'count' in w.message && w.message.count !== 1;
@@ -152,25 +163,22 @@ export class Outbox {
   /** Nothing of a topic is to follow, nor what an answer would tell of it. */
   forget(topic: TopicState): void {
     this.extract(topic);
-    this.market = this.market.filter((w) => {
+    this.queue = this.queue.filter((w) => {
       const isOfIt =
         w.topic === null && 'prevSeq' in w.message && topicOf(w.message) === topic.name;
       if (isOfIt) this.answers -= 1;
       return !isOfIt;
     });
-    this.bytes = this.market.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.bytes = sizeOf(this.state) + sizeOf(this.queue);
   }
 
   /** Lets go of what waits of a topic, and gives it back. */
   extract(topic: TopicState): Extracted {
-    const waiting: OfTopic[] = [];
-    const kept: Waiting[] = [];
-    for (const w of this.market) {
-      if (w.topic === topic) waiting.push(w);
-      else kept.push(w);
-    }
-    this.market = kept;
-    this.bytes = kept.reduce((sum, { bytes }) => sum + bytes, 0);
+    const isOf = (w: Waiting): w is OfTopic => w.topic === topic;
+    const waiting = [...this.state.filter(isOf), ...this.queue.filter(isOf)];
+    this.state = this.state.filter((w) => w.topic !== topic);
+    this.queue = this.queue.filter((w) => w.topic !== topic);
+    for (const { bytes } of waiting) this.bytes -= bytes;
     const dropped = this.dropped.get(topic);
     this.dropped.delete(topic);
     return { topic, waiting, dropped };
@@ -190,92 +198,124 @@ export class Outbox {
         known.count += dropped.count;
       }
     }
-    for (const w of waiting) {
-      this.market.push(w);
-      this.bytes += w.bytes;
-    }
+    for (const w of waiting) this.put({ ...w, order: ++this.lastOrder });
   }
 
   /** An answer that belongs behind what waits: a state, whose topics go on behind it. */
   addAnswer(messages: readonly Message[], nowMs: number): void {
     for (const message of messages) {
       const bytes = 'prevSeq' in message ? bytesOf(message) : ANSWER_BYTES;
-      this.market.push({ topic: null, message, bytes, atMs: nowMs });
+      this.queue.push({
+        topic: null,
+        message,
+        order: ++this.lastOrder,
+        bytes,
+        atMs: nowMs,
+      });
       this.answers += 1;
       this.bytes += bytes;
     }
   }
 
+  private put(w: OfTopic): void {
+    (isState(w.message) ? this.state : this.queue).push(w);
+    this.bytes += w.bytes;
+  }
+
   /** Up to about so many bytes of what is to be sent next, and at least one message if any waits. */
   take(bytesMax: number, nowMs: number): Message[] {
-    const oldest = this.market[0];
-    if (oldest !== undefined && nowMs - oldest.atMs > this.options.staleMs) this.conflate();
+    // State that has waited goes ahead of the trades, but for an answer, which has its place.
+    const isStale = nowMs - (this.state[0]?.atMs ?? nowMs) > this.options.staleMs;
+    if (isStale) this.conflate();
+    const isStateFirst = isStale && this.answers === 0;
     const messages = this.control;
     this.control = [];
     for (const [topic, gap] of this.dropped) messages.push(gapOf(topic, gap));
     this.dropped.clear();
-    let taken = 0;
+    const { state, queue } = this;
+    let ofState = 0;
+    let ofQueue = 0;
     let bytes = 0;
-    while (taken < this.market.length && bytes < bytesMax) {
-      const { topic, message, bytes: size } = this.market[taken]!;
-      messages.push(message);
-      if (topic === null) this.answers -= 1;
-      bytes += size;
-      taken += 1;
+    while (ofState + ofQueue < state.length + queue.length && bytes < bytesMax) {
+      const [s, q] = [state[ofState], queue[ofQueue]];
+      const next = q === undefined || (s !== undefined && (isStateFirst || s.order < q.order)) ? s! : q; // prettier-ignore
+      if (next === s) ofState += 1;
+      else ofQueue += 1;
+      messages.push(next.message);
+      if (next.topic === null) this.answers -= 1;
+      bytes += next.bytes;
     }
-    this.market = this.market.slice(taken);
+    this.state = state.slice(ofState);
+    this.queue = queue.slice(ofQueue);
     this.bytes -= bytes;
-    if (this.market.length === 0) this.dueBytes = this.options.bytesMax;
+    if (this.isEmpty) this.dueBytes = this.options.bytesMax;
     return messages;
   }
 
   /**
-   * One message of state a topic (and bar), at the place of the newest. Before an answer that tells the
+   * One message of state a topic (and bar), at the place of the oldest. Before an answer that tells the
    * state of a topic anew there is none of it: what the reader holds then begins with the answer.
    */
   conflate(isOneBar = false): void {
-    const runs = new Map<string, { openTime: string; first: number; last: number; count: number }>(); // prettier-ignore
-    const kept: (Waiting | null)[] = [...this.market];
-    for (const [i, newest] of this.market.entries()) {
-      const { message } = newest;
-      if (!('prevSeq' in message) || !isState(message)) continue;
-      const topic = topicOf(message)!;
-      if (newest.topic === null) {
-        for (let before = 0; before < i; before++) if (kept[before]?.topic?.name === topic) kept[before] = null; // prettier-ignore
-        runs.delete(topic);
-        continue;
-      }
+    const answered = this.answered();
+    const runs: { openTime: string; at: number; first: OfTopic; newest: OfTopic; count: number }[] = []; // prettier-ignore
+    const open = new Map<TopicState, (typeof runs)[number]>();
+    const kept: OfTopic[] = [];
+    for (const newest of this.state) {
+      const { topic, message } = newest;
+      if (newest.order < (answered.get(topic.name) ?? 0)) continue;
       const openTime = message.type === 'bar' && !isOneBar ? message.openTime.toString() : '';
-      const run = runs.get(topic);
-      if (run === undefined || run.openTime !== openTime) {
-        runs.set(topic, { openTime, first: i, last: i, count: message.count });
+      const { count } = message as State;
+      const run = open.get(topic);
+      if (run !== undefined && run.openTime === openTime) {
+        run.newest = newest;
+        run.count += count;
         continue;
       }
-      kept[run.last] = null;
-      run.last = i;
-      run.count += message.count;
-      kept[i] = this.merged(this.market[run.first] as OfTopic, newest, run.count);
+      const next = { openTime, at: kept.length, first: newest, newest, count };
+      open.set(topic, next);
+      runs.push(next);
+      kept.push(newest);
     }
-    const market = kept.filter((w) => w !== null);
-    this.counters.conflated += this.market.length - market.length;
-    this.market = market;
-    this.bytes = market.reduce((sum, { bytes }) => sum + bytes, 0);
+    for (const { at, first, newest, count } of runs) {
+      if (first !== newest) kept[at] = this.merged(first, newest, count);
+    }
+    this.counters.conflated += this.state.length - kept.length;
+    this.bytes += sizeOf(kept) - sizeOf(this.state);
+    this.state = kept;
+  }
+
+  /** Topics whose state is in an answer that waits, with its order. */
+  private answered(): ReadonlyMap<string, number> {
+    const answered = new Map<string, number>();
+    if (this.answers === 0) return answered;
+    for (const { topic, message, order } of this.queue) {
+      if (topic === null && 'prevSeq' in message && isState(message)) answered.set(topicOf(message)!, order); // prettier-ignore
+    }
+    return answered;
   }
 
   /** The newest, standing for all from the first on; of a book the whole as it is now. */
   private merged(first: OfTopic, newest: OfTopic, count: number): OfTopic {
     const { topic, message } = newest;
+    const { order } = first;
     const { prevSeq } = first.message;
     const whole = message.type === 'book' ? topic.wholeBook?.() : undefined;
     const merged = { ...(whole ?? message), prevSeq, count } as Sequenced;
-    return { topic, message: merged, bytes: bytesOf(merged), atMs: newest.atMs };
+    return {
+      topic,
+      message: merged,
+      order,
+      bytes: bytesOf(merged),
+      atMs: newest.atMs,
+    };
   }
 
   /** The oldest trades go, down to three quarters of the room. */
   private drop(): void {
     const downTo = this.options.bytesMax * 0.75;
     const kept: Waiting[] = [];
-    for (const w of this.market) {
+    for (const w of this.queue) {
       if (w.topic === null || this.bytes <= downTo || w.message.type !== 'trade') {
         kept.push(w);
         continue;
@@ -283,7 +323,7 @@ export class Outbox {
       this.bytes -= w.bytes;
       this.note(w);
     }
-    this.market = kept;
+    this.queue = kept;
   }
 
   private note({ topic, message }: OfTopic): void {
@@ -300,8 +340,19 @@ export class Outbox {
   }
 }
 
+function sizeOf(waiting: readonly Waiting[]): number {
+  return waiting.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 function gapOf(topic: TopicState, { from, to, count }: Dropped): Message {
-  return { type: 'gap', topic: topic.name, from, to, count, reason: 'slow-reader' };
+  return {
+    type: 'gap',
+    topic: topic.name,
+    from,
+    to,
+    count,
+    reason: 'slow-reader',
+  };
 }
 
 type State = Extract<Sequenced, { readonly type: 'tick' | 'bbo' | 'book' | 'bar' | 'stats' }>;

@@ -1,6 +1,7 @@
 /** Benches: every one by its name. */
 
 import { encodeBench } from './encode';
+import { fanoutBench } from './fanout';
 import type { Bench } from './harness';
 import { journalBench } from './journal';
 import { runMatching } from './matching';
@@ -21,4 +22,5 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   'recovery': recoveryBench,
   'replay': replayBench,
   'slow-reader': slowReaderBench,
+  'fanout': fanoutBench,
 };

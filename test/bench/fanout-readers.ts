@@ -1,0 +1,28 @@
+/** The readers of the bench `fanout`: sockets whose bytes are thrown away, so that they take little. */
+
+import { connect } from 'node:net';
+
+export interface FanoutReadersJob {
+  readonly port: number;
+  readonly sockets: number;
+}
+
+export interface FanoutReadersDone {
+  readonly sockets: number;
+}
+
+function open({ port, sockets }: FanoutReadersJob): void {
+  for (let i = 0; i < sockets; i++) {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.on('data', () => {});
+    socket.write(
+      'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+    );
+  }
+  process.send!({ sockets } satisfies FanoutReadersDone);
+}
+
+process.on('message', open);
+process.on('disconnect', () => process.exit(0));
