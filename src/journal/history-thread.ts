@@ -25,6 +25,9 @@ function answer(question: Question, open: MissingPlaces | null): Answers[Questio
   try {
     return reader.answer(question, open);
   } catch (e) {
-    return fault('history-failed', `the journal does not read: ${(e as Error).message.slice(0, 120)}`);
+    return fault(
+      'history-failed',
+      `the journal does not read: ${(e as Error).message.slice(0, 120)}`,
+    );
   }
 }
