@@ -11,14 +11,14 @@ import { StartFault } from './base/start-fault';
 import type { Config, InstrumentSettings } from './config';
 import { JournalDamage } from './journal/checked-rows';
 import type { Durability, GapNote, Recovered } from './journal/journal';
-import { openJournal, type OpenedJournal } from './journal/opening';
+import { openJournal, unwritable, type OpenedJournal } from './journal/opening';
 import { SnapshotPolicy, type SnapshotOptions } from './journal/snapshot-policy';
 import type { SqliteJournal } from './journal/sqlite-journal';
+import type { CreateWriter } from './journal/writer';
 import { readCheckpoint, writeCheckpoint } from './market/checkpoint';
 import { Market } from './market/market';
 import type { Batch } from './sequencer/batch';
 import { Sequencer, type SequencedMarket } from './sequencer/sequencer';
-import type { CreateWriter } from './journal/writer';
 import { Statistics } from './statistics';
 
 export interface Recorder {
@@ -32,7 +32,7 @@ export interface Recorder {
 }
 
 /** Takes every event on before the journal has it; at a start those of the tail, as they pass. */
-export interface Follower {
+export interface RecentEvents {
   accept(events: readonly BatchEvent[]): void;
   tap(events: Iterable<BatchEvent>): Iterable<BatchEvent>;
   /** Forgets what it took: the tail is read again. */
@@ -47,7 +47,7 @@ export interface RecorderHooks {
   /** Who writes the journal; by default the thread of the caller. */
   readonly createWriter?: CreateWriter;
   /** Answers with what the journal may not have yet. */
-  readonly recent?: Follower;
+  readonly recent?: RecentEvents;
   readonly onDamage?: (message: string) => void;
   /** Told now and then what recovery has done so far. */
   readonly onProgress?: (progress: RecoveryProgress) => void;
@@ -113,7 +113,12 @@ export function openRecorder(
     },
     onRoom: () => sequencer.resume(),
   };
-  journal.begin();
+  try {
+    journal.begin();
+  } catch (e) {
+    journal.abandon();
+    return unwritable(config.journal.directory, e);
+  }
   return {
     market,
     sequencer,
@@ -215,14 +220,6 @@ function throwFault(fault: StartFault): never {
   throw new Error(fault.message);
 }
 
-function unwritable(directory: string, e: unknown): StartFault {
-  return new StartFault(
-    'journal-unwritable',
-    `the journal in ${directory} cannot be written: ${(e as Error).message}`,
-    'Make room on its disk, or mend it, and start again: everything acknowledged is in the journal.',
-  );
-}
-
 /** Events between two tellings. */
 const PROGRESS_EVENTS = 50_000;
 
@@ -244,7 +241,8 @@ class Tail {
     let count = 0;
     for (const item of tail) {
       if (item.type === 'gap') {
-        // Behind any other the market is known by a checkpoint alone, and none behind it reads.
+        // The market went on while nothing was recorded: only a checkpoint behind it knows the state,
+        // and since this gap is read, none behind it is sound.
         if (!item.isContinued) {
           throw new JournalDamage(this.seq, `the state behind record ${item.to} is not known`);
         }

@@ -167,6 +167,7 @@ export class Broadcaster {
     // It would not read what it is told; the code is what is left of it.
     if (reason === 'unresponsive') session.terminate();
     else session.close(CLOSES[reason].code, reason);
+    this.leave(session); // its close comes behind what waits in its socket, which may be long
     this.ended(session, reason);
   }
 

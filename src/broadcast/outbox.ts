@@ -79,7 +79,7 @@ export interface OutboxCounters {
 export class Outbox {
   readonly counters: OutboxCounters = { conflated: 0, dropped: 0, gaps: 0 };
   /** Of what waits of topics. */
-  bytes = 0;
+  private bytes = 0;
   private readonly options: OutboxOptions;
   /** Of state; and all else, which is not conflated. Each in order. */
   private state: OfTopic[] = [];
@@ -128,17 +128,15 @@ export class Outbox {
    * Keeps the bound, between batches: only then is a book as it is now that behind the newest message
    * of it which waits.
    */
-  settle(): 'queued' | 'conflated' | 'dropped' {
-    if (this.bytes <= this.dueBytes) return 'queued';
+  settle(): void {
+    if (this.bytes <= this.dueBytes) return;
     this.conflate();
-    const droppedBefore = this.counters.dropped;
     if (this.bytes > this.options.bytesMax) {
       this.conflate(true);
       this.drop();
     }
     // What cannot go is at least doubled before it is looked at again.
     this.dueBytes = Math.max(this.options.bytesMax, this.bytes * 2);
-    return this.counters.dropped > droppedBefore ? 'dropped' : 'conflated';
   }
 
   /** Messages that belong together and are never dropped, such as a state with its answer. */

@@ -1,10 +1,10 @@
 /**
  * Session: one reader's connection, its topics, and the lane that it is on.
  *
- * On the express lane it is subscribed to Bun's native topics. After some bytes it is sent a
- * ping; while the pongs come in time the reader keeps up. When one is late, or the socket holds data back, the
- * session leaves the native topics and is served from its outbox, one window at a time: a frame and a
- * ping, and nothing more until the pong. So what is on its way to a slow reader is at most a window old.
+ * On the express lane it is subscribed to Bun's native topics. After some bytes it is sent a ping; while
+ * the pongs come in time the reader keeps up. When one is late, or the socket holds data back, the session
+ * leaves the native topics and is served from its outbox, one window at a time: a frame and a ping, and
+ * nothing more until the pong. So what is on its way to a slow reader is at most a window.
  * When the outbox is empty and the pong has come, it is back on the native topics. Both changes happen
  * between batches, so nothing is lost, doubled or reordered by them.
  * Topics that a client asked to have at most every so often are served from an outbox of their own.
@@ -93,9 +93,7 @@ export class Session implements Follower {
   readonly traded = new Set<string>();
   /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
   overrun = false;
-  lagged = 0;
-  /** Of the newest pong, in ms. */
-  rttMs = 0;
+  private lagged = 0;
   private readonly socket: Socket;
   private readonly encoders: Encoders;
   private readonly limits: SessionLimits;
@@ -222,13 +220,13 @@ export class Session implements Follower {
     const { lane } = this;
     if (lane.is === 'gone' || lane.askedMs === null) return;
     this.nowMs = nowMs;
-    this.rttMs = nowMs - lane.askedMs;
-    this.rttMinMs = Math.min(this.rttMinMs, this.rttMs);
+    const rttMs = nowMs - lane.askedMs;
+    this.rttMinMs = Math.min(this.rttMinMs, rttMs);
     lane.askedMs = null;
     if (lane.is === 'express') return;
-    if (this.rttMs < this.rttMinMs + WINDOW_SOON_MS) {
+    if (rttMs < this.rttMinMs + WINDOW_SOON_MS) {
       lane.windowBytes = Math.min(lane.windowBytes * 2, WINDOW_BYTES_MAX);
-    } else if (this.rttMs > this.rttMinMs + WINDOW_LATE_MS) {
+    } else if (rttMs > this.rttMinMs + WINDOW_LATE_MS) {
       lane.windowBytes = Math.max(lane.windowBytes / 2, WINDOW_BYTES_MIN);
     }
     if (this.outbox.isEmpty) this.catchUp();

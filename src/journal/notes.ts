@@ -68,12 +68,21 @@ export function readGaps(db: Database): GapNote[] {
   }));
 }
 
+const CHECKPOINTS = `SELECT r.id / ${SLOTS} AS seq, r.ref AS crc, r.text AS state, r.side AS behind_gap
+  FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ${KIND.checkpoint} ORDER BY n.id`;
+
 /** Oldest first. */
 export function readCheckpoints(db: Database): CheckpointRow[] {
-  return db
-    .query<CheckpointRow, []>(
-      `SELECT r.id / ${SLOTS} AS seq, r.ref AS crc, r.text AS state, r.side AS behind_gap
-         FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ${KIND.checkpoint} ORDER BY n.id`,
-    )
-    .all();
+  return db.query<CheckpointRow, []>(CHECKPOINTS).all();
+}
+
+/** The newest whose state has its checksum; those before it, of which each gap keeps one, are not read. */
+export function newestCheckpoint(db: Database): CheckpointRow | undefined {
+  const newest = db.prepare<CheckpointRow, []>(`${CHECKPOINTS} DESC`);
+  try {
+    for (const row of newest.iterate()) if (Bun.hash.crc32(row.state) === row.crc) return row;
+    return undefined;
+  } finally {
+    newest.finalize(); // an open one would hold SQLite's checkpoints back
+  }
 }

@@ -16,7 +16,7 @@ import { checkedRows, JournalDamage } from './checked-rows';
 import { lockDirectory, type DirectoryLock } from './directory';
 import { readHead, type HeadPosition } from './head';
 import type { Durability, GapNote, GapReason, Recovered, TailGap } from './journal';
-import { readCheckpoints, readEpochs } from './notes';
+import { newestCheckpoint, readEpochs } from './notes';
 import { checkForeign, countTables, JOURNAL_FILE } from './reading';
 import { rowToEvent } from './records';
 import { createTables, finishSalvage, salvage } from './salvage';
@@ -54,12 +54,24 @@ export function openJournal(
   } catch (e) {
     lock.release();
     const path = join(options.directory, JOURNAL_FILE);
+    if (/^SQLITE_(FULL|IOERR|READONLY)/.test((e as { code?: string }).code ?? '')) {
+      return unwritable(options.directory, e);
+    }
     return new StartFault(
       'journal-damaged',
       `${path} cannot be read: ${(e as Error).message}`,
       'Move the file away to start with an empty journal; it is not changed by this.',
     );
   }
+}
+
+/** The disk refuses; nothing is said against what is in the file. */
+export function unwritable(directory: string, e: unknown): StartFault {
+  return new StartFault(
+    'journal-unwritable',
+    `the journal in ${directory} cannot be written: ${(e as Error).message}`,
+    'Make room on its disk, or mend it, and start again; what is missing then is declared.',
+  );
 }
 
 function openLocked(
@@ -107,7 +119,7 @@ function inspect(
       if (countTables(db) === 0) return undefined; // made, and never written
       // What every start reads, and the first and last of each table (one at a time, or all is read).
       readEpochs(db);
-      readCheckpoints(db);
+      newestCheckpoint(db);
       for (const end of ['min', 'max']) {
         db.query(`SELECT ${end}(id) FROM record`).get();
         db.query(`SELECT ${end}(last_id) FROM block`).get();
@@ -165,9 +177,7 @@ function recover(
   const past = readEpochs(db);
   const newestPast = Math.max(before?.epoch ?? 0, ...past.map((life) => life.epoch));
   const epoch = Math.max(clock.now().millis, 1 + newestPast);
-  const checkpoint = readCheckpoints(db).findLast(
-    ({ state, crc }) => Bun.hash.crc32(state) === crc,
-  );
+  const checkpoint = newestCheckpoint(db);
   const checkpointSeq = checkpoint?.seq ?? 0;
   const synchronous = synchronousFor(options.durability);
   const path = join(options.directory, JOURNAL_FILE);

@@ -8,7 +8,7 @@
  * Must hold: callbacks run in the order of the batches; every place is in the journal or in a gap.
  */
 
-import type { Database } from 'bun:sqlite';
+import { SQLiteError, type Database } from 'bun:sqlite';
 
 import type { Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
@@ -94,6 +94,8 @@ export class SqliteJournal implements Journal {
   private readonly away: FrameAway[] = [];
   private awayBytes = 0;
   private lastSeq: number;
+  /** The newest place that the frame in the making holds; in a hole it stays behind `lastSeq`. */
+  private frameSeq: number;
   private sinceCheckpoint: number;
   private commitTimer: ReturnType<typeof setTimeout> | undefined;
   /** What waits goes as soon as the writer is not behind. */
@@ -111,6 +113,7 @@ export class SqliteJournal implements Journal {
     this.options = options;
     this.isAsync = options.durability === 'async';
     this.lastSeq = parts.lastSeq;
+    this.frameSeq = parts.lastSeq;
     this.committedSeq = parts.lastSeq;
     this.lastInstrumentId = Math.max(0, ...parts.instrumentIds.values());
     this.sinceCheckpoint = parts.sinceCheckpoint;
@@ -153,6 +156,7 @@ export class SqliteJournal implements Journal {
       this.giveUp(batch);
     } else {
       for (const event of batch.events) this.frame.event(event, this.instrumentId(event));
+      this.frameSeq = batch.lastSeq;
       this.sinceCheckpoint += batch.events.length;
       if (this.sinceCheckpoint >= this.options.checkpointEveryEvents) this.noteCheckpoint(false);
     }
@@ -206,7 +210,8 @@ export class SqliteJournal implements Journal {
     if (id === undefined) return [];
     try {
       return newestTrades(this.parts.db, id, symbol, before, limit);
-    } catch {
+    } catch (e) {
+      if (!(e instanceof SQLiteError)) throw e;
       return []; // of a damage that is older than what a start needs; who asks for the past is told
     }
   }
@@ -296,7 +301,7 @@ export class SqliteJournal implements Journal {
     const { bytes } = this.frame;
     const frame = this.frame.take();
     this.awayBytes += bytes;
-    this.away.push({ bytes, rows: frame.rows, lastSeq: this.lastSeq, callbacks: this.callbacks });
+    this.away.push({ bytes, rows: frame.rows, lastSeq: this.frameSeq, callbacks: this.callbacks });
     this.callbacks = [];
     this.writer!.send(definitions === undefined ? frame : { ...frame, definitions: [...definitions] }); // prettier-ignore
   }
@@ -360,6 +365,7 @@ export class SqliteJournal implements Journal {
   private noteHole({ from }: Hole): void {
     const now = this.parts.clock.now();
     this.frame.note({ kind: 'gap', from, reason: 'disk' }, this.lastSeq, now);
+    this.frameSeq = this.lastSeq;
     this.noteCheckpoint(true);
     this.hole = null;
   }

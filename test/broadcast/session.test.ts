@@ -37,6 +37,24 @@ test('past its backlog nothing more is encoded for a session, however much it as
   expect(frames).toHaveLength(3);
 });
 
+test('one that does not answer is closed once, and told of once', () => {
+  const clock = new ManualClock();
+  const broadcaster = new Broadcaster(OPTIONS, { publish: () => 1 }, clock);
+  let terminated = 0;
+  // Its close is heard of much later, if at all.
+  const socket = socketWith({ getBufferedAmount: () => 1e6, terminate: () => (terminated += 1) });
+  const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, LIMITS);
+  broadcaster.sessions.add(session);
+  const ended: string[] = [];
+  broadcaster.ended = ({ name }, reason) => void ended.push(`${name} ${reason}`);
+  for (let s = 0; s < 60; s++) {
+    broadcaster.look();
+    clock.set(clock.now().plus(1e9));
+  }
+  expect([terminated, ended]).toEqual([1, ['s1 unresponsive']]);
+  expect(broadcaster.lanes).toMatchObject({ lagged: 1, lagging: 0 });
+});
+
 test('[T7] more heads than one heartbeat holds go out in several', () => {
   const { broadcaster, session, frames } = enter(10);
   broadcaster.heartbeat();

@@ -27,7 +27,7 @@ function smallDisk(): string | undefined {
   return path;
 }
 
-const disks = [smallDisk(), smallDisk()];
+const disks = [smallDisk(), smallDisk(), smallDisk()];
 const isSkipped = disks.includes(undefined);
 if (isSkipped) console.log('skipped: this user may not mount a small file system');
 afterAll(async () => {

@@ -214,6 +214,23 @@ describe('async', () => {
     expect(desk.journal.status()).toMatchObject({ state: 'ok', holes: 1, holeRecords: 14 });
   });
 
+  test('what is given up does not count as committed, whatever is committed meanwhile', () => {
+    const desk = new Desk('async');
+    desk.writer.fail();
+    while (desk.journal.status().holes === 0) desk.append(10);
+    const from = desk.lastSeq - 9;
+    desk.append(10);
+    while (desk.gaps.length === 0) {
+      expect(desk.journal.status().committedSeq).toBeLessThan(from);
+      expect(desk.journal.missing()).toMatchObject({ to: desk.lastSeq });
+      void desk.journal.flush();
+      desk.writer.commit(1);
+    }
+    desk.commitAll();
+    expect(desk.journal.status().committedSeq).toBe(desk.lastSeq);
+    expect(desk.journal.missing()).toBeNull();
+  });
+
   test('an instrument that was defined in the gap is known behind it', () => {
     const desk = new Desk('async', { queueBytesMax: 1 });
     desk.append(1);
