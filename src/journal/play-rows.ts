@@ -7,7 +7,7 @@
 
 import type { Bbo, Book, Tick, Trade } from '../../protocol/messages';
 import { BOOK_FORMS } from '../../protocol/messages';
-import type { Nanos } from '../../protocol/time';
+import { Nanos } from '../../protocol/time';
 import { AGGRESSORS, type RecordRow } from './records';
 import { KIND, OWN_COLUMNS, seqOf } from './schema';
 
@@ -29,20 +29,14 @@ export function selectPlayed(kinds: readonly number[]): string {
 /** Those of other kinds have not all of it. */
 export type PlayedRow = Omit<RecordRow, 'source_seq' | 'text'>;
 
-/** A time whose words change. */
-interface Words {
-  hi: number;
-  lo: number;
-}
-
 type Reused<M> = { -readonly [F in keyof M]: M[F] };
 
 const WORD = 4_294_967_296;
 const LEVELS_BYTES_MAX = 64 * 1024;
 
 export class PlayRows {
-  private readonly eventTime: Words = { hi: 0, lo: 0 };
-  private readonly receiveTime: Words = { hi: 0, lo: 0 };
+  private readonly eventTime: Reused<Nanos> = new Nanos(0, 0);
+  private readonly receiveTime: Reused<Nanos> = new Nanos(0, 0);
   private readonly tick: Reused<Tick>;
   private readonly trade: Reused<Trade>;
   private readonly bbo: Reused<Bbo>;
@@ -55,8 +49,8 @@ export class PlayRows {
       symbol: '',
       seq: 0,
       prevSeq: 0,
-      eventTime: this.eventTime as Nanos,
-      receiveTime: this.receiveTime as Nanos,
+      eventTime: this.eventTime,
+      receiveTime: this.receiveTime,
     };
     this.tick = { type: 'tick', ...opening, last: 0, bid: 0, ask: 0, quantity: 0, volume: 0, count: 1 }; // prettier-ignore
     this.trade = {
