@@ -21,8 +21,10 @@ import { Session } from './broadcast/session';
 import { Memtable } from './cache/memtable';
 import { Tiers } from './cache/tiers';
 import type { Config } from './config';
+import { Admin } from './gateway/admin';
 import { createApp } from './gateway/app';
 import { Keyring, type Role } from './gateway/auth';
+import { Connections } from './gateway/connections';
 import { listen } from './gateway/listen';
 import { Metrics } from './gateway/metrics';
 import { Orders, type OrderStage } from './gateway/orders';
@@ -135,13 +137,15 @@ export function startServer(
   });
   const tiers = new Tiers(config.cache, clock, memtable);
   const queries = createQueries(recorder, tiers, history, config, clock);
-  const hub = createHub(config, clock, log, keys, broadcaster, recorder, sources, orders);
+  const connections = new Connections();
+  const hub = createHub(config, clock, log, { keys, connections }, broadcaster, recorder, sources, orders); // prettier-ignore
   const app = createApp(
     { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
     {
       queries,
       keys,
       orders: new Orders(orders),
+      admin: new Admin(connections),
       connection: (form, principal) => new StreamConnection(hub, form, principal),
       sessionCount: () => broadcaster.sessions.size,
       ingest: async (key, text) => {
@@ -290,7 +294,7 @@ function createHub(
   config: Config,
   clock: Clock,
   log: Log,
-  keys: Keyring,
+  registers: { readonly keys: Keyring; readonly connections: Connections },
   broadcaster: Broadcaster,
   { sequencer }: Recorder,
   sources: Sources,
@@ -301,7 +305,7 @@ function createHub(
     epoch: sequencer.epoch,
     server: `tapedeck/${VERSION}`,
     scalesOf: broadcaster.encoders.scalesOf,
-    keys,
+    ...registers,
     orders,
     clock,
     limits: { frameBytesMax, topicsMax, heartbeatMs: config.push.heartbeatMs },

@@ -59,7 +59,7 @@ export class Broadcaster {
   readonly subscriptions: Subscriptions;
   private readonly dirty: TopicState[] = [];
   private readonly followed = new Set<Follower>();
-  private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0 };
+  private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 }; // prettier-ignore
   private hasNews = false;
 
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
@@ -265,4 +265,5 @@ function addCounters(sum: SessionCounters, one: SessionCounters): void {
   sum.dropped += one.dropped;
   sum.gaps += one.gaps;
   sum.lagged += one.lagged;
+  sum.resets += one.resets;
 }

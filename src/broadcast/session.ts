@@ -19,6 +19,7 @@ import type { Message } from '../../protocol/messages';
 import type { Follower, TopicState } from './mirror';
 import { messagesOf, Outbox, type Extracted, type OutboxCounters } from './outbox';
 import { PacedTopics } from './paced';
+import type { SessionState } from './session-state';
 
 /** What a session needs of a WebSocket. */
 export interface Socket {
@@ -57,6 +58,8 @@ export interface SessionLimits {
 export interface SessionCounters extends OutboxCounters {
   /** Times that it left the express lane. */
   lagged: number;
+  /** Times that it was told to forget what it held. */
+  resets: number;
 }
 
 /** The native topic of definitions, which every session is on. */
@@ -94,6 +97,8 @@ export class Session implements Follower {
   /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
   overrun = false;
   private lagged = 0;
+  /** Of resumes that could not be; whoever answers them counts. */
+  resets = 0;
   private readonly socket: Socket;
   private readonly encoders: Encoders;
   private readonly limits: SessionLimits;
@@ -101,6 +106,7 @@ export class Session implements Follower {
   private readonly paced: PacedTopics;
   private lane: Lane = { is: 'express', askedMs: null, pingedBytes: 0 };
   private rttMinMs = Infinity;
+  private rttMs: number | null = null;
   /** Sent to it alone; and what its native topics had published when it joined them, taken off. */
   private ownBytes = 0;
   private nowMs = 0;
@@ -138,6 +144,22 @@ export class Session implements Follower {
       dropped: a.dropped + b.dropped,
       gaps: a.gaps + b.gaps,
       lagged: this.lagged,
+      resets: this.resets,
+    };
+  }
+
+  get state(): SessionState {
+    const { outbox, paced, lane, rttMs } = this;
+    const sinceMs = Math.min(outbox.oldestMs ?? Infinity, paced.oldestMs ?? Infinity);
+    return {
+      form: this.text ? 'json' : 'msgpack',
+      lane: lane.is === 'lagging' ? 'lagging' : 'express',
+      topics: this.topics.size,
+      sentBytes: this.nativeBytes() + this.ownBytes,
+      waitingBytes: outbox.waitingBytes + paced.waitingBytes + this.socket.getBufferedAmount(),
+      lagMs: sinceMs === Infinity ? 0 : Math.max(0, this.nowMs - sinceMs),
+      rttMs,
+      ...this.counters,
     };
   }
 
@@ -221,6 +243,7 @@ export class Session implements Follower {
     if (lane.is === 'gone' || lane.askedMs === null) return;
     this.nowMs = nowMs;
     const rttMs = nowMs - lane.askedMs;
+    this.rttMs = rttMs;
     this.rttMinMs = Math.min(this.rttMinMs, rttMs);
     lane.askedMs = null;
     if (lane.is === 'express') return;
@@ -281,6 +304,15 @@ export class Session implements Follower {
     let bytes = this.ownBytes;
     for (const topic of this.topics.keys())
       bytes += this.text ? topic.textBytes : topic.binaryBytes;
+    return bytes;
+  }
+
+  /** Of the native topics that it is on. */
+  private nativeBytes(): number {
+    let bytes = 0;
+    for (const topic of this.topics.keys()) {
+      if (!topic.followers.has(this)) bytes += this.text ? topic.textBytes : topic.binaryBytes;
+    }
     return bytes;
   }
 

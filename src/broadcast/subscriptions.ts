@@ -97,6 +97,7 @@ export class Subscriptions {
     }
     const reset = (topics: readonly string[], reason: ResetReason): void => {
       if (topics.length === 0) return;
+      session.resets += 1;
       messages.push({ type: 'reset', topics: [...topics], epoch: this.epoch, seq: this.lastSeq(), reason }); // prettier-ignore
     };
     // Bars and statistics are not numbered for themselves: what they are now says it all.
