@@ -89,6 +89,7 @@ const ConfigSchema = section({
   server: section({
     host: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on' }),
     port: count(7070, 0, 65_535, 'Port to listen on; 0 picks a free one'),
+    drainMs: count(5_000, 0, 600_000, 'At a stop, the longest wait for readers to have all'),
   }),
   journal: section({
     directory: Type.String({ default: 'data', minLength: 1, description: 'Data directory' }),

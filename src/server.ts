@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import type { Fault } from '../protocol/codes';
 import type { Instrument, MarketEvent } from '../protocol/messages';
 import type { Clock } from './base/clock';
+import { Prng } from './base/prng';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
 import { Session } from './broadcast/session';
@@ -44,6 +45,7 @@ import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
 import { openRecorder, type Recorder } from './recorder';
+import { shutDown } from './shutdown';
 import { VERSION } from './version';
 
 /** Where the stages write what an operator should know. */
@@ -62,7 +64,8 @@ export interface Server {
   /** Resolves when the journal has all that this start said of itself. */
   readonly started: Promise<void>;
   /**
-   * No more connections, everything written, the journal closed.
+   * No more connections; readers are told and have what waits for them, within `server.drainMs`;
+   * everything written, the journal closed.
    * @returns why something could not be written, if so
    */
   stop(): Promise<Error | undefined>;
@@ -138,6 +141,7 @@ export function startServer(
   const tiers = new Tiers(config.cache, clock, memtable);
   const queries = createQueries(recorder, tiers, history, config, clock);
   const connections = new Connections();
+  let isStopping = false;
   const hub = createHub(config, clock, log, { keys, connections }, broadcaster, recorder, sources, orders); // prettier-ignore
   const app = createApp(
     { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
@@ -155,7 +159,8 @@ export function startServer(
         if ('fault' in result) return lines.within(result.index, result.fault);
         return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
       },
-      notReady: () => reasonsNotReady(recorder.journal.status()),
+      notReady: () => reasonsNotReady(recorder.journal.status(), isStopping),
+      isStopping: () => isStopping,
       metrics: new Metrics({
         version: VERSION,
         tiers: tiers.counters,
@@ -197,16 +202,15 @@ export function startServer(
     started: recorder.journal.flush(),
     act: (act, done) => sequencer.act(act, done),
     stop: async () => {
-      clearInterval(heartbeat);
-      clearInterval(look);
+      isStopping = true;
+      clearInterval(heartbeat); // what waits for a slow reader is to grow no more
       clearTimeout(barTimer);
       broadcaster.wakeIn = () => {};
       sources.stop();
-      broadcaster.goAway();
-      await listening.stop();
-      await history.close();
-      recorder.close();
-      return recorder.journal.closed;
+      const stages = { listening, recorder, broadcaster, history };
+      const unwritten = await shutDown(stages, config.server.drainMs, new Prng(sequencer.epoch));
+      clearInterval(look);
+      return unwritten;
     },
   };
 }

@@ -31,7 +31,7 @@ describe('defaults', () => {
   const config = good({});
 
   test('hold without a file', () => {
-    expect(config.server).toEqual({ host: '127.0.0.1', port: 7070 });
+    expect(config.server).toEqual({ host: '127.0.0.1', port: 7070, drainMs: 5_000 });
     expect(config.journal).toMatchObject({ directory: 'data', durability: 'async' });
     expect([config.keys, config.instruments]).toEqual([[], []]);
   });

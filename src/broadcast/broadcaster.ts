@@ -18,10 +18,15 @@ import type { BatchEvent } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
+import type { Prng } from '../base/prng';
 import { DerivedTopics } from './derived';
 import { Mirror, type Follower, type SymbolChannel, type TopicState } from './mirror';
 import { INSTRUMENT_TOPIC, type Encoders, type Session, type SessionCounters } from './session';
 import { Subscriptions } from './subscriptions';
+
+/** After a stop sessions are asked to come back within this time. */
+const RETRY_MS_MIN = 250;
+const RETRY_MS_MAX = 2_000;
 
 /** What the broadcaster needs of a server. */
 export interface NativeTopics {
@@ -226,13 +231,24 @@ export class Broadcaster {
     }
   }
 
-  /** The server stops: tells every session to come back later. */
-  goAway(): void {
+  /**
+   * The server stops: tells every session to come back, each after a time of its own, so that they do
+   * not come all at once; and sends each what waits for it. `letGo` closes those that have it.
+   */
+  goAway(random: Prng): void {
     const { code, reconnect } = CLOSES['going-away'];
-    const reason = 'going-away';
     for (const session of this.sessions) {
-      session.send([{ type: 'closing', code, reason, reconnect, retryMs: 1000 }]);
-      session.close(code, reason);
+      const retryMs = random.int(RETRY_MS_MIN, RETRY_MS_MAX);
+      session.goAway({ type: 'closing', code, reason: 'going-away', reconnect, retryMs });
+    }
+  }
+
+  /** Closes those that have all that they were to get; or all, when there is no more time. */
+  letGo(all: boolean): void {
+    for (const session of this.sessions) {
+      if (!all && !session.isDrained) continue;
+      session.close(CLOSES['going-away'].code, 'going-away');
+      this.leave(session);
     }
   }
 

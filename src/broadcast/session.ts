@@ -19,39 +19,23 @@ import type { Message } from '../../protocol/messages';
 import type { Follower, TopicState } from './mirror';
 import { messagesOf, Outbox, type Extracted, type OutboxCounters } from './outbox';
 import { PacedTopics } from './paced';
+import {
+  BUFFERED_BYTES_MAX,
+  PING_BYTES,
+  WINDOW_BYTES,
+  WINDOW_BYTES_MAX,
+  WINDOW_BYTES_MIN,
+  WINDOW_LATE_MS,
+  WINDOW_SOON_MS,
+  type SessionLimits,
+} from './session-limits';
 import type { SessionState } from './session-state';
-
-/** What a session needs of a WebSocket. */
-export interface Socket {
-  /** @returns 0 when the data was dropped, since the backlog is past its limit */
-  send(data: string | Uint8Array): number;
-  ping(): unknown;
-  /** Bytes that the system has not taken yet. */
-  getBufferedAmount(): number;
-  subscribe(nativeTopic: string): void;
-  unsubscribe(nativeTopic: string): void;
-  close(code: number, reason: string): void;
-  /** Without a word: nobody is there to hear it. */
-  terminate(): void;
-}
+import type { Socket } from './socket';
 
 /** Sessions of either form encode through these. */
 export interface Encoders {
   readonly binary: FrameEncoder;
   readonly scalesOf: ScalesOf;
-}
-
-export interface SessionLimits {
-  readonly outboxBytesMax: number;
-  /** What has waited longer in the outbox is conflated, in ms. */
-  readonly staleMs: number;
-  /** A pong that is later than this, over the quickest, tells a slow reader; in ms. */
-  readonly lagMs: number;
-  /** A reader without a pong for so long is closed, in ms. */
-  readonly pongMs: number;
-  /** Control that has waited longer in the outbox closes the session, in ms; and so many messages. */
-  readonly controlMs: number;
-  readonly controlMessagesMax: number;
 }
 
 /** Of one session, or of all there were. */
@@ -64,18 +48,6 @@ export interface SessionCounters extends OutboxCounters {
 
 /** The native topic of definitions, which every session is on. */
 export const INSTRUMENT_TOPIC = { binary: 'b:instrument', text: 't:instrument' } as const;
-
-/** On the express lane a ping follows so many bytes. */
-const PING_BYTES = 16_384;
-/** Of the socket's own backlog: past this it is slow without waiting for a pong. */
-const BUFFERED_BYTES_MAX = 65_536;
-/** A window begins so large, and follows the reader within these bounds. */
-const WINDOW_BYTES = 16_384;
-const WINDOW_BYTES_MIN = 4_096;
-const WINDOW_BYTES_MAX = 1_048_576;
-/** Pongs that come sooner let the window grow, later ones make it smaller. */
-const WINDOW_SOON_MS = 50;
-const WINDOW_LATE_MS = 250;
 
 /** With when the ping was sent whose pong has not come; null: none is under way. */
 type Lane =
@@ -110,6 +82,8 @@ export class Session implements Follower {
   /** Sent to it alone; and what its native topics had published when it joined them, taken off. */
   private ownBytes = 0;
   private nowMs = 0;
+  /** The server stops: nothing waits for its interval any more. */
+  private isLeaving = false;
 
   constructor(
     name: string,
@@ -256,6 +230,25 @@ export class Session implements Follower {
     else this.flush();
   }
 
+  /** The server stops: tells it so, and sends all that waits; `isDrained` says when it has that. */
+  goAway(closing: Message): void {
+    this.isLeaving = true;
+    this.send([closing]);
+    const { lane } = this;
+    if (lane.is !== 'express') return;
+    const waiting = this.paced.due(Infinity);
+    if (waiting.length > 0) this.write(waiting);
+    lane.askedMs ??= this.ask();
+  }
+
+  /** Nothing waits, and the reader has had what was sent before the newest ping. */
+  get isDrained(): boolean {
+    const { lane } = this;
+    if (lane.is === 'gone' || this.overrun) return true;
+    if (lane.askedMs !== null || this.socket.getBufferedAmount() > 0) return false;
+    return this.outbox.isEmpty && this.paced.oldestMs === null;
+  }
+
   /** The connection has gone; the socket has left its native topics by itself. */
   gone(): void {
     for (const topic of this.topics.keys()) this.uncount(topic);
@@ -340,7 +333,7 @@ export class Session implements Follower {
     if (lane.is !== 'lagging' || lane.askedMs !== null) return;
     const messages = this.outbox.take(lane.windowBytes, this.nowMs);
     // What was asked for at intervals follows what waits: a topic may have changed from here to there.
-    if (this.outbox.isEmpty) messages.push(...this.paced.due(this.nowMs));
+    if (this.outbox.isEmpty) messages.push(...this.paced.due(this.isLeaving ? Infinity : this.nowMs)); // prettier-ignore
     if (messages.length === 0) return;
     this.write(messages);
     lane.askedMs = this.ask();

@@ -35,6 +35,8 @@ export interface AppStages<I extends QueryInstrument> {
     source: string,
     text: string,
   ): Promise<{ seq: number; events: number; skipped: number } | Fault>;
+  /** No more sessions are taken. */
+  isStopping(): boolean;
   /** Why the server is not ready; empty when it is. */
   notReady(): readonly NotReady[];
   readonly metrics: Metrics;
@@ -196,6 +198,9 @@ function upgrade<I extends QueryInstrument>(
   }
   const principal = stages.keys.of(request);
   if (principal === undefined) return errorResponse(wrongKey());
+  if (stages.isStopping()) {
+    return errorResponse(fault('shutting-down', 'the server is being stopped'));
+  }
   if (stages.sessionCount() >= options.sessionsMax) {
     return errorResponse(fault('overloaded', `there are ${options.sessionsMax} sessions already`));
   }

@@ -7,7 +7,8 @@ import type { Message } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { TopicState } from '../../src/broadcast/mirror';
-import { Session, type Socket } from '../../src/broadcast/session';
+import { Session } from '../../src/broadcast/session';
+import type { Socket } from '../../src/broadcast/socket';
 import { LIMITS, socketWith } from '../support/sockets';
 
 const OPTIONS = { topicsMax: 100_000, sessionBoundary: 0 };

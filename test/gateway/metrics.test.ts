@@ -116,13 +116,13 @@ describe('readiness', () => {
     ['failing', '', 'journal-failing', 'the journal cannot be written'],
     ['hole', 'from 5 to 9', 'journal-hole', 'records were given up and are not in the journal: from 5 to 9'], // prettier-ignore
   ] as const)('%s "%s" is %s', async (state, reason, code, message) => {
-    const response = readyResponse(reasonsNotReady({ state, reason }));
+    const response = readyResponse(reasonsNotReady({ state, reason }, false));
     expect(response.status).toBe(503);
     expect(await response.json()).toEqual({ ready: false, reasons: [{ code, message }] });
   });
 
   test('ok is 200', async () => {
-    const response = readyResponse(reasonsNotReady({ state: 'ok', reason: '' }));
+    const response = readyResponse(reasonsNotReady({ state: 'ok', reason: '' }, false));
     expect([response.status, await response.json()]).toEqual([200, { ready: true }]);
   });
 });
