@@ -222,7 +222,8 @@ export class Session implements Follower {
     lane.askedMs = null;
     if (lane.is === 'express') return;
     if (rttMs < this.rttMinMs + WINDOW_SOON_MS) {
-      lane.windowBytes = Math.min(lane.windowBytes * 2, WINDOW_BYTES_MAX);
+      const { outboxBytesMax } = this.limits; // so that a backlog can be told to hold a window
+      lane.windowBytes = Math.min(lane.windowBytes * 2, WINDOW_BYTES_MAX, outboxBytesMax);
     } else if (rttMs > this.rttMinMs + WINDOW_LATE_MS) {
       lane.windowBytes = Math.max(lane.windowBytes / 2, WINDOW_BYTES_MIN);
     }

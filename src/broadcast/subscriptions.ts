@@ -17,7 +17,7 @@ import type { Mirror, MirroredInstrument, SymbolChannel, TopicState } from './mi
 import type { Session } from './session';
 
 /** Beyond it the state is told instead. A frame of so many fits well into a socket's backlog. */
-const RESUMED_MESSAGES_MAX = 5_000;
+export const RESUMED_MESSAGES_MAX = 5_000;
 
 type ResetReason = MessageOf<'reset'>['reason'];
 
