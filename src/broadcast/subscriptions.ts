@@ -132,7 +132,7 @@ export class Subscriptions {
         else this.answer(session, request, now, outcome, done, false);
       },
     };
-    session.serve(new Resumption(stage, kept, session.text, seq, definitionsOf(asked.targets)));
+    session.serve(new Resumption(stage, kept, session.isText, seq, definitionsOf(asked.targets)));
   }
 
   /** Answers a resume, and joins its topics in the same step. */

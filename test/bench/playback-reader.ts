@@ -17,9 +17,12 @@ export interface PlaybackDone {
 }
 
 process.on('message', (job: PlaybackJob) => {
-  const play = job.reader === 'raw' ? raw(job) : sdk(job);
-  void play.then((done) => process.send!(done));
+  void play(job);
 });
+
+async function play(job: PlaybackJob): Promise<void> {
+  process.send!(await (job.reader === 'raw' ? raw(job) : sdk(job)));
+}
 
 /** A frame that ends with the answer of the start is the last. */
 function raw({ url, topics }: PlaybackJob): Promise<PlaybackDone> {
