@@ -327,7 +327,8 @@ export class Session implements Follower {
     this.feed = null;
     feed.finished();
     // With nothing under way there is no pong that would bring it back.
-    if (this.lane === lane && this.outbox.isEmpty && lane.askedMs === null) this.catchUp();
+    const isIdle = this.outbox.isEmpty && this.feed === null && lane.askedMs === null;
+    if (this.lane === lane && isIdle) this.catchUp();
   }
 
   /** @returns what it sent, in bytes */
