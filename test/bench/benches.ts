@@ -6,9 +6,11 @@ import type { Bench } from './harness';
 import { journalBench } from './journal';
 import { runMatching } from './matching';
 import { bookQueryBench, tickQueryBench } from './query';
+import { pushBench } from './push';
 import { recoveryBench } from './recovery';
 import { replayBench } from './replay';
 import { restBench } from './rest';
+import { sessionsBench } from './sessions';
 import { slowReaderBench } from './slow-reader';
 
 export const BENCHES: Readonly<Record<string, Bench>> = {
@@ -21,6 +23,8 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   'journal': journalBench,
   'recovery': recoveryBench,
   'replay': replayBench,
+  'push': pushBench,
   'slow-reader': slowReaderBench,
   'fanout': fanoutBench,
+  'sessions': sessionsBench,
 };
