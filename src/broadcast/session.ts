@@ -26,7 +26,6 @@ import {
   WINDOW_BYTES_MIN,
   WINDOW_LATE_MS,
   WINDOW_SOON_MS,
-  NATIVES_A_MS,
   type SessionLimits,
 } from './session-limits';
 import type { Encoders, SessionCounters } from './session-parts';
@@ -61,8 +60,8 @@ export class Session {
   private feed: Feed | null = null;
   private rttMinMs = Infinity;
   private rttMs: number | null = null;
-  /** When it is to be looked what it was sent. */
-  private bytesLookMs = 0;
+  /** When so much was published and sent to it alone, it may be due for a ping. */
+  private bytesDue = 0;
   private nowMs = 0;
   /** The server stops: nothing waits for its interval any more. */
   private isLeaving = false;
@@ -187,10 +186,10 @@ export class Session {
 
   /**
    * Now and then: is it slow, is something due, is it dead?
-   * @param hasNews something was published since the last look
+   * @param publishedBytes on all native topics so far
    * @returns why it has to be closed, if so
    */
-  look(nowMs: number, hasNews: boolean): CloseReason | undefined {
+  look(nowMs: number, publishedBytes: number): CloseReason | undefined {
     this.nowMs = nowMs;
     const { lane, limits } = this;
     if (lane.is === 'gone') return undefined;
@@ -199,7 +198,7 @@ export class Session {
     if (lane.is === 'express') {
       const due = this.backlog.due(nowMs);
       if (due.length > 0) this.wire.write(due);
-      this.lookExpress(lane, waitedMs, hasNews);
+      this.lookExpress(lane, waitedMs, publishedBytes);
       return undefined;
     }
     const { controlStuckMs, controlCount } = this.backlog;
@@ -270,16 +269,19 @@ export class Session {
   private lookExpress(
     lane: Extract<Lane, { is: 'express' }>,
     waitedMs: number,
-    hasNews: boolean,
+    publishedBytes: number,
   ): void {
     const late = this.limits.lagMs + (this.rttMinMs === Infinity ? 0 : this.rttMinMs);
     const buffered = this.wire.bufferedBytes;
     if (waitedMs > late || buffered > BUFFERED_BYTES_MAX) return this.fallBehind(lane);
-    if (lane.askedMs !== null || !hasNews || this.nowMs < this.bytesLookMs) return;
-    // Of many topics that is not free: whoever is on them is looked at less often.
-    this.bytesLookMs = this.nowMs + this.wire.nativeCount / NATIVES_A_MS;
+    if (lane.askedMs !== null) return;
+    // It was sent no more than all were since; to know how much goes through all of its topics.
+    const most = publishedBytes + this.wire.ownTotal;
+    if (most < this.bytesDue) return;
     const bytes = this.wire.sentBytes();
-    if (bytes - lane.pingedBytes < PING_BYTES) return;
+    const rest = PING_BYTES - (bytes - lane.pingedBytes);
+    this.bytesDue = most + Math.max(0, rest);
+    if (rest > 0) return;
     lane.pingedBytes = bytes;
     lane.askedMs = this.ask();
   }
