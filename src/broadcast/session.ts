@@ -1,15 +1,15 @@
 /**
  * Session: one reader's connection, its topics, and the lane that it is on.
  *
- * On the express lane it is subscribed to Bun's native topics. After some bytes it is sent a ping; while
- * the pongs come in time the reader keeps up. When one is late, or the socket holds data back, the session
- * leaves the native topics and is served from its outbox, one window at a time: a frame and a ping, and
- * nothing more until the pong. So what is on its way to a slow reader is at most a window.
- * When the outbox is empty and the pong has come, it is back on the native topics. Both changes happen
+ * On the express lane it takes Bun's native topics. After some bytes it is sent a ping; while the pongs
+ * come in time the reader keeps up. When one is late, or the socket holds data back, the session leaves the
+ * native topics and is served from its backlog, one window at a time: a frame and a ping, and nothing more
+ * until the pong. So what is on its way to a slow reader is at most a window. When no more waits than a
+ * window, and the pong came soon, that goes out and it is back on the native topics. Both changes happen
  * between batches, so nothing is lost, doubled or reordered by them.
- * Topics that a client asked to have at most every so often are served from an outbox of their own. What
- * is read from the journal for it (a feed) goes out in windows too, behind what waits of topics.
- * Bounded: the outbox, the window, control messages that wait and how long (`SessionLimits`).
+ * Topics that a client asked to have at most every so often come from the backlog always. What is read from
+ * the journal for it (a feed) goes out in windows too, behind what waits of topics.
+ * Bounded: the window, the control that waits and how long (`SessionLimits`); the backlog by the logs.
  */
 
 import type { Subprotocol } from '../../protocol/codec';
