@@ -54,7 +54,7 @@ export class Replays {
     const request = { topics, isText: session.text, ...range, hasOpening: true, speed: speed ?? 0 };
     const replay = new Replay(session, plays, clock, m.id, request);
     this.bySession.set(session, replay);
-    session.serve(replay);
+    session.serve(replay, clock.monotonicMs());
     return undefined;
   }
 

@@ -133,7 +133,8 @@ export class Subscriptions {
         else this.answer(session, request, now, outcome, done, false);
       },
     };
-    session.serve(new Resumption(stage, kept, session.text, seq, definitionsOf(asked.targets)));
+    const resumption = new Resumption(stage, kept, session.text, seq, definitionsOf(asked.targets));
+    session.serve(resumption, this.clock.monotonicMs());
   }
 
   /** Answers a resume, and joins its topics in the same step. */
