@@ -51,7 +51,13 @@ export class Replays {
     if ('code' in range) return range;
     if (plays.isFull) return fault('overloaded', 'as many replays as there may be are under way');
     const { topics, speed } = m;
-    const request = { topics, isText: session.text, ...range, hasOpening: true, speed: speed ?? 0 };
+    const request = {
+      topics,
+      isText: session.isText,
+      ...range,
+      hasOpening: true,
+      speed: speed ?? 0,
+    };
     const replay = new Replay(session, plays, clock, m.id, request);
     this.bySession.set(session, replay);
     session.serve(replay, clock.monotonicMs());

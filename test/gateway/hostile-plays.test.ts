@@ -22,6 +22,7 @@ beforeAll(async () => {
 [cache]
 memtableEventsMax = 1000
 [push]
+heartbeatMs = 500
 pongMs = 1000
 [limits]
 playbacksMax = 2
