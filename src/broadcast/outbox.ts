@@ -55,6 +55,8 @@ export function messagesOf({ topic, waiting, dropped }: Extracted): Message[] {
 }
 
 interface Dropped {
+  /** Its place among what waits is that of the first that went: an answer before it is told before it. */
+  readonly order: number;
   from: number;
   to: number;
   count: number;
@@ -190,7 +192,7 @@ export class Outbox {
       if (here.dropped !== undefined) this.dropped.set(topic, here.dropped);
       for (const w of here.waiting) this.note(w);
       const known = this.dropped.get(topic);
-      if (known === undefined) this.dropped.set(topic, { ...dropped });
+      if (known === undefined) this.dropped.set(topic, { ...dropped, order: ++this.lastOrder });
       else {
         known.to = dropped.to;
         known.count += dropped.count;
@@ -228,8 +230,6 @@ export class Outbox {
     const isStateFirst = isStale && this.answers === 0;
     const messages = this.control;
     this.control = [];
-    for (const [topic, gap] of this.dropped) messages.push(gapOf(topic, gap));
-    this.dropped.clear();
     const { state, queue } = this;
     let ofState = 0;
     let ofQueue = 0;
@@ -238,13 +238,17 @@ export class Outbox {
       const [s, q] = [state[ofState], queue[ofQueue]];
       const next = q === undefined || (s !== undefined && (isStateFirst || s.order < q.order)) ? s! : q; // prettier-ignore
       if (next === s) ofState += 1;
-      else ofQueue += 1;
+      else {
+        ofQueue += 1;
+        this.tellDropped(next.order, messages);
+      }
       messages.push(next.message);
       if (next.topic === null) this.answers -= 1;
       bytes += next.bytes;
     }
     this.state = state.slice(ofState);
     this.queue = queue.slice(ofQueue);
+    if (this.queue.length === 0) this.tellDropped(Infinity, messages);
     this.bytes -= bytes;
     if (this.isEmpty) this.dueBytes = this.options.bytesMax;
     return messages;
@@ -324,13 +328,22 @@ export class Outbox {
     this.queue = kept;
   }
 
-  private note({ topic, message }: OfTopic): void {
+  /** The gaps that have their place before what is next. */
+  private tellDropped(order: number, into: Message[]): void {
+    for (const [topic, gap] of this.dropped) {
+      if (gap.order > order) continue;
+      into.push(gapOf(topic, gap));
+      this.dropped.delete(topic);
+    }
+  }
+
+  private note({ topic, message, order }: OfTopic): void {
     this.counters.dropped += 1;
     const { seq } = message;
     const known = this.dropped.get(topic);
     if (known === undefined) {
       this.counters.gaps += 1;
-      this.dropped.set(topic, { from: seq, to: seq, count: 1 });
+      this.dropped.set(topic, { order, from: seq, to: seq, count: 1 });
       return;
     }
     known.to = seq;
