@@ -67,6 +67,11 @@ export class Replay implements Feed {
     return this.hasEnded && this.due.length === 0;
   }
 
+  /** Whether nothing more is played, and what is left to tell is the answer of `start`. */
+  get isEnding(): boolean {
+    return this.hasEnded;
+  }
+
   take(nowMs: number): Frame | undefined {
     if (this.due.length > 0) {
       const messages = this.due;

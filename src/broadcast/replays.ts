@@ -56,7 +56,7 @@ export class Replays {
 
   private steer(session: Session, m: ReplayMessage): Fault | undefined {
     const replay = session.isFed ? this.bySession.get(session) : undefined;
-    if (replay === undefined || replay.isOver) return noReplay();
+    if (replay === undefined || replay.isEnding) return noReplay();
     if (m.action === 'pause') replay.pause(m.id);
     else if (m.action === 'continue') replay.continue(m.id);
     else if (m.action === 'stop') replay.stop(m.id);

@@ -168,9 +168,7 @@ export class Reader {
     if (copy === undefined) {
       hold(requests.length > 0 || this.isServed(topic), () => ['not asked for', topic, m]);
       // Of an instrument that came under a `*` there is nothing before.
-      copy = new TopicCopy(topic, this.truth, requests.length > 0 ? null : 0);
-      copy.isLive = requests.length === 0;
-      this.topics.set(topic, copy);
+      copy = this.begin(topic);
     }
     const resume = requests.find((r) => !tellsState(r, topic));
     if (resume !== undefined && m.type !== 'bar') {
@@ -181,6 +179,16 @@ export class Reader {
     const isNext = copy.last !== null && m.prevSeq === copy.last && m.seq > copy.last;
     if (!isNext && requests.some((r) => tellsState(r, topic))) copy.state(m);
     else copy.chain(m);
+  }
+
+  /** The copy of a topic: of one that came under a `*` of this connection it needs all. */
+  private begin(topic: string): TopicCopy {
+    const star = this.served.get(starOf(topic));
+    const isNew = star?.isLive === true && !star.left.has(topic);
+    const copy = new TopicCopy(topic, this.truth, isNew ? 0 : null);
+    copy.isLive = isNew;
+    this.topics.set(topic, copy);
+    return copy;
   }
 
   private isServed(topic: string): boolean {
@@ -267,8 +275,7 @@ export class Reader {
   private gap(m: MessageOf<'gap'>): void {
     this.tally.gaps += 1;
     this.tally.missed += m.count;
-    const copy = this.topics.get(m.topic);
-    hold(copy !== undefined, () => ['a gap of what is not asked for', m]);
+    const copy = this.topics.get(m.topic) ?? this.begin(m.topic);
     copy.gap(m);
   }
 

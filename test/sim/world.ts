@@ -148,6 +148,7 @@ export class World {
     const seat = { reader, trades, pace: PACES[0], hasComeBack: true, epochBefore: this.epoch };
     this.seats.push(seat);
     this.connect(seat);
+    seat.hasComeBack = true;
     this.read(seat, 1);
     if (this.random.chance(0.8)) this.moves.subscribe(reader, this.moves.drawNames(0.4));
   }
