@@ -176,8 +176,8 @@ export class Reader {
       // A repetition [T5]
       if (m.seq <= copy.last!) return this.truth.check(topic, m);
     }
-    const isNext = copy.last !== null && m.prevSeq === copy.last && m.seq > copy.last;
-    if (!isNext && requests.some((r) => tellsState(r, topic))) copy.state(m);
+    // A state may look like the first message of its topic.
+    if (!copy.fits(m) && requests.some((r) => tellsState(r, topic))) copy.state(m);
     else copy.chain(m);
   }
 

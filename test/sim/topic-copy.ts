@@ -58,6 +58,13 @@ export class TopicCopy {
     this.keepBook(m);
   }
 
+  /** Whether a message is the next, whatever else it may be. */
+  fits(m: Sequenced): boolean {
+    const { last } = this;
+    const isNext = last !== null && m.prevSeq === last && m.seq > last;
+    return isNext && this.truth.between(this.name, last, m.seq) === ('count' in m ? m.count : 1);
+  }
+
   /** Takes state that was asked for. */
   state(m: Sequenced): void {
     const { last, name } = this;
