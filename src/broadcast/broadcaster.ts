@@ -2,7 +2,7 @@
  * Broadcaster: batches out to sessions over Bun's native topics.
  *
  * A batch is cut by topic; each topic that somebody is on is encoded once a form and published once, and
- * handed to the sessions that are served from an outbox.
+ * kept in the log of the topic while some session reads it at its own pace.
  */
 
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
@@ -18,11 +18,16 @@ import type { BatchEvent } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
+import type { Prng } from '../base/prng';
 import { DerivedTopics } from './derived';
-import { Mirror, type Follower, type SymbolChannel, type TopicState } from './mirror';
+import { Mirror, type SymbolChannel, type TopicState } from './mirror';
 import { INSTRUMENT_TOPIC, type Session } from './session';
 import type { Encoders, SessionCounters } from './session-parts';
 import { Subscriptions } from './subscriptions';
+
+/** After a stop sessions are asked to come back within this time. */
+const RETRY_MS_MIN = 250;
+const RETRY_MS_MAX = 2_000;
 
 /** What the broadcaster needs of a server. */
 export interface NativeTopics {
@@ -59,8 +64,7 @@ export class Broadcaster {
   /** What sessions ask for. */
   readonly subscriptions: Subscriptions;
   private readonly dirty: TopicState[] = [];
-  private readonly followed = new Set<Follower>();
-  private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0 };
+  private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 }; // prettier-ignore
   private hasNews = false;
 
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
@@ -139,8 +143,6 @@ export class Broadcaster {
   private publishDirty(): void {
     for (const topic of this.dirty) this.publish(topic);
     this.dirty.length = 0;
-    for (const follower of this.followed) follower.settle();
-    this.followed.clear();
   }
 
   /** Looks after the sessions: who is slow, who is well again, who is to be closed. Now and then. */
@@ -209,10 +211,7 @@ export class Broadcaster {
       topic.textBytes += frame.length;
       this.native.publish(topic.nativeText, frame);
     }
-    for (const follower of topic.followers) {
-      follower.follow(topic, topic.pending);
-      this.followed.add(follower);
-    }
+    topic.log?.append(topic.pending, this.clock.monotonicMs());
     topic.pending.length = 0;
     this.hasNews = true;
   }
@@ -233,13 +232,24 @@ export class Broadcaster {
     }
   }
 
-  /** The server stops: tells every session to come back later. */
-  goAway(): void {
+  /**
+   * The server stops: tells every session to come back, each after a time of its own, so that they do
+   * not come all at once; and sends each what waits for it. `letGo` closes those that have it.
+   */
+  goAway(random: Prng): void {
     const { code, reconnect } = CLOSES['going-away'];
-    const reason = 'going-away';
     for (const session of this.sessions) {
-      session.send([{ type: 'closing', code, reason, reconnect, retryMs: 1000 }]);
-      session.close(code, reason);
+      const retryMs = random.int(RETRY_MS_MIN, RETRY_MS_MAX);
+      session.goAway({ type: 'closing', code, reason: 'going-away', reconnect, retryMs });
+    }
+  }
+
+  /** Closes those that have all that they were to get; or all, when there is no more time. */
+  letGo(all: boolean): void {
+    for (const session of this.sessions) {
+      if (!all && !session.isDrained) continue;
+      session.close(CLOSES['going-away'].code, 'going-away');
+      this.leave(session);
     }
   }
 
@@ -251,7 +261,7 @@ export class Broadcaster {
       // Of a reader that waits for some of them, the heads would tell of a loss that is none.
       const topics = session.isExpress ? session.topics : [];
       for (const [topic, told] of topics) {
-        if (session.isPaced(topic)) continue;
+        if (session.isPaced(topic)) continue; // something of it may wait
         if (topic.head === told) continue;
         session.topics.set(topic, topic.head);
         heads.push({ topic: topic.name, seq: topic.head });
@@ -272,4 +282,5 @@ function addCounters(sum: SessionCounters, one: SessionCounters): void {
   sum.dropped += one.dropped;
   sum.gaps += one.gaps;
   sum.lagged += one.lagged;
+  sum.resets += one.resets;
 }
