@@ -3,29 +3,36 @@
  * what is private.
  */
 
-import type { Message } from '../../protocol/messages';
 import type { Mirror, TopicState } from '../../src/broadcast/mirror';
 import type { Session } from '../../src/broadcast/session';
+import type { Logged } from '../../src/broadcast/topic-log';
 import type { SimServer } from './server';
 import { hold } from './truth';
 
-interface OutboxInside {
-  readonly state: readonly { topic: TopicState; message: Message; bytes: number }[];
-  readonly queue: readonly { topic: TopicState | null; message: Message; bytes: number }[];
-  readonly bytes: number;
-  readonly answers: number;
+interface SessionInside {
+  readonly backlog: { has(topic: TopicState): boolean; readonly cursors: ReadonlyMap<TopicState, unknown> }; // prettier-ignore
 }
 
-interface SessionInside {
-  readonly outbox: OutboxInside;
-  readonly paced: { readonly groups: ReadonlyMap<number, { readonly outbox: OutboxInside }> };
+interface LogInside {
+  readonly start: number;
+  readonly end: number;
+  readonly heldBytes: number;
+  readonly entries: { readonly length: number; at(i: number): Logged | undefined };
 }
 
 /** Topics, their subscribers and what waits for them. */
 export function probe(server: SimServer): void {
   const topics = allTopics(server);
   for (const topic of topics) probeTopic(topic, server);
-  for (const session of server.broadcaster.sessions) probeOutboxes(session, server);
+  for (const session of server.broadcaster.sessions) {
+    const { cursors } = insideOf(session);
+    for (const topic of cursors.keys()) {
+      hold(session.topics.has(topic), () => ['reads what it is not on', session.name, topic.name]);
+    }
+    for (const [topic] of session.topics) {
+      hold(topics.includes(topic), () => ['on a topic that is none', session.name, topic.name]);
+    }
+  }
 }
 
 /** With nobody there, nothing is left of anybody. */
@@ -33,10 +40,14 @@ export function probeEmpty(server: SimServer): void {
   hold(server.broadcaster.sessions.size === 0, () => ['sessions are left']);
   hold(Bun.deepEquals(server.plays.counts, { open: 0, waiting: 0 }), () => ['plays are left', server.plays.counts]); // prettier-ignore
   for (const topic of allTopics(server)) {
-    const { binarySubscribers, textSubscribers, followers, pending, name } = topic;
-    const left = binarySubscribers + textSubscribers + followers.size + pending.length;
-    hold(left === 0, () => ['readers are left', name, binarySubscribers, textSubscribers, followers.size]); // prettier-ignore
+    const { binarySubscribers, textSubscribers, log, pending, name } = topic;
+    const left = binarySubscribers + textSubscribers + pending.length;
+    hold(left === 0 && log === null, () => ['readers are left', name, binarySubscribers, textSubscribers]); // prettier-ignore
   }
+}
+
+function insideOf(session: Session): SessionInside['backlog'] {
+  return (session as unknown as SessionInside).backlog;
 }
 
 function allTopics(server: SimServer): TopicState[] {
@@ -44,49 +55,33 @@ function allTopics(server: SimServer): TopicState[] {
   return [mirror.statusTopic, ...[...mirror.all()].flatMap((i) => Object.values(i.topics))];
 }
 
-function probeTopic(topic: TopicState, { wires, broadcaster }: SimServer): void {
+/** Each session that is on it has it natively or reads its log, and those are counted. */
+function probeTopic(topic: TopicState, server: SimServer): void {
   let binary = 0;
   let text = 0;
-  for (const { session, native, server } of wires) {
-    if (server !== 'open') continue;
+  let readers = 0;
+  for (const { session, native, server: end } of server.wires) {
+    if (end !== 'open') continue;
     const isNative = native.has(session.text ? topic.nativeText : topic.nativeBinary);
-    const follows = topic.followers.has(session);
+    const reads = insideOf(session).has(topic);
     const isOn = session.topics.has(topic);
-    hold(Number(isNative) + Number(follows) === Number(isOn), () => ['on a topic', topic.name, session.name, isOn, isNative, follows]); // prettier-ignore
+    hold(Number(isNative) + Number(reads) === Number(isOn), () => ['on a topic', topic.name, session.name, isOn, isNative, reads]); // prettier-ignore
     if (isNative && session.text) text += 1;
     else if (isNative) binary += 1;
   }
-  for (const follower of topic.followers) {
-    hold(broadcaster.sessions.has(follower as Session), () => ['a follower that is gone', topic.name]); // prettier-ignore
-  }
-  const counted = [topic.binarySubscribers, topic.textSubscribers];
-  hold(Bun.deepEquals(counted, [binary, text]), () => ['subscribers', topic.name, counted, binary, text]); // prettier-ignore
+  for (const session of server.broadcaster.sessions) if (insideOf(session).has(topic)) readers += 1;
+  const { logReaders } = topic as unknown as { logReaders: number };
+  const counted = [topic.binarySubscribers, topic.textSubscribers, logReaders, topic.log !== null];
+  const real = [binary, text, readers, readers > 0];
+  hold(Bun.deepEquals(counted, real), () => ['subscribers', topic.name, counted, real]);
+  if (topic.log !== null) probeLog(topic, server.options.session.outboxBytesMax);
 }
 
-function probeOutboxes(session: Session, { options }: SimServer): void {
-  const { outbox, paced } = session as unknown as SessionInside;
-  const bytesMax = options.session.outboxBytesMax;
-  for (const one of [outbox, ...[...paced.groups.values()].map((g) => g.outbox)]) {
-    probeOutbox(one, session, bytesMax);
-  }
-}
-
-/** Bounded by twice what is set, besides one message of state a topic, and answers. */
-function probeOutbox({ state, queue, bytes, answers }: OutboxInside, session: Session, bytesMax: number): void { // prettier-ignore
-  const all = [...state, ...queue];
-  const sum = all.reduce((total, w) => total + w.bytes, 0);
-  hold(sum === bytes, () => ['bytes of an outbox', session.name, bytes, sum]);
-  const largest = new Map<TopicState, number>();
-  let exempt = 0;
-  let answered = 0;
-  for (const { topic, message, bytes: size } of all) {
-    if (topic === null) {
-      answered += 1;
-      exempt += size;
-    } else if (message.type === 'status') exempt += size;
-    else largest.set(topic, Math.max(largest.get(topic) ?? 0, size));
-  }
-  hold(answered === answers, () => ['answers of an outbox', answers, answered]);
-  for (const size of largest.values()) exempt += size;
-  hold(bytes <= 2 * (bytesMax + exempt), () => ['an outbox too full', session.name, bytes, bytesMax, exempt]); // prettier-ignore
+/** Bounded by its bytes, but for one message. */
+function probeLog({ log, name }: TopicState, bytesMax: number): void {
+  const { entries, heldBytes, start, end } = log as unknown as LogInside;
+  let bytes = 0;
+  for (let i = 0; i < entries.length; i++) bytes += entries.at(i)!.bytes;
+  hold(bytes === heldBytes && entries.length === end - start, () => ['a log', name, bytes, heldBytes, entries.length, start, end]); // prettier-ignore
+  hold(bytes <= bytesMax || entries.length === 1, () => ['a log too full', name, bytes, bytesMax]);
 }

@@ -12,9 +12,10 @@ import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { Plays, type PlaySource } from '../../src/broadcast/plays';
 import { Replays } from '../../src/broadcast/replays';
 import { Session } from '../../src/broadcast/session';
-import type { SessionLimits } from '../../src/broadcast/session-parts';
+import type { SessionLimits } from '../../src/broadcast/session-limits';
 import { Memtable } from '../../src/cache/memtable';
 import { Keyring, type Principal } from '../../src/gateway/auth';
+import { Connections } from '../../src/gateway/connections';
 import type { OrderStage } from '../../src/gateway/orders';
 import { StreamConnection, type StreamHub } from '../../src/gateway/stream';
 import { Wire, type WireLimits } from './wire';
@@ -30,6 +31,7 @@ export class SimServer {
   readonly wires = new Set<Wire>();
   readonly broadcaster: Broadcaster;
   readonly plays: Plays;
+  readonly connections = new Connections();
   readonly options: ServerOptions;
   /** Sessions that the server closed for being slow. */
   ended = 0;
@@ -156,6 +158,7 @@ export class SimServer {
       server: 'sim',
       scalesOf: broadcaster.encoders.scalesOf,
       keys: new Keyring([], []),
+      connections: this.connections,
       orders: {} as OrderStage, // nobody orders here
       clock,
       limits: { frameBytesMax: 1_000_000, topicsMax: 1_000, heartbeatMs: 1_000 },

@@ -1,7 +1,7 @@
 /** Temper: what a run is like. How much anything holds, how the journal answers, how long it lasts. */
 
 import type { Prng } from '../../src/base/prng';
-import type { SessionLimits } from '../../src/broadcast/session-parts';
+import type { SessionLimits } from '../../src/broadcast/session-limits';
 import type { SourceTemper } from './source';
 import type { WireLimits } from './wire';
 
@@ -27,6 +27,7 @@ export function drawTemper(random: Prng, isJournaled: boolean): Temper {
     session: {
       outboxBytesMax: random.int(1_500, 8_000),
       staleMs: random.int(50, 300),
+      tradeAgeMs: random.int(100, 1_000),
       lagMs: random.int(20, 80),
       pongMs: isStrict ? random.int(300, 1_500) : 1e9,
       controlMs: isStrict ? random.int(200, 1_000) : 1e9,

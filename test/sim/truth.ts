@@ -57,7 +57,9 @@ export class Truth {
   private readonly topics = new Map<string, TopicTruth>();
   private readonly books = new Map<string, TenLevels>();
 
+  /** Takes a batch. */
   push(events: readonly BatchEvent[]): void {
+    const traded = new Set<string>();
     for (const event of events) {
       this.events.push(event);
       this.lastSeq = event.seq;
@@ -67,7 +69,16 @@ export class Truth {
       topic.seqs.push(event.seq);
       topic.messages.push(event);
       if (event.type === 'book') topic.levels.push(this.fold(event));
+      if (event.type === 'trade') traded.add(event.symbol);
     }
+    for (const symbol of traded) this.derive(symbol);
+  }
+
+  /** Bars and statistics of a batch stand at the newest trade of it. */
+  private derive(symbol: string): void {
+    const { seqs } = this.topic(`derived:${symbol}`);
+    const newest = this.topic(`trade:${symbol}`).seqs.at(-1) ?? 0;
+    if (newest > (seqs.at(-1) ?? 0)) seqs.push(newest);
   }
 
   /** Forgets what lies behind a place: the end of a life that lost its newest events. */
@@ -77,23 +88,24 @@ export class Truth {
     for (const [name, topic] of this.topics) {
       const rank = topic.rank(seq);
       topic.seqs.length = rank;
-      topic.messages.length = rank;
+      topic.messages.length = Math.min(topic.messages.length, rank);
       if (!name.startsWith('book:')) continue;
       topic.levels.length = rank;
       const { bids, asks } = topic.levels.at(-1) ?? { bids: [], asks: [] };
       this.levelsOf(name.slice(5)).replace([...bids], [...asks]);
     }
+    for (const name of [...this.topics.keys()]) if (name.startsWith('trade:')) this.derive(name.slice(6)); // prettier-ignore
   }
 
   /** The newest message of a topic at or below a place; 0: none. */
   head(name: string, seq: number): number {
-    const topic = this.topic(placed(name));
+    const topic = this.topic(isDerived(name) ? `derived:${symbolOf(name)}` : name);
     return topic.seqs[topic.rank(seq) - 1] ?? 0;
   }
 
   /** Messages of a topic behind one place, up to another. */
   between(name: string, from: number, to: number): number {
-    const topic = this.topic(placed(name));
+    const topic = this.topic(isDerived(name) ? `trade:${symbolOf(name)}` : name);
     return topic.rank(to) - topic.rank(from);
   }
 
@@ -182,8 +194,10 @@ export class Truth {
   }
 }
 
-/** The topic whose places a topic has: bars and statistics stand at those of trades. */
-function placed(name: string): string {
-  if (!name.startsWith('bar:') && !name.startsWith('stats:')) return name;
-  return `trade:${name.split(':')[1]}`;
+function isDerived(name: string): boolean {
+  return name.startsWith('bar:') || name.startsWith('stats:');
+}
+
+function symbolOf(topic: string): string {
+  return topic.split(':')[1]!;
 }

@@ -29,6 +29,7 @@ export class Wire {
   session!: Session;
   /** `ending`: the server is yet to be told; `ended`: it has let go of it. */
   server: 'open' | 'ending' | 'ended' = 'open';
+  readonly remoteAddress = '';
   isClientGone = false;
   /** Told when the server has taken a replay on. */
   accepted: (id: number) => void = () => {};
