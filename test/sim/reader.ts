@@ -111,6 +111,15 @@ export class Reader {
     return undefined;
   }
 
+  /** Of the topics of which nothing is asked, it has all that was pushed. */
+  checkAll(): void {
+    if (this.asked.size > 0) return;
+    for (const [name, { isLive, last }] of this.topics) {
+      const head = this.truth.head(name, this.truth.lastSeq);
+      hold(!isLive || last === head, () => ['the end is missing', this.name, name, last, head]);
+    }
+  }
+
   private take(m: Message): void {
     this.log?.push(`< ${brief(m)}`);
     this.tally.messages += 1;

@@ -6,6 +6,9 @@ import type { SourceTemper } from './source';
 import type { WireLimits } from './wire';
 
 export interface Temper {
+  readonly readers: number;
+  /** How likely a turn of the market is a burst. */
+  readonly bursts: number;
   readonly stepsMax: number;
   /** Sessions are closed for being slow, or for a backlog. */
   readonly isStrict: boolean;
@@ -16,13 +19,20 @@ export interface Temper {
   readonly playsMax: number;
   /** How likely the server starts anew in a step. */
   readonly restarts: number;
+  /** How likely all connections are cut in a step. */
+  readonly cuts: number;
 }
 
 export function drawTemper(random: Prng, isJournaled: boolean): Temper {
   const isStrict = random.chance(0.25);
   const isFailing = random.chance(0.2);
+  const isFlood = random.chance(0.05);
+  // So many that what they ask after a cut takes several turns.
+  const isCrowd = !isFlood && random.chance(0.05);
   return {
-    stepsMax: 250,
+    readers: isCrowd ? random.int(10, 16) : random.int(1, 4),
+    bursts: isFlood ? 0.5 : 0.05,
+    stepsMax: isCrowd || isFlood ? 100 : 250,
     isStrict,
     session: {
       outboxBytesMax: random.int(1_500, 8_000),
@@ -42,8 +52,9 @@ export function drawTemper(random: Prng, isJournaled: boolean): Temper {
       failing: isFailing ? 0.05 : 0,
       broken: isFailing ? 0.1 : 0,
     },
-    memtableEventsMax: random.chance(0.5) ? random.int(20, 200) : random.int(200, 3_000),
+    memtableEventsMax: isFlood || random.chance(0.5) ? random.int(20, 200) : random.int(200, 3_000),
     playsMax: random.int(1, 3),
     restarts: !isJournaled && random.chance(0.3) ? 0.01 : 0,
+    cuts: isCrowd ? 0.03 : 0,
   };
 }

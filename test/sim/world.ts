@@ -83,7 +83,7 @@ export class World {
     for (let i = 0; i < 3; i++) this.server.take([this.flow.define()!], this.flow.seq);
     for (let i = 0; i < 10; i++) this.say(6);
     while (this.server.hasWaiting) this.push();
-    for (let i = this.random.int(1, 4); i > 0; i--) this.seat(i);
+    for (let i = this.temper.readers; i > 0; i--) this.seat(i);
   }
 
   get logs() { return this.seats.map((x) => [x.reader.name, x.reader.isText, ...(x.reader.log ?? [])]); }
@@ -96,7 +96,7 @@ export class World {
 
   private async step(): Promise<void> {
     const { random, server } = this;
-    if (random.chance(0.8)) this.say(random.chance(0.05) ? 80 : 6);
+    if (random.chance(0.8)) this.say(random.chance(this.temper.bursts) ? 80 : 6);
     if (random.chance(0.5)) server.advance(random.chance(0.03) ? 1_200 : random.int(1, 60));
     while (this.server.hasWaiting && random.chance(0.85)) this.push();
     if (random.chance(0.5)) server.broadcaster.look();
@@ -106,6 +106,7 @@ export class World {
     this.sweep();
     for (const seat of this.seats) this.stepOf(seat);
     if (random.chance(this.temper.restarts)) this.restart();
+    if (random.chance(this.temper.cuts)) this.cutAll();
     if (random.chance(0.5)) await turn();
     if (random.chance(0.15)) probe(this.server);
   }
@@ -212,9 +213,50 @@ export class World {
     return new SimServer(options, this.clock, this.journal?.source ?? this.source);
   }
 
+  /** All connections are lost at once, and everybody is back in the same turn. */
+  private cutAll(): void {
+    for (const wire of this.server.wires) {
+      wire.isClientGone = true;
+      wire.deliver(0);
+    }
+    this.sweep();
+    for (const seat of this.seats) {
+      this.connect(seat);
+      this.read(seat, 1);
+      this.comeBack(seat);
+      seat.reader.wire?.deliver(Infinity);
+    }
+    const added = this.flow.define();
+    if (added !== undefined) this.server.take([added], this.flow.seq);
+    this.say(6);
+    while (this.server.hasWaiting) this.push();
+  }
+
+  /** Asked to stop, it tells everybody, and those that read have everything when they are let go. */
+  private drain(): void {
+    const { server } = this;
+    server.broadcaster.goAway(this.random);
+    for (let i = 0; i < 12; i++) {
+      server.advance(5);
+      server.broadcaster.look();
+      server.broadcaster.letGo(false);
+      for (const seat of this.seats) {
+        const { reader } = seat;
+        if (reader.wire === null) continue;
+        const isLetGo = reader.wire.server === 'ending';
+        if (isLetGo || this.random.chance(seat.pace.often)) reader.read(isLetGo ? Infinity : seat.pace.frames); // prettier-ignore
+        if (isLetGo) reader.checkAll();
+        reader.wire.deliver(isLetGo ? 0 : Infinity);
+        if (isLetGo) reader.wire = null;
+      }
+    }
+    server.broadcaster.letGo(true);
+  }
+
   /** Another life of the server, which may have lost what it pushed last. */
   private restart(): void {
     const { truth, random } = this;
+    if (random.chance(0.4)) this.drain();
     this.tally();
     this.server.stop();
     for (const { reader } of this.seats) reader.wire = null;
