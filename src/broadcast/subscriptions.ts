@@ -98,10 +98,13 @@ export class Subscriptions {
    * @param done told when it was answered, or why it is refused; nothing else may be asked meanwhile
    */
   resume(session: Session, request: MessageOf<'resume'>, done: Done): void {
-    const asked = session.isFed ? replayUnderWay() : this.resolve(session, request.topics);
-    if ('code' in asked) return done(asked);
+    const known = session.isFed ? replayUnderWay() : this.resolve(session, request.topics);
+    if ('code' in known) return done(known);
+    const { topics } = known;
     this.desk.run(() => {
       if (session.isGone) return;
+      // Instruments may have come while it waited that a `*` stands for.
+      const asked = { topics, targets: this.targetsOf(topics) };
       const { epoch, seq } = request;
       if (epoch !== this.epoch) this.answer(session, request, asked, 'other-epoch', done);
       else if (seq > this.lastSeq()) this.answer(session, request, asked, 'from-the-future', done);
