@@ -5,7 +5,7 @@ import type { Message, MessageOf } from '../../protocol/messages';
 import type { Prng } from '../../src/base/prng';
 import { ReplayCheck } from './replay-check';
 import { starOf, type Request, type TopicRequest } from './requests';
-import { brief, type Reader } from './reader';
+import type { Reader } from './reader';
 import type { Truth } from './truth';
 
 const CHANNELS = ['tick', 'trade', 'bbo', 'book', 'stats', 'bar'] as const;
@@ -226,7 +226,6 @@ export class Moves {
   private say(reader: Reader, message: Message): void {
     const scalesOf = () => undefined;
     const { wire, isText } = reader;
-    reader.log?.push(`> ${brief(message)}`);
     wire!.say(isText ? encodeTextFrame([message], scalesOf) : this.encoder.encode([message]));
   }
 }

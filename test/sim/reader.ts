@@ -45,7 +45,6 @@ export class Reader {
   readonly served = new Map<string, Served>();
   readonly topics = new Map<string, TopicCopy>();
   replay: ReplayCheck | null = null;
-  log: string[] | null = Bun.env['SIM_LOG'] ? [] : null;
   /** Executions of its owner since it came, in order; null: it does not trade. */
   executions: Message[] | null = null;
   private readonly instruments = new Map<string, Instrument>();
@@ -105,7 +104,7 @@ export class Reader {
       const items = typeof next === 'string' ? decodeTextFrame(next, scalesOf) : decodeFrame(next);
       for (const item of items) {
         hold(!isFault(item), () => ['does not decode', item]);
-        this.take(item as Message);
+        this.take(item);
       }
     }
     return undefined;
@@ -121,7 +120,6 @@ export class Reader {
   }
 
   private take(m: Message): void {
-    this.log?.push(`< ${brief(m)}`);
     this.tally.messages += 1;
     hold(m.type === 'welcome' || this.isWelcome, () => ['before the welcome', m]);
     switch (m.type) {
@@ -295,7 +293,8 @@ export class Reader {
     const isOpen = (name: string) => open.some(({ names }) => covers(names, name) || [...names].some((n) => starOf(n) === name)); // prettier-ignore
     for (const [topic, copy] of this.topics) if (copy.isLive && !isOpen(topic)) copy.beat(seq);
     for (const [name, served] of this.served) {
-      if (served.isLive && !isOpen(name) && served.place !== null) served.place = Math.max(served.place, seq);
+      if (served.isLive && !isOpen(name) && served.place !== null)
+        served.place = Math.max(served.place, seq);
     }
     for (const head of heads) {
       const copy = this.topics.get(head.topic);
@@ -309,8 +308,4 @@ export class Reader {
     hold(next !== undefined && Bun.deepEquals(next, m), () => ['an execution', m, next]);
     hold(this.instruments.has(m.symbol), () => ['before its definition', m]);
   }
-}
-
-export function brief(m: Message): string {
-  return JSON.stringify(m, (k, v) => (['eventTime', 'receiveTime', 'bids', 'asks', 'openTime','limits','time'].includes(k) ? undefined : v));
 }

@@ -4,7 +4,6 @@
  */
 
 import type { Message, MessageOf } from '../../protocol/messages';
-import { parseTopic } from '../../protocol/topics';
 import { Wanted } from './source';
 import { hold, type Sequenced, type Truth } from './truth';
 
@@ -99,10 +98,4 @@ export class ReplayCheck {
     }
     return undefined;
   }
-}
-
-/** Whether topics may be replayed. */
-export function isPlayable(name: string): boolean {
-  const { channel } = parseTopic(name)!;
-  return channel !== 'bar' && channel !== 'stats';
 }

@@ -70,6 +70,8 @@ interface Playing {
 }
 
 export interface SourceTemper {
+  /** Places that a frame goes over. */
+  readonly frameEventsMax: number;
   /** How likely an answer comes in the turn after it was asked. */
   readonly prompt: number;
   readonly failing: number;
@@ -104,8 +106,8 @@ export class SteeredSource implements PlaySource {
 
   /** Answers what was asked, or not yet. */
   step(isPrompt = false): void {
-    while (this.waiting.length > 0 && (isPrompt || this.random.chance(this.temper.prompt)))
-      this.waiting.shift()!();
+    const prompt = isPrompt ? 1 : this.temper.prompt;
+    while (this.waiting.length > 0 && this.random.chance(prompt)) this.waiting.shift()!();
   }
 
   open(play: number, request: PlayRequest): Promise<PlayRange | Fault> {
@@ -173,7 +175,11 @@ export class SteeredSource implements PlaySource {
     for (let i = this.random.int(0, 4); i > 0; i--) {
       const messages: Message[] = [];
       let atMs = 0;
-      for (let n = this.random.int(1, 30); n > 0 && playing.nextSeq <= toSeq; n--) {
+      for (
+        let n = this.random.int(1, this.temper.frameEventsMax);
+        n > 0 && playing.nextSeq <= toSeq;
+        n--
+      ) {
         const e = this.truth.events[playing.nextSeq++ - 1]!;
         if (!wanted.has(e) || e.type === 'command' || e.type === 'snapshot') continue;
         messages.push(e);

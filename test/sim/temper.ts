@@ -32,7 +32,7 @@ export function drawTemper(random: Prng, isJournaled: boolean): Temper {
   return {
     readers: isCrowd ? random.int(10, 16) : random.int(1, 4),
     bursts: isFlood ? 0.5 : 0.05,
-    stepsMax: isCrowd || isFlood ? 100 : 250,
+    stepsMax: isCrowd ? 100 : 250,
     isStrict,
     session: {
       outboxBytesMax: random.int(1_500, 8_000),
@@ -48,11 +48,13 @@ export function drawTemper(random: Prng, isJournaled: boolean): Temper {
       backlogBytesMax: isStrict ? random.int(30_000, 150_000) : 1e9,
     },
     source: {
-      prompt: random.chance(0.5) ? 0.9 : 0.2,
+      frameEventsMax: isFlood ? 400 : 30,
+      prompt: random.chance(0.5) && !isFlood ? 0.9 : 0.2,
       failing: isFailing ? 0.05 : 0,
       broken: isFailing ? 0.1 : 0,
     },
-    memtableEventsMax: isFlood || random.chance(0.5) ? random.int(20, 200) : random.int(200, 3_000),
+    memtableEventsMax:
+      isFlood || random.chance(0.5) ? random.int(20, isFlood ? 60 : 200) : random.int(200, 3_000),
     playsMax: random.int(1, 3),
     restarts: !isJournaled && random.chance(0.3) ? 0.01 : 0,
     cuts: isCrowd ? 0.03 : 0,

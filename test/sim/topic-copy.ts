@@ -97,7 +97,13 @@ export class TopicCopy {
       this.begin(head);
     }
     const isAhead = this.missed > 0 && this.last! > head; // a gap reaches over the answer
-    hold(this.last === head || isAhead, () => ['the answer says more than came', name, this.last, head, seq]);
+    hold(this.last === head || isAhead, () => [
+      'the answer says more than came',
+      name,
+      this.last,
+      head,
+      seq,
+    ]);
     this.base = seq;
     this.isLive = true;
     this.account();

@@ -27,7 +27,12 @@ export interface Levels {
 export class Broken extends Error {}
 
 export function hold(condition: boolean, what: () => unknown): asserts condition {
-  if (!condition) throw new Broken(JSON.stringify(what(), (_, v) => (v instanceof Set || v instanceof Map ? [...v] : v as unknown)));
+  if (!condition)
+    throw new Broken(
+      JSON.stringify(what(), (_, v) =>
+        v instanceof Set || v instanceof Map ? [...v] : (v as unknown),
+      ),
+    );
 }
 
 class TopicTruth {
@@ -94,7 +99,7 @@ export class Truth {
       const { bids, asks } = topic.levels.at(-1) ?? { bids: [], asks: [] };
       this.levelsOf(name.slice(5)).replace([...bids], [...asks]);
     }
-    for (const name of [...this.topics.keys()]) if (name.startsWith('trade:')) this.derive(name.slice(6)); // prettier-ignore
+    for (const name of this.topics.keys()) if (name.startsWith('trade:')) this.derive(name.slice(6)); // prettier-ignore
   }
 
   /** The newest message of a topic at or below a place; 0: none. */

@@ -79,7 +79,6 @@ export class World {
     for (let i = this.temper.readers; i > 0; i--) this.seat(i);
   }
 
-  get logs() { return this.seats.map((x) => [x.reader.name, x.reader.isText, ...(x.reader.log ?? [])]); }
   async run(): Promise<Outcome> {
     for (let i = this.random.int(40, this.temper.stepsMax); i > 0; i--) await this.step();
     await this.settle();
@@ -130,7 +129,6 @@ export class World {
     } catch (e) {
       throw new Error(`${reader.name}: ${(e as Error).message}`, { cause: e });
     }
-    reader.log?.push('X closed');
     hold(this.temper.isStrict || reader.wire!.server !== 'open', () => ['closed', reader.name]);
     reader.wire = null;
   }
@@ -153,7 +151,6 @@ export class World {
     wire.accepted = (id) => {
       if (reader.wire === wire && reader.replay?.startId === id) reader.replay.accepted();
     };
-    reader.log?.push('CONNECT');
     seat.epochBefore = reader.epoch;
     seat.hasComeBack = false;
     reader.connect(wire);
@@ -185,7 +182,8 @@ export class World {
     const executions = random.chance(0.05) && this.symbols.length > 0 ? [this.execution()] : [];
     for (const { message } of executions) {
       for (const { reader } of this.seats) {
-        const isThere = reader.wire !== null && server.broadcaster.sessions.has(reader.wire.session);
+        const isThere =
+          reader.wire !== null && server.broadcaster.sessions.has(reader.wire.session);
         if (isThere) reader.executions?.push(message);
       }
     }
@@ -270,7 +268,8 @@ export class World {
 
   /** Connections that are over on both ends. */
   private sweep(): void {
-    for (const wire of this.server.wires) if (wire.server === 'ended') this.server.wires.delete(wire);
+    for (const wire of this.server.wires)
+      if (wire.server === 'ended') this.server.wires.delete(wire);
   }
 
   /** Everybody comes back and reads to the end. */
