@@ -46,7 +46,7 @@ export class Replay implements Feed {
   private pausedMs: number | null = null;
   private callOff: () => void = () => {};
   private seq = 0;
-  private hasEnded = false;
+  private isEnded = false;
 
   constructor(
     session: Session,
@@ -64,23 +64,24 @@ export class Replay implements Feed {
   }
 
   get isOver(): boolean {
-    return this.hasEnded && this.due.length === 0;
+    return this.isEnded && this.due.length === 0;
   }
 
-  /** Whether nothing more is played, and what is left to tell is the answer of `start`. */
-  get isEnding(): boolean {
-    return this.hasEnded;
+  /** Whether its last message is made, which may wait for the reader. */
+  get hasEnded(): boolean {
+    return this.isEnded;
   }
 
-  take(nowMs: number): Frame | undefined {
+  take(): Frame | undefined {
     if (this.due.length > 0) {
       const messages = this.due;
       this.due = [];
       return messages;
     }
-    if (this.pausedMs !== null || this.hasEnded || this.play.isOver) return undefined;
+    if (this.pausedMs !== null || this.isEnded || this.play.isOver) return undefined;
     if (!this.play.hasFrame) return undefined;
     if (this.request.speed > 0) {
+      const nowMs = this.clock.monotonicMs();
       this.originMs ??= nowMs - this.play.atMs;
       const waitMs = this.originMs + this.play.atMs - nowMs;
       if (waitMs > 0) {
@@ -115,7 +116,7 @@ export class Replay implements Feed {
     this.originMs = null;
     if (this.pausedMs !== null) this.pausedMs = this.clock.monotonicMs();
     this.seq = 0;
-    this.due.push({ type: 'ack', id, seq: where.fromSeq === 1 ? 0 : where.fromSeq });
+    this.due.push({ type: 'ack', id, seq: where.from === null ? where.fromSeq : 0 });
     this.play = this.begin({ ...this.request, ...where });
     this.pull();
   }
@@ -129,7 +130,7 @@ export class Replay implements Feed {
 
   end(): void {
     this.callOff();
-    this.hasEnded = true;
+    this.isEnded = true;
     this.play.close();
   }
 
@@ -139,12 +140,12 @@ export class Replay implements Feed {
   private begin(request: PlayRequest): Play {
     const play: Play = this.plays.open(request, {
       ready: () => {
-        if (play !== this.play || this.hasEnded) return;
+        if (play !== this.play || this.isEnded) return;
         if (play.isOver) this.finish();
         this.pull();
       },
       failed: (reason) => {
-        if (play !== this.play || this.hasEnded) return;
+        if (play !== this.play || this.isEnded) return;
         this.fail(reason);
       },
     });

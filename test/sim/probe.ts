@@ -62,11 +62,11 @@ function probeTopic(topic: TopicState, server: SimServer): void {
   let readers = 0;
   for (const { session, native, server: end } of server.wires) {
     if (end !== 'open') continue;
-    const isNative = native.has(session.text ? topic.nativeText : topic.nativeBinary);
+    const isNative = native.has(session.isText ? topic.nativeText : topic.nativeBinary);
     const reads = insideOf(session).has(topic);
     const isOn = session.topics.has(topic);
     hold(Number(isNative) + Number(reads) === Number(isOn), () => ['on a topic', topic.name, session.name, isOn, isNative, reads]); // prettier-ignore
-    if (isNative && session.text) text += 1;
+    if (isNative && session.isText) text += 1;
     else if (isNative) binary += 1;
   }
   for (const session of server.broadcaster.sessions) if (insideOf(session).has(topic)) readers += 1;
