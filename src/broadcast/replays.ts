@@ -45,7 +45,8 @@ export class Replays {
     }
     const range = replayRange(m, this.stage.lastSeq());
     if ('code' in range) return range;
-    if (this.stage.plays.isFull) return fault('overloaded', 'as many replays as there may be are under way');
+    if (this.stage.plays.isFull)
+      return fault('overloaded', 'as many replays as there may be are under way');
     const { topics, speed } = m;
     const request = {
       topics,

@@ -113,6 +113,11 @@ export class SimServer {
     return this.waiting.shift()!.events;
   }
 
+  /** Whether some of what waits defines an instrument. */
+  get hasDefinition(): boolean {
+    return this.waiting.some(({ events }) => events.some(({ type }) => type === 'instrument'));
+  }
+
   get hasWaiting(): boolean {
     return this.waiting.length > 0;
   }
