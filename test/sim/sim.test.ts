@@ -48,7 +48,11 @@ describe('readers of every kind', () => {
 });
 
 describe('seeds of faults that were found', () => {
-  test.each([[1, 'x']])(
+  test.each([
+    [3, 'the journal failed while the window was closed, and a resume ended as if it were whole'],
+    [17, 'an instrument was defined while a resume waited for its turn, and its `*` missed it'],
+    [1728, 'a replay that had ended was moved, and its play stayed open'],
+  ])(
     '%i: %s',
     async (seed) => {
       expect((await run(seed)).messages).toBeGreaterThan(0);
