@@ -112,6 +112,7 @@ export const CLOSES = {
   'key-revoked': { code: 4002, reconnect: false },
   'too-many-errors': { code: 4003, reconnect: false },
   'closed-by-operator': { code: 4004, reconnect: false },
+  'key-expired': { code: 4005, reconnect: false },
   'too-slow': { code: 4010, reconnect: true },
   'unresponsive': { code: 4011, reconnect: true },
   'limit-reached': { code: 4020, reconnect: true },

@@ -24,24 +24,13 @@ function countIfSet(minimum: number, maximum: number, description: string) {
   return Type.Optional(Type.Integer({ minimum, maximum, description }));
 }
 
+function file(description: string) {
+  return Type.String({ default: '', description });
+}
+
 function count(value: number, minimum: number, maximum: number, description: string) {
   return Type.Integer({ default: value, minimum, maximum, description });
 }
-
-const Key = Type.Object(
-  {
-    name: Type.String({
-      pattern: '^(?!anonymous$|sim-)[A-Za-z0-9._-]{1,40}$',
-      description: 'Owner of the orders entered with it; for the logs',
-    }),
-    secret: Type.String({ pattern: '^[!-~]{16,200}$', description: 'What the client presents' }),
-    roles: Type.Array(
-      Type.Union([Type.Literal('publish'), Type.Literal('trade'), Type.Literal('admin')]),
-      { minItems: 1 },
-    ),
-  },
-  { additionalProperties: false },
-);
 
 const SNAPSHOT_EVERY_MS = [
   0,
@@ -91,6 +80,26 @@ const ConfigSchema = section({
     host: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on' }),
     port: count(7070, 0, 65_535, 'Port to listen on; 0 picks a free one'),
     drainMs: count(5_000, 0, 600_000, 'At a stop, the longest wait for readers to have all'),
+    insecure: Type.Union(
+      ['never', 'without-tls', 'without-keys', 'without-keys-and-tls'].map((w) => Type.Literal(w)),
+      { default: 'never', description: 'What an address that is not of this machine may lack' },
+    ),
+    tlsCertificate: file('Certificate (chain) in PEM; empty: no TLS'),
+    tlsKey: file('Its private key in PEM'),
+    origins: Type.Array(Type.String({ pattern: '^https?://[^/*]+$' }), {
+      default: [],
+      description: 'Pages of other sites that may speak for their users, such as https://a.example',
+    }),
+  }),
+  auth: section({
+    requireKey: Type.Boolean({ default: false, description: 'Also of readers on this machine' }),
+    tokenAlgorithm: Type.Union(
+      ['none', 'EdDSA', 'HS256'].map((w) => Type.Literal(w)),
+      { default: 'none', description: 'Of the JSON Web Tokens that are taken' },
+    ),
+    tokenKeyFile: file('EdDSA: public key in PEM; HS256: the secret'),
+    tokenIssuer: Type.String({ default: '', description: 'What iss must be; empty: anything' }),
+    tokenAudience: Type.String({ default: '', description: 'What aud must be; empty: anything' }),
   }),
   journal: section({
     directory: Type.String({ default: 'data', minLength: 1, description: 'Data directory' }),
@@ -154,7 +163,6 @@ const ConfigSchema = section({
       { default: 'info', description: 'Least severe line that is logged' },
     ),
   }),
-  keys: Type.Array(Key, { default: [] }),
   instruments: Type.Array(InstrumentSetting, { default: [] }),
 });
 
@@ -218,24 +226,27 @@ function override(
 
 /** Checks settings against the schema and each other. */
 export function check(settings: Record<string, unknown>): Config | StartFault {
+  if (Object.hasOwn(settings, 'keys')) {
+    const hint = 'Make them with "tapedeck keys make", and remove [[keys]].';
+    return new StartFault('bad-config', 'keys are not kept in the settings any more', hint);
+  }
   const unknown = unknownSetting(settings, ConfigSchema, '');
   if (unknown !== undefined) return unknown;
   const full = Value.Default(ConfigSchema, structuredClone(settings));
   const wrong = Value.Errors(ConfigSchema, full).First();
   if (wrong !== undefined) {
     const name = wrong.path.slice(1).replaceAll('/', '.');
-    // A secret that is wrong may still be somebody's.
-    const value = name.endsWith('secret') ? 'not a secret' : shown(wrong.value);
-    return badConfig(`the setting ${name} is ${value}; expected ${expectation(wrong.schema)}`);
+    return badConfig(
+      `the setting ${name} is ${shown(wrong.value)}; expected ${expectation(wrong.schema)}`,
+    );
   }
   const config = full as Config;
   const contradicted = contradiction(config);
   if (contradicted !== undefined) return badConfig(contradicted);
-  const { keys, instruments, limits } = config;
-  const twin = repeated(keys, ({ secret }) => secret);
-  if (twin !== undefined) return badConfig(`the key ${twin.name} has the secret of another key`);
-  const namesake = repeated(keys, ({ name }) => name);
-  if (namesake !== undefined) return badConfig(`two keys are named ${namesake.name}`);
+  const { instruments, limits, server } = config;
+  if ((server.tlsCertificate === '') !== (server.tlsKey === '')) {
+    return badConfig('server.tlsCertificate and server.tlsKey go together; one of them is empty');
+  }
   const again = repeated(instruments, ({ symbol }) => symbol);
   if (again !== undefined) return badConfig(`two instruments are named ${again.symbol}`);
   if (instruments.length > limits.instrumentsMax) {

@@ -21,16 +21,18 @@ import { Broadcaster } from './broadcast/broadcaster';
 import { Session } from './broadcast/session';
 import { Memtable } from './cache/memtable';
 import { Tiers } from './cache/tiers';
+import { openAccess, type Access } from './access';
 import type { Config } from './config';
 import { Admin } from './gateway/admin';
 import { createApp } from './gateway/app';
-import { Keyring, type Role } from './gateway/auth';
+import { mayNotPublish } from './gateway/auth';
 import { Connections } from './gateway/connections';
 import { listen } from './gateway/listen';
 import { Metrics } from './gateway/metrics';
 import { Orders, type OrderStage } from './gateway/orders';
 import { Queries } from './gateway/queries';
 import { reasonsNotReady } from './gateway/readiness';
+import type { Role } from './gateway/stored-keys';
 import { StreamConnection, type StreamHub } from './gateway/stream';
 import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
@@ -72,7 +74,7 @@ export interface Server {
 }
 
 export interface ServerOptions {
-  /** What may be done without a key, besides reading. */
+  /** What may be done without a key, besides reading, where that may. */
   readonly anonymousRoles?: readonly Role[];
   /** Who writes the journal, if not a thread of its own. */
   readonly createWriter?: CreateWriter;
@@ -80,6 +82,9 @@ export interface ServerOptions {
 
 /** Between looks after the sessions. */
 const LOOK_EVERY_MS = 20;
+
+/** Between looks for keys that were changed, or are over. */
+const WATCH_EVERY_MS = 1_000;
 
 /** A timer does not take more than 2^31 ms; one that fires early is set again. */
 const BAR_TIMER_MS_MAX = 86_400_000;
@@ -90,6 +95,8 @@ export function startServer(
   log: Log,
   options: ServerOptions = {},
 ): Server | StartFault {
+  const access = openAccess(config, clock, log, options.anonymousRoles ?? []);
+  if (access instanceof StartFault) return access;
   const { memtableEventsMax, recentTradesMax } = config.cache;
   const memtable = new Memtable({ eventsMax: memtableEventsMax, tradesMax: recentTradesMax });
   const published = { batches: 0, events: 0 };
@@ -126,7 +133,7 @@ export function startServer(
   sequencer.act((out) => market.announceRecovered(out));
   for (const definition of definitions) sequencer.act((out) => market.define(definition, out));
 
-  const keys = new Keyring(config.keys, options.anonymousRoles ?? []);
+  const { keys } = access;
   const orders = createOrderStage(recorder, config.limits.waitingEventsMax);
   const sources = new Sources(recorder);
   const history = new History({
@@ -144,7 +151,11 @@ export function startServer(
   let isStopping = false;
   const hub = createHub(config, clock, log, { keys, connections }, broadcaster, recorder, sources, orders); // prettier-ignore
   const app = createApp(
-    { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
+    {
+      ...config.limits,
+      backlogBytesMax: config.push.backlogBytesMax,
+      origins: config.server.origins,
+    },
     {
       queries,
       keys,
@@ -152,10 +163,12 @@ export function startServer(
       admin: new Admin(connections),
       connection: (form, principal) => new StreamConnection(hub, form, principal),
       sessionCount: () => broadcaster.sessions.size,
-      ingest: async (key, text) => {
+      ingest: async (who, text) => {
         const lines = readTapeLines(text, (symbol) => market.get(symbol)?.definition);
         if ('code' in lines) return lines;
-        const result = await sources.submitRequest(key, lines.events);
+        const barred = mayNotPublish(who, lines.events);
+        if (barred !== undefined) return lines.within(barred.index, barred.fault);
+        const result = await sources.submitRequest(who.name, lines.events);
         if ('fault' in result) return lines.within(result.index, result.fault);
         return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
       },
@@ -178,7 +191,7 @@ export function startServer(
       },
     },
   );
-  const listening = listen(app, config.server);
+  const listening = listen(app, config.server, access.tls);
   if (listening instanceof StartFault) {
     recorder.close();
     return listening;
@@ -195,6 +208,7 @@ export function startServer(
   };
   const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
   const look = setInterval(() => broadcaster.look(), LOOK_EVERY_MS);
+  const watch = setInterval(() => access.watch(connections), WATCH_EVERY_MS);
   return {
     url: listening.url,
     epoch: sequencer.epoch,
@@ -204,6 +218,7 @@ export function startServer(
     stop: async () => {
       isStopping = true;
       clearInterval(heartbeat); // what waits for a slow reader is to grow no more
+      clearInterval(watch);
       clearTimeout(barTimer);
       broadcaster.wakeIn = () => {};
       sources.stop();
@@ -298,7 +313,7 @@ function createHub(
   config: Config,
   clock: Clock,
   log: Log,
-  registers: { readonly keys: Keyring; readonly connections: Connections },
+  registers: { readonly keys: Access['keys']; readonly connections: Connections },
   broadcaster: Broadcaster,
   { sequencer }: Recorder,
   sources: Sources,

@@ -1,14 +1,13 @@
 /** `tapedeck serve`: the server, until a signal ends it. */
 
-import { isIPv4 } from 'node:net';
-
 import { Command } from 'commander';
 
+import { isLoopback } from '../access';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { loadConfig, processEnvironment, type Flags } from '../config';
 import { startDemo, withDemoInstruments } from '../demo';
-import type { Role } from '../gateway/auth';
+import type { Role } from '../gateway/stored-keys';
 import { createLog } from '../log';
 import { startServer, type Server } from '../server';
 import { fail, failNow } from './failure';
@@ -54,10 +53,6 @@ Examples:
       stopOnSignal(server, stopDemo);
       void server.started.then(() => announce(server, config.journal.directory));
     });
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 function announce(server: Server, directory: string): void {

@@ -1,24 +1,28 @@
 /** App: the routes of the server, on Elysia. */
 
+import { cors } from '@elysiajs/cors';
 import { Elysia } from 'elysia';
 
-import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../protocol/codec';
-import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import type { Subprotocol } from '../../protocol/codec';
+import { fault, type Fault } from '../../protocol/codes';
 import type { Admin } from './admin';
-import type { Keyring, Principal } from './auth';
+import { mayNot, type Keyring, type Principal } from './auth';
 import { readText } from './body';
-import { mayNot, type Orders } from './orders';
+import type { Orders } from './orders';
 import type { Metrics } from './metrics';
 import type { Queries, QueryInstrument } from './queries';
 import { readyResponse, type NotReady } from './readiness';
 import { noRoute, type Route } from './no-route';
-import { created, errorResponse, json } from './responses';
+import { created, errorResponse, json, SECURITY_HEADERS } from './responses';
+import { upgrade } from './upgrade';
 
 export interface AppOptions {
   readonly backlogBytesMax: number;
   readonly frameBytesMax: number;
   readonly bodyBytesMax: number;
   readonly sessionsMax: number;
+  /** Pages of other sites that may speak for their users. */
+  readonly origins: readonly string[];
 }
 
 /** The stages behind the routes. */
@@ -32,7 +36,7 @@ export interface AppStages<I extends QueryInstrument> {
   sessionCount(): number;
   /** Takes the lines of a tape in; resolves when they are journaled or refused. */
   ingest(
-    source: string,
+    who: Principal,
     text: string,
   ): Promise<{ seq: number; events: number; skipped: number } | Fault>;
   /** No more sessions are taken. */
@@ -46,7 +50,7 @@ export interface AppStages<I extends QueryInstrument> {
 export function createApp<I extends QueryInstrument>(options: AppOptions, stages: AppStages<I>) {
   const { queries, orders, admin } = stages;
   const routes: Route[] = [];
-  const app = new Elysia({
+  const base = new Elysia({
     precompile: true,
     websocket: {
       // Past its limit Bun drops messages without a word, so a connection that gets there is closed.
@@ -58,7 +62,17 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       sendPings: false, // each pong answers one of ours
     },
     serve: { maxRequestBodySize: options.bodyBytesMax * 2, reusePort: false, development: false },
-  })
+  });
+  if (options.origins.length > 0) base.use(cors({ ...CORS, origin: [...options.origins] }));
+  if (!stages.keys.isOpen) {
+    base.onBeforeHandle(async ({ request, route }) => {
+      if (SELF_CHECKED.has(route)) return undefined;
+      const principal = await stages.keys.of(request);
+      const refused = 'code' in principal ? principal : mayNot(principal, 'read');
+      return refused && errorResponse(refused);
+    });
+  }
+  const app = base
     .onError(({ code, error, request }) => {
       if (code === 'NOT_FOUND') return noRoute(request, routes);
       if (code === 'PARSE')
@@ -68,14 +82,17 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     })
     .get(
       '/',
-      () => new Response(FRONT, { headers: { 'content-type': 'text/plain;charset=utf-8' } }),
+      () =>
+        new Response(FRONT, {
+          headers: { 'content-type': 'text/plain;charset=utf-8', ...SECURITY_HEADERS },
+        }),
     )
     .get('/healthz', () => json('{"status":"ok"}'))
     .get('/readyz', () => readyResponse(stages.notReady()))
     .get('/metrics', async () => {
       const { metrics } = stages;
       return new Response(await metrics.text(), {
-        headers: { 'content-type': metrics.contentType },
+        headers: { 'content-type': metrics.contentType, ...SECURITY_HEADERS },
       });
     })
     .get('/v1/instruments', () => json(queries.instruments()))
@@ -139,6 +156,29 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   return app;
 }
 
+/** Routes that need no key, or ask for another role than `read` themselves. */
+const SELF_CHECKED: ReadonlySet<string> = new Set([
+  '/',
+  '/healthz',
+  '/readyz',
+  '/metrics',
+  '/v1/stream',
+  '/v1/orders',
+  '/v1/orders/:id',
+  '/v1/ingest',
+  '/v1/instruments/:symbol/state',
+  '/v1/admin/sessions',
+  '/v1/admin/sessions/:name',
+]);
+
+const CORS = {
+  methods: ['GET', 'POST', 'DELETE'],
+  allowedHeaders: ['authorization', 'content-type'],
+  exposeHeaders: ['retry-after'],
+  credentials: false,
+  maxAge: 600,
+};
+
 function answer(result: string | Fault): Response {
   return typeof result === 'string' ? json(result) : errorResponse(result);
 }
@@ -150,8 +190,8 @@ async function asKnown<I extends QueryInstrument>(
   act: (who: Principal) => string | Fault | Promise<string | Fault>,
   respond: (body: string) => Response = json,
 ): Promise<Response> {
-  const principal = stages.keys.of(request);
-  if (principal === undefined) return errorResponse(wrongKey());
+  const principal = await stages.keys.of(request);
+  if ('code' in principal) return errorResponse(principal);
   const result = await act(principal);
   return typeof result === 'string' ? respond(result) : errorResponse(result);
 }
@@ -172,73 +212,14 @@ async function ingest<I extends QueryInstrument>(
   bytesMax: number,
   stages: AppStages<I>,
 ): Promise<Response> {
-  const principal = stages.keys.of(request);
-  if (principal === undefined) return errorResponse(wrongKey());
+  const principal = await stages.keys.of(request);
+  if ('code' in principal) return errorResponse(principal);
   const unable = mayNot(principal, 'publish');
   if (unable !== undefined) return errorResponse(unable);
   const text = await readText(request, bytesMax);
   if (typeof text !== 'string') return errorResponse(text);
-  const result = await stages.ingest(principal.name, text);
+  const result = await stages.ingest(principal, text);
   return 'code' in result ? errorResponse(result) : json(JSON.stringify(result));
-}
-
-/** Bun's server as far as it is used here. */
-interface Upgrader {
-  upgrade(request: Request, options: { data: unknown; headers?: Record<string, string> }): boolean;
-}
-
-function upgrade<I extends QueryInstrument>(
-  request: Request,
-  server: Upgrader | null,
-  options: AppOptions,
-  stages: AppStages<I>,
-): Response | undefined {
-  if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket' || server === null) {
-    return errorResponse(fault('upgrade-required', '/v1/stream speaks WebSocket'));
-  }
-  const principal = stages.keys.of(request);
-  if (principal === undefined) return errorResponse(wrongKey());
-  if (stages.isStopping()) {
-    return errorResponse(fault('shutting-down', 'the server is being stopped'));
-  }
-  if (stages.sessionCount() >= options.sessionsMax) {
-    return errorResponse(fault('overloaded', `there are ${options.sessionsMax} sessions already`));
-  }
-  const offered = request.headers.get('sec-websocket-protocol');
-  const form = chooseSubprotocol(offered);
-  if (form === undefined) {
-    return errorResponse(
-      fieldFault(
-        'Sec-WebSocket-Protocol',
-        offered,
-        `${SUBPROTOCOL_MSGPACK} or ${SUBPROTOCOL_JSON}`,
-      ),
-    );
-  }
-  const upgraded = server.upgrade(request, {
-    data: stages.connection(form, principal),
-    ...(offered === null ? {} : { headers: { 'sec-websocket-protocol': form } }),
-  });
-  return upgraded
-    ? undefined
-    : errorResponse(fault('upgrade-required', 'this is not a valid WebSocket handshake'));
-}
-
-/** The first of the client's that we speak; JSON when it names none; undefined when none fits. */
-function chooseSubprotocol(offered: string | null): Subprotocol | undefined {
-  if (offered === null) return SUBPROTOCOL_JSON;
-  return offered
-    .split(',')
-    .map((name) => name.trim())
-    .find((name) => name === SUBPROTOCOL_MSGPACK || name === SUBPROTOCOL_JSON);
-}
-
-function wrongKey(): Fault {
-  return fault(
-    'unauthorized',
-    'the Authorization header holds no key of this server',
-    'Authorization',
-  );
 }
 
 const FRONT = `Tapedeck

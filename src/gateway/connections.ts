@@ -6,6 +6,7 @@
 
 import type { CloseReason } from '../../protocol/codes';
 import type { Nanos } from '../../protocol/time';
+import type { Keyring, Principal } from './auth';
 
 /** How a session does now; the broadcaster counts it. */
 export interface SessionFigures {
@@ -35,6 +36,9 @@ export interface OpenConnection {
   readonly address: string;
   readonly connectedAt: Nanos;
   readonly figures: SessionFigures;
+  readonly principal: Principal;
+  /** Its key has changed. */
+  become(principal: Principal): void;
   topicNames(most: number): string[];
   /** Says why, and closes it. */
   shut(reason: CloseReason): void;
@@ -57,6 +61,18 @@ export class Connections {
 
   get(name: string): OpenConnection | undefined {
     return this.open.get(name);
+  }
+
+  /** Closes those whose key is no more, or has expired, or has lost a role. */
+  check(keys: Keyring): void {
+    for (const connection of this.open.values()) {
+      const { principal } = connection;
+      const now = keys.renewed(principal);
+      if (now === undefined || !principal.roles.isSubsetOf(now.roles))
+        connection.shut('key-revoked');
+      else if (keys.isOver(now)) connection.shut('key-expired');
+      else if (now !== principal) connection.become(now);
+    }
   }
 
   /** In the order in which they came. */

@@ -29,11 +29,13 @@ import type { ScalesOf } from '../../protocol/json';
 import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
-import type { Keyring, Principal } from './auth';
+import { mayNot, mayNotPublish, type Keyring, type Principal } from './auth';
 import type { Connections, OpenConnection, SessionFigures } from './connections';
-import { amendFault, mayNot, type OrderStage } from './orders';
+import { amendFault, type OrderStage } from './orders';
 
 const FAULTS_MAX = 100;
+/** What waits for a token to be checked, which takes less than a millisecond. */
+const HELD_MESSAGES_MAX = FRAME_MESSAGES_MAX;
 const VERSION = 1;
 
 /** What a connection needs of the broadcaster's session. */
@@ -98,10 +100,12 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   connectedAt = Nanos.ZERO;
   private readonly hub: StreamHub<S>;
   private readonly form: Subprotocol;
-  private principal: Principal;
+  principal: Principal;
   private phase: Phase<S> = { is: 'opening' };
   private socket: ServerWebSocket<unknown> | undefined;
   private faults = 0;
+  /** What came behind a token that is being checked; null when none is. */
+  private held: (Message | Fault)[] | null = null;
   /** Definitions that this client has published and that wait for their turn. */
   private readonly offered = new Map<string, Instrument>();
   /** A source need not wait for the answer to a definition before it uses it. */
@@ -147,9 +151,14 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       this.end(ws, 'frame-too-large');
       return;
     }
-    for (const item of this.decode(data)) {
+    this.take(ws, this.decode(data));
+  }
+
+  private take(ws: ServerWebSocket<unknown>, items: readonly (Message | Fault)[]): void {
+    for (const [i, item] of items.entries()) {
       // A message before this one may have ended the connection, or asked for more than it reads.
       if (!this.isServed()) return;
+      if (this.held !== null) return this.hold(ws, items.slice(i));
       if (isFault(item)) this.refuse(item.id ?? null, item);
       else this.handle(ws, item);
     }
@@ -192,6 +201,13 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.socket !== undefined) this.end(this.socket, reason);
   }
 
+  private hold(ws: ServerWebSocket<unknown>, items: readonly (Message | Fault)[]): void {
+    this.held!.push(...items);
+    if (this.held!.length <= HELD_MESSAGES_MAX) return;
+    this.refuse(null, fault('overloaded', 'too many messages before the token was checked'));
+    this.end(ws, 'protocol-error');
+  }
+
   private isServed(): boolean {
     return this.phase.is === 'open' && !this.phase.session.overrun;
   }
@@ -210,6 +226,10 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private handle(ws: ServerWebSocket<unknown>, m: Message): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
+    if (m.type === 'subscribe' || m.type === 'resume' || m.type === 'replay') {
+      const unable = mayNot(this.principal, 'read');
+      if (unable !== undefined) return this.refuse(m.id, unable);
+    }
     switch (m.type) {
       case 'hello':
         return this.hello(ws, m, session);
@@ -281,21 +301,35 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.client === null) this.hub.note(session.name, 'named', { client: m.client });
     this.client = m.client;
     if (m.key === null) return;
-    const principal = this.hub.keys.find(m.key);
-    if (principal === undefined) {
-      this.refuse(
-        null,
-        fault('unauthorized', 'hello.key is not a key of this server', 'hello.key'),
-      );
-      this.end(ws, 'unauthorized');
-      return;
-    }
-    this.identify(principal, session);
+    const found = this.hub.keys.find(m.key);
+    if (!(found instanceof Promise)) return this.meet(ws, found);
+    this.held = [];
+    void found.then((checked) => {
+      const held = this.held!;
+      this.held = null;
+      this.meet(ws, checked);
+      this.take(ws, held);
+    });
+  }
+
+  private meet(ws: ServerWebSocket<unknown>, found: Principal | Fault): void {
+    if (this.phase.is !== 'open') return;
+    if (!('code' in found)) return this.identify(found, this.phase.session);
+    this.refuse(null, { ...found, field: 'hello.key' });
+    this.end(ws, 'unauthorized');
+  }
+
+  become(principal: Principal): void {
+    if (this.phase.is === 'open') this.identify(principal, this.phase.session);
   }
 
   private publish(m: MessageOf<'publish'>, source: number): void {
     const unable = mayNot(this.principal, 'publish');
     if (unable !== undefined) return this.refuse(m.id, unable);
+    const barred = mayNotPublish(this.principal, m.events);
+    if (barred !== undefined) {
+      return this.refuse(m.id, within(`publish.events[${barred.index}]`, barred.fault));
+    }
     const definitions = m.events.filter((event) => event.type === 'instrument');
     for (const d of definitions) this.offered.set(d.symbol, d);
     this.hub.submit(source, m.events, (result) => {

@@ -11,6 +11,8 @@ import { Scratch, ServerProcess, spawnTapedeck, tapedeck } from '../support/tape
 
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
+/** Of a server that may be reached from elsewhere, which without keys is refused. */
+const OPEN = scratch.write('[server]\ninsecure = "without-keys-and-tls"\n', '.toml');
 const ROOT = join(import.meta.dir, '../..');
 
 /** A call that must not start a server. */
@@ -101,7 +103,7 @@ describe('what keeps it from starting', () => {
     const server = await ServerProcess.start();
     const { port } = new URL(server.url);
     for (const host of ['127.0.0.1', '0.0.0.0']) {
-      const { code, stderr } = await refused(['--port', port, '--host', host]);
+      const { code, stderr } = await refused(['--port', port, '--host', host, '--config', OPEN]);
       expect(code).toBe(69);
       expect(stderr).toContain(
         `port ${port} on ${host} is in use [port-in-use]\n  Stop what uses it`,
@@ -151,7 +153,7 @@ describe('what keeps it from starting', () => {
 
   test('an address that is not of this machine', async () => {
     for (const host of ['203.0.113.7', 'no-such-host.invalid']) {
-      const { code, stderr } = await refused(['--host', host]);
+      const { code, stderr } = await refused(['--host', host, '--config', OPEN]);
       expect(code).toBe(69);
       expect(stderr).toContain('[address-unavailable]');
     }
