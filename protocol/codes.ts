@@ -40,6 +40,7 @@ export const ERRORS = {
   'invalid-price': { status: 400, hint: 'A limit order has a price above 0, a market order none.' },
   'price-off-increment': { status: 400, hint: 'See priceIncrement of the instrument.' },
   'price-outside-band': { status: 400, hint: 'See rules.priceMin and priceMax.' },
+  'limit-reached': { status: 429, hint: 'Slow down, or use fewer connections.' },
   'too-many-orders': { status: 429, hint: 'Cancel resting orders first.' },
   'book-full': { status: 503, hint: 'Try again later.' },
   'resting-overflow': { status: 409, hint: 'Send a smaller quantity.' },

@@ -25,9 +25,9 @@ export interface Access {
   readonly keys: Keyring;
   readonly tls: Tls | null;
   /** Reads the keys anew if their file has changed, and closes the sessions of those that are over. */
-  watch(connections: Connections): void;
+  watch(connections: Connections, helloMs: number): void;
   /** Reads keys anew, whatever. Keeps those that there are when that is impossible. */
-  reload(connections: Connections): void;
+  reload(connections: Connections, helloMs: number): void;
 }
 
 export function isLoopback(host: string): boolean {
@@ -60,7 +60,7 @@ export function openAccess(
   const keys = new Keyring({ anonymousRoles: isOpen ? ['read', ...more] : [], origins, now });
   keys.load(stored, tokens);
 
-  const reload = (connections: Connections): void => {
+  const reload = (connections: Connections, helloMs: number): void => {
     stamp = keysStamp(directory);
     const [stored, tokens] = [readKeys(directory), Tokens.read(settings)];
     for (const fault of [stored, tokens]) {
@@ -69,15 +69,15 @@ export function openAccess(
     if (stored instanceof StartFault || tokens instanceof StartFault) return;
     keys.load(stored, tokens);
     log.info({ keys: stored.length }, 'keys were read');
-    connections.check(keys);
+    connections.check(keys, helloMs);
   };
   return {
     keys,
     tls,
     reload,
-    watch: (connections) => {
-      if (keysStamp(directory) === stamp) connections.check(keys);
-      else reload(connections);
+    watch: (connections, helloMs) => {
+      if (keysStamp(directory) === stamp) connections.check(keys, helloMs);
+      else reload(connections, helloMs);
     },
   };
 }

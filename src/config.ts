@@ -75,7 +75,8 @@ const InstrumentSetting = Type.Object(
   { additionalProperties: false },
 );
 
-const ConfigSchema = section({
+/** Every setting; the tables of the README are made of it. */
+export const ConfigSchema = section({
   server: section({
     host: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on' }),
     port: count(7070, 0, 65_535, 'Port to listen on; 0 picks a free one'),
@@ -147,9 +148,17 @@ const ConfigSchema = section({
     barsMax: count(1_000, 1, 10_000, 'Bars of one REST answer'),
     pastQueriesMax: count(64, 1, 10_000, 'Questions about the past under way'),
     sessionsMax: count(10_000, 1, 1_000_000, 'WebSocket connections'),
+    sessionsPerAddressMax: count(2_000, 1, 1_000_000, 'WebSocket connections of one address'),
+    sessionsPerKeyMax: count(1_000, 1, 1_000_000, 'WebSocket connections of one key'),
+    helloMs: count(10_000, 100, 600_000, 'Longest wait for a key, where one is needed'),
+    messagesPerSecond: count(20_000, 1, 1e9, 'Messages from one connection'),
+    bytesPerSecond: count(67_108_864, 1_024, 1e12, 'Bytes from one connection'),
+    ordersPerSecond: count(5_000, 1, 1e9, 'Orders, amendments and cancels of one key'),
     topicsMax: count(10_000, 1, 1_000_000, 'Topics of one session'),
     frameBytesMax: count(1_048_576, 1_024, 16_777_216, 'Largest frame from a client'),
     bodyBytesMax: count(16_777_216, 1_024, 1_073_741_824, 'Largest body of a REST request'),
+    bodiesBytesMax: count(268_435_456, 1_024, 1e12, 'Bodies that are being read, in all'),
+    requestSeconds: count(30, 1, 255, 'A request that is not done in this time is cut off'),
     waitingEventsMax: count(200_000, 10_000, 10_000_000, 'Source events waiting for a turn'),
     batchEventsMax: count(2_000, 1, 1_000_000, 'Source events taken in one turn'),
   }),
@@ -186,22 +195,75 @@ export function processEnvironment(): Environment {
   return process.env;
 }
 
+export interface Loaded {
+  readonly config: Config;
+  /** Where a setting came from, by its name; what is not in it is a default. */
+  readonly from: ReadonlyMap<string, string>;
+}
+
 export function loadConfig(flags: Flags, environment: Environment): Config | StartFault {
+  const loaded = loadSettings(flags, environment);
+  return loaded instanceof StartFault ? loaded : loaded.config;
+}
+
+/** The same, with where each setting came from. */
+export function loadSettings(flags: Flags, environment: Environment): Loaded | StartFault {
   const file = flags.config ?? environment['TAPEDECK_CONFIG'];
   const settings = file === undefined ? {} : readFile(file);
   if (settings instanceof StartFault) return settings;
-  override(settings, 'server', 'host', flags.host ?? environment['TAPEDECK_HOST']);
-  override(settings, 'journal', 'directory', flags.data ?? environment['TAPEDECK_DATA']);
-  override(settings, 'journal', 'durability', flags.durability);
-  override(settings, 'demo', 'ordersPerSecond', wholeNumber(flags.rate));
-  const port = flags.port ?? environment['TAPEDECK_PORT'];
-  override(settings, 'server', 'port', wholeNumber(port));
-  return check(settings);
+  const from = new Map<string, string>();
+  const of = flags.config === undefined ? 'TAPEDECK_CONFIG' : '--config';
+  for (const name of leaves(settings, '')) from.set(name, `file of ${of}`);
+  const override = (section: string, name: string, flag: keyof Flags, variable = ''): void => {
+    const given = flags[flag] ?? environment[variable];
+    if (given === undefined) return;
+    from.set(`${section}.${name}`, flags[flag] === undefined ? variable : `--${flag}`);
+    const existing = settings[section] ?? {};
+    const value = ['port', 'rate'].includes(flag) ? wholeNumber(given) : given;
+    // What is no section stays as it is, for `check` to refuse.
+    if (typeof existing === 'object') settings[section] = { ...existing, [name]: value };
+  };
+  override('server', 'host', 'host', 'TAPEDECK_HOST');
+  override('server', 'port', 'port', 'TAPEDECK_PORT');
+  override('journal', 'directory', 'data', 'TAPEDECK_DATA');
+  override('journal', 'durability', 'durability');
+  override('demo', 'ordersPerSecond', 'rate');
+  const config = check(settings);
+  return config instanceof StartFault ? config : { config, from };
+}
+
+/** Names of all settings in it, as they stand in messages. */
+function leaves(value: unknown, path: string): string[] {
+  if (Array.isArray(value) && value.some((item) => typeof item === 'object')) {
+    return value.flatMap((item, i) => leaves(item, `${path}[${i}]`));
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [path];
+  return Object.entries(value).flatMap(([name, inner]) =>
+    leaves(inner, path === '' ? name : `${path}.${name}`),
+  );
+}
+
+/** Every setting by its name, with what it is for. */
+export function settingsOf(
+  config: Config,
+): { readonly name: string; readonly value: unknown; readonly description: string }[] {
+  return leaves(config, '')
+    .filter((name) => name !== 'instruments')
+    .map((name) => {
+      let value: unknown = config;
+      let schema: TSchema = ConfigSchema;
+      for (const part of name.split(/[.[\]]+/)) {
+        if (part === '') continue;
+        value = (value as Record<string, unknown>)[part];
+        schema = (schema['properties']?.[part] ?? schema['items']) as TSchema;
+      }
+      return { name, value, description: schema.description ?? '' };
+    });
 }
 
 /** What is no whole number stays as it is, for the check to name. */
-function wholeNumber(text: string | undefined): number | string | undefined {
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : text;
+function wholeNumber(text: string): number | string {
+  return /^\d{1,15}$/.test(text) ? Number(text) : text;
 }
 
 function readFile(path: string): Record<string, unknown> | StartFault {
@@ -210,18 +272,6 @@ function readFile(path: string): Record<string, unknown> | StartFault {
   } catch (e) {
     return badConfig(`the config file ${path} cannot be read: ${(e as Error).message}`);
   }
-}
-
-function override(
-  settings: Record<string, unknown>,
-  sectionName: string,
-  name: string,
-  value: unknown,
-): void {
-  if (value === undefined) return;
-  const existing = settings[sectionName] ?? {};
-  // What is no section stays as it is, for `check` to refuse.
-  if (typeof existing === 'object') settings[sectionName] = { ...existing, [name]: value };
 }
 
 /** Checks settings against the schema and each other. */

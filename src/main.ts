@@ -4,6 +4,7 @@
 import { Command, CommanderError } from 'commander';
 
 import { bookCommand } from './cli/book';
+import { configCommand } from './cli/config';
 import { exportCommand } from './cli/export';
 import { keysCommand } from './cli/keys';
 import { replayCommand } from './cli/replay';
@@ -24,7 +25,8 @@ const program = new Command('tapedeck')
   .addCommand(bookCommand())
   .addCommand(exportCommand())
   .addCommand(verifyCommand())
-  .addCommand(keysCommand());
+  .addCommand(keysCommand())
+  .addCommand(configCommand());
 for (const command of program.commands) {
   command.exitOverride().showHelpAfterError('(add --help for how to use it)');
 }

@@ -28,12 +28,14 @@ import { createApp } from './gateway/app';
 import { mayNotPublish } from './gateway/auth';
 import { Connections } from './gateway/connections';
 import { listen } from './gateway/listen';
+import { limitedOrders } from './gateway/limits';
 import { Metrics } from './gateway/metrics';
 import { Orders, type OrderStage } from './gateway/orders';
 import { Queries } from './gateway/queries';
 import { reasonsNotReady } from './gateway/readiness';
 import type { Role } from './gateway/stored-keys';
-import { StreamConnection, type StreamHub } from './gateway/stream';
+import { StreamConnection } from './gateway/stream';
+import type { StreamHub } from './gateway/stream-hub';
 import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
 import { journalNotices } from './journal-notices';
@@ -47,6 +49,7 @@ import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
 import { openRecorder, type Recorder } from './recorder';
+import { merged, waiting, type Limits } from './reload';
 import { shutDown } from './shutdown';
 import { VERSION } from './version';
 
@@ -65,6 +68,8 @@ export interface Server {
   act(act: (out: MarketOutput) => void, done?: () => void): void;
   /** Resolves when the journal has all that this start said of itself. */
   readonly started: Promise<void>;
+  /** Takes on what of these settings a running server can; says in the log what it did. */
+  reload(wanted: Config): void;
   /**
    * No more connections; readers are told and have what waits for them, within `server.drainMs`;
    * everything written, the journal closed.
@@ -101,7 +106,10 @@ export function startServer(
   const memtable = new Memtable({ eventsMax: memtableEventsMax, tradesMax: recentTradesMax });
   const published = { batches: 0, events: 0 };
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
-  const broadcaster = new Broadcaster({ ...config.limits, ...config.market }, native, clock);
+  const limits = { ...config.limits }; // as they are now: a reload changes them in place
+  const { sessionBoundary } = config.market;
+  const topics = { sessionBoundary, get topicsMax() { return limits.topicsMax; } }; // prettier-ignore
+  const broadcaster = new Broadcaster(topics, native, clock);
   const recorder = openRecorder(
     config,
     clock,
@@ -134,7 +142,8 @@ export function startServer(
   for (const definition of definitions) sequencer.act((out) => market.define(definition, out));
 
   const { keys } = access;
-  const orders = createOrderStage(recorder, config.limits.waitingEventsMax);
+  const entry = createOrderStage(recorder, config.limits.waitingEventsMax);
+  const orders = limitedOrders(entry, limits, clock);
   const sources = new Sources(recorder);
   const history = new History({
     questionsMax: config.limits.pastQueriesMax,
@@ -146,13 +155,15 @@ export function startServer(
     start: () => startHistoryThread(join(config.journal.directory, JOURNAL_FILE)),
   });
   const tiers = new Tiers(config.cache, clock, memtable);
-  const queries = createQueries(recorder, tiers, history, config, clock);
-  const connections = new Connections();
+  const queries = createQueries(recorder, tiers, history, limits, clock);
+  const connections = new Connections(clock);
   let isStopping = false;
-  const hub = createHub(config, clock, log, { keys, connections }, broadcaster, recorder, sources, orders); // prettier-ignore
+  let running = config;
+  const hub = createHub(config, clock, log, { keys, connections, limits }, broadcaster, recorder, sources, orders); // prettier-ignore
   const app = createApp(
     {
       ...config.limits,
+      limits,
       backlogBytesMax: config.push.backlogBytesMax,
       origins: config.server.origins,
     },
@@ -162,7 +173,7 @@ export function startServer(
       orders: new Orders(orders),
       admin: new Admin(connections),
       connection: (form, principal) => new StreamConnection(hub, form, principal),
-      sessionCount: () => broadcaster.sessions.size,
+      connections,
       ingest: async (who, text) => {
         const lines = readTapeLines(text, (symbol) => market.get(symbol)?.definition);
         if ('code' in lines) return lines;
@@ -208,13 +219,27 @@ export function startServer(
   };
   const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
   const look = setInterval(() => broadcaster.look(), LOOK_EVERY_MS);
-  const watch = setInterval(() => access.watch(connections), WATCH_EVERY_MS);
+  const watch = setInterval(() => access.watch(connections, limits.helloMs), WATCH_EVERY_MS);
   return {
     url: listening.url,
     epoch: sequencer.epoch,
     market,
     started: recorder.journal.flush(),
     act: (act, done) => sequencer.act(act, done),
+    reload: (wanted) => {
+      access.reload(connections, limits.helloMs);
+      const next = merged(running, wanted);
+      const defined = next instanceof StartFault ? next : checkInstruments(recorder, next.instruments.map(definitionOf)); // prettier-ignore
+      if (next instanceof StartFault || defined instanceof StartFault) {
+        const { code, message } = next instanceof StartFault ? next : (defined as StartFault);
+        log.error({ code }, `settings stay as they are: ${message}`);
+        return;
+      }
+      Object.assign(limits, next.limits);
+      for (const definition of defined) sequencer.act((out) => market.define(definition, out));
+      log.info({ restart: waiting(running, wanted) }, 'settings were read; those under restart take one'); // prettier-ignore
+      running = next;
+    },
     stop: async () => {
       isStopping = true;
       clearInterval(heartbeat); // what waits for a slow reader is to grow no more
@@ -277,7 +302,7 @@ function createQueries(
   { market, sequencer, statistics }: Recorder,
   tiers: Tiers,
   history: History,
-  config: Config,
+  limits: Limits,
   clock: Clock,
 ): Queries<MarketInstrument> {
   const askL3 = <Q extends Question>(question: Q): Promise<AnswerTo<Q> | Fault> => {
@@ -304,7 +329,7 @@ function createQueries(
       epoch: sequencer.epoch,
       lastSeq: () => sequencer.lastSeq,
     },
-    config.limits,
+    limits,
     clock,
   );
 }
@@ -313,13 +338,16 @@ function createHub(
   config: Config,
   clock: Clock,
   log: Log,
-  registers: { readonly keys: Access['keys']; readonly connections: Connections },
+  registers: {
+    readonly keys: Access['keys'];
+    readonly connections: Connections;
+    readonly limits: Limits;
+  },
   broadcaster: Broadcaster,
   { sequencer }: Recorder,
   sources: Sources,
   orders: OrderStage,
 ): StreamHub<Session> {
-  const { frameBytesMax, topicsMax } = config.limits;
   return {
     epoch: sequencer.epoch,
     server: `tapedeck/${VERSION}`,
@@ -327,7 +355,7 @@ function createHub(
     ...registers,
     orders,
     clock,
-    limits: { frameBytesMax, topicsMax, heartbeatMs: config.push.heartbeatMs },
+    heartbeatMs: config.push.heartbeatMs,
     lastSeq: () => broadcaster.lastSeq,
     enter: (socket: ServerWebSocket<unknown>, form) => {
       const source = sources.nextId();

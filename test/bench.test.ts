@@ -117,8 +117,9 @@ test('the hot REST routes are compiled without await, which would cost a tenth o
     backlogBytesMax: 1,
     frameBytesMax: 1,
     bodyBytesMax: 1,
-    sessionsMax: 1,
+    requestSeconds: 1,
     origins: [],
+    limits: {} as Parameters<typeof createApp>[0]['limits'],
   };
   const app = createApp(options, { keys: { isOpen: true } } as unknown as Parameters<
     typeof createApp

@@ -84,6 +84,14 @@ describe('bounds', () => {
       bookDepthMax: [10, 100_000],
       tradesMax: [1, 10_000],
       sessionsMax: [1, 1_000_000],
+      sessionsPerAddressMax: [1, 1_000_000],
+      sessionsPerKeyMax: [1, 1_000_000],
+      helloMs: [100, 600_000],
+      messagesPerSecond: [1, 1e9],
+      bytesPerSecond: [1_024, 1e12],
+      ordersPerSecond: [1, 1e9],
+      bodiesBytesMax: [1_024, 1e12],
+      requestSeconds: [1, 255],
       topicsMax: [1, 1_000_000],
       frameBytesMax: [1_024, 16_777_216],
       bodyBytesMax: [1_024, 1_073_741_824],
@@ -103,7 +111,7 @@ describe('bounds', () => {
       pongMs: 600_000,
       controlMs: 600_000,
     },
-    limits: { frameBytesMax: 1_024, topicsMax: 1 },
+    limits: { frameBytesMax: 1_024, topicsMax: 1, bodyBytesMax: 1_024, bodiesBytesMax: 1e12 },
   };
 
   const rows = Object.entries(BOUNDS).flatMap(([section, settings]) =>

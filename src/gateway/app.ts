@@ -7,7 +7,9 @@ import type { Subprotocol } from '../../protocol/codec';
 import { fault, type Fault } from '../../protocol/codes';
 import type { Admin } from './admin';
 import { mayNot, type Keyring, type Principal } from './auth';
-import { readText } from './body';
+import { withText } from './body';
+import type { Connections } from './connections';
+import { BodyRoom, type GatewayLimits } from './limits';
 import type { Orders } from './orders';
 import type { Metrics } from './metrics';
 import type { Queries, QueryInstrument } from './queries';
@@ -19,8 +21,10 @@ import { upgrade } from './upgrade';
 export interface AppOptions {
   readonly backlogBytesMax: number;
   readonly frameBytesMax: number;
+  /** Largest body at the start. */
   readonly bodyBytesMax: number;
-  readonly sessionsMax: number;
+  readonly requestSeconds: number;
+  readonly limits: GatewayLimits;
   /** Pages of other sites that may speak for their users. */
   readonly origins: readonly string[];
 }
@@ -33,7 +37,7 @@ export interface AppStages<I extends QueryInstrument> {
   readonly admin: Admin;
   /** The `data` of a new socket, which takes its events. */
   connection(form: Subprotocol, principal: Principal): object;
-  sessionCount(): number;
+  readonly connections: Connections;
   /** Takes the lines of a tape in; resolves when they are journaled or refused. */
   ingest(
     who: Principal,
@@ -50,6 +54,7 @@ export interface AppStages<I extends QueryInstrument> {
 export function createApp<I extends QueryInstrument>(options: AppOptions, stages: AppStages<I>) {
   const { queries, orders, admin } = stages;
   const routes: Route[] = [];
+  const room = new BodyRoom(options.limits);
   const base = new Elysia({
     precompile: true,
     websocket: {
@@ -61,7 +66,12 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       idleTimeout: 120,
       sendPings: false, // each pong answers one of ours
     },
-    serve: { maxRequestBodySize: options.bodyBytesMax * 2, reusePort: false, development: false },
+    serve: {
+      maxRequestBodySize: options.bodyBytesMax * 2,
+      idleTimeout: options.requestSeconds,
+      reusePort: false,
+      development: false,
+    },
   });
   if (options.origins.length > 0) base.use(cors({ ...CORS, origin: [...options.origins] }));
   if (!stages.keys.isOpen) {
@@ -128,14 +138,21 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .post(
       '/v1/orders',
       ({ request }) =>
-        asKnown(request, stages, (who) => withBody(request, (t) => orders.submit(who, t)), created),
+        asKnown(
+          request,
+          stages,
+          (who) => withText(request, ORDER_BYTES_MAX, room, (t) => orders.submit(who, t)),
+          created,
+        ),
       { parse: 'none' },
     )
     .post(
       '/v1/instruments/:symbol/state',
       ({ request, params }) =>
         asKnown(request, stages, (who) =>
-          withBody(request, (text) => orders.setState(who, params.symbol, text)),
+          withText(request, ORDER_BYTES_MAX, room, (text) =>
+            orders.setState(who, params.symbol, text),
+          ),
         ),
       { parse: 'none' },
     )
@@ -148,9 +165,13 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .delete('/v1/admin/sessions/:name', ({ request, params }) =>
       asKnown(request, stages, (who) => admin.close(who, params.name)),
     )
-    .post('/v1/ingest', ({ request }) => ingest(request, options.bodyBytesMax, stages), {
-      parse: 'none',
-    })
+    .post(
+      '/v1/ingest',
+      ({ request }) => ingest(request, options.limits.bodyBytesMax, room, stages),
+      {
+        parse: 'none',
+      },
+    )
     .get('/v1/stream', ({ request, server }) => upgrade(request, server, options, stages));
   routes.push(...app.routes);
   return app;
@@ -199,26 +220,17 @@ async function asKnown<I extends QueryInstrument>(
 /** Orders and states are small; whoever sends them need not have a key for this to be read. */
 const ORDER_BYTES_MAX = 16_384;
 
-async function withBody(
-  request: Request,
-  act: (text: string) => Promise<string | Fault>,
-): Promise<string | Fault> {
-  const text = await readText(request, ORDER_BYTES_MAX);
-  return typeof text === 'string' ? act(text) : text;
-}
-
 async function ingest<I extends QueryInstrument>(
   request: Request,
   bytesMax: number,
+  room: BodyRoom,
   stages: AppStages<I>,
 ): Promise<Response> {
   const principal = await stages.keys.of(request);
   if ('code' in principal) return errorResponse(principal);
   const unable = mayNot(principal, 'publish');
   if (unable !== undefined) return errorResponse(unable);
-  const text = await readText(request, bytesMax);
-  if (typeof text !== 'string') return errorResponse(text);
-  const result = await stages.ingest(principal, text);
+  const result = await withText(request, bytesMax, room, (text) => stages.ingest(principal, text));
   return 'code' in result ? errorResponse(result) : json(JSON.stringify(result));
 }
 

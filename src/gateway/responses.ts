@@ -25,6 +25,14 @@ export function created(body: string): Response {
   return new Response(body, { status: 201, ...JSON_HEADERS });
 }
 
+/** Refusals that are over soon; the answer says to come back in a second. */
+const RETRIED: ReadonlySet<string> = new Set([
+  'limit-reached',
+  'overloaded',
+  'journal-failing',
+  'shutting-down',
+]);
+
 /** `{error: {code, message, field?, hint}}` with the status of the code. */
 export function errorResponse(fault: Fault): Response {
   const { status, hint } = ERRORS[fault.code];
@@ -34,5 +42,7 @@ export function errorResponse(fault: Fault): Response {
     ...(fault.field === undefined ? {} : { field: fault.field }),
     hint,
   };
-  return new Response(JSON.stringify({ error }), { status, ...JSON_HEADERS });
+  const response = new Response(JSON.stringify({ error }), { status, ...JSON_HEADERS });
+  if (RETRIED.has(fault.code)) response.headers.set('retry-after', '1');
+  return response;
 }

@@ -26,67 +26,20 @@ import {
   type Fault,
 } from '../../protocol/codes';
 import type { ScalesOf } from '../../protocol/json';
-import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
+import type { Instrument, Message, MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
-import type { Clock } from '../base/clock';
-import { mayNot, mayNotPublish, type Keyring, type Principal } from './auth';
-import type { Connections, OpenConnection, SessionFigures } from './connections';
-import { amendFault, type OrderStage } from './orders';
+import { mayNot, mayNotPublish, type Principal } from './auth';
+import type { OpenConnection, SessionFigures } from './connections';
+import { Inbound, tooManyOfKey } from './limits';
+import { amendFault } from './orders';
+import type { StreamHub, StreamSession } from './stream-hub';
 
 const FAULTS_MAX = 100;
+/** Whoever floods the server is asked to stay away for so long. */
+const FLOOD_RETRY_MS = 1_000;
 /** What waits for a token to be checked, which takes less than a millisecond. */
 const HELD_MESSAGES_MAX = FRAME_MESSAGES_MAX;
 const VERSION = 1;
-
-/** What a connection needs of the broadcaster's session. */
-export interface StreamSession {
-  readonly name: string;
-  /** Whose orders it is told of; null when it may not trade. */
-  owner: string | null;
-  /** What it was sent last is lost, and its socket is being closed. */
-  readonly overrun: boolean;
-  /** Topics that it is on. */
-  readonly topics: ReadonlyMap<{ readonly name: string }, unknown>;
-  readonly state: SessionFigures;
-  send(messages: readonly Message[]): void;
-  gone(): void;
-}
-
-/** The stages behind a connection. */
-export interface StreamHub<S extends StreamSession> {
-  readonly epoch: number;
-  readonly server: string;
-  readonly scalesOf: ScalesOf;
-  readonly keys: Keyring;
-  readonly connections: Connections;
-  readonly orders: OrderStage;
-  readonly clock: Clock;
-  readonly limits: { frameBytesMax: number; topicsMax: number; heartbeatMs: number };
-  lastSeq(): number;
-  /** Makes the session of a socket that has opened. */
-  enter(socket: ServerWebSocket<unknown>, form: Subprotocol): { session: S; source: number };
-  leave(session: S, source: number): void;
-  subscribe(
-    session: S,
-    id: number,
-    topics: readonly string[],
-    intervalMs: number,
-  ): Fault | undefined;
-  /** Everything of the topics behind a place, or a reset; then live. */
-  resume(session: S, request: MessageOf<'resume'>): Fault | undefined;
-  /** The client has read up to the newest ping. */
-  pong(session: S): void;
-  unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
-  submit(
-    source: number,
-    events: readonly SourceEvent[],
-    done: (
-      result: { readonly seq: number } | { readonly index: number; readonly fault: Fault },
-    ) => void,
-  ): void;
-  /** A line for the log, about this session. */
-  note(session: string, event: string, detail: Record<string, unknown>): void;
-}
 
 type Phase<S> =
   | { readonly is: 'opening' }
@@ -104,6 +57,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private phase: Phase<S> = { is: 'opening' };
   private socket: ServerWebSocket<unknown> | undefined;
   private faults = 0;
+  private readonly inbound: Inbound;
   /** What came behind a token that is being checked; null when none is. */
   private held: (Message | Fault)[] | null = null;
   /** Definitions that this client has published and that wait for their turn. */
@@ -116,6 +70,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.hub = hub;
     this.form = form;
     this.principal = principal;
+    this.inbound = new Inbound(hub.limits);
   }
 
   open(ws: ServerWebSocket<unknown>): void {
@@ -137,7 +92,11 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
         epoch: hub.epoch,
         seq: hub.lastSeq(),
         time: hub.clock.now(),
-        limits: hub.limits,
+        limits: {
+          frameBytesMax: hub.limits.frameBytesMax,
+          topicsMax: hub.limits.topicsMax,
+          heartbeatMs: hub.heartbeatMs,
+        },
       },
     ]);
   }
@@ -151,15 +110,20 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       this.end(ws, 'frame-too-large');
       return;
     }
+    const over = this.inbound.frame(bytes, this.hub.clock.monotonicMs());
+    if (over !== undefined) return this.slowDown(ws, null, over);
     this.take(ws, this.decode(data));
   }
 
   private take(ws: ServerWebSocket<unknown>, items: readonly (Message | Fault)[]): void {
+    const nowMs = this.hub.clock.monotonicMs();
     for (const [i, item] of items.entries()) {
       // A message before this one may have ended the connection, or asked for more than it reads.
       if (!this.isServed()) return;
       if (this.held !== null) return this.hold(ws, items.slice(i));
-      if (isFault(item)) this.refuse(item.id ?? null, item);
+      const over = this.inbound.message(nowMs);
+      if (over !== undefined) this.slowDown(ws, 'id' in item ? (item.id ?? null) : null, over);
+      else if (isFault(item)) this.refuse(item.id ?? null, item);
       else this.handle(ws, item);
     }
   }
@@ -199,6 +163,12 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
 
   shut(reason: CloseReason): void {
     if (this.socket !== undefined) this.end(this.socket, reason);
+  }
+
+  /** Refuses what comes too fast; who does not heed it is asked to come back later. */
+  private slowDown(ws: ServerWebSocket<unknown>, id: number | null, over: Fault): void {
+    this.tell(id, over);
+    if (this.inbound.isFlood) this.end(ws, 'limit-reached', FLOOD_RETRY_MS);
   }
 
   private hold(ws: ServerWebSocket<unknown>, items: readonly (Message | Fault)[]): void {
@@ -314,13 +284,23 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
 
   private meet(ws: ServerWebSocket<unknown>, found: Principal | Fault): void {
     if (this.phase.is !== 'open') return;
-    if (!('code' in found)) return this.identify(found, this.phase.session);
-    this.refuse(null, { ...found, field: 'hello.key' });
-    this.end(ws, 'unauthorized');
+    if ('code' in found) {
+      this.refuse(null, { ...found, field: 'hello.key' });
+      this.end(ws, 'unauthorized');
+      return;
+    }
+    const isOther = found.name !== this.principal.name;
+    const full = isOther ? tooManyOfKey(this.hub.connections, this.hub.limits, found.name) : undefined; // prettier-ignore
+    if (full === undefined) return this.become(found);
+    this.refuse(null, full);
+    this.end(ws, 'limit-reached', FLOOD_RETRY_MS);
   }
 
   become(principal: Principal): void {
-    if (this.phase.is === 'open') this.identify(principal, this.phase.session);
+    if (this.phase.is !== 'open') return;
+    const before = this.key;
+    this.identify(principal, this.phase.session);
+    this.hub.connections.rekeyed(before, this.key);
   }
 
   private publish(m: MessageOf<'publish'>, source: number): void {
@@ -375,11 +355,11 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   /** Says why, then closes. */
-  private end(ws: ServerWebSocket<unknown>, reason: CloseReason): void {
+  private end(ws: ServerWebSocket<unknown>, reason: CloseReason, retryMs = 0): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
     const { code, reconnect } = CLOSES[reason];
-    session.send([{ type: 'closing', code, reason, reconnect, retryMs: 0 }]);
+    session.send([{ type: 'closing', code, reason, reconnect, retryMs }]);
     this.phase = { is: 'closed' };
     this.hub.leave(session, source);
     this.hub.connections.delete(session.name);

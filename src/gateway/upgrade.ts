@@ -3,23 +3,26 @@
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../protocol/codec';
 import { fault, fieldFault } from '../../protocol/codes';
 import type { Keyring, Principal } from './auth';
+import type { Connections } from './connections';
+import { tooManySessions, type GatewayLimits } from './limits';
 import { isOwnPage } from './origins';
 import { errorResponse } from './responses';
 
 /** Bun's server as far as it is used here. */
 interface Upgrader {
   upgrade(request: Request, options: { data: unknown; headers?: Record<string, string> }): boolean;
+  requestIP(request: Request): { readonly address: string } | null;
 }
 
 interface UpgradeOptions {
-  readonly sessionsMax: number;
+  readonly limits: GatewayLimits;
   readonly origins: readonly string[];
 }
 
 interface UpgradeStages {
   readonly keys: Keyring;
   connection(form: Subprotocol, principal: Principal): object;
-  sessionCount(): number;
+  readonly connections: Connections;
   isStopping(): boolean;
 }
 
@@ -43,9 +46,10 @@ export async function upgrade(
   if (stages.isStopping()) {
     return errorResponse(fault('shutting-down', 'the server is being stopped'));
   }
-  if (stages.sessionCount() >= options.sessionsMax) {
-    return errorResponse(fault('overloaded', `there are ${options.sessionsMax} sessions already`));
-  }
+  const address = server.requestIP(request)?.address ?? '';
+  const key = principal.name === stages.keys.anonymous.name ? null : principal.name;
+  const full = tooManySessions(stages.connections, options.limits, address, key);
+  if (full !== undefined) return errorResponse(full);
   const offered = headers.get('sec-websocket-protocol');
   const form = chooseSubprotocol(offered);
   if (form === undefined) {

@@ -37,20 +37,17 @@ function lastEpoch(data: string): unknown {
 }
 
 describe('signals', () => {
-  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
-    '%s ends the server in order',
-    async (signal) => {
-      const server = await ServerProcess.start();
-      const reader = await StreamClient.open(server.url);
-      await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
-      const stopped = server.stop(signal);
-      expect(await reader.closed).toEqual({ code: 1001, reason: 'going-away' });
-      expect(reader.seen.at(-1)).toMatchObject({ type: 'closing', code: 1001, reconnect: true });
-      expect(await stopped).toMatchObject({ code: 0, signal: null, stderr: '' });
-      expect(lastEpoch(server.data)).toEqual({ clean: 1, seq: 3 });
-      await server.remove();
-    },
-  );
+  test.each(['SIGTERM', 'SIGINT'] as const)('%s ends the server in order', async (signal) => {
+    const server = await ServerProcess.start();
+    const reader = await StreamClient.open(server.url);
+    await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
+    const stopped = server.stop(signal);
+    expect(await reader.closed).toEqual({ code: 1001, reason: 'going-away' });
+    expect(reader.seen.at(-1)).toMatchObject({ type: 'closing', code: 1001, reconnect: true });
+    expect(await stopped).toMatchObject({ code: 0, signal: null, stderr: '' });
+    expect(lastEpoch(server.data)).toEqual({ clean: 1, seq: 3 });
+    await server.remove();
+  });
 
   test.each(['SIGTERM', 'SIGINT'] as const)(
     '%s reaches it through "bun run tapedeck"',
