@@ -9,7 +9,6 @@
  * in the turn that made it.
  */
 
-import type { ServerWebSocket } from 'bun';
 import { join } from 'node:path';
 
 import type { Fault } from '../protocol/codes';
@@ -18,10 +17,11 @@ import type { Clock } from './base/clock';
 import { Prng } from './base/prng';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
-import { Session } from './broadcast/session';
+import { Plays } from './broadcast/plays';
+import { Replays } from './broadcast/replays';
 import { Memtable } from './cache/memtable';
 import { Tiers } from './cache/tiers';
-import { openAccess, type Access } from './access';
+import { openAccess } from './access';
 import type { Config } from './config';
 import { Admin } from './gateway/admin';
 import { createApp } from './gateway/app';
@@ -30,24 +30,25 @@ import { Connections } from './gateway/connections';
 import { listen } from './gateway/listen';
 import { limitedOrders } from './gateway/limits';
 import { Metrics } from './gateway/metrics';
-import { Orders, type OrderStage } from './gateway/orders';
+import { Orders } from './gateway/orders';
 import { Queries } from './gateway/queries';
 import { reasonsNotReady } from './gateway/readiness';
 import type { Role } from './gateway/stored-keys';
 import { StreamConnection } from './gateway/stream';
-import type { StreamHub } from './gateway/stream-hub';
 import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
+import { createHub } from './hub';
 import { journalNotices } from './journal-notices';
 import { definitionOf } from './instruments';
-import { History, startHistoryThread } from './journal/history';
-import type { AnswerTo, Question } from './journal/history-messages';
+import { History, startHistoryThread, startPlaybackThread } from './journal/history';
+import type { AnswerTo, MissingPlaces, PastQuestion } from './journal/history-messages';
 import { JOURNAL_FILE } from './journal/reading';
 import { createThreadWriter } from './journal/thread-writer';
 import type { CreateWriter } from './journal/writer';
 import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
+import { playSource } from './playback';
 import { openRecorder, type Recorder } from './recorder';
 import { merged, waiting, type Limits } from './reload';
 import { shutDown } from './shutdown';
@@ -84,6 +85,9 @@ export interface ServerOptions {
   /** Who writes the journal, if not a thread of its own. */
   readonly createWriter?: CreateWriter;
 }
+
+/** Of one play there may be one under way, and those to close others before it. */
+const QUESTIONS_A_PLAY = 8;
 
 /** Between looks after the sessions. */
 const LOOK_EVERY_MS = 20;
@@ -145,21 +149,40 @@ export function startServer(
   const entry = createOrderStage(recorder, config.limits.waitingEventsMax);
   const orders = limitedOrders(entry, limits, clock);
   const sources = new Sources(recorder);
+  const path = join(config.journal.directory, JOURNAL_FILE);
+  const missing = (): MissingPlaces | null => {
+    const open = recorder.journal.missing();
+    return open && { from: open.from, to: open.to, reason: open.reason };
+  };
+  const flush = (): Promise<void> => recorder.journal.flush();
   const history = new History({
     questionsMax: config.limits.pastQueriesMax,
-    flush: () => recorder.journal.flush(),
-    open: () => {
-      const missing = recorder.journal.missing();
-      return missing && { from: missing.from, to: missing.to, reason: missing.reason };
-    },
-    start: () => startHistoryThread(join(config.journal.directory, JOURNAL_FILE)),
+    flush,
+    open: missing,
+    start: () => startHistoryThread(path),
+  });
+  const { playbacksMax } = config.limits;
+  const playback = new History({
+    questionsMax: playbacksMax * QUESTIONS_A_PLAY,
+    flush: () => {}, // when a play is opened, and not for each of its chunks
+    open: missing,
+    start: () => startPlaybackThread(path),
+  });
+  const plays = new Plays(playSource(playback, flush), playbacksMax);
+  broadcaster.subscriptions.plays = plays;
+  const replays = new Replays({
+    plays,
+    clock,
+    lastSeq: () => broadcaster.lastSeq,
+    isDefined: (symbol) => broadcaster.encoders.scalesOf(symbol) !== undefined,
   });
   const tiers = new Tiers(config.cache, clock, memtable);
   const queries = createQueries(recorder, tiers, history, limits, clock);
   const connections = new Connections(clock);
   let isStopping = false;
   let running = config;
-  const hub = createHub(config, clock, log, { keys, connections, limits }, broadcaster, recorder, sources, orders); // prettier-ignore
+  const registers = { keys, connections, limits };
+  const hub = createHub(config, clock, log, registers, broadcaster, replays, recorder, sources, orders); // prettier-ignore
   const app = createApp(
     {
       ...config.limits,
@@ -192,6 +215,7 @@ export function startServer(
         journal: () => recorder.journal.status(),
         sessions: () => broadcaster.sessions.size,
         lanes: () => broadcaster.lanes,
+        plays: () => plays.counts,
         instruments: () => market.size,
         lastSeq: () => sequencer.lastSeq,
         published,
@@ -247,7 +271,7 @@ export function startServer(
       clearTimeout(barTimer);
       broadcaster.wakeIn = () => {};
       sources.stop();
-      const stages = { listening, recorder, broadcaster, history };
+      const stages = { listening, recorder, broadcaster, threads: [history, playback] };
       const unwritten = await shutDown(stages, config.server.drainMs, new Prng(sequencer.epoch));
       clearInterval(look);
       return unwritten;
@@ -305,7 +329,7 @@ function createQueries(
   limits: Limits,
   clock: Clock,
 ): Queries<MarketInstrument> {
-  const askL3 = <Q extends Question>(question: Q): Promise<AnswerTo<Q> | Fault> => {
+  const askL3 = <Q extends PastQuestion>(question: Q): Promise<AnswerTo<Q> | Fault> => {
     tiers.counters.l3[question.kind] += 1;
     return history.ask(question);
   };
@@ -332,51 +356,4 @@ function createQueries(
     limits,
     clock,
   );
-}
-
-function createHub(
-  config: Config,
-  clock: Clock,
-  log: Log,
-  registers: {
-    readonly keys: Access['keys'];
-    readonly connections: Connections;
-    readonly limits: Limits;
-  },
-  broadcaster: Broadcaster,
-  { sequencer }: Recorder,
-  sources: Sources,
-  orders: OrderStage,
-): StreamHub<Session> {
-  return {
-    epoch: sequencer.epoch,
-    server: `tapedeck/${VERSION}`,
-    scalesOf: broadcaster.encoders.scalesOf,
-    ...registers,
-    orders,
-    clock,
-    heartbeatMs: config.push.heartbeatMs,
-    lastSeq: () => broadcaster.lastSeq,
-    enter: (socket: ServerWebSocket<unknown>, form) => {
-      const source = sources.nextId();
-      const session = new Session(`s${source}`, form, socket, broadcaster.encoders, config.push);
-      broadcaster.sessions.add(session);
-      return { session, source };
-    },
-    leave: (session, source) => {
-      broadcaster.leave(session);
-      sources.release(source);
-    },
-    subscribe: (session, id, topics, intervalMs) =>
-      broadcaster.subscriptions.subscribe(session, id, topics, intervalMs),
-    resume: (session, request) => broadcaster.subscriptions.resume(session, request),
-    pong: (session) => session.pong(clock.monotonicMs()),
-    unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
-    submit: (source, events, done) => {
-      sequencer.submit(source, events, done);
-    },
-    note: (session, event, detail) => {
-      log.info({ session, ...detail }, `session ${event}`);
-    },
-  };
 }

@@ -14,7 +14,8 @@ export interface Stages {
   readonly listening: Listening;
   readonly recorder: Recorder;
   readonly broadcaster: Broadcaster;
-  readonly history: History;
+  /** Those that read the journal. */
+  readonly threads: readonly History[];
 }
 
 /** Between looks for who has all. */
@@ -22,7 +23,7 @@ const LOOK_EVERY_MS = 10;
 
 /** @returns why something could not be written, if so */
 export async function shutDown(
-  { listening, recorder, broadcaster, history }: Stages,
+  { listening, recorder, broadcaster, threads }: Stages,
   drainMs: number,
   random: Prng,
 ): Promise<Error | undefined> {
@@ -35,7 +36,7 @@ export async function shutDown(
   });
   broadcaster.letGo(true);
   await listening.stop();
-  await history.close();
+  await Promise.all(threads.map((thread) => thread.close()));
   recorder.close();
   return recorder.journal.closed;
 }

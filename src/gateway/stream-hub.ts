@@ -47,11 +47,18 @@ export interface StreamHub<S extends StreamSession> {
     topics: readonly string[],
     intervalMs: number,
   ): Fault | undefined;
-  /** Everything of the topics behind a place, or a reset; then live. */
-  resume(session: S, request: MessageOf<'resume'>): Fault | undefined;
+  /**
+   * Everything of the topics behind a place, or a reset; then live.
+   * @param done told when that is answered, or why it is refused; topics wait until then
+   */
+  resume(session: S, request: MessageOf<'resume'>, done: (refused?: Fault) => void): void;
+  /** @returns why it is refused; the replay answers otherwise */
+  replay(session: S, request: MessageOf<'replay'>): Fault | undefined;
   /** The client has read up to the newest ping. */
   pong(session: S): void;
   unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
+  /** Acknowledges a publish, soon. */
+  acknowledge(session: S, ack: MessageOf<'ack'>): void;
   submit(
     source: number,
     events: readonly SourceEvent[],

@@ -8,14 +8,7 @@
 
 import type { ServerWebSocket } from 'bun';
 
-import {
-  decodeFrame,
-  decodeTextFrame,
-  FRAME_MESSAGES_MAX,
-  isFault,
-  SUBPROTOCOL_JSON,
-  type Subprotocol,
-} from '../../protocol/codec';
+import { FRAME_MESSAGES_MAX, isFault, type Subprotocol } from '../../protocol/codec';
 import {
   CLOSES,
   ERRORS,
@@ -30,6 +23,7 @@ import type { Instrument, Message, MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { mayNot, mayNotPublish, type Principal } from './auth';
 import type { OpenConnection, SessionFigures } from './connections';
+import { readFrame } from './frames';
 import { Inbound, tooManyOfKey } from './limits';
 import { amendFault } from './orders';
 import type { StreamHub, StreamSession } from './stream-hub';
@@ -38,7 +32,15 @@ const FAULTS_MAX = 100;
 /** Whoever floods the server is asked to stay away for so long. */
 const FLOOD_RETRY_MS = 1_000;
 /** What waits for a token to be checked, which takes less than a millisecond. */
-const HELD_MESSAGES_MAX = FRAME_MESSAGES_MAX;
+const UNPROVEN_MAX = FRAME_MESSAGES_MAX;
+/** Requests about topics that wait while a resume is answered. */
+const HELD_MAX = 1_000;
+const ORDERED: ReadonlySet<Message['type']> = new Set([
+  'subscribe',
+  'unsubscribe',
+  'resume',
+  'replay',
+]);
 const VERSION = 1;
 
 type Phase<S> =
@@ -59,7 +61,9 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private faults = 0;
   private readonly inbound: Inbound;
   /** What came behind a token that is being checked; null when none is. */
-  private held: (Message | Fault)[] | null = null;
+  private unproven: (Message | Fault)[] | null = null;
+  /** Requests that wait until a resume is answered; null: none is under way. */
+  private held: Message[] | null = null;
   /** Definitions that this client has published and that wait for their turn. */
   private readonly offered = new Map<string, Instrument>();
   /** A source need not wait for the answer to a definition before it uses it. */
@@ -112,7 +116,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     }
     const over = this.inbound.frame(bytes, this.hub.clock.monotonicMs());
     if (over !== undefined) return this.slowDown(ws, null, over);
-    this.take(ws, this.decode(data));
+    this.take(ws, readFrame(data, this.form, this.scalesOf));
   }
 
   private take(ws: ServerWebSocket<unknown>, items: readonly (Message | Fault)[]): void {
@@ -120,7 +124,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     for (const [i, item] of items.entries()) {
       // A message before this one may have ended the connection, or asked for more than it reads.
       if (!this.isServed()) return;
-      if (this.held !== null) return this.hold(ws, items.slice(i));
+      if (this.unproven !== null) return this.holdBack(ws, items.slice(i));
       const over = this.inbound.message(nowMs);
       if (over !== undefined) this.slowDown(ws, 'id' in item ? (item.id ?? null) : null, over);
       else if (isFault(item)) this.refuse(item.id ?? null, item);
@@ -171,26 +175,15 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.inbound.isFlood) this.end(ws, 'limit-reached', FLOOD_RETRY_MS);
   }
 
-  private hold(ws: ServerWebSocket<unknown>, items: readonly (Message | Fault)[]): void {
-    this.held!.push(...items);
-    if (this.held!.length <= HELD_MESSAGES_MAX) return;
+  private holdBack(ws: ServerWebSocket<unknown>, items: readonly (Message | Fault)[]): void {
+    this.unproven!.push(...items);
+    if (this.unproven!.length <= UNPROVEN_MAX) return;
     this.refuse(null, fault('overloaded', 'too many messages before the token was checked'));
     this.end(ws, 'protocol-error');
   }
 
   private isServed(): boolean {
     return this.phase.is === 'open' && !this.phase.session.overrun;
-  }
-
-  private decode(data: string | Uint8Array): (Message | Fault)[] {
-    if (this.form === SUBPROTOCOL_JSON) {
-      return typeof data === 'string'
-        ? decodeTextFrame(data, this.scalesOf, FRAME_MESSAGES_MAX)
-        : [fault('wrong-frame', 'a binary frame on the JSON subprotocol')];
-    }
-    return typeof data === 'string'
-      ? [fault('wrong-frame', 'a text frame on the MessagePack subprotocol')]
-      : decodeFrame(data, FRAME_MESSAGES_MAX);
   }
 
   private handle(ws: ServerWebSocket<unknown>, m: Message): void {
@@ -200,6 +193,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       const unable = mayNot(this.principal, 'read');
       if (unable !== undefined) return this.refuse(m.id, unable);
     }
+    if (this.held !== null && ORDERED.has(m.type)) return this.hold(m);
     switch (m.type) {
       case 'hello':
         return this.hello(ws, m, session);
@@ -222,9 +216,9 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       case 'amend':
         return void this.trade(m);
       case 'resume':
-        return this.resume(m, session);
+        return this.resume(ws, m, session);
       case 'replay':
-        return this.refuse(m.id, fault('not-supported', `${m.type} is not served yet`));
+        return this.answer(m.id, this.hub.replay(session, m));
       default:
         this.refuse(null, fault('unexpected-message', `${m.type} goes from server to client`));
     }
@@ -235,9 +229,27 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.answer(m.id, refused && within('subscribe', refused));
   }
 
-  private resume(m: MessageOf<'resume'>, session: S): void {
-    const refused = this.hub.resume(session, m);
-    this.answer(m.id, refused && within('resume', refused));
+  /** What is asked of topics meanwhile waits, so that it is done in order. */
+  private resume(ws: ServerWebSocket<unknown>, m: MessageOf<'resume'>, session: S): void {
+    const held: Message[] = [];
+    this.held = held;
+    this.hub.resume(session, m, (refused) => {
+      this.held = null;
+      this.answer(m.id, refused && within('resume', refused));
+      for (const [i, waiting] of held.entries()) {
+        if (!this.isServed()) return;
+        this.handle(ws, waiting);
+        if (this.held !== null) {
+          for (const other of held.slice(i + 1)) this.hold(other);
+          return;
+        }
+      }
+    });
+  }
+
+  private hold(m: Message): void {
+    if (this.held!.length < HELD_MAX) this.held!.push(m);
+    else if ('id' in m) this.refuse(m.id, fault('overloaded', `${HELD_MAX} requests wait for the resume`)); // prettier-ignore
   }
 
   /** Acknowledged when journaled; what becomes of the order comes as executions. */
@@ -273,12 +285,12 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (m.key === null) return;
     const found = this.hub.keys.find(m.key);
     if (!(found instanceof Promise)) return this.meet(ws, found);
-    this.held = [];
+    this.unproven = [];
     void found.then((checked) => {
-      const held = this.held!;
-      this.held = null;
+      const behind = this.unproven!;
+      this.unproven = null;
       this.meet(ws, checked);
-      this.take(ws, held);
+      this.take(ws, behind);
     });
   }
 
@@ -316,7 +328,10 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       for (const d of definitions) {
         if (this.offered.get(d.symbol) === d) this.offered.delete(d.symbol);
       }
-      if ('seq' in result) this.ack(m.id, result.seq);
+      if (this.phase.is !== 'open') return;
+      const { session } = this.phase;
+      if ('seq' in result)
+        this.hub.acknowledge(session, { type: 'ack', id: m.id, seq: result.seq });
       else this.tell(m.id, within(`publish.events[${result.index}]`, result.fault));
     });
   }
