@@ -4,7 +4,9 @@
 import { Command, CommanderError } from 'commander';
 
 import { bookCommand } from './cli/book';
+import { configCommand } from './cli/config';
 import { exportCommand } from './cli/export';
+import { keysCommand } from './cli/keys';
 import { replayCommand } from './cli/replay';
 import { serveCommand } from './cli/serve';
 import { tailCommand } from './cli/tail';
@@ -22,7 +24,9 @@ const program = new Command('tapedeck')
   .addCommand(tailCommand())
   .addCommand(bookCommand())
   .addCommand(exportCommand())
-  .addCommand(verifyCommand());
+  .addCommand(verifyCommand())
+  .addCommand(keysCommand())
+  .addCommand(configCommand());
 for (const command of program.commands) {
   command.exitOverride().showHelpAfterError('(add --help for how to use it)');
 }

@@ -6,10 +6,11 @@ import { parseTime } from '../../protocol/time';
 import { fetchBook, type RestBook } from '../client/rest';
 import { StartFault } from '../base/start-fault';
 import { clientFault, fail } from './failure';
-import { URL_OPTION } from './options';
+import { KEY_OPTION, URL_OPTION } from './options';
 
 interface Options {
   readonly url: string;
+  readonly key?: string;
   readonly at?: string;
   readonly depth: string;
   readonly json?: true;
@@ -20,6 +21,7 @@ export function bookCommand(): Command {
     .description('Print the order book of an instrument.')
     .argument('<symbol>', 'instrument')
     .addOption(URL_OPTION())
+    .addOption(KEY_OPTION())
     .option('--at <TIME>', 'a past moment: ns since 1970, or 2024-08-09T00:35:00Z')
     .option('--depth <N>', 'levels a side', '10')
     .option('--json', 'the answer of the server as it is')
@@ -43,7 +45,7 @@ export function bookCommand(): Command {
       }
       try {
         const query = { depth: Number(options.depth), ...(at && { at: at.toString() }) };
-        const book = await fetchBook(options.url, symbol, query);
+        const book = await fetchBook(options.url, symbol, query, options.key);
         process.stdout.write(options.json ? `${JSON.stringify(book)}\n` : ladder(book));
       } catch (e) {
         fail(clientFault(e));

@@ -10,10 +10,11 @@ import type { Message } from '../../protocol/messages';
 import { Connection } from '../client/connection';
 import { StartFault } from '../base/start-fault';
 import { clientFault, fail, failNow } from './failure';
-import { URL_OPTION } from './options';
+import { KEY_OPTION, URL_OPTION } from './options';
 
 interface Options {
   readonly url: string;
+  readonly key?: string;
   readonly json?: true;
 }
 
@@ -25,6 +26,7 @@ export function tailCommand(): Command {
       'tick:SYM, trade:SYM, bbo:SYM, book:SYM, bar:SYM:1m, stats:SYM, status; * for every symbol',
     )
     .addOption(URL_OPTION())
+    .addOption(KEY_OPTION())
     .option('--json', 'lines that "replay" can read back')
     .addHelpText(
       'after',
@@ -42,6 +44,7 @@ Examples:
       try {
         const connection = await Connection.connect(options.url, {
           client: 'tapedeck tail',
+          key: options.key,
           onMessage: (message) => output.write(line(connection, message, options.json === true)),
           onClose: ({ code, reason }) => {
             const message = `the connection ended with ${code} ${reason}`.trim();

@@ -25,23 +25,28 @@ export function fetchBook(
   url: string,
   symbol: string,
   query: { readonly depth?: number; readonly at?: string } = {},
+  key?: string,
 ): Promise<RestBook> {
   const parameters = new URLSearchParams();
   if (query.depth !== undefined) parameters.set('depth', String(query.depth));
   if (query.at !== undefined) parameters.set('at', query.at);
   const path = `/v1/orderbook/${encodeURIComponent(symbol)}?${parameters.toString()}`;
-  return fetchJson<RestBook>(url, path, (body) => Array.isArray(body.bids));
+  return fetchJson<RestBook>(url, path, key, (body) => Array.isArray(body.bids));
 }
 
 async function fetchJson<T>(
   url: string,
   path: string,
+  key: string | undefined,
   looksRight: (body: Partial<T>) => boolean,
 ): Promise<T> {
   let response: Response;
   try {
     const address = new URL(path, url.includes('://') ? url : `http://${url}`);
-    response = await fetch(address, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    response = await fetch(address, {
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(key !== undefined && { headers: { authorization: `Bearer ${key}` } }),
+    });
   } catch (e) {
     const why = (e as Error).message;
     throw new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${why}`);
@@ -60,7 +65,7 @@ async function fetchJson<T>(
 }
 
 /** The decimals of an instrument. @throws TapedeckError as `fetchBook` does */
-export async function fetchScales(url: string, symbol: string): Promise<Scales> {
+export async function fetchScales(url: string, symbol: string, key?: string): Promise<Scales> {
   const path = `/v1/instruments/${encodeURIComponent(symbol)}`;
-  return fetchJson<Scales>(url, path, (body) => typeof body.priceScale === 'number');
+  return fetchJson<Scales>(url, path, key, (body) => typeof body.priceScale === 'number');
 }
