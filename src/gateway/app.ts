@@ -10,6 +10,7 @@ import { mayNot, type Orders } from './orders';
 import type { Metrics } from './metrics';
 import type { Queries, QueryInstrument } from './queries';
 import { readyResponse, type NotReady } from './readiness';
+import { PageFiles } from './page-files';
 import { noRoute, type Route } from './no-route';
 import { created, errorResponse, json } from './responses';
 
@@ -42,6 +43,7 @@ export interface AppStages<I extends QueryInstrument> {
 export function createApp<I extends QueryInstrument>(options: AppOptions, stages: AppStages<I>) {
   const { queries, orders } = stages;
   const routes: Route[] = [];
+  const pages = new PageFiles();
   const app = new Elysia({
     precompile: true,
     websocket: {
@@ -62,10 +64,11 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       stages.reportError(error);
       return errorResponse(fault('internal', 'the request failed inside the server'));
     })
-    .get(
-      '/',
-      () => new Response(FRONT, { headers: { 'content-type': 'text/plain;charset=utf-8' } }),
-    )
+    .get('/', async ({ request }) => {
+      const who = stages.keys.of(request);
+      return await pages.front(request, who?.roles.has('trade') === true);
+    })
+    .get('/assets/:name', async ({ request, params }) => await pages.asset(request, params.name))
     .get('/healthz', () => json('{"status":"ok"}'))
     .get('/readyz', () => readyResponse(stages.notReady()))
     .get('/metrics', async () => {
@@ -229,20 +232,3 @@ function wrongKey(): Fault {
     'Authorization',
   );
 }
-
-const FRONT = `Tapedeck
-
-GET  /v1/instruments                      what there is
-GET  /v1/tick/SYMBOL                      newest tick
-GET  /v1/orderbook/SYMBOL?depth=10        order book
-GET  /v1/orderbook/SYMBOL?at=TIME         order book at a past moment
-GET  /v1/trades/SYMBOL?limit=100          newest trades
-GET  /v1/ticks/SYMBOL?from=&to=           ticks of a time range
-GET  /v1/bars/SYMBOL?interval=1m          bars
-GET  /v1/orders  /v1/orders/ID            your orders
-POST /v1/orders  DELETE /v1/orders/ID     order entry, with a key
-POST /v1/ingest                           NDJSON tape lines, with a key
-GET  /healthz  /readyz                    health
-GET  /metrics                             for Prometheus
-WS   /v1/stream                           live: see protocol/README.md
-`;
