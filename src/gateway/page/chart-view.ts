@@ -36,6 +36,7 @@ interface Colours {
 }
 
 export class ChartView implements View {
+  readonly everyMs = 100;
   /** Bars that are shown. */
   size = 0;
   private readonly root: HTMLElement;

@@ -25,20 +25,22 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 export class Cell {
   readonly element: HTMLElement;
   private readonly own: string;
-  private text: string;
+  /** The one node that changes: cheaper than a new one for each text. */
+  private readonly node = document.createTextNode('');
+  private text = '';
   private mood = '';
 
   constructor(element: HTMLElement) {
     this.element = element;
     this.own = element.className;
-    this.text = element.textContent ?? '';
+    element.append(this.node);
   }
 
   /** @param mood a class besides its own, such as `up` */
   set(text: string, mood = this.mood): void {
     if (text !== this.text) {
       this.text = text;
-      this.element.textContent = text;
+      this.node.data = text;
     }
     if (mood === this.mood) return;
     this.mood = mood;

@@ -16,6 +16,7 @@ const FRESH_MS = 5_000;
 const QUIET_MS = 60_000;
 
 export class ListView implements View {
+  readonly everyMs = 50;
   private readonly root: HTMLElement;
   private readonly space = make('div', 'space');
   private readonly none = make('p', 'none', 'No instrument fits.');
@@ -24,16 +25,34 @@ export class ListView implements View {
   private readonly health: Health;
   private readonly choose: (symbol: string) => void;
   private filter = '';
+  /** Kept here, since asking the document in a frame would make it lay out anew. */
+  private scrollTop = 0;
+  private height = 0;
   private symbols: string[] = [];
   /** Which rows there are, or in which order, may have changed. */
   private sorted = false;
 
-  constructor(root: HTMLElement, desk: Desk, health: Health, choose: (symbol: string) => void) {
+  constructor(
+    root: HTMLElement,
+    desk: Desk,
+    health: Health,
+    choose: (symbol: string) => void,
+    moved: () => void,
+  ) {
     this.root = root;
     this.desk = desk;
     this.health = health;
     this.choose = choose;
     root.append(this.space, this.none);
+    const scrolled = (): void => {
+      this.scrollTop = root.scrollTop;
+      moved();
+    };
+    root.addEventListener('scroll', scrolled, { passive: true });
+    new ResizeObserver(([entry]) => {
+      this.height = entry?.contentRect.height ?? 0;
+      moved();
+    }).observe(root);
     root.addEventListener('click', (event) => {
       const row = (event.target as Element).closest<HTMLElement>('.row');
       if (row?.dataset['symbol'] !== undefined) choose(row.dataset['symbol']);
@@ -70,17 +89,15 @@ export class ListView implements View {
     this.sort();
     const top = this.symbols.indexOf(symbol) * ROW_PX;
     if (top < 0) return;
-    const { scrollTop, clientHeight } = this.root;
+    const { scrollTop, height } = this;
     if (top < scrollTop) this.root.scrollTop = top;
-    else if (top + ROW_PX > scrollTop + clientHeight) {
-      this.root.scrollTop = top + ROW_PX - clientHeight;
-    }
+    else if (top + ROW_PX > scrollTop + height) this.root.scrollTop = top + ROW_PX - height;
   }
 
   paint(): void {
     this.sort();
-    const first = Math.max(0, Math.floor(this.root.scrollTop / ROW_PX) - SPARE_ROWS);
-    const inSight = Math.ceil(this.root.clientHeight / ROW_PX) + 2 * SPARE_ROWS;
+    const first = Math.max(0, Math.floor(this.scrollTop / ROW_PX) - SPARE_ROWS);
+    const inSight = Math.ceil(this.height / ROW_PX) + 2 * SPARE_ROWS;
     const shown = this.symbols.slice(first, first + inSight);
     while (this.lines.length < shown.length) {
       const line = new Line();

@@ -87,7 +87,13 @@ export class Page {
     );
     const changed = (): void => this.pastChanged();
     this.travel = new TimeTravel({ url, client, definition, now, changed }, clock);
-    this.list = new ListView(byId('list'), desk, health, (symbol) => this.choose(symbol));
+    this.list = new ListView(
+      byId('list'),
+      desk,
+      health,
+      (symbol) => this.choose(symbol),
+      () => painter.mark(this.list),
+    );
     this.head = new HeadView(byId('head'), desk, (interval) => this.chooseInterval(interval));
     this.ladder = new LadderView(
       byId('ladder'),
@@ -115,7 +121,6 @@ export class Page {
   start(symbol: string | undefined): void {
     this.wanted = symbol;
     this.head.pressInterval(this.interval);
-    byId('list').addEventListener('scroll', () => this.painter.mark(this.list), { passive: true });
     setInterval(() => this.look(), LOOK_EVERY_MS);
     void this.feed.start();
     this.look();

@@ -44,10 +44,21 @@ export class TapeView implements View {
       this.root.append(line.element);
     }
     this.note.set(note);
+    this.roll(trades);
     this.root.dataset['seq'] = String(trades[0]?.seq ?? 0);
     for (const [i, line] of this.lines.entries()) {
       line.show(i < wanted ? trades[i] : undefined, definition);
     }
+  }
+
+  /** Lines that show what stays move down, so only what is new is written. */
+  private roll(trades: readonly TapeTrade[]): void {
+    const top = this.lines[0]?.shown;
+    const by = top === undefined ? 0 : trades.indexOf(top);
+    if (by <= 0 || by >= this.lines.length) return;
+    const freed = this.lines.splice(this.lines.length - by);
+    this.lines.unshift(...freed);
+    this.root.prepend(...freed.map(({ element }) => element));
   }
 }
 
@@ -56,7 +67,7 @@ class Line {
   private readonly price = cell(this.element, 'price');
   private readonly quantity = cell(this.element, 'quantity');
   private readonly time = cell(this.element, 'time');
-  private shown: TapeTrade | undefined;
+  shown: TapeTrade | undefined;
 
   show(trade: TapeTrade | undefined, definition: Instrument | undefined): void {
     if (trade === this.shown) return;

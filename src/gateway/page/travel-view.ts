@@ -97,7 +97,9 @@ export class TravelView implements View {
     this.playButton.textContent = playing ? 'Pause' : 'Play';
     this.playButton.disabled = past === undefined;
     this.speeds.press(speed);
-    this.note.textContent = past === undefined ? '' : this.describe(past.note);
+    const note = past === undefined ? '' : this.describe(past.note);
+    this.note.textContent = note;
+    this.note.title = note;
   }
 
   private describe(note: string): string {
