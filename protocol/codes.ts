@@ -14,6 +14,8 @@ export const ERRORS = {
   'too-many-topics': { status: 400, hint: 'Unsubscribe first, or use more connections.' },
   'frame-too-large': { status: 413, hint: 'Split the frame; welcome.limits names the largest.' },
   'too-deep': { status: 400, hint: 'No message nests deeper than 6.' },
+  'no-replay': { status: 409, hint: 'Start a replay first.' },
+  'replay-under-way': { status: 409, hint: 'Stop the replay, or use another connection.' },
   'not-subscribed': { status: 400, hint: 'Subscribe before unsubscribing.' },
   'off-increment': { status: 400, hint: 'Use a whole multiple of the increment.' },
   'out-of-range': { status: 400, hint: 'Scaled values must stay within 2^53 - 1.' },

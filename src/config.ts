@@ -134,6 +134,7 @@ const ConfigSchema = section({
     tradesMax: count(1_000, 1, 10_000, 'Trades or ticks of one REST answer'),
     barsMax: count(1_000, 1, 10_000, 'Bars of one REST answer'),
     pastQueriesMax: count(64, 1, 10_000, 'Questions about the past under way'),
+    playbacksMax: count(64, 1, 10_000, 'Replays, and resumes out of the journal, at once'),
     sessionsMax: count(10_000, 1, 1_000_000, 'WebSocket connections'),
     topicsMax: count(10_000, 1, 1_000_000, 'Topics of one session'),
     frameBytesMax: count(1_048_576, 1_024, 16_777_216, 'Largest frame from a client'),

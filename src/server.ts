@@ -17,6 +17,8 @@ import type { Instrument, MarketEvent } from '../protocol/messages';
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
+import { Plays } from './broadcast/plays';
+import { Replays } from './broadcast/replays';
 import { Session } from './broadcast/session';
 import { Memtable } from './cache/memtable';
 import { Tiers } from './cache/tiers';
@@ -33,14 +35,15 @@ import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
 import { journalNotices } from './journal-notices';
 import { definitionOf } from './instruments';
-import { History, startHistoryThread } from './journal/history';
-import type { AnswerTo, Question } from './journal/history-messages';
+import { History, startHistoryThread, startPlaybackThread } from './journal/history';
+import type { AnswerTo, MissingPlaces, PastQuestion } from './journal/history-messages';
 import { JOURNAL_FILE } from './journal/reading';
 import { createThreadWriter } from './journal/thread-writer';
 import type { CreateWriter } from './journal/writer';
 import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
+import { playSource } from './playback';
 import { openRecorder, type Recorder } from './recorder';
 import { VERSION } from './version';
 
@@ -72,6 +75,9 @@ export interface ServerOptions {
   /** Who writes the journal, if not a thread of its own. */
   readonly createWriter?: CreateWriter;
 }
+
+/** Of one play there may be one under way, and those to close others before it. */
+const QUESTIONS_A_PLAY = 8;
 
 /** Between looks after the sessions. */
 const LOOK_EVERY_MS = 20;
@@ -124,18 +130,36 @@ export function startServer(
   const keys = new Keyring(config.keys, options.anonymousRoles ?? []);
   const orders = createOrderStage(recorder, config.limits.waitingEventsMax);
   const sources = new Sources(recorder);
+  const path = join(config.journal.directory, JOURNAL_FILE);
+  const missing = (): MissingPlaces | null => {
+    const open = recorder.journal.missing();
+    return open && { from: open.from, to: open.to, reason: open.reason };
+  };
+  const flush = (): Promise<void> => recorder.journal.flush();
   const history = new History({
     questionsMax: config.limits.pastQueriesMax,
-    flush: () => recorder.journal.flush(),
-    open: () => {
-      const missing = recorder.journal.missing();
-      return missing && { from: missing.from, to: missing.to, reason: missing.reason };
-    },
-    start: () => startHistoryThread(join(config.journal.directory, JOURNAL_FILE)),
+    flush,
+    open: missing,
+    start: () => startHistoryThread(path),
+  });
+  const { playbacksMax } = config.limits;
+  const playback = new History({
+    questionsMax: playbacksMax * QUESTIONS_A_PLAY,
+    flush: () => {}, // when a play is opened, and not for each of its chunks
+    open: missing,
+    start: () => startPlaybackThread(path),
+  });
+  const plays = new Plays(playSource(playback, flush), playbacksMax);
+  broadcaster.subscriptions.plays = plays;
+  const replays = new Replays({
+    plays,
+    clock,
+    lastSeq: () => broadcaster.lastSeq,
+    isDefined: (symbol) => broadcaster.encoders.scalesOf(symbol) !== undefined,
   });
   const tiers = new Tiers(config.cache, clock, memtable);
   const queries = createQueries(recorder, tiers, history, config, clock);
-  const hub = createHub(config, clock, log, keys, broadcaster, recorder, sources, orders);
+  const hub = createHub(config, clock, log, keys, broadcaster, replays, recorder, sources, orders);
   const app = createApp(
     { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
     {
@@ -200,7 +224,7 @@ export function startServer(
       sources.stop();
       broadcaster.goAway();
       await listening.stop();
-      await history.close();
+      await Promise.all([history.close(), playback.close()]);
       recorder.close();
       return recorder.journal.closed;
     },
@@ -257,7 +281,7 @@ function createQueries(
   config: Config,
   clock: Clock,
 ): Queries<MarketInstrument> {
-  const askL3 = <Q extends Question>(question: Q): Promise<AnswerTo<Q> | Fault> => {
+  const askL3 = <Q extends PastQuestion>(question: Q): Promise<AnswerTo<Q> | Fault> => {
     tiers.counters.l3[question.kind] += 1;
     return history.ask(question);
   };
@@ -292,6 +316,7 @@ function createHub(
   log: Log,
   keys: Keyring,
   broadcaster: Broadcaster,
+  replays: Replays,
   { sequencer }: Recorder,
   sources: Sources,
   orders: OrderStage,
@@ -318,7 +343,8 @@ function createHub(
     },
     subscribe: (session, id, topics, intervalMs) =>
       broadcaster.subscriptions.subscribe(session, id, topics, intervalMs),
-    resume: (session, request) => broadcaster.subscriptions.resume(session, request),
+    resume: (session, request, done) => broadcaster.subscriptions.resume(session, request, done),
+    replay: (session, request) => replays.handle(session, request),
     pong: (session) => session.pong(clock.monotonicMs()),
     unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
     submit: (source, events, done) => {

@@ -20,7 +20,8 @@ import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
 import { DerivedTopics } from './derived';
 import { Mirror, type Follower, type SymbolChannel, type TopicState } from './mirror';
-import { INSTRUMENT_TOPIC, type Encoders, type Session, type SessionCounters } from './session';
+import { INSTRUMENT_TOPIC, type Session } from './session';
+import type { Encoders, SessionCounters } from './session-parts';
 import { Subscriptions } from './subscriptions';
 
 /** What the broadcaster needs of a server. */
@@ -67,7 +68,13 @@ export class Broadcaster {
     this.clock = clock;
     this.mirror = new Mirror(options.sessionBoundary);
     this.derived = new DerivedTopics(clock, (topic, message) => this.queue(topic, message));
-    this.subscriptions = new Subscriptions(this.mirror, this.derived, options, () => this.lastSeq);
+    this.subscriptions = new Subscriptions(
+      this.mirror,
+      this.derived,
+      options,
+      clock,
+      () => this.lastSeq,
+    );
     this.encoders = {
       binary: new FrameEncoder(),
       scalesOf: (symbol) => this.mirror.get(symbol)?.definition,
@@ -242,7 +249,7 @@ export class Broadcaster {
     for (const session of this.sessions) {
       const heads: { topic: string; seq: number }[] = [];
       // Of a reader that waits for some of them, the heads would tell of a loss that is none.
-      const topics = session.isLagging ? [] : session.topics;
+      const topics = session.isExpress ? session.topics : [];
       for (const [topic, told] of topics) {
         if (session.isPaced(topic)) continue;
         if (topic.head === told) continue;

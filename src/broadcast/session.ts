@@ -7,57 +7,19 @@
  * nothing more until the pong. So what is on its way to a slow reader is at most a window.
  * When the outbox is empty and the pong has come, it is back on the native topics. Both changes happen
  * between batches, so nothing is lost, doubled or reordered by them.
- * Topics that a client asked to have at most every so often are served from an outbox of their own.
+ * Topics that a client asked to have at most every so often are served from an outbox of their own. What
+ * is read from the journal for it (a feed) goes out in windows too, behind what waits of topics.
  * Bounded: the outbox, the window, control messages that wait and how long (`SessionLimits`).
  */
 
-import type { FrameEncoder, Subprotocol } from '../../protocol/codec';
-import { encodeTextFrame, SUBPROTOCOL_JSON } from '../../protocol/codec';
+import { encodeTextFrame, SUBPROTOCOL_JSON, type Subprotocol } from '../../protocol/codec';
 import type { CloseReason } from '../../protocol/codes';
-import type { ScalesOf } from '../../protocol/json';
 import type { Message } from '../../protocol/messages';
+import type { Feed, Frame } from './feed';
 import type { Follower, TopicState } from './mirror';
-import { messagesOf, Outbox, type Extracted, type OutboxCounters } from './outbox';
+import { messagesOf, Outbox, type Extracted } from './outbox';
 import { PacedTopics } from './paced';
-
-/** What a session needs of a WebSocket. */
-export interface Socket {
-  /** @returns 0 when the data was dropped, since the backlog is past its limit */
-  send(data: string | Uint8Array): number;
-  ping(): unknown;
-  /** Bytes that the system has not taken yet. */
-  getBufferedAmount(): number;
-  subscribe(nativeTopic: string): void;
-  unsubscribe(nativeTopic: string): void;
-  close(code: number, reason: string): void;
-  /** Without a word: nobody is there to hear it. */
-  terminate(): void;
-}
-
-/** Sessions of either form encode through these. */
-export interface Encoders {
-  readonly binary: FrameEncoder;
-  readonly scalesOf: ScalesOf;
-}
-
-export interface SessionLimits {
-  readonly outboxBytesMax: number;
-  /** What has waited longer in the outbox is conflated, in ms. */
-  readonly staleMs: number;
-  /** A pong that is later than this, over the quickest, tells a slow reader; in ms. */
-  readonly lagMs: number;
-  /** A reader without a pong for so long is closed, in ms. */
-  readonly pongMs: number;
-  /** Control that has waited longer in the outbox closes the session, in ms; and so many messages. */
-  readonly controlMs: number;
-  readonly controlMessagesMax: number;
-}
-
-/** Of one session, or of all there were. */
-export interface SessionCounters extends OutboxCounters {
-  /** Times that it left the express lane. */
-  lagged: number;
-}
+import type { Encoders, SessionCounters, SessionLimits, Socket } from './session-parts';
 
 /** The native topic of definitions, which every session is on. */
 export const INSTRUMENT_TOPIC = { binary: 'b:instrument', text: 't:instrument' } as const;
@@ -77,7 +39,7 @@ const WINDOW_LATE_MS = 250;
 /** With when the ping was sent whose pong has not come; null: none is under way. */
 type Lane =
   | { readonly is: 'express'; askedMs: number | null; pingedBytes: number }
-  | { readonly is: 'lagging'; askedMs: number | null; windowBytes: number }
+  | { readonly is: 'windows'; askedMs: number | null; windowBytes: number }
   | { readonly is: 'gone' };
 
 export class Session implements Follower {
@@ -93,6 +55,8 @@ export class Session implements Follower {
   readonly traded = new Set<string>();
   /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
   overrun = false;
+  /** Resets that it was told. */
+  resets = 0;
   private lagged = 0;
   private readonly socket: Socket;
   private readonly encoders: Encoders;
@@ -100,6 +64,7 @@ export class Session implements Follower {
   private readonly outbox: Outbox;
   private readonly paced: PacedTopics;
   private lane: Lane = { is: 'express', askedMs: null, pingedBytes: 0 };
+  private feed: Feed | null = null;
   private rttMinMs = Infinity;
   /** Sent to it alone; and what its native topics had published when it joined them, taken off. */
   private ownBytes = 0;
@@ -127,8 +92,23 @@ export class Session implements Follower {
     return this.paced.has(topic);
   }
 
+  /** Whether it gets its topics as they are pushed, and so has them all. */
+  get isExpress(): boolean {
+    return this.lane.is === 'express';
+  }
+
+  get isGone(): boolean {
+    return this.lane.is === 'gone';
+  }
+
+  /** Whether something is read from the journal for it. */
+  get isFed(): boolean {
+    return this.feed !== null;
+  }
+
+  /** Whether it does not keep up. */
   get isLagging(): boolean {
-    return this.lane.is === 'lagging';
+    return this.lane.is === 'windows' && this.feed === null;
   }
 
   get counters(): SessionCounters {
@@ -149,9 +129,24 @@ export class Session implements Follower {
     this.flush();
   }
 
+  /** Serves a feed until it is over; one at a time. */
+  serve(feed: Feed): void {
+    const { lane } = this;
+    if (lane.is === 'gone') return feed.end();
+    this.feed = feed;
+    if (lane.is === 'express') this.useWindows(lane.askedMs);
+    this.flush();
+  }
+
+  /** The feed has a frame, or is over. */
+  pull(nowMs: number): void {
+    this.nowMs = nowMs;
+    this.flush();
+  }
+
   /** Sends an answer in its place among the messages of topics: behind what waits. */
   answer(messages: readonly Message[]): void {
-    if (this.lane.is !== 'lagging') return this.send(messages);
+    if (this.lane.is !== 'windows') return this.send(messages);
     this.outbox.addAnswer(messages, this.nowMs);
     this.flush();
   }
@@ -229,7 +224,7 @@ export class Session implements Follower {
     } else if (rttMs > this.rttMinMs + WINDOW_LATE_MS) {
       lane.windowBytes = Math.max(lane.windowBytes / 2, WINDOW_BYTES_MIN);
     }
-    if (this.outbox.isEmpty) this.catchUp();
+    if (this.outbox.isEmpty && this.feed === null) this.catchUp();
     else this.flush();
   }
 
@@ -239,6 +234,8 @@ export class Session implements Follower {
     this.topics.clear();
     this.wildcards.clear();
     this.lane = { is: 'gone' };
+    this.feed?.end();
+    this.feed = null;
   }
 
   close(code: number, reason: string): void {
@@ -250,11 +247,20 @@ export class Session implements Follower {
   }
 
   private write(messages: readonly Message[]): void {
-    if (this.overrun) return;
+    if (!this.overrun) this.writeFrame(this.encode(messages));
+  }
+
+  private encode(messages: readonly Message[]): string | Uint8Array {
     const { binary, scalesOf } = this.encoders;
-    const frame = this.text ? encodeTextFrame(messages, scalesOf) : binary.encode(messages);
+    return this.text ? encodeTextFrame(messages, scalesOf) : binary.encode(messages);
+  }
+
+  /** @returns its size */
+  private writeFrame(frame: string | Uint8Array): number {
+    if (this.overrun) return 0;
     this.ownBytes += frame.length;
     this.overrun = this.socket.send(frame) === 0;
+    return frame.length;
   }
 
   private lookExpress(
@@ -286,9 +292,13 @@ export class Session implements Follower {
 
   /** Leaves the native topics. A ping that is under way already closes the first window. */
   private fallBehind({ askedMs }: Extract<Lane, { is: 'express' }>): void {
-    for (const topic of this.topics.keys()) if (!this.paced.has(topic)) this.unsubscribe(topic);
     this.lagged += 1;
-    this.lane = { is: 'lagging', askedMs: askedMs ?? this.ask(), windowBytes: WINDOW_BYTES };
+    this.useWindows(askedMs ?? this.ask());
+  }
+
+  private useWindows(askedMs: number | null): void {
+    for (const topic of this.topics.keys()) if (!this.paced.has(topic)) this.unsubscribe(topic);
+    this.lane = { is: 'windows', askedMs, windowBytes: WINDOW_BYTES };
     for (const topic of this.topics.keys()) topic.followers.add(this);
   }
 
@@ -305,24 +315,42 @@ export class Session implements Follower {
   /** Sends a window, if it is open and something waits. */
   private flush(): void {
     const { lane } = this;
-    if (lane.is !== 'lagging' || lane.askedMs !== null) return;
+    if (lane.is !== 'windows' || lane.askedMs !== null) return;
     const messages = this.outbox.take(lane.windowBytes, this.nowMs);
     // What was asked for at intervals follows what waits: a topic may have changed from here to there.
     if (this.outbox.isEmpty) messages.push(...this.paced.due(this.nowMs));
-    if (messages.length === 0) return;
-    this.write(messages);
-    lane.askedMs = this.ask();
+    let bytes = messages.length === 0 ? 0 : this.writeFrame(this.encode(messages));
+    bytes += this.sendFed(lane.windowBytes - bytes);
+    if (bytes > 0) lane.askedMs = this.ask();
+    const { feed } = this;
+    if (feed === null || !feed.isOver) return;
+    this.feed = null;
+    feed.finished();
+    // With nothing under way there is no pong that would bring it back.
+    if (this.lane === lane && this.outbox.isEmpty && lane.askedMs === null) this.catchUp();
+  }
+
+  /** @returns what it sent, in bytes */
+  private sendFed(roomBytes: number): number {
+    let bytes = 0;
+    while (this.feed !== null && bytes < roomBytes && !this.overrun) {
+      const frame: Frame | undefined = this.feed.take(this.nowMs);
+      if (frame === undefined) break;
+      const isMade = typeof frame === 'string' || frame instanceof Uint8Array;
+      bytes += this.writeFrame(isMade ? frame : this.encode(frame));
+    }
+    return bytes;
   }
 
   private attach(topic: TopicState, intervalMs: number): void {
     if (intervalMs > 0) this.paced.join(topic, intervalMs, this.nowMs);
-    if (intervalMs > 0 || this.lane.is === 'lagging') topic.followers.add(this);
+    if (intervalMs > 0 || this.lane.is === 'windows') topic.followers.add(this);
     else this.subscribe(topic);
   }
 
   /** Tells what waited of a topic elsewhere. */
   private goOn(extracted: Extracted): void {
-    if (this.lane.is === 'lagging') {
+    if (this.lane.is === 'windows') {
       this.outbox.adopt(extracted);
       return;
     }

@@ -32,6 +32,14 @@ import type { Keyring, Principal } from './auth';
 import { amendFault, mayNot, type OrderStage } from './orders';
 
 const FAULTS_MAX = 100;
+/** Requests about topics that wait while a resume is answered. */
+const HELD_MAX = 1_000;
+const ORDERED: ReadonlySet<Message['type']> = new Set([
+  'subscribe',
+  'unsubscribe',
+  'resume',
+  'replay',
+]);
 const VERSION = 1;
 
 /** What a connection needs of the broadcaster's session. */
@@ -64,8 +72,13 @@ export interface StreamHub<S extends StreamSession> {
     topics: readonly string[],
     intervalMs: number,
   ): Fault | undefined;
-  /** Everything of the topics behind a place, or a reset; then live. */
-  resume(session: S, request: MessageOf<'resume'>): Fault | undefined;
+  /**
+   * Everything of the topics behind a place, or a reset; then live.
+   * @param done told when that is answered, or why it is refused; topics wait until then
+   */
+  resume(session: S, request: MessageOf<'resume'>, done: (refused?: Fault) => void): void;
+  /** @returns why it is refused; the replay answers otherwise */
+  replay(session: S, request: MessageOf<'replay'>): Fault | undefined;
   /** The client has read up to the newest ping. */
   pong(session: S): void;
   unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
@@ -92,6 +105,8 @@ export class StreamConnection<S extends StreamSession> {
   private phase: Phase<S> = { is: 'opening' };
   private socket: ServerWebSocket<unknown> | undefined;
   private faults = 0;
+  /** Requests that wait until a resume is answered; null: none is under way. */
+  private held: Message[] | null = null;
   /** A client tells its name for the log, which takes it once. */
   private named = false;
   /** Definitions that this client has published and that wait for their turn. */
@@ -174,6 +189,7 @@ export class StreamConnection<S extends StreamSession> {
   private handle(ws: ServerWebSocket<unknown>, m: Message): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
+    if (this.held !== null && ORDERED.has(m.type)) return this.hold(m);
     switch (m.type) {
       case 'hello':
         return this.hello(ws, m, session);
@@ -196,9 +212,9 @@ export class StreamConnection<S extends StreamSession> {
       case 'amend':
         return void this.trade(m);
       case 'resume':
-        return this.resume(m, session);
+        return this.resume(ws, m, session);
       case 'replay':
-        return this.refuse(m.id, fault('not-supported', `${m.type} is not served yet`));
+        return this.answer(m.id, this.hub.replay(session, m));
       default:
         this.refuse(null, fault('unexpected-message', `${m.type} goes from server to client`));
     }
@@ -209,9 +225,27 @@ export class StreamConnection<S extends StreamSession> {
     this.answer(m.id, refused && within('subscribe', refused));
   }
 
-  private resume(m: MessageOf<'resume'>, session: S): void {
-    const refused = this.hub.resume(session, m);
-    this.answer(m.id, refused && within('resume', refused));
+  /** What is asked of topics meanwhile waits, so that it is done in order. */
+  private resume(ws: ServerWebSocket<unknown>, m: MessageOf<'resume'>, session: S): void {
+    const held: Message[] = [];
+    this.held = held;
+    this.hub.resume(session, m, (refused) => {
+      this.held = null;
+      this.answer(m.id, refused && within('resume', refused));
+      for (const [i, waiting] of held.entries()) {
+        if (!this.isServed()) return;
+        this.handle(ws, waiting);
+        if (this.held !== null) {
+          for (const other of held.slice(i + 1)) this.hold(other);
+          return;
+        }
+      }
+    });
+  }
+
+  private hold(m: Message): void {
+    if (this.held!.length < HELD_MAX) this.held!.push(m);
+    else if ('id' in m) this.refuse(m.id, fault('overloaded', `${HELD_MAX} requests wait for the resume`)); // prettier-ignore
   }
 
   /** Acknowledged when journaled; what becomes of the order comes as executions. */

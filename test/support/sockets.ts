@@ -1,6 +1,6 @@
 /** Virtual sockets for sessions, and limits that fit them. */
 
-import type { SessionLimits, Socket } from '../../src/broadcast/session';
+import type { SessionLimits, Socket } from '../../src/broadcast/session-parts';
 
 export const LIMITS: SessionLimits = {
   outboxBytesMax: 1_048_576,
