@@ -4,6 +4,7 @@
 import { Command, CommanderError } from 'commander';
 
 import { bookCommand } from './cli/book';
+import { completionCommand } from './cli/completion';
 import { exportCommand } from './cli/export';
 import { replayCommand } from './cli/replay';
 import { serveCommand } from './cli/serve';
@@ -22,7 +23,8 @@ const program = new Command('tapedeck')
   .addCommand(tailCommand())
   .addCommand(bookCommand())
   .addCommand(exportCommand())
-  .addCommand(verifyCommand());
+  .addCommand(verifyCommand())
+  .addCommand(completionCommand());
 for (const command of program.commands) {
   command.exitOverride().showHelpAfterError('(add --help for how to use it)');
 }

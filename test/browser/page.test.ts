@@ -6,6 +6,12 @@ import type { Browser } from 'playwright-core';
 import { CHROMIUM, launch, open, waitLadder, waitLive } from './browser';
 import { QuietMarket, TRADE_KEY } from './quiet-market';
 
+/** A time of the server as the field takes it, a millisecond later: what it is cut by. */
+function shortly(nanos: string): string {
+  const time = new Date(Number(BigInt(nanos) / 1_000_000n) + 1);
+  return time.toISOString().replace('T', ' ').slice(0, 23);
+}
+
 describe.skipIf(CHROMIUM === undefined)('the page', () => {
   let browser: Browser;
   let market: QuietMarket;
@@ -57,6 +63,34 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     // Back to what is, by keyboard.
     await page.keyboard.press('Escape');
     expect((await waitLadder(page, now.seq)).asks).toEqual(now.asks);
+    expect(errors).toEqual([]);
+    await page.context().close();
+  });
+
+  test('from a past moment it plays on, to the book that there was when it began', async () => {
+    const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
+    const start = await market.book();
+    const books = new Map([[start.seq, start]]);
+    for (const price of ['99.95', '99.96', '99.98']) {
+      await Bun.sleep(700);
+      await market.order('buy', price, '1.0');
+      const book = await market.book();
+      books.set(book.seq, book);
+    }
+    const newest = Math.max(...books.keys());
+    await waitLadder(page, newest);
+    await page.fill('#travel input[type=text]', shortly(start.eventTime));
+    await page.press('#travel input[type=text]', 'Enter');
+    await waitLadder(page, start.seq);
+    await page.click('#travel .choice button[value="10"]');
+    await page.click('#travel .play');
+    const last = await waitLadder(page, newest);
+    const { seq, bids, asks } = books.get(newest)!;
+    expect(last).toEqual({ seq, trusted: true, bids, asks });
+    await page.waitForFunction(() =>
+      document.querySelector('#travel .note')?.textContent.startsWith('Played'),
+    );
+    expect(await page.textContent('#travel .play')).toBe('Play');
     expect(errors).toEqual([]);
     await page.context().close();
   });
