@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import type { Fault } from '../protocol/codes';
 import type { Instrument, MarketEvent } from '../protocol/messages';
 import type { Clock } from './base/clock';
+import { Prng } from './base/prng';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
 import { Plays } from './broadcast/plays';
@@ -23,8 +24,10 @@ import { Session } from './broadcast/session';
 import { Memtable } from './cache/memtable';
 import { Tiers } from './cache/tiers';
 import type { Config } from './config';
+import { Admin } from './gateway/admin';
 import { createApp } from './gateway/app';
 import { Keyring, type Role } from './gateway/auth';
+import { Connections } from './gateway/connections';
 import { listen } from './gateway/listen';
 import { Metrics } from './gateway/metrics';
 import { Orders, type OrderStage } from './gateway/orders';
@@ -45,6 +48,7 @@ import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
 import { playSource } from './playback';
 import { openRecorder, type Recorder } from './recorder';
+import { shutDown } from './shutdown';
 import { VERSION } from './version';
 
 /** Where the stages write what an operator should know. */
@@ -63,7 +67,8 @@ export interface Server {
   /** Resolves when the journal has all that this start said of itself. */
   readonly started: Promise<void>;
   /**
-   * No more connections, everything written, the journal closed.
+   * No more connections; readers are told and have what waits for them, within `server.drainMs`;
+   * everything written, the journal closed.
    * @returns why something could not be written, if so
    */
   stop(): Promise<Error | undefined>;
@@ -159,13 +164,16 @@ export function startServer(
   });
   const tiers = new Tiers(config.cache, clock, memtable);
   const queries = createQueries(recorder, tiers, history, config, clock);
-  const hub = createHub(config, clock, log, keys, broadcaster, replays, recorder, sources, orders);
+  const connections = new Connections();
+  let isStopping = false;
+  const hub = createHub(config, clock, log, { keys, connections }, broadcaster, replays, recorder, sources, orders); // prettier-ignore
   const app = createApp(
     { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
     {
       queries,
       keys,
       orders: new Orders(orders),
+      admin: new Admin(connections),
       connection: (form, principal) => new StreamConnection(hub, form, principal),
       sessionCount: () => broadcaster.sessions.size,
       ingest: async (key, text) => {
@@ -175,7 +183,8 @@ export function startServer(
         if ('fault' in result) return lines.within(result.index, result.fault);
         return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
       },
-      notReady: () => reasonsNotReady(recorder.journal.status()),
+      notReady: () => reasonsNotReady(recorder.journal.status(), isStopping),
+      isStopping: () => isStopping,
       metrics: new Metrics({
         version: VERSION,
         tiers: tiers.counters,
@@ -217,16 +226,15 @@ export function startServer(
     started: recorder.journal.flush(),
     act: (act, done) => sequencer.act(act, done),
     stop: async () => {
-      clearInterval(heartbeat);
-      clearInterval(look);
+      isStopping = true;
+      clearInterval(heartbeat); // what waits for a slow reader is to grow no more
       clearTimeout(barTimer);
       broadcaster.wakeIn = () => {};
       sources.stop();
-      broadcaster.goAway();
-      await listening.stop();
-      await Promise.all([history.close(), playback.close()]);
-      recorder.close();
-      return recorder.journal.closed;
+      const stages = { listening, recorder, broadcaster, threads: [history, playback] };
+      const unwritten = await shutDown(stages, config.server.drainMs, new Prng(sequencer.epoch));
+      clearInterval(look);
+      return unwritten;
     },
   };
 }
@@ -314,7 +322,7 @@ function createHub(
   config: Config,
   clock: Clock,
   log: Log,
-  keys: Keyring,
+  registers: { readonly keys: Keyring; readonly connections: Connections },
   broadcaster: Broadcaster,
   replays: Replays,
   { sequencer }: Recorder,
@@ -326,7 +334,7 @@ function createHub(
     epoch: sequencer.epoch,
     server: `tapedeck/${VERSION}`,
     scalesOf: broadcaster.encoders.scalesOf,
-    keys,
+    ...registers,
     orders,
     clock,
     limits: { frameBytesMax, topicsMax, heartbeatMs: config.push.heartbeatMs },

@@ -18,11 +18,16 @@ import type { BatchEvent } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
+import type { Prng } from '../base/prng';
 import { DerivedTopics } from './derived';
 import { Mirror, type Follower, type SymbolChannel, type TopicState } from './mirror';
 import { INSTRUMENT_TOPIC, type Session } from './session';
 import type { Encoders, SessionCounters } from './session-parts';
 import { Subscriptions } from './subscriptions';
+
+/** After a stop sessions are asked to come back within this time. */
+const RETRY_MS_MIN = 250;
+const RETRY_MS_MAX = 2_000;
 
 /** What the broadcaster needs of a server. */
 export interface NativeTopics {
@@ -60,7 +65,7 @@ export class Broadcaster {
   readonly subscriptions: Subscriptions;
   private readonly dirty: TopicState[] = [];
   private readonly followed = new Set<Follower>();
-  private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0 };
+  private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 }; // prettier-ignore
   private hasNews = false;
 
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
@@ -233,13 +238,24 @@ export class Broadcaster {
     }
   }
 
-  /** The server stops: tells every session to come back later. */
-  goAway(): void {
+  /**
+   * The server stops: tells every session to come back, each after a time of its own, so that they do
+   * not come all at once; and sends each what waits for it. `letGo` closes those that have it.
+   */
+  goAway(random: Prng): void {
     const { code, reconnect } = CLOSES['going-away'];
-    const reason = 'going-away';
     for (const session of this.sessions) {
-      session.send([{ type: 'closing', code, reason, reconnect, retryMs: 1000 }]);
-      session.close(code, reason);
+      const retryMs = random.int(RETRY_MS_MIN, RETRY_MS_MAX);
+      session.goAway({ type: 'closing', code, reason: 'going-away', reconnect, retryMs });
+    }
+  }
+
+  /** Closes those that have all that they were to get; or all, when there is no more time. */
+  letGo(all: boolean): void {
+    for (const session of this.sessions) {
+      if (!all && !session.isDrained) continue;
+      session.close(CLOSES['going-away'].code, 'going-away');
+      this.leave(session);
     }
   }
 
@@ -272,4 +288,5 @@ function addCounters(sum: SessionCounters, one: SessionCounters): void {
   sum.dropped += one.dropped;
   sum.gaps += one.gaps;
   sum.lagged += one.lagged;
+  sum.resets += one.resets;
 }

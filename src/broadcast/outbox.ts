@@ -110,6 +110,18 @@ export class Outbox {
     return this.control.length + this.answers;
   }
 
+  /** About what waits, in bytes; answers of the control with what they take at least. */
+  get waitingBytes(): number {
+    return this.bytes + this.control.length * ANSWER_BYTES;
+  }
+
+  /** Since when the oldest that waits does, in ms; null when nothing waits. */
+  get oldestMs(): number | null {
+    const { state, queue, oldestControlMs } = this;
+    const since = Math.min(state[0]?.atMs ?? Infinity, queue[0]?.atMs ?? Infinity, oldestControlMs ?? Infinity); // prettier-ignore
+    return since === Infinity ? null : since;
+  }
+
   /** Since when control waits; null when none does. */
   get oldestControlMs(): number | null {
     return this.control.length === 0 ? null : this.controlSinceMs;

@@ -63,6 +63,23 @@ export class PacedTopics {
   }
 
   /** As of an outbox. */
+  get waitingBytes(): number {
+    let bytes = 0;
+    for (const { outbox } of this.groups.values()) bytes += outbox.waitingBytes;
+    return bytes;
+  }
+
+  /** As of an outbox. */
+  get oldestMs(): number | null {
+    let oldest: number | null = null;
+    for (const { outbox } of this.groups.values()) {
+      const { oldestMs } = outbox;
+      if (oldestMs !== null && (oldest === null || oldestMs < oldest)) oldest = oldestMs;
+    }
+    return oldest;
+  }
+
+  /** As of an outbox. */
   get toldSeq(): number | null {
     let told: number | null = null;
     for (const { outbox } of this.groups.values()) {

@@ -19,22 +19,22 @@ import type { Feed, Frame } from './feed';
 import type { Follower, TopicState } from './mirror';
 import { messagesOf, Outbox, type Extracted } from './outbox';
 import { PacedTopics } from './paced';
-import type { Encoders, SessionCounters, SessionLimits, Socket } from './session-parts';
+import {
+  BUFFERED_BYTES_MAX,
+  PING_BYTES,
+  WINDOW_BYTES,
+  WINDOW_BYTES_MAX,
+  WINDOW_BYTES_MIN,
+  WINDOW_LATE_MS,
+  WINDOW_SOON_MS,
+  type SessionLimits,
+} from './session-limits';
+import type { Encoders, SessionCounters } from './session-parts';
+import type { SessionState } from './session-state';
+import type { Socket } from './socket';
 
 /** The native topic of definitions, which every session is on. */
 export const INSTRUMENT_TOPIC = { binary: 'b:instrument', text: 't:instrument' } as const;
-
-/** On the express lane a ping follows so many bytes. */
-const PING_BYTES = 16_384;
-/** Of the socket's own backlog: past this it is slow without waiting for a pong. */
-const BUFFERED_BYTES_MAX = 65_536;
-/** A window begins so large, and follows the reader within these bounds. */
-const WINDOW_BYTES = 16_384;
-const WINDOW_BYTES_MIN = 4_096;
-const WINDOW_BYTES_MAX = 1_048_576;
-/** Pongs that come sooner let the window grow, later ones make it smaller. */
-const WINDOW_SOON_MS = 50;
-const WINDOW_LATE_MS = 250;
 
 /** With when the ping was sent whose pong has not come; null: none is under way. */
 type Lane =
@@ -55,9 +55,9 @@ export class Session implements Follower {
   readonly traded = new Set<string>();
   /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
   overrun = false;
-  /** Resets that it was told. */
-  resets = 0;
   private lagged = 0;
+  /** Of resumes that could not be; whoever answers them counts. */
+  resets = 0;
   private readonly socket: Socket;
   private readonly encoders: Encoders;
   private readonly limits: SessionLimits;
@@ -66,9 +66,12 @@ export class Session implements Follower {
   private lane: Lane = { is: 'express', askedMs: null, pingedBytes: 0 };
   private feed: Feed | null = null;
   private rttMinMs = Infinity;
+  private rttMs: number | null = null;
   /** Sent to it alone; and what its native topics had published when it joined them, taken off. */
   private ownBytes = 0;
   private nowMs = 0;
+  /** The server stops: nothing waits for its interval any more. */
+  private isLeaving = false;
 
   constructor(
     name: string,
@@ -118,6 +121,22 @@ export class Session implements Follower {
       dropped: a.dropped + b.dropped,
       gaps: a.gaps + b.gaps,
       lagged: this.lagged,
+      resets: this.resets,
+    };
+  }
+
+  get state(): SessionState {
+    const { outbox, paced, rttMs } = this;
+    const sinceMs = Math.min(outbox.oldestMs ?? Infinity, paced.oldestMs ?? Infinity);
+    return {
+      form: this.text ? 'json' : 'msgpack',
+      lane: this.isLagging ? 'lagging' : 'express',
+      topics: this.topics.size,
+      sentBytes: this.nativeBytes() + this.ownBytes,
+      waitingBytes: outbox.waitingBytes + paced.waitingBytes + this.socket.getBufferedAmount(),
+      lagMs: sinceMs === Infinity ? 0 : Math.max(0, this.nowMs - sinceMs),
+      rttMs,
+      ...this.counters,
     };
   }
 
@@ -216,16 +235,37 @@ export class Session implements Follower {
     if (lane.is === 'gone' || lane.askedMs === null) return;
     this.nowMs = nowMs;
     const rttMs = nowMs - lane.askedMs;
+    this.rttMs = rttMs;
     this.rttMinMs = Math.min(this.rttMinMs, rttMs);
     lane.askedMs = null;
     if (lane.is === 'express') return;
     if (rttMs < this.rttMinMs + WINDOW_SOON_MS) {
-      lane.windowBytes = Math.min(lane.windowBytes * 2, WINDOW_BYTES_MAX);
+      const { outboxBytesMax } = this.limits; // so that a backlog can be told to hold a window
+      lane.windowBytes = Math.min(lane.windowBytes * 2, WINDOW_BYTES_MAX, outboxBytesMax);
     } else if (rttMs > this.rttMinMs + WINDOW_LATE_MS) {
       lane.windowBytes = Math.max(lane.windowBytes / 2, WINDOW_BYTES_MIN);
     }
     if (this.outbox.isEmpty && this.feed === null) this.catchUp();
     else this.flush();
+  }
+
+  /** The server stops: tells it so, and sends all that waits; `isDrained` says when it has that. */
+  goAway(closing: Message): void {
+    this.isLeaving = true;
+    this.send([closing]);
+    const { lane } = this;
+    if (lane.is !== 'express') return;
+    const waiting = this.paced.due(Infinity);
+    if (waiting.length > 0) this.write(waiting);
+    lane.askedMs ??= this.ask();
+  }
+
+  /** Nothing waits, and the reader has had what was sent before the newest ping. */
+  get isDrained(): boolean {
+    const { lane } = this;
+    if (lane.is === 'gone' || this.overrun) return true;
+    if (lane.askedMs !== null || this.socket.getBufferedAmount() > 0) return false;
+    return this.outbox.isEmpty && this.paced.oldestMs === null;
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */
@@ -290,6 +330,15 @@ export class Session implements Follower {
     return bytes;
   }
 
+  /** Of the native topics that it is on. */
+  private nativeBytes(): number {
+    let bytes = 0;
+    for (const topic of this.topics.keys()) {
+      if (!topic.followers.has(this)) bytes += this.text ? topic.textBytes : topic.binaryBytes;
+    }
+    return bytes;
+  }
+
   /** Leaves the native topics. A ping that is under way already closes the first window. */
   private fallBehind({ askedMs }: Extract<Lane, { is: 'express' }>): void {
     this.lagged += 1;
@@ -318,7 +367,7 @@ export class Session implements Follower {
     if (lane.is !== 'windows' || lane.askedMs !== null) return;
     const messages = this.outbox.take(lane.windowBytes, this.nowMs);
     // What was asked for at intervals follows what waits: a topic may have changed from here to there.
-    if (this.outbox.isEmpty) messages.push(...this.paced.due(this.nowMs));
+    if (this.outbox.isEmpty) messages.push(...this.paced.due(this.isLeaving ? Infinity : this.nowMs)); // prettier-ignore
     let bytes = messages.length === 0 ? 0 : this.writeFrame(this.encode(messages));
     bytes += this.sendFed(lane.windowBytes - bytes);
     if (bytes > 0) lane.askedMs = this.ask();

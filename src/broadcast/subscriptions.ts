@@ -21,8 +21,11 @@ import { replayUnderWay } from './replay';
 import { Resumption, type Outcome, type ResetReason, type ResumptionStage } from './resumption';
 import type { Session } from './session';
 
-/** Events that a resume goes through in memory; what is further back comes out of the journal. */
-const RESUMED_EVENTS_MAX = 5_000;
+/**
+ * Events that a resume goes through in memory; what is further back comes out of the journal. A frame of
+ * so many fits well into a socket's backlog.
+ */
+export const RESUMED_MESSAGES_MAX = 5_000;
 /** So many of those are answered in one turn. */
 const RESUMES_A_TURN = 8;
 
@@ -146,8 +149,8 @@ export class Subscriptions {
     const defined = new Set(targets.values());
     const reset = (topics: readonly string[], reason: ResetReason): void => {
       if (topics.length === 0) return;
-      messages.push({ type: 'reset', topics: [...topics], epoch: this.epoch, seq: this.lastSeq(), reason }); // prettier-ignore
       session.resets += 1;
+      messages.push({ type: 'reset', topics: [...topics], epoch: this.epoch, seq: this.lastSeq(), reason }); // prettier-ignore
     };
     const isReset = typeof outcome === 'string';
     // Bars and statistics are not numbered for themselves: what they are now says it all.
@@ -168,7 +171,7 @@ export class Subscriptions {
   private recent(seq: number, targets: ReadonlyMap<TopicState, unknown>): Message[] | undefined {
     const lastSeq = this.lastSeq();
     if (seq >= lastSeq) return [];
-    if (lastSeq - seq > RESUMED_EVENTS_MAX) return undefined;
+    if (lastSeq - seq > RESUMED_MESSAGES_MAX) return undefined;
     const runs = this.since(seq);
     if (runs === undefined) return undefined;
     const messages: Message[] = [];

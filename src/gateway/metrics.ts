@@ -43,6 +43,8 @@ export interface LaneFigures {
   /** Messages that a gap declared, and such gaps. */
   readonly dropped: number;
   readonly gaps: number;
+  /** Times that a reader was told to forget what it held. */
+  readonly resets: number;
 }
 
 export interface MetricSources {
@@ -115,6 +117,7 @@ export class Metrics {
       ['conflated_total', 'Messages that another one stood for', 'conflated'],
       ['dropped_total', 'Messages that a gap declared', 'dropped'],
       ['gaps_total', 'Gaps told to slow readers', 'gaps'],
+      ['resets_total', 'Resets told to readers that could not resume', 'resets'],
     ] as const;
     for (const [name, help, figure] of lanes) {
       this.counter(`push_${name}`, help, () => [[{}, sources.lanes()[figure]]]);

@@ -27,8 +27,10 @@ import {
 } from '../../protocol/codes';
 import type { ScalesOf } from '../../protocol/json';
 import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
 import type { Keyring, Principal } from './auth';
+import type { Connections, OpenConnection, SessionFigures } from './connections';
 import { amendFault, mayNot, type OrderStage } from './orders';
 
 const FAULTS_MAX = 100;
@@ -49,6 +51,9 @@ export interface StreamSession {
   owner: string | null;
   /** What it was sent last is lost, and its socket is being closed. */
   readonly overrun: boolean;
+  /** Topics that it is on. */
+  readonly topics: ReadonlyMap<{ readonly name: string }, unknown>;
+  readonly state: SessionFigures;
   send(messages: readonly Message[]): void;
   gone(): void;
 }
@@ -59,6 +64,7 @@ export interface StreamHub<S extends StreamSession> {
   readonly server: string;
   readonly scalesOf: ScalesOf;
   readonly keys: Keyring;
+  readonly connections: Connections;
   readonly orders: OrderStage;
   readonly clock: Clock;
   readonly limits: { frameBytesMax: number; topicsMax: number; heartbeatMs: number };
@@ -98,7 +104,11 @@ type Phase<S> =
   | { readonly is: 'open'; readonly session: S; readonly source: number }
   | { readonly is: 'closed' };
 
-export class StreamConnection<S extends StreamSession> {
+export class StreamConnection<S extends StreamSession> implements OpenConnection {
+  name = '';
+  client: string | null = null;
+  address = '';
+  connectedAt = Nanos.ZERO;
   private readonly hub: StreamHub<S>;
   private readonly form: Subprotocol;
   private principal: Principal;
@@ -107,8 +117,6 @@ export class StreamConnection<S extends StreamSession> {
   private faults = 0;
   /** Requests that wait until a resume is answered; null: none is under way. */
   private held: Message[] | null = null;
-  /** A client tells its name for the log, which takes it once. */
-  private named = false;
   /** Definitions that this client has published and that wait for their turn. */
   private readonly offered = new Map<string, Instrument>();
   /** A source need not wait for the answer to a definition before it uses it. */
@@ -126,6 +134,10 @@ export class StreamConnection<S extends StreamSession> {
     this.socket = ws;
     const { session, source } = hub.enter(ws, this.form);
     this.phase = { is: 'open', session, source };
+    this.name = session.name;
+    this.address = ws.remoteAddress;
+    this.connectedAt = hub.clock.now();
+    hub.connections.add(this);
     this.identify(this.principal, session);
     session.send([
       {
@@ -168,7 +180,31 @@ export class StreamConnection<S extends StreamSession> {
     const { session, source } = this.phase;
     this.phase = { is: 'closed' };
     this.hub.leave(session, source);
+    this.hub.connections.delete(session.name);
     this.hub.note(session.name, 'closed', { code });
+  }
+
+  get key(): string | null {
+    return this.principal.name === this.hub.keys.anonymous.name ? null : this.principal.name;
+  }
+
+  /** Of an open connection; the register holds no other. */
+  get figures(): SessionFigures {
+    if (this.phase.is !== 'open') throw new Error(`the session ${this.name} is not open`);
+    return this.phase.session.state;
+  }
+
+  topicNames(most: number): string[] {
+    if (this.phase.is !== 'open') return [];
+    const names: string[] = [];
+    for (const { name } of this.phase.session.topics.keys()) {
+      if (names.push(name) === most) break;
+    }
+    return names;
+  }
+
+  shut(reason: CloseReason): void {
+    if (this.socket !== undefined) this.end(this.socket, reason);
   }
 
   private isServed(): boolean {
@@ -275,8 +311,9 @@ export class StreamConnection<S extends StreamSession> {
       this.end(ws, 'protocol-error');
       return;
     }
-    if (!this.named) this.hub.note(session.name, 'named', { client: m.client });
-    this.named = true;
+    // A client tells its name for the log, which takes it once.
+    if (this.client === null) this.hub.note(session.name, 'named', { client: m.client });
+    this.client = m.client;
     if (m.key === null) return;
     const principal = this.hub.keys.find(m.key);
     if (principal === undefined) {
@@ -345,6 +382,7 @@ export class StreamConnection<S extends StreamSession> {
     session.send([{ type: 'closing', code, reason, reconnect, retryMs: 0 }]);
     this.phase = { is: 'closed' };
     this.hub.leave(session, source);
+    this.hub.connections.delete(session.name);
     this.hub.note(session.name, 'closed', { code, reason });
     ws.close(code, reason);
   }

@@ -48,13 +48,13 @@ export class PlayChain {
     return this.isVoid;
   }
 
-  /** Takes the next record of the topic. @returns false when it is told as it is, and nothing before it */
-  isBroken(event: Chained): boolean {
+  /** Takes the next record, if it is told as it is and nothing before it; else it is for `tell`. */
+  follows(event: Pick<Chained, 'seq' | 'prevSeq'>): boolean {
     const gap = this.gaps[this.nextGap];
     const isPassing = gap !== undefined && gap.to < event.seq;
-    if (this.isVoid || isPassing || event.prevSeq > this.lastSeq) return true;
+    if (this.isVoid || isPassing || event.prevSeq > this.lastSeq) return false;
     this.lastSeq = event.seq;
-    return false;
+    return true;
   }
 
   /** What a record is told as where the chain is broken. */

@@ -2,33 +2,28 @@
  * Playing: one play of the journal, a chunk of frames after another.
  *
  * What is played is what was pushed: the same messages with their places and times, and a `gap` where
- * the journal has not got all of a topic. Where nothing is timed a frame is cut by its size, else so that
- * what it holds happened within `SLICE_MS` of the play. A play runs by event time; where that steps back
- * it waits for nothing.
+ * the journal has not got all of a topic.
  * Bounded: the bytes of a chunk, and the rows that are gone through for it, since others wait.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
 
-import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
 import type { Instrument, Message } from '../../protocol/messages';
-import type { Nanos } from '../../protocol/time';
+import type { BatchEvent } from '../../protocol/records';
 import type { Blocks } from './history-blocks';
 import type { MissingPlaces } from './history-messages';
 import { PlayChain } from './play-chains';
+import { PlayFrames } from './play-frames';
 import type { PlayTopics } from './play-range';
+import { PlayRows, selectPlayed, type PlayedRow } from './play-rows';
 import type { PlayChunk } from './playback-messages';
 import { rowToEvent, type RecordRow } from './records';
 import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from './schema';
 
-/** A frame is closed at so many messages, when nothing is timed. */
-const FRAME_MESSAGES = 200;
 const CHUNK_BYTES = 131_072;
 /** Rows that are asked for at a time; ids that are gone through for a chunk. */
-const PAGE_ROWS = 2_048;
+const PAGE_ROWS = 1_024;
 const CHUNK_IDS = 65_536 * SLOTS;
-/** Of a timed play: what happened in so many ms of it goes out together. */
-const SLICE_MS = 5;
 
 /** What a play needs to know of instruments. */
 export interface PlayInstruments {
@@ -52,18 +47,19 @@ export interface PlayPlan {
   readonly speed: number;
 }
 
-type Page = Statement<RecordRow, [number, number]>;
+type Page = Statement<PlayedRow, [number, number]>;
 
 export class Playing {
   private readonly plan: PlayPlan;
   private readonly blocks: Blocks;
   private readonly instruments: PlayInstruments;
-  private readonly encoder = new FrameEncoder();
+  private readonly whole: Statement<RecordRow, [number]>;
   private readonly page: Page;
   private readonly pageWithWhole: Page;
   /** By kind, then by instrument. */
   private readonly chains = new Map<number, Map<number, PlayChain>>();
-  private readonly frames: FrameCutter;
+  private readonly frames: PlayFrames;
+  private readonly rows = new PlayRows();
   private nextId: number;
   private voidBooks = 0;
   private isOpened = false;
@@ -73,13 +69,14 @@ export class Playing {
     this.blocks = blocks;
     this.instruments = instruments;
     this.nextId = idOf(plan.fromSeq);
-    this.frames = new FrameCutter(plan.speed);
+    this.frames = new PlayFrames(plan.speed, plan.isText, (s) => instruments.definition(s));
     const { topics } = plan;
     const select = (kinds: readonly number[]): Page =>
-      db.query<RecordRow, [number, number]>(
-        `${SELECT_RECORD} WHERE id >= ? AND id <= ? AND kind IN (${kinds.join()}) AND (${topics.condition} OR kind = ${KIND.instrument})
+      db.query<PlayedRow, [number, number]>(
+        `${selectPlayed(topics.kinds)} WHERE id >= ? AND id <= ? AND (${maskOf(kinds)} >> kind) & 1 AND (${topics.condition} OR kind = ${KIND.instrument})
            ORDER BY id LIMIT ${PAGE_ROWS}`,
       );
+    this.whole = db.query<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
     this.page = select([...topics.kinds, KIND.instrument]);
     this.pageWithWhole = select([...topics.kinds, KIND.instrument, KIND.snapshot]);
     for (const id of topics.named) {
@@ -90,7 +87,6 @@ export class Playing {
   /** @throws Error when a record does not read */
   chunk(): PlayChunk {
     const { frames, plan } = this;
-    frames.begin();
     if (!this.isOpened) {
       this.isOpened = true;
       for (const message of plan.opening) frames.add(message, 0, null);
@@ -98,10 +94,10 @@ export class Playing {
     }
     const end = idOf(plan.toSeq);
     const untilId = Math.min(end, this.nextId + CHUNK_IDS);
-    while (this.nextId <= untilId && frames.bytesAbout < CHUNK_BYTES) this.readPage(untilId);
+    while (this.nextId <= untilId && frames.bytes < CHUNK_BYTES) this.readPage(untilId);
     const isLast = this.nextId > end;
     if (isLast) this.endChains();
-    return this.encode(isLast);
+    return frames.take(isLast);
   }
 
   private readPage(untilId: number): void {
@@ -128,19 +124,23 @@ export class Playing {
     return Math.max(id, Math.min(next, this.blocks.end() + 1));
   }
 
-  private take(row: RecordRow): void {
+  private take(row: PlayedRow): void {
     const { kind, instrument } = row;
-    if (kind === KIND.snapshot) return this.takeWhole(row);
     const { topics } = this.plan;
-    if (kind === KIND.instrument) {
-      if (!topics.hasAll && !topics.named.has(instrument)) return;
-    } else if (!topics.isWanted(kind, instrument)) return;
-    const event = rowToEvent(row, this.instruments.symbol(instrument));
-    if (event === undefined) throw new Error(`record ${seqOf(row.id)} does not read`);
-    if (event.type === 'instrument') return this.frames.add(event, event.seq, null);
-    if (event.type === 'command' || event.type === 'snapshot') return;
+    if (kind === KIND.snapshot || kind === KIND.instrument) return this.takeApart(row);
+    if (!topics.isWanted(kind, instrument)) return;
     const chain = this.chain(kind, instrument);
-    if (!chain.isBroken(event)) return this.frames.add(event, event.seq, event.eventTime);
+    const hot = this.rows.read(row, this.instruments.symbol(instrument));
+    if (hot === undefined || !chain.follows(hot)) return this.takeBroken(row, chain);
+    this.frames.add(hot, hot.seq, hot.eventTime);
+  }
+
+  /** What is not told as it is, or not hot. */
+  private takeBroken(row: PlayedRow, chain: PlayChain): void {
+    const event = this.event(row);
+    if (event.type === 'instrument' || event.type === 'command' || event.type === 'snapshot')
+      return;
+    if (chain.follows(event)) return this.frames.add(event, event.seq, event.eventTime);
     const before = chain.needsWhole;
     const told: Message[] = [];
     chain.tell(event, told);
@@ -148,12 +148,27 @@ export class Playing {
     for (const message of told) this.frames.add(message, event.seq, event.eventTime);
   }
 
-  private takeWhole(row: RecordRow): void {
-    const { topics } = this.plan;
-    if (!topics.isWanted(KIND.book, row.instrument)) return;
-    const event = rowToEvent(row, this.instruments.symbol(row.instrument));
-    if (event?.type !== 'snapshot') throw new Error(`record ${seqOf(row.id)} does not read`);
-    this.chain(KIND.book, row.instrument).takeWhole(event);
+  private takeApart(row: PlayedRow): void {
+    const { topics, holdsBooks } = this.plan;
+    const { instrument } = row;
+    if (row.kind === KIND.snapshot) {
+      if (!topics.isWanted(KIND.book, instrument)) return;
+      const event = this.event(row);
+      if (event.type === 'snapshot') this.chain(KIND.book, instrument).takeWhole(event);
+      return;
+    }
+    // A reader that goes on is told each definition, as it would have been live.
+    if (!holdsBooks && !topics.hasAll && !topics.named.has(instrument)) return;
+    const event = this.event(row);
+    if (event.type === 'instrument') this.frames.add(event, event.seq, null);
+  }
+
+  /** @throws Error when the record does not read */
+  private event({ id, instrument }: PlayedRow): BatchEvent {
+    const row = this.whole.get(id);
+    const event = row === null ? undefined : rowToEvent(row, this.instruments.symbol(instrument));
+    if (event === undefined) throw new Error(`record ${seqOf(id)} does not read`);
+    return event;
   }
 
   private chain(kind: number, instrument: number): PlayChain {
@@ -185,92 +200,9 @@ export class Playing {
     }
     for (const message of told) this.frames.add(message, this.plan.toSeq, null);
   }
-
-  private encode(isLast: boolean): PlayChunk {
-    const { isText } = this.plan;
-    const parts: Uint8Array[] = [];
-    const texts: string[] = [];
-    const ends: number[] = [];
-    const atMs: number[] = [];
-    const seqs: number[] = [];
-    let length = 0;
-    let messages = 0;
-    for (const frame of this.frames.end()) {
-      messages += frame.messages.length;
-      atMs.push(frame.atMs);
-      seqs.push(frame.seq);
-      if (isText) {
-        texts.push(encodeTextFrame(frame.messages, (s) => this.instruments.definition(s)));
-        continue;
-      }
-      const bytes = this.encoder.encode(frame.messages);
-      parts.push(bytes);
-      length += bytes.length;
-      ends.push(length);
-    }
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    return { bytes, ends, texts, atMs, seqs, messages, isLast };
-  }
 }
 
-interface Frame {
-  readonly messages: Message[];
-  seq: number;
-  atMs: number;
-}
-
-/** Cuts what is played into frames. */
-class FrameCutter {
-  /** About; enough to bound a chunk. */
-  bytesAbout = 0;
-  private readonly speed: number;
-  private frames: Frame[] = [];
-  private open: Frame | null = null;
-  /** Event times: of the first, and the latest so far. */
-  private first: Nanos | null = null;
-  private atMs = 0;
-
-  constructor(speed: number) {
-    this.speed = speed;
-  }
-
-  begin(): void {
-    this.frames = [];
-    this.bytesAbout = 0;
-  }
-
-  /** @param seq its place, 0 where it has none @param time by which it is due; null: with what is before it */
-  add(message: Message, seq: number, time: Nanos | null): void {
-    if (this.speed > 0 && time !== null) this.pass(time);
-    const { open } = this;
-    const isFull =
-      open !== null &&
-      (this.speed > 0 ? this.atMs - open.atMs >= SLICE_MS : open.messages.length >= FRAME_MESSAGES);
-    if (isFull) this.cut();
-    this.open ??= { messages: [], seq: 0, atMs: this.atMs };
-    this.open.messages.push(message);
-    this.open.seq = Math.max(this.open.seq, seq);
-    this.bytesAbout +=
-      'bids' in message ? 64 + (message.bids.length + message.asks.length) * 6 : 72;
-  }
-
-  cut(): void {
-    if (this.open !== null) this.frames.push(this.open);
-    this.open = null;
-  }
-
-  end(): readonly Frame[] {
-    this.cut();
-    return this.frames;
-  }
-
-  private pass(time: Nanos): void {
-    this.first ??= time;
-    this.atMs = Math.max(this.atMs, (time.since(this.first) / 1e6 / this.speed) * 100);
-  }
+/** A bit for each kind: SQLite tests one faster than it looks a kind up in a list. */
+function maskOf(kinds: readonly number[]): number {
+  return kinds.reduce((mask, kind) => mask | (1 << kind), 0);
 }

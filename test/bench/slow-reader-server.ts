@@ -62,7 +62,7 @@ async function run({ directory }: ServerJob): Promise<void> {
     laggedAtMs,
     sessions: sessions.length,
     lagging: sessions.filter(({ isLagging }) => isLagging).length,
-    counters: broadcaster?.lanes ?? { conflated: 0, dropped: 0, gaps: 0, lagged: 0 },
+    counters: broadcaster?.lanes ?? { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 },
     rssBytes: process.memoryUsage().rss,
   } satisfies ServerDone);
 }

@@ -22,7 +22,7 @@ import { topicOf } from '../../protocol/topics';
 import { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { Session } from '../../src/broadcast/session';
-import type { Socket } from '../../src/broadcast/session-parts';
+import type { Socket } from '../../src/broadcast/socket';
 import { LocalBook } from '../../src/client/local-book';
 import { instrument } from '../support/feed';
 import { asMessage, SCALES } from '../support/stream-client';

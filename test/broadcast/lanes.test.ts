@@ -15,7 +15,7 @@ import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { Session } from '../../src/broadcast/session';
-import type { SessionLimits } from '../../src/broadcast/session-parts';
+import type { SessionLimits } from '../../src/broadcast/session-limits';
 import { LocalBook } from '../../src/client/local-book';
 import { instrument } from '../support/feed';
 import { readSeed } from '../support/seed';

@@ -1,6 +1,7 @@
 /** Virtual sockets for sessions, and limits that fit them. */
 
-import type { SessionLimits, Socket } from '../../src/broadcast/session-parts';
+import type { SessionLimits } from '../../src/broadcast/session-limits';
+import type { Socket } from '../../src/broadcast/socket';
 
 export const LIMITS: SessionLimits = {
   outboxBytesMax: 1_048_576,
