@@ -11,6 +11,7 @@ import { mayNot, type Orders } from './orders';
 import type { Metrics } from './metrics';
 import type { Queries, QueryInstrument } from './queries';
 import { readyResponse, type NotReady } from './readiness';
+import { openApiDocument } from './openapi';
 import { PageFiles } from './page-files';
 import { noRoute, type Route } from './no-route';
 import { created, errorResponse, json } from './responses';
@@ -41,6 +42,7 @@ export interface AppStages<I extends QueryInstrument> {
   /** Why the server is not ready; empty when it is. */
   notReady(): readonly NotReady[];
   readonly metrics: Metrics;
+  readonly version: string;
   reportError(error: unknown): void;
 }
 
@@ -48,6 +50,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   const { queries, orders, admin } = stages;
   const routes: Route[] = [];
   const pages = new PageFiles();
+  const openApi = openApiDocument(stages.version);
   const app = new Elysia({
     precompile: true,
     websocket: {
@@ -73,6 +76,8 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       return await pages.front(request, who?.roles.has('trade') === true);
     })
     .get('/assets/:name', async ({ request, params }) => await pages.asset(request, params.name))
+    .get('/docs', async ({ request }) => await pages.docs(request))
+    .get('/openapi.json', () => json(openApi))
     .get('/healthz', () => json('{"status":"ok"}'))
     .get('/readyz', () => readyResponse(stages.notReady()))
     .get('/metrics', async () => {

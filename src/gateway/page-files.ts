@@ -1,5 +1,5 @@
 /**
- * Page files: the page at `/` with its script, styles and icon.
+ * Page files: the pages at `/` and `/docs` with their scripts, styles and icon.
  *
  * From the sources Bun bundles them when they are first asked for; in a single executable they were
  * bundled when that was built. Each file is compressed once. What a name with a hash stands for never
@@ -7,10 +7,12 @@
  * and speak to nothing but this server.
  */
 
+import type { HTMLBundle } from 'bun';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 import { promisify } from 'node:util';
 
 import { fault } from '../../protocol/codes';
+import docs from './page/docs.html';
 import page from './page/index.html';
 import { errorResponse } from './responses';
 
@@ -24,6 +26,7 @@ interface PageFile {
 interface Bundle {
   /** The page where trading needs no key, and where it does. */
   readonly front: { readonly open: PageFile; readonly key: PageFile };
+  readonly docs: PageFile;
   readonly assets: ReadonlyMap<string, PageFile>;
 }
 
@@ -38,6 +41,8 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+const PAGE_HEADERS = { 'cache-control': 'no-cache', 'content-security-policy': POLICY };
+
 const HEADERS = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
@@ -50,10 +55,11 @@ export class PageFiles {
   /** @param mayTrade whether who asks may trade without a key */
   async front(request: Request, mayTrade: boolean): Promise<Response> {
     const { front } = await this.ready();
-    return answer(request, mayTrade ? front.open : front.key, {
-      'cache-control': 'no-cache',
-      'content-security-policy': POLICY,
-    });
+    return answer(request, mayTrade ? front.open : front.key, PAGE_HEADERS);
+  }
+
+  async docs(request: Request): Promise<Response> {
+    return answer(request, (await this.ready()).docs, PAGE_HEADERS);
   }
 
   async asset(request: Request, name: string): Promise<Response> {
@@ -81,48 +87,61 @@ interface Built {
 }
 
 async function makeBundle(): Promise<Bundle> {
-  const files = await build();
+  const [front, api] = await Promise.all([build(page), build(docs)]);
+  const text = front.text;
+  const open = text.replace('data-trading="key"', 'data-trading="open"');
+  const assets = [...front.assets, ...api.assets];
+  const made = await Promise.all(assets.map(async (a) => [a.name, await compress(a)] as const));
+  const written = (words: string): Promise<PageFile> =>
+    compress({ name: '', type: 'text/html;charset=utf-8', bytes: new TextEncoder().encode(words) });
+  return {
+    front: { open: await written(open), key: await written(text) },
+    docs: await written(api.text),
+    assets: new Map(made),
+  };
+}
+
+/** A page as text that names its files as they are served, and these. */
+async function build(entry: HTMLBundle): Promise<{ text: string; assets: Built[] }> {
+  const files = await bundled(entry);
   const html = files.find(({ name }) => name.endsWith('.html'));
-  if (html === undefined) throw new Error('the page was bundled without a page');
-  const assets = files.filter((file) => file !== html);
+  if (html === undefined) throw new Error(`${entry.index} was bundled without a page`);
+  const assets = files.filter(({ name }) => !name.endsWith('.html'));
   let text = new TextDecoder().decode(html.bytes);
   for (const { name } of assets) {
     text = text.replaceAll(`"./${name}"`, `"/assets/${name}"`);
     text = text.replaceAll(`"/${name}"`, `"/assets/${name}"`);
   }
-  const open = text.replace('data-trading="key"', 'data-trading="open"');
-  const made = await Promise.all(assets.map(async (a) => [a.name, await compress(a)] as const));
-  const written = (words: string): Promise<PageFile> =>
-    compress({ ...html, bytes: new TextEncoder().encode(words) });
-  return {
-    front: { open: await written(open), key: await written(text) },
-    assets: new Map(made),
-  };
+  return { text, assets };
 }
 
 /** The files, named without a folder. */
-async function build(): Promise<Built[]> {
-  if (page.files !== undefined) {
+async function bundled(entry: HTMLBundle): Promise<Built[]> {
+  if (entry.files !== undefined) {
     return Promise.all(
-      page.files.map(async ({ path, headers }) => ({
-        name: path.slice(path.lastIndexOf('/') + 1),
+      entry.files.map(async ({ path, headers }) => ({
+        name: baseName(path),
         type: headers['content-type'],
         bytes: await Bun.file(path).bytes(),
       })),
     );
   }
   const { outputs } = await Bun.build({
-    entrypoints: [page.index],
+    entrypoints: [entry.index],
     target: 'browser',
     minify: true,
   });
   return Promise.all(
     outputs.map(async (output) => ({
-      name: output.path.slice(output.path.lastIndexOf('/') + 1),
+      name: baseName(output.path),
       type: output.type,
       bytes: new Uint8Array(await output.arrayBuffer()),
     })),
   );
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
 }
 
 async function compress({ type, bytes }: Built): Promise<PageFile> {

@@ -141,6 +141,16 @@ describe.skipIf(CHROMIUM === undefined)('the page of the demo', () => {
     await page.context().close();
   });
 
+  test('/docs shows every operation', async () => {
+    const { page, errors, strangers } = await open(browser, `${server.url}/docs`);
+    await page.waitForSelector('#operations details');
+    const { paths } = (await server.json('/openapi.json')) as { paths: Record<string, object> };
+    const operations = Object.values(paths).flatMap((methods) => Object.keys(methods));
+    expect(await page.locator('#operations details').count()).toBe(operations.length);
+    expect({ errors, strangers }).toEqual({ errors: [], strangers: [] });
+    await page.context().close();
+  });
+
   test.each([
     ['light', 1440, 900],
     ['dark', 1100, 760],
