@@ -23,9 +23,9 @@ try {
   });
   await waitLive(page);
   await page.click('#head .choice button[value="1s"]');
-  // An order of one's own, a little below the market.
+  // An order of one's own, well below the market, so that it stays.
   const bid = await page.getAttribute('#ladder .level.bid:last-child', 'data-price');
-  await page.fill('#orders input[name=price]', bid ?? '');
+  await page.fill('#orders input[name=price]', (Number(bid) - 250).toFixed(2));
   await page.fill('#orders input[name=quantity]', '0.25000');
   await page.click('#orders .submit:not(:disabled)');
   await Bun.sleep(12_000);

@@ -37,7 +37,7 @@ function titleOf({ method, path }: Operation): string {
 
 test('every route is described, and nothing else', () => {
   const source = readFileSync(join(import.meta.dir, '../../src/gateway/app.ts'), 'utf8');
-  const routes = [...source.matchAll(/\.(get|post|delete|put|patch)\(\s*'(/[^']*)'/g)]
+  const routes = [...source.matchAll(/\.(get|post|delete|put|patch)\(\s*'(\/[^']*)'/g)]
     .filter((match) => !PAGES.has(match[2]!))
     .map((match) => `${match[1]} ${match[2]}`);
   expect(routes.length).toBeGreaterThan(15);
