@@ -120,9 +120,15 @@ const ConfigSchema = section({
     // A connection that is silent for two minutes is ended, by Bun and by much on the way.
     heartbeatMs: count(5_000, 100, 60_000, 'Time between heartbeats'),
     backlogBytesMax: count(8_388_608, 131_072, 1_073_741_824, 'A session over this is closed'),
-    outboxBytesMax: count(1_048_576, 16_384, 134_217_728, 'What may wait for a slow reader'),
+    outboxBytesMax: count(
+      1_048_576,
+      16_384,
+      134_217_728,
+      'What may wait of a topic for slow readers',
+    ),
     staleMs: count(500, 1, 60_000, 'What waited longer for a slow reader is conflated'),
-    lagMs: count(150, 1, 60_000, 'A pong later than this tells a slow reader'),
+    tradeAgeMs: count(1_500, 1, 3_600_000, 'A trade that waited longer for a slow reader is a gap'),
+    lagMs: count(50, 1, 60_000, 'A pong later than this tells a slow reader'),
     pongMs: count(30_000, 1_000, 600_000, 'A reader without a pong for so long is closed'),
     controlMs: count(30_000, 1_000, 600_000, 'Answers that wait longer close a session'),
     controlMessagesMax: count(30_000, 5_004, 10_000_000, 'More answers that wait close a session'),

@@ -2,7 +2,7 @@
  * Broadcaster: batches out to sessions over Bun's native topics.
  *
  * A batch is cut by topic; each topic that somebody is on is encoded once a form and published once, and
- * handed to the sessions that are served from an outbox.
+ * kept in the log of the topic while some session reads it at its own pace.
  */
 
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
@@ -20,7 +20,7 @@ import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
 import type { Prng } from '../base/prng';
 import { DerivedTopics } from './derived';
-import { Mirror, type Follower, type SymbolChannel, type TopicState } from './mirror';
+import { Mirror, type SymbolChannel, type TopicState } from './mirror';
 import { INSTRUMENT_TOPIC, type Session } from './session';
 import type { Encoders, SessionCounters } from './session-parts';
 import { Subscriptions } from './subscriptions';
@@ -64,7 +64,6 @@ export class Broadcaster {
   /** What sessions ask for. */
   readonly subscriptions: Subscriptions;
   private readonly dirty: TopicState[] = [];
-  private readonly followed = new Set<Follower>();
   private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 }; // prettier-ignore
   private hasNews = false;
 
@@ -144,8 +143,6 @@ export class Broadcaster {
   private publishDirty(): void {
     for (const topic of this.dirty) this.publish(topic);
     this.dirty.length = 0;
-    for (const follower of this.followed) follower.settle();
-    this.followed.clear();
   }
 
   /** Looks after the sessions: who is slow, who is well again, who is to be closed. Now and then. */
@@ -214,10 +211,7 @@ export class Broadcaster {
       topic.textBytes += frame.length;
       this.native.publish(topic.nativeText, frame);
     }
-    for (const follower of topic.followers) {
-      follower.follow(topic, topic.pending);
-      this.followed.add(follower);
-    }
+    topic.log?.append(topic.pending, this.clock.monotonicMs());
     topic.pending.length = 0;
     this.hasNews = true;
   }
@@ -267,7 +261,7 @@ export class Broadcaster {
       // Of a reader that waits for some of them, the heads would tell of a loss that is none.
       const topics = session.isExpress ? session.topics : [];
       for (const [topic, told] of topics) {
-        if (session.isPaced(topic)) continue;
+        if (session.isPaced(topic)) continue; // something of it may wait
         if (topic.head === told) continue;
         session.topics.set(topic, topic.head);
         heads.push({ topic: topic.name, seq: topic.head });

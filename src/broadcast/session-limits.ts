@@ -1,14 +1,17 @@
 /** Session limits: what bounds a session; what an operator may set, and what is fixed. */
 
 export interface SessionLimits {
+  /** What may wait of one topic, for all slow readers of it. */
   readonly outboxBytesMax: number;
-  /** What has waited longer in the outbox is conflated, in ms. */
+  /** What has waited longer is conflated, in ms. */
   readonly staleMs: number;
+  /** A trade that has waited longer for a slow reader is dropped, with a gap; in ms. */
+  readonly tradeAgeMs: number;
   /** A pong that is later than this, over the quickest, tells a slow reader; in ms. */
   readonly lagMs: number;
   /** A reader without a pong for so long is closed, in ms. */
   readonly pongMs: number;
-  /** Control that has waited longer in the outbox closes the session, in ms; and so many messages. */
+  /** Control that has not moved for longer closes the session, in ms; and so many messages. */
   readonly controlMs: number;
   readonly controlMessagesMax: number;
 }

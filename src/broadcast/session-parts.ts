@@ -2,7 +2,7 @@
 
 import type { FrameEncoder } from '../../protocol/codec';
 import type { ScalesOf } from '../../protocol/json';
-import type { OutboxCounters } from './outbox';
+import type { BacklogCounters } from './cursor';
 
 /** Sessions of either form encode through these. */
 export interface Encoders {
@@ -11,7 +11,7 @@ export interface Encoders {
 }
 
 /** Of one session, or of all there were. */
-export interface SessionCounters extends OutboxCounters {
+export interface SessionCounters extends BacklogCounters {
   /** Times that it left the express lane. */
   lagged: number;
   /** Times that it was told to forget what it held. */

@@ -15,10 +15,9 @@
 import { encodeTextFrame, SUBPROTOCOL_JSON, type Subprotocol } from '../../protocol/codec';
 import type { CloseReason } from '../../protocol/codes';
 import type { Message } from '../../protocol/messages';
+import { Backlog } from './backlog';
 import type { Feed, Frame } from './feed';
-import type { Follower, TopicState } from './mirror';
-import { messagesOf, Outbox, type Extracted } from './outbox';
-import { PacedTopics } from './paced';
+import type { TopicState } from './mirror';
 import {
   BUFFERED_BYTES_MAX,
   PING_BYTES,
@@ -42,7 +41,7 @@ type Lane =
   | { readonly is: 'windows'; askedMs: number | null; windowBytes: number }
   | { readonly is: 'gone' };
 
-export class Session implements Follower {
+export class Session {
   readonly name: string;
   readonly text: boolean;
   /** Topics it is on, with the head that its last heartbeat told. */
@@ -61,8 +60,8 @@ export class Session implements Follower {
   private readonly socket: Socket;
   private readonly encoders: Encoders;
   private readonly limits: SessionLimits;
-  private readonly outbox: Outbox;
-  private readonly paced: PacedTopics;
+  /** Of topics that it does not take natively, and control while it is not on the express lane. */
+  private readonly backlog: Backlog;
   private lane: Lane = { is: 'express', askedMs: null, pingedBytes: 0 };
   private feed: Feed | null = null;
   private rttMinMs = Infinity;
@@ -85,14 +84,12 @@ export class Session implements Follower {
     this.socket = socket;
     this.encoders = encoders;
     this.limits = limits;
-    const options = { bytesMax: limits.outboxBytesMax, staleMs: limits.staleMs };
-    this.outbox = new Outbox(options);
-    this.paced = new PacedTopics(options);
+    this.backlog = new Backlog(limits);
     socket.subscribe(this.text ? INSTRUMENT_TOPIC.text : INSTRUMENT_TOPIC.binary);
   }
 
   isPaced(topic: TopicState): boolean {
-    return this.paced.has(topic);
+    return this.backlog.isPaced(topic);
   }
 
   /** Whether it gets its topics as they are pushed, and so has them all. */
@@ -115,26 +112,19 @@ export class Session implements Follower {
   }
 
   get counters(): SessionCounters {
-    const [a, b] = [this.outbox.counters, this.paced.counters];
-    return {
-      conflated: a.conflated + b.conflated,
-      dropped: a.dropped + b.dropped,
-      gaps: a.gaps + b.gaps,
-      lagged: this.lagged,
-      resets: this.resets,
-    };
+    return { ...this.backlog.counters, lagged: this.lagged, resets: this.resets };
   }
 
   get state(): SessionState {
-    const { outbox, paced, rttMs } = this;
-    const sinceMs = Math.min(outbox.oldestMs ?? Infinity, paced.oldestMs ?? Infinity);
+    const { backlog, rttMs } = this;
+    const sinceMs = backlog.oldestMs;
     return {
       form: this.text ? 'json' : 'msgpack',
       lane: this.isLagging ? 'lagging' : 'express',
       topics: this.topics.size,
-      sentBytes: this.nativeBytes() + this.ownBytes,
-      waitingBytes: outbox.waitingBytes + paced.waitingBytes + this.socket.getBufferedAmount(),
-      lagMs: sinceMs === Infinity ? 0 : Math.max(0, this.nowMs - sinceMs),
+      sentBytes: this.sentBytes(),
+      waitingBytes: backlog.pendingBytes + this.socket.getBufferedAmount(),
+      lagMs: sinceMs === null ? 0 : Math.max(0, this.nowMs - sinceMs),
       rttMs,
       ...this.counters,
     };
@@ -144,7 +134,7 @@ export class Session implements Follower {
   send(messages: readonly Message[]): void {
     if (this.lane.is === 'gone') return;
     if (this.lane.is === 'express') return this.write(messages);
-    this.outbox.addControl(messages, this.nowMs);
+    this.backlog.tell(messages, this.nowMs);
     this.flush();
   }
 
@@ -163,46 +153,32 @@ export class Session implements Follower {
     this.flush();
   }
 
-  /** Sends an answer in its place among the messages of topics: behind what waits. */
-  answer(messages: readonly Message[]): void {
-    if (this.lane.is !== 'windows') return this.send(messages);
-    this.outbox.addAnswer(messages, this.nowMs);
-    this.flush();
-  }
-
-  /** @param intervalMs at most one frame of it in this time; 0: as it comes */
+  /**
+   * Goes on with a topic from its state as it is now, which the answer that follows tells.
+   * @param intervalMs at most one frame of it in this time; 0: as it comes
+   */
   join(topic: TopicState, intervalMs: number): void {
-    const isNew = !this.topics.has(topic);
-    if (isNew) this.topics.set(topic, topic.head);
-    else if (intervalMs > 0 || this.paced.has(topic)) {
-      // What waits of it goes first.
-      const waiting = this.detach(topic);
-      if (waiting !== undefined) this.goOn(waiting);
-    } else return;
-    this.attach(topic, intervalMs);
+    const { backlog } = this;
+    if (this.topics.has(topic)) {
+      const messages = backlog.settle(topic);
+      if (messages.length > 0) this.send(messages);
+      const isKept = intervalMs === 0 && !backlog.isPaced(topic);
+      if (isKept) return;
+      this.detach(topic);
+    } else {
+      this.topics.set(topic, topic.head);
+    }
+    if (intervalMs > 0 || this.lane.is === 'windows') backlog.attach(topic, intervalMs, this.nowMs);
+    else this.subscribe(topic);
   }
 
   leave(topic: TopicState): void {
-    if (!this.topics.delete(topic)) return;
-    this.detach(topic);
-    this.outbox.forget(topic);
+    if (this.topics.delete(topic)) this.detach(topic);
   }
 
   /** A place up to which it was told everything, if the newest pushed is this. */
   toldUpTo(lastSeq: number): number {
-    return Math.min(lastSeq, this.outbox.toldSeq ?? Infinity, this.paced.toldSeq ?? Infinity);
-  }
-
-  /** Takes messages of a batch that it does not get natively; `settle` follows. */
-  follow(topic: TopicState, messages: readonly Message[]): void {
-    if (!this.paced.add(topic, messages, this.nowMs)) this.outbox.add(topic, messages, this.nowMs);
-  }
-
-  /** Ends a batch that brought it something. */
-  settle(): void {
-    this.outbox.settle();
-    this.paced.settle();
-    this.flush();
+    return Math.min(lastSeq, this.backlog.toldSeq);
   }
 
   /**
@@ -217,13 +193,13 @@ export class Session implements Follower {
     const waitedMs = lane.askedMs === null ? 0 : nowMs - lane.askedMs;
     if (waitedMs > limits.pongMs) return 'unresponsive';
     if (lane.is === 'express') {
-      const due = this.paced.due(nowMs);
+      const due = this.backlog.due(nowMs);
       if (due.length > 0) this.write(due);
       this.lookExpress(lane, waitedMs, hasNews);
       return undefined;
     }
-    const { oldestControlMs, controlCount } = this.outbox;
-    const isStuck = oldestControlMs !== null && nowMs - oldestControlMs > limits.controlMs;
+    const { controlStuckMs, controlCount } = this.backlog;
+    const isStuck = controlStuckMs !== null && nowMs - controlStuckMs > limits.controlMs;
     if (isStuck || controlCount > limits.controlMessagesMax) return 'too-slow';
     this.flush();
     return undefined;
@@ -239,14 +215,14 @@ export class Session implements Follower {
     this.rttMinMs = Math.min(this.rttMinMs, rttMs);
     lane.askedMs = null;
     if (lane.is === 'express') return;
-    if (rttMs < this.rttMinMs + WINDOW_SOON_MS) {
+    const isQuick = rttMs < this.rttMinMs + WINDOW_SOON_MS;
+    if (isQuick) {
       const { outboxBytesMax } = this.limits; // so that a backlog can be told to hold a window
       lane.windowBytes = Math.min(lane.windowBytes * 2, WINDOW_BYTES_MAX, outboxBytesMax);
     } else if (rttMs > this.rttMinMs + WINDOW_LATE_MS) {
       lane.windowBytes = Math.max(lane.windowBytes / 2, WINDOW_BYTES_MIN);
     }
-    if (this.outbox.isEmpty && this.feed === null) this.catchUp();
-    else this.flush();
+    if (!this.catchUp(isQuick ? lane.windowBytes : 0)) this.flush();
   }
 
   /** The server stops: tells it so, and sends all that waits; `isDrained` says when it has that. */
@@ -255,7 +231,7 @@ export class Session implements Follower {
     this.send([closing]);
     const { lane } = this;
     if (lane.is !== 'express') return;
-    const waiting = this.paced.due(Infinity);
+    const waiting = this.backlog.due(Infinity);
     if (waiting.length > 0) this.write(waiting);
     lane.askedMs ??= this.ask();
   }
@@ -265,12 +241,12 @@ export class Session implements Follower {
     const { lane } = this;
     if (lane.is === 'gone' || this.overrun) return true;
     if (lane.askedMs !== null || this.socket.getBufferedAmount() > 0) return false;
-    return this.outbox.isEmpty && this.paced.oldestMs === null;
+    return this.backlog.isEmpty;
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */
   gone(): void {
-    for (const topic of this.topics.keys()) this.uncount(topic);
+    for (const topic of this.topics.keys()) if (!this.backlog.detach(topic)) this.uncount(topic);
     this.topics.clear();
     this.wildcards.clear();
     this.lane = { is: 'gone' };
@@ -323,18 +299,11 @@ export class Session implements Follower {
     return this.nowMs;
   }
 
+  /** Frames to it since it came, on native topics and of its own. */
   private sentBytes(): number {
     let bytes = this.ownBytes;
-    for (const topic of this.topics.keys())
-      bytes += this.text ? topic.textBytes : topic.binaryBytes;
-    return bytes;
-  }
-
-  /** Of the native topics that it is on. */
-  private nativeBytes(): number {
-    let bytes = 0;
     for (const topic of this.topics.keys()) {
-      if (!topic.followers.has(this)) bytes += this.text ? topic.textBytes : topic.binaryBytes;
+      if (!this.backlog.has(topic)) bytes += this.text ? topic.textBytes : topic.binaryBytes;
     }
     return bytes;
   }
@@ -346,28 +315,38 @@ export class Session implements Follower {
   }
 
   private useWindows(askedMs: number | null): void {
-    for (const topic of this.topics.keys()) if (!this.paced.has(topic)) this.unsubscribe(topic);
     this.lane = { is: 'windows', askedMs, windowBytes: WINDOW_BYTES };
-    for (const topic of this.topics.keys()) topic.followers.add(this);
+    for (const topic of this.topics.keys()) {
+      if (this.backlog.has(topic)) continue;
+      this.unsubscribe(topic);
+      this.backlog.attach(topic, 0, this.nowMs);
+    }
   }
 
-  /** Nothing waits, and the reader has all that was sent: back to the native topics. */
-  private catchUp(): void {
+  /**
+   * Back to the native topics, when no more waits than so many bytes, which go out in the same step.
+   * Without that a quick reader of a busy market would never find that nothing waits.
+   */
+  private catchUp(bytesMax: number): boolean {
+    if (this.feed !== null) return false;
+    const rest = this.backlog.takeWhole(bytesMax, this.nowMs);
+    if (rest === undefined) return false;
+    if (rest.length > 0) this.write(rest);
     for (const topic of this.topics.keys()) {
-      if (this.paced.has(topic)) continue;
-      topic.followers.delete(this);
+      if (this.backlog.isPaced(topic)) continue;
+      this.backlog.detach(topic);
       this.subscribe(topic);
     }
     this.lane = { is: 'express', askedMs: null, pingedBytes: this.sentBytes() };
+    return true;
   }
 
   /** Sends a window, if it is open and something waits. */
   private flush(): void {
     const { lane } = this;
     if (lane.is !== 'windows' || lane.askedMs !== null) return;
-    const messages = this.outbox.take(lane.windowBytes, this.nowMs);
-    // What was asked for at intervals follows what waits: a topic may have changed from here to there.
-    if (this.outbox.isEmpty) messages.push(...this.paced.due(this.isLeaving ? Infinity : this.nowMs)); // prettier-ignore
+    const messages = this.backlog.take(lane.windowBytes, this.nowMs);
+    if (this.isLeaving) messages.push(...this.backlog.due(Infinity));
     let bytes = messages.length === 0 ? 0 : this.writeFrame(this.encode(messages));
     bytes += this.sendFed(lane.windowBytes - bytes);
     if (bytes > 0) lane.askedMs = this.ask();
@@ -376,7 +355,7 @@ export class Session implements Follower {
     this.feed = null;
     feed.finished();
     // With nothing under way there is no pong that would bring it back.
-    if (this.lane === lane && this.outbox.isEmpty && lane.askedMs === null) this.catchUp();
+    if (this.lane === lane && lane.askedMs === null) this.catchUp(0);
   }
 
   /** @returns what it sent, in bytes */
@@ -391,27 +370,8 @@ export class Session implements Follower {
     return bytes;
   }
 
-  private attach(topic: TopicState, intervalMs: number): void {
-    if (intervalMs > 0) this.paced.join(topic, intervalMs, this.nowMs);
-    if (intervalMs > 0 || this.lane.is === 'windows') topic.followers.add(this);
-    else this.subscribe(topic);
-  }
-
-  /** Tells what waited of a topic elsewhere. */
-  private goOn(extracted: Extracted): void {
-    if (this.lane.is === 'windows') {
-      this.outbox.adopt(extracted);
-      return;
-    }
-    const messages = messagesOf(extracted);
-    if (messages.length > 0) this.write(messages);
-  }
-
-  /** @returns what waits of it for its interval */
-  private detach(topic: TopicState): Extracted | undefined {
-    const waiting = this.paced.leave(topic);
-    if (!topic.followers.delete(this)) this.unsubscribe(topic);
-    return waiting;
+  private detach(topic: TopicState): void {
+    if (!this.backlog.detach(topic)) this.unsubscribe(topic);
   }
 
   private subscribe(topic: TopicState): void {
@@ -433,7 +393,6 @@ export class Session implements Follower {
   }
 
   private uncount(topic: TopicState): void {
-    if (topic.followers.delete(this)) return;
     if (this.text) topic.textSubscribers -= 1;
     else topic.binarySubscribers -= 1;
   }

@@ -88,7 +88,7 @@ export class Subscriptions {
       messages.push(...this.state(topic, instrument, defined));
     }
     this.join(session, asked, intervalMs);
-    session.answer([...messages, { type: 'ack', id, seq: this.lastSeq() }]);
+    session.send([...messages, { type: 'ack', id, seq: this.lastSeq() }]);
     return undefined;
   }
 
@@ -163,7 +163,7 @@ export class Subscriptions {
     }
     if (!isReset) messages.push(...outcome);
     this.join(session, asked, 0);
-    session.answer([...messages, { type: 'ack', id, seq: this.lastSeq() }]);
+    session.send([...messages, { type: 'ack', id, seq: this.lastSeq() }]);
     done();
   }
 

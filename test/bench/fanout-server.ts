@@ -47,6 +47,7 @@ const LIMITS = {
   pongMs: 30_000,
   controlMs: 30_000,
   controlMessagesMax: 10_000,
+  tradeAgeMs: 1_500,
 };
 
 const server = Bun.serve({

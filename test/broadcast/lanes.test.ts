@@ -27,6 +27,7 @@ const CHANNELS = ['tick', 'trade', 'bbo', 'book', 'stats', 'bar'] as const;
 const LIMITS: SessionLimits = {
   outboxBytesMax: 4_000,
   staleMs: 100,
+  tradeAgeMs: 300,
   lagMs: 50,
   pongMs: 60_000,
   controlMs: 60_000,

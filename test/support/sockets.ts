@@ -6,6 +6,7 @@ import type { Socket } from '../../src/broadcast/socket';
 export const LIMITS: SessionLimits = {
   outboxBytesMax: 1_048_576,
   staleMs: 500,
+  tradeAgeMs: 1_500,
   lagMs: 150,
   pongMs: 30_000,
   controlMs: 30_000,
