@@ -4,14 +4,14 @@
  * error, what it throws, and every request to somewhere else than its server.
  */
 
-import { setDefaultTimeout } from 'bun:test';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
 /** Software rendering on a busy machine is slow; nothing here asserts a time. */
 const WAIT_MS = 45_000;
 
-setDefaultTimeout(120_000);
+/** A test with a browser; each file sets it, since what an imported file sets holds once. */
+export const TEST_MS_MAX = 120_000;
 
 /** Undefined where no Chromium is installed. */
 export const CHROMIUM = NAMES.map((name) => Bun.which(name)).find((path) => path !== null);

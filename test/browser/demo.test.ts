@@ -1,11 +1,13 @@
 /** The page on the markets of the demo: everything moves, nothing complains, nobody else is asked. */
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
 
 import { ServerProcess } from '../support/tapedeck-process';
-import { CHROMIUM, launch, open, readLadder, waitLive } from './browser';
+import { CHROMIUM, launch, open, TEST_MS_MAX, readLadder, waitLive } from './browser';
+
+setDefaultTimeout(TEST_MS_MAX);
 
 const BUNDLE_BYTES_MAX = 150_000;
 

@@ -1,10 +1,12 @@
 /** The page in a real browser, beside REST: what it shows is what the server says. */
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { Browser } from 'playwright-core';
 
-import { CHROMIUM, launch, open, waitLadder, waitLive } from './browser';
+import { CHROMIUM, launch, open, TEST_MS_MAX, waitLadder, waitLive } from './browser';
 import { QuietMarket, TRADE_KEY } from './quiet-market';
+
+setDefaultTimeout(TEST_MS_MAX);
 
 /** A time of the server as the field takes it, a millisecond later: what it is cut by. */
 function shortly(nanos: string): string {

@@ -3,11 +3,11 @@
  * folder that looks like the project, each snippet by what it is written for.
  */
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 
-import { CHROMIUM, launch, open } from './browser';
+import { CHROMIUM, launch, open, TEST_MS_MAX } from './browser';
 import { Scratch, ServerProcess } from '../support/tapedeck-process';
 
 const ROOT = join(import.meta.dir, '../..');
@@ -19,6 +19,8 @@ const PYTHON = ['python3', '/usr/bin/python3'].find(
     Bun.which(python) !== null &&
     Bun.spawnSync([python, '-c', 'import msgpack, websockets']).exitCode === 0,
 );
+
+setDefaultTimeout(TEST_MS_MAX);
 const hasSqlite = Bun.which('sqlite3') !== null;
 
 if (PYTHON === undefined) {

@@ -1,11 +1,12 @@
 /** The live views, on a terminal of their own; and that a pipe gets plain lines. */
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { join } from 'node:path';
 
 import { book, instrument, tape, trade } from '../support/feed';
 import { ServerProcess, tapedeck } from '../support/tapedeck-process';
 
+setDefaultTimeout(60_000);
 const MAIN = join(import.meta.dir, '../../src/main.ts');
 const CTRL_C = '\u0003';
 const ESCAPE = '\u001b';

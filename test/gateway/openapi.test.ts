@@ -2,13 +2,15 @@
 
 import type { TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { OPERATIONS, type Operation } from '../../src/gateway/openapi-operations';
 import { SCHEMAS, type SchemaName } from '../../src/gateway/openapi-schemas';
 import { ServerProcess } from '../support/tapedeck-process';
+
+setDefaultTimeout(60_000);
 
 /** What is for browsers. */
 const PAGES = new Set(['/', '/assets/:name', '/docs', '/openapi.json']);
