@@ -14,6 +14,12 @@ try {
   await waitLive(page);
   await Bun.sleep(5_000); // what is made once is made
   const started = await read(page);
+  const system = await browser.newBrowserCDPSession();
+  const cpu = async (): Promise<Map<string, number>> => {
+    const { processInfo } = await system.send('SystemInfo.getProcessInfo');
+    return new Map(processInfo.map(({ id, type, cpuTime }) => [`${type} ${id}`, cpuTime]));
+  };
+  const cpuBefore = await cpu();
   const gapsMs = await page.evaluate(
     async (ms) => {
       const gaps: number[] = [];
@@ -33,6 +39,7 @@ try {
     Number(seconds) * 1_000,
   );
   const ended = await read(page);
+  const cpuAfter = await cpu();
   gapsMs.sort((a, b) => a - b);
   const rank = (share: number): string => gapsMs[Math.ceil(gapsMs.length * share) - 1]!.toFixed(1);
   console.log({
@@ -43,6 +50,12 @@ try {
     framesPerSecond: (gapsMs.length / Number(seconds)).toFixed(1),
     betweenFramesMs: { p50: rank(0.5), p95: rank(0.95), p99: rank(0.99), max: rank(1) },
     later50Ms: gapsMs.filter((ms) => ms > 50).length,
+    processorShare: Object.fromEntries(
+      [...cpuAfter]
+        .map(([name, s]) => [name, (s - (cpuBefore.get(name) ?? 0)) / Number(seconds)] as const)
+        .filter(([, share]) => share > 0.02)
+        .map(([name, share]) => [name, share.toFixed(2)]),
+    ),
     conflated: ended.conflated,
     gaps: ended.gaps,
     resets: ended.resets,
