@@ -127,7 +127,7 @@ const ConfigSchema = section({
       'What may wait of a topic for slow readers',
     ),
     staleMs: count(500, 1, 60_000, 'What waited longer for a slow reader is conflated'),
-    tradeAgeMs: count(1_500, 1, 3_600_000, 'A trade that waited longer for a slow reader is a gap'),
+    tradeAgeMs: count(1_000, 1, 3_600_000, 'A trade that waited longer for a slow reader is a gap'),
     lagMs: count(50, 1, 60_000, 'A pong later than this tells a slow reader'),
     pongMs: count(30_000, 1_000, 600_000, 'A reader without a pong for so long is closed'),
     controlMs: count(30_000, 1_000, 600_000, 'Answers that wait longer close a session'),

@@ -193,6 +193,7 @@ export function startServer(
         journal: () => recorder.journal.status(),
         sessions: () => broadcaster.sessions.size,
         lanes: () => broadcaster.lanes,
+        plays: () => plays.counts,
         instruments: () => market.size,
         lastSeq: () => sequencer.lastSeq,
         published,

@@ -21,9 +21,10 @@ import type { Clock } from '../base/clock';
 import type { Prng } from '../base/prng';
 import { DerivedTopics } from './derived';
 import { Mirror, type SymbolChannel, type TopicState } from './mirror';
-import { INSTRUMENT_TOPIC, type Session } from './session';
+import type { Session } from './session';
 import type { Encoders, SessionCounters } from './session-parts';
 import { Subscriptions } from './subscriptions';
+import { INSTRUMENT_TOPIC } from './wire';
 
 /** After a stop sessions are asked to come back within this time. */
 const RETRY_MS_MIN = 250;

@@ -55,6 +55,8 @@ export class Play {
   private isAsking = false;
   private isAllRead = false;
   private isClosed = false;
+  /** The source has it. */
+  private isOpen = false;
 
   /** For `Plays` only. */
   constructor(source: PlaySource, id: number, events: PlayEvents, release: () => void) {
@@ -87,18 +89,19 @@ export class Play {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    if (!this.isAllRead) this.source.close(this.id);
+    if (this.isOpen && !this.isAllRead) this.source.close(this.id);
     this.release();
   }
 
   /** For `Plays` only. */
   async open(request: PlayRequest): Promise<void> {
     const range = await this.source.open(this.id, request);
-    if (this.isClosed) {
-      this.source.close(this.id); // which came too early for it
+    if ('code' in range) {
+      if (!this.isClosed) this.fail(range);
       return;
     }
-    if ('code' in range) return this.fail(range);
+    if (this.isClosed) return this.source.close(this.id);
+    this.isOpen = true;
     this.events.opened?.(range);
     await this.ask();
   }
@@ -126,8 +129,8 @@ export class Play {
   }
 
   private fail(reason: Fault): void {
-    this.isAllRead = true; // the source has let go of it, or is gone itself
     this.close();
+    this.isAllRead = true;
     this.events.failed(reason);
   }
 }

@@ -30,7 +30,7 @@ export class Replay implements Feed {
   private pausedMs: number | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private seq = 0;
-  private hasEnded = false;
+  private isEnded = false;
 
   constructor(session: Session, plays: Plays, clock: Clock, startId: number, request: PlayRequest) {
     this.session = session;
@@ -42,18 +42,24 @@ export class Replay implements Feed {
   }
 
   get isOver(): boolean {
-    return this.hasEnded && this.due.length === 0;
+    return this.isEnded && this.due.length === 0;
   }
 
-  take(nowMs: number): Frame | undefined {
+  /** Whether its last message is made, which may wait for the reader. */
+  get hasEnded(): boolean {
+    return this.isEnded;
+  }
+
+  take(): Frame | undefined {
     if (this.due.length > 0) {
       const messages = this.due;
       this.due = [];
       return messages;
     }
-    if (this.pausedMs !== null || this.hasEnded || this.play.isOver) return undefined;
+    if (this.pausedMs !== null || this.isEnded || this.play.isOver) return undefined;
     if (!this.play.hasFrame) return undefined;
     if (this.request.speed > 0) {
+      const nowMs = this.clock.monotonicMs();
       this.originMs ??= nowMs - this.play.atMs;
       const waitMs = this.originMs + this.play.atMs - nowMs;
       if (waitMs > 0) {
@@ -88,7 +94,7 @@ export class Replay implements Feed {
     this.originMs = null;
     if (this.pausedMs !== null) this.pausedMs = this.clock.monotonicMs();
     this.seq = 0;
-    this.due.push({ type: 'ack', id, seq: where.fromSeq === 1 ? 0 : where.fromSeq });
+    this.due.push({ type: 'ack', id, seq: where.from === null ? where.fromSeq : 0 });
     this.play = this.begin({ ...this.request, ...where });
     this.pull();
   }
@@ -102,7 +108,7 @@ export class Replay implements Feed {
 
   end(): void {
     clearTimeout(this.timer);
-    this.hasEnded = true;
+    this.isEnded = true;
     this.play.close();
   }
 
@@ -112,12 +118,12 @@ export class Replay implements Feed {
   private begin(request: PlayRequest): Play {
     const play: Play = this.plays.open(request, {
       ready: () => {
-        if (play !== this.play || this.hasEnded) return;
+        if (play !== this.play || this.isEnded) return;
         if (play.isOver) this.finish();
         this.pull();
       },
       failed: (reason) => {
-        if (play !== this.play || this.hasEnded) return;
+        if (play !== this.play || this.isEnded) return;
         this.fail(reason);
       },
     });

@@ -51,7 +51,13 @@ export class Replays {
     if ('code' in range) return range;
     if (plays.isFull) return fault('overloaded', 'as many replays as there may be are under way');
     const { topics, speed } = m;
-    const request = { topics, isText: session.text, ...range, hasOpening: true, speed: speed ?? 0 };
+    const request = {
+      topics,
+      isText: session.isText,
+      ...range,
+      hasOpening: true,
+      speed: speed ?? 0,
+    };
     const replay = new Replay(session, plays, clock, m.id, request);
     this.bySession.set(session, replay);
     session.serve(replay);
@@ -60,7 +66,7 @@ export class Replays {
 
   private steer(session: Session, m: ReplayMessage): Fault | undefined {
     const replay = session.isFed ? this.bySession.get(session) : undefined;
-    if (replay === undefined || replay.isOver) return noReplay();
+    if (replay === undefined || replay.hasEnded) return noReplay();
     if (m.action === 'pause') replay.pause(m.id);
     else if (m.action === 'continue') replay.continue(m.id);
     else if (m.action === 'stop') replay.stop(m.id);

@@ -63,7 +63,7 @@ export class Resumption implements Feed {
   }
 
   get isOver(): boolean {
-    return this.outcome !== null;
+    return this.outcome !== null && this.opening.length === 0;
   }
 
   take(): Frame | undefined {
@@ -72,6 +72,7 @@ export class Resumption implements Feed {
       this.opening = [];
       return messages;
     }
+    if (this.outcome !== null) return undefined;
     if (this.play.hasFrame) return this.play.take().data;
     // Only here, where the reader has taken all: what is left is looked for in the turn that it joins in.
     if (this.play.isOver && this.range !== null) this.endRound(this.range.toSeq);

@@ -12,11 +12,11 @@
  * Bounded: the outbox, the window, control messages that wait and how long (`SessionLimits`).
  */
 
-import { encodeTextFrame, SUBPROTOCOL_JSON, type Subprotocol } from '../../protocol/codec';
+import type { Subprotocol } from '../../protocol/codec';
 import type { CloseReason } from '../../protocol/codes';
 import type { Message } from '../../protocol/messages';
 import { Backlog } from './backlog';
-import type { Feed, Frame } from './feed';
+import type { Feed } from './feed';
 import type { TopicState } from './mirror';
 import {
   BUFFERED_BYTES_MAX,
@@ -26,14 +26,13 @@ import {
   WINDOW_BYTES_MIN,
   WINDOW_LATE_MS,
   WINDOW_SOON_MS,
+  NATIVES_A_MS,
   type SessionLimits,
 } from './session-limits';
 import type { Encoders, SessionCounters } from './session-parts';
 import type { SessionState } from './session-state';
 import type { Socket } from './socket';
-
-/** The native topic of definitions, which every session is on. */
-export const INSTRUMENT_TOPIC = { binary: 'b:instrument', text: 't:instrument' } as const;
+import { Wire } from './wire';
 
 /** With when the ping was sent whose pong has not come; null: none is under way. */
 type Lane =
@@ -43,7 +42,6 @@ type Lane =
 
 export class Session {
   readonly name: string;
-  readonly text: boolean;
   /** Topics it is on, with the head that its last heartbeat told. */
   readonly topics = new Map<TopicState, number>();
   /** Channels it is on for every symbol, now and later, with the interval that was asked for; 0: none. */
@@ -52,13 +50,10 @@ export class Session {
   owner: string | null = null;
   /** Symbols of which it was told an execution, and so had the definition. */
   readonly traded = new Set<string>();
-  /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
-  overrun = false;
   private lagged = 0;
   /** Of resumes that could not be; whoever answers them counts. */
   resets = 0;
-  private readonly socket: Socket;
-  private readonly encoders: Encoders;
+  private readonly wire: Wire;
   private readonly limits: SessionLimits;
   /** Of topics that it does not take natively, and control while it is not on the express lane. */
   private readonly backlog: Backlog;
@@ -66,8 +61,8 @@ export class Session {
   private feed: Feed | null = null;
   private rttMinMs = Infinity;
   private rttMs: number | null = null;
-  /** Sent to it alone; and what its native topics had published when it joined them, taken off. */
-  private ownBytes = 0;
+  /** When it is to be looked what it was sent. */
+  private bytesLookMs = 0;
   private nowMs = 0;
   /** The server stops: nothing waits for its interval any more. */
   private isLeaving = false;
@@ -80,12 +75,18 @@ export class Session {
     limits: SessionLimits,
   ) {
     this.name = name;
-    this.text = form === SUBPROTOCOL_JSON;
-    this.socket = socket;
-    this.encoders = encoders;
+    this.wire = new Wire(form, socket, encoders);
     this.limits = limits;
     this.backlog = new Backlog(limits);
-    socket.subscribe(this.text ? INSTRUMENT_TOPIC.text : INSTRUMENT_TOPIC.binary);
+  }
+
+  get isText(): boolean {
+    return this.wire.isText;
+  }
+
+  /** What it was sent last is lost, and its socket is being closed. */
+  get overrun(): boolean {
+    return this.wire.overrun;
   }
 
   isPaced(topic: TopicState): boolean {
@@ -119,11 +120,11 @@ export class Session {
     const { backlog, rttMs } = this;
     const sinceMs = backlog.oldestMs;
     return {
-      form: this.text ? 'json' : 'msgpack',
+      form: this.isText ? 'json' : 'msgpack',
       lane: this.isLagging ? 'lagging' : 'express',
       topics: this.topics.size,
-      sentBytes: this.sentBytes(),
-      waitingBytes: backlog.pendingBytes + this.socket.getBufferedAmount(),
+      sentBytes: this.wire.sentBytes(),
+      waitingBytes: backlog.pendingBytes + this.wire.bufferedBytes,
       lagMs: sinceMs === null ? 0 : Math.max(0, this.nowMs - sinceMs),
       rttMs,
       ...this.counters,
@@ -133,7 +134,10 @@ export class Session {
   /** Sends messages that belong together, ahead of what waits of topics. */
   send(messages: readonly Message[]): void {
     if (this.lane.is === 'gone') return;
-    if (this.lane.is === 'express') return this.write(messages);
+    if (this.lane.is === 'express') {
+      this.wire.write(messages);
+      return;
+    }
     this.backlog.tell(messages, this.nowMs);
     this.flush();
   }
@@ -169,7 +173,7 @@ export class Session {
       this.topics.set(topic, topic.head);
     }
     if (intervalMs > 0 || this.lane.is === 'windows') backlog.attach(topic, intervalMs, this.nowMs);
-    else this.subscribe(topic);
+    else this.wire.join(topic);
   }
 
   leave(topic: TopicState): void {
@@ -194,7 +198,7 @@ export class Session {
     if (waitedMs > limits.pongMs) return 'unresponsive';
     if (lane.is === 'express') {
       const due = this.backlog.due(nowMs);
-      if (due.length > 0) this.write(due);
+      if (due.length > 0) this.wire.write(due);
       this.lookExpress(lane, waitedMs, hasNews);
       return undefined;
     }
@@ -232,21 +236,22 @@ export class Session {
     const { lane } = this;
     if (lane.is !== 'express') return;
     const waiting = this.backlog.due(Infinity);
-    if (waiting.length > 0) this.write(waiting);
+    if (waiting.length > 0) this.wire.write(waiting);
     lane.askedMs ??= this.ask();
   }
 
   /** Nothing waits, and the reader has had what was sent before the newest ping. */
   get isDrained(): boolean {
     const { lane } = this;
-    if (lane.is === 'gone' || this.overrun) return true;
-    if (lane.askedMs !== null || this.socket.getBufferedAmount() > 0) return false;
+    if (lane.is === 'gone' || this.wire.overrun) return true;
+    if (lane.askedMs !== null || this.wire.bufferedBytes > 0) return false;
     return this.backlog.isEmpty;
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */
   gone(): void {
-    for (const topic of this.topics.keys()) if (!this.backlog.detach(topic)) this.uncount(topic);
+    for (const topic of this.topics.keys()) this.backlog.detach(topic);
+    this.wire.gone();
     this.topics.clear();
     this.wildcards.clear();
     this.lane = { is: 'gone' };
@@ -255,28 +260,11 @@ export class Session {
   }
 
   close(code: number, reason: string): void {
-    this.socket.close(code, reason);
+    this.wire.close(code, reason);
   }
 
   terminate(): void {
-    this.socket.terminate();
-  }
-
-  private write(messages: readonly Message[]): void {
-    if (!this.overrun) this.writeFrame(this.encode(messages));
-  }
-
-  private encode(messages: readonly Message[]): string | Uint8Array {
-    const { binary, scalesOf } = this.encoders;
-    return this.text ? encodeTextFrame(messages, scalesOf) : binary.encode(messages);
-  }
-
-  /** @returns its size */
-  private writeFrame(frame: string | Uint8Array): number {
-    if (this.overrun) return 0;
-    this.ownBytes += frame.length;
-    this.overrun = this.socket.send(frame) === 0;
-    return frame.length;
+    this.wire.terminate();
   }
 
   private lookExpress(
@@ -285,27 +273,20 @@ export class Session {
     hasNews: boolean,
   ): void {
     const late = this.limits.lagMs + (this.rttMinMs === Infinity ? 0 : this.rttMinMs);
-    const buffered = this.socket.getBufferedAmount();
+    const buffered = this.wire.bufferedBytes;
     if (waitedMs > late || buffered > BUFFERED_BYTES_MAX) return this.fallBehind(lane);
-    if (lane.askedMs !== null || !hasNews) return;
-    const bytes = this.sentBytes();
+    if (lane.askedMs !== null || !hasNews || this.nowMs < this.bytesLookMs) return;
+    // Of many topics that is not free: whoever is on them is looked at less often.
+    this.bytesLookMs = this.nowMs + this.wire.nativeCount / NATIVES_A_MS;
+    const bytes = this.wire.sentBytes();
     if (bytes - lane.pingedBytes < PING_BYTES) return;
     lane.pingedBytes = bytes;
     lane.askedMs = this.ask();
   }
 
   private ask(): number {
-    this.socket.ping();
+    this.wire.ping();
     return this.nowMs;
-  }
-
-  /** Frames to it since it came, on native topics and of its own. */
-  private sentBytes(): number {
-    let bytes = this.ownBytes;
-    for (const topic of this.topics.keys()) {
-      if (!this.backlog.has(topic)) bytes += this.text ? topic.textBytes : topic.binaryBytes;
-    }
-    return bytes;
   }
 
   /** Leaves the native topics. A ping that is under way already closes the first window. */
@@ -318,7 +299,7 @@ export class Session {
     this.lane = { is: 'windows', askedMs, windowBytes: WINDOW_BYTES };
     for (const topic of this.topics.keys()) {
       if (this.backlog.has(topic)) continue;
-      this.unsubscribe(topic);
+      this.wire.leave(topic);
       this.backlog.attach(topic, 0, this.nowMs);
     }
   }
@@ -331,13 +312,13 @@ export class Session {
     if (this.feed !== null) return false;
     const rest = this.backlog.takeWhole(bytesMax, this.nowMs);
     if (rest === undefined) return false;
-    if (rest.length > 0) this.write(rest);
+    if (rest.length > 0) this.wire.write(rest);
     for (const topic of this.topics.keys()) {
       if (this.backlog.isPaced(topic)) continue;
       this.backlog.detach(topic);
-      this.subscribe(topic);
+      this.wire.join(topic);
     }
-    this.lane = { is: 'express', askedMs: null, pingedBytes: this.sentBytes() };
+    this.lane = { is: 'express', askedMs: null, pingedBytes: this.wire.sentBytes() };
     return true;
   }
 
@@ -347,7 +328,7 @@ export class Session {
     if (lane.is !== 'windows' || lane.askedMs !== null) return;
     const messages = this.backlog.take(lane.windowBytes, this.nowMs);
     if (this.isLeaving) messages.push(...this.backlog.due(Infinity));
-    let bytes = messages.length === 0 ? 0 : this.writeFrame(this.encode(messages));
+    let bytes = messages.length === 0 ? 0 : this.wire.write(messages);
     bytes += this.sendFed(lane.windowBytes - bytes);
     if (bytes > 0) lane.askedMs = this.ask();
     const { feed } = this;
@@ -361,39 +342,15 @@ export class Session {
   /** @returns what it sent, in bytes */
   private sendFed(roomBytes: number): number {
     let bytes = 0;
-    while (this.feed !== null && bytes < roomBytes && !this.overrun) {
-      const frame: Frame | undefined = this.feed.take(this.nowMs);
+    while (this.feed !== null && bytes < roomBytes && !this.wire.overrun) {
+      const frame = this.feed.take(this.nowMs);
       if (frame === undefined) break;
-      const isMade = typeof frame === 'string' || frame instanceof Uint8Array;
-      bytes += this.writeFrame(isMade ? frame : this.encode(frame));
+      bytes += this.wire.write(frame);
     }
     return bytes;
   }
 
   private detach(topic: TopicState): void {
-    if (!this.backlog.detach(topic)) this.unsubscribe(topic);
-  }
-
-  private subscribe(topic: TopicState): void {
-    if (this.text) {
-      topic.textSubscribers += 1;
-      this.ownBytes -= topic.textBytes;
-      this.socket.subscribe(topic.nativeText);
-    } else {
-      topic.binarySubscribers += 1;
-      this.ownBytes -= topic.binaryBytes;
-      this.socket.subscribe(topic.nativeBinary);
-    }
-  }
-
-  private unsubscribe(topic: TopicState): void {
-    this.uncount(topic);
-    this.ownBytes += this.text ? topic.textBytes : topic.binaryBytes;
-    this.socket.unsubscribe(this.text ? topic.nativeText : topic.nativeBinary);
-  }
-
-  private uncount(topic: TopicState): void {
-    if (this.text) topic.textSubscribers -= 1;
-    else topic.binarySubscribers -= 1;
+    if (!this.backlog.detach(topic)) this.wire.leave(topic);
   }
 }

@@ -98,10 +98,13 @@ export class Subscriptions {
    * @param done told when it was answered, or why it is refused; nothing else may be asked meanwhile
    */
   resume(session: Session, request: MessageOf<'resume'>, done: Done): void {
-    const asked = session.isFed ? replayUnderWay() : this.resolve(session, request.topics);
-    if ('code' in asked) return done(asked);
+    const refused = session.isFed ? replayUnderWay() : this.resolve(session, request.topics);
+    if ('code' in refused) return done(refused);
     this.desk.run(() => {
       if (session.isGone) return;
+      // Since it was asked, instruments may have come that a `*` stands for.
+      const asked = this.resolve(session, request.topics);
+      if ('code' in asked) return done(asked);
       const { epoch, seq } = request;
       if (epoch !== this.epoch) this.answer(session, request, asked, 'other-epoch', done);
       else if (seq > this.lastSeq()) this.answer(session, request, asked, 'from-the-future', done);
@@ -120,6 +123,7 @@ export class Subscriptions {
     const kept = topics.filter((name) => !isDerived(name));
     if (kept.length === 0) return this.answer(session, request, asked, [], done);
     for (const topic of asked.targets.keys()) session.leave(topic);
+    for (const topic of asked.topics) if (topic.symbol === '*') session.wildcards.delete(channelOf(topic)); // prettier-ignore
     const stage: ResumptionStage = {
       plays,
       lastSeq: this.lastSeq,
@@ -132,7 +136,7 @@ export class Subscriptions {
         else this.answer(session, request, now, outcome, done, false);
       },
     };
-    session.serve(new Resumption(stage, kept, session.text, seq, definitionsOf(asked.targets)));
+    session.serve(new Resumption(stage, kept, session.isText, seq, definitionsOf(asked.targets)));
   }
 
   /** Answers a resume, and joins its topics in the same step. */

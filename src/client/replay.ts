@@ -103,6 +103,8 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     if (this.state !== 'playing') return;
     try {
       await this.request('stop');
+    } catch (e) {
+      if (this.state === 'playing') throw e;
     } finally {
       this.clear();
       this.finish('ended');
@@ -125,7 +127,14 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
 
   private async request(action: ReplayAction, range: ReplayRange = {}): Promise<void> {
     await this.opened;
-    if (this.state === 'playing') await this.act(action, range);
+    if (this.state !== 'playing') return;
+    try {
+      await this.act(action, range);
+    } catch (e) {
+      // The server has played all, and what it sent still comes.
+      const isOver = e instanceof TapedeckError && e.code === 'no-replay';
+      if (!isOver || action === 'seek') throw e;
+    }
   }
 
   private act(

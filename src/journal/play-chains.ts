@@ -24,7 +24,7 @@ export class PlayChain {
   private nextGap = 0;
   /** Of a book whose state is not known. */
   private isVoid: boolean;
-  /** Of a void book: the levels as last told, which no message of the topic is behind yet. */
+  /** Of a book that is void or may be: the levels as last told, which no message of the topic is behind yet. */
   private whole: Snapshot | null = null;
   /** Of a void book: the newest change that was left out, and why it is void. */
   private skippedSeq = 0;
@@ -60,13 +60,15 @@ export class PlayChain {
   /** What a record is told as where the chain is broken. */
   tell(event: Chained, into: Message[]): void {
     this.passGaps(event, into);
-    if (event.prevSeq > this.lastSeq) this.lose(event.prevSeq, 'retention', into);
+    const knownSeq = Math.max(this.lastSeq, this.skippedSeq);
+    if (event.prevSeq > knownSeq) this.lose(event.prevSeq, 'retention', into);
     if (event.type === 'book') {
       if (this.isVoid && !this.heal(event, into)) {
         this.skippedSeq = event.seq;
         return;
       }
       this.isVoid = false;
+      this.whole = null;
     }
     this.lastSeq = event.seq;
     into.push(event);
@@ -74,15 +76,17 @@ export class PlayChain {
 
   /** A snapshot of the journal goes by. */
   takeWhole(snapshot: Snapshot): void {
-    if (this.isVoid) this.whole = snapshot;
+    const gap = this.gaps[this.nextGap];
+    if (this.isVoid || (gap !== undefined && gap.to < snapshot.seq)) this.whole = snapshot;
   }
 
   /** The play ends at a place: what is missing before it and was not told yet. */
   end(seq: number, into: Message[]): void {
-    if (this.isVoid) {
-      if (this.whole !== null) this.tellWhole(this.whole, this.whole.seq, into);
-      else this.tellGap(this.lastSeq + 1, this.skippedSeq, this.lostBy, into);
-    }
+    const gap = this.gaps[this.nextGap];
+    if (this.whole !== null) {
+      if (!this.isVoid && gap !== undefined) this.lostBy = toldReason(gap.reason);
+      this.tellWhole(this.whole, this.whole.seq, into);
+    } else if (this.isVoid) this.tellGap(this.lastSeq + 1, this.skippedSeq, this.lostBy, into);
     for (const { from, to, reason } of this.gaps.slice(this.nextGap)) {
       if (from > seq) break;
       this.tellGap(from, Math.min(to, seq), toldReason(reason), into);
@@ -95,17 +99,31 @@ export class PlayChain {
       if (gap === undefined || gap.to >= event.seq) return;
       this.nextGap += 1;
       const reason = toldReason(gap.reason);
-      if (isContinued(gap)) this.tellGap(gap.from, gap.to, reason, into);
+      if (isContinued(gap)) this.passContinued(gap, event, into);
       else if (event.prevSeq >= gap.from) this.lose(event.prevSeq, reason, into);
     }
   }
 
+  /** What a void book lacks from before the gap is told before it: what follows may not be behind it. */
+  private passContinued(gap: MissingPlaces, event: Chained, into: Message[]): void {
+    const { whole, isVoid } = this;
+    if (isVoid && whole !== null && whole.seq < gap.from && event.prevSeq <= whole.seq) {
+      this.tellWhole(whole, event.prevSeq, into);
+      this.isVoid = false;
+    } else if (isVoid) this.tellGap(this.lastSeq + 1, this.skippedSeq, this.lostBy, into);
+    this.tellGap(gap.from, gap.to, toldReason(gap.reason), into);
+  }
+
   /** Messages of the topic up to a place are missing. */
   private lose(seq: number, reason: ToldReason, into: Message[]): void {
-    this.whole = null;
+    if (!this.topic.startsWith('book:')) {
+      this.tellGap(this.lastSeq + 1, seq, reason, into);
+      return;
+    }
+    // Levels that were told behind what is missing hold.
+    if (this.whole !== null && this.whole.seq < seq) this.whole = null;
     this.lostBy = reason;
-    this.isVoid = this.topic.startsWith('book:');
-    if (!this.isVoid) this.tellGap(this.lastSeq + 1, seq, reason, into);
+    this.isVoid = true;
   }
 
   /** Whether a book is known from this record on; the gap before it is told then. */
@@ -119,11 +137,12 @@ export class PlayChain {
     return true;
   }
 
-  /** The book as a message at a place: that of the change before the snapshot. */
-  private tellWhole(s: Snapshot, seq: number, into: Message[]): void {
-    this.tellGap(this.lastSeq + 1, seq, this.lostBy, into);
+  /** The book as a message at a place: that of the change before the snapshot, not below what was told. */
+  private tellWhole(s: Snapshot, place: number, into: Message[]): void {
+    this.tellGap(this.lastSeq + 1, place, this.lostBy, into);
     this.whole = null;
     const { symbol, eventTime, receiveTime, crc } = s;
+    const seq = Math.max(place, this.lastSeq);
     const levels = { bids: [...s.bids], asks: [...s.asks] };
     into.push({ type: 'book', symbol, seq, prevSeq: seq, eventTime, receiveTime, form: 'snapshot', ...levels, crc, count: 1 }); // prettier-ignore
   }

@@ -14,12 +14,7 @@ import type { TimeWords } from './history-messages';
 import { KIND, seqOf } from './schema';
 
 /** Channels that the journal holds as they were pushed. */
-export const PLAYED_CHANNELS = ['tick', 'trade', 'bbo', 'book', 'status'] as const;
-type PlayedChannel = (typeof PLAYED_CHANNELS)[number];
-
-export function isPlayed(channel: Channel): channel is PlayedChannel {
-  return (PLAYED_CHANNELS as readonly Channel[]).includes(channel);
-}
+type PlayedChannel = Exclude<Channel, 'bar' | 'stats'>;
 
 /** Of a set so small SQLite looks at the instrument of a record, else whoever reads it. */
 const FEW = 32;
@@ -87,9 +82,9 @@ export class PlayTimes {
 
   /** Place of the first record that is not before a time; null when all are. */
   first(of: readonly number[], topics: PlayTopics, time: TimeWords): number | null {
-    const statement = this.statement('>=', 'ASC', topics);
     let found: number | null = null;
     for (const instrument of of) {
+      const statement = this.statement('>=', 'ASC', topics, instrument);
       const times = { first: time, last: ALWAYS.last };
       for (const { first, last } of this.blocks.from(0, instrument, times, 'anything')) {
         if (found !== null && first > found) break;
@@ -104,9 +99,9 @@ export class PlayTimes {
 
   /** Place of the last record that is not behind a time; null when all are. */
   last(of: readonly number[], topics: PlayTopics, time: TimeWords): number | null {
-    const statement = this.statement('<=', 'DESC', topics);
     let found: number | null = null;
     for (const instrument of of) {
+      const statement = this.statement('<=', 'DESC', topics, instrument);
       const times = { first: ALWAYS.first, last: time };
       const upTo = Number.MAX_SAFE_INTEGER;
       for (const { first, last } of this.blocks.upTo(upTo, instrument, times, 'anything')) {
@@ -120,9 +115,15 @@ export class PlayTimes {
     return found === null ? null : seqOf(found);
   }
 
-  private statement(comparison: '>=' | '<=', order: 'ASC' | 'DESC', topics: PlayTopics) {
+  private statement(
+    comparison: '>=' | '<=',
+    order: 'ASC' | 'DESC',
+    topics: PlayTopics,
+    of: number,
+  ) {
+    const kinds = topics.kinds.filter((kind) => topics.isWanted(kind, of));
     return this.db.query<{ id: number }, [number, number, number, number, number]>(
-      `SELECT id FROM record WHERE id >= ? AND id <= ? AND instrument = ? AND kind IN (${topics.kinds.join()})
+      `SELECT id FROM record WHERE id >= ? AND id <= ? AND instrument = ? AND kind IN (${kinds.join()})
          AND event_time ${comparison} (? << 32) | ? ORDER BY id ${order} LIMIT 1`,
     );
   }

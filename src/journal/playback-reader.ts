@@ -12,8 +12,9 @@ import { fault, type Fault } from '../../protocol/codes';
 import type { Instrument, Message } from '../../protocol/messages';
 import { Blocks } from './history-blocks';
 import { PastBooks } from './history-book';
-import { Gaps } from './history-gaps';
+import { Gaps, isContinued } from './history-gaps';
 import type { MissingPlaces } from './history-messages';
+import { PlayGaps } from './play-gaps';
 import { PlayTimes, PlayTopics } from './play-range';
 import type { PlayChunk, PlayOpen, PlayOpened, PlayQuestion } from './playback-messages';
 import { Playing, type PlayInstruments } from './playing';
@@ -75,6 +76,12 @@ class KnownInstruments implements PlayInstruments {
   }
 }
 
+interface OpenPlay {
+  readonly playing: Playing;
+  /** A reader goes on from what it holds: a gap is of no use to it. */
+  readonly isWhole: boolean;
+}
+
 export class PlaybackReader {
   private readonly db: Database;
   private readonly blocks: Blocks;
@@ -82,7 +89,7 @@ export class PlaybackReader {
   private readonly books: PastBooks;
   private readonly times: PlayTimes;
   private readonly instruments: KnownInstruments;
-  private readonly plays = new Map<number, Playing>();
+  private readonly plays = new Map<number, OpenPlay>();
 
   /** @throws Error when SQLite does not read the file */
   constructor(path: string) {
@@ -118,11 +125,26 @@ export class PlaybackReader {
   }
 
   private next(play: number): PlayChunk | Fault {
-    const playing = this.plays.get(play);
-    if (playing === undefined) return fault('internal', `play ${play} is not open`);
-    const chunk = playing.chunk();
-    if (chunk.isLast) this.plays.delete(play);
-    return chunk;
+    const open = this.plays.get(play);
+    // The thread that had it has ended, and this one was started since.
+    if (open === undefined) return fault('history-failed', `play ${play} is not open`);
+    this.plays.delete(play);
+    this.db.run('BEGIN');
+    try {
+      if (this.isExpired(open)) return fault('records-missing', 'records were deleted while they were played'); // prettier-ignore
+      const chunk = open.playing.chunk();
+      if (!chunk.isLast) this.plays.set(play, open);
+      return chunk;
+    } finally {
+      this.db.run('COMMIT');
+    }
+  }
+
+  /** Whether records that it has not read yet were deleted, and it must be whole. */
+  private isExpired({ playing, isWhole }: OpenPlay): boolean {
+    const lost = this.gaps.at(playing.nextSeq);
+    if (lost?.reason !== 'retention') return false;
+    return !playing.expire(lost.to) && isWhole;
   }
 
   private open(q: PlayOpen, open: MissingPlaces | null): PlayOpened {
@@ -131,13 +153,15 @@ export class PlaybackReader {
       this.gaps.begin(open);
       const topics = new PlayTopics(q.topics, (symbol) => this.instruments.find(symbol)?.id);
       const { fromSeq, toSeq } = this.range(q, topics);
-      const gaps = this.gaps.from(fromSeq).filter((gap) => gap.from <= toSeq);
       const books = new Map<number, number>();
       const opening = q.hasOpening ? this.opening(topics, fromSeq, books) : [];
       const { isText, speed } = q;
-      const plan = { topics, fromSeq, toSeq, gaps, opening, books, holdsBooks: !q.hasOpening, isText, speed }; // prettier-ignore
-      this.plays.set(q.play, new Playing(this.db, this.blocks, plan, this.instruments));
-      return { fromSeq, toSeq, gaps };
+      const gaps = this.gapsSince(Math.min(fromSeq, ...books.values()), fromSeq, toSeq);
+      const instruments = topics.instruments(() => this.instruments.all());
+      const plan = { topics, instruments, fromSeq, toSeq, gaps: new PlayGaps(gaps), opening, books, holdsBooks: !q.hasOpening, isText, speed }; // prettier-ignore
+      const playing = new Playing(this.db, this.blocks, plan, this.instruments);
+      this.plays.set(q.play, { playing, isWhole: !q.hasOpening });
+      return { fromSeq, toSeq, gaps: gaps.filter(({ to }) => to >= fromSeq) };
     } finally {
       this.db.run('COMMIT');
     }
@@ -149,6 +173,12 @@ export class PlaybackReader {
     const last = q.to === null ? q.toSeq : this.times.last(of, topics, q.to);
     const toSeq = Math.min(q.toSeq, last ?? 0);
     return { fromSeq: Math.max(1, q.fromSeq, first ?? toSeq + 1), toSeq };
+  }
+
+  /** Besides those of the play, those by which a book of the opening may not be the newest. */
+  private gapsSince(seq: number, fromSeq: number, toSeq: number): MissingPlaces[] {
+    const gaps = this.gaps.from(seq).filter((gap) => gap.from <= toSeq);
+    return gaps.filter((gap) => gap.to >= fromSeq || !isContinued(gap));
   }
 
   /** The definitions, and the books as they stood before the first place. */

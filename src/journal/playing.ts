@@ -11,9 +11,9 @@ import type { Database, Statement } from 'bun:sqlite';
 import type { Instrument, Message } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Blocks } from './history-blocks';
-import type { MissingPlaces } from './history-messages';
 import { PlayChain } from './play-chains';
 import { PlayFrames } from './play-frames';
+import type { PlayGaps } from './play-gaps';
 import type { PlayTopics } from './play-range';
 import { PlayRows, selectPlayed, type PlayedRow } from './play-rows';
 import type { PlayChunk } from './playback-messages';
@@ -33,9 +33,12 @@ export interface PlayInstruments {
 
 export interface PlayPlan {
   readonly topics: PlayTopics;
+  /** Ids of the instruments that may be in it, as far as they are known. */
+  readonly instruments: readonly number[];
   readonly fromSeq: number;
   readonly toSeq: number;
-  readonly gaps: readonly MissingPlaces[];
+  /** What is missing in it, and of books since they stood in the opening; in order. */
+  readonly gaps: PlayGaps;
   /** Told before everything else. */
   readonly opening: readonly Message[];
   /** Places of the books that are in the opening, by instrument; of a book that is not, its state is void. */
@@ -79,9 +82,20 @@ export class Playing {
     this.whole = db.query<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
     this.page = select([...topics.kinds, KIND.instrument]);
     this.pageWithWhole = select([...topics.kinds, KIND.instrument, KIND.snapshot]);
-    for (const id of topics.named) {
+    for (const id of plan.instruments) {
       for (const kind of topics.kinds) if (topics.isWanted(kind, id)) this.chain(kind, id);
     }
+  }
+
+  /** The first place that has not been read. */
+  get nextSeq(): number {
+    return Math.ceil(this.nextId / SLOTS);
+  }
+
+  /** Records up to a place have been deleted since it was opened. @returns false when it needed some of them */
+  expire(toSeq: number): boolean {
+    const { plan } = this;
+    return !plan.gaps.expire(this.nextSeq, Math.min(toSeq, plan.toSeq));
   }
 
   /** @throws Error when a record does not read */
@@ -101,7 +115,8 @@ export class Playing {
   }
 
   private readPage(untilId: number): void {
-    const statement = this.voidBooks > 0 ? this.pageWithWhole : this.page;
+    const isWhole = this.voidBooks > 0 || this.plan.gaps.all.length > 0;
+    const statement = isWhole ? this.pageWithWhole : this.page;
     const rows = statement.all(this.nextId, untilId);
     const { voidBooks } = this;
     for (const row of rows) {
@@ -181,7 +196,7 @@ export class Playing {
     const lastSeq = plan.fromSeq - 1;
     const held = kind === KIND.book ? plan.books.get(instrument) : undefined;
     const isVoid = kind === KIND.book && held === undefined && !plan.holdsBooks;
-    const chain = new PlayChain(this.topicName(kind, instrument), held ?? lastSeq, plan.gaps, isVoid); // prettier-ignore
+    const chain = new PlayChain(this.topicName(kind, instrument), held ?? lastSeq, plan.gaps.all, isVoid); // prettier-ignore
     if (isVoid) this.voidBooks += 1;
     ofKind.set(key, chain);
     return chain;
