@@ -155,6 +155,7 @@ describe.skipIf(CHROMIUM === undefined)('the page of the demo', () => {
 
   test.each([
     ['light', 1440, 900],
+    ['dark', 1366, 660],
     ['dark', 1100, 760],
     ['light', 390, 844],
   ] as const)(
@@ -166,6 +167,18 @@ describe.skipIf(CHROMIUM === undefined)('the page of the demo', () => {
       await page.waitForSelector('#ladder .level[data-price]');
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       expect(wide).toBeLessThanOrEqual(width);
+      // Each part has the room for what it shows: ten levels a side, and the button of the ticket.
+      const cut = await page.evaluate(() =>
+        ['#ladder .level.bid:last-child', '#orders .submit', '#travel .play'].filter((selector) => {
+          const shown = document.querySelector(selector)!.getBoundingClientRect();
+          const panel = document
+            .querySelector(selector)!
+            .closest('.panel')!
+            .getBoundingClientRect();
+          return shown.bottom > panel.bottom || shown.right > panel.right;
+        }),
+      );
+      expect(cut).toEqual([]);
       expect(errors).toEqual([]);
       await page.context().close();
     },

@@ -1,6 +1,7 @@
 /**
  * Chart view: candles and volume, where history and live bars are one series, keyed by the open time
- * of the bar; of a bar that both tell, the live one counts. Bounded: `BARS` of history, and what comes.
+ * of the bar; of a bar that both tell, the live one counts, but for what was told before messages were
+ * missed. Bounded: `BARS_MAX` bars.
  */
 
 import {
@@ -15,6 +16,8 @@ import {
 import type { Bar, Instrument, RestBar } from '../../client/index';
 import { Nanos } from '../../client/index';
 import type { View } from './painter';
+
+const BARS_MAX = 5_000;
 
 interface Candle {
   readonly time: UTCTimestamp;
@@ -46,6 +49,8 @@ export class ChartView implements View {
   private readonly volumes: ISeriesApi<'Histogram'>;
   private colours: Colours;
   private bars = new Map<UTCTimestamp, Candle>();
+  /** Bars that came live, without a break since: history knows nothing newer of them. */
+  private readonly told = new Set<UTCTimestamp>();
   /** Live bars that are not painted yet. */
   private fresh = new Map<UTCTimestamp, Candle>();
   private whole = true;
@@ -90,6 +95,7 @@ export class ChartView implements View {
   begin(definition: Instrument, seconds: number): void {
     this.bars = new Map();
     this.fresh = new Map();
+    this.told.clear();
     this.whole = true;
     this.seconds = seconds;
     const { priceScale, priceIncrement } = definition;
@@ -105,11 +111,16 @@ export class ChartView implements View {
     this.chart.priceScale('right').applyOptions({ autoScale: true });
   }
 
+  /** Messages were missed: of what came before, history knows more. */
+  broken(): void {
+    this.told.clear();
+  }
+
   /** Bars of history; those that came live since stay. */
   fill(history: readonly RestBar[]): void {
     for (const bar of history) {
       const time = (Nanos.parse(bar.openTime)?.seconds ?? 0) as UTCTimestamp;
-      if (this.bars.has(time)) continue;
+      if (this.told.has(time)) continue;
       this.bars.set(time, {
         time,
         open: Number(bar.open),
@@ -135,6 +146,18 @@ export class ChartView implements View {
     };
     this.bars.set(time, candle);
     this.fresh.set(time, candle);
+    this.told.add(time);
+    if (this.bars.size > BARS_MAX) this.trim();
+  }
+
+  /** Forgets the oldest fifth. */
+  private trim(): void {
+    const sorted = [...this.bars.keys()].sort((a, b) => a - b);
+    for (const time of sorted.slice(0, BARS_MAX / 5)) {
+      this.bars.delete(time);
+      this.told.delete(time);
+    }
+    this.whole = true;
   }
 
   /** A line at a past moment; undefined takes it off. */

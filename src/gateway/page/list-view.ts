@@ -28,6 +28,7 @@ export class ListView implements View {
   /** Kept here, since asking the document in a frame would make it lay out anew. */
   private scrollTop = 0;
   private height = 0;
+  private active = -1;
   private symbols: string[] = [];
   /** Which rows there are, or in which order, may have changed. */
   private sorted = false;
@@ -100,12 +101,13 @@ export class ListView implements View {
     const inSight = Math.ceil(this.height / ROW_PX) + 2 * SPARE_ROWS;
     const shown = this.symbols.slice(first, first + inSight);
     while (this.lines.length < shown.length) {
-      const line = new Line();
+      const line = new Line(`row-${this.lines.length}`);
       this.lines.push(line);
       this.root.append(line.element);
     }
     for (const [i, line] of this.lines.entries()) {
       const row = this.desk.rows.get(shown[i] ?? '');
+      if (row?.definition.symbol === this.desk.chosen) this.activate(i);
       if (row === undefined) line.hide();
       else
         line.show(
@@ -115,6 +117,13 @@ export class ListView implements View {
           this.health,
         );
     }
+  }
+
+  /** For readers of the screen: which line the arrows stand at. */
+  private activate(line: number): void {
+    if (line === this.active) return;
+    this.active = line;
+    this.root.setAttribute('aria-activedescendant', `row-${line}`);
   }
 
   private sort(): void {
@@ -139,7 +148,8 @@ class Line {
   private top = -1;
   private selected: boolean | undefined;
 
-  constructor() {
+  constructor(id: string) {
+    this.element.id = id;
     this.note = cell(this.element, 'note');
     this.quote = cell(this.element, 'quote');
     this.element.setAttribute('role', 'option');

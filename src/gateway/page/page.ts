@@ -34,7 +34,9 @@ import { TravelView } from './travel-view';
 
 /** Beyond this the page says that this machine's clock is wrong. */
 const CLOCK_OFF_MS = 5_000;
-const BARS = 500;
+const BARS = 480;
+const BARS_AT_ONCE = 60;
+const SLOW_BARS_MS = 1_000;
 const YOUNG_BARS = 5;
 const TRADES = 80;
 const LOOK_EVERY_MS = 250;
@@ -206,7 +208,10 @@ export class Page {
     const { row } = this.desk;
     if (item.type === 'bar' && row !== undefined) this.chart.take(item, row.definition);
     // What lies between is not told: history is.
-    else if (item.type === 'reset' || item.type === 'gap') void this.loadBars();
+    else if (item.type === 'reset' || item.type === 'gap') {
+      this.chart.broken();
+      void this.loadBars();
+    }
     this.painter.mark(this.chart);
   }
 
@@ -270,18 +275,25 @@ export class Page {
     this.painter.mark(this.chart);
   }
 
+  /** The newest first; older ones as long as the server gives them quickly, for each costs a reading. */
   private async loadBars(): Promise<void> {
-    const { interval } = this;
+    const { interval, clock } = this;
     const symbol = this.desk.chosen;
     if (symbol === undefined) return;
-    const answer = await fetchBars(this.url, symbol, { interval, limit: BARS }).catch(() => null);
-    if (answer === null || symbol !== this.desk.chosen || interval !== this.interval) return;
-    if (!this.intervalChosen && interval === '1m' && answer.bars.length < YOUNG_BARS) {
-      this.setInterval('1s');
-      return;
+    let to: string | undefined;
+    for (let loaded = 0; loaded < BARS; loaded += BARS_AT_ONCE) {
+      const startedMs = clock.monotonicMs();
+      const query = { interval, limit: BARS_AT_ONCE, ...(to === undefined ? {} : { to }) };
+      const answer = await fetchBars(this.url, symbol, query).catch(() => null);
+      if (answer === null || symbol !== this.desk.chosen || interval !== this.interval) return;
+      const { bars } = answer;
+      const young = to === undefined && bars.length < YOUNG_BARS;
+      if (young && !this.intervalChosen && interval === '1m') return this.setInterval('1s');
+      this.chart.fill(bars);
+      this.painter.mark(this.chart);
+      to = bars[0]?.openTime;
+      if (to === undefined || clock.monotonicMs() - startedMs > SLOW_BARS_MS) return;
     }
-    this.chart.fill(answer.bars);
-    this.painter.mark(this.chart);
   }
 
   private async loadTrades(symbol: string): Promise<void> {
