@@ -6,10 +6,13 @@ import type { Bench } from './harness';
 import { journalBench } from './journal';
 import { runMatching } from './matching';
 import { bookQueryBench, tickQueryBench } from './query';
+import { pushBench } from './push';
 import { recoveryBench } from './recovery';
 import { replayBench } from './replay';
 import { restBench } from './rest';
+import { sessionsBench } from './sessions';
 import { slowReaderBench } from './slow-reader';
+import { stormBench } from './storm';
 
 export const BENCHES: Readonly<Record<string, Bench>> = {
   'encode': encodeBench,
@@ -21,6 +24,9 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   'journal': journalBench,
   'recovery': recoveryBench,
   'replay': replayBench,
+  'push': pushBench,
   'slow-reader': slowReaderBench,
+  'resume-storm': stormBench,
   'fanout': fanoutBench,
+  'sessions': sessionsBench,
 };
