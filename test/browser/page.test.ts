@@ -1,7 +1,7 @@
 /** The page in a real browser, beside REST: what it shows is what the server says. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 
 import { CHROMIUM, launch, open, TEST_MS_MAX, waitLadder, waitLive } from './browser';
 import { QuietMarket, TRADE_KEY } from './quiet-market';
@@ -12,6 +12,21 @@ setDefaultTimeout(TEST_MS_MAX);
 function shortly(nanos: string): string {
   const time = new Date(Number(BigInt(nanos) / 1_000_000n) + 1);
   return time.toISOString().replace('T', ' ').slice(0, 23);
+}
+
+/** Waits until the newest candle is the newest bar of REST; the market is quiet meanwhile. */
+async function expectNewestBar(page: Page, market: QuietMarket): Promise<void> {
+  const { bars } = (await market.server.json('/v1/bars/ACME?interval=1m&limit=10')) as {
+    bars: Record<'openTime' | 'open' | 'high' | 'low' | 'close' | 'volume', string>[];
+  };
+  const { openTime, open, high, low, close, volume } = bars.at(-1)!;
+  const time = Number(BigInt(openTime) / 1_000_000_000n);
+  const [o, h, l, c, v] = [open, high, low, close, volume].map(Number);
+  const candle = JSON.stringify({ time, open: o, high: h, low: l, close: c, volume: v });
+  await page.waitForFunction(
+    (wanted) => document.querySelector<HTMLElement>('#chart')?.dataset['newest'] === wanted,
+    candle,
+  );
 }
 
 describe.skipIf(CHROMIUM === undefined)('the page', () => {
@@ -43,6 +58,8 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await page.waitForFunction(
       () => document.querySelector('#tape .trade .price.up')?.textContent === '100.05',
     );
+    await page.click('#head .choice button[value="1m"]');
+    await expectNewestBar(page, market);
     expect({ errors, strangers }).toEqual({ errors: [], strangers: [] });
     await page.context().close();
   });
@@ -175,6 +192,8 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
   });
 
   test('the server is killed and comes back: the page says so, and resumes by itself', async () => {
+    await market.order('sell', '100.05', '1.0');
+    await market.order('buy', '100.05', '1.0', TRADE_KEY);
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     await waitLadder(page, (await market.book()).seq);
     await market.server.stop('SIGKILL');
@@ -185,6 +204,11 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await market.order('sell', '100.15', '7.0');
     const { seq, bids, asks } = await market.book();
     expect(await waitLadder(page, seq)).toEqual({ seq, trusted: true, bids, asks });
+    // A bar that broke off is taken from history, and goes on live.
+    await page.click('#head .choice button[value="1m"]');
+    await expectNewestBar(page, market);
+    await market.order('buy', '100.15', '0.5', TRADE_KEY);
+    await expectNewestBar(page, market);
     // Not silently: the state was taken anew, in another epoch.
     await page.waitForFunction(() => {
       const resets = document.querySelector('#health span[title^="Times that state"] b');

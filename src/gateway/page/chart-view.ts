@@ -40,8 +40,6 @@ interface Colours {
 
 export class ChartView implements View {
   readonly everyMs = 100;
-  /** Bars that are shown. */
-  size = 0;
   private readonly root: HTMLElement;
   private readonly moment: HTMLElement;
   private readonly chart: IChartApi;
@@ -169,8 +167,10 @@ export class ChartView implements View {
     if (this.whole) this.paintWhole();
     else this.paintFresh();
     this.fresh.clear();
-    this.size = this.bars.size;
-    this.root.dataset['bars'] = String(this.size);
+    const newest = this.candles.data().at(-1);
+    this.root.dataset['bars'] = String(this.bars.size);
+    this.root.dataset['newest'] =
+      newest === undefined ? '' : describe(this.bars.get(newest.time as UTCTimestamp)!);
     this.paintMoment();
   }
 
@@ -229,6 +229,11 @@ export class ChartView implements View {
       wickDownColor: down,
     });
   }
+}
+
+/** For whoever reads the page by program; the library adds members of its own to a candle. */
+function describe({ time, open, high, low, close, volume }: Candle): string {
+  return JSON.stringify({ time, open, high, low, close, volume });
 }
 
 function readColours(root: HTMLElement): Colours {
