@@ -10,9 +10,9 @@
 import { decode, Encoder } from '@msgpack/msgpack';
 
 import { fault, type Fault } from './codes';
-import { readHot, writeHot } from './hot';
+import { readHot, readPublish, writeHot } from './hot';
 import { fromJson, parseJson, toJson, type Scales, type ScalesOf } from './json';
-import type { Message } from './messages';
+import { MESSAGES, type Message } from './messages';
 import { DecodeError, MsgReader } from './reader';
 import { fromTuple, toTuple } from './tuple';
 import { MsgWriter } from './writer';
@@ -143,7 +143,9 @@ function readMessage(r: MsgReader): Message | Fault {
 function tryHot(r: MsgReader): Message | undefined {
   try {
     const length = r.arrayHeader();
-    return length === 0 ? undefined : readHot(r, r.int(), length);
+    if (length === 0) return undefined;
+    const code = r.int();
+    return code === MESSAGES.publish.code ? readPublish(r, length) : readHot(r, code, length);
   } catch (e) {
     // The general path finds the same fault, names its field, and knows where the next message is.
     if (e instanceof DecodeError) return undefined;

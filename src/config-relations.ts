@@ -18,7 +18,7 @@ interface Relation {
   readonly reason: string;
 }
 
-/** About how much longer text is than what is counted for the outbox. */
+/** About how much longer text is than what is counted of a window. */
 const TEXT_FACTOR = 4;
 /** The answer itself, and a reset. */
 const ANSWER_FRAME_MESSAGES = 2;
@@ -37,7 +37,7 @@ export const RELATIONS: readonly Relation[] = [
     least: ({ push }) => BUFFERED_BYTES_MAX + TEXT_FACTOR * push.outboxBytesMax,
     formula: `${BUFFERED_BYTES_MAX} + ${TEXT_FACTOR} × push.outboxBytesMax`,
     reason:
-      'a reader is behind with so many bytes in its socket, and a whole outbox as text must fit on top, or it is cut off for having been helped',
+      'a reader is behind with so many bytes in its socket, and a whole window as text, which is at most that, must fit on top, or it is cut off for having been helped',
   },
   {
     setting: 'push.lagMs',

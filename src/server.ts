@@ -357,6 +357,7 @@ function createHub(
     replay: (session, request) => replays.handle(session, request),
     pong: (session) => session.pong(clock.monotonicMs()),
     unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
+    acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
     submit: (source, events, done) => {
       sequencer.submit(source, events, done);
     },

@@ -66,7 +66,9 @@ export class Broadcaster {
   readonly subscriptions: Subscriptions;
   private readonly dirty: TopicState[] = [];
   private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 }; // prettier-ignore
-  private hasNews = false;
+  private publishedBytes = 0;
+  /** Acknowledgements of this turn. */
+  private readonly acks = new Map<Session, Message[]>();
 
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
     this.native = native;
@@ -146,14 +148,26 @@ export class Broadcaster {
     this.dirty.length = 0;
   }
 
+  /** Acknowledges to a source, behind what this turn pushes: that is what others wait for. */
+  acknowledge(session: Session, ack: Message): void {
+    if (this.acks.size === 0) setImmediate(() => this.sendAcks());
+    const waiting = this.acks.get(session);
+    if (waiting === undefined) this.acks.set(session, [ack]);
+    else waiting.push(ack);
+  }
+
+  private sendAcks(): void {
+    for (const [session, acks] of this.acks) session.send(acks);
+    this.acks.clear();
+  }
+
   /** Looks after the sessions: who is slow, who is well again, who is to be closed. Now and then. */
   look(): void {
     const nowMs = this.clock.monotonicMs();
     for (const session of this.sessions) {
-      const reason = session.look(nowMs, this.hasNews);
+      const reason = session.look(nowMs, this.publishedBytes);
       if (reason !== undefined) this.end(session, reason);
     }
-    this.hasNews = false;
   }
 
   /** What became of messages, of all sessions that there were; and how many lag now. */
@@ -205,16 +219,17 @@ export class Broadcaster {
     if (topic.binarySubscribers > 0) {
       const frame = this.encoders.binary.encode(topic.pending);
       topic.binaryBytes += frame.length;
+      this.publishedBytes += frame.length;
       this.native.publish(topic.nativeBinary, frame);
     }
     if (topic.textSubscribers > 0) {
       const frame = encodeTextFrame(topic.pending, this.encoders.scalesOf);
       topic.textBytes += frame.length;
+      this.publishedBytes += frame.length;
       this.native.publish(topic.nativeText, frame);
     }
     topic.log?.append(topic.pending, this.clock.monotonicMs());
     topic.pending.length = 0;
-    this.hasNews = true;
   }
 
   /** Definitions go to every session, and before the first event that needs them. */

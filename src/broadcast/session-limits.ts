@@ -18,8 +18,6 @@ export interface SessionLimits {
 
 /** On the express lane a ping follows so many bytes. */
 export const PING_BYTES = 16_384;
-/** What a session was sent is looked up less often the more native topics it is on, by so many a ms. */
-export const NATIVES_A_MS = 10;
 /** Of the socket's own backlog: past this it is slow without waiting for a pong. */
 export const BUFFERED_BYTES_MAX = 65_536;
 /** A window begins so large, and follows the reader within these bounds. */

@@ -1,15 +1,15 @@
 /**
  * Session: one reader's connection, its topics, and the lane that it is on.
  *
- * On the express lane it is subscribed to Bun's native topics. After some bytes it is sent a ping; while
- * the pongs come in time the reader keeps up. When one is late, or the socket holds data back, the session
- * leaves the native topics and is served from its outbox, one window at a time: a frame and a ping, and
- * nothing more until the pong. So what is on its way to a slow reader is at most a window.
- * When the outbox is empty and the pong has come, it is back on the native topics. Both changes happen
+ * On the express lane it takes Bun's native topics. After some bytes it is sent a ping; while the pongs
+ * come in time the reader keeps up. When one is late, or the socket holds data back, the session leaves the
+ * native topics and is served from its backlog, one window at a time: a frame and a ping, and nothing more
+ * until the pong. So what is on its way to a slow reader is at most a window. When no more waits than a
+ * window, and the pong came soon, that goes out and it is back on the native topics. Both changes happen
  * between batches, so nothing is lost, doubled or reordered by them.
- * Topics that a client asked to have at most every so often are served from an outbox of their own. What
- * is read from the journal for it (a feed) goes out in windows too, behind what waits of topics.
- * Bounded: the outbox, the window, control messages that wait and how long (`SessionLimits`).
+ * Topics that a client asked to have at most every so often come from the backlog always. What is read from
+ * the journal for it (a feed) goes out in windows too, behind what waits of topics.
+ * Bounded: the window, the control that waits and how long (`SessionLimits`); the backlog by the logs.
  */
 
 import type { Subprotocol } from '../../protocol/codec';
@@ -26,7 +26,6 @@ import {
   WINDOW_BYTES_MIN,
   WINDOW_LATE_MS,
   WINDOW_SOON_MS,
-  NATIVES_A_MS,
   type SessionLimits,
 } from './session-limits';
 import type { Encoders, SessionCounters } from './session-parts';
@@ -61,8 +60,8 @@ export class Session {
   private feed: Feed | null = null;
   private rttMinMs = Infinity;
   private rttMs: number | null = null;
-  /** When it is to be looked what it was sent. */
-  private bytesLookMs = 0;
+  /** When so much was published and sent to it alone, it may be due for a ping. */
+  private bytesDue = 0;
   private nowMs = 0;
   /** The server stops: nothing waits for its interval any more. */
   private isLeaving = false;
@@ -187,10 +186,10 @@ export class Session {
 
   /**
    * Now and then: is it slow, is something due, is it dead?
-   * @param hasNews something was published since the last look
+   * @param publishedBytes on all native topics so far
    * @returns why it has to be closed, if so
    */
-  look(nowMs: number, hasNews: boolean): CloseReason | undefined {
+  look(nowMs: number, publishedBytes: number): CloseReason | undefined {
     this.nowMs = nowMs;
     const { lane, limits } = this;
     if (lane.is === 'gone') return undefined;
@@ -199,7 +198,7 @@ export class Session {
     if (lane.is === 'express') {
       const due = this.backlog.due(nowMs);
       if (due.length > 0) this.wire.write(due);
-      this.lookExpress(lane, waitedMs, hasNews);
+      this.lookExpress(lane, waitedMs, publishedBytes);
       return undefined;
     }
     const { controlStuckMs, controlCount } = this.backlog;
@@ -270,16 +269,19 @@ export class Session {
   private lookExpress(
     lane: Extract<Lane, { is: 'express' }>,
     waitedMs: number,
-    hasNews: boolean,
+    publishedBytes: number,
   ): void {
     const late = this.limits.lagMs + (this.rttMinMs === Infinity ? 0 : this.rttMinMs);
     const buffered = this.wire.bufferedBytes;
     if (waitedMs > late || buffered > BUFFERED_BYTES_MAX) return this.fallBehind(lane);
-    if (lane.askedMs !== null || !hasNews || this.nowMs < this.bytesLookMs) return;
-    // Of many topics that is not free: whoever is on them is looked at less often.
-    this.bytesLookMs = this.nowMs + this.wire.nativeCount / NATIVES_A_MS;
+    if (lane.askedMs !== null) return;
+    // It was sent no more than all were since; to know how much goes through all of its topics.
+    const most = publishedBytes + this.wire.ownTotal;
+    if (most < this.bytesDue) return;
     const bytes = this.wire.sentBytes();
-    if (bytes - lane.pingedBytes < PING_BYTES) return;
+    const rest = PING_BYTES - (bytes - lane.pingedBytes);
+    this.bytesDue = most + Math.max(0, rest);
+    if (rest > 0) return;
     lane.pingedBytes = bytes;
     lane.askedMs = this.ask();
   }

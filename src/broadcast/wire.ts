@@ -18,6 +18,8 @@ export class Wire {
   readonly isText: boolean;
   /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
   overrun = false;
+  /** Sent to it alone so far, in bytes. */
+  ownTotal = 0;
   private readonly socket: Socket;
   private readonly encoders: Encoders;
   private readonly natives = new Set<TopicState>();
@@ -53,6 +55,7 @@ export class Wire {
     const isMade = typeof frame === 'string' || frame instanceof Uint8Array;
     const data = isMade ? frame : this.encode(frame);
     this.ownBytes += data.length;
+    this.ownTotal += data.length;
     this.overrun = this.socket.send(data) === 0;
     return data.length;
   }

@@ -88,6 +88,8 @@ export interface StreamHub<S extends StreamSession> {
   /** The client has read up to the newest ping. */
   pong(session: S): void;
   unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
+  /** Acknowledges a publish, soon. */
+  acknowledge(session: S, ack: MessageOf<'ack'>): void;
   submit(
     source: number,
     events: readonly SourceEvent[],
@@ -336,7 +338,10 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       for (const d of definitions) {
         if (this.offered.get(d.symbol) === d) this.offered.delete(d.symbol);
       }
-      if ('seq' in result) this.ack(m.id, result.seq);
+      if (this.phase.is !== 'open') return;
+      const { session } = this.phase;
+      if ('seq' in result)
+        this.hub.acknowledge(session, { type: 'ack', id: m.id, seq: result.seq });
       else this.tell(m.id, within(`publish.events[${result.index}]`, result.fault));
     });
   }

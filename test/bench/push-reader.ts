@@ -12,8 +12,10 @@ export type ReaderJob = { readonly url: string } & (
   | { readonly act: 'open'; readonly sockets: number }
   /** Each of the sockets is to be on a list of topics. */
   | { readonly act: 'subscribe'; readonly topics: readonly (readonly string[])[] }
-  /** Begins and ends a measurement, or gives the figures of all of them together. */
-  | { readonly act: 'begin' | 'end' | 'sum' }
+  /** Begins a measurement, or gives the figures of all of them together. */
+  | { readonly act: 'begin' | 'sum' }
+  /** Ends it; of what is expected, one message at least, waits a while for what is late. */
+  | { readonly act: 'end'; readonly expected?: number }
 );
 
 export interface ReaderDone {
@@ -28,12 +30,18 @@ export interface ReaderDone {
 }
 
 const OPENING_MAX = 100;
+const LATE_MS_MAX = 20_000;
+
+function wallMs(): number {
+  return performance.timeOrigin + performance.now();
+}
 
 /** Latencies, in ms. A typed array that grows leaves the collector in peace. */
 class Samples {
   private values = new Float64Array(65_536);
   private length = 0;
-  private count = 0;
+  /** What the messages stand for. */
+  count = 0;
 
   add(latencyMs: number, count: number): void {
     if (this.length === this.values.length) {
@@ -70,6 +78,8 @@ class Reading {
   /** Of welcomes and acknowledgements. */
   answers = 0;
   isOn = false;
+  /** What was sent before does not count. */
+  private sinceMs = 0;
   readonly samples = new Samples();
   readonly all = new Samples();
 
@@ -88,13 +98,27 @@ class Reading {
     await this.answered(before + topics.length);
   }
 
+  begin(): void {
+    this.samples.clear();
+    this.sinceMs = wallMs();
+    this.isOn = true;
+  }
+
+  async end(expected: number): Promise<ReaderDone> {
+    const untilMs = wallMs() + LATE_MS_MAX;
+    while (this.samples.count < expected && wallMs() < untilMs) await Bun.sleep(10);
+    this.isOn = false;
+    this.all.addAll(this.samples);
+    return this.samples.figures();
+  }
+
   private async answered(answers: number): Promise<void> {
     while (this.answers < answers) await Bun.sleep(1);
   }
 
   private take(payload: Uint8Array): void {
     const messages = decodeFrame(payload);
-    const nowMs = performance.timeOrigin + performance.now();
+    const nowMs = wallMs();
     for (const m of messages) {
       if (isFault(m) || m.type === 'error') throw new Error(m.message);
       if (m.type === 'welcome' || m.type === 'ack') this.answers += 1;
@@ -102,7 +126,8 @@ class Reading {
       if (m.type !== 'tick' && m.type !== 'trade' && m.type !== 'book' && m.type !== 'bbo')
         continue;
       const sentMs = m.receiveTime.seconds * 1000 + m.receiveTime.nanosOfSecond / 1e6;
-      this.samples.add(nowMs - sentMs, m.type === 'trade' ? 1 : m.count);
+      if (sentMs >= this.sinceMs)
+        this.samples.add(nowMs - sentMs, m.type === 'trade' ? 1 : m.count);
     }
   }
 }
@@ -121,13 +146,10 @@ async function run(job: ReaderJob): Promise<void> {
       await reading.subscribe(job.topics);
       break;
     case 'begin':
-      reading.samples.clear();
-      reading.isOn = true;
+      reading.begin();
       break;
     case 'end':
-      reading.isOn = false;
-      done = reading.samples.figures();
-      reading.all.addAll(reading.samples);
+      done = await reading.end(job.expected ?? 1);
       break;
     case 'sum':
       done = reading.all.figures();

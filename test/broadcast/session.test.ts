@@ -74,9 +74,9 @@ test('[T7] more heads than one heartbeat holds go out in several', () => {
 test('an operator sees what waits for one that is behind, and for how long', () => {
   const { broadcaster, session, frames } = enter(10, { getBufferedAmount: () => 70_000 });
   expect(session.state).toMatchObject({ lane: 'express', waitingBytes: 70_000, lagMs: 0 });
-  session.look(1_000, true);
+  session.look(1_000, 1e9);
   session.send([{ type: 'ack', id: 1, seq: 1 }]);
-  session.look(1_250, true);
+  session.look(1_250, 1e9);
   expect(session.state).toMatchObject({ lane: 'lagging', lagMs: 250, rttMs: null, lagged: 1 });
   expect(session.state.waitingBytes).toBeGreaterThan(70_000);
   expect([frames.length, session.state.sentBytes]).toEqual([0, 0]);
