@@ -55,6 +55,7 @@ export class Play {
   private isAsking = false;
   private isAllRead = false;
   private isClosed = false;
+  private isOpening = false;
   /** The source has it. */
   private isOpen = false;
 
@@ -90,17 +91,21 @@ export class Play {
     if (this.isClosed) return;
     this.isClosed = true;
     if (this.isOpen && !this.isAllRead) this.source.close(this.id);
-    this.release();
+    // What the source is still opening keeps its slot: else who comes and goes could ask without bound.
+    if (!this.isOpening) this.release();
   }
 
   /** For `Plays` only. */
   async open(request: PlayRequest): Promise<void> {
+    this.isOpening = true;
     const range = await this.source.open(this.id, request);
-    if ('code' in range) {
-      if (!this.isClosed) this.fail(range);
-      return;
+    this.isOpening = false;
+    const isRefused = 'code' in range;
+    if (this.isClosed) {
+      if (!isRefused) this.source.close(this.id);
+      return this.release();
     }
-    if (this.isClosed) return this.source.close(this.id);
+    if (isRefused) return this.fail(range);
     this.isOpen = true;
     this.events.opened?.(range);
     await this.ask();

@@ -23,6 +23,9 @@ export class Replay implements Feed {
   private readonly startId: number;
   private readonly request: PlayRequest;
   private play: Play;
+  private isOpening = true;
+  /** Where to go on from when the play is open, whose opening cannot be taken back. */
+  private moved: Where | null = null;
   /** Messages that have their place before the next frame. */
   private due: Message[] = [];
   /** When the first frame was due, by the clock, in ms; null before there is one. */
@@ -89,13 +92,13 @@ export class Replay implements Feed {
 
   /** Goes on from elsewhere; what was read and not sent is left out. */
   seek(id: number, where: Where): void {
-    this.play.close();
     clearTimeout(this.timer);
     this.originMs = null;
     if (this.pausedMs !== null) this.pausedMs = this.clock.monotonicMs();
     this.seq = 0;
     this.due.push({ type: 'ack', id, seq: where.from === null ? where.fromSeq : 0 });
-    this.play = this.begin({ ...this.request, ...where });
+    if (this.isOpening) this.moved = where;
+    else this.move(where);
     this.pull();
   }
 
@@ -115,8 +118,19 @@ export class Replay implements Feed {
   /** Nothing is to be done behind it. */
   finished(): void {}
 
+  private move(where: Where): void {
+    this.moved = null;
+    this.play.close();
+    this.play = this.begin({ ...this.request, ...where });
+  }
+
   private begin(request: PlayRequest): Play {
+    this.isOpening = true;
     const play: Play = this.plays.open(request, {
+      opened: () => {
+        this.isOpening = false;
+        if (this.moved !== null) this.move(this.moved);
+      },
       ready: () => {
         if (play !== this.play || this.isEnded) return;
         if (play.isOver) this.finish();

@@ -60,7 +60,7 @@ export class Replays {
     };
     const replay = new Replay(session, plays, clock, m.id, request);
     this.bySession.set(session, replay);
-    session.serve(replay);
+    session.serve(replay, clock.monotonicMs());
     return undefined;
   }
 

@@ -142,8 +142,9 @@ export class Session {
   }
 
   /** Serves a feed until it is over; one at a time. */
-  serve(feed: Feed): void {
+  serve(feed: Feed, nowMs: number): void {
     const { lane } = this;
+    this.nowMs = nowMs; // of a new session it is not known yet
     if (lane.is === 'gone') return feed.end();
     this.feed = feed;
     if (lane.is === 'express') this.useWindows(lane.askedMs);

@@ -136,7 +136,9 @@ export class Subscriptions {
         else this.answer(session, request, now, outcome, done, false);
       },
     };
-    session.serve(new Resumption(stage, kept, session.isText, seq, definitionsOf(asked.targets)));
+    const definitions = definitionsOf(asked.targets);
+    const resumption = new Resumption(stage, kept, session.isText, seq, definitions);
+    session.serve(resumption, this.clock.monotonicMs());
   }
 
   /** Answers a resume, and joins its topics in the same step. */

@@ -43,15 +43,19 @@ describe('plays', () => {
     expect([plays.isFull, plays.counts]).toEqual([true, { open: 2, waiting: 3 }]);
     c.play.close();
     expect(plays.counts).toEqual({ open: 2, waiting: 2 });
+    // The source is still opening it: its slot is free when that is answered.
     a.play.close();
+    expect(plays.counts).toEqual({ open: 2, waiting: 2 });
+    expect(source.asked.map(({ play }) => play)).toEqual([1, 2]);
+    await source.answer();
     expect(plays.counts).toEqual({ open: 2, waiting: 1 });
-    expect(source.asked.map(({ play }) => play)).toEqual([1, 2, 4]);
+    expect(source.asked.map(({ play }) => play)).toEqual([2, 4]);
     await source.answerAll();
     expect([a.told, c.told]).toEqual([[], []]);
     expect(d.told).toContain('ready');
     for (const { play } of [b, d, e, e]) play.close();
-    expect(plays.counts).toEqual({ open: 0, waiting: 0 });
     await source.answerAll();
+    expect(plays.counts).toEqual({ open: 0, waiting: 0 });
     expect(source.held.size).toBe(0);
   });
 
@@ -85,8 +89,8 @@ describe('plays', () => {
         if (isFailing) await source.answer(true);
         else play.close();
         expect(events.told.includes(FAILED.code)).toBe(isFailing);
-        expect(plays.counts).toEqual({ open: 0, waiting: 0 });
         await source.answerAll();
+        expect(plays.counts).toEqual({ open: 0, waiting: 0 });
         expect([stage, source.held.size]).toEqual([stage, 0]);
         expect(plays.isFull).toBe(false);
       }
@@ -201,7 +205,8 @@ describe('a replay of a session', () => {
   });
 
   test('full: a replay is refused, whatever its range', async () => {
-    const plays = new Plays(new SteeredPlays(1), 1);
+    const source = new SteeredPlays(1);
+    const plays = new Plays(source, 1);
     const clock = new ManualClock();
     const [one, two] = [enter(plays, clock), enter(plays, clock)];
     one.ask('start');
@@ -209,8 +214,25 @@ describe('a replay of a session', () => {
     expect(two.told).toMatchObject([{ type: 'error', id: 1, code: 'overloaded' }]);
     expect(two.session.isFed).toBe(false);
     one.session.gone();
+    await source.answerAll();
     two.ask('start');
     expect(two.session.isFed).toBe(true);
+  });
+
+  test('a flood of seeks opens two plays: the one that was there, and the newest', async () => {
+    const source = new SteeredPlays(10);
+    const { told, ask, pong } = enter(new Plays(source, 8), new ManualClock());
+    ask('start');
+    for (let i = 0; i < 1_000; i++) ask('seek', { fromSeq: 1 + (i % 90) });
+    ask('seek', { fromSeq: 95 });
+    for (let i = 0; i < 20; i++) {
+      await source.answerAll();
+      while (pong());
+    }
+    expect(source.requests.map(({ fromSeq }) => fromSeq)).toEqual([1, 95]);
+    const places = told.filter((m) => m.type === 'trade').map(({ seq }) => seq);
+    expect(places).toEqual([95, 96, 97, 98, 99, 100]);
+    expect(told.filter(({ type }) => type === 'ack')).toHaveLength(1_002);
   });
 
   test('whatever it is asked at whatever moment: one answer each, ascending places, nothing left', async () => {

@@ -43,6 +43,7 @@ class Floor {
   private readonly byNative = new Map<string, Set<Message[]>>();
 
   constructor(playsMax: number, framesMax: number, memory: number) {
+    this.clock.advance(3_600e9); // a session knows no time before it is looked at
     this.source = new SteeredPlays(framesMax);
     this.plays = new Plays(this.source, playsMax);
     const publish = (topic: string, data: string | Uint8Array): void => {
@@ -249,6 +250,18 @@ describe('a resume out of the journal', () => {
     expect(rounds).toBeLessThan(10);
     expect(reader.told.find((m) => m.type === 'reset')).toMatchObject({ reason: 'too-slow', topics: [`trade:${SYMBOL}`] }); // prettier-ignore
     expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+  });
+
+  test('a session that has just come is not taken for one that does not answer', async () => {
+    const floor = new Floor(1, 10, 10);
+    floor.run(500);
+    const reader = floor.enter();
+    reader.resume(5);
+    await floor.source.answerAll();
+    floor.broadcaster.look(); // before its pong
+    expect(reader.session.isGone).toBe(false);
+    await floor.settle();
+    expect(placesOf(reader)).toEqual(fromTo(6, floor.lastSeq));
   });
 
   test('[R3] what the journal has not got is not passed over', async () => {
