@@ -8,7 +8,8 @@ import type { Log } from './server';
 const PROGRESS_EVERY_MS = 1_000;
 
 export function journalNotices(log: Log, clock: Clock): RecorderHooks {
-  let toldMs = clock.monotonicMs();
+  const startedMs = clock.monotonicMs();
+  let toldMs = startedMs;
   return {
     onDamage: (message) => log.error({}, message),
     onFailing: (reason) =>
@@ -21,7 +22,9 @@ export function journalNotices(log: Log, clock: Clock): RecorderHooks {
       const nowMs = clock.monotonicMs();
       if (nowMs - toldMs < PROGRESS_EVERY_MS) return;
       toldMs = nowMs;
-      log.info({ records, of }, `records ${what} so far`);
+      const perSecond = Math.round((records * 1_000) / (nowMs - startedMs));
+      const secondsLeft = of === null ? null : Math.ceil((of - records) / Math.max(perSecond, 1));
+      log.info({ records, of, perSecond, secondsLeft }, `records ${what} so far`);
     },
   };
 }

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 
 import { bookCommand } from './cli/book';
 import { configCommand } from './cli/config';
+import { completionCommand } from './cli/completion';
 import { exportCommand } from './cli/export';
 import { keysCommand } from './cli/keys';
 import { replayCommand } from './cli/replay';
@@ -26,7 +27,8 @@ const program = new Command('tapedeck')
   .addCommand(exportCommand())
   .addCommand(verifyCommand())
   .addCommand(keysCommand())
-  .addCommand(configCommand());
+  .addCommand(configCommand())
+  .addCommand(completionCommand());
 for (const command of program.commands) {
   command.exitOverride().showHelpAfterError('(add --help for how to use it)');
 }

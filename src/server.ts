@@ -208,6 +208,7 @@ export function startServer(
       },
       notReady: () => reasonsNotReady(recorder.journal.status(), isStopping),
       isStopping: () => isStopping,
+      version: VERSION,
       metrics: new Metrics({
         version: VERSION,
         tiers: tiers.counters,

@@ -1,11 +1,13 @@
-/** `tapedeck book`: a ladder of the best levels, once. */
+/** `tapedeck book`: a ladder of the best levels: live on a terminal, else once. */
 
 import { Command } from 'commander';
 
 import { parseTime } from '../../protocol/time';
+import { BOOK_DEPTH } from '../../protocol/units';
 import { fetchBook, type RestBook } from '../client/rest';
 import { StartFault } from '../base/start-fault';
 import { clientFault, fail } from './failure';
+import { showLiveBook } from './live-book';
 import { KEY_OPTION, URL_OPTION } from './options';
 
 interface Options {
@@ -14,18 +16,31 @@ interface Options {
   readonly at?: string;
   readonly depth: string;
   readonly json?: true;
+  readonly once?: true;
 }
 
 export function bookCommand(): Command {
   return new Command('book')
-    .description('Print the order book of an instrument.')
+    .description('Show the order book of an instrument: live on a terminal, once into a pipe.')
     .argument('<symbol>', 'instrument')
     .addOption(URL_OPTION())
     .addOption(KEY_OPTION())
     .option('--at <TIME>', 'a past moment: ns since 1970, or 2024-08-09T00:35:00Z')
     .option('--depth <N>', 'levels a side', '10')
     .option('--json', 'the answer of the server as it is')
-    .addHelpText('after', '\nExample:\n  tapedeck book BTCUSDT --depth 5\n')
+    .option('--once', 'once, also on a terminal')
+    .addHelpText(
+      'after',
+      `
+Live it has up to ten levels a side, and goes on until interrupted. --at, --json and a greater --depth
+are answered once.
+
+Examples:
+  tapedeck book BTCUSDT --depth 5
+  tapedeck book BTCUSDT --at 2024-08-09T00:35:00.5Z
+  tapedeck book BTCUSDT --json --depth 100 | less
+`,
+    )
     .action(async (symbol: string, options: Options) => {
       const at = options.at === undefined ? undefined : parseTime(options.at);
       if (options.at !== undefined && at === undefined) {
@@ -43,8 +58,14 @@ export function bookCommand(): Command {
         fail(new StartFault('bad-usage', message, 'Example: --depth 5'));
         return;
       }
+      const depth = Number(options.depth);
+      const isLive = process.stdout.isTTY && depth <= BOOK_DEPTH && at === undefined;
       try {
-        const query = { depth: Number(options.depth), ...(at && { at: at.toString() }) };
+        if (isLive && options.once !== true && options.json !== true) {
+          await showLiveBook(options.url, symbol, depth, options.key);
+          return;
+        }
+        const query = { depth, ...(at && { at: at.toString() }) };
         const book = await fetchBook(options.url, symbol, query, options.key);
         process.stdout.write(options.json ? `${JSON.stringify(book)}\n` : ladder(book));
       } catch (e) {

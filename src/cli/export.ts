@@ -12,6 +12,7 @@ import { openReading, unreadable, type JournalReading } from '../journal/reading
 import { csvFormat, ndjsonFormat, type Format } from './export-formats';
 import { openOutput, type ExportOutput } from './export-output';
 import { fail } from './failure';
+import { wordOption } from './options';
 import { showProgress } from './progress';
 
 interface Options {
@@ -51,11 +52,11 @@ export function exportCommand(): Command {
   return new Command('export')
     .description('Write records of a journal as ndjson or csv, also while a server writes it.')
     .option('--data <DIR>', 'data directory (data)')
-    .requiredOption('--kind <K>', Object.keys(KINDS).join(', '))
+    .addOption(wordOption('--kind <K>', 'what', Object.keys(KINDS)).makeOptionMandatory())
     .requiredOption('--symbol <S>', 'instrument')
     .option('--from <TIME>', 'first event time: ns since 1970, or 2024-08-09T00:35:00Z')
     .option('--to <TIME>', 'event time to end before')
-    .option('--format <F>', Object.keys(FORMATS).join(' or '), 'ndjson')
+    .addOption(wordOption('--format <F>', 'how', Object.keys(FORMATS)).default('ndjson'))
     .option('--output <FILE>', 'a new file, instead of standard output')
     .option('--config <FILE>', 'settings in TOML')
     .addHelpText(

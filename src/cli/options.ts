@@ -10,3 +10,10 @@ export function KEY_OPTION(): Option {
 export function URL_OPTION(): Option {
   return new Option('--url <URL>', 'address of the server').default('http://127.0.0.1:7070');
 }
+
+/** An option whose words are known, for help and completion; what else is given the command refuses itself. */
+export function wordOption(flags: string, description: string, words: readonly string[]): Option {
+  const option = new Option(flags, description);
+  option.argChoices = [...words];
+  return option;
+}

@@ -11,6 +11,7 @@ import type { Role } from '../gateway/stored-keys';
 import { createLog } from '../log';
 import { startServer, type Log, type Server } from '../server';
 import { fail, failNow } from './failure';
+import { wordOption } from './options';
 
 export function serveCommand(): Command {
   return new Command('serve')
@@ -19,7 +20,9 @@ export function serveCommand(): Command {
     .option('--port <N>', 'port to listen on (7070); 0 picks a free one')
     .option('--data <DIR>', 'data directory (data)')
     .option('--config <FILE>', 'settings in TOML')
-    .option('--durability <D>', 'async, commit or fsync')
+    .addOption(
+      wordOption('--durability <D>', 'when it counts as kept', ['async', 'commit', 'fsync']),
+    )
     .option('--demo', 'with simulated markets; trading on them needs no key on this machine')
     .option('--rate <n>', 'orders a second of the demo (400)')
     .addHelpText(
@@ -61,6 +64,7 @@ function announce(server: Server, directory: string): void {
   process.stdout.write(
     [
       `Tapedeck ${server.url}  (epoch ${server.epoch}, data in ${directory})`,
+      `  Page       ${server.url}/`,
       `  REST       ${server.url}/v1/instruments`,
       `  WebSocket  ${server.url.replace('http', 'ws')}/v1/stream`,
       '',

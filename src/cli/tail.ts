@@ -1,5 +1,5 @@
 /**
- * `tapedeck tail`: a live stream, a line a message. Bounded: what waits for the reader of the output
+ * `tapedeck tail`: a live stream, a line a message; on a terminal as a live view. Bounded: what waits for the reader of the output
  * (`WAITING_LETTERS_MAX`), since the stream does not wait for it.
  */
 
@@ -8,8 +8,10 @@ import { Command } from 'commander';
 import { toJson } from '../../protocol/json';
 import type { Message } from '../../protocol/messages';
 import { Connection } from '../client/connection';
+import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { clientFault, fail, failNow } from './failure';
+import { LiveTail } from './live-tail';
 import { KEY_OPTION, URL_OPTION } from './options';
 
 interface Options {
@@ -32,7 +34,7 @@ export function tailCommand(): Command {
       'after',
       `
 Examples:
-  tapedeck tail trade:BTCUSDT
+  tapedeck tail trade:BTCUSDT status
   tapedeck tail --json 'trade:*' 'book:*' > today.ndjson
 `,
     )
@@ -40,20 +42,36 @@ Examples:
       process.stdout.on('error', (e: NodeJS.ErrnoException) => {
         process.exit(e.code === 'EPIPE' ? 0 : 74); // the reader has seen enough
       });
+      const json = options.json === true;
       const output = new Output();
+      let live: LiveTail | undefined;
+      const show = (message: Message): void => {
+        const text = line(connection, message, json);
+        if (live === undefined) output.write(text);
+        else if (text !== '') live.take(message, text.trimEnd());
+      };
+      let connection: Connection;
       try {
-        const connection = await Connection.connect(options.url, {
+        connection = await Connection.connect(options.url, {
           client: 'tapedeck tail',
           key: options.key,
-          onMessage: (message) => output.write(line(connection, message, options.json === true)),
+          onMessage: show,
           onClose: ({ code, reason }) => {
+            live?.end();
             const message = `the connection ended with ${code} ${reason}`.trim();
             fail(new StartFault('connection-failed', message, 'Start the command again.'));
           },
         });
-        process.on('SIGINT', () => process.exit(0));
+        process.on('SIGINT', () => {
+          live?.end();
+          process.exit(0);
+        });
+        if (process.stdout.isTTY && !json) {
+          live = new LiveTail(process.stdout, topics, new SystemClock());
+        }
         await connection.subscribe(topics);
       } catch (e) {
+        live?.end();
         failNow(clientFault(e));
       }
     });

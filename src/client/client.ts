@@ -44,6 +44,14 @@ export interface ClientOptions {
   readonly environment?: Partial<Environment>;
 }
 
+/** The server's clock, as a ping sees it. */
+export interface ServerClock {
+  /** There and back, in ms. */
+  readonly roundTripMs: number;
+  /** Add it to this machine's time to have the server's, in ms; wrong by at most half the round trip. */
+  readonly offsetMs: number;
+}
+
 export type ClientState = 'connected' | 'reconnecting' | 'closed';
 
 /** Publish messages that wait for their answers; what comes on top waits for one of them. */
@@ -68,6 +76,7 @@ export class TapedeckClient {
   private readonly publishQueue: (() => void)[] = [];
   private readonly scales = new Map<string, Scales>();
   private learning: Promise<void> = Promise.resolve();
+  private serverClock: ServerClock = { roundTripMs: 0, offsetMs: 0 };
 
   private constructor(url: string, options: ClientOptions) {
     this.url = url;
@@ -184,6 +193,24 @@ export class TapedeckClient {
     return this.entry.amend(this.connected(), request, scales);
   }
 
+  /**
+   * Asks for the server's clock.
+   * @throws TapedeckError `connection-failed` when there is no connection, or it ends before the answer
+   */
+  async ping(): Promise<ServerClock> {
+    const { clock } = this.environment;
+    await this.connected().request((id) => ({ type: 'ping', id, time: clock.now() }));
+    // The pong itself was handed out before the promise of its request went on.
+    return this.serverClock;
+  }
+
+  /** Looks for the server now, where the wait before the next attempt is still running. */
+  reconnectNow(): void {
+    if (this.state !== 'reconnecting' || this.retryTimer === undefined) return;
+    this.environment.timers.clear(this.retryTimer);
+    this.comeBack();
+  }
+
   /** Plays the journal over a connection of its own. @throws TapedeckError `closed` */
   replay<const T extends string>(options: ReplayOptions<T>): Replay<T> {
     this.assertOpen();
@@ -273,14 +300,17 @@ export class TapedeckClient {
       this.finish(error);
       return;
     }
-    this.retryTimer = this.environment.timers.set(() => {
-      this.open().catch((e: unknown) => {
-        const failure = e as TapedeckError;
-        const lost = { code: 1006, reason: failure.message, reconnect: true, retryMs: 0 };
-        const end = failure instanceof ConnectFailure ? failure.end : this.earlyEnd;
-        this.retry(end ?? lost, failure);
-      });
-    }, retryInMs);
+    this.retryTimer = this.environment.timers.set(() => this.comeBack(), retryInMs);
+  }
+
+  private comeBack(): void {
+    this.retryTimer = undefined;
+    this.open().catch((e: unknown) => {
+      const failure = e as TapedeckError;
+      const lost = { code: 1006, reason: failure.message, reconnect: true, retryMs: 0 };
+      const end = failure instanceof ConnectFailure ? failure.end : this.earlyEnd;
+      this.retry(end ?? lost, failure);
+    });
   }
 
   private finish(error: TapedeckError | undefined): void {
@@ -311,6 +341,12 @@ export class TapedeckClient {
       case 'error': {
         const { code, hint, field } = message;
         this.emitter.emit('error', new TapedeckError(code, message.message, hint, field));
+        return;
+      }
+      case 'pong': {
+        const roundTripMs = this.environment.clock.now().since(message.time) / 1e6;
+        const offsetMs = message.serverTime.since(message.time) / 1e6 - roundTripMs / 2;
+        this.serverClock = { roundTripMs, offsetMs };
         return;
       }
       case 'heartbeat':

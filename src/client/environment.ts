@@ -3,7 +3,7 @@
  * timers, randomness. Nothing here is more than browsers, Bun and Node from 22 on have of their own.
  */
 
-import { SystemClock } from '../base/clock';
+import { SystemClock, type Clock } from '../base/clock';
 import { Prng } from '../base/prng';
 
 /** What the SDK needs of a WebSocket. */
@@ -30,6 +30,7 @@ export interface Timers {
 export interface Environment {
   readonly WebSocket: SocketConstructor;
   readonly timers: Timers;
+  readonly clock: Clock;
   /** 0 ≤ x < 1, for the random part of a wait. */
   readonly random: () => number;
   /** A text that no other client of this server uses, for names of orders. */
@@ -54,11 +55,13 @@ export function environmentOf(given: Partial<Environment> = {}): Environment {
       'there is no WebSocket here: Node from 22 on has one, or pass options.WebSocket',
     );
   }
-  const now = new SystemClock().now();
+  const clock = given.clock ?? new SystemClock();
+  const now = clock.now();
   const prng = new Prng(now.lo * 2_097_152 + (now.hi & 0x1f_ffff));
   return {
     WebSocket,
     timers: given.timers ?? SYSTEM_TIMERS,
+    clock,
     random: given.random ?? (() => prng.unit()),
     clientName:
       given.clientName ??

@@ -18,7 +18,7 @@
  */
 
 export { TapedeckClient } from './client';
-export type { ClientOptions, ClientState } from './client';
+export type { ClientOptions, ClientState, ServerClock } from './client';
 export type { BackoffOptions } from './backoff';
 export { Connection } from './connection';
 export type { ConnectionOptions } from './connection';
@@ -39,8 +39,8 @@ export type { LocalBookOutcome } from './local-book';
 export type { BreakEvent } from './market-reader';
 export type { Amount, AmendRequest, OrderAnswer, OrderRequest, OrderTarget } from './order-entry';
 export type { Replay, ReplayOptions } from './replay';
-export { fetchBook } from './rest';
-export type { RestBook } from './rest';
+export { fetchBars, fetchBook, fetchOrders, fetchTrades } from './rest';
+export type { RestBar, RestBars, RestBook, RestOrder, RestTrade, RestTrades } from './rest';
 export type { SubscribeOptions, Subscription } from './subscription';
 export { Nanos, parseTime } from '../../protocol/time';
 export { formatDecimal, parseDecimal } from '../../protocol/units';

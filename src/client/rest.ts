@@ -27,26 +27,112 @@ export function fetchBook(
   query: { readonly depth?: number; readonly at?: string } = {},
   key?: string,
 ): Promise<RestBook> {
+  const path = `/v1/orderbook/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
+  return fetchJson<RestBook>(url, path, (body) => Array.isArray(body.bids), key);
+}
+
+/** A bar of history; decimals and times are strings. */
+export interface RestBar {
+  readonly openTime: string;
+  readonly open: string;
+  readonly high: string;
+  readonly low: string;
+  readonly close: string;
+  readonly volume: string;
+  readonly trades: number;
+}
+
+/** Answer of `/v1/bars/:symbol`, oldest first; `next` is the `from` of the next page, if there is one. */
+export interface RestBars {
+  readonly bars: readonly RestBar[];
+  readonly next: string | null;
+  readonly seq: number;
+}
+
+/** Bars of a range of times, by their open time. @throws TapedeckError as `fetchBook` does */
+export function fetchBars(
+  url: string,
+  symbol: string,
+  query: {
+    readonly interval: string;
+    readonly from?: string;
+    readonly to?: string;
+    readonly limit?: number;
+  },
+  key?: string,
+): Promise<RestBars> {
+  const path = `/v1/bars/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
+  return fetchJson<RestBars>(url, path, (body) => Array.isArray(body.bars), key);
+}
+
+/** A trade of history; decimals and times are strings. */
+export interface RestTrade {
+  readonly seq: number;
+  readonly eventTime: string;
+  readonly price: string;
+  readonly quantity: string;
+  readonly aggressor: 'buy' | 'sell' | 'none';
+}
+
+/** Answer of `/v1/trades/:symbol`, newest first; `before` is that of the next page, if there is one. */
+export interface RestTrades {
+  readonly trades: readonly RestTrade[];
+  readonly before: number | null;
+}
+
+/** The newest trades, or those before a place. @throws TapedeckError as `fetchBook` does */
+export function fetchTrades(
+  url: string,
+  symbol: string,
+  query: { readonly limit?: number; readonly before?: number } = {},
+  key?: string,
+): Promise<RestTrades> {
+  const path = `/v1/trades/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
+  return fetchJson<RestTrades>(url, path, (body) => Array.isArray(body.trades), key);
+}
+
+/** An order of one's own; decimals are strings. */
+export interface RestOrder {
+  readonly orderId: number;
+  readonly clientOrderId: string;
+  readonly symbol: string;
+  readonly side: 'buy' | 'sell';
+  readonly price: string | null;
+  readonly quantity: string;
+  readonly open: string;
+  readonly status: string;
+}
+
+/**
+ * One's own open orders; whose they are the key says, or that there is none.
+ * @throws TapedeckError `unauthorized` or `forbidden`, else as `fetchBook` does
+ */
+export async function fetchOrders(url: string, key?: string): Promise<readonly RestOrder[]> {
+  const looksRight = (body: Partial<{ orders: RestOrder[] }>): boolean =>
+    Array.isArray(body.orders);
+  const { orders } = await fetchJson<{ orders: RestOrder[] }>(url, '/v1/orders', looksRight, key);
+  return orders;
+}
+
+function parametersOf(query: Readonly<Record<string, string | number | undefined>>): string {
   const parameters = new URLSearchParams();
-  if (query.depth !== undefined) parameters.set('depth', String(query.depth));
-  if (query.at !== undefined) parameters.set('at', query.at);
-  const path = `/v1/orderbook/${encodeURIComponent(symbol)}?${parameters.toString()}`;
-  return fetchJson<RestBook>(url, path, key, (body) => Array.isArray(body.bids));
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) parameters.set(name, String(value));
+  }
+  return parameters.toString();
 }
 
 async function fetchJson<T>(
   url: string,
   path: string,
-  key: string | undefined,
   looksRight: (body: Partial<T>) => boolean,
+  key?: string,
 ): Promise<T> {
   let response: Response;
   try {
     const address = new URL(path, url.includes('://') ? url : `http://${url}`);
-    response = await fetch(address, {
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      ...(key !== undefined && { headers: { authorization: `Bearer ${key}` } }),
-    });
+    const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
+    response = await fetch(address, { headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (e) {
     const why = (e as Error).message;
     throw new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${why}`);
@@ -67,5 +153,5 @@ async function fetchJson<T>(
 /** The decimals of an instrument. @throws TapedeckError as `fetchBook` does */
 export async function fetchScales(url: string, symbol: string, key?: string): Promise<Scales> {
   const path = `/v1/instruments/${encodeURIComponent(symbol)}`;
-  return fetchJson<Scales>(url, path, key, (body) => typeof body.priceScale === 'number');
+  return fetchJson<Scales>(url, path, (body) => typeof body.priceScale === 'number', key);
 }

@@ -14,6 +14,8 @@ import type { Orders } from './orders';
 import type { Metrics } from './metrics';
 import type { Queries, QueryInstrument } from './queries';
 import { readyResponse, type NotReady } from './readiness';
+import { openApiDocument } from './openapi';
+import { PageFiles } from './page-files';
 import { noRoute, type Route } from './no-route';
 import { created, errorResponse, json, SECURITY_HEADERS } from './responses';
 import { upgrade } from './upgrade';
@@ -48,6 +50,7 @@ export interface AppStages<I extends QueryInstrument> {
   /** Why the server is not ready; empty when it is. */
   notReady(): readonly NotReady[];
   readonly metrics: Metrics;
+  readonly version: string;
   reportError(error: unknown): void;
 }
 
@@ -55,6 +58,8 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   const { queries, orders, admin } = stages;
   const routes: Route[] = [];
   const room = new BodyRoom(options.limits);
+  const pages = new PageFiles();
+  const openApi = openApiDocument(stages.version);
   const base = new Elysia({
     precompile: true,
     websocket: {
@@ -90,13 +95,13 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       stages.reportError(error);
       return errorResponse(fault('internal', 'the request failed inside the server'));
     })
-    .get(
-      '/',
-      () =>
-        new Response(FRONT, {
-          headers: { 'content-type': 'text/plain;charset=utf-8', ...SECURITY_HEADERS },
-        }),
-    )
+    .get('/', async ({ request }) => {
+      const who = await stages.keys.of(request);
+      return await pages.front(request, !('code' in who) && who.roles.has('trade'));
+    })
+    .get('/assets/:name', async ({ request, params }) => await pages.asset(request, params.name))
+    .get('/docs', async ({ request }) => await pages.docs(request))
+    .get('/openapi.json', () => json(openApi))
     .get('/healthz', () => json('{"status":"ok"}'))
     .get('/readyz', () => readyResponse(stages.notReady()))
     .get('/metrics', async () => {
@@ -180,6 +185,9 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
 /** Routes that need no key, or ask for another role than `read` themselves. */
 const SELF_CHECKED: ReadonlySet<string> = new Set([
   '/',
+  '/assets/:name',
+  '/docs',
+  '/openapi.json',
   '/healthz',
   '/readyz',
   '/metrics',
@@ -233,21 +241,3 @@ async function ingest<I extends QueryInstrument>(
   const result = await withText(request, bytesMax, room, (text) => stages.ingest(principal, text));
   return 'code' in result ? errorResponse(result) : json(JSON.stringify(result));
 }
-
-const FRONT = `Tapedeck
-
-GET  /v1/instruments                      what there is
-GET  /v1/tick/SYMBOL                      newest tick
-GET  /v1/orderbook/SYMBOL?depth=10        order book
-GET  /v1/orderbook/SYMBOL?at=TIME         order book at a past moment
-GET  /v1/trades/SYMBOL?limit=100          newest trades
-GET  /v1/ticks/SYMBOL?from=&to=           ticks of a time range
-GET  /v1/bars/SYMBOL?interval=1m          bars
-GET  /v1/orders  /v1/orders/ID            your orders
-POST /v1/orders  DELETE /v1/orders/ID     order entry, with a key
-POST /v1/ingest                           NDJSON tape lines, with a key
-GET  /v1/admin/sessions                   who is connected, with a key
-GET  /healthz  /readyz                    health
-GET  /metrics                             for Prometheus
-WS   /v1/stream                           live: see protocol/README.md
-`;

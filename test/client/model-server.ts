@@ -42,6 +42,8 @@ export class Peer {
 }
 
 export class ModelServer {
+  /** By its own clock. */
+  serverTime = TIME;
   epoch = 1;
   seq = 0;
   heartbeatMs = 1_000;
@@ -118,7 +120,9 @@ export class ModelServer {
       case 'resume':
         return this.resumed(peer, message);
       case 'ping':
-        peer.wire.send([{ type: 'pong', id: message.id, time: message.time, serverTime: TIME }]);
+        peer.wire.send([
+          { type: 'pong', id: message.id, time: message.time, serverTime: this.serverTime },
+        ]);
         return;
       default:
     }

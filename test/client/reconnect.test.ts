@@ -4,8 +4,39 @@ import { describe, expect, test } from 'bun:test';
 
 import { CLOSES } from '../../protocol/codes';
 import { Nanos } from '../../protocol/time';
+import { ManualClock } from '../../src/base/clock';
 import { Bench, briefs, drain, requests } from './support';
 import { settled } from './wires';
+
+describe('what a page asks for', () => {
+  test("the server's clock: how far this one is off, whatever it shows", async () => {
+    const bench = new Bench();
+    const clock = new ManualClock(Nanos.fromSeconds(1_700_000_000, 0));
+    const client = await bench.connect({ environment: { clock } });
+    bench.model.serverTime = Nanos.fromSeconds(1_700_010_800, 0);
+    const asked = client.ping();
+    clock.advance(4_000_000);
+    expect(await asked).toEqual({ roundTripMs: 4, offsetMs: 10_800_000 - 2 });
+    client.close();
+    expect(client.ping()).rejects.toMatchObject({ code: 'closed' });
+  });
+
+  test('reconnectNow does not wait for the next attempt, and makes one only', async () => {
+    const bench = new Bench();
+    const client = await bench.connect({ reconnect: { baseMs: 1_000, maxMs: 1_000 } });
+    client.reconnectNow(); // there is a connection: nothing to do
+    bench.model.cutAll();
+    await settled();
+    expect(client.state).toBe('reconnecting');
+    client.reconnectNow();
+    client.reconnectNow();
+    await settled();
+    expect([client.state, bench.model.connections]).toEqual(['connected', 2]);
+    await bench.timers.advance(1_000);
+    expect(bench.model.connections).toBe(2);
+    client.close();
+  });
+});
 
 describe('coming back', () => {
   test('[R2] resume accepted: nothing is missing, nothing comes twice', async () => {

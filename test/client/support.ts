@@ -30,6 +30,7 @@ export class Bench {
         timers: this.timers,
         random: () => prng.unit(),
         clientName: 'test',
+        ...options.environment,
       },
     });
     this.clients.push(client);

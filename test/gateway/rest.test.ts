@@ -229,7 +229,7 @@ describe('trades', () => {
 test('health, readiness and the front page', async () => {
   expect(await server.json('/healthz')).toEqual({ status: 'ok' });
   expect(await server.json('/readyz')).toEqual({ ready: true });
-  expect(await (await server.get('/')).text()).toContain('/v1/orderbook/');
+  expect(await (await server.get('/')).text()).toContain('<title>Tapedeck</title>');
 });
 
 describe('known instruments without an answer', () => {

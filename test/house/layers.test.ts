@@ -10,6 +10,8 @@ const STAGES = new Set(
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name),
 );
+/** Runs in browsers: a client of the server like any other, that happens to be served by it. */
+const PAGE = 'src/gateway/page';
 /** Join the stages, and so may import all of them. */
 const JOINERS = /^src\/[a-z-]+\.ts$|^src\/cli\//;
 
@@ -41,6 +43,7 @@ function imports(file: string): string[] {
 
 /** The part of the house that a path lies in: `protocol`, `src/base`, `src/market` … */
 function room(path: string): string {
+  if (path.startsWith(`${PAGE}/`) && !path.endsWith('.html')) return PAGE;
   const [top, second] = path.split('/');
   return top === 'src' && STAGES.has(second ?? '') ? `src/${second}` : top!;
 }
@@ -51,6 +54,7 @@ function wrongImport(file: string, target: string): string | undefined {
   const own = room(file);
   const other = room(target);
   const allowed = own === 'protocol' ? ['protocol'] : ['protocol', 'src/base', own];
+  if (own === PAGE && target === 'src/client/index') return undefined;
   return allowed.includes(other) ? undefined : `${file} imports ${target}`;
 }
 
@@ -70,6 +74,10 @@ describe('layers', () => {
     expect(wrongImport('src/market/venue/venue.ts', 'src/market/output')).toBeUndefined();
     expect(wrongImport('src/server.ts', 'src/journal/journal')).toBeUndefined();
     expect(imports('src/server.ts')).toContain('src/recorder');
+    expect(wrongImport(`${PAGE}/page.ts`, 'src/client/index')).toBeUndefined();
+    expect(wrongImport(`${PAGE}/page.ts`, 'src/client/connection')).toBeDefined();
+    expect(wrongImport(`${PAGE}/page.ts`, 'src/gateway/queries')).toBeDefined();
+    expect(wrongImport('src/gateway/app.ts', `${PAGE}/page`)).toBeDefined();
   });
 });
 

@@ -1,0 +1,162 @@
+/**
+ * Live book: the ladder of one instrument on a terminal, redrawn in place until interrupted. It reads
+ * the SDK's local copy, which proves itself; while that may not be trusted no level is shown.
+ */
+
+import { SystemClock } from '../base/clock';
+import { formatDecimal, TapedeckClient, type Instrument, type LocalBook } from '../client/index';
+import { Screen, type Line } from './screen';
+
+const BAR = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;
+const BAR_COLUMNS_MAX = 30;
+const CLOCK_EVERY_MS = 1_000;
+
+interface Seen {
+  last: number | null;
+  state: string;
+  updates: number;
+  perSecond: number;
+  /** Why nothing comes; empty while it does. */
+  trouble: string;
+}
+
+/** Runs until the client ends. @throws TapedeckError when the server is away or refuses the symbol */
+export async function showLiveBook(
+  url: string,
+  symbol: string,
+  depth: number,
+  key?: string,
+): Promise<void> {
+  const client = await TapedeckClient.connect(url, {
+    client: 'tapedeck book',
+    ...(key !== undefined && { key }),
+  });
+  const clock = new SystemClock();
+  const seen: Seen = { last: null, state: 'live', updates: 0, perSecond: 0, trouble: '' };
+  const topics: string[] = [`book:${symbol}`, `tick:${symbol}`, 'status'];
+  const subscription = client.subscribe(topics);
+  try {
+    await subscription.ready;
+  } catch (e) {
+    client.close();
+    throw e;
+  }
+  const screen = new Screen(process.stdout, () => ({
+    block: ladder(
+      client.instruments.get(symbol)!,
+      client.book(symbol),
+      seen,
+      depth,
+      screen.columns,
+    ),
+  }));
+  client.on('disconnected', ({ reason, code }) => {
+    seen.trouble = `the server is away (${reason || code}); it is looked for`;
+    screen.changed();
+  });
+  client.on('connected', () => {
+    seen.trouble = '';
+    screen.changed();
+  });
+  process.on('SIGINT', () => {
+    screen.end();
+    process.exit(0);
+  });
+  let countedAtMs = clock.monotonicMs();
+  let counted = 0;
+  const timer = setInterval(() => {
+    const nowMs = clock.monotonicMs();
+    seen.perSecond = Math.round(((seen.updates - counted) * 1_000) / (nowMs - countedAtMs));
+    counted = seen.updates;
+    countedAtMs = nowMs;
+    screen.changed();
+  }, CLOCK_EVERY_MS);
+  screen.draw();
+  try {
+    for await (const item of subscription) {
+      if (item.type === 'tick') seen.last = item.last;
+      else if (item.type === 'status' && item.symbol === symbol) seen.state = item.state;
+      else if (item.type === 'book') seen.updates += 1;
+      screen.changed();
+    }
+  } finally {
+    clearInterval(timer);
+    screen.end();
+  }
+}
+
+function ladder(
+  definition: Instrument,
+  book: LocalBook | undefined,
+  seen: Seen,
+  depth: number,
+  columns: number,
+): Line[] {
+  const { symbol, priceScale, quantityScale } = definition;
+  const last = seen.last === null ? '' : formatDecimal(seen.last, priceScale);
+  const head: Line = [
+    [symbol, 'bold'],
+    `  ${last}  seq ${book?.seq ?? 0}  ${seen.perSecond}/s  `,
+    mood(seen),
+  ];
+  if (book === undefined || !book.trusted) {
+    return [head, [['  the book is not known to be complete, so it is not shown', 'yellow']]];
+  }
+  const asks = levelsOf(book.asks, depth);
+  const bids = levelsOf(book.bids, depth);
+  const all = [...asks, ...bids];
+  const priceWidth = Math.max(5, ...all.map(([p]) => formatDecimal(p, priceScale).length));
+  const quantityWidth = Math.max(8, ...all.map(([, q]) => formatDecimal(q, quantityScale).length));
+  const most = Math.max(1, ...all.map(([, quantity]) => quantity));
+  const room = Math.min(BAR_COLUMNS_MAX, columns - priceWidth - quantityWidth - 11);
+  const line = ([price, quantity]: Level, side: 'ask' | 'bid'): Line => {
+    const colour = side === 'ask' ? 'red' : 'green';
+    const numbers = [
+      formatDecimal(price, priceScale).padStart(priceWidth),
+      formatDecimal(quantity, quantityScale).padStart(quantityWidth),
+    ];
+    return [
+      `${side}  `,
+      [numbers[0]!, colour],
+      `  ${numbers[1]}  `,
+      [bar(quantity / most, room), colour],
+    ];
+  };
+  return [
+    head,
+    ...asks.toReversed().map((level) => line(level, 'ask')),
+    [[spread(asks[0], bids[0], priceScale, priceWidth), 'dim']],
+    ...bids.map((level) => line(level, 'bid')),
+  ];
+}
+
+function mood({ trouble, state }: Seen): readonly [string, 'yellow' | 'dim' | 'green'] {
+  if (trouble !== '') return [trouble, 'yellow'];
+  return state === 'live' ? ['live', 'green'] : [state, 'yellow'];
+}
+
+type Level = readonly [price: number, quantity: number];
+
+function levelsOf(flat: readonly number[], depth: number): Level[] {
+  const levels: Level[] = [];
+  for (let i = 0; i + 1 < flat.length && levels.length < depth; i += 2) {
+    levels.push([flat[i]!, flat[i + 1]!]);
+  }
+  return levels;
+}
+
+function spread(
+  ask: Level | undefined,
+  bid: Level | undefined,
+  scale: number,
+  width: number,
+): string {
+  if (ask === undefined || bid === undefined) return '     –';
+  return `     ${formatDecimal(ask[0] - bid[0], scale).padStart(width)}  spread`;
+}
+
+/** A bar in eighths of a column. */
+function bar(share: number, columns: number): string {
+  const eighths = Math.round(Math.max(0, Math.min(share, 1)) * Math.max(columns, 0) * 8);
+  return '█'.repeat(Math.floor(eighths / 8)) + BAR[eighths % 8]!;
+}

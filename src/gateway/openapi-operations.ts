@@ -1,0 +1,203 @@
+/** OpenAPI operations: every route with its parameters, an example of its answer, and its errors. */
+
+import type { ErrorCode } from '../../protocol/codes';
+import { BAR_INTERVALS } from '../../protocol/messages';
+import type { SchemaName } from './openapi-schemas';
+
+export interface Parameter {
+  readonly name: string;
+  readonly in: 'path' | 'query';
+  readonly description: string;
+  readonly schema: object;
+  readonly example?: string | number;
+}
+
+export interface Operation {
+  readonly method: 'get' | 'post' | 'delete';
+  /** As routes have it: `:name` stands for a part. */
+  readonly path: string;
+  readonly tag: 'market' | 'past' | 'orders' | 'feeds' | 'operation';
+  readonly summary: string;
+  readonly role?: 'publish' | 'trade' | 'admin';
+  readonly parameters?: readonly Parameter[];
+  readonly body?: {
+    readonly type: string;
+    readonly schema?: SchemaName;
+    readonly example: unknown;
+  };
+  readonly status?: 200 | 201;
+  /** JSON of a schema, or another type of content. */
+  readonly answer:
+    { readonly schema: SchemaName; readonly example?: object } | { readonly type: string };
+  readonly errors: readonly ErrorCode[];
+}
+
+const text = { type: 'string' };
+const whole = { type: 'integer', minimum: 1 };
+const symbol: Parameter = {
+  name: 'symbol',
+  in: 'path',
+  description: 'Instrument',
+  schema: text,
+  example: 'ACME',
+};
+const limit: Parameter = {
+  name: 'limit',
+  in: 'query',
+  description: 'At most so many',
+  schema: whole,
+  example: 100,
+};
+const TIME = 'ns since 1970 in digits, or a time such as 2024-08-09T00:35:00.5Z';
+const from: Parameter = {
+  name: 'from',
+  in: 'query',
+  description: `First time, ${TIME}`,
+  schema: text,
+};
+const to: Parameter = {
+  name: 'to',
+  in: 'query',
+  description: `Time to end before, ${TIME}`,
+  schema: text,
+};
+
+const epoch = 1795369146862;
+const eventTime = '1795370286546190917';
+const sequenced = {
+  symbol: 'ACME',
+  seq: 1339664,
+  prevSeq: 1339662,
+  eventTime,
+  receiveTime: eventTime,
+};
+const definition = {
+  type: 'instrument', symbol: 'ACME', seq: 9, market: 'venue', priceScale: 2, quantityScale: 0,
+  priceIncrement: '0.01', quantityIncrement: '1', previousClose: '187.42',
+  rules: {
+    quantityMin: '1', quantityMax: '1125899906842624', priceMin: '0.01', priceMax: '11258999068426.24',
+    ordersPerOwnerMax: 100000, ordersMax: 1000000, selfTrade: 'cancel-newest',
+    referencePrice: '187.42', initialState: 'open',
+  },
+  state: 'live',
+}; // prettier-ignore
+const tick = {
+  type: 'tick',
+  ...sequenced,
+  last: '188.96',
+  bid: '188.96',
+  ask: '188.98',
+  quantity: '28',
+  volume: '3481031',
+  count: 1,
+};
+const trade = {
+  type: 'trade',
+  ...sequenced,
+  price: '188.96',
+  quantity: '28',
+  aggressor: 'sell',
+  tradeId: 17040,
+};
+const bar = {
+  type: 'bar', ...sequenced, prevSeq: 0, interval: '1m', openTime: '1795370280000000000', open: '189.00',
+  high: '189.03', low: '188.96', close: '188.96', volume: '12660', trades: 82, final: false, count: 1,
+}; // prettier-ignore
+const order = {
+  orderId: 2571042820, clientOrderId: 'my-1', symbol: 'ACME', side: 'buy', kind: 'limit', timeInForce: 'gtc',
+  postOnly: false, price: '150.00', quantity: '10', open: '10', traded: '0', status: 'open', code: null,
+  seq: 1339974, time: eventTime,
+}; // prettier-ignore
+const session = {
+  name: 's17', client: 'tapedeck page', key: null, address: '127.0.0.1', connectedAt: eventTime,
+  form: 'msgpack', lane: 'express', topics: 40,
+}; // prettier-ignore
+const at = (source: string): object => ({ seq: 1339788, epoch, source, ageMs: 180 });
+const ofMessage = (source: string): object => ({ epoch, source, ageMs: 119 });
+
+const UNKNOWN: readonly ErrorCode[] = ['unknown-symbol', 'invalid-field'];
+const PAST: readonly ErrorCode[] = [...UNKNOWN, 'records-missing', 'overloaded', 'history-failed'];
+const KEYED: readonly ErrorCode[] = ['unauthorized', 'forbidden'];
+
+export const OPERATIONS: readonly Operation[] = [
+  { method: 'get', path: '/v1/instruments', tag: 'market', summary: 'What there is: definitions and states', answer: { schema: 'Instruments', example: { instruments: [definition], ...at('live') } }, errors: [] },
+  { method: 'get', path: '/v1/instruments/:symbol', tag: 'market', summary: 'One definition, and its state', parameters: [symbol], answer: { schema: 'Instrument', example: { ...definition, ...ofMessage('live') } }, errors: UNKNOWN },
+  { method: 'get', path: '/v1/tick/:symbol', tag: 'market', summary: 'Newest tick: last, bid, ask, quantity, volume', parameters: [symbol], answer: { schema: 'Tick', example: { ...tick, ...ofMessage('l2') } }, errors: [...UNKNOWN, 'no-data'] },
+  {
+    method: 'get', path: '/v1/orderbook/:symbol', tag: 'market', summary: 'Best levels a side, now or as of a past moment',
+    parameters: [
+      symbol,
+      { name: 'depth', in: 'query', description: 'Levels a side; ten unless told, and at most ten of a past book', schema: whole, example: 2 },
+      { name: 'at', in: 'query', description: `A past moment, ${TIME}`, schema: text },
+    ],
+    answer: { schema: 'OrderBook', example: { symbol: 'ACME', ...at('live'), eventTime, receiveTime: eventTime, bids: [['188.96', '376'], ['188.95', '5264']], asks: [['188.98', '94'], ['188.99', '2016']] } },
+    errors: [...PAST, 'no-data', 'book-incomplete', 'before-first-record'],
+  },
+  { method: 'get', path: '/v1/stats/:symbol', tag: 'market', summary: 'The session so far', parameters: [symbol], answer: { schema: 'Stats', example: { type: 'stats', ...sequenced, prevSeq: 0, open: '187.43', high: '189.19', low: '186.99', last: '188.96', previousClose: '187.42', volume: '3481211', turnover: '654792461.35', vwap: '188.093299', trades: 17042, count: 1, change: '1.54', ...ofMessage('live') } }, errors: UNKNOWN },
+  {
+    method: 'get', path: '/v1/trades/:symbol', tag: 'past', summary: 'Trades, newest first',
+    parameters: [symbol, limit, { name: 'before', in: 'query', description: 'Only trades below this place', schema: whole }],
+    answer: { schema: 'Trades', example: { symbol: 'ACME', trades: [trade], before: 1339664, ...at('l2') } }, errors: PAST,
+  },
+  {
+    method: 'get', path: '/v1/ticks/:symbol', tag: 'past', summary: 'Ticks of a time range, in the order of their places',
+    parameters: [symbol, from, to, limit, { name: 'cursor', in: 'query', description: 'Goes on behind a page', schema: text }],
+    answer: { schema: 'Ticks', example: { symbol: 'ACME', ticks: [tick], cursor: 'WyJBQ01FIixudWxsLG51bGwsNDk2N10', ...at('l3') } }, errors: PAST,
+  },
+  {
+    method: 'get', path: '/v1/bars/:symbol', tag: 'past', summary: 'Bars by their open time, oldest first',
+    parameters: [symbol, { name: 'interval', in: 'query', description: 'Length of a bar', schema: { ...text, enum: BAR_INTERVALS }, example: '1m' }, from, to, limit],
+    answer: { schema: 'Bars', example: { symbol: 'ACME', interval: '1m', bars: [bar], next: null, ...at('l3') } }, errors: PAST,
+  },
+  {
+    method: 'post', path: '/v1/orders', tag: 'orders', role: 'trade', summary: 'Enters an order; answered when the journal has it', status: 201,
+    body: { type: 'application/json', schema: 'OrderRequest', example: { symbol: 'ACME', side: 'buy', price: '150.00', quantity: '10', clientOrderId: 'my-1' } },
+    answer: { schema: 'Order', example: order },
+    errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'wrong-market', 'market-closed', 'market-halted', 'not-in-pre-open', 'invalid-combination', 'invalid-quantity', 'quantity-off-increment', 'quantity-below-minimum', 'quantity-above-maximum', 'invalid-price', 'price-off-increment', 'price-outside-band', 'off-increment', 'out-of-range', 'would-cross', 'duplicate-client-order-id', 'too-many-orders', 'book-full', 'journal-failing', 'overloaded', 'shutting-down'],
+  },
+  { method: 'get', path: '/v1/orders', tag: 'orders', role: 'trade', summary: 'Your open orders', answer: { schema: 'Orders', example: { orders: [order] } }, errors: KEYED },
+  { method: 'get', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'One of your orders', parameters: [orderId()], answer: { schema: 'Order', example: order }, errors: [...KEYED, 'unknown-order', 'invalid-field'] },
+  { method: 'delete', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'Cancels an order', parameters: [orderId()], answer: { schema: 'Order', example: { ...order, status: 'cancelled', open: '0' } }, errors: [...KEYED, 'unknown-order', 'foreign-order', 'invalid-field', 'journal-failing'] },
+  {
+    method: 'post', path: '/v1/instruments/:symbol/state', tag: 'orders', role: 'admin', summary: 'Opens, halts or closes a venue', parameters: [symbol],
+    body: { type: 'application/json', schema: 'StateRequest', example: { state: 'halted' } },
+    answer: { schema: 'StateChanged', example: { symbol: 'ACME', state: 'halted', seq: 1340021 } }, errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'same-state', 'wrong-market', 'journal-failing'],
+  },
+  {
+    method: 'post', path: '/v1/ingest', tag: 'feeds', role: 'publish', summary: 'Takes the lines of a tape in, all or none',
+    body: { type: 'application/x-ndjson', example: '{"type":"trade","symbol":"DEMO","seq":1,"eventTime":"1700000000000000001","price":"10.01","quantity":"2","aggressor":"buy"}\n' },
+    answer: { schema: 'Ingested', example: { seq: 1340022, events: 1, skipped: 0 } },
+    errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'off-increment', 'out-of-range', 'symbol-in-use', 'definition-conflict', 'wrong-market', 'overloaded', 'journal-failing'],
+  },
+  {
+    method: 'get', path: '/v1/admin/sessions', tag: 'operation', role: 'admin', summary: 'Who is connected, the longest first',
+    parameters: [limit, { name: 'after', in: 'query', description: 'Only those that came after this session', schema: text }],
+    answer: { schema: 'Sessions', example: { total: 1, sessions: [session] } }, errors: [...KEYED, 'invalid-field'],
+  },
+  { method: 'get', path: '/v1/admin/sessions/:name', tag: 'operation', role: 'admin', summary: 'One session, with its topics', parameters: [sessionName()], answer: { schema: 'Session', example: session }, errors: [...KEYED, 'unknown-session'] },
+  { method: 'delete', path: '/v1/admin/sessions/:name', tag: 'operation', role: 'admin', summary: 'Closes a session', parameters: [sessionName()], answer: { schema: 'SessionClosed', example: { name: 's17', code: 4004, reconnect: false, reason: 'closed-by-operator' } }, errors: [...KEYED, 'unknown-session'] },
+  { method: 'get', path: '/healthz', tag: 'operation', summary: 'It is alive', answer: { schema: 'Health', example: { status: 'ok' } }, errors: [] },
+  { method: 'get', path: '/readyz', tag: 'operation', summary: 'Whether it is ready; else 503 with the reasons', answer: { schema: 'Ready', example: { ready: true } }, errors: [] },
+  { method: 'get', path: '/metrics', tag: 'operation', summary: 'Figures for Prometheus', answer: { type: 'text/plain' }, errors: [] },
+  { method: 'get', path: '/v1/stream', tag: 'market', summary: 'WebSocket: live topics, publishing, orders; see protocol/README.md', answer: { type: 'application/octet-stream' }, errors: ['upgrade-required', 'unauthorized', 'overloaded', 'invalid-field'] },
+]; // prettier-ignore
+
+function orderId(): Parameter {
+  return {
+    name: 'id',
+    in: 'path',
+    description: 'The orderId of the answer',
+    schema: { type: 'integer' },
+    example: 2571042820,
+  };
+}
+
+function sessionName(): Parameter {
+  return {
+    name: 'name',
+    in: 'path',
+    description: 'Name of a session',
+    schema: text,
+    example: 's17',
+  };
+}

@@ -1,0 +1,165 @@
+/** OpenAPI schemas: the shapes of answers and bodies, put together of the messages of the protocol. */
+
+import { Type, type TProperties, type TSchema } from '@sinclair/typebox';
+
+import { ERRORS } from '../../protocol/codes';
+import { INSTRUMENT_STATES, MESSAGES } from '../../protocol/messages';
+
+const decimal = (description: string): TSchema =>
+  Type.String({ pattern: '^-?\\d+(\\.\\d+)?$', description });
+const time = (description: string): TSchema =>
+  Type.String({ pattern: '^\\d{1,19}$', description: `${description}; ns since 1970` });
+const place = (description: string): TSchema => Type.Integer({ minimum: 0, description });
+const nullable = (schema: TSchema): TSchema => Type.Union([schema, Type.Null()]);
+
+/** What every answer on the market says of itself. */
+const standing = {
+  seq: place('Place at which the answer stands'),
+  epoch: place('Life of the numbering'),
+  source: Type.Union(
+    ['l1', 'l2', 'l3', 'live'].map((tier) => Type.Literal(tier)),
+    { description: 'The tier that gave it' },
+  ),
+  ageMs: Type.Number({ minimum: 0, description: 'How old the newest of it is, in ms' }),
+};
+const { seq: _, ...standingOfMessage } = standing;
+
+const gaps = Type.Optional(
+  Type.Array(Type.Object({ from: place('First'), to: place('Last'), reason: Type.String() }), {
+    description: 'Places that are missing and may concern the answer; absent when none are',
+  }),
+);
+const levels = Type.Array(
+  Type.Array(Type.String(), { minItems: 2, maxItems: 2, description: 'Price and quantity' }),
+  { description: 'Best first' },
+);
+
+function message(type: keyof typeof MESSAGES, more: TProperties = {}): TSchema {
+  const { properties } = MESSAGES[type].schema;
+  return Type.Object({ ...properties, ...more });
+}
+
+const state = Type.Union(
+  INSTRUMENT_STATES.map((word) => Type.Literal(word)),
+  { description: 'State' },
+);
+
+const { id: _id, type: _type, ...orderFields } = MESSAGES.order.schema.properties;
+const optional = (names: readonly string[]): TProperties =>
+  Object.fromEntries(
+    Object.entries(orderFields).map(([name, schema]) => [
+      name,
+      names.includes(name) ? Type.Optional(schema) : schema,
+    ]),
+  );
+
+const Order = Type.Object({
+  orderId: place('Id given by Tapedeck'),
+  clientOrderId: Type.String({ description: "The client's own name of the order" }),
+  symbol: Type.String(),
+  side: Type.Union([Type.Literal('buy'), Type.Literal('sell')]),
+  kind: Type.Union([Type.Literal('limit'), Type.Literal('market')]),
+  timeInForce: Type.Union([Type.Literal('gtc'), Type.Literal('ioc'), Type.Literal('fok')]),
+  postOnly: Type.Boolean(),
+  price: nullable(decimal('Limit; null of a market order')),
+  quantity: decimal('As entered'),
+  open: decimal('Still open'),
+  traded: decimal('Traded so far'),
+  status: Type.String({ description: 'open, filled, cancelled, expired or rejected' }),
+  code: nullable(Type.String({ description: 'Code of a rejection' })),
+  seq: place('Place of the command'),
+  time: time('When it was entered'),
+});
+
+const Session = Type.Object({
+  name: Type.String({ description: 'As in welcome, and in the log' }),
+  client: nullable(Type.String({ description: 'What it calls itself' })),
+  key: nullable(Type.String({ description: 'Name of its key' })),
+  address: nullable(Type.String()),
+  connectedAt: time('When it came'),
+  form: Type.Union([Type.Literal('msgpack'), Type.Literal('json')]),
+  lane: Type.Union([Type.Literal('express'), Type.Literal('lagging')]),
+  topics: place('How many'),
+});
+
+/** By name, as `components.schemas` of the document. */
+export const SCHEMAS = {
+  Instrument: message('instrument', { ...standingOfMessage, state }),
+  Instruments: Type.Object({
+    instruments: Type.Array(message('instrument', { state })),
+    ...standing,
+  }),
+  Tick: message('tick', standingOfMessage),
+  OrderBook: Type.Object({
+    symbol: Type.String(),
+    eventTime: time('When it became so, by the source'),
+    receiveTime: time('When Tapedeck received that'),
+    bids: levels,
+    asks: levels,
+    ...standing,
+  }),
+  Trades: Type.Object({
+    symbol: Type.String(),
+    trades: Type.Array(message('trade'), { description: 'Newest first' }),
+    before: nullable(place('The `before` of the next page; null when there is none')),
+    gaps,
+    ...standing,
+  }),
+  Ticks: Type.Object({
+    symbol: Type.String(),
+    ticks: Type.Array(message('tick'), { description: 'In the order of their places' }),
+    cursor: nullable(
+      Type.String({ description: 'The `cursor` of the next page; null when there is none' }),
+    ),
+    gaps,
+    ...standing,
+  }),
+  Bars: Type.Object({
+    symbol: Type.String(),
+    interval: Type.String(),
+    bars: Type.Array(message('bar'), { description: 'Oldest first' }),
+    next: nullable(time('The `from` of the next page; null when there is none')),
+    gaps,
+    ...standing,
+  }),
+  Stats: message('stats', standingOfMessage),
+  OrderRequest: Type.Object(
+    optional(['kind', 'timeInForce', 'postOnly', 'price', 'clientOrderId']),
+  ),
+  Order,
+  Orders: Type.Object({ orders: Type.Array(Order) }),
+  StateRequest: Type.Object({
+    state: Type.Union(['pre-open', 'open', 'halted', 'closed'].map((word) => Type.Literal(word))),
+  }),
+  StateChanged: Type.Object({ symbol: Type.String(), state: Type.String(), seq: place('Place') }),
+  Ingested: Type.Object({
+    seq: place('The newest place of what was taken'),
+    events: place('How many were taken'),
+    skipped: place('Lines that are no source events, such as ticks'),
+  }),
+  Sessions: Type.Object({ total: place('All that are connected'), sessions: Type.Array(Session) }),
+  Session,
+  SessionClosed: Type.Object({
+    name: Type.String(),
+    code: Type.Integer(),
+    reconnect: Type.Boolean(),
+    reason: Type.String(),
+  }),
+  Health: Type.Object({ status: Type.Literal('ok') }),
+  Ready: Type.Object({
+    ready: Type.Boolean(),
+    reasons: Type.Optional(
+      Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
+    ),
+  }),
+  Error: Type.Object({
+    error: Type.Object({
+      code: Type.Union(Object.keys(ERRORS).map((code) => Type.Literal(code))),
+      message: Type.String({ description: 'What was wrong, with field, value and expectation' }),
+      field: Type.Optional(Type.String({ description: 'The field at fault' })),
+      hint: Type.String({ description: 'What to do' }),
+    }),
+  }),
+} as const;
+
+export type SchemaName = keyof typeof SCHEMAS;

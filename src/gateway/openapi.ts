@@ -1,0 +1,78 @@
+/** OpenAPI: the document at `/openapi.json`, made once of the operations and the schemas. */
+
+import { ERRORS, fault, type ErrorCode } from '../../protocol/codes';
+import { OPERATIONS, type Operation } from './openapi-operations';
+import { SCHEMAS } from './openapi-schemas';
+
+/** @returns JSON text */
+export function openApiDocument(version: string): string {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const operation of OPERATIONS) {
+    const path = operation.path.replaceAll(/:(\w+)/g, '{$1}');
+    (paths[path] ??= {})[operation.method] = describe(operation);
+  }
+  return JSON.stringify({
+    openapi: '3.1.0',
+    info: {
+      title: 'Tapedeck',
+      version,
+      description:
+        'Market data over REST. Decimals and times are strings, exact to the last digit; times are nanoseconds since 1970.',
+    },
+    paths,
+    components: {
+      schemas: SCHEMAS,
+      securitySchemes: { key: { type: 'http', scheme: 'bearer' } },
+    },
+  });
+}
+
+function describe(operation: Operation): object {
+  const { tag, summary, role, parameters = [], body, status = 200, answer } = operation;
+  const content =
+    'schema' in answer
+      ? { 'application/json': { schema: reference(answer.schema), example: answer.example } }
+      : { [answer.type]: {} };
+  return {
+    tags: [tag],
+    summary,
+    ...(role === undefined
+      ? {}
+      : { description: `Needs the role ${role}.`, security: [{ key: [] }] }),
+    parameters: parameters.map((p) => Object.assign({ required: p.in === 'path' }, p)),
+    ...(body === undefined ? {} : { requestBody: requestOf(body) }),
+    responses: { [status]: { description: summary, content }, ...errorResponses(operation.errors) },
+  };
+}
+
+function requestOf({ type, schema, example }: NonNullable<Operation['body']>): object {
+  const described = schema === undefined ? { type: 'string' } : reference(schema);
+  return { required: true, content: { [type]: { schema: described, example } } };
+}
+
+/** By status, since a status may stand for several codes; each has an example. */
+function errorResponses(codes: readonly ErrorCode[]): Record<number, object> {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of new Set<ErrorCode>([...codes, 'internal'])) {
+    const { status } = ERRORS[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  const responses: Record<number, object> = {};
+  for (const [status, ofStatus] of byStatus) {
+    const examples = Object.fromEntries(ofStatus.map((code) => [code, { value: exampleOf(code) }]));
+    responses[status] = {
+      description: ofStatus.join(', '),
+      content: { 'application/json': { schema: reference('Error'), examples } },
+    };
+  }
+  return responses;
+}
+
+function exampleOf(code: ErrorCode): object {
+  const { message } = fault(code, 'what was wrong, with the value and what was expected');
+  return { error: { code, message, hint: ERRORS[code].hint } };
+}
+
+function reference(name: keyof typeof SCHEMAS): object {
+  return { $ref: `#/components/schemas/${name}` };
+}

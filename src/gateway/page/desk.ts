@@ -1,0 +1,162 @@
+/**
+ * Desk: what the page knows of the market: a row for each instrument, and of the chosen one book,
+ * trades and statistics. Views paint from it. Bounded: `TRADES_MAX` trades.
+ */
+
+import type { Instrument, Item, Nanos, RestTrade, Stats } from '../../client/index';
+import { Nanos as Time, parseDecimal } from '../../client/index';
+
+export interface Row {
+  definition: Instrument;
+  last: number | null;
+  bid: number | null;
+  ask: number | null;
+  state: string;
+  /** When the server received the newest of it; undefined before anything came. */
+  receiveTime: Nanos | undefined;
+  /** Of the newest trade against the one before it. */
+  turn: 'up' | 'down' | '';
+  /** Something of it has changed since it was painted. */
+  changed: boolean;
+}
+
+export interface TapeTrade {
+  readonly seq: number;
+  readonly price: number;
+  readonly quantity: number;
+  readonly aggressor: 'buy' | 'sell' | 'none';
+  readonly eventTime: Nanos;
+}
+
+/** Flat levels, best first, as in a local book. */
+export interface ShownBook {
+  readonly seq: number;
+  readonly bids: readonly number[];
+  readonly asks: readonly number[];
+  readonly trusted: boolean;
+}
+
+export const TRADES_MAX = 120;
+
+export class Desk {
+  readonly rows = new Map<string, Row>();
+  chosen: string | undefined;
+  stats: Stats | undefined;
+  /** Newest first. */
+  trades: TapeTrade[] = [];
+  /** Places of trades that did not come, newest first. */
+  tapeGap: string | undefined;
+  private announced = new Set<string>();
+
+  get row(): Row | undefined {
+    return this.chosen === undefined ? undefined : this.rows.get(this.chosen);
+  }
+
+  /** @returns whether it is new here */
+  define(definition: Instrument): boolean {
+    this.announced.add(definition.symbol);
+    const row = this.rows.get(definition.symbol);
+    if (row !== undefined) {
+      row.definition = definition;
+      row.changed = true;
+      return false;
+    }
+    this.rows.set(definition.symbol, emptyRow(definition));
+    return true;
+  }
+
+  /** A connection begins: the server tells its instruments anew. */
+  connected(): void {
+    this.announced = new Set();
+  }
+
+  choose(symbol: string): void {
+    this.chosen = symbol;
+    this.clearChosen();
+  }
+
+  clearChosen(): void {
+    this.stats = undefined;
+    this.trades = [];
+    this.tapeGap = undefined;
+  }
+
+  /** An item of every instrument. */
+  takeOverview(item: Item): void {
+    if (item.type === 'reset') {
+      this.begin(item.reason === 'other-epoch');
+      return;
+    }
+    if (item.type === 'gap') return;
+    const row = this.rows.get(item.symbol);
+    if (row === undefined) return;
+    row.changed = true;
+    if (item.type === 'tick') {
+      if (row.last !== null && item.last !== row.last)
+        row.turn = item.last > row.last ? 'up' : 'down';
+      row.last = item.last;
+      row.receiveTime = item.receiveTime;
+    } else if (item.type === 'bbo') {
+      row.bid = item.bid;
+      row.ask = item.ask;
+      row.receiveTime = item.receiveTime;
+    } else if (item.type === 'status') {
+      row.state = item.state;
+    }
+  }
+
+  /** An item of the chosen instrument. */
+  takeChosen(item: Item): void {
+    if (item.type === 'stats') this.stats = item;
+    else if (item.type === 'trade') this.addTrade(item);
+    else if (item.type === 'gap') this.tapeGap = `${item.count} not received`;
+    else if (item.type === 'reset') {
+      this.tapeGap = item.reason === 'other-epoch' ? 'server began anew' : 'taken anew';
+    }
+  }
+
+  /** Trades of before the page was there, under those that came since. */
+  fillTrades(symbol: string, older: readonly RestTrade[]): void {
+    if (symbol !== this.chosen || this.row === undefined) return;
+    const known = new Set(this.trades.map(({ seq }) => seq));
+    const { definition } = this.row;
+    const added = older.flatMap((trade) => readTrade(trade, definition));
+    const all = [...this.trades, ...added.filter(({ seq }) => !known.has(seq))];
+    this.trades = all.sort((a, b) => b.seq - a.seq).slice(0, TRADES_MAX);
+  }
+
+  private addTrade(trade: TapeTrade): void {
+    this.trades.unshift(trade);
+    if (this.trades.length > TRADES_MAX) this.trades.length = TRADES_MAX;
+  }
+
+  /** What was held is void; of another epoch, instruments may be gone too. */
+  private begin(otherEpoch: boolean): void {
+    for (const [symbol, row] of this.rows) {
+      if (otherEpoch && !this.announced.has(symbol)) this.rows.delete(symbol);
+      else Object.assign(row, { ...emptyRow(row.definition), state: row.state });
+    }
+  }
+}
+
+function emptyRow(definition: Instrument): Row {
+  return {
+    definition,
+    last: null,
+    bid: null,
+    ask: null,
+    state: 'live',
+    receiveTime: undefined,
+    turn: '',
+    changed: true,
+  };
+}
+
+/** A trade of history as one that came live; none where it does not read. */
+export function readTrade(trade: RestTrade, definition: Instrument): TapeTrade[] {
+  const price = parseDecimal(trade.price, definition.priceScale);
+  const quantity = parseDecimal(trade.quantity, definition.quantityScale);
+  const eventTime = Time.parse(trade.eventTime);
+  if (typeof price !== 'number' || typeof quantity !== 'number' || !eventTime) return [];
+  return [{ seq: trade.seq, price, quantity, aggressor: trade.aggressor, eventTime }];
+}

@@ -1,0 +1,73 @@
+/** Health view: the strip at the top: connection, place, latency, rate, and what did not come. */
+
+import type { Clock } from '../../base/clock';
+import { cell, type Cell } from './dom';
+import { count, duration, latency } from './format';
+import type { Link } from './feed';
+import type { Health } from './health';
+import type { View } from './painter';
+
+export class HealthView implements View {
+  private readonly health: Health;
+  private readonly clock: Clock;
+  private readonly link: () => Link;
+  private readonly state: Cell;
+  private readonly stateText: Cell;
+  private readonly epoch: Cell;
+  private readonly seq: Cell;
+  private readonly latency: Cell;
+  private readonly rate: Cell;
+  private readonly conflated: Cell;
+  private readonly gaps: Cell;
+  private readonly resets: Cell;
+
+  constructor(root: HTMLElement, health: Health, clock: Clock, link: () => Link) {
+    this.health = health;
+    this.clock = clock;
+    this.link = link;
+    this.state = cell(root, 'state');
+    this.stateText = cell(this.state.element, '', 'b');
+    const figure = (name: string, className: string, title: string): Cell => {
+      const label = cell(root, className);
+      label.element.title = title;
+      label.element.append(name);
+      return cell(label.element, '', 'b');
+    };
+    this.epoch = figure('epoch', 'epoch', 'One life of the numbering; a restart begins another');
+    this.seq = figure('seq', 'seq', 'The newest place that this page has seen');
+    this.latency = figure(
+      'latency p50 / p99',
+      'latency',
+      'From the server to this page, over ten seconds, by the clock of the server',
+    );
+    this.rate = figure('messages/s', 'rate', 'Messages of the last second');
+    this.conflated = figure('conflated', 'few', 'Updates that came only within a later one');
+    this.gaps = figure('gaps', 'few', 'Messages that the server told not to come');
+    this.resets = figure('resets', 'few', 'Times that state was taken anew');
+  }
+
+  paint(): void {
+    const { health } = this;
+    const link = this.link();
+    const [text, mood] = this.describe(link);
+    this.state.element.dataset['state'] = link.state;
+    this.state.set('', mood);
+    this.stateText.set(text);
+    this.epoch.set(link.state === 'live' ? String(link.epoch) : '–');
+    this.seq.set(count(health.seq));
+    const times = health.latency();
+    this.latency.set(times ? `${latency(times.p50)} / ${latency(times.p99)} ms` : '–');
+    this.rate.set(count(health.perSecond));
+    this.conflated.set(count(health.conflated));
+    this.gaps.set(count(health.gaps), health.gaps > 0 ? 'bad' : '');
+    this.resets.set(count(health.resets));
+  }
+
+  private describe(link: Link): [text: string, mood: string] {
+    if (link.state === 'live') return ['Live', 'live'];
+    if (link.state === 'connecting') return ['Connecting', ''];
+    const waitMs = (link.retryAtMs ?? 0) - this.clock.monotonicMs();
+    if (link.retryAtMs === undefined) return ['Ended', 'away'];
+    return [waitMs > 300 ? `Away, again in ${duration(waitMs)}` : 'Reconnecting', 'away'];
+  }
+}

@@ -1,0 +1,157 @@
+/** Ladder view: ten levels a side with their depth, asks above bids, the spread between. */
+
+import { formatDecimal, type Instrument } from '../../client/index';
+import type { ShownBook } from './desk';
+import { cell, make, type Cell } from './dom';
+import { decimal } from './format';
+import type { View } from './painter';
+
+const DEPTH = 10;
+
+export interface LadderSource {
+  readonly definition: Instrument | undefined;
+  readonly book: ShownBook | undefined;
+  /** Of a past book, when it was. */
+  readonly note: string;
+}
+
+export class LadderView implements View {
+  private readonly root: HTMLElement;
+  private readonly place: Cell;
+  private readonly asks: readonly LevelLine[];
+  private readonly bids: readonly LevelLine[];
+  private readonly spread: Cell;
+  private readonly mid: Cell;
+  private readonly source: () => LadderSource;
+
+  constructor(
+    root: HTMLElement,
+    place: Cell,
+    source: () => LadderSource,
+    pick: (price: string) => void,
+  ) {
+    this.root = root;
+    this.place = place;
+    this.source = source;
+    const lines = (side: string): LevelLine[] =>
+      Array.from({ length: DEPTH }, () => new LevelLine(side));
+    this.asks = lines('ask');
+    this.bids = lines('bid');
+    const middle = make('div', 'middle');
+    this.mid = cell(middle, '', 'b');
+    this.spread = cell(middle, 'spread');
+    root.append(
+      ...this.asks.toReversed().map(({ element }) => element),
+      middle,
+      ...this.bids.map(({ element }) => element),
+    );
+    root.addEventListener('click', (event) => {
+      const level = (event.target as Element).closest<HTMLElement>('.level');
+      const price = level?.dataset['price'];
+      if (price !== undefined) pick(price);
+    });
+  }
+
+  paint(): void {
+    const { definition, book, note } = this.source();
+    const usable = definition !== undefined && book !== undefined && book.trusted;
+    const bids = usable ? book.bids : [];
+    const asks = usable ? book.asks : [];
+    const deepest = Math.max(total(bids), total(asks), 1);
+    paintSide(this.bids, bids, deepest, definition);
+    paintSide(this.asks, asks, deepest, definition);
+    this.root.dataset['seq'] = String(book?.seq ?? 0);
+    this.root.dataset['trusted'] = String(usable);
+    if (definition === undefined || book === undefined) {
+      this.place.set('waiting for the book');
+    } else {
+      this.place.set(usable ? note || `#${book.seq}` : 'incomplete, not shown');
+    }
+    this.paintMiddle(definition, bids, asks);
+  }
+
+  private paintMiddle(
+    definition: Instrument | undefined,
+    [bid]: readonly number[],
+    [ask]: readonly number[],
+  ): void {
+    if (definition === undefined || bid === undefined || ask === undefined) {
+      this.mid.set('–');
+      this.spread.set('');
+      return;
+    }
+    const { priceScale } = definition;
+    this.mid.set(decimal((bid + ask) * 5, priceScale + 1));
+    const points = ((ask - bid) / ((ask + bid) / 2)) * 10_000;
+    const share = Number.isFinite(points) ? `  ${points.toFixed(1)} bp` : '';
+    this.spread.set(`spread ${decimal(ask - bid, priceScale)}${share}`);
+  }
+}
+
+function total(levels: readonly number[]): number {
+  let sum = 0;
+  for (let i = 1; i < levels.length; i += 2) sum += levels[i]!;
+  return sum;
+}
+
+function paintSide(
+  lines: readonly LevelLine[],
+  levels: readonly number[],
+  deepest: number,
+  definition: Instrument | undefined,
+): void {
+  let sum = 0;
+  for (const [i, line] of lines.entries()) {
+    const price = levels[i * 2];
+    const quantity = levels[i * 2 + 1];
+    if (price === undefined || quantity === undefined || definition === undefined) {
+      line.clear();
+      continue;
+    }
+    sum += quantity;
+    line.show(price, quantity, sum, sum / deepest, definition);
+  }
+}
+
+class LevelLine {
+  readonly element: HTMLElement;
+  private readonly depth = make('i', 'depth');
+  private readonly price: Cell;
+  private readonly quantity: Cell;
+  private readonly total: Cell;
+  private width = '';
+  private shownPrice: number | undefined;
+
+  constructor(side: string) {
+    this.element = make('div', `level ${side}`, this.depth);
+    this.price = cell(this.element, 'price');
+    this.quantity = cell(this.element, 'quantity');
+    this.total = cell(this.element, 'total');
+  }
+
+  show(price: number, quantity: number, sum: number, share: number, definition: Instrument): void {
+    const { priceScale, quantityScale } = definition;
+    this.price.set(decimal(price, priceScale));
+    this.quantity.set(decimal(quantity, quantityScale));
+    this.total.set(decimal(sum, quantityScale));
+    this.stretch(share.toFixed(3));
+    if (price === this.shownPrice) return;
+    this.shownPrice = price;
+    this.element.dataset['price'] = formatDecimal(price, priceScale);
+  }
+
+  clear(): void {
+    this.price.set('');
+    this.quantity.set('');
+    this.total.set('');
+    this.stretch('0');
+    delete this.element.dataset['price'];
+    this.shownPrice = undefined;
+  }
+
+  private stretch(width: string): void {
+    if (width === this.width) return;
+    this.width = width;
+    this.depth.style.transform = `scaleX(${width})`;
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * List view: every instrument with last, bid and ask, change and freshness, to choose from by mouse or
+ * keyboard. Bounded: only the rows in sight exist, whatever the number of instruments.
+ */
+
+import type { Desk, Row } from './desk';
+import { Cell, cell, make } from './dom';
+import { decimalOrDash, direction, duration, percent } from './format';
+import type { Health } from './health';
+import type { View } from './painter';
+
+const ROW_PX = 46;
+/** Beyond the rows in sight, so that a scroll shows no hole. */
+const SPARE_ROWS = 4;
+const FRESH_MS = 5_000;
+const QUIET_MS = 60_000;
+
+export class ListView implements View {
+  readonly everyMs = 50;
+  private readonly root: HTMLElement;
+  private readonly space = make('div', 'space');
+  private readonly none = make('p', 'none', 'No instrument fits.');
+  private readonly lines: Line[] = [];
+  private readonly desk: Desk;
+  private readonly health: Health;
+  private readonly choose: (symbol: string) => void;
+  private filter = '';
+  /** Kept here, since asking the document in a frame would make it lay out anew. */
+  private scrollTop = 0;
+  private height = 0;
+  private active = -1;
+  private symbols: string[] = [];
+  /** Which rows there are, or in which order, may have changed. */
+  private sorted = false;
+
+  constructor(
+    root: HTMLElement,
+    desk: Desk,
+    health: Health,
+    choose: (symbol: string) => void,
+    moved: () => void,
+  ) {
+    this.root = root;
+    this.desk = desk;
+    this.health = health;
+    this.choose = choose;
+    root.append(this.space, this.none);
+    const scrolled = (): void => {
+      this.scrollTop = root.scrollTop;
+      moved();
+    };
+    root.addEventListener('scroll', scrolled, { passive: true });
+    new ResizeObserver(([entry]) => {
+      this.height = entry?.contentRect.height ?? 0;
+      moved();
+    }).observe(root);
+    root.addEventListener('click', (event) => {
+      const row = (event.target as Element).closest<HTMLElement>('.row');
+      if (row?.dataset['symbol'] !== undefined) choose(row.dataset['symbol']);
+    });
+  }
+
+  /** Instruments came or went. */
+  resort(): void {
+    this.sorted = false;
+  }
+
+  setFilter(text: string): void {
+    this.filter = text.trim().toLowerCase();
+    this.sorted = false;
+  }
+
+  /** The first that fits the filter. */
+  get first(): string | undefined {
+    this.sort();
+    return this.symbols[0];
+  }
+
+  /** Chooses the instrument so many rows below the chosen one. */
+  move(by: number): void {
+    this.sort();
+    const at = this.symbols.indexOf(this.desk.chosen ?? '');
+    const next = this.symbols[Math.min(Math.max(at + by, 0), this.symbols.length - 1)];
+    if (next === undefined) return;
+    this.choose(next);
+    this.reveal(next);
+  }
+
+  reveal(symbol: string): void {
+    this.sort();
+    const top = this.symbols.indexOf(symbol) * ROW_PX;
+    if (top < 0) return;
+    const { scrollTop, height } = this;
+    if (top < scrollTop) this.root.scrollTop = top;
+    else if (top + ROW_PX > scrollTop + height) this.root.scrollTop = top + ROW_PX - height;
+  }
+
+  paint(): void {
+    this.sort();
+    const first = Math.max(0, Math.floor(this.scrollTop / ROW_PX) - SPARE_ROWS);
+    const inSight = Math.ceil(this.height / ROW_PX) + 2 * SPARE_ROWS;
+    const shown = this.symbols.slice(first, first + inSight);
+    while (this.lines.length < shown.length) {
+      const line = new Line(`row-${this.lines.length}`);
+      this.lines.push(line);
+      this.root.append(line.element);
+    }
+    for (const [i, line] of this.lines.entries()) {
+      const row = this.desk.rows.get(shown[i] ?? '');
+      if (row?.definition.symbol === this.desk.chosen) this.activate(i);
+      if (row === undefined) line.hide();
+      else
+        line.show(
+          row,
+          (first + i) * ROW_PX,
+          row.definition.symbol === this.desk.chosen,
+          this.health,
+        );
+    }
+  }
+
+  /** For readers of the screen: which line the arrows stand at. */
+  private activate(line: number): void {
+    if (line === this.active) return;
+    this.active = line;
+    this.root.setAttribute('aria-activedescendant', `row-${line}`);
+  }
+
+  private sort(): void {
+    if (this.sorted) return;
+    this.sorted = true;
+    this.symbols = [...this.desk.rows.keys()]
+      .filter((symbol) => symbol.toLowerCase().includes(this.filter))
+      .sort();
+    this.space.style.height = `${this.symbols.length * ROW_PX}px`;
+    this.none.hidden = this.symbols.length > 0 || this.desk.rows.size === 0;
+  }
+}
+
+/** One row on the screen, which shows this or that instrument. */
+class Line {
+  readonly element = make('div', 'row');
+  private readonly symbol = cell(this.element, 'symbol');
+  private readonly last = cell(this.element, 'last');
+  private readonly change = cell(this.element, 'change');
+  private readonly note: Cell;
+  private readonly quote: Cell;
+  private top = -1;
+  private selected: boolean | undefined;
+
+  constructor(id: string) {
+    this.element.id = id;
+    this.note = cell(this.element, 'note');
+    this.quote = cell(this.element, 'quote');
+    this.element.setAttribute('role', 'option');
+  }
+
+  hide(): void {
+    this.element.hidden = true;
+    this.element.style.display = 'none';
+    this.top = -1;
+  }
+
+  show(row: Row, top: number, selected: boolean, health: Health): void {
+    const { definition, last, bid, ask, receiveTime } = row;
+    if (top !== this.top) {
+      this.element.hidden = false;
+      this.element.style.display = '';
+      this.element.style.transform = `translateY(${top}px)`;
+      this.element.dataset['symbol'] = definition.symbol;
+      this.top = top;
+    }
+    if (selected !== this.selected) {
+      this.element.setAttribute('aria-selected', String(selected));
+      this.selected = selected;
+    }
+    const { priceScale, previousClose } = definition;
+    const ageMs = receiveTime && health.ageMs(receiveTime);
+    this.symbol.set(definition.symbol);
+    this.last.set(
+      decimalOrDash(last ?? previousClose, priceScale),
+      last === null ? 'muted' : row.turn,
+    );
+    this.change.set(percent(last, previousClose), direction(last, previousClose));
+    this.note.set(noteOf(row, ageMs), freshness(ageMs));
+    this.quote.set(`${decimalOrDash(bid, priceScale)} / ${decimalOrDash(ask, priceScale)}`);
+    row.changed = false;
+  }
+}
+
+/** Connected is not receiving: how long ago something came. */
+function freshness(ageMs: number | undefined): string {
+  if (ageMs === undefined) return '';
+  if (ageMs < FRESH_MS) return 'fresh';
+  return ageMs < QUIET_MS ? '' : 'quiet';
+}
+
+/** How long ago something came; and the state, where it is not the usual one. */
+function noteOf({ state }: Row, ageMs: number | undefined): string {
+  const age = ageMs === undefined ? 'nothing yet' : duration(ageMs);
+  return state === 'live' ? age : `${state}, ${age}`;
+}

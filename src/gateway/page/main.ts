@@ -1,0 +1,81 @@
+/** Main: starts the page, and hands it what the address, the keyboard and the browser say. */
+
+import { byId } from './dom';
+import { Page } from './page';
+
+const filter = byId('filter') as HTMLInputElement;
+const trading = document.documentElement.dataset['trading'] === 'open' ? 'open' : 'none';
+const page = new Page(location.origin, trading);
+
+/** `#SYM`, or `?symbol=SYM`. */
+function addressed(): string | undefined {
+  const hash = location.hash.slice(1);
+  const named = hash === '' ? new URLSearchParams(location.search).get('symbol') : hash;
+  if (named === null || named === '') return undefined;
+  try {
+    return decodeURIComponent(named);
+  } catch {
+    return named; // not one that there is, and shown as it stands
+  }
+}
+
+function isTyping(): boolean {
+  const { activeElement } = document;
+  return activeElement instanceof HTMLInputElement && activeElement.type !== 'range';
+}
+
+function keyed(event: KeyboardEvent): void {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === 'Escape') {
+    if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+    if (filter.value === '') page.live();
+    filter.value = '';
+    page.setFilter('');
+    return;
+  }
+  if (document.activeElement === filter && event.key === 'Enter' && page.list.first !== undefined) {
+    page.choose(page.list.first);
+    byId('list').focus();
+  }
+  if (isTyping()) return;
+  const act = actionOf(event);
+  if (act === undefined) return;
+  event.preventDefault();
+  act();
+}
+
+function actionOf(event: KeyboardEvent): (() => void) | undefined {
+  const { activeElement } = document;
+  switch (event.key) {
+    case '/':
+      return () => filter.focus();
+    case 't':
+      return () => page.travelView.toggle();
+    case 'b':
+      return () => page.order.begin('buy');
+    case 's':
+      return () => page.order.begin('sell');
+    case ' ':
+      return activeElement instanceof HTMLButtonElement
+        ? undefined
+        : () => page.travelView.togglePlay();
+    case 'ArrowDown':
+    case 'ArrowUp':
+      if (activeElement instanceof HTMLInputElement) return undefined; // the slider's own
+      return () => page.list.move(event.key === 'ArrowDown' ? 1 : -1);
+    default:
+      return undefined;
+  }
+}
+
+filter.addEventListener('input', () => page.setFilter(filter.value));
+document.addEventListener('keydown', keyed);
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible') page.wake();
+});
+window.addEventListener('online', () => page.wake());
+window.addEventListener('hashchange', () => {
+  const symbol = addressed();
+  if (symbol !== undefined) page.choose(symbol);
+});
+page.start(addressed());

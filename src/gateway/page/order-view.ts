@@ -1,0 +1,220 @@
+/** Order view: the ticket of the chosen instrument, the key where one is needed, and one's own orders. */
+
+import { formatDecimal, type Instrument, type TapedeckError } from '../../client/index';
+import { Choice, make, type Cell } from './dom';
+import { decimal, decimalOrDash } from './format';
+import type { OwnOrder, OwnOrders } from './own-orders';
+import type { View } from './painter';
+
+type Side = 'buy' | 'sell';
+type Kind = 'limit' | 'market';
+
+/** What the ticket needs of the page. */
+export interface OrderViewHost {
+  definition(symbol?: string): Instrument | undefined;
+  /** Last price of the chosen instrument, scaled. */
+  last(): number | null;
+}
+
+export class OrderView implements View {
+  private readonly own: OwnOrders;
+  private readonly host: OrderViewHost;
+  private readonly note: Cell;
+  private readonly form = make('form', 'fields');
+  private readonly keyForm = make('form', 'key');
+  private readonly key = make('input');
+  private readonly price = make('input');
+  private readonly quantity = make('input');
+  private readonly submit = make('button', 'submit', 'Buy');
+  private readonly outcome = make('p', 'outcome');
+  private readonly list = make('div', 'own');
+  private readonly sides: Choice<Side>;
+  private readonly kinds: Choice<Kind>;
+  private side: Side = 'buy';
+  private kind: Kind = 'limit';
+  private symbol = '';
+  private sending = false;
+  private shownOrders = '';
+
+  constructor(root: HTMLElement, note: Cell, own: OwnOrders, host: OrderViewHost) {
+    this.own = own;
+    this.host = host;
+    this.note = note;
+    this.sides = new Choice<Side>(
+      [
+        ['buy', 'Buy'],
+        ['sell', 'Sell'],
+      ],
+      'Side',
+      (side) => this.setSide(side),
+      'sides',
+    );
+    this.kinds = new Choice<Kind>(
+      [
+        ['limit', 'Limit'],
+        ['market', 'Market'],
+      ],
+      'Kind of order',
+      (kind) => this.setKind(kind),
+    );
+    this.build(root);
+    this.setSide('buy');
+    this.setKind('limit');
+  }
+
+  /** Puts a price of the book into the ticket. */
+  pick(price: string): void {
+    this.setKind('limit');
+    this.price.value = price;
+  }
+
+  /** By keyboard. */
+  begin(side: Side): void {
+    this.setSide(side);
+    (this.quantity.value === '' || this.kind === 'market' ? this.quantity : this.price).focus();
+  }
+
+  paint(): void {
+    const definition = this.host.definition();
+    const { access } = this.own;
+    const venue = definition?.market === 'venue';
+    const able = access === 'open' || access === 'key';
+    this.note.set(!venue ? 'fed from outside, takes none' : noteOf(access));
+    this.keyForm.hidden = able || !venue;
+    this.keyForm.style.display = this.keyForm.hidden ? 'none' : '';
+    this.submit.disabled = !venue || !able || this.sending;
+    this.submit.className = `submit ${this.side}`;
+    this.submit.textContent = `${this.side === 'buy' ? 'Buy' : 'Sell'} ${definition?.symbol ?? ''}`;
+    this.price.disabled = this.kind === 'market';
+    if (definition !== undefined && definition.symbol !== this.symbol) this.fill(definition);
+    this.paintOrders();
+  }
+
+  private fill(definition: Instrument): void {
+    this.symbol = definition.symbol;
+    const last = this.host.last() ?? definition.previousClose;
+    this.price.value = last === null ? '' : formatDecimal(last, definition.priceScale);
+    const { quantityIncrement, quantityScale, rules } = definition;
+    const least = Math.max(quantityIncrement, rules?.quantityMin ?? 0);
+    this.quantity.value = formatDecimal(least, quantityScale);
+    this.say('');
+  }
+
+  private paintOrders(): void {
+    const orders = [...this.own.orders.values()].sort((a, b) => b.orderId - a.orderId);
+    const text = orders.map((o) => `${o.orderId} ${o.price} ${o.open}`).join();
+    if (text === this.shownOrders && this.list.childElementCount > 0) return;
+    this.shownOrders = text;
+    if (orders.length === 0) this.list.replaceChildren(make('p', '', 'No open orders.'));
+    else this.list.replaceChildren(...orders.map((order) => this.line(order)));
+  }
+
+  private line(order: OwnOrder): HTMLElement {
+    const { priceScale = 0, quantityScale = 0 } = this.host.definition(order.symbol) ?? {};
+    const cancel = make('button', '', '×');
+    cancel.type = 'button';
+    cancel.setAttribute('aria-label', `Cancel order ${order.orderId}`);
+    cancel.addEventListener('click', () => {
+      this.own.cancel(order).then(
+        () => this.say(`Order ${order.orderId} is cancelled.`),
+        (e: unknown) => this.fail(e as TapedeckError),
+      );
+    });
+    const side = make('span', order.side === 'buy' ? 'up' : 'down', order.side);
+    const open = make('span', '', decimal(order.open, quantityScale));
+    const price = make('span', '', decimalOrDash(order.price, priceScale));
+    const line = make('div', '', side, open, price, cancel);
+    line.title = `${order.symbol} #${order.orderId}`;
+    return line;
+  }
+
+  private async send(): Promise<void> {
+    const definition = this.host.definition();
+    if (definition === undefined || this.sending) return;
+    this.sending = true;
+    this.paint();
+    const { symbol } = definition;
+    const quantity = this.quantity.value.trim();
+    const request = { symbol, side: this.side, kind: this.kind, quantity };
+    const priced = this.kind === 'limit' ? { ...request, price: this.price.value.trim() } : request;
+    try {
+      this.say(await this.own.enter(priced, definition), 'up');
+    } catch (e) {
+      this.fail(e as TapedeckError);
+    }
+    this.sending = false;
+    this.paint();
+  }
+
+  private async present(): Promise<void> {
+    const key = this.key.value.trim();
+    this.key.value = '';
+    if (key === '') return;
+    this.say('Proving the key …');
+    try {
+      await this.own.present(key);
+      this.say('The key is accepted.', 'up');
+    } catch (e) {
+      this.fail(e as TapedeckError);
+    }
+  }
+
+  private fail({ message, hint }: TapedeckError): void {
+    this.say(hint === null || hint === undefined ? message : `${message}. ${hint}`, 'down');
+  }
+
+  private say(text: string, mood = ''): void {
+    this.outcome.textContent = text;
+    this.outcome.title = text;
+    this.outcome.className = `outcome ${mood}`.trim();
+  }
+
+  private setSide(side: Side): void {
+    this.side = side;
+    this.sides.press(side);
+    this.paint();
+  }
+
+  private setKind(kind: Kind): void {
+    this.kind = kind;
+    this.kinds.press(kind);
+    this.paint();
+  }
+
+  private build(root: HTMLElement): void {
+    this.key.type = 'password';
+    this.key.placeholder = 'Key with the role trade';
+    this.key.autocomplete = 'off';
+    this.key.setAttribute('aria-label', 'Key');
+    this.keyForm.append(this.key, make('button', '', 'Use key'));
+    this.keyForm.addEventListener('submit', (event) => {
+      event.preventDefault();
+      void this.present();
+    });
+    for (const input of [this.price, this.quantity]) {
+      input.type = 'text';
+      input.inputMode = 'decimal';
+      input.autocomplete = 'off';
+    }
+    this.price.name = 'price';
+    this.quantity.name = 'quantity';
+    this.form.append(
+      this.sides.element,
+      this.kinds.element,
+      make('label', '', 'Price', this.price),
+      make('label', '', 'Quantity', this.quantity),
+      this.submit,
+    );
+    this.form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      void this.send();
+    });
+    this.outcome.setAttribute('role', 'status');
+    root.append(this.keyForm, this.form, this.outcome, this.list);
+  }
+}
+
+function noteOf(access: OwnOrders['access']): string {
+  if (access === 'open') return 'demo, no key needed';
+  return access === 'key' ? 'key accepted' : 'needs a key';
+}

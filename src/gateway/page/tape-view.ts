@@ -1,0 +1,85 @@
+/** Tape view: trades, newest first, coloured by who took. */
+
+import type { Instrument } from '../../client/index';
+import type { TapeTrade } from './desk';
+import { cell, make, type Cell } from './dom';
+import { decimal, timeOfDay } from './format';
+import type { View } from './painter';
+
+const ROW_PX = 21;
+const LINES_MAX = 80;
+
+export interface TapeSource {
+  readonly definition: Instrument | undefined;
+  /** Newest first. */
+  readonly trades: readonly TapeTrade[];
+  readonly note: string;
+}
+
+const MOODS = { buy: 'up', sell: 'down', none: '' } as const;
+
+export class TapeView implements View {
+  private readonly root: HTMLElement;
+  private readonly note: Cell;
+  private readonly source: () => TapeSource;
+  private readonly lines: Line[] = [];
+  private height = 0;
+
+  constructor(root: HTMLElement, note: Cell, source: () => TapeSource, resized: () => void) {
+    this.root = root;
+    this.note = note;
+    this.source = source;
+    new ResizeObserver(([entry]) => {
+      this.height = entry?.contentRect.height ?? 0;
+      resized();
+    }).observe(root);
+  }
+
+  paint(): void {
+    const { definition, trades, note } = this.source();
+    const wanted = Math.min(Math.ceil(this.height / ROW_PX), LINES_MAX);
+    while (this.lines.length < wanted) {
+      const line = new Line();
+      this.lines.push(line);
+      this.root.append(line.element);
+    }
+    this.note.set(note);
+    this.roll(trades);
+    this.root.dataset['seq'] = String(trades[0]?.seq ?? 0);
+    for (const [i, line] of this.lines.entries()) {
+      line.show(i < wanted ? trades[i] : undefined, definition);
+    }
+  }
+
+  /** Lines that show what stays move down, so only what is new is written. */
+  private roll(trades: readonly TapeTrade[]): void {
+    const top = this.lines[0]?.shown;
+    const by = top === undefined ? 0 : trades.indexOf(top);
+    if (by <= 0 || by >= this.lines.length) return;
+    const freed = this.lines.splice(this.lines.length - by);
+    this.lines.unshift(...freed);
+    this.root.prepend(...freed.map(({ element }) => element));
+  }
+}
+
+class Line {
+  readonly element = make('div', 'trade');
+  private readonly price = cell(this.element, 'price');
+  private readonly quantity = cell(this.element, 'quantity');
+  private readonly time = cell(this.element, 'time');
+  shown: TapeTrade | undefined;
+
+  show(trade: TapeTrade | undefined, definition: Instrument | undefined): void {
+    if (trade === this.shown) return;
+    this.shown = trade;
+    if (trade === undefined || definition === undefined) {
+      this.price.set('');
+      this.quantity.set('');
+      this.time.set('');
+      return;
+    }
+    this.price.set(decimal(trade.price, definition.priceScale), MOODS[trade.aggressor]);
+    this.quantity.set(decimal(trade.quantity, definition.quantityScale));
+    this.time.set(timeOfDay(trade.eventTime));
+  }
+}

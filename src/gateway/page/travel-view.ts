@@ -1,0 +1,171 @@
+/** Travel view: the slider of time, the moment it stands at, and the keys that play it on. */
+
+import { Nanos, parseTime } from '../../client/index';
+import { Choice, make } from './dom';
+import { moment } from './format';
+import type { View } from './painter';
+import { SPEEDS, type Speed, type TimeTravel } from './time-travel';
+
+const MINUTE_MS = 60_000;
+/** How far back the slider reaches; `all`: to the first record. */
+const SPANS = [
+  ['5m', '5 min', 5 * MINUTE_MS],
+  ['1h', '1 h', 60 * MINUTE_MS],
+  ['1d', '1 d', 1_440 * MINUTE_MS],
+  ['all', 'all', 0],
+] as const;
+type Span = (typeof SPANS)[number][0];
+const STEPS = 2_000;
+
+/** What the slider needs of the page. */
+export interface TravelViewHost {
+  now(): Nanos;
+  /** When the history of the chosen instrument begins; undefined when nobody knows. */
+  first(): Promise<Nanos | undefined>;
+}
+
+export class TravelView implements View {
+  private readonly travel: TimeTravel;
+  private readonly host: TravelViewHost;
+  private readonly live = make('button', 'live', 'Live');
+  private readonly slider = make('input');
+  private readonly text = make('input');
+  private readonly playButton = make('button', 'play', 'Play');
+  private readonly note = make('span', 'note');
+  private readonly spans: Choice<Span>;
+  private readonly speeds: Choice<Speed>;
+  private span: Span = '5m';
+  private fromMs = 0;
+  private toMs = 0;
+  private dragging = false;
+
+  constructor(root: HTMLElement, travel: TimeTravel, host: TravelViewHost) {
+    this.travel = travel;
+    this.host = host;
+    this.spans = new Choice<Span>(
+      SPANS.map(([value, name]) => [value, name] as const),
+      'Reach of the slider',
+      (span) => void this.reach(span),
+    );
+    this.speeds = new Choice<Speed>(
+      SPEEDS.map((speed) => [speed, `×${speed}`] as const),
+      'Speed',
+      (speed) => void travel.setSpeed(speed),
+    );
+    this.live.type = 'button';
+    this.playButton.type = 'button';
+    this.slider.type = 'range';
+    this.slider.setAttribute('aria-label', 'Moment');
+    this.text.type = 'text';
+    this.text.setAttribute('aria-label', 'Moment, in UTC');
+    this.text.spellcheck = false;
+    const { spans, speeds, playButton, note } = this;
+    root.append(
+      make('div', 'line', this.live, this.slider, this.text),
+      make('div', 'line', playButton, speeds.element, spans.element, note),
+    );
+    this.listen();
+    this.spans.press(this.span);
+  }
+
+  /** Goes back a little, or comes back to what is. */
+  toggle(): void {
+    if (this.travel.past === undefined) void this.enter(this.host.now().plus(-10_000 * 1e6));
+    else this.travel.live();
+  }
+
+  togglePlay(): void {
+    if (this.travel.past === undefined) return;
+    if (this.travel.playing) this.travel.pause();
+    else void this.travel.play();
+  }
+
+  /** The history that the slider reaches over is of another instrument. */
+  restart(): void {
+    this.travel.live();
+    void this.reach(this.span);
+  }
+
+  paint(): void {
+    const { past, playing, speed } = this.travel;
+    const time = this.travel.shownTime();
+    if (past === undefined) this.slide(time.millis);
+    this.live.setAttribute('aria-pressed', String(past === undefined));
+    if (!this.dragging) this.slider.value = String(past === undefined ? this.toMs : time.millis);
+    this.slider.setAttribute('aria-valuetext', moment(time));
+    if (document.activeElement !== this.text) this.text.value = moment(time);
+    this.playButton.textContent = playing ? 'Pause' : 'Play';
+    this.playButton.disabled = past === undefined;
+    this.speeds.press(speed);
+    const note = past === undefined ? '' : this.describe(past.note);
+    this.note.textContent = note;
+    this.note.title = note;
+  }
+
+  private describe(note: string): string {
+    if (note !== '') return note;
+    return this.travel.playing
+      ? `Playing the journal at ×${this.travel.speed}`
+      : 'The book as of this moment';
+  }
+
+  private listen(): void {
+    const { slider, text } = this;
+    this.live.addEventListener('click', () => this.travel.live());
+    this.playButton.addEventListener('click', () => this.togglePlay());
+    slider.addEventListener('pointerdown', () => (this.dragging = true));
+    slider.addEventListener('pointerup', () => (this.dragging = false));
+    slider.addEventListener('pointercancel', () => (this.dragging = false));
+    slider.addEventListener('change', () => (this.dragging = false));
+    slider.addEventListener('input', () => void this.enter(Nanos.fromMillis(Number(slider.value))));
+    text.addEventListener('change', () => this.read());
+    text.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter') text.blur();
+    });
+  }
+
+  private read(): void {
+    const typed = this.text.value.trim().replace(' ', 'T');
+    const time = parseTime(/[zZ]$|^\d+$/.test(typed) ? typed : `${typed}Z`);
+    if (time === undefined) {
+      this.note.textContent = `${this.text.value} is no time; such as ${moment(this.host.now())}`;
+      return;
+    }
+    if (time.millis < this.fromMs || time.millis > this.toMs) {
+      this.slide(Math.max(this.toMs, time.millis), Math.min(this.fromMs, time.millis));
+    }
+    void this.enter(time);
+  }
+
+  private enter(at: Nanos): Promise<void> {
+    const now = this.host.now();
+    return this.travel.seek(at.compare(now) > 0 ? now : at);
+  }
+
+  private async reach(span: Span): Promise<void> {
+    this.span = span;
+    this.spans.press(span);
+    const nowMs = this.host.now().millis;
+    const lengthMs = SPANS.find(([value]) => value === span)![2];
+    const first = await this.host.first().catch(() => undefined);
+    if (this.span !== span) return;
+    const firstMs = first === undefined ? nowMs - 5 * MINUTE_MS : first.millis;
+    const { past } = this.travel;
+    const toMs =
+      past === undefined || lengthMs === 0 ? nowMs : Math.max(past.at.millis + lengthMs / 2, 0);
+    const fromMs = lengthMs === 0 ? firstMs : Math.max(toMs - lengthMs, firstMs);
+    this.slide(Math.min(toMs, nowMs), fromMs);
+  }
+
+  private slide(toMs: number, fromMs = this.fromMs): void {
+    const lengthMs = SPANS.find(([value]) => value === this.span)![2];
+    const moves = this.travel.past === undefined && lengthMs > 0;
+    this.toMs = toMs;
+    this.fromMs = moves ? Math.max(fromMs, toMs - lengthMs) : fromMs;
+    const step = Math.max(1, Math.round((this.toMs - this.fromMs) / STEPS));
+    // The lower end first: a range whose ends cross for a moment moves its value.
+    this.slider.min = String(this.fromMs);
+    this.slider.max = String(Math.max(this.toMs, this.fromMs + 1));
+    this.slider.step = String(step);
+  }
+}

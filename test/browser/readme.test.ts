@@ -1,0 +1,249 @@
+/**
+ * The README's how-tos, run as they are written, but for the port: each block of commands by bash in a
+ * folder that looks like the project, each snippet by what it is written for.
+ */
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+
+import { CHROMIUM, launch, open, TEST_MS_MAX } from './browser';
+import { Scratch, ServerProcess } from '../support/tapedeck-process';
+
+const ROOT = join(import.meta.dir, '../..');
+const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
+const scratch = new Scratch();
+const folder = scratch.fresh();
+const PYTHON = ['python3', '/usr/bin/python3'].find(
+  (python) =>
+    Bun.which(python) !== null &&
+    Bun.spawnSync([python, '-c', 'import msgpack, websockets']).exitCode === 0,
+);
+
+setDefaultTimeout(TEST_MS_MAX);
+const hasSqlite = Bun.which('sqlite3') !== null;
+
+if (PYTHON === undefined) {
+  console.warn('SKIPPED: the reader in Python needs python3 with websockets and msgpack');
+}
+if (!hasSqlite) console.warn('SKIPPED: the queries of the journal need the shell sqlite3');
+
+/** The blocks of a language under a heading. */
+function blocks(heading: string, language: string): string[] {
+  const section = README.split(/^#{2,3} /m).find((text) => text.startsWith(`${heading}\n`));
+  if (section === undefined) throw new Error(`the README has no section ${heading}`);
+  const pattern = new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g');
+  const found = [...section.matchAll(pattern)].map((match) => match[1]!);
+  if (found.length === 0) throw new Error(`${heading} has no block of ${language}`);
+  return found;
+}
+
+/** Runs commands of the README; what starts a server is left out, since the test has started it. */
+async function run(commands: string, server?: ServerProcess): Promise<string> {
+  const port = server === undefined ? '7070' : new URL(server.url).port;
+  const text = commands
+    .split('\n')
+    .filter((line) => !/^bun tapedeck serve\b/.test(line))
+    .join('\n')
+    .replaceAll('127.0.0.1:7070', `127.0.0.1:${port}`)
+    .replaceAll('npx -y bun@1.4.5', 'bun')
+    .replaceAll(
+      /^(bun tapedeck (?:tail|book|replay .*--to).*?)( #.*)?$/gm,
+      (line, command: string) =>
+        line.includes('--to') ? line : `${command} --url http://127.0.0.1:${port}`,
+    );
+  const shell = Bun.spawn(['bash', '-euo', 'pipefail', '-c', text], {
+    cwd: folder,
+    env: { PATH: [dirname(process.execPath), process.env['PATH']].join(delimiter) },
+    stdout: 'pipe',
+    stderr: 'pipe',
+    timeout: 60_000,
+  });
+  const [out, err] = await Promise.all([
+    new Response(shell.stdout).text(),
+    new Response(shell.stderr).text(),
+  ]);
+  expect([await shell.exited, err]).toEqual([0, expect.anything()]);
+  return out;
+}
+
+/** Runs a program until it has said this. */
+async function until(command: readonly string[], words: RegExp): Promise<string> {
+  const child = Bun.spawn([...command], {
+    cwd: folder,
+    stdout: 'pipe',
+    stderr: 'inherit',
+    timeout: 60_000,
+  });
+  let text = '';
+  for await (const chunk of child.stdout) {
+    text += Buffer.from(chunk).toString();
+    if (words.test(text)) break;
+  }
+  child.kill();
+  expect(text).toMatch(words);
+  return text;
+}
+
+beforeAll(() => {
+  mkdirSync(join(folder, 'data'), { recursive: true });
+  for (const name of [
+    'src',
+    'protocol',
+    'fixtures',
+    'node_modules',
+    'package.json',
+    'tsconfig.json',
+  ]) {
+    symlinkSync(join(ROOT, name), join(folder, name));
+  }
+});
+afterAll(() => scratch.remove());
+
+describe('a recording', () => {
+  let server: ServerProcess;
+
+  beforeAll(async () => {
+    const [commands] = blocks('Record a market from a file and serve it', 'sh');
+    const [replay] = commands!.split('\n');
+    expect(await run(replay!)).toContain('0 faults');
+    server = await ServerProcess.start({ data: join(folder, 'data/recorded') });
+  });
+  afterAll(() => server.remove());
+
+  test('Record a market from a file and serve it', async () => {
+    const [commands] = blocks('Record a market from a file and serve it', 'sh');
+    const asked = commands!.split('\n').filter((line) => line.startsWith('curl'));
+    expect(JSON.parse(await run(asked.join('\n'), server))).toMatchObject({ symbol: 'ACMEUSDT' });
+  });
+
+  test('Ask for a past moment', async () => {
+    const out = await run(blocks('Ask for a past moment', 'sh')[0]!, server);
+    expect(out).toMatch(/^ACMEUSDT {2}seq \d+ {2}l3/);
+    expect(out).toContain('"bars":[{');
+  });
+
+  test('Check a journal', async () => {
+    const out = await run(blocks('Check a journal', 'sh')[0]!);
+    expect(out.match(/"stateHash":"[0-9a-f]{16}"/g)).toHaveLength(2);
+  });
+
+  test('Take records out', async () => {
+    expect(await run(blocks('Take records out', 'sh')[0]!)).toContain('0 faults');
+    expect(
+      readFileSync(join(folder, 'data/trades.csv'), 'utf8').split('\n').length,
+    ).toBeGreaterThan(2);
+  });
+});
+
+describe('a feed', () => {
+  test('Publish a feed, and replay at ×10', async () => {
+    // The name is one of the keys that the servers of tests have.
+    const config = blocks('Publish a feed', 'toml')[0]!.replace('name = "feed"', 'name = "readme"');
+    const server = await ServerProcess.start({ config });
+    try {
+      const out = await run(blocks('Publish a feed', 'sh')[0]!, server);
+      expect(out).toMatch(/"events":3,"skipped":0/);
+      expect(out).toMatch(/events in .* 0 faults/);
+      const [replay] = blocks('Replay a recording at ×10', 'sh');
+      expect(await run(replay!, server)).toContain('0 faults');
+    } finally {
+      await server.remove();
+    }
+  });
+});
+
+describe('the demo', () => {
+  let server: ServerProcess;
+
+  beforeAll(async () => {
+    server = await ServerProcess.start({ data: join(folder, 'data'), args: ['--demo'] });
+    for (let i = 0; i < 400; i++) {
+      const asked = ['BTC-USD', 'ACME'].map((symbol) => server.get(`/v1/tick/${symbol}`));
+      if ((await Promise.all(asked)).every(({ status }) => status === 200)) break;
+      await Bun.sleep(50);
+    }
+  });
+  afterAll(() => server.remove());
+
+  test('Two commands', async () => {
+    const commands = blocks('Two commands', 'sh')[1]!.split('\n');
+    const tail = commands.find((line) => line.includes(' tail '))!;
+    const out = await run(commands.filter((line) => line !== tail).join('\n'), server);
+    expect(out).toContain('"bids":[[');
+    expect(out).toMatch(/^bid /m);
+    const [topic] = /'[^']+'/.exec(tail)!;
+    const args = ['tail', topic.slice(1, -1), '--url', server.url];
+    await until([process.execPath, 'src/main.ts', ...args], / trade /);
+  });
+
+  test('Follow a book from TypeScript with the SDK', async () => {
+    const [code] = blocks('Follow a book from TypeScript with the SDK', 'ts');
+    writeFileSync(join(folder, 'follow.ts'), code!);
+    await until([process.execPath, 'follow.ts', server.url], /best bid \d/);
+  });
+
+  test.skipIf(CHROMIUM === undefined)('Follow a book from a page of your own', async () => {
+    const heading = 'Follow a book from a page of your own';
+    writeFileSync(join(folder, 'follow.html'), blocks(heading, 'html')[0]!);
+    const code = blocks(heading, 'ts')[0]!.replace('http://127.0.0.1:7070', server.url);
+    writeFileSync(join(folder, 'browser.ts'), code);
+    const bundler = Bun.spawn([process.execPath, 'follow.html', '--port=0'], {
+      cwd: folder,
+      stdout: 'pipe',
+      stderr: 'inherit',
+    });
+    const browser = await launch();
+    try {
+      let text = '';
+      for await (const chunk of bundler.stdout) {
+        text += Buffer.from(chunk).toString();
+        if (/http:\S+/.test(text)) break;
+      }
+      const { page, errors } = await open(browser, /http:\S+/.exec(text)![0]);
+      await page.waitForFunction(() => /^\d/.test(document.querySelector('#best')!.textContent));
+      expect(errors).toEqual([]);
+    } finally {
+      await browser.close();
+      bundler.kill();
+    }
+  });
+
+  test.skipIf(PYTHON === undefined)('Follow a book from Python', async () => {
+    const [code] = blocks('Follow a book from Python', 'python');
+    writeFileSync(join(folder, 'follow.py'), code!);
+    const url = server.url.replace('http', 'ws');
+    const out = await until(
+      [PYTHON!, '-u', 'follow.py', url, 'BTC-USD'],
+      /(best [\d.]+ [\d.]+\n[\s\S]*){20}/,
+    );
+    expect(out).not.toContain('missing');
+  });
+
+  test('Send an order', async () => {
+    const [enter, list, cancel] = blocks('Send an order', 'sh')[0]!.trim().split('\n');
+    const order = JSON.parse(await run(enter!, server)) as { orderId: number };
+    expect(await run(list!, server)).toContain(`"orderId":${order.orderId}`);
+    const cancelled = await run(cancel!.replace('ORDER_ID', String(order.orderId)), server);
+    expect(JSON.parse(cancelled)).toMatchObject({ status: 'cancelled' });
+  });
+
+  test.skipIf(!hasSqlite)('Query the journal with sqlite3', async () => {
+    const out = await run(blocks('Query the journal with sqlite3', 'sh')[0]!);
+    expect(out).toMatch(/^\d{4}-\d{2}-\d{2} [\d:.]+\|/);
+  });
+});
+
+test.skipIf(!hasSqlite)('Recover after a crash', async () => {
+  const [crash, look] = blocks('Recover after a crash', 'sh');
+  const [killed] = crash!.split('\n');
+  await run(killed!.replace('--demo', '--demo --port 0'));
+  const server = await ServerProcess.start({ data: join(folder, 'data/crash'), args: ['--demo'] });
+  try {
+    const out = await run(look!);
+    expect(out).toContain('epoch');
+    expect(out).toMatch(/"epochs":2,"stateHash":"[0-9a-f]{16}"/);
+  } finally {
+    await server.remove();
+  }
+});

@@ -1,0 +1,151 @@
+/** The live views, on a terminal of their own; and that a pipe gets plain lines. */
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { join } from 'node:path';
+
+import { book, instrument, tape, trade } from '../support/feed';
+import { ServerProcess, tapedeck } from '../support/tapedeck-process';
+
+setDefaultTimeout(60_000);
+const MAIN = join(import.meta.dir, '../../src/main.ts');
+const CTRL_C = '\u0003';
+const ESCAPE = '\u001b';
+/** Colours and bold; not the ways of the cursor. */
+const COLOUR = new RegExp(`${ESCAPE}\\[[\\d;]*m`);
+
+let server: ServerProcess;
+
+beforeAll(async () => {
+  server = await ServerProcess.start();
+  await server.ingest(
+    tape(
+      instrument('ACME'),
+      book('ACME', 'snapshot', [['9.99', '12.5']], [['10.01', '1']], { seq: 10 }),
+    ),
+  );
+});
+afterAll(() => server.remove());
+
+/** The command line on a terminal of 80 × 24. */
+class Terminal {
+  text = '';
+  readonly child: ReturnType<typeof Bun.spawn>;
+  private seen: () => void = () => {};
+
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.child = Bun.spawn([process.execPath, MAIN, ...args], {
+      env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm', ...env },
+      timeout: 30_000,
+      terminal: {
+        cols: 80,
+        rows: 24,
+        data: (_terminal, data) => {
+          this.text += Buffer.from(data).toString();
+          this.seen();
+        },
+      },
+    });
+  }
+
+  async until(words: string): Promise<void> {
+    while (!this.text.includes(words)) {
+      await new Promise<void>((resolve) => {
+        this.seen = resolve;
+      });
+    }
+  }
+
+  async interrupt(): Promise<number> {
+    this.child.terminal!.write(CTRL_C);
+    return this.child.exited;
+  }
+}
+
+describe('book', () => {
+  test('is redrawn in place as it changes, until Ctrl-C, and gives the cursor back', async () => {
+    const terminal = new Terminal(['book', 'ACME', '--url', server.url]);
+    await terminal.until('12.500');
+    await server.ingest(
+      tape(book('ACME', 'snapshot', [['9.98', '77']], [['10.01', '1']], { seq: 11 })),
+    );
+    await terminal.until('77.000');
+    expect(terminal.text).toMatch(new RegExp(`${ESCAPE}\\[\\d+A`));
+    expect(await terminal.interrupt()).toBe(0);
+    expect(terminal.text).toMatch(COLOUR);
+    expect(terminal.text.lastIndexOf('\u001b[?25h')).toBeGreaterThan(
+      terminal.text.lastIndexOf('\u001b[?25l'),
+    );
+    await server.ingest(
+      tape(book('ACME', 'snapshot', [['9.99', '12.5']], [['10.01', '1']], { seq: 12 })),
+    );
+  });
+
+  test('without colours when NO_COLOR is set', async () => {
+    const terminal = new Terminal(['book', 'ACME', '--url', server.url], { NO_COLOR: '1' });
+    await terminal.until('12.500');
+    expect(await terminal.interrupt()).toBe(0);
+    expect(terminal.text).not.toMatch(COLOUR);
+  });
+
+  test('--once ends by itself', async () => {
+    const terminal = new Terminal(['book', 'ACME', '--once', '--url', server.url]);
+    expect(await terminal.child.exited).toBe(0);
+    await terminal.until('ms old');
+  });
+
+  test('an unknown symbol is refused as in a pipe', async () => {
+    const terminal = new Terminal(['book', 'NOBODY', '--url', server.url]);
+    expect(await terminal.child.exited).toBe(77);
+    await terminal.until('(unknown-symbol)');
+  });
+
+  test('says that the server is away, and goes on when it is back', async () => {
+    const short = await ServerProcess.start();
+    await short.ingest(
+      tape(instrument('ACME'), book('ACME', 'snapshot', [['1.00', '3']], [], { seq: 1 })),
+    );
+    const terminal = new Terminal(['book', 'ACME', '--url', short.url]);
+    await terminal.until('3.000');
+    await short.stop('SIGKILL');
+    await terminal.until('is looked for');
+    const again = await ServerProcess.start({
+      data: short.data,
+      args: ['--port', new URL(short.url).port],
+    });
+    await again.ingest(tape(book('ACME', 'snapshot', [['1.00', '4']], [], { seq: 2 })));
+    await terminal.until('4.000');
+    expect(await terminal.interrupt()).toBe(0);
+    await again.remove();
+    await short.remove();
+  });
+});
+
+describe('tail', () => {
+  test('shows messages above a line that counts them', async () => {
+    const terminal = new Terminal(['tail', 'trade:ACME', '--url', server.url]);
+    await terminal.until('Ctrl-C ends');
+    await terminal.until('instrument ACME');
+    await server.ingest(tape(trade('ACME', '10.00', '2.5', { aggressor: 'buy' })));
+    await terminal.until('price="10.00"');
+    expect(await terminal.interrupt()).toBe(0);
+    expect(terminal.text).toContain('trade:ACME: ');
+    expect(terminal.text).toMatch(new RegExp(`${ESCAPE}\\[32m[\\d:.]+ trade ACME`));
+  });
+
+  test('what is too quick to show is counted', async () => {
+    const terminal = new Terminal(['tail', 'trade:ACME', '--url', server.url]);
+    await terminal.until('instrument ACME');
+    const many = Array.from({ length: 200 }, () => trade('ACME', '10.00', '1'));
+    await server.ingest(tape(...many));
+    await terminal.until('too quick to show');
+    expect(await terminal.interrupt()).toBe(0);
+  });
+});
+
+test('a pipe gets no sign of a terminal', async () => {
+  const { stdout } = await tapedeck(['book', 'ACME', '--url', server.url], {
+    env: { TERM: 'xterm' },
+  });
+  expect(stdout).toContain('bid');
+  expect(stdout).not.toContain('\u001b');
+});
