@@ -110,6 +110,7 @@ test('every answer tells a browser to keep to what it is', async () => {
     expect([path, headers.get('x-content-type-options')]).toEqual([path, 'nosniff']);
     expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
     expect(headers.get('referrer-policy')).toBe('no-referrer');
-    expect(headers.get('cache-control')).toBe('no-store');
+    // The page is kept, and asked for again each time.
+    expect(headers.get('cache-control')).toBe(path === '/' ? 'no-cache' : 'no-store');
   }
 });
