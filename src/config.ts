@@ -141,6 +141,20 @@ const ConfigSchema = section({
     waitingEventsMax: count(200_000, 10_000, 10_000_000, 'Source events waiting for a turn'),
     batchEventsMax: count(2_000, 1, 1_000_000, 'Source events taken in one turn'),
   }),
+  ipc: section({
+    ring: section({
+      enabled: Type.Boolean({ default: false, description: 'Shared memory for readers here' }),
+      path: Type.String({ default: '/dev/shm/tapedeck.ring', minLength: 1 }),
+      slots: count(65_536, 64, 16_777_216, 'Records in the ring, of 128 bytes; a power of two'),
+    }),
+    iceoryx2: section({
+      enabled: Type.Boolean({ default: false, description: 'Publishes through iceoryx2' }),
+      library: Type.String({ default: '', description: 'Built by native/iceoryx2/build' }),
+      service: Type.String({ default: 'tapedeck', pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$' }),
+      subscribersMax: count(16, 1, 1_000, 'Subscribers of each service'),
+      bufferRecords: count(1_024, 1, 1_000_000, 'Newest records kept for each subscriber'),
+    }),
+  }),
   demo: section({
     ordersPerSecond: count(400, 1, 50_000, 'Orders and cancels of the demo, in all'),
     seed: count(7, 1, 1_000_000, 'The same seed gives the same flow'),
@@ -166,6 +180,7 @@ export interface Flags {
   readonly config?: string | undefined;
   readonly durability?: string | undefined;
   readonly rate?: string | undefined;
+  readonly ring?: string | undefined;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -183,6 +198,7 @@ export function loadConfig(flags: Flags, environment: Environment): Config | Sta
   override(settings, 'journal', 'directory', flags.data ?? environment['TAPEDECK_DATA']);
   override(settings, 'journal', 'durability', flags.durability);
   override(settings, 'demo', 'ordersPerSecond', wholeNumber(flags.rate));
+  if (flags.ring !== undefined) overrideRing(settings, flags.ring);
   const port = flags.port ?? environment['TAPEDECK_PORT'];
   override(settings, 'server', 'port', wholeNumber(port));
   return check(settings);
@@ -213,6 +229,12 @@ function override(
   if (typeof existing === 'object') settings[sectionName] = { ...existing, [name]: value };
 }
 
+function overrideRing(settings: Record<string, unknown>, path: string): void {
+  const ring = (settings['ipc'] as { ring?: unknown } | undefined)?.ring ?? {};
+  // What is no section stays as it is, for `check` to refuse.
+  if (typeof ring === 'object') override(settings, 'ipc', 'ring', { ...ring, enabled: true, path });
+}
+
 /** Checks settings against the schema and each other. */
 export function check(settings: Record<string, unknown>): Config | StartFault {
   const unknown = unknownSetting(settings, ConfigSchema, '');
@@ -233,7 +255,10 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
       `push.backlogBytesMax is ${config.push.backlogBytesMax}; expected at least 4 × limits.frameBytesMax (${4 * config.limits.frameBytesMax})`,
     );
   }
-  const { keys, instruments, limits } = config;
+  const { keys, instruments, limits, ipc } = config;
+  if (!Number.isInteger(Math.log2(ipc.ring.slots))) {
+    return badConfig(`ipc.ring.slots is ${ipc.ring.slots}; expected a power of two`);
+  }
   const twin = repeated(keys, ({ secret }) => secret);
   if (twin !== undefined) return badConfig(`the key ${twin.name} has the secret of another key`);
   const namesake = repeated(keys, ({ name }) => name);

@@ -5,6 +5,9 @@
  *                                                   │         │
  *                    queries ◄── tiers (L1, live) ◄─┴── (L2) ◄┘◄── (L3) history, a thread on the journal
  *
+ * The broadcaster is one of the publishers; the ring and iceoryx2, for processes on this machine, are
+ * the others (publishers.ts).
+ *
  * A batch goes on to readers when the journal has it, as durable as was chosen; who asks is told of it
  * in the turn that made it.
  */
@@ -33,6 +36,7 @@ import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
 import { journalNotices } from './journal-notices';
 import { definitionOf } from './instruments';
+import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
 import { History, startHistoryThread } from './journal/history';
 import type { AnswerTo, Question } from './journal/history-messages';
 import { JOURNAL_FILE } from './journal/reading';
@@ -73,7 +77,7 @@ export interface ServerOptions {
   readonly createWriter?: CreateWriter;
 }
 
-/** Between looks after the sessions. */
+/** Between looks after the sessions, and signs of life to readers on this machine. */
 const LOOK_EVERY_MS = 20;
 
 /** A timer does not take more than 2^31 ms; one that fires early is set again. */
@@ -90,11 +94,12 @@ export function startServer(
   const published = { batches: 0, events: 0 };
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
   const broadcaster = new Broadcaster({ ...config.limits, ...config.market }, native, clock);
+  const publishers = createPublishers(log);
   const recorder = openRecorder(
     config,
     clock,
     (batch) => {
-      broadcaster.accept(batch);
+      publishers.accept(batch);
       published.batches += 1;
       published.events += batch.events.length;
     },
@@ -110,7 +115,7 @@ export function startServer(
   );
   if (recorder instanceof StartFault) return recorder;
   const { market, sequencer } = recorder;
-  hydrate(recorder, memtable, broadcaster, recentTradesMax);
+  const newest = hydrate(recorder, memtable, broadcaster, recentTradesMax);
   broadcaster.subscriptions.epoch = sequencer.epoch;
   broadcaster.subscriptions.since = (seq) => memtable.since(seq);
   const definitions = checkInstruments(recorder, config.instruments.map(definitionOf));
@@ -118,6 +123,14 @@ export function startServer(
     recorder.close();
     return definitions;
   }
+  const { epoch } = sequencer;
+  const unopened = openLocalPublishers(config, publishers, epoch, market.size, clock);
+  if (unopened !== undefined) {
+    recorder.close();
+    return unopened;
+  }
+  publishers.hydrate(newest, sequencer.lastSeq);
+  publishers.add(lanesOf(broadcaster)); // last: who is nearest is not kept waiting by the sockets
   sequencer.act((out) => market.announceRecovered(out));
   for (const definition of definitions) sequencer.act((out) => market.define(definition, out));
 
@@ -171,6 +184,7 @@ export function startServer(
   );
   const listening = listen(app, config.server);
   if (listening instanceof StartFault) {
+    publishers.close();
     recorder.close();
     return listening;
   }
@@ -185,7 +199,7 @@ export function startServer(
     log.warn({ session: name, reason }, 'a session was closed for being slow');
   };
   const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
-  const look = setInterval(() => broadcaster.look(), LOOK_EVERY_MS);
+  const look = setInterval(() => publishers.beat(), LOOK_EVERY_MS);
   return {
     url: listening.url,
     epoch: sequencer.epoch,
@@ -202,7 +216,9 @@ export function startServer(
       await listening.stop();
       await history.close();
       recorder.close();
-      return recorder.journal.closed;
+      const closed = await recorder.journal.closed; // what it holds still comes before the end
+      publishers.close();
+      return closed;
     },
   };
 }
@@ -228,13 +244,13 @@ function checkInstruments(
 /** Trades that a start reads for L2 over all instruments, at least one each; the others come from L3. */
 const HYDRATED_TRADES_MAX = 20_000;
 
-/** Brings caches and readers' state to where the journal ends. */
+/** Brings caches and readers' state to where the journal ends. @returns the newest event of each kind */
 function hydrate(
   { market, sequencer, journal, statistics }: Recorder,
   memtable: Memtable,
   broadcaster: Broadcaster,
   tradesMax: number,
-): void {
+): readonly MarketEvent[] {
   const instruments = [...market.all()];
   const traded = instruments.filter((instrument) => instrument.tickHead !== 0).length;
   const share = Math.max(1, Math.min(tradesMax, Math.floor(HYDRATED_TRADES_MAX / traded)));
@@ -248,6 +264,7 @@ function hydrate(
     memtable.hydrate(symbol, instrument.currentTick(), trades);
   }
   broadcaster.hydrate(newest, sequencer.lastSeq, statistics.state());
+  return newest;
 }
 
 function createQueries(

@@ -21,6 +21,7 @@ export function serveCommand(): Command {
     .option('--data <DIR>', 'data directory (data)')
     .option('--config <FILE>', 'settings in TOML')
     .option('--durability <D>', 'async, commit or fsync')
+    .option('--ring <PATH>', 'ring for processes on this machine, such as /dev/shm/tapedeck.ring')
     .option('--demo', 'with simulated markets; trading on them needs no key on this machine')
     .option('--rate <n>', 'orders a second of the demo (400)')
     .addHelpText(

@@ -1,30 +1,29 @@
-/**
- * `tapedeck tail`: a live stream, a line a message. Bounded: what waits for the reader of the output
- * (`WAITING_LETTERS_MAX`), since the stream does not wait for it.
- */
+/** `tapedeck tail`: a live stream, a line a message, from a server or out of a ring on this machine. */
 
 import { Command } from 'commander';
 
-import { toJson } from '../../protocol/json';
-import type { Message } from '../../protocol/messages';
-import { Connection } from '../client/connection';
 import { StartFault } from '../base/start-fault';
+import { Connection } from '../client/connection';
 import { clientFault, fail, failNow } from './failure';
 import { URL_OPTION } from './options';
+import { line, Output } from './tail-output';
+import { tailRing } from './tail-ring';
 
 interface Options {
   readonly url: string;
   readonly json?: true;
+  readonly ring?: string;
 }
 
 export function tailCommand(): Command {
   return new Command('tail')
     .description('Print live topics, a line a message, until interrupted.')
     .argument(
-      '<topic...>',
+      '[topic...]',
       'tick:SYM, trade:SYM, bbo:SYM, book:SYM, bar:SYM:1m, stats:SYM, status; * for every symbol',
     )
     .addOption(URL_OPTION())
+    .option('--ring <PATH>', 'read the ring of a server on this machine; without topics all of it')
     .option('--json', 'lines that "replay" can read back')
     .addHelpText(
       'after',
@@ -32,69 +31,33 @@ export function tailCommand(): Command {
 Examples:
   tapedeck tail trade:BTCUSDT
   tapedeck tail --json 'trade:*' 'book:*' > today.ndjson
+  tapedeck tail --ring /dev/shm/tapedeck.ring
 `,
     )
-    .action(async (topics: string[], options: Options) => {
-      process.stdout.on('error', (e: NodeJS.ErrnoException) => {
-        process.exit(e.code === 'EPIPE' ? 0 : 74); // the reader has seen enough
-      });
-      const output = new Output();
-      try {
-        const connection = await Connection.connect(options.url, {
-          client: 'tapedeck tail',
-          onMessage: (message) => output.write(line(connection, message, options.json === true)),
-          onClose: ({ code, reason }) => {
-            const message = `the connection ended with ${code} ${reason}`.trim();
-            fail(new StartFault('connection-failed', message, 'Start the command again.'));
-          },
-        });
-        process.on('SIGINT', () => process.exit(0));
-        await connection.subscribe(topics);
-      } catch (e) {
-        failNow(clientFault(e));
-      }
+    .action(async (topics: string[], { url, json, ring }: Options) => {
+      process.on('SIGINT', () => process.exit(0));
+      if (ring !== undefined) return tailRing(ring, topics, json === true);
+      if (topics.length > 0) return tailServer(url, topics, json === true);
+      const message = 'no topic was given';
+      fail(new StartFault('bad-usage', message, "Give topics, such as 'trade:*', or --ring."));
     });
 }
 
-const WAITING_LETTERS_MAX = 64 * 1024 * 1024;
-
-/** Standard output, as far as its reader keeps up. */
-class Output {
-  private waiting = 0;
-
-  write(text: string): void {
-    this.waiting += text.length;
-    process.stdout.write(text, () => (this.waiting -= text.length));
-    if (this.waiting <= WAITING_LETTERS_MAX) return;
-    const message = `the reader of the output is ${this.waiting} letters behind; at most ${WAITING_LETTERS_MAX} are kept for it`;
-    failNow(new StartFault('output-too-slow', message, 'Follow fewer topics, or write to a file.'));
+async function tailServer(url: string, topics: string[], json: boolean): Promise<void> {
+  const output = new Output();
+  try {
+    const connection = await Connection.connect(url, {
+      client: 'tapedeck tail',
+      onMessage: (message) => {
+        output.write(line(message, (symbol) => connection.instruments.get(symbol), json));
+      },
+      onClose: ({ code, reason }) => {
+        const message = `the connection ended with ${code} ${reason}`.trim();
+        fail(new StartFault('connection-failed', message, 'Start the command again.'));
+      },
+    });
+    await connection.subscribe(topics);
+  } catch (e) {
+    failNow(clientFault(e));
   }
-}
-
-/** Nothing for what says only that the connection is there. */
-function line(connection: Connection, message: Message, json: boolean): string {
-  if (message.type === 'heartbeat' || message.type === 'welcome') return '';
-  const fields = toJson(message, (symbol) => connection.instruments.get(symbol));
-  return json ? `${JSON.stringify(fields)}\n` : `${readable(message, fields)}\n`;
-}
-
-/** Shown at the head of the line, or of no interest to a person. */
-const NOT_LISTED = new Set(['type', 'symbol', 'seq', 'prevSeq', 'eventTime', 'receiveTime']);
-
-/** `12:34:56.789 trade BTCUSDT #17 price=… quantity=…`: what a person looks for, in that order. */
-function readable(message: Message, fields: Record<string, unknown>): string {
-  const at =
-    'eventTime' in message ? message.eventTime.toISOString().slice(11, 23) : ' '.repeat(12);
-  const words = [at, message.type];
-  if ('symbol' in message) words.push(message.symbol);
-  if ('seq' in message) words.push(`#${message.seq}`);
-  for (const [name, value] of Object.entries(fields)) {
-    if (NOT_LISTED.has(name) || value === null || (name === 'count' && value === 1)) continue;
-    words.push(`${name}=${Array.isArray(value) ? pairs(value) : JSON.stringify(value)}`);
-  }
-  return words.join(' ');
-}
-
-function pairs(levels: readonly unknown[]): string {
-  return `[${levels.map((level) => (Array.isArray(level) ? level.join('×') : JSON.stringify(level))).join(' ')}]`;
 }
