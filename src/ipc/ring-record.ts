@@ -87,7 +87,7 @@ export class RingRecord {
 
   /** Of ticks and quotes. */
   get count(): number {
-    return this.ints[REC_INT.aux]!;
+    return this.ints[REC_INT.aux]! >>> 0;
   }
 
   // ── by kind; of another kind the value means nothing ──
