@@ -8,6 +8,7 @@ import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
 import type { Broadcaster } from './broadcast/broadcaster';
 import type { Config } from './config';
+import { Iceoryx2Publisher } from './ipc/iceoryx2';
 import { Publishers, type Publisher } from './ipc/publishers';
 import { RingPublisher } from './ipc/ring-publisher';
 import type { Batch } from './sequencer/batch';
@@ -39,12 +40,21 @@ export function openLocalPublishers(
   epoch: number,
   instruments: number,
   clock: Clock,
+  log: Log,
 ): StartFault | undefined {
+  const entries = Math.max(limits.instrumentsMax, instruments);
   if (ipc.ring.enabled) {
-    const entries = Math.max(limits.instrumentsMax, instruments);
     const ring = RingPublisher.open({ ...ipc.ring, entries }, epoch, clock);
     if (ring instanceof StartFault) return ring;
     into.add(ring);
+  }
+  if (ipc.iceoryx2.enabled) {
+    const services = Iceoryx2Publisher.open({ ...ipc.iceoryx2, entries });
+    if ('reason' in services) {
+      log.error({ hint: services.hint }, `${services.reason}; the server runs without iceoryx2`);
+    } else {
+      into.add(services);
+    }
   }
   return undefined;
 }

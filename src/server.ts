@@ -124,7 +124,7 @@ export function startServer(
     return definitions;
   }
   const { epoch } = sequencer;
-  const unopened = openLocalPublishers(config, publishers, epoch, market.size, clock);
+  const unopened = openLocalPublishers(config, publishers, epoch, market.size, clock, log);
   if (unopened !== undefined) {
     recorder.close();
     return unopened;

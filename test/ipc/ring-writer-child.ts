@@ -18,8 +18,8 @@ const SHARED = 4_096;
 const random = new Prng(Number(seed));
 const { writer } = makeRing(path, Number(slots));
 const end = Number(records) === 0 ? Number.POSITIVE_INFINITY : Number(records);
-let stopped = false;
-process.on('SIGTERM', () => (stopped = true));
+const stopping = new AbortController();
+process.on('SIGTERM', () => stopping.abort());
 writer.accept(batchOf([definition('ACME', 1)]));
 writer.beat(Date.now());
 console.log('ready');
@@ -31,7 +31,7 @@ function tick(seq: number): Tick {
   return Object.assign(ticks[seq % SHARED]!, tellingTick('ACME', seq));
 }
 
-for (let turn = 0; !stopped && writer.position < end; turn++) {
+for (let turn = 0; !stopping.signal.aborted && writer.position < end; turn++) {
   const batch: Tick[] = [];
   for (let n = random.int(1, BATCH_MAX); n > 0; n--) batch.push(tick(writer.position + batch.length + 1)); // prettier-ignore
   writer.accept(batchOf(batch));

@@ -182,9 +182,9 @@ describe('a reader that is lapped', () => {
       writer.accept(batchOf(batch));
       if (!random.chance(0.1)) continue;
       for (let n = random.int(1, 200); n > 0; n--) {
-        const next = await Promise.race([taking, Bun.sleep(5)]);
-        if (next === undefined || next === null) break;
-        seen.push((next as IteratorResult<RingItem>).value);
+        const next = await Promise.race([taking, Bun.sleep(5).then(() => null)]);
+        if (next === null) break;
+        seen.push(next.value);
         taking = items.next();
       }
     }
