@@ -77,7 +77,7 @@ export function loadIceoryx2(library: string): Iceoryx2Library | Unavailable {
   }
   const { symbols } = loaded;
   const found = symbols.tapedeck_iceoryx2_interface();
-  const version = new CString(symbols.tapedeck_iceoryx2_version() as Pointer).toString();
+  const version = new CString(symbols.tapedeck_iceoryx2_version()).toString();
   if (found === INTERFACE && version === ICEORYX2_VERSION) return loaded;
   loaded.close();
   return {
