@@ -77,7 +77,8 @@ export function loadIceoryx2(library: string): Iceoryx2Library | Unavailable {
   }
   const { symbols } = loaded;
   const found = symbols.tapedeck_iceoryx2_interface();
-  const version = new CString(symbols.tapedeck_iceoryx2_version()).toString();
+  // A CString is an object; what a method of it gives is a string.
+  const version = new CString(symbols.tapedeck_iceoryx2_version()).trim();
   if (found === INTERFACE && version === ICEORYX2_VERSION) return loaded;
   loaded.close();
   return {
@@ -105,7 +106,8 @@ export class Iceoryx2Publisher implements Publisher {
   static open(settings: Iceoryx2Settings): Iceoryx2Publisher | Unavailable {
     const library = loadIceoryx2(settings.library);
     if ('reason' in library) return library;
-    const error = new Uint8Array(ERROR_BYTES);
+    // On a buffer of its own: the storage of a small typed array may move, a buffer's stays.
+    const error = new Uint8Array(new ArrayBuffer(ERROR_BYTES));
     const name = new TextEncoder().encode(settings.service);
     const handle = library.symbols.tapedeck_iceoryx2_open(
       ptr(name),

@@ -93,7 +93,6 @@ export const STATE_ENDED = 2;
 
 /** Kinds are the codes of the messages in protocol/messages.ts. */
 export const KIND = { instrument: 48, tick: 49, trade: 50, bbo: 51, book: 52, status: 55 } as const;
-export type Kind = (typeof KIND)[keyof typeof KIND];
 
 /** Bits of `flags`. */
 export const FLAG = {
@@ -140,8 +139,6 @@ export const ENTRY = {
 export const BOOK_COUNTS = 6;
 export const BOOK_BIDS = 7;
 export const BOOK_ASKS = 27;
-/** A whole ten-level book: 376 bytes. */
-export const BOOK_DOUBLES = 47;
 
 export const HAS_TICK = 1;
 export const HAS_BBO = 2;

@@ -9,6 +9,7 @@ import { bookQueryBench, tickQueryBench } from './query';
 import { recoveryBench } from './recovery';
 import { replayBench } from './replay';
 import { restBench } from './rest';
+import { ringBench } from './ring';
 import { slowReaderBench } from './slow-reader';
 
 export const BENCHES: Readonly<Record<string, Bench>> = {
@@ -21,6 +22,7 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   'journal': journalBench,
   'recovery': recoveryBench,
   'replay': replayBench,
+  'ring': ringBench,
   'slow-reader': slowReaderBench,
   'fanout': fanoutBench,
 };

@@ -193,7 +193,7 @@ test('a server that is killed comes back with a new epoch; who follows the path 
   // The state of the life before is there again, with its places.
   const ticks = seen.filter((item): item is Tick => item.type === 'tick' && item.symbol === 'ACMEUSDT'); // prettier-ignore
   expect(ticks.length).toBe(2);
-  expect(ticks[1]).toEqual(ticks[0]!);
+  expect(ticks[1]).toEqual(ticks[0]);
   await second.stop();
 });
 

@@ -1,0 +1,132 @@
+/** Of bench `ring`: how long a tick takes to the other process, by three ways. */
+
+import type { Socket, Subprocess } from 'bun';
+import { join } from 'node:path';
+
+import { StartFault } from '../../src/base/start-fault';
+import { RingReader } from '../../src/ipc/ring-reader';
+import { compared, median, percentile, type BenchOptions, type BenchResult } from './harness';
+import { hasIceoryx2, openTicks, publishTicks, RingLine, tickOfBench } from './ring-lines';
+import { startPeer, type AskPeer } from './ring-peers';
+
+/** A way of one tick there and back: sends, and waits for the answer. */
+type RoundTrip = (n: number) => void | Promise<void>;
+interface Way {
+  readonly name: 'ring' | 'iceoryx2' | 'Unix socket';
+  readonly trip: RoundTrip;
+  close?(): void;
+}
+
+const BASELINE = 'Unix socket';
+const PACE_NANOS = 100_000;
+const PERCENTS = [50, 99] as const;
+
+export async function latency(
+  { quick }: BenchOptions,
+  directory: string,
+  running: Subprocess[],
+): Promise<BenchResult[]> {
+  const ask = startPeer(running);
+  const ways: Way[] = [await ringWay(ask, directory), await socketWay(ask, directory)];
+  if (hasIceoryx2()) ways.push(await iceoryx2Way(ask));
+  const results: BenchResult[] = [];
+  for (const pace of ['paced at 10,000/s', 'full speed'] as const) {
+    const samples = new Map(ways.map(({ name }) => [name, [] as number[]]));
+    const rounds = quick ? 1 : 9;
+    for (let round = -1; round < rounds; round++) {
+      for (const { name, trip } of ways) {
+        const count = quick ? 50 : pace === 'full speed' && name !== BASELINE ? 200_000 : 5_000;
+        const echoed = name === BASELINE ? null : ask({ act: 'echo', way: name, count });
+        const nanos = await trips(trip, count, pace === 'full speed' ? 0 : PACE_NANOS);
+        await echoed;
+        if (round >= 0) samples.get(name)!.push(...PERCENTS.map((p) => percentile(nanos, p)));
+      }
+    }
+    results.push(...resultsOf(samples, pace));
+  }
+  for (const way of ways) way.close?.();
+  await ask({ act: 'close' });
+  return results;
+}
+
+/** Half of the time there and back, of each trip; ascending. */
+async function trips(trip: RoundTrip, count: number, paceNanos: number): Promise<Float64Array> {
+  const nanos = new Float64Array(count);
+  let next = Bun.nanoseconds();
+  for (let n = 0; n < count; n++) {
+    next += paceNanos;
+    while (Bun.nanoseconds() < next);
+    const start = Bun.nanoseconds();
+    const waiting = trip(n);
+    if (waiting !== undefined) await waiting;
+    nanos[n] = (Bun.nanoseconds() - start) / 2;
+    if (next < start) next = start;
+  }
+  return nanos.sort();
+}
+
+/** The median of the rounds for each percentile. */
+function resultsOf(samples: Map<string, number[]>, pace: string): BenchResult[] {
+  const of = (name: string, p: number): number =>
+    median(samples.get(name)!.filter((_, i) => i % PERCENTS.length === p)) / 1_000;
+  return [...samples.keys()].flatMap((name) =>
+    name === BASELINE
+      ? []
+      : PERCENTS.map((percent, p) => {
+          const result = { bench: 'ring', case: `${name}, one way, ${pace}, p${percent}`, value: of(name, p), unit: 'µs' }; // prettier-ignore
+          return compared(result, BASELINE, of(BASELINE, p));
+        }),
+  );
+}
+
+async function ringWay(ask: AskPeer, directory: string): Promise<Way> {
+  const [to, back] = [join(directory, 'to'), join(directory, 'back')];
+  const line = new RingLine(to);
+  await ask({ act: 'open', to, back });
+  const reader = RingReader.open(back);
+  if (reader instanceof StartFault) throw new Error(reader.message);
+  const trip = (n: number): void => {
+    line.send(n);
+    while (reader.poll() !== 'record');
+    if (reader.record.last !== n) throw new Error(`${n} came back as ${reader.record.last}`);
+  };
+  return { name: 'ring', trip, close: () => line.close() };
+}
+
+async function iceoryx2Way(ask: AskPeer): Promise<Way> {
+  const [to, back] = ['to', 'back'].map((way) => `tapedeck-bench/${process.pid}/${way}`) as [string, string]; // prettier-ignore
+  const out = publishTicks(to);
+  await ask({ act: 'publish', to, back });
+  const input = openTicks(back);
+  await ask({ act: 'subscribe', to, back });
+  const trip = (n: number): void => {
+    out.send(tickOfBench(n));
+    while (!input.receive());
+    if (input.last !== n) throw new Error(`${n} came back as ${input.last}`);
+  };
+  return { name: 'iceoryx2', trip, close: () => out.close() };
+}
+
+async function socketWay(ask: AskPeer, directory: string): Promise<Way> {
+  const path = join(directory, 'socket');
+  await ask({ act: 'listen', path, echo: true });
+  const bytes = new Uint8Array(128);
+  let waiting = 0;
+  let done: () => void = () => {};
+  const socket: Socket = await Bun.connect({
+    unix: path,
+    socket: {
+      data: (_, data) => {
+        waiting -= data.length;
+        if (waiting === 0) done();
+      },
+    },
+  });
+  const trip = (): Promise<void> =>
+    new Promise((resolve) => {
+      done = resolve;
+      waiting = bytes.length;
+      socket.write(bytes);
+    });
+  return { name: BASELINE, trip };
+}
