@@ -41,6 +41,7 @@ export const ICEORYX2_SYMBOLS = {
   tapedeck_iceoryx2_close: { args: [pointer], returns: FFIType.void },
   tapedeck_iceoryx2_subscribe: { args: [buffer, usize, buffer, usize], returns: pointer },
   tapedeck_iceoryx2_receive: { args: [pointer, buffer], returns: u32 },
+  tapedeck_iceoryx2_unsubscribe: { args: [pointer], returns: FFIType.void },
 } as const;
 
 export type Iceoryx2Library = Library<typeof ICEORYX2_SYMBOLS>;

@@ -104,7 +104,7 @@ async function iceoryx2Way(ask: AskPeer): Promise<Way> {
     while (!input.receive());
     if (input.last !== n) throw new Error(`${n} came back as ${input.last}`);
   };
-  return { name: 'iceoryx2', trip, close: () => out.close() };
+  return { name: 'iceoryx2', trip, close: () => (input.close(), out.close()) };
 }
 
 async function socketWay(ask: AskPeer, directory: string): Promise<Way> {

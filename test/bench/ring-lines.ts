@@ -61,8 +61,14 @@ export function publishTicks(service: string): { send(tick: Tick): void; close()
   return { send, close: () => opened.close() };
 }
 
-/** Receives ticks of an iceoryx2 service, through bun:ffi as well. */
-export function openTicks(service: string): { receive(): boolean; readonly last: number } {
+/** Ticks of an iceoryx2 service, received through bun:ffi as well. */
+export interface Ticks {
+  receive(): boolean;
+  readonly last: number;
+  close(): void;
+}
+
+export function openTicks(service: string): Ticks {
   const library = loadIceoryx2('');
   if ('reason' in library) throw new Error(library.reason);
   const { symbols } = library;
@@ -77,5 +83,6 @@ export function openTicks(service: string): { receive(): boolean; readonly last:
     get last() {
       return words[6]!;
     },
+    close: () => symbols.tapedeck_iceoryx2_unsubscribe(from),
   };
 }

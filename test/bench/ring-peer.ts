@@ -68,6 +68,7 @@ class Peer {
         return this.read(this.reader!);
       case 'close':
         this.line?.close();
+        this.input?.close();
         this.out?.close();
         return NOTHING;
       case 'count': {
@@ -130,6 +131,7 @@ function must<T>(made: T | StartFault): T {
 }
 
 const peer = new Peer();
-process.on('message', async (job: RingPeerJob) => {
+const answer = async (job: RingPeerJob): Promise<void> => {
   process.send!(await peer.do(job));
-});
+};
+process.on('message', (job: RingPeerJob) => void answer(job));

@@ -166,7 +166,7 @@ describe('without it', () => {
   test('a library of another version', () => {
     const cc = Bun.which('cc');
     if (cc === null) return console.log('skipped: there is no cc to make another library');
-    const rest = ['open', 'publish', 'close', 'subscribe', 'receive'];
+    const rest = ['open', 'publish', 'close', 'subscribe', 'receive', 'unsubscribe'];
     const source = scratch.write(
       [
         'unsigned tapedeck_iceoryx2_interface(void) { return 1; }',

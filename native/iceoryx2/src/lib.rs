@@ -335,3 +335,10 @@ pub unsafe extern "C" fn tapedeck_iceoryx2_receive(from: *mut Ticks, to: *mut u8
         Err(_) => 2,
     }
 }
+
+/// # Safety
+/// `ticks` comes from `subscribe`, and is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tapedeck_iceoryx2_unsubscribe(ticks: *mut Ticks) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(unsafe { Box::from_raw(ticks) })));
+}
