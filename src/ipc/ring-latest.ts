@@ -144,8 +144,19 @@ export class LatestValues {
   }
 }
 
-/** A record's first `count` words of eight bytes; the heads as integers, which a double may not be. */
+/** A record's first `count` words of eight bytes; of the head, what are no doubles as integers. */
 function copyWords({ ints, doubles }: RingWords, from: number, to: number, count: number): void {
-  for (let i = 0; i < REC.body * 2; i++) ints[to * 2 + i] = ints[from * 2 + i]!;
+  const a = from * 2;
+  const b = to * 2;
+  ints[b] = ints[a]!;
+  ints[b + 1] = ints[a + 1]!;
+  ints[b + 2] = ints[a + 2]!;
+  ints[b + 3] = ints[a + 3]!;
+  doubles[to + REC.seq] = doubles[from + REC.seq]!;
+  doubles[to + REC.prevSeq] = doubles[from + REC.prevSeq]!;
+  ints[b + 8] = ints[a + 8]!;
+  ints[b + 9] = ints[a + 9]!;
+  ints[b + 10] = ints[a + 10]!;
+  ints[b + 11] = ints[a + 11]!;
   for (let i = REC.body; i < count; i++) doubles[to + i] = doubles[from + i]!;
 }

@@ -16,7 +16,7 @@
  */
 
 import type { BatchEvent } from '../../protocol/records';
-import type { Book, Instrument } from '../../protocol/messages';
+import type { Bbo, Book, Instrument, Status, Tick, Trade } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { assert, InvariantError } from '../base/assert';
 import { bookWord, putBbo, putBook, putHead, putStatus, putTick, putTrade } from './ring-encode';
@@ -55,7 +55,9 @@ export class RingWriter {
   private readonly claimStep: number;
   private readonly partMax: number;
   private readonly latest = new Map<string, LatestValues>();
+  /** Entries that the batch has changed: the first `dirtyCount`. To empty a list costs a call. */
   private readonly dirty: LatestValues[] = [];
+  private dirtyCount = 0;
   /** The newest instrument, and its entry. */
   private symbol = '';
   private entry: LatestValues | null = null;
@@ -107,44 +109,45 @@ export class RingWriter {
   }
 
   private write(e: BatchEvent): void {
-    switch (e.type) {
-      case 'trade':
-        putTrade(this.words, this.claimSlot(), this.check, this.entryOf(e.symbol).index, e);
-        this.advance();
-        break;
-      case 'tick': {
-        const at = this.claimSlot();
-        const entry = this.dirtyEntry(e.symbol);
-        putTick(this.words, at, this.check, entry.index, e);
-        entry.tick(at);
-        this.advance();
-        break;
-      }
-      case 'bbo': {
-        const at = this.claimSlot();
-        const entry = this.dirtyEntry(e.symbol);
-        putBbo(this.words, at, this.check, entry.index, e);
-        entry.bbo(at);
-        this.advance();
-        break;
-      }
-      case 'book':
-        this.writeBook(e);
-        break;
-      case 'status': {
-        const at = this.claimSlot();
-        const entry = this.dirtyEntry(e.symbol);
-        putStatus(this.words, at, this.check, entry.index, e);
-        entry.status(at);
-        this.advance();
-        break;
-      }
-      case 'instrument':
-        this.writeDefinition(e);
-        break;
-      default: // commands and snapshots are for the journal
-        break;
-    }
+    const { type } = e;
+    // The frequent ones first; a switch over words looks each up in a table.
+    if (type === 'book') this.writeBook(e);
+    else if (type === 'bbo') this.writeBbo(e);
+    else if (type === 'tick') this.writeTick(e);
+    else if (type === 'trade') this.writeTrade(e);
+    else if (type === 'status') this.writeStatus(e);
+    else if (type === 'instrument') this.writeDefinition(e);
+    // Commands and snapshots are for the journal.
+  }
+
+  private writeTrade(e: Trade): void {
+    const at = this.claimSlot();
+    putTrade(this.words, at, this.check, this.entryOf(e.symbol).index, e);
+    this.advance();
+  }
+
+  private writeTick(e: Tick): void {
+    const at = this.claimSlot();
+    const entry = this.dirtyEntry(e.symbol);
+    putTick(this.words, at, this.check, entry.index, e);
+    entry.tick(at);
+    this.advance();
+  }
+
+  private writeBbo(e: Bbo): void {
+    const at = this.claimSlot();
+    const entry = this.dirtyEntry(e.symbol);
+    putBbo(this.words, at, this.check, entry.index, e);
+    entry.bbo(at);
+    this.advance();
+  }
+
+  private writeStatus(e: Status): void {
+    const at = this.claimSlot();
+    const entry = this.dirtyEntry(e.symbol);
+    putStatus(this.words, at, this.check, entry.index, e);
+    entry.status(at);
+    this.advance();
   }
 
   private writeDefinition(e: Instrument): void {
@@ -206,15 +209,15 @@ export class RingWriter {
   }
 
   private settle(): void {
-    for (let i = 0; i < this.dirty.length; i++) this.dirty[i]!.settle();
-    this.dirty.length = 0;
+    for (let i = 0; i < this.dirtyCount; i++) this.dirty[i]!.settle();
+    this.dirtyCount = 0;
   }
 
   private dirtyEntry(symbol: string): LatestValues {
     const entry = this.entryOf(symbol);
     if (!entry.dirty) {
       entry.dirty = true;
-      this.dirty.push(entry);
+      this.dirty[this.dirtyCount++] = entry;
     }
     return entry;
   }
