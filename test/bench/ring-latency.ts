@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { StartFault } from '../../src/base/start-fault';
 import { RingReader } from '../../src/ipc/ring-reader';
 import { compared, median, percentile, type BenchOptions, type BenchResult } from './harness';
-import { hasIceoryx2, openTicks, publishTicks, RingLine, tickOfBench } from './ring-lines';
+import { hasIceoryx2, LAST, openTicks, publishTicks, RingLine, tickOfBench } from './ring-lines';
 import { startPeer, type AskPeer } from './ring-peers';
 
 /** A way of one tick there and back: sends, and waits for the answer. */
@@ -19,6 +19,10 @@ interface Way {
 
 const BASELINE = 'Unix socket';
 const PACE_NANOS = 100_000;
+/** Of one way in one round. */
+const ROUND_MS = 400;
+const TRIPS_MIN = 20;
+const TRIPS_MAX = 500_000;
 const PERCENTS = [50, 99] as const;
 
 export async function latency(
@@ -35,9 +39,10 @@ export async function latency(
     const rounds = quick ? 1 : 9;
     for (let round = -1; round < rounds; round++) {
       for (const { name, trip } of ways) {
-        const count = quick ? 50 : pace === 'full speed' && name !== BASELINE ? 200_000 : 5_000;
-        const echoed = name === BASELINE ? null : ask({ act: 'echo', way: name, count });
-        const nanos = await trips(trip, count, pace === 'full speed' ? 0 : PACE_NANOS);
+        const echoed = name === BASELINE ? null : ask({ act: 'echo', way: name });
+        const paceNanos = pace === 'full speed' ? 0 : PACE_NANOS;
+        const nanos = await trips(trip, quick ? 5 : ROUND_MS, paceNanos);
+        await trip(LAST);
         await echoed;
         if (round >= 0) samples.get(name)!.push(...PERCENTS.map((p) => percentile(nanos, p)));
       }
@@ -49,11 +54,16 @@ export async function latency(
   return results;
 }
 
-/** Half of the time there and back, of each trip; ascending. */
-async function trips(trip: RoundTrip, count: number, paceNanos: number): Promise<Float64Array> {
-  const nanos = new Float64Array(count);
+/**
+ * Half of the time there and back, of each trip; ascending. A round ends by the clock: where others
+ * want the processors too, a trip takes as long as the system keeps one of the two waiting.
+ */
+async function trips(trip: RoundTrip, millis: number, paceNanos: number): Promise<Float64Array> {
+  const nanos = new Float64Array(TRIPS_MAX);
+  const end = Bun.nanoseconds() + millis * 1e6;
   let next = Bun.nanoseconds();
-  for (let n = 0; n < count; n++) {
+  let n = 0;
+  for (; n < TRIPS_MAX && (n < TRIPS_MIN || next < end); n++) {
     next += paceNanos;
     while (Bun.nanoseconds() < next);
     const start = Bun.nanoseconds();
@@ -62,7 +72,7 @@ async function trips(trip: RoundTrip, count: number, paceNanos: number): Promise
     nanos[n] = (Bun.nanoseconds() - start) / 2;
     if (next < start) next = start;
   }
-  return nanos.sort();
+  return nanos.subarray(0, n).sort();
 }
 
 /** The median of the rounds for each percentile. */

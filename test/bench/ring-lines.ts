@@ -12,6 +12,9 @@ import { RingPublisher } from '../../src/ipc/ring-publisher';
 const TIME = Nanos.fromSeconds(1_723_161_253, 937_085_768);
 export const DEFINITION: Instrument = { type: 'instrument', symbol: 'BTCUSDT', seq: 1, market: 'feed', priceScale: 8, quantityScale: 8, priceIncrement: 1, quantityIncrement: 1, previousClose: null, rules: null }; // prettier-ignore
 
+/** The price that ends a round. */
+export const LAST = 1e9;
+
 /** A tick whose price is what is to be told. */
 export function tickOfBench(last: number, seq = 2): Tick {
   return { type: 'tick', symbol: 'BTCUSDT', seq, prevSeq: seq - 1, eventTime: TIME, receiveTime: TIME, last, bid: 6_183_763_000_000, ask: 6_183_764_000_000, quantity: 378_826_000, volume: 9_378_826_000, count: 1 }; // prettier-ignore

@@ -7,14 +7,14 @@ import { rmSync } from 'node:fs';
 
 import { StartFault } from '../../src/base/start-fault';
 import { RingReader } from '../../src/ipc/ring-reader';
-import { openTicks, publishTicks, RingLine, tickOfBench } from './ring-lines';
+import { LAST, openTicks, publishTicks, RingLine, tickOfBench } from './ring-lines';
 
 export type RingPeerJob =
   /** Opens the ring `to`, and makes one of its own. */
   | { readonly act: 'open'; readonly to: string; readonly back: string }
   /** The same with iceoryx2 services; `opened` when the parent can subscribe. */
   | { readonly act: 'publish' | 'subscribe'; readonly to: string; readonly back: string }
-  | { readonly act: 'echo'; readonly way: 'ring' | 'iceoryx2'; readonly count: number }
+  | { readonly act: 'echo'; readonly way: 'ring' | 'iceoryx2' }
   /** Listens on a Unix socket, and sends back what comes, or counts it. */
   | { readonly act: 'listen'; readonly path: string; readonly echo: boolean }
   /** Opens a ring; `read` then reads it to its end. */
@@ -55,8 +55,8 @@ class Peer {
         this.input = openTicks(job.to);
         return NOTHING;
       case 'echo':
-        if (job.way === 'ring') this.echoRing(job.count);
-        else this.echoIceoryx2(job.count);
+        if (job.way === 'ring') this.echoRing();
+        else this.echoIceoryx2();
         return NOTHING;
       case 'listen':
         this.listen(job.path, job.echo);
@@ -79,18 +79,20 @@ class Peer {
     }
   }
 
-  private echoRing(count: number): void {
-    for (let n = 0; n < count; n++) {
+  private echoRing(): void {
+    const { record } = this.reader!;
+    do {
       while (this.reader!.poll() !== 'record');
-      this.line!.send(this.reader!.record.last);
-    }
+      this.line!.send(record.last);
+    } while (record.last !== LAST);
   }
 
-  private echoIceoryx2(count: number): void {
-    for (let n = 0; n < count; n++) {
-      while (!this.input!.receive());
-      this.out!.send(tickOfBench(this.input!.last));
-    }
+  private echoIceoryx2(): void {
+    const input = this.input!;
+    do {
+      while (!input.receive());
+      this.out!.send(tickOfBench(input.last));
+    } while (input.last !== LAST);
   }
 
   private listen(path: string, echo: boolean): void {
