@@ -65,8 +65,6 @@ export const INT = {
   state: 32,
   /** How many instruments are defined. */
   defined: 33,
-  /** The writer's own: a store to it keeps the stores before and behind it apart. */
-  fence: 40,
 } as const;
 
 /** Where the header's doubles lie, in words of eight bytes. */

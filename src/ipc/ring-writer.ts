@@ -49,6 +49,8 @@ export class RingWriter {
   private claimed: number;
   private shown: number;
   private readonly words: RingWords;
+  /** A store to it keeps the stores before and behind it apart; no reader has its line. */
+  private readonly fence = new Int32Array(1);
   private readonly shape: RingShape;
   private readonly slotsAt: number;
   private readonly mask: number;
@@ -184,7 +186,7 @@ export class RingWriter {
     if (this.position === this.claimed) {
       this.claimed += this.claimStep;
       this.words.doubles[DOUBLE.claimed] = this.claimed;
-      Atomics.store(this.words.ints, INT.fence, 0);
+      Atomics.store(this.fence, 0, 0);
     }
     return this.slotsAt + (this.position & this.mask) * SLOT_DOUBLES;
   }
@@ -204,8 +206,19 @@ export class RingWriter {
     }
     this.shown = this.position;
     doubles[DOUBLE.lastSeq] = lastSeq;
-    Atomics.store(ints, INT.fence, 0);
+    Atomics.store(this.fence, 0, 0);
     doubles[DOUBLE.published] = this.position;
+    this.fetchNext();
+  }
+
+  /**
+   * Touches both lines of the slot that is next. They come from another processor's cache, or from
+   * memory, and stores are shown in order: when the record is written, they would hold up `published`.
+   */
+  private fetchNext(): void {
+    const at = this.claimSlot();
+    this.words.doubles[at] = 0;
+    this.words.doubles[at + SLOT_DOUBLES / 2] = 0;
   }
 
   private settle(): void {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { StartFault } from '../../src/base/start-fault';
 import { RingReader } from '../../src/ipc/ring-reader';
 import { compared, median, percentile, type BenchOptions, type BenchResult } from './harness';
-import { hasIceoryx2, LAST, openTicks, publishTicks, RingLine, tickOfBench } from './ring-lines';
+import { hasIceoryx2, LAST, openTicks, publishTicks, RingLine } from './ring-lines';
 import { startPeer, type AskPeer } from './ring-peers';
 
 /** A way of one tick there and back: sends, and waits for the answer. */
@@ -110,7 +110,7 @@ async function iceoryx2Way(ask: AskPeer): Promise<Way> {
   const input = openTicks(back);
   await ask({ act: 'subscribe', to, back });
   const trip = (n: number): void => {
-    out.send(tickOfBench(n));
+    out.send(n);
     while (!input.receive());
     if (input.last !== n) throw new Error(`${n} came back as ${input.last}`);
   };

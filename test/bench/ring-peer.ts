@@ -7,7 +7,7 @@ import { rmSync } from 'node:fs';
 
 import { StartFault } from '../../src/base/start-fault';
 import { RingReader } from '../../src/ipc/ring-reader';
-import { LAST, openTicks, publishTicks, RingLine, tickOfBench } from './ring-lines';
+import { LAST, openTicks, publishTicks, RingLine } from './ring-lines';
 
 export type RingPeerJob =
   /** Opens the ring `to`, and makes one of its own. */
@@ -91,7 +91,7 @@ class Peer {
     const input = this.input!;
     do {
       while (!input.receive());
-      this.out!.send(tickOfBench(input.last));
+      this.out!.send(input.last);
     } while (input.last !== LAST);
   }
 
