@@ -41,12 +41,17 @@ export interface RingBatch {
   readonly events: readonly BatchEvent[];
 }
 
+/** Slots that are fetched at once. */
+const FETCH_MAX = 2;
+
 export class RingWriter {
   /** Number of the next record. */
   position: number;
   /** The low 32 bits of the position plus one, as int32. */
   private check: number;
   private claimed: number;
+  /** Slots below this number may be written. */
+  private fetched: number;
   private shown: number;
   private readonly words: RingWords;
   /** A store to it keeps the stores before and behind it apart; no reader has its line. */
@@ -55,6 +60,7 @@ export class RingWriter {
   private readonly slotsAt: number;
   private readonly mask: number;
   private readonly claimStep: number;
+  private readonly fetchStep: number;
   private readonly partMax: number;
   private readonly latest = new Map<string, LatestValues>();
   /** Entries that the batch has changed: the first `dirtyCount`. To empty a list costs a call. */
@@ -66,7 +72,7 @@ export class RingWriter {
 
   /** @param first number of the first record */
   constructor(words: RingWords, shape: RingShape, first = 0) {
-    this.position = this.claimed = this.shown = first;
+    this.position = this.claimed = this.fetched = this.shown = first;
     this.check = (first + 1) | 0;
     words.doubles[DOUBLE.claimed] = words.doubles[DOUBLE.published] = first;
     this.words = words;
@@ -74,7 +80,9 @@ export class RingWriter {
     this.slotsAt = ringBytes(shape).slotsOffset / 8;
     this.mask = shape.slots - 1;
     this.claimStep = Math.max(1, shape.slots >> 5);
+    this.fetchStep = Math.min(FETCH_MAX, this.claimStep);
     this.partMax = shape.slots >> 2;
+    this.fetch();
   }
 
   /** Takes the newest events of the time before on, as latest values; no records come of them. */
@@ -123,13 +131,13 @@ export class RingWriter {
   }
 
   private writeTrade(e: Trade): void {
-    const at = this.claimSlot();
+    const at = this.slot();
     putTrade(this.words, at, this.check, this.entryOf(e.symbol).index, e);
     this.advance();
   }
 
   private writeTick(e: Tick): void {
-    const at = this.claimSlot();
+    const at = this.slot();
     const entry = this.dirtyEntry(e.symbol);
     putTick(this.words, at, this.check, entry.index, e);
     entry.tick(at);
@@ -137,7 +145,7 @@ export class RingWriter {
   }
 
   private writeBbo(e: Bbo): void {
-    const at = this.claimSlot();
+    const at = this.slot();
     const entry = this.dirtyEntry(e.symbol);
     putBbo(this.words, at, this.check, entry.index, e);
     entry.bbo(at);
@@ -145,7 +153,7 @@ export class RingWriter {
   }
 
   private writeStatus(e: Status): void {
-    const at = this.claimSlot();
+    const at = this.slot();
     const entry = this.dirtyEntry(e.symbol);
     putStatus(this.words, at, this.check, entry.index, e);
     entry.status(at);
@@ -156,7 +164,7 @@ export class RingWriter {
     this.addEntry(e);
     const entry = this.dirtyEntry(e.symbol);
     entry.define(e);
-    const at = this.claimSlot();
+    const at = this.slot();
     putHead(this.words, at, this.check, KIND.instrument, entry.index, 0, e.seq, 0, Nanos.ZERO, Nanos.ZERO); // prettier-ignore
     this.advance();
   }
@@ -173,7 +181,7 @@ export class RingWriter {
       const bidsHere = Math.max(0, Math.min(to, bids) - from);
       const flags = to < levels ? FLAG.continues : e.crc === null ? 0 : FLAG.hasCrc;
       const word = bookWord(e, bidsHere, to - from - bidsHere, flags);
-      at = this.claimSlot();
+      at = this.slot();
       putBook(this.words, at, this.check, entry.index, e, word, from);
       this.advance();
       from = to;
@@ -181,19 +189,36 @@ export class RingWriter {
     entry.book(e, at);
   }
 
-  /** Where the next record goes, in words of eight bytes; it may be written from now on. */
-  private claimSlot(): number {
-    if (this.position === this.claimed) {
-      this.claimed += this.claimStep;
-      this.words.doubles[DOUBLE.claimed] = this.claimed;
-      Atomics.store(this.fence, 0, 0);
-    }
+  /** Where the next record goes, in words of eight bytes; it has been claimed. */
+  private slot(): number {
     return this.slotsAt + (this.position & this.mask) * SLOT_DOUBLES;
   }
 
   private advance(): void {
     this.position += 1;
     this.check = (this.check + 1) | 0;
+    if (this.position === this.fetched) this.fetch();
+  }
+
+  /**
+   * Claims some slots more, and touches their lines. These come from another processor's cache, or from
+   * memory, which takes longer than to write a record; and since stores are shown in order, each would
+   * hold up those behind it. So they are asked for all at once, and ahead.
+   */
+  private fetch(): void {
+    const { doubles } = this.words;
+    const end = this.fetched + this.fetchStep;
+    if (end > this.claimed) {
+      this.claimed = Math.max(end, this.claimed + this.claimStep);
+      doubles[DOUBLE.claimed] = this.claimed;
+      Atomics.store(this.fence, 0, 0);
+    }
+    for (let n = this.fetched; n < end; n++) {
+      const at = this.slotsAt + (n & this.mask) * SLOT_DOUBLES;
+      doubles[at] = 0;
+      doubles[at + SLOT_DOUBLES / 2] = 0;
+    }
+    this.fetched = end;
   }
 
   /** Shows readers all that was written. */
@@ -208,17 +233,8 @@ export class RingWriter {
     doubles[DOUBLE.lastSeq] = lastSeq;
     Atomics.store(this.fence, 0, 0);
     doubles[DOUBLE.published] = this.position;
-    this.fetchNext();
-  }
-
-  /**
-   * Touches both lines of the slot that is next. They come from another processor's cache, or from
-   * memory, and stores are shown in order: when the record is written, they would hold up `published`.
-   */
-  private fetchNext(): void {
-    const at = this.claimSlot();
-    this.words.doubles[at] = 0;
-    this.words.doubles[at + SLOT_DOUBLES / 2] = 0;
+    // Now, when nobody waits for it.
+    if (this.fetched - this.position < this.fetchStep) this.fetch();
   }
 
   private settle(): void {

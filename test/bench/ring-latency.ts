@@ -1,18 +1,31 @@
 /** Of bench `ring`: how long a tick takes to the other process, by three ways. */
 
 import type { Socket, Subprocess } from 'bun';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { StartFault } from '../../src/base/start-fault';
 import { RingReader } from '../../src/ipc/ring-reader';
 import { compared, median, percentile, type BenchOptions, type BenchResult } from './harness';
-import { hasIceoryx2, LAST, openTicks, publishTicks, RingLine } from './ring-lines';
+import {
+  hasIceoryx2,
+  LAST,
+  openTicks,
+  publishTicks,
+  RingLine,
+  WORD,
+  WORDS_BYTES,
+  wordsOfFile,
+} from './ring-lines';
+import type { RingPeerJob } from './ring-peer';
 import { startPeer, type AskPeer } from './ring-peers';
 
 /** A way of one tick there and back: sends, and waits for the answer. */
 type RoundTrip = (n: number) => void | Promise<void>;
 interface Way {
-  readonly name: 'ring' | 'iceoryx2' | 'Unix socket';
+  readonly name: 'ring' | 'iceoryx2' | 'bare word' | 'Unix socket';
+  /** What the peer is to do meanwhile. */
+  readonly echo: RingPeerJob | null;
   readonly trip: RoundTrip;
   close?(): void;
 }
@@ -31,15 +44,15 @@ export async function latency(
   running: Subprocess[],
 ): Promise<BenchResult[]> {
   const ask = startPeer(running);
-  const ways: Way[] = [await ringWay(ask, directory), await socketWay(ask, directory)];
+  const ways: Way[] = [await ringWay(ask, directory), wordWay(directory), await socketWay(ask, directory)]; // prettier-ignore
   if (hasIceoryx2()) ways.push(await iceoryx2Way(ask));
   const results: BenchResult[] = [];
   for (const pace of ['paced at 10,000/s', 'full speed'] as const) {
     const samples = new Map(ways.map(({ name }) => [name, [] as number[]]));
     const rounds = quick ? 1 : 9;
     for (let round = -1; round < rounds; round++) {
-      for (const { name, trip } of ways) {
-        const echoed = name === BASELINE ? null : ask({ act: 'echo', way: name });
+      for (const { name, trip, echo } of ways) {
+        const echoed = echo === null ? null : ask(echo);
         const paceNanos = pace === 'full speed' ? 0 : PACE_NANOS;
         const nanos = await trips(trip, quick ? 5 : ROUND_MS, paceNanos);
         await trip(LAST);
@@ -100,7 +113,18 @@ async function ringWay(ask: AskPeer, directory: string): Promise<Way> {
     while (reader.poll() !== 'record');
     if (reader.record.last !== n) throw new Error(`${n} came back as ${reader.record.last}`);
   };
-  return { name: 'ring', trip, close: () => line.close() };
+  return { name: 'ring', echo: { act: 'echo', way: 'ring' }, trip, close: () => line.close() };
+}
+
+function wordWay(directory: string): Way {
+  const path = join(directory, 'words');
+  writeFileSync(path, new Uint8Array(WORDS_BYTES));
+  const words = wordsOfFile(path);
+  const trip = (n: number): void => {
+    Atomics.store(words, WORD.to, n === LAST ? n : n + 1);
+    while (Atomics.load(words, WORD.back) !== Atomics.load(words, WORD.to));
+  };
+  return { name: 'bare word', echo: { act: 'echo-word', path }, trip };
 }
 
 async function iceoryx2Way(ask: AskPeer): Promise<Way> {
@@ -114,7 +138,12 @@ async function iceoryx2Way(ask: AskPeer): Promise<Way> {
     while (!input.receive());
     if (input.last !== n) throw new Error(`${n} came back as ${input.last}`);
   };
-  return { name: 'iceoryx2', trip, close: () => (input.close(), out.close()) };
+  return {
+    name: 'iceoryx2',
+    echo: { act: 'echo', way: 'iceoryx2' },
+    trip,
+    close: () => (input.close(), out.close()),
+  };
 }
 
 async function socketWay(ask: AskPeer, directory: string): Promise<Way> {
@@ -138,5 +167,5 @@ async function socketWay(ask: AskPeer, directory: string): Promise<Way> {
       waiting = bytes.length;
       socket.write(bytes);
     });
-  return { name: BASELINE, trip };
+  return { name: BASELINE, echo: null, trip };
 }

@@ -15,6 +15,14 @@ export const DEFINITION: Instrument = { type: 'instrument', symbol: 'BTCUSDT', s
 /** The price that ends a round. */
 export const LAST = 1e9;
 
+/** Two words of a file, far from each other: what two processors need at least to tell each other. */
+export const WORD = { to: 0, back: 1_024 } as const;
+export const WORDS_BYTES = 8_192;
+
+export function wordsOfFile(path: string): Int32Array {
+  return new Int32Array(Bun.mmap(path, { shared: true }).buffer);
+}
+
 /** A tick whose price is what is to be told. */
 export function tickOfBench(last: number, seq = 2): Tick {
   return { type: 'tick', symbol: 'BTCUSDT', seq, prevSeq: seq - 1, eventTime: TIME, receiveTime: TIME, last, bid: 6_183_763_000_000, ask: 6_183_764_000_000, quantity: 378_826_000, volume: 9_378_826_000, count: 1 }; // prettier-ignore

@@ -7,7 +7,7 @@ import { rmSync } from 'node:fs';
 
 import { StartFault } from '../../src/base/start-fault';
 import { RingReader } from '../../src/ipc/ring-reader';
-import { LAST, openTicks, publishTicks, RingLine } from './ring-lines';
+import { LAST, openTicks, publishTicks, RingLine, WORD, wordsOfFile } from './ring-lines';
 
 export type RingPeerJob =
   /** Opens the ring `to`, and makes one of its own. */
@@ -15,6 +15,8 @@ export type RingPeerJob =
   /** The same with iceoryx2 services; `opened` when the parent can subscribe. */
   | { readonly act: 'publish' | 'subscribe'; readonly to: string; readonly back: string }
   | { readonly act: 'echo'; readonly way: 'ring' | 'iceoryx2' }
+  /** The same with one word of a file. */
+  | { readonly act: 'echo-word'; readonly path: string }
   /** Listens on a Unix socket, and sends back what comes, or counts it. */
   | { readonly act: 'listen'; readonly path: string; readonly echo: boolean }
   /** Opens a ring; `read` then reads it to its end. */
@@ -57,6 +59,9 @@ class Peer {
       case 'echo':
         if (job.way === 'ring') this.echoRing();
         else this.echoIceoryx2();
+        return NOTHING;
+      case 'echo-word':
+        echoWord(job.path);
         return NOTHING;
       case 'listen':
         this.listen(job.path, job.echo);
@@ -125,6 +130,16 @@ class Peer {
     }
     return { perSecond: (returned / (Bun.nanoseconds() - start)) * 1e9 };
   }
+}
+
+function echoWord(path: string): void {
+  const words = wordsOfFile(path);
+  let last = Atomics.load(words, WORD.back); // the next one may be there already
+  do {
+    while (Atomics.load(words, WORD.to) === last);
+    last = Atomics.load(words, WORD.to);
+    Atomics.store(words, WORD.back, last);
+  } while (last !== LAST);
 }
 
 function must<T>(made: T | StartFault): T {

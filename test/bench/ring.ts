@@ -3,8 +3,9 @@
  *
  * - One way: a tick goes to the other process and comes back; half of that time, by the clock of one
  *   process alone. Both poll. `paced` sends one each 100 µs, `full speed` the next as soon as one is
- *   back. A Unix socket of Bun in the same run is the baseline, iceoryx2 through bun:ffi stands beside
- *   it where its library is built. The three take turns.
+ *   back. A Unix socket of Bun in the same run is the baseline. A bare word in shared memory stands
+ *   beside it, which is what the processors need by themselves, and iceoryx2 through bun:ffi, where its
+ *   library is built. They take turns.
  * - Records a second to one reader, and to each of four: a writer at full speed, 64 records a batch.
  *   What a reader was too slow for does not count.
  * - The publishing thread: nanoseconds a record for the events of a generated market, by batch.
