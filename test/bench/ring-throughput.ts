@@ -95,9 +95,9 @@ export function publishingCosts(options: BenchOptions, directory: string): Bench
   const { made } = runMarket(source, new ManualClock(start));
   const definitions = made.filter(({ type }) => type === 'instrument');
   const events = made.filter(({ type }) => type !== 'instrument').slice(-2_000);
+  const ring = openRing(join(directory, 'cost'));
+  ring.accept({ lastSeq: definitions.length, events: definitions });
   const contenders = [1, 10, 100, 1_000].map((size): Contender => {
-    const ring = openRing(join(directory, `cost-${size}`));
-    ring.accept({ lastSeq: definitions.length, events: definitions });
     const batches = batchesOf(events, size);
     return {
       name: size === 1 ? 'publishing, an event a batch' : `publishing, ${size} events a batch`,
@@ -110,6 +110,7 @@ export function publishingCosts(options: BenchOptions, directory: string): Bench
   });
   const baseline = bareStores();
   const nanos = timeInTurn([...contenders, baseline], roundsOf(options));
+  ring.close();
   return contenders.map(({ name }) =>
     compared(
       { bench: 'ring', case: name, value: nanos.get(name)!, unit: 'ns/record' },
