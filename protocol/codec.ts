@@ -10,9 +10,9 @@
 import { decode, Encoder } from '@msgpack/msgpack';
 
 import { fault, type Fault } from './codes';
-import { readHot, writeHot } from './hot';
+import { readHot, readPublish, writeHot } from './hot';
 import { fromJson, parseJson, toJson, type Scales, type ScalesOf } from './json';
-import type { Message } from './messages';
+import { MESSAGES, type Message } from './messages';
 import { DecodeError, MsgReader } from './reader';
 import { fromTuple, toTuple } from './tuple';
 import { MsgWriter } from './writer';
@@ -39,20 +39,58 @@ export class FrameEncoder {
     w.reset();
     w.ensure(8);
     w.arrayHeader(messages.length);
-    for (const message of messages) this.message(w, message);
+    for (const message of messages) writeMessage(w, this.general, message);
     return w.copy() as Uint8Array<ArrayBuffer>;
   }
+}
 
-  private message(w: MsgWriter, message: Message): void {
-    switch (message.type) {
-      case 'tick':
-      case 'trade':
-      case 'bbo':
-      case 'book':
-        return writeHot(w, message);
-      default:
-        return w.raw(this.general.encodeSharedRef(toTuple(message)));
-    }
+/** Binary frames one behind the other, message by message. A message may change once it was added. */
+export class FrameSequence {
+  private readonly writer = new MsgWriter(64 * 1024);
+  private readonly general = new Encoder({ useBigInt64: true, ignoreUndefined: true });
+  private start = 0;
+  private messages = 0;
+
+  /** Messages of the frame in the making; at most 65,535. */
+  get length(): number {
+    return this.messages;
+  }
+
+  add(message: Message): void {
+    if (this.messages === 0) this.start = this.writer.openArray();
+    this.messages += 1;
+    writeMessage(this.writer, this.general, message);
+  }
+
+  /** Ends the frame; returns where it ends, in what `take` gives. Only when it has a message. */
+  cut(): number {
+    this.writer.closeArray(this.start, this.messages);
+    this.messages = 0;
+    return this.writer.position;
+  }
+
+  /** Bytes so far. */
+  get bytes(): number {
+    return this.writer.position;
+  }
+
+  /** The frames so far, as bytes of their own; it is empty then. */
+  take(): Uint8Array<ArrayBuffer> {
+    const bytes = this.writer.copy() as Uint8Array<ArrayBuffer>;
+    this.writer.reset();
+    return bytes;
+  }
+}
+
+function writeMessage(w: MsgWriter, general: Encoder, message: Message): void {
+  switch (message.type) {
+    case 'tick':
+    case 'trade':
+    case 'bbo':
+    case 'book':
+      return writeHot(w, message);
+    default:
+      return w.raw(general.encodeSharedRef(toTuple(message)));
   }
 }
 
@@ -105,7 +143,9 @@ function readMessage(r: MsgReader): Message | Fault {
 function tryHot(r: MsgReader): Message | undefined {
   try {
     const length = r.arrayHeader();
-    return length === 0 ? undefined : readHot(r, r.int(), length);
+    if (length === 0) return undefined;
+    const code = r.int();
+    return code === MESSAGES.publish.code ? readPublish(r, length) : readHot(r, code, length);
   } catch (e) {
     // The general path finds the same fault, names its field, and knows where the next message is.
     if (e instanceof DecodeError) return undefined;

@@ -4,8 +4,8 @@
  */
 
 import { NIL_VALUE, putPlaces, putTimes, putValues } from './integers';
-import { BOOK_FORMS, MESSAGES, SOURCE_LEVELS_MAX } from './messages';
-import type { Bbo, Book, Tick, Trade } from './messages';
+import { BOOK_FORMS, MESSAGES, PUBLISH_EVENTS_MAX, SOURCE_LEVELS_MAX } from './messages';
+import type { Bbo, Book, MessageOf, SourceEvent, Tick, Trade } from './messages';
 import { DecodeError, type MsgReader } from './reader';
 import type { Nanos } from './time';
 import { isSymbol, SYMBOL_LENGTH_MAX } from './units';
@@ -31,6 +31,8 @@ const LENGTHS: ReadonlyMap<number, number> = new Map(
     def.names.length + 1,
   ]),
 );
+
+const PUBLISH_LENGTH = MESSAGES.publish.names.length + 1;
 
 export function writeHot(w: MsgWriter, m: HotMessage): void {
   switch (m.type) {
@@ -142,6 +144,28 @@ export function readHot(r: MsgReader, code: number, length: number): HotMessage 
   const m = readBody(r, code, { symbol, seq, prevSeq, eventTime, receiveTime });
   for (let extra = least; extra < length; extra++) r.skip(); // fields of a later version
   return m;
+}
+
+/**
+ * Reads the fields of a publish, after its array header and code, where all of its events are trades,
+ * quotes and books, each with the fields of this version and no more.
+ * @returns undefined when one is not: that is for the general path
+ * @throws DecodeError on bytes that do not fit
+ */
+export function readPublish(r: MsgReader, length: number): MessageOf<'publish'> | undefined {
+  if (length !== PUBLISH_LENGTH) return undefined;
+  const id = uint32(r);
+  const count = r.arrayHeader();
+  if (count > PUBLISH_EVENTS_MAX) return undefined;
+  const events: SourceEvent[] = [];
+  for (let i = 0; i < count; i++) {
+    const fields = r.arrayHeader();
+    if (fields === 0) return undefined;
+    const code = r.int();
+    if (fields !== LENGTHS.get(code) || code === TICK) return undefined;
+    events.push(readHot(r, code, fields) as Trade | Bbo | Book);
+  }
+  return { type: 'publish', id, events };
 }
 
 type Opening = Pick<Tick, 'symbol' | 'seq' | 'prevSeq' | 'eventTime' | 'receiveTime'>;

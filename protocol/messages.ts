@@ -96,10 +96,10 @@ const replay = define(5, 'replay', 'Plays the journal in the live format', {
   id: requestId,
   action: field.oneOf(['start', 'pause', 'continue', 'seek', 'stop'], 'What to do'),
   topics,
-  from: field.nullable(field.nanos('First event time')),
-  to: field.nullable(field.nanos('Last event time')),
-  fromSeq: field.nullable(field.seq()),
-  toSeq: field.nullable(field.seq()),
+  from: field.nullable(field.nanos('Where to begin: a time by the source')),
+  to: field.nullable(field.nanos('Where to end: a time by the source')),
+  fromSeq: field.nullable(field.seq('First place, where `from` is nil')),
+  toSeq: field.nullable(field.seq('Last place, where `to` is nil')),
   speed: field.nullable(
     field.int(0, 1_000_000, 'Hundredths of real time: 100 is ×1; 0 is as fast as it is read'),
   ),
@@ -185,7 +185,7 @@ const gap = define(36, 'gap', 'Messages of a topic that this reader does not get
   topic: field.text(64, 'Topic'),
   from: field.seq('First place missed'),
   to: field.seq('Last place missed'),
-  count: field.int(0, Number.MAX_SAFE_INTEGER, 'How many messages of the topic'),
+  count: field.int(0, Number.MAX_SAFE_INTEGER, 'How many messages of the topic, at most'),
   reason: field.oneOf(['slow-reader', 'not-journaled', 'damaged', 'retention'], 'Why'),
 });
 const reset = define(37, 'reset', 'Forget what you hold of these topics; snapshots follow', {

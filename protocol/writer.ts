@@ -59,6 +59,26 @@ export class MsgWriter {
     }
   }
 
+  /** Leaves room for the header of an array whose length is not known yet; returns where it begins. */
+  openArray(): number {
+    const start = this.position;
+    this.ensure(3);
+    this.position += 3;
+    return start;
+  }
+
+  /** @param start as `openArray` gave it @param length less than 65536 */
+  closeArray(start: number, length: number): void {
+    if (length >= 16) {
+      this.bytes[start] = 0xdc;
+      this.view.setUint16(start + 1, length);
+      return;
+    }
+    this.bytes.copyWithin(start + 1, start + 3, this.position);
+    this.bytes[start] = 0x90 | length;
+    this.position -= 2;
+  }
+
   /**
    * Writes a symbol, at most 16 ASCII letters, at `at`; returns where the next byte goes. Uses up to
    * 17 bytes of room. Messages of one symbol mostly come together, so the bytes of the last one are

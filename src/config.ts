@@ -13,6 +13,7 @@ import { parse as parseToml } from 'smol-toml';
 import { shown } from '../protocol/codes';
 import { SCALE_MAX, SYMBOL_LENGTH_MAX } from '../protocol/units';
 import { StartFault } from './base/start-fault';
+import { contradiction } from './config-relations';
 
 function section<P extends TProperties>(properties: P): TObject<P> {
   return Type.Object(properties, { additionalProperties: false, default: {} });
@@ -89,6 +90,7 @@ const ConfigSchema = section({
   server: section({
     host: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on' }),
     port: count(7070, 0, 65_535, 'Port to listen on; 0 picks a free one'),
+    drainMs: count(5_000, 0, 600_000, 'At a stop, the longest wait for readers to have all'),
   }),
   journal: section({
     directory: Type.String({ default: 'data', minLength: 1, description: 'Data directory' }),
@@ -115,14 +117,21 @@ const ConfigSchema = section({
     recentTradesMax: count(1_000, 10, 100_000, 'Newest trades per instrument in memory (L2)'),
   }),
   push: section({
-    heartbeatMs: count(5_000, 100, 600_000, 'Time between heartbeats'),
-    backlogBytesMax: count(8_388_608, 65_536, 1_073_741_824, 'A session over this is closed'),
-    outboxBytesMax: count(1_048_576, 16_384, 1_073_741_824, 'What may wait for a slow reader'),
+    // A connection that is silent for two minutes is ended, by Bun and by much on the way.
+    heartbeatMs: count(5_000, 100, 60_000, 'Time between heartbeats'),
+    backlogBytesMax: count(8_388_608, 131_072, 1_073_741_824, 'A session over this is closed'),
+    outboxBytesMax: count(
+      1_048_576,
+      16_384,
+      134_217_728,
+      'What may wait of a topic for slow readers',
+    ),
     staleMs: count(500, 1, 60_000, 'What waited longer for a slow reader is conflated'),
-    lagMs: count(150, 1, 60_000, 'A pong later than this tells a slow reader'),
+    tradeAgeMs: count(1_000, 1, 3_600_000, 'A trade that waited longer for a slow reader is a gap'),
+    lagMs: count(50, 1, 60_000, 'A pong later than this tells a slow reader'),
     pongMs: count(30_000, 1_000, 600_000, 'A reader without a pong for so long is closed'),
     controlMs: count(30_000, 1_000, 600_000, 'Answers that wait longer close a session'),
-    controlMessagesMax: count(10_000, 100, 1_000_000, 'More answers that wait close a session'),
+    controlMessagesMax: count(30_000, 5_004, 10_000_000, 'More answers that wait close a session'),
   }),
   market: section({
     sessionBoundary: count(0, 0, 86_399, 'End of a session, in seconds after midnight UTC'),
@@ -134,6 +143,7 @@ const ConfigSchema = section({
     tradesMax: count(1_000, 1, 10_000, 'Trades or ticks of one REST answer'),
     barsMax: count(1_000, 1, 10_000, 'Bars of one REST answer'),
     pastQueriesMax: count(64, 1, 10_000, 'Questions about the past under way'),
+    playbacksMax: count(64, 1, 10_000, 'Replays, and resumes out of the journal, at once'),
     sessionsMax: count(10_000, 1, 1_000_000, 'WebSocket connections'),
     topicsMax: count(10_000, 1, 1_000_000, 'Topics of one session'),
     frameBytesMax: count(1_048_576, 1_024, 16_777_216, 'Largest frame from a client'),
@@ -248,13 +258,8 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
     return badConfig(`the setting ${name} is ${value}; expected ${expectation(wrong.schema)}`);
   }
   const config = full as Config;
-  // A frame that one session may be sent in a turn must fit below the mark at which Bun would begin
-  // to drop without a word.
-  if (config.push.backlogBytesMax < 4 * config.limits.frameBytesMax) {
-    return badConfig(
-      `push.backlogBytesMax is ${config.push.backlogBytesMax}; expected at least 4 × limits.frameBytesMax (${4 * config.limits.frameBytesMax})`,
-    );
-  }
+  const contradicted = contradiction(config);
+  if (contradicted !== undefined) return badConfig(contradicted);
   const { keys, instruments, limits, ipc } = config;
   if (!Number.isInteger(Math.log2(ipc.ring.slots))) {
     return badConfig(`ipc.ring.slots is ${ipc.ring.slots}; expected a power of two`);

@@ -27,6 +27,8 @@ export interface Recorder {
   readonly journal: SqliteJournal;
   /** At the newest place of the market, as is the market itself. */
   readonly statistics: Statistics;
+  /** Takes what still waits, and nothing more; resolves when the journal has it, or cannot have it. */
+  refuse(): Promise<void>;
   /** Takes what still waits, and closes the journal in order; `journal.closed` tells when it is. */
   close(): void;
 }
@@ -76,6 +78,7 @@ export function openRecorder(
   journal.captureState = () =>
     writeCheckpoint({ ...market.checkpoint(), statistics: statistics.state() });
   const snapshots = snapshotPolicy(config);
+  let isStopping = false;
   const sequencer = new Sequencer(
     {
       epoch: recovered.epoch,
@@ -84,7 +87,7 @@ export function openRecorder(
       batchEventsMax: config.limits.batchEventsMax,
       schedule: (turn) => void setImmediate(turn),
       hasRoom: () => journal.hasRoom,
-      refusal: () => refusalOf(journal, config.journal.durability),
+      refusal: () => (isStopping ? SHUTTING_DOWN : refusalOf(journal, config.journal.durability)),
     },
     withSnapshots(market, snapshots),
     clock,
@@ -124,12 +127,19 @@ export function openRecorder(
     sequencer,
     journal,
     statistics,
+    refuse: () => {
+      isStopping = true;
+      sequencer.drain();
+      return journal.flush();
+    },
     close: () => {
       sequencer.drain();
       journal.close();
     },
   };
 }
+
+const SHUTTING_DOWN = fault('shutting-down', 'the server is being stopped');
 
 interface Restored extends OpenedJournal {
   readonly market: Market;

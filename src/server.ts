@@ -18,14 +18,19 @@ import { join } from 'node:path';
 import type { Fault } from '../protocol/codes';
 import type { Instrument, MarketEvent } from '../protocol/messages';
 import type { Clock } from './base/clock';
+import { Prng } from './base/prng';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
+import { Plays } from './broadcast/plays';
+import { Replays } from './broadcast/replays';
 import { Session } from './broadcast/session';
 import { Memtable } from './cache/memtable';
 import { Tiers } from './cache/tiers';
 import type { Config } from './config';
+import { Admin } from './gateway/admin';
 import { createApp } from './gateway/app';
 import { Keyring, type Role } from './gateway/auth';
+import { Connections } from './gateway/connections';
 import { listen } from './gateway/listen';
 import { Metrics } from './gateway/metrics';
 import { Orders, type OrderStage } from './gateway/orders';
@@ -37,15 +42,17 @@ import { createOrderStage, Sources } from './entry';
 import { journalNotices } from './journal-notices';
 import { definitionOf } from './instruments';
 import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
-import { History, startHistoryThread } from './journal/history';
-import type { AnswerTo, Question } from './journal/history-messages';
+import { History, startHistoryThread, startPlaybackThread } from './journal/history';
+import type { AnswerTo, MissingPlaces, PastQuestion } from './journal/history-messages';
 import { JOURNAL_FILE } from './journal/reading';
 import { createThreadWriter } from './journal/thread-writer';
 import type { CreateWriter } from './journal/writer';
 import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
+import { playSource } from './playback';
 import { openRecorder, type Recorder } from './recorder';
+import { shutDown } from './shutdown';
 import { VERSION } from './version';
 
 /** Where the stages write what an operator should know. */
@@ -64,7 +71,8 @@ export interface Server {
   /** Resolves when the journal has all that this start said of itself. */
   readonly started: Promise<void>;
   /**
-   * No more connections, everything written, the journal closed.
+   * No more connections; readers are told and have what waits for them, within `server.drainMs`;
+   * everything written, the journal closed.
    * @returns why something could not be written, if so
    */
   stop(): Promise<Error | undefined>;
@@ -76,6 +84,9 @@ export interface ServerOptions {
   /** Who writes the journal, if not a thread of its own. */
   readonly createWriter?: CreateWriter;
 }
+
+/** Of one play there may be one under way, and those to close others before it. */
+const QUESTIONS_A_PLAY = 8;
 
 /** Between looks after the sessions, and signs of life to readers on this machine. */
 const LOOK_EVERY_MS = 20;
@@ -137,24 +148,45 @@ export function startServer(
   const keys = new Keyring(config.keys, options.anonymousRoles ?? []);
   const orders = createOrderStage(recorder, config.limits.waitingEventsMax);
   const sources = new Sources(recorder);
+  const path = join(config.journal.directory, JOURNAL_FILE);
+  const missing = (): MissingPlaces | null => {
+    const open = recorder.journal.missing();
+    return open && { from: open.from, to: open.to, reason: open.reason };
+  };
+  const flush = (): Promise<void> => recorder.journal.flush();
   const history = new History({
     questionsMax: config.limits.pastQueriesMax,
-    flush: () => recorder.journal.flush(),
-    open: () => {
-      const missing = recorder.journal.missing();
-      return missing && { from: missing.from, to: missing.to, reason: missing.reason };
-    },
-    start: () => startHistoryThread(join(config.journal.directory, JOURNAL_FILE)),
+    flush,
+    open: missing,
+    start: () => startHistoryThread(path),
+  });
+  const { playbacksMax } = config.limits;
+  const playback = new History({
+    questionsMax: playbacksMax * QUESTIONS_A_PLAY,
+    flush: () => {}, // when a play is opened, and not for each of its chunks
+    open: missing,
+    start: () => startPlaybackThread(path),
+  });
+  const plays = new Plays(playSource(playback, flush), playbacksMax);
+  broadcaster.subscriptions.plays = plays;
+  const replays = new Replays({
+    plays,
+    clock,
+    lastSeq: () => broadcaster.lastSeq,
+    isDefined: (symbol) => broadcaster.encoders.scalesOf(symbol) !== undefined,
   });
   const tiers = new Tiers(config.cache, clock, memtable);
   const queries = createQueries(recorder, tiers, history, config, clock);
-  const hub = createHub(config, clock, log, keys, broadcaster, recorder, sources, orders);
+  const connections = new Connections();
+  let isStopping = false;
+  const hub = createHub(config, clock, log, { keys, connections }, broadcaster, replays, recorder, sources, orders); // prettier-ignore
   const app = createApp(
     { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
     {
       queries,
       keys,
       orders: new Orders(orders),
+      admin: new Admin(connections),
       connection: (form, principal) => new StreamConnection(hub, form, principal),
       sessionCount: () => broadcaster.sessions.size,
       ingest: async (key, text) => {
@@ -164,7 +196,8 @@ export function startServer(
         if ('fault' in result) return lines.within(result.index, result.fault);
         return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
       },
-      notReady: () => reasonsNotReady(recorder.journal.status()),
+      notReady: () => reasonsNotReady(recorder.journal.status(), isStopping),
+      isStopping: () => isStopping,
       metrics: new Metrics({
         version: VERSION,
         tiers: tiers.counters,
@@ -172,6 +205,7 @@ export function startServer(
         journal: () => recorder.journal.status(),
         sessions: () => broadcaster.sessions.size,
         lanes: () => broadcaster.lanes,
+        plays: () => plays.counts,
         instruments: () => market.size,
         lastSeq: () => sequencer.lastSeq,
         published,
@@ -207,18 +241,16 @@ export function startServer(
     started: recorder.journal.flush(),
     act: (act, done) => sequencer.act(act, done),
     stop: async () => {
-      clearInterval(heartbeat);
-      clearInterval(look);
+      isStopping = true;
+      clearInterval(heartbeat); // what waits for a slow reader is to grow no more
       clearTimeout(barTimer);
       broadcaster.wakeIn = () => {};
       sources.stop();
-      broadcaster.goAway();
-      await listening.stop();
-      await history.close();
-      recorder.close();
-      const closed = await recorder.journal.closed; // what it holds still comes before the end
-      publishers.close();
-      return closed;
+      const stages = { listening, recorder, broadcaster, threads: [history, playback] };
+      const unwritten = await shutDown(stages, config.server.drainMs, new Prng(sequencer.epoch));
+      clearInterval(look);
+      publishers.close(); // what the journal still held has come before the end
+      return unwritten;
     },
   };
 }
@@ -274,7 +306,7 @@ function createQueries(
   config: Config,
   clock: Clock,
 ): Queries<MarketInstrument> {
-  const askL3 = <Q extends Question>(question: Q): Promise<AnswerTo<Q> | Fault> => {
+  const askL3 = <Q extends PastQuestion>(question: Q): Promise<AnswerTo<Q> | Fault> => {
     tiers.counters.l3[question.kind] += 1;
     return history.ask(question);
   };
@@ -307,8 +339,9 @@ function createHub(
   config: Config,
   clock: Clock,
   log: Log,
-  keys: Keyring,
+  registers: { readonly keys: Keyring; readonly connections: Connections },
   broadcaster: Broadcaster,
+  replays: Replays,
   { sequencer }: Recorder,
   sources: Sources,
   orders: OrderStage,
@@ -318,7 +351,7 @@ function createHub(
     epoch: sequencer.epoch,
     server: `tapedeck/${VERSION}`,
     scalesOf: broadcaster.encoders.scalesOf,
-    keys,
+    ...registers,
     orders,
     clock,
     limits: { frameBytesMax, topicsMax, heartbeatMs: config.push.heartbeatMs },
@@ -335,9 +368,11 @@ function createHub(
     },
     subscribe: (session, id, topics, intervalMs) =>
       broadcaster.subscriptions.subscribe(session, id, topics, intervalMs),
-    resume: (session, request) => broadcaster.subscriptions.resume(session, request),
+    resume: (session, request, done) => broadcaster.subscriptions.resume(session, request, done),
+    replay: (session, request) => replays.handle(session, request),
     pong: (session) => session.pong(clock.monotonicMs()),
     unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
+    acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
     submit: (source, events, done) => {
       sequencer.submit(source, events, done);
     },

@@ -2,7 +2,7 @@
  * Broadcaster: batches out to sessions over Bun's native topics.
  *
  * A batch is cut by topic; each topic that somebody is on is encoded once a form and published once, and
- * handed to the sessions that are served from an outbox.
+ * kept in the log of the topic while some session reads it at its own pace.
  */
 
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
@@ -18,10 +18,17 @@ import type { BatchEvent } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
+import type { Prng } from '../base/prng';
 import { DerivedTopics } from './derived';
-import { Mirror, type Follower, type SymbolChannel, type TopicState } from './mirror';
-import { INSTRUMENT_TOPIC, type Encoders, type Session, type SessionCounters } from './session';
+import { Mirror, type SymbolChannel, type TopicState } from './mirror';
+import type { Session } from './session';
+import type { Encoders, SessionCounters } from './session-parts';
 import { Subscriptions } from './subscriptions';
+import { INSTRUMENT_TOPIC } from './wire';
+
+/** After a stop sessions are asked to come back within this time. */
+const RETRY_MS_MIN = 250;
+const RETRY_MS_MAX = 2_000;
 
 /** What the broadcaster needs of a server. */
 export interface NativeTopics {
@@ -58,16 +65,23 @@ export class Broadcaster {
   /** What sessions ask for. */
   readonly subscriptions: Subscriptions;
   private readonly dirty: TopicState[] = [];
-  private readonly followed = new Set<Follower>();
-  private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0 };
-  private hasNews = false;
+  private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 }; // prettier-ignore
+  private publishedBytes = 0;
+  /** Acknowledgements of this turn. */
+  private readonly acks = new Map<Session, Message[]>();
 
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
     this.native = native;
     this.clock = clock;
     this.mirror = new Mirror(options.sessionBoundary);
     this.derived = new DerivedTopics(clock, (topic, message) => this.queue(topic, message));
-    this.subscriptions = new Subscriptions(this.mirror, this.derived, options, () => this.lastSeq);
+    this.subscriptions = new Subscriptions(
+      this.mirror,
+      this.derived,
+      options,
+      clock,
+      () => this.lastSeq,
+    );
     this.encoders = {
       binary: new FrameEncoder(),
       scalesOf: (symbol) => this.mirror.get(symbol)?.definition,
@@ -132,18 +146,28 @@ export class Broadcaster {
   private publishDirty(): void {
     for (const topic of this.dirty) this.publish(topic);
     this.dirty.length = 0;
-    for (const follower of this.followed) follower.settle();
-    this.followed.clear();
+  }
+
+  /** Acknowledges to a source, behind what this turn pushes: that is what others wait for. */
+  acknowledge(session: Session, ack: Message): void {
+    if (this.acks.size === 0) setImmediate(() => this.sendAcks());
+    const waiting = this.acks.get(session);
+    if (waiting === undefined) this.acks.set(session, [ack]);
+    else waiting.push(ack);
+  }
+
+  private sendAcks(): void {
+    for (const [session, acks] of this.acks) session.send(acks);
+    this.acks.clear();
   }
 
   /** Looks after the sessions: who is slow, who is well again, who is to be closed. Now and then. */
   look(): void {
     const nowMs = this.clock.monotonicMs();
     for (const session of this.sessions) {
-      const reason = session.look(nowMs, this.hasNews);
+      const reason = session.look(nowMs, this.publishedBytes);
       if (reason !== undefined) this.end(session, reason);
     }
-    this.hasNews = false;
   }
 
   /** What became of messages, of all sessions that there were; and how many lag now. */
@@ -195,19 +219,17 @@ export class Broadcaster {
     if (topic.binarySubscribers > 0) {
       const frame = this.encoders.binary.encode(topic.pending);
       topic.binaryBytes += frame.length;
+      this.publishedBytes += frame.length;
       this.native.publish(topic.nativeBinary, frame);
     }
     if (topic.textSubscribers > 0) {
       const frame = encodeTextFrame(topic.pending, this.encoders.scalesOf);
       topic.textBytes += frame.length;
+      this.publishedBytes += frame.length;
       this.native.publish(topic.nativeText, frame);
     }
-    for (const follower of topic.followers) {
-      follower.follow(topic, topic.pending);
-      this.followed.add(follower);
-    }
+    topic.log?.append(topic.pending, this.clock.monotonicMs());
     topic.pending.length = 0;
-    this.hasNews = true;
   }
 
   /** Definitions go to every session, and before the first event that needs them. */
@@ -226,13 +248,24 @@ export class Broadcaster {
     }
   }
 
-  /** The server stops: tells every session to come back later. */
-  goAway(): void {
+  /**
+   * The server stops: tells every session to come back, each after a time of its own, so that they do
+   * not come all at once; and sends each what waits for it. `letGo` closes those that have it.
+   */
+  goAway(random: Prng): void {
     const { code, reconnect } = CLOSES['going-away'];
-    const reason = 'going-away';
     for (const session of this.sessions) {
-      session.send([{ type: 'closing', code, reason, reconnect, retryMs: 1000 }]);
-      session.close(code, reason);
+      const retryMs = random.int(RETRY_MS_MIN, RETRY_MS_MAX);
+      session.goAway({ type: 'closing', code, reason: 'going-away', reconnect, retryMs });
+    }
+  }
+
+  /** Closes those that have all that they were to get; or all, when there is no more time. */
+  letGo(all: boolean): void {
+    for (const session of this.sessions) {
+      if (!all && !session.isDrained) continue;
+      session.close(CLOSES['going-away'].code, 'going-away');
+      this.leave(session);
     }
   }
 
@@ -242,9 +275,9 @@ export class Broadcaster {
     for (const session of this.sessions) {
       const heads: { topic: string; seq: number }[] = [];
       // Of a reader that waits for some of them, the heads would tell of a loss that is none.
-      const topics = session.isLagging ? [] : session.topics;
+      const topics = session.isExpress ? session.topics : [];
       for (const [topic, told] of topics) {
-        if (session.isPaced(topic)) continue;
+        if (session.isPaced(topic)) continue; // something of it may wait
         if (topic.head === told) continue;
         session.topics.set(topic, topic.head);
         heads.push({ topic: topic.name, seq: topic.head });
@@ -265,4 +298,5 @@ function addCounters(sum: SessionCounters, one: SessionCounters): void {
   sum.dropped += one.dropped;
   sum.gaps += one.gaps;
   sum.lagged += one.lagged;
+  sum.resets += one.resets;
 }

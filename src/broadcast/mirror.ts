@@ -20,13 +20,7 @@ import type {
 } from '../../protocol/messages';
 import { TradeStatistics } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
-
-/** A reader that has its messages from the broadcaster itself. */
-export interface Follower {
-  follow(topic: TopicState, messages: readonly Message[]): void;
-  /** The batch is over. */
-  settle(): void;
-}
+import { TopicLog } from './topic-log';
 
 /** One topic: its native names, its newest place, and what this turn brings for it. */
 export class TopicState {
@@ -36,8 +30,9 @@ export class TopicState {
   head = 0;
   binarySubscribers = 0;
   textSubscribers = 0;
-  /** Readers that are not on its native topics, but are handed each message. */
-  readonly followers = new Set<Follower>();
+  /** For readers that are not on its native topics; null while there are none. */
+  log: TopicLog | null = null;
+  private logReaders = 0;
   /** Published on each of its native topics so far. */
   binaryBytes = 0;
   textBytes = 0;
@@ -51,13 +46,25 @@ export class TopicState {
 
   /** Whether anybody gets its messages. */
   get isRead(): boolean {
-    return this.binarySubscribers + this.textSubscribers + this.followers.size > 0;
+    return this.binarySubscribers + this.textSubscribers > 0 || this.log !== null;
   }
 
   constructor(name: string) {
     this.name = name;
     this.nativeBinary = `b:${name}`;
     this.nativeText = `t:${name}`;
+  }
+
+  /** One more reads its log. @param bytesMax of the log, where it begins with this one */
+  read(bytesMax: number): TopicLog {
+    this.log ??= new TopicLog(bytesMax);
+    this.logReaders += 1;
+    return this.log;
+  }
+
+  unread(): void {
+    this.logReaders -= 1;
+    if (this.logReaders === 0) this.log = null;
   }
 }
 

@@ -1,88 +1,46 @@
 /**
  * Session: one reader's connection, its topics, and the lane that it is on.
  *
- * On the express lane it is subscribed to Bun's native topics. After some bytes it is sent a ping; while
- * the pongs come in time the reader keeps up. When one is late, or the socket holds data back, the session
- * leaves the native topics and is served from its outbox, one window at a time: a frame and a ping, and
- * nothing more until the pong. So what is on its way to a slow reader is at most a window.
- * When the outbox is empty and the pong has come, it is back on the native topics. Both changes happen
+ * On the express lane it takes Bun's native topics. After some bytes it is sent a ping; while the pongs
+ * come in time the reader keeps up. When one is late, or the socket holds data back, the session leaves the
+ * native topics and is served from its backlog, one window at a time: a frame and a ping, and nothing more
+ * until the pong. So what is on its way to a slow reader is at most a window. When no more waits than a
+ * window, and the pong came soon, that goes out and it is back on the native topics. Both changes happen
  * between batches, so nothing is lost, doubled or reordered by them.
- * Topics that a client asked to have at most every so often are served from an outbox of their own.
- * Bounded: the outbox, the window, control messages that wait and how long (`SessionLimits`).
+ * Topics that a client asked to have at most every so often come from the backlog always. What is read from
+ * the journal for it (a feed) goes out in windows too, behind what waits of topics.
+ * Bounded: the window, the control that waits and how long (`SessionLimits`); the backlog by the logs.
  */
 
-import type { FrameEncoder, Subprotocol } from '../../protocol/codec';
-import { encodeTextFrame, SUBPROTOCOL_JSON } from '../../protocol/codec';
+import type { Subprotocol } from '../../protocol/codec';
 import type { CloseReason } from '../../protocol/codes';
-import type { ScalesOf } from '../../protocol/json';
 import type { Message } from '../../protocol/messages';
-import type { Follower, TopicState } from './mirror';
-import { messagesOf, Outbox, type Extracted, type OutboxCounters } from './outbox';
-import { PacedTopics } from './paced';
-
-/** What a session needs of a WebSocket. */
-export interface Socket {
-  /** @returns 0 when the data was dropped, since the backlog is past its limit */
-  send(data: string | Uint8Array): number;
-  ping(): unknown;
-  /** Bytes that the system has not taken yet. */
-  getBufferedAmount(): number;
-  subscribe(nativeTopic: string): void;
-  unsubscribe(nativeTopic: string): void;
-  close(code: number, reason: string): void;
-  /** Without a word: nobody is there to hear it. */
-  terminate(): void;
-}
-
-/** Sessions of either form encode through these. */
-export interface Encoders {
-  readonly binary: FrameEncoder;
-  readonly scalesOf: ScalesOf;
-}
-
-export interface SessionLimits {
-  readonly outboxBytesMax: number;
-  /** What has waited longer in the outbox is conflated, in ms. */
-  readonly staleMs: number;
-  /** A pong that is later than this, over the quickest, tells a slow reader; in ms. */
-  readonly lagMs: number;
-  /** A reader without a pong for so long is closed, in ms. */
-  readonly pongMs: number;
-  /** Control that has waited longer in the outbox closes the session, in ms; and so many messages. */
-  readonly controlMs: number;
-  readonly controlMessagesMax: number;
-}
-
-/** Of one session, or of all there were. */
-export interface SessionCounters extends OutboxCounters {
-  /** Times that it left the express lane. */
-  lagged: number;
-}
-
-/** The native topic of definitions, which every session is on. */
-export const INSTRUMENT_TOPIC = { binary: 'b:instrument', text: 't:instrument' } as const;
-
-/** On the express lane a ping follows so many bytes. */
-const PING_BYTES = 16_384;
-/** Of the socket's own backlog: past this it is slow without waiting for a pong. */
-const BUFFERED_BYTES_MAX = 65_536;
-/** A window begins so large, and follows the reader within these bounds. */
-const WINDOW_BYTES = 16_384;
-const WINDOW_BYTES_MIN = 4_096;
-const WINDOW_BYTES_MAX = 1_048_576;
-/** Pongs that come sooner let the window grow, later ones make it smaller. */
-const WINDOW_SOON_MS = 50;
-const WINDOW_LATE_MS = 250;
+import { Backlog } from './backlog';
+import type { Feed } from './feed';
+import type { TopicState } from './mirror';
+import {
+  BUFFERED_BYTES_MAX,
+  PING_BYTES,
+  WINDOW_BYTES,
+  WINDOW_BYTES_MAX,
+  WINDOW_BYTES_MIN,
+  WINDOW_LATE_MS,
+  WINDOW_SOON_MS,
+  type SessionLimits,
+} from './session-limits';
+import type { Encoders, SessionCounters } from './session-parts';
+import type { SessionState } from './session-state';
+import type { Socket } from './socket';
+import { Wire } from './wire';
 
 /** With when the ping was sent whose pong has not come; null: none is under way. */
 type Lane =
   | { readonly is: 'express'; askedMs: number | null; pingedBytes: number }
-  | { readonly is: 'lagging'; askedMs: number | null; windowBytes: number }
+  | { readonly is: 'windows'; askedMs: number | null; windowBytes: number }
   | { readonly is: 'gone' };
 
-export class Session implements Follower {
+export class Session {
   readonly name: string;
-  readonly text: boolean;
   /** Topics it is on, with the head that its last heartbeat told. */
   readonly topics = new Map<TopicState, number>();
   /** Channels it is on for every symbol, now and later, with the interval that was asked for; 0: none. */
@@ -91,19 +49,22 @@ export class Session implements Follower {
   owner: string | null = null;
   /** Symbols of which it was told an execution, and so had the definition. */
   readonly traded = new Set<string>();
-  /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
-  overrun = false;
   private lagged = 0;
-  private readonly socket: Socket;
-  private readonly encoders: Encoders;
+  /** Of resumes that could not be; whoever answers them counts. */
+  resets = 0;
+  private readonly wire: Wire;
   private readonly limits: SessionLimits;
-  private readonly outbox: Outbox;
-  private readonly paced: PacedTopics;
+  /** Of topics that it does not take natively, and control while it is not on the express lane. */
+  private readonly backlog: Backlog;
   private lane: Lane = { is: 'express', askedMs: null, pingedBytes: 0 };
+  private feed: Feed | null = null;
   private rttMinMs = Infinity;
-  /** Sent to it alone; and what its native topics had published when it joined them, taken off. */
-  private ownBytes = 0;
+  private rttMs: number | null = null;
+  /** When so much was published and sent to it alone, it may be due for a ping. */
+  private bytesDue = 0;
   private nowMs = 0;
+  /** The server stops: nothing waits for its interval any more. */
+  private isLeaving = false;
 
   constructor(
     name: string,
@@ -113,103 +74,136 @@ export class Session implements Follower {
     limits: SessionLimits,
   ) {
     this.name = name;
-    this.text = form === SUBPROTOCOL_JSON;
-    this.socket = socket;
-    this.encoders = encoders;
+    this.wire = new Wire(form, socket, encoders);
     this.limits = limits;
-    const options = { bytesMax: limits.outboxBytesMax, staleMs: limits.staleMs };
-    this.outbox = new Outbox(options);
-    this.paced = new PacedTopics(options);
-    socket.subscribe(this.text ? INSTRUMENT_TOPIC.text : INSTRUMENT_TOPIC.binary);
+    this.backlog = new Backlog(limits);
+  }
+
+  get isText(): boolean {
+    return this.wire.isText;
+  }
+
+  /** What it was sent last is lost, and its socket is being closed. */
+  get overrun(): boolean {
+    return this.wire.overrun;
   }
 
   isPaced(topic: TopicState): boolean {
-    return this.paced.has(topic);
+    return this.backlog.isPaced(topic);
   }
 
+  /** Whether it gets its topics as they are pushed, and so has them all. */
+  get isExpress(): boolean {
+    return this.lane.is === 'express';
+  }
+
+  get isGone(): boolean {
+    return this.lane.is === 'gone';
+  }
+
+  /** Whether something is read from the journal for it. */
+  get isFed(): boolean {
+    return this.feed !== null;
+  }
+
+  /** Whether it does not keep up. */
   get isLagging(): boolean {
-    return this.lane.is === 'lagging';
+    return this.lane.is === 'windows' && this.feed === null;
   }
 
   get counters(): SessionCounters {
-    const [a, b] = [this.outbox.counters, this.paced.counters];
+    return { ...this.backlog.counters, lagged: this.lagged, resets: this.resets };
+  }
+
+  get state(): SessionState {
+    const { backlog, rttMs } = this;
+    const sinceMs = backlog.oldestMs;
     return {
-      conflated: a.conflated + b.conflated,
-      dropped: a.dropped + b.dropped,
-      gaps: a.gaps + b.gaps,
-      lagged: this.lagged,
+      form: this.isText ? 'json' : 'msgpack',
+      lane: this.isLagging ? 'lagging' : 'express',
+      topics: this.topics.size,
+      sentBytes: this.wire.sentBytes(),
+      waitingBytes: backlog.pendingBytes + this.wire.bufferedBytes,
+      lagMs: sinceMs === null ? 0 : Math.max(0, this.nowMs - sinceMs),
+      rttMs,
+      ...this.counters,
     };
   }
 
   /** Sends messages that belong together, ahead of what waits of topics. */
   send(messages: readonly Message[]): void {
     if (this.lane.is === 'gone') return;
-    if (this.lane.is === 'express') return this.write(messages);
-    this.outbox.addControl(messages, this.nowMs);
+    if (this.lane.is === 'express') {
+      this.wire.write(messages);
+      return;
+    }
+    this.backlog.tell(messages, this.nowMs);
     this.flush();
   }
 
-  /** Sends an answer in its place among the messages of topics: behind what waits. */
-  answer(messages: readonly Message[]): void {
-    if (this.lane.is !== 'lagging') return this.send(messages);
-    this.outbox.addAnswer(messages, this.nowMs);
+  /** Serves a feed until it is over; one at a time. */
+  serve(feed: Feed, nowMs: number): void {
+    const { lane } = this;
+    this.nowMs = nowMs; // of a new session it is not known yet
+    if (lane.is === 'gone') return feed.end();
+    this.feed = feed;
+    if (lane.is === 'express') this.useWindows(lane.askedMs);
     this.flush();
   }
 
-  /** @param intervalMs at most one frame of it in this time; 0: as it comes */
-  join(topic: TopicState, intervalMs: number): void {
-    const isNew = !this.topics.has(topic);
-    if (isNew) this.topics.set(topic, topic.head);
-    else if (intervalMs > 0 || this.paced.has(topic)) {
-      // What waits of it goes first.
-      const waiting = this.detach(topic);
-      if (waiting !== undefined) this.goOn(waiting);
-    } else return;
-    this.attach(topic, intervalMs);
-  }
-
-  leave(topic: TopicState): void {
-    if (!this.topics.delete(topic)) return;
-    this.detach(topic);
-    this.outbox.forget(topic);
-  }
-
-  /** A place up to which it was told everything, if the newest pushed is this. */
-  toldUpTo(lastSeq: number): number {
-    return Math.min(lastSeq, this.outbox.toldSeq ?? Infinity, this.paced.toldSeq ?? Infinity);
-  }
-
-  /** Takes messages of a batch that it does not get natively; `settle` follows. */
-  follow(topic: TopicState, messages: readonly Message[]): void {
-    if (!this.paced.add(topic, messages, this.nowMs)) this.outbox.add(topic, messages, this.nowMs);
-  }
-
-  /** Ends a batch that brought it something. */
-  settle(): void {
-    this.outbox.settle();
-    this.paced.settle();
+  /** The feed has a frame, or is over. */
+  pull(nowMs: number): void {
+    this.nowMs = nowMs;
     this.flush();
   }
 
   /**
+   * Goes on with a topic from its state as it is now, which the answer that follows tells.
+   * @param intervalMs at most one frame of it in this time; 0: as it comes
+   */
+  join(topic: TopicState, intervalMs: number): void {
+    const { backlog } = this;
+    if (this.topics.has(topic)) {
+      const messages = backlog.settle(topic);
+      if (messages.length > 0) this.send(messages);
+      const isKept = intervalMs === 0 && !backlog.isPaced(topic);
+      if (isKept) return;
+      this.detach(topic);
+    } else {
+      this.topics.set(topic, topic.head);
+    }
+    if (intervalMs > 0 || this.lane.is === 'windows') backlog.attach(topic, intervalMs, this.nowMs);
+    else this.wire.join(topic);
+  }
+
+  leave(topic: TopicState): void {
+    if (this.topics.delete(topic)) this.detach(topic);
+  }
+
+  /** A place up to which it was told everything, if the newest pushed is this. */
+  toldUpTo(lastSeq: number): number {
+    return Math.min(lastSeq, this.backlog.toldSeq);
+  }
+
+  /**
    * Now and then: is it slow, is something due, is it dead?
-   * @param hasNews something was published since the last look
+   * @param publishedBytes on all native topics so far
    * @returns why it has to be closed, if so
    */
-  look(nowMs: number, hasNews: boolean): CloseReason | undefined {
+  look(nowMs: number, publishedBytes: number): CloseReason | undefined {
     this.nowMs = nowMs;
     const { lane, limits } = this;
     if (lane.is === 'gone') return undefined;
     const waitedMs = lane.askedMs === null ? 0 : nowMs - lane.askedMs;
     if (waitedMs > limits.pongMs) return 'unresponsive';
     if (lane.is === 'express') {
-      const due = this.paced.due(nowMs);
-      if (due.length > 0) this.write(due);
-      this.lookExpress(lane, waitedMs, hasNews);
+      const due = this.backlog.due(nowMs);
+      if (due.length > 0) this.wire.write(due);
+      this.lookExpress(lane, waitedMs, publishedBytes);
       return undefined;
     }
-    const { oldestControlMs, controlCount } = this.outbox;
-    const isStuck = oldestControlMs !== null && nowMs - oldestControlMs > limits.controlMs;
+    const { controlStuckMs, controlCount } = this.backlog;
+    const isStuck = controlStuckMs !== null && nowMs - controlStuckMs > limits.controlMs;
     if (isStuck || controlCount > limits.controlMessagesMax) return 'too-slow';
     this.flush();
     return undefined;
@@ -221,143 +215,145 @@ export class Session implements Follower {
     if (lane.is === 'gone' || lane.askedMs === null) return;
     this.nowMs = nowMs;
     const rttMs = nowMs - lane.askedMs;
+    this.rttMs = rttMs;
     this.rttMinMs = Math.min(this.rttMinMs, rttMs);
     lane.askedMs = null;
     if (lane.is === 'express') return;
-    if (rttMs < this.rttMinMs + WINDOW_SOON_MS) {
-      lane.windowBytes = Math.min(lane.windowBytes * 2, WINDOW_BYTES_MAX);
+    const isQuick = rttMs < this.rttMinMs + WINDOW_SOON_MS;
+    if (isQuick) {
+      const { outboxBytesMax } = this.limits; // so that a backlog can be told to hold a window
+      lane.windowBytes = Math.min(lane.windowBytes * 2, WINDOW_BYTES_MAX, outboxBytesMax);
     } else if (rttMs > this.rttMinMs + WINDOW_LATE_MS) {
       lane.windowBytes = Math.max(lane.windowBytes / 2, WINDOW_BYTES_MIN);
     }
-    if (this.outbox.isEmpty) this.catchUp();
-    else this.flush();
+    if (!this.catchUp(isQuick ? lane.windowBytes : 0)) this.flush();
+  }
+
+  /** The server stops: tells it so, and sends all that waits; `isDrained` says when it has that. */
+  goAway(closing: Message): void {
+    this.isLeaving = true;
+    this.send([closing]);
+    const { lane } = this;
+    if (lane.is !== 'express') return;
+    const waiting = this.backlog.due(Infinity);
+    if (waiting.length > 0) this.wire.write(waiting);
+    lane.askedMs ??= this.ask();
+  }
+
+  /** Nothing waits, and the reader has had what was sent before the newest ping. */
+  get isDrained(): boolean {
+    const { lane } = this;
+    if (lane.is === 'gone' || this.wire.overrun) return true;
+    if (lane.askedMs !== null || this.wire.bufferedBytes > 0) return false;
+    return this.backlog.isEmpty;
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */
   gone(): void {
-    for (const topic of this.topics.keys()) this.uncount(topic);
+    for (const topic of this.topics.keys()) this.backlog.detach(topic);
+    this.wire.gone();
     this.topics.clear();
     this.wildcards.clear();
     this.lane = { is: 'gone' };
+    this.feed?.end();
+    this.feed = null;
   }
 
   close(code: number, reason: string): void {
-    this.socket.close(code, reason);
+    this.wire.close(code, reason);
   }
 
   terminate(): void {
-    this.socket.terminate();
-  }
-
-  private write(messages: readonly Message[]): void {
-    if (this.overrun) return;
-    const { binary, scalesOf } = this.encoders;
-    const frame = this.text ? encodeTextFrame(messages, scalesOf) : binary.encode(messages);
-    this.ownBytes += frame.length;
-    this.overrun = this.socket.send(frame) === 0;
+    this.wire.terminate();
   }
 
   private lookExpress(
     lane: Extract<Lane, { is: 'express' }>,
     waitedMs: number,
-    hasNews: boolean,
+    publishedBytes: number,
   ): void {
     const late = this.limits.lagMs + (this.rttMinMs === Infinity ? 0 : this.rttMinMs);
-    const buffered = this.socket.getBufferedAmount();
+    const buffered = this.wire.bufferedBytes;
     if (waitedMs > late || buffered > BUFFERED_BYTES_MAX) return this.fallBehind(lane);
-    if (lane.askedMs !== null || !hasNews) return;
-    const bytes = this.sentBytes();
-    if (bytes - lane.pingedBytes < PING_BYTES) return;
+    if (lane.askedMs !== null) return;
+    // It was sent no more than all were since; to know how much goes through all of its topics.
+    const most = publishedBytes + this.wire.ownTotal;
+    if (most < this.bytesDue) return;
+    const bytes = this.wire.sentBytes();
+    const rest = PING_BYTES - (bytes - lane.pingedBytes);
+    this.bytesDue = most + Math.max(0, rest);
+    if (rest > 0) return;
     lane.pingedBytes = bytes;
     lane.askedMs = this.ask();
   }
 
   private ask(): number {
-    this.socket.ping();
+    this.wire.ping();
     return this.nowMs;
-  }
-
-  private sentBytes(): number {
-    let bytes = this.ownBytes;
-    for (const topic of this.topics.keys())
-      bytes += this.text ? topic.textBytes : topic.binaryBytes;
-    return bytes;
   }
 
   /** Leaves the native topics. A ping that is under way already closes the first window. */
   private fallBehind({ askedMs }: Extract<Lane, { is: 'express' }>): void {
-    for (const topic of this.topics.keys()) if (!this.paced.has(topic)) this.unsubscribe(topic);
     this.lagged += 1;
-    this.lane = { is: 'lagging', askedMs: askedMs ?? this.ask(), windowBytes: WINDOW_BYTES };
-    for (const topic of this.topics.keys()) topic.followers.add(this);
+    this.useWindows(askedMs ?? this.ask());
   }
 
-  /** Nothing waits, and the reader has all that was sent: back to the native topics. */
-  private catchUp(): void {
+  private useWindows(askedMs: number | null): void {
+    this.lane = { is: 'windows', askedMs, windowBytes: WINDOW_BYTES };
     for (const topic of this.topics.keys()) {
-      if (this.paced.has(topic)) continue;
-      topic.followers.delete(this);
-      this.subscribe(topic);
+      if (this.backlog.has(topic)) continue;
+      this.wire.leave(topic);
+      this.backlog.attach(topic, 0, this.nowMs);
     }
-    this.lane = { is: 'express', askedMs: null, pingedBytes: this.sentBytes() };
+  }
+
+  /**
+   * Back to the native topics, when no more waits than so many bytes, which go out in the same step.
+   * Without that a quick reader of a busy market would never find that nothing waits.
+   */
+  private catchUp(bytesMax: number): boolean {
+    if (this.feed !== null) return false;
+    const rest = this.backlog.takeWhole(bytesMax, this.nowMs);
+    if (rest === undefined) return false;
+    if (rest.length > 0) this.wire.write(rest);
+    for (const topic of this.topics.keys()) {
+      if (this.backlog.isPaced(topic)) continue;
+      this.backlog.detach(topic);
+      this.wire.join(topic);
+    }
+    this.lane = { is: 'express', askedMs: null, pingedBytes: this.wire.sentBytes() };
+    return true;
   }
 
   /** Sends a window, if it is open and something waits. */
   private flush(): void {
     const { lane } = this;
-    if (lane.is !== 'lagging' || lane.askedMs !== null) return;
-    const messages = this.outbox.take(lane.windowBytes, this.nowMs);
-    // What was asked for at intervals follows what waits: a topic may have changed from here to there.
-    if (this.outbox.isEmpty) messages.push(...this.paced.due(this.nowMs));
-    if (messages.length === 0) return;
-    this.write(messages);
-    lane.askedMs = this.ask();
+    if (lane.is !== 'windows' || lane.askedMs !== null) return;
+    const messages = this.backlog.take(lane.windowBytes, this.nowMs);
+    if (this.isLeaving) messages.push(...this.backlog.due(Infinity));
+    let bytes = messages.length === 0 ? 0 : this.wire.write(messages);
+    bytes += this.sendFed(lane.windowBytes - bytes);
+    if (bytes > 0) lane.askedMs = this.ask();
+    const { feed } = this;
+    if (feed === null || !feed.isOver) return;
+    this.feed = null;
+    feed.finished();
+    // With nothing under way there is no pong that would bring it back.
+    if (this.lane === lane && lane.askedMs === null) this.catchUp(0);
   }
 
-  private attach(topic: TopicState, intervalMs: number): void {
-    if (intervalMs > 0) this.paced.join(topic, intervalMs, this.nowMs);
-    if (intervalMs > 0 || this.lane.is === 'lagging') topic.followers.add(this);
-    else this.subscribe(topic);
-  }
-
-  /** Tells what waited of a topic elsewhere. */
-  private goOn(extracted: Extracted): void {
-    if (this.lane.is === 'lagging') {
-      this.outbox.adopt(extracted);
-      return;
+  /** @returns what it sent, in bytes */
+  private sendFed(roomBytes: number): number {
+    let bytes = 0;
+    while (this.feed !== null && bytes < roomBytes && !this.wire.overrun) {
+      const frame = this.feed.take(this.nowMs);
+      if (frame === undefined) break;
+      bytes += this.wire.write(frame);
     }
-    const messages = messagesOf(extracted);
-    if (messages.length > 0) this.write(messages);
+    return bytes;
   }
 
-  /** @returns what waits of it for its interval */
-  private detach(topic: TopicState): Extracted | undefined {
-    const waiting = this.paced.leave(topic);
-    if (!topic.followers.delete(this)) this.unsubscribe(topic);
-    return waiting;
-  }
-
-  private subscribe(topic: TopicState): void {
-    if (this.text) {
-      topic.textSubscribers += 1;
-      this.ownBytes -= topic.textBytes;
-      this.socket.subscribe(topic.nativeText);
-    } else {
-      topic.binarySubscribers += 1;
-      this.ownBytes -= topic.binaryBytes;
-      this.socket.subscribe(topic.nativeBinary);
-    }
-  }
-
-  private unsubscribe(topic: TopicState): void {
-    this.uncount(topic);
-    this.ownBytes += this.text ? topic.textBytes : topic.binaryBytes;
-    this.socket.unsubscribe(this.text ? topic.nativeText : topic.nativeBinary);
-  }
-
-  private uncount(topic: TopicState): void {
-    if (topic.followers.delete(this)) return;
-    if (this.text) topic.textSubscribers -= 1;
-    else topic.binarySubscribers -= 1;
+  private detach(topic: TopicState): void {
+    if (!this.backlog.detach(topic)) this.wire.leave(topic);
   }
 }

@@ -3,23 +3,33 @@
  *
  * A subscription is answered with the state at the newest pushed place, and joins its topics in the same
  * step, so their updates follow without gap or duplicate. A reader that comes back resumes: it gets what
- * was pushed behind its place, as long as that is in memory and not too much, and goes on live.
+ * was pushed behind its place, out of memory or the journal, and goes on live.
  * Bounded: the topics that a session may ask for (a `*` grows beyond that with the instruments, which are
- * bounded themselves), and what one resume may bring (`RESUMED_MESSAGES_MAX`).
+ * bounded themselves), what one resume goes through in memory, and how many are answered in one turn.
  */
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
-import type { Message, MessageOf } from '../../protocol/messages';
+import type { Instrument, Message, MessageOf } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { parseTopic, type Topic } from '../../protocol/topics';
+import type { Clock } from '../base/clock';
 import type { DerivedTopics } from './derived';
+import { Desk } from './desk';
 import type { Mirror, MirroredInstrument, SymbolChannel, TopicState } from './mirror';
+import type { Plays } from './plays';
+import { replayUnderWay } from './replay';
+import { Resumption, type Outcome, type ResetReason, type ResumptionStage } from './resumption';
 import type { Session } from './session';
 
-/** Beyond it the state is told instead. A frame of so many fits well into a socket's backlog. */
-const RESUMED_MESSAGES_MAX = 5_000;
+/**
+ * Events that a resume goes through in memory; what is further back comes out of the journal. A frame of
+ * so many fits well into a socket's backlog.
+ */
+export const RESUMED_MESSAGES_MAX = 5_000;
+/** So many of those are answered in one turn. */
+const RESUMES_A_TURN = 8;
 
-type ResetReason = MessageOf<'reset'>['reason'];
+type Done = (refused?: Fault) => void;
 
 interface Target {
   readonly topic: TopicState;
@@ -39,14 +49,20 @@ export class Subscriptions {
   private readonly mirror: Mirror;
   private readonly derived: DerivedTopics;
   private readonly options: { readonly topicsMax: number };
+  /** The journal; without it a resume has what is in memory. */
+  plays: Plays | null = null;
+  private readonly clock: Clock;
+  private readonly desk = new Desk(RESUMES_A_TURN);
   private readonly lastSeq: () => number;
 
   constructor(
     mirror: Mirror,
     derived: DerivedTopics,
     options: { readonly topicsMax: number },
+    clock: Clock,
     lastSeq: () => number,
   ) {
+    this.clock = clock;
     this.mirror = mirror;
     this.derived = derived;
     this.options = options;
@@ -64,67 +80,106 @@ export class Subscriptions {
     names: readonly string[],
     intervalMs: number,
   ): Fault | undefined {
-    const asked = this.resolve(session, names);
+    const asked = session.isFed ? replayUnderWay() : this.resolve(session, names);
     if ('code' in asked) return asked;
     const messages: Message[] = [];
-    const defined = new Set<MirroredInstrument>();
+    const defined = new Set<MirroredInstrument | null>();
     for (const [topic, instrument] of asked.targets) {
       messages.push(...this.state(topic, instrument, defined));
     }
     this.join(session, asked, intervalMs);
-    session.answer([...messages, { type: 'ack', id, seq: this.lastSeq() }]);
+    session.send([...messages, { type: 'ack', id, seq: this.lastSeq() }]);
     return undefined;
   }
 
   /**
    * Everything of these topics behind a place, then live; or, where that is not at hand, a reset with
    * the reason, and their state.
+   * @param done told when it was answered, or why it is refused; nothing else may be asked meanwhile
    */
-  resume(
-    session: Session,
-    { id, epoch, seq, topics: names }: MessageOf<'resume'>,
-  ): Fault | undefined {
-    const asked = this.resolve(session, names);
-    if ('code' in asked) return asked;
-    const { targets } = asked;
-    const missed = this.missed(epoch, seq, targets);
-    const defined = new Set<MirroredInstrument>();
-    const messages: Message[] = [];
-    for (const instrument of targets.values()) {
-      if (instrument === null || defined.has(instrument)) continue;
-      defined.add(instrument);
-      messages.push(instrument.definition);
-    }
-    const reset = (topics: readonly string[], reason: ResetReason): void => {
-      if (topics.length === 0) return;
-      messages.push({ type: 'reset', topics: [...topics], epoch: this.epoch, seq: this.lastSeq(), reason }); // prettier-ignore
-    };
-    // Bars and statistics are not numbered for themselves: what they are now says it all.
-    const isDerived = (name: string): boolean => /^(bar|stats):/.test(name);
-    if (typeof missed === 'string') reset(names, missed);
-    else reset(names.filter(isDerived), 'not-kept');
-    for (const [topic, instrument] of targets) {
-      if (typeof missed !== 'string' && !isDerived(topic.name)) continue;
-      messages.push(...this.state(topic, instrument, defined));
-    }
-    if (typeof missed !== 'string') messages.push(...missed);
-    this.join(session, asked, 0);
-    session.answer([...messages, { type: 'ack', id, seq: this.lastSeq() }]);
-    return undefined;
+  resume(session: Session, request: MessageOf<'resume'>, done: Done): void {
+    const refused = session.isFed ? replayUnderWay() : this.resolve(session, request.topics);
+    if ('code' in refused) return done(refused);
+    this.desk.run(() => {
+      if (session.isGone) return;
+      // Since it was asked, instruments may have come that a `*` stands for.
+      const asked = this.resolve(session, request.topics);
+      if ('code' in asked) return done(asked);
+      const { epoch, seq } = request;
+      if (epoch !== this.epoch) this.answer(session, request, asked, 'other-epoch', done);
+      else if (seq > this.lastSeq()) this.answer(session, request, asked, 'from-the-future', done);
+      else this.catchUp(session, request, asked, done);
+    });
   }
 
-  /** What of the topics was pushed behind a place; or why that is not known. */
-  private missed(
-    epoch: number,
-    seq: number,
-    targets: ReadonlyMap<TopicState, unknown>,
-  ): Message[] | ResetReason {
+  /** Out of memory, or where that does not reach back, out of the journal. */
+  private catchUp(session: Session, request: MessageOf<'resume'>, asked: Asked, done: Done): void {
+    const { seq, topics } = request;
+    const { plays } = this;
+    const missed = this.recent(seq, asked.targets);
+    if (missed !== undefined || plays === null) {
+      return this.answer(session, request, asked, missed ?? 'too-old', done);
+    }
+    const kept = topics.filter((name) => !isDerived(name));
+    if (kept.length === 0) return this.answer(session, request, asked, [], done);
+    for (const topic of asked.targets.keys()) session.leave(topic);
+    for (const topic of asked.topics) if (topic.symbol === '*') session.wildcards.delete(channelOf(topic)); // prettier-ignore
+    const stage: ResumptionStage = {
+      plays,
+      lastSeq: this.lastSeq,
+      recent: (from) => this.recent(from, this.targetsOf(asked.topics)),
+      pull: () => session.pull(this.clock.monotonicMs()),
+      finish: (outcome) => {
+        // Instruments may have come meanwhile that a `*` stands for.
+        const now = this.resolve(session, topics);
+        if ('code' in now) done(now);
+        else this.answer(session, request, now, outcome, done, false);
+      },
+    };
+    const definitions = definitionsOf(asked.targets);
+    const resumption = new Resumption(stage, kept, session.isText, seq, definitions);
+    session.serve(resumption, this.clock.monotonicMs());
+  }
+
+  /** Answers a resume, and joins its topics in the same step. */
+  private answer(
+    session: Session,
+    { id, topics: names }: MessageOf<'resume'>,
+    asked: Asked,
+    outcome: Outcome,
+    done: Done,
+    tellsDefinitions = true,
+  ): void {
+    const { targets } = asked;
+    const messages: Message[] = tellsDefinitions ? definitionsOf(targets) : [];
+    const defined = new Set(targets.values());
+    const reset = (topics: readonly string[], reason: ResetReason): void => {
+      if (topics.length === 0) return;
+      session.resets += 1;
+      messages.push({ type: 'reset', topics: [...topics], epoch: this.epoch, seq: this.lastSeq(), reason }); // prettier-ignore
+    };
+    const isReset = typeof outcome === 'string';
+    // Bars and statistics are not numbered for themselves: what they are now says it all.
+    if (isReset) reset(names, outcome);
+    else reset(names.filter(isDerived), 'not-kept');
+    for (const [topic, instrument] of targets) {
+      if (isReset || isDerived(topic.name)) {
+        messages.push(...this.state(topic, instrument, defined));
+      }
+    }
+    if (!isReset) messages.push(...outcome);
+    this.join(session, asked, 0);
+    session.send([...messages, { type: 'ack', id, seq: this.lastSeq() }]);
+    done();
+  }
+
+  /** What of the topics was pushed behind a place; undefined when memory has it not, or it is much. */
+  private recent(seq: number, targets: ReadonlyMap<TopicState, unknown>): Message[] | undefined {
     const lastSeq = this.lastSeq();
-    if (epoch !== this.epoch) return 'other-epoch';
-    if (seq > lastSeq) return 'from-the-future';
-    if (seq === lastSeq) return [];
+    if (seq >= lastSeq) return [];
+    if (lastSeq - seq > RESUMED_MESSAGES_MAX) return undefined;
     const runs = this.since(seq);
-    if (runs === undefined) return 'too-old';
+    if (runs === undefined) return undefined;
     const messages: Message[] = [];
     for (const run of runs) {
       for (const event of run) {
@@ -132,7 +187,6 @@ export class Subscriptions {
         if (event.type === 'command' || event.type === 'snapshot') continue;
         if (event.type === 'instrument' || targets.has(this.mirror.topicOf(event)))
           messages.push(event);
-        if (messages.length > RESUMED_MESSAGES_MAX) return 'too-old';
       }
     }
     return messages;
@@ -153,17 +207,22 @@ export class Subscriptions {
       if ('code' in topic) return topic;
       topics.push(topic);
     }
-    const targets = new Map<TopicState, MirroredInstrument | null>();
+    const targets = this.targetsOf(topics);
     let count = session.topics.size;
-    for (const { topic, instrument } of topics.flatMap((t) => this.targets(t))) {
-      if (!session.topics.has(topic) && !targets.has(topic)) count += 1;
-      targets.set(topic, instrument);
-    }
+    for (const topic of targets.keys()) if (!session.topics.has(topic)) count += 1;
     if (count > this.options.topicsMax) {
       const most = this.options.topicsMax;
       return fault('too-many-topics', `this would make ${count} topics; at most ${most}`);
     }
     return { topics, targets };
+  }
+
+  private targetsOf(topics: readonly Topic[]): Map<TopicState, MirroredInstrument | null> {
+    const targets = new Map<TopicState, MirroredInstrument | null>();
+    for (const { topic, instrument } of topics.flatMap((t) => this.targets(t))) {
+      targets.set(topic, instrument);
+    }
+    return targets;
   }
 
   unsubscribe(session: Session, names: readonly string[]): Fault | undefined {
@@ -212,7 +271,7 @@ export class Subscriptions {
   private state(
     topic: TopicState,
     instrument: MirroredInstrument | null,
-    defined: Set<MirroredInstrument>,
+    defined: Set<MirroredInstrument | null>,
   ): Message[] {
     if (instrument === null) {
       const all = [...this.mirror.all()];
@@ -233,6 +292,16 @@ export class Subscriptions {
     if (newest !== null) messages.push(newest);
     return messages;
   }
+}
+
+/** Definitions of the instruments of topics, once each. */
+function definitionsOf(targets: ReadonlyMap<unknown, MirroredInstrument | null>): Instrument[] {
+  const instruments = [...new Set(targets.values())].filter((i) => i !== null);
+  return instruments.map(({ definition }) => definition);
+}
+
+function isDerived(name: string): boolean {
+  return name.startsWith('bar:') || name.startsWith('stats:');
 }
 
 /** The topic but for its symbol; of a bar with its interval. */

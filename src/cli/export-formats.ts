@@ -11,7 +11,8 @@ import { messageByType, type Instrument, type MessageOf } from '../../protocol/m
 import type { BatchEvent, Command, Snapshot } from '../../protocol/records';
 import { formatDecimal } from '../../protocol/units';
 import type { Extracted, ExtractKind } from '../journal/extract';
-import type { GapNote, GapReason } from '../journal/journal';
+import { toldReason } from '../journal/history-gaps';
+import type { GapNote } from '../journal/journal';
 
 export interface Format {
   /** Before everything else. */
@@ -89,14 +90,6 @@ function snapshotJson(s: Snapshot, scales: Scales): Values {
   return { ...s, eventTime: s.eventTime.toString(), receiveTime: s.receiveTime.toString(), bids, asks: formatLevels(s.asks, scales) }; // prettier-ignore
 }
 
-const GAP_REASONS: Readonly<Record<GapReason, MessageOf<'gap'>['reason']>> = {
-  disk: 'not-journaled',
-  crash: 'not-journaled',
-  missing: 'not-journaled',
-  damage: 'damaged',
-  retention: 'retention',
-};
-
 /** How many of the places held such records nobody knows: all of them, at most. */
 function gapJson(
   { from, to, reason }: GapNote,
@@ -104,7 +97,7 @@ function gapJson(
   symbol: string,
 ): MessageOf<'gap'> {
   const topic = kind === 'status' ? 'status' : `${kind}:${symbol}`;
-  return { type: 'gap', topic, from, to, count: to - from + 1, reason: GAP_REASONS[reason] };
+  return { type: 'gap', topic, from, to, count: to - from + 1, reason: toldReason(reason) };
 }
 
 /** A price of 0 is none; only orders, and changes of them, have a quantity. */

@@ -14,6 +14,7 @@ import type { Connection } from './connection';
 import { Consumers } from './consumers';
 import type { Timers } from './environment';
 import { TapedeckError } from './errors';
+import { chunks, Intervals } from './intervals';
 import type { Item, TopicMessage } from './items';
 import { Subscription, type SubscribeOptions } from './subscription';
 import type { TopicChain } from './topic-chain';
@@ -21,9 +22,7 @@ import { isTopicMessage, TopicTable } from './topic-table';
 
 const MEND_EVERY_MS = 250;
 const RECEIVED_EVERY_MS = 1_000;
-/** Topics of one request; with their names it stays well within any frame. */
-const TOPICS_PER_REQUEST = 500;
-/** Refusals that the next connection need not meet; the server, not the request, is at fault. */
+/** Refusals of which the server, not the request, is at fault: the next connection need not meet them. */
 const PASSING: ReadonlySet<string> = new Set([
   'overloaded',
   'journal-failing',
@@ -53,6 +52,7 @@ export interface ReaderEvents {
 export class MarketReader {
   readonly table: TopicTable;
   readonly consumers = new Consumers();
+  private readonly intervals: Intervals;
   private connection: Connection | undefined;
   /** This connection may be asked to resume. */
   private resumes = true;
@@ -70,6 +70,7 @@ export class MarketReader {
       deliver: ({ name, topic }, message) => this.consumers.hand(name, topic, message),
       broken: (chain, why, seq) => this.broken(chain, why, seq),
     });
+    this.intervals = new Intervals(this.table, this.consumers);
   }
 
   // ── subscriptions ───────────────────────────────────────────────────────────────────────────
@@ -97,6 +98,7 @@ export class MarketReader {
     );
     this.consumers.add(subscription);
     if (this.connection !== undefined) this.start(names);
+    this.pace();
     this.admit();
     return subscription;
   }
@@ -107,7 +109,9 @@ export class MarketReader {
       const stage = this.table.asked.get(name)?.stage;
       return this.table.release(name) && stage !== 'idle';
     });
+    this.intervals.forget(gone);
     if (gone.length > 0) this.leave(gone);
+    this.pace();
   }
 
   /** Leaving a `*` leaves single topics of its channel too [S8]: what is still wanted is asked anew. */
@@ -129,14 +133,24 @@ export class MarketReader {
         () => {},
       );
     }
-    // Their chains go on: the state that comes with it is a repetition to them.
-    for (const some of chunks(wanted.map(({ name }) => name))) {
-      this.ask(
-        (id) => ({ type: 'subscribe', id, topics: some, intervalMs: null }),
-        () => {},
-        (error) => this.refused(some, undefined, error),
-      );
-    }
+    this.subscribeAgain(wanted.map(({ name }) => name));
+  }
+
+  /** Their chains go on: the state that comes with it is a repetition to them, or stands for what it left out. */
+  private subscribeAgain(names: readonly string[]): void {
+    this.subscribe(names, (some) => {
+      this.table.refresh(some, true);
+      const refreshed = (): void => {
+        this.table.refresh(some, false);
+        this.pace();
+      };
+      return [refreshed, undefined];
+    });
+  }
+
+  /** Sets the intervals that consumers want otherwise. */
+  private pace(): void {
+    if (this.connection !== undefined) this.subscribeAgain(this.intervals.off());
   }
 
   /** Asks for those of the topics that nobody asked for yet. */
@@ -204,11 +218,13 @@ export class MarketReader {
     const parts = chunks(topics);
     this.table.resume(topics, only && parts.length === 1);
     for (const some of parts) {
+      this.intervals.apply(some, 0);
       this.ask(
         (id) => ({ type: 'resume', id, epoch: this.table.epoch!, seq, topics: some }),
         (to) => {
           this.table.resumed(some, to);
           this.events.resumed(seq, to);
+          this.pace();
         },
         (error) => {
           if (error.code === 'not-supported') this.resumes = false;
@@ -220,11 +236,23 @@ export class MarketReader {
 
   /** Asks for topics from their state on; `why` where what was held of them is void. */
   private request(topics: readonly string[], why: string | undefined): void {
-    for (const some of chunks(topics)) {
+    this.subscribe(topics, (some) => {
       this.table.collect(some, why);
+      return [(seq) => this.collected(some, seq), why];
+    });
+  }
+
+  /** Sends what subscribes to topics, each with its interval. @param begin gives what its answer does, and why it is asked */
+  private subscribe(
+    topics: readonly string[],
+    begin: (some: readonly string[]) => readonly [(seq: number) => void, string | undefined],
+  ): void {
+    for (const { intervalMs, topics: some } of this.intervals.requests(topics)) {
+      const [answered, why] = begin(some);
+      this.intervals.apply(some, intervalMs);
       this.ask(
-        (id) => ({ type: 'subscribe', id, topics: some, intervalMs: null }),
-        (seq) => this.collected(some, seq),
+        (id) => ({ type: 'subscribe', id, topics: [...some], intervalMs: intervalMs || null }),
+        answered,
         (error) => this.refused(some, why, error),
       );
     }
@@ -252,6 +280,7 @@ export class MarketReader {
       this.tellReset(new Map(own.map(([name, { topic }]) => [name, topic])), seq, reason, true);
     }
     this.consumers.state(fresh);
+    this.pace();
     this.admit();
   }
 
@@ -368,12 +397,4 @@ export class MarketReader {
       this.connection?.tell({ type: 'received', seq });
     }, RECEIVED_EVERY_MS);
   }
-}
-
-function chunks(names: readonly string[]): string[][] {
-  const parts: string[][] = [];
-  for (let i = 0; i < names.length; i += TOPICS_PER_REQUEST) {
-    parts.push(names.slice(i, i + TOPICS_PER_REQUEST));
-  }
-  return parts;
 }

@@ -93,7 +93,10 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     if (!this.held) await this.request('continue');
   }
 
-  /** Goes on from another moment or place; what waits from before is dropped. */
+  /**
+   * Goes on from another moment or place; what waits from before is dropped.
+   * @throws TapedeckError `no-replay` when the server has played all of it
+   */
   async seek(to: { readonly from?: Nanos; readonly fromSeq?: number }): Promise<void> {
     await this.request('seek', to);
   }
@@ -103,6 +106,8 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     if (this.state !== 'playing') return;
     try {
       await this.request('stop');
+    } catch (e) {
+      if (this.state === 'playing') throw e;
     } finally {
       this.clear();
       this.finish('ended');
@@ -125,7 +130,14 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
 
   private async request(action: ReplayAction, range: ReplayRange = {}): Promise<void> {
     await this.opened;
-    if (this.state === 'playing') await this.act(action, range);
+    try {
+      if (this.state === 'playing') return void (await this.act(action, range));
+    } catch (e) {
+      // The server has played all, and what it sent still comes.
+      const isOver = e instanceof TapedeckError && e.code === 'no-replay';
+      if (this.state === 'playing' && !isOver) throw e;
+    }
+    if (action === 'seek') throw new TapedeckError('no-replay', 'the replay is over');
   }
 
   private act(

@@ -17,6 +17,12 @@ export interface SubscriptionHost extends QueueSource {
 export interface SubscribeOptions {
   /** The most items that wait for the consumer; 10,000 unless told. */
   readonly queueMax?: number;
+  /**
+   * At most one message of each topic in so many ms, up to 60,000, conflated by the server: it stands for
+   * `count`; trades all come. Every message unless told. Consumers of one topic share it: all get it as
+   * often as the one that wants it most often. What was missed while there was no connection comes whole.
+   */
+  readonly intervalMs?: number;
 }
 
 const QUEUE_MAX = 10_000;
@@ -42,6 +48,7 @@ export class Subscription<M extends TopicMessage = TopicMessage> implements Asyn
   /** It gets what comes; before, its topics are being asked for. */
   admitted = false;
   readonly asked: readonly Topic[];
+  readonly intervalMs: number;
   private readonly queue: ItemQueue;
   private readonly host: SubscriptionHost;
   private readonly started = deferred<void>();
@@ -58,6 +65,7 @@ export class Subscription<M extends TopicMessage = TopicMessage> implements Asyn
   ) {
     this.topics = topics;
     this.asked = asked;
+    this.intervalMs = options.intervalMs ?? 0;
     this.host = host;
     this.queue = new ItemQueue(Math.max(1, options.queueMax ?? QUEUE_MAX), host);
     this.ready = this.started.promise;

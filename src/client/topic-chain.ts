@@ -34,6 +34,8 @@ export class TopicChain {
   /** Whether `last` is the place of a message, which the next must name. */
   private exact = false;
   phase: ChainPhase = 'live';
+  /** Its state is being told anew, to a reader that holds it: what waited before it was left out [S9]. */
+  isRefreshed = false;
   /** Why what it held is void; told to the application when the state has come. */
   voidBy: string | undefined;
   readonly book: LocalBook | undefined;
@@ -50,6 +52,14 @@ export class TopicChain {
     this.topic = topic;
     this.last = floor;
     this.book = book;
+  }
+
+  /** A message as it goes on from what is held: while the state is told anew it stands for what it left out. */
+  bridged(m: TopicMessage): TopicMessage {
+    const isState = m.type !== 'trade' && m.type !== 'status';
+    const isAhead = this.exact && m.seq > this.last && m.prevSeq !== this.last;
+    if (!this.isRefreshed || this.phase !== 'live' || !isState || !isAhead) return m;
+    return { ...m, prevSeq: this.last };
   }
 
   take(m: TopicMessage): Verdict {

@@ -146,9 +146,10 @@ export class TopicTable {
     const chain = this.chains.get(name) ?? this.begin(name);
     if (chain === undefined) return; // left, and it was under way
     if (this.ascending !== undefined) this.ascend(chain, message.seq);
-    const verdict = chain.take(message);
+    const bridged = chain.bridged(message);
+    const verdict = chain.take(bridged);
     if (message.seq > this.newest) this.newest = message.seq;
-    if (verdict === 'taken') this.output.deliver(chain, message);
+    if (verdict === 'taken') this.output.deliver(chain, bridged);
     else if (verdict === 'broken') this.output.broken(chain, 'chain-break', message.seq);
     else if (verdict === 'mismatch') this.output.broken(chain, 'book-mismatch', message.seq);
   }
@@ -191,6 +192,7 @@ export class TopicTable {
       asked.stateSeq = undefined;
     }
     for (const chain of this.chains.values()) {
+      chain.isRefreshed = false;
       if (chain.phase === 'collecting') chain.discard(undefined);
       else if (chain.phase === 'state') chain.discard('connection-failed');
     }
@@ -261,6 +263,13 @@ export class TopicTable {
       }
       const topic = asked?.topic ?? parseTopic(name);
       if (topic !== undefined) for (const chain of this.under(topic)) chain.settle();
+    }
+  }
+
+  /** The state of these is asked for although it is held: from then on, until it has come. */
+  refresh(names: readonly string[], isRefreshed: boolean): void {
+    for (const name of names) {
+      for (const chain of this.under(parseTopic(name)!)) chain.isRefreshed = isRefreshed;
     }
   }
 

@@ -4,6 +4,7 @@ import { Elysia } from 'elysia';
 
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../protocol/codec';
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import type { Admin } from './admin';
 import type { Keyring, Principal } from './auth';
 import { readText } from './body';
 import { mayNot, type Orders } from './orders';
@@ -25,6 +26,7 @@ export interface AppStages<I extends QueryInstrument> {
   readonly queries: Queries<I>;
   readonly keys: Keyring;
   readonly orders: Orders;
+  readonly admin: Admin;
   /** The `data` of a new socket, which takes its events. */
   connection(form: Subprotocol, principal: Principal): object;
   sessionCount(): number;
@@ -33,6 +35,8 @@ export interface AppStages<I extends QueryInstrument> {
     source: string,
     text: string,
   ): Promise<{ seq: number; events: number; skipped: number } | Fault>;
+  /** No more sessions are taken. */
+  isStopping(): boolean;
   /** Why the server is not ready; empty when it is. */
   notReady(): readonly NotReady[];
   readonly metrics: Metrics;
@@ -40,7 +44,7 @@ export interface AppStages<I extends QueryInstrument> {
 }
 
 export function createApp<I extends QueryInstrument>(options: AppOptions, stages: AppStages<I>) {
-  const { queries, orders } = stages;
+  const { queries, orders, admin } = stages;
   const routes: Route[] = [];
   const app = new Elysia({
     precompile: true,
@@ -97,31 +101,35 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get('/v1/bars/:symbol', async ({ params, query }) =>
       answer(await queries.history.bars(params.symbol, query)),
     )
-    .get('/v1/orders', ({ request }) => asTrader(request, stages, (who) => orders.list(who)))
+    .get('/v1/orders', ({ request }) => asKnown(request, stages, (who) => orders.list(who)))
     .get('/v1/orders/:id', ({ request, params }) =>
-      asTrader(request, stages, (who) => orders.get(who, params.id)),
+      asKnown(request, stages, (who) => orders.get(who, params.id)),
     )
     .delete('/v1/orders/:id', ({ request, params }) =>
-      asTrader(request, stages, (who) => orders.cancel(who, params.id)),
+      asKnown(request, stages, (who) => orders.cancel(who, params.id)),
     )
     .post(
       '/v1/orders',
       ({ request }) =>
-        asTrader(
-          request,
-          stages,
-          (who) => withBody(request, (t) => orders.submit(who, t)),
-          created,
-        ),
+        asKnown(request, stages, (who) => withBody(request, (t) => orders.submit(who, t)), created),
       { parse: 'none' },
     )
     .post(
       '/v1/instruments/:symbol/state',
       ({ request, params }) =>
-        asTrader(request, stages, (who) =>
+        asKnown(request, stages, (who) =>
           withBody(request, (text) => orders.setState(who, params.symbol, text)),
         ),
       { parse: 'none' },
+    )
+    .get('/v1/admin/sessions', ({ request, query }) =>
+      asKnown(request, stages, (who) => admin.list(who, query)),
+    )
+    .get('/v1/admin/sessions/:name', ({ request, params }) =>
+      asKnown(request, stages, (who) => admin.session(who, params.name)),
+    )
+    .delete('/v1/admin/sessions/:name', ({ request, params }) =>
+      asKnown(request, stages, (who) => admin.close(who, params.name)),
     )
     .post('/v1/ingest', ({ request }) => ingest(request, options.bodyBytesMax, stages), {
       parse: 'none',
@@ -136,7 +144,7 @@ function answer(result: string | Fault): Response {
 }
 
 /** Finds out who asks, and answers. */
-async function asTrader<I extends QueryInstrument>(
+async function asKnown<I extends QueryInstrument>(
   request: Request,
   stages: AppStages<I>,
   act: (who: Principal) => string | Fault | Promise<string | Fault>,
@@ -190,6 +198,9 @@ function upgrade<I extends QueryInstrument>(
   }
   const principal = stages.keys.of(request);
   if (principal === undefined) return errorResponse(wrongKey());
+  if (stages.isStopping()) {
+    return errorResponse(fault('shutting-down', 'the server is being stopped'));
+  }
   if (stages.sessionCount() >= options.sessionsMax) {
     return errorResponse(fault('overloaded', `there are ${options.sessionsMax} sessions already`));
   }
@@ -242,6 +253,7 @@ GET  /v1/bars/SYMBOL?interval=1m          bars
 GET  /v1/orders  /v1/orders/ID            your orders
 POST /v1/orders  DELETE /v1/orders/ID     order entry, with a key
 POST /v1/ingest                           NDJSON tape lines, with a key
+GET  /v1/admin/sessions                   who is connected, with a key
 GET  /healthz  /readyz                    health
 GET  /metrics                             for Prometheus
 WS   /v1/stream                           live: see protocol/README.md

@@ -7,12 +7,18 @@ interface Listenable {
   listen(options: { hostname: string; port: number }): unknown;
   readonly server: {
     readonly port?: number | undefined;
+    readonly pendingRequests: number;
     stop(closeActive?: boolean): Promise<void>;
   } | null;
 }
 
 export interface Listening {
   readonly url: string;
+  /** Requests that are being answered. */
+  pendingRequests(): number;
+  /** No more connections; those that are there stay. */
+  refuse(): void;
+  /** Nor these. */
   stop(): Promise<void>;
 }
 
@@ -40,6 +46,8 @@ export function listen(
   const shownHost = host.includes(':') ? `[${host}]` : host;
   return {
     url: `http://${shownHost}:${server.port}`,
+    pendingRequests: () => server.pendingRequests,
+    refuse: () => void server.stop(false),
     stop: () => server.stop(true),
   };
 }

@@ -34,7 +34,7 @@ export interface JournalFigures {
 
 /** What the stages are asked for. */
 export interface LaneFigures {
-  /** Sessions that are served from their outbox now. */
+  /** Sessions that do not keep up now. */
   readonly lagging: number;
   /** Times that a session left the native topics. */
   readonly lagged: number;
@@ -43,6 +43,8 @@ export interface LaneFigures {
   /** Messages that a gap declared, and such gaps. */
   readonly dropped: number;
   readonly gaps: number;
+  /** Times that a reader was told to forget what it held. */
+  readonly resets: number;
 }
 
 export interface MetricSources {
@@ -59,6 +61,8 @@ export interface MetricSources {
   sessions(): number;
   /** What became of messages to slow readers since the start. */
   lanes(): LaneFigures;
+  /** Replays, and resumes out of the journal: under way, and waiting for others to end. */
+  plays(): { readonly open: number; readonly waiting: number };
   instruments(): number;
   /** Newest place in the numbering. */
   lastSeq(): number;
@@ -109,16 +113,25 @@ export class Metrics {
   private addServer(sources: MetricSources): void {
     this.gauge('info', 'Version of Tapedeck', () => [[{ version: sources.version }, 1]], 'version');
     this.gauge('sessions', 'WebSocket sessions', () => [[{}, sources.sessions()]]);
-    this.gauge('sessions_lagging', 'Sessions served from their outbox', () => [[{}, sources.lanes().lagging]]); // prettier-ignore
+    this.gauge('sessions_lagging', 'Sessions that do not keep up', () => [[{}, sources.lanes().lagging]]); // prettier-ignore
     const lanes = [
       ['lagged_total', 'Times that a session fell behind', 'lagged'],
       ['conflated_total', 'Messages that another one stood for', 'conflated'],
       ['dropped_total', 'Messages that a gap declared', 'dropped'],
       ['gaps_total', 'Gaps told to slow readers', 'gaps'],
+      ['resets_total', 'Resets told to readers that could not resume', 'resets'],
     ] as const;
     for (const [name, help, figure] of lanes) {
       this.counter(`push_${name}`, help, () => [[{}, sources.lanes()[figure]]]);
     }
+    const plays: Read = () => {
+      const { open, waiting } = sources.plays();
+      return [
+        [{ state: 'open' }, open],
+        [{ state: 'waiting' }, waiting],
+      ];
+    };
+    this.gauge('plays', 'Replays, and resumes out of the journal', plays, 'state');
     this.gauge('instruments', 'Instruments', () => [[{}, sources.instruments()]]);
     this.gauge('last_seq', 'Newest place in the numbering', () => [[{}, sources.lastSeq()]]);
     const { published } = sources;

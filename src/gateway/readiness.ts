@@ -17,7 +17,8 @@ const JOURNAL_FAULTS = {
 } as const;
 
 /** Why it is not ready; empty when it is. */
-export function reasonsNotReady(journal: JournalHealth): NotReady[] {
+export function reasonsNotReady(journal: JournalHealth, isStopping: boolean): NotReady[] {
+  if (isStopping) return [{ code: 'shutting-down', message: 'the server is being stopped' }];
   if (journal.state === 'ok') return [];
   const [code, what] = JOURNAL_FAULTS[journal.state];
   return [{ code, message: journal.reason === '' ? what : `${what}: ${journal.reason}` }];

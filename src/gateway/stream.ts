@@ -27,11 +27,21 @@ import {
 } from '../../protocol/codes';
 import type { ScalesOf } from '../../protocol/json';
 import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
 import type { Keyring, Principal } from './auth';
+import type { Connections, OpenConnection, SessionFigures } from './connections';
 import { amendFault, mayNot, type OrderStage } from './orders';
 
 const FAULTS_MAX = 100;
+/** Requests about topics that wait while a resume is answered. */
+const HELD_MAX = 1_000;
+const ORDERED: ReadonlySet<Message['type']> = new Set([
+  'subscribe',
+  'unsubscribe',
+  'resume',
+  'replay',
+]);
 const VERSION = 1;
 
 /** What a connection needs of the broadcaster's session. */
@@ -41,6 +51,9 @@ export interface StreamSession {
   owner: string | null;
   /** What it was sent last is lost, and its socket is being closed. */
   readonly overrun: boolean;
+  /** Topics that it is on. */
+  readonly topics: ReadonlyMap<{ readonly name: string }, unknown>;
+  readonly state: SessionFigures;
   send(messages: readonly Message[]): void;
   gone(): void;
 }
@@ -51,6 +64,7 @@ export interface StreamHub<S extends StreamSession> {
   readonly server: string;
   readonly scalesOf: ScalesOf;
   readonly keys: Keyring;
+  readonly connections: Connections;
   readonly orders: OrderStage;
   readonly clock: Clock;
   readonly limits: { frameBytesMax: number; topicsMax: number; heartbeatMs: number };
@@ -64,11 +78,18 @@ export interface StreamHub<S extends StreamSession> {
     topics: readonly string[],
     intervalMs: number,
   ): Fault | undefined;
-  /** Everything of the topics behind a place, or a reset; then live. */
-  resume(session: S, request: MessageOf<'resume'>): Fault | undefined;
+  /**
+   * Everything of the topics behind a place, or a reset; then live.
+   * @param done told when that is answered, or why it is refused; topics wait until then
+   */
+  resume(session: S, request: MessageOf<'resume'>, done: (refused?: Fault) => void): void;
+  /** @returns why it is refused; the replay answers otherwise */
+  replay(session: S, request: MessageOf<'replay'>): Fault | undefined;
   /** The client has read up to the newest ping. */
   pong(session: S): void;
   unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
+  /** Acknowledges a publish, soon. */
+  acknowledge(session: S, ack: MessageOf<'ack'>): void;
   submit(
     source: number,
     events: readonly SourceEvent[],
@@ -85,15 +106,19 @@ type Phase<S> =
   | { readonly is: 'open'; readonly session: S; readonly source: number }
   | { readonly is: 'closed' };
 
-export class StreamConnection<S extends StreamSession> {
+export class StreamConnection<S extends StreamSession> implements OpenConnection {
+  name = '';
+  client: string | null = null;
+  address = '';
+  connectedAt = Nanos.ZERO;
   private readonly hub: StreamHub<S>;
   private readonly form: Subprotocol;
   private principal: Principal;
   private phase: Phase<S> = { is: 'opening' };
   private socket: ServerWebSocket<unknown> | undefined;
   private faults = 0;
-  /** A client tells its name for the log, which takes it once. */
-  private named = false;
+  /** Requests that wait until a resume is answered; null: none is under way. */
+  private held: Message[] | null = null;
   /** Definitions that this client has published and that wait for their turn. */
   private readonly offered = new Map<string, Instrument>();
   /** A source need not wait for the answer to a definition before it uses it. */
@@ -111,6 +136,10 @@ export class StreamConnection<S extends StreamSession> {
     this.socket = ws;
     const { session, source } = hub.enter(ws, this.form);
     this.phase = { is: 'open', session, source };
+    this.name = session.name;
+    this.address = ws.remoteAddress;
+    this.connectedAt = hub.clock.now();
+    hub.connections.add(this);
     this.identify(this.principal, session);
     session.send([
       {
@@ -153,7 +182,31 @@ export class StreamConnection<S extends StreamSession> {
     const { session, source } = this.phase;
     this.phase = { is: 'closed' };
     this.hub.leave(session, source);
+    this.hub.connections.delete(session.name);
     this.hub.note(session.name, 'closed', { code });
+  }
+
+  get key(): string | null {
+    return this.principal.name === this.hub.keys.anonymous.name ? null : this.principal.name;
+  }
+
+  /** Of an open connection; the register holds no other. */
+  get figures(): SessionFigures {
+    if (this.phase.is !== 'open') throw new Error(`the session ${this.name} is not open`);
+    return this.phase.session.state;
+  }
+
+  topicNames(most: number): string[] {
+    if (this.phase.is !== 'open') return [];
+    const names: string[] = [];
+    for (const { name } of this.phase.session.topics.keys()) {
+      if (names.push(name) === most) break;
+    }
+    return names;
+  }
+
+  shut(reason: CloseReason): void {
+    if (this.socket !== undefined) this.end(this.socket, reason);
   }
 
   private isServed(): boolean {
@@ -174,6 +227,7 @@ export class StreamConnection<S extends StreamSession> {
   private handle(ws: ServerWebSocket<unknown>, m: Message): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
+    if (this.held !== null && ORDERED.has(m.type)) return this.hold(m);
     switch (m.type) {
       case 'hello':
         return this.hello(ws, m, session);
@@ -196,9 +250,9 @@ export class StreamConnection<S extends StreamSession> {
       case 'amend':
         return void this.trade(m);
       case 'resume':
-        return this.resume(m, session);
+        return this.resume(ws, m, session);
       case 'replay':
-        return this.refuse(m.id, fault('not-supported', `${m.type} is not served yet`));
+        return this.answer(m.id, this.hub.replay(session, m));
       default:
         this.refuse(null, fault('unexpected-message', `${m.type} goes from server to client`));
     }
@@ -209,9 +263,27 @@ export class StreamConnection<S extends StreamSession> {
     this.answer(m.id, refused && within('subscribe', refused));
   }
 
-  private resume(m: MessageOf<'resume'>, session: S): void {
-    const refused = this.hub.resume(session, m);
-    this.answer(m.id, refused && within('resume', refused));
+  /** What is asked of topics meanwhile waits, so that it is done in order. */
+  private resume(ws: ServerWebSocket<unknown>, m: MessageOf<'resume'>, session: S): void {
+    const held: Message[] = [];
+    this.held = held;
+    this.hub.resume(session, m, (refused) => {
+      this.held = null;
+      this.answer(m.id, refused && within('resume', refused));
+      for (const [i, waiting] of held.entries()) {
+        if (!this.isServed()) return;
+        this.handle(ws, waiting);
+        if (this.held !== null) {
+          for (const other of held.slice(i + 1)) this.hold(other);
+          return;
+        }
+      }
+    });
+  }
+
+  private hold(m: Message): void {
+    if (this.held!.length < HELD_MAX) this.held!.push(m);
+    else if ('id' in m) this.refuse(m.id, fault('overloaded', `${HELD_MAX} requests wait for the resume`)); // prettier-ignore
   }
 
   /** Acknowledged when journaled; what becomes of the order comes as executions. */
@@ -241,8 +313,9 @@ export class StreamConnection<S extends StreamSession> {
       this.end(ws, 'protocol-error');
       return;
     }
-    if (!this.named) this.hub.note(session.name, 'named', { client: m.client });
-    this.named = true;
+    // A client tells its name for the log, which takes it once.
+    if (this.client === null) this.hub.note(session.name, 'named', { client: m.client });
+    this.client = m.client;
     if (m.key === null) return;
     const principal = this.hub.keys.find(m.key);
     if (principal === undefined) {
@@ -265,7 +338,10 @@ export class StreamConnection<S extends StreamSession> {
       for (const d of definitions) {
         if (this.offered.get(d.symbol) === d) this.offered.delete(d.symbol);
       }
-      if ('seq' in result) this.ack(m.id, result.seq);
+      if (this.phase.is !== 'open') return;
+      const { session } = this.phase;
+      if ('seq' in result)
+        this.hub.acknowledge(session, { type: 'ack', id: m.id, seq: result.seq });
       else this.tell(m.id, within(`publish.events[${result.index}]`, result.fault));
     });
   }
@@ -311,6 +387,7 @@ export class StreamConnection<S extends StreamSession> {
     session.send([{ type: 'closing', code, reason, reconnect, retryMs: 0 }]);
     this.phase = { is: 'closed' };
     this.hub.leave(session, source);
+    this.hub.connections.delete(session.name);
     this.hub.note(session.name, 'closed', { code, reason });
     ws.close(code, reason);
   }

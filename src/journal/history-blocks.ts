@@ -87,6 +87,16 @@ export class Blocks {
     }
   }
 
+  /** First id of the next block, from an id on, in which an instrument stands; none: infinity. */
+  nextPart(id: number, of: number): number {
+    const part = this.db
+      .query<{ id: number }, [number, number]>(
+        'SELECT first_id AS id FROM part WHERE instrument = ? AND last_id >= ? ORDER BY last_id LIMIT 1',
+      )
+      .get(of, id);
+    return part?.id ?? Infinity;
+  }
+
   /** Last id of the newest block; −1 without one. */
   end(): number {
     return this.newest.get()?.id ?? -1;

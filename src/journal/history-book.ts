@@ -15,20 +15,18 @@
 
 import type { Database, Statement } from 'bun:sqlite';
 
+import { bookChecksum } from '../../protocol/checksum';
 import { fault, type Fault } from '../../protocol/codes';
 import { formatLevels, type Scales } from '../../protocol/json';
 import { decodeLevels } from '../../protocol/layout';
 import { TenLevels } from '../../protocol/levels';
-import { BOOK_FORMS } from '../../protocol/messages';
+import { BOOK_FORMS, type Book } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { ALWAYS, ID_MAX, TIME_MAX, type Blocks } from './history-blocks';
-import { describeGap, type Gaps } from './history-gaps';
+import { describeGap, isContinued, type Gaps } from './history-gaps';
 import type { MissingPlaces, PastBook, TimeWords } from './history-messages';
-import type { RecordRow } from './records';
+import { rowToEvent, type RecordRow } from './records';
 import { idOf, KIND, SELECT_RECORD, seqOf } from './schema';
-
-/** Behind a gap for these reasons the market went on from its state before it. */
-const CONTINUED: ReadonlySet<string> = new Set(['crash', 'damage']);
 
 const DELTA = BOOK_FORMS.indexOf('delta');
 const IS_BOOK = `kind = ${KIND.book}`;
@@ -95,6 +93,26 @@ export class PastBooks {
     };
   }
 
+  /**
+   * The book behind the newest record of it up to a place, as a message that stands for itself; null
+   * where none is known. Only inside a transaction, as `at`.
+   */
+  upTo(seq: number, symbol: string, instrument: number): Book | null {
+    for (const { first, last } of this.blocks.upTo(idOf(seq), instrument, ALWAYS, 'book')) {
+      const row = this.lastBook.get(first, last, instrument);
+      if (row === null) continue;
+      const book = rowToEvent(row, symbol);
+      if (book?.type !== 'book') return null;
+      const alone = { ...book, prevSeq: 0 };
+      if (isIncomplete(row)) return alone;
+      const levels = this.rebuild(row, instrument);
+      if (!(levels instanceof TenLevels)) return null;
+      const { bids, asks } = levels;
+      return { ...alone, form: 'snapshot', bids, asks, crc: bookChecksum(bids, asks) };
+    }
+    return null;
+  }
+
   private recordBy(instrument: number, at: TimeWords): RecordRow | null {
     const times = { first: ALWAYS.first, last: at };
     for (const { first, last } of this.blocks.upTo(ID_MAX, instrument, times, 'book')) {
@@ -115,7 +133,7 @@ export class PastBooks {
     if (gaps.length === 0) return undefined;
     const next = this.bookBehind(record.id, instrument);
     const crossed = gaps.filter((gap) => next === null || idOf(gap.from) < next.id);
-    const gap = next === null ? crossed.find(({ reason }) => !CONTINUED.has(reason)) : crossed[0];
+    const gap = next === null ? crossed.find((g) => !isContinued(g)) : crossed[0];
     if (gap === undefined) return undefined;
     if (next !== null && isNextTo(next, record)) return undefined;
     return this.isPast(at, record.id + 1, idOf(gap.from) - 1, instrument) ? undefined : gap;

@@ -8,10 +8,25 @@
 
 import type { Database, Statement } from 'bun:sqlite';
 
+import type { MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { ALWAYS, type Blocks, type Times } from './history-blocks';
 import type { MissingPlaces, TimeWords } from './history-messages';
 import { idOf, KIND, seqOf, SLOT } from './schema';
+
+/** What a reader is told as the reason. */
+export type ToldReason = MessageOf<'gap'>['reason'];
+
+/** @param reason as it is noted: a `GapReason` */
+export function toldReason(reason: string): ToldReason {
+  if (reason === 'damage') return 'damaged';
+  return reason === 'retention' ? 'retention' : 'not-journaled';
+}
+
+/** Whether the market went on behind it from its state before it. */
+export function isContinued({ reason }: MissingPlaces): boolean {
+  return reason === 'crash' || reason === 'damage';
+}
 
 interface GapRow {
   id: number;

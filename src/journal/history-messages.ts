@@ -5,6 +5,7 @@
 
 import type { BarInterval } from '../../protocol/bars';
 import type { Fault } from '../../protocol/codes';
+import type { PlayAnswers, PlayQuestion } from './playback-messages';
 
 /** A time as it crosses between threads, where a `Nanos` would lose its methods. */
 export interface TimeWords {
@@ -57,7 +58,10 @@ export interface BarsQuestion {
   readonly now: TimeWords;
 }
 
-export type Question = BookQuestion | TradesQuestion | TicksQuestion | BarsQuestion;
+/** For the thread of history; those of a play are for one of their own. */
+export type PastQuestion = BookQuestion | TradesQuestion | TicksQuestion | BarsQuestion;
+
+export type Question = PastQuestion | PlayQuestion;
 
 /** Decimals as strings, best first. */
 export interface PastBook {
@@ -89,7 +93,7 @@ export interface BarsPage {
 }
 
 /** What each kind of question is answered with, when it is not a fault. */
-export interface Answers {
+export interface Answers extends PlayAnswers {
   book: PastBook;
   trades: Page;
   ticks: Page;
@@ -109,5 +113,5 @@ export type ToThread =
   | 'close';
 
 /** From the thread. */
-export type FromThread =
-  { readonly id: number; readonly answer: Answers[Question['kind']] | Fault } | 'closed';
+export type Answer = Answers[Question['kind']] | Fault;
+export type FromThread = { readonly id: number; readonly answer: Answer } | 'closed';

@@ -19,7 +19,7 @@ import type {
   Answers,
   MissingPlaces,
   Page,
-  Question,
+  PastQuestion,
   TicksQuestion,
   TradesQuestion,
 } from './history-messages';
@@ -57,7 +57,10 @@ export class HistoryReader {
    * @param open what a failing disk had not taken when it was asked
    * @throws Error when the journal does not read
    */
-  answer(question: Question, open: MissingPlaces | null = null): Answers[Question['kind']] | Fault {
+  answer(
+    question: PastQuestion,
+    open: MissingPlaces | null = null,
+  ): Answers[PastQuestion['kind']] | Fault {
     this.db.run('BEGIN');
     try {
       const known = this.find(question.symbol);

@@ -34,8 +34,16 @@ export interface HistoryOptions {
 
 /** @param path of the journal's file */
 export function startHistoryThread(path: string): HistoryThread {
-  const url = new URL('./history-thread.ts', import.meta.url).href;
-  const worker = new Worker(url, { argv: [path], name: 'history' });
+  return startThread('history', new URL('./history-thread.ts', import.meta.url), path);
+}
+
+/** The one that plays the journal, for questions `play-…`. */
+export function startPlaybackThread(path: string): HistoryThread {
+  return startThread('playback', new URL('./playback-thread.ts', import.meta.url), path);
+}
+
+function startThread(name: string, url: URL, path: string): HistoryThread {
+  const worker = new Worker(url.href, { argv: [path], name });
   worker.unref();
   return worker;
 }

@@ -6,11 +6,14 @@ import type { Bench } from './harness';
 import { journalBench } from './journal';
 import { runMatching } from './matching';
 import { bookQueryBench, tickQueryBench } from './query';
+import { pushBench } from './push';
 import { recoveryBench } from './recovery';
 import { replayBench } from './replay';
 import { restBench } from './rest';
 import { ringBench } from './ring';
+import { sessionsBench } from './sessions';
 import { slowReaderBench } from './slow-reader';
+import { stormBench } from './storm';
 
 export const BENCHES: Readonly<Record<string, Bench>> = {
   'encode': encodeBench,
@@ -23,6 +26,9 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   'recovery': recoveryBench,
   'replay': replayBench,
   'ring': ringBench,
+  'push': pushBench,
   'slow-reader': slowReaderBench,
+  'resume-storm': stormBench,
   'fanout': fanoutBench,
+  'sessions': sessionsBench,
 };

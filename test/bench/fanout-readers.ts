@@ -2,6 +2,8 @@
 
 import { connect } from 'node:net';
 
+import { upgradeRequest } from './ws-frames';
+
 export interface FanoutReadersJob {
   readonly port: number;
   readonly sockets: number;
@@ -16,10 +18,7 @@ function open({ port, sockets }: FanoutReadersJob): void {
     const socket = connect(port, '127.0.0.1');
     socket.on('error', () => {});
     socket.on('data', () => {});
-    socket.write(
-      'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
-    );
+    socket.write(upgradeRequest('/', ''));
   }
   process.send!({ sockets } satisfies FanoutReadersDone);
 }

@@ -1,53 +1,119 @@
 /**
  * Bench `fanout`: processor time of a server for what one event costs at one socket, pushed by the
- * broadcaster (one frame a topic and turn) against a bare loop of native publishes (one an event), on
- * the same sockets, in turn.
+ * broadcaster (one frame a topic and turn). Beside it, in turn: bare loops of native publishes of the
+ * same bytes to the same sockets, one a topic and turn and one an event; and the npm package ws, whose
+ * server sends each event to each socket. The round whose ratio is the median counts.
  */
 
 import type { Subprocess } from 'bun';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import type { FanoutDone, FanoutJob } from './fanout-load';
 import type { FanoutReadersDone, FanoutReadersJob } from './fanout-readers';
-import type { FanoutDone, FanoutJob } from './fanout-server';
-import { compared, median, type BenchOptions, type BenchResult } from './harness';
+import { comparedByRounds, type BenchOptions, type BenchResult } from './harness';
 import { endAll, startWorkerProcess } from './processes';
 
-const MODES = ['broadcaster', 'bare'] as const;
-/** Events of a turn: of a quiet market, and of a busy one. */
+/** Events of a turn, from a quiet market to a busy one; ws takes fewer turns, since each is long. */
 const TURNS = [
-  { name: '10 events a turn', events: 10, turns: 100 },
-  { name: '1000 events a turn', events: 1_000, turns: 20 },
+  { name: '10 events a turn', events: 10, turns: 60, turnsOfWs: 60 },
+  { name: '100 events a turn', events: 100, turns: 40, turnsOfWs: 20 },
+  { name: '1000 events a turn', events: 1_000, turns: 20, turnsOfWs: 4 },
 ] as const;
 
+type Contender = 'broadcaster' | 'topic' | 'event' | 'ws';
+/**
+ * The two that are to be nearly the same take turns in going first, and neither follows ws, during which
+ * their server was idle.
+ */
+const ORDER: readonly Contender[] = ['event', 'broadcaster', 'topic', 'ws'];
+const OTHER_ORDER: readonly Contender[] = ['event', 'topic', 'broadcaster', 'ws'];
+type Server = (job: FanoutJob) => Promise<FanoutDone>;
+
+interface Shape {
+  readonly sockets: number;
+  readonly rounds: number;
+  /** Of each measurement at most. */
+  readonly turnsMax: number;
+}
+
+const FULL: Shape = { sockets: 200, rounds: 21, turnsMax: Infinity };
+const QUICK: Shape = { sockets: 10, rounds: 1, turnsMax: 2 };
+
 export async function fanoutBench({ quick }: BenchOptions): Promise<BenchResult[]> {
-  const sockets = quick ? 10 : 200;
-  const rounds = quick ? 1 : 11;
+  const shape = quick ? QUICK : FULL;
   const running: Subprocess[] = [];
+  const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
+  const path = (name: string): string => join(import.meta.dir, name);
+  const node = Bun.which('node');
   try {
-    const path = (name: string): string => join(import.meta.dir, name);
-    const server = startWorkerProcess<FanoutJob, FanoutDone>(path('fanout-server.ts'), running);
-    const readers = startWorkerProcess<FanoutReadersJob, FanoutReadersDone>(path('fanout-readers.ts'), running); // prettier-ignore
-    const { port } = await server({ act: 'start', sockets });
-    await readers({ port, sockets });
+    const ours: Server = startWorkerProcess(path('fanout-server.ts'), running);
+    const bundle = await bundleOf(path('fanout-ws.ts'), directory);
+    const ws: Server = startWorkerProcess(bundle, running, node ?? process.execPath);
+    for (const server of [ours, ws]) {
+      const { port } = await server({ act: 'start', sockets: shape.sockets });
+      const readers = startWorkerProcess<FanoutReadersJob, FanoutReadersDone>(path('fanout-readers.ts'), running); // prettier-ignore
+      await readers({ port, sockets: shape.sockets });
+    }
     const results: BenchResult[] = [];
-    for (const { name, events, turns } of TURNS) {
-      const costs = { broadcaster: [] as number[], bare: [] as number[] };
-      for (let round = -1; round < rounds; round++) {
-        for (const mode of MODES) {
-          const done = await server({
-            act: 'push',
-            mode,
-            turns: quick ? 5 : turns,
-            events,
-          });
-          if (round >= 0) costs[mode].push(done.cpuUs / done.deliveries);
-        }
-      }
-      const result = { bench: 'fanout', case: name, value: median(costs.broadcaster), unit: 'µs/delivery' }; // prettier-ignore
-      results.push(compared(result, 'a native publish an event', median(costs.bare)));
+    for (const turns of TURNS) {
+      const costs = await measure(ours, ws, turns, shape);
+      results.push(...report(turns.name, costs, node === null ? 'Bun' : 'Node'));
     }
     return results;
   } finally {
     await endAll(running);
+    rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** µs a delivery, by round. */
+async function measure(
+  ours: Server,
+  ws: Server,
+  { events, turns, turnsOfWs }: (typeof TURNS)[number],
+  { rounds, turnsMax }: Shape,
+): Promise<Record<Contender, number[]>> {
+  const costs: Record<Contender, number[]> = { broadcaster: [], topic: [], event: [], ws: [] };
+  const one = async (contender: Contender): Promise<number> => {
+    const { cpuUs, deliveries } =
+      contender === 'ws'
+        ? await ws({ act: 'push', mode: 'event', turns: Math.min(turnsOfWs, turnsMax), events })
+        : await ours({ act: 'push', mode: contender, turns: Math.min(turns, turnsMax), events });
+    return cpuUs / deliveries;
+  };
+  for (let round = -1; round < rounds; round++) {
+    for (const contender of round % 2 === 0 ? ORDER : OTHER_ORDER) {
+      const cost = await one(contender);
+      if (round >= 0) costs[contender].push(cost);
+    }
+  }
+  return costs;
+}
+
+function report(name: string, costs: Record<Contender, number[]>, runtime: string): BenchResult[] {
+  const result = (what: string, baseline: string, values: readonly number[]): BenchResult =>
+    comparedByRounds(
+      { bench: 'fanout', case: `${name}${what}`, unit: 'µs/delivery' },
+      costs.broadcaster,
+      baseline,
+      values,
+    );
+  return [
+    result('', 'a bare native publish a topic and turn', costs.topic),
+    result(', beside one an event', 'a bare native publish an event', costs.event),
+    result(', beside ws', `npm ws on ${runtime}, a send an event`, costs.ws),
+  ];
+}
+
+/** One file that Node runs; Bun, which puts an own ws in the place of the package, takes it from here, too. */
+async function bundleOf(path: string, directory: string): Promise<string> {
+  const { outputs } = await Bun.build({
+    entrypoints: [path],
+    outdir: directory,
+    target: 'node',
+    naming: '[name].mjs',
+  });
+  return outputs[0]!.path;
 }

@@ -31,10 +31,13 @@ export interface MarketShape {
   readonly seed: number;
   /** Time of the first event. */
   readonly start: Nanos;
+  /** Of trades among the events; by default a quarter. */
+  readonly tradeShare?: number;
 }
 
 /** Definition and snapshot of each instrument, then trades and deltas. */
-export function generateMarket({ symbols, events, seed, start }: MarketShape): SourceEvent[] {
+export function generateMarket(shape: MarketShape): SourceEvent[] {
+  const { symbols, events, seed, start, tradeShare = TRADE_SHARE } = shape;
   const random = new Prng(seed);
   const feeds = symbols.map((symbol) => new GeneratedFeed(symbol, random));
   const out: SourceEvent[] = [];
@@ -43,7 +46,7 @@ export function generateMarket({ symbols, events, seed, start }: MarketShape): S
   for (let i = 0; i < events; i++) {
     time = time.plus(Math.floor(random.exponential() * STEP_NANOS));
     const feed = feeds[random.int(0, feeds.length - 1)]!;
-    out.push(random.chance(TRADE_SHARE) ? feed.trade(time) : feed.delta(time));
+    out.push(random.chance(tradeShare) ? feed.trade(time) : feed.delta(time));
   }
   return out;
 }

@@ -88,3 +88,19 @@ export function compared(
 ): BenchResult {
   return { ...result, baseline, baselineValue, ratio: result.value / baselineValue };
 }
+
+/**
+ * A result with its baseline out of rounds in which both were measured, one after the other: those of
+ * the round whose ratio is the median. What disturbs some rounds, or one side of them, does not show.
+ */
+export function comparedByRounds(
+  result: Omit<BenchResult, 'value' | 'baseline' | 'baselineValue' | 'ratio'>,
+  values: readonly number[],
+  baseline: string,
+  baselineValues: readonly number[],
+): BenchResult {
+  const rounds = values
+    .map((value, i) => compared({ ...result, value }, baseline, baselineValues[i]!))
+    .sort((a, b) => a.ratio! - b.ratio!);
+  return rounds[rounds.length >> 1]!;
+}

@@ -16,6 +16,7 @@ import type { SourceDone, SourceJob } from './push-source';
 
 const CASES = ['off', 'async', 'commit', 'fsync'] as const;
 const SERVER = fileURLToPath(import.meta.resolve('./push-server.ts'));
+const TOPICS = ['tick:*', 'trade:*', 'book:*'];
 type Case = (typeof CASES)[number];
 const BASELINES: Partial<Record<Case, Case>> = { async: 'off', commit: 'async', fsync: 'async' };
 
@@ -45,7 +46,11 @@ export async function measurePush(directory: string, shape: PushShape): Promise<
     const servers = new Map<Case, Target>();
     for (const name of CASES) {
       const args = [SERVER, join(directory, `push-${name}`), name];
-      servers.set(name, await startServerProcess(args, running));
+      const server = await startServerProcess(args, running);
+      servers.set(name, server);
+      const { origin } = server.url;
+      await reader({ url: origin, act: 'open', sockets: 1 });
+      await reader({ url: origin, act: 'subscribe', topics: [TOPICS] });
     }
     const tallies = new Map(CASES.map((name): [Case, Tally] => [name, newTally()]));
     const { eventsPerSecond, events, warmUpMs, roundMs, rounds } = shape;

@@ -35,9 +35,10 @@ export async function startServerProcess(
 export function startWorkerProcess<Job, Done>(
   path: string,
   running: Subprocess[],
+  runtime: string = process.execPath,
 ): (job: Job) => Promise<Done> {
   let done: (result: Done) => void = () => {};
-  const child = Bun.spawn([process.execPath, path], {
+  const child = Bun.spawn([runtime, path], {
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: 'inherit',

@@ -1,79 +1,158 @@
 /**
- * The reader of the push cases: a process subscribed to ticks, trades and books of all instruments of
- * a server over a real socket. Latency is from the time that the server stamped on what it received
- * to the arrival of the frame here; both are wall time carried on by the monotonic clock.
+ * The readers of the push cases: a process with sockets, each on topics of a server. Latency is from the
+ * time that the server stamped on what they received to when the frame was read here, its decoding
+ * included; both are wall time carried on by the monotonic clock.
  */
 
-import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import { decodeFrame, isFault } from '../../protocol/codec';
 import { percentile } from './harness';
+import { QuickSocket } from './quick-socket';
 
-export interface ReaderJob {
-  readonly url: string;
-  /** Begins and ends a measurement, or gives the figures of all of them together. */
-  readonly act: 'begin' | 'end' | 'sum';
-}
+export type ReaderJob = { readonly url: string } & (
+  | { readonly act: 'open'; readonly sockets: number }
+  /** Each of the sockets is to be on a list of topics. */
+  | { readonly act: 'subscribe'; readonly topics: readonly (readonly string[])[] }
+  /** Begins a measurement, or gives the figures of all of them together. */
+  | { readonly act: 'begin' | 'sum' }
+  /** Ends it; of what is expected, one message at least, waits a while for what is late. */
+  | { readonly act: 'end'; readonly expected?: number }
+);
 
 export interface ReaderDone {
+  /** Of ticks, trades, bbo and books. */
   readonly messages: number;
+  /** What those stand for. */
+  readonly count: number;
   readonly p50: number;
   readonly p99: number;
   readonly p999: number;
   readonly max: number;
 }
 
-interface Reading {
-  isOn: boolean;
-  samples: number[];
-  readonly all: number[];
+const OPENING_MAX = 100;
+const LATE_MS_MAX = 20_000;
+
+function wallMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** Latencies, in ms. A typed array that grows leaves the collector in peace. */
+class Samples {
+  private values = new Float64Array(65_536);
+  private length = 0;
+  /** What the messages stand for. */
+  count = 0;
+
+  add(latencyMs: number, count: number): void {
+    if (this.length === this.values.length) {
+      const larger = new Float64Array(this.length * 2);
+      larger.set(this.values);
+      this.values = larger;
+    }
+    this.values[this.length++] = latencyMs;
+    this.count += count;
+  }
+
+  addAll(others: Samples): void {
+    for (let i = 0; i < others.length; i++) this.add(others.values[i]!, 0);
+    this.count += others.count;
+  }
+
+  clear(): void {
+    this.length = 0;
+    this.count = 0;
+  }
+
+  figures(): ReaderDone {
+    const { length: messages, count } = this;
+    if (messages === 0) return { messages, count, p50: 0, p99: 0, p999: 0, max: 0 };
+    const sorted = this.values.slice(0, messages).sort();
+    const at = (percent: number): number => percentile(sorted, percent);
+    return { messages, count, p50: at(50), p99: at(99), p999: at(99.9), max: at(100) };
+  }
+}
+
+/** The sockets of one server. */
+class Reading {
+  readonly sockets: QuickSocket[] = [];
+  /** Of welcomes and acknowledgements. */
+  answers = 0;
+  isOn = false;
+  /** What was sent before does not count. */
+  private sinceMs = 0;
+  readonly samples = new Samples();
+  readonly all = new Samples();
+
+  async open(url: string, sockets: number): Promise<void> {
+    const before = this.answers;
+    for (let i = 1; i <= sockets; i++) {
+      this.sockets.push(await QuickSocket.open(url, (payload) => this.take(payload)));
+      // Some at a time, so that none finds the server's queue of new connections full.
+      if (i % OPENING_MAX === 0 || i === sockets) await this.answered(before + i);
+    }
+  }
+
+  async subscribe(topics: readonly (readonly string[])[]): Promise<void> {
+    const before = this.answers;
+    for (const [i, socket] of this.sockets.entries()) socket.subscribe(topics[i]!);
+    await this.answered(before + topics.length);
+  }
+
+  begin(): void {
+    this.samples.clear();
+    this.sinceMs = wallMs();
+    this.isOn = true;
+  }
+
+  async end(expected: number): Promise<ReaderDone> {
+    const untilMs = wallMs() + LATE_MS_MAX;
+    while (this.samples.count < expected && wallMs() < untilMs) await Bun.sleep(10);
+    this.isOn = false;
+    this.all.addAll(this.samples);
+    return this.samples.figures();
+  }
+
+  private async answered(answers: number): Promise<void> {
+    while (this.answers < answers) await Bun.sleep(1);
+  }
+
+  private take(payload: Uint8Array): void {
+    const messages = decodeFrame(payload);
+    const nowMs = wallMs();
+    for (const m of messages) {
+      if (isFault(m) || m.type === 'error') throw new Error(m.message);
+      if (m.type === 'welcome' || m.type === 'ack') this.answers += 1;
+      if (!this.isOn) continue;
+      if (m.type !== 'tick' && m.type !== 'trade' && m.type !== 'book' && m.type !== 'bbo')
+        continue;
+      const sentMs = m.receiveTime.seconds * 1000 + m.receiveTime.nanosOfSecond / 1e6;
+      if (sentMs >= this.sinceMs)
+        this.samples.add(nowMs - sentMs, m.type === 'trade' ? 1 : m.count);
+    }
+  }
 }
 
 const readings = new Map<string, Reading>();
 
-async function open(url: string): Promise<Reading> {
-  const reading: Reading = { isOn: false, samples: [], all: [] };
-  const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/stream`, [SUBPROTOCOL_MSGPACK]);
-  socket.binaryType = 'arraybuffer';
-  await new Promise((resolve, reject) => {
-    socket.onopen = resolve;
-    socket.onerror = reject;
-  });
-  const topics = ['tick:*', 'trade:*', 'book:*'];
-  socket.onmessage = ({ data }): void => {
-    const nowMs = performance.timeOrigin + performance.now();
-    for (const message of decodeFrame(new Uint8Array(data as ArrayBuffer))) {
-      if (isFault(message)) throw new Error(message.message);
-      if (!reading.isOn) continue;
-      const { type } = message;
-      if (type !== 'tick' && type !== 'trade' && type !== 'book') continue;
-      const { receiveTime } = message;
-      const sentMs = receiveTime.seconds * 1000 + receiveTime.nanosOfSecond / 1e6;
-      reading.samples.push(nowMs - sentMs);
-    }
-  };
-  const request = { type: 'subscribe', id: 1, topics, intervalMs: null } as const;
-  socket.send(new FrameEncoder().encode([request]));
-  readings.set(url, reading);
-  return reading;
-}
-
-function figures(samples: readonly number[]): ReaderDone {
-  const sorted = Float64Array.from(samples).sort();
-  const at = (percent: number): number => percentile(sorted, percent);
-  return { messages: sorted.length, p50: at(50), p99: at(99), p999: at(99.9), max: at(100) };
-}
-
-async function run({ url, act }: ReaderJob): Promise<void> {
-  const reading = readings.get(url) ?? (await open(url));
-  let done = figures([0]);
-  if (act === 'begin') {
-    reading.samples = [];
-    reading.isOn = true;
-  } else if (act === 'end') {
-    reading.isOn = false;
-    done = figures(reading.samples);
-    for (const sample of reading.samples) reading.all.push(sample);
-  } else {
-    done = figures(reading.all);
+async function run(job: ReaderJob): Promise<void> {
+  const reading = readings.get(job.url) ?? new Reading();
+  readings.set(job.url, reading);
+  let done = new Samples().figures();
+  switch (job.act) {
+    case 'open':
+      await reading.open(job.url, job.sockets);
+      break;
+    case 'subscribe':
+      await reading.subscribe(job.topics);
+      break;
+    case 'begin':
+      reading.begin();
+      break;
+    case 'end':
+      done = await reading.end(job.expected ?? 1);
+      break;
+    case 'sum':
+      done = reading.all.figures();
   }
   process.send!(done);
 }

@@ -1,24 +1,43 @@
 /**
  * The server of the push cases: a real one, on a directory and with a durability; `off` is one whose
- * journal is thrown away. Anybody may publish to it.
+ * journal is thrown away. Anybody may publish to it. What it stamps as received at is when the frame
+ * of the source was handed over, before its decoding.
  */
 
+import type { Nanos } from '../../protocol/time';
 import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
+import { StreamConnection } from '../../src/gateway/stream';
 import { createThreadWriter } from '../../src/journal/thread-writer';
 import { startServer } from '../../src/server';
 import { createDiscardingWriter } from './discarding-writer';
 import { settings } from './generated-market';
 
+/** While a frame is handled, the time of its arrival. */
+class ArrivalClock extends SystemClock {
+  arrival: Nanos | undefined;
+
+  override now(): Nanos {
+    return this.arrival ?? super.now();
+  }
+}
+
 const [, , directory, durability] = process.argv;
 const isOff = durability === 'off';
+const clock = new ArrivalClock();
+const { message } = StreamConnection.prototype; // oxlint-disable-line typescript/unbound-method
+StreamConnection.prototype.message = function (ws, data): void {
+  clock.arrival = clock.now();
+  message.call(this, ws, data);
+  clock.arrival = undefined;
+};
 const log = { info: () => {}, warn: console.error, error: console.error };
 const server = startServer(
   settings({
     server: { port: 0 },
     journal: { directory, durability: isOff ? 'async' : durability },
   }),
-  new SystemClock(),
+  clock,
   log,
   {
     anonymousRoles: ['publish'],

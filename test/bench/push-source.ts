@@ -5,18 +5,12 @@
  */
 
 import { decodeFrame, FrameEncoder, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
-import { SystemClock } from '../../src/base/clock';
-import { generateMarket } from './generated-market';
-import { SYMBOLS } from './journal-rows';
+import { burstsOf, symbolsOf, type BurstShape } from './push-bursts';
 
-export interface SourceJob {
+export interface SourceJob extends BurstShape {
   readonly url: string;
   readonly eventsPerSecond: number;
-  /** Of one frame. */
-  readonly events: number;
   readonly durationMs: number;
-  /** Of all jobs for a server. */
-  readonly eventsMax: number;
 }
 
 export interface SourceDone {
@@ -33,38 +27,37 @@ interface Feed {
 let frames: Uint8Array<ArrayBuffer>[] = [];
 const feeds = new Map<string, Feed>();
 
-function makeFrames({ events, eventsMax }: SourceJob): void {
-  const start = new SystemClock().now();
-  const market = generateMarket({ symbols: SYMBOLS, events: eventsMax, seed: 3, start });
+function makeFrames(job: SourceJob): void {
   const encoder = new FrameEncoder();
-  // Definitions and snapshots in a frame of their own.
-  const first = SYMBOLS.length * 2;
-  frames = [encoder.encode([{ type: 'publish', id: 0, events: market.slice(0, first) }])];
-  for (let i = first; i < market.length; i += events) {
-    const some = market.slice(i, i + events);
-    frames.push(encoder.encode([{ type: 'publish', id: frames.length, events: some }]));
-  }
+  frames = burstsOf(job).map((events, id) => encoder.encode([{ type: 'publish', id, events }]));
 }
 
-async function openFeed(url: string): Promise<Feed> {
+async function openFeed(job: SourceJob): Promise<Feed> {
+  const { url } = job;
   const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/stream`, [SUBPROTOCOL_MSGPACK]);
   socket.binaryType = 'arraybuffer';
   await new Promise((resolve, reject) => {
     socket.onopen = resolve;
     socket.onerror = reject;
   });
-  socket.onmessage = ({ data }): void => {
-    for (const message of decodeFrame(new Uint8Array(data as ArrayBuffer))) {
-      if ('type' in message && message.type === 'error') throw new Error(message.message);
-    }
-  };
-  socket.send(frames[0]!);
-  return { socket, next: 1 };
+  const next = symbolsOf(job).length;
+  const defined = new Promise<void>((resolve) => {
+    socket.onmessage = ({ data }): void => {
+      for (const message of decodeFrame(new Uint8Array(data as ArrayBuffer))) {
+        if (!('type' in message)) throw new Error(message.message);
+        if (message.type === 'error') throw new Error(message.message);
+        if (message.type === 'ack' && message.id === next - 1) resolve();
+      }
+    };
+  });
+  for (const frame of frames.slice(0, next)) socket.send(frame);
+  await defined;
+  return { socket, next };
 }
 
 async function run(job: SourceJob): Promise<void> {
   if (frames.length === 0) makeFrames(job);
-  const feed = feeds.get(job.url) ?? (await openFeed(job.url));
+  const feed = feeds.get(job.url) ?? (await openFeed(job));
   feeds.set(job.url, feed);
   const everyMs = (job.events * 1000) / job.eventsPerSecond;
   const count = Math.floor(job.durationMs / everyMs);

@@ -1,5 +1,6 @@
 /**
- * Bench `replay`: a recording at full speed through the whole way, and what each stage of it costs.
+ * Bench `replay`: a recording at full speed through the whole way, and what each stage of it costs; and
+ * then the other way, out of the journal (playback.ts).
  *
  * The recording is 346 s of a real market where that is at hand, else a generated tape. An event is
  * one that the source sent (a trade of it makes two of ours), so the costs of the stages add up. The
@@ -26,6 +27,7 @@ import type { Batch } from '../../src/sequencer/batch';
 import type { Sequencer } from '../../src/sequencer/sequencer';
 import { generateMarket, openMarket, settings } from './generated-market';
 import { median, type BenchOptions, type BenchResult } from './harness';
+import { playbackResults } from './playback';
 import { LIMITS, socketWith } from '../support/sockets';
 
 const REAL = join(import.meta.dir, '../../../shared/data/btcusdt_20240808.gz');
@@ -40,7 +42,8 @@ const STAGES = [
   'broadcast, 1 subscriber',
 ] as const;
 
-export async function replayBench({ quick }: BenchOptions): Promise<BenchResult[]> {
+export async function replayBench(options: BenchOptions): Promise<BenchResult[]> {
+  const { quick } = options;
   const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
   try {
     const real = !quick && existsSync(REAL);
@@ -58,7 +61,8 @@ export async function replayBench({ quick }: BenchOptions): Promise<BenchResult[
       rates.push(rate);
       for (const [i, cost] of costs.entries()) stages[i]!.push(cost);
     }
-    return report(real ? basename(REAL) : 'generated tape', rates, stages);
+    const own = report(real ? basename(REAL) : 'generated tape', rates, stages);
+    return [...own, ...(await playbackResults(options))];
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

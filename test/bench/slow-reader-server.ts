@@ -1,18 +1,20 @@
 /**
- * The server of the bench `slow-reader`: a real one whose journal is thrown away, which notes when each
- * of its sessions left the express lane.
+ * The server of the benches `slow-reader` and `sessions`: a real one whose journal is thrown away, which
+ * notes when each of its sessions left the express lane.
  */
 
 import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import type { SessionCounters } from '../../src/broadcast/session';
+import type { SessionCounters } from '../../src/broadcast/session-parts';
 import { startServer } from '../../src/server';
 import { createDiscardingWriter } from './discarding-writer';
 import { settings } from './generated-market';
 
 export interface ServerJob {
   readonly directory: string;
+  /** Before the memory is told, what nothing refers to is collected. */
+  readonly collects?: boolean;
 }
 
 export interface ServerDone {
@@ -24,6 +26,9 @@ export interface ServerDone {
   readonly counters: SessionCounters;
   readonly rssBytes: number;
 }
+
+/** More than the sockets that the benches open. */
+const SESSIONS_MAX = 20_000;
 
 const laggedAtMs: Record<string, number> = {};
 let broadcaster: Broadcaster | undefined;
@@ -43,11 +48,15 @@ Broadcaster.prototype.look = function (): void {
   note(this);
 };
 
-async function run({ directory }: ServerJob): Promise<void> {
+async function run({ directory, collects }: ServerJob): Promise<void> {
   if (url === '') {
     const log = { info: () => {}, warn: console.error, error: console.error };
     const server = startServer(
-      settings({ server: { port: 0 }, journal: { directory, durability: 'async' } }),
+      settings({
+        server: { port: 0 },
+        limits: { sessionsMax: SESSIONS_MAX },
+        journal: { directory, durability: 'async' },
+      }),
       new SystemClock(),
       log,
       { anonymousRoles: ['publish'], createWriter: createDiscardingWriter },
@@ -56,13 +65,14 @@ async function run({ directory }: ServerJob): Promise<void> {
     await server.started;
     url = server.url;
   }
+  if (collects === true) Bun.gc(true);
   const sessions = [...(broadcaster?.sessions ?? [])];
   process.send!({
     url,
     laggedAtMs,
     sessions: sessions.length,
     lagging: sessions.filter(({ isLagging }) => isLagging).length,
-    counters: broadcaster?.lanes ?? { conflated: 0, dropped: 0, gaps: 0, lagged: 0 },
+    counters: broadcaster?.lanes ?? { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 },
     rssBytes: process.memoryUsage().rss,
   } satisfies ServerDone);
 }

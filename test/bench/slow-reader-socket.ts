@@ -8,13 +8,9 @@ import { connect, type Socket } from 'node:net';
 
 import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
+import { clientFrame, frameAt, OPCODE, upgradeRequest } from './ws-frames';
 
 const READ_EVERY_MS = 10;
-const OPCODE_TEXT = 1;
-const OPCODE_BINARY = 2;
-const OPCODE_CLOSE = 8;
-const OPCODE_PING = 9;
-const OPCODE_PONG = 10;
 
 export class PacedSocket {
   /** Of the socket's close frame, once one was read. */
@@ -41,20 +37,14 @@ export class PacedSocket {
       if (this.bytesPerSecond === Infinity) this.read();
       else this.socket.pause();
     });
-    this.socket.write(
-      'GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n' +
-        `Sec-WebSocket-Protocol: ${SUBPROTOCOL_MSGPACK}\r\n\r\n`,
-    );
+    this.socket.write(upgradeRequest('/v1/stream', SUBPROTOCOL_MSGPACK));
     this.timer = setInterval(() => this.read(), READ_EVERY_MS);
   }
 
   subscribe(topics: readonly string[]): void {
     const encoder = new FrameEncoder();
-    this.write(
-      OPCODE_BINARY,
-      encoder.encode([{ type: 'subscribe', id: 1, topics: [...topics], intervalMs: null }]),
-    );
+    const request = { type: 'subscribe' as const, id: 1, topics: [...topics], intervalMs: null };
+    this.socket.write(clientFrame(OPCODE.binary, encoder.encode([request])));
   }
 
   end(): void {
@@ -88,43 +78,21 @@ export class PacedSocket {
 
   /** Handles the frame there. @returns where the next one begins; undefined: not read to its end */
   private frameAt(offset: number): number | undefined {
-    const { data, visible } = this;
-    if (offset + 2 > visible) return undefined;
-    let length = data[offset + 1]!;
-    let start = offset + 2;
-    if (length === 126) {
-      if (start + 2 > visible) return undefined;
-      length = data.readUInt16BE(start);
-      start += 2;
-    } else if (length === 127) {
-      if (start + 8 > visible) return undefined;
-      length = Number(data.readBigUInt64BE(start));
-      start += 8;
+    const frame = frameAt(this.data, offset, this.visible);
+    if (frame !== undefined) {
+      this.handle(frame.opcode, this.data.subarray(frame.start, frame.end));
     }
-    const end = start + length;
-    if (end > visible) return undefined;
-    this.handle(data[offset]! & 15, data.subarray(start, end));
-    return end;
+    return frame?.end;
   }
 
   private handle(opcode: number, payload: Buffer): void {
-    if (opcode === OPCODE_PING) this.write(OPCODE_PONG, payload);
-    else if (opcode === OPCODE_CLOSE) this.closeCode = payload.readUInt16BE(0);
-    else if (opcode === OPCODE_TEXT) throw new Error('a text frame on a binary stream');
-    if (opcode !== OPCODE_BINARY) return;
+    if (opcode === OPCODE.ping) this.socket.write(clientFrame(OPCODE.pong, payload));
+    else if (opcode === OPCODE.close) this.closeCode = payload.readUInt16BE(0);
+    else if (opcode === OPCODE.text) throw new Error('a text frame on a binary stream');
+    if (opcode !== OPCODE.binary) return;
     for (const message of decodeFrame(Uint8Array.from(payload))) {
       if (isFault(message)) throw new Error(message.message);
       this.take(message);
     }
-  }
-
-  /** One frame, masked with zeros. */
-  private write(opcode: number, payload: Uint8Array): void {
-    const long = payload.length > 125;
-    const head = Buffer.alloc(long ? 8 : 6);
-    head[0] = 0x80 | opcode;
-    head[1] = 0x80 | (long ? 126 : payload.length);
-    if (long) head.writeUInt16BE(payload.length, 2);
-    this.socket.write(Buffer.concat([head, payload]));
   }
 }

@@ -14,7 +14,8 @@ import { topicOf } from '../../protocol/topics';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { Session, type SessionLimits } from '../../src/broadcast/session';
+import { Session } from '../../src/broadcast/session';
+import type { SessionLimits } from '../../src/broadcast/session-limits';
 import { LocalBook } from '../../src/client/local-book';
 import { instrument } from '../support/feed';
 import { readSeed } from '../support/seed';
@@ -26,6 +27,7 @@ const CHANNELS = ['tick', 'trade', 'bbo', 'book', 'stats', 'bar'] as const;
 const LIMITS: SessionLimits = {
   outboxBytesMax: 4_000,
   staleMs: 100,
+  tradeAgeMs: 300,
   lagMs: 50,
   pongMs: 60_000,
   controlMs: 60_000,

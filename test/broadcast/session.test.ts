@@ -8,12 +8,13 @@ import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { TopicState } from '../../src/broadcast/mirror';
 import { Session } from '../../src/broadcast/session';
+import type { Socket } from '../../src/broadcast/socket';
 import { LIMITS, socketWith } from '../support/sockets';
 
 const OPTIONS = { topicsMax: 100_000, sessionBoundary: 0 };
 
 /** @param keeps how many frames its backlog takes */
-function enter(keeps: number) {
+function enter(keeps: number, own: Partial<Socket> = {}) {
   const broadcaster = new Broadcaster(OPTIONS, { publish: () => 1 }, new ManualClock());
   const frames: Message[][] = [];
   const socket = socketWith({
@@ -21,6 +22,7 @@ function enter(keeps: number) {
       frames.push(decodeFrame(data as Uint8Array).filter((item) => !isFault(item)) as Message[]);
       return frames.length > keeps ? 0 : 1;
     },
+    ...own,
   });
   const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, LIMITS);
   broadcaster.sessions.add(session);
@@ -67,4 +69,18 @@ test('[T7] more heads than one heartbeat holds go out in several', () => {
   broadcaster.heartbeat();
   const sizes = frames.map((frame) => frame.map((m) => m.type === 'heartbeat' && m.heads.length));
   expect(sizes).toEqual([[0], [65_535, 4_465], [0]]);
+});
+
+test('an operator sees what waits for one that is behind, and for how long', () => {
+  const { broadcaster, session, frames } = enter(10, { getBufferedAmount: () => 70_000 });
+  expect(session.state).toMatchObject({ lane: 'express', waitingBytes: 70_000, lagMs: 0 });
+  session.look(1_000, 1e9);
+  session.send([{ type: 'ack', id: 1, seq: 1 }]);
+  session.look(1_250, 1e9);
+  expect(session.state).toMatchObject({ lane: 'lagging', lagMs: 250, rttMs: null, lagged: 1 });
+  expect(session.state.waitingBytes).toBeGreaterThan(70_000);
+  expect([frames.length, session.state.sentBytes]).toEqual([0, 0]);
+  session.pong(1_300);
+  expect(session.state).toMatchObject({ lagMs: 0, rttMs: 300, waitingBytes: 70_000 });
+  expect(session.state.sentBytes).toBe(broadcaster.encoders.binary.encode([{ type: 'ack', id: 1, seq: 1 }]).length); // prettier-ignore
 });

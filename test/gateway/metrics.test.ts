@@ -51,7 +51,8 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
     memtableEvents: () => 10,
     journal: () => OK,
     sessions: () => 11,
-    lanes: () => ({ lagging: 2, lagged: 5, conflated: 60, dropped: 7, gaps: 4 }),
+    lanes: () => ({ lagging: 2, lagged: 5, conflated: 60, dropped: 7, gaps: 4, resets: 3 }),
+    plays: () => ({ open: 16, waiting: 17 }),
     instruments: () => 12,
     lastSeq: () => 13,
     published: { batches: 14, events: 15 },
@@ -71,9 +72,12 @@ describe('metrics', () => {
       'tapedeck_sessions': 11,
       'tapedeck_sessions_lagging': 2,
       'tapedeck_push_lagged_total': 5,
+      'tapedeck_plays{state="open"}': 16,
+      'tapedeck_plays{state="waiting"}': 17,
       'tapedeck_push_conflated_total': 60,
       'tapedeck_push_dropped_total': 7,
       'tapedeck_push_gaps_total': 4,
+      'tapedeck_push_resets_total': 3,
       'tapedeck_instruments': 12,
       'tapedeck_last_seq': 13,
       'tapedeck_events_total': 15,
@@ -115,13 +119,13 @@ describe('readiness', () => {
     ['failing', '', 'journal-failing', 'the journal cannot be written'],
     ['hole', 'from 5 to 9', 'journal-hole', 'records were given up and are not in the journal: from 5 to 9'], // prettier-ignore
   ] as const)('%s "%s" is %s', async (state, reason, code, message) => {
-    const response = readyResponse(reasonsNotReady({ state, reason }));
+    const response = readyResponse(reasonsNotReady({ state, reason }, false));
     expect(response.status).toBe(503);
     expect(await response.json()).toEqual({ ready: false, reasons: [{ code, message }] });
   });
 
   test('ok is 200', async () => {
-    const response = readyResponse(reasonsNotReady({ state: 'ok', reason: '' }));
+    const response = readyResponse(reasonsNotReady({ state: 'ok', reason: '' }, false));
     expect([response.status, await response.json()]).toEqual([200, { ready: true }]);
   });
 });

@@ -11,7 +11,7 @@ const TAPES = join(import.meta.dir, '../../fixtures/tapes');
 let server: ServerProcess;
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ config: '[push]\nheartbeatMs = 600000' });
+  server = await ServerProcess.start({ config: '[push]\nheartbeatMs = 30000' });
 });
 afterAll(() => server.remove());
 

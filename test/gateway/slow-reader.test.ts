@@ -15,7 +15,7 @@ let server: ServerProcess;
 
 beforeAll(async () => {
   server = await ServerProcess.start({
-    config: `[limits]\nframeBytesMax = 65536\n[push]\nbacklogBytesMax = ${BACKLOG_BYTES_MAX}\nheartbeatMs = 100\npongMs = 1000`,
+    config: `[limits]\nframeBytesMax = 65536\n[push]\nbacklogBytesMax = ${BACKLOG_BYTES_MAX}\noutboxBytesMax = 32768\nheartbeatMs = 100\npongMs = 1000`,
   });
   await server.ingest(tape(instrument('SLOW')));
 });

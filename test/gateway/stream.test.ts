@@ -334,16 +334,6 @@ describe.each(FORMS)('%s', (form) => {
     await Promise.all([client.close(), late.close()]);
   });
 
-  test('what is for later is refused as not supported', async () => {
-    await givenBook();
-    const client = await open();
-    client.send({ type: 'replay', id: 77, action: 'start', topics: [], from: null, to: null, fromSeq: null, toSeq: null, speed: null }); // prettier-ignore
-    await client.settle();
-    const refused = { id: 77, code: 'not-supported' };
-    expect(client.seen.findLast((m) => m.type === 'error')).toMatchObject(refused);
-    await client.close();
-  });
-
   test('[S9] at most one frame of a topic in an interval, each with the count that it stands for', async () => {
     const symbol = await givenBook();
     const client = await open();

@@ -220,11 +220,11 @@ export function takeOut(path: string, holes: readonly Hole[]): void {
     db.run('DELETE FROM record WHERE id BETWEEN ? AND ?', [idOf(from), idOf(to)]);
     const id = idOf(to, SLOT.gap);
     db.run(
-      `INSERT INTO record (id, kind, instrument, prev_seq, event_time, receive_time, ref, text)
+      `INSERT OR REPLACE INTO record (id, kind, instrument, prev_seq, event_time, receive_time, ref, text)
          VALUES (?, ${KIND.gap}, 0, 0, 0, 0, ?, ?)`,
       [id, from, reason],
     );
-    db.run(`INSERT INTO note VALUES (${KIND.gap}, ?)`, [id]);
+    db.run(`INSERT OR IGNORE INTO note VALUES (${KIND.gap}, ?)`, [id]);
   }
   db.close();
 }

@@ -87,6 +87,7 @@ const CLOSE_CODES: Record<string, number> = {
   'unauthorized': 4001,
   'key-revoked': 4002,
   'too-many-errors': 4003,
+  'closed-by-operator': 4004,
   'too-slow': 4010,
   'unresponsive': 4011,
   'limit-reached': 4020,

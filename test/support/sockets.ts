@@ -1,10 +1,12 @@
 /** Virtual sockets for sessions, and limits that fit them. */
 
-import type { SessionLimits, Socket } from '../../src/broadcast/session';
+import type { SessionLimits } from '../../src/broadcast/session-limits';
+import type { Socket } from '../../src/broadcast/socket';
 
 export const LIMITS: SessionLimits = {
   outboxBytesMax: 1_048_576,
   staleMs: 500,
+  tradeAgeMs: 1_500,
   lagMs: 150,
   pongMs: 30_000,
   controlMs: 30_000,

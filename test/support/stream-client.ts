@@ -134,7 +134,8 @@ export class StreamClient {
     await this.find((m) => m.type === 'pong' && m['id'] === id, from);
   }
 
-  private answer(id: number, from: number): Promise<Seen> {
+  /** The answer of a request, from position `from` on. */
+  answer(id: number, from: number): Promise<Seen> {
     return this.find((m) => m['id'] === id && (m.type === 'ack' || m.type === 'error'), from);
   }
 

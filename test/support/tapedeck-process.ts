@@ -21,6 +21,7 @@ setDefaultTimeout(30_000);
 export const PUBLISH_KEY = 'publish-key-0123456789';
 export const OTHER_PUBLISH_KEY = 'other-publish-key-0123456789';
 export const TRADE_KEY = 'trade-key-0123456789';
+export const ADMIN_KEY = 'admin-key-0123456789';
 export const KEYS_TOML = `
 [[keys]]
 name = "feed"
@@ -34,6 +35,10 @@ roles = ["publish"]
 name = "trader"
 secret = "${TRADE_KEY}"
 roles = ["trade"]
+[[keys]]
+name = "operator"
+secret = "${ADMIN_KEY}"
+roles = ["admin"]
 `;
 
 export interface Finished {

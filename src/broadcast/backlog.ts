@@ -1,0 +1,292 @@
+/**
+ * Backlog: what waits for one session that does not take its topics natively.
+ *
+ * Answers, executions, definitions and what closes (control) wait in it, go first and in their order, and
+ * are never dropped. What is published waits in the logs of the topics; here is only how far the reader
+ * has come in each. While that is fresh it goes out message by message, so a reader that was held up for a
+ * moment misses nothing; when it has waited long, or has left the logs, conflated: state first, in half of
+ * a window at least, the topics in turn; and trades in the order of their places, of which the oldest go
+ * with a `gap`. Must hold: messages of one topic stay in their order; those of several may not.
+ * Bounded: by the logs, and by whoever bounds the control.
+ */
+
+import type { Message } from '../../protocol/messages';
+import { Cursor, type BacklogCounters } from './cursor';
+import type { TopicState } from './mirror';
+import { aboutBytes } from './topic-log';
+
+export interface BacklogOptions {
+  /** Of one topic, for all that read its log. */
+  readonly outboxBytesMax: number;
+  /** What has waited longer is conflated before it is sent, in ms. */
+  readonly staleMs: number;
+  /** A trade that has waited longer is dropped, in ms. */
+  readonly tradeAgeMs: number;
+}
+
+interface Interval {
+  readonly cursors: Set<Cursor>;
+  dueMs: number;
+}
+
+export class Backlog {
+  readonly counters: BacklogCounters = { conflated: 0, dropped: 0, gaps: 0 };
+  private readonly options: BacklogOptions;
+  private readonly cursors = new Map<TopicState, Cursor>();
+  /** Those that are to be had at most every so often, by how often. */
+  private readonly intervals = new Map<number, Interval>();
+  private control: Message[] = [];
+  private controlSinceMs = 0;
+  /** Whose turn it is when not all state finds room. */
+  private turn = 0;
+
+  constructor(options: BacklogOptions) {
+    this.options = options;
+  }
+
+  // ── topics ──────────────────────────────────────────────────────────────────────────────────
+
+  has(topic: TopicState): boolean {
+    return this.cursors.has(topic);
+  }
+
+  /** Whether it was asked for at intervals. */
+  isPaced(topic: TopicState): boolean {
+    return (this.cursors.get(topic)?.intervalMs ?? 0) > 0;
+  }
+
+  /** Reads a topic from here on. @param intervalMs at most one frame in this time; 0: as it comes */
+  attach(topic: TopicState, intervalMs: number, nowMs: number): void {
+    const { outboxBytesMax, staleMs, tradeAgeMs } = this.options;
+    const log = topic.read(outboxBytesMax);
+    log.keep(Math.max(staleMs, tradeAgeMs, 2 * intervalMs));
+    const cursor = new Cursor(topic, log, intervalMs);
+    this.cursors.set(topic, cursor);
+    if (intervalMs === 0) return;
+    let interval = this.intervals.get(intervalMs);
+    if (interval === undefined) {
+      interval = { cursors: new Set(), dueMs: nowMs + intervalMs };
+      this.intervals.set(intervalMs, interval);
+    }
+    interval.cursors.add(cursor);
+  }
+
+  /** @returns whether it was read here */
+  detach(topic: TopicState): boolean {
+    const cursor = this.cursors.get(topic);
+    if (cursor === undefined) return false;
+    this.cursors.delete(topic);
+    topic.unread();
+    const interval = this.intervals.get(cursor.intervalMs);
+    interval?.cursors.delete(cursor);
+    if (interval?.cursors.size === 0) this.intervals.delete(cursor.intervalMs);
+    return true;
+  }
+
+  /** What has to be told of a topic before its state is told anew: of state nothing. */
+  settle(topic: TopicState): Message[] {
+    const cursor = this.cursors.get(topic);
+    const messages: Message[] = [];
+    if (cursor === undefined || !cursor.isBehind) return messages;
+    if (cursor.isState) cursor.skip(this.counters);
+    else this.takeTrades(cursor, messages);
+    return messages;
+  }
+
+  // ── control ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Messages that are never dropped, in their order. */
+  tell(messages: readonly Message[], nowMs: number): void {
+    if (this.control.length === 0) this.controlSinceMs = nowMs;
+    for (const message of messages) this.control.push(message);
+  }
+
+  get controlCount(): number {
+    return this.control.length;
+  }
+
+  /** Since when the control has not moved; null when none waits. */
+  get controlStuckMs(): number | null {
+    return this.control.length === 0 ? null : this.controlSinceMs;
+  }
+
+  // ── what waits ──────────────────────────────────────────────────────────────────────────────
+
+  get isEmpty(): boolean {
+    if (this.control.length > 0) return false;
+    for (const cursor of this.cursors.values()) if (cursor.isBehind) return false;
+    return true;
+  }
+
+  /** About, in bytes. */
+  get pendingBytes(): number {
+    let bytes = this.control.length === 0 ? 0 : sizeOf(this.control);
+    for (const cursor of this.cursors.values()) bytes += cursor.pendingBytes;
+    return bytes;
+  }
+
+  /** Since when the oldest does, in ms; null when nothing waits. */
+  get oldestMs(): number | null {
+    let oldest = this.controlStuckMs ?? Infinity;
+    for (const cursor of this.cursors.values()) {
+      if (cursor.isBehind) oldest = Math.min(oldest, cursor.oldestMs);
+    }
+    return oldest === Infinity ? null : oldest;
+  }
+
+  /** A place up to which nothing of the topics waits; infinity when nothing waits at all. */
+  get toldSeq(): number {
+    let told = Infinity;
+    for (const cursor of this.cursors.values()) {
+      if (cursor.isBehind) told = Math.min(told, cursor.toldSeq);
+    }
+    return told;
+  }
+
+  // ── taking ──────────────────────────────────────────────────────────────────────────────────
+
+  /** Up to about so many bytes of what is to be sent next, and something if anything waits. */
+  take(bytesMax: number, nowMs: number): Message[] {
+    const messages = this.takeControl(bytesMax, nowMs);
+    if (this.control.length > 0) return messages;
+    const behind = this.behind();
+    const roomBytes = bytesMax - sizeOf(messages);
+    if (!this.isFresh(behind, nowMs)) this.takeSome(behind, roomBytes, nowMs, messages);
+    else if (bytesOf(behind) <= roomBytes) takeAll(behind, messages);
+    else takeInOrder(behind, roomBytes, messages);
+    messages.push(...this.due(nowMs));
+    return messages;
+  }
+
+  /** All that waits, message by message; undefined when that is more than so many bytes, or old. */
+  takeWhole(bytesMax: number, nowMs: number): Message[] | undefined {
+    const behind = this.behind();
+    const bytes = bytesOf(behind) + sizeOf(this.control);
+    if (bytes > bytesMax || !this.isFresh(behind, nowMs)) return undefined;
+    const messages = this.control;
+    this.control = [];
+    takeAll(behind, messages);
+    return messages;
+  }
+
+  /** Of what was asked for at intervals that is due, conflated, an interval after the other. */
+  due(nowMs: number): Message[] {
+    const messages: Message[] = [];
+    for (const [intervalMs, interval] of this.intervals) {
+      if (nowMs < interval.dueMs) continue;
+      interval.dueMs = nowMs + intervalMs;
+      const from = messages.length;
+      for (const cursor of interval.cursors) {
+        if (!cursor.isBehind) continue;
+        if (cursor.isState) cursor.takeConflated(messages, this.counters);
+        else this.takeTrades(cursor, messages);
+      }
+      sortPlaces(messages, from);
+    }
+    return messages;
+  }
+
+  private behind(): Cursor[] {
+    const behind: Cursor[] = [];
+    for (const cursor of this.cursors.values()) {
+      if (cursor.intervalMs === 0 && cursor.isBehind) behind.push(cursor);
+    }
+    return behind;
+  }
+
+  private takeControl(bytesMax: number, nowMs: number): Message[] {
+    const { control } = this;
+    let bytes = 0;
+    let count = 0;
+    while (count < control.length && bytes < bytesMax) bytes += aboutBytes(control[count++]!);
+    this.control = control.slice(count);
+    this.controlSinceMs = nowMs;
+    return control.slice(0, count);
+  }
+
+  /** Whether all that waits is there, and may go as it is. */
+  private isFresh(behind: readonly Cursor[], nowMs: number): boolean {
+    return behind.every((c) => c.isWhole && nowMs - c.oldestMs <= this.options.staleMs);
+  }
+
+  private takeSome(
+    behind: readonly Cursor[],
+    roomBytes: number,
+    nowMs: number,
+    messages: Message[],
+  ): void {
+    const trades = behind.filter(({ isState }) => !isState);
+    const first = messages.length;
+    for (const cursor of trades) {
+      const isTrade = cursor.topic.name !== 'status';
+      const ageMs = isTrade ? this.options.tradeAgeMs : Infinity;
+      cursor.dropOld(nowMs, ageMs, messages, this.counters);
+    }
+    const stateBytes = Math.max(roomBytes / 2, roomBytes - bytesOf(trades));
+    this.takeState(behind.filter(({ isState }) => isState), stateBytes, messages); // prettier-ignore
+    takeInOrder(trades, roomBytes - sizeOf(messages, first), messages);
+  }
+
+  private takeState(behind: readonly Cursor[], roomBytes: number, messages: Message[]): void {
+    const from = messages.length;
+    let bytes = 0;
+    for (let i = 0; i < behind.length && bytes < roomBytes; i++) {
+      const at = messages.length;
+      behind[(this.turn + i) % behind.length]!.takeConflated(messages, this.counters);
+      bytes += sizeOf(messages, at);
+    }
+    if (behind.length > 0) this.turn = (this.turn + messages.length - from) % behind.length;
+  }
+
+  /** All that the log holds, and a gap for what has left it. */
+  private takeTrades(cursor: Cursor, messages: Message[]): void {
+    cursor.dropOld(0, Infinity, messages, this.counters);
+    cursor.takeAll(messages);
+  }
+}
+
+function takeAll(behind: readonly Cursor[], messages: Message[]): void {
+  const from = messages.length;
+  for (const cursor of behind) cursor.takeAll(messages);
+  if (behind.length > 1) sortPlaces(messages, from);
+}
+
+/** The next messages of several topics in the order of their places, at least one if any waits. */
+function takeInOrder(cursors: readonly Cursor[], roomBytes: number, messages: Message[]): void {
+  const seqOf = (cursor: Cursor): number => cursor.peek().message.seq;
+  const waiting = cursors.filter(({ isBehind }) => isBehind).sort((a, b) => seqOf(a) - seqOf(b));
+  for (let bytes = 0; bytes < roomBytes || messages.length === 0;) {
+    const cursor = waiting.shift();
+    if (cursor === undefined) return;
+    const { message, bytes: own } = cursor.peek();
+    messages.push(message);
+    bytes += own;
+    cursor.pass();
+    if (!cursor.isBehind) continue;
+    const seq = seqOf(cursor);
+    const behind = waiting.findIndex((other) => seqOf(other) > seq);
+    waiting.splice(behind < 0 ? waiting.length : behind, 0, cursor);
+  }
+}
+
+/** From a position on, in the order of places; those of one topic stay in theirs. */
+function sortPlaces(messages: Message[], from: number): void {
+  const sorted = messages.splice(from).sort((a, b) => placeOf(a) - placeOf(b));
+  for (const message of sorted) messages.push(message);
+}
+
+/** A gap goes before what follows it. */
+function placeOf(message: Message): number {
+  if (message.type === 'gap') return message.to;
+  return 'prevSeq' in message ? message.seq : 0;
+}
+
+function bytesOf(behind: readonly Cursor[]): number {
+  return behind.reduce((sum, { pendingBytes }) => sum + pendingBytes, 0);
+}
+
+function sizeOf(messages: readonly Message[], from = 0): number {
+  let bytes = 0;
+  for (let i = from; i < messages.length; i++) bytes += aboutBytes(messages[i]!);
+  return bytes;
+}

@@ -1,0 +1,158 @@
+/**
+ * Cursor: how far one reader has come in the log of a topic, and what it gets of the rest.
+ *
+ * As long as the log holds it, the rest can be had message by message. Conflated, of `tick`, `bbo`, `stats`
+ * the newest stays, with the count that it stands for; of bars the newest of each; of a book the whole as
+ * it is now. Trades and `status` stay one by one; those that are older than the reader is to be told, or
+ * have left the log, are a `gap`. Must hold: a cursor is read between batches, when a book as it is now is
+ * that behind the newest message of the log.
+ */
+
+import type { Message } from '../../protocol/messages';
+import type { TopicState } from './mirror';
+import { countOf, type Logged, type Sequenced, type TopicLog } from './topic-log';
+
+/** What became of messages since a session began. */
+export interface BacklogCounters {
+  /** Messages that another one stands for. */
+  conflated: number;
+  /** Messages that a gap declares. */
+  dropped: number;
+  gaps: number;
+}
+
+export class Cursor {
+  readonly topic: TopicState;
+  /** At most one frame in this time, conflated; 0: none was asked for. */
+  readonly intervalMs: number;
+  /** Whether of its topic only the newest matters. */
+  readonly isState: boolean;
+  private readonly log: TopicLog;
+  private place: number;
+  private count: number;
+  private bytes: number;
+  /** The newest place that the reader has been told of the topic. */
+  private lastSeq: number;
+
+  constructor(topic: TopicState, log: TopicLog, intervalMs: number) {
+    this.topic = topic;
+    this.log = log;
+    this.intervalMs = intervalMs;
+    this.isState = !topic.name.startsWith('trade:') && topic.name !== 'status';
+    this.place = log.end;
+    this.count = log.count;
+    this.bytes = log.bytes;
+    this.lastSeq = topic.head;
+  }
+
+  get isBehind(): boolean {
+    return this.place < this.log.end;
+  }
+
+  /** Of what waits, about. */
+  get pendingBytes(): number {
+    return this.log.bytes - this.bytes;
+  }
+
+  /** Since when the oldest that waits and is held does, in ms. Only while it is behind. */
+  get oldestMs(): number {
+    return this.log.at(Math.max(this.place, this.log.start)).atMs;
+  }
+
+  /** Whether all that waits is held. */
+  get isWhole(): boolean {
+    return this.place >= this.log.start;
+  }
+
+  /** A place up to which nothing of the topic waits. Only while it is behind. */
+  get toldSeq(): number {
+    return this.isWhole ? this.log.at(this.place).message.seq - 1 : this.lastSeq;
+  }
+
+  /** The next message. Only while it is behind, and all of it is held. */
+  peek(): Logged {
+    return this.log.at(this.place);
+  }
+
+  /** Goes over the next message. */
+  pass(): void {
+    const { message, bytes } = this.log.at(this.place);
+    this.place += 1;
+    this.count += countOf(message);
+    this.bytes += bytes;
+    this.lastSeq = message.seq;
+  }
+
+  /** Leaves out what waits: the reader is told the state otherwise. */
+  skip(counters: BacklogCounters): void {
+    counters.conflated += this.log.end - this.place;
+    this.toEnd();
+  }
+
+  /** Everything that waits, where all is held. */
+  takeAll(into: Message[]): void {
+    for (; this.place < this.log.end; this.place++) into.push(this.log.at(this.place).message);
+    this.toEnd();
+  }
+
+  /** What waits of state, conflated. Only while it is behind. */
+  takeConflated(into: Message[], counters: BacklogCounters): void {
+    const { log, place } = this;
+    const from = into.length;
+    const newest = log.at(log.end - 1).message;
+    if (newest.type === 'bar' && this.isWhole) this.takeBars(into);
+    else if (log.end - place === 1) into.push(newest);
+    else {
+      const whole = newest.type === 'book' ? this.topic.wholeBook?.() : undefined;
+      const { lastSeq: prevSeq } = this;
+      into.push({ ...(whole ?? newest), prevSeq, count: log.count - this.count } as Sequenced);
+    }
+    counters.conflated += log.end - place - (into.length - from);
+    this.toEnd();
+  }
+
+  /** Of trades: a gap for those that have left, and for those that are older than `ageMs`. */
+  dropOld(nowMs: number, ageMs: number, into: Message[], counters: BacklogCounters): void {
+    const { log, lastSeq } = this;
+    let count = 0;
+    if (!this.isWhole) {
+      count = log.start - this.place;
+      this.place = log.start;
+      this.bytes = log.startBytes;
+      this.lastSeq = log.at(this.place).message.prevSeq;
+    }
+    while (this.isBehind && nowMs - this.peek().atMs > ageMs) {
+      this.pass();
+      count += 1;
+    }
+    if (count === 0) return;
+    counters.dropped += count;
+    counters.gaps += 1;
+    into.push({ type: 'gap', topic: this.topic.name, from: lastSeq + 1, to: this.lastSeq, count, reason: 'slow-reader' }); // prettier-ignore
+  }
+
+  /** The newest of each bar, with the count of those that it stands for. */
+  private takeBars(into: Message[]): void {
+    const { log } = this;
+    let prevSeq = log.at(this.place).message.prevSeq;
+    let count = 0;
+    for (let at = this.place; at < log.end; at++) {
+      const { message } = log.at(at);
+      if (message.type !== 'bar') throw new Error(`${message.type} on a topic of bars`);
+      count += message.count;
+      const next = at + 1 < log.end ? log.at(at + 1).message : undefined;
+      if (next?.type === 'bar' && next.openTime.compare(message.openTime) === 0) continue;
+      into.push(prevSeq === message.prevSeq && count === message.count ? message : { ...message, prevSeq, count }); // prettier-ignore
+      count = 0;
+      if (next !== undefined) prevSeq = next.prevSeq;
+    }
+  }
+
+  private toEnd(): void {
+    const { log } = this;
+    this.place = log.end;
+    this.count = log.count;
+    this.bytes = log.bytes;
+    this.lastSeq = this.topic.head;
+  }
+}

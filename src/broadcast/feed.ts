@@ -1,0 +1,77 @@
+/**
+ * Feed: frames made elsewhere that one session takes as it reads them, in windows between a ping and its
+ * pong. So however much there is to tell, what is under way to a reader is bounded by how it reads.
+ */
+
+import type { Message } from '../../protocol/messages';
+
+export type Frame = string | Uint8Array | readonly Message[];
+
+export interface Feed {
+  /** The next frame; undefined: not now. Who has one later calls `Session.pull`. */
+  take(nowMs: number): Frame | undefined;
+  /** Whether there is nothing more to take. */
+  readonly isOver: boolean;
+  /** All of it was sent, and the session is its own again. */
+  finished(): void;
+  /** The session has gone. */
+  end(): void;
+}
+
+/** Some frames of a play of the journal, ready to be sent. */
+export interface PlayedChunk {
+  /** Binary frames, one behind the other, and where each ends; without any, `texts` has them. */
+  readonly bytes: Uint8Array;
+  readonly ends: readonly number[];
+  readonly texts: readonly string[];
+  /** When each is due, in ms since the first. */
+  readonly atMs: readonly number[];
+  /** The newest place of each; 0: none. */
+  readonly seqs: readonly number[];
+  readonly isLast: boolean;
+}
+
+/** Takes the frames of a chunk one by one. */
+export class ChunkFrames {
+  private chunk: PlayedChunk | null = null;
+  private next = 0;
+
+  get isEmpty(): boolean {
+    return this.chunk === null;
+  }
+
+  /** Whether the last frame of a play has been taken. */
+  isOver = false;
+
+  put(chunk: PlayedChunk): void {
+    this.chunk = chunk;
+    this.next = 0;
+    this.settle();
+  }
+
+  /** When the next is due, in ms since the first of the play; of an empty one it is not known. */
+  get atMs(): number {
+    return this.chunk!.atMs[this.next]!;
+  }
+
+  /** Only while it is not empty. */
+  take(): { readonly data: string | Uint8Array; readonly seq: number } {
+    const { chunk, next } = this;
+    const { ends, texts, bytes, seqs } = chunk!;
+    const data = ends.length === 0 ? texts[next]! : bytes.subarray(ends[next - 1] ?? 0, ends[next]);
+    this.next += 1;
+    this.settle();
+    return { data, seq: seqs[next]! };
+  }
+
+  clear(): void {
+    this.chunk = null;
+    this.isOver = false;
+  }
+
+  private settle(): void {
+    if (this.chunk === null || this.next < this.chunk.seqs.length) return;
+    this.isOver = this.chunk.isLast;
+    this.chunk = null;
+  }
+}

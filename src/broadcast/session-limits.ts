@@ -1,0 +1,29 @@
+/** Session limits: what bounds a session; what an operator may set, and what is fixed. */
+
+export interface SessionLimits {
+  /** What may wait of one topic, for all slow readers of it. */
+  readonly outboxBytesMax: number;
+  /** What has waited longer is conflated, in ms. */
+  readonly staleMs: number;
+  /** A trade that has waited longer for a slow reader is dropped, with a gap; in ms. */
+  readonly tradeAgeMs: number;
+  /** A pong that is later than this, over the quickest, tells a slow reader; in ms. */
+  readonly lagMs: number;
+  /** A reader without a pong for so long is closed, in ms. */
+  readonly pongMs: number;
+  /** Control that has not moved for longer closes the session, in ms; and so many messages. */
+  readonly controlMs: number;
+  readonly controlMessagesMax: number;
+}
+
+/** On the express lane a ping follows so many bytes. */
+export const PING_BYTES = 16_384;
+/** Of the socket's own backlog: past this it is slow without waiting for a pong. */
+export const BUFFERED_BYTES_MAX = 65_536;
+/** A window begins so large, and follows the reader within these bounds. */
+export const WINDOW_BYTES = 16_384;
+export const WINDOW_BYTES_MIN = 4_096;
+export const WINDOW_BYTES_MAX = 1_048_576;
+/** Pongs that come sooner let the window grow, later ones make it smaller. */
+export const WINDOW_SOON_MS = 50;
+export const WINDOW_LATE_MS = 250;

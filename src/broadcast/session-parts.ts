@@ -1,0 +1,19 @@
+/** Session parts: what sessions of a server share, and what each counts. */
+
+import type { FrameEncoder } from '../../protocol/codec';
+import type { ScalesOf } from '../../protocol/json';
+import type { BacklogCounters } from './cursor';
+
+/** Sessions of either form encode through these. */
+export interface Encoders {
+  readonly binary: FrameEncoder;
+  readonly scalesOf: ScalesOf;
+}
+
+/** Of one session, or of all there were. */
+export interface SessionCounters extends BacklogCounters {
+  /** Times that it left the express lane. */
+  lagged: number;
+  /** Times that it was told to forget what it held. */
+  resets: number;
+}

@@ -1,0 +1,14 @@
+/** Socket: a WebSocket as far as sessions use it, so that a test can put its own in its place. */
+
+export interface Socket {
+  /** @returns 0 when the data was dropped, since the backlog is past its limit */
+  send(data: string | Uint8Array): number;
+  ping(): unknown;
+  /** Bytes that the system has not taken yet. */
+  getBufferedAmount(): number;
+  subscribe(nativeTopic: string): void;
+  unsubscribe(nativeTopic: string): void;
+  close(code: number, reason: string): void;
+  /** Without a word: nobody is there to hear it. */
+  terminate(): void;
+}

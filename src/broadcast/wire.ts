@@ -1,0 +1,111 @@
+/**
+ * Wire: a session's socket with its form, the topics that it takes natively, and what went over it.
+ *
+ * What the native topics bring is counted by the topics, once for all sessions: a wire knows what each had
+ * published when it joined, taken off, and when it left, put on.
+ */
+
+import { encodeTextFrame, SUBPROTOCOL_JSON, type Subprotocol } from '../../protocol/codec';
+import type { Message } from '../../protocol/messages';
+import type { TopicState } from './mirror';
+import type { Encoders } from './session-parts';
+import type { Socket } from './socket';
+
+/** The native topic of definitions, which every session is on. */
+export const INSTRUMENT_TOPIC = { binary: 'b:instrument', text: 't:instrument' } as const;
+
+export class Wire {
+  readonly isText: boolean;
+  /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
+  overrun = false;
+  /** Sent to it alone so far, in bytes. */
+  ownTotal = 0;
+  private readonly socket: Socket;
+  private readonly encoders: Encoders;
+  private readonly natives = new Set<TopicState>();
+  private ownBytes = 0;
+
+  constructor(form: Subprotocol, socket: Socket, encoders: Encoders) {
+    this.isText = form === SUBPROTOCOL_JSON;
+    this.socket = socket;
+    this.encoders = encoders;
+    socket.subscribe(this.isText ? INSTRUMENT_TOPIC.text : INSTRUMENT_TOPIC.binary);
+  }
+
+  /** How many topics it takes natively. */
+  get nativeCount(): number {
+    return this.natives.size;
+  }
+
+  /** That the system has not taken yet. */
+  get bufferedBytes(): number {
+    return this.socket.getBufferedAmount();
+  }
+
+  /** Frames to it since it came, without what WebSocket adds. It goes through all native topics. */
+  sentBytes(): number {
+    let bytes = this.ownBytes;
+    for (const topic of this.natives) bytes += this.isText ? topic.textBytes : topic.binaryBytes;
+    return bytes;
+  }
+
+  /** @returns its size, 0 when nothing can be sent any more */
+  write(frame: string | Uint8Array | readonly Message[]): number {
+    if (this.overrun) return 0;
+    const isMade = typeof frame === 'string' || frame instanceof Uint8Array;
+    const data = isMade ? frame : this.encode(frame);
+    this.ownBytes += data.length;
+    this.ownTotal += data.length;
+    this.overrun = this.socket.send(data) === 0;
+    return data.length;
+  }
+
+  ping(): void {
+    this.socket.ping();
+  }
+
+  join(topic: TopicState): void {
+    this.natives.add(topic);
+    if (this.isText) {
+      topic.textSubscribers += 1;
+      this.ownBytes -= topic.textBytes;
+      this.socket.subscribe(topic.nativeText);
+    } else {
+      topic.binarySubscribers += 1;
+      this.ownBytes -= topic.binaryBytes;
+      this.socket.subscribe(topic.nativeBinary);
+    }
+  }
+
+  leave(topic: TopicState): void {
+    if (!this.natives.delete(topic)) return;
+    this.uncount(topic);
+    this.ownBytes += this.isText ? topic.textBytes : topic.binaryBytes;
+    this.socket.unsubscribe(this.isText ? topic.nativeText : topic.nativeBinary);
+  }
+
+  /** The connection has gone; the socket has left its native topics by itself. */
+  gone(): void {
+    for (const topic of this.natives) this.uncount(topic);
+    this.natives.clear();
+  }
+
+  close(code: number, reason: string): void {
+    this.socket.close(code, reason);
+  }
+
+  /** Without a word: nobody is there to hear it. */
+  terminate(): void {
+    this.socket.terminate();
+  }
+
+  private encode(messages: readonly Message[]): string | Uint8Array {
+    const { binary, scalesOf } = this.encoders;
+    return this.isText ? encodeTextFrame(messages, scalesOf) : binary.encode(messages);
+  }
+
+  private uncount(topic: TopicState): void {
+    if (this.isText) topic.textSubscribers -= 1;
+    else topic.binarySubscribers -= 1;
+  }
+}

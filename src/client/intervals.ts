@@ -1,0 +1,90 @@
+/**
+ * Intervals: how often the server is to send each topic, at most, where its consumers ask for less than
+ * every message [S9].
+ *
+ * Several consumers share a topic of one connection, and get it as often as the one that wants it most
+ * often. The server has one interval a topic: that of the newest `subscribe` that covers it, and 0 behind
+ * a `resume`, so a resumed topic is asked for once more. Bounded by the topics asked for.
+ */
+
+import { parseTopic } from '../../protocol/topics';
+import type { Consumers } from './consumers';
+import type { Asked, TopicTable } from './topic-table';
+
+/** Topics of one request; with their names it stays well within any frame. */
+const TOPICS_PER_REQUEST = 500;
+
+export class Intervals {
+  private readonly table: TopicTable;
+  private readonly consumers: Consumers;
+  /** What the server has, or will have when it has read what was sent; in ms. */
+  private readonly applied = new Map<string, number>();
+
+  constructor(table: TopicTable, consumers: Consumers) {
+    this.table = table;
+    this.consumers = consumers;
+  }
+
+  /** Requests, each of one interval; where they differ a `*` comes first, since it sets that of others. */
+  requests(
+    names: readonly string[],
+  ): { readonly intervalMs: number; readonly topics: readonly string[] }[] {
+    // prettier-ignore
+    const intervals = [...new Set(names.map((name) => this.wanted(name)))];
+    const isAll = (name: string): boolean => parseTopic(name)!.symbol === '*';
+    const inOrder = intervals.length > 1 ? [...names.filter(isAll), ...names.filter((name) => !isAll(name))] : names; // prettier-ignore
+    const ordered: { intervalMs: number; topics: string[] }[] = [];
+    for (const name of inOrder) {
+      const intervalMs = this.wanted(name);
+      const last = ordered.at(-1);
+      const isFull = last?.topics.length === TOPICS_PER_REQUEST;
+      if (last?.intervalMs === intervalMs && !isFull) last.topics.push(name);
+      else ordered.push({ intervalMs, topics: [name] });
+    }
+    return ordered;
+  }
+
+  /** These are asked for, or resumed, in this moment. */
+  apply(names: readonly string[], intervalMs: number): void {
+    for (const name of names) {
+      const topic = parseTopic(name)!;
+      this.applied.set(name, intervalMs);
+      if (topic.symbol !== '*') continue;
+      for (const other of this.table.asked.values()) {
+        const { channel, interval } = other.topic;
+        if (channel === topic.channel && interval === topic.interval) {
+          this.applied.set(other.name, intervalMs);
+        }
+      }
+    }
+  }
+
+  /** Topics that the server sends more or less often than is wanted now. */
+  off(): string[] {
+    const isOff = ({ name, stage, resuming }: Asked): boolean =>
+      stage === 'acked' && !resuming && this.wanted(name) !== (this.applied.get(name) ?? 0);
+    return [...this.table.asked.values()].filter(isOff).map(({ name }) => name);
+  }
+
+  forget(names: readonly string[]): void {
+    for (const name of names) this.applied.delete(name);
+  }
+
+  private wanted(name: string): number {
+    const topic = parseTopic(name)!;
+    let least = Infinity;
+    for (const subscription of this.consumers.all) {
+      if (subscription.covers(topic)) least = Math.min(least, subscription.intervalMs);
+    }
+    return least === Infinity ? 0 : least;
+  }
+}
+
+/** So many that one request takes them. */
+export function chunks(names: readonly string[]): string[][] {
+  const parts: string[][] = [];
+  for (let i = 0; i < names.length; i += TOPICS_PER_REQUEST) {
+    parts.push(names.slice(i, i + TOPICS_PER_REQUEST));
+  }
+  return parts;
+}

@@ -1,0 +1,90 @@
+/**
+ * Config relations: what settings must be to each other, each with its reason. A server whose limits
+ * contradict each other would start well and fail its readers later, in a way that nobody traces back.
+ */
+
+import { BUFFERED_BYTES_MAX } from './broadcast/session-limits';
+import { RESUMED_MESSAGES_MAX } from './broadcast/subscriptions';
+import type { Config } from './config';
+
+/** One setting held against others. */
+interface Relation {
+  readonly setting: string;
+  readonly value: (config: Config) => number;
+  /** The lowest or the highest that it may be, and how that comes about. */
+  readonly least?: (config: Config) => number;
+  readonly most?: (config: Config) => number;
+  readonly formula: string;
+  readonly reason: string;
+}
+
+/** About how much longer text is than what is counted of a window. */
+const TEXT_FACTOR = 4;
+/** The answer itself, and a reset. */
+const ANSWER_FRAME_MESSAGES = 2;
+
+export const RELATIONS: readonly Relation[] = [
+  {
+    setting: 'push.backlogBytesMax',
+    value: ({ push }) => push.backlogBytesMax,
+    least: ({ limits }) => 4 * limits.frameBytesMax,
+    formula: '4 × limits.frameBytesMax',
+    reason: 'what one frame of a source brings is sent to a reader in one turn, and longer as text',
+  },
+  {
+    setting: 'push.backlogBytesMax',
+    value: ({ push }) => push.backlogBytesMax,
+    least: ({ push }) => BUFFERED_BYTES_MAX + TEXT_FACTOR * push.outboxBytesMax,
+    formula: `${BUFFERED_BYTES_MAX} + ${TEXT_FACTOR} × push.outboxBytesMax`,
+    reason:
+      'a reader is behind with so many bytes in its socket, and a whole window as text, which is at most that, must fit on top, or it is cut off for having been helped',
+  },
+  {
+    setting: 'push.lagMs',
+    value: ({ push }) => push.lagMs,
+    most: ({ push }) => push.pongMs - 1,
+    formula: 'push.pongMs - 1',
+    reason: 'a reader is to be known as slow, and helped, before it is cut off for the same pong',
+  },
+  {
+    setting: 'push.lagMs',
+    value: ({ push }) => push.lagMs,
+    most: ({ push }) => push.controlMs - 1,
+    formula: 'push.controlMs - 1',
+    reason: 'an answer waits for a pong at least, which may take so long',
+  },
+  {
+    setting: 'push.staleMs',
+    value: ({ push }) => push.staleMs,
+    most: ({ push }) => Math.min(push.pongMs, push.controlMs) - 1,
+    formula: 'push.pongMs - 1 and push.controlMs - 1',
+    reason: 'what waits is to be conflated before the reader is closed for not taking it',
+  },
+  {
+    setting: 'push.heartbeatMs',
+    value: ({ push }) => push.heartbeatMs,
+    most: ({ push }) => push.pongMs,
+    formula: 'push.pongMs',
+    reason: 'the server must not give up a reader in less time than it leaves it without a sign',
+  },
+  {
+    setting: 'push.controlMessagesMax',
+    value: ({ push }) => push.controlMessagesMax,
+    least: ({ limits }) => RESUMED_MESSAGES_MAX + ANSWER_FRAME_MESSAGES + 2 * limits.topicsMax,
+    formula: `${RESUMED_MESSAGES_MAX + ANSWER_FRAME_MESSAGES} + 2 × limits.topicsMax`,
+    reason:
+      'the answer to one resume may be so long, with a definition and a state for each topic, and must not close the reader that asked',
+  },
+];
+
+/** Why the settings contradict each other; undefined when they do not. */
+export function contradiction(config: Config): string | undefined {
+  for (const { setting, value, least, most, formula, reason } of RELATIONS) {
+    const given = value(config);
+    const [low, high] = [least?.(config) ?? -Infinity, most?.(config) ?? Infinity];
+    if (given >= low && given <= high) continue;
+    const bound = given < low ? `at least ${formula} (${low})` : `at most ${formula} (${high})`;
+    return `${setting} is ${given}; expected ${bound}: ${reason}`;
+  }
+  return undefined;
+}

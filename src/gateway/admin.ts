@@ -1,0 +1,86 @@
+/**
+ * Admin: the sessions as an operator sees them over REST, with the role `admin`: listed, looked at one
+ * by one, closed.
+ * Bounded: sessions of one answer (`limit`), names of topics of one session (`TOPIC_NAMES_MAX`).
+ */
+
+import { CLOSES, fieldFault, type Fault } from '../../protocol/codes';
+import { integer } from './answer';
+import type { Principal } from './auth';
+import type { Connections, OpenConnection } from './connections';
+import { mayNot } from './orders';
+
+const SESSIONS_MAX = 10_000;
+const SESSIONS = 1_000;
+const TOPIC_NAMES_MAX = 1_000;
+
+export class Admin {
+  private readonly connections: Connections;
+
+  constructor(connections: Connections) {
+    this.connections = connections;
+  }
+
+  /**
+   * `{total, sessions}`, the longest connected first.
+   * @param query `limit`: at most so many; `after`: those that came after this session
+   */
+  list(principal: Principal, query: Readonly<Record<string, string>>): string | Fault {
+    const refused = mayNot(principal, 'admin');
+    if (refused !== undefined) return refused;
+    const limit = integer('limit', query['limit'], SESSIONS, SESSIONS_MAX);
+    if (typeof limit !== 'number') return limit;
+    const after = query['after'];
+    const number = after === undefined ? 0 : numberOf(after);
+    if (number === undefined) return fieldFault('after', after, 'the name of a session');
+    const sessions: object[] = [];
+    for (const connection of this.connections.all()) {
+      if (numberOf(connection.name)! <= number) continue;
+      if (sessions.push(reportOf(connection)) === limit) break;
+    }
+    return JSON.stringify({ total: this.connections.size, sessions });
+  }
+
+  /** One session, with the names of its topics. */
+  session(principal: Principal, name: string): string | Fault {
+    const found = this.find(principal, name);
+    if ('code' in found) return found;
+    return JSON.stringify({ ...reportOf(found), topicNames: found.topicNames(TOPIC_NAMES_MAX) });
+  }
+
+  /** Closes it; it is told that an operator did, and not to come back. */
+  close(principal: Principal, name: string): string | Fault {
+    const found = this.find(principal, name);
+    if ('code' in found) return found;
+    const reason = 'closed-by-operator';
+    found.shut(reason);
+    return JSON.stringify({ name: found.name, ...CLOSES[reason], reason });
+  }
+
+  private find(principal: Principal, name: string): OpenConnection | Fault {
+    const refused = mayNot(principal, 'admin');
+    if (refused !== undefined) return refused;
+    const expected = 'the name of a session that is connected';
+    return this.connections.get(name) ?? fieldFault('session', name, expected, 'unknown-session');
+  }
+}
+
+/** Names are numbered in the order in which sessions came. */
+function numberOf(name: string): number | undefined {
+  return /^s\d{1,15}$/.test(name) ? Number(name.slice(1)) : undefined;
+}
+
+function reportOf(connection: OpenConnection): Record<string, unknown> {
+  const { name, client, key, address, connectedAt, figures } = connection;
+  const { rttMs, lagMs } = figures;
+  return {
+    name,
+    client,
+    key,
+    address,
+    connectedAt: connectedAt.toString(),
+    ...figures,
+    lagMs: Math.round(lagMs),
+    rttMs: rttMs === null ? null : Math.round(rttMs * 1000) / 1000,
+  };
+}

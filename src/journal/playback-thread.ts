@@ -1,0 +1,11 @@
+/** Playback thread: a worker that plays the journal. Its argument is the journal's file. */
+
+import type { Answer } from './history-messages';
+import { PlaybackReader } from './playback-reader';
+import { serveReader } from './reader-port';
+
+serveReader(new PlaybackReader(process.argv.at(-1)!), moved);
+
+function moved(answer: Answer): ArrayBuffer[] {
+  return answer !== null && 'bytes' in answer ? [answer.bytes.buffer] : [];
+}

@@ -1,0 +1,223 @@
+/**
+ * Playing: one play of the journal, a chunk of frames after another.
+ *
+ * What is played is what was pushed: the same messages with their places and times, and a `gap` where
+ * the journal has not got all of a topic.
+ * Bounded: the bytes of a chunk, and the rows that are gone through for it, since others wait.
+ */
+
+import type { Database, Statement } from 'bun:sqlite';
+
+import type { Instrument, Message } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import type { Blocks } from './history-blocks';
+import { PlayChain } from './play-chains';
+import { PlayFrames } from './play-frames';
+import type { PlayGaps } from './play-gaps';
+import type { PlayTopics } from './play-range';
+import { PlayRows, selectPlayed, type PlayedRow } from './play-rows';
+import type { PlayChunk } from './playback-messages';
+import { rowToEvent, type RecordRow } from './records';
+import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from './schema';
+
+const CHUNK_BYTES = 131_072;
+/** Rows that are asked for at a time; ids that are gone through for a chunk. */
+const PAGE_ROWS = 1_024;
+const CHUNK_IDS = 65_536 * SLOTS;
+
+/** What a play needs to know of instruments. */
+export interface PlayInstruments {
+  symbol(id: number): string;
+  definition(symbol: string): Instrument | undefined;
+}
+
+export interface PlayPlan {
+  readonly topics: PlayTopics;
+  /** Ids of the instruments that may be in it, as far as they are known. */
+  readonly instruments: readonly number[];
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  /** What is missing in it, and of books since they stood in the opening; in order. */
+  readonly gaps: PlayGaps;
+  /** Told before everything else. */
+  readonly opening: readonly Message[];
+  /** Places of the books that are in the opening, by instrument; of a book that is not, its state is void. */
+  readonly books: ReadonlyMap<number, number>;
+  /** Whether a reader of a book that is not in the opening holds its state. */
+  readonly holdsBooks: boolean;
+  readonly isText: boolean;
+  /** Hundredths of real time; 0: not timed. */
+  readonly speed: number;
+}
+
+type Page = Statement<PlayedRow, [number, number]>;
+
+export class Playing {
+  private readonly plan: PlayPlan;
+  private readonly blocks: Blocks;
+  private readonly instruments: PlayInstruments;
+  private readonly whole: Statement<RecordRow, [number]>;
+  private readonly page: Page;
+  private readonly pageWithWhole: Page;
+  /** By kind, then by instrument. */
+  private readonly chains = new Map<number, Map<number, PlayChain>>();
+  private readonly frames: PlayFrames;
+  private readonly rows = new PlayRows();
+  private nextId: number;
+  private voidBooks = 0;
+  private isOpened = false;
+
+  constructor(db: Database, blocks: Blocks, plan: PlayPlan, instruments: PlayInstruments) {
+    this.plan = plan;
+    this.blocks = blocks;
+    this.instruments = instruments;
+    this.nextId = idOf(plan.fromSeq);
+    this.frames = new PlayFrames(plan.speed, plan.isText, (s) => instruments.definition(s));
+    const { topics } = plan;
+    const select = (kinds: readonly number[]): Page =>
+      db.query<PlayedRow, [number, number]>(
+        `${selectPlayed(topics.kinds)} WHERE id >= ? AND id <= ? AND (${maskOf(kinds)} >> kind) & 1 AND (${topics.condition} OR kind = ${KIND.instrument})
+           ORDER BY id LIMIT ${PAGE_ROWS}`,
+      );
+    this.whole = db.query<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
+    this.page = select([...topics.kinds, KIND.instrument]);
+    this.pageWithWhole = select([...topics.kinds, KIND.instrument, KIND.snapshot]);
+    for (const id of plan.instruments) {
+      for (const kind of topics.kinds) if (topics.isWanted(kind, id)) this.chain(kind, id);
+    }
+  }
+
+  /** The first place that has not been read. */
+  get nextSeq(): number {
+    return Math.ceil(this.nextId / SLOTS);
+  }
+
+  /** Records up to a place have been deleted since it was opened. @returns false when it needed some of them */
+  expire(toSeq: number): boolean {
+    const { plan } = this;
+    return !plan.gaps.expire(this.nextSeq, Math.min(toSeq, plan.toSeq));
+  }
+
+  /** @throws Error when a record does not read */
+  chunk(): PlayChunk {
+    const { frames, plan } = this;
+    if (!this.isOpened) {
+      this.isOpened = true;
+      for (const message of plan.opening) frames.add(message, 0, null);
+      if (plan.opening.length > 0) frames.cut();
+    }
+    const end = idOf(plan.toSeq);
+    const untilId = Math.min(end, this.nextId + CHUNK_IDS);
+    while (this.nextId <= untilId && frames.bytes < CHUNK_BYTES) this.readPage(untilId);
+    const isLast = this.nextId > end;
+    if (isLast) this.endChains();
+    return frames.take(isLast);
+  }
+
+  private readPage(untilId: number): void {
+    const isWhole = this.voidBooks > 0 || this.plan.gaps.all.length > 0;
+    const statement = isWhole ? this.pageWithWhole : this.page;
+    const rows = statement.all(this.nextId, untilId);
+    const { voidBooks } = this;
+    for (const row of rows) {
+      this.take(row);
+      if (this.voidBooks > voidBooks) {
+        this.nextId = row.id + 1; // from here on snapshots matter
+        return;
+      }
+    }
+    if (rows.length === PAGE_ROWS) this.nextId = rows.at(-1)!.id + 1;
+    else this.nextId = rows.length === 0 ? this.skip(untilId + 1) : untilId + 1;
+  }
+
+  /** Nothing is there up to an id: where the next may be. */
+  private skip(id: number): number {
+    const { topics } = this.plan;
+    if (topics.hasAll || topics.condition === 'true') return id;
+    let next = Infinity;
+    for (const instrument of topics.named) next = Math.min(next, this.blocks.nextPart(id, instrument)); // prettier-ignore
+    return Math.max(id, Math.min(next, this.blocks.end() + 1));
+  }
+
+  private take(row: PlayedRow): void {
+    const { kind, instrument } = row;
+    const { topics } = this.plan;
+    if (kind === KIND.snapshot || kind === KIND.instrument) return this.takeApart(row);
+    if (!topics.isWanted(kind, instrument)) return;
+    const chain = this.chain(kind, instrument);
+    const hot = this.rows.read(row, this.instruments.symbol(instrument));
+    if (hot === undefined || !chain.follows(hot)) return this.takeBroken(row, chain);
+    this.frames.add(hot, hot.seq, hot.eventTime);
+  }
+
+  /** What is not told as it is, or not hot. */
+  private takeBroken(row: PlayedRow, chain: PlayChain): void {
+    const event = this.event(row);
+    if (event.type === 'instrument' || event.type === 'command' || event.type === 'snapshot')
+      return;
+    if (chain.follows(event)) return this.frames.add(event, event.seq, event.eventTime);
+    const before = chain.needsWhole;
+    const told: Message[] = [];
+    chain.tell(event, told);
+    this.voidBooks += Number(chain.needsWhole) - Number(before);
+    for (const message of told) this.frames.add(message, event.seq, event.eventTime);
+  }
+
+  private takeApart(row: PlayedRow): void {
+    const { topics, holdsBooks } = this.plan;
+    const { instrument } = row;
+    if (row.kind === KIND.snapshot) {
+      if (!topics.isWanted(KIND.book, instrument)) return;
+      const event = this.event(row);
+      if (event.type === 'snapshot') this.chain(KIND.book, instrument).takeWhole(event);
+      return;
+    }
+    // A reader that goes on is told each definition, as it would have been live.
+    if (!holdsBooks && !topics.hasAll && !topics.named.has(instrument)) return;
+    const event = this.event(row);
+    if (event.type === 'instrument') this.frames.add(event, event.seq, null);
+  }
+
+  /** @throws Error when the record does not read */
+  private event({ id, instrument }: PlayedRow): BatchEvent {
+    const row = this.whole.get(id);
+    const event = row === null ? undefined : rowToEvent(row, this.instruments.symbol(instrument));
+    if (event === undefined) throw new Error(`record ${seqOf(id)} does not read`);
+    return event;
+  }
+
+  private chain(kind: number, instrument: number): PlayChain {
+    const key = kind === KIND.status ? 0 : instrument;
+    let ofKind = this.chains.get(kind);
+    if (ofKind === undefined) this.chains.set(kind, (ofKind = new Map()));
+    const known = ofKind.get(key);
+    if (known !== undefined) return known;
+    const { plan } = this;
+    const lastSeq = plan.fromSeq - 1;
+    const held = kind === KIND.book ? plan.books.get(instrument) : undefined;
+    const isVoid = kind === KIND.book && held === undefined && !plan.holdsBooks;
+    const chain = new PlayChain(this.topicName(kind, instrument), held ?? lastSeq, plan.gaps.all, isVoid); // prettier-ignore
+    if (isVoid) this.voidBooks += 1;
+    ofKind.set(key, chain);
+    return chain;
+  }
+
+  private topicName(kind: number, instrument: number): string {
+    if (kind === KIND.status) return 'status';
+    const channel = (['tick', 'trade', 'bbo', 'book'] as const).find((name) => KIND[name] === kind);
+    return `${channel}:${this.instruments.symbol(instrument)}`;
+  }
+
+  private endChains(): void {
+    const told: Message[] = [];
+    for (const ofKind of this.chains.values()) {
+      for (const chain of ofKind.values()) chain.end(this.plan.toSeq, told);
+    }
+    for (const message of told) this.frames.add(message, this.plan.toSeq, null);
+  }
+}
+
+/** A bit for each kind: SQLite tests one faster than it looks a kind up in a list. */
+function maskOf(kinds: readonly number[]): number {
+  return kinds.reduce((mask, kind) => mask | (1 << kind), 0);
+}

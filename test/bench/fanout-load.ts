@@ -1,0 +1,78 @@
+/** The load of the bench `fanout`: sockets that are each on 10 of 50 topics, and turns of ticks on these. */
+
+import type { Tick } from '../../protocol/messages';
+import { SystemClock } from '../../src/base/clock';
+import { TOPICS_PER_SESSION } from './spread';
+
+const TOPICS = 50;
+
+export type FanoutJob =
+  | { readonly act: 'start'; readonly sockets: number }
+  | {
+      readonly act: 'push';
+      /**
+       * `broadcaster`; or, without one, a bare native publish of what it would publish: `topic` is one
+       * a topic and turn, `event` one an event. A server that can do one of them only does that.
+       */
+      readonly mode: 'broadcaster' | 'topic' | 'event';
+      readonly turns: number;
+      /** Of a turn. */
+      readonly events: number;
+    };
+
+export interface FanoutDone {
+  readonly port: number;
+  /** What it took of the processor, all threads of the server together. */
+  readonly cpuUs: number;
+  /** Of events to sockets. */
+  readonly deliveries: number;
+}
+
+export const FANOUT_SYMBOLS: readonly string[] = Array.from({ length: TOPICS }, (_, i) => `S${i}`);
+
+export function deliveriesOf(events: number, sockets: number): number {
+  return (events * sockets * TOPICS_PER_SESSION) / TOPICS;
+}
+
+/** Ticks as batches bring them, one symbol after the other. */
+export class TickLoad {
+  seq = TOPICS;
+  private readonly clock = new SystemClock();
+  private readonly heads = new Map<string, number>();
+
+  turn(events: number): Tick[] {
+    const now = this.clock.now();
+    return Array.from({ length: events }, (_, i) => {
+      const symbol = FANOUT_SYMBOLS[i % TOPICS]!;
+      const prevSeq = this.heads.get(symbol) ?? 0;
+      this.heads.set(symbol, ++this.seq);
+      return { type: 'tick', symbol, seq: this.seq, prevSeq, eventTime: now, receiveTime: now, last: 100, bid: 99, ask: 101, quantity: 1, volume: 9, count: 1 }; // prettier-ignore
+    });
+  }
+}
+
+/**
+ * Runs turns and adds up what each took, after some that do not count: whoever had to wait for the others
+ * finds the caches of the processor filled by them.
+ * @param prepare makes what is to be pushed @returns a push, which returns when everything is written
+ */
+export async function measureTurns(
+  turns: number,
+  prepare: () => () => Promise<void>,
+): Promise<number> {
+  let cpuUs = 0;
+  for (let turn = -Math.ceil(turns / 4); turn < turns; turn++) {
+    const push = prepare();
+    const before = process.cpuUsage();
+    await push();
+    const { user, system } = process.cpuUsage(before);
+    if (turn >= 0) cpuUs += user + system;
+  }
+  return cpuUs;
+}
+
+/** Until what was sent has been written, some of which is when the turn is over. */
+export async function written(isWaiting: () => boolean): Promise<void> {
+  do await new Promise((resolve) => setTimeout(resolve, 1));
+  while (isWaiting());
+}

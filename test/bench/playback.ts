@@ -1,0 +1,122 @@
+/**
+ * The part of bench `replay` that plays a journal: how fast its messages are read into frames, beside a
+ * bare read of the same rows; and how fast a reader in another process has them over a socket.
+ *
+ * The reader counts messages by the headers of their frames, so that its own decoding is not in it; what
+ * the SDK makes of them is a case of its own.
+ */
+
+import { Database } from 'bun:sqlite';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Subprocess } from 'bun';
+
+import { PlaybackReader } from '../../src/journal/playback-reader';
+import type { PlayChunk } from '../../src/journal/playback-messages';
+import { selectPlayed } from '../../src/journal/play-rows';
+import { JOURNAL_FILE } from '../../src/journal/reading';
+import { KIND, seqOf } from '../../src/journal/schema';
+import { compared, median, type BenchOptions, type BenchResult } from './harness';
+import type { PlaybackDone, PlaybackJob } from './playback-reader';
+import { endAll, startServerProcess, startWorkerProcess } from './processes';
+
+const CHILD = `${import.meta.dir}/recovery-child.ts`;
+const READER = `${import.meta.dir}/playback-reader.ts`;
+const MAIN = `${import.meta.dir}/../../src/main.ts`;
+const TOPICS = ['tick:*', 'trade:*', 'bbo:*', 'book:*'];
+const PAGE_ROWS = 1_024;
+
+export async function playbackResults({ quick }: BenchOptions): Promise<BenchResult[]> {
+  const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
+  const running: Subprocess[] = [];
+  try {
+    const data = join(directory, 'data');
+    const args = ['build', data, quick ? '20000' : '2000000', quick ? '2000' : '200000'];
+    const build = Bun.spawnSync([process.execPath, CHILD, ...args], { stderr: 'inherit' });
+    if (build.exitCode !== 0) throw new Error('the journal of the bench was not made');
+    const rounds = quick ? 1 : 7;
+    const results: BenchResult[] = [];
+    for (const topics of [TOPICS, ['trade:*'], ['book:*']]) {
+      results.push(inProcess(join(data, JOURNAL_FILE), topics, rounds));
+    }
+    const server = await startServerProcess(
+      [MAIN, 'serve', '--port', '0', '--data', data],
+      running,
+    );
+    const play = startWorkerProcess<PlaybackJob, PlaybackDone>(READER, running);
+    for (const reader of ['raw', 'sdk'] as const) {
+      const rates: number[] = [];
+      for (let round = 0; round < (quick ? 1 : 3); round++) {
+        const { messages, ms } = await play({ url: server.url.href, topics: TOPICS, reader });
+        rates.push((messages / ms) * 1000);
+      }
+      const what = reader === 'raw' ? 'at the socket' : 'decoded by the SDK';
+      results.push({ bench: 'replay', case: `out of the journal, ${what}`, value: median(rates), unit: 'messages/s' }); // prettier-ignore
+    }
+    return results;
+  } finally {
+    await endAll(running);
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function inProcess(path: string, topics: readonly string[], rounds: number): BenchResult {
+  const kinds = topics.map(
+    (topic) => KIND[topic.slice(0, -2) as 'tick' | 'trade' | 'bbo' | 'book'],
+  );
+  const played: number[] = [];
+  const bare: number[] = [];
+  const reader = new PlaybackReader(path);
+  const toSeq = newestSeq(path);
+  for (let round = -1; round < rounds; round++) {
+    const rates = [play(reader, topics, toSeq), read(path, kinds)] as const;
+    if (round < 0 && rounds > 1) continue; // warms up
+    played.push(rates[0]);
+    bare.push(rates[1]);
+  }
+  reader.close();
+  const result = { bench: 'replay', case: `out of the journal, in the process, ${topics.join(' ')}`, value: median(played), unit: 'messages/s' }; // prettier-ignore
+  return compared(result, 'bare read of the same rows', median(bare));
+}
+
+/** @returns messages a second */
+function play(reader: PlaybackReader, topics: readonly string[], toSeq: number): number {
+  reader.answer({ kind: 'play-open', play: 1, topics, isText: false, fromSeq: 1, toSeq, from: null, to: null, hasOpening: true, speed: 0 }); // prettier-ignore
+  const startMs = performance.now();
+  let messages = 0;
+  for (;;) {
+    const chunk = reader.answer({ kind: 'play-next', play: 1 }) as PlayChunk;
+    messages += chunk.messages;
+    if (chunk.isLast) return (messages / (performance.now() - startMs)) * 1000;
+  }
+}
+
+/** @returns rows a second */
+function read(path: string, kinds: readonly number[]): number {
+  const db = new Database(path, { readonly: true });
+  db.run('PRAGMA mmap_size = 1073741824');
+  const mask = kinds.reduce((sum, kind) => sum | (1 << kind), 0);
+  const page = db.prepare<{ id: number }, [number]>(
+    `${selectPlayed(kinds)} WHERE id > ? AND (${mask} >> kind) & 1 ORDER BY id LIMIT ${PAGE_ROWS}`,
+  );
+  const startMs = performance.now();
+  let count = 0;
+  for (let last = -1; ;) {
+    const rows = page.all(last);
+    count += rows.length;
+    if (rows.length < PAGE_ROWS) break;
+    last = rows.at(-1)!.id;
+  }
+  const rate = (count / (performance.now() - startMs)) * 1000;
+  page.finalize();
+  db.close();
+  return rate;
+}
+
+function newestSeq(path: string): number {
+  const db = new Database(path, { readonly: true });
+  const { id } = db.query<{ id: number }, []>('SELECT max(id) AS id FROM record').get()!;
+  db.close();
+  return seqOf(id);
+}

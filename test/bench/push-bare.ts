@@ -1,0 +1,124 @@
+/**
+ * The bare server of the bench `push`: gets the frames of the source as the real one does, and for each
+ * publishes what a real one makes of it: the same frames on the same topics, made beforehand, with
+ * nothing but the time of arrival put in. So it has the sockets, the waking up, the bytes and the native
+ * publishes in common with a real server, and decodes, orders, applies, journals and encodes nothing.
+ */
+
+import type { ServerWebSocket } from 'bun';
+
+import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import type { SourceEvent } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import { SystemClock } from '../../src/base/clock';
+import { Broadcaster } from '../../src/broadcast/broadcaster';
+import { Session } from '../../src/broadcast/session';
+import { LIMITS, socketWith } from '../support/sockets';
+import { openMarket, settings } from './generated-market';
+import { burstsOf, symbolsOf, type BurstShape } from './push-bursts';
+
+export interface BareShape extends BurstShape {
+  /** All that somebody reads. */
+  readonly topics: readonly string[];
+}
+
+interface Publish {
+  readonly topic: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView;
+  /** Where the time of arrival goes, once for each message. */
+  readonly places: readonly number[];
+}
+
+interface Client {
+  /** Of a source: its next burst. A reader stays at 0. */
+  burst: number;
+}
+
+/** A time that no event has: it marks the places. */
+const MARK = Nanos.fromBigInt(0x1234_5678_9abc_def1n);
+
+const shape = JSON.parse(process.argv[2]!) as BareShape;
+const clock = new SystemClock();
+const bursts = publishesOf(shape);
+
+/** What a broadcaster publishes for each burst, if each is a turn. */
+function publishesOf({ topics, ...rest }: BareShape): Publish[][] {
+  let made: Publish[] = [];
+  const native = {
+    publish: (topic: string, data: string | Uint8Array<ArrayBuffer>): void => {
+      if (typeof data !== 'string') made.push(publishOf(topic, data));
+    },
+  };
+  const broadcaster = new Broadcaster({ ...settings().limits, ...settings().market }, native, clock); // prettier-ignore
+  const { sequencer } = openMarket(clock, (batch) => broadcaster.accept(batch));
+  const definitions = symbolsOf(rest).length;
+  return burstsOf(rest).map((events: SourceEvent[], i) => {
+    if (i === definitions) subscribe(broadcaster, topics);
+    made = [];
+    sequencer.submit(1, events, () => {}, MARK);
+    sequencer.drain();
+    return made;
+  });
+}
+
+function subscribe(broadcaster: Broadcaster, topics: readonly string[]): void {
+  const { encoders, subscriptions, sessions } = broadcaster;
+  const session = new Session('all', SUBPROTOCOL_MSGPACK, socketWith({}), encoders, LIMITS);
+  sessions.add(session);
+  const refused = subscriptions.subscribe(session, 1, topics, 0);
+  if (refused !== undefined) throw new Error(refused.message);
+}
+
+function publishOf(topic: string, bytes: Uint8Array<ArrayBuffer>): Publish {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const places: number[] = [];
+  for (let at = 0; at + 8 <= bytes.length; at++) {
+    if (view.getUint32(at) === MARK.hi && view.getUint32(at + 4) === MARK.lo) places.push(at);
+  }
+  return { topic, bytes, view, places };
+}
+
+function publish(made: readonly Publish[]): void {
+  const { hi, lo } = clock.now();
+  for (const { topic, bytes, view, places } of made) {
+    for (const at of places) {
+      view.setUint32(at, hi);
+      view.setUint32(at + 4, lo);
+    }
+    server.publish(topic, bytes);
+  }
+}
+
+function acknowledge(ws: ServerWebSocket<Client>, id: number): void {
+  ws.send(new FrameEncoder().encode([{ type: 'ack', id, seq: 0 }]));
+}
+
+function take(ws: ServerWebSocket<Client>, data: Uint8Array): void {
+  if (ws.data.burst === 0) {
+    const [first] = decodeFrame(data);
+    if (first === undefined || isFault(first)) throw new Error('a client said something odd');
+    if (first.type === 'subscribe') {
+      for (const topic of first.topics) ws.subscribe(`b:${topic}`);
+      acknowledge(ws, first.id);
+      return;
+    }
+  }
+  const burst = ws.data.burst++;
+  publish(bursts[burst]!);
+  if (burst < symbolsOf(shape).length) acknowledge(ws, burst);
+}
+
+const server = Bun.serve<Client>({
+  port: 0,
+  fetch: (request, server) => {
+    const headers = { 'sec-websocket-protocol': SUBPROTOCOL_MSGPACK };
+    const isUpgraded = server.upgrade(request, { data: { burst: 0 }, headers });
+    return isUpgraded ? undefined : new Response(null, { status: 400 });
+  },
+  websocket: {
+    open: (ws) => acknowledge(ws, 0),
+    message: (ws, data) => take(ws, data as Uint8Array),
+  },
+});
+console.log(server.url.origin);

@@ -1,0 +1,123 @@
+/** A stop as sessions see it, over virtual sockets: told, given what waits, closed when they have it. */
+
+import { expect, test } from 'bun:test';
+
+import { decodeFrame, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import type { Message } from '../../protocol/messages';
+import { ManualClock } from '../../src/base/clock';
+import { Prng } from '../../src/base/prng';
+import { Broadcaster } from '../../src/broadcast/broadcaster';
+import { TopicState } from '../../src/broadcast/mirror';
+import { Session } from '../../src/broadcast/session';
+import { at } from '../support/market-events';
+import { LIMITS, socketWith } from '../support/sockets';
+
+function world() {
+  const clock = new ManualClock();
+  const options = { topicsMax: 100, sessionBoundary: 0 };
+  const broadcaster = new Broadcaster(options, { publish: () => 1 }, clock);
+  let count = 0;
+  const enter = () => {
+    const reader = { got: [] as Message[], pings: 0, buffered: 0, closed: [] as unknown[] };
+    const socket = socketWith({
+      send: (data) => {
+        const items = decodeFrame(data as Uint8Array);
+        return reader.got.push(...items.filter((item): item is Message => !isFault(item)));
+      },
+      ping: () => (reader.pings += 1),
+      getBufferedAmount: () => reader.buffered,
+      close: (code, reason) => void reader.closed.push([code, reason]),
+    });
+    const name = `s${++count}`;
+    const session = new Session(name, SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, LIMITS);
+    broadcaster.sessions.add(session);
+    return { session, reader };
+  };
+  return { broadcaster, enter };
+}
+
+const CLOSED = [[1001, 'going-away']];
+
+function trade(seq: number): Message {
+  return { type: 'trade', symbol: 'ACME', seq, prevSeq: seq - 1, eventTime: at(seq), receiveTime: at(seq), price: 100, quantity: 1, aggressor: 'buy', tradeId: seq }; // prettier-ignore
+}
+
+/** What it was sent, without its fields. */
+function types(messages: readonly Message[]): string[] {
+  return messages.map(({ type }) => type);
+}
+
+test('each is told to come back, at a time of its own', () => {
+  const { broadcaster, enter } = world();
+  const readers = Array.from({ length: 50 }, () => enter().reader);
+  broadcaster.goAway(new Prng(7));
+  const waits = readers.map(({ got }) => {
+    expect(got).toMatchObject([{ type: 'closing', code: 1001, reconnect: true }]);
+    const [closing] = got;
+    return closing!.type === 'closing' ? closing!.retryMs : -1;
+  });
+  for (const ms of waits) expect(ms).toBeWithin(250, 2_001);
+  expect(new Set(waits).size).toBeGreaterThan(40);
+});
+
+test('one that keeps up is closed when it has answered the ping behind the last message', () => {
+  const { broadcaster, enter } = world();
+  const { session, reader } = enter();
+  broadcaster.goAway(new Prng(7));
+  expect(reader.pings).toBe(1);
+  reader.buffered = 500;
+  session.pong(10);
+  broadcaster.letGo(false);
+  expect(reader.closed).toEqual([]);
+  reader.buffered = 0;
+  broadcaster.letGo(false);
+  expect([reader.closed, broadcaster.sessions.size]).toEqual([CLOSED, 0]);
+});
+
+test('what waits for an interval is sent at once', () => {
+  const { broadcaster, enter } = world();
+  const { session, reader } = enter();
+  const topic = new TopicState('trade:ACME');
+  session.join(topic, 60_000);
+  topic.log!.append([trade(1), trade(2)], 0);
+  broadcaster.goAway(new Prng(7));
+  expect(types(reader.got)).toEqual(['closing', 'trade', 'trade']);
+  session.pong(10);
+  broadcaster.letGo(false);
+  expect(reader.closed).toEqual(CLOSED);
+});
+
+test('one that is behind has the notice first, then all that waits, window by window', () => {
+  const { broadcaster, enter } = world();
+  const { session, reader } = enter();
+  const topic = new TopicState('trade:ACME');
+  session.join(topic, 0);
+  reader.buffered = 1e6;
+  session.look(0, 1e9);
+  expect(session.isLagging).toBe(true);
+  reader.buffered = 0;
+  const trades = Array.from({ length: 1_000 }, (_, i) => trade(i + 1));
+  topic.log!.append(trades, 0);
+  broadcaster.goAway(new Prng(7));
+  expect(reader.got).toEqual([]);
+  let pongs = 0;
+  while (reader.closed.length === 0) {
+    expect(++pongs).toBeLessThan(100);
+    session.pong(pongs * 10);
+    broadcaster.letGo(false);
+  }
+  expect(pongs).toBeGreaterThan(1);
+  expect(types(reader.got.slice(0, 2))).toEqual(['closing', 'trade']);
+  const seqs = reader.got.flatMap((m) => (m.type === 'trade' ? [m.seq] : []));
+  expect(seqs).toEqual(trades.map((_, i) => i + 1));
+});
+
+test('when the time is over all are closed, whatever waits', () => {
+  const { broadcaster, enter } = world();
+  const { reader } = enter();
+  broadcaster.goAway(new Prng(7));
+  broadcaster.letGo(false);
+  expect(reader.closed).toEqual([]);
+  broadcaster.letGo(true);
+  expect([reader.closed, broadcaster.sessions.size]).toEqual([CLOSED, 0]);
+});

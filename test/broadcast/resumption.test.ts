@@ -1,0 +1,295 @@
+/** Resumes at every stage: whole and in order, or a reset; bounded in a storm, and nothing left behind. */
+
+import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+import fc from 'fast-check';
+
+import { decodeFrame, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import type { Fault } from '../../protocol/codes';
+import type { Message, MessageOf } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import { ManualClock } from '../../src/base/clock';
+import { Prng } from '../../src/base/prng';
+import { Broadcaster } from '../../src/broadcast/broadcaster';
+import { Plays } from '../../src/broadcast/plays';
+import { Session } from '../../src/broadcast/session';
+import { instrument, SYMBOL } from '../support/market-events';
+import { LIMITS, socketWith } from '../support/sockets';
+import { SteeredPlays, tradeAt } from './steered-plays';
+
+setDefaultTimeout(60_000);
+
+const EPOCH = 77;
+const OPTIONS = { topicsMax: 10_000, sessionBoundary: 0 };
+
+interface Reader {
+  readonly session: Session;
+  readonly told: Message[];
+  /** How each resume ended. */
+  readonly done: (Fault | undefined)[];
+  resume(seq: number, more?: Partial<MessageOf<'resume'>>): void;
+  pong(): boolean;
+}
+
+/** A broadcaster whose memory is the newest events, and whose journal answers as it is told. */
+class Floor {
+  readonly clock = new ManualClock();
+  readonly source: SteeredPlays;
+  readonly plays: Plays;
+  readonly broadcaster: Broadcaster;
+  readonly readers: Reader[] = [];
+  readonly events: BatchEvent[] = [{ ...instrument(), seq: 1 }];
+  /** Events that were gone through in memory. */
+  looked = 0;
+  private readonly byNative = new Map<string, Set<Message[]>>();
+
+  constructor(playsMax: number, framesMax: number, memory: number) {
+    this.clock.advance(3_600e9); // a session knows no time before it is looked at
+    this.source = new SteeredPlays(framesMax);
+    this.plays = new Plays(this.source, playsMax);
+    const publish = (topic: string, data: string | Uint8Array): void => {
+      for (const told of this.byNative.get(topic) ?? []) told.push(...messagesOf(data));
+    };
+    this.broadcaster = new Broadcaster(OPTIONS, { publish }, this.clock);
+    const { subscriptions } = this.broadcaster;
+    subscriptions.epoch = EPOCH;
+    subscriptions.plays = this.plays;
+    subscriptions.since = (seq) => {
+      const from = Math.max(0, this.events.length - memory);
+      if (seq < from) return undefined;
+      this.looked += this.events.length - seq;
+      return [this.events.slice(seq)];
+    };
+    this.broadcaster.accept({ lastSeq: 1, events: this.events, executions: [] });
+  }
+
+  get lastSeq(): number {
+    return this.events.length;
+  }
+
+  run(count: number): void {
+    const events = Array.from({ length: count }, (_, i) => tradeAt(this.lastSeq + 1 + i));
+    this.events.push(...events);
+    this.broadcaster.accept({ lastSeq: this.lastSeq, events, executions: [] });
+  }
+
+  enter(): Reader {
+    const told: Message[] = [];
+    let pings = 0;
+    let ponged = 0;
+    const socket = socketWith({
+      send: (data) => told.push(...messagesOf(data)),
+      ping: () => (pings += 1),
+      subscribe: (topic) => {
+        const of = this.byNative.get(topic) ?? new Set();
+        this.byNative.set(topic, of.add(told));
+      },
+      unsubscribe: (topic) => void this.byNative.get(topic)?.delete(told),
+    });
+    const { encoders, subscriptions, sessions } = this.broadcaster;
+    const session = new Session(`s${this.readers.length}`, SUBPROTOCOL_MSGPACK, socket, encoders, LIMITS); // prettier-ignore
+    sessions.add(session);
+    const done: (Fault | undefined)[] = [];
+    const reader: Reader = {
+      session,
+      told,
+      done,
+      resume: (seq, more = {}) => {
+        const request = { type: 'resume', id: 9, epoch: EPOCH, seq, topics: [`trade:${SYMBOL}`] } as const; // prettier-ignore
+        const topics = more.topics ?? [...request.topics];
+        subscriptions.resume(session, { ...request, ...more, topics }, (refused) => void done.push(refused)); // prettier-ignore
+      },
+      pong: () => {
+        if (ponged === pings) return false;
+        ponged = pings;
+        session.pong(this.clock.monotonicMs());
+        return true;
+      },
+    };
+    this.readers.push(reader);
+    return reader;
+  }
+
+  /** Lets everything happen that can, without the market. */
+  async settle(): Promise<void> {
+    for (let idle = 0; idle < 2;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      let isMoving = this.source.asked.length > 0;
+      await this.source.answerAll();
+      for (const reader of this.readers) while (reader.pong()) isMoving = true;
+      idle = isMoving ? 0 : idle + 1;
+    }
+  }
+}
+
+function messagesOf(data: string | Uint8Array): Message[] {
+  return decodeFrame(data as Uint8Array).filter((m) => !isFault(m)) as Message[];
+}
+
+function placesOf({ told }: Reader): number[] {
+  return told.filter((m) => m.type === 'trade').map(({ seq }) => seq);
+}
+
+function fromTo(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+}
+
+describe('a storm of resumers', () => {
+  test('out of memory: eight a turn, each as much as may be', async () => {
+    const floor = new Floor(4, 500, 100_000);
+    floor.run(5_000);
+    const readers = Array.from({ length: 1_000 }, () => floor.enter());
+    for (const reader of readers) reader.resume(4_500);
+    const most = 8 * 500 + 8;
+    expect(floor.looked).toBeLessThanOrEqual(most);
+    while (readers.some(({ done }) => done.length === 0)) {
+      floor.looked = 0;
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(floor.looked).toBeLessThanOrEqual(most);
+    }
+    floor.run(3);
+    await floor.settle();
+    for (const reader of readers) expect(placesOf(reader)).toEqual(fromTo(4_501, floor.lastSeq));
+    expect(floor.source.requests).toEqual([]);
+  });
+
+  test('out of the journal: a few at a time, the others in turn, while the market runs', async () => {
+    const floor = new Floor(4, 400, 50);
+    floor.run(600);
+    const readers = Array.from({ length: 500 }, () => floor.enter());
+    for (const reader of readers) reader.resume(100);
+    for (let i = 0; readers.some(({ done }) => done.length === 0); i++) {
+      if (i % 20 === 0 && floor.lastSeq < 800) floor.run(1);
+      await new Promise((resolve) => setImmediate(resolve));
+      await floor.source.answerAll();
+      expect(floor.source.held.size).toBeLessThanOrEqual(4);
+      for (const reader of readers) reader.pong();
+    }
+    await floor.settle();
+    floor.run(2);
+    await floor.settle();
+    for (const reader of readers) {
+      expect(placesOf(reader)).toEqual(fromTo(101, floor.lastSeq));
+      expect(reader.session.isExpress).toBe(true);
+    }
+    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+  });
+});
+
+describe('a resume out of the journal', () => {
+  test('whatever happens meanwhile it is whole, or a reset tells why it is not; nothing is left', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: 1e6 }), async (seed) => {
+        const prng = new Prng(seed);
+        const floor = new Floor(prng.int(1, 2), prng.int(5, 60), prng.int(1, 80));
+        floor.run(prng.int(100, 300));
+        const readers = Array.from({ length: prng.int(1, 5) }, () => floor.enter());
+        const fails = prng.chance(0.3);
+        const places = new Map<Reader, number>();
+        const some = (): Reader => readers[prng.int(0, readers.length - 1)]!;
+        const steps: (() => void | Promise<void>)[] = [
+          () => {
+            const reader = some();
+            if (places.has(reader) || reader.session.isGone) return;
+            places.set(reader, prng.int(1, floor.lastSeq));
+            reader.resume(places.get(reader)!);
+          },
+          () => floor.run(prng.int(1, 30)),
+          () => floor.source.answerSome(prng, fails && prng.chance(0.1)),
+          () => floor.source.answerSome(prng, false),
+          () => void some().pong(),
+          () => void some().pong(),
+          () => new Promise((resolve) => setImmediate(resolve)),
+          () => void (prng.chance(0.05) && some().session.gone()),
+          () => floor.broadcaster.look(),
+        ];
+        for (let i = 0; i < 150; i++) await steps[prng.int(0, steps.length - 1)]!();
+        await floor.settle();
+        floor.run(2);
+        await floor.settle();
+        expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+        expect(floor.source.held.size).toBe(0);
+        for (const [reader, place] of places) {
+          if (reader.session.isGone) continue;
+          expect(reader.done).toEqual([undefined]);
+          expect(reader.session.isExpress).toBe(true);
+          const reset = reader.told.find((m) => m.type === 'reset');
+          const ack = reader.told.find((m) => m.type === 'ack')!;
+          const seqs = placesOf(reader);
+          if (reset === undefined)
+            expect(seqs).toEqual(fromTo(place + 1, floor.lastSeq)); // prettier-ignore
+          else {
+            expect(['not-kept', 'too-slow']).toContain(reset.reason);
+            expect(reset.seq).toBe(ack.seq);
+            // What came before is in order; live goes on behind the answer.
+            const before = seqs.filter((seq) => seq <= reset.seq);
+            expect(before).toEqual(fromTo(place + 1, place + before.length));
+            expect(seqs.slice(before.length)).toEqual(fromTo(ack.seq + 1, floor.lastSeq));
+          }
+          // The definition comes first, whatever becomes of it.
+          expect(reader.told[0]).toMatchObject({ type: 'instrument', symbol: SYMBOL });
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('[R4] one that loses ground from round to round is told the state', async () => {
+    const floor = new Floor(1, 100_000, 10);
+    floor.run(1_000);
+    const reader = floor.enter();
+    reader.resume(5);
+    let rounds = 0;
+    while (reader.done.length === 0) {
+      floor.run(2_000 * (rounds + 1));
+      rounds = floor.source.requests.length;
+      await floor.source.answerAll();
+      reader.pong();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await floor.settle(); // what waits for a slow reader, its answer behind it
+    expect(rounds).toBeLessThan(10);
+    expect(reader.told.find((m) => m.type === 'reset')).toMatchObject({ reason: 'too-slow', topics: [`trade:${SYMBOL}`] }); // prettier-ignore
+    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+  });
+
+  test('a session that has just come is not taken for one that does not answer', async () => {
+    const floor = new Floor(1, 10, 10);
+    floor.run(500);
+    const reader = floor.enter();
+    reader.resume(5);
+    await floor.source.answerAll();
+    floor.broadcaster.look(); // before its pong
+    expect(reader.session.isGone).toBe(false);
+    await floor.settle();
+    expect(placesOf(reader)).toEqual(fromTo(6, floor.lastSeq));
+  });
+
+  test('[R3] what the journal has not got is not passed over', async () => {
+    const floor = new Floor(1, 10, 10);
+    floor.run(500);
+    floor.source.isBroken = true;
+    const reader = floor.enter();
+    reader.resume(5, { topics: [`trade:${SYMBOL}`, `tick:${SYMBOL}`] });
+    await floor.settle();
+    expect(reader.told.map((m) => m.type)).toEqual(['instrument', 'reset', 'ack']);
+    expect(reader.told[1]).toMatchObject({ reason: 'not-kept', seq: floor.lastSeq });
+  });
+
+  test('[S6] an instrument that comes while a resume waits for its turn falls under its *', async () => {
+    const floor = new Floor(1, 10, 1_000);
+    floor.run(10);
+    for (let i = 0; i < 8; i++) floor.enter().resume(2); // the turn's share
+    const reader = floor.enter();
+    reader.resume(2, { topics: ['trade:*'] });
+    expect(reader.done).toEqual([]);
+    const definition = { ...instrument('LATER'), seq: floor.lastSeq + 1 };
+    floor.events.push(definition);
+    floor.broadcaster.accept({ lastSeq: floor.lastSeq, events: [definition], executions: [] });
+    await floor.settle();
+    const trade = { ...tradeAt(floor.lastSeq + 1), symbol: 'LATER', prevSeq: 0 };
+    floor.events.push(trade);
+    floor.broadcaster.accept({ lastSeq: floor.lastSeq, events: [trade], executions: [] });
+    expect(reader.told.at(-1)).toEqual(trade);
+    expect(reader.told.filter((m) => 'seq' in m && m.seq === trade.seq)).toHaveLength(1);
+  });
+});

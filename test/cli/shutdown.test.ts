@@ -1,0 +1,166 @@
+/**
+ * A server that is stopped and started again, with readers on it: each is told, has everything that was
+ * acknowledged, is closed, and comes back by itself. And how long that may take, and who can cut it short.
+ */
+
+import { Database } from 'bun:sqlite';
+import { expect, test } from 'bun:test';
+import { join } from 'node:path';
+
+import type { Message } from '../../protocol/messages';
+import { TapedeckClient } from '../../src/client/client';
+import type { Item } from '../../src/client/items';
+import { PacedSocket } from '../bench/slow-reader-socket';
+import { instrument, tape, trade } from '../support/feed';
+import { ServerProcess } from '../support/tapedeck-process';
+
+const READERS = 20;
+
+/** A reader with everything that it is told, in order. */
+class Reader {
+  readonly items: Item[] = [];
+  readonly ends: { reason: string; retryInMs: number | undefined }[] = [];
+  readonly client: TapedeckClient;
+
+  constructor(client: TapedeckClient) {
+    this.client = client;
+    client.on('disconnected', ({ reason, retryInMs }) => this.ends.push({ reason, retryInMs }));
+  }
+
+  async follow(): Promise<void> {
+    const subscription = this.client.subscribe(['trade:ACME', 'book:ACME']);
+    await subscription.ready;
+    void this.collect(subscription);
+  }
+
+  private async collect(subscription: AsyncIterable<Item>): Promise<void> {
+    for await (const item of subscription) this.items.push(item);
+  }
+
+  get trades(): number {
+    return this.items.filter(({ type }) => type === 'trade').length;
+  }
+}
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  for (let i = 0; !holds(); i++) {
+    if (i > 2_000) throw new Error(`it does not come: ${what}`);
+    await Bun.sleep(10);
+  }
+}
+
+function trades(count: number): string {
+  return tape(...Array.from({ length: count }, () => trade('ACME', '1.00', '0.001')));
+}
+
+function isClean(data: string): unknown {
+  const db = new Database(join(data, 'journal.sqlite'), { readonly: true });
+  const row = db.query('SELECT clean FROM epochs ORDER BY epoch DESC LIMIT 1').get();
+  db.close();
+  return (row as { clean: number }).clean;
+}
+
+test('readers are told, have all, wait a time of their own, and come back to the next server', async () => {
+  const server = await ServerProcess.start();
+  await server.ingest(tape(instrument('ACME')));
+  const readers = await Promise.all(
+    Array.from({ length: READERS }, async (_, i) => {
+      const form = i % 2 === 0 ? 'msgpack' : 'json';
+      return new Reader(await TapedeckClient.connect(server.url, { form }));
+    }),
+  );
+  await Promise.all(readers.map((reader) => reader.follow()));
+  await server.ingest(trades(3_000));
+  expect(await server.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
+  expect(isClean(server.data)).toBe(1);
+
+  await until('the end', () => readers.every(({ ends }) => ends.length > 0));
+  for (const { ends, items } of readers) {
+    expect(ends[0]).toMatchObject({ reason: 'going-away' });
+    // At least what the server asked for, and at most that and the client's own.
+    expect(ends[0]!.retryInMs).toBeWithin(250, 2_251);
+    expect(items.map(({ type }) => type)).toEqual(Array.from({ length: 3_000 }, () => 'trade'));
+  }
+  const waits = readers.map(({ ends }) => Math.round(ends[0]!.retryInMs!));
+  expect(new Set(waits).size).toBeGreaterThan(READERS / 2);
+
+  const again = await ServerProcess.start({
+    data: server.data,
+    args: ['--port', new URL(server.url).port],
+  });
+  const isBack = ({ items }: Reader): boolean => items.some(({ type }) => type === 'reset');
+  await until('all are back', () => readers.every(isBack));
+  await again.ingest(trades(500));
+  await until('all have what follows', () => readers.every((r) => r.trades === 3_500));
+  for (const { items, client } of readers) {
+    // A start begins another life of the numbering, and says so: nothing between is silently lost.
+    expect(items.filter(({ type }) => type !== 'trade')).toMatchObject([
+      { type: 'reset', reason: 'other-epoch' },
+    ]);
+    client.close();
+  }
+  await again.remove();
+  await server.remove();
+}, 60_000);
+
+test('one that is behind gets what waits for it before it is closed', async () => {
+  const server = await ServerProcess.start({ config: '[server]\ndrainMs = 60000\n[push]\nlagMs = 20' }); // prettier-ignore
+  await server.ingest(tape(instrument('ACME')));
+  const got: Message[] = [];
+  const slow = new PacedSocket(server.url, 200_000, (message) => got.push(message));
+  slow.subscribe(['trade:ACME']);
+  await until('subscribed', () => got.some(({ type }) => type === 'ack'));
+  for (let i = 0; i < 8; i++) await server.ingest(trades(1_000));
+  expect(got.filter(({ type }) => type === 'trade').length).toBeLessThan(8_000);
+  const stopped = server.stop('SIGTERM');
+  await until('closed', () => slow.closeCode !== undefined);
+  expect(slow.closeCode).toBe(1001);
+  const places = got.flatMap((m) => (m.type === 'trade' ? [m.seq] : []));
+  const told = got.findIndex(({ type }) => type === 'closing');
+  expect(told).toBeGreaterThan(0);
+  expect(got.slice(told).some(({ type }) => type === 'trade')).toBe(true);
+  expect(places).toHaveLength(8_000);
+  expect(await stopped).toMatchObject({ code: 0, stderr: '' });
+  expect(isClean(server.data)).toBe(1);
+  slow.end();
+  await server.remove();
+}, 60_000);
+
+/** A server that has one reader which never reads, and so never has all. */
+async function withDeafReader(drainMs: number) {
+  const server = await ServerProcess.start({ config: `[server]\ndrainMs = ${drainMs}` });
+  await server.ingest(tape(instrument('ACME')));
+  const deaf = new PacedSocket(server.url, 0, () => {});
+  deaf.subscribe(['trade:ACME']);
+  const metric = async (): Promise<string> => (await server.get('/metrics')).text();
+  while (!/^tapedeck_sessions 1$/m.test(await metric())) await Bun.sleep(5);
+  return { server, deaf };
+}
+
+test('a reader that never reads holds it up for server.drainMs and no more', async () => {
+  const { server, deaf } = await withDeafReader(300);
+  expect(await server.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
+  expect(isClean(server.data)).toBe(1);
+  deaf.end();
+  await server.remove();
+});
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  'SIGINT again does not wait: 130, after %s',
+  async (first) => {
+    const { server, deaf } = await withDeafReader(600_000);
+    await server.ingest(trades(10));
+    process.kill(server.pid, first);
+    // While it waits it takes no connections.
+    const isOpen = (): Promise<boolean> => fetch(server.url, { keepalive: false }).then(() => true, () => false); // prettier-ignore
+    while (await isOpen()) await Bun.sleep(5);
+    expect(server.alive).toBe(true);
+    expect(await server.stop('SIGINT')).toMatchObject({ code: 130, stderr: '' });
+    deaf.end();
+    // What was acknowledged is there, as after any other end.
+    const again = await ServerProcess.start({ data: server.data });
+    expect(await again.json('/v1/trades/ACME?limit=1')).toMatchObject({ trades: [{ price: '1.00' }] }); // prettier-ignore
+    await again.remove();
+    await server.remove();
+  },
+);

@@ -1,0 +1,227 @@
+/** Resume and replay asked for in ways that no program should: bounded, answered, and harmless to others. */
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { connect } from 'node:net';
+
+import { encodeTextFrame } from '../../protocol/codec';
+import { book, instrument, tape, trade } from '../support/feed';
+import { FORMS, StreamClient, type Seen } from '../support/stream-client';
+import { ServerProcess } from '../support/tapedeck-process';
+
+setDefaultTimeout(60_000);
+
+const SYMBOL = 'ACME';
+const TOPIC = `trade:${SYMBOL}`;
+const NONE = { from: null, to: null, fromSeq: null, toSeq: null, speed: null };
+
+let server: ServerProcess;
+let last = 0;
+
+beforeAll(async () => {
+  const config = `
+[cache]
+memtableEventsMax = 1000
+[push]
+heartbeatMs = 500
+pongMs = 1000
+[limits]
+playbacksMax = 2
+topicsMax = 20
+`;
+  server = await ServerProcess.start({ config });
+  await given(instrument(SYMBOL), book(SYMBOL, 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']], { seq: 1 })); // prettier-ignore
+  for (let i = 0; i < 4; i++) await given(...Array.from({ length: 10_000 }, () => trade(SYMBOL, '10.00', '0.001'))); // prettier-ignore
+  last = Number((await server.json(`/v1/tick/${SYMBOL}`))['seq']);
+});
+afterAll(() => server.remove());
+
+async function given(...events: Record<string, unknown>[]): Promise<void> {
+  const response = await server.ingest(tape(...events));
+  if (response.status !== 200) throw new Error(await response.text());
+}
+
+function act(id: number, action: string, more: Record<string, unknown> = {}) {
+  const topics = action === 'start' ? [TOPIC] : [];
+  return { type: 'replay', id, action, topics, ...NONE, ...more };
+}
+
+/** How each of these requests was answered: `7 ack`, `8 no-replay`. */
+async function answers(client: StreamClient, ids: readonly number[]): Promise<string[]> {
+  for (const id of ids) await client.answer(id, 0);
+  const brief = (m: Seen): string => `${String(m['id'])} ${m.type === 'ack' ? 'ack' : String(m['code'])}`; // prettier-ignore
+  const isAnswer = (m: Seen): boolean => m.type === 'ack' || m.type === 'error';
+  return client.seen.filter((m) => isAnswer(m) && ids.includes(m['id'] as number)).map(brief);
+}
+
+describe.each(FORMS)('%s', (form) => {
+  const open = (): Promise<StreamClient> => StreamClient.open(server.url, form);
+
+  test('[R6] steering what is not there', async () => {
+    const client = await open();
+    const actions = ['pause', 'continue', 'seek', 'stop'];
+    client.send(...actions.map((action, i) => act(i, action, { fromSeq: 1 })));
+    expect(await answers(client, [0, 1, 2, 3])).toEqual(['0 no-replay', '1 no-replay', '2 no-replay', '3 no-replay']); // prettier-ignore
+    await client.close();
+  });
+
+  test('[R6] what cannot be seeked is refused, and the replay goes on', async () => {
+    const client = await open();
+    client.send(
+      act(1, 'start', { speed: 1, toSeq: 100 }),
+      act(2, 'seek'),
+      act(3, 'seek', { fromSeq: 1e12 }),
+      act(4, 'seek', { fromSeq: 1, from: '1' }),
+      act(5, 'start'),
+      act(6, 'pause'),
+      { type: 'subscribe', id: 7, topics: [TOPIC], intervalMs: null },
+      { type: 'unsubscribe', id: 8, topics: [TOPIC] },
+      { type: 'resume', id: 9, epoch: 1, seq: 0, topics: [TOPIC] },
+      act(10, 'stop'),
+    );
+    expect((await answers(client, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])).toSorted()).toEqual([
+      '1 ack',
+      '10 ack',
+      '2 invalid-field',
+      '3 invalid-field',
+      '4 invalid-field',
+      '5 replay-under-way',
+      '6 ack',
+      '7 replay-under-way',
+      '8 not-subscribed',
+      '9 replay-under-way',
+    ]);
+    await client.close();
+  });
+
+  test('[R2] what is asked while a resume is answered waits for it, and is answered in order', async () => {
+    const client = await open();
+    const { epoch } = (await client.next('welcome')) as unknown as { epoch: number };
+    const resume = { type: 'resume', epoch, seq: 1, topics: [TOPIC, TOPIC] };
+    client.send(
+      { ...resume, id: 1 },
+      act(2, 'start'),
+      { type: 'unsubscribe', id: 3, topics: [TOPIC] },
+      act(4, 'start', { fromSeq: last - 1 }),
+      { ...resume, id: 5, seq: last },
+      act(6, 'pause'),
+      act(7, 'stop'),
+    );
+    expect(await answers(client, [1, 2, 3, 4, 5, 6, 7])).toMatchObject({ length: 7 });
+    expect(client.seen.find((m) => m['id'] === 2)).toMatchObject({ code: 'replay-under-way' });
+    // The same topic twice is one.
+    const trades = client.seen.slice(0, client.seen.findIndex((m) => m['id'] === 1)).filter((m) => m.type === 'trade'); // prettier-ignore
+    expect(trades).toHaveLength(40_000);
+    expect(new Set(trades.map((m) => m['seq'])).size).toBe(40_000);
+    await client.close();
+  });
+
+  test('a flood of requests during a resume is refused beyond a thousand, and the connection closed', async () => {
+    const client = await open();
+    const { epoch } = (await client.next('welcome')) as unknown as { epoch: number };
+    const resume = { type: 'resume', id: 1, epoch, seq: 5, topics: [TOPIC] };
+    client.send(resume, ...Array.from({ length: 1_200 }, (_, i) => act(i + 2, 'pause')));
+    expect(await client.closed).toMatchObject({ code: 4003 });
+  });
+
+  test('topics beyond the limits, of a request and of a session', async () => {
+    const client = await open();
+    const topics = (count: number): string[] => Array.from({ length: count }, () => TOPIC);
+    const many = { type: 'resume', id: 1, epoch: 1, seq: 1, topics: topics(1_001) };
+    if (form === FORMS[1]) client.send(many);
+    else client.raw(packed(1_001));
+    expect(await client.next('error')).toMatchObject({ code: 'invalid-field', field: expect.stringContaining('topics') }); // prettier-ignore
+    const { epoch } = (await client.next('welcome')) as unknown as { epoch: number };
+    client.send({ ...many, id: 2, epoch, seq: last, topics: topics(1_000) });
+    expect(await client.answer(2, 0)).toMatchObject({ type: 'ack' });
+    if (form === FORMS[1]) client.raw(JSON.stringify([{ ...many, topics: topics(1_000_000) }]));
+    else client.raw(packed(1_000_000));
+    expect(await client.closed).toMatchObject({ code: 1009 });
+  });
+
+  test('a flood of seeks and pauses: each is answered, and others are served meanwhile', async () => {
+    const [client, other] = [await open(), await open()];
+    client.send(act(1, 'start', { speed: 1 }));
+    const ids = Array.from({ length: 4_000 }, (_, i) => i + 2);
+    client.send(...ids.map((id) => act(id, ['seek', 'pause', 'continue'][id % 3]!, { fromSeq: (id % 50) + 1 }))); // prettier-ignore
+    other.send(act(1, 'start', { fromSeq: last - 200 }));
+    expect(await other.answer(1, 0)).toMatchObject({ type: 'ack', seq: last - 1 });
+    await client.answer(4_001, 0);
+    client.send(act(5_000, 'stop'));
+    await client.answer(5_000, 0);
+    const answered = client.seen.filter((m) => m.type === 'ack').map((m) => m['id'] as number);
+    expect(answered).toHaveLength(4_002);
+    expect(new Set(answered).size).toBe(4_002);
+    await Promise.all([client.close(), other.close()]);
+  });
+
+  test('as many as there may be: one more is refused, and has its turn when one has gone', async () => {
+    const clients = await Promise.all([open(), open(), open()]);
+    for (const client of clients.slice(0, 2)) {
+      client.send(act(1, 'start', { speed: 1 }));
+      await client.next('trade');
+    }
+    const [first, , third] = clients;
+    third.send(act(1, 'start'));
+    expect(await third.answer(1, 0)).toMatchObject({ code: 'overloaded' });
+    // A resume waits.
+    const { epoch } = (await third.next('welcome')) as unknown as { epoch: number };
+    third.send({ type: 'resume', id: 2, epoch, seq: 5, topics: [TOPIC] });
+    await third.settle();
+    expect(third.seen.some((m) => m['id'] === 2)).toBe(false);
+    await first.close();
+    expect(await third.answer(2, 0)).toMatchObject({ type: 'ack' });
+    await Promise.all(clients.slice(1).map((client) => client.close()));
+  });
+});
+
+/** A resume of so many topics on the binary wire, which the writers of this project refuse to make. */
+function packed(count: number): Uint8Array<ArrayBuffer> {
+  const name = new TextEncoder().encode(TOPIC);
+  const head = [0x91, 0x95, 0x04, 0x01, 0x01, 0x01, 0xdd, count >>> 24, (count >> 16) & 255, (count >> 8) & 255, count & 255]; // prettier-ignore
+  const bytes = new Uint8Array(head.length + count * (name.length + 1));
+  bytes.set(head);
+  for (let i = 0, at = head.length; i < count; i++, at += name.length + 1) {
+    bytes[at] = 0xa0 | name.length;
+    bytes.set(name, at + 1);
+  }
+  return bytes;
+}
+
+test('clients that never read: what the server holds for them is bounded, and their places are free again', async () => {
+  const { port, hostname } = new URL(server.url);
+  const before = await residentBytes();
+  const sockets = Array.from({ length: 2 }, () => connect(Number(port), hostname));
+  for (const socket of sockets) {
+    socket.on('error', () => {});
+    socket.write(`GET /v1/stream HTTP/1.1\r\nHost: ${hostname}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: tapedeck.v1.json\r\n\r\n`); // prettier-ignore
+    await new Promise((resolve) => socket.once('data', resolve));
+    socket.pause();
+    const start = encodeTextFrame([{ type: 'replay', id: 1, action: 'start', topics: [TOPIC], ...NONE }], () => undefined); // prettier-ignore
+    socket.write(masked(start));
+  }
+  await Bun.sleep(500);
+  expect((await residentBytes()) - before).toBeLessThan(64 * 1_048_576);
+  // Their pongs do not come, so they are cut off; a reader who reads has his replay.
+  const client = await StreamClient.open(server.url);
+  for (let id = 1; ; id++) {
+    client.send(act(id, 'start', { fromSeq: last - 10 }));
+    const answer = await client.answer(id, 0);
+    if (answer.type === 'ack') break;
+    expect(answer).toMatchObject({ code: 'overloaded' });
+    expect(id).toBeLessThan(90);
+    await Bun.sleep(100);
+  }
+  for (const socket of sockets) socket.destroy();
+  await client.close();
+});
+
+/** As a client must send it. */
+function masked(text: string): Uint8Array {
+  const payload = new TextEncoder().encode(text);
+  return new Uint8Array([0x81, 0x80 | 126, payload.length >> 8, payload.length & 255, 0, 0, 0, 0, ...payload]); // prettier-ignore
+}
+
+async function residentBytes(): Promise<number> {
+  const status = await Bun.file(`/proc/${server.pid}/status`).text();
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1_024;
+}

@@ -1,0 +1,166 @@
+/** Replay over real sockets: the journal in the live format, at its times or as fast as it is read. */
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+
+import { book, instrument, tape, trade } from '../support/feed';
+import { FORMS, StreamClient, type Seen } from '../support/stream-client';
+import { ServerProcess } from '../support/tapedeck-process';
+
+let server: ServerProcess;
+let count = 0;
+
+beforeAll(async () => {
+  server = await ServerProcess.start();
+});
+afterAll(() => server.remove());
+
+async function given(...events: Record<string, unknown>[]): Promise<void> {
+  const response = await server.ingest(tape(...events));
+  if (response.status !== 200) throw new Error(await response.text());
+}
+
+const SECOND = 1_000_000_000n;
+const START = 1_700_000_000n * SECOND;
+
+/** A fed instrument with a book and some trades, a second apart; what a live reader got of it. */
+async function recorded(
+  trades: number,
+): Promise<{ symbol: string; topics: string[]; live: Seen[] }> {
+  const symbol = `P${++count}`;
+  await given(instrument(symbol));
+  const topics = ['tick', 'trade', 'bbo', 'book'].map((channel) => `${channel}:${symbol}`);
+  const reader = await StreamClient.open(server.url);
+  await reader.subscribe(...topics);
+  const from = reader.seen.length;
+  await given(book(symbol, 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']], { seq: 1, eventTime: String(START) })); // prettier-ignore
+  for (let n = 1; n <= trades; n++) {
+    const eventTime = String(START + BigInt(n) * SECOND);
+    await given(
+      trade(symbol, `${10 + (n % 50)}.00`, '1.000', { seq: n, eventTime }),
+      book(symbol, 'delta', [['9.00', `${n + 1}.000`]], [], { seq: n + 1, prevSeq: n, eventTime }),
+    );
+  }
+  await reader.find((m) => m.type === 'book' && BigInt(m['eventTime'] as string) === START + BigInt(trades) * SECOND); // prettier-ignore
+  await reader.settle();
+  await reader.close();
+  return { symbol, topics, live: ofTopics(reader.seen.slice(from)) };
+}
+
+function ofTopics(seen: readonly Seen[]): Seen[] {
+  const of = seen.filter((m) => ['tick', 'trade', 'bbo', 'book', 'gap'].includes(m.type));
+  return of.toSorted((a, b) => Number(a['seq']) - Number(b['seq']));
+}
+
+const NONE = { from: null, to: null, fromSeq: null, toSeq: null, speed: null };
+
+async function replay(client: StreamClient, request: Record<string, unknown>): Promise<Seen[]> {
+  const from = client.seen.length;
+  client.send({ type: 'replay', id: 7, action: 'start', ...NONE, ...request });
+  await client.answer(7, from);
+  return client.seen.slice(from);
+}
+
+describe.each(FORMS)('%s', (form) => {
+  const open = (): Promise<StreamClient> => StreamClient.open(server.url, form);
+
+  test('[R6] what was pushed comes again, message for message, in the order of places', async () => {
+    const { symbol, topics, live } = await recorded(40);
+    const client = await open();
+    const played = await replay(client, { topics });
+    expect(played[0]).toMatchObject({ type: 'instrument', symbol });
+    expect(played.at(-1)).toEqual({ type: 'ack', id: 7, seq: live.at(-1)!['seq'] });
+    const seqs = played.slice(1, -1).map((m) => Number(m['seq']));
+    expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
+    expect(ofTopics(played)).toEqual(live);
+    await client.close();
+  });
+
+  test('[R6] by place: a book opens with what it was before', async () => {
+    const { topics, live } = await recorded(20);
+    const fromSeq = Number(live[30]!['seq']);
+    const toSeq = Number(live[60]!['seq']);
+    const client = await open();
+    const played = await replay(client, { topics, fromSeq, toSeq });
+    const [, opening] = played;
+    const before = live.findLast((m) => m.type === 'book' && Number(m['seq']) < fromSeq)!;
+    expect(opening).toMatchObject({ type: 'book', form: 'snapshot', prevSeq: 0, seq: before['seq'], crc: before['crc'] }); // prettier-ignore
+    expect(played.slice(2, -1)).toEqual(live.slice(30, 61));
+    await client.close();
+  });
+
+  test('[R6] by time: from the first record that is not before it to the last that is not behind', async () => {
+    const { topics, live } = await recorded(10);
+    const at = (m: Seen): bigint => BigInt(m['eventTime'] as string) - START;
+    const client = await open();
+    const played = await replay(client, { topics, from: String(START + 4n * SECOND), to: String(START + 6n * SECOND) }); // prettier-ignore
+    const wanted = live.filter((m) => at(m) >= 4n * SECOND && at(m) <= 6n * SECOND);
+    expect(wanted.length).toBeGreaterThan(6);
+    expect(played.slice(2, -1)).toEqual(wanted);
+    const nothing = await replay(client, { topics, from: String(START + 1_000_000n * SECOND) });
+    expect(nothing.map((m) => m.type)).toEqual(['instrument', 'book', 'ack']);
+    await client.close();
+  });
+
+  test('[R6] paused, moved and stopped: each is answered, and the start at the end', async () => {
+    const { topics, live } = await recorded(30);
+    const client = await open();
+    const steer = async (id: number, action: string, more: Record<string, unknown> = {}) => {
+      const from = client.seen.length;
+      client.send({ type: 'replay', id, action, topics: [], ...NONE, ...more });
+      return client.answer(id, from);
+    };
+    // Ten times real time: some messages are there, and most are to come.
+    client.send({ type: 'replay', id: 1, action: 'start', topics, ...NONE, speed: 1000 });
+    await client.find((m) => m.type === 'tick' && m['volume'] === '3.000');
+    expect(await steer(2, 'pause')).toMatchObject({ type: 'ack' });
+    const paused = client.seen.length;
+    await Bun.sleep(300);
+    expect(client.seen.length).toBe(paused);
+    const to = live.findIndex((m) => m['volume'] === '27.000');
+    const seq = Number(live[to]!['seq']);
+    const seekFrom = client.seen.length;
+    client.send({ type: 'replay', id: 3, action: 'seek', topics: [], ...NONE, fromSeq: seq });
+    expect(await client.answer(3, seekFrom)).toEqual({ type: 'ack', id: 3, seq });
+    expect(await steer(4, 'continue')).toMatchObject({ type: 'ack' });
+    await client.answer(1, paused);
+    const behind = client.seen.slice(client.seen.findIndex((m) => m.type === 'ack' && m['id'] === 3) + 1); // prettier-ignore
+    expect(ofTopics(behind).filter((m) => Number(m['seq']) >= seq)).toEqual(live.slice(to));
+    expect(await steer(5, 'pause')).toMatchObject({ type: 'error', code: 'no-replay' });
+
+    client.send({ type: 'replay', id: 6, action: 'start', topics, ...NONE, speed: 1 });
+    const before = client.seen.length;
+    client.send({ type: 'replay', id: 8, action: 'stop', topics: [], ...NONE });
+    await client.answer(8, before);
+    expect(client.seen.filter((m) => m['id'] === 6 && m.type === 'ack')).toHaveLength(1);
+    // The session is its own again.
+    expect((await client.subscribe(topics[0]!)).map((m) => m.type)).toEqual(['instrument', 'tick', 'ack']); // prettier-ignore
+    await client.close();
+  });
+
+  test('what is wrong is refused by name', async () => {
+    const { topics } = await recorded(2);
+    const client = await open();
+    const refused = async (request: Record<string, unknown>): Promise<Seen> =>
+      (await replay(client, { topics, ...request })).at(-1)!;
+    expect(await refused({ topics: [] })).toMatchObject({ code: 'invalid-field', field: 'replay.topics' }); // prettier-ignore
+    expect(await refused({ topics: ['bar:X:1m'] })).toMatchObject({ code: 'invalid-field', field: 'replay.topics[0]' }); // prettier-ignore
+    expect(await refused({ topics: ['trade:NOBODY'] })).toMatchObject({ code: 'unknown-symbol' });
+    expect(await refused({ topics: ['nothing'] })).toMatchObject({ code: 'unknown-topic' });
+    expect(await refused({ from: '2', to: '1' })).toMatchObject({ code: 'invalid-field', field: 'replay.to' }); // prettier-ignore
+    expect(await refused({ fromSeq: 2, toSeq: 1 })).toMatchObject({ code: 'invalid-field', field: 'replay.toSeq' }); // prettier-ignore
+    expect(await refused({ from: '2', fromSeq: 1 })).toMatchObject({ code: 'invalid-field', field: 'replay.fromSeq' }); // prettier-ignore
+    expect(await refused({ fromSeq: 1e12 })).toMatchObject({ code: 'invalid-field', field: 'replay.fromSeq' }); // prettier-ignore
+    await client.subscribe(topics[0]!);
+    expect(await refused({})).toMatchObject({ code: 'replay-under-way' });
+    await client.close();
+  });
+
+  test('while one is under way there is no other, and no topic', async () => {
+    const { topics } = await recorded(5);
+    const client = await open();
+    client.send({ type: 'replay', id: 1, action: 'start', topics, ...NONE, speed: 1 });
+    expect((await replay(client, { topics })).at(-1)).toMatchObject({ code: 'replay-under-way' });
+    expect((await client.subscribe('status')).at(-1)).toMatchObject({ type: 'error', code: 'replay-under-way' }); // prettier-ignore
+    await client.close();
+  });
+});
