@@ -34,12 +34,11 @@ Examples:
   tapedeck tail --ring /dev/shm/tapedeck.ring
 `,
     )
-    .action(async (topics: string[], { url, json, ring }: Options) => {
+    .action(async (topics: string[], { url, json, ring }: Options, command: Command) => {
       process.on('SIGINT', () => process.exit(0));
       if (ring !== undefined) return tailRing(ring, topics, json === true);
-      if (topics.length > 0) return tailServer(url, topics, json === true);
-      const message = 'no topic was given';
-      fail(new StartFault('bad-usage', message, "Give topics, such as 'trade:*', or --ring."));
+      if (topics.length === 0) command.error("error: missing required argument 'topic'");
+      await tailServer(url, topics, json === true);
     });
 }
 
