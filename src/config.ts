@@ -169,6 +169,20 @@ export const ConfigSchema = section({
     waitingEventsMax: count(200_000, 10_000, 10_000_000, 'Source events waiting for a turn'),
     batchEventsMax: count(2_000, 1, 1_000_000, 'Source events taken in one turn'),
   }),
+  ipc: section({
+    ring: section({
+      enabled: Type.Boolean({ default: false, description: 'Shared memory for readers here' }),
+      path: Type.String({ default: '/dev/shm/tapedeck.ring', minLength: 1 }),
+      slots: count(65_536, 64, 16_777_216, 'Records in the ring, of 128 bytes; a power of two'),
+    }),
+    iceoryx2: section({
+      enabled: Type.Boolean({ default: false, description: 'Publishes through iceoryx2' }),
+      library: Type.String({ default: '', description: 'Empty: what build:iceoryx2 built' }),
+      service: Type.String({ default: 'tapedeck', pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$' }),
+      subscribersMax: count(16, 1, 1_000, 'Subscribers of each service'),
+      bufferRecords: count(1_024, 1, 1_000_000, 'Newest records kept for each subscriber'),
+    }),
+  }),
   demo: section({
     ordersPerSecond: count(400, 1, 50_000, 'Orders and cancels of the demo, in all'),
     seed: count(7, 1, 1_000_000, 'The same seed gives the same flow'),
@@ -193,6 +207,7 @@ export interface Flags {
   readonly config?: string | undefined;
   readonly durability?: string | undefined;
   readonly rate?: string | undefined;
+  readonly ring?: string | undefined;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -235,6 +250,10 @@ export function loadSettings(flags: Flags, environment: Environment): Loaded | S
   override('journal', 'directory', 'data', 'TAPEDECK_DATA');
   override('journal', 'durability', 'durability');
   override('demo', 'ordersPerSecond', 'rate');
+  if (flags.ring !== undefined) {
+    from.set('ipc.ring.path', '--ring');
+    overrideRing(settings, flags.ring);
+  }
   const config = check(settings);
   return config instanceof StartFault ? config : { config, from };
 }
@@ -281,6 +300,14 @@ function readFile(path: string): Record<string, unknown> | StartFault {
   }
 }
 
+function overrideRing(settings: Record<string, unknown>, path: string): void {
+  const ipc = settings['ipc'] ?? {};
+  const ring = (ipc as { ring?: unknown }).ring ?? {};
+  // What is no section stays as it is, for `check` to refuse.
+  if (typeof ipc !== 'object' || typeof ring !== 'object') return;
+  settings['ipc'] = { ...ipc, ring: { ...ring, enabled: true, path } };
+}
+
 /** Checks settings against the schema and each other. */
 export function check(settings: Record<string, unknown>): Config | StartFault {
   if (Object.hasOwn(settings, 'keys')) {
@@ -300,7 +327,10 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
   const config = full as Config;
   const contradicted = contradiction(config);
   if (contradicted !== undefined) return badConfig(contradicted);
-  const { instruments, limits, server } = config;
+  const { instruments, limits, server, ipc } = config;
+  if (!Number.isInteger(Math.log2(ipc.ring.slots))) {
+    return badConfig(`ipc.ring.slots is ${ipc.ring.slots}; expected a power of two`);
+  }
   if ((server.tlsCertificate === '') !== (server.tlsKey === '')) {
     return badConfig('server.tlsCertificate and server.tlsKey go together; one of them is empty');
   }

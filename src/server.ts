@@ -5,6 +5,9 @@
  *                                                   │         │
  *                    queries ◄── tiers (L1, live) ◄─┴── (L2) ◄┘◄── (L3) history, a thread on the journal
  *
+ * The broadcaster is one of the publishers; the ring and iceoryx2, for processes on this machine, are
+ * the others (publishers.ts).
+ *
  * A batch goes on to readers when the journal has it, as durable as was chosen; who asks is told of it
  * in the turn that made it.
  */
@@ -40,6 +43,7 @@ import { createOrderStage, Sources } from './entry';
 import { createHub } from './hub';
 import { journalNotices } from './journal-notices';
 import { definitionOf } from './instruments';
+import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
 import { History, startHistoryThread, startPlaybackThread } from './journal/history';
 import type { AnswerTo, MissingPlaces, PastQuestion } from './journal/history-messages';
 import { JOURNAL_FILE } from './journal/reading';
@@ -89,7 +93,7 @@ export interface ServerOptions {
 /** Of one play there may be one under way, and those to close others before it. */
 const QUESTIONS_A_PLAY = 8;
 
-/** Between looks after the sessions. */
+/** Between looks after the sessions, and signs of life to readers on this machine. */
 const LOOK_EVERY_MS = 20;
 
 /** Between looks for keys that were changed, or are over. */
@@ -114,11 +118,12 @@ export function startServer(
   const { sessionBoundary } = config.market;
   const topics = { sessionBoundary, get topicsMax() { return limits.topicsMax; } }; // prettier-ignore
   const broadcaster = new Broadcaster(topics, native, clock);
+  const publishers = createPublishers(log);
   const recorder = openRecorder(
     config,
     clock,
     (batch) => {
-      broadcaster.accept(batch);
+      publishers.accept(batch);
       published.batches += 1;
       published.events += batch.events.length;
     },
@@ -134,7 +139,7 @@ export function startServer(
   );
   if (recorder instanceof StartFault) return recorder;
   const { market, sequencer } = recorder;
-  hydrate(recorder, memtable, broadcaster, recentTradesMax);
+  const newest = hydrate(recorder, memtable, broadcaster, recentTradesMax);
   broadcaster.subscriptions.epoch = sequencer.epoch;
   broadcaster.subscriptions.since = (seq) => memtable.since(seq);
   const definitions = checkInstruments(recorder, config.instruments.map(definitionOf));
@@ -142,6 +147,14 @@ export function startServer(
     recorder.close();
     return definitions;
   }
+  const { epoch } = sequencer;
+  const unopened = openLocalPublishers(config, publishers, epoch, market.size, clock, log);
+  if (unopened !== undefined) {
+    recorder.close();
+    return unopened;
+  }
+  publishers.hydrate(newest, sequencer.lastSeq);
+  publishers.add(lanesOf(broadcaster)); // last: who is nearest is not kept waiting by the sockets
   sequencer.act((out) => market.announceRecovered(out));
   for (const definition of definitions) sequencer.act((out) => market.define(definition, out));
 
@@ -229,6 +242,7 @@ export function startServer(
   );
   const listening = listen(app, config.server, access.tls);
   if (listening instanceof StartFault) {
+    publishers.close();
     recorder.close();
     return listening;
   }
@@ -243,7 +257,7 @@ export function startServer(
     log.warn({ session: name, reason }, 'a session was closed for being slow');
   };
   const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
-  const look = setInterval(() => broadcaster.look(), LOOK_EVERY_MS);
+  const look = setInterval(() => publishers.beat(), LOOK_EVERY_MS);
   const watch = setInterval(() => access.watch(connections, limits.helloMs), WATCH_EVERY_MS);
   return {
     url: listening.url,
@@ -275,6 +289,7 @@ export function startServer(
       const stages = { listening, recorder, broadcaster, threads: [history, playback] };
       const unwritten = await shutDown(stages, config.server.drainMs, new Prng(sequencer.epoch));
       clearInterval(look);
+      publishers.close(); // what the journal still held has come before the end
       return unwritten;
     },
   };
@@ -301,13 +316,13 @@ function checkInstruments(
 /** Trades that a start reads for L2 over all instruments, at least one each; the others come from L3. */
 const HYDRATED_TRADES_MAX = 20_000;
 
-/** Brings caches and readers' state to where the journal ends. */
+/** Brings caches and readers' state to where the journal ends. @returns the newest event of each kind */
 function hydrate(
   { market, sequencer, journal, statistics }: Recorder,
   memtable: Memtable,
   broadcaster: Broadcaster,
   tradesMax: number,
-): void {
+): readonly MarketEvent[] {
   const instruments = [...market.all()];
   const traded = instruments.filter((instrument) => instrument.tickHead !== 0).length;
   const share = Math.max(1, Math.min(tradesMax, Math.floor(HYDRATED_TRADES_MAX / traded)));
@@ -321,6 +336,7 @@ function hydrate(
     memtable.hydrate(symbol, instrument.currentTick(), trades);
   }
   broadcaster.hydrate(newest, sequencer.lastSeq, statistics.state());
+  return newest;
 }
 
 function createQueries(

@@ -19,6 +19,12 @@ export type StartCode =
   | 'connection-failed'
   | 'output-too-slow'
   | 'output-unwritable'
+  | 'ring-absent'
+  | 'ring-damaged'
+  | 'ring-foreign'
+  | 'ring-in-use'
+  | 'ring-unusable'
+  | 'ring-version'
   | 'refused';
 
 /** Exit codes, after sysexits.h where one fits. */
@@ -41,6 +47,12 @@ const EXIT_CODES: Record<StartCode, number> = {
   'connection-failed': 69,
   'output-too-slow': 74,
   'output-unwritable': 73,
+  'ring-absent': 66,
+  'ring-damaged': 65,
+  'ring-foreign': 65,
+  'ring-in-use': 75,
+  'ring-unusable': 73,
+  'ring-version': 65,
   'refused': 77,
 };
 

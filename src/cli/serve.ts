@@ -23,6 +23,7 @@ export function serveCommand(): Command {
     .addOption(
       wordOption('--durability <D>', 'when it counts as kept', ['async', 'commit', 'fsync']),
     )
+    .option('--ring <PATH>', 'ring for processes on this machine, such as /dev/shm/tapedeck.ring')
     .option('--demo', 'with simulated markets; trading on them needs no key on this machine')
     .option('--rate <n>', 'orders a second of the demo (400)')
     .addHelpText(

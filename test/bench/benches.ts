@@ -10,6 +10,7 @@ import { pushBench } from './push';
 import { recoveryBench } from './recovery';
 import { replayBench } from './replay';
 import { restBench } from './rest';
+import { ringBench } from './ring';
 import { sessionsBench } from './sessions';
 import { slowReaderBench } from './slow-reader';
 import { stormBench } from './storm';
@@ -24,6 +25,7 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   'journal': journalBench,
   'recovery': recoveryBench,
   'replay': replayBench,
+  'ring': ringBench,
   'push': pushBench,
   'slow-reader': slowReaderBench,
   'resume-storm': stormBench,

@@ -1,0 +1,58 @@
+/**
+ * Tail output: messages as lines, and standard output as far as its reader keeps up. Bounded: what
+ * waits for that reader (`WAITING_LETTERS_MAX`), since a stream does not wait for it.
+ */
+
+import { toJson, type ScalesOf } from '../../protocol/json';
+import type { Message } from '../../protocol/messages';
+import { StartFault } from '../base/start-fault';
+import { failNow } from './failure';
+
+const WAITING_LETTERS_MAX = 64 * 1024 * 1024;
+
+/** Standard output, as far as its reader keeps up. */
+export class Output {
+  private waiting = 0;
+
+  constructor() {
+    process.stdout.on('error', (e: NodeJS.ErrnoException) => {
+      process.exit(e.code === 'EPIPE' ? 0 : 74); // the reader has seen enough
+    });
+  }
+
+  write(text: string): void {
+    this.waiting += text.length;
+    process.stdout.write(text, () => (this.waiting -= text.length));
+    if (this.waiting <= WAITING_LETTERS_MAX) return;
+    const message = `the reader of the output is ${this.waiting} letters behind; at most ${WAITING_LETTERS_MAX} are kept for it`;
+    failNow(new StartFault('output-too-slow', message, 'Follow fewer topics, or write to a file.'));
+  }
+}
+
+/** Nothing for what says only that the connection is there. */
+export function line(message: Message, scalesOf: ScalesOf, json: boolean): string {
+  if (message.type === 'heartbeat' || message.type === 'welcome') return '';
+  const fields = toJson(message, scalesOf);
+  return json ? `${JSON.stringify(fields)}\n` : `${readable(message, fields)}\n`;
+}
+
+/** Shown at the head of the line, or of no interest to a person. */
+const NOT_LISTED = new Set(['type', 'symbol', 'seq', 'prevSeq', 'eventTime', 'receiveTime']);
+
+/** `12:34:56.789 trade BTCUSDT #17 price=… quantity=…`: what a person looks for, in that order. */
+function readable(message: Message, fields: Record<string, unknown>): string {
+  const at =
+    'eventTime' in message ? message.eventTime.toISOString().slice(11, 23) : ' '.repeat(12);
+  const words = [at, message.type];
+  if ('symbol' in message) words.push(message.symbol);
+  if ('seq' in message) words.push(`#${message.seq}`);
+  for (const [name, value] of Object.entries(fields)) {
+    if (NOT_LISTED.has(name) || value === null || (name === 'count' && value === 1)) continue;
+    words.push(`${name}=${Array.isArray(value) ? pairs(value) : JSON.stringify(value)}`);
+  }
+  return words.join(' ');
+}
+
+function pairs(levels: readonly unknown[]): string {
+  return `[${levels.map((level) => (Array.isArray(level) ? level.join('×') : JSON.stringify(level))).join(' ')}]`;
+}

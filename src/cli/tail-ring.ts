@@ -1,0 +1,58 @@
+/**
+ * `tapedeck tail --ring`: a line for each message of a ring. Where the reader is lapped, or the server
+ * of the ring is followed by another, a line says so, and the state comes anew.
+ */
+
+import { parseTopic } from '../../protocol/topics';
+import type { Instrument, Message } from '../../protocol/messages';
+import { StartFault } from '../base/start-fault';
+import { followRing, type RingItem } from '../ipc/ring-follow';
+import { RingReader } from '../ipc/ring-reader';
+import { fail } from './failure';
+import { line, Output } from './tail-output';
+
+const CHANNELS = ['tick', 'trade', 'bbo', 'book', 'status'];
+
+export async function tailRing(path: string, topics: string[], json: boolean): Promise<void> {
+  const wanted = new Set<string>();
+  for (const text of topics) {
+    const topic = parseTopic(text);
+    if (topic === undefined || !CHANNELS.includes(topic.channel)) {
+      const message = `the ring has no topic ${text}`;
+      const hint = `It has ${CHANNELS.map((c) => (c === 'status' ? c : `${c}:SYM`)).join(', ')}; * stands for every symbol.`;
+      return fail(new StartFault('bad-usage', message, hint));
+    }
+    wanted.add(topic.channel === 'status' ? 'status:*' : `${topic.channel}:${topic.symbol}`);
+  }
+  const reader = RingReader.open(path); // what is wrong with it is told; later it is waited for
+  if (reader instanceof StartFault) return fail(reader);
+  if (reader.writer() === 'gone') {
+    const message = `the server of the ring ${path} has ended`;
+    return fail(new StartFault('ring-absent', message, 'Start it again; it makes a new ring.'));
+  }
+  const output = new Output();
+  const instruments = new Map<string, Instrument>();
+  for await (const item of followRing(path)) {
+    if (item.type === 'instrument') instruments.set(item.symbol, item);
+    const message = messageOf(item);
+    if (!isWanted(message, wanted)) continue;
+    output.write(line(message, (symbol) => instruments.get(symbol), json));
+  }
+}
+
+/** What is no message of the market is told as one of a connection. */
+function messageOf(item: RingItem): Message {
+  if (item.type === 'opened') {
+    const { epoch, seq } = item;
+    return { type: 'reset', topics: ['*'], epoch, seq, reason: 'other-epoch' };
+  }
+  if (item.type !== 'lapped') return item;
+  const { from, seq: to, missed: count } = item;
+  return { type: 'gap', topic: '*', from: from + 1, to, count, reason: 'slow-reader' };
+}
+
+/** Definitions, gaps and resets are for everybody. */
+function isWanted(message: Message, wanted: ReadonlySet<string>): boolean {
+  if (wanted.size === 0 || !('symbol' in message) || message.type === 'instrument') return true;
+  return wanted.has(`${message.type}:${message.symbol}`) || wanted.has(`${message.type}:*`);
+}

@@ -1,0 +1,187 @@
+/**
+ * iceoryx2: publishes the same records to processes that read iceoryx2 services, through the library
+ * that native/iceoryx2 builds from the official crate. It is optional: where the library is absent, or
+ * another version, or a service cannot be had, the reason is told and the server runs without.
+ *
+ * A batch is encoded into a ring of this process alone, by the same writer as the shared one, and one
+ * call tells the library where it lies; that loans a sample for each record, writes it in shared memory
+ * and sends it. Bounded: a call takes the records of `RUN_MAX` events, and subscribers that are slow
+ * lose their oldest samples, which `prevSeq` shows.
+ */
+
+import { CString, dlopen, FFIType, ptr, type Library, type Pointer } from 'bun:ffi';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { MarketEvent } from '../../protocol/messages';
+import type { PublishedBatch, Publisher } from './publishers';
+import { HEADER_BYTES, ringBytes, wordsOf } from './ring-layout';
+import { RingWriter } from './ring-writer';
+
+/** The interface of native/iceoryx2/src/lib.rs that this file calls, and what it is built on. */
+const INTERFACE = 1;
+export const ICEORYX2_VERSION = '0.10.0';
+const LIBRARY = join(import.meta.dir, '../../build/iceoryx2/release/libtapedeck_iceoryx2.so');
+const ERROR_BYTES = 512;
+const SLOTS = 16_384;
+/** An event takes at most eight records, so that a run fits a quarter of the slots. */
+const RUN_MAX = 512;
+
+const {
+  u32,
+  ptr: pointer,
+  buffer,
+  usize,
+} = { ...FFIType, buffer: FFIType.ptr, usize: FFIType.u64 };
+export const ICEORYX2_SYMBOLS = {
+  tapedeck_iceoryx2_interface: { args: [], returns: u32 },
+  tapedeck_iceoryx2_version: { args: [], returns: pointer },
+  tapedeck_iceoryx2_open: { args: [buffer, usize, u32, u32, buffer, usize], returns: pointer },
+  tapedeck_iceoryx2_publish: { args: [pointer, buffer, u32, u32, u32, buffer, buffer, usize], returns: u32 }, // prettier-ignore
+  tapedeck_iceoryx2_close: { args: [pointer], returns: FFIType.void },
+  tapedeck_iceoryx2_subscribe: { args: [buffer, usize, buffer, usize], returns: pointer },
+  tapedeck_iceoryx2_receive: { args: [pointer, buffer], returns: u32 },
+  tapedeck_iceoryx2_unsubscribe: { args: [pointer], returns: FFIType.void },
+} as const;
+
+export type Iceoryx2Library = Library<typeof ICEORYX2_SYMBOLS>;
+
+export interface Iceoryx2Settings {
+  /** Empty: where the project's own script puts it. */
+  readonly library: string;
+  /** Services are `SERVICE/tick` and so on. */
+  readonly service: string;
+  readonly subscribersMax: number;
+  readonly bufferRecords: number;
+  /** Room for so many instruments. */
+  readonly entries: number;
+}
+
+/** Why there is no iceoryx2, and what to do about it. */
+export interface Unavailable {
+  readonly reason: string;
+  readonly hint: string;
+}
+
+const BUILD = 'Build it with "bun run build:iceoryx2", or give its path as ipc.iceoryx2.library.';
+
+/** Loads the library, if it is the right one. */
+export function loadIceoryx2(library: string): Iceoryx2Library | Unavailable {
+  const path = library === '' ? LIBRARY : library;
+  if (!existsSync(path)) return { reason: `there is no library ${path}`, hint: BUILD };
+  let loaded: Iceoryx2Library;
+  try {
+    loaded = dlopen(path, ICEORYX2_SYMBOLS);
+  } catch (e) {
+    const reason = `the library ${path} cannot be loaded: ${(e as Error).message}`;
+    return { reason, hint: BUILD };
+  }
+  const { symbols } = loaded;
+  const found = symbols.tapedeck_iceoryx2_interface();
+  // A CString is an object; what a method of it gives is a string.
+  const version = new CString(symbols.tapedeck_iceoryx2_version()).trim();
+  if (found === INTERFACE && version === ICEORYX2_VERSION) return loaded;
+  loaded.close();
+  return {
+    reason: `the library ${path} is of iceoryx2 ${version}, interface ${found}; expected ${ICEORYX2_VERSION}, interface ${INTERFACE}`,
+    hint: BUILD,
+  };
+}
+
+/** What the library has put into the buffer for errors. */
+export function errorText(error: Uint8Array): string {
+  return new TextDecoder().decode(error.subarray(0, error.indexOf(0)));
+}
+
+export class Iceoryx2Publisher implements Publisher {
+  readonly name = 'iceoryx2';
+  private readonly library: Iceoryx2Library;
+  private readonly handle: Pointer;
+  private readonly writer: RingWriter;
+  private readonly error: Uint8Array;
+  private readonly slotsAt: Pointer;
+  private readonly entriesAt: Pointer;
+  private readonly errorAt: Pointer;
+  private isClosed = false;
+
+  static open(settings: Iceoryx2Settings): Iceoryx2Publisher | Unavailable {
+    const library = loadIceoryx2(settings.library);
+    if ('reason' in library) return library;
+    // On a buffer of its own: the storage of a small typed array may move, a buffer's stays.
+    const error = new Uint8Array(new ArrayBuffer(ERROR_BYTES));
+    const name = new TextEncoder().encode(settings.service);
+    const handle = library.symbols.tapedeck_iceoryx2_open(
+      ptr(name),
+      name.length,
+      settings.subscribersMax,
+      settings.bufferRecords,
+      ptr(error),
+      ERROR_BYTES,
+    );
+    if (handle !== null) {
+      return new Iceoryx2Publisher(library, handle as Pointer, error, settings.entries);
+    }
+    library.close();
+    const hint = 'Another server may publish there: give another ipc.iceoryx2.service.';
+    return { reason: `iceoryx2: ${errorText(error)}`, hint };
+  }
+
+  private constructor(
+    library: Iceoryx2Library,
+    handle: Pointer,
+    error: Uint8Array,
+    entries: number,
+  ) {
+    this.library = library;
+    this.handle = handle;
+    const shape = { slots: SLOTS, entries };
+    const { slotsOffset, fileBytes } = ringBytes(shape);
+    const bytes = new Uint8Array(fileBytes);
+    this.writer = new RingWriter(wordsOf(bytes), shape);
+    this.error = error;
+    // The pointer of a buffer costs more than the call; these are of buffers that stay.
+    this.slotsAt = ptr(bytes, slotsOffset);
+    this.entriesAt = ptr(bytes, HEADER_BYTES);
+    this.errorAt = ptr(error);
+  }
+
+  hydrate(events: readonly MarketEvent[], lastSeq: number): void {
+    this.writer.hydrate(events, lastSeq);
+  }
+
+  /** @throws Error when the library could not send; the server then goes on without it */
+  accept({ events, lastSeq }: PublishedBatch): void {
+    if (events.length <= RUN_MAX) return this.send({ events, lastSeq });
+    for (let i = 0; i < events.length; i += RUN_MAX) {
+      this.send({ events: events.slice(i, i + RUN_MAX), lastSeq });
+    }
+  }
+
+  beat(): void {}
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.library.symbols.tapedeck_iceoryx2_close(this.handle);
+    this.library.close();
+  }
+
+  private send(batch: PublishedBatch): void {
+    const { writer } = this;
+    const first = writer.position;
+    writer.accept(batch);
+    const count = writer.position - first;
+    if (count === 0) return;
+    const failed = this.library.symbols.tapedeck_iceoryx2_publish(
+      this.handle,
+      this.slotsAt,
+      SLOTS - 1,
+      first % SLOTS,
+      count,
+      this.entriesAt,
+      this.errorAt,
+      ERROR_BYTES,
+    );
+    if (failed !== 0) throw new Error(`iceoryx2: ${errorText(this.error)}`);
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * Ring record: a record as a reader has it. The words are the reader's own copy, so they do not change
+ * under its hands, until it takes the next record. Reading a field allocates nothing, but for those
+ * that say so.
+ */
+
+import { BOOK_FORMS, INSTRUMENT_STATES } from '../../protocol/messages';
+import type { Bbo, Book, Status, Tick, Trade } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import {
+  FLAG,
+  KIND,
+  REASON_BYTES,
+  REC,
+  REC_INT,
+  SLOT_BYTES,
+  SLOT_DOUBLES,
+  SLOT_INTS,
+} from './ring-layout';
+
+export type RecordType = keyof typeof KIND;
+const AGGRESSORS = ['buy', 'sell', 'none'] as const;
+const TYPES = Object.fromEntries(
+  Object.entries(KIND).map(([type, kind]) => [kind, type as RecordType]),
+);
+
+export class RingRecord {
+  /** The record's words, for who wants them bare. */
+  readonly doubles: Float64Array;
+  readonly ints: Int32Array;
+  private readonly symbols: readonly string[];
+
+  /**
+   * @param symbols names by instrument, as they are known at the time of asking
+   * @param buffer where its words lie, from byte `offset` on
+   */
+  constructor(
+    symbols: readonly string[],
+    buffer: ArrayBuffer = new ArrayBuffer(SLOT_BYTES),
+    offset = 0,
+  ) {
+    this.symbols = symbols;
+    this.doubles = new Float64Array(buffer, offset, SLOT_DOUBLES);
+    this.ints = new Int32Array(buffer, offset, SLOT_INTS);
+  }
+
+  /** One of `KIND`. */
+  get kind(): number {
+    return this.ints[REC_INT.kind]! & 0xff;
+  }
+
+  get type(): RecordType {
+    return TYPES[this.kind]!;
+  }
+
+  /** Index of the instrument: the same for as long as the ring lives. */
+  get instrument(): number {
+    return this.ints[REC_INT.instrument]!;
+  }
+
+  get symbol(): string {
+    return this.symbols[this.instrument] ?? '';
+  }
+
+  get seq(): number {
+    return this.doubles[REC.seq]!;
+  }
+
+  get prevSeq(): number {
+    return this.doubles[REC.prevSeq]!;
+  }
+
+  /** Allocates. */
+  get eventTime(): Nanos {
+    return this.time(REC_INT.event);
+  }
+
+  /** Allocates. */
+  get receiveTime(): Nanos {
+    return this.time(REC_INT.receive);
+  }
+
+  /** Whether its batch ends with it: what happened together is complete. */
+  get endsBatch(): boolean {
+    return (this.flags & FLAG.endsBatch) !== 0;
+  }
+
+  /** Of ticks and quotes. */
+  get count(): number {
+    return this.ints[REC_INT.aux]! >>> 0;
+  }
+
+  // ── by kind; of another kind the value means nothing ──
+
+  /** Of a tick. */
+  get last(): number {
+    return this.doubles[REC.body]!;
+  }
+
+  /** Of a tick or bbo; NaN when there is none. */
+  get bid(): number {
+    return this.doubles[REC.body + (this.kind === KIND.tick ? 1 : 0)]!;
+  }
+
+  /** Of a tick or bbo; NaN when there is none. */
+  get ask(): number {
+    return this.doubles[REC.body + 2]!;
+  }
+
+  /** Of a trade. */
+  get price(): number {
+    return this.doubles[REC.body]!;
+  }
+
+  /** Of a trade, or of the trade of a tick. */
+  get quantity(): number {
+    return this.doubles[REC.body + (this.kind === KIND.tick ? 3 : 1)]!;
+  }
+
+  /** Of a tick. */
+  get volume(): number {
+    return this.doubles[REC.body + 4]!;
+  }
+
+  /** Of a trade. */
+  get tradeId(): number {
+    return this.doubles[REC.body + 2]!;
+  }
+
+  /** Of a trade. */
+  get aggressor(): Trade['aggressor'] {
+    return AGGRESSORS[this.detail]!;
+  }
+
+  /** Of a bbo. */
+  get bidQuantity(): number {
+    return this.doubles[REC.body + 1]!;
+  }
+
+  /** Of a bbo. */
+  get askQuantity(): number {
+    return this.doubles[REC.body + 3]!;
+  }
+
+  /** Of a book. */
+  get form(): Book['form'] {
+    return BOOK_FORMS[this.detail]!;
+  }
+
+  /** How many levels of bids this record has. */
+  get bids(): number {
+    return (this.ints[REC_INT.kind]! >> 16) & 0xf;
+  }
+
+  get asks(): number {
+    return (this.ints[REC_INT.kind]! >> 20) & 0xf;
+  }
+
+  /** Of a book whose levels do not fit one record: the next record goes on with them. */
+  get continues(): boolean {
+    return (this.flags & FLAG.continues) !== 0;
+  }
+
+  /** CRC-32 of the ten levels behind this change; null in the midst of a batch. */
+  get crc(): number | null {
+    return (this.flags & FLAG.hasCrc) === 0 ? null : this.ints[REC_INT.aux]! >>> 0;
+  }
+
+  /** Price of level `i` of this record: its bids, best first, then its asks. */
+  levelPrice(i: number): number {
+    return this.doubles[REC.body + i * 2]!;
+  }
+
+  levelQuantity(i: number): number {
+    return this.doubles[REC.body + i * 2 + 1]!;
+  }
+
+  /** Of a status. */
+  get state(): Status['state'] {
+    return INSTRUMENT_STATES[this.detail]!;
+  }
+
+  /** Of a status. */
+  get missed(): number {
+    return this.doubles[REC.body]!;
+  }
+
+  /** Of a status. Allocates. */
+  get reason(): string {
+    const at = this.doubles.byteOffset + (REC.body + 1) * 8;
+    const bytes = new Uint8Array(this.doubles.buffer, at, REASON_BYTES);
+    const end = bytes.indexOf(0);
+    return String.fromCharCode(...bytes.subarray(0, end === -1 ? REASON_BYTES : end));
+  }
+
+  private get detail(): number {
+    return (this.ints[REC_INT.kind]! >> 8) & 0xff;
+  }
+
+  private get flags(): number {
+    return this.ints[REC_INT.kind]! >>> 24;
+  }
+
+  private time(at: number): Nanos {
+    return new Nanos(this.ints[at + 1]!, this.ints[at]! >>> 0);
+  }
+}
+
+function head(r: RingRecord) {
+  const { symbol, seq, prevSeq, eventTime, receiveTime } = r;
+  return { symbol, seq, prevSeq, eventTime, receiveTime };
+}
+
+function orNull(value: number): number | null {
+  return Number.isNaN(value) ? null : value;
+}
+
+/** A record of this kind as the message of the protocol. */
+export function tickOf(r: RingRecord): Tick {
+  const { last, quantity, volume, count } = r;
+  return { type: 'tick', ...head(r), last, bid: orNull(r.bid), ask: orNull(r.ask), quantity, volume, count }; // prettier-ignore
+}
+
+export function tradeOf(r: RingRecord): Trade {
+  const { price, quantity, aggressor, tradeId } = r;
+  return { type: 'trade', ...head(r), price, quantity, aggressor, tradeId };
+}
+
+export function bboOf(r: RingRecord): Bbo {
+  const { bidQuantity, askQuantity, count } = r;
+  return { type: 'bbo', ...head(r), bid: orNull(r.bid), bidQuantity, ask: orNull(r.ask), askQuantity, count }; // prettier-ignore
+}
+
+export function statusOf(r: RingRecord): Status {
+  const { state, reason, missed } = r;
+  return { type: 'status', ...head(r), state, reason, missed };
+}
+
+/** The first record of a book, with its own levels; further ones are added by `addLevels`. */
+export function bookOf(r: RingRecord): Book {
+  const book: Book = { type: 'book', ...head(r), form: r.form, bids: [], asks: [], crc: null, count: 1 }; // prettier-ignore
+  addLevels(book, r);
+  return book;
+}
+
+export function addLevels(book: Book, r: RingRecord): void {
+  const { bids, asks } = r;
+  for (let i = 0; i < bids; i++) book.bids.push(r.levelPrice(i), r.levelQuantity(i));
+  for (let i = bids; i < bids + asks; i++) book.asks.push(r.levelPrice(i), r.levelQuantity(i));
+  book.crc = r.crc;
+}

@@ -1,0 +1,160 @@
+/** What is no ring, or cannot be one: a fault with a code of its own each time, and nothing is harmed. */
+
+import { afterAll, expect, test } from 'bun:test';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { join } from 'node:path';
+
+import { Nanos } from '../../protocol/time';
+import { StartFault } from '../../src/base/start-fault';
+import { createRingFile } from '../../src/ipc/ring-file';
+import { INT } from '../../src/ipc/ring-layout';
+import { processStart } from '../../src/ipc/ring-open';
+import { RingReader } from '../../src/ipc/ring-reader';
+import { batchOf, definition, makeRing, openRing, RingDirectory, tellingTick } from './made-ring';
+
+const rings = new RingDirectory();
+const mounted: string[] = [];
+afterAll(() => {
+  for (const path of mounted) Bun.spawnSync(['umount', '-l', path]); // it is still mapped
+  rings.remove();
+});
+
+const OPTIONS = { slots: 64, entries: 8, epoch: 1, time: Nanos.ZERO };
+
+function opening(path: string): [string, string] {
+  const opened = RingReader.open(path);
+  if (!(opened instanceof StartFault)) throw new Error('it was opened');
+  return [opened.code, opened.message];
+}
+
+function making(path: string): [string, string] {
+  const made = createRingFile({ ...OPTIONS, path });
+  if (!(made instanceof StartFault)) throw new Error('it was made');
+  return [made.code, made.message];
+}
+
+test('a reader that comes before the writer', () => {
+  const path = rings.fresh();
+  expect(opening(path)).toEqual(['ring-absent', `there is no ring ${path}`]);
+});
+
+test('a foreign file is not read, and not replaced', () => {
+  const path = rings.fresh();
+  for (const content of ['a note', 'x'.repeat(10_000)]) {
+    writeFileSync(path, content);
+    expect(opening(path)).toEqual(['ring-foreign', `${path} is no ring of Tapedeck`]);
+    expect(making(path)).toEqual(['ring-foreign', `${path} is no ring of Tapedeck`]);
+    expect(readFileSync(path, 'utf8')).toBe(content);
+  }
+});
+
+test('a directory, and a file of somebody else', () => {
+  const path = rings.fresh();
+  mkdirSync(path);
+  expect(opening(path)[0]).toBe('ring-unusable');
+  expect(making(path)[0]).toBe('ring-unusable');
+});
+
+test('a ring of another layout', () => {
+  const { path, file } = makeRing(rings.fresh(), 64);
+  file.words.ints[INT.version] = 9;
+  expect(opening(path)).toEqual([
+    'ring-version',
+    `the ring ${path} has layout 9; this program knows 1`,
+  ]);
+  file.remove();
+});
+
+test('a ring that was cut short, is empty, or has a header that is none; a writer replaces it', () => {
+  const path = rings.fresh();
+  for (const bytes of [0, 100, 512, 9_000]) {
+    writeFileSync(path, ringOf(path).subarray(0, bytes));
+    expect(opening(path)[0]).toBe('ring-damaged');
+    expect(opening(path)[1]).toContain(path);
+  }
+  const bytes = ringOf(path);
+  new DataView(bytes.buffer).setInt32(INT.slots * 4, 65, true);
+  writeFileSync(path, bytes);
+  expect(opening(path)).toEqual(['ring-damaged', `the ring ${path} is damaged: its header is not one`]); // prettier-ignore
+  makeRing(path, 64).file.remove();
+});
+
+/** The bytes of a ring that was there. */
+function ringOf(path: string): Uint8Array<ArrayBuffer> {
+  writeFileSync(path, '');
+  const { file } = makeRing(path, 64);
+  const bytes = new Uint8Array(readFileSync(path));
+  file.remove();
+  return bytes;
+}
+
+test('two writers on one name: the second is refused, with the process of the first', () => {
+  const { path, file, writer } = makeRing(rings.fresh(), 64);
+  expect(making(path)).toEqual([
+    'ring-in-use',
+    `the ring ${path} is written by another Tapedeck process (process ${process.pid})`,
+  ]);
+  writer.accept(batchOf([definition('ACME', 1)])); // the first has noticed nothing
+  const reader = openRing(path, { from: 'oldest' });
+  expect([reader.poll(), reader.record.type]).toEqual(['record', 'instrument']);
+  file.remove();
+  expect(existsSync(path)).toBe(false);
+  makeRing(path, 64).file.remove();
+});
+
+test('no directory, as without /dev/shm, and a directory that may not be written', () => {
+  const path = join(rings.path, 'absent', 'a.ring');
+  expect(making(path)[0]).toBe('ring-unusable');
+  expect(making(path)[1]).toContain('ENOENT');
+});
+
+test('no room: nothing is left behind', () => {
+  const disk = join(rings.path, 'small');
+  mkdirSync(disk);
+  const { exitCode } = Bun.spawnSync(['mount', '-t', 'tmpfs', '-o', 'size=65536', 'none', disk]);
+  if (exitCode !== 0) {
+    console.log('skipped: this user may not mount a small file system');
+    return;
+  }
+  mounted.push(disk);
+  const path = join(disk, 'a.ring');
+  const made = createRingFile({ ...OPTIONS, path, slots: 65_536 }) as StartFault;
+  expect([made.code, made.message]).toEqual([
+    'ring-unusable',
+    `the ring ${path} cannot be made: there is no room for 8397312 bytes`,
+  ]);
+  expect([existsSync(path), existsSync(`${path}.new`)]).toEqual([false, false]);
+  makeRing(path, 64).file.remove(); // a small one fits
+});
+
+test('a ring is for its owner alone, whatever the mask of the process', () => {
+  const before = process.umask(0);
+  const { path, file } = makeRing(rings.fresh(), 64);
+  process.umask(before);
+  for (const name of [path, `${path}.lock`]) expect(statSync(name).mode & 0o777).toBe(0o600);
+  if (process.getuid?.() !== 0) {
+    chmodSync(path, 0);
+    expect(opening(path)[0]).toBe('ring-unusable');
+  }
+  file.remove();
+});
+
+test('a reader keeps what it has open, whatever becomes of the name', () => {
+  const { path, file, writer } = makeRing(rings.fresh(), 64);
+  const reader = openRing(path);
+  writer.accept(batchOf([definition('ACME', 1), tellingTick('ACME', 2)]));
+  writer.end();
+  file.remove();
+  expect([reader.poll(), reader.poll(), reader.poll()]).toEqual(['record', 'record', 'ended']);
+});
+
+test('a process is known by its beginning, since its number may be used again', () => {
+  expect(processStart(process.pid)).toBeGreaterThan(0);
+  expect(processStart(2 ** 22 + 1)).toBe(0);
+  const { path, file } = makeRing(rings.fresh(), 64);
+  expect(openRing(path).writer()).not.toBe('gone');
+  file.words.doubles[9]! += 1;
+  expect(openRing(path).writer()).toBe('gone');
+  truncateSync(path, statSync(path).size);
+  file.remove();
+});

@@ -1,0 +1,82 @@
+/** The ring between processes, which are stopped and killed at random: nothing torn, nothing uncounted. */
+
+import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
+
+import { readSeed } from '../support/seed';
+import { makeRing, openRing, RingDirectory } from './made-ring';
+import type { Seen } from './ring-reader-child';
+import { lastLine, runRing, startChild, wrongsOf } from './ring-run';
+
+setDefaultTimeout(60_000);
+const rings = new RingDirectory();
+afterAll(() => rings.remove());
+
+for (const [readers, end] of [
+  [1, 'SIGTERM'],
+  [4, 'SIGTERM'],
+  [2, 'SIGKILL'],
+] as const) {
+  test(`${readers} readers, stopped and killed at random; the writer ends by ${end}`, async () => {
+    const seed = readSeed();
+    console.log(`ring run: seed ${seed}`);
+    const shape = { path: rings.fresh(), slots: 4_096, readers, seconds: 2, seed, end };
+    const outcome = await runRing(shape);
+    expect(wrongsOf(outcome, readers)).toEqual([]);
+    expect(outcome.seen.reduce((sum, { returned }) => sum + returned, 0)).toBeGreaterThan(0);
+    expect(outcome.stops + outcome.kills).toBeGreaterThan(0);
+    expect(outcome.records === undefined).toBe(end === 'SIGKILL');
+  });
+}
+
+test('a reader that starts late reads on to the end, and one that is stopped is lapped', async () => {
+  const path = rings.fresh();
+  const writer = await startChild('ring-writer-child.ts', path, '1024', '1', '0', '0');
+  const early = await startChild('ring-reader-child.ts', path);
+  early.kill('SIGSTOP');
+  const before = openRing(path);
+  const from = before.position;
+  while (before.published < from + 10_000) await Bun.sleep(1);
+  early.kill('SIGCONT');
+  const late = await startChild('ring-reader-child.ts', path, 'wait');
+  await Bun.sleep(50);
+  writer.kill('SIGTERM');
+  await writer.exited;
+  const [one, two] = (await Promise.all([early, late].map((c) => lastLine<Seen>(c)))) as [Seen, Seen]; // prettier-ignore
+  expect(one.laps).toBeGreaterThan(0);
+  expect(two.from).toBeGreaterThan(one.from);
+  expect([one.position, two.position]).toEqual([two.published, two.published]);
+});
+
+test('whoever reads a killed writer is told, and the next one has the name', async () => {
+  const path = rings.fresh();
+  const writer = await startChild('ring-writer-child.ts', path, '1024', '1', '0', '50');
+  const reader = openRing(path);
+  expect(reader.wait(10_000)).toBe('record');
+  expect(reader.writer()).toBe('live');
+  writer.kill('SIGKILL');
+  await writer.exited;
+  let sign = reader.wait(10_000);
+  while (sign === 'record') sign = reader.wait(10_000);
+  expect([sign, reader.writer(), reader.position]).toEqual(['ended', 'gone', reader.published]);
+
+  const next = makeRing(path, 64);
+  next.writer.beat(Date.now());
+  expect(openRing(path).writer()).toBe('live');
+  expect(reader.poll()).toBe('ended'); // the old file is another one, and says so by itself
+  next.file.remove();
+});
+
+test('a writer that is stopped is silent, and not gone', async () => {
+  const path = rings.fresh();
+  const writer = await startChild('ring-writer-child.ts', path, '1024', '1', '0', '1000');
+  const reader = openRing(path);
+  writer.kill('SIGSTOP');
+  while (reader.writer() === 'live') await Bun.sleep(20);
+  expect(reader.writer()).toBe('silent');
+  while (reader.poll() === 'record');
+  expect(reader.wait(20)).toBe('empty');
+  writer.kill('SIGCONT');
+  expect(reader.wait(10_000)).toBe('record');
+  writer.kill('SIGTERM');
+  await writer.exited;
+});

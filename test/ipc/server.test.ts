@@ -1,0 +1,248 @@
+/**
+ * The ring of a server: what goes through it, over WebSocket and over REST is the same market; a reader
+ * in Python has it too; `tail --ring` prints it; the server dies and comes back.
+ */
+
+import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { formatLevels } from '../../protocol/json';
+import type { Message, Tick } from '../../protocol/messages';
+import { formatDecimal } from '../../protocol/units';
+import { check, loadConfig } from '../../src/config';
+import { Connection } from '../../src/client/connection';
+import { followRing, ringItems, type RingItem } from '../../src/ipc/ring-follow';
+import { CAPTURE, captureIsThere, tellIfAbsent } from '../support/naive-capture';
+import { PUBLISH_KEY, ServerProcess, spawnTapedeck, tapedeck } from '../support/tapedeck-process';
+import { openRing, RingDirectory } from './made-ring';
+
+setDefaultTimeout(60_000);
+const rings = new RingDirectory();
+const servers: ServerProcess[] = [];
+afterAll(async () => {
+  for (const server of servers) await server.remove();
+  rings.remove();
+});
+tellIfAbsent();
+
+const TAPES = join(import.meta.dir, '../../fixtures/tapes');
+const PYTHON = Bun.which('python3');
+const TOPICS = ['tick:*', 'trade:*', 'bbo:*', 'book:*', 'status'];
+
+async function start(path: string, data?: string): Promise<ServerProcess> {
+  const args = ['--ring', path];
+  const config = '[ipc.ring]\nslots = 262144\n';
+  const server = await ServerProcess.start({ args, config, ...(data === undefined ? {} : { data }) }); // prettier-ignore
+  servers.push(server);
+  return server;
+}
+
+async function replay(server: ServerProcess, file: string): Promise<void> {
+  const args = ['replay', file, '--to', server.url, '--key', PUBLISH_KEY, '--speed', 'max'];
+  expect(await tapedeck(args)).toMatchObject({ code: 0, stderr: '' });
+}
+
+/** What a ring holds until its server has ended, without definitions. */
+async function itemsOf(items: AsyncIterable<RingItem>): Promise<Message[]> {
+  const all: RingItem[] = await Array.fromAsync(items);
+  return all.filter(({ type }) => type !== 'instrument') as Message[];
+}
+
+interface PythonRecord {
+  type: string;
+  seq: number;
+  [name: string]: unknown;
+}
+
+async function python(...args: string[]): Promise<PythonRecord[]> {
+  const child = Bun.spawn([PYTHON!, join(import.meta.dir, 'ring_reader.py'), ...args], {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'inherit',
+  });
+  const text = await new Response(child.stdout).text();
+  expect(await child.exited).toBe(0);
+  return text.trim().split('\n').map((line) => JSON.parse(line) as PythonRecord); // prettier-ignore
+}
+
+describe('a recorded tape', () => {
+  test('is the same through the ring, over WebSocket and to a reader in Python', async () => {
+    const path = rings.fresh();
+    const server = await start(path);
+    const inRing = itemsOf(ringItems(openRing(path)));
+    const inPython = PYTHON === null ? null : python(path);
+    if (inPython === null) console.log('skipped: there is no python3 to read the ring');
+    const pushed: Message[] = [];
+    const onMessage = (message: Message): void => {
+      if ('prevSeq' in message) pushed.push(message);
+    };
+    const connection = await Connection.connect(server.url, { onMessage });
+    await connection.subscribe(TOPICS);
+    await replay(server, join(TAPES, 'two-instruments.ndjson'));
+    await replay(server, join(TAPES, 'binance-mini.txt'));
+    const { seq } = (await server.json('/v1/tick/ACMEUSDT')) as { seq: number };
+    while (!pushed.some((message) => 'seq' in message && message.seq >= seq)) await Bun.sleep(10);
+    await server.stop();
+
+    const bySeq = (a: Message, b: Message) => ('seq' in a && 'seq' in b ? a.seq - b.seq : 0);
+    const ringed = await inRing;
+    expect(ringed.length).toBeGreaterThan(20);
+    expect(ringed).toEqual(pushed.toSorted(bySeq));
+    if (inPython !== null) checkPython(await inPython, ringed);
+    expect(existsSync(path)).toBe(false);
+  });
+});
+
+/** Python's records, with the parts of a book put together, are the messages. */
+function checkPython(lines: PythonRecord[], messages: Message[]): void {
+  const whole: PythonRecord[] = [];
+  let open: PythonRecord | undefined;
+  for (const { endsBatch: _, symbol, ...line } of lines.slice(1)) {
+    if (line.type === 'instrument') continue;
+    const record = { ...line, symbol } as PythonRecord;
+    if (open === undefined) {
+      whole.push((open = record));
+    } else {
+      for (const side of ['bids', 'asks']) (open[side] as number[]).push(...(record[side] as number[])); // prettier-ignore
+      open['crc'] = record['crc'];
+    }
+    if (record['continues'] !== true) open = undefined;
+  }
+  for (const record of whole) delete record['continues'];
+  const plain = JSON.parse(JSON.stringify(messages)) as Record<string, unknown>[];
+  // What the ring does not carry says nothing here: a book of a server is never conflated.
+  for (const message of plain) if (message['type'] === 'book') delete message['count'];
+  expect(whole as Record<string, unknown>[]).toEqual(plain);
+}
+
+test('settings: a number of slots that is no power of two, and a path by flag', () => {
+  const config = (ring: object) => check({ ipc: { ring } });
+  expect(config({ slots: 100 })).toMatchObject({
+    code: 'bad-config',
+    message: 'ipc.ring.slots is 100; expected a power of two',
+  });
+  expect(loadConfig({ ring: '/dev/shm/x' }, {})).toMatchObject({
+    ipc: {
+      ring: { enabled: true, path: '/dev/shm/x', slots: 65_536 },
+      iceoryx2: { enabled: false },
+    },
+  });
+});
+
+test('of the recorded market, the newest state is that of REST', async () => {
+  const file = captureIsThere ? CAPTURE : join(TAPES, 'binance-mini.txt');
+  const symbol = captureIsThere ? 'BTCUSDT' : 'ACMEUSDT';
+  const path = rings.fresh();
+  const server = await start(path);
+  await replay(server, file);
+  const reader = openRing(path, { from: 'oldest' });
+  const latest = reader.state();
+  expect(latest.load(reader.instrument(symbol)!)).toBe(true);
+  const definition = latest.definition();
+  const book = latest.book()!;
+  const rest = await server.json(`/v1/orderbook/${symbol}?depth=10`);
+  expect([rest['seq'], rest['epoch']]).toEqual([book.seq, reader.epoch]);
+  expect([rest['bids'], rest['asks']]).toEqual([
+    formatLevels(book.bids, definition),
+    formatLevels(book.asks, definition),
+  ]);
+  const tick = await server.json(`/v1/tick/${symbol}`);
+  const { last, volume, seq } = latest.tick!;
+  expect([tick['seq'], tick['last'], tick['volume']]).toEqual([
+    seq,
+    formatDecimal(last, definition.priceScale),
+    formatDecimal(volume, definition.quantityScale),
+  ]);
+  // Each tick of the ring is chained to the one before, up to that of REST.
+  let head = 0;
+  for (let sign = reader.poll(); sign === 'record'; sign = reader.poll()) {
+    if (reader.record.type !== 'tick') continue;
+    expect(reader.record.prevSeq).toBe(head);
+    head = reader.record.seq;
+  }
+  expect([head, reader.missedTotal]).toEqual([seq, 0]);
+  if (PYTHON !== null) {
+    const [state] = (await python(path, '--state')) as unknown as Record<string, unknown>[];
+    expect(state).toMatchObject({ symbol, book: { bids: book.bids, asks: book.asks }, tick: { last } }); // prettier-ignore
+  }
+  await server.stop();
+});
+
+test('a server that is killed comes back with a new epoch; who follows the path goes on', async () => {
+  const path = rings.fresh();
+  const first = await start(path);
+  await replay(first, join(TAPES, 'binance-mini.txt'));
+  const stopping = new AbortController();
+  const seen: RingItem[] = [];
+  const following = (async () => {
+    for await (const item of followRing(path, { signal: stopping.signal })) seen.push(item);
+  })();
+  const opened = () => seen.filter((item) => item.type === 'opened').map(({ epoch }) => epoch);
+  while (opened().length < 1) await Bun.sleep(10);
+  await first.stop('SIGKILL');
+  const second = await start(path, first.data);
+  while (!seen.slice(1).some((item) => item.type === 'opened') || seen.at(-1)!.type === 'opened') await Bun.sleep(10); // prettier-ignore
+  await replay(second, join(TAPES, 'two-instruments.ndjson'));
+  const isNew = (item: RingItem) => 'symbol' in item && item.type === 'trade';
+  while (!seen.some(isNew)) await Bun.sleep(10);
+  stopping.abort();
+  await following;
+  const [before, after] = opened();
+  expect(after).not.toBe(before);
+  // The state of the life before is there again, with its places.
+  const ticks = seen.filter((item): item is Tick => item.type === 'tick' && item.symbol === 'ACMEUSDT'); // prettier-ignore
+  expect(ticks.length).toBe(2);
+  expect(ticks[1]).toEqual(ticks[0]);
+  await second.stop();
+});
+
+describe('the command line', () => {
+  test('a second server on the same ring is refused, and the first goes on', async () => {
+    const path = rings.fresh();
+    const server = await start(path);
+    const second = await tapedeck(['serve', '--port', '0', '--ring', path, '--data', `${path}.data`]); // prettier-ignore
+    expect([second.code, second.stdout]).toEqual([75, '']);
+    expect(second.stderr).toContain(`process ${server.pid}) [ring-in-use]`);
+    expect(openRing(path).writer()).not.toBe('gone');
+    await server.stop();
+  });
+
+  test('tail --ring prints the state and what happens, as lines that replay takes', async () => {
+    const path = rings.fresh();
+    const server = await start(path);
+    await replay(server, join(TAPES, 'binance-mini.txt'));
+    const tail = spawnTapedeck(['tail', '--json', '--ring', path, 'trade:*', 'book:GAMMA']);
+    const types: string[] = [];
+    let text = '';
+    let replayed = false;
+    for await (const chunk of tail.stdout.pipeThrough(new TextDecoderStream())) {
+      const lines = (text + chunk).split('\n');
+      text = lines.pop()!;
+      types.push(...lines.map((line) => (JSON.parse(line) as Message).type));
+      if (types.includes('trade')) break;
+      if (!replayed && types.includes('instrument')) {
+        replayed = true;
+        await replay(server, join(TAPES, 'two-instruments.ndjson'));
+      }
+    }
+    tail.kill('SIGINT');
+    expect(await tail.exited).toBe(0);
+    // A gap and a reset are told to everybody, and so is a definition; of topics only those named.
+    expect(new Set(types)).toEqual(new Set(['reset', 'instrument', 'trade']));
+    await server.stop();
+  });
+
+  test('tail --ring of no ring, of a topic that no ring has, and tail of nothing', async () => {
+    const path = rings.fresh();
+    const absent = await tapedeck(['tail', '--ring', path]);
+    expect([absent.code, absent.stderr]).toEqual([66, expect.stringContaining('[ring-absent]')]);
+    const bar = await tapedeck(['tail', '--ring', path, 'bar:ACME:1m']);
+    expect([bar.code, bar.stderr]).toEqual([64, expect.stringContaining('no topic bar:ACME:1m')]);
+    const nothing = await tapedeck(['tail']);
+    expect([nothing.code, nothing.stderr]).toEqual([
+      64,
+      expect.stringContaining('missing required'),
+    ]);
+  });
+});
