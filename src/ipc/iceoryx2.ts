@@ -1,6 +1,6 @@
 /**
  * iceoryx2: publishes the same records to processes that read iceoryx2 services, through the library
- * that native/iceoryx2 builds from the official crate. It is optional: where the library is absent, or
+ * that src/ipc/native/iceoryx2 builds from the official crate. It is optional: where the library is absent, or
  * another version, or a service cannot be had, the reason is told and the server runs without.
  *
  * A batch is encoded into a ring of this process alone, by the same writer as the shared one, and one
@@ -18,7 +18,7 @@ import type { PublishedBatch, Publisher } from './publishers';
 import { HEADER_BYTES, ringBytes, wordsOf } from './ring-layout';
 import { RingWriter } from './ring-writer';
 
-/** The interface of native/iceoryx2/src/lib.rs that this file calls, and what it is built on. */
+/** The interface of src/ipc/native/iceoryx2/src/lib.rs that this file calls, and what it is built on. */
 const INTERFACE = 1;
 export const ICEORYX2_VERSION = '0.10.0';
 const LIBRARY = join(import.meta.dir, '../../build/iceoryx2/release/libtapedeck_iceoryx2.so');

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { ServerProcess } from '../support/tapedeck-process';
 import { CHROMIUM, launch, open, waitLive } from './browser';
 
-const [file = join(import.meta.dir, '../../docs/page.png')] = process.argv.slice(2);
+const [file = join(import.meta.dir, '../../src/gateway/page/picture.png')] = process.argv.slice(2);
 /** So that there are candles, and the newest messages are far from the start. */
 const RUN_MS = 75_000;
 
