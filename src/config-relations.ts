@@ -75,6 +75,13 @@ export const RELATIONS: readonly Relation[] = [
     reason:
       'the answer to one resume may be so long, with a definition and a state for each topic, and must not close the reader that asked',
   },
+  {
+    setting: 'limits.bodiesBytesMax',
+    value: ({ limits }) => limits.bodiesBytesMax,
+    least: ({ limits }) => limits.bodyBytesMax,
+    formula: 'limits.bodyBytesMax',
+    reason: 'one body of the largest size must fit',
+  },
 ];
 
 /** Why the settings contradict each other; undefined when they do not. */

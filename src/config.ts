@@ -24,24 +24,13 @@ function countIfSet(minimum: number, maximum: number, description: string) {
   return Type.Optional(Type.Integer({ minimum, maximum, description }));
 }
 
+function file(description: string) {
+  return Type.String({ default: '', description });
+}
+
 function count(value: number, minimum: number, maximum: number, description: string) {
   return Type.Integer({ default: value, minimum, maximum, description });
 }
-
-const Key = Type.Object(
-  {
-    name: Type.String({
-      pattern: '^(?!anonymous$|sim-)[A-Za-z0-9._-]{1,40}$',
-      description: 'Owner of the orders entered with it; for the logs',
-    }),
-    secret: Type.String({ pattern: '^[!-~]{16,200}$', description: 'What the client presents' }),
-    roles: Type.Array(
-      Type.Union([Type.Literal('publish'), Type.Literal('trade'), Type.Literal('admin')]),
-      { minItems: 1 },
-    ),
-  },
-  { additionalProperties: false },
-);
 
 const SNAPSHOT_EVERY_MS = [
   0,
@@ -86,11 +75,32 @@ const InstrumentSetting = Type.Object(
   { additionalProperties: false },
 );
 
-const ConfigSchema = section({
+/** Every setting; the tables of the README are made of it. */
+export const ConfigSchema = section({
   server: section({
     host: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on' }),
     port: count(7070, 0, 65_535, 'Port to listen on; 0 picks a free one'),
     drainMs: count(5_000, 0, 600_000, 'At a stop, the longest wait for readers to have all'),
+    insecure: Type.Union(
+      ['never', 'without-tls', 'without-keys', 'without-keys-and-tls'].map((w) => Type.Literal(w)),
+      { default: 'never', description: 'What an address that is not of this machine may lack' },
+    ),
+    tlsCertificate: file('Certificate (chain) in PEM; empty: no TLS'),
+    tlsKey: file('Its private key in PEM'),
+    origins: Type.Array(Type.String({ pattern: '^https?://[^/*]+$' }), {
+      default: [],
+      description: 'Pages of other sites that may speak for their users, such as https://a.example',
+    }),
+  }),
+  auth: section({
+    requireKey: Type.Boolean({ default: false, description: 'Also of readers on this machine' }),
+    tokenAlgorithm: Type.Union(
+      ['none', 'EdDSA', 'HS256'].map((w) => Type.Literal(w)),
+      { default: 'none', description: 'Of the JSON Web Tokens that are taken' },
+    ),
+    tokenKeyFile: file('EdDSA: public key in PEM; HS256: the secret'),
+    tokenIssuer: Type.String({ default: '', description: 'What iss must be; empty: anything' }),
+    tokenAudience: Type.String({ default: '', description: 'What aud must be; empty: anything' }),
   }),
   journal: section({
     directory: Type.String({ default: 'data', minLength: 1, description: 'Data directory' }),
@@ -145,9 +155,17 @@ const ConfigSchema = section({
     pastQueriesMax: count(64, 1, 10_000, 'Questions about the past under way'),
     playbacksMax: count(64, 1, 10_000, 'Replays, and resumes out of the journal, at once'),
     sessionsMax: count(10_000, 1, 1_000_000, 'WebSocket connections'),
+    sessionsPerAddressMax: count(2_000, 1, 1_000_000, 'WebSocket connections of one address'),
+    sessionsPerKeyMax: count(1_000, 1, 1_000_000, 'WebSocket connections of one key'),
+    helloMs: count(10_000, 100, 600_000, 'Longest wait for a key, where one is needed'),
+    messagesPerSecond: count(20_000, 1, 1e9, 'Messages from one connection'),
+    bytesPerSecond: count(67_108_864, 1_024, 1e12, 'Bytes from one connection'),
+    ordersPerSecond: count(5_000, 1, 1e9, 'Orders, amendments and cancels of one key'),
     topicsMax: count(10_000, 1, 1_000_000, 'Topics of one session'),
     frameBytesMax: count(1_048_576, 1_024, 16_777_216, 'Largest frame from a client'),
     bodyBytesMax: count(16_777_216, 1_024, 1_073_741_824, 'Largest body of a REST request'),
+    bodiesBytesMax: count(268_435_456, 1_024, 1e12, 'Bodies that are being read, in all'),
+    requestSeconds: count(30, 1, 255, 'A request that is not done in this time is cut off'),
     waitingEventsMax: count(200_000, 10_000, 10_000_000, 'Source events waiting for a turn'),
     batchEventsMax: count(2_000, 1, 1_000_000, 'Source events taken in one turn'),
   }),
@@ -161,7 +179,6 @@ const ConfigSchema = section({
       { default: 'info', description: 'Least severe line that is logged' },
     ),
   }),
-  keys: Type.Array(Key, { default: [] }),
   instruments: Type.Array(InstrumentSetting, { default: [] }),
 });
 
@@ -185,22 +202,75 @@ export function processEnvironment(): Environment {
   return process.env;
 }
 
+export interface Loaded {
+  readonly config: Config;
+  /** Where a setting came from, by its name; what is not in it is a default. */
+  readonly from: ReadonlyMap<string, string>;
+}
+
 export function loadConfig(flags: Flags, environment: Environment): Config | StartFault {
+  const loaded = loadSettings(flags, environment);
+  return loaded instanceof StartFault ? loaded : loaded.config;
+}
+
+/** The same, with where each setting came from. */
+export function loadSettings(flags: Flags, environment: Environment): Loaded | StartFault {
   const file = flags.config ?? environment['TAPEDECK_CONFIG'];
   const settings = file === undefined ? {} : readFile(file);
   if (settings instanceof StartFault) return settings;
-  override(settings, 'server', 'host', flags.host ?? environment['TAPEDECK_HOST']);
-  override(settings, 'journal', 'directory', flags.data ?? environment['TAPEDECK_DATA']);
-  override(settings, 'journal', 'durability', flags.durability);
-  override(settings, 'demo', 'ordersPerSecond', wholeNumber(flags.rate));
-  const port = flags.port ?? environment['TAPEDECK_PORT'];
-  override(settings, 'server', 'port', wholeNumber(port));
-  return check(settings);
+  const from = new Map<string, string>();
+  const of = flags.config === undefined ? 'TAPEDECK_CONFIG' : '--config';
+  for (const name of leaves(settings, '')) from.set(name, `file of ${of}`);
+  const override = (section: string, name: string, flag: keyof Flags, variable = ''): void => {
+    const given = flags[flag] ?? environment[variable];
+    if (given === undefined) return;
+    from.set(`${section}.${name}`, flags[flag] === undefined ? variable : `--${flag}`);
+    const existing = settings[section] ?? {};
+    const value = ['port', 'rate'].includes(flag) ? wholeNumber(given) : given;
+    // What is no section stays as it is, for `check` to refuse.
+    if (typeof existing === 'object') settings[section] = { ...existing, [name]: value };
+  };
+  override('server', 'host', 'host', 'TAPEDECK_HOST');
+  override('server', 'port', 'port', 'TAPEDECK_PORT');
+  override('journal', 'directory', 'data', 'TAPEDECK_DATA');
+  override('journal', 'durability', 'durability');
+  override('demo', 'ordersPerSecond', 'rate');
+  const config = check(settings);
+  return config instanceof StartFault ? config : { config, from };
+}
+
+/** Names of all settings in it, as they stand in messages. */
+function leaves(value: unknown, path: string): string[] {
+  if (Array.isArray(value) && value.some((item) => typeof item === 'object')) {
+    return value.flatMap((item, i) => leaves(item, `${path}[${i}]`));
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [path];
+  return Object.entries(value).flatMap(([name, inner]) =>
+    leaves(inner, path === '' ? name : `${path}.${name}`),
+  );
+}
+
+/** Every setting by its name, with what it is for. */
+export function settingsOf(
+  config: Config,
+): { readonly name: string; readonly value: unknown; readonly description: string }[] {
+  return leaves(config, '')
+    .filter((name) => name !== 'instruments')
+    .map((name) => {
+      let value: unknown = config;
+      let schema: TSchema = ConfigSchema;
+      for (const part of name.split(/[.[\]]+/)) {
+        if (part === '') continue;
+        value = (value as Record<string, unknown>)[part];
+        schema = (schema['properties']?.[part] ?? schema['items']) as TSchema;
+      }
+      return { name, value, description: schema.description ?? '' };
+    });
 }
 
 /** What is no whole number stays as it is, for the check to name. */
-function wholeNumber(text: string | undefined): number | string | undefined {
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : text;
+function wholeNumber(text: string): number | string {
+  return /^\d{1,15}$/.test(text) ? Number(text) : text;
 }
 
 function readFile(path: string): Record<string, unknown> | StartFault {
@@ -211,38 +281,29 @@ function readFile(path: string): Record<string, unknown> | StartFault {
   }
 }
 
-function override(
-  settings: Record<string, unknown>,
-  sectionName: string,
-  name: string,
-  value: unknown,
-): void {
-  if (value === undefined) return;
-  const existing = settings[sectionName] ?? {};
-  // What is no section stays as it is, for `check` to refuse.
-  if (typeof existing === 'object') settings[sectionName] = { ...existing, [name]: value };
-}
-
 /** Checks settings against the schema and each other. */
 export function check(settings: Record<string, unknown>): Config | StartFault {
+  if (Object.hasOwn(settings, 'keys')) {
+    const hint = 'Make them with "tapedeck keys make", and remove [[keys]].';
+    return new StartFault('bad-config', 'keys are not kept in the settings any more', hint);
+  }
   const unknown = unknownSetting(settings, ConfigSchema, '');
   if (unknown !== undefined) return unknown;
   const full = Value.Default(ConfigSchema, structuredClone(settings));
   const wrong = Value.Errors(ConfigSchema, full).First();
   if (wrong !== undefined) {
     const name = wrong.path.slice(1).replaceAll('/', '.');
-    // A secret that is wrong may still be somebody's.
-    const value = name.endsWith('secret') ? 'not a secret' : shown(wrong.value);
-    return badConfig(`the setting ${name} is ${value}; expected ${expectation(wrong.schema)}`);
+    return badConfig(
+      `the setting ${name} is ${shown(wrong.value)}; expected ${expectation(wrong.schema)}`,
+    );
   }
   const config = full as Config;
   const contradicted = contradiction(config);
   if (contradicted !== undefined) return badConfig(contradicted);
-  const { keys, instruments, limits } = config;
-  const twin = repeated(keys, ({ secret }) => secret);
-  if (twin !== undefined) return badConfig(`the key ${twin.name} has the secret of another key`);
-  const namesake = repeated(keys, ({ name }) => name);
-  if (namesake !== undefined) return badConfig(`two keys are named ${namesake.name}`);
+  const { instruments, limits, server } = config;
+  if ((server.tlsCertificate === '') !== (server.tlsKey === '')) {
+    return badConfig('server.tlsCertificate and server.tlsKey go together; one of them is empty');
+  }
   const again = repeated(instruments, ({ symbol }) => symbol);
   if (again !== undefined) return badConfig(`two instruments are named ${again.symbol}`);
   if (instruments.length > limits.instrumentsMax) {

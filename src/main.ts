@@ -5,7 +5,9 @@ import { Command, CommanderError } from 'commander';
 
 import { bookCommand } from './cli/book';
 import { completionCommand } from './cli/completion';
+import { configCommand } from './cli/config';
 import { exportCommand } from './cli/export';
+import { keysCommand } from './cli/keys';
 import { replayCommand } from './cli/replay';
 import { serveCommand } from './cli/serve';
 import { tailCommand } from './cli/tail';
@@ -24,6 +26,8 @@ const program = new Command('tapedeck')
   .addCommand(bookCommand())
   .addCommand(exportCommand())
   .addCommand(verifyCommand())
+  .addCommand(keysCommand())
+  .addCommand(configCommand())
   .addCommand(completionCommand());
 for (const command of program.commands) {
   command.exitOverride().showHelpAfterError('(add --help for how to use it)');

@@ -9,7 +9,6 @@
  * in the turn that made it.
  */
 
-import type { ServerWebSocket } from 'bun';
 import { join } from 'node:path';
 
 import type { Fault } from '../protocol/codes';
@@ -20,22 +19,25 @@ import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
 import { Plays } from './broadcast/plays';
 import { Replays } from './broadcast/replays';
-import { Session } from './broadcast/session';
 import { Memtable } from './cache/memtable';
 import { Tiers } from './cache/tiers';
+import { openAccess } from './access';
 import type { Config } from './config';
 import { Admin } from './gateway/admin';
 import { createApp } from './gateway/app';
-import { Keyring, type Role } from './gateway/auth';
+import { mayNotPublish } from './gateway/auth';
 import { Connections } from './gateway/connections';
 import { listen } from './gateway/listen';
+import { limitedOrders } from './gateway/limits';
 import { Metrics } from './gateway/metrics';
-import { Orders, type OrderStage } from './gateway/orders';
+import { Orders } from './gateway/orders';
 import { Queries } from './gateway/queries';
 import { reasonsNotReady } from './gateway/readiness';
-import { StreamConnection, type StreamHub } from './gateway/stream';
+import type { Role } from './gateway/stored-keys';
+import { StreamConnection } from './gateway/stream';
 import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
+import { createHub } from './hub';
 import { journalNotices } from './journal-notices';
 import { definitionOf } from './instruments';
 import { History, startHistoryThread, startPlaybackThread } from './journal/history';
@@ -48,6 +50,7 @@ import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
 import { playSource } from './playback';
 import { openRecorder, type Recorder } from './recorder';
+import { merged, waiting, type Limits } from './reload';
 import { shutDown } from './shutdown';
 import { VERSION } from './version';
 
@@ -66,6 +69,8 @@ export interface Server {
   act(act: (out: MarketOutput) => void, done?: () => void): void;
   /** Resolves when the journal has all that this start said of itself. */
   readonly started: Promise<void>;
+  /** Takes on what of these settings a running server can; says in the log what it did. */
+  reload(wanted: Config): void;
   /**
    * No more connections; readers are told and have what waits for them, within `server.drainMs`;
    * everything written, the journal closed.
@@ -75,7 +80,7 @@ export interface Server {
 }
 
 export interface ServerOptions {
-  /** What may be done without a key, besides reading. */
+  /** What may be done without a key, besides reading, where that may. */
   readonly anonymousRoles?: readonly Role[];
   /** Who writes the journal, if not a thread of its own. */
   readonly createWriter?: CreateWriter;
@@ -87,6 +92,9 @@ const QUESTIONS_A_PLAY = 8;
 /** Between looks after the sessions. */
 const LOOK_EVERY_MS = 20;
 
+/** Between looks for keys that were changed, or are over. */
+const WATCH_EVERY_MS = 1_000;
+
 /** A timer does not take more than 2^31 ms; one that fires early is set again. */
 const BAR_TIMER_MS_MAX = 86_400_000;
 
@@ -96,11 +104,16 @@ export function startServer(
   log: Log,
   options: ServerOptions = {},
 ): Server | StartFault {
+  const access = openAccess(config, clock, log, options.anonymousRoles ?? []);
+  if (access instanceof StartFault) return access;
   const { memtableEventsMax, recentTradesMax } = config.cache;
   const memtable = new Memtable({ eventsMax: memtableEventsMax, tradesMax: recentTradesMax });
   const published = { batches: 0, events: 0 };
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
-  const broadcaster = new Broadcaster({ ...config.limits, ...config.market }, native, clock);
+  const limits = { ...config.limits }; // as they are now: a reload changes them in place
+  const { sessionBoundary } = config.market;
+  const topics = { sessionBoundary, get topicsMax() { return limits.topicsMax; } }; // prettier-ignore
+  const broadcaster = new Broadcaster(topics, native, clock);
   const recorder = openRecorder(
     config,
     clock,
@@ -132,8 +145,9 @@ export function startServer(
   sequencer.act((out) => market.announceRecovered(out));
   for (const definition of definitions) sequencer.act((out) => market.define(definition, out));
 
-  const keys = new Keyring(config.keys, options.anonymousRoles ?? []);
-  const orders = createOrderStage(recorder, config.limits.waitingEventsMax);
+  const { keys } = access;
+  const entry = createOrderStage(recorder, config.limits.waitingEventsMax);
+  const orders = limitedOrders(entry, limits, clock);
   const sources = new Sources(recorder);
   const path = join(config.journal.directory, JOURNAL_FILE);
   const missing = (): MissingPlaces | null => {
@@ -163,23 +177,32 @@ export function startServer(
     isDefined: (symbol) => broadcaster.encoders.scalesOf(symbol) !== undefined,
   });
   const tiers = new Tiers(config.cache, clock, memtable);
-  const queries = createQueries(recorder, tiers, history, config, clock);
-  const connections = new Connections();
+  const queries = createQueries(recorder, tiers, history, limits, clock);
+  const connections = new Connections(clock);
   let isStopping = false;
-  const hub = createHub(config, clock, log, { keys, connections }, broadcaster, replays, recorder, sources, orders); // prettier-ignore
+  let running = config;
+  const registers = { keys, connections, limits };
+  const hub = createHub(config, clock, log, registers, broadcaster, replays, recorder, sources, orders); // prettier-ignore
   const app = createApp(
-    { ...config.limits, backlogBytesMax: config.push.backlogBytesMax },
+    {
+      ...config.limits,
+      limits,
+      backlogBytesMax: config.push.backlogBytesMax,
+      origins: config.server.origins,
+    },
     {
       queries,
       keys,
       orders: new Orders(orders),
       admin: new Admin(connections),
       connection: (form, principal) => new StreamConnection(hub, form, principal),
-      sessionCount: () => broadcaster.sessions.size,
-      ingest: async (key, text) => {
+      connections,
+      ingest: async (who, text) => {
         const lines = readTapeLines(text, (symbol) => market.get(symbol)?.definition);
         if ('code' in lines) return lines;
-        const result = await sources.submitRequest(key, lines.events);
+        const barred = mayNotPublish(who, lines.events);
+        if (barred !== undefined) return lines.within(barred.index, barred.fault);
+        const result = await sources.submitRequest(who.name, lines.events);
         if ('fault' in result) return lines.within(result.index, result.fault);
         return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
       },
@@ -204,7 +227,7 @@ export function startServer(
       },
     },
   );
-  const listening = listen(app, config.server);
+  const listening = listen(app, config.server, access.tls);
   if (listening instanceof StartFault) {
     recorder.close();
     return listening;
@@ -221,15 +244,31 @@ export function startServer(
   };
   const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
   const look = setInterval(() => broadcaster.look(), LOOK_EVERY_MS);
+  const watch = setInterval(() => access.watch(connections, limits.helloMs), WATCH_EVERY_MS);
   return {
     url: listening.url,
     epoch: sequencer.epoch,
     market,
     started: recorder.journal.flush(),
     act: (act, done) => sequencer.act(act, done),
+    reload: (wanted) => {
+      access.reload(connections, limits.helloMs);
+      const next = merged(running, wanted);
+      const defined = next instanceof StartFault ? next : checkInstruments(recorder, next.instruments.map(definitionOf)); // prettier-ignore
+      if (next instanceof StartFault || defined instanceof StartFault) {
+        const { code, message } = next instanceof StartFault ? next : (defined as StartFault);
+        log.error({ code }, `settings stay as they are: ${message}`);
+        return;
+      }
+      Object.assign(limits, next.limits);
+      for (const definition of defined) sequencer.act((out) => market.define(definition, out));
+      log.info({ restart: waiting(running, wanted) }, 'settings were read; those under restart take one'); // prettier-ignore
+      running = next;
+    },
     stop: async () => {
       isStopping = true;
       clearInterval(heartbeat); // what waits for a slow reader is to grow no more
+      clearInterval(watch);
       clearTimeout(barTimer);
       broadcaster.wakeIn = () => {};
       sources.stop();
@@ -288,7 +327,7 @@ function createQueries(
   { market, sequencer, statistics }: Recorder,
   tiers: Tiers,
   history: History,
-  config: Config,
+  limits: Limits,
   clock: Clock,
 ): Queries<MarketInstrument> {
   const askL3 = <Q extends PastQuestion>(question: Q): Promise<AnswerTo<Q> | Fault> => {
@@ -315,54 +354,7 @@ function createQueries(
       epoch: sequencer.epoch,
       lastSeq: () => sequencer.lastSeq,
     },
-    config.limits,
+    limits,
     clock,
   );
-}
-
-function createHub(
-  config: Config,
-  clock: Clock,
-  log: Log,
-  registers: { readonly keys: Keyring; readonly connections: Connections },
-  broadcaster: Broadcaster,
-  replays: Replays,
-  { sequencer }: Recorder,
-  sources: Sources,
-  orders: OrderStage,
-): StreamHub<Session> {
-  const { frameBytesMax, topicsMax } = config.limits;
-  return {
-    epoch: sequencer.epoch,
-    server: `tapedeck/${VERSION}`,
-    scalesOf: broadcaster.encoders.scalesOf,
-    ...registers,
-    orders,
-    clock,
-    limits: { frameBytesMax, topicsMax, heartbeatMs: config.push.heartbeatMs },
-    lastSeq: () => broadcaster.lastSeq,
-    enter: (socket: ServerWebSocket<unknown>, form) => {
-      const source = sources.nextId();
-      const session = new Session(`s${source}`, form, socket, broadcaster.encoders, config.push);
-      broadcaster.sessions.add(session);
-      return { session, source };
-    },
-    leave: (session, source) => {
-      broadcaster.leave(session);
-      sources.release(source);
-    },
-    subscribe: (session, id, topics, intervalMs) =>
-      broadcaster.subscriptions.subscribe(session, id, topics, intervalMs),
-    resume: (session, request, done) => broadcaster.subscriptions.resume(session, request, done),
-    replay: (session, request) => replays.handle(session, request),
-    pong: (session) => session.pong(clock.monotonicMs()),
-    unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
-    acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
-    submit: (source, events, done) => {
-      sequencer.submit(source, events, done);
-    },
-    note: (session, event, detail) => {
-      log.info({ session, ...detail }, `session ${event}`);
-    },
-  };
 }

@@ -113,8 +113,17 @@ describe('harness', () => {
 });
 
 test('the hot REST routes are compiled without await, which would cost a tenth of the requests', () => {
-  const options = { backlogBytesMax: 1, frameBytesMax: 1, bodyBytesMax: 1, sessionsMax: 1 };
-  const app = createApp(options, {} as unknown as Parameters<typeof createApp>[1]);
+  const options = {
+    backlogBytesMax: 1,
+    frameBytesMax: 1,
+    bodyBytesMax: 1,
+    requestSeconds: 1,
+    origins: [],
+    limits: {} as Parameters<typeof createApp>[0]['limits'],
+  };
+  const app = createApp(options, { keys: { isOpen: true } } as unknown as Parameters<
+    typeof createApp
+  >[1]);
   app.compile();
   const hot = app.router.history.filter(({ path }) => /^\/v1\/(tick|orderbook)\//.test(path));
   expect(hot.length).toBe(2);

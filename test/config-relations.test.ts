@@ -59,6 +59,12 @@ const ROWS: readonly Row[] = [
     words:
       'push.controlMessagesMax is 30000; expected at least 5002 + 2 × limits.topicsMax (30002)',
   },
+  {
+    relation: 'limits.bodiesBytesMax: limits.bodyBytesMax',
+    holds: { limits: { bodyBytesMax: 268_435_456 } },
+    breaks: { limits: { bodyBytesMax: 268_435_457 } },
+    words: 'limits.bodiesBytesMax is 268435456; expected at least limits.bodyBytesMax (268435457)',
+  },
 ];
 
 test('each relation has its row here', () => {

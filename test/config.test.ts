@@ -24,21 +24,29 @@ function wrong(settings: Settings): string {
   return fault.message;
 }
 
-const KEY = { name: 'feed', secret: '0123456789abcdef', roles: ['publish'] };
 const INSTRUMENT = { symbol: 'ACME', priceScale: 2, quantityScale: 3 };
 
 describe('defaults', () => {
   const config = good({});
 
   test('hold without a file', () => {
-    expect(config.server).toEqual({ host: '127.0.0.1', port: 7070, drainMs: 5_000 });
+    expect(config.server).toEqual({
+      host: '127.0.0.1',
+      port: 7070,
+      drainMs: 5_000,
+      insecure: 'never',
+      tlsCertificate: '',
+      tlsKey: '',
+      origins: [],
+    });
     expect(config.journal).toMatchObject({ directory: 'data', durability: 'async' });
-    expect([config.keys, config.instruments]).toEqual([[], []]);
+    expect(config.instruments).toEqual([]);
   });
 
   test('are frozen, all the way down', () => {
-    const { keys } = good({ keys: [KEY] });
-    for (const part of [config, config.server, config.limits, keys, keys[0], keys[0]!.roles]) {
+    const { instruments } = good({ instruments: [INSTRUMENT] });
+    const { server, limits } = config;
+    for (const part of [config, server, server.origins, limits, instruments, instruments[0]]) {
       expect(Object.isFrozen(part)).toBe(true);
     }
   });
@@ -76,6 +84,14 @@ describe('bounds', () => {
       bookDepthMax: [10, 100_000],
       tradesMax: [1, 10_000],
       sessionsMax: [1, 1_000_000],
+      sessionsPerAddressMax: [1, 1_000_000],
+      sessionsPerKeyMax: [1, 1_000_000],
+      helloMs: [100, 600_000],
+      messagesPerSecond: [1, 1e9],
+      bytesPerSecond: [1_024, 1e12],
+      ordersPerSecond: [1, 1e9],
+      bodiesBytesMax: [1_024, 1e12],
+      requestSeconds: [1, 255],
       topicsMax: [1, 1_000_000],
       frameBytesMax: [1_024, 16_777_216],
       bodyBytesMax: [1_024, 1_073_741_824],
@@ -95,7 +111,7 @@ describe('bounds', () => {
       pongMs: 600_000,
       controlMs: 600_000,
     },
-    limits: { frameBytesMax: 1_024, topicsMax: 1 },
+    limits: { frameBytesMax: 1_024, topicsMax: 1, bodyBytesMax: 1_024, bodiesBytesMax: 1e12 },
   };
 
   const rows = Object.entries(BOUNDS).flatMap(([section, settings]) =>
@@ -152,32 +168,24 @@ describe('bounds', () => {
   });
 });
 
-describe('keys', () => {
-  test('a sound one', () => {
-    expect(good({ keys: [KEY] }).keys).toEqual([KEY] as Config['keys']);
+describe('what goes together', () => {
+  test('keys are not kept in the settings, and a secret is not repeated in the error about it', () => {
+    const keys = [{ name: 'feed', secret: 'hunter2-hunter2-hunter2', roles: ['publish'] }];
+    expect(wrong({ keys })).toBe('keys are not kept in the settings any more');
   });
 
-  test.each([
-    [{ ...KEY, name: '' }, 'keys.0.name'],
-    [{ ...KEY, name: 'anonymous' }, 'keys.0.name'],
-    [{ ...KEY, name: 'two words' }, 'keys.0.name'],
-    [{ ...KEY, secret: 'short' }, 'keys.0.secret'],
-    [{ ...KEY, secret: 7 }, 'keys.0.secret'],
-    [{ ...KEY, roles: [] }, 'keys.0.roles'],
-    [{ ...KEY, roles: ['root'] }, 'keys.0.roles.0'],
-    [{ name: 'feed', roles: ['publish'] }, 'keys.0.secret'],
-  ])('%j', (key, name) => {
-    expect(wrong({ keys: [key] })).toStartWith(`the setting ${name} is `);
+  test('a certificate has its key', () => {
+    for (const server of [{ tlsCertificate: 'a.pem' }, { tlsKey: 'a.pem' }]) {
+      expect(wrong({ server })).toContain('server.tlsCertificate and server.tlsKey go together');
+    }
+    good({ server: { tlsCertificate: 'a.pem', tlsKey: 'b.pem' } });
   });
 
-  test('a secret is not repeated in the error about it', () => {
-    expect(wrong({ keys: [{ ...KEY, secret: 'hunter2' }] })).not.toContain('hunter2');
-  });
-
-  test('two with one secret are one too many', () => {
-    expect(wrong({ keys: [KEY, { ...KEY, name: 'other' }] })).toBe(
-      'the key other has the secret of another key',
-    );
+  test('an origin is one, without a path and without stars', () => {
+    good({ server: { origins: ['https://a.example', 'http://127.0.0.1:3000'] } });
+    for (const origin of ['*', 'a.example', 'https://a.example/', 'https://*.example', 'null']) {
+      expect(wrong({ server: { origins: [origin] } })).toContain('server.origins.0 is');
+    }
   });
 
   test('an instrument is named once', () => {
@@ -189,18 +197,6 @@ describe('keys', () => {
     const two = [INSTRUMENT, { ...INSTRUMENT, symbol: 'BETA' }];
     expect(wrong({ limits: { instrumentsMax: 1 }, instruments: two })).toBe(
       'there are 2 [[instruments]]; expected at most limits.instrumentsMax (1)',
-    );
-  });
-
-  test('a key without a role is refused', () => {
-    expect(wrong({ keys: [{ ...KEY, roles: [] }] })).toBe(
-      'the setting keys.0.roles is an array of 0; expected a list of at least 1',
-    );
-  });
-
-  test('a secret that no header can carry is refused', () => {
-    expect(wrong({ keys: [{ ...KEY, secret: 'with spaces in the middle' }] })).toContain(
-      'keys.0.secret',
     );
   });
 });
@@ -235,10 +231,7 @@ describe('names', () => {
       'there is no setting limits.topicMax; the nearest known one is limits.topicsMax',
     ],
     [{ Server: {} }, 'the nearest known one is server'],
-    [
-      { keys: [KEY, { ...KEY, role: [] }] },
-      'there is no setting keys[1].role; the nearest known one is keys[1].roles',
-    ],
+    [{ auth: { token: 'x' } }, 'there is no setting auth.token'],
     [{ instruments: [{ ...INSTRUMENT, scale: 1 }] }, 'there is no setting instruments[0].scale'],
     [{ constructor: {} }, 'there is no setting constructor'],
   ])('%j', (settings, words) => {
@@ -248,8 +241,6 @@ describe('names', () => {
   test.each([
     [{ server: 5 }, 'the setting server is 5'],
     [{ server: [] }, 'the setting server is an array of 0'],
-    [{ keys: {} }, 'the setting keys is an object'],
-    [{ keys: 'secret' }, 'the setting keys is "secret"'],
   ])('a section of another kind: %j', (settings: Settings, words) => {
     expect(wrong(settings)).toContain(words);
   });

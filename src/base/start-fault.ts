@@ -3,6 +3,8 @@
 export type StartCode =
   | 'bad-usage'
   | 'bad-config'
+  | 'bad-keys'
+  | 'insecure'
   | 'data-unwritable'
   | 'data-in-use'
   | 'journal-foreign'
@@ -23,6 +25,8 @@ export type StartCode =
 const EXIT_CODES: Record<StartCode, number> = {
   'bad-usage': 64,
   'bad-config': 78,
+  'bad-keys': 78,
+  'insecure': 78,
   'data-unwritable': 73,
   'data-in-use': 75,
   'journal-foreign': 65,

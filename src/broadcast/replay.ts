@@ -16,10 +16,26 @@ export type ReplayMessage = MessageOf<'replay'>;
 
 type Where = Pick<PlayRequest, 'from' | 'fromSeq'>;
 
+/** Calls back once, in so many ms. @returns what calls that off */
+export type Later = (ms: number, call: () => void) => () => void;
+
+const realLater: Later = (ms, call) => {
+  const timer = setTimeout(call, ms);
+  return () => clearTimeout(timer);
+};
+
+export interface ReplayParts {
+  readonly plays: Plays;
+  readonly clock: Clock;
+  /** The machine's timers, unless time is steered. */
+  readonly later?: Later;
+}
+
 export class Replay implements Feed {
   private readonly session: Session;
   private readonly plays: Plays;
   private readonly clock: Clock;
+  private readonly later: Later;
   private readonly startId: number;
   private readonly request: PlayRequest;
   private play: Play;
@@ -31,14 +47,20 @@ export class Replay implements Feed {
   /** When the first frame was due, by the clock, in ms; null before there is one. */
   private originMs: number | null = null;
   private pausedMs: number | null = null;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  private callOff: () => void = () => {};
   private seq = 0;
   private isEnded = false;
 
-  constructor(session: Session, plays: Plays, clock: Clock, startId: number, request: PlayRequest) {
+  constructor(
+    session: Session,
+    { plays, clock, later = realLater }: ReplayParts,
+    startId: number,
+    request: PlayRequest,
+  ) {
     this.session = session;
     this.plays = plays;
     this.clock = clock;
+    this.later = later;
     this.startId = startId;
     this.request = request;
     this.play = this.begin(request);
@@ -92,7 +114,7 @@ export class Replay implements Feed {
 
   /** Goes on from elsewhere; what was read and not sent is left out. */
   seek(id: number, where: Where): void {
-    clearTimeout(this.timer);
+    this.callOff();
     this.originMs = null;
     if (this.pausedMs !== null) this.pausedMs = this.clock.monotonicMs();
     this.seq = 0;
@@ -110,7 +132,7 @@ export class Replay implements Feed {
   }
 
   end(): void {
-    clearTimeout(this.timer);
+    this.callOff();
     this.isEnded = true;
     this.play.close();
   }
@@ -162,8 +184,8 @@ export class Replay implements Feed {
   }
 
   private wakeIn(ms: number): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.pull(), Math.min(ms, 86_400_000));
+    this.callOff();
+    this.callOff = this.later(Math.min(ms, 86_400_000), () => this.pull());
   }
 
   private pull(): void {

@@ -2,8 +2,6 @@
 
 import { fault, fieldFault, within, type Fault } from '../../protocol/codes';
 import { parseTopic, type Topic } from '../../protocol/topics';
-import type { Clock } from '../base/clock';
-import type { Plays } from './plays';
 import {
   noReplay,
   Replay,
@@ -11,12 +9,11 @@ import {
   replayStart,
   replayUnderWay,
   type ReplayMessage,
+  type ReplayParts,
 } from './replay';
 import type { Session } from './session';
 
-export interface ReplayStage {
-  readonly plays: Plays;
-  readonly clock: Clock;
+export interface ReplayStage extends ReplayParts {
   lastSeq(): number;
   isDefined(symbol: string): boolean;
 }
@@ -46,10 +43,10 @@ export class Replays {
       const wrong = this.check(parseTopic(name), name, `topics[${i}]`);
       if (wrong !== undefined) return wrong;
     }
-    const { plays, clock } = this.stage;
     const range = replayRange(m, this.stage.lastSeq());
     if ('code' in range) return range;
-    if (plays.isFull) return fault('overloaded', 'as many replays as there may be are under way');
+    if (this.stage.plays.isFull)
+      return fault('overloaded', 'as many replays as there may be are under way');
     const { topics, speed } = m;
     const request = {
       topics,
@@ -58,9 +55,9 @@ export class Replays {
       hasOpening: true,
       speed: speed ?? 0,
     };
-    const replay = new Replay(session, plays, clock, m.id, request);
+    const replay = new Replay(session, this.stage, m.id, request);
     this.bySession.set(session, replay);
-    session.serve(replay, clock.monotonicMs());
+    session.serve(replay, this.stage.clock.monotonicMs());
     return undefined;
   }
 

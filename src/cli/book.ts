@@ -8,10 +8,11 @@ import { fetchBook, type RestBook } from '../client/rest';
 import { StartFault } from '../base/start-fault';
 import { clientFault, fail } from './failure';
 import { showLiveBook } from './live-book';
-import { URL_OPTION } from './options';
+import { KEY_OPTION, URL_OPTION } from './options';
 
 interface Options {
   readonly url: string;
+  readonly key?: string;
   readonly at?: string;
   readonly depth: string;
   readonly json?: true;
@@ -23,6 +24,7 @@ export function bookCommand(): Command {
     .description('Show the order book of an instrument: live on a terminal, once into a pipe.')
     .argument('<symbol>', 'instrument')
     .addOption(URL_OPTION())
+    .addOption(KEY_OPTION())
     .option('--at <TIME>', 'a past moment: ns since 1970, or 2024-08-09T00:35:00Z')
     .option('--depth <N>', 'levels a side', '10')
     .option('--json', 'the answer of the server as it is')
@@ -60,11 +62,11 @@ Examples:
       const isLive = process.stdout.isTTY && depth <= BOOK_DEPTH && at === undefined;
       try {
         if (isLive && options.once !== true && options.json !== true) {
-          await showLiveBook(options.url, symbol, depth);
+          await showLiveBook(options.url, symbol, depth, options.key);
           return;
         }
         const query = { depth, ...(at && { at: at.toString() }) };
-        const book = await fetchBook(options.url, symbol, query);
+        const book = await fetchBook(options.url, symbol, query, options.key);
         process.stdout.write(options.json ? `${JSON.stringify(book)}\n` : ladder(book));
       } catch (e) {
         fail(clientFault(e));

@@ -21,8 +21,16 @@ interface Seen {
 }
 
 /** Runs until the client ends. @throws TapedeckError when the server is away or refuses the symbol */
-export async function showLiveBook(url: string, symbol: string, depth: number): Promise<void> {
-  const client = await TapedeckClient.connect(url, { client: 'tapedeck book' });
+export async function showLiveBook(
+  url: string,
+  symbol: string,
+  depth: number,
+  key?: string,
+): Promise<void> {
+  const client = await TapedeckClient.connect(url, {
+    client: 'tapedeck book',
+    ...(key && { key }),
+  });
   const clock = new SystemClock();
   const seen: Seen = { last: null, state: 'live', updates: 0, perSecond: 0, trouble: '' };
   const topics: string[] = [`book:${symbol}`, `tick:${symbol}`, 'status'];

@@ -1,16 +1,15 @@
 /** `tapedeck serve`: the server, until a signal ends it. */
 
-import { isIPv4 } from 'node:net';
-
 import { Command } from 'commander';
 
+import { isLoopback } from '../access';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { loadConfig, processEnvironment, type Flags } from '../config';
 import { startDemo, withDemoInstruments } from '../demo';
-import type { Role } from '../gateway/auth';
+import type { Role } from '../gateway/stored-keys';
 import { createLog } from '../log';
-import { startServer, type Server } from '../server';
+import { startServer, type Log, type Server } from '../server';
 import { fail, failNow } from './failure';
 import { wordOption } from './options';
 
@@ -50,17 +49,15 @@ Examples:
       const clock = new SystemClock();
       const open = demo && isLoopback(config.server.host);
       const anonymousRoles: readonly Role[] = open ? ['trade', 'admin'] : [];
-      const server = startServer(config, clock, createLog(config.log.level), { anonymousRoles });
+      const log = createLog(config.log.level);
+      const server = startServer(config, clock, log, { anonymousRoles });
       if (server instanceof StartFault) return fail(server);
       const stopDemo = demo ? startDemo(server, config, clock) : () => {};
       // Before the announcement: who reads it may send a signal at once.
       stopOnSignal(server, stopDemo);
+      process.on('SIGHUP', () => reload(server, flags, demo, log));
       void server.started.then(() => announce(server, config.journal.directory));
     });
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 function announce(server: Server, directory: string): void {
@@ -73,6 +70,16 @@ function announce(server: Server, directory: string): void {
       '',
     ].join('\n'),
   );
+}
+
+/** Reads the settings anew; the flags and the environment are those of the start. */
+function reload(server: Server, flags: Flags, demo: boolean, log: Log): void {
+  const loaded = loadConfig(flags, processEnvironment());
+  if (loaded instanceof StartFault) {
+    log.error({ code: loaded.code }, `settings stay as they are: ${loaded.message}`);
+    return;
+  }
+  server.reload(demo ? withDemoInstruments(loaded) : loaded);
 }
 
 function stopOnSignal(server: Server, before: () => void): void {
@@ -96,5 +103,4 @@ function stopOnSignal(server: Server, before: () => void): void {
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
-  process.on('SIGHUP', stop);
 }

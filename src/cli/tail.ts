@@ -12,10 +12,11 @@ import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { clientFault, fail, failNow } from './failure';
 import { LiveTail } from './live-tail';
-import { URL_OPTION } from './options';
+import { KEY_OPTION, URL_OPTION } from './options';
 
 interface Options {
   readonly url: string;
+  readonly key?: string;
   readonly json?: true;
 }
 
@@ -27,6 +28,7 @@ export function tailCommand(): Command {
       'tick:SYM, trade:SYM, bbo:SYM, book:SYM, bar:SYM:1m, stats:SYM, status; * for every symbol',
     )
     .addOption(URL_OPTION())
+    .addOption(KEY_OPTION())
     .option('--json', 'lines that "replay" can read back')
     .addHelpText(
       'after',
@@ -52,6 +54,7 @@ Examples:
       try {
         connection = await Connection.connect(options.url, {
           client: 'tapedeck tail',
+          key: options.key,
           onMessage: show,
           onClose: ({ code, reason }) => {
             live?.end();

@@ -25,9 +25,10 @@ export function fetchBook(
   url: string,
   symbol: string,
   query: { readonly depth?: number; readonly at?: string } = {},
+  key?: string,
 ): Promise<RestBook> {
   const path = `/v1/orderbook/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
-  return fetchJson<RestBook>(url, path, (body) => Array.isArray(body.bids));
+  return fetchJson<RestBook>(url, path, key, (body) => Array.isArray(body.bids));
 }
 
 /** A bar of history; decimals and times are strings. */
@@ -60,7 +61,7 @@ export function fetchBars(
   },
 ): Promise<RestBars> {
   const path = `/v1/bars/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
-  return fetchJson<RestBars>(url, path, (body) => Array.isArray(body.bars));
+  return fetchJson<RestBars>(url, path, undefined, (body) => Array.isArray(body.bars));
 }
 
 /** A trade of history; decimals and times are strings. */
@@ -85,7 +86,7 @@ export function fetchTrades(
   query: { readonly limit?: number; readonly before?: number } = {},
 ): Promise<RestTrades> {
   const path = `/v1/trades/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
-  return fetchJson<RestTrades>(url, path, (body) => Array.isArray(body.trades));
+  return fetchJson<RestTrades>(url, path, undefined, (body) => Array.isArray(body.trades));
 }
 
 /** An order of one's own; decimals are strings. */
@@ -107,7 +108,7 @@ export interface RestOrder {
 export async function fetchOrders(url: string, key?: string): Promise<readonly RestOrder[]> {
   const looksRight = (body: Partial<{ orders: RestOrder[] }>): boolean =>
     Array.isArray(body.orders);
-  const { orders } = await fetchJson<{ orders: RestOrder[] }>(url, '/v1/orders', looksRight, key);
+  const { orders } = await fetchJson<{ orders: RestOrder[] }>(url, '/v1/orders', key, looksRight);
   return orders;
 }
 
@@ -122,14 +123,16 @@ function parametersOf(query: Readonly<Record<string, string | number | undefined
 async function fetchJson<T>(
   url: string,
   path: string,
+  key: string | undefined,
   looksRight: (body: Partial<T>) => boolean,
-  key?: string,
 ): Promise<T> {
   let response: Response;
   try {
     const address = new URL(path, url.includes('://') ? url : `http://${url}`);
-    const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
-    response = await fetch(address, { headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    response = await fetch(address, {
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(key !== undefined && { headers: { authorization: `Bearer ${key}` } }),
+    });
   } catch (e) {
     const why = (e as Error).message;
     throw new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${why}`);
@@ -148,7 +151,7 @@ async function fetchJson<T>(
 }
 
 /** The decimals of an instrument. @throws TapedeckError as `fetchBook` does */
-export async function fetchScales(url: string, symbol: string): Promise<Scales> {
+export async function fetchScales(url: string, symbol: string, key?: string): Promise<Scales> {
   const path = `/v1/instruments/${encodeURIComponent(symbol)}`;
-  return fetchJson<Scales>(url, path, (body) => typeof body.priceScale === 'number');
+  return fetchJson<Scales>(url, path, key, (body) => typeof body.priceScale === 'number');
 }

@@ -6,9 +6,8 @@
 
 import { CLOSES, fieldFault, type Fault } from '../../protocol/codes';
 import { integer } from './answer';
-import type { Principal } from './auth';
+import { mayNot, type Principal } from './auth';
 import type { Connections, OpenConnection } from './connections';
-import { mayNot } from './orders';
 
 const SESSIONS_MAX = 10_000;
 const SESSIONS = 1_000;

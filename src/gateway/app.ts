@@ -1,26 +1,34 @@
 /** App: the routes of the server, on Elysia. */
 
+import { cors } from '@elysiajs/cors';
 import { Elysia } from 'elysia';
 
-import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../protocol/codec';
-import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import type { Subprotocol } from '../../protocol/codec';
+import { fault, type Fault } from '../../protocol/codes';
 import type { Admin } from './admin';
-import type { Keyring, Principal } from './auth';
-import { readText } from './body';
-import { mayNot, type Orders } from './orders';
+import { mayNot, type Keyring, type Principal } from './auth';
+import { withText } from './body';
+import type { Connections } from './connections';
+import { BodyRoom, type GatewayLimits } from './limits';
+import type { Orders } from './orders';
 import type { Metrics } from './metrics';
 import type { Queries, QueryInstrument } from './queries';
 import { readyResponse, type NotReady } from './readiness';
 import { openApiDocument } from './openapi';
 import { PageFiles } from './page-files';
 import { noRoute, type Route } from './no-route';
-import { created, errorResponse, json } from './responses';
+import { created, errorResponse, json, SECURITY_HEADERS } from './responses';
+import { upgrade } from './upgrade';
 
 export interface AppOptions {
   readonly backlogBytesMax: number;
   readonly frameBytesMax: number;
+  /** Largest body at the start. */
   readonly bodyBytesMax: number;
-  readonly sessionsMax: number;
+  readonly requestSeconds: number;
+  readonly limits: GatewayLimits;
+  /** Pages of other sites that may speak for their users. */
+  readonly origins: readonly string[];
 }
 
 /** The stages behind the routes. */
@@ -31,10 +39,10 @@ export interface AppStages<I extends QueryInstrument> {
   readonly admin: Admin;
   /** The `data` of a new socket, which takes its events. */
   connection(form: Subprotocol, principal: Principal): object;
-  sessionCount(): number;
+  readonly connections: Connections;
   /** Takes the lines of a tape in; resolves when they are journaled or refused. */
   ingest(
-    source: string,
+    who: Principal,
     text: string,
   ): Promise<{ seq: number; events: number; skipped: number } | Fault>;
   /** No more sessions are taken. */
@@ -51,7 +59,8 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   const routes: Route[] = [];
   const pages = new PageFiles();
   const openApi = openApiDocument(stages.version);
-  const app = new Elysia({
+  const room = new BodyRoom(options.limits);
+  const base = new Elysia({
     precompile: true,
     websocket: {
       // Past its limit Bun drops messages without a word, so a connection that gets there is closed.
@@ -62,8 +71,23 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       idleTimeout: 120,
       sendPings: false, // each pong answers one of ours
     },
-    serve: { maxRequestBodySize: options.bodyBytesMax * 2, reusePort: false, development: false },
-  })
+    serve: {
+      maxRequestBodySize: options.bodyBytesMax * 2,
+      idleTimeout: options.requestSeconds,
+      reusePort: false,
+      development: false,
+    },
+  });
+  if (options.origins.length > 0) base.use(cors({ ...CORS, origin: [...options.origins] }));
+  if (!stages.keys.isOpen) {
+    base.onBeforeHandle(async ({ request, route }) => {
+      if (SELF_CHECKED.has(route)) return undefined;
+      const principal = await stages.keys.of(request);
+      const refused = 'code' in principal ? principal : mayNot(principal, 'read');
+      return refused && errorResponse(refused);
+    });
+  }
+  const app = base
     .onError(({ code, error, request }) => {
       if (code === 'NOT_FOUND') return noRoute(request, routes);
       if (code === 'PARSE')
@@ -72,8 +96,8 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       return errorResponse(fault('internal', 'the request failed inside the server'));
     })
     .get('/', async ({ request }) => {
-      const who = stages.keys.of(request);
-      return await pages.front(request, who?.roles.has('trade') === true);
+      const who = await stages.keys.of(request);
+      return await pages.front(request, !('code' in who) && mayNot(who, 'trade') === undefined);
     })
     .get('/assets/:name', async ({ request, params }) => await pages.asset(request, params.name))
     .get('/docs', async ({ request }) => await pages.docs(request))
@@ -83,7 +107,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get('/metrics', async () => {
       const { metrics } = stages;
       return new Response(await metrics.text(), {
-        headers: { 'content-type': metrics.contentType },
+        headers: { 'content-type': metrics.contentType, ...SECURITY_HEADERS },
       });
     })
     .get('/v1/instruments', () => json(queries.instruments()))
@@ -119,14 +143,21 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .post(
       '/v1/orders',
       ({ request }) =>
-        asKnown(request, stages, (who) => withBody(request, (t) => orders.submit(who, t)), created),
+        asKnown(
+          request,
+          stages,
+          (who) => withText(request, ORDER_BYTES_MAX, room, (t) => orders.submit(who, t)),
+          created,
+        ),
       { parse: 'none' },
     )
     .post(
       '/v1/instruments/:symbol/state',
       ({ request, params }) =>
         asKnown(request, stages, (who) =>
-          withBody(request, (text) => orders.setState(who, params.symbol, text)),
+          withText(request, ORDER_BYTES_MAX, room, (text) =>
+            orders.setState(who, params.symbol, text),
+          ),
         ),
       { parse: 'none' },
     )
@@ -139,13 +170,43 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .delete('/v1/admin/sessions/:name', ({ request, params }) =>
       asKnown(request, stages, (who) => admin.close(who, params.name)),
     )
-    .post('/v1/ingest', ({ request }) => ingest(request, options.bodyBytesMax, stages), {
-      parse: 'none',
-    })
+    .post(
+      '/v1/ingest',
+      ({ request }) => ingest(request, options.limits.bodyBytesMax, room, stages),
+      {
+        parse: 'none',
+      },
+    )
     .get('/v1/stream', ({ request, server }) => upgrade(request, server, options, stages));
   routes.push(...app.routes);
   return app;
 }
+
+/** Routes that need no key, or ask for another role than `read` themselves. */
+const SELF_CHECKED: ReadonlySet<string> = new Set([
+  '/',
+  '/assets/:name',
+  '/docs',
+  '/openapi.json',
+  '/healthz',
+  '/readyz',
+  '/metrics',
+  '/v1/stream',
+  '/v1/orders',
+  '/v1/orders/:id',
+  '/v1/ingest',
+  '/v1/instruments/:symbol/state',
+  '/v1/admin/sessions',
+  '/v1/admin/sessions/:name',
+]);
+
+const CORS = {
+  methods: ['GET', 'POST', 'DELETE'],
+  allowedHeaders: ['authorization', 'content-type'],
+  exposeHeaders: ['retry-after'],
+  credentials: false,
+  maxAge: 600,
+};
 
 function answer(result: string | Fault): Response {
   return typeof result === 'string' ? json(result) : errorResponse(result);
@@ -158,8 +219,8 @@ async function asKnown<I extends QueryInstrument>(
   act: (who: Principal) => string | Fault | Promise<string | Fault>,
   respond: (body: string) => Response = json,
 ): Promise<Response> {
-  const principal = stages.keys.of(request);
-  if (principal === undefined) return errorResponse(wrongKey());
+  const principal = await stages.keys.of(request);
+  if ('code' in principal) return errorResponse(principal);
   const result = await act(principal);
   return typeof result === 'string' ? respond(result) : errorResponse(result);
 }
@@ -167,84 +228,16 @@ async function asKnown<I extends QueryInstrument>(
 /** Orders and states are small; whoever sends them need not have a key for this to be read. */
 const ORDER_BYTES_MAX = 16_384;
 
-async function withBody(
-  request: Request,
-  act: (text: string) => Promise<string | Fault>,
-): Promise<string | Fault> {
-  const text = await readText(request, ORDER_BYTES_MAX);
-  return typeof text === 'string' ? act(text) : text;
-}
-
 async function ingest<I extends QueryInstrument>(
   request: Request,
   bytesMax: number,
+  room: BodyRoom,
   stages: AppStages<I>,
 ): Promise<Response> {
-  const principal = stages.keys.of(request);
-  if (principal === undefined) return errorResponse(wrongKey());
+  const principal = await stages.keys.of(request);
+  if ('code' in principal) return errorResponse(principal);
   const unable = mayNot(principal, 'publish');
   if (unable !== undefined) return errorResponse(unable);
-  const text = await readText(request, bytesMax);
-  if (typeof text !== 'string') return errorResponse(text);
-  const result = await stages.ingest(principal.name, text);
+  const result = await withText(request, bytesMax, room, (text) => stages.ingest(principal, text));
   return 'code' in result ? errorResponse(result) : json(JSON.stringify(result));
-}
-
-/** Bun's server as far as it is used here. */
-interface Upgrader {
-  upgrade(request: Request, options: { data: unknown; headers?: Record<string, string> }): boolean;
-}
-
-function upgrade<I extends QueryInstrument>(
-  request: Request,
-  server: Upgrader | null,
-  options: AppOptions,
-  stages: AppStages<I>,
-): Response | undefined {
-  if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket' || server === null) {
-    return errorResponse(fault('upgrade-required', '/v1/stream speaks WebSocket'));
-  }
-  const principal = stages.keys.of(request);
-  if (principal === undefined) return errorResponse(wrongKey());
-  if (stages.isStopping()) {
-    return errorResponse(fault('shutting-down', 'the server is being stopped'));
-  }
-  if (stages.sessionCount() >= options.sessionsMax) {
-    return errorResponse(fault('overloaded', `there are ${options.sessionsMax} sessions already`));
-  }
-  const offered = request.headers.get('sec-websocket-protocol');
-  const form = chooseSubprotocol(offered);
-  if (form === undefined) {
-    return errorResponse(
-      fieldFault(
-        'Sec-WebSocket-Protocol',
-        offered,
-        `${SUBPROTOCOL_MSGPACK} or ${SUBPROTOCOL_JSON}`,
-      ),
-    );
-  }
-  const upgraded = server.upgrade(request, {
-    data: stages.connection(form, principal),
-    ...(offered === null ? {} : { headers: { 'sec-websocket-protocol': form } }),
-  });
-  return upgraded
-    ? undefined
-    : errorResponse(fault('upgrade-required', 'this is not a valid WebSocket handshake'));
-}
-
-/** The first of the client's that we speak; JSON when it names none; undefined when none fits. */
-function chooseSubprotocol(offered: string | null): Subprotocol | undefined {
-  if (offered === null) return SUBPROTOCOL_JSON;
-  return offered
-    .split(',')
-    .map((name) => name.trim())
-    .find((name) => name === SUBPROTOCOL_MSGPACK || name === SUBPROTOCOL_JSON);
-}
-
-function wrongKey(): Fault {
-  return fault(
-    'unauthorized',
-    'the Authorization header holds no key of this server',
-    'Authorization',
-  );
 }

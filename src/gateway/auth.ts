@@ -1,76 +1,145 @@
 /**
- * Auth: which roles a key has. Keys are kept as hashes of equal length and compared in constant time,
- * all of them each time, so that nothing about them can be read off the clock.
+ * Auth: who is asking, and what they may do. A key is found by its id and compared in constant time; a
+ * token is checked by its signature; who has neither may do what the server leaves to anybody.
+ * Bounded: by the file of keys.
  */
 
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { fault, type Fault } from '../../protocol/codes';
+import { isOwnMachine, isOwnPage } from './origins';
+import { idOf, isKey, storedKey, type Role, type StoredKey } from './stored-keys';
+import { symbolsOf, type SymbolRule } from './symbols';
+import type { Tokens } from './tokens';
 
-export type Role = 'publish' | 'trade' | 'admin';
-
-export interface KeySetting {
-  readonly name: string;
-  readonly secret: string;
-  readonly roles: readonly Role[];
-}
-
-/** Who is asking: the name of the key, and what it may do. */
+/** Who is asking: the name of the key, or of whom a token is for; and what it may do. */
 export interface Principal {
   readonly name: string;
   readonly roles: ReadonlySet<Role>;
+  /** Whether the role `publish` goes for a symbol. */
+  readonly symbols: SymbolRule;
+  /** Of a key; null of a token, and of somebody without either. */
+  readonly keyId: string | null;
+  /** Seconds since 1970; null: never. */
+  readonly expiresAt: number | null;
 }
+
+export interface KeyringOptions {
+  /** What may be done without a key. */
+  readonly anonymousRoles: readonly Role[];
+  /** Pages that may speak for their users, besides the server's own. */
+  readonly origins: readonly string[];
+  /** Seconds since 1970. */
+  readonly now: () => number;
+}
+
+/** An entry to compare with where there is none, so that an unknown id takes the same time. */
+const NO_KEY = storedKey(
+  `tk_000000000000_${'A'.repeat(43)}`,
+  { name: 'none', roles: [], symbols: [], expiresAt: 0 },
+  0,
+  '0'.repeat(32),
+);
 
 export class Keyring {
-  /** Somebody without a key, who may read. */
+  /** Somebody without a key. */
   readonly anonymous: Principal;
-  private readonly keys: readonly { hash: Buffer; principal: Principal }[];
+  /** Somebody without a key whose browser speaks for another site: who may read at the most. */
+  private readonly stranger: Principal;
+  private readonly options: KeyringOptions;
+  private keys: ReadonlyMap<string, { stored: StoredKey; principal: Principal }> = new Map();
+  private tokens: Tokens | null = null;
 
-  /** @param anonymousRoles what somebody may do without a key, besides reading */
-  constructor(settings: readonly KeySetting[], anonymousRoles: readonly Role[]) {
-    this.anonymous = { name: 'anonymous', roles: new Set(anonymousRoles) };
-    this.keys = settings.map(({ name, secret, roles }) => ({
-      hash: sha256(secret),
-      principal: { name, roles: new Set(roles) },
-    }));
+  constructor(options: KeyringOptions) {
+    this.options = options;
+    const { anonymousRoles } = options;
+    const nobody = { name: 'anonymous', symbols: () => true, keyId: null, expiresAt: null };
+    this.anonymous = { ...nobody, roles: new Set(anonymousRoles) };
+    this.stranger = { ...nobody, roles: new Set(anonymousRoles.filter((role) => role === 'read')) };
   }
 
-  /** The principal of a secret; undefined when no key fits. */
-  find(secret: string): Principal | undefined {
-    const hash = sha256(secret);
-    let found: Principal | undefined;
-    for (const key of this.keys) {
-      if (timingSafeEqual(key.hash, hash)) found = key.principal;
+  /** Anybody may read, so nobody need be asked who they are. */
+  get isOpen(): boolean {
+    return this.anonymous.roles.has('read');
+  }
+
+  /** Takes these keys, and no others from now on. */
+  load(keys: readonly StoredKey[], tokens: Tokens | null): void {
+    this.tokens = tokens;
+    this.keys = new Map(
+      keys.map((stored) => {
+        const { id, name, symbols, expiresAt } = stored;
+        const roles = this.withRead(stored.roles);
+        return [id, { stored, principal: { name, roles, symbols: symbolsOf(symbols), keyId: id, expiresAt } }]; // prettier-ignore
+      }),
+    );
+  }
+
+  /** Where anybody may read, so may whoever has a key for something else. */
+  private withRead(roles: Iterable<Role>): ReadonlySet<Role> {
+    return new Set(this.isOpen ? [...roles, 'read'] : roles);
+  }
+
+  /** Whose key or token it is. @returns a promise for a token only */
+  find(secret: string): Principal | Fault | Promise<Principal | Fault> {
+    const id = idOf(secret);
+    if (id === undefined) {
+      const { tokens } = this;
+      if (tokens === null || !/^[\w-]+\.[\w-]+\.[\w-]*$/.test(secret)) return NOT_A_KEY;
+      return this.ofToken(tokens, secret);
     }
-    return found;
+    const known = this.keys.get(id);
+    const fits = isKey(secret, known?.stored ?? NO_KEY);
+    if (known === undefined || !fits) return NOT_A_KEY;
+    return this.isOver(known.principal) ? OVER : known.principal;
   }
 
-  /**
-   * Who sends a request: the principal of its `Authorization: Bearer` header, or somebody without a
-   * key; undefined when the key is wrong.
-   */
-  of(request: Request): Principal | undefined {
+  private async ofToken(tokens: Tokens, secret: string): Promise<Principal | Fault> {
+    const found = await tokens.check(secret, this.options.now());
+    return 'code' in found ? found : { ...found, roles: this.withRead(found.roles) };
+  }
+
+  isOver({ expiresAt }: Principal): boolean {
+    return expiresAt !== null && expiresAt <= this.options.now();
+  }
+
+  /** What has become of somebody who was let in before; undefined when the key is no more. */
+  renewed(principal: Principal): Principal | undefined {
+    return principal.keyId === null ? principal : this.keys.get(principal.keyId)?.principal;
+  }
+
+  /** Who sends a request: of its `Authorization: Bearer` header, or somebody without a key. */
+  async of(request: Request): Promise<Principal | Fault> {
     const header = request.headers.get('authorization');
-    if (header === null) return isOwnSite(request.headers) ? this.anonymous : STRANGER;
+    if (header === null) {
+      // What may be done without a key must not be done by any web site that a browser on this machine
+      // has open, nor by one that gave its own name this machine's address.
+      const { headers } = request;
+      const isTrusted = isOwnMachine(headers) && isOwnPage(headers, this.options.origins);
+      return isTrusted ? this.anonymous : this.stranger;
+    }
     const match = /^Bearer +(\S+)$/i.exec(header);
-    return match === null ? undefined : this.find(match[1]!);
+    const found = match === null ? NOT_A_KEY : await this.find(match[1]!);
+    return 'code' in found ? { ...found, field: 'Authorization' } : found;
   }
 }
 
-/** Somebody without a key whose browser speaks for another site: who may read and no more. */
-const STRANGER: Principal = { name: 'anonymous', roles: new Set() };
+const NOT_A_KEY = fault('unauthorized', 'this is no key of this server');
+const OVER = fault('unauthorized', 'the key has expired');
 
-/**
- * Whether a request without a key comes from this machine's own pages or from no page at all. What
- * may be done without a key must not be done by any web site that a browser on this machine has open,
- * nor by one that gave its own name this machine's address.
- */
-function isOwnSite(headers: Headers): boolean {
-  const host = headers.get('host') ?? '';
-  const name = host.replace(/:\d+$/, '');
-  if (name !== 'localhost' && name !== '[::1]' && !/^127(\.\d{1,3}){3}$/.test(name)) return false;
-  const origin = headers.get('origin');
-  return origin === null || origin === `http://${host}` || origin === `https://${host}`;
+/** Whether somebody may do this; the fault, if not. */
+export function mayNot(principal: Principal, role: Role): Fault | undefined {
+  if (principal.roles.has(role)) return undefined;
+  return principal.name === 'anonymous'
+    ? fault('unauthorized', `this needs a key with the role ${role}`)
+    : fault('forbidden', `the key ${principal.name} does not have the role ${role}`);
 }
 
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+/** Whether somebody may publish events of these symbols; the fault and which of them, if not. */
+export function mayNotPublish(
+  principal: Principal,
+  events: readonly { readonly symbol: string }[],
+): { readonly index: number; readonly fault: Fault } | undefined {
+  const index = events.findIndex(({ symbol }) => !principal.symbols(symbol));
+  if (index < 0) return undefined;
+  const message = `the key ${principal.name} may not publish ${events[index]!.symbol}`;
+  return { index, fault: fault('forbidden', message, 'symbol') };
 }

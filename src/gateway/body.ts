@@ -1,27 +1,60 @@
 /** Body: the text of a request, read no further than it may be long. */
 
 import { fault, type Fault } from '../../protocol/codes';
+import type { BodyRoom } from './limits';
 
-/** @returns a fault when the body is longer than `bytesMax`, breaks off, or is not UTF-8 */
-export async function readText(request: Request, bytesMax: number): Promise<string | Fault> {
+/**
+ * Reads it, and does something with it; what it takes in memory counts until that is done.
+ * @returns a fault when the body is longer than `bytesMax`, breaks off, or is not UTF-8; or when all that
+ *   are being read take too much
+ */
+export async function withText<T>(
+  request: Request,
+  bytesMax: number,
+  room: BodyRoom,
+  act: (text: string) => Promise<T | Fault>,
+): Promise<T | Fault> {
+  const body = await read(request, bytesMax, room);
+  if ('code' in body) return body;
+  try {
+    return await act(body.text);
+  } finally {
+    room.giveBack(body.size);
+  }
+}
+
+/** What it takes is taken when it succeeds. */
+async function read(
+  request: Request,
+  bytesMax: number,
+  room: BodyRoom,
+): Promise<{ readonly text: string; readonly size: number } | Fault> {
   const declared = Number(request.headers.get('content-length') ?? 0);
   if (declared > bytesMax) return tooLarge(declared, bytesMax);
   const pieces: Uint8Array[] = [];
   let size = 0;
+  const failed = (f: Fault): Fault => {
+    room.giveBack(size);
+    return f;
+  };
   try {
     for await (const piece of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+      if (size + piece.length > bytesMax) return failed(tooLarge(size + piece.length, bytesMax));
+      if (!room.take(piece.length)) {
+        return failed(fault('overloaded', 'too many bodies are being read', 'body'));
+      }
       size += piece.length;
-      if (size > bytesMax) return tooLarge(size, bytesMax);
       pieces.push(piece);
     }
   } catch {
     // The client has gone, or what it sent was no HTTP any more; hardly anybody reads this answer.
-    return fault('malformed-json', `the body breaks off after ${size} bytes`, 'body');
+    return failed(fault('malformed-json', `the body breaks off after ${size} bytes`, 'body'));
   }
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces, size));
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces, size));
+    return { text, size };
   } catch {
-    return fault('malformed-json', 'the body is not UTF-8', 'body');
+    return failed(fault('malformed-json', 'the body is not UTF-8', 'body'));
   }
 }
 

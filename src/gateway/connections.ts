@@ -6,6 +6,8 @@
 
 import type { CloseReason } from '../../protocol/codes';
 import type { Nanos } from '../../protocol/time';
+import type { Clock } from '../base/clock';
+import type { Keyring, Principal } from './auth';
 
 /** How a session does now; the broadcaster counts it. */
 export interface SessionFigures {
@@ -35,6 +37,9 @@ export interface OpenConnection {
   readonly address: string;
   readonly connectedAt: Nanos;
   readonly figures: SessionFigures;
+  readonly principal: Principal;
+  /** Its key has changed. */
+  become(principal: Principal): void;
   topicNames(most: number): string[];
   /** Says why, and closes it. */
   shut(reason: CloseReason): void;
@@ -42,6 +47,14 @@ export interface OpenConnection {
 
 export class Connections {
   private readonly open = new Map<string, OpenConnection>();
+  /** How many there are of each address and each key. */
+  private readonly addresses = new Map<string, number>();
+  private readonly keyNames = new Map<string, number>();
+  private readonly clock: Clock;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
 
   get size(): number {
     return this.open.size;
@@ -49,18 +62,63 @@ export class Connections {
 
   add(connection: OpenConnection): void {
     this.open.set(connection.name, connection);
+    change(this.addresses, connection.address, 1);
+    change(this.keyNames, connection.key, 1);
   }
 
   delete(name: string): void {
+    const connection = this.open.get(name);
+    if (connection === undefined) return;
     this.open.delete(name);
+    change(this.addresses, connection.address, -1);
+    change(this.keyNames, connection.key, -1);
+  }
+
+  /** An open connection has shown another key. */
+  rekeyed(before: string | null, now: string | null): void {
+    change(this.keyNames, before, -1);
+    change(this.keyNames, now, 1);
+  }
+
+  ofAddress(address: string): number {
+    return this.addresses.get(address) ?? 0;
+  }
+
+  ofKey(name: string): number {
+    return this.keyNames.get(name) ?? 0;
   }
 
   get(name: string): OpenConnection | undefined {
     return this.open.get(name);
   }
 
+  /**
+   * Closes those whose key is no more, or has expired, or has lost a role; and those that may do nothing
+   * and have not shown a key in `helloMs`.
+   */
+  check(keys: Keyring, helloMs: number): void {
+    const now = this.clock.now();
+    for (const connection of this.open.values()) {
+      const { principal, connectedAt } = connection;
+      const renewed = keys.renewed(principal);
+      if (renewed === undefined || !principal.roles.isSubsetOf(renewed.roles)) {
+        connection.shut('key-revoked');
+      } else if (keys.isOver(renewed)) connection.shut('key-expired');
+      else if (principal.roles.size === 0 && now.since(connectedAt) > helloMs * 1e6) {
+        connection.shut('unauthorized');
+      } else if (renewed !== principal) connection.become(renewed);
+    }
+  }
+
   /** In the order in which they came. */
   all(): IterableIterator<OpenConnection> {
     return this.open.values();
   }
+}
+
+function change(counts: Map<string, number>, name: string | null, by: number): void {
+  if (name === null) return;
+  const count = (counts.get(name) ?? 0) + by;
+  if (count === 0) counts.delete(name);
+  else counts.set(name, count);
 }

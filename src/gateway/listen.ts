@@ -2,9 +2,15 @@
 
 import { StartFault } from '../base/start-fault';
 
+/** Certificate (chain) and private key, in PEM. */
+export interface Tls {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** Elysia's application as far as it is used here. */
 interface Listenable {
-  listen(options: { hostname: string; port: number }): unknown;
+  listen(options: { hostname: string; port: number; tls?: Tls }): unknown;
   readonly server: {
     readonly port?: number | undefined;
     readonly pendingRequests: number;
@@ -25,9 +31,10 @@ export interface Listening {
 export function listen(
   app: Listenable,
   { host, port }: { readonly host: string; readonly port: number },
+  tls: Tls | null,
 ): Listening | StartFault {
   try {
-    app.listen({ hostname: host, port });
+    app.listen({ hostname: host, port, ...(tls !== null && { tls }) });
   } catch (e) {
     const { code, message } = e as { code?: string; message: string };
     return code === 'EADDRINUSE'
@@ -45,7 +52,7 @@ export function listen(
   const server = app.server!;
   const shownHost = host.includes(':') ? `[${host}]` : host;
   return {
-    url: `http://${shownHost}:${server.port}`,
+    url: `${tls === null ? 'http' : 'https'}://${shownHost}:${server.port}`,
     pendingRequests: () => server.pendingRequests,
     refuse: () => void server.stop(false),
     stop: () => server.stop(true),

@@ -3,12 +3,12 @@
  * when the journal has the command.
  */
 
-import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import { fieldFault, type Fault } from '../../protocol/codes';
 import { fromJson, parseJson, type ScalesOf } from '../../protocol/json';
 import type { Instrument, MessageOf } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
 import { formatDecimal } from '../../protocol/units';
-import type { Principal, Role } from './auth';
+import { mayNot, type Principal } from './auth';
 
 /** What changes of an order; scaled. */
 interface Standing {
@@ -66,14 +66,6 @@ export interface OrderStage {
   find(orderId: number): OrderView | undefined;
   openOf(owner: string): OrderView[];
   definition(symbol: string): Instrument | undefined;
-}
-
-/** Whether somebody may do this; the fault, if not. */
-export function mayNot(principal: Principal, role: Role): Fault | undefined {
-  if (principal.roles.has(role)) return undefined;
-  return principal.name === 'anonymous'
-    ? fault('unauthorized', `this needs a key with the role ${role}`)
-    : fault('forbidden', `the key ${principal.name} does not have the role ${role}`);
 }
 
 /** The fault of an amendment that would change nothing. */

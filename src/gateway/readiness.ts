@@ -1,5 +1,7 @@
 /** Readiness: whether the server keeps its promises now, and if not, why; what `GET /readyz` tells. */
 
+import { SECURITY_HEADERS } from './responses';
+
 /** State of the journal, as far as it decides on that. */
 export interface JournalHealth {
   readonly state: 'ok' | 'failing' | 'hole';
@@ -26,7 +28,8 @@ export function reasonsNotReady(journal: JournalHealth, isStopping: boolean): No
 
 /** 200 `{"ready":true}`, or 503 with the reasons. */
 export function readyResponse(reasons: readonly NotReady[]): Response {
+  const headers = SECURITY_HEADERS;
   return reasons.length === 0
-    ? Response.json({ ready: true })
-    : Response.json({ ready: false, reasons }, { status: 503 });
+    ? Response.json({ ready: true }, { headers })
+    : Response.json({ ready: false, reasons }, { status: 503, headers });
 }

@@ -2,9 +2,17 @@
 
 import { ERRORS, type Fault } from '../../protocol/codes';
 
+/** A browser is to take an answer for what it says it is, keep it to itself, and run nothing in it. */
+export const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'cache-control': 'no-store',
+};
+
 /** Made once: Bun copies finished headers for less than half of what it costs to make them anew. */
 const JSON_HEADERS = {
-  headers: new Headers({ 'content-type': 'application/json;charset=utf-8' }),
+  headers: new Headers({ 'content-type': 'application/json;charset=utf-8', ...SECURITY_HEADERS }),
 };
 
 /** A body that is JSON already. */
@@ -17,6 +25,14 @@ export function created(body: string): Response {
   return new Response(body, { status: 201, ...JSON_HEADERS });
 }
 
+/** Refusals that are over soon; the answer says to come back in a second. */
+const RETRIED: ReadonlySet<string> = new Set([
+  'limit-reached',
+  'overloaded',
+  'journal-failing',
+  'shutting-down',
+]);
+
 /** `{error: {code, message, field?, hint}}` with the status of the code. */
 export function errorResponse(fault: Fault): Response {
   const { status, hint } = ERRORS[fault.code];
@@ -26,5 +42,7 @@ export function errorResponse(fault: Fault): Response {
     ...(fault.field === undefined ? {} : { field: fault.field }),
     hint,
   };
-  return new Response(JSON.stringify({ error }), { status, ...JSON_HEADERS });
+  const response = new Response(JSON.stringify({ error }), { status, ...JSON_HEADERS });
+  if (RETRIED.has(fault.code)) response.headers.set('retry-after', '1');
+  return response;
 }

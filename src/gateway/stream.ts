@@ -8,14 +8,7 @@
 
 import type { ServerWebSocket } from 'bun';
 
-import {
-  decodeFrame,
-  decodeTextFrame,
-  FRAME_MESSAGES_MAX,
-  isFault,
-  SUBPROTOCOL_JSON,
-  type Subprotocol,
-} from '../../protocol/codec';
+import { FRAME_MESSAGES_MAX, isFault, type Subprotocol } from '../../protocol/codec';
 import {
   CLOSES,
   ERRORS,
@@ -26,14 +19,20 @@ import {
   type Fault,
 } from '../../protocol/codes';
 import type { ScalesOf } from '../../protocol/json';
-import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
+import type { Instrument, Message, MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
-import type { Clock } from '../base/clock';
-import type { Keyring, Principal } from './auth';
-import type { Connections, OpenConnection, SessionFigures } from './connections';
-import { amendFault, mayNot, type OrderStage } from './orders';
+import { mayNot, mayNotPublish, type Principal } from './auth';
+import type { OpenConnection, SessionFigures } from './connections';
+import { readFrame } from './frames';
+import { Inbound, tooManyOfKey } from './limits';
+import { amendFault } from './orders';
+import type { StreamHub, StreamSession } from './stream-hub';
 
 const FAULTS_MAX = 100;
+/** Whoever floods the server is asked to stay away for so long. */
+const FLOOD_RETRY_MS = 1_000;
+/** What waits for a token to be checked, which takes less than a millisecond. */
+const UNPROVEN_MAX = FRAME_MESSAGES_MAX;
 /** Requests about topics that wait while a resume is answered. */
 const HELD_MAX = 1_000;
 const ORDERED: ReadonlySet<Message['type']> = new Set([
@@ -43,63 +42,6 @@ const ORDERED: ReadonlySet<Message['type']> = new Set([
   'replay',
 ]);
 const VERSION = 1;
-
-/** What a connection needs of the broadcaster's session. */
-export interface StreamSession {
-  readonly name: string;
-  /** Whose orders it is told of; null when it may not trade. */
-  owner: string | null;
-  /** What it was sent last is lost, and its socket is being closed. */
-  readonly overrun: boolean;
-  /** Topics that it is on. */
-  readonly topics: ReadonlyMap<{ readonly name: string }, unknown>;
-  readonly state: SessionFigures;
-  send(messages: readonly Message[]): void;
-  gone(): void;
-}
-
-/** The stages behind a connection. */
-export interface StreamHub<S extends StreamSession> {
-  readonly epoch: number;
-  readonly server: string;
-  readonly scalesOf: ScalesOf;
-  readonly keys: Keyring;
-  readonly connections: Connections;
-  readonly orders: OrderStage;
-  readonly clock: Clock;
-  readonly limits: { frameBytesMax: number; topicsMax: number; heartbeatMs: number };
-  lastSeq(): number;
-  /** Makes the session of a socket that has opened. */
-  enter(socket: ServerWebSocket<unknown>, form: Subprotocol): { session: S; source: number };
-  leave(session: S, source: number): void;
-  subscribe(
-    session: S,
-    id: number,
-    topics: readonly string[],
-    intervalMs: number,
-  ): Fault | undefined;
-  /**
-   * Everything of the topics behind a place, or a reset; then live.
-   * @param done told when that is answered, or why it is refused; topics wait until then
-   */
-  resume(session: S, request: MessageOf<'resume'>, done: (refused?: Fault) => void): void;
-  /** @returns why it is refused; the replay answers otherwise */
-  replay(session: S, request: MessageOf<'replay'>): Fault | undefined;
-  /** The client has read up to the newest ping. */
-  pong(session: S): void;
-  unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
-  /** Acknowledges a publish, soon. */
-  acknowledge(session: S, ack: MessageOf<'ack'>): void;
-  submit(
-    source: number,
-    events: readonly SourceEvent[],
-    done: (
-      result: { readonly seq: number } | { readonly index: number; readonly fault: Fault },
-    ) => void,
-  ): void;
-  /** A line for the log, about this session. */
-  note(session: string, event: string, detail: Record<string, unknown>): void;
-}
 
 type Phase<S> =
   | { readonly is: 'opening' }
@@ -113,10 +55,13 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   connectedAt = Nanos.ZERO;
   private readonly hub: StreamHub<S>;
   private readonly form: Subprotocol;
-  private principal: Principal;
+  principal: Principal;
   private phase: Phase<S> = { is: 'opening' };
   private socket: ServerWebSocket<unknown> | undefined;
   private faults = 0;
+  private readonly inbound: Inbound;
+  /** What came behind a token that is being checked; null when none is. */
+  private unproven: (Message | Fault)[] | null = null;
   /** Requests that wait until a resume is answered; null: none is under way. */
   private held: Message[] | null = null;
   /** Definitions that this client has published and that wait for their turn. */
@@ -129,6 +74,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.hub = hub;
     this.form = form;
     this.principal = principal;
+    this.inbound = new Inbound(hub.limits);
   }
 
   open(ws: ServerWebSocket<unknown>): void {
@@ -150,7 +96,11 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
         epoch: hub.epoch,
         seq: hub.lastSeq(),
         time: hub.clock.now(),
-        limits: hub.limits,
+        limits: {
+          frameBytesMax: hub.limits.frameBytesMax,
+          topicsMax: hub.limits.topicsMax,
+          heartbeatMs: hub.heartbeatMs,
+        },
       },
     ]);
   }
@@ -164,10 +114,20 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       this.end(ws, 'frame-too-large');
       return;
     }
-    for (const item of this.decode(data)) {
+    const over = this.inbound.frame(bytes, this.hub.clock.monotonicMs());
+    if (over !== undefined) return this.slowDown(ws, null, over);
+    this.take(ws, readFrame(data, this.form, this.scalesOf));
+  }
+
+  private take(ws: ServerWebSocket<unknown>, items: readonly (Message | Fault)[]): void {
+    const nowMs = this.hub.clock.monotonicMs();
+    for (const [i, item] of items.entries()) {
       // A message before this one may have ended the connection, or asked for more than it reads.
       if (!this.isServed()) return;
-      if (isFault(item)) this.refuse(item.id ?? null, item);
+      if (this.unproven !== null) return this.holdBack(ws, items.slice(i));
+      const over = this.inbound.message(nowMs);
+      if (over !== undefined) this.slowDown(ws, 'id' in item ? (item.id ?? null) : null, over);
+      else if (isFault(item)) this.refuse(item.id ?? null, item);
       else this.handle(ws, item);
     }
   }
@@ -209,24 +169,30 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.socket !== undefined) this.end(this.socket, reason);
   }
 
-  private isServed(): boolean {
-    return this.phase.is === 'open' && !this.phase.session.overrun;
+  /** Refuses what comes too fast; who does not heed it is asked to come back later. */
+  private slowDown(ws: ServerWebSocket<unknown>, id: number | null, over: Fault): void {
+    this.tell(id, over);
+    if (this.inbound.isFlood) this.end(ws, 'limit-reached', FLOOD_RETRY_MS);
   }
 
-  private decode(data: string | Uint8Array): (Message | Fault)[] {
-    if (this.form === SUBPROTOCOL_JSON) {
-      return typeof data === 'string'
-        ? decodeTextFrame(data, this.scalesOf, FRAME_MESSAGES_MAX)
-        : [fault('wrong-frame', 'a binary frame on the JSON subprotocol')];
-    }
-    return typeof data === 'string'
-      ? [fault('wrong-frame', 'a text frame on the MessagePack subprotocol')]
-      : decodeFrame(data, FRAME_MESSAGES_MAX);
+  private holdBack(ws: ServerWebSocket<unknown>, items: readonly (Message | Fault)[]): void {
+    this.unproven!.push(...items);
+    if (this.unproven!.length <= UNPROVEN_MAX) return;
+    this.refuse(null, fault('overloaded', 'too many messages before the token was checked'));
+    this.end(ws, 'protocol-error');
+  }
+
+  private isServed(): boolean {
+    return this.phase.is === 'open' && !this.phase.session.overrun;
   }
 
   private handle(ws: ServerWebSocket<unknown>, m: Message): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
+    if (m.type === 'subscribe' || m.type === 'resume' || m.type === 'replay') {
+      const unable = mayNot(this.principal, 'read');
+      if (unable !== undefined) return this.refuse(m.id, unable);
+    }
     if (this.held !== null && ORDERED.has(m.type)) return this.hold(m);
     switch (m.type) {
       case 'hello':
@@ -317,21 +283,45 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.client === null) this.hub.note(session.name, 'named', { client: m.client });
     this.client = m.client;
     if (m.key === null) return;
-    const principal = this.hub.keys.find(m.key);
-    if (principal === undefined) {
-      this.refuse(
-        null,
-        fault('unauthorized', 'hello.key is not a key of this server', 'hello.key'),
-      );
+    const found = this.hub.keys.find(m.key);
+    if (!(found instanceof Promise)) return this.meet(ws, found);
+    this.unproven = [];
+    void found.then((checked) => {
+      const behind = this.unproven!;
+      this.unproven = null;
+      this.meet(ws, checked);
+      this.take(ws, behind);
+    });
+  }
+
+  private meet(ws: ServerWebSocket<unknown>, found: Principal | Fault): void {
+    if (this.phase.is !== 'open') return;
+    if ('code' in found) {
+      this.refuse(null, { ...found, field: 'hello.key' });
       this.end(ws, 'unauthorized');
       return;
     }
-    this.identify(principal, session);
+    const isOther = found.name !== this.principal.name;
+    const full = isOther ? tooManyOfKey(this.hub.connections, this.hub.limits, found.name) : undefined; // prettier-ignore
+    if (full === undefined) return this.become(found);
+    this.refuse(null, full);
+    this.end(ws, 'limit-reached', FLOOD_RETRY_MS);
+  }
+
+  become(principal: Principal): void {
+    if (this.phase.is !== 'open') return;
+    const before = this.key;
+    this.identify(principal, this.phase.session);
+    this.hub.connections.rekeyed(before, this.key);
   }
 
   private publish(m: MessageOf<'publish'>, source: number): void {
     const unable = mayNot(this.principal, 'publish');
     if (unable !== undefined) return this.refuse(m.id, unable);
+    const barred = mayNotPublish(this.principal, m.events);
+    if (barred !== undefined) {
+      return this.refuse(m.id, within(`publish.events[${barred.index}]`, barred.fault));
+    }
     const definitions = m.events.filter((event) => event.type === 'instrument');
     for (const d of definitions) this.offered.set(d.symbol, d);
     this.hub.submit(source, m.events, (result) => {
@@ -380,11 +370,11 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   /** Says why, then closes. */
-  private end(ws: ServerWebSocket<unknown>, reason: CloseReason): void {
+  private end(ws: ServerWebSocket<unknown>, reason: CloseReason, retryMs = 0): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
     const { code, reconnect } = CLOSES[reason];
-    session.send([{ type: 'closing', code, reason, reconnect, retryMs: 0 }]);
+    session.send([{ type: 'closing', code, reason, reconnect, retryMs }]);
     this.phase = { is: 'closed' };
     this.hub.leave(session, source);
     this.hub.connections.delete(session.name);

@@ -54,7 +54,7 @@ async function run({ directory, collects }: ServerJob): Promise<void> {
     const server = startServer(
       settings({
         server: { port: 0 },
-        limits: { sessionsMax: SESSIONS_MAX },
+        limits: { sessionsMax: SESSIONS_MAX, sessionsPerAddressMax: SESSIONS_MAX },
         journal: { directory, durability: 'async' },
       }),
       new SystemClock(),

@@ -337,7 +337,7 @@ describe('broadcaster', () => {
       }),
       { numRuns: 150 },
     );
-  });
+  }, 60_000);
 
   test('a session that has gone is counted no more: nothing is encoded for nobody', () => {
     const world = new World(1);

@@ -186,26 +186,31 @@ describe('the demo', () => {
   test.skipIf(CHROMIUM === undefined)('Follow a book from a page of your own', async () => {
     const heading = 'Follow a book from a page of your own';
     writeFileSync(join(folder, 'follow.html'), blocks(heading, 'html')[0]!);
-    const code = blocks(heading, 'ts')[0]!.replace('http://127.0.0.1:7070', server.url);
-    writeFileSync(join(folder, 'browser.ts'), code);
     const bundler = Bun.spawn([process.execPath, 'follow.html', '--port=0'], {
       cwd: folder,
       stdout: 'pipe',
       stderr: 'inherit',
     });
     const browser = await launch();
+    let allowing: ServerProcess | undefined;
     try {
       let text = '';
       for await (const chunk of bundler.stdout) {
         text += Buffer.from(chunk).toString();
         if (/http:\S+/.test(text)) break;
       }
-      const { page, errors } = await open(browser, /http:\S+/.exec(text)![0]);
+      const { href, origin } = new URL(/http:\S+/.exec(text)![0]);
+      const config = blocks(heading, 'toml')[0]!.replace('http://localhost:3000', origin);
+      allowing = await ServerProcess.start({ config, args: ['--demo'] });
+      const code = blocks(heading, 'ts')[0]!.replace('http://127.0.0.1:7070', allowing.url);
+      writeFileSync(join(folder, 'browser.ts'), code);
+      const { page, errors } = await open(browser, href);
       await page.waitForFunction(() => /^\d/.test(document.querySelector('#best')!.textContent));
       expect(errors).toEqual([]);
     } finally {
       await browser.close();
       bundler.kill();
+      await allowing?.remove();
     }
   });
 

@@ -11,6 +11,8 @@ import { Scratch, ServerProcess, spawnTapedeck, tapedeck } from '../support/tape
 
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
+/** Of a server that may be reached from elsewhere, which without keys is refused. */
+const OPEN = scratch.write('[server]\ninsecure = "without-keys-and-tls"\n', '.toml');
 const ROOT = join(import.meta.dir, '../..');
 
 /** A call that must not start a server. */
@@ -35,20 +37,17 @@ function lastEpoch(data: string): unknown {
 }
 
 describe('signals', () => {
-  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
-    '%s ends the server in order',
-    async (signal) => {
-      const server = await ServerProcess.start();
-      const reader = await StreamClient.open(server.url);
-      await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
-      const stopped = server.stop(signal);
-      expect(await reader.closed).toEqual({ code: 1001, reason: 'going-away' });
-      expect(reader.seen.at(-1)).toMatchObject({ type: 'closing', code: 1001, reconnect: true });
-      expect(await stopped).toMatchObject({ code: 0, signal: null, stderr: '' });
-      expect(lastEpoch(server.data)).toEqual({ clean: 1, seq: 3 });
-      await server.remove();
-    },
-  );
+  test.each(['SIGTERM', 'SIGINT'] as const)('%s ends the server in order', async (signal) => {
+    const server = await ServerProcess.start();
+    const reader = await StreamClient.open(server.url);
+    await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
+    const stopped = server.stop(signal);
+    expect(await reader.closed).toEqual({ code: 1001, reason: 'going-away' });
+    expect(reader.seen.at(-1)).toMatchObject({ type: 'closing', code: 1001, reconnect: true });
+    expect(await stopped).toMatchObject({ code: 0, signal: null, stderr: '' });
+    expect(lastEpoch(server.data)).toEqual({ clean: 1, seq: 3 });
+    await server.remove();
+  });
 
   test.each(['SIGTERM', 'SIGINT'] as const)(
     '%s reaches it through "bun run tapedeck"',
@@ -101,7 +100,7 @@ describe('what keeps it from starting', () => {
     const server = await ServerProcess.start();
     const { port } = new URL(server.url);
     for (const host of ['127.0.0.1', '0.0.0.0']) {
-      const { code, stderr } = await refused(['--port', port, '--host', host]);
+      const { code, stderr } = await refused(['--port', port, '--host', host, '--config', OPEN]);
       expect(code).toBe(69);
       expect(stderr).toContain(
         `port ${port} on ${host} is in use [port-in-use]\n  Stop what uses it`,
@@ -151,7 +150,7 @@ describe('what keeps it from starting', () => {
 
   test('an address that is not of this machine', async () => {
     for (const host of ['203.0.113.7', 'no-such-host.invalid']) {
-      const { code, stderr } = await refused(['--host', host]);
+      const { code, stderr } = await refused(['--host', host, '--config', OPEN]);
       expect(code).toBe(69);
       expect(stderr).toContain('[address-unavailable]');
     }

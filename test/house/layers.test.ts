@@ -89,7 +89,11 @@ const BANS: readonly { what: string; pattern: RegExp; doors: readonly string[] }
     pattern: /\bperformance\.(now|timeOrigin)\b|Bun\.nanoseconds|process\.hrtime/,
     doors: ['src/base/clock.ts'],
   },
-  { what: 'Math.random', pattern: /\bMath\.random\b|crypto\.(getRandomValues|random)/, doors: [] },
+  {
+    what: 'Math.random',
+    pattern: /\bMath\.random\b|\bgetRandomValues\b|\brandom(Bytes|UUID|Int|FillSync)\b/,
+    doors: ['src/base/secrets.ts'],
+  },
   { what: 'process.env', pattern: /\bprocess\.env\b|\bBun\.env\b/, doors: ['src/config.ts'] },
 ];
 

@@ -2,31 +2,31 @@
 
 import { SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../protocol/codec';
 import { StreamClient, type Seen } from '../support/stream-client';
-import { ServerProcess, TRADE_KEY, type ServerOptions } from '../support/tapedeck-process';
+import {
+  ServerProcess,
+  testKey,
+  TRADE_KEY,
+  type ServerOptions,
+  type TestKey,
+} from '../support/tapedeck-process';
 
 export const KEYS = {
   trader: TRADE_KEY,
-  rival: 'rival-key-0123456789',
-  boss: 'boss-key-0123456789',
-  feeder: 'feeder-key-0123456789',
+  rival: testKey('rival'),
+  boss: testKey('boss'),
+  feeder: testKey('feeder'),
 };
 export type Caller = keyof typeof KEYS;
+
+const MORE_KEYS: readonly TestKey[] = [
+  { name: 'rival', roles: ['trade'] },
+  { name: 'boss', roles: ['admin'] },
+  { name: 'feeder', roles: ['publish'] },
+];
 
 /** Two decimals of a price, three of a quantity, as `StreamClient` takes them. */
 const SCALES = 'priceScale = 2\nquantityScale = 3';
 const CONFIG = `
-[[keys]]
-name = "rival"
-secret = "${KEYS.rival}"
-roles = ["trade"]
-[[keys]]
-name = "boss"
-secret = "${KEYS.boss}"
-roles = ["admin"]
-[[keys]]
-name = "feeder"
-secret = "${KEYS.feeder}"
-roles = ["publish"]
 [[instruments]]
 symbol = "ACME"
 ${SCALES}
@@ -62,7 +62,7 @@ export class DeskServer {
 
   static async start(options: ServerOptions = {}): Promise<DeskServer> {
     const config = `${CONFIG}${options.config ?? ''}`;
-    return new DeskServer(await ServerProcess.start({ ...options, config }));
+    return new DeskServer(await ServerProcess.start({ ...options, config, keys: MORE_KEYS }));
   }
 
   get url(): string {

@@ -88,6 +88,7 @@ const CLOSE_CODES: Record<string, number> = {
   'key-revoked': 4002,
   'too-many-errors': 4003,
   'closed-by-operator': 4004,
+  'key-expired': 4005,
   'too-slow': 4010,
   'unresponsive': 4011,
   'limit-reached': 4020,

@@ -10,15 +10,15 @@ import { Publisher, Trader, VENUES, type Outside } from './kill-load';
 import type { Json } from './kill-rows';
 import { StreamClient, type Seen } from './stream-client';
 import {
-  KEYS_TOML,
   PUBLISH_KEY,
   ServerProcess,
   spawnTapedeck,
+  testKey,
   TRADE_KEY,
   type Scratch,
 } from './tapedeck-process';
 
-const RIVAL_KEY = 'rival-key-0123456789';
+const RIVAL_KEY = testKey('rival');
 const TOPICS = ['tick:*', 'trade:*', 'bbo:*', 'book:*', 'status'];
 
 const venue = (symbol: string): string => `
@@ -40,10 +40,6 @@ commitEveryMs = 200
 heartbeatMs = 100
 [limits]
 endedOrdersMax = 2000
-[[keys]]
-name = "rival"
-secret = "${RIVAL_KEY}"
-roles = ["trade"]
 ${VENUES.map(venue).join('')}`;
 
 /** A reader of all topics: what it was sent as their state, and all that came behind it. */
@@ -85,6 +81,7 @@ export async function begin({
 }: LifeOptions): Promise<Life> {
   const server = await ServerProcess.start({
     config: CONFIG,
+    keys: [{ name: 'rival', roles: ['trade'] }],
     data,
     args: ['--durability', durability],
   });
@@ -142,7 +139,7 @@ export async function killEarly(
   random: Prng,
 ): Promise<void> {
   // prettier-ignore
-  const config = scratch.write(`${CONFIG}\n[log]\nlevel = "warn"\n${KEYS_TOML}`, '.toml');
+  const config = scratch.write(`${CONFIG}\n[log]\nlevel = "warn"\n`, '.toml');
   const args = ['serve', '--port', '0', '--data', data, '--config', config];
   const child = spawnTapedeck([...args, '--durability', durability]);
   await Bun.sleep(random.int(150, 900));

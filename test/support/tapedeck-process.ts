@@ -5,9 +5,12 @@
 
 import type { Subprocess } from 'bun';
 import { setDefaultTimeout } from 'bun:test';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+
+import { changeKeys, storedKey, type Role } from '../../src/gateway/stored-keys';
 
 const MAIN = join(import.meta.dir, '../../src/main.ts');
 const START_MS_MAX = 20_000;
@@ -18,28 +21,38 @@ const WITH_PARENT = Bun.which('setpriv') === null ? [] : ['setpriv', '--pdeathsi
 setDefaultTimeout(30_000);
 
 /** A key of each kind, as the servers of these tests know them. */
-export const PUBLISH_KEY = 'publish-key-0123456789';
-export const OTHER_PUBLISH_KEY = 'other-publish-key-0123456789';
-export const TRADE_KEY = 'trade-key-0123456789';
-export const ADMIN_KEY = 'admin-key-0123456789';
-export const KEYS_TOML = `
-[[keys]]
-name = "feed"
-secret = "${PUBLISH_KEY}"
-roles = ["publish"]
-[[keys]]
-name = "other"
-secret = "${OTHER_PUBLISH_KEY}"
-roles = ["publish"]
-[[keys]]
-name = "trader"
-secret = "${TRADE_KEY}"
-roles = ["trade"]
-[[keys]]
-name = "operator"
-secret = "${ADMIN_KEY}"
-roles = ["admin"]
-`;
+export const PUBLISH_KEY = testKey('feed');
+export const OTHER_PUBLISH_KEY = testKey('other');
+export const TRADE_KEY = testKey('trader');
+export const ADMIN_KEY = testKey('operator');
+const KEYS: readonly TestKey[] = [
+  { name: 'feed', roles: ['publish'] },
+  { name: 'other', roles: ['publish'] },
+  { name: 'trader', roles: ['trade'] },
+  { name: 'operator', roles: ['admin'] },
+];
+
+export interface TestKey {
+  readonly name: string;
+  readonly roles: readonly Role[];
+  readonly symbols?: readonly string[];
+  readonly expiresAt?: number;
+}
+
+/** The key of a name, the same each time. */
+export function testKey(name: string): string {
+  const digest = createHash('sha256').update(name).digest();
+  return `tk_${digest.toString('hex').slice(0, 12)}_${digest.toString('base64url')}`;
+}
+
+/** Makes these the keys of a data directory, and no others. */
+export function writeTestKeys(directory: string, keys: readonly TestKey[]): void {
+  const stored = keys.map(({ name, roles, symbols = ['*'], expiresAt = null }) =>
+    storedKey(testKey(name), { name, roles, symbols, expiresAt }, 0, '5a'.repeat(16)),
+  );
+  const fault = changeKeys(directory, () => stored);
+  if (fault !== undefined) throw new Error(fault.message);
+}
 
 export interface Finished {
   readonly code: number;
@@ -106,8 +119,10 @@ export async function tapedeck(
 }
 
 export interface ServerOptions extends RunOptions {
-  /** Settings in TOML; keys of each kind come on top. */
+  /** Settings in TOML. */
   readonly config?: string;
+  /** Besides those of each kind; null: those that are in the data directory. */
+  readonly keys?: readonly TestKey[] | null;
   readonly data?: string;
   readonly args?: readonly string[];
 }
@@ -137,10 +152,8 @@ export class ServerProcess {
   static async start(options: ServerOptions = {}): Promise<ServerProcess> {
     const scratch = new Scratch();
     const data = options.data ?? scratch.fresh();
-    const config = scratch.write(
-      `${options.config ?? ''}\n[log]\nlevel = "warn"\n${KEYS_TOML}`,
-      '.toml',
-    );
+    if (options.keys !== null) writeTestKeys(data, [...KEYS, ...(options.keys ?? [])]);
+    const config = scratch.write(`${options.config ?? ''}\n[log]\nlevel = "warn"\n`, '.toml');
     // What these tests ask about was acknowledged when it was journaled, unless they say otherwise.
     const durable = /durability/.test(options.config ?? '') ? [] : ['--durability', 'commit'];
     const args = ['serve', '--port', '0', '--data', data, '--config', config, ...durable];
@@ -206,7 +219,7 @@ async function announcedUrl(
       const { value, done } = await reader.read();
       if (done) return undefined;
       text += Buffer.from(value as Uint8Array).toString();
-      const url = /Tapedeck (http:\/\/\S+)/.exec(text)?.[1];
+      const url = /Tapedeck (https?:\/\/\S+)/.exec(text)?.[1];
       if (url !== undefined && text.includes('/v1/stream')) return url;
     }
   } finally {

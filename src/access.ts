@@ -1,0 +1,113 @@
+/**
+ * Access: who is let in, from the settings and the file of keys; and whether the server may be reached
+ * from elsewhere at all.
+ *
+ * On an address of this machine anybody may read, unless `auth.requireKey`. On any other, nobody may do
+ * anything without a key, and a server without keys, or without TLS for them to travel in, does not
+ * start, unless `server.insecure` says in words that this is meant.
+ */
+
+import { readFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
+
+import { Nanos } from '../protocol/time';
+import type { Clock } from './base/clock';
+import { StartFault } from './base/start-fault';
+import type { Config } from './config';
+import { Keyring } from './gateway/auth';
+import type { Connections } from './gateway/connections';
+import type { Tls } from './gateway/listen';
+import { keysStamp, readKeys, type Role } from './gateway/stored-keys';
+import { Tokens, type TokenSettings } from './gateway/tokens';
+import type { Log } from './server';
+
+export interface Access {
+  readonly keys: Keyring;
+  readonly tls: Tls | null;
+  /** Reads the keys anew if their file has changed, and closes the sessions of those that are over. */
+  watch(connections: Connections, helloMs: number): void;
+  /** Reads keys anew, whatever. Keeps those that there are when that is impossible. */
+  reload(connections: Connections, helloMs: number): void;
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+}
+
+/** @param more what may be done without a key, besides reading, where that may */
+export function openAccess(
+  config: Config,
+  clock: Clock,
+  log: Log,
+  more: readonly Role[],
+): Access | StartFault {
+  const { directory } = config.journal;
+  const { host, origins } = config.server;
+  const settings = config.auth as TokenSettings;
+  let stamp = keysStamp(directory);
+  const stored = readKeys(directory);
+  if (stored instanceof StartFault) return stored;
+  const tokens = Tokens.read(settings);
+  if (tokens instanceof StartFault) return tokens;
+  const tls = readTls(config.server);
+  if (tls instanceof StartFault) return tls;
+  const hasKeys = stored.length > 0 || tokens !== null;
+  const exposed = isLoopback(host) ? undefined : exposure(config.server, hasKeys, tls !== null);
+  if (exposed !== undefined) return exposed;
+
+  const isOpen = !config.auth.requireKey && (isLoopback(host) || !hasKeys);
+  const now = (): number => Math.floor(clock.now().since(Nanos.ZERO) / 1e9);
+  const keys = new Keyring({ anonymousRoles: isOpen ? ['read', ...more] : [], origins, now });
+  keys.load(stored, tokens);
+
+  const reload = (connections: Connections, helloMs: number): void => {
+    stamp = keysStamp(directory);
+    const [stored, tokens] = [readKeys(directory), Tokens.read(settings)];
+    for (const fault of [stored, tokens]) {
+      if (fault instanceof StartFault) log.error({ code: fault.code }, `keys stay as they are: ${fault.message}`); // prettier-ignore
+    }
+    if (stored instanceof StartFault || tokens instanceof StartFault) return;
+    keys.load(stored, tokens);
+    log.info({ keys: stored.length }, 'keys were read');
+    connections.check(keys, helloMs);
+  };
+  return {
+    keys,
+    tls,
+    reload,
+    watch: (connections, helloMs) => {
+      if (keysStamp(directory) === stamp) connections.check(keys, helloMs);
+      else reload(connections, helloMs);
+    },
+  };
+}
+
+function readTls({ tlsCertificate, tlsKey }: Config['server']): Tls | StartFault | null {
+  if (tlsCertificate === '') return null;
+  try {
+    return { cert: readFileSync(tlsCertificate, 'utf8'), key: readFileSync(tlsKey, 'utf8') };
+  } catch (e) {
+    const hint = 'Set server.tlsCertificate and server.tlsKey to files in PEM.';
+    return new StartFault('bad-config', `TLS is not possible: ${(e as Error).message}`, hint);
+  }
+}
+
+/** Why an address that others reach must not be served so; undefined when it may. */
+function exposure(
+  { host, insecure }: Config['server'],
+  hasKeys: boolean,
+  hasTls: boolean,
+): StartFault | undefined {
+  const lacks = hasKeys ? (hasTls ? '' : 'without-tls') : hasTls ? 'without-keys' : 'without-keys-and-tls'; // prettier-ignore
+  if (lacks === '' || insecure === lacks || insecure === 'without-keys-and-tls') return undefined;
+  const why = {
+    'without-tls': 'keys and data would travel in clear',
+    'without-keys': 'anybody who reaches it could read',
+    'without-keys-and-tls': 'anybody who reaches it could read, and keys would travel in clear',
+  }[lacks as 'without-tls'];
+  return new StartFault(
+    'insecure',
+    `${host} is reached from other machines, and ${why}`,
+    `Make a key with "tapedeck keys make", set server.tlsCertificate and server.tlsKey; or, if it is meant, server.insecure = "${lacks}".`,
+  );
+}

@@ -1,0 +1,82 @@
+/** `tapedeck config`: checks settings, and prints them with where each came from. */
+
+import { Command } from 'commander';
+
+import { StartFault } from '../base/start-fault';
+import { loadSettings, processEnvironment, settingsOf, type Flags } from '../config';
+import { fail } from './failure';
+
+export function configCommand(): Command {
+  const check = flags(new Command('check'))
+    .description('Check the settings, as "serve" would with the same flags. Exit code 78 if wrong.')
+    .action((given: Flags) => {
+      const loaded = loadSettings(given, processEnvironment());
+      if (loaded instanceof StartFault) return fail(loaded);
+      process.stdout.write('the settings are sound\n');
+    });
+  const print = flags(new Command('print'))
+    .description('Print every setting in TOML, with where it came from.')
+    .option('--json', 'as JSON: {NAME: {value, from}}')
+    .action((given: Flags & { readonly json?: true }) => {
+      const loaded = loadSettings(given, processEnvironment());
+      if (loaded instanceof StartFault) return fail(loaded);
+      const { config, from } = loaded;
+      const settings = settingsOf(config).map(({ name, value, description }): Shown => {
+        return { name, value, description, from: from.get(name) ?? 'default' };
+      });
+      process.stdout.write(given.json === true ? json(settings) : toml(settings));
+    });
+  return new Command('config')
+    .description('Check settings, or print them with where each came from.')
+    .addCommand(check)
+    .addCommand(print)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tapedeck config check --config tapedeck.toml
+  tapedeck config print --config tapedeck.toml
+  TAPEDECK_PORT=8080 tapedeck config print --json
+`,
+    );
+}
+
+function flags(command: Command): Command {
+  return command
+    .option('--host <ADDRESS>', 'as of "serve"')
+    .option('--port <N>', 'as of "serve"')
+    .option('--data <DIR>', 'as of "serve"')
+    .option('--config <FILE>', 'settings in TOML')
+    .option('--durability <D>', 'as of "serve"')
+    .exitOverride()
+    .showHelpAfterError('(add --help for how to use it)');
+}
+
+interface Shown {
+  readonly name: string;
+  readonly value: unknown;
+  readonly description: string;
+  readonly from: string;
+}
+
+function json(settings: readonly Shown[]): string {
+  const entries = settings.map(({ name, value, from }) => [name, { value, from }]);
+  return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
+}
+
+/** Strings, numbers and lists of JSON are those of TOML. */
+function toml(settings: readonly Shown[]): string {
+  let section = '';
+  const lines: string[] = [];
+  for (const { name, value, description, from } of settings) {
+    const at = name.lastIndexOf('.');
+    if (name.slice(0, at) !== section) {
+      section = name.slice(0, at);
+      const header = /^instruments\[\d+\]$/.test(section) ? '[[instruments]]' : `[${section}]`;
+      lines.push(...(lines.length === 0 ? [] : ['']), header);
+    }
+    const text = `${name.slice(at + 1)} = ${JSON.stringify(value)}`;
+    lines.push(`${text.padEnd(40)} # ${from}${description === '' ? '' : `: ${description}`}`);
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,27 @@
+/** Frames: what a client sent, as messages, by the form of its connection. */
+
+import {
+  decodeFrame,
+  decodeTextFrame,
+  FRAME_MESSAGES_MAX,
+  SUBPROTOCOL_JSON,
+  type Subprotocol,
+} from '../../protocol/codec';
+import { fault, type Fault } from '../../protocol/codes';
+import type { ScalesOf } from '../../protocol/json';
+import type { Message } from '../../protocol/messages';
+
+export function readFrame(
+  data: string | Uint8Array,
+  form: Subprotocol,
+  scalesOf: ScalesOf,
+): (Message | Fault)[] {
+  if (form === SUBPROTOCOL_JSON) {
+    return typeof data === 'string'
+      ? decodeTextFrame(data, scalesOf, FRAME_MESSAGES_MAX)
+      : [fault('wrong-frame', 'a binary frame on the JSON subprotocol')];
+  }
+  return typeof data === 'string'
+    ? [fault('wrong-frame', 'a text frame on the MessagePack subprotocol')]
+    : decodeFrame(data, FRAME_MESSAGES_MAX);
+}

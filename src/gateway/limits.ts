@@ -1,0 +1,133 @@
+/**
+ * Limits: how much one client, and all of them, may ask of the gateway, and the answers beyond that.
+ * The figures are those of `[limits]` of the settings as they are now: a reload changes them in place.
+ */
+
+import { fault, type Fault } from '../../protocol/codes';
+import type { Clock } from '../base/clock';
+import { Rate, Rates } from '../base/rate';
+import type { Connections } from './connections';
+import type { OrderStage } from './orders';
+
+export interface GatewayLimits {
+  readonly sessionsMax: number;
+  readonly sessionsPerAddressMax: number;
+  readonly sessionsPerKeyMax: number;
+  readonly helloMs: number;
+  readonly messagesPerSecond: number;
+  readonly bytesPerSecond: number;
+  readonly ordersPerSecond: number;
+  readonly bodyBytesMax: number;
+  readonly bodiesBytesMax: number;
+}
+
+/** Refusals in a row after which a connection that does not slow down is closed. */
+const REFUSALS_MAX = 100;
+/** How fast they are forgiven. */
+const REFUSALS_PER_SECOND = 1;
+
+/** What one connection sends. */
+export class Inbound {
+  private readonly limits: GatewayLimits;
+  private readonly bytes = new Rate();
+  private readonly messages = new Rate();
+  private refusals = 0;
+  private refusedMs = 0;
+
+  constructor(limits: GatewayLimits) {
+    this.limits = limits;
+  }
+
+  /** A frame; the fault, when it comes too soon behind others. */
+  frame(bytes: number, nowMs: number): Fault | undefined {
+    const { bytesPerSecond } = this.limits;
+    if (this.bytes.take(bytes, bytesPerSecond, nowMs)) return undefined;
+    return this.refused(
+      `more than ${bytesPerSecond} bytes a second; the frame was not read`,
+      nowMs,
+    );
+  }
+
+  /** A message of one. */
+  message(nowMs: number): Fault | undefined {
+    const { messagesPerSecond } = this.limits;
+    if (this.messages.take(1, messagesPerSecond, nowMs)) return undefined;
+    return this.refused(`more than ${messagesPerSecond} messages a second`, nowMs);
+  }
+
+  /** It does not slow down. */
+  get isFlood(): boolean {
+    return this.refusals > REFUSALS_MAX;
+  }
+
+  private refused(message: string, nowMs: number): Fault {
+    const forgiven = ((nowMs - this.refusedMs) * REFUSALS_PER_SECOND) / 1000;
+    this.refusals = Math.max(0, this.refusals - forgiven) + 1;
+    this.refusedMs = nowMs;
+    return fault('limit-reached', message);
+  }
+}
+
+/** Why no further connection is taken; undefined when it is. */
+export function tooManySessions(
+  connections: Connections,
+  limits: GatewayLimits,
+  address: string,
+  key: string | null,
+): Fault | undefined {
+  const { sessionsMax, sessionsPerAddressMax } = limits;
+  if (connections.size >= sessionsMax) {
+    return fault('overloaded', `there are ${sessionsMax} sessions already`);
+  }
+  if (connections.ofAddress(address) >= sessionsPerAddressMax) {
+    return fault('limit-reached', `${address} has ${sessionsPerAddressMax} sessions already`);
+  }
+  return tooManyOfKey(connections, limits, key);
+}
+
+/** The same of a key that is shown on an open connection. */
+export function tooManyOfKey(
+  connections: Connections,
+  { sessionsPerKeyMax }: GatewayLimits,
+  key: string | null,
+): Fault | undefined {
+  if (key === null || connections.ofKey(key) < sessionsPerKeyMax) return undefined;
+  return fault('limit-reached', `the key ${key} has ${sessionsPerKeyMax} sessions already`);
+}
+
+/** An order stage that takes so many commands of an owner in a second. */
+export function limitedOrders(stage: OrderStage, limits: GatewayLimits, clock: Clock): OrderStage {
+  const rates = new Rates();
+  const over = (owner: string): Fault | undefined => {
+    const { ordersPerSecond } = limits;
+    if (rates.take(owner, 1, ordersPerSecond, clock.monotonicMs())) return undefined;
+    return fault('limit-reached', `more than ${ordersPerSecond} orders and cancels a second`);
+  };
+  return {
+    ...stage,
+    submit: async (owner, fields) => over(owner) ?? stage.submit(owner, fields),
+    cancel: async (owner, target) => over(owner) ?? stage.cancel(owner, target),
+    amend: async (owner, fields) => over(owner) ?? stage.amend(owner, fields),
+  };
+}
+
+/** Room for the bodies that are being read, over all requests. */
+export class BodyRoom {
+  private readonly limits: GatewayLimits;
+  private taken = 0;
+
+  constructor(limits: GatewayLimits) {
+    this.limits = limits;
+  }
+
+  /** Whether there is room for so much more. */
+  take(bytes: number): boolean {
+    if (this.taken + bytes > this.limits.bodiesBytesMax) return false;
+    this.taken += bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.taken -= bytes;
+  }
+}

@@ -1,0 +1,71 @@
+/** Stream hub: the stages behind a connection, as it sees them. */
+
+import type { ServerWebSocket } from 'bun';
+
+import type { Subprotocol } from '../../protocol/codec';
+import type { Fault } from '../../protocol/codes';
+import type { ScalesOf } from '../../protocol/json';
+import type { Message, MessageOf, SourceEvent } from '../../protocol/messages';
+import type { Clock } from '../base/clock';
+import type { Keyring } from './auth';
+import type { Connections, SessionFigures } from './connections';
+import type { GatewayLimits } from './limits';
+import type { OrderStage } from './orders';
+
+/** What a connection needs of the broadcaster's session. */
+export interface StreamSession {
+  readonly name: string;
+  /** Whose orders it is told of; null when it may not trade. */
+  owner: string | null;
+  /** What it was sent last is lost, and its socket is being closed. */
+  readonly overrun: boolean;
+  /** Topics that it is on. */
+  readonly topics: ReadonlyMap<{ readonly name: string }, unknown>;
+  readonly state: SessionFigures;
+  send(messages: readonly Message[]): void;
+  gone(): void;
+}
+
+/** The stages behind a connection. */
+export interface StreamHub<S extends StreamSession> {
+  readonly epoch: number;
+  readonly server: string;
+  readonly scalesOf: ScalesOf;
+  readonly keys: Keyring;
+  readonly connections: Connections;
+  readonly orders: OrderStage;
+  readonly clock: Clock;
+  readonly limits: GatewayLimits & { readonly frameBytesMax: number; readonly topicsMax: number };
+  readonly heartbeatMs: number;
+  lastSeq(): number;
+  /** Makes the session of a socket that has opened. */
+  enter(socket: ServerWebSocket<unknown>, form: Subprotocol): { session: S; source: number };
+  leave(session: S, source: number): void;
+  subscribe(
+    session: S,
+    id: number,
+    topics: readonly string[],
+    intervalMs: number,
+  ): Fault | undefined;
+  /**
+   * Everything of the topics behind a place, or a reset; then live.
+   * @param done told when that is answered, or why it is refused; topics wait until then
+   */
+  resume(session: S, request: MessageOf<'resume'>, done: (refused?: Fault) => void): void;
+  /** @returns why it is refused; the replay answers otherwise */
+  replay(session: S, request: MessageOf<'replay'>): Fault | undefined;
+  /** The client has read up to the newest ping. */
+  pong(session: S): void;
+  unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
+  /** Acknowledges a publish, soon. */
+  acknowledge(session: S, ack: MessageOf<'ack'>): void;
+  submit(
+    source: number,
+    events: readonly SourceEvent[],
+    done: (
+      result: { readonly seq: number } | { readonly index: number; readonly fault: Fault },
+    ) => void,
+  ): void;
+  /** A line for the log, about this session. */
+  note(session: string, event: string, detail: Record<string, unknown>): void;
+}

@@ -1,0 +1,68 @@
+/** Hub: the stages as a WebSocket connection sees them, joined for the server. */
+
+import type { ServerWebSocket } from 'bun';
+
+import type { Access } from './access';
+import type { Clock } from './base/clock';
+import type { Broadcaster } from './broadcast/broadcaster';
+import type { Replays } from './broadcast/replays';
+import { Session } from './broadcast/session';
+import type { Config } from './config';
+import type { Sources } from './entry';
+import type { Connections } from './gateway/connections';
+import type { OrderStage } from './gateway/orders';
+import type { StreamHub } from './gateway/stream-hub';
+import type { Recorder } from './recorder';
+import type { Limits } from './reload';
+import type { Log } from './server';
+import { VERSION } from './version';
+
+export function createHub(
+  config: Config,
+  clock: Clock,
+  log: Log,
+  registers: {
+    readonly keys: Access['keys'];
+    readonly connections: Connections;
+    readonly limits: Limits;
+  },
+  broadcaster: Broadcaster,
+  replays: Replays,
+  { sequencer }: Recorder,
+  sources: Sources,
+  orders: OrderStage,
+): StreamHub<Session> {
+  return {
+    epoch: sequencer.epoch,
+    server: `tapedeck/${VERSION}`,
+    scalesOf: broadcaster.encoders.scalesOf,
+    ...registers,
+    orders,
+    clock,
+    heartbeatMs: config.push.heartbeatMs,
+    lastSeq: () => broadcaster.lastSeq,
+    enter: (socket: ServerWebSocket<unknown>, form) => {
+      const source = sources.nextId();
+      const session = new Session(`s${source}`, form, socket, broadcaster.encoders, config.push);
+      broadcaster.sessions.add(session);
+      return { session, source };
+    },
+    leave: (session, source) => {
+      broadcaster.leave(session);
+      sources.release(source);
+    },
+    subscribe: (session, id, topics, intervalMs) =>
+      broadcaster.subscriptions.subscribe(session, id, topics, intervalMs),
+    resume: (session, request, done) => broadcaster.subscriptions.resume(session, request, done),
+    replay: (session, request) => replays.handle(session, request),
+    pong: (session) => session.pong(clock.monotonicMs()),
+    unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
+    acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
+    submit: (source, events, done) => {
+      sequencer.submit(source, events, done);
+    },
+    note: (session, event, detail) => {
+      log.info({ session, ...detail }, `session ${event}`);
+    },
+  };
+}

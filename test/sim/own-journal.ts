@@ -1,0 +1,54 @@
+/** Own journal: a real one behind a run, written as a server writes it and played by the real reader. */
+
+import { join } from 'node:path';
+
+import type { BatchEvent } from '../../protocol/records';
+import type { Nanos } from '../../protocol/time';
+import type { PlayedChunk } from '../../src/broadcast/feed';
+import type { PlaySource } from '../../src/broadcast/plays';
+import type { PlayOpened } from '../../src/journal/playback-messages';
+import { PlaybackReader } from '../../src/journal/playback-reader';
+import { JOURNAL_FILE } from '../../src/journal/reading';
+import { openedJournal } from '../support/test-journal';
+import { hold } from './truth';
+
+export class OwnJournal {
+  private readonly opened: ReturnType<typeof openedJournal>;
+  private readonly reader: PlaybackReader;
+
+  /** @param directory of its own */
+  constructor(directory: string) {
+    this.opened = openedJournal(directory);
+    this.reader = new PlaybackReader(join(directory, JOURNAL_FILE));
+  }
+
+  readonly source: PlaySource = {
+    open: async (play, request) => {
+      await this.opened.journal.flush();
+      const { from, to } = request;
+      const opened = this.reader.answer({ kind: 'play-open', play, ...request, from: words(from), to: words(to) }) as PlayOpened; // prettier-ignore
+      const { fromSeq, toSeq, gaps } = opened;
+      return { fromSeq, toSeq, isBroken: gaps.length > 0 };
+    },
+    next: async (play) => this.reader.answer({ kind: 'play-next', play }) as PlayedChunk,
+    close: (play) => void this.reader.answer({ kind: 'play-close', play }),
+  };
+
+  append(events: readonly BatchEvent[]): void {
+    const { journal, recovered } = this.opened;
+    const [firstSeq, lastSeq] = [events[0]!.seq, events.at(-1)!.seq];
+    journal.append({ epoch: recovered.epoch, firstSeq, lastSeq, events }, () => {});
+  }
+
+  /** @throws Error when it still plays to somebody */
+  close(): void {
+    const { plays } = this.reader as unknown as { plays: ReadonlyMap<number, unknown> };
+    hold(plays.size === 0, () => ['the journal plays on', plays.keys()]);
+    this.reader.close();
+    this.opened.journal.abandon();
+  }
+}
+
+function words(time: Nanos | null): { hi: number; lo: number } | null {
+  return time === null ? null : { hi: time.hi, lo: time.lo };
+}

@@ -1,0 +1,87 @@
+/**
+ * Probe: what must hold inside the stage at any moment. The one place of the simulation that looks at
+ * what is private.
+ */
+
+import type { Mirror, TopicState } from '../../src/broadcast/mirror';
+import type { Session } from '../../src/broadcast/session';
+import type { Logged } from '../../src/broadcast/topic-log';
+import type { SimServer } from './server';
+import { hold } from './truth';
+
+interface SessionInside {
+  readonly backlog: { has(topic: TopicState): boolean; readonly cursors: ReadonlyMap<TopicState, unknown> }; // prettier-ignore
+}
+
+interface LogInside {
+  readonly start: number;
+  readonly end: number;
+  readonly heldBytes: number;
+  readonly entries: { readonly length: number; at(i: number): Logged | undefined };
+}
+
+/** Topics, their subscribers and what waits for them. */
+export function probe(server: SimServer): void {
+  const topics = allTopics(server);
+  for (const topic of topics) probeTopic(topic, server);
+  for (const session of server.broadcaster.sessions) {
+    const { cursors } = insideOf(session);
+    for (const topic of cursors.keys()) {
+      hold(session.topics.has(topic), () => ['reads what it is not on', session.name, topic.name]);
+    }
+    for (const [topic] of session.topics) {
+      hold(topics.includes(topic), () => ['on a topic that is none', session.name, topic.name]);
+    }
+  }
+}
+
+/** With nobody there, nothing is left of anybody. */
+export function probeEmpty(server: SimServer): void {
+  hold(server.broadcaster.sessions.size === 0, () => ['sessions are left']);
+  hold(Bun.deepEquals(server.plays.counts, { open: 0, waiting: 0 }), () => ['plays are left', server.plays.counts]); // prettier-ignore
+  for (const topic of allTopics(server)) {
+    const { binarySubscribers, textSubscribers, log, pending, name } = topic;
+    const left = binarySubscribers + textSubscribers + pending.length;
+    hold(left === 0 && log === null, () => ['readers are left', name, binarySubscribers, textSubscribers]); // prettier-ignore
+  }
+}
+
+function insideOf(session: Session): SessionInside['backlog'] {
+  return (session as unknown as SessionInside).backlog;
+}
+
+function allTopics(server: SimServer): TopicState[] {
+  const { mirror } = server.broadcaster as unknown as { mirror: Mirror };
+  return [mirror.statusTopic, ...[...mirror.all()].flatMap((i) => Object.values(i.topics))];
+}
+
+/** Each session that is on it has it natively or reads its log, and those are counted. */
+function probeTopic(topic: TopicState, server: SimServer): void {
+  let binary = 0;
+  let text = 0;
+  let readers = 0;
+  for (const { session, native, server: end } of server.wires) {
+    if (end !== 'open') continue;
+    const isNative = native.has(session.isText ? topic.nativeText : topic.nativeBinary);
+    const reads = insideOf(session).has(topic);
+    const isOn = session.topics.has(topic);
+    hold(Number(isNative) + Number(reads) === Number(isOn), () => ['on a topic', topic.name, session.name, isOn, isNative, reads]); // prettier-ignore
+    if (isNative && session.isText) text += 1;
+    else if (isNative) binary += 1;
+  }
+  for (const session of server.broadcaster.sessions) if (insideOf(session).has(topic)) readers += 1;
+  const { logReaders } = topic as unknown as { logReaders: number };
+  const counted = [topic.binarySubscribers, topic.textSubscribers, logReaders, topic.log !== null];
+  const real = [binary, text, readers, readers > 0];
+  hold(Bun.deepEquals(counted, real), () => ['subscribers', topic.name, counted, real]);
+  if (topic.log !== null) probeLog(topic, server.options.session.outboxBytesMax);
+}
+
+/** Bounded by its bytes, but for one message. */
+function probeLog({ log, name }: TopicState, bytesMax: number): void {
+  const { entries, heldBytes, start, end } = log as unknown as LogInside;
+  let bytes = 0;
+  for (let i = 0; i < entries.length; i++) bytes += entries.at(i)!.bytes;
+  hold(bytes === heldBytes && entries.length === end - start, () => ['a log', name, bytes, heldBytes, entries.length, start, end]); // prettier-ignore
+  hold(bytes <= bytesMax || entries.length === 1, () => ['a log too full', name, bytes, bytesMax]);
+}

@@ -1,0 +1,311 @@
+/**
+ * Reader: a client that believes nothing. It knows the protocol's rules and holds the server to each
+ * of them with every message that it reads; what it asks for, and when it reads, is told from outside.
+ */
+
+import { decodeFrame, decodeTextFrame, isFault } from '../../protocol/codec';
+import type { Instrument, Message, MessageOf } from '../../protocol/messages';
+import { ReplayCheck } from './replay-check';
+import { asksFor, covers, isTopicRequest, starOf, tellsState, topicOfSequenced, type Request, type TopicRequest } from './requests'; // prettier-ignore
+import { TopicCopy } from './topic-copy';
+import { hold, type Sequenced, type Truth } from './truth';
+import type { Wire } from './wire';
+
+/** A name that the server serves. */
+interface Served {
+  /** On this connection. */
+  isLive: boolean;
+  /** Everything of what it covers was told up to here; null: nothing is known. */
+  place: number | null;
+  /** Topics that it would cover and that were left. */
+  readonly left: Set<string>;
+}
+
+export interface Tally {
+  messages: number;
+  conflated: number;
+  gaps: number;
+  missed: number;
+  replayed: number;
+  /** By reason. */
+  resets: Record<string, number>;
+}
+
+export class Reader {
+  readonly name: string;
+  readonly isText: boolean;
+  readonly tally: Tally;
+  wire: Wire | null = null;
+  epoch = 0;
+  /** Told by a welcome on this connection. */
+  isWelcome = false;
+  readonly asked = new Map<number, Request>();
+  /** What it wants, with intervals. */
+  readonly wanted = new Map<string, number>();
+  readonly served = new Map<string, Served>();
+  readonly topics = new Map<string, TopicCopy>();
+  replay: ReplayCheck | null = null;
+  /** Executions of its owner since it came, in order; null: it does not trade. */
+  executions: Message[] | null = null;
+  private readonly instruments = new Map<string, Instrument>();
+  private readonly truth: Truth;
+
+  constructor(name: string, isText: boolean, truth: Truth, tally: Tally) {
+    this.name = name;
+    this.isText = isText;
+    this.truth = truth;
+    this.tally = tally;
+  }
+
+  /** A new connection: what was asked on the old one is not answered any more. */
+  connect(wire: Wire): void {
+    this.wire = wire;
+    this.isWelcome = false;
+    this.asked.clear();
+    this.replay = null;
+    this.instruments.clear();
+    for (const name of this.served.keys()) if (!this.wanted.has(name)) this.served.delete(name);
+    for (const [topic, copy] of this.topics) {
+      if (this.isServed(topic)) copy.isLive = false;
+      else this.topics.delete(topic);
+    }
+    for (const served of this.served.values()) served.isLive = false;
+  }
+
+  /** Epochs are of another life: what is held is void [T6]. */
+  forget(): void {
+    this.served.clear();
+    this.topics.clear();
+  }
+
+  get knownSymbols(): string[] {
+    return [...this.instruments.keys()];
+  }
+
+  /** From where it may resume what is served, and which names those are. */
+  resumable(): { names: string[]; place: number } {
+    const names: string[] = [];
+    let place = Infinity;
+    for (const [name, served] of this.served) {
+      if (served.place === null) continue;
+      names.push(name);
+      place = Math.min(place, Math.max(served.place, this.topics.get(name)?.last ?? 0));
+    }
+    return { names, place: place === Infinity ? 0 : place };
+  }
+
+  /** Reads so many frames. @returns the code with which the connection was closed, if it was */
+  read(frames: number): number | undefined {
+    for (let i = 0; i < frames && this.wire !== null; i++) {
+      const next = this.wire.read();
+      if (typeof next === 'number') return next;
+      if (next === undefined) return undefined;
+      const scalesOf = (symbol: string) => this.instruments.get(symbol);
+      const items = typeof next === 'string' ? decodeTextFrame(next, scalesOf) : decodeFrame(next);
+      for (const item of items) {
+        hold(!isFault(item), () => ['does not decode', item]);
+        this.take(item);
+      }
+    }
+    return undefined;
+  }
+
+  /** Of the topics of which nothing is asked, it has all that was pushed. */
+  checkAll(): void {
+    if (this.asked.size > 0) return;
+    for (const [name, { isLive, last }] of this.topics) {
+      const head = this.truth.head(name, this.truth.lastSeq);
+      hold(!isLive || last === head, () => ['the end is missing', this.name, name, last, head]);
+    }
+  }
+
+  private take(m: Message): void {
+    this.tally.messages += 1;
+    hold(m.type === 'welcome' || this.isWelcome, () => ['before the welcome', m]);
+    switch (m.type) {
+      case 'welcome':
+        return this.welcome(m);
+      case 'instrument':
+        return this.define(m);
+      case 'ack':
+        return this.answered(m);
+      case 'error':
+        return this.refused(m);
+      case 'pong':
+        hold(this.asked.get(m.id)?.kind === 'ping', () => ['not asked', m]);
+        this.asked.delete(m.id);
+        return;
+      case 'reset':
+        return this.reset(m);
+      case 'gap':
+        return this.gap(m);
+      case 'heartbeat':
+        return this.heartbeat(m);
+      case 'execution':
+        return this.executed(m);
+      case 'closing':
+        return;
+      default:
+        hold('prevSeq' in m, () => ['is not for a client', m]);
+        return this.sequenced(m);
+    }
+  }
+
+  private welcome(m: MessageOf<'welcome'>): void {
+    this.isWelcome = true;
+    if (m.epoch !== this.epoch) this.forget();
+    this.epoch = m.epoch;
+  }
+
+  private define(m: Instrument): void {
+    this.instruments.set(m.symbol, m);
+    this.replay?.define(m);
+  }
+
+  private sequenced(m: Sequenced): void {
+    hold(m.type === 'status' || this.instruments.has(m.symbol), () => ['before its definition', m]);
+    if ('count' in m && m.count > 1 && m.type !== 'bar' && m.type !== 'stats') this.tally.conflated += 1; // prettier-ignore
+    if (this.replay !== null) {
+      this.tally.replayed += 1;
+      return this.replay.take(m);
+    }
+    const topic = topicOfSequenced(m);
+    const requests = [...this.asked.values()].filter((r): r is TopicRequest => asksFor(r, topic));
+    let copy = this.topics.get(topic);
+    if (copy === undefined) {
+      hold(requests.length > 0 || this.isServed(topic), () => ['not asked for', topic, m]);
+      // Of an instrument that came under a `*` there is nothing before.
+      copy = this.begin(topic);
+    }
+    const resume = requests.find((r) => !tellsState(r, topic));
+    if (resume !== undefined && m.type !== 'bar') {
+      if (copy.last === null) copy.begin(this.truth.head(topic, resume.place));
+      // A repetition [T5]
+      if (m.seq <= copy.last!) return this.truth.check(topic, m);
+    }
+    // A state may look like the first message of its topic.
+    if (!copy.fits(m) && requests.some((r) => tellsState(r, topic))) copy.state(m);
+    else copy.chain(m);
+  }
+
+  /** The copy of a topic: of one that came under a `*` of this connection it needs all. */
+  private begin(topic: string): TopicCopy {
+    const star = this.served.get(starOf(topic));
+    const isNew = star?.isLive === true && !star.left.has(topic);
+    const copy = new TopicCopy(topic, this.truth, isNew ? 0 : null);
+    copy.isLive = isNew;
+    this.topics.set(topic, copy);
+    return copy;
+  }
+
+  private isServed(topic: string): boolean {
+    if (this.served.has(topic)) return true;
+    const star = this.served.get(starOf(topic));
+    return star !== undefined && !star.left.has(topic);
+  }
+
+  private answered({ id, seq }: MessageOf<'ack'>): void {
+    const request = this.asked.get(id);
+    hold(request !== undefined && request.kind !== 'ping' && request.kind !== 'bad', () => ['not to be answered so', id, request]); // prettier-ignore
+    this.asked.delete(id);
+    if (request.kind === 'replay') {
+      if (request.action === 'pause' && this.replay !== null) this.replay.isPaused = true;
+      if (this.replay?.answered(id) === true) this.replay = null;
+    } else if (request.kind === 'unsubscribe') this.left(request);
+    else if (isTopicRequest(request)) this.got(request, seq);
+  }
+
+  private left({ id, names }: { readonly id: number; readonly names: ReadonlySet<string> }): void {
+    for (const request of this.asked.values()) {
+      if (!isTopicRequest(request) || request.id > id) continue;
+      for (const name of names) request.cut.add(name);
+    }
+    for (const name of this.served.keys()) if (covers(names, name)) this.served.delete(name);
+    for (const name of names) this.served.get(starOf(name))?.left.add(name);
+    for (const [topic, copy] of this.topics) {
+      if (!covers(names, topic)) continue;
+      copy.account();
+      this.topics.delete(topic);
+    }
+  }
+
+  private got(request: TopicRequest, seq: number): void {
+    const { resetBy, reset, names, cut } = request;
+    hold(resetBy === null || [...names].every((name) => reset.has(name)), () => ['not reset', request]); // prettier-ignore
+    for (const name of names) {
+      if (covers(cut, name)) continue;
+      const left = new Set([...cut].filter((other) => other !== name && starOf(other) === name));
+      this.served.set(name, { isLive: true, place: seq, left });
+      if (starOf(name) !== name || name === 'status') this.topicOf(name, request);
+      else for (const symbol of this.instruments.keys()) this.topicOf(name.replace('*', symbol), request); // prettier-ignore
+    }
+    for (const [topic, copy] of this.topics) {
+      if (asksFor(request, topic)) copy.answered(seq, tellsState(request, topic));
+    }
+  }
+
+  /** The copy of a topic that is asked for, though nothing of it came. */
+  private topicOf(topic: string, request: TopicRequest): void {
+    if (this.topics.has(topic) || covers(request.cut, topic)) return;
+    const place = tellsState(request, topic) ? null : this.truth.head(topic, request.place);
+    this.topics.set(topic, new TopicCopy(topic, this.truth, place));
+  }
+
+  private refused(m: MessageOf<'error'>): void {
+    const request = m.id === null ? undefined : this.asked.get(m.id);
+    hold(request !== undefined, () => ['an error of nothing', m]);
+    this.asked.delete(request.id);
+    if (request.kind === 'bad') return;
+    hold(request.kind === 'replay', () => ['refused', request, m]);
+    const codes = ['no-replay', 'overloaded', 'history-failed', 'replay-under-way'];
+    hold(codes.includes(m.code), () => ['refused', request, m]);
+    if (this.replay?.startId === request.id) this.replay = null;
+  }
+
+  private reset({ topics, reason, epoch, seq }: MessageOf<'reset'>): void {
+    hold(epoch === this.epoch && seq <= this.truth.lastSeq, () => ['reset', epoch, seq]);
+    this.tally.resets[reason] = (this.tally.resets[reason] ?? 0) + 1;
+    const request = [...this.asked.values()].find((r): r is TopicRequest => r.kind === 'resume');
+    hold(request !== undefined, () => ['a reset unasked', topics, reason]);
+    const { resetBy } = request;
+    const isOfPart = reason === 'not-kept' && resetBy === null;
+    hold(resetBy === reason || (resetBy === null && reason !== 'other-epoch') || isOfPart, () => ['reset by', reason, request]); // prettier-ignore
+    for (const name of topics) {
+      hold(request.names.has(name), () => ['reset of what was not asked', name]);
+      request.reset.add(name);
+      const served = this.served.get(name);
+      if (served !== undefined) served.place = null;
+    }
+    for (const [topic, copy] of this.topics) if (covers(request.reset, topic)) copy.reset();
+  }
+
+  private gap(m: MessageOf<'gap'>): void {
+    this.tally.gaps += 1;
+    this.tally.missed += m.count;
+    const copy = this.topics.get(m.topic) ?? this.begin(m.topic);
+    copy.gap(m);
+  }
+
+  private heartbeat({ seq, heads }: MessageOf<'heartbeat'>): void {
+    hold(seq <= this.truth.lastSeq, () => ['a heartbeat from the future', seq]);
+    if (this.replay !== null) return;
+    const open = [...this.asked.values()].filter((r) => isTopicRequest(r) || r.kind === 'unsubscribe'); // prettier-ignore
+    const isOpen = (name: string) => open.some(({ names }) => covers(names, name) || [...names].some((n) => starOf(n) === name)); // prettier-ignore
+    for (const [topic, copy] of this.topics) if (copy.isLive && !isOpen(topic)) copy.beat(seq);
+    for (const [name, served] of this.served) {
+      if (served.isLive && !isOpen(name) && served.place !== null)
+        served.place = Math.max(served.place, seq);
+    }
+    for (const head of heads) {
+      const copy = this.topics.get(head.topic);
+      if (copy?.isLive !== true || isOpen(head.topic)) continue;
+      hold(head.seq <= Math.max(copy.last!, copy.base), () => ['lost', head, copy.last, copy.base]);
+    }
+  }
+
+  private executed(m: MessageOf<'execution'>): void {
+    const next = this.executions?.shift();
+    hold(next !== undefined && Bun.deepEquals(next, m), () => ['an execution', m, next]);
+    hold(this.instruments.has(m.symbol), () => ['before its definition', m]);
+  }
+}

@@ -1,0 +1,53 @@
+/** Requests: what a reader has asked and not been answered, and which topics that covers. */
+
+import { topicOf } from '../../protocol/topics';
+import type { Sequenced } from './truth';
+
+export type Request =
+  | { readonly kind: 'ping' | 'bad'; readonly id: number }
+  | { readonly kind: 'replay'; readonly id: number; readonly action: string }
+  | { readonly kind: 'unsubscribe'; readonly id: number; readonly names: ReadonlySet<string> }
+  | TopicRequest;
+
+export interface TopicRequest {
+  readonly kind: 'subscribe' | 'resume';
+  readonly id: number;
+  readonly names: ReadonlySet<string>;
+  /** Left again since. */
+  readonly cut: Set<string>;
+  /** Of a resume: the names that the server reset. */
+  readonly reset: Set<string>;
+  /** Of a resume: from where. */
+  readonly place: number;
+  /** Of a resume: the reason that it must be reset for. */
+  readonly resetBy: string | null;
+}
+
+/** The name that covers a topic together with others. */
+export function starOf(topic: string): string {
+  const parts = topic.split(':');
+  if (parts.length > 1) parts[1] = '*';
+  return parts.join(':');
+}
+
+export function covers(names: { has(name: string): boolean }, topic: string): boolean {
+  return names.has(topic) || names.has(starOf(topic));
+}
+
+export function isTopicRequest(request: Request): request is TopicRequest {
+  return request.kind === 'subscribe' || request.kind === 'resume';
+}
+
+/** Whether it asks for a topic and that was not taken back. */
+export function asksFor(request: Request, topic: string): request is TopicRequest {
+  return isTopicRequest(request) && covers(request.names, topic) && !covers(request.cut, topic);
+}
+
+/** Whether its answer tells a topic's state. */
+export function tellsState(request: TopicRequest, topic: string): boolean {
+  return request.kind === 'subscribe' || covers(request.reset, topic);
+}
+
+export function topicOfSequenced(m: Sequenced): string {
+  return topicOf(m)!;
+}

@@ -1,0 +1,196 @@
+/**
+ * Server: the whole broadcast stage as a server joins it, with real connections in front of it, over
+ * virtual sockets and a steered clock. What is behind it (market, journal) is a list of events.
+ */
+
+import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import type { Execution, MarketEvent } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import type { StatisticsState } from '../../protocol/statistics';
+import type { ManualClock } from '../../src/base/clock';
+import { Broadcaster } from '../../src/broadcast/broadcaster';
+import { Plays, type PlaySource } from '../../src/broadcast/plays';
+import { Replays } from '../../src/broadcast/replays';
+import { Session } from '../../src/broadcast/session';
+import type { SessionLimits } from '../../src/broadcast/session-limits';
+import { Memtable } from '../../src/cache/memtable';
+import { Keyring, type Principal } from '../../src/gateway/auth';
+import { Connections } from '../../src/gateway/connections';
+import type { OrderStage } from '../../src/gateway/orders';
+import { StreamConnection, type StreamHub } from '../../src/gateway/stream';
+import { Wire, type WireLimits } from './wire';
+
+export interface ServerOptions {
+  readonly epoch: number;
+  readonly session: SessionLimits;
+  readonly memtableEventsMax: number;
+  readonly playsMax: number;
+}
+
+export class SimServer {
+  readonly wires = new Set<Wire>();
+  readonly broadcaster: Broadcaster;
+  readonly plays: Plays;
+  readonly connections = new Connections();
+  readonly options: ServerOptions;
+  /** Sessions that the server closed for being slow. */
+  ended = 0;
+  private readonly memtable: Memtable;
+  private readonly clock: ManualClock;
+  private readonly hub: StreamHub<Session>;
+  /** Plays of the journal that were opened. */
+  played = 0;
+  /** Batches that wait for the journal. */
+  private readonly waiting: { events: readonly BatchEvent[]; lastSeq: number }[] = [];
+  private readonly timers = new Set<{ readonly atMs: number; readonly call: () => void }>();
+  private barsAtMs = Infinity;
+  private sessions = 0;
+
+  constructor(options: ServerOptions, clock: ManualClock, source: PlaySource) {
+    this.options = options;
+    this.clock = clock;
+    this.memtable = new Memtable({ eventsMax: options.memtableEventsMax, tradesMax: 10 });
+    const publish = (topic: string, data: string | Uint8Array): void => {
+      for (const wire of this.wires) if (wire.native.has(topic)) wire.send(data);
+    };
+    const broadcaster = new Broadcaster({ topicsMax: 1_000, sessionBoundary: 0 }, { publish }, clock); // prettier-ignore
+    this.broadcaster = broadcaster;
+    broadcaster.subscriptions.epoch = options.epoch;
+    broadcaster.subscriptions.since = (seq) => this.memtable.since(seq);
+    broadcaster.wakeIn = (ms) => (this.barsAtMs = clock.monotonicMs() + ms);
+    broadcaster.ended = () => (this.ended += 1);
+    const counted: PlaySource = {
+      open: (play, request) => {
+        this.played += 1;
+        return source.open(play, request);
+      },
+      next: (play) => source.next(play),
+      close: (play) => source.close(play),
+    };
+    this.plays = new Plays(counted, options.playsMax);
+    broadcaster.subscriptions.plays = this.plays;
+    this.hub = this.createHub();
+  }
+
+  hydrate(
+    newest: readonly MarketEvent[],
+    lastSeq: number,
+    statistics: Readonly<Record<string, StatisticsState>>,
+  ): void {
+    this.broadcaster.hydrate(newest, lastSeq, statistics);
+  }
+
+  connect(limits: WireLimits, isText: boolean, owner: string | null): Wire {
+    const wire = new Wire(limits);
+    const principal: Principal = { name: owner ?? 'nobody', roles: new Set(owner ? ['trade'] : []) }; // prettier-ignore
+    const form = isText ? SUBPROTOCOL_JSON : SUBPROTOCOL_MSGPACK;
+    wire.connection = new StreamConnection(this.hub, form, principal);
+    this.wires.add(wire);
+    wire.connection.open(wire.asSocket());
+    return wire;
+  }
+
+  /** Takes what the market said; it is pushed when the journal has it. */
+  take(events: readonly BatchEvent[], lastSeq: number): void {
+    if (events.length === 0) return;
+    this.memtable.accept(events);
+    this.waiting.push({ events, lastSeq });
+  }
+
+  /** The journal has the oldest batch: it is pushed. */
+  push(executions: readonly { owner: string; message: Execution }[]): void {
+    const next = this.waiting.shift();
+    if (next !== undefined) this.broadcaster.accept({ ...next, executions });
+  }
+
+  /** The batch that is pushed next. */
+  get next(): readonly BatchEvent[] | undefined {
+    return this.waiting[0]?.events;
+  }
+
+  /** Lets the next batch go. */
+  drop(): readonly BatchEvent[] {
+    return this.waiting.shift()!.events;
+  }
+
+  /** Whether some of what waits defines an instrument. */
+  get hasDefinition(): boolean {
+    return this.waiting.some(({ events }) => events.some(({ type }) => type === 'instrument'));
+  }
+
+  get hasWaiting(): boolean {
+    return this.waiting.length > 0;
+  }
+
+  /** Time goes by. */
+  advance(ms: number): void {
+    this.clock.advance(ms * 1e6);
+    const nowMs = this.clock.monotonicMs();
+    if (nowMs >= this.barsAtMs) {
+      this.barsAtMs = Infinity;
+      this.broadcaster.endBars();
+    }
+    for (const timer of this.timers) {
+      if (timer.atMs > nowMs) continue;
+      this.timers.delete(timer);
+      timer.call();
+    }
+  }
+
+  /** The process ends, abruptly. */
+  stop(): void {
+    for (const wire of this.wires) wire.terminate();
+    for (const wire of this.wires) wire.end();
+    this.wires.clear();
+  }
+
+  private createHub(): StreamHub<Session> {
+    const { broadcaster, clock, options } = this;
+    const { subscriptions } = broadcaster;
+    const replays = new Replays({
+      plays: this.plays,
+      clock,
+      later: (ms, call) => {
+        const timer = { atMs: clock.monotonicMs() + ms, call };
+        this.timers.add(timer);
+        return () => this.timers.delete(timer);
+      },
+      lastSeq: () => broadcaster.lastSeq,
+      isDefined: (symbol) => broadcaster.encoders.scalesOf(symbol) !== undefined,
+    });
+    return {
+      epoch: options.epoch,
+      server: 'sim',
+      scalesOf: broadcaster.encoders.scalesOf,
+      keys: new Keyring([], []),
+      connections: this.connections,
+      orders: {} as OrderStage, // nobody orders here
+      clock,
+      limits: { frameBytesMax: 1_000_000, topicsMax: 1_000, heartbeatMs: 1_000 },
+      lastSeq: () => broadcaster.lastSeq,
+      enter: (socket, form) => {
+        const wire = socket as unknown as Wire;
+        const session = new Session(`s${++this.sessions}`, form, wire, broadcaster.encoders, options.session); // prettier-ignore
+        wire.session = session;
+        broadcaster.sessions.add(session);
+        return { session, source: 0 };
+      },
+      leave: (session) => broadcaster.leave(session),
+      acknowledge: (session, ack) => session.send([ack]),
+      subscribe: (session, id, topics, intervalMs) =>
+        subscriptions.subscribe(session, id, topics, intervalMs),
+      resume: (session, request, done) => subscriptions.resume(session, request, done),
+      replay: (session, request) => {
+        const refused = replays.handle(session, request);
+        if (refused === undefined && request.action === 'start') {
+          for (const wire of this.wires) if (wire.session === session) wire.accepted(request.id);
+        }
+        return refused;
+      },
+      pong: (session) => session.pong(clock.monotonicMs()),
+      unsubscribe: (session, topics) => subscriptions.unsubscribe(session, topics),
+      submit: () => {},
+      note: () => {},
+    };
+  }
+}

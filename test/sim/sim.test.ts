@@ -1,0 +1,62 @@
+/**
+ * Simulation of the broadcast stage: readers that stall, crawl, vanish, come back by place, change what
+ * they want and look into the past, while the market runs and the server is started anew. After every
+ * message: each topic's stream is whole or its gaps are declared, in order and without a message twice,
+ * each says what was so, and each local book is the server's; at the end nothing is left of anybody.
+ */
+
+import { afterAll, describe, expect, test } from 'bun:test';
+
+import { ScratchDirectory } from '../support/scratch-directory';
+import { readSeed } from '../support/seed';
+import { OwnJournal } from './own-journal';
+import { World, type Outcome } from './world';
+
+/** `TAPEDECK_SIM_RUNS=10000` for a long run by hand. */
+const RUNS = Number(Bun.env['TAPEDECK_SIM_RUNS'] ?? 150);
+/** Every so many runs, by its seed, one has a real journal behind it. */
+const JOURNALED_EVERY = 25;
+
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+async function run(seed: number): Promise<Outcome> {
+  const journal = seed % JOURNALED_EVERY === 0 ? new OwnJournal(scratch.fresh()) : null;
+  try {
+    return await new World(seed, journal).run();
+  } catch (e) {
+    throw new Error(`seed ${seed}: ${(e as Error).message}`, { cause: e });
+  }
+}
+
+describe('readers of every kind', () => {
+  test(`are told everything, or what they miss: ${RUNS} runs`, async () => {
+    const seed = readSeed();
+    const sum: Record<string, number> = {};
+    for (let i = 0; i < RUNS; i++) {
+      const { resets, ...counts } = await run(seed + i);
+      for (const [what, count] of Object.entries({ ...counts, ...resets })) {
+        sum[what] = (sum[what] ?? 0) + count;
+      }
+    }
+    console.log(`${RUNS} runs: ${JSON.stringify(sum)}`);
+    // Each way was gone.
+    const ways = ['messages', 'conflated', 'missed', 'replayed', 'lagged', 'ended', 'restarts', 'executions', 'fromJournal', 'not-kept', 'other-epoch', 'from-the-future']; // prettier-ignore
+    const missing = ways.filter((way) => (sum[way] ?? 0) === 0);
+    expect(RUNS < 100 ? [] : missing).toEqual([]);
+  }, 7_200_000);
+});
+
+describe('seeds of faults that were found', () => {
+  test.each([
+    [3, 'the journal failed while the window was closed, and a resume ended as if it were whole'],
+    [17, 'an instrument was defined while a resume waited for its turn, and its `*` missed it'],
+    [1728, 'a replay that had ended was moved, and its play stayed open'],
+  ])(
+    '%i: %s',
+    async (seed) => {
+      expect((await run(seed)).messages).toBeGreaterThan(0);
+    },
+    60_000,
+  );
+});

@@ -1,0 +1,216 @@
+/**
+ * Source: a journal that is a plain list of events, and answers when it is told to: at once, late, in
+ * small pieces, with a failure, or with word that something is missing.
+ */
+
+import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
+import { fault, type Fault } from '../../protocol/codes';
+import type { Instrument, Message } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import { parseTopic } from '../../protocol/topics';
+import type { Prng } from '../../src/base/prng';
+import type { PlayedChunk } from '../../src/broadcast/feed';
+import type { PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/plays';
+import type { Truth } from './truth';
+
+/** Which events a play is of. */
+export class Wanted {
+  private readonly names: ReadonlySet<string>;
+  private readonly symbols: ReadonlySet<string>;
+
+  constructor(topics: readonly string[]) {
+    this.names = new Set(topics);
+    this.symbols = new Set(topics.map((name) => parseTopic(name)!.symbol));
+  }
+
+  /** Whether it is of one of the topics. */
+  hasMessage(e: BatchEvent): boolean {
+    if (e.type === 'command' || e.type === 'snapshot' || e.type === 'instrument') return false;
+    if (e.type === 'status') return this.names.has('status');
+    return this.names.has(`${e.type}:${e.symbol}`) || this.names.has(`${e.type}:*`);
+  }
+
+  hasSymbol(symbol: string): boolean {
+    return this.symbols.has('*') || this.symbols.has('') || this.symbols.has(symbol);
+  }
+
+  hasBook(symbol: string): boolean {
+    return this.names.has(`book:${symbol}`) || this.names.has('book:*');
+  }
+
+  has(e: BatchEvent): boolean {
+    return e.type === 'instrument' ? this.hasSymbol(e.symbol) : this.hasMessage(e);
+  }
+
+  /** The places of a request that says them by time. */
+  range(truth: Truth, r: Pick<PlayRequest, 'from' | 'to' | 'fromSeq' | 'toSeq'>): PlayRange {
+    let { fromSeq, toSeq } = r;
+    if (r.to !== null) {
+      const to = truth.events.findLast((e) => this.hasMessage(e) && timeOf(e)!.compare(r.to!) <= 0);
+      toSeq = Math.min(toSeq, to?.seq ?? 0);
+    }
+    if (r.from !== null) {
+      const from = truth.events.find((e) => this.hasMessage(e) && timeOf(e)!.compare(r.from!) >= 0);
+      fromSeq = Math.max(fromSeq, from?.seq ?? toSeq + 1);
+    }
+    return { fromSeq, toSeq, isBroken: false };
+  }
+}
+
+export function timeOf(e: BatchEvent) {
+  return e.type === 'instrument' ? undefined : e.eventTime;
+}
+
+interface Playing {
+  readonly request: PlayRequest;
+  readonly wanted: Wanted;
+  readonly toSeq: number;
+  nextSeq: number;
+  opening: Message[];
+}
+
+export interface SourceTemper {
+  /** Places that a frame goes over. */
+  readonly frameEventsMax: number;
+  /** How likely an answer comes in the turn after it was asked. */
+  readonly prompt: number;
+  readonly failing: number;
+  readonly broken: number;
+}
+
+export class SteeredSource implements PlaySource {
+  /** What is open in it; nothing when nobody plays. */
+  readonly plays = new Map<number, Playing>();
+  private readonly waiting: (() => void)[] = [];
+  private readonly truth: Truth;
+  private readonly random: Prng;
+  private readonly encoder = new FrameEncoder();
+  private readonly temper: SourceTemper;
+  private readonly definitionOf: (symbol: string) => Instrument | undefined;
+
+  constructor(
+    truth: Truth,
+    random: Prng,
+    temper: SourceTemper,
+    definitionOf: (symbol: string) => Instrument | undefined,
+  ) {
+    this.truth = truth;
+    this.random = random;
+    this.temper = temper;
+    this.definitionOf = definitionOf;
+  }
+
+  get isAsked(): boolean {
+    return this.waiting.length > 0;
+  }
+
+  /** Answers what was asked, or not yet. */
+  step(isPrompt = false): void {
+    const prompt = isPrompt ? 1 : this.temper.prompt;
+    while (this.waiting.length > 0 && this.random.chance(prompt)) this.waiting.shift()!();
+  }
+
+  open(play: number, request: PlayRequest): Promise<PlayRange | Fault> {
+    return this.later(() => {
+      if (this.random.chance(this.temper.failing)) return fault('history-failed', 'not now');
+      const wanted = new Wanted(request.topics);
+      const range = wanted.range(this.truth, request);
+      const opening = request.hasOpening ? this.opening(wanted, range.fromSeq) : [];
+      const { fromSeq: nextSeq, toSeq } = range;
+      this.plays.set(play, { request, wanted, toSeq, nextSeq, opening });
+      return { ...range, isBroken: this.random.chance(this.temper.broken) };
+    });
+  }
+
+  next(play: number): Promise<PlayedChunk | Fault> {
+    return this.later(() => {
+      const playing = this.plays.get(play);
+      if (playing === undefined) return fault('internal', `play ${play} is not open`);
+      if (this.random.chance(this.temper.failing)) {
+        this.plays.delete(play);
+        return fault('history-failed', 'not now');
+      }
+      const chunk = this.chunk(playing);
+      if (chunk.isLast) this.plays.delete(play);
+      return chunk;
+    });
+  }
+
+  close(play: number): void {
+    this.plays.delete(play);
+  }
+
+  private later<T>(answer: () => T): Promise<T> {
+    return new Promise((resolve) => {
+      this.waiting.push(() => resolve(answer()));
+    });
+  }
+
+  private opening(wanted: Wanted, fromSeq: number): Message[] {
+    const messages: Message[] = [];
+    const symbols = new Set<string>();
+    for (const e of this.truth.events) if (e.type === 'instrument') symbols.add(e.symbol);
+    for (const symbol of symbols) {
+      if (!wanted.hasSymbol(symbol)) continue;
+      const definition = this.definitionOf(symbol)!;
+      messages.push(definition);
+      const book = wanted.hasBook(symbol) ? this.truth.book(symbol, fromSeq - 1) : undefined;
+      if (book === undefined) continue;
+      const seq = this.truth.head(`book:${symbol}`, fromSeq - 1);
+      const form = book.crc === undefined ? 'incomplete' : 'snapshot';
+      const at = this.truth.events[seq - 1]!;
+      const { eventTime, receiveTime } = at as Extract<BatchEvent, { type: 'book' }>;
+      messages.push({ type: 'book', symbol, seq, prevSeq: 0, eventTime, receiveTime, form, bids: [...book.bids], asks: [...book.asks], crc: book.crc ?? null, count: 1 }); // prettier-ignore
+    }
+    return messages;
+  }
+
+  private chunk(playing: Playing): PlayedChunk {
+    const { request, wanted, toSeq } = playing;
+    const frames: { messages: Message[]; seq: number; atMs: number }[] = [];
+    if (playing.opening.length > 0) {
+      frames.push({ messages: playing.opening, seq: 0, atMs: 0 });
+      playing.opening = [];
+    }
+    for (let i = this.random.int(0, 4); i > 0; i--) {
+      const messages: Message[] = [];
+      let atMs = 0;
+      for (
+        let n = this.random.int(1, this.temper.frameEventsMax);
+        n > 0 && playing.nextSeq <= toSeq;
+        n--
+      ) {
+        const e = this.truth.events[playing.nextSeq++ - 1]!;
+        if (!wanted.has(e) || e.type === 'command' || e.type === 'snapshot') continue;
+        messages.push(e);
+        if (request.speed > 0) atMs = this.dueMs(playing, e);
+      }
+      if (messages.length === 0) continue;
+      frames.push({ messages, seq: Math.max(...messages.map((m) => ('seq' in m ? m.seq : 0))), atMs }); // prettier-ignore
+    }
+    for (let i = 1; i < frames.length; i++) {
+      frames[i]!.atMs = Math.max(frames[i]!.atMs, frames[i - 1]!.atMs);
+    }
+    return this.encode(frames, request.isText, playing.nextSeq > toSeq);
+  }
+
+  private dueMs({ request, wanted }: Playing, e: BatchEvent): number {
+    const first = this.truth.events.find((f) => f.seq >= request.fromSeq && wanted.hasMessage(f));
+    const time = timeOf(e);
+    if (first === undefined || time === undefined) return 0;
+    return (time.since(timeOf(first)!) / 1e6 / request.speed) * 100;
+  }
+
+  private encode(
+    frames: readonly { messages: Message[]; seq: number; atMs: number }[],
+    isText: boolean,
+    isLast: boolean,
+  ): PlayedChunk {
+    const texts = isText ? frames.map((f) => encodeTextFrame(f.messages, this.definitionOf)) : [];
+    const parts = isText ? [] : frames.map((f) => this.encoder.encode(f.messages));
+    let length = 0;
+    const ends = parts.map((part) => (length += part.length));
+    const bytes = new Uint8Array(Buffer.concat(parts));
+    return { bytes, ends, texts, atMs: frames.map((f) => f.atMs), seqs: frames.map((f) => f.seq), isLast }; // prettier-ignore
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Topic copy: what a reader holds of one topic, and the rules by which it takes the next message: in
+ * order by `prevSeq`, standing for exactly as many messages as it says, and saying what was so.
+ */
+
+import type { MessageOf } from '../../protocol/messages';
+import { LocalBook } from '../../src/client/local-book';
+import { hold, type Sequenced, type Truth } from './truth';
+
+export class TopicCopy {
+  readonly name: string;
+  /** Everything of the topic up to here was told, or declared missing; null before that is known. */
+  last: number | null = null;
+  /** Subscribed on this connection, and answered. */
+  isLive = false;
+  /** Heads up to here say nothing. */
+  base = 0;
+  /** Messages that were told, alone or by one that stands for them, and that a gap declared. */
+  told = 0;
+  missed = 0;
+  /** The place from which those are counted. */
+  private since: number | null = null;
+  private book: LocalBook | null = null;
+  private readonly truth: Truth;
+
+  constructor(name: string, truth: Truth, last: number | null) {
+    this.name = name;
+    this.truth = truth;
+    this.begin(last);
+  }
+
+  /** Goes on from a place at which it has, or needs, everything. */
+  begin(last: number | null): void {
+    this.last = last;
+    this.since = last;
+    this.told = 0;
+    this.missed = 0;
+  }
+
+  /** Forgets everything. */
+  reset(): void {
+    this.begin(null);
+    this.isLive = false;
+    this.book = null;
+  }
+
+  /** Takes the message that must follow. */
+  chain(m: Sequenced): void {
+    const { last, name, truth } = this;
+    const isEnd = m.type === 'bar' && m.final && m.count === 0 && m.seq === last; // [D8]
+    const isNext = last !== null && m.prevSeq === last && (m.seq > last || isEnd);
+    hold(isNext, () => ['out of order', name, last, m]);
+    truth.check(name, m);
+    const count = truth.between(name, last, m.seq);
+    hold(count === ('count' in m ? m.count : 1), () => ['stands for others', name, last, count, m]);
+    this.told += count;
+    this.last = m.seq;
+    this.keepBook(m);
+  }
+
+  /** Whether a message is the next, whatever else it may be. */
+  fits(m: Sequenced): boolean {
+    const { last } = this;
+    const isNext = last !== null && m.prevSeq === last && m.seq > last;
+    return isNext && this.truth.between(this.name, last, m.seq) === ('count' in m ? m.count : 1);
+  }
+
+  /** Takes state that was asked for. */
+  state(m: Sequenced): void {
+    const { last, name } = this;
+    hold(m.type !== 'trade', () => ['a trade is no state', last, m]);
+    const isOld = last !== null && m.seq < last;
+    hold(!isOld || m.type === 'status', () => ['old state', last, m]);
+    this.truth.check(name, m);
+    hold(m.type !== 'book' || m.form !== 'delta', () => ['changes are no state', m]);
+    this.begin(Math.max(m.seq, last ?? 0));
+    this.keepBook(m);
+  }
+
+  gap({ from, to, count }: MessageOf<'gap'>): void {
+    const { last, name, truth } = this;
+    hold(last !== null && from > last && to >= from, () => ['a gap out of order', name, last, from, to]); // prettier-ignore
+    hold(truth.between(name, last, from - 1) === 0, () => ['untold before a gap', name, last, from]); // prettier-ignore
+    hold(truth.between(name, from - 1, to) === count, () => ['a gap counts wrong', name, from, to, count]); // prettier-ignore
+    this.missed += count;
+    this.last = to;
+    this.book = null;
+  }
+
+  /** The answer is here: all of the topic up to a place is. */
+  answered(seq: number, isState: boolean): void {
+    const { name, truth } = this;
+    const head = truth.head(name, seq);
+    if (this.last === null) {
+      const hasState = !name.startsWith('trade:');
+      hold(!isState || !hasState || head === 0, () => ['no state', name, head]);
+      this.begin(head);
+    }
+    const isAhead = this.missed > 0 && this.last! > head; // a gap reaches over the answer
+    hold(this.last === head || isAhead, () => [
+      'the answer says more than came',
+      name,
+      this.last,
+      head,
+      seq,
+    ]);
+    this.base = seq;
+    this.isLive = true;
+    this.account();
+  }
+
+  /** A heartbeat says that everything up to a place is told. */
+  beat(seq: number): void {
+    const head = this.truth.head(this.name, seq);
+    hold(this.last !== null && head <= this.last, () => ['a heartbeat ahead', this.name, this.last, head, seq]); // prettier-ignore
+  }
+
+  /** All messages since it began are told or declared, none twice. */
+  account(): void {
+    if (this.since === null || this.last === null) return;
+    const all = this.truth.between(this.name, this.since, this.last);
+    hold(all === this.told + this.missed, () => ['unaccounted', this.name, all, this.told, this.missed]); // prettier-ignore
+  }
+
+  private keepBook(m: Sequenced): void {
+    if (m.type !== 'book') return;
+    if (this.book === null) {
+      if (m.form === 'delta') return; // the reader came by the topic without a copy
+      this.book = new LocalBook();
+    }
+    const outcome = this.book.apply(m);
+    hold(outcome === (m.form === 'incomplete' ? 'incomplete' : 'applied'), () => [outcome, m]);
+    const levels = this.truth.book(m.symbol, m.seq)!;
+    const { bids, asks, trusted } = this.book;
+    hold(trusted === (levels.crc !== undefined), () => ['trust', m, levels]);
+    hold(Bun.deepEquals([bids, asks], [levels.bids, levels.asks]), () => ['the copy differs', this.name, bids, asks, levels]); // prettier-ignore
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * Truth: all that was pushed, as plain lists, and what a reader's message must be by them. It shares
+ * nothing with the server but the messages themselves.
+ */
+
+import { bookChecksum } from '../../protocol/checksum';
+import { TenLevels } from '../../protocol/levels';
+import type { Bar, Book, MarketEvent, Message, Stats, Trade } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import { BAR_SECONDS } from '../../protocol/bars';
+import { Nanos } from '../../protocol/time';
+
+/** A message of a topic. */
+export type Sequenced = Exclude<
+  Extract<Message, { readonly prevSeq: number }>,
+  { type: 'execution' }
+>;
+type Pushed = Exclude<MarketEvent, { type: 'instrument' }>;
+
+export interface Levels {
+  readonly bids: readonly number[];
+  readonly asks: readonly number[];
+  /** Undefined while the book may not be trusted. */
+  readonly crc: number | undefined;
+}
+
+export class Broken extends Error {}
+
+export function hold(condition: boolean, what: () => unknown): asserts condition {
+  if (!condition)
+    throw new Broken(
+      JSON.stringify(what(), (_, v) =>
+        v instanceof Set || v instanceof Map ? [...v] : (v as unknown),
+      ),
+    );
+}
+
+class TopicTruth {
+  readonly seqs: number[] = [];
+  readonly messages: Pushed[] = [];
+  /** Of a book, behind each message. */
+  readonly levels: Levels[] = [];
+
+  /** How many stand at or below a place. */
+  rank(seq: number): number {
+    let low = 0;
+    let high = this.seqs.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.seqs[middle]! <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+export class Truth {
+  /** The newest place pushed. */
+  lastSeq = 0;
+  /** By place, less one: also what no reader gets. */
+  readonly events: BatchEvent[] = [];
+  private readonly topics = new Map<string, TopicTruth>();
+  private readonly books = new Map<string, TenLevels>();
+
+  /** Takes a batch. */
+  push(events: readonly BatchEvent[]): void {
+    const traded = new Set<string>();
+    for (const event of events) {
+      this.events.push(event);
+      this.lastSeq = event.seq;
+      hold(this.events.length === event.seq, () => ['not dense', event]);
+      if (event.type === 'command' || event.type === 'snapshot' || event.type === 'instrument') continue; // prettier-ignore
+      const topic = this.topic(event.type === 'status' ? 'status' : `${event.type}:${event.symbol}`); // prettier-ignore
+      topic.seqs.push(event.seq);
+      topic.messages.push(event);
+      if (event.type === 'book') topic.levels.push(this.fold(event));
+      if (event.type === 'trade') traded.add(event.symbol);
+    }
+    for (const symbol of traded) this.derive(symbol);
+  }
+
+  /** Bars and statistics of a batch stand at the newest trade of it. */
+  private derive(symbol: string): void {
+    const { seqs } = this.topic(`derived:${symbol}`);
+    const newest = this.topic(`trade:${symbol}`).seqs.at(-1) ?? 0;
+    if (newest > (seqs.at(-1) ?? 0)) seqs.push(newest);
+  }
+
+  /** Forgets what lies behind a place: the end of a life that lost its newest events. */
+  truncate(seq: number): void {
+    this.events.length = seq;
+    this.lastSeq = seq;
+    for (const [name, topic] of this.topics) {
+      const rank = topic.rank(seq);
+      topic.seqs.length = rank;
+      topic.messages.length = Math.min(topic.messages.length, rank);
+      if (!name.startsWith('book:')) continue;
+      topic.levels.length = rank;
+      const { bids, asks } = topic.levels.at(-1) ?? { bids: [], asks: [] };
+      this.levelsOf(name.slice(5)).replace([...bids], [...asks]);
+    }
+    for (const name of this.topics.keys()) if (name.startsWith('trade:')) this.derive(name.slice(6)); // prettier-ignore
+  }
+
+  /** The newest message of a topic at or below a place; 0: none. */
+  head(name: string, seq: number): number {
+    const topic = this.topic(isDerived(name) ? `derived:${symbolOf(name)}` : name);
+    return topic.seqs[topic.rank(seq) - 1] ?? 0;
+  }
+
+  /** Messages of a topic behind one place, up to another. */
+  between(name: string, from: number, to: number): number {
+    const topic = this.topic(isDerived(name) ? `trade:${symbolOf(name)}` : name);
+    return topic.rank(to) - topic.rank(from);
+  }
+
+  /** The event time of the event at a place, or of one near it. */
+  timeAt(seq: number): Nanos {
+    for (let i = seq - 1; i >= 0; i--) {
+      const event = this.events[i]!;
+      if (event.type !== 'instrument') return event.eventTime;
+    }
+    return Nanos.ZERO;
+  }
+
+  /** The newest event time. */
+  time(): Nanos {
+    return this.timeAt(this.lastSeq);
+  }
+
+  /** The book behind the newest message of it up to a place. */
+  book(symbol: string, seq: number): Levels | undefined {
+    const topic = this.topic(`book:${symbol}`);
+    return topic.levels[topic.rank(seq) - 1];
+  }
+
+  newest(name: string): Pushed | undefined {
+    return this.topic(name).messages.at(-1);
+  }
+
+  /** Whether a message says what is so, for what it stands for. */
+  check(name: string, m: Sequenced): void {
+    hold(m.seq <= this.lastSeq, () => ['from the future', m, this.lastSeq]);
+    if (m.type === 'bar' || m.type === 'stats') return this.checkDerived(m);
+    const topic = this.topic(name);
+    const rank = topic.rank(m.seq);
+    const event = topic.messages[rank - 1];
+    hold(event?.seq === m.seq, () => ['is no message of the topic', m]);
+    if (m.type === 'book' && m.form !== 'delta') return this.checkWhole(m, topic.levels[rank - 1]!);
+    const expected = 'count' in m ? { ...event, prevSeq: m.prevSeq, count: m.count } : event;
+    hold(Bun.deepEquals(m, expected), () => ['says other than', m, expected]);
+  }
+
+  private checkWhole({ form, bids, asks, crc }: Book, levels: Levels): void {
+    const trusted = levels.crc !== undefined;
+    hold((form === 'snapshot') === trusted, () => ['a book of the wrong form', form, levels]);
+    if (!trusted) return hold(crc === null && bids.length + asks.length === 0, () => [form, bids]);
+    hold(crc === null || crc === levels.crc, () => ['crc', crc, levels]);
+    hold(Bun.deepEquals([bids, asks], [levels.bids, levels.asks]), () => [bids, asks, levels]);
+  }
+
+  private checkDerived(m: Bar | Stats): void {
+    const topic = this.topic(`trade:${m.symbol}`);
+    const rank = topic.rank(m.seq);
+    const newest = topic.messages[rank - 1] as Trade | undefined;
+    hold(newest?.seq === m.seq, () => ['not at the place of a trade', m]);
+    const last = m.type === 'bar' ? m.close : m.last;
+    hold(last === newest.price, () => ['not the price of its newest trade', m, newest]);
+    let trades = rank;
+    if (m.type === 'bar') {
+      let first = rank;
+      while (first > 0 && topic.messages[first - 1]!.eventTime.compare(m.openTime) >= 0) first -= 1;
+      trades = rank - first;
+      const end = m.openTime.plus(BAR_SECONDS[m.interval] * 1e9);
+      hold(newest.eventTime.compare(end) < 0, () => ['behind its bar', m, newest]);
+    }
+    hold(m.trades === trades, () => ['trades', m, trades]);
+  }
+
+  private fold(event: Book): Levels {
+    const levels = this.levelsOf(event.symbol);
+    if (event.form === 'delta') levels.apply(event.bids, event.asks);
+    else levels.replace(event.bids, event.asks);
+    const { bids, asks } = levels;
+    const crc = event.form === 'incomplete' ? undefined : bookChecksum(bids, asks);
+    return { bids, asks, crc };
+  }
+
+  private levelsOf(symbol: string): TenLevels {
+    let levels = this.books.get(symbol);
+    if (levels === undefined) this.books.set(symbol, (levels = new TenLevels()));
+    return levels;
+  }
+
+  private topic(name: string): TopicTruth {
+    let topic = this.topics.get(name);
+    if (topic === undefined) this.topics.set(name, (topic = new TopicTruth()));
+    return topic;
+  }
+}
+
+function isDerived(name: string): boolean {
+  return name.startsWith('bar:') || name.startsWith('stats:');
+}
+
+function symbolOf(topic: string): string {
+  return topic.split(':')[1]!;
+}

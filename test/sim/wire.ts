@@ -1,0 +1,144 @@
+/**
+ * Wire: a virtual socket with a pipe each way. What the server writes waits in the pipe until the client
+ * reads it; the system takes the first bytes of it, so the server sees only what lies beyond those, and
+ * past a limit the connection is lost, as a real one is. A ping is answered when the client comes to it.
+ */
+
+import type { ServerWebSocket } from 'bun';
+
+import type { StreamConnection } from '../../src/gateway/stream';
+import type { Session } from '../../src/broadcast/session';
+
+type Data = string | Uint8Array;
+
+const PING = null;
+
+/** What lies in the pipe to the client. */
+type Piped = Data | typeof PING | { readonly code: number };
+
+export interface WireLimits {
+  /** What the system takes before the server sees that data is held back. */
+  readonly kernelBytes: number;
+  readonly backlogBytesMax: number;
+}
+
+export class Wire {
+  /** Native topics that the server has it on. */
+  readonly native = new Set<string>();
+  connection!: StreamConnection<Session>;
+  session!: Session;
+  /** `ending`: the server is yet to be told; `ended`: it has let go of it. */
+  server: 'open' | 'ending' | 'ended' = 'open';
+  readonly remoteAddress = '';
+  isClientGone = false;
+  /** Told when the server has taken a replay on. */
+  accepted: (id: number) => void = () => {};
+  private readonly toClient: Piped[] = [];
+  private readonly toServer: (Data | typeof PING)[] = [];
+  private bytes = 0;
+  private readonly limits: WireLimits;
+
+  constructor(limits: WireLimits) {
+    this.limits = limits;
+  }
+
+  /** What the server takes for a socket of Bun's. */
+  asSocket(): ServerWebSocket<unknown> {
+    return this as unknown as ServerWebSocket<unknown>;
+  }
+
+  // ── the server's side ────────────────────────────────────────────────────────────────────────
+
+  send(data: Data): number {
+    if (this.server !== 'open') return 0;
+    if (this.getBufferedAmount() + data.length > this.limits.backlogBytesMax) {
+      this.server = 'ending';
+      return 0;
+    }
+    this.toClient.push(data);
+    this.bytes += data.length;
+    return this.getBufferedAmount() > 0 ? -1 : data.length;
+  }
+
+  ping(): void {
+    if (this.server === 'open') this.toClient.push(PING);
+  }
+
+  getBufferedAmount(): number {
+    return Math.max(0, this.bytes - this.limits.kernelBytes);
+  }
+
+  subscribe(topic: string): void {
+    if (this.server === 'open') this.native.add(topic);
+  }
+
+  unsubscribe(topic: string): void {
+    if (this.server === 'open' && !this.native.delete(topic)) throw new Error(`not on ${topic}`);
+  }
+
+  close(code: number): void {
+    if (this.server !== 'open') return;
+    this.server = 'ending';
+    this.toClient.push({ code });
+  }
+
+  terminate(): void {
+    this.server = 'ending';
+    this.toClient.length = 0;
+    this.toClient.push({ code: 1006 });
+  }
+
+  /** The system tells the server what has become of the socket, and brings it what the client said. */
+  deliver(frames: number): void {
+    while (this.server === 'open' && this.toServer.length > 0 && frames-- > 0) {
+      const next = this.toServer.shift()!;
+      if (next === PING) this.connection.pong();
+      else this.connection.message(this.asSocket(), next);
+    }
+    if (this.server === 'open' && this.isClientGone) this.server = 'ending';
+    if (this.server === 'ending') this.end();
+  }
+
+  /** The server's end of it, however that came about. */
+  end(): void {
+    if (this.server === 'ended') return;
+    this.server = 'ended';
+    this.native.clear();
+    this.connection.close(this.asSocket(), 1006);
+  }
+
+  // ── the client's side ────────────────────────────────────────────────────────────────────────
+
+  say(data: Data): void {
+    this.toServer.push(data);
+  }
+
+  get hasWords(): boolean {
+    return this.toServer.length > 0;
+  }
+
+  get isEmpty(): boolean {
+    return this.toClient.length === 0;
+  }
+
+  /** The next frame; a number: it was closed with that code; undefined: nothing is there. */
+  read(): Data | number | undefined {
+    for (;;) {
+      const next = this.toClient.shift();
+      if (next === PING) {
+        this.toServer.push(PING);
+        continue;
+      }
+      if (next === undefined) return this.server === 'ended' ? 1006 : undefined;
+      if (typeof next === 'object' && 'code' in next) return next.code;
+      this.bytes -= next.length;
+      return next;
+    }
+  }
+
+  /** The client is gone; the server hears of it later, or never. */
+  vanish(): void {
+    this.toClient.length = 0;
+    this.toServer.length = 0;
+  }
+}
