@@ -15,9 +15,12 @@ import { Session } from '../../src/broadcast/session';
 import type { SessionLimits } from '../../src/broadcast/session-limits';
 import { Memtable } from '../../src/cache/memtable';
 import { Keyring, type Principal } from '../../src/gateway/auth';
+import type { Role } from '../../src/gateway/stored-keys';
 import { Connections } from '../../src/gateway/connections';
 import type { OrderStage } from '../../src/gateway/orders';
-import { StreamConnection, type StreamHub } from '../../src/gateway/stream';
+import { StreamConnection } from '../../src/gateway/stream';
+import type { StreamHub } from '../../src/gateway/stream-hub';
+import { settings } from '../bench/generated-market';
 import { Wire, type WireLimits } from './wire';
 
 export interface ServerOptions {
@@ -31,7 +34,7 @@ export class SimServer {
   readonly wires = new Set<Wire>();
   readonly broadcaster: Broadcaster;
   readonly plays: Plays;
-  readonly connections = new Connections();
+  readonly connections: Connections;
   readonly options: ServerOptions;
   /** Sessions that the server closed for being slow. */
   ended = 0;
@@ -49,6 +52,7 @@ export class SimServer {
   constructor(options: ServerOptions, clock: ManualClock, source: PlaySource) {
     this.options = options;
     this.clock = clock;
+    this.connections = new Connections(clock);
     this.memtable = new Memtable({ eventsMax: options.memtableEventsMax, tradesMax: 10 });
     const publish = (topic: string, data: string | Uint8Array): void => {
       for (const wire of this.wires) if (wire.native.has(topic)) wire.send(data);
@@ -82,7 +86,8 @@ export class SimServer {
 
   connect(limits: WireLimits, isText: boolean, owner: string | null): Wire {
     const wire = new Wire(limits);
-    const principal: Principal = { name: owner ?? 'nobody', roles: new Set(owner ? ['trade'] : []) }; // prettier-ignore
+    const roles = new Set<Role>(owner === null ? ['read'] : ['read', 'trade']);
+    const principal: Principal = { name: owner ?? 'nobody', roles, symbols: () => false, keyId: null, expiresAt: null }; // prettier-ignore
     const form = isText ? SUBPROTOCOL_JSON : SUBPROTOCOL_MSGPACK;
     wire.connection = new StreamConnection(this.hub, form, principal);
     this.wires.add(wire);
@@ -162,11 +167,12 @@ export class SimServer {
       epoch: options.epoch,
       server: 'sim',
       scalesOf: broadcaster.encoders.scalesOf,
-      keys: new Keyring([], []),
+      keys: new Keyring({ anonymousRoles: ['read'], origins: [], now: () => clock.now().seconds }),
       connections: this.connections,
       orders: {} as OrderStage, // nobody orders here
       clock,
-      limits: { frameBytesMax: 1_000_000, topicsMax: 1_000, heartbeatMs: 1_000 },
+      limits: { ...settings({}).limits, messagesPerSecond: 1e9, bytesPerSecond: 1e12, frameBytesMax: 1_000_000, topicsMax: 1_000 }, // prettier-ignore
+      heartbeatMs: 1_000,
       lastSeq: () => broadcaster.lastSeq,
       enter: (socket, form) => {
         const wire = socket as unknown as Wire;
