@@ -138,15 +138,16 @@ describe('a recording', () => {
 
 describe('a feed', () => {
   test('Publish a feed, and replay at ×10', async () => {
-    // The name is one of the keys that the servers of tests have.
-    const config = blocks('Publish a feed', 'toml')[0]!.replace('name = "feed"', 'name = "readme"');
-    const server = await ServerProcess.start({ config });
+    const [make, send] = blocks('Publish a feed', 'sh');
+    const [command] = make!.split('\n');
+    const key = (await run(`${command}; echo $KEY`)).trim();
+    const server = await ServerProcess.start({ data: join(folder, 'data/feed'), keys: null });
     try {
-      const out = await run(blocks('Publish a feed', 'sh')[0]!, server);
+      const out = await run(`KEY=${key}\n${send}`, server);
       expect(out).toMatch(/"events":3,"skipped":0/);
       expect(out).toMatch(/events in .* 0 faults/);
       const [replay] = blocks('Replay a recording at ×10', 'sh');
-      expect(await run(replay!, server)).toContain('0 faults');
+      expect(await run(`KEY=${key}\n${replay}`, server)).toContain('0 faults');
     } finally {
       await server.remove();
     }
