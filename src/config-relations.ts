@@ -5,7 +5,7 @@
 
 import { BUFFERED_BYTES_MAX } from './broadcast/session-limits';
 import { RESUMED_MESSAGES_MAX } from './broadcast/subscriptions';
-import type { Config } from './config';
+import type { Config } from './config-schema';
 
 /** One setting held against others. */
 interface Relation {

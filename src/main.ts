@@ -4,8 +4,8 @@
 import { Command, CommanderError } from 'commander';
 
 import { bookCommand } from './cli/book';
-import { configCommand } from './cli/config';
 import { completionCommand } from './cli/completion';
+import { configCommand } from './cli/config';
 import { exportCommand } from './cli/export';
 import { keysCommand } from './cli/keys';
 import { replayCommand } from './cli/replay';

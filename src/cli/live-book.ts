@@ -29,7 +29,7 @@ export async function showLiveBook(
 ): Promise<void> {
   const client = await TapedeckClient.connect(url, {
     client: 'tapedeck book',
-    ...(key !== undefined && { key }),
+    ...(key && { key }),
   });
   const clock = new SystemClock();
   const seen: Seen = { last: null, state: 'live', updates: 0, perSecond: 0, trouble: '' };

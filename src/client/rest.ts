@@ -28,7 +28,7 @@ export function fetchBook(
   key?: string,
 ): Promise<RestBook> {
   const path = `/v1/orderbook/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
-  return fetchJson<RestBook>(url, path, (body) => Array.isArray(body.bids), key);
+  return fetchJson<RestBook>(url, path, key, (body) => Array.isArray(body.bids));
 }
 
 /** A bar of history; decimals and times are strings. */
@@ -59,10 +59,9 @@ export function fetchBars(
     readonly to?: string;
     readonly limit?: number;
   },
-  key?: string,
 ): Promise<RestBars> {
   const path = `/v1/bars/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
-  return fetchJson<RestBars>(url, path, (body) => Array.isArray(body.bars), key);
+  return fetchJson<RestBars>(url, path, undefined, (body) => Array.isArray(body.bars));
 }
 
 /** A trade of history; decimals and times are strings. */
@@ -85,10 +84,9 @@ export function fetchTrades(
   url: string,
   symbol: string,
   query: { readonly limit?: number; readonly before?: number } = {},
-  key?: string,
 ): Promise<RestTrades> {
   const path = `/v1/trades/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
-  return fetchJson<RestTrades>(url, path, (body) => Array.isArray(body.trades), key);
+  return fetchJson<RestTrades>(url, path, undefined, (body) => Array.isArray(body.trades));
 }
 
 /** An order of one's own; decimals are strings. */
@@ -110,7 +108,7 @@ export interface RestOrder {
 export async function fetchOrders(url: string, key?: string): Promise<readonly RestOrder[]> {
   const looksRight = (body: Partial<{ orders: RestOrder[] }>): boolean =>
     Array.isArray(body.orders);
-  const { orders } = await fetchJson<{ orders: RestOrder[] }>(url, '/v1/orders', looksRight, key);
+  const { orders } = await fetchJson<{ orders: RestOrder[] }>(url, '/v1/orders', key, looksRight);
   return orders;
 }
 
@@ -125,14 +123,16 @@ function parametersOf(query: Readonly<Record<string, string | number | undefined
 async function fetchJson<T>(
   url: string,
   path: string,
+  key: string | undefined,
   looksRight: (body: Partial<T>) => boolean,
-  key?: string,
 ): Promise<T> {
   let response: Response;
   try {
     const address = new URL(path, url.includes('://') ? url : `http://${url}`);
-    const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
-    response = await fetch(address, { headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    response = await fetch(address, {
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(key !== undefined && { headers: { authorization: `Bearer ${key}` } }),
+    });
   } catch (e) {
     const why = (e as Error).message;
     throw new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${why}`);
@@ -153,5 +153,5 @@ async function fetchJson<T>(
 /** The decimals of an instrument. @throws TapedeckError as `fetchBook` does */
 export async function fetchScales(url: string, symbol: string, key?: string): Promise<Scales> {
   const path = `/v1/instruments/${encodeURIComponent(symbol)}`;
-  return fetchJson<Scales>(url, path, (body) => typeof body.priceScale === 'number', key);
+  return fetchJson<Scales>(url, path, key, (body) => typeof body.priceScale === 'number');
 }

@@ -57,9 +57,9 @@ export interface AppStages<I extends QueryInstrument> {
 export function createApp<I extends QueryInstrument>(options: AppOptions, stages: AppStages<I>) {
   const { queries, orders, admin } = stages;
   const routes: Route[] = [];
-  const room = new BodyRoom(options.limits);
   const pages = new PageFiles();
   const openApi = openApiDocument(stages.version);
+  const room = new BodyRoom(options.limits);
   const base = new Elysia({
     precompile: true,
     websocket: {
@@ -97,7 +97,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     })
     .get('/', async ({ request }) => {
       const who = await stages.keys.of(request);
-      return await pages.front(request, !('code' in who) && who.roles.has('trade'));
+      return await pages.front(request, !('code' in who) && mayNot(who, 'trade') === undefined);
     })
     .get('/assets/:name', async ({ request, params }) => await pages.asset(request, params.name))
     .get('/docs', async ({ request }) => await pages.docs(request))

@@ -1,15 +1,11 @@
 /** A venue where nothing happens but what a test does, so that page and REST can be held together. */
 
-import { ServerProcess, TRADE_KEY, type ServerOptions } from '../support/tapedeck-process';
+import { ServerProcess, testKey, TRADE_KEY, type ServerOptions } from '../support/tapedeck-process';
 
 /** Who stands on the other side of the page's orders. */
-const MAKER_KEY = 'maker-key-0123456789';
+const MAKER_KEY = testKey('maker');
 
 const CONFIG = `
-[[keys]]
-name = "maker"
-secret = "${MAKER_KEY}"
-roles = ["trade"]
 [[instruments]]
 symbol = "ACME"
 priceScale = 2
@@ -36,7 +32,13 @@ export class QuietMarket {
   }
 
   static async start(options: ServerOptions = {}): Promise<QuietMarket> {
-    return new QuietMarket(await ServerProcess.start({ ...options, config: CONFIG }));
+    return new QuietMarket(
+      await ServerProcess.start({
+        ...options,
+        config: CONFIG,
+        keys: [{ name: 'maker', roles: ['trade'] }],
+      }),
+    );
   }
 
   /** The same journal at the same address, as after a crash. */

@@ -138,15 +138,16 @@ describe('a recording', () => {
 
 describe('a feed', () => {
   test('Publish a feed, and replay at ×10', async () => {
-    // The name is one of the keys that the servers of tests have.
-    const config = blocks('Publish a feed', 'toml')[0]!.replace('name = "feed"', 'name = "readme"');
-    const server = await ServerProcess.start({ config });
+    const [make, send] = blocks('Publish a feed', 'sh');
+    const [command] = make!.split('\n');
+    const key = (await run(`${command}; echo $KEY`)).trim();
+    const server = await ServerProcess.start({ data: join(folder, 'data/feed'), keys: null });
     try {
-      const out = await run(blocks('Publish a feed', 'sh')[0]!, server);
+      const out = await run(`KEY=${key}\n${send}`, server);
       expect(out).toMatch(/"events":3,"skipped":0/);
       expect(out).toMatch(/events in .* 0 faults/);
       const [replay] = blocks('Replay a recording at ×10', 'sh');
-      expect(await run(replay!, server)).toContain('0 faults');
+      expect(await run(`KEY=${key}\n${replay}`, server)).toContain('0 faults');
     } finally {
       await server.remove();
     }
@@ -186,26 +187,31 @@ describe('the demo', () => {
   test.skipIf(CHROMIUM === undefined)('Follow a book from a page of your own', async () => {
     const heading = 'Follow a book from a page of your own';
     writeFileSync(join(folder, 'follow.html'), blocks(heading, 'html')[0]!);
-    const code = blocks(heading, 'ts')[0]!.replace('http://127.0.0.1:7070', server.url);
-    writeFileSync(join(folder, 'browser.ts'), code);
     const bundler = Bun.spawn([process.execPath, 'follow.html', '--port=0'], {
       cwd: folder,
       stdout: 'pipe',
       stderr: 'inherit',
     });
     const browser = await launch();
+    let allowing: ServerProcess | undefined;
     try {
       let text = '';
       for await (const chunk of bundler.stdout) {
         text += Buffer.from(chunk).toString();
         if (/http:\S+/.test(text)) break;
       }
-      const { page, errors } = await open(browser, /http:\S+/.exec(text)![0]);
+      const { href, origin } = new URL(/http:\S+/.exec(text)![0]);
+      const config = blocks(heading, 'toml')[0]!.replace('http://localhost:3000', origin);
+      allowing = await ServerProcess.start({ config, args: ['--demo'] });
+      const code = blocks(heading, 'ts')[0]!.replace('http://127.0.0.1:7070', allowing.url);
+      writeFileSync(join(folder, 'browser.ts'), code);
+      const { page, errors } = await open(browser, href);
       await page.waitForFunction(() => /^\d/.test(document.querySelector('#best')!.textContent));
       expect(errors).toEqual([]);
     } finally {
       await browser.close();
       bundler.kill();
+      await allowing?.remove();
     }
   });
 
