@@ -6,7 +6,7 @@
  */
 
 import { Database } from 'bun:sqlite';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { BatchEvent } from '../../protocol/records';
@@ -54,7 +54,8 @@ export function openJournal(
   } catch (e) {
     lock.release();
     const path = join(options.directory, JOURNAL_FILE);
-    if (/^SQLITE_(FULL|IOERR|READONLY)/.test((e as { code?: string }).code ?? '')) {
+    const isDisk = /^SQLITE_(FULL|IOERR|READONLY)/.test((e as { code?: string }).code ?? '');
+    if (isDisk && !statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
       return unwritable(options.directory, e);
     }
     return new StartFault(
