@@ -1,5 +1,7 @@
 /** Reader port: how a thread that reads the journal is asked, one question after the other. */
 
+import { setPriority } from 'node:os';
+
 import { fault } from '../../protocol/codes';
 import type { Answer, FromThread, MissingPlaces, Question, ToThread } from './history-messages';
 
@@ -15,11 +17,23 @@ export interface JournalReader<Q extends Question> {
   close(): void;
 }
 
+/**
+ * Of 19: how far these threads stand back. Who asks for the past waits for it; who reads live, and the
+ * journal, wait for nobody.
+ */
+const NICE = 10;
+
+/** On Linux a priority is that of the calling thread; elsewhere it would be that of the whole process. */
+function standBack(): void {
+  if (process.platform === 'linux') setPriority(0, NICE);
+}
+
 /** Serves what the main thread asks. @param moved what of an answer need not be copied */
 export function serveReader<Q extends Question>(
   reader: JournalReader<Q>,
   moved: (answer: Answer) => ArrayBuffer[] = () => [],
 ): void {
+  standBack();
   const port = globalThis as unknown as Port;
   port.onmessage = ({ data }): void => {
     if (data === 'close') {
