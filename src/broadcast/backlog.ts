@@ -228,14 +228,14 @@ export class Backlog {
   }
 
   private takeState(behind: readonly Cursor[], roomBytes: number, messages: Message[]): void {
-    const from = messages.length;
     let bytes = 0;
-    for (let i = 0; i < behind.length && bytes < roomBytes; i++) {
+    let taken = 0;
+    for (; taken < behind.length && bytes < roomBytes; taken++) {
       const at = messages.length;
-      behind[(this.turn + i) % behind.length]!.takeConflated(messages, this.counters);
+      behind[(this.turn + taken) % behind.length]!.takeConflated(messages, this.counters);
       bytes += sizeOf(messages, at);
     }
-    if (behind.length > 0) this.turn = (this.turn + messages.length - from) % behind.length;
+    if (behind.length > 0) this.turn = (this.turn + taken) % behind.length;
   }
 
   /** All that the log holds, and a gap for what has left it. */
@@ -264,8 +264,14 @@ function takeInOrder(cursors: readonly Cursor[], roomBytes: number, messages: Me
     cursor.pass();
     if (!cursor.isBehind) continue;
     const seq = seqOf(cursor);
-    const behind = waiting.findIndex((other) => seqOf(other) > seq);
-    waiting.splice(behind < 0 ? waiting.length : behind, 0, cursor);
+    let low = 0;
+    let high = waiting.length; // the first that comes behind it is in low … high
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (seqOf(waiting[middle]!) <= seq) low = middle + 1;
+      else high = middle;
+    }
+    waiting.splice(low, 0, cursor);
   }
 }
 

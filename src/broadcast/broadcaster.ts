@@ -254,9 +254,10 @@ export class Broadcaster {
    */
   goAway(random: Prng): void {
     const { code, reconnect } = CLOSES['going-away'];
+    const nowMs = this.clock.monotonicMs();
     for (const session of this.sessions) {
       const retryMs = random.int(RETRY_MS_MIN, RETRY_MS_MAX);
-      session.goAway({ type: 'closing', code, reason: 'going-away', reconnect, retryMs });
+      session.goAway({ type: 'closing', code, reason: 'going-away', reconnect, retryMs }, nowMs);
     }
   }
 

@@ -40,9 +40,6 @@ export class ChunkFrames {
     return this.chunk === null;
   }
 
-  /** Whether the last frame of a play has been taken. */
-  isOver = false;
-
   put(chunk: PlayedChunk): void {
     this.chunk = chunk;
     this.next = 0;
@@ -64,14 +61,7 @@ export class ChunkFrames {
     return { data, seq: seqs[next]! };
   }
 
-  clear(): void {
-    this.chunk = null;
-    this.isOver = false;
-  }
-
   private settle(): void {
-    if (this.chunk === null || this.next < this.chunk.seqs.length) return;
-    this.isOver = this.chunk.isLast;
-    this.chunk = null;
+    if (this.chunk !== null && this.next === this.chunk.seqs.length) this.chunk = null;
   }
 }

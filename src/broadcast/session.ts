@@ -230,7 +230,8 @@ export class Session {
   }
 
   /** The server stops: tells it so, and sends all that waits; `isDrained` says when it has that. */
-  goAway(closing: Message): void {
+  goAway(closing: Message, nowMs: number): void {
+    this.nowMs = nowMs; // of a new session it is not known yet
     this.isLeaving = true;
     this.send([closing]);
     const { lane } = this;

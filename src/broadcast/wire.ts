@@ -32,11 +32,6 @@ export class Wire {
     socket.subscribe(this.isText ? INSTRUMENT_TOPIC.text : INSTRUMENT_TOPIC.binary);
   }
 
-  /** How many topics it takes natively. */
-  get nativeCount(): number {
-    return this.natives.size;
-  }
-
   /** That the system has not taken yet. */
   get bufferedBytes(): number {
     return this.socket.getBufferedAmount();

@@ -53,15 +53,14 @@ export class PlayTopics {
     return ids === 'all' || (ids?.has(instrument) ?? false);
   }
 
-  /** Whether every instrument is, of some channel whose messages are of one each. */
-  get hasAllBooks(): boolean {
-    return this.wanted.get(KIND.book) === 'all';
+  /** Whether it is worth while to look for each of its instruments. */
+  get isFew(): boolean {
+    return !this.hasAll && this.named.size <= FEW;
   }
 
   /** Of a `WHERE` over records: what rules out most that is not wanted. */
   get condition(): string {
-    const isFew = !this.hasAll && this.named.size <= FEW;
-    return isFew ? `instrument IN (${[...this.named].join()})` : 'true';
+    return this.isFew ? `instrument IN (${[...this.named].join()})` : 'true';
   }
 
   /** Ids of the instruments that may be in the play. */

@@ -133,7 +133,7 @@ export class Playing {
   /** Nothing is there up to an id: where the next may be. */
   private skip(id: number): number {
     const { topics } = this.plan;
-    if (topics.hasAll || topics.condition === 'true') return id;
+    if (!topics.isFew) return id;
     let next = Infinity;
     for (const instrument of topics.named) next = Math.min(next, this.blocks.nextPart(id, instrument)); // prettier-ignore
     return Math.max(id, Math.min(next, this.blocks.end() + 1));

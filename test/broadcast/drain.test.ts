@@ -33,7 +33,7 @@ function world() {
     broadcaster.sessions.add(session);
     return { session, reader };
   };
-  return { broadcaster, enter };
+  return { broadcaster, clock, enter };
 }
 
 const CLOSED = [[1001, 'going-away']];
@@ -46,6 +46,15 @@ function trade(seq: number): Message {
 function types(messages: readonly Message[]): string[] {
   return messages.map(({ type }) => type);
 }
+
+test('one that has just come is not taken for one that has not answered for long', () => {
+  const { broadcaster, clock, enter } = world();
+  clock.advance(3_600e9);
+  enter();
+  broadcaster.goAway(new Prng(7));
+  broadcaster.look();
+  expect(broadcaster.sessions.size).toBe(1);
+});
 
 test('each is told to come back, at a time of its own', () => {
   const { broadcaster, enter } = world();
