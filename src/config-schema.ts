@@ -32,6 +32,12 @@ const SNAPSHOT_CHANGE_PERCENT = [
   'Change of a book that makes a snapshot at once',
 ] as const;
 
+const FEED_STALE_MS = [
+  0,
+  86_400_000,
+  'A feed that is silent for longer shows in /readyz; 0: never',
+] as const;
+
 const decimal = (description: string) => Type.Optional(Type.String({ description }));
 
 const InstrumentSetting = Type.Object(
@@ -60,6 +66,8 @@ const InstrumentSetting = Type.Object(
     // In place of those under [journal].
     snapshotEveryMs: countIfSet(...SNAPSHOT_EVERY_MS),
     snapshotChangePercent: countIfSet(...SNAPSHOT_CHANGE_PERCENT),
+    // In place of that under [market].
+    feedStaleMs: countIfSet(...FEED_STALE_MS),
   },
   { additionalProperties: false },
 );
@@ -134,6 +142,11 @@ export const ConfigSchema = section({
   }),
   market: section({
     sessionBoundary: count(0, 0, 86_399, 'End of a session, in seconds after midnight UTC'),
+    feedStaleMs: count(0, ...FEED_STALE_MS),
+    feedStaleIs: Type.Union([Type.Literal('warning'), Type.Literal('not-ready')], {
+      default: 'warning',
+      description: 'What /readyz makes of such a feed: told, or also 503',
+    }),
   }),
   limits: section({
     endedOrdersMax: count(100_000, 100, 10_000_000, 'Orders kept after their end'),

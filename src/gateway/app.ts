@@ -13,10 +13,11 @@ import { BodyRoom, type GatewayLimits } from './limits';
 import type { Orders } from './orders';
 import type { Metrics } from './metrics';
 import type { Queries, QueryInstrument } from './queries';
-import { readyResponse, type NotReady } from './readiness';
+import { readyResponse, type Readiness } from './readiness';
 import { openApiDocument } from './openapi';
 import { PageFiles } from './page-files';
 import { noRoute, type Route } from './no-route';
+import type { RestCounts } from './rest-counts';
 import { created, errorResponse, json, SECURITY_HEADERS } from './responses';
 import { upgrade } from './upgrade';
 
@@ -47,15 +48,15 @@ export interface AppStages<I extends QueryInstrument> {
   ): Promise<{ seq: number; events: number; skipped: number } | Fault>;
   /** No more sessions are taken. */
   isStopping(): boolean;
-  /** Why the server is not ready; empty when it is. */
-  notReady(): readonly NotReady[];
+  readiness(): Readiness;
   readonly metrics: Metrics;
+  readonly counts: RestCounts;
   readonly version: string;
   reportError(error: unknown): void;
 }
 
 export function createApp<I extends QueryInstrument>(options: AppOptions, stages: AppStages<I>) {
-  const { queries, orders, admin } = stages;
+  const { queries, orders, admin, counts } = stages;
   const routes: Route[] = [];
   const pages = new PageFiles();
   const openApi = openApiDocument(stages.version);
@@ -87,13 +88,17 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       return refused && errorResponse(refused);
     });
   }
+  base.onAfterHandle(({ request, route, responseValue }) => {
+    counts.count(request.method, route, responseValue);
+  });
   const app = base
     .onError(({ code, error, request }) => {
-      if (code === 'NOT_FOUND') return noRoute(request, routes);
+      if (code === 'NOT_FOUND') return counts.countFault(noRoute(request, routes));
       if (code === 'PARSE')
-        return errorResponse(fault('malformed-json', 'the body does not parse'));
+        return counts.countFault(errorResponse(fault('malformed-json', 'the body does not parse')));
       stages.reportError(error);
-      return errorResponse(fault('internal', 'the request failed inside the server'));
+      const message = 'the request failed inside the server';
+      return counts.countFault(errorResponse(fault('internal', message)));
     })
     .get('/', async ({ request }) => {
       const who = await stages.keys.of(request);
@@ -103,7 +108,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get('/docs', async ({ request }) => await pages.docs(request))
     .get('/openapi.json', () => json(openApi))
     .get('/healthz', () => json('{"status":"ok"}'))
-    .get('/readyz', () => readyResponse(stages.notReady()))
+    .get('/readyz', () => readyResponse(stages.readiness()))
     .get('/metrics', async () => {
       const { metrics } = stages;
       return new Response(await metrics.text(), {
@@ -124,21 +129,30 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
         : queries.history.book(params.symbol, query).then(answer),
     )
     .get('/v1/stats/:symbol', ({ params }) => answer(queries.stats(params.symbol)))
-    .get('/v1/trades/:symbol', async ({ params, query }) =>
-      answer(await queries.trades(params.symbol, query['limit'], query['before'])),
+    .get(
+      '/v1/trades/:symbol',
+      async ({ params, query }) =>
+        answer(await queries.trades(params.symbol, query['limit'], query['before'])),
+      counts.timed('GET /v1/trades/:symbol'),
     )
-    .get('/v1/ticks/:symbol', async ({ params, query }) =>
-      answer(await queries.history.ticks(params.symbol, query)),
+    .get(
+      '/v1/ticks/:symbol',
+      async ({ params, query }) => answer(await queries.history.ticks(params.symbol, query)),
+      counts.timed('GET /v1/ticks/:symbol'),
     )
-    .get('/v1/bars/:symbol', async ({ params, query }) =>
-      answer(await queries.history.bars(params.symbol, query)),
+    .get(
+      '/v1/bars/:symbol',
+      async ({ params, query }) => answer(await queries.history.bars(params.symbol, query)),
+      counts.timed('GET /v1/bars/:symbol'),
     )
     .get('/v1/orders', ({ request }) => asKnown(request, stages, (who) => orders.list(who)))
     .get('/v1/orders/:id', ({ request, params }) =>
       asKnown(request, stages, (who) => orders.get(who, params.id)),
     )
-    .delete('/v1/orders/:id', ({ request, params }) =>
-      asKnown(request, stages, (who) => orders.cancel(who, params.id)),
+    .delete(
+      '/v1/orders/:id',
+      ({ request, params }) => asKnown(request, stages, (who) => orders.cancel(who, params.id)),
+      counts.timed('DELETE /v1/orders/:id'),
     )
     .post(
       '/v1/orders',
@@ -149,7 +163,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
           (who) => withText(request, ORDER_BYTES_MAX, room, (t) => orders.submit(who, t)),
           created,
         ),
-      { parse: 'none' },
+      { parse: 'none', ...counts.timed('POST /v1/orders') },
     )
     .post(
       '/v1/instruments/:symbol/state',
@@ -173,9 +187,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .post(
       '/v1/ingest',
       ({ request }) => ingest(request, options.limits.bodyBytesMax, room, stages),
-      {
-        parse: 'none',
-      },
+      { parse: 'none', ...counts.timed('POST /v1/ingest') },
     )
     .get('/v1/stream', ({ request, server }) => upgrade(request, server, options, stages));
   routes.push(...app.routes);
