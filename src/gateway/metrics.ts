@@ -139,9 +139,11 @@ export class Metrics {
     const { published, version, feeds } = sources;
     registry.gauge('info', 'Version of Tapedeck', () => [[{ version }, 1]], 'version');
     registry.gauge('instruments', 'Instruments', () => [[{}, sources.instruments()]]);
-    registry.gauge('feed_instruments', 'Of those, fed ones', () => [[{}, feeds().instruments]]);
-    registry.gauge('stale_feed_instruments', 'Of those, silent for longer than feedStaleMs', () => [[{}, feeds().stale]]); // prettier-ignore
-    registry.gauge('feed_silence_max_seconds', 'Since the last word on the fed instrument that has been silent for longest', () => [[{}, feeds().silenceMsMax / 1_000]]); // prettier-ignore
+    registry.gauge('feed_instruments', 'Instruments that are fed', () => [
+      [{}, feeds().instruments],
+    ]);
+    registry.gauge('stale_feed_instruments', 'Fed instruments that have been silent for longer than feedStaleMs', () => [[{}, feeds().stale]]); // prettier-ignore
+    registry.gauge('feed_silence_max_seconds', 'How long the fed instrument has been silent that has been for longest', () => [[{}, feeds().silenceMsMax / 1_000]]); // prettier-ignore
     registry.gauge('last_seq', 'Newest place in the numbering', () => [[{}, sources.lastSeq()]]);
     registry.counter('events_total', 'Events published', () => [[{}, published.events]]);
     registry.counter('batches_total', 'Batches published', () => [[{}, published.batches]]);
@@ -175,9 +177,12 @@ export class Metrics {
       registry.counter(`push_${figure}_total`, help, read, 'kind');
     }
     const sent = [
-      ['frames', 'Frames to readers, by kind of topic; session: to one of them alone'],
-      ['messages', 'Messages in them, but for those of frames that were made from the journal'],
-      ['bytes', 'Bytes of them'],
+      ['frames', 'Frames to readers, by kind of topic; session: to one session alone'],
+      [
+        'messages',
+        'Messages to readers, likewise; without those of frames that were made from the journal',
+      ],
+      ['bytes', 'Bytes of frames to readers, likewise'],
     ] as const;
     for (const [figure, help] of sent) {
       const read: Read = () => [
@@ -202,8 +207,8 @@ export class Metrics {
     const { registry } = this;
     const received = [
       ['frames', 'Frames from clients'],
-      ['messages', 'Messages in them'],
-      ['bytes', 'Bytes of them'],
+      ['messages', 'Messages from clients'],
+      ['bytes', 'Bytes of frames from clients'],
     ] as const;
     for (const [figure, help] of received) {
       registry.counter(`stream_received_${figure}_total`, help, () => [[{}, stream.received[figure]]]); // prettier-ignore
@@ -249,10 +254,12 @@ export class Metrics {
       for (const [query, n] of Object.entries(l3)) yield [{ query }, n];
     };
     const { registry } = this;
-    registry.counter('tier_hits_total', 'Answers of a tier', hits, 'tier', 'query');
-    registry.counter('tier_misses_total', 'What a tier passed on', misses, 'tier', 'query', 'reason'); // prettier-ignore
+    registry.counter('tier_hits_total', 'Answers of a tier, by question', hits, 'tier', 'query');
+    registry.counter('tier_misses_total', 'Questions that a tier passed on, and why', misses, 'tier', 'query', 'reason'); // prettier-ignore
     registry.counter('history_questions_total', 'Questions to the journal (L3)', questions, 'query'); // prettier-ignore
-    registry.gauge('memtable_events', 'Events in L2', () => [[{}, sources.memtableEvents()]]);
+    registry.gauge('memtable_events', 'Events in the memtable (L2)', () => [
+      [{}, sources.memtableEvents()],
+    ]);
   }
 
   private addJournal({ journal, recovery }: MetricSources): void {
@@ -267,11 +274,11 @@ export class Metrics {
       ['gauge', 'waiting_rows', 'Rows that wait for a commit', 'waitingRows'],
       ['gauge', 'waiting_bytes', 'Size of what waits for a commit', 'waitingBytes'],
       ['gauge', 'committed_seq', 'Place up to which it is committed', 'committedSeq'],
-      ['gauge', 'lag_records', 'Places behind that which were given already', 'lagRecords'],
-      ['counter', 'rows_total', 'Rows committed', 'rows'],
-      ['counter', 'commits_total', 'Commits', 'commits'],
-      ['counter', 'failures_total', 'Writes that the disk refused', 'failures'],
-      ['counter', 'holes_total', 'Runs of records that were given up', 'holes'],
+      ['gauge', 'lag_records', 'Places that were given and are not committed', 'lagRecords'],
+      ['counter', 'rows_total', 'Rows committed to the journal', 'rows'],
+      ['counter', 'commits_total', 'Commits of the journal', 'commits'],
+      ['counter', 'failures_total', 'Writes of the journal that the disk refused', 'failures'],
+      ['counter', 'holes_total', 'Runs of records that were given up for want of room', 'holes'],
       ['counter', 'hole_records_total', 'Records that were given up', 'holeRecords'],
     ] as const;
     for (const [kind, name, help, figure] of figures) {
