@@ -15,7 +15,6 @@
 import { join } from 'node:path';
 
 import type { Fault } from '../protocol/codes';
-import type { Instrument } from '../protocol/messages';
 import type { Clock } from './base/clock';
 import { Prng } from './base/prng';
 import { StartFault } from './base/start-fault';
@@ -45,7 +44,7 @@ import { Freshness } from './freshness';
 import { createHub } from './hub';
 import { hydrate } from './hydration';
 import { journalNotices } from './journal-notices';
-import { definitionOf } from './instruments';
+import { defineInstrument, definitionsOf } from './instruments';
 import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
 import { History, startHistoryThread, startPlaybackThread } from './journal/history';
 import type { AnswerTo, MissingPlaces, PastQuestion } from './journal/history-messages';
@@ -147,7 +146,7 @@ export function startServer(
   const newest = hydrate(recorder, memtable, broadcaster, recentTradesMax);
   broadcaster.subscriptions.epoch = sequencer.epoch;
   broadcaster.subscriptions.since = (seq) => memtable.since(seq);
-  const definitions = checkInstruments(recorder, config.instruments.map(definitionOf));
+  const definitions = definitionsOf(recorder, config.instruments);
   if (definitions instanceof StartFault) {
     recorder.close();
     return definitions;
@@ -215,7 +214,14 @@ export function startServer(
       queries,
       keys,
       orders: new Orders(orders),
-      admin: new Admin(connections, clock),
+      admin: new Admin(
+        connections,
+        {
+          define: (fields) => defineInstrument(recorder, fields),
+          instrument: (symbol) => queries.instrument(symbol),
+        },
+        clock,
+      ),
       connection: (form, principal) => new StreamConnection(hub, form, principal),
       connections,
       ingest: async (who, text) => {
@@ -273,7 +279,7 @@ export function startServer(
     reload: (wanted) => {
       access.reload(connections, limits.helloMs);
       const next = merged(running, wanted);
-      const defined = next instanceof StartFault ? next : checkInstruments(recorder, next.instruments.map(definitionOf)); // prettier-ignore
+      const defined = next instanceof StartFault ? next : definitionsOf(recorder, next.instruments);
       if (next instanceof StartFault || defined instanceof StartFault) {
         const { code, message } = next instanceof StartFault ? next : (defined as StartFault);
         log.error({ code }, `settings stay as they are: ${message}`);
@@ -300,24 +306,6 @@ export function startServer(
       return unwritten;
     },
   };
-}
-
-/** What the settings name, if all of it may be defined. */
-function checkInstruments(
-  { market }: Recorder,
-  named: readonly (Instrument | StartFault)[],
-): Instrument[] | StartFault {
-  const definitions: Instrument[] = [];
-  for (const definition of named) {
-    if (definition instanceof StartFault) return definition;
-    const wrong = market.checkOwnDefinition(definition);
-    if (wrong !== undefined) {
-      const message = `the instrument ${definition.symbol}: ${wrong.message}`;
-      return new StartFault('bad-config', message, 'Correct it under [[instruments]].');
-    }
-    definitions.push(definition);
-  }
-  return definitions;
 }
 
 function createQueries(
