@@ -245,12 +245,15 @@ test('memory and files are what the system says, and a loop that was held up sho
   process.kill(server.pid, 'SIGSTOP');
   await Bun.sleep(800);
   process.kill(server.pid, 'SIGCONT');
-  const after = await until(server, (s) => sum(s, 'event_loop_lag_seconds_count') > sum(before, 'event_loop_lag_seconds_count')); // prettier-ignore
   const late = (samples: Samples): number =>
     sum(samples, 'event_loop_lag_seconds_count') -
     sum(samples, 'event_loop_lag_seconds_bucket', 'le="0.5"');
-  expect(late(after) - late(before)).toBeGreaterThanOrEqual(1);
-  expect(after.get('nodejs_eventloop_lag_max_seconds')).toBeGreaterThan(0.5);
+  // It has ticked since the first look, so the one that was late need not be the next.
+  let longest = 0;
+  await until(server, (samples) => {
+    longest = Math.max(longest, samples.get('nodejs_eventloop_lag_max_seconds')!);
+    return late(samples) > late(before) && longest > 0.5;
+  });
 });
 
 test('the README lists every metric, as it is told', async () => {
