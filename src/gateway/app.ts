@@ -4,7 +4,7 @@ import { cors } from '@elysiajs/cors';
 import { Elysia } from 'elysia';
 
 import type { Subprotocol } from '../../protocol/codec';
-import { fault, type Fault } from '../../protocol/codes';
+import { ERRORS, fault, type Fault } from '../../protocol/codes';
 import type { Admin } from './admin';
 import { mayNot, type Keyring, type Principal } from './auth';
 import { withText } from './body';
@@ -55,9 +55,12 @@ export interface AppStages<I extends QueryInstrument> {
   reportError(error: unknown): void;
 }
 
+const HOT_ROUTE = '/v1/tick/:symbol';
+
 export function createApp<I extends QueryInstrument>(options: AppOptions, stages: AppStages<I>) {
   const { queries, orders, admin, counts } = stages;
   const routes: Route[] = [];
+  const ticks = counts.of(`GET ${HOT_ROUTE}`);
   const pages = new PageFiles();
   const openApi = openApiDocument(stages.version);
   const room = new BodyRoom(options.limits);
@@ -85,21 +88,31 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       if (SELF_CHECKED.has(route)) return undefined;
       const principal = await stages.keys.of(request);
       const refused = 'code' in principal ? principal : mayNot(principal, 'read');
+      if (refused !== undefined && route === HOT_ROUTE) ticks.add(ERRORS[refused.code].status);
       return refused && errorResponse(refused);
     });
   }
+  base.onError(({ code, error, request }) => {
+    if (code === 'NOT_FOUND') return counts.countFault(noRoute(request, routes));
+    if (code === 'PARSE')
+      return counts.countFault(errorResponse(fault('malformed-json', 'the body does not parse')));
+    stages.reportError(error);
+    const message = 'the request failed inside the server';
+    return counts.countFault(errorResponse(fault('internal', message)));
+  });
+  // Before the hook that counts, which would cost it seven hundredths of its time.
+  base.get('/v1/tick/:symbol', ({ params }) => {
+    const result = queries.tick(params.symbol);
+    const isFound = typeof result === 'string';
+    ticks.add(isFound ? 200 : ERRORS[result.code].status);
+    // Elysia takes a handler whose text has `=> call(` or `return call(` for one that may be async,
+    // and then awaits it. For the route that is asked most, the text says otherwise.
+    return isFound ? json(result) : errorResponse(result);
+  });
   base.onAfterHandle(({ request, route, responseValue }) => {
     counts.count(request.method, route, responseValue);
   });
   const app = base
-    .onError(({ code, error, request }) => {
-      if (code === 'NOT_FOUND') return counts.countFault(noRoute(request, routes));
-      if (code === 'PARSE')
-        return counts.countFault(errorResponse(fault('malformed-json', 'the body does not parse')));
-      stages.reportError(error);
-      const message = 'the request failed inside the server';
-      return counts.countFault(errorResponse(fault('internal', message)));
-    })
     .get('/', async ({ request }) => {
       const who = await stages.keys.of(request);
       return await pages.front(request, !('code' in who) && mayNot(who, 'trade') === undefined);
@@ -117,12 +130,6 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     })
     .get('/v1/instruments', () => json(queries.instruments()))
     .get('/v1/instruments/:symbol', ({ params }) => answer(queries.instrument(params.symbol)))
-    // Elysia takes a handler whose text has `=> call(` or `return call(` for one that may be async,
-    // and then awaits it. For the routes that are asked most, the text says otherwise.
-    .get('/v1/tick/:symbol', ({ params }) => {
-      const result = queries.tick(params.symbol);
-      return typeof result === 'string' ? json(result) : errorResponse(result);
-    })
     .get('/v1/orderbook/:symbol', ({ params, query }) =>
       query['at'] === undefined
         ? answer(queries.book(params.symbol, query['depth']))

@@ -15,9 +15,16 @@ interface Asked {
   readonly request: Request;
 }
 
+/** Requests of one route by status. */
+class RouteCounts extends Map<number, number> {
+  add(status: number): void {
+    this.set(status, (this.get(status) ?? 0) + 1);
+  }
+}
+
 export class RestCounts {
   /** By method and route, then by status. */
-  readonly requests = new Map<string, Map<number, number>>();
+  readonly requests = new Map<string, RouteCounts>();
   /** By method and route. */
   readonly durations = new Map<string, Durations>();
   private readonly clock: Clock;
@@ -28,12 +35,12 @@ export class RestCounts {
 
   /** One was answered. @param response what is none was made a WebSocket */
   count(method: string, route: string, response: unknown): void {
-    this.add(`${method} ${route}`, response instanceof Response ? response.status : 101);
+    this.of(`${method} ${route}`).add(response instanceof Response ? response.status : 101);
   }
 
   /** One was answered that came to no handler, or whose handler threw. */
   countFault(response: Response): Response {
-    this.add(NO_ROUTE, response.status);
+    this.of(NO_ROUTE).add(response.status);
     return response;
   }
 
@@ -56,9 +63,10 @@ export class RestCounts {
     };
   }
 
-  private add(name: string, status: number): void {
-    let statuses = this.requests.get(name);
-    if (statuses === undefined) this.requests.set(name, (statuses = new Map<number, number>()));
-    statuses.set(status, (statuses.get(status) ?? 0) + 1);
+  /** Of a method and route. */
+  of(name: string): RouteCounts {
+    let counts = this.requests.get(name);
+    if (counts === undefined) this.requests.set(name, (counts = new RouteCounts()));
+    return counts;
   }
 }

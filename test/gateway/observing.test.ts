@@ -143,6 +143,20 @@ test('stages, lanes, connections and requests are counted one by one', async () 
   expect(sum(end, 'stream_closed_total', '"1000"')).toBe(2);
 });
 
+test('requests without the key that is needed are counted by their route, too', async () => {
+  const server = await start({ config: '[auth]\nrequireKey = true\n' });
+  await server.get('/v1/tick/ACME');
+  await server.get('/v1/stats/ACME');
+  await server.get('/v1/stats/ACME', { headers: { authorization: `Bearer ${ADMIN_KEY}` } });
+  const samples = await scrape(server);
+  const requests = (route: string, status: number): number =>
+    sum(samples, 'rest_requests_total', `route="${route}",status="${status}"`);
+  expect(requests('GET /v1/tick/:symbol', 401)).toBe(1);
+  expect(requests('GET /v1/stats/:symbol', 401)).toBe(1);
+  expect(requests('GET /v1/stats/:symbol', 403)).toBe(1);
+  expect(sum(samples, 'rest_requests_total')).toBe(3);
+});
+
 test('what a slow reader is not told is counted by kind, as it is told so', async () => {
   const server = await start({
     config:
