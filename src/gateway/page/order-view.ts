@@ -79,7 +79,8 @@ export class OrderView implements View {
     const { access } = this.own;
     const venue = definition?.market === 'venue';
     const able = access === 'open' || access === 'key';
-    this.note.set(!venue ? 'fed from outside, takes none' : noteOf(access));
+    if (definition === undefined) this.note.set('');
+    else this.note.set(venue ? noteOf(access) : 'fed from outside, takes none');
     this.keyForm.hidden = able || !venue;
     this.keyForm.style.display = this.keyForm.hidden ? 'none' : '';
     this.submit.disabled = !venue || !able || this.sending;
