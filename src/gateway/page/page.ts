@@ -118,7 +118,8 @@ export class Page {
     this.chart = new ChartView(byId('chart'), byId('moment'), () => painter.mark(this.chart));
     this.strip = new HealthView(byId('health'), health, clock, () => this.feed.link);
     const last = (): number | null => desk.row?.last ?? null;
-    this.order = new OrderView(byId('orders'), new Cell(byId('order-note')), this.own, { definition, last }); // prettier-ignore
+    const isLive = (): boolean => this.feed.link.state === 'live';
+    this.order = new OrderView(byId('orders'), new Cell(byId('order-note')), this.own, { definition, last, isLive }); // prettier-ignore
     this.travelView = new TravelView(byId('travel'), this.travel, {
       now,
       first: () => this.first(),
@@ -188,6 +189,7 @@ export class Page {
       this.gate.show(link.why);
     }
     this.painter.mark(this.strip);
+    this.painter.mark(this.order);
     this.look();
   }
 
