@@ -50,8 +50,8 @@ export interface FeedEvents {
 const PING_EVERY_MS = 5_000;
 const RETRY_MS = 2_000;
 
-/** Ends of a connection after which another key is wanted. */
-const LOCKING: ReadonlyMap<number, string> = new Map([
+/** Ends of a connection after which another key is wanted, by their codes; in words for people. */
+export const KEY_ENDS: ReadonlyMap<number, string> = new Map([
   [CLOSES.unauthorized.code, 'The server no longer takes the key.'],
   [CLOSES['key-revoked'].code, 'The key was revoked, or has lost a role.'],
   [CLOSES['key-expired'].code, 'The key has expired.'],
@@ -155,7 +155,7 @@ export class Feed {
     client.on('instrument', (definition) => this.events.instrument(definition));
     client.on('execution', (execution) => this.events.execution(execution));
     client.on('disconnected', ({ reason, code, retryInMs }) => {
-      const why = LOCKING.get(code);
+      const why = KEY_ENDS.get(code);
       if (why === undefined) this.away(reason || `closed with ${code}`, retryInMs);
       else this.lock(why);
     });

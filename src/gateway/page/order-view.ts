@@ -70,6 +70,11 @@ export class OrderView implements View {
     this.price.value = price;
   }
 
+  /** The key is no longer taken. */
+  keyEnded(why: string): void {
+    this.say(why, 'down');
+  }
+
   /** By keyboard. */
   begin(side: Side): void {
     this.setSide(side);

@@ -15,6 +15,7 @@ import {
   type OrderRequest,
   type RestOrder,
 } from '../../client/index';
+import { KEY_ENDS } from './feed';
 import { TabKey } from './tab-key';
 
 export interface OwnOrder {
@@ -37,6 +38,8 @@ export interface OwnOrdersHost {
   key(): string | undefined;
   definition(symbol: string): Instrument | undefined;
   changed(): void;
+  /** The key is no longer taken; why, in words. */
+  ended(why: string): void;
 }
 
 export class OwnOrders {
@@ -82,6 +85,10 @@ export class OwnOrders {
       const own = await TapedeckClient.connect(this.host.url, { client: 'tapedeck page', key });
       own.on('execution', (execution) => this.take(execution));
       own.on('connected', () => void this.load());
+      own.on('disconnected', ({ code, retryInMs }) => {
+        const why = KEY_ENDS.get(code) ?? `The connection ended with ${code}.`;
+        if (retryInMs === undefined && this.own === own) this.host.ended(why);
+      });
       own.on('closed', () => this.own === own && this.forget());
       this.own = own;
       this.key = key;
@@ -108,8 +115,11 @@ export class OwnOrders {
   }
 
   /** @returns what came of it, in words @throws TapedeckError with the server's reason */
-  async enter(request: OrderRequest, { quantityScale }: Instrument): Promise<string> {
-    const { orderId, executions } = await this.trader().order(request);
+  async enter(request: OrderRequest, definition: Instrument): Promise<string> {
+    const trader = this.trader();
+    const { quantityScale } = definition;
+    trader.instruments.set(definition.symbol, definition); // a key that trades need not read
+    const { orderId, executions } = await trader.order(request);
     if (!this.sharesPage) for (const execution of executions) this.take(execution);
     const traded = executions.reduce((sum, { tradeQuantity }) => sum + (tradeQuantity ?? 0), 0);
     const wanted = parseDecimal(String(request.quantity), quantityScale);

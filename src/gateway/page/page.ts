@@ -6,7 +6,6 @@
 import { BAR_SECONDS, type BarInterval } from '../../../protocol/bars';
 import { SystemClock } from '../../base/clock';
 import {
-  fetchBars,
   fetchTrades,
   Nanos,
   type Execution,
@@ -30,14 +29,12 @@ import { Notices } from './notices';
 import { OrderView } from './order-view';
 import { OwnOrders } from './own-orders';
 import { Painter } from './painter';
+import { PastBars } from './past-bars';
 import { TabKey } from './tab-key';
 import { TapeView } from './tape-view';
 import { TimeTravel } from './time-travel';
 import { TravelView } from './travel-view';
 
-const BARS = 480;
-const BARS_AT_ONCE = 60;
-const SLOW_BARS_MS = 1_000;
 const YOUNG_BARS = 5;
 const TRADES = 80;
 const LOOK_EVERY_MS = 250;
@@ -53,6 +50,7 @@ export class Page {
   private readonly notices = new Notices(byId('notice'));
   /** By which it reads, where that needs one. */
   private readonly key = new TabKey('tapedeck.read');
+  private readonly pastBars: PastBars;
   private readonly gate: GateView;
   private readonly feed: Feed;
   private readonly travel: TimeTravel;
@@ -72,6 +70,7 @@ export class Page {
   constructor(url: string, trading: 'open' | 'none') {
     this.url = url;
     const { desk, health, clock, painter } = this;
+    this.pastBars = new PastBars(url, this.key, clock);
     this.feed = new Feed(url, clock, this.key, {
       link: (link) => this.linked(link),
       instrument: (definition) => this.defined(definition),
@@ -90,7 +89,14 @@ export class Page {
     const definition = (symbol = desk.chosen): Instrument | undefined =>
       desk.rows.get(symbol ?? '')?.definition;
     this.own = new OwnOrders(
-      { url, client, key, definition, changed: () => painter.mark(this.order) },
+      {
+        url,
+        client,
+        key,
+        definition,
+        changed: () => painter.mark(this.order),
+        ended: (why) => this.order.keyEnded(why),
+      },
       trading,
     );
     const changed = (): void => this.pastChanged();
@@ -122,7 +128,7 @@ export class Page {
     this.order = new OrderView(byId('orders'), new Cell(byId('order-note')), this.own, { definition, last, isLive }); // prettier-ignore
     this.travelView = new TravelView(byId('travel'), this.travel, {
       now,
-      first: () => this.first(),
+      first: () => (desk.chosen === undefined ? undefined : this.pastBars.first(desk.chosen)),
     });
   }
 
@@ -300,24 +306,18 @@ export class Page {
     this.painter.mark(this.chart);
   }
 
-  /** The newest first; older ones as long as the server gives them quickly, for each costs a reading. */
   private async loadBars(): Promise<void> {
-    const { interval, clock } = this;
+    const { interval } = this;
     const symbol = this.desk.chosen;
     if (symbol === undefined) return;
-    let to: string | undefined;
-    for (let loaded = 0; loaded < BARS; loaded += BARS_AT_ONCE) {
-      const startedMs = clock.monotonicMs();
-      const query = { interval, limit: BARS_AT_ONCE, ...(to === undefined ? {} : { to }) };
-      const answer = await fetchBars(this.url, symbol, query, this.key.value).catch(() => null);
-      if (answer === null || symbol !== this.desk.chosen || interval !== this.interval) return;
-      const { bars } = answer;
-      const young = to === undefined && bars.length < YOUNG_BARS;
-      if (young && !this.intervalChosen && interval === '1m') return this.setInterval('1s');
+    let isFirst = true;
+    for await (const bars of this.pastBars.pages(symbol, interval)) {
+      if (symbol !== this.desk.chosen || interval !== this.interval) return;
+      const isYoung = isFirst && bars.length < YOUNG_BARS;
+      if (isYoung && !this.intervalChosen && interval === '1m') return this.setInterval('1s');
+      isFirst = false;
       this.chart.fill(bars);
       this.painter.mark(this.chart);
-      to = bars[0]?.openTime;
-      if (to === undefined || clock.monotonicMs() - startedMs > SLOW_BARS_MS) return;
     }
   }
 
@@ -327,16 +327,6 @@ export class Page {
     if (answer === null) return;
     this.desk.fillTrades(symbol, answer.trades);
     this.painter.mark(this.tape);
-  }
-
-  /** When the history of the chosen instrument begins: with its first bar of a second. */
-  private async first(): Promise<Nanos | undefined> {
-    const symbol = this.desk.chosen;
-    if (symbol === undefined) return undefined;
-    const query = { interval: '1s', from: '0', limit: 1 };
-    const answer = await fetchBars(this.url, symbol, query, this.key.value);
-    const open = answer.bars[0]?.openTime;
-    return open === undefined ? undefined : Nanos.parse(open)?.plus(1e9);
   }
 
   // ── what is shown ───────────────────────────────────────────────────────────────────────────
