@@ -87,7 +87,7 @@ export class OrderView implements View {
     const venue = definition?.market === 'venue';
     const able = access === 'open' || access === 'key';
     if (definition === undefined) this.note.set('');
-    else if (!this.host.isLive()) this.note.set('the server is away');
+    else if (!this.host.isLive()) this.note.set('not connected');
     else this.note.set(venue ? noteOf(access) : 'fed from outside, takes none');
     this.keyForm.hidden = able || !venue;
     this.keyForm.style.display = this.keyForm.hidden ? 'none' : '';
