@@ -218,7 +218,11 @@ function expectation(schema: TSchema): string {
 }
 
 function badConfig(message: string): StartFault {
-  return new StartFault('bad-config', message, 'The settings are listed in src/config.ts.');
+  return new StartFault(
+    'bad-config',
+    message,
+    '"tapedeck config print" lists the settings, with what each is for.',
+  );
 }
 
 function deepFreeze<T>(value: T): T {
