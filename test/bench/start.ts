@@ -56,9 +56,9 @@ function noTimes(): Times {
 }
 
 async function bareTime(file: string): Promise<number> {
-  const { readyMs, kill } = await startUntilReady([process.execPath, file]);
-  await kill();
-  return readyMs;
+  const server = await startUntilReady([process.execPath, file]);
+  await server.kill();
+  return server.readyMs;
 }
 
 async function measure(command: readonly string[], directory: string, times: Times): Promise<void> {
