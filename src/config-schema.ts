@@ -157,7 +157,10 @@ export const ConfigSchema = section({
     }),
     iceoryx2: section({
       enabled: Type.Boolean({ default: false, description: 'Publishes through iceoryx2' }),
-      library: Type.String({ default: '', description: 'Empty: what build:iceoryx2 built' }),
+      library: Type.String({
+        default: '',
+        description: 'Empty: what build:iceoryx2 built, or beside the executable',
+      }),
       service: Type.String({ default: 'tapedeck', pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$' }),
       subscribersMax: count(16, 1, 1_000, 'Subscribers of each service'),
       bufferRecords: count(1_024, 1, 1_000_000, 'Newest records kept for each subscriber'),

@@ -9,6 +9,7 @@
 
 import { fault, type Fault } from '../../protocol/codes';
 import type { AnswerTo, FromThread, MissingPlaces, Question, ToThread } from './history-messages';
+import { startThread } from './threads';
 
 const CLOSE_WITHIN_MS = 1_000;
 
@@ -34,16 +35,16 @@ export interface HistoryOptions {
 
 /** @param path of the journal's file */
 export function startHistoryThread(path: string): HistoryThread {
-  return startThread('history', new URL('./history-thread.ts', import.meta.url), path);
+  return startReader('history', path);
 }
 
 /** The one that plays the journal, for questions `play-…`. */
 export function startPlaybackThread(path: string): HistoryThread {
-  return startThread('playback', new URL('./playback-thread.ts', import.meta.url), path);
+  return startReader('playback', path);
 }
 
-function startThread(name: string, url: URL, path: string): HistoryThread {
-  const worker = new Worker(url.href, { argv: [path], name });
+function startReader(name: 'history' | 'playback', path: string): HistoryThread {
+  const worker = startThread(name, [path]);
   worker.unref();
   return worker;
 }
