@@ -32,12 +32,20 @@ const SNAPSHOT_CHANGE_PERCENT = [
   'Change of a book that makes a snapshot at once',
 ] as const;
 
+const FEED_STALE_MS = [
+  0,
+  86_400_000,
+  'A feed that is silent for longer shows in /readyz; 0: never',
+] as const;
+
 const InstrumentSetting = Type.Object(
   {
     ...InstrumentSettingsSchema.properties,
     // In place of those under [journal].
     snapshotEveryMs: countIfSet(...SNAPSHOT_EVERY_MS),
     snapshotChangePercent: countIfSet(...SNAPSHOT_CHANGE_PERCENT),
+    // In place of that under [market].
+    feedStaleMs: countIfSet(...FEED_STALE_MS),
   },
   { additionalProperties: false },
 );
@@ -112,6 +120,11 @@ export const ConfigSchema = section({
   }),
   market: section({
     sessionBoundary: count(0, 0, 86_399, 'End of a session, in seconds after midnight UTC'),
+    feedStaleMs: count(0, ...FEED_STALE_MS),
+    feedStaleIs: Type.Union([Type.Literal('warning'), Type.Literal('not-ready')], {
+      default: 'warning',
+      description: 'What /readyz makes of such a feed: told, or also 503',
+    }),
   }),
   limits: section({
     endedOrdersMax: count(100_000, 100, 10_000_000, 'Orders kept after their end'),

@@ -145,6 +145,10 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
   if ((server.tlsCertificate === '') !== (server.tlsKey === '')) {
     return badConfig('server.tlsCertificate and server.tlsKey go together; one of them is empty');
   }
+  const silent = instruments.find((own) => own.market === 'venue' && own.feedStaleMs !== undefined);
+  if (silent !== undefined) {
+    return badConfig(`feedStaleMs is of instruments that are fed; ${silent.symbol} is a venue`);
+  }
   const again = repeated(instruments, ({ symbol }) => symbol);
   if (again !== undefined) return badConfig(`two instruments are named ${again.symbol}`);
   if (instruments.length > limits.instrumentsMax) {

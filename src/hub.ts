@@ -11,19 +11,24 @@ import type { Config } from './config';
 import type { Sources } from './entry';
 import type { Connections } from './gateway/connections';
 import type { OrderStage } from './gateway/orders';
+import { closeLabel, type StreamCounts } from './gateway/stream-counts';
 import type { StreamHub } from './gateway/stream-hub';
 import type { Recorder } from './recorder';
 import type { Limits } from './reload';
-import type { Log } from './server';
+import type { Repeated } from './repeated';
 import { VERSION } from './version';
+
+/** Sessions come and go: so many lines of a kind are no flood yet. */
+const ORDINARY_LINES = 20;
 
 export function createHub(
   config: Config,
   clock: Clock,
-  log: Log,
+  repeated: Repeated,
   registers: {
     readonly keys: Access['keys'];
     readonly connections: Connections;
+    readonly counts: StreamCounts;
     readonly limits: Limits;
   },
   broadcaster: Broadcaster,
@@ -62,7 +67,9 @@ export function createHub(
       sequencer.submit(source, events, done);
     },
     note: (session, event, detail) => {
-      log.info({ session, ...detail }, `session ${event}`);
+      const code = event === 'closed' ? closeLabel(Number(detail.code)) : (detail.code ?? '');
+      const first = event === 'refused' ? 1 : ORDINARY_LINES;
+      repeated.tell('info', `session ${event}`, String(code), { session, ...detail }, first);
     },
   };
 }

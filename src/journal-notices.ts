@@ -2,21 +2,26 @@
 
 import type { Clock } from './base/clock';
 import type { RecorderHooks } from './recorder';
+import type { Repeated } from './repeated';
 import type { Log } from './server';
 
 /** Recovery tells how far it is when it takes longer than this, and then as often. */
 const PROGRESS_EVERY_MS = 1_000;
 
-export function journalNotices(log: Log, clock: Clock): RecorderHooks {
+export function journalNotices(log: Log, clock: Clock, repeated: Repeated): RecorderHooks {
   const startedMs = clock.monotonicMs();
   let toldMs = startedMs;
   return {
     onDamage: (message) => log.error({}, message),
+    // A disk that is full for moments does each of these over and over.
     onFailing: (reason) =>
-      log.error({ reason }, 'the journal cannot be written; it is tried again'),
-    onRecovered: () => log.info({}, 'the journal is written again'),
+      repeated.tell('error', 'the journal cannot be written; it is tried again', reason, {
+        reason,
+      }),
+    onRecovered: () => repeated.tell('info', 'the journal is written again', '', {}),
     onHole: ({ from, to }) => {
-      log.error({ from, to }, 'the journal misses records: the disk was too slow or full');
+      const message = 'the journal misses records: the disk was too slow or full';
+      repeated.tell('error', message, '', { from, to });
     },
     onProgress: ({ what, records, of }) => {
       const nowMs = clock.monotonicMs();

@@ -1,7 +1,11 @@
-/** Log: structured lines on standard error, so that standard output stays for what was asked for. */
+/**
+ * Log: structured lines on standard error, so that standard output stays for what was asked for. Whatever
+ * is logged passes the redaction, at every level.
+ */
 
 import pino from 'pino';
 
+import { redacted } from './redaction';
 import type { Log } from './server';
 
 /** @param level least severe line that is written */
@@ -11,7 +15,11 @@ export function createLog(level: string): Log {
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      redact: ['key', 'secret', '*.key', '*.secret'],
+      hooks: {
+        logMethod(args, method) {
+          method.apply(this, args.map((arg) => redacted(arg)) as typeof args);
+        },
+      },
     },
     pino.destination({ dest: 2, sync: true }),
   );

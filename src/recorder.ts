@@ -27,6 +27,8 @@ export interface Recorder {
   readonly journal: SqliteJournal;
   /** At the newest place of the market, as is the market itself. */
   readonly statistics: Statistics;
+  /** What the start took: how long, and how many records behind the checkpoint it read. */
+  readonly recovery: Recovery;
   /** Takes what still waits, and nothing more; resolves when the journal has it, or cannot have it. */
   refuse(): Promise<void>;
   /** Takes what still waits, and closes the journal in order; `journal.closed` tells when it is. */
@@ -58,6 +60,11 @@ export interface RecorderHooks {
   readonly onHole?: (gap: GapNote) => void;
 }
 
+export interface Recovery {
+  readonly ms: number;
+  readonly records: number;
+}
+
 export interface RecoveryProgress {
   readonly what: 'salvaged' | 'recovered';
   readonly records: number;
@@ -74,7 +81,7 @@ export function openRecorder(
 ): Recorder | StartFault {
   const restored = restore(config, clock, hooks);
   if (restored instanceof StartFault) return restored;
-  const { journal, recovered, market, statistics } = restored;
+  const { journal, recovered, market, statistics, recovery } = restored;
   journal.captureState = () =>
     writeCheckpoint({ ...market.checkpoint(), statistics: statistics.state() });
   const snapshots = snapshotPolicy(config);
@@ -127,6 +134,7 @@ export function openRecorder(
     sequencer,
     journal,
     statistics,
+    recovery,
     refuse: () => {
       isStopping = true;
       sequencer.drain();
@@ -144,6 +152,7 @@ const SHUTTING_DOWN = fault('shutting-down', 'the server is being stopped');
 interface Restored extends OpenedJournal {
   readonly market: Market;
   readonly statistics: Statistics;
+  readonly recovery: Recovery;
 }
 
 /** What cannot be kept must not be taken; `async` takes it, and declares what it did not keep. */
@@ -161,6 +170,7 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
   const { onDamage, createWriter } = hooks;
   const onSalvage = (records: number): void =>
     hooks.onProgress?.({ what: 'salvaged', records, of: null });
+  const beganMs = clock.monotonicMs();
   let damage: JournalDamage | undefined;
   for (let salvages = 0; ; salvages++) {
     const opened = openJournal(config.journal, clock, {
@@ -181,7 +191,8 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
       const events = statistics.tap(tail.events());
       market.restore(checkpoint, hooks.recent?.tap(events) ?? events);
       if (recovered.missingTo !== null) hooks.recent?.gap(recovered.missingTo);
-      return { journal, recovered, market, statistics };
+      const recovery = { ms: clock.monotonicMs() - beganMs, records: tail.records };
+      return { journal, recovered, market, statistics, recovery };
     } catch (e) {
       journal.abandon();
       hooks.recent?.clear();
@@ -238,6 +249,8 @@ class Tail {
   private readonly recovered: Recovered;
   private readonly hooks: RecorderHooks;
   private seq: number;
+  /** Read so far. */
+  records = 0;
 
   constructor(recovered: Recovered, hooks: RecorderHooks) {
     this.recovered = recovered;
@@ -248,7 +261,6 @@ class Tail {
   /** @throws JournalDamage when a place between them is empty and in no gap */
   *events(): Iterable<BatchEvent> {
     const { tail, checkpointSeq, lastSeq } = this.recovered;
-    let count = 0;
     for (const item of tail) {
       if (item.type === 'gap') {
         // The market went on while nothing was recorded: only a checkpoint behind it knows the state,
@@ -265,8 +277,9 @@ class Tail {
       }
       this.seq = item.seq;
       yield item;
-      if (++count % PROGRESS_EVENTS === 0) {
-        this.hooks.onProgress?.({ what: 'recovered', records: count, of: lastSeq - checkpointSeq });
+      if (++this.records % PROGRESS_EVENTS === 0) {
+        const { records } = this;
+        this.hooks.onProgress?.({ what: 'recovered', records, of: lastSeq - checkpointSeq });
       }
     }
   }

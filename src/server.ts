@@ -15,7 +15,6 @@
 import { join } from 'node:path';
 
 import type { Fault } from '../protocol/codes';
-import type { MarketEvent } from '../protocol/messages';
 import type { Clock } from './base/clock';
 import { Prng } from './base/prng';
 import { StartFault } from './base/start-fault';
@@ -32,15 +31,18 @@ import { mayNotPublish } from './gateway/auth';
 import { Connections } from './gateway/connections';
 import { listen } from './gateway/listen';
 import { limitedOrders } from './gateway/limits';
-import { Metrics } from './gateway/metrics';
 import { Orders } from './gateway/orders';
 import { Queries } from './gateway/queries';
-import { reasonsNotReady } from './gateway/readiness';
+import { readiness } from './gateway/readiness';
+import { RestCounts } from './gateway/rest-counts';
 import type { Role } from './gateway/stored-keys';
 import { StreamConnection } from './gateway/stream';
+import { StreamCounts } from './gateway/stream-counts';
 import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
+import { Freshness } from './freshness';
 import { createHub } from './hub';
+import { hydrate } from './hydration';
 import { journalNotices } from './journal-notices';
 import { defineInstrument, definitionsOf } from './instruments';
 import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
@@ -52,9 +54,11 @@ import type { CreateWriter } from './journal/writer';
 import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
+import { createMetrics, LoopLag, Published } from './observing';
 import { playSource } from './playback';
 import { openRecorder, type Recorder } from './recorder';
 import { merged, waiting, type Limits } from './reload';
+import { Repeated } from './repeated';
 import { shutDown } from './shutdown';
 import { VERSION } from './version';
 
@@ -112,7 +116,8 @@ export function startServer(
   if (access instanceof StartFault) return access;
   const { memtableEventsMax, recentTradesMax } = config.cache;
   const memtable = new Memtable({ eventsMax: memtableEventsMax, tradesMax: recentTradesMax });
-  const published = { batches: 0, events: 0 };
+  const published = new Published(clock);
+  const repeated = new Repeated(log, clock);
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
   const limits = { ...config.limits }; // as they are now: a reload changes them in place
   const { sessionBoundary } = config.market;
@@ -124,12 +129,11 @@ export function startServer(
     clock,
     (batch) => {
       publishers.accept(batch);
-      published.batches += 1;
-      published.events += batch.events.length;
+      published.accept(batch);
     },
     {
       createWriter: options.createWriter ?? createThreadWriter,
-      ...journalNotices(log, clock),
+      ...journalNotices(log, clock, repeated),
       recent: memtable,
       fail: (fault) => {
         log.error({ code: fault.code, hint: fault.hint }, fault.message);
@@ -194,8 +198,11 @@ export function startServer(
   const connections = new Connections(clock);
   let isStopping = false;
   let running = config;
-  const registers = { keys, connections, limits };
-  const hub = createHub(config, clock, log, registers, broadcaster, replays, recorder, sources, orders); // prettier-ignore
+  const counts = { stream: new StreamCounts(), rest: new RestCounts(clock) };
+  const freshness = new Freshness(() => market.feeds(), clock, config);
+  const loopLag = new LoopLag(clock, LOOK_EVERY_MS);
+  const registers = { keys, connections, limits, counts: counts.stream };
+  const hub = createHub(config, clock, repeated, registers, broadcaster, replays, recorder, sources, orders); // prettier-ignore
   const app = createApp(
     {
       ...config.limits,
@@ -207,10 +214,14 @@ export function startServer(
       queries,
       keys,
       orders: new Orders(orders),
-      admin: new Admin(connections, {
-        define: (fields) => defineInstrument(recorder, fields),
-        instrument: (symbol) => queries.instrument(symbol),
-      }),
+      admin: new Admin(
+        connections,
+        {
+          define: (fields) => defineInstrument(recorder, fields),
+          instrument: (symbol) => queries.instrument(symbol),
+        },
+        clock,
+      ),
       connection: (form, principal) => new StreamConnection(hub, form, principal),
       connections,
       ingest: async (who, text) => {
@@ -222,24 +233,14 @@ export function startServer(
         if ('fault' in result) return lines.within(result.index, result.fault);
         return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
       },
-      notReady: () => reasonsNotReady(recorder.journal.status(), isStopping),
+      readiness: () => readiness(recorder.journal.status(), isStopping, freshness.stale()),
       isStopping: () => isStopping,
       version: VERSION,
-      metrics: new Metrics({
-        version: VERSION,
-        tiers: tiers.counters,
-        memtableEvents: () => memtable.size,
-        journal: () => recorder.journal.status(),
-        sessions: () => broadcaster.sessions.size,
-        lanes: () => broadcaster.lanes,
-        plays: () => plays.counts,
-        instruments: () => market.size,
-        lastSeq: () => sequencer.lastSeq,
-        published,
-      }),
+      counts: counts.rest,
+      metrics: createMetrics({ recorder, broadcaster, publishers, published, plays, tiers, memtable, freshness, loopLag, counts }), // prettier-ignore
       reportError: (error) => {
-        const stack = error instanceof Error ? error.stack : undefined;
-        log.error({ error: String(error), stack }, 'a request failed');
+        const { name, stack } = error instanceof Error ? error : new Error(String(error));
+        repeated.tell('error', 'a request failed', name, { error: String(error), stack });
       },
     },
   );
@@ -257,11 +258,18 @@ export function startServer(
   };
   broadcaster.endBars();
   broadcaster.ended = ({ name }, reason) => {
-    log.warn({ session: name, reason }, 'a session was closed for being slow');
+    const what = 'a session was closed for being slow';
+    repeated.tell('warn', what, reason, { session: name, reason });
   };
   const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
-  const look = setInterval(() => publishers.beat(), LOOK_EVERY_MS);
-  const watch = setInterval(() => access.watch(connections, limits.helloMs), WATCH_EVERY_MS);
+  const look = setInterval(() => {
+    loopLag.tick();
+    publishers.beat();
+  }, LOOK_EVERY_MS);
+  const watch = setInterval(() => {
+    access.watch(connections, limits.helloMs);
+    repeated.look();
+  }, WATCH_EVERY_MS);
   return {
     url: listening.url,
     epoch: sequencer.epoch,
@@ -278,6 +286,7 @@ export function startServer(
         return;
       }
       Object.assign(limits, next.limits);
+      freshness.configure(next);
       for (const definition of defined) sequencer.act((out) => market.define(definition, out));
       log.info({ restart: waiting(running, wanted) }, 'settings were read; those under restart take one'); // prettier-ignore
       running = next;
@@ -293,35 +302,10 @@ export function startServer(
       const unwritten = await shutDown(stages, config.server.drainMs, new Prng(sequencer.epoch));
       clearInterval(look);
       publishers.close(); // what the journal still held has come before the end
+      repeated.close();
       return unwritten;
     },
   };
-}
-
-/** Trades that a start reads for L2 over all instruments, at least one each; the others come from L3. */
-const HYDRATED_TRADES_MAX = 20_000;
-
-/** Brings caches and readers' state to where the journal ends. @returns the newest event of each kind */
-function hydrate(
-  { market, sequencer, journal, statistics }: Recorder,
-  memtable: Memtable,
-  broadcaster: Broadcaster,
-  tradesMax: number,
-): readonly MarketEvent[] {
-  const instruments = [...market.all()];
-  const traded = instruments.filter((instrument) => instrument.tickHead !== 0).length;
-  const share = Math.max(1, Math.min(tradesMax, Math.floor(HYDRATED_TRADES_MAX / traded)));
-  const newest: MarketEvent[] = [];
-  for (const instrument of instruments) {
-    const symbol = instrument.definition.symbol;
-    newest.push(...instrument.newest());
-    if (instrument.tickHead === 0) continue;
-    const trades = journal.trades(symbol, Number.MAX_SAFE_INTEGER, share);
-    newest.push(...trades.slice(0, 1));
-    memtable.hydrate(symbol, instrument.currentTick(), trades);
-  }
-  broadcaster.hydrate(newest, sequencer.lastSeq, statistics.state());
-  return newest;
 }
 
 function createQueries(

@@ -24,6 +24,7 @@ import { Mirror, type SymbolChannel, type TopicState } from './mirror';
 import type { Session } from './session';
 import type { Encoders, SessionCounters } from './session-parts';
 import { Subscriptions } from './subscriptions';
+import { SentTally, type Tallies } from './tally';
 import { INSTRUMENT_TOPIC } from './wire';
 
 /** After a stop sessions are asked to come back within this time. */
@@ -85,6 +86,7 @@ export class Broadcaster {
     this.encoders = {
       binary: new FrameEncoder(),
       scalesOf: (symbol) => this.mirror.get(symbol)?.definition,
+      own: new SentTally(),
     };
   }
 
@@ -181,6 +183,18 @@ export class Broadcaster {
     return { ...sum, lagging };
   }
 
+  /** What was sent natively and what became of the rest, by kind of topic. */
+  get tallies(): Tallies {
+    return this.mirror.tallies;
+  }
+
+  /** About what waits: in the logs of topics, once for all their readers; and for each session, summed. */
+  get waiting(): { readonly logBytes: number; readonly sessionBytes: number } {
+    let sessionBytes = 0;
+    for (const session of this.sessions) sessionBytes += session.waitingBytes;
+    return { logBytes: this.mirror.logBytes, sessionBytes };
+  }
+
   leave(session: Session): void {
     if (!this.sessions.delete(session)) return;
     addCounters(this.past, session.counters);
@@ -219,12 +233,16 @@ export class Broadcaster {
     if (topic.binarySubscribers > 0) {
       const frame = this.encoders.binary.encode(topic.pending);
       topic.binaryBytes += frame.length;
+      topic.binaryFrames += 1;
+      topic.tally.sent.add(frame.length, topic.pending.length, topic.binarySubscribers);
       this.publishedBytes += frame.length;
       this.native.publish(topic.nativeBinary, frame);
     }
     if (topic.textSubscribers > 0) {
       const frame = encodeTextFrame(topic.pending, this.encoders.scalesOf);
       topic.textBytes += frame.length;
+      topic.textFrames += 1;
+      topic.tally.sent.add(frame.length, topic.pending.length, topic.textSubscribers);
       this.publishedBytes += frame.length;
       this.native.publish(topic.nativeText, frame);
     }
@@ -235,11 +253,12 @@ export class Broadcaster {
   /** Definitions go to every session, and before the first event that needs them. */
   private announce(definition: Instrument): void {
     const added = this.mirror.define(definition);
-    this.native.publish(INSTRUMENT_TOPIC.binary, this.encoders.binary.encode([definition]));
-    this.native.publish(
-      INSTRUMENT_TOPIC.text,
-      encodeTextFrame([definition], this.encoders.scalesOf),
-    );
+    const { own, binary, scalesOf } = this.encoders;
+    const frame = binary.encode([definition]);
+    this.native.publish(INSTRUMENT_TOPIC.binary, frame);
+    const text = encodeTextFrame([definition], scalesOf);
+    this.native.publish(INSTRUMENT_TOPIC.text, text);
+    for (const { isText } of this.sessions) own.add(isText ? text.length : frame.length, 1, 1);
     if (added === undefined) return;
     for (const session of this.sessions) {
       for (const [channel, intervalMs] of session.wildcards) {

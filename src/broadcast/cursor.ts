@@ -85,7 +85,7 @@ export class Cursor {
 
   /** Leaves out what waits: the reader is told the state otherwise. */
   skip(counters: BacklogCounters): void {
-    counters.conflated += this.log.end - this.place;
+    this.conflated(this.log.end - this.place, counters);
     this.toEnd();
   }
 
@@ -107,8 +107,13 @@ export class Cursor {
       const { lastSeq: prevSeq } = this;
       into.push({ ...(whole ?? newest), prevSeq, count: log.count - this.count } as Sequenced);
     }
-    counters.conflated += log.end - place - (into.length - from);
+    this.conflated(log.end - place - (into.length - from), counters);
     this.toEnd();
+  }
+
+  private conflated(messages: number, counters: BacklogCounters): void {
+    counters.conflated += messages;
+    this.topic.tally.conflated += messages;
   }
 
   /** Of trades: a gap for those that have left, and for those that are older than `ageMs`. */
@@ -126,8 +131,10 @@ export class Cursor {
       count += 1;
     }
     if (count === 0) return;
-    counters.dropped += count;
-    counters.gaps += 1;
+    for (const counts of [counters, this.topic.tally]) {
+      counts.dropped += count;
+      counts.gaps += 1;
+    }
     into.push({ type: 'gap', topic: this.topic.name, from: lastSeq + 1, to: this.lastSeq, count, reason: 'slow-reader' }); // prettier-ignore
   }
 

@@ -20,6 +20,7 @@ import type {
 } from '../../protocol/messages';
 import { TradeStatistics } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
+import { kindOf, newTallies, TopicTally, type Tallies } from './tally';
 import { TopicLog } from './topic-log';
 
 /** One topic: its native names, its newest place, and what this turn brings for it. */
@@ -36,6 +37,11 @@ export class TopicState {
   /** Published on each of its native topics so far. */
   binaryBytes = 0;
   textBytes = 0;
+  /** The same in frames. */
+  binaryFrames = 0;
+  textFrames = 0;
+  /** Of all topics of its kind. */
+  readonly tally: TopicTally;
   /** Of a book: it as it is now. */
   wholeBook: (() => Book | null) | null = null;
   readonly pending: Message[] = [];
@@ -49,8 +55,9 @@ export class TopicState {
     return this.binarySubscribers + this.textSubscribers > 0 || this.log !== null;
   }
 
-  constructor(name: string) {
+  constructor(name: string, tally = new TopicTally()) {
     this.name = name;
+    this.tally = tally;
     this.nativeBinary = `b:${name}`;
     this.nativeText = `t:${name}`;
   }
@@ -86,12 +93,13 @@ export class MirroredInstrument {
   /** Those of its bars, in the order of `BAR_INTERVALS`. */
   readonly barTopics: readonly TopicState[];
 
-  constructor(definition: Instrument, sessionBoundary: number) {
+  constructor(definition: Instrument, sessionBoundary: number, tallies: Tallies = newTallies()) {
     this.definition = definition;
     this.statistics = new TradeStatistics(sessionBoundary);
     const { symbol } = definition;
-    const topic = (channel: string): TopicState => new TopicState(`${channel}:${symbol}`);
-    const bar = (interval: BarInterval) => new TopicState(`bar:${symbol}:${interval}`);
+    const named = (name: string): TopicState => new TopicState(name, tallies[kindOf(name)]);
+    const topic = (channel: string): TopicState => named(`${channel}:${symbol}`);
+    const bar = (interval: BarInterval): TopicState => named(`bar:${symbol}:${interval}`);
     this.topics = {
       'tick': topic('tick'),
       'trade': topic('trade'),
@@ -141,7 +149,9 @@ export class MirroredInstrument {
 
 export class Mirror {
   private readonly instruments = new Map<string, MirroredInstrument>();
-  readonly statusTopic = new TopicState('status');
+  /** Of all topics, by their kind. */
+  readonly tallies = newTallies();
+  readonly statusTopic = new TopicState('status', this.tallies.status);
   private readonly sessionBoundary: number;
 
   /** @param sessionBoundary when a session ends, in seconds after midnight UTC */
@@ -157,6 +167,15 @@ export class Mirror {
     return this.instruments.values();
   }
 
+  /** About what the logs of topics hold for readers that do not take them natively. */
+  get logBytes(): number {
+    let bytes = this.statusTopic.log?.heldBytes ?? 0;
+    for (const { topics } of this.instruments.values()) {
+      for (const { log } of Object.values(topics)) bytes += log?.heldBytes ?? 0;
+    }
+    return bytes;
+  }
+
   /** Takes a definition on; returns the instrument when it is a new one. */
   define(e: Instrument): MirroredInstrument | undefined {
     const known = this.instruments.get(e.symbol);
@@ -164,7 +183,7 @@ export class Mirror {
       known.definition = e;
       return undefined;
     }
-    const added = new MirroredInstrument(e, this.sessionBoundary);
+    const added = new MirroredInstrument(e, this.sessionBoundary, this.tallies);
     this.instruments.set(e.symbol, added);
     return added;
   }

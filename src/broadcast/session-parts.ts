@@ -3,11 +3,14 @@
 import type { FrameEncoder } from '../../protocol/codec';
 import type { ScalesOf } from '../../protocol/json';
 import type { BacklogCounters } from './cursor';
+import type { SentTally } from './tally';
 
 /** Sessions of either form encode through these. */
 export interface Encoders {
   readonly binary: FrameEncoder;
   readonly scalesOf: ScalesOf;
+  /** What sessions were sent that is theirs alone: answers, states, windows, plays. */
+  readonly own: SentTally;
 }
 
 /** Of one session, or of all there were. */

@@ -8,6 +8,7 @@ export interface SessionState extends SessionCounters {
   readonly topics: number;
   /** Frames to it since it came, without what WebSocket adds. */
   readonly sentBytes: number;
+  readonly sentFrames: number;
   /** About what waits for it: in its backlog, and in its socket. */
   readonly waitingBytes: number;
   /** How long the oldest of that has waited; 0 when nothing waits outside the socket. */

@@ -127,11 +127,17 @@ export class Session {
       lane: this.isLagging ? 'lagging' : 'express',
       topics: this.topics.size,
       sentBytes: this.wire.sentBytes(),
-      waitingBytes: backlog.pendingBytes + this.wire.bufferedBytes,
+      sentFrames: this.wire.sentFrames(),
+      waitingBytes: this.waitingBytes,
       lagMs: sinceMs === null ? 0 : Math.max(0, this.nowMs - sinceMs),
       rttMs,
       ...this.counters,
     };
+  }
+
+  /** About what waits for it: in its backlog, and in its socket. */
+  get waitingBytes(): number {
+    return this.lane.is === 'gone' ? 0 : this.backlog.pendingBytes + this.wire.bufferedBytes;
   }
 
   /** Sends messages that belong together, ahead of what waits of topics. */

@@ -20,6 +20,7 @@ import type { Plays } from './plays';
 import { replayUnderWay } from './replay';
 import { Resumption, type Outcome, type ResetReason, type ResumptionStage } from './resumption';
 import type { Session } from './session';
+import { kindOf } from './tally';
 
 /**
  * Events that a resume goes through in memory; what is further back comes out of the journal. A frame of
@@ -157,6 +158,7 @@ export class Subscriptions {
     const reset = (topics: readonly string[], reason: ResetReason): void => {
       if (topics.length === 0) return;
       session.resets += 1;
+      for (const topic of topics) this.mirror.tallies[kindOf(topic)].resets += 1;
       messages.push({ type: 'reset', topics: [...topics], epoch: this.epoch, seq: this.lastSeq(), reason }); // prettier-ignore
     };
     const isReset = typeof outcome === 'string';

@@ -26,7 +26,8 @@ export class TopicLog {
   /** Of all that was ever published: updates that it stands for, and bytes. */
   count = 0;
   bytes = 0;
-  private heldBytes = 0;
+  /** Of what is held. */
+  heldBytes = 0;
   private keepMs = 0;
   private readonly bytesMax: number;
   private readonly entries = new BoundedQueue<Logged>(Number.MAX_SAFE_INTEGER);

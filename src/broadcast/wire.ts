@@ -24,6 +24,7 @@ export class Wire {
   private readonly encoders: Encoders;
   private readonly natives = new Set<TopicState>();
   private ownBytes = 0;
+  private ownFrames = 0;
 
   constructor(form: Subprotocol, socket: Socket, encoders: Encoders) {
     this.isText = form === SUBPROTOCOL_JSON;
@@ -44,6 +45,13 @@ export class Wire {
     return bytes;
   }
 
+  /** The same in frames, but for definitions, which all sessions get. */
+  sentFrames(): number {
+    let frames = this.ownFrames;
+    for (const topic of this.natives) frames += this.isText ? topic.textFrames : topic.binaryFrames;
+    return frames;
+  }
+
   /** @returns its size, 0 when nothing can be sent any more */
   write(frame: string | Uint8Array | readonly Message[]): number {
     if (this.overrun) return 0;
@@ -51,6 +59,8 @@ export class Wire {
     const data = isMade ? frame : this.encode(frame);
     this.ownBytes += data.length;
     this.ownTotal += data.length;
+    this.ownFrames += 1;
+    this.encoders.own.add(data.length, isMade ? 0 : frame.length, 1);
     this.overrun = this.socket.send(data) === 0;
     return data.length;
   }
@@ -64,10 +74,12 @@ export class Wire {
     if (this.isText) {
       topic.textSubscribers += 1;
       this.ownBytes -= topic.textBytes;
+      this.ownFrames -= topic.textFrames;
       this.socket.subscribe(topic.nativeText);
     } else {
       topic.binarySubscribers += 1;
       this.ownBytes -= topic.binaryBytes;
+      this.ownFrames -= topic.binaryFrames;
       this.socket.subscribe(topic.nativeBinary);
     }
   }
@@ -76,6 +88,7 @@ export class Wire {
     if (!this.natives.delete(topic)) return;
     this.uncount(topic);
     this.ownBytes += this.isText ? topic.textBytes : topic.binaryBytes;
+    this.ownFrames += this.isText ? topic.textFrames : topic.binaryFrames;
     this.socket.unsubscribe(this.isText ? topic.nativeText : topic.nativeBinary);
   }
 

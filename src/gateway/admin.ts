@@ -6,6 +6,7 @@
 
 import { CLOSES, fieldFault, type Fault } from '../../protocol/codes';
 import { parseJson } from '../../protocol/json';
+import type { Clock } from '../base/clock';
 import { integer } from './answer';
 import { mayNot, type Principal } from './auth';
 import type { Connections, OpenConnection } from './connections';
@@ -25,10 +26,12 @@ export interface Definer {
 export class Admin {
   private readonly connections: Connections;
   private readonly definer: Definer;
+  private readonly clock: Clock;
 
-  constructor(connections: Connections, definer: Definer) {
+  constructor(connections: Connections, definer: Definer, clock: Clock) {
     this.connections = connections;
     this.definer = definer;
+    this.clock = clock;
   }
 
   /** @param body JSON: an instrument as under `[[instruments]]` @returns it, as it then stands */
@@ -60,7 +63,7 @@ export class Admin {
     const sessions: object[] = [];
     for (const connection of this.connections.all()) {
       if (numberOf(connection.name)! <= number) continue;
-      if (sessions.push(reportOf(connection)) === limit) break;
+      if (sessions.push(this.reportOf(connection)) === limit) break;
     }
     return JSON.stringify({ total: this.connections.size, sessions });
   }
@@ -69,7 +72,10 @@ export class Admin {
   session(principal: Principal, name: string): string | Fault {
     const found = this.find(principal, name);
     if ('code' in found) return found;
-    return JSON.stringify({ ...reportOf(found), topicNames: found.topicNames(TOPIC_NAMES_MAX) });
+    return JSON.stringify({
+      ...this.reportOf(found),
+      topicNames: found.topicNames(TOPIC_NAMES_MAX),
+    });
   }
 
   /** Closes it; it is told that an operator did, and not to come back. */
@@ -79,6 +85,26 @@ export class Admin {
     const reason = 'closed-by-operator';
     found.shut(reason);
     return JSON.stringify({ name: found.name, ...CLOSES[reason], reason });
+  }
+
+  private reportOf(connection: OpenConnection): Record<string, unknown> {
+    const { name, client, key, address, connectedAt, figures, received } = connection;
+    const { rttMs, lagMs } = figures;
+    return {
+      name,
+      client,
+      key,
+      address,
+      connectedAt: connectedAt.toString(),
+      ageMs: Math.round(this.clock.now().since(connectedAt) / 1e6),
+      ...figures,
+      lagMs: Math.round(lagMs),
+      rttMs: rttMs === null ? null : Math.round(rttMs * 1000) / 1000,
+      receivedFrames: received.frames,
+      receivedBytes: received.bytes,
+      receivedMessages: received.messages,
+      refused: received.refused,
+    };
   }
 
   private find(principal: Principal, name: string): OpenConnection | Fault {
@@ -92,19 +118,4 @@ export class Admin {
 /** Names are numbered in the order in which sessions came. */
 function numberOf(name: string): number | undefined {
   return /^s\d{1,15}$/.test(name) ? Number(name.slice(1)) : undefined;
-}
-
-function reportOf(connection: OpenConnection): Record<string, unknown> {
-  const { name, client, key, address, connectedAt, figures } = connection;
-  const { rttMs, lagMs } = figures;
-  return {
-    name,
-    client,
-    key,
-    address,
-    connectedAt: connectedAt.toString(),
-    ...figures,
-    lagMs: Math.round(lagMs),
-    rttMs: rttMs === null ? null : Math.round(rttMs * 1000) / 1000,
-  };
 }

@@ -8,6 +8,7 @@ import type { CloseReason } from '../../protocol/codes';
 import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
 import type { Keyring, Principal } from './auth';
+import type { ReceivedCounts } from './stream-counts';
 
 /** How a session does now; the broadcaster counts it. */
 export interface SessionFigures {
@@ -15,6 +16,7 @@ export interface SessionFigures {
   readonly lane: 'express' | 'lagging';
   readonly topics: number;
   readonly sentBytes: number;
+  readonly sentFrames: number;
   readonly waitingBytes: number;
   readonly lagMs: number;
   /** Null before the first ping was answered. */
@@ -37,6 +39,7 @@ export interface OpenConnection {
   readonly address: string;
   readonly connectedAt: Nanos;
   readonly figures: SessionFigures;
+  readonly received: ReceivedCounts;
   readonly principal: Principal;
   /** Its key has changed. */
   become(principal: Principal): void;

@@ -2,12 +2,13 @@
  * Metrics: what `GET /metrics` tells, in the text form of Prometheus.
  *
  * Nothing is counted here: the stages keep their own counts, which are read when somebody asks, so a
- * metric costs nothing between two questions. Names begin with `tapedeck_` and end in their unit;
- * those of the process itself are prom-client's.
- * Bounded: labels are tiers, queries and states, never symbols or clients.
+ * metric costs next to nothing between two questions.
+ * Bounded: labels are stages, kinds, tiers, queries, states, routes and codes of the tables, never
+ * symbols or clients.
  */
 
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import type { Durations } from '../base/durations';
+import { MetricRegistry, type Labels, type Read } from './metric-registry';
 
 /** Outcomes of the questions to a tier. */
 interface Outcomes {
@@ -30,23 +31,29 @@ export interface JournalFigures {
   readonly holes: number;
   readonly holeRecords: number;
   readonly committedSeq: number;
+  readonly lagRecords: number;
+  readonly lagMs: number;
 }
 
-/** What the stages are asked for. */
-export interface LaneFigures {
-  /** Sessions that do not keep up now. */
-  readonly lagging: number;
-  /** Times that a session left the native topics. */
-  readonly lagged: number;
+interface SentFigures {
+  readonly frames: number;
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** What became of the messages of a kind of topic since the start. */
+export interface KindFigures {
+  readonly sent: SentFigures;
   /** Messages that another one stood for. */
   readonly conflated: number;
   /** Messages that a gap declared, and such gaps. */
   readonly dropped: number;
   readonly gaps: number;
-  /** Times that a reader was told to forget what it held. */
+  /** Topics that a reader was told to forget. */
   readonly resets: number;
 }
 
+/** What the stages are asked for. */
 export interface MetricSources {
   readonly version: string;
   readonly tiers: {
@@ -56,74 +63,136 @@ export interface MetricSources {
     /** Questions by their kind. */
     readonly l3: Readonly<Record<string, number>>;
   };
-  memtableEvents(): number;
-  journal(): JournalFigures;
-  sessions(): number;
-  /** What became of messages to slow readers since the start. */
-  lanes(): LaneFigures;
+  readonly memtableEvents: () => number;
+  readonly journal: () => JournalFigures;
+  /** Of each batch, from the arrival of its oldest event. */
+  readonly stages: Readonly<Record<'turn' | 'wire' | 'journal', Durations>>;
+  readonly commits: Durations;
+  /** By how much a timer was late. */
+  readonly loopLag: Durations;
+  readonly recovery: { readonly ms: number; readonly records: number };
+  readonly sessions: () => number;
+  /** Sessions that do not keep up now, and times that one left the native topics. */
+  readonly lanes: () => { readonly lagging: number; readonly lagged: number };
+  readonly kinds: Readonly<Record<string, KindFigures>>;
+  /** What was sent to one session alone. */
+  readonly own: SentFigures;
+  /** What waits for readers: in the logs of topics, and over all sessions. */
+  readonly waiting: () => { readonly logBytes: number; readonly sessionBytes: number };
+  readonly stream: {
+    readonly received: {
+      readonly frames: number;
+      readonly messages: number;
+      readonly bytes: number;
+    };
+    readonly refusals: ReadonlyMap<string, number>;
+    readonly closes: ReadonlyMap<string, number>;
+    readonly opened: number;
+  };
+  readonly rest: {
+    readonly requests: ReadonlyMap<string, ReadonlyMap<number, number>>;
+    readonly durations: ReadonlyMap<string, Durations>;
+  };
   /** Replays, and resumes out of the journal: under way, and waiting for others to end. */
-  plays(): { readonly open: number; readonly waiting: number };
-  instruments(): number;
+  readonly plays: () => { readonly open: number; readonly waiting: number };
+  /** Those that are handed each batch, by name. */
+  readonly publishers: () => Iterable<
+    readonly [
+      name: string,
+      { readonly isActive: boolean; readonly batches: number; readonly failures: number; readonly records: number | null }, // prettier-ignore
+    ]
+  >;
+  readonly feeds: () => {
+    readonly instruments: number;
+    readonly stale: number;
+    readonly silenceMsMax: number;
+  };
+  readonly instruments: () => number;
   /** Newest place in the numbering. */
-  lastSeq(): number;
+  readonly lastSeq: () => number;
   /** What went on to readers since the start. */
   readonly published: { readonly batches: number; readonly events: number };
 }
 
-type Labels = Readonly<Record<string, string>>;
-type Read = () => Iterable<readonly [labels: Labels, value: number]>;
-
-/** Of prom-client's own: what has no meaning outside Node, and what is no number before a first sample. */
-const LEFT_OUT = [
-  'nodejs_eventloop_lag_mean_seconds',
-  'nodejs_eventloop_lag_stddev_seconds',
-  'nodejs_gc_duration_seconds',
-  'nodejs_heap_space_size_total_bytes',
-  'nodejs_heap_space_size_used_bytes',
-  'nodejs_heap_space_size_available_bytes',
-  'nodejs_active_resources',
-  'nodejs_active_resources_total',
-  'nodejs_active_handles',
-  'nodejs_active_handles_total',
-  'nodejs_active_requests',
-  'nodejs_active_requests_total',
-  'nodejs_version_info',
-];
-/** How often the lag of the event loop is sampled. */
-const LAG_EVERY_MS = 50;
-
 export class Metrics {
   readonly contentType: string;
-  private readonly registry = new Registry();
+  private readonly registry = new MetricRegistry();
 
   constructor(sources: MetricSources) {
-    const { registry } = this;
-    this.contentType = registry.contentType;
-    collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_EVERY_MS });
-    for (const name of LEFT_OUT) registry.removeSingleMetric(name);
+    this.contentType = this.registry.contentType;
     this.addServer(sources);
+    this.addStages(sources);
+    this.addPush(sources);
+    this.addStream(sources);
+    this.addRest(sources);
     this.addTiers(sources);
     this.addJournal(sources);
+    this.addPublishers(sources);
   }
 
   text(): Promise<string> {
-    return this.registry.metrics();
+    return this.registry.text();
   }
 
   private addServer(sources: MetricSources): void {
-    this.gauge('info', 'Version of Tapedeck', () => [[{ version: sources.version }, 1]], 'version');
-    this.gauge('sessions', 'WebSocket sessions', () => [[{}, sources.sessions()]]);
-    this.gauge('sessions_lagging', 'Sessions that do not keep up', () => [[{}, sources.lanes().lagging]]); // prettier-ignore
-    const lanes = [
-      ['lagged_total', 'Times that a session fell behind', 'lagged'],
-      ['conflated_total', 'Messages that another one stood for', 'conflated'],
-      ['dropped_total', 'Messages that a gap declared', 'dropped'],
-      ['gaps_total', 'Gaps told to slow readers', 'gaps'],
-      ['resets_total', 'Resets told to readers that could not resume', 'resets'],
+    const { registry } = this;
+    const { published, version, feeds } = sources;
+    registry.gauge('info', 'Version of Tapedeck', () => [[{ version }, 1]], 'version');
+    registry.gauge('instruments', 'Instruments', () => [[{}, sources.instruments()]]);
+    registry.gauge('feed_instruments', 'Instruments that are fed', () => [
+      [{}, feeds().instruments],
+    ]);
+    registry.gauge('stale_feed_instruments', 'Fed instruments that have been silent for longer than feedStaleMs', () => [[{}, feeds().stale]]); // prettier-ignore
+    registry.gauge('feed_silence_max_seconds', 'How long the fed instrument has been silent that has been for longest', () => [[{}, feeds().silenceMsMax / 1_000]]); // prettier-ignore
+    registry.gauge('last_seq', 'Newest place in the numbering', () => [[{}, sources.lastSeq()]]);
+    registry.counter('events_total', 'Events published', () => [[{}, published.events]]);
+    registry.counter('batches_total', 'Batches published', () => [[{}, published.batches]]);
+  }
+
+  private addStages({ stages, commits, loopLag }: MetricSources): void {
+    const help =
+      'Of each batch, from the arrival of its oldest event until its turn, until it was pushed to readers, and until it was committed';
+    const { registry } = this;
+    registry.histogram('stage_seconds', help, () =>
+      Object.entries(stages).map(([stage, durations]) => [{ stage }, durations]),
+    );
+    registry.histogram('journal_commit_seconds', 'A transaction of the journal, in its thread', () => [[{}, commits]]); // prettier-ignore
+    registry.histogram('event_loop_lag_seconds', 'By how much a timer of 20 ms was late', () => [[{}, loopLag]]); // prettier-ignore
+  }
+
+  private addPush(sources: MetricSources): void {
+    const { registry } = this;
+    const { kinds, own, waiting } = sources;
+    registry.gauge('sessions', 'WebSocket sessions', () => [[{}, sources.sessions()]]);
+    registry.gauge('lagging_sessions', 'Sessions that do not keep up', () => [[{}, sources.lanes().lagging]]); // prettier-ignore
+    registry.counter('push_lagged_total', 'Times that a session fell behind', () => [[{}, sources.lanes().lagged]]); // prettier-ignore
+    const lost = [
+      ['conflated', 'Messages that another one stood for, by kind of topic'],
+      ['dropped', 'Messages that a gap declared, by kind of topic'],
+      ['gaps', 'Gaps told to slow readers, by kind of topic'],
+      ['resets', 'Topics that a reader was told to forget, by kind'],
     ] as const;
-    for (const [name, help, figure] of lanes) {
-      this.counter(`push_${name}`, help, () => [[{}, sources.lanes()[figure]]]);
+    for (const [figure, help] of lost) {
+      const read: Read = () => Object.entries(kinds).map(([kind, own]) => [{ kind }, own[figure]]);
+      registry.counter(`push_${figure}_total`, help, read, 'kind');
     }
+    const sent = [
+      ['frames', 'Frames to readers, by kind of topic; session: to one session alone'],
+      [
+        'messages',
+        'Messages to readers, likewise; without those of frames that were made from the journal',
+      ],
+      ['bytes', 'Bytes of frames to readers, likewise'],
+    ] as const;
+    for (const [figure, help] of sent) {
+      const read: Read = () => [
+        ...Object.entries(kinds).map(([kind, { sent }]) => [{ kind }, sent[figure]] as const),
+        [{ kind: 'session' }, own[figure]],
+      ];
+      registry.counter(`push_${figure}_total`, help, read, 'kind');
+    }
+    registry.gauge('push_log_bytes', 'About what the logs of topics hold for readers that do not keep up', () => [[{}, waiting().logBytes]]); // prettier-ignore
+    registry.gauge('push_waiting_bytes', 'About what waits for all readers, in backlogs and sockets', () => [[{}, waiting().sessionBytes]]); // prettier-ignore
     const plays: Read = () => {
       const { open, waiting } = sources.plays();
       return [
@@ -131,12 +200,39 @@ export class Metrics {
         [{ state: 'waiting' }, waiting],
       ];
     };
-    this.gauge('plays', 'Replays, and resumes out of the journal', plays, 'state');
-    this.gauge('instruments', 'Instruments', () => [[{}, sources.instruments()]]);
-    this.gauge('last_seq', 'Newest place in the numbering', () => [[{}, sources.lastSeq()]]);
-    const { published } = sources;
-    this.counter('events_total', 'Events published', () => [[{}, published.events]]);
-    this.counter('batches_total', 'Batches published', () => [[{}, published.batches]]);
+    registry.gauge('plays', 'Replays, and resumes out of the journal', plays, 'state');
+  }
+
+  private addStream({ stream }: MetricSources): void {
+    const { registry } = this;
+    const received = [
+      ['frames', 'Frames from clients'],
+      ['messages', 'Messages from clients'],
+      ['bytes', 'Bytes of frames from clients'],
+    ] as const;
+    for (const [figure, help] of received) {
+      registry.counter(`stream_received_${figure}_total`, help, () => [[{}, stream.received[figure]]]); // prettier-ignore
+    }
+    const by = (counts: ReadonlyMap<string, number>): Read => {
+      return () => Array.from(counts, ([code, n]) => [{ code }, n] as const);
+    };
+    registry.counter('stream_refusals_total', 'Errors told to clients, by code', by(stream.refusals), 'code'); // prettier-ignore
+    registry.counter('stream_opened_total', 'Connections that were opened', () => [[{}, stream.opened]]); // prettier-ignore
+    registry.counter('stream_closed_total', 'Connections that ended, by close code', by(stream.closes), 'code'); // prettier-ignore
+  }
+
+  private addRest({ rest }: MetricSources): void {
+    const requests: Read = function* () {
+      for (const [route, statuses] of rest.requests) {
+        for (const [status, n] of statuses) yield [{ route, status: String(status) }, n];
+      }
+    };
+    const help = 'Requests that were answered, by route and status; none: that came to no handler';
+    this.registry.counter('rest_requests_total', help, requests, 'route', 'status');
+    const timed = 'Requests that wait for the journal, a body or a turn, by route';
+    this.registry.histogram('rest_request_seconds', timed, () =>
+      Array.from(rest.durations, ([route, durations]) => [{ route }, durations] as const),
+    );
   }
 
   private addTiers(sources: MetricSources): void {
@@ -157,58 +253,58 @@ export class Metrics {
     const questions: Read = function* () {
       for (const [query, n] of Object.entries(l3)) yield [{ query }, n];
     };
-    this.counter('tier_hits_total', 'Answers of a tier', hits, 'tier', 'query');
-    this.counter('tier_misses_total', 'What a tier passed on', misses, 'tier', 'query', 'reason');
-    this.counter('history_questions_total', 'Questions to the journal (L3)', questions, 'query');
-    this.gauge('memtable_events', 'Events in L2', () => [[{}, sources.memtableEvents()]]);
+    const { registry } = this;
+    registry.counter('tier_hits_total', 'Answers of a tier, by question', hits, 'tier', 'query');
+    registry.counter('tier_misses_total', 'Questions that a tier passed on, and why', misses, 'tier', 'query', 'reason'); // prettier-ignore
+    registry.counter('history_questions_total', 'Questions to the journal (L3)', questions, 'query'); // prettier-ignore
+    registry.gauge('memtable_events', 'Events in the memtable (L2)', () => [
+      [{}, sources.memtableEvents()],
+    ]);
   }
 
-  private addJournal(sources: MetricSources): void {
+  private addJournal({ journal, recovery }: MetricSources): void {
+    const { registry } = this;
     const states: Read = () =>
       (['ok', 'failing', 'hole'] as const).map((state) => [
         { state },
-        sources.journal().state === state ? 1 : 0,
+        journal().state === state ? 1 : 0,
       ]);
-    this.gauge('journal_state', '1 for the state that the journal is in', states, 'state');
+    registry.gauge('journal_state', '1 for the state that the journal is in', states, 'state');
     const figures = [
       ['gauge', 'waiting_rows', 'Rows that wait for a commit', 'waitingRows'],
       ['gauge', 'waiting_bytes', 'Size of what waits for a commit', 'waitingBytes'],
       ['gauge', 'committed_seq', 'Place up to which it is committed', 'committedSeq'],
-      ['counter', 'rows_total', 'Rows committed', 'rows'],
-      ['counter', 'commits_total', 'Commits', 'commits'],
-      ['counter', 'failures_total', 'Writes that the disk refused', 'failures'],
-      ['counter', 'holes_total', 'Runs of records that were given up', 'holes'],
+      ['gauge', 'lag_records', 'Places that were given and are not committed', 'lagRecords'],
+      ['counter', 'rows_total', 'Rows committed to the journal', 'rows'],
+      ['counter', 'commits_total', 'Commits of the journal', 'commits'],
+      ['counter', 'failures_total', 'Writes of the journal that the disk refused', 'failures'],
+      ['counter', 'holes_total', 'Runs of records that were given up for want of room', 'holes'],
       ['counter', 'hole_records_total', 'Records that were given up', 'holeRecords'],
     ] as const;
     for (const [kind, name, help, figure] of figures) {
-      this[kind](`journal_${name}`, help, () => [[{}, sources.journal()[figure]]]);
+      registry[kind](`journal_${name}`, help, () => [[{}, journal()[figure]]]);
     }
+    registry.gauge('journal_lag_seconds', 'How long the oldest batch that is not committed has been there', () => [[{}, journal().lagMs / 1_000]]); // prettier-ignore
+    registry.gauge('recovery_seconds', 'What the start took to read the journal', () => [[{}, recovery.ms / 1_000]]); // prettier-ignore
+    registry.gauge('recovery_records', 'Records behind the checkpoint that the start read', () => [[{}, recovery.records]]); // prettier-ignore
   }
 
-  private gauge(name: string, help: string, read: Read, ...labelNames: string[]): void {
-    const metric = new Gauge({
-      name: `tapedeck_${name}`,
-      help,
-      labelNames,
-      registers: [],
-      collect() {
-        for (const [labels, value] of read()) this.set(labels, value);
-      },
-    });
-    this.registry.registerMetric(metric);
-  }
-
-  private counter(name: string, help: string, read: Read, ...labelNames: string[]): void {
-    const metric = new Counter({
-      name: `tapedeck_${name}`,
-      help,
-      labelNames,
-      registers: [],
-      collect() {
-        this.reset();
-        for (const [labels, value] of read()) this.inc(labels, value);
-      },
-    });
-    this.registry.registerMetric(metric);
+  private addPublishers({ publishers }: MetricSources): void {
+    const { registry } = this;
+    const figures = [
+      ['gauge', 'up', '1 while it is in service: lanes are the WebSocket sessions'],
+      ['counter', 'batches_total', 'Batches that it was handed'],
+      ['counter', 'failures_total', 'Calls of it that failed; the first puts it out of service'],
+      ['counter', 'records_total', 'Records written to shared memory: where its ring ends'],
+    ] as const;
+    for (const [kind, name, help] of figures) {
+      const read: Read = function* () {
+        for (const [publisher, { isActive, batches, failures, records }] of publishers()) {
+          const value = { up: isActive ? 1 : 0, batches_total: batches, failures_total: failures, records_total: records }[name]; // prettier-ignore
+          if (value !== null) yield [{ publisher }, value];
+        }
+      };
+      registry[kind](`publisher_${name}`, help, read, 'publisher');
+    }
   }
 }

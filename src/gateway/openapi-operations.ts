@@ -110,7 +110,9 @@ const order = {
 }; // prettier-ignore
 const session = {
   name: 's17', client: 'tapedeck page', key: null, address: '127.0.0.1', connectedAt: eventTime,
-  form: 'msgpack', lane: 'express', topics: 40,
+  ageMs: 93_500, form: 'msgpack', lane: 'express', topics: 40, sentBytes: 1_482_911, sentFrames: 18_220,
+  waitingBytes: 0, lagMs: 0, rttMs: 0.412, conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0,
+  receivedFrames: 3, receivedBytes: 210, receivedMessages: 3, refused: 0,
 }; // prettier-ignore
 const at = (source: string): object => ({ seq: 1339788, epoch, source, ageMs: 180 });
 const ofMessage = (source: string): object => ({ epoch, source, ageMs: 119 });

@@ -81,6 +81,32 @@ const Session = Type.Object({
   form: Type.Union([Type.Literal('msgpack'), Type.Literal('json')]),
   lane: Type.Union([Type.Literal('express'), Type.Literal('lagging')]),
   topics: place('How many'),
+  ageMs: place('How long it has been connected'),
+  sentBytes: place('Frames to it, without what WebSocket adds'),
+  sentFrames: place('How many, but for definitions that came while it was connected'),
+  waitingBytes: place('About what waits for it'),
+  lagMs: place('How long the oldest of that has'),
+  rttMs: nullable(Type.Number({ description: 'From the newest ping to its pong' })),
+  conflated: place('Messages that another one stood for'),
+  dropped: place('Messages that a gap declared'),
+  gaps: place('Such gaps'),
+  lagged: place('Times that it left the express lane'),
+  resets: place('Times that it was told to forget what it held'),
+  receivedFrames: place('Frames from it'),
+  receivedBytes: place('Bytes of them'),
+  receivedMessages: place('Messages in them'),
+  refused: place('Of those, answered with an error'),
+});
+
+const readinessNote = Type.Object({
+  code: Type.String(),
+  message: Type.String(),
+  count: Type.Optional(place('feed-stale: instruments that are silent')),
+  feeds: Type.Optional(
+    Type.Array(Type.Object({ symbol: Type.String(), since: time('Of their last word') }), {
+      description: 'feed-stale: some of them, the longest silent first',
+    }),
+  ),
 });
 
 /** By name, as `components.schemas` of the document. */
@@ -158,9 +184,8 @@ export const SCHEMAS = {
   Health: Type.Object({ status: Type.Literal('ok') }),
   Ready: Type.Object({
     ready: Type.Boolean(),
-    reasons: Type.Optional(
-      Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
-    ),
+    reasons: Type.Optional(Type.Array(readinessNote, { description: 'Why it is not' })),
+    warnings: Type.Optional(Type.Array(readinessNote, { description: 'What does not make it so' })),
   }),
   Error: Type.Object({
     error: Type.Object({

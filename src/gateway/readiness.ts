@@ -1,4 +1,10 @@
-/** Readiness: whether the server keeps its promises now, and if not, why; what `GET /readyz` tells. */
+/**
+ * Readiness: whether the server keeps its promises now, and if not, why; what `GET /readyz` tells.
+ *
+ * There is no answer before a start has recovered the journal: the port is opened behind that. What a
+ * feed does not say takes no server out of service unless the settings ask for it: a market may be quiet,
+ * and whoever is fed by the same source is as silent.
+ */
 
 import { SECURITY_HEADERS } from './responses';
 
@@ -8,9 +14,27 @@ export interface JournalHealth {
   readonly reason: string;
 }
 
+/** Fed instruments that have been silent for longer than they may be. */
+export interface StaleFeeds {
+  readonly count: number;
+  /** Some of them, the longest silent first; `since` in nanoseconds since 1970. */
+  readonly feeds: readonly { readonly symbol: string; readonly since: string }[];
+  /** Whether that makes the server unready. */
+  readonly isUnready: boolean;
+}
+
 export interface NotReady {
   readonly code: string;
   readonly message: string;
+  readonly count?: number;
+  readonly feeds?: StaleFeeds['feeds'];
+}
+
+export interface Readiness {
+  /** Why it is not ready; empty when it is. */
+  readonly reasons: readonly NotReady[];
+  /** What somebody should look after, and does not make it unready. */
+  readonly warnings: readonly NotReady[];
 }
 
 const JOURNAL_FAULTS = {
@@ -18,18 +42,33 @@ const JOURNAL_FAULTS = {
   hole: ['journal-hole', 'records were given up and are not in the journal'],
 } as const;
 
-/** Why it is not ready; empty when it is. */
-export function reasonsNotReady(journal: JournalHealth, isStopping: boolean): NotReady[] {
-  if (isStopping) return [{ code: 'shutting-down', message: 'the server is being stopped' }];
-  if (journal.state === 'ok') return [];
-  const [code, what] = JOURNAL_FAULTS[journal.state];
-  return [{ code, message: journal.reason === '' ? what : `${what}: ${journal.reason}` }];
+export function readiness(
+  journal: JournalHealth,
+  isStopping: boolean,
+  stale?: StaleFeeds,
+): Readiness {
+  const reasons: NotReady[] = [];
+  const warnings: NotReady[] = [];
+  if (isStopping) reasons.push({ code: 'shutting-down', message: 'the server is being stopped' });
+  if (journal.state !== 'ok') {
+    const [code, what] = JOURNAL_FAULTS[journal.state];
+    reasons.push({ code, message: journal.reason === '' ? what : `${what}: ${journal.reason}` });
+  }
+  if (stale !== undefined) {
+    const { count, feeds, isUnready } = stale;
+    const message = 'nothing has come of fed instruments for longer than feedStaleMs';
+    (isUnready ? reasons : warnings).push({ code: 'feed-stale', message, count, feeds });
+  }
+  return { reasons, warnings };
 }
 
-/** 200 `{"ready":true}`, or 503 with the reasons. */
-export function readyResponse(reasons: readonly NotReady[]): Response {
-  const headers = SECURITY_HEADERS;
-  return reasons.length === 0
-    ? Response.json({ ready: true }, { headers })
-    : Response.json({ ready: false, reasons }, { status: 503, headers });
+/** 200 `{"ready":true}`, or 503 with the reasons; either with `warnings`, if there are any. */
+export function readyResponse({ reasons, warnings }: Readiness): Response {
+  const ready = reasons.length === 0;
+  const body = {
+    ready,
+    ...(ready ? {} : { reasons }),
+    ...(warnings.length > 0 && { warnings }),
+  };
+  return Response.json(body, { status: ready ? 200 : 503, headers: SECURITY_HEADERS });
 }

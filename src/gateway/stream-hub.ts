@@ -11,6 +11,7 @@ import type { Keyring } from './auth';
 import type { Connections, SessionFigures } from './connections';
 import type { GatewayLimits } from './limits';
 import type { OrderStage } from './orders';
+import type { StreamCounts } from './stream-counts';
 
 /** What a connection needs of the broadcaster's session. */
 export interface StreamSession {
@@ -26,6 +27,14 @@ export interface StreamSession {
   gone(): void;
 }
 
+/** What may be logged of a session. */
+export interface SessionNote {
+  readonly client?: string;
+  readonly code?: string | number;
+  readonly reason?: string;
+  readonly field?: string | undefined;
+}
+
 /** The stages behind a connection. */
 export interface StreamHub<S extends StreamSession> {
   readonly epoch: number;
@@ -33,6 +42,7 @@ export interface StreamHub<S extends StreamSession> {
   readonly scalesOf: ScalesOf;
   readonly keys: Keyring;
   readonly connections: Connections;
+  readonly counts: StreamCounts;
   readonly orders: OrderStage;
   readonly clock: Clock;
   readonly limits: GatewayLimits & { readonly frameBytesMax: number; readonly topicsMax: number };
@@ -66,6 +76,6 @@ export interface StreamHub<S extends StreamSession> {
       result: { readonly seq: number } | { readonly index: number; readonly fault: Fault },
     ) => void,
   ): void;
-  /** A line for the log, about this session. */
-  note(session: string, event: string, detail: Record<string, unknown>): void;
+  /** A line for the log, about this session; nothing in it that a client may have meant for itself. */
+  note(session: string, event: 'named' | 'refused' | 'closed', detail: SessionNote): void;
 }

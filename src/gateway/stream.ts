@@ -11,7 +11,6 @@ import type { ServerWebSocket } from 'bun';
 import { FRAME_MESSAGES_MAX, isFault, type Subprotocol } from '../../protocol/codec';
 import {
   CLOSES,
-  ERRORS,
   fault,
   fieldFault,
   within,
@@ -26,7 +25,9 @@ import type { OpenConnection, SessionFigures } from './connections';
 import { readFrame } from './frames';
 import { Inbound, tooManyOfKey } from './limits';
 import { amendFault } from './orders';
+import { ConnectionCounts, type ReceivedCounts } from './stream-counts';
 import type { StreamHub, StreamSession } from './stream-hub';
+import { errorOf, VERSION, welcome } from './stream-messages';
 
 const FAULTS_MAX = 100;
 /** Whoever floods the server is asked to stay away for so long. */
@@ -41,7 +42,6 @@ const ORDERED: ReadonlySet<Message['type']> = new Set([
   'resume',
   'replay',
 ]);
-const VERSION = 1;
 
 type Phase<S> =
   | { readonly is: 'opening' }
@@ -60,6 +60,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private socket: ServerWebSocket<unknown> | undefined;
   private faults = 0;
   private readonly inbound: Inbound;
+  private readonly counts: ConnectionCounts;
   /** What came behind a token that is being checked; null when none is. */
   private unproven: (Message | Fault)[] | null = null;
   /** Requests that wait until a resume is answered; null: none is under way. */
@@ -75,6 +76,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.form = form;
     this.principal = principal;
     this.inbound = new Inbound(hub.limits);
+    this.counts = new ConnectionCounts(hub.counts);
   }
 
   open(ws: ServerWebSocket<unknown>): void {
@@ -86,28 +88,15 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.address = ws.remoteAddress;
     this.connectedAt = hub.clock.now();
     hub.connections.add(this);
+    hub.counts.opened += 1;
     this.identify(this.principal, session);
-    session.send([
-      {
-        type: 'welcome',
-        version: VERSION,
-        server: hub.server,
-        session: session.name,
-        epoch: hub.epoch,
-        seq: hub.lastSeq(),
-        time: hub.clock.now(),
-        limits: {
-          frameBytesMax: hub.limits.frameBytesMax,
-          topicsMax: hub.limits.topicsMax,
-          heartbeatMs: hub.heartbeatMs,
-        },
-      },
-    ]);
+    session.send([welcome(hub, session.name)]);
   }
 
   message(ws: ServerWebSocket<unknown>, data: string | Uint8Array): void {
     if (this.phase.is !== 'open') return;
     const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength;
+    this.counts.frame(bytes);
     if (bytes > this.hub.limits.frameBytesMax) {
       const most = this.hub.limits.frameBytesMax;
       this.refuse(null, fault('frame-too-large', `a frame of ${bytes} bytes; at most ${most}`));
@@ -125,6 +114,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       // A message before this one may have ended the connection, or asked for more than it reads.
       if (!this.isServed()) return;
       if (this.unproven !== null) return this.holdBack(ws, items.slice(i));
+      this.counts.message();
       const over = this.inbound.message(nowMs);
       if (over !== undefined) this.slowDown(ws, 'id' in item ? (item.id ?? null) : null, over);
       else if (isFault(item)) this.refuse(item.id ?? null, item);
@@ -138,12 +128,17 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   close(_ws: ServerWebSocket<unknown>, code: number): void {
+    this.leave({ code });
+  }
+
+  private leave(detail: { readonly code: number; readonly reason?: CloseReason }): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
     this.phase = { is: 'closed' };
     this.hub.leave(session, source);
     this.hub.connections.delete(session.name);
-    this.hub.note(session.name, 'closed', { code });
+    this.hub.counts.closed(detail.code);
+    this.hub.note(session.name, 'closed', detail);
   }
 
   get key(): string | null {
@@ -154,6 +149,10 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   get figures(): SessionFigures {
     if (this.phase.is !== 'open') throw new Error(`the session ${this.name} is not open`);
     return this.phase.session.state;
+  }
+
+  get received(): ReceivedCounts {
+    return this.counts.received;
   }
 
   topicNames(most: number): string[] {
@@ -347,7 +346,9 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private refuse(id: number | null, f: Fault): void {
     if (this.phase.is !== 'open') return;
     this.faults += 1;
-    if (this.faults === 1) this.hub.note(this.phase.session.name, 'refused', { ...f });
+    // Not the message: it shows what was sent, which may be a key in the wrong place.
+    const { code, field } = f;
+    if (this.faults === 1) this.hub.note(this.phase.session.name, 'refused', { code, field });
     this.tell(id, f);
     if (this.faults >= FAULTS_MAX && this.socket !== undefined) {
       this.end(this.socket, 'too-many-errors');
@@ -357,28 +358,16 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   /** Answers with a fault that is no fault of the client's program. */
   private tell(id: number | null, f: Fault): void {
     if (this.phase.is !== 'open') return;
-    this.phase.session.send([
-      {
-        type: 'error',
-        id,
-        code: f.code,
-        message: f.message.slice(0, 500),
-        field: f.field?.slice(0, 120) ?? null,
-        hint: ERRORS[f.code].hint,
-      },
-    ]);
+    this.counts.refused(f.code);
+    this.phase.session.send([errorOf(id, f)]);
   }
 
   /** Says why, then closes. */
   private end(ws: ServerWebSocket<unknown>, reason: CloseReason, retryMs = 0): void {
     if (this.phase.is !== 'open') return;
-    const { session, source } = this.phase;
     const { code, reconnect } = CLOSES[reason];
-    session.send([{ type: 'closing', code, reason, reconnect, retryMs }]);
-    this.phase = { is: 'closed' };
-    this.hub.leave(session, source);
-    this.hub.connections.delete(session.name);
-    this.hub.note(session.name, 'closed', { code, reason });
+    this.phase.session.send([{ type: 'closing', code, reason, reconnect, retryMs }]);
+    this.leave({ code, reason });
     ws.close(code, reason);
   }
 }

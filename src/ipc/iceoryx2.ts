@@ -154,6 +154,11 @@ export class Iceoryx2Publisher implements Publisher {
     this.errorAt = ptr(error);
   }
 
+  /** How many records there were so far. */
+  get records(): number {
+    return this.writer.position;
+  }
+
   hydrate(events: readonly MarketEvent[], lastSeq: number): void {
     this.writer.hydrate(events, lastSeq);
   }

@@ -12,6 +12,8 @@ export interface JournalBatch {
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly events: readonly BatchEvent[];
+  /** When the oldest of it arrived, in ms of this process's monotonic clock; absent: not measured. */
+  readonly arrivedMs?: number;
 }
 
 /**
@@ -61,6 +63,10 @@ export interface JournalStatus {
   readonly holeRecords: number;
   /** The newest place that is committed. */
   readonly committedSeq: number;
+  /** Places behind it that were given already; those that were given up count until a gap is noted. */
+  readonly lagRecords: number;
+  /** Since when the oldest batch that is not committed has been there, in ms; 0: none is. */
+  readonly lagMs: number;
 }
 
 /** What the journal tells those who run it. */

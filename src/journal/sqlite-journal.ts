@@ -13,6 +13,7 @@ import { SQLiteError, type Database } from 'bun:sqlite';
 import type { Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../base/clock';
+import { Durations } from '../base/durations';
 import type { DirectoryLock } from './directory';
 import { Head } from './head';
 import type {
@@ -65,6 +66,8 @@ interface FrameAway {
   readonly bytes: number;
   readonly rows: number;
   readonly lastSeq: number;
+  /** When its batches arrived. */
+  readonly arrivals: readonly number[];
   readonly callbacks: (() => void)[];
 }
 
@@ -75,6 +78,8 @@ interface Hole {
 
 export class SqliteJournal implements Journal {
   readonly closed: Promise<Error | undefined>;
+  /** Of each batch from the arrival of its oldest event, and of each transaction in the writer. */
+  readonly durations = { committed: new Durations(), commit: new Durations() };
   /** Gives the state after the newest batch; set once the market is there. */
   captureState: (() => string) | undefined;
   /** Why the disk refuses now; null while it does not. */
@@ -91,6 +96,7 @@ export class SqliteJournal implements Journal {
   private head: Head | undefined;
   private readonly frame = new RowFrameWriter();
   private callbacks: (() => void)[] = [];
+  private arrivals: number[] = [];
   private readonly away: FrameAway[] = [];
   private awayBytes = 0;
   private lastSeq: number;
@@ -125,7 +131,7 @@ export class SqliteJournal implements Journal {
     const { createWriter, clock, gaps, epoch, lastSeq } = this.parts;
     this.head = new Head(this.options.directory, { epoch, seq: lastSeq });
     this.writer = createWriter({
-      committed: (frames) => this.committed(frames),
+      committed: (frames, tookMs) => this.committed(frames, tookMs),
       failed: (failure) => this.failed(failure),
       bookless: (ids) => this.bookless(new Set(ids)),
     });
@@ -157,6 +163,7 @@ export class SqliteJournal implements Journal {
     } else {
       for (const event of batch.events) this.frame.event(event, this.instrumentId(event));
       this.frameSeq = batch.lastSeq;
+      if (batch.arrivedMs !== undefined) this.arrivals.push(batch.arrivedMs);
       this.sinceCheckpoint += batch.events.length;
       if (this.sinceCheckpoint >= this.options.checkpointEveryEvents) this.noteCheckpoint(false);
     }
@@ -196,7 +203,15 @@ export class SqliteJournal implements Journal {
       waitingBytes: this.waitingBytes,
       ...this.counts,
       committedSeq: this.committedSeq,
+      lagRecords: this.lastSeq - this.committedSeq,
+      lagMs: this.lagMs,
     };
+  }
+
+  private get lagMs(): number {
+    const oldest = this.away.find(({ arrivals }) => arrivals.length > 0)?.arrivals ?? this.arrivals;
+    if (oldest[0] === undefined) return 0;
+    return Math.max(0, this.parts.clock.monotonicMs() - oldest[0]);
   }
 
   missing(): GapNote | null {
@@ -301,12 +316,16 @@ export class SqliteJournal implements Journal {
     const { bytes } = this.frame;
     const frame = this.frame.take();
     this.awayBytes += bytes;
-    this.away.push({ bytes, rows: frame.rows, lastSeq: this.frameSeq, callbacks: this.callbacks });
+    const { arrivals, callbacks, frameSeq: lastSeq } = this;
+    this.away.push({ bytes, rows: frame.rows, lastSeq, arrivals, callbacks });
     this.callbacks = [];
+    this.arrivals = [];
     this.writer!.send(definitions === undefined ? frame : { ...frame, definitions: [...definitions] }); // prettier-ignore
   }
 
-  private committed(frames: number): void {
+  private committed(frames: number, tookMs?: number): void {
+    const nowMs = this.parts.clock.monotonicMs();
+    if (tookMs !== undefined) this.durations.commit.observe(tookMs);
     if (this.failing !== null) {
       this.failing = null;
       this.notices.onRecovered?.();
@@ -316,6 +335,7 @@ export class SqliteJournal implements Journal {
       this.awayBytes -= frame.bytes;
       this.counts.rows += frame.rows;
       this.committedSeq = frame.lastSeq;
+      for (const arrivedMs of frame.arrivals) this.durations.committed.observe(nowMs - arrivedMs);
       for (const callback of frame.callbacks) callback();
     }
     this.pump(false);

@@ -9,7 +9,7 @@ export type ToWriter =
   | { readonly type: 'close' };
 
 export type FromWriter =
-  | { readonly type: 'committed'; readonly frames: number }
+  | { readonly type: 'committed'; readonly frames: number; readonly tookMs: number }
   | { readonly type: 'failed'; readonly failure: WriteFailure }
   | { readonly type: 'bookless'; readonly instruments: readonly number[] }
   | { readonly type: 'closed'; readonly failure?: WriteFailure };

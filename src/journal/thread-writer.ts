@@ -23,7 +23,7 @@ class ThreadWriter implements JournalWriter {
     this.worker.onmessage = ({ data }: MessageEvent<FromWriter>): void => {
       switch (data.type) {
         case 'committed':
-          return events.committed(data.frames);
+          return events.committed(data.frames, data.tookMs);
         case 'failed':
           return events.failed(data.failure);
         case 'bookless':

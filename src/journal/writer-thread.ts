@@ -7,6 +7,7 @@
 
 import { Database } from 'bun:sqlite';
 
+import { SystemClock } from '../base/clock';
 import type { RowFrame } from './row-frame';
 import { Retainer } from './retention';
 import { RowWriter } from './row-writer';
@@ -37,6 +38,7 @@ const RETRIED = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|READONLY|CANTOPEN|PROTOCOL|NOME
 class WriterThread {
   private readonly db: Database;
   private readonly rows: RowWriter;
+  private readonly clock = new SystemClock();
   private waiting: RowFrame[] = [];
   private isScheduled = false;
   private isFailing = false;
@@ -90,6 +92,7 @@ class WriterThread {
   private flush(): WriteFailure | undefined {
     const frames = this.waiting;
     if (frames.length === 0) return undefined;
+    const beganMs = this.clock.monotonicMs();
     try {
       this.db.run('BEGIN IMMEDIATE');
       for (const frame of frames) this.rows.write(frame);
@@ -99,7 +102,8 @@ class WriterThread {
     }
     this.isFailing = false;
     this.waiting = [];
-    port.postMessage({ type: 'committed', frames: frames.length });
+    const tookMs = this.clock.monotonicMs() - beganMs;
+    port.postMessage({ type: 'committed', frames: frames.length, tookMs });
     let bytes = COMMIT_BYTES;
     for (const { numbers, blobs } of frames) bytes += numbers.byteLength / 2 + blobs.length;
     this.wal.written(bytes);

@@ -17,8 +17,8 @@ export interface WriteFailure {
 }
 
 export interface WriterEvents {
-  /** The oldest `frames` of those sent are committed. */
-  committed(frames: number): void;
+  /** The oldest `frames` of those sent are committed. @param tookMs the transaction, if it was measured */
+  committed(frames: number, tookMs?: number): void;
   failed(failure: WriteFailure): void;
   /** The last whole book of these instruments was too old, and has gone. */
   bookless(instruments: readonly number[]): void;

@@ -33,6 +33,8 @@ export class FeedInstrument implements MarketInstrument {
   state: Status['state'] = 'live';
   /** The source that feeds it at present; 0 when none does. */
   owner = 0;
+  /** When a source last said something of it, also what it repeated; null: not in this life. */
+  heardAt: Nanos | null = null;
   private readonly published: PublishedBook;
   private readonly statusHead: StatusHead;
   private readonly head = { tick: 0, trade: 0, bbo: 0 };

@@ -71,6 +71,7 @@ export class Market {
     const instrument = this.feed(event.symbol);
     this.touched.add(instrument);
     instrument.owner = source;
+    instrument.heardAt = out.receiveTime;
     switch (event.type) {
       case 'trade':
         return instrument.trade(event, out);
@@ -139,6 +140,13 @@ export class Market {
     if (isDeepStrictEqual({ ...existing, seq: 0 }, { ...definition, seq: 0 })) return undefined;
     const expected = 'the definition that the journal has of it; a venue keeps its rules';
     return fieldFault('symbol', definition.symbol, expected, 'definition-conflict');
+  }
+
+  /** Those that are fed. */
+  *feeds(): Iterable<FeedInstrument> {
+    for (const instrument of this.instruments.values()) {
+      if (instrument instanceof FeedInstrument) yield instrument;
+    }
   }
 
   /** A source has gone: what it fed is stale until somebody feeds it again. */

@@ -18,6 +18,8 @@ export interface Batch {
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly events: readonly BatchEvent[];
+  /** When the oldest submission of it arrived, in ms of this process's monotonic clock. */
+  readonly arrivedMs: number;
   /** What owners of orders are to be told; it follows from the commands among the events. */
   readonly executions: readonly OwnedExecution[];
 }

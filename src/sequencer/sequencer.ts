@@ -15,6 +15,7 @@ import type { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
 import { BoundedQueue } from '../base/bounded-queue';
 import type { Clock } from '../base/clock';
+import { Durations } from '../base/durations';
 import type { Batch, OwnedExecution } from './batch';
 
 /** What the sequencer needs of the market. */
@@ -50,6 +51,7 @@ interface Submission {
   /** Done to the market instead, in its turn: what the server itself has to say. */
   readonly act?: (out: SequencerOutput) => void;
   readonly receiveTime: Nanos;
+  readonly arrivedMs: number;
   readonly done: (result: SubmitResult) => void;
 }
 
@@ -76,6 +78,8 @@ export type Deliver = (batch: Batch | null, onDurable: () => void) => void;
 
 export class Sequencer {
   readonly epoch: number;
+  /** From the arrival of the oldest submission of a batch until its turn. */
+  readonly waited = new Durations();
   private readonly options: SequencerOptions;
   private readonly market: SequencedMarket;
   private readonly clock: Clock;
@@ -137,7 +141,8 @@ export class Sequencer {
       done({ index: -1, fault: fault('overloaded', message) });
       return;
     }
-    this.waiting.push({ source, events, receiveTime, done });
+    const arrivedMs = this.clock.monotonicMs();
+    this.waiting.push({ source, events, receiveTime, arrivedMs, done });
     this.waitingEvents += events.length;
     this.askForTurn();
   }
@@ -147,7 +152,9 @@ export class Sequencer {
    * when what it did is journaled.
    */
   act(act: (out: SequencerOutput) => void, done: () => void = () => {}): void {
-    this.waiting.push({ source: 0, events: [], act, receiveTime: this.clock.now(), done });
+    const { clock } = this;
+    const arrivedMs = clock.monotonicMs();
+    this.waiting.push({ source: 0, events: [], act, receiveTime: clock.now(), arrivedMs, done });
     this.askForTurn();
   }
 
@@ -179,6 +186,8 @@ export class Sequencer {
 
   private turn(): void {
     const first = this.seq + 1;
+    const takenMs = this.clock.monotonicMs();
+    const arrivedMs = this.waiting.at(0)?.arrivedMs ?? takenMs;
     const answers: (() => void)[] = [];
     for (let taken = 0; taken < this.options.batchEventsMax;) {
       const submission = this.waiting.shift();
@@ -203,8 +212,9 @@ export class Sequencer {
     this.events = [];
     this.executions = [];
     assert(events.length === this.seq - first + 1, 'a place in the numbering was left empty');
+    this.waited.observe(takenMs - arrivedMs);
     const { epoch, seq: lastSeq } = this;
-    this.deliver({ epoch, firstSeq: first, lastSeq, events, executions }, answer);
+    this.deliver({ epoch, firstSeq: first, lastSeq, events, executions, arrivedMs }, answer);
   }
 
   private take(submission: Submission): SubmitResult {

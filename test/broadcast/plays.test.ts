@@ -12,6 +12,7 @@ import { Plays, type PlayEvents, type PlayRequest } from '../../src/broadcast/pl
 import { Replays } from '../../src/broadcast/replays';
 import type { ReplayMessage } from '../../src/broadcast/replay';
 import { Session } from '../../src/broadcast/session';
+import { SentTally } from '../../src/broadcast/tally';
 import { SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 import { FAILED, SteeredPlays, tradeAt } from './steered-plays';
@@ -130,7 +131,7 @@ function enter(plays: Plays, clock: ManualClock) {
     },
     ping: () => (pings += 1),
   });
-  const encoders = { binary: new FrameEncoder(), scalesOf: () => undefined };
+  const encoders = { binary: new FrameEncoder(), scalesOf: () => undefined, own: new SentTally() };
   const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, encoders, LIMITS);
   const replays = new Replays({ plays, clock, lastSeq: () => LAST, isDefined: () => true });
   let lastId = 0;

@@ -118,12 +118,17 @@ test.skipIf(isSkipped)(
       expect(pushed[i]!['prevSeq']).toBe(pushed[i - 1]!['seq']);
     // A moment of which it is not known what is missing is not guessed at.
     expect(await metric(server, 'journal_failures_total')).toBeGreaterThan(0);
+    expect(await metric(server, 'journal_lag_seconds')).toBeGreaterThan(0);
+    expect(await metric(server, 'journal_lag_records')).toBeGreaterThanOrEqual(
+      await metric(server, 'journal_hole_records_total'),
+    );
 
     rmSync(join(disk, 'filler'));
     await until('there is room again', async () => (await readiness(server)).status === 200);
     await say();
     await server.get('/v1/ticks/ACME?limit=1&from=0'); // waits for what is not committed
-    await Bun.sleep(200);
+    await until('all of it is committed', async () => (await metric(server, 'journal_lag_records')) === 0); // prettier-ignore
+    expect(await metric(server, 'journal_lag_seconds')).toBe(0);
     await server.stop('SIGKILL');
     const db = new Database(join(disk, 'journal.sqlite'), { readonly: true });
     const gaps = db.query('SELECT from_seq, to_seq, reason FROM gaps').all() as { from_seq: number; to_seq: number; reason: string }[]; // prettier-ignore

@@ -58,6 +58,12 @@ test('each session is told of, with who it is and how it does', async () => {
   expect(second['sentBytes']).toBeGreaterThan(300 * 150);
   expect(first['sentBytes']).toBeGreaterThan(300 * 30);
   expect(second['sentBytes']).toBeGreaterThan(first['sentBytes'] as number);
+  expect(first['sentFrames']).toBeGreaterThan(2); // welcome, the answer to subscribe, the trades
+  expect(first['ageMs']).toBeGreaterThanOrEqual(0);
+  // Two messages each in a frame of their own, and one; nothing was refused.
+  expect(first).toMatchObject({ receivedFrames: 2, receivedMessages: 2, refused: 0 });
+  expect(second).toMatchObject({ receivedFrames: 1, receivedMessages: 1, refused: 0 });
+  expect(second['receivedBytes']).toBeGreaterThan(40);
   // 16 KiB were sent to the second, so it was sent a ping.
   while ((await of(text!))['rttMs'] === null) await Bun.sleep(5);
 
@@ -80,7 +86,7 @@ test('a reset is counted, for the session and over all', async () => {
   expect((await ask(`/${nameOf(client)}`)).body).toMatchObject({ resets: 1, topics: 1 });
   await client.close();
   const metrics = await (await server.get('/metrics')).text();
-  expect(metrics).toMatch(/^tapedeck_push_resets_total [1-9]/m);
+  expect(metrics).toMatch(/^tapedeck_push_resets_total\{kind="trade"\} [1-9]/m);
 });
 
 test('they are listed in pages, the longest connected first', async () => {

@@ -1,35 +1,13 @@
-/** Metrics and readiness: what they make of what the stages tell, and those of a real server. */
+/** Metrics: what they make of what the stages tell, and those of a real server. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
+import { Durations } from '../../src/base/durations';
 import { Metrics, type JournalFigures, type MetricSources } from '../../src/gateway/metrics';
-import { readyResponse, reasonsNotReady } from '../../src/gateway/readiness';
+import { parseMetrics } from '../support/metrics-text';
 import { book, instrument, tape, trade } from '../support/feed';
 import { StreamClient } from '../support/stream-client';
 import { ServerProcess } from '../support/tapedeck-process';
-
-const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="[^"\\\n]*",?)*)\})? (\S+)$/;
-
-/** The samples of a text in the form of Prometheus, by name and labels. @throws Error on any other */
-function parse(text: string): Map<string, number> {
-  const samples = new Map<string, number>();
-  const kinds = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const kind = /^# TYPE (\S+) (counter|gauge|histogram|summary)$/.exec(line);
-    if (kind !== null) kinds.set(kind[1]!, kind[2]!);
-    if (line === '' || line.startsWith('# ')) continue;
-    const [, name, labels, value] = SAMPLE.exec(line) ?? [];
-    if (name === undefined || Number.isNaN(Number(value))) throw new Error(`no sample: ${line}`);
-    if (!kinds.has(name)) throw new Error(`a sample without a type: ${line}`);
-    const key = labels === undefined || labels === '' ? name : `${name}{${labels}}`;
-    if (samples.has(key)) throw new Error(`a sample twice: ${line}`);
-    samples.set(key, Number(value));
-  }
-  for (const [name, kind] of kinds) {
-    if (name.startsWith('tapedeck_')) expect([name, kind === 'counter']).toEqual([name, name.endsWith('_total')]); // prettier-ignore
-  }
-  return samples;
-}
 
 const OK: JournalFigures = {
   state: 'ok',
@@ -41,7 +19,15 @@ const OK: JournalFigures = {
   holes: 6,
   holeRecords: 7,
   committedSeq: 8,
+  lagRecords: 9,
+  lagMs: 2_500,
 };
+
+function durations(...ms: number[]): Durations {
+  const counted = new Durations();
+  for (const each of ms) counted.observe(each);
+  return counted;
+}
 
 function sources(more: Partial<MetricSources> = {}): MetricSources {
   const outcomes = { hits: 1, absent: 2, expired: 3, stale: 4 };
@@ -51,7 +37,28 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
     memtableEvents: () => 10,
     journal: () => OK,
     sessions: () => 11,
-    lanes: () => ({ lagging: 2, lagged: 5, conflated: 60, dropped: 7, gaps: 4, resets: 3 }),
+    stages: { turn: durations(0.02, 0.03, 40_000), wire: durations(1), journal: durations() },
+    commits: durations(2.5),
+    loopLag: durations(-1),
+    recovery: { ms: 1_500, records: 18 },
+    lanes: () => ({ lagging: 2, lagged: 5 }),
+    kinds: {
+      trade: { sent: { frames: 1, messages: 2, bytes: 3 }, conflated: 60, dropped: 7, gaps: 4, resets: 3 }, // prettier-ignore
+    },
+    own: { frames: 4, messages: 5, bytes: 6 },
+    waiting: () => ({ logBytes: 19, sessionBytes: 20 }),
+    stream: {
+      received: { frames: 21, messages: 22, bytes: 23 },
+      refusals: new Map([['invalid-field', 24]]),
+      closes: new Map([['1006', 25]]),
+      opened: 26,
+    },
+    rest: {
+      requests: new Map([['GET /v1/tick/:symbol', new Map([[200, 27], [404, 28]])]]), // prettier-ignore
+      durations: new Map([['POST /v1/orders', durations(3)]]),
+    },
+    publishers: () => [['ring', { isActive: false, batches: 29, failures: 1, records: 30 }], ['lanes', { isActive: true, batches: 31, failures: 0, records: null }]], // prettier-ignore
+    feeds: () => ({ instruments: 3, stale: 2, silenceMsMax: 4_500 }),
     plays: () => ({ open: 16, waiting: 17 }),
     instruments: () => 12,
     lastSeq: () => 13,
@@ -65,23 +72,63 @@ describe('metrics', () => {
     let sessions = 11;
     const metrics = new Metrics(sources({ sessions: () => sessions }));
     const own = (all: Map<string, number>) =>
-      Object.fromEntries([...all].filter(([name]) => name.startsWith('tapedeck_')));
-    const first = own(parse(await metrics.text()));
+      Object.fromEntries(
+        [...all].filter(([name]) => name.startsWith('tapedeck_') && !name.includes('_bucket')),
+      );
+    const first = own(parseMetrics(await metrics.text()));
     expect(first).toEqual({
       'tapedeck_info{version="1.2.3"}': 1,
       'tapedeck_sessions': 11,
-      'tapedeck_sessions_lagging': 2,
+      'tapedeck_lagging_sessions': 2,
       'tapedeck_push_lagged_total': 5,
       'tapedeck_plays{state="open"}': 16,
       'tapedeck_plays{state="waiting"}': 17,
-      'tapedeck_push_conflated_total': 60,
-      'tapedeck_push_dropped_total': 7,
-      'tapedeck_push_gaps_total': 4,
-      'tapedeck_push_resets_total': 3,
+      'tapedeck_push_conflated_total{kind="trade"}': 60,
+      'tapedeck_push_dropped_total{kind="trade"}': 7,
+      'tapedeck_push_gaps_total{kind="trade"}': 4,
+      'tapedeck_push_resets_total{kind="trade"}': 3,
+      'tapedeck_push_frames_total{kind="trade"}': 1,
+      'tapedeck_push_messages_total{kind="trade"}': 2,
+      'tapedeck_push_bytes_total{kind="trade"}': 3,
+      'tapedeck_push_frames_total{kind="session"}': 4,
+      'tapedeck_push_messages_total{kind="session"}': 5,
+      'tapedeck_push_bytes_total{kind="session"}': 6,
+      'tapedeck_push_log_bytes': 19,
+      'tapedeck_push_waiting_bytes': 20,
+      'tapedeck_stream_received_frames_total': 21,
+      'tapedeck_stream_received_messages_total': 22,
+      'tapedeck_stream_received_bytes_total': 23,
+      'tapedeck_stream_refusals_total{code="invalid-field"}': 24,
+      'tapedeck_stream_closed_total{code="1006"}': 25,
+      'tapedeck_stream_opened_total': 26,
+      'tapedeck_rest_requests_total{route="GET /v1/tick/:symbol",status="200"}': 27,
+      'tapedeck_rest_requests_total{route="GET /v1/tick/:symbol",status="404"}': 28,
+      'tapedeck_rest_request_seconds_sum{route="POST /v1/orders"}': 0.003,
+      'tapedeck_rest_request_seconds_count{route="POST /v1/orders"}': 1,
+      'tapedeck_publisher_up{publisher="ring"}': 0,
+      'tapedeck_publisher_up{publisher="lanes"}': 1,
+      'tapedeck_publisher_batches_total{publisher="ring"}': 29,
+      'tapedeck_publisher_batches_total{publisher="lanes"}': 31,
+      'tapedeck_publisher_failures_total{publisher="ring"}': 1,
+      'tapedeck_publisher_failures_total{publisher="lanes"}': 0,
+      'tapedeck_publisher_records_total{publisher="ring"}': 30,
       'tapedeck_instruments': 12,
+      'tapedeck_feed_instruments': 3,
+      'tapedeck_stale_feed_instruments': 2,
+      'tapedeck_feed_silence_max_seconds': 4.5,
       'tapedeck_last_seq': 13,
       'tapedeck_events_total': 15,
       'tapedeck_batches_total': 14,
+      'tapedeck_stage_seconds_sum{stage="turn"}': 40.00005,
+      'tapedeck_stage_seconds_count{stage="turn"}': 3,
+      'tapedeck_stage_seconds_sum{stage="wire"}': 0.001,
+      'tapedeck_stage_seconds_count{stage="wire"}': 1,
+      'tapedeck_stage_seconds_sum{stage="journal"}': 0,
+      'tapedeck_stage_seconds_count{stage="journal"}': 0,
+      'tapedeck_journal_commit_seconds_sum': 0.0025,
+      'tapedeck_journal_commit_seconds_count': 1,
+      'tapedeck_event_loop_lag_seconds_sum': 0,
+      'tapedeck_event_loop_lag_seconds_count': 1,
       'tapedeck_tier_hits_total{tier="l1",query="tick"}': 1,
       'tapedeck_tier_misses_total{tier="l1",query="tick",reason="absent"}': 2,
       'tapedeck_tier_misses_total{tier="l1",query="tick",reason="expired"}': 3,
@@ -94,39 +141,33 @@ describe('metrics', () => {
       'tapedeck_journal_waiting_rows': 1,
       'tapedeck_journal_waiting_bytes': 2,
       'tapedeck_journal_committed_seq': 8,
+      'tapedeck_journal_lag_records': 9,
+      'tapedeck_journal_lag_seconds': 2.5,
       'tapedeck_journal_rows_total': 3,
       'tapedeck_journal_commits_total': 4,
       'tapedeck_journal_failures_total': 5,
       'tapedeck_journal_holes_total': 6,
       'tapedeck_journal_hole_records_total': 7,
+      'tapedeck_recovery_seconds': 1.5,
+      'tapedeck_recovery_records': 18,
     });
     sessions = 3;
-    expect(own(parse(await metrics.text()))).toEqual({ ...first, tapedeck_sessions: 3 });
+    expect(own(parseMetrics(await metrics.text()))).toEqual({ ...first, tapedeck_sessions: 3 });
+  });
+
+  test('show durations by bucket, summed up, as Prometheus counts them', async () => {
+    const samples = parseMetrics(await new Metrics(sources()).text());
+    const at = (le: string): number | undefined =>
+      samples.get(`tapedeck_stage_seconds_bucket{le="${le}",stage="turn"}`);
+    expect(['0.00001', '0.000025', '0.00005', '10', '+Inf'].map(at)).toEqual([0, 1, 2, 2, 3]);
   });
 
   test.each(['failing', 'hole'] as const)('name the state of a journal: %s', async (state) => {
     const metrics = new Metrics(sources({ journal: () => ({ ...OK, state }) }));
-    const samples = parse(await metrics.text());
+    const samples = parseMetrics(await metrics.text());
     for (const each of ['ok', 'failing', 'hole']) {
       expect(samples.get(`tapedeck_journal_state{state="${each}"}`)).toBe(each === state ? 1 : 0);
     }
-  });
-});
-
-describe('readiness', () => {
-  test.each([
-    ['failing', 'database or disk is full', 'journal-failing', 'the journal cannot be written: database or disk is full'], // prettier-ignore
-    ['failing', '', 'journal-failing', 'the journal cannot be written'],
-    ['hole', 'from 5 to 9', 'journal-hole', 'records were given up and are not in the journal: from 5 to 9'], // prettier-ignore
-  ] as const)('%s "%s" is %s', async (state, reason, code, message) => {
-    const response = readyResponse(reasonsNotReady({ state, reason }, false));
-    expect(response.status).toBe(503);
-    expect(await response.json()).toEqual({ ready: false, reasons: [{ code, message }] });
-  });
-
-  test('ok is 200', async () => {
-    const response = readyResponse(reasonsNotReady({ state: 'ok', reason: '' }, false));
-    expect([response.status, await response.json()]).toEqual([200, { ready: true }]);
   });
 });
 
@@ -141,7 +182,7 @@ describe('a real server', () => {
     const response = await server.get('/metrics');
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toStartWith('text/plain; version=0.0.4');
-    return parse(await response.text());
+    return parseMetrics(await response.text());
   };
 
   test('what happens shows in its metrics', async () => {
@@ -168,7 +209,11 @@ describe('a real server', () => {
     }
     const after = await scrape();
     const moved = [...after].filter(([name, value]) => value !== before.get(name));
-    const own = Object.fromEntries(moved.filter(([name]) => /^tapedeck_(?!journal)/.test(name)));
+    const own = Object.fromEntries(
+      moved.filter(([name]) =>
+        /^tapedeck_(tier|history|memtable|events|batches|last|sessions|instruments)/.test(name),
+      ),
+    );
     const events = after.get('tapedeck_last_seq')! - before.get('tapedeck_last_seq')!;
     expect(events).toBeGreaterThan(4); // besides what was given: tick, quote, state, snapshot
     expect(own).toEqual({
@@ -188,10 +233,5 @@ describe('a real server', () => {
       'tapedeck_history_questions_total{query="bars"}': 1,
     });
     await client.close();
-  });
-
-  test('is ready', async () => {
-    const response = await server.get('/readyz');
-    expect([response.status, await response.json()]).toEqual([200, { ready: true }]);
   });
 });

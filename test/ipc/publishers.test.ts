@@ -61,6 +61,11 @@ test.each(['hydrate 0', 2, 'beat'])('one that fails at %p', (failsAt) => {
   // It is closed, so that its readers learn of it, and not called again.
   expect(bad.seen).toEqual([...WHOLE.slice(0, WHOLE.indexOf(failsAt)), 'close']);
   expect(told).toEqual([`b: Error: b cannot ${failsAt}`]);
+  const batches = failsAt === 'hydrate 0' ? 0 : failsAt === 2 ? 2 : 3;
+  const well = { batches: 3, failures: 0, records: null };
+  const counts = new Map(publishers.counts());
+  expect(counts.get('a')).toMatchObject(well);
+  expect(counts.get('b')).toEqual({ batches, failures: 1, isActive: false, records: null });
 });
 
 test('two that fail in one batch, and one whose end fails as well', () => {

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 
 import type { BatchEvent } from '../../protocol/records';
+import { ManualClock } from '../../src/base/clock';
 import type { Durability, GapNote } from '../../src/journal/journal';
 import type { JournalOptions, SqliteJournal } from '../../src/journal/sqlite-journal';
 import { LEVELS_FIELD, OWN_FIRST, ROW_FIELDS, type RowFrame } from '../../src/journal/row-frame';
@@ -95,6 +96,37 @@ function rowsOf(frames: readonly RowFrame[]): Row[] {
     });
   });
 }
+
+test('how far the disk is behind is told, in places and in time', () => {
+  const clock = new ManualClock();
+  const writer = new SteeredWriter();
+  const options = { durability: 'commit' as const, commitEveryMs: 60_000, queueBytesMax: 10_000 };
+  const { journal } = openedJournal(scratch.fresh(), options, clock, { createWriter: writer.create }); // prettier-ignore
+  writer.commit();
+  const lag = (): object => {
+    const { lagRecords, lagMs } = journal.status();
+    return { lagRecords, lagMs };
+  };
+  expect(lag()).toEqual({ lagRecords: 0, lagMs: 0 });
+  const append = (seq: number): void => {
+    const event = seq === 1 ? instrument('A', { seq }) : trade({ symbol: 'A', seq });
+    const arrivedMs = clock.monotonicMs();
+    const batch = { epoch: journal.epoch, firstSeq: seq, lastSeq: seq, events: [event], arrivedMs };
+    journal.append(batch, () => {});
+    clock.advance(1e9);
+  };
+  for (const seq of [1, 2, 3, 4]) append(seq); // the first two are sent, the others grow a frame
+  expect(lag()).toEqual({ lagRecords: 4, lagMs: 4_000 });
+  writer.commit(1);
+  expect(lag()).toEqual({ lagRecords: 3, lagMs: 3_000 });
+  writer.commit(1);
+  expect(lag()).toEqual({ lagRecords: 2, lagMs: 2_000 }); // of the oldest in the frame that was sent now
+  writer.commit();
+  expect(lag()).toEqual({ lagRecords: 0, lagMs: 0 });
+  // From the arrival of each batch to its commit: 4, 3, 2 and 1 s.
+  const { committed, commit } = journal.durations;
+  expect([committed.count, committed.sumSeconds, commit.count]).toEqual([4, 10, 0]);
+});
 
 describe('commit', () => {
   test('a promise holds when its frame is committed, in the order of the batches', () => {

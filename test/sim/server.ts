@@ -19,6 +19,7 @@ import type { Role } from '../../src/gateway/stored-keys';
 import { Connections } from '../../src/gateway/connections';
 import type { OrderStage } from '../../src/gateway/orders';
 import { StreamConnection } from '../../src/gateway/stream';
+import { StreamCounts } from '../../src/gateway/stream-counts';
 import type { StreamHub } from '../../src/gateway/stream-hub';
 import { settings } from '../bench/generated-market';
 import { Wire, type WireLimits } from './wire';
@@ -169,6 +170,7 @@ export class SimServer {
       scalesOf: broadcaster.encoders.scalesOf,
       keys: new Keyring({ anonymousRoles: ['read'], origins: [], now: () => clock.now().seconds }),
       connections: this.connections,
+      counts: new StreamCounts(),
       orders: {} as OrderStage, // nobody orders here
       clock,
       limits: { ...settings({}).limits, messagesPerSecond: 1e9, bytesPerSecond: 1e12, frameBytesMax: 1_000_000, topicsMax: 1_000 }, // prettier-ignore

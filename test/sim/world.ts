@@ -338,7 +338,12 @@ export class World {
     outcome.lagged += server.broadcaster.lanes.lagged;
     outcome.ended += server.ended;
     outcome.fromJournal += server.played;
-    const { dropped } = server.broadcaster.lanes;
+    const { lanes, tallies } = server.broadcaster;
+    const { dropped } = lanes;
+    for (const figure of ['conflated', 'dropped', 'gaps'] as const) {
+      const byKind = Object.values(tallies).reduce((sum, tally) => sum + tally[figure], 0);
+      hold(byKind === lanes[figure], () => [figure, 'by kind', byKind, lanes[figure]]);
+    }
     hold(this.temper.isStrict || outcome.missed <= dropped || outcome.restarts > 0, () => ['gaps', outcome.missed, dropped]); // prettier-ignore
   }
 }

@@ -128,6 +128,7 @@ export interface ServerOptions extends RunOptions {
   readonly keys?: readonly TestKey[] | null;
   readonly data?: string;
   readonly args?: readonly string[];
+  readonly logLevel?: string;
 }
 
 /** A running server. */
@@ -156,7 +157,7 @@ export class ServerProcess {
     const scratch = new Scratch();
     const data = options.data ?? scratch.fresh();
     if (options.keys !== null) writeTestKeys(data, [...KEYS, ...(options.keys ?? [])]);
-    const config = scratch.write(`${options.config ?? ''}\n[log]\nlevel = "warn"\n`, '.toml');
+    const config = scratch.write(`${options.config ?? ''}\n[log]\nlevel = "${options.logLevel ?? 'warn'}"\n`, '.toml'); // prettier-ignore
     // What these tests ask about was acknowledged when it was journaled, unless they say otherwise.
     const durable = /durability/.test(options.config ?? '') ? [] : ['--durability', 'commit'];
     const args = ['serve', '--port', '0', '--data', data, '--config', config, ...durable];

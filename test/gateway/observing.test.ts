@@ -1,0 +1,305 @@
+/**
+ * Metrics of real servers under real traffic: each moves as it should, by exactly what the readers of the
+ * traffic counted themselves; and all of them stand in the README.
+ */
+
+import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { Message } from '../../protocol/messages';
+import { DOUBLE, wordsOf } from '../../src/ipc/ring-layout';
+import { PacedSocket } from '../bench/slow-reader-socket';
+import { book, instrument, tape, trade } from '../support/feed';
+import { parseMetrics } from '../support/metrics-text';
+import { FORMS, StreamClient } from '../support/stream-client';
+import {
+  ADMIN_KEY,
+  Scratch,
+  ServerProcess,
+  spawnTapedeck,
+  type ServerOptions,
+} from '../support/tapedeck-process';
+
+setDefaultTimeout(60_000);
+const scratch = new Scratch();
+const servers: ServerProcess[] = [];
+afterAll(async () => {
+  for (const server of servers) await server.remove();
+  scratch.remove();
+});
+
+async function start(options: ServerOptions = {}): Promise<ServerProcess> {
+  const server = await ServerProcess.start(options);
+  servers.push(server);
+  return server;
+}
+
+type Samples = Map<string, number>;
+
+async function scrape(server: ServerProcess): Promise<Samples> {
+  const response = await server.get('/metrics');
+  const samples = parseMetrics(await response.text());
+  const own = [...samples].filter(([name]) => name.startsWith('tapedeck_'));
+  return new Map([...samples, ...own.map(([name, value]) => [name.slice(9), value] as const)]);
+}
+
+/** Of a name and what its labels hold, summed up. */
+function sum(samples: Samples, name: string, holds = ''): number {
+  return [...samples]
+    .filter(([key]) => (key === name || key.startsWith(`${name}{`)) && key.includes(holds))
+    .reduce((total, [, value]) => total + value, 0);
+}
+
+/** What stands in the samples when that is so; it comes about a moment behind what readers see. */
+async function until(server: ServerProcess, isSo: (samples: Samples) => boolean): Promise<Samples> {
+  for (;;) {
+    const samples = await scrape(server);
+    if (isSo(samples)) return samples;
+    await Bun.sleep(10);
+  }
+}
+
+test('stages, lanes, connections and requests are counted one by one', async () => {
+  const server = await start();
+  await server.ingest(tape(instrument('ACME')));
+  const before = await scrape(server);
+  const clients = await Promise.all(FORMS.map((form) => StreamClient.open(server.url, form)));
+  for (const client of clients) await client.subscribe('trade:ACME', 'tick:ACME', 'book:ACME');
+  const rounds = 3;
+  const each = 40;
+  for (let i = 0; i < rounds; i++) {
+    const trades = Array.from({ length: each }, () => trade('ACME', '1.00', '1'));
+    const levels = book('ACME', 'snapshot', [['0.99', String(i + 1)]], [['1.01', '1']]);
+    expect((await server.ingest(tape(levels, ...trades))).status).toBe(200);
+  }
+  clients[0]!.raw(new Uint8Array([0xc1]));
+  clients[1]!.send({ type: 'subscribe', id: 9, topics: ['book:NOBODY'], intervalMs: null });
+  for (const client of clients) {
+    await client.find(() => client.seen.filter((m) => m.type === 'trade').length === rounds * each);
+    await client.next('error');
+    await client.settle();
+  }
+  for (const path of ['tick/ACME', 'tick/ACME', 'tick/NOBODY', 'trades/ACME?limit=1']) {
+    await server.get(`/v1/${path}`);
+  }
+  await server.get('/nowhere');
+  await server.get('/v1/tick/ACME', { method: 'POST' });
+  const after = await scrape(server);
+  const moved = (name: string, holds = ''): number => sum(after, name, holds) - sum(before, name, holds); // prettier-ignore
+
+  const batches = moved('batches_total');
+  expect(batches).toBeGreaterThanOrEqual(rounds);
+  for (const stage of ['turn', 'wire', 'journal']) {
+    expect(moved('stage_seconds_count', stage)).toBe(batches);
+    expect(moved('stage_seconds_sum', stage)).toBeGreaterThan(0);
+  }
+  // A batch is pushed when it is journaled, as this server is told to, and waits for its turn before that.
+  expect(sum(after, 'stage_seconds_sum', 'wire')).toBeGreaterThan(sum(after, 'stage_seconds_sum', 'turn')); // prettier-ignore
+  expect(moved('publisher_batches_total', 'lanes')).toBe(batches);
+  expect(moved('journal_commit_seconds_count')).toBe(moved('journal_commits_total'));
+  expect(moved('journal_commits_total')).toBeGreaterThanOrEqual(rounds);
+  expect(sum(after, 'journal_lag_records') + sum(after, 'journal_lag_seconds')).toBe(0);
+
+  const count = (type: string): number =>
+    clients.reduce((n, { seen }) => n + seen.filter((m) => m.type === type).length, 0);
+  for (const kind of ['trade', 'tick', 'book']) {
+    expect([kind, moved('push_messages_total', `"${kind}"`)]).toEqual([kind, count(kind)]);
+  }
+  const frames = clients.reduce((n, client) => n + client.frames.length, 0);
+  const messages = clients.reduce((n, { seen }) => n + seen.length, 0);
+  expect(moved('push_frames_total')).toBe(frames);
+  expect(moved('push_messages_total')).toBe(messages);
+  expect(moved('push_bytes_total')).toBeGreaterThan(20 * messages);
+  const lost = [
+    'push_conflated_total',
+    'push_dropped_total',
+    'push_gaps_total',
+    'push_lagged_total',
+  ];
+  for (const name of lost) expect([name, moved(name)]).toEqual([name, 0]);
+
+  // Each subscribed and pinged, and said one thing that was refused.
+  expect(moved('stream_received_frames_total')).toBe(6);
+  expect(moved('stream_received_messages_total')).toBe(6);
+  expect(moved('stream_refusals_total', '"malformed-msgpack"')).toBe(1);
+  expect(moved('stream_refusals_total', '"unknown-symbol"')).toBe(1);
+  expect([moved('stream_opened_total'), moved('stream_closed_total')]).toEqual([2, 0]);
+
+  const requests = (route: string, status: number): number =>
+    moved('rest_requests_total', `route="${route}",status="${status}"`);
+  expect(requests('GET /v1/tick/:symbol', 200)).toBe(2);
+  expect(requests('GET /v1/tick/:symbol', 404)).toBe(1);
+  expect(requests('GET /v1/trades/:symbol', 200)).toBe(1);
+  expect(requests('POST /v1/ingest', 200)).toBe(rounds);
+  expect(requests('GET /v1/stream', 101)).toBe(2);
+  expect(requests('none', 404)).toBe(1);
+  expect(requests('none', 405)).toBe(1);
+  expect(moved('rest_request_seconds_count', '/v1/ingest')).toBe(rounds);
+  expect(moved('rest_request_seconds_count', '/v1/trades')).toBe(1);
+
+  await Promise.all(clients.map((client) => client.close()));
+  const end = await until(server, (samples) => sum(samples, 'sessions') === 0);
+  expect(sum(end, 'stream_closed_total', '"1000"')).toBe(2);
+});
+
+test('requests without the key that is needed are counted by their route, too', async () => {
+  const server = await start({ config: '[auth]\nrequireKey = true\n' });
+  await server.get('/v1/tick/ACME');
+  await server.get('/v1/stats/ACME');
+  await server.get('/v1/stats/ACME', { headers: { authorization: `Bearer ${ADMIN_KEY}` } });
+  const samples = await scrape(server);
+  const requests = (route: string, status: number): number =>
+    sum(samples, 'rest_requests_total', `route="${route}",status="${status}"`);
+  expect(requests('GET /v1/tick/:symbol', 401)).toBe(1);
+  expect(requests('GET /v1/stats/:symbol', 401)).toBe(1);
+  expect(requests('GET /v1/stats/:symbol', 403)).toBe(1);
+  expect(sum(samples, 'rest_requests_total')).toBe(3);
+});
+
+test('what a slow reader is not told is counted by kind, as it is told so', async () => {
+  const server = await start({
+    config:
+      '[push]\nstaleMs = 50\ntradeAgeMs = 50\nlagMs = 20\nheartbeatMs = 100\noutboxBytesMax = 65536\n[journal]\ndurability = "async"\n',
+  });
+  await server.ingest(tape(instrument('ACME')));
+  const told: Message[] = [];
+  const slow = new PacedSocket(server.url, 20_000, (message) => told.push(message));
+  slow.subscribe(['trade:ACME', 'tick:ACME', 'bbo:ACME', 'book:ACME']);
+  while (!told.some(({ type }) => type === 'ack')) await Bun.sleep(5);
+  const lines = (i: number): string =>
+    tape(
+      book('ACME', 'snapshot', [['0.99', String(i + 1)]], [['1.01', '1']]),
+      ...Array.from({ length: 40 }, () => trade('ACME', '1.00', '1')),
+    );
+  for (let i = 0; i < 60; i++) {
+    expect((await server.ingest(lines(i))).status).toBe(200);
+    await Bun.sleep(5);
+  }
+  const during = await scrape(server);
+  expect(sum(during, 'push_lagged_total')).toBeGreaterThan(0);
+  const { body } = { body: (await (await server.get('/v1/admin/sessions', { headers: { authorization: `Bearer ${ADMIN_KEY}` } })).json()) as { sessions: Record<string, number>[] } }; // prettier-ignore
+  expect(body.sessions[0]).toMatchObject({ lane: 'lagging' });
+  const after = await until(server, (s) => sum(s, 'lagging_sessions') + sum(s, 'push_waiting_bytes') === 0); // prettier-ignore
+  expect(sum(after, 'push_log_bytes')).toBe(0); // nobody reads a log any more
+  const sessions = (await (await server.get('/v1/admin/sessions', { headers: { authorization: `Bearer ${ADMIN_KEY}` } })).json()) as { sessions: Record<string, number>[] }; // prettier-ignore
+  const [session] = sessions.sessions;
+  const newest = sum(after, 'last_seq');
+  while (!told.some((m) => m.type === 'heartbeat' && m.seq >= newest)) await Bun.sleep(10);
+  slow.end();
+
+  const gaps = told.filter((m) => m.type === 'gap');
+  const dropped = gaps.reduce((n, { count }) => n + count, 0);
+  expect(dropped).toBeGreaterThan(0);
+  expect(sum(after, 'push_dropped_total', '"trade"')).toBe(dropped);
+  expect(sum(after, 'push_gaps_total', '"trade"')).toBe(gaps.length);
+  expect(sum(after, 'push_dropped_total')).toBe(dropped); // of trades alone
+  const ticks = told.filter((m) => m.type === 'tick');
+  const conflated = ticks.reduce((n, { count }) => n + count - 1, 0);
+  expect(conflated).toBeGreaterThan(0);
+  expect(sum(after, 'push_conflated_total', '"tick"')).toBe(conflated);
+  for (const [name, figure] of [
+    ['push_conflated_total', 'conflated'],
+    ['push_dropped_total', 'dropped'],
+    ['push_gaps_total', 'gaps'],
+    ['push_lagged_total', 'lagged'],
+  ] as const) {
+    expect([name, sum(after, name)]).toEqual([name, session![figure]!]);
+  }
+});
+
+test('a ring is counted as its file says', async () => {
+  const path = join(scratch.path, 'ring');
+  const server = await start({ args: ['--ring', path], config: '[ipc.ring]\nslots = 1024\n' });
+  await server.ingest(tape(instrument('ACME'), ...Array.from({ length: 100 }, () => trade('ACME', '1.00', '1')))); // prettier-ignore
+  const samples = await scrape(server);
+  const published = wordsOf(await Bun.file(path).bytes()).doubles[DOUBLE.published]!;
+  expect(published).toBeGreaterThan(200); // a trade and a tick each
+  expect(sum(samples, 'publisher_records_total', '"ring"')).toBe(published);
+  expect(sum(samples, 'publisher_batches_total', '"ring"')).toBe(sum(samples, 'batches_total'));
+  expect(sum(samples, 'publisher_up')).toBe(2);
+  expect(sum(samples, 'publisher_failures_total')).toBe(0);
+});
+
+test('a lap of the ring is told by its reader, which alone knows of it', async () => {
+  const path = join(scratch.path, 'lapped');
+  const server = await start({ args: ['--ring', path], config: '[ipc.ring]\nslots = 1024\n' });
+  await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
+  const tail = spawnTapedeck(['tail', '--ring', path, '--json', 'trade:*'], { timeoutMs: 60_000 });
+  const reader = tail.stdout.getReader();
+  let text = '';
+  const until = async (what: string): Promise<void> => {
+    while (!text.includes(what)) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error(`the tail ended before ${what}: ${text}`);
+      text += Buffer.from(value as Uint8Array).toString();
+    }
+  };
+  await until('"type":"instrument"');
+  process.kill(tail.pid, 'SIGSTOP');
+  for (let i = 0; i < 5; i++) {
+    await server.ingest(tape(...Array.from({ length: 1_000 }, () => trade('ACME', '1.00', '1'))));
+  }
+  process.kill(tail.pid, 'SIGCONT');
+  await until('"type":"gap"');
+  tail.kill('SIGKILL');
+  const line = text.split('\n').find((each) => each.includes('"type":"gap"'));
+  expect(JSON.parse(line!)).toMatchObject({ topic: '*', reason: 'slow-reader' });
+  expect((JSON.parse(line!) as { count: number }).count).toBeGreaterThan(5_000);
+});
+
+test('memory and files are what the system says, and a loop that was held up shows', async () => {
+  const server = await start();
+  const before = await scrape(server);
+  const files = readdirSync(`/proc/${server.pid}/fd`).length;
+  expect(Math.abs(before.get('process_open_fds')! - files)).toBeLessThanOrEqual(4);
+  const status = readFileSync(`/proc/${server.pid}/status`, 'utf8');
+  const residentBytes = Number(/VmRSS:\s+(\d+)/.exec(status)![1]) * 1_024;
+  expect(before.get('process_resident_memory_bytes')! / residentBytes).toBeWithin(0.8, 1.25);
+  process.kill(server.pid, 'SIGSTOP');
+  await Bun.sleep(800);
+  process.kill(server.pid, 'SIGCONT');
+  const late = (samples: Samples): number =>
+    sum(samples, 'event_loop_lag_seconds_count') -
+    sum(samples, 'event_loop_lag_seconds_bucket', 'le="0.5"');
+  // It has ticked since the first look, so the one that was late need not be the next.
+  let longest = 0;
+  await until(server, (samples) => {
+    longest = Math.max(longest, samples.get('nodejs_eventloop_lag_max_seconds')!);
+    return late(samples) > late(before) && longest > 0.5;
+  });
+});
+
+test('the README lists every metric, as it is told', async () => {
+  const server = await start({ args: ['--ring', join(scratch.path, 'listed')] });
+  await server.get('/nowhere');
+  const text = await (await server.get('/metrics')).text();
+  const told: string[] = [];
+  for (const [, name, help] of text.matchAll(/^# HELP tapedeck_(\S+) (.*)$/gm)) {
+    told.push(`${name} | ${help}`);
+  }
+  const readme = readFileSync(join(import.meta.dir, '../../README.md'), 'utf8');
+  const [, table] = /<!-- metrics:begin -->([\s\S]*?)<!-- metrics:end -->/.exec(readme)!;
+  const listed = Array.from(table!.matchAll(/^\| `(\S+)` +\|([^|]*)\| (.*?) +\|$/gm), ([, name, , help]) => `${name} | ${help}`); // prettier-ignore
+  expect(listed.toSorted()).toEqual(told.toSorted());
+  expect(listed.length).toBeGreaterThan(40);
+  // By what each is told apart, where there is a sample of it already.
+  const by = new Map<string, string>();
+  for (const [, name, labels] of text.matchAll(/^tapedeck_(\w+?)(?:_bucket)?\{(.*)\} /gm)) {
+    const names = Array.from(labels!.matchAll(/(\w+)="/g), ([, label]) => label!);
+    by.set(
+      name!,
+      names
+        .filter((label) => label !== 'le')
+        .toSorted()
+        .join(),
+    );
+  }
+  const columns = new Map(Array.from(table!.matchAll(/^\| `(\S+)` +\|([^|]*)\|/gm), ([, name, labels]) => [name!, labels!])); // prettier-ignore
+  expect(by.size).toBeGreaterThan(15);
+  for (const [name, labels] of by) {
+    if (!columns.has(name)) continue; // the sum or the count of a histogram
+    const column = Array.from(columns.get(name)!.matchAll(/`(\w+)`/g), ([, label]) => label!);
+    expect([name, column.toSorted().join()]).toEqual([name, labels]);
+  }
+});

@@ -1,0 +1,80 @@
+/** Redaction: no key, token or password survives it, wherever in what is logged it stands. */
+
+import { expect, test } from 'bun:test';
+import fc from 'fast-check';
+
+import { redacted, redactedText } from '../../src/redaction';
+import { readSeed } from '../support/seed';
+import { testKey } from '../support/tapedeck-process';
+
+const KEY = testKey('somebody');
+const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZXNrIiwiZXhwIjoxfQ.c2lnbmF0dXJlLW9mLWl0LWFsbA';
+const PASSWORD = 'correct-horse-battery';
+
+test.each([KEY, JWT, `Bearer ${PASSWORD}`, `bearer\t${PASSWORD}`, `Basic ${PASSWORD}`])(
+  'out of a text: %s',
+  (secret) => {
+    for (const text of [
+      secret,
+      `key=${secret}&x=1`,
+      `"${secret}"`,
+      `a ${secret}, b`,
+      `${secret}…`,
+    ]) {
+      const shown = redactedText(text);
+      expect(shown).toContain('[redacted]');
+      for (const part of [KEY, JWT, PASSWORD]) expect(shown).not.toContain(part);
+    }
+  },
+);
+
+test('what only looks like a secret stays: ids of sessions, names of keys, the hint on how to give one', () => {
+  for (const text of [
+    's17',
+    'Give a key: Authorization: Bearer KEY, or hello.key.',
+    'tk_',
+    'hello.key is missing',
+  ]) {
+    expect(redactedText(text)).toBe(text);
+  }
+});
+
+test('of an error, its message, stack and cause', () => {
+  const cause = new Error(`inner ${KEY}`);
+  const error = Object.assign(new Error(`outer ${JWT}`, { cause }), {
+    detail: { token: PASSWORD },
+  });
+  const text = JSON.stringify(redacted({ error, hint: `with Bearer ${PASSWORD}` }));
+  for (const secret of [KEY, JWT, PASSWORD]) expect(text).not.toContain(secret);
+  expect(text).toContain('redaction.test.ts'); // where it happened is told
+});
+
+test('a secret anywhere in any object is gone, and the rest of it is there', () => {
+  const names = fc.constantFrom('key', 'Authorization', 'token', 'password', 'clientSecret', 'cookie', 'jwt', 'apiKey'); // prettier-ignore
+  const place = fc.array(fc.oneof(fc.constantFrom('a', 'list', 'error'), names), { minLength: 0, maxLength: 6 }); // prettier-ignore
+  const inText = fc.tuple(fc.string(), fc.constantFrom(KEY, JWT), fc.string()).map((parts) => parts.join(' ')); // prettier-ignore
+  const secret = fc.oneof(
+    fc.tuple(place, inText),
+    fc.tuple(place, names, fc.string({ minLength: 12 })).map(([path, name]) => [[...path, name], PASSWORD] as [string[], string]), // prettier-ignore
+  );
+  fc.assert(
+    fc.property(secret, ([path, value]) => {
+      let detail: unknown = { value, list: [value], code: 'kept' };
+      if (value === PASSWORD) detail = value;
+      for (const name of path.toReversed()) {
+        detail = name === 'list' ? [detail, { code: 'kept' }] : { [name]: detail, code: 'kept' };
+      }
+      const text = JSON.stringify(redacted({ detail, code: 'outer' }));
+      for (const each of [KEY, JWT, PASSWORD]) expect(text).not.toContain(each);
+      expect(text).toContain('"code":"outer"');
+    }),
+    { seed: readSeed(), numRuns: 500 },
+  );
+});
+
+test('it ends on what has no end, and keeps a long text short', () => {
+  const loop: Record<string, unknown> = { code: 'kept' };
+  loop['self'] = loop;
+  expect(JSON.stringify(redacted(loop))).toContain('[deeper]');
+  expect(redactedText('x'.repeat(100_000)).length).toBeLessThan(5_000);
+});

@@ -1,0 +1,66 @@
+/** Repeated: a fault that repeats is a line, then a count, whatever there is of it. */
+
+import { expect, test } from 'bun:test';
+
+import { ManualClock } from '../../src/base/clock';
+import { Repeated } from '../../src/repeated';
+import type { Log } from '../../src/server';
+
+function setUp() {
+  const lines: string[] = [];
+  const write =
+    (level: string) =>
+    (detail: object, message: string): void =>
+      void lines.push(`${level} ${message} ${JSON.stringify(detail)}`);
+  const log: Log = { info: write('info'), warn: write('warn'), error: write('error') };
+  const clock = new ManualClock();
+  const repeated = new Repeated(log, clock);
+  const pass = (seconds: number): void => {
+    for (let i = 0; i < seconds; i++) {
+      clock.advance(1e9);
+      repeated.look();
+    }
+  };
+  return { lines, repeated, pass };
+}
+
+test('the first is written, the rest counted, and told every ten seconds while it goes on', () => {
+  const { lines, repeated, pass } = setUp();
+  for (let i = 0; i < 5; i++) repeated.tell('warn', 'refused', 'a', { session: i });
+  expect(lines).toEqual(['warn refused {"session":0}']);
+  pass(10);
+  expect(lines.slice(1)).toEqual(['warn refused, again and again {"session":4,"repeated":4,"seconds":10}']); // prettier-ignore
+  repeated.tell('warn', 'refused', 'a', { session: 9 });
+  pass(10);
+  expect(lines.slice(2)).toEqual(['warn refused, again and again {"session":9,"repeated":1,"seconds":10}']); // prettier-ignore
+  pass(60);
+  expect(lines).toHaveLength(3);
+  repeated.tell('warn', 'refused', 'a', { session: 10 }); // it had ended, so this is a first again
+  expect(lines.slice(3)).toEqual(['warn refused {"session":10}']);
+});
+
+test('each code is a kind of its own, and so many of a kind may be written', () => {
+  const { lines, repeated } = setUp();
+  for (let i = 0; i < 9; i++) {
+    for (const code of ['a', 'b']) repeated.tell('info', 'closed', code, { code, i }, 3);
+  }
+  expect(lines).toHaveLength(6);
+});
+
+test('a stop tells what was counted', () => {
+  const { lines, repeated } = setUp();
+  for (let i = 0; i < 1_001; i++) repeated.tell('error', 'failed', '', {});
+  repeated.close();
+  expect(lines).toEqual(['error failed {}', 'error failed, again and again {"repeated":1000,"seconds":0}']); // prettier-ignore
+  repeated.close();
+  expect(lines).toHaveLength(2);
+});
+
+test('however many kinds there are, lines and memory are bounded', () => {
+  const { lines, repeated, pass } = setUp();
+  for (let i = 0; i < 100_000; i++) repeated.tell('warn', 'refused', `code ${i}`, {});
+  expect(lines.length).toBeLessThan(300);
+  const before = lines.length;
+  pass(10);
+  expect(lines.slice(before)).toEqual([expect.stringMatching(/^warn others, again and again .*"repeated":99743/)]); // prettier-ignore
+});
