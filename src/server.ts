@@ -222,6 +222,7 @@ export function startServer(
       notReady: () => reasonsNotReady(recorder.journal.status(), isStopping),
       isStopping: () => isStopping,
       version: VERSION,
+      clock,
       metrics: new Metrics({
         version: VERSION,
         tiers: tiers.counters,
@@ -365,7 +366,7 @@ function createQueries(
         ticks: (symbol, range, after, limit) =>
           askL3({ kind: 'ticks', symbol, ...range, after, limit }),
         bars: (symbol, interval, range, limit) =>
-          askL3({ kind: 'bars', symbol, interval, ...range, limit, now: clock.now() }),
+          askL3({ kind: 'bars', symbol, interval, ...range, limit, tradesMax: limits.barTradesMax, now: clock.now() }), // prettier-ignore
       },
       epoch: sequencer.epoch,
       lastSeq: () => sequencer.lastSeq,
