@@ -154,7 +154,11 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     )
     .get('/v1/orders', (c) => asKnown(c, known, (who) => orders.list(who)))
     .get('/v1/orders/:id', (c) => asKnown(c, known, (who) => orders.get(who, c.params.id)))
-    .delete('/v1/orders/:id', (c) => asKnown(c, known, (who) => orders.cancel(who, c.params.id)))
+    .delete(
+      '/v1/orders/:id',
+      (c) => asKnown(c, known, (who) => orders.cancel(who, c.params.id)),
+      UNREAD,
+    )
     .post(
       '/v1/orders',
       (c) =>
@@ -164,7 +168,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
           (who) => withText(c.request, ORDER_BYTES_MAX, room, (text) => orders.submit(who, text)),
           created,
         ),
-      { parse: 'none' },
+      UNREAD,
     )
     .post(
       '/v1/instruments/:symbol/state',
@@ -174,14 +178,16 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
             orders.setState(who, c.params.symbol, text),
           ),
         ),
-      { parse: 'none' },
+      UNREAD,
     )
     .get('/v1/admin/sessions', (c) => asKnown(c, known, (who) => admin.list(who, c.query)))
     .get('/v1/admin/sessions/:name', (c) =>
       asKnown(c, known, (who) => admin.session(who, c.params.name)),
     )
-    .delete('/v1/admin/sessions/:name', (c) =>
-      asKnown(c, known, (who) => admin.close(who, c.params.name)),
+    .delete(
+      '/v1/admin/sessions/:name',
+      (c) => asKnown(c, known, (who) => admin.close(who, c.params.name)),
+      UNREAD,
     )
     .post(
       '/v1/ingest',
@@ -195,7 +201,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
           );
           return 'code' in result ? result : JSON.stringify(result);
         }),
-      { parse: 'none' },
+      UNREAD,
     )
     .get('/v1/stream', ({ request, server }) => upgrade(request, server, options, stages));
   routes.push(...app.routes);
@@ -219,6 +225,9 @@ const SELF_CHECKED: ReadonlySet<string> = new Set([
   '/v1/admin/sessions',
   '/v1/admin/sessions/:name',
 ]);
+
+/** Its body is not for Elysia to read: the route does, no further than it may be long, or nobody does. */
+const UNREAD = { parse: 'none' } as const;
 
 const CORS = {
   methods: ['GET', 'POST', 'DELETE'],

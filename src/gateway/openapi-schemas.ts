@@ -71,7 +71,7 @@ const Order = Type.Object({
   time: time('When it was entered'),
 });
 
-const Session = Type.Object({
+const sessionFields = {
   name: Type.String({ description: 'As in welcome, and in the log' }),
   client: nullable(Type.String({ description: 'What it calls itself' })),
   key: nullable(Type.String({ description: 'Name of its key' })),
@@ -80,6 +80,19 @@ const Session = Type.Object({
   form: Type.Union([Type.Literal('msgpack'), Type.Literal('json')]),
   lane: Type.Union([Type.Literal('express'), Type.Literal('lagging')]),
   topics: place('How many'),
+  sentBytes: place('Bytes since it came'),
+  waitingBytes: place('Bytes that wait for it'),
+  lagMs: place('For how long the oldest of that has waited'),
+  rttMs: nullable(Type.Number({ description: 'From the newest ping to its pong' })),
+  conflated: place('Messages that a newer one took the place of'),
+  dropped: place('Messages that were left out, with a gap'),
+  gaps: place('Gaps that it was told'),
+  resets: place('Resets that it was told'),
+  lagged: place('How often it fell behind'),
+};
+const Session = Type.Object({
+  ...sessionFields,
+  topicNames: Type.Array(Type.String(), { description: 'Its topics, a thousand at most' }),
 });
 
 /** By name, as `components.schemas` of the document. */
@@ -137,7 +150,10 @@ export const SCHEMAS = {
     events: place('How many were taken'),
     skipped: place('Lines that are no source events, such as ticks'),
   }),
-  Sessions: Type.Object({ total: place('All that are connected'), sessions: Type.Array(Session) }),
+  Sessions: Type.Object({
+    total: place('All that are connected'),
+    sessions: Type.Array(Type.Object(sessionFields)),
+  }),
   Session,
   SessionClosed: Type.Object({
     name: Type.String(),
