@@ -67,10 +67,10 @@ describe('the history thread', () => {
     await past.recorder.journal.flush();
     const bars = { kind: 'bars', symbol: 'LONG', interval: '1d', from: Nanos.ZERO, to: null, limit: 1_000, tradesMax: 5_000_000, now: at(0) } as const; // prettier-ignore
     const order: string[] = [];
-    const ask = async (name: string, question: PastQuestion): Promise<object> => {
+    const ask = async (name: string, question: PastQuestion): Promise<unknown> => {
       const answer = await past.history.ask(question);
       order.push(name);
-      return answer!;
+      return answer;
     };
     await past.history.ask({ ...QUESTION, symbol: 'LONG' }); // the thread runs
     const short = { kind: 'trades', symbol: 'LONG', before: 1_000, limit: 10 } as const;
