@@ -105,6 +105,8 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     request: Request,
     act: () => string | Fault | Promise<string | Fault>,
   ): Promise<Response> => answer(await requests.waitForPast(request, act));
+  const bookAt = (request: Request, symbol: string, query: Record<string, string>) =>
+    past(request, () => queries.history.book(symbol, query));
   const known: Known = { keys: stages.keys, requests };
   const app = base
     .onError(({ code, error, request }) => {
@@ -140,7 +142,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get('/v1/orderbook/:symbol', ({ params, query, request }) =>
       query['at'] === undefined
         ? answer(queries.book(params.symbol, query['depth']))
-        : past(request, () => queries.history.book(params.symbol, query)),
+        : bookAt(request, params.symbol, query),
     )
     .get('/v1/stats/:symbol', ({ params }) => answer(queries.stats(params.symbol)))
     .get('/v1/trades/:symbol', async ({ params, query, request }) =>

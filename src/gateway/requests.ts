@@ -38,9 +38,10 @@ export class Requests {
   private readonly keyOf = new WeakMap<Request, string>();
   private readonly waiting = new Waiting();
   private readonly past = new Waiting();
-  private asked = 0;
+  /** Counts down to the next one that is looked at, and stands for `stride`. */
+  private unseen = 1;
+  private stride = 1;
   private refusedMs = -Infinity;
-  private isWatching = false;
   private held = 0;
 
   /** @param addressOf whom a request comes from; empty when that is not known */
@@ -52,7 +53,7 @@ export class Requests {
 
   /** Every request comes by here. @returns the refusal, if it is one too many of its address */
   admit(request: Request): Promise<Response> | undefined {
-    if (!this.isWatching && ++this.asked % STRIDE !== 0 && this.mayStride()) return undefined;
+    if (--this.unseen > 0) return undefined; // the way of nearly all
     return this.look(request);
   }
 
@@ -93,23 +94,18 @@ export class Requests {
     return this.past.during(client, act);
   }
 
-  private mayStride(): boolean {
-    const { requestsPerSecond, localRequestsPerSecond } = this.limits;
-    return Math.min(requestsPerSecond, localRequestsPerSecond) >= STRIDE_PER_SECOND_MIN;
-  }
-
   private look(request: Request): Promise<Response> | undefined {
     const address = this.clientOf(request);
     const { requestsPerSecond, localRequestsPerSecond } = this.limits;
     const perSecond = isLocal(address) ? localRequestsPerSecond : requestsPerSecond;
     const nowMs = this.clock.monotonicMs();
-    const weight = this.isWatching || !this.mayStride() ? 1 : STRIDE;
-    if (this.addresses.take(address, weight, perSecond, nowMs)) {
-      if (this.isWatching) this.isWatching = nowMs - this.refusedMs < WATCH_MS;
-      return undefined;
-    }
-    this.isWatching = true;
-    this.refusedMs = nowMs;
+    const isTaken = this.addresses.take(address, this.stride, perSecond, nowMs);
+    if (!isTaken) this.refusedMs = nowMs;
+    const isWatching = nowMs - this.refusedMs < WATCH_MS;
+    const least = Math.min(requestsPerSecond, localRequestsPerSecond);
+    this.stride = isWatching || least < STRIDE_PER_SECOND_MIN ? 1 : STRIDE;
+    this.unseen = this.stride;
+    if (isTaken) return undefined;
     return this.refused(`${address} sends more than ${perSecond} requests a second`);
   }
 
