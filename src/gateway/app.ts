@@ -182,6 +182,17 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
         ),
       UNREAD,
     )
+    .post(
+      '/v1/admin/instruments',
+      (c) =>
+        asKnown(
+          c,
+          known,
+          (who) => withText(c.request, ORDER_BYTES_MAX, room, (text) => admin.define(who, text)),
+          created,
+        ),
+      UNREAD,
+    )
     .get('/v1/admin/sessions', (c) => asKnown(c, known, (who) => admin.list(who, c.query)))
     .get('/v1/admin/sessions/:name', (c) =>
       asKnown(c, known, (who) => admin.session(who, c.params.name)),
@@ -224,6 +235,7 @@ const SELF_CHECKED: ReadonlySet<string> = new Set([
   '/v1/orders/:id',
   '/v1/ingest',
   '/v1/instruments/:symbol/state',
+  '/v1/admin/instruments',
   '/v1/admin/sessions',
   '/v1/admin/sessions/:name',
 ]);
@@ -265,5 +277,5 @@ async function asKnown(
   return typeof result === 'string' ? respond(result) : errorResponse(result);
 }
 
-/** Orders and states are small; whoever sends them need not have a key for this to be read. */
+/** Orders, states and definitions are small; whoever sends them need not have a key for this to be read. */
 const ORDER_BYTES_MAX = 16_384;

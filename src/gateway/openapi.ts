@@ -54,10 +54,11 @@ function requestOf({ type, schema, example }: NonNullable<Operation['body']>): o
 }
 
 /** Its own, and those of every route of its kind. */
-function errorsOf({ path, role, errors }: Operation): readonly ErrorCode[] {
+function errorsOf({ path, role, body, errors }: Operation): readonly ErrorCode[] {
   const ofKind: ErrorCode[] = ['limit-reached', 'internal'];
   if (path.startsWith('/v1/')) ofKind.push('unauthorized', 'forbidden');
   if (role !== undefined) ofKind.push('overloaded');
+  if (body !== undefined) ofKind.push('malformed-json', 'frame-too-large');
   return [...errors, ...ofKind];
 }
 

@@ -94,7 +94,7 @@ const LINES = [
 
 function bodyOf({ path, body }: DocumentOperation): fc.Arbitrary<string | null> {
   if (body === null) return fc.option(fc.constantFrom('{}', 'x'.repeat(2000)), { freq: 10 });
-  const bases: object[] = path.endsWith('/state') ? STATES : path.endsWith('/ingest') ? LINES : ORDERS; // prettier-ignore
+  const bases: object[] = path.endsWith('/state') ? STATES : path.endsWith('/ingest') ? LINES : path.endsWith('/orders') ? ORDERS : [body.example as object]; // prettier-ignore
   const one = fc.constantFrom(...bases).chain(changed).map((value) => JSON.stringify(value)); // prettier-ignore
   const good = fc.constantFrom(...bases).map((value) => JSON.stringify(value));
   const lines = fc.array(fc.oneof(good, one), { minLength: 1, maxLength: 4 });

@@ -92,7 +92,7 @@ describe('REST', () => {
       method: method.toUpperCase(),
       path: `${filled}?${query.map(({ name, example }) => `${name}=${example}`).join('&')}`,
       role: roleOf(operation),
-      body: method === 'post' ? BODIES[path]! : null,
+      body: method === 'post' ? (BODIES[path] ?? JSON.stringify(operation.body!.example)) : null,
     };
   });
   const ACTIONS: readonly Action[] = [
