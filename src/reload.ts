@@ -22,6 +22,12 @@ export const RELOADED_LIMITS = [
   'bookDepthMax',
   'tradesMax',
   'barsMax',
+  'barTradesMax',
+  'pastQueriesPerClientMax',
+  'requestsPerSecond',
+  'localRequestsPerSecond',
+  'waitingRequestsMax',
+  'waitingRequestsPerClientMax',
 ] as const;
 
 export type Limits = Config['limits'];

@@ -238,6 +238,7 @@ export function startServer(
       version: VERSION,
       counts: counts.rest,
       metrics: createMetrics({ recorder, broadcaster, publishers, published, plays, tiers, memtable, freshness, loopLag, counts }), // prettier-ignore
+      clock,
       reportError: (error) => {
         const { name, stack } = error instanceof Error ? error : new Error(String(error));
         repeated.tell('error', 'a request failed', name, { error: String(error), stack });
@@ -334,7 +335,7 @@ function createQueries(
         ticks: (symbol, range, after, limit) =>
           askL3({ kind: 'ticks', symbol, ...range, after, limit }),
         bars: (symbol, interval, range, limit) =>
-          askL3({ kind: 'bars', symbol, interval, ...range, limit, now: clock.now() }),
+          askL3({ kind: 'bars', symbol, interval, ...range, limit, tradesMax: limits.barTradesMax, now: clock.now() }), // prettier-ignore
       },
       epoch: sequencer.epoch,
       lastSeq: () => sequencer.lastSeq,

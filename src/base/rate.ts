@@ -36,6 +36,7 @@ const NAMES_MANY = 1_024;
 /** One for each name. Bounded: by the names that take something within a second or so. */
 export class Rates {
   private readonly ofName = new Map<string, Rate>();
+  private many = NAMES_MANY;
 
   get size(): number {
     return this.ofName.size;
@@ -45,7 +46,7 @@ export class Rates {
   take(name: string, amount: number, perSecond: number, nowMs: number): boolean {
     let rate = this.ofName.get(name);
     if (rate === undefined) {
-      if (this.ofName.size >= NAMES_MANY) this.forget(perSecond, nowMs);
+      if (this.ofName.size >= this.many) this.forget(perSecond, nowMs);
       rate = new Rate();
       this.ofName.set(name, rate);
     }
@@ -56,5 +57,7 @@ export class Rates {
     for (const [name, rate] of this.ofName) {
       if (rate.isIdle(perSecond, nowMs)) this.ofName.delete(name);
     }
+    // Where few could be forgotten the next look is far off, or each new name would cost one.
+    this.many = Math.max(NAMES_MANY, this.ofName.size * 2);
   }
 }

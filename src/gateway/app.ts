@@ -5,6 +5,7 @@ import { Elysia } from 'elysia';
 
 import type { Subprotocol } from '../../protocol/codec';
 import { ERRORS, fault, type Fault } from '../../protocol/codes';
+import type { Clock } from '../base/clock';
 import type { Admin } from './admin';
 import { mayNot, type Keyring, type Principal } from './auth';
 import { withText } from './body';
@@ -17,6 +18,7 @@ import { readyResponse, type Readiness } from './readiness';
 import { openApiDocument } from './openapi';
 import { PageFiles } from './page-files';
 import { noRoute, type Route } from './no-route';
+import { Requests } from './requests';
 import type { RestCounts } from './rest-counts';
 import { created, errorResponse, json, SECURITY_HEADERS } from './responses';
 import { upgrade } from './upgrade';
@@ -52,6 +54,7 @@ export interface AppStages<I extends QueryInstrument> {
   readonly metrics: Metrics;
   readonly counts: RestCounts;
   readonly version: string;
+  readonly clock: Clock;
   reportError(error: unknown): void;
 }
 
@@ -64,6 +67,11 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   const pages = new PageFiles();
   const openApi = openApiDocument(stages.version);
   const room = new BodyRoom(options.limits);
+  const requests = new Requests(
+    options.limits,
+    stages.clock,
+    (request) => base.server?.requestIP(request)?.address ?? '',
+  );
   const base = new Elysia({
     precompile: true,
     websocket: {
@@ -83,13 +91,22 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     },
   });
   if (options.origins.length > 0) base.use(cors({ ...CORS, origin: [...options.origins] }));
+  // Not `onRequest`, for which Elysia takes the address of every request apart.
+  base.wrap((handle, request) => {
+    const refused = requests.admit(request);
+    return refused === undefined ? handle : () => refused.then((r) => counts.countFault(r));
+  });
   if (!stages.keys.isOpen) {
     base.onBeforeHandle(async ({ request, route }) => {
       if (SELF_CHECKED.has(route)) return undefined;
       const principal = await stages.keys.of(request);
       const refused = 'code' in principal ? principal : mayNot(principal, 'read');
-      if (refused !== undefined && route === HOT_ROUTE) ticks.add(ERRORS[refused.code].status);
-      return refused && errorResponse(refused);
+      const response =
+        refused === undefined
+          ? await requests.admitKey(request, (principal as Principal).name)
+          : errorResponse(refused);
+      if (response !== undefined && route === HOT_ROUTE) ticks.add(response.status);
+      return response;
     });
   }
   base.onError(({ code, error, request }) => {
@@ -112,6 +129,13 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   base.onAfterHandle(({ request, route, responseValue }) => {
     counts.count(request.method, route, responseValue);
   });
+  const past = async (
+    request: Request,
+    act: () => string | Fault | Promise<string | Fault>,
+  ): Promise<Response> => answer(await requests.waitForPast(request, act));
+  const bookAt = (request: Request, symbol: string, query: Record<string, string>) =>
+    past(request, () => queries.history.book(symbol, query));
+  const known: Known = { keys: stages.keys, requests };
   const app = base
     .get('/', async ({ request }) => {
       const who = await stages.keys.of(request);
@@ -130,82 +154,91 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     })
     .get('/v1/instruments', () => json(queries.instruments()))
     .get('/v1/instruments/:symbol', ({ params }) => answer(queries.instrument(params.symbol)))
-    .get('/v1/orderbook/:symbol', ({ params, query }) =>
+    .get('/v1/orderbook/:symbol', ({ params, query, request }) =>
       query['at'] === undefined
         ? answer(queries.book(params.symbol, query['depth']))
-        : queries.history.book(params.symbol, query).then(answer),
+        : bookAt(request, params.symbol, query),
     )
     .get('/v1/stats/:symbol', ({ params }) => answer(queries.stats(params.symbol)))
     .get(
       '/v1/trades/:symbol',
-      async ({ params, query }) =>
-        answer(await queries.trades(params.symbol, query['limit'], query['before'])),
+      async ({ params, query, request }) =>
+      past(request, () => queries.trades(params.symbol, query['limit'], query['before'])),
       counts.timed('GET /v1/trades/:symbol'),
     )
     .get(
       '/v1/ticks/:symbol',
-      async ({ params, query }) => answer(await queries.history.ticks(params.symbol, query)),
+      async ({ params, query, request }) =>
+      past(request, () => queries.history.ticks(params.symbol, query)),
       counts.timed('GET /v1/ticks/:symbol'),
     )
     .get(
       '/v1/bars/:symbol',
-      async ({ params, query }) => answer(await queries.history.bars(params.symbol, query)),
+      async ({ params, query, request }) =>
+      past(request, () => queries.history.bars(params.symbol, query)),
       counts.timed('GET /v1/bars/:symbol'),
     )
-    .get('/v1/orders', ({ request }) => asKnown(request, stages, (who) => orders.list(who)))
-    .get('/v1/orders/:id', ({ request, params }) =>
-      asKnown(request, stages, (who) => orders.get(who, params.id)),
-    )
+    .get('/v1/orders', (c) => asKnown(c, known, (who) => orders.list(who)))
+    .get('/v1/orders/:id', (c) => asKnown(c, known, (who) => orders.get(who, c.params.id)))
     .delete(
       '/v1/orders/:id',
-      ({ request, params }) => asKnown(request, stages, (who) => orders.cancel(who, params.id)),
-      counts.timed('DELETE /v1/orders/:id'),
+      (c) => asKnown(c, known, (who) => orders.cancel(who, c.params.id)),
+      { ...UNREAD, ...counts.timed('DELETE /v1/orders/:id') },
     )
     .post(
       '/v1/orders',
-      ({ request }) =>
+      (c) =>
         asKnown(
-          request,
-          stages,
-          (who) => withText(request, ORDER_BYTES_MAX, room, (t) => orders.submit(who, t)),
+          c,
+          known,
+          (who) => withText(c.request, ORDER_BYTES_MAX, room, (text) => orders.submit(who, text)),
           created,
         ),
-      { parse: 'none', ...counts.timed('POST /v1/orders') },
+      { ...UNREAD, ...counts.timed('POST /v1/orders') },
     )
     .post(
       '/v1/instruments/:symbol/state',
-      ({ request, params }) =>
-        asKnown(request, stages, (who) =>
-          withText(request, ORDER_BYTES_MAX, room, (text) =>
-            orders.setState(who, params.symbol, text),
+      (c) =>
+        asKnown(c, known, (who) =>
+          withText(c.request, ORDER_BYTES_MAX, room, (text) =>
+            orders.setState(who, c.params.symbol, text),
           ),
         ),
-      { parse: 'none' },
+      UNREAD,
     )
     .post(
       '/v1/admin/instruments',
-      ({ request }) =>
+      (c) =>
         asKnown(
-          request,
-          stages,
-          (who) => withText(request, ORDER_BYTES_MAX, room, (text) => admin.define(who, text)),
+          c,
+          known,
+          (who) => withText(c.request, ORDER_BYTES_MAX, room, (text) => admin.define(who, text)),
           created,
         ),
-      { parse: 'none' },
+      UNREAD,
     )
-    .get('/v1/admin/sessions', ({ request, query }) =>
-      asKnown(request, stages, (who) => admin.list(who, query)),
+    .get('/v1/admin/sessions', (c) => asKnown(c, known, (who) => admin.list(who, c.query)))
+    .get('/v1/admin/sessions/:name', (c) =>
+      asKnown(c, known, (who) => admin.session(who, c.params.name)),
     )
-    .get('/v1/admin/sessions/:name', ({ request, params }) =>
-      asKnown(request, stages, (who) => admin.session(who, params.name)),
-    )
-    .delete('/v1/admin/sessions/:name', ({ request, params }) =>
-      asKnown(request, stages, (who) => admin.close(who, params.name)),
+    .delete(
+      '/v1/admin/sessions/:name',
+      (c) => asKnown(c, known, (who) => admin.close(who, c.params.name)),
+      UNREAD,
     )
     .post(
       '/v1/ingest',
-      ({ request }) => ingest(request, options.limits.bodyBytesMax, room, stages),
-      { parse: 'none', ...counts.timed('POST /v1/ingest') },
+      (c) =>
+        asKnown(c, known, async (who) => {
+          const unable = mayNot(who, 'publish');
+          if (unable !== undefined) return unable;
+          const { bodyBytesMax } = options.limits;
+          const result = await withText(c.request, bodyBytesMax, room, (text) =>
+            stages.ingest(who, text),
+          );
+          return 'code' in result ? result : JSON.stringify(result);
+        }),
+      { ...UNREAD, ...counts.timed('POST /v1/ingest') },
     )
     .get('/v1/stream', ({ request, server }) => upgrade(request, server, options, stages));
   routes.push(...app.routes);
@@ -231,6 +264,9 @@ const SELF_CHECKED: ReadonlySet<string> = new Set([
   '/v1/admin/sessions/:name',
 ]);
 
+/** Its body is not for Elysia to read: the route does, no further than it may be long, or nobody does. */
+const UNREAD = { parse: 'none' } as const;
+
 const CORS = {
   methods: ['GET', 'POST', 'DELETE'],
   allowedHeaders: ['authorization', 'content-type'],
@@ -243,32 +279,27 @@ function answer(result: string | Fault): Response {
   return typeof result === 'string' ? json(result) : errorResponse(result);
 }
 
-/** Finds out who asks, and answers. */
-async function asKnown<I extends QueryInstrument>(
-  request: Request,
-  stages: AppStages<I>,
+/** What it takes to know who asks. */
+interface Known {
+  readonly keys: Keyring;
+  readonly requests: Requests;
+}
+
+/** Finds out who asks, and answers, in a while perhaps. */
+async function asKnown(
+  { request }: { readonly request: Request },
+  { keys, requests }: Known,
   act: (who: Principal) => string | Fault | Promise<string | Fault>,
   respond: (body: string) => Response = json,
 ): Promise<Response> {
-  const principal = await stages.keys.of(request);
-  if ('code' in principal) return errorResponse(principal);
-  const result = await act(principal);
+  const who = await keys.of(request);
+  if ('code' in who) return errorResponse(who);
+  const key = who.name === keys.anonymous.name ? null : who.name;
+  const refused = key === null ? undefined : requests.admitKey(request, key);
+  if (refused !== undefined) return refused;
+  const result = await requests.wait(request, key, () => act(who));
   return typeof result === 'string' ? respond(result) : errorResponse(result);
 }
 
 /** Orders, states and definitions are small; whoever sends them need not have a key for this to be read. */
 const ORDER_BYTES_MAX = 16_384;
-
-async function ingest<I extends QueryInstrument>(
-  request: Request,
-  bytesMax: number,
-  room: BodyRoom,
-  stages: AppStages<I>,
-): Promise<Response> {
-  const principal = await stages.keys.of(request);
-  if ('code' in principal) return errorResponse(principal);
-  const unable = mayNot(principal, 'publish');
-  if (unable !== undefined) return errorResponse(unable);
-  const result = await withText(request, bytesMax, room, (text) => stages.ingest(principal, text));
-  return 'code' in result ? errorResponse(result) : json(JSON.stringify(result));
-}

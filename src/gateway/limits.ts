@@ -8,8 +8,9 @@ import type { Clock } from '../base/clock';
 import { Rate, Rates } from '../base/rate';
 import type { Connections } from './connections';
 import type { OrderStage } from './orders';
+import type { RequestLimits } from './requests';
 
-export interface GatewayLimits {
+export interface GatewayLimits extends RequestLimits {
   readonly sessionsMax: number;
   readonly sessionsPerAddressMax: number;
   readonly sessionsPerKeyMax: number;

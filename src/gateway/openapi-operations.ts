@@ -155,7 +155,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: 'post', path: '/v1/orders', tag: 'orders', role: 'trade', summary: 'Enters an order; answered when the journal has it', status: 201,
     body: { type: 'application/json', schema: 'OrderRequest', example: { symbol: 'ACME', side: 'buy', price: '150.00', quantity: '10', clientOrderId: 'my-1' } },
     answer: { schema: 'Order', example: order },
-    errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'wrong-market', 'market-closed', 'market-halted', 'not-in-pre-open', 'invalid-combination', 'invalid-quantity', 'quantity-off-increment', 'quantity-below-minimum', 'quantity-above-maximum', 'invalid-price', 'price-off-increment', 'price-outside-band', 'off-increment', 'out-of-range', 'would-cross', 'duplicate-client-order-id', 'too-many-orders', 'book-full', 'journal-failing', 'overloaded', 'shutting-down'],
+    errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'wrong-market', 'market-closed', 'market-halted', 'not-in-pre-open', 'invalid-combination', 'invalid-quantity', 'quantity-off-increment', 'quantity-below-minimum', 'quantity-above-maximum', 'invalid-price', 'price-off-increment', 'price-outside-band', 'off-increment', 'out-of-range', 'would-cross', 'duplicate-client-order-id', 'too-many-orders', 'book-full', 'journal-failing', 'overloaded', 'shutting-down'],
   },
   { method: 'get', path: '/v1/orders', tag: 'orders', role: 'trade', summary: 'Your open orders', answer: { schema: 'Orders', example: { orders: [order] } }, errors: KEYED },
   { method: 'get', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'One of your orders', parameters: [orderId()], answer: { schema: 'Order', example: order }, errors: [...KEYED, 'unknown-order', 'invalid-field'] },
@@ -163,7 +163,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'post', path: '/v1/instruments/:symbol/state', tag: 'orders', role: 'admin', summary: 'Opens, halts or closes a venue', parameters: [symbol],
     body: { type: 'application/json', schema: 'StateRequest', example: { state: 'halted' } },
-    answer: { schema: 'StateChanged', example: { symbol: 'ACME', state: 'halted', seq: 1340021 } }, errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'same-state', 'wrong-market', 'journal-failing'],
+    answer: { schema: 'StateChanged', example: { symbol: 'ACME', state: 'halted', seq: 1340021 } }, errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'same-state', 'wrong-market', 'journal-failing'],
   },
   {
     method: 'post', path: '/v1/ingest', tag: 'feeds', role: 'publish', summary: 'Takes the lines of a tape in, all or none',
@@ -182,12 +182,12 @@ export const OPERATIONS: readonly Operation[] = [
     parameters: [limit, { name: 'after', in: 'query', description: 'Only those that came after this session', schema: text }],
     answer: { schema: 'Sessions', example: { total: 1, sessions: [session] } }, errors: [...KEYED, 'invalid-field'],
   },
-  { method: 'get', path: '/v1/admin/sessions/:name', tag: 'operation', role: 'admin', summary: 'One session, with its topics', parameters: [sessionName()], answer: { schema: 'Session', example: session }, errors: [...KEYED, 'unknown-session'] },
+  { method: 'get', path: '/v1/admin/sessions/:name', tag: 'operation', role: 'admin', summary: 'One session, with its topics', parameters: [sessionName()], answer: { schema: 'Session', example: { ...session, topicNames: ['book:ACME'] } }, errors: [...KEYED, 'unknown-session'] },
   { method: 'delete', path: '/v1/admin/sessions/:name', tag: 'operation', role: 'admin', summary: 'Closes a session', parameters: [sessionName()], answer: { schema: 'SessionClosed', example: { name: 's17', code: 4004, reconnect: false, reason: 'closed-by-operator' } }, errors: [...KEYED, 'unknown-session'] },
   { method: 'get', path: '/healthz', tag: 'operation', summary: 'It is alive', answer: { schema: 'Health', example: { status: 'ok' } }, errors: [] },
   { method: 'get', path: '/readyz', tag: 'operation', summary: 'Whether it is ready; else 503 with the reasons', answer: { schema: 'Ready', example: { ready: true } }, errors: [] },
   { method: 'get', path: '/metrics', tag: 'operation', summary: 'Figures for Prometheus', answer: { type: 'text/plain' }, errors: [] },
-  { method: 'get', path: '/v1/stream', tag: 'market', summary: 'WebSocket: live topics, publishing, orders; see protocol/README.md', answer: { type: 'application/octet-stream' }, errors: ['upgrade-required', 'unauthorized', 'overloaded', 'invalid-field'] },
+  { method: 'get', path: '/v1/stream', tag: 'market', summary: 'WebSocket: live topics, publishing, orders; see protocol/README.md', answer: { type: 'application/octet-stream' }, errors: ['upgrade-required', 'unauthorized', 'overloaded', 'shutting-down', 'invalid-field'] },
 ]; // prettier-ignore
 
 function orderId(): Parameter {

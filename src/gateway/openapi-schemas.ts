@@ -72,7 +72,7 @@ const Order = Type.Object({
   time: time('When it was entered'),
 });
 
-const Session = Type.Object({
+const sessionFields = {
   name: Type.String({ description: 'As in welcome, and in the log' }),
   client: nullable(Type.String({ description: 'What it calls itself' })),
   key: nullable(Type.String({ description: 'Name of its key' })),
@@ -96,6 +96,10 @@ const Session = Type.Object({
   receivedBytes: place('Bytes of them'),
   receivedMessages: place('Messages in them'),
   refused: place('Of those, answered with an error'),
+};
+const Session = Type.Object({
+  ...sessionFields,
+  topicNames: Type.Array(Type.String(), { description: 'Its topics, a thousand at most' }),
 });
 
 const readinessNote = Type.Object({
@@ -173,7 +177,10 @@ export const SCHEMAS = {
     events: place('How many were taken'),
     skipped: place('Lines that are no source events, such as ticks'),
   }),
-  Sessions: Type.Object({ total: place('All that are connected'), sessions: Type.Array(Session) }),
+  Sessions: Type.Object({
+    total: place('All that are connected'),
+    sessions: Type.Array(Type.Object(sessionFields)),
+  }),
   Session,
   SessionClosed: Type.Object({
     name: Type.String(),

@@ -41,7 +41,10 @@ function describe(operation: Operation): object {
       : { description: `Needs the role ${role}.`, security: [{ key: [] }] }),
     parameters: parameters.map((p) => Object.assign({ required: p.in === 'path' }, p)),
     ...(body === undefined ? {} : { requestBody: requestOf(body) }),
-    responses: { [status]: { description: summary, content }, ...errorResponses(operation.errors) },
+    responses: {
+      [status]: { description: summary, content },
+      ...errorResponses(errorsOf(operation)),
+    },
   };
 }
 
@@ -50,10 +53,19 @@ function requestOf({ type, schema, example }: NonNullable<Operation['body']>): o
   return { required: true, content: { [type]: { schema: described, example } } };
 }
 
+/** Its own, and those of every route of its kind. */
+function errorsOf({ path, role, body, errors }: Operation): readonly ErrorCode[] {
+  const ofKind: ErrorCode[] = ['limit-reached', 'internal'];
+  if (path.startsWith('/v1/')) ofKind.push('unauthorized', 'forbidden');
+  if (role !== undefined) ofKind.push('overloaded');
+  if (body !== undefined) ofKind.push('malformed-json', 'frame-too-large');
+  return [...errors, ...ofKind];
+}
+
 /** By status, since a status may stand for several codes; each has an example. */
 function errorResponses(codes: readonly ErrorCode[]): Record<number, object> {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of new Set<ErrorCode>([...codes, 'internal'])) {
+  for (const code of new Set(codes)) {
     const { status } = ERRORS[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }

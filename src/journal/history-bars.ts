@@ -3,7 +3,8 @@
  *
  * What a bar holds depends on the one before it only by where that ended. So the fold begins some
  * trades (`WARM_UP_TRADES`) before the first that lies in the range, and what it makes there is dropped.
- * Bounded: `limit` bars, and `TRADES_MAX` trades once there is a bar to answer with.
+ * Bounded: `limit` bars, and `tradesMax` trades, behind which the next page begins. It is read in parts,
+ * between which others are answered; what is journaled meanwhile is in it, or in the next page.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
@@ -19,13 +20,13 @@ import {
 import { toJson } from '../../protocol/json';
 import type { Instrument } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
-import { ALWAYS, ID_MAX, TIME_MAX, type Blocks } from './history-blocks';
+import { fieldFault, type Fault } from '../../protocol/codes';
+import { ALWAYS, ID_MAX, PART_BLOCKS, TIME_MAX, type Blocks } from './history-blocks';
 import type { Gaps } from './history-gaps';
 import type { BarsPage, BarsQuestion } from './history-messages';
 import { Topic, type TopicRow } from './history-topics';
 import { idOf, KIND, seqOf } from './schema';
 
-const TRADES_MAX = 5_000_000;
 const WARM_UP_TRADES = 2_000;
 /** Blocks whose times are looked at in one go for the newest trade. */
 const NEWEST_PARTS = 16;
@@ -55,12 +56,10 @@ export class PastBars {
   private readonly trades: Topic<TradeRow>;
   private readonly latestParts: Statement<PartTimes, [instrument: number, offset: number]>;
   private readonly latest: Statement<{ hi: number; lo: number }, [number, number, number]>;
-  private readonly tradesMax: number;
 
-  constructor(db: Database, blocks: Blocks, gaps: Gaps, tradesMax = TRADES_MAX) {
+  constructor(db: Database, blocks: Blocks, gaps: Gaps) {
     this.blocks = blocks;
     this.gaps = gaps;
-    this.tradesMax = tradesMax;
     this.trades = new Topic<TradeRow>(db, blocks, 'trade', SELECT_TRADE);
     this.latestParts = db.prepare(
       `SELECT first_id, last_id, time_max >> 32 AS hi, time_max & 4294967295 AS lo FROM part
@@ -72,15 +71,23 @@ export class PastBars {
     );
   }
 
-  /** Only inside a transaction. */
-  read(q: BarsQuestion, instrument: number, definition: Instrument): BarsPage {
+  /** Each part only inside a transaction. */
+  *read(
+    q: BarsQuestion,
+    instrument: number,
+    definition: Instrument,
+  ): Generator<undefined, BarsPage | Fault> {
     const to = q.to === null ? null : new Nanos(q.to.hi, q.to.lo);
     const from = this.begin(q, instrument, to);
     const items: string[] = [];
-    const next = this.fold(q, instrument, from, to, (bar, final) => {
+    const next = yield* this.fold(q, instrument, from, to, (bar, final) => {
       const message = barMessage(q.symbol, bar, 0, final, 1);
       items.push(JSON.stringify(toJson(message, () => definition)));
     });
+    if (next === 'too-many') {
+      const expected = `one whose bars hold at most ${q.tradesMax} trades`;
+      return fieldFault('interval', q.interval, expected);
+    }
     const end = next ?? to;
     const times = { first: from, last: end === null ? TIME_MAX : end.plus(-1) };
     const gaps = this.gaps.within(0, Number.MAX_SAFE_INTEGER, instrument, times);
@@ -88,13 +95,13 @@ export class PastBars {
   }
 
   /** @returns where the next page begins; null when there is none */
-  private fold(
+  private *fold(
     q: BarsQuestion,
     instrument: number,
     from: Nanos,
     to: Nanos | null,
     take: (bar: OpenBar, final: boolean) => void,
-  ): Nanos | null {
+  ): Generator<undefined, Nanos | null | 'too-many'> {
     const fold = new BarFold(q.interval);
     let bars = 0;
     const keep = (bar: OpenBar, final: boolean): void => {
@@ -103,13 +110,20 @@ export class PastBars {
       bars += 1;
     };
     let folded = 0;
-    for (const row of this.tradesFrom(instrument, from)) {
-      const ended = fold.add(tradeOf(row));
-      folded += 1;
-      if (ended !== null) keep(ended, true);
-      const { openTime } = fold.current!;
-      if (to !== null && openTime.compare(to) >= 0) return null;
-      if (bars >= q.limit || (folded >= this.tradesMax && bars > 0)) return openTime;
+    const first = yield* this.warmUpFrom(instrument, from);
+    if (first === undefined) return null;
+    let blocks = 0;
+    for (const rows of this.trades.from(first, instrument, ALWAYS)) {
+      for (const row of rows) {
+        const ended = fold.add(tradeOf(row));
+        folded += 1;
+        if (ended !== null) keep(ended, true);
+        const { openTime } = fold.current!;
+        if (to !== null && openTime.compare(to) >= 0) return null;
+        if (bars >= q.limit || (folded >= q.tradesMax && bars > 0)) return openTime;
+      }
+      if (folded >= q.tradesMax + WARM_UP_TRADES) return 'too-many';
+      if (++blocks % PART_BLOCKS === 0) yield;
     }
     const open = fold.current;
     if (open === null) return null;
@@ -154,10 +168,10 @@ export class PastBars {
     }
   }
 
-  /** Those of the range, and some before, in the order of their places. */
-  private *tradesFrom(instrument: number, from: Nanos): Iterable<TradeRow> {
-    const first = this.firstFrom(instrument, from);
-    if (first === undefined) return;
+  /** Id of a trade some before the first of the range; undefined where there is none of it. */
+  private *warmUpFrom(instrument: number, from: Nanos): Generator<undefined, number | undefined> {
+    const first = yield* this.firstFrom(instrument, from);
+    if (first === undefined) return undefined;
     let id = first.id;
     let before = 0;
     for (const row of this.trades.below(seqOf(first.id), instrument)) {
@@ -165,15 +179,17 @@ export class PastBars {
       before += 1;
       if (before === WARM_UP_TRADES) break;
     }
-    for (const rows of this.trades.from(id, instrument, ALWAYS)) yield* rows;
+    return id;
   }
 
   /** The first in order that is not before a moment. */
-  private firstFrom(instrument: number, from: Nanos): TradeRow | undefined {
+  private *firstFrom(instrument: number, from: Nanos): Generator<undefined, TradeRow | undefined> {
     const times = { first: from, last: TIME_MAX };
+    let blocks = 0;
     for (const rows of this.trades.from(idOf(0), instrument, times)) {
       const found = rows.find(({ hi, lo }) => new Nanos(hi, lo).compare(from) >= 0);
       if (found !== undefined) return found;
+      if (++blocks % PART_BLOCKS === 0) yield;
     }
     return undefined;
   }

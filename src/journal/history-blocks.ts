@@ -32,6 +32,9 @@ export interface Times {
 export const TIME_MAX: TimeWords = { hi: 0x7fff_ffff, lo: 0xffff_ffff };
 export const ALWAYS: Times = { first: { hi: 0, lo: 0 }, last: TIME_MAX };
 
+/** Blocks that an answer goes through in one go, before others have their turn. */
+export const PART_BLOCKS = 64;
+
 /** An id behind all others. */
 export const ID_MAX = Math.floor(Number.MAX_SAFE_INTEGER / SLOTS) * SLOTS;
 

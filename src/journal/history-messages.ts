@@ -54,6 +54,8 @@ export interface BarsQuestion {
   readonly from: TimeWords | null;
   readonly to: TimeWords | null;
   readonly limit: number;
+  /** Trades read for it, once there is a bar to answer with. */
+  readonly tradesMax: number;
   /** Whether the newest bar is over is told by the clock. */
   readonly now: TimeWords;
 }

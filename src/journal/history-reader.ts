@@ -1,8 +1,10 @@
 /**
  * History reader: answers questions about the past from a connection of its own, which only reads.
  *
- * Each answer comes out of one read transaction, so out of one state of the journal. No statement
- * stays open behind it: an open one would keep SQLite from shortening its WAL.
+ * An answer comes out of one read transaction, so out of one state of the journal; a long one (ticks,
+ * bars) out of several, between which others are answered. The journal only grows at its end, so that
+ * is as if it had been asked a little later; what retention deletes meanwhile is a gap in the answer,
+ * since gaps are looked for last. No statement stays open behind a part: an open one would keep SQLite from shortening its WAL.
  */
 
 import { Database } from 'bun:sqlite';
@@ -12,7 +14,7 @@ import { toJson } from '../../protocol/json';
 import type { Instrument, Message } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { PastBars } from './history-bars';
-import { ALWAYS, Blocks, type Times } from './history-blocks';
+import { ALWAYS, Blocks, PART_BLOCKS, type Times } from './history-blocks';
 import { PastBooks } from './history-book';
 import { Gaps } from './history-gaps';
 import type {
@@ -53,33 +55,57 @@ export class HistoryReader {
     this.tickRows = new Topic<RecordRow>(this.db, blocks, 'tick', SELECT_RECORD);
   }
 
-  /**
-   * @param open what a failing disk had not taken when it was asked
-   * @throws Error when the journal does not read
-   */
+  /** All of it at once, as of `work`. */
   answer(
     question: PastQuestion,
     open: MissingPlaces | null = null,
   ): Answers[PastQuestion['kind']] | Fault {
-    this.db.run('BEGIN');
-    try {
-      const known = this.find(question.symbol);
-      if (known === undefined) {
-        return fault('no-data', `the journal holds nothing of ${question.symbol} yet`);
+    const work = this.work(question, open);
+    for (;;) {
+      const part = work.next();
+      if (part.done === true) return part.value;
+    }
+  }
+
+  /**
+   * In parts; what is journaled, or deleted, between them is seen by the parts behind.
+   * @param open what a failing disk had not taken when it was asked
+   * @throws Error when the journal does not read
+   */
+  *work(
+    question: PastQuestion,
+    open: MissingPlaces | null = null,
+  ): Generator<undefined, Answers[PastQuestion['kind']] | Fault> {
+    const parts = this.parts(question);
+    for (;;) {
+      this.db.run('BEGIN');
+      try {
+        this.gaps.begin(open);
+        const part = parts.next();
+        if (part.done === true) return part.value;
+      } finally {
+        this.db.run('COMMIT');
       }
-      this.gaps.begin(open);
-      switch (question.kind) {
-        case 'book':
-          return this.books.at(question.symbol, known.id, known.definition, question.at);
-        case 'trades':
-          return this.trades(question, known);
-        case 'ticks':
-          return this.ticks(question, known);
-        case 'bars':
-          return this.bars.read(question, known.id, known.definition);
-      }
-    } finally {
-      this.db.run('COMMIT');
+      yield;
+    }
+  }
+
+  private *parts(
+    question: PastQuestion,
+  ): Generator<undefined, Answers[PastQuestion['kind']] | Fault> {
+    const known = this.find(question.symbol);
+    if (known === undefined) {
+      return fault('no-data', `the journal holds nothing of ${question.symbol} yet`);
+    }
+    switch (question.kind) {
+      case 'book':
+        return this.books.at(question.symbol, known.id, known.definition, question.at);
+      case 'trades':
+        return this.trades(question, known);
+      case 'ticks':
+        return yield* this.ticks(question, known);
+      case 'bars':
+        return yield* this.bars.read(question, known.id, known.definition);
     }
   }
 
@@ -115,9 +141,9 @@ export class HistoryReader {
     };
   }
 
-  private ticks(q: TicksQuestion, { id, definition }: Known): Page {
+  private *ticks(q: TicksQuestion, { id, definition }: Known): Generator<undefined, Page> {
     const times = timesOf(q);
-    const rows = times === null ? [] : this.ticksIn(q, id, times);
+    const rows = times === null ? [] : yield* this.ticksIn(q, id, times);
     const last = rows.length < q.limit ? Number.MAX_SAFE_INTEGER : seqOf(rows.at(-1)!.id);
     return {
       ...page(rows, (row) => rowToEvent(row, q.symbol) as Message | undefined, definition),
@@ -126,14 +152,20 @@ export class HistoryReader {
     };
   }
 
-  private ticksIn({ after, limit }: TicksQuestion, id: number, times: Times): RecordRow[] {
+  private *ticksIn(
+    { after, limit }: TicksQuestion,
+    id: number,
+    times: Times,
+  ): Generator<undefined, RecordRow[]> {
     const found: RecordRow[] = [];
+    let blocks = 0;
     for (const rows of this.tickRows.from(idOf(after + 1), id, times)) {
       for (const row of rows) {
         if (!isWithin(row, times)) continue;
         found.push(row);
         if (found.length === limit) return found;
       }
+      if (++blocks % PART_BLOCKS === 0) yield;
     }
     return found;
   }

@@ -52,3 +52,14 @@ test('each name has its own, and those that rest are forgotten', () => {
   expect(rates.take('a', 1, 1, 50_000)).toBe(true);
   expect(rates.size).toBeLessThan(1_200);
 });
+
+test('names that cannot be forgotten do not make each new one slow', () => {
+  const rates = new Rates();
+  // All within one second: none rests, so nothing can be forgotten.
+  const names = Array.from({ length: 200_000 }, (_, i) => `n${i}`);
+  expect(names.filter((name) => !rates.take(name, 1, 1, 0))).toEqual([]);
+  expect(rates.size).toBe(names.length);
+  rates.take('later', 1, 1, 5_000);
+  for (let i = 0; i < 300_000; i++) rates.take(`m${i}`, 1, 1, 10_000 + i);
+  expect(rates.size).toBeLessThan(names.length);
+});

@@ -1,10 +1,15 @@
-/** Each role against each action, over REST and over WebSocket, on a server that asks for a key. */
+/**
+ * Each role against each action, over REST and over WebSocket, on a server that asks for a key. The actions
+ * are those of the document and of the protocol, so that a new one cannot be forgotten.
+ */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
+import { MESSAGES, type MessageDef } from '../../protocol/messages';
+import { OPERATIONS, type Operation } from '../../src/gateway/openapi-operations';
 import { instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient } from '../support/stream-client';
-import { ServerProcess, testKey, type TestKey } from '../support/tapedeck-process';
+import { ServerProcess, testKey, writeTestKeys, type TestKey } from '../support/tapedeck-process';
 
 const VENUE = '[[instruments]]\nsymbol = "DESK"\npriceScale = 2\nquantityScale = 3\n';
 const KEYS: readonly TestKey[] = [
@@ -16,6 +21,8 @@ const KEYS: readonly TestKey[] = [
   { name: 'some', roles: ['publish'], symbols: ['SO*', 'X'] },
   { name: 'over', roles: ['read', 'publish', 'trade', 'admin'], expiresAt: 1 },
 ];
+/** A good key when the server starts. */
+const REVOKED: TestKey = { name: 'revoked', roles: ['read', 'publish', 'trade', 'admin'] };
 const ROLE_OF: Record<string, string> = {
   reads: 'read',
   publishes: 'publish',
@@ -25,8 +32,14 @@ const ROLE_OF: Record<string, string> = {
 let server: ServerProcess;
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ config: `[auth]\nrequireKey = true\n${VENUE}`, keys: KEYS });
-  await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
+  const keys = [...KEYS, REVOKED];
+  server = await ServerProcess.start({ config: `[auth]\nrequireKey = true\n${VENUE}`, keys });
+  expect((await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')), testKey('all'))).status).toBe(200); // prettier-ignore
+  const ask = (): Promise<Response> =>
+    server.get('/v1/tick/ACME', { headers: { authorization: `Bearer ${testKey('revoked')}` } });
+  expect((await ask()).status).toBe(200);
+  writeTestKeys(server.data, KEYS);
+  while ((await ask()).status !== 401) await Bun.sleep(50);
 });
 afterAll(() => server.remove());
 
@@ -41,48 +54,62 @@ function rightOf(code: unknown): Right {
 function expected(caller: string | null, role: string | null): Right {
   if (role === null || caller === 'all' || (caller !== null && ROLE_OF[caller] === role))
     return 'allowed';
-  return caller === null ? 'unauthorized' : 'forbidden';
+  // What it may publish is not what is published here, or it publishes nothing at all.
+  if (caller === 'some') return 'forbidden';
+  return caller === null || caller === 'over' || caller === 'revoked'
+    ? 'unauthorized'
+    : 'forbidden';
 }
 
-const CALLERS = [null, 'reads', 'publishes', 'trades', 'rules', 'all'] as const;
+const CALLERS = [null, 'reads', 'publishes', 'some', 'trades', 'rules', 'all'] as const;
 const ORDER = { symbol: 'DESK', side: 'buy', price: '1.00', quantity: '0.001' };
 
 describe('REST', () => {
-  const ACTIONS: readonly [method: string, path: string, role: string | null, body?: string][] = [
-    ['GET', '/', null],
-    ['GET', '/healthz', null],
-    ['GET', '/readyz', null],
-    ['GET', '/metrics', null],
-    ['GET', '/v1/instruments', 'read'],
-    ['HEAD', '/v1/instruments', 'read'],
-    ['GET', '/v1/instruments/ACME', 'read'],
-    ['GET', '/v1/tick/ACME', 'read'],
-    ['GET', '/v1/orderbook/ACME', 'read'],
-    ['GET', '/v1/orderbook/ACME?at=1', 'read'],
-    ['GET', '/v1/trades/ACME', 'read'],
-    ['GET', '/v1/ticks/ACME', 'read'],
-    ['GET', '/v1/bars/ACME?interval=1m', 'read'],
-    ['GET', '/v1/stats/ACME', 'read'],
-    ['POST', '/v1/ingest', 'publish', tape(trade('ACME', '1.00', '1'))],
-    ['POST', '/v1/orders', 'trade', JSON.stringify(ORDER)],
-    ['GET', '/v1/orders', 'trade'],
-    ['GET', '/v1/orders/1', 'trade'],
-    ['DELETE', '/v1/orders/1', 'trade'],
-    ['POST', '/v1/instruments/DESK/state', 'admin', '{"state":"open"}'],
-    ['GET', '/v1/admin/sessions', 'admin'],
-    ['GET', '/v1/admin/sessions/s0', 'admin'],
-    ['DELETE', '/v1/admin/sessions/s0', 'admin'],
+  interface Action {
+    readonly method: string;
+    readonly path: string;
+    readonly role: string | null;
+    readonly body: string | null;
+  }
+  const BODIES: Record<string, string> = {
+    '/v1/ingest': tape(trade('ACME', '1.00', '1')),
+    '/v1/orders': JSON.stringify(ORDER),
+    '/v1/instruments/:symbol/state': '{"state":"open"}',
+  };
+  /** The role that the document names; to ask for the market takes `read`. */
+  const roleOf = ({ path, role }: Operation): string | null => {
+    if (role !== undefined) return role;
+    return path.startsWith('/v1/') && path !== '/v1/stream' ? 'read' : null;
+  };
+  const described = OPERATIONS.map((operation): Action => {
+    const { method, path, parameters = [] } = operation;
+    const query = parameters.filter((p) => p.in === 'query' && p.example !== undefined && p.name !== 'depth'); // prettier-ignore
+    const filled = path
+      .replace(':symbol', path.endsWith('/state') ? 'DESK' : 'ACME')
+      .replace(':id', '1')
+      .replace(':name', 's0');
+    return {
+      method: method.toUpperCase(),
+      path: `${filled}?${query.map(({ name, example }) => `${name}=${example}`).join('&')}`,
+      role: roleOf(operation),
+      body: method === 'post' ? (BODIES[path] ?? JSON.stringify(operation.body!.example)) : null,
+    };
+  });
+  const ACTIONS: readonly Action[] = [
+    ...described,
+    ...described.filter(({ method }) => method === 'GET').map((a) => Object.assign({}, a, { method: 'HEAD' })), // prettier-ignore
+    { method: 'GET', path: '/v1/orderbook/ACME?at=1', role: 'read', body: null },
+    ...['/', '/docs', '/openapi.json', '/assets/none'].map((path) => ({ method: 'GET', path, role: null, body: null })), // prettier-ignore
   ];
-
-  const rows = ACTIONS.flatMap(([method, path, role, body]) =>
-    CALLERS.map((caller) => ({ method, path, role, body, caller })),
+  const rows = ACTIONS.flatMap((action) =>
+    [...CALLERS, 'over', 'revoked'].map((caller) => Object.assign({ caller }, action)),
   );
 
   test.each(rows)('$caller: $method $path', async ({ method, path, role, body, caller }) => {
     const response = await server.get(path, {
       method,
       headers: caller === null ? {} : { authorization: `Bearer ${testKey(caller)}` },
-      ...(body !== undefined && { body }),
+      ...(body !== null && { body }),
     });
     const right = expected(caller, role);
     const status = { allowed: response.status, unauthorized: 401, forbidden: 403 }[right];
@@ -93,30 +120,47 @@ describe('REST', () => {
     expect(rightOf(answer.error?.code)).toBe(right);
   });
 
-  test('every route of the server stands in this table', async () => {
-    const asked = new Set(ACTIONS.map(([, path]) => path.split('?')[0]!));
-    const front = await (await server.get('/')).text();
-    const paths = front.matchAll(/(\/[a-z0-9/]+)(?:\/(?:SYMBOL|ID))?/g);
-    for (const [, path] of paths) {
-      const bare = path!.replace(/\/$/, '');
-      const isThere = [...asked].some((one) => one.startsWith(bare)) || bare === '/v1/stream';
-      if (bare.startsWith('/v1') || bare.endsWith('z'))
-        expect([bare, isThere]).toEqual([bare, true]);
-    }
+  test('each role has actions here, and each action a role that somebody has', () => {
+    const roles = new Set(described.map(({ role }) => role));
+    expect(roles).toEqual(new Set([null, 'read', 'publish', 'trade', 'admin']));
+    for (const path of Object.keys(BODIES)) expect(OPERATIONS.map((o) => o.path)).toContain(path);
   });
 });
 
 describe.each(FORMS)('WebSocket, %s', (form) => {
   const target = { symbol: 'DESK', orderId: 1, clientOrderId: null };
   const order = { ...ORDER, kind: 'limit', timeInForce: 'gtc', postOnly: false, clientOrderId: '' };
-  const ACTIONS: readonly [role: string, message: Record<string, unknown>][] = [
+  const ACTIONS: readonly [role: string | null, message: Record<string, unknown>][] = [
     ['read', { type: 'subscribe', topics: ['trade:ACME'], intervalMs: null }],
     ['read', { type: 'resume', epoch: 1, seq: 1, topics: ['trade:ACME'] }],
+    // Who was not let subscribe has nothing to end.
+    [null, { type: 'unsubscribe', topics: ['trade:ACME'] }],
+    [
+      'read',
+      {
+        type: 'replay',
+        action: 'stop',
+        topics: [],
+        from: null,
+        to: null,
+        fromSeq: null,
+        toSeq: null,
+        speed: null,
+      },
+    ],
     ['publish', { type: 'publish', events: [trade('ACME', '1.00', '1')] }],
     ['trade', { type: 'order', ...order }],
     ['trade', { type: 'cancel', ...target }],
     ['trade', { type: 'amend', ...target, price: '1.00', quantity: null }],
   ];
+
+  test('every message of a client that asks for something stands here', () => {
+    const own: readonly MessageDef[] = Object.values(MESSAGES);
+    const asking = own.filter(({ code, fields }) => code < 32 && 'id' in fields).map((m) => m.type);
+    const here = new Set(ACTIONS.map(([, message]) => message['type']));
+    // A ping asks for nothing of the market.
+    expect(new Set(asking)).toEqual(new Set([...here, 'ping']) as Set<never>);
+  });
 
   test.each([...CALLERS])('%s', async (caller) => {
     // Half of them show their key with the upgrade, half with hello.
@@ -180,6 +224,7 @@ describe('keys that are none', () => {
     ['with more behind it', `${good}A`],
     ['another secret for a known id', `${good.slice(0, 16)}${testKey('reads').slice(16)}`],
     ['expired', testKey('over')],
+    ['revoked', testKey('revoked')],
     ['a word', 'let-me-in-please-1234'],
     ['the name', 'all'],
   ] as const;

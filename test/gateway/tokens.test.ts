@@ -47,7 +47,8 @@ interface Wish {
   /** From now on, in seconds; null: without an end. */
   readonly seconds?: number | null;
   readonly issuer?: string;
-  readonly audience?: string;
+  readonly audience?: string | string[];
+  readonly header?: Record<string, unknown>;
 }
 
 function bytes(text: string): Uint8Array {
@@ -59,7 +60,7 @@ async function sign(algorithm: string, wish: Wish = {}): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   const own = algorithm === 'EdDSA' ? privateKey : bytes(SECRET);
   const token = new SignJWT({ sub: 'ann', roles: ['read'], ...claims })
-    .setProtectedHeader({ alg: wish.algorithm ?? algorithm })
+    .setProtectedHeader({ alg: wish.algorithm ?? algorithm, ...wish.header })
     .setIssuer(issuer)
     .setAudience(audience);
   if (seconds !== null) token.setExpirationTime(now + seconds);
@@ -96,6 +97,12 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
     ['of another issuer', { issuer: 'else' }, 'iss'],
     ['for another audience', { audience: 'else' }, 'aud'],
     ['not yet good', { claims: { nbf: 9_999_999_999 } }, 'nbf'],
+    ['whose end is a word', { claims: { exp: 'tomorrow' }, seconds: null }, 'exp'],
+    ['whose end is no number of seconds', { claims: { exp: -1 }, seconds: null }, 'exp'],
+    ['of many subjects', { claims: { sub: ['ann', 'bob'] } }, ''],
+    ['of roles that are a word', { claims: { roles: 'admin' } }, 'roles'],
+    ['for many audiences, none of them this', { audience: ['a', 'b'] }, 'aud'],
+    ['that brings its own key', { key: algorithm === 'EdDSA' ? other : bytes(`${SECRET}!`), header: { jwk: algorithm === 'EdDSA' ? other.export({ format: 'jwk' }) : { kty: 'oct', k: 'c2VjcmV0' }, kid: '../../dev/null', jku: 'http://127.0.0.1:1/' } }, 'signature'], // prettier-ignore
     ['signed with another key', { key: algorithm === 'EdDSA' ? other : bytes(`${SECRET}!`) }, 'signature'], // prettier-ignore
     algorithm === 'EdDSA'
       ? // The public key is known to all, and must not do as a secret.
@@ -124,6 +131,12 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
       `${header}.${encode(more)}.${signature}`,
       `${encode({ alg: 'none' })}.${claims}.`,
       `${encode({ alg: 'none' })}.${claims}.${signature}`,
+      `${encode({ alg: 'None' })}.${claims}.`,
+      `${encode({ alg: [algorithm] })}.${claims}.${signature}`,
+      `${encode({})}.${claims}.${signature}`,
+      `${encode({ alg: algorithm, typ: 'JWT' })}.${claims}.${signature}`,
+      `${header}.${claims}.${signature}${signature}`,
+      `${claims}.${header}.${signature}`,
       `${header}.${claims}.`,
       `${header}.${claims}.${signature.slice(0, -4)}`,
       `${header}..${signature}`,
@@ -131,6 +144,16 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
     ]) {
       expect((await instruments(token)).status).toBe(401);
     }
+  });
+
+  test('a huge one is refused, by the server or before it; nobody else notices', async () => {
+    const huge = (length: number): Promise<string> => sign(algorithm, { claims: { more: 'x'.repeat(length), roles: ['root'] } }); // prettier-ignore
+    expect((await instruments(await huge(5_000))).status).toBe(401);
+    expect([400, 431]).toContain((await instruments(await huge(1_000_000))).status);
+    const client = await StreamClient.json(servers.get(algorithm)!.url);
+    client.send({ type: 'hello', version: 1, client: 'test', key: await huge(100_000) });
+    expect(await client.next('error')).toMatchObject({ field: 'hello.key' });
+    expect((await instruments(await sign(algorithm))).status).toBe(200);
   });
 
   test.each(FORMS)('what comes behind hello waits for its check: %s', async (form) => {

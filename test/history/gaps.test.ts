@@ -258,7 +258,7 @@ describe('pages over gaps', () => {
           after: 0,
           limit: 1_000,
         });
-        const bars = all.reader.answer({ kind: 'bars', symbol, interval: '1s', from, to, limit: 1_000, now: FAR }); // prettier-ignore
+        const bars = all.reader.answer({ kind: 'bars', symbol, interval: '1s', from, to, limit: 1_000, tradesMax: 5_000_000, now: FAR }); // prettier-ignore
         if (from === null || from.floorToSeconds(1).compare(from) === 0) {
           expect((bars as BarsPage).gaps).toEqual((ticks as Page).gaps);
         }
@@ -277,7 +277,7 @@ describe('pages over gaps', () => {
   test('bars are those of the trades that are there', async () => {
     const hole = { from: 1_500, to: 2_100, reason: 'disk' };
     const all = await holed(new Prng(10), 6_000, () => [hole]);
-    const page = all.reader.answer({ kind: 'bars', symbol: 'BUSY', interval: '1s', from: Nanos.ZERO, to: null, limit: 1_000, now: FAR }) as BarsPage; // prettier-ignore
+    const page = all.reader.answer({ kind: 'bars', symbol: 'BUSY', interval: '1s', from: Nanos.ZERO, to: null, limit: 1_000, tradesMax: 5_000_000, now: FAR }) as BarsPage; // prettier-ignore
     const bars = JSON.parse(page.items) as { trades: number }[];
     const trades = tradesOf(all.events, 'BUSY', END);
     expect(bars.reduce((sum, bar) => sum + bar.trades, 0)).toBe(trades.length);
@@ -299,7 +299,15 @@ test('REST names the gaps of a page, and says nothing where there are none', asy
         ticks: async (symbol, range, after, limit) =>
           reader.answer({ kind: 'ticks', symbol, ...range, after, limit }) as Page,
         bars: async (symbol, interval, range, limit) =>
-          reader.answer({ kind: 'bars', symbol, interval, ...range, limit, now: FAR }) as BarsPage,
+          reader.answer({
+            kind: 'bars',
+            symbol,
+            interval,
+            ...range,
+            limit,
+            tradesMax: 5_000_000,
+            now: FAR,
+          }) as BarsPage,
       },
       unknown: () => undefined,
       recentTicks: () => undefined,

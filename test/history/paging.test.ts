@@ -38,7 +38,15 @@ function queriesOf({ history, recorder }: Past): HistoryQueries {
         ticks: (symbol, range, after, limit) =>
           history.ask({ kind: 'ticks', symbol, ...range, after, limit }),
         bars: (symbol, interval, range, limit) =>
-          history.ask({ kind: 'bars', symbol, interval, ...range, limit, now: Nanos.ZERO }),
+          history.ask({
+            kind: 'bars',
+            symbol,
+            interval,
+            ...range,
+            limit,
+            tradesMax: 5_000_000,
+            now: Nanos.ZERO,
+          }),
       },
       unknown: () => undefined,
       recentTicks: () => undefined,

@@ -2,9 +2,11 @@
 
 import { afterAll, describe, expect, test } from 'bun:test';
 
+import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
 import { History, type HistoryThread } from '../../src/journal/history';
-import type { FromThread, ToThread } from '../../src/journal/history-messages';
+import type { FromThread, PastQuestion, ToThread } from '../../src/journal/history-messages';
+import { generateMarket } from '../bench/generated-market';
 import { FakeSource } from '../support/fake-source';
 import { at, instrument } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
@@ -46,6 +48,40 @@ describe('the history thread', () => {
     const codes = answers.map((answer) => ('code' in answer ? answer.code : 'good'));
     expect(codes).toEqual(['good', 'good', 'good', 'overloaded', 'overloaded']);
     expect(await past.history.ask(QUESTION)).toHaveProperty('seq');
+    await past.close();
+  });
+
+  test('a long question does not hold up the short one behind it, and says where its page ends', async () => {
+    const past = recordPast(scratch.fresh());
+    const { sequencer } = past.recorder;
+    const events = generateMarket({
+      symbols: ['LONG'],
+      events: 150_000,
+      seed: 3,
+      start: at(1_000),
+    });
+    for (let i = 0; i < events.length; i += 1_000) {
+      sequencer.submit(1, events.slice(i, i + 1_000), () => {});
+      sequencer.drain();
+    }
+    await past.recorder.journal.flush();
+    const bars = { kind: 'bars', symbol: 'LONG', interval: '1d', from: Nanos.ZERO, to: null, limit: 1_000, tradesMax: 5_000_000, now: at(0) } as const; // prettier-ignore
+    const order: string[] = [];
+    const ask = async (name: string, question: PastQuestion): Promise<unknown> => {
+      const answer = await past.history.ask(question);
+      order.push(name);
+      return answer;
+    };
+    await past.history.ask({ ...QUESTION, symbol: 'LONG' }); // the thread runs
+    const short = { kind: 'trades', symbol: 'LONG', before: 1_000, limit: 10 } as const;
+    const [page] = await Promise.all([ask('bars', bars), ask('trades', short)]);
+    expect(order).toEqual(['trades', 'bars']);
+    expect(page).toMatchObject({ next: null });
+    // Bounded by trades: a page ends with a bar, and one bar that alone is too long is refused.
+    const minutes = await past.history.ask({ ...bars, interval: '1m', tradesMax: 10_000 });
+    expect(minutes).toMatchObject({ next: expect.stringMatching(/^[0-9]+$/) });
+    const day = await past.history.ask({ ...bars, tradesMax: 10_000 });
+    expect(day).toMatchObject({ code: 'invalid-field', field: 'interval' });
     await past.close();
   });
 

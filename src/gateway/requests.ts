@@ -1,0 +1,168 @@
+/**
+ * Requests: how many a client may send in a second, and have waiting at once, and what it is told beyond
+ * that. A client is a key; without one an address, of IPv6 the network of 64 bits that a customer has.
+ *
+ * To find out an address costs as much as half an answer. So while nobody is over, one request of
+ * `STRIDE` is looked at and counts for as many; as soon as somebody is over, each is, until that has
+ * passed. A refusal would be as quick as an answer, and a flood would go on at its pace: it is held back
+ * a while, so that a connection that waits for its answers slows down.
+ * Bounded: refusals that are held back (`HELD_MAX`), names by what happens within some seconds.
+ */
+
+import { fault, type Fault } from '../../protocol/codes';
+import type { Clock } from '../base/clock';
+import { Rates } from '../base/rate';
+import { errorResponse } from './responses';
+
+export interface RequestLimits {
+  readonly requestsPerSecond: number;
+  readonly localRequestsPerSecond: number;
+  readonly waitingRequestsMax: number;
+  readonly waitingRequestsPerClientMax: number;
+  readonly pastQueriesPerClientMax: number;
+}
+
+const STRIDE = 16;
+/** What counts for sixteen must be little of a second's worth. */
+const STRIDE_PER_SECOND_MIN = 64 * STRIDE;
+const WATCH_MS = 2_000;
+const HELD_MS = 100;
+const HELD_MAX = 1_024;
+
+export class Requests {
+  private readonly limits: RequestLimits;
+  private readonly clock: Clock;
+  private readonly addressOf: (request: Request) => string;
+  private readonly addresses = new Rates();
+  private readonly keys = new Rates();
+  private readonly keyOf = new WeakMap<Request, string>();
+  private readonly waiting = new Waiting();
+  private readonly past = new Waiting();
+  /** Counts down to the next one that is looked at, and stands for `stride`. */
+  private unseen = 1;
+  private stride = 1;
+  private refusedMs = -Infinity;
+  private held = 0;
+
+  /** @param addressOf whom a request comes from; empty when that is not known */
+  constructor(limits: RequestLimits, clock: Clock, addressOf: (request: Request) => string) {
+    this.limits = limits;
+    this.clock = clock;
+    this.addressOf = addressOf;
+  }
+
+  /** Every request comes by here. @returns the refusal, if it is one too many of its address */
+  admit(request: Request): Promise<Response> | undefined {
+    if (--this.unseen > 0) return undefined; // the way of nearly all
+    return this.look(request);
+  }
+
+  /** A request whose key was found good. @returns the refusal, if it is one too many of that */
+  admitKey(request: Request, key: string): Promise<Response> | undefined {
+    this.keyOf.set(request, key);
+    const { requestsPerSecond } = this.limits;
+    if (this.keys.take(key, 1, requestsPerSecond, this.clock.monotonicMs())) return undefined;
+    return this.refused(`the key ${key} sends more than ${requestsPerSecond} requests a second`);
+  }
+
+  /** Answers what waits for the market or for a body. @param key whose request it is; null: nobody's */
+  async wait<T>(
+    request: Request,
+    key: string | null,
+    act: () => T | Promise<T>,
+  ): Promise<T | Fault> {
+    const client = key ?? this.clientOf(request);
+    const { waitingRequestsMax, waitingRequestsPerClientMax } = this.limits;
+    if (this.waiting.size >= waitingRequestsMax) {
+      return fault('overloaded', `${waitingRequestsMax} requests are waiting already`);
+    }
+    if (this.waiting.of(client) >= waitingRequestsPerClientMax) {
+      const message = `${client} has ${waitingRequestsPerClientMax} requests waiting already`;
+      return fault('limit-reached', message);
+    }
+    return this.waiting.during(client, act);
+  }
+
+  /** Answers what may have to be asked of the journal; how many of those there may be in all, it says itself. */
+  async waitForPast<T>(request: Request, act: () => T | Promise<T>): Promise<T | Fault> {
+    const client = this.keyOf.get(request) ?? this.clientOf(request);
+    const { pastQueriesPerClientMax } = this.limits;
+    if (this.past.of(client) >= pastQueriesPerClientMax) {
+      const message = `${client} has ${pastQueriesPerClientMax} questions about the past under way already`;
+      return fault('limit-reached', message);
+    }
+    return this.past.during(client, act);
+  }
+
+  private look(request: Request): Promise<Response> | undefined {
+    const address = this.clientOf(request);
+    const { requestsPerSecond, localRequestsPerSecond } = this.limits;
+    const perSecond = isLocal(address) ? localRequestsPerSecond : requestsPerSecond;
+    const nowMs = this.clock.monotonicMs();
+    const isTaken = this.addresses.take(address, this.stride, perSecond, nowMs);
+    if (!isTaken) this.refusedMs = nowMs;
+    const isWatching = nowMs - this.refusedMs < WATCH_MS;
+    const least = Math.min(requestsPerSecond, localRequestsPerSecond);
+    this.stride = isWatching || least < STRIDE_PER_SECOND_MIN ? 1 : STRIDE;
+    this.unseen = this.stride;
+    if (isTaken) return undefined;
+    return this.refused(`${address} sends more than ${perSecond} requests a second`);
+  }
+
+  private clientOf(request: Request): string {
+    const address = this.addressOf(request);
+    return address.includes(':') ? networkOf(address) : address;
+  }
+
+  private async refused(message: string): Promise<Response> {
+    if (this.held < HELD_MAX) {
+      this.held += 1;
+      await new Promise((resolve) => setTimeout(resolve, HELD_MS));
+      this.held -= 1;
+    }
+    return errorResponse(fault('limit-reached', message));
+  }
+}
+
+/** How many of something are under way, in all and of each client. */
+class Waiting {
+  private readonly ofClient = new Map<string, number>();
+  size = 0;
+
+  of(client: string): number {
+    return this.ofClient.get(client) ?? 0;
+  }
+
+  async during<T>(client: string, act: () => T | Promise<T>): Promise<T> {
+    this.change(client, 1);
+    try {
+      return await act();
+    } finally {
+      this.change(client, -1);
+    }
+  }
+
+  private change(client: string, by: number): void {
+    this.size += by;
+    const count = this.of(client) + by;
+    if (count === 0) this.ofClient.delete(client);
+    else this.ofClient.set(client, count);
+  }
+}
+
+/** An IPv6 address without its lower half; one that stands for an IPv4 address, as that. */
+export function networkOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  if (mapped !== null) return mapped[1]!;
+  if (address === '::1') return address;
+  const [head = '', tail] = address.split('%')[0]!.split('::');
+  const first = head === '' ? [] : head.split(':');
+  const last = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? 0 : 8 - first.length - last.length;
+  const groups = [...first, ...Array.from({ length: Math.max(0, zeros) }, () => '0'), ...last];
+  return `${groups.slice(0, 4).join(':')}::/64`;
+}
+
+function isLocal(address: string): boolean {
+  return address.startsWith('127.') || address === '::1' || address === '';
+}

@@ -1,0 +1,176 @@
+/**
+ * Characters that mean something to SQL, to paths or to numbers, in every parameter of every route, in the
+ * fields of the stream, and in options of the command line: the answer is coded and names the field, the
+ * journal is unharmed, and nothing outside the data directory is touched.
+ */
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { ERRORS } from '../../protocol/codes';
+import { OPERATIONS, type Operation, type Parameter } from '../../src/gateway/openapi-operations';
+import { instrument, tape, trade } from '../support/feed';
+import { FORMS, StreamClient, type Seen } from '../support/stream-client';
+import { Scratch, ServerProcess, tapedeck, testKey } from '../support/tapedeck-process';
+import { HOSTILE } from './rest-cases';
+
+const ROLES = ['read', 'publish', 'trade', 'admin'] as const;
+const VENUE = '[[instruments]]\nsymbol = "DESK"\npriceScale = 2\nquantityScale = 3\n';
+const scratch = new Scratch();
+const data = join(scratch.path, 'inner', 'data');
+let server: ServerProcess;
+
+beforeAll(async () => {
+  server = await ServerProcess.start({ config: VENUE, data, keys: [{ name: 'all', roles: ROLES }], args: [] }); // prettier-ignore
+  await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
+});
+afterAll(async () => {
+  await server.remove();
+  scratch.remove();
+});
+
+const headers = { authorization: `Bearer ${testKey('all')}` };
+/** As the answers call them. */
+const FIELDS: Record<string, string> = { id: 'orderId', name: 'session' };
+/** What is good, or refused for something else than its form: an unknown symbol, an order that is not there. */
+const TOLD_OTHERWISE = new Set(['unknown-symbol', 'unknown-order', 'before-first-record', 'no-data', 'wrong-market', 'upgrade-required', 'same-state', 'market-closed']); // prettier-ignore
+
+function targetWith({ path, parameters = [] }: Operation, odd: Parameter, value: string): string {
+  const query = new URLSearchParams();
+  let target = path;
+  for (const p of parameters) {
+    const text = p === odd ? value : p.name === 'symbol' ? 'ACME' : String(p.example ?? '');
+    if (p.in === 'path') target = target.replace(`:${p.name}`, encodeURIComponent(text));
+    else if (text !== '' || p === odd) query.set(p.name, text);
+  }
+  return `${target}?${query.toString()}`;
+}
+
+const PLACES = OPERATIONS.flatMap(
+  (operation) =>
+  (operation.parameters ?? []).map((p) => [`${operation.method} ${operation.path}`, p.name, operation, p] as const), // prettier-ignore
+);
+
+describe('over REST', () => {
+  test.each(PLACES)('%s: %s', async (_, name, operation, parameter) => {
+    for (const value of HOSTILE) {
+      const init = operation.method === 'post' ? { body: '{"state":"open"}' } : {};
+      const target = targetWith(operation, parameter, value);
+      const response = await server.get(target, { method: operation.method.toUpperCase(), headers, ...init }); // prettier-ignore
+      if (response.status < 300) {
+        await response.text();
+        continue;
+      }
+      if (response.status === 431) continue; // 10,000 letters and more are no head for Bun
+      const { error } = (await response.json()) as { error: { code: string; field?: string } };
+      const { status } = ERRORS[error.code as keyof typeof ERRORS];
+      expect([value, status as number]).toEqual([value, response.status]);
+      expect([value, response.status >= 500]).toEqual([value, false]);
+      // An empty part, or one that is a step in a path, makes another route of it.
+      if (error.code === 'not-found' || error.code === 'method-not-allowed') {
+        expect(['', '.', '..', ' ']).toContain(value);
+      } else if (!TOLD_OTHERWISE.has(error.code)) {
+        expect([value, error.field]).toEqual([value, FIELDS[name] ?? name]);
+      }
+    }
+  });
+
+  test('a parameter that comes twice is one of the two, or refused; never both', async () => {
+    for (const query of ['limit=1&limit=2', 'limit=1&limit=x', 'limit[]=1', 'limit=1,2', 'before=9&before=8']) {
+      const response = await server.get(`/v1/trades/ACME?${query}`);
+      expect([query, [200, 400].includes(response.status)]).toEqual([query, true]);
+    }
+    for (const query of ['from=1&from=2', 'cursor=a&cursor=b', 'to=1&to=x']) {
+      const response = await server.get(`/v1/ticks/ACME?${query}`);
+      expect([query, [200, 400].includes(response.status)]).toEqual([query, true]);
+    }
+  }); // prettier-ignore
+});
+
+describe.each(FORMS)('over the stream, %s', (form) => {
+  const target = { orderId: 1, clientOrderId: null };
+  const order = { side: 'buy', kind: 'limit', price: '1.00', quantity: '1', timeInForce: 'gtc', postOnly: false, clientOrderId: '' }; // prettier-ignore
+
+  test('in topics and symbols', async () => {
+    const open = (): Promise<StreamClient> => StreamClient.open(server.url, form, headers);
+    for (const value of HOSTILE) {
+      const client = await open(); // whoever makes many faults is closed
+      const messages = [
+        { type: 'subscribe', id: 1, topics: [`trade:${value}`], intervalMs: null },
+        { type: 'subscribe', id: 2, topics: [value], intervalMs: null },
+        { type: 'resume', id: 3, epoch: 1, seq: 1, topics: [`book:${value}`] },
+        { type: 'cancel', id: 4, symbol: value, ...target },
+        { type: 'order', id: 5, symbol: value, ...order },
+        { type: 'publish', id: 6, events: [trade(value, '1.00', '1')] },
+      ];
+      for (const message of messages) {
+        const from = client.seen.length;
+        try {
+          client.send(message);
+        } catch {
+          continue; // the codec of the client does not write it
+        }
+        const isAnswer = (m: Seen): boolean => m.type === 'error' || m.type === 'ack';
+        const answer = await client.find(isAnswer, from);
+        if (value === '*' && message.id < 4) continue; // all of them
+        expect([value, message.type, answer.type]).toEqual([value, message.type, 'error']);
+        expect(Object.keys(ERRORS)).toContain(answer['code'] as string);
+        expect(answer['code']).not.toBe('internal');
+      }
+      await client.close();
+    }
+  }, 60_000);
+});
+
+describe('on the command line', () => {
+  const NAMES = ["a'b", 'a"b', 'a;--b', 'a b', '%2e%2e', '💥', '$(touch x)', '-x', 'a\nb'];
+
+  test('symbols and times of export', async () => {
+    for (const value of ["'; DROP TABLE record;--", '../../x', '', '💥', '%00', 'A'.repeat(10_000)]) {
+      for (const option of ['--symbol', '--from', '--to', '--kind', '--format']) {
+        const given: Record<string, string> = { '--symbol': 'ACME', '--kind': 'trade', '--format': 'csv' }; // prettier-ignore
+        given[option] = value;
+        const args = Object.entries(given).map(([name, text]) => `${name}=${text}`);
+        const { code, stderr, stdout } = await tapedeck(['export', '--data', data, ...args]);
+        expect([option, value, code === 0]).toEqual([option, value, false]);
+        expect([code, stderr.length > 0, stdout]).toEqual([code, true, '']);
+        expect(stderr).not.toContain('    at '); // a stack is for defects
+      }
+    }
+  }, 120_000); // prettier-ignore
+
+  test('names of data directories are names', async () => {
+    for (const name of NAMES) {
+      const directory = join(scratch.path, 'names', name);
+      const made = await tapedeck(['keys', 'make', 'desk', '--role', 'read', '--data', directory]);
+      expect([name, made.code, made.stderr]).toEqual([name, 0, '']);
+    }
+    expect(readdirSync(join(scratch.path, 'names')).sort()).toEqual(NAMES.toSorted());
+    const own = await ServerProcess.start({ data: join(scratch.path, 'names', NAMES[0]!) });
+    await own.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
+    expect((await own.get('/v1/bars/ACME?interval=1m')).status).toBe(200);
+    expect((await own.stop()).code).toBe(0);
+    expect((await tapedeck(['verify', '--data', own.data])).code).toBe(0);
+    await own.remove();
+  }, 60_000);
+
+  test('topics of tail, symbols of book', async () => {
+    for (const value of ["trade:'", '../../x', 'trade:%00', '💥', '']) {
+      for (const args of [['tail', '--url', server.url, value], ['book', '--url', server.url, value]]) {
+        const { code, stderr } = await tapedeck(args);
+        expect([args, code === 0, stderr.includes('    at ')]).toEqual([args, false, false]);
+      }
+    }
+  }, 120_000); // prettier-ignore
+});
+
+test('after all of it the journal is sound, no defect was logged, and no file is where none was', async () => {
+  const { code, stderr } = await server.stop();
+  expect([code, stderr]).toEqual([0, '']);
+  const { code: verified, stdout } = await tapedeck(['verify', '--data', data]);
+  expect([verified, stdout]).toEqual([0, expect.stringContaining('"records"')]);
+  expect(readdirSync(join(scratch.path, 'inner'))).toEqual(['data']);
+  const known = /^(journal\.sqlite(-wal|-shm)?|head|keys\.json|lock\.sqlite(-journal)?)$/;
+  expect(readdirSync(data).filter((name) => !known.test(name))).toEqual([]);
+});

@@ -1,0 +1,49 @@
+/**
+ * Every route against its own description: drawn requests, each answer held to `/openapi.json`. By hand and
+ * at length: `bun test/attack/rest-fuzz.ts --cases 100000`.
+ */
+
+import { expect, test } from 'bun:test';
+
+import { readSeed } from '../support/seed';
+import { RestDocument } from './rest-document';
+import { fuzzRest } from './rest-fuzz';
+
+test('whatever is asked, the answer is one that the document describes', async () => {
+  const seed = readSeed();
+  const { requests, statuses, faults } = await fuzzRest(2_000, seed);
+  expect({ seed, faults }).toEqual({ seed, faults: {} });
+  expect(Object.values(statuses).reduce((sum, count) => sum + count, 0)).toBe(requests);
+  // It went through the routes, and not only against their doors.
+  for (const status of [200, 201, 400, 401, 403, 404, 405, 409, 426]) {
+    expect([status, statuses[status] ?? 0]).not.toEqual([status, 0]);
+  }
+}, 180_000);
+
+test('the judge tells what is wrong', () => {
+  const path = { get: { parameters: [], responses: { 200: { content: { 'application/json': { schema: { $ref: '#/components/schemas/Health' } } } } } } }; // prettier-ignore
+  const Health = { type: 'object', properties: { status: { type: 'string' } } };
+  const judge = new RestDocument({ paths: { '/x': path }, components: { schemas: { Health } } });
+  const headers = new Map([
+    ['content-type', 'application/json;charset=utf-8'],
+    ['x-content-type-options', 'nosniff'],
+    ['referrer-policy', 'no-referrer'],
+    ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
+    ['cache-control', 'no-store'],
+  ]);
+  const faults = (status: number, body: string, of = headers): string[] =>
+    judge.faults('GET', '/x?y=1', { status, headers: of, body });
+  expect(faults(200, '{"status":"ok"}')).toEqual([]);
+  expect(faults(200, '{"status":1}')).toEqual([expect.stringContaining('/status must be string')]);
+  expect(faults(200, '{"more":1}')).toEqual([expect.stringContaining('additional properties')]);
+  expect(faults(200, '{')).toEqual([expect.stringContaining('no JSON')]);
+  expect(faults(201, '{}')).toEqual([expect.stringContaining('not described')]);
+  expect(faults(500, '{}')).toEqual([expect.stringContaining('status 500')]);
+  expect(faults(200, '{}', new Map()).length).toBeGreaterThan(3);
+  const error = { code: 'not-found', message: 'no', hint: 'The routes are listed in the README.' };
+  const other = (body: object): string[] =>
+    judge.faults('GET', '/y', { status: 404, headers, body: JSON.stringify(body) });
+  expect(other({ error })).toEqual([]);
+  expect(other({ error: { ...error, code: 'no-such-code' } })).not.toEqual([]);
+  expect(other({ error: { ...error, stack: 'at' } })).not.toEqual([]);
+});

@@ -1,0 +1,166 @@
+/** Requests over REST: how many of a client in a second, and waiting at once; and that others are not held up. */
+
+import { afterAll, describe, expect, test } from 'bun:test';
+import { connect, type Socket } from 'node:net';
+
+import { ManualClock } from '../../src/base/clock';
+import { networkOf, Requests, type RequestLimits } from '../../src/gateway/requests';
+import { book, instrument, tape, trade } from '../support/feed';
+import { PUBLISH_KEY, ServerProcess, testKey, TRADE_KEY } from '../support/tapedeck-process';
+
+const LIMITS: RequestLimits = {
+  requestsPerSecond: 10,
+  localRequestsPerSecond: 10,
+  waitingRequestsMax: 3,
+  waitingRequestsPerClientMax: 2,
+  pastQueriesPerClientMax: 2,
+};
+
+/** Requests that come from the address that their header names. */
+function make(limits: Partial<RequestLimits> = {}) {
+  const clock = new ManualClock();
+  const requests = new Requests({ ...LIMITS, ...limits }, clock, ({ headers }) => headers.get('from') ?? ''); // prettier-ignore
+  const from = (address: string): Request => new Request('http://x/', { headers: { from: address } }); // prettier-ignore
+  const admitted = (address: string, count: number): number =>
+    Array.from({ length: count }, () => requests.admit(from(address))).filter((r) => r === undefined).length; // prettier-ignore
+  return { clock, requests, from, admitted };
+}
+
+describe('of an address', () => {
+  test('a second holds so many; the next one is refused, those of another are not', async () => {
+    const { clock, requests, from, admitted } = make();
+    expect(admitted('192.0.2.1', 10)).toBe(10);
+    const refused = await requests.admit(from('192.0.2.1'));
+    expect([refused!.status, refused!.headers.get('retry-after')]).toEqual([429, '1']);
+    const message = '192.0.2.1 sends more than 10 requests a second';
+    expect(await refused!.json()).toMatchObject({ error: { code: 'limit-reached', message } });
+    expect(admitted('192.0.2.2', 10)).toBe(10);
+    clock.advance(500_000_000);
+    expect(admitted('192.0.2.1', 10)).toBe(5);
+  });
+
+  test('this machine has a bound of its own', () => {
+    const { admitted } = make({ localRequestsPerSecond: 30 });
+    expect(admitted('127.0.0.1', 50)).toBe(30);
+    expect(admitted('::1', 50)).toBe(30);
+    expect(admitted('192.0.2.1', 50)).toBe(10);
+  });
+
+  test('where the bound is high not each is looked at, and it holds about', () => {
+    const { clock, admitted } = make({ requestsPerSecond: 10_000, localRequestsPerSecond: 1e6 });
+    let passed = 0;
+    for (let ms = 0; ms < 5_000; ms += 10) {
+      passed += admitted('192.0.2.1', 1_000); // 100,000 a second
+      clock.advance(10_000_000);
+    }
+    expect(passed).toBeGreaterThan(59_000); // five seconds, and one at once
+    expect(passed).toBeLessThan(61_500);
+    // The others do not pay for it.
+    expect(admitted('192.0.2.2', 5_000)).toBe(5_000);
+  });
+
+  test.each([
+    ['192.0.2.1', '192.0.2.1'],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['::1', '::1'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:db8:1:2::9', '2001:db8:1:2::/64'],
+    ['2001:db8::9', '2001:db8:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+  ])('%s counts as %s', (address, network) => {
+    expect(address.includes(':') ? networkOf(address) : address).toBe(network);
+  });
+});
+
+describe('that wait', () => {
+  const never = (): Promise<string> => new Promise(() => {});
+
+  test('of one client, and of all', async () => {
+    const { requests, from } = make();
+    const [one, other] = [from('192.0.2.1'), from('192.0.2.2')];
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const first = requests.wait(one, null, () => promise);
+    void requests.wait(one, null, never);
+    expect(await requests.wait(one, null, () => 'x')).toMatchObject({ code: 'limit-reached' });
+    // A key counts for itself, wherever it comes from.
+    expect(await requests.wait(one, 'desk', () => 'y')).toBe('y');
+    void requests.wait(other, null, never);
+    expect(await requests.wait(other, null, () => 'x')).toMatchObject({ code: 'overloaded' });
+    resolve('z');
+    expect(await first).toBe('z');
+    expect(await requests.wait(one, null, () => 'x')).toBe('x');
+    const failed = requests.wait(one, null, () => Promise.reject(new Error('no')));
+    expect(await failed.catch((e: Error) => e.message)).toBe('no');
+    expect(await requests.wait(one, null, () => 'x')).toBe('x');
+  });
+
+  test('questions about the past have a bound of their own', async () => {
+    const { requests, from } = make();
+    const one = from('192.0.2.1');
+    for (let i = 0; i < 2; i++) void requests.waitForPast(one, never);
+    expect(await requests.waitForPast(one, () => 'x')).toMatchObject({ code: 'limit-reached' });
+    expect(await requests.waitForPast(from('192.0.2.2'), () => 'x')).toBe('x');
+    expect(await requests.wait(one, null, () => 'x')).toBe('x');
+  });
+});
+
+describe('of a server', () => {
+  const servers: ServerProcess[] = [];
+  afterAll(async () => {
+    for (const server of servers) await server.remove();
+  });
+  const serverWith = async (limits: string, auth = ''): Promise<ServerProcess> => {
+    const keys = ['reader', 'rival'].map((name) => ({ name, roles: ['read' as const] }));
+    const server = await ServerProcess.start({ config: `${auth}[limits]\n${limits}\n`, keys });
+    servers.push(server);
+    await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1'), book('ACME', 'snapshot', [], []))); // prettier-ignore
+    return server;
+  };
+  const all = async (count: number, ask: () => Promise<Response>): Promise<number[]> =>
+    (await Promise.all(Array.from({ length: count }, ask))).map(({ status }) => status);
+
+  test('on every route, also where there is none', async () => {
+    const server = await serverWith('localRequestsPerSecond = 20');
+    for (const path of ['/v1/tick/ACME', '/v1/bars/ACME?interval=1m', '/nope', '/']) {
+      const statuses = await all(60, () => server.get(path));
+      expect([path, statuses.includes(429)]).toEqual([path, true]);
+      await Bun.sleep(1_100);
+      expect((await server.get(path)).status).not.toBe(429);
+    }
+  });
+
+  test('of one key; another goes on', async () => {
+    const server = await serverWith('requestsPerSecond = 20', '[auth]\nrequireKey = true\n');
+    const ask = (name: string) => () =>
+      server.get('/v1/tick/ACME', { headers: { authorization: `Bearer ${testKey(name)}` } });
+    const statuses = await all(60, ask('reader'));
+    expect(new Set(statuses)).toEqual(new Set([200, 429]));
+    expect((await ask('rival')()).status).toBe(200);
+  });
+
+  test('bodies that do not come take the places of their own key alone', async () => {
+    const server = await serverWith('waitingRequestsPerClientMax = 3');
+    const sockets = Array.from({ length: 3 }, (): Socket => {
+      const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+      socket.on('error', () => {});
+      socket.write(`POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: 999\r\n\r\n{`); // prettier-ignore
+      return socket;
+    });
+    const lines = tape(trade('ACME', '1.00', '1'));
+    let refused = await server.ingest(lines);
+    while (refused.status === 200) refused = await server.ingest(lines);
+    expect(await refused.json()).toMatchObject({ error: { code: 'limit-reached', message: 'feed has 3 requests waiting already' } }); // prettier-ignore
+    const orders = await server.get('/v1/orders', { headers: { authorization: `Bearer ${TRADE_KEY}` } }); // prettier-ignore
+    expect(orders.status).toBe(200);
+    for (const socket of sockets) socket.destroy();
+    while ((await server.ingest(lines)).status !== 200) await Bun.sleep(20);
+  });
+
+  test('questions about the past, more than one client may have under way', async () => {
+    const server = await serverWith('pastQueriesPerClientMax = 1');
+    const ask = () => server.get('/v1/orderbook/ACME?at=1800000000000000000');
+    const statuses = await all(40, ask); // the first one has the thread started
+    expect(new Set(statuses)).toEqual(new Set([200, 429]));
+    expect((await ask()).status).toBe(200);
+  });
+});
