@@ -21,8 +21,14 @@ export interface GatewayLimits {
   readonly bodiesBytesMax: number;
 }
 
-/** Refusals in a row after which a connection that does not slow down is closed. */
+/** Refusals in a row after which a connection that does not slow down is closed; */
 const REFUSALS_MAX = 100;
+/** of whoever has been closed for that and comes back at once, fewer. */
+const SUSPECT_REFUSALS_MAX = 10;
+/** What such a connection may send at its beginning, of what others may: a hundredth of a second's. */
+const SUSPECT_SHARE = 0.01;
+/** To subscribe to a topic takes half of what an average message takes. */
+const TOPICS_A_MESSAGE = 2;
 /** How fast they are forgiven. */
 const REFUSALS_PER_SECOND = 1;
 
@@ -33,9 +39,23 @@ export class Inbound {
   private readonly messages = new Rate();
   private refusals = 0;
   private refusedMs = 0;
+  private refusalsMax = REFUSALS_MAX;
 
   constructor(limits: GatewayLimits) {
     this.limits = limits;
+  }
+
+  /** Somebody at its address was closed for a flood just now: to come back gives no new allowance. */
+  suspect(nowMs: number): void {
+    const { bytesPerSecond, messagesPerSecond } = this.limits;
+    this.bytes.spend(bytesPerSecond * (1 - SUSPECT_SHARE), bytesPerSecond, nowMs);
+    this.messages.spend(messagesPerSecond * (1 - SUSPECT_SHARE), messagesPerSecond, nowMs);
+    this.refusalsMax = SUSPECT_REFUSALS_MAX;
+  }
+
+  /** So many topics were asked for or left, which counts beside the message that did. */
+  topics(count: number, nowMs: number): void {
+    this.messages.spend(count / TOPICS_A_MESSAGE, this.limits.messagesPerSecond, nowMs);
   }
 
   /** A frame; the fault, when it comes too soon behind others. */
@@ -57,7 +77,7 @@ export class Inbound {
 
   /** It does not slow down. */
   get isFlood(): boolean {
-    return this.refusals > REFUSALS_MAX;
+    return this.refusals > this.refusalsMax;
   }
 
   private refused(message: string, nowMs: number): Fault {

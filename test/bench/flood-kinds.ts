@@ -99,7 +99,7 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
   'REST history': {
     unit: () => get('/v1/ticks/SYM0?limit=1000'),
     of: 1,
-    perSecond: 200,
+    perSecond: 100, // one behind the other: a second one before the answer ends the connection
     on: 'http',
   },
   'connections': { unit: () => frame(ping), of: 1, perSecond: 500, on: 'brief' },

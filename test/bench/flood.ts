@@ -32,7 +32,7 @@ interface Shape {
 const KINDS = Object.keys(FLOODS);
 const FULL: Shape = {
   sessions: 50,
-  rounds: 9,
+  rounds: 11,
   roundMs: 1_000,
   restMs: 150,
   runInMs: 6_000,
@@ -46,7 +46,7 @@ const QUICK: Shape = {
   runInMs: 20,
   kinds: KINDS,
 };
-const EVENTS_PER_SECOND = 1_000;
+const EVENTS_PER_SECOND = 5_000;
 const RUN_IN_PER_SECOND = 10_000;
 const VENUE = {
   symbol: FLOOD_VENUE,

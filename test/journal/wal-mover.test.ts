@@ -23,11 +23,11 @@ test('a WAL that somebody always reads begins anew all the same', async () => {
   db.run('CREATE TABLE filled (content BLOB)');
   const mover = new WalMover(db, path, LONG * MEGABYTE);
   const reader = new Worker(new URL('wal-reader-child.ts', import.meta.url).href);
-  let readings = 0;
-  reader.onmessage = (): void => void (readings += 1);
+  const seen = { readings: 0 };
+  reader.onmessage = (): void => void (seen.readings += 1);
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is for windows
   reader.postMessage(path);
-  while (readings === 0) await Bun.sleep(1);
+  while (seen.readings === 0) await Bun.sleep(1);
   const insert = db.query('INSERT INTO filled VALUES (zeroblob(?))');
   try {
     for (let i = 0; i < WRITTEN; i++) {
@@ -36,7 +36,7 @@ test('a WAL that somebody always reads begins anew all the same', async () => {
       await Bun.sleep(10);
       mover.between(true);
     }
-    expect(readings).toBeGreaterThan(2);
+    expect(seen.readings).toBeGreaterThan(2);
     // All of it, were it never begun anew.
     expect(statSync(`${path}-wal`).size).toBeLessThan((WRITTEN / 2) * MEGABYTE);
   } finally {

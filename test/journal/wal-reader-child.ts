@@ -5,6 +5,12 @@
 
 import { Database } from 'bun:sqlite';
 
+interface Port {
+  onmessage: ((event: MessageEvent<string>) => void) | null;
+  postMessage(message: 'reading'): void;
+}
+
+const port = globalThis as unknown as Port;
 const READ_MS = 20;
 
 async function read(path: string): Promise<never> {
@@ -16,10 +22,10 @@ async function read(path: string): Promise<never> {
   begin(connections[0]!);
   for (let turn = 1; ; turn++) {
     begin(connections[turn % 2]!);
-    postMessage('reading'); // oxlint-disable-line unicorn/require-post-message-target-origin -- that is for windows
+    port.postMessage('reading');
     await Bun.sleep(READ_MS);
     connections[(turn + 1) % 2]!.run('COMMIT');
   }
 }
 
-globalThis.onmessage = ({ data }: MessageEvent<string>): void => void read(data);
+port.onmessage = ({ data }): void => void read(data);
