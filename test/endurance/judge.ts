@@ -2,11 +2,16 @@
  * Judge: whether a server endured, from samples of its life. What comes before it has settled does not
  * count: compilers, caches and collectors take their room first.
  *
- * Growth is told twice, by the medians of a window behind the settling and of the last one, and by a
- * line through all samples between (least squares), carried over their whole time; the larger counts.
+ * Garbage comes and goes, and memory with it, by more than what is looked for. So growth is measured in
+ * three ways: by the medians of a window behind the settling and of the last one, by their floors (the
+ * tenth part of their samples is below), which is what is left behind a collection, and by a line through
+ * the medians of all minutes (Theil and Sen: the median of the slopes between any two), carried over their
+ * time. What grows shows in all of them, and what two of them show is believed.
  */
 
-import { median } from '../bench/harness';
+import { median, percentile } from '../bench/harness';
+
+const MINUTE_S = 60;
 
 export interface Judged {
   /** Since the beginning. */
@@ -47,6 +52,7 @@ export interface Verdict {
   readonly rssAnonFirstBytes: number;
   readonly rssAnonLastBytes: number;
   readonly growthPercent: number;
+  readonly floorGrowthPercent: number;
   readonly slopePercent: number;
   readonly p99First: number;
   readonly p99Last: number;
@@ -77,6 +83,7 @@ export function judge(all: readonly Judged[], bars: Bars): Verdict {
     rssAnonFirstBytes: of(early, 'rssAnonBytes'),
     rssAnonLastBytes: of(late, 'rssAnonBytes'),
     growthPercent: 100 * (of(late, 'rssAnonBytes') / of(early, 'rssAnonBytes') - 1),
+    floorGrowthPercent: 100 * (floor(late) / floor(early) - 1),
     slopePercent: slopePercent(samples),
     p99First: of(first, 'p99'),
     p99Last: of(end, 'p99'),
@@ -89,7 +96,7 @@ export function judge(all: readonly Judged[], bars: Bars): Verdict {
 
 function faultsOf(v: Omit<Verdict, 'faults'>, last: Judged, bars: Bars): string[] {
   const faults: string[] = [];
-  const grown = Math.max(v.growthPercent, v.slopePercent);
+  const [, grown = 0] = [v.growthPercent, v.floorGrowthPercent, v.slopePercent].sort((a, b) => a - b); // prettier-ignore
   if (grown > bars.growthPercentMax) {
     faults.push(`memory grew by ${grown.toFixed(2)} %; at most ${bars.growthPercentMax} %`);
   }
@@ -105,14 +112,19 @@ function faultsOf(v: Omit<Verdict, 'faults'>, last: Judged, bars: Bars): string[
   return faults;
 }
 
-/** What the line through the samples gains over their time, in percent of where it begins. */
+function floor(window: readonly Judged[]): number {
+  return percentile(window.map(({ rssAnonBytes }) => rssAnonBytes).sort((a, b) => a - b), 10); // prettier-ignore
+}
+
+/** What the line gains over the time of the samples, in percent of their median. */
 function slopePercent(samples: readonly Judged[]): number {
-  const n = samples.length;
-  const x = samples.map(({ atS }) => atS);
-  const y = samples.map(({ rssAnonBytes }) => rssAnonBytes);
-  const [meanX, meanY] = [x, y].map((values) => values.reduce((a, b) => a + b, 0) / n) as [number, number]; // prettier-ignore
-  const across = x.reduce((sum, value, i) => sum + (value - meanX) * (y[i]! - meanY), 0);
-  const along = x.reduce((sum, value) => sum + (value - meanX) ** 2, 0);
-  const slope = across / along;
-  return (100 * slope * (x[n - 1]! - x[0]!)) / (meanY + slope * (x[0]! - meanX));
+  const minutes = [...Map.groupBy(samples, ({ atS }) => Math.floor(atS / MINUTE_S))].map(
+    ([minute, of]) => [minute, median(of.map(({ rssAnonBytes }) => rssAnonBytes))] as const,
+  );
+  const slopes = minutes.flatMap(([x1, y1], i) =>
+    minutes.slice(i + 1).map(([x2, y2]) => (y2 - y1) / (x2 - x1)),
+  );
+  if (slopes.length === 0) return 0;
+  const span = minutes.at(-1)![0] - minutes[0]![0];
+  return (100 * median(slopes) * span) / median(minutes.map(([, bytes]) => bytes));
 }

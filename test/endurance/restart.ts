@@ -2,8 +2,10 @@
  * The rolling restart, by hand: a server under load is stopped and started again on the same data, in
  * order (SIGTERM) and not (SIGKILL), while clients of the SDK read on.
  *
- *     bun test/endurance/restart.ts [--readers 100] [--times 5] [--rate 1000] [--durability async]
+ *     bun test/endurance/restart.ts [--readers 100] [--times 5] [--rate 1000] [--apart-seconds 8]
+ *         [--durability async]
  *
+ * Between two restarts there is a heartbeat (five seconds), which is what ends a client's back-off.
  * For each kind it tells how long the server was away (from the signal to its announcement), how long
  * each reader was without data, and, by a comparison of all that was taken with the journal, how much
  * was lost without a word or came twice: the exit code is 1 when anything was.
@@ -27,7 +29,7 @@ const { values: given } = parseArgs({
     'readers': { type: 'string', default: '100' },
     'times': { type: 'string', default: '5' },
     'rate': { type: 'string', default: '1000' },
-    'apart-seconds': { type: 'string', default: '4' },
+    'apart-seconds': { type: 'string', default: '8' },
     'durability': { type: 'string', default: 'async' },
   },
 });
