@@ -7,7 +7,7 @@
  *
  * Nor does SQLite begin it anew while somebody reads it, and where the journal is read all the time that
  * is always the case: a WAL that has grown long for it is waited for, a moment at a time. Bounded: the
- * WAL by `longBytes` and what is written while that wait is in vain, since a reader holds on.
+ * WAL by `longBytes`, and by what is written while a reader holds on longer than that.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -18,7 +18,7 @@ const DUE_BYTES = 16 * 1_024 * 1_024;
 const OVERDUE_BYTES = 64 * 1_024 * 1_024;
 /** Of the WAL: beyond it readers are waited for. */
 const LONG_BYTES = 128 * 1_024 * 1_024;
-/** So long, each time that its rest is moved. */
+/** So long, at most. */
 const READERS_MS = 200;
 /** What the writer waits for others else. */
 export const BUSY_MS = 5_000;
@@ -30,12 +30,14 @@ export class WalMover {
   private bytes = 0;
   private thread: Worker | undefined;
   private readonly longBytes: number;
+  private waitAtBytes: number;
 
   /** @param longBytes a WAL of this size is long */
   constructor(db: Database, path: string, longBytes = LONG_BYTES) {
     this.db = db;
     this.path = path;
     this.longBytes = longBytes;
+    this.waitAtBytes = longBytes;
     // One that was longer gives the room back when it begins anew.
     db.run(`PRAGMA journal_size_limit = ${OVERDUE_BYTES}`);
   }
@@ -66,14 +68,24 @@ export class WalMover {
   }
 
   private isLong(): boolean {
-    return (statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > this.longBytes;
+    return this.walBytes() > this.waitAtBytes;
   }
 
-  /** Until none of them reads the WAL, so that what is written next begins it anew. */
+  private walBytes(): number {
+    return statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /**
+   * Until none of them reads the WAL, so that what is written next begins it anew. Where one holds on,
+   * they are waited for again when it is twice as long: commits must not wait for it each time.
+   */
   private waitForReaders(): void {
     this.db.run(`PRAGMA busy_timeout = ${READERS_MS}`);
     try {
-      this.db.run('PRAGMA wal_checkpoint(RESTART)');
+      const done = this.db.query('PRAGMA wal_checkpoint(RESTART)').get() as {
+        readonly busy: number;
+      };
+      this.waitAtBytes = done.busy === 0 ? this.longBytes : 2 * this.walBytes();
     } finally {
       this.db.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
     }
