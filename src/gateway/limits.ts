@@ -27,8 +27,6 @@ const REFUSALS_MAX = 100;
 const SUSPECT_REFUSALS_MAX = 10;
 /** What such a connection may send at its beginning, of what others may: a hundredth of a second's. */
 const SUSPECT_SHARE = 0.01;
-/** To subscribe to a topic takes half of what an average message takes. */
-const TOPICS_A_MESSAGE = 2;
 /** How fast they are forgiven. */
 const REFUSALS_PER_SECOND = 1;
 
@@ -53,9 +51,9 @@ export class Inbound {
     this.refusalsMax = SUSPECT_REFUSALS_MAX;
   }
 
-  /** So many topics were asked for or left, which counts beside the message that did. */
+  /** So many topics were asked for or left; each takes what an average message takes. */
   topics(count: number, nowMs: number): void {
-    this.messages.spend(count / TOPICS_A_MESSAGE, this.limits.messagesPerSecond, nowMs);
+    this.messages.spend(count, this.limits.messagesPerSecond, nowMs);
   }
 
   /** A frame; the fault, when it comes too soon behind others. */

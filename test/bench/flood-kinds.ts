@@ -65,6 +65,8 @@ const order: Message = {
 const nothing = { from: null, to: null, toSeq: null, speed: null } as const;
 
 export const FLOODS: Readonly<Record<string, Flood>> = {
+  // What the machine makes of no flood at all: the others are to be seen beside it.
+  'nothing': { unit: () => frame(ping), of: 1, perSecond: 0, on: 'stream' },
   'messages': {
     unit: () => frame(...times(100, ping)),
     of: 100,

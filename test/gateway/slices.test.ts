@@ -104,7 +104,7 @@ describe('whoever was closed for a flood', () => {
 test('topics count beside the message that names them', () => {
   const limits = { messagesPerSecond: 1_000 } as GatewayLimits;
   const inbound = new Inbound(limits);
-  inbound.topics(1_800, 0); // as 900 messages
+  inbound.topics(900, 0);
   const answers = numbers(0, 200).map(() => inbound.message(0) === undefined);
   expect(answers.filter(Boolean).length).toBe(100);
   expect(inbound.message(500)).toBeUndefined();
