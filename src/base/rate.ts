@@ -24,6 +24,13 @@ export class Rate {
     return true;
   }
 
+  /** Takes it, whether there is room or not; what comes next waits for it. */
+  spend(amount: number, perSecond: number, nowMs: number): void {
+    const sinceMs = nowMs - this.atMs;
+    this.atMs = nowMs;
+    this.debt = Math.max(0, this.debt - (sinceMs * perSecond) / 1000) + amount;
+  }
+
   /** Whether so much time has gone by that nothing of it counts any more. */
   isIdle(perSecond: number, nowMs: number): boolean {
     return this.debt <= ((nowMs - this.atMs) * perSecond) / 1000;

@@ -27,9 +27,12 @@ import { Subscriptions } from './subscriptions';
 import { SentTally, type Tallies } from './tally';
 import { INSTRUMENT_TOPIC } from './wire';
 
-/** After a stop sessions are asked to come back within this time. */
+/** After a stop sessions are asked to come back not before this time, which a start takes, */
 const RETRY_MS_MIN = 250;
-const RETRY_MS_MAX = 2_000;
+/** and spread over one that grows with them, so that none waits longer than it must. */
+const SPREAD_MS_MIN = 250;
+const SPREAD_MS_MAX = 1_750;
+const RETURNS_PER_MS = 5;
 
 /** What the broadcaster needs of a server. */
 export interface NativeTopics {
@@ -274,8 +277,10 @@ export class Broadcaster {
   goAway(random: Prng): void {
     const { code, reconnect } = CLOSES['going-away'];
     const nowMs = this.clock.monotonicMs();
+    const wanted = Math.round(this.sessions.size / RETURNS_PER_MS);
+    const spreadMs = Math.min(Math.max(SPREAD_MS_MIN, wanted), SPREAD_MS_MAX);
     for (const session of this.sessions) {
-      const retryMs = random.int(RETRY_MS_MIN, RETRY_MS_MAX);
+      const retryMs = random.int(RETRY_MS_MIN, RETRY_MS_MIN + spreadMs);
       session.goAway({ type: 'closing', code, reason: 'going-away', reconnect, retryMs }, nowMs);
     }
   }

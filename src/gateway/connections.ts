@@ -1,7 +1,7 @@
 /**
  * Connections: who is connected now, by the name of its session; what an operator is shown of each, and
  * the one way in which others than the connection itself end it.
- * Bounded: by the sessions that the server takes.
+ * Bounded: by the sessions that the server takes; of addresses that flood it, by `FLOODS_MAX`.
  */
 
 import type { CloseReason } from '../../protocol/codes';
@@ -48,11 +48,17 @@ export interface OpenConnection {
   shut(reason: CloseReason): void;
 }
 
+/** So long an address is known for a flood. */
+const FLOOD_MS = 10_000;
+const FLOODS_MAX = 10_000;
+
 export class Connections {
   private readonly open = new Map<string, OpenConnection>();
   /** How many there are of each address and each key. */
   private readonly addresses = new Map<string, number>();
   private readonly keyNames = new Map<string, number>();
+  /** When a connection of an address was last closed for a flood; the longest ago first. */
+  private readonly floods = new Map<string, number>();
   private readonly clock: Clock;
 
   constructor(clock: Clock) {
@@ -81,6 +87,21 @@ export class Connections {
   rekeyed(before: string | null, now: string | null): void {
     change(this.keyNames, before, -1);
     change(this.keyNames, now, 1);
+  }
+
+  noteFlood(address: string): void {
+    this.floods.delete(address);
+    this.floods.set(address, this.clock.monotonicMs());
+    for (const other of this.floods.keys()) {
+      if (this.floods.size <= FLOODS_MAX && this.hasFlooded(other)) break;
+      this.floods.delete(other);
+    }
+  }
+
+  /** Whether a connection of this address was closed for a flood just now. */
+  hasFlooded(address: string): boolean {
+    const atMs = this.floods.get(address);
+    return atMs !== undefined && this.clock.monotonicMs() - atMs < FLOOD_MS;
   }
 
   ofAddress(address: string): number {

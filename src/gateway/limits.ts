@@ -22,8 +22,12 @@ export interface GatewayLimits extends RequestLimits {
   readonly bodiesBytesMax: number;
 }
 
-/** Refusals in a row after which a connection that does not slow down is closed. */
+/** Refusals in a row after which a connection that does not slow down is closed; */
 const REFUSALS_MAX = 100;
+/** of whoever has been closed for that and comes back at once, fewer. */
+const SUSPECT_REFUSALS_MAX = 10;
+/** What such a connection may send at its beginning, of what others may: a hundredth of a second's. */
+const SUSPECT_SHARE = 0.01;
 /** How fast they are forgiven. */
 const REFUSALS_PER_SECOND = 1;
 
@@ -34,9 +38,23 @@ export class Inbound {
   private readonly messages = new Rate();
   private refusals = 0;
   private refusedMs = 0;
+  private refusalsMax = REFUSALS_MAX;
 
   constructor(limits: GatewayLimits) {
     this.limits = limits;
+  }
+
+  /** Somebody at its address was closed for a flood just now: to come back gives no new allowance. */
+  suspect(nowMs: number): void {
+    const { bytesPerSecond, messagesPerSecond } = this.limits;
+    this.bytes.spend(bytesPerSecond * (1 - SUSPECT_SHARE), bytesPerSecond, nowMs);
+    this.messages.spend(messagesPerSecond * (1 - SUSPECT_SHARE), messagesPerSecond, nowMs);
+    this.refusalsMax = SUSPECT_REFUSALS_MAX;
+  }
+
+  /** So many topics were asked for or left; each takes what an average message takes. */
+  topics(count: number, nowMs: number): void {
+    this.messages.spend(count, this.limits.messagesPerSecond, nowMs);
   }
 
   /** A frame; the fault, when it comes too soon behind others. */
@@ -58,7 +76,7 @@ export class Inbound {
 
   /** It does not slow down. */
   get isFlood(): boolean {
-    return this.refusals > REFUSALS_MAX;
+    return this.refusals > this.refusalsMax;
   }
 
   private refused(message: string, nowMs: number): Fault {

@@ -59,9 +59,9 @@ export class ConnectionCounts {
     }
   }
 
-  message(): void {
-    this.received.messages += 1;
-    this.all.received.messages += 1;
+  messages(count: number): void {
+    this.received.messages += count;
+    this.all.received.messages += count;
   }
 
   refused(code: ErrorCode): void {

@@ -18,15 +18,17 @@ import {
   type Fault,
 } from '../../protocol/codes';
 import type { ScalesOf } from '../../protocol/json';
-import type { Instrument, Message, MessageOf } from '../../protocol/messages';
+import type { Message, MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { mayNot, mayNotPublish, type Principal } from './auth';
 import type { OpenConnection, SessionFigures } from './connections';
 import { readFrame } from './frames';
-import { Inbound, tooManyOfKey } from './limits';
+import { Intake, type Asked } from './intake';
+import { tooManyOfKey } from './limits';
 import { amendFault } from './orders';
 import { ConnectionCounts, type ReceivedCounts } from './stream-counts';
 import type { StreamHub, StreamSession } from './stream-hub';
+import { Offers } from './offers';
 import { errorOf, VERSION, welcome } from './stream-messages';
 
 const FAULTS_MAX = 100;
@@ -59,24 +61,24 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private phase: Phase<S> = { is: 'opening' };
   private socket: ServerWebSocket<unknown> | undefined;
   private faults = 0;
-  private readonly inbound: Inbound;
   private readonly counts: ConnectionCounts;
+  private readonly intake: Intake;
   /** What came behind a token that is being checked; null when none is. */
-  private unproven: (Message | Fault)[] | null = null;
+  private unproven: Asked[] | null = null;
   /** Requests that wait until a resume is answered; null: none is under way. */
   private held: Message[] | null = null;
   /** Definitions that this client has published and that wait for their turn. */
-  private readonly offered = new Map<string, Instrument>();
+  private readonly offers = new Offers();
   /** A source need not wait for the answer to a definition before it uses it. */
   private readonly scalesOf: ScalesOf = (symbol) =>
-    this.hub.scalesOf(symbol) ?? this.offered.get(symbol);
+    this.hub.scalesOf(symbol) ?? this.offers.get(symbol);
 
   constructor(hub: StreamHub<S>, form: Subprotocol, principal: Principal) {
     this.hub = hub;
     this.form = form;
     this.principal = principal;
-    this.inbound = new Inbound(hub.limits);
     this.counts = new ConnectionCounts(hub.counts);
+    this.intake = new Intake(hub.limits, hub.clock, this);
   }
 
   open(ws: ServerWebSocket<unknown>): void {
@@ -86,6 +88,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.phase = { is: 'open', session, source };
     this.name = session.name;
     this.address = ws.remoteAddress;
+    if (hub.connections.hasFlooded(this.address)) this.intake.suspect();
     this.connectedAt = hub.clock.now();
     hub.connections.add(this);
     hub.counts.opened += 1;
@@ -103,23 +106,37 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       this.end(ws, 'frame-too-large');
       return;
     }
-    const over = this.inbound.frame(bytes, this.hub.clock.monotonicMs());
-    if (over !== undefined) return this.slowDown(ws, null, over);
-    this.take(ws, readFrame(data, this.form, this.scalesOf));
+    if (!this.intake.frame(bytes)) return;
+    const items = readFrame(data, this.form, this.scalesOf);
+    this.counts.messages(items.length);
+    this.intake.take(items);
   }
 
-  private take(ws: ServerWebSocket<unknown>, items: readonly (Message | Fault)[]): void {
-    const nowMs = this.hub.clock.monotonicMs();
-    for (const [i, item] of items.entries()) {
-      // A message before this one may have ended the connection, or asked for more than it reads.
-      if (!this.isServed()) return;
-      if (this.unproven !== null) return this.holdBack(ws, items.slice(i));
-      this.counts.message();
-      const over = this.inbound.message(nowMs);
-      if (over !== undefined) this.slowDown(ws, 'id' in item ? (item.id ?? null) : null, over);
-      else if (isFault(item)) this.refuse(item.id ?? null, item);
-      else this.handle(ws, item);
-    }
+  /** For the intake only. */
+  handle(asked: Asked): void {
+    // One before it may have ended the connection, or asked for more than it reads.
+    if (!this.isServed()) return;
+    if (this.unproven !== null) this.holdBack(asked);
+    else if ('over' in asked) this.tell(asked.id, asked.over);
+    else if (isFault(asked)) this.refuse(asked.id ?? null, asked);
+    else this.do(this.socket!, asked);
+  }
+
+  /** For the intake only: what a source defines is known to what it sends behind it, also before its turn. */
+  foresee(asked: Asked): void {
+    if ('type' in asked && asked.type === 'publish') this.offers.add(asked);
+  }
+
+  /** For the intake only. */
+  get mayPublish(): boolean {
+    return this.principal.roles.has('publish');
+  }
+
+  /** For the intake only: who does not heed refusals is asked to come back later. */
+  flooded(id: number | null, over: Fault): void {
+    this.tell(id, over);
+    this.hub.connections.noteFlood(this.address);
+    this.end(this.socket!, 'limit-reached', FLOOD_RETRY_MS);
   }
 
   /** What the client was sent before the ping it has read. */
@@ -135,6 +152,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
     this.phase = { is: 'closed' };
+    this.intake.clear();
     this.hub.leave(session, source);
     this.hub.connections.delete(session.name);
     this.hub.counts.closed(detail.code);
@@ -168,24 +186,18 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.socket !== undefined) this.end(this.socket, reason);
   }
 
-  /** Refuses what comes too fast; who does not heed it is asked to come back later. */
-  private slowDown(ws: ServerWebSocket<unknown>, id: number | null, over: Fault): void {
-    this.tell(id, over);
-    if (this.inbound.isFlood) this.end(ws, 'limit-reached', FLOOD_RETRY_MS);
-  }
-
-  private holdBack(ws: ServerWebSocket<unknown>, items: readonly (Message | Fault)[]): void {
-    this.unproven!.push(...items);
-    if (this.unproven!.length <= UNPROVEN_MAX) return;
+  private holdBack(asked: Asked): void {
+    this.foresee(asked);
+    if (this.unproven!.push(asked) <= UNPROVEN_MAX) return;
     this.refuse(null, fault('overloaded', 'too many messages before the token was checked'));
-    this.end(ws, 'protocol-error');
+    this.end(this.socket!, 'protocol-error');
   }
 
   private isServed(): boolean {
     return this.phase.is === 'open' && !this.phase.session.overrun;
   }
 
-  private handle(ws: ServerWebSocket<unknown>, m: Message): void {
+  private do(ws: ServerWebSocket<unknown>, m: Message): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
     if (m.type === 'subscribe' || m.type === 'resume' || m.type === 'replay') {
@@ -203,6 +215,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
         return this.subscribe(m, session);
       case 'unsubscribe': {
         const refused = this.hub.unsubscribe(session, m.topics);
+        this.intake.topics(m.topics.length);
         if (refused === undefined) this.ack(m.id, this.hub.lastSeq());
         return this.answer(m.id, refused && within('unsubscribe', refused));
       }
@@ -224,7 +237,9 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   private subscribe(m: MessageOf<'subscribe'>, session: S): void {
+    const before = session.topics.size;
     const refused = this.hub.subscribe(session, m.id, m.topics, m.intervalMs ?? 0);
+    this.intake.topics(Math.max(m.topics.length, session.topics.size - before));
     this.answer(m.id, refused && within('subscribe', refused));
   }
 
@@ -232,12 +247,13 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private resume(ws: ServerWebSocket<unknown>, m: MessageOf<'resume'>, session: S): void {
     const held: Message[] = [];
     this.held = held;
+    this.intake.topics(m.topics.length);
     this.hub.resume(session, m, (refused) => {
       this.held = null;
       this.answer(m.id, refused && within('resume', refused));
       for (const [i, waiting] of held.entries()) {
         if (!this.isServed()) return;
-        this.handle(ws, waiting);
+        this.do(ws, waiting);
         if (this.held !== null) {
           for (const other of held.slice(i + 1)) this.hold(other);
           return;
@@ -289,7 +305,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       const behind = this.unproven!;
       this.unproven = null;
       this.meet(ws, checked);
-      this.take(ws, behind);
+      for (const asked of behind) this.handle(asked);
     });
   }
 
@@ -315,24 +331,27 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   private publish(m: MessageOf<'publish'>, source: number): void {
-    const unable = mayNot(this.principal, 'publish');
-    if (unable !== undefined) return this.refuse(m.id, unable);
-    const barred = mayNotPublish(this.principal, m.events);
-    if (barred !== undefined) {
-      return this.refuse(m.id, within(`publish.events[${barred.index}]`, barred.fault));
+    const refused = this.mayNotPublish(m);
+    if (refused !== undefined) {
+      this.offers.delete(m);
+      return this.refuse(m.id, refused);
     }
-    const definitions = m.events.filter((event) => event.type === 'instrument');
-    for (const d of definitions) this.offered.set(d.symbol, d);
+    this.offers.add(m);
     this.hub.submit(source, m.events, (result) => {
-      for (const d of definitions) {
-        if (this.offered.get(d.symbol) === d) this.offered.delete(d.symbol);
-      }
+      this.offers.delete(m);
       if (this.phase.is !== 'open') return;
       const { session } = this.phase;
       if ('seq' in result)
         this.hub.acknowledge(session, { type: 'ack', id: m.id, seq: result.seq });
       else this.tell(m.id, within(`publish.events[${result.index}]`, result.fault));
     });
+  }
+
+  private mayNotPublish({ events }: MessageOf<'publish'>): Fault | undefined {
+    const unable = mayNot(this.principal, 'publish');
+    if (unable !== undefined) return unable;
+    const barred = mayNotPublish(this.principal, events);
+    return barred && within(`publish.events[${barred.index}]`, barred.fault);
   }
 
   private ack(id: number, seq: number): void {

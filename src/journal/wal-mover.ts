@@ -4,15 +4,26 @@
  * What the WAL holds is moved into the file by a thread beside the writer (`wal-thread.ts`). Pages that
  * were committed meanwhile are left, and only when none are can SQLite begin the WAL anew; so the writer
  * itself moves that rest, which is short, when nothing waits to be written or when it is overdue.
+ *
+ * Nor does SQLite begin it anew while somebody reads it, and where the journal is read all the time that
+ * is always the case: a WAL that has grown long for it is waited for, a moment at a time. Bounded: the
+ * WAL by `longBytes`, and by what is written while a reader holds on longer than that.
  */
 
 import type { Database } from 'bun:sqlite';
+import { statSync } from 'node:fs';
 
 import { startThread } from './threads';
 
 /** Of the WAL, about: what is worth a move, and what is moved even while something waits. */
 const DUE_BYTES = 16 * 1_024 * 1_024;
 const OVERDUE_BYTES = 64 * 1_024 * 1_024;
+/** Of the WAL: beyond it readers are waited for. */
+const LONG_BYTES = 128 * 1_024 * 1_024;
+/** So long, at most. */
+const READERS_MS = 200;
+/** What the writer waits for others else. */
+export const BUSY_MS = 5_000;
 
 export class WalMover {
   private readonly db: Database;
@@ -20,10 +31,17 @@ export class WalMover {
   private phase: 'short' | 'moving' | 'rest' = 'short';
   private bytes = 0;
   private thread: Worker | undefined;
+  private readonly longBytes: number;
+  private waitAtBytes: number;
 
-  constructor(db: Database, path: string) {
+  /** @param longBytes a WAL of this size is long */
+  constructor(db: Database, path: string, longBytes = LONG_BYTES) {
     this.db = db;
     this.path = path;
+    this.longBytes = longBytes;
+    this.waitAtBytes = longBytes;
+    // One that was longer gives the room back when it begins anew.
+    db.run(`PRAGMA journal_size_limit = ${OVERDUE_BYTES}`);
   }
 
   /** So many bytes more are in the WAL, about. */
@@ -39,6 +57,7 @@ export class WalMover {
     this.bytes = 0;
     try {
       this.db.run('PRAGMA wal_checkpoint(PASSIVE)');
+      if (this.isLong()) this.waitForReaders();
     } catch {
       // A full disk; the frames that come will say so.
     }
@@ -48,6 +67,30 @@ export class WalMover {
   close(): void {
     this.thread?.terminate();
     this.db.run('PRAGMA wal_checkpoint(TRUNCATE)');
+  }
+
+  private isLong(): boolean {
+    return this.walBytes() > this.waitAtBytes;
+  }
+
+  private walBytes(): number {
+    return statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /**
+   * Until none of them reads the WAL, so that what is written next begins it anew. Where one holds on,
+   * they are waited for again when it is twice as long: commits must not wait for it each time.
+   */
+  private waitForReaders(): void {
+    this.db.run(`PRAGMA busy_timeout = ${READERS_MS}`);
+    try {
+      const done = this.db.query('PRAGMA wal_checkpoint(RESTART)').get() as {
+        readonly busy: number;
+      };
+      this.waitAtBytes = done.busy === 0 ? this.longBytes : 2 * this.walBytes();
+    } finally {
+      this.db.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
+    }
   }
 
   private begin(): void {

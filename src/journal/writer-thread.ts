@@ -11,7 +11,7 @@ import { SystemClock } from '../base/clock';
 import type { RowFrame } from './row-frame';
 import { Retainer } from './retention';
 import { RowWriter } from './row-writer';
-import { WalMover } from './wal-mover';
+import { BUSY_MS, WalMover } from './wal-mover';
 import type { FromWriter, ToWriter } from './thread-messages';
 import type { WriteFailure, WriterSettings } from './writer';
 
@@ -48,7 +48,7 @@ class WriterThread {
 
   constructor({ path, synchronous, retention }: WriterSettings) {
     this.db = new Database(path, { create: false, readwrite: true });
-    this.db.run('PRAGMA busy_timeout = 5000');
+    this.db.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
     this.db.run(`PRAGMA synchronous = ${synchronous}`);
     this.db.run('PRAGMA wal_autocheckpoint = 0');
     this.rows = new RowWriter(this.db);

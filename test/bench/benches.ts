@@ -2,6 +2,7 @@
 
 import { encodeBench } from './encode';
 import { fanoutBench } from './fanout';
+import { floodBench } from './flood';
 import type { Bench } from './harness';
 import { journalBench } from './journal';
 import { runMatching } from './matching';
@@ -33,4 +34,5 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   'resume-storm': stormBench,
   'fanout': fanoutBench,
   'sessions': sessionsBench,
+  'flood': floodBench,
 };

@@ -51,7 +51,8 @@ export function generateMarket(shape: MarketShape): SourceEvent[] {
   return out;
 }
 
-class GeneratedFeed {
+/** What a source says of one instrument, without an end. */
+export class GeneratedFeed {
   private readonly symbol: string;
   private readonly random: Prng;
   private bookSeq = 1_000_000;

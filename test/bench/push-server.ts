@@ -1,6 +1,6 @@
 /**
  * The server of the push cases: a real one, on a directory and with a durability; `off` is one whose
- * journal is thrown away. Anybody may publish to it. What it stamps as received at is when the frame
+ * journal is thrown away. Anybody may publish to it, and trade. Further settings may be given, as JSON. What it stamps as received at is when the frame
  * of the source was handed over, before its decoding.
  */
 
@@ -22,7 +22,7 @@ class ArrivalClock extends SystemClock {
   }
 }
 
-const [, , directory, durability] = process.argv;
+const [, , directory, durability, changes = '{}'] = process.argv;
 const isOff = durability === 'off';
 const clock = new ArrivalClock();
 const { message } = StreamConnection.prototype; // oxlint-disable-line typescript/unbound-method
@@ -36,11 +36,12 @@ const server = startServer(
   settings({
     server: { port: 0 },
     journal: { directory, durability: isOff ? 'async' : durability },
+    ...(JSON.parse(changes) as Record<string, unknown>),
   }),
   clock,
   log,
   {
-    anonymousRoles: ['publish'],
+    anonymousRoles: ['publish', 'trade'],
     createWriter: isOff ? createDiscardingWriter : createThreadWriter,
   },
 );

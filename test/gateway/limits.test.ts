@@ -121,6 +121,21 @@ describe.each(FORMS)('%s: what comes too fast', (form) => {
     await other.settle();
   });
 
+  test('has no new allowance when it comes back at once; others of its address are served', async () => {
+    const server = await serverWith('messagesPerSecond = 500');
+    const flood = async (): Promise<number> => {
+      const client = await StreamClient.open(server.url, form);
+      client.send(...Array.from({ length: 1_000 }, (_, i) => ({ type: 'ping', id: i, time: '1' })));
+      expect(await client.closed).toEqual({ code: 4020, reason: 'limit-reached' });
+      return client.seen.filter((m) => m.type === 'error').length;
+    };
+    const first = await flood();
+    expect(first).toBeGreaterThan(0);
+    expect(await flood()).toBeLessThan(15);
+    const other = await StreamClient.open(server.url, form);
+    await other.settle();
+  });
+
   test('in bytes is refused by the frame, unread', async () => {
     const server = await serverWith('bytesPerSecond = 2048');
     const client = await StreamClient.open(server.url, form);

@@ -137,6 +137,19 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
+  test('[P4] nor where both wait behind what the same connection asked before', async () => {
+    const symbol = newSymbol();
+    const client = await open(bearer(PUBLISH_KEY));
+    // So much is not done at once.
+    const pings = Array.from({ length: 300 }, (_, id) => ({ type: 'ping', id, time: '0' }));
+    client.send(...pings);
+    client.send({ type: 'publish', id: 601, events: [instrument(symbol)] });
+    client.send({ type: 'publish', id: 602, events: [trade(symbol, '1.00', '1')] });
+    expect(await client.find((m) => m['id'] === 602)).toMatchObject({ type: 'ack' });
+    expect(client.seen.filter((m) => m.type === 'pong').length).toBe(300);
+    await client.close();
+  });
+
   test('[P4] a definition that was refused defines nothing', async () => {
     const symbol = newSymbol();
     const client = await open(bearer(PUBLISH_KEY));

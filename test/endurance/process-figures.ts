@@ -1,0 +1,41 @@
+/** Process figures: what the system tells of a process, from /proc; Linux only. */
+
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface ProcessFigures {
+  /**
+   * Memory that is the process's own: heap of the engine, allocators, stacks. This is what is judged:
+   * pages of a mapped file, as SQLite reads the journal, come and go as the system likes and are
+   * `rssFileBytes`.
+   */
+  readonly rssAnonBytes: number;
+  readonly rssFileBytes: number;
+  readonly threads: number;
+  readonly fds: number;
+}
+
+export function processFigures(pid: number): ProcessFigures {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0); // prettier-ignore
+  return {
+    rssAnonBytes: field('RssAnon') * 1024,
+    rssFileBytes: (field('RssFile') + field('RssShmem')) * 1024,
+    threads: field('Threads'),
+    fds: readdirSync(`/proc/${pid}/fd`).length,
+  };
+}
+
+/** Of the files in it; those that go away meanwhile count nothing. */
+export function directoryBytes(directory: string): number {
+  return readdirSync(directory).reduce(
+    (sum, name) => sum + (statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  );
+}
+
+/** A value of the text form of Prometheus, by the end of its name; undefined when it is not told. */
+export function metricValue(text: string, name: string): number | undefined {
+  const found = new RegExp(`^\\w*${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text);
+  return found === null ? undefined : Number(found[1]);
+}

@@ -1,0 +1,88 @@
+/**
+ * Restart truth: what a reader took of a topic over the lives of a server, against what the journal has
+ * of it. Between two messages the journal may have no more than the second one says it stands for; what
+ * a `gap` or `reset` item declared is declared. A reader may have more than the journal: what a killed
+ * server had pushed and not written.
+ */
+
+import { topicOf } from '../../protocol/topics';
+import type { Item } from '../../src/client';
+
+/** What came of one topic, in order. */
+export type Entry =
+  | { readonly is: 'message'; readonly seq: number; readonly count: number }
+  | { readonly is: 'gap'; readonly to: number }
+  /** State follows, up to this place. */
+  | { readonly is: 'reset'; readonly seq: number };
+
+export interface Compared {
+  messages: number;
+  /** The journal has them, and nobody said that they do not come. */
+  lost: number;
+  /** Places that came again, or came back. */
+  repeated: number;
+  gaps: number;
+  resets: number;
+  /** Pushed, but not in the journal. */
+  beyond: number;
+}
+
+export class Entries {
+  readonly ofTopic = new Map<string, Entry[]>();
+
+  take(item: Item): void {
+    if (item.type === 'gap') this.add(item.topic, { is: 'gap', to: item.to });
+    else if (item.type === 'reset') {
+      for (const topic of item.topics) this.add(topic, { is: 'reset', seq: item.seq });
+    } else {
+      const count = 'count' in item ? item.count : 1;
+      this.add(topicOf(item)!, { is: 'message', seq: item.seq, count });
+    }
+  }
+
+  private add(topic: string, entry: Entry): void {
+    const entries = this.ofTopic.get(topic);
+    if (entries === undefined) this.ofTopic.set(topic, [entry]);
+    else entries.push(entry);
+  }
+}
+
+/** @param journal places of the topic, ascending */
+export function compare(entries: readonly Entry[], journal: readonly number[]): Compared {
+  const sum: Compared = { messages: 0, lost: 0, repeated: 0, gaps: 0, resets: 0, beyond: 0 };
+  let last: number | undefined;
+  let stateUpTo = 0;
+  for (const entry of entries) {
+    if (entry.is === 'gap') {
+      sum.gaps += 1;
+      last = Math.max(last ?? 0, entry.to);
+    } else if (entry.is === 'reset') {
+      sum.resets += 1;
+      last = stateUpTo = entry.seq;
+    } else if (entry.seq > stateUpTo) {
+      const { seq, count } = entry;
+      sum.messages += 1;
+      if (last !== undefined && seq <= last) sum.repeated += 1;
+      const at = firstAtLeast(journal, seq);
+      if (journal[at] !== seq) sum.beyond += 1;
+      const between = last === undefined ? 0 : at - firstAtLeast(journal, last + 1);
+      sum.lost += Math.max(0, between - (count - 1));
+      last = Math.max(last ?? 0, seq);
+    }
+  }
+  return sum;
+}
+
+export function addTo(sum: Compared, one: Compared): void {
+  for (const name of Object.keys(one) as (keyof Compared)[]) sum[name] += one[name];
+}
+
+function firstAtLeast(sorted: readonly number[], value: number): number {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (sorted[middle]! < value) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}

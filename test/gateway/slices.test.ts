@@ -1,0 +1,111 @@
+/** Slices: in order, a little at a time, and nothing of a connection that has ended. */
+
+import { describe, expect, test } from 'bun:test';
+
+import { ManualClock, SystemClock } from '../../src/base/clock';
+import { Connections } from '../../src/gateway/connections';
+import { Inbound, type GatewayLimits } from '../../src/gateway/limits';
+import { Slices } from '../../src/gateway/slices';
+
+const numbers = (from: number, to: number): number[] =>
+  Array.from({ length: to - from }, (_, i) => from + i);
+
+function sliced(costOf: (item: number) => number = () => 1) {
+  const handled: number[] = [];
+  const slices = new Slices<number>(new SystemClock(), costOf, (item) => void handled.push(item));
+  const until = async (count: number): Promise<void> => {
+    while (handled.length < count) await Bun.sleep(1);
+  };
+  return { slices, handled, until };
+}
+
+describe('slices', () => {
+  test('what is little is done at once', () => {
+    const { slices, handled } = sliced();
+    slices.take(numbers(0, 20), 0);
+    expect(handled).toEqual(numbers(0, 20));
+  });
+
+  test('what is much is done in order, and others come between', async () => {
+    const { slices, handled, until } = sliced();
+    slices.take(numbers(0, 400), 0);
+    slices.take(numbers(400, 1_000), 0);
+    expect(handled.length).toBeLessThan(100);
+    const between: number[] = [];
+    const other = setInterval(() => between.push(handled.length), 0);
+    await until(1_000);
+    clearInterval(other);
+    expect(handled).toEqual(numbers(0, 1_000));
+    expect(between.filter((count) => count < 1_000).length).toBeGreaterThan(3);
+  });
+
+  test('what costs nothing waits only behind what waits', async () => {
+    const { slices, handled, until } = sliced((item) => (item < 500 ? 0 : 1));
+    slices.take(numbers(0, 500), 0);
+    expect(handled.length).toBe(500);
+    slices.take([...numbers(500, 700), 0, 1], 0);
+    expect(handled.length).toBeLessThan(600);
+    await until(702);
+    expect(handled.slice(-2)).toEqual([0, 1]);
+  });
+
+  test('what waits of a connection that ends is forgotten', async () => {
+    const handled: number[] = [];
+    const slices: Slices<number> = new Slices<number>(
+      new SystemClock(),
+      () => 1,
+      (item) => {
+        handled.push(item);
+        if (item === 120) slices.clear();
+      },
+    );
+    slices.take(numbers(0, 500), 0);
+    while (handled.length < 121) await Bun.sleep(1);
+    await Bun.sleep(20);
+    expect(handled).toEqual(numbers(0, 121));
+  });
+});
+
+describe('whoever was closed for a flood', () => {
+  test('is known by the address, for some seconds', () => {
+    const clock = new ManualClock();
+    const connections = new Connections(clock);
+    connections.noteFlood('10.0.0.1');
+    expect(connections.hasFlooded('10.0.0.1')).toBe(true);
+    expect(connections.hasFlooded('10.0.0.2')).toBe(false);
+    clock.advance(9e9);
+    connections.noteFlood('10.0.0.2');
+    connections.noteFlood('10.0.0.1');
+    clock.advance(9e9);
+    expect(connections.hasFlooded('10.0.0.1')).toBe(true);
+    clock.advance(2e9);
+    expect(connections.hasFlooded('10.0.0.1')).toBe(false);
+  });
+
+  test('has no new allowance when it comes back, and sooner enough of it', () => {
+    const limits = { messagesPerSecond: 1_000, bytesPerSecond: 100_000 } as GatewayLimits;
+    const served = (inbound: Inbound): number[] => {
+      let [count, refused] = [0, 0];
+      while (!inbound.isFlood) {
+        if (inbound.message(0) === undefined) count += 1;
+        else refused += 1;
+      }
+      return [count, refused];
+    };
+    expect(served(new Inbound(limits))).toEqual([1_000, 101]);
+    const suspect = new Inbound(limits);
+    suspect.suspect(0);
+    expect(suspect.frame(2_000, 0)).toMatchObject({ code: 'limit-reached' });
+    expect(suspect.frame(500, 0)).toBeUndefined();
+    expect(served(suspect)).toEqual([10, 10]);
+  });
+});
+
+test('topics count beside the message that names them', () => {
+  const limits = { messagesPerSecond: 1_000 } as GatewayLimits;
+  const inbound = new Inbound(limits);
+  inbound.topics(900, 0);
+  const answers = numbers(0, 200).map(() => inbound.message(0) === undefined);
+  expect(answers.filter(Boolean).length).toBe(100);
+  expect(inbound.message(500)).toBeUndefined();
+});
