@@ -134,7 +134,10 @@ function readMessage(r: MsgReader): Message | Fault {
   try {
     tuple = decode(r.bytes.subarray(start, r.position), { useBigInt64: true });
   } catch (e) {
-    return fault('malformed-msgpack', `not a message: ${(e as Error).message.slice(0, 120)}`);
+    return fault(
+      'malformed-msgpack',
+      `not a message: ${(e as Error).message.slice(0, 120).toWellFormed()}`,
+    );
   }
   return fromTuple(tuple);
 }

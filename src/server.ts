@@ -246,6 +246,7 @@ export function startServer(
     recorder.close();
     return listening;
   }
+  for (const thread of [history, playback]) thread.prepare(); // before strangers take what it needs
   sequencer.drain(); // what the settings define is there when this returns
   let barTimer: ReturnType<typeof setTimeout> | undefined;
   broadcaster.wakeIn = (ms) => {

@@ -362,7 +362,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
         type: 'error',
         id,
         code: f.code,
-        message: f.message.slice(0, 500),
+        message: f.message.slice(0, 500).toWellFormed(), // a cut may halve a pair
         field: f.field?.slice(0, 120) ?? null,
         hint: ERRORS[f.code].hint,
       },

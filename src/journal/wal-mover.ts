@@ -8,6 +8,8 @@
 
 import type { Database } from 'bun:sqlite';
 
+import { hasDescriptors, THREAD_DESCRIPTORS } from '../base/descriptors';
+
 /** Of the WAL, about: what is worth a move, and what is moved even while something waits. */
 const DUE_BYTES = 16 * 1_024 * 1_024;
 const OVERDUE_BYTES = 64 * 1_024 * 1_024;
@@ -17,11 +19,13 @@ export class WalMover {
   private readonly path: string;
   private phase: 'short' | 'moving' | 'rest' = 'short';
   private bytes = 0;
+  /** Started at once: where descriptors have run out, starting a thread ends the process. */
   private thread: Worker | undefined;
 
   constructor(db: Database, path: string) {
     this.db = db;
     this.path = path;
+    this.thread = this.start();
   }
 
   /** So many bytes more are in the WAL, about. */
@@ -49,8 +53,9 @@ export class WalMover {
   }
 
   private begin(): void {
-    this.phase = 'moving';
-    this.thread ??= this.start();
+    this.thread ??= hasDescriptors(THREAD_DESCRIPTORS) ? this.start() : undefined;
+    this.phase = this.thread === undefined ? 'rest' : 'moving';
+    if (this.thread === undefined) return;
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is for windows
     this.thread.postMessage({ path: this.path });
   }
