@@ -129,6 +129,7 @@ function readMessage(r: MsgReader): Message | Fault {
   const hot = tryHot(r);
   if (hot !== undefined) return hot;
   r.position = start;
+  r.hasBadText = false;
   r.skip(); // throws where the structure is broken; from here the fault is this message's alone
   let tuple: unknown;
   try {
@@ -139,7 +140,11 @@ function readMessage(r: MsgReader): Message | Fault {
       `not a message: ${(e as Error).message.slice(0, 120).toWellFormed()}`,
     );
   }
-  return fromTuple(tuple);
+  const message = fromTuple(tuple);
+  if (!r.hasBadText || isFault(message)) return message;
+  // The library makes something of any bytes, which is not what was sent.
+  const bad = fault('malformed-msgpack', 'a string is not UTF-8');
+  return 'id' in message && message.id !== null ? { ...bad, id: message.id } : bad;
 }
 
 /** The hot message that starts here; undefined when it is another, or one for the general path to judge. */

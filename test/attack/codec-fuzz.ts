@@ -81,7 +81,7 @@ export function wrongWith(sample: Sample, out: readonly (Message | Fault)[]): st
   }
   const size = out.reduce<number>((sum, part) => sum + sizeOf(part), 0);
   // A message of a byte or two may have a dozen fields that are nil; a fault quotes at most 500 letters.
-  const most = 8 * sample.length + 64 * (out.length + 1);
+  const most = 8 * sample.length + 640 * out.length;
   if (size > most) return `${sample.length} bytes became ${size} values`;
   return typeof sample === 'string' ? undefined : wrongPath(sample, out);
 }

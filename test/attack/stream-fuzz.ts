@@ -1,0 +1,213 @@
+/**
+ * Stream fuzz: intruders on a real server, a few at a time, beside a source that never stops, bystanders
+ * who must lose nothing, and restless readers who come, go and resume by the rules. At the end the server
+ * must be as if the intruders had never been there.
+ */
+
+import { Prng } from '../../src/base/prng';
+import { book, instrument, tape, trade } from '../support/feed';
+import type { Form } from './codec-fuzz';
+import { Intruder, newTally, type Tally } from './intruder';
+import { Target, until } from './target';
+import { Watcher } from './watcher';
+
+/** At once, of each form. */
+const INTRUDERS = 8;
+const FRAMES_A_LIFE = 1_500;
+const BATCH_MS = 5;
+
+export interface StreamFuzzResult extends Tally {
+  readonly bystanders: { messages: number; proofs: number; gaps: number; restless: number };
+  readonly memoryBytes: { readonly before: number; readonly after: number };
+  readonly descriptors: { readonly before: number; readonly after: number };
+  readonly seconds: number;
+}
+
+const CONFIG = `
+[push]
+heartbeatMs = 500
+[limits]
+playbacksMax = 8
+[[instruments]]
+symbol = "DESK"
+priceScale = 2
+quantityScale = 3
+`;
+
+/** So many frames in all, over both forms. What breaks a rule is in `complaints`. */
+export async function fuzzStream(
+  forms: readonly Form[],
+  seed: number,
+  frames: number,
+  told: (tally: Tally) => void = () => {},
+): Promise<StreamFuzzResult> {
+  const target = await Target.start({ config: CONFIG });
+  try {
+    return await fuzzTarget(target, forms, seed, frames, told);
+  } finally {
+    await target.remove();
+  }
+}
+
+async function fuzzTarget(
+  target: Target,
+  forms: readonly Form[],
+  seed: number,
+  frames: number,
+  told: (tally: Tally) => void,
+): Promise<StreamFuzzResult> {
+  await target.ingest(tape(instrument('ACME'), instrument('PREY'), opening()));
+  const source = new Source(target, seed);
+  const bystanders = [
+    await Watcher.open(target.url, 'msgpack'),
+    await Watcher.open(target.url, 'json', 'bystander in JSON'),
+  ];
+  for (const bystander of bystanders) {
+    await bystander.subscribe(['trade:ACME', 'book:ACME', 'bbo:ACME', 'tick:ACME', 'bar:ACME:1s', 'stats:ACME', 'trade:DESK', 'book:DESK', 'status']); // prettier-ignore
+  }
+  const work = source.run();
+  const tally = newTally();
+  const before = { memoryBytes: target.memoryBytes, descriptors: target.descriptors };
+  const startMs = performance.now();
+  let life = 0;
+  const goOn = (): boolean => tally.frames < frames && tally.complaints.length === 0 && target.isAlive; // prettier-ignore
+  const intrude = async (form: Form): Promise<void> => {
+    while (goOn()) {
+      life += 1;
+      await new Intruder(target.url, form, seed, life, tally).live(FRAMES_A_LIFE);
+      if (life % 50 === 0) told(tally);
+    }
+  };
+  const restless = forms.map((form, i) => beRestless(target, form, seed + i, goOn));
+  await Promise.all(
+    forms.flatMap((form) => Array.from({ length: INTRUDERS }, () => intrude(form))),
+  );
+  const runs = await Promise.all(restless);
+  const seconds = (performance.now() - startMs) / 1000;
+  source.stop();
+  await work;
+  await lookAfter(target, tally, bystanders);
+  for (const { complaints } of runs) tally.complaints.push(...complaints);
+  const sum = (figure: (w: Watcher) => number): number => bystanders.reduce((all, w) => all + figure(w), 0); // prettier-ignore
+  return {
+    ...tally,
+    seconds,
+    bystanders: {
+      messages: sum((w) => w.messages),
+      proofs: sum((w) => w.proofs),
+      gaps: sum((w) => w.gaps),
+      restless: runs.reduce((all, { messages }) => all + messages, 0),
+    },
+    memoryBytes: { before: before.memoryBytes, after: target.memoryBytes },
+    descriptors: { before: before.descriptors, after: target.descriptors },
+  };
+}
+
+/** What is left when the intruders have gone. */
+async function lookAfter(
+  target: Target,
+  tally: Tally,
+  bystanders: readonly Watcher[],
+): Promise<void> {
+  const { complaints } = tally;
+  if (!target.isAlive) {
+    complaints.push('the server has ended');
+    return;
+  }
+  for (const bystander of bystanders) {
+    if (!bystander.isOpen) complaints.push(`${bystander.name} was closed: ${bystander.closed}`);
+    await bystander.settle();
+    complaints.push(...bystander.complaints);
+  }
+  const left: Record<string, [figure: string, value: number]> = {
+    sessions: ['tapedeck_sessions', bystanders.length],
+    plays: ['tapedeck_plays{state="open"}', 0],
+    waiting: ['tapedeck_plays{state="waiting"}', 0],
+  };
+  for (const [what, [name, value]] of Object.entries(left)) {
+    if (!(await until(async () => (await target.metric(name)) === value))) {
+      complaints.push(`${what}: ${await target.metric(name)} are left, not ${value}`);
+    }
+  }
+  const { total } = (await (await target.ask('/v1/admin/sessions', 'admin')).json()) as { total: number }; // prettier-ignore
+  if (total !== bystanders.length) complaints.push(`${total} sessions are listed`);
+  // A source that has gone has left its instrument to others.
+  await target.ingest(tape(trade('PREY', '1.00', '0.001')));
+  complaints.push(...target.defects.slice(0, 5));
+}
+
+/** Comes and goes by the rules, and holds the server to them. */
+async function beRestless(
+  target: Target,
+  form: Form,
+  seed: number,
+  goOn: () => boolean,
+): Promise<{ messages: number; complaints: readonly string[] }> {
+  const random = new Prng(seed);
+  const watcher = await Watcher.open(target.url, form, `restless reader in ${form}`);
+  const names = ['trade:ACME', 'book:ACME', 'bbo:ACME', 'tick:ACME', 'trade:DESK', 'book:DESK', 'book:*', 'trade:*', 'status']; // prettier-ignore
+  const some = (): string[] => names.filter(() => random.chance(0.3));
+  while (goOn() && watcher.complaints.length === 0) {
+    await Bun.sleep(random.int(0, 20));
+    switch (random.int(0, 7)) {
+      case 0:
+      case 1:
+      case 2:
+        await watcher.subscribe(some());
+        break;
+      case 3:
+        for (const topic of some()) await watcher.unsubscribe([topic]);
+        break;
+      case 4:
+        await watcher.resume(random.chance(0.2) ? 12_345 : undefined);
+        break;
+      case 5:
+        if (random.chance(0.5)) watcher.drop();
+        else watcher.close();
+        await until(() => !watcher.isOpen);
+        await watcher.connect(target.url);
+        await watcher.resume();
+        break;
+      default:
+        await watcher.settle();
+    }
+  }
+  watcher.close();
+  await until(() => !watcher.isOpen);
+  return watcher;
+}
+
+function opening() {
+  return book('ACME', 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']]);
+}
+
+/** A market that goes on whatever happens. */
+class Source {
+  private readonly target: Target;
+  private readonly random: Prng;
+  private isRunning = true;
+
+  constructor(target: Target, seed: number) {
+    this.target = target;
+    this.random = new Prng(seed);
+  }
+
+  async run(): Promise<void> {
+    while (this.isRunning) {
+      await this.target.ingest(tape(...Array.from({ length: 5 }, () => this.event())));
+      await Bun.sleep(BATCH_MS);
+    }
+  }
+
+  stop(): void {
+    this.isRunning = false;
+  }
+
+  private event() {
+    const { random } = this;
+    if (random.chance(0.4)) return trade('ACME', `10.${random.int(10, 99)}`, '0.001');
+    const side = [[`${random.chance(0.5) ? 9 : 8}.${random.int(10, 99)}`, `${random.int(0, 3)}.000`]] as const; // prettier-ignore
+    const other = [[`11.${random.int(10, 99)}`, `${random.int(0, 3)}.000`]] as const;
+    return book('ACME', 'delta', side, random.chance(0.5) ? other : []);
+  }
+}
