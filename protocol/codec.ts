@@ -99,19 +99,30 @@ export function encodeTextFrame(messages: readonly Message[], scalesOf: ScalesOf
   return JSON.stringify(messages.map((m) => toJson(m, scalesOf)));
 }
 
-/** The messages of a binary frame, each or its fault. */
+/**
+ * The messages of a binary frame, each or its fault.
+ * @param messagesMax more than these are refused whole
+ * @param faultsMax behind so many faults the rest is left: a byte can be a fault, and each costs as much
+ *   as a hundred good bytes
+ */
 export function decodeFrame(
   bytes: Uint8Array,
   messagesMax: number = Number.POSITIVE_INFINITY,
+  faultsMax: number = Number.POSITIVE_INFINITY,
 ): (Message | Fault)[] {
   const r = new MsgReader(bytes);
   const out: (Message | Fault)[] = [];
+  let faults = 0;
   try {
     const length = r.arrayHeader();
     if (length > messagesMax) {
       return [fault('malformed-msgpack', `${length} messages; at most ${messagesMax}`)];
     }
-    for (let i = 0; i < length; i++) out.push(readMessage(r));
+    for (let i = 0; i < length; i++) {
+      const message = readMessage(r);
+      out.push(message);
+      if (isFault(message) && ++faults === faultsMax) return out;
+    }
     if (!r.atEnd) {
       out.push(fault('malformed-msgpack', `${bytes.length - r.position} bytes follow the frame`));
     }
@@ -161,11 +172,12 @@ function tryHot(r: MsgReader): Message | undefined {
   }
 }
 
-/** The messages of a text frame, each or its fault. */
+/** The messages of a text frame, each or its fault; as `decodeFrame`. */
 export function decodeTextFrame(
   text: string,
   scalesOf: ScalesOf,
   messagesMax: number = Number.POSITIVE_INFINITY,
+  faultsMax: number = Number.POSITIVE_INFINITY,
 ): (Message | Fault)[] {
   const parsed = parseJson(text);
   if (!('value' in parsed)) return [parsed];
@@ -175,12 +187,18 @@ export function decodeTextFrame(
   }
   // An instrument may stand in the same frame as the first message that needs its decimals.
   const defined = new Map<string, Scales>();
-  return list.map((item) => {
+  const out: (Message | Fault)[] = [];
+  let faults = 0;
+  for (const item of list) {
     const message = fromJson(item, (symbol) => scalesOf(symbol) ?? defined.get(symbol));
-    if (isFault(message)) return message;
+    out.push(message);
+    if (isFault(message)) {
+      if (++faults === faultsMax) return out;
+      continue;
+    }
     for (const part of message.type === 'publish' ? message.events : [message]) {
       if (part.type === 'instrument') defined.set(part.symbol, part);
     }
-    return message;
-  });
+  }
+  return out;
 }
