@@ -5,16 +5,16 @@
  */
 
 import { Prng } from '../../src/base/prng';
-import { book, instrument, tape, trade } from '../support/feed';
+import { instrument, tape, trade } from '../support/feed';
 import type { Form } from './codec-fuzz';
 import { Intruder, newTally, type Tally } from './intruder';
+import { opening, Source } from './source';
 import { Target, until } from './target';
 import { Watcher } from './watcher';
 
 /** At once, of each form. */
 const INTRUDERS = 8;
 const FRAMES_A_LIFE = 1_500;
-const BATCH_MS = 5;
 
 export interface StreamFuzzResult extends Tally {
   readonly bystanders: { messages: number; proofs: number; gaps: number; restless: number };
@@ -175,39 +175,4 @@ async function beRestless(
   watcher.close();
   await until(() => !watcher.isOpen);
   return watcher;
-}
-
-function opening() {
-  return book('ACME', 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']]);
-}
-
-/** A market that goes on whatever happens. */
-class Source {
-  private readonly target: Target;
-  private readonly random: Prng;
-  private isRunning = true;
-
-  constructor(target: Target, seed: number) {
-    this.target = target;
-    this.random = new Prng(seed);
-  }
-
-  async run(): Promise<void> {
-    while (this.isRunning) {
-      await this.target.ingest(tape(...Array.from({ length: 5 }, () => this.event())));
-      await Bun.sleep(BATCH_MS);
-    }
-  }
-
-  stop(): void {
-    this.isRunning = false;
-  }
-
-  private event() {
-    const { random } = this;
-    if (random.chance(0.4)) return trade('ACME', `10.${random.int(10, 99)}`, '0.001');
-    const side = [[`${random.chance(0.5) ? 9 : 8}.${random.int(10, 99)}`, `${random.int(0, 3)}.000`]] as const; // prettier-ignore
-    const other = [[`11.${random.int(10, 99)}`, `${random.int(0, 3)}.000`]] as const;
-    return book('ACME', 'delta', side, random.chance(0.5) ? other : []);
-  }
 }

@@ -1,0 +1,23 @@
+/** The storm at a small size; `bun test/attack/storm.ts` runs 10,000 cycles. */
+
+import { expect, setDefaultTimeout, test } from 'bun:test';
+
+import { readSeed } from '../support/seed';
+import { runStorm } from './storm-run';
+
+setDefaultTimeout(120_000);
+
+const CYCLES = 400;
+const seed = readSeed();
+
+test.skipIf(process.platform !== 'linux')(
+  `${CYCLES} reconnects leave nothing behind, and readers beside them everything (seed ${seed})`,
+  async () => {
+    const result = await runStorm(CYCLES, 1, 0, seed);
+    expect(result.complaints).toEqual([]);
+    expect(result.sessions).toBeGreaterThan(CYCLES / 2);
+    expect(result.refused).toBe(0);
+    expect(result.reader.proofs).toBeGreaterThan(3);
+    expect(Math.abs(result.descriptors[1]! - result.descriptors[0]!)).toBeLessThan(12);
+  },
+);
