@@ -125,8 +125,13 @@ export class RawSocket {
     this.ended();
   }
 
+  /** Reads no more until `goOn`. */
   pause(): void {
-    this.socket.pause();
+    if (!this.isEnded) this.socket.pause();
+  }
+
+  goOn(): void {
+    if (!this.isEnded) this.socket.resume();
   }
 
   private flush(): void {

@@ -17,7 +17,13 @@ const INTRUDERS = 8;
 const FRAMES_A_LIFE = 1_500;
 
 export interface StreamFuzzResult extends Tally {
-  readonly bystanders: { messages: number; proofs: number; gaps: number; restless: number };
+  readonly bystanders: {
+    messages: number;
+    proofs: number;
+    gaps: number;
+    restless: number;
+    restlessGaps: number;
+  };
   readonly memoryBytes: { readonly before: number; readonly after: number };
   readonly descriptors: { readonly before: number; readonly after: number };
   readonly seconds: number;
@@ -97,6 +103,7 @@ async function fuzzTarget(
       proofs: sum((w) => w.proofs),
       gaps: sum((w) => w.gaps),
       restless: runs.reduce((all, { messages }) => all + messages, 0),
+      restlessGaps: runs.reduce((all, { gaps }) => all + gaps, 0),
     },
     memoryBytes: { before: before.memoryBytes, after: target.memoryBytes },
     descriptors: { before: before.descriptors, after: target.descriptors },
@@ -137,18 +144,19 @@ async function lookAfter(
 }
 
 /** Comes and goes by the rules, and holds the server to them. */
-async function beRestless(
+export async function beRestless(
   target: Target,
   form: Form,
   seed: number,
   goOn: () => boolean,
-): Promise<{ messages: number; complaints: readonly string[] }> {
+): Promise<{ messages: number; gaps: number; complaints: readonly string[] }> {
   const random = new Prng(seed);
   const watcher = await Watcher.open(target.url, form, `restless reader in ${form}`);
   const names = ['trade:ACME', 'book:ACME', 'bbo:ACME', 'tick:ACME', 'trade:DESK', 'book:DESK', 'book:*', 'trade:*', 'status']; // prettier-ignore
   const some = (): string[] => names.filter(() => random.chance(0.3));
   while (goOn() && watcher.complaints.length === 0) {
     await Bun.sleep(random.int(0, 20));
+    if (random.chance(0.2)) watcher.hold(random.int(20, 600)); // so it falls behind, and catches up
     switch (random.int(0, 7)) {
       case 0:
       case 1:

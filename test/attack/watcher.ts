@@ -142,6 +142,13 @@ export class Watcher {
     this.socket?.write(rawFrame(this.form === 'json' ? 1 : 2, payload));
   }
 
+  /** Reads nothing for so long; what is asked meanwhile is sent. */
+  hold(ms: number): void {
+    const { socket } = this;
+    socket?.pause();
+    setTimeout(() => socket?.goOn(), ms);
+  }
+
   close(): void {
     this.socket?.write(rawFrame(8, Buffer.from([3, 232])));
   }
