@@ -44,9 +44,14 @@ const encoder = new FrameEncoder();
 const members = (): string => [Object, Array, String, Number, Function].map((c) => Object.getOwnPropertyNames(c.prototype).join()).join(); // prettier-ignore
 const MEMBERS = members();
 
+/** A generator of its own for each number; a double has room for 20 bits of the seed beside it. */
+export function generatorOf(seed: number, number: number): Prng {
+  return new Prng((seed % 0x10_0000) * 0x1_0000_0000 + number);
+}
+
 /** The frame of a number. */
 export function sampleOf(form: Form, seed: number, index: number): Sample {
-  const random = new Prng(seed * 0x1_0000_0000 + index);
+  const random = generatorOf(seed, index);
   const maker = new MessageMaker(random);
   const damage = new Damage(random);
   const kind = random.int(0, 9);

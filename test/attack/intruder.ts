@@ -11,8 +11,8 @@
 import { decodeFrame, decodeTextFrame, isFault } from '../../protocol/codec';
 import { CLOSES, ERRORS } from '../../protocol/codes';
 import { MESSAGES, type Instrument, type Message } from '../../protocol/messages';
-import { Prng } from '../../src/base/prng';
-import { sampleOf, type Form } from './codec-fuzz';
+import type { Prng } from '../../src/base/prng';
+import { generatorOf, sampleOf, type Form } from './codec-fuzz';
 import { RawSocket, rawFrame } from './raw-socket';
 import { keyOf } from './target';
 import { Sayings } from './sayings';
@@ -66,7 +66,7 @@ export class Intruder {
     this.seed = seed;
     this.life = life;
     this.tally = tally;
-    this.random = new Prng(seed * 0x1_0000_0000 + life * 2 + (form === 'json' ? 1 : 0));
+    this.random = generatorOf(seed, life * 2 + (form === 'json' ? 1 : 0));
     this.sayings = new Sayings(this.random, form, () => (this.lastId += 1));
   }
 

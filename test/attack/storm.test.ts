@@ -1,8 +1,9 @@
-/** The storm at a small size; `bun test/attack/storm.ts` runs 10,000 cycles. */
+/** Readers that come and go, rightly or not, at a small size; `storm.ts` runs 10,000, `restless.ts` for long. */
 
 import { expect, setDefaultTimeout, test } from 'bun:test';
 
 import { readSeed } from '../support/seed';
+import { churn } from './restless';
 import { runStorm } from './storm-run';
 
 setDefaultTimeout(120_000);
@@ -21,3 +22,9 @@ test.skipIf(process.platform !== 'linux')(
     expect(Math.abs(result.descriptors[1]! - result.descriptors[0]!)).toBeLessThan(12);
   },
 );
+
+test(`whoever leaves, resumes and stands still by the rules loses nothing (seed ${seed})`, async () => {
+  const result = await churn(6, 3_000, seed);
+  expect(result.complaints).toEqual([]);
+  expect(result.messages).toBeGreaterThan(500);
+});

@@ -4,10 +4,10 @@
  * must be as if the intruders had never been there.
  */
 
-import { Prng } from '../../src/base/prng';
 import { instrument, tape, trade } from '../support/feed';
 import type { Form } from './codec-fuzz';
 import { Intruder, newTally, type Tally } from './intruder';
+import { beRestless } from './restless';
 import { opening, Source } from './source';
 import { Target, until } from './target';
 import { Watcher } from './watcher';
@@ -141,46 +141,4 @@ async function lookAfter(
   // A source that has gone has left its instrument to others.
   await target.ingest(tape(trade('PREY', '1.00', '0.001')));
   complaints.push(...target.defects.slice(0, 5));
-}
-
-/** Comes and goes by the rules, and holds the server to them. */
-export async function beRestless(
-  target: Target,
-  form: Form,
-  seed: number,
-  goOn: () => boolean,
-): Promise<{ messages: number; gaps: number; complaints: readonly string[] }> {
-  const random = new Prng(seed);
-  const watcher = await Watcher.open(target.url, form, `restless reader in ${form}`);
-  const names = ['trade:ACME', 'book:ACME', 'bbo:ACME', 'tick:ACME', 'trade:DESK', 'book:DESK', 'book:*', 'trade:*', 'status']; // prettier-ignore
-  const some = (): string[] => names.filter(() => random.chance(0.3));
-  while (goOn() && watcher.complaints.length === 0) {
-    await Bun.sleep(random.int(0, 20));
-    if (random.chance(0.2)) watcher.hold(random.int(20, 600)); // so it falls behind, and catches up
-    switch (random.int(0, 7)) {
-      case 0:
-      case 1:
-      case 2:
-        await watcher.subscribe(some());
-        break;
-      case 3:
-        for (const topic of some()) await watcher.unsubscribe([topic]);
-        break;
-      case 4:
-        await watcher.resume(random.chance(0.2) ? 12_345 : undefined);
-        break;
-      case 5:
-        if (random.chance(0.5)) watcher.drop();
-        else watcher.close();
-        await until(() => !watcher.isOpen);
-        await watcher.connect(target.url);
-        await watcher.resume();
-        break;
-      default:
-        await watcher.settle();
-    }
-  }
-  watcher.close();
-  await until(() => !watcher.isOpen);
-  return watcher;
 }
