@@ -29,7 +29,10 @@ export const ERRORS = {
   'records-missing': { status: 404, hint: 'Ask for a moment outside the records that are named.' },
   'before-first-record': { status: 404, hint: 'Ask for the time that is named, or a later one.' },
   'symbol-in-use': { status: 409, hint: 'Another publisher feeds this instrument.' },
-  'definition-conflict': { status: 409, hint: 'Scales of an instrument never change.' },
+  'definition-conflict': {
+    status: 409,
+    hint: 'Scales of an instrument never change, nor the rules of a venue.',
+  },
   'wrong-market': { status: 409, hint: 'Venue instruments take orders, feed instruments events.' },
   'market-closed': { status: 409, hint: 'Follow the topic status.' },
   'market-halted': { status: 409, hint: 'Follow the topic status; cancels are taken.' },

@@ -9,6 +9,7 @@
 
 import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
+import { createSecureContext } from 'node:tls';
 
 import { Nanos } from '../protocol/time';
 import type { Clock } from './base/clock';
@@ -17,7 +18,7 @@ import type { Config } from './config';
 import { Keyring } from './gateway/auth';
 import type { Connections } from './gateway/connections';
 import type { Tls } from './gateway/listen';
-import { keysStamp, readKeys, type Role } from './gateway/stored-keys';
+import { keysStamp, readKeys, type Role, type StoredKey } from './gateway/stored-keys';
 import { Tokens, type TokenSettings } from './gateway/tokens';
 import type { Log } from './server';
 
@@ -34,6 +35,28 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
+/** What the settings let in, as their files have it. */
+interface Admitted {
+  readonly stored: readonly StoredKey[];
+  readonly tokens: Tokens | null;
+  readonly tls: Tls | null;
+  readonly hasKeys: boolean;
+}
+
+/** Reads the files that the settings name. @returns why a server with these settings does not start, if so */
+export function readAdmitted(config: Config): Admitted | StartFault {
+  const stored = readKeys(config.journal.directory);
+  if (stored instanceof StartFault) return stored;
+  const tokens = Tokens.read(config.auth as TokenSettings);
+  if (tokens instanceof StartFault) return tokens;
+  const tls = readTls(config.server);
+  if (tls instanceof StartFault) return tls;
+  const hasKeys = stored.length > 0 || tokens !== null;
+  const { host } = config.server;
+  const exposed = isLoopback(host) ? undefined : exposure(config.server, hasKeys, tls !== null);
+  return exposed ?? { stored, tokens, tls, hasKeys };
+}
+
 /** @param more what may be done without a key, besides reading, where that may */
 export function openAccess(
   config: Config,
@@ -45,16 +68,9 @@ export function openAccess(
   const { host, origins } = config.server;
   const settings = config.auth as TokenSettings;
   let stamp = keysStamp(directory);
-  const stored = readKeys(directory);
-  if (stored instanceof StartFault) return stored;
-  const tokens = Tokens.read(settings);
-  if (tokens instanceof StartFault) return tokens;
-  const tls = readTls(config.server);
-  if (tls instanceof StartFault) return tls;
-  const hasKeys = stored.length > 0 || tokens !== null;
-  const exposed = isLoopback(host) ? undefined : exposure(config.server, hasKeys, tls !== null);
-  if (exposed !== undefined) return exposed;
-
+  const admitted = readAdmitted(config);
+  if (admitted instanceof StartFault) return admitted;
+  const { stored, tokens, tls, hasKeys } = admitted;
   const isOpen = !config.auth.requireKey && (isLoopback(host) || !hasKeys);
   const now = (): number => Math.floor(clock.now().since(Nanos.ZERO) / 1e9);
   const keys = new Keyring({ anonymousRoles: isOpen ? ['read', ...more] : [], origins, now });
@@ -84,12 +100,30 @@ export function openAccess(
 
 function readTls({ tlsCertificate, tlsKey }: Config['server']): Tls | StartFault | null {
   if (tlsCertificate === '') return null;
+  const cert = readPem('server.tlsCertificate', tlsCertificate);
+  if (cert instanceof StartFault) return cert;
+  const key = readPem('server.tlsKey', tlsKey);
+  if (key instanceof StartFault) return key;
   try {
-    return { cert: readFileSync(tlsCertificate, 'utf8'), key: readFileSync(tlsKey, 'utf8') };
+    createSecureContext({ cert, key });
+    return { cert, key };
   } catch (e) {
-    const hint = 'Set server.tlsCertificate and server.tlsKey to files in PEM.';
-    return new StartFault('bad-config', `TLS is not possible: ${(e as Error).message}`, hint);
+    const what = 'server.tlsCertificate and server.tlsKey do not make TLS';
+    return badTls(`${what}: ${(e as Error).message}`);
   }
+}
+
+function readPem(setting: string, path: string): string | StartFault {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (e) {
+    return badTls(`${setting} cannot be read: ${(e as Error).message}`);
+  }
+}
+
+function badTls(message: string): StartFault {
+  const hint = 'Give a certificate and the private key that belongs to it, both in PEM.';
+  return new StartFault('bad-config', message, hint);
 }
 
 /** Why an address that others reach must not be served so; undefined when it may. */

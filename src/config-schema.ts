@@ -2,7 +2,7 @@
 
 import { Type, type Static, type TObject, type TProperties } from '@sinclair/typebox';
 
-import { SCALE_MAX, SYMBOL_LENGTH_MAX } from '../protocol/units';
+import { InstrumentSettingsSchema } from '../protocol/instrument-settings';
 
 function section<P extends TProperties>(properties: P): TObject<P> {
   return Type.Object(properties, { additionalProperties: false, default: {} });
@@ -32,31 +32,9 @@ const SNAPSHOT_CHANGE_PERCENT = [
   'Change of a book that makes a snapshot at once',
 ] as const;
 
-const decimal = (description: string) => Type.Optional(Type.String({ description }));
-
 const InstrumentSetting = Type.Object(
   {
-    symbol: Type.String({ minLength: 1, maxLength: SYMBOL_LENGTH_MAX }),
-    market: Type.Union([Type.Literal('feed'), Type.Literal('venue')], { default: 'venue' }),
-    priceScale: Type.Integer({ minimum: 0, maximum: SCALE_MAX }),
-    quantityScale: Type.Integer({ minimum: 0, maximum: SCALE_MAX }),
-    priceIncrement: decimal('Default: one unit of the scale'),
-    quantityIncrement: decimal('Default: one unit of the scale'),
-    previousClose: decimal('Last price of the session before'),
-    quantityMin: decimal('Venue: smallest order; default: the increment'),
-    quantityMax: decimal('Venue: largest order'),
-    priceMin: decimal('Venue: lowest limit; default: the increment'),
-    priceMax: decimal('Venue: highest limit'),
-    ordersPerOwnerMax: count(100_000, 1, 10_000_000, 'Venue: resting orders of one owner'),
-    ordersMax: count(1_000_000, 1, 50_000_000, 'Venue: resting orders in all'),
-    selfTrade: Type.Union(
-      ['cancel-newest', 'cancel-oldest', 'cancel-both'].map((word) => Type.Literal(word)),
-      { default: 'cancel-newest', description: 'Venue: who is cancelled' },
-    ),
-    initialState: Type.Union(
-      ['pre-open', 'open', 'halted', 'closed'].map((word) => Type.Literal(word)),
-      { default: 'open', description: 'Venue: state to begin in' },
-    ),
+    ...InstrumentSettingsSchema.properties,
     // In place of those under [journal].
     snapshotEveryMs: countIfSet(...SNAPSHOT_EVERY_MS),
     snapshotChangePercent: countIfSet(...SNAPSHOT_CHANGE_PERCENT),
@@ -166,7 +144,10 @@ export const ConfigSchema = section({
     }),
     iceoryx2: section({
       enabled: Type.Boolean({ default: false, description: 'Publishes through iceoryx2' }),
-      library: Type.String({ default: '', description: 'Empty: what build:iceoryx2 built' }),
+      library: Type.String({
+        default: '',
+        description: 'Empty: what build:iceoryx2 built, or beside the executable',
+      }),
       service: Type.String({ default: 'tapedeck', pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$' }),
       subscribersMax: count(16, 1, 1_000, 'Subscribers of each service'),
       bufferRecords: count(1_024, 1, 1_000_000, 'Newest records kept for each subscriber'),
@@ -186,4 +167,5 @@ export const ConfigSchema = section({
 });
 
 export type Config = Static<typeof ConfigSchema>;
-export type InstrumentSettings = Static<typeof InstrumentSetting>;
+/** With what only the settings say of an instrument. */
+export type ConfiguredInstrument = Static<typeof InstrumentSetting>;

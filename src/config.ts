@@ -5,17 +5,15 @@
  */
 
 import type { TSchema } from '@sinclair/typebox';
-import { Value } from '@sinclair/typebox/value';
-import { closest } from 'fastest-levenshtein';
 import { readFileSync } from 'node:fs';
 import { parse as parseToml } from 'smol-toml';
 
-import { shown } from '../protocol/codes';
 import { StartFault } from './base/start-fault';
 import { contradiction } from './config-relations';
 import { ConfigSchema, type Config } from './config-schema';
+import { filled } from './settings-check';
 
-export type { Config, InstrumentSettings } from './config-schema';
+export type { Config, ConfiguredInstrument } from './config-schema';
 
 /** Settings from the command line; undefined where no flag was given. */
 export interface Flags {
@@ -132,17 +130,12 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
     const hint = 'Make them with "tapedeck keys make", and remove [[keys]].';
     return new StartFault('bad-config', 'keys are not kept in the settings any more', hint);
   }
-  const unknown = unknownSetting(settings, ConfigSchema, '');
-  if (unknown !== undefined) return unknown;
-  const full = Value.Default(ConfigSchema, structuredClone(settings));
-  const wrong = Value.Errors(ConfigSchema, full).First();
-  if (wrong !== undefined) {
-    const name = wrong.path.slice(1).replaceAll('/', '.');
-    return badConfig(
-      `the setting ${name} is ${shown(wrong.value)}; expected ${expectation(wrong.schema)}`,
-    );
+  const full = filled(ConfigSchema, settings);
+  if ('code' in full) {
+    const isKnown = full.message.startsWith(full.field!);
+    return badConfig(`${isKnown ? 'the setting ' : ''}${full.message}`);
   }
-  const config = full as Config;
+  const config = full;
   const contradicted = contradiction(config);
   if (contradicted !== undefined) return badConfig(contradicted);
   const { instruments, limits, server, ipc } = config;
@@ -168,57 +161,8 @@ function repeated<T>(items: readonly T[], of: (item: T) => string): T | undefine
   return items.find((item) => seen.size === seen.add(of(item)).size);
 }
 
-function unknownSetting(value: unknown, schema: TSchema, path: string): StartFault | undefined {
-  // Here and not by the schema: filling in the defaults would replace what is of another kind.
-  if (schema['type'] === 'array') {
-    const items = schema['items'] as TSchema;
-    const sections = items['type'] === 'object' ? `: [[${path}]] in TOML` : '';
-    if (!Array.isArray(value)) return wrongKind(path, value, `a list${sections}`);
-    for (const [i, item] of value.entries()) {
-      const wrong = unknownSetting(item, items, `${path}[${i}]`);
-      if (wrong !== undefined) return wrong;
-    }
-  }
-  if (schema['type'] !== 'object') return undefined;
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return wrongKind(path, value, `a section: [${path}] in TOML`);
-  }
-  const properties = schema['properties'] as Record<string, TSchema>;
-  for (const [name, inner] of Object.entries(value)) {
-    const at = path === '' ? name : `${path}.${name}`;
-    const known = Object.hasOwn(properties, name) ? properties[name] : undefined;
-    if (known === undefined) {
-      const nearest = closest(name, Object.keys(properties));
-      const meant = path === '' ? nearest : `${path}.${nearest}`;
-      return badConfig(`there is no setting ${at}; the nearest known one is ${meant}`);
-    }
-    const wrong = unknownSetting(inner, known, at);
-    if (wrong !== undefined) return wrong;
-  }
-  return undefined;
-}
-
-function wrongKind(path: string, value: unknown, expected: string): StartFault {
-  return badConfig(`the setting ${path} is ${shown(value)}; expected ${expected}`);
-}
-
-function expectation(schema: TSchema): string {
-  if (schema['type'] === 'integer') {
-    return `an integer from ${schema['minimum'] as number} to ${schema['maximum'] as number}`;
-  }
-  const options = schema['anyOf'] as { const: string }[] | undefined;
-  if (options !== undefined) return `one of ${options.map((o) => o.const).join(', ')}`;
-  if (schema['pattern'] !== undefined) return `a string that fits ${String(schema['pattern'])}`;
-  if (schema['type'] === 'string') {
-    const least = (schema['minLength'] as number | undefined) ?? 0;
-    return `a string of ${least} to ${(schema['maxLength'] as number | undefined) ?? 'any number of'} characters`;
-  }
-  if (schema['type'] === 'array') return `a list of at least ${String(schema['minItems'] ?? 0)}`;
-  return `a value of type ${String(schema['type'])}`;
-}
-
 function badConfig(message: string): StartFault {
-  return new StartFault('bad-config', message, 'The settings are listed in src/config.ts.');
+  return new StartFault('bad-config', message, '"tapedeck config print" lists all settings.');
 }
 
 function deepFreeze<T>(value: T): T {

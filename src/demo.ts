@@ -2,7 +2,7 @@
 
 import type { Clock } from './base/clock';
 import { Prng } from './base/prng';
-import type { Config, InstrumentSettings } from './config';
+import type { Config, ConfiguredInstrument } from './config';
 import { SIMULATED_MARKETS, type SimulatedMarket } from './ingest/simulator/markets';
 import { Simulator } from './ingest/simulator/simulator';
 import { isSimulated, Trader, type Venue } from './ingest/simulator/trader';
@@ -12,7 +12,7 @@ import type { Server } from './server';
 export function withDemoInstruments(config: Config): Config {
   const named = new Set(config.instruments.map(({ symbol }) => symbol));
   const added = SIMULATED_MARKETS.filter(({ symbol }) => !named.has(symbol)).map(
-    (m): InstrumentSettings => ({
+    (m): ConfiguredInstrument => ({
       symbol: m.symbol,
       market: 'venue',
       priceScale: m.priceScale,

@@ -1,25 +1,31 @@
-/** Instruments of the settings, as definitions: decimals become scaled integers, and are checked. */
+/**
+ * Instruments that are defined by this server's operator, in its settings or over REST: decimals become
+ * scaled integers, and what the market would not take is refused before its turn.
+ */
 
+import { fieldFault, type Fault } from '../protocol/codes';
+import { InstrumentSettingsSchema, type InstrumentSettings } from '../protocol/instrument-settings';
 import type { Instrument } from '../protocol/messages';
 import { isSymbol, parseDecimal } from '../protocol/units';
 import { StartFault } from './base/start-fault';
-import type { InstrumentSettings } from './config';
+import type { Recorder } from './recorder';
+import { filled } from './settings-check';
 
 /** What no setting says may be as large as integers stay exact, with room for sums. */
 const LARGEST = 2 ** 50;
 
-export function definitionOf(setting: InstrumentSettings): Instrument | StartFault {
+export function definitionOf(setting: InstrumentSettings): Instrument | Fault {
   const { symbol, market, priceScale, quantityScale } = setting;
   if (!isSymbol(symbol)) {
-    return wrong(symbol, 'symbol', symbol, '1 to 16 letters, digits, dots, dashes or underscores');
+    return fieldFault('symbol', symbol, '1 to 16 letters, digits, dots, dashes or underscores');
   }
-  const faults: StartFault[] = [];
+  const faults: Fault[] = [];
   const read = (name: DecimalSetting, scale: number, otherwise: number): number => {
     const text = setting[name];
     if (text === undefined) return otherwise;
     const value = parseDecimal(text, scale);
     if (typeof value === 'number' && value > 0) return value;
-    faults.push(wrong(symbol, name, text, `a decimal above 0 with at most ${scale} decimals`));
+    faults.push(fieldFault(name, text, `a decimal above 0 with at most ${scale} decimals`));
     return otherwise;
   };
   const priceIncrement = read('priceIncrement', priceScale, 1);
@@ -32,9 +38,9 @@ export function definitionOf(setting: InstrumentSettings): Instrument | StartFau
   const priceMax = read('priceMax', priceScale, LARGEST);
   if (faults[0] !== undefined) return faults[0];
   if (quantityMin > quantityMax) {
-    return wrong(symbol, 'quantityMin', setting.quantityMin, 'at most quantityMax');
+    return fieldFault('quantityMin', setting.quantityMin, 'at most quantityMax');
   }
-  if (priceMin > priceMax) return wrong(symbol, 'priceMin', setting.priceMin, 'at most priceMax');
+  if (priceMin > priceMax) return fieldFault('priceMin', setting.priceMin, 'at most priceMax');
   const rules: NonNullable<Instrument['rules']> = {
     quantityMin,
     quantityMax,
@@ -69,10 +75,46 @@ type DecimalSetting =
   | 'priceMin'
   | 'priceMax';
 
-function wrong(symbol: string, name: string, value: unknown, expected: string): StartFault {
-  return new StartFault(
-    'bad-config',
-    `${name} of the instrument ${symbol} is ${JSON.stringify(value)}; expected ${expected}`,
-    'Correct it under [[instruments]] in the config file.',
-  );
+/** What the settings name, if all of it may be defined. */
+export function definitionsOf(
+  { market }: Recorder,
+  named: readonly InstrumentSettings[],
+): Instrument[] | StartFault {
+  const wrong = (symbol: string, { message }: Fault): StartFault =>
+    new StartFault('bad-config', `the instrument ${symbol}: ${message}`, 'Correct it under [[instruments]].'); // prettier-ignore
+  const definitions: Instrument[] = [];
+  for (const setting of named) {
+    const definition = definitionOf(setting);
+    if ('code' in definition) return wrong(setting.symbol, definition);
+    definitions.push(definition);
+  }
+  const refused = market.checkOwn(definitions);
+  return refused === undefined ? definitions : wrong(named[refused.index]!.symbol, refused.fault);
+}
+
+/**
+ * Defines an instrument while the server runs; the same one again changes nothing.
+ * @param fields as under `[[instruments]]`, for whoever may do so
+ * @returns its symbol, when the journal has it
+ */
+export async function defineInstrument(
+  { market, sequencer }: Recorder,
+  fields: unknown,
+): Promise<string | Fault> {
+  const setting = filled(InstrumentSettingsSchema, fields);
+  if ('code' in setting) return setting;
+  const definition = definitionOf(setting);
+  if ('code' in definition) return definition;
+  const refused = sequencer.refusal();
+  if (refused !== undefined) return refused;
+  let wrong: Fault | undefined;
+  return await new Promise((resolve) => {
+    sequencer.act(
+      (out) => {
+        wrong = market.checkOwn([definition])?.fault;
+        if (wrong === undefined) market.define(definition, out);
+      },
+      () => resolve(wrong ?? definition.symbol),
+    );
+  });
 }

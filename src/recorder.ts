@@ -8,7 +8,7 @@ import { fault, type Fault } from '../protocol/codes';
 import type { BatchEvent } from '../protocol/records';
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
-import type { Config, InstrumentSettings } from './config';
+import type { Config, ConfiguredInstrument } from './config';
 import { JournalDamage } from './journal/checked-rows';
 import type { Durability, GapNote, Recovered } from './journal/journal';
 import { openJournal, unwritable, type OpenedJournal } from './journal/opening';
@@ -199,7 +199,7 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
 
 /** When books are written whole: by what the journal is told, or the instrument of its own. */
 function snapshotPolicy({ journal, instruments }: Config): SnapshotPolicy {
-  const optionsOf = (own: Partial<InstrumentSettings>): SnapshotOptions => ({
+  const optionsOf = (own: Partial<ConfiguredInstrument>): SnapshotOptions => ({
     everyMs: own.snapshotEveryMs ?? journal.snapshotEveryMs,
     changeShare: (own.snapshotChangePercent ?? journal.snapshotChangePercent) / 100,
   });

@@ -15,7 +15,7 @@
 import { join } from 'node:path';
 
 import type { Fault } from '../protocol/codes';
-import type { Instrument, MarketEvent } from '../protocol/messages';
+import type { MarketEvent } from '../protocol/messages';
 import type { Clock } from './base/clock';
 import { descriptorsMax } from './base/descriptors';
 import { Prng } from './base/prng';
@@ -43,7 +43,7 @@ import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, Sources } from './entry';
 import { createHub } from './hub';
 import { journalNotices } from './journal-notices';
-import { definitionOf } from './instruments';
+import { defineInstrument, definitionsOf } from './instruments';
 import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
 import { History, startHistoryThread, startPlaybackThread } from './journal/history';
 import type { AnswerTo, MissingPlaces, PastQuestion } from './journal/history-messages';
@@ -146,7 +146,7 @@ export function startServer(
   const newest = hydrate(recorder, memtable, broadcaster, recentTradesMax);
   broadcaster.subscriptions.epoch = sequencer.epoch;
   broadcaster.subscriptions.since = (seq) => memtable.since(seq);
-  const definitions = checkInstruments(recorder, config.instruments.map(definitionOf));
+  const definitions = definitionsOf(recorder, config.instruments);
   if (definitions instanceof StartFault) {
     recorder.close();
     return definitions;
@@ -211,7 +211,10 @@ export function startServer(
       queries,
       keys,
       orders: new Orders(orders),
-      admin: new Admin(connections),
+      admin: new Admin(connections, {
+        define: (fields) => defineInstrument(recorder, fields),
+        instrument: (symbol) => queries.instrument(symbol),
+      }),
       connection: (form, principal) => new StreamConnection(hub, form, principal),
       connections,
       ingest: async (who, text) => {
@@ -277,7 +280,7 @@ export function startServer(
     reload: (wanted) => {
       access.reload(connections, limits.helloMs);
       const next = merged(running, wanted);
-      const defined = next instanceof StartFault ? next : checkInstruments(recorder, next.instruments.map(definitionOf)); // prettier-ignore
+      const defined = next instanceof StartFault ? next : definitionsOf(recorder, next.instruments);
       if (next instanceof StartFault || defined instanceof StartFault) {
         const { code, message } = next instanceof StartFault ? next : (defined as StartFault);
         log.error({ code }, `settings stay as they are: ${message}`);
@@ -302,24 +305,6 @@ export function startServer(
       return unwritten;
     },
   };
-}
-
-/** What the settings name, if all of it may be defined. */
-function checkInstruments(
-  { market }: Recorder,
-  named: readonly (Instrument | StartFault)[],
-): Instrument[] | StartFault {
-  const definitions: Instrument[] = [];
-  for (const definition of named) {
-    if (definition instanceof StartFault) return definition;
-    const wrong = market.checkOwnDefinition(definition);
-    if (wrong !== undefined) {
-      const message = `the instrument ${definition.symbol}: ${wrong.message}`;
-      return new StartFault('bad-config', message, 'Correct it under [[instruments]].');
-    }
-    definitions.push(definition);
-  }
-  return definitions;
 }
 
 /** Trades that a start reads for L2 over all instruments, at least one each; the others come from L3. */

@@ -28,7 +28,7 @@ export type StartCode =
   | 'refused';
 
 /** Exit codes, after sysexits.h where one fits. */
-const EXIT_CODES: Record<StartCode, number> = {
+export const EXIT_CODES: Readonly<Record<StartCode, number>> = {
   'bad-usage': 64,
   'bad-config': 78,
   'bad-keys': 78,

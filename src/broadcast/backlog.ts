@@ -291,7 +291,8 @@ function bytesOf(behind: readonly Cursor[]): number {
   return behind.reduce((sum, { pendingBytes }) => sum + pendingBytes, 0);
 }
 
-function sizeOf(messages: readonly Message[], from = 0): number {
+/** About, in bytes, from a position on. */
+export function sizeOf(messages: readonly Message[], from = 0): number {
   let bytes = 0;
   for (let i = from; i < messages.length; i++) bytes += aboutBytes(messages[i]!);
   return bytes;

@@ -7,6 +7,8 @@
  * until the pong. So what is on its way to a slow reader is at most a window. When no more waits than a
  * window, and the pong came soon, that goes out and it is back on the native topics. Both changes happen
  * between batches, so nothing is lost, doubled or reordered by them.
+ * An answer that is longer than the largest window goes out in windows as well, however well the reader keeps
+ * up, since as one frame it might fill the socket's backlog; its topics wait behind it.
  * Topics that a client asked to have at most every so often come from the backlog always. What is read from
  * the journal for it (a feed) goes out in windows too, behind what waits of topics.
  * Bounded: the window, the control that waits and how long (`SessionLimits`); the backlog by the logs.
@@ -15,7 +17,7 @@
 import type { Subprotocol } from '../../protocol/codec';
 import type { CloseReason } from '../../protocol/codes';
 import type { Message } from '../../protocol/messages';
-import { Backlog } from './backlog';
+import { Backlog, sizeOf } from './backlog';
 import type { Feed } from './feed';
 import type { TopicState } from './mirror';
 import {
@@ -58,6 +60,8 @@ export class Session {
   private readonly backlog: Backlog;
   private lane: Lane = { is: 'express', askedMs: null, pingedBytes: 0 };
   private feed: Feed | null = null;
+  /** It is in windows for a long answer, and not for being slow. */
+  private isAnswered = false;
   private rttMinMs = Infinity;
   private rttMs: number | null = null;
   /** When so much was published and sent to it alone, it may be due for a ping. */
@@ -108,7 +112,7 @@ export class Session {
 
   /** Whether it does not keep up. */
   get isLagging(): boolean {
-    return this.lane.is === 'windows' && this.feed === null;
+    return this.lane.is === 'windows' && this.feed === null && !this.isAnswered;
   }
 
   get counters(): SessionCounters {
@@ -139,6 +143,19 @@ export class Session {
     }
     this.backlog.tell(messages, this.nowMs);
     this.flush();
+  }
+
+  /** Sends an answer, which may be long, ahead of what its topics bring from now on. */
+  answer(messages: readonly Message[], nowMs: number): void {
+    const { lane } = this;
+    const windowBytes = Math.min(WINDOW_BYTES_MAX, this.limits.outboxBytesMax);
+    if (lane.is === 'express' && sizeOf(messages) > windowBytes) {
+      this.nowMs = nowMs; // of a new session it is not known yet
+      this.isAnswered = true;
+      // Nobody knows it to be slow, so the first window is a large one.
+      this.useWindows(lane.askedMs, windowBytes);
+    }
+    this.send(messages);
   }
 
   /** Serves a feed until it is over; one at a time. */
@@ -299,8 +316,8 @@ export class Session {
     this.useWindows(askedMs ?? this.ask());
   }
 
-  private useWindows(askedMs: number | null): void {
-    this.lane = { is: 'windows', askedMs, windowBytes: WINDOW_BYTES };
+  private useWindows(askedMs: number | null, windowBytes = WINDOW_BYTES): void {
+    this.lane = { is: 'windows', askedMs, windowBytes };
     for (const topic of this.topics.keys()) {
       if (this.backlog.has(topic)) continue;
       this.wire.leave(topic);
@@ -317,6 +334,7 @@ export class Session {
     const rest = this.backlog.takeWhole(bytesMax, this.nowMs);
     if (rest === undefined) return false;
     if (rest.length > 0) this.wire.write(rest);
+    this.isAnswered = false;
     for (const topic of this.topics.keys()) {
       if (this.backlog.isPaced(topic)) continue;
       this.backlog.detach(topic);
@@ -331,6 +349,7 @@ export class Session {
     const { lane } = this;
     if (lane.is !== 'windows' || lane.askedMs !== null) return;
     const messages = this.backlog.take(lane.windowBytes, this.nowMs);
+    if (this.backlog.controlCount === 0) this.isAnswered = false;
     if (this.isLeaving) messages.push(...this.backlog.due(Infinity));
     let bytes = messages.length === 0 ? 0 : this.wire.write(messages);
     bytes += this.sendFed(lane.windowBytes - bytes);

@@ -88,7 +88,8 @@ export class Subscriptions {
       messages.push(...this.state(topic, instrument, defined));
     }
     this.join(session, asked, intervalMs);
-    session.send([...messages, { type: 'ack', id, seq: this.lastSeq() }]);
+    messages.push({ type: 'ack', id, seq: this.lastSeq() });
+    session.answer(messages, this.clock.monotonicMs());
     return undefined;
   }
 
@@ -169,7 +170,8 @@ export class Subscriptions {
     }
     if (!isReset) messages.push(...outcome);
     this.join(session, asked, 0);
-    session.send([...messages, { type: 'ack', id, seq: this.lastSeq() }]);
+    messages.push({ type: 'ack', id, seq: this.lastSeq() });
+    session.answer(messages, this.clock.monotonicMs());
     done();
   }
 

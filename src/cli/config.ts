@@ -2,16 +2,21 @@
 
 import { Command } from 'commander';
 
+import { readAdmitted } from '../access';
 import { StartFault } from '../base/start-fault';
 import { loadSettings, processEnvironment, settingsOf, type Flags } from '../config';
 import { fail } from './failure';
 
 export function configCommand(): Command {
   const check = flags(new Command('check'))
-    .description('Check the settings, as "serve" would with the same flags. Exit code 78 if wrong.')
+    .description(
+      'Check the settings and the files that they name, as "serve" would. Exit code 78 if wrong.',
+    )
     .action((given: Flags) => {
       const loaded = loadSettings(given, processEnvironment());
       if (loaded instanceof StartFault) return fail(loaded);
+      const admitted = readAdmitted(loaded.config);
+      if (admitted instanceof StartFault) return fail(admitted);
       process.stdout.write('the settings are sound\n');
     });
   const print = flags(new Command('print'))

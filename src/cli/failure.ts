@@ -3,6 +3,8 @@
 import { TapedeckError } from '../client/connection';
 import { StartFault } from '../base/start-fault';
 
+const DEFECT = 70;
+
 /** Prints the fault with its hint on standard error and sets the exit code. */
 export function fail(fault: StartFault): void {
   process.stderr.write(`tapedeck: ${fault.message} [${fault.code}]\n  ${fault.hint}\n`);
@@ -13,6 +15,18 @@ export function fail(fault: StartFault): void {
 export function failNow(fault: StartFault): never {
   fail(fault);
   process.exit();
+}
+
+/** Ends the process at once, with the stack of what nobody foresaw. */
+export function defect(error: unknown): never {
+  process.stderr.write(`tapedeck: a defect of the program\n${Bun.inspect(error)}\n`);
+  process.exit(DEFECT);
+}
+
+/** From here on, what nobody catches is a defect. */
+export function endOnDefects(): void {
+  process.on('uncaughtException', defect);
+  process.on('unhandledRejection', defect);
 }
 
 /** A client's error as a fault of the command. @throws what is no such error */

@@ -10,7 +10,7 @@ import { startDemo, withDemoInstruments } from '../demo';
 import type { Role } from '../gateway/stored-keys';
 import { createLog } from '../log';
 import { startServer, type Log, type Server } from '../server';
-import { fail, failNow } from './failure';
+import { defect, fail, failNow } from './failure';
 import { wordOption } from './options';
 
 export function serveCommand(): Command {
@@ -90,17 +90,11 @@ function stopOnSignal(server: Server, before: () => void): void {
     if (stopping) process.exit(130);
     stopping = true;
     before();
-    server.stop().then(
-      (unwritten) => {
-        if (unwritten === undefined) process.exit(0);
-        const hint = 'Make room on its disk, or mend it; the next start declares what is missing.';
-        failNow(new StartFault('journal-unwritable', `the journal could not be closed: ${unwritten.message}`, hint)); // prettier-ignore
-      },
-      (error: unknown) => {
-        process.stderr.write(`tapedeck: stopping failed: ${String(error)}\n`);
-        process.exit(70);
-      },
-    );
+    server.stop().then((unwritten) => {
+      if (unwritten === undefined) process.exit(0);
+      const hint = 'Make room on its disk, or mend it; the next start declares what is missing.';
+      failNow(new StartFault('journal-unwritable', `the journal could not be closed: ${unwritten.message}`, hint)); // prettier-ignore
+    }, defect);
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);

@@ -361,7 +361,7 @@ export class TapedeckClient {
   private async scalesOf(symbol: string): Promise<Scales> {
     const known = this.instruments.get(symbol) ?? this.scales.get(symbol);
     if (known !== undefined) return known;
-    const fetched = await fetchScales(this.url, symbol);
+    const fetched = await fetchScales(this.url, symbol, this.options.key);
     this.scales.set(symbol, fetched);
     return fetched;
   }

@@ -59,9 +59,10 @@ export function fetchBars(
     readonly to?: string;
     readonly limit?: number;
   },
+  key?: string,
 ): Promise<RestBars> {
   const path = `/v1/bars/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
-  return fetchJson<RestBars>(url, path, undefined, (body) => Array.isArray(body.bars));
+  return fetchJson<RestBars>(url, path, key, (body) => Array.isArray(body.bars));
 }
 
 /** A trade of history; decimals and times are strings. */
@@ -84,9 +85,10 @@ export function fetchTrades(
   url: string,
   symbol: string,
   query: { readonly limit?: number; readonly before?: number } = {},
+  key?: string,
 ): Promise<RestTrades> {
   const path = `/v1/trades/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
-  return fetchJson<RestTrades>(url, path, undefined, (body) => Array.isArray(body.trades));
+  return fetchJson<RestTrades>(url, path, key, (body) => Array.isArray(body.trades));
 }
 
 /** An order of one's own; decimals are strings. */

@@ -1,10 +1,11 @@
 /**
- * Admin: the sessions as an operator sees them over REST, with the role `admin`: listed, looked at one
- * by one, closed.
+ * Admin: what an operator does over REST, with the role `admin`: sessions are listed, looked at one by
+ * one, closed; instruments are defined.
  * Bounded: sessions of one answer (`limit`), names of topics of one session (`TOPIC_NAMES_MAX`).
  */
 
 import { CLOSES, fieldFault, type Fault } from '../../protocol/codes';
+import { parseJson } from '../../protocol/json';
 import { integer } from './answer';
 import { mayNot, type Principal } from './auth';
 import type { Connections, OpenConnection } from './connections';
@@ -13,11 +14,35 @@ const SESSIONS_MAX = 10_000;
 const SESSIONS = 1_000;
 const TOPIC_NAMES_MAX = 1_000;
 
+/** What defining takes of the market. */
+export interface Definer {
+  /** Defines what the fields say; resolves to its symbol when the journal has it. */
+  define(fields: unknown): Promise<string | Fault>;
+  /** The instrument as it is asked for over REST. */
+  instrument(symbol: string): string | Fault;
+}
+
 export class Admin {
   private readonly connections: Connections;
+  private readonly definer: Definer;
 
-  constructor(connections: Connections) {
+  constructor(connections: Connections, definer: Definer) {
     this.connections = connections;
+    this.definer = definer;
+  }
+
+  /** @param body JSON: an instrument as under `[[instruments]]` @returns it, as it then stands */
+  async define(principal: Principal, body: string): Promise<string | Fault> {
+    const refused = mayNot(principal, 'admin');
+    if (refused !== undefined) return refused;
+    const parsed = parseJson(body);
+    if (!('value' in parsed)) return parsed;
+    const { value } = parsed;
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      return fieldFault('body', value, 'a JSON object');
+    }
+    const symbol = await this.definer.define(value);
+    return typeof symbol === 'string' ? this.definer.instrument(symbol) : symbol;
   }
 
   /**

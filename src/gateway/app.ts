@@ -161,6 +161,17 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
         ),
       { parse: 'none' },
     )
+    .post(
+      '/v1/admin/instruments',
+      ({ request }) =>
+        asKnown(
+          request,
+          stages,
+          (who) => withText(request, ORDER_BYTES_MAX, room, (text) => admin.define(who, text)),
+          created,
+        ),
+      { parse: 'none' },
+    )
     .get('/v1/admin/sessions', ({ request, query }) =>
       asKnown(request, stages, (who) => admin.list(who, query)),
     )
@@ -196,6 +207,7 @@ const SELF_CHECKED: ReadonlySet<string> = new Set([
   '/v1/orders/:id',
   '/v1/ingest',
   '/v1/instruments/:symbol/state',
+  '/v1/admin/instruments',
   '/v1/admin/sessions',
   '/v1/admin/sessions/:name',
 ]);
@@ -225,7 +237,7 @@ async function asKnown<I extends QueryInstrument>(
   return typeof result === 'string' ? respond(result) : errorResponse(result);
 }
 
-/** Orders and states are small; whoever sends them need not have a key for this to be read. */
+/** Orders, states and definitions are small; whoever sends them need not have a key for this to be read. */
 const ORDER_BYTES_MAX = 16_384;
 
 async function ingest<I extends QueryInstrument>(

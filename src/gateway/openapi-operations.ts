@@ -170,6 +170,12 @@ export const OPERATIONS: readonly Operation[] = [
     errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'off-increment', 'out-of-range', 'symbol-in-use', 'definition-conflict', 'wrong-market', 'overloaded', 'journal-failing'],
   },
   {
+    method: 'post', path: '/v1/admin/instruments', tag: 'operation', role: 'admin', summary: 'Defines an instrument; answered when the journal has it', status: 201,
+    body: { type: 'application/json', schema: 'InstrumentRequest', example: { symbol: 'BARLEY', market: 'venue', priceScale: 2, quantityScale: 0, priceIncrement: '0.25', initialState: 'pre-open' } },
+    answer: { schema: 'Instrument', example: { ...definition, ...ofMessage('live') } },
+    errors: [...KEYED, 'malformed-json', 'invalid-field', 'definition-conflict', 'wrong-market', 'overloaded', 'journal-failing', 'shutting-down'],
+  },
+  {
     method: 'get', path: '/v1/admin/sessions', tag: 'operation', role: 'admin', summary: 'Who is connected, the longest first',
     parameters: [limit, { name: 'after', in: 'query', description: 'Only those that came after this session', schema: text }],
     answer: { schema: 'Sessions', example: { total: 1, sessions: [session] } }, errors: [...KEYED, 'invalid-field'],

@@ -3,6 +3,7 @@
 import { Type, type TProperties, type TSchema } from '@sinclair/typebox';
 
 import { ERRORS } from '../../protocol/codes';
+import { InstrumentSettingsSchema } from '../../protocol/instrument-settings';
 import { INSTRUMENT_STATES, MESSAGES } from '../../protocol/messages';
 
 const decimal = (description: string): TSchema =>
@@ -128,6 +129,15 @@ export const SCHEMAS = {
   ),
   Order,
   Orders: Type.Object({ orders: Type.Array(Order) }),
+  InstrumentRequest: Type.Object(
+    Object.fromEntries(
+      Object.entries(InstrumentSettingsSchema.properties).map(([name, schema]) => [
+        name,
+        'default' in schema ? Type.Optional(schema) : schema,
+      ]),
+    ),
+    { additionalProperties: false },
+  ),
   StateRequest: Type.Object({
     state: Type.Union(['pre-open', 'open', 'halted', 'closed'].map((word) => Type.Literal(word))),
   }),

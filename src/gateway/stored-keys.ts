@@ -19,7 +19,7 @@ import {
   renameSync,
   statSync,
   unlinkSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 
@@ -163,16 +163,22 @@ export function changeKeys(
   }
   const known = readKeys(directory);
   const changed = known instanceof StartFault ? known : change(known);
-  const text = changed instanceof StartFault ? '' : JSON.stringify({ version: 1, keys: changed }, null, 2); // prettier-ignore
-  writeSync(file, `${text}\n`);
-  fsyncSync(file);
-  closeSync(file);
   if (changed instanceof StartFault) {
+    closeSync(file);
     unlinkSync(next);
     return changed;
   }
-  renameSync(next, path);
-  return undefined;
+  try {
+    writeFileSync(file, `${JSON.stringify({ version: 1, keys: changed }, null, 2)}\n`);
+    fsyncSync(file);
+    renameSync(next, path);
+    return undefined;
+  } catch (e) {
+    unlinkSync(next); // the keys stay as they were, and the next command is not held up
+    return new StartFault('data-unwritable', `${next} cannot be written: ${(e as Error).message}`, 'Make room on the disk; the keys stay as they were.'); // prettier-ignore
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** What tells whether the file has changed, without reading it. */

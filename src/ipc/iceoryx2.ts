@@ -11,7 +11,7 @@
 
 import { CString, dlopen, FFIType, ptr, type Library, type Pointer } from 'bun:ffi';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import type { MarketEvent } from '../../protocol/messages';
 import type { PublishedBatch, Publisher } from './publishers';
@@ -21,7 +21,7 @@ import { RingWriter } from './ring-writer';
 /** The interface of src/ipc/native/iceoryx2/src/lib.rs that this file calls, and what it is built on. */
 const INTERFACE = 1;
 export const ICEORYX2_VERSION = '0.10.0';
-const LIBRARY = join(import.meta.dir, '../../build/iceoryx2/release/libtapedeck_iceoryx2.so');
+const LIBRARY_FILE = 'libtapedeck_iceoryx2.so';
 const ERROR_BYTES = 512;
 const SLOTS = 16_384;
 /** An event takes at most eight records, so that a run fits a quarter of the slots. */
@@ -47,7 +47,7 @@ export const ICEORYX2_SYMBOLS = {
 export type Iceoryx2Library = Library<typeof ICEORYX2_SYMBOLS>;
 
 export interface Iceoryx2Settings {
-  /** Empty: where the project's own script puts it. */
+  /** Empty: where the project's own script puts it; of the single executable, beside that. */
   readonly library: string;
   /** Services are `SERVICE/tick` and so on. */
   readonly service: string;
@@ -63,18 +63,27 @@ export interface Unavailable {
   readonly hint: string;
 }
 
-const BUILD = 'Build it with "bun run build:iceoryx2", or give its path as ipc.iceoryx2.library.';
+/** Where the library is unless the settings say, and what to do about one that is not there. */
+const USUAL = Bun.isStandaloneExecutable
+  ? {
+      path: join(dirname(process.execPath), LIBRARY_FILE),
+      hint: 'Put it beside the executable, or give its path as ipc.iceoryx2.library.',
+    }
+  : {
+      path: join(import.meta.dir, '../../build/iceoryx2/release', LIBRARY_FILE),
+      hint: 'Build it with "bun run build:iceoryx2", or give its path as ipc.iceoryx2.library.',
+    };
 
 /** Loads the library, if it is the right one. */
 export function loadIceoryx2(library: string): Iceoryx2Library | Unavailable {
-  const path = library === '' ? LIBRARY : library;
-  if (!existsSync(path)) return { reason: `there is no library ${path}`, hint: BUILD };
+  const path = library === '' ? USUAL.path : library;
+  if (!existsSync(path)) return { reason: `there is no library ${path}`, hint: USUAL.hint };
   let loaded: Iceoryx2Library;
   try {
     loaded = dlopen(path, ICEORYX2_SYMBOLS);
   } catch (e) {
     const reason = `the library ${path} cannot be loaded: ${(e as Error).message}`;
-    return { reason, hint: BUILD };
+    return { reason, hint: USUAL.hint };
   }
   const { symbols } = loaded;
   const found = symbols.tapedeck_iceoryx2_interface();
@@ -84,7 +93,7 @@ export function loadIceoryx2(library: string): Iceoryx2Library | Unavailable {
   loaded.close();
   return {
     reason: `the library ${path} is of iceoryx2 ${version}, interface ${found}; expected ${ICEORYX2_VERSION}, interface ${INTERFACE}`,
-    hint: BUILD,
+    hint: USUAL.hint,
   };
 }
 

@@ -10,6 +10,7 @@
 import { fault, type Fault } from '../../protocol/codes';
 import { hasDescriptors, THREAD_DESCRIPTORS } from '../base/descriptors';
 import type { AnswerTo, FromThread, MissingPlaces, Question, ToThread } from './history-messages';
+import { startThread } from './threads';
 
 const CLOSE_WITHIN_MS = 1_000;
 
@@ -36,17 +37,17 @@ export interface HistoryOptions {
 
 /** @param path of the journal's file */
 export function startHistoryThread(path: string): HistoryThread | undefined {
-  return startThread('history', new URL('./history-thread.ts', import.meta.url), path);
+  return startReader('history', path);
 }
 
 /** The one that plays the journal, for questions `play-…`. */
 export function startPlaybackThread(path: string): HistoryThread | undefined {
-  return startThread('playback', new URL('./playback-thread.ts', import.meta.url), path);
+  return startReader('playback', path);
 }
 
-function startThread(name: string, url: URL, path: string): HistoryThread | undefined {
+function startReader(name: 'history' | 'playback', path: string): HistoryThread | undefined {
   if (!hasDescriptors(THREAD_DESCRIPTORS)) return undefined;
-  const worker = new Worker(url.href, { argv: [path], name });
+  const worker = startThread(name, [path]);
   worker.unref();
   return worker;
 }

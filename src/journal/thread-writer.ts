@@ -2,6 +2,7 @@
 
 import type { RowFrame } from './row-frame';
 import type { FromWriter, ToWriter } from './thread-messages';
+import { startThread } from './threads';
 import type {
   CreateWriter,
   JournalWriter,
@@ -18,7 +19,7 @@ class ThreadWriter implements JournalWriter {
   private closed: ((failure?: WriteFailure) => void) | undefined;
 
   constructor(settings: WriterSettings, events: WriterEvents) {
-    this.worker = new Worker(new URL('writer-thread.ts', import.meta.url).href);
+    this.worker = startThread('writer');
     this.worker.onmessage = ({ data }: MessageEvent<FromWriter>): void => {
       switch (data.type) {
         case 'committed':

@@ -14,6 +14,7 @@ import type { JournalReading } from './reading';
 import { idOf, KIND, seqOf, SLOT, SLOTS } from './schema';
 import type { Definition, Fault, FromVerifier, StretchTask, Task, ToVerifier } from './verify-messages'; // prettier-ignore
 import { watchUnchanged } from './read-connection';
+import { startThread } from './threads';
 import { StretchCheck } from './verify-stretch';
 import { structureFault } from './verify-structure';
 
@@ -66,7 +67,7 @@ function runHere(work: Work, { path, instruments }: JournalReading, db: Database
 }
 
 async function runThreads(count: number, work: Work, reading: JournalReading): Promise<void> {
-  const workers = Array.from({ length: count }, () => new Worker(new URL('verify-thread.ts', import.meta.url).href)); // prettier-ignore
+  const workers = Array.from({ length: count }, () => startThread('verify'));
   const { path, instruments } = reading;
   try {
     await Promise.all(

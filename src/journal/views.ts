@@ -41,6 +41,10 @@ const price = (column: string): string =>
 const quantity = (column: string): string =>
   `${decimalSql(`r.${column}`, 'i.quantity_scale')} AS ${column}`;
 
+/** What only a new order says; the other commands have something in its place that means nothing. */
+const ofSubmit = (value: string): string =>
+  `CASE r.text ->> 'action' WHEN 'submit' THEN ${value} END`;
+
 /** Views with decimals and times; `levels` has a row for each level of a delta or snapshot. */
 export const VIEWS = `
 CREATE VIEW trades AS SELECT ${OPENING}, ${price('price')}, ${quantity('quantity')},
@@ -56,8 +60,10 @@ CREATE VIEW snapshots AS SELECT ${OPENING}, r.ref AS crc, r.levels
   ${FROM} WHERE r.kind = ${KIND.snapshot};
 CREATE VIEW orders AS SELECT ${OPENING}, r.text ->> 'action' AS action, r.text ->> 'owner' AS owner,
   r.text ->> 'clientOrderId' AS client_order_id, r.ref AS order_id,
-  CASE r.side WHEN 0 THEN 'buy' ELSE 'sell' END AS side, r.text ->> 'kind' AS kind,
-  r.text ->> 'timeInForce' AS time_in_force, ${price('price')}, ${quantity('quantity')},
+  ${ofSubmit("CASE r.side WHEN 0 THEN 'buy' ELSE 'sell' END")} AS side,
+  ${ofSubmit("r.text ->> 'kind'")} AS kind, ${ofSubmit("r.text ->> 'timeInForce'")} AS time_in_force,
+  ${decimalSql('nullif(r.price, 0)', 'i.price_scale')} AS price,
+  ${decimalSql('nullif(r.quantity, 0)', 'i.quantity_scale')} AS quantity,
   r.text ->> 'state' AS state ${FROM} WHERE r.kind = ${KIND.command};
 CREATE VIEW gaps AS SELECT ref AS from_seq, id / ${SLOTS} AS to_seq, text AS reason,
   ${timeSql('event_time')} AS time FROM record WHERE id IN (SELECT id FROM note WHERE kind = ${KIND.gap});

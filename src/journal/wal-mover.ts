@@ -9,6 +9,7 @@
 import type { Database } from 'bun:sqlite';
 
 import { hasDescriptors, THREAD_DESCRIPTORS } from '../base/descriptors';
+import { startThread } from './threads';
 
 /** Of the WAL, about: what is worth a move, and what is moved even while something waits. */
 const DUE_BYTES = 16 * 1_024 * 1_024;
@@ -61,7 +62,7 @@ export class WalMover {
   }
 
   private start(): Worker {
-    const thread = new Worker(new URL('wal-thread.ts', import.meta.url).href);
+    const thread = startThread('wal');
     thread.onmessage = (): void => {
       this.phase = 'rest';
     };

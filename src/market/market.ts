@@ -37,8 +37,10 @@ export class Market {
   private readonly checks: FeedChecks;
   private readonly statusHead: StatusHead = { status: 0 };
   private readonly touched = new Set<AnyInstrument>();
+  private readonly instrumentsMax: number;
 
   constructor(options: MarketOptions) {
+    this.instrumentsMax = options.instrumentsMax;
     const find = (symbol: string): AnyInstrument | undefined => this.instruments.get(symbol);
     this.desk = new OrderDesk(options.endedOrdersMax);
     this.checks = new FeedChecks(find, () => this.instruments.size, options.instrumentsMax);
@@ -112,10 +114,24 @@ export class Market {
     return instrument;
   }
 
-  /** Why the server may not define this; undefined when it may. A venue keeps its rules. */
-  checkOwnDefinition(definition: Instrument): Fault | undefined {
-    if (definition.market === 'feed') return this.check(0, [definition])?.fault;
+  /** The first of the server's own definitions that it may not have, and why. */
+  checkOwn(definitions: readonly Instrument[]): EventFault | undefined {
+    const added = new Set<string>();
+    for (const [index, definition] of definitions.entries()) {
+      const refused = this.checkOwnDefinition(definition, added.size);
+      if (refused !== undefined) return { index, fault: refused };
+      if (!this.instruments.has(definition.symbol)) added.add(definition.symbol);
+    }
+    return undefined;
+  }
+
+  /** @param more instruments that are to be added before it */
+  private checkOwnDefinition(definition: Instrument, more: number): Fault | undefined {
     const existing = this.instruments.get(definition.symbol)?.definition;
+    if (existing === undefined && this.size + more >= this.instrumentsMax) {
+      return fault('overloaded', `there are ${this.instrumentsMax} instruments already`);
+    }
+    if (definition.market === 'feed') return this.check(0, [definition])?.fault;
     if (existing === undefined) {
       const wrong = venueDefinitionFault(venueDefinition(definition));
       return wrong === undefined ? undefined : fault('invalid-field', wrong);

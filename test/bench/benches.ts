@@ -13,6 +13,7 @@ import { restBench } from './rest';
 import { ringBench } from './ring';
 import { sessionsBench } from './sessions';
 import { slowReaderBench } from './slow-reader';
+import { startBench } from './start';
 import { stormBench } from './storm';
 
 export const BENCHES: Readonly<Record<string, Bench>> = {
@@ -24,6 +25,7 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
     runMatching(quick ? { commands: 500, rounds: 1 } : { commands: 200_000 }),
   'journal': journalBench,
   'recovery': recoveryBench,
+  'start': startBench,
   'replay': replayBench,
   'ring': ringBench,
   'push': pushBench,

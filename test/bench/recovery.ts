@@ -10,14 +10,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { compared, median, type BenchOptions, type BenchResult } from './harness';
+import { startUntilReady } from './readiness';
 import type { RecoveryDone } from './recovery-child';
 
 const MAIN = join(import.meta.dir, '../../src/main.ts');
 const CHILD = join(import.meta.dir, 'recovery-child.ts');
 const EMPTY = 'an empty journal';
 const BARE = 'reading the same rows bare';
-const POLL_MS = 2;
-const READY_MS_MAX = 60_000;
 
 interface Shape {
   readonly records: readonly number[];
@@ -95,41 +94,9 @@ async function measureCase(
 
 /** From the start of a server to its readiness; then it is killed. */
 async function timeToReady(data: string): Promise<number> {
-  const port = freePort();
-  const start = performance.now();
-  const args = ['serve', '--port', String(port), '--data', data];
-  const server = Bun.spawn([process.execPath, MAIN, ...args], {
-    stdin: 'ignore',
-    stdout: 'ignore',
-    stderr: 'ignore',
-  });
-  try {
-    for (;;) {
-      const ms = performance.now() - start;
-      if (await isReady(port)) return performance.now() - start;
-      if (ms > READY_MS_MAX || server.exitCode !== null)
-        throw new Error('the server does not start');
-      await Bun.sleep(POLL_MS);
-    }
-  } finally {
-    server.kill('SIGKILL');
-    await server.exited;
-  }
-}
-
-async function isReady(port: number): Promise<boolean> {
-  try {
-    return (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200;
-  } catch {
-    return false; // nobody listens yet
-  }
-}
-
-function freePort(): number {
-  const listener = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
+  const server = await startUntilReady([process.execPath, MAIN, 'serve', '--data', data]);
+  await server.kill();
+  return server.readyMs;
 }
 
 /** Runs a child until it tells its result; one that would go on is killed. */

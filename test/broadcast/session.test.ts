@@ -2,13 +2,20 @@
 
 import { expect, test } from 'bun:test';
 
-import { decodeFrame, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
-import type { Message } from '../../protocol/messages';
+import {
+  decodeFrame,
+  decodeTextFrame,
+  isFault,
+  SUBPROTOCOL_JSON,
+  SUBPROTOCOL_MSGPACK,
+} from '../../protocol/codec';
+import type { Book, Message } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { TopicState } from '../../src/broadcast/mirror';
 import { Session } from '../../src/broadcast/session';
 import type { Socket } from '../../src/broadcast/socket';
+import { book, instrument } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 
 const OPTIONS = { topicsMax: 100_000, sessionBoundary: 0 };
@@ -84,3 +91,72 @@ test('an operator sees what waits for one that is behind, and for how long', () 
   expect(session.state).toMatchObject({ lagMs: 0, rttMs: 300, waitingBytes: 70_000 });
   expect(session.state.sentBytes).toBe(broadcaster.encoders.binary.encode([{ type: 'ack', id: 1, seq: 1 }]).length); // prettier-ignore
 });
+
+/** A server of so many instruments with a book each, and one reader that hears nothing of pings yet. */
+function enterMany(count: number, form: typeof SUBPROTOCOL_JSON | typeof SUBPROTOCOL_MSGPACK) {
+  const clock = new ManualClock();
+  const broadcaster = new Broadcaster(OPTIONS, { publish: () => 1 }, clock);
+  const prices = (from: number): number[] =>
+    Array.from({ length: 10 }, (_, i) => [from + i * 7, 123_456_789 + i]).flat();
+  const symbols = Array.from({ length: count }, (_, i) => `S${i}`);
+  const more = (symbol: string): Partial<Book> => ({ symbol, crc: null });
+  const events = symbols.flatMap((symbol, i) => [
+    instrument(symbol, { seq: 2 * i + 1 }),
+    book('snapshot', 2 * i + 2, 0, prices(1_000_000).reverse(), prices(1_000_100), more(symbol)),
+  ]);
+  broadcaster.hydrate(events, 2 * count);
+  const frames: { readonly bytes: number; readonly messages: Message[] }[] = [];
+  let pings = 0;
+  const socket = socketWith({
+    send: (data: string | Uint8Array) => {
+      const { scalesOf } = broadcaster.encoders;
+      const items = typeof data === 'string' ? decodeTextFrame(data, scalesOf) : decodeFrame(data);
+      frames.push({
+        bytes: data.length,
+        messages: items.filter((item) => !isFault(item)) as Message[],
+      });
+      return 1;
+    },
+    ping: () => (pings += 1),
+  });
+  const limits = { ...LIMITS, controlMessagesMax: 3 * count };
+  const session = new Session('s1', form, socket, broadcaster.encoders, limits);
+  broadcaster.sessions.add(session);
+  const change = (seq: number, symbol: string, prevSeq: number): void => {
+    const delta = book('delta', seq, prevSeq, [999_999, seq], [], more(symbol));
+    broadcaster.accept({ lastSeq: seq, events: [delta], executions: [] });
+  };
+  return { broadcaster, clock, session, frames, change, asked: () => pings };
+}
+
+test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
+  '[S4] the state of ten thousand books goes out in windows, each when the one before was read (%s)',
+  (form) => {
+    const count = 10_000;
+    const { broadcaster, clock, session, frames, change, asked } = enterMany(count, form);
+    clock.set(clock.now().plus(3_600e9)); // of a new session nobody has looked at the time yet
+    broadcaster.subscriptions.subscribe(session, 1, ['book:*'], 0);
+    expect([frames.length, asked()]).toEqual([1, 1]);
+    change(2 * count + 1, 'S5', 12);
+    broadcaster.look();
+    expect([frames.length, asked()]).toEqual([1, 1]); // as long as the window is not known to be read
+    expect(session.state).toMatchObject({ lane: 'express', lagged: 0 }); // which makes it no slow one
+    for (let at = 0; at < asked(); at++) {
+      clock.set(clock.now().plus(20e6));
+      session.pong(clock.monotonicMs());
+    }
+    change(2 * count + 2, 'S5', 2 * count + 1);
+    expect(session.isExpress).toBe(true);
+    expect(session.counters).toEqual({ conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 });
+    // A window is counted in about bytes; as text it may be four times as long, as its relation says.
+    const textFactor = form === SUBPROTOCOL_JSON ? 4 : 1.5;
+    for (const { bytes } of frames) expect(bytes).toBeLessThan(textFactor * 1_048_576);
+    const messages = frames.flatMap((frame) => frame.messages);
+    const books = messages.filter((m) => m.type === 'book');
+    expect(messages.filter((m) => m.type === 'instrument')).toHaveLength(count);
+    expect(books.slice(0, count).map(({ symbol }) => symbol)).toEqual(Array.from({ length: count }, (_, i) => `S${i}`)); // prettier-ignore
+    // What happened meanwhile follows the state and its answer.
+    const tail = messages.slice(-2).map((m) => ('seq' in m ? [m.type, m.seq] : []));
+    expect(tail).toEqual([['ack', 2 * count], ['book', 2 * count + 1]]); // prettier-ignore
+  },
+);

@@ -196,9 +196,12 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await market.order('buy', '100.05', '1.0', TRADE_KEY);
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     await waitLadder(page, (await market.book()).seq);
+    const before = await page.locator('#ladder').boundingBox();
     await market.server.stop('SIGKILL');
     await page.waitForSelector('#notice [data-subject=link]');
     expect(await page.textContent('#notice')).toContain('The server is away');
+    await page.waitForSelector('#orders .submit:disabled');
+    expect(await page.locator('#ladder').boundingBox()).toEqual(before); // nothing jumps
     market = await market.restart();
     await waitLive(page);
     await market.order('sell', '100.15', '7.0');

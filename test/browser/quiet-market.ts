@@ -2,7 +2,7 @@
 
 import { ServerProcess, testKey, TRADE_KEY, type ServerOptions } from '../support/tapedeck-process';
 
-/** Who stands on the other side of the page's orders. */
+/** Who stands on the other side of the page's orders, and asks REST what the page is held against. */
 const MAKER_KEY = testKey('maker');
 
 const CONFIG = `
@@ -26,26 +26,28 @@ export interface RestBook {
 
 export class QuietMarket {
   readonly server: ServerProcess;
+  private readonly options: ServerOptions;
 
-  private constructor(server: ServerProcess) {
+  private constructor(server: ServerProcess, options: ServerOptions) {
     this.server = server;
+    this.options = options;
   }
 
   static async start(options: ServerOptions = {}): Promise<QuietMarket> {
-    return new QuietMarket(
-      await ServerProcess.start({
-        ...options,
-        config: CONFIG,
-        keys: [{ name: 'maker', roles: ['trade'] }],
-      }),
-    );
+    const server = await ServerProcess.start({
+      ...options,
+      config: CONFIG + (options.config ?? ''),
+      keys: [{ name: 'maker', roles: ['read', 'trade'] }, ...(options.keys ?? [])],
+    });
+    return new QuietMarket(server, options);
   }
 
-  /** The same journal at the same address, as after a crash. */
-  async restart(): Promise<QuietMarket> {
+  /** The same journal at the same address, as after a crash. @param changes of what it is started with */
+  async restart(changes: ServerOptions = {}): Promise<QuietMarket> {
     const { url, data } = this.server;
     await this.server.stop('SIGKILL');
-    return QuietMarket.start({ data, args: ['--port', new URL(url).port] });
+    const args = ['--port', new URL(url).port];
+    return QuietMarket.start({ ...this.options, ...changes, data, args });
   }
 
   /** @param key whose order it is; two of one owner do not trade */
@@ -65,8 +67,12 @@ export class QuietMarket {
 
   async book(at?: string): Promise<RestBook> {
     const query = at === undefined ? '' : `?at=${encodeURIComponent(at)}`;
-    const body: unknown = await this.server.json(`/v1/orderbook/ACME${query}`);
-    return body as RestBook;
+    return (await this.json(`/v1/orderbook/ACME${query}`)) as RestBook;
+  }
+
+  async json(path: string): Promise<unknown> {
+    const headers = { authorization: `Bearer ${MAKER_KEY}` };
+    return (await this.server.get(path, { headers })).json();
   }
 
   /** Some levels a side. */

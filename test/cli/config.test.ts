@@ -1,6 +1,7 @@
 /** `tapedeck config`, and SIGHUP: settings are checked, printed, and taken on by a server that runs. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
+import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { parse as parseToml } from 'smol-toml';
 
@@ -58,6 +59,36 @@ describe('config check', () => {
     const done = await tapedeck(['config', 'check', '--config', file]);
     expect([done.code, done.stdout]).toEqual([code, code === 0 ? 'the settings are sound\n' : '']);
     expect(done.stderr).toContain(words);
+  });
+});
+
+describe('files that the settings name', () => {
+  const words = scratch.write('these are words\n', '.pem');
+  const absent = scratch.fresh('.pem');
+  const tls = (certificate: string, key: string): string =>
+    `[server]\ntlsCertificate = "${certificate}"\ntlsKey = "${key}"\n`;
+  const token = (file: string): string =>
+    `[auth]\ntokenAlgorithm = "HS256"\ntokenKeyFile = "${file}"\n`;
+
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const key = scratch.write(privateKey.export({ type: 'pkcs8', format: 'pem' }), '.pem');
+
+  test.each([
+    ['a certificate that is not there', tls(absent, key), 'server.tlsCertificate cannot be read: ENOENT'], // prettier-ignore
+    ['a key that is not there', tls(words, absent), 'server.tlsKey cannot be read: ENOENT'],
+    ['a certificate that is none', tls(words, key), 'do not make TLS'],
+    ['a secret that is not there', token(absent), 'auth.tokenKeyFile cannot be read: ENOENT'],
+    ['a secret that is too short', token(words), 'auth.tokenKeyFile holds 15 bytes'],
+    ['nothing to let in on a public address', '[server]\nhost = "0.0.0.0"\n', '[insecure]'],
+  ])('"check" and "serve" refuse %s alike', async (_, text, words) => {
+    const args = ['--config', scratch.write(text, '.toml'), '--data', scratch.fresh()];
+    const [checked, served] = await Promise.all([
+      tapedeck(['config', 'check', ...args]),
+      tapedeck(['serve', '--port', '0', ...args]),
+    ]);
+    expect(checked).toMatchObject({ code: 78, stdout: '' });
+    expect(checked.stderr).toContain(words);
+    expect(served).toEqual(checked);
   });
 });
 

@@ -2,7 +2,7 @@
 
 import { afterAll, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { instrument, trade } from '../support/feed';
@@ -27,8 +27,9 @@ function smallDisk(): string | undefined {
   return path;
 }
 
-const disks = [smallDisk(), smallDisk(), smallDisk()];
-const isSkipped = disks.includes(undefined);
+const disks = [smallDisk(), smallDisk()];
+const keysDisk = smallDisk();
+const isSkipped = [...disks, keysDisk].includes(undefined);
 if (isSkipped) console.log('skipped: this user may not mount a small file system');
 afterAll(async () => {
   for (const server of servers) await server.remove();
@@ -174,4 +175,23 @@ test.skipIf(isSkipped)(
     db.close();
   },
   60_000,
+);
+
+test.skipIf(isSkipped)(
+  'keys: a change that does not fit leaves the keys as they were',
+  async () => {
+    const disk = keysDisk!;
+    const keys = (...args: string[]) => tapedeck(['keys', ...args, '--data', disk]);
+    expect(await keys('make', 'first')).toMatchObject({ code: 0 });
+    const before = readFileSync(join(disk, 'keys.json'), 'utf8');
+    const { exitCode } = Bun.spawnSync(['dd', 'if=/dev/zero', `of=${join(disk, 'filler')}`, 'bs=4096']); // prettier-ignore
+    expect(exitCode).not.toBe(0); // no room is left
+    const full = await keys('make', 'second');
+    expect(full.code).toBe(73);
+    expect(full.stderr).toContain('the keys stay as they were');
+    expect(readFileSync(join(disk, 'keys.json'), 'utf8')).toBe(before);
+    rmSync(join(disk, 'filler'));
+    expect(await keys('make', 'second')).toMatchObject({ code: 0 });
+    expect(readdirSync(disk)).toEqual(['keys.json']);
+  },
 );

@@ -182,7 +182,7 @@ test('of instruments of which one may not be, none is defined', async () => {
   const data = scratch.fresh();
   const { code, stderr } = await refused(['--data', data, '--config', scratch.write(good + bad)]);
   expect(code).toBe(78);
-  expect(stderr).toContain('priceMin of the instrument BAD is "2.00"; expected at most priceMax');
+  expect(stderr).toContain('the instrument BAD: priceMin is "2.00"; expected at most priceMax');
   expect(lastEpoch(data)).toEqual({ clean: 1, seq: 0 });
 });
 

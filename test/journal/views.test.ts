@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { ManualClock } from '../../src/base/clock';
 import { at, book, instrument, trade } from '../support/market-events';
+import { venue } from '../orders/market-run';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { record, type Recording } from '../support/test-recorder';
 
@@ -75,6 +76,31 @@ describe.skipIf(shell === null)('the shell of SQLite beside a writer', () => {
     expect(ask('SELECT max(id) / 8 FROM record')).toEqual([`${committedSeq}`]);
     say([trade({ price: 10_000, quantity: 2_000, eventTime: at(6) })]);
     expect(ask('SELECT quantity FROM trades ORDER BY id DESC LIMIT 1')).toEqual(['2.000']);
+  });
+
+  test('of a command, what it says and nothing that it does not', () => {
+    const { market, sequencer } = written.recorder;
+    const order = { symbol: 'VEN', side: 'sell', kind: 'limit', timeInForce: 'gtc', postOnly: false } as const; // prettier-ignore
+    const one = { ...order, clientOrderId: 'one', price: 10_050, quantity: 2_000 };
+    const target = { symbol: 'VEN', orderId: null, clientOrderId: 'one' };
+    const { router } = market;
+    sequencer.act((out) => market.define(venue('VEN'), out));
+    sequencer.act((out) => expect(router.submit('ann', one, out)).not.toHaveProperty('code'));
+    sequencer.act((out) => expect(router.amend('ann', { ...target, price: 10_060, quantity: null }, out)).not.toHaveProperty('code')); // prettier-ignore
+    sequencer.act((out) => expect(router.cancel('ann', target, out)).not.toHaveProperty('code'));
+    sequencer.act((out) => expect(router.setState('', 'VEN', 'halted', out)).not.toHaveProperty('code')); // prettier-ignore
+    sequencer.drain();
+    expect(
+      ask(
+        'SELECT action, owner, side, kind, time_in_force, price, quantity, state FROM orders ORDER BY id',
+      ),
+    ).toEqual([
+      // prettier-ignore
+      'submit|ann|sell|limit|gtc|100.50|2.000|',
+      'amend|ann||||100.60|2.000|',
+      'cancel|ann||||||',
+      'state|||||||halted',
+    ]);
   });
 
   test('a place and the newest are found without reading all', () => {

@@ -188,7 +188,10 @@ describe('a refusal leaves the book as it was', () => {
   test('a definition with rules that do not fit is refused, and a feed has none', () => {
     const run = new MarketRun([]);
     const off = venue('ODD', { referencePrice: 7 }, { priceIncrement: 5 });
-    expect(run.market.checkOwnDefinition(off)).toMatchObject({ code: 'invalid-field' });
+    expect(run.market.checkOwn([off])).toMatchObject({
+      index: 0,
+      fault: { code: 'invalid-field' },
+    });
     run.publish([{ ...feed('FEED'), rules: venue('X').rules }]);
     expect(run.market.get('FEED')!.definition.rules).toBeNull();
   });

@@ -12,10 +12,11 @@ import { join } from 'node:path';
 
 import { changeKeys, storedKey, type Role } from '../../src/gateway/stored-keys';
 
-const MAIN = join(import.meta.dir, '../../src/main.ts');
+const FROM_SOURCES = [process.execPath, join(import.meta.dir, '../../src/main.ts')];
 const START_MS_MAX = 20_000;
 /** Where the system can do it, a child ends with the test run, however that ends. */
-const WITH_PARENT = Bun.which('setpriv') === null ? [] : ['setpriv', '--pdeathsig', 'KILL'];
+const SETPRIV = Bun.which('setpriv');
+const WITH_PARENT = SETPRIV === null ? [] : [SETPRIV, '--pdeathsig', 'KILL'];
 
 // A test that starts processes takes as long as the machine is busy.
 setDefaultTimeout(30_000);
@@ -62,6 +63,8 @@ export interface Finished {
 }
 
 export interface RunOptions {
+  /** What to call, with nothing in its environment; the sources unless given. */
+  readonly command?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly timeoutMs?: number;
@@ -91,10 +94,10 @@ export class Scratch {
 /** The command line with these arguments, not waited for. */
 export function spawnTapedeck(
   args: readonly string[],
-  { env = {}, cwd, timeoutMs = 30_000 }: RunOptions = {},
+  { command, env = {}, cwd, timeoutMs = 30_000 }: RunOptions = {},
 ): Subprocess<'ignore', 'pipe', 'pipe'> {
-  return Bun.spawn([...WITH_PARENT, process.execPath, MAIN, ...args], {
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+  return Bun.spawn([...WITH_PARENT, ...(command ?? FROM_SOURCES), ...args], {
+    env: command === undefined ? { PATH: process.env['PATH'] ?? '', ...env } : { ...env },
     ...(cwd === undefined ? {} : { cwd }),
     stdin: 'ignore',
     stdout: 'pipe',

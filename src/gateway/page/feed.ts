@@ -1,9 +1,14 @@
 /**
  * Feed: the page's side of the SDK: one client, found again when the server was away from the start,
  * and the subscriptions of what is on the screen. Bounded by the queues of the subscriptions.
+ *
+ * Where the server wants a key, or no longer takes the one that it was given, the feed is locked until
+ * it has one. It then goes on with a client of the new key, whose state is told as taken anew: what
+ * happened in between is never left out silently.
  */
 
 import type { BarInterval } from '../../../protocol/bars';
+import { CLOSES } from '../../../protocol/codes';
 import {
   TapedeckClient,
   type Instrument,
@@ -14,6 +19,7 @@ import {
   type TapedeckError,
 } from '../../client/index';
 import type { Clock } from '../../base/clock';
+import type { TabKey } from './tab-key';
 
 /** Of what is on the screen an item is: of every instrument, of the chosen one, or of its bars. */
 export type Part = 'all' | 'chosen' | 'bars';
@@ -21,6 +27,8 @@ export type Part = 'all' | 'chosen' | 'bars';
 export type Link =
   | { readonly state: 'connecting' }
   | { readonly state: 'live'; readonly epoch: number; readonly server: string }
+  /** The server wants a key, or another one; `why`, in words for people. */
+  | { readonly state: 'locked'; readonly why: string }
   | {
       readonly state: 'away';
       readonly sinceMs: number;
@@ -42,33 +50,43 @@ export interface FeedEvents {
 const PING_EVERY_MS = 5_000;
 const RETRY_MS = 2_000;
 
+/** Ends of a connection after which another key is wanted, by their codes; in words for people. */
+export const KEY_ENDS: ReadonlyMap<number, string> = new Map([
+  [CLOSES.unauthorized.code, 'The server no longer takes the key.'],
+  [CLOSES['key-revoked'].code, 'The key was revoked, or has lost a role.'],
+  [CLOSES['key-expired'].code, 'The key has expired.'],
+]);
+const ASKED = 'It shows its markets to whoever has a key with the role read, or a token.';
+
 export class Feed {
   link: Link = { state: 'connecting' };
   client: TapedeckClient | undefined;
   /** Of the last connection: what came before it was not on its way just now. */
   connectedAtSeq = 0;
+  private epoch = 0;
   private readonly url: string;
   private readonly clock: Clock;
+  private readonly key: TabKey;
   private readonly events: FeedEvents;
   private readonly subscriptions = new Map<Part, Subscription>();
   private readonly wanted = new Map<Part, readonly string[]>();
   private sinceMs: number | undefined;
 
-  constructor(url: string, clock: Clock, events: FeedEvents) {
+  constructor(url: string, clock: Clock, key: TabKey, events: FeedEvents) {
     this.url = url;
     this.clock = clock;
+    this.key = key;
     this.events = events;
   }
 
-  /** Finds the server, however long that takes. */
-  async start(): Promise<void> {
-    try {
-      const reconnect = { maxMs: 5_000 };
-      this.attach(await TapedeckClient.connect(this.url, { client: 'tapedeck page', reconnect }));
-    } catch (e) {
-      this.away((e as TapedeckError).message, RETRY_MS);
-      setTimeout(() => void this.start(), RETRY_MS);
-    }
+  start(): void {
+    setInterval(() => void this.ping(), PING_EVERY_MS);
+    void this.find(ASKED);
+  }
+
+  /** Goes on with a key. @throws TapedeckError why that is not possible, such as `unauthorized` */
+  unlock(key: string): Promise<void> {
+    return this.connect(key);
   }
 
   follow(symbol: string): void {
@@ -85,25 +103,86 @@ export class Feed {
     void this.ping();
   }
 
+  /** Finds the server, however long that takes. @param why a key is wanted, if one is */
+  private async find(why: string): Promise<void> {
+    const { value } = this.key;
+    try {
+      await this.connect(value);
+    } catch (e) {
+      const error = e as TapedeckError;
+      if (!isOfKey(error)) {
+        this.away(error.message, RETRY_MS);
+        setTimeout(() => void this.find(why), RETRY_MS);
+      } else if (value === undefined) this.lock(why);
+      else {
+        // The server may be another one by now, which wants none.
+        this.key.forget();
+        await this.find(`The key that this tab had is refused: ${error.message}.`);
+      }
+    }
+  }
+
+  private async connect(key: string | undefined): Promise<void> {
+    const client = await TapedeckClient.connect(this.url, {
+      client: 'tapedeck page',
+      reconnect: { maxMs: 5_000 },
+      ...(key !== undefined && { key }),
+    });
+    try {
+      const proof = client.subscribe(['status']); // whether it may read at all
+      await proof.ready;
+      if (key !== undefined) this.key.keep(key);
+      this.attach(client);
+      proof.close();
+    } catch (e) {
+      client.close();
+      throw e;
+    }
+  }
+
+  private lock(why: string): void {
+    this.sinceMs = undefined;
+    this.key.forget();
+    this.client?.close();
+    this.link = { state: 'locked', why };
+    this.events.link(this.link);
+  }
+
   private attach(client: TapedeckClient): void {
+    const isAnother = this.client !== undefined;
     this.client = client;
     client.on('connected', () => this.connected());
     client.on('instrument', (definition) => this.events.instrument(definition));
     client.on('execution', (execution) => this.events.execution(execution));
-    client.on('disconnected', ({ reason, code, retryInMs }) =>
-      this.away(reason || `closed with ${code}`, retryInMs),
-    );
-    client.on('closed', ({ error }) => this.away(error?.message ?? 'closed', undefined));
+    client.on('disconnected', ({ reason, code, retryInMs }) => {
+      const why = KEY_ENDS.get(code);
+      if (why === undefined) this.away(reason || `closed with ${code}`, retryInMs);
+      else this.lock(why);
+    });
+    client.on('closed', ({ error }) => {
+      if (this.link.state !== 'locked') this.away(error?.message ?? 'closed', undefined);
+    });
+    const before = this.epoch;
     this.connected();
+    if (isAnother) this.tellAnew(before);
     this.want('all', ['tick:*', 'bbo:*', 'status']);
     for (const part of ['chosen', 'bars'] as const) this.subscribe(part);
-    setInterval(() => void this.ping(), PING_EVERY_MS);
+  }
+
+  /** Of the client before nothing goes on: the state of each part is that of the new one. */
+  private tellAnew(epochBefore: number): void {
+    const { epoch, connectedAtSeq: seq } = this;
+    const reason = epoch === epochBefore ? 'other-key' : 'other-epoch';
+    for (const [part, topics] of this.wanted) {
+      this.events.item({ type: 'reset', topics, epoch, seq, reason, local: true }, part);
+    }
   }
 
   private connected(): void {
     const { epoch, server, seq } = this.client!.welcome!;
     this.sinceMs = undefined;
     this.connectedAtSeq = seq;
+    this.epoch = epoch;
     this.link = { state: 'live', epoch, server };
     this.events.link(this.link);
     void this.ping();
@@ -143,9 +222,16 @@ export class Feed {
         if (this.subscriptions.get(part) === subscription) this.events.item(item, part);
       }
     } catch (e) {
-      if (this.subscriptions.get(part) === subscription) {
-        this.events.refused(part, e as TapedeckError);
-      }
+      // What ended with its client is told as the state of the link.
+      if (this.subscriptions.get(part) !== subscription || this.client?.state === 'closed') return;
+      const error = e as TapedeckError;
+      if (isOfKey(error)) this.lock(`The server no longer lets this page read: ${error.message}.`);
+      else this.events.refused(part, error);
     }
   }
+}
+
+/** Whether another key would help. */
+export function isOfKey({ code }: TapedeckError): boolean {
+  return code === 'unauthorized' || code === 'forbidden';
 }

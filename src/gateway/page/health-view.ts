@@ -66,6 +66,7 @@ export class HealthView implements View {
   private describe(link: Link): [text: string, mood: string] {
     if (link.state === 'live') return ['Live', 'live'];
     if (link.state === 'connecting') return ['Connecting', ''];
+    if (link.state === 'locked') return ['Key wanted', 'locked'];
     const waitMs = (link.retryAtMs ?? 0) - this.clock.monotonicMs();
     if (link.retryAtMs === undefined) return ['Ended', 'away'];
     return [waitMs > 300 ? `Away, again in ${duration(waitMs)}` : 'Reconnecting', 'away'];

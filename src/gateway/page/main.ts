@@ -25,7 +25,7 @@ function isTyping(): boolean {
 }
 
 function keyed(event: KeyboardEvent): void {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || page.isLocked) return;
   if (event.key === 'Escape') {
     if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
     if (filter.value === '') page.live();
@@ -69,6 +69,7 @@ function actionOf(event: KeyboardEvent): (() => void) | undefined {
 }
 
 filter.addEventListener('input', () => page.setFilter(filter.value));
+byId('forget').addEventListener('click', () => page.forgetKeys());
 document.addEventListener('keydown', keyed);
 document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') page.wake();

@@ -12,6 +12,8 @@ type Kind = 'limit' | 'market';
 /** What the ticket needs of the page. */
 export interface OrderViewHost {
   definition(symbol?: string): Instrument | undefined;
+  /** Whether there is a server to send orders to. */
+  isLive(): boolean;
   /** Last price of the chosen instrument, scaled. */
   last(): number | null;
 }
@@ -68,6 +70,11 @@ export class OrderView implements View {
     this.price.value = price;
   }
 
+  /** The key is no longer taken. */
+  keyEnded(why: string): void {
+    this.say(why, 'down');
+  }
+
   /** By keyboard. */
   begin(side: Side): void {
     this.setSide(side);
@@ -79,10 +86,12 @@ export class OrderView implements View {
     const { access } = this.own;
     const venue = definition?.market === 'venue';
     const able = access === 'open' || access === 'key';
-    this.note.set(!venue ? 'fed from outside, takes none' : noteOf(access));
+    if (definition === undefined) this.note.set('');
+    else if (!this.host.isLive()) this.note.set('not connected');
+    else this.note.set(venue ? noteOf(access) : 'fed from outside, takes none');
     this.keyForm.hidden = able || !venue;
     this.keyForm.style.display = this.keyForm.hidden ? 'none' : '';
-    this.submit.disabled = !venue || !able || this.sending;
+    this.submit.disabled = !venue || !able || this.sending || !this.host.isLive();
     this.submit.className = `submit ${this.side}`;
     this.submit.textContent = `${this.side === 'buy' ? 'Buy' : 'Sell'} ${definition?.symbol ?? ''}`;
     this.price.disabled = this.kind === 'market';

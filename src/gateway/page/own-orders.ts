@@ -1,7 +1,8 @@
 /**
- * Own orders: entering and cancelling, with the client of the page where trading needs no key, else
- * with one of its own that presents the key. The key is kept for this tab (`sessionStorage`) and goes
- * only into the connection and the header of a request. Bounded: open orders, as the server bounds them.
+ * Own orders: entering and cancelling, with the client of the page where trading needs no key or the
+ * page's own key may trade, else with one of its own that presents a key. That is kept for this tab and
+ * goes only into the connection and the header of a request. Bounded: open orders, as the server bounds
+ * them.
  */
 
 import {
@@ -14,6 +15,8 @@ import {
   type OrderRequest,
   type RestOrder,
 } from '../../client/index';
+import { KEY_ENDS } from './feed';
+import { TabKey } from './tab-key';
 
 export interface OwnOrder {
   readonly orderId: number;
@@ -31,11 +34,13 @@ export type Access = 'open' | 'none' | 'proving' | 'key';
 export interface OwnOrdersHost {
   readonly url: string;
   client(): TapedeckClient | undefined;
+  /** By which the page reads, where that needs one. */
+  key(): string | undefined;
   definition(symbol: string): Instrument | undefined;
   changed(): void;
+  /** The key is no longer taken; why, in words. */
+  ended(why: string): void;
 }
-
-const KEY = 'tapedeck.key';
 
 export class OwnOrders {
   readonly orders = new Map<number, OwnOrder>();
@@ -43,18 +48,33 @@ export class OwnOrders {
   private readonly host: OwnOrdersHost;
   private own: TapedeckClient | undefined;
   private key: string | undefined;
+  private readonly kept = new TabKey('tapedeck.key');
+  /** A key of the page that may not trade; it is not asked twice. */
+  private reader: string | undefined;
 
   constructor(host: OwnOrdersHost, access: 'open' | 'none') {
     this.host = host;
     this.access = access;
   }
 
-  /** There is a connection: what became of orders in between is asked. */
+  /** Whether orders go over the connection of the page, as whoever that is. */
+  get sharesPage(): boolean {
+    return this.access === 'open' || (this.access === 'key' && this.own === undefined);
+  }
+
+  /** The page has a connection: what became of orders in between is asked. */
   async connected(): Promise<void> {
-    if (this.access === 'open') await this.load();
-    const kept = sessionStorage.getItem(KEY);
-    if (this.access === 'none' && kept !== null)
-      await this.present(kept).catch(() => this.forget());
+    if (this.sharesPage) await this.load();
+    if (this.access !== 'none') return;
+    const { value } = this.kept;
+    const key = this.host.key();
+    if (value !== undefined) await this.present(value).catch(() => this.forget());
+    else if (key !== undefined && key !== this.reader) await this.share(key);
+  }
+
+  /** The page is no longer let in. */
+  locked(): void {
+    if (this.access === 'key' && this.sharesPage) this.forget();
   }
 
   /** Proves a key and keeps it. @throws TapedeckError such as `unauthorized` */
@@ -65,11 +85,15 @@ export class OwnOrders {
       const own = await TapedeckClient.connect(this.host.url, { client: 'tapedeck page', key });
       own.on('execution', (execution) => this.take(execution));
       own.on('connected', () => void this.load());
+      own.on('disconnected', ({ code, retryInMs }) => {
+        const why = KEY_ENDS.get(code) ?? `The connection ended with ${code}.`;
+        if (retryInMs === undefined && this.own === own) this.host.ended(why);
+      });
       own.on('closed', () => this.own === own && this.forget());
       this.own = own;
       this.key = key;
       await this.load();
-      sessionStorage.setItem(KEY, key);
+      this.kept.keep(key);
       this.access = 'key';
     } catch (e) {
       this.forget();
@@ -84,16 +108,19 @@ export class OwnOrders {
     this.own = undefined;
     this.key = undefined;
     own?.close();
-    sessionStorage.removeItem(KEY);
+    this.kept.forget();
     this.orders.clear();
     if (this.access !== 'open') this.access = 'none';
     this.host.changed();
   }
 
   /** @returns what came of it, in words @throws TapedeckError with the server's reason */
-  async enter(request: OrderRequest, { quantityScale }: Instrument): Promise<string> {
-    const { orderId, executions } = await this.trader().order(request);
-    if (this.access !== 'open') for (const execution of executions) this.take(execution);
+  async enter(request: OrderRequest, definition: Instrument): Promise<string> {
+    const trader = this.trader();
+    const { quantityScale } = definition;
+    trader.instruments.set(definition.symbol, definition); // a key that trades need not read
+    const { orderId, executions } = await trader.order(request);
+    if (!this.sharesPage) for (const execution of executions) this.take(execution);
     const traded = executions.reduce((sum, { tradeQuantity }) => sum + (tradeQuantity ?? 0), 0);
     const wanted = parseDecimal(String(request.quantity), quantityScale);
     const order = orderId === undefined ? 'The order' : `Order ${orderId}`;
@@ -119,9 +146,22 @@ export class OwnOrders {
   }
 
   private trader(): TapedeckClient {
-    const client = this.access === 'open' ? this.host.client() : this.own;
+    const client = this.sharesPage ? this.host.client() : this.own;
     if (client !== undefined) return client;
     throw new TapedeckError('connection-failed', 'there is no connection to trade over');
+  }
+
+  /** Trades with the key of the page, if that may. */
+  private async share(key: string): Promise<void> {
+    this.key = key;
+    try {
+      await this.load();
+      this.access = 'key';
+    } catch {
+      this.reader = key;
+      this.key = undefined;
+    }
+    this.host.changed();
   }
 
   private async load(): Promise<void> {

@@ -6,7 +6,6 @@
 import { BAR_SECONDS, type BarInterval } from '../../../protocol/bars';
 import { SystemClock } from '../../base/clock';
 import {
-  fetchBars,
   fetchTrades,
   Nanos,
   type Execution,
@@ -18,25 +17,24 @@ import { ChartView } from './chart-view';
 import { Desk } from './desk';
 import { byId, Cell } from './dom';
 import { Feed, type Link, type Part } from './feed';
-import { duration, moment } from './format';
+import { moment } from './format';
+import { GateView } from './gate-view';
 import { HeadView } from './head-view';
 import { Health } from './health';
 import { HealthView } from './health-view';
 import { LadderView } from './ladder-view';
 import { ListView } from './list-view';
+import { tellAway, tellClock } from './matters';
 import { Notices } from './notices';
 import { OrderView } from './order-view';
 import { OwnOrders } from './own-orders';
 import { Painter } from './painter';
+import { PastBars } from './past-bars';
+import { TabKey } from './tab-key';
 import { TapeView } from './tape-view';
 import { TimeTravel } from './time-travel';
 import { TravelView } from './travel-view';
 
-/** Beyond this the page says that this machine's clock is wrong. */
-const CLOCK_OFF_MS = 5_000;
-const BARS = 480;
-const BARS_AT_ONCE = 60;
-const SLOW_BARS_MS = 1_000;
 const YOUNG_BARS = 5;
 const TRADES = 80;
 const LOOK_EVERY_MS = 250;
@@ -50,6 +48,10 @@ export class Page {
   private readonly desk = new Desk();
   private readonly health = new Health(this.clock);
   private readonly notices = new Notices(byId('notice'));
+  /** By which it reads, where that needs one. */
+  private readonly key = new TabKey('tapedeck.read');
+  private readonly pastBars: PastBars;
+  private readonly gate: GateView;
   private readonly feed: Feed;
   private readonly travel: TimeTravel;
   private readonly own: OwnOrders;
@@ -68,27 +70,37 @@ export class Page {
   constructor(url: string, trading: 'open' | 'none') {
     this.url = url;
     const { desk, health, clock, painter } = this;
-    this.feed = new Feed(url, clock, {
+    this.pastBars = new PastBars(url, this.key, clock);
+    this.feed = new Feed(url, clock, this.key, {
       link: (link) => this.linked(link),
       instrument: (definition) => this.defined(definition),
       item: (item, part) => this.take(item, part),
       execution: (execution) => this.executed(execution),
       clock: (answer) => {
         health.ping(answer);
-        this.checkClock();
+        tellClock(this.notices, health.offsetMs ?? 0);
       },
       refused: (part, error) => this.refused(part, error),
     });
+    this.gate = new GateView(byId('gate') as HTMLDialogElement, (key) => this.feed.unlock(key));
     const client = () => this.feed.client;
+    const key = () => this.key.value;
     const now = (): Nanos => this.serverNow();
     const definition = (symbol = desk.chosen): Instrument | undefined =>
       desk.rows.get(symbol ?? '')?.definition;
     this.own = new OwnOrders(
-      { url, client, definition, changed: () => painter.mark(this.order) },
+      {
+        url,
+        client,
+        key,
+        definition,
+        changed: () => painter.mark(this.order),
+        ended: (why) => this.order.keyEnded(why),
+      },
       trading,
     );
     const changed = (): void => this.pastChanged();
-    this.travel = new TimeTravel({ url, client, definition, now, changed }, clock);
+    this.travel = new TimeTravel({ url, client, key, definition, now, changed }, clock);
     this.list = new ListView(
       byId('list'),
       desk,
@@ -112,10 +124,11 @@ export class Page {
     this.chart = new ChartView(byId('chart'), byId('moment'), () => painter.mark(this.chart));
     this.strip = new HealthView(byId('health'), health, clock, () => this.feed.link);
     const last = (): number | null => desk.row?.last ?? null;
-    this.order = new OrderView(byId('orders'), new Cell(byId('order-note')), this.own, { definition, last }); // prettier-ignore
+    const isLive = (): boolean => this.feed.link.state === 'live';
+    this.order = new OrderView(byId('orders'), new Cell(byId('order-note')), this.own, { definition, last, isLive }); // prettier-ignore
     this.travelView = new TravelView(byId('travel'), this.travel, {
       now,
-      first: () => this.first(),
+      first: () => (desk.chosen === undefined ? undefined : this.pastBars.first(desk.chosen)),
     });
   }
 
@@ -124,7 +137,7 @@ export class Page {
     this.wanted = symbol;
     this.head.pressInterval(this.interval);
     setInterval(() => this.look(), LOOK_EVERY_MS);
-    void this.feed.start();
+    this.feed.start();
     this.look();
   }
 
@@ -138,6 +151,18 @@ export class Page {
       this.wanted = symbol;
       this.tellUnknown();
     }
+  }
+
+  /** A key is asked for, and nothing else can be done. */
+  get isLocked(): boolean {
+    return this.gate.isOpen;
+  }
+
+  /** Keeps no key any more, nor what it was shown with one. */
+  forgetKeys(): void {
+    this.key.forget();
+    this.own.forget();
+    location.reload();
   }
 
   live(): void {
@@ -161,10 +186,16 @@ export class Page {
     document.body.classList.toggle('away', link.state !== 'live');
     if (link.state === 'live') {
       this.desk.connected();
-      this.notices.clear('link');
+      this.gate.hide();
       void this.own.connected().catch(() => {});
     }
+    if (link.state === 'live' || link.state === 'locked') this.notices.clear('link');
+    if (link.state === 'locked') {
+      this.own.locked();
+      this.gate.show(link.why);
+    }
     this.painter.mark(this.strip);
+    this.painter.mark(this.order);
     this.look();
   }
 
@@ -216,7 +247,7 @@ export class Page {
   }
 
   private executed(execution: Execution): void {
-    if (this.own.access === 'open') this.own.take(execution);
+    if (this.own.sharesPage) this.own.take(execution);
   }
 
   private refused(part: Part, error: TapedeckError): void {
@@ -275,41 +306,27 @@ export class Page {
     this.painter.mark(this.chart);
   }
 
-  /** The newest first; older ones as long as the server gives them quickly, for each costs a reading. */
   private async loadBars(): Promise<void> {
-    const { interval, clock } = this;
+    const { interval } = this;
     const symbol = this.desk.chosen;
     if (symbol === undefined) return;
-    let to: string | undefined;
-    for (let loaded = 0; loaded < BARS; loaded += BARS_AT_ONCE) {
-      const startedMs = clock.monotonicMs();
-      const query = { interval, limit: BARS_AT_ONCE, ...(to === undefined ? {} : { to }) };
-      const answer = await fetchBars(this.url, symbol, query).catch(() => null);
-      if (answer === null || symbol !== this.desk.chosen || interval !== this.interval) return;
-      const { bars } = answer;
-      const young = to === undefined && bars.length < YOUNG_BARS;
-      if (young && !this.intervalChosen && interval === '1m') return this.setInterval('1s');
+    let isFirst = true;
+    for await (const bars of this.pastBars.pages(symbol, interval)) {
+      if (symbol !== this.desk.chosen || interval !== this.interval) return;
+      const isYoung = isFirst && bars.length < YOUNG_BARS;
+      if (isYoung && !this.intervalChosen && interval === '1m') return this.setInterval('1s');
+      isFirst = false;
       this.chart.fill(bars);
       this.painter.mark(this.chart);
-      to = bars[0]?.openTime;
-      if (to === undefined || clock.monotonicMs() - startedMs > SLOW_BARS_MS) return;
     }
   }
 
   private async loadTrades(symbol: string): Promise<void> {
-    const answer = await fetchTrades(this.url, symbol, { limit: TRADES }).catch(() => null);
+    const query = { limit: TRADES };
+    const answer = await fetchTrades(this.url, symbol, query, this.key.value).catch(() => null);
     if (answer === null) return;
     this.desk.fillTrades(symbol, answer.trades);
     this.painter.mark(this.tape);
-  }
-
-  /** When the history of the chosen instrument begins: with its first bar of a second. */
-  private async first(): Promise<Nanos | undefined> {
-    const symbol = this.desk.chosen;
-    if (symbol === undefined) return undefined;
-    const answer = await fetchBars(this.url, symbol, { interval: '1s', from: '0', limit: 1 });
-    const open = answer.bars[0]?.openTime;
-    return open === undefined ? undefined : Nanos.parse(open)?.plus(1e9);
   }
 
   // ── what is shown ───────────────────────────────────────────────────────────────────────────
@@ -350,27 +367,10 @@ export class Page {
     const { feed, painter, travel } = this;
     this.health.count();
     if (feed.link.state === 'live') this.chooseFirst();
-    if (feed.link.state === 'away') this.tellAway(feed.link);
+    if (feed.link.state === 'away') tellAway(this.notices, feed.link, this.clock.monotonicMs());
     if (travel.playing) this.pastChanged();
+    byId('forget').hidden = this.key.value === undefined && this.own.access !== 'key';
     for (const view of [this.strip, this.list, this.travelView]) painter.mark(view);
-  }
-
-  private tellAway({ sinceMs, reason, retryAtMs }: Extract<Link, { state: 'away' }>): void {
-    const forMs = this.clock.monotonicMs() - sinceMs;
-    const next = retryAtMs === undefined ? 'Reload the page to try again.' : 'It is looked for.';
-    const text = `The server is away for ${duration(forMs)} (${reason}). What is shown is what came before. ${next}`;
-    this.notices.show('link', text, reason);
-  }
-
-  private checkClock(): void {
-    const { offsetMs = 0 } = this.health;
-    if (Math.abs(offsetMs) < CLOCK_OFF_MS) {
-      this.notices.clear('clock');
-      return;
-    }
-    const way = offsetMs < 0 ? 'ahead of' : 'behind';
-    const text = `The clock of this machine is ${duration(Math.abs(offsetMs))} ${way} the server's. Times here are the server's.`;
-    this.notices.show('clock', text, 'clock');
   }
 
   private markAll(): void {

@@ -37,6 +37,8 @@ export interface Past {
 export interface TravelHost {
   readonly url: string;
   client(): TapedeckClient | undefined;
+  /** By which the page reads, where that needs one. */
+  key(): string | undefined;
   definition(): Instrument | undefined;
   /** By the server's clock. */
   now(): Nanos;
@@ -160,8 +162,9 @@ export class TimeTravel {
   private async ask(symbol: string, at: Nanos): Promise<void> {
     const { url } = this.host;
     try {
-      const book = await fetchBook(url, symbol, { at: at.toString() });
-      const { trades } = await fetchTrades(url, symbol, { before: book.seq + 1, limit: 60 });
+      const key = this.host.key();
+      const book = await fetchBook(url, symbol, { at: at.toString() }, key);
+      const { trades } = await fetchTrades(url, symbol, { before: book.seq + 1, limit: 60 }, key);
       const { past } = this;
       const definition = this.host.definition();
       if (past?.symbol !== symbol || definition?.symbol !== symbol || this.playing) return;

@@ -21,7 +21,7 @@ const STEPS = 2_000;
 export interface TravelViewHost {
   now(): Nanos;
   /** When the history of the chosen instrument begins; undefined when nobody knows. */
-  first(): Promise<Nanos | undefined>;
+  first(): Promise<Nanos | undefined> | undefined;
 }
 
 export class TravelView implements View {
@@ -147,7 +147,7 @@ export class TravelView implements View {
     this.spans.press(span);
     const nowMs = this.host.now().millis;
     const lengthMs = SPANS.find(([value]) => value === span)![2];
-    const first = await this.host.first().catch(() => undefined);
+    const first = await this.host.first()?.catch(() => undefined);
     if (this.span !== span) return;
     const firstMs = first === undefined ? nowMs - 5 * MINUTE_MS : first.millis;
     const { past } = this.travel;

@@ -1,0 +1,83 @@
+/**
+ * Gate view: asks for a key where the server wants one, says why, and what is wrong with the one that it
+ * was given. It lies over the page, so nothing moves when it comes or goes; what came before stays in
+ * sight behind it. The field is a password's, and is emptied as soon as it was read.
+ */
+
+import type { TapedeckError } from '../../client/index';
+import { make } from './dom';
+
+export class GateView {
+  private readonly root: HTMLDialogElement;
+  private readonly present: (key: string) => Promise<void>;
+  private readonly why = make('p', 'why');
+  private readonly key = make('input');
+  private readonly submit = make('button', 'submit', 'Open');
+  private readonly outcome = make('p', 'outcome');
+  private proving = false;
+
+  /** @param present proves a key, and rejects when it is refused */
+  constructor(root: HTMLDialogElement, present: (key: string) => Promise<void>) {
+    this.root = root;
+    this.present = present;
+    const title = make('h2', '', 'This server asks for a key');
+    title.id = 'gate-title';
+    root.setAttribute('aria-labelledby', title.id);
+    const { why, key, submit, outcome } = this;
+    key.type = 'password';
+    key.autocomplete = 'off';
+    key.spellcheck = false;
+    outcome.setAttribute('role', 'status');
+    const note = make('p', 'muted', 'It is kept for this tab alone, and stands in no address.');
+    const form = make('form', '', title, why, make('label', '', 'Key or token', key), submit);
+    form.append(outcome, note);
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      void this.prove();
+    });
+    // There is nothing to go back to before a key is taken.
+    root.addEventListener('cancel', (event) => event.preventDefault());
+    root.append(form);
+  }
+
+  get isOpen(): boolean {
+    return this.root.open;
+  }
+
+  show(why: string): void {
+    this.why.textContent = why;
+    this.say('');
+    if (!this.root.open) this.root.showModal();
+    this.key.focus();
+  }
+
+  hide(): void {
+    if (this.root.open) this.root.close();
+  }
+
+  private async prove(): Promise<void> {
+    const key = this.key.value.trim();
+    if (key === '' || this.proving) return;
+    this.key.value = '';
+    this.proving = true;
+    this.submit.disabled = true;
+    this.say('Proving the key …');
+    try {
+      await this.present(key);
+      this.say('');
+    } catch (e) {
+      const { code, message } = e as TapedeckError;
+      const isRefused = code === 'unauthorized' || code === 'forbidden';
+      this.say(isRefused ? `It is refused: ${message}.` : `It could not be proved: ${message}.`);
+      this.outcome.classList.add('down');
+    }
+    this.proving = false;
+    this.submit.disabled = false;
+    if (this.root.open) this.key.focus();
+  }
+
+  private say(text: string): void {
+    this.outcome.textContent = text;
+    this.outcome.className = 'outcome';
+  }
+}

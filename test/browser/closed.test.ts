@@ -1,0 +1,237 @@
+/** The page of a server that asks its readers for a key, in a real browser. */
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { SignJWT } from 'jose';
+import type { Browser, Page } from 'playwright-core';
+
+import { Scratch, tapedeck, testKey, type TestKey } from '../support/tapedeck-process';
+import { CHROMIUM, launch, open, TEST_MS_MAX, waitLadder, waitLive } from './browser';
+import { QuietMarket } from './quiet-market';
+
+setDefaultTimeout(TEST_MS_MAX);
+
+const SECRET = 'a-secret-of-more-than-thirty-two-bytes-0123456789';
+const KEYS: readonly TestKey[] = [
+  { name: 'reader', roles: ['read'] },
+  { name: 'desk', roles: ['read', 'trade'] },
+  { name: 'blind', roles: ['trade'] },
+  { name: 'short', roles: ['read'] },
+];
+const READ_KEY = testKey('reader');
+const DESK_KEY = testKey('desk');
+const BLIND_KEY = testKey('blind');
+const SHORT_KEY = testKey('short');
+
+function token(seconds: number): Promise<string> {
+  return new SignJWT({ sub: 'ann', roles: ['read'] })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
+    .sign(new TextEncoder().encode(SECRET));
+}
+
+async function give(page: Page, key: string): Promise<void> {
+  await page.waitForSelector('#gate[open]');
+  await page.keyboard.type(key); // the field has the focus
+  await page.keyboard.press('Enter');
+}
+
+function waitSaid(page: Page, selector: string, words: string): Promise<unknown> {
+  return page.waitForFunction(
+    ([place, text]) => document.querySelector(place!)?.textContent.includes(text!),
+    [selector, words],
+  );
+}
+
+async function expectBook(page: Page, market: QuietMarket): Promise<void> {
+  const { seq, bids, asks } = await market.book();
+  // Of a new client the ladder is empty at first, and before that the old one's is still there.
+  await waitLive(page);
+  let shown = await waitLadder(page, seq);
+  while (!shown.trusted) shown = await waitLadder(page, seq);
+  expect(shown).toEqual({ seq, trusted: true, bids, asks });
+}
+
+/** Where a secret of the page may be found, besides the storage of its tab. */
+async function leaks(page: Page, secret: string): Promise<string[]> {
+  const places = await page.evaluate(() => ({
+    address: location.href,
+    document: document.documentElement.outerHTML,
+    fields: [...document.querySelectorAll('input')].map(({ value }) => value).join(),
+    local: JSON.stringify(Object.entries(localStorage)),
+    cookies: document.cookie,
+    history: JSON.stringify(history.state),
+  }));
+  return Object.entries(places).flatMap(([place, text]) => (text.includes(secret) ? [place] : []));
+}
+
+describe.skipIf(CHROMIUM === undefined)('the page of a closed server', () => {
+  const scratch = new Scratch();
+  let browser: Browser;
+  let market: QuietMarket;
+
+  beforeAll(async () => {
+    const config = `
+[auth]
+requireKey = true
+tokenAlgorithm = "HS256"
+tokenKeyFile = "${scratch.write(SECRET, '.key')}"
+`;
+    market = await QuietMarket.start({
+      config,
+      keys: KEYS,
+    });
+    await market.fill();
+    browser = await launch();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await market?.server.remove();
+    scratch.remove();
+  });
+
+  test('asks for a key; says what is wrong with one; with the right one it is as any other', async () => {
+    const { page, errors, strangers } = await open(browser, `${market.server.url}/#ACME`);
+    await waitSaid(page, '#gate', 'This server asks for a key');
+    await waitSaid(page, '#health', 'Key wanted');
+    await give(page, 'no-key-of-this-server-01');
+    await waitSaid(page, '#gate .outcome', 'It is refused: this is no key of this server.');
+    await give(page, BLIND_KEY);
+    await waitSaid(page, '#gate .outcome', 'the key blind does not have the role read');
+    await give(page, await token(-60));
+    await waitSaid(page, '#gate .outcome', 'the token is refused');
+    await page.keyboard.press('Escape'); // there is nothing behind it
+    await give(page, DESK_KEY);
+    await waitLive(page);
+    expect(await page.isVisible('#gate')).toBe(false);
+    await expectBook(page, market);
+    await market.order('buy', '99.97', '8.0');
+    await expectBook(page, market);
+    expect(await leaks(page, DESK_KEY)).toEqual([]);
+
+    // The same key trades, since it may.
+    await waitSaid(page, '#order-note', 'key accepted');
+    await page.click('#ladder .level.bid[data-price="99.97"]');
+    await page.click('#orders .sides button[value=sell]');
+    await page.fill('#orders input[name=quantity]', '8.0');
+    await page.click('#orders .submit');
+    await waitSaid(page, '#orders .outcome', 'is filled');
+
+    // The past too takes the key.
+    const { eventTime, seq } = await market.book();
+    const at = new Date(Number(BigInt(eventTime) / 1_000_000n) + 1).toISOString();
+    await page.fill('#travel input[type=text]', at.replace('T', ' ').slice(0, 23));
+    await page.press('#travel input[type=text]', 'Enter');
+    await page.waitForSelector('body.past');
+    await waitLadder(page, seq);
+    await page.keyboard.press('Escape');
+
+    // The tab keeps it over a reload, and another tab knows nothing of it.
+    await page.reload();
+    await expectBook(page, market);
+    const other = await page.context().newPage();
+    await other.goto(market.server.url);
+    await other.waitForSelector('#gate[open]');
+    await other.close();
+    await page.click('#forget');
+    await page.waitForSelector('#gate[open]');
+    expect(await page.evaluate(() => sessionStorage.length)).toBe(0);
+    expect({ errors, strangers }).toEqual({ errors: [], strangers: [] });
+    await page.context().close();
+  });
+
+  test('a key that is revoked while it is open: it says so, and goes on with another', async () => {
+    const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
+    await give(page, READ_KEY);
+    await expectBook(page, market);
+    await waitSaid(page, '#order-note', 'needs a key');
+
+    // Another one trades beside it, though it may not read; until it is no more.
+    await page.fill('#orders .key input', BLIND_KEY);
+    await page.press('#orders .key input', 'Enter');
+    await waitSaid(page, '#order-note', 'key accepted');
+    await page.fill('#orders input[name=price]', '90.00');
+    await page.click('#orders .submit');
+    await waitSaid(page, '#orders .outcome', 'rests in the book');
+    await page.click('#orders .own button');
+    await waitSaid(page, '#orders .outcome', 'is cancelled');
+    await tapedeck(['keys', 'revoke', 'blind', '--data', market.server.data]);
+    await waitSaid(page, '#orders .outcome', 'The key was revoked');
+    await waitSaid(page, '#order-note', 'needs a key');
+    const revoked = await tapedeck(['keys', 'revoke', 'reader', '--data', market.server.data]);
+    expect(revoked).toMatchObject({ code: 0 });
+    await waitSaid(page, '#gate[open]', 'The key was revoked');
+    expect(await page.evaluate(() => sessionStorage.length)).toBe(0);
+    await give(page, READ_KEY);
+    await waitSaid(page, '#gate .outcome', 'It is refused: this is no key of this server.');
+    await market.order('buy', '99.96', '2.0');
+    await give(page, DESK_KEY);
+    await waitLive(page);
+    await expectBook(page, market);
+    await waitSaid(page, '#order-note', 'key accepted');
+    // A key that may read and not trade is asked about its orders once, which the browser notes.
+    expect(errors.filter((text) => !text.includes('403'))).toEqual([]);
+    expect(errors.length).toBeLessThanOrEqual(1);
+    await page.context().close();
+  });
+
+  test('a token that is over while it is open: the stream goes on with the next, nothing left out silently', async () => {
+    const { page } = await open(browser, `${market.server.url}/#ACME`);
+    await give(page, await token(6));
+    await expectBook(page, market);
+    await waitSaid(page, '#gate[open]', 'The key has expired');
+    // Meanwhile something happens.
+    await market.order('sell', '99.99', '1.0');
+    await market.order('buy', '99.99', '1.0', DESK_KEY);
+    await give(page, await token(600));
+    await waitLive(page);
+    await expectBook(page, market);
+    const { trades } = (await market.json('/v1/trades/ACME?limit=1')) as {
+      trades: { seq: number }[];
+    };
+    await page.waitForFunction(
+      (wanted) => document.querySelector<HTMLElement>('#tape')?.dataset['seq'] === wanted,
+      String(trades[0]!.seq),
+    );
+    await waitSaid(page, '#tape-note', 'taken anew');
+    await page.waitForFunction(() => {
+      const resets = document.querySelector('#health span[title^="Times that state"] b');
+      return Number(resets?.textContent) > 0;
+    });
+    // And on, live.
+    await market.order('buy', '99.95', '3.0');
+    await expectBook(page, market);
+    await page.context().close();
+  });
+
+  test('a key that is gone when the server comes back: it says so', async () => {
+    const { page } = await open(browser, `${market.server.url}/#ACME`);
+    await give(page, SHORT_KEY);
+    await expectBook(page, market);
+    market = await market.restart({ keys: KEYS.filter(({ name }) => name === 'desk') });
+    await waitSaid(page, '#gate[open]', 'The server no longer takes the key');
+    expect(await page.$('#notice [data-subject=link]')).toBeNull();
+    await give(page, DESK_KEY);
+    await expectBook(page, market);
+    await page.context().close();
+  });
+
+  test('its documents take no key, and neither do narrow screens hide where to give it', async () => {
+    const docs = await open(browser, `${market.server.url}/docs`);
+    await docs.page.waitForSelector('#operations details');
+    expect(docs.errors).toEqual([]);
+    await docs.page.context().close();
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const { page } = await open(browser, market.server.url, {
+        viewport: { width: 390, height: 700 },
+        colorScheme,
+      });
+      await page.waitForSelector('#gate[open]');
+      const box = (await page.locator('#gate').boundingBox())!;
+      expect(box.x).toBeGreaterThanOrEqual(0);
+      expect(box.x + box.width).toBeLessThanOrEqual(390);
+      expect(box.y + box.height).toBeLessThanOrEqual(700);
+      await page.context().close();
+    }
+  });
+});
