@@ -99,19 +99,30 @@ export function encodeTextFrame(messages: readonly Message[], scalesOf: ScalesOf
   return JSON.stringify(messages.map((m) => toJson(m, scalesOf)));
 }
 
-/** The messages of a binary frame, each or its fault. */
+/**
+ * The messages of a binary frame, each or its fault.
+ * @param messagesMax more than these are refused whole
+ * @param faultsMax behind so many faults the rest is left: a byte can be a fault, and each costs as much
+ *   as a hundred good bytes
+ */
 export function decodeFrame(
   bytes: Uint8Array,
   messagesMax: number = Number.POSITIVE_INFINITY,
+  faultsMax: number = Number.POSITIVE_INFINITY,
 ): (Message | Fault)[] {
   const r = new MsgReader(bytes);
   const out: (Message | Fault)[] = [];
+  let faults = 0;
   try {
     const length = r.arrayHeader();
     if (length > messagesMax) {
       return [fault('malformed-msgpack', `${length} messages; at most ${messagesMax}`)];
     }
-    for (let i = 0; i < length; i++) out.push(readMessage(r));
+    for (let i = 0; i < length; i++) {
+      const message = readMessage(r);
+      out.push(message);
+      if (isFault(message) && ++faults === faultsMax) return out;
+    }
     if (!r.atEnd) {
       out.push(fault('malformed-msgpack', `${bytes.length - r.position} bytes follow the frame`));
     }
@@ -129,14 +140,22 @@ function readMessage(r: MsgReader): Message | Fault {
   const hot = tryHot(r);
   if (hot !== undefined) return hot;
   r.position = start;
+  r.hasBadText = false;
   r.skip(); // throws where the structure is broken; from here the fault is this message's alone
   let tuple: unknown;
   try {
     tuple = decode(r.bytes.subarray(start, r.position), { useBigInt64: true });
   } catch (e) {
-    return fault('malformed-msgpack', `not a message: ${(e as Error).message.slice(0, 120)}`);
+    return fault(
+      'malformed-msgpack',
+      `not a message: ${(e as Error).message.slice(0, 120).toWellFormed()}`,
+    );
   }
-  return fromTuple(tuple);
+  const message = fromTuple(tuple);
+  if (!r.hasBadText || isFault(message)) return message;
+  // The library makes something of any bytes, which is not what was sent.
+  const bad = fault('malformed-msgpack', 'a string is not UTF-8');
+  return 'id' in message && message.id !== null ? { ...bad, id: message.id } : bad;
 }
 
 /** The hot message that starts here; undefined when it is another, or one for the general path to judge. */
@@ -153,11 +172,12 @@ function tryHot(r: MsgReader): Message | undefined {
   }
 }
 
-/** The messages of a text frame, each or its fault. */
+/** The messages of a text frame, each or its fault; as `decodeFrame`. */
 export function decodeTextFrame(
   text: string,
   scalesOf: ScalesOf,
   messagesMax: number = Number.POSITIVE_INFINITY,
+  faultsMax: number = Number.POSITIVE_INFINITY,
 ): (Message | Fault)[] {
   const parsed = parseJson(text);
   if (!('value' in parsed)) return [parsed];
@@ -167,12 +187,18 @@ export function decodeTextFrame(
   }
   // An instrument may stand in the same frame as the first message that needs its decimals.
   const defined = new Map<string, Scales>();
-  return list.map((item) => {
+  const out: (Message | Fault)[] = [];
+  let faults = 0;
+  for (const item of list) {
     const message = fromJson(item, (symbol) => scalesOf(symbol) ?? defined.get(symbol));
-    if (isFault(message)) return message;
+    out.push(message);
+    if (isFault(message)) {
+      if (++faults === faultsMax) return out;
+      continue;
+    }
     for (const part of message.type === 'publish' ? message.events : [message]) {
       if (part.type === 'instrument') defined.set(part.symbol, part);
     }
-    return message;
-  });
+  }
+  return out;
 }

@@ -316,7 +316,8 @@ export function parseJson(text: string, depthMax = JSON_DEPTH_MAX): { value: unk
   try {
     return { value: JSON.parse(text) };
   } catch (e) {
-    return fault('malformed-json', `not JSON: ${(e as Error).message.slice(0, 120)}`);
+    const why = (e as Error).message.slice(0, 120).toWellFormed(); // it quotes what was sent
+    return fault('malformed-json', `not JSON: ${why}`);
   }
 }
 

@@ -29,6 +29,8 @@ export class MsgReader {
   private readonly view: DataView;
   readonly bytes: Uint8Array;
   position = 0;
+  /** Whether a string that `skip` stepped over was not UTF-8. */
+  hasBadText = false;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
@@ -156,21 +158,24 @@ export class MsgReader {
     if (tag < 0x80 || tag >= 0xe0) return 0;
     if (tag < 0x90) return (tag & 0x0f) * 2;
     if (tag < 0xa0) return tag & 0x0f;
-    if (tag < 0xc0) return this.skipBytes(tag & 0x1f);
+    if (tag < 0xc0) return this.skipText(tag & 0x1f);
     switch (tag) {
       case 0xc0:
       case 0xc2:
       case 0xc3:
         return 0;
       case 0xc4:
-      case 0xd9:
         return this.skipBytes(this.unsigned(1));
       case 0xc5:
-      case 0xda:
         return this.skipBytes(this.unsigned(2));
       case 0xc6:
-      case 0xdb:
         return this.skipBytes(this.unsigned(4));
+      case 0xd9:
+        return this.skipText(this.unsigned(1));
+      case 0xda:
+        return this.skipText(this.unsigned(2));
+      case 0xdb:
+        return this.skipText(this.unsigned(4));
       case 0xcc:
       case 0xd0:
         return this.skipBytes(1);
@@ -203,6 +208,14 @@ export class MsgReader {
     return 0;
   }
 
+  private skipText(count: number): 0 {
+    const end = this.advance(count);
+    let at = end - count;
+    while (at < end && this.bytes[at]! < 0x80) at += 1;
+    if (at < end && !isUtf8(this.bytes.subarray(at, end))) this.hasBadText = true;
+    return 0;
+  }
+
   private byte(): number {
     return this.bytes[this.advance(1) - 1]!;
   }
@@ -224,5 +237,14 @@ export class MsgReader {
     return new DecodeError(
       `byte 0x${tag.toString(16).padStart(2, '0')} at ${this.position - 1}; ${expected} was expected`,
     );
+  }
+}
+
+function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
   }
 }

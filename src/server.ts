@@ -16,6 +16,7 @@ import { join } from 'node:path';
 
 import type { Fault } from '../protocol/codes';
 import type { Clock } from './base/clock';
+import { descriptorsMax } from './base/descriptors';
 import { Prng } from './base/prng';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
@@ -102,6 +103,9 @@ const LOOK_EVERY_MS = 20;
 
 /** Between looks for keys that were changed, or are over. */
 const WATCH_EVERY_MS = 1_000;
+
+/** Of files, threads and REST, beside those of sessions. */
+const OWN_DESCRIPTORS = 256;
 
 /** A timer does not take more than 2^31 ms; one that fires early is set again. */
 const BAR_TIMER_MS_MAX = 86_400_000;
@@ -250,6 +254,11 @@ export function startServer(
     publishers.close();
     recorder.close();
     return listening;
+  }
+  for (const thread of [history, playback]) thread.prepare(); // before strangers take what it needs
+  const descriptors = descriptorsMax() ?? Infinity;
+  if (descriptors < limits.sessionsMax + OWN_DESCRIPTORS) {
+    log.warn({ descriptors }, 'fewer descriptors than limits.sessionsMax; raise the limit of open files'); // prettier-ignore
   }
   sequencer.drain(); // what the settings define is there when this returns
   let barTimer: ReturnType<typeof setTimeout> | undefined;

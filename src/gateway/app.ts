@@ -163,28 +163,27 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get(
       '/v1/trades/:symbol',
       async ({ params, query, request }) =>
-      past(request, () => queries.trades(params.symbol, query['limit'], query['before'])),
+        past(request, () => queries.trades(params.symbol, query['limit'], query['before'])),
       counts.timed('GET /v1/trades/:symbol'),
     )
     .get(
       '/v1/ticks/:symbol',
       async ({ params, query, request }) =>
-      past(request, () => queries.history.ticks(params.symbol, query)),
+        past(request, () => queries.history.ticks(params.symbol, query)),
       counts.timed('GET /v1/ticks/:symbol'),
     )
     .get(
       '/v1/bars/:symbol',
       async ({ params, query, request }) =>
-      past(request, () => queries.history.bars(params.symbol, query)),
+        past(request, () => queries.history.bars(params.symbol, query)),
       counts.timed('GET /v1/bars/:symbol'),
     )
     .get('/v1/orders', (c) => asKnown(c, known, (who) => orders.list(who)))
     .get('/v1/orders/:id', (c) => asKnown(c, known, (who) => orders.get(who, c.params.id)))
-    .delete(
-      '/v1/orders/:id',
-      (c) => asKnown(c, known, (who) => orders.cancel(who, c.params.id)),
-      { ...UNREAD, ...counts.timed('DELETE /v1/orders/:id') },
-    )
+    .delete('/v1/orders/:id', (c) => asKnown(c, known, (who) => orders.cancel(who, c.params.id)), {
+      ...UNREAD,
+      ...counts.timed('DELETE /v1/orders/:id'),
+    })
     .post(
       '/v1/orders',
       (c) =>

@@ -11,7 +11,8 @@ import type { HTMLBundle } from 'bun';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 import { promisify } from 'node:util';
 
-import { fault } from '../../protocol/codes';
+import { fault, type Fault } from '../../protocol/codes';
+import { hasDescriptors } from '../base/descriptors';
 import docs from './page/docs.html';
 import page from './page/index.html';
 import { errorResponse } from './responses';
@@ -49,28 +50,40 @@ const HEADERS = {
   'vary': 'accept-encoding',
 };
 
+/** Bundling opens the sources and their folders. */
+const BUNDLE_DESCRIPTORS = 128;
+
 export class PageFiles {
   private bundle: Promise<Bundle> | undefined;
 
   /** @param mayTrade whether who asks may trade without a key */
   async front(request: Request, mayTrade: boolean): Promise<Response> {
-    const { front } = await this.ready();
-    return answer(request, mayTrade ? front.open : front.key, PAGE_HEADERS);
+    const bundle = await this.ready();
+    if ('code' in bundle) return errorResponse(bundle);
+    const { open, key } = bundle.front;
+    return answer(request, mayTrade ? open : key, PAGE_HEADERS);
   }
 
   async docs(request: Request): Promise<Response> {
-    return answer(request, (await this.ready()).docs, PAGE_HEADERS);
+    const bundle = await this.ready();
+    return 'code' in bundle ? errorResponse(bundle) : answer(request, bundle.docs, PAGE_HEADERS);
   }
 
   async asset(request: Request, name: string): Promise<Response> {
-    const file = (await this.ready()).assets.get(name);
+    const bundle = await this.ready();
+    if ('code' in bundle) return errorResponse(bundle);
+    const file = bundle.assets.get(name);
     if (file === undefined) {
       return errorResponse(fault('not-found', `there is no GET /assets/${name.slice(0, 100)}`));
     }
     return answer(request, file, { 'cache-control': 'public, max-age=31536000, immutable' });
   }
 
-  private ready(): Promise<Bundle> {
+  private async ready(): Promise<Bundle | Fault> {
+    // Bun keeps in mind which folders it could not read, and would never bundle again.
+    if (this.bundle === undefined && !hasDescriptors(BUNDLE_DESCRIPTORS)) {
+      return fault('overloaded', 'descriptors have run out; the page cannot be made now');
+    }
     this.bundle ??= makeBundle().catch((e: unknown) => {
       // Whatever it was, the next request tries anew.
       this.bundle = undefined;

@@ -33,7 +33,7 @@ export function errorOf(id: number | null, f: Fault): MessageOf<'error'> {
     type: 'error',
     id,
     code: f.code,
-    message: f.message.slice(0, MESSAGE_LENGTH_MAX),
+    message: f.message.slice(0, MESSAGE_LENGTH_MAX).toWellFormed(), // a cut may halve a pair
     field: f.field?.slice(0, FIELD_LENGTH_MAX) ?? null,
     hint: ERRORS[f.code].hint,
   };

@@ -2,12 +2,13 @@
  * History: questions about the past, answered by a thread of its own, so that however long one takes
  * it moves neither the event loop nor the writer.
  *
- * The thread starts with the first question. When it ends without being asked to, the questions that
- * it had are answered with a fault, and the next question starts another one.
+ * The thread starts when it is told to, or with the first question. When it ends without being asked to,
+ * the questions that it had are answered with a fault, and the next question starts another one.
  * Bounded: `questionsMax` under way, refused as `overloaded` beyond; each has a limit of its own.
  */
 
 import { fault, type Fault } from '../../protocol/codes';
+import { hasDescriptors, THREAD_DESCRIPTORS } from '../base/descriptors';
 import type { AnswerTo, FromThread, MissingPlaces, Question, ToThread } from './history-messages';
 import { startThread } from './threads';
 
@@ -30,20 +31,22 @@ export interface HistoryOptions {
   readonly flush: () => Promise<void> | void;
   /** What was pushed and is not in the journal, since its disk fails; null as a rule. */
   readonly open?: () => MissingPlaces | null;
-  readonly start: () => HistoryThread;
+  /** Undefined when none can be started now. */
+  readonly start: () => HistoryThread | undefined;
 }
 
 /** @param path of the journal's file */
-export function startHistoryThread(path: string): HistoryThread {
+export function startHistoryThread(path: string): HistoryThread | undefined {
   return startReader('history', path);
 }
 
 /** The one that plays the journal, for questions `play-…`. */
-export function startPlaybackThread(path: string): HistoryThread {
+export function startPlaybackThread(path: string): HistoryThread | undefined {
   return startReader('playback', path);
 }
 
-function startReader(name: 'history' | 'playback', path: string): HistoryThread {
+function startReader(name: 'history' | 'playback', path: string): HistoryThread | undefined {
+  if (!hasDescriptors(THREAD_DESCRIPTORS)) return undefined;
   const worker = startThread(name, [path]);
   worker.unref();
   return worker;
@@ -67,6 +70,11 @@ export class History {
 
   constructor(options: HistoryOptions) {
     this.options = options;
+  }
+
+  /** Starts the thread ahead of the first question, while there are descriptors for it. */
+  prepare(): void {
+    this.started();
   }
 
   ask<Q extends Question>(question: Q): Promise<AnswerTo<Q> | Fault> {
@@ -117,8 +125,19 @@ export class History {
     // It may have failed meanwhile, with the thread or with the close.
     if (!this.waiting.has(id)) return;
     const open = this.options.open?.() ?? null;
-    this.thread ??= this.follow(this.options.start());
-    post(this.thread, { id, question, open });
+    const thread = this.started();
+    if (thread !== undefined) return post(thread, { id, question, open });
+    const resolve = this.waiting.get(id)!;
+    this.waiting.delete(id);
+    resolve(fault('overloaded', 'no thread can be started: descriptors have run out') as never);
+  }
+
+  /** The thread, which starts if there is none; undefined when none can be started. */
+  private started(): HistoryThread | undefined {
+    if (this.thread !== null) return this.thread;
+    const thread = this.options.start();
+    if (thread !== undefined) this.thread = this.follow(thread);
+    return thread;
   }
 
   private follow(thread: HistoryThread): HistoryThread {

@@ -13,6 +13,7 @@
 import type { Database } from 'bun:sqlite';
 import { statSync } from 'node:fs';
 
+import { hasDescriptors, THREAD_DESCRIPTORS } from '../base/descriptors';
 import { startThread } from './threads';
 
 /** Of the WAL, about: what is worth a move, and what is moved even while something waits. */
@@ -30,6 +31,7 @@ export class WalMover {
   private readonly path: string;
   private phase: 'short' | 'moving' | 'rest' = 'short';
   private bytes = 0;
+  /** Started at once: where descriptors have run out, starting a thread ends the process. */
   private thread: Worker | undefined;
   private readonly longBytes: number;
   private waitAtBytes: number;
@@ -42,6 +44,7 @@ export class WalMover {
     this.waitAtBytes = longBytes;
     // One that was longer gives the room back when it begins anew.
     db.run(`PRAGMA journal_size_limit = ${OVERDUE_BYTES}`);
+    this.thread = this.start();
   }
 
   /** So many bytes more are in the WAL, about. */
@@ -94,8 +97,9 @@ export class WalMover {
   }
 
   private begin(): void {
-    this.phase = 'moving';
-    this.thread ??= this.start();
+    this.thread ??= hasDescriptors(THREAD_DESCRIPTORS) ? this.start() : undefined;
+    this.phase = this.thread === undefined ? 'rest' : 'moving';
+    if (this.thread === undefined) return;
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is for windows
     this.thread.postMessage({ path: this.path });
   }

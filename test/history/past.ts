@@ -31,7 +31,7 @@ export function recordPast(
     questionsMax,
     flush: () => recording.recorder.journal.flush(),
     start: () => {
-      const thread = startHistoryThread(join(directory, JOURNAL_FILE));
+      const thread = startHistoryThread(join(directory, JOURNAL_FILE))!;
       threads.push(thread);
       return thread;
     },

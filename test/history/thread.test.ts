@@ -123,6 +123,22 @@ describe('the history thread', () => {
     }
   });
 
+  test('where none can be started questions are refused, until one can', async () => {
+    let started = 0;
+    const script = 'onmessage = ({ data }) => postMessage({ id: data.id, answer: { seq: 7 } })';
+    const url = URL.createObjectURL(new Blob([script], { type: 'application/javascript' }));
+    const history = new History({
+      questionsMax: 4,
+      flush: () => {},
+      start: () => (++started <= 2 ? undefined : new Worker(url)),
+    });
+    history.prepare();
+    expect(await history.ask(QUESTION)).toMatchObject({ code: 'overloaded' });
+    expect(await history.ask(QUESTION)).toEqual({ seq: 7 } as never);
+    expect(await history.ask(QUESTION)).toEqual({ seq: 7 } as never);
+    expect(started).toBe(3);
+  });
+
   test('after the close there are no answers, only a code; the journal is left tidy', async () => {
     const past = start();
     const last = past.history.ask(QUESTION);

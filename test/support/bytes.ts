@@ -7,7 +7,7 @@ export function toHex(bytes: Uint8Array): string {
 }
 
 /** Reads hex in which spaces may stand for the reader's eye. */
-export function fromHex(hex: string): Uint8Array {
+export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(Buffer.from(hex.replaceAll(' ', ''), 'hex'));
 }
 

@@ -1,0 +1,149 @@
+/**
+ * Clients that are slow on purpose: heads, handshakes and bodies that never end, answers that nobody
+ * reads, more connections than there are descriptors. Others are served meanwhile, and all of it ends.
+ */
+
+import { afterEach, expect, setDefaultTimeout, test } from 'bun:test';
+import { connect, type Socket } from 'node:net';
+
+import { instrument, tape, trade } from '../support/feed';
+import { keyOf, Target, until } from './target';
+import { rawFrame } from './raw-socket';
+import { Watcher } from './watcher';
+
+setDefaultTimeout(120_000);
+
+const isLinux = process.platform === 'linux';
+const MEGABYTE = 1_048_576;
+const targets: Target[] = [];
+const sockets: Socket[] = [];
+
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  for (const target of targets.splice(0)) await target.remove();
+});
+
+async function given(config: string, descriptors?: number): Promise<Target> {
+  const target = await Target.start({ config, ...(descriptors !== undefined && { descriptors }) });
+  targets.push(target);
+  await target.ingest(tape(instrument('ACME')));
+  return target;
+}
+
+/** A connection that says this, and then a little of something each second; it reads what comes. */
+function slowly(target: Target, opening: string, drip = ''): Socket {
+  const socket = connect(Number(new URL(target.url).port), '127.0.0.1', () => socket.write(opening)); // prettier-ignore
+  sockets.push(socket);
+  const timer = setInterval(() => socket.destroyed || drip === '' || socket.write(drip), 1_000);
+  socket.on('error', () => {});
+  socket.on('data', () => {});
+  socket.on('close', () => clearInterval(timer));
+  return socket;
+}
+
+/** Whether a reader is still told of every trade. */
+async function isServed(target: Target, watcher: Watcher): Promise<void> {
+  const { messages } = watcher;
+  await target.ingest(tape(trade('ACME', '1.00', '0.001')));
+  await watcher.settle();
+  expect(watcher.messages).toBeGreaterThan(messages + 1);
+  expect(watcher.complaints).toEqual([]);
+  expect(watcher.isOpen).toBe(true);
+}
+
+const HEAD = 'GET /healthz HTTP/1.1\r\nHost: x\r\n';
+const BODY = `POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${keyOf('trade')}\r\n`;
+const UPGRADE =
+  'GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n';
+
+test('two thousand of them are all cut off; a reader beside them has everything', async () => {
+  const target = await given('[limits]\nrequestSeconds = 5');
+  const watcher = await Watcher.open(target.url, 'msgpack');
+  await watcher.subscribe(['trade:ACME']);
+  const before = isLinux ? target.descriptors : 0; // its threads may still be starting
+  const kinds = [
+    ['', ''],
+    ['G', ''],
+    [HEAD, 'X-A: b\r\n'],
+    [`${HEAD}X-A: `, 'b'],
+    [`${HEAD}\r\n`, ''],
+    [`${HEAD}\r\n${HEAD}`, 'X-A: b\r\n'],
+    [UPGRADE, 'X-A: b\r\n'],
+    [`${BODY}Content-Length: 9999\r\n\r\n`, ' '],
+    [`${BODY}Transfer-Encoding: chunked\r\n\r\n`, '1\r\n \r\n'],
+  ] as const;
+  const all = Array.from({ length: 2_000 }, (_, i) => {
+    const [opening, drip] = kinds[i % kinds.length]!;
+    return slowly(target, opening, drip);
+  });
+  await until(() => all.every((socket) => !socket.connecting));
+  await isServed(target, watcher);
+  expect((await target.ask('/v1/instruments')).status).toBe(200);
+  expect(await until(() => all.every((socket) => socket.destroyed), 60_000)).toBe(true);
+  if (isLinux) expect(await until(() => target.descriptors < before + 20)).toBe(true);
+  await isServed(target, watcher);
+  expect(target.defects).toEqual([]);
+});
+
+test.skipIf(!isLinux)(
+  'answers that nobody reads: what waits for them is bounded, and they are cut off',
+  async () => {
+    const target = await given('[limits]\nrequestSeconds = 5\n[push]\npongMs = 3000\nheartbeatMs = 500'); // prettier-ignore
+    const watcher = await Watcher.open(target.url, 'json');
+    await watcher.subscribe(['trade:ACME']);
+    await (await target.ask('/openapi.json')).text();
+    const before = target.memoryBytes;
+    const asking = 'GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(60);
+    const rest = Array.from({ length: 50 }, () => slowly(target, asking).pause());
+    const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n';
+    const subscribe = rawFrame(1, Buffer.from('{"type":"subscribe","id":1,"topics":["trade:*"]}'));
+    for (let i = 0; i < 50; i++) {
+      const socket = slowly(target, `${UPGRADE}${key}\r\n`);
+      socket.once('data', () => socket.pause().write(subscribe));
+    }
+    expect(await until(async () => (await target.metric('tapedeck_sessions')) === 51)).toBe(true);
+    for (let i = 0; i < 20; i++) {
+      await target.ingest(
+        tape(...Array.from({ length: 50 }, () => trade('ACME', '1.00', '0.001'))),
+      );
+    }
+    await isServed(target, watcher);
+    console.log(`never read: ${((target.memoryBytes - before) / MEGABYTE).toFixed(1)} MiB more`);
+    expect(target.memoryBytes - before).toBeLessThan(200 * MEGABYTE);
+    // A socket that does not read does not see its end: the server's side of it is looked at.
+    expect(rest.length).toBe(50);
+    expect(await until(() => target.descriptors < 60, 60_000)).toBe(true);
+    expect(target.defects).toEqual([]);
+  },
+);
+
+test.skipIf(!isLinux)(
+  'more connections than descriptors: who is there is served, and it recovers',
+  async () => {
+    const target = await given('', 200);
+    const watcher = await Watcher.open(target.url, 'msgpack');
+    await watcher.subscribe(['trade:ACME']);
+    // Its connection is there before the others, and stays.
+    const ask = (path: string): Promise<Response> => target.ask(path);
+    expect((await ask('/healthz')).status).toBe(200);
+    for (let i = 0; i < 400; i++) slowly(target, 'G', 'E');
+    expect(await until(() => target.descriptors >= 200)).toBe(true);
+    const waiting = connect(Number(new URL(target.url).port), '127.0.0.1');
+    waiting.on('error', () => {});
+    await watcher.settle();
+    // Threads that read the past were there before; the page is not made until there is room.
+    expect((await ask('/v1/bars/ACME?interval=1s')).status).toBe(200);
+    expect([200, 503]).toContain((await ask('/')).status);
+    expect((await ask('/metrics')).status).toBe(200);
+    expect(target.isAlive).toBe(true);
+    for (const socket of sockets.splice(0)) socket.destroy();
+    waiting.destroy();
+    expect(await until(() => target.descriptors < 100)).toBe(true);
+    await isServed(target, watcher);
+    const later = await Watcher.open(target.url, 'json');
+    await later.subscribe(['trade:ACME']);
+    await isServed(target, later);
+    expect((await ask('/')).status).toBe(200);
+    expect(target.defects).toEqual([]);
+  },
+);
