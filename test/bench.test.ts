@@ -6,7 +6,9 @@
 import { describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
 
+import { SystemClock } from '../src/base/clock';
 import { createApp } from '../src/gateway/app';
+import { RestCounts } from '../src/gateway/rest-counts';
 import { BENCHES } from './bench/benches';
 import { percentile, timeInTurn, type BenchResult } from './bench/harness';
 import { table } from './bench/table';
@@ -121,9 +123,8 @@ test('the hot REST routes are compiled without await, which would cost a tenth o
     origins: [],
     limits: {} as Parameters<typeof createApp>[0]['limits'],
   };
-  const app = createApp(options, { keys: { isOpen: true } } as unknown as Parameters<
-    typeof createApp
-  >[1]);
+  const stages = { keys: { isOpen: true }, counts: new RestCounts(new SystemClock()) };
+  const app = createApp(options, stages as unknown as Parameters<typeof createApp>[1]);
   app.compile();
   const hot = app.router.history.filter(({ path }) => /^\/v1\/(tick|orderbook)\//.test(path));
   expect(hot.length).toBe(2);

@@ -28,6 +28,9 @@ const REFUSALS_MAX = 100;
 const SUSPECT_REFUSALS_MAX = 10;
 /** What such a connection may send at its beginning, of what others may: a hundredth of a second's. */
 const SUSPECT_SHARE = 0.01;
+/** With which an innocent neighbour can say what it wants, however small the limits are. */
+const SUSPECT_MESSAGES_MIN = 8;
+const SUSPECT_BYTES_MIN = 1_024;
 /** How fast they are forgiven. */
 const REFUSALS_PER_SECOND = 1;
 
@@ -46,9 +49,12 @@ export class Inbound {
 
   /** Somebody at its address was closed for a flood just now: to come back gives no new allowance. */
   suspect(nowMs: number): void {
-    const { bytesPerSecond, messagesPerSecond } = this.limits;
-    this.bytes.spend(bytesPerSecond * (1 - SUSPECT_SHARE), bytesPerSecond, nowMs);
-    this.messages.spend(messagesPerSecond * (1 - SUSPECT_SHARE), messagesPerSecond, nowMs);
+    const begin = (rate: Rate, perSecond: number, least: number): void => {
+      const left = Math.min(perSecond, Math.max(perSecond * SUSPECT_SHARE, least));
+      rate.spend(perSecond - left, perSecond, nowMs);
+    };
+    begin(this.bytes, this.limits.bytesPerSecond, SUSPECT_BYTES_MIN);
+    begin(this.messages, this.limits.messagesPerSecond, SUSPECT_MESSAGES_MIN);
     this.refusalsMax = SUSPECT_REFUSALS_MAX;
   }
 

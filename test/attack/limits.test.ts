@@ -142,6 +142,12 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   bodyBytesMax: 'REST',
   bodiesBytesMax: 'REST',
   requestSeconds: 'REST',
+  requestsPerSecond: 'REST',
+  localRequestsPerSecond: 'REST',
+  waitingRequestsMax: 'REST',
+  waitingRequestsPerClientMax: 'REST',
+  pastQueriesPerClientMax: 'REST',
+  barTradesMax: 'REST',
 };
 
 test('no limit is forgotten', () => {

@@ -90,7 +90,7 @@ async function left(target: Target, readers: readonly Watcher[]): Promise<string
   if (!target.isAlive) return ['the server has ended'];
   const figures: Record<string, number> = {
     'tapedeck_sessions': readers.length,
-    'tapedeck_sessions_lagging': 0,
+    'tapedeck_lagging_sessions': 0,
     'tapedeck_plays{state="open"}': 0,
     'tapedeck_plays{state="waiting"}': 0,
   };

@@ -28,7 +28,7 @@ export interface ServerDone {
 }
 
 /** More than the sockets that the benches open. */
-const SESSIONS_MAX = 20_000;
+const SESSIONS_MAX = 12_000;
 
 const laggedAtMs: Record<string, number> = {};
 let broadcaster: Broadcaster | undefined;
