@@ -29,6 +29,8 @@ export interface Recorder {
   readonly statistics: Statistics;
   /** What the start took: how long, and how many records behind the checkpoint it read. */
   readonly recovery: Recovery;
+  /** Of each past life of the numbering, the newest place that is as it was pushed. */
+  readonly pastEpochs: ReadonlyMap<number, number>;
   /** Takes what still waits, and nothing more; resolves when the journal has it, or cannot have it. */
   refuse(): Promise<void>;
   /** Takes what still waits, and closes the journal in order; `journal.closed` tells when it is. */
@@ -135,6 +137,7 @@ export function openRecorder(
     journal,
     statistics,
     recovery,
+    pastEpochs: recovered.pastEpochs,
     refuse: () => {
       isStopping = true;
       sequencer.drain();

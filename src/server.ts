@@ -149,6 +149,7 @@ export function startServer(
   const { market, sequencer } = recorder;
   const newest = hydrate(recorder, memtable, broadcaster, recentTradesMax);
   broadcaster.subscriptions.epoch = sequencer.epoch;
+  broadcaster.subscriptions.pastEpochs = recorder.pastEpochs;
   broadcaster.subscriptions.since = (seq) => memtable.since(seq);
   const definitions = definitionsOf(recorder, config.instruments);
   if (definitions instanceof StartFault) {

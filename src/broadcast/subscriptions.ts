@@ -45,6 +45,8 @@ interface Asked {
 export class Subscriptions {
   /** The life of the numbering. */
   epoch = 0;
+  /** Up to which place past lives are the same numbering as this one. */
+  pastEpochs: ReadonlyMap<number, number> = new Map();
   /** All events behind a place, in order; undefined when some of them have left the memory. */
   since: (seq: number) => Iterable<readonly BatchEvent[]> | undefined = () => undefined;
   private readonly mirror: Mirror;
@@ -108,8 +110,9 @@ export class Subscriptions {
       const asked = this.resolve(session, request.topics);
       if ('code' in asked) return done(asked);
       const { epoch, seq } = request;
-      if (epoch !== this.epoch) this.answer(session, request, asked, 'other-epoch', done);
-      else if (seq > this.lastSeq()) this.answer(session, request, asked, 'from-the-future', done);
+      if (epoch !== this.epoch && seq > (this.pastEpochs.get(epoch) ?? -1)) {
+        this.answer(session, request, asked, 'other-epoch', done);
+      } else if (seq > this.lastSeq()) this.answer(session, request, asked, 'from-the-future', done);
       else this.catchUp(session, request, asked, done);
     });
   }

@@ -4,8 +4,7 @@
  * It asks for topics once, however many subscriptions want them; hands out what comes; mends what
  * breaks; and on a new connection resumes where the last one ended, or takes the state anew and says
  * so [R1] to [R4]. The rules of places are in `topic-table.ts`. Bounded: one request under way to mend
- * topics every `MEND_EVERY_MS`, so a server that is always wrong is not asked in a loop; `received`
- * at most once a second.
+ * topics every `MEND_EVERY_MS`, so a server that is always wrong is not asked in a loop.
  */
 
 import type { Message, MessageOf } from '../../protocol/messages';
@@ -16,20 +15,15 @@ import type { Timers } from './environment';
 import { TapedeckError } from './errors';
 import { chunks, Intervals } from './intervals';
 import type { Item, TopicMessage } from './items';
+import { Received } from './received';
 import { Subscription, type SubscribeOptions } from './subscription';
 import type { TopicChain } from './topic-chain';
 import { isTopicMessage, TopicTable } from './topic-table';
 
 const MEND_EVERY_MS = 250;
-const RECEIVED_EVERY_MS = 1_000;
 /** Refusals of which the server, not the request, is at fault: the next connection need not meet them. */
-const PASSING: ReadonlySet<string> = new Set([
-  'overloaded',
-  'journal-failing',
-  'history-failed',
-  'shutting-down',
-  'internal',
-]);
+// prettier-ignore
+const PASSING: ReadonlySet<string> = new Set(['overloaded', 'journal-failing', 'history-failed', 'shutting-down', 'internal']);
 
 /** A topic of which messages are missing, or whose book does not prove; it is being mended. */
 export interface BreakEvent {
@@ -58,8 +52,10 @@ export class MarketReader {
   private resumes = true;
   private readonly toMend = new Map<string, string>();
   private mendTimer: unknown;
-  private receivedTimer: unknown;
-  private receivedSeq = 0;
+  private readonly received: Received;
+  /** The past epoch that places are of, until the server has said whether they hold in its own. */
+  private crossing: number | undefined;
+  private mayCross = true;
   private readonly timers: Timers;
   private readonly events: ReaderEvents;
 
@@ -71,6 +67,7 @@ export class MarketReader {
       broken: (chain, why, seq) => this.broken(chain, why, seq),
     });
     this.intervals = new Intervals(this.table, this.consumers);
+    this.received = new Received(timers, () => this.consumers.takenSeq(this.table.newest));
   }
 
   // ── subscriptions ───────────────────────────────────────────────────────────────────────────
@@ -188,47 +185,57 @@ export class MarketReader {
   attach(connection: Connection): void {
     this.connection = connection;
     this.resumes = true;
-    this.receivedSeq = 0;
     const { table } = this;
     const { epoch } = connection.welcome;
     const all = [...table.asked.values()];
     const held = all.filter(({ stage }) => stage === 'acked').map(({ name }) => name);
-    const other = table.epoch !== undefined && table.epoch !== epoch;
-    if (other) table.forget();
+    const before = table.epoch;
+    const other = before !== undefined && before !== epoch;
+    const crosses = other && this.mayCross && held.length > 0;
+    if (other && !crosses) table.forget();
     table.epoch = epoch;
-    if (other) this.request(held, 'other-epoch');
+    this.crossing = crosses ? before : undefined;
+    this.mayCross = true;
+    if (other && !crosses) this.request(held, 'other-epoch');
     else if (held.length > 0) this.resume(held, table.place(), all.length === held.length);
     this.start(all.map(({ name }) => name));
     for (const { name, phase, voidBy } of table.chains.values()) {
       if (phase === 'void') this.toMend.set(name, voidBy ?? 'chain-break');
     }
-    this.tellReceived();
+    this.received.begin((seq) => connection.tell({ type: 'received', seq }));
   }
 
   detach(): void {
     this.connection = undefined;
+    this.table.epoch = this.crossing ?? this.table.epoch; // what was not answered is asked again
+    this.crossing = undefined;
     this.table.cut();
     this.toMend.clear();
     this.timers.clear(this.mendTimer);
-    this.timers.clear(this.receivedTimer);
+    this.received.end();
     this.mendTimer = undefined;
   }
 
   private resume(topics: readonly string[], seq: number, only: boolean): void {
+    const epoch = this.crossing ?? this.table.epoch!;
     const parts = chunks(topics);
     this.table.resume(topics, only && parts.length === 1);
     for (const some of parts) {
       this.intervals.apply(some, 0);
       this.ask(
-        (id) => ({ type: 'resume', id, epoch: this.table.epoch!, seq, topics: some }),
+        (id) => ({ type: 'resume', id, epoch, seq, topics: some }),
         (to) => {
+          this.crossing = undefined; // one numbering, or it was told
           this.table.resumed(some, to);
           this.events.resumed(seq, to);
           this.pace();
         },
         (error) => {
           if (error.code === 'not-supported') this.resumes = false;
-          this.request(some, error.code);
+          if (this.crossing === undefined) return this.request(some, error.code);
+          // Nobody has said whether the places still hold: they are asked for as new, on another connection.
+          this.mayCross = false;
+          this.connection?.abandon(`refused to resume: ${error.code}`);
         },
       );
     }
@@ -337,9 +344,10 @@ export class MarketReader {
 
   private reset({ topics, epoch, seq, reason }: MessageOf<'reset'>): void {
     const { table } = this;
-    if (epoch !== table.epoch) {
+    if (epoch !== table.epoch || (this.crossing !== undefined && reason === 'other-epoch')) {
       table.forget();
       table.epoch = epoch;
+      this.crossing = undefined;
     }
     table.reset(topics, seq);
     for (const { name, phase } of table.chains.values()) {
@@ -384,17 +392,5 @@ export class MarketReader {
         reason,
       );
     }
-  }
-
-  // ── received ────────────────────────────────────────────────────────────────────────────────
-
-  private tellReceived(): void {
-    this.receivedTimer = this.timers.set(() => {
-      this.tellReceived();
-      const seq = this.consumers.takenSeq(this.table.newest);
-      if (seq <= this.receivedSeq) return;
-      this.receivedSeq = seq;
-      this.connection?.tell({ type: 'received', seq });
-    }, RECEIVED_EVERY_MS);
   }
 }

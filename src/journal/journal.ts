@@ -120,4 +120,6 @@ export interface Recovered {
   readonly checkpointSeq: number;
   /** The events behind the checkpoint, in order, and the gaps between them. Read it once. */
   readonly tail: Iterable<BatchEvent | TailGap>;
+  /** Of each past life, the newest place up to which it has what was pushed in it. */
+  readonly pastEpochs: ReadonlyMap<number, number>;
 }

@@ -58,6 +58,28 @@ export function readEpochs(db: Database): EpochRow[] {
   });
 }
 
+/** Lives that are looked at for where they ended; whoever comes from an older one begins anew. */
+const PAST_EPOCHS_MAX = 1_000;
+
+/**
+ * The newest place of each past life up to which the journal has what was pushed in it, but for holes that
+ * it declares: what a reader holds of that life up to there is what everybody has.
+ * @param found the newest place that is on record
+ */
+export function readPastEpochs(db: Database, found: number): ReadonlyMap<number, number> {
+  const gaps = readGaps(db).toReversed();
+  return new Map(
+    readEpochs(db)
+      .slice(-PAST_EPOCHS_MAX)
+      .map(({ epoch, last_seq }) => {
+        let last = Math.min(last_seq ?? found, found);
+        // What a crash took was pushed, and is not there: the places behind were given after it.
+        for (const { from, to } of gaps) if (from <= last && last <= to) last = from - 1;
+        return [epoch, last];
+      }),
+  );
+}
+
 /** In the order of their places. */
 export function readGaps(db: Database): GapNote[] {
   return notes(db, KIND.gap).map(({ id, ref, text }) => ({

@@ -16,7 +16,7 @@ import { checkedRows, JournalDamage } from './checked-rows';
 import { lockDirectory, type DirectoryLock } from './directory';
 import { readHead, type HeadPosition } from './head';
 import type { Durability, GapNote, GapReason, Recovered, TailGap } from './journal';
-import { newestCheckpoint, readEpochs } from './notes';
+import { newestCheckpoint, readEpochs, readPastEpochs } from './notes';
 import { checkForeign, countTables, JOURNAL_FILE } from './reading';
 import { rowToEvent } from './records';
 import { createTables, finishSalvage, salvage } from './salvage';
@@ -209,6 +209,7 @@ function recover(
       checkpoint: checkpoint?.state ?? null,
       checkpointSeq,
       tail,
+      pastEpochs: readPastEpochs(db, found),
     },
   };
 }

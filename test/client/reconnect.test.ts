@@ -123,7 +123,7 @@ describe('coming back', () => {
       'trade AAA 2',
     ]);
     expect(client.book('AAA')!.trusted).toBe(false);
-    expect(requests(bench, 'resume')).toEqual([]);
+    expect(requests(bench, 'resume').length).toBe(1);
     client.close();
   });
 

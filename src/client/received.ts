@@ -1,0 +1,41 @@
+/**
+ * Received: tells the server, at most once a second, up to which place the application has taken what
+ * came, where that has moved on.
+ */
+
+import type { Timers } from './environment';
+
+const EVERY_MS = 1_000;
+
+export class Received {
+  private timer: unknown;
+  private seq = 0;
+  private readonly timers: Timers;
+  private readonly takenSeq: () => number;
+
+  /** @param takenSeq the newest place taken */
+  constructor(timers: Timers, takenSeq: () => number) {
+    this.timers = timers;
+    this.takenSeq = takenSeq;
+  }
+
+  /** On a new connection. */
+  begin(tell: (seq: number) => void): void {
+    this.seq = 0;
+    this.wait(tell);
+  }
+
+  end(): void {
+    this.timers.clear(this.timer);
+  }
+
+  private wait(tell: (seq: number) => void): void {
+    this.timer = this.timers.set(() => {
+      this.wait(tell);
+      const seq = this.takenSeq();
+      if (seq <= this.seq) return;
+      this.seq = seq;
+      tell(seq);
+    }, EVERY_MS);
+  }
+}

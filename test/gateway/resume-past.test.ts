@@ -1,0 +1,158 @@
+/** Resumes from a past life of the numbering: whole where the journal kept it, and else never. */
+
+import { Database } from 'bun:sqlite';
+import { afterAll, describe, expect, test } from 'bun:test';
+import { join } from 'node:path';
+
+import { instrument, tape, trade } from '../support/feed';
+import { FORMS, StreamClient, type Seen } from '../support/stream-client';
+import { Scratch, ServerProcess } from '../support/tapedeck-process';
+
+const scratch = new Scratch();
+const servers: ServerProcess[] = [];
+afterAll(async () => {
+  for (const server of servers) await server.remove();
+  scratch.remove();
+});
+
+async function start(data: string, config: string): Promise<ServerProcess> {
+  const server = await ServerProcess.start({ data, config });
+  servers.push(server);
+  return server;
+}
+
+let count = 0;
+
+async function say(server: ServerProcess, trades: number): Promise<void> {
+  const lines = Array.from({ length: trades }, () => trade('ACME', `${(++count % 900) + 1}.00`, '1')); // prettier-ignore
+  expect((await server.ingest(tape(...lines))).status).toBe(200);
+}
+
+interface Position {
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+/** The newest place that a reader has been pushed, and the trades that it has. */
+async function read(server: ServerProcess, trades: number): Promise<Position> {
+  const reader = await StreamClient.json(server.url);
+  await reader.subscribe('trade:ACME');
+  await say(server, trades);
+  const isTrade = (m: Seen): boolean => m.type === 'trade';
+  await reader.find(() => reader.seen.filter(isTrade).length === trades);
+  const { epoch } = reader.seen[0]!;
+  const { seq } = reader.seen.findLast(isTrade)!;
+  await reader.close();
+  return { epoch: epoch as number, seq: seq as number };
+}
+
+function gapsOf(data: string): { from_seq: number; to_seq: number }[] {
+  const db = new Database(join(data, 'journal.sqlite'), { readonly: true });
+  try {
+    return db.query<{ from_seq: number; to_seq: number }, []>('SELECT from_seq, to_seq FROM gaps').all(); // prettier-ignore
+  } finally {
+    db.close();
+  }
+}
+
+const TOPICS = ['trade:ACME', 'tick:ACME', 'status'];
+
+async function resume(
+  server: ServerProcess,
+  form: (typeof FORMS)[number],
+  position: Position,
+): Promise<Seen[]> {
+  const client = await StreamClient.open(server.url, form);
+  client.send({ type: 'resume', id: 7, ...position, topics: TOPICS });
+  await client.find((m) => m['id'] === 7);
+  const { seen } = client;
+  await client.close();
+  return seen;
+}
+
+/** Each topic's messages, one behind the other from the place on. @returns the number of trades */
+function checkChains(seen: readonly Seen[], { seq }: Position): number {
+  const ofTopics = seen.filter((m) => ['trade', 'tick', 'status'].includes(m.type));
+  const places = ofTopics.map((m) => Number(m['seq']));
+  expect(places).toEqual(places.toSorted((a, b) => a - b));
+  for (const type of ['trade', 'tick', 'status']) {
+    const own = ofTopics.filter((m) => m.type === type);
+    expect(Number(own[0]?.['prevSeq'] ?? 0)).toBeLessThanOrEqual(seq);
+    for (let i = 1; i < own.length; i++) expect(own[i]!['prevSeq']).toBe(own[i - 1]!['seq']);
+  }
+  return ofTopics.filter((m) => m.type === 'trade').length;
+}
+
+describe.each(FORMS)('[R2] %s', (form) => {
+  test.each([
+    ['out of memory', 'SIGTERM', 50],
+    ['out of the journal', 'SIGTERM', 3_000],
+    ['out of memory', 'SIGKILL', 50],
+    ['out of the journal', 'SIGKILL', 3_000],
+  ] as const)('%s, behind %s', async (_, signal, trades) => {
+    const data = scratch.fresh();
+    const config = '[journal]\ndurability = "commit"\n[cache]\nmemtableEventsMax = 1000\n';
+    const first = await start(data, config);
+    await first.ingest(tape(instrument('ACME')));
+    const position = await read(first, 10);
+    await say(first, trades);
+    await first.stop(signal);
+    const second = await start(data, config);
+    await say(second, 20);
+    const between = await read(second, 5);
+    await second.stop(signal);
+    const third = await start(data, config);
+    await say(third, 30);
+    // From two lives ago, and from one; the cut is anywhere, and nobody is told anything twice.
+    const seen = await resume(third, form, position);
+    expect(seen.filter((m) => m.type === 'reset' || m.type === 'gap')).toEqual([]);
+    expect(checkChains(seen, position)).toBe(trades + 20 + 5 + 30);
+    const later = await resume(third, form, between);
+    expect(later.filter((m) => m.type === 'reset')).toEqual([]);
+    expect(checkChains(later, between)).toBe(30);
+    expect(seen.filter((m) => m.type === 'status' && m['reason'] === 'restart').length).toBe(2);
+  });
+
+  test('[R3] what a crash took is not passed over: async', async () => {
+    const data = scratch.fresh();
+    const first = await start(data, '[journal]\ndurability = "async"\n');
+    await first.ingest(tape(instrument('ACME')));
+    const kept = await read(first, 10);
+    await Bun.sleep(500);
+    await first.stop('SIGTERM');
+    const second = await start(data, '[journal]\ndurability = "async"\ncommitEveryMs = 10000\n');
+    await Bun.sleep(200);
+    const pushed = await read(second, 10);
+    await second.stop('SIGKILL');
+    const third = await start(data, '');
+    let gaps = gapsOf(data);
+    for (let i = 0; i < 100 && gaps.length === 0; i++) {
+      await Bun.sleep(20); // the start commits what it notes within some milliseconds
+      gaps = gapsOf(data);
+    }
+    expect(gaps.length).toBe(1); // the crash did take some, or nothing is shown here
+    let server = third;
+    const reasonOf = async (position: Position): Promise<unknown> => {
+      const seen = await resume(server, form, position);
+      expect(seen.filter((m) => m.type === 'trade')).toEqual([]);
+      return seen.find((m) => m.type === 'reset')?.['reason'];
+    };
+    const check = async (): Promise<void> => {
+      // This reader has what nobody else will ever have; that one lacks what nobody can be given.
+      expect(await reasonOf(pushed)).toBe('other-epoch');
+      expect(await reasonOf({ epoch: pushed.epoch, seq: gaps[0]!.to_seq })).toBe('other-epoch');
+      expect(await reasonOf({ epoch: pushed.epoch, seq: gaps[0]!.from_seq - 1 })).toBe('not-kept');
+      expect(await reasonOf(kept)).toBe('not-kept');
+      expect(await reasonOf({ epoch: kept.epoch - 1, seq: kept.seq })).toBe('other-epoch');
+      expect(await reasonOf({ epoch: kept.epoch, seq: pushed.seq })).toBe('other-epoch');
+    };
+    await check();
+    await say(third, 3);
+    const now = await read(third, 1);
+    expect(checkChains(await resume(third, form, now), now)).toBe(0);
+    // Nor does a later start forget it.
+    await third.stop('SIGTERM');
+    server = await start(data, '');
+    await check();
+  });
+});
