@@ -212,7 +212,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await expectNewestBar(page, market);
     await market.order('buy', '100.15', '0.5', TRADE_KEY);
     await expectNewestBar(page, market);
-    // Not silently: the state was taken anew, in another epoch.
+    // Not silently: bars have no places of their own, so they were taken anew, which is told.
     await page.waitForFunction(() => {
       const resets = document.querySelector('#health span[title^="Times that state"] b');
       return Number(resets?.textContent) > 0;
