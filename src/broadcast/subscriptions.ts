@@ -112,7 +112,8 @@ export class Subscriptions {
       const { epoch, seq } = request;
       if (epoch !== this.epoch && seq > (this.pastEpochs.get(epoch) ?? -1)) {
         this.answer(session, request, asked, 'other-epoch', done);
-      } else if (seq > this.lastSeq()) this.answer(session, request, asked, 'from-the-future', done);
+      } else if (seq > this.lastSeq())
+        this.answer(session, request, asked, 'from-the-future', done);
       else this.catchUp(session, request, asked, done);
     });
   }
