@@ -94,11 +94,13 @@ export class Memtable {
   *tap(events: Iterable<BatchEvent>): Iterable<BatchEvent> {
     let run: BatchEvent[] = [];
     for (const event of events) {
-      run.push(event);
-      if (run.length === RUN_EVENTS) {
+      // A gap parts runs: in one, places follow each other.
+      const isNext = run.length === 0 || event.seq === run.at(-1)!.seq + 1;
+      if (!isNext || run.length === RUN_EVENTS) {
         this.accept(run);
         run = [];
       }
+      run.push(event);
       yield event;
     }
     this.accept(run);

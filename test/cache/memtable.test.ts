@@ -264,4 +264,18 @@ describe('memtable', () => {
     memtable.hydrate('A', past.ticks('A', ALL, 0).at(-1)!, past.trades('A').toReversed().slice(0, 3)); // prettier-ignore
     expect(memtable.trades('A', LATEST, 10)).toEqual(past.trades('A').toReversed().slice(0, 10));
   });
+
+  test('a gap in the tail: what lies behind it is given whole, what reaches over it not at all', () => {
+    const past = new NaivePast();
+    for (let i = 0; i < 40; i++) past.batch(['A', at(i)]);
+    const [before, behind] = [past.events.slice(0, 20), past.events.slice(30)];
+    const gapSeq = behind[0]!.seq - 1;
+    const memtable = new Memtable({ eventsMax: 2_500, tradesMax: 10 });
+    expect([...memtable.tap([...before, ...behind])]).toEqual([...before, ...behind]);
+    memtable.gap(gapSeq);
+    for (let i = 0; i <= behind.length; i++) {
+      expect(joined(memtable.since(gapSeq + i))).toEqual(behind.slice(i));
+    }
+    for (const { seq } of before) expect(memtable.since(seq)).toBeUndefined();
+  });
 });

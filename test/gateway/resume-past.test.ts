@@ -150,9 +150,14 @@ describe.each(FORMS)('[R2] %s', (form) => {
     await say(third, 3);
     const now = await read(third, 1);
     expect(checkChains(await resume(third, form, now), now)).toBe(0);
-    // Nor does a later start forget it.
-    await third.stop('SIGTERM');
+    // Nor does a later start forget it; and what came behind the gap is had from there, all of it.
+    const behind = await read(third, 5);
+    await say(third, 20);
+    await third.stop('SIGKILL'); // no checkpoint: the next start reads what lies on both sides of the gap
     server = await start(data, '');
     await check();
+    const seen = await resume(server, form, behind);
+    expect(seen.filter((m) => m.type === 'reset')).toEqual([]);
+    expect(checkChains(seen, behind)).toBe(20);
   });
 });
