@@ -256,18 +256,22 @@ test('memory and files are what the system says, and a loop that was held up sho
   const status = readFileSync(`/proc/${server.pid}/status`, 'utf8');
   const residentBytes = Number(/VmRSS:\s+(\d+)/.exec(status)![1]) * 1_024;
   expect(before.get('process_resident_memory_bytes')! / residentBytes).toBeWithin(0.8, 1.25);
-  process.kill(server.pid, 'SIGSTOP');
-  await Bun.sleep(800);
-  process.kill(server.pid, 'SIGCONT');
   const late = (samples: Samples): number =>
     sum(samples, 'event_loop_lag_seconds_count') -
     sum(samples, 'event_loop_lag_seconds_bucket', 'le="0.5"');
-  // It has ticked since the first look, so the one that was late need not be the next.
   let longest = 0;
-  await until(server, (samples) => {
-    longest = Math.max(longest, samples.get('nodejs_eventloop_lag_max_seconds')!);
-    return late(samples) > late(before) && longest > 0.5;
-  });
+  // Ours shows each time. That of the library forgets what it saw with each look, and where a look comes
+  // before the tick that was late, it never sees that: so it is held up until it has.
+  for (let stops = 1; longest <= 0.5; stops++) {
+    expect(stops).toBeLessThan(10);
+    process.kill(server.pid, 'SIGSTOP');
+    await Bun.sleep(800);
+    process.kill(server.pid, 'SIGCONT');
+    await until(server, (samples) => {
+      longest = Math.max(longest, samples.get('nodejs_eventloop_lag_max_seconds')!);
+      return late(samples) >= late(before) + stops;
+    });
+  }
 });
 
 test('the README lists every metric, as it is told', async () => {
