@@ -259,16 +259,16 @@ test('memory and files are what the system says, and a loop that was held up sho
   const late = (samples: Samples): number =>
     sum(samples, 'event_loop_lag_seconds_count') -
     sum(samples, 'event_loop_lag_seconds_bucket', 'le="0.5"');
-  let longest = 0;
+  const longest: number[] = [];
   // Ours shows each time. That of the library forgets what it saw with each look, and where a look comes
   // before the tick that was late, it never sees that: so it is held up until it has.
-  for (let stops = 1; longest <= 0.5; stops++) {
+  for (let stops = 1; Math.max(0, ...longest) <= 0.5; stops++) {
     expect(stops).toBeLessThan(10);
     process.kill(server.pid, 'SIGSTOP');
     await Bun.sleep(800);
     process.kill(server.pid, 'SIGCONT');
     await until(server, (samples) => {
-      longest = Math.max(longest, samples.get('nodejs_eventloop_lag_max_seconds')!);
+      longest.push(samples.get('nodejs_eventloop_lag_max_seconds')!);
       return late(samples) >= late(before) + stops;
     });
   }
