@@ -11,7 +11,8 @@ import { decode, Encoder } from '@msgpack/msgpack';
 
 import { fault, type Fault } from './codes';
 import { readHot, readPublish, writeHot } from './hot';
-import { fromJson, parseJson, toJson, type Scales, type ScalesOf } from './json';
+import { fromJson, parseJson, type Scales, type ScalesOf } from './json';
+import { toJsonTexts } from './json-text';
 import { MESSAGES, type Message } from './messages';
 import { DecodeError, MsgReader } from './reader';
 import { fromTuple, toTuple } from './tuple';
@@ -96,7 +97,7 @@ function writeMessage(w: MsgWriter, general: Encoder, message: Message): void {
 
 /** A text frame. */
 export function encodeTextFrame(messages: readonly Message[], scalesOf: ScalesOf): string {
-  return JSON.stringify(messages.map((m) => toJson(m, scalesOf)));
+  return toJsonTexts(messages, scalesOf);
 }
 
 /**

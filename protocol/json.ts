@@ -6,74 +6,20 @@
 
 import { fault, fieldFault, type ErrorCode, type Fault } from './codes';
 import type { Fields, FieldSpec } from './fields';
-import { messageByType, type Instrument, type Message, type MessageDef } from './messages';
+import { scalesKnown, toJsonText, type Scales, type ScalesOf } from './json-text';
+import { messageByType, type Message, type MessageDef } from './messages';
 import { Nanos } from './time';
 import { checkKind, checkList, checkScalar, FieldError, ofRequest, intFault } from './tuple';
 import { formatDecimal, isSymbol, parseDecimal, SCALE_MAX } from './units';
 
-/** Decimals of an instrument's prices and quantities. */
-export type Scales = Pick<Instrument, 'priceScale' | 'quantityScale'>;
-export type ScalesOf = (symbol: string) => Scales | undefined;
+export type { Scales, ScalesOf };
 
 /** A frame is one level around messages that nest as deep as `reader.ts` lets a tuple nest. */
 const JSON_DEPTH_MAX = 7;
 
 /** The JSON object of a message. @throws Error when it names an instrument without known scales */
 export function toJson(message: Message, scalesOf: ScalesOf): Record<string, unknown> {
-  const def = messageByType(message.type)!;
-  return {
-    type: message.type,
-    ...encodeStruct(def.fields, message, scalesFor(message, scalesOf), scalesOf),
-  };
-}
-
-function scalesFor(message: Message, scalesOf: ScalesOf): Scales | undefined {
-  if (message.type === 'instrument') return message;
-  return 'symbol' in message ? scalesOf(message.symbol) : undefined;
-}
-
-function encodeStruct(
-  fields: Fields,
-  object: unknown,
-  scales: Scales | undefined,
-  scalesOf: ScalesOf,
-): Record<string, unknown> {
-  const values = object as Record<string, unknown>;
-  const json: Record<string, unknown> = {};
-  for (const name of Object.keys(fields)) {
-    json[name] = encodeValue(fields[name]!.spec, values[name], scales, scalesOf);
-  }
-  return json;
-}
-
-function encodeValue(
-  spec: FieldSpec,
-  value: unknown,
-  scales: Scales | undefined,
-  scalesOf: ScalesOf,
-): unknown {
-  switch (spec.type) {
-    case 'nullable':
-      return value === null || value === undefined
-        ? null
-        : encodeValue(spec.inner.spec, value, scales, scalesOf);
-    case 'price':
-      return formatDecimal(value as number, known(scales).priceScale);
-    case 'quantity':
-      return formatDecimal(value as number, known(scales).quantityScale);
-    case 'nanos':
-      return (value as Nanos).toString();
-    case 'levels':
-      return formatLevels(value as number[], known(scales));
-    case 'list':
-      return (value as unknown[]).map((v) => encodeValue(spec.item.spec, v, scales, scalesOf));
-    case 'struct':
-      return encodeStruct(spec.fields, value, scales, scalesOf);
-    case 'messages':
-      return (value as Message[]).map((m) => toJson(m, scalesOf));
-    default:
-      return value;
-  }
+  return JSON.parse(toJsonText(message, scalesOf)) as Record<string, unknown>;
 }
 
 /** Flat scaled levels as pairs of decimal strings. */
@@ -86,11 +32,6 @@ export function formatLevels(levels: ArrayLike<number>, scales: Scales): [string
     ]);
   }
   return pairs;
-}
-
-function known(scales: Scales | undefined): Scales {
-  if (scales === undefined) throw new Error('a message with decimals names no known instrument');
-  return scales;
 }
 
 /**
@@ -218,9 +159,9 @@ function decodeValue(spec: FieldSpec, value: unknown, context: Context, path: st
       }
       throw new FieldError(intFault(path, value, spec.min, spec.max));
     case 'price':
-      return readDecimal(value, known(context.scales).priceScale, path);
+      return readDecimal(value, scalesKnown(context.scales).priceScale, path);
     case 'quantity': {
-      const quantity = readDecimal(value, known(context.scales).quantityScale, path);
+      const quantity = readDecimal(value, scalesKnown(context.scales).quantityScale, path);
       if (quantity >= 0) return quantity;
       throw new FieldError(fieldFault(path, value, 'a decimal string that is not negative'));
     }
@@ -233,7 +174,7 @@ function decodeValue(spec: FieldSpec, value: unknown, context: Context, path: st
       if (typeof value === 'string' && spec.values.includes(value)) return value;
       throw new FieldError(fieldFault(path, value, `one of ${spec.values.join(', ')}`));
     case 'levels':
-      return readLevels(value, spec.levelsMax, known(context.scales), path);
+      return readLevels(value, spec.levelsMax, scalesKnown(context.scales), path);
     case 'list':
       return checkList(value, spec.lengthMax, path).map((item, i) =>
         decodeValue(spec.item.spec, item, context, `${path}[${i}]`),

@@ -77,9 +77,7 @@ export class Nanos {
 
   /** The nanoseconds within the second, 0 … 999999999. */
   get nanosOfSecond(): number {
-    const seconds = splitSeconds(this.hi, this.lo);
-    // Modulo 2^32 both sides agree in their low word, and the answer is below 2^32.
-    return (this.lo - Nanos.fromSeconds(seconds, 0).lo + WORD) % WORD;
+    return restOf(this.lo, splitSeconds(this.hi, this.lo));
   }
 
   /** Milliseconds since 1970, rounded down. */
@@ -122,9 +120,9 @@ export class Nanos {
 
   /** The digits of the number of nanoseconds. */
   toString(): string {
-    const seconds = this.seconds;
-    const rest = this.nanosOfSecond;
-    return seconds === 0 ? String(rest) : String(seconds) + String(rest).padStart(9, '0');
+    const seconds = splitSeconds(this.hi, this.lo);
+    const rest = restOf(this.lo, seconds);
+    return seconds === 0 ? String(rest) : `${seconds}${String(NS_PER_S + rest).slice(1)}`;
   }
 
   /** JSON carries a time as its digits, since a JSON number would round it. */
@@ -152,6 +150,11 @@ export function parseTime(text: string): Nanos | undefined {
   if (new Date(`${local}Z`).toISOString().slice(0, 19) !== local) return undefined;
   const time = Nanos.fromSeconds(ms / 1000, Number((iso[2] ?? '').padEnd(9, '0')));
   return time.hi > HI_MAX ? undefined : time; // the calendar goes on past 2262, int64 does not
+}
+
+/** The nanoseconds behind whole seconds: modulo 2^32 both sides agree, and the answer is below it. */
+function restOf(lo: number, seconds: number): number {
+  return (lo - Math.imul(seconds, NS_PER_S)) >>> 0;
 }
 
 function splitSeconds(hi: number, lo: number): number {

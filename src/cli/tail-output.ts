@@ -3,7 +3,8 @@
  * waits for that reader (`WAITING_LETTERS_MAX`), since a stream does not wait for it.
  */
 
-import { toJson, type ScalesOf } from '../../protocol/json';
+import { toJson } from '../../protocol/json';
+import { toJsonText, type ScalesOf } from '../../protocol/json-text';
 import type { Message } from '../../protocol/messages';
 import { StartFault } from '../base/start-fault';
 import { failNow } from './failure';
@@ -32,8 +33,8 @@ export class Output {
 /** Nothing for what says only that the connection is there. */
 export function line(message: Message, scalesOf: ScalesOf, json: boolean): string {
   if (message.type === 'heartbeat' || message.type === 'welcome') return '';
-  const fields = toJson(message, scalesOf);
-  return json ? `${JSON.stringify(fields)}\n` : `${readable(message, fields)}\n`;
+  if (json) return `${toJsonText(message, scalesOf)}\n`;
+  return `${readable(message, toJson(message, scalesOf))}\n`;
 }
 
 /** Shown at the head of the line, or of no interest to a person. */

@@ -12,6 +12,11 @@ export function open(object: Record<string, unknown>): string {
   return `${JSON.stringify(object).slice(0, -1)},`;
 }
 
+/** The JSON text of an object with more members, that others can be put behind. */
+export function reopened(text: string, more: Record<string, unknown>): string {
+  return `${text.slice(0, -1)},${open(more).slice(1)}`;
+}
+
 /** An integer of a query string, from 1. */
 export function integer(
   name: string,

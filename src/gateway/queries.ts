@@ -9,12 +9,13 @@
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { formatLevels, toJson } from '../../protocol/json';
+import { toJsonText, toJsonTexts } from '../../protocol/json-text';
 import type { Instrument, Stats, Tick, Trade } from '../../protocol/messages';
 import type { BookView } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH, isSymbol } from '../../protocol/units';
 import type { Clock } from '../base/clock';
-import { finished, integer, open } from './answer';
+import { finished, integer, open, reopened } from './answer';
 import {
   HistoryQueries,
   type HistoryLimits,
@@ -118,7 +119,10 @@ export class Queries<I extends QueryInstrument> {
   }
 
   private openTick(tick: Tick, definition: Instrument): string {
-    return open({ ...toJson(tick, () => definition), epoch: this.sources.epoch });
+    return reopened(
+      toJsonText(tick, () => definition),
+      { epoch: this.sources.epoch },
+    );
   }
 
   /** @param depth as in the query string; ten when absent */
@@ -151,8 +155,11 @@ export class Queries<I extends QueryInstrument> {
     const found = this.find(symbol);
     if ('code' in found) return found;
     const stats = this.sources.stats(found);
-    const body = { ...toJson(stats, () => found.definition), epoch: this.sources.epoch };
-    return this.finish(open(body), 'live', stats.receiveTime);
+    const text = reopened(
+      toJsonText(stats, () => found.definition),
+      { epoch: this.sources.epoch },
+    );
+    return this.finish(text, 'live', stats.receiveTime);
   }
 
   private openBook(
@@ -186,15 +193,15 @@ export class Queries<I extends QueryInstrument> {
     if ('code' in found) return found;
     const trades = this.sources.trades(found, below, most);
     if (trades === undefined) return this.history.trades(symbol, below, most);
-    const body = {
-      symbol,
-      trades: trades.map((trade) => toJson(trade, () => found.definition)),
+    const rest = open({
       /** Where the next page begins; null when there is none. */
       before: trades.length === most ? trades.at(-1)!.seq : null,
       seq: this.sources.lastSeq(),
       epoch: this.sources.epoch,
-    };
-    return this.finish(open(body), 'l2', trades[0]?.receiveTime);
+    });
+    const items = toJsonTexts(trades, () => found.definition);
+    const text = `${open({ symbol })}"trades":${items},${rest.slice(1)}`;
+    return this.finish(text, 'l2', trades[0]?.receiveTime);
   }
 
   /** The page of ticks if all of it is in memory. */
@@ -209,7 +216,7 @@ export class Queries<I extends QueryInstrument> {
     if (ticks === undefined) return undefined;
     const newest = ticks.at(-1);
     return {
-      items: JSON.stringify(ticks.map((tick) => toJson(tick, () => found!.definition))),
+      items: toJsonTexts(ticks, () => found!.definition),
       count: ticks.length,
       last: newest?.seq ?? 0,
       newest: newest?.receiveTime ?? null,

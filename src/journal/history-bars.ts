@@ -17,7 +17,7 @@ import {
   type OpenBar,
   type TradeFields,
 } from '../../protocol/bars';
-import { toJson } from '../../protocol/json';
+import { toJsonText } from '../../protocol/json-text';
 import type { Instrument } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { fieldFault, type Fault } from '../../protocol/codes';
@@ -82,7 +82,7 @@ export class PastBars {
     const items: string[] = [];
     const next = yield* this.fold(q, instrument, from, to, (bar, final) => {
       const message = barMessage(q.symbol, bar, 0, final, 1);
-      items.push(JSON.stringify(toJson(message, () => definition)));
+      items.push(toJsonText(message, () => definition));
     });
     if (next === 'too-many') {
       const expected = `one whose bars hold at most ${q.tradesMax} trades`;

@@ -10,7 +10,7 @@
 import { Database } from 'bun:sqlite';
 
 import { fault, type Fault } from '../../protocol/codes';
-import { toJson } from '../../protocol/json';
+import { toJsonText } from '../../protocol/json-text';
 import type { Instrument, Message } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { PastBars } from './history-bars';
@@ -199,7 +199,7 @@ function page(
   const items = rows.map((row) => {
     const message = read(row);
     if (message === undefined) throw new Error(`record ${seqOf(row.id)} does not read`);
-    return JSON.stringify(toJson(message, () => definition));
+    return toJsonText(message, () => definition);
   });
   const last = rows.at(-1);
   return {

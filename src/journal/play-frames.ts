@@ -6,7 +6,7 @@
  */
 
 import { FrameSequence } from '../../protocol/codec';
-import { toJson, type ScalesOf } from '../../protocol/json';
+import { toJsonText, type ScalesOf } from '../../protocol/json-text';
 import type { Message } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import type { PlayChunk } from './playback-messages';
@@ -71,7 +71,7 @@ class TextForm implements Form {
   }
 
   add(message: Message): void {
-    const item = JSON.stringify(toJson(message, this.scalesOf));
+    const item = toJsonText(message, this.scalesOf);
     this.items.push(item);
     this.bytes += item.length;
   }

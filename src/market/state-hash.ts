@@ -18,7 +18,7 @@
  * it either, since a setting bounds how many are kept.
  */
 
-import { toJson } from '../../protocol/json';
+import { toJsonText } from '../../protocol/json-text';
 import type { Market } from './market';
 import { VenueInstrument } from './venue-instrument';
 
@@ -36,7 +36,7 @@ export function stateHash(market: Market): string {
   for (const { definition, heads } of bySymbol) {
     const instrument = market.get(definition.symbol)!;
     for (const event of instrument.newest()) {
-      hash.update(`${JSON.stringify(toJson(event, () => definition))}\n`);
+      hash.update(`${toJsonText(event, () => definition)}\n`);
     }
     hash.update(`heads ${heads.tick} ${heads.trade} ${heads.bbo} ${heads.book}\n`);
     if (instrument instanceof VenueInstrument) hash.update(`venue ${instrument.stateHash()}\n`);

@@ -4,7 +4,8 @@
  *
  * `encode X` writes into a reused buffer on both sides: our writer from the message, the library from
  * tuples that were made beforehand, so the walk from message to tuple is its gift. `frame` is what is
- * published: 64 messages in one array, as bytes of its own. All kinds run in turn, as in a server, so
+ * published: 64 messages in one array, as bytes of its own. `text` is the JSON form, against
+ * `JSON.stringify` of objects with every string in them made beforehand. All kinds run in turn, as in a server, so
  * the code has seen them all; alone, a kind would be faster.
  */
 
@@ -12,6 +13,8 @@ import { Decoder, Encoder } from '@msgpack/msgpack';
 
 import { decodeFrame, FrameEncoder } from '../../protocol/codec';
 import { writeHot, type HotMessage } from '../../protocol/hot';
+import { toJson } from '../../protocol/json';
+import { toJsonText } from '../../protocol/json-text';
 import { Nanos } from '../../protocol/time';
 import { toTuple } from '../../protocol/tuple';
 import { MsgWriter } from '../../protocol/writer';
@@ -30,6 +33,7 @@ import {
 const FRAME = 64;
 const SAMPLES = 1024;
 const BASELINE = '@msgpack/msgpack 3.1.3, reused';
+const TEXT_BASELINE = 'JSON.stringify of the ready object';
 const LIBRARY = { useBigInt64: true, ignoreUndefined: true } as const;
 const KINDS = ['tick', 'trade', 'bbo', 'book delta'] as const;
 type Kind = (typeof KINDS)[number];
@@ -39,19 +43,17 @@ export function encodeBench(options: BenchOptions): Promise<BenchResult[]> {
   const contenders: Contender[] = [];
   for (const kind of KINDS) {
     contenders.push(...encoding(kind, samples[kind]), ...decoding(kind, samples[kind]));
+    contenders.push(...texting(kind, samples[kind]));
   }
   contenders.push(...framing('tick', samples.tick));
   const nanos = timeInTurn(contenders, roundsOf(options));
-  const cases = contenders.map(({ name }) => name).filter((name) => !name.endsWith(BASELINE));
-  return Promise.resolve(
-    cases.map((name) =>
-      compared(
-        { bench: 'encode', case: name, value: nanos.get(name)!, unit: 'ns/message' },
-        BASELINE,
-        nanos.get(`${name} ${BASELINE}`)!,
-      ),
-    ),
-  );
+  const results = contenders.flatMap(({ name }) => {
+    const baseline = [BASELINE, TEXT_BASELINE].find((other) => nanos.has(`${name} ${other}`));
+    if (baseline === undefined) return [];
+    const result = { bench: 'encode', case: name, value: nanos.get(name)!, unit: 'ns/message' };
+    return compared(result, baseline, nanos.get(`${name} ${baseline}`)!);
+  });
+  return Promise.resolve(results);
 }
 
 /** Messages as a market makes them, all of them different. */
@@ -110,6 +112,28 @@ function decoding(kind: Kind, messages: readonly HotMessage[]): Contender[] {
   return [
     { name, run: all((frame) => decodeFrame(frame)) },
     { name: `${name} ${BASELINE}`, run: all((frame) => decoder.decode(frame)) },
+  ];
+}
+
+function texting(kind: Kind, messages: readonly HotMessage[]): Contender[] {
+  const scalesOf = () => ({ priceScale: 2, quantityScale: 5 });
+  const objects = messages.map((message) => toJson(message, scalesOf));
+  const name = `text ${kind}`;
+  return [
+    {
+      name,
+      run: () => {
+        for (let i = 0; i < messages.length; i++) toJsonText(messages[i]!, scalesOf);
+        return messages.length;
+      },
+    },
+    {
+      name: `${name} ${TEXT_BASELINE}`,
+      run: () => {
+        for (let i = 0; i < objects.length; i++) JSON.stringify(objects[i]);
+        return objects.length;
+      },
+    },
   ];
 }
 

@@ -57,6 +57,15 @@ describe('round trip', () => {
     });
   }
 
+  test('[W9] a text is to the letter what JSON.stringify makes of its object', () => {
+    fc.assert(
+      fc.property(fc.array(anyMessage(), { maxLength: 4 }), (messages) => {
+        const text = encodeTextFrame(messages, scalesOfSymbol);
+        expect(text).toBe(JSON.stringify(JSON.parse(text)));
+      }),
+    );
+  });
+
   test('[W3] a frame of mixed messages keeps their order', () => {
     fc.assert(
       fc.property(fc.array(anyMessage(), { maxLength: 40 }), (messages) => {

@@ -7,13 +7,8 @@
  * A venue on a tape is fed when it is played back: what came of its orders is there, they are not.
  */
 
-import {
-  fromJson,
-  parseJson,
-  SOURCE_OPTIONAL,
-  toJson,
-  type ScalesOf,
-} from '../../../protocol/json';
+import { fromJson, parseJson, SOURCE_OPTIONAL } from '../../../protocol/json';
+import { toJsonText, type ScalesOf } from '../../../protocol/json-text';
 import {
   messageByType,
   type Instrument,
@@ -28,7 +23,7 @@ const OPEN_BRACE = 123;
 
 /** The line of a message, with its line feed. @throws Error when it names an unknown instrument */
 export function tapeLine(message: Message, scalesOf: ScalesOf): string {
-  return `${JSON.stringify(toJson(message, scalesOf))}\n`;
+  return `${toJsonText(message, scalesOf)}\n`;
 }
 
 export class TapeDecoder implements Decoder {

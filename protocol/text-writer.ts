@@ -1,0 +1,158 @@
+/**
+ * Text writer: JSON text as bytes, digit by digit into one buffer that is reused, and a string of it at
+ * the end. Joined out of strings the same text costs several times as much, since each number becomes a
+ * string of its own and all of them are copied once more.
+ * Bounded: the buffer keeps the size of the longest text, up to `KEPT_BYTES_MAX`.
+ */
+
+import type { Nanos } from './time';
+
+const QUOTE = 0x22;
+const MINUS = 0x2d;
+const POINT = 0x2e;
+const ZERO = 0x30;
+const BILLION = 1_000_000_000;
+const FIRST_BYTES = 4_096;
+const KEPT_BYTES_MAX = 1_048_576;
+/** Room for any number, its sign, point and quotes. */
+const NUMBER_BYTES = 40;
+/** Of a UTF-16 unit in UTF-8, at most. */
+const UNIT_BYTES = 3;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const POWERS = Array.from({ length: 16 }, (_, i) => 10 ** i);
+
+export class TextWriter {
+  private bytes = new Uint8Array(FIRST_BYTES);
+  private at = 0;
+
+  /** The text so far; the writer is empty then. */
+  take(): string {
+    const text = decoder.decode(this.bytes.subarray(0, this.at));
+    this.reset();
+    return text;
+  }
+
+  reset(): void {
+    this.at = 0;
+    if (this.bytes.length > KEPT_BYTES_MAX) this.bytes = new Uint8Array(FIRST_BYTES);
+  }
+
+  /** ASCII that was made beforehand. */
+  raw(ascii: Uint8Array): void {
+    this.room(ascii.length);
+    const { bytes } = this;
+    let { at } = this;
+    for (let i = 0; i < ascii.length; i++) bytes[at++] = ascii[i]!;
+    this.at = at;
+  }
+
+  byte(code: number): void {
+    this.room(1);
+    this.bytes[this.at++] = code;
+  }
+
+  /** A string in quotes, of which nothing has to be escaped. */
+  word(text: string): void {
+    this.byte(QUOTE);
+    this.plain(text);
+    this.byte(QUOTE);
+  }
+
+  /** A string in quotes, whatever is in it. */
+  text(text: string): void {
+    this.plain(JSON.stringify(text));
+  }
+
+  /** A whole number, within ±(2^53 − 1). */
+  int(value: number): void {
+    this.room(NUMBER_BYTES);
+    this.digits(this.sign(value));
+  }
+
+  /** A scaled integer as a decimal in quotes. */
+  decimal(value: number, scale: number): void {
+    this.room(NUMBER_BYTES);
+    this.bytes[this.at++] = QUOTE;
+    const size = this.sign(value);
+    if (scale === 0) this.digits(size);
+    else {
+      const power = POWERS[scale]!;
+      const whole = Math.floor(size / power);
+      this.digits(whole);
+      this.bytes[this.at++] = POINT;
+      this.padded(size - whole * power, scale);
+    }
+    this.bytes[this.at++] = QUOTE;
+  }
+
+  /** A time as its digits, in quotes. */
+  time(time: Nanos): void {
+    this.room(NUMBER_BYTES);
+    this.bytes[this.at++] = QUOTE;
+    const { seconds, nanosOfSecond } = time;
+    if (seconds === 0) this.digits(nanosOfSecond);
+    else {
+      this.digits(seconds);
+      this.padded(nanosOfSecond, 9);
+    }
+    this.bytes[this.at++] = QUOTE;
+  }
+
+  private sign(value: number): number {
+    if (value >= 0) return value;
+    this.bytes[this.at++] = MINUS;
+    return -value;
+  }
+
+  /** Without leading zeros; there is room. */
+  private digits(value: number): void {
+    let width = 1;
+    while (width < POWERS.length && value >= POWERS[width]!) width += 1;
+    this.padded(value, width);
+  }
+
+  /** So many digits; there is room. */
+  private padded(value: number, width: number): void {
+    if (width <= 9) return this.low(value, width);
+    const high = Math.floor(value / BILLION);
+    this.low(high, width - 9);
+    this.low(value - high * BILLION, 9);
+  }
+
+  /** So many digits, of a number that fits into 32 bits. */
+  private low(value: number, width: number): void {
+    const { bytes, at } = this;
+    let rest = value | 0;
+    for (let i = at + width - 1; i >= at; i--) {
+      const next = (rest / 10) | 0;
+      bytes[i] = ZERO + rest - next * 10;
+      rest = next;
+    }
+    this.at = at + width;
+  }
+
+  private plain(text: string): void {
+    this.room(text.length * UNIT_BYTES);
+    const { bytes } = this;
+    const start = this.at;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      if (code > 127) {
+        this.at = start + encoder.encodeInto(text, bytes.subarray(start)).written;
+        return;
+      }
+      bytes[start + i] = code;
+    }
+    this.at = start + text.length;
+  }
+
+  private room(bytes: number): void {
+    const needed = this.at + bytes;
+    if (needed <= this.bytes.length) return;
+    const larger = new Uint8Array(Math.max(needed, this.bytes.length * 2));
+    larger.set(this.bytes.subarray(0, this.at));
+    this.bytes = larger;
+  }
+}
