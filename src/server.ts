@@ -183,14 +183,13 @@ export function startServer(
     open: missing,
     start: () => startHistoryThread(path),
   });
-  const { playbacksMax } = config.limits;
   const playback = new History({
-    questionsMax: playbacksMax * QUESTIONS_A_PLAY,
+    questionsMax: config.limits.playbacksMax * QUESTIONS_A_PLAY,
     flush: () => {}, // when a play is opened, and not for each of its chunks
     open: missing,
     start: () => startPlaybackThread(path),
   });
-  const plays = new Plays(playSource(playback, flush), playbacksMax);
+  const plays = new Plays(playSource(playback, flush), limits);
   broadcaster.subscriptions.plays = plays;
   const replays = new Replays({
     plays,

@@ -89,6 +89,7 @@ describe('bounds', () => {
       helloMs: [100, 600_000],
       messagesPerSecond: [1, 1e9],
       bytesPerSecond: [1_024, 1e12],
+      publishBytesPerSecond: [1_024, 1e12],
       ordersPerSecond: [1, 1e9],
       bodiesBytesMax: [1_024, 1e12],
       requestSeconds: [1, 255],

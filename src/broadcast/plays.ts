@@ -1,12 +1,14 @@
 /**
  * Plays: the journal as frames, one chunk ready ahead of whoever takes them.
  *
- * Bounded: plays open at once; who wants one more is refused, or waits for its turn. Of each play at most
- * two chunks are in memory, so however many sessions read the past, what they hold is known.
+ * Bounded: plays open at once, in all and of one client; who wants one more is refused, or waits for its
+ * turn. Of each play at most two chunks are in memory, so however many sessions read the past, what they
+ * hold is known.
  */
 
-import type { Fault } from '../../protocol/codes';
+import { fault, type Fault } from '../../protocol/codes';
 import type { Nanos } from '../../protocol/time';
+import { Counts } from '../base/counts';
 import { ChunkFrames, type PlayedChunk } from './feed';
 
 export interface PlayRequest {
@@ -42,6 +44,12 @@ export interface PlayEvents {
   /** A frame is there, or the play is over. */
   ready(): void;
   failed(reason: Fault): void;
+}
+
+/** How many may be open, in all and of one client; as they are now. */
+export interface PlayLimits {
+  readonly playbacksMax: number;
+  readonly playbacksPerClientMax: number;
 }
 
 /** One play of the journal, from its opening to its last frame. */
@@ -140,46 +148,62 @@ export class Play {
   }
 }
 
+interface Turn {
+  readonly client: string;
+  begin(): void;
+}
+
 export class Plays {
   private readonly source: PlaySource;
-  private readonly playsMax: number;
-  private readonly waiting: (() => void)[] = [];
-  private count = 0;
+  private readonly limits: PlayLimits;
+  private readonly playing = new Counts();
+  /** In the order in which they came. */
+  private readonly waiting: Turn[] = [];
   private lastId = 0;
 
-  constructor(source: PlaySource, playsMax: number) {
+  constructor(source: PlaySource, limits: PlayLimits) {
     this.source = source;
-    this.playsMax = playsMax;
+    this.limits = limits;
   }
 
-  get isFull(): boolean {
-    return this.count >= this.playsMax;
+  /** Why a client gets no further play at once; undefined when it does. */
+  refusal(client: string): Fault | undefined {
+    const { playbacksMax, playbacksPerClientMax } = this.limits;
+    if (this.playing.of(client) >= playbacksPerClientMax) {
+      const message = `${client} has ${playbacksPerClientMax} replays and resumes under way already`;
+      return fault('limit-reached', message);
+    }
+    if (this.playing.size < playbacksMax) return undefined;
+    return fault('overloaded', 'as many replays as there may be are under way');
   }
 
   /** How many are open, and how many wait. */
   get counts(): { readonly open: number; readonly waiting: number } {
-    return { open: this.count, waiting: this.waiting.length };
+    return { open: this.playing.size, waiting: this.waiting.length };
   }
 
-  /** Opens a play, in its turn if there are too many. */
-  open(request: PlayRequest, events: PlayEvents): Play {
-    let isWaiting = this.isFull;
+  /** Opens a play, in its turn if there are too many. @param client whom it is for */
+  open(client: string, request: PlayRequest, events: PlayEvents): Play {
+    let isWaiting = this.refusal(client) !== undefined;
     const play: Play = new Play(this.source, ++this.lastId, events, () => {
-      if (isWaiting) this.waiting.splice(this.waiting.indexOf(begin), 1);
-      else this.freed();
+      if (isWaiting) this.waiting.splice(this.waiting.indexOf(turn), 1);
+      else this.freed(client);
     });
     const begin = (): void => {
       isWaiting = false;
-      this.count += 1;
+      this.playing.change(client, 1);
       void play.open(request);
     };
-    if (isWaiting) this.waiting.push(begin);
+    const turn: Turn = { client, begin };
+    if (isWaiting) this.waiting.push(turn);
     else begin();
     return play;
   }
 
-  private freed(): void {
-    this.count -= 1;
-    this.waiting.shift()?.();
+  private freed(client: string): void {
+    this.playing.change(client, -1);
+    // Who has as many as it may does not hold up the others.
+    const next = this.waiting.findIndex((turn) => this.refusal(turn.client) === undefined);
+    if (next >= 0) this.waiting.splice(next, 1)[0]!.begin();
   }
 }

@@ -148,7 +148,7 @@ export class Replay implements Feed {
 
   private begin(request: PlayRequest): Play {
     this.isOpening = true;
-    const play: Play = this.plays.open(request, {
+    const play: Play = this.plays.open(this.session.client, request, {
       opened: () => {
         this.isOpening = false;
         if (this.moved !== null) this.move(this.moved);

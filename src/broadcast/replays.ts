@@ -45,8 +45,8 @@ export class Replays {
     }
     const range = replayRange(m, this.stage.lastSeq());
     if ('code' in range) return range;
-    if (this.stage.plays.isFull)
-      return fault('overloaded', 'as many replays as there may be are under way');
+    const full = this.stage.plays.refusal(session.client);
+    if (full !== undefined) return full;
     const { topics, speed } = m;
     const request = {
       topics,

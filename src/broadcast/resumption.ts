@@ -18,6 +18,8 @@ export type Outcome = readonly Message[] | ResetReason;
 
 export interface ResumptionStage {
   readonly plays: Plays;
+  /** Whom it is for. */
+  readonly client: string;
   /** Newest place pushed. */
   lastSeq(): number;
   /** Everything behind a place, in this turn; undefined when it is not in memory, or too much. */
@@ -92,7 +94,7 @@ export class Resumption implements Feed {
   private begin(): Play {
     const toSeq = this.stage.lastSeq();
     const request = { topics: this.topics, isText: this.isText, fromSeq: this.seq + 1, toSeq, from: null, to: null, hasOpening: false, speed: 0 }; // prettier-ignore
-    return this.stage.plays.open(request, {
+    return this.stage.plays.open(this.stage.client, request, {
       opened: (range) => {
         this.range = range;
         if (range.isBroken) this.stop('not-kept');

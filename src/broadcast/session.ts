@@ -47,6 +47,8 @@ export class Session {
   readonly topics = new Map<TopicState, number>();
   /** Channels it is on for every symbol, now and later, with the interval that was asked for; 0: none. */
   readonly wildcards = new Map<string, number>();
+  /** Who it counts as where limits are of a client: the name of a key, or an address. */
+  client = '';
   /** Whose orders it is told of; null when it may not trade. */
   owner: string | null = null;
   /** Symbols of which it was told an execution, and so had the definition. */
@@ -339,6 +341,7 @@ export class Session {
     if (this.feed !== null) return false;
     const rest = this.backlog.takeWhole(bytesMax, this.nowMs);
     if (rest === undefined) return false;
+    if (this.isLeaving) rest.push(...this.backlog.due(Infinity));
     if (rest.length > 0) this.wire.write(rest);
     this.isAnswered = false;
     for (const topic of this.topics.keys()) {
@@ -355,8 +358,11 @@ export class Session {
     const { lane } = this;
     if (lane.is !== 'windows' || lane.askedMs !== null) return;
     const messages = this.backlog.take(lane.windowBytes, this.nowMs);
-    if (this.backlog.controlCount === 0) this.isAnswered = false;
-    if (this.isLeaving) messages.push(...this.backlog.due(Infinity));
+    if (this.backlog.controlCount === 0) {
+      this.isAnswered = false;
+      // Not ahead of answers: what they say of a topic comes before what it brought since.
+      if (this.isLeaving) messages.push(...this.backlog.due(Infinity));
+    }
     let bytes = messages.length === 0 ? 0 : this.wire.write(messages);
     bytes += this.sendFed(lane.windowBytes - bytes);
     if (bytes > 0) lane.askedMs = this.ask();

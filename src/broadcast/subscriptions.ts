@@ -132,6 +132,7 @@ export class Subscriptions {
     for (const topic of asked.topics) if (topic.symbol === '*') session.wildcards.delete(channelOf(topic)); // prettier-ignore
     const stage: ResumptionStage = {
       plays,
+      client: session.client,
       lastSeq: this.lastSeq,
       recent: (from) => this.recent(from, this.targetsOf(asked.topics)),
       pull: () => session.pull(this.clock.monotonicMs()),

@@ -42,12 +42,12 @@ export class Intake {
 
   /** Somebody at its address was closed for a flood just now. */
   suspect(): void {
-    this.inbound.suspect(this.clock.monotonicMs());
+    this.inbound.suspect(this.handler.mayPublish, this.clock.monotonicMs());
   }
 
   /** A frame of so many bytes has come. @returns whether it is to be read; if not, that was answered */
   frame(bytes: number): boolean {
-    const over = this.inbound.frame(bytes, this.clock.monotonicMs());
+    const over = this.inbound.frame(bytes, this.handler.mayPublish, this.clock.monotonicMs());
     if (over === undefined) return true;
     if (this.inbound.isFlood) this.handler.flooded(null, over);
     else this.handler.handle({ id: null, over });

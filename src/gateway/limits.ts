@@ -17,6 +17,7 @@ export interface GatewayLimits extends RequestLimits {
   readonly helloMs: number;
   readonly messagesPerSecond: number;
   readonly bytesPerSecond: number;
+  readonly publishBytesPerSecond: number;
   readonly ordersPerSecond: number;
   readonly bodyBytesMax: number;
   readonly bodiesBytesMax: number;
@@ -30,7 +31,7 @@ const SUSPECT_REFUSALS_MAX = 10;
 const SUSPECT_SHARE = 0.01;
 /** With which an innocent neighbour can say what it wants, however small the limits are. */
 const SUSPECT_MESSAGES_MIN = 8;
-const SUSPECT_BYTES_MIN = 1_024;
+const SUSPECT_BYTES_MIN = 16_384;
 /** How fast they are forgiven. */
 const REFUSALS_PER_SECOND = 1;
 
@@ -48,12 +49,12 @@ export class Inbound {
   }
 
   /** Somebody at its address was closed for a flood just now: to come back gives no new allowance. */
-  suspect(nowMs: number): void {
+  suspect(mayPublish: boolean, nowMs: number): void {
     const begin = (rate: Rate, perSecond: number, least: number): void => {
       const left = Math.min(perSecond, Math.max(perSecond * SUSPECT_SHARE, least));
       rate.spend(perSecond - left, perSecond, nowMs);
     };
-    begin(this.bytes, this.limits.bytesPerSecond, SUSPECT_BYTES_MIN);
+    begin(this.bytes, this.bytesPerSecond(mayPublish), SUSPECT_BYTES_MIN);
     begin(this.messages, this.limits.messagesPerSecond, SUSPECT_MESSAGES_MIN);
     this.refusalsMax = SUSPECT_REFUSALS_MAX;
   }
@@ -64,13 +65,10 @@ export class Inbound {
   }
 
   /** A frame; the fault, when it comes too soon behind others. */
-  frame(bytes: number, nowMs: number): Fault | undefined {
-    const { bytesPerSecond } = this.limits;
-    if (this.bytes.take(bytes, bytesPerSecond, nowMs)) return undefined;
-    return this.refused(
-      `more than ${bytesPerSecond} bytes a second; the frame was not read`,
-      nowMs,
-    );
+  frame(bytes: number, mayPublish: boolean, nowMs: number): Fault | undefined {
+    const most = this.bytesPerSecond(mayPublish);
+    if (this.bytes.take(bytes, most, nowMs)) return undefined;
+    return this.refused(`more than ${most} bytes a second; the frame was not read`, nowMs);
   }
 
   /** A message of one. */
@@ -83,6 +81,11 @@ export class Inbound {
   /** It does not slow down. */
   get isFlood(): boolean {
     return this.refusals > this.refusalsMax;
+  }
+
+  private bytesPerSecond(mayPublish: boolean): number {
+    const { limits } = this;
+    return mayPublish ? limits.publishBytesPerSecond : limits.bytesPerSecond;
   }
 
   private refused(message: string, nowMs: number): Fault {

@@ -11,6 +11,7 @@
 
 import { fault, type Fault } from '../../protocol/codes';
 import type { Clock } from '../base/clock';
+import { Counts } from '../base/counts';
 import { Rates } from '../base/rate';
 import { errorResponse } from './responses';
 
@@ -36,8 +37,8 @@ export class Requests {
   private readonly addresses = new Rates();
   private readonly keys = new Rates();
   private readonly keyOf = new WeakMap<Request, string>();
-  private readonly waiting = new Waiting();
-  private readonly past = new Waiting();
+  private readonly waiting = new Counts();
+  private readonly past = new Counts();
   /** Counts down to the next one that is looked at, and stands for `stride`. */
   private unseen = 1;
   private stride = 1;
@@ -110,8 +111,7 @@ export class Requests {
   }
 
   private clientOf(request: Request): string {
-    const address = this.addressOf(request);
-    return address.includes(':') ? networkOf(address) : address;
+    return clientAt(this.addressOf(request));
   }
 
   private async refused(message: string): Promise<Response> {
@@ -124,30 +124,9 @@ export class Requests {
   }
 }
 
-/** How many of something are under way, in all and of each client. */
-class Waiting {
-  private readonly ofClient = new Map<string, number>();
-  size = 0;
-
-  of(client: string): number {
-    return this.ofClient.get(client) ?? 0;
-  }
-
-  async during<T>(client: string, act: () => T | Promise<T>): Promise<T> {
-    this.change(client, 1);
-    try {
-      return await act();
-    } finally {
-      this.change(client, -1);
-    }
-  }
-
-  private change(client: string, by: number): void {
-    this.size += by;
-    const count = this.of(client) + by;
-    if (count === 0) this.ofClient.delete(client);
-    else this.ofClient.set(client, count);
-  }
+/** Who counts as one client behind an address. */
+export function clientAt(address: string): string {
+  return address.includes(':') ? networkOf(address) : address;
 }
 
 /** An IPv6 address without its lower half; one that stands for an IPv4 address, as that. */

@@ -16,6 +16,8 @@ import type { StreamCounts } from './stream-counts';
 /** What a connection needs of the broadcaster's session. */
 export interface StreamSession {
   readonly name: string;
+  /** Who it counts as where limits are of a client: the name of a key, or an address. */
+  client: string;
   /** Whose orders it is told of; null when it may not trade. */
   owner: string | null;
   /** What it was sent last is lost, and its socket is being closed. */

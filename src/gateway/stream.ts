@@ -29,6 +29,7 @@ import { amendFault } from './orders';
 import { ConnectionCounts, type ReceivedCounts } from './stream-counts';
 import type { StreamHub, StreamSession } from './stream-hub';
 import { Offers } from './offers';
+import { clientAt } from './requests';
 import { errorOf, VERSION, welcome } from './stream-messages';
 
 const FAULTS_MAX = 100;
@@ -285,6 +286,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   /** Takes on who is asking, and with it whose orders the session is told of. */
   private identify(principal: Principal, session: S): void {
     this.principal = principal;
+    session.client = this.key ?? clientAt(this.address);
     session.owner = principal.roles.has('trade') ? principal.name : null;
   }
 

@@ -20,6 +20,8 @@ interface Case {
   readonly settings: string;
   /** Of other sections. */
   readonly more?: string;
+  /** Whose key it shows; one with all roles, if it is not said. */
+  readonly as?: 'read';
   /** Sends more than it may. */
   readonly flood: (client: StreamClient, target: Target) => Promise<void> | void;
   readonly code: string;
@@ -46,23 +48,16 @@ const CASES: readonly Case[] = [
     code: 'limit-reached',
     close: 4020,
   },
-  {
-    limit: 'bytesPerSecond',
-    settings: 'bytesPerSecond = 4096',
-    flood: (client) => {
-      for (let i = 0; i < 40; i++) client.send(...times(40, ping));
-    },
-    code: 'limit-reached',
-  },
-  {
-    limit: 'bytesPerSecond',
-    settings: 'bytesPerSecond = 2048',
-    flood: (client) => {
-      for (let i = 0; i < 400; i++) client.send(...times(40, ping));
-    },
-    code: 'limit-reached',
-    close: 4020,
-  },
+  ...(['bytesPerSecond', 'publishBytesPerSecond'] as const).flatMap((limit): Case[] => {
+    const sends = (frames: number) => (client: StreamClient) => {
+      for (let i = 0; i < frames; i++) client.send(...times(40, ping));
+    };
+    const both = { limit, code: 'limit-reached', ...(limit === 'bytesPerSecond' && { as: 'read' as const }) }; // prettier-ignore
+    return [
+      { ...both, settings: `${limit} = 4096`, flood: sends(40) },
+      { ...both, settings: `${limit} = 2048`, flood: sends(400), close: 4020 },
+    ];
+  }),
   {
     limit: 'ordersPerSecond',
     settings: 'ordersPerSecond = 5',
@@ -83,21 +78,27 @@ const CASES: readonly Case[] = [
     code: 'frame-too-large',
     close: 1009,
   },
-  {
-    limit: 'playbacksMax',
-    settings: 'playbacksMax = 1',
+  ...(['playbacksMax', 'playbacksPerClientMax'] as const).map((limit): Case => ({
+    limit,
+    settings: `${limit} = 1`,
     flood: async (client, target) => {
       await target.ingest(tape(trade('ACME', '1.00', '1'), trade('ACME', '1.00', '1', { eventTime: '1800000000000000000' }))); // prettier-ignore
-      const other = await StreamClient.open(target.url);
+      const key: Record<string, string> = limit === 'playbacksMax' ? {} : { authorization: `Bearer ${keyOf('all')}` }; // prettier-ignore
+      const other = await StreamClient.json(target.url, key);
       const start = { type: 'replay', id: 1, action: 'start', topics: ['trade:ACME'], ...NONE };
       other.send(start);
       await other.next('trade');
       client.send(start);
       await client.next('error');
+      // Whoever else asks has room.
+      const stranger = await StreamClient.json(target.url);
+      stranger.send(start);
+      if (limit === 'playbacksPerClientMax') await stranger.next('trade');
+      await stranger.close();
       await other.close();
     },
-    code: 'overloaded',
-  },
+    code: limit === 'playbacksMax' ? 'overloaded' : 'limit-reached',
+  })),
   {
     limit: 'waitingEventsMax',
     settings: 'waitingEventsMax = 10000\nframeBytesMax = 4194304',
@@ -176,7 +177,7 @@ test.each(CASES.map((c) => [c.settings.replace('\n', ', '), c] as const))('%s', 
   const witness = await Watcher.open(target.url, 'msgpack', 'witness');
   await witness.subscribe(['trade:ACME']);
   for (const form of FORMS) {
-    const client = await StreamClient.open(target.url, form, { authorization: `Bearer ${keyOf('all')}` }); // prettier-ignore
+    const client = await StreamClient.open(target.url, form, { authorization: `Bearer ${keyOf(c.as ?? 'all')}` }); // prettier-ignore
     await c.flood(client, target);
     const isIt = (m: Seen): boolean => m.type === 'error' && m['code'] === c.code;
     expect(await client.find(isIt)).toMatchObject({ code: c.code });

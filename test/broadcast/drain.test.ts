@@ -132,6 +132,26 @@ test('one that is behind has the notice first, then all that waits, window by wi
   expect(seqs).toEqual(trades.map((_, i) => i + 1));
 });
 
+test('what waits for an interval is not told ahead of a long answer', () => {
+  const { broadcaster, enter } = world();
+  const { session, reader } = enter();
+  const topic = new TopicState('trade:ACME');
+  session.join(topic, 60_000);
+  const answer = Array.from({ length: 50_000 }, (_, i) => trade(i + 1));
+  session.answer([...answer, { type: 'ack', id: 1, seq: 50_000 }], 0);
+  topic.log!.append([trade(50_001)], 0);
+  broadcaster.goAway(new Prng(7));
+  for (let pongs = 1; reader.closed.length === 0; pongs++) {
+    expect(pongs).toBeLessThan(100);
+    session.pong(pongs * 10);
+    broadcaster.letGo(false);
+  }
+  expect(reader.pings).toBeGreaterThan(1);
+  const seqs = reader.got.flatMap((m) => (m.type === 'trade' ? [m.seq] : []));
+  expect(seqs).toEqual(Array.from({ length: 50_001 }, (_, i) => i + 1));
+  expect(types(reader.got).indexOf('ack')).toBe(50_000);
+});
+
 test('when the time is over all are closed, whatever waits', () => {
   const { broadcaster, enter } = world();
   const { reader } = enter();

@@ -15,7 +15,7 @@ import { Session } from '../../src/broadcast/session';
 import { SentTally } from '../../src/broadcast/tally';
 import { SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
-import { FAILED, SteeredPlays, tradeAt } from './steered-plays';
+import { FAILED, playLimits, SteeredPlays, tradeAt } from './steered-plays';
 
 setDefaultTimeout(60_000);
 
@@ -35,13 +35,14 @@ function watched(): PlayEvents & { readonly told: string[] } {
 describe('plays', () => {
   test('so many are open; others wait for their turn, in order, or leave the line', async () => {
     const source = new SteeredPlays(10);
-    const plays = new Plays(source, 2);
+    const plays = new Plays(source, playLimits(2));
     const open = (): { play: ReturnType<Plays['open']>; told: string[] } => {
       const events = watched();
-      return { play: plays.open(REQUEST, events), told: events.told };
+      return { play: plays.open('me', REQUEST, events), told: events.told };
     };
     const [a, b, c, d, e] = [open(), open(), open(), open(), open()];
-    expect([plays.isFull, plays.counts]).toEqual([true, { open: 2, waiting: 3 }]);
+    expect(plays.refusal('me')).toMatchObject({ code: 'overloaded' });
+    expect(plays.counts).toEqual({ open: 2, waiting: 3 });
     c.play.close();
     expect(plays.counts).toEqual({ open: 2, waiting: 2 });
     // The source is still opening it: its slot is free when that is answered.
@@ -60,9 +61,33 @@ describe('plays', () => {
     expect(source.held.size).toBe(0);
   });
 
+  test('who has as many as one client may waits, and holds up nobody else', async () => {
+    const source = new SteeredPlays(10);
+    const plays = new Plays(source, playLimits(3, 2));
+    const open = (client: string) => plays.open(client, REQUEST, watched());
+    const [first, , third] = [open('a'), open('a'), open('a'), open('a')];
+    expect(plays.counts).toEqual({ open: 2, waiting: 2 });
+    expect([plays.refusal('a')?.code, plays.refusal('b')]).toEqual(['limit-reached', undefined]);
+    const other = open('b');
+    expect(plays.refusal('c')?.code).toBe('overloaded');
+    open('b');
+    expect(plays.counts).toEqual({ open: 3, waiting: 3 });
+    await source.answerAll();
+    // The place that it leaves goes to the next of those that may: not to one of a.
+    other.close();
+    await source.answerAll();
+    expect(source.requests.length).toBe(4);
+    expect(plays.counts).toEqual({ open: 3, waiting: 2 });
+    expect([plays.refusal('a')?.code, plays.refusal('c')?.code]).toEqual(['limit-reached', 'overloaded']); // prettier-ignore
+    first.close();
+    third.close();
+    await source.answerAll();
+    expect(plays.counts).toEqual({ open: 3, waiting: 0 });
+  });
+
   test('two chunks are read ahead, and one more for each that is taken', async () => {
     const source = new SteeredPlays(10);
-    const play = new Plays(source, 1).open(REQUEST, watched());
+    const play = new Plays(source, playLimits(1)).open('me', REQUEST, watched());
     await source.answerAll();
     expect(source.chunks).toBe(2);
     const seqs: number[] = [];
@@ -79,9 +104,9 @@ describe('plays', () => {
     for (let stage = 0; stage <= 14; stage++) {
       for (const how of ['close', 'fail'] as const) {
         const source = new SteeredPlays(10);
-        const plays = new Plays(source, 1);
+        const plays = new Plays(source, playLimits(1));
         const events = watched();
-        const play = plays.open(REQUEST, events);
+        const play = plays.open('me', REQUEST, events);
         for (let i = 0; i < stage; i++) {
           await source.answer();
           if (i > 3) while (play.hasFrame) play.take();
@@ -93,7 +118,7 @@ describe('plays', () => {
         await source.answerAll();
         expect(plays.counts).toEqual({ open: 0, waiting: 0 });
         expect([stage, source.held.size]).toEqual([stage, 0]);
-        expect(plays.isFull).toBe(false);
+        expect(plays.refusal('me')).toBeUndefined();
       }
     }
   });
@@ -161,7 +186,7 @@ describe('a replay of a session', () => {
   test('is bounded by its reader: a window, then nothing until the pong', async () => {
     const source = new SteeredPlays(50);
     const clock = new ManualClock();
-    const { told, ask, pong } = enter(new Plays(source, 1), clock);
+    const { told, ask, pong } = enter(new Plays(source, playLimits(1)), clock);
     ask('start', { toSeq: LAST });
     await source.answerAll();
     // 100 trades are less than a window; a reader of many gets them in several.
@@ -174,7 +199,7 @@ describe('a replay of a session', () => {
   test('at its times by the clock: not before they are due, and a pause does not count', async () => {
     const source = new SteeredPlays(1_000);
     const clock = new ManualClock();
-    const { told, ask, pong, session } = enter(new Plays(source, 1), clock);
+    const { told, ask, pong, session } = enter(new Plays(source, playLimits(1)), clock);
     const places = (): number => told.filter(({ type }) => type === 'trade').length;
     const pass = (ms: number): void => {
       clock.advance(ms * 1e6);
@@ -207,7 +232,7 @@ describe('a replay of a session', () => {
 
   test('full: a replay is refused, whatever its range', async () => {
     const source = new SteeredPlays(1);
-    const plays = new Plays(source, 1);
+    const plays = new Plays(source, playLimits(1));
     const clock = new ManualClock();
     const [one, two] = [enter(plays, clock), enter(plays, clock)];
     one.ask('start');
@@ -222,7 +247,7 @@ describe('a replay of a session', () => {
 
   test('a flood of seeks opens two plays: the one that was there, and the newest', async () => {
     const source = new SteeredPlays(10);
-    const { told, ask, pong } = enter(new Plays(source, 8), new ManualClock());
+    const { told, ask, pong } = enter(new Plays(source, playLimits(8)), new ManualClock());
     ask('start');
     for (let i = 0; i < 1_000; i++) ask('seek', { fromSeq: 1 + (i % 90) });
     ask('seek', { fromSeq: 95 });
@@ -241,7 +266,7 @@ describe('a replay of a session', () => {
       fc.asyncProperty(fc.integer({ min: 0, max: 1e6 }), async (seed) => {
         const prng = new Prng(seed);
         const source = new SteeredPlays(prng.int(1, 40));
-        const plays = new Plays(source, prng.int(1, 2));
+        const plays = new Plays(source, playLimits(prng.int(1, 2)));
         const clock = new ManualClock();
         const reader = enter(plays, clock);
         const { session, told, ask } = reader;

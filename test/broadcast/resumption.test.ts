@@ -14,7 +14,7 @@ import { Plays } from '../../src/broadcast/plays';
 import { Session } from '../../src/broadcast/session';
 import { instrument, SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
-import { SteeredPlays, tradeAt } from './steered-plays';
+import { playLimits, SteeredPlays, tradeAt } from './steered-plays';
 
 setDefaultTimeout(60_000);
 
@@ -45,7 +45,7 @@ class Floor {
   constructor(playsMax: number, framesMax: number, memory: number) {
     this.clock.advance(3_600e9); // a session knows no time before it is looked at
     this.source = new SteeredPlays(framesMax);
-    this.plays = new Plays(this.source, playsMax);
+    this.plays = new Plays(this.source, playLimits(playsMax));
     const publish = (topic: string, data: string | Uint8Array): void => {
       for (const told of this.byNative.get(topic) ?? []) told.push(...messagesOf(data));
     };

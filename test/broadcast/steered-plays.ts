@@ -5,13 +5,18 @@ import { fault, type Fault } from '../../protocol/codes';
 import type { Trade } from '../../protocol/messages';
 import type { Prng } from '../../src/base/prng';
 import type { PlayedChunk } from '../../src/broadcast/feed';
-import type { PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/plays';
+import type { PlayLimits, PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/plays';
 import { at, trade } from '../support/market-events';
 
 interface Asked {
   readonly play: number;
   readonly is: 'open' | 'next';
   readonly answer: (fails: boolean) => void;
+}
+
+/** @param playbacksPerClientMax unless told, only what all may have is limited */
+export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinity): PlayLimits {
+  return { playbacksMax, playbacksPerClientMax };
 }
 
 export const FAILED = fault('history-failed', 'as the test wants it');

@@ -137,7 +137,7 @@ describe.each(FORMS)('%s: what comes too fast', (form) => {
   });
 
   test('in bytes is refused by the frame, unread', async () => {
-    const server = await serverWith('bytesPerSecond = 2048');
+    const server = await serverWith('bytesPerSecond = 2048', { keys: [{ name: 'source', roles: ['publish', 'read'] }] }); // prettier-ignore
     const client = await StreamClient.open(server.url, form);
     const topics = Array.from({ length: 300 }, (_, i) => `trade:S${i}`);
     const subscribe = { type: 'subscribe', id: 1, topics, intervalMs: null };
@@ -147,6 +147,12 @@ describe.each(FORMS)('%s: what comes too fast', (form) => {
     const second = (m: Seen): boolean => m.type === 'error' && m['id'] !== 1;
     expect(await client.find(second)).toMatchObject({ id: null, code: 'limit-reached' });
     expect(client.ended).toBeUndefined();
+    // A source sends more: what it publishes is much, and its key is trusted with that.
+    const source = await StreamClient.open(server.url, form, bearer(testKey('source')));
+    source.send({ ...subscribe, id: 3 }, { ...subscribe, id: 4 });
+    source.send({ ...subscribe, id: 5 });
+    expect(await source.find((m) => m['id'] === 5)).toMatchObject({ code: 'unknown-symbol' });
+    expect(source.seen.filter((m) => m['code'] === 'limit-reached')).toEqual([]);
   });
 });
 

@@ -83,7 +83,7 @@ describe('whoever was closed for a flood', () => {
   });
 
   test('has no new allowance when it comes back, and sooner enough of it', () => {
-    const limits = { messagesPerSecond: 1_000, bytesPerSecond: 100_000 } as GatewayLimits;
+    const limits = { messagesPerSecond: 1_000, bytesPerSecond: 100_000, publishBytesPerSecond: 10_000_000 } as GatewayLimits; // prettier-ignore
     const served = (inbound: Inbound): number[] => {
       let [count, refused] = [0, 0];
       while (!inbound.isFlood) {
@@ -94,10 +94,14 @@ describe('whoever was closed for a flood', () => {
     };
     expect(served(new Inbound(limits))).toEqual([1_000, 101]);
     const suspect = new Inbound(limits);
-    suspect.suspect(0);
-    expect(suspect.frame(2_000, 0)).toMatchObject({ code: 'limit-reached' });
-    expect(suspect.frame(500, 0)).toBeUndefined();
+    suspect.suspect(false, 0);
+    expect(suspect.frame(20_000, false, 0)).toMatchObject({ code: 'limit-reached' });
+    expect(suspect.frame(16_000, false, 0)).toBeUndefined();
     expect(served(suspect)).toEqual([10, 10]);
+    const source = new Inbound(limits);
+    source.suspect(true, 0);
+    expect(source.frame(150_000, true, 0)).toMatchObject({ code: 'limit-reached' });
+    expect(source.frame(90_000, true, 0)).toBeUndefined();
   });
 });
 

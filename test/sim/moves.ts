@@ -11,18 +11,27 @@ import type { Truth } from './truth';
 const CHANNELS = ['tick', 'trade', 'bbo', 'book', 'stats', 'bar'] as const;
 const NO_RANGE = { from: null, to: null, fromSeq: null, toSeq: null, speed: null };
 
+/** The lives of the server. */
+export interface Epochs {
+  readonly current: number;
+  /** Of past ones the newest place up to which what was pushed is kept. */
+  readonly past: ReadonlyMap<number, number>;
+}
+
 export class Moves {
   private readonly random: Prng;
   private readonly truth: Truth;
   private readonly symbols: readonly string[];
   private readonly encoder = new FrameEncoder();
+  private readonly epochs: Epochs;
   private lastId = 0;
 
-  /** @param symbols that are pushed by now; it grows */
-  constructor(random: Prng, truth: Truth, symbols: readonly string[]) {
+  /** @param symbols that are pushed by now; it grows @param epochs as they are at any time */
+  constructor(random: Prng, truth: Truth, symbols: readonly string[], epochs: Epochs) {
     this.random = random;
     this.truth = truth;
     this.symbols = symbols;
+    this.epochs = epochs;
   }
 
   /** Something, of what this reader may do now. */
@@ -50,10 +59,11 @@ export class Moves {
     this.say(reader, { type: 'subscribe', id: request.id, topics: [...names], intervalMs });
   }
 
-  /** After a reconnect: what it had goes on, the rest begins. */
+  /** After a reconnect, also to another life of the server: what it had goes on, the rest begins. */
   comeBack(reader: Reader): void {
     const { names, place } = reader.resumable();
     const rest = [...reader.wanted.keys()].filter((name) => !names.includes(name));
+    reader.keep(new Set(names));
     if (names.length > 0 && this.random.chance(0.95)) this.resumeFrom(reader, names, place);
     else {
       reader.forget();
@@ -62,13 +72,22 @@ export class Moves {
     this.subscribe(reader, rest);
   }
 
-  /** With the places of the epoch before, which are of no use. */
+  /** With a place of another epoch that it has from somewhere, and nothing else. */
   comeBackLate(reader: Reader, epoch: number): void {
     const names = [...reader.wanted.keys()];
+    reader.forget();
     if (names.length === 0) return;
-    const id = ++this.lastId;
-    this.ask(reader, topicRequest('resume', id, names, 0, 'other-epoch'));
-    this.say(reader, { type: 'resume', id, epoch, seq: this.truth.lastSeq, topics: names });
+    const seq = this.random.int(0, this.truth.lastSeq);
+    this.ask(reader, topicRequest('resume', ++this.lastId, names, seq, this.resetBy(epoch, seq)));
+    this.say(reader, { type: 'resume', id: this.lastId, epoch, seq, topics: names });
+  }
+
+  /** What a resume from there must be refused for: what was pushed behind it is not what is kept. */
+  private resetBy(epoch: number, seq: number): string | null {
+    if (epoch !== this.epochs.current && seq > (this.epochs.past.get(epoch) ?? -1)) {
+      return 'other-epoch';
+    }
+    return this.truth.isBroken(seq + 1, this.truth.lastSeq) ? 'not-kept' : null;
   }
 
   /** On a connection that has its topics. */
@@ -88,9 +107,10 @@ export class Moves {
   private resumeFrom(reader: Reader, names: readonly string[], place: number): void {
     const seq = this.random.chance(0.3) ? this.random.int(0, place) : place;
     const id = ++this.lastId;
+    const { heldEpoch: epoch } = reader;
     for (const name of names) reader.wanted.set(name, 0);
-    this.ask(reader, topicRequest('resume', id, names, seq));
-    this.say(reader, { type: 'resume', id, epoch: reader.epoch, seq, topics: [...names] });
+    this.ask(reader, topicRequest('resume', id, names, seq, this.resetBy(epoch, seq)));
+    this.say(reader, { type: 'resume', id, epoch, seq, topics: [...names] });
   }
 
   private unsubscribe(reader: Reader): void {

@@ -36,7 +36,10 @@ export class Reader {
   readonly isText: boolean;
   readonly tally: Tally;
   wire: Wire | null = null;
+  /** Of the welcome. */
   epoch = 0;
+  /** That the places are of; a past one until a resume from it has been answered [T6]. */
+  heldEpoch = 0;
   /** Told by a welcome on this connection. */
   isWelcome = false;
   readonly asked = new Map<number, Request>();
@@ -72,10 +75,17 @@ export class Reader {
     for (const served of this.served.values()) served.isLive = false;
   }
 
-  /** Epochs are of another life: what is held is void [T6]. */
+  /** What is held is void [T6]. */
   forget(): void {
     this.served.clear();
     this.topics.clear();
+    this.heldEpoch = this.epoch;
+  }
+
+  /** Of what is held only this is gone on with. */
+  keep(names: ReadonlySet<string>): void {
+    for (const name of this.served.keys()) if (!names.has(name)) this.served.delete(name);
+    for (const topic of this.topics.keys()) if (!covers(names, topic)) this.topics.delete(topic);
   }
 
   get knownSymbols(): string[] {
@@ -153,7 +163,6 @@ export class Reader {
 
   private welcome(m: MessageOf<'welcome'>): void {
     this.isWelcome = true;
-    if (m.epoch !== this.epoch) this.forget();
     this.epoch = m.epoch;
   }
 
@@ -224,7 +233,7 @@ export class Reader {
     for (const name of names) this.served.get(starOf(name))?.left.add(name);
     for (const [topic, copy] of this.topics) {
       if (!covers(names, topic)) continue;
-      copy.account();
+      if (copy.isLive || this.heldEpoch === this.epoch) copy.account();
       this.topics.delete(topic);
     }
   }
@@ -232,6 +241,7 @@ export class Reader {
   private got(request: TopicRequest, seq: number): void {
     const { resetBy, reset, names, cut } = request;
     hold(resetBy === null || [...names].every((name) => reset.has(name)), () => ['not reset', request]); // prettier-ignore
+    if (request.kind === 'resume') this.heldEpoch = this.epoch;
     for (const name of names) {
       if (covers(cut, name)) continue;
       const left = new Set([...cut].filter((other) => other !== name && starOf(other) === name));
@@ -257,7 +267,13 @@ export class Reader {
     this.asked.delete(request.id);
     if (request.kind === 'bad') return;
     hold(request.kind === 'replay', () => ['refused', request, m]);
-    const codes = ['no-replay', 'overloaded', 'history-failed', 'replay-under-way'];
+    const codes = [
+      'no-replay',
+      'overloaded',
+      'limit-reached',
+      'history-failed',
+      'replay-under-way',
+    ];
     hold(codes.includes(m.code), () => ['refused', request, m]);
     if (this.replay?.startId === request.id) this.replay = null;
   }

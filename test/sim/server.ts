@@ -9,7 +9,7 @@ import type { BatchEvent } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { Plays, type PlaySource } from '../../src/broadcast/plays';
+import { Plays, type PlayLimits, type PlaySource } from '../../src/broadcast/plays';
 import { Replays } from '../../src/broadcast/replays';
 import { Session } from '../../src/broadcast/session';
 import type { SessionLimits } from '../../src/broadcast/session-limits';
@@ -22,13 +22,15 @@ import { StreamConnection } from '../../src/gateway/stream';
 import { StreamCounts } from '../../src/gateway/stream-counts';
 import type { StreamHub } from '../../src/gateway/stream-hub';
 import { settings } from '../bench/generated-market';
+import type { Truth } from './truth';
 import { Wire, type WireLimits } from './wire';
 
 export interface ServerOptions {
   readonly epoch: number;
+  readonly pastEpochs: ReadonlyMap<number, number>;
   readonly session: SessionLimits;
   readonly memtableEventsMax: number;
-  readonly playsMax: number;
+  readonly plays: PlayLimits;
 }
 
 export class SimServer {
@@ -61,6 +63,7 @@ export class SimServer {
     const broadcaster = new Broadcaster({ topicsMax: 1_000, sessionBoundary: 0 }, { publish }, clock); // prettier-ignore
     this.broadcaster = broadcaster;
     broadcaster.subscriptions.epoch = options.epoch;
+    broadcaster.subscriptions.pastEpochs = options.pastEpochs;
     broadcaster.subscriptions.since = (seq) => this.memtable.since(seq);
     broadcaster.wakeIn = (ms) => (this.barsAtMs = clock.monotonicMs() + ms);
     broadcaster.ended = () => (this.ended += 1);
@@ -72,16 +75,22 @@ export class SimServer {
       next: (play) => source.next(play),
       close: (play) => source.close(play),
     };
-    this.plays = new Plays(counted, options.playsMax);
+    this.plays = new Plays(counted, options.plays);
     broadcaster.subscriptions.plays = this.plays;
     this.hub = this.createHub();
   }
 
+  /** Starts behind a past life. @param tail its newest events, as a start reads them from a checkpoint on */
   hydrate(
     newest: readonly MarketEvent[],
-    lastSeq: number,
+    { lastSeq, lost }: Truth,
+    tail: readonly BatchEvent[],
     statistics: Readonly<Record<string, StatisticsState>>,
   ): void {
+    const kept = tail.filter(({ seq }) => !lost.some(({ from, to }) => from <= seq && seq <= to));
+    const first = tail[0]?.seq ?? lastSeq + 1;
+    for (const _ of this.memtable.tap(kept));
+    for (const { to } of lost) if (to >= first) this.memtable.gap(to);
     this.broadcaster.hydrate(newest, lastSeq, statistics);
   }
 

@@ -116,9 +116,10 @@ export class SteeredSource implements PlaySource {
       const wanted = new Wanted(request.topics);
       const range = wanted.range(this.truth, request);
       const opening = request.hasOpening ? this.opening(wanted, range.fromSeq) : [];
-      const { fromSeq: nextSeq, toSeq } = range;
-      this.plays.set(play, { request, wanted, toSeq, nextSeq, opening });
-      return { ...range, isBroken: this.random.chance(this.temper.broken) };
+      const { fromSeq, toSeq } = range;
+      this.plays.set(play, { request, wanted, toSeq, nextSeq: fromSeq, opening });
+      const isLost = this.truth.isBroken(fromSeq, toSeq);
+      return { ...range, isBroken: isLost || this.random.chance(this.temper.broken) };
     });
   }
 

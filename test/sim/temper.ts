@@ -1,6 +1,7 @@
 /** Temper: what a run is like. How much anything holds, how the journal answers, how long it lasts. */
 
 import type { Prng } from '../../src/base/prng';
+import type { PlayLimits } from '../../src/broadcast/plays';
 import type { SessionLimits } from '../../src/broadcast/session-limits';
 import type { SourceTemper } from './source';
 import type { WireLimits } from './wire';
@@ -16,7 +17,7 @@ export interface Temper {
   readonly wire: WireLimits;
   readonly source: SourceTemper;
   readonly memtableEventsMax: number;
-  readonly playsMax: number;
+  readonly plays: PlayLimits;
   /** How likely the server starts anew in a step. */
   readonly restarts: number;
   /** How likely all connections are cut in a step. */
@@ -29,6 +30,7 @@ export function drawTemper(random: Prng, isJournaled: boolean): Temper {
   const isFlood = random.chance(0.05);
   // So many that what they ask after a cut takes several turns.
   const isCrowd = !isFlood && random.chance(0.05);
+  const playbacksMax = random.int(1, 3);
   return {
     readers: isCrowd ? random.int(10, 16) : random.int(1, 4),
     bursts: isFlood ? 0.5 : 0.05,
@@ -55,7 +57,7 @@ export function drawTemper(random: Prng, isJournaled: boolean): Temper {
     },
     memtableEventsMax:
       isFlood || random.chance(0.5) ? random.int(20, isFlood ? 60 : 200) : random.int(200, 3_000),
-    playsMax: random.int(1, 3),
+    plays: { playbacksMax, playbacksPerClientMax: random.int(1, playbacksMax) },
     restarts: !isJournaled && random.chance(0.3) ? 0.01 : 0,
     cuts: isCrowd ? 0.03 : 0,
   };

@@ -59,6 +59,8 @@ export class Truth {
   lastSeq = 0;
   /** By place, less one: also what no reader gets. */
   readonly events: BatchEvent[] = [];
+  /** Runs of places, both ends inclusive, whose events were pushed in a life that lost them. */
+  readonly lost: { readonly from: number; readonly to: number }[] = [];
   private readonly topics = new Map<string, TopicTruth>();
   private readonly books = new Map<string, TenLevels>();
 
@@ -86,10 +88,11 @@ export class Truth {
     if (newest > (seqs.at(-1) ?? 0)) seqs.push(newest);
   }
 
-  /** Forgets what lies behind a place: the end of a life that lost its newest events. */
-  truncate(seq: number): void {
-    this.events.length = seq;
-    this.lastSeq = seq;
+  /** The end of a life that lost its newest events, from a place on, which are given to no others. */
+  lose(from: number): void {
+    const seq = from - 1;
+    this.lost.push({ from, to: this.lastSeq });
+    for (let i = seq; i < this.lastSeq; i++) this.events[i] = nobodys(i + 1);
     for (const [name, topic] of this.topics) {
       const rank = topic.rank(seq);
       topic.seqs.length = rank;
@@ -100,6 +103,11 @@ export class Truth {
       this.levelsOf(name.slice(5)).replace([...bids], [...asks]);
     }
     for (const name of this.topics.keys()) if (name.startsWith('trade:')) this.derive(name.slice(6)); // prettier-ignore
+  }
+
+  /** Whether some of these places were lost. */
+  isBroken(from: number, to: number): boolean {
+    return this.lost.some((run) => run.from <= to && from <= run.to);
   }
 
   /** The newest message of a topic at or below a place; 0: none. */
@@ -118,7 +126,7 @@ export class Truth {
   timeAt(seq: number): Nanos {
     for (let i = seq - 1; i >= 0; i--) {
       const event = this.events[i]!;
-      if (event.type !== 'instrument') return event.eventTime;
+      if (event.type !== 'instrument' && event.symbol !== '') return event.eventTime;
     }
     return Nanos.ZERO;
   }
@@ -197,6 +205,12 @@ export class Truth {
     if (topic === undefined) this.topics.set(name, (topic = new TopicTruth()));
     return topic;
   }
+}
+
+/** What stands where an event was lost: nothing that a reader gets. */
+function nobodys(seq: number): BatchEvent {
+  const time = { eventTime: Nanos.ZERO, receiveTime: Nanos.ZERO };
+  return { type: 'snapshot', symbol: '', seq, ...time, bids: [], asks: [], crc: 0 };
 }
 
 function isDerived(name: string): boolean {

@@ -24,7 +24,6 @@ interface Seat {
   /** How likely it reads in a step, and how much. */
   pace: { readonly often: number; readonly frames: number };
   hasComeBack: boolean;
-  epochBefore: number;
 }
 
 const PACES = [
@@ -38,6 +37,8 @@ export interface Outcome extends Tally {
   lagged: number;
   ended: number;
   restarts: number;
+  /** Readers that went on from a past life. */
+  crossings: number;
   executions: number;
   fromJournal: number;
 }
@@ -60,9 +61,11 @@ export class World {
   private readonly moves: Moves;
   private readonly seats: Seat[] = [];
   private readonly symbols: string[] = [];
-  private readonly outcome: Outcome = { messages: 0, conflated: 0, gaps: 0, missed: 0, replayed: 0, resets: {}, lagged: 0, ended: 0, restarts: 0, executions: 0, fromJournal: 0 }; // prettier-ignore
+  private readonly outcome: Outcome = { messages: 0, conflated: 0, gaps: 0, missed: 0, replayed: 0, resets: {}, lagged: 0, ended: 0, restarts: 0, crossings: 0, executions: 0, fromJournal: 0 }; // prettier-ignore
   private server: SimServer;
-  private epoch = 7;
+  private readonly epochs = { current: 7, past: new Map<number, number>() };
+  /** Of the present life. */
+  private firstSeq = 1;
 
   constructor(seed: number, journal: OwnJournal | null = null) {
     this.random = new Prng(seed);
@@ -72,7 +75,7 @@ export class World {
     const definitionOf = (symbol: string) => this.server.broadcaster.encoders.scalesOf(symbol) as never; // prettier-ignore
     this.source = new SteeredSource(this.truth, this.random, this.temper.source, definitionOf);
     this.server = this.createServer();
-    this.moves = new Moves(this.random, this.truth, this.symbols);
+    this.moves = new Moves(this.random, this.truth, this.symbols, this.epochs);
     for (let i = 0; i < 3; i++) this.server.take([this.flow.define()!], this.flow.seq);
     for (let i = 0; i < 10; i++) this.say(6);
     while (this.server.hasWaiting) this.push();
@@ -137,11 +140,12 @@ export class World {
     const isText = this.random.chance(0.25);
     const reader = new Reader(`r${n}`, isText, this.truth, this.outcome);
     const trades = this.random.chance(0.3);
-    const seat = { reader, trades, pace: PACES[0], hasComeBack: true, epochBefore: this.epoch };
+    const seat = { reader, trades, pace: PACES[0], hasComeBack: true };
     this.seats.push(seat);
     this.connect(seat);
     seat.hasComeBack = true;
     this.read(seat, 1);
+    reader.forget(); // nothing, and it is of this life
     if (this.random.chance(0.8)) this.moves.subscribe(reader, this.moves.drawNames(0.4));
   }
 
@@ -151,7 +155,6 @@ export class World {
     wire.accepted = (id) => {
       if (reader.wire === wire && reader.replay?.startId === id) reader.replay.accepted();
     };
-    seat.epochBefore = reader.epoch;
     seat.hasComeBack = false;
     reader.connect(wire);
     reader.executions = trades ? [] : null;
@@ -162,9 +165,15 @@ export class World {
     const { reader } = seat;
     if (seat.hasComeBack || !reader.isWelcome) return;
     seat.hasComeBack = true;
-    const isOther = seat.epochBefore !== reader.epoch && seat.epochBefore !== 0;
-    if (isOther && this.random.chance(0.5)) this.moves.comeBackLate(reader, seat.epochBefore);
-    else this.moves.comeBack(reader);
+    const { past } = this.epochs;
+    if (past.size > 0 && this.random.chance(0.1)) {
+      const epochs = [...past.keys(), 1]; // which was none
+      this.moves.comeBackLate(reader, epochs[this.random.int(0, epochs.length - 1)]!);
+    } else {
+      const isCrossing = reader.heldEpoch !== reader.epoch && reader.resumable().names.length > 0;
+      if (isCrossing) this.outcome.crossings += 1;
+      this.moves.comeBack(reader);
+    }
   }
 
   private say(most: number): void {
@@ -199,8 +208,9 @@ export class World {
   }
 
   private createServer(): SimServer {
-    const { session, memtableEventsMax, playsMax } = this.temper;
-    const options: ServerOptions = { epoch: this.epoch, session, memtableEventsMax, playsMax };
+    const { session, memtableEventsMax, plays } = this.temper;
+    const { current: epoch, past } = this.epochs;
+    const options: ServerOptions = { epoch, pastEpochs: new Map(past), session, memtableEventsMax, plays }; // prettier-ignore
     return new SimServer(options, this.clock, this.journal?.source ?? this.source);
   }
 
@@ -253,16 +263,21 @@ export class World {
     for (const { reader } of this.seats) reader.wire = null;
     const defined = truth.events.findLast((e) => e.type === 'instrument')!.seq;
     const lost = random.chance(0.5) && !this.server.hasDefinition ? random.int(0, 30) : 0;
-    if (lost > 0) truth.truncate(Math.max(defined, truth.lastSeq - lost));
+    const from = Math.max(defined + 1, this.firstSeq, truth.lastSeq - lost + 1);
+    const isLost = lost > 0 && from <= truth.lastSeq;
+    if (isLost) truth.lose(from);
     else while (this.server.hasWaiting) truth.push(this.server.drop()); // journaled, and never pushed
     for (const e of truth.events) {
       if (e.type === 'instrument' && !this.symbols.includes(e.symbol)) this.symbols.push(e.symbol);
     }
     this.flow.restart(truth);
-    this.epoch += 1;
+    this.epochs.past.set(this.epochs.current, isLost ? from - 1 : truth.lastSeq);
+    this.epochs.current += 1;
+    this.firstSeq = truth.lastSeq + 1;
     this.server = this.createServer();
     const { newest, statistics } = this.flow.recovered(truth);
-    this.server.hydrate(newest, truth.lastSeq, statistics);
+    const tail = truth.events.slice(random.int(0, truth.lastSeq));
+    this.server.hydrate(newest, truth, tail, statistics);
     this.outcome.restarts += 1;
   }
 
@@ -280,7 +295,8 @@ export class World {
     }
     for (let round = 0; round < 3_000; round++) {
       while (this.server.hasWaiting) this.push();
-      this.server.advance(round < 100 ? 30 : 300);
+      // Where sessions are closed for being slow, a step is shorter than the patience with them.
+      this.server.advance(round < 100 || this.temper.isStrict ? 30 : 300);
       this.server.broadcaster.look();
       this.source.step(round % 3 > 0);
       await turn();
