@@ -7,7 +7,7 @@
 
 import { Database } from 'bun:sqlite';
 import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../base/clock';
@@ -22,6 +22,7 @@ import { rowToEvent } from './records';
 import { createTables, finishSalvage, salvage } from './salvage';
 import { idOf, KIND, seqOf, SLOT, SLOTS } from './schema';
 import { SqliteJournal, type JournalOptions } from './sqlite-journal';
+import { clearSuspicion, suspicion } from './suspicion';
 import { InlineWriter, type CreateWriter } from './writer';
 
 export interface OpenedJournal {
@@ -94,6 +95,7 @@ function openLocked(
   }
   if (damage !== undefined) {
     const aside = salvage(directory, damage.goodSeq, head?.seq, clock.now(), opening.onSalvage);
+    clearSuspicion(directory);
     opening.onDamage?.(`${path} is damaged: ${damage.message}; it is ${aside} now, and what is good of it goes on`); // prettier-ignore
   }
   const lossReason = isNew ? 'missing' : damage === undefined ? 'crash' : 'damage';
@@ -131,6 +133,8 @@ function inspect(
       };
       // What is in no block yet, which whoever goes on writing reads.
       for (const rows of checkedRows(db, blocks.id ?? -1)) void rows;
+      const why = suspicion(dirname(path));
+      if (why !== undefined) throw new JournalDamage(Number.MAX_SAFE_INTEGER, why);
     } finally {
       db.close();
     }

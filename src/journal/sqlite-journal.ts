@@ -26,6 +26,7 @@ import type {
 } from './journal';
 import { definitionText } from './records';
 import { RowFrameWriter } from './row-frame';
+import { suspect } from './suspicion';
 import { newestTrades } from './trade-chain';
 import type { JournalWriter, Retention, WriteFailure, WriterEvents } from './writer';
 
@@ -252,6 +253,7 @@ export class SqliteJournal implements Journal {
     }
     this.send(hole?.definitions);
     this.writer!.close((failure) => {
+      if (failure?.isDamage === true) suspect(this.options.directory, failure.message);
       this.release();
       this.resolveClosed(failure === undefined ? undefined : new Error(failure.message));
     });
@@ -346,8 +348,9 @@ export class SqliteJournal implements Journal {
     }
   }
 
-  private failed({ message, isRetried }: WriteFailure): void {
+  private failed({ message, isRetried, isDamage }: WriteFailure): void {
     this.counts.failures += 1;
+    if (isDamage) suspect(this.options.directory, message);
     if (!isRetried) this.notices.failed(new Error(message));
     if (this.failing === null) this.notices.onFailing?.(message);
     this.failing = message;

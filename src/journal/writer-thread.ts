@@ -13,7 +13,7 @@ import { Retainer } from './retention';
 import { RowWriter } from './row-writer';
 import { BUSY_MS, WalMover } from './wal-mover';
 import type { FromWriter, ToWriter } from './thread-messages';
-import type { WriteFailure, WriterSettings } from './writer';
+import { writeFailure, type WriteFailure, type WriterSettings } from './writer';
 
 interface Port {
   onmessage: ((event: MessageEvent<ToWriter>) => void) | null;
@@ -32,8 +32,6 @@ const RETAINED_WAL_BYTES = 512 * 1_024;
 const RETAIN_EVERY_MS = 1_000;
 const RETAIN_NEXT_MS = 20;
 
-/** What SQLite says of a disk that is full, slow, gone or read-only, and may be well again. */
-const RETRIED = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|READONLY|CANTOPEN|PROTOCOL|NOMEM)/;
 
 class WriterThread {
   private readonly db: Database;
@@ -73,7 +71,7 @@ class WriterThread {
       this.db.close();
       return undefined;
     } catch (e) {
-      return asFailure(e);
+      return writeFailure(e);
     }
   }
 
@@ -98,7 +96,7 @@ class WriterThread {
       for (const frame of frames) this.rows.write(frame);
       this.db.run('COMMIT');
     } catch (e) {
-      return this.failed(asFailure(e));
+      return this.failed(writeFailure(e));
     }
     this.isFailing = false;
     this.waiting = [];
@@ -146,15 +144,12 @@ class WriterThread {
       this.wal.written(RETAINED_WAL_BYTES);
       if (bookless.length > 0) port.postMessage({ type: 'bookless', instruments: bookless });
       return true;
-    } catch {
+    } catch (e) {
+      const failure = writeFailure(e);
+      if (failure.isDamage) this.failed(failure);
       return false; // the disk is full or busy; the next look tries again
     }
   }
-}
-
-function asFailure(e: unknown): WriteFailure {
-  const { code, message } = e as { code?: string; message: string };
-  return { message, isRetried: RETRIED.test(code ?? '') };
 }
 
 /** The first message opens the journal; those behind it are for the writer that it made. */
@@ -167,7 +162,7 @@ port.onmessage = ({ data: first }): void => {
       else if (data.type === 'close') port.postMessage(closed(thread.close()));
     };
   } catch (e) {
-    const failure = { ...asFailure(e), isRetried: false };
+    const failure = { ...writeFailure(e), isRetried: false };
     port.postMessage({ type: 'failed', failure });
     port.onmessage = ({ data }): void => {
       if (data.type === 'close') port.postMessage(closed(failure));

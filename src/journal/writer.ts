@@ -14,6 +14,17 @@ export interface WriteFailure {
   readonly message: string;
   /** Whether it is tried again by itself: the disk may have room, or be there, later. */
   readonly isRetried: boolean;
+  /** Whether SQLite finds that the file is not what was written. */
+  readonly isDamage: boolean;
+}
+
+/** What SQLite says of a disk that is full, slow, gone or read-only, and may be well again. */
+const RETRIED = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|READONLY|CANTOPEN|PROTOCOL|NOMEM)/;
+const DAMAGE = /^SQLITE_(CORRUPT|NOTADB)/;
+
+export function writeFailure(e: unknown): WriteFailure {
+  const { code = '', message } = e as { code?: string; message: string };
+  return { message, isRetried: RETRIED.test(code), isDamage: DAMAGE.test(code) };
 }
 
 export interface WriterEvents {
@@ -73,7 +84,7 @@ export class InlineWriter implements JournalWriter {
       this.db.run('COMMIT');
     } catch (e) {
       if (this.db.inTransaction) this.db.run('ROLLBACK');
-      this.events.failed({ message: (e as Error).message, isRetried: false });
+      this.events.failed({ ...writeFailure(e), isRetried: false });
       return;
     }
     this.events.committed(1);

@@ -31,7 +31,7 @@ export class SteeredWriter implements JournalWriter {
   }
 
   fail(message = 'database or disk is full', isRetried = true): void {
-    this.events.failed({ message, isRetried });
+    this.events.failed({ message, isRetried, isDamage: false });
   }
 
   close(done: (failure?: WriteFailure) => void): void {

@@ -184,6 +184,11 @@ export class ServerProcess {
   /** Ends it and gives its end. The data directory stays until `remove`. */
   async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGKILL' = 'SIGTERM'): Promise<Finished> {
     if (this.alive) this.child.kill(signal);
+    return this.ended();
+  }
+
+  /** Its end, when it comes by itself. */
+  async ended(): Promise<Finished> {
     const code = await this.child.exited;
     return { code, signal: this.child.signalCode, stdout: '', stderr: await this.errors };
   }

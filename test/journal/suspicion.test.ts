@@ -1,0 +1,55 @@
+/** Damage that only the writer meets: the server stops, loudly, and the next start goes on with what is good. */
+
+import { Database } from 'bun:sqlite';
+import { afterAll, expect, test } from 'bun:test';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { instrument, tape, trade } from '../support/feed';
+import { Scratch, ServerProcess } from '../support/tapedeck-process';
+
+const scratch = new Scratch();
+const servers: ServerProcess[] = [];
+afterAll(async () => {
+  for (const server of servers) await server.remove();
+  scratch.remove();
+});
+
+async function start(data: string, config = ''): Promise<ServerProcess> {
+  const server = await ServerProcess.start({ data, config });
+  servers.push(server);
+  return server;
+}
+
+const PAGE = 4_096;
+
+test('old records that retention cannot delete are set aside by the next start', async () => {
+  const data = join(scratch.path, 'data');
+  const first = await start(data);
+  for (let i = 0; i < 20; i++) {
+    await first.ingest(tape(instrument('ACME'), ...Array.from({ length: 1_000 }, () => trade('ACME', '1.00', '1')))); // prettier-ignore
+  }
+  await first.stop();
+  const path = join(data, 'journal.sqlite');
+  const bytes = readFileSync(path);
+  // Far before the newest checkpoint, where a start does not look.
+  bytes.fill(0, 20 * PAGE, 100 * PAGE);
+  writeFileSync(path, bytes);
+
+  const second = await start(data, '[journal.retention]\nbytes = 1');
+  const { code, stderr } = await second.ended();
+  expect(code).not.toBe(0);
+  expect(stderr).toContain('malformed');
+  expect(readdirSync(data)).toContain('journal.suspect');
+
+  const third = await start(data);
+  expect((await third.get('/readyz')).status).toBe(200);
+  expect(readdirSync(data).filter((name) => name.startsWith('journal-damaged-')).length).toBeGreaterThan(0); // prettier-ignore
+  expect(readdirSync(data)).not.toContain('journal.suspect');
+  expect((await third.ingest(tape(trade('ACME', '2.00', '1')))).status).toBe(200);
+  await third.stop();
+  const db = new Database(path, { readonly: true });
+  const gaps = db.query<{ reason: string }, []>('SELECT reason FROM gaps').all();
+  db.close();
+  expect(gaps.map(({ reason }) => reason)).toContain('damage');
+}, 60_000);
