@@ -23,13 +23,15 @@ export interface Flood {
   readonly perSecond: number;
   /** `stream`: on a WebSocket; `http`: requests one behind the other; `brief`: each on a WebSocket of its own. */
   readonly on: 'stream' | 'http' | 'brief';
+  /** Of `http`: the path. */
+  readonly asks?: string;
 }
 
 export const FLOOD_SYMBOLS: readonly string[] = Array.from({ length: 50 }, (_, i) => `SYM${i}`);
 export const FLOOD_VENUE = 'ACME';
 
 const OVER = 5;
-const { messagesPerSecond, bytesPerSecond, ordersPerSecond } = settings().limits;
+const { messagesPerSecond, publishBytesPerSecond, ordersPerSecond } = settings().limits;
 /** A frame of this length has a head of eight bytes. */
 const LARGE_BYTES = 60_000;
 const BACK = 60_000;
@@ -43,8 +45,9 @@ function times(count: number, ...messages: Message[]): Message[] {
   return Array.from({ length: count }, () => messages).flat();
 }
 
-function get(path: string): Buffer {
-  return Buffer.from(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+function get(asks: string): Pick<Flood, 'unit' | 'of' | 'on' | 'asks'> {
+  const request = Buffer.from(`GET ${asks} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  return { unit: () => request, of: 1, on: 'http', asks };
 }
 
 const ping: Message = { type: 'ping', id: 1, time: Nanos.ZERO };
@@ -76,7 +79,7 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
   'bytes': {
     unit: () => clientFrame(OPCODE.binary, new Uint8Array(LARGE_BYTES)),
     of: LARGE_BYTES,
-    perSecond: OVER * bytesPerSecond,
+    perSecond: OVER * publishBytesPerSecond,
     on: 'stream',
   },
   'subscriptions': {
@@ -97,13 +100,9 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
     perSecond: 10_000,
     on: 'stream',
   },
-  'REST ticks': { unit: () => get('/v1/tick/SYM0'), of: 1, perSecond: 5_000, on: 'http' },
-  'REST history': {
-    unit: () => get('/v1/ticks/SYM0?limit=1000'),
-    of: 1,
-    perSecond: 100, // one behind the other: a second one before the answer ends the connection
-    on: 'http',
-  },
+  'REST ticks': { ...get('/v1/tick/SYM0'), perSecond: 5_000 },
+  // One behind the other: a second one before the answer ends the connection.
+  'REST history': { ...get('/v1/ticks/SYM0?limit=1000'), perSecond: 100 },
   'connections': { unit: () => frame(ping), of: 1, perSecond: 500, on: 'brief' },
   'resumes': {
     unit: ({ epoch, seq }) => frame({ type: 'resume', id: 1, epoch, seq: Math.max(0, seq - BACK), topics }), // prettier-ignore

@@ -1,9 +1,10 @@
 /**
  * Bench `flood`: what the flood of one client costs those that keep up. Server, source, readers and the
- * hostile client are a process each. Rounds without and with the flood take turns, on one server, and
- * the round whose ratio is the median counts; each kind of flood is measured by itself. All limits are
- * the defaults. What is measured is the server: see flood-client.ts for what keeps the hostile process
- * from taking the machine away from it.
+ * hostile client are a process each. Turns without the flood, with it, and with the same flood sent to
+ * another process (flood-elsewhere.ts) follow each other, on one server, and the medians of the turns
+ * are compared; each kind of flood is measured by itself. All limits are the defaults. What is measured
+ * is the server: see flood-client.ts for what keeps the hostile process from taking the machine away
+ * from it, and flood-elsewhere.ts for how much it takes all the same.
  */
 
 import type { Subprocess } from 'bun';
@@ -13,7 +14,7 @@ import { join } from 'node:path';
 
 import type { FloodDone, FloodJob } from './flood-client';
 import { FLOOD_SYMBOLS, FLOOD_VENUE, FLOODS, type Place } from './flood-kinds';
-import { comparedByRounds, median, type BenchOptions, type BenchResult } from './harness';
+import { compared, median, type BenchOptions, type BenchResult } from './harness';
 import { cpuUs, endAll, startServerProcess, startWorkerProcess } from './processes';
 import type { ReaderDone, ReaderJob } from './push-reader';
 import type { SourceDone, SourceJob } from './push-source';
@@ -32,7 +33,7 @@ interface Shape {
 const KINDS = Object.keys(FLOODS);
 const FULL: Shape = {
   sessions: 50,
-  rounds: 11,
+  rounds: 21,
   roundMs: 1_000,
   restMs: 150,
   runInMs: 6_000,
@@ -56,13 +57,18 @@ const VENUE = {
   previousClose: '100.00',
 };
 
-interface Round {
-  readonly calm: ReaderDone;
-  readonly flooded: ReaderDone;
-  readonly flood: FloodDone;
-  /** Of the server while it was flooded, more than without, of one processor. */
-  readonly cpuPercent: number;
+/** Whom the flood goes to. */
+type Where = 'nobody' | 'server' | 'elsewhere';
+const WHERES: readonly Where[] = ['nobody', 'server', 'elsewhere'];
+
+interface Turn {
+  readonly others: ReaderDone;
+  readonly flood: FloodDone | null;
+  /** Of the server. */
+  readonly cpuUs: number;
 }
+
+type Round = Readonly<Record<Where, Turn>>;
 
 export async function floodBench({ quick }: BenchOptions): Promise<BenchResult[]> {
   const shape = quick ? QUICK : FULL;
@@ -89,7 +95,7 @@ async function measure(
   const changes = JSON.stringify({ instruments: [VENUE] });
   const { url: address, process: server } = await startServerProcess([path('push-server.ts'), directory, 'async', changes], running); // prettier-ignore
   const url = address.origin;
-  const inRounds = 2 * rounds * kinds.length * (roundMs + restMs) * EVENTS_PER_SECOND;
+  const inRounds = WHERES.length * rounds * kinds.length * (roundMs + restMs) * EVENTS_PER_SECOND;
   const eventsMax = (inRounds + runInMs * RUN_IN_PER_SECOND) / 1000;
   const feed = (durationMs: number, eventsPerSecond = EVENTS_PER_SECOND): Promise<SourceDone> =>
     source({ symbols: FLOOD_SYMBOLS, tradeShare: 1, events: eventsPerSecond / 1000, eventsMax, url, eventsPerSecond, durationMs }); // prettier-ignore
@@ -97,28 +103,31 @@ async function measure(
   await reader({ url, act: 'open', sockets: sessions });
   await reader({ url, act: 'subscribe', topics: spread(FLOOD_SYMBOLS.map((s) => `tick:${s}`), sessions) }); // prettier-ignore
   await feed(runInMs, RUN_IN_PER_SECOND);
-  const turn = async (kind: string | null): Promise<[ReaderDone, FloodDone | null, number]> => {
+  const other = await startServerProcess([path('flood-elsewhere.ts'), url], running);
+  const turn = async (kind: string, where: Where): Promise<Turn> => {
     await feed(restMs);
     const place = await placeOf(url);
     await reader({ url, act: 'begin' });
     const before = cpuUs(server.pid);
-    const flood = kind === null ? null : hostile({ url, kind, durationMs: roundMs, ...place });
+    const to = where === 'server' ? url : other.url.origin;
+    const flood = where === 'nobody' ? null : hostile({ ...place, url: to, kind, durationMs: roundMs }); // prettier-ignore
     await feed(roundMs);
     const used = cpuUs(server.pid) - before;
-    return [await reader({ url, act: 'end' }), await flood, used];
-  };
-  const round = async (kind: string, isFirst: boolean): Promise<Round> => {
-    // Neither is always the first.
-    const before = isFirst ? undefined : await turn(null);
-    const [flooded, flood, floodedUs] = await turn(kind);
-    const [calm, , calmUs] = before ?? (await turn(null));
-    return { calm, flooded, flood: flood!, cpuPercent: (floodedUs - calmUs) / roundMs / 10 };
+    return { others: await reader({ url, act: 'end' }), flood: await flood, cpuUs: used };
   };
   const results: BenchResult[] = [];
   for (const kind of kinds) {
     const done: Round[] = [];
-    for (let i = 0; i < rounds; i++) done.push(await round(kind, i % 2 === 0));
-    results.push(...report(kind, done));
+    for (let i = 0; i < rounds; i++) {
+      const turns: Partial<Record<Where, Turn>> = {};
+      // None is always the first, or behind the same one.
+      for (const at of WHERES.keys()) {
+        const where = WHERES[(i + (i % 2 === 0 ? at : WHERES.length - at)) % WHERES.length]!;
+        turns[where] = await turn(kind, where);
+      }
+      done.push(turns as Round);
+    }
+    results.push(...report(kind, done, roundMs));
   }
   return results;
 }
@@ -129,22 +138,25 @@ async function placeOf(url: string): Promise<Place> {
   return { epoch, seq };
 }
 
-function report(kind: string, rounds: readonly Round[]): BenchResult[] {
+function report(kind: string, rounds: readonly Round[], roundMs: number): BenchResult[] {
   const bench = 'flood';
-  const compared = (what: 'p50' | 'p99'): BenchResult =>
-    comparedByRounds(
-      { bench, case: `${what} of the others, ${kind}`, unit: 'ms' },
-      rounds.map(({ flooded }) => flooded[what]),
-      'without the flood',
-      rounds.map(({ calm }) => calm[what]),
-    );
   const of = (pick: (round: Round) => number): number => median(rounds.map(pick));
+  const latency = (where: Where, what: 'p50' | 'p99'): number => of((r) => r[where].others[what]);
+  const against = (what: 'p50' | 'p99', where: Where, baseline: string): BenchResult =>
+    compared(
+      { bench, case: `${what} of the others, ${kind}${where === 'nobody' ? '' : ', and elsewhere'}`, unit: 'ms', value: latency('server', what) }, // prettier-ignore
+      baseline,
+      latency(where, what),
+    );
+  const spent = ({ server, nobody }: Round): number => (server.cpuUs - nobody.cpuUs) / roundMs / 10;
   const { perSecond } = FLOODS[kind]!;
   return [
-    compared('p99'),
-    compared('p50'),
-    { bench, case: `sent, of ${perSecond.toLocaleString('en')} wanted, ${kind}`, value: of(({ flood }) => flood.sentPerSecond), unit: '1/s' }, // prettier-ignore
-    { bench, case: `connections of it, ${kind}`, value: of(({ flood }) => flood.connections), unit: 'a round' }, // prettier-ignore
-    { bench, case: `processor that the server spends on it, ${kind}`, value: rounds.reduce((sum, r) => sum + r.cpuPercent, 0) / rounds.length, unit: '%' }, // prettier-ignore
+    against('p99', 'nobody', 'without the flood'),
+    against('p99', 'elsewhere', 'the same flood to another process'),
+    against('p50', 'nobody', 'without the flood'),
+    against('p50', 'elsewhere', 'the same flood to another process'),
+    { bench, case: `sent, of ${perSecond.toLocaleString('en')} wanted, ${kind}`, value: of(({ server }) => server.flood!.sentPerSecond), unit: '1/s' }, // prettier-ignore
+    { bench, case: `connections of it, ${kind}`, value: of(({ server }) => server.flood!.connections), unit: 'a round' }, // prettier-ignore
+    { bench, case: `processor that the server spends on it, ${kind}`, value: rounds.reduce((sum, r) => sum + spent(r), 0) / rounds.length, unit: '%' }, // prettier-ignore
   ].filter(({ value }) => value > 0);
 }
