@@ -65,13 +65,13 @@ export class TextWriter {
     this.plain(JSON.stringify(text));
   }
 
-  /** A whole number, within ±(2^53 − 1). */
+  /** @throws RangeError when it is no whole number within ±(2^53 − 1) */
   int(value: number): void {
     this.room(NUMBER_BYTES);
     this.digits(this.sign(value));
   }
 
-  /** A scaled integer as a decimal in quotes. */
+  /** A scaled integer as a decimal in quotes. @throws RangeError when it is none within ±(2^53 − 1) */
   decimal(value: number, scale: number): void {
     this.room(NUMBER_BYTES);
     this.bytes[this.at++] = QUOTE;
@@ -100,7 +100,11 @@ export class TextWriter {
     this.bytes[this.at++] = QUOTE;
   }
 
+  /** What is written behind the sign. */
   private sign(value: number): number {
+    if (!Number.isSafeInteger(value)) {
+      throw new RangeError(`${String(value)} is no whole number within ±(2^53 - 1)`);
+    }
     if (value >= 0) return value;
     this.bytes[this.at++] = MINUS;
     return -value;

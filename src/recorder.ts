@@ -111,7 +111,13 @@ export function openRecorder(
     },
   );
   journal.notices = {
-    failed: (e) => (hooks.fail ?? throwFault)(unwritable(config.journal.directory, e)),
+    failed: (e) => {
+      const { directory } = config.journal;
+      const isDamage = e instanceof JournalDamage;
+      return (hooks.fail ?? throwFault)(
+        isDamage ? damaged(directory, e) : unwritable(directory, e),
+      );
+    },
     onFailing: (reason) => hooks.onFailing?.(reason),
     onRecovered: () => hooks.onRecovered?.(),
     onHole: (gap) => {
@@ -238,6 +244,15 @@ function withSnapshots(market: Market, policy: SnapshotPolicy): SequencedMarket 
     },
     seal: () => market.seal(),
   };
+}
+
+/** A write has met it; what is good of the journal goes on with the next start. */
+function damaged(directory: string, e: JournalDamage): StartFault {
+  return new StartFault(
+    'journal-damaged',
+    `the journal in ${directory} is damaged: ${e.message}`,
+    'Start again: the file is set aside then, whole, and what is good of it goes on.',
+  );
 }
 
 function throwFault(fault: StartFault): never {

@@ -296,6 +296,7 @@ export function startServer(
         return;
       }
       Object.assign(limits, next.limits);
+      plays.beginWaiting();
       freshness.configure(next);
       for (const definition of defined) sequencer.act((out) => market.define(definition, out));
       log.info({ restart: waiting(running, wanted) }, 'settings were read; those under restart take one'); // prettier-ignore

@@ -168,13 +168,13 @@ export class Plays {
 
   /** Why a client gets no further play at once; undefined when it does. */
   refusal(client: string): Fault | undefined {
-    const { playbacksMax, playbacksPerClientMax } = this.limits;
-    if (this.playing.of(client) >= playbacksPerClientMax) {
-      const message = `${client} has ${playbacksPerClientMax} replays and resumes under way already`;
-      return fault('limit-reached', message);
+    if (this.hasRoom(client)) return undefined;
+    const { playbacksPerClientMax } = this.limits;
+    if (this.playing.of(client) < playbacksPerClientMax) {
+      return fault('overloaded', 'as many replays as there may be are under way');
     }
-    if (this.playing.size < playbacksMax) return undefined;
-    return fault('overloaded', 'as many replays as there may be are under way');
+    const message = `${client} has ${playbacksPerClientMax} replays and resumes under way already`;
+    return fault('limit-reached', message);
   }
 
   /** How many are open, and how many wait. */
@@ -184,7 +184,7 @@ export class Plays {
 
   /** Opens a play, in its turn if there are too many. @param client whom it is for */
   open(client: string, request: PlayRequest, events: PlayEvents): Play {
-    let isWaiting = this.refusal(client) !== undefined;
+    let isWaiting = !this.hasRoom(client);
     const play: Play = new Play(this.source, ++this.lastId, events, () => {
       if (isWaiting) this.waiting.splice(this.waiting.indexOf(turn), 1);
       else this.freed(client);
@@ -200,10 +200,26 @@ export class Plays {
     return play;
   }
 
+  /** The limits are others: begins all that wait and may now. */
+  beginWaiting(): void {
+    while (this.beginNext());
+  }
+
   private freed(client: string): void {
     this.playing.change(client, -1);
-    // Who has as many as it may does not hold up the others.
-    const next = this.waiting.findIndex((turn) => this.refusal(turn.client) === undefined);
-    if (next >= 0) this.waiting.splice(next, 1)[0]!.begin();
+    this.beginNext();
+  }
+
+  /** The first that may; who has as many as it may does not hold up the others. @returns whether there was one */
+  private beginNext(): boolean {
+    const next = this.waiting.findIndex((turn) => this.hasRoom(turn.client));
+    if (next < 0) return false;
+    this.waiting.splice(next, 1)[0]!.begin();
+    return true;
+  }
+
+  private hasRoom(client: string): boolean {
+    const { playbacksMax, playbacksPerClientMax } = this.limits;
+    return this.playing.size < playbacksMax && this.playing.of(client) < playbacksPerClientMax;
   }
 }

@@ -38,6 +38,7 @@ const REFUSALS_PER_SECOND = 1;
 /** What one connection sends. */
 export class Inbound {
   private readonly limits: GatewayLimits;
+  /** In parts of what it may send in a second, which changes with its key. */
   private readonly bytes = new Rate();
   private readonly messages = new Rate();
   private refusals = 0;
@@ -54,7 +55,8 @@ export class Inbound {
       const left = Math.min(perSecond, Math.max(perSecond * SUSPECT_SHARE, least));
       rate.spend(perSecond - left, perSecond, nowMs);
     };
-    begin(this.bytes, this.bytesPerSecond(mayPublish), SUSPECT_BYTES_MIN);
+    const bytesMin = SUSPECT_BYTES_MIN / this.bytesPerSecond(mayPublish);
+    begin(this.bytes, 1, bytesMin);
     begin(this.messages, this.limits.messagesPerSecond, SUSPECT_MESSAGES_MIN);
     this.refusalsMax = SUSPECT_REFUSALS_MAX;
   }
@@ -67,7 +69,7 @@ export class Inbound {
   /** A frame; the fault, when it comes too soon behind others. */
   frame(bytes: number, mayPublish: boolean, nowMs: number): Fault | undefined {
     const most = this.bytesPerSecond(mayPublish);
-    if (this.bytes.take(bytes, most, nowMs)) return undefined;
+    if (this.bytes.take(bytes / most, 1, nowMs)) return undefined;
     return this.refused(`more than ${most} bytes a second; the frame was not read`, nowMs);
   }
 

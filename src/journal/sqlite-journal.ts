@@ -14,6 +14,7 @@ import type { Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../base/clock';
 import { Durations } from '../base/durations';
+import { JournalDamage } from './checked-rows';
 import type { DirectoryLock } from './directory';
 import { Head } from './head';
 import type {
@@ -351,7 +352,7 @@ export class SqliteJournal implements Journal {
   private failed({ message, isRetried, isDamage }: WriteFailure): void {
     this.counts.failures += 1;
     if (isDamage) suspect(this.options.directory, message);
-    if (!isRetried) this.notices.failed(new Error(message));
+    if (!isRetried) this.notices.failed(isDamage ? new JournalDamage(this.committedSeq, message) : new Error(message)); // prettier-ignore
     if (this.failing === null) this.notices.onFailing?.(message);
     this.failing = message;
     for (const done of this.flushes) done();

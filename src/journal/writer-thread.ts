@@ -32,7 +32,6 @@ const RETAINED_WAL_BYTES = 512 * 1_024;
 const RETAIN_EVERY_MS = 1_000;
 const RETAIN_NEXT_MS = 20;
 
-
 class WriterThread {
   private readonly db: Database;
   private readonly rows: RowWriter;

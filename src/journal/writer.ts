@@ -91,10 +91,14 @@ export class InlineWriter implements JournalWriter {
   }
 
   close(done: (failure?: WriteFailure) => void): void {
-    this.rows.endBlock();
-    this.rows.finalize();
-    this.db.run('PRAGMA wal_checkpoint(TRUNCATE)');
-    done();
+    try {
+      this.rows.endBlock();
+      this.rows.finalize();
+      this.db.run('PRAGMA wal_checkpoint(TRUNCATE)');
+      done();
+    } catch (e) {
+      done(writeFailure(e));
+    }
   }
 
   abandon(): void {

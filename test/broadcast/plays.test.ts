@@ -61,6 +61,18 @@ describe('plays', () => {
     expect(source.held.size).toBe(0);
   });
 
+  test('those that wait begin when a reload lets them', async () => {
+    const source = new SteeredPlays(10);
+    const limits = { playbacksMax: 3, playbacksPerClientMax: 1 };
+    const plays = new Plays(source, limits);
+    for (const client of ['a', 'a', 'a', 'b', 'a']) plays.open(client, REQUEST, watched());
+    expect(plays.counts).toEqual({ open: 2, waiting: 3 });
+    limits.playbacksPerClientMax = 2;
+    plays.beginWaiting();
+    expect(plays.counts).toEqual({ open: 3, waiting: 2 });
+    await source.answerAll();
+  });
+
   test('who has as many as one client may waits, and holds up nobody else', async () => {
     const source = new SteeredPlays(10);
     const plays = new Plays(source, playLimits(3, 2));

@@ -102,6 +102,11 @@ describe('whoever was closed for a flood', () => {
     source.suspect(true, 0);
     expect(source.frame(150_000, true, 0)).toMatchObject({ code: 'limit-reached' });
     expect(source.frame(90_000, true, 0)).toBeUndefined();
+    // Whoever shows its key only then is a suspect all the same.
+    const late = new Inbound(limits);
+    late.suspect(false, 0);
+    expect(late.frame(2_000_000, true, 0)).toMatchObject({ code: 'limit-reached' });
+    expect(late.frame(1_500_000, true, 0)).toBeUndefined();
   });
 });
 

@@ -2,7 +2,7 @@
 
 import { Database } from 'bun:sqlite';
 import { afterAll, expect, test } from 'bun:test';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { instrument, tape, trade } from '../support/feed';
@@ -38,9 +38,17 @@ test('old records that retention cannot delete are set aside by the next start',
 
   const second = await start(data, '[journal.retention]\nbytes = 1');
   const { code, stderr } = await second.ended();
-  expect(code).not.toBe(0);
+  expect(code).toBe(65);
   expect(stderr).toContain('malformed');
+  expect(stderr).toContain('Start again');
   expect(readdirSync(data)).toContain('journal.suspect');
+
+  // What is said of that file is not said of another in its place.
+  const other = join(scratch.path, 'other');
+  cpSync(data, other, { recursive: true, filter: (from) => !from.includes('journal.sqlite') });
+  await (await start(other)).stop();
+  await (await start(other)).stop();
+  expect(readdirSync(other).filter((name) => name.startsWith('journal-damaged-'))).toEqual([]);
 
   const third = await start(data);
   expect((await third.get('/readyz')).status).toBe(200);

@@ -13,11 +13,12 @@ import {
 } from '../../protocol/codec';
 import { fromJson, SOURCE_OPTIONAL } from '../../protocol/json';
 import { BOOK_FORMS, MESSAGES, SOURCE_LEVELS_MAX } from '../../protocol/messages';
-import type { Book, Message, MessageType } from '../../protocol/messages';
+import type { Book, Message, MessageType, Tick } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { fromTuple, toTuple } from '../../protocol/tuple';
 import { anyMessage, messageOf, scalesOfSymbol } from '../support/arbitraries';
 import { reencoded, toHex } from '../support/bytes';
+import { naiveJson } from '../support/naive-json';
 
 const TYPES = Object.keys(MESSAGES) as MessageType[];
 const HOT = ['tick', 'trade', 'bbo', 'book'] as const;
@@ -60,10 +61,22 @@ describe('round trip', () => {
   test('[W9] a text is to the letter what JSON.stringify makes of its object', () => {
     fc.assert(
       fc.property(fc.array(anyMessage(), { maxLength: 4 }), (messages) => {
-        const text = encodeTextFrame(messages, scalesOfSymbol);
-        expect(text).toBe(JSON.stringify(JSON.parse(text)));
+        const objects = messages.map((message) => naiveJson(message, scalesOfSymbol));
+        expect(encodeTextFrame(messages, scalesOfSymbol)).toBe(JSON.stringify(objects));
       }),
     );
+  });
+
+  test('[W9] what is no whole number is not written as another one', () => {
+    const tick: Tick = { type: 'tick', symbol: 'ACME', seq: 1, prevSeq: 0, eventTime: Nanos.ZERO, receiveTime: Nanos.ZERO, last: 100, bid: null, ask: null, quantity: 1, volume: 1, count: 1 }; // prettier-ignore
+    const scalesOf = () => ({ priceScale: 2, quantityScale: 3 });
+    for (const wrong of [12.5, 0.07, NaN, Infinity, 1e20, -0.5, undefined] as number[]) {
+      for (const field of ['seq', 'last', 'quantity'] as const) {
+        expect(() => encodeTextFrame([{ ...tick, [field]: wrong }], scalesOf)).toThrow(RangeError);
+      }
+    }
+    // And nothing of those is in the way of the next one.
+    expect(encodeTextFrame([tick], scalesOf)).toBe(JSON.stringify([naiveJson(tick, scalesOf)]));
   });
 
   test('[W3] a frame of mixed messages keeps their order', () => {
