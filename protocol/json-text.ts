@@ -89,6 +89,7 @@ function writerOfFields(fields: Fields, head: string): Write {
     for (let i = 0; i < members.length; i++) {
       const { name, before, write } = members[i]!;
       w.raw(before);
+      w.field = name;
       write(w, object[name], scales, scalesOf);
     }
     w.byte(CLOSE_OBJECT);

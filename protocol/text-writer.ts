@@ -24,6 +24,8 @@ const decoder = new TextDecoder();
 const POWERS = Array.from({ length: 16 }, (_, i) => 10 ** i);
 
 export class TextWriter {
+  /** What is being written, for whoever is told that it cannot be. */
+  field = '';
   private bytes = new Uint8Array(FIRST_BYTES);
   private at = 0;
 
@@ -103,7 +105,8 @@ export class TextWriter {
   /** What is written behind the sign. */
   private sign(value: number): number {
     if (!Number.isSafeInteger(value)) {
-      throw new RangeError(`${String(value)} is no whole number within ±(2^53 - 1)`);
+      const expected = 'expected a whole number within ±(2^53 - 1)';
+      throw new RangeError(`${this.field} is ${String(value)}; ${expected}`);
     }
     if (value >= 0) return value;
     this.bytes[this.at++] = MINUS;

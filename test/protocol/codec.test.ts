@@ -72,7 +72,8 @@ describe('round trip', () => {
     const scalesOf = () => ({ priceScale: 2, quantityScale: 3 });
     for (const wrong of [12.5, 0.07, NaN, Infinity, 1e20, -0.5, undefined] as number[]) {
       for (const field of ['seq', 'last', 'quantity'] as const) {
-        expect(() => encodeTextFrame([{ ...tick, [field]: wrong }], scalesOf)).toThrow(RangeError);
+        const encode = () => encodeTextFrame([{ ...tick, [field]: wrong }], scalesOf);
+        expect(encode).toThrow(`${field} is ${wrong}; expected a whole number`);
       }
     }
     // And nothing of those is in the way of the next one.
