@@ -11,12 +11,13 @@ import { decode, Encoder } from '@msgpack/msgpack';
 
 import { fault, type Fault } from './codes';
 import { readHot, readPublish, writeHot } from './hot';
-import { fromJson, parseJson, type Scales, type ScalesOf } from './json';
+import { fromJson, parseJson } from './json';
 import { toJsonTexts } from './json-text';
 import { MESSAGES, type Message } from './messages';
 import { DecodeError, MsgReader } from './reader';
 import { fromTuple, toTuple } from './tuple';
 import { MsgWriter } from './writer';
+import type { Scales, ScalesOf } from './units';
 
 export const SUBPROTOCOL_MSGPACK = 'tapedeck.v1.msgpack';
 export const SUBPROTOCOL_JSON = 'tapedeck.v1.json';

@@ -1,8 +1,8 @@
 /**
  * Fields: the vocabulary that messages are defined in. One field says three things at once: how a
  * value stands in memory, which MessagePack value carries it, and its JSON form as a TypeBox schema
- * (decimals and times as strings). `messages.ts` puts fields together; `tuple.ts` and `json.ts`
- * convert by walking them, so a message is described once.
+ * (decimals and times as strings). `messages.ts` puts fields together; `tuple.ts`, `json.ts` and
+ * `json-text.ts` convert by walking them, so a message is described once.
  */
 
 import { Type, type TSchema } from '@sinclair/typebox';

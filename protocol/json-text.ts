@@ -4,13 +4,10 @@
  */
 
 import type { Fields, FieldSpec } from './fields';
-import { messageByType, type Instrument, type Message } from './messages';
+import { messageByType, type Message } from './messages';
 import { TextWriter } from './text-writer';
 import type { Nanos } from './time';
-
-/** Decimals of an instrument's prices and quantities. */
-export type Scales = Pick<Instrument, 'priceScale' | 'quantityScale'>;
-export type ScalesOf = (symbol: string) => Scales | undefined;
+import { scalesKnown, type Scales, type ScalesOf } from './units';
 
 type Write = (w: TextWriter, value: unknown, scales: Scales | undefined, scalesOf: ScalesOf) => void; // prettier-ignore
 
@@ -38,12 +35,6 @@ export function toJsonTexts(messages: readonly Message[], scalesOf: ScalesOf): s
   writer.reset();
   writeMessages(writer, messages, scalesOf);
   return writer.take();
-}
-
-/** @throws Error when they are not known */
-export function scalesKnown(scales: Scales | undefined): Scales {
-  if (scales === undefined) throw new Error('a message with decimals names no known instrument');
-  return scales;
 }
 
 function writeMessage(w: TextWriter, message: Message, scalesOf: ScalesOf): void {

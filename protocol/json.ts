@@ -1,18 +1,25 @@
 /**
  * JSON form: one object a message, `type` first, decimals and times as strings. The form of the
  * subprotocol `tapedeck.v1.json`, of tapes and of REST. Decimals need the scales of the instrument
- * that the message names, so both directions take a look-up of instruments.
+ * that the message names, so both directions take a look-up of instruments. Here is the way in; the way
+ * out is `json-text.ts`.
  */
 
 import { fault, fieldFault, type ErrorCode, type Fault } from './codes';
 import type { Fields, FieldSpec } from './fields';
-import { scalesKnown, toJsonText, type Scales, type ScalesOf } from './json-text';
+import { toJsonText } from './json-text';
 import { messageByType, type Message, type MessageDef } from './messages';
 import { Nanos } from './time';
 import { checkKind, checkList, checkScalar, FieldError, ofRequest, intFault } from './tuple';
-import { formatDecimal, isSymbol, parseDecimal, SCALE_MAX } from './units';
-
-export type { Scales, ScalesOf };
+import {
+  formatDecimal,
+  isSymbol,
+  parseDecimal,
+  SCALE_MAX,
+  scalesKnown,
+  type Scales,
+  type ScalesOf,
+} from './units';
 
 /** A frame is one level around messages that nest as deep as `reader.ts` lets a tuple nest. */
 const JSON_DEPTH_MAX = 7;

@@ -6,6 +6,7 @@
  */
 
 import type { Nanos } from './time';
+import { POWERS } from './units';
 
 const QUOTE = 0x22;
 const MINUS = 0x2d;
@@ -21,7 +22,6 @@ const UNIT_BYTES = 3;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-const POWERS = Array.from({ length: 16 }, (_, i) => 10 ** i);
 
 export class TextWriter {
   /** What is being written, for whoever is told that it cannot be. */

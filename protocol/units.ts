@@ -15,7 +15,15 @@ export const BOOK_DEPTH = 10;
 
 export type DecimalFault = 'malformed' | 'too-many-decimals' | 'out-of-range';
 
-const POWERS = Array.from({ length: SCALE_MAX + 1 }, (_, n) => 10 ** n);
+/** Decimals of an instrument's prices and quantities. */
+export interface Scales {
+  readonly priceScale: number;
+  readonly quantityScale: number;
+}
+export type ScalesOf = (symbol: string) => Scales | undefined;
+
+/** Of ten, by their exponent, up to `SCALE_MAX`. */
+export const POWERS: readonly number[] = Array.from({ length: SCALE_MAX + 1 }, (_, n) => 10 ** n);
 
 /**
  * Reads a decimal such as `-12.3400` into an integer scaled by 10^scale.
@@ -65,6 +73,12 @@ export function formatDecimal(value: number, scale: number): string {
   const digits = String(negative ? -value : value).padStart(scale + 1, '0');
   const split = digits.length - scale;
   return `${negative ? '-' : ''}${digits.slice(0, split)}.${digits.slice(split)}`;
+}
+
+/** @throws Error when they are not known */
+export function scalesKnown(scales: Scales | undefined): Scales {
+  if (scales === undefined) throw new Error('a message with decimals names no known instrument');
+  return scales;
 }
 
 /** 1 to 16 of `A-Z a-z 0-9 . _ -`: nothing that a path, a topic or SQL could take for its own. */

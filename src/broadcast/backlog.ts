@@ -39,6 +39,7 @@ export class Backlog {
   private controlSinceMs = 0;
   /** Whose turn it is when not all state finds room. */
   private turn = 0;
+  private isHurried = false;
 
   constructor(options: BacklogOptions) {
     this.options = options;
@@ -91,6 +92,11 @@ export class Backlog {
     if (cursor.isState) cursor.skip(this.counters);
     else this.takeTrades(cursor, messages);
     return messages;
+  }
+
+  /** The server stops: nothing waits for its interval any more. */
+  hurry(): void {
+    this.isHurried = true;
   }
 
   // ── control ─────────────────────────────────────────────────────────────────────────────────
@@ -158,7 +164,7 @@ export class Backlog {
     return messages;
   }
 
-  /** All that waits, message by message; undefined when that is more than so many bytes, or old. */
+  /** All that waits, message by message, and what is due; undefined when that is more than so many bytes, or old. */
   takeWhole(bytesMax: number, nowMs: number): Message[] | undefined {
     const behind = this.behind();
     const bytes = bytesOf(behind) + sizeOf(this.control);
@@ -166,6 +172,7 @@ export class Backlog {
     const messages = this.control;
     this.control = [];
     takeAll(behind, messages);
+    messages.push(...this.due(nowMs));
     return messages;
   }
 
@@ -173,7 +180,7 @@ export class Backlog {
   due(nowMs: number): Message[] {
     const messages: Message[] = [];
     for (const [intervalMs, interval] of this.intervals) {
-      if (nowMs < interval.dueMs) continue;
+      if (nowMs < interval.dueMs && !this.isHurried) continue;
       interval.dueMs = nowMs + intervalMs;
       const from = messages.length;
       for (const cursor of interval.cursors) {

@@ -1,7 +1,7 @@
 /** Session parts: what sessions of a server share, and what each counts. */
 
 import type { FrameEncoder } from '../../protocol/codec';
-import type { ScalesOf } from '../../protocol/json';
+import type { ScalesOf } from '../../protocol/units';
 import type { BacklogCounters } from './cursor';
 import type { SentTally } from './tally';
 

@@ -69,8 +69,6 @@ export class Session {
   /** When so much was published and sent to it alone, it may be due for a ping. */
   private bytesDue = 0;
   private nowMs = 0;
-  /** The server stops: nothing waits for its interval any more. */
-  private isLeaving = false;
 
   constructor(
     name: string,
@@ -257,11 +255,11 @@ export class Session {
   /** The server stops: tells it so, and sends all that waits; `isDrained` says when it has that. */
   goAway(closing: Message, nowMs: number): void {
     this.nowMs = nowMs; // of a new session it is not known yet
-    this.isLeaving = true;
+    this.backlog.hurry();
     this.send([closing]);
     const { lane } = this;
     if (lane.is !== 'express') return;
-    const waiting = this.backlog.due(Infinity);
+    const waiting = this.backlog.due(nowMs);
     if (waiting.length > 0) this.wire.write(waiting);
     lane.askedMs ??= this.ask();
   }
@@ -341,7 +339,6 @@ export class Session {
     if (this.feed !== null) return false;
     const rest = this.backlog.takeWhole(bytesMax, this.nowMs);
     if (rest === undefined) return false;
-    if (this.isLeaving) rest.push(...this.backlog.due(Infinity));
     if (rest.length > 0) this.wire.write(rest);
     this.isAnswered = false;
     for (const topic of this.topics.keys()) {
@@ -358,11 +355,7 @@ export class Session {
     const { lane } = this;
     if (lane.is !== 'windows' || lane.askedMs !== null) return;
     const messages = this.backlog.take(lane.windowBytes, this.nowMs);
-    if (this.backlog.controlCount === 0) {
-      this.isAnswered = false;
-      // Not ahead of answers: what they say of a topic comes before what it brought since.
-      if (this.isLeaving) messages.push(...this.backlog.due(Infinity));
-    }
+    if (this.backlog.controlCount === 0) this.isAnswered = false;
     let bytes = messages.length === 0 ? 0 : this.wire.write(messages);
     bytes += this.sendFed(lane.windowBytes - bytes);
     if (bytes > 0) lane.askedMs = this.ask();

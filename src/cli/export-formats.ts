@@ -6,10 +6,11 @@
  * for each of them. Decimals and times are exact in both.
  */
 
-import { formatLevels, toJson, type Scales } from '../../protocol/json';
+import { formatLevels, toJson } from '../../protocol/json';
+import { toJsonText } from '../../protocol/json-text';
 import { messageByType, type Instrument, type MessageOf } from '../../protocol/messages';
 import type { BatchEvent, Command, Snapshot } from '../../protocol/records';
-import { formatDecimal } from '../../protocol/units';
+import { formatDecimal, type Scales } from '../../protocol/units';
 import type { Extracted, ExtractKind } from '../journal/extract';
 import { toldReason } from '../journal/history-gaps';
 import type { GapNote } from '../journal/journal';
@@ -41,13 +42,13 @@ export function ndjsonFormat(kind: ExtractKind, symbol: string): Format {
     tellsGaps: true,
     text: (event) => {
       if (event.type === 'gap') return `${JSON.stringify(gapJson(event, kind, symbol))}\n`;
-      if (event.type !== 'instrument') return `${JSON.stringify(scales.json(event))}\n`;
+      if (event.type !== 'instrument') return `${scales.text(event)}\n`;
       scales.newest = event;
       // Who reads back what a venue did is fed from outside, and matches nothing.
       const definition: Instrument = SOURCE_KINDS.has(kind)
         ? { ...event, market: 'feed', rules: null }
         : event;
-      return `${JSON.stringify(scales.json(definition))}\n`;
+      return `${scales.text(definition)}\n`;
     },
   };
 }
@@ -79,10 +80,20 @@ class NewestScales {
   newest: Instrument | undefined;
 
   json(event: BatchEvent): Values {
-    if (event.type === 'snapshot') return snapshotJson(event, this.newest!);
-    if (event.type === 'command') return commandJson(event, this.newest!);
-    return toJson(event, () => this.newest);
+    return isMessage(event) ? toJson(event, () => this.newest) : this.own(event);
   }
+
+  text(event: BatchEvent): string {
+    return isMessage(event) ? toJsonText(event, () => this.newest) : JSON.stringify(this.own(event)); // prettier-ignore
+  }
+
+  private own(event: Snapshot | Command): Values {
+    return event.type === 'snapshot' ? snapshotJson(event, this.newest!) : commandJson(event, this.newest!); // prettier-ignore
+  }
+}
+
+function isMessage(event: BatchEvent): event is Exclude<BatchEvent, Snapshot | Command> {
+  return event.type !== 'snapshot' && event.type !== 'command';
 }
 
 function snapshotJson(s: Snapshot, scales: Scales): Values {

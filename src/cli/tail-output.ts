@@ -4,8 +4,9 @@
  */
 
 import { toJson } from '../../protocol/json';
-import { toJsonText, type ScalesOf } from '../../protocol/json-text';
+import { toJsonText } from '../../protocol/json-text';
 import type { Message } from '../../protocol/messages';
+import type { ScalesOf } from '../../protocol/units';
 import { StartFault } from '../base/start-fault';
 import { failNow } from './failure';
 

@@ -7,9 +7,9 @@
  * order, or a `gap` or `reset` item in its place.
  */
 
-import type { Scales } from '../../protocol/json';
 import type { Instrument, Message, SourceEvent } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
+import type { Scales } from '../../protocol/units';
 import { Backoff, type BackoffOptions } from './backoff';
 import { Connection } from './connection';
 import { environmentOf, type Environment } from './environment';

@@ -17,8 +17,8 @@ import {
   SUBPROTOCOL_MSGPACK,
 } from '../../protocol/codec';
 import { CLOSES, type ErrorCode, type Fault } from '../../protocol/codes';
-import type { Scales, ScalesOf } from '../../protocol/json';
 import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
+import type { Scales, ScalesOf } from '../../protocol/units';
 import { environmentOf, type Environment, type SocketLike } from './environment';
 import { ConnectFailure, TapedeckError, type ConnectionEnd } from './errors';
 

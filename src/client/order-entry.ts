@@ -8,8 +8,7 @@
  */
 
 import type { Execution, Message } from '../../protocol/messages';
-import type { Scales } from '../../protocol/json';
-import { parseDecimal } from '../../protocol/units';
+import { parseDecimal, type Scales } from '../../protocol/units';
 import type { Connection } from './connection';
 import { deferred } from './environment';
 import { TapedeckError } from './errors';

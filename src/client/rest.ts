@@ -1,6 +1,6 @@
 /** REST: the questions of a client that needs no stream. */
 
-import type { Scales } from '../../protocol/json';
+import type { Scales } from '../../protocol/units';
 import { TIMEOUT_MS } from './connection';
 import { TapedeckError } from './errors';
 

@@ -8,8 +8,8 @@ import {
   type Subprotocol,
 } from '../../protocol/codec';
 import { fault, type Fault } from '../../protocol/codes';
-import type { ScalesOf } from '../../protocol/json';
 import type { Message } from '../../protocol/messages';
+import type { ScalesOf } from '../../protocol/units';
 
 /**
  * Faults of one frame that are read: more than a connection outlives, whether they are counted as faults

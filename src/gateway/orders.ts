@@ -4,10 +4,10 @@
  */
 
 import { fieldFault, type Fault } from '../../protocol/codes';
-import { fromJson, parseJson, type ScalesOf } from '../../protocol/json';
+import { fromJson, parseJson } from '../../protocol/json';
 import type { Instrument, MessageOf } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
-import { formatDecimal } from '../../protocol/units';
+import { formatDecimal, type ScalesOf } from '../../protocol/units';
 import { mayNot, type Principal } from './auth';
 
 /** What changes of an order; scaled. */

@@ -8,7 +8,7 @@
  */
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
-import { formatLevels, toJson } from '../../protocol/json';
+import { formatLevels } from '../../protocol/json';
 import { toJsonText, toJsonTexts } from '../../protocol/json-text';
 import type { Instrument, Stats, Tick, Trade } from '../../protocol/messages';
 import type { BookView } from '../../protocol/records';
@@ -98,15 +98,17 @@ export class Queries<I extends QueryInstrument> {
   }
 
   instruments(): string {
-    const list = [...this.sources.instruments()].map(describe);
-    const { epoch } = this.sources;
-    return this.finish(open({ instruments: list, seq: this.sources.lastSeq(), epoch }), 'live');
+    const list = [...this.sources.instruments()].map(
+      (one) => `${described(one, {}).slice(0, -1)}}`,
+    );
+    const rest = open({ seq: this.sources.lastSeq(), epoch: this.sources.epoch });
+    return this.finish(`{"instruments":[${list.join(',')}],${rest.slice(1)}`, 'live');
   }
 
   instrument(symbol: string): string | Fault {
     const found = this.find(symbol);
     if ('code' in found) return found;
-    return this.finish(open({ ...describe(found), epoch: this.sources.epoch }), 'live');
+    return this.finish(described(found, { epoch: this.sources.epoch }), 'live');
   }
 
   tick(symbol: string): string | Fault {
@@ -262,7 +264,10 @@ export class Queries<I extends QueryInstrument> {
   }
 }
 
-function describe(instrument: QueryInstrument): Record<string, unknown> {
-  const { definition, state } = instrument;
-  return { ...toJson(definition, () => definition), state };
+/** With more members, such that others can be put behind. */
+function described({ definition, state }: QueryInstrument, more: Record<string, unknown>): string {
+  return reopened(
+    toJsonText(definition, () => definition),
+    { state, ...more },
+  );
 }

@@ -4,8 +4,8 @@ import type { ServerWebSocket } from 'bun';
 
 import type { Subprotocol } from '../../protocol/codec';
 import type { Fault } from '../../protocol/codes';
-import type { ScalesOf } from '../../protocol/json';
 import type { Message, MessageOf, SourceEvent } from '../../protocol/messages';
+import type { ScalesOf } from '../../protocol/units';
 import type { Clock } from '../base/clock';
 import type { Keyring } from './auth';
 import type { Connections, SessionFigures } from './connections';

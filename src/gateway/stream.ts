@@ -17,9 +17,9 @@ import {
   type CloseReason,
   type Fault,
 } from '../../protocol/codes';
-import type { ScalesOf } from '../../protocol/json';
 import type { Message, MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
+import type { ScalesOf } from '../../protocol/units';
 import { mayNot, mayNotPublish, type Principal } from './auth';
 import type { OpenConnection, SessionFigures } from './connections';
 import { readFrame } from './frames';

@@ -1,14 +1,9 @@
 /** Tape lines that came in one piece, as the body of a request: all of them are good, or none is taken. */
 
 import { within, type Fault } from '../../protocol/codes';
-import {
-  fromJson,
-  parseJson,
-  SOURCE_OPTIONAL,
-  type Scales,
-  type ScalesOf,
-} from '../../protocol/json';
+import { fromJson, parseJson, SOURCE_OPTIONAL } from '../../protocol/json';
 import type { SourceEvent } from '../../protocol/messages';
+import type { Scales, ScalesOf } from '../../protocol/units';
 import { isDerived } from './recording/tape';
 
 export interface TapeLines {

@@ -17,11 +17,12 @@ import type { Database, Statement } from 'bun:sqlite';
 
 import { bookChecksum } from '../../protocol/checksum';
 import { fault, type Fault } from '../../protocol/codes';
-import { formatLevels, type Scales } from '../../protocol/json';
+import { formatLevels } from '../../protocol/json';
 import { decodeLevels } from '../../protocol/layout';
 import { TenLevels } from '../../protocol/levels';
 import { BOOK_FORMS, type Book } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
+import type { Scales } from '../../protocol/units';
 import { ALWAYS, ID_MAX, TIME_MAX, type Blocks } from './history-blocks';
 import { describeGap, isContinued, type Gaps } from './history-gaps';
 import type { MissingPlaces, PastBook, TimeWords } from './history-messages';

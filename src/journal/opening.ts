@@ -87,6 +87,7 @@ function openLocked(
   const head = readHead(directory);
   finishSalvage(directory);
   const isNew = !existsSync(path);
+  if (isNew) clearSuspicion(directory);
   let { damage } = opening;
   if (!isNew && damage === undefined) {
     const found = inspect(path, head);

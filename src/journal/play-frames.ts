@@ -6,9 +6,10 @@
  */
 
 import { FrameSequence } from '../../protocol/codec';
-import { toJsonText, type ScalesOf } from '../../protocol/json-text';
+import { toJsonText } from '../../protocol/json-text';
 import type { Message } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
+import type { ScalesOf } from '../../protocol/units';
 import type { PlayChunk } from './playback-messages';
 
 /** A frame is closed at so many messages. */

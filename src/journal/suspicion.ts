@@ -39,7 +39,7 @@ export function suspicion(directory: string): string | undefined {
   }
 }
 
-/** What was said is done. */
+/** What was said is done, or the file that it was said of is gone: another may get its inode. */
 export function clearSuspicion(directory: string): void {
-  rmSync(pathOf(directory), { force: true, recursive: true });
+  rmSync(pathOf(directory), { force: true });
 }

@@ -5,8 +5,8 @@
  * `encode X` writes into a reused buffer on both sides: our writer from the message, the library from
  * tuples that were made beforehand, so the walk from message to tuple is its gift. `frame` is what is
  * published: 64 messages in one array, as bytes of its own. `text` is the JSON form, against
- * `JSON.stringify` of objects with every string in them made beforehand. All kinds run in turn, as in a server, so
- * the code has seen them all; alone, a kind would be faster.
+ * `JSON.stringify` of objects with every string in them made beforehand. All kinds run in turn, as in a
+ * server, so the code has seen them all; alone, a kind would be faster.
  */
 
 import { Decoder, Encoder } from '@msgpack/msgpack';

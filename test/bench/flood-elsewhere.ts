@@ -13,8 +13,7 @@ const [, , origin] = process.argv;
 const answers = new Map<string, Uint8Array<ArrayBuffer>>();
 for (const { asks } of Object.values(FLOODS)) {
   if (asks === undefined) continue;
-  const { pathname, search } = new URL(asks, origin);
-  answers.set(pathname + search, new Uint8Array(await (await fetch(origin + asks)).arrayBuffer()));
+  answers.set(asks, new Uint8Array(await (await fetch(origin + asks)).arrayBuffer()));
 }
 const server = serve({
   hostname: '127.0.0.1',

@@ -14,11 +14,11 @@ import {
   SUBPROTOCOL_MSGPACK,
 } from '../../protocol/codec';
 import { bookChecksum } from '../../protocol/checksum';
-import type { Scales } from '../../protocol/json';
 import { diffLevels } from '../../protocol/levels';
 import type { Book, Instrument, MarketEvent, Message } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { topicOf } from '../../protocol/topics';
+import type { Scales } from '../../protocol/units';
 import { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { Session } from '../../src/broadcast/session';

@@ -47,6 +47,7 @@ test('old records that retention cannot delete are set aside by the next start',
   const other = join(scratch.path, 'other');
   cpSync(data, other, { recursive: true, filter: (from) => !from.includes('journal.sqlite') });
   await (await start(other)).stop();
+  expect(readdirSync(other)).not.toContain('journal.suspect');
   await (await start(other)).stop();
   expect(readdirSync(other).filter((name) => name.startsWith('journal-damaged-'))).toEqual([]);
 

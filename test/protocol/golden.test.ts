@@ -4,9 +4,9 @@ import { describe, expect, test } from 'bun:test';
 
 import { bookChecksum } from '../../protocol/checksum';
 import { decodeFrame, decodeTextFrame, encodeTextFrame, FrameEncoder } from '../../protocol/codec';
-import type { ScalesOf } from '../../protocol/json';
 import { TenLevels } from '../../protocol/levels';
 import { MESSAGES, type Book, type Message } from '../../protocol/messages';
+import type { ScalesOf } from '../../protocol/units';
 import { readEarlierFrames, readGoldenFrames } from '../support/golden';
 import { fromHex, reencoded, toHex } from '../support/bytes';
 

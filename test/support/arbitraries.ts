@@ -6,9 +6,9 @@
 import fc, { type Arbitrary } from 'fast-check';
 
 import type { Field, Fields, FieldSpec } from '../../protocol/fields';
-import type { Scales } from '../../protocol/json';
 import { MESSAGES, type Message, type MessageType } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
+import type { Scales } from '../../protocol/units';
 
 /** Where MessagePack integers change their form, and where doubles stop being exact. */
 const EDGES = [

@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 
-import type { Scales } from '../../protocol/json';
+import type { Scales } from '../../protocol/units';
 
 const DIRECTORY = `${import.meta.dir}/../../fixtures/frames`;
 

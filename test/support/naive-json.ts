@@ -1,9 +1,9 @@
 /** The JSON form of a message once more, by way of objects: slow, and plain to see. */
 
 import type { FieldSpec, Fields } from '../../protocol/fields';
-import type { Scales, ScalesOf } from '../../protocol/json-text';
 import { messageByType, type Message } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
+import type { Scales, ScalesOf } from '../../protocol/units';
 
 export function naiveJson(message: Message, scalesOf: ScalesOf): unknown {
   const scales = message.type === 'instrument' ? message : 'symbol' in message ? scalesOf(message.symbol) : undefined; // prettier-ignore

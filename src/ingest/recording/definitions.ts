@@ -3,8 +3,8 @@
  * once, before the first event of their symbol; those of the recording take their place.
  */
 
-import type { Scales } from '../../../protocol/json';
 import type { Instrument } from '../../../protocol/messages';
+import type { Scales } from '../../../protocol/units';
 
 /** The definition of a Binance symbol that nobody defined: the eight decimals of its messages. */
 const BINANCE_SCALE = 8;

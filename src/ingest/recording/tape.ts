@@ -8,7 +8,7 @@
  */
 
 import { fromJson, parseJson, SOURCE_OPTIONAL } from '../../../protocol/json';
-import { toJsonText, type ScalesOf } from '../../../protocol/json-text';
+import { toJsonText } from '../../../protocol/json-text';
 import {
   messageByType,
   type Instrument,
@@ -16,6 +16,7 @@ import {
   type SourceEvent,
 } from '../../../protocol/messages';
 import { Nanos } from '../../../protocol/time';
+import type { ScalesOf } from '../../../protocol/units';
 import { Definitions } from './definitions';
 import type { Collector, Decoder } from './record';
 
