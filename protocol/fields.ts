@@ -7,13 +7,14 @@
 
 import { Type, type TSchema } from '@sinclair/typebox';
 
+import type { Sum } from './sums';
 import type { Nanos } from './time';
 import { SYMBOL_LENGTH_MAX } from './units';
 
 /** What the converters switch on. */
 export type FieldSpec =
   | { readonly type: 'int'; readonly min: number; readonly max: number }
-  | { readonly type: 'price' | 'quantity' | 'decimal' }
+  | { readonly type: 'price' | 'quantity' | 'sum' | 'decimal' }
   | { readonly type: 'nanos' | 'boolean' | 'symbol' }
   | { readonly type: 'text'; readonly lengthMax: number }
   | { readonly type: 'enum'; readonly values: readonly string[] }
@@ -64,6 +65,12 @@ export const field = {
   quantity: (description = 'Quantity'): Field<number> => ({
     spec: { type: 'quantity' },
     json: Type.String({ pattern: DECIMAL, maxLength: 40, description, examples: ['0.02'] }),
+  }),
+
+  /** A sum of quantities, of any size; a decimal string in JSON. */
+  sum: (description: string): Field<Sum> => ({
+    spec: { type: 'sum' },
+    json: Type.String({ pattern: DECIMAL, maxLength: 64, description, examples: ['1520.33071'] }),
   }),
 
   /** Nanoseconds since 1970; a string of digits in JSON. */

@@ -4,9 +4,17 @@
  */
 
 import { NIL_VALUE, putPlaces, putTimes, putValues } from './integers';
-import { BOOK_FORMS, MESSAGES, PUBLISH_EVENTS_MAX, SOURCE_LEVELS_MAX } from './messages';
+import {
+  BOOK_FORMS,
+  MARKS,
+  MESSAGES,
+  PUBLISH_EVENTS_MAX,
+  SOURCE_LEVELS_MAX,
+  TIMINGS,
+} from './messages';
 import type { Bbo, Book, MessageOf, SourceEvent, Tick, Trade } from './messages';
 import { DecodeError, type MsgReader } from './reader';
+import { parseSumDigits, SUM_DIGITS_MAX, type Sum } from './sums';
 import type { Nanos } from './time';
 import { isSymbol, SYMBOL_LENGTH_MAX } from './units';
 import { VALUES_MAX, type MsgWriter } from './writer';
@@ -24,12 +32,13 @@ const TRADE = MESSAGES.trade.code;
 const BBO = MESSAGES.bbo.code;
 const BOOK = MESSAGES.book.code;
 
-/** Number of array elements of each: the fields and the code before them. */
-const LENGTHS: ReadonlyMap<number, number> = new Map(
-  [MESSAGES.tick, MESSAGES.trade, MESSAGES.bbo, MESSAGES.book].map((def) => [
-    def.code,
-    def.names.length + 1,
-  ]),
+/** How many array elements each may have: the code and the fields, those left out at the end not. */
+const LENGTHS: ReadonlyMap<number, { readonly least: number; readonly most: number }> = new Map(
+  [MESSAGES.tick, MESSAGES.trade, MESSAGES.bbo, MESSAGES.book].map((def) => {
+    const most = def.names.length + 1;
+    const hasOptional = Object.values(def.fields).at(-1)!.spec.type === 'nullable';
+    return [def.code, { least: hasOptional ? most - 1 : most, most }];
+  }),
 );
 
 const PUBLISH_LENGTH = MESSAGES.publish.names.length + 1;
@@ -54,43 +63,53 @@ export function writeTick(w: MsgWriter, m: Tick): void {
   values[1] = m.bid ?? NIL_VALUE;
   values[2] = m.ask ?? NIL_VALUE;
   values[3] = m.quantity;
-  values[4] = m.volume;
-  values[5] = m.count;
-  w.position = putValues(w.view, at, values, 6);
+  if (typeof m.volume === 'number') {
+    values[4] = m.volume;
+    values[5] = m.count;
+    w.position = putValues(w.view, at, values, 6);
+    return;
+  }
+  w.position = putValues(w.view, at, values, 4);
+  w.ascii(m.volume.toString());
+  values[0] = m.count;
+  w.position = putValues(w.view, w.position, values, 1);
 }
 
 function writeTrade(w: MsgWriter, m: Trade): void {
-  const at = open(w, 10, TRADE, m.symbol, m.seq, m.prevSeq, m.eventTime, m.receiveTime);
+  const at = open(w, 11, TRADE, m.symbol, m.seq, m.prevSeq, m.eventTime, m.receiveTime);
   const { values } = w;
   values[0] = m.price;
   values[1] = m.quantity;
   values[2] = AGGRESSORS.indexOf(m.aggressor);
   values[3] = m.tradeId;
-  w.position = putValues(w.view, at, values, 4);
+  values[4] = m.timing === null ? NIL_VALUE : TIMINGS.indexOf(m.timing);
+  w.position = putValues(w.view, at, values, 5);
 }
 
 function writeBbo(w: MsgWriter, m: Bbo): void {
-  const at = open(w, 11, BBO, m.symbol, m.seq, m.prevSeq, m.eventTime, m.receiveTime);
+  const at = open(w, 12, BBO, m.symbol, m.seq, m.prevSeq, m.eventTime, m.receiveTime);
   const { values } = w;
   values[0] = m.bid ?? NIL_VALUE;
   values[1] = m.bidQuantity;
   values[2] = m.ask ?? NIL_VALUE;
   values[3] = m.askQuantity;
   values[4] = m.count;
-  w.position = putValues(w.view, at, values, 5);
+  values[5] = m.mark === null ? NIL_VALUE : MARKS.indexOf(m.mark);
+  w.position = putValues(w.view, at, values, 6);
 }
 
 function writeBook(w: MsgWriter, m: Book): void {
   w.ensure(FIELDS_BYTES_MAX + (m.bids.length + m.asks.length) * LEVEL_BYTES_MAX);
   const { values } = w;
-  const at = open(w, 11, BOOK, m.symbol, m.seq, m.prevSeq, m.eventTime, m.receiveTime);
+  const at = open(w, 12, BOOK, m.symbol, m.seq, m.prevSeq, m.eventTime, m.receiveTime);
   values[0] = BOOK_FORMS.indexOf(m.form);
   w.position = putValues(w.view, at, values, 1);
   writeLevels(w, m.bids);
   writeLevels(w, m.asks);
   values[0] = m.crc ?? NIL_VALUE;
   values[1] = m.count;
-  w.position = putValues(w.view, w.position, values, 2);
+  values[2] = m.mark === null ? NIL_VALUE : MARKS.indexOf(m.mark);
+  w.position = putValues(w.view, w.position, values, 3);
 }
 
 /**
@@ -130,8 +149,9 @@ function writeLevels(w: MsgWriter, levels: readonly number[]): void {
  * @throws DecodeError on bytes that do not fit the message
  */
 export function readHot(r: MsgReader, code: number, length: number): HotMessage | undefined {
-  const least = LENGTHS.get(code);
-  if (least === undefined) return undefined;
+  const lengths = LENGTHS.get(code);
+  if (lengths === undefined) return undefined;
+  const { least, most } = lengths;
   if (length < least) {
     throw new DecodeError(`message ${code} has ${length} elements; ${least} are expected`);
   }
@@ -141,8 +161,9 @@ export function readHot(r: MsgReader, code: number, length: number): HotMessage 
   const prevSeq = natural(r);
   const eventTime = r.nanos();
   const receiveTime = r.nanos();
-  const m = readBody(r, code, { symbol, seq, prevSeq, eventTime, receiveTime });
-  for (let extra = least; extra < length; extra++) r.skip(); // fields of a later version
+  const opening = { symbol, seq, prevSeq, eventTime, receiveTime };
+  const m = readBody(r, code, opening, length >= most);
+  for (let extra = most; extra < length; extra++) r.skip(); // fields of a later version
   return m;
 }
 
@@ -153,7 +174,7 @@ export function readHot(r: MsgReader, code: number, length: number): HotMessage 
  * @throws DecodeError on bytes that do not fit
  */
 export function readPublish(r: MsgReader, length: number): MessageOf<'publish'> | undefined {
-  if (length !== PUBLISH_LENGTH) return undefined;
+  if (length !== PUBLISH_LENGTH && length !== PUBLISH_LENGTH - 1) return undefined;
   const id = uint32(r);
   const count = r.arrayHeader();
   if (count > PUBLISH_EVENTS_MAX) return undefined;
@@ -162,15 +183,19 @@ export function readPublish(r: MsgReader, length: number): MessageOf<'publish'> 
     const fields = r.arrayHeader();
     if (fields === 0) return undefined;
     const code = r.int();
-    if (fields !== LENGTHS.get(code) || code === TICK) return undefined;
+    const lengths = LENGTHS.get(code);
+    if (lengths === undefined || code === TICK) return undefined;
+    if (fields < lengths.least || fields > lengths.most) return undefined;
     events.push(readHot(r, code, fields) as Trade | Bbo | Book);
   }
-  return { type: 'publish', id, events };
+  const continues = length === PUBLISH_LENGTH ? r.booleanOrNil() : null;
+  return { type: 'publish', id, events, continues };
 }
 
 type Opening = Pick<Tick, 'symbol' | 'seq' | 'prevSeq' | 'eventTime' | 'receiveTime'>;
 
-function readBody(r: MsgReader, code: number, o: Opening): HotMessage {
+/** @param hasLast whether its last field was not left out */
+function readBody(r: MsgReader, code: number, o: Opening, hasLast: boolean): HotMessage {
   switch (code) {
     case TICK:
       return {
@@ -180,7 +205,7 @@ function readBody(r: MsgReader, code: number, o: Opening): HotMessage {
         bid: r.intOrNil(),
         ask: r.intOrNil(),
         quantity: natural(r),
-        volume: natural(r),
+        volume: sum(r),
         count: uint32(r),
       };
     case TRADE:
@@ -191,6 +216,7 @@ function readBody(r: MsgReader, code: number, o: Opening): HotMessage {
         quantity: natural(r),
         aggressor: oneOf(r, AGGRESSORS),
         tradeId: natural(r),
+        timing: hasLast ? oneOfOrNil(r, TIMINGS) : null,
       };
     case BBO:
       return {
@@ -201,6 +227,7 @@ function readBody(r: MsgReader, code: number, o: Opening): HotMessage {
         ask: r.intOrNil(),
         askQuantity: natural(r),
         count: uint32(r),
+        mark: hasLast ? oneOfOrNil(r, MARKS) : null,
       };
     default:
       return {
@@ -211,6 +238,7 @@ function readBody(r: MsgReader, code: number, o: Opening): HotMessage {
         asks: readLevels(r),
         crc: r.bytes[r.position] === NIL ? r.intOrNil() : uint32(r),
         count: uint32(r),
+        mark: hasLast ? oneOfOrNil(r, MARKS) : null,
       };
   }
 }
@@ -236,6 +264,15 @@ function natural(r: MsgReader): number {
   return value;
 }
 
+/** An integer, or beyond 2^53 − 1 the string of its digits. */
+function sum(r: MsgReader): Sum {
+  const tag = r.bytes[r.position]!;
+  if ((tag & 0xe0) !== 0xa0 && tag !== 0xd9) return natural(r);
+  const value = parseSumDigits(r.ascii(SUM_DIGITS_MAX));
+  if (value === undefined) throw new DecodeError('a sum is a string that is no whole number');
+  return value;
+}
+
 function uint32(r: MsgReader): number {
   const value = r.int();
   if (value < 0 || value > 0xffff_ffff) {
@@ -251,4 +288,10 @@ function oneOf<const V extends readonly string[]>(r: MsgReader, values: V): V[nu
     throw new DecodeError(`${index} names none of ${values.join(', ')}`, 'out-of-range');
   }
   return value;
+}
+
+function oneOfOrNil<const V extends readonly string[]>(r: MsgReader, values: V): V[number] | null {
+  if (r.bytes[r.position] !== NIL) return oneOf(r, values);
+  r.position += 1;
+  return null;
 }

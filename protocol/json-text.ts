@@ -5,6 +5,7 @@
 
 import type { Fields, FieldSpec } from './fields';
 import { messageByType, type Message } from './messages';
+import { formatSum, type Sum } from './sums';
 import { TextWriter } from './text-writer';
 import type { Nanos } from './time';
 import { scalesKnown, type Scales, type ScalesOf } from './units';
@@ -106,6 +107,8 @@ function writerOf(spec: FieldSpec): Write {
       return (w, value, scales) => w.decimal(value as number, scalesKnown(scales).priceScale);
     case 'quantity':
       return (w, value, scales) => w.decimal(value as number, scalesKnown(scales).quantityScale);
+    case 'sum':
+      return (w, value, scales) => writeSum(w, value as Sum, scalesKnown(scales).quantityScale);
     case 'levels':
       return (w, value, scales) => writeLevels(w, value as number[], scalesKnown(scales));
     case 'nullable': {
@@ -128,6 +131,11 @@ function writerOf(spec: FieldSpec): Write {
 }
 
 /** Flat scaled levels as pairs of decimal strings. */
+function writeSum(w: TextWriter, sum: Sum, scale: number): void {
+  if (typeof sum === 'number') w.decimal(sum, scale);
+  else w.word(formatSum(sum, scale));
+}
+
 function writeLevels(w: TextWriter, levels: readonly number[], scales: Scales): void {
   const { priceScale, quantityScale } = scales;
   w.byte(OPEN_LIST);

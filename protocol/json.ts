@@ -9,6 +9,7 @@ import { fault, fieldFault, type ErrorCode, type Fault } from './codes';
 import type { Fields, FieldSpec } from './fields';
 import { toJsonText } from './json-text';
 import { messageByType, type Message, type MessageDef } from './messages';
+import { parseSum } from './sums';
 import { Nanos } from './time';
 import { checkKind, checkList, checkScalar, FieldError, ofRequest, intFault } from './tuple';
 import {
@@ -98,11 +99,13 @@ interface Context {
   readonly optional: Readonly<Record<string, unknown>>;
 }
 
+const DECIMALS: ReadonlySet<string> = new Set(['price', 'quantity', 'sum', 'levels']);
+
 /** Whether anything of it is scaled; what is not needs no known instrument. */
 function hasDecimals(fields: Fields): boolean {
   return Object.values(fields).some(({ spec }) => {
     const { type } = spec.type === 'nullable' ? spec.inner.spec : spec;
-    return type === 'price' || type === 'quantity' || type === 'levels';
+    return DECIMALS.has(type);
   });
 }
 
@@ -172,6 +175,13 @@ function decodeValue(spec: FieldSpec, value: unknown, context: Context, path: st
       if (quantity >= 0) return quantity;
       throw new FieldError(fieldFault(path, value, 'a decimal string that is not negative'));
     }
+    case 'sum': {
+      const { quantityScale } = scalesKnown(context.scales);
+      const sum = typeof value === 'string' ? parseSum(value, quantityScale) : undefined;
+      if (sum !== undefined) return sum;
+      const expected = `a decimal string that is not negative (${quantityScale} decimals)`;
+      throw new FieldError(fieldFault(path, value, expected));
+    }
     case 'nanos': {
       const time = typeof value === 'string' ? Nanos.parse(value) : undefined;
       if (time !== undefined) return time;
@@ -221,6 +231,7 @@ export const SOURCE_OPTIONAL: Readonly<Record<string, unknown>> = {
   receiveTime: Nanos.ZERO,
   count: 1,
   tradeId: 0,
+  numbers: 'all',
 };
 
 function readDecimal(value: unknown, scale: number, path: string): number {

@@ -25,6 +25,12 @@ export const INSTRUMENT_STATES = [
 ] as const;
 export const SIDES = ['buy', 'sell'] as const;
 export const BOOK_FORMS = ['snapshot', 'delta', 'incomplete'] as const;
+/** Why a trade does not stand in the present by its own time; none of most. */
+export const TIMINGS = ['late', 'ahead', 'late-and-ahead'] as const;
+/** Why a quote or a book may not be the present one; none while its source is there. */
+export const MARKS = ['stale', 'recovered'] as const;
+/** Which numbers of a source begin anew. */
+export const NUMBERINGS = ['all', 'trades', 'book'] as const;
 /** The most levels a side that a source may send in one book message. */
 export const SOURCE_LEVELS_MAX = 20_000;
 /** The most events in one publish message. */
@@ -63,6 +69,9 @@ const epoch = field.int(0, Number.MAX_SAFE_INTEGER, 'One life of the numbering')
 const count = field.int(0, 0xffff_ffff, 'How many updates this one stands for; 1 unless conflated');
 const side = field.oneOf(SIDES, 'Side');
 const level = field.nullable(field.price());
+const mark = field.nullable(
+  field.oneOf(MARKS, 'Last known values: of a source that is gone, or from before a restart'),
+);
 
 /** What every sequenced message opens with. */
 const sequenced = {
@@ -111,9 +120,12 @@ const ping = define(6, 'ping', 'Asks for a pong', {
 const publish = define(7, 'publish', "Brings a source's events in; all are taken or none", {
   id: requestId,
   events: field.messages<SourceEvent>(
-    ['instrument', 'trade', 'bbo', 'book'],
+    ['instrument', 'trade', 'bbo', 'book', 'renumber'],
     PUBLISH_EVENTS_MAX,
-    'Instrument, trade, bbo and book messages; seq and prevSeq are the numbering of the source',
+    'Instrument, trade, bbo, book and renumber messages; seq and prevSeq are the numbering of the source',
+  ),
+  continues: field.nullable(
+    field.boolean("The source's numbers go on from those of its session before"),
   ),
 });
 const order = define(8, 'order', 'Enters an order', {
@@ -167,6 +179,12 @@ const ack = define(33, 'ack', 'A request was done', {
   id: requestId,
   seq: field.seq(
     'Subscribe: the place its snapshots stand at. Publish: the last place it produced. Orders: the place of the command',
+  ),
+  repeated: field.nullable(
+    field.int(0, 0xffff_ffff, 'Publish: events dropped, since the source had sent them before'),
+  ),
+  waiting: field.nullable(
+    field.int(0, 0xffff_ffff, 'Publish: book events without effect until a snapshot comes'),
   ),
 });
 const error = define(34, 'error', 'A request was refused; nothing was changed', {
@@ -247,7 +265,7 @@ const tick = define(49, 'tick', 'State after a trade', {
   bid: level,
   ask: level,
   quantity: field.quantity('Quantity of the trade'),
-  volume: field.quantity('Sum of quantities of the session'),
+  volume: field.sum('Sum of quantities of the session'),
   count,
 });
 const trade = define(50, 'trade', 'A trade', {
@@ -256,6 +274,9 @@ const trade = define(50, 'trade', 'A trade', {
   quantity: field.quantity(),
   aggressor: field.oneOf(['buy', 'sell', 'none'], 'Side that took; none in an auction'),
   tradeId: field.int(0, Number.MAX_SAFE_INTEGER, 'Id by the source; 0 when it gives none'),
+  timing: field.nullable(
+    field.oneOf(TIMINGS, 'Late: it changes the past only. Ahead: its eventTime cannot be'),
+  ),
 });
 const bbo = define(51, 'bbo', 'Best bid and offer', {
   ...sequenced,
@@ -264,6 +285,7 @@ const bbo = define(51, 'bbo', 'Best bid and offer', {
   ask: level,
   askQuantity: field.quantity(),
   count,
+  mark,
 });
 const book = define(52, 'book', 'Ten best levels a side, whole or as changes', {
   ...sequenced,
@@ -272,6 +294,7 @@ const book = define(52, 'book', 'Ten best levels a side, whole or as changes', {
   asks: field.levels(SOURCE_LEVELS_MAX, 'Price and quantity, best first'),
   crc: field.nullable(field.int(0, 0xffff_ffff, `CRC-32 of the ${BOOK_DEPTH} best levels after`)),
   count,
+  mark,
 });
 const bar = define(53, 'bar', 'Open, high, low, close of an interval, so far or final', {
   ...sequenced,
@@ -281,7 +304,7 @@ const bar = define(53, 'bar', 'Open, high, low, close of an interval, so far or 
   high: field.price(),
   low: field.price(),
   close: field.price(),
-  volume: field.quantity(),
+  volume: field.sum('Sum of quantities'),
   trades: field.int(0, Number.MAX_SAFE_INTEGER, 'Number of trades'),
   final: field.boolean('The interval is over'),
   count,
@@ -293,7 +316,7 @@ const stats = define(54, 'stats', 'Statistics of the session', {
   low: level,
   last: level,
   previousClose: level,
-  volume: field.quantity(),
+  volume: field.sum('Sum of quantities'),
   turnover: field.decimal('Sum of price times quantity'),
   vwap: field.nullable(field.decimal('Turnover by volume')),
   trades: field.int(0, Number.MAX_SAFE_INTEGER, 'Number of trades'),
@@ -305,6 +328,13 @@ const status = define(55, 'status', 'State of an instrument', {
   state: field.oneOf(INSTRUMENT_STATES, 'State'),
   reason: field.text(40, 'Code of the reason'),
   missed: field.int(0, Number.MAX_SAFE_INTEGER, 'Messages of the source known to be missing'),
+  events: field.nullable(
+    field.int(
+      0,
+      Number.MAX_SAFE_INTEGER,
+      'How many events the reason is about, where it counts them',
+    ),
+  ),
 });
 const execution = define(56, 'execution', "What became of an order of the session's owner", {
   ...sequenced,
@@ -321,6 +351,11 @@ const execution = define(56, 'execution', "What became of an order of the sessio
   tradePrice: field.nullable(field.price()),
   tradeQuantity: field.nullable(field.quantity()),
   code: field.nullable(field.text(40, 'Error code of a rejection')),
+});
+
+const renumber = define(57, 'renumber', "A source's numbers of a symbol begin anew", {
+  ...sequenced,
+  numbers: field.oneOf(NUMBERINGS, 'Which: a book then waits for a snapshot'),
 });
 
 /** Every message, by type. */
@@ -353,6 +388,7 @@ export const MESSAGES = {
   stats,
   status,
   execution,
+  renumber,
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;
@@ -369,9 +405,10 @@ export interface Bar extends MessageOf<'bar'> {}
 export interface Stats extends MessageOf<'stats'> {}
 export interface Status extends MessageOf<'status'> {}
 export interface Execution extends MessageOf<'execution'> {}
+export interface Renumber extends MessageOf<'renumber'> {}
 
 /** What a source may send in. */
-export type SourceEvent = Instrument | Trade | Bbo | Book;
+export type SourceEvent = Instrument | Trade | Bbo | Book | Renumber;
 
 /** What the server numbers and pushes. */
 export type MarketEvent = Instrument | Tick | Trade | Bbo | Book | Status;

@@ -94,6 +94,14 @@ export class MsgReader {
     return this.int();
   }
 
+  booleanOrNil(): boolean | null {
+    const tag = this.byte();
+    if (tag === 0xc0) return null;
+    if (tag === 0xc2) return false;
+    if (tag === 0xc3) return true;
+    throw this.unexpected('true, false or nil', tag);
+  }
+
   nanos(): Nanos {
     const tag = this.bytes[this.position];
     if (tag === 0xcf || tag === 0xd3) {

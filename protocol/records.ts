@@ -3,7 +3,7 @@
  * commands that a venue carried out, each before the events that it made, and snapshots of books.
  */
 
-import type { MarketEvent, Trade } from './messages';
+import type { Book, MarketEvent, Trade } from './messages';
 import type { Nanos } from './time';
 
 /** A command to a venue, complete enough to be carried out again with the same outcome. */
@@ -41,6 +41,15 @@ export interface RecordedTrade extends Trade {
 }
 
 /**
+ * A book event with the time by which it is ordered where that is not its event time, which readers do
+ * not get: an event that cannot have happened then, or later than others that came before it. Of the
+ * book events of an instrument these times only rise.
+ */
+export interface RecordedBook extends Book {
+  readonly asOf?: Nanos;
+}
+
+/**
  * The ten levels of an instrument whole, for the journal alone: what a past book is found from.
  * Flat, best first, scaled; they are those behind the newest book event before it.
  */
@@ -68,4 +77,5 @@ export interface BookView {
 }
 
 /** One place in the numbering. */
-export type BatchEvent = Exclude<MarketEvent, Trade> | RecordedTrade | Command | Snapshot;
+export type BatchEvent =
+  Exclude<MarketEvent, Trade | Book> | RecordedTrade | RecordedBook | Command | Snapshot;

@@ -7,13 +7,14 @@
  * checkpoint keeps of it has one size, however many trades there were.
  */
 
-import { BarFold, type OpenBar, type TradeFields } from './bars';
+import { BarFold, type BarFoldState, type TradeFields } from './bars';
 import { BAR_INTERVALS } from './messages';
 import type { Instrument, Stats } from './messages';
+import { addSum, type Sum } from './sums';
 import { Nanos } from './time';
+import { isLate, marketTime, sessionOf } from './trade-time';
 import { formatDecimal } from './units';
 
-const DAY_SECONDS = 86_400;
 /** Decimals of the average price beyond those of a price. */
 const VWAP_DECIMALS = 4;
 
@@ -26,7 +27,7 @@ interface SessionState {
   readonly low: number | null;
   readonly last: number | null;
   readonly previousClose: number | null;
-  readonly volume: number;
+  readonly volume: Sum;
   readonly turnover: string;
   readonly trades: number;
   readonly seq: number;
@@ -38,7 +39,7 @@ interface SessionState {
 export interface StatisticsState {
   readonly session: SessionState;
   /** In the order of `BAR_INTERVALS`. */
-  readonly bars: readonly (OpenBar | null)[];
+  readonly bars: readonly BarFoldState[];
 }
 
 /** The session of one instrument. */
@@ -49,7 +50,7 @@ export class SessionStats {
   last: number | null = null;
   /** Last price of the session before; null where none was seen. */
   previousClose: number | null = null;
-  volume = 0;
+  volume: Sum = 0;
   trades = 0;
   /** Place and times of the newest trade. */
   seq = 0;
@@ -66,14 +67,16 @@ export class SessionStats {
     this.boundarySeconds = boundarySeconds;
   }
 
+  /** Takes a trade on; one that is late is of the past, and changes nothing. */
   add(t: TradeFields): void {
-    const session = Math.floor((t.eventTime.seconds - this.boundarySeconds) / DAY_SECONDS);
+    if (isLate(t)) return;
+    const session = sessionOf(marketTime(t), this.boundarySeconds);
     if (this.session === null || session > this.session) this.begin(session);
     this.open ??= t.price;
     this.high = Math.max(this.high ?? t.price, t.price);
     this.low = Math.min(this.low ?? t.price, t.price);
     this.last = t.price;
-    this.volume += t.quantity;
+    this.volume = addSum(this.volume, t.quantity);
     this.trades += 1;
     this.seq = t.seq;
     this.eventTime = t.eventTime;
@@ -166,15 +169,14 @@ export class TradeStatistics {
   }
 
   state(): StatisticsState {
-    const bars = this.bars.map(({ current }) => current && { ...current });
-    return { session: this.session.state(), bars };
+    return { session: this.session.state(), bars: this.bars.map((fold) => fold.state()) };
   }
 
   restore(state: StatisticsState): void {
     this.session.restore(state.session);
     for (const [i, fold] of this.bars.entries()) {
-      const open = state.bars[i] ?? null;
-      fold.current = open && { ...open };
+      const bars = state.bars[i];
+      if (bars !== undefined) fold.restore(bars);
     }
   }
 }

@@ -7,6 +7,7 @@
 import { fieldFault, type Fault } from './codes';
 import type { Field, Fields, FieldSpec } from './fields';
 import { messageByCode, messageByType, type Message, type MessageDef } from './messages';
+import { parseSumDigits, type Sum } from './sums';
 import { Nanos } from './time';
 import { isSymbol } from './units';
 
@@ -38,6 +39,8 @@ function encodeValue(spec: FieldSpec, value: unknown): unknown {
     case 'price':
     case 'quantity':
       return wireInt(value as number);
+    case 'sum':
+      return wireSum(value as Sum);
     case 'nanos': {
       const time = value as Nanos;
       return time.hi === 0 ? time.lo : time.toBigInt();
@@ -55,6 +58,11 @@ function encodeValue(spec: FieldSpec, value: unknown): unknown {
     default:
       return value;
   }
+}
+
+/** An integer while that is exact for every reader, else the string of its digits. */
+function wireSum(value: Sum): number | bigint | string {
+  return typeof value === 'bigint' ? value.toString() : wireInt(value);
 }
 
 function wireInt(value: number): number | bigint {
@@ -123,6 +131,8 @@ function decodeValue(f: Field<unknown>, value: unknown, path: string): unknown {
       return readInt(value, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, path);
     case 'quantity':
       return readInt(value, 0, Number.MAX_SAFE_INTEGER, path);
+    case 'sum':
+      return readSum(value, path);
     case 'nanos':
       return readNanos(value, path);
     case 'enum':
@@ -194,6 +204,13 @@ export function intFault(path: string, value: unknown, min: number, max: number)
   const unsafe = Number.isInteger(value) && !Number.isSafeInteger(value);
   const code = unsafe ? 'out-of-range' : 'invalid-field';
   return fieldFault(path, value, `an integer from ${min} to ${max}`, code);
+}
+
+function readSum(value: unknown, path: string): Sum {
+  if (typeof value !== 'string') return readInt(value, 0, Number.MAX_SAFE_INTEGER, path);
+  const sum = parseSumDigits(value);
+  if (sum !== undefined) return sum;
+  throw new FieldError(fieldFault(path, value, 'an integer, or a string of at most 32 digits'));
 }
 
 function readNanos(value: unknown, path: string): Nanos {

@@ -98,6 +98,18 @@ export class MsgWriter {
     return at + 1 + length;
   }
 
+  /** A string of ASCII letters, at most 255; room must be there. */
+  ascii(text: string): void {
+    const { length } = text;
+    if (length < 32) {
+      this.bytes[this.position++] = 0xa0 | length;
+    } else {
+      this.bytes[this.position++] = 0xd9;
+      this.bytes[this.position++] = length;
+    }
+    for (let i = 0; i < length; i++) this.bytes[this.position++] = text.charCodeAt(i);
+  }
+
   /** Bytes that are MessagePack already. */
   raw(encoded: Uint8Array): void {
     this.ensure(encoded.length);

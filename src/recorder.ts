@@ -236,7 +236,7 @@ function withSnapshots(market: Market, policy: SnapshotPolicy): SequencedMarket 
   }
   return {
     check: (source, events) => market.check(source, events),
-    apply: (source, event, out) => market.apply(source, event, out),
+    apply: (source, event, out, continues) => market.apply(source, event, out, continues),
     settle: (out, events, from) => {
       for (const due of policy.accept(events, from)) {
         out.push({ type: 'snapshot', seq: out.nextSeq(), ...due });

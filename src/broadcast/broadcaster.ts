@@ -9,6 +9,7 @@ import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
 import { CLOSES, type CloseReason } from '../../protocol/codes';
 import {
   HEADS_MAX,
+  type Bar,
   type Execution,
   type Instrument,
   type MarketEvent,
@@ -19,7 +20,7 @@ import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
 import type { Prng } from '../base/prng';
-import { DerivedTopics } from './derived';
+import { DerivedTopics, type OnPastBar } from './derived';
 import { Mirror, type SymbolChannel, type TopicState } from './mirror';
 import type { Session } from './session';
 import type { Encoders, SessionCounters } from './session-parts';
@@ -59,6 +60,8 @@ export class Broadcaster {
   lastSeq = 0;
   /** Asks for a call of `endBars` in this time; it takes the place of the one asked for before. */
   wakeIn: (ms: number) => void = () => {};
+  /** Told of a trade in a bar that ended before those that are kept; `revise` takes what it became. */
+  onPastBar: OnPastBar = () => {};
   /** Told of a session that was closed for being slow. */
   ended: (session: Session, reason: CloseReason) => void = () => {};
   private readonly mirror: Mirror;
@@ -78,7 +81,11 @@ export class Broadcaster {
     this.native = native;
     this.clock = clock;
     this.mirror = new Mirror(options.sessionBoundary);
-    this.derived = new DerivedTopics(clock, (topic, message) => this.queue(topic, message));
+    this.derived = new DerivedTopics(
+      clock,
+      (topic, message) => this.queue(topic, message),
+      (symbol, interval, openTime) => this.onPastBar(symbol, interval, openTime),
+    );
     this.subscriptions = new Subscriptions(
       this.mirror,
       this.derived,
@@ -126,6 +133,15 @@ export class Broadcaster {
     this.publishDirty();
     if (batch.executions.length > 0) this.tellOwners(batch.executions);
     this.wakeForBars();
+  }
+
+  /** Publishes bars that ended before, as history has them now. */
+  revise(bars: readonly Bar[]): void {
+    for (const bar of bars) {
+      const instrument = this.mirror.get(bar.symbol);
+      if (instrument !== undefined) this.derived.revise(instrument, bar);
+    }
+    this.publishDirty();
   }
 
   /** Ends the bars that are over by the clock. */

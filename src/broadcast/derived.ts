@@ -1,17 +1,25 @@
 /**
  * Derived topics: bars and statistics, which follow from the trades of the batches.
  *
- * They take no places of their own: a message has that of the newest trade in it. Each batch in which
- * an instrument traded makes one message a topic, and one more for each bar that it ended; where
- * nobody reads, the chain goes on and nothing is written. A bar that no trade ends is ended by the
- * clock: one timer, set to the earliest end. Bounded: five bars an instrument.
+ * They take no seq of their own: a message has that of the newest trade in it. Each batch in which
+ * an instrument traded makes one message a topic, and one more for each bar that it ended or revised;
+ * where nobody reads, the chain goes on and nothing is written. A bar that no trade ends is ended by the
+ * clock: one timer, set to the earliest end. A bar that is not kept any more is revised by whoever can read
+ * the past (`onPast`). Bounded: the bars that `BarFold` keeps, for five intervals an instrument.
  */
 
-import { barEndsByClock, barMessage, type BarFold, type OpenBar } from '../../protocol/bars';
+import {
+  barEndsByClock,
+  barMessage,
+  type BarFold,
+  type BarInterval,
+  type OpenBar,
+} from '../../protocol/bars';
 import { BAR_INTERVALS } from '../../protocol/messages';
-import type { Message, Trade } from '../../protocol/messages';
+import type { Bar, Message, Trade } from '../../protocol/messages';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
+import { isLate } from '../../protocol/trade-time';
 import type { Clock } from '../base/clock';
 import type { MirroredInstrument, TopicState } from './mirror';
 
@@ -22,10 +30,22 @@ interface Watch {
   next: Nanos | null;
 }
 
+/** What a batch has changed of an instrument so far. */
+interface Touched {
+  /** A bit for each interval whose open bar it changed. */
+  bars: number;
+  /** Bars that were over, with the number of trades that came to each. */
+  revised: Map<OpenBar, number> | null;
+}
+
+/** A trade came to a bar that only history can tell. */
+export type OnPastBar = (symbol: string, interval: BarInterval, openTime: Nanos) => void;
+
 export class DerivedTopics {
   private readonly clock: Clock;
   private readonly queue: (topic: TopicState, message: Message) => void;
-  private readonly touched = new Set<MirroredInstrument>();
+  private readonly onPast: OnPastBar;
+  private readonly touched = new Map<MirroredInstrument, Touched>();
   /** In the order of `BAR_INTERVALS`. */
   private readonly watches: readonly Watch[] = BAR_INTERVALS.map(() => ({
     on: new Set(),
@@ -33,9 +53,14 @@ export class DerivedTopics {
   }));
 
   /** @param queue takes a message for the readers of its topic */
-  constructor(clock: Clock, queue: (topic: TopicState, message: Message) => void) {
+  constructor(
+    clock: Clock,
+    queue: (topic: TopicState, message: Message) => void,
+    onPast: OnPastBar = () => {},
+  ) {
     this.clock = clock;
     this.queue = queue;
+    this.onPast = onPast;
   }
 
   /** Takes the state of the time before on. */
@@ -44,35 +69,64 @@ export class DerivedTopics {
     statistics.restore(state);
     topics.stats.head = statistics.session.seq;
     for (const [i, fold] of statistics.bars.entries()) {
-      barTopics[i]!.head = statistics.session.seq;
+      const kept = [...fold.recent, ...(fold.current === null ? [] : [fold.current])];
+      barTopics[i]!.head = Math.max(0, ...kept.map(({ seq }) => seq));
       this.watch(i, instrument, fold);
     }
   }
 
   add(instrument: MirroredInstrument, trade: Trade): void {
     const { statistics, barTopics, topics } = instrument;
-    statistics.session.add(trade);
-    topics.stats.untold += 1;
-    for (let i = 0; i < barTopics.length; i++) {
-      const topic = barTopics[i]!;
-      const fold = statistics.bars[i]!;
-      const ended = fold.add(trade);
-      if (ended !== null && !topic.final) this.tellBar(instrument, topic, ended, true);
-      topic.final = false;
-      topic.untold += 1;
+    if (!isLate(trade)) {
+      statistics.session.add(trade);
+      topics.stats.untold += 1;
     }
-    this.touched.add(instrument);
+    const touched = this.touch(instrument);
+    for (let i = 0; i < barTopics.length; i++) {
+      const change = statistics.bars[i]!.add(trade);
+      if (change === null || 'ended' in change) {
+        const topic = barTopics[i]!;
+        if (change !== null && !topic.final) this.tellBar(instrument, topic, change.ended, true);
+        topic.final = false;
+        topic.untold += 1;
+        touched.bars |= 1 << i;
+      } else if ('revised' in change) {
+        const revised = (touched.revised ??= new Map());
+        revised.set(change.revised, (revised.get(change.revised) ?? 0) + 1);
+      } else if (barTopics[i]!.isRead) {
+        this.onPast(instrument.definition.symbol, BAR_INTERVALS[i]!, change.past);
+      }
+    }
   }
 
-  /** Ends a batch: tells the newest state of what has traded. */
+  private touch(instrument: MirroredInstrument): Touched {
+    let touched = this.touched.get(instrument);
+    if (touched === undefined) {
+      touched = { bars: 0, revised: null };
+      this.touched.set(instrument, touched);
+    }
+    return touched;
+  }
+
+  /** Ends a batch: publishes the newest state of what has traded. */
   seal(): void {
-    for (const instrument of this.touched) {
+    for (const [instrument, { bars, revised }] of this.touched) {
       const { statistics, barTopics, topics, definition } = instrument;
       for (const [i, fold] of statistics.bars.entries()) {
-        this.tellBar(instrument, barTopics[i]!, fold.current!, false);
+        const topic = barTopics[i]!;
+        const current = (bars & (1 << i)) === 0 ? null : fold.current;
+        const changed = revised === null ? [] : [...revised.keys()].filter(({ interval }) => interval === fold.interval); // prettier-ignore
+        if (current !== null) changed.push(current);
+        // In the order of their newest trades, as everything on a topic.
+        changed.sort((a, b) => a.seq - b.seq);
+        for (const bar of changed) {
+          if (bar === current) this.tellBar(instrument, topic, bar, false);
+          else this.tellRevised(instrument, topic, bar, revised!.get(bar)!);
+        }
         this.watch(i, instrument, fold);
       }
       const { stats } = topics;
+      if (stats.untold === 0) continue;
       if (stats.isRead) {
         this.queue(stats, statistics.session.message(definition, stats.head, stats.untold));
       }
@@ -80,6 +134,15 @@ export class DerivedTopics {
       stats.untold = 0;
     }
     this.touched.clear();
+  }
+
+  /** Publishes a bar that had ended before, as history has it now; its topic then stands where it stood. */
+  revise(instrument: MirroredInstrument, bar: Bar): void {
+    const topic = instrument.topics[`bar:${bar.interval}`];
+    const { head } = topic;
+    if (topic.isRead) {
+      this.queue(topic, { ...bar, seq: head, prevSeq: head, final: true, count: 0 });
+    }
   }
 
   /** When `endBars` is to be called next; null when there is nothing to end. */
@@ -118,7 +181,8 @@ export class DerivedTopics {
     if (statistics.session.seq === 0) return null;
     if (topic === topics.stats) return statistics.session.message(definition, 0, 1);
     const bar = statistics.bars[barTopics.indexOf(topic)]?.current ?? null;
-    return bar && barMessage(definition.symbol, bar, 0, topic.final, 1);
+    // The next message of the topic follows its head, which a revision may have moved.
+    return bar && { ...barMessage(definition.symbol, bar, topic.head, topic.final, 1), prevSeq: 0 };
   }
 
   private tellBar(
@@ -131,9 +195,20 @@ export class DerivedTopics {
       const { head, untold } = topic;
       this.queue(topic, barMessage(definition.symbol, bar, head, final, untold));
     }
-    topic.head = bar.seq;
+    topic.head = Math.max(topic.head, bar.seq);
     topic.untold = 0;
     topic.final = final;
+  }
+
+  private tellRevised(
+    { definition }: MirroredInstrument,
+    topic: TopicState,
+    bar: OpenBar,
+    count: number,
+  ): void {
+    if (topic.isRead)
+      this.queue(topic, barMessage(definition.symbol, bar, topic.head, true, count));
+    topic.head = Math.max(topic.head, bar.seq);
   }
 
   private watch(index: number, instrument: MirroredInstrument, { current }: BarFold): void {

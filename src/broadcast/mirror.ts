@@ -88,6 +88,7 @@ export class MirroredInstrument {
   private bookForm: 'none' | 'levels' | 'incomplete' = 'none';
   private bookEventTime = Nanos.ZERO;
   private bookReceiveTime = Nanos.ZERO;
+  private bookMark: Book['mark'] = null;
   private readonly levels = new TenLevels();
   readonly statistics: TradeStatistics;
   /** Those of its bars, in the order of `BAR_INTERVALS`. */
@@ -132,12 +133,14 @@ export class MirroredInstrument {
       asks: this.levels.asks,
       crc: whole ? bookChecksum(this.levels.bids, this.levels.asks) : null,
       count: 1,
+      mark: this.bookMark,
     };
   }
 
   applyBook(e: Book): void {
     this.bookEventTime = e.eventTime;
     this.bookReceiveTime = e.receiveTime;
+    this.bookMark = e.mark;
     if (e.form === 'delta') {
       this.levels.apply(e.bids, e.asks);
       return;

@@ -100,7 +100,7 @@ export class Replay implements Feed {
 
   pause(id: number): void {
     this.pausedMs ??= this.clock.monotonicMs();
-    this.tell([{ type: 'ack', id, seq: this.seq }]);
+    this.tell([{ type: 'ack', id, seq: this.seq, repeated: null, waiting: null }]);
   }
 
   continue(id: number): void {
@@ -108,7 +108,7 @@ export class Replay implements Feed {
       this.originMs += this.clock.monotonicMs() - this.pausedMs;
     }
     this.pausedMs = null;
-    this.tell([{ type: 'ack', id, seq: this.seq }]);
+    this.tell([{ type: 'ack', id, seq: this.seq, repeated: null, waiting: null }]);
     this.pull();
   }
 
@@ -118,7 +118,13 @@ export class Replay implements Feed {
     this.originMs = null;
     if (this.pausedMs !== null) this.pausedMs = this.clock.monotonicMs();
     this.seq = 0;
-    this.due.push({ type: 'ack', id, seq: where.from === null ? where.fromSeq : 0 });
+    this.due.push({
+      type: 'ack',
+      id,
+      seq: where.from === null ? where.fromSeq : 0,
+      repeated: null,
+      waiting: null,
+    });
     if (this.isOpening) this.moved = where;
     else this.move(where);
     this.pull();
@@ -127,7 +133,7 @@ export class Replay implements Feed {
   stop(id: number): void {
     this.play.close();
     this.finish();
-    this.due.push({ type: 'ack', id, seq: this.seq });
+    this.due.push({ type: 'ack', id, seq: this.seq, repeated: null, waiting: null });
     this.pull();
   }
 
@@ -169,7 +175,7 @@ export class Replay implements Feed {
   /** Its last frame has been taken: the answer of `start` follows. */
   private finish(): void {
     this.end();
-    this.due.push({ type: 'ack', id: this.startId, seq: this.seq });
+    this.due.push({ type: 'ack', id: this.startId, seq: this.seq, repeated: null, waiting: null });
   }
 
   private fail({ code, message, field }: Fault): void {

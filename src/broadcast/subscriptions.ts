@@ -91,7 +91,7 @@ export class Subscriptions {
       messages.push(...this.state(topic, instrument, defined));
     }
     this.join(session, asked, intervalMs);
-    messages.push({ type: 'ack', id, seq: this.lastSeq() });
+    messages.push({ type: 'ack', id, seq: this.lastSeq(), repeated: null, waiting: null });
     session.answer(messages, this.clock.monotonicMs());
     return undefined;
   }
@@ -177,7 +177,7 @@ export class Subscriptions {
     }
     if (!isReset) messages.push(...outcome);
     this.join(session, asked, 0);
-    messages.push({ type: 'ack', id, seq: this.lastSeq() });
+    messages.push({ type: 'ack', id, seq: this.lastSeq(), repeated: null, waiting: null });
     session.answer(messages, this.clock.monotonicMs());
     done();
   }

@@ -128,15 +128,19 @@ async function publish(
   for (const record of records) events.push(...record.events);
   try {
     const seq = await connection.publish(events);
-    return records.map(() => ({ seq }));
+    return records.map(() => ({ seq, intake: NOTHING_DROPPED }));
   } catch (e) {
     if (!(e instanceof TapedeckError) || NOT_OF_A_RECORD.has(e.code)) throw e;
     const index = Number(/events\[(\d+)\]/.exec(e.field ?? '')?.[1] ?? 0);
     const fault = { code: e.code as ErrorCode, message: e.message };
     // The others were not taken either, but through no fault of theirs.
-    return records.map((_, i) => (i === recordOf(records, index) ? { index, fault } : { seq: 0 }));
+    return records.map((_, i) =>
+      i === recordOf(records, index) ? { index, fault } : { seq: 0, intake: NOTHING_DROPPED },
+    );
   }
 }
+
+const NOTHING_DROPPED = { repeated: 0, waiting: 0 };
 
 function bytesMax(connection: Connection): number {
   return connection.welcome.limits.frameBytesMax - PUBLISH_HEAD_BYTES;

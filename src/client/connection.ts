@@ -159,7 +159,7 @@ export class Connection {
   /** Brings events in; resolves with the last place they produced, once they are journaled. */
   publish(events: readonly SourceEvent[]): Promise<number> {
     for (const event of events) if (event.type === 'instrument') this.know(event.symbol, event);
-    return this.request((id) => ({ type: 'publish', id, events: [...events] }));
+    return this.request((id) => ({ type: 'publish', id, events: [...events], continues: null }));
   }
 
   /** Sends one request; resolves with the place of its `ack`. */

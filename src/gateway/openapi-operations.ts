@@ -98,6 +98,7 @@ const trade = {
   quantity: '28',
   aggressor: 'sell',
   tradeId: 17040,
+  timing: null,
 };
 const bar = {
   type: 'bar', ...sequenced, prevSeq: 0, interval: '1m', openTime: '1795370280000000000', open: '189.00',

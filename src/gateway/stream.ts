@@ -344,7 +344,13 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       if (this.phase.is !== 'open') return;
       const { session } = this.phase;
       if ('seq' in result)
-        this.hub.acknowledge(session, { type: 'ack', id: m.id, seq: result.seq });
+        this.hub.acknowledge(session, {
+          type: 'ack',
+          id: m.id,
+          seq: result.seq,
+          repeated: null,
+          waiting: null,
+        });
       else this.tell(m.id, within(`publish.events[${result.index}]`, result.fault));
     });
   }
@@ -357,7 +363,8 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   private ack(id: number, seq: number): void {
-    if (this.phase.is === 'open') this.phase.session.send([{ type: 'ack', id, seq }]);
+    if (this.phase.is === 'open')
+      this.phase.session.send([{ type: 'ack', id, seq, repeated: null, waiting: null }]);
   }
 
   private answer(id: number, refused: Fault | undefined): void {

@@ -8,8 +8,17 @@
 
 import { BOOK_FORMS, INSTRUMENT_STATES } from '../../protocol/messages';
 import type { Bbo, Book, Status, Tick, Trade } from '../../protocol/messages';
+import { sumHigh, sumLow } from '../../protocol/sums';
 import type { Nanos } from '../../protocol/time';
-import { KIND, LEVELS_PER_RECORD, REASON_BYTES, REC, REC_INT, type RingWords } from './ring-layout';
+import {
+  FLAG,
+  KIND,
+  LEVELS_PER_RECORD,
+  REASON_BYTES,
+  REC,
+  REC_INT,
+  type RingWords,
+} from './ring-layout';
 
 const DELTA = BOOK_FORMS.indexOf('delta');
 const AGGRESSORS = { buy: 0, sell: 1, none: 2 } as const;
@@ -63,7 +72,8 @@ export function putTick(
   doubles[body + 1] = e.bid ?? Number.NaN;
   doubles[body + 2] = e.ask ?? Number.NaN;
   doubles[body + 3] = e.quantity;
-  doubles[body + 4] = e.volume;
+  doubles[body + 4] = sumLow(e.volume);
+  doubles[body + 5] = sumHigh(e.volume);
 }
 
 export function putTrade(
@@ -74,7 +84,7 @@ export function putTrade(
   e: Trade,
 ): void {
   const { seq, prevSeq, eventTime, receiveTime } = e;
-  const word = KIND.trade | (AGGRESSORS[e.aggressor] << 8);
+  const word = KIND.trade | (AGGRESSORS[e.aggressor] << 8) | (timingFlag(e.timing) << 24);
   putHead(words, at, check, word, instrument, 1, seq, prevSeq, eventTime, receiveTime);
   const { doubles } = words;
   const body = at + REC.body;
@@ -91,7 +101,18 @@ export function putBbo(
   e: Bbo,
 ): void {
   const { seq, prevSeq, eventTime, receiveTime } = e;
-  putHead(words, at, check, KIND.bbo, instrument, e.count, seq, prevSeq, eventTime, receiveTime);
+  putHead(
+    words,
+    at,
+    check,
+    KIND.bbo | (markFlag(e.mark) << 24),
+    instrument,
+    e.count,
+    seq,
+    prevSeq,
+    eventTime,
+    receiveTime,
+  );
   const { doubles } = words;
   const body = at + REC.body;
   doubles[body] = e.bid ?? Number.NaN;
@@ -117,10 +138,27 @@ export function putStatus(
   }
 }
 
+const TIMING_FLAGS = {
+  'late': FLAG.late,
+  'ahead': FLAG.ahead,
+  'late-and-ahead': FLAG.late | FLAG.ahead,
+} as const;
+
+function timingFlag(timing: Trade['timing']): number {
+  return timing === null ? 0 : TIMING_FLAGS[timing];
+}
+
+function markFlag(mark: Book['mark']): number {
+  if (mark === null) return 0;
+  return mark === 'stale' ? FLAG.stale : FLAG.recovered;
+}
+
 /** The word of a book record: kind, form, how many bids and asks it has, flags. */
 export function bookWord(e: Book, bids: number, asks: number, flags: number): number {
   const form = e.form === 'delta' ? DELTA : BOOK_FORMS.indexOf(e.form);
-  return KIND.book | (form << 8) | ((bids | (asks << 4)) << 16) | (flags << 24);
+  return (
+    KIND.book | (form << 8) | ((bids | (asks << 4)) << 16) | ((flags | markFlag(e.mark)) << 24)
+  );
 }
 
 /** One record of a book: the head, and its levels from `from` on, counted through bids and then asks. */

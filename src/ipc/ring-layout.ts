@@ -36,7 +36,7 @@
 /** `TPDKRING` in ASCII, as two little-endian words. */
 export const MAGIC_LOW = 0x4b44_5054;
 export const MAGIC_HIGH = 0x474e_4952;
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 
 export const HEADER_BYTES = 512;
 export const ENTRY_BYTES = 1_024;
@@ -100,6 +100,12 @@ export const FLAG = {
   hasCrc: 2,
   /** Of a book with more levels than fit: the next record goes on. */
   continues: 4,
+  /** Of a trade: why it does not stand in the present by its own time. */
+  late: 8,
+  ahead: 16,
+  /** Of a bbo or book: last known values of a source that is gone, or from before a restart. */
+  stale: 32,
+  recovered: 64,
 } as const;
 
 /** A record's words of four bytes, from its start. */

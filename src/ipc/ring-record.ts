@@ -6,6 +6,7 @@
 
 import { BOOK_FORMS, INSTRUMENT_STATES } from '../../protocol/messages';
 import type { Bbo, Book, Status, Tick, Trade } from '../../protocol/messages';
+import { sumOfHalves, type Sum } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
 import {
   FLAG,
@@ -117,9 +118,10 @@ export class RingRecord {
     return this.doubles[REC.body + (this.kind === KIND.tick ? 3 : 1)]!;
   }
 
-  /** Of a tick. */
-  get volume(): number {
-    return this.doubles[REC.body + 4]!;
+  /** Of a tick. Allocates beyond 2^53 − 1. */
+  get volume(): Sum {
+    const { doubles } = this;
+    return sumOfHalves(doubles[REC.body + 5]!, doubles[REC.body + 4]!);
   }
 
   /** Of a trade. */
@@ -130,6 +132,20 @@ export class RingRecord {
   /** Of a trade. */
   get aggressor(): Trade['aggressor'] {
     return AGGRESSORS[this.detail]!;
+  }
+
+  /** Of a trade: why it does not stand in the present by its own time. */
+  get timing(): Trade['timing'] {
+    const { flags } = this;
+    if ((flags & FLAG.late) === 0) return (flags & FLAG.ahead) === 0 ? null : 'ahead';
+    return (flags & FLAG.ahead) === 0 ? 'late' : 'late-and-ahead';
+  }
+
+  /** Of a bbo or book: why these may not be the present values. */
+  get mark(): Book['mark'] {
+    const { flags } = this;
+    if ((flags & (FLAG.stale | FLAG.recovered)) === 0) return null;
+    return (flags & FLAG.stale) === 0 ? 'recovered' : 'stale';
   }
 
   /** Of a bbo. */
@@ -222,23 +238,23 @@ export function tickOf(r: RingRecord): Tick {
 }
 
 export function tradeOf(r: RingRecord): Trade {
-  const { price, quantity, aggressor, tradeId } = r;
-  return { type: 'trade', ...head(r), price, quantity, aggressor, tradeId };
+  const { price, quantity, aggressor, tradeId, timing } = r;
+  return { type: 'trade', ...head(r), price, quantity, aggressor, tradeId, timing };
 }
 
 export function bboOf(r: RingRecord): Bbo {
   const { bidQuantity, askQuantity, count } = r;
-  return { type: 'bbo', ...head(r), bid: orNull(r.bid), bidQuantity, ask: orNull(r.ask), askQuantity, count }; // prettier-ignore
+  return { type: 'bbo', ...head(r), bid: orNull(r.bid), bidQuantity, ask: orNull(r.ask), askQuantity, count, mark: r.mark }; // prettier-ignore
 }
 
 export function statusOf(r: RingRecord): Status {
   const { state, reason, missed } = r;
-  return { type: 'status', ...head(r), state, reason, missed };
+  return { type: 'status', ...head(r), state, reason, missed, events: null };
 }
 
 /** The first record of a book, with its own levels; further ones are added by `addLevels`. */
 export function bookOf(r: RingRecord): Book {
-  const book: Book = { type: 'book', ...head(r), form: r.form, bids: [], asks: [], crc: null, count: 1 }; // prettier-ignore
+  const book: Book = { type: 'book', ...head(r), form: r.form, bids: [], asks: [], crc: null, count: 1, mark: r.mark }; // prettier-ignore
   addLevels(book, r);
   return book;
 }

@@ -55,7 +55,7 @@ export class Books {
     const asks = [...s.asks];
     this.levels.replace(bids, asks);
     this.isKnown = true;
-    const newest = this.newest ?? { ...s, type: 'book', bids, asks, prevSeq: 0, form: 'snapshot', count: 1 }; // prettier-ignore
+    const newest = this.newest ?? { ...s, type: 'book', bids, asks, prevSeq: 0, form: 'snapshot', count: 1, mark: null }; // prettier-ignore
     this.newest = newest;
     if (!this.isHeld || !isGiven) return [];
     this.isHeld = false;

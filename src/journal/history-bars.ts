@@ -117,7 +117,7 @@ export class PastBars {
       for (const row of rows) {
         const ended = fold.add(tradeOf(row));
         folded += 1;
-        if (ended !== null) keep(ended, true);
+        if (ended !== null && 'ended' in ended) keep(ended.ended, true);
         const { openTime } = fold.current!;
         if (to !== null && openTime.compare(to) >= 0) return null;
         if (bars >= q.limit || (folded >= q.tradesMax && bars > 0)) return openTime;
@@ -202,5 +202,6 @@ function tradeOf(row: TradeRow): TradeFields {
     receiveTime: new Nanos(row.receive_hi, row.receive_lo),
     price: row.price,
     quantity: row.quantity,
+    timing: null,
   };
 }

@@ -144,7 +144,7 @@ export class PlayChain {
     const { symbol, eventTime, receiveTime, crc } = s;
     const seq = Math.max(place, this.lastSeq);
     const levels = { bids: [...s.bids], asks: [...s.asks] };
-    into.push({ type: 'book', symbol, seq, prevSeq: seq, eventTime, receiveTime, form: 'snapshot', ...levels, crc, count: 1 }); // prettier-ignore
+    into.push({ type: 'book', symbol, seq, prevSeq: seq, eventTime, receiveTime, form: 'snapshot', ...levels, crc, count: 1, mark: null }); // prettier-ignore
   }
 
   private tellGap(from: number, to: number, reason: ToldReason, into: Message[]): void {

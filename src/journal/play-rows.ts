@@ -60,6 +60,7 @@ export class PlayRows {
       quantity: 0,
       aggressor: 'none',
       tradeId: 0,
+      timing: null,
     };
     this.bbo = {
       type: 'bbo',
@@ -69,8 +70,18 @@ export class PlayRows {
       ask: 0,
       askQuantity: 0,
       count: 1,
+      mark: null,
     };
-    this.book = { type: 'book', ...opening, form: 'delta', bids: [], asks: [], crc: 0, count: 1 };
+    this.book = {
+      type: 'book',
+      ...opening,
+      form: 'delta',
+      bids: [],
+      asks: [],
+      crc: 0,
+      count: 1,
+      mark: null,
+    };
   }
 
   /** The message of a row; undefined when it is not that of a hot one, or not as one is written. */

@@ -14,6 +14,7 @@
 import { bookChecksum } from '../../protocol/checksum';
 import { TenLevels } from '../../protocol/levels';
 import type { Bbo, Book, Instrument, Tick, Trade } from '../../protocol/messages';
+import { addSum, type Sum } from '../../protocol/sums';
 import type { BatchEvent, Snapshot } from '../../protocol/records';
 import type { InstrumentRow } from './reading';
 import { definitionText, parseDefinition, rowToEvent, type RecordRow } from './records';
@@ -29,7 +30,7 @@ interface Followed {
   /** Newest places; `UNKNOWN` until the next record. */
   readonly heads: Record<Topic, number>;
   /** Null: not known. */
-  volume: number | null;
+  volume: Sum | null;
   /** Undefined: not known. */
   bbo: Bbo | null | undefined;
   readonly levels: TenLevels;
@@ -177,7 +178,7 @@ export class RecordChecks {
     switch (event.type) {
       case 'trade':
         this.traded = event;
-        if (f.volume !== null) f.volume += event.quantity;
+        if (f.volume !== null) f.volume = addSum(f.volume, event.quantity);
         return undefined;
       case 'tick':
         return this.tick(event, trade, f);

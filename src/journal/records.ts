@@ -52,12 +52,12 @@ export function rowToEvent(r: RecordRow, symbol: string): BatchEvent | undefined
       if (r.price === null || r.quantity === null || r.volume === null) return undefined;
       return { type: 'tick', ...opening, last: r.price, bid: r.bid, ask: r.ask, quantity: r.quantity, volume: r.volume, count: 1 }; // prettier-ignore
     case KIND.bbo:
-      return { type: 'bbo', ...opening, bid: r.bid, bidQuantity: r.bid_quantity ?? 0, ask: r.ask, askQuantity: r.ask_quantity ?? 0, count: 1 }; // prettier-ignore
+      return { type: 'bbo', ...opening, bid: r.bid, bidQuantity: r.bid_quantity ?? 0, ask: r.ask, askQuantity: r.ask_quantity ?? 0, count: 1, mark: null }; // prettier-ignore
     case KIND.book: {
       const levels = r.levels === null ? undefined : decodeLevels(r.levels);
       const form = BOOK_FORMS[r.side ?? -1];
       if (levels === undefined || form === undefined) return undefined;
-      return { type: 'book', ...opening, form, ...levels, crc: r.ref, count: 1 };
+      return { type: 'book', ...opening, form, ...levels, crc: r.ref, count: 1, mark: null };
     }
     case KIND.snapshot: {
       const levels = r.levels === null ? undefined : decodeLevels(r.levels);
@@ -90,18 +90,26 @@ export function rowToTrade(r: RecordRow, symbol: string): Trade | undefined {
     quantity: r.quantity,
     aggressor,
     tradeId: r.ref ?? 0,
+    timing: null,
   };
 }
 
 function rowToStatus(
   r: RecordRow,
-  opening: Omit<Status, 'type' | 'state' | 'reason' | 'missed'>,
+  opening: Omit<Status, 'type' | 'state' | 'reason' | 'missed' | 'events'>,
 ): Status | undefined {
   const text = r.text ?? '';
   const split = text.indexOf(' ');
   const state = INSTRUMENT_STATES.find((s) => s === text.slice(0, split));
   if (state === undefined) return undefined;
-  return { type: 'status', ...opening, state, reason: text.slice(split + 1), missed: r.ref ?? 0 };
+  return {
+    type: 'status',
+    ...opening,
+    state,
+    reason: text.slice(split + 1),
+    missed: r.ref ?? 0,
+    events: null,
+  };
 }
 
 /** What of a command has no column of its own. */

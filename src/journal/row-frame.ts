@@ -16,6 +16,7 @@
 
 import { levelsBytes, writeLevels } from '../../protocol/layout';
 import { BOOK_FORMS } from '../../protocol/messages';
+import { sumLow } from '../../protocol/sums';
 import type { BatchEvent, RecordedTrade } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { AGGRESSORS, commandText, definitionText, type RecordRow } from './records';
@@ -83,7 +84,7 @@ export class RowFrameWriter {
     switch (e.type) {
       case 'tick':
         this.open(KIND.tick, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
-        this.own(e.last, e.quantity, e.bid ?? NONE, e.ask ?? NONE, e.volume);
+        this.own(e.last, e.quantity, e.bid ?? NONE, e.ask ?? NONE, sumLow(e.volume));
         return;
       case 'trade':
         return this.trade(e, id, instrument);

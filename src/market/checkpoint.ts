@@ -7,6 +7,8 @@ import type { Bbo, Instrument, Tick } from '../../protocol/messages';
 import type { StatisticsState } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
 import type { FeedBookState } from './feed-book';
+import type { FeedTradesState } from './feed-trades';
+import type { IncrementsState } from './increments';
 import type { DeskCheckpoint } from './order-desk';
 
 /** The newest place on each topic of an instrument; 0 before the first. */
@@ -26,6 +28,7 @@ export interface StatusHead {
 export interface FeedCheckpoint {
   readonly market: 'feed';
   readonly definition: Instrument;
+  readonly increments: IncrementsState;
   readonly heads: TopicHeads;
   readonly bookState: FeedBookState;
   readonly bids: number[];
@@ -33,8 +36,13 @@ export interface FeedCheckpoint {
   readonly bookSourceSeq: number;
   readonly bookMayOverlap: boolean;
   readonly bookTruncated: boolean;
-  readonly bookTimes: { readonly eventTime: Nanos; readonly receiveTime: Nanos };
-  readonly tradeSourceSeq: number;
+  readonly bookTimes: {
+    readonly eventTime: Nanos;
+    readonly receiveTime: Nanos;
+    /** By which the newest book event is ordered. */
+    readonly asOfTime: Nanos;
+  };
+  readonly trades: FeedTradesState;
   readonly tick: Tick | null;
   readonly bbo: Bbo | null;
 }
@@ -60,15 +68,31 @@ export interface MarketCheckpoint {
   readonly statistics?: Readonly<Record<string, StatisticsState>>;
 }
 
-const TIMES: ReadonlySet<string> = new Set(['eventTime', 'receiveTime', 'time', 'openTime', 'endTime']); // prettier-ignore
+const TIMES: ReadonlySet<string> = new Set([
+  'eventTime',
+  'receiveTime',
+  'time',
+  'openTime',
+  'endTime',
+  'openAt',
+  'closeAt',
+  'asOfTime',
+  'presentTime',
+]);
+/** Beyond 2^53 − 1 a sum is its digits, which no other value of the name is. */
+const SUM = 'volume';
 
 export function writeCheckpoint(checkpoint: MarketCheckpoint): string {
-  return JSON.stringify(checkpoint);
+  return JSON.stringify(checkpoint, (_key, value: unknown) =>
+    typeof value === 'bigint' ? value.toString() : value,
+  );
 }
 
 /** Reads what `writeCheckpoint` wrote; the journal's checksum has vouched for the text. */
 export function readCheckpoint(text: string): MarketCheckpoint {
-  return JSON.parse(text, (key: string, value: unknown) =>
-    TIMES.has(key) && typeof value === 'string' ? Nanos.parse(value) : value,
-  ) as MarketCheckpoint;
+  return JSON.parse(text, (key: string, value: unknown) => {
+    if (typeof value !== 'string') return value;
+    if (key === SUM) return BigInt(value);
+    return TIMES.has(key) ? Nanos.parse(value) : value;
+  }) as MarketCheckpoint;
 }

@@ -3,11 +3,14 @@
  *
  * The source's own numbering decides what may be applied: a delta continues the book only if it
  * begins where the book ends. Anything else (a gap, an overlap) makes the book incomplete: what
- * follows is held back, and the next snapshot that the held deltas continue heals it. A wrong book
- * is never shown as a good one. Bounded: levels a side, deltas held back (the oldest go first).
+ * follows is held back, and the next snapshot that the held deltas continue heals it. A number below
+ * the book's is a repetition, unless its time is later than the book's: then the numbers have begun anew.
+ * A wrong book is never published as a good one. Bounded: levels a side, deltas held back (the oldest go
+ * first).
  */
 
 import type { Book } from '../../protocol/messages';
+import type { Nanos } from '../../protocol/time';
 import { BoundedQueue } from '../base/bounded-queue';
 import { PriceLadder } from './price-ladder';
 
@@ -19,10 +22,18 @@ export type FeedBookState = 'none' | 'live' | 'incomplete';
 
 export type BookOutcome =
   | 'applied'
+  /** Applied, by numbers that have begun anew. */
+  | 'applied-anew'
   /** Older than the book; without effect. */
-  | 'stale'
+  | 'repeated'
   /** Kept until a snapshot comes. */
   | 'held'
+  /** Without a number to tell whether the next snapshot has it. */
+  | 'dropped'
+  /** The numbers have begun anew; the book is incomplete from now on. */
+  | 'renumbered'
+  /** The source says that it has lost its book. */
+  | 'incomplete'
   /** The chain broke here; the book is incomplete from now on. */
   | 'gap'
   | 'overlap'
@@ -41,18 +52,30 @@ export class FeedBook {
   /** The source has been away: only a number can tell that a delta still continues the book. */
   private interrupted = false;
   private held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
+  /** The event time of the newest delta; null before the first. */
+  private deltaTime: Nanos | null = null;
+  /** A snapshot below the book's number: old, or the first of another numbering. */
+  private below: Book | null = null;
 
-  apply(message: Book): BookOutcome {
+  /** @param isNewSession whether the source has just come, and does not say that its numbers go on */
+  apply(message: Book, isNewSession = false): BookOutcome {
     switch (message.form) {
       case 'snapshot':
-        return this.applySnapshot(message);
+        return this.applySnapshot(message, isNewSession);
       case 'delta':
         return this.state === 'live' ? this.applyDelta(message) : this.hold(message);
       case 'incomplete':
-        this.invalidate();
-        this.interrupt();
-        return 'gap';
+        this.renumber();
+        return 'incomplete';
     }
+  }
+
+  /** The source's numbers begin anew: the book waits for a snapshot. */
+  renumber(): void {
+    this.invalidate();
+    this.interrupt();
+    this.sourceSeq = 0;
+    this.deltaTime = null;
   }
 
   /** Takes a book over from a checkpoint, as it stood. */
@@ -69,6 +92,7 @@ export class FeedBook {
   /** The source has gone, or begins anew: what it said before must not be mixed with what follows. */
   interrupt(): void {
     this.interrupted = true;
+    this.below = null;
     this.held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
   }
 
@@ -89,8 +113,28 @@ export class FeedBook {
     this.asks.clear();
   }
 
-  private applySnapshot(message: Book): BookOutcome {
-    if (this.state === 'live' && message.seq !== 0 && message.seq < this.sourceSeq) return 'stale';
+  private applySnapshot(message: Book, isNewSession: boolean): BookOutcome {
+    const isBelow = this.state === 'live' && message.seq !== 0 && message.seq < this.sourceSeq;
+    if (isBelow && !isNewSession && !this.isSecondBelow(message)) {
+      // It may be the first of another numbering: the next delta or snapshot tells.
+      this.below = message;
+      return 'repeated';
+    }
+    if (isBelow) this.interrupt();
+    const outcome = this.load(message);
+    return isBelow && outcome === 'applied' ? 'applied-anew' : outcome;
+  }
+
+  /** Whether the source goes on below the book's number: what is old would not come twice, and rise. */
+  private isSecondBelow(message: Book): boolean {
+    const { below } = this;
+    return (
+      below !== null && message.seq > below.seq && message.eventTime.compare(below.eventTime) > 0
+    );
+  }
+
+  private load(message: Book): BookOutcome {
+    this.below = null;
     if (this.bids.load(message.bids) === 'full' || this.asks.load(message.asks) === 'full') {
       this.invalidate();
       return 'too-many-levels';
@@ -107,10 +151,15 @@ export class FeedBook {
     const held = this.held;
     this.held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
     for (let delta = held.shift(); delta !== undefined; delta = held.shift()) {
-      const outcome = this.state === 'live' ? this.applyDelta(delta) : this.hold(delta);
+      const outcome = this.state === 'live' ? this.applyHeldDelta(delta) : this.hold(delta);
       if (outcome === 'too-many-levels') return outcome;
     }
     return this.state === 'live' ? 'applied' : 'held';
+  }
+
+  /** One that the snapshot has already is of the same numbering, whatever its time. */
+  private applyHeldDelta(delta: Book): BookOutcome {
+    return delta.seq !== 0 && delta.seq <= this.sourceSeq ? 'repeated' : this.applyDelta(delta);
   }
 
   private applyDelta(message: Book): BookOutcome {
@@ -119,7 +168,7 @@ export class FeedBook {
       return this.hold(message);
     }
     if (message.seq !== 0) {
-      if (message.seq <= this.sourceSeq) return 'stale';
+      if (message.seq <= this.sourceSeq) return this.applyBelow(message);
       if (message.prevSeq > this.sourceSeq) {
         this.invalidate();
         this.hold(message);
@@ -134,6 +183,8 @@ export class FeedBook {
     }
     this.mayOverlap = false;
     this.interrupted = false;
+    this.below = null;
+    this.deltaTime = message.eventTime;
     if (applyLevels(this.bids, message.bids) && applyLevels(this.asks, message.asks)) {
       return 'applied';
     }
@@ -141,10 +192,30 @@ export class FeedBook {
     return 'too-many-levels';
   }
 
-  private hold(message: Book): 'held' {
+  /** A delta that is not above the book's number. */
+  private applyBelow(message: Book): BookOutcome {
+    const { deltaTime, below } = this;
+    const isLater = deltaTime !== null && message.eventTime.compare(deltaTime) > 0;
+    if (message.seq === this.sourceSeq || !isLater) return 'repeated';
+    this.renumber();
+    this.hold(message);
+    if (below === null || message.seq < below.seq) return 'renumbered';
+    // The snapshot before it was the first of this numbering.
+    const outcome = this.load(below);
+    return outcome === 'applied' ? 'applied-anew' : 'renumbered';
+  }
+
+  private hold(message: Book): 'held' | 'dropped' | 'repeated' {
     this.state = 'incomplete';
     // Without a number nothing would tell whether the next snapshot has it already.
-    if (message.seq === 0) return 'held';
+    if (message.seq === 0) return 'dropped';
+    const newest = this.held.at(this.held.length - 1);
+    if (newest !== undefined && message.prevSeq !== newest.seq) {
+      const isLater = message.eventTime.compare(newest.eventTime) > 0;
+      if (message.seq <= newest.seq && !isLater) return 'repeated';
+      // Those before are of no use to any snapshot that this one continues.
+      this.held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
+    }
     if (this.held.push(message) === 'dropped') {
       // The newest deltas are those that the next snapshot will need.
       this.held.shift();

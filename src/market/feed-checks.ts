@@ -1,10 +1,12 @@
 /**
- * Feed checks: whether all that a source submits at once may enter. Nothing is changed here, so a
- * submission is taken whole or not at all.
+ * Feed checks: whether all that a source submits at once may enter. Nothing is changed here but what is
+ * remembered of refused definitions, so a submission is taken whole or not at all.
  */
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import type { Instrument, SourceEvent } from '../../protocol/messages';
+import { timeUnitFault } from '../../protocol/time-unit';
+import { Increments } from './increments';
 
 /** A fault of one event of a submission; its field is that of the event. */
 export interface EventFault {
@@ -17,7 +19,16 @@ export interface KnownInstrument {
   readonly definition: Instrument;
   /** The source that feeds it; 0 when none does. */
   readonly owner: number;
-  readonly volume: number;
+  /** Of a fed one: what its prices and quantities are multiples of. */
+  readonly increments?: Increments;
+  /** Sources whose newest definition of it was refused: what they send of it is meant otherwise. */
+  readonly misread?: Set<number>;
+}
+
+/** What a submission defines before the event at hand. */
+interface Defined {
+  readonly definition: Instrument;
+  readonly increments: Increments;
 }
 
 type FeedEvent = Exclude<SourceEvent, Instrument>;
@@ -40,15 +51,14 @@ export class FeedChecks {
 
   /** The first reason for which this submission may not enter, if there is one. */
   check(source: number, events: readonly SourceEvent[]): EventFault | undefined {
-    const defined = new Map<string, Instrument>();
+    const defined = new Map<string, Defined>();
     const added = new Set<string>();
-    const volumes = new Map<string, number>();
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!;
       const wrong =
         event.type === 'instrument'
-          ? this.checkDefinition(event, defined, added)
-          : (this.checkEvent(source, event, defined) ?? this.checkVolume(event, volumes));
+          ? this.checkDefinition(source, event, defined, added)
+          : this.checkEvent(source, event, defined);
       if (wrong !== undefined) return { index: i, fault: wrong };
     }
     return undefined;
@@ -56,11 +66,13 @@ export class FeedChecks {
 
   /** @param added the symbols among those defined that are new */
   private checkDefinition(
+    source: number,
     d: Instrument,
-    defined: Map<string, Instrument>,
+    defined: Map<string, Defined>,
     added: Set<string>,
   ): Fault | undefined {
-    const known = defined.get(d.symbol) ?? this.find(d.symbol)?.definition;
+    const instrument = this.find(d.symbol);
+    const known = defined.get(d.symbol)?.definition ?? instrument?.definition;
     if (d.priceIncrement < 1) {
       return fieldFault('priceIncrement', d.priceIncrement, 'more than 0');
     }
@@ -77,23 +89,28 @@ export class FeedChecks {
       }
       added.add(d.symbol);
     } else if (known.priceScale !== d.priceScale || known.quantityScale !== d.quantityScale) {
+      instrument?.misread?.add(source);
       return fault(
         'definition-conflict',
         `priceScale and quantityScale are ${d.priceScale} and ${d.quantityScale}; expected ${known.priceScale} and ${known.quantityScale}, which ${d.symbol} has`,
         'priceScale',
       );
     }
-    defined.set(d.symbol, d);
+    const before = defined.get(d.symbol)?.increments ?? instrument?.increments;
+    const increments = before?.copy() ?? new Increments(d);
+    increments.add(d);
+    defined.set(d.symbol, { definition: d, increments });
     return undefined;
   }
 
   private checkEvent(
     source: number,
     event: FeedEvent,
-    defined: ReadonlyMap<string, Instrument>,
+    defined: ReadonlyMap<string, Defined>,
   ): Fault | undefined {
     const instrument = this.find(event.symbol);
-    const definition = defined.get(event.symbol) ?? instrument?.definition;
+    const newer = defined.get(event.symbol);
+    const definition = newer?.definition ?? instrument?.definition;
     if (definition === undefined) {
       return fieldFault('symbol', event.symbol, 'a defined instrument', 'unknown-symbol');
     }
@@ -104,59 +121,34 @@ export class FeedChecks {
       const expected = 'an instrument that no other publisher feeds';
       return fieldFault('symbol', event.symbol, expected, 'symbol-in-use');
     }
-    switch (event.type) {
-      case 'trade':
-        return (
-          offPrice(event.price, definition, 'price') ??
-          offQuantity(event.quantity, definition, 'quantity')
-        );
-      case 'bbo':
-        return (
-          offPrice(event.bid ?? 0, definition, 'bid') ??
-          offPrice(event.ask ?? 0, definition, 'ask') ??
-          offQuantity(event.bidQuantity, definition, 'bidQuantity') ??
-          offQuantity(event.askQuantity, definition, 'askQuantity')
-        );
-      case 'book':
-        return (
-          offLevels(event.bids, definition, 'bids') ?? offLevels(event.asks, definition, 'asks')
-        );
+    if (newer === undefined && instrument?.misread?.has(source) === true) {
+      const expected = 'an instrument whose definition by this source was not refused';
+      return fieldFault('symbol', event.symbol, expected, 'definition-conflict');
     }
-  }
-
-  /** The volume must stay exact, over all trades of the submission. */
-  private checkVolume(event: FeedEvent, volumes: Map<string, number>): Fault | undefined {
-    if (event.type !== 'trade') return undefined;
-    const before = volumes.get(event.symbol) ?? this.find(event.symbol)?.volume ?? 0;
-    const volume = before + event.quantity;
-    if (volume > Number.MAX_SAFE_INTEGER) {
-      const expected = 'a quantity that keeps the volume within 2^53 - 1';
-      return fieldFault('quantity', event.quantity, expected, 'out-of-range');
-    }
-    volumes.set(event.symbol, volume);
-    return undefined;
+    const increments = newer?.increments ?? instrument!.increments!;
+    return timeUnitFault('eventTime', event.eventTime) ?? checkAmounts(event, increments);
   }
 }
 
-function offPrice(price: number, d: Instrument, at: string): Fault | undefined {
-  return price % d.priceIncrement === 0
-    ? undefined
-    : fieldFault(at, price, `a whole multiple of ${d.priceIncrement}`, 'off-increment');
-}
-
-function offQuantity(quantity: number, d: Instrument, at: string): Fault | undefined {
-  return quantity % d.quantityIncrement === 0
-    ? undefined
-    : fieldFault(at, quantity, `a whole multiple of ${d.quantityIncrement}`, 'off-increment');
-}
-
-function offLevels(levels: readonly number[], d: Instrument, at: string): Fault | undefined {
-  if (d.priceIncrement === 1 && d.quantityIncrement === 1) return undefined;
-  for (let i = 0; i < levels.length; i += 2) {
-    const level = `${at}[${i / 2}]`;
-    const wrong =
-      offPrice(levels[i]!, d, `${level}[0]`) ?? offQuantity(levels[i + 1]!, d, `${level}[1]`);
-    if (wrong !== undefined) return wrong;
+function checkAmounts(event: FeedEvent, increments: Increments): Fault | undefined {
+  switch (event.type) {
+    case 'trade':
+      return (
+        increments.priceFault(event.price, 'price') ??
+        increments.quantityFault(event.quantity, 'quantity')
+      );
+    case 'bbo':
+      return (
+        increments.priceFault(event.bid ?? 0, 'bid') ??
+        increments.priceFault(event.ask ?? 0, 'ask') ??
+        increments.quantityFault(event.bidQuantity, 'bidQuantity') ??
+        increments.quantityFault(event.askQuantity, 'askQuantity')
+      );
+    case 'book':
+      return (
+        increments.levelsFault(event.bids, 'bids') ?? increments.levelsFault(event.asks, 'asks')
+      );
+    case 'renumber':
+      return undefined;
   }
-  return undefined;
 }

@@ -1,9 +1,10 @@
 /**
  * Feed instrument: what one outside source says of one symbol, turned into Tapedeck's events.
  *
- * For each trade one trade and one tick; for each change within the ten best levels one book event;
- * for each change of the top one bbo. What the source lost shows as a status event, and a book that
- * cannot be trusted as `incomplete`.
+ * For each trade one trade and one tick, for one that is late a trade alone; for each change within the
+ * ten best levels one book event; for each change of the top one bbo. What the source lost shows as a
+ * status event, and a book that cannot be trusted as `incomplete`, with no top. Each event is recorded, or
+ * counted with the reason why it is not (`intake.ts`).
  */
 
 import type {
@@ -11,70 +12,111 @@ import type {
   Book,
   Instrument,
   MarketEvent,
+  Renumber,
   Status,
   Tick,
   Trade,
 } from '../../protocol/messages';
-import type { BookView, RecordedTrade } from '../../protocol/records';
+import type { BookView, RecordedBook, RecordedTrade } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
-import { assert } from '../base/assert';
 import type { FeedCheckpoint, StatusHead, TopicHeads } from './checkpoint';
-import { FeedBook } from './feed-book';
+import { FeedBook, type BookOutcome } from './feed-book';
+import { FeedStatus } from './feed-status';
+import { FeedTop, isTopOf } from './feed-top';
+import { FeedTrades } from './feed-trades';
+import { Increments } from './increments';
 import { tickBeforeTrades, type MarketInstrument } from './instrument';
+import type { IntakeCounts, IntakeOutcome } from './intake';
 import type { MarketOutput } from './output';
-import { PublishedBook } from './published-book';
+import { PublishedBook, type BookTime } from './published-book';
+import { TradeClock, type TimeLimits } from './trade-clock';
 
-type Top = Pick<Bbo, 'eventTime' | 'bid' | 'bidQuantity' | 'ask' | 'askQuantity'>;
+const BOOK_RENUMBERED = 'book-renumbered';
+
+/** A session of a source, as far as an instrument knows of it. */
+export interface SourceSession {
+  /** Above 0; the same for as long as the session lives. */
+  readonly id: number;
+  /** It says that its numbers go on from those of the session before. */
+  readonly continues: boolean;
+}
 
 export class FeedInstrument implements MarketInstrument {
-  definition: Instrument;
   readonly book = new FeedBook();
-  state: Status['state'] = 'live';
-  /** The source that feeds it at present; 0 when none does. */
+  readonly increments: Increments;
+  /** The source that alone may feed it at present; 0 when none does. */
   owner = 0;
-  /** When a source last said something of it, also what it repeated; null: not in this life. */
+  /** When a source last said something new of it; null: not since the start. */
   heardAt: Nanos | null = null;
+  private current: Instrument;
+  /** Sources whose newest definition of it was refused. */
+  readonly misread = new Set<number>();
+  /** The session that fed it last. */
+  private lastSource = 0;
+  /** The present session has not shown its numbers of the book to go on, and does not say so. */
+  private isNewBook = false;
+  private readonly status: FeedStatus;
+  private readonly clock: TradeClock;
+  private readonly trades: FeedTrades;
   private readonly published: PublishedBook;
-  private readonly statusHead: StatusHead;
-  private readonly head = { tick: 0, trade: 0, bbo: 0 };
-  private lastTick: Tick | null = null;
-  private lastBbo: Bbo | null = null;
-  private tradeSourceSeq = 0;
+  private readonly top: FeedTop;
+  /** By which the newest book event is ordered in time. */
+  private bookTime = Nanos.ZERO;
   /** Recovery found book events behind the checkpoint. */
   private bookInTail = false;
-  /** The newest numbered quote of the source. */
-  private lastQuote: Bbo | null = null;
 
-  constructor(definition: Instrument, statusHead: StatusHead) {
-    this.definition = definition;
-    this.statusHead = statusHead;
-    this.published = new PublishedBook(definition.symbol);
+  constructor(definition: Instrument, statusHead: StatusHead, limits: TimeLimits) {
+    this.current = definition;
+    this.increments = new Increments(definition);
+    const { symbol } = definition;
+    this.status = new FeedStatus(symbol, statusHead);
+    this.clock = new TradeClock(limits);
+    this.published = new PublishedBook(symbol);
+    this.top = new FeedTop(symbol);
+    this.trades = new FeedTrades(this.status, this.top, this.clock);
   }
 
-  /** Sum of the quantities traded so far. */
-  get volume(): number {
-    return this.lastTick?.volume ?? 0;
+  get definition(): Instrument {
+    return this.current;
   }
 
-  /** Place of the newest tick; 0 before the first. */
+  set definition(definition: Instrument) {
+    this.current = definition;
+    this.increments.add(definition);
+  }
+
+  set limits(limits: TimeLimits) {
+    this.clock.limits = limits;
+  }
+
+  get state(): Status['state'] {
+    return this.status.state;
+  }
+
+  /** What became of the events of its sources, since the start. */
+  get intake(): Readonly<IntakeCounts> {
+    return this.status.intake;
+  }
+
+  /** The seq of the newest tick; 0 before the first. */
   get tickHead(): number {
-    return this.head.tick;
+    return this.trades.heads.tick;
   }
 
-  /** Place of the newest book event; 0 before the first. */
+  /** The seq of the newest book event; 0 before the first. */
   get bookHead(): number {
     return this.published.head;
   }
 
   /** The newest best bid and offer; null before the first. */
   get bbo(): Bbo | null {
-    return this.lastBbo;
+    return this.top.newest;
   }
 
-  /** The newest tick; before the first trade one made of the previous close, standing at place 0. */
+  /** The newest tick; before the first trade one made of the previous close, with a seq of 0. */
   currentTick(): Tick | null {
-    return this.lastTick ?? tickBeforeTrades(this.definition, this.lastBbo);
+    return this.trades.lastTick ?? tickBeforeTrades(this.definition, this.top);
   }
 
   /** The ten best levels as published; null while they may not be trusted. */
@@ -89,174 +131,165 @@ export class FeedInstrument implements MarketInstrument {
   /** The newest event of each topic, as a reader would hold them. */
   *newest(): Iterable<MarketEvent> {
     yield this.definition;
-    if (this.lastTick !== null) yield this.lastTick;
-    if (this.lastBbo !== null) yield this.lastBbo;
+    const { lastTick } = this.trades;
+    if (lastTick !== null) yield lastTick;
+    if (this.top.newest !== null) yield this.top.newest;
     const book = this.published.snapshot();
     if (book !== null) yield book;
   }
 
-  trade(m: Trade, out: MarketOutput): void {
-    if (m.seq !== 0 && m.seq <= this.tradeSourceSeq) return; // sent before
-    this.revive(m.eventTime, out);
-    if (m.prevSeq !== 0 && this.tradeSourceSeq !== 0 && m.prevSeq > this.tradeSourceSeq) {
-      this.tell(this.state, 'trades-missed', m.prevSeq - this.tradeSourceSeq, m.eventTime, out);
+  /** Takes an event of a source on that was checked. */
+  accept(
+    event: Trade | Bbo | Book | Renumber,
+    session: SourceSession,
+    out: MarketOutput,
+  ): IntakeOutcome {
+    this.owner = session.id;
+    if (session.id !== this.lastSource) {
+      this.lastSource = session.id;
+      this.trades.begin(session.continues);
+      this.isNewBook = !session.continues;
     }
-    if (m.seq !== 0) this.tradeSourceSeq = m.seq;
-    this.pushTrade(m, out);
+    this.status.reportDue(out);
+    const outcome = this.take(event, out);
+    if (outcome === 'taken') this.heardAt = out.receiveTime;
+    else this.status.intake[outcome] += 1;
+    return outcome;
   }
 
-  private pushTrade(m: Trade, out: MarketOutput): void {
-    const { head } = this;
-    const volume = this.volume + m.quantity;
-    assert(volume <= Number.MAX_SAFE_INTEGER, 'a volume passed its check and the safe range');
-    const seq = out.nextSeq();
-    const receiveTime = out.receiveTime;
-    out.push({ ...m, seq, prevSeq: head.trade, receiveTime, sourceSeq: m.seq });
-    head.trade = seq;
-    this.lastTick = {
-      type: 'tick',
-      symbol: m.symbol,
-      seq: out.nextSeq(),
-      prevSeq: head.tick,
-      eventTime: m.eventTime,
-      receiveTime,
-      last: m.price,
-      bid: this.lastBbo?.bid ?? null,
-      ask: this.lastBbo?.ask ?? null,
-      quantity: m.quantity,
-      volume,
-      count: 1,
-    };
-    head.tick = this.lastTick.seq;
-    out.push(this.lastTick);
+  private take(event: Trade | Bbo | Book | Renumber, out: MarketOutput): IntakeOutcome {
+    switch (event.type) {
+      case 'trade':
+        return this.trades.take(event, out);
+      case 'bbo':
+        return this.quote(event, out);
+      case 'book':
+        return this.depth(event, out);
+      case 'renumber':
+        this.renumber(event.numbers, this.sane(event.eventTime, out), out);
+        return 'taken';
+    }
   }
+
+  // ── quotes and levels ───────────────────────────────────────────────────────────────────────
 
   /** A quote of the source: its top of book, often sooner than its levels. */
-  quote(m: Bbo, out: MarketOutput): void {
-    if (m.seq !== 0) {
-      if (m.seq < Math.max(this.book.sourceSeq, this.lastQuote?.seq ?? 0)) return;
-      this.lastQuote = m;
-    }
-    this.revive(m.eventTime, out);
-    this.pushBbo(m, out);
-    if (m.seq !== 0) this.compareTops(m, m.eventTime, out);
+  private quote(m: Bbo, out: MarketOutput): IntakeOutcome {
+    const verdict = this.top.judge(m, this.book.sourceSeq);
+    if (verdict === 'repeated') return 'repeated';
+    const at = this.sane(m.eventTime, out);
+    this.status.revive(at, out);
+    if (verdict === 'renumbered') this.status.renumbered('quotes-renumbered', at, out);
+    this.top.take(m, out);
+    if (m.seq !== 0) this.compareTops(m, at, out);
+    this.countAhead(m.eventTime, at, out);
+    return 'taken';
   }
 
   /** Where quote and levels name the same moment of the source and differ, one of them is wrong. */
-  private compareTops(quote: Bbo, eventTime: Nanos, out: MarketOutput): void {
-    const { bids, asks, sourceSeq, state } = this.book;
-    if (state !== 'live' || sourceSeq !== quote.seq) return;
-    const agree =
-      bids.best === quote.bid &&
-      asks.best === quote.ask &&
-      bids.bestQuantity === quote.bidQuantity &&
-      asks.bestQuantity === quote.askQuantity;
-    if (agree) return;
-    this.book.invalidate();
-    this.lose('quote-mismatch', 0, eventTime, out);
+  private compareTops(quote: Bbo, at: Nanos, out: MarketOutput): void {
+    const { book } = this;
+    if (book.state !== 'live' || book.sourceSeq !== quote.seq || isTopOf(quote, book)) return;
+    book.invalidate();
+    this.lose('quote-mismatch', 0, { eventTime: at }, out);
   }
 
-  depth(m: Book, out: MarketOutput): void {
-    if (m.form === 'incomplete') this.lastQuote = null;
-    const sourceSeq = this.book.sourceSeq;
-    const outcome = this.book.apply(m);
-    if (outcome === 'stale') return;
+  private depth(m: Book, out: MarketOutput): IntakeOutcome {
+    const before = this.book.sourceSeq;
+    const outcome = this.book.apply(m, this.isNewBook);
+    if (outcome === 'repeated') return 'repeated';
+    const at = this.orderBook(m.eventTime, out);
+    if (outcome === 'incomplete' || outcome === 'renumbered') this.top.forget();
+    if (outcome === 'applied-anew') this.status.renumbered(BOOK_RENUMBERED, at.eventTime, out);
     if (this.book.state === 'live') {
-      const { bids, asks } = this.book;
-      this.published.publish(bids.top(BOOK_DEPTH), asks.top(BOOK_DEPTH), m.eventTime, out);
-      if (this.state === 'incomplete') this.tell('live', 'healed', 0, m.eventTime, out);
-      const quote = this.lastQuote;
-      if (m.seq !== 0 && quote !== null && this.book.sourceSeq <= quote.seq) {
-        // A quote as new as this state of the book, or newer, stands.
-        this.pushBbo({ ...quote, eventTime: m.eventTime }, out);
-        this.compareTops(quote, m.eventTime, out);
-      } else {
-        this.pushBbo(topOf(this.book, m.eventTime), out);
-      }
+      this.isNewBook = false;
+      this.publishBook(m, at, out);
     } else if (this.published.state !== 'incomplete') {
-      const reason = outcome === 'held' ? 'awaiting-snapshot' : outcome;
-      this.lose(reason, outcome === 'gap' ? m.prevSeq - sourceSeq : 0, m.eventTime, out);
+      const missed = outcome === 'gap' ? m.prevSeq - before : 0;
+      if (outcome === 'renumbered') this.status.intake.renumbered += 1;
+      this.lose(reasonOf(outcome), missed, at, out);
     }
-    this.revive(m.eventTime, out);
+    this.status.revive(at.eventTime, out);
+    this.countAhead(m.eventTime, at.eventTime, out);
+    return outcome === 'incomplete' || this.book.state === 'live' ? 'taken' : 'waiting';
   }
 
-  /** A source that says something new feeds it again; what it repeats says nothing. */
-  private revive(eventTime: Nanos, out: MarketOutput): void {
-    if (this.state === 'stale' || this.state === 'recovered') {
-      this.tell('live', 'source-connected', 0, eventTime, out);
-    }
+  private publishBook(m: Book, at: BookTime, out: MarketOutput): void {
+    const { bids, asks } = this.book;
+    this.published.publish(bids.top(BOOK_DEPTH), asks.top(BOOK_DEPTH), at, out);
+    if (this.state === 'incomplete') this.status.tell('live', 'healed', at.eventTime, out);
+    const quote = this.top.follow(this.book, m.seq, m.eventTime, out);
+    if (quote !== null) this.compareTops(quote, at.eventTime, out);
   }
 
-  /** Its source has gone: what it shows is stale until somebody feeds it again. */
+  /** When a book event is published to have happened, and by which time it is ordered. */
+  private orderBook(eventTime: Nanos, out: MarketOutput): BookTime {
+    const at = this.sane(eventTime, out);
+    if (at.compare(this.bookTime) > 0) this.bookTime = at;
+    const { bookTime } = this;
+    return bookTime.compare(eventTime) === 0 ? { eventTime } : { eventTime, asOf: bookTime };
+  }
+
+  private lose(reason: string, missed: number, at: BookTime, out: MarketOutput): void {
+    this.published.publishIncomplete(at, out);
+    this.top.void(at.eventTime, out);
+    this.status.tell('incomplete', reason, at.eventTime, out, { missed: Math.max(0, missed) });
+  }
+
+  // ── the source ──────────────────────────────────────────────────────────────────────────────
+
+  /** The source's numbers begin anew; a book then waits for a snapshot. */
+  renumber(numbers: Renumber['numbers'], at: Nanos, out: MarketOutput): void {
+    if (numbers !== 'book') {
+      this.trades.renumber(at, out);
+    }
+    if (numbers === 'trades') return;
+    this.top.forget();
+    this.isNewBook = false;
+    if (this.book.state === 'none') return;
+    this.book.renumber();
+    this.status.intake.renumbered += 1;
+    if (this.published.state === 'incomplete') return;
+    this.lose(BOOK_RENUMBERED, 0, this.orderBook(at, out), out);
+  }
+
+  /** Another source may feed it from now on; the same one goes on as if nothing had happened. */
+  yield(): void {
+    this.owner = 0;
+  }
+
+  /** Its source has gone: what it published is stale until somebody feeds it again. */
   release(out: MarketOutput): void {
     this.owner = 0;
+    this.lastSource = 0;
     this.book.interrupt();
-    this.lastQuote = null;
-    if (this.state === 'live') {
-      this.tell('stale', 'source-disconnected', 0, out.receiveTime, out);
-    }
+    this.top.forget();
+    if (this.state !== 'live') return;
+    const at = out.receiveTime;
+    this.published.publishMark('stale', this.orderBook(at, out), out);
+    this.top.publishMark('stale', at, out);
+    this.status.tell('stale', 'source-disconnected', at, out);
   }
 
-  private lose(reason: string, missed: number, eventTime: Nanos, out: MarketOutput): void {
-    this.published.publishIncomplete(eventTime, out);
-    this.tell('incomplete', reason, Math.max(0, missed), eventTime, out);
+  /** Whether this session feeds it, or was the last to do so. */
+  isFedBy(source: number): boolean {
+    return this.owner === source || this.lastSource === source;
   }
 
-  private pushBbo(top: Top, out: MarketOutput): void {
-    const last = this.lastBbo;
-    if (
-      last !== null &&
-      last.bid === top.bid &&
-      last.ask === top.ask &&
-      last.bidQuantity === top.bidQuantity &&
-      last.askQuantity === top.askQuantity
-    ) {
-      return;
-    }
-    this.lastBbo = {
-      type: 'bbo',
-      symbol: this.definition.symbol,
-      seq: out.nextSeq(),
-      prevSeq: this.head.bbo,
-      eventTime: top.eventTime,
-      receiveTime: out.receiveTime,
-      bid: top.bid,
-      bidQuantity: top.bidQuantity,
-      ask: top.ask,
-      askQuantity: top.askQuantity,
-      count: 1,
-    };
-    this.head.bbo = this.lastBbo.seq;
-    out.push(this.lastBbo);
+  // ── what is reported ────────────────────────────────────────────────────────────────────────
+
+  /** An event's own time, or that of its receipt where its own cannot be. */
+  private sane(eventTime: Nanos, { receiveTime }: MarketOutput): Nanos {
+    return this.clock.isAhead(eventTime, receiveTime) ? receiveTime : eventTime;
+  }
+
+  private countAhead(eventTime: Nanos, at: Nanos, out: MarketOutput): void {
+    if (this.clock.isAhead(eventTime, out.receiveTime)) this.status.count('ahead', at, out);
   }
 
   /** Pushes the state as a status event. */
   announce(reason: string, out: MarketOutput): void {
-    this.tell(this.state, reason, 0, out.receiveTime, out);
-  }
-
-  /** Takes a state on and pushes it as a status event. */
-  tell(
-    state: Status['state'],
-    reason: string,
-    missed: number,
-    eventTime: Nanos,
-    out: MarketOutput,
-  ): void {
-    this.state = state;
-    const seq = out.nextSeq();
-    out.push({
-      type: 'status',
-      symbol: this.definition.symbol,
-      seq,
-      prevSeq: this.statusHead.status,
-      eventTime,
-      receiveTime: out.receiveTime,
-      state,
-      reason,
-      missed,
-    });
-    this.statusHead.status = seq;
+    this.status.tell(this.state, reason, out.receiveTime, out);
   }
 
   /** Ends a batch. */
@@ -264,13 +297,16 @@ export class FeedInstrument implements MarketInstrument {
     this.published.seal();
   }
 
+  // ── recovery ────────────────────────────────────────────────────────────────────────────────
+
   checkpoint(): FeedCheckpoint {
     const { book } = this;
     const shown = this.published.snapshot();
     return {
       market: 'feed',
       definition: this.definition,
-      heads: { ...this.head, book: this.published.head },
+      increments: this.increments.state(),
+      heads: { ...this.trades.heads, bbo: this.top.head, book: this.published.head },
       bookState: book.state,
       bids: book.bids.top(book.bids.length),
       asks: book.asks.top(book.asks.length),
@@ -280,28 +316,33 @@ export class FeedInstrument implements MarketInstrument {
       bookTimes: {
         eventTime: shown?.eventTime ?? Nanos.ZERO,
         receiveTime: shown?.receiveTime ?? Nanos.ZERO,
+        asOfTime: this.bookTime,
       },
-      tradeSourceSeq: this.tradeSourceSeq,
-      tick: this.lastTick,
-      bbo: this.lastBbo,
+      trades: this.trades.state(),
+      tick: this.trades.lastTick,
+      bbo: this.top.newest,
     };
   }
 
   /** Takes the state of a checkpoint on. */
   restore(c: FeedCheckpoint): void {
-    const { book: bookHead, ...head }: TopicHeads = c.heads;
-    Object.assign(this.head, head);
-    this.tradeSourceSeq = c.tradeSourceSeq;
-    this.lastTick = c.tick;
-    this.lastBbo = c.bbo;
+    const { book: bookHead, bbo, ...head }: TopicHeads = c.heads;
+    Object.assign(this.trades.heads, head);
+    this.increments.restore(c.increments);
+    this.trades.restore(c.trades);
+    this.trades.lastTick = c.tick;
+    this.top.head = bbo;
+    this.top.newest = c.bbo;
+    this.bookTime = c.bookTimes.asOfTime;
     if (c.bookState === 'none') return;
     this.book.restore(c.bids, c.asks, c.bookSourceSeq);
     this.book.mayOverlap = c.bookMayOverlap;
     this.book.truncated = c.bookTruncated;
     const bids = this.book.bids.top(BOOK_DEPTH);
     const asks = this.book.asks.top(BOOK_DEPTH);
-    const symbol = this.definition.symbol;
-    this.published.restore({ symbol, seq: bookHead, ...c.bookTimes }, bids, asks);
+    const { eventTime, receiveTime } = c.bookTimes;
+    const { symbol } = this.definition;
+    this.published.restore({ symbol, seq: bookHead, eventTime, receiveTime }, bids, asks);
     if (c.bookState === 'incomplete') {
       this.book.invalidate();
       this.published.state = 'incomplete';
@@ -310,26 +351,30 @@ export class FeedInstrument implements MarketInstrument {
 
   /**
    * Takes an event of the journal's tail on, which lies behind the checkpoint. The journal holds ten
-   * levels and not the source's numbers, so a book touched here shows rightly but cannot be carried
-   * on: it waits for the next snapshot of the source (`recovered` truncates it).
+   * levels and not the source's numbers, so a book touched here is published rightly but cannot be
+   * carried on: it waits for the next snapshot of the source (`recovered` truncates it).
    */
-  recover(event: Tick | RecordedTrade | Bbo | Book): void {
+  recover(event: Tick | RecordedTrade | Bbo | RecordedBook | Status): void {
     switch (event.type) {
       case 'trade':
-        this.head.trade = event.seq;
-        this.tradeSourceSeq = Math.max(this.tradeSourceSeq, event.sourceSeq ?? 0);
-        return;
+        return this.trades.recover(event);
       case 'tick':
-        this.head.tick = event.seq;
-        this.lastTick = event;
+        this.trades.heads.tick = event.seq;
+        this.trades.lastTick = event;
         return;
       case 'bbo':
-        this.head.bbo = event.seq;
-        this.lastBbo = event;
+        this.top.head = event.seq;
+        this.top.newest = event;
         return;
-      case 'book':
+      case 'book': {
         this.published.recover(event);
+        const at = event.asOf ?? event.eventTime;
+        if (at.compare(this.bookTime) > 0) this.bookTime = at;
         this.bookInTail = true;
+        return;
+      }
+      case 'status':
+        return this.trades.recoverReason(event.reason);
     }
   }
 
@@ -340,16 +385,23 @@ export class FeedInstrument implements MarketInstrument {
       if (view === null) this.book.invalidate();
       else this.book.truncate(view.bids, view.asks);
     }
-    this.state = this.book.state === 'incomplete' ? 'incomplete' : 'recovered';
+    this.status.state = this.book.state === 'incomplete' ? 'incomplete' : 'recovered';
+    this.published.mark = 'recovered';
+    const { newest } = this.top;
+    if (newest !== null) this.top.newest = { ...newest, mark: 'recovered' };
   }
 }
 
-function topOf({ bids, asks }: FeedBook, eventTime: Nanos): Top {
-  return {
-    eventTime,
-    bid: bids.best,
-    bidQuantity: bids.bestQuantity,
-    ask: asks.best,
-    askQuantity: asks.bestQuantity,
-  };
+function reasonOf(outcome: BookOutcome): string {
+  switch (outcome) {
+    case 'held':
+    case 'dropped':
+      return 'awaiting-snapshot';
+    case 'renumbered':
+      return BOOK_RENUMBERED;
+    case 'incomplete':
+      return 'gap';
+    default:
+      return outcome;
+  }
 }

@@ -24,7 +24,10 @@ export interface MarketInstrument {
 }
 
 /** The tick that stands before the first trade, made of the previous close; null without one. */
-export function tickBeforeTrades(definition: Instrument, bbo: Bbo | null): Tick | null {
+export function tickBeforeTrades(
+  definition: Instrument,
+  top: Pick<Bbo, 'bid' | 'ask'> | null,
+): Tick | null {
   const { symbol, previousClose } = definition;
   if (previousClose === null) return null;
   return {
@@ -35,8 +38,8 @@ export function tickBeforeTrades(definition: Instrument, bbo: Bbo | null): Tick 
     eventTime: Nanos.ZERO,
     receiveTime: Nanos.ZERO,
     last: previousClose,
-    bid: bbo?.bid ?? null,
-    ask: bbo?.ask ?? null,
+    bid: top?.bid ?? null,
+    ask: top?.ask ?? null,
     quantity: 0,
     volume: 0,
     count: 0,

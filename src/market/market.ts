@@ -14,17 +14,28 @@ import { assert } from '../base/assert';
 import type { MarketCheckpoint, StatusHead } from './checkpoint';
 import { FeedChecks, type EventFault } from './feed-checks';
 import { FeedInstrument } from './feed-instrument';
+import type { IntakeOutcome } from './intake';
 import { OrderDesk } from './order-desk';
 import { OrderRouter } from './order-router';
 import type { MarketOutput } from './output';
 import { ReplayOutput } from './replay-output';
+import type { TimeLimits } from './trade-clock';
 import { venueDefinition, VenueInstrument } from './venue-instrument';
 import { venueDefinitionFault } from './venue/definition';
 
 export interface MarketOptions {
   readonly instrumentsMax: number;
   readonly endedOrdersMax: number;
+  /** How far times may be from the present, by symbol; by default `TIME_LIMITS`. */
+  readonly timeLimits?: (symbol: string) => TimeLimits;
 }
+
+/** Where the settings say nothing else. */
+export const TIME_LIMITS: TimeLimits = {
+  timeAheadMs: 10_000,
+  latenessMs: 60_000,
+  sessionBoundary: 0,
+};
 
 type AnyInstrument = FeedInstrument | VenueInstrument;
 
@@ -38,9 +49,11 @@ export class Market {
   private readonly statusHead: StatusHead = { status: 0 };
   private readonly touched = new Set<AnyInstrument>();
   private readonly instrumentsMax: number;
+  private timeLimits: (symbol: string) => TimeLimits;
 
   constructor(options: MarketOptions) {
     this.instrumentsMax = options.instrumentsMax;
+    this.timeLimits = options.timeLimits ?? (() => TIME_LIMITS);
     const find = (symbol: string): AnyInstrument | undefined => this.instruments.get(symbol);
     this.desk = new OrderDesk(options.endedOrdersMax);
     this.checks = new FeedChecks(find, () => this.instruments.size, options.instrumentsMax);
@@ -65,21 +78,46 @@ export class Market {
     return this.checks.check(source, events);
   }
 
-  /** Applies one event of a submission that `check` has passed. */
-  apply(source: number, event: SourceEvent, out: MarketOutput): void {
-    if (event.type === 'instrument') return this.define(event, out);
+  /**
+   * Applies one event of a submission that `check` has passed.
+   * @param continues whether the source says that its numbers go on from those of its session before
+   */
+  apply(source: number, event: SourceEvent, out: MarketOutput, continues = false): IntakeOutcome {
+    if (event.type === 'instrument') {
+      this.find(event.symbol)?.misread.delete(source);
+      this.define(event, out);
+      return 'taken';
+    }
     const instrument = this.feed(event.symbol);
     this.touched.add(instrument);
-    instrument.owner = source;
-    instrument.heardAt = out.receiveTime;
-    switch (event.type) {
-      case 'trade':
-        return instrument.trade(event, out);
-      case 'bbo':
-        return instrument.quote(event, out);
-      case 'book':
-        return instrument.depth(event, out);
+    return instrument.accept(event, { id: source, continues }, out);
+  }
+
+  /** The numbers of a symbol's source begin anew, since an operator says so. */
+  renumber(symbol: string, out: MarketOutput): Fault | undefined {
+    const instrument = this.instruments.get(symbol);
+    if (instrument === undefined) {
+      return fieldFault('symbol', symbol, 'a defined instrument', 'unknown-symbol');
     }
+    if (instrument instanceof VenueInstrument) {
+      return fieldFault('symbol', symbol, 'an instrument that is fed', 'wrong-market');
+    }
+    this.touched.add(instrument);
+    instrument.renumber('all', out.receiveTime, out);
+    return undefined;
+  }
+
+  /** Takes other limits of time on. */
+  configure(timeLimits: (symbol: string) => TimeLimits): void {
+    this.timeLimits = timeLimits;
+    for (const instrument of this.feeds()) {
+      instrument.limits = timeLimits(instrument.definition.symbol);
+    }
+  }
+
+  private find(symbol: string): FeedInstrument | undefined {
+    const instrument = this.instruments.get(symbol);
+    return instrument instanceof FeedInstrument ? instrument : undefined;
   }
 
   private feed(symbol: string): FeedInstrument {
@@ -106,9 +144,10 @@ export class Market {
   }
 
   private add(definition: Instrument): AnyInstrument {
+    const limits = this.timeLimits(definition.symbol);
     const instrument =
       definition.market === 'feed'
-        ? new FeedInstrument(definition, this.statusHead)
+        ? new FeedInstrument(definition, this.statusHead, limits)
         : new VenueInstrument(definition, this.venues.length, this.desk, this.statusHead);
     if (instrument instanceof VenueInstrument) this.venues.push(instrument);
     this.instruments.set(definition.symbol, instrument);
@@ -151,9 +190,18 @@ export class Market {
 
   /** A source has gone: what it fed is stale until somebody feeds it again. */
   release(source: number, out: MarketOutput): void {
-    for (const instrument of this.instruments.values()) {
-      if (instrument instanceof VenueInstrument || instrument.owner !== source) continue;
+    for (const instrument of this.feeds()) {
+      instrument.misread.delete(source);
+      if (!instrument.isFedBy(source)) continue;
+      this.touched.add(instrument);
       instrument.release(out);
+    }
+  }
+
+  /** A source has been silent: another may feed what it fed, but until then its books go on. */
+  yield(source: number): void {
+    for (const instrument of this.feeds()) {
+      if (instrument.owner === source) instrument.yield();
     }
   }
 
@@ -217,8 +265,10 @@ export class Market {
     else if (event.type === 'status' && isAnnouncement(event))
       this.recoverStatus(event, instrument);
     else if (instrument instanceof VenueInstrument) replay.compare(event);
-    else if (event.type === 'status') this.statusHead.status = event.seq;
-    else instrument.recover(event);
+    else {
+      if (event.type === 'status') this.statusHead.status = event.seq;
+      instrument.recover(event);
+    }
   }
 
   private recoverStatus(event: Status, instrument: AnyInstrument): void {

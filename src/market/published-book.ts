@@ -9,20 +9,28 @@
 import { bookChecksum } from '../../protocol/checksum';
 import { diffLevels, TenLevels } from '../../protocol/levels';
 import type { Book } from '../../protocol/messages';
-import type { BookView } from '../../protocol/records';
+import type { BookView, RecordedBook } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import type { MarketOutput } from './output';
+
+/** When a book changed, and the time by which that is ordered where it is another. */
+export interface BookTime {
+  readonly eventTime: Nanos;
+  readonly asOf?: Nanos | undefined;
+}
 
 export class PublishedBook {
   readonly symbol: string;
   state: 'none' | 'levels' | 'incomplete' = 'none';
   /** Place of the newest book event; 0 before the first. */
   head = 0;
+  /** Why the levels may not be the present ones. */
+  mark: Book['mark'] = null;
   private eventTime = Nanos.ZERO;
   private receiveTime = Nanos.ZERO;
   private readonly levels = new TenLevels();
   /** The newest event of the batch in the making; it gets the checksum when the batch ends. */
-  private open: Book | null = null;
+  private open: RecordedBook | null = null;
 
   constructor(symbol: string) {
     this.symbol = symbol;
@@ -41,38 +49,62 @@ export class PublishedBook {
     const { symbol, head: seq, eventTime, receiveTime, levels } = this;
     const form = this.state === 'levels' ? 'snapshot' : 'incomplete';
     const { bids, asks } = levels;
-    return { type: 'book', symbol, seq, prevSeq: 0, eventTime, receiveTime, form, bids, asks, crc: null, count: 1 }; // prettier-ignore
+    const mark = this.state === 'levels' ? this.mark : null;
+    return {
+      type: 'book',
+      symbol,
+      seq,
+      prevSeq: 0,
+      eventTime,
+      receiveTime,
+      form,
+      bids,
+      asks,
+      crc: null,
+      count: 1,
+      mark,
+    };
   }
 
   /** Publishes what these best levels change; nothing, if they change nothing. */
-  publish(bids: number[], asks: number[], eventTime: Nanos, out: MarketOutput): void {
+  publish(bids: number[], asks: number[], at: BookTime, out: MarketOutput): void {
+    const wasMarked = this.mark !== null;
+    this.mark = null;
     if (this.state === 'levels') {
       const bidChanges = diffLevels(this.levels.bids, bids, 'bid');
       const askChanges = diffLevels(this.levels.asks, asks, 'ask');
-      if (bidChanges.length === 0 && askChanges.length === 0) return;
-      this.push('delta', bidChanges, askChanges, eventTime, out);
+      if (bidChanges.length === 0 && askChanges.length === 0 && !wasMarked) return;
+      this.push('delta', bidChanges, askChanges, at, out);
     } else {
-      this.push('snapshot', bids, asks, eventTime, out);
+      this.push('snapshot', bids, asks, at, out);
     }
     this.state = 'levels';
     this.levels.replace(bids, asks);
   }
 
   /** Tells readers to discard their copy. */
-  publishIncomplete(eventTime: Nanos, out: MarketOutput): void {
+  publishIncomplete(at: BookTime, out: MarketOutput): void {
     this.state = 'incomplete';
+    this.mark = null;
     this.levels.replace([], []);
-    this.push('incomplete', [], [], eventTime, out);
+    this.push('incomplete', [], [], at, out);
+  }
+
+  /** Says that the levels may not be the present ones any more. */
+  publishMark(mark: Book['mark'], at: BookTime, out: MarketOutput): void {
+    if (this.state !== 'levels' || this.mark === mark) return;
+    this.mark = mark;
+    this.push('delta', [], [], at, out);
   }
 
   private push(
     form: Book['form'],
     bids: number[],
     asks: number[],
-    eventTime: Nanos,
+    { eventTime, asOf }: BookTime,
     out: MarketOutput,
   ): void {
-    this.open = {
+    const book: Book = {
       type: 'book',
       symbol: this.symbol,
       seq: out.nextSeq(),
@@ -84,7 +116,9 @@ export class PublishedBook {
       asks,
       crc: null,
       count: 1,
+      mark: this.mark,
     };
+    this.open = asOf === undefined ? book : { ...book, asOf };
     this.head = this.open.seq;
     this.eventTime = eventTime;
     this.receiveTime = out.receiveTime;
@@ -103,6 +137,7 @@ export class PublishedBook {
   /** Takes the levels of a checkpoint on. */
   restore(view: Omit<BookView, 'bids' | 'asks'>, bids: number[], asks: number[]): void {
     this.state = 'levels';
+    this.mark = null;
     this.head = view.seq;
     this.eventTime = view.eventTime;
     this.receiveTime = view.receiveTime;
@@ -114,6 +149,7 @@ export class PublishedBook {
     this.head = event.seq;
     this.eventTime = event.eventTime;
     this.receiveTime = event.receiveTime;
+    this.mark = event.mark;
     if (event.form === 'delta') {
       this.levels.apply(event.bids, event.asks);
     } else {

@@ -24,7 +24,13 @@ export interface SequencedMarket {
     source: number,
     events: readonly SourceEvent[],
   ): { readonly index: number; readonly fault: Fault } | undefined;
-  apply(source: number, event: SourceEvent, out: SequencerOutput): void;
+  /** @returns what became of it */
+  apply(
+    source: number,
+    event: SourceEvent,
+    out: SequencerOutput,
+    continues: boolean,
+  ): 'taken' | 'repeated' | 'waiting';
   /** Follows a submission, whose events are those of the batch from a place in the list on. */
   settle?(out: SequencerOutput, events: readonly BatchEvent[], from: number): void;
   /** Ends the batch. */
@@ -43,10 +49,20 @@ export interface SequencerOutput {
  * taken, and which of its events is at fault (-1: none in particular).
  */
 export type SubmitResult =
-  { readonly seq: number } | { readonly index: number; readonly fault: Fault };
+  | { readonly seq: number; readonly intake: Intake }
+  | { readonly index: number; readonly fault: Fault };
+
+/** How many events of a submission had no effect, and why. */
+export interface Intake {
+  /** The source had sent them before. */
+  readonly repeated: number;
+  /** They wait until a snapshot of the book comes, or went for want of one. */
+  readonly waiting: number;
+}
 
 interface Submission {
   readonly source: number;
+  readonly continues: boolean;
   readonly events: readonly SourceEvent[];
   /** Done to the market instead, in its turn: what the server itself has to say. */
   readonly act?: (out: SequencerOutput) => void;
@@ -118,12 +134,14 @@ export class Sequencer {
   /**
    * Brings a source's events in; `done` is called once, when they are journaled or refused.
    * @param receiveTime when they were received, if that is not now (a recording has its own)
+   * @param continues whether the source's numbers go on from those of its session before
    */
   submit(
     source: number,
     events: readonly SourceEvent[],
     done: (result: SubmitResult) => void,
     receiveTime: Nanos = this.clock.now(),
+    continues = false,
   ): void {
     const refused = this.refusal();
     if (refused !== undefined) {
@@ -142,7 +160,7 @@ export class Sequencer {
       return;
     }
     const arrivedMs = this.clock.monotonicMs();
-    this.waiting.push({ source, events, receiveTime, arrivedMs, done });
+    this.waiting.push({ source, continues, events, receiveTime, arrivedMs, done });
     this.waitingEvents += events.length;
     this.askForTurn();
   }
@@ -154,7 +172,15 @@ export class Sequencer {
   act(act: (out: SequencerOutput) => void, done: () => void = () => {}): void {
     const { clock } = this;
     const arrivedMs = clock.monotonicMs();
-    this.waiting.push({ source: 0, events: [], act, receiveTime: clock.now(), arrivedMs, done });
+    this.waiting.push({
+      source: 0,
+      continues: false,
+      events: [],
+      act,
+      receiveTime: clock.now(),
+      arrivedMs,
+      done,
+    });
     this.askForTurn();
   }
 
@@ -218,12 +244,16 @@ export class Sequencer {
   }
 
   private take(submission: Submission): SubmitResult {
-    const { source, events, receiveTime } = submission;
+    const { source, continues, events, receiveTime } = submission;
     this.output.receiveTime = receiveTime;
     submission.act?.(this.output);
     const refused = this.market.check(source, events);
     if (refused !== undefined) return refused;
-    for (const event of events) this.market.apply(source, event, this.output);
-    return { seq: this.seq };
+    const intake = { repeated: 0, waiting: 0 };
+    for (const event of events) {
+      const outcome = this.market.apply(source, event, this.output, continues);
+      if (outcome !== 'taken') intake[outcome] += 1;
+    }
+    return { seq: this.seq, intake };
   }
 }

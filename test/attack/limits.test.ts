@@ -111,7 +111,7 @@ const CASES: readonly Case[] = [
     limit: 'instrumentsMax',
     settings: 'instrumentsMax = 5',
     flood: (client) =>
-      client.send(...times(10, (id) => ({ type: 'publish', id, events: [instrument(`MORE${id}`)] }))), // prettier-ignore
+      client.send(...times(10, (id) => ({ type: 'publish', id, events: [instrument(`MORE${id}`)], continues: null }))), // prettier-ignore
     code: 'overloaded',
   },
   {

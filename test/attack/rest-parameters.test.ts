@@ -102,7 +102,7 @@ describe.each(FORMS)('over the stream, %s', (form) => {
         { type: 'resume', id: 3, epoch: 1, seq: 1, topics: [`book:${value}`] },
         { type: 'cancel', id: 4, symbol: value, ...target },
         { type: 'order', id: 5, symbol: value, ...order },
-        { type: 'publish', id: 6, events: [trade(value, '1.00', '1')] },
+        { type: 'publish', id: 6, events: [trade(value, '1.00', '1')], continues: null },
       ];
       for (const message of messages) {
         const from = client.seen.length;

@@ -125,7 +125,7 @@ export class Sayings {
       case 10:
         return { type: 'amend', id, symbol: 'DESK', orderId: random.int(0, 2_000), clientOrderId: null, price: this.pick([null, 10_000]), quantity: this.pick([null, 5]) }; // prettier-ignore
       case 11:
-        return { type: 'publish', id, events: [this.event(), this.event()].filter((e) => e !== null) }; // prettier-ignore
+        return { type: 'publish', id, events: [this.event(), this.event()].filter((e) => e !== null), continues: null }; // prettier-ignore
       case 12:
         return { type: 'received', seq: this.place() };
       case 13:
@@ -176,9 +176,9 @@ export class Sayings {
     const { random } = this;
     if (random.chance(0.2)) return null;
     const opening = { symbol: this.pick(['PREY', 'PREY', 'ACME', 'DESK']), seq: random.int(0, 9), prevSeq: random.int(0, 9), eventTime: new Nanos(400_000_000, random.uint32()), receiveTime: Nanos.ZERO }; // prettier-ignore
-    if (random.chance(0.5)) return { type: 'trade', ...opening, price: 10_000, quantity: 1, aggressor: 'buy', tradeId: 0 }; // prettier-ignore
+    if (random.chance(0.5)) return { type: 'trade', ...opening, price: 10_000, quantity: 1, aggressor: 'buy', tradeId: 0 , timing: null}; // prettier-ignore
     const levels = (from: number): number[] => [from, random.int(0, 3), from + 1, random.int(0, 3)];
-    return { type: 'book', ...opening, form: this.pick(['snapshot', 'delta', 'incomplete']), bids: levels(9_990).toSpliced(random.chance(0.2) ? 0 : 4, 4), asks: levels(10_010), crc: null, count: 1 }; // prettier-ignore
+    return { type: 'book', ...opening, form: this.pick(['snapshot', 'delta', 'incomplete']), bids: levels(9_990).toSpliced(random.chance(0.2) ? 0 : 4, 4), asks: levels(10_010), crc: null, count: 1, mark: null }; // prettier-ignore
   }
 
   private place(): number {

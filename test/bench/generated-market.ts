@@ -114,6 +114,7 @@ export class GeneratedFeed {
       quantity: this.quantity(),
       aggressor: this.random.chance(0.5) ? 'buy' : 'sell',
       tradeId: this.tradeSeq,
+      timing: null,
     };
   }
 
@@ -132,6 +133,7 @@ export class GeneratedFeed {
       asks,
       crc: null,
       count: 1,
+      mark: null,
     };
   }
 

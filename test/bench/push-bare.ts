@@ -91,7 +91,7 @@ function publish(made: readonly Publish[]): void {
 }
 
 function acknowledge(ws: ServerWebSocket<Client>, id: number): void {
-  ws.send(new FrameEncoder().encode([{ type: 'ack', id, seq: 0 }]));
+  ws.send(new FrameEncoder().encode([{ type: 'ack', id, seq: 0, repeated: null, waiting: null }]));
 }
 
 function take(ws: ServerWebSocket<Client>, data: Uint8Array): void {

@@ -29,7 +29,9 @@ const feeds = new Map<string, Feed>();
 
 function makeFrames(job: SourceJob): void {
   const encoder = new FrameEncoder();
-  frames = burstsOf(job).map((events, id) => encoder.encode([{ type: 'publish', id, events }]));
+  frames = burstsOf(job).map((events, id) =>
+    encoder.encode([{ type: 'publish', id, events, continues: null }]),
+  );
 }
 
 async function openFeed(job: SourceJob): Promise<Feed> {

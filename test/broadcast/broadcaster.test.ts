@@ -77,13 +77,13 @@ class Flow {
   private event(symbol: string): MarketEvent {
     switch (this.random.int(0, 5)) {
       case 0:
-        return { type: 'trade', symbol, ...this.place(`trade:${symbol}`), price: 100, quantity: 1, aggressor: 'buy', tradeId: 0 }; // prettier-ignore
+        return { type: 'trade', symbol, ...this.place(`trade:${symbol}`), price: 100, quantity: 1, aggressor: 'buy', tradeId: 0 , timing: null}; // prettier-ignore
       case 1:
         return { type: 'tick', symbol, ...this.place(`tick:${symbol}`), last: 100, bid: null, ask: 101, quantity: 1, volume: 9, count: 1 }; // prettier-ignore
       case 2:
-        return { type: 'bbo', symbol, ...this.place(`bbo:${symbol}`), bid: 99, bidQuantity: 1, ask: null, askQuantity: 0, count: 1 }; // prettier-ignore
+        return { type: 'bbo', symbol, ...this.place(`bbo:${symbol}`), bid: 99, bidQuantity: 1, ask: null, askQuantity: 0, count: 1, mark: null }; // prettier-ignore
       case 3:
-        return { type: 'status', symbol, ...this.place('status'), state: 'live', reason: 'test', missed: 0 }; // prettier-ignore
+        return { type: 'status', symbol, ...this.place('status'), state: 'live', reason: 'test', missed: 0, events: null }; // prettier-ignore
       default:
         return this.book(symbol);
     }
@@ -91,7 +91,7 @@ class Flow {
 
   private book(symbol: string): Book {
     const before = this.books.get(symbol) ?? null;
-    const common = { type: 'book', symbol, ...this.place(`book:${symbol}`), crc: null, count: 1 } as const; // prettier-ignore
+    const common = { type: 'book', symbol, ...this.place(`book:${symbol}`), crc: null, count: 1, mark: null } as const; // prettier-ignore
     if (before !== null && this.random.chance(0.1)) {
       this.books.set(symbol, null);
       return { ...common, form: 'incomplete', bids: [], asks: [] };

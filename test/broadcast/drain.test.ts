@@ -39,7 +39,7 @@ function world() {
 const CLOSED = [[1001, 'going-away']];
 
 function trade(seq: number): Message {
-  return { type: 'trade', symbol: 'ACME', seq, prevSeq: seq - 1, eventTime: at(seq), receiveTime: at(seq), price: 100, quantity: 1, aggressor: 'buy', tradeId: seq }; // prettier-ignore
+  return { type: 'trade', symbol: 'ACME', seq, prevSeq: seq - 1, eventTime: at(seq), receiveTime: at(seq), price: 100, quantity: 1, aggressor: 'buy', tradeId: seq , timing: null}; // prettier-ignore
 }
 
 /** What it was sent, without its fields. */
@@ -138,7 +138,10 @@ test('what waits for an interval is not told ahead of a long answer', () => {
   const topic = new TopicState('trade:ACME');
   session.join(topic, 60_000);
   const answer = Array.from({ length: 50_000 }, (_, i) => trade(i + 1));
-  session.answer([...answer, { type: 'ack', id: 1, seq: 50_000 }], 0);
+  session.answer(
+    [...answer, { type: 'ack', id: 1, seq: 50_000, repeated: null, waiting: null }],
+    0,
+  );
   topic.log!.append([trade(50_001)], 0);
   broadcaster.goAway(new Prng(7));
   for (let pongs = 1; reader.closed.length === 0; pongs++) {

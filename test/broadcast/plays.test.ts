@@ -204,7 +204,7 @@ describe('a replay of a session', () => {
     // 100 trades are less than a window; a reader of many gets them in several.
     expect(told.filter(({ type }) => type === 'trade')).toHaveLength(50);
     while (pong()) await source.answerAll();
-    expect(told.at(-1)).toEqual({ type: 'ack', id: 1, seq: LAST });
+    expect(told.at(-1)).toEqual({ type: 'ack', id: 1, seq: LAST, repeated: null, waiting: null });
     expect(told.slice(0, -1)).toEqual(Array.from({ length: LAST }, (_, i) => tradeAt(i + 1)));
   });
 
@@ -238,7 +238,7 @@ describe('a replay of a session', () => {
     while (pong());
     expect(told.at(-1)).toEqual(tradeAt(51));
     pass(49_000);
-    expect(told.at(-1)).toEqual({ type: 'ack', id: 1, seq: LAST });
+    expect(told.at(-1)).toEqual({ type: 'ack', id: 1, seq: LAST, repeated: null, waiting: null });
     expect(session.isFed).toBe(false);
   });
 

@@ -82,14 +82,14 @@ test('an operator sees what waits for one that is behind, and for how long', () 
   const { broadcaster, session, frames } = enter(10, { getBufferedAmount: () => 70_000 });
   expect(session.state).toMatchObject({ lane: 'express', waitingBytes: 70_000, lagMs: 0 });
   session.look(1_000, 1e9);
-  session.send([{ type: 'ack', id: 1, seq: 1 }]);
+  session.send([{ type: 'ack', id: 1, seq: 1, repeated: null, waiting: null }]);
   session.look(1_250, 1e9);
   expect(session.state).toMatchObject({ lane: 'lagging', lagMs: 250, rttMs: null, lagged: 1 });
   expect(session.state.waitingBytes).toBeGreaterThan(70_000);
   expect([frames.length, session.state.sentBytes]).toEqual([0, 0]);
   session.pong(1_300);
   expect(session.state).toMatchObject({ lagMs: 0, rttMs: 300, waitingBytes: 70_000 });
-  expect(session.state.sentBytes).toBe(broadcaster.encoders.binary.encode([{ type: 'ack', id: 1, seq: 1 }]).length); // prettier-ignore
+  expect(session.state.sentBytes).toBe(broadcaster.encoders.binary.encode([{ type: 'ack', id: 1, seq: 1, repeated: null, waiting: null }]).length); // prettier-ignore
 });
 
 /** A server of so many instruments with a book each, and one reader that hears nothing of pings yet. */

@@ -55,8 +55,8 @@ describe('to the letter', () => {
     expect(`${lines[0]}\n`).toBe(DEFINITION);
     const trades = lines.slice(1, -1).map((line) => JSON.parse(line) as { seq: number });
     expect(trades).toMatchObject([
-      { type: 'trade', prevSeq: 0, eventTime: at(2).toString(), price: '100.10', quantity: '2.500', aggressor: 'buy', tradeId: 41 },
-      { type: 'trade', prevSeq: trades[0]!.seq, price: '99.80', quantity: '0.001', aggressor: 'sell', tradeId: 0 },
+      { type: 'trade', prevSeq: 0, eventTime: at(2).toString(), price: '100.10', quantity: '2.500', aggressor: 'buy', tradeId: 41 , timing: null},
+      { type: 'trade', prevSeq: trades[0]!.seq, price: '99.80', quantity: '0.001', aggressor: 'sell', tradeId: 0 , timing: null},
     ]); // prettier-ignore
     const [a, b] = trades.map(({ seq }) => seq);
     expect(await of('trade', '--format', 'csv')).toBe(

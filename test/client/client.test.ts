@@ -287,14 +287,16 @@ test('orders: promises with their executions, refusals as errors; publish waits 
   const held: (() => void)[] = [];
   model.answer = (peer, m) => {
     if (m.type === 'publish') {
-      held.push(() => peer.wire.send([{ type: 'ack', id: m.id, seq: 1 }]));
+      held.push(() =>
+        peer.wire.send([{ type: 'ack', id: m.id, seq: 1, repeated: null, waiting: null }]),
+      );
     } else if (m.type === 'order') {
       const { symbol, clientOrderId, side, quantity: open, price } = m;
       const head = { seq: 4, prevSeq: 0, eventTime: Nanos.ZERO, receiveTime: Nanos.ZERO, id: null };
       const tail = { tradePrice: null, tradeQuantity: null, code: null, orderId: 9 };
       const own = { symbol, clientOrderId, side, open, price, event: 'accepted' } as const;
       peer.wire.send([{ type: 'execution', ...head, ...own, ...tail }]);
-      peer.wire.send([{ type: 'ack', id: m.id, seq: 4 }]);
+      peer.wire.send([{ type: 'ack', id: m.id, seq: 4, repeated: null, waiting: null }]);
     } else if (m.type === 'cancel') {
       const text = { message: 'no such order', field: null, hint: null };
       peer.wire.send([{ type: 'error', id: m.id, code: 'unknown-order', ...text }]);

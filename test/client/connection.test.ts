@@ -157,7 +157,13 @@ describe('a server that misbehaves', () => {
     ['a text first', () => serve((socket) => void socket.send('hello'))],
     [
       'another message first',
-      () => serve((s) => void s.send(encoder.encode([{ type: 'ack', id: 1, seq: 1 }]))),
+      () =>
+        serve(
+          (s) =>
+            void s.send(
+              encoder.encode([{ type: 'ack', id: 1, seq: 1, repeated: null, waiting: null }]),
+            ),
+        ),
     ],
     ['closed at once', () => serve((socket) => socket.close(1013, 'not today'))],
   ])('%s: no connection, told as such', async (_name, start) => {

@@ -104,7 +104,10 @@ export class ModelServer {
       case 'subscribe': {
         for (const topic of message.topics) peer.topics.add(topic);
         const { id } = message;
-        peer.wire.send([...this.state(message.topics), { type: 'ack', id, seq: this.seq }]);
+        peer.wire.send([
+          ...this.state(message.topics),
+          { type: 'ack', id, seq: this.seq, repeated: null, waiting: null },
+        ]);
         return;
       }
       case 'unsubscribe':
@@ -115,7 +118,9 @@ export class ModelServer {
             if (on.split(':')[0] === topic.split(':')[0]) peer.topics.delete(on);
           }
         }
-        peer.wire.send([{ type: 'ack', id: message.id, seq: this.seq }]);
+        peer.wire.send([
+          { type: 'ack', id: message.id, seq: this.seq, repeated: null, waiting: null },
+        ]);
         return;
       case 'resume':
         return this.resumed(peer, message);
@@ -139,7 +144,7 @@ export class ModelServer {
     for (const topic of topics) peer.topics.add(topic);
     if (reason !== 'served') {
       const head = { type: 'reset', topics, epoch: this.epoch, seq: this.seq, reason } as const;
-      const ack = { type: 'ack', id, seq: this.seq } as const;
+      const ack = { type: 'ack', id, seq: this.seq, repeated: null, waiting: null } as const;
       peer.wire.send([head, ...this.state(topics), ack]);
       return;
     }
@@ -152,7 +157,7 @@ export class ModelServer {
       peer.wire.cut();
       return;
     }
-    peer.wire.send([...missed, { type: 'ack', id, seq: this.seq }]);
+    peer.wire.send([...missed, { type: 'ack', id, seq: this.seq, repeated: null, waiting: null }]);
   }
 
   private state(topics: readonly string[]): Message[] {
@@ -185,7 +190,7 @@ export class ModelServer {
   // ── the market ──────────────────────────────────────────────────────────────────────────────
 
   trade(symbol: string, price = 100): Trade {
-    const more = { price, quantity: 1, aggressor: 'buy', tradeId: 0 } as const;
+    const more = { price, quantity: 1, aggressor: 'buy', tradeId: 0, timing: null } as const;
     return this.push({ type: 'trade', ...this.next('trade', symbol), ...more });
   }
 
@@ -198,7 +203,7 @@ export class ModelServer {
   book(symbol: string, bids: number[], asks: number[]): Book {
     const before = this.levels.get(symbol);
     this.levels.set(symbol, { bids, asks });
-    const more = { crc: bookChecksum(bids, asks), count: 1 };
+    const more = { crc: bookChecksum(bids, asks), count: 1, mark: null };
     const head = { type: 'book', ...this.next('book', symbol) } as const;
     if (before === undefined) return this.push({ ...head, form: 'snapshot', bids, asks, ...more });
     const changes = {

@@ -64,10 +64,13 @@ describe('a model server on a real port', () => {
         peer.wire.send([model.definition('AAA'), ...log.slice(0, 3)]);
         return true;
       }
-      peer.wire.send([{ type: 'ack', id: m.id, seq: 0 }]);
+      peer.wire.send([{ type: 'ack', id: m.id, seq: 0, repeated: null, waiting: null }]);
       if (m.action === 'seek') {
         const from = log.filter(({ seq }) => seq >= m.fromSeq!);
-        peer.wire.send([...from, { type: 'ack', id: start, seq: 10 }]);
+        peer.wire.send([
+          ...from,
+          { type: 'ack', id: start, seq: 10, repeated: null, waiting: null },
+        ]);
       }
       return true;
     };
@@ -101,7 +104,8 @@ describe('a model server on a real port', () => {
     let start = 0;
     const play = (peer: Peer, to: number) => {
       for (; at < to; at += 1_000) peer.wire.send(model.log.slice(at, at + 1_000));
-      if (at >= 50_000) peer.wire.send([{ type: 'ack', id: start, seq: at }]);
+      if (at >= 50_000)
+        peer.wire.send([{ type: 'ack', id: start, seq: at, repeated: null, waiting: null }]);
     };
     model.answer = (peer, m) => {
       if (m.type !== 'replay') return false;
@@ -110,7 +114,7 @@ describe('a model server on a real port', () => {
         start = m.id;
         play(peer, 25_000);
       } else {
-        peer.wire.send([{ type: 'ack', id: m.id, seq: 0 }]);
+        peer.wire.send([{ type: 'ack', id: m.id, seq: 0, repeated: null, waiting: null }]);
         if (m.action === 'continue') play(peer, 50_000);
       }
       return true;

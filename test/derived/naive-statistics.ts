@@ -15,32 +15,33 @@ export interface NaiveBar {
   readonly trades: Trade[];
 }
 
-/** The bars of an interval, oldest first. */
+/** The moment that a trade counts to have happened at [D3]. */
+function momentOf({ eventTime, receiveTime, timing }: Trade): bigint {
+  return (timing === null || timing === 'late' ? eventTime : receiveTime).toBigInt();
+}
+
+function inOrder(trades: readonly Trade[]): Trade[] {
+  return [...trades].sort((a, b) => {
+    const [left, right] = [momentOf(a), momentOf(b)];
+    if (left !== right) return left < right ? -1 : 1;
+    return a.seq - b.seq;
+  });
+}
+
+/** The bars of an interval, oldest first, each with its trades in the order of time. */
 export function naiveBars(trades: readonly Trade[], interval: keyof typeof LENGTHS): NaiveBar[] {
   const length = LENGTHS[interval] * SECOND;
   const bars: NaiveBar[] = [];
-  for (const trade of trades) {
-    const event = trade.eventTime.toBigInt();
-    const received = trade.receiveTime.toBigInt();
-    const open = bars.at(-1);
-    let counted = event;
-    if (open !== undefined && event < open.openTime + length) {
-      const newest = open.trades.at(-1)!;
-      const behind = newest.receiveTime.toBigInt() - newest.eventTime.toBigInt();
-      const lag = behind > 0n ? behind : 0n;
-      const over = lag <= 10n * SECOND && received >= open.openTime + length + lag + SECOND;
-      if (!over) {
-        open.trades.push(trade);
-        continue;
-      }
-      counted = received - lag;
-    }
-    bars.push({ openTime: counted - (counted % length), trades: [trade] });
+  for (const trade of inOrder(trades)) {
+    const moment = momentOf(trade);
+    const openTime = moment - (moment % length);
+    if (bars.at(-1)?.openTime !== openTime) bars.push({ openTime, trades: [] });
+    bars.at(-1)!.trades.push(trade);
   }
   return bars;
 }
 
-/** Fields of a bar or session, scaled. */
+/** Fields of a bar, scaled. */
 export function summary(trades: readonly Trade[]) {
   const prices = trades.map((t) => t.price);
   return {
@@ -48,18 +49,19 @@ export function summary(trades: readonly Trade[]) {
     high: Math.max(...prices),
     low: Math.min(...prices),
     close: prices.at(-1)!,
-    volume: trades.reduce((sum, t) => sum + t.quantity, 0),
+    volume: Number(trades.reduce((sum, t) => sum + BigInt(t.quantity), 0n)),
     trades: trades.length,
-    seq: trades.at(-1)!.seq,
+    seq: Math.max(...trades.map((t) => t.seq)),
   };
 }
 
-/** The trades of the newest session, and the last price before it. */
+/** The trades of the newest session in their order of seq, and the last price before it. */
 export function naiveSession(trades: readonly Trade[], boundarySeconds: number) {
   const sessions: Trade[][] = [];
   let end = -1n;
   for (const trade of trades) {
-    const time = trade.eventTime.toBigInt();
+    if (trade.timing === 'late' || trade.timing === 'late-and-ahead') continue;
+    const time = momentOf(trade);
     if (end < 0n || time >= end) {
       sessions.push([]);
       const day = 86_400n * SECOND;
@@ -68,7 +70,10 @@ export function naiveSession(trades: readonly Trade[], boundarySeconds: number) 
     }
     sessions.at(-1)!.push(trade);
   }
-  return { trades: sessions.at(-1)!, previousClose: sessions.at(-2)?.at(-1)?.price ?? null };
+  return {
+    trades: sessions.at(-1) ?? [],
+    previousClose: sessions.at(-2)?.at(-1)?.price ?? null,
+  };
 }
 
 /** Turnover and average price as the message has them. */

@@ -283,7 +283,9 @@ test('a publisher that leaves in the middle of a large publish leaves nothing be
   const client = await StreamClient.json(server.url, { authorization: `Bearer ${PUBLISH_KEY}` });
   const before = (await server.json('/v1/instruments'))['seq'];
   const events = Array.from({ length: 400 }, () => trade('ACME', '1.00', '0.001'));
-  client.raw(JSON.stringify([{ type: 'publish', id: 1, events }]).slice(0, 60_000));
+  client.raw(
+    JSON.stringify([{ type: 'publish', id: 1, events, continues: null }]).slice(0, 60_000),
+  );
   await client.close();
   expect((await server.json('/v1/instruments'))['seq']).toBe(before as number);
 });

@@ -104,7 +104,11 @@ test('quick readers have all, slow ones all or what they miss, and come back', a
   });
   const encoder = new FrameEncoder();
   const publish = (from: number, to: number): void =>
-    source.raw(encoder.encode([{ type: 'publish', id: from + 1, events: events.slice(from, to) }]));
+    source.raw(
+      encoder.encode([
+        { type: 'publish', id: from + 1, events: events.slice(from, to), continues: null },
+      ]),
+    );
   const opening = SYMBOLS.length * 2;
   publish(0, opening);
   await source.next('ack');
@@ -134,7 +138,7 @@ test('quick readers have all, slow ones all or what they miss, and come back', a
   // What comes now reaches all of them.
   const one = events.findLast(({ type }) => type === 'trade')!;
   const before = first!.counts.get('trade:BTC')!;
-  source.raw(encoder.encode([{ type: 'publish', id: 1, events: [{ ...one, symbol: 'BTC', seq: 0, prevSeq: 0 } as typeof one] }])); // prettier-ignore
+  source.raw(encoder.encode([{ type: 'publish', id: 1, events: [{ ...one, symbol: 'BTC', seq: 0, prevSeq: 0 } as typeof one], continues: null }])); // prettier-ignore
   await until('live', () => all.every((r) => r.counts.get('trade:BTC') === before + 1), 1_000);
 
   for (const symbol of SYMBOLS) {

@@ -123,11 +123,11 @@ describe.each(FORMS)('%s', (form) => {
   test('[P4] a source need not wait for the answer to a definition', async () => {
     const [a, b] = [newSymbol(), newSymbol()];
     const client = await open(bearer(PUBLISH_KEY));
-    client.send({ type: 'publish', id: 501, events: [instrument(a)] });
-    client.send({ type: 'publish', id: 502, events: [trade(a, '1.00', '1')] });
+    client.send({ type: 'publish', id: 501, events: [instrument(a)], continues: null });
+    client.send({ type: 'publish', id: 502, events: [trade(a, '1.00', '1')], continues: null });
     client.send(
-      { type: 'publish', id: 503, events: [instrument(b)] },
-      { type: 'publish', id: 504, events: [trade(b, '1.00', '1')] },
+      { type: 'publish', id: 503, events: [instrument(b)], continues: null },
+      { type: 'publish', id: 504, events: [trade(b, '1.00', '1')], continues: null },
     );
     await client.find((m) => m['id'] === 504);
     const answers = client.seen.filter((m) => m['id'] !== undefined);
@@ -143,8 +143,13 @@ describe.each(FORMS)('%s', (form) => {
     // So much is not done at once.
     const pings = Array.from({ length: 300 }, (_, id) => ({ type: 'ping', id, time: '0' }));
     client.send(...pings);
-    client.send({ type: 'publish', id: 601, events: [instrument(symbol)] });
-    client.send({ type: 'publish', id: 602, events: [trade(symbol, '1.00', '1')] });
+    client.send({ type: 'publish', id: 601, events: [instrument(symbol)], continues: null });
+    client.send({
+      type: 'publish',
+      id: 602,
+      events: [trade(symbol, '1.00', '1')],
+      continues: null,
+    });
     expect(await client.find((m) => m['id'] === 602)).toMatchObject({ type: 'ack' });
     expect(client.seen.filter((m) => m.type === 'pong').length).toBe(300);
     await client.close();
@@ -171,7 +176,7 @@ describe.each(FORMS)('%s', (form) => {
       await client.publish(instrument('FLOOD'));
       const events = Array.from({ length: 4_000 }, () => trade('FLOOD', '1.00', '0.001'));
       const ids = [801, 802, 803, 804];
-      client.send(...ids.map((id) => ({ type: 'publish', id, events })));
+      client.send(...ids.map((id) => ({ type: 'publish', id, events, continues: null })));
       const answers = await Promise.all(ids.map((id) => client.find((m) => m['id'] === id)));
       const taken = answers.filter((m) => m.type === 'ack').length;
       const refused = answers.filter((m) => m['code'] === 'overloaded').length;

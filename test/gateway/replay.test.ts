@@ -120,7 +120,13 @@ describe.each(FORMS)('%s', (form) => {
     const seq = Number(live[to]!['seq']);
     const seekFrom = client.seen.length;
     client.send({ type: 'replay', id: 3, action: 'seek', topics: [], ...NONE, fromSeq: seq });
-    expect(await client.answer(3, seekFrom)).toEqual({ type: 'ack', id: 3, seq });
+    expect(await client.answer(3, seekFrom)).toEqual({
+      type: 'ack',
+      id: 3,
+      seq,
+      repeated: null,
+      waiting: null,
+    });
     expect(await steer(4, 'continue')).toMatchObject({ type: 'ack' });
     await client.answer(1, paused);
     const behind = client.seen.slice(client.seen.findIndex((m) => m.type === 'ack' && m['id'] === 3) + 1); // prettier-ignore

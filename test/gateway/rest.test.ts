@@ -33,7 +33,12 @@ beforeAll(async () => {
     ),
   );
   await given(
-    trade('ACME', '-0.01', '0.001', { seq: 7, prevSeq: 6, tradeId: 9_007_199_254_740_991 }),
+    trade('ACME', '-0.01', '0.001', {
+      seq: 7,
+      prevSeq: 6,
+      tradeId: 9_007_199_254_740_991,
+      timing: null,
+    }),
     trade('ACME', '0.00', '9007199254740.990', { seq: 8, prevSeq: 7, aggressor: 'none' }),
   );
   await given(instrument('QUIET', { previousClose: '12.30' }), instrument('BARE'));
@@ -185,6 +190,7 @@ describe('trades', () => {
           quantity: '9007199254740.990',
           aggressor: 'none',
           tradeId: 0,
+          timing: null,
         },
         {
           ...common,
@@ -194,6 +200,7 @@ describe('trades', () => {
           quantity: '0.001',
           aggressor: 'buy',
           tradeId: 9_007_199_254_740_991,
+          timing: null,
         },
       ],
       before: null,

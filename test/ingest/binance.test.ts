@@ -83,6 +83,7 @@ describe('binance', () => {
       quantity: 10_000_000,
       aggressor: 'sell',
       tradeId: 7,
+      timing: null,
     });
     expect(records[1]!.events[0]).toMatchObject({ aggressor: 'buy', seq: 8, prevSeq: 7 });
   });
@@ -105,6 +106,7 @@ describe('binance', () => {
       asks: [],
       crc: null,
       count: 1,
+      mark: null,
     });
   });
 
@@ -122,6 +124,7 @@ describe('binance', () => {
       ask: 260_000_000,
       askQuantity: 300_000_000,
       count: 1,
+      mark: null,
     });
     expect(records[1]!.events[0]).toMatchObject({ ask: null, askQuantity: 0, bid: 250_000_000 });
   });
@@ -140,6 +143,7 @@ describe('binance', () => {
         asks: [260_000_000, 300_000_000],
         crc: null,
         count: 1,
+        mark: null,
       },
     ]);
   });

@@ -32,6 +32,7 @@ describe('tape', () => {
             quantity: 250,
             aggressor: 'sell',
             tradeId: 0,
+            timing: null,
           },
         ],
       },
@@ -160,6 +161,7 @@ describe('tape', () => {
       quantity: amount,
       aggressor: fc.constantFrom('buy', 'sell', 'none'),
       tradeId: amount,
+      timing: fc.constant(null),
     });
     const levels = fc.array(fc.tuple(fc.maxSafeInteger(), amount)).map((pairs) => pairs.flat());
     const book: fc.Arbitrary<Book> = fc.record({
@@ -174,6 +176,7 @@ describe('tape', () => {
       asks: levels,
       crc: fc.option(fc.nat(0xffff_ffff)),
       count: fc.nat(0xffff_ffff),
+      mark: fc.constant(null),
     });
     fc.assert(
       fc.property(fc.array(fc.oneof(trade, book)), fc.array(fc.nat(5000)), (events, places) => {

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 
 import { formatLevels } from '../../protocol/json';
 import type { Message, Tick } from '../../protocol/messages';
+import { formatSum } from '../../protocol/sums';
 import { formatDecimal } from '../../protocol/units';
 import { check, loadConfig } from '../../src/config';
 import { Connection } from '../../src/client/connection';
@@ -152,7 +153,7 @@ test('of the recorded market, the newest state is that of REST', async () => {
   expect([tick['seq'], tick['last'], tick['volume']]).toEqual([
     seq,
     formatDecimal(last, definition.priceScale),
-    formatDecimal(volume, definition.quantityScale),
+    formatSum(volume, definition.quantityScale),
   ]);
   // Each tick of the ring is chained to the one before, up to that of REST.
   let head = 0;

@@ -179,7 +179,7 @@ describe.skipIf(!present)(
         }),
       ).toEqual(naive.trades as never);
       expect(trades.length).toBe(9757);
-      const volume = exact([0, feedOf(market, SYMBOL).volume])[1];
+      const volume = exact([0, Number(feedOf(market, SYMBOL).currentTick()!.volume)])[1];
       expect(volume).toBe(naive.trades.reduce((sum, t) => sum + t.quantity, 0n));
     });
 

@@ -20,7 +20,7 @@ test('what waited is answered when it is journaled, what comes after is refused'
   submit();
   expect([answers.length, batches.length]).toEqual([0, 0]);
   await recorder.refuse();
-  expect(answers).toEqual([{ seq: 3 }]);
+  expect(answers).toEqual([{ seq: 3, intake: { repeated: 0, waiting: 0 } }]);
   expect(batches.at(-1)?.lastSeq).toBe(3);
   submit();
   const orders = createOrderStage(recorder, 10);

@@ -239,6 +239,6 @@ test('a trade that is sent again after a crash is known, and not counted twice',
   for (const seq of [8, 9, 10]) say(second, seq);
   const words = eventsOf(second.batches).map((e) => (e.type === 'status' ? e.reason : e.type));
   expect(words).toEqual(['source-connected', 'trade', 'tick']);
-  expect(feedOf(second.recorder.market).volume).toBe(20);
+  expect(feedOf(second.recorder.market).currentTick()!.volume).toBe(20);
   second.recorder.close();
 });

@@ -25,7 +25,7 @@ afterAll(() => scratch.remove());
 
 /** A book event as pushed, at so many microseconds. */
 function pushed(micros: number, form: Book['form'], bids: number[], asks: number[]): Book {
-  return { type: 'book', symbol: 'ACME', seq: micros + 1, prevSeq: micros, eventTime: at(micros), receiveTime: at(micros), form, bids, asks, crc: null, count: 1 }; // prettier-ignore
+  return { type: 'book', symbol: 'ACME', seq: micros + 1, prevSeq: micros, eventTime: at(micros), receiveTime: at(micros), form, bids, asks, crc: null, count: 1, mark: null }; // prettier-ignore
 }
 
 const WHOLE = pushed(0, 'snapshot', [100, 50], [101, 50]);

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 
 import { formatLevels, toJson } from '../../protocol/json';
+import { formatSum } from '../../protocol/sums';
 import { formatDecimal } from '../../protocol/units';
 import { openRecording } from '../../src/ingest/recording/recording';
 import { Reader } from '../support/reader';
@@ -39,7 +40,7 @@ function outcomeOf({ recorder }: Recording): Outcome {
     });
     const tick = instrument.currentTick();
     outcome.last[symbol] = tick === null ? null : formatDecimal(tick.last, priceScale);
-    outcome.volume[symbol] = formatDecimal(tick?.volume ?? 0, quantityScale);
+    outcome.volume[symbol] = formatSum(tick?.volume ?? 0, quantityScale);
   }
   return outcome;
 }

@@ -72,9 +72,9 @@ describe('trades and ticks', () => {
     );
     const times = { receiveTime: at(77) };
     expect<BatchEvent[]>(events).toEqual([
-      { type: 'trade', symbol: SYMBOL, seq: 3, prevSeq: 0, eventTime: at(5), ...times, price: 100, quantity: 3, aggressor: 'sell', tradeId: 12, sourceSeq: 0 }, // prettier-ignore
+      { type: 'trade', symbol: SYMBOL, seq: 3, prevSeq: 0, eventTime: at(5), ...times, price: 100, quantity: 3, aggressor: 'sell', tradeId: 12, timing: null, sourceSeq: 0 }, // prettier-ignore
       { type: 'tick', symbol: SYMBOL, seq: 4, prevSeq: 0, eventTime: at(5), ...times, last: 100, bid: 99, ask: 101, quantity: 3, volume: 3, count: 1 }, // prettier-ignore
-      { type: 'trade', symbol: SYMBOL, seq: 5, prevSeq: 3, eventTime: at(6), ...times, price: 102, quantity: 4, aggressor: 'buy', tradeId: 13, sourceSeq: 0 }, // prettier-ignore
+      { type: 'trade', symbol: SYMBOL, seq: 5, prevSeq: 3, eventTime: at(6), ...times, price: 102, quantity: 4, aggressor: 'buy', tradeId: 13, timing: null, sourceSeq: 0 }, // prettier-ignore
       { type: 'tick', symbol: SYMBOL, seq: 6, prevSeq: 4, eventTime: at(6), ...times, last: 102, bid: 99, ask: 101, quantity: 4, volume: 7, count: 1 }, // prettier-ignore
     ]);
   });
@@ -90,7 +90,7 @@ describe('trades and ticks', () => {
     ]);
     expect(scene.words(trade({ seq: 16, prevSeq: 15 }))).toEqual(['trade', 'tick']);
     expect(scene.words(trade(), trade())).toEqual(['trade', 'tick', 'trade', 'tick']);
-    expect(scene.instrument.volume).toBe(25);
+    expect(scene.instrument.currentTick()!.volume).toBe(25);
   });
 
   test('before the first trade the tick is made of the previous close, at place 0', () => {

@@ -168,9 +168,9 @@ describe('volume', () => {
     const small = trade({ quantity: 4 });
     expect(refusal(market, [small, small, small])).toBe('2 out-of-range quantity');
     expect(refusal(market, [trade({ quantity: 11 })])).toBe('0 out-of-range quantity');
-    expect(feedOf(market).volume).toBe(MAX - 10);
+    expect(feedOf(market).currentTick()!.volume).toBe(MAX - 10);
     enter(market, out, [small, small, trade({ quantity: 2 })]);
-    expect(feedOf(market).volume).toBe(MAX);
+    expect(feedOf(market).currentTick()!.volume).toBe(MAX);
     expect(refusal(market, [trade({ quantity: 1 })])).toBe('0 out-of-range quantity');
     expect(refusal(market, [trade({ quantity: 0 })])).toBeUndefined();
     expect(out.take().findLast((e) => e.type === 'tick')).toMatchObject({ volume: MAX });
@@ -192,7 +192,7 @@ describe('volume', () => {
           sums[t.symbol]! += BigInt(t.quantity);
         }
         for (const symbol of ['A', 'B']) {
-          expect(BigInt(feedOf(market, symbol).volume)).toBe(sums[symbol]!);
+          expect(BigInt(feedOf(market, symbol).currentTick()!.volume)).toBe(sums[symbol]!);
         }
       }),
     );

@@ -118,7 +118,7 @@ export class Journaled {
           i.definition,
           i.tickHead,
           i.bookHead,
-          i.volume,
+          i.currentTick()?.volume ?? 0,
           i.currentTick(),
           i.bookView(),
         ]),

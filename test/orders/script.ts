@@ -110,6 +110,7 @@ function feedEvents(random: Prng, seq: number): SourceEvent[] {
       asks: [101 + random.int(0, 2), random.int(1, 9)],
       crc: null,
       count: 1,
+      mark: null,
     },
     {
       type: 'trade',
@@ -120,6 +121,7 @@ function feedEvents(random: Prng, seq: number): SourceEvent[] {
       quantity: random.int(1, 5),
       aggressor: 'buy',
       tradeId: seq,
+      timing: null,
     },
   ];
 }

@@ -36,6 +36,7 @@ const emptyBook: Book = {
   asks: [],
   crc: null,
   count: 0xffff_ffff,
+  mark: null,
 };
 
 describe('round trip', () => {
@@ -188,7 +189,7 @@ describe('what a reader tolerates', () => {
       { forceIntegerToFloat: true },
     );
     expect(decodeFrame(asFloats)).toMatchObject([
-      { type: 'trade', price: 2, quantity: 3, tradeId: 7 },
+      { type: 'trade', price: 2, quantity: 3, tradeId: 7, timing: null },
       { type: 'ping', id: 1 },
     ]);
   });
@@ -238,7 +239,12 @@ describe('what a reader tolerates', () => {
 
 test('[P6] a source may leave out of its events what stands in for itself', () => {
   const trade = { type: 'trade', symbol: 'A', eventTime: '9', price: '1', quantity: '2' };
-  const publish = { type: 'publish', id: 1, events: [{ ...trade, aggressor: 'buy' }] };
+  const publish = {
+    type: 'publish',
+    id: 1,
+    events: [{ ...trade, aggressor: 'buy' }],
+    continues: null,
+  };
   const decoded = fromJson(publish, () => ({ priceScale: 0, quantityScale: 0 }));
   const { count: _, ...standIns } = SOURCE_OPTIONAL; // a trade has no count
   expect(decoded).toMatchObject({ events: [{ ...standIns, price: 1, quantity: 2 }] });

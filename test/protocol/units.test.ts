@@ -140,6 +140,7 @@ describe('decimals', () => {
         quantity: '1',
         aggressor: 'buy',
         tradeId: 0,
+        timing: null,
       };
       const fault = fromJson(trade, () => ({ priceScale: 2, quantityScale: 0 }));
       expect(fault).toMatchObject({ code, field: 'trade.price' });

@@ -16,6 +16,8 @@ import {
 } from '../../src/sequencer/sequencer';
 import { at, trade } from '../support/market-events';
 
+const taken = (seq: number): SubmitResult => ({ seq, intake: { repeated: 0, waiting: 0 } });
+
 /** Quantity of an event that this market refuses, with everything it came with. */
 const BAD = 666;
 
@@ -29,10 +31,11 @@ class EchoMarket implements SequencedMarket {
     return index < 0 ? undefined : { index, fault: fault('out-of-range', 'bad') };
   }
 
-  apply(source: number, event: SourceEvent, out: SequencerOutput): void {
+  apply(source: number, event: SourceEvent, out: SequencerOutput): 'taken' {
     if (event.type !== 'trade') throw new Error('these tests use trades');
     this.applied.push(event.tradeId);
     for (let i = 0; i < event.quantity; i++) this.push(event.tradeId, source, out);
+    return 'taken';
   }
 
   push(tradeId: number, source: number, out: SequencerOutput): void {
@@ -81,7 +84,7 @@ class Scene {
   }
 
   submit(id: number, quantities: readonly number[], source = 1): void {
-    const events = quantities.map((quantity) => trade({ quantity, tradeId: id }));
+    const events = quantities.map((quantity) => trade({ quantity, tradeId: id, timing: null }));
     this.sequencer.submit(source, events, (result) => this.answers.push({ id, result }));
   }
 
@@ -183,8 +186,8 @@ describe('answers', () => {
     expect(scene.answers).toEqual([]);
     scene.undone.shift()!();
     expect(scene.answers).toEqual([
-      { id: 1, result: { seq: 2 } },
-      { id: 2, result: { seq: 5 } },
+      { id: 1, result: taken(2) },
+      { id: 2, result: taken(5) },
     ]);
   });
 
@@ -195,9 +198,9 @@ describe('answers', () => {
     scene.submit(3, [1]);
     scene.turn();
     expect(scene.answers).toEqual([
-      { id: 1, result: { seq: 1 } },
+      { id: 1, result: taken(1) },
       { id: 2, result: { index: 2, fault: fault('out-of-range', 'bad') } },
-      { id: 3, result: { seq: 2 } },
+      { id: 3, result: taken(2) },
     ]);
     expect(scene.market.applied).toEqual([1, 3]);
     expect(scene.idsOf(scene.batches[0]!)).toEqual([1, 3]);
@@ -211,7 +214,7 @@ describe('answers', () => {
     scene.turn();
     expect(scene.batches).toEqual([]);
     expect(scene.answers.map(({ id }) => id)).toEqual([1, 2, 3]);
-    expect(scene.answers[0]!.result).toEqual({ seq: 9 });
+    expect(scene.answers[0]!.result).toEqual(taken(9));
   });
 
   test('[P12] beyond what may wait the answer is overloaded, at once, and nothing is taken', () => {
@@ -229,7 +232,7 @@ describe('answers', () => {
       Array.from({ length: 10 }, () => 1),
     );
     scene.turnAll();
-    expect(scene.answers.at(-1)).toEqual({ id: 5, result: { seq: 20 } });
+    expect(scene.answers.at(-1)).toEqual({ id: 5, result: taken(20) });
   });
 
   test('[P12] empty submissions are bounded too', () => {

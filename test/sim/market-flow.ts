@@ -78,7 +78,7 @@ export class MarketFlow {
       of.bids = [...(levels?.bids ?? [])];
       of.asks = [...(levels?.asks ?? [])];
       const tick = truth.newest(`tick:${symbol}`);
-      of.volume = tick?.type === 'tick' ? tick.volume : 0;
+      of.volume = tick?.type === 'tick' ? Number(tick.volume) : 0;
     }
     this.heads.set('status', truth.head('status', this.seq));
   }
@@ -146,7 +146,7 @@ export class MarketFlow {
     const kind = random.int(0, 15);
     if (kind === 0) {
       const state = random.chance(0.5) ? 'live' : 'stale';
-      return [{ type: 'status', symbol, ...this.place('status'), state, reason: 'told', missed: 0 }]; // prettier-ignore
+      return [{ type: 'status', symbol, ...this.place('status'), state, reason: 'told', missed: 0, events: null }]; // prettier-ignore
     }
     if (kind === 1) return this.snapshot(symbol);
     if (kind < 6) {
@@ -154,12 +154,12 @@ export class MarketFlow {
       const quantity = random.int(1, 9);
       of.volume += quantity;
       return [
-        { type: 'trade', symbol, ...this.place(`trade:${symbol}`), price, quantity, aggressor: 'buy', tradeId: 0 }, // prettier-ignore
+        { type: 'trade', symbol, ...this.place(`trade:${symbol}`), price, quantity, aggressor: 'buy', tradeId: 0 , timing: null}, // prettier-ignore
         { type: 'tick', symbol, ...this.place(`tick:${symbol}`), last: price, bid: null, ask: null, quantity, volume: of.volume, count: 1 }, // prettier-ignore
       ];
     }
     if (kind < 9)
-      return [{ type: 'bbo', symbol, ...this.place(`bbo:${symbol}`), bid: price, bidQuantity: 1, ask: null, askQuantity: 0, count: 1 }]; // prettier-ignore
+      return [{ type: 'bbo', symbol, ...this.place(`bbo:${symbol}`), bid: price, bidQuantity: 1, ask: null, askQuantity: 0, count: 1, mark: null }]; // prettier-ignore
     return [this.book(symbol)];
   }
 
@@ -184,7 +184,7 @@ export class MarketFlow {
     const side = (from: number, step: number): number[] =>
       Array.from({ length: random.int(0, 10) }, (_, i) => [from + step * (i + 1), random.int(1, 9)]).flat(); // prettier-ignore
     const [bids, asks] = [side(100, -1), side(100, 1)];
-    const opening = { type: 'book' as const, symbol, ...this.place(`book:${symbol}`), crc: null, count: 1 }; // prettier-ignore
+    const opening = { type: 'book' as const, symbol, ...this.place(`book:${symbol}`), crc: null, count: 1, mark: null }; // prettier-ignore
     if (of.form !== 'none' && random.chance(0.02)) {
       Object.assign(of, { bids: [], asks: [], form: 'incomplete' });
       return { ...opening, form: 'incomplete', bids: [], asks: [] };

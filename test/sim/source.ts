@@ -161,7 +161,7 @@ export class SteeredSource implements PlaySource {
       const form = book.crc === undefined ? 'incomplete' : 'snapshot';
       const at = this.truth.events[seq - 1]!;
       const { eventTime, receiveTime } = at as Extract<BatchEvent, { type: 'book' }>;
-      messages.push({ type: 'book', symbol, seq, prevSeq: 0, eventTime, receiveTime, form, bids: [...book.bids], asks: [...book.asks], crc: book.crc ?? null, count: 1 }); // prettier-ignore
+      messages.push({ type: 'book', symbol, seq, prevSeq: 0, eventTime, receiveTime, form, bids: [...book.bids], asks: [...book.asks], crc: book.crc ?? null, count: 1, mark: null }); // prettier-ignore
     }
     return messages;
   }

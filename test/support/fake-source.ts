@@ -106,6 +106,7 @@ export class FakeSource {
       quantity: this.prng.int(1, 1000),
       aggressor: this.prng.chance(0.5) ? 'buy' : 'sell',
       tradeId: this.tradeSeq,
+      timing: null,
     });
   }
 

@@ -306,7 +306,7 @@ export class Publisher {
   private say(events: readonly Json[]): number {
     const id = this.published.length + 1;
     this.published.push({ id, lastTrade: this.outside.lastTrade });
-    this.client.send({ type: 'publish', id, events });
+    this.client.send({ type: 'publish', id, events, continues: null });
     return id;
   }
 }

@@ -157,6 +157,7 @@ export class Truth {
       quantity: row.quantity!,
       aggressor: 'none',
       tradeId: row.ref!,
+      timing: null,
     });
     const messages = listOf(this.tradeMessages, row.symbol);
     messages.push(message);

@@ -43,6 +43,7 @@ export function trade(more: Partial<Trade> = {}): Trade {
     quantity: 5,
     aggressor: 'buy',
     tradeId: 0,
+    timing: null,
     ...more,
   };
 }
@@ -68,6 +69,7 @@ export function book(
     asks,
     crc: null,
     count: 1,
+    mark: null,
     ...more,
   };
 }
@@ -91,6 +93,7 @@ export function bbo(
     ask: ask === null ? null : ask[0],
     askQuantity: ask === null ? 0 : ask[1],
     count: 1,
+    mark: null,
     ...more,
   };
 }

@@ -122,7 +122,7 @@ export class StreamClient {
   async publish(...events: unknown[]): Promise<Seen> {
     const from = this.seen.length;
     const id = ++this.lastId;
-    this.send({ type: 'publish', id, events });
+    this.send({ type: 'publish', id, events, continues: null });
     return this.answer(id, from);
   }
 

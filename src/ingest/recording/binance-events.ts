@@ -59,6 +59,7 @@ export function depth(data: Json, instrument: Instrument, receiveTime: Nanos): B
     asks: readLevels(data, 'a', instrument),
     crc: null,
     count: 1,
+    mark: null,
   };
 }
 
@@ -75,6 +76,7 @@ export function snapshot(data: Json, instrument: Instrument, receiveTime: Nanos)
     asks: readLevels(data, 'asks', instrument),
     crc: null,
     count: 1,
+    mark: null,
   };
 }
 
@@ -97,6 +99,7 @@ export function quote(data: Json, instrument: Instrument, receiveTime: Nanos): B
     ask: askQuantity === 0 ? null : ask,
     askQuantity,
     count: 1,
+    mark: null,
   };
 }
 
@@ -114,5 +117,6 @@ export function trade(data: Json, instrument: Instrument, receiveTime: Nanos): T
     // m: the buyer was the maker, so the seller took.
     aggressor: readBoolean(data, 'm') ? 'sell' : 'buy',
     tradeId,
+    timing: null,
   };
 }

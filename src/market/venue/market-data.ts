@@ -57,6 +57,7 @@ export class VenueMarketData {
       quantity,
       aggressor: SIDE_WORDS[aggressor]!,
       tradeId,
+      timing: null,
     });
     heads.trade = seq;
     const tickSeq = out.nextSeq();
@@ -91,6 +92,7 @@ export class VenueMarketData {
       state: statusWord(state),
       reason,
       missed: 0,
+      events: null,
     });
     this.statusHead.status = seq;
   }
@@ -101,7 +103,7 @@ export class VenueMarketData {
     if (changed === 0) return;
     if ((changed & (1 << BUY)) !== 0) this.bids = this.venue.top(BUY, BOOK_DEPTH);
     if ((changed & (1 << SELL)) !== 0) this.asks = this.venue.top(SELL, BOOK_DEPTH);
-    this.book.publish(this.bids, this.asks, out.receiveTime, out);
+    this.book.publish(this.bids, this.asks, { eventTime: out.receiveTime }, out);
     this.pushBbo(out);
   }
 
@@ -151,6 +153,7 @@ export class VenueMarketData {
       ask,
       askQuantity,
       count: 1,
+      mark: null,
     };
     this.heads.bbo = seq;
     out.push(this.lastBbo);

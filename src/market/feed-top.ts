@@ -1,0 +1,156 @@
+/**
+ * Feed top: the best bid and offer of a fed instrument as published, and the quotes of its source from
+ * which it may come sooner than from its levels.
+ *
+ * A quote that is numbered shares the numbers of the book. Where both name the same moment and differ, one
+ * of them is wrong.
+ */
+
+import type { Bbo } from '../../protocol/messages';
+import type { Nanos } from '../../protocol/time';
+import type { FeedBook } from './feed-book';
+import type { MarketOutput } from './output';
+
+export type Top = Pick<Bbo, 'eventTime' | 'bid' | 'bidQuantity' | 'ask' | 'askQuantity'>;
+
+/** How long a quote may be ahead of the levels by its number; one that is longer has a wrong number. */
+const QUOTE_AHEAD_NS_MAX = 10e9;
+
+export class FeedTop {
+  /** The seq of the newest bbo; 0 before the first. */
+  head = 0;
+  /** As published. */
+  newest: Bbo | null = null;
+  /** The newest numbered quote of the source. */
+  private quote: Bbo | null = null;
+  private quotedAt: Nanos | null = null;
+  private readonly symbol: string;
+
+  constructor(symbol: string) {
+    this.symbol = symbol;
+  }
+
+  /** Null where it may not be the present one. */
+  get bid(): number | null {
+    return this.newest?.mark === null ? this.newest.bid : null;
+  }
+
+  /** Null where it may not be the present one. */
+  get ask(): number | null {
+    return this.newest?.mark === null ? this.newest.ask : null;
+  }
+
+  /** What the number of a quote says. @param bookSeq the number that the book stands at */
+  judge(m: Bbo, bookSeq: number): 'next' | 'repeated' | 'renumbered' {
+    const { quote } = this;
+    if (m.seq === 0) return 'next';
+    if (quote !== null && m.seq < quote.seq) {
+      return m.eventTime.compare(quote.eventTime) > 0 ? 'renumbered' : 'repeated';
+    }
+    return m.seq < bookSeq ? 'repeated' : 'next';
+  }
+
+  /** Takes a quote of the source on, and publishes it. */
+  take(m: Bbo, out: MarketOutput): void {
+    if (m.seq !== 0) {
+      this.quote = m;
+      this.quotedAt = out.receiveTime;
+    }
+    this.publish(m, out);
+  }
+
+  /** Publishes the top of a book that has changed, or the quote that is newer. @returns that quote */
+  follow(book: FeedBook, seq: number, eventTime: Nanos, out: MarketOutput): Bbo | null {
+    const { quote } = this;
+    if (seq === 0 || quote === null || book.sourceSeq > quote.seq) {
+      this.publish(topOf(book, eventTime), out);
+      return null;
+    }
+    if (this.isTooFarAhead(book, quote, out)) {
+      this.forget();
+      this.publish(topOf(book, eventTime), out);
+      return null;
+    }
+    this.publish({ ...quote, eventTime }, out);
+    return quote;
+  }
+
+  /** What quotes said counts no more. */
+  forget(): void {
+    this.quote = null;
+    this.quotedAt = null;
+  }
+
+  /** There is no top that may be trusted. */
+  void(eventTime: Nanos, out: MarketOutput): void {
+    if (this.newest === null) return;
+    this.publish({ eventTime, bid: null, bidQuantity: 0, ask: null, askQuantity: 0 }, out);
+  }
+
+  /** Says that the top may not be the present one any more. */
+  publishMark(mark: Bbo['mark'], eventTime: Nanos, out: MarketOutput): void {
+    const { newest } = this;
+    if (newest === null || (newest.bid === null && newest.ask === null)) return;
+    this.publish({ ...newest, eventTime }, out, mark);
+  }
+
+  /** Publishes a top, if it differs. */
+  publish(top: Top, out: MarketOutput, mark: Bbo['mark'] = null): void {
+    const { newest } = this;
+    if (newest !== null && newest.mark === mark && isSame(newest, top)) return;
+    this.newest = {
+      type: 'bbo',
+      symbol: this.symbol,
+      seq: out.nextSeq(),
+      prevSeq: this.head,
+      eventTime: top.eventTime,
+      receiveTime: out.receiveTime,
+      bid: top.bid,
+      bidQuantity: top.bidQuantity,
+      ask: top.ask,
+      askQuantity: top.askQuantity,
+      count: 1,
+      mark,
+    };
+    this.head = this.newest.seq;
+    out.push(this.newest);
+  }
+
+  private isTooFarAhead(book: FeedBook, quote: Bbo, { receiveTime }: MarketOutput): boolean {
+    const { quotedAt } = this;
+    return (
+      book.sourceSeq < quote.seq &&
+      quotedAt !== null &&
+      receiveTime.since(quotedAt) > QUOTE_AHEAD_NS_MAX
+    );
+  }
+}
+
+/** Whether a quote is the top of a book. */
+export function isTopOf(quote: Top, { bids, asks }: FeedBook): boolean {
+  return (
+    bids.best === quote.bid &&
+    asks.best === quote.ask &&
+    bids.bestQuantity === quote.bidQuantity &&
+    asks.bestQuantity === quote.askQuantity
+  );
+}
+
+function isSame(a: Top, b: Top): boolean {
+  return (
+    a.bid === b.bid &&
+    a.ask === b.ask &&
+    a.bidQuantity === b.bidQuantity &&
+    a.askQuantity === b.askQuantity
+  );
+}
+
+function topOf({ bids, asks }: FeedBook, eventTime: Nanos): Top {
+  return {
+    eventTime,
+    bid: bids.best,
+    bidQuantity: bids.bestQuantity,
+    ask: asks.best,
+    askQuantity: asks.bestQuantity,
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * Feed trades: the trades of a fed instrument, each with the tick behind it. A trade that is late gets no
+ * tick, since it changes nothing that is newest.
+ */
+
+import type { Tick, Trade } from '../../protocol/messages';
+import type { RecordedTrade } from '../../protocol/records';
+import type { Sum } from '../../protocol/sums';
+import type { Nanos } from '../../protocol/time';
+import { isLate, marketTime } from '../../protocol/trade-time';
+import type { FeedStatus } from './feed-status';
+import type { MarketOutput } from './output';
+import type { TradeClock } from './trade-clock';
+import { TradeNumbers, type NumberVerdict, type TradeNumbersState } from './trade-numbers';
+
+/** Reason word of a status from which recovery knows that the numbers of trades began anew. */
+export const TRADES_RENUMBERED = 'trades-renumbered';
+
+/** What a checkpoint keeps of them. */
+export interface FeedTradesState {
+  readonly numbers: TradeNumbersState;
+  readonly presentTime: Nanos | null;
+  readonly volume: Sum;
+}
+
+/** Best prices as far as they are known. */
+export interface KnownTop {
+  readonly bid: number | null;
+  readonly ask: number | null;
+}
+
+export class FeedTrades {
+  readonly clock: TradeClock;
+  /** The newest seq of each topic; 0 before the first. */
+  readonly heads = { tick: 0, trade: 0 };
+  lastTick: Tick | null = null;
+  private readonly status: FeedStatus;
+  private readonly top: KnownTop;
+  private readonly numbers = new TradeNumbers();
+  /** The present session has sent no numbered trade yet, and does not say that its numbers go on. */
+  private isNewSession = false;
+
+  constructor(status: FeedStatus, top: KnownTop, clock: TradeClock) {
+    this.status = status;
+    this.top = top;
+    this.clock = clock;
+  }
+
+  /** Another session of a source begins. */
+  begin(continues: boolean): void {
+    this.isNewSession = !continues;
+  }
+
+  take(m: Trade, out: MarketOutput): 'taken' | 'repeated' {
+    const { receiveTime } = out;
+    const timing = this.clock.timing(m.eventTime, receiveTime);
+    const at = marketTime({ eventTime: m.eventTime, receiveTime, timing });
+    const verdict = this.numbers.judge(m, at, this.isNewSession);
+    if (verdict === 'repeated') return 'repeated';
+    this.status.revive(at, out);
+    this.tellNumbers(m, verdict, at, out);
+    if (m.seq !== 0) this.isNewSession = false;
+    this.numbers.take(m, at, verdict);
+    const trade: RecordedTrade = {
+      ...m,
+      seq: out.nextSeq(),
+      prevSeq: this.heads.trade,
+      receiveTime,
+      timing,
+      sourceSeq: m.seq,
+    };
+    out.push(trade);
+    this.heads.trade = trade.seq;
+    this.clock.take(trade);
+    if (!isLate(trade)) this.pushTick(trade, out);
+    if (isLate(trade)) this.status.count('late', at, out);
+    if (timing === 'ahead' || timing === 'late-and-ahead') this.status.count('ahead', at, out);
+    return 'taken';
+  }
+
+  /** The source's numbers begin anew. */
+  renumber(at: Nanos, out: MarketOutput): void {
+    this.numbers.reset();
+    this.isNewSession = false;
+    this.status.renumbered(TRADES_RENUMBERED, at, out);
+  }
+
+  /** What the number of a trade says of those before it. */
+  private tellNumbers(m: Trade, verdict: NumberVerdict, at: Nanos, out: MarketOutput): void {
+    const { status } = this;
+    const { last } = this.numbers;
+    if (verdict === 'renumbered') status.renumbered(TRADES_RENUMBERED, at, out);
+    else if (verdict === 'jump') status.tell(status.state, 'trades-jumped', at, out);
+    else if (verdict === 'next' && m.prevSeq !== 0 && last !== 0 && m.prevSeq > last) {
+      status.tell(status.state, 'trades-missed', at, out, { missed: m.prevSeq - last });
+    }
+  }
+
+  private pushTick(m: Trade, out: MarketOutput): void {
+    this.lastTick = {
+      type: 'tick',
+      symbol: m.symbol,
+      seq: out.nextSeq(),
+      prevSeq: this.heads.tick,
+      eventTime: m.eventTime,
+      receiveTime: m.receiveTime,
+      last: m.price,
+      bid: this.top.bid,
+      ask: this.top.ask,
+      quantity: m.quantity,
+      volume: this.clock.volume,
+      count: 1,
+    };
+    this.heads.tick = this.lastTick.seq;
+    out.push(this.lastTick);
+  }
+
+  // ── recovery ────────────────────────────────────────────────────────────────────────────────
+
+  state(): FeedTradesState {
+    const { present, volume } = this.clock;
+    return { numbers: this.numbers.state(), presentTime: present, volume };
+  }
+
+  restore({ numbers, presentTime, volume }: FeedTradesState): void {
+    this.numbers.restore(numbers);
+    this.clock.present = presentTime;
+    this.clock.volume = volume;
+  }
+
+  /** Takes a trade of the journal's tail on. */
+  recover(event: RecordedTrade): void {
+    this.heads.trade = event.seq;
+    this.clock.take(event);
+    const numbered = { ...event, seq: event.sourceSeq ?? 0, prevSeq: 0 };
+    const at = marketTime(event);
+    const verdict = this.numbers.judge(numbered, at, false);
+    this.numbers.take(numbered, at, verdict === 'repeated' ? 'fill' : verdict);
+  }
+
+  /** Takes the reason of a status of the journal's tail on. */
+  recoverReason(reason: string): void {
+    if (reason === TRADES_RENUMBERED) this.numbers.reset();
+  }
+}
