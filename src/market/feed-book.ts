@@ -10,7 +10,7 @@
  */
 
 import type { Book } from '../../protocol/messages';
-import type { Nanos } from '../../protocol/time';
+import { Nanos } from '../../protocol/time';
 import { BoundedQueue } from '../base/bounded-queue';
 import { PriceLadder } from './price-ladder';
 
@@ -54,6 +54,8 @@ export class FeedBook {
   private held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
   /** The event time of the newest delta; null before the first. */
   private deltaTime: Nanos | null = null;
+  /** Of the newest message applied. */
+  private appliedTime = Nanos.ZERO;
   /** A snapshot below the book's number: old, or the first of another numbering. */
   private below: Book | null = null;
 
@@ -116,8 +118,8 @@ export class FeedBook {
   private applySnapshot(message: Book, isNewSession: boolean): BookOutcome {
     const isBelow = this.state === 'live' && message.seq !== 0 && message.seq < this.sourceSeq;
     if (isBelow && !isNewSession && !this.isSecondBelow(message)) {
-      // It may be the first of another numbering: the next delta or snapshot tells.
-      this.below = message;
+      // One that is later may be the first of another numbering: the next delta or snapshot tells.
+      if (message.eventTime.compare(this.appliedTime) > 0) this.below = message;
       return 'repeated';
     }
     if (isBelow) this.interrupt();
@@ -135,6 +137,7 @@ export class FeedBook {
 
   private load(message: Book): BookOutcome {
     this.below = null;
+    this.appliedTime = message.eventTime;
     if (this.bids.load(message.bids) === 'full' || this.asks.load(message.asks) === 'full') {
       this.invalidate();
       return 'too-many-levels';
@@ -185,6 +188,7 @@ export class FeedBook {
     this.interrupted = false;
     this.below = null;
     this.deltaTime = message.eventTime;
+    this.appliedTime = message.eventTime;
     if (applyLevels(this.bids, message.bids) && applyLevels(this.asks, message.asks)) {
       return 'applied';
     }

@@ -133,7 +133,8 @@ export class FeedInstrument implements MarketInstrument {
     yield this.definition;
     const { lastTick } = this.trades;
     if (lastTick !== null) yield lastTick;
-    if (this.top.newest !== null) yield this.top.newest;
+    const { newest: bbo } = this.top;
+    if (bbo !== null) yield bbo;
     const book = this.published.snapshot();
     if (book !== null) yield book;
   }
@@ -320,7 +321,7 @@ export class FeedInstrument implements MarketInstrument {
       },
       trades: this.trades.state(),
       tick: this.trades.lastTick,
-      bbo: this.top.newest,
+      bbo: this.top.pushed,
     };
   }
 
@@ -332,7 +333,7 @@ export class FeedInstrument implements MarketInstrument {
     this.trades.restore(c.trades);
     this.trades.lastTick = c.tick;
     this.top.head = bbo;
-    this.top.newest = c.bbo;
+    this.top.pushed = c.bbo;
     this.bookTime = c.bookTimes.asOfTime;
     if (c.bookState === 'none') return;
     this.book.restore(c.bids, c.asks, c.bookSourceSeq);
@@ -364,7 +365,7 @@ export class FeedInstrument implements MarketInstrument {
         return;
       case 'bbo':
         this.top.head = event.seq;
-        this.top.newest = event;
+        this.top.pushed = event;
         return;
       case 'book': {
         this.published.recover(event);
@@ -387,8 +388,7 @@ export class FeedInstrument implements MarketInstrument {
     }
     this.status.state = this.book.state === 'incomplete' ? 'incomplete' : 'recovered';
     this.published.mark = 'recovered';
-    const { newest } = this.top;
-    if (newest !== null) this.top.newest = { ...newest, mark: 'recovered' };
+    this.top.isRecovered = true;
   }
 }
 

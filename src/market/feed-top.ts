@@ -19,8 +19,10 @@ const QUOTE_AHEAD_NS_MAX = 10e9;
 export class FeedTop {
   /** The seq of the newest bbo; 0 before the first. */
   head = 0;
-  /** As published. */
-  newest: Bbo | null = null;
+  /** As pushed. */
+  pushed: Bbo | null = null;
+  /** Nothing was heard of it since a restart. */
+  isRecovered = false;
   /** The newest numbered quote of the source. */
   private quote: Bbo | null = null;
   private quotedAt: Nanos | null = null;
@@ -30,14 +32,24 @@ export class FeedTop {
     this.symbol = symbol;
   }
 
+  /** As a new reader gets it; null before the first. */
+  get newest(): Bbo | null {
+    const { pushed } = this;
+    return pushed !== null && this.isRecovered ? { ...pushed, mark: 'recovered' } : pushed;
+  }
+
   /** Null where it may not be the present one. */
   get bid(): number | null {
-    return this.newest?.mark === null ? this.newest.bid : null;
+    return this.isPresent ? this.pushed!.bid : null;
   }
 
   /** Null where it may not be the present one. */
   get ask(): number | null {
-    return this.newest?.mark === null ? this.newest.ask : null;
+    return this.isPresent ? this.pushed!.ask : null;
+  }
+
+  private get isPresent(): boolean {
+    return this.pushed !== null && this.pushed.mark === null && !this.isRecovered;
   }
 
   /** What the number of a quote says. @param bookSeq the number that the book stands at */
@@ -83,22 +95,23 @@ export class FeedTop {
 
   /** There is no top that may be trusted. */
   void(eventTime: Nanos, out: MarketOutput): void {
-    if (this.newest === null) return;
+    if (this.pushed === null) return;
     this.publish({ eventTime, bid: null, bidQuantity: 0, ask: null, askQuantity: 0 }, out);
   }
 
   /** Says that the top may not be the present one any more. */
   publishMark(mark: Bbo['mark'], eventTime: Nanos, out: MarketOutput): void {
-    const { newest } = this;
-    if (newest === null || (newest.bid === null && newest.ask === null)) return;
-    this.publish({ ...newest, eventTime }, out, mark);
+    const { pushed } = this;
+    if (pushed === null || (pushed.bid === null && pushed.ask === null)) return;
+    this.publish({ ...pushed, eventTime }, out, mark);
   }
 
   /** Publishes a top, if it differs. */
   publish(top: Top, out: MarketOutput, mark: Bbo['mark'] = null): void {
-    const { newest } = this;
-    if (newest !== null && newest.mark === mark && isSame(newest, top)) return;
-    this.newest = {
+    const { pushed, isRecovered } = this;
+    this.isRecovered = false;
+    if (pushed !== null && !isRecovered && pushed.mark === mark && isSame(pushed, top)) return;
+    this.pushed = {
       type: 'bbo',
       symbol: this.symbol,
       seq: out.nextSeq(),
@@ -112,8 +125,8 @@ export class FeedTop {
       count: 1,
       mark,
     };
-    this.head = this.newest.seq;
-    out.push(this.newest);
+    this.head = this.pushed.seq;
+    out.push(this.pushed);
   }
 
   private isTooFarAhead(book: FeedBook, quote: Bbo, { receiveTime }: MarketOutput): boolean {

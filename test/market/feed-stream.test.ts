@@ -154,7 +154,7 @@ class Stream {
 
   private submit(event: SourceEvent): void {
     expect(this.market.check(this.owner, [event])).toBeUndefined();
-    this.market.apply(this.owner, event, this.out);
+    this.market.apply(this.owner, event, this.out, true); // its numbers go on, whatever happens
   }
 
   private events: MarketEvent[] = [];

@@ -4,9 +4,11 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 
 import type { Instrument, SourceEvent } from '../../protocol/messages';
+import { sessionOf } from '../../protocol/trade-time';
 import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
 import { Market } from '../../src/market/market';
 import {
+  at,
   bbo,
   book,
   Collected,
@@ -161,40 +163,41 @@ describe('owners', () => {
 });
 
 describe('volume', () => {
-  test('past 2^53 - 1 is refused, over all trades of the submission, and nothing of it is taken', () => {
-    const { market, out } = withAcme({ priceIncrement: 1, quantityIncrement: 1 });
-    enter(market, out, [trade({ quantity: MAX - 10 })]);
-    out.take();
-    const small = trade({ quantity: 4 });
-    expect(refusal(market, [small, small, small])).toBe('2 out-of-range quantity');
-    expect(refusal(market, [trade({ quantity: 11 })])).toBe('0 out-of-range quantity');
-    expect(feedOf(market).currentTick()!.volume).toBe(MAX - 10);
-    enter(market, out, [small, small, trade({ quantity: 2 })]);
-    expect(feedOf(market).currentTick()!.volume).toBe(MAX);
-    expect(refusal(market, [trade({ quantity: 1 })])).toBe('0 out-of-range quantity');
-    expect(refusal(market, [trade({ quantity: 0 })])).toBeUndefined();
-    expect(out.take().findLast((e) => e.type === 'tick')).toMatchObject({ volume: MAX });
+  const DAY_NS = 86_400e9;
+  const one = fc.record({
+    symbol: fc.constantFrom('A', 'B'),
+    quantity: fc.oneof(fc.integer({ min: 0, max: 10 }), fc.integer({ min: MAX - 5, max: MAX })),
+    days: fc.integer({ min: 0, max: 2 }),
+    restarts: fc.boolean(),
   });
 
-  test('is the exact sum, whatever is dropped and whatever else there is', () => {
-    const one = fc.record({
-      symbol: fc.constantFrom('A', 'B'),
-      quantity: fc.integer({ min: 0, max: 1_000_000 }).map((n) => n * 1_000_003),
-    });
+  test('is the exact sum of the session, of any size, across restarts', () => {
     fc.assert(
-      fc.property(fc.array(one, { maxLength: 60 }), (list) => {
-        const market = newMarket();
+      fc.property(fc.array(one, { minLength: 1, maxLength: 40 }), (list) => {
+        let market = newMarket();
         const out = new Collected();
-        enter(market, out, [instrument('A'), instrument('B')]);
-        const sums: Record<string, bigint> = { A: 0n, B: 0n };
-        for (const t of list) {
-          enter(market, out, [trade(t)]);
-          sums[t.symbol]! += BigInt(t.quantity);
+        const whole = { priceIncrement: 1, quantityIncrement: 1 };
+        enter(market, out, [instrument('A', whole), instrument('B', whole)]);
+        const sums = new Map<string, { session: number; volume: bigint }>();
+        let now = at(0);
+        for (const { symbol, quantity, days, restarts } of list) {
+          now = now.plus(days * DAY_NS);
+          const session = sessionOf(now, 0);
+          const before = sums.get(symbol);
+          const volume = before?.session === session ? before.volume : 0n;
+          sums.set(symbol, { session, volume: volume + BigInt(quantity) });
+          out.receiveTime = now;
+          enter(market, out, [trade({ symbol, quantity, eventTime: now })]);
+          if (!restarts) continue;
+          const text = writeCheckpoint(market.checkpoint());
+          market = newMarket();
+          market.restore(readCheckpoint(text), []);
         }
-        for (const symbol of ['A', 'B']) {
-          expect(BigInt(feedOf(market, symbol).currentTick()!.volume)).toBe(sums[symbol]!);
+        for (const [symbol, { volume }] of sums) {
+          expect(BigInt(feedOf(market, symbol).currentTick()!.volume)).toBe(volume);
         }
       }),
+      { numRuns: 300 },
     );
   });
 });

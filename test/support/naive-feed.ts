@@ -72,7 +72,7 @@ export class NaiveFeed {
     const { held } = this;
     this.held = [];
     this.topSeq = Math.max(this.seq, this.quoteSeq);
-    for (const delta of held) if (delta.seq !== 0) this.delta(delta);
+    for (const delta of held) this.delta(delta);
   }
 
   private delta(m: Book): void {
@@ -93,7 +93,12 @@ export class NaiveFeed {
 
   private hold(m: Book): void {
     this.lose();
-    this.held = [...this.held, m].slice(-HELD_MAX);
+    const last = this.held.at(-1);
+    if (last !== undefined && m.prevSeq !== last.seq) {
+      if (m.seq <= last.seq && m.eventTime.compare(last.eventTime) <= 0) return;
+      this.held = [];
+    }
+    if (m.seq !== 0) this.held = [...this.held, m].slice(-HELD_MAX);
   }
 
   private lose(): void {

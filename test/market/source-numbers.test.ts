@@ -1,0 +1,242 @@
+/**
+ * Numbers of a source that begin anew, jump or repeat: rules [P8] to [P10]. The oracle knows what the source
+ * truly sent, so each event is recorded, or it is a true repetition and is counted.
+ */
+
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+
+import type { MarketEvent, SourceEvent, Trade } from '../../protocol/messages';
+import type { IntakeOutcome } from '../../src/market/intake';
+import { at, bbo, book, Collected, feedOf, instrument, newMarket, trade } from '../support/market-events'; // prettier-ignore
+
+const ABSURD = Number.MAX_SAFE_INTEGER;
+const DAY = 86_400e9;
+
+class Scene {
+  readonly market = newMarket();
+  readonly out = new Collected();
+
+  constructor() {
+    this.say(1, instrument());
+  }
+
+  get feed() {
+    return feedOf(this.market);
+  }
+
+  /** @returns what was recorded */
+  say(source: number, ...events: SourceEvent[]): MarketEvent[] {
+    this.tell(source, events);
+    return this.out.take();
+  }
+
+  tell(source: number, events: readonly SourceEvent[], continues = false): IntakeOutcome[] {
+    expect(this.market.check(source, events)).toBeUndefined();
+    const outcomes = events.map((event) => {
+      if (event.type !== 'instrument') this.out.receiveTime = event.eventTime;
+      return this.market.apply(source, event, this.out, continues);
+    });
+    this.market.seal();
+    return outcomes;
+  }
+
+  reasons(events: readonly MarketEvent[]): string[] {
+    return events.flatMap((e) => (e.type === 'status' ? [e.reason] : []));
+  }
+}
+
+const numbered = (seq: number, time: number, more: Partial<Trade> = {}): Trade =>
+  trade({ seq, prevSeq: seq - 1, eventTime: at(0).plus(time), price: 10_000 + seq, ...more });
+
+const tradesOf = (events: readonly MarketEvent[]) => events.filter((e) => e.type === 'trade');
+
+describe('trades', () => {
+  test('numbers of the next day begin anew: all are recorded, and the change is reported once', () => {
+    const scene = new Scene();
+    scene.say(1, numbered(1, 1), numbered(2, 2), numbered(3, 3));
+    const events = scene.say(1, numbered(1, DAY), numbered(2, DAY + 1), numbered(3, DAY + 2));
+    expect(tradesOf(events)).toHaveLength(3);
+    expect(scene.reasons(events)).toEqual(['trades-renumbered']);
+    expect(scene.feed.intake).toMatchObject({ repeated: 0, renumbered: 1 });
+  });
+
+  test('one absurd number is recorded, and those that follow are', () => {
+    for (const step of [1, 0]) {
+      const scene = new Scene();
+      scene.say(1, numbered(100, 1), numbered(101, 2));
+      const wrong = { prevSeq: ABSURD - 1, price: 7 };
+      expect(scene.reasons(scene.say(1, numbered(ABSURD, 3, wrong)))).toEqual(['trades-jumped']);
+      const events = scene.say(1, numbered(102, 3 + step), numbered(103, 4), numbered(104, 5));
+      expect(tradesOf(events)).toHaveLength(3);
+      expect(scene.reasons(events)).toEqual(['trades-renumbered']);
+      expect(scene.feed.intake.repeated).toBe(0);
+      expect(scene.feed.intake.missed).toBe(0);
+    }
+  });
+
+  test('an announcement resets trades alone, and leaves the book', () => {
+    const scene = new Scene();
+    scene.say(1, numbered(50, 1), book('snapshot', 10, 0, [99, 1], [101, 1]));
+    const anew: SourceEvent = { type: 'renumber', symbol: 'ACME', seq: 0, prevSeq: 0, eventTime: at(5), receiveTime: at(0), numbers: 'trades' }; // prettier-ignore
+    const events = scene.say(1, anew, numbered(1, 1), numbered(2, 1));
+    expect(tradesOf(events)).toHaveLength(2);
+    expect(scene.reasons(events)).toEqual(['trades-renumbered']);
+    expect(scene.feed.state).toBe('live');
+  });
+
+  test('a number that was left out is no repetition', () => {
+    const scene = new Scene();
+    const events = scene.say(1, numbered(1, 1), numbered(4, 4), numbered(2, 2), numbered(3, 3));
+    expect(tradesOf(events)).toHaveLength(4);
+    expect(scene.tell(1, [numbered(3, 3), numbered(5, 5)])).toEqual(['repeated', 'taken']);
+  });
+
+  test('another session repeats the end of the one before, or brings an older day', () => {
+    const day1 = Array.from({ length: 50 }, (_, i) => numbered(i + 1, DAY + i));
+    const scene = new Scene();
+    scene.tell(1, day1);
+    scene.market.release(1, scene.out);
+    expect(new Set(scene.tell(2, day1))).toEqual(new Set(['repeated']));
+    scene.market.release(2, scene.out);
+    const day0 = Array.from({ length: 50 }, (_, i) => numbered(i + 1, i, { price: 20_000 }));
+    expect(new Set(scene.tell(3, day0))).toEqual(new Set(['taken']));
+    scene.market.release(3, scene.out);
+    expect(new Set(scene.tell(4, day1.slice(0, 5), true))).toEqual(new Set(['taken']));
+  });
+
+  const step = fc.record({
+    what: fc.constantFrom('next', 'next', 'next', 'repeat', 'skip', 'restart', 'absurd', 'leave'),
+    size: fc.integer({ min: 1, max: 8 }),
+  });
+
+  test('whatever a source does, each trade is recorded once, or counted as the repetition it is', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        const scene = new Scene();
+        const sent: Trade[] = [];
+        const expected: Trade[] = [];
+        let [source, number, time, repeated] = [1, 0, 0, 0];
+        let isAbsurd = false;
+        const send = (seq: number): void => {
+          time += 1_000;
+          const one = numbered(seq, time, { price: 10_000 + time, tradeId: time });
+          // What was sent before the wrong number belongs to another numbering now.
+          if (isAbsurd) sent.length = 0;
+          isAbsurd = seq > ABSURD / 2;
+          sent.push(one);
+          expected.push(one);
+          expect(scene.tell(source, [one])).toEqual(['taken']);
+        };
+        for (const { what, size } of steps) {
+          if (what === 'leave') {
+            scene.market.release(source, scene.out);
+            source += 1;
+          } else if (what === 'repeat') {
+            // Of those that a source may still hold: the newest of the present numbering.
+            for (const again of sent.slice(-size)) {
+              expect(scene.tell(source, [again])).toEqual(['repeated']);
+              repeated += 1;
+            }
+          } else if (what === 'absurd') {
+            send(ABSURD - time);
+          } else {
+            if (what === 'restart') [number] = [0];
+            if (what === 'restart') sent.length = 0;
+            if (what === 'skip') number += size;
+            number += 1;
+            send(number);
+          }
+        }
+        const recorded = tradesOf(scene.out.take());
+        expect(recorded.map((t) => t.tradeId)).toEqual(expected.map((t) => t.tradeId));
+        expect(scene.feed.intake.repeated).toBe(repeated);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('books', () => {
+  test('deltas of another numbering make the book wait, and a snapshot heals it', () => {
+    const scene = new Scene();
+    scene.say(1, book('snapshot', 500, 0, [99, 1], [101, 1]), book('delta', 501, 500, [98, 1]));
+    const later = { eventTime: at(10_000) };
+    const events = scene.say(1, book('delta', 3, 2, [97, 1], [], later));
+    expect(scene.reasons(events)).toEqual(['book-renumbered']);
+    expect(scene.feed.bbo).toMatchObject({ bid: null, ask: null });
+    scene.say(1, book('snapshot', 2, 0, [50, 1], [51, 1], later));
+    expect(scene.feed.levels(10)).toEqual({ bids: [97, 1, 50, 1], asks: [51, 1] });
+  });
+
+  test('a snapshot of another numbering is kept until a delta or a second one shows that it is', () => {
+    for (const second of [
+      book('delta', 4, 3, [40, 1], [], { eventTime: at(10_001) }),
+      book('snapshot', 4, 0, [40, 1, 50, 1], [51, 1], { eventTime: at(10_001) }),
+    ]) {
+      const scene = new Scene();
+      scene.say(1, book('snapshot', 500, 0, [99, 1], [101, 1]), book('delta', 501, 500, [98, 1]));
+      scene.say(1, book('snapshot', 3, 0, [50, 1], [51, 1], { eventTime: at(10_000) }));
+      expect(scene.feed.intake.repeated).toBe(1);
+      expect(scene.reasons(scene.say(1, second))).toContain('book-renumbered');
+      expect(scene.feed.levels(10)).toEqual({ bids: [50, 1, 40, 1], asks: [51, 1] });
+    }
+  });
+
+  test('an old snapshot behind its deltas changes nothing', () => {
+    const scene = new Scene();
+    scene.say(1, book('snapshot', 10, 0, [99, 1], [101, 1]), book('delta', 12, 10, [98, 1]));
+    const late = book('snapshot', 11, 0, [5, 1], [6, 1], { eventTime: at(50_000) });
+    expect(scene.say(1, late)).toEqual([]);
+    scene.say(1, book('delta', 13, 12, [97, 1], [], { eventTime: at(13) }));
+    expect(scene.feed.levels(10).bids).toEqual([99, 1, 98, 1, 97, 1]);
+  });
+
+  test('one absurd number of a snapshot, a delta or a quote costs no more than the next snapshot', () => {
+    const wrong: SourceEvent[] = [
+      book('snapshot', ABSURD, 0, [99, 1], [101, 1], { eventTime: at(20) }),
+      book('delta', ABSURD, ABSURD - 1, [1, 1], [], { eventTime: at(20) }),
+      bbo(ABSURD, [95, 1], [105, 1], { eventTime: at(20) }),
+    ];
+    for (const one of wrong) {
+      const scene = new Scene();
+      scene.say(1, book('snapshot', 10, 0, [99, 1], [101, 1]), book('delta', 11, 10, [98, 1]));
+      scene.say(1, one);
+      scene.say(1, book('delta', 12, 11, [97, 1], [], { eventTime: at(21) }));
+      scene.say(1, book('snapshot', 13, 0, [90, 1], [110, 1], { eventTime: at(22) }));
+      scene.say(1, book('delta', 14, 13, [91, 1], [], { eventTime: at(23) }));
+      scene.say(1, book('delta', 15, 14, [92, 1], [], { eventTime: at(60_000_000) }));
+      expect([scene.feed.state, scene.feed.bookView()?.bids[0]]).toEqual(['live', 92]);
+      expect(scene.feed.bbo).toMatchObject({ bid: 92, ask: 110 });
+    }
+  });
+
+  test('quotes whose numbers begin anew are taken', () => {
+    const scene = new Scene();
+    scene.say(1, bbo(900, [99, 1], [101, 1], { eventTime: at(1) }));
+    const events = scene.say(1, bbo(3, [95, 1], [105, 1], { eventTime: at(2) }));
+    expect(scene.reasons(events)).toEqual(['quotes-renumbered']);
+    expect(scene.feed.bbo).toMatchObject({ bid: 95, ask: 105 });
+  });
+});
+
+test('an operator resets the numbering of an instrument', () => {
+  const scene = new Scene();
+  scene.say(1, numbered(500, 1), book('snapshot', 10, 0, [99, 1], [101, 1]));
+  expect(scene.market.renumber('ACME', scene.out)).toBeUndefined();
+  expect(scene.reasons(scene.out.take())).toEqual(['trades-renumbered', 'book-renumbered']);
+  expect(scene.tell(1, [numbered(1, 1), book('snapshot', 2, 0, [50, 1], [51, 1])])).toEqual([
+    'taken',
+    'taken',
+  ]);
+  expect(scene.market.renumber('NONE', scene.out)).toMatchObject({ code: 'unknown-symbol' });
+});
+
+test('what is repeated is no sign of life', () => {
+  const scene = new Scene();
+  scene.say(1, numbered(1, 1));
+  const { heardAt } = scene.feed;
+  scene.out.receiveTime = at(90_000_000);
+  scene.market.apply(1, numbered(1, 1), scene.out);
+  expect(scene.feed.heardAt).toEqual(heardAt!);
+});
