@@ -124,6 +124,9 @@ function overrideRing(settings: Record<string, unknown>, path: string): void {
   settings['ipc'] = { ...ipc, ring: { ...ring, enabled: true, path } };
 }
 
+/** What an instrument may say of its own only where an outside source feeds it. */
+const FEED_SETTINGS = ['feedStaleMs', 'latenessMs', 'timeAheadMs'] as const;
+
 /** Checks settings against the schema and each other. */
 export function check(settings: Record<string, unknown>): Config | StartFault {
   if (Object.hasOwn(settings, 'keys')) {
@@ -145,9 +148,10 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
   if ((server.tlsCertificate === '') !== (server.tlsKey === '')) {
     return badConfig('server.tlsCertificate and server.tlsKey go together; one of them is empty');
   }
-  const silent = instruments.find((own) => own.market === 'venue' && own.feedStaleMs !== undefined);
-  if (silent !== undefined) {
-    return badConfig(`feedStaleMs is of instruments that are fed; ${silent.symbol} is a venue`);
+  for (const own of instruments) {
+    const wrong = FEED_SETTINGS.find((name) => own.market === 'venue' && own[name] !== undefined);
+    if (wrong === undefined) continue;
+    return badConfig(`${wrong} is of instruments that are fed; ${own.symbol} is a venue`);
   }
   const again = repeated(instruments, ({ symbol }) => symbol);
   if (again !== undefined) return badConfig(`two instruments are named ${again.symbol}`);
