@@ -31,8 +31,10 @@ export class FeedInstrument implements MarketInstrument {
   definition: Instrument;
   readonly book = new FeedBook();
   state: Status['state'] = 'live';
-  /** The source that feeds it at present; 0 when none does. */
+  /** The source that alone may feed it at present; 0 when any may. */
   owner = 0;
+  /** The source that fed it last and is not gone, so it may go on; 0 without one. */
+  lastSource = 0;
   /** When a source last said something of it, also what it repeated; null: not in this life. */
   heardAt: Nanos | null = null;
   private readonly published: PublishedBook;
@@ -187,9 +189,18 @@ export class FeedInstrument implements MarketInstrument {
     }
   }
 
+  /** What follows comes from this source: it goes on where it was, or follows another one. */
+  feedBy(source: number, out: MarketOutput): void {
+    if (source === this.owner) return;
+    if (this.lastSource !== 0 && this.lastSource !== source) this.release(out);
+    this.owner = source;
+    this.lastSource = source;
+  }
+
   /** Its source has gone: what it shows is stale until somebody feeds it again. */
   release(out: MarketOutput): void {
     this.owner = 0;
+    this.lastSource = 0;
     this.book.interrupt();
     this.lastQuote = null;
     if (this.state === 'live') {

@@ -70,7 +70,7 @@ export class Market {
     if (event.type === 'instrument') return this.define(event, out);
     const instrument = this.feed(event.symbol);
     this.touched.add(instrument);
-    instrument.owner = source;
+    instrument.feedBy(source, out);
     instrument.heardAt = out.receiveTime;
     switch (event.type) {
       case 'trade':
@@ -152,8 +152,16 @@ export class Market {
   /** A source has gone: what it fed is stale until somebody feeds it again. */
   release(source: number, out: MarketOutput): void {
     for (const instrument of this.instruments.values()) {
-      if (instrument instanceof VenueInstrument || instrument.owner !== source) continue;
-      instrument.release(out);
+      if (instrument instanceof FeedInstrument && instrument.lastSource === source) {
+        instrument.release(out);
+      }
+    }
+  }
+
+  /** A source that is silent but not gone: another may feed its instruments, or it goes on. */
+  yield(source: number): void {
+    for (const instrument of this.instruments.values()) {
+      if (instrument instanceof FeedInstrument && instrument.owner === source) instrument.owner = 0;
     }
   }
 
