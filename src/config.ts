@@ -85,22 +85,40 @@ function leaves(value: unknown, path: string): string[] {
   );
 }
 
-/** Every setting by its name, with what it is for. */
-export function settingsOf(
-  config: Config,
-): { readonly name: string; readonly value: unknown; readonly description: string }[] {
-  return leaves(config, '')
-    .filter((name) => name !== 'instruments')
-    .map((name) => {
-      let value: unknown = config;
-      let schema: TSchema = ConfigSchema;
-      for (const part of name.split(/[.[\]]+/)) {
-        if (part === '') continue;
-        value = (value as Record<string, unknown>)[part];
-        schema = (schema['properties']?.[part] ?? schema['items']) as TSchema;
-      }
-      return { name, value, description: schema.description ?? '' };
-    });
+/** A setting as it is, under the name that it has in messages. */
+export interface Setting {
+  readonly name: string;
+  readonly value: unknown;
+  readonly description: string;
+}
+
+/** Every setting that has a value, in an order in which TOML can have them, whatever order they were given in. */
+export function settingsOf(config: Config): Setting[] {
+  return [...settingsIn(ConfigSchema, config, '')];
+}
+
+function* settingsIn(schema: TSchema, value: unknown, path: string): Iterable<Setting> {
+  if (schema['type'] === 'object') {
+    const properties = Object.entries(schema['properties'] as Record<string, TSchema>);
+    // What stands behind the name of an inner table belongs to that: the table's own settings come first.
+    const own = properties.filter(([, inner]) => !isTable(inner));
+    for (const [name, inner] of [...own, ...properties.filter(([, table]) => isTable(table))]) {
+      const part = (value as Record<string, unknown>)[name];
+      if (part !== undefined)
+        yield* settingsIn(inner, part, path === '' ? name : `${path}.${name}`);
+    }
+  } else if (isTable(schema)) {
+    const items = schema['items'] as TSchema;
+    for (const [i, item] of (value as unknown[]).entries()) {
+      yield* settingsIn(items, item, `${path}[${i}]`);
+    }
+  } else yield { name: path, value, description: schema.description ?? '' };
+}
+
+/** A section, or a list of them. */
+function isTable(schema: TSchema): boolean {
+  const inner = schema['type'] === 'array' ? (schema['items'] as TSchema) : schema;
+  return inner['type'] === 'object';
 }
 
 /** What is no whole number stays as it is, for the check to name. */
