@@ -90,14 +90,22 @@ export interface Setting {
   readonly name: string;
   readonly value: unknown;
   readonly description: string;
+  /** Where it came from. */
+  readonly from: string;
 }
 
 /** Every setting that has a value, in an order in which TOML can have them, whatever order they were given in. */
-export function settingsOf(config: Config): Setting[] {
-  return [...settingsIn(ConfigSchema, config, '')];
+export function settingsOf({ config, from }: Loaded): Setting[] {
+  return Array.from(settingsIn(ConfigSchema, config, ''), ({ name, value, description }) => {
+    return { name, value, description, from: from.get(name) ?? 'default' };
+  });
 }
 
-function* settingsIn(schema: TSchema, value: unknown, path: string): Iterable<Setting> {
+function* settingsIn(
+  schema: TSchema,
+  value: unknown,
+  path: string,
+): Iterable<Omit<Setting, 'from'>> {
   if (schema['type'] === 'object') {
     const properties = Object.entries(schema['properties'] as Record<string, TSchema>);
     // What stands behind the name of an inner table belongs to that: the table's own settings come first.

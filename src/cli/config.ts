@@ -4,14 +4,7 @@ import { Command } from 'commander';
 
 import { readAdmitted } from '../access';
 import { StartFault } from '../base/start-fault';
-import {
-  loadSettings,
-  processEnvironment,
-  settingsOf,
-  type Flags,
-  type Loaded,
-  type Setting,
-} from '../config';
+import { loadSettings, processEnvironment, settingsOf, type Flags, type Loaded } from '../config';
 import { fail } from './failure';
 
 export function configCommand(): Command {
@@ -60,19 +53,8 @@ function flags(command: Command): Command {
     .showHelpAfterError('(add --help for how to use it)');
 }
 
-interface Shown extends Setting {
-  readonly from: string;
-}
-
-function shownOf({ config, from }: Loaded): Shown[] {
-  return settingsOf(config).map((setting) => ({
-    ...setting,
-    from: from.get(setting.name) ?? 'default',
-  }));
-}
-
 function settingsJson(loaded: Loaded): string {
-  const entries = shownOf(loaded).map(({ name, value, from }) => [name, { value, from }]);
+  const entries = settingsOf(loaded).map(({ name, value, from }) => [name, { value, from }]);
   return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
 }
 
@@ -80,7 +62,7 @@ function settingsJson(loaded: Loaded): string {
 export function settingsToml(loaded: Loaded): string {
   let section = '';
   const lines: string[] = [];
-  for (const { name, value, description, from } of shownOf(loaded)) {
+  for (const { name, value, description, from } of settingsOf(loaded)) {
     const at = name.lastIndexOf('.');
     if (name.slice(0, at) !== section) {
       section = name.slice(0, at);
