@@ -5,7 +5,7 @@
 
 import { BUFFERED_BYTES_MAX } from './broadcast/session-limits';
 import { RESUMED_MESSAGES_MAX } from './broadcast/subscriptions';
-import type { Config } from './config-schema';
+import type { Config, ConfiguredInstrument } from './config-schema';
 
 /** One setting held against others. */
 interface Relation {
@@ -82,10 +82,43 @@ export const RELATIONS: readonly Relation[] = [
     formula: 'limits.bodyBytesMax',
     reason: 'one body of the largest size must fit',
   },
+  {
+    setting: 'market.timeAheadMs',
+    value: ({ market }) => market.timeAheadMs,
+    most: ({ market }) => market.latenessMs - 1,
+    formula: 'market.latenessMs - 1',
+    reason:
+      'a trade dated ahead as far as may be must not make the trades that are on time behind it late',
+  },
+  {
+    setting: 'market.requestsHoldMs',
+    value: ({ market }) => market.requestsHoldMs,
+    most: ({ market }) => market.requestsIdleMs,
+    formula: 'market.requestsIdleMs',
+    reason: 'a source that is gone holds nothing any more',
+  },
 ];
 
-/** Why the settings contradict each other; undefined when they do not. */
+/** Why the settings contradict each other, also those of one instrument; undefined when they do not. */
 export function contradiction(config: Config): string | undefined {
+  const general = brokenRelation(config);
+  if (general !== undefined) return general;
+  for (const own of config.instruments) {
+    if (own.latenessMs === undefined && own.timeAheadMs === undefined) continue;
+    const broken = brokenRelation(withOwn(config, own));
+    if (broken !== undefined) return `of the instrument ${own.symbol}, ${broken}`;
+  }
+  return undefined;
+}
+
+/** The settings as they are for one instrument. */
+function withOwn(config: Config, own: ConfiguredInstrument): Config {
+  const { market } = config;
+  const { latenessMs = market.latenessMs, timeAheadMs = market.timeAheadMs } = own;
+  return { ...config, market: { ...market, latenessMs, timeAheadMs } };
+}
+
+function brokenRelation(config: Config): string | undefined {
   for (const { setting, value, least, most, formula, reason } of RELATIONS) {
     const given = value(config);
     const [low, high] = [least?.(config) ?? -Infinity, most?.(config) ?? Infinity];

@@ -38,14 +38,29 @@ const FEED_STALE_MS = [
   'A feed that is silent for longer shows in /readyz; 0: never',
 ] as const;
 
+const LATENESS_MS = [
+  1,
+  86_400_000,
+  'A trade later than this behind the newest changes past bars only',
+] as const;
+const TIME_AHEAD_MS = [
+  0,
+  3_600_000,
+  'A trade further ahead of its receipt counts by its receipt',
+] as const;
+/** A week, which timers of the platform can wait for. */
+const SILENCE_MS_MAX = 604_800_000;
+
 const InstrumentSetting = Type.Object(
   {
     ...InstrumentSettingsSchema.properties,
     // In place of those under [journal].
     snapshotEveryMs: countIfSet(...SNAPSHOT_EVERY_MS),
     snapshotChangePercent: countIfSet(...SNAPSHOT_CHANGE_PERCENT),
-    // In place of that under [market].
+    // In place of those under [market].
     feedStaleMs: countIfSet(...FEED_STALE_MS),
+    latenessMs: countIfSet(...LATENESS_MS),
+    timeAheadMs: countIfSet(...TIME_AHEAD_MS),
   },
   { additionalProperties: false },
 );
@@ -125,6 +140,20 @@ export const ConfigSchema = section({
       default: 'warning',
       description: 'What /readyz makes of such a feed: told, or also 503',
     }),
+    latenessMs: count(60_000, ...LATENESS_MS),
+    timeAheadMs: count(10_000, ...TIME_AHEAD_MS),
+    requestsHoldMs: count(
+      10_000,
+      1,
+      SILENCE_MS_MAX,
+      'A REST source silent for longer may be followed by another',
+    ),
+    requestsIdleMs: count(
+      86_400_000,
+      1,
+      SILENCE_MS_MAX,
+      'A REST source silent for longer is gone: its instruments are stale',
+    ),
   }),
   limits: section({
     endedOrdersMax: count(100_000, 100, 10_000_000, 'Orders kept after their end'),

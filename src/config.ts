@@ -85,22 +85,48 @@ function leaves(value: unknown, path: string): string[] {
   );
 }
 
-/** Every setting by its name, with what it is for. */
-export function settingsOf(
-  config: Config,
-): { readonly name: string; readonly value: unknown; readonly description: string }[] {
-  return leaves(config, '')
-    .filter((name) => name !== 'instruments')
-    .map((name) => {
-      let value: unknown = config;
-      let schema: TSchema = ConfigSchema;
-      for (const part of name.split(/[.[\]]+/)) {
-        if (part === '') continue;
-        value = (value as Record<string, unknown>)[part];
-        schema = (schema['properties']?.[part] ?? schema['items']) as TSchema;
-      }
-      return { name, value, description: schema.description ?? '' };
-    });
+/** A setting as it is, under the name that it has in messages. */
+export interface Setting {
+  readonly name: string;
+  readonly value: unknown;
+  readonly description: string;
+  /** Where it came from. */
+  readonly from: string;
+}
+
+/** Every setting that has a value, in an order in which TOML can have them, whatever order they were given in. */
+export function settingsOf({ config, from }: Loaded): Setting[] {
+  return Array.from(settingsIn(ConfigSchema, config, ''), ({ name, value, description }) => {
+    return { name, value, description, from: from.get(name) ?? 'default' };
+  });
+}
+
+function* settingsIn(
+  schema: TSchema,
+  value: unknown,
+  path: string,
+): Iterable<Omit<Setting, 'from'>> {
+  if (schema['type'] === 'object') {
+    const properties = Object.entries(schema['properties'] as Record<string, TSchema>);
+    // What stands behind the name of an inner table belongs to that: the table's own settings come first.
+    const own = properties.filter(([, inner]) => !isTable(inner));
+    for (const [name, inner] of [...own, ...properties.filter(([, table]) => isTable(table))]) {
+      const part = (value as Record<string, unknown>)[name];
+      if (part !== undefined)
+        yield* settingsIn(inner, part, path === '' ? name : `${path}.${name}`);
+    }
+  } else if (isTable(schema)) {
+    const items = schema['items'] as TSchema;
+    for (const [i, item] of (value as unknown[]).entries()) {
+      yield* settingsIn(items, item, `${path}[${i}]`);
+    }
+  } else yield { name: path, value, description: schema.description ?? '' };
+}
+
+/** A section, or a list of them. */
+function isTable(schema: TSchema): boolean {
+  const inner = schema['type'] === 'array' ? (schema['items'] as TSchema) : schema;
+  return inner['type'] === 'object';
 }
 
 /** What is no whole number stays as it is, for the check to name. */
@@ -124,6 +150,9 @@ function overrideRing(settings: Record<string, unknown>, path: string): void {
   settings['ipc'] = { ...ipc, ring: { ...ring, enabled: true, path } };
 }
 
+/** What an instrument may say of its own only where an outside source feeds it. */
+const FEED_SETTINGS = ['feedStaleMs', 'latenessMs', 'timeAheadMs'] as const;
+
 /** Checks settings against the schema and each other. */
 export function check(settings: Record<string, unknown>): Config | StartFault {
   if (Object.hasOwn(settings, 'keys')) {
@@ -145,9 +174,10 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
   if ((server.tlsCertificate === '') !== (server.tlsKey === '')) {
     return badConfig('server.tlsCertificate and server.tlsKey go together; one of them is empty');
   }
-  const silent = instruments.find((own) => own.market === 'venue' && own.feedStaleMs !== undefined);
-  if (silent !== undefined) {
-    return badConfig(`feedStaleMs is of instruments that are fed; ${silent.symbol} is a venue`);
+  for (const own of instruments) {
+    const wrong = FEED_SETTINGS.find((name) => own.market === 'venue' && own[name] !== undefined);
+    if (wrong === undefined) continue;
+    return badConfig(`${wrong} is of instruments that are fed; ${own.symbol} is a venue`);
   }
   const again = repeated(instruments, ({ symbol }) => symbol);
   if (again !== undefined) return badConfig(`two instruments are named ${again.symbol}`);

@@ -9,18 +9,25 @@ import type { SubmitResult } from './sequencer/sequencer';
 
 /** Names that the server gives to orders begin so. */
 const OWN_NAMES = '~';
-/** How long requests of a key hold their instruments after the last of them. */
-const REQUESTS_IDLE_MS = 10_000;
+/** How long a source may be silent that comes by requests, and so has no end that the server sees. */
+export interface RequestSilence {
+  /** For so long after its last request nobody else may feed its instruments. */
+  readonly requestsHoldMs: number;
+  /** After so long it is gone. At least `requestsHoldMs`. */
+  readonly requestsIdleMs: number;
+}
 
 /** Numbers of those who bring events in: connections, and the requests of a key. */
 export class Sources {
   private count = 0;
   private readonly recorder: Recorder;
-  /** Requests of one key are one source, whatever connections they come over, until it is silent. */
+  private readonly silence: RequestSilence;
+  /** Requests of one key are one source, whatever connections they come over, until it is gone. */
   private readonly ofKeys = new Map<string, { id: number; timer: ReturnType<typeof setTimeout> }>();
 
-  constructor(recorder: Recorder) {
+  constructor(recorder: Recorder, silence: RequestSilence) {
     this.recorder = recorder;
+    this.silence = silence;
   }
 
   nextId(): number {
@@ -32,14 +39,24 @@ export class Sources {
     const known = this.ofKeys.get(key);
     clearTimeout(known?.timer);
     const id = known?.id ?? this.nextId();
-    const timer = setTimeout(() => {
-      this.ofKeys.delete(key);
-      this.release(id);
-    }, REQUESTS_IDLE_MS);
-    this.ofKeys.set(key, { id, timer });
+    this.ofKeys.set(key, { id, timer: this.yieldLater(key, id) });
     return new Promise((resolve) => {
       this.recorder.sequencer.submit(id, events, resolve);
     });
+  }
+
+  /** Requests of this key hold their instruments for a while, and end later. */
+  private yieldLater(key: string, id: number): ReturnType<typeof setTimeout> {
+    const { sequencer, market } = this.recorder;
+    const { requestsHoldMs, requestsIdleMs } = this.silence;
+    return setTimeout(() => {
+      sequencer.act(() => market.yield(id));
+      const timer = setTimeout(() => {
+        this.ofKeys.delete(key);
+        this.release(id);
+      }, requestsIdleMs - requestsHoldMs);
+      this.ofKeys.set(key, { id, timer });
+    }, requestsHoldMs);
   }
 
   /** A source has gone. */

@@ -7,7 +7,7 @@ import { bookCommand } from './cli/book';
 import { completionCommand } from './cli/completion';
 import { configCommand } from './cli/config';
 import { exportCommand } from './cli/export';
-import { endOnDefects } from './cli/failure';
+import { endOnDefects, endWithOutput } from './cli/failure';
 import { keysCommand } from './cli/keys';
 import { replayCommand } from './cli/replay';
 import { serveCommand } from './cli/serve';
@@ -35,6 +35,7 @@ for (const command of program.commands) {
 }
 
 endOnDefects();
+endWithOutput();
 try {
   await program.parseAsync(process.argv);
 } catch (e) {

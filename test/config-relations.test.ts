@@ -1,6 +1,6 @@
 /** Settings that contradict each other: each relation at its limit, and just beyond it. */
 
-import { expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 
 import { check } from '../src/config';
 import { RELATIONS } from '../src/config-relations';
@@ -65,6 +65,18 @@ const ROWS: readonly Row[] = [
     breaks: { limits: { bodyBytesMax: 268_435_457 } },
     words: 'limits.bodiesBytesMax is 268435456; expected at least limits.bodyBytesMax (268435457)',
   },
+  {
+    relation: 'market.timeAheadMs: market.latenessMs - 1',
+    holds: { market: { timeAheadMs: 59_999 } },
+    breaks: { market: { timeAheadMs: 60_000 } },
+    words: 'market.timeAheadMs is 60000; expected at most market.latenessMs - 1 (59999)',
+  },
+  {
+    relation: 'market.requestsHoldMs: market.requestsIdleMs',
+    holds: { market: { requestsHoldMs: 20_000, requestsIdleMs: 20_000 } },
+    breaks: { market: { requestsHoldMs: 20_001, requestsIdleMs: 20_000 } },
+    words: 'market.requestsHoldMs is 20001; expected at most market.requestsIdleMs (20000)',
+  },
 ];
 
 test('each relation has its row here', () => {
@@ -82,11 +94,36 @@ test.each(ROWS)('$relation', ({ relation, holds, breaks, words }) => {
   expect(refused.message).toBe(`${words}: ${reason}`);
 });
 
+describe('what an instrument says of its own is held against the rest', () => {
+  const FEED = { symbol: 'ACME', market: 'feed', priceScale: 2, quantityScale: 3 };
+
+  test.each([
+    [{ latenessMs: 10_000 }, 'market.timeAheadMs is 10000; expected at most market.latenessMs - 1 (9999)'], // prettier-ignore
+    [{ timeAheadMs: 60_000 }, 'market.timeAheadMs is 60000; expected at most market.latenessMs - 1 (59999)'], // prettier-ignore
+    [{ latenessMs: 5, timeAheadMs: 5 }, 'market.timeAheadMs is 5; expected at most market.latenessMs - 1 (4)'], // prettier-ignore
+  ])('%j', (own, words) => {
+    const refused = check({
+      instruments: [
+        { ...FEED, symbol: 'CALM' },
+        { ...FEED, ...own },
+      ],
+    });
+    expect(refused).toBeInstanceOf(StartFault);
+    expect((refused as StartFault).message).toStartWith(`of the instrument ACME, ${words}: `);
+  });
+
+  test.each([{ latenessMs: 10_001 }, { timeAheadMs: 59_999 }, { latenessMs: 6, timeAheadMs: 5 }])(
+    '%j is sound',
+    (own) => expect(check({ instruments: [{ ...FEED, ...own }] })).not.toBeInstanceOf(StartFault),
+  );
+});
+
 test('the tables of the README give the defaults that the relations are about', async () => {
   const config = check({});
   if (config instanceof StartFault) throw new Error(config.message);
   const readme = await Bun.file(`${import.meta.dir}/../README.md`).text();
-  for (const [name, value] of Object.entries(config.push)) {
+  for (const [name, value] of Object.entries({ ...config.push, ...config.market })) {
+    if (typeof value !== 'number') continue;
     const row = new RegExp(`^\\| \`${name}\` +\\| ([0-9,]+) `, 'm').exec(readme);
     expect([name, row?.[1]]).toEqual([name, value.toLocaleString('en-US')]);
   }

@@ -63,6 +63,14 @@ describe('bounds', () => {
   const BOUNDS: Record<string, Record<string, readonly [number, number]>> = {
     server: { port: [0, 65_535] },
     journal: { commitEveryMs: [1, 10_000], checkpointEveryEvents: [1_000, 100_000_000] },
+    market: {
+      sessionBoundary: [0, 86_399],
+      feedStaleMs: [0, 86_400_000],
+      latenessMs: [1, 86_400_000],
+      timeAheadMs: [0, 3_600_000],
+      requestsHoldMs: [1, 604_800_000],
+      requestsIdleMs: [1, 604_800_000],
+    },
     cache: {
       ttlMs: [1, 3_600_000],
       entriesMax: [1, 1_000_000],
@@ -113,6 +121,12 @@ describe('bounds', () => {
       controlMs: 600_000,
     },
     limits: { frameBytesMax: 1_024, topicsMax: 1, bodyBytesMax: 1_024, bodiesBytesMax: 1e12 },
+    market: {
+      timeAheadMs: 0,
+      latenessMs: 86_400_000,
+      requestsHoldMs: 1,
+      requestsIdleMs: 604_800_000,
+    },
   };
 
   const rows = Object.entries(BOUNDS).flatMap(([section, settings]) =>
@@ -205,20 +219,33 @@ describe('what goes together', () => {
 test.each([
   ['snapshotEveryMs', 0, 3_600_000],
   ['snapshotChangePercent', 1, 1_000],
+  ['feedStaleMs', 0, 86_400_000],
+  ['latenessMs', 1, 86_400_000],
+  ['timeAheadMs', 0, 3_600_000],
 ])(
   '%s of an instrument may be absent, and has the bounds of the one for all',
   (name, low, high) => {
+    const instruments = (value: unknown): Settings => ({
+      market: name === 'timeAheadMs' ? { latenessMs: 86_400_000 } : { timeAheadMs: 0 },
+      instruments: [{ ...INSTRUMENT, market: 'feed', [name]: value }],
+    });
     expect(good({ instruments: [INSTRUMENT] }).instruments[0]).not.toHaveProperty(name);
     for (const value of [low, high]) {
-      expect(good({ instruments: [{ ...INSTRUMENT, [name]: value }] }).instruments[0]).toHaveProperty(name, value); // prettier-ignore
+      expect(good(instruments(value)).instruments[0]).toHaveProperty(name, value);
     }
     for (const value of [low - 1, high + 1, '5']) {
-      expect(wrong({ instruments: [{ ...INSTRUMENT, [name]: value }] })).toContain(
+      expect(wrong(instruments(value))).toContain(
         `the setting instruments.0.${name} is ${JSON.stringify(value)}; expected an integer from ${low} to ${high}`,
       );
     }
   },
 );
+
+test.each(['feedStaleMs', 'latenessMs', 'timeAheadMs'])('a venue has no %s of its own', (name) => {
+  expect(wrong({ instruments: [{ ...INSTRUMENT, [name]: 20_000 }] })).toBe(
+    `${name} is of instruments that are fed; ACME is a venue`,
+  );
+});
 
 describe('names', () => {
   test.each([

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 
 import { readAdmitted } from '../access';
 import { StartFault } from '../base/start-fault';
-import { loadSettings, processEnvironment, settingsOf, type Flags } from '../config';
+import { loadSettings, processEnvironment, settingsOf, type Flags, type Loaded } from '../config';
 import { fail } from './failure';
 
 export function configCommand(): Command {
@@ -25,11 +25,7 @@ export function configCommand(): Command {
     .action((given: Flags & { readonly json?: true }) => {
       const loaded = loadSettings(given, processEnvironment());
       if (loaded instanceof StartFault) return fail(loaded);
-      const { config, from } = loaded;
-      const settings = settingsOf(config).map(({ name, value, description }): Shown => {
-        return { name, value, description, from: from.get(name) ?? 'default' };
-      });
-      process.stdout.write(given.json === true ? json(settings) : toml(settings));
+      process.stdout.write(given.json === true ? settingsJson(loaded) : settingsToml(loaded));
     });
   return new Command('config')
     .description('Check settings, or print them with where each came from.')
@@ -57,31 +53,29 @@ function flags(command: Command): Command {
     .showHelpAfterError('(add --help for how to use it)');
 }
 
-interface Shown {
-  readonly name: string;
-  readonly value: unknown;
-  readonly description: string;
-  readonly from: string;
-}
-
-function json(settings: readonly Shown[]): string {
-  const entries = settings.map(({ name, value, from }) => [name, { value, from }]);
+function settingsJson(loaded: Loaded): string {
+  const entries = settingsOf(loaded).map(({ name, value, from }) => [name, { value, from }]);
   return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
 }
 
-/** Strings, numbers and lists of JSON are those of TOML. */
-function toml(settings: readonly Shown[]): string {
+/** A file of settings itself, which loads as these, with where each came from behind it. */
+export function settingsToml(loaded: Loaded): string {
   let section = '';
   const lines: string[] = [];
-  for (const { name, value, description, from } of settings) {
+  for (const { name, value, description, from } of settingsOf(loaded)) {
     const at = name.lastIndexOf('.');
     if (name.slice(0, at) !== section) {
       section = name.slice(0, at);
       const header = /^instruments\[\d+\]$/.test(section) ? '[[instruments]]' : `[${section}]`;
       lines.push(...(lines.length === 0 ? [] : ['']), header);
     }
-    const text = `${name.slice(at + 1)} = ${JSON.stringify(value)}`;
+    const text = `${name.slice(at + 1)} = ${tomlValue(value)}`;
     lines.push(`${text.padEnd(40)} # ${from}${description === '' ? '' : `: ${description}`}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Strings, numbers and lists of JSON are those of TOML, which only wants one more sign escaped. */
+function tomlValue(value: unknown): string {
+  return JSON.stringify(value).replaceAll('\u007f', String.raw`\u007f`);
 }

@@ -16,9 +16,6 @@ export function openOutput(path: string | undefined): ExportOutput | StartFault 
 }
 
 function standardOutput(): ExportOutput {
-  process.stdout.on('error', (e: NodeJS.ErrnoException) => {
-    process.exit(e.code === 'EPIPE' ? 0 : 74); // the reader has seen enough
-  });
   return {
     write: (text) => new Promise((resolve) => void process.stdout.write(text, () => resolve())),
     close: () => {},

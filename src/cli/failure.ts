@@ -29,6 +29,25 @@ export function endOnDefects(): void {
   process.on('unhandledRejection', defect);
 }
 
+/** From here on, output that takes no more ends the command: quietly where its reader has seen enough. */
+export function endWithOutput(): void {
+  process.stdout.on('error', onOutputLost);
+  process.stderr.on('error', () => {}); // whom it would tell does not listen
+}
+
+function onOutputLost(e: NodeJS.ErrnoException): never {
+  if (e.code === 'EPIPE') process.exit(0);
+  const message = `standard output cannot be written: ${e.message}`;
+  const hint = 'What was to be printed is not whole. Make room, or print to somewhere else.';
+  return failNow(new StartFault('output-unwritable', message, hint));
+}
+
+/** For a command that does more than print: it goes on when nobody takes what it prints. */
+export function outliveOutput(onLost: (reason: string) => void): void {
+  process.stdout.off('error', onOutputLost);
+  process.stdout.on('error', (e) => onLost(e.message));
+}
+
 /** A client's error as a fault of the command. @throws what is no such error */
 export function clientFault(e: unknown): StartFault {
   if (!(e instanceof TapedeckError)) throw e;

@@ -17,7 +17,7 @@ import {
   type Role,
   type StoredKey,
 } from '../gateway/stored-keys';
-import { fail } from './failure';
+import { fail, outliveOutput } from './failure';
 
 interface Where {
   readonly data?: string;
@@ -109,9 +109,20 @@ function makeOne(directory: string, name: string, wish: Wish): StartFault | unde
       ? new StartFault('bad-usage', `there is a key ${name} already`, 'Revoke it first, or give another name.') // prettier-ignore
       : [...keys, made.stored],
   );
+  if (fault !== undefined) return fault;
+  outliveOutput((reason) => fail(takenBack(directory, name, reason)));
   // Alone on standard output, so that a script can take it.
-  if (fault === undefined) process.stdout.write(`${made.token}\n`);
-  return fault;
+  process.stdout.write(`${made.token}\n`);
+  return undefined;
+}
+
+/** A key that nobody could read must not stay. */
+function takenBack(directory: string, name: string, reason: string): StartFault {
+  const fault = changeKeys(directory, (keys) => keys.filter((key) => key.name !== name));
+  const what = `the key could not be printed: ${reason}`;
+  return fault === undefined
+    ? new StartFault('output-unwritable', `${what}; it was revoked`, 'Make it again, where its output can be written.') // prettier-ignore
+    : new StartFault('output-unwritable', `${what}; nor could it be revoked: ${fault.message}`, `Run "tapedeck keys revoke ${name}".`); // prettier-ignore
 }
 
 function listAll(directory: string, asJson: boolean): StartFault | undefined {

@@ -16,12 +16,6 @@ const WAITING_LETTERS_MAX = 64 * 1024 * 1024;
 export class Output {
   private waiting = 0;
 
-  constructor() {
-    process.stdout.on('error', (e: NodeJS.ErrnoException) => {
-      process.exit(e.code === 'EPIPE' ? 0 : 74); // the reader has seen enough
-    });
-  }
-
   write(text: string): void {
     this.waiting += text.length;
     process.stdout.write(text, () => (this.waiting -= text.length));

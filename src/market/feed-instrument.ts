@@ -145,12 +145,13 @@ export class FeedInstrument implements MarketInstrument {
     session: SourceSession,
     out: MarketOutput,
   ): IntakeOutcome {
-    this.owner = session.id;
     if (session.id !== this.lastSource) {
+      if (this.lastSource !== 0) this.release(out); // it takes over from one that has yielded
       this.lastSource = session.id;
       this.trades.begin(session.continues);
       this.isNewBook = !session.continues;
     }
+    this.owner = session.id;
     this.status.reportDue(out);
     const outcome = this.take(event, out);
     if (outcome === 'taken') this.heardAt = out.receiveTime;

@@ -1,6 +1,7 @@
 /**
  * A feed instrument under streams in which everything goes wrong that can: messages lost, repeated,
- * overlapping, snapshots early and late, sources that leave. Rules [P8] to [P10], [B3] to [B7].
+ * overlapping, snapshots early and late, sources that leave, are silent, and are followed by others. Rules [P5], [P8] to
+ * [P10], [B3] to [B7].
  */
 
 import { describe, expect, test } from 'bun:test';
@@ -32,6 +33,9 @@ const STEPS = [
   'trade',
   'lose-trades',
   'leave',
+  'silent',
+  'silent',
+  'followed',
   'restart',
 ] as const;
 
@@ -121,6 +125,12 @@ class Stream {
         return this.tell(source.trade(size));
       case 'leave':
         return this.leave();
+      case 'silent':
+        return this.market.yield(this.owner); // it goes on as if it had not been silent
+      case 'followed':
+        this.market.yield(this.owner);
+        this.owner += 1;
+        return this.naive.goAway();
       case 'restart':
         return this.restart();
     }
@@ -231,7 +241,7 @@ class Stream {
 }
 
 describe('a book that is trusted is the truth of its source', () => {
-  test.each([true, false])('[P8] [P9] numbered: %p', (numbered) => {
+  test.each([true, false])('[P5] [P8] [P9] numbered: %p', (numbered) => {
     fc.assert(
       fc.property(fc.nat(), steps, (seed, list) => {
         const stream = new Stream(seed, numbered);

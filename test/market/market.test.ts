@@ -162,6 +162,43 @@ describe('owners', () => {
   });
 });
 
+describe('a source that is silent', () => {
+  const event = trade({ price: 5, quantity: 10 });
+
+  test('[P5] may be followed by another, and then has to wait for it', () => {
+    const { market, out } = withAcme();
+    enter(market, out, [event], 1);
+    market.yield(2);
+    expect(refusal(market, [event], 2)).toBe('0 symbol-in-use symbol');
+    market.yield(1);
+    out.take();
+    enter(market, out, [event], 2);
+    expect(out.take()).toMatchObject([
+      { type: 'status', state: 'stale', reason: 'source-disconnected' },
+      { type: 'status', state: 'live', reason: 'source-connected' },
+      { type: 'trade' },
+      { type: 'tick' },
+    ]);
+    expect(refusal(market, [event], 1)).toBe('0 symbol-in-use symbol');
+    market.release(1, out); // it is gone at last, and feeds nothing any more
+    expect(out.take()).toEqual([]);
+  });
+
+  test('[P5] goes on and says nothing of it; gone, its instrument is stale', () => {
+    const { market, out } = withAcme();
+    enter(market, out, [event], 1);
+    out.take();
+    market.yield(1);
+    expect(feedOf(market).state).toBe('live');
+    enter(market, out, [event], 1);
+    expect(out.take()).toMatchObject([{ type: 'trade' }, { type: 'tick' }]);
+    expect(refusal(market, [event], 2)).toBe('0 symbol-in-use symbol');
+    market.yield(1);
+    market.release(1, out);
+    expect(out.take()).toMatchObject([{ type: 'status', state: 'stale' }]);
+  });
+});
+
 describe('volume', () => {
   const DAY_NS = 86_400e9;
   const one = fc.record({

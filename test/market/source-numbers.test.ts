@@ -238,5 +238,5 @@ test('what is repeated is no sign of life', () => {
   const { heardAt } = scene.feed;
   scene.out.receiveTime = at(90_000_000);
   scene.market.apply(1, numbered(1, 1), scene.out);
-  expect(scene.feed.heardAt).toEqual(heardAt!);
+  expect(scene.feed.heardAt).toEqual(heardAt);
 });

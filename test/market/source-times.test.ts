@@ -43,7 +43,7 @@ test('a time in another unit is refused with the name of the unit', () => {
     ]) {
       const refused = market.check(1, [event])!.fault;
       expect(refused).toMatchObject({ code: 'invalid-field', field: 'eventTime' });
-      expect(refused.message).toContain(`${digits}`);
+      expect(refused.message).toContain(digits);
       expect(refused.message).toContain(unit);
     }
   }
@@ -119,7 +119,7 @@ test('[D3] against the rule as it reads, for random times', () => {
           const tick: Tick | undefined = typed(events, 'tick')[0];
           expect(recorded.timing ?? '').toBe(timing.join('-and-') as 'late');
           expect(tick === undefined).toBe(isLate);
-          expect(feed.currentTick()?.last).toBe(last!);
+          expect(feed.currentTick()?.last).toBe(last);
           expect(BigInt(feed.currentTick()!.volume)).toBe(volume);
         }
       },

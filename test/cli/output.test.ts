@@ -1,0 +1,92 @@
+/** Standard output that takes no more: a reader that has seen enough, and a disk that is full. */
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { book, instrument, tape, trade } from '../support/feed';
+import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
+
+const MAIN = join(import.meta.dir, '../../src/main.ts');
+const FULL = '/dev/full';
+const hasFull = existsSync(FULL);
+if (!hasFull) console.log(`skipped: what a full disk does, since there is no ${FULL}`);
+
+const scratch = new Scratch();
+let server: ServerProcess;
+let data: string;
+
+beforeAll(async () => {
+  server = await ServerProcess.start();
+  const events = [instrument('ACME'), book('ACME', 'snapshot', [['9.99', '1']], [['10.01', '1']])];
+  await server.ingest(tape(...events, trade('ACME', '10.00', '1')));
+  data = scratch.fresh();
+  await tapedeck(['keys', 'make', 'desk', '--data', data]);
+});
+afterAll(async () => {
+  await server.remove();
+  scratch.remove();
+});
+
+/** Every command that prints and ends, in each of its forms. */
+const COMMANDS: readonly (readonly [name: string, args: () => readonly string[]])[] = [
+  ['--help', () => ['--help']],
+  ['--version', () => ['--version']],
+  ['help keys', () => ['help', 'keys']],
+  ['serve --help', () => ['serve', '--help']],
+  ['completion bash', () => ['completion', 'bash']],
+  ['keys list', () => ['keys', 'list', '--data', data]],
+  ['keys list --json', () => ['keys', 'list', '--json', '--data', data]],
+  ['config print', () => ['config', 'print']],
+  ['config check', () => ['config', 'check']],
+  ['verify', () => ['verify', '--data', server.data]],
+  ['book', () => ['book', 'ACME', '--url', server.url]],
+  ['book --json', () => ['book', 'ACME', '--json', '--url', server.url]],
+  ['tail', () => ['tail', 'trade:ACME', '--url', server.url]],
+  ['export', () => ['export', '--data', server.data, '--kind', 'trade', '--symbol', 'ACME']],
+  ['replay', () => ['replay', 'fixtures/tapes/gap.ndjson', '--data', scratch.fresh()]],
+];
+
+/** Its exit code and its standard error, with standard output as this piece of bash has it. */
+async function run(output: '| true' | `> ${string}`, args: readonly string[]) {
+  const script = `"$@" ${output}; exit "\${PIPESTATUS[0]}"`;
+  const child = Bun.spawn(['bash', '-c', script, 'bash', process.execPath, MAIN, ...args], {
+    cwd: join(import.meta.dir, '../..'),
+    stdin: 'ignore',
+    stderr: 'pipe',
+  });
+  return { stderr: await new Response(child.stderr).text(), code: await child.exited };
+}
+
+describe('a reader that has seen enough ends the command quietly', () => {
+  test.each(COMMANDS)('%s', async (_, args) => {
+    const { stderr, code } = await run('| true', args());
+    expect([code, stderr]).toEqual([0, '']);
+  });
+});
+
+describe.skipIf(!hasFull)('a disk that is full is told', () => {
+  test.each(COMMANDS)('%s', async (_, args) => {
+    const { stderr, code } = await run(`> ${FULL}`, args());
+    expect(stderr).toStartWith('tapedeck: standard output cannot be written: ENOSPC');
+    expect(stderr).not.toContain('    at ');
+    expect(code).toBe(73);
+  });
+});
+
+describe('a key that nobody could read', () => {
+  test.each(['| true', `> ${FULL}`] as const)('is revoked (%s)', async (output) => {
+    if (output !== '| true' && !hasFull) return;
+    const { stderr, code } = await run(output, ['keys', 'make', 'lost', '--data', data]);
+    expect(stderr).toContain('the key could not be printed');
+    expect(code).toBe(73);
+    const { stdout } = await tapedeck(['keys', 'list', '--data', data]);
+    expect(stdout).toStartWith('desk ');
+    expect(stdout).not.toContain('lost');
+  });
+});
+
+test.skipIf(!hasFull)('errors that cannot be told keep their exit code', async () => {
+  expect((await run(`> ${FULL} 2>&1`, ['keys', 'lost'])).code).toBe(64);
+  expect((await run(`> ${FULL} 2>&1`, ['verify', '--data', scratch.fresh()])).code).toBe(66);
+});

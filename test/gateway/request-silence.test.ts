@@ -1,0 +1,68 @@
+/** [P5] How long a source over REST may be silent: until then it holds what it feeds, and when it is gone. */
+
+import { describe, expect, test } from 'bun:test';
+
+import { book, instrument, tape, trade } from '../support/feed';
+import { OTHER_PUBLISH_KEY, ServerProcess } from '../support/tapedeck-process';
+
+const SNAPSHOT = tape(
+  instrument('CALM', { priceIncrement: '0.05', quantityScale: 0, quantityIncrement: '1' }),
+  book('CALM', 'snapshot', [['20.00', '4']], [['20.10', '6']]),
+);
+const DELTA = tape(book('CALM', 'delta', [['20.05', '3']], []));
+/** Two trades, the second off the increment: nothing is taken, and the code says which one is at fault. */
+const PROBE = tape(trade('CALM', '20.05', '1'), trade('CALM', '20.03', '1'));
+
+async function served(market: string, body: (server: ServerProcess) => Promise<void>) {
+  const server = await ServerProcess.start({ config: `[market]\n${market}` });
+  try {
+    expect((await server.ingest(SNAPSHOT)).status).toBe(200);
+    await body(server);
+  } finally {
+    await server.remove();
+  }
+}
+
+/** Why another key may not feed it now. */
+async function refusal(server: ServerProcess): Promise<string> {
+  const answer = await server.ingest(PROBE, OTHER_PUBLISH_KEY);
+  return ((await answer.json()) as { error: { code: string } }).error.code;
+}
+
+async function bids(server: ServerProcess): Promise<unknown> {
+  const { bids: levels, error } = await server.json('/v1/orderbook/CALM');
+  return levels ?? error;
+}
+
+describe('a source over REST', () => {
+  test('goes on with its book however long it held nothing, while nobody else feeds it', async () => {
+    await served('requestsHoldMs = 1', async (server) => {
+      while ((await refusal(server)) !== 'off-increment') await Bun.sleep(2);
+      expect((await server.ingest(DELTA)).status).toBe(200);
+      expect(await bids(server)).toEqual([['20.05', '3'], ['20.00', '4']]); // prettier-ignore
+      expect(await server.json('/v1/instruments/CALM')).toMatchObject({ state: 'live' });
+    });
+  });
+
+  test('holds its instruments for a while, and has to wait once another has followed', async () => {
+    await served('requestsHoldMs = 600000', async (server) => {
+      expect(await refusal(server)).toBe('symbol-in-use');
+    });
+    await served('requestsHoldMs = 1', async (server) => {
+      while ((await refusal(server)) !== 'off-increment') await Bun.sleep(2);
+      const other = tape(trade('CALM', '20.05', '1'), book('CALM', 'delta', [['20.05', '1']], []));
+      expect((await server.ingest(other, OTHER_PUBLISH_KEY)).status).toBe(200);
+      // The levels are not those of this source, which does not say where its numbers stand.
+      expect(await bids(server)).toMatchObject({ code: 'book-incomplete' });
+    });
+  });
+
+  test('is gone after the longest silence: what it fed is stale', async () => {
+    await served('requestsHoldMs = 1\nrequestsIdleMs = 2', async (server) => {
+      const state = async (): Promise<unknown> => (await server.json('/v1/instruments/CALM'))['state']; // prettier-ignore
+      while ((await state()) !== 'stale') await Bun.sleep(2);
+      expect((await server.ingest(DELTA)).status).toBe(200);
+      expect(await bids(server)).toMatchObject({ code: 'book-incomplete' });
+    });
+  });
+});
