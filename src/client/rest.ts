@@ -42,7 +42,7 @@ export interface RestBar {
   readonly trades: number;
 }
 
-/** Answer of `/v1/bars/:symbol`, oldest first; `next` is the `from` of the next page, if there is one. */
+/** Answer of `/v1/bars/:symbol`, oldest first; `next` asks for the page behind it, if there is one. */
 export interface RestBars {
   readonly bars: readonly RestBar[];
   readonly next: string | null;
@@ -58,6 +58,7 @@ export function fetchBars(
     readonly from?: string;
     readonly to?: string;
     readonly limit?: number;
+    readonly next?: string;
   },
   key?: string,
 ): Promise<RestBars> {
@@ -74,17 +75,17 @@ export interface RestTrade {
   readonly aggressor: 'buy' | 'sell' | 'none';
 }
 
-/** Answer of `/v1/trades/:symbol`, newest first; `before` is that of the next page, if there is one. */
+/** Answer of `/v1/trades/:symbol`, newest first; `next` asks for the page behind it, if there is one. */
 export interface RestTrades {
   readonly trades: readonly RestTrade[];
-  readonly before: number | null;
+  readonly next: string | null;
 }
 
-/** The newest trades, or those before a place. @throws TapedeckError as `fetchBook` does */
+/** The newest trades, or those behind a page: the trades whose `seq` is below its `next`. @throws TapedeckError as `fetchBook` does */
 export function fetchTrades(
   url: string,
   symbol: string,
-  query: { readonly limit?: number; readonly before?: number } = {},
+  query: { readonly limit?: number; readonly next?: string } = {},
   key?: string,
 ): Promise<RestTrades> {
   const path = `/v1/trades/${encodeURIComponent(symbol)}?${parametersOf(query)}`;

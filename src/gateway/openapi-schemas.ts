@@ -30,6 +30,9 @@ const gaps = Type.Optional(
     description: 'Places that are missing and may concern the answer; absent when none are',
   }),
 );
+const next = nullable(
+  Type.String({ description: 'The `next` to ask for the next page with; null when there is none' }),
+);
 const levels = Type.Array(
   Type.Array(Type.String(), { minItems: 2, maxItems: 2, description: 'Price and quantity' }),
   { description: 'Best first' },
@@ -132,16 +135,14 @@ export const SCHEMAS = {
   Trades: Type.Object({
     symbol: Type.String(),
     trades: Type.Array(message('trade'), { description: 'Newest first' }),
-    before: nullable(place('The `before` of the next page; null when there is none')),
+    next,
     gaps,
     ...standing,
   }),
   Ticks: Type.Object({
     symbol: Type.String(),
     ticks: Type.Array(message('tick'), { description: 'In the order of their places' }),
-    cursor: nullable(
-      Type.String({ description: 'The `cursor` of the next page; null when there is none' }),
-    ),
+    next,
     gaps,
     ...standing,
   }),
@@ -149,7 +150,7 @@ export const SCHEMAS = {
     symbol: Type.String(),
     interval: Type.String(),
     bars: Type.Array(message('bar'), { description: 'Oldest first' }),
-    next: nullable(time('The `from` of the next page; null when there is none')),
+    next,
     gaps,
     ...standing,
   }),
@@ -180,6 +181,7 @@ export const SCHEMAS = {
   Sessions: Type.Object({
     total: place('All that are connected'),
     sessions: Type.Array(Type.Object(sessionFields)),
+    next,
   }),
   Session,
   SessionClosed: Type.Object({
