@@ -5,10 +5,10 @@
  */
 
 import { CLOSES, fieldFault, type Fault } from '../../protocol/codes';
-import { parseJson } from '../../protocol/json';
 import type { Clock } from '../base/clock';
 import { integer } from './answer';
 import { mayNot, type Principal } from './auth';
+import { objectOf } from './body';
 import type { Connections, OpenConnection } from './connections';
 import type { Query } from './query';
 
@@ -39,13 +39,9 @@ export class Admin {
   async define(principal: Principal, body: string): Promise<string | Fault> {
     const refused = mayNot(principal, 'admin');
     if (refused !== undefined) return refused;
-    const parsed = parseJson(body);
-    if (!('value' in parsed)) return parsed;
-    const { value } = parsed;
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      return fieldFault('body', value, 'a JSON object');
-    }
-    const symbol = await this.definer.define(value);
+    const read = objectOf(body);
+    if ('code' in read) return read;
+    const symbol = await this.definer.define(read.object);
     return typeof symbol === 'string' ? this.definer.instrument(symbol) : symbol;
   }
 

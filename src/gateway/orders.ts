@@ -4,11 +4,13 @@
  */
 
 import { fieldFault, type Fault } from '../../protocol/codes';
-import { fromJson, parseJson } from '../../protocol/json';
-import type { Instrument, MessageOf } from '../../protocol/messages';
+import { fromJson } from '../../protocol/json';
+import { MESSAGES, type Instrument, type MessageOf } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
 import { formatDecimal, type ScalesOf } from '../../protocol/units';
+import { unknownMember, unknownName } from '../base/members';
 import { mayNot, type Principal } from './auth';
+import { objectOf } from './body';
 
 /** What changes of an order; scaled. */
 interface Standing {
@@ -88,12 +90,11 @@ export class Orders {
   async submit(principal: Principal, body: string): Promise<string | Fault> {
     const refused = mayNot(principal, 'trade');
     if (refused !== undefined) return refused;
-    const parsed = parseJson(body);
-    if (!('value' in parsed)) return parsed;
-    if (typeof parsed.value !== 'object' || parsed.value === null || Array.isArray(parsed.value)) {
-      return fieldFault('body', parsed.value, 'a JSON object');
-    }
-    const given = parsed.value as Record<string, unknown>;
+    const read = objectOf(body);
+    if ('code' in read) return read;
+    const { object: given } = read;
+    const unknown = unknownMember(given, ORDER_FIELDS);
+    if (unknown !== undefined) return unknown;
     const fields = fromJson({ ...given, type: 'order', id: 0 }, this.scalesOf, {
       kind: 'limit',
       timeInForce: given['kind'] === 'market' ? 'ioc' : 'gtc',
@@ -146,9 +147,11 @@ export class Orders {
   async setState(principal: Principal, symbol: string, body: string): Promise<string | Fault> {
     const refused = mayNot(principal, 'admin');
     if (refused !== undefined) return refused;
-    const parsed = parseJson(body);
-    if (!('value' in parsed)) return parsed;
-    const state = (parsed.value as { state?: unknown } | null)?.state;
+    const read = objectOf(body);
+    if ('code' in read) return read;
+    const { state, ...more } = read.object;
+    const [unknown] = Object.keys(more);
+    if (unknown !== undefined) return unknownName(unknown, ['state']);
     if (!isState(state)) return fieldFault('state', state, `one of ${STATES.join(', ')}`);
     const outcome = await this.stage.setState(principal.name, symbol, state);
     return 'code' in outcome ? outcome : JSON.stringify({ symbol, state, seq: outcome.seq });
@@ -177,6 +180,9 @@ export class Orders {
     };
   }
 }
+
+/** A body is of one kind of message, and answered on its own. */
+const { id: _, ...ORDER_FIELDS } = MESSAGES.order.fields;
 
 /** The body is the order, so its fields go by their own names. */
 function ofBody(f: Fault): Fault {

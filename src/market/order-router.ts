@@ -279,15 +279,38 @@ function repetition(
 function refusal(
   code: ErrorCode,
   { price, quantity }: { readonly price: number | null; readonly quantity: number },
-  { priceScale, quantityScale }: Instrument,
+  definition: Instrument,
 ): Fault {
   const { field, reason } = REJECTIONS.find((r) => r.code === code)!;
+  const { priceScale, quantityScale } = definition;
   if (field === 'price') {
     const given = price === null ? 'missing' : formatDecimal(price, priceScale);
-    return fault(code, `price is ${given}: ${reason}`, field);
+    return fault(code, `price is ${given}: ${reason}${boundOf(code, definition)}`, field);
   }
   if (field === 'quantity') {
-    return fault(code, `quantity is ${formatDecimal(quantity, quantityScale)}: ${reason}`, field);
+    const given = formatDecimal(quantity, quantityScale);
+    return fault(code, `quantity is ${given}: ${reason}${boundOf(code, definition)}`, field);
   }
   return field === null ? fault(code, reason) : fault(code, reason, field);
+}
+
+/** What an order has gone against, in decimals; empty where that is no figure. */
+function boundOf(code: ErrorCode, { rules, ...d }: Instrument): string {
+  if (rules === null) return '';
+  const price = (value: number): string => formatDecimal(value, d.priceScale);
+  const quantity = (value: number): string => formatDecimal(value, d.quantityScale);
+  switch (code) {
+    case 'price-off-increment':
+      return ` of ${price(d.priceIncrement)}`;
+    case 'price-outside-band':
+      return ` of ${price(rules.priceMin)} to ${price(rules.priceMax)}`;
+    case 'quantity-off-increment':
+      return ` of ${quantity(d.quantityIncrement)}`;
+    case 'quantity-below-minimum':
+      return ` of ${quantity(rules.quantityMin)}`;
+    case 'quantity-above-maximum':
+      return ` of ${quantity(rules.quantityMax)}`;
+    default:
+      return '';
+  }
 }
