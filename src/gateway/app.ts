@@ -185,7 +185,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
         past(request, () => queries.history.bars(params.symbol, query)),
       counts.timed('GET /v1/bars/:symbol'),
     )
-    .get('/v1/orders', (c) => asKnown(c, known, (who) => orders.list(who)))
+    .get('/v1/orders', (c) => asKnown(c, known, (who) => orders.list(who, c.query)))
     .get('/v1/orders/:id', (c) => asKnown(c, known, (who) => orders.get(who, c.params.id)))
     .delete('/v1/orders/:id', (c) => asKnown(c, known, (who) => orders.cancel(who, c.params.id)), {
       ...UNREAD,

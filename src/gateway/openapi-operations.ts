@@ -111,7 +111,8 @@ const bar = {
 }; // prettier-ignore
 const order = {
   orderId: 2571042820, clientOrderId: 'my-1', symbol: 'ACME', side: 'buy', kind: 'limit', timeInForce: 'gtc',
-  postOnly: false, price: '150.00', quantity: '10', open: '10', traded: '0', status: 'open', code: null,
+  postOnly: false, price: '150.00', quantity: '10', open: '10', traded: '0', fills: 0, turnover: '0.00', averagePrice: null, firstFillTime: null, lastFillTime: null,
+  status: 'open', code: null,
   seq: 1339974, time: eventTime,
 }; // prettier-ignore
 const session = {
@@ -163,7 +164,15 @@ export const OPERATIONS: readonly Operation[] = [
     answer: { schema: 'Order', example: order },
     errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'wrong-market', 'market-closed', 'market-halted', 'not-in-pre-open', 'invalid-combination', 'invalid-quantity', 'quantity-off-increment', 'quantity-below-minimum', 'quantity-above-maximum', 'invalid-price', 'price-off-increment', 'price-outside-band', 'off-increment', 'out-of-range', 'would-cross', 'duplicate-client-order-id', 'too-many-orders', 'book-full', 'journal-failing', 'overloaded', 'shutting-down'],
   },
-  { method: 'get', path: '/v1/orders', tag: 'orders', role: 'trade', summary: 'Your open orders', answer: { schema: 'Orders', example: { orders: [order] } }, errors: KEYED },
+  {
+    method: 'get', path: '/v1/orders', tag: 'orders', role: 'trade', summary: 'Your orders: those that are open, or have ended, or the one of a name',
+    parameters: [
+      { name: 'status', in: 'query', description: 'open, oldest first; or ended, the newest end first, as far as limits.endedOrdersMax keeps them', schema: { ...text, enum: ['open', 'ended'] }, example: 'open' },
+      { name: 'clientOrderId', in: 'query', description: 'Only the order of this name, open or ended; goes without the others', schema: text },
+      limit, next,
+    ],
+    answer: { schema: 'Orders', example: { orders: [order], next: null } }, errors: KEYED,
+  },
   { method: 'get', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'One of your orders', parameters: [orderId()], answer: { schema: 'Order', example: order }, errors: [...KEYED, 'unknown-order', 'invalid-field'] },
   { method: 'delete', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'Cancels an order', parameters: [orderId()], answer: { schema: 'Order', example: { ...order, status: 'cancelled', open: '0' } }, errors: [...KEYED, 'unknown-order', 'foreign-order', 'invalid-field', 'journal-failing'] },
   {

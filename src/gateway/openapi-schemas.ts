@@ -69,6 +69,11 @@ const Order = Type.Object({
   quantity: decimal('As entered'),
   open: decimal('Still open'),
   traded: decimal('Traded so far'),
+  fills: nullable(place('Trades that filled it; null: not known, as they were of before 0.2')),
+  turnover: nullable(decimal('Sum of price times quantity over them')),
+  averagePrice: nullable(decimal('Turnover by what traded, four decimals beyond a price')),
+  firstFillTime: nullable(time('Of the first of them')),
+  lastFillTime: nullable(time('Of the last')),
   status: Type.String({ description: 'open, filled, cancelled, expired or rejected' }),
   code: nullable(Type.String({ description: 'Code of a rejection' })),
   seq: place('Place of the command'),
@@ -159,7 +164,7 @@ export const SCHEMAS = {
     optional(['kind', 'timeInForce', 'postOnly', 'price', 'clientOrderId']),
   ),
   Order,
-  Orders: Type.Object({ orders: Type.Array(Order) }),
+  Orders: Type.Object({ orders: Type.Array(Order), next }),
   InstrumentRequest: Type.Object(
     Object.fromEntries(
       Object.entries(InstrumentSettingsSchema.properties).map(([name, schema]) => [

@@ -143,8 +143,8 @@ export class OrderRouter {
     this.touch(venue);
     const result = venue.carryOut(command, owner, order, out);
     if (order !== undefined) {
-      const { status, open, traded, price } = order;
-      order.answer = { status, open, traded, price };
+      const { status, open, traded, fills, price } = order;
+      order.answer = { status, open, traded, fills, price };
     }
     if (result < 0) return refusal(REJECTIONS[-result]!.code, command, venue.definition);
     if (command.action === 'submit') command.orderId = result;
@@ -167,11 +167,12 @@ export class OrderRouter {
       quantity: c.quantity,
       open: c.quantity,
       traded: 0,
+      fills: null,
       status: 'open',
       code: null,
       seq: c.seq,
       time: c.receiveTime,
-      answer: { status: 'open', open: c.quantity, traded: 0, price: c.price },
+      answer: { status: 'open', open: c.quantity, traded: 0, fills: null, price: c.price },
     };
     this.desk.track(order);
     return order;
