@@ -18,7 +18,7 @@ export const ERRORS = {
   'replay-under-way': { status: 409, hint: 'Stop the replay, or use another connection.' },
   'not-subscribed': { status: 400, hint: 'Subscribe before unsubscribing.' },
   'off-increment': { status: 400, hint: 'Use a whole multiple of the increment.' },
-  'out-of-range': { status: 400, hint: 'Scaled values must stay within 2^53 - 1.' },
+  'out-of-range': { status: 400, hint: 'Send a value within the range that is named.' },
   'unauthorized': { status: 401, hint: 'Give a key: Authorization: Bearer KEY, or hello.key.' },
   'forbidden': { status: 403, hint: 'Use a key whose roles allow this.' },
   'unknown-symbol': { status: 404, hint: 'GET /v1/instruments lists what there is.' },

@@ -237,17 +237,20 @@ export const SOURCE_OPTIONAL: Readonly<Record<string, unknown>> = {
 function readDecimal(value: unknown, scale: number, path: string): number {
   const parsed = typeof value === 'string' ? parseDecimal(value, scale) : 'malformed';
   if (typeof parsed === 'number') return parsed;
+  if (parsed === 'out-of-range') {
+    const most = formatDecimal(Number.MAX_SAFE_INTEGER, scale);
+    throw new FieldError(fieldFault(path, value, `a value from -${most} to ${most}`, parsed));
+  }
   const [expected, code] = DECIMAL_FAULTS[parsed];
   throw new FieldError(fieldFault(path, value, `${expected} (${scale} decimals)`, code));
 }
 
 const DECIMAL_FAULTS: Record<
-  Exclude<ReturnType<typeof parseDecimal>, number>,
+  Exclude<ReturnType<typeof parseDecimal>, number | 'out-of-range'>,
   [expected: string, code: ErrorCode]
 > = {
   'malformed': ['a decimal string such as "1.50"', 'invalid-field'],
   'too-many-decimals': ["no more decimals than the instrument's scale", 'off-increment'],
-  'out-of-range': ['a value that stays within 2^53 - 1 when scaled', 'out-of-range'],
 };
 
 function readLevels(value: unknown, levelsMax: number, scales: Scales, path: string): number[] {

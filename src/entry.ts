@@ -115,7 +115,9 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
     amend: (owner, fields) => inTurn((out) => router.amend(owner, fields, out)),
     setState: (owner, symbol, state) => inTurn((out) => router.setState(owner, symbol, state, out)),
     find: (orderId) => router.desk.get(orderId),
-    openOf: (owner) => router.desk.openOf(owner),
+    named: (owner, clientOrderId) => router.desk.named(owner, clientOrderId),
+    openOf: (owner, after, limit) => router.desk.openOf(owner, after, limit),
+    endedOf: (owner, before, limit) => router.desk.endedOf(owner, before, limit),
     definition: (symbol) => market.get(symbol)?.definition,
   };
 }

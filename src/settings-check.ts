@@ -6,9 +6,9 @@
 
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { closest } from 'fastest-levenshtein';
 
 import { fault, fieldFault, type Fault } from '../protocol/codes';
+import { nearest } from './base/nearest';
 
 /** The value with defaults; a fault `invalid-field` of the first setting that is not as it should be. */
 export function filled<S extends TSchema>(schema: S, value: unknown): Static<S> | Fault {
@@ -41,8 +41,8 @@ function unknownSetting(value: unknown, schema: TSchema, path: string): Fault | 
     const at = path === '' ? name : `${path}.${name}`;
     const known = Object.hasOwn(properties, name) ? properties[name] : undefined;
     if (known === undefined) {
-      const nearest = closest(name, Object.keys(properties));
-      const meant = path === '' ? nearest : `${path}.${nearest}`;
+      const near = nearest(name, Object.keys(properties));
+      const meant = path === '' ? near : `${path}.${near}`;
       return fault('invalid-field', `there is no setting ${at}; the nearest known one is ${meant}`, at); // prettier-ignore
     }
     const wrong = unknownSetting(inner, known, at);

@@ -39,8 +39,16 @@ export type { LocalBookOutcome } from './local-book';
 export type { BreakEvent } from './market-reader';
 export type { Amount, AmendRequest, OrderAnswer, OrderRequest, OrderTarget } from './order-entry';
 export type { Replay, ReplayOptions } from './replay';
-export { fetchBars, fetchBook, fetchOrders, fetchTrades } from './rest';
-export type { RestBar, RestBars, RestBook, RestOrder, RestTrade, RestTrades } from './rest';
+export { fetchBars, fetchBook, fetchEndedOrders, fetchOrders, fetchTrades } from './rest';
+export type {
+  RestBar,
+  RestBars,
+  RestBook,
+  RestOrder,
+  RestOrders,
+  RestTrade,
+  RestTrades,
+} from './rest';
 export type { SubscribeOptions, Subscription } from './subscription';
 export { Nanos, parseTime } from '../../protocol/time';
 export { formatDecimal, parseDecimal } from '../../protocol/units';

@@ -7,14 +7,19 @@
  * which is harmless [O3].
  */
 
+import { shown, type ErrorCode } from '../../protocol/codes';
 import type { Execution, Message } from '../../protocol/messages';
-import { parseDecimal, type Scales } from '../../protocol/units';
+import { formatDecimal, parseDecimal, type Scales } from '../../protocol/units';
+import { unknownName } from '../base/members';
 import type { Connection } from './connection';
 import { deferred } from './environment';
 import { TapedeckError } from './errors';
 
-/** A decimal such as `"61837.63"`, or an integer that is scaled by the instrument already. */
-export type Amount = string | number;
+/**
+ * A decimal such as `"61837.63"`, or an integer that is scaled by the instrument already, as messages have
+ * it: `{scaled: tick.last}`. A bare number is refused: 150 could be either, and only one of them is meant.
+ */
+export type Amount = string | { readonly scaled: number };
 
 export interface OrderRequest {
   readonly symbol: string;
@@ -71,11 +76,12 @@ export class OrderEntry {
   }
 
   async order(connection: Connection, r: OrderRequest, scales: Scales): Promise<OrderAnswer> {
+    refuseUnknown(r, ORDER_MEMBERS);
     const kind = r.kind ?? (r.price === undefined ? 'market' : 'limit');
     const clientOrderId = r.clientOrderId ?? `${this.clientName}-${(this.orders += 1)}`;
     const timeInForce = r.timeInForce ?? (kind === 'market' ? 'ioc' : 'gtc');
-    const price = scaled(r.price, scales.priceScale, 'order.price');
-    const quantity = scaled(r.quantity, scales.quantityScale, 'order.quantity')!;
+    const price = scaled(r.price, scales.priceScale, 'price');
+    const quantity = scaled(r.quantity, scales.quantityScale, 'quantity')!;
     const { symbol, side, postOnly = false } = r;
     connection.know(symbol, scales);
     const fields = { symbol, side, kind, timeInForce, postOnly, price, quantity, clientOrderId };
@@ -86,13 +92,15 @@ export class OrderEntry {
     }));
   }
 
-  cancel(connection: Connection, target: OrderTarget): Promise<OrderAnswer> {
+  async cancel(connection: Connection, target: OrderTarget): Promise<OrderAnswer> {
+    refuseUnknown(target, TARGET_MEMBERS);
     return this.send(connection, target, (id) => ({ type: 'cancel', id, ...idsOf(target) }));
   }
 
   async amend(connection: Connection, r: AmendRequest, scales: Scales): Promise<OrderAnswer> {
-    const price = scaled(r.price, scales.priceScale, 'amend.price');
-    const quantity = scaled(r.quantity, scales.quantityScale, 'amend.quantity');
+    refuseUnknown(r, AMEND_MEMBERS);
+    const price = scaled(r.price, scales.priceScale, 'price');
+    const quantity = scaled(r.quantity, scales.quantityScale, 'quantity');
     const ids = idsOf(r);
     connection.know(r.symbol, scales);
     return this.send(connection, r, (id) => ({ type: 'amend', id, ...ids, price, quantity }));
@@ -126,7 +134,7 @@ export class OrderEntry {
           settle();
           resolve(seq);
         },
-        reject,
+        reject: (e) => reject(ofRequest(e)),
       });
       const seq = await promise;
       const { executions } = underWay;
@@ -147,16 +155,44 @@ function idsOf({ symbol, orderId, clientOrderId }: OrderTarget) {
   return { symbol, orderId: orderId ?? null, clientOrderId: clientOrderId ?? null };
 }
 
-const FAULTS = {
-  'malformed': ['invalid-field', 'a decimal such as "1.50", or a scaled integer'],
-  'too-many-decimals': ['off-increment', "no more decimals than the instrument's scale"],
-  'out-of-range': ['out-of-range', 'a value within 2^53 - 1 when scaled'],
-} as const;
+const TARGET_MEMBERS = ['symbol', 'orderId', 'clientOrderId'];
+const AMEND_MEMBERS = [...TARGET_MEMBERS, 'price', 'quantity'];
+const ORDER_MEMBERS = ['symbol', 'side', 'quantity', 'price', 'kind', 'timeInForce', 'postOnly', 'clientOrderId']; // prettier-ignore
+
+/** What nobody would read was meant to be read. */
+function refuseUnknown(request: object, known: readonly string[]): void {
+  const unknown = Object.keys(request).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const { code, message, field } = unknownName(unknown, known);
+  throw new TapedeckError(code, message, null, field ?? null);
+}
+
+/** The request is the message, so its fields go by their own names. */
+function ofRequest(e: TapedeckError): TapedeckError {
+  const message = /^(?:order|cancel|amend)\./.exec(e.field ?? '')?.[0];
+  if (message === undefined) return e;
+  const bare = (text: string): string =>
+    text.startsWith(message) ? text.slice(message.length) : text;
+  return new TapedeckError(e.code, bare(e.message), e.hint, bare(e.field!));
+}
 
 function scaled(value: Amount | undefined, scale: number, field: string): number | null {
   if (value === undefined) return null;
-  const parsed = typeof value === 'string' ? parseDecimal(value, scale) : value;
-  if (typeof parsed === 'number' && Number.isSafeInteger(parsed)) return parsed;
-  const [code, expected] = FAULTS[typeof parsed === 'number' ? 'malformed' : parsed];
-  throw new TapedeckError(code, `${field} is ${value}; expected ${expected}`, null, field);
+  const refuse = (code: ErrorCode, expected: string): TapedeckError => {
+    const given = typeof value === 'object' ? `{scaled: ${shown(value?.scaled)}}` : shown(value);
+    return new TapedeckError(code, `${field} is ${given}; expected ${expected}`, null, field);
+  };
+  if (typeof value === 'string') {
+    const parsed = parseDecimal(value, scale);
+    if (typeof parsed === 'number') return parsed;
+    if (parsed === 'too-many-decimals') throw refuse('off-increment', `at most ${scale} decimals`);
+    if (parsed === 'malformed') throw refuse('invalid-field', 'a decimal such as "1.50"');
+    const most = formatDecimal(Number.MAX_SAFE_INTEGER, scale);
+    throw refuse('out-of-range', `a value from -${most} to ${most}`);
+  }
+  const given = (value as { scaled?: unknown } | null)?.scaled;
+  if (Number.isSafeInteger(given)) return given as number;
+  throw typeof value === 'object'
+    ? refuse('invalid-field', 'a whole number in scaled')
+    : refuse('invalid-field', 'a decimal in quotes such as "1.50", or {scaled: 150} where it is scaled already'); // prettier-ignore
 }

@@ -42,7 +42,7 @@ export interface RestBar {
   readonly trades: number;
 }
 
-/** Answer of `/v1/bars/:symbol`, oldest first; `next` is the `from` of the next page, if there is one. */
+/** Answer of `/v1/bars/:symbol`, oldest first; `next` asks for the page behind it, if there is one. */
 export interface RestBars {
   readonly bars: readonly RestBar[];
   readonly next: string | null;
@@ -58,6 +58,7 @@ export function fetchBars(
     readonly from?: string;
     readonly to?: string;
     readonly limit?: number;
+    readonly next?: string;
   },
   key?: string,
 ): Promise<RestBars> {
@@ -74,17 +75,17 @@ export interface RestTrade {
   readonly aggressor: 'buy' | 'sell' | 'none';
 }
 
-/** Answer of `/v1/trades/:symbol`, newest first; `before` is that of the next page, if there is one. */
+/** Answer of `/v1/trades/:symbol`, newest first; `next` asks for the page behind it, if there is one. */
 export interface RestTrades {
   readonly trades: readonly RestTrade[];
-  readonly before: number | null;
+  readonly next: string | null;
 }
 
-/** The newest trades, or those before a place. @throws TapedeckError as `fetchBook` does */
+/** The newest trades, or those behind a page: the trades whose `seq` is below its `next`. @throws TapedeckError as `fetchBook` does */
 export function fetchTrades(
   url: string,
   symbol: string,
-  query: { readonly limit?: number; readonly before?: number } = {},
+  query: { readonly limit?: number; readonly next?: string } = {},
   key?: string,
 ): Promise<RestTrades> {
   const path = `/v1/trades/${encodeURIComponent(symbol)}?${parametersOf(query)}`;
@@ -100,18 +101,56 @@ export interface RestOrder {
   readonly price: string | null;
   readonly quantity: string;
   readonly open: string;
+  readonly traded: string;
+  /** How many trades filled it; null, as the others, of an order that traded before they were counted. */
+  readonly fills: number | null;
+  /** Turnover by what traded; null before the first trade. */
+  readonly averagePrice: string | null;
+  readonly firstFillTime: string | null;
+  readonly lastFillTime: string | null;
   readonly status: string;
 }
 
+/** A page of `/v1/orders`; `next` asks for the page behind it, if there is one. */
+export interface RestOrders {
+  readonly orders: readonly RestOrder[];
+  readonly next: string | null;
+}
+
 /**
- * One's own open orders; whose they are the key says, or that there is none.
+ * One's own open orders, all of them; whose they are the key says, or that there is none.
  * @throws TapedeckError `unauthorized` or `forbidden`, else as `fetchBook` does
  */
 export async function fetchOrders(url: string, key?: string): Promise<readonly RestOrder[]> {
-  const looksRight = (body: Partial<{ orders: RestOrder[] }>): boolean =>
-    Array.isArray(body.orders);
-  const { orders } = await fetchJson<{ orders: RestOrder[] }>(url, '/v1/orders', key, looksRight);
+  const orders: RestOrder[] = [];
+  let next: string | null | undefined;
+  while (next !== null) {
+    const page: RestOrders = await fetchOrdersPage(url, { status: 'open', next }, key);
+    orders.push(...page.orders);
+    next = page.next;
+  }
   return orders;
+}
+
+/**
+ * One's own orders that have ended, the newest end first, as far as the server keeps them.
+ * @throws TapedeckError as `fetchOrders` does
+ */
+export function fetchEndedOrders(
+  url: string,
+  query: { readonly limit?: number; readonly next?: string } = {},
+  key?: string,
+): Promise<RestOrders> {
+  return fetchOrdersPage(url, { status: 'ended', ...query }, key);
+}
+
+function fetchOrdersPage(
+  url: string,
+  query: Readonly<Record<string, string | number | undefined>>,
+  key: string | undefined,
+): Promise<RestOrders> {
+  const path = `/v1/orders?${parametersOf(query)}`;
+  return fetchJson<RestOrders>(url, path, key, (body) => Array.isArray(body.orders));
 }
 
 function parametersOf(query: Readonly<Record<string, string | number | undefined>>): string {

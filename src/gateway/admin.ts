@@ -5,11 +5,12 @@
  */
 
 import { CLOSES, fieldFault, type Fault } from '../../protocol/codes';
-import { parseJson } from '../../protocol/json';
 import type { Clock } from '../base/clock';
 import { integer } from './answer';
 import { mayNot, type Principal } from './auth';
+import { objectOf } from './body';
 import type { Connections, OpenConnection } from './connections';
+import type { Query } from './query';
 
 const SESSIONS_MAX = 10_000;
 const SESSIONS = 1_000;
@@ -38,34 +39,33 @@ export class Admin {
   async define(principal: Principal, body: string): Promise<string | Fault> {
     const refused = mayNot(principal, 'admin');
     if (refused !== undefined) return refused;
-    const parsed = parseJson(body);
-    if (!('value' in parsed)) return parsed;
-    const { value } = parsed;
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      return fieldFault('body', value, 'a JSON object');
-    }
-    const symbol = await this.definer.define(value);
+    const read = objectOf(body);
+    if ('code' in read) return read;
+    const symbol = await this.definer.define(read.object);
     return typeof symbol === 'string' ? this.definer.instrument(symbol) : symbol;
   }
 
   /**
-   * `{total, sessions}`, the longest connected first.
-   * @param query `limit`: at most so many; `after`: those that came after this session
+   * `{total, sessions, next}`, the longest connected first.
+   * @param query `limit`: at most so many; `next`: goes on behind a page
    */
-  list(principal: Principal, query: Readonly<Record<string, string>>): string | Fault {
+  list(principal: Principal, query: Query): string | Fault {
     const refused = mayNot(principal, 'admin');
     if (refused !== undefined) return refused;
     const limit = integer('limit', query['limit'], SESSIONS, SESSIONS_MAX);
     if (typeof limit !== 'number') return limit;
-    const after = query['after'];
+    const after = query['next'];
     const number = after === undefined ? 0 : numberOf(after);
-    if (number === undefined) return fieldFault('after', after, 'the name of a session');
+    if (number === undefined) return fieldFault('next', after, 'the next of an answer');
     const sessions: object[] = [];
+    let next: string | null = null;
     for (const connection of this.connections.all()) {
       if (numberOf(connection.name)! <= number) continue;
-      if (sessions.push(this.reportOf(connection)) === limit) break;
+      if (sessions.push(this.reportOf(connection)) < limit) continue;
+      next = connection.name;
+      break;
     }
-    return JSON.stringify({ total: this.connections.size, sessions });
+    return JSON.stringify({ total: this.connections.size, sessions, next });
   }
 
   /** One session, with the names of its topics. */

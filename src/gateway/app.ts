@@ -18,6 +18,7 @@ import { readyResponse, type Readiness } from './readiness';
 import { openApiDocument } from './openapi';
 import { PageFiles } from './page-files';
 import { noRoute, type Route } from './no-route';
+import { hasQuery, queryFault } from './query';
 import { Requests } from './requests';
 import type { RestCounts } from './rest-counts';
 import { created, errorResponse, json, SECURITY_HEADERS } from './responses';
@@ -118,13 +119,19 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     return counts.countFault(errorResponse(fault('internal', message)));
   });
   // Before the hook that counts, which would cost it seven hundredths of its time.
-  base.get('/v1/tick/:symbol', ({ params }) => {
-    const result = queries.tick(params.symbol);
+  base.get('/v1/tick/:symbol', ({ params, request }) => {
+    const { url } = request;
+    const wrong = hasQuery(url) ? queryFault('GET', HOT_ROUTE, url) : undefined;
+    const result = wrong ?? queries.tick(params.symbol);
     const isFound = typeof result === 'string';
     ticks.add(isFound ? 200 : ERRORS[result.code].status);
     // Elysia takes a handler whose text has `=> call(` or `return call(` for one that may be async,
     // and then awaits it. For the route that is asked most, the text says otherwise.
     return isFound ? json(result) : errorResponse(result);
+  });
+  base.onBeforeHandle(({ request, route }) => {
+    const wrong = PAGES.has(route) ? undefined : queryFault(request.method, route, request.url);
+    return wrong && errorResponse(wrong);
   });
   base.onAfterHandle(({ request, route, responseValue }) => {
     counts.count(request.method, route, responseValue);
@@ -163,7 +170,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get(
       '/v1/trades/:symbol',
       async ({ params, query, request }) =>
-        past(request, () => queries.trades(params.symbol, query['limit'], query['before'])),
+        past(request, () => queries.trades(params.symbol, query['limit'], query['next'])),
       counts.timed('GET /v1/trades/:symbol'),
     )
     .get(
@@ -178,7 +185,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
         past(request, () => queries.history.bars(params.symbol, query)),
       counts.timed('GET /v1/bars/:symbol'),
     )
-    .get('/v1/orders', (c) => asKnown(c, known, (who) => orders.list(who)))
+    .get('/v1/orders', (c) => asKnown(c, known, (who) => orders.list(who, c.query)))
     .get('/v1/orders/:id', (c) => asKnown(c, known, (who) => orders.get(who, c.params.id)))
     .delete('/v1/orders/:id', (c) => asKnown(c, known, (who) => orders.cancel(who, c.params.id)), {
       ...UNREAD,
@@ -243,6 +250,9 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   routes.push(...app.routes);
   return app;
 }
+
+/** What people open in a browser: the address says more than the server has to know. */
+const PAGES: ReadonlySet<string> = new Set(['/', '/assets/:name', '/docs']);
 
 /** Routes that need no key, or ask for another role than `read` themselves. */
 const SELF_CHECKED: ReadonlySet<string> = new Set([

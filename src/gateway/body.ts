@@ -1,6 +1,7 @@
 /** Body: the text of a request, read no further than it may be long. */
 
-import { fault, type Fault } from '../../protocol/codes';
+import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import { parseJson } from '../../protocol/json';
 import type { BodyRoom } from './limits';
 
 /**
@@ -21,6 +22,16 @@ export async function withText<T>(
   } finally {
     room.giveBack(body.size);
   }
+}
+
+/** The object that a body of JSON is. */
+export function objectOf(text: string): { readonly object: Record<string, unknown> } | Fault {
+  const parsed = parseJson(text);
+  if (!('value' in parsed)) return parsed;
+  const { value } = parsed;
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? { object: value as Record<string, unknown> }
+    : fieldFault('body', value, 'a JSON object');
 }
 
 /** What it takes is taken when it succeeds. */

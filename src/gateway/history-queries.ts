@@ -6,9 +6,10 @@
 import type { BarInterval } from '../../protocol/bars';
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { BAR_INTERVALS } from '../../protocol/messages';
-import { Nanos, parseTime } from '../../protocol/time';
+import { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
 import { finished, integer, open } from './answer';
+import { readRange, readTime, type Query } from './query';
 
 interface TimeWords {
   readonly hi: number;
@@ -74,9 +75,6 @@ export interface HistoryLimits {
   readonly barsMax: number;
 }
 
-/** What a query string holds. */
-type Query = Readonly<Record<string, string | undefined>>;
-
 export interface HistoryStages {
   readonly past: PastSource;
   /** Why there is no such instrument; undefined when there is. */
@@ -85,6 +83,7 @@ export interface HistoryStages {
   recentTicks(symbol: string, range: TimeRange, after: number, limit: number): Page | undefined;
   readonly epoch: number;
   lastSeq(): number;
+  now(): Nanos;
   /** Whole milliseconds since a time. */
   ageMs(since: Nanos): number;
 }
@@ -104,6 +103,10 @@ export class HistoryQueries {
     if (typeof depth !== 'number') return depth;
     const at = readTime('at', query['at']);
     if (at !== null && 'code' in at) return at;
+    const now = this.stages.now();
+    if (at !== null && at.compare(now) > 0) {
+      return fieldFault('at', query['at'], `a moment that is over; here it is ${now.toString()}`);
+    }
     const unknown = this.stages.unknown(symbol);
     if (unknown !== undefined) return unknown;
     const book = await this.stages.past.book(symbol, at ?? Nanos.ZERO);
@@ -126,12 +129,12 @@ export class HistoryQueries {
     const page = await this.stages.past.trades(symbol, before, limit);
     if ('code' in page) return page;
     return this.finish('l3', { symbol }, 'trades', page.items, page.newest, {
-      before: page.count === limit ? page.last : null,
+      next: page.count === limit ? String(page.last) : null,
       ...gapsOf(page),
     });
   }
 
-  /** Ticks in the order of their places: `from`, `to`, `limit`, `cursor`. */
+  /** Ticks in the order of their places: `from`, `to`, `limit`, `next`. */
   async ticks(symbol: string, query: Query): Promise<string | Fault> {
     const limit = integer('limit', query['limit'], 100, this.limits.tradesMax);
     if (typeof limit !== 'number') return limit;
@@ -139,20 +142,20 @@ export class HistoryQueries {
     if ('code' in given) return given;
     const unknown = this.stages.unknown(symbol);
     if (unknown !== undefined) return unknown;
-    const cursor = readCursor(query['cursor'], symbol, given);
-    if ('code' in cursor) return cursor;
-    const { range, after } = cursor;
+    const position = readPosition(query['next'], symbol, given);
+    if ('code' in position) return position;
+    const { range, after } = position;
     const recent = this.stages.recentTicks(symbol, range, after, limit);
     const page = recent ?? (await this.stages.past.ticks(symbol, range, after, limit));
     if ('code' in page) return page;
     const source = recent === undefined ? 'l3' : 'l2';
     return this.finish(source, { symbol }, 'ticks', page.items, page.newest, {
-      cursor: page.count === limit ? writeCursor(symbol, range, page.last) : null,
+      next: page.count === limit ? writePosition(symbol, range, page.last) : null,
       ...gapsOf(page),
     });
   }
 
-  /** Bars, oldest first: `interval`, `from`, `to`, `limit`. */
+  /** Bars, oldest first: `interval`, `from`, `to`, `limit`, `next`. */
   async bars(symbol: string, query: Query): Promise<string | Fault> {
     const name = query['interval'];
     const interval = BAR_INTERVALS.find((known) => known === name);
@@ -161,7 +164,7 @@ export class HistoryQueries {
     }
     const limit = integer('limit', query['limit'], 100, this.limits.barsMax);
     if (typeof limit !== 'number') return limit;
-    const range = readRange(query);
+    const range = readBarRange(query);
     if ('code' in range) return range;
     const unknown = this.stages.unknown(symbol);
     if (unknown !== undefined) return unknown;
@@ -191,39 +194,34 @@ function gapsOf({ gaps }: Pick<Page, 'gaps'>): { gaps?: readonly MissingPlaces[]
   return gaps.length === 0 ? {} : { gaps };
 }
 
-const TIME = 'nanoseconds since 1970, or a time such as 2024-08-09T00:35:00.5Z';
-
-/** Null when it is absent. */
-function readTime(field: string, text: string | undefined): Nanos | null | Fault {
-  if (text === undefined) return null;
-  return parseTime(text) ?? fieldFault(field, text, TIME);
+/** The range of bars; `next` is the open time to go on with. */
+function readBarRange(query: Query): TimeRange | Fault {
+  const { next: text } = query;
+  const range = readRange(query);
+  if (text === undefined || 'code' in range) return range;
+  const next = Nanos.parse(text);
+  const { from, to } = range;
+  const isWithin =
+    next !== undefined &&
+    (from === null || from.compare(next) <= 0) &&
+    (to === null || next.compare(to) < 0);
+  return isWithin ? { from: next, to } : fieldFault('next', text, 'the next of an answer to this query'); // prettier-ignore
 }
 
-function readRange(query: Query): { from: Nanos | null; to: Nanos | null } | Fault {
-  const from = readTime('from', query['from']);
-  if (from !== null && 'code' in from) return from;
-  const to = readTime('to', query['to']);
-  if (to !== null && 'code' in to) return to;
-  if (from !== null && to !== null && from.compare(to) >= 0) {
-    return fieldFault('to', query['to'], `a time after from (${from.toString()})`);
-  }
-  return { from, to };
-}
-
-/** A cursor carries its query, so that it cannot go on with another one. */
-function writeCursor(symbol: string, { from, to }: Range, after: number): string {
+/** It carries its query, so that it cannot go on with another one. */
+function writePosition(symbol: string, { from, to }: Range, after: number): string {
   const text = JSON.stringify([symbol, digits(from), digits(to), after]);
   return Buffer.from(text).toString('base64url');
 }
 
-/** Where to go on, and in which range; with a cursor `from` and `to` may be left out. */
-function readCursor(
+/** Where to go on, and in which range; with `next` the others may be left out. */
+function readPosition(
   text: string | undefined,
   symbol: string,
   given: TimeRange,
 ): { range: TimeRange; after: number } | Fault {
   if (text === undefined) return { range: given, after: 0 };
-  const malformed = fieldFault('cursor', text, 'the cursor of an answer, as it was given');
+  const malformed = fieldFault('next', text, 'the next of an answer, as it was given');
   if (text.length > 200) return malformed;
   let parts: unknown;
   try {
@@ -244,8 +242,8 @@ function readCursor(
   if (of !== symbol || differs(given.from, from) || differs(given.to, to)) {
     return fault(
       'invalid-field',
-      `cursor is of another query (ticks of ${of.slice(0, 16)} from ${digits(from) ?? 'the first'} to ${digits(to) ?? 'the newest'}); expected one of this query`,
-      'cursor',
+      `next is of another query (ticks of ${of.slice(0, 16)} from ${digits(from) ?? 'the first'} to ${digits(to) ?? 'the newest'}); expected one of this query`,
+      'next',
     );
   }
   return { range: { from, to }, after: after as number };

@@ -48,6 +48,12 @@ const limit: Parameter = {
   schema: whole,
   example: 100,
 };
+const next: Parameter = {
+  name: 'next',
+  in: 'query',
+  description: 'Goes on behind a page: the `next` of its answer, as it was given',
+  schema: text,
+};
 const TIME = 'ns since 1970 in digits, or a time such as 2024-08-09T00:35:00.5Z';
 const from: Parameter = {
   name: 'from',
@@ -106,7 +112,8 @@ const bar = {
 }; // prettier-ignore
 const order = {
   orderId: 2571042820, clientOrderId: 'my-1', symbol: 'ACME', side: 'buy', kind: 'limit', timeInForce: 'gtc',
-  postOnly: false, price: '150.00', quantity: '10', open: '10', traded: '0', status: 'open', code: null,
+  postOnly: false, price: '150.00', quantity: '10', open: '10', traded: '0', fills: 0, turnover: '0.00', averagePrice: null, firstFillTime: null, lastFillTime: null,
+  status: 'open', code: null,
   seq: 1339974, time: eventTime,
 }; // prettier-ignore
 const session = {
@@ -139,17 +146,17 @@ export const OPERATIONS: readonly Operation[] = [
   { method: 'get', path: '/v1/stats/:symbol', tag: 'market', summary: 'The session so far', parameters: [symbol], answer: { schema: 'Stats', example: { type: 'stats', ...sequenced, prevSeq: 0, open: '187.43', high: '189.19', low: '186.99', last: '188.96', previousClose: '187.42', volume: '3481211', turnover: '654792461.35', vwap: '188.093299', trades: 17042, count: 1, change: '1.54', ...ofMessage('live') } }, errors: UNKNOWN },
   {
     method: 'get', path: '/v1/trades/:symbol', tag: 'past', summary: 'Trades, newest first',
-    parameters: [symbol, limit, { name: 'before', in: 'query', description: 'Only trades below this place', schema: whole }],
-    answer: { schema: 'Trades', example: { symbol: 'ACME', trades: [trade], before: 1339664, ...at('l2') } }, errors: PAST,
+    parameters: [symbol, limit, next],
+    answer: { schema: 'Trades', example: { symbol: 'ACME', trades: [trade], next: '1339664', ...at('l2') } }, errors: PAST,
   },
   {
     method: 'get', path: '/v1/ticks/:symbol', tag: 'past', summary: 'Ticks of a time range, in the order of their places',
-    parameters: [symbol, from, to, limit, { name: 'cursor', in: 'query', description: 'Goes on behind a page', schema: text }],
-    answer: { schema: 'Ticks', example: { symbol: 'ACME', ticks: [tick], cursor: 'WyJBQ01FIixudWxsLG51bGwsNDk2N10', ...at('l3') } }, errors: PAST,
+    parameters: [symbol, from, to, limit, next],
+    answer: { schema: 'Ticks', example: { symbol: 'ACME', ticks: [tick], next: 'WyJBQ01FIixudWxsLG51bGwsNDk2N10', ...at('l3') } }, errors: PAST,
   },
   {
     method: 'get', path: '/v1/bars/:symbol', tag: 'past', summary: 'Bars by their open time, oldest first',
-    parameters: [symbol, { name: 'interval', in: 'query', description: 'Length of a bar', schema: { ...text, enum: BAR_INTERVALS }, example: '1m' }, from, to, limit],
+    parameters: [symbol, { name: 'interval', in: 'query', description: 'Length of a bar', schema: { ...text, enum: BAR_INTERVALS }, example: '1m' }, from, to, limit, next],
     answer: { schema: 'Bars', example: { symbol: 'ACME', interval: '1m', bars: [bar], next: null, ...at('l3') } }, errors: PAST,
   },
   {
@@ -158,7 +165,15 @@ export const OPERATIONS: readonly Operation[] = [
     answer: { schema: 'Order', example: order },
     errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'wrong-market', 'market-closed', 'market-halted', 'not-in-pre-open', 'invalid-combination', 'invalid-quantity', 'quantity-off-increment', 'quantity-below-minimum', 'quantity-above-maximum', 'invalid-price', 'price-off-increment', 'price-outside-band', 'off-increment', 'out-of-range', 'would-cross', 'duplicate-client-order-id', 'too-many-orders', 'book-full', 'journal-failing', 'overloaded', 'shutting-down'],
   },
-  { method: 'get', path: '/v1/orders', tag: 'orders', role: 'trade', summary: 'Your open orders', answer: { schema: 'Orders', example: { orders: [order] } }, errors: KEYED },
+  {
+    method: 'get', path: '/v1/orders', tag: 'orders', role: 'trade', summary: 'Your orders: those that are open, or have ended, or the one of a name',
+    parameters: [
+      { name: 'status', in: 'query', description: 'open, oldest first; or ended, the newest end first, as far as limits.endedOrdersMax keeps them', schema: { ...text, enum: ['open', 'ended'] }, example: 'open' },
+      { name: 'clientOrderId', in: 'query', description: 'Only the order of this name, open or ended; goes without the others', schema: text },
+      limit, next,
+    ],
+    answer: { schema: 'Orders', example: { orders: [order], next: null } }, errors: KEYED,
+  },
   { method: 'get', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'One of your orders', parameters: [orderId()], answer: { schema: 'Order', example: order }, errors: [...KEYED, 'unknown-order', 'invalid-field'] },
   { method: 'delete', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'Cancels an order', parameters: [orderId()], answer: { schema: 'Order', example: { ...order, status: 'cancelled', open: '0' } }, errors: [...KEYED, 'unknown-order', 'foreign-order', 'invalid-field', 'journal-failing'] },
   {
@@ -180,8 +195,8 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     method: 'get', path: '/v1/admin/sessions', tag: 'operation', role: 'admin', summary: 'Who is connected, the longest first',
-    parameters: [limit, { name: 'after', in: 'query', description: 'Only those that came after this session', schema: text }],
-    answer: { schema: 'Sessions', example: { total: 1, sessions: [session] } }, errors: [...KEYED, 'invalid-field'],
+    parameters: [limit, next],
+    answer: { schema: 'Sessions', example: { total: 1, sessions: [session], next: null } }, errors: [...KEYED, 'invalid-field'],
   },
   { method: 'get', path: '/v1/admin/sessions/:name', tag: 'operation', role: 'admin', summary: 'One session, with its topics', parameters: [sessionName()], answer: { schema: 'Session', example: { ...session, topicNames: ['book:ACME'] } }, errors: [...KEYED, 'unknown-session'] },
   { method: 'delete', path: '/v1/admin/sessions/:name', tag: 'operation', role: 'admin', summary: 'Closes a session', parameters: [sessionName()], answer: { schema: 'SessionClosed', example: { name: 's17', code: 4004, reconnect: false, reason: 'closed-by-operator' } }, errors: [...KEYED, 'unknown-session'] },

@@ -30,6 +30,9 @@ const gaps = Type.Optional(
     description: 'Places that are missing and may concern the answer; absent when none are',
   }),
 );
+const next = nullable(
+  Type.String({ description: 'The `next` to ask for the next page with; null when there is none' }),
+);
 const levels = Type.Array(
   Type.Array(Type.String(), { minItems: 2, maxItems: 2, description: 'Price and quantity' }),
   { description: 'Best first' },
@@ -66,6 +69,11 @@ const Order = Type.Object({
   quantity: decimal('As entered'),
   open: decimal('Still open'),
   traded: decimal('Traded so far'),
+  fills: nullable(place('Trades that filled it; null: not known, as they were of before 0.2')),
+  turnover: nullable(decimal('Sum of price times quantity over them')),
+  averagePrice: nullable(decimal('Turnover by what traded, four decimals beyond a price')),
+  firstFillTime: nullable(time('Of the first of them')),
+  lastFillTime: nullable(time('Of the last')),
   status: Type.String({ description: 'open, filled, cancelled, expired or rejected' }),
   code: nullable(Type.String({ description: 'Code of a rejection' })),
   seq: place('Place of the command'),
@@ -132,16 +140,14 @@ export const SCHEMAS = {
   Trades: Type.Object({
     symbol: Type.String(),
     trades: Type.Array(message('trade'), { description: 'Newest first' }),
-    before: nullable(place('The `before` of the next page; null when there is none')),
+    next,
     gaps,
     ...standing,
   }),
   Ticks: Type.Object({
     symbol: Type.String(),
     ticks: Type.Array(message('tick'), { description: 'In the order of their places' }),
-    cursor: nullable(
-      Type.String({ description: 'The `cursor` of the next page; null when there is none' }),
-    ),
+    next,
     gaps,
     ...standing,
   }),
@@ -149,7 +155,7 @@ export const SCHEMAS = {
     symbol: Type.String(),
     interval: Type.String(),
     bars: Type.Array(message('bar'), { description: 'Oldest first' }),
-    next: nullable(time('The `from` of the next page; null when there is none')),
+    next,
     gaps,
     ...standing,
   }),
@@ -158,7 +164,7 @@ export const SCHEMAS = {
     optional(['kind', 'timeInForce', 'postOnly', 'price', 'clientOrderId']),
   ),
   Order,
-  Orders: Type.Object({ orders: Type.Array(Order) }),
+  Orders: Type.Object({ orders: Type.Array(Order), next }),
   InstrumentRequest: Type.Object(
     Object.fromEntries(
       Object.entries(InstrumentSettingsSchema.properties).map(([name, schema]) => [
@@ -180,6 +186,7 @@ export const SCHEMAS = {
   Sessions: Type.Object({
     total: place('All that are connected'),
     sessions: Type.Array(Type.Object(sessionFields)),
+    next,
   }),
   Session,
   SessionClosed: Type.Object({

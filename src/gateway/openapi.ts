@@ -55,7 +55,7 @@ function requestOf({ type, schema, example }: NonNullable<Operation['body']>): o
 
 /** Its own, and those of every route of its kind. */
 function errorsOf({ path, role, body, errors }: Operation): readonly ErrorCode[] {
-  const ofKind: ErrorCode[] = ['limit-reached', 'internal'];
+  const ofKind: ErrorCode[] = ['invalid-field', 'limit-reached', 'internal'];
   if (path.startsWith('/v1/')) ofKind.push('unauthorized', 'forbidden');
   if (role !== undefined) ofKind.push('overloaded');
   if (body !== undefined) ofKind.push('malformed-json', 'frame-too-large');

@@ -4,11 +4,16 @@
  */
 
 import { fieldFault, type Fault } from '../../protocol/codes';
-import { fromJson, parseJson } from '../../protocol/json';
-import type { Instrument, MessageOf } from '../../protocol/messages';
+import { fromJson } from '../../protocol/json';
+import { MESSAGES, type Instrument, type MessageOf } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
+import { formatSum, sumOfBigInt } from '../../protocol/sums';
 import { formatDecimal, type ScalesOf } from '../../protocol/units';
+import { unknownMember, unknownName } from '../base/members';
 import { mayNot, type Principal } from './auth';
+import { integer } from './answer';
+import { objectOf } from './body';
+import type { Query } from './query';
 
 /** What changes of an order; scaled. */
 interface Standing {
@@ -16,6 +21,16 @@ interface Standing {
   readonly price: number;
   readonly open: number;
   readonly traded: number;
+  /** Of its trades; null before the first, `unknown` where they were not counted. */
+  readonly fills: FillsView | null | 'unknown';
+}
+
+interface FillsView {
+  readonly count: number;
+  /** Sum of price times quantity, in the scales of both. */
+  readonly turnover: bigint;
+  readonly firstTime: Nanos;
+  readonly lastTime: Nanos;
 }
 
 /** An order as its owner sees it; prices and quantities scaled. */
@@ -64,7 +79,11 @@ export interface OrderStage {
   amend(owner: string, fields: AmendFields): Promise<OrderOutcome | Fault>;
   setState(owner: string, symbol: string, state: StateWord): Promise<OrderOutcome | Fault>;
   find(orderId: number): OrderView | undefined;
-  openOf(owner: string): OrderView[];
+  named(owner: string, clientOrderId: string): OrderView | undefined;
+  /** Oldest first, behind the order of a command; `limit` at the most. */
+  openOf(owner: string, after: number, limit: number): OrderView[];
+  /** The newest end first; undefined when the order to go on behind is not kept any more. */
+  endedOf(owner: string, before: number | null, limit: number): OrderView[] | undefined;
   definition(symbol: string): Instrument | undefined;
 }
 
@@ -88,12 +107,11 @@ export class Orders {
   async submit(principal: Principal, body: string): Promise<string | Fault> {
     const refused = mayNot(principal, 'trade');
     if (refused !== undefined) return refused;
-    const parsed = parseJson(body);
-    if (!('value' in parsed)) return parsed;
-    if (typeof parsed.value !== 'object' || parsed.value === null || Array.isArray(parsed.value)) {
-      return fieldFault('body', parsed.value, 'a JSON object');
-    }
-    const given = parsed.value as Record<string, unknown>;
+    const read = objectOf(body);
+    if ('code' in read) return read;
+    const { object: given } = read;
+    const unknown = unknownMember(given, ORDER_FIELDS);
+    if (unknown !== undefined) return unknown;
     const fields = fromJson({ ...given, type: 'order', id: 0 }, this.scalesOf, {
       kind: 'limit',
       timeInForce: given['kind'] === 'market' ? 'ioc' : 'gtc',
@@ -135,20 +153,50 @@ export class Orders {
     return JSON.stringify(this.json(order));
   }
 
-  /** The open orders of the caller. */
-  list(principal: Principal): string | Fault {
+  /** Orders of the caller: `status` (open, ended), `limit`, `next`; or the one of a `clientOrderId`. */
+  list(principal: Principal, query: Query): string | Fault {
     const refused = mayNot(principal, 'trade');
     if (refused !== undefined) return refused;
-    const orders = this.stage.openOf(principal.name).map((order) => this.json(order));
-    return JSON.stringify({ orders });
+    const { clientOrderId, status = 'open' } = query;
+    if (clientOrderId !== undefined) return this.named(principal.name, query);
+    if (status !== 'open' && status !== 'ended') {
+      return fieldFault('status', status, 'open or ended');
+    }
+    const limit = integer('limit', query['limit'], ORDERS_MAX, ORDERS_MAX);
+    if (typeof limit !== 'number') return limit;
+    const place = integer('next', query['next'], 0, Number.MAX_SAFE_INTEGER);
+    if (typeof place !== 'number') return place;
+    const { name } = principal;
+    const orders =
+      status === 'open'
+        ? this.stage.openOf(name, place, limit)
+        : this.stage.endedOf(name, place === 0 ? null : place, limit);
+    if (orders === undefined) {
+      return fieldFault('next', query['next'], 'the next of an answer, of an order that is still kept'); // prettier-ignore
+    }
+    const next = orders.length === limit ? String(orders.at(-1)!.seq) : null;
+    return JSON.stringify({ orders: orders.map((order) => this.json(order)), next });
+  }
+
+  private named(owner: string, query: Query): string | Fault {
+    const { clientOrderId, ...more } = query;
+    const [other] = Object.keys(more);
+    if (other !== undefined) {
+      return fieldFault(other, more[other], 'nothing besides clientOrderId, which names one order');
+    }
+    const order = this.stage.named(owner, clientOrderId!);
+    const orders = order === undefined ? [] : [this.json(order)];
+    return JSON.stringify({ orders, next: null });
   }
 
   async setState(principal: Principal, symbol: string, body: string): Promise<string | Fault> {
     const refused = mayNot(principal, 'admin');
     if (refused !== undefined) return refused;
-    const parsed = parseJson(body);
-    if (!('value' in parsed)) return parsed;
-    const state = (parsed.value as { state?: unknown } | null)?.state;
+    const read = objectOf(body);
+    if ('code' in read) return read;
+    const { state, ...more } = read.object;
+    const [unknown] = Object.keys(more);
+    if (unknown !== undefined) return unknownName(unknown, ['state']);
     if (!isState(state)) return fieldFault('state', state, `one of ${STATES.join(', ')}`);
     const outcome = await this.stage.setState(principal.name, symbol, state);
     return 'code' in outcome ? outcome : JSON.stringify({ symbol, state, seq: outcome.seq });
@@ -170,6 +218,7 @@ export class Orders {
       quantity: quantity(order.quantity),
       open: quantity(at.open),
       traded: quantity(at.traded),
+      ...fillsOf(at, definition),
       status: at.status,
       code: order.code,
       seq: order.seq,
@@ -178,11 +227,44 @@ export class Orders {
   }
 }
 
+/** A body is of one kind of message, and answered on its own. */
+const { id: _, ...ORDER_FIELDS } = MESSAGES.order.fields;
+
 /** The body is the order, so its fields go by their own names. */
 function ofBody(f: Fault): Fault {
   const bare = (text: string): string => (text.startsWith('order.') ? text.slice(6) : text);
   return f.field === undefined ? f : { ...f, field: bare(f.field), message: bare(f.message) };
 }
+
+/** Decimals of an average beyond those of a price. */
+const AVERAGE_DECIMALS = 4;
+
+/** What has come of an order in trades; null where that is not known. */
+function fillsOf(
+  { fills, traded }: Standing,
+  { priceScale, quantityScale }: Instrument,
+): Record<string, number | string | null> {
+  if (fills === 'unknown') {
+    return { fills: null, turnover: null, averagePrice: null, firstFillTime: null, lastFillTime: null }; // prettier-ignore
+  }
+  const turnover = fills?.turnover ?? 0n;
+  const volume = BigInt(traded);
+  const scaled = turnover * 10n ** BigInt(AVERAGE_DECIMALS);
+  return {
+    fills: fills?.count ?? 0,
+    turnover: formatSum(sumOfBigInt(turnover), priceScale + quantityScale),
+    // To the nearest, a half upwards.
+    averagePrice:
+      fills === null
+        ? null
+        : formatSum(sumOfBigInt((scaled + volume / 2n) / volume), priceScale + AVERAGE_DECIMALS),
+    firstFillTime: fills?.firstTime.toString() ?? null,
+    lastFillTime: fills?.lastTime.toString() ?? null,
+  };
+}
+
+/** Orders of one answer. */
+const ORDERS_MAX = 1_000;
 
 const STATES = ['pre-open', 'open', 'halted', 'closed'] as const;
 

@@ -91,6 +91,7 @@ export class Queries<I extends QueryInstrument> {
         recentTicks: (symbol, range, after, limit) => this.recentTicks(symbol, range, after, limit),
         epoch: sources.epoch,
         lastSeq: () => sources.lastSeq(),
+        now: () => clock.now(),
         ageMs: (since) => this.ageMs(since),
       },
       limits,
@@ -181,23 +182,23 @@ export class Queries<I extends QueryInstrument> {
     });
   }
 
-  /** Newest first. @param limit @param before as in the query string */
+  /** Newest first. @param limit @param next as in the query string */
   trades(
     symbol: string,
     limit: string | undefined,
-    before: string | undefined,
+    next: string | undefined,
   ): string | Fault | Promise<string | Fault> {
     const most = integer('limit', limit, 100, this.limits.tradesMax);
     if (typeof most !== 'number') return most;
-    const below = integer('before', before, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+    const below = integer('next', next, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
     if (typeof below !== 'number') return below;
     const found = this.find(symbol);
     if ('code' in found) return found;
     const trades = this.sources.trades(found, below, most);
     if (trades === undefined) return this.history.trades(symbol, below, most);
     const rest = open({
-      /** Where the next page begins; null when there is none. */
-      before: trades.length === most ? trades.at(-1)!.seq : null,
+      /** What the next page is asked for with; null when there is none. */
+      next: trades.length === most ? String(trades.at(-1)!.seq) : null,
       seq: this.sources.lastSeq(),
       epoch: this.sources.epoch,
     });

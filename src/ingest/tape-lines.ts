@@ -4,6 +4,7 @@ import { within, type Fault } from '../../protocol/codes';
 import { fromJson, parseJson, SOURCE_OPTIONAL } from '../../protocol/json';
 import type { SourceEvent } from '../../protocol/messages';
 import type { Scales, ScalesOf } from '../../protocol/units';
+import { unknownMessageMember } from '../base/members';
 import { isDerived } from './recording/tape';
 
 export interface TapeLines {
@@ -45,6 +46,8 @@ function readLine(line: string, scalesOf: ScalesOf): SourceEvent | 'skipped' | F
   const parsed = parseJson(line);
   if (!('value' in parsed)) return parsed;
   if (isDerived(parsed.value)) return 'skipped';
+  const unknown = unknownMessageMember(parsed.value);
+  if (unknown !== undefined) return unknown;
   const event = fromJson(parsed.value, scalesOf, SOURCE_OPTIONAL) as SourceEvent | Fault;
   return 'code' in event ? ofEvent(event) : event;
 }

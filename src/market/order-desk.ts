@@ -10,6 +10,7 @@
 import type { ErrorCode } from '../../protocol/codes';
 import type { Nanos } from '../../protocol/time';
 import { BoundedQueue } from '../base/bounded-queue';
+import { readFills, writeFills, type FillsOfOrder, type WrittenFills } from './fills';
 import { OWNER_MAX } from './venue/definition';
 
 export type OrderStatus = 'open' | 'filled' | 'cancelled' | 'expired' | 'rejected';
@@ -30,6 +31,7 @@ export interface TrackedOrder {
   readonly quantity: number;
   open: number;
   traded: number;
+  fills: FillsOfOrder;
   status: OrderStatus;
   code: ErrorCode | null;
   /** Place of the command, and when it was received. */
@@ -44,12 +46,19 @@ export interface OrderAnswer {
   readonly status: OrderStatus;
   readonly open: number;
   readonly traded: number;
+  readonly fills: FillsOfOrder;
+}
+
+/** An order as a checkpoint keeps it. */
+interface WrittenOrder extends Omit<TrackedOrder, 'fills' | 'answer'> {
+  readonly fills?: WrittenFills | 'unknown' | null;
+  readonly answer: Omit<OrderAnswer, 'fills'> & Pick<WrittenOrder, 'fills'>;
 }
 
 /** What a checkpoint keeps. */
 export interface DeskCheckpoint {
   readonly owners: readonly string[];
-  readonly orders: readonly TrackedOrder[];
+  readonly orders: readonly WrittenOrder[];
 }
 
 export class OrderDesk {
@@ -59,6 +68,7 @@ export class OrderDesk {
   private readonly byId = new Map<number, TrackedOrder>();
   /** Ended orders, oldest first. */
   private readonly ended: BoundedQueue<TrackedOrder>;
+  private readonly ofOwners = new Map<string, OrdersOfOwner>();
 
   constructor(endedOrdersMax: number) {
     this.ended = new BoundedQueue(endedOrdersMax);
@@ -93,9 +103,32 @@ export class OrderDesk {
     return this.byId.get(orderId);
   }
 
-  /** The open orders of an owner, oldest first. */
-  openOf(owner: string): TrackedOrder[] {
-    return [...this.byId.values()].filter((o) => o.owner === owner && o.status === 'open');
+  /** Open orders of an owner, oldest first: those entered behind a command, `limit` at the most. */
+  openOf(owner: string, after: number, limit: number): TrackedOrder[] {
+    const orders: TrackedOrder[] = [];
+    for (const order of this.ofOwners.get(owner)?.open ?? []) {
+      if (order.seq <= after) continue;
+      if (orders.push(order) === limit) break;
+    }
+    return orders;
+  }
+
+  /**
+   * Ended orders of an owner, the newest end first: those that ended before the order of a command, or
+   * all; `limit` at the most.
+   * @returns undefined when that order is not there (any more)
+   */
+  endedOf(owner: string, before: number | null, limit: number): TrackedOrder[] | undefined {
+    const ended = this.ofOwners.get(owner)?.ended;
+    let index = (ended?.length ?? 0) - 1;
+    if (before !== null) {
+      while (index >= 0 && ended!.at(index)!.seq !== before) index -= 1;
+      if (index < 0) return undefined;
+      index -= 1;
+    }
+    const orders: TrackedOrder[] = [];
+    for (; index >= 0 && orders.length < limit; index -= 1) orders.push(ended!.at(index)!);
+    return orders;
   }
 
   /** Keeps track of an order from before it is matched; `took` gives it its id. */
@@ -106,30 +139,68 @@ export class OrderDesk {
   took(order: TrackedOrder, orderId: number): void {
     order.orderId = orderId;
     this.byId.set(orderId, order);
+    this.of(order.owner).open.add(order);
   }
 
   end(order: TrackedOrder, status: Exclude<OrderStatus, 'open'>): void {
     order.status = status;
-    if (this.ended.push(order) === 'queued') return;
+    const own = this.of(order.owner);
+    own.open.delete(order);
+    if (this.ended.length === this.ended.capacity) this.forgetOldest();
+    this.ended.push(order);
+    own.ended.push(order);
+  }
+
+  private forgetOldest(): void {
     const oldest = this.ended.shift()!;
     this.byName.delete(nameOf(oldest.owner, oldest.clientOrderId));
     this.byId.delete(oldest.orderId);
-    this.ended.push(order);
+    const { ended } = this.of(oldest.owner);
+    ended.shift(); // of its owner it is the oldest, too
+    ended.fit();
+  }
+
+  /** Bounded by the owners that there may be. */
+  private of(owner: string): OrdersOfOwner {
+    let own = this.ofOwners.get(owner);
+    if (own === undefined) {
+      own = { open: new Set(), ended: new BoundedQueue(this.ended.capacity) };
+      this.ofOwners.set(owner, own);
+    }
+    return own;
   }
 
   checkpoint(): DeskCheckpoint {
     const open = [...this.byName.values()].filter((o) => o.status === 'open');
-    return { owners: this.ownerNames, orders: [...this.ended, ...open] };
+    return { owners: this.ownerNames, orders: [...this.ended, ...open].map(written) };
   }
 
   restore({ owners, orders }: DeskCheckpoint): void {
     for (const owner of owners) this.ownerNumber(owner);
-    for (const order of orders) {
+    for (const kept of orders) {
+      const order = read(kept);
       this.track(order);
-      if (order.orderId !== 0) this.byId.set(order.orderId, order);
+      if (order.orderId !== 0) this.took(order, order.orderId);
       if (order.status !== 'open') this.end(order, order.status);
     }
   }
+}
+
+interface OrdersOfOwner {
+  /** In the order of their commands. */
+  readonly open: Set<TrackedOrder>;
+  /** The oldest end first. */
+  readonly ended: BoundedQueue<TrackedOrder>;
+}
+
+function written({ fills, answer, ...order }: TrackedOrder): WrittenOrder {
+  const atFirst = { ...answer, fills: writeFills(answer.fills) };
+  return { ...order, fills: writeFills(fills), answer: atFirst };
+}
+
+function read({ fills, answer, ...order }: WrittenOrder): TrackedOrder {
+  const atFirst = { ...answer, fills: readFills(answer.fills, answer.traded) };
+  return { ...order, fills: readFills(fills, order.traded), answer: atFirst };
 }
 
 /** Names of keys hold no line feed. */

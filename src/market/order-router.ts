@@ -143,8 +143,8 @@ export class OrderRouter {
     this.touch(venue);
     const result = venue.carryOut(command, owner, order, out);
     if (order !== undefined) {
-      const { status, open, traded, price } = order;
-      order.answer = { status, open, traded, price };
+      const { status, open, traded, fills, price } = order;
+      order.answer = { status, open, traded, fills, price };
     }
     if (result < 0) return refusal(REJECTIONS[-result]!.code, command, venue.definition);
     if (command.action === 'submit') command.orderId = result;
@@ -167,11 +167,12 @@ export class OrderRouter {
       quantity: c.quantity,
       open: c.quantity,
       traded: 0,
+      fills: null,
       status: 'open',
       code: null,
       seq: c.seq,
       time: c.receiveTime,
-      answer: { status: 'open', open: c.quantity, traded: 0, price: c.price },
+      answer: { status: 'open', open: c.quantity, traded: 0, fills: null, price: c.price },
     };
     this.desk.track(order);
     return order;
@@ -279,15 +280,38 @@ function repetition(
 function refusal(
   code: ErrorCode,
   { price, quantity }: { readonly price: number | null; readonly quantity: number },
-  { priceScale, quantityScale }: Instrument,
+  definition: Instrument,
 ): Fault {
   const { field, reason } = REJECTIONS.find((r) => r.code === code)!;
+  const { priceScale, quantityScale } = definition;
   if (field === 'price') {
     const given = price === null ? 'missing' : formatDecimal(price, priceScale);
-    return fault(code, `price is ${given}: ${reason}`, field);
+    return fault(code, `price is ${given}: ${reason}${boundOf(code, definition)}`, field);
   }
   if (field === 'quantity') {
-    return fault(code, `quantity is ${formatDecimal(quantity, quantityScale)}: ${reason}`, field);
+    const given = formatDecimal(quantity, quantityScale);
+    return fault(code, `quantity is ${given}: ${reason}${boundOf(code, definition)}`, field);
   }
   return field === null ? fault(code, reason) : fault(code, reason, field);
+}
+
+/** What an order has gone against, in decimals; empty where that is no figure. */
+function boundOf(code: ErrorCode, { rules, ...d }: Instrument): string {
+  if (rules === null) return '';
+  const price = (value: number): string => formatDecimal(value, d.priceScale);
+  const quantity = (value: number): string => formatDecimal(value, d.quantityScale);
+  switch (code) {
+    case 'price-off-increment':
+      return ` of ${price(d.priceIncrement)}`;
+    case 'price-outside-band':
+      return ` of ${price(rules.priceMin)} to ${price(rules.priceMax)}`;
+    case 'quantity-off-increment':
+      return ` of ${quantity(d.quantityIncrement)}`;
+    case 'quantity-below-minimum':
+      return ` of ${quantity(rules.quantityMin)}`;
+    case 'quantity-above-maximum':
+      return ` of ${quantity(rules.quantityMax)}`;
+    default:
+      return '';
+  }
 }

@@ -11,6 +11,7 @@ import type { BookView, Command } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
 import type { StatusHead, VenueCheckpoint } from './checkpoint';
+import { withFill } from './fills';
 import { tickBeforeTrades, type MarketInstrument } from './instrument';
 import type { OrderDesk, TrackedOrder } from './order-desk';
 import type { MarketOutput } from './output';
@@ -213,6 +214,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     if (order === undefined) return;
     order.open = open;
     order.traded += quantity;
+    order.fills = withFill(order.fills, price, quantity, this.out!.receiveTime);
     if (open === 0) this.desk.end(order, 'filled');
     this.tell(order, 'traded', price, quantity);
   }

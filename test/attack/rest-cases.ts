@@ -42,7 +42,7 @@ function valueOf({ name, schema, example }: DocumentParameter): fc.Arbitrary<str
   if (example !== undefined) good.push(fc.constant(String(example)));
   if (schema.enum !== undefined) good.push(fc.constantFrom(...schema.enum));
   if (name === 'symbol') good.push(fc.constantFrom(...SYMBOLS));
-  if (name === 'name' || name === 'after') good.push(fc.nat(40).map((n) => `s${n}`));
+  if (name === 'name' || name === 'next') good.push(fc.nat(40).map((n) => `s${n}`));
   if (['from', 'to', 'at'].includes(name)) good.push(fc.constantFrom('0', '1', '1700000000123456789', '1700000000123456790', '9223372036854775807', '2023-11-14T22:13:20Z')); // prettier-ignore
   if (schema.type === 'integer') good.push(fc.nat(12).map(String), fc.maxSafeNat().map(String));
   const text = fc.string({ unit: 'binary', maxLength: 20 }).map((t) => t.toWellFormed());

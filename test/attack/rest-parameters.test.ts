@@ -76,14 +76,12 @@ describe('over REST', () => {
     }
   });
 
-  test('a parameter that comes twice is one of the two, or refused; never both', async () => {
-    for (const query of ['limit=1&limit=2', 'limit=1&limit=x', 'limit[]=1', 'limit=1,2', 'before=9&before=8']) {
-      const response = await server.get(`/v1/trades/ACME?${query}`);
-      expect([query, [200, 400].includes(response.status)]).toEqual([query, true]);
+  test('a parameter that comes twice is refused, also where both are the same', async () => {
+    for (const query of ['limit=1&limit=2', 'limit=1&limit=1', 'limit[]=1', 'limit=1,2', 'next=9&next=8']) {
+      expect([query, (await server.get(`/v1/trades/ACME?${query}`)).status]).toEqual([query, 400]);
     }
-    for (const query of ['from=1&from=2', 'cursor=a&cursor=b', 'to=1&to=x']) {
-      const response = await server.get(`/v1/ticks/ACME?${query}`);
-      expect([query, [200, 400].includes(response.status)]).toEqual([query, true]);
+    for (const query of ['from=0&from=2', 'next=a&next=b', 'to=0&t%6f=x']) {
+      expect([query, (await server.get(`/v1/ticks/ACME?${query}`)).status]).toEqual([query, 400]);
     }
   }); // prettier-ignore
 });

@@ -35,12 +35,12 @@ afterAll(async () => {
 async function ticks(query: string): Promise<{ last: number[]; sources: Set<unknown> }> {
   const last: number[] = [];
   const sources = new Set<unknown>();
-  for (let cursor: string | null = ''; cursor !== null;) {
-    const on = cursor === '' ? query : `cursor=${cursor}&limit=300`;
+  for (let next: string | null = ''; next !== null;) {
+    const on = next === '' ? query : `next=${next}&limit=300`;
     const page = await server.json(`/v1/ticks/PAGES?${on}`);
     last.push(...(page['ticks'] as { last: string }[]).map((t) => Number(t.last)));
     sources.add(page['source']);
-    cursor = page['cursor'] as string | null;
+    next = page['next'] as string | null;
   }
   return { last, sources };
 }

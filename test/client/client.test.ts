@@ -312,7 +312,7 @@ test('orders: promises with their executions, refusals as errors; publish waits 
   expect(bench.told).toContain('execution');
   expect(client.order({ ...order, price: '1.505' })).rejects.toMatchObject({
     code: 'off-increment',
-    field: 'order.price',
+    field: 'price',
   });
   expect(client.cancel({ symbol: 'AAA', orderId: 9 })).rejects.toMatchObject({
     code: 'unknown-order',

@@ -168,12 +168,12 @@ class Trader {
   private order(): Promise<unknown> {
     const { random, symbol } = this;
     const side = random.chance(0.5) ? 'buy' : 'sell';
-    const quantity = random.int(1, 2_000);
+    const quantity = { scaled: random.int(1, 2_000) };
     if (random.chance(0.1)) return this.client.order({ symbol, side, quantity, kind: 'market' });
     const clientOrderId = `${this.symbol}-${clock.now().toString()}-${(this.names += 1)}`;
     this.resting.push(clientOrderId);
     const away = Math.round(Math.abs(random.normal()) * 10) - 2;
-    const price = PRICE + (side === 'buy' ? -away : away);
+    const price = { scaled: PRICE + (side === 'buy' ? -away : away) };
     return this.client.order({ symbol, side, quantity, price, clientOrderId });
   }
 }

@@ -94,7 +94,7 @@ test('they are listed in pages, the longest connected first', async () => {
   for (let i = 0; i < 5; i++) clients.push(await StreamClient.json(server.url));
   const names: string[] = [];
   for (let after = 's0'; ;) {
-    const page = await sessions(`?limit=2&after=${after}`);
+    const page = await sessions(`?limit=2&next=${after}`);
     if (page.length === 0) break;
     names.push(...page.map(({ name }) => name as string));
     after = names.at(-1)!;
@@ -102,7 +102,7 @@ test('they are listed in pages, the longest connected first', async () => {
   expect(names.slice(-5)).toEqual(clients.map(nameOf));
   expect(new Set(names).size).toBe(names.length);
   expect((await ask('?limit=1')).body['total']).toBe(names.length);
-  for (const query of ['?limit=0', '?limit=10001', '?limit=x', '?after=x', "?after=s1'--"]) {
+  for (const query of ['?limit=0', '?limit=10001', '?limit=x', '?next=x', "?next=s1'--"]) {
     expect((await ask(query)).body).toMatchObject({ error: { code: 'invalid-field' } });
   }
   await Promise.all(clients.map((client) => client.close()));

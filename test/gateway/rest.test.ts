@@ -203,7 +203,7 @@ describe('trades', () => {
           timing: null,
         },
       ],
-      before: null,
+      next: null,
       seq: expect.any(Number),
       epoch,
       source: 'l2',
@@ -217,19 +217,19 @@ describe('trades', () => {
     await given(...all);
     const prices: string[] = [];
     const sources = new Set<unknown>();
-    for (let before: number | null | undefined; before !== null;) {
-      const query = before === undefined ? 'limit=250' : `limit=250&before=${before}`;
+    for (let next: string | null | undefined; next !== null;) {
+      const query = next === undefined ? 'limit=250' : `limit=250&next=${next}`;
       const page = await server.json(`/v1/trades/PAGES?${query}`);
       prices.push(...(page['trades'] as { price: string }[]).map((t) => t.price));
       sources.add(page['source']);
-      before = page['before'] as number | null;
+      next = page['next'] as string | null;
     }
     expect(prices).toEqual(all.map((t) => t['price'] as string).toReversed());
     expect([...sources]).toEqual(['l2', 'l3']);
   });
 
   test('an instrument without trades has an empty list', async () => {
-    expect(await server.json('/v1/trades/BARE')).toMatchObject({ trades: [], before: null });
+    expect(await server.json('/v1/trades/BARE')).toMatchObject({ trades: [], next: null });
   });
 });
 

@@ -98,7 +98,7 @@ describe('REST', () => {
   const ACTIONS: readonly Action[] = [
     ...described,
     ...described.filter(({ method }) => method === 'GET').map((a) => Object.assign({}, a, { method: 'HEAD' })), // prettier-ignore
-    { method: 'GET', path: '/v1/orderbook/ACME?at=1', role: 'read', body: null },
+    { method: 'GET', path: '/v1/orderbook/ACME?at=0', role: 'read', body: null },
     ...['/', '/docs', '/openapi.json', '/assets/none'].map((path) => ({ method: 'GET', path, role: null, body: null })), // prettier-ignore
   ];
   const rows = ACTIONS.flatMap((action) =>

@@ -313,6 +313,7 @@ test('REST names the gaps of a page, and says nothing where there are none', asy
       recentTicks: () => undefined,
       epoch: 1,
       lastSeq: () => written.lastSeq,
+      now: () => FAR,
       ageMs: () => 0,
     },
     { tradesMax: 1_000, barsMax: 1_000 },

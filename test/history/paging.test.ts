@@ -52,6 +52,7 @@ function queriesOf({ history, recorder }: Past): HistoryQueries {
       recentTicks: () => undefined,
       epoch: 1,
       lastSeq: () => recorder.sequencer.lastSeq,
+      now: () => Nanos.fromBigInt(1n << 62n),
       ageMs: () => 0,
     },
     { tradesMax: 1_000, barsMax: 1_000 },
@@ -62,8 +63,6 @@ interface Answer {
   readonly ticks: { seq: number }[];
   readonly trades: unknown[];
   readonly bars: { openTime: string }[];
-  readonly cursor: string | null;
-  readonly before: number | null;
   readonly next: string | null;
 }
 
@@ -92,19 +91,19 @@ describe('ticks', () => {
       [at(9e9), at(9e9 + 1)],
     ] as const) {
       const seen: number[] = [];
-      let cursor: string | null = null;
-      for (let page = 0; page === 0 || cursor !== null; page++) {
+      let next: string | null = null;
+      for (let page = 0; page === 0 || next !== null; page++) {
         const answer: Answer = await ask(
           queries.ticks('ACME', {
             // A cursor carries the range; from then on giving it again is allowed, not needed.
             ...(from !== null && page % 2 === 0 ? { from: from.toString() } : {}),
             ...(to !== null && page % 2 === 0 ? { to: to.toISOString() } : {}),
             limit: String(prng.int(1, 20)),
-            ...(cursor === null ? {} : { cursor }),
+            ...(next === null ? {} : { next }),
           }),
         );
         seen.push(...answer.ticks.map((t) => t.seq));
-        cursor = answer.cursor;
+        next = answer.next;
         if (page < 40) writeTrades(past, prng, 4, 150 + page * 4);
       }
       const expected = eventsOf(past.batches).filter(
@@ -135,12 +134,12 @@ describe('ticks', () => {
         });
     const ticks = await ask(queries.ticks('ACME', { limit: '1000' }));
     expect<unknown[]>(ticks.ticks).toEqual(pushed('tick'));
-    expect(ticks).toMatchObject({ symbol: 'ACME', cursor: null, source: 'l3', epoch: 1 });
+    expect(ticks).toMatchObject({ symbol: 'ACME', next: null, source: 'l3', epoch: 1 });
     const seen: unknown[] = [];
     for (let before: number | null = Number.MAX_SAFE_INTEGER; before !== null;) {
       const page: Answer = await ask(queries.trades('ACME', before, 7));
       seen.push(...page.trades);
-      before = page.before;
+      before = page.next === null ? null : Number(page.next);
     }
     expect(seen).toEqual(pushed('trade').reverse());
     await past.close();

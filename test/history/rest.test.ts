@@ -11,7 +11,7 @@ const START = 1_700_000_000n * SECOND;
 const after = (seconds: number): string => (START + BigInt(seconds * 1000) * 1_000_000n).toString();
 
 let server: ServerProcess;
-let cursor: string;
+let next: string;
 
 beforeAll(async () => {
   server = await ServerProcess.start();
@@ -27,7 +27,7 @@ beforeAll(async () => {
     ),
   );
   expect(answer.status).toBe(200);
-  cursor = (await server.json('/v1/ticks/ACME?limit=1'))['cursor'] as string;
+  next = (await server.json('/v1/ticks/ACME?limit=1'))['next'] as string;
 });
 afterAll(() => server.remove());
 
@@ -57,10 +57,10 @@ describe('the past over REST', () => {
     expect(ticks).toMatchObject({
       symbol: 'ACME',
       ticks: [{ type: 'tick', last: '2.00', volume: '2.000', eventTime: after(61) }],
-      cursor: null,
+      next: null,
       source: 'l2',
     });
-    const rest = await server.json(`/v1/ticks/ACME?cursor=${cursor}`);
+    const rest = await server.json(`/v1/ticks/ACME?next=${next}`);
     expect(rest['ticks']).toEqual(ticks['ticks']);
     const bars = await server.json('/v1/bars/ACME?interval=1m&limit=10');
     expect(bars).toMatchObject({
@@ -73,7 +73,7 @@ describe('the past over REST', () => {
       next: null,
       source: 'l3',
     });
-    expect(await server.json('/v1/ticks/BARE')).toMatchObject({ ticks: [], cursor: null });
+    expect(await server.json('/v1/ticks/BARE')).toMatchObject({ ticks: [], next: null });
     expect(await server.json('/v1/bars/BARE?interval=1d')).toMatchObject({ bars: [], next: null });
   });
 
@@ -87,21 +87,21 @@ describe('the past over REST', () => {
     ['orderbook/ACME?at=-1', 400, 'invalid-field', 'at', time],
     ['orderbook/ACME?at=9223372036854775808', 400, 'invalid-field', 'at', time],
     ['orderbook/ACME?at=2024-02-30T00:00:00Z', 400, 'invalid-field', 'at', time],
-    ['orderbook/ACME?at=1&depth=11', 400, 'invalid-field', 'depth', 'expected an integer from 1 to 10'], // prettier-ignore
-    ['orderbook/ACME?at=1&depth=0', 400, 'invalid-field', 'depth', 'depth is "0"'],
-    ['orderbook/NOBODY?at=1', 404, 'unknown-symbol', 'symbol', 'no instrument is named NOBODY'],
-    ['ticks/ACME?from=2&to=1', 400, 'invalid-field', 'to', 'to is "1"; expected a time after from (2)'], // prettier-ignore
-    ['ticks/ACME?from=2&to=2', 400, 'invalid-field', 'to', 'expected a time after from (2)'],
+    ['orderbook/ACME?at=0&depth=11', 400, 'invalid-field', 'depth', 'expected an integer from 1 to 10'], // prettier-ignore
+    ['orderbook/ACME?at=0&depth=0', 400, 'invalid-field', 'depth', 'depth is "0"'],
+    ['orderbook/NOBODY?at=0', 404, 'unknown-symbol', 'symbol', 'no instrument is named NOBODY'],
+    [`ticks/ACME?from=${after(2)}&to=${after(1)}`, 400, 'invalid-field', 'to', `to is "${after(1)}"; expected a time after from (${after(2)})`], // prettier-ignore
+    [`ticks/ACME?from=${after(2)}&to=${after(2)}`, 400, 'invalid-field', 'to', 'expected a time after from'], // prettier-ignore
     ['ticks/ACME?from=1e9', 400, 'invalid-field', 'from', `from is "1e9"; ${time}`],
     ['ticks/ACME?to=1;DROP TABLE record', 400, 'invalid-field', 'to', time],
     ['ticks/ACME?limit=0', 400, 'invalid-field', 'limit', 'limit is "0"; expected an integer from 1 to 1000'], // prettier-ignore
     ['ticks/ACME?limit=1000000000', 400, 'invalid-field', 'limit', 'an integer from 1 to 1000'],
     ['ticks/ACME?limit=-5', 400, 'invalid-field', 'limit', 'an integer from 1 to 1000'],
-    ['ticks/ACME?cursor=nonsense', 400, 'invalid-field', 'cursor', 'cursor is "nonsense"; expected the cursor of an answer'], // prettier-ignore
-    ['ticks/ACME?cursor=', 400, 'invalid-field', 'cursor', 'cursor is ""'],
-    ['ticks/ACME?cursor=W10', 400, 'invalid-field', 'cursor', 'expected the cursor of an answer'],
-    ['ticks/BARE?cursor=THE_CURSOR', 400, 'invalid-field', 'cursor', 'another query (ticks of ACME from the first to the newest); expected one of this query'], // prettier-ignore
-    ['ticks/ACME?from=5&cursor=THE_CURSOR', 400, 'invalid-field', 'cursor', 'of another query'],
+    ['ticks/ACME?next=nonsense', 400, 'invalid-field', 'next', 'next is "nonsense"; expected the next of an answer'], // prettier-ignore
+    ['ticks/ACME?next=', 400, 'invalid-field', 'next', 'next is ""'],
+    ['ticks/ACME?next=W10', 400, 'invalid-field', 'next', 'expected the next of an answer'],
+    ['ticks/BARE?next=THE_NEXT', 400, 'invalid-field', 'next', 'another query (ticks of ACME from the first to the newest); expected one of this query'], // prettier-ignore
+    ['ticks/ACME?from=0&next=THE_NEXT', 400, 'invalid-field', 'next', 'of another query'],
     ['ticks/NOBODY', 404, 'unknown-symbol', 'symbol', 'no instrument is named NOBODY'],
     ["ticks/'%20OR%201=1--", 400, 'invalid-field', 'symbol', 'expected 1 to 16 letters'],
     ['bars/..%2f..%2fetc?interval=1m', 400, 'invalid-field', 'symbol', 'expected 1 to 16 letters'],
@@ -121,9 +121,15 @@ describe('the past over REST', () => {
       'limit',
       'an integer from 1 to 1000',
     ],
-    ['bars/ACME?interval=1m&from=3&to=2', 400, 'invalid-field', 'to', 'a time after from (3)'],
+    [
+      'bars/ACME?interval=1m&from=2024-01-02T00:00:00Z&to=2024-01-01T00:00:00Z',
+      400,
+      'invalid-field',
+      'to',
+      'a time after from',
+    ],
   ])('%s is %i %s', async (path, status, code, field, words) => {
-    const response = await server.get(`/v1/${path.replace('THE_CURSOR', cursor)}`);
+    const response = await server.get(`/v1/${path.replace('THE_NEXT', next)}`);
     const { error } = (await response.json()) as { error: Record<string, string> };
     expect({ status: response.status, ...error }).toMatchObject({ status, code, field });
     expect(error['message']).toContain(words);

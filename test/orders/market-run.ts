@@ -7,6 +7,7 @@ import type { Fault } from '../../protocol/codes';
 import type { Execution, Instrument, MessageOf, SourceEvent } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
+import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
 import { Market } from '../../src/market/market';
 import type { OrderDone, OrderRequest, OrderRouter } from '../../src/market/order-router';
 import type { MarketOutput } from '../../src/market/output';
@@ -79,17 +80,28 @@ export class MarketRun {
   readonly clock = new ManualClock();
   readonly market: Market;
   readonly sequencer: Sequencer;
+  private readonly endedOrdersMax: number;
   readonly batches: Batch[] = [];
 
   /** Place of the newest status before the first command. */
   readonly statusHead: number;
 
-  constructor(definitions: readonly Instrument[], endedOrdersMax = ENDED_ORDERS_MAX) {
+  /** @param from another run, as of whose checkpoint this one begins */
+  constructor(
+    definitions: readonly Instrument[],
+    endedOrdersMax = ENDED_ORDERS_MAX,
+    from?: MarketRun,
+  ) {
+    this.endedOrdersMax = endedOrdersMax;
     this.market = new Market({ instrumentsMax: 100, endedOrdersMax });
+    if (from !== undefined) {
+      this.clock.set(from.clock.now());
+      this.market.restore(readCheckpoint(writeCheckpoint(from.market.checkpoint())), []);
+    }
     this.sequencer = new Sequencer(
       {
         epoch: 1,
-        lastSeq: 0,
+        lastSeq: from?.sequencer.lastSeq ?? 0,
         waitingEventsMax: 100_000,
         batchEventsMax: 10_000,
         schedule: () => {},
@@ -106,6 +118,11 @@ export class MarketRun {
     const defined = this.batches.flatMap(({ events }) => events);
     this.statusHead = defined.findLast((e) => e.type === 'status')?.seq ?? 0;
     this.batches.length = 0;
+  }
+
+  /** As it is behind a start that found a checkpoint of now. */
+  restored(): MarketRun {
+    return new MarketRun([], this.endedOrdersMax, this);
   }
 
   venue(symbol = 'ACME'): VenueInstrument {

@@ -118,7 +118,7 @@ test('orders are cancelled and amended by either id, at the place of the venue t
 test('an order without a name is not kept track of, but rests and is cancelled by its id', () => {
   const run = open();
   const entered = run.submit('ada', { price: 99 });
-  expect([entered.told, run.market.router.desk.openOf('ada')]).toEqual([[], []]);
+  expect([entered.told, run.market.router.desk.openOf('ada', 0, 10)]).toEqual([[], []]);
   const { orderId } = entered.result as { orderId: number };
   const again = run.submit('ada', { price: 99 });
   expect(again.result).not.toMatchObject({ orderId });
@@ -142,7 +142,7 @@ describe('bounds', () => {
     ]);
     expect(run.enter('ada', { clientOrderId: 'stands', price: 1 })).toBe(standing);
     expect(run.enter('ada', { clientOrderId: 'n0', price: 50 })).toBe(252 * 65_536);
-    expect(desk.openOf('ada').map((o) => o.clientOrderId)).toEqual(['stands', 'n0']);
+    expect(desk.openOf('ada', 0, 10).map((o) => o.clientOrderId)).toEqual(['stands', 'n0']);
   });
 
   test('one command may end more orders than are kept', () => {

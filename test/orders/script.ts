@@ -7,6 +7,7 @@ import type { Fault } from '../../protocol/codes';
 import type { SourceEvent } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
+import { writeFills } from '../../src/market/fills';
 import type { Market } from '../../src/market/market';
 import type { AmendRequest, OrderDone, OrderRequest } from '../../src/market/order-router';
 import { VENUES_MAX } from '../../src/market/venue-instrument';
@@ -161,5 +162,6 @@ export function play(
 export function answerOf(done: OrderDone | Fault): Answer {
   if ('code' in done) return `${done.code}: ${done.message}`;
   const { seq, orderId, order } = done;
-  return JSON.stringify([seq, orderId, order?.answer ?? null]);
+  const { fills = null, ...answer } = order?.answer ?? {};
+  return JSON.stringify([seq, orderId, order === undefined ? null : answer, writeFills(fills)]);
 }

@@ -62,10 +62,8 @@ describe.each(FORMS)('over %s', (form) => {
       rival,
       orderMessage({ price: '110.00', clientOrderId: name('b'), quantity: '1.200' }),
     );
-    await server.order('trader', {
-      ...orderMessage({ price: '91.00' }),
-      clientOrderId: name('rest'),
-    });
+    const { type: _, id: _id, ...resting } = orderMessage({ price: '91.00' });
+    await server.order('trader', { ...resting, clientOrderId: name('rest') });
     await ask(too, { type: 'amend', symbol: 'ACME', orderId: null, clientOrderId: name('s'), price: null, quantity: '1.000' }); // prettier-ignore
     await ask(too, { type: 'cancel', symbol: 'ACME', orderId: null, clientOrderId: name('rest') });
     await ask(mine, { type: 'cancel', symbol: 'ACME', orderId: null, clientOrderId: name('s') });

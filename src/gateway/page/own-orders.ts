@@ -115,14 +115,17 @@ export class OwnOrders {
   }
 
   /** @returns what came of it, in words @throws TapedeckError with the server's reason */
-  async enter(request: OrderRequest, definition: Instrument): Promise<string> {
+  async enter(
+    request: OrderRequest & { readonly quantity: string },
+    definition: Instrument,
+  ): Promise<string> {
     const trader = this.trader();
     const { quantityScale } = definition;
     trader.instruments.set(definition.symbol, definition); // a key that trades need not read
     const { orderId, executions } = await trader.order(request);
     if (!this.sharesPage) for (const execution of executions) this.take(execution);
     const traded = executions.reduce((sum, { tradeQuantity }) => sum + (tradeQuantity ?? 0), 0);
-    const wanted = parseDecimal(String(request.quantity), quantityScale);
+    const wanted = parseDecimal(request.quantity, quantityScale);
     const order = orderId === undefined ? 'The order' : `Order ${orderId}`;
     if (traded === wanted) return `${order} is filled.`;
     const rests = executions.at(-1)?.open ?? 0;

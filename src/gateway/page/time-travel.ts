@@ -164,7 +164,8 @@ export class TimeTravel {
     try {
       const key = this.host.key();
       const book = await fetchBook(url, symbol, { at: at.toString() }, key);
-      const { trades } = await fetchTrades(url, symbol, { before: book.seq + 1, limit: 60 }, key);
+      const query = { next: String(book.seq + 1), limit: 60 };
+      const { trades } = await fetchTrades(url, symbol, query, key);
       const { past } = this;
       const definition = this.host.definition();
       if (past?.symbol !== symbol || definition?.symbol !== symbol || this.playing) return;
