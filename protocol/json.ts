@@ -8,7 +8,8 @@
 import { fault, fieldFault, type ErrorCode, type Fault } from './codes';
 import type { Fields, FieldSpec } from './fields';
 import { toJsonText } from './json-text';
-import { messageByType, type Message, type MessageDef } from './messages';
+import type { MessageDef } from './define';
+import { messageByType, type Message } from './messages';
 import { parseSum } from './sums';
 import { Nanos } from './time';
 import { checkKind, checkList, checkScalar, FieldError, ofRequest, intFault } from './tuple';

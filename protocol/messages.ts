@@ -7,9 +7,9 @@
  * The words for all this are in README.md beside this file, and they are normative.
  */
 
-import { Type, type TObject } from '@sinclair/typebox';
-
-import { field, jsonProperties, type Fields, type Memory } from './fields';
+import { define, type MessageDef } from './define';
+import { field, type Memory } from './fields';
+import { venueRules } from './venue-rules';
 import { BOOK_DEPTH, SCALE_MAX } from './units';
 
 /** Bars and statistics come per these intervals. */
@@ -39,29 +39,6 @@ export const PUBLISH_EVENTS_MAX = 10_000;
 export const TOPICS_MAX = 1_000;
 /** The most heads in one heartbeat. */
 export const HEADS_MAX = 0xffff;
-
-export interface MessageDef<T extends string = string, F extends Fields = Fields> {
-  readonly type: T;
-  readonly code: number;
-  readonly fields: F;
-  /** The fields in wire order. */
-  readonly names: readonly string[];
-  /** The JSON form. */
-  readonly schema: TObject;
-}
-
-function define<const T extends string, F extends Fields>(
-  code: number,
-  type: T,
-  description: string,
-  fields: F,
-): MessageDef<T, F> {
-  const schema = Type.Object(
-    { type: Type.Literal(type), ...jsonProperties(fields) },
-    { $id: type, description },
-  );
-  return { type, code, fields, names: Object.keys(fields), schema };
-}
 
 const requestId = field.int(0, 0xffff_ffff, 'Chosen by the client; its answer carries it');
 const topics = field.list(field.text(64, 'Topic'), TOPICS_MAX, 'Topics, such as `book:BTCUSDT`');
@@ -239,25 +216,7 @@ const instrument = define(48, 'instrument', 'Definition of an instrument', {
   priceIncrement: field.price('Prices are whole multiples of this'),
   quantityIncrement: field.quantity('Quantities are whole multiples of this'),
   previousClose: field.nullable(field.price('Last price of the session before')),
-  rules: field.nullable(
-    field.struct(
-      {
-        quantityMin: field.quantity('Smallest order'),
-        quantityMax: field.quantity('Largest order'),
-        priceMin: field.price('Lowest limit'),
-        priceMax: field.price('Highest limit'),
-        ordersPerOwnerMax: field.int(1, 10_000_000, 'Resting orders of one owner'),
-        ordersMax: field.int(1, 50_000_000, 'Resting orders in all'),
-        selfTrade: field.oneOf(
-          ['cancel-newest', 'cancel-oldest', 'cancel-both'],
-          'Who is cancelled when an owner would trade with itself',
-        ),
-        referencePrice: field.nullable(field.price('Steers the first auction')),
-        initialState: field.oneOf(['pre-open', 'open', 'halted', 'closed'], 'State to begin in'),
-      },
-      'What a venue asks of orders',
-    ),
-  ),
+  rules: field.nullable(venueRules),
 });
 const tick = define(49, 'tick', 'State after a trade', {
   ...sequenced,

@@ -6,7 +6,8 @@
 
 import { fieldFault, type Fault } from './codes';
 import type { Field, Fields, FieldSpec } from './fields';
-import { messageByCode, messageByType, type Message, type MessageDef } from './messages';
+import type { MessageDef } from './define';
+import { messageByCode, messageByType, type Message } from './messages';
 import { parseSumDigits, type Sum } from './sums';
 import { Nanos } from './time';
 import { isSymbol } from './units';

@@ -2,6 +2,7 @@
 
 import { fault, fieldFault, type Fault } from '../protocol/codes';
 import type { SourceEvent } from '../protocol/messages';
+import type { Clock } from './base/clock';
 import type { OrderStage } from './gateway/orders';
 import type { MarketOutput } from './market/output';
 import type { Recorder } from './recorder';
@@ -22,11 +23,13 @@ export class Sources {
   private count = 0;
   private readonly recorder: Recorder;
   private readonly silence: RequestSilence;
+  private readonly clock: Clock;
   /** Requests of one key are one source, whatever connections they come over, until it is gone. */
   private readonly ofKeys = new Map<string, { id: number; timer: ReturnType<typeof setTimeout> }>();
 
-  constructor(recorder: Recorder, silence: RequestSilence) {
+  constructor(recorder: Recorder, silence: RequestSilence, clock: Clock) {
     this.recorder = recorder;
+    this.clock = clock;
     this.silence = silence;
   }
 
@@ -34,14 +37,22 @@ export class Sources {
     return ++this.count;
   }
 
-  /** Resolves when the events are journaled, or with the reason for which none was taken. */
-  submitRequest(key: string, events: readonly SourceEvent[]): Promise<SubmitResult> {
+  /**
+   * Resolves when the events are journaled, or with the reason for which none was taken.
+   * @param continues whether its numbers go on from those of a source before it
+   */
+  submitRequest(
+    key: string,
+    events: readonly SourceEvent[],
+    continues = false,
+  ): Promise<SubmitResult> {
     const known = this.ofKeys.get(key);
     clearTimeout(known?.timer);
     const id = known?.id ?? this.nextId();
     this.ofKeys.set(key, { id, timer: this.yieldLater(key, id) });
     return new Promise((resolve) => {
-      this.recorder.sequencer.submit(id, events, resolve);
+      const { sequencer } = this.recorder;
+      sequencer.submit(id, events, resolve, this.clock.now(), continues);
     });
   }
 

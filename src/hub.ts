@@ -63,8 +63,8 @@ export function createHub(
     pong: (session) => session.pong(clock.monotonicMs()),
     unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
     acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
-    submit: (source, events, done) => {
-      sequencer.submit(source, events, done);
+    submit: (source, { events, continues }, done) => {
+      sequencer.submit(source, events, done, clock.now(), continues ?? false);
     },
     note: (session, event, detail) => {
       const code = event === 'closed' ? closeLabel(Number(detail.code)) : (detail.code ?? '');

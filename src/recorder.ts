@@ -17,6 +17,7 @@ import type { SqliteJournal } from './journal/sqlite-journal';
 import type { CreateWriter } from './journal/writer';
 import { readCheckpoint, writeCheckpoint } from './market/checkpoint';
 import { Market } from './market/market';
+import type { TimeLimits } from './market/trade-clock';
 import type { Batch } from './sequencer/batch';
 import { Sequencer, type SequencedMarket } from './sequencer/sequencer';
 import { Statistics } from './statistics';
@@ -190,7 +191,7 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
     });
     if (opened instanceof StartFault) return opened;
     const { journal, recovered } = opened;
-    const market = new Market(config.limits);
+    const market = new Market({ ...config.limits, timeLimits: timeLimitsOf(config) });
     const statistics = new Statistics(config.market.sessionBoundary);
     const tail = new Tail(recovered, hooks);
     try {
@@ -215,6 +216,19 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
       damage = e;
     }
   }
+}
+
+/** How far the times of an instrument may be from the present, by the settings. */
+export function timeLimitsOf({ market, instruments }: Config): (symbol: string) => TimeLimits {
+  const { sessionBoundary } = market;
+  const limitsOf = (own: Partial<ConfiguredInstrument>): TimeLimits => ({
+    timeAheadMs: own.timeAheadMs ?? market.timeAheadMs,
+    latenessMs: own.latenessMs ?? market.latenessMs,
+    sessionBoundary,
+  });
+  const all = limitsOf({});
+  const named = new Map(instruments.map((own) => [own.symbol, limitsOf(own)]));
+  return (symbol) => named.get(symbol) ?? all;
 }
 
 /** When books are written whole: by what the journal is told, or the instrument of its own. */

@@ -57,7 +57,7 @@ import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
 import { createMetrics, LoopLag, Published } from './observing';
 import { playSource } from './playback';
-import { openRecorder, type Recorder } from './recorder';
+import { openRecorder, timeLimitsOf, type Recorder } from './recorder';
 import { merged, waiting, type Limits } from './reload';
 import { Repeated } from './repeated';
 import { shutDown } from './shutdown';
@@ -170,7 +170,7 @@ export function startServer(
   const { keys } = access;
   const entry = createOrderStage(recorder, config.limits.waitingEventsMax);
   const orders = limitedOrders(entry, limits, clock);
-  const sources = new Sources(recorder, config.market);
+  const sources = new Sources(recorder, config.market, clock);
   const path = join(config.journal.directory, JOURNAL_FILE);
   const missing = (): MissingPlaces | null => {
     const open = recorder.journal.missing();
@@ -298,6 +298,7 @@ export function startServer(
       Object.assign(limits, next.limits);
       plays.beginWaiting();
       freshness.configure(next);
+      market.configure(timeLimitsOf(next));
       for (const definition of defined) sequencer.act((out) => market.define(definition, out));
       log.info({ restart: waiting(running, wanted) }, 'settings were read; those under restart take one'); // prettier-ignore
       running = next;

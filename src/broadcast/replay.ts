@@ -6,6 +6,7 @@
  */
 
 import { ERRORS, fault, fieldFault, type Fault } from '../../protocol/codes';
+import { ackOf } from '../../protocol/answers';
 import type { Message, MessageOf } from '../../protocol/messages';
 import type { Clock } from '../base/clock';
 import type { Feed, Frame } from './feed';
@@ -100,7 +101,7 @@ export class Replay implements Feed {
 
   pause(id: number): void {
     this.pausedMs ??= this.clock.monotonicMs();
-    this.tell([{ type: 'ack', id, seq: this.seq, repeated: null, waiting: null }]);
+    this.tell([ackOf(id, this.seq)]);
   }
 
   continue(id: number): void {
@@ -108,7 +109,7 @@ export class Replay implements Feed {
       this.originMs += this.clock.monotonicMs() - this.pausedMs;
     }
     this.pausedMs = null;
-    this.tell([{ type: 'ack', id, seq: this.seq, repeated: null, waiting: null }]);
+    this.tell([ackOf(id, this.seq)]);
     this.pull();
   }
 
@@ -118,13 +119,7 @@ export class Replay implements Feed {
     this.originMs = null;
     if (this.pausedMs !== null) this.pausedMs = this.clock.monotonicMs();
     this.seq = 0;
-    this.due.push({
-      type: 'ack',
-      id,
-      seq: where.from === null ? where.fromSeq : 0,
-      repeated: null,
-      waiting: null,
-    });
+    this.due.push(ackOf(id, where.from === null ? where.fromSeq : 0));
     if (this.isOpening) this.moved = where;
     else this.move(where);
     this.pull();
@@ -133,7 +128,7 @@ export class Replay implements Feed {
   stop(id: number): void {
     this.play.close();
     this.finish();
-    this.due.push({ type: 'ack', id, seq: this.seq, repeated: null, waiting: null });
+    this.due.push(ackOf(id, this.seq));
     this.pull();
   }
 
@@ -175,7 +170,7 @@ export class Replay implements Feed {
   /** Its last frame has been taken: the answer of `start` follows. */
   private finish(): void {
     this.end();
-    this.due.push({ type: 'ack', id: this.startId, seq: this.seq, repeated: null, waiting: null });
+    this.due.push(ackOf(this.startId, this.seq));
   }
 
   private fail({ code, message, field }: Fault): void {

@@ -9,6 +9,7 @@
  */
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import { ackOf } from '../../protocol/answers';
 import type { Instrument, Message, MessageOf } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { parseTopic, type Topic } from '../../protocol/topics';
@@ -91,7 +92,7 @@ export class Subscriptions {
       messages.push(...this.state(topic, instrument, defined));
     }
     this.join(session, asked, intervalMs);
-    messages.push({ type: 'ack', id, seq: this.lastSeq(), repeated: null, waiting: null });
+    messages.push(ackOf(id, this.lastSeq()));
     session.answer(messages, this.clock.monotonicMs());
     return undefined;
   }
@@ -177,7 +178,7 @@ export class Subscriptions {
     }
     if (!isReset) messages.push(...outcome);
     this.join(session, asked, 0);
-    messages.push({ type: 'ack', id, seq: this.lastSeq(), repeated: null, waiting: null });
+    messages.push(ackOf(id, this.lastSeq()));
     session.answer(messages, this.clock.monotonicMs());
     done();
   }

@@ -4,7 +4,7 @@ import type { ServerWebSocket } from 'bun';
 
 import type { Subprotocol } from '../../protocol/codec';
 import type { Fault } from '../../protocol/codes';
-import type { Message, MessageOf, SourceEvent } from '../../protocol/messages';
+import type { Message, MessageOf } from '../../protocol/messages';
 import type { ScalesOf } from '../../protocol/units';
 import type { Clock } from '../base/clock';
 import type { Keyring } from './auth';
@@ -35,6 +35,12 @@ export interface SessionNote {
   readonly code?: string | number;
   readonly reason?: string;
   readonly field?: string | undefined;
+}
+
+/** What became of a publish that was taken. */
+export interface Published {
+  readonly seq: number;
+  readonly intake: { readonly repeated: number; readonly waiting: number };
 }
 
 /** The stages behind a connection. */
@@ -73,10 +79,8 @@ export interface StreamHub<S extends StreamSession> {
   acknowledge(session: S, ack: MessageOf<'ack'>): void;
   submit(
     source: number,
-    events: readonly SourceEvent[],
-    done: (
-      result: { readonly seq: number } | { readonly index: number; readonly fault: Fault },
-    ) => void,
+    published: MessageOf<'publish'>,
+    done: (result: Published | { readonly index: number; readonly fault: Fault }) => void,
   ): void;
   /** A line for the log, about this session; nothing in it that a client may have meant for itself. */
   note(session: string, event: 'named' | 'refused' | 'closed', detail: SessionNote): void;

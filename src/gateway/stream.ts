@@ -8,6 +8,8 @@
 
 import type { ServerWebSocket } from 'bun';
 
+import { ackOf } from '../../protocol/answers';
+
 import { FRAME_MESSAGES_MAX, isFault, type Subprotocol } from '../../protocol/codec';
 import {
   CLOSES,
@@ -339,18 +341,11 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       return this.refuse(m.id, refused);
     }
     this.offers.add(m);
-    this.hub.submit(source, m.events, (result) => {
+    this.hub.submit(source, m, (result) => {
       this.offers.delete(m);
       if (this.phase.is !== 'open') return;
       const { session } = this.phase;
-      if ('seq' in result)
-        this.hub.acknowledge(session, {
-          type: 'ack',
-          id: m.id,
-          seq: result.seq,
-          repeated: null,
-          waiting: null,
-        });
+      if ('seq' in result) this.hub.acknowledge(session, ackOf(m.id, result.seq, result.intake));
       else this.tell(m.id, within(`publish.events[${result.index}]`, result.fault));
     });
   }
@@ -363,8 +358,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   private ack(id: number, seq: number): void {
-    if (this.phase.is === 'open')
-      this.phase.session.send([{ type: 'ack', id, seq, repeated: null, waiting: null }]);
+    if (this.phase.is === 'open') this.phase.session.send([ackOf(id, seq)]);
   }
 
   private answer(id: number, refused: Fault | undefined): void {

@@ -39,6 +39,24 @@ export type BookOutcome =
   | 'overlap'
   | 'too-many-levels';
 
+/** Reason word of a status: the numbers of the book have begun anew. */
+export const BOOK_RENUMBERED = 'book-renumbered';
+
+/** The reason word of a status: why the book is incomplete. */
+export function reasonOf(outcome: BookOutcome): string {
+  switch (outcome) {
+    case 'held':
+    case 'dropped':
+      return 'awaiting-snapshot';
+    case 'renumbered':
+      return BOOK_RENUMBERED;
+    case 'incomplete':
+      return 'gap';
+    default:
+      return outcome;
+  }
+}
+
 export class FeedBook {
   readonly bids = new PriceLadder('bid', FEED_LEVELS_MAX);
   readonly asks = new PriceLadder('ask', FEED_LEVELS_MAX);

@@ -21,7 +21,7 @@ import type { BookView, RecordedBook, RecordedTrade } from '../../protocol/recor
 import { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
 import type { FeedCheckpoint, StatusHead, TopicHeads } from './checkpoint';
-import { FeedBook, type BookOutcome } from './feed-book';
+import { BOOK_RENUMBERED, FeedBook, reasonOf } from './feed-book';
 import { FeedStatus } from './feed-status';
 import { FeedTop, isTopOf } from './feed-top';
 import { FeedTrades } from './feed-trades';
@@ -31,8 +31,6 @@ import type { IntakeCounts, IntakeOutcome } from './intake';
 import type { MarketOutput } from './output';
 import { PublishedBook, type BookTime } from './published-book';
 import { TradeClock, type TimeLimits } from './trade-clock';
-
-const BOOK_RENUMBERED = 'book-renumbered';
 
 /** A session of a source, as far as an instrument knows of it. */
 export interface SourceSession {
@@ -390,19 +388,5 @@ export class FeedInstrument implements MarketInstrument {
     this.status.state = this.book.state === 'incomplete' ? 'incomplete' : 'recovered';
     this.published.mark = 'recovered';
     this.top.isRecovered = true;
-  }
-}
-
-function reasonOf(outcome: BookOutcome): string {
-  switch (outcome) {
-    case 'held':
-    case 'dropped':
-      return 'awaiting-snapshot';
-    case 'renumbered':
-      return BOOK_RENUMBERED;
-    case 'incomplete':
-      return 'gap';
-    default:
-      return outcome;
   }
 }

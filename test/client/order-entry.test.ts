@@ -25,7 +25,7 @@ async function desk(): Promise<{ client: TapedeckClient; sent: MessageOf<'order'
     }
     if (m.type !== 'order') return false;
     sent.push(m);
-    peer.wire.send([{ type: 'ack', id: m.id, seq: 4 }]);
+    peer.wire.send([{ type: 'ack', id: m.id, seq: 4, repeated: null, waiting: null }]);
     return true;
   };
   const client = await bench.connect();

@@ -5,7 +5,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
-import { MESSAGES, type MessageDef } from '../../protocol/messages';
+import type { MessageDef } from '../../protocol/define';
+import { MESSAGES } from '../../protocol/messages';
 import { OPERATIONS, type Operation } from '../../src/gateway/openapi-operations';
 import { instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient } from '../support/stream-client';

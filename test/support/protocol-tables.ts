@@ -6,7 +6,8 @@
 
 import { CLOSES, ERRORS } from '../../protocol/codes';
 import type { Field, Fields } from '../../protocol/fields';
-import { MESSAGES, type MessageDef } from '../../protocol/messages';
+import type { MessageDef } from '../../protocol/define';
+import { MESSAGES } from '../../protocol/messages';
 import { readGoldenFrames, type GoldenFrame } from './golden';
 
 const README = `${import.meta.dir}/../../protocol/README.md`;
