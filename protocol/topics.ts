@@ -1,5 +1,8 @@
 /** Topics: `channel:SYMBOL`, `bar:SYMBOL:interval`, `status`; `*` stands for every symbol. */
 
+import { closest, distance } from 'fastest-levenshtein';
+
+import { fieldFault, shown, type Fault } from './codes';
 import { BAR_INTERVALS } from './messages';
 import type { Message } from './messages';
 import { isSymbol } from './units';
@@ -30,6 +33,43 @@ export function parseTopic(text: string): Topic | undefined {
   }
   const interval = BAR_INTERVALS.find((i) => i === parts[2]);
   return interval !== undefined && parts.length === 3 ? { channel, symbol, interval } : undefined;
+}
+
+/**
+ * Why a text is no topic: the part of it that is at fault, and what may stand there. Of what is a topic
+ * nothing is known here.
+ * @param at what the text is called where it was given
+ */
+export function topicFault(text: string, at: string): Fault {
+  const [channel = '', symbol, interval, ...more] = text.split(':');
+  const wrong = (part: string, value: string, expected: string): Fault => ({
+    code: 'unknown-topic',
+    field: at,
+    message: `${at} is ${shown(text)}: its ${part} is ${shown(value)}; expected ${expected}`,
+  });
+  const whole = (expected: string): Fault => fieldFault(at, text, expected, 'unknown-topic');
+  if (text === '') return whole('a topic such as book:BTCUSDT');
+  if (!CHANNELS.some((c) => c === channel)) {
+    return wrong('channel', channel, `${listed(CHANNELS)}${nearest(channel)}`);
+  }
+  if (channel === 'status') return whole('status alone, which is of all instruments');
+  const form = channel === 'bar' ? 'bar:SYMBOL:INTERVAL' : `${channel}:SYMBOL`;
+  if (symbol === undefined) return whole(`${form}, or * as the symbol for all of them`);
+  if (symbol !== '*' && !isSymbol(symbol)) return wrong('symbol', symbol, 'a symbol, or * for all');
+  if (channel !== 'bar') return whole(`${form}; only bars have an interval`);
+  if (more.length > 0) return whole(form);
+  return wrong('interval', interval ?? '', listed(BAR_INTERVALS));
+}
+
+function listed(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
+/** Names the channel that is likely meant, where one is near. */
+function nearest(given: string): string {
+  const text = given.slice(0, 40).toLowerCase(); // a whole frame may stand there
+  const channel = closest(text, CHANNELS);
+  return distance(text, channel) > channel.length / 2 ? '' : `; the nearest is ${channel}`;
 }
 
 /** The topic that a message belongs to; undefined for those of no topic. */

@@ -2,7 +2,7 @@
  * Freshness: which fed instruments have been silent for longer than the settings allow. *Connected* is
  * not *receiving*: a source may hold its connection and say nothing.
  *
- * Silence counts from the last word of a source; where none has spoken in this life, from the start, so a
+ * Silence counts from the last that a source said and had not said before; where none has spoken in this life, from the start, so a
  * feed that does not come back behind a restart is silent, too.
  */
 

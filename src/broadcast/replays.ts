@@ -1,7 +1,7 @@
 /** Replays: what sessions ask of the past, and to whom that goes. One replay a session at a time. */
 
 import { fault, fieldFault, within, type Fault } from '../../protocol/codes';
-import { parseTopic, type Topic } from '../../protocol/topics';
+import { parseTopic, topicFault, type Topic } from '../../protocol/topics';
 import {
   noReplay,
   Replay,
@@ -78,9 +78,7 @@ export class Replays {
   }
 
   private check(topic: Topic | undefined, name: string, at: string): Fault | undefined {
-    if (topic === undefined) {
-      return fieldFault(at, name, 'a topic such as book:BTCUSDT', 'unknown-topic');
-    }
+    if (topic === undefined) return topicFault(name, at);
     if (topic.channel === 'bar' || topic.channel === 'stats') {
       return fieldFault(at, name, 'a topic of tick, trade, bbo, book or status [D1]');
     }

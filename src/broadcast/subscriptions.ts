@@ -12,7 +12,7 @@ import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { ackOf } from '../../protocol/answers';
 import type { Instrument, Message, MessageOf } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
-import { parseTopic, type Topic } from '../../protocol/topics';
+import { parseTopic, topicFault, type Topic } from '../../protocol/topics';
 import type { Clock } from '../base/clock';
 import type { DerivedTopics } from './derived';
 import { Desk } from './desk';
@@ -256,9 +256,7 @@ export class Subscriptions {
 
   private check(name: string, at: string): Topic | Fault {
     const topic = parseTopic(name);
-    if (topic === undefined) {
-      return fieldFault(at, name, 'a topic such as book:BTCUSDT', 'unknown-topic');
-    }
+    if (topic === undefined) return topicFault(name, at);
     if (
       topic.symbol !== '' &&
       topic.symbol !== '*' &&

@@ -6,9 +6,10 @@ import { parseTime } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
 import { fetchBook, type RestBook } from '../client/rest';
 import { StartFault } from '../base/start-fault';
-import { clientFault, fail } from './failure';
+import { fail } from './failure';
 import { showLiveBook } from './live-book';
 import { KEY_OPTION, URL_OPTION } from './options';
+import { refusal } from './refusal';
 
 interface Options {
   readonly url: string;
@@ -69,7 +70,7 @@ Examples:
         const book = await fetchBook(options.url, symbol, query, options.key);
         process.stdout.write(options.json ? `${JSON.stringify(book)}\n` : ladder(book));
       } catch (e) {
-        fail(clientFault(e));
+        fail(await refusal(e, () => symbol, options.url, options.key));
       }
     });
 }

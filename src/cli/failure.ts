@@ -2,6 +2,7 @@
 
 import { TapedeckError } from '../client/connection';
 import { StartFault } from '../base/start-fault';
+import { hintOf } from './hints';
 
 const DEFECT = 70;
 
@@ -57,5 +58,5 @@ export function clientFault(e: unknown): StartFault {
         e.message,
         'Start a server with "tapedeck serve", or give its address with --url or --to.',
       )
-    : new StartFault('refused', `${e.message} (${e.code})`, e.hint ?? 'The server refused it.');
+    : new StartFault('refused', `${e.message} (${e.code})`, hintOf(e.code, e.hint));
 }

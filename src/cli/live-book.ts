@@ -42,13 +42,7 @@ export async function showLiveBook(
     throw e;
   }
   const screen = new Screen(process.stdout, () => ({
-    block: ladder(
-      client.instruments.get(symbol)!,
-      client.book(symbol),
-      seen,
-      depth,
-      screen.columns,
-    ),
+    block: ladder(client.instruments.get(symbol)!, client.book(symbol), seen, depth, screen),
   }));
   client.on('disconnected', ({ reason, code }) => {
     seen.trouble = `the server is away (${reason || code}); it is looked for`;
@@ -90,7 +84,7 @@ function ladder(
   book: LocalBook | undefined,
   seen: Seen,
   depth: number,
-  columns: number,
+  { blockRows, columns }: Pick<Screen, 'blockRows' | 'columns'>,
 ): Line[] {
   const { symbol, priceScale, quantityScale } = definition;
   const last = seen.last === null ? '' : formatDecimal(seen.last, priceScale);
@@ -99,16 +93,19 @@ function ladder(
     `  ${last}  seq ${book?.seq ?? 0}  ${seen.perSecond}/s  `,
     mood(seen),
   ];
+  const room = roomFor(blockRows);
   if (book === undefined || !book.trusted) {
-    return [head, [['  the book is not known to be complete, so it is not shown', 'yellow']]];
+    const unknown: Line = [
+      ['  the book is not known to be complete, so it is not shown', 'yellow'],
+    ];
+    return blockRows > 1 ? [head, unknown] : [unknown];
   }
-  const asks = levelsOf(book.asks, depth);
-  const bids = levelsOf(book.bids, depth);
+  const { asks, bids } = around(levelsOf(book.asks, depth), levelsOf(book.bids, depth), room.levels); // prettier-ignore
   const all = [...asks, ...bids];
   const priceWidth = Math.max(5, ...all.map(([p]) => formatDecimal(p, priceScale).length));
   const quantityWidth = Math.max(8, ...all.map(([, q]) => formatDecimal(q, quantityScale).length));
   const most = Math.max(1, ...all.map(([, quantity]) => quantity));
-  const room = Math.min(BAR_COLUMNS_MAX, columns - priceWidth - quantityWidth - 11);
+  const barColumns = Math.min(BAR_COLUMNS_MAX, columns - priceWidth - quantityWidth - 11);
   const line = ([price, quantity]: Level, side: 'ask' | 'bid'): Line => {
     const colour = side === 'ask' ? 'red' : 'green';
     const numbers = [
@@ -119,15 +116,38 @@ function ladder(
       `${side}  `,
       [numbers[0]!, colour],
       `  ${numbers[1]}  `,
-      [bar(quantity / most, room), colour],
+      [bar(quantity / most, room.isOneLine ? 0 : barColumns), colour],
     ];
   };
+  const askLines = asks.toReversed().map((level) => line(level, 'ask'));
+  const bidLines = bids.map((level) => line(level, 'bid'));
+  if (room.isOneLine) return [[...bidLines.flat(), ...askLines.flat()]];
+  const between: Line = [[spread(asks[0], bids[0], priceScale, priceWidth), 'dim']];
   return [
-    head,
-    ...asks.toReversed().map((level) => line(level, 'ask')),
-    [[spread(asks[0], bids[0], priceScale, priceWidth), 'dim']],
-    ...bids.map((level) => line(level, 'bid')),
+    ...(room.hasHead ? [head] : []),
+    ...askLines,
+    ...(room.hasSpread ? [between] : []),
+    ...bidLines,
   ];
+}
+
+/** What a block of so many lines has room for: the best levels of both sides first, however low it is. */
+function roomFor(lines: number) {
+  const hasHead = lines > 2;
+  const hasSpread = lines > 3;
+  const levels = Math.max(2, lines - Number(hasHead) - Number(hasSpread));
+  return { levels, hasHead, hasSpread, isOneLine: lines < 2 };
+}
+
+/** The levels around the spread, so many of both sides together; a short side leaves its room to the other. */
+export function around<T>(
+  asks: readonly T[],
+  bids: readonly T[],
+  most: number,
+): { asks: readonly T[]; bids: readonly T[] } {
+  const asksMost = Math.max(Math.floor(most / 2), most - bids.length);
+  const shown = asks.slice(0, asksMost);
+  return { asks: shown, bids: bids.slice(0, most - shown.length) };
 }
 
 function mood({ trouble, state }: Seen): readonly [string, 'yellow' | 'dim' | 'green'] {

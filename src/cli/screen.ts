@@ -41,7 +41,12 @@ export class Screen {
 
   /** Lines that a person can see at once. */
   get rows(): number {
-    return Math.max(4, this.output.rows || 24);
+    return Math.max(2, this.output.rows || 24);
+  }
+
+  /** Lines of the block that can be seen: the last of the terminal is the cursor's. */
+  get blockRows(): number {
+    return this.rows - 1;
   }
 
   get columns(): number {
@@ -59,7 +64,7 @@ export class Screen {
     this.timer = undefined;
     if (this.ended) return;
     const { above = [], block } = this.picture();
-    const shown = block.slice(0, this.rows - 1);
+    const shown = block.slice(0, this.blockRows);
     const back = this.height > 0 ? `\u001b[${this.height}A\r` : '\r';
     const lines = [...above, ...shown].map((line) => `${this.text(line)}${CLEAR_LINE}\n`);
     this.output.write(`${back}${lines.join('')}${CLEAR_BELOW}`);

@@ -9,15 +9,18 @@ import { StartFault } from '../base/start-fault';
 import { followRing, type RingItem } from '../ipc/ring-follow';
 import { RingReader } from '../ipc/ring-reader';
 import { fail } from './failure';
+import { topicsFault } from './refusal';
 import { line, Output } from './tail-output';
 
 const CHANNELS = ['tick', 'trade', 'bbo', 'book', 'status'];
 
 export async function tailRing(path: string, topics: string[], json: boolean): Promise<void> {
+  const unread = topicsFault(topics);
+  if (unread !== undefined) return fail(unread);
   const wanted = new Set<string>();
   for (const text of topics) {
-    const topic = parseTopic(text);
-    if (topic === undefined || !CHANNELS.includes(topic.channel)) {
+    const topic = parseTopic(text)!;
+    if (!CHANNELS.includes(topic.channel)) {
       const message = `the ring has no topic ${text}`;
       const hint = `It has ${CHANNELS.map((c) => (c === 'status' ? c : `${c}:SYM`)).join(', ')}; * stands for every symbol.`;
       return fail(new StartFault('bad-usage', message, hint));

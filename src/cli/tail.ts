@@ -6,12 +6,14 @@
 import { Command } from 'commander';
 
 import type { Message } from '../../protocol/messages';
+import { parseTopic } from '../../protocol/topics';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { Connection } from '../client/connection';
-import { clientFault, fail, failNow } from './failure';
+import { fail, failNow } from './failure';
 import { LiveTail } from './live-tail';
 import { KEY_OPTION, URL_OPTION } from './options';
+import { refusal, topicsFault } from './refusal';
 import { line, Output } from './tail-output';
 import { tailRing } from './tail-ring';
 
@@ -48,6 +50,8 @@ Examples:
         return tailRing(options.ring, topics, options.json === true);
       }
       if (topics.length === 0) command.error("error: missing required argument 'topic'");
+      const fault = topicsFault(topics);
+      if (fault !== undefined) return fail(fault);
       await tailServer(topics, options);
     });
 }
@@ -82,6 +86,10 @@ async function tailServer(topics: string[], { url, key, json }: Options): Promis
     await connection.subscribe(topics);
   } catch (e) {
     live?.end();
-    failNow(clientFault(e));
+    const symbolOf = (field: string | null): string | undefined => {
+      const index = /topics\[(\d+)\]/.exec(field ?? '')?.[1];
+      return parseTopic(topics[Number(index)] ?? '')?.symbol;
+    };
+    failNow(await refusal(e, symbolOf, url, key));
   }
 }

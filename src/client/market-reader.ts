@@ -7,8 +7,9 @@
  * topics every `MEND_EVERY_MS`, so a server that is always wrong is not asked in a loop.
  */
 
+import { ERRORS } from '../../protocol/codes';
 import type { Message, MessageOf } from '../../protocol/messages';
-import { parseTopic, type Topic } from '../../protocol/topics';
+import { parseTopic, topicFault, type Topic } from '../../protocol/topics';
 import type { Connection } from './connection';
 import { Consumers } from './consumers';
 import type { Timers } from './environment';
@@ -78,8 +79,8 @@ export class MarketReader {
     const asked: Topic[] = names.map((name) => {
       const topic = parseTopic(name);
       if (topic !== undefined) return topic;
-      const hint = 'Topics are channel:SYMBOL, such as book:BTCUSDT.';
-      throw new TapedeckError('unknown-topic', `${JSON.stringify(name)} is no topic`, hint);
+      const { code, message } = topicFault(name, 'the topic');
+      throw new TapedeckError(code, message, ERRORS[code].hint);
     });
     for (const name of names) this.table.retain(name);
     const subscription: Subscription = new Subscription(

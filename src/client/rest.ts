@@ -191,6 +191,14 @@ async function fetchJson<T>(
   throw new TapedeckError(error.code, error.message, error.hint ?? null);
 }
 
+/** The symbols of all instruments. @throws TapedeckError as `fetchBook` does */
+export async function fetchSymbols(url: string, key?: string): Promise<readonly string[]> {
+  type Listed = { readonly instruments: readonly { readonly symbol: string }[] };
+  const looksRight = (body: Partial<Listed>): boolean => Array.isArray(body.instruments);
+  const { instruments } = await fetchJson<Listed>(url, '/v1/instruments', key, looksRight);
+  return instruments.map(({ symbol }) => symbol);
+}
+
 /** The decimals of an instrument. @throws TapedeckError as `fetchBook` does */
 export async function fetchScales(url: string, symbol: string, key?: string): Promise<Scales> {
   const path = `/v1/instruments/${encodeURIComponent(symbol)}`;

@@ -152,8 +152,9 @@ export class FeedInstrument implements MarketInstrument {
     this.owner = session.id;
     this.status.reportDue(out);
     const outcome = this.take(event, out);
-    if (outcome === 'taken') this.heardAt = out.receiveTime;
-    else this.status.intake[outcome] += 1;
+    // What waits for a snapshot is new all the same; only a repetition is no sign of life.
+    if (outcome !== 'repeated') this.heardAt = out.receiveTime;
+    if (outcome !== 'taken') this.status.intake[outcome] += 1;
     return outcome;
   }
 

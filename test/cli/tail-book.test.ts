@@ -189,14 +189,35 @@ describe('tail', () => {
   });
 
   test.each([
-    [['trade:NOBODY'], '(unknown-symbol)'],
-    [['trade'], '(unknown-topic)'],
-    [['trade:ACME', 'nonsense:X'], '(unknown-topic)'],
-    [['bar:ACME:2m'], '(unknown-topic)'],
-  ])('%j is refused with exit code 77', async (topics, words) => {
-    const { code, stderr } = await tapedeck(['tail', ...topics, '--url', server.url]);
-    expect(code).toBe(77);
+    [['bar:ACME:2m'], 'the topic is "bar:ACME:2m": its interval is "2m"; expected 1s, 1m, 5m, 1h or 1d'], // prettier-ignore
+    [['trade:ACME', 'trades:X'], 'expected tick, trade, bbo, book, bar, stats or status; the nearest is trade'], // prettier-ignore
+    [['trade'], 'expected trade:SYMBOL, or * as the symbol for all of them'],
+    [['trade:A B'], 'its symbol is "A B"'],
+  ])('%j is no topic, and no server is asked', async (topics, words) => {
+    const { code, stderr } = await tapedeck(['tail', ...topics, '--url', 'http://127.0.0.1:1']);
+    expect(code).toBe(64);
     expect(stderr).toContain(words);
+    expect(stderr).toContain('(unknown-topic) [bad-usage]');
+  });
+
+  test.each([
+    [['book', 'ACNE']],
+    [['tail', 'trade:EMPTY', 'book:ACNE']],
+    [['tail', 'bar:acne:1m']],
+  ])('%j: an unknown symbol is named, with the nearest', async (args) => {
+    const { code, stderr } = await tapedeck([...args, '--url', server.url]);
+    expect(code).toBe(77);
+    expect(stderr).toMatch(
+      /^tapedeck: no instrument is named (ACNE|acne) \(unknown-symbol\) \[refused\]\n/,
+    );
+    expect(stderr).toMatch(/\n {2}The nearest is ACME\. It has ACME, EMPTY/);
+  });
+
+  test('of a server without instruments there is no nearest', async () => {
+    const bare = await ServerProcess.start();
+    const { stderr } = await tapedeck(['tail', 'trade:ACME', '--url', bare.url]);
+    expect(stderr).toContain('The server has no instrument yet.');
+    await bare.remove();
   });
 
   test('says so when the server goes', async () => {

@@ -1,8 +1,10 @@
 /** The live views, on a terminal of their own; and that a pipe gets plain lines. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import fc from 'fast-check';
 import { join } from 'node:path';
 
+import { around } from '../../src/cli/live-book';
 import { book, instrument, tape, trade } from '../support/feed';
 import { ServerProcess, tapedeck } from '../support/tapedeck-process';
 
@@ -26,19 +28,19 @@ beforeAll(async () => {
 });
 afterAll(() => server.remove());
 
-/** The command line on a terminal of 80 × 24. */
+/** The command line on a terminal, of 80 × 24 unless it is lower. */
 class Terminal {
   text = '';
   readonly child: ReturnType<typeof Bun.spawn>;
   private seen: () => void = () => {};
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, rows = 24) {
     this.child = Bun.spawn([process.execPath, MAIN, ...args], {
       env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm', ...env },
       timeout: 30_000,
       terminal: {
         cols: 80,
-        rows: 24,
+        rows,
         data: (_terminal, data) => {
           this.text += Buffer.from(data).toString();
           this.seen();
@@ -86,6 +88,30 @@ describe('book', () => {
     expect(await terminal.interrupt()).toBe(0);
     expect(terminal.text).not.toMatch(COLOUR);
   });
+
+  test.each([2, 3, 4, 5, 6, 8, 11, 24])(
+    'shows both sides around the spread on %d lines',
+    async (rows) => {
+      const levels = (best: number, step: number): [string, string][] =>
+        Array.from({ length: 10 }, (_, i) => [(best + step * i).toFixed(2), '1']);
+      await server.ingest(
+        tape(instrument('LOW'), book('LOW', 'snapshot', levels(20, -0.25), levels(21, 0.25))),
+      );
+      const terminal = new Terminal(['book', 'LOW', '--url', server.url], { NO_COLOR: '1' }, rows);
+      await terminal.until('20.00');
+      expect(await terminal.interrupt()).toBe(0);
+      const picture = terminal.text.split(`${ESCAPE}[J`).findLast((text) => text.includes('20.00'))!; // prettier-ignore
+      const lines = picture.split('\n').filter((line) => /ask|bid|spread|LOW/.test(line));
+      expect(lines.length).toBeLessThan(rows);
+      const prices = lines.join(' ').match(/(ask|bid) +\d+\.\d\d/g)!.map((text) => text.replace(/ +/, ' ')); // prettier-ignore
+      const asks = prices.filter((price) => price.startsWith('ask'));
+      const bids = prices.filter((price) => price.startsWith('bid'));
+      expect(Math.abs(asks.length - bids.length)).toBeLessThan(2);
+      expect([asks.at(-1), bids[0]]).toEqual(['ask 21.00', 'bid 20.00']);
+      // What there is room for is shown.
+      expect(lines.length).toBe(Math.min(rows - 1, 22));
+    },
+  );
 
   test('--once ends by itself', async () => {
     const terminal = new Terminal(['book', 'ACME', '--once', '--url', server.url]);
@@ -140,6 +166,22 @@ describe('tail', () => {
     await terminal.until('too quick to show');
     expect(await terminal.interrupt()).toBe(0);
   });
+});
+
+test('of two sides the room is shared, and a short side leaves its own to the other', () => {
+  const side = fc.integer({ min: 0, max: 12 }).map((length) => Array.from({ length }, (_, i) => i));
+  fc.assert(
+    fc.property(side, side, fc.integer({ min: 2, max: 24 }), (asks, bids, most) => {
+      const shown = around(asks, bids, most);
+      expect(shown.asks).toEqual(asks.slice(0, shown.asks.length));
+      expect(shown.bids).toEqual(bids.slice(0, shown.bids.length));
+      const both = shown.asks.length + shown.bids.length;
+      expect(both).toBe(Math.min(most, asks.length + bids.length));
+      const half = Math.floor(most / 2);
+      expect(shown.asks.length).toBeGreaterThanOrEqual(Math.min(asks.length, half));
+      expect(shown.bids.length).toBeGreaterThanOrEqual(Math.min(bids.length, half));
+    }),
+  );
 });
 
 test('a pipe gets no sign of a terminal', async () => {

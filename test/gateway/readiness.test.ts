@@ -98,6 +98,32 @@ describe('freshness', () => {
 });
 
 describe('a real server', () => {
+  test('what a source repeats is no sign of life; what is new is one', async () => {
+    const server = await ServerProcess.start({ config: '[market]\nfeedStaleMs = 250\n' });
+    const say = async (seq: number): Promise<void> => {
+      const event = trade('SAME', '1.00', '1', { seq, prevSeq: seq - 1 });
+      expect((await server.ingest(tape(instrument('SAME'), event))).status).toBe(200);
+    };
+    const since = async (): Promise<string | undefined> => {
+      const [, body] = await ready(server);
+      const [warning] = (body['warnings'] ?? []) as { feeds: { since: string }[] }[];
+      return warning?.feeds[0]!.since;
+    };
+    try {
+      await say(7);
+      let first = await since();
+      for (; first === undefined; first = await since()) await say(7);
+      await say(7);
+      expect(await since()).toBe(first);
+      await say(8);
+      let next = await since();
+      for (; next === undefined || next === first; next = await since()) await Bun.sleep(5);
+      expect(BigInt(next)).toBeGreaterThan(BigInt(first));
+    } finally {
+      await server.remove();
+    }
+  });
+
   const ready = async (server: ServerProcess): Promise<[number, Record<string, unknown>]> => {
     return (await answered(await server.get('/readyz'))) as [number, Record<string, unknown>];
   };

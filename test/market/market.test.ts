@@ -162,6 +162,23 @@ describe('owners', () => {
   });
 });
 
+test('a source is heard when it says something new, also what has to wait, and not when it repeats', () => {
+  const { market, out } = withAcme({ priceIncrement: 1, quantityIncrement: 1 });
+  const heardAt = (...events: SourceEvent[]): number => {
+    out.receiveTime = out.receiveTime.plus(1_000);
+    enter(market, out, events);
+    return feedOf(market).heardAt!.since(at(0)) / 1_000;
+  };
+  const moment = (): number => out.receiveTime.since(at(0)) / 1_000;
+  expect(heardAt(trade({ seq: 5, prevSeq: 4 }))).toBe(moment());
+  const first = moment();
+  expect(heardAt(trade({ seq: 5, prevSeq: 4 }))).toBe(first);
+  expect(heardAt(book('delta', 8, 7, [1, 1]))).toBe(moment()); // waits for a snapshot
+  expect(heardAt(book('snapshot', 8, 0, [1, 1]))).toBe(moment());
+  const last = moment();
+  expect(heardAt(book('delta', 8, 7, [1, 1]), trade({ seq: 5, prevSeq: 4 }))).toBe(last);
+});
+
 describe('a source that is silent', () => {
   const event = trade({ price: 5, quantity: 10 });
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 
 import { BAR_INTERVALS } from '../../protocol/messages';
-import { CHANNELS, parseTopic, topicOf } from '../../protocol/topics';
+import { CHANNELS, parseTopic, topicFault, topicOf } from '../../protocol/topics';
 import { anyMessage, symbol } from '../support/arbitraries';
 
 describe('topics', () => {
@@ -58,8 +58,36 @@ describe('topics', () => {
     test(`[S1] "${text}" is no topic`, () => expect(parseTopic(text)).toBeUndefined());
   }
 
-  test('[S1] arbitrary text never throws', () => {
-    fc.assert(fc.property(fc.string(), (text) => void parseTopic(text)));
+  test('[S1] arbitrary text never throws, and what is no topic has its fault', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        if (parseTopic(text) !== undefined) return;
+        expect(topicFault(text, 'topics[0]')).toMatchObject({
+          code: 'unknown-topic',
+          field: 'topics[0]',
+          message: expect.stringMatching(/^topics\[0\] is [^]*; expected /),
+        });
+      }),
+    );
+  });
+
+  test.each([
+    ['bar:X:2m', 'its interval is "2m"; expected 1s, 1m, 5m, 1h or 1d'],
+    ['bar:X', 'its interval is ""; expected 1s, 1m, 5m, 1h or 1d'],
+    ['bar:*:1M', 'its interval is "1M"; expected 1s, 1m, 5m, 1h or 1d'],
+    ['bar:X:1m:1m', 'expected bar:SYMBOL:INTERVAL'],
+    ['trades:X', 'its channel is "trades"; expected tick, trade, bbo, book, bar, stats or status; the nearest is trade'], // prettier-ignore
+    ['BOOK:X', 'expected tick, trade, bbo, book, bar, stats or status; the nearest is book'],
+    ['X:trade', 'its channel is "X"; expected tick, trade, bbo, book, bar, stats or status'],
+    ['trade', 'expected trade:SYMBOL, or * as the symbol for all of them'],
+    ['trade:two words', 'its symbol is "two words"; expected a symbol, or * for all'],
+    ['trade:X:1m', 'expected trade:SYMBOL; only bars have an interval'],
+    ['status:X', 'expected status alone, which is of all instruments'],
+    ['', 'expected a topic such as book:BTCUSDT'],
+  ])('[S1] %j: the part that is at fault is named', (text, words) => {
+    const { message } = topicFault(text, 'the topic');
+    expect(message).toStartWith(`the topic is ${JSON.stringify(text)}`);
+    expect(message).toEndWith(words);
   });
 
   test('[S1] the topic of a message, where it has one, is a topic that can be subscribed', () => {

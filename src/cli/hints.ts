@@ -1,0 +1,42 @@
+/** Hints: what to do about a refusal of the server, in the words of the command line. */
+
+import { ERRORS, type ErrorCode } from '../../protocol/codes';
+
+/** In place of those that speak of frames, fields and routes. */
+const OWN: Partial<Record<ErrorCode, string>> = {
+  'unauthorized': 'Give a key with --key; "tapedeck keys make" makes one.',
+  'forbidden': 'Give a key with --key whose role allows it; "tapedeck keys list" tells the roles.',
+  'unknown-symbol': '"tapedeck tail \'tick:*\'" shows which instruments there are.',
+  'unknown-topic': 'Topics are channel:SYMBOL, such as book:BTCUSDT; see "tapedeck tail --help".',
+  'too-many-topics': 'Follow fewer topics, or raise limits.topicsMax of the server.',
+  'invalid-field': 'Correct what is named; --help says what the command takes.',
+  'out-of-range': 'The value is too large for the scales of the instrument.',
+  'not-found': 'The server is of another version than this command, or something else.',
+  'method-not-allowed': 'The server is of another version than this command.',
+  'no-data': 'The instrument has had no such event yet.',
+  'records-missing': 'Give --at a moment outside the records that are named.',
+  'before-first-record': 'Give --at the time that is named, or a later one.',
+  'limit-reached': 'Wait a little, or raise the limit that is named in the settings of the server.',
+  'overloaded': 'Wait a little; the server has more to do than it may keep waiting.',
+  'journal-failing': 'Try again later; the log of the server says what its disk refuses.',
+  'book-incomplete': 'Wait for the next snapshot of the source.',
+  'history-failed': 'Run the command again.',
+  'shutting-down': 'Run the command again when the server is back.',
+  'frame-too-large':
+    'Send less at once; limits.frameBytesMax and bodyBytesMax of the server say how much.',
+  'malformed-json': 'The line is not valid JSON in UTF-8.',
+  'malformed-msgpack': 'The server is of another version than this command.',
+  'wrong-frame': 'The server is of another version than this command.',
+  'unknown-message': 'The server is of another version than this command.',
+  'unexpected-message': 'The server is of another version than this command.',
+  'upgrade-required': 'Give the address of a Tapedeck with --url.',
+  'not-subscribed': 'The server is of another version than this command.',
+  'unknown-session': 'The session has ended already.',
+};
+
+/** @param hint what the server says itself; taken for codes that this command does not know */
+export function hintOf(code: string, hint: string | null): string {
+  const isKnown = Object.hasOwn(ERRORS, code);
+  if (!isKnown) return hint ?? 'The server refused it.';
+  return OWN[code as ErrorCode] ?? ERRORS[code as ErrorCode].hint;
+}

@@ -1,0 +1,18 @@
+/** Hints of the command line name its own options and commands, not what a program over REST would do. */
+
+import { expect, test } from 'bun:test';
+
+import { ERRORS } from '../../protocol/codes';
+import { hintOf } from '../../src/cli/hints';
+
+test.each(Object.keys(ERRORS))('%s', (code) => {
+  const hint = hintOf(code, 'what the server said');
+  expect(hint).not.toBe('what the server said');
+  expect(hint).not.toMatch(/\b(GET|POST|REST|WebSocket|Authorization|Bearer)\b|\/v1\/|\/readyz|hello\.|welcome|README|[Ss]ubscribe|\bframe\b/); // prettier-ignore
+});
+
+test('of a code that this command does not know, what the server said', () => {
+  expect(hintOf('of-tomorrow', 'Do this.')).toBe('Do this.');
+  expect(hintOf('of-tomorrow', null)).toBe('The server refused it.');
+  expect(hintOf('constructor', null)).toBe('The server refused it.');
+});
