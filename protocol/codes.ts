@@ -49,7 +49,6 @@ export const ERRORS = {
   'too-many-orders': { status: 429, hint: 'Cancel resting orders first.' },
   'book-full': { status: 503, hint: 'Try again later.' },
   'resting-overflow': { status: 409, hint: 'Send a smaller quantity.' },
-  'volume-overflow': { status: 409, hint: 'Send a smaller quantity.' },
   'would-cross': { status: 409, hint: 'Use a price that does not trade at once.' },
   'unknown-order': { status: 404, hint: 'It may have traded or left already.' },
   'foreign-order': { status: 403, hint: 'Orders are changed with the key that entered them.' },

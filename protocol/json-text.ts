@@ -130,12 +130,12 @@ function writerOf(spec: FieldSpec): Write {
   }
 }
 
-/** Flat scaled levels as pairs of decimal strings. */
 function writeSum(w: TextWriter, sum: Sum, scale: number): void {
   if (typeof sum === 'number') w.decimal(sum, scale);
   else w.word(formatSum(sum, scale));
 }
 
+/** Flat scaled levels as pairs of decimal strings. */
 function writeLevels(w: TextWriter, levels: readonly number[], scales: Scales): void {
   const { priceScale, quantityScale } = scales;
   w.byte(OPEN_LIST);

@@ -19,7 +19,7 @@ import { HEADER_BYTES, ringBytes, wordsOf } from './ring-layout';
 import { RingWriter } from './ring-writer';
 
 /** The interface of src/ipc/native/iceoryx2/src/lib.rs that this file calls, and what it is built on. */
-const INTERFACE = 1;
+const INTERFACE = 2;
 export const ICEORYX2_VERSION = '0.10.0';
 const LIBRARY_FILE = 'libtapedeck_iceoryx2.so';
 const ERROR_BYTES = 512;

@@ -11,6 +11,7 @@ import type { Bbo, Book, Status, Tick, Trade } from '../../protocol/messages';
 import { sumHigh, sumLow } from '../../protocol/sums';
 import type { Nanos } from '../../protocol/time';
 import {
+  EVENTS_WORD,
   FLAG,
   KIND,
   LEVELS_PER_RECORD,
@@ -132,6 +133,7 @@ export function putStatus(
   const word = KIND.status | (INSTRUMENT_STATES.indexOf(e.state) << 8);
   putHead(words, at, check, word, instrument, 1, seq, prevSeq, eventTime, receiveTime);
   words.doubles[at + REC.body] = e.missed;
+  words.doubles[at + REC.body + EVENTS_WORD] = e.events ?? Number.NaN;
   const text = (at + REC.body + 1) * 8;
   for (let i = 0; i < REASON_BYTES; i++) {
     words.bytes[text + i] = i < e.reason.length ? e.reason.charCodeAt(i) & 0x7f : 0;

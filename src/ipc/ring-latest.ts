@@ -24,8 +24,8 @@ import {
   type RingWords,
 } from './ring-layout';
 
-/** What a tick and a bbo have behind the head. */
-const TICK_DOUBLES = 5;
+/** What a tick (its volume has two words) and a bbo have behind the head. */
+const TICK_DOUBLES = 6;
 const BBO_DOUBLES = 4;
 
 export class LatestValues {

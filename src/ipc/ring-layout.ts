@@ -114,8 +114,10 @@ export const REC_INT = { check: 0, kind: 1, instrument: 2, aux: 3, event: 8, rec
 export const REC = { seq: 2, prevSeq: 3, body: 6 } as const;
 /** Levels of one book record; price, then quantity. */
 export const LEVELS_PER_RECORD = 5;
-/** Bytes of a status's reason, in the body's last words. */
+/** Bytes of a status's reason, from the second word of its body on. */
 export const REASON_BYTES = 40;
+/** Which word of a status's body has its `events`. */
+export const EVENTS_WORD = 6;
 
 /** An instrument's entry: words of four bytes. */
 export const ENTRY_INT = {

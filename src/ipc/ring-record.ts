@@ -9,6 +9,7 @@ import type { Bbo, Book, Status, Tick, Trade } from '../../protocol/messages';
 import { sumOfHalves, type Sum } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
 import {
+  EVENTS_WORD,
   FLAG,
   KIND,
   REASON_BYTES,
@@ -201,6 +202,11 @@ export class RingRecord {
     return this.doubles[REC.body]!;
   }
 
+  /** Of a status: how many events its reason is about; NaN where it counts none. */
+  get events(): number {
+    return this.doubles[REC.body + EVENTS_WORD]!;
+  }
+
   /** Of a status. Allocates. */
   get reason(): string {
     const at = this.doubles.byteOffset + (REC.body + 1) * 8;
@@ -249,7 +255,7 @@ export function bboOf(r: RingRecord): Bbo {
 
 export function statusOf(r: RingRecord): Status {
   const { state, reason, missed } = r;
-  return { type: 'status', ...head(r), state, reason, missed, events: null };
+  return { type: 'status', ...head(r), state, reason, missed, events: orNull(r.events) };
 }
 
 /** The first record of a book, with its own levels; further ones are added by `addLevels`. */

@@ -55,6 +55,8 @@ export interface VenueCheckpoint {
   readonly bookTimes: { readonly eventTime: Nanos; readonly receiveTime: Nanos };
   readonly tick: Tick | null;
   readonly bbo: Bbo | null;
+  /** The latest time of a trade; null before the first. Checkpoints of earlier versions have none. */
+  readonly presentTime?: Nanos | null;
   /** State of the engine (`venue/snapshot.ts`) in base64. */
   readonly snapshot: string;
 }

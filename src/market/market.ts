@@ -110,7 +110,7 @@ export class Market {
   /** Takes other limits of time on. */
   configure(timeLimits: (symbol: string) => TimeLimits): void {
     this.timeLimits = timeLimits;
-    for (const instrument of this.feeds()) {
+    for (const instrument of this.all()) {
       instrument.limits = timeLimits(instrument.definition.symbol);
     }
   }
@@ -148,7 +148,7 @@ export class Market {
     const instrument =
       definition.market === 'feed'
         ? new FeedInstrument(definition, this.statusHead, limits)
-        : new VenueInstrument(definition, this.venues.length, this.desk, this.statusHead);
+        : new VenueInstrument(definition, this.venues.length, this.desk, this.statusHead, limits);
     if (instrument instanceof VenueInstrument) this.venues.push(instrument);
     this.instruments.set(definition.symbol, instrument);
     return instrument;
@@ -264,8 +264,10 @@ export class Market {
     if (event.type === 'command') this.carryOutAgain(event, replay);
     else if (event.type === 'status' && isAnnouncement(event))
       this.recoverStatus(event, instrument);
-    else if (instrument instanceof VenueInstrument) replay.compare(event);
-    else {
+    else if (instrument instanceof VenueInstrument) {
+      replay.compare(event);
+      if (event.type === 'tick') instrument.recoverVolume(event);
+    } else {
       if (event.type === 'status') this.statusHead.status = event.seq;
       instrument.recover(event);
     }

@@ -91,6 +91,15 @@ export class OrderRouter {
     if ('code' in target) return target;
     const { venue, orderId } = target;
     const resting = venue.restingOrder(orderId)!;
+    const traded = this.desk.get(orderId)?.traded ?? 0;
+    if (r.quantity !== null && r.quantity > Number.MAX_SAFE_INTEGER - traded) {
+      const { quantityScale } = venue.definition;
+      const [asked, before, most] = [r.quantity, traded, Number.MAX_SAFE_INTEGER].map((q) =>
+        formatDecimal(q, quantityScale),
+      );
+      const message = `quantity is ${asked}; with the ${before} that the order has traded it would pass ${most}`;
+      return fault('invalid-quantity', message, 'quantity');
+    }
     const command = this.record(venue, owner, out, {
       action: 'amend',
       orderId,

@@ -15,6 +15,7 @@ import { withFill } from './fills';
 import { tickBeforeTrades, type MarketInstrument } from './instrument';
 import type { OrderDesk, TrackedOrder } from './order-desk';
 import type { MarketOutput } from './output';
+import type { TimeLimits } from './trade-clock';
 import type { VenueDefinition } from './venue/definition';
 import type { VenueListener } from './venue/listener';
 import { VenueMarketData } from './venue/market-data';
@@ -48,13 +49,19 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   /** Place of the present command; executions stand at it or at their trade. */
   private place = 0;
 
-  constructor(definition: Instrument, number: number, desk: OrderDesk, statusHead: StatusHead) {
+  constructor(
+    definition: Instrument,
+    number: number,
+    desk: OrderDesk,
+    statusHead: StatusHead,
+    limits: TimeLimits,
+  ) {
     assert(number < VENUES_MAX, 'there are fewer venues than VENUES_MAX');
     this.definition = definition;
     this.number = number;
     this.desk = desk;
     this.venue = new Venue(venueDefinition(definition), this);
-    this.data = new VenueMarketData(definition.symbol, this.venue, statusHead);
+    this.data = new VenueMarketData(definition.symbol, this.venue, statusHead, limits);
   }
 
   get state(): Status['state'] {
@@ -64,8 +71,8 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   /** A venue has no source. */
   readonly owner = 0;
 
-  get volume(): number {
-    return this.venue.volume;
+  set limits(limits: TimeLimits) {
+    this.data.clock.limits = limits;
   }
 
   get tickHead(): number {
@@ -302,6 +309,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
       },
       tick: data.lastTick,
       bbo: data.lastBbo,
+      presentTime: data.clock.present,
       snapshot: Buffer.from(this.venue.snapshot()).toString('base64'),
     };
   }
@@ -311,6 +319,14 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     const wrong = this.venue.restore(Buffer.from(c.snapshot, 'base64'));
     if (wrong !== undefined) throw new Error(`the checkpoint of ${c.definition.symbol}: ${wrong}`);
     this.data.restore(c);
+  }
+
+  /** @throws Error when the volume of a tick of the journal's tail does not follow from those before it */
+  recoverVolume(tick: Tick): void {
+    if (this.data.recoverVolume(tick)) return;
+    throw new Error(
+      `record ${tick.seq} has a volume that does not follow from the trades before it`,
+    );
   }
 }
 

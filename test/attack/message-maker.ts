@@ -6,6 +6,7 @@
 
 import type { Field, Fields, FieldSpec } from '../../protocol/fields';
 import { MESSAGES, type Message, type MessageType } from '../../protocol/messages';
+import { sumOfBigInt, type Sum } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
 import type { Prng } from '../../src/base/prng';
 import { scalesOfSymbol } from '../support/arbitraries';
@@ -74,6 +75,8 @@ export class MessageMaker {
         return this.integer(-MAX);
       case 'quantity':
         return this.integer(0);
+      case 'sum':
+        return this.sum();
       case 'nanos':
         return new Nanos(
           random.chance(0.2) ? this.pick([0, 0x7fff_ffff]) : random.int(0, 0x7fff_ffff),
@@ -101,6 +104,13 @@ export class MessageMaker {
     if (this.random.chance(0.5) && edge >= min && edge <= max) return edge;
     const low = Math.max(min, -0x8000_0000);
     return this.random.int(low, Math.min(max, low + 0xffff_fffe, 0x7fff_ffff));
+  }
+
+  /** Below 2^106, a third of them beyond what a number holds. */
+  private sum(): Sum {
+    const low = BigInt(this.integer(0));
+    if (this.random.chance(0.6)) return sumOfBigInt(low);
+    return sumOfBigInt((BigInt(this.integer(0)) << 53n) + low);
   }
 
   private text(lengthMax: number): string {

@@ -6,6 +6,7 @@
 import type { Book, MarketEvent } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import type { VenueListener } from '../../src/market/venue/listener';
+import { TIME_LIMITS } from '../../src/market/market';
 import { VenueMarketData } from '../../src/market/venue/market-data';
 import type { Venue } from '../../src/market/venue/venue';
 import type { MarketOutput } from '../../src/market/output';
@@ -44,7 +45,7 @@ export class MarketDataBench implements VenueListener {
   private asks: readonly number[] = [];
 
   attach(venue: Venue): void {
-    this.data = new VenueMarketData('BENCH', venue, { status: 0 });
+    this.data = new VenueMarketData('BENCH', venue, { status: 0 }, TIME_LIMITS);
   }
 
   trade(tradeId: number, price: number, quantity: number, aggressor: number): void {

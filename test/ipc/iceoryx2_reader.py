@@ -34,11 +34,11 @@ def payload(name, doubles):
 
 
 KINDS = {
-    "tick": payload("tapedeck.Tick.1", 16),
-    "trade": payload("tapedeck.Trade.1", 16),
-    "bbo": payload("tapedeck.Bbo.1", 16),
-    "status": payload("tapedeck.Status.1", 16),
-    "book": payload("tapedeck.Book.1", 47),
+    "tick": payload("tapedeck.Tick.2", 16),
+    "trade": payload("tapedeck.Trade.2", 16),
+    "bbo": payload("tapedeck.Bbo.2", 16),
+    "status": payload("tapedeck.Status.2", 16),
+    "book": payload("tapedeck.Book.2", 47),
 }
 
 
@@ -48,8 +48,8 @@ def line(kind, sample):
     out = {"type": kind, "symbol": sample.symbol.decode(), "priceScale": sample.price_scale}
     out |= {"seq": int(head[7]), "prevSeq": int(head[8]), "eventTime": str(head[9]), "receiveTime": str(head[10])}
     if kind == "tick":
-        last, _, _, quantity, volume = struct.unpack_from("<5d", words, 48)
-        out |= {"last": int(last), "quantity": int(quantity), "volume": int(volume)}
+        last, _, _, quantity, low, high = struct.unpack_from("<6d", words, 48)
+        out |= {"last": int(last), "quantity": int(quantity), "volume": int(low) + int(high) * 2**53}
     elif kind == "trade":
         price, quantity, trade_id = struct.unpack_from("<3d", words, 48)
         out |= {"price": int(price), "quantity": int(quantity), "tradeId": int(trade_id)}

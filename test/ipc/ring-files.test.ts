@@ -57,12 +57,22 @@ test('a directory, and a file of somebody else', () => {
 
 test('a ring of another layout', () => {
   const { path, file } = makeRing(rings.fresh(), 64);
-  file.words.ints[INT.version] = 9;
-  expect(opening(path)).toEqual([
-    'ring-version',
-    `the ring ${path} has layout 9; this program knows 1`,
-  ]);
+  // That of a server of before, and of one to come.
+  for (const layout of [1, 9]) {
+    file.words.ints[INT.version] = layout;
+    expect(opening(path)).toEqual([
+      'ring-version',
+      `the ring ${path} has layout ${layout}; this program knows 2`,
+    ]);
+  }
+  // One that a server of before left behind is replaced.
+  file.words.ints[INT.version] = 1;
   file.remove();
+  const left = rings.fresh();
+  const bytes = ringOf(left);
+  new DataView(bytes.buffer).setInt32(INT.version * 4, 1, true);
+  writeFileSync(left, bytes);
+  makeRing(left, 64).file.remove();
 });
 
 test('a ring that was cut short, is empty, or has a header that is none; a writer replaces it', () => {

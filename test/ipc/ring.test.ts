@@ -114,10 +114,11 @@ function plain(e: Sequenced, seq: number): Sequenced {
   return e.type === 'book' ? { ...e, ...own, count: 1 } : { ...e, ...own };
 }
 
-/** As readers get it: without the number that its source gave a trade. */
+/** As readers get it: without what is of the journal alone. */
 function pushed(events: readonly BatchEvent[]): RingItem[] {
   return events.map(({ ...e }) => {
     if (e.type === 'trade') delete (e as { sourceSeq?: number }).sourceSeq;
+    if (e.type === 'book') delete (e as { asOf?: Nanos }).asOf;
     return e as RingItem;
   });
 }
@@ -230,6 +231,32 @@ function applyBook(e: Book, books: Map<string, TenLevels>, heads: Map<string, nu
 }
 
 describe('latest values', () => {
+  test('have the mark of bbo and book, and a volume of any size, as the newest messages', async () => {
+    const marked = ['tick', 'bbo', 'book'] as const;
+    const event = fc
+      .constantFrom(...marked)
+      .chain((type) => messageOf(type)) as fc.Arbitrary<Sequenced>;
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { minLength: 1, maxLength: 12 }), async (given) => {
+        const { writer, file, path } = makeRing(rings.fresh(), 4_096);
+        const sent = given.map((e, i) => plain(e, i + 2));
+        writer.accept(batchOf([definition('ACME', 1), ...sent]));
+        writer.end();
+        const state = await readAll(openRing(path));
+        for (const type of marked) {
+          const newest = sent.findLast((e) => e.type === type);
+          const found = state.find((e) => e.type === type);
+          if (newest === undefined) expect(found).toBeUndefined();
+          else if (newest.type === 'book')
+            expect(found).toMatchObject({ seq: newest.seq, mark: newest.mark }); // prettier-ignore
+          else expect(found).toEqual(newest);
+        }
+        file.remove();
+      }),
+      { numRuns: 100 },
+    );
+  });
+
   test('are those behind each batch', async () => {
     const made = market(4);
     const { writer, file, path } = makeRing(rings.fresh(), 1_024);

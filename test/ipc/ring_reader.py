@@ -14,11 +14,13 @@ import struct
 import sys
 import time
 
-LAYOUT = 1
+LAYOUT = 2
 HEAD = struct.Struct("<IBBBBIIddqq")  # check, kind, detail, levels, flags, instrument, aux, seq, …
 KINDS = {48: "instrument", 49: "tick", 50: "trade", 51: "bbo", 52: "book", 55: "status"}
 FORMS = ("snapshot", "delta", "incomplete")
 SIDES = ("buy", "sell", "none")
+TIMINGS = {0: None, 8: "late", 16: "ahead", 24: "late-and-ahead"}
+MARKS = {0: None, 32: "stale", 64: "recovered"}
 STATES = ("live", "incomplete", "stale", "recovered", "pre-open", "halted", "closed")
 
 
@@ -29,8 +31,10 @@ class Ring:
         # Whole words of eight and four bytes are read by one load; struct would read byte by byte.
         self.doubles = memoryview(self.memory).cast("d")
         self.ints = memoryview(self.memory).cast("I")
-        if self.memory[:8] != b"TPDKRING" or self.ints[2] != LAYOUT:
-            raise SystemExit("no ring of this layout")
+        if self.memory[:8] != b"TPDKRING":
+            raise SystemExit("no ring of Tapedeck")
+        if self.ints[2] != LAYOUT:
+            raise SystemExit(f"the ring has layout {self.ints[2]}; this program knows {LAYOUT}")
         self.slot_bytes, self.slots, self.entry_bytes = self.ints[4], self.ints[5], self.ints[6]
         self.entries_at, self.slots_at = int(self.doubles[4]), int(self.doubles[5])
         if int(self.doubles[6]) != len(self.memory):
@@ -84,19 +88,24 @@ def decode(copy):
     out |= {"eventTime": str(event), "receiveTime": str(receive), "endsBatch": bool(flags & 1)}
     body = struct.unpack_from("<10d", copy, 48)
     if kind == 49:
-        out |= named(("last", "bid", "ask", "quantity", "volume"), body) | {"count": aux}
+        out |= named(("last", "bid", "ask", "quantity"), body) | {"count": aux}
+        out["volume"] = int(body[4]) + int(body[5]) * 2**53
     elif kind == 50:
         out |= named(("price", "quantity", "tradeId"), body) | {"aggressor": SIDES[detail]}
+        out["timing"] = TIMINGS[flags & 24]
     elif kind == 51:
         out |= named(("bid", "bidQuantity", "ask", "askQuantity"), body) | {"count": aux}
+        out["mark"] = MARKS[flags & 96]
     elif kind == 52:
         bids, asks = levels & 15, levels >> 4
         fields = [whole(x) for x in body]
         out |= {"form": FORMS[detail], "continues": bool(flags & 4), "crc": aux if flags & 2 else None}
+        out["mark"] = MARKS[flags & 96]
         out |= {"bids": fields[: bids * 2], "asks": fields[bids * 2 : (bids + asks) * 2]}
     elif kind == 55:
         reason = copy[56:96].rstrip(b"\0").decode()
         out |= {"state": STATES[detail], "missed": whole(body[0]), "reason": reason}
+        out["events"] = whole(body[6])
     return out
 
 
@@ -111,7 +120,8 @@ def decode_entry(copy):
     if has & 4:
         out["status"] = decode(copy[384:512])
     if has & 8:
-        book = {"seq": int(HEAD.unpack_from(copy, 512)[7])}
+        head = HEAD.unpack_from(copy, 512)
+        book = {"seq": int(head[7]), "mark": MARKS[head[4] & 96]}
         bids, asks = struct.unpack_from("<II", copy, 560)
         book["bids"] = [whole(x) for x in struct.unpack_from(f"<{bids * 2}d", copy, 568)]
         book["asks"] = [whole(x) for x in struct.unpack_from(f"<{asks * 2}d", copy, 728)]

@@ -182,7 +182,8 @@ export class MarketRun {
   /** All that a refusal must leave as it is. */
   standing(symbol = 'ACME'): unknown {
     const at = this.venue(symbol);
-    const { tickHead, bookHead, volume, state } = at;
+    const { tickHead, bookHead, state } = at;
+    const volume = at.currentTick()?.volume;
     const { bids, asks } = at.levels(1_000);
     return [at.stateHash(), tickHead, bookHead, volume, state, bids, asks, at.restingOrders()];
   }

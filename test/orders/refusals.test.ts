@@ -84,7 +84,7 @@ describe('a refusal leaves the book as it was', () => {
     expect(run.submit('dan', { price: 85 }).result).not.toHaveProperty('code');
   });
 
-  test('sums beyond 2^53 - 1, resting and traded', () => {
+  test('what rests on a side passes 2^53 - 1; what has traded may', () => {
     const run = crowded();
     const before = run.standing();
     const hash = run.venue().stateHash();
@@ -100,10 +100,23 @@ describe('a refusal leaves the book as it was', () => {
     run.enter('ada', { price: 100, quantity: HUGE });
     run.enter('bob', { side: 'sell', price: 100, quantity: HUGE });
     run.enter('ada', { price: 100, quantity: 10 });
-    const traded = run.standing();
-    const sell = { side: 'sell', price: 100, quantity: 10 } as const;
-    expect(run.submit('bob', sell).result).toMatchObject({ code: 'volume-overflow' });
-    expect(run.standing()).toEqual(traded);
+    run.enter('bob', { side: 'sell', price: 100, quantity: 10 });
+    expect(run.venue().currentTick()?.volume).toBe(BigInt(HUGE) + 10n);
+  });
+
+  test('what an order has traded and has open passes 2^53 - 1', () => {
+    const run = new MarketRun([venue('ACME', { quantityMax: Number.MAX_SAFE_INTEGER })]);
+    run.enter('ada', { clientOrderId: 'a', price: 100, quantity: 100 });
+    run.enter('bob', { side: 'sell', price: 100, quantity: 60 });
+    const before = run.standing();
+    expect(run.amend('ada', 'a', null, Number.MAX_SAFE_INTEGER - 59).result).toMatchObject({
+      code: 'invalid-quantity',
+      field: 'quantity',
+    });
+    expect(run.standing()).toEqual(before);
+    expect(run.amend('ada', 'a', null, Number.MAX_SAFE_INTEGER - 60).result).not.toHaveProperty(
+      'code',
+    );
   });
 
   test('closed and halted markets take cancels only; before the opening plain limits only', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 
-import { encode } from '@msgpack/msgpack';
+import { decode, encode } from '@msgpack/msgpack';
 import fc from 'fast-check';
 
 import {
@@ -16,7 +16,7 @@ import { BOOK_FORMS, MESSAGES, SOURCE_LEVELS_MAX } from '../../protocol/messages
 import type { Book, Message, MessageType, Tick } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { fromTuple, toTuple } from '../../protocol/tuple';
-import { anyMessage, messageOf, scalesOfSymbol } from '../support/arbitraries';
+import { anyMessage, messageOf, scalesOfSymbol, sum } from '../support/arbitraries';
 import { reencoded, toHex } from '../support/bytes';
 import { naiveJson } from '../support/naive-json';
 
@@ -38,6 +38,12 @@ const emptyBook: Book = {
   count: 0xffff_ffff,
   mark: null,
 };
+
+/** How many fields at the end of a message may be nil. */
+function optionalAtEnd(type: MessageType): number {
+  const fields = Object.values(MESSAGES[type].fields);
+  return fields.length - 1 - fields.findLastIndex((f) => f.spec.type !== 'nullable');
+}
 
 describe('round trip', () => {
   for (const type of TYPES) {
@@ -101,6 +107,44 @@ describe('round trip', () => {
     expect(decodeFrame(encoder.encode([book]))).toEqual([book]);
     const [fault] = decodeFrame(encoder.encode([{ ...book, asks: [...levels, 1, 1] }]));
     expect(fault).toMatchObject({ code: 'invalid-field', field: 'book.asks' });
+  });
+});
+
+describe('sums', () => {
+  const tick: Tick = { type: 'tick', symbol: 'ACME', seq: 1, prevSeq: 0, eventTime: Nanos.ZERO, receiveTime: Nanos.ZERO, last: 100, bid: null, ask: null, quantity: 1, volume: 1, count: 1 }; // prettier-ignore
+  const tickOf = (volume: unknown): unknown[] => [49, 'ACME', 1, 0, 0, 0, 100, null, null, 1, volume, 1]; // prettier-ignore
+
+  test('[N7] one below 2^106 is what it was, in both forms and at any scale', () => {
+    fc.assert(
+      fc.property(sum(), fc.nat({ max: 15 }), (volume, quantityScale) => {
+        const message = { ...tick, volume };
+        expect(decodeFrame(encoder.encode([message]))).toEqual([message]);
+        const scalesOf = () => ({ priceScale: 2, quantityScale });
+        const text = encodeTextFrame([message], scalesOf);
+        expect(decodeTextFrame(text, scalesOf)).toEqual([message]);
+      }),
+    );
+  });
+
+  test('[N7] on the binary wire it is an integer up to 2^53 - 1, and the digits beyond', () => {
+    fc.assert(
+      fc.property(sum(), (volume) => {
+        const [[, , , , , , , , , , onWire]] = decode(encoder.encode([{ ...tick, volume }]), {
+          useBigInt64: true,
+        }) as [unknown[]];
+        if (typeof volume === 'number')
+          expect(BigInt(onWire as number | bigint)).toBe(BigInt(volume)); // prettier-ignore
+        else expect(onWire).toBe(volume.toString());
+      }),
+    );
+  });
+
+  test('[N7] digits of a small one are read too; what is none is refused', () => {
+    expect(decodeFrame(encode([tickOf('0007')]))).toEqual([{ ...tick, volume: 7 }]);
+    for (const wrong of ['', '-1', '1.5', 'x', '1'.repeat(33), String(2n ** 106n), -1, 2 ** 53]) {
+      const [fault] = decodeFrame(encode([tickOf(wrong)]));
+      expect(fault).toMatchObject({ field: 'tick.volume' });
+    }
   });
 });
 
@@ -203,6 +247,23 @@ describe('what a reader tolerates', () => {
     ]);
   });
 
+  test('[W4] [W13] what an earlier version did not have at the end is null', () => {
+    const growing = TYPES.filter((type) => optionalAtEnd(type) > 0);
+    expect(growing).toEqual(expect.arrayContaining(['trade', 'bbo', 'book', 'ack', 'publish', 'status'])); // prettier-ignore
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...growing).chain((type) => fc.tuple(messageOf(type), fc.nat())),
+        ([message, drawn]) => {
+          const without = 1 + (drawn % optionalAtEnd(message.type));
+          const tuple = toTuple(message).slice(0, -without);
+          const nulls = MESSAGES[message.type].names.slice(-without).map((name) => [name, null]);
+          const expected = { ...message, ...Object.fromEntries(nulls) };
+          expect(decodeFrame(encode([tuple], { useBigInt64: true }))).toEqual([expected]);
+        },
+      ),
+    );
+  });
+
   test('[W4] a nullable field at the end may be left out', () => {
     expect(decodeFrame(encode([[2, 7, ['status']]]))).toEqual([
       { type: 'subscribe', id: 7, topics: ['status'], intervalMs: null },
@@ -246,8 +307,12 @@ test('[P6] a source may leave out of its events what stands in for itself', () =
     continues: null,
   };
   const decoded = fromJson(publish, () => ({ priceScale: 0, quantityScale: 0 }));
-  const { count: _, ...standIns } = SOURCE_OPTIONAL; // a trade has no count
+  const { count: _, numbers, ...standIns } = SOURCE_OPTIONAL; // a trade has neither
   expect(decoded).toMatchObject({ events: [{ ...standIns, price: 1, quantity: 2 }] });
+  const renumber = { type: 'renumber', symbol: 'A', eventTime: '9' };
+  expect(fromJson({ ...publish, events: [renumber] }, scalesOfSymbol)).toMatchObject({
+    events: [{ type: 'renumber', seq: 0, prevSeq: 0, numbers }],
+  });
   const [alone] = decodeTextFrame(JSON.stringify(trade), scalesOfSymbol);
   expect(alone).toMatchObject({ code: 'invalid-field', field: 'trade.seq' });
 });

@@ -21,13 +21,13 @@ const SHAPES: Record<string, [code: number, fields: string]> = {
   resume: [4, 'id epoch seq topics'],
   replay: [5, 'id action topics from to fromSeq toSeq speed'],
   ping: [6, 'id time'],
-  publish: [7, 'id events'],
+  publish: [7, 'id events continues'],
   order: [8, 'id clientOrderId symbol side kind timeInForce postOnly price quantity'],
   cancel: [9, 'id symbol orderId clientOrderId'],
   amend: [10, 'id symbol orderId clientOrderId price quantity'],
   received: [11, 'seq'],
   welcome: [32, 'version server session epoch seq time limits'],
-  ack: [33, 'id seq'],
+  ack: [33, 'id seq repeated waiting'],
   error: [34, 'id code message field hint'],
   pong: [35, 'id time serverTime'],
   gap: [36, 'topic from to count reason'],
@@ -39,9 +39,9 @@ const SHAPES: Record<string, [code: number, fields: string]> = {
     'symbol seq market priceScale quantityScale priceIncrement quantityIncrement previousClose rules',
   ],
   tick: [49, 'symbol seq prevSeq eventTime receiveTime last bid ask quantity volume count'],
-  trade: [50, 'symbol seq prevSeq eventTime receiveTime price quantity aggressor tradeId'],
-  bbo: [51, 'symbol seq prevSeq eventTime receiveTime bid bidQuantity ask askQuantity count'],
-  book: [52, 'symbol seq prevSeq eventTime receiveTime form bids asks crc count'],
+  trade: [50, 'symbol seq prevSeq eventTime receiveTime price quantity aggressor tradeId timing'],
+  bbo: [51, 'symbol seq prevSeq eventTime receiveTime bid bidQuantity ask askQuantity count mark'],
+  book: [52, 'symbol seq prevSeq eventTime receiveTime form bids asks crc count mark'],
   bar: [
     53,
     'symbol seq prevSeq eventTime receiveTime interval openTime open high low close volume trades final count',
@@ -50,11 +50,12 @@ const SHAPES: Record<string, [code: number, fields: string]> = {
     54,
     'symbol seq prevSeq eventTime receiveTime open high low last previousClose volume turnover vwap trades count change',
   ],
-  status: [55, 'symbol seq prevSeq eventTime receiveTime state reason missed'],
+  status: [55, 'symbol seq prevSeq eventTime receiveTime state reason missed events'],
   execution: [
     56,
     'symbol seq prevSeq eventTime receiveTime id orderId clientOrderId event side price open tradePrice tradeQuantity code',
   ],
+  renumber: [57, 'symbol seq prevSeq eventTime receiveTime numbers'],
 };
 
 /** Words of each enum and members of each struct, in the order of the wire. */
@@ -73,11 +74,15 @@ const ORDERS: Record<string, string> = {
   'instrument.rules.selfTrade': 'cancel-newest cancel-oldest cancel-both',
   'instrument.rules.initialState': 'pre-open open halted closed',
   'trade.aggressor': 'buy sell none',
+  'trade.timing': 'late ahead late-and-ahead',
+  'bbo.mark': 'stale recovered',
   'book.form': 'snapshot delta incomplete',
+  'book.mark': 'stale recovered',
   'bar.interval': '1s 1m 5m 1h 1d',
   'status.state': 'live incomplete stale recovered pre-open halted closed',
   'execution.event': 'accepted rejected traded amended cancelled expired',
   'execution.side': 'buy sell',
+  'renumber.numbers': 'all trades book',
 };
 
 const CLOSE_CODES: Record<string, number> = {

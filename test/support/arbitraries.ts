@@ -7,6 +7,7 @@ import fc, { type Arbitrary } from 'fast-check';
 
 import type { Field, Fields, FieldSpec } from '../../protocol/fields';
 import { MESSAGES, type Message, type MessageType } from '../../protocol/messages';
+import { sumOfBigInt, type Sum } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
 import type { Scales } from '../../protocol/units';
 
@@ -63,6 +64,19 @@ export function nanos(): Arbitrary<Nanos> {
   return fc
     .oneof(fc.bigInt({ min: 0n, max: (1n << 63n) - 1n }), fc.constantFrom(...edges))
     .map((n) => Nanos.fromBigInt(n));
+}
+
+/** A sum in its one form, with a lean towards the ends of that of a number and of its whole range. */
+export function sum(): Arbitrary<Sum> {
+  const half = 1n << 53n;
+  const edges = [half - 2n, half - 1n, half, half + 1n, 10n ** 31n, half * half - 1n];
+  return fc
+    .oneof(
+      safeInteger(0).map(BigInt),
+      fc.bigInt({ min: 0n, max: half * half - 1n }),
+      fc.constantFrom(...edges),
+    )
+    .map(sumOfBigInt);
 }
 
 export function symbol(): Arbitrary<string> {
@@ -125,6 +139,8 @@ function scalar(spec: FieldSpec): Arbitrary<unknown> {
       return safeInteger();
     case 'quantity':
       return safeInteger(0);
+    case 'sum':
+      return sum();
     case 'nanos':
       return nanos();
     case 'boolean':

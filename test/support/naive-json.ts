@@ -28,8 +28,9 @@ function valueOf(
   switch (spec.type) {
     case 'price':
       return decimal(value as number, scales!.priceScale);
+    case 'sum':
     case 'quantity':
-      return decimal(value as number, scales!.quantityScale);
+      return decimal(value as number | bigint, scales!.quantityScale);
     case 'nanos':
       return String((value as Nanos).toBigInt());
     case 'levels':
@@ -50,7 +51,7 @@ function valueOf(
 }
 
 /** By moving the point in the digits. */
-function decimal(value: number, scale: number): string {
+function decimal(value: number | bigint, scale: number): string {
   const size = BigInt(value) < 0n ? -BigInt(value) : BigInt(value);
   const one = 10n ** BigInt(scale);
   const part = scale === 0 ? '' : `.${String(one + (size % one)).slice(1)}`;

@@ -42,7 +42,6 @@ const CODES = [
   'too-many-orders',
   'book-full',
   'resting-overflow',
-  'volume-overflow',
   'would-cross',
   'unknown-order',
   'foreign-order',
@@ -55,7 +54,6 @@ type Amend = Extract<VenueCommand, { type: 'amend' }>;
 export class NaiveVenue {
   events: NaiveEvent[] = [];
   state: number;
-  volume = 0;
   lastPrice = 0;
   private orders: Order[] = [];
   private nextOrderId = 1;
@@ -106,7 +104,7 @@ export class NaiveVenue {
       code ??
       this.priceFault(c.kind, c.price) ??
       (c.timeInForce === GTC ? this.roomFault(c) : undefined) ??
-      this.crossingFault(c.side, c.kind === MARKET ? null : c.price, c.quantity, c.postOnly);
+      this.crossingFault(c.side, c.kind === MARKET ? null : c.price, c.postOnly);
     if (later !== undefined) return this.reject(later, c.owner, 0);
     const id = this.nextOrderId++;
     this.tell('accepted', id, c.owner, c.side, c.price, c.quantity);
@@ -137,7 +135,7 @@ export class NaiveVenue {
       this.quantityFault(c.quantity) ??
       this.priceFault(0, c.price) ??
       (BigInt(others) + BigInt(c.quantity) > BigInt(MAX) ? 'resting-overflow' : undefined) ??
-      this.crossingFault(order.side, c.price, c.quantity, order.postOnly);
+      this.crossingFault(order.side, c.price, order.postOnly);
     if (code !== undefined) return this.reject(code, c.owner, c.orderId);
     if (c.price === order.price && c.quantity <= order.open) {
       const changes = c.quantity < order.open;
@@ -157,11 +155,7 @@ export class NaiveVenue {
     if (state === OPEN) {
       const price = this.auctionPrice();
       if (price !== undefined) {
-        const volume = this.volumeAt(price);
-        if (BigInt(this.volume) + BigInt(volume) > BigInt(MAX)) {
-          return this.reject('volume-overflow', -1, 0);
-        }
-        this.uncross(price, volume);
+        this.uncross(price, this.volumeAt(price));
       }
     }
     this.state = state;
@@ -206,17 +200,11 @@ export class NaiveVenue {
     return BigInt(resting) + BigInt(c.quantity) > BigInt(MAX) ? 'resting-overflow' : undefined;
   }
 
-  private crossingFault(
-    side: number,
-    limit: number | null,
-    quantity: number,
-    postOnly: boolean,
-  ): string | undefined {
+  private crossingFault(side: number, limit: number | null, postOnly: boolean): string | undefined {
     if (this.state !== OPEN) return undefined;
     const best = this.queue(otherSide(side))[0];
     if (best === undefined || !reaches(side, limit, best.price)) return undefined;
-    if (postOnly) return 'would-cross';
-    return BigInt(this.volume) + BigInt(quantity) > BigInt(MAX) ? 'volume-overflow' : undefined;
+    return postOnly ? 'would-cross' : undefined;
   }
 
   // ── trading ─────────────────────────────────────────────────────────────────────────────────
@@ -354,7 +342,6 @@ export class NaiveVenue {
 
   private tellTrade(price: number, quantity: number, by: number, buy: Order, sell: Order): void {
     const id = this.nextTradeId++;
-    this.volume += quantity;
     this.lastPrice = price;
     const who = [buy.id, sell.id, buy.owner, sell.owner, buy.open, sell.open];
     this.tell('trade', id, price, quantity, by, ...who);
@@ -371,8 +358,8 @@ export class NaiveVenue {
       const rows = queue.map((o) => [o.id, o.owner, o.price, o.open, o.postOnly ? 1 : 0]);
       return [[queue.length], ...rows].flat();
     });
-    const { state, nextOrderId, nextTradeId, volume, lastPrice } = this;
-    return [1, state, nextOrderId, nextTradeId, volume, lastPrice, ...sides];
+    const { state, nextOrderId, nextTradeId, lastPrice } = this;
+    return [2, state, nextOrderId, nextTradeId, lastPrice, ...sides];
   }
 }
 

@@ -5,8 +5,6 @@ import { BUY, SELL } from '../../src/market/venue/words';
 import type { NaiveEvent } from '../support/naive-venue';
 
 export class Quantities {
-  /** Sum of the quantities of all trades. */
-  volume = 0n;
   private readonly resting = [0n, 0n];
 
   /** @param openBefore what was open of the amended order before the command */
@@ -25,7 +23,6 @@ export class Quantities {
       case 'trade':
         this.add(BUY, -v[2]!);
         this.add(SELL, -v[2]!);
-        this.volume += BigInt(v[2]!);
         break;
     }
   }

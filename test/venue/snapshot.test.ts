@@ -92,21 +92,40 @@ describe('snapshot', () => {
     expect(smallVenue().restore(new Uint8Array([...sound, 0]))).toContain('bytes long');
   });
 
+  test('version 1, which has the sum of all trades behind the trade id, is read', () => {
+    const venue = smallVenue();
+    venue.submit(4, SELL, LIMIT, GTC, false, 100, 7);
+    const now = venue.snapshot();
+    for (const volume of [7, Number.MAX_SAFE_INTEGER]) {
+      const earlier = new Uint8Array(now.length + 8);
+      earlier.set(now.subarray(0, 32));
+      earlier.set(now.subarray(32), 40);
+      const view = new DataView(earlier.buffer);
+      view.setBigUint64(0, 1n, true);
+      view.setBigUint64(32, BigInt(volume), true);
+      const copy = smallVenue();
+      expect(copy.restore(earlier)).toBeUndefined();
+      expect(copy.snapshot()).toEqual(now);
+      expect(copy.lastPrice).toBe(100);
+      expect(smallVenue().restore(earlier.subarray(0, 36))).toBeString();
+    }
+  });
+
   test('each thing that cannot be is named', () => {
     const fields: [number, number, string][] = [
-      [0, 2, 'version'],
+      [0, 3, 'version'],
       [1, 9, 'state'],
       [2, 1, 'id'],
       [3, 0, 'id'],
-      [7, 0, 'id'],
-      [8, 2 ** 40, 'owner'],
-      [9, 0, 'price'],
-      [10, 0, 'quantity'],
-      [11, 2, 'flags'],
-      [12, 1, 'id'],
-      [14, 2 ** 50, 'price'],
-      [15, Number.MAX_SAFE_INTEGER, 'quantity'],
-      [20, 100, 'crossed'],
+      [6, 0, 'id'],
+      [7, 2 ** 40, 'owner'],
+      [8, 0, 'price'],
+      [9, 0, 'quantity'],
+      [10, 2, 'flags'],
+      [11, 1, 'id'],
+      [13, 2 ** 50, 'price'],
+      [14, Number.MAX_SAFE_INTEGER, 'quantity'],
+      [19, 100, 'crossed'],
     ];
     for (const [at, value, what] of fields) {
       const bytes = smallVenue().snapshot();

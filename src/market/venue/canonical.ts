@@ -4,7 +4,7 @@
  *
  * The sequence:
  *
- *     version (1), state, next order id, next trade id, volume, last price (0: none),
+ *     version (2), state, next order id, next trade id, last price (0: none),
  *     number of bids, then each bid: id, owner, price, open quantity, post-only (0 or 1),
  *     number of asks, then each ask likewise.
  *
@@ -16,15 +16,13 @@ import { NONE } from './ladder';
 import type { OrderBook } from './order-book';
 import { BUY, SELL, type Side } from './words';
 
-export const CANONICAL_VERSION = 1;
+export const CANONICAL_VERSION = 2;
 
 /** The numbers of a venue that are not its book. */
 export interface VenueCounters {
   state: number;
   nextOrderId: number;
   nextTradeId: number;
-  /** Sum of the quantities of all trades. */
-  volume: number;
   /** Price of the newest trade; 0 before the first. */
   lastPrice: number;
 }
@@ -43,7 +41,6 @@ export function writeCanonical(
   sink.number(counters.state);
   sink.number(counters.nextOrderId);
   sink.number(counters.nextTradeId);
-  sink.number(counters.volume);
   sink.number(counters.lastPrice);
   writeSide(book, BUY, sink);
   writeSide(book, SELL, sink);

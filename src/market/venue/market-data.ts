@@ -7,11 +7,13 @@
  * command has returned, and `seal` at the end of a batch. Must hold: seq in order, one of each.
  */
 
-import type { Bbo, Status, Tick } from '../../../protocol/messages';
+import type { Bbo, Status, Tick, Trade } from '../../../protocol/messages';
 import { BOOK_DEPTH } from '../../../protocol/units';
+import { addSum, type Sum } from '../../../protocol/sums';
 import type { StatusHead, VenueCheckpoint } from '../checkpoint';
 import type { MarketOutput } from '../output';
 import { PublishedBook } from '../published-book';
+import { TradeClock, type TimeLimits } from '../trade-clock';
 import type { Venue } from './venue';
 import { BUY, OPEN, SELL, SIDE_WORDS, STATE_WORDS } from './words';
 
@@ -22,17 +24,22 @@ export class VenueMarketData {
   readonly book: PublishedBook;
   lastTick: Tick | null = null;
   lastBbo: Bbo | null = null;
+  /** No trade of a venue is late, since its times are the server's own. */
+  readonly clock: TradeClock;
   private readonly venue: Venue;
   private readonly statusHead: StatusHead;
+  /** Volume of the newest tick on record, while recovery reads on. */
+  private recordedVolume: Sum = 0;
   /** Flat and best first, as published; replaced, never changed. */
   private bids: number[] = [];
   private asks: number[] = [];
 
-  constructor(symbol: string, venue: Venue, statusHead: StatusHead) {
+  constructor(symbol: string, venue: Venue, statusHead: StatusHead, limits: TimeLimits) {
     this.symbol = symbol;
     this.venue = venue;
     this.statusHead = statusHead;
     this.book = new PublishedBook(symbol);
+    this.clock = new TradeClock(limits);
   }
 
   /** A trade and the tick after it. The arguments are those of the listener. */
@@ -46,7 +53,7 @@ export class VenueMarketData {
     const { heads, symbol, venue } = this;
     const time = out.receiveTime;
     const seq = out.nextSeq();
-    out.push({
+    const trade: Trade = {
       type: 'trade',
       symbol,
       seq,
@@ -58,8 +65,10 @@ export class VenueMarketData {
       aggressor: SIDE_WORDS[aggressor]!,
       tradeId,
       timing: null,
-    });
+    };
+    out.push(trade);
     heads.trade = seq;
+    this.clock.take(trade);
     const tickSeq = out.nextSeq();
     this.lastTick = {
       type: 'tick',
@@ -72,7 +81,7 @@ export class VenueMarketData {
       bid: venue.bestPrice(BUY),
       ask: venue.bestPrice(SELL),
       quantity,
-      volume: venue.volume,
+      volume: this.clock.volume,
       count: 1,
     };
     heads.tick = tickSeq;
@@ -113,11 +122,27 @@ export class VenueMarketData {
     Object.assign(this.heads, heads);
     this.lastTick = c.tick;
     this.lastBbo = c.bbo;
+    this.clock.present = c.presentTime ?? c.tick?.receiveTime ?? null;
+    this.clock.volume = this.recordedVolume = c.tick?.volume ?? 0;
     this.bids = this.venue.top(BUY, BOOK_DEPTH);
     this.asks = this.venue.top(SELL, BOOK_DEPTH);
     this.venue.takeTopChanges();
     if (head === 0) return;
     this.book.restore({ symbol: this.symbol, seq: head, ...c.bookTimes }, this.bids, this.asks);
+  }
+
+  /**
+   * Takes the volume of a tick of the journal's tail on. When a session ended follows from the settings
+   * of that time, which are not on record, so the record decides whether this trade began one.
+   * @returns whether it is a volume that could stand there
+   */
+  recoverVolume(tick: Tick): boolean {
+    const { volume, quantity } = tick;
+    const goesOn = volume === addSum(this.recordedVolume, quantity);
+    if (!goesOn && volume !== quantity) return false;
+    this.clock.volume = this.recordedVolume = volume;
+    if (this.lastTick?.seq === tick.seq) this.lastTick = tick;
+    return true;
   }
 
   /** Ends the batch: its last book event proves the ten levels. */

@@ -36,6 +36,8 @@ export class Matching {
   private readonly selfTrade: number;
   /** Set when the order that is matching met its owner and must stop. */
   private stopped = false;
+  /** What the order that is matching has traded so far. */
+  private traded = 0;
 
   constructor(
     book: OrderBook,
@@ -89,7 +91,7 @@ export class Matching {
   private match(id: number, owner: number, side: Side, limit: number, quantity: number): number {
     const otherSide = opposite(side);
     const other = this.book.ladder(otherSide);
-    const volumeBefore = this.counters.volume;
+    this.traded = 0;
     let open = quantity;
     while (open > 0 && !this.stopped && other.bestKey >= limit) {
       const level = other.levels[other.count - 1]!;
@@ -98,10 +100,7 @@ export class Matching {
       const after = other.total[level]!;
       if (after !== before) this.listener.levelChanged(otherSide, other.price[level]!, after);
     }
-    assert(
-      this.counters.volume - volumeBefore === quantity - open,
-      'what left an order was traded',
-    );
+    assert(this.traded === quantity - open, 'what left an order was traded');
     return open;
   }
 
@@ -135,7 +134,7 @@ export class Matching {
       book.take(maker, traded);
       const tradeId = counters.nextTradeId;
       counters.nextTradeId = tradeId + 1;
-      counters.volume += traded;
+      this.traded += traded;
       counters.lastPrice = price;
       if (side === BUY) {
         listener.trade(
@@ -212,7 +211,6 @@ export class Matching {
     for (const t of trades) {
       const tradeId = counters.nextTradeId;
       counters.nextTradeId = tradeId + 1;
-      counters.volume += t.quantity;
       listener.trade(
         tradeId,
         price,

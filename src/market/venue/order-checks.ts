@@ -61,19 +61,16 @@ export function checkRoom(
   return book.ladder(side).sum > MAX - quantity ? REJECT.restingOverflow : 0;
 }
 
-/** [V15] What would trade at once must be allowed to. @param price 0: market */
+/** [V15] A post-only order may not trade at once. @param price 0: market */
 export function checkCrossing(
   book: OrderBook,
-  volume: number,
   side: Side,
   price: number,
-  quantity: number,
   postOnly: boolean,
 ): number {
+  if (!postOnly) return 0;
   const other = book.ladder(opposite(side));
-  if (other.bestKey < limitKey(side, price)) return 0;
-  if (postOnly) return REJECT.wouldCross;
-  return volume > MAX - quantity ? REJECT.volumeOverflow : 0;
+  return other.bestKey < limitKey(side, price) ? 0 : REJECT.wouldCross;
 }
 
 /** The lowest key of the other side's ladder with which an order trades. @param price 0: market */

@@ -20,11 +20,10 @@ export const REJECT = {
   tooManyOrders: 12,
   bookFull: 13,
   restingOverflow: 14,
-  volumeOverflow: 15,
-  wouldCross: 16,
-  unknownOrder: 17,
-  foreignOrder: 18,
-  sameState: 19,
+  wouldCross: 15,
+  unknownOrder: 16,
+  foreignOrder: 17,
+  sameState: 18,
 } as const;
 
 export interface Rejection {
@@ -53,7 +52,6 @@ export const REJECTIONS: readonly Rejection[] = [
   row('too-many-orders', null, 'the owner has as many resting orders as one may have'),
   row('book-full', null, 'the book holds as many orders as it may'),
   row('resting-overflow', 'quantity', 'this side of the book would hold more than one may'),
-  row('volume-overflow', 'quantity', 'the volume of the session could pass 2^53 - 1'),
   row('would-cross', 'price', 'a post-only order may not trade at once'),
   row('unknown-order', 'orderId', 'no such order rests in the book'),
   row('foreign-order', 'orderId', 'the order belongs to another owner'),

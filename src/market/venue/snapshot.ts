@@ -16,7 +16,9 @@ import { OrderBook } from './order-book';
 import { BUY, OPEN, SELL, STATE_WORDS, type Side } from './words';
 
 const NUMBER_BYTES = 8;
-const HEADER_NUMBERS = 8;
+const HEADER_NUMBERS = 7;
+/** Has the sum of all quantities traded behind the next trade id; it is read and left. */
+const VERSION_WITH_VOLUME = 1;
 const ORDER_NUMBERS = 5;
 const WORD = 4_294_967_296;
 
@@ -33,14 +35,17 @@ export function decodeSnapshot(
 ): { counters: VenueCounters; book: OrderBook } | string {
   const source = new ByteSource(bytes);
   const version = source.number();
-  if (version !== CANONICAL_VERSION) return `version is ${version}; expected ${CANONICAL_VERSION}`;
+  if (version !== CANONICAL_VERSION && version !== VERSION_WITH_VOLUME) {
+    return `version is ${version}; expected ${VERSION_WITH_VOLUME} or ${CANONICAL_VERSION}`;
+  }
   const counters: VenueCounters = {
     state: source.number(),
     nextOrderId: source.number(),
     nextTradeId: source.number(),
-    volume: source.number(),
-    lastPrice: source.number(),
+    lastPrice: 0,
   };
+  if (version === VERSION_WITH_VOLUME) source.number();
+  counters.lastPrice = source.number();
   const book = new OrderBook();
   const wrong =
     readSide(source, BUY, counters.nextOrderId, definition, book) ??

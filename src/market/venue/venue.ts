@@ -4,8 +4,7 @@
  *
  * It holds no clock and draws no chance: equal commands give equal events and an equal state hash.
  * Bounded by `ordersMax`. A rejected command changes nothing. Must hold: while open the book is not
- * crossed; what an order brings in is traded, resting or told to have left; the volume is the sum of
- * the trades.
+ * crossed; what an order brings in is traded, resting or told to have left.
  */
 
 import { assert } from '../../base/assert';
@@ -74,7 +73,6 @@ export class Venue {
       state: wordIndex(STATE_WORDS, definition.initialState),
       nextOrderId: 1,
       nextTradeId: 1,
-      volume: 0,
       lastPrice: 0,
     };
     this.matching = this.makeMatching();
@@ -105,7 +103,7 @@ export class Venue {
       checkQuantity(this.definition, quantity) ||
       checkPrice(this.definition, kind, price) ||
       (timeInForce === GTC ? checkRoom(this.definition, this.book, owner, side, quantity) : 0) ||
-      (state === OPEN ? this.checkCrossing(side, price, quantity, postOnly) : 0);
+      (state === OPEN ? checkCrossing(this.book, side, price, postOnly) : 0);
     if (rejected !== 0) return this.reject(rejected, owner, 0);
     const id = this.counters.nextOrderId;
     this.counters.nextOrderId = id + 1;
@@ -149,7 +147,7 @@ export class Venue {
       checkQuantity(definition, quantity) ||
       checkPrice(definition, LIMIT, price) ||
       (others > MAX - quantity ? REJECT.restingOverflow : 0) ||
-      (this.counters.state === OPEN ? this.checkCrossing(side, price, quantity, postOnly) : 0);
+      (this.counters.state === OPEN ? checkCrossing(book, side, price, postOnly) : 0);
     if (rejected !== 0) return this.reject(rejected, owner, orderId);
     if (price === book.priceOf(slot) && quantity <= book.quantity[slot]!) {
       this.shrink(slot, quantity);
@@ -166,12 +164,7 @@ export class Venue {
     if (state === this.counters.state) return this.reject(REJECT.sameState, NO_OWNER, 0);
     if (state === OPEN) {
       const result = this.auction();
-      if (result !== undefined) {
-        if (this.counters.volume > MAX - result.volume) {
-          return this.reject(REJECT.volumeOverflow, NO_OWNER, 0);
-        }
-        this.matching.runAuction(result);
-      }
+      if (result !== undefined) this.matching.runAuction(result);
       assert(!isCrossed(this.book), 'an auction leaves no book crossed');
     }
     this.counters.state = state;
@@ -183,11 +176,6 @@ export class Venue {
 
   get state(): VenueState {
     return this.counters.state as VenueState;
-  }
-
-  /** Sum of the quantities of all trades. */
-  get volume(): number {
-    return this.counters.volume;
   }
 
   /** Price of the newest trade; null before the first. */
@@ -300,10 +288,6 @@ export class Venue {
   private reject(code: number, owner: number, orderId: number): number {
     this.listener.rejected(code, owner, orderId);
     return -code;
-  }
-
-  private checkCrossing(side: Side, price: number, quantity: number, postOnly: boolean): number {
-    return checkCrossing(this.book, this.counters.volume, side, price, quantity, postOnly);
   }
 
   /** [V31] A smaller quantity at the same price keeps its place. */

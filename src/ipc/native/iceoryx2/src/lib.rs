@@ -18,7 +18,7 @@ use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
 
 /// Of this interface: raised when a call or a payload changes.
-const INTERFACE: u32 = 1;
+const INTERFACE: u32 = 2;
 const ICEORYX2: &core::ffi::CStr = c"0.10.0";
 
 const RECORD: usize = 128;
@@ -53,11 +53,11 @@ macro_rules! payload {
 
 trait Payload: ZeroCopySend + core::fmt::Debug + Copy + 'static {}
 
-payload!(Tick, "tapedeck.Tick.1", RECORD / 8);
-payload!(Trade, "tapedeck.Trade.1", RECORD / 8);
-payload!(Bbo, "tapedeck.Bbo.1", RECORD / 8);
-payload!(Status, "tapedeck.Status.1", RECORD / 8);
-payload!(Book, "tapedeck.Book.1", BOOK / 8);
+payload!(Tick, "tapedeck.Tick.2", RECORD / 8);
+payload!(Trade, "tapedeck.Trade.2", RECORD / 8);
+payload!(Bbo, "tapedeck.Bbo.2", RECORD / 8);
+payload!(Status, "tapedeck.Status.2", RECORD / 8);
+payload!(Book, "tapedeck.Book.2", BOOK / 8);
 
 type Out<P> = Publisher<ipc::Service, P, ()>;
 type In<P> = Subscriber<ipc::Service, P, ()>;
