@@ -52,7 +52,7 @@ export class Sources {
     this.ofKeys.set(key, { id, timer: this.yieldLater(key, id) });
     return new Promise((resolve) => {
       const { sequencer } = this.recorder;
-      sequencer.submit(id, events, resolve, this.clock.now(), continues);
+      sequencer.submit(id, events, resolve, this.clock.now(), continues, true);
     });
   }
 

@@ -249,7 +249,7 @@ function withSnapshots(market: Market, policy: SnapshotPolicy): SequencedMarket 
     policy.hydrate(Array.from(instrument.newest()).filter((event) => event.type === 'book'));
   }
   return {
-    check: (source, events) => market.check(source, events),
+    check: (source, events, isDecimal) => market.check(source, events, isDecimal),
     apply: (source, event, out, continues) => market.apply(source, event, out, continues),
     settle: (out, events, from) => {
       for (const due of policy.accept(events, from)) {

@@ -50,7 +50,11 @@ export class FeedChecks {
   }
 
   /** The first reason for which this submission may not enter, if there is one. */
-  check(source: number, events: readonly SourceEvent[]): EventFault | undefined {
+  check(
+    source: number,
+    events: readonly SourceEvent[],
+    isDecimal: boolean,
+  ): EventFault | undefined {
     const defined = new Map<string, Defined>();
     const added = new Set<string>();
     for (let i = 0; i < events.length; i++) {
@@ -58,7 +62,7 @@ export class FeedChecks {
       const wrong =
         event.type === 'instrument'
           ? this.checkDefinition(source, event, defined, added)
-          : this.checkEvent(source, event, defined);
+          : this.checkEvent(source, event, defined, isDecimal);
       if (wrong !== undefined) return { index: i, fault: wrong };
     }
     return undefined;
@@ -107,6 +111,7 @@ export class FeedChecks {
     source: number,
     event: FeedEvent,
     defined: ReadonlyMap<string, Defined>,
+    isDecimal: boolean,
   ): Fault | undefined {
     const instrument = this.find(event.symbol);
     const newer = defined.get(event.symbol);
@@ -121,7 +126,7 @@ export class FeedChecks {
       const expected = 'an instrument that no other publisher feeds';
       return fieldFault('symbol', event.symbol, expected, 'symbol-in-use');
     }
-    if (newer === undefined && instrument?.misread?.has(source) === true) {
+    if (newer === undefined && !isDecimal && instrument?.misread?.has(source) === true) {
       const expected = 'an instrument whose definition by this source was not refused';
       return fieldFault('symbol', event.symbol, expected, 'definition-conflict');
     }

@@ -73,9 +73,12 @@ export class Market {
     return this.instruments.values();
   }
 
-  /** The first reason for which this submission may not enter, if there is one. */
-  check(source: number, events: readonly SourceEvent[]): EventFault | undefined {
-    return this.checks.check(source, events);
+  /**
+   * The first reason for which this submission may not enter, if there is one.
+   * @param isDecimal whether it came as decimals, which no scales of the source's own make ambiguous
+   */
+  check(source: number, events: readonly SourceEvent[], isDecimal = false): EventFault | undefined {
+    return this.checks.check(source, events, isDecimal);
   }
 
   /**

@@ -23,6 +23,7 @@ export interface SequencedMarket {
   check(
     source: number,
     events: readonly SourceEvent[],
+    isDecimal: boolean,
   ): { readonly index: number; readonly fault: Fault } | undefined;
   /** @returns what became of it */
   apply(
@@ -63,6 +64,7 @@ export interface Intake {
 interface Submission {
   readonly source: number;
   readonly continues: boolean;
+  readonly isDecimal: boolean;
   readonly events: readonly SourceEvent[];
   /** Done to the market instead, in its turn: what the server itself has to say. */
   readonly act?: (out: SequencerOutput) => void;
@@ -135,6 +137,7 @@ export class Sequencer {
    * Brings a source's events in; `done` is called once, when they are journaled or refused.
    * @param receiveTime when they were received, if that is not now (a recording has its own)
    * @param continues whether the source's numbers go on from those of its session before
+   * @param isDecimal whether they came as decimals, which no scales of the source's own make ambiguous
    */
   submit(
     source: number,
@@ -142,6 +145,7 @@ export class Sequencer {
     done: (result: SubmitResult) => void,
     receiveTime: Nanos = this.clock.now(),
     continues = false,
+    isDecimal = false,
   ): void {
     const refused = this.refusal();
     if (refused !== undefined) {
@@ -160,7 +164,7 @@ export class Sequencer {
       return;
     }
     const arrivedMs = this.clock.monotonicMs();
-    this.waiting.push({ source, continues, events, receiveTime, arrivedMs, done });
+    this.waiting.push({ source, continues, isDecimal, events, receiveTime, arrivedMs, done });
     this.waitingEvents += events.length;
     this.askForTurn();
   }
@@ -175,6 +179,7 @@ export class Sequencer {
     this.waiting.push({
       source: 0,
       continues: false,
+      isDecimal: false,
       events: [],
       act,
       receiveTime: clock.now(),
@@ -244,10 +249,10 @@ export class Sequencer {
   }
 
   private take(submission: Submission): SubmitResult {
-    const { source, continues, events, receiveTime } = submission;
+    const { source, continues, isDecimal, events, receiveTime } = submission;
     this.output.receiveTime = receiveTime;
     submission.act?.(this.output);
-    const refused = this.market.check(source, events);
+    const refused = this.market.check(source, events, isDecimal);
     if (refused !== undefined) return refused;
     const intake = { repeated: 0, waiting: 0 };
     for (const event of events) {

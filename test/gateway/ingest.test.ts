@@ -76,9 +76,12 @@ describe('what is taken', () => {
 
   test('a source may leave out what the server fills in [P6]', async () => {
     const line =
-      '{"type":"trade","symbol":"ACME","eventTime":"5","price":"7","quantity":"1","aggressor":"sell"}';
+      '{"type":"trade","symbol":"ACME","eventTime":"1700000000000000005","price":"7","quantity":"1","aggressor":"sell"}';
     expect(await post(line)).toMatchObject({ status: 200, body: { events: 1, skipped: 0 } });
-    expect(await server.json('/v1/tick/ACME')).toMatchObject({ last: '7.00', eventTime: '5' });
+    expect(await server.json('/v1/tick/ACME')).toMatchObject({
+      last: '7.00',
+      eventTime: '1700000000000000005',
+    });
   });
 
   test('Windows line ends, a byte order mark, and no end of the last line', async () => {
