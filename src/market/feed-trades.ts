@@ -55,12 +55,13 @@ export class FeedTrades {
     const { receiveTime } = out;
     const timing = this.clock.timing(m.eventTime, receiveTime);
     const at = marketTime({ eventTime: m.eventTime, receiveTime, timing });
-    const verdict = this.numbers.judge(m, at, this.isNewSession);
+    const by = earlier(at, receiveTime);
+    const verdict = this.numbers.judge(m, by, this.isNewSession);
     if (verdict === 'repeated') return 'repeated';
     this.status.revive(at, out);
     this.tellNumbers(m, verdict, at, out);
     if (m.seq !== 0) this.isNewSession = false;
-    this.numbers.take(m, at, verdict);
+    this.numbers.take(m, by, verdict);
     const trade: RecordedTrade = {
       ...m,
       seq: out.nextSeq(),
@@ -133,13 +134,17 @@ export class FeedTrades {
     this.heads.trade = event.seq;
     this.clock.take(event);
     const numbered = { ...event, seq: event.sourceSeq ?? 0, prevSeq: 0 };
-    const at = marketTime(event);
-    const verdict = this.numbers.judge(numbered, at, false);
-    this.numbers.take(numbered, at, verdict === 'repeated' ? 'fill' : verdict);
+    const by = earlier(marketTime(event), event.receiveTime);
+    const verdict = this.numbers.judge(numbered, by, false);
+    this.numbers.take(numbered, by, verdict === 'repeated' ? 'fill' : verdict);
   }
 
   /** Takes the reason of a status of the journal's tail on. */
   recoverReason(reason: string): void {
     if (reason === TRADES_RENUMBERED) this.numbers.reset();
   }
+}
+
+function earlier(a: Nanos, b: Nanos): Nanos {
+  return a.compare(b) < 0 ? a : b;
 }

@@ -28,7 +28,11 @@ const JUMP_MIN = 1_000_000_000;
 /** A source that repeats itself at the beginning of a session reaches back no further than this. */
 const REPEATED_NS_MAX = 3_600e9;
 
-type Known = Pick<Trade, 'seq' | 'eventTime' | 'price' | 'quantity'>;
+type Identity = Pick<Trade, 'seq' | 'eventTime' | 'price' | 'quantity'>;
+
+interface Known extends Identity {
+  readonly at: Nanos;
+}
 
 /** What a checkpoint keeps of it. */
 export interface TradeNumbersState {
@@ -39,17 +43,17 @@ export interface TradeNumbersState {
 export class TradeNumbers {
   /** The number that the next trade follows; 0 when none is known. */
   last = 0;
-  /** The latest market time of a numbered trade. */
+  /** The latest time of a numbered trade. */
   private time = Nanos.ZERO;
+  /** The latest time of those that are not remembered any more. */
+  private forgottenTime = Nanos.ZERO;
   /** In a circle; `next` is overwritten next. */
   private known: Known[] = [];
   private next = 0;
-  /** Whether all trades of this numbering are among those that are remembered. */
-  private isComplete = true;
   private hasJumped = false;
 
   /**
-   * @param at its market time
+   * @param at its market time, or that of its receipt if that is earlier
    * @param isNewSession whether its source has just come, and does not say that its numbers go on
    */
   judge(m: Trade, at: Nanos, isNewSession: boolean): NumberVerdict {
@@ -61,13 +65,16 @@ export class TradeNumbers {
     if (same !== undefined) return isSame(same, m) ? 'repeated' : 'renumbered';
     // The number that made the others look old was the wrong one.
     if (this.hasJumped) return 'renumbered';
-    if (at.compare(this.time) > 0) return 'renumbered';
-    if (this.isComplete || m.seq > this.lowest) return 'fill';
+    if (m.seq > this.lowest) return at.compare(this.time) > 0 ? 'renumbered' : 'fill';
+    // What was sent before those that are remembered is no later than the latest of it.
+    if (at.compare(this.forgottenTime) > 0) {
+      return at.compare(this.time) > 0 || this.hasForgotten ? 'renumbered' : 'fill';
+    }
     return isNewSession && this.time.since(at) > REPEATED_NS_MAX ? 'renumbered' : 'repeated';
   }
 
-  /** Takes a trade on that is recorded. @param at its market time */
-  take(m: Known, at: Nanos, verdict: NumberVerdict): void {
+  /** Takes a trade on that is recorded. @param at as in `judge` */
+  take(m: Identity, at: Nanos, verdict: NumberVerdict): void {
     if (m.seq === 0) return;
     if (verdict === 'renumbered') this.reset();
     if (verdict !== 'fill') {
@@ -76,8 +83,11 @@ export class TradeNumbers {
     }
     if (at.compare(this.time) > 0) this.time = at;
     const { seq, eventTime, price, quantity } = m;
-    this.isComplete &&= this.known.length < KEPT;
-    this.known[this.next] = { seq, eventTime, price, quantity };
+    const forgotten = this.known[this.next];
+    if (forgotten !== undefined && forgotten.at.compare(this.forgottenTime) > 0) {
+      this.forgottenTime = forgotten.at;
+    }
+    this.known[this.next] = { seq, eventTime, price, quantity, at };
     this.next = (this.next + 1) % KEPT;
   }
 
@@ -87,7 +97,7 @@ export class TradeNumbers {
     this.time = Nanos.ZERO;
     this.known = [];
     this.next = 0;
-    this.isComplete = true;
+    this.forgottenTime = Nanos.ZERO;
     this.hasJumped = false;
   }
 
@@ -99,7 +109,11 @@ export class TradeNumbers {
     this.reset();
     this.last = last;
     this.time = time;
-    this.isComplete = last === 0;
+    this.forgottenTime = time;
+  }
+
+  private get hasForgotten(): boolean {
+    return this.forgottenTime.compare(Nanos.ZERO) > 0;
   }
 
   private get lowest(): number {
@@ -107,6 +121,6 @@ export class TradeNumbers {
   }
 }
 
-function isSame(a: Known, b: Known): boolean {
+function isSame(a: Identity, b: Identity): boolean {
   return a.eventTime.compare(b.eventTime) === 0 && a.price === b.price && a.quantity === b.quantity;
 }
