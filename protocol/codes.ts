@@ -33,6 +33,10 @@ export const ERRORS = {
     status: 409,
     hint: 'Scales of an instrument never change, nor the rules of a venue.',
   },
+  'too-many-instruments': {
+    status: 409,
+    hint: 'Waiting does not help: the operator raises limits.instrumentsMax.',
+  },
   'wrong-market': { status: 409, hint: 'Venue instruments take orders, feed instruments events.' },
   'market-closed': { status: 409, hint: 'Follow the topic status.' },
   'market-halted': { status: 409, hint: 'Follow the topic status; cancels are taken.' },

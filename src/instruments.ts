@@ -118,3 +118,26 @@ export async function defineInstrument(
     );
   });
 }
+
+/**
+ * The numbers of a symbol's source begin anew, as if the source had said so.
+ * @returns the newest seq, when the journal has what became of it
+ */
+export function renumberInstrument(
+  { market, sequencer }: Recorder,
+  symbol: string,
+): Promise<number | Fault> {
+  const refused = sequencer.refusal();
+  if (refused !== undefined) return Promise.resolve(refused);
+  let wrong: Fault | undefined;
+  let seq = 0;
+  return new Promise((resolve) => {
+    sequencer.act(
+      (out) => {
+        wrong = market.renumber(symbol, out);
+        seq = sequencer.lastSeq;
+      },
+      () => resolve(wrong ?? seq),
+    );
+  });
+}

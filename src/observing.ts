@@ -14,6 +14,9 @@ import { Metrics } from './gateway/metrics';
 import type { RestCounts } from './gateway/rest-counts';
 import type { StreamCounts } from './gateway/stream-counts';
 import type { Publishers } from './ipc/publishers';
+import { diskRoom } from './journal/disk-room';
+import { INTAKE_COUNTS, noIntake, type IntakeCounts } from './market/intake';
+import type { Market } from './market/market';
 import type { Recorder } from './recorder';
 import type { Batch } from './sequencer/batch';
 import { VERSION } from './version';
@@ -67,6 +70,8 @@ export interface Observed {
   readonly memtable: Memtable;
   readonly freshness: Freshness;
   readonly loopLag: LoopLag;
+  /** Where the journal is. */
+  readonly directory: string;
   readonly counts: { readonly stream: StreamCounts; readonly rest: RestCounts };
 }
 
@@ -93,8 +98,19 @@ export function createMetrics(stages: Observed): Metrics {
     plays: () => stages.plays.counts,
     publishers: () => stages.publishers.counts(),
     feeds: () => stages.freshness.figures(),
+    intake: () => intakeOf(market),
+    disk: () => diskRoom(stages.directory),
     instruments: () => market.size,
     lastSeq: () => sequencer.lastSeq,
     published,
   });
+}
+
+/** Over all that are fed. */
+function intakeOf(market: Market): IntakeCounts {
+  const sum = noIntake();
+  for (const { intake } of market.feeds()) {
+    for (const count of INTAKE_COUNTS) sum[count] += intake[count];
+  }
+  return sum;
 }

@@ -15,6 +15,7 @@
 import { join } from 'node:path';
 
 import type { Fault } from '../protocol/codes';
+import { BOOK_DEPTH } from '../protocol/units';
 import type { Clock } from './base/clock';
 import { descriptorsMax } from './base/descriptors';
 import { Prng } from './base/prng';
@@ -45,13 +46,14 @@ import { Freshness } from './freshness';
 import { createHub } from './hub';
 import { hydrate } from './hydration';
 import { journalNotices } from './journal-notices';
-import { defineInstrument, definitionsOf } from './instruments';
+import { defineInstrument, definitionsOf, renumberInstrument } from './instruments';
 import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
 import { History, startHistoryThread, startPlaybackThread } from './journal/history';
 import type { AnswerTo, MissingPlaces, PastQuestion } from './journal/history-messages';
 import { JOURNAL_FILE } from './journal/reading';
 import { createThreadWriter } from './journal/thread-writer';
 import type { CreateWriter } from './journal/writer';
+import { FeedInstrument } from './market/feed-instrument';
 import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
@@ -223,25 +225,27 @@ export function startServer(
         {
           define: (fields) => defineInstrument(recorder, fields),
           instrument: (symbol) => queries.instrument(symbol),
+          renumber: (symbol) => renumberInstrument(recorder, symbol),
         },
         clock,
       ),
       connection: (form, principal) => new StreamConnection(hub, form, principal),
       connections,
-      ingest: async (who, text) => {
+      ingest: async (who, text, continues) => {
         const lines = readTapeLines(text, (symbol) => market.get(symbol)?.definition);
         if ('code' in lines) return lines;
         const barred = mayNotPublish(who, lines.events);
         if (barred !== undefined) return lines.within(barred.index, barred.fault);
-        const result = await sources.submitRequest(who.name, lines.events);
+        const result = await sources.submitRequest(who.name, lines.events, continues);
         if ('fault' in result) return lines.within(result.index, result.fault);
-        return { seq: result.seq, events: lines.events.length, skipped: lines.skipped };
+        const { seq, intake } = result;
+        return { seq, events: lines.events.length, skipped: lines.skipped, ...intake };
       },
       readiness: () => readiness(recorder.journal.status(), isStopping, freshness.stale()),
       isStopping: () => isStopping,
       version: VERSION,
       counts: counts.rest,
-      metrics: createMetrics({ recorder, broadcaster, publishers, published, plays, tiers, memtable, freshness, loopLag, counts }), // prettier-ignore
+      metrics: createMetrics({ recorder, broadcaster, publishers, published, plays, tiers, memtable, freshness, loopLag, counts, directory: config.journal.directory }), // prettier-ignore
       clock,
       reportError: (error) => {
         const { name, stack } = error instanceof Error ? error : new Error(String(error));
@@ -338,6 +342,9 @@ function createQueries(
       tick: (instrument) => tiers.tick(instrument),
       book: (instrument) => tiers.book(instrument),
       stats: ({ definition }) => statistics.of(definition.symbol).session.message(definition, 0, 1),
+      depthKnown: (instrument) =>
+        instrument instanceof FeedInstrument && instrument.book.truncated ? BOOK_DEPTH : null,
+      intake: (instrument) => (instrument instanceof FeedInstrument ? instrument.intake : null),
       trades: (instrument, before, limit) => tiers.trades(instrument, before, limit),
       ticks: (instrument, range, after, limit) => tiers.ticks(instrument, range, after, limit),
       past: {

@@ -13,6 +13,12 @@ export interface RestBook {
   readonly receiveTime: string;
   readonly bids: readonly (readonly [price: string, quantity: string])[];
   readonly asks: readonly (readonly [price: string, quantity: string])[];
+  /** Levels a side that are known, where those behind them went with a crash; else null. Not of the past. */
+  readonly depthKnown?: number | null;
+  /** Of the instrument. Not of the past. */
+  readonly state?: string;
+  /** These are the last known levels: of a source that is gone, or from before a restart. */
+  readonly mark?: 'stale' | 'recovered';
   readonly source: string;
   readonly ageMs: number;
 }

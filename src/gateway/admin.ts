@@ -1,6 +1,6 @@
 /**
  * Admin: what an operator does over REST, with the role `admin`: sessions are listed, looked at one by
- * one, closed; instruments are defined.
+ * one, closed; instruments are defined, and their numbering is reset.
  * Bounded: sessions of one answer (`limit`), names of topics of one session (`TOPIC_NAMES_MAX`).
  */
 
@@ -22,6 +22,8 @@ export interface Definer {
   define(fields: unknown): Promise<string | Fault>;
   /** The instrument as it is asked for over REST. */
   instrument(symbol: string): string | Fault;
+  /** The numbers of its source begin anew; resolves to the newest seq when the journal has it. */
+  renumber(symbol: string): Promise<number | Fault>;
 }
 
 export class Admin {
@@ -43,6 +45,14 @@ export class Admin {
     if ('code' in read) return read;
     const symbol = await this.definer.define(read.object);
     return typeof symbol === 'string' ? this.definer.instrument(symbol) : symbol;
+  }
+
+  /** Has the numbers of an instrument's source begin anew, for one that does not say so itself. */
+  async renumber(principal: Principal, symbol: string): Promise<string | Fault> {
+    const refused = mayNot(principal, 'admin');
+    if (refused !== undefined) return refused;
+    const seq = await this.definer.renumber(symbol);
+    return typeof seq === 'number' ? JSON.stringify({ symbol, seq }) : seq;
   }
 
   /**

@@ -17,6 +17,12 @@ export function reopened(text: string, more: Record<string, unknown>): string {
   return `${text.slice(0, -1)},${open(more).slice(1)}`;
 }
 
+/** Whether a query string says so; false where it says nothing. */
+export function isTrue(name: string, text: string | undefined): boolean | Fault {
+  if (text === undefined || text === 'false') return false;
+  return text === 'true' ? true : fieldFault(name, text, 'true or false');
+}
+
 /** An integer of a query string, from 1. */
 export function integer(
   name: string,

@@ -7,6 +7,7 @@ import type { Subprotocol } from '../../protocol/codec';
 import { ERRORS, fault, type Fault } from '../../protocol/codes';
 import type { Clock } from '../base/clock';
 import type { Admin } from './admin';
+import { isTrue } from './answer';
 import { mayNot, type Keyring, type Principal } from './auth';
 import { withText } from './body';
 import type { Connections } from './connections';
@@ -45,10 +46,7 @@ export interface AppStages<I extends QueryInstrument> {
   connection(form: Subprotocol, principal: Principal): object;
   readonly connections: Connections;
   /** Takes the lines of a tape in; resolves when they are journaled or refused. */
-  ingest(
-    who: Principal,
-    text: string,
-  ): Promise<{ seq: number; events: number; skipped: number } | Fault>;
+  ingest(who: Principal, text: string, continues: boolean): Promise<object | Fault>;
   /** No more sessions are taken. */
   isStopping(): boolean;
   readiness(): Readiness;
@@ -223,6 +221,11 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
         ),
       UNREAD,
     )
+    .post(
+      '/v1/admin/instruments/:symbol/renumber',
+      (c) => asKnown(c, known, (who) => admin.renumber(who, c.params.symbol)),
+      UNREAD,
+    )
     .get('/v1/admin/sessions', (c) => asKnown(c, known, (who) => admin.list(who, c.query)))
     .get('/v1/admin/sessions/:name', (c) =>
       asKnown(c, known, (who) => admin.session(who, c.params.name)),
@@ -238,9 +241,11 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
         asKnown(c, known, async (who) => {
           const unable = mayNot(who, 'publish');
           if (unable !== undefined) return unable;
+          const continues = isTrue('continues', c.query['continues']);
+          if (typeof continues !== 'boolean') return continues;
           const { bodyBytesMax } = options.limits;
           const result = await withText(c.request, bodyBytesMax, room, (text) =>
-            stages.ingest(who, text),
+            stages.ingest(who, text, continues),
           );
           return 'code' in result ? result : JSON.stringify(result);
         }),
@@ -269,6 +274,7 @@ const SELF_CHECKED: ReadonlySet<string> = new Set([
   '/v1/ingest',
   '/v1/instruments/:symbol/state',
   '/v1/admin/instruments',
+  '/v1/admin/instruments/:symbol/renumber',
   '/v1/admin/sessions',
   '/v1/admin/sessions/:name',
 ]);

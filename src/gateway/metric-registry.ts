@@ -64,6 +64,7 @@ export class MetricRegistry {
       labelNames,
       registers: [],
       collect() {
+        this.remove({}); // one without labels begins as 0, which would be a value
         for (const [labels, value] of read()) this.set(labels, value);
       },
     });

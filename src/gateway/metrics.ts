@@ -107,12 +107,27 @@ export interface MetricSources {
     readonly stale: number;
     readonly silenceMsMax: number;
   };
+  /** What became of the events of all sources, since the start. */
+  readonly intake: () => Readonly<Record<IntakeCount, number>>;
+  /** What the journal takes on disk, and what is left there; null where that is not known. */
+  readonly disk: () => { readonly journalBytes: number; readonly freeBytes: number | null };
   readonly instruments: () => number;
   /** Newest place in the numbering. */
   readonly lastSeq: () => number;
   /** What went on to readers since the start. */
   readonly published: { readonly batches: number; readonly events: number };
 }
+
+const INTAKE = [
+  ['repeated', 'Events of sources that were dropped, since they had been sent before'],
+  ['waiting', 'Book events of sources without effect until a snapshot comes'],
+  ['late', 'Trades of sources that changed the past alone'],
+  ['ahead', 'Events of sources whose time was ahead of their receipt'],
+  ['renumbered', 'Times that the numbers of a source began anew'],
+  ['missed', 'Messages of sources that are known to be missing'],
+] as const;
+
+type IntakeCount = (typeof INTAKE)[number][0];
 
 export class Metrics {
   readonly contentType: string;
@@ -147,6 +162,9 @@ export class Metrics {
     registry.gauge('last_seq', 'Newest place in the numbering', () => [[{}, sources.lastSeq()]]);
     registry.counter('events_total', 'Events published', () => [[{}, published.events]]);
     registry.counter('batches_total', 'Batches published', () => [[{}, published.batches]]);
+    for (const [count, help] of INTAKE) {
+      registry.counter(`intake_${count}_total`, help, () => [[{}, sources.intake()[count]]]);
+    }
   }
 
   private addStages({ stages, commits, loopLag }: MetricSources): void {
@@ -262,7 +280,7 @@ export class Metrics {
     ]);
   }
 
-  private addJournal({ journal, recovery }: MetricSources): void {
+  private addJournal({ journal, recovery, disk }: MetricSources): void {
     const { registry } = this;
     const states: Read = () =>
       (['ok', 'failing', 'hole'] as const).map((state) => [
@@ -285,6 +303,14 @@ export class Metrics {
       registry[kind](`journal_${name}`, help, () => [[{}, journal()[figure]]]);
     }
     registry.gauge('journal_lag_seconds', 'How long the oldest batch that is not committed has been there', () => [[{}, journal().lagMs / 1_000]]); // prettier-ignore
+    registry.gauge('journal_size_bytes', 'What the journal takes on disk', () => [
+      [{}, disk().journalBytes],
+    ]);
+    const free: Read = () => {
+      const { freeBytes } = disk();
+      return freeBytes === null ? [] : [[{}, freeBytes]];
+    };
+    registry.gauge('journal_disk_free_bytes', 'Free room on the file system of the journal', free);
     registry.gauge('recovery_seconds', 'What the start took to read the journal', () => [[{}, recovery.ms / 1_000]]); // prettier-ignore
     registry.gauge('recovery_records', 'Records behind the checkpoint that the start read', () => [[{}, recovery.records]]); // prettier-ignore
   }

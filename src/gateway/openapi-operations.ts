@@ -132,7 +132,7 @@ const KEYED: readonly ErrorCode[] = ['unauthorized', 'forbidden'];
 export const OPERATIONS: readonly Operation[] = [
   { method: 'get', path: '/v1/instruments', tag: 'market', summary: 'What there is: definitions and states', answer: { schema: 'Instruments', example: { instruments: [definition], ...at('live') } }, errors: [] },
   { method: 'get', path: '/v1/instruments/:symbol', tag: 'market', summary: 'One definition, and its state', parameters: [symbol], answer: { schema: 'Instrument', example: { ...definition, ...ofMessage('live') } }, errors: UNKNOWN },
-  { method: 'get', path: '/v1/tick/:symbol', tag: 'market', summary: 'Newest tick: last, bid, ask, quantity, volume', parameters: [symbol], answer: { schema: 'Tick', example: { ...tick, ...ofMessage('l2') } }, errors: [...UNKNOWN, 'no-data'] },
+  { method: 'get', path: '/v1/tick/:symbol', tag: 'market', summary: 'Newest tick: last, bid, ask, quantity, volume', parameters: [symbol], answer: { schema: 'Tick', example: { ...tick, state: 'live', ...ofMessage('l2') } }, errors: [...UNKNOWN, 'no-data'] },
   {
     method: 'get', path: '/v1/orderbook/:symbol', tag: 'market', summary: 'Best levels a side, now or as of a past moment',
     parameters: [
@@ -140,7 +140,7 @@ export const OPERATIONS: readonly Operation[] = [
       { name: 'depth', in: 'query', description: 'Levels a side; ten unless told, and at most ten of a past book', schema: whole, example: 2 },
       { name: 'at', in: 'query', description: `A past moment, ${TIME}`, schema: text },
     ],
-    answer: { schema: 'OrderBook', example: { symbol: 'ACME', ...at('live'), eventTime, receiveTime: eventTime, bids: [['188.96', '376'], ['188.95', '5264']], asks: [['188.98', '94'], ['188.99', '2016']] } },
+    answer: { schema: 'OrderBook', example: { symbol: 'ACME', ...at('live'), eventTime, receiveTime: eventTime, bids: [['188.96', '376'], ['188.95', '5264']], asks: [['188.98', '94'], ['188.99', '2016']], depthKnown: null, state: 'live' } },
     errors: [...PAST, 'no-data', 'book-incomplete', 'before-first-record'],
   },
   { method: 'get', path: '/v1/stats/:symbol', tag: 'market', summary: 'The session so far', parameters: [symbol], answer: { schema: 'Stats', example: { type: 'stats', ...sequenced, prevSeq: 0, open: '187.43', high: '189.19', low: '186.99', last: '188.96', previousClose: '187.42', volume: '3481211', turnover: '654792461.35', vwap: '188.093299', trades: 17042, count: 1, change: '1.54', ...ofMessage('live') } }, errors: UNKNOWN },
@@ -183,15 +183,20 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     method: 'post', path: '/v1/ingest', tag: 'feeds', role: 'publish', summary: 'Takes the lines of a tape in, all or none',
+    parameters: [{ name: 'continues', in: 'query', description: 'true: the numbers go on from those that this source sent before; otherwise they begin anew where another session does', schema: { type: 'boolean' }, example: 'true' }],
     body: { type: 'application/x-ndjson', example: '{"type":"trade","symbol":"DEMO","seq":1,"eventTime":"1700000000000000001","price":"10.01","quantity":"2","aggressor":"buy"}\n' },
-    answer: { schema: 'Ingested', example: { seq: 1340022, events: 1, skipped: 0 } },
-    errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'off-increment', 'out-of-range', 'symbol-in-use', 'definition-conflict', 'wrong-market', 'overloaded', 'journal-failing'],
+    answer: { schema: 'Ingested', example: { seq: 1340022, events: 1, skipped: 0, repeated: 0, waiting: 0 } },
+    errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'off-increment', 'out-of-range', 'symbol-in-use', 'definition-conflict', 'too-many-instruments', 'wrong-market', 'overloaded', 'journal-failing'],
   },
   {
     method: 'post', path: '/v1/admin/instruments', tag: 'operation', role: 'admin', summary: 'Defines an instrument; answered when the journal has it', status: 201,
     body: { type: 'application/json', schema: 'InstrumentRequest', example: { symbol: 'BARLEY', market: 'venue', priceScale: 2, quantityScale: 0, priceIncrement: '0.25', initialState: 'pre-open' } },
     answer: { schema: 'Instrument', example: { ...definition, ...ofMessage('live') } },
-    errors: [...KEYED, 'malformed-json', 'invalid-field', 'definition-conflict', 'wrong-market', 'overloaded', 'journal-failing', 'shutting-down'],
+    errors: [...KEYED, 'malformed-json', 'invalid-field', 'definition-conflict', 'too-many-instruments', 'wrong-market', 'overloaded', 'journal-failing', 'shutting-down'],
+  },
+  {
+    method: 'post', path: '/v1/admin/instruments/:symbol/renumber', tag: 'operation', role: 'admin', summary: 'Has the numbers of the source of a feed begin anew', parameters: [symbol],
+    answer: { schema: 'Renumbered', example: { symbol: 'FEED', seq: 1340023 } }, errors: [...KEYED, 'unknown-symbol', 'wrong-market', 'journal-failing', 'shutting-down'],
   },
   {
     method: 'get', path: '/v1/admin/sessions', tag: 'operation', role: 'admin', summary: 'Who is connected, the longest first',

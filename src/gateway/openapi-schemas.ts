@@ -4,7 +4,7 @@ import { Type, type TProperties, type TSchema } from '@sinclair/typebox';
 
 import { ERRORS } from '../../protocol/codes';
 import { InstrumentSettingsSchema } from '../../protocol/instrument-settings';
-import { INSTRUMENT_STATES, MESSAGES } from '../../protocol/messages';
+import { INSTRUMENT_STATES, MARKS, MESSAGES } from '../../protocol/messages';
 
 const decimal = (description: string): TSchema =>
   Type.String({ pattern: '^-?\\d+(\\.\\d+)?$', description });
@@ -46,6 +46,28 @@ function message(type: keyof typeof MESSAGES, more: TProperties = {}): TSchema {
 const state = Type.Union(
   INSTRUMENT_STATES.map((word) => Type.Literal(word)),
   { description: 'State' },
+);
+
+const mark = Type.Optional(
+  Type.Union(
+    MARKS.map((word) => Type.Literal(word)),
+    {
+      description:
+        'These are the last known values: of a source that is gone, or from before a restart; absent while its source is there',
+    },
+  ),
+);
+
+const intake = Type.Object(
+  {
+    repeated: place('Dropped, since the source had sent them before'),
+    waiting: place('Book events without effect until a snapshot comes'),
+    late: place('Trades that changed the past alone'),
+    ahead: place('Events whose time was ahead of their receipt'),
+    renumbered: place('How often numbers began anew'),
+    missed: place('Messages of the source that are known to be missing'),
+  },
+  { description: 'What became of the events of its sources since the start; of a feed only' },
 );
 
 const { id: _id, type: _type, ...orderFields } = MESSAGES.order.schema.properties;
@@ -123,18 +145,25 @@ const readinessNote = Type.Object({
 
 /** By name, as `components.schemas` of the document. */
 export const SCHEMAS = {
-  Instrument: message('instrument', { ...standingOfMessage, state }),
+  Instrument: message('instrument', { ...standingOfMessage, state, intake: Type.Optional(intake) }),
   Instruments: Type.Object({
     instruments: Type.Array(message('instrument', { state })),
     ...standing,
   }),
-  Tick: message('tick', standingOfMessage),
+  Tick: message('tick', { ...standingOfMessage, state, mark }),
   OrderBook: Type.Object({
     symbol: Type.String(),
     eventTime: time('When it became so, by the source'),
     receiveTime: time('When Tapedeck received that'),
     bids: levels,
     asks: levels,
+    depthKnown: Type.Optional(
+      nullable(
+        place('Levels a side that are known, where those behind them went with a crash; null: all'),
+      ),
+    ),
+    state: Type.Optional(state),
+    mark,
     ...standing,
   }),
   Trades: Type.Object({
@@ -177,11 +206,17 @@ export const SCHEMAS = {
   StateRequest: Type.Object({
     state: Type.Union(['pre-open', 'open', 'halted', 'closed'].map((word) => Type.Literal(word))),
   }),
+  Renumbered: Type.Object({
+    symbol: Type.String(),
+    seq: place('The newest, with what came of it'),
+  }),
   StateChanged: Type.Object({ symbol: Type.String(), state: Type.String(), seq: place('Place') }),
   Ingested: Type.Object({
     seq: place('The newest place of what was taken'),
     events: place('How many were taken'),
     skipped: place('Lines that are no source events, such as ticks'),
+    repeated: place('Of the events: dropped, since the source had sent them before'),
+    waiting: place('Of the events: of a book that waits for a snapshot'),
   }),
   Sessions: Type.Object({
     total: place('All that are connected'),

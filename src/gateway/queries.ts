@@ -10,7 +10,14 @@
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { formatLevels } from '../../protocol/json';
 import { toJsonText, toJsonTexts } from '../../protocol/json-text';
-import type { Instrument, Stats, Tick, Trade } from '../../protocol/messages';
+import {
+  INSTRUMENT_STATES,
+  MARKS,
+  type Instrument,
+  type Stats,
+  type Tick,
+  type Trade,
+} from '../../protocol/messages';
 import type { BookView } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH, isSymbol } from '../../protocol/units';
@@ -37,6 +44,7 @@ export interface QueryInstrument {
 interface Written {
   text: string;
   source: string;
+  state: string;
   ageMs: number;
 }
 
@@ -58,6 +66,10 @@ export interface QuerySources<I extends QueryInstrument> {
   tick(instrument: I): Kept<Tick>;
   book(instrument: I): Kept<BookView>;
   stats(instrument: I): Stats;
+  /** How many of the best levels a side are known, where deeper ones are not; null: all of them. */
+  depthKnown(instrument: I): number | null;
+  /** What became of the events that its sources sent; null of one that is not fed. */
+  intake(instrument: I): Readonly<Record<string, number>> | null;
   /** Newest first; undefined when some of them may be in the journal alone. */
   trades(instrument: I, before: number, limit: number): Trade[] | undefined;
   /** In the order of their places; undefined when some of them may be in the journal alone. */
@@ -109,7 +121,9 @@ export class Queries<I extends QueryInstrument> {
   instrument(symbol: string): string | Fault {
     const found = this.find(symbol);
     if ('code' in found) return found;
-    return this.finish(described(found, { epoch: this.sources.epoch }), 'live');
+    const intake = this.sources.intake(found);
+    const more = { epoch: this.sources.epoch, ...(intake !== null && { intake }) };
+    return this.finish(described(found, more), 'live');
   }
 
   tick(symbol: string): string | Fault {
@@ -118,7 +132,7 @@ export class Queries<I extends QueryInstrument> {
     const { entry, source } = this.sources.tick(found);
     if (entry === null) return fault('no-data', `${symbol} has had no trade yet`);
     entry.json ??= this.openTick(entry.value, found.definition);
-    return this.finishKept(entry, entry.json, source);
+    return this.finishKept(entry, entry.json, source, found.state);
   }
 
   private openTick(tick: Tick, definition: Instrument): string {
@@ -142,15 +156,16 @@ export class Queries<I extends QueryInstrument> {
     }
     const { value } = entry;
     if (levels === BOOK_DEPTH) {
-      entry.json ??= this.openBook(found.definition, value, value.bids, value.asks);
-      return this.finishKept(entry, entry.json, source);
+      entry.json ??= this.openBook(found.definition, value, value.bids, value.asks, null);
+      return this.finishKept(entry, entry.json, source, found.state);
     }
     const deep = levels > BOOK_DEPTH;
     const { bids, asks } = deep
       ? found.levels(levels)
       : { bids: value.bids.slice(0, levels * 2), asks: value.asks.slice(0, levels * 2) };
-    const text = this.openBook(found.definition, value, bids, asks);
-    return this.finish(text, deep ? 'live' : source, value.receiveTime);
+    const depthKnown = deep ? this.sources.depthKnown(found) : null;
+    const text = this.openBook(found.definition, value, bids, asks, depthKnown);
+    return this.finish(text + standingOf(found.state), deep ? 'live' : source, value.receiveTime);
   }
 
   /** Statistics of the session; before its first trade without prices, at place 0. */
@@ -170,6 +185,7 @@ export class Queries<I extends QueryInstrument> {
     view: BookView,
     bids: readonly number[],
     asks: readonly number[],
+    depthKnown: number | null,
   ): string {
     return open({
       symbol: definition.symbol,
@@ -179,6 +195,7 @@ export class Queries<I extends QueryInstrument> {
       receiveTime: view.receiveTime.toString(),
       bids: formatLevels(bids, definition),
       asks: formatLevels(asks, definition),
+      depthKnown,
     });
   }
 
@@ -240,16 +257,19 @@ export class Queries<I extends QueryInstrument> {
     entry: KeptEntry<{ readonly receiveTime: Nanos }>,
     opened: string,
     source: string,
+    state: string,
   ): string {
     const ageMs = this.ageMs(entry.value.receiveTime);
     const { written } = entry;
     if (written === null) {
-      entry.written = { text: finished(opened, source, ageMs), source, ageMs };
-      return entry.written.text;
+      const text = finished(opened + standingOf(state), source, ageMs);
+      entry.written = { text, source, state, ageMs };
+      return text;
     }
-    if (written.ageMs !== ageMs || written.source !== source) {
-      written.text = finished(opened, source, ageMs);
+    if (written.ageMs !== ageMs || written.source !== source || written.state !== state) {
+      written.text = finished(opened + standingOf(state), source, ageMs);
       written.source = source;
+      written.state = state;
       written.ageMs = ageMs;
     }
     return written.text;
@@ -263,6 +283,18 @@ export class Queries<I extends QueryInstrument> {
   private ageMs(since: Nanos): number {
     return Math.max(0, Math.floor(this.clock.now().since(since) / 1e6));
   }
+}
+
+/** Members that say whether what is answered are the present values, such that others can be put behind. */
+const STANDING: Readonly<Record<string, string>> = Object.fromEntries(
+  INSTRUMENT_STATES.map((state) => {
+    const isMarked = MARKS.some((mark) => mark === state);
+    return [state, `"state":"${state}",${isMarked ? `"mark":"${state}",` : ''}`];
+  }),
+);
+
+function standingOf(state: string): string {
+  return STANDING[state] ?? '';
 }
 
 /** With more members, such that others can be put behind. */

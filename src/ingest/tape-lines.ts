@@ -54,7 +54,7 @@ function readLine(line: string, scalesOf: ScalesOf): SourceEvent | 'skipped' | F
 
 /** `trade.price` becomes `price`: the line is named already, and has but one event. */
 function ofEvent(f: Fault): Fault {
-  const type = /^(instrument|trade|bbo|book)\./.exec(f.field ?? '')?.[0];
+  const type = /^(instrument|trade|bbo|book|renumber)\./.exec(f.field ?? '')?.[0];
   if (type === undefined) return f;
   const cut = (text: string): string => (text.startsWith(type) ? text.slice(type.length) : text);
   return { ...f, field: cut(f.field!), message: cut(f.message) };

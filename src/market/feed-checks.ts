@@ -89,7 +89,7 @@ export class FeedChecks {
     }
     if (known === undefined) {
       if (this.count() + added.size >= this.instrumentsMax) {
-        return fault('overloaded', `there are ${this.instrumentsMax} instruments already`);
+        return tooManyInstruments(this.instrumentsMax);
       }
       added.add(d.symbol);
     } else if (known.priceScale !== d.priceScale || known.quantityScale !== d.quantityScale) {
@@ -133,6 +133,11 @@ export class FeedChecks {
     const increments = newer?.increments ?? instrument!.increments!;
     return timeUnitFault('eventTime', event.eventTime) ?? checkAmounts(event, increments);
   }
+}
+
+export function tooManyInstruments(instrumentsMax: number): Fault {
+  const message = `there are ${instrumentsMax} instruments already, as many as there may be`;
+  return fault('too-many-instruments', message, 'symbol');
 }
 
 function checkAmounts(event: FeedEvent, increments: Increments): Fault | undefined {

@@ -12,7 +12,7 @@ import type { Instrument, SourceEvent, Status } from '../../protocol/messages';
 import type { BatchEvent, Command } from '../../protocol/records';
 import { assert } from '../base/assert';
 import type { MarketCheckpoint, StatusHead } from './checkpoint';
-import { FeedChecks, type EventFault } from './feed-checks';
+import { FeedChecks, tooManyInstruments, type EventFault } from './feed-checks';
 import { FeedInstrument } from './feed-instrument';
 import type { IntakeOutcome } from './intake';
 import { OrderDesk } from './order-desk';
@@ -172,7 +172,7 @@ export class Market {
   private checkOwnDefinition(definition: Instrument, more: number): Fault | undefined {
     const existing = this.instruments.get(definition.symbol)?.definition;
     if (existing === undefined && this.size + more >= this.instrumentsMax) {
-      return fault('overloaded', `there are ${this.instrumentsMax} instruments already`);
+      return tooManyInstruments(this.instrumentsMax);
     }
     if (definition.market === 'feed') return this.check(0, [definition])?.fault;
     if (existing === undefined) {

@@ -112,7 +112,7 @@ const CASES: readonly Case[] = [
     settings: 'instrumentsMax = 5',
     flood: (client) =>
       client.send(...times(10, (id) => ({ type: 'publish', id, events: [instrument(`MORE${id}`)], continues: null }))), // prettier-ignore
-    code: 'overloaded',
+    code: 'too-many-instruments',
   },
   {
     limit: 'sessionsPerKeyMax',

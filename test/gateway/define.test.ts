@@ -130,7 +130,7 @@ describe('refused', () => {
     }
     for (const market of ['feed', 'venue']) {
       const over = { symbol: 'OVER', market, priceScale: 2, quantityScale: 0 };
-      expect(await define(over)).toMatchObject({ status: 503, body: { error: { code: 'overloaded' } } }); // prettier-ignore
+      expect(await define(over)).toMatchObject({ status: 409, body: { error: { code: 'too-many-instruments', field: 'symbol' } } }); // prettier-ignore
     }
     expect((await define(BARLEY)).status).toBe(201); // what there is may be said again
   });

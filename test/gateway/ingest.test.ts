@@ -1,6 +1,6 @@
 /** `POST /v1/ingest`: tape lines in, all of them or none. */
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
 
 import { book, instrument, tape, trade } from '../support/feed';
@@ -70,7 +70,10 @@ describe('what is taken', () => {
       book('COUNTED', 'snapshot', [['1', '1']], []),
     )}`;
     const { status, body } = await post(lines);
-    expect([status, body]).toEqual([200, { seq: before + 5, events: 3, skipped: 3 }]);
+    expect([status, body]).toEqual([
+      200,
+      { seq: before + 5, events: 3, skipped: 3, repeated: 0, waiting: 0 },
+    ]);
     expect(await lastSeq()).toBe(before + 6); // a snapshot of the book follows
   });
 
@@ -94,13 +97,17 @@ describe('what is taken', () => {
     const seq = await lastSeq();
     expect(await post(text)).toEqual({
       status: 200,
-      body: { seq, events: 0, skipped: text.length },
+      body: { seq, events: 0, skipped: text.length, repeated: 0, waiting: 0 },
     });
   });
 });
 
 describe('all or nothing', () => {
   const good = tape(trade('ACME', '1.00', '1'));
+  // One that is refused lets its source send nothing of the instrument before another is taken.
+  beforeEach(async () => {
+    await post(tape(instrument('ACME')));
+  });
   test.each([
     ['not JSON', 'nonsense', 'malformed-json', 400, 'lines[3]'],
     ['cut short', '{"type":"trade","symbol":"ACME"', 'malformed-json', 400, 'lines[3]'],

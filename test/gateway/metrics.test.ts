@@ -2,6 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
+import { statfsSync } from 'node:fs';
+import { join } from 'node:path';
+
 import { Durations } from '../../src/base/durations';
 import { Metrics, type JournalFigures, type MetricSources } from '../../src/gateway/metrics';
 import { parseMetrics } from '../support/metrics-text';
@@ -60,6 +63,8 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
     publishers: () => [['ring', { isActive: false, batches: 29, failures: 1, records: 30 }], ['lanes', { isActive: true, batches: 31, failures: 0, records: null }]], // prettier-ignore
     feeds: () => ({ instruments: 3, stale: 2, silenceMsMax: 4_500 }),
     plays: () => ({ open: 16, waiting: 17 }),
+    intake: () => ({ repeated: 32, waiting: 33, late: 34, ahead: 35, renumbered: 36, missed: 37 }),
+    disk: () => ({ journalBytes: 38, freeBytes: 39 }),
     instruments: () => 12,
     lastSeq: () => 13,
     published: { batches: 14, events: 15 },
@@ -148,11 +153,26 @@ describe('metrics', () => {
       'tapedeck_journal_failures_total': 5,
       'tapedeck_journal_holes_total': 6,
       'tapedeck_journal_hole_records_total': 7,
+      'tapedeck_intake_repeated_total': 32,
+      'tapedeck_intake_waiting_total': 33,
+      'tapedeck_intake_late_total': 34,
+      'tapedeck_intake_ahead_total': 35,
+      'tapedeck_intake_renumbered_total': 36,
+      'tapedeck_intake_missed_total': 37,
+      'tapedeck_journal_size_bytes': 38,
+      'tapedeck_journal_disk_free_bytes': 39,
       'tapedeck_recovery_seconds': 1.5,
       'tapedeck_recovery_records': 18,
     });
     sessions = 3;
     expect(own(parseMetrics(await metrics.text()))).toEqual({ ...first, tapedeck_sessions: 3 });
+  });
+
+  test('say nothing of a disk that says nothing', async () => {
+    const disk = () => ({ journalBytes: 38, freeBytes: null });
+    const samples = parseMetrics(await new Metrics(sources({ disk })).text());
+    expect(samples.get('tapedeck_journal_size_bytes')).toBe(38);
+    expect(samples.has('tapedeck_journal_disk_free_bytes')).toBe(false);
   });
 
   test('show durations by bucket, summed up, as Prometheus counts them', async () => {
@@ -189,6 +209,13 @@ describe('a real server', () => {
     const before = await scrape();
     expect(before.get('process_resident_memory_bytes')).toBeGreaterThan(0);
     expect(before.get('nodejs_eventloop_lag_p99_seconds')).toBeNumber();
+    const size = ['', '-wal'].map(
+      (end) => Bun.file(join(server.data, `journal.sqlite${end}`)).size,
+    );
+    expect(before.get('tapedeck_journal_size_bytes')).toBe(size[0]! + size[1]!);
+    const { blocks, bsize } = statfsSync(server.data);
+    const free = before.get('tapedeck_journal_disk_free_bytes')!;
+    expect([free > 0, free < blocks * bsize]).toEqual([true, true]);
     const client = await StreamClient.open(server.url);
     const given = tape(
       instrument('ACME'),

@@ -101,6 +101,7 @@ describe('tick', () => {
       volume: '9007199254740.991',
       count: 1,
       epoch,
+      state: 'live',
       source: expect.stringMatching(/^(l2|l1)$/),
       ageMs: expect.any(Number),
     });
@@ -153,6 +154,8 @@ describe('order book', () => {
       receiveTime: expect.stringMatching(TIME),
       bids: bids.slice(0, 10),
       asks,
+      depthKnown: null,
+      state: 'live',
       source: expect.stringMatching(/^(live|l1)$/),
       ageMs: expect.any(Number),
     });

@@ -104,10 +104,10 @@ describe('definitions', () => {
     const again = [instrument('A', { previousClose: 1 }), instrument('B', { previousClose: 1 })];
     expect(refusal(market, [...again, instrument('C')])).toBeUndefined();
     expect(refusal(market, [instrument('C'), instrument('C'), instrument('D')])).toBe(
-      '2 overloaded -',
+      '2 too-many-instruments symbol',
     );
     enter(market, out, [...again, instrument('C')]);
-    expect(refusal(market, [instrument('D')])).toBe('0 overloaded -');
+    expect(refusal(market, [instrument('D')])).toBe('0 too-many-instruments symbol');
     expect(refusal(market, [instrument('C', { previousClose: 2 })])).toBeUndefined();
     expect([...market.all()].map((i) => i.definition.symbol)).toEqual(['A', 'B', 'C']);
   });

@@ -82,6 +82,7 @@ export function isDerived(value: unknown): boolean {
     case 'trade':
     case 'bbo':
     case 'book':
+    case 'renumber':
       return false;
     default:
       return typeof type === 'string' && messageByType(type) !== undefined;
