@@ -152,7 +152,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     const orders = await market.server.get('/v1/orders', {
       headers: { authorization: `Bearer ${TRADE_KEY}` },
     });
-    expect(await orders.json()).toEqual({ orders: [] });
+    expect(await orders.json()).toMatchObject({ orders: [] });
     expect(errors).toEqual([]);
     await page.context().close();
   });

@@ -41,6 +41,7 @@ export class Candles {
   private changed = new Map<UTCTimestamp, Candle>();
   private isNew = true;
   private oldestKept = -Infinity;
+  private oldestTime = Infinity;
 
   constructor(seconds: number) {
     this.seconds = seconds;
@@ -52,7 +53,7 @@ export class Candles {
 
   /** Opening second of the oldest; undefined without any. */
   get oldest(): number | undefined {
-    return this.size === 0 ? undefined : Math.min(...this.byTime.keys());
+    return this.size === 0 ? undefined : this.oldestTime;
   }
 
   get(time: number): Candle | undefined {
@@ -69,6 +70,7 @@ export class Candles {
     for (const bar of history) {
       const time = (Nanos.parse(bar.openTime)?.seconds ?? 0) as UTCTimestamp;
       if (this.live.has(time)) continue;
+      this.oldestTime = Math.min(this.oldestTime, time);
       this.byTime.set(time, {
         time,
         open: Number(bar.open),
@@ -100,6 +102,7 @@ export class Candles {
       close: bar.close / unit,
       volume: scaledNumber(bar.volume, quantityScale),
     };
+    this.oldestTime = Math.min(this.oldestTime, time);
     this.byTime.set(candle.time, candle);
     this.changed.set(candle.time, candle);
   }
@@ -108,7 +111,9 @@ export class Candles {
   until(second: number): Candles {
     const copy = new Candles(this.seconds);
     for (const [time, candle] of this.byTime) {
-      if (time + this.seconds <= second) copy.byTime.set(time, candle);
+      if (time + this.seconds > second) continue;
+      copy.byTime.set(time, candle);
+      copy.oldestTime = Math.min(copy.oldestTime, time);
     }
     return copy;
   }
@@ -140,6 +145,7 @@ export class Candles {
       this.changed.delete(time);
     }
     this.oldestKept = times[CANDLES_MAX / 5]!;
+    this.oldestTime = this.oldestKept;
     this.isNew = true;
   }
 }
