@@ -215,6 +215,7 @@ export function startServer(
       limits,
       backlogBytesMax: config.push.backlogBytesMax,
       origins: config.server.origins,
+      sessionBoundary,
     },
     {
       queries,

@@ -121,6 +121,7 @@ test('the hot REST routes are compiled without await, which would cost a tenth o
     bodyBytesMax: 1,
     requestSeconds: 1,
     origins: [],
+    sessionBoundary: 0,
     limits: {} as Parameters<typeof createApp>[0]['limits'],
   };
   const stages = { keys: { isOpen: true }, counts: new RestCounts(new SystemClock()) };

@@ -1,5 +1,6 @@
 /** REST: the questions of a client that needs no stream. */
 
+import type { Trade } from '../../protocol/messages';
 import type { Scales } from '../../protocol/units';
 import { TIMEOUT_MS } from './connection';
 import { TapedeckError } from './errors';
@@ -39,6 +40,8 @@ export function fetchBook(
 
 /** A bar of history; decimals and times are strings. */
 export interface RestBar {
+  /** Place of the newest trade in it. */
+  readonly seq: number;
   readonly openTime: string;
   readonly open: string;
   readonly high: string;
@@ -76,9 +79,12 @@ export function fetchBars(
 export interface RestTrade {
   readonly seq: number;
   readonly eventTime: string;
+  readonly receiveTime: string;
   readonly price: string;
   readonly quantity: string;
   readonly aggressor: 'buy' | 'sell' | 'none';
+  /** Null where it counts at its eventTime and came in time. */
+  readonly timing: Trade['timing'];
 }
 
 /** Answer of `/v1/trades/:symbol`, newest first; `next` asks for the page behind it, if there is one. */

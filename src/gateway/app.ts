@@ -34,6 +34,8 @@ export interface AppOptions {
   readonly limits: GatewayLimits;
   /** Pages of other sites that may speak for their users. */
   readonly origins: readonly string[];
+  /** When a trading session ends, in seconds after midnight UTC. */
+  readonly sessionBoundary: number;
 }
 
 /** The stages behind the routes. */
@@ -63,7 +65,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   const { queries, orders, admin, counts } = stages;
   const routes: Route[] = [];
   const ticks = counts.of(`GET ${HOT_ROUTE}`);
-  const pages = new PageFiles();
+  const pages = new PageFiles(options.sessionBoundary);
   const openApi = openApiDocument(stages.version);
   const room = new BodyRoom(options.limits);
   const requests = new Requests(

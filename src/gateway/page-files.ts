@@ -54,7 +54,13 @@ const HEADERS = {
 const BUNDLE_DESCRIPTORS = 128;
 
 export class PageFiles {
+  private readonly sessionBoundary: number;
   private bundle: Promise<Bundle> | undefined;
+
+  /** @param sessionBoundary when a trading session ends, in seconds after midnight UTC */
+  constructor(sessionBoundary: number) {
+    this.sessionBoundary = sessionBoundary;
+  }
 
   /** @param mayTrade whether who asks may trade without a key */
   async front(request: Request, mayTrade: boolean): Promise<Response> {
@@ -84,7 +90,7 @@ export class PageFiles {
     if (this.bundle === undefined && !hasDescriptors(BUNDLE_DESCRIPTORS)) {
       return fault('overloaded', 'descriptors have run out; the page cannot be made now');
     }
-    this.bundle ??= makeBundle().catch((e: unknown) => {
+    this.bundle ??= makeBundle(this.sessionBoundary).catch((e: unknown) => {
       // Whatever it was, the next request tries anew.
       this.bundle = undefined;
       throw e;
@@ -99,9 +105,10 @@ interface Built {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-async function makeBundle(): Promise<Bundle> {
+async function makeBundle(sessionBoundary: number): Promise<Bundle> {
   const [front, api] = await Promise.all([build(page), build(docs)]);
-  const text = front.text;
+  const boundary = `data-session-boundary="${sessionBoundary}"`;
+  const text = front.text.replace('data-session-boundary="0"', boundary);
   const open = text.replace('data-trading="key"', 'data-trading="open"');
   const assets = [...front.assets, ...api.assets];
   const made = await Promise.all(assets.map(async (a) => [a.name, await compress(a)] as const));

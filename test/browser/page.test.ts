@@ -107,7 +107,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     const { seq, bids, asks } = books.get(newest)!;
     expect(last).toEqual({ seq, trusted: true, bids, asks });
     await page.waitForFunction(() =>
-      document.querySelector('#travel .note')?.textContent.startsWith('Played'),
+      document.querySelector('#travel .note')?.textContent.startsWith('Replayed'),
     );
     expect(await page.textContent('#travel .play')).toBe('Play');
     expect(errors).toEqual([]);
@@ -152,7 +152,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     const orders = await market.server.get('/v1/orders', {
       headers: { authorization: `Bearer ${TRADE_KEY}` },
     });
-    expect(await orders.json()).toEqual({ orders: [] });
+    expect(await orders.json()).toMatchObject({ orders: [] });
     expect(errors).toEqual([]);
     await page.context().close();
   });

@@ -1,31 +1,39 @@
 /**
- * Chart view: candles and volume, where history and live bars are one series, keyed by the open time
- * of the bar; of a bar that both tell, the live one counts, but for what was told before messages were
- * missed. Bounded: `BARS_MAX` bars.
+ * Chart view: candles and volume, the newest price as a line of its own, and a past moment. A revision
+ * of an earlier candle changes that candle in place.
  */
 
 import {
   CandlestickSeries,
   createChart,
   HistogramSeries,
+  LineStyle,
   type IChartApi,
+  type IPriceLine,
   type ISeriesApi,
   type UTCTimestamp,
 } from 'lightweight-charts';
 
-import type { Bar, Instrument, RestBar } from '../../client/index';
-import { Nanos } from '../../client/index';
+import type { Instrument } from '../../client/index';
+import type { Candle, Candles } from './candles';
 import type { View } from './painter';
 
-const BARS_MAX = 5_000;
+/** With fewer candles before the left edge, older ones are wanted. */
+const CANDLES_AHEAD = 20;
 
-interface Candle {
-  readonly time: UTCTimestamp;
-  readonly open: number;
-  readonly high: number;
-  readonly low: number;
-  readonly close: number;
-  readonly volume: number;
+export interface ChartSource {
+  readonly definition: Instrument | undefined;
+  readonly candles: Candles | undefined;
+  /** The newest price, scaled. */
+  readonly last: number | null;
+  /** A past moment in seconds, at which a line stands. */
+  readonly momentSeconds: number | undefined;
+}
+
+export interface ChartEvents {
+  changed(): void;
+  /** The oldest candles come into sight. */
+  more(): void;
 }
 
 interface Colours {
@@ -46,18 +54,23 @@ export class ChartView implements View {
   private readonly candles: ISeriesApi<'Candlestick'>;
   private readonly volumes: ISeriesApi<'Histogram'>;
   private colours: Colours;
-  private bars = new Map<UTCTimestamp, Candle>();
-  /** Bars that came live, without a break since: history knows nothing newer of them. */
-  private readonly told = new Set<UTCTimestamp>();
-  /** Live bars that are not painted yet. */
-  private fresh = new Map<UTCTimestamp, Candle>();
-  private whole = true;
-  private momentSeconds: number | undefined;
-  private seconds = 60;
+  private readonly source: () => ChartSource;
+  /** What is drawn, and of which candles. */
+  private drawn = new Set<UTCTimestamp>();
+  private drawnOf: Candles | undefined;
+  private newest: Candle | undefined;
+  private line: IPriceLine | undefined;
+  private symbol = '';
 
-  constructor(root: HTMLElement, moment: HTMLElement, changed: () => void) {
+  constructor(
+    root: HTMLElement,
+    moment: HTMLElement,
+    source: () => ChartSource,
+    events: ChartEvents,
+  ) {
     this.root = root;
     this.moment = moment;
+    this.source = source;
     this.colours = readColours(root);
     // The library's own logo brings a style of its own, which the page's policy does not let in; the
     // foot of the page says what its licence asks for.
@@ -71,7 +84,12 @@ export class ChartView implements View {
       timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4, barSpacing: 9 },
       rightPriceScale: { scaleMargins: { top: 0.08, bottom: 0.24 } },
     });
-    this.candles = this.chart.addSeries(CandlestickSeries, { borderVisible: false });
+    // The library's own line and label are of the newest candle in sight; ours are of the newest price.
+    this.candles = this.chart.addSeries(CandlestickSeries, {
+      borderVisible: false,
+      lastValueVisible: false,
+      priceLineVisible: false,
+    });
     this.volumes = this.chart.addSeries(HistogramSeries, {
       priceScaleId: '',
       priceFormat: { type: 'volume' },
@@ -80,128 +98,97 @@ export class ChartView implements View {
     });
     this.volumes.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
     this.applyColours();
-    this.chart.timeScale().subscribeVisibleLogicalRangeChange(changed);
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      events.changed();
+      this.root.dataset['right'] = range?.to.toFixed(0) ?? '';
+      if (range !== null && range.from < CANDLES_AHEAD) events.more();
+    });
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
       this.colours = readColours(root);
       this.applyColours();
-      this.whole = true;
-      changed();
+      this.drawnOf = undefined;
+      events.changed();
     });
   }
 
-  /** Another instrument, or another length of bars. @param seconds length of a bar */
-  begin(definition: Instrument, seconds: number): void {
-    this.bars = new Map();
-    this.fresh = new Map();
-    this.told.clear();
-    this.whole = true;
-    this.seconds = seconds;
-    const { priceScale, priceIncrement } = definition;
-    this.candles.applyOptions({
-      priceFormat: {
-        type: 'price',
-        precision: priceScale,
-        minMove: priceIncrement / 10 ** priceScale,
-      },
-    });
+  paint(): void {
+    const { definition, candles, last, momentSeconds } = this.source();
+    if (definition === undefined || candles === undefined) return;
+    if (definition.symbol !== this.symbol || candles.seconds !== this.drawnOf?.seconds) {
+      this.begin(definition, candles.seconds);
+    }
+    const { all, candles: changes } = candles.takeChanges();
+    const isInserted = ({ time }: Candle): boolean =>
+      !this.drawn.has(time) && time < (this.newest?.time ?? 0);
+    if (all || candles !== this.drawnOf || changes.some(isInserted)) this.paintAll(candles);
+    else this.paintChanges(changes);
+    this.paintLast(last, definition);
+    this.root.dataset['bars'] = String(candles.size);
+    this.root.dataset['newest'] = this.newest === undefined ? '' : describe(this.newest);
+    const oldest = candles.get(candles.oldest ?? 0);
+    this.root.dataset['oldest'] = oldest === undefined ? '' : describe(oldest);
+    this.paintMoment(momentSeconds, candles.seconds);
+  }
+
+  /** Another instrument, or another length of bars. */
+  private begin({ symbol, priceScale, priceIncrement }: Instrument, seconds: number): void {
+    this.symbol = symbol;
+    const minMove = priceIncrement / 10 ** priceScale;
+    this.candles.applyOptions({ priceFormat: { type: 'price', precision: priceScale, minMove } });
     this.chart.applyOptions({ timeScale: { secondsVisible: seconds < 60 } });
     this.chart.timeScale().resetTimeScale();
     this.chart.priceScale('right').applyOptions({ autoScale: true });
   }
 
-  /** Messages were missed: of what came before, history knows more. */
-  broken(): void {
-    this.told.clear();
-  }
-
-  /** Bars of history; those that came live since stay. */
-  fill(history: readonly RestBar[]): void {
-    for (const bar of history) {
-      const time = (Nanos.parse(bar.openTime)?.seconds ?? 0) as UTCTimestamp;
-      if (this.told.has(time)) continue;
-      this.bars.set(time, {
-        time,
-        open: Number(bar.open),
-        high: Number(bar.high),
-        low: Number(bar.low),
-        close: Number(bar.close),
-        volume: Number(bar.volume),
-      });
-    }
-    this.whole = true;
-  }
-
-  take(bar: Bar, { priceScale, quantityScale }: Instrument): void {
-    const unit = 10 ** priceScale;
-    const time = bar.openTime.seconds as UTCTimestamp;
-    const candle: Candle = {
-      time,
-      open: bar.open / unit,
-      high: bar.high / unit,
-      low: bar.low / unit,
-      close: bar.close / unit,
-      volume: bar.volume / 10 ** quantityScale,
-    };
-    this.bars.set(time, candle);
-    this.fresh.set(time, candle);
-    this.told.add(time);
-    if (this.bars.size > BARS_MAX) this.trim();
-  }
-
-  /** Forgets the oldest fifth. */
-  private trim(): void {
-    const sorted = [...this.bars.keys()].sort((a, b) => a - b);
-    for (const time of sorted.slice(0, BARS_MAX / 5)) {
-      this.bars.delete(time);
-      this.told.delete(time);
-    }
-    this.whole = true;
-  }
-
-  /** A line at a past moment; undefined takes it off. */
-  mark(seconds: number | undefined): void {
-    this.momentSeconds = seconds;
-  }
-
-  paint(): void {
-    if (this.whole) this.paintWhole();
-    else this.paintFresh();
-    this.fresh.clear();
-    const newest = this.candles.data().at(-1);
-    this.root.dataset['bars'] = String(this.bars.size);
-    this.root.dataset['newest'] =
-      newest === undefined ? '' : describe(this.bars.get(newest.time as UTCTimestamp)!);
-    this.paintMoment();
-  }
-
-  private paintWhole(): void {
-    this.whole = false;
-    const sorted = [...this.bars.values()].sort((a, b) => a.time - b.time);
+  private paintAll(candles: Candles): void {
+    const sorted = candles.sorted();
+    this.drawnOf = candles;
+    this.drawn = new Set(sorted.map(({ time }) => time));
+    this.newest = sorted.at(-1);
     this.candles.setData(sorted);
     this.volumes.setData(sorted.map((candle) => this.volumeOf(candle)));
   }
 
-  private paintFresh(): void {
-    const sorted = [...this.fresh.values()].sort((a, b) => a.time - b.time);
-    const newest = this.candles.data().at(-1)?.time as UTCTimestamp | undefined;
-    for (const candle of sorted) {
-      const older = newest !== undefined && candle.time < newest;
-      this.candles.update(candle, older);
-      this.volumes.update(this.volumeOf(candle), older);
+  private paintChanges(changes: readonly Candle[]): void {
+    for (const candle of changes) {
+      const isOlder = candle.time < (this.newest?.time ?? 0);
+      this.candles.update(candle, isOlder);
+      this.volumes.update(this.volumeOf(candle), isOlder);
+      this.drawn.add(candle.time);
+      if (!isOlder) this.newest = candle;
     }
   }
 
-  private paintMoment(): void {
-    const seconds = this.momentSeconds;
+  /** The newest price, wherever the chart is scrolled to. */
+  private paintLast(last: number | null, { priceScale }: Instrument): void {
+    if (last === null) {
+      if (this.line !== undefined) this.candles.removePriceLine(this.line);
+      this.line = undefined;
+      this.root.dataset['last'] = '';
+      return;
+    }
+    const price = last / 10 ** priceScale;
+    const { up, down } = this.colours;
+    const color = price < (this.newest?.open ?? price) ? down : up;
+    if (this.line === undefined) {
+      const style = { lineWidth: 1, lineStyle: LineStyle.Dotted, axisLabelVisible: true } as const;
+      this.line = this.candles.createPriceLine({ price, color, ...style, title: '' });
+    } else {
+      const shown = this.line.options();
+      if (shown.price !== price || shown.color !== color) this.line.applyOptions({ price, color });
+    }
+    this.root.dataset['last'] = this.candles.priceFormatter().format(this.line.options().price);
+  }
+
+  private paintMoment(seconds: number | undefined, length: number): void {
     // The line stands within the bar of the moment; an interval without trades has none.
-    const x = seconds === undefined ? null : this.coordinateOf(seconds);
+    const x = seconds === undefined ? null : this.coordinateOf(seconds - (seconds % length));
     this.moment.hidden = x === null;
     if (x !== null) this.moment.style.transform = `translateX(${x.toFixed(0)}px)`;
   }
 
-  private coordinateOf(seconds: number): number | null {
+  private coordinateOf(open: number): number | null {
     const scale = this.chart.timeScale();
-    const open = seconds - (seconds % this.seconds);
     const index = scale.timeToIndex(open as UTCTimestamp, true);
     if (index === null) return null;
     const x = scale.logicalToCoordinate(index as never);

@@ -3,7 +3,7 @@
  * trades and statistics. Views paint from it. Bounded: `TRADES_MAX` trades.
  */
 
-import type { Instrument, Item, Nanos, RestTrade, Stats } from '../../client/index';
+import type { Instrument, Item, Nanos, RestTrade, Stats, Trade } from '../../client/index';
 import { Nanos as Time, parseDecimal } from '../../client/index';
 
 export interface Row {
@@ -12,6 +12,10 @@ export interface Row {
   bid: number | null;
   ask: number | null;
   state: string;
+  /** Why it came to that state: a word of the server. */
+  reason: string;
+  /** Of bid and ask: last known ones of a source that is gone, or from before a restart. */
+  mark: 'stale' | 'recovered' | null;
   /** When the server received the newest of it; undefined before anything came. */
   receiveTime: Nanos | undefined;
   /** Of the newest trade against the one before it. */
@@ -26,6 +30,8 @@ export interface TapeTrade {
   readonly quantity: number;
   readonly aggressor: 'buy' | 'sell' | 'none';
   readonly eventTime: Nanos;
+  readonly receiveTime: Nanos;
+  readonly timing: Trade['timing'];
 }
 
 /** Flat levels, best first, as in a local book. */
@@ -99,9 +105,13 @@ export class Desk {
     } else if (item.type === 'bbo') {
       row.bid = item.bid;
       row.ask = item.ask;
+      row.mark = item.mark;
       row.receiveTime = item.receiveTime;
     } else if (item.type === 'status') {
+      if (item.state !== row.state) row.reason = item.reason; // others are reports within a state
       row.state = item.state;
+      // Of the values from before a restart no message says so again; the next quote takes it back.
+      if (item.state === 'recovered' && (row.bid ?? row.ask) !== null) row.mark = 'recovered';
     }
   }
 
@@ -134,7 +144,8 @@ export class Desk {
   private begin(otherEpoch: boolean): void {
     for (const [symbol, row] of this.rows) {
       if (otherEpoch && !this.announced.has(symbol)) this.rows.delete(symbol);
-      else Object.assign(row, { ...emptyRow(row.definition), state: row.state });
+      else
+        Object.assign(row, { ...emptyRow(row.definition), state: row.state, reason: row.reason });
     }
   }
 }
@@ -146,6 +157,8 @@ function emptyRow(definition: Instrument): Row {
     bid: null,
     ask: null,
     state: 'live',
+    reason: '',
+    mark: null,
     receiveTime: undefined,
     turn: '',
     changed: true,
@@ -157,6 +170,9 @@ export function readTrade(trade: RestTrade, definition: Instrument): TapeTrade[]
   const price = parseDecimal(trade.price, definition.priceScale);
   const quantity = parseDecimal(trade.quantity, definition.quantityScale);
   const eventTime = Time.parse(trade.eventTime);
-  if (typeof price !== 'number' || typeof quantity !== 'number' || !eventTime) return [];
-  return [{ seq: trade.seq, price, quantity, aggressor: trade.aggressor, eventTime }];
+  const receiveTime = Time.parse(trade.receiveTime);
+  if (typeof price !== 'number' || typeof quantity !== 'number') return [];
+  if (eventTime === undefined || receiveTime === undefined) return [];
+  const { seq, aggressor, timing } = trade;
+  return [{ seq, price, quantity, aggressor, eventTime, receiveTime, timing }];
 }

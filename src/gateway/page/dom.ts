@@ -79,6 +79,10 @@ export class Choice<V extends string> {
     this.element.append(...this.buttons);
   }
 
+  disable(disabled: boolean): void {
+    for (const button of this.buttons) button.disabled = disabled;
+  }
+
   press(value: V | undefined): void {
     for (const button of this.buttons) {
       button.setAttribute('aria-pressed', String(button.value === value));

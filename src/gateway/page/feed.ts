@@ -43,6 +43,8 @@ export interface FeedEvents {
   item(item: Item, part: Part): void;
   execution(execution: Execution): void;
   clock(answer: ServerClock): void;
+  /** The server has sent the state of a part. */
+  ready(part: Part): void;
   /** The server refuses a part for good. */
   refused(part: Part, error: TapedeckError): void;
 }
@@ -62,7 +64,7 @@ export class Feed {
   link: Link = { state: 'connecting' };
   client: TapedeckClient | undefined;
   /** Of the last connection: what came before it was not on its way just now. */
-  connectedAtSeq = 0;
+  private connectedAtSeq = 0;
   private epoch = 0;
   private readonly url: string;
   private readonly clock: Clock;
@@ -87,6 +89,13 @@ export class Feed {
   /** Goes on with a key. @throws TapedeckError why that is not possible, such as `unauthorized` */
   unlock(key: string): Promise<void> {
     return this.connect(key);
+  }
+
+  /** Whether an item happened since this connection began, so its way here can be timed. */
+  isNews(item: Item): boolean {
+    if (item.type === 'bar' || item.type === 'stats' || item.type === 'status') return false;
+    if (item.type === 'book') return item.form === 'delta';
+    return item.type !== 'gap' && item.type !== 'reset' && item.seq > this.connectedAtSeq;
   }
 
   follow(symbol: string): void {
@@ -213,6 +222,10 @@ export class Feed {
     const subscription = this.client.subscribe(topics);
     this.subscriptions.set(part, subscription);
     void this.read(subscription, part);
+    subscription.ready.then(
+      () => this.subscriptions.get(part) === subscription && this.events.ready(part),
+      () => {}, // told by what reads it
+    );
   }
 
   private async read(subscription: Subscription, part: Part): Promise<void> {

@@ -1,5 +1,6 @@
 /** Format: numbers and times as people read them. Prices keep every decimal; times are UTC. */
 
+import { formatSum, type Sum } from '../../../protocol/sums';
 import { formatDecimal, type Nanos } from '../../client/index';
 
 /** A scaled integer with its decimals, thousands apart. */
@@ -15,6 +16,16 @@ export function grouped(text: string): string {
   if (end <= (signed ? 4 : 3)) return signed ? `−${text.slice(1)}` : text;
   const whole = text.slice(signed ? 1 : 0, end).replaceAll(/\B(?=(\d{3})+$)/g, ',');
   return (signed ? '−' : '') + whole + text.slice(end);
+}
+
+/** A sum with its decimals, thousands apart. */
+export function decimalOfSum(sum: Sum, scale: number): string {
+  return grouped(formatSum(sum, scale));
+}
+
+/** For drawing: the nearest double. */
+export function scaledNumber(sum: Sum, scale: number): number {
+  return Number(sum) / 10 ** scale;
 }
 
 export function decimalOrDash(value: number | null | undefined, scale: number): string {

@@ -1,24 +1,53 @@
-/** Head view: the chosen instrument: its last price, and the session so far. */
+/** Head view: the chosen instrument: its last price, and the session so far, now or at a past moment. */
 
 import type { BarInterval } from '../../../protocol/bars';
-import type { Desk } from './desk';
+import type { Sum } from '../../../protocol/sums';
+import type { Instrument } from '../../client/index';
 import { cell, Choice, type Cell } from './dom';
-import { count, decimal, decimalOrDash, direction, grouped, percent } from './format';
+import { count, decimal, decimalOfSum, decimalOrDash, direction, grouped, percent } from './format';
 import type { View } from './painter';
 
 const INTERVALS = ['1s', '1m', '5m', '1h', '1d'] as const;
-const FIGURES = ['Open', 'High', 'Low', 'VWAP', 'Volume', 'Trades'] as const;
+const FIGURES = ['Bid', 'Ask', 'Open', 'High', 'Low', 'VWAP', 'Volume', 'Trades'] as const;
+
+/** The session so far; prices scaled. */
+export interface HeadStats {
+  readonly open: number | null;
+  readonly high: number | null;
+  readonly low: number | null;
+  /** A decimal; null where it is not known. */
+  readonly vwap: string | null;
+  readonly volume: Sum;
+  readonly trades: number;
+}
+
+export interface HeadSource {
+  readonly definition: Instrument;
+  /** Null before the first trade. */
+  readonly last: number | null;
+  readonly turn: 'up' | 'down' | '';
+  /** Null where there is none, or none to be relied on. */
+  readonly bid: number | null;
+  readonly ask: number | null;
+  readonly previousClose: number | null;
+  /** Undefined where they are not known. */
+  readonly stats: HeadStats | undefined;
+}
 
 export class HeadView implements View {
-  private readonly desk: Desk;
+  private readonly source: () => HeadSource | undefined;
   private readonly symbol: Cell;
   private readonly last: Cell;
   private readonly change: Cell;
   private readonly intervals: Choice<BarInterval>;
   private readonly figures: Readonly<Record<(typeof FIGURES)[number], Cell>>;
 
-  constructor(root: HTMLElement, desk: Desk, chooseInterval: (interval: BarInterval) => void) {
-    this.desk = desk;
+  constructor(
+    root: HTMLElement,
+    source: () => HeadSource | undefined,
+    chooseInterval: (interval: BarInterval) => void,
+  ) {
+    this.source = source;
     this.symbol = cell(root, 'symbol');
     this.last = cell(root, 'last');
     this.change = cell(root, 'change');
@@ -44,26 +73,27 @@ export class HeadView implements View {
   }
 
   paint(): void {
-    const { row, stats } = this.desk;
-    if (row === undefined) return;
-    const { priceScale, quantityScale, symbol } = row.definition;
-    const before = stats?.previousClose ?? row.definition.previousClose;
-    const { last } = row;
+    const source = this.source();
+    if (source === undefined) return;
+    const { definition, last, turn, bid, ask, previousClose, stats } = source;
+    const { priceScale, quantityScale, symbol } = definition;
     this.symbol.set(symbol);
-    this.last.set(decimalOrDash(last ?? before, priceScale), last === null ? 'muted' : row.turn);
-    const change = last === null || before === null ? null : last - before;
+    this.last.set(decimalOrDash(last ?? previousClose, priceScale), last === null ? 'muted' : turn);
+    const change = last === null || previousClose === null ? null : last - previousClose;
     const sign = change !== null && change > 0 ? '+' : '';
     const text =
-      change === null ? '' : `${sign}${decimal(change, priceScale)}  ${percent(last, before)}`;
-    this.change.set(text, direction(last, before));
+      change === null
+        ? ''
+        : `${sign}${decimal(change, priceScale)}  ${percent(last, previousClose)}`;
+    this.change.set(text, direction(last, previousClose));
     const { figures } = this;
+    figures.Bid.set(decimalOrDash(bid, priceScale));
+    figures.Ask.set(decimalOrDash(ask, priceScale));
     figures.Open.set(decimalOrDash(stats?.open, priceScale));
     figures.High.set(decimalOrDash(stats?.high, priceScale));
     figures.Low.set(decimalOrDash(stats?.low, priceScale));
-    figures.VWAP.set(
-      stats?.vwap === undefined || stats.vwap === null ? '–' : shorten(stats.vwap, priceScale),
-    );
-    figures.Volume.set(decimalOrDash(stats?.volume, quantityScale));
+    figures.VWAP.set(typeof stats?.vwap === 'string' ? shorten(stats.vwap, priceScale) : '–');
+    figures.Volume.set(stats === undefined ? '–' : decimalOfSum(stats.volume, quantityScale));
     figures.Trades.set(stats === undefined ? '–' : count(stats.trades));
   }
 }

@@ -1,23 +1,33 @@
 /** Ladder view: ten levels a side with their depth, asks above bids, the spread between. */
 
+import { addSum, sumOfBigInt, type Sum } from '../../../protocol/sums';
 import { formatDecimal, type Instrument } from '../../client/index';
 import type { ShownBook } from './desk';
 import { cell, make, type Cell } from './dom';
-import { decimal } from './format';
+import { decimal, decimalOfSum } from './format';
 import type { View } from './painter';
+import { ColumnFit } from './text-fit';
 
 const DEPTH = 10;
+const COLUMNS_LEAST = ['10,000.00', '10,000.00', '100,000.00'];
+const FIGURES_PX = 13;
+const PADDING_PX = 12;
 
 export interface LadderSource {
   readonly definition: Instrument | undefined;
   readonly book: ShownBook | undefined;
   /** Of a past book, when it was. */
   readonly note: string;
+  /** Why the book is not to be relied on, in words; empty where it is. */
+  readonly doubt: string;
 }
 
 export class LadderView implements View {
   private readonly root: HTMLElement;
   private readonly place: Cell;
+  private readonly doubt: Cell;
+  private readonly fit: ColumnFit;
+  private symbol = '';
   private readonly asks: readonly LevelLine[];
   private readonly bids: readonly LevelLine[];
   private readonly spread: Cell;
@@ -45,6 +55,9 @@ export class LadderView implements View {
       middle,
       ...this.bids.map(({ element }) => element),
     );
+    this.doubt = cell(root.parentElement!, 'doubt');
+    this.doubt.element.setAttribute('role', 'status');
+    this.fit = new ColumnFit(root, COLUMNS_LEAST, FIGURES_PX, PADDING_PX);
     root.addEventListener('click', (event) => {
       const level = (event.target as Element).closest<HTMLElement>('.level');
       const price = level?.dataset['price'];
@@ -53,21 +66,44 @@ export class LadderView implements View {
   }
 
   paint(): void {
-    const { definition, book, note } = this.source();
+    const { definition, book, note, doubt } = this.source();
     const usable = definition !== undefined && book !== undefined && book.trusted;
     const bids = usable ? book.bids : [];
     const asks = usable ? book.asks : [];
     const deepest = Math.max(total(bids), total(asks), 1);
-    paintSide(this.bids, bids, deepest, definition);
-    paintSide(this.asks, asks, deepest, definition);
-    this.root.dataset['seq'] = String(book?.seq ?? 0);
-    this.root.dataset['trusted'] = String(usable);
-    if (definition === undefined || book === undefined) {
-      this.place.set('waiting for the book');
-    } else {
-      this.place.set(usable ? note || `#${book.seq}` : 'incomplete, not shown');
+    if (definition !== undefined && definition.symbol !== this.symbol) {
+      this.symbol = definition.symbol;
+      this.fit.reset();
     }
+    this.paintSide(this.bids, bids, deepest, definition);
+    this.paintSide(this.asks, asks, deepest, definition);
+    this.fit.apply();
+    this.root.dataset['seq'] = String(book?.seq ?? 0);
+    this.root.dataset['trusted'] = String(usable && doubt === '');
+    this.doubt.set(doubt);
+    if (doubt !== '') this.place.set(usable ? 'last known' : 'not shown');
+    else if (!usable) this.place.set('waiting for the book');
+    else this.place.set(note || `#${book.seq}`);
     this.paintMiddle(definition, bids, asks);
+  }
+
+  private paintSide(
+    lines: readonly LevelLine[],
+    levels: readonly number[],
+    deepest: number,
+    definition: Instrument | undefined,
+  ): void {
+    let sum: Sum = 0;
+    for (const [i, line] of lines.entries()) {
+      const price = levels[i * 2];
+      const quantity = levels[i * 2 + 1];
+      if (price === undefined || quantity === undefined || definition === undefined) {
+        line.clear();
+        continue;
+      }
+      sum = addSum(sum, quantity);
+      line.show(price, quantity, sum, Number(sum) / deepest, definition, this.fit);
+    }
   }
 
   private paintMiddle(
@@ -81,36 +117,24 @@ export class LadderView implements View {
       return;
     }
     const { priceScale } = definition;
-    this.mid.set(decimal((bid + ask) * 5, priceScale + 1));
+    this.mid.set(middleOf(bid, ask, priceScale));
     const points = ((ask - bid) / ((ask + bid) / 2)) * 10_000;
     const share = Number.isFinite(points) ? `  ${points.toFixed(1)} bp` : '';
     this.spread.set(`spread ${decimal(ask - bid, priceScale)}${share}`);
   }
 }
 
+/** Half-way between two prices, with a decimal more than they have. */
+function middleOf(bid: number, ask: number, scale: number): string {
+  const middle = (BigInt(bid) + BigInt(ask)) * 5n;
+  const text = decimalOfSum(sumOfBigInt(middle < 0n ? -middle : middle), scale + 1);
+  return middle < 0n ? `−${text}` : text;
+}
+
 function total(levels: readonly number[]): number {
   let sum = 0;
   for (let i = 1; i < levels.length; i += 2) sum += levels[i]!;
   return sum;
-}
-
-function paintSide(
-  lines: readonly LevelLine[],
-  levels: readonly number[],
-  deepest: number,
-  definition: Instrument | undefined,
-): void {
-  let sum = 0;
-  for (const [i, line] of lines.entries()) {
-    const price = levels[i * 2];
-    const quantity = levels[i * 2 + 1];
-    if (price === undefined || quantity === undefined || definition === undefined) {
-      line.clear();
-      continue;
-    }
-    sum += quantity;
-    line.show(price, quantity, sum, sum / deepest, definition);
-  }
 }
 
 class LevelLine {
@@ -129,11 +153,23 @@ class LevelLine {
     this.total = cell(this.element, 'total');
   }
 
-  show(price: number, quantity: number, sum: number, share: number, definition: Instrument): void {
-    const { priceScale, quantityScale } = definition;
-    this.price.set(decimal(price, priceScale));
-    this.quantity.set(decimal(quantity, quantityScale));
-    this.total.set(decimal(sum, quantityScale));
+  show(
+    price: number,
+    quantity: number,
+    sum: Sum,
+    share: number,
+    { priceScale, quantityScale }: Instrument,
+    fit: ColumnFit,
+  ): void {
+    const texts = [
+      decimal(price, priceScale),
+      decimal(quantity, quantityScale),
+      decimalOfSum(sum, quantityScale),
+    ] as const;
+    this.price.set(texts[0]);
+    this.quantity.set(texts[1]);
+    this.total.set(texts[2]);
+    for (const [i, text] of texts.entries()) fit.see(i, text);
     this.stretch(share.toFixed(3));
     if (price === this.shownPrice) return;
     this.shownPrice = price;

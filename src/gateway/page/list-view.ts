@@ -3,31 +3,43 @@
  * keyboard. Bounded: only the rows in sight exist, whatever the number of instruments.
  */
 
+import { isDoubtful } from './book-doubt';
 import type { Desk, Row } from './desk';
 import { Cell, cell, make } from './dom';
 import { decimalOrDash, direction, duration, percent } from './format';
 import type { Health } from './health';
 import type { View } from './painter';
+import { fittingPx, TextMeasure } from './text-fit';
 
 const ROW_PX = 46;
 /** Beyond the rows in sight, so that a scroll shows no hole. */
 const SPARE_ROWS = 4;
 const FRESH_MS = 5_000;
 const QUIET_MS = 60_000;
+/** Of a row's width: its padding, the column of the change, and what a symbol or a note has at least. */
+const PADDING_PX = 24;
+const CHANGE_PX = 66;
+const WORDS_PX = 56;
+const LAST_PX = 13;
+const QUOTE_PX = 11;
 
 export class ListView implements View {
   readonly everyMs = 50;
   private readonly root: HTMLElement;
   private readonly space = make('div', 'space');
-  private readonly none = make('p', 'none', 'No instrument fits.');
+  private readonly none = make('p', 'none');
   private readonly lines: Line[] = [];
   private readonly desk: Desk;
   private readonly health: Health;
   private readonly choose: (symbol: string) => void;
   private filter = '';
+  /** The server has said which instruments there are. */
+  private complete = false;
   /** Kept here, since asking the document in a frame would make it lay out anew. */
   private scrollTop = 0;
   private height = 0;
+  private width = 0;
+  private readonly measure = new TextMeasure();
   private active = -1;
   private symbols: string[] = [];
   /** Which rows there are, or in which order, may have changed. */
@@ -52,12 +64,19 @@ export class ListView implements View {
     root.addEventListener('scroll', scrolled, { passive: true });
     new ResizeObserver(([entry]) => {
       this.height = entry?.contentRect.height ?? 0;
+      this.width = entry?.contentRect.width ?? 0;
       moved();
     }).observe(root);
     root.addEventListener('click', (event) => {
       const row = (event.target as Element).closest<HTMLElement>('.row');
       if (row?.dataset['symbol'] !== undefined) choose(row.dataset['symbol']);
     });
+  }
+
+  /** The server has said which instruments there are; before, that none is known means nothing. */
+  setComplete(): void {
+    this.complete = true;
+    this.sorted = false;
   }
 
   /** Instruments came or went. */
@@ -101,7 +120,7 @@ export class ListView implements View {
     const inSight = Math.ceil(this.height / ROW_PX) + 2 * SPARE_ROWS;
     const shown = this.symbols.slice(first, first + inSight);
     while (this.lines.length < shown.length) {
-      const line = new Line(`row-${this.lines.length}`);
+      const line = new Line(`row-${this.lines.length}`, this.measure);
       this.lines.push(line);
       this.root.append(line.element);
     }
@@ -115,6 +134,7 @@ export class ListView implements View {
           (first + i) * ROW_PX,
           row.definition.symbol === this.desk.chosen,
           this.health,
+          this.width,
         );
     }
   }
@@ -133,7 +153,9 @@ export class ListView implements View {
       .filter((symbol) => symbol.toLowerCase().includes(this.filter))
       .sort();
     this.space.style.height = `${this.symbols.length * ROW_PX}px`;
-    this.none.hidden = this.symbols.length > 0 || this.desk.rows.size === 0;
+    const isEmpty = this.desk.rows.size === 0;
+    this.none.hidden = this.symbols.length > 0 || (isEmpty && !this.complete);
+    this.none.textContent = isEmpty ? 'This server has no instruments yet.' : 'No instrument fits.';
   }
 }
 
@@ -145,11 +167,15 @@ class Line {
   private readonly change = cell(this.element, 'change');
   private readonly note: Cell;
   private readonly quote: Cell;
+  private readonly measure: TextMeasure;
   private top = -1;
   private selected: boolean | undefined;
+  private lastFit = '';
+  private quoteFit = '';
 
-  constructor(id: string) {
+  constructor(id: string, measure: TextMeasure) {
     this.element.id = id;
+    this.measure = measure;
     this.note = cell(this.element, 'note');
     this.quote = cell(this.element, 'quote');
     this.element.setAttribute('role', 'option');
@@ -161,7 +187,7 @@ class Line {
     this.top = -1;
   }
 
-  show(row: Row, top: number, selected: boolean, health: Health): void {
+  show(row: Row, top: number, selected: boolean, health: Health, width: number): void {
     const { definition, last, bid, ask, receiveTime } = row;
     if (top !== this.top) {
       this.element.hidden = false;
@@ -177,14 +203,27 @@ class Line {
     const { priceScale, previousClose } = definition;
     const ageMs = receiveTime && health.ageMs(receiveTime);
     this.symbol.set(definition.symbol);
-    this.last.set(
-      decimalOrDash(last ?? previousClose, priceScale),
-      last === null ? 'muted' : row.turn,
-    );
+    this.symbol.element.title = definition.symbol;
+    const price = decimalOrDash(last ?? previousClose, priceScale);
+    this.last.set(price, last === null ? 'muted' : row.turn);
+    const room = width - PADDING_PX - WORDS_PX;
+    this.lastFit = this.fit(this.last, price, room - CHANGE_PX, LAST_PX, this.lastFit);
     this.change.set(percent(last, previousClose), direction(last, previousClose));
     this.note.set(noteOf(row, ageMs), freshness(ageMs));
-    this.quote.set(`${decimalOrDash(bid, priceScale)} / ${decimalOrDash(ask, priceScale)}`);
+    const hidden = isDoubtful(row);
+    const side = (price: number | null): string => decimalOrDash(hidden ? null : price, priceScale);
+    const quote = `${side(bid)} / ${side(ask)}`;
+    this.quote.set(quote);
+    this.quoteFit = this.fit(this.quote, quote, room, QUOTE_PX, this.quoteFit);
     row.changed = false;
+  }
+
+  /** Makes a figure small enough. @param done for which length and room it was done @returns the same */
+  private fit({ element }: Cell, text: string, room: number, basePx: number, done: string): string {
+    const wanted = `${text.length} ${room}`;
+    if (wanted === done) return done;
+    element.style.fontSize = `${fittingPx(this.measure.em(text), room, basePx)}px`;
+    return wanted;
   }
 }
 

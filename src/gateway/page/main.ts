@@ -1,23 +1,15 @@
 /** Main: starts the page, and hands it what the address, the keyboard and the browser say. */
 
+import { symbolInAddress } from './addressed';
 import { byId } from './dom';
 import { Page } from './page';
 
 const filter = byId('filter') as HTMLInputElement;
-const trading = document.documentElement.dataset['trading'] === 'open' ? 'open' : 'none';
-const page = new Page(location.origin, trading);
-
-/** `#SYM`, or `?symbol=SYM`. */
-function addressed(): string | undefined {
-  const hash = location.hash.slice(1);
-  const named = hash === '' ? new URLSearchParams(location.search).get('symbol') : hash;
-  if (named === null || named === '') return undefined;
-  try {
-    return decodeURIComponent(named);
-  } catch {
-    return named; // not one that there is, and shown as it stands
-  }
-}
+const { trading, sessionBoundary } = document.documentElement.dataset;
+const page = new Page(location.origin, {
+  trading: trading === 'open' ? 'open' : 'none',
+  sessionBoundary: Number(sessionBoundary),
+});
 
 function isTyping(): boolean {
   const { activeElement } = document;
@@ -76,7 +68,7 @@ document.addEventListener('visibilitychange', () => {
 });
 window.addEventListener('online', () => page.wake());
 window.addEventListener('hashchange', () => {
-  const symbol = addressed();
+  const symbol = symbolInAddress();
   if (symbol !== undefined) page.choose(symbol);
 });
-page.start(addressed());
+page.start(symbolInAddress());

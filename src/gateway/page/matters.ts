@@ -1,5 +1,6 @@
 /** Matters: what the page says is the matter with its server and its clock. */
 
+import type { TapedeckError } from '../../client/index';
 import { duration } from './format';
 import type { Link } from './feed';
 import type { Notices } from './notices';
@@ -26,4 +27,10 @@ export function tellClock(notices: Notices, offsetMs: number): void {
   const way = offsetMs < 0 ? 'ahead of' : 'behind';
   const text = `The clock of this machine is ${duration(Math.abs(offsetMs))} ${way} the server's. Times here are the server's.`;
   notices.show('clock', text, 'clock');
+}
+
+/** Candles of the past that did not come. */
+export function tellHistory(notices: Notices, { code, message }: TapedeckError): void {
+  if (code === 'connection-failed' || code === 'unauthorized') return; // said as the link's state
+  notices.show('history', `Older candles could not be loaded: ${message}.`);
 }

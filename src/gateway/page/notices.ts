@@ -3,7 +3,7 @@
 import { make } from './dom';
 
 /** What a notice is of; a new one of the same subject takes the place of the old one. */
-export type Subject = 'link' | 'symbol' | 'clock' | 'key';
+export type Subject = 'link' | 'symbol' | 'clock' | 'history';
 
 interface Line {
   readonly element: HTMLElement;

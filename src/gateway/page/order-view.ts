@@ -2,7 +2,8 @@
 
 import { formatDecimal, type Instrument, type TapedeckError } from '../../client/index';
 import { Choice, make, type Cell } from './dom';
-import { decimal, decimalOrDash } from './format';
+import { grouped } from './format';
+import { refusalWords, ticketFault, type Ticket } from './order-words';
 import type { OwnOrder, OwnOrders } from './own-orders';
 import type { View } from './painter';
 
@@ -11,9 +12,12 @@ type Kind = 'limit' | 'market';
 
 /** What the ticket needs of the page. */
 export interface OrderViewHost {
-  definition(symbol?: string): Instrument | undefined;
+  /** Of the chosen instrument. */
+  definition(): Instrument | undefined;
   /** Whether there is a server to send orders to. */
   isLive(): boolean;
+  /** Whether a past moment is on the screen, which takes no orders. */
+  isPast(): boolean;
   /** Last price of the chosen instrument, scaled. */
   last(): number | null;
 }
@@ -66,17 +70,19 @@ export class OrderView implements View {
 
   /** Puts a price of the book into the ticket. */
   pick(price: string): void {
+    if (this.host.isPast()) return;
     this.setKind('limit');
     this.price.value = price;
   }
 
-  /** The key is no longer taken. */
-  keyEnded(why: string): void {
+  /** Says what went wrong without an order. */
+  failed(why: string): void {
     this.say(why, 'down');
   }
 
   /** By keyboard. */
   begin(side: Side): void {
+    if (this.host.isPast()) return;
     this.setSide(side);
     (this.quantity.value === '' || this.kind === 'market' ? this.quantity : this.price).focus();
   }
@@ -86,15 +92,20 @@ export class OrderView implements View {
     const { access } = this.own;
     const venue = definition?.market === 'venue';
     const able = access === 'open' || access === 'key';
+    const isPast = this.host.isPast();
     if (definition === undefined) this.note.set('');
+    else if (isPast) this.note.set('past, takes none');
     else if (!this.host.isLive()) this.note.set('not connected');
     else this.note.set(venue ? noteOf(access) : 'fed from outside, takes none');
     this.keyForm.hidden = able || !venue;
     this.keyForm.style.display = this.keyForm.hidden ? 'none' : '';
-    this.submit.disabled = !venue || !able || this.sending || !this.host.isLive();
+    this.submit.disabled = isPast || !venue || !able || this.sending || !this.host.isLive();
+    this.sides.disable(isPast);
+    this.kinds.disable(isPast);
+    this.quantity.disabled = isPast;
+    this.price.disabled = isPast || this.kind === 'market';
     this.submit.className = `submit ${this.side}`;
     this.submit.textContent = `${this.side === 'buy' ? 'Buy' : 'Sell'} ${definition?.symbol ?? ''}`;
-    this.price.disabled = this.kind === 'market';
     if (definition !== undefined && definition.symbol !== this.symbol) this.fill(definition);
     this.paintOrders();
   }
@@ -109,9 +120,13 @@ export class OrderView implements View {
     this.say('');
   }
 
+  /** Of every instrument, those of the chosen one first. */
   private paintOrders(): void {
-    const orders = [...this.own.orders.values()].sort((a, b) => b.orderId - a.orderId);
-    const text = orders.map((o) => `${o.orderId} ${o.price} ${o.open}`).join();
+    const { symbol } = this;
+    const orders = [...this.own.orders.values()].sort(
+      (a, b) => Number(b.symbol === symbol) - Number(a.symbol === symbol) || b.orderId - a.orderId,
+    );
+    const text = [symbol, ...orders.map((o) => `${o.orderId} ${o.price} ${o.open}`)].join();
     if (text === this.shownOrders && this.list.childElementCount > 0) return;
     this.shownOrders = text;
     if (orders.length === 0) this.list.replaceChildren(make('p', '', 'No open orders.'));
@@ -119,37 +134,55 @@ export class OrderView implements View {
   }
 
   private line(order: OwnOrder): HTMLElement {
-    const { priceScale = 0, quantityScale = 0 } = this.host.definition(order.symbol) ?? {};
     const cancel = make('button', '', '×');
     cancel.type = 'button';
-    cancel.setAttribute('aria-label', `Cancel order ${order.orderId}`);
-    cancel.addEventListener('click', () => {
-      this.own.cancel(order).then(
-        () => this.say(`Order ${order.orderId} is cancelled.`),
-        (e: unknown) => this.fail(e as TapedeckError),
-      );
-    });
+    cancel.setAttribute('aria-label', `Cancel order ${order.orderId} of ${order.symbol}`);
+    cancel.addEventListener('click', () => void this.cancel(order));
     const side = make('span', order.side === 'buy' ? 'up' : 'down', order.side);
-    const open = make('span', '', decimal(order.open, quantityScale));
-    const price = make('span', '', decimalOrDash(order.price, priceScale));
-    const line = make('div', '', side, open, price, cancel);
-    line.title = `${order.symbol} #${order.orderId}`;
+    const symbol = make('span', 'symbol', order.symbol);
+    const open = make('span', 'open', grouped(order.open));
+    const price = make('span', 'price', order.price === null ? 'market' : grouped(order.price));
+    const line = make('div', '', side, symbol, open, price, cancel);
+    line.title = `Order ${order.orderId}: ${order.side} ${order.open} ${order.symbol} at ${order.price ?? 'market'}`;
     return line;
+  }
+
+  private async cancel(order: OwnOrder): Promise<void> {
+    const { orderId, symbol } = order;
+    try {
+      await this.own.cancel(order);
+      this.say(`Order ${orderId} of ${symbol} is cancelled.`);
+    } catch (e) {
+      const definition = this.host.definition();
+      if (definition === undefined) this.fail(e as TapedeckError);
+      else
+        this.say(refusalWords(e as TapedeckError, this.ticket, { ...definition, symbol }), 'down');
+    }
+  }
+
+  private get ticket(): Ticket {
+    const { side, kind } = this;
+    return { side, kind, price: this.price.value.trim(), quantity: this.quantity.value.trim() };
   }
 
   private async send(): Promise<void> {
     const definition = this.host.definition();
-    if (definition === undefined || this.sending) return;
+    if (definition === undefined || this.sending || this.host.isPast()) return;
+    const { ticket } = this;
+    const wrong = ticketFault(ticket, definition);
+    if (wrong !== undefined) {
+      this.say(wrong, 'down');
+      return;
+    }
     this.sending = true;
     this.paint();
     const { symbol } = definition;
-    const quantity = this.quantity.value.trim();
-    const request = { symbol, side: this.side, kind: this.kind, quantity };
-    const priced = this.kind === 'limit' ? { ...request, price: this.price.value.trim() } : request;
+    const { side, kind, quantity, price } = ticket;
+    const request = { symbol, side, kind, quantity, ...(kind === 'limit' && { price }) };
     try {
-      this.say(await this.own.enter(priced, definition), 'up');
+      this.say(await this.own.enter(request, definition), 'up');
     } catch (e) {
-      this.fail(e as TapedeckError);
+      this.say(refusalWords(e as TapedeckError, ticket, definition), 'down');
     }
     this.sending = false;
     this.paint();

@@ -1,19 +1,20 @@
 /**
  * Own orders: entering and cancelling, with the client of the page where trading needs no key or the
  * page's own key may trade, else with one of its own that presents a key. That is kept for this tab and
- * goes only into the connection and the header of a request. Bounded: open orders, as the server bounds
- * them.
+ * goes only into the connection and the header of a request. Amounts are held as decimals, so an order
+ * is shown whether or not the definition of its instrument has come. Bounded: open orders, as the server
+ * bounds them.
  */
 
 import {
   fetchOrders,
+  formatDecimal,
   parseDecimal,
   TapedeckClient,
   TapedeckError,
   type Execution,
   type Instrument,
   type OrderRequest,
-  type RestOrder,
 } from '../../client/index';
 import { KEY_ENDS } from './feed';
 import { TabKey } from './tab-key';
@@ -22,9 +23,10 @@ export interface OwnOrder {
   readonly orderId: number;
   readonly symbol: string;
   readonly side: 'buy' | 'sell';
-  /** Scaled; null of a market order. */
-  price: number | null;
-  open: number;
+  /** A decimal; null of a market order. */
+  readonly price: string | null;
+  /** A decimal. */
+  readonly open: string;
 }
 
 /** `open`: trading needs no key. `none`: a key is wanted. */
@@ -36,10 +38,9 @@ export interface OwnOrdersHost {
   client(): TapedeckClient | undefined;
   /** By which the page reads, where that needs one. */
   key(): string | undefined;
-  definition(symbol: string): Instrument | undefined;
   changed(): void;
-  /** The key is no longer taken; why, in words. */
-  ended(why: string): void;
+  /** The key is no longer taken, or the open orders could not be asked for; why, in words. */
+  failed(why: string): void;
 }
 
 export class OwnOrders {
@@ -51,6 +52,8 @@ export class OwnOrders {
   private readonly kept = new TabKey('tapedeck.key');
   /** A key of the page that may not trade; it is not asked twice. */
   private reader: string | undefined;
+  /** Came while open orders are asked for: the answer may be older than they are. */
+  private meanwhile: Execution[] | undefined;
 
   constructor(host: OwnOrdersHost, access: 'open' | 'none') {
     this.host = host;
@@ -64,7 +67,7 @@ export class OwnOrders {
 
   /** The page has a connection: what became of orders in between is asked. */
   async connected(): Promise<void> {
-    if (this.sharesPage) await this.load();
+    if (this.sharesPage) await this.reload();
     if (this.access !== 'none') return;
     const { value } = this.kept;
     const key = this.host.key();
@@ -84,10 +87,10 @@ export class OwnOrders {
     try {
       const own = await TapedeckClient.connect(this.host.url, { client: 'tapedeck page', key });
       own.on('execution', (execution) => this.take(execution));
-      own.on('connected', () => void this.load());
+      own.on('connected', () => void this.reload());
       own.on('disconnected', ({ code, retryInMs }) => {
         const why = KEY_ENDS.get(code) ?? `The connection ended with ${code}.`;
-        if (retryInMs === undefined && this.own === own) this.host.ended(why);
+        if (retryInMs === undefined && this.own === own) this.host.failed(why);
       });
       own.on('closed', () => this.own === own && this.forget());
       this.own = own;
@@ -140,12 +143,24 @@ export class OwnOrders {
     this.host.changed();
   }
 
-  /** Of a connection that may trade. */
-  take({ orderId, symbol, side, price, open, event }: Execution): void {
-    if (event === 'rejected') return;
-    if (open === 0) this.orders.delete(orderId);
-    else this.orders.set(orderId, { orderId, symbol, side, price, open });
+  /** Of a connection that may trade, which has the definition before it [O4]. */
+  take(execution: Execution): void {
+    this.meanwhile?.push(execution);
+    this.apply(execution);
     this.host.changed();
+  }
+
+  private apply({ orderId, symbol, side, price, open, event }: Execution): void {
+    if (event === 'rejected') return;
+    const client = this.sharesPage ? this.host.client() : this.own;
+    const definition = client?.instruments.get(symbol);
+    if (open === 0) this.orders.delete(orderId);
+    else if (definition === undefined) void this.reload();
+    else {
+      const limit = price === null ? null : formatDecimal(price, definition.priceScale);
+      const left = formatDecimal(open, definition.quantityScale);
+      this.orders.set(orderId, { orderId, symbol, side, price: limit, open: left });
+    }
   }
 
   private trader(): TapedeckClient {
@@ -167,22 +182,32 @@ export class OwnOrders {
     this.host.changed();
   }
 
-  private async load(): Promise<void> {
-    const orders = await fetchOrders(this.host.url, this.key);
-    this.orders.clear();
-    for (const order of orders) {
-      const read = this.read(order);
-      if (read !== undefined) this.orders.set(read.orderId, read);
+  /** As `load`, where nobody waits for it. */
+  private async reload(): Promise<void> {
+    try {
+      await this.load();
+    } catch (e) {
+      const { code, message } = e as TapedeckError;
+      if (code !== 'connection-failed') {
+        this.host.failed(`Your open orders could not be asked for: ${message}.`);
+      }
     }
-    this.host.changed();
   }
 
-  private read({ orderId, symbol, side, price, open }: RestOrder): OwnOrder | undefined {
-    const definition = this.host.definition(symbol);
-    if (definition === undefined) return undefined;
-    const left = parseDecimal(open, definition.quantityScale);
-    const limit = price === null ? null : parseDecimal(price, definition.priceScale);
-    if (typeof left !== 'number' || typeof limit === 'string') return undefined;
-    return { orderId, symbol, side, price: limit, open: left };
+  private async load(): Promise<void> {
+    const meanwhile: Execution[] = [];
+    this.meanwhile = meanwhile;
+    try {
+      const orders = await fetchOrders(this.host.url, this.key);
+      if (this.meanwhile !== meanwhile) return; // asked again since
+      this.orders.clear();
+      for (const { orderId, symbol, side, price, open } of orders) {
+        this.orders.set(orderId, { orderId, symbol, side, price, open });
+      }
+      for (const execution of meanwhile) this.apply(execution);
+    } finally {
+      if (this.meanwhile === meanwhile) this.meanwhile = undefined;
+    }
+    this.host.changed();
   }
 }

@@ -3,33 +3,35 @@
  * marks the views that show it; the painter paints those, once a frame.
  */
 
-import { BAR_SECONDS, type BarInterval } from '../../../protocol/bars';
+import type { BarInterval } from '../../../protocol/bars';
 import { SystemClock } from '../../base/clock';
 import {
   fetchTrades,
   Nanos,
-  type Execution,
   type Instrument,
   type Item,
   type TapedeckError,
 } from '../../client/index';
+import { Addressed, nameInAddress } from './addressed';
+import { ChartData } from './chart-data';
 import { ChartView } from './chart-view';
 import { Desk } from './desk';
 import { byId, Cell } from './dom';
 import { Feed, type Link, type Part } from './feed';
-import { moment } from './format';
 import { GateView } from './gate-view';
 import { HeadView } from './head-view';
 import { Health } from './health';
 import { HealthView } from './health-view';
 import { LadderView } from './ladder-view';
 import { ListView } from './list-view';
-import { tellAway, tellClock } from './matters';
+import { tellAway, tellClock, tellHistory } from './matters';
 import { Notices } from './notices';
 import { OrderView } from './order-view';
 import { OwnOrders } from './own-orders';
-import { Painter } from './painter';
+import { Painter, type View } from './painter';
 import { PastBars } from './past-bars';
+import { PastFigures } from './past-figures';
+import { Shown } from './shown';
 import { TabKey } from './tab-key';
 import { TapeView } from './tape-view';
 import { TimeTravel } from './time-travel';
@@ -38,6 +40,13 @@ import { TravelView } from './travel-view';
 const YOUNG_BARS = 5;
 const TRADES = 80;
 const LOOK_EVERY_MS = 250;
+
+/** What the server says of itself with the page. */
+export interface PageSettings {
+  readonly trading: 'open' | 'none';
+  /** When a trading session ends, in seconds after midnight UTC. */
+  readonly sessionBoundary: number;
+}
 
 export class Page {
   readonly list: ListView;
@@ -48,9 +57,12 @@ export class Page {
   private readonly desk = new Desk();
   private readonly health = new Health(this.clock);
   private readonly notices = new Notices(byId('notice'));
+  private readonly addressed = new Addressed(this.desk, this.notices);
   /** By which it reads, where that needs one. */
   private readonly key = new TabKey('tapedeck.read');
   private readonly pastBars: PastBars;
+  private readonly chartData: ChartData;
+  private readonly shown: Shown;
   private readonly gate: GateView;
   private readonly feed: Feed;
   private readonly travel: TimeTravel;
@@ -64,43 +76,60 @@ export class Page {
   private interval: BarInterval = '1m';
   /** Somebody chose it; before, a young market is shown by the second. */
   private intervalChosen = false;
-  /** The instrument that the address names, until it is there. */
-  private wanted: string | undefined;
 
-  constructor(url: string, trading: 'open' | 'none') {
+  constructor(url: string, { trading, sessionBoundary }: PageSettings) {
     this.url = url;
     const { desk, health, clock, painter } = this;
-    this.pastBars = new PastBars(url, this.key, clock);
+    this.pastBars = new PastBars(url, this.key);
+    this.chartData = new ChartData(this.pastBars, clock, {
+      changed: () => painter.mark(this.chart),
+      isShort: (bars) => this.isShort(bars),
+      failed: (error) => tellHistory(this.notices, error),
+    });
     this.feed = new Feed(url, clock, this.key, {
       link: (link) => this.linked(link),
       instrument: (definition) => this.defined(definition),
       item: (item, part) => this.take(item, part),
-      execution: (execution) => this.executed(execution),
+      execution: (execution) => this.own.sharesPage && this.own.take(execution),
       clock: (answer) => {
         health.ping(answer);
         tellClock(this.notices, health.offsetMs ?? 0);
       },
+      ready: (part) => part === 'all' && this.listed(),
       refused: (part, error) => this.refused(part, error),
     });
     this.gate = new GateView(byId('gate') as HTMLDialogElement, (key) => this.feed.unlock(key));
     const client = () => this.feed.client;
     const key = () => this.key.value;
     const now = (): Nanos => this.serverNow();
-    const definition = (symbol = desk.chosen): Instrument | undefined =>
-      desk.rows.get(symbol ?? '')?.definition;
+    const definition = (): Instrument | undefined => desk.row?.definition;
     this.own = new OwnOrders(
       {
         url,
         client,
         key,
-        definition,
         changed: () => painter.mark(this.order),
-        ended: (why) => this.order.keyEnded(why),
+        failed: (why) => this.order.failed(why),
       },
       trading,
     );
-    const changed = (): void => this.pastChanged();
-    this.travel = new TimeTravel({ url, client, key, definition, now, changed }, clock);
+    const figures = new PastFigures(url, this.key, this.pastBars, sessionBoundary);
+    this.travel = new TimeTravel(
+      {
+        url,
+        client,
+        key,
+        definition,
+        interval: () => this.interval,
+        now,
+        changed: () => this.pastChanged(),
+        sought: (at) => this.chartData.seek(at),
+      },
+      figures,
+      clock,
+    );
+    const shown = new Shown(desk, this.travel, this.chartData, client);
+    this.shown = shown;
     this.list = new ListView(
       byId('list'),
       desk,
@@ -108,24 +137,34 @@ export class Page {
       (symbol) => this.choose(symbol),
       () => painter.mark(this.list),
     );
-    this.head = new HeadView(byId('head'), desk, (interval) => this.chooseInterval(interval));
+    this.head = new HeadView(
+      byId('head'),
+      () => shown.head(),
+      (interval) => this.chooseInterval(interval),
+    );
     this.ladder = new LadderView(
       byId('ladder'),
       new Cell(byId('book-place')),
-      () => this.ladderSource(),
+      () => shown.ladder(),
       (price) => this.order.pick(price),
     );
     this.tape = new TapeView(
       byId('tape'),
       new Cell(byId('tape-note')),
-      () => this.tapeSource(),
+      () => shown.tape(),
       () => painter.mark(this.tape),
     );
-    this.chart = new ChartView(byId('chart'), byId('moment'), () => painter.mark(this.chart));
+    this.chart = new ChartView(byId('chart'), byId('moment'), () => shown.chart(), {
+      changed: () => painter.mark(this.chart),
+      more: () => this.chartData.more(),
+    });
     this.strip = new HealthView(byId('health'), health, clock, () => this.feed.link);
-    const last = (): number | null => desk.row?.last ?? null;
-    const isLive = (): boolean => this.feed.link.state === 'live';
-    this.order = new OrderView(byId('orders'), new Cell(byId('order-note')), this.own, { definition, last, isLive }); // prettier-ignore
+    this.order = new OrderView(byId('orders'), new Cell(byId('order-note')), this.own, {
+      definition,
+      last: () => shown.last,
+      isLive: () => this.feed.link.state === 'live',
+      isPast: () => this.travel.past !== undefined,
+    });
     this.travelView = new TravelView(byId('travel'), this.travel, {
       now,
       first: () => (desk.chosen === undefined ? undefined : this.pastBars.first(desk.chosen)),
@@ -134,7 +173,7 @@ export class Page {
 
   /** @param symbol that the address names, if it names one */
   start(symbol: string | undefined): void {
-    this.wanted = symbol;
+    this.addressed.want(symbol);
     this.head.pressInterval(this.interval);
     setInterval(() => this.look(), LOOK_EVERY_MS);
     this.feed.start();
@@ -143,14 +182,12 @@ export class Page {
 
   /** Shows an instrument; one that is not there is said to be so. */
   choose(symbol: string): void {
-    if (this.desk.rows.has(symbol)) {
-      this.wanted = undefined;
-      this.notices.clear('symbol');
-      this.show(symbol);
-    } else {
-      this.wanted = symbol;
-      this.tellUnknown();
+    if (!this.desk.rows.has(symbol)) {
+      this.addressed.want(symbol);
+      return;
     }
+    this.addressed.found();
+    this.show(symbol);
   }
 
   /** A key is asked for, and nothing else can be done. */
@@ -166,7 +203,7 @@ export class Page {
   }
 
   live(): void {
-    this.travel.live();
+    this.travelView.goLive();
   }
 
   setFilter(text: string): void {
@@ -201,21 +238,33 @@ export class Page {
 
   private defined(definition: Instrument): void {
     if (this.desk.define(definition)) this.list.resort();
-    if (definition.symbol === this.wanted) this.choose(definition.symbol);
+    byId('empty').hidden = true;
+    if (definition.symbol === this.addressed.wanted) this.choose(definition.symbol);
     this.painter.mark(this.list);
     this.painter.mark(this.order);
   }
 
+  /** Every definition that the server had has come. */
+  private listed(): void {
+    this.addressed.complete = true;
+    this.list.setComplete();
+    byId('empty').hidden = this.desk.rows.size > 0;
+    this.chooseFirst();
+    this.addressed.tell();
+    this.painter.mark(this.list);
+  }
+
   private take(item: Item, part: Part): void {
     const { painter, desk } = this;
-    const isNews = item.type !== 'bar' && item.type !== 'stats' && item.type !== 'status';
-    this.health.take(item, isNews && this.isLive(item));
+    this.health.take(item, this.feed.isNews(item));
     if (part === 'all') {
       desk.takeOverview(item);
       if (item.type === 'reset') this.list.resort();
       painter.mark(this.list);
       if (item.type !== 'reset' && item.type !== 'gap' && item.symbol === desk.chosen) {
         painter.mark(this.head);
+        if (item.type === 'status') painter.mark(this.ladder);
+        if (item.type === 'tick') painter.mark(this.chart);
       }
       this.chooseFirst();
     } else if (part === 'bars') {
@@ -230,24 +279,12 @@ export class Page {
     }
   }
 
-  private isLive(item: Item): boolean {
-    if (item.type === 'book') return item.form === 'delta';
-    return 'seq' in item && item.seq > this.feed.connectedAtSeq;
-  }
-
   private takeBar(item: Item): void {
     const { row } = this.desk;
-    if (item.type === 'bar' && row !== undefined) this.chart.take(item, row.definition);
-    // What lies between is not told: history is.
-    else if (item.type === 'reset' || item.type === 'gap') {
-      this.chart.broken();
-      void this.loadBars();
-    }
+    if (item.type === 'bar' && row !== undefined) this.chartData.take(item, row.definition);
+    // What lies between is not sent again: history has it.
+    else if (item.type === 'reset' || item.type === 'gap') this.chartData.broken();
     this.painter.mark(this.chart);
-  }
-
-  private executed(execution: Execution): void {
-    if (this.own.sharesPage) this.own.take(execution);
   }
 
   private refused(part: Part, error: TapedeckError): void {
@@ -262,24 +299,20 @@ export class Page {
   private chooseFirst(): void {
     const { first } = this.list;
     if (this.desk.chosen !== undefined || first === undefined) return;
+    if (!this.addressed.mayBeAnother) return;
     this.show(first);
-    this.tellUnknown();
-  }
-
-  private tellUnknown(): void {
-    const { wanted } = this;
-    const { chosen } = this.desk;
-    if (wanted === undefined || chosen === undefined) return;
-    this.notices.show('symbol', `There is no instrument ${wanted} here; this is ${chosen}.`);
+    this.addressed.tell();
   }
 
   private show(symbol: string): void {
     if (symbol === this.desk.chosen) return;
+    const at = this.travel.past && this.travel.shownTime();
     this.desk.choose(symbol);
-    this.travelView.restart();
     this.feed.follow(symbol);
     this.beginBars();
-    history.replaceState(null, '', `#${encodeURIComponent(symbol)}`);
+    this.travelView.restart(at);
+    this.notices.clear('history');
+    nameInAddress(symbol);
     document.title = `${symbol} · Tapedeck`;
     void this.loadTrades(symbol);
     this.list.reveal(symbol);
@@ -295,30 +328,23 @@ export class Page {
     this.interval = interval;
     this.head.pressInterval(interval);
     this.beginBars();
+    void this.travel.intervalChanged();
   }
 
   private beginBars(): void {
     const { row } = this.desk;
     if (row === undefined) return;
-    this.chart.begin(row.definition, BAR_SECONDS[this.interval]);
-    this.feed.followBars(row.definition.symbol, this.interval);
-    void this.loadBars();
+    const { symbol } = row.definition;
+    this.chartData.begin(symbol, this.interval);
+    this.feed.followBars(symbol, this.interval);
     this.painter.mark(this.chart);
   }
 
-  private async loadBars(): Promise<void> {
-    const { interval } = this;
-    const symbol = this.desk.chosen;
-    if (symbol === undefined) return;
-    let isFirst = true;
-    for await (const bars of this.pastBars.pages(symbol, interval)) {
-      if (symbol !== this.desk.chosen || interval !== this.interval) return;
-      const isYoung = isFirst && bars.length < YOUNG_BARS;
-      if (isYoung && !this.intervalChosen && interval === '1m') return this.setInterval('1s');
-      isFirst = false;
-      this.chart.fill(bars);
-      this.painter.mark(this.chart);
-    }
+  /** A young market is shown by the second. */
+  private isShort(bars: number): boolean {
+    if (bars >= YOUNG_BARS || this.intervalChosen || this.interval !== '1m') return false;
+    this.setInterval('1s');
+    return true;
   }
 
   private async loadTrades(symbol: string): Promise<void> {
@@ -331,31 +357,21 @@ export class Page {
 
   // ── what is shown ───────────────────────────────────────────────────────────────────────────
 
-  private ladderSource() {
-    const { row } = this.desk;
-    const { past } = this.travel;
-    const definition = row?.definition;
-    if (past !== undefined) {
-      return { definition, book: past.book, note: moment(this.travel.shownTime()).slice(11) };
-    }
-    const book = definition && this.feed.client?.book(definition.symbol);
-    return { definition, book, note: '' };
-  }
-
-  private tapeSource() {
-    const { row, trades, tapeGap } = this.desk;
-    const { past } = this.travel;
-    const definition = row?.definition;
-    if (past !== undefined) return { definition, trades: past.trades, note: 'past' };
-    return { definition, trades, note: tapeGap ?? '' };
-  }
-
   private pastChanged(): void {
     const { past } = this.travel;
+    const { definition } = this.shown;
     document.body.classList.toggle('past', past !== undefined);
-    this.chart.mark(past === undefined ? undefined : this.travel.shownTime().seconds);
-    const { painter } = this;
-    for (const view of [this.ladder, this.tape, this.chart, this.travelView]) painter.mark(view);
+    if (past === undefined) this.chartData.live();
+    else if (past.candle?.interval === this.interval && definition !== undefined) {
+      this.chartData.setMoment(past.candle, definition);
+    }
+    for (const view of this.momentViews) this.painter.mark(view);
+  }
+
+  /** Those that show a moment, present or past. */
+  private get momentViews(): View[] {
+    const { head, ladder, tape, chart, order, travelView } = this;
+    return [head, ladder, tape, chart, order, travelView];
   }
 
   private serverNow(): Nanos {
@@ -374,9 +390,7 @@ export class Page {
   }
 
   private markAll(): void {
-    const { list, head, ladder, tape, chart, strip, order, travelView } = this;
-    for (const view of [list, head, ladder, tape, chart, strip, order, travelView]) {
-      this.painter.mark(view);
-    }
+    const { list, strip } = this;
+    for (const view of [list, strip, ...this.momentViews]) this.painter.mark(view);
   }
 }

@@ -1,43 +1,82 @@
 /**
- * Past bars: the candles of before the page was there, page by page, the newest first; older ones as
- * long as the server gives them quickly, for each page costs it a reading. Bounded: `BARS` bars.
+ * Past bars: bars of history, page by page, the newest first, over stretches without trades to the very
+ * first. Where a page is empty, the next one that is not is found by halving: a question costs the
+ * server little, and there are about as many as the stretch has bits. Bounded: one question at a time.
  */
 
-import type { BarInterval } from '../../../protocol/bars';
-import type { Clock } from '../../base/clock';
-import { fetchBars, Nanos, type RestBar } from '../../client/index';
+import { BAR_SECONDS, type BarInterval } from '../../../protocol/bars';
+import { fetchBars, Nanos, type RestBar, type RestBars } from '../../client/index';
 import type { TabKey } from './tab-key';
 
-const BARS = 480;
 const BARS_AT_ONCE = 60;
-const SLOW_MS = 1_000;
+/** A page of few bars makes the next one look over twice the time, up to so many intervals. */
+const SPAN_MAX = 3_840;
+
+/** Whole seconds since 1970; `from` inclusive, `to` exclusive. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
 
 export class PastBars {
   private readonly url: string;
   private readonly key: TabKey;
-  private readonly clock: Clock;
 
   /** @param key by which the page reads, where that needs one */
-  constructor(url: string, key: TabKey, clock: Clock) {
+  constructor(url: string, key: TabKey) {
     this.url = url;
     this.key = key;
-    this.clock = clock;
   }
 
-  /** Ends early where the server does not answer. */
-  async *pages(symbol: string, interval: BarInterval): AsyncGenerator<readonly RestBar[]> {
-    const { url, clock } = this;
-    let to: string | undefined;
-    for (let loaded = 0; loaded < BARS; loaded += BARS_AT_ONCE) {
-      const startedMs = clock.monotonicMs();
-      const query = { interval, limit: BARS_AT_ONCE, ...(to === undefined ? {} : { to }) };
-      const answer = await fetchBars(url, symbol, query, this.key.value).catch(() => null);
-      if (answer === null) return;
-      const tookMs = clock.monotonicMs() - startedMs;
-      yield answer.bars;
-      to = answer.bars[0]?.openTime;
-      if (to === undefined || tookMs > SLOW_MS) return;
+  /**
+   * Each page holds bars, oldest first, and is older than the one before.
+   * @param to opening second that all of them are before; the newest bars where it is undefined
+   * @throws TapedeckError as `fetchBars` does
+   */
+  async *pages(
+    symbol: string,
+    interval: BarInterval,
+    to?: number,
+  ): AsyncGenerator<readonly RestBar[]> {
+    const step = BAR_SECONDS[interval];
+    let span = BARS_AT_ONCE;
+    let end = to;
+    for (;;) {
+      let page = await this.page(symbol, interval, span, end);
+      if (page.length === 0) {
+        if (end === undefined) return;
+        const found = await this.endOfBars(symbol, interval, end);
+        if (found === undefined) return;
+        page = await this.page(symbol, interval, BARS_AT_ONCE, found);
+        if (page.length === 0) return; // deleted meanwhile
+      }
+      yield page;
+      end = opening(page[0]!);
+      span = page.length * 2 < span ? Math.min(span * 2, SPAN_MAX) : BARS_AT_ONCE;
+      if (end < step) return;
     }
+  }
+
+  /** The newest bar that opens before a second. @throws TapedeckError as `fetchBars` does */
+  async newest(symbol: string, interval: BarInterval, to: number): Promise<RestBar | undefined> {
+    const pages = this.pages(symbol, interval, to);
+    const { value } = await pages.next();
+    await pages.return(undefined);
+    return (value as readonly RestBar[] | undefined)?.at(-1);
+  }
+
+  /** Every bar that opens within a range, oldest first. @throws TapedeckError as `fetchBars` does */
+  async within(symbol: string, interval: BarInterval, { from, to }: Range): Promise<RestBar[]> {
+    const bars: RestBar[] = [];
+    const query = { interval, from: nanos(from), to: nanos(to), limit: BARS_AT_ONCE };
+    let next: string | null | undefined;
+    while (next !== null) {
+      const page = next === undefined ? query : { ...query, next };
+      const answer: RestBars = await fetchBars(this.url, symbol, page, this.key.value);
+      bars.push(...answer.bars);
+      next = answer.next;
+    }
+    return bars;
   }
 
   /**
@@ -45,9 +84,68 @@ export class PastBars {
    * @throws TapedeckError as `fetchBars` does
    */
   async first(symbol: string): Promise<Nanos | undefined> {
-    const query = { interval: '1s', from: '0', limit: 1 };
-    const answer = await fetchBars(this.url, symbol, query, this.key.value);
-    const open = answer.bars[0]?.openTime;
-    return open === undefined ? undefined : Nanos.parse(open)?.plus(1e9);
+    const second = await this.firstSecond(symbol);
+    return second === undefined ? undefined : Nanos.fromSeconds(second + 1, 0);
   }
+
+  private async page(
+    symbol: string,
+    interval: BarInterval,
+    span: number,
+    to: number | undefined,
+  ): Promise<readonly RestBar[]> {
+    if (to !== undefined) {
+      const from = Math.max(0, to - span * BAR_SECONDS[interval]);
+      return this.within(symbol, interval, { from, to });
+    }
+    const query = { interval, limit: BARS_AT_ONCE };
+    return (await fetchBars(this.url, symbol, query, this.key.value)).bars;
+  }
+
+  /** Where the newest bars before a second end, to a page; undefined where there are none. */
+  private async endOfBars(
+    symbol: string,
+    interval: BarInterval,
+    before: number,
+  ): Promise<number | undefined> {
+    const step = BAR_SECONDS[interval];
+    const firstSecond = await this.firstSecond(symbol);
+    if (firstSecond === undefined || firstSecond >= before) return undefined;
+    const first = firstSecond - (firstSecond % step);
+    let from = before;
+    let to = before;
+    for (let length = BARS_AT_ONCE * step; ; length *= 2) {
+      to = from;
+      from = Math.max(first, to - length);
+      if (await this.has(symbol, interval, { from, to })) break;
+      if (from === first) return undefined;
+    }
+    // The newest lie in [from, to), and nothing behind that.
+    while (to - from > BARS_AT_ONCE * step) {
+      const middle = from + Math.floor((to - from) / 2 / step) * step;
+      if (await this.has(symbol, interval, { from: middle, to })) from = middle;
+      else to = middle;
+    }
+    return to;
+  }
+
+  private async has(symbol: string, interval: BarInterval, { from, to }: Range): Promise<boolean> {
+    const query = { interval, from: nanos(from), to: nanos(to), limit: 1 };
+    return (await fetchBars(this.url, symbol, query, this.key.value)).bars.length > 0;
+  }
+
+  private async firstSecond(symbol: string): Promise<number | undefined> {
+    const query = { interval: '1s', from: '0', limit: 1 };
+    const { bars } = await fetchBars(this.url, symbol, query, this.key.value);
+    return bars[0] && opening(bars[0]);
+  }
+}
+
+/** Opening second of a bar. */
+export function opening({ openTime }: RestBar): number {
+  return Nanos.parse(openTime)?.seconds ?? 0;
+}
+
+function nanos(seconds: number): string {
+  return Nanos.fromSeconds(seconds, 0).toString();
 }

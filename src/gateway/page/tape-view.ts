@@ -5,9 +5,13 @@ import type { TapeTrade } from './desk';
 import { cell, make, type Cell } from './dom';
 import { decimal, timeOfDay } from './format';
 import type { View } from './painter';
+import { ColumnFit } from './text-fit';
 
 const ROW_PX = 21;
 const LINES_MAX = 80;
+const COLUMNS_LEAST = ['10,000.00', '10,000.00', '00:00:00.000'];
+const FIGURES_PX = 13;
+const PADDING_PX = 12;
 
 export interface TapeSource {
   readonly definition: Instrument | undefined;
@@ -23,12 +27,15 @@ export class TapeView implements View {
   private readonly note: Cell;
   private readonly source: () => TapeSource;
   private readonly lines: Line[] = [];
+  private readonly fit: ColumnFit;
+  private symbol = '';
   private height = 0;
 
   constructor(root: HTMLElement, note: Cell, source: () => TapeSource, resized: () => void) {
     this.root = root;
     this.note = note;
     this.source = source;
+    this.fit = new ColumnFit(root, COLUMNS_LEAST, FIGURES_PX, PADDING_PX);
     new ResizeObserver(([entry]) => {
       this.height = entry?.contentRect.height ?? 0;
       resized();
@@ -37,6 +44,10 @@ export class TapeView implements View {
 
   paint(): void {
     const { definition, trades, note } = this.source();
+    if (definition !== undefined && definition.symbol !== this.symbol) {
+      this.symbol = definition.symbol;
+      this.fit.reset();
+    }
     const wanted = Math.min(Math.ceil(this.height / ROW_PX), LINES_MAX);
     while (this.lines.length < wanted) {
       const line = new Line();
@@ -47,8 +58,9 @@ export class TapeView implements View {
     this.roll(trades);
     this.root.dataset['seq'] = String(trades[0]?.seq ?? 0);
     for (const [i, line] of this.lines.entries()) {
-      line.show(i < wanted ? trades[i] : undefined, definition);
+      line.show(i < wanted ? trades[i] : undefined, definition, this.fit);
     }
+    this.fit.apply();
   }
 
   /** Lines that show what stays move down, so only what is new is written. */
@@ -69,7 +81,7 @@ class Line {
   private readonly time = cell(this.element, 'time');
   shown: TapeTrade | undefined;
 
-  show(trade: TapeTrade | undefined, definition: Instrument | undefined): void {
+  show(trade: TapeTrade | undefined, definition: Instrument | undefined, fit: ColumnFit): void {
     if (trade === this.shown) return;
     this.shown = trade;
     if (trade === undefined || definition === undefined) {
@@ -78,8 +90,12 @@ class Line {
       this.time.set('');
       return;
     }
-    this.price.set(decimal(trade.price, definition.priceScale), MOODS[trade.aggressor]);
-    this.quantity.set(decimal(trade.quantity, definition.quantityScale));
+    const price = decimal(trade.price, definition.priceScale);
+    const quantity = decimal(trade.quantity, definition.quantityScale);
+    fit.see(0, price);
+    fit.see(1, quantity);
+    this.price.set(price, MOODS[trade.aggressor]);
+    this.quantity.set(quantity);
     this.time.set(timeOfDay(trade.eventTime));
   }
 }

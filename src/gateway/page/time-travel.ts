@@ -1,14 +1,16 @@
 /**
- * Time travel: the book and the tape of a past moment, and the market played on from there.
+ * Time travel: book, trades, statistics and candles of a past moment, and the market replayed from there.
  *
  * A moment is asked of REST, one question at a time, so a slider that is drawn across the screen asks
- * for where it is and not for where it has been. Playing is the SDK's replay, whose book proves
- * itself message by message as a live one does. Bounded: one question, one replay, `TRADES_MAX` trades.
+ * for where it is and not for where it has been. A replay is the SDK's, whose book proves itself message
+ * by message as a live one does; its trades carry statistics and candle on. Bounded: one question, one
+ * replay, `TRADES_MAX` trades.
  */
 
+import { BAR_SECONDS, type BarInterval } from '../../../protocol/bars';
+import { isLate, marketTime } from '../../../protocol/trade-time';
 import {
   fetchBook,
-  fetchTrades,
   LocalBook,
   Nanos,
   parseDecimal,
@@ -19,16 +21,33 @@ import {
   type TapedeckError,
 } from '../../client/index';
 import type { Clock } from '../../base/clock';
-import { readTrade, TRADES_MAX, type ShownBook, type TapeTrade } from './desk';
+import { TRADES_MAX, type ShownBook, type TapeTrade } from './desk';
+import {
+  advance,
+  newestFirst,
+  type PastFigures,
+  type PastStats,
+  type Running,
+} from './past-figures';
+import { travelWords } from './travel-words';
+
+/** Of the newest trades before a moment so many are asked for. */
+const TRADES = 80;
 
 export const SPEEDS = ['1', '10', '100'] as const;
 export type Speed = (typeof SPEEDS)[number];
 
+/** A moment of one instrument; what is undefined is not known, or not yet. */
 export interface Past {
   readonly symbol: string;
   at: Nanos;
   book: ShownBook | undefined;
+  /** Why there is no book, in words. */
+  doubt: string;
   trades: TapeTrade[];
+  stats: PastStats | undefined;
+  /** The candle that the moment lies in, so far. */
+  candle: (Running & { readonly interval: BarInterval }) | undefined;
   /** What is the matter, or how it came to be. */
   note: string;
 }
@@ -40,9 +59,14 @@ export interface TravelHost {
   /** By which the page reads, where that needs one. */
   key(): string | undefined;
   definition(): Instrument | undefined;
+  /** Length of the candles on the screen. */
+  interval(): BarInterval;
   /** By the server's clock. */
   now(): Nanos;
+  /** What is shown has changed. */
   changed(): void;
+  /** Another moment was asked for: candles up to it are wanted. */
+  sought(at: Nanos): void;
 }
 
 export class TimeTravel {
@@ -51,39 +75,53 @@ export class TimeTravel {
   playing = false;
   speed: Speed = '1';
   private readonly host: TravelHost;
+  private readonly figures: PastFigures;
   private readonly clock: Clock;
-  private asking = false;
+  /** Asks for the wanted moments, one after another; undefined while none is wanted. */
+  private asking: Promise<void> | undefined;
   private wanted: Nanos | undefined;
   private replay: Replay | undefined;
   private anchor: { readonly time: Nanos; readonly ms: number } | undefined;
 
-  constructor(host: TravelHost, clock: Clock) {
+  constructor(host: TravelHost, figures: PastFigures, clock: Clock) {
     this.host = host;
+    this.figures = figures;
     this.clock = clock;
   }
 
-  /** Shows a moment. */
+  /** Shows a moment of the chosen instrument. */
   async seek(at: Nanos): Promise<void> {
     this.stop();
-    const { symbol } = this.begin(at);
+    this.begin(at);
     this.wanted = at;
+    this.host.sought(at);
     this.host.changed();
-    if (this.asking) return;
-    this.asking = true;
-    while (this.wanted !== undefined && this.past?.symbol === symbol) {
-      const moment = this.wanted;
-      this.wanted = undefined;
-      await this.ask(symbol, moment);
-    }
-    this.asking = false;
+    this.asking ??= this.askAll();
+    await this.asking;
+  }
+
+  /** Candles of another length are shown. */
+  async intervalChanged(): Promise<void> {
+    if (this.past === undefined) return;
+    const wasPlaying = this.playing;
+    await this.seek(this.shownTime());
+    if (wasPlaying) await this.play();
   }
 
   /** Plays on from the moment that is shown. */
   async play(): Promise<void> {
-    const client = this.host.client();
     const { past } = this;
-    if (past === undefined || client === undefined) return;
+    if (past === undefined) return;
     this.stop();
+    past.note = '';
+    this.playing = true;
+    this.anchor = undefined;
+    this.host.changed();
+    // What is played is added to what the moment had.
+    await this.asking;
+    const client = this.host.client();
+    if (!this.playing || this.past !== past || this.replay !== undefined) return;
+    if (client === undefined) return this.pause();
     const { symbol, at } = past;
     const topics: readonly string[] = [`book:${symbol}`, `trade:${symbol}`];
     const replay = client.replay({
@@ -93,15 +131,14 @@ export class TimeTravel {
       speed: Number(this.speed),
     });
     this.replay = replay;
-    this.playing = true;
     this.anchor = { time: at, ms: this.clock.monotonicMs() };
-    past.note = '';
     this.host.changed();
     try {
       await this.follow(replay, past);
-      if (this.replay === replay) past.note = 'Played to where it began; Live goes on from here.';
+      if (this.replay === replay) past.note = 'Replayed up to its start. Press Live to go on.';
     } catch (e) {
-      if (this.replay === replay) past.note = `It does not play: ${(e as TapedeckError).message}`;
+      if (this.replay === replay)
+        past.note = `The replay failed: ${travelWords(e as TapedeckError)}`;
     }
     if (this.replay !== replay) return;
     this.replay = undefined;
@@ -142,13 +179,13 @@ export class TimeTravel {
     return shown.compare(now) > 0 ? now : shown;
   }
 
-  private begin(at: Nanos): Past {
+  private begin(at: Nanos): void {
     const symbol = this.host.definition()?.symbol ?? '';
     if (this.past?.symbol !== symbol) {
-      this.past = { symbol, at, book: undefined, trades: [], note: '' };
+      const unknown = { book: undefined, doubt: '', stats: undefined, candle: undefined, note: '' };
+      this.past = { symbol, at, trades: [], ...unknown };
     }
     this.past.at = at;
-    return this.past;
   }
 
   private stop(): void {
@@ -159,27 +196,69 @@ export class TimeTravel {
     replay?.stop().catch(() => {});
   }
 
-  private async ask(symbol: string, at: Nanos): Promise<void> {
-    const { url } = this.host;
+  private async askAll(): Promise<void> {
+    while (this.wanted !== undefined && this.past !== undefined) {
+      const at = this.wanted;
+      this.wanted = undefined;
+      await this.ask(this.past, at);
+    }
+    this.asking = undefined;
+  }
+
+  /** Book and trades first; the others cost the server more, and are left out where another moment is wanted. */
+  private async ask(past: Past, at: Nanos): Promise<void> {
+    const definition = this.host.definition();
+    const isWanted = (): boolean => this.past === past && this.wanted === undefined;
+    if (definition?.symbol !== past.symbol) return;
+    past.note = '';
     try {
-      const key = this.host.key();
-      const book = await fetchBook(url, symbol, { at: at.toString() }, key);
-      const query = { next: String(book.seq + 1), limit: 60 };
-      const { trades } = await fetchTrades(url, symbol, query, key);
-      const { past } = this;
-      const definition = this.host.definition();
-      if (past?.symbol !== symbol || definition?.symbol !== symbol || this.playing) return;
-      past.book = readBook(book, definition);
-      past.trades = trades.flatMap((trade) => readTrade(trade, definition));
-      past.note = '';
+      const [book, trades] = await Promise.all([
+        this.book(definition, at),
+        this.figures.trades(definition, at, TRADES),
+      ]);
+      if (this.past !== past) return;
+      Object.assign(past, { ...book, trades });
+      this.host.changed();
+      if (!isWanted()) return;
+      const interval = this.host.interval();
+      const candle = { interval, ...(await this.figures.candle(definition, interval, at)) };
+      if (isWanted()) past.candle = candle;
+      this.host.changed();
+      if (!isWanted()) return;
+      const stats = await this.figures.stats(definition, at);
+      if (isWanted()) past.stats = stats;
     } catch (e) {
-      const { message, hint } = e as TapedeckError;
-      if (this.past?.symbol !== symbol) return;
-      this.past.book = undefined;
-      this.past.trades = [];
-      this.past.note = hint === null ? message : `${message}. ${hint}`;
+      const unknown = { trades: [], stats: undefined, candle: undefined };
+      if (this.past === past) {
+        Object.assign(past, { ...unknown, note: travelWords(e as TapedeckError) });
+      }
     }
     this.host.changed();
+  }
+
+  private async book(definition: Instrument, at: Nanos): Promise<Pick<Past, 'book' | 'doubt'>> {
+    const { url } = this.host;
+    try {
+      const query = { at: at.toString() };
+      const book = await fetchBook(url, definition.symbol, query, this.host.key());
+      return { book: readBook(book, definition), doubt: '' };
+    } catch (e) {
+      return { book: undefined, doubt: travelWords(e as TapedeckError) };
+    }
+  }
+
+  /** A trade that is played goes into statistics and candle. */
+  private carryOn({ stats, candle }: Past, trade: TapeTrade): void {
+    const { seconds } = marketTime(trade);
+    if (stats !== undefined) {
+      const start = this.figures.sessionStart(seconds);
+      if (start > stats.start) stats.previousClose = stats.fold.close ?? stats.previousClose;
+      advance(stats, start);
+      stats.fold.trade(trade);
+    }
+    if (candle === undefined) return;
+    advance(candle, seconds - (seconds % BAR_SECONDS[candle.interval]));
+    candle.fold.trade(trade);
   }
 
   private async follow(replay: Replay, past: Past): Promise<void> {
@@ -196,13 +275,16 @@ export class TimeTravel {
         if (item.type === 'book') {
           book.apply(item);
           past.book = { seq: book.seq, bids: book.bids, asks: book.asks, trusted: book.trusted };
+          past.doubt = book.trusted ? '' : 'The book was incomplete at this moment.';
         } else if (item.type === 'trade' && item.seq > known) {
-          past.trades = [item, ...past.trades].slice(0, TRADES_MAX);
+          past.trades = [item, ...past.trades].sort(newestFirst).slice(0, TRADES_MAX);
+          if (!isLate(item)) this.carryOn(past, item);
         }
-        // What opens a replay may be older than the moment that it was asked for.
-        if (item.eventTime.compare(past.at) > 0) {
-          past.at = item.eventTime;
-          this.anchor = { time: item.eventTime, ms: this.clock.monotonicMs() };
+        const time = item.type === 'trade' ? marketTime(item) : item.eventTime;
+        // What opens a replay may be older than its moment; a source's clock may be ahead of all of it.
+        if (time.compare(past.at) > 0 && time.compare(this.host.now()) <= 0) {
+          past.at = time;
+          this.anchor = { time, ms: this.clock.monotonicMs() };
         }
       }
       this.host.changed();

@@ -1,8 +1,9 @@
 /** Travel view: the slider of time, the moment it stands at, and the keys that play it on. */
 
-import { Nanos, parseTime } from '../../client/index';
+import { Nanos } from '../../client/index';
 import { Choice, make } from './dom';
 import { moment } from './format';
+import { readMoment } from './moment-text';
 import type { View } from './painter';
 import { SPEEDS, type Speed, type TimeTravel } from './time-travel';
 
@@ -38,6 +39,10 @@ export class TravelView implements View {
   private fromMs = 0;
   private toMs = 0;
   private dragging = false;
+  /** What is wrong with the moment that was typed; it stays in the field until it is mended. */
+  private fault = '';
+  /** How the moment that was typed was read. */
+  private remark = '';
 
   constructor(root: HTMLElement, travel: TimeTravel, host: TravelViewHost) {
     this.travel = travel;
@@ -71,7 +76,13 @@ export class TravelView implements View {
   /** Goes back a little, or comes back to what is. */
   toggle(): void {
     if (this.travel.past === undefined) void this.enter(this.host.now().plus(-10_000 * 1e6));
-    else this.travel.live();
+    else this.goLive();
+  }
+
+  /** Back to what is. */
+  goLive(): void {
+    this.say('', '');
+    this.travel.live();
   }
 
   togglePlay(): void {
@@ -80,9 +91,10 @@ export class TravelView implements View {
     else void this.travel.play();
   }
 
-  /** The history that the slider reaches over is of another instrument. */
-  restart(): void {
-    this.travel.live();
+  /** Another instrument is chosen. @param at the moment that stays on the screen, if it is a past one */
+  restart(at: Nanos | undefined): void {
+    if (at === undefined) this.goLive();
+    else void this.travel.seek(at);
     void this.reach(this.span);
   }
 
@@ -93,31 +105,44 @@ export class TravelView implements View {
     this.live.setAttribute('aria-pressed', String(past === undefined));
     if (!this.dragging) this.slider.value = String(past === undefined ? this.toMs : time.millis);
     this.slider.setAttribute('aria-valuetext', moment(time));
-    if (document.activeElement !== this.text) this.text.value = moment(time);
+    if (document.activeElement !== this.text && this.fault === '') this.text.value = moment(time);
     this.playButton.textContent = playing ? 'Pause' : 'Play';
     this.playButton.disabled = past === undefined;
     this.speeds.press(speed);
-    const note = past === undefined ? '' : this.describe(past.note);
-    this.note.textContent = note;
+    const note = this.describe();
+    if (this.note.textContent !== note) this.note.textContent = note;
     this.note.title = note;
   }
 
-  private describe(note: string): string {
-    if (note !== '') return note;
-    return this.travel.playing
-      ? `Playing the journal at ×${this.travel.speed}`
-      : 'The book as of this moment';
+  private describe(): string {
+    const { past, playing, speed } = this.travel;
+    if (this.fault !== '') return this.fault;
+    if (past === undefined) return '';
+    if (past.note !== '' || past.doubt !== '') return past.note || past.doubt;
+    if (playing) return `Replaying the journal at ×${speed}`;
+    return this.remark === '' ? 'Everything but the list is as of this moment.' : this.remark;
+  }
+
+  private say(fault: string, remark: string): void {
+    this.fault = fault;
+    this.remark = remark;
+    this.note.classList.toggle('down', fault !== '');
+    if (fault === '') this.text.removeAttribute('aria-invalid');
+    else this.text.setAttribute('aria-invalid', 'true');
   }
 
   private listen(): void {
     const { slider, text } = this;
-    this.live.addEventListener('click', () => this.travel.live());
+    this.live.addEventListener('click', () => this.goLive());
     this.playButton.addEventListener('click', () => this.togglePlay());
     slider.addEventListener('pointerdown', () => (this.dragging = true));
     slider.addEventListener('pointerup', () => (this.dragging = false));
     slider.addEventListener('pointercancel', () => (this.dragging = false));
     slider.addEventListener('change', () => (this.dragging = false));
-    slider.addEventListener('input', () => void this.enter(Nanos.fromMillis(Number(slider.value))));
+    slider.addEventListener('input', () => {
+      this.say('', '');
+      void this.enter(Nanos.fromMillis(Number(slider.value)));
+    });
     text.addEventListener('change', () => this.read());
     text.addEventListener('keydown', (event) => {
       if (event.key === 'Enter') text.blur();
@@ -125,12 +150,14 @@ export class TravelView implements View {
   }
 
   private read(): void {
-    const typed = this.text.value.trim().replace(' ', 'T');
-    const time = parseTime(/[zZ]$|^\d+$/.test(typed) ? typed : `${typed}Z`);
-    if (time === undefined) {
-      this.note.textContent = `${this.text.value} is no time; such as ${moment(this.host.now())}`;
+    const read = readMoment(this.text.value, this.host.now(), this.travel.shownTime());
+    if ('fault' in read) {
+      this.say(read.fault, '');
+      this.paint();
       return;
     }
+    const { at: time, remark } = read;
+    this.say('', remark);
     if (time.millis < this.fromMs || time.millis > this.toMs) {
       this.slide(Math.max(this.toMs, time.millis), Math.min(this.fromMs, time.millis));
     }

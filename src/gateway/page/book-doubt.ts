@@ -1,0 +1,34 @@
+/** Book doubt: why the book of an instrument is not to be relied on, in plain words. */
+
+import type { Row } from './desk';
+
+/** By the reason of the status `incomplete`. */
+const REASONS: Readonly<Record<string, string>> = {
+  'gap': 'Messages of the source are missing',
+  'overlap': 'Messages of the source do not fit together',
+  'quote-mismatch': 'The source’s quote and its book contradict each other',
+  'too-many-levels': 'The source’s book has more levels than this server holds',
+  'awaiting-snapshot': 'The source has not sent a whole book yet',
+  'book-renumbered': 'The source’s numbering began anew',
+};
+
+/** Whether bid and ask of an instrument are not known to be those of now. */
+export function isDoubtful({ state, mark }: Row): boolean {
+  return mark !== null || state === 'incomplete' || state === 'stale' || state === 'recovered';
+}
+
+/** Empty where the book is good. */
+export function doubtOf({ state, reason, mark }: Row): string {
+  if (state === 'incomplete') {
+    const why = REASONS[reason] ?? 'The source says that its book is incomplete';
+    return `${why}. The book is shown again after the source’s next snapshot.`;
+  }
+  const lastKnown = state === 'stale' || state === 'recovered' ? state : mark;
+  if (lastKnown === 'stale') {
+    return 'The source has disconnected. This is the last known book; it may have changed since.';
+  }
+  if (lastKnown === 'recovered') {
+    return 'This is the last known book from before the server restarted. The source has sent nothing since.';
+  }
+  return '';
+}

@@ -1,0 +1,157 @@
+/**
+ * Chart data: the candles on the screen. Present ones are history and what comes live; of a past moment
+ * there are those before it, and the one it lies in as far as that. Older pages are asked for as somebody
+ * scrolls to them. Bounded: two series of `CANDLES_MAX` candles, one page of each under way.
+ */
+
+import { BAR_SECONDS, type BarInterval } from '../../../protocol/bars';
+import type { Clock } from '../../base/clock';
+import type { Bar, Instrument, Nanos, RestBar, TapedeckError } from '../../client/index';
+import { Candles, CANDLES_MAX } from './candles';
+import type { PastBars } from './past-bars';
+import type { Fold, Running } from './past-figures';
+
+/** So many are loaded before anybody scrolls, while the server gives them quickly. */
+const BARS = 480;
+const SLOW_MS = 1_000;
+/** A series that begins so many bars before a moment shows what led up to it. */
+const BARS_BEFORE = 120;
+
+interface Series {
+  readonly candles: Candles;
+  readonly pages: AsyncGenerator<readonly RestBar[]>;
+  /** Second up to which it knows all; infinite of the present one. */
+  readonly end: number;
+  loading: boolean;
+  /** There is nothing older. */
+  complete: boolean;
+}
+
+export interface ChartDataHost {
+  changed(): void;
+  /** The newest page has few bars. @returns whether something else is shown instead */
+  isShort(bars: number): boolean;
+  failed(error: TapedeckError): void;
+}
+
+export class ChartData {
+  private readonly bars: PastBars;
+  private readonly clock: Clock;
+  private readonly host: ChartDataHost;
+  private symbol = '';
+  private interval: BarInterval = '1m';
+  private present: Series | undefined;
+  private past: Series | undefined;
+
+  constructor(bars: PastBars, clock: Clock, host: ChartDataHost) {
+    this.bars = bars;
+    this.clock = clock;
+    this.host = host;
+  }
+
+  get shown(): Candles | undefined {
+    return (this.past ?? this.present)?.candles;
+  }
+
+  /** Another instrument, or another length of bars. */
+  begin(symbol: string, interval: BarInterval): void {
+    this.symbol = symbol;
+    this.interval = interval;
+    this.past = undefined;
+    this.present = this.series(new Candles(BAR_SECONDS[interval]), Infinity, undefined);
+    void this.load(this.present, BARS);
+  }
+
+  /** Messages were missed: history is asked again. */
+  broken(): void {
+    if (this.present === undefined) return;
+    const { candles } = this.present;
+    candles.broken();
+    this.present = this.series(candles, Infinity, undefined);
+    void this.load(this.present, BARS);
+  }
+
+  take(bar: Bar, definition: Instrument): void {
+    this.present?.candles.take(bar, definition);
+    const { past } = this;
+    if (past !== undefined && bar.openTime.seconds + past.candles.seconds <= past.end) {
+      past.candles.take(bar, definition); // a revision
+    }
+  }
+
+  /** Shows what there was up to a moment. */
+  seek(at: Nanos): void {
+    const step = BAR_SECONDS[this.interval];
+    const end = at.seconds - (at.seconds % step);
+    const known = [this.past, this.present].find((series) => series && covers(series, end, step));
+    if (known === undefined) {
+      this.past = this.series(new Candles(step), end, end);
+      void this.load(this.past, BARS_BEFORE * 2);
+      return;
+    }
+    const candles = known.candles.until(end);
+    this.past = this.series(candles, end, known.candles.oldest ?? end);
+    this.past.complete = known.complete;
+  }
+
+  /** The candle that the moment lies in. */
+  setMoment({ start, fold }: Running, definition: Instrument): void {
+    const bar = scaledOf(fold);
+    if (bar !== undefined) this.past?.candles.set(start, bar, definition);
+  }
+
+  live(): void {
+    this.past = undefined;
+    this.present?.candles.redraw();
+  }
+
+  /** The oldest candles are in sight. */
+  more(): void {
+    const series = this.past ?? this.present;
+    if (series === undefined || series.loading || series.complete) return;
+    if (series.candles.size < CANDLES_MAX * 0.8) void this.load(series, 1);
+  }
+
+  private series(candles: Candles, end: number, to: number | undefined): Series {
+    const pages = this.bars.pages(this.symbol, this.interval, to);
+    return { candles, pages, end, loading: false, complete: false };
+  }
+
+  /** Pages until there are so many bars more, or the server is slow. */
+  private async load(series: Series, bars: number): Promise<void> {
+    series.loading = true;
+    try {
+      for (let loaded = 0; loaded < bars;) {
+        const startedMs = this.clock.monotonicMs();
+        const { value, done } = await series.pages.next();
+        if (series !== this.present && series !== this.past) return;
+        if (done === true) {
+          series.complete = true;
+          break;
+        }
+        const isNewest = loaded === 0 && series === this.present;
+        loaded += value.length;
+        if (isNewest && this.host.isShort(value.length)) return;
+        series.candles.fill(value);
+        this.host.changed();
+        if (this.clock.monotonicMs() - startedMs > SLOW_MS) break;
+      }
+    } catch (e) {
+      series.complete = true; // a page that failed ends the pages
+      if (series === this.present || series === this.past) this.host.failed(e as TapedeckError);
+    } finally {
+      series.loading = false;
+    }
+  }
+}
+
+function covers({ candles, end: known, complete }: Series, end: number, step: number): boolean {
+  const { oldest } = candles;
+  if (end > known || oldest === undefined) return false;
+  return complete ? oldest < end : oldest <= end - BARS_BEFORE * step;
+}
+
+function scaledOf({ open, high, low, close, volume }: Fold) {
+  if (open === null || high === null || low === null || close === null) return undefined;
+  return { open, high, low, close, volume };
+}

@@ -1,0 +1,50 @@
+/** Moment text: what a person types for a moment of the past, read or refused in plain words. */
+
+import { UNIT_NANOS, unitOf } from '../../../protocol/time-unit';
+import { Nanos, parseTime } from '../../client/index';
+import { moment } from './format';
+
+/** `remark`: how it was read, where that is not plain. */
+export type ReadMoment =
+  { readonly at: Nanos; readonly remark: string } | { readonly fault: string };
+
+const DATE = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/i;
+const CLOCK = /^(\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?$/;
+
+/** @param now by the server's clock @param shown the moment on the screen, whose day a time without one is of */
+export function readMoment(text: string, now: Nanos, shown: Nanos = now): ReadMoment {
+  const typed = text.trim();
+  const example = moment(now);
+  const read = /^\d+$/.test(typed) ? readDigits(typed) : readDate(typed, shown);
+  if (read === undefined) {
+    const given = typed === '' ? 'Nothing is given' : `“${typed.slice(0, 40)}” is not a time`;
+    return {
+      fault: `${given}. Expected UTC such as ${example}, 14:05:30, or a number since 1970.`,
+    };
+  }
+  if ('at' in read && read.at.compare(now) > 0) {
+    return { fault: `${moment(read.at)} is in the future. The server’s clock is at ${example}.` };
+  }
+  return read;
+}
+
+/** A number since 1970, whose unit its magnitude tells. */
+function readDigits(digits: string): ReadMoment | undefined {
+  const given = Nanos.parse(digits);
+  if (given === undefined) return undefined;
+  const unit = unitOf(given);
+  const at = Nanos.parse((BigInt(digits) * BigInt(UNIT_NANOS[unit])).toString());
+  if (at === undefined || unitOf(at) !== 'nanoseconds') return undefined; // before 1973
+  const remark = unit === 'nanoseconds' ? '' : `Read as ${unit} since 1970: ${moment(at)}.`;
+  return { at, remark };
+}
+
+function readDate(text: string, shown: Nanos): ReadMoment | undefined {
+  const clock = CLOCK.exec(text);
+  const day = shown.toISOString().slice(0, 10);
+  const [, date, minutes = '00:00', seconds = ':00', zone = 'Z'] =
+    (clock === null ? DATE.exec(text) : [text, day, clock[1], clock[2]]) ?? [];
+  if (date === undefined) return undefined;
+  const at = parseTime(`${date}T${minutes}${seconds}${zone.toUpperCase()}`);
+  return at && { at, remark: '' };
+}

@@ -1,0 +1,97 @@
+/** Shown: what each view has to show: the present, or all of it of the moment that time travel stands at. */
+
+import type { Instrument, TapedeckClient } from '../../client/index';
+import { doubtOf, isDoubtful } from './book-doubt';
+import type { ChartData } from './chart-data';
+import type { ChartSource } from './chart-view';
+import type { Desk, ShownBook } from './desk';
+import { moment } from './format';
+import type { HeadSource, HeadStats } from './head-view';
+import type { LadderSource } from './ladder-view';
+import type { PastStats } from './past-figures';
+import type { TapeSource } from './tape-view';
+import type { TimeTravel } from './time-travel';
+
+export class Shown {
+  private readonly desk: Desk;
+  private readonly travel: TimeTravel;
+  private readonly chartData: ChartData;
+  private readonly client: () => TapedeckClient | undefined;
+
+  constructor(
+    desk: Desk,
+    travel: TimeTravel,
+    chartData: ChartData,
+    client: () => TapedeckClient | undefined,
+  ) {
+    this.desk = desk;
+    this.travel = travel;
+    this.chartData = chartData;
+    this.client = client;
+  }
+
+  get definition(): Instrument | undefined {
+    return this.desk.row?.definition;
+  }
+
+  /** Newest price, scaled; null before the first trade. */
+  get last(): number | null {
+    const { past } = this.travel;
+    if (past === undefined) return this.desk.row?.last ?? null;
+    return past.trades[0]?.price ?? null;
+  }
+
+  head(): HeadSource | undefined {
+    const { row, stats } = this.desk;
+    const { past } = this.travel;
+    if (row === undefined) return undefined;
+    const { definition, turn } = row;
+    const { last } = this;
+    if (past !== undefined) {
+      const [bid, ask] = topOf(past.book);
+      const previousClose = past.stats === undefined ? null : past.stats.previousClose;
+      const pastStats = past.stats && statsOf(past.stats);
+      return { definition, last, turn: '', bid, ask, previousClose, stats: pastStats };
+    }
+    const [bid, ask] = isDoubtful(row) ? [null, null] : [row.bid, row.ask];
+    const previousClose = stats?.previousClose ?? definition.previousClose;
+    return { definition, last, turn, bid, ask, previousClose, stats };
+  }
+
+  ladder(): LadderSource {
+    const { definition } = this;
+    const { past } = this.travel;
+    if (past !== undefined) {
+      const note = moment(this.travel.shownTime()).slice(11);
+      return { definition, book: past.book, note, doubt: past.doubt };
+    }
+    const book = definition && this.client()?.book(definition.symbol);
+    const { row } = this.desk;
+    return { definition, book, note: '', doubt: row === undefined ? '' : doubtOf(row) };
+  }
+
+  tape(): TapeSource {
+    const { definition } = this;
+    const { past } = this.travel;
+    if (past !== undefined) return { definition, trades: past.trades, note: 'past' };
+    const { trades, tapeGap } = this.desk;
+    return { definition, trades, note: tapeGap ?? '' };
+  }
+
+  chart(): ChartSource {
+    const { definition, last } = this;
+    const { past } = this.travel;
+    const momentSeconds = past === undefined ? undefined : this.travel.shownTime().seconds;
+    return { definition, candles: this.chartData.shown, last, momentSeconds };
+  }
+}
+
+function statsOf({ fold }: PastStats): HeadStats {
+  const { open, high, low, volume, trades } = fold;
+  return { open, high, low, volume, trades, vwap: null };
+}
+
+function topOf(book: ShownBook | undefined): [bid: number | null, ask: number | null] {
+  if (book === undefined || !book.trusted) return [null, null];
+  return [book.bids[0] ?? null, book.asks[0] ?? null];
+}
