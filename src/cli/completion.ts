@@ -1,118 +1,81 @@
-/**
- * `tapedeck completion`: a script for the shell that completes commands, options and the words that an
- * option takes, made from the command line itself, so it is never behind it.
- */
+/** `tapedeck completion`: a script for the shell; and `tapedeck complete`, which that script asks. */
 
-import { Argument, Command, type Option } from 'commander';
+import { Argument, Command } from 'commander';
 
-const SHELLS = ['bash', 'zsh', 'fish'] as const;
+import { StartFault } from '../base/start-fault';
+import { fetchSymbols } from '../client/rest';
+import { loadConfig, processEnvironment } from '../config';
+import { readKeys } from '../gateway/stored-keys';
+import { readSymbols } from '../journal/reading';
+import { FILES_WORD, SCRIPTS } from './completion-scripts';
+import { candidatesFor, type Surroundings } from './completion-words';
+
+/** A person waits for it, with a key pressed. */
+const SERVER_MS_MAX = 1_500;
 
 export function completionCommand(): Command {
   return new Command('completion')
     .description('Print a script that lets a shell complete this command line.')
-    .addArgument(new Argument('<shell>', 'for which shell').choices(SHELLS))
+    .addArgument(new Argument('<shell>', 'for which shell').choices(Object.keys(SCRIPTS)))
     .addHelpText(
       'after',
       `
+At each Tab the script asks the program itself: for commands, options, the words that an option takes,
+and the symbols of the journal or of the server that the command names.
+
 Examples:
   source <(tapedeck completion bash)       in ~/.bashrc
   source <(tapedeck completion zsh)        in ~/.zshrc, behind compinit
   tapedeck completion fish | source        in ~/.config/fish/config.fish
 `,
     )
-    .action((shell: (typeof SHELLS)[number], _options: unknown, self: Command) => {
-      const program = self.parent!;
-      const script = { bash: bashScript, zsh: zshScript, fish: fishScript }[shell];
-      process.stdout.write(script(program));
+    .action((shell: string) => {
+      process.stdout.write(SCRIPTS[shell]!);
     });
 }
 
-interface Described {
-  readonly name: string;
-  readonly about: string;
-  readonly options: readonly Option[];
-  /** Words that its argument takes, where they are known. */
-  readonly words: readonly string[];
-  readonly takesFiles: boolean;
+/** Says nothing where nothing can be known: an error would stand in the middle of what is typed. */
+export function completeCommand(): Command {
+  return new Command('complete')
+    .description('Print what may stand next, a word and what it is for on each line.')
+    .argument('[words...]', 'behind "--": what stands on the line so far, without "tapedeck"')
+    .action(async (words: string[], _options: unknown, self: Command) => {
+      const found = await candidatesFor(self.parent!, words, { symbols, keyNames });
+      const lines = found.words.map(({ word, about }) => (about === '' ? word : `${word}\t${about}`)); // prettier-ignore
+      if (found.files) lines.push(FILES_WORD);
+      process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+    });
 }
 
-function describe(program: Command): Described[] {
-  return program.commands.map((command) => ({
-    name: command.name(),
-    about: command.description(),
-    options: [...command.options, ...program.options, command.createOption('--help', 'show help')],
-    words: command.registeredArguments.flatMap((argument) => argument.argChoices ?? []),
-    takesFiles: command.registeredArguments.some((argument) => argument.name() === 'file'),
-  }));
-}
-
-function flags(options: readonly Option[]): string[] {
-  return options.flatMap(({ long }) => (long === undefined || long === null ? [] : [long]));
-}
-
-function bashScript(program: Command): string {
-  const name = program.name();
-  const commands = describe(program);
-  const cases = commands.map(({ name: command, options, words, takesFiles }) => {
-    const values = options
-      .filter(({ argChoices, long }) => argChoices !== undefined && long !== undefined)
-      .map(({ long, argChoices }) => `      ${long}) words="${argChoices!.join(' ')}" ;;`);
-    const files = options
-      .filter(({ flags: text }) => /<(FILE|DIR)>/.test(text))
-      .map(({ long }) => `      ${long}) COMPREPLY=($(compgen -f -- "$current")); return ;;`);
-    const offered = [...words, ...flags(options)].join(' ');
-    return [
-      `  ${command})`,
-      '    case "$before" in',
-      ...values,
-      ...files,
-      `      *) words="${offered}"${takesFiles ? '; files=yes' : ''} ;;`,
-      '    esac ;;',
-    ].join('\n');
-  });
-  const top = [...commands.map((c) => c.name), '--help', '--version'].join(' ');
-  return `_${name}() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD - 1]}" words="" files=""
-  if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "${top}" -- "$current"))
-    return
-  fi
-  case "\${COMP_WORDS[1]}" in
-${cases.join('\n')}
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
-  if [ -n "$files" ]; then COMPREPLY+=($(compgen -f -- "$current")); fi
-}
-complete -F _${name} ${name}
-`;
-}
-
-/** zsh reads what bash does. */
-function zshScript(program: Command): string {
-  return `autoload -U +X bashcompinit && bashcompinit\n${bashScript(program)}`;
-}
-
-function fishScript(program: Command): string {
-  const name = program.name();
-  const lines = [`complete -c ${name} -f`];
-  for (const { name: command, about, options, words, takesFiles } of describe(program)) {
-    lines.push(`complete -c ${name} -n __fish_use_subcommand -a ${command} -d ${quoted(about)}`);
-    const within = `complete -c ${name} -n '__fish_seen_subcommand_from ${command}'`;
-    if (words.length > 0) lines.push(`${within} -a ${quoted(words.join(' '))}`);
-    if (takesFiles) lines.push(`${within} -F`);
-    for (const option of options) {
-      if (option.long === undefined || option.long === null) continue;
-      const { argChoices = [], description, flags: text } = option;
-      const takes = text.includes('<') ? ' -r' : '';
-      const file = /<(FILE|DIR)>/.test(text) ? ' -F' : '';
-      const values = argChoices.length > 0 ? ` -a ${quoted(argChoices.join(' '))}` : '';
-      const long = option.long.replace(/^--/, '');
-      lines.push(`${within} -l ${long}${takes}${file}${values} -d ${quoted(description)}`);
-    }
+/** Of the server, for a command that speaks to one; else of the journal. */
+const symbols: Surroundings['symbols'] = async (command, words) => {
+  const url = command.options.find(({ long }) => long === '--url')?.defaultValue as
+    string | undefined;
+  const server = valueIn(words, '--url') ?? valueIn(words, '--to') ?? url;
+  try {
+    if (server !== undefined) return await fetchSymbols(server, valueIn(words, '--key'), SERVER_MS_MAX); // prettier-ignore
+    const directory = directoryIn(words);
+    return directory === undefined ? [] : readSymbols(directory);
+  } catch {
+    return [];
   }
-  return `${lines.join('\n')}\n`;
+};
+
+const keyNames: Surroundings['keyNames'] = (words) => {
+  const directory = directoryIn(words);
+  const keys = directory === undefined ? [] : readKeys(directory);
+  return keys instanceof StartFault ? [] : keys.map(({ name }) => name);
+};
+
+function directoryIn(words: readonly string[]): string | undefined {
+  const flags = { data: valueIn(words, '--data'), config: valueIn(words, '--config') };
+  const config = loadConfig(flags, processEnvironment());
+  return config instanceof StartFault ? undefined : config.journal.directory;
 }
 
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "\\'")}'`;
+/** What was given for an option, in either form. */
+function valueIn(words: readonly string[], option: string): string | undefined {
+  const at = words.findLastIndex((word) => word === option || word.startsWith(`${option}=`));
+  if (at < 0) return undefined;
+  return words[at] === option ? words[at + 1] : words[at]!.slice(option.length + 1);
 }

@@ -6,6 +6,7 @@ import { readAdmitted } from '../access';
 import { StartFault } from '../base/start-fault';
 import { loadSettings, processEnvironment, settingsOf, type Flags, type Loaded } from '../config';
 import { fail } from './failure';
+import { DURABILITY_OPTION } from './options';
 
 export function configCommand(): Command {
   const check = flags(new Command('check'))
@@ -48,9 +49,7 @@ function flags(command: Command): Command {
     .option('--port <N>', 'as of "serve"')
     .option('--data <DIR>', 'as of "serve"')
     .option('--config <FILE>', 'settings in TOML')
-    .option('--durability <D>', 'as of "serve"')
-    .exitOverride()
-    .showHelpAfterError('(add --help for how to use it)');
+    .addOption(DURABILITY_OPTION());
 }
 
 function settingsJson(loaded: Loaded): string {

@@ -18,6 +18,7 @@ import {
   type StoredKey,
 } from '../gateway/stored-keys';
 import { fail, outliveOutput } from './failure';
+import { wordOption } from './options';
 
 interface Where {
   readonly data?: string;
@@ -37,7 +38,7 @@ export function keysCommand(): Command {
   const make = at(new Command('make'))
     .description('Make a key and print it. It is shown this once; only its hash is kept.')
     .argument('<name>', 'owner of its orders; for lists and logs')
-    .option('--role <R...>', `${ROLES.join(', ')} (read)`)
+    .addOption(wordOption('--role <R...>', 'what it may do (read)', ROLES))
     .option('--symbols <P...>', 'what the role publish goes for: symbols, * for any letters (*)')
     .option('--days <N>', 'how long it is good (for ever)')
     .action((name: string, wish: Wish) => run(wish, (directory) => makeOne(directory, name, wish)));
@@ -75,9 +76,7 @@ Examples:
 function at(command: Command): Command {
   return command
     .option('--data <DIR>', 'data directory (data)')
-    .option('--config <FILE>', 'settings in TOML, which may name it')
-    .exitOverride()
-    .showHelpAfterError('(add --help for how to use it)');
+    .option('--config <FILE>', 'settings in TOML, which may name it');
 }
 
 function run(where: Where, act: (directory: string) => StartFault | undefined): void {

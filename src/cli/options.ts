@@ -11,6 +11,10 @@ export function URL_OPTION(): Option {
   return new Option('--url <URL>', 'address of the server').default('http://127.0.0.1:7070');
 }
 
+export function DURABILITY_OPTION(): Option {
+  return wordOption('--durability <D>', 'when it counts as kept', ['async', 'commit', 'fsync']);
+}
+
 /** An option whose words are known, for help and completion; what else is given the command refuses itself. */
 export function wordOption(flags: string, description: string, words: readonly string[]): Option {
   const option = new Option(flags, description);

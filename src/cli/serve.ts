@@ -11,7 +11,7 @@ import type { Role } from '../gateway/stored-keys';
 import { createLog } from '../log';
 import { startServer, type Log, type Server } from '../server';
 import { defect, fail, failNow } from './failure';
-import { wordOption } from './options';
+import { DURABILITY_OPTION } from './options';
 
 export function serveCommand(): Command {
   return new Command('serve')
@@ -20,9 +20,7 @@ export function serveCommand(): Command {
     .option('--port <N>', 'port to listen on (7070); 0 picks a free one')
     .option('--data <DIR>', 'data directory (data)')
     .option('--config <FILE>', 'settings in TOML')
-    .addOption(
-      wordOption('--durability <D>', 'when it counts as kept', ['async', 'commit', 'fsync']),
-    )
+    .addOption(DURABILITY_OPTION())
     .option('--ring <PATH>', 'ring for processes on this machine, such as /dev/shm/tapedeck.ring')
     .option('--demo', 'with simulated markets; trading on them needs no key on this machine')
     .option('--rate <n>', 'orders a second of the demo (400)')

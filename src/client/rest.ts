@@ -178,12 +178,13 @@ async function fetchJson<T>(
   path: string,
   key: string | undefined,
   looksRight: (body: Partial<T>) => boolean,
+  timeoutMs = TIMEOUT_MS,
 ): Promise<T> {
   let response: Response;
   try {
     const address = new URL(path, url.includes('://') ? url : `http://${url}`);
     response = await fetch(address, {
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
       ...(key !== undefined && { headers: { authorization: `Bearer ${key}` } }),
     });
   } catch (e) {
@@ -203,11 +204,25 @@ async function fetchJson<T>(
   throw new TapedeckError(error.code, error.message, error.hint ?? null);
 }
 
-/** The symbols of all instruments. @throws TapedeckError as `fetchBook` does */
-export async function fetchSymbols(url: string, key?: string): Promise<readonly string[]> {
+/**
+ * The symbols of all instruments.
+ * @param timeoutMs the longest wait for them
+ * @throws TapedeckError as `fetchBook` does
+ */
+export async function fetchSymbols(
+  url: string,
+  key?: string,
+  timeoutMs = TIMEOUT_MS,
+): Promise<readonly string[]> {
   type Listed = { readonly instruments: readonly { readonly symbol: string }[] };
   const looksRight = (body: Partial<Listed>): boolean => Array.isArray(body.instruments);
-  const { instruments } = await fetchJson<Listed>(url, '/v1/instruments', key, looksRight);
+  const { instruments } = await fetchJson<Listed>(
+    url,
+    '/v1/instruments',
+    key,
+    looksRight,
+    timeoutMs,
+  );
   return instruments.map(({ symbol }) => symbol);
 }
 

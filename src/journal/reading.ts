@@ -102,6 +102,20 @@ export function openReading(directory: string): JournalReading | StartFault {
   }
 }
 
+/** The symbols of a journal, and nothing else of it; none where there is no journal. @throws Error when it does not read */
+export function readSymbols(directory: string): readonly string[] {
+  const path = join(directory, JOURNAL_FILE);
+  if (!existsSync(path) || checkForeign(path) !== undefined) return [];
+  const db = connectToRead(path);
+  try {
+    if (countTables(db) === 0) return [];
+    const rows = all<{ symbol: string }>(db, 'SELECT symbol FROM instrument ORDER BY symbol');
+    return rows.map(({ symbol }) => symbol);
+  } finally {
+    db.close();
+  }
+}
+
 /** The fault of a journal that SQLite, or a row of which, does not read. */
 export function unreadable(path: string, e: unknown): StartFault {
   const message = `${path} cannot be read: ${(e as Error).message}`;

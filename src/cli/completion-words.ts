@@ -1,0 +1,200 @@
+/**
+ * Completion words: what may stand next on the command line, found by walking it as it would be read. It
+ * is made of the commands themselves, so it is never behind them.
+ */
+
+import type { Argument, Command, Option } from 'commander';
+
+import { CHANNELS } from '../../protocol/topics';
+import { BAR_INTERVALS } from '../../protocol/messages';
+
+/** A word, and what it is for. */
+export interface Candidate {
+  readonly word: string;
+  readonly about: string;
+}
+
+/** What may stand next: words, or the name of a file. */
+export interface Candidates {
+  readonly words: readonly Candidate[];
+  readonly files: boolean;
+}
+
+/** What is known of where the command would run; each may know nothing. */
+export interface Surroundings {
+  /** @param words all that was typed, for its options */
+  symbols(command: Command, words: readonly string[]): Promise<readonly string[]>;
+  keyNames(words: readonly string[]): readonly string[];
+}
+
+const NONE: Candidates = { words: [], files: false };
+const FILES: Candidates = { words: [], files: true };
+
+/** Where the walk is behind the words before the last. */
+interface Place {
+  readonly command: Command;
+  /** Arguments that the command has already. */
+  readonly positionals: number;
+  /** The option whose value stands next. */
+  readonly option: Option | undefined;
+  /** Whether something else than a value of that option may stand there. */
+  readonly isOptionSated: boolean;
+  /** Behind `--`, where nothing is an option. */
+  readonly isOperand: boolean;
+}
+
+/** @param words behind the name of the program; the last is the one to complete, perhaps empty */
+export async function candidatesFor(
+  program: Command,
+  words: readonly string[],
+  around: Surroundings,
+): Promise<Candidates> {
+  const current = words.at(-1) ?? '';
+  const place = walk(program, words.slice(0, -1));
+  const found = await offered(place, current, words, around);
+  const begun = ({ word }: Candidate): boolean => word.startsWith(current);
+  return { words: found.words.filter(begun), files: found.files };
+}
+
+function walk(program: Command, before: readonly string[]): Place {
+  let place: Place = { command: program, positionals: 0, option: undefined, isOptionSated: true, isOperand: false }; // prettier-ignore
+  for (const word of before) place = step(place, word);
+  return place;
+}
+
+function step(place: Place, word: string): Place {
+  const { command, option, isOperand } = place;
+  if (option !== undefined && !place.isOptionSated) {
+    return option.variadic
+      ? { ...place, isOptionSated: true }
+      : { ...place, option: undefined, isOptionSated: true };
+  }
+  if (!isOperand && word === '--') return { ...place, option: undefined, isOperand: true };
+  if (!isOperand && isFlag(word)) {
+    const next = optionsOf(command).find(({ long, short }) => [long, short].includes(word));
+    const takes = next !== undefined && (next.required || next.optional);
+    return { ...place, option: takes ? next : undefined, isOptionSated: !takes || next.optional };
+  }
+  if (option?.variadic === true) return place; // one more of its values
+  const inner = place.positionals === 0 ? named(command, word) : undefined;
+  if (inner !== undefined) return { ...place, command: inner, option: undefined };
+  return { ...place, option: undefined, positionals: place.positionals + 1 };
+}
+
+async function offered(
+  place: Place,
+  current: string,
+  words: readonly string[],
+  around: Surroundings,
+): Promise<Candidates> {
+  const { command, option, isOperand } = place;
+  if (!isOperand && current.startsWith('-') && place.isOptionSated) {
+    const at = current.indexOf('=');
+    if (at < 0) return { words: flagsOf(command), files: false };
+    const given = optionsOf(command).find(({ long }) => long === current.slice(0, at));
+    const values = given === undefined ? NONE : await valuesOf(given, command, words, around);
+    const prefixed = values.words.map(({ word, about }) => ({ word: `${given!.long}=${word}`, about })); // prettier-ignore
+    return { words: prefixed, files: values.files };
+  }
+  if (option !== undefined) {
+    const values = await valuesOf(option, command, words, around);
+    if (!place.isOptionSated || values.words.length > 0) return values;
+  }
+  if (command.commands.length > 0) {
+    return place.positionals > 0 ? NONE : { words: commandsOf(command), files: false };
+  }
+  const all = command.registeredArguments;
+  const argument = all[place.positionals] ?? (all.at(-1)?.variadic === true ? all.at(-1) : undefined); // prettier-ignore
+  return argument === undefined ? NONE : await argumentsOf(argument, command, current, words, around); // prettier-ignore
+}
+
+async function valuesOf(
+  option: Option,
+  command: Command,
+  words: readonly string[],
+  around: Surroundings,
+): Promise<Candidates> {
+  if (option.argChoices !== undefined) return plain(option.argChoices);
+  if (/[<[](FILE|DIR|PATH)\b/.test(option.flags)) return FILES;
+  if (/^--symbols?$/.test(option.long ?? '')) return plain(await around.symbols(command, words));
+  return NONE;
+}
+
+async function argumentsOf(
+  argument: Argument,
+  command: Command,
+  current: string,
+  words: readonly string[],
+  around: Surroundings,
+): Promise<Candidates> {
+  if (argument.argChoices !== undefined) return plain(argument.argChoices);
+  switch (argument.name()) {
+    case 'file':
+      return FILES;
+    case 'symbol':
+      return plain(await around.symbols(command, words));
+    case 'topic':
+      return plain(await topics(current, () => around.symbols(command, words)));
+    case 'name':
+      return plain(command.name() === 'revoke' ? around.keyNames(words) : []);
+    default:
+      return NONE;
+  }
+}
+
+/** First the channel, then the symbol, then the interval: each is a part of the same word. */
+async function topics(
+  current: string,
+  symbols: () => Promise<readonly string[]>,
+): Promise<readonly string[]> {
+  const channel = CHANNELS.find((c) => current.startsWith(`${c}:`));
+  if (channel === undefined) return CHANNELS.map((c) => (c === 'status' ? c : `${c}:`));
+  const all = ['*', ...(await symbols())].map((symbol) => `${channel}:${symbol}`);
+  if (channel !== 'bar') return all;
+  const begun = all.find((topic) => current.startsWith(`${topic}:`));
+  return begun === undefined
+    ? all.map((topic) => `${topic}:`)
+    : BAR_INTERVALS.map((interval) => `${begun}:${interval}`);
+}
+
+function plain(words: readonly string[]): Candidates {
+  return { words: words.map((word) => ({ word, about: '' })), files: false };
+}
+
+function isFlag(word: string): boolean {
+  return word.startsWith('-') && word.length > 1;
+}
+
+/** Its own, and those of the commands that it is in. */
+function optionsOf(command: Command): readonly Option[] {
+  const { parent } = command;
+  const above = parent === null ? [] : optionsOf(parent);
+  return [...command.options, ...above].filter(({ hidden }) => !hidden);
+}
+
+function flagsOf(command: Command): Candidate[] {
+  const flags = optionsOf(command).map(({ long, description }) => ({ word: long ?? '', about: description })); // prettier-ignore
+  return [...flags.filter(({ word }) => word !== ''), { word: '--help', about: 'show help' }];
+}
+
+function commandsOf(command: Command): Candidate[] {
+  const visible = command.createHelp().visibleCommands(command);
+  return visible.map((inner) => ({ word: inner.name(), about: inner.description() }));
+}
+
+/** The command of this name in another one; of `help`, that which it is asked about. */
+function named(command: Command, word: string): Command | undefined {
+  const own = command.createHelp().visibleCommands(command);
+  const found = own.find((inner) => inner.name() === word);
+  if (found?.name() !== 'help') return found;
+  return helpOf(command);
+}
+
+/** `help` takes the names of the other commands, and nothing else. */
+function helpOf(command: Command): Command {
+  const help = command.createCommand('help');
+  help.argument('[command]');
+  const names = commandsOf(command).map(({ word }) => word);
+  help.registeredArguments[0]!.argChoices = names.filter((name) => name !== 'help');
+  return help;
+}

@@ -1,0 +1,38 @@
+/** Program: the command line as a whole. Each command is a file beside this one. */
+
+import { Command } from 'commander';
+
+import { VERSION } from '../version';
+import { bookCommand } from './book';
+import { completeCommand, completionCommand } from './completion';
+import { configCommand } from './config';
+import { exportCommand } from './export';
+import { keysCommand } from './keys';
+import { replayCommand } from './replay';
+import { serveCommand } from './serve';
+import { tailCommand } from './tail';
+import { verifyCommand } from './verify';
+
+export function createProgram(): Command {
+  const program = new Command('tapedeck')
+    .description('Records a market, serves it, pushes it and plays it back.')
+    .version(VERSION)
+    .configureHelp({ showGlobalOptions: true })
+    .addCommand(serveCommand())
+    .addCommand(replayCommand())
+    .addCommand(tailCommand())
+    .addCommand(bookCommand())
+    .addCommand(exportCommand())
+    .addCommand(verifyCommand())
+    .addCommand(keysCommand())
+    .addCommand(configCommand())
+    .addCommand(completionCommand())
+    .addCommand(completeCommand(), { hidden: true });
+  return saysWhatIsWrong(program);
+}
+
+/** Of every command: a mistake in the call is thrown, and told with how to find help. */
+function saysWhatIsWrong(command: Command): Command {
+  for (const inner of command.commands) saysWhatIsWrong(inner);
+  return command.exitOverride().showHelpAfterError('(add --help for how to use it)');
+}
