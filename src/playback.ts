@@ -6,6 +6,7 @@
 import { Nanos } from '../protocol/time';
 import type { PlaySource } from './broadcast/plays';
 import type { History } from './journal/history';
+import { isCrash } from './journal/history-gaps';
 
 /** @param thread it answers questions `play-…` @param flush of the journal */
 export function playSource(thread: History, flush: () => Promise<void>): PlaySource {
@@ -16,7 +17,7 @@ export function playSource(thread: History, flush: () => Promise<void>): PlaySou
       const opened = await thread.ask({ kind: 'play-open', play, ...request, from: words(from), to: words(to) }); // prettier-ignore
       if ('code' in opened) return opened;
       const { fromSeq, toSeq, gaps } = opened;
-      return { fromSeq, toSeq, isBroken: gaps.length > 0 };
+      return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
     },
     next: (play) => thread.ask({ kind: 'play-next', play }),
     close: (play) => void thread.ask({ kind: 'play-close', play }),

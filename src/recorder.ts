@@ -10,7 +10,7 @@ import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
 import type { Config, ConfiguredInstrument } from './config';
 import { JournalDamage } from './journal/checked-rows';
-import type { Durability, GapNote, Recovered } from './journal/journal';
+import type { Durability, GapNote, PastEpoch, Recovered } from './journal/journal';
 import { openJournal, unwritable, type OpenedJournal } from './journal/opening';
 import { SnapshotPolicy, type SnapshotOptions } from './journal/snapshot-policy';
 import type { SqliteJournal } from './journal/sqlite-journal';
@@ -30,8 +30,7 @@ export interface Recorder {
   readonly statistics: Statistics;
   /** What the start took: how long, and how many records behind the checkpoint it read. */
   readonly recovery: Recovery;
-  /** Of each past life of the numbering, the newest place that is as it was pushed. */
-  readonly pastEpochs: ReadonlyMap<number, number>;
+  readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
   /** Takes what still waits, and nothing more; resolves when the journal has it, or cannot have it. */
   refuse(): Promise<void>;
   /** Takes what still waits, and closes the journal in order; `journal.closed` tells when it is. */

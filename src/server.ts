@@ -21,6 +21,7 @@ import { descriptorsMax } from './base/descriptors';
 import { Prng } from './base/prng';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
+import { PastEpochs } from './broadcast/past-epochs';
 import { Plays } from './broadcast/plays';
 import { Replays } from './broadcast/replays';
 import { Memtable } from './cache/memtable';
@@ -151,7 +152,7 @@ export function startServer(
   const { market, sequencer } = recorder;
   const newest = hydrate(recorder, memtable, broadcaster, recentTradesMax);
   broadcaster.subscriptions.epoch = sequencer.epoch;
-  broadcaster.subscriptions.pastEpochs = recorder.pastEpochs;
+  broadcaster.subscriptions.pastEpochs = new PastEpochs(recorder.pastEpochs);
   broadcaster.subscriptions.since = (seq) => memtable.since(seq);
   const definitions = definitionsOf(recorder, config.instruments);
   if (definitions instanceof StartFault) {

@@ -27,7 +27,7 @@ export interface PlayRequest {
 export interface PlayRange {
   readonly fromSeq: number;
   readonly toSeq: number;
-  /** Whether some of it is missing. */
+  /** Whether some of it is missing; not what a crash took, of which each topic gets a `gap`. */
   readonly isBroken: boolean;
 }
 

@@ -10,13 +10,14 @@
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { ackOf } from '../../protocol/answers';
-import type { Instrument, Message, MessageOf } from '../../protocol/messages';
+import type { Bbo, Instrument, Message, MessageOf, Status, Tick } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { parseTopic, topicFault, type Topic } from '../../protocol/topics';
 import type { Clock } from '../base/clock';
 import type { DerivedTopics } from './derived';
 import { Desk } from './desk';
 import type { Mirror, MirroredInstrument, SymbolChannel, TopicState } from './mirror';
+import { PastEpochs } from './past-epochs';
 import type { Plays } from './plays';
 import { replayUnderWay } from './replay';
 import { Resumption, type Outcome, type ResetReason, type ResumptionStage } from './resumption';
@@ -43,11 +44,19 @@ interface Asked {
   readonly targets: ReadonlyMap<TopicState, MirroredInstrument | null>;
 }
 
+/** How a resume is answered. */
+interface Answering {
+  readonly tellsDefinitions: boolean;
+  /** The newest seq that a crash took of what is answered; 0: none. */
+  readonly lostTo: number;
+}
+
+const FROM_MEMORY: Answering = { tellsDefinitions: true, lostTo: 0 };
+
 export class Subscriptions {
   /** The life of the numbering. */
   epoch = 0;
-  /** Up to which place past lives are the same numbering as this one. */
-  pastEpochs: ReadonlyMap<number, number> = new Map();
+  pastEpochs: PastEpochs = new PastEpochs(new Map());
   /** All events behind a place, in order; undefined when some of them have left the memory. */
   since: (seq: number) => Iterable<readonly BatchEvent[]> | undefined = () => undefined;
   private readonly mirror: Mirror;
@@ -111,19 +120,28 @@ export class Subscriptions {
       const asked = this.resolve(session, request.topics);
       if ('code' in asked) return done(asked);
       const { epoch, seq } = request;
-      if (epoch !== this.epoch && seq > (this.pastEpochs.get(epoch) ?? -1)) {
-        this.answer(session, request, asked, 'other-epoch', done);
-      } else if (seq > this.lastSeq())
+      const start = epoch === this.epoch ? seq : this.pastEpochs.startOf(epoch, seq);
+      if (start === undefined) this.answer(session, request, asked, 'other-epoch', done);
+      else if (start > this.lastSeq()) {
         this.answer(session, request, asked, 'from-the-future', done);
-      else this.catchUp(session, request, asked, done);
+      } else this.catchUp(session, request, asked, this.pastEpochs.beforeLoss(start), done);
     });
   }
 
-  /** Out of memory, or where that does not reach back, out of the journal. */
-  private catchUp(session: Session, request: MessageOf<'resume'>, asked: Asked, done: Done): void {
-    const { seq, topics } = request;
+  /**
+   * Out of memory, or where that does not reach back, out of the journal.
+   * @param start the last seq that the reader need not be sent
+   */
+  private catchUp(
+    session: Session,
+    request: MessageOf<'resume'>,
+    asked: Asked,
+    start: number,
+    done: Done,
+  ): void {
+    const { topics } = request;
     const { plays } = this;
-    const missed = this.recent(seq, asked.targets);
+    const missed = this.recent(start, asked.targets);
     if (missed !== undefined || plays === null) {
       return this.answer(session, request, asked, missed ?? 'too-old', done);
     }
@@ -141,11 +159,14 @@ export class Subscriptions {
         // Instruments may have come meanwhile that a `*` stands for.
         const now = this.resolve(session, topics);
         if ('code' in now) done(now);
-        else this.answer(session, request, now, outcome, done, false);
+        else {
+          const lostTo = this.pastEpochs.lostTo(start);
+          this.answer(session, request, now, outcome, done, { tellsDefinitions: false, lostTo });
+        }
       },
     };
     const definitions = definitionsOf(asked.targets);
-    const resumption = new Resumption(stage, kept, session.isText, seq, definitions);
+    const resumption = new Resumption(stage, kept, session.isText, start, definitions);
     session.serve(resumption, this.clock.monotonicMs());
   }
 
@@ -156,7 +177,7 @@ export class Subscriptions {
     asked: Asked,
     outcome: Outcome,
     done: Done,
-    tellsDefinitions = true,
+    { tellsDefinitions, lostTo }: Answering = FROM_MEMORY,
   ): void {
     const { targets } = asked;
     const messages: Message[] = tellsDefinitions ? definitionsOf(targets) : [];
@@ -176,7 +197,7 @@ export class Subscriptions {
         messages.push(...this.state(topic, instrument, defined));
       }
     }
-    if (!isReset) messages.push(...outcome);
+    if (!isReset) messages.push(...this.renewed(targets.keys(), lostTo), ...outcome);
     this.join(session, asked, 0);
     messages.push(ackOf(id, this.lastSeq()));
     session.answer(messages, this.clock.monotonicMs());
@@ -200,6 +221,28 @@ export class Subscriptions {
       }
     }
     return messages;
+  }
+
+  /**
+   * Of topics of state of which nothing came behind what a crash took, the newest: a reader may hold a
+   * message of the lost ones instead.
+   */
+  private renewed(topics: Iterable<TopicState>, lostTo: number): Message[] {
+    if (lostTo === 0) return [];
+    const wanted = new Set(topics);
+    const newest: (Tick | Bbo | Status)[] = [];
+    for (const { topics: own, tick, bbo } of this.mirror.all()) {
+      if (tick !== null && wanted.has(own.tick)) newest.push(tick);
+      if (bbo !== null && wanted.has(own.bbo)) newest.push(bbo);
+    }
+    if (wanted.has(this.mirror.statusTopic)) newest.push(...this.statuses());
+    return newest.filter(({ seq }) => seq <= lostTo);
+  }
+
+  /** The newest of each instrument that has one, in the order of `seq`. */
+  private statuses(): Status[] {
+    const known = [...this.mirror.all()].flatMap(({ status }) => status ?? []);
+    return known.sort((a, b) => a.seq - b.seq);
   }
 
   private join(session: Session, { topics, targets }: Asked, intervalMs: number): void {
@@ -281,11 +324,7 @@ export class Subscriptions {
     instrument: MirroredInstrument | null,
     defined: Set<MirroredInstrument | null>,
   ): Message[] {
-    if (instrument === null) {
-      const all = [...this.mirror.all()];
-      const known = all.map((i) => i.status).filter((status) => status !== null);
-      return known.sort((a, b) => a.seq - b.seq);
-    }
+    if (instrument === null) return this.statuses();
     const messages: Message[] = [];
     if (!defined.has(instrument)) {
       defined.add(instrument);

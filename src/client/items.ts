@@ -21,6 +21,10 @@ export type TopicMessage = Tick | Trade | Bbo | Book | Bar | Stats | Status;
 /**
  * Messages of a topic that this consumer does not get: `count` of them, from place `from` to `to`,
  * both included. Told by the server, or (`local`) by the client, when the consumer itself is slow.
+ *
+ * With the reason `not-journaled` and a `from` at or below the place of an item that it had before: a
+ * crash of the server took these messages after they were pushed. What the consumer has of the topic from
+ * `from` on is in no journal; it discards or marks it. The state that stands follows.
  */
 export interface GapItem extends MessageOf<'gap'> {
   readonly local: boolean;

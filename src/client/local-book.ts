@@ -19,6 +19,8 @@ export class LocalBook {
   private valid = false;
   /** Place of the newest message taken; 0 before the first. */
   seq = 0;
+  /** Whether the next change must name it; behind a gap that the journal declares it names an earlier one. */
+  private exact = true;
 
   /** Flat: price, quantity, price, quantity …, best first; empty unless the book may be trusted. */
   get bids(): readonly number[] {
@@ -36,8 +38,9 @@ export class LocalBook {
   apply(message: Book): LocalBookOutcome {
     const repeated = message.form === 'delta' && this.seq !== 0 && message.seq <= this.seq;
     if (repeated) return 'repeated';
-    const continues = message.prevSeq === this.seq;
+    const continues = this.exact ? message.prevSeq === this.seq : message.prevSeq <= this.seq;
     this.seq = message.seq;
+    this.exact = message.form === 'delta' || message.prevSeq !== message.seq; // [R5]
     if (message.form === 'delta') {
       if (!this.valid || !continues) return this.distrust('gap');
       this.levels.apply(message.bids, message.asks);

@@ -12,6 +12,7 @@ import type { Message, MessageOf } from '../../protocol/messages';
 import { parseTopic, topicFault, type Topic } from '../../protocol/topics';
 import type { Connection } from './connection';
 import { Consumers } from './consumers';
+import { Crossing } from './crossing';
 import type { Timers } from './environment';
 import { TapedeckError } from './errors';
 import { chunks, Intervals } from './intervals';
@@ -54,8 +55,7 @@ export class MarketReader {
   private readonly toMend = new Map<string, string>();
   private mendTimer: unknown;
   private readonly received: Received;
-  /** The past epoch that places are of, until the server has said whether they hold in its own. */
-  private crossing: number | undefined;
+  private crossing: Crossing | undefined;
   private mayCross = true;
   private readonly timers: Timers;
   private readonly events: ReaderEvents;
@@ -195,7 +195,7 @@ export class MarketReader {
     const crosses = other && this.mayCross && held.length > 0;
     if (other && !crosses) table.forget();
     table.epoch = epoch;
-    this.crossing = crosses ? before : undefined;
+    this.crossing = crosses ? new Crossing(before, table, chunks(held).length) : undefined;
     this.mayCross = true;
     if (other && !crosses) this.request(held, 'other-epoch');
     else if (held.length > 0) this.resume(held, table.place(), all.length === held.length);
@@ -208,7 +208,8 @@ export class MarketReader {
 
   detach(): void {
     this.connection = undefined;
-    this.table.epoch = this.crossing ?? this.table.epoch; // what was not answered is asked again
+    // What was not answered is asked again.
+    if (this.crossing?.isOver === false) this.table.epoch = this.crossing.epoch;
     this.crossing = undefined;
     this.table.cut();
     this.toMend.clear();
@@ -218,7 +219,7 @@ export class MarketReader {
   }
 
   private resume(topics: readonly string[], seq: number, only: boolean): void {
-    const epoch = this.crossing ?? this.table.epoch!;
+    const epoch = this.crossing?.isOver === false ? this.crossing.epoch : this.table.epoch!;
     const parts = chunks(topics);
     this.table.resume(topics, only && parts.length === 1);
     for (const some of parts) {
@@ -226,14 +227,14 @@ export class MarketReader {
       this.ask(
         (id) => ({ type: 'resume', id, epoch, seq, topics: some }),
         (to) => {
-          this.crossing = undefined; // one numbering, or it was told
+          this.crossing?.answered(); // one numbering, or it was told
           this.table.resumed(some, to);
           this.events.resumed(seq, to);
           this.pace();
         },
         (error) => {
           if (error.code === 'not-supported') this.resumes = false;
-          if (this.crossing === undefined) return this.request(some, error.code);
+          if (this.crossing?.isAccepted !== false) return this.request(some, error.code);
           // Nobody has said whether the places still hold: they are asked for as new, on another connection.
           this.mayCross = false;
           this.connection?.abandon(`refused to resume: ${error.code}`);
@@ -325,8 +326,10 @@ export class MarketReader {
   message(message: Message): void {
     // Before the new connection was asked for anything, what it says is of no topic.
     if (this.connection === undefined) return;
-    if (isTopicMessage(message)) this.table.take(message);
-    else if (message.type === 'heartbeat') this.table.heartbeat(message);
+    if (isTopicMessage(message)) {
+      this.crossing?.met(message.seq);
+      this.table.take(message);
+    } else if (message.type === 'heartbeat') this.table.heartbeat(message);
     else if (message.type === 'gap') this.gap(message);
     else if (message.type === 'reset') this.reset(message);
   }

@@ -13,12 +13,14 @@
  */
 
 import { bookChecksum } from '../../protocol/checksum';
-import type { Book } from '../../protocol/messages';
+import type { Book, MessageOf } from '../../protocol/messages';
 import type { Topic } from '../../protocol/topics';
 import type { TopicMessage } from './items';
 import { LocalBook } from './local-book';
 
 export type ChainPhase = 'live' | 'broken' | 'void' | 'collecting' | 'state';
+
+type GapMessage = MessageOf<'gap'>;
 
 /**
  * `taken`: it is the next one. `collected`: a part of the state. `repeated`, `dropped`: nothing to
@@ -39,6 +41,10 @@ export class TopicChain {
   /** Why what it held is void; told to the application when the state has come. */
   voidBy: string | undefined;
   readonly book: LocalBook | undefined;
+  /** What it holds is of a past epoch, and no answer has said yet that it stands. */
+  isUnconfirmed = false;
+  /** Behind messages that nobody has any more: the first of them, until the next message [R5]. */
+  private lostFrom: number | undefined;
   /** Where the state behind a `reset` stands. */
   private stateSeq = 0;
   /** The place from which a `resume` was last asked to mend it. */
@@ -66,6 +72,7 @@ export class TopicChain {
     switch (this.phase) {
       case 'live':
         if (this.continues(m)) return this.apply(m);
+        if (this.renews(m)) return this.renew(m);
         if (m.seq <= this.last) return 'repeated';
         this.phase = 'broken';
         return 'broken';
@@ -88,13 +95,18 @@ export class TopicChain {
   }
 
   /** Takes over what a `gap` says; false when it tells nothing new. */
-  skipTo(seq: number): boolean {
-    if (this.phase === 'void' || this.phase === 'collecting' || seq <= this.last) return false;
-    this.last = seq;
-    this.exact = true;
-    this.book?.skipTo(seq);
-    // Of a book that lacks changes nothing is left until a snapshot.
-    this.newest.clear();
+  skip({ from, to, reason }: GapMessage): boolean {
+    if (this.phase === 'void' || this.phase === 'collecting') return false;
+    const isVoid = this.isUnconfirmed && from <= this.last;
+    if (to <= this.last && !isVoid) return false;
+    // Only a gap of this session is closed by the chain; of any other the next message names one before it.
+    this.exact = reason === 'slow-reader';
+    this.lostFrom = this.exact ? undefined : from;
+    // Of a book that lacks changes nothing is left until a snapshot; a state that nobody has any more is none.
+    if (this.exact || isVoid || this.book !== undefined) this.newest.clear();
+    this.last = to;
+    this.isUnconfirmed = false;
+    this.book?.skipTo(to);
     return true;
   }
 
@@ -180,9 +192,27 @@ export class TopicChain {
     return this.exact ? m.prevSeq === this.last : m.prevSeq <= this.last && m.seq > this.last;
   }
 
+  /** Whether it is the state from before a gap, told where the reader may hold what was lost [R5]. */
+  private renews(m: TopicMessage): boolean {
+    if (this.lostFrom === undefined || m.type === 'trade') return false;
+    if (m.type === 'book') return m.form !== 'delta' && m.seq === this.last;
+    return m.seq < this.lostFrom && !this.newest.has(m.symbol);
+  }
+
+  private renew(m: TopicMessage): Verdict {
+    if (m.type === 'book' && this.book!.apply(m) === 'mismatch') {
+      this.discard('book-mismatch');
+      return 'mismatch';
+    }
+    this.keep(m);
+    return 'taken';
+  }
+
   private apply(m: TopicMessage): Verdict {
     this.last = m.seq;
     this.exact = true;
+    this.lostFrom = undefined;
+    this.isUnconfirmed = false;
     if (m.type === 'book') {
       const outcome = this.book!.apply(m);
       if (outcome === 'mismatch' || outcome === 'gap') {
@@ -208,6 +238,8 @@ export class TopicChain {
 
   private forget(): void {
     this.exact = false;
+    this.lostFrom = undefined;
+    this.isUnconfirmed = false;
     this.newest.clear();
     this.book?.clear();
   }

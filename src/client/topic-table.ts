@@ -155,9 +155,14 @@ export class TopicTable {
   }
 
   /** @returns whether the gap is told to the application */
-  gap({ topic, to }: MessageOf<'gap'>): boolean {
-    const chain = this.chains.get(topic) ?? this.begin(topic);
-    return chain?.skipTo(to) ?? false;
+  gap(gap: MessageOf<'gap'>): boolean {
+    const chain = this.chains.get(gap.topic) ?? this.begin(gap.topic);
+    return chain?.skip(gap) ?? false;
+  }
+
+  /** The places are of a past epoch, until a resume has been answered. */
+  doubt(): void {
+    for (const chain of this.chains.values()) chain.isUnconfirmed = true;
   }
 
   /** Forgets what the server says is void; what comes up to `seq` is state [R3]. */
@@ -262,7 +267,11 @@ export class TopicTable {
         asked.place = Math.max(asked.place, seq);
       }
       const topic = asked?.topic ?? parseTopic(name);
-      if (topic !== undefined) for (const chain of this.under(topic)) chain.settle();
+      if (topic === undefined) continue;
+      for (const chain of this.under(topic)) {
+        chain.isUnconfirmed = false;
+        chain.settle();
+      }
     }
   }
 

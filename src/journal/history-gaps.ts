@@ -28,6 +28,11 @@ export function isContinued({ reason }: MissingPlaces): boolean {
   return reason === 'crash' || reason === 'damage';
 }
 
+/** What was pushed and not committed: whoever resumes passes over it, which is declared. */
+export function isCrash({ reason }: MissingPlaces): boolean {
+  return reason === 'crash';
+}
+
 interface GapRow {
   id: number;
   ref: number;

@@ -106,6 +106,14 @@ export interface TailGap extends GapNote {
   readonly isContinued: boolean;
 }
 
+/** Which seqs of a past epoch are on record. */
+export interface PastEpoch {
+  /** Up to here the journal has what was pushed in it, but for gaps that it declares. */
+  readonly kept: number;
+  /** The newest that may have been pushed in it; a crash took those above `kept`. */
+  readonly pushed: number;
+}
+
 /** What an opened journal knows of the time before. */
 export interface Recovered {
   /** The life of the numbering that begins now. */
@@ -120,6 +128,5 @@ export interface Recovered {
   readonly checkpointSeq: number;
   /** The events behind the checkpoint, in order, and the gaps between them. Read it once. */
   readonly tail: Iterable<BatchEvent | TailGap>;
-  /** Of each past life, the newest place up to which it has what was pushed in it. */
-  readonly pastEpochs: ReadonlyMap<number, number>;
+  readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
 }

@@ -2,7 +2,7 @@
 
 import type { Database } from 'bun:sqlite';
 
-import type { GapNote, GapReason } from './journal';
+import type { GapNote, GapReason, PastEpoch } from './journal';
 import { KIND, seqOf, SLOT, SLOTS } from './schema';
 
 /** One life of the numbering. */
@@ -62,20 +62,31 @@ export function readEpochs(db: Database): EpochRow[] {
 const PAST_EPOCHS_MAX = 1_000;
 
 /**
- * The newest place of each past life up to which the journal has what was pushed in it, but for holes that
- * it declares: what a reader holds of that life up to there is what everybody has.
- * @param found the newest place that is on record
+ * What the journal has of each past epoch: what a reader holds of one up to `kept` is what everybody has.
+ * @param found the newest seq that is on record @param lost what is missing behind it, not noted yet
  */
-export function readPastEpochs(db: Database, found: number): ReadonlyMap<number, number> {
-  const gaps = readGaps(db).toReversed();
+export function readPastEpochs(
+  db: Database,
+  found: number,
+  lost: GapNote | undefined,
+): ReadonlyMap<number, PastEpoch> {
+  const gaps = readGaps(db)
+    .concat(lost ?? [])
+    .toReversed();
+  const end = lost?.to ?? found;
   return new Map(
     readEpochs(db)
       .slice(-PAST_EPOCHS_MAX)
       .map(({ epoch, last_seq }) => {
-        let last = Math.min(last_seq ?? found, found);
-        // What a crash took was pushed, and is not there: the places behind were given after it.
-        for (const { from, to } of gaps) if (from <= last && last <= to) last = from - 1;
-        return [epoch, last];
+        let kept = last_seq ?? end;
+        let pushed = kept;
+        for (const { from, to, reason } of gaps) {
+          if (from > kept || kept > to) continue;
+          // Behind anything but a crash the market may have gone on from what is missing.
+          if (reason !== 'crash') pushed = from - 1;
+          kept = from - 1;
+        }
+        return [epoch, { kept, pushed }];
       }),
   );
 }

@@ -214,7 +214,7 @@ function recover(
       checkpoint: checkpoint?.state ?? null,
       checkpointSeq,
       tail,
-      pastEpochs: readPastEpochs(db, found),
+      pastEpochs: readPastEpochs(db, found, gaps[0]),
     },
   };
 }

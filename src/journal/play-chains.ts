@@ -74,6 +74,14 @@ export class PlayChain {
     into.push(event);
   }
 
+  /** A reader that may hold some of what a gap lacks passes it. */
+  cross(gap: MissingPlaces, into: Message[]): void {
+    while (this.nextGap < this.gaps.length && this.gaps[this.nextGap]!.to <= gap.to) {
+      this.nextGap += 1;
+    }
+    this.tellGap(gap.from, gap.to, toldReason(gap.reason), into);
+  }
+
   /** A snapshot of the journal goes by. */
   takeWhole(snapshot: Snapshot): void {
     const gap = this.gaps[this.nextGap];

@@ -9,7 +9,7 @@
 import type { Database } from 'bun:sqlite';
 
 import { fault, type Fault } from '../../protocol/codes';
-import type { Instrument, Message } from '../../protocol/messages';
+import type { Book, Instrument, Message } from '../../protocol/messages';
 import { Blocks } from './history-blocks';
 import { PastBooks } from './history-book';
 import { Gaps, isContinued } from './history-gaps';
@@ -158,7 +158,7 @@ export class PlaybackReader {
       const { isText, speed } = q;
       const gaps = this.gapsSince(Math.min(fromSeq, ...books.values()), fromSeq, toSeq);
       const instruments = topics.instruments(() => this.instruments.all());
-      const plan = { topics, instruments, fromSeq, toSeq, gaps: new PlayGaps(gaps), opening, books, holdsBooks: !q.hasOpening, isText, speed }; // prettier-ignore
+      const plan = { topics, instruments, fromSeq, toSeq, gaps: new PlayGaps(gaps), opening, books, holdsBooks: !q.hasOpening, bookUpTo: this.bookUpTo, isText, speed }; // prettier-ignore
       const playing = new Playing(this.db, this.blocks, plan, this.instruments);
       this.plays.set(q.play, { playing, isWhole: !q.hasOpening });
       return { fromSeq, toSeq, gaps: gaps.filter(({ to }) => to >= fromSeq) };
@@ -166,6 +166,9 @@ export class PlaybackReader {
       this.db.run('COMMIT');
     }
   }
+
+  private readonly bookUpTo = (seq: number, instrument: number): Book | null =>
+    this.books.upTo(seq, this.instruments.symbol(instrument), instrument);
 
   private range(q: PlayOpen, topics: PlayTopics): { fromSeq: number; toSeq: number } {
     const of = q.from === null && q.to === null ? [] : topics.instruments(() => this.instruments.all()); // prettier-ignore

@@ -8,11 +8,13 @@
 
 import type { Database, Statement } from 'bun:sqlite';
 
-import type { Instrument, Message } from '../../protocol/messages';
+import type { Book, Instrument, Message } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Blocks } from './history-blocks';
 import { PlayChain } from './play-chains';
 import { PlayFrames } from './play-frames';
+import { isContinued } from './history-gaps';
+import type { MissingPlaces } from './history-messages';
 import type { PlayGaps } from './play-gaps';
 import type { PlayTopics } from './play-range';
 import { PlayRows, selectPlayed, type PlayedRow } from './play-rows';
@@ -45,6 +47,8 @@ export interface PlayPlan {
   readonly books: ReadonlyMap<number, number>;
   /** Whether a reader of a book that is not in the opening holds its state. */
   readonly holdsBooks: boolean;
+  /** The book of an instrument as it stood at a seq; null where none is known. */
+  bookUpTo(seq: number, instrument: number): Book | null;
   readonly isText: boolean;
   /** Hundredths of real time; 0: not timed. */
   readonly speed: number;
@@ -64,6 +68,9 @@ export class Playing {
   private readonly frames: PlayFrames;
   private readonly rows = new PlayRows();
   private nextId: number;
+  /** The next gap that a reader crosses which goes on from what it holds, and what is told of it now. */
+  private gapAhead: MissingPlaces | undefined;
+  private crossing: Iterator<void> | null = null;
   private voidBooks = 0;
   private isOpened = false;
 
@@ -72,6 +79,7 @@ export class Playing {
     this.blocks = blocks;
     this.instruments = instruments;
     this.nextId = idOf(plan.fromSeq);
+    this.gapAhead = this.gapBehind(plan.fromSeq - 1);
     this.frames = new PlayFrames(plan.speed, plan.isText, (s) => instruments.definition(s));
     const { topics } = plan;
     const select = (kinds: readonly number[]): Page =>
@@ -108,10 +116,53 @@ export class Playing {
     }
     const end = idOf(plan.toSeq);
     const untilId = Math.min(end, this.nextId + CHUNK_IDS);
-    while (this.nextId <= untilId && frames.bytes < CHUNK_BYTES) this.readPage(untilId);
-    const isLast = this.nextId > end;
+    while (frames.bytes < CHUNK_BYTES) {
+      const gap = this.gapAhead;
+      const borderId = gap === undefined ? Infinity : idOf(gap.to);
+      if (gap !== undefined && this.nextId > borderId) this.cross(gap);
+      else if (this.nextId <= untilId) this.readPage(Math.min(untilId, borderId));
+      else break;
+    }
+    const isLast = this.nextId > end && this.gapAhead === undefined;
     if (isLast) this.endChains();
     return frames.take(isLast);
+  }
+
+  /**
+   * The first gap behind a seq that such a reader crosses. It may hold messages of the gap, and the market
+   * went on from before it, so each topic is told, before anything behind it.
+   */
+  private gapBehind(seq: number): MissingPlaces | undefined {
+    const { gaps, holdsBooks, toSeq } = this.plan;
+    if (!holdsBooks) return undefined;
+    return gaps.all.find((gap) => isContinued(gap) && gap.to > seq && gap.to <= toSeq);
+  }
+
+  /** One topic of a crossing: there may be very many, and others wait. */
+  private cross(gap: MissingPlaces): void {
+    this.crossing ??= this.crossings(gap);
+    if (this.crossing.next().done !== true) return;
+    this.crossing = null;
+    this.gapAhead = this.gapBehind(gap.to);
+  }
+
+  /** First all gaps, then the books: who is cut off in between has been told of each gap. */
+  private *crossings(gap: MissingPlaces): Generator<void> {
+    for (const ofKind of this.chains.values()) {
+      for (const chain of ofKind.values()) {
+        const told: Message[] = [];
+        chain.cross(gap, told);
+        for (const message of told) this.frames.add(message, gap.to, null);
+        yield;
+      }
+    }
+    for (const instrument of this.chains.get(KIND.book)?.keys() ?? []) {
+      const book = this.plan.bookUpTo(gap.from - 1, instrument);
+      if (book !== null) {
+        this.frames.add({ ...book, seq: gap.to, prevSeq: gap.to }, gap.to, null);
+      }
+      yield;
+    }
   }
 
   private readPage(untilId: number): void {

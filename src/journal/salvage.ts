@@ -66,7 +66,8 @@ export function salvage(
   const source = openDamaged(path);
   if (source !== undefined) {
     copyInstruments(source, target);
-    copy.run(source);
+    // One transaction a page of rows: one a row would take a system call for each.
+    copy.run(source, (write) => target.transaction(write)());
     source.close();
   }
   writer.endBlock();
@@ -144,7 +145,8 @@ class Copy {
     this.onRows = onRows;
   }
 
-  run(source: Database): void {
+  /** @param together does what it is given as one write */
+  run(source: Database, together: (write: () => void) => void): void {
     try {
       this.blocks = source.query<BlockRow, []>('SELECT first_id, last_id, crc FROM block ORDER BY last_id').all(); // prettier-ignore
     } catch {
@@ -152,16 +154,20 @@ class Copy {
     }
     let lastSeen = 0;
     for (const rows of readablePages(source)) {
-      for (const row of rows) {
-        if (seqOf(row.id) > this.seqMax) break;
-        lastSeen = seqOf(row.id);
-        if (lastSeen <= this.goodSeq) this.take(row);
-      }
+      together(() => {
+        for (const row of rows) {
+          if (seqOf(row.id) > this.seqMax) break;
+          lastSeen = seqOf(row.id);
+          if (lastSeen <= this.goodSeq) this.take(row);
+        }
+      });
       this.onRows(this.rows);
     }
-    this.release();
-    if (lastSeen >= this.next) this.gap(lastSeen);
-    this.writer.write(this.frame.take());
+    together(() => {
+      this.release();
+      if (lastSeen >= this.next) this.gap(lastSeen);
+      this.writer.write(this.frame.take());
+    });
   }
 
   /** Holds the rows of a block back until it is whole. */

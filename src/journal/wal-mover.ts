@@ -26,6 +26,17 @@ const READERS_MS = 200;
 /** What the writer waits for others else. */
 export const BUSY_MS = 5_000;
 
+/** What SQLite says of a move. */
+interface Moved {
+  readonly busy: number;
+  /** Frames in the WAL; -1 when it was not even looked at. */
+  readonly log: number;
+}
+
+/** Of the last move. */
+const CLOSE_TRIES = 500;
+const CLOSE_TRY_MS = 10;
+
 export class WalMover {
   private readonly db: Database;
   private readonly path: string;
@@ -69,7 +80,15 @@ export class WalMover {
   /** Moves all of it. @throws Error of SQLite */
   close(): void {
     this.thread?.terminate();
-    this.db.run('PRAGMA wal_checkpoint(TRUNCATE)');
+    const move = this.db.prepare<Moved, []>('PRAGMA wal_checkpoint(TRUNCATE)');
+    for (let i = 0; i < CLOSE_TRIES; i++) {
+      const { busy, log } = move.get()!;
+      // SQLite waits for readers, but not for a connection that is closed at the same time: without it
+      // the file of a server that was stopped in order would lack what its WAL holds.
+      if (busy === 0 || log >= 0) break;
+      Bun.sleepSync(CLOSE_TRY_MS);
+    }
+    move.finalize();
   }
 
   private isLong(): boolean {
@@ -87,9 +106,7 @@ export class WalMover {
   private waitForReaders(): void {
     this.db.run(`PRAGMA busy_timeout = ${READERS_MS}`);
     try {
-      const done = this.db.query('PRAGMA wal_checkpoint(RESTART)').get() as {
-        readonly busy: number;
-      };
+      const done = this.db.query<Moved, []>('PRAGMA wal_checkpoint(RESTART)').get()!;
       this.waitAtBytes = done.busy === 0 ? this.longBytes : 2 * this.walBytes();
     } finally {
       this.db.run(`PRAGMA busy_timeout = ${BUSY_MS}`);

@@ -28,6 +28,8 @@ const SYMBOLS = PROFILES.map(({ symbol }) => symbol);
 const CHANNELS = ['tick', 'trade', 'bbo', 'book'];
 const ALL = CHANNELS.map((channel) => `${channel}:*`);
 const SEEDS = fc.integer({ min: 0, max: 1_000_000 });
+/** Plays places 468 to 1,356, of which the journal has none (fast-check seed 377347342, path 9). */
+const RANGE_WITHIN_A_HOLE = 236_634;
 
 async function written(prng: Prng, count: number): Promise<Written> {
   const all = new Written(scratch.fresh(), prng, PROFILES);
@@ -262,7 +264,8 @@ function expectDeclared(
       if (isFull) expect({ topic, seq: event.seq, must: must.has(event.seq) }).toEqual({ topic, seq: event.seq, must: false }); // prettier-ignore
     }
   }
-  expect(toldCount).toBeGreaterThan(0);
+  // A range that lies within a hole has nothing to tell.
+  if (must.size > 0) expect(toldCount).toBeGreaterThan(0);
 }
 
 describe('a journal with gaps', () => {
@@ -286,7 +289,7 @@ describe('a journal with gaps', () => {
         }
         reader.close();
       }),
-      { numRuns: 12 },
+      { numRuns: 12, examples: [[RANGE_WITHIN_A_HOLE]] },
     );
   });
 

@@ -3,6 +3,7 @@
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
 import type { Message, MessageOf } from '../../protocol/messages';
 import type { Prng } from '../../src/base/prng';
+import type { PastEpoch } from '../../src/broadcast/past-epochs';
 import { ReplayCheck } from './replay-check';
 import { starOf, type Request, type TopicRequest } from './requests';
 import type { Reader } from './reader';
@@ -14,8 +15,8 @@ const NO_RANGE = { from: null, to: null, fromSeq: null, toSeq: null, speed: null
 /** The lives of the server. */
 export interface Epochs {
   readonly current: number;
-  /** Of past ones the newest place up to which what was pushed is kept. */
-  readonly past: ReadonlyMap<number, number>;
+  /** Of past ones what was pushed, and what of it is kept. */
+  readonly past: ReadonlyMap<number, PastEpoch>;
 }
 
 export class Moves {
@@ -84,10 +85,8 @@ export class Moves {
 
   /** What a resume from there must be refused for: what was pushed behind it is not what is kept. */
   private resetBy(epoch: number, seq: number): string | null {
-    if (epoch !== this.epochs.current && seq > (this.epochs.past.get(epoch) ?? -1)) {
-      return 'other-epoch';
-    }
-    return this.truth.isBroken(seq + 1, this.truth.lastSeq) ? 'not-kept' : null;
+    if (epoch === this.epochs.current) return null;
+    return seq > (this.epochs.past.get(epoch)?.pushed ?? -1) ? 'other-epoch' : null;
   }
 
   /** On a connection that has its topics. */

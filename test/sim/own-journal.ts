@@ -7,6 +7,7 @@ import type { Nanos } from '../../protocol/time';
 import type { PlayedChunk } from '../../src/broadcast/feed';
 import type { PlaySource } from '../../src/broadcast/plays';
 import type { PlayOpened } from '../../src/journal/playback-messages';
+import { isCrash } from '../../src/journal/history-gaps';
 import { PlaybackReader } from '../../src/journal/playback-reader';
 import { JOURNAL_FILE } from '../../src/journal/reading';
 import { openedJournal } from '../support/test-journal';
@@ -28,7 +29,7 @@ export class OwnJournal {
       const { from, to } = request;
       const opened = this.reader.answer({ kind: 'play-open', play, ...request, from: words(from), to: words(to) }) as PlayOpened; // prettier-ignore
       const { fromSeq, toSeq, gaps } = opened;
-      return { fromSeq, toSeq, isBroken: gaps.length > 0 };
+      return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
     },
     next: async (play) => this.reader.answer({ kind: 'play-next', play }) as PlayedChunk,
     close: (play) => void this.reader.answer({ kind: 'play-close', play }),

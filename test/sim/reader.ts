@@ -26,6 +26,8 @@ export interface Tally {
   conflated: number;
   gaps: number;
   missed: number;
+  /** Gaps of what a crash took. */
+  crossed: number;
   replayed: number;
   /** By reason. */
   resets: Record<string, number>;
@@ -123,9 +125,10 @@ export class Reader {
   /** Of the topics of which nothing is asked, it has all that was pushed. */
   checkAll(): void {
     if (this.asked.size > 0) return;
-    for (const [name, { isLive, last }] of this.topics) {
+    for (const [name, copy] of this.topics) {
+      const { isLive, last } = copy;
       const head = this.truth.head(name, this.truth.lastSeq);
-      hold(!isLive || last === head, () => ['the end is missing', this.name, name, last, head]);
+      hold(!isLive || copy.isAt(head), () => ['the end is missing', this.name, name, last, head]);
     }
   }
 
@@ -190,7 +193,7 @@ export class Reader {
     if (resume !== undefined && m.type !== 'bar') {
       if (copy.last === null) copy.begin(this.truth.head(topic, resume.place));
       // A repetition [T5]
-      if (m.seq <= copy.last!) return this.truth.check(topic, m);
+      if (m.seq <= copy.last!) return copy.again(m);
     }
     // A state may look like the first message of its topic.
     if (!copy.fits(m) && requests.some((r) => tellsState(r, topic))) copy.state(m);
@@ -297,9 +300,14 @@ export class Reader {
 
   private gap(m: MessageOf<'gap'>): void {
     this.tally.gaps += 1;
-    this.tally.missed += m.count;
+    if (m.reason !== 'not-journaled') this.tally.missed += m.count;
     const copy = this.topics.get(m.topic) ?? this.begin(m.topic);
-    copy.gap(m);
+    if (m.reason !== 'not-journaled') return copy.gap(m);
+    const resume = [...this.asked.values()].find((r): r is TopicRequest => asksFor(r, m.topic));
+    hold(resume?.kind === 'resume', () => ['a loss told to nobody who resumes', m]);
+    this.tally.crossed += 1;
+    if (copy.last === null) copy.begin(this.truth.head(m.topic, resume.place));
+    copy.loss(m);
   }
 
   private heartbeat({ seq, heads }: MessageOf<'heartbeat'>): void {

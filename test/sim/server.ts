@@ -9,6 +9,7 @@ import type { BatchEvent } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
+import { PastEpochs, type PastEpoch } from '../../src/broadcast/past-epochs';
 import { Plays, type PlayLimits, type PlaySource } from '../../src/broadcast/plays';
 import { Replays } from '../../src/broadcast/replays';
 import { Session } from '../../src/broadcast/session';
@@ -27,7 +28,7 @@ import { Wire, type WireLimits } from './wire';
 
 export interface ServerOptions {
   readonly epoch: number;
-  readonly pastEpochs: ReadonlyMap<number, number>;
+  readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
   readonly session: SessionLimits;
   readonly memtableEventsMax: number;
   readonly plays: PlayLimits;
@@ -63,7 +64,7 @@ export class SimServer {
     const broadcaster = new Broadcaster({ topicsMax: 1_000, sessionBoundary: 0 }, { publish }, clock); // prettier-ignore
     this.broadcaster = broadcaster;
     broadcaster.subscriptions.epoch = options.epoch;
-    broadcaster.subscriptions.pastEpochs = options.pastEpochs;
+    broadcaster.subscriptions.pastEpochs = new PastEpochs(options.pastEpochs);
     broadcaster.subscriptions.since = (seq) => this.memtable.since(seq);
     broadcaster.wakeIn = (ms) => (this.barsAtMs = clock.monotonicMs() + ms);
     broadcaster.ended = () => (this.ended += 1);

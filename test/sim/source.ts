@@ -5,7 +5,7 @@
 
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
 import { fault, type Fault } from '../../protocol/codes';
-import type { Instrument, Message } from '../../protocol/messages';
+import type { Book, Instrument, Message } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { parseTopic } from '../../protocol/topics';
 import type { Prng } from '../../src/base/prng';
@@ -40,6 +40,14 @@ export class Wanted {
 
   has(e: BatchEvent): boolean {
     return e.type === 'instrument' ? this.hasSymbol(e.symbol) : this.hasMessage(e);
+  }
+
+  /** The topics themselves, of the instruments that there are. */
+  topics(symbols: readonly string[]): string[] {
+    const all = [...this.names].flatMap((name) =>
+      name.includes('*') ? symbols.map((symbol) => name.replace('*', symbol)) : [name],
+    );
+    return [...new Set(all)];
   }
 
   /** The places of a request that says them by time. */
@@ -118,8 +126,7 @@ export class SteeredSource implements PlaySource {
       const opening = request.hasOpening ? this.opening(wanted, range.fromSeq) : [];
       const { fromSeq, toSeq } = range;
       this.plays.set(play, { request, wanted, toSeq, nextSeq: fromSeq, opening });
-      const isLost = this.truth.isBroken(fromSeq, toSeq);
-      return { ...range, isBroken: isLost || this.random.chance(this.temper.broken) };
+      return { ...range, isBroken: this.random.chance(this.temper.broken) };
     });
   }
 
@@ -155,15 +162,19 @@ export class SteeredSource implements PlaySource {
       if (!wanted.hasSymbol(symbol)) continue;
       const definition = this.definitionOf(symbol)!;
       messages.push(definition);
-      const book = wanted.hasBook(symbol) ? this.truth.book(symbol, fromSeq - 1) : undefined;
-      if (book === undefined) continue;
-      const seq = this.truth.head(`book:${symbol}`, fromSeq - 1);
-      const form = book.crc === undefined ? 'incomplete' : 'snapshot';
-      const at = this.truth.events[seq - 1]!;
-      const { eventTime, receiveTime } = at as Extract<BatchEvent, { type: 'book' }>;
-      messages.push({ type: 'book', symbol, seq, prevSeq: 0, eventTime, receiveTime, form, bids: [...book.bids], asks: [...book.asks], crc: book.crc ?? null, count: 1, mark: null }); // prettier-ignore
+      const book = wanted.hasBook(symbol) ? this.bookUpTo(symbol, fromSeq - 1) : undefined;
+      if (book !== undefined) messages.push(book);
     }
     return messages;
+  }
+
+  private bookUpTo(symbol: string, place: number): Book | undefined {
+    const book = this.truth.book(symbol, place);
+    if (book === undefined) return undefined;
+    const seq = this.truth.head(`book:${symbol}`, place);
+    const form = book.crc === undefined ? 'incomplete' : 'snapshot';
+    const { eventTime, receiveTime } = this.truth.events[seq - 1] as Book;
+    return { type: 'book', symbol, seq, prevSeq: 0, eventTime, receiveTime, form, bids: [...book.bids], asks: [...book.asks], crc: book.crc ?? null, count: 1, mark: null }; // prettier-ignore
   }
 
   private chunk(playing: Playing): PlayedChunk {
@@ -181,6 +192,8 @@ export class SteeredSource implements PlaySource {
         n > 0 && playing.nextSeq <= toSeq;
         n--
       ) {
+        const lost = this.truth.lostAt(playing.nextSeq);
+        if (lost !== undefined && !request.hasOpening) messages.push(...this.loss(playing, lost));
         const e = this.truth.events[playing.nextSeq++ - 1]!;
         if (!wanted.has(e) || e.type === 'command' || e.type === 'snapshot') continue;
         messages.push(e);
@@ -193,6 +206,21 @@ export class SteeredSource implements PlaySource {
       frames[i]!.atMs = Math.max(frames[i]!.atMs, frames[i - 1]!.atMs);
     }
     return this.encode(frames, request.isText, playing.nextSeq > toSeq);
+  }
+
+  /** What of the topics a crash took, as the journal tells it, and the books from before it. */
+  private loss(playing: Playing, { from, to }: { from: number; to: number }): Message[] {
+    const first = Math.max(from, playing.nextSeq);
+    playing.nextSeq = to;
+    const gaps: Message[] = [];
+    const books: Message[] = [];
+    for (const topic of playing.wanted.topics(this.truth.symbols)) {
+      gaps.push({ type: 'gap', topic, from: first, to, count: to - first + 1, reason: 'not-journaled' }); // prettier-ignore
+      if (!topic.startsWith('book:')) continue;
+      const book = this.bookUpTo(topic.slice('book:'.length), from - 1);
+      if (book !== undefined) books.push({ ...book, seq: to, prevSeq: to });
+    }
+    return [...gaps, ...books];
   }
 
   private dueMs({ request, wanted }: Playing, e: BatchEvent): number {

@@ -21,6 +21,10 @@ export class TopicCopy {
   /** The place from which those are counted. */
   private since: number | null = null;
   private book: LocalBook | null = null;
+  /** Behind a loss: its first place, until the next message. */
+  private lostFrom: number | null = null;
+  /** The newest message that it has, also from before a loss; null when what it has is lost. */
+  private held: number | null = null;
   private readonly truth: Truth;
 
   constructor(name: string, truth: Truth, last: number | null) {
@@ -31,6 +35,7 @@ export class TopicCopy {
 
   /** Goes on from a place at which it has, or needs, everything. */
   begin(last: number | null): void {
+    this.lostFrom = null;
     this.last = last;
     this.since = last;
     this.told = 0;
@@ -40,6 +45,7 @@ export class TopicCopy {
   /** Forgets everything. */
   reset(): void {
     this.begin(null);
+    this.held = null;
     this.isLive = false;
     this.book = null;
   }
@@ -48,33 +54,79 @@ export class TopicCopy {
   chain(m: Sequenced): void {
     const { last, name, truth } = this;
     const isEnd = m.type === 'bar' && m.final && m.count === 0 && m.seq === last; // [D8]
-    const isNext = last !== null && m.prevSeq === last && (m.seq > last || isEnd);
+    const isNext = last !== null && m.prevSeq === this.chainEnd(last) && (m.seq > last || isEnd);
     hold(isNext, () => ['out of order', name, last, m]);
     truth.check(name, m);
     const count = truth.between(name, last, m.seq);
     hold(count === ('count' in m ? m.count : 1), () => ['stands for others', name, last, count, m]);
     this.told += count;
     this.last = m.seq;
+    this.held = m.seq;
+    this.lostFrom = null;
     this.keepBook(m);
+  }
+
+  /** What the next message names as the one before it: behind a loss, the last that is left. */
+  private chainEnd(last: number): number {
+    return this.lostFrom === null ? last : this.truth.head(this.name, last);
+  }
+
+  /** Whether it has everything up to the newest message. */
+  isAt(head: number): boolean {
+    return this.last !== null && this.chainEnd(this.last) === head;
   }
 
   /** Whether a message is the next, whatever else it may be. */
   fits(m: Sequenced): boolean {
     const { last } = this;
-    const isNext = last !== null && m.prevSeq === last && m.seq > last;
+    const isNext = last !== null && m.prevSeq === this.chainEnd(last) && m.seq > last;
     return isNext && this.truth.between(this.name, last, m.seq) === ('count' in m ? m.count : 1);
   }
 
   /** Takes state that was asked for. */
   state(m: Sequenced): void {
-    const { last, name } = this;
+    const { name } = this;
+    // Behind a loss the state may be from before it.
+    const last = this.last === null ? null : this.chainEnd(this.last);
     hold(m.type !== 'trade', () => ['a trade is no state', last, m]);
     const isOld = last !== null && m.seq < last;
     hold(!isOld || m.type === 'status', () => ['old state', last, m]);
     this.truth.check(name, m);
     hold(m.type !== 'book' || m.form !== 'delta', () => ['changes are no state', m]);
     this.begin(Math.max(m.seq, last ?? 0));
+    this.held = m.seq;
     this.keepBook(m);
+  }
+
+  /** What a crash took of it: all that was pushed and is not kept, whatever of it was told. */
+  loss({ from, to, count }: MessageOf<'gap'>): void {
+    const { name, truth } = this;
+    const last = this.last!;
+    const run = truth.lostAt(to);
+    hold(run?.from === from && run.to === to, () => ['a loss of its own', name, from, to, run]);
+    hold(count === to - from + 1, () => ['a loss counts wrong', name, from, to, count]);
+    if (last >= from && this.lostFrom === null) this.held = null;
+    else if (last < from) {
+      hold(truth.between(name, last, from - 1) === 0, () => ['untold before a loss', name, last, from]); // prettier-ignore
+      if (this.lostFrom === null) this.account();
+    }
+    if (last > to) return; // told before
+    this.begin(to);
+    this.lostFrom = from;
+    this.book = null;
+  }
+
+  /** Takes what it is told a second time, or what stands where the newest that it has is lost. */
+  again(m: Sequenced): void {
+    const { lostFrom, name, truth } = this;
+    if (m.type === 'book' && m.prevSeq === m.seq) {
+      hold(m.form !== 'delta' && truth.lostAt(m.seq)?.to === m.seq, () => ['a book behind a loss', m]); // prettier-ignore
+      if (lostFrom === null || m.seq < this.last!) return; // it was told before
+      this.held = truth.head(name, m.seq);
+      return this.keepBook(m);
+    }
+    truth.check(name, m);
+    if (lostFrom !== null && this.held === null) this.held = m.seq;
   }
 
   gap({ from, to, count }: MessageOf<'gap'>): void {
@@ -97,7 +149,9 @@ export class TopicCopy {
       this.begin(head);
     }
     const isAhead = this.missed > 0 && this.last! > head; // a gap reaches over the answer
-    hold(this.last === head || isAhead, () => [
+    const isRenewed = this.lostFrom === null || name.startsWith('trade:') || this.held !== null;
+    hold(isRenewed || head === 0, () => ['what it holds is lost', name, head]);
+    hold(this.isAt(head) || isAhead, () => [
       'the answer says more than came',
       name,
       this.last,

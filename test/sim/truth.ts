@@ -105,9 +105,14 @@ export class Truth {
     for (const name of this.topics.keys()) if (name.startsWith('trade:')) this.derive(name.slice(6)); // prettier-ignore
   }
 
-  /** Whether some of these places were lost. */
-  isBroken(from: number, to: number): boolean {
-    return this.lost.some((run) => run.from <= to && from <= run.to);
+  get symbols(): string[] {
+    const defined = this.events.filter((e) => e.type === 'instrument');
+    return [...new Set(defined.map(({ symbol }) => symbol))];
+  }
+
+  /** The run of lost places that a place lies in. */
+  lostAt(seq: number): { readonly from: number; readonly to: number } | undefined {
+    return this.lost.find(({ from, to }) => from <= seq && seq <= to);
   }
 
   /** The newest message of a topic at or below a place; 0: none. */

@@ -7,6 +7,7 @@
 import type { Execution } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
+import type { PastEpoch } from '../../src/broadcast/past-epochs';
 import { MarketFlow } from './market-flow';
 import { Moves } from './moves';
 import type { OwnJournal } from './own-journal';
@@ -61,9 +62,9 @@ export class World {
   private readonly moves: Moves;
   private readonly seats: Seat[] = [];
   private readonly symbols: string[] = [];
-  private readonly outcome: Outcome = { messages: 0, conflated: 0, gaps: 0, missed: 0, replayed: 0, resets: {}, lagged: 0, ended: 0, restarts: 0, crossings: 0, executions: 0, fromJournal: 0 }; // prettier-ignore
+  private readonly outcome: Outcome = { messages: 0, conflated: 0, gaps: 0, missed: 0, crossed: 0, replayed: 0, resets: {}, lagged: 0, ended: 0, restarts: 0, crossings: 0, executions: 0, fromJournal: 0 }; // prettier-ignore
   private server: SimServer;
-  private readonly epochs = { current: 7, past: new Map<number, number>() };
+  private readonly epochs = { current: 7, past: new Map<number, PastEpoch>() };
   /** Of the present life. */
   private firstSeq = 1;
 
@@ -265,13 +266,15 @@ export class World {
     const lost = random.chance(0.5) && !this.server.hasDefinition ? random.int(0, 30) : 0;
     const from = Math.max(defined + 1, this.firstSeq, truth.lastSeq - lost + 1);
     const isLost = lost > 0 && from <= truth.lastSeq;
+    const pushed = truth.lastSeq;
     if (isLost) truth.lose(from);
     else while (this.server.hasWaiting) truth.push(this.server.drop()); // journaled, and never pushed
     for (const e of truth.events) {
       if (e.type === 'instrument' && !this.symbols.includes(e.symbol)) this.symbols.push(e.symbol);
     }
     this.flow.restart(truth);
-    this.epochs.past.set(this.epochs.current, isLost ? from - 1 : truth.lastSeq);
+    const kept = isLost ? from - 1 : truth.lastSeq;
+    this.epochs.past.set(this.epochs.current, { kept, pushed: isLost ? pushed : kept });
     this.epochs.current += 1;
     this.firstSeq = truth.lastSeq + 1;
     this.server = this.createServer();
@@ -327,7 +330,7 @@ export class World {
     hold((reader.executions ?? []).length === 0, () => ['executions are lost', reader.executions]);
     for (const [name, copy] of reader.topics) {
       const head = this.truth.head(name, this.truth.lastSeq);
-      hold(copy.last === head, () => ['the end is missing', reader.name, name, copy.last, head]); // prettier-ignore
+      hold(copy.isAt(head), () => ['the end is missing', reader.name, name, copy.last, head]);
       copy.account();
     }
     for (const name of reader.wanted.keys()) hold(reader.served.has(name), () => ['not served', name]); // prettier-ignore

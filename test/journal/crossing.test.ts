@@ -1,0 +1,102 @@
+/** What a reader that goes on behind a crash is played: the gap, its books whole, and all the rest. */
+
+import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
+
+import type { Book, Message, MessageOf } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import { Prng } from '../../src/base/prng';
+import { LocalBook } from '../../src/client/local-book';
+import { PlaybackReader } from '../../src/journal/playback-reader';
+import { bookStates, isIn } from '../history/naive-answers';
+import { Written, type Hole, type Profile } from '../history/written';
+import { ScratchDirectory } from '../support/scratch-directory';
+import { asPushed, isOfTopics, play } from './plays';
+
+setDefaultTimeout(60_000);
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+const PROFILES: readonly Profile[] = [
+  { symbol: 'BUSY', weight: 300 },
+  { symbol: 'CALM', weight: 100 },
+  { symbol: 'QUIET', weight: 5 },
+];
+const SYMBOLS = PROFILES.map(({ symbol }) => symbol);
+const CHANNELS = ['tick', 'trade', 'bbo', 'book'];
+const ALL = CHANNELS.map((channel) => `${channel}:*`);
+
+/** A journal of three lives, and what two crashes took. */
+async function crashedTwice(): Promise<{ all: Written; holes: readonly [Hole, Hole] }> {
+  const all = new Written(scratch.fresh(), new Prng(4), PROFILES);
+  await all.write(2_000);
+  const first = all.crash(300);
+  await all.write(1_500);
+  const second = all.crash(200);
+  await all.write(1_500);
+  await all.close();
+  return { all, holes: [first, second] };
+}
+
+function checkGaps(told: readonly Message[], { from, to }: Hole, names: readonly string[]): void {
+  const first = told.findIndex((m) => m.type === 'gap' && m.to === to);
+  const gaps = told.slice(first, first + names.length) as MessageOf<'gap'>[];
+  const gap = { type: 'gap', from, to, count: to - from + 1, reason: 'not-journaled' };
+  const inOrder = gaps.toSorted((a, b) => (a.topic < b.topic ? -1 : 1));
+  expect(inOrder).toEqual(names.toSorted().map((topic) => ({ ...gap, topic })) as typeof gaps);
+  expect(told.slice(0, first).some((m) => 'seq' in m && m.seq > to)).toBe(false);
+}
+
+/** As they were before it; and all that follows goes on from them. */
+function checkBooks(
+  told: readonly Message[],
+  { from, to }: Hole,
+  names: readonly string[],
+  kept: readonly BatchEvent[],
+): void {
+  const ofBooks = told.filter((m): m is Book => m.type === 'book');
+  const whole = ofBooks.filter((m) => m.seq === to && m.prevSeq === to);
+  const symbols = names.filter((name) => name.startsWith('book:')).map((name) => name.slice(5));
+  expect(whole.map(({ symbol }) => symbol).sort()).toEqual(symbols.sort());
+  for (const book of whole) {
+    const before = bookStates(kept, book.symbol).findLast(({ event }) => event.seq < from)!;
+    const { form, bids, asks } = book;
+    const levels: unknown = form === 'incomplete' ? null : { bids, asks };
+    expect(levels).toEqual(before.levels);
+    const copy = new LocalBook();
+    for (const m of ofBooks.slice(ofBooks.indexOf(book))) {
+      if (m.symbol !== book.symbol) continue;
+      expect(copy.apply(m)).toBe(m.form === 'incomplete' ? 'incomplete' : 'applied');
+    }
+  }
+}
+
+test.each([
+  ['all', ALL, CHANNELS.flatMap((channel) => SYMBOLS.map((symbol) => `${channel}:${symbol}`))],
+  ['few', ['trade:QUIET', 'book:CALM'], ['trade:QUIET', 'book:CALM']],
+  ['one', ['book:BUSY', 'tick:BUSY'], ['book:BUSY', 'tick:BUSY']],
+] as const)(
+  '[R5] of %s topics, each gap comes before what is behind it',
+  async (_, topics, names) => {
+    const { all, holes } = await crashedTwice();
+    const reader = new PlaybackReader(all.path);
+    const kept = all.events.filter(({ seq }) => !holes.some((hole) => isIn(hole, seq)));
+    for (const fromSeq of [holes[0].from - 700, holes[0].from]) {
+      for (const isText of [false, true]) {
+        const range = { hasOpening: false, fromSeq, toSeq: all.lastSeq, isText };
+        const told = play(reader, topics, range).messages.filter(
+          ({ type }) => type !== 'instrument',
+        );
+        for (const hole of holes) {
+          checkGaps(told, hole, names);
+          checkBooks(told, hole, names, kept);
+        }
+        const isPushed = (m: Message): boolean => 'prevSeq' in m && m.prevSeq !== m.seq;
+        const wanted = kept.filter(({ seq }) => seq >= fromSeq).flatMap((e) => asPushed(e) ?? []);
+        expect(told.filter(isPushed)).toEqual(
+          wanted.filter((m) => m.type !== 'instrument' && isOfTopics(m, topics)),
+        );
+      }
+    }
+    reader.close();
+  },
+);
