@@ -38,6 +38,7 @@ export { LocalBook } from './local-book';
 export type { LocalBookOutcome } from './local-book';
 export type { BreakEvent } from './market-reader';
 export type { Amount, AmendRequest, OrderAnswer, OrderRequest, OrderTarget } from './order-entry';
+export type { PublishOptions } from './publishing';
 export type { Replay, ReplayOptions } from './replay';
 export { fetchBars, fetchBook, fetchEndedOrders, fetchOrders, fetchTrades } from './rest';
 export type {

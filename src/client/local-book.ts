@@ -17,8 +17,10 @@ export type LocalBookOutcome = 'applied' | 'repeated' | 'incomplete' | 'gap' | '
 export class LocalBook {
   private readonly levels = new TenLevels();
   private valid = false;
-  /** Place of the newest message taken; 0 before the first. */
+  /** The seq of the newest message taken; 0 before the first. */
   seq = 0;
+  /** Why the levels may not be the present ones; null while their source is there [B5]. */
+  mark: Book['mark'] = null;
 
   /** Flat: price, quantity, price, quantity …, best first; empty unless the book may be trusted. */
   get bids(): readonly number[] {
@@ -46,6 +48,7 @@ export class LocalBook {
     }
     if (message.form === 'incomplete') return this.distrust('incomplete');
     this.valid = true;
+    this.mark = message.mark;
     const { bids, asks } = this.levels;
     if (message.crc !== null && message.crc !== bookChecksum(bids, asks)) {
       return this.distrust('mismatch');
@@ -67,6 +70,7 @@ export class LocalBook {
 
   private distrust<O extends LocalBookOutcome>(outcome: O): O {
     this.valid = false;
+    this.mark = null;
     this.levels.replace([], []);
     return outcome;
   }
