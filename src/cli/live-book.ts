@@ -152,8 +152,8 @@ export function around<T>(
 
 /** What the levels' mark says to people. */
 const MARKS = {
-  stale: 'stale: the source is gone, these are its last levels',
-  recovered: 'recovered: nothing heard of the source since the restart',
+  stale: 'stale: the source is gone',
+  recovered: 'recovered: nothing heard since the restart',
 } as const;
 
 function mood(
