@@ -19,7 +19,7 @@ export class LocalBook {
   private valid = false;
   /** The seq of the newest message taken; 0 before the first. */
   seq = 0;
-  /** Why the levels may not be the present ones; null while their source is there [B5]. */
+  /** Why the levels may not be the present ones; null while their source is there [B9]. */
   mark: Book['mark'] = null;
 
   /** Flat: price, quantity, price, quantity …, best first; empty unless the book may be trusted. */

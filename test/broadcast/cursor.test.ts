@@ -77,7 +77,7 @@ describe('[S9] bars that are revised', () => {
   });
 });
 
-describe('[S9] [B5] marks', () => {
+describe('[S9] [B9] marks', () => {
   test('of a book and of a bbo are those of the newest message', () => {
     const seed = readSeed();
     for (let i = 0; i < RUNS; i++) readMarks(seed + i);

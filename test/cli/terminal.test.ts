@@ -67,7 +67,7 @@ class Terminal {
 }
 
 describe('book', () => {
-  test('[B5] says beside its levels that their source is gone', async () => {
+  test('[B9] says beside its levels that their source is gone', async () => {
     const source = await TapedeckClient.connect(server.url, { key: PUBLISH_KEY });
     const [definition, levels] = [
       instrument('GONE'),

@@ -15,7 +15,7 @@ import { readSeed } from '../support/seed';
 import { Bench, drain } from './support';
 import { settled } from './wires';
 
-describe('[B5] the mark of a book', () => {
+describe('[B9] the mark of a book', () => {
   test('is that of its newest message, also of an empty delta; none of a book that is void', () => {
     const local = new LocalBook();
     expect(local.mark).toBeNull();
