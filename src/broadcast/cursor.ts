@@ -2,13 +2,13 @@
  * Cursor: how far one reader has come in the log of a topic, and what it gets of the rest.
  *
  * As long as the log holds it, the rest can be had message by message. Conflated, of `tick`, `bbo`, `stats`
- * the newest stays, with the count that it stands for; of bars the newest of each; of a book the whole as
- * it is now. Trades and `status` stay one by one; those that are older than the reader is to be told, or
+ * the newest stays, with the count that it stands for; of bars the newest of each, in the order of their
+ * times; of a book the whole as it is now. Trades and `status` stay one by one; those that are older than the reader is to be told, or
  * have left the log, are a `gap`. Must hold: a cursor is read between batches, when a book as it is now is
  * that behind the newest message of the log.
  */
 
-import type { Message } from '../../protocol/messages';
+import type { Bar, Message } from '../../protocol/messages';
 import type { TopicState } from './mirror';
 import { countOf, type Logged, type Sequenced, type TopicLog } from './topic-log';
 
@@ -103,7 +103,8 @@ export class Cursor {
     if (newest.type === 'bar' && this.isWhole) this.takeBars(into);
     else if (log.end - place === 1) into.push(newest);
     else {
-      const whole = newest.type === 'book' ? this.topic.wholeBook?.() : undefined;
+      // Of bars the newest message may be a revision of an earlier one.
+      const whole = this.topic.whole?.();
       const { lastSeq: prevSeq } = this;
       into.push({ ...(whole ?? newest), prevSeq, count: log.count - this.count } as Sequenced);
     }
@@ -138,20 +139,25 @@ export class Cursor {
     into.push({ type: 'gap', topic: this.topic.name, from: lastSeq + 1, to: this.lastSeq, count, reason: 'slow-reader' }); // prettier-ignore
   }
 
-  /** The newest of each bar, with the count of those that it stands for. */
+  /**
+   * The newest of each bar, with the count of those that it stands for. An earlier bar comes first, though
+   * it was revised last: it was over before the later one began [D8].
+   */
   private takeBars(into: Message[]): void {
     const { log } = this;
-    let prevSeq = log.at(this.place).message.prevSeq;
-    let count = 0;
+    const newest = new Map<number, Bar>();
     for (let at = this.place; at < log.end; at++) {
       const { message } = log.at(at);
       if (message.type !== 'bar') throw new Error(`${message.type} on a topic of bars`);
-      count += message.count;
-      const next = at + 1 < log.end ? log.at(at + 1).message : undefined;
-      if (next?.type === 'bar' && next.openTime.compare(message.openTime) === 0) continue;
-      into.push(prevSeq === message.prevSeq && count === message.count ? message : { ...message, prevSeq, count }); // prettier-ignore
-      count = 0;
-      if (next !== undefined) prevSeq = next.prevSeq;
+      const before = newest.get(message.openTime.seconds)?.count ?? 0;
+      const count = before + message.count;
+      newest.set(message.openTime.seconds, before === 0 ? message : { ...message, count });
+    }
+    let { prevSeq } = log.at(this.place).message;
+    for (const [, bar] of [...newest].sort(([a], [b]) => a - b)) {
+      const seq = Math.max(bar.seq, prevSeq);
+      into.push(seq === bar.seq && prevSeq === bar.prevSeq ? bar : { ...bar, seq, prevSeq });
+      prevSeq = seq;
     }
   }
 

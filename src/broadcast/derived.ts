@@ -177,12 +177,10 @@ export class DerivedTopics {
 
   /** The newest state of a topic, as a new reader gets it; null before the first trade. */
   state(instrument: MirroredInstrument, topic: TopicState): Message | null {
-    const { statistics, barTopics, topics, definition } = instrument;
+    const { statistics, topics, definition } = instrument;
     if (statistics.session.seq === 0) return null;
     if (topic === topics.stats) return statistics.session.message(definition, 0, 1);
-    const bar = statistics.bars[barTopics.indexOf(topic)]?.current ?? null;
-    // The next message of the topic follows its head, which a revision may have moved.
-    return bar && { ...barMessage(definition.symbol, bar, topic.head, topic.final, 1), prevSeq: 0 };
+    return topic.whole?.() ?? null;
   }
 
   private tellBar(

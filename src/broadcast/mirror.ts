@@ -5,11 +5,12 @@
  * was pushed; so snapshot and updates always fit. It also holds, for each topic, who counts on it.
  */
 
-import type { BarInterval } from '../../protocol/bars';
+import { barMessage, type BarInterval } from '../../protocol/bars';
 import { bookChecksum } from '../../protocol/checksum';
 import { TenLevels } from '../../protocol/levels';
 import { BAR_INTERVALS } from '../../protocol/messages';
 import type {
+  Bar,
   Bbo,
   Book,
   Instrument,
@@ -42,8 +43,8 @@ export class TopicState {
   textFrames = 0;
   /** Of all topics of its kind. */
   readonly tally: TopicTally;
-  /** Of a book: it as it is now. */
-  wholeBook: (() => Book | null) | null = null;
+  /** Of a book, and of bars: the newest state, at its head. */
+  whole: (() => Book | Bar | null) | null = null;
   readonly pending: Message[] = [];
   /** Of bars and statistics: trades since its newest message. */
   untold = 0;
@@ -113,8 +114,16 @@ export class MirroredInstrument {
       'bar:1h': bar('1h'),
       'bar:1d': bar('1d'),
     };
-    this.topics.book.wholeBook = () => this.bookSnapshot();
+    this.topics.book.whole = () => this.bookSnapshot();
     this.barTopics = BAR_INTERVALS.map((interval) => this.topics[`bar:${interval}`]);
+    for (const [i, bars] of this.barTopics.entries()) bars.whole = () => this.newestBar(i, bars);
+  }
+
+  /** @param index of the interval; null before the first trade */
+  private newestBar(index: number, { head, final }: TopicState): Bar | null {
+    const bar = this.statistics.bars[index]!.current;
+    // The next message of the topic follows its head, which a revision may have moved.
+    return bar && { ...barMessage(this.definition.symbol, bar, head, final, 1), prevSeq: 0 };
   }
 
   /** The book as a snapshot at its newest place; null before anything is known of it. */

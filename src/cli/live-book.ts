@@ -91,7 +91,7 @@ function ladder(
   const head: Line = [
     [symbol, 'bold'],
     `  ${last}  seq ${book?.seq ?? 0}  ${seen.perSecond}/s  `,
-    mood(seen),
+    mood(seen, book?.mark ?? null),
   ];
   const room = roomFor(blockRows);
   if (book === undefined || !book.trusted) {
@@ -150,8 +150,18 @@ export function around<T>(
   return { asks: shown, bids: bids.slice(0, most - shown.length) };
 }
 
-function mood({ trouble, state }: Seen): readonly [string, 'yellow' | 'dim' | 'green'] {
+/** What the levels' mark says to people. */
+const MARKS = {
+  stale: 'stale: the source is gone',
+  recovered: 'recovered: nothing heard since the restart',
+} as const;
+
+function mood(
+  { trouble, state }: Seen,
+  mark: LocalBook['mark'],
+): readonly [string, 'yellow' | 'dim' | 'green'] {
   if (trouble !== '') return [trouble, 'yellow'];
+  if (mark !== null) return [MARKS[mark], 'yellow'];
   return state === 'live' ? ['live', 'green'] : [state, 'yellow'];
 }
 

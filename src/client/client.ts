@@ -2,7 +2,7 @@
  * TapedeckClient: a client's side of Tapedeck that stays: it reads topics, enters orders, publishes
  * and plays back, and when its connection ends it comes back and goes on where it was.
  *
- * Bounded: subscriptions by their queues, publishing by `PUBLISHES_MAX` under way, attempts to connect
+ * Bounded: subscriptions by their queues, publishing by 16 under way, attempts to connect
  * by a back-off with jitter. What must hold: an application sees every message of a topic once and in
  * order, or a `gap` or `reset` item in its place.
  */
@@ -25,6 +25,7 @@ import {
   type OrderRequest,
   type OrderTarget,
 } from './order-entry';
+import { Publishing, type PublishOptions } from './publishing';
 import { Replay, type ReplayOptions } from './replay';
 import { fetchScales } from './rest';
 import type { SubscribeOptions, Subscription } from './subscription';
@@ -54,9 +55,6 @@ export interface ServerClock {
 
 export type ClientState = 'connected' | 'reconnecting' | 'closed';
 
-/** Publish messages that wait for their answers; what comes on top waits for one of them. */
-const PUBLISHES_MAX = 16;
-
 export class TapedeckClient {
   state: ClientState = 'reconnecting';
   /** Definitions received so far, by symbol: the decimals of prices and quantities. */
@@ -72,8 +70,7 @@ export class TapedeckClient {
   private retryTimer: unknown;
   /** How a connection ended that ended right behind its welcome. */
   private earlyEnd: ConnectionEnd | undefined;
-  private publishes = 0;
-  private readonly publishQueue: (() => void)[] = [];
+  private readonly publishing = new Publishing();
   private readonly scales = new Map<string, Scales>();
   private learning: Promise<void> = Promise.resolve();
   private serverClock: ServerClock = { roundTripMs: 0, offsetMs: 0 };
@@ -150,13 +147,13 @@ export class TapedeckClient {
   /**
    * Brings a source's events in; resolves with the last place they produced, once they are journaled.
    * At most 16 messages are under way; await the promises to send no faster than the server takes.
+   * The event `intake` tells of events without effect. Behind a reconnect the client says by itself that
+   * the numbers of what it published before go on; a source that begins them anew sends `renumber`.
    * @throws TapedeckError with the server's code and the field at fault; `connection-failed` when the
    *   answer did not come, and what became of it is unknown
    */
-  async publish(events: readonly SourceEvent[]): Promise<number> {
-    if (this.publishes < PUBLISHES_MAX) this.publishes += 1;
-    else await new Promise<void>((resolve) => this.publishQueue.push(resolve));
-    try {
+  publish(events: readonly SourceEvent[], options: PublishOptions = {}): Promise<number> {
+    return this.publishing.inTurn(async () => {
       const connection = this.connected();
       if (this.options.form === 'json') {
         // One after the other, since a source's events must not overtake each other.
@@ -164,13 +161,9 @@ export class TapedeckClient {
         this.learning = turn.catch(() => {});
         await turn;
       }
-      return await connection.publish(events);
-    } finally {
-      // The place is handed on, so that nobody who comes now gets ahead of who waits.
-      const next = this.publishQueue.shift();
-      if (next === undefined) this.publishes -= 1;
-      else next();
-    }
+      const continues = this.publishing.claim(connection, events, options);
+      return connection.publish(events, continues);
+    });
   }
 
   /**
@@ -324,7 +317,7 @@ export class TapedeckClient {
     this.reader.detach();
     if (error === undefined) this.reader.consumers.close();
     else this.reader.consumers.fail(error);
-    for (const resolve of this.publishQueue.splice(0)) resolve();
+    this.publishing.end();
     this.emitter.emit('closed', { error });
   }
 
@@ -334,6 +327,13 @@ export class TapedeckClient {
         this.instruments.set(message.symbol, message);
         this.emitter.emit('instrument', message);
         return;
+      case 'ack': {
+        const { seq, repeated, waiting } = message;
+        if (repeated || waiting) {
+          this.emitter.emit('intake', { seq, repeated: repeated ?? 0, waiting: waiting ?? 0 });
+        }
+        return;
+      }
       case 'execution':
         this.entry.execution(message);
         this.emitter.emit('execution', message);

@@ -156,10 +156,13 @@ export class Connection {
     return this.request((id) => ({ type: 'unsubscribe', id, topics: [...topics] }));
   }
 
-  /** Brings events in; resolves with the last place they produced, once they are journaled. */
-  publish(events: readonly SourceEvent[]): Promise<number> {
+  /**
+   * Brings events in; resolves with the last seq they produced, once they are journaled.
+   * @param continues whether their numbers go on from those of the source's session before [P3]
+   */
+  publish(events: readonly SourceEvent[], continues: boolean | null = null): Promise<number> {
     for (const event of events) if (event.type === 'instrument') this.know(event.symbol, event);
-    return this.request((id) => ({ type: 'publish', id, events: [...events], continues: null }));
+    return this.request((id) => ({ type: 'publish', id, events: [...events], continues }));
   }
 
   /** Sends one request; resolves with the place of its `ack`. */
@@ -271,7 +274,8 @@ export class Connection {
     switch (message.type) {
       case 'ack':
         this.settle(message.id)?.resolve(message.seq);
-        return;
+        if (message.repeated === null && message.waiting === null) return;
+        break; // what became of the events of a publish
       case 'pong':
         this.settle(message.id)?.resolve(0);
         break;

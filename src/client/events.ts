@@ -21,6 +21,8 @@ export interface ClientEvents {
   'chain-break': BreakEvent;
   /** A local book did not prove; the client subscribes to it again. */
   'book-mismatch': BreakEvent;
+  /** Events of a publish that had no effect: sent before, or of a book that waits for a snapshot [P11]. */
+  'intake': { readonly seq: number; readonly repeated: number; readonly waiting: number };
   /** What became of an order of this key's owner, entered here or elsewhere. */
   'execution': Execution;
   /** An instrument was defined, or its definition changed. */

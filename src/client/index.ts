@@ -12,8 +12,9 @@
  *       }
  *     }
  *
- * Prices and quantities are integers, scaled by the instrument; times are `Nanos`; waits end in `Ms`
- * and are milliseconds. Every failure is a `TapedeckError` with `code`, `message`, `hint`, `field`.
+ * Prices and quantities are integers, scaled by the instrument; volumes are a `Sum`, which is a bigint
+ * beyond 2^53 - 1 and is written by `formatSum`; times are `Nanos`; waits end in `Ms` and are
+ * milliseconds. Every failure is a `TapedeckError` with `code`, `message`, `hint`, `field`.
  * `TapedeckClient` comes back by itself; `Connection` is one WebSocket and ends with it.
  */
 
@@ -38,6 +39,7 @@ export { LocalBook } from './local-book';
 export type { LocalBookOutcome } from './local-book';
 export type { BreakEvent } from './market-reader';
 export type { Amount, AmendRequest, OrderAnswer, OrderRequest, OrderTarget } from './order-entry';
+export type { PublishOptions } from './publishing';
 export type { Replay, ReplayOptions } from './replay';
 export { fetchBars, fetchBook, fetchEndedOrders, fetchOrders, fetchTrades } from './rest';
 export type {
@@ -52,6 +54,8 @@ export type {
 export type { SubscribeOptions, Subscription } from './subscription';
 export { Nanos, parseTime } from '../../protocol/time';
 export { formatDecimal, parseDecimal } from '../../protocol/units';
+export { formatSum } from '../../protocol/sums';
+export type { Sum } from '../../protocol/sums';
 export type {
   Bar,
   Bbo,

@@ -3,12 +3,12 @@
  *
  * When it is full it is thinned out, down to half where it can be, so the cost an item stays constant:
  * of state (`tick`, `bbo`, `stats`, of `bar` each interval) the newest stays, with the counts added
- * up; a book becomes the snapshot that the client holds; of trades, status and bars the oldest go,
+ * up, and bars in the order of their times; a book becomes the snapshot that the client holds; of trades, status and bars the oldest go,
  * and a local `gap` says which. If what is left is still too much (it is control items), all of it becomes one local `reset`
  * and the state behind it. At most `itemsMax` items wait, or four a topic where that is more.
  */
 
-import type { MessageOf } from '../../protocol/messages';
+import type { Bar, MessageOf } from '../../protocol/messages';
 import { topicOf } from '../../protocol/topics';
 import type { GapItem, Item, TopicMessage } from './items';
 
@@ -90,9 +90,12 @@ export class ItemQueue {
       }
       if (item.type === 'gap') {
         // The chain goes on behind the gap, not before it.
-        for (const entry of takeOut(kept, (topic) => topic === item.topic)) {
-          this.conflate(items, out, entry, true);
-        }
+        this.conflateAll(
+          items,
+          out,
+          takeOut(kept, (topic) => topic === item.topic),
+          true,
+        );
         continue;
       }
       if (!('count' in item)) continue;
@@ -104,8 +107,22 @@ export class ItemQueue {
       const { count, prevSeq } = before ?? { count: 0, prevSeq: item.prevSeq };
       kept.set(key, { topic, at: i, count: count + item.count, prevSeq });
     }
-    for (const entry of kept.values()) this.conflate(items, out, entry, false);
+    this.conflateAll(items, out, [...kept.values()], false);
     return out.filter((item) => item !== undefined);
+  }
+
+  private conflateAll(
+    items: readonly Item[],
+    out: (Item | undefined)[],
+    entries: readonly Kept[],
+    beforeGap: boolean,
+  ): void {
+    const bars = new Map<string, Kept[]>();
+    for (const entry of entries) {
+      if (items[entry.at]!.type !== 'bar') this.conflate(items, out, entry, beforeGap);
+      else if (bars.get(entry.topic)?.push(entry) === undefined) bars.set(entry.topic, [entry]);
+    }
+    for (const ofTopic of bars.values()) conflateBars(items, out, ofTopic);
   }
 
   private conflate(
@@ -122,6 +139,26 @@ export class ItemQueue {
     const [state] = beforeGap ? [] : this.source.stateOf(topic);
     // None where the copy is void, behind a gap too: then a snapshot follows, which replaces all.
     out[at] = state?.type === 'book' ? { ...state, count, prevSeq } : undefined;
+  }
+}
+
+/**
+ * The bars of one topic. An earlier bar comes first, though it was revised last: it was over before the
+ * later one began [D8].
+ */
+function conflateBars(
+  items: readonly Item[],
+  out: (Item | undefined)[],
+  entries: readonly Kept[],
+): void {
+  const places = entries.map(({ at }) => at).sort((a, b) => a - b);
+  let prevSeq = Math.min(...entries.map((entry) => entry.prevSeq));
+  const bars = entries.map(({ at, count }) => ({ bar: items[at] as Bar, count }));
+  bars.sort((a, b) => a.bar.openTime.compare(b.bar.openTime));
+  for (const [i, { bar, count }] of bars.entries()) {
+    const seq = Math.max(bar.seq, prevSeq);
+    out[places[i]!] = { ...bar, seq, prevSeq, count };
+    prevSeq = seq;
   }
 }
 

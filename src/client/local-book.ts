@@ -17,10 +17,12 @@ export type LocalBookOutcome = 'applied' | 'repeated' | 'incomplete' | 'gap' | '
 export class LocalBook {
   private readonly levels = new TenLevels();
   private valid = false;
-  /** Place of the newest message taken; 0 before the first. */
+  /** The seq of the newest message taken; 0 before the first. */
   seq = 0;
   /** Whether the next change must name it; behind a gap that the journal declares it names an earlier one. */
   private exact = true;
+  /** Why the levels may not be the present ones; null while their source is there [B9]. */
+  mark: Book['mark'] = null;
 
   /** Flat: price, quantity, price, quantity …, best first; empty unless the book may be trusted. */
   get bids(): readonly number[] {
@@ -49,6 +51,7 @@ export class LocalBook {
     }
     if (message.form === 'incomplete') return this.distrust('incomplete');
     this.valid = true;
+    this.mark = message.mark;
     const { bids, asks } = this.levels;
     if (message.crc !== null && message.crc !== bookChecksum(bids, asks)) {
       return this.distrust('mismatch');
@@ -70,6 +73,7 @@ export class LocalBook {
 
   private distrust<O extends LocalBookOutcome>(outcome: O): O {
     this.valid = false;
+    this.mark = null;
     this.levels.replace([], []);
     return outcome;
   }

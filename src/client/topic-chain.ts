@@ -172,7 +172,8 @@ export class TopicChain {
     if (message === undefined) return [];
     if (message.type === 'book') return [this.bookState(message)];
     const derived = message.type === 'bar' || message.type === 'stats';
-    return [derived ? { ...message, prevSeq: 0, count: 1 } : message];
+    // A bar that was revised behind it has moved the head of the topic, which the next message names.
+    return [derived ? { ...message, seq: this.last, prevSeq: 0, count: 1 } : message];
   }
 
   private bookState(newest: Book): Book {
@@ -233,7 +234,14 @@ export class TopicChain {
   }
 
   private keep(m: TopicMessage): void {
-    if (m.type !== 'trade') this.newest.set(m.symbol, m);
+    if (m.type === 'trade' || this.isRevision(m)) return;
+    this.newest.set(m.symbol, m);
+  }
+
+  /** Whether it tells anew what an earlier bar than the newest one was [D8]. */
+  private isRevision(m: TopicMessage): boolean {
+    const newest = this.newest.get(m.symbol);
+    return m.type === 'bar' && newest?.type === 'bar' && m.openTime.compare(newest.openTime) < 0;
   }
 
   private forget(): void {

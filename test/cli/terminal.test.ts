@@ -4,9 +4,12 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import fc from 'fast-check';
 import { join } from 'node:path';
 
+import type { SourceEvent } from '../../protocol/messages';
 import { around } from '../../src/cli/live-book';
+import { TapedeckClient } from '../../src/client/client';
 import { book, instrument, tape, trade } from '../support/feed';
-import { ServerProcess, tapedeck } from '../support/tapedeck-process';
+import { asMessage } from '../support/stream-client';
+import { PUBLISH_KEY, ServerProcess, tapedeck } from '../support/tapedeck-process';
 
 setDefaultTimeout(60_000);
 const MAIN = join(import.meta.dir, '../../src/main.ts');
@@ -64,6 +67,21 @@ class Terminal {
 }
 
 describe('book', () => {
+  test('[B9] says beside its levels that their source is gone', async () => {
+    const source = await TapedeckClient.connect(server.url, { key: PUBLISH_KEY });
+    const [definition, levels] = [
+      instrument('GONE'),
+      book('GONE', 'snapshot', [['8.76', '54.3']], [], { seq: 10 }),
+    ].map(asMessage) as [SourceEvent, SourceEvent];
+    await source.publish([definition, levels]);
+    const terminal = new Terminal(['book', 'GONE', '--url', server.url]);
+    await terminal.until('54.300');
+    expect(terminal.text).not.toContain('stale');
+    source.close();
+    await terminal.until('stale: the source is gone');
+    expect(await terminal.interrupt()).toBe(0);
+  });
+
   test('is redrawn in place as it changes, until Ctrl-C, and gives the cursor back', async () => {
     const terminal = new Terminal(['book', 'ACME', '--url', server.url]);
     await terminal.until('12.500');

@@ -213,6 +213,20 @@ export class ModelServer {
     return this.push({ ...head, form: 'delta', ...changes, ...more });
   }
 
+  /** Says of a book that it may not be the present one. */
+  mark(symbol: string, mark: Book['mark']): Book {
+    const { bids, asks } = this.levels.get(symbol)!;
+    const head = { type: 'book', ...this.next('book', symbol), form: 'delta' } as const;
+    return this.push({
+      ...head,
+      bids: [],
+      asks: [],
+      crc: bookChecksum(bids, asks),
+      count: 1,
+      mark,
+    });
+  }
+
   private next(channel: string, symbol: string) {
     const topic = `${channel}:${symbol}`;
     const prevSeq = this.heads.get(topic) ?? 0;

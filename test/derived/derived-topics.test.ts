@@ -206,7 +206,8 @@ function follows(last: number | null, m: Bar | Stats): number {
   return m.seq;
 }
 
-test('[D1] [D7] [D8] [T5] random batches: chains hold, counts add up, finals are what the oracle has', () => {
+test('[D1] [D7] [D8] [T5] random batches: chains hold, counts add up, bars are what the oracle has', () => {
+  const reached = { revised: 0, past: 0 };
   for (let seed = 1; seed <= 40; seed++) {
     const random = new Prng(seed);
     const v = new Virtual();
@@ -214,37 +215,56 @@ test('[D1] [D7] [D8] [T5] random batches: chains hold, counts add up, finals are
     v.clock.set(trades[0]!.receiveTime);
     const topics = [...BAR_INTERVALS.map((i) => `bar:A:${i}`), 'stats:A'];
     v.subscribe(...topics);
+    /** Trades that came to a bar which only history can tell, by interval and opening time. */
+    const past: string[] = [];
+    v.broadcaster.onPastBar = (_symbol, interval, openTime) => {
+      past.push(`${interval} ${openTime.toString()}`);
+    };
     for (let i = 0; i < trades.length;) {
       const some = trades.slice(i, (i += random.int(1, 6)));
+      const before = past.length;
       v.moveTo(some[0]!.receiveTime);
       v.batch(...some);
+      v.broadcaster.revise(past.slice(before).map((name) => naiveBar(trades.slice(0, i), name)));
     }
+    reached.past += past.length;
     for (const topic of topics) {
       const messages = v.seen.filter((m): m is Bar | Stats => topicOf(m) === topic);
       let last: number | null = 0;
       for (const m of messages) last = follows(last, m);
-      expect(messages.reduce((sum, m) => sum + m.count, 0)).toBe(trades.length);
-      expect(messages.at(-1)!.seq).toBe(trades.at(-1)!.seq);
+      const interval = topic.split(':')[2];
+      const unseen = past.filter((name) => name.split(' ')[0] === interval).length;
+      expect(messages.reduce((sum, m) => sum + m.count, 0)).toBe(trades.length - unseen);
+      if (interval === undefined) expect(messages.at(-1)!.seq).toBe(trades.at(-1)!.seq);
     }
     for (const interval of BAR_INTERVALS) {
       const bars = v.seen.filter((m): m is Bar => m.type === 'bar' && m.interval === interval);
-      const finals = bars.filter((bar) => bar.final);
       const oracle = naiveBars(trades, interval);
-      const shown = (bar: Bar) => ({ openTime: bar.openTime.toBigInt(), seq: bar.seq, trades: bar.trades, high: bar.high, volume: bar.volume }); // prettier-ignore
-      const expected = oracle.map(({ openTime, trades: own }) => {
-        const { seq, trades: n, high, volume } = summary(own);
-        return { openTime, seq, trades: n, high, volume };
-      });
-      // Each is told as final once, in order; the last one may still be open.
-      expect(finals.slice(0, expected.length - 1).map(shown)).toEqual(expected.slice(0, -1));
-      expect(finals.length).toBeLessThanOrEqual(expected.length);
-      for (const { openTime } of oracle) {
-        const own = bars.filter((bar) => bar.openTime.toBigInt() === openTime);
-        expect(own.reduce((sum, bar) => sum + bar.count, 0)).toBe(own.at(-1)!.trades);
+      for (const [at, { openTime, trades: own }] of oracle.entries()) {
+        const told = bars.filter((bar) => bar.openTime.toBigInt() === openTime);
+        const { seq: _, ...fields } = summary(own);
+        expect(told.at(-1)).toMatchObject(fields);
+        // All but the newest are over, and were told so before the next one began.
+        if (at < oracle.length - 1) expect(told.at(-1)!.final).toBe(true);
+        reached.revised += Math.max(0, told.filter(({ final }) => final).length - 1);
+        const unseen = past.filter((name) => name === `${interval} ${openTime}`).length;
+        expect(told.reduce((sum, bar) => sum + bar.count, 0)).toBe(own.length - unseen);
       }
     }
   }
+  expect(reached.revised).toBeGreaterThan(100);
+  expect(reached.past).toBeGreaterThan(100);
 });
+
+/** A bar as history has it. @param name interval and opening time */
+function naiveBar(trades: readonly Trade[], name: string): Bar {
+  const [interval, openTime] = name.split(' ') as [(typeof BAR_INTERVALS)[number], string];
+  const bar = naiveBars(trades, interval).find((b) => b.openTime.toString() === openTime)!;
+  const newest = bar.trades.reduce((a, b) => (b.seq > a.seq ? b : a));
+  const { eventTime, receiveTime } = newest;
+  const head = { type: 'bar', symbol: 'A', prevSeq: 0, eventTime, receiveTime } as const;
+  return { ...head, interval, openTime: Nanos.parse(openTime)!, ...summary(bar.trades), final: true, count: 1 }; // prettier-ignore
+}
 
 test('[S4] [S5] a late reader and one after a restart get the state of an uninterrupted run', () => {
   for (let seed = 1; seed <= 10; seed++) {
@@ -267,11 +287,16 @@ test('[S4] [S5] a late reader and one after a restart get the state of an uninte
     const state = v.subscribe(...topics);
     expect(state).toHaveLength(6);
     expect(restarted.subscribe(...topics)).toEqual(state);
-    for (const m of state) expect(m).toMatchObject({ seq: lastSeq, prevSeq: 0, count: 1 });
+    for (const m of state) expect(m).toMatchObject({ prevSeq: 0, count: 1 });
+    expect(state.at(-1)).toMatchObject({ type: 'stats', seq: lastSeq });
     const after = trades.slice(60);
     const live = after.flatMap((t) => v.moveTo(t.receiveTime).concat(v.batch(t)));
     const again = after.flatMap((t) => restarted.moveTo(t.receiveTime).concat(restarted.batch(t)));
     expect(again).toEqual(live);
+    for (const m of state as (Bar | Stats)[]) {
+      const next = live.find((l) => topicOf(l) === topicOf(m)) as Bar | Stats | undefined;
+      if (next !== undefined) expect(next.prevSeq).toBe(m.seq);
+    }
     const stats = live.findLast((m): m is Stats => m.type === 'stats')!;
     expect(stats.turnover).toBe(naiveTurnover(trades.slice(-stats.trades), 2, 3).turnover);
   }

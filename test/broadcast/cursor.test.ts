@@ -1,0 +1,153 @@
+/** Cursor: what is conflated for a reader that is behind leads it to the same bars, books and marks [S9]. */
+
+import { describe, expect, test } from 'bun:test';
+
+import { bookChecksum } from '../../protocol/checksum';
+import { diffLevels } from '../../protocol/levels';
+import type { Bar, Bbo, Book, Message } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import { Prng } from '../../src/base/prng';
+import { Cursor, type BacklogCounters } from '../../src/broadcast/cursor';
+import { MirroredInstrument, type TopicState } from '../../src/broadcast/mirror';
+import { LocalBook } from '../../src/client/local-book';
+import { BarReader, BarStream } from '../support/bar-stream';
+import { asMessage } from '../support/stream-client';
+import { instrument } from '../support/feed';
+import { readSeed } from '../support/seed';
+import type { Instrument } from '../../protocol/messages';
+
+const ROOM = 1_000_000;
+const RUNS = 60;
+
+/** Reads a topic at random moments, as a session that is behind. */
+class Behind {
+  readonly counters: BacklogCounters = { conflated: 0, dropped: 0, gaps: 0 };
+  private readonly cursor: Cursor;
+
+  constructor(topic: TopicState, bytesMax = ROOM) {
+    const log = topic.read(bytesMax);
+    log.keep(Number.MAX_SAFE_INTEGER);
+    this.cursor = new Cursor(topic, log, 0);
+  }
+
+  take(): Message[] {
+    const messages: Message[] = [];
+    if (this.cursor.isBehind) this.cursor.takeConflated(messages, this.counters);
+    return messages;
+  }
+}
+
+/** @param bytesMax of the log @returns how many messages others stood for */
+function readBars(seed: number, bytesMax: number): number {
+  const random = new Prng(seed);
+  const stream: BarStream = new BarStream(random, (m) => stream.topic.log!.append([m], 0));
+  const behind = new Behind(stream.topic, bytesMax);
+  const reader = new BarReader();
+  for (let i = 0; i < 120; i++) {
+    stream.batch();
+    if (!random.chance(i === 119 ? 1 : 0.1)) continue;
+    const taken = behind.take() as Bar[];
+    for (const message of taken) reader.take(message);
+    expect(new Set(taken.map(({ openTime }) => openTime.seconds)).size).toBe(taken.length);
+    // The newest bar is the one that goes on, whatever was revised.
+    const bars = stream.bars();
+    const newest = Math.max(...bars.keys());
+    expect([seed, i, reader.newest!.openTime.seconds]).toEqual([seed, i, newest]);
+    expect(reader.newest).toMatchObject(bars.get(newest)!);
+    expect(reader.last).toBe(stream.topic.head);
+    if (bytesMax < ROOM) continue;
+    expect([seed, i, reader.naive()]).toEqual([seed, i, bars]);
+    expect(reader.counted).toBe(stream.trades - stream.pastTrades);
+    expect(reader.unended).toBe(0);
+  }
+  return behind.counters.conflated;
+}
+
+describe('[S9] bars that are revised', () => {
+  test('[D8] of each the newest stays, in the order of their times', () => {
+    const seed = readSeed();
+    let conflated = 0;
+    for (let i = 0; i < RUNS; i++) conflated += readBars(seed + i, ROOM);
+    expect(conflated).toBeGreaterThan(RUNS * 20);
+  });
+
+  test('of more than the server keeps the newest bar is told, and not a revision of another', () => {
+    const seed = readSeed();
+    for (let i = 0; i < RUNS; i++) readBars(seed + i, 600);
+  });
+});
+
+describe('[S9] [B9] marks', () => {
+  test('of a book and of a bbo are those of the newest message', () => {
+    const seed = readSeed();
+    for (let i = 0; i < RUNS; i++) readMarks(seed + i);
+  });
+});
+
+function readMarks(seed: number): void {
+  const random = new Prng(seed);
+  const mirrored = new MirroredInstrument(asMessage(instrument('AAA')) as Instrument, 0);
+  const { book: bookTopic, bbo: bboTopic } = mirrored.topics;
+  const books = new Behind(bookTopic);
+  const quotes = new Behind(bboTopic);
+  const copy = new LocalBook();
+  const market = new MarkedMarket(random);
+  let mark: Bbo['mark'] | undefined;
+  for (let i = 0; i < 150; i++) {
+    const book = market.book();
+    mirrored.applyBook(book);
+    bookTopic.head = book.seq;
+    bookTopic.log!.append([book], 0);
+    const bbo = market.bbo();
+    bboTopic.head = bbo.seq;
+    bboTopic.log!.append([bbo], 0);
+    if (!random.chance(0.2)) continue;
+    for (const message of books.take()) expect(copy.apply(message as Book)).toBe(market.isWhole ? 'applied' : 'incomplete'); // prettier-ignore
+    for (const message of quotes.take()) ({ mark } = message as Bbo);
+    expect([seed, i, copy.mark, mark]).toEqual([seed, i, market.isWhole ? market.mark : null, market.mark]); // prettier-ignore
+    expect([copy.bids, copy.asks]).toEqual([market.bids, []]);
+  }
+}
+
+/** A book whose source comes and goes. */
+class MarkedMarket {
+  mark: Book['mark'] = null;
+  isWhole = false;
+  bids: number[] = [];
+  private readonly random: Prng;
+  private seq = 0;
+  private readonly heads = { book: 0, bbo: 0 };
+
+  constructor(random: Prng) {
+    this.random = random;
+  }
+
+  book(): Book {
+    const { random, isWhole, bids: before } = this;
+    const head = this.head('book');
+    if (isWhole && random.chance(0.1)) {
+      this.isWhole = false;
+      this.mark = null;
+      this.bids = [];
+      return { type: 'book', ...head, form: 'incomplete', bids: [], asks: [], crc: null, count: 1, mark: null }; // prettier-ignore
+    }
+    this.isWhole = true;
+    // A mark alone is an empty delta.
+    const isMark = isWhole && random.chance(0.3);
+    this.mark = isMark ? (random.chance(0.5) ? 'stale' : 'recovered') : null;
+    if (!isMark) this.bids = [100, random.int(1, 9)];
+    const bids = isWhole ? diffLevels(before, this.bids, 'bid') : this.bids;
+    const crc = bookChecksum(this.bids, []);
+    return { type: 'book', ...head, form: isWhole ? 'delta' : 'snapshot', bids, asks: [], crc, count: 1, mark: this.mark }; // prettier-ignore
+  }
+
+  bbo(): Bbo {
+    return { type: 'bbo', ...this.head('bbo'), bid: 100, bidQuantity: 1, ask: null, askQuantity: 0, count: 1, mark: this.mark }; // prettier-ignore
+  }
+
+  private head(channel: 'book' | 'bbo') {
+    const prevSeq = this.heads[channel];
+    this.heads[channel] = this.seq += 1;
+    return { symbol: 'AAA', seq: this.seq, prevSeq, eventTime: Nanos.ZERO, receiveTime: Nanos.ZERO }; // prettier-ignore
+  }
+}
