@@ -256,6 +256,7 @@ describe.skipIf(CHROMIUM === undefined)('bars and figures of a feed', () => {
         instrument(symbol, wide),
         book(symbol, 'snapshot', side(-1), side(1), { eventTime: at(-60) }),
         trade(symbol, '61837.12345678', '1234.12345678', { eventTime: at(-60) }),
+        trade(symbol, '61838.12345678', '87654321.10000001', { eventTime: at(-2) }),
         trade(symbol, '61838.12345678', '87654321.10000001', { eventTime: at(-1) }),
       );
       const { page, errors } = await open(browser, `${server.url}/#${symbol}`, {
@@ -263,7 +264,7 @@ describe.skipIf(CHROMIUM === undefined)('bars and figures of a feed', () => {
       });
       await page.waitForSelector('#ladder .level[data-price]');
       await waitText(page, '#tape', '87,654,321.10000001');
-      await waitText(page, '#head .figures', '87,655,555.22345679');
+      await waitText(page, '#head .figures', '175,309,876.32345680');
       const faults = await page.evaluate(figureFaults);
       expect(faults).toEqual([]);
       expect(errors).toEqual([]);

@@ -77,9 +77,12 @@ export class TimeTravel {
   private readonly host: TravelHost;
   private readonly figures: PastFigures;
   private readonly clock: Clock;
-  /** Asks for the wanted moments, one after another; undefined while none is wanted. */
+  /** Asks for book and trades of the moments that are sought; undefined while it has the newest. */
   private asking: Promise<void> | undefined;
-  private wanted: Nanos | undefined;
+  private asked: Past | undefined;
+  /** Asks for the candle and the statistics of the newest that has those; undefined as above. */
+  private figuring: Promise<void> | undefined;
+  private unfigured: Past | undefined;
   private replay: Replay | undefined;
   private anchor: { readonly time: Nanos; readonly ms: number } | undefined;
 
@@ -93,7 +96,6 @@ export class TimeTravel {
   async seek(at: Nanos): Promise<void> {
     this.stop();
     this.begin(at);
-    this.wanted = at;
     this.host.sought(at);
     this.host.changed();
     this.asking ??= this.askAll();
@@ -119,6 +121,7 @@ export class TimeTravel {
     this.host.changed();
     // What is played is added to what the moment had.
     await this.asking;
+    await this.figuring;
     const client = this.host.client();
     if (!this.playing || this.past !== past || this.replay !== undefined) return;
     if (client === undefined) return this.pause();
@@ -164,7 +167,6 @@ export class TimeTravel {
   live(): void {
     this.stop();
     this.past = undefined;
-    this.wanted = undefined;
     this.host.changed();
   }
 
@@ -181,11 +183,10 @@ export class TimeTravel {
 
   private begin(at: Nanos): void {
     const symbol = this.host.definition()?.symbol ?? '';
-    if (this.past?.symbol !== symbol) {
-      const unknown = { book: undefined, doubt: '', stats: undefined, candle: undefined, note: '' };
-      this.past = { symbol, at, trades: [], ...unknown };
-    }
-    this.past.at = at;
+    const kept = this.past?.symbol === symbol ? this.past : { book: undefined, trades: [] };
+    const { book, trades } = kept; // until those of the moment have come
+    const unknown = { doubt: '', stats: undefined, candle: undefined, note: '' };
+    this.past = { symbol, at, book, trades, ...unknown };
   }
 
   private stop(): void {
@@ -197,43 +198,54 @@ export class TimeTravel {
   }
 
   private async askAll(): Promise<void> {
-    while (this.wanted !== undefined && this.past !== undefined) {
-      const at = this.wanted;
-      this.wanted = undefined;
-      await this.ask(this.past, at);
+    while (this.past !== undefined && this.past !== this.asked) {
+      this.asked = this.past;
+      await this.ask(this.past);
     }
     this.asking = undefined;
   }
 
-  /** Book and trades first; the others cost the server more, and are left out where another moment is wanted. */
-  private async ask(past: Past, at: Nanos): Promise<void> {
+  /** Book and trades; the others cost the server more, and come behind them. */
+  private async ask(past: Past): Promise<void> {
     const definition = this.host.definition();
-    const isWanted = (): boolean => this.past === past && this.wanted === undefined;
     if (definition?.symbol !== past.symbol) return;
-    past.note = '';
     try {
       const [book, trades] = await Promise.all([
-        this.book(definition, at),
-        this.figures.trades(definition, at, TRADES),
+        this.book(definition, past.at),
+        this.figures.trades(definition, past.at, TRADES),
       ]);
-      if (this.past !== past) return;
       Object.assign(past, { ...book, trades });
-      this.host.changed();
-      if (!isWanted()) return;
-      const interval = this.host.interval();
-      const candle = { interval, ...(await this.figures.candle(definition, interval, at)) };
-      if (isWanted()) past.candle = candle;
-      this.host.changed();
-      if (!isWanted()) return;
-      const stats = await this.figures.stats(definition, at);
-      if (isWanted()) past.stats = stats;
     } catch (e) {
-      const unknown = { trades: [], stats: undefined, candle: undefined };
-      if (this.past === past) {
-        Object.assign(past, { ...unknown, note: travelWords(e as TapedeckError) });
-      }
+      Object.assign(past, { trades: [], note: travelWords(e as TapedeckError) });
     }
+    if (this.past !== past) return;
     this.host.changed();
+    this.unfigured = past;
+    this.figuring ??= this.figureAll();
+  }
+
+  private async figureAll(): Promise<void> {
+    while (this.unfigured !== undefined) {
+      const past = this.unfigured;
+      this.unfigured = undefined;
+      await this.figure(past);
+    }
+    this.figuring = undefined;
+  }
+
+  private async figure(past: Past): Promise<void> {
+    const definition = this.host.definition();
+    const interval = this.host.interval();
+    if (definition?.symbol !== past.symbol) return;
+    try {
+      past.candle = { interval, ...(await this.figures.candle(definition, interval, past.at)) };
+      if (this.past !== past) return;
+      this.host.changed();
+      past.stats = await this.figures.stats(definition, past.at);
+    } catch (e) {
+      past.note = travelWords(e as TapedeckError);
+    }
+    if (this.past === past) this.host.changed();
   }
 
   private async book(definition: Instrument, at: Nanos): Promise<Pick<Past, 'book' | 'doubt'>> {
