@@ -81,7 +81,7 @@ const text = (scaled: number): string => (scaled / 10 ** SCALE).toFixed(SCALE);
 function barsOf(list: readonly Made[], step: number) {
   const byTime = Map.groupBy(list, ({ ms }) => Math.floor(ms / 1000 / step) * step);
   return [...byTime]
-    .map(([time, of]) => ({ time, ...figuresOf(of) }))
+    .map(([time, of]) => Object.assign({ time }, figuresOf(of)))
     .sort((a, b) => a.time - b.time);
 }
 
@@ -158,7 +158,7 @@ test('statistics, candle and trades of a moment are those of the trades up to it
         stats.fold,
         until.filter((trade) => trade.ms >= startMs),
       );
-      const before = made.filter((trade) => trade.ms < startMs).at(-1);
+      const before = made.findLast((trade) => trade.ms < startMs);
       expect(stats.previousClose).toBe(before?.price ?? null);
 
       const candle = await figures.candle(ACME, length, at);
