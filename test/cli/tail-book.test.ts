@@ -88,6 +88,7 @@ describe('book', () => {
     const again = await ServerProcess.start({ data: own.data });
     expect(await head(again.url)).toContain('recovered: nothing heard since the restart');
     await again.remove();
+    await own.remove();
   });
 
   test('--depth and --json', async () => {
