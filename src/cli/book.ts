@@ -7,7 +7,7 @@ import { BOOK_DEPTH } from '../../protocol/units';
 import { fetchBook, type RestBook } from '../client/rest';
 import { StartFault } from '../base/start-fault';
 import { fail } from './failure';
-import { showLiveBook } from './live-book';
+import { MARK_WORDS, showLiveBook } from './live-book';
 import { KEY_OPTION, URL_OPTION } from './options';
 import { refusal } from './refusal';
 
@@ -75,6 +75,14 @@ Examples:
     });
 }
 
+/** Why these may not be the present levels, or not all that were asked for. */
+function doubts({ mark, depthKnown }: RestBook): string[] {
+  const words: string[] = [];
+  if (mark !== undefined) words.push(MARK_WORDS[mark]);
+  if (typeof depthKnown === 'number') words.push(`only ${depthKnown} levels a side are known`);
+  return words;
+}
+
 /** Asks above bids, the best in the middle, columns aligned. */
 function ladder(book: RestBook): string {
   const levels = [...book.asks, ...book.bids];
@@ -83,7 +91,7 @@ function ladder(book: RestBook): string {
   const line = ([price, quantity]: readonly [string, string], side: string): string =>
     `${side}  ${price.padStart(priceWidth)}  ${quantity.padStart(quantityWidth)}\n`;
   return [
-    `${book.symbol}  seq ${book.seq}  ${book.source}  ${book.ageMs.toFixed(0)} ms old\n`,
+    `${[`${book.symbol}  seq ${book.seq}  ${book.source}  ${book.ageMs.toFixed(0)} ms old`, ...doubts(book)].join('  ')}\n`,
     ...book.asks.toReversed().map((level) => line(level, 'ask')),
     ...book.bids.map((level) => line(level, 'bid')),
   ].join('');

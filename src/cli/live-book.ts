@@ -150,8 +150,8 @@ export function around<T>(
   return { asks: shown, bids: bids.slice(0, most - shown.length) };
 }
 
-/** What the levels' mark says to people. */
-const MARKS = {
+/** What a book's mark says to people. */
+export const MARK_WORDS = {
   stale: 'stale: the source is gone',
   recovered: 'recovered: nothing heard since the restart',
 } as const;
@@ -161,7 +161,7 @@ function mood(
   mark: LocalBook['mark'],
 ): readonly [string, 'yellow' | 'dim' | 'green'] {
   if (trouble !== '') return [trouble, 'yellow'];
-  if (mark !== null) return [MARKS[mark], 'yellow'];
+  if (mark !== null) return [MARK_WORDS[mark], 'yellow'];
   return state === 'live' ? ['live', 'green'] : [state, 'yellow'];
 }
 

@@ -2,7 +2,10 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
+import type { SourceEvent } from '../../protocol/messages';
+import { TapedeckClient } from '../../src/client/client';
 import { book, instrument, tape, trade } from '../support/feed';
+import { asMessage } from '../support/stream-client';
 import {
   PUBLISH_KEY,
   Scratch,
@@ -66,6 +69,26 @@ describe('book', () => {
       'bid    9.99    12.500',
       'bid    9.98     3.000',
     ]);
+  });
+
+  test('[B9] once: says that the source is gone, or of a restart', async () => {
+    const own = await ServerProcess.start();
+    const source = await TapedeckClient.connect(own.url, { key: PUBLISH_KEY });
+    const events = [
+      instrument('GONE'),
+      book('GONE', 'snapshot', [['8.76', '54.3']], [], { seq: 10 }),
+    ].map(asMessage) as SourceEvent[];
+    await source.publish(events);
+    const head = async (url: string): Promise<string> =>
+      (await tapedeck(['book', 'GONE', '--url', url])).stdout.split('\n')[0]!;
+    expect(await head(own.url)).toMatch(/ms old$/);
+    source.close();
+    while (!(await head(own.url)).endsWith('stale: the source is gone'));
+    await own.stop();
+    const again = await ServerProcess.start({ data: own.data });
+    expect(await head(again.url)).toContain('recovered: nothing heard since the restart');
+    await again.remove();
+    await own.remove();
   });
 
   test('--depth and --json', async () => {
