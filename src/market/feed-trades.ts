@@ -81,7 +81,7 @@ export class FeedTrades {
 
   /** The source's numbers begin anew. */
   renumber(at: Nanos, out: MarketOutput): void {
-    this.numbers.reset();
+    this.numbers.begin();
     this.isNewSession = false;
     this.status.renumbered(TRADES_RENUMBERED, at, out);
   }
@@ -141,7 +141,7 @@ export class FeedTrades {
 
   /** Takes the reason of a status of the journal's tail on. */
   recoverReason(reason: string): void {
-    if (reason === TRADES_RENUMBERED) this.numbers.reset();
+    if (reason === TRADES_RENUMBERED) this.numbers.begin();
   }
 }
 

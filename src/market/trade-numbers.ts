@@ -25,6 +25,8 @@ export type NumberVerdict =
 const KEPT = 32;
 /** No source leaves out so many numbers. */
 const JUMP_MIN = 1_000_000_000;
+/** By how much the times of a source are uneven: trades that are close together may come in any order. */
+const UNEVEN_NS_MAX = 1e9;
 /** A source that repeats itself at the beginning of a session reaches back no further than this. */
 const REPEATED_NS_MAX = 3_600e9;
 
@@ -32,6 +34,8 @@ type Identity = Pick<Trade, 'seq' | 'eventTime' | 'price' | 'quantity'>;
 
 interface Known extends Identity {
   readonly at: Nanos;
+  /** Which numbering it is of. */
+  readonly numbering: number;
 }
 
 /** What a checkpoint keeps of it. */
@@ -45,38 +49,44 @@ export class TradeNumbers {
   last = 0;
   /** The latest time of a numbered trade. */
   private time = Nanos.ZERO;
-  /** The latest time of those that are not remembered any more. */
+  /** Of those that are not remembered any more: the highest number, and the latest time. */
+  private forgottenLast = 0;
   private forgottenTime = Nanos.ZERO;
+  /** The highest number that is remembered, of whichever numbering. */
+  private peak = 0;
   /** In a circle; `next` is overwritten next. */
   private known: Known[] = [];
   private next = 0;
   private hasJumped = false;
+  private numbering = 0;
 
   /**
    * @param at its market time, or that of its receipt if that is earlier
    * @param isNewSession whether its source has just come, and does not say that its numbers go on
    */
   judge(m: Trade, at: Nanos, isNewSession: boolean): NumberVerdict {
-    if (m.seq === 0 || this.last === 0) return 'next';
+    if (m.seq === 0) return 'next';
+    const { known, numbering } = this;
+    if (m.seq <= this.peak && known.some((one) => isSame(one, m))) return 'repeated';
+    if (this.last === 0) return 'next';
     if (m.seq > this.last) {
       return m.seq - this.last > JUMP_MIN && m.prevSeq !== this.last ? 'jump' : 'next';
     }
-    const same = this.known.find(({ seq }) => seq === m.seq);
-    if (same !== undefined) return isSame(same, m) ? 'repeated' : 'renumbered';
+    if (known.some((one) => one.seq === m.seq && one.numbering === numbering)) return 'renumbered';
     // The number that made the others look old was the wrong one.
     if (this.hasJumped) return 'renumbered';
-    if (m.seq > this.lowest) return at.compare(this.time) > 0 ? 'renumbered' : 'fill';
-    // What was sent before those that are remembered is no later than the latest of it.
-    if (at.compare(this.forgottenTime) > 0) {
-      return at.compare(this.time) > 0 || this.hasForgotten ? 'renumbered' : 'fill';
+    if (m.seq > this.forgottenLast) {
+      return at.since(this.time) > UNEVEN_NS_MAX ? 'renumbered' : 'fill';
     }
+    // What was sent before those that are remembered is no later than the latest of it.
+    if (at.compare(this.forgottenTime) > 0) return 'renumbered';
     return isNewSession && this.time.since(at) > REPEATED_NS_MAX ? 'renumbered' : 'repeated';
   }
 
   /** Takes a trade on that is recorded. @param at as in `judge` */
   take(m: Identity, at: Nanos, verdict: NumberVerdict): void {
     if (m.seq === 0) return;
-    if (verdict === 'renumbered') this.reset();
+    if (verdict === 'renumbered') this.begin();
     if (verdict !== 'fill') {
       this.last = m.seq;
       this.hasJumped = verdict === 'jump';
@@ -84,19 +94,19 @@ export class TradeNumbers {
     if (at.compare(this.time) > 0) this.time = at;
     const { seq, eventTime, price, quantity } = m;
     const forgotten = this.known[this.next];
-    if (forgotten !== undefined && forgotten.at.compare(this.forgottenTime) > 0) {
-      this.forgottenTime = forgotten.at;
-    }
-    this.known[this.next] = { seq, eventTime, price, quantity, at };
+    const isOwn = forgotten?.numbering === this.numbering;
+    if (isOwn) this.forget(forgotten.seq, forgotten.at);
+    this.peak = Math.max(this.peak, seq);
+    this.known[this.next] = { seq, eventTime, price, quantity, at, numbering: this.numbering };
     this.next = (this.next + 1) % KEPT;
   }
 
-  /** The source begins anew. */
-  reset(): void {
+  /** Another numbering begins; what was sent before is still known if it comes again. */
+  begin(): void {
     this.last = 0;
     this.time = Nanos.ZERO;
-    this.known = [];
-    this.next = 0;
+    this.numbering += 1;
+    this.forgottenLast = 0;
     this.forgottenTime = Nanos.ZERO;
     this.hasJumped = false;
   }
@@ -106,21 +116,23 @@ export class TradeNumbers {
   }
 
   restore({ last, time }: TradeNumbersState): void {
-    this.reset();
+    this.begin();
     this.last = last;
     this.time = time;
-    this.forgottenTime = time;
+    this.forget(last, time);
   }
 
-  private get hasForgotten(): boolean {
-    return this.forgottenTime.compare(Nanos.ZERO) > 0;
-  }
-
-  private get lowest(): number {
-    return this.known.reduce((least, { seq }) => Math.min(least, seq), this.last);
+  private forget(seq: number, at: Nanos): void {
+    this.forgottenLast = Math.max(this.forgottenLast, seq);
+    if (at.compare(this.forgottenTime) > 0) this.forgottenTime = at;
   }
 }
 
 function isSame(a: Identity, b: Identity): boolean {
-  return a.eventTime.compare(b.eventTime) === 0 && a.price === b.price && a.quantity === b.quantity;
+  return (
+    a.seq === b.seq &&
+    a.price === b.price &&
+    a.quantity === b.quantity &&
+    a.eventTime.compare(b.eventTime) === 0
+  );
 }

@@ -7,6 +7,7 @@ import type { Fault } from '../../protocol/codes';
 import { TenLevels } from '../../protocol/levels';
 import type { Book } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
+import type { Clock } from '../../src/base/clock';
 import type { Config } from '../../src/config';
 import { History, startHistoryThread, type HistoryThread } from '../../src/journal/history';
 import type { PastBook } from '../../src/journal/history-messages';
@@ -24,8 +25,9 @@ export function recordPast(
   directory: string,
   journal: Partial<Config['journal']> = {},
   questionsMax = 64,
+  more: { readonly clock?: Clock } = {},
 ): Past {
-  const recording = record(directory, journal);
+  const recording = record(directory, journal, more);
   const threads: HistoryThread[] = [];
   const history = new History({
     questionsMax,
