@@ -85,6 +85,8 @@ describe('signals', () => {
     const after = await again.json('/v1/tick/ACME');
     expect({ ...after, epoch: 0, ageMs: 0, source: '' }).toEqual({
       ...before,
+      state: 'recovered', // nobody feeds it yet
+      mark: 'recovered',
       epoch: 0,
       ageMs: 0,
       source: '',
