@@ -135,10 +135,22 @@ function wholeNumber(text: string): number | string {
 }
 
 function readFile(path: string): Record<string, unknown> | StartFault {
+  const unread = (e: unknown, hint: string): StartFault =>
+    new StartFault(
+      'bad-config',
+      `the config file ${path} cannot be read: ${(e as Error).message}`,
+      hint,
+    );
+  let text: string;
   try {
-    return parseToml(readFileSync(path, 'utf8'));
+    text = readFileSync(path, 'utf8');
   } catch (e) {
-    return badConfig(`the config file ${path} cannot be read: ${(e as Error).message}`);
+    return unread(e, 'Give a file that this user may read with --config or TAPEDECK_CONFIG.');
+  }
+  try {
+    return parseToml(text);
+  } catch (e) {
+    return unread(e, 'It is to be TOML; "tapedeck config print" prints a whole file of settings.');
   }
 }
 

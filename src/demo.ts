@@ -2,11 +2,26 @@
 
 import type { Clock } from './base/clock';
 import { Prng } from './base/prng';
-import type { Config, ConfiguredInstrument } from './config';
+import type { Config, ConfiguredInstrument, Loaded } from './config';
 import { SIMULATED_MARKETS, type SimulatedMarket } from './ingest/simulator/markets';
 import { Simulator } from './ingest/simulator/simulator';
 import { isSimulated, Trader, type Venue } from './ingest/simulator/trader';
 import type { Server } from './server';
+
+/** What a demo keeps of its journal, in bytes, where the settings do not say: some hours of it. */
+const RETENTION_BYTES = 1_073_741_824;
+
+/**
+ * The settings of a demo: with its instruments, and with a bound on its journal, which would otherwise
+ * grow for as long as somebody leaves it running.
+ */
+export function demoSettings({ config, from }: Loaded): Config {
+  const { journal } = config;
+  const isBounded = ['hours', 'bytes'].some((name) => from.has(`journal.retention.${name}`));
+  if (isBounded) return withDemoInstruments(config);
+  const retention = { ...journal.retention, bytes: RETENTION_BYTES };
+  return withDemoInstruments({ ...config, journal: { ...journal, retention } });
+}
 
 /** The settings with the instruments of the demo, where they do not name them already. */
 export function withDemoInstruments(config: Config): Config {

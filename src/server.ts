@@ -61,6 +61,7 @@ import type { MarketOutput } from './market/output';
 import { createMetrics, LoopLag, Published } from './observing';
 import { playSource } from './playback';
 import { openRecorder, timeLimitsOf, type Recorder } from './recorder';
+import { logStarted, logStopped } from './lifecycle';
 import { merged, waiting, type Limits } from './reload';
 import { Repeated } from './repeated';
 import { shutDown } from './shutdown';
@@ -86,9 +87,10 @@ export interface Server {
   /**
    * No more connections; readers are told and have what waits for them, within `server.drainMs`;
    * everything written, the journal closed.
+   * @param reason why it is stopped, for the log
    * @returns why something could not be written, if so
    */
-  stop(): Promise<Error | undefined>;
+  stop(reason?: string): Promise<Error | undefined>;
 }
 
 export interface ServerOptions {
@@ -286,11 +288,13 @@ export function startServer(
     access.watch(connections, limits.helloMs);
     repeated.look();
   }, WATCH_EVERY_MS);
+  const started = recorder.journal.flush();
+  void started.then(() => logStarted(log, config, listening.url, recorder));
   return {
     url: listening.url,
     epoch: sequencer.epoch,
     market,
-    started: recorder.journal.flush(),
+    started,
     act: (act, done) => sequencer.act(act, done),
     reload: (wanted) => {
       access.reload(connections, limits.helloMs);
@@ -309,7 +313,8 @@ export function startServer(
       log.info({ restart: waiting(running, wanted) }, 'settings were read; those under restart take one'); // prettier-ignore
       running = next;
     },
-    stop: async () => {
+    stop: async (reason = 'unknown') => {
+      const beganMs = clock.monotonicMs();
       isStopping = true;
       clearInterval(heartbeat); // what waits for a slow reader is to grow no more
       clearInterval(watch);
@@ -317,11 +322,12 @@ export function startServer(
       broadcaster.wakeIn = () => {};
       sources.stop();
       const stages = { listening, recorder, broadcaster, threads: [history, playback] };
-      const unwritten = await shutDown(stages, config.server.drainMs, new Prng(sequencer.epoch));
+      const drained = await shutDown(stages, config.server.drainMs, new Prng(sequencer.epoch));
       clearInterval(look);
       publishers.close(); // what the journal still held has come before the end
       repeated.close();
-      return unwritten;
+      logStopped(log, reason, clock.monotonicMs() - beganMs, drained, recorder);
+      return drained.unwritten;
     },
   };
 }

@@ -18,27 +18,40 @@ export interface Stages {
   readonly threads: readonly History[];
 }
 
+/** What became of those who were there. */
+export interface Drained {
+  readonly readers: number;
+  /** Of them, those that did not have all in time. */
+  readonly readersCut: number;
+  /** Requests that were not answered in time. */
+  readonly requestsCut: number;
+  /** Why something could not be written, if so. */
+  readonly unwritten: Error | undefined;
+}
+
 /** Between looks for who has all. */
 const LOOK_EVERY_MS = 10;
 
-/** @returns why something could not be written, if so */
 export async function shutDown(
   { listening, recorder, broadcaster, threads }: Stages,
   drainMs: number,
   random: Prng,
-): Promise<Error | undefined> {
+): Promise<Drained> {
   listening.refuse();
+  const readers = broadcaster.sessions.size;
   const journaled = recorder.refuse();
   broadcaster.goAway(random);
   await within(drainMs, journaled, () => {
     broadcaster.letGo(false);
     return broadcaster.sessions.size === 0 && listening.pendingRequests() === 0;
   });
+  const readersCut = broadcaster.sessions.size;
+  const requestsCut = listening.pendingRequests();
   broadcaster.letGo(true);
   await listening.stop();
   await Promise.all(threads.map((thread) => thread.close()));
   recorder.close();
-  return recorder.journal.closed;
+  return { readers, readersCut, requestsCut, unwritten: await recorder.journal.closed };
 }
 
 /** Resolves when it is done, which is asked for behind `first`; or when the time is over. */

@@ -315,14 +315,15 @@ describe('sources', () => {
   });
 
   test.each([
-    ['missing', () => '/nowhere/tapedeck.toml'],
-    ['a directory', () => scratch.path],
-    ['not TOML', () => scratch.write('[server\nport: 5', '.toml')],
-    ['a name twice', () => scratch.write('[server]\nport = 1\nport = 2\n', '.toml')],
-  ])('a file that is %s', (_name, make) => {
+    ['missing', () => '/nowhere/tapedeck.toml', 'that this user may read'],
+    ['a directory', () => scratch.path, 'that this user may read'],
+    ['not TOML', () => scratch.write('[server\nport: 5', '.toml'), 'to be TOML'],
+    ['a name twice', () => scratch.write('[server]\nport = 1\nport = 2\n', '.toml'), 'to be TOML'],
+  ])('a file that is %s', (_name, make, hint) => {
     const path = make();
     const fault = loadConfig({ config: path }, {}) as StartFault;
     expect(fault.message).toStartWith(`the config file ${path} cannot be read: `);
+    expect(fault.hint).toContain(hint);
     expect([fault.code, fault.exitCode]).toEqual(['bad-config', 78]);
   });
 });

@@ -5,12 +5,12 @@ import { Command } from 'commander';
 import { isLoopback } from '../access';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
-import { loadConfig, processEnvironment, type Flags } from '../config';
-import { startDemo, withDemoInstruments } from '../demo';
+import { loadSettings, processEnvironment, type Config, type Flags } from '../config';
+import { demoSettings, startDemo } from '../demo';
 import type { Role } from '../gateway/stored-keys';
 import { createLog } from '../log';
 import { startServer, type Log, type Server } from '../server';
-import { defect, fail, failNow } from './failure';
+import { defect, fail, failNow, outliveOutput } from './failure';
 import { DURABILITY_OPTION } from './options';
 
 export function serveCommand(): Command {
@@ -22,7 +22,10 @@ export function serveCommand(): Command {
     .option('--config <FILE>', 'settings in TOML')
     .addOption(DURABILITY_OPTION())
     .option('--ring <PATH>', 'ring for processes on this machine, such as /dev/shm/tapedeck.ring')
-    .option('--demo', 'with simulated markets; trading on them needs no key on this machine')
+    .option(
+      '--demo',
+      'with simulated markets; trading on them needs no key on this machine; keeps 1 GiB of journal',
+    )
     .option('--rate <n>', 'orders a second of the demo (400)')
     .addHelpText(
       'after',
@@ -42,9 +45,8 @@ Examples:
         const message = '--rate is of the demo, and goes with --demo only';
         return fail(new StartFault('bad-usage', message, 'Give --demo as well.'));
       }
-      const loaded = loadConfig(flags, processEnvironment());
-      if (loaded instanceof StartFault) return fail(loaded);
-      const config = demo ? withDemoInstruments(loaded) : loaded;
+      const config = settings(flags, demo);
+      if (config instanceof StartFault) return fail(config);
       const clock = new SystemClock();
       const open = demo && isLoopback(config.server.host);
       const anonymousRoles: readonly Role[] = open ? ['trade', 'admin'] : [];
@@ -55,14 +57,22 @@ Examples:
       // Before the announcement: who reads it may send a signal at once.
       stopOnSignal(server, stopDemo);
       process.on('SIGHUP', () => reload(server, flags, demo, log));
-      void server.started.then(() => announce(server, config.journal.directory));
+      const lost = 'nobody takes what the server prints; it goes on';
+      outliveOutput((reason) => log.warn({ reason }, lost));
+      void server.started.then(() => announce(server, config));
     });
 }
 
-function announce(server: Server, directory: string): void {
+function announce(server: Server, { journal }: Config): void {
+  const { directory, retention } = journal;
+  const kept = [
+    ...(retention.hours > 0 ? [`${retention.hours} hours`] : []),
+    ...(retention.bytes > 0 ? [sizeOf(retention.bytes)] : []),
+  ];
+  const bound = kept.length === 0 ? '' : `, the newest ${kept.join(' and ')} of it`;
   process.stdout.write(
     [
-      `Tapedeck ${server.url}  (epoch ${server.epoch}, data in ${directory})`,
+      `Tapedeck ${server.url}  (epoch ${server.epoch}, data in ${directory}${bound})`,
       `  Page       ${server.url}/`,
       `  REST       ${server.url}/v1/instruments`,
       `  WebSocket  ${server.url.replace('http', 'ws')}/v1/stream`,
@@ -71,24 +81,35 @@ function announce(server: Server, directory: string): void {
   );
 }
 
+function sizeOf(bytes: number): string {
+  const isLarge = bytes >= 2 ** 30;
+  return `${Number((bytes / (isLarge ? 2 ** 30 : 2 ** 20)).toFixed(1))} ${isLarge ? 'GiB' : 'MiB'}`;
+}
+
 /** Reads the settings anew; the flags and the environment are those of the start. */
 function reload(server: Server, flags: Flags, demo: boolean, log: Log): void {
-  const loaded = loadConfig(flags, processEnvironment());
-  if (loaded instanceof StartFault) {
-    log.error({ code: loaded.code }, `settings stay as they are: ${loaded.message}`);
+  const config = settings(flags, demo);
+  if (config instanceof StartFault) {
+    log.error({ code: config.code }, `settings stay as they are: ${config.message}`);
     return;
   }
-  server.reload(demo ? withDemoInstruments(loaded) : loaded);
+  server.reload(config);
+}
+
+function settings(flags: Flags, demo: boolean): Config | StartFault {
+  const loaded = loadSettings(flags, processEnvironment());
+  if (loaded instanceof StartFault) return loaded;
+  return demo ? demoSettings(loaded) : loaded.config;
 }
 
 function stopOnSignal(server: Server, before: () => void): void {
   let stopping = false;
-  const stop = (): void => {
+  const stop = (signal: string): void => {
     // A second signal is somebody who does not want to wait.
     if (stopping) process.exit(130);
     stopping = true;
     before();
-    server.stop().then((unwritten) => {
+    server.stop(signal).then((unwritten) => {
       if (unwritten === undefined) process.exit(0);
       const hint = 'Make room on its disk, or mend it; the next start declares what is missing.';
       failNow(new StartFault('journal-unwritable', `the journal could not be closed: ${unwritten.message}`, hint)); // prettier-ignore

@@ -1,0 +1,87 @@
+/** What a server says of its start and of its end, and that nobody need listen to it. */
+
+import { afterAll, expect, test } from 'bun:test';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { StartFault } from '../../src/base/start-fault';
+import { loadSettings } from '../../src/config';
+import { demoSettings } from '../../src/demo';
+import { VERSION } from '../../src/version';
+import { StreamClient } from '../support/stream-client';
+import { Scratch, ServerProcess } from '../support/tapedeck-process';
+
+const MAIN = join(import.meta.dir, '../../src/main.ts');
+const FULL = '/dev/full';
+const scratch = new Scratch();
+afterAll(() => scratch.remove());
+
+function linesOf(stderr: string): Record<string, unknown>[] {
+  const lines = stderr.split('\n').filter((line) => line.startsWith('{'));
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+test('a start and an orderly stop are a line each', async () => {
+  const server = await ServerProcess.start({ logLevel: 'info', args: ['--demo'] });
+  const reader = await StreamClient.open(server.url);
+  const { stderr } = await server.stop('SIGTERM');
+  expect((await reader.closed).code).toBe(1001);
+  const lines = linesOf(stderr);
+  expect(lines.filter(({ msg }) => msg === 'the server has started')).toEqual([
+    expect.objectContaining({
+      version: VERSION,
+      url: server.url,
+      directory: server.data,
+      durability: 'commit',
+      epoch: expect.any(Number),
+      recovery: { ms: expect.any(Number), records: 0 },
+      retention: { hours: 0, bytes: 2 ** 30 },
+    }),
+  ]);
+  expect(lines.filter(({ msg }) => msg === 'the server has stopped')).toEqual([
+    expect.objectContaining({
+      reason: 'SIGTERM',
+      ms: expect.any(Number),
+      journal: 'closed',
+      readers: 1,
+      readersCut: 0,
+      requestsCut: 0,
+    }),
+  ]);
+  await server.remove();
+});
+
+test.each([
+  ['', { hours: 0, bytes: 2 ** 30 }],
+  ['[journal.retention]\nbytes = 0\n', { hours: 0, bytes: 0 }],
+  ['[journal.retention]\nhours = 2\n', { hours: 2, bytes: 0 }],
+])('a demo bounds its journal where the settings do not say: %j', (text, retention) => {
+  const loaded = loadSettings({ config: scratch.write(text, '.toml') }, {});
+  if (loaded instanceof StartFault) throw new Error(loaded.message);
+  expect(demoSettings(loaded).journal.retention).toEqual(retention);
+  expect(loaded.config.journal.retention.bytes).toBe(0); // of a server that is no demo
+});
+
+test.skipIf(!existsSync(FULL)).each([
+  ['standard output', `> ${FULL}`],
+  ['the log', `2> ${FULL}`],
+])('a server goes on where nobody takes %s', async (_, output) => {
+  const data = scratch.fresh();
+  const script = `exec "$0" "$1" serve --port 0 --data "$2" ${output}`;
+  const child = Bun.spawn(['bash', '-c', script, process.execPath, MAIN, data], {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    timeout: 60_000,
+  });
+  const told = output.startsWith('2') ? child.stdout : child.stderr;
+  const reader = told.getReader();
+  const announced = output.startsWith('2') ? '/v1/stream' : 'nobody takes what the server prints';
+  for (let text = ''; !text.includes(announced);) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`it ended: ${text}`);
+    text += Buffer.from(value).toString();
+  }
+  child.kill('SIGTERM');
+  expect(await child.exited).toBe(0);
+});
