@@ -17,7 +17,7 @@ export class PacedSocket {
   closeCode: number | undefined;
   bytesRead = 0;
   private readonly socket: Socket;
-  private readonly bytesPerSecond: number;
+  private bytesPerSecond: number;
   private readonly take: (message: Message) => void;
   private readonly timer: ReturnType<typeof setInterval>;
   private data: Buffer = Buffer.alloc(0);
@@ -39,6 +39,12 @@ export class PacedSocket {
     });
     this.socket.write(upgradeRequest('/v1/stream', SUBPROTOCOL_MSGPACK));
     this.timer = setInterval(() => this.read(), READ_EVERY_MS);
+  }
+
+  /** From now on it reads so fast. */
+  pace(bytesPerSecond: number): void {
+    this.read();
+    this.bytesPerSecond = bytesPerSecond;
   }
 
   subscribe(topics: readonly string[]): void {

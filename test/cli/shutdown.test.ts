@@ -13,6 +13,7 @@ import type { Item } from '../../src/client/items';
 import { PacedSocket } from '../bench/slow-reader-socket';
 import { instrument, tape, trade } from '../support/feed';
 import { ServerProcess } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const READERS = 20;
 
@@ -42,13 +43,6 @@ class Reader {
   }
 }
 
-async function until(what: string, holds: () => boolean): Promise<void> {
-  for (let i = 0; !holds(); i++) {
-    if (i > 2_000) throw new Error(`it does not come: ${what}`);
-    await Bun.sleep(10);
-  }
-}
-
 function trades(count: number): string {
   return tape(...Array.from({ length: count }, () => trade('ACME', '1.00', '0.001')));
 }
@@ -74,7 +68,7 @@ test('readers are told, have all, wait a time of their own, and come back to the
   expect(await server.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
   expect(isClean(server.data)).toBe(1);
 
-  await until('the end', () => readers.every(({ ends }) => ends.length > 0));
+  await until(() => readers.every(({ ends }) => ends.length > 0), 'the end');
   for (const { ends, items } of readers) {
     expect(ends[0]).toMatchObject({ reason: 'going-away' });
     // At least what the server asked for, and at most that and the client's own.
@@ -89,7 +83,7 @@ test('readers are told, have all, wait a time of their own, and come back to the
     args: ['--port', new URL(server.url).port],
   });
   await again.ingest(trades(500));
-  await until('all have what follows', () => readers.every((r) => r.trades === 3_500));
+  await until(() => readers.every((r) => r.trades === 3_500), 'all have what follows');
   for (const { items, client } of readers) {
     // What the journal kept of the life before is of one numbering with what follows: each goes on.
     expect(items.filter(({ type }) => type !== 'trade')).toEqual([]);
@@ -105,11 +99,15 @@ test('one that is behind gets what waits for it before it is closed', async () =
   const got: Message[] = [];
   const slow = new PacedSocket(server.url, 200_000, (message) => got.push(message));
   slow.subscribe(['trade:ACME']);
-  await until('subscribed', () => got.some(({ type }) => type === 'ack'));
+  await until(() => got.some(({ type }) => type === 'ack'), 'subscribed');
+  slow.pace(0);
   for (let i = 0; i < 8; i++) await server.ingest(trades(1_000));
   expect(got.filter(({ type }) => type === 'trade').length).toBeLessThan(8_000);
   const stopped = server.stop('SIGTERM');
-  await until('closed', () => slow.closeCode !== undefined);
+  const isStopping = (): Promise<boolean> => server.get('/readyz').then(({ status }) => status === 503, () => true); // prettier-ignore
+  await until(isStopping, 'it is being stopped');
+  slow.pace(200_000);
+  await until(() => slow.closeCode !== undefined, 'closed');
   expect(slow.closeCode).toBe(1001);
   const places = got.flatMap((m) => (m.type === 'trade' ? [m.seq] : []));
   const told = got.findIndex(({ type }) => type === 'closing');

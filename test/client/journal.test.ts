@@ -9,6 +9,7 @@ import type { SocketConstructor } from '../../src/client/environment';
 import type { Item } from '../../src/client/items';
 import { book, instrument, tape, trade } from '../support/feed';
 import { ServerProcess } from '../support/tapedeck-process';
+import { until } from '../support/until';
 import { CuttingProxy } from './cutting-proxy';
 
 setDefaultTimeout(90_000);
@@ -52,14 +53,6 @@ function counting(): { WebSocket: SocketConstructor; received: () => number } {
     }
   }
   return { WebSocket: Counting as unknown as SocketConstructor, received: () => bytes };
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 60_000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`never: ${holds.toString()}`);
-    await Bun.sleep(10);
-  }
 }
 
 async function all(source: AsyncIterable<Item>): Promise<Item[]> {

@@ -9,8 +9,10 @@ import { TapedeckError } from '../../src/client/errors';
 import type { Item } from '../../src/client/items';
 import type { Subscription } from '../../src/client/subscription';
 import { instrument, tape, trade } from '../support/feed';
+import { freePort } from '../support/ports';
 import { asMessage } from '../support/stream-client';
 import { PUBLISH_KEY, Scratch, ServerProcess, TRADE_KEY } from '../support/tapedeck-process';
+import { until } from '../support/until';
 import { ModelServer, type Peer } from './model-server';
 import { brief } from './support';
 import { RealWire } from './wires';
@@ -285,23 +287,8 @@ test.skipIf(Bun.which('node') === null)(
   },
 );
 
-async function freePort(): Promise<number> {
-  const probe = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response('') });
-  const { port } = probe;
-  await probe.stop(true);
-  return port!;
-}
-
 async function collect(source: Subscription, items: Item[]): Promise<void> {
   for await (const item of source) items.push(item);
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const end = performance.now() + 25_000;
-  while (!holds()) {
-    if (performance.now() > end) throw new Error(`never: ${holds.toString()}`);
-    await Bun.sleep(5);
-  }
 }
 
 /** Every message continues its topic, or a reset stands between. */

@@ -11,6 +11,7 @@ import { Prng } from '../../src/base/prng';
 import { TapedeckClient, type ClientOptions } from '../../src/client/client';
 import type { Item } from '../../src/client/items';
 import { PUBLISH_KEY, ServerProcess, tapedeck } from '../support/tapedeck-process';
+import { until } from '../support/until';
 import { CuttingProxy } from './cutting-proxy';
 
 const PATH = join(import.meta.dir, '../../../shared/data/btcusdt_20240808.gz');
@@ -64,14 +65,6 @@ async function follow(url: string, options: ClientOptions, topics: string[]): Pr
 
 function ofChannel({ items }: Follower, channel: string): Item[] {
   return items.filter(({ type }) => type === channel);
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const end = performance.now() + 60_000;
-  while (!holds()) {
-    if (performance.now() > end) throw new Error(`never: ${holds.toString()}`);
-    await Bun.sleep(20);
-  }
 }
 
 describe.skipIf(!present)('[R2] a stream that is cut and resumed', () => {
