@@ -137,7 +137,9 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   base.onAfterHandle(({ request, route, responseValue }) => {
     counts.count(request.method, route, responseValue);
   });
-  const compression = new Compression();
+  // Elysia lets a header of the response stand where CORS has one of the same name.
+  const hasOrigins = options.origins.length > 0;
+  const compression = new Compression(hasOrigins ? 'accept-encoding, origin' : undefined);
   const deliver: Deliver = (request, result, respond = json) => {
     if (typeof result !== 'string') return errorResponse(result);
     const response = respond(result);

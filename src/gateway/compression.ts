@@ -48,7 +48,13 @@ export function codingOf(accepted: string | null): Coding | null {
 }
 
 export class Compression {
+  private readonly vary: string;
   private underWay = 0;
+
+  /** @param vary what long answers depend on, as in the header of that name */
+  constructor(vary = 'accept-encoding') {
+    this.vary = vary;
+  }
 
   /** Whether an answer is long enough. */
   isFor(body: string): boolean {
@@ -61,7 +67,7 @@ export class Compression {
    * @param body the text of the response
    */
   async of(request: Request, body: string, response: Response): Promise<Response> {
-    response.headers.append('vary', 'accept-encoding');
+    response.headers.set('vary', this.vary);
     const coding = codingOf(request.headers.get('accept-encoding'));
     if (coding === null || this.underWay >= UNDER_WAY_MAX) return response;
     this.underWay += 1;
