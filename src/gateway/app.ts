@@ -10,6 +10,7 @@ import type { Admin } from './admin';
 import { isTrue } from './answer';
 import { mayNot, type Keyring, type Principal } from './auth';
 import { withText } from './body';
+import { Compression } from './compression';
 import type { Connections } from './connections';
 import { BodyRoom, type GatewayLimits } from './limits';
 import type { Orders } from './orders';
@@ -136,13 +137,21 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   base.onAfterHandle(({ request, route, responseValue }) => {
     counts.count(request.method, route, responseValue);
   });
+  // Elysia lets a header of the response stand where CORS has one of the same name.
+  const hasOrigins = options.origins.length > 0;
+  const compression = new Compression(hasOrigins ? 'accept-encoding, origin' : undefined);
+  const deliver: Deliver = (request, result, respond = json) => {
+    if (typeof result !== 'string') return errorResponse(result);
+    const response = respond(result);
+    return compression.isFor(result) ? compression.of(request, result, response) : response;
+  };
   const past = async (
     request: Request,
     act: () => string | Fault | Promise<string | Fault>,
-  ): Promise<Response> => answer(await requests.waitForPast(request, act));
+  ): Promise<Response> => deliver(request, await requests.waitForPast(request, act));
   const bookAt = (request: Request, symbol: string, query: Record<string, string>) =>
     past(request, () => queries.history.book(symbol, query));
-  const known: Known = { keys: stages.keys, requests };
+  const known: Known = { keys: stages.keys, requests, deliver };
   const app = base
     .get('/', async ({ request }) => {
       const who = await stages.keys.of(request);
@@ -150,20 +159,19 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     })
     .get('/assets/:name', async ({ request, params }) => await pages.asset(request, params.name))
     .get('/docs', async ({ request }) => await pages.docs(request))
-    .get('/openapi.json', () => json(openApi))
+    .get('/openapi.json', async ({ request }) => deliver(request, openApi))
     .get('/healthz', () => json('{"status":"ok"}'))
     .get('/readyz', () => readyResponse(stages.readiness()))
-    .get('/metrics', async () => {
+    .get('/metrics', async ({ request }) => {
       const { metrics } = stages;
-      return new Response(await metrics.text(), {
-        headers: { 'content-type': metrics.contentType, ...SECURITY_HEADERS },
-      });
+      const headers = { 'content-type': metrics.contentType, ...SECURITY_HEADERS };
+      return deliver(request, await metrics.text(), (text) => new Response(text, { headers }));
     })
-    .get('/v1/instruments', () => json(queries.instruments()))
+    .get('/v1/instruments', async ({ request }) => deliver(request, queries.instruments()))
     .get('/v1/instruments/:symbol', ({ params }) => answer(queries.instrument(params.symbol)))
     .get('/v1/orderbook/:symbol', ({ params, query, request }) =>
       query['at'] === undefined
-        ? answer(queries.book(params.symbol, query['depth']))
+        ? deliver(request, queries.book(params.symbol, query['depth']))
         : bookAt(request, params.symbol, query),
     )
     .get('/v1/stats/:symbol', ({ params }) => answer(queries.stats(params.symbol)))
@@ -300,14 +308,22 @@ function answer(result: string | Fault): Response {
 interface Known {
   readonly keys: Keyring;
   readonly requests: Requests;
+  readonly deliver: Deliver;
 }
+
+/** Makes the response of an answer; a long one is compressed where its request takes that, in a while. */
+type Deliver = (
+  request: Request,
+  result: string | Fault,
+  respond?: (body: string) => Response,
+) => Response | Promise<Response>;
 
 /** Finds out who asks, and answers, in a while perhaps. */
 async function asKnown(
   { request }: { readonly request: Request },
-  { keys, requests }: Known,
+  { keys, requests, deliver }: Known,
   act: (who: Principal) => string | Fault | Promise<string | Fault>,
-  respond: (body: string) => Response = json,
+  respond?: (body: string) => Response,
 ): Promise<Response> {
   const who = await keys.of(request);
   if ('code' in who) return errorResponse(who);
@@ -315,7 +331,7 @@ async function asKnown(
   const refused = key === null ? undefined : requests.admitKey(request, key);
   if (refused !== undefined) return refused;
   const result = await requests.wait(request, key, () => act(who));
-  return typeof result === 'string' ? respond(result) : errorResponse(result);
+  return deliver(request, result, respond);
 }
 
 /** Orders, states and definitions are small; whoever sends them need not have a key for this to be read. */

@@ -25,18 +25,21 @@ const standing = {
 };
 const { seq: _, ...standingOfMessage } = standing;
 
+const Gap = Type.Object({ from: place('First'), to: place('Last'), reason: Type.String() });
 const gaps = Type.Optional(
-  Type.Array(Type.Object({ from: place('First'), to: place('Last'), reason: Type.String() }), {
+  Type.Array(Gap, {
     description: 'Places that are missing and may concern the answer; absent when none are',
   }),
 );
 const next = nullable(
   Type.String({ description: 'The `next` to ask for the next page with; null when there is none' }),
 );
-const levels = Type.Array(
-  Type.Array(Type.String(), { minItems: 2, maxItems: 2, description: 'Price and quantity' }),
-  { description: 'Best first' },
-);
+const Level = Type.Array(Type.String(), {
+  minItems: 2,
+  maxItems: 2,
+  description: 'Price and quantity',
+});
+const levels = Type.Array(Level, { description: 'Best first' });
 
 function message(type: keyof typeof MESSAGES, more: TProperties = {}): TSchema {
   const { properties } = MESSAGES[type].schema;
@@ -58,17 +61,25 @@ const mark = Type.Optional(
   ),
 );
 
-const intake = Type.Object(
-  {
-    repeated: place('Dropped, since the source had sent them before'),
-    waiting: place('Book events without effect until a snapshot comes'),
-    late: place('Trades that changed the past alone'),
-    ahead: place('Events whose time was ahead of their receipt'),
-    renumbered: place('How often numbers began anew'),
-    missed: place('Messages of the source that are known to be missing'),
-  },
-  { description: 'What became of the events of its sources since the start; of a feed only' },
+/** Of feeds only. */
+const Intake = Type.Optional(
+  Type.Object(
+    {
+      repeated: place('Dropped, since the source had sent them before'),
+      waiting: place('Book events without effect until a snapshot comes'),
+      late: place('Trades that changed the past alone'),
+      ahead: place('Events whose time was ahead of their receipt'),
+      renumbered: place('How often numbers began anew'),
+      missed: place('Messages of the source that are known to be missing'),
+    },
+    { description: 'What became of the events of its sources since the start; of a feed only' },
+  ),
 );
+
+const Listed = message('instrument', { state });
+const Trade = message('trade');
+const PastTick = message('tick');
+const Bar = message('bar');
 
 const { id: _id, type: _type, ...orderFields } = MESSAGES.order.schema.properties;
 const optional = (names: readonly string[]): TProperties =>
@@ -127,12 +138,13 @@ const sessionFields = {
   receivedMessages: place('Messages in them'),
   refused: place('Of those, answered with an error'),
 };
+const SessionListed = Type.Object(sessionFields);
 const Session = Type.Object({
   ...sessionFields,
   topicNames: Type.Array(Type.String(), { description: 'Its topics, a thousand at most' }),
 });
 
-const readinessNote = Type.Object({
+const ReadinessNote = Type.Object({
   code: Type.String(),
   message: Type.String(),
   count: Type.Optional(place('feed-stale: instruments that are silent')),
@@ -145,9 +157,18 @@ const readinessNote = Type.Object({
 
 /** By name, as `components.schemas` of the document. */
 export const SCHEMAS = {
-  Instrument: message('instrument', { ...standingOfMessage, state, intake: Type.Optional(intake) }),
+  Gap,
+  Level,
+  Listed,
+  Trade,
+  PastTick,
+  Bar,
+  SessionListed,
+  ReadinessNote,
+  Intake,
+  Instrument: message('instrument', { ...standingOfMessage, state, intake: Intake }),
   Instruments: Type.Object({
-    instruments: Type.Array(message('instrument', { state })),
+    instruments: Type.Array(Listed),
     ...standing,
   }),
   Tick: message('tick', { ...standingOfMessage, state, mark }),
@@ -168,14 +189,14 @@ export const SCHEMAS = {
   }),
   Trades: Type.Object({
     symbol: Type.String(),
-    trades: Type.Array(message('trade'), { description: 'Newest first' }),
+    trades: Type.Array(Trade, { description: 'Newest first' }),
     next,
     gaps,
     ...standing,
   }),
   Ticks: Type.Object({
     symbol: Type.String(),
-    ticks: Type.Array(message('tick'), { description: 'In the order of their places' }),
+    ticks: Type.Array(PastTick, { description: 'In the order of their places' }),
     next,
     gaps,
     ...standing,
@@ -183,7 +204,7 @@ export const SCHEMAS = {
   Bars: Type.Object({
     symbol: Type.String(),
     interval: Type.String(),
-    bars: Type.Array(message('bar'), { description: 'Oldest first' }),
+    bars: Type.Array(Bar, { description: 'Oldest first' }),
     next,
     gaps,
     ...standing,
@@ -220,7 +241,7 @@ export const SCHEMAS = {
   }),
   Sessions: Type.Object({
     total: place('All that are connected'),
-    sessions: Type.Array(Type.Object(sessionFields)),
+    sessions: Type.Array(SessionListed),
     next,
   }),
   Session,
@@ -233,8 +254,8 @@ export const SCHEMAS = {
   Health: Type.Object({ status: Type.Literal('ok') }),
   Ready: Type.Object({
     ready: Type.Boolean(),
-    reasons: Type.Optional(Type.Array(readinessNote, { description: 'Why it is not' })),
-    warnings: Type.Optional(Type.Array(readinessNote, { description: 'What does not make it so' })),
+    reasons: Type.Optional(Type.Array(ReadinessNote, { description: 'Why it is not' })),
+    warnings: Type.Optional(Type.Array(ReadinessNote, { description: 'What does not make it so' })),
   }),
   Error: Type.Object({
     error: Type.Object({

@@ -33,8 +33,13 @@ export class RestCounts {
     this.clock = clock;
   }
 
-  /** One was answered. @param response what is none was made a WebSocket */
+  /** One was answered, or will be. @param response what is none was made a WebSocket */
   count(method: string, route: string, response: unknown): void {
+    if (response instanceof Promise) {
+      const count = (settled: unknown): void => this.count(method, route, settled);
+      response.then(count, () => {}); // what throws is counted where it is caught
+      return;
+    }
     this.of(`${method} ${route}`).add(response instanceof Response ? response.status : 101);
   }
 

@@ -2,10 +2,12 @@
 
 import type { TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+import { Ajv2020 } from 'ajv/dist/2020';
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { openApiDocument } from '../../src/gateway/openapi';
 import { OPERATIONS, type Operation } from '../../src/gateway/openapi-operations';
 import { SCHEMAS, type SchemaName } from '../../src/gateway/openapi-schemas';
 import { ServerProcess } from '../support/tapedeck-process';
@@ -60,6 +62,80 @@ test('the document: every reference leads somewhere, every operation has errors 
     expect(Object.keys(responses).length).toBeGreaterThan(1);
     if ('schema' in answer) expect(answer.example).toBeDefined();
   }
+});
+
+/** What the linter that most people use (redocly, its recommended rules) finds fault with. */
+describe('the document as tools read it', () => {
+  type Described = Record<string, unknown>;
+  const document = JSON.parse(openApiDocument('1.2.3')) as {
+    readonly info: Described;
+    readonly servers: readonly object[];
+    readonly tags: readonly { readonly name: string; readonly description: string }[];
+    readonly paths: Record<string, Record<string, Described>>;
+    readonly components: {
+      readonly schemas: Record<string, object>;
+      readonly securitySchemes: Record<string, object>;
+    };
+  };
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) =>
+      Object.assign(operation, { path, method }),
+    ),
+  ) as (Described & { path: string; method: string })[];
+
+  test('license, servers, tags', () => {
+    expect(document.info).toMatchObject({ title: 'Tapedeck', version: '1.2.3', license: { name: 'MIT', identifier: 'MIT' } }); // prettier-ignore
+    expect(document.servers).toEqual([{ url: '/', description: expect.any(String) }]);
+    const used = new Set(operations.flatMap((o) => o['tags'] as string[]));
+    expect(document.tags.map(({ name }) => name).toSorted()).toEqual([...used].toSorted());
+    for (const { description } of document.tags) expect(description).not.toBe('');
+  });
+
+  test('every operation has an id of its own, and says who may', () => {
+    const ids = operations.map((o) => o['operationId'] as string);
+    expect(new Set(ids).size).toBe(OPERATIONS.length);
+    for (const id of ids) expect(id).toMatch(/^[a-z][A-Za-z]+$/);
+    const schemes = Object.keys(document.components.securitySchemes);
+    for (const { path, security, description } of operations) {
+      const names = (security as object[]).flatMap((one) => Object.keys(one));
+      for (const name of names) expect(schemes).toContain(name);
+      const needsRole = String(description).startsWith('Needs the role');
+      expect([path, security]).toEqual([path, needsRole ? [{ key: [] }] : path.startsWith('/v1/') ? [{}, { key: [] }] : []]); // prettier-ignore
+    }
+  });
+
+  test('every operation has a good answer and one for faults; what /readyz says when it is not ready', () => {
+    for (const { path, responses } of operations) {
+      const statuses = Object.keys(responses as object);
+      expect([path, statuses.some((s) => s.startsWith('2')), statuses.some((s) => s.startsWith('4'))]).toEqual([path, true, true]); // prettier-ignore
+    }
+    const ready = document.paths['/readyz']!['get']!['responses'] as Record<string, { content: Record<string, { schema: object; example: unknown }> }>; // prettier-ignore
+    const { schema, example } = ready['503']!.content['application/json']!;
+    expect(schema).toEqual({ $ref: '#/components/schemas/Ready' });
+    expect(faults('Ready', example)).toEqual([]);
+  });
+
+  test('parameters: those of the path are there, names are unique, examples are of their schema', () => {
+    const ajv = new Ajv2020({ strict: false });
+    for (const { path, parameters } of operations) {
+      const all = parameters as { name: string; in: string; required: boolean; schema: object; example?: unknown }[]; // prettier-ignore
+      const inPath = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
+      expect(all.filter((p) => p.in === 'path').map((p) => p.name)).toEqual(inPath);
+      expect(new Set(all.map((p) => p.name)).size).toBe(all.length);
+      for (const { name, example, schema } of all) {
+        expect([path, name, example === undefined || ajv.validate(schema, example)]).toEqual([path, name, true]); // prettier-ignore
+      }
+    }
+  });
+
+  test('every schema is used, by reference, and every reference leads to one', () => {
+    const text = JSON.stringify(document);
+    const used = new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((m) => m[1]!));
+    expect([...used].toSorted()).toEqual(Object.keys(document.components.schemas).toSorted());
+    const ajv = new Ajv2020({ strict: false });
+    ajv.addSchema({ $id: 'document', ...document });
+    for (const name of used) ajv.compile({ $ref: `document#/components/schemas/${name}` });
+  });
 });
 
 describe('examples', () => {

@@ -93,7 +93,7 @@ describe('REST', () => {
       method: method.toUpperCase(),
       path: `${filled}?${query.map(({ name, example }) => `${name}=${example}`).join('&')}`,
       role: roleOf(operation),
-      body: method === 'post' ? (BODIES[path] ?? JSON.stringify(operation.body!.example)) : null,
+      body: method === 'post' ? (BODIES[path] ?? JSON.stringify(operation.body?.example ?? {})) : null, // prettier-ignore
     };
   });
   const ACTIONS: readonly Action[] = [

@@ -1,0 +1,95 @@
+/**
+ * Compression: of answers that are long enough, where the client takes one of the codings.
+ *
+ * It is done by the threads of the runtime, so the loop goes on. Bounded: answers under way at once, over
+ * all clients (`UNDER_WAY_MAX`); those beyond go out as they are, which any client takes.
+ */
+
+import { constants, brotliCompress, gzip, zstdCompress } from 'node:zlib';
+import { promisify } from 'node:util';
+
+/** Below it the packet would be as long: what is asked most (a tick, ten levels) stays as it is. */
+export const COMPRESSED_BYTES_MIN = 1_400;
+const UNDER_WAY_MAX = 8;
+/** Levels at which a megabyte of JSON takes some milliseconds. */
+const GZIP_LEVEL = 4;
+const BROTLI_QUALITY = 4;
+const ZSTD_LEVEL = 3;
+
+type Coding = 'zstd' | 'br' | 'gzip';
+
+/** The better first, where the client has no preference of its own. */
+const CODINGS: readonly Coding[] = ['zstd', 'br', 'gzip'];
+
+const gzipAsync = promisify(gzip);
+const brotliAsync = promisify(brotliCompress);
+const zstdAsync = promisify(zstdCompress);
+
+/** The coding that `Accept-Encoding` likes best; null: none of ours. */
+export function codingOf(accepted: string | null): Coding | null {
+  if (accepted === null) return null;
+  const weights = new Map<string, number>();
+  for (const part of accepted.split(',')) {
+    const [name = '', ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
+    const q = parameters.find((parameter) => parameter.startsWith('q='));
+    const weight = q === undefined ? 1 : Number(q.slice(2));
+    weights.set(name, weight >= 0 && weight <= 1 ? weight : 0);
+  }
+  const others = weights.get('*') ?? 0;
+  let best: Coding | null = null;
+  let bestWeight = 0;
+  for (const coding of CODINGS) {
+    const weight = weights.get(coding) ?? others;
+    if (weight <= bestWeight) continue;
+    best = coding;
+    bestWeight = weight;
+  }
+  return best;
+}
+
+export class Compression {
+  private readonly vary: string;
+  private underWay = 0;
+
+  /** @param vary what long answers depend on, as in the header of that name */
+  constructor(vary = 'accept-encoding') {
+    this.vary = vary;
+  }
+
+  /** Whether an answer is long enough. */
+  isFor(body: string): boolean {
+    return body.length >= COMPRESSED_BYTES_MIN;
+  }
+
+  /**
+   * An answer that is long enough, compressed where its client takes that. Its headers say either way
+   * that it depends on what the client takes.
+   * @param body the text of the response
+   */
+  async of(request: Request, body: string, response: Response): Promise<Response> {
+    response.headers.set('vary', this.vary);
+    const coding = codingOf(request.headers.get('accept-encoding'));
+    if (coding === null || this.underWay >= UNDER_WAY_MAX) return response;
+    this.underWay += 1;
+    try {
+      const bytes = await compressed(coding, body);
+      const headers = new Headers(response.headers);
+      headers.set('content-encoding', coding);
+      return new Response(bytes, { status: response.status, headers });
+    } finally {
+      this.underWay -= 1;
+    }
+  }
+}
+
+async function compressed(coding: Coding, text: string): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new TextEncoder().encode(text);
+  switch (coding) {
+    case 'zstd':
+      return new Uint8Array(await zstdAsync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL } })); // prettier-ignore
+    case 'br':
+      return new Uint8Array(await brotliAsync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } })); // prettier-ignore
+    case 'gzip':
+      return new Uint8Array(await gzipAsync(bytes, { level: GZIP_LEVEL }));
+  }
+}
