@@ -4,6 +4,7 @@
  */
 
 import type { Bbo, Instrument, Tick } from '../../protocol/messages';
+import type { RecordedBbo, RecordedTick } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
 import type { FeedBookState } from './feed-book';
@@ -39,12 +40,14 @@ export interface FeedCheckpoint {
   readonly bookTimes: {
     readonly eventTime: Nanos;
     readonly receiveTime: Nanos;
+    /** By which what is published is ordered, where that is another time. */
+    readonly asOf?: Nanos;
     /** By which the newest book event is ordered. */
     readonly asOfTime: Nanos;
   };
   readonly trades: FeedTradesState;
-  readonly tick: Tick | null;
-  readonly bbo: Bbo | null;
+  readonly tick: RecordedTick | null;
+  readonly bbo: RecordedBbo | null;
 }
 
 /** One venue instrument. */
@@ -78,6 +81,7 @@ const TIMES: ReadonlySet<string> = new Set([
   'endTime',
   'openAt',
   'closeAt',
+  'asOf',
   'asOfTime',
   'presentTime',
 ]);
