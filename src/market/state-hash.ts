@@ -14,8 +14,8 @@
  *       venue HASH                        of a venue: the state hash of its engine (venue/state-hash.ts)
  *
  * Not in it: what readers cannot tell. Of a feed that is the book behind the tenth level, which the
- * journal does not hold, and its state and marks (null here), which are others after a restart. The ends of orders are not in
- * it either, since a setting bounds how many are kept.
+ * journal does not hold, and its state and marks (null here), which are others after a restart. The
+ * ends of orders are not in it either, since a setting bounds how many are kept.
  */
 
 import { toJsonText } from '../../protocol/json-text';

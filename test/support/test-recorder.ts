@@ -50,13 +50,18 @@ export function record(
   return { recorder, batches, states };
 }
 
-/** All that readers could tell from it: definitions, ticks, quotes, ten levels, heads, times. */
+/**
+ * All that readers could tell from it but marks, which are others after a restart: definitions, ticks,
+ * quotes, ten levels, heads, times.
+ */
 export function stateOf(market: Market): string {
   const { statusHead, instruments } = market.checkpoint();
   return JSON.stringify({
     statusHead,
     heads: instruments.map(({ heads, definition }) => [definition.symbol, heads]),
-    newest: [...market.all()].map((i) => Array.from(i.newest())),
+    newest: [...market.all()].map((i) =>
+      Array.from(i.newest()).map((e) => ('mark' in e ? { ...e, mark: null } : e)),
+    ),
     served: [...market.all()].map((i) => [i.currentTick(), i.bookView()]),
   });
 }
