@@ -106,7 +106,8 @@ export class RowFrameWriter {
       case 'tick':
         this.open(KIND.tick, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
         this.own(e.last, e.quantity, e.bid ?? NONE, e.ask ?? NONE, sumLow(e.volume));
-        if (e.asOf !== undefined || typeof e.volume === 'bigint') this.extra(e.asOf, 0, sumHigh(e.volume));
+        if (e.asOf !== undefined || typeof e.volume === 'bigint')
+          this.extra(e.asOf, 0, sumHigh(e.volume));
         return;
       case 'trade':
         return this.trade(e, id, instrument);

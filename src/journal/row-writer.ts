@@ -6,7 +6,14 @@
 import type { Database, SQLQueryBindings, Statement } from 'bun:sqlite';
 
 import { BlockFold, type Block } from './blocks';
-import { EXTRA_FIELDS, NO_EXTRAS, NONE, OWN_FIRST, RowFrameWriter, type RowFrame } from './row-frame';
+import {
+  EXTRA_FIELDS,
+  NO_EXTRAS,
+  NONE,
+  OWN_FIRST,
+  RowFrameWriter,
+  type RowFrame,
+} from './row-frame';
 import { parseDefinition, type RecordRow } from './records';
 import {
   BODY_COLUMN,

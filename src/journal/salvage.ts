@@ -228,7 +228,9 @@ class Copy {
 
 /** One that was damaged before it was brought up to this schema has not all its columns. */
 function selectOf(db: Database): string {
-  const columns = db.query<{ name: string }, []>("SELECT name FROM pragma_table_info('record')").all();
+  const columns = db
+    .query<{ name: string }, []>("SELECT name FROM pragma_table_info('record')")
+    .all();
   return columns.some(({ name }) => name === 'as_of') ? SELECT_RECORD : SELECT_RECORD_2;
 }
 

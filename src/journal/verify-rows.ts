@@ -10,7 +10,16 @@
 import type { Database, Statement } from 'bun:sqlite';
 
 import { LEVELS_FIELD, NO_EXTRAS, NONE, OWN_FIRST, ROW_FIELDS, type RowFrame } from './row-frame';
-import { BODY_COLUMN, EXTRA_COLUMNS, KIND, OWN_COLUMNS, seqOf, SLOT, SLOTS, type KindName } from './schema';
+import {
+  BODY_COLUMN,
+  EXTRA_COLUMNS,
+  KIND,
+  OWN_COLUMNS,
+  seqOf,
+  SLOT,
+  SLOTS,
+  type KindName,
+} from './schema';
 
 /** More than the rows of a block and the notes between them. */
 export const PAGE_ROWS = 4_096;

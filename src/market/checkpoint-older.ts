@@ -84,10 +84,7 @@ function incrementsOf({ priceIncrement, quantityIncrement }: Instrument) {
   return { price: priceIncrement, quantity: quantityIncrement };
 }
 
-function statisticsOf(
-  { session, bars }: OlderStatistics,
-  present: Nanos | null,
-): StatisticsState {
+function statisticsOf({ session, bars }: OlderStatistics, present: Nanos | null): StatisticsState {
   return {
     session: sessionOf(session, present),
     bars: bars.map((bar) => foldOf(bar, present)),
@@ -107,7 +104,8 @@ function foldOf(bar: OlderBar | null, present: Nanos | null): BarFoldState {
     return { current: null, recent: [] };
   }
   const last = bar.endTime.plus(-1);
-  const closeAt = bar.eventTime.compare(bar.openTime) < 0 ? bar.openTime : earlier(bar.eventTime, last);
+  const closeAt =
+    bar.eventTime.compare(bar.openTime) < 0 ? bar.openTime : earlier(bar.eventTime, last);
   const current: OpenBar = { ...bar, openAt: bar.openTime, openSeq: 0, closeAt, closeSeq: bar.seq };
   return { current, recent: [] };
 }

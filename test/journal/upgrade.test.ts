@@ -18,16 +18,28 @@ const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
 /** A journal with trades, quotes and books, closed in order or cut off. */
-async function written(isClosed: boolean): Promise<{ directory: string; state: string; events: unknown[] }> {
+async function written(
+  isClosed: boolean,
+): Promise<{ directory: string; state: string; events: unknown[] }> {
   const directory = scratch.fresh();
   const { recorder, batches } = record(directory, { snapshotEveryMs: 1 });
   const { sequencer, market, journal } = recorder;
   sequencer.submit(1, [instrument()], () => {});
   for (let i = 1; i <= 600; i++) {
     const eventTime = at(i * 1_000);
-    sequencer.submit(1, [trade({ seq: i, prevSeq: i - 1, price: 10_000 + (i % 7), eventTime })], () => {}, eventTime);
+    sequencer.submit(
+      1,
+      [trade({ seq: i, prevSeq: i - 1, price: 10_000 + (i % 7), eventTime })],
+      () => {},
+      eventTime,
+    );
     const form = i === 1 ? 'snapshot' : 'delta';
-    sequencer.submit(1, [book(form, i, i - 1, [9_990, i], [10_020, 7], { eventTime })], () => {}, eventTime);
+    sequencer.submit(
+      1,
+      [book(form, i, i - 1, [9_990, i], [10_020, 7], { eventTime })],
+      () => {},
+      eventTime,
+    );
     sequencer.submit(1, [bbo(i, [9_990, i], [10_020, 7], { eventTime })], () => {}, eventTime);
     if (i % 50 === 0) sequencer.drain();
   }
@@ -45,7 +57,9 @@ async function written(isClosed: boolean): Promise<{ directory: string; state: s
 function asSchema2(directory: string): string {
   const path = join(directory, 'journal.sqlite');
   const db = new Database(path);
-  for (const { name } of db.query<{ name: string }, []>("SELECT name FROM sqlite_schema WHERE type = 'view'").all()) {
+  for (const { name } of db
+    .query<{ name: string }, []>("SELECT name FROM sqlite_schema WHERE type = 'view'")
+    .all()) {
     db.run(`DROP VIEW "${name}"`);
   }
   for (const column of ['as_of', 'flags', 'volume_high']) {
@@ -81,11 +95,16 @@ describe('a journal of schema 2', () => {
       expect(await verify(directory, true)).toBeObject();
       const read = openReading(directory);
       if (read instanceof StartFault) throw new Error(read.message);
-      const seqs = [...read.pages()].flat().filter(({ id }) => id % 8 === 0).map(({ id }) => id / 8);
+      const seqs = [...read.pages()]
+        .flat()
+        .filter(({ id }) => id % 8 === 0)
+        .map(({ id }) => id / 8);
       read.close();
       expect(seqs.slice(0, events.length)).toEqual(events.map((_, i) => i + 1));
       const db = new Database(path, { readonly: true });
-      expect(db.query('SELECT count(*) AS n FROM trades WHERE timing IS NULL').get()).toEqual({ n: 601 });
+      expect(db.query('SELECT count(*) AS n FROM trades WHERE timing IS NULL').get()).toEqual({
+        n: 601,
+      });
       db.close();
     });
   }
@@ -114,7 +133,9 @@ describe('a journal of schema 2', () => {
     await again.recorder.journal.closed;
     const db = new Database(path, { readonly: true });
     expect(db.query('SELECT max(seq) AS seq FROM trades').get()).toEqual({
-      seq: (events as { seq: number; type: string }[]).findLast((e) => e.seq <= 1_000 && e.type === 'trade')!.seq,
+      seq: (events as { seq: number; type: string }[]).findLast(
+        (e) => e.seq <= 1_000 && e.type === 'trade',
+      )!.seq,
     });
     db.close();
   });

@@ -88,7 +88,10 @@ describe('a checkpoint of the version before', () => {
     const own = new TradeStatistics(0);
     own.restore(statistics![SYMBOL]!);
     own.add(trade({ seq: 900, eventTime: at(6_000), receiveTime: at(6_000), price: 7 }));
-    expect(own.session.message(instruments[0]!.definition, 0, 1)).toMatchObject({ trades: 1, open: 7 });
+    expect(own.session.message(instruments[0]!.definition, 0, 1)).toMatchObject({
+      trades: 1,
+      open: 7,
+    });
     expect(own.bars.map(({ interval }) => interval)).toEqual([...BAR_INTERVALS]);
     for (const fold of own.bars) expect(fold.current).toMatchObject({ trades: 1, open: 7 });
   });
