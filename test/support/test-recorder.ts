@@ -1,5 +1,6 @@
 /** A recorder on a directory, with what it recorded kept beside it. */
 
+import type { Tick } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../../src/base/clock';
 import { ManualClock } from '../../src/base/clock';
@@ -62,8 +63,13 @@ export function stateOf(market: Market): string {
     newest: [...market.all()].map((i) =>
       Array.from(i.newest()).map((e) => ('mark' in e ? { ...e, mark: null } : e)),
     ),
-    served: [...market.all()].map((i) => [i.currentTick(), i.bookView()]),
+    served: [...market.all()].map((i) => [servedTick(i.currentTick()), i.bookView()]),
   });
+}
+
+/** Before the first trade it has the newest quote, unless that has a mark. */
+function servedTick(tick: Tick | null): Tick | null {
+  return tick?.seq === 0 ? { ...tick, bid: null, ask: null } : tick;
 }
 
 export function eventsOf(batches: readonly Batch[]): BatchEvent[] {
