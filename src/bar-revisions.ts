@@ -82,7 +82,7 @@ export class BarRevisions {
     this.timer = undefined;
     this.isReading = true;
     let isRefused = false;
-    for (const [key, bar] of [...this.waiting]) {
+    for (const [key, bar] of Array.from(this.waiting)) {
       // It may have been dropped; and what changes it from now on is for the next round.
       if (!this.waiting.delete(key)) continue;
       const answer = await this.stages.read(bar);

@@ -143,7 +143,12 @@ export class Memtable {
    * Up to `limit` ticks in the order of their places, whose time is in the range and whose
    * place is above `after`; undefined when some of them may not be held.
    */
-  ticks(symbol: string, { from, to }: TimeRange, after: number, limit: number): RecordedTick[] | undefined {
+  ticks(
+    symbol: string,
+    { from, to }: TimeRange,
+    after: number,
+    limit: number,
+  ): RecordedTick[] | undefined {
     const recent = this.instruments.get(symbol);
     if (recent === undefined) return undefined;
     const { ticks, newestTick, leftUntil } = recent;

@@ -173,7 +173,13 @@ class JournalLaps {
     await new Promise<void>((resolve) => {
       this.emptied = resolve;
       const numbers = new Float64Array(ROW_FIELDS);
-      this.writer!.send({ rows: 0, numbers, blobs: new Uint8Array(0), texts: [], extras: NO_EXTRAS });
+      this.writer!.send({
+        rows: 0,
+        numbers,
+        blobs: new Uint8Array(0),
+        texts: [],
+        extras: NO_EXTRAS,
+      });
     });
     this.emptied = undefined;
   }

@@ -217,11 +217,12 @@ class Pages {
   /** All pages of a range together. */
   all(interval: Bar['interval'], limit: number, from: bigint, to: bigint | null): unknown[] {
     const seen: unknown[] = [];
-    for (let at: bigint | null = from; at !== null && (to === null || at < to);) {
-      const { bars, next } = this.bars(interval, limit, at, to);
+    const end = to ?? 1n << 63n;
+    for (let begin = from; begin < end;) {
+      const { bars, next } = this.bars(interval, limit, begin, to);
       expect(bars.length).toBeLessThanOrEqual(limit);
       seen.push(...bars);
-      at = next === null ? null : BigInt(next);
+      begin = next === null ? end : BigInt(next);
     }
     return seen;
   }
@@ -277,15 +278,15 @@ describe('bars', () => {
     for (const interval of BAR_INTERVALS) {
       const all = expectedBars(tradesOf(past), interval, past);
       for (const limit of [60, 1_000]) {
-        let seen: unknown[] = [];
+        const seen: unknown[][] = [];
         for (let to: bigint | null = null; ;) {
           const { bars, next } = pages.bars(interval, limit, null, to);
           if (bars.length === 0) break;
           expect([next, bars.length <= limit]).toEqual([null, true]);
-          seen = [...bars, ...seen];
+          seen.unshift(bars);
           to = BigInt(bars[0]!.openTime);
         }
-        expect(seen).toEqual(all.map(({ json }) => json));
+        expect(seen.flat()).toEqual(all.map(({ json }) => json));
       }
     }
     await past.close();

@@ -33,18 +33,17 @@ function marketEvent(type: MarketEvent['type']): fc.Arbitrary<MarketEvent> {
 }
 
 /** With what the journal holds of some besides what readers get. */
-function recorded(e: MarketEvent): fc.Arbitrary<BatchEvent> {
-  switch (e.type) {
-    case 'tick':
-    case 'bbo':
-    case 'book':
-      return fc.option(nanos(), { nil: undefined }).map((asOf) => (asOf ? { ...e, asOf } : e));
-    case 'trade':
-      return fc.option(safeInteger(0), { nil: undefined }).map((sourceSeq) => (sourceSeq === undefined ? e : { ...e, sourceSeq })); // prettier-ignore
-    default:
-      return fc.constant(e);
-  }
-}
+const recorded: fc.Arbitrary<BatchEvent> = fc
+  .tuple(
+    fc.constantFrom('tick', 'trade', 'bbo', 'book', 'status', 'instrument').chain(marketEvent),
+    fc.option(nanos(), { nil: undefined }),
+    fc.option(safeInteger(0), { nil: undefined }),
+  )
+  .map(([e, asOf, sourceSeq]) => {
+    if (e.type === 'trade' && sourceSeq !== undefined) return Object.assign(e, { sourceSeq });
+    const isOrdered = e.type === 'tick' || e.type === 'bbo' || e.type === 'book';
+    return isOrdered && asOf !== undefined ? Object.assign(e, { asOf }) : e;
+  });
 
 const levels = fc
   .array(fc.tuple(safeInteger(), safeInteger(0)), { maxLength: 10 })
@@ -66,10 +65,7 @@ const snapshot = fc.record<Snapshot>(
 );
 
 const event: fc.Arbitrary<BatchEvent> = fc.oneof(
-  fc
-    .constantFrom('tick', 'trade', 'bbo', 'book', 'status', 'instrument')
-    .chain(marketEvent)
-    .chain(recorded),
+  recorded,
   snapshot,
   fc.record<Command>({
     type: fc.constant('command'),

@@ -1,6 +1,6 @@
 /** A recorder on a directory, with what it recorded kept beside it. */
 
-import type { Tick } from '../../protocol/messages';
+import type { MarketEvent, Tick } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../../src/base/clock';
 import { ManualClock } from '../../src/base/clock';
@@ -60,11 +60,13 @@ export function stateOf(market: Market): string {
   return JSON.stringify({
     statusHead,
     heads: instruments.map(({ heads, definition }) => [definition.symbol, heads]),
-    newest: [...market.all()].map((i) =>
-      Array.from(i.newest()).map((e) => ('mark' in e ? { ...e, mark: null } : e)),
-    ),
+    newest: [...market.all()].map((i) => Array.from(i.newest(), unmarked)),
     served: [...market.all()].map((i) => [servedTick(i.currentTick()), i.bookView()]),
   });
+}
+
+function unmarked(event: MarketEvent): MarketEvent {
+  return 'mark' in event ? { ...event, mark: null } : event;
 }
 
 /** Before the first trade it has the newest quote, unless that has a mark. */
