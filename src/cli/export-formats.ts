@@ -97,7 +97,8 @@ function isMessage(event: BatchEvent): event is Exclude<BatchEvent, Snapshot | C
 }
 
 /** By which time it is ordered is the journal's own affair. */
-function snapshotJson({ asOf: _, ...s }: Snapshot, scales: Scales): Values {
+function snapshotJson(snapshot: Snapshot, scales: Scales): Values {
+  const { asOf: _, ...s } = snapshot;
   const bids = formatLevels(s.bids, scales);
   return { ...s, eventTime: s.eventTime.toString(), receiveTime: s.receiveTime.toString(), bids, asks: formatLevels(s.asks, scales) }; // prettier-ignore
 }
