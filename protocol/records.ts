@@ -3,8 +3,9 @@
  * commands that a venue carried out, each before the events that it made, and snapshots of books.
  */
 
-import type { Book, MarketEvent, Trade } from './messages';
+import type { Bbo, Book, MarketEvent, Tick, Trade } from './messages';
 import type { Nanos } from './time';
+import { marketTime } from './trade-time';
 
 /** A command to a venue, complete enough to be carried out again with the same outcome. */
 export interface Command {
@@ -41,19 +42,25 @@ export interface RecordedTrade extends Trade {
 }
 
 /**
- * A book event with the time by which it is ordered where that is not its event time, which readers do
- * not get: an event that cannot have happened then, or later than others that came before it. Of the
- * book events of an instrument these times only rise.
+ * The time by which an event is ordered where that is not its event time, which readers do not get: an
+ * event that cannot have happened then, or is dated before others that came before it.
  */
-export interface RecordedBook extends Book {
+interface Ordered {
   readonly asOf?: Nanos;
 }
+
+export interface RecordedTick extends Tick, Ordered {}
+
+export interface RecordedBbo extends Bbo, Ordered {}
+
+/** Of the book events of an instrument the times by which they are ordered only rise. */
+export interface RecordedBook extends Book, Ordered {}
 
 /**
  * The ten levels of an instrument whole, for the journal alone: what a past book is found from.
  * Flat, best first, scaled; they are those behind the newest book event before it.
  */
-export interface Snapshot {
+export interface Snapshot extends Ordered {
   readonly type: 'snapshot';
   readonly symbol: string;
   readonly seq: number;
@@ -78,4 +85,16 @@ export interface BookView {
 
 /** One place in the numbering. */
 export type BatchEvent =
-  Exclude<MarketEvent, Trade | Book> | RecordedTrade | RecordedBook | Command | Snapshot;
+  | Exclude<MarketEvent, Tick | Trade | Bbo | Book>
+  | RecordedTick
+  | RecordedTrade
+  | RecordedBbo
+  | RecordedBook
+  | Command
+  | Snapshot;
+
+/** By which questions about the past, and replays, place an event in time. A definition has none. */
+export function orderTime(event: Exclude<BatchEvent, { type: 'instrument' }>): Nanos {
+  if (event.type === 'trade') return marketTime(event);
+  return ('asOf' in event ? event.asOf : undefined) ?? event.eventTime;
+}

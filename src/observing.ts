@@ -3,6 +3,7 @@
  * which is measured here.
  */
 
+import type { BarRevisions } from './bar-revisions';
 import type { Clock } from './base/clock';
 import { Durations } from './base/durations';
 import type { Broadcaster } from './broadcast/broadcaster';
@@ -72,6 +73,7 @@ export interface Observed {
   readonly loopLag: LoopLag;
   /** Where the journal is. */
   readonly directory: string;
+  readonly revisions: BarRevisions;
   readonly counts: { readonly stream: StreamCounts; readonly rest: RestCounts };
 }
 
@@ -90,6 +92,7 @@ export function createMetrics(stages: Observed): Metrics {
     recovery,
     sessions: () => broadcaster.sessions.size,
     lanes: () => broadcaster.lanes,
+    revisions: stages.revisions.counts,
     kinds: broadcaster.tallies,
     own: broadcaster.encoders.own,
     waiting: () => broadcaster.waiting,

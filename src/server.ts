@@ -27,6 +27,7 @@ import { Replays } from './broadcast/replays';
 import { Memtable } from './cache/memtable';
 import { Tiers } from './cache/tiers';
 import { openAccess } from './access';
+import { reviseBars } from './bar-revisions';
 import type { Config } from './config';
 import { Admin } from './gateway/admin';
 import { createApp } from './gateway/app';
@@ -194,6 +195,7 @@ export function startServer(
     open: missing,
     start: () => startPlaybackThread(path),
   });
+  const revisions = reviseBars(broadcaster, history, limits, clock, repeated);
   const plays = new Plays(playSource(playback, flush), limits);
   broadcaster.subscriptions.plays = plays;
   const replays = new Replays({
@@ -249,7 +251,7 @@ export function startServer(
       isStopping: () => isStopping,
       version: VERSION,
       counts: counts.rest,
-      metrics: createMetrics({ recorder, broadcaster, publishers, published, plays, tiers, memtable, freshness, loopLag, counts, directory: config.journal.directory }), // prettier-ignore
+      metrics: createMetrics({ recorder, broadcaster, publishers, published, plays, tiers, memtable, freshness, loopLag, revisions, counts, directory: config.journal.directory }), // prettier-ignore
       clock,
       reportError: (error) => {
         const { name, stack } = error instanceof Error ? error : new Error(String(error));
@@ -320,6 +322,7 @@ export function startServer(
       clearInterval(watch);
       clearTimeout(barTimer);
       broadcaster.wakeIn = () => {};
+      revisions.stop();
       sources.stop();
       const stages = { listening, recorder, broadcaster, threads: [history, playback] };
       const drained = await shutDown(stages, config.server.drainMs, new Prng(sequencer.epoch));

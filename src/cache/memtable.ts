@@ -3,14 +3,14 @@
  *
  * It takes each batch in the turn that made it, and answers only what it knows for certain: that an
  * answer is whole follows from `prevSeq` (what comes before the oldest event of a topic that is held)
- * and, for a range of time, from the latest event time of what has left, as event times step back.
+ * and, for a range of time, from the latest time of what has left, as times step back.
  * Bounded: the newest `eventsMax` events, and for each instrument its newest `tradesMax` trades and its
  * newest tick, however long ago they were. Batches are kept as they come, so nothing is copied; what
  * has left the oldest one is let go of with the rest of it.
  */
 
-import type { Tick, Trade } from '../../protocol/messages';
-import type { BatchEvent } from '../../protocol/records';
+import type { Trade } from '../../protocol/messages';
+import { orderTime, type BatchEvent, type RecordedTick } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
 import { BoundedQueue } from '../base/bounded-queue';
@@ -21,7 +21,7 @@ export interface MemtableOptions {
   readonly tradesMax: number;
 }
 
-/** Event times; `from` inclusive, `to` exclusive, null without a bound. */
+/** By which ticks are ordered; `from` inclusive, `to` exclusive, null without a bound. */
 export interface TimeRange {
   readonly from: Nanos | null;
   readonly to: Nanos | null;
@@ -35,9 +35,9 @@ const LAST_TIME = new Nanos(0x7fff_ffff, 0xffff_ffff);
 interface Recent {
   readonly trades: BoundedQueue<Trade>;
   /** Those among the events that are held. */
-  readonly ticks: BoundedQueue<Tick>;
-  newestTick: Tick | null;
-  /** No tick that is not held has a later event time; null when every tick is held. */
+  readonly ticks: BoundedQueue<RecordedTick>;
+  newestTick: RecordedTick | null;
+  /** No tick that is not held has a later time; null when every tick is held. */
   leftUntil: Nanos | null;
 }
 
@@ -110,7 +110,7 @@ export class Memtable {
    * What is known of an instrument from the time before.
    * @param tick its newest; null before the first @param trades its newest, newest first
    */
-  hydrate(symbol: string, tick: Tick | null, trades: readonly Trade[]): void {
+  hydrate(symbol: string, tick: RecordedTick | null, trades: readonly Trade[]): void {
     const recent = this.recent(symbol);
     recent.newestTick = tick;
     if (trades.length <= recent.trades.length) return; // the tail had them, and more
@@ -119,7 +119,7 @@ export class Memtable {
   }
 
   /** The newest tick, if one is known. It may not be the newest of the instrument: see its place. */
-  newestTick(symbol: string): Tick | null {
+  newestTick(symbol: string): RecordedTick | null {
     return this.instruments.get(symbol)?.newestTick ?? null;
   }
 
@@ -140,10 +140,15 @@ export class Memtable {
   }
 
   /**
-   * Up to `limit` ticks in the order of their places, whose event time is in the range and whose
+   * Up to `limit` ticks in the order of their places, whose time is in the range and whose
    * place is above `after`; undefined when some of them may not be held.
    */
-  ticks(symbol: string, { from, to }: TimeRange, after: number, limit: number): Tick[] | undefined {
+  ticks(
+    symbol: string,
+    { from, to }: TimeRange,
+    after: number,
+    limit: number,
+  ): RecordedTick[] | undefined {
     const recent = this.instruments.get(symbol);
     if (recent === undefined) return undefined;
     const { ticks, newestTick, leftUntil } = recent;
@@ -155,11 +160,12 @@ export class Memtable {
     const isBehindGap =
       after >= this.gapSeq || (leftUntil === null && ticks.at(0)!.seq > this.gapSeq);
     if (!whole || !isBehindGap) return undefined;
-    const found: Tick[] = [];
+    const found: RecordedTick[] = [];
     for (let i = firstAt(ticks, after + 1); i < ticks.length && found.length < limit; i++) {
       const tick = ticks.at(i)!;
-      if (from !== null && tick.eventTime.compare(from) < 0) continue;
-      if (to !== null && tick.eventTime.compare(to) >= 0) continue;
+      const at = orderTime(tick);
+      if (from !== null && at.compare(from) < 0) continue;
+      if (to !== null && at.compare(to) >= 0) continue;
       found.push(tick);
     }
     return found;
@@ -234,21 +240,21 @@ export class Memtable {
   }
 }
 
-function addTick(recent: Recent, tick: Tick): void {
+function addTick(recent: Recent, tick: RecordedTick): void {
   if (tick.prevSeq === 0) recent.leftUntil = null;
   recent.newestTick = tick;
   recent.ticks.push(tick);
 }
 
 function removeTick(recent: Recent): void {
-  const { eventTime } = recent.ticks.shift()!;
+  const at = orderTime(recent.ticks.shift()!);
   recent.ticks.fit();
   const { leftUntil } = recent;
-  if (leftUntil === null || leftUntil.compare(eventTime) < 0) recent.leftUntil = eventTime;
+  if (leftUntil === null || leftUntil.compare(at) < 0) recent.leftUntil = at;
 }
 
 /** Where the first event at or behind a place stands, in a list ordered by places. */
-function firstAt(list: BoundedQueue<Trade | Tick>, seq: number): number {
+function firstAt(list: BoundedQueue<Trade | RecordedTick>, seq: number): number {
   let low = 0;
   let high = list.length;
   while (low < high) {

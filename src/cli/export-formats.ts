@@ -30,7 +30,7 @@ const LEVEL = ['side', 'price', 'quantity'];
 const COLUMNS: Record<'command' | 'snapshot' | 'book', readonly string[]> = {
   command: [...OPENING, 'action', 'owner', 'clientOrderId', 'orderId', 'side', 'kind', 'timeInForce', 'postOnly', 'price', 'quantity', 'state'], // prettier-ignore
   snapshot: [...OPENING, 'crc', ...LEVEL],
-  book: ['symbol', 'seq', 'prevSeq', 'eventTime', 'receiveTime', 'form', 'crc', ...LEVEL],
+  book: ['symbol', 'seq', 'prevSeq', 'eventTime', 'receiveTime', 'form', 'crc', 'mark', ...LEVEL],
 };
 
 type Values = Readonly<Record<string, unknown>>;
@@ -96,7 +96,9 @@ function isMessage(event: BatchEvent): event is Exclude<BatchEvent, Snapshot | C
   return event.type !== 'snapshot' && event.type !== 'command';
 }
 
-function snapshotJson(s: Snapshot, scales: Scales): Values {
+/** By which time it is ordered is the journal's own affair. */
+function snapshotJson(snapshot: Snapshot, scales: Scales): Values {
+  const { asOf: _, ...s } = snapshot;
   const bids = formatLevels(s.bids, scales);
   return { ...s, eventTime: s.eventTime.toString(), receiveTime: s.receiveTime.toString(), bids, asks: formatLevels(s.asks, scales) }; // prettier-ignore
 }

@@ -77,6 +77,8 @@ export interface MetricSources {
   readonly kinds: Readonly<Record<string, KindFigures>>;
   /** What was sent to one session alone. */
   readonly own: SentFigures;
+  /** Bars that late trades changed after they had ended. */
+  readonly revisions: { readonly revised: number; readonly dropped: number };
   /** What waits for readers: in the logs of topics, and over all sessions. */
   readonly waiting: () => { readonly logBytes: number; readonly sessionBytes: number };
   readonly stream: {
@@ -184,6 +186,9 @@ export class Metrics {
     registry.gauge('sessions', 'WebSocket sessions', () => [[{}, sources.sessions()]]);
     registry.gauge('lagging_sessions', 'Sessions that do not keep up', () => [[{}, sources.lanes().lagging]]); // prettier-ignore
     registry.counter('push_lagged_total', 'Times that a session fell behind', () => [[{}, sources.lanes().lagged]]); // prettier-ignore
+    const { revisions } = sources;
+    registry.counter('bar_revisions_total', 'Bars of the past that were published again', () => [[{}, revisions.revised]]); // prettier-ignore
+    registry.counter('bar_revisions_dropped_total', 'Bars of the past that changed and were not published again', () => [[{}, revisions.dropped]]); // prettier-ignore
     const lost = [
       ['conflated', 'Messages that another one stood for, by kind of topic'],
       ['dropped', 'Messages that a gap declared, by kind of topic'],

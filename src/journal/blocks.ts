@@ -2,16 +2,16 @@
  * Blocks: `BLOCK_ROWS` event records each, with what proves and what finds them.
  *
  * A block's checksum is the CRC-32 of three: of the numbers of its rows as a frame holds them, of their
- * levels, and of their texts. Its parts say where in time each instrument is. What the journal notes
+ * levels, and of their texts; and of a fourth where a row of it has what few rows have. Its parts say where in time each instrument is. What the journal notes
  * (gaps, checkpoints, epochs) stands in no block: a checkpoint goes again when newer ones are there,
  * and has a checksum of its own. Writer, recovery and verification fold the same rows in the same way.
  * Bounded: one part for each instrument of the block.
  */
 
-import { LEVELS_FIELD, ROW_FIELDS, type RowFrame } from './row-frame';
+import { EXTRA_FIELDS, LEVELS_FIELD, NONE, ROW_FIELDS, type RowFrame } from './row-frame';
 import { BLOCK_ROWS, KIND, seqOf } from './schema';
 
-/** An instrument in a block. Times are int64 nanoseconds as two words. */
+/** An instrument in a block. Times, by which its records are ordered, are int64 nanoseconds as two words. */
 export interface Part {
   instrument: number;
   minHi: number;
@@ -30,12 +30,13 @@ export interface Block {
   readonly parts: Iterable<Part>;
 }
 
-/** Called with each row: where its numbers begin, and its levels or text. */
+/** Called with each row: where its numbers begin, its levels or text, and where its extras begin, or −1. */
 export type TakeRow = (
   kind: number,
   numbers: Float64Array,
   at: number,
   body: Uint8Array | string | null,
+  extraAt: number,
 ) => void;
 
 export class BlockFold {
@@ -46,14 +47,18 @@ export class BlockFold {
   private numbersCrc = 0;
   private levelsCrc = 0;
   private textsCrc = 0;
+  private extrasCrc = 0;
+  private hasExtras = false;
+  private readonly extra = new Float64Array(EXTRA_FIELDS);
   private parts = new Map<number, Part>();
   private newest: Part | undefined;
 
   /** Takes the rows of a frame on; tells each, and each block that is full behind its last row. */
   take(frame: RowFrame, takeRow: TakeRow | null, onBlock: (block: Block) => void): void {
-    const { rows, numbers, blobs, texts } = frame;
+    const { rows, numbers, blobs, texts, extras } = frame;
     let blobEnd = 0;
     let text = 0;
+    let extra = 0;
     let first = 0; // of the rows whose numbers are not in the checksum yet
     let firstByte = 0;
     for (let row = 0; row < rows; row++) {
@@ -67,14 +72,17 @@ export class BlockFold {
       } else if (hasText(kind)) {
         body = texts[text++]!;
       }
-      takeRow?.(kind, numbers, at, body);
+      const isExtra = extra < extras.length && extras[extra] === row;
+      const extraAt = isExtra ? extra : -1;
+      if (isExtra) extra += EXTRA_FIELDS;
+      takeRow?.(kind, numbers, at, body, extraAt);
       if (kind >= KIND.gap) {
         this.addNumbers(numbers, first, row);
         first = row + 1;
         continue;
       }
       if (typeof body === 'string') this.textsCrc = Bun.hash.crc32(body, this.textsCrc);
-      this.addRow(kind, numbers, at);
+      this.addRow(kind, numbers, at, extras, extraAt);
       if (this.rows < BLOCK_ROWS) continue;
       this.addNumbers(numbers, first, row + 1);
       this.levelsCrc = Bun.hash.crc32(blobs.subarray(firstByte, blobEnd), this.levelsCrc);
@@ -91,16 +99,19 @@ export class BlockFold {
   /** The block in the making as it stands; undefined when it has no row. */
   current(): Block | undefined {
     if (this.rows === 0) return undefined;
-    const crcs = Uint32Array.of(this.numbersCrc, this.levelsCrc, this.textsCrc);
+    const { numbersCrc, levelsCrc, textsCrc, extrasCrc } = this;
+    const crcs = Uint32Array.of(numbersCrc, levelsCrc, textsCrc, extrasCrc);
+    const proven = this.hasExtras ? crcs : crcs.subarray(0, 3);
     const { firstId, lastId } = this;
-    return { firstId, lastId, crc: Bun.hash.crc32(crcs), parts: this.parts.values() };
+    return { firstId, lastId, crc: Bun.hash.crc32(proven), parts: this.parts.values() };
   }
 
   /** Ends it. */
   end(): Block | undefined {
     const block = this.current();
     this.rows = 0;
-    this.numbersCrc = this.levelsCrc = this.textsCrc = 0;
+    this.numbersCrc = this.levelsCrc = this.textsCrc = this.extrasCrc = 0;
+    this.hasExtras = false;
     this.parts = new Map();
     this.newest = undefined;
     return block;
@@ -112,7 +123,22 @@ export class BlockFold {
     this.numbersCrc = Bun.hash.crc32(bytes, this.numbersCrc);
   }
 
-  private addRow(kind: number, n: Float64Array, at: number): void {
+  /** Its place stands in the checksum for the row, which is another in another frame. */
+  private addExtra(id: number, extras: Float64Array, at: number): void {
+    const { extra } = this;
+    extra.set(extras.subarray(at, at + EXTRA_FIELDS));
+    extra[0] = id;
+    this.extrasCrc = Bun.hash.crc32(extra, this.extrasCrc);
+    this.hasExtras = true;
+  }
+
+  private addRow(
+    kind: number,
+    n: Float64Array,
+    at: number,
+    extras: Float64Array,
+    extraAt: number,
+  ): void {
     const id = n[at + 1]!;
     if (this.rows === 0) this.firstId = id;
     this.lastId = id;
@@ -120,9 +146,11 @@ export class BlockFold {
     const part = this.partOf(n[at + 2]!);
     if (kind === KIND.trade) part.tradeSeq = seqOf(id);
     else if (kind === KIND.book || kind === KIND.snapshot) part.bookSeq = seqOf(id);
+    if (extraAt >= 0) this.addExtra(id, extras, extraAt);
     if (kind === KIND.instrument) return; // a definition has no time
-    const hi = n[at + 4]!;
-    const lo = n[at + 5]!;
+    const isOrdered = extraAt >= 0 && extras[extraAt + 1] !== NONE;
+    const hi = isOrdered ? extras[extraAt + 1]! : n[at + 4]!;
+    const lo = isOrdered ? extras[extraAt + 2]! : n[at + 5]!;
     if (hi < part.minHi || (hi === part.minHi && lo < part.minLo)) {
       part.minHi = hi;
       part.minLo = lo;

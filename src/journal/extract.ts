@@ -12,7 +12,7 @@
 import type { Database } from 'bun:sqlite';
 
 import { BOOK_FORMS, type Book, type Instrument } from '../../protocol/messages';
-import type { BatchEvent, Snapshot } from '../../protocol/records';
+import { orderTime, type BatchEvent, type Snapshot } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import { Books } from './extract-books';
 import { ALWAYS, Blocks, type Stretch, type Times } from './history-blocks';
@@ -30,9 +30,9 @@ export type ExtractKind = (typeof EXTRACT_KINDS)[number];
 export interface Range {
   readonly kind: ExtractKind;
   readonly instrument: InstrumentRow;
-  /** First event time; null: from the beginning. */
+  /** First time, of those by which events are ordered; null: from the beginning. */
   readonly from: Nanos | null;
-  /** The event time to end before; null: to the end. */
+  /** The time to end before; null: to the end. */
   readonly to: Nanos | null;
 }
 
@@ -162,7 +162,7 @@ class Extraction {
   private isWithin(event: BatchEvent): boolean {
     if (event.type === 'instrument') return false;
     const { from, to } = this.range;
-    const time = event.eventTime;
+    const time = orderTime(event);
     return (from === null || time.compare(from) >= 0) && (to === null || time.compare(to) < 0);
   }
 }

@@ -23,7 +23,7 @@ export interface Stretch {
 
 export const OPEN = -1;
 
-/** Event times, both inclusive. */
+/** By which records are ordered; both inclusive. */
 export interface Times {
   readonly first: TimeWords;
   readonly last: TimeWords;

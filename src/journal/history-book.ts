@@ -1,9 +1,8 @@
 /**
  * As-of book: the ten levels of an instrument at a past moment.
  *
- * It is the state behind the last book record, in the order of places, whose event time is not after
- * the moment. Where the times of a source only rise that is the newest by then; where they step back,
- * what was said last holds. The levels come from the nearest whole book before that record (a snapshot,
+ * It is the state behind the last book record whose order time is not after the moment. These times only
+ * rise: a book that is dated ahead, or behind those before it, counts from when it came. The levels come from the nearest whole book before that record (a snapshot,
  * or a book record that is whole) and the changes between, found backwards along `prev_seq`.
  *
  * An answer is never a guess: where records that are missing may have changed the book between the
@@ -26,8 +25,8 @@ import type { Scales } from '../../protocol/units';
 import { ALWAYS, ID_MAX, TIME_MAX, type Blocks } from './history-blocks';
 import { describeGap, isContinued, type Gaps } from './history-gaps';
 import type { MissingPlaces, PastBook, TimeWords } from './history-messages';
-import { rowToEvent, type RecordRow } from './records';
-import { idOf, KIND, SELECT_RECORD, seqOf } from './schema';
+import { orderTimeOf, rowToEvent, type RecordRow } from './records';
+import { idOf, KIND, ORDER_TIME, SELECT_RECORD, seqOf } from './schema';
 
 const DELTA = BOOK_FORMS.indexOf('delta');
 const IS_BOOK = `kind = ${KIND.book}`;
@@ -54,14 +53,14 @@ export class PastBooks {
     const last = 'ORDER BY id DESC LIMIT 1';
     const first = 'ORDER BY id LIMIT 1';
     this.lastBy = db.prepare(
-      `${SELECT_RECORD} ${within} kind IN (${KIND.book}, ${KIND.snapshot}) AND event_time <= (? << 32) | ? ${last}`,
+      `${SELECT_RECORD} ${within} kind IN (${KIND.book}, ${KIND.snapshot}) AND ${ORDER_TIME} <= (? << 32) | ? ${last}`,
     );
     this.lastBook = db.prepare(`${SELECT_RECORD} ${within} ${IS_BOOK} ${last}`);
     this.lastWhole = db.prepare(`${SELECT_RECORD} ${within} ${IS_WHOLE} ${last}`);
     this.firstBook = db.prepare(`${SELECT_RECORD} ${within} ${IS_BOOK} ${first}`);
     this.firstWhole = db.prepare(`${SELECT_RECORD} ${within} ${IS_WHOLE} ${first}`);
     this.later = db.prepare(
-      `SELECT id FROM record ${within} kind <> ${KIND.instrument} AND event_time > (? << 32) | ? LIMIT 1`,
+      `SELECT id FROM record ${within} kind <> ${KIND.instrument} AND ${ORDER_TIME} > (? << 32) | ? LIMIT 1`,
     );
     this.byId = db.prepare(`${SELECT_RECORD} WHERE id = ?`);
   }
@@ -74,7 +73,7 @@ export class PastBooks {
     if (lost !== undefined) return missing(symbol, lost);
     const record = this.ownerOf(found, instrument);
     if (isIncomplete(record)) {
-      const since = new Nanos(record.event_hi, record.event_lo).toString();
+      const since = orderTimeOf(record).toString();
       return fault('book-incomplete', `the book of ${symbol} was known to be incomplete since ${since}`, 'at'); // prettier-ignore
     }
     const levels = this.rebuild(found, instrument);
@@ -178,7 +177,7 @@ export class PastBooks {
       const row = this.firstWhole.get(first, last, instrument);
       if (row === null) continue;
       const asked = new Nanos(at.hi, at.lo).toString();
-      const since = new Nanos(row.event_hi, row.event_lo);
+      const since = orderTimeOf(row);
       return fault(
         'before-first-record',
         `at is ${asked}; books of ${symbol} exist since ${since.toString()} (${since.toISOString()})`,

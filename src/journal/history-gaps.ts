@@ -12,7 +12,7 @@ import type { MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { ALWAYS, type Blocks, type Times } from './history-blocks';
 import type { MissingPlaces, TimeWords } from './history-messages';
-import { idOf, KIND, seqOf, SLOT } from './schema';
+import { idOf, KIND, ORDER_TIME, seqOf, SLOT } from './schema';
 
 /** What a reader is told as the reason. */
 export type ToldReason = MessageOf<'gap'>['reason'];
@@ -60,7 +60,7 @@ export class Gaps {
     );
     this.newest = db.prepare('SELECT max(id) AS id FROM record');
     // A snapshot has the times of a book event that may lie on the other side of the gap.
-    const time = `SELECT event_time >> 32 AS hi, event_time & 4294967295 AS lo FROM record
+    const time = `SELECT ${ORDER_TIME} >> 32 AS hi, ${ORDER_TIME} & 4294967295 AS lo FROM record
       WHERE id >= ? AND id <= ? AND instrument = ? AND kind NOT IN (${KIND.instrument}, ${KIND.snapshot}) ORDER BY id`;
     this.before = db.prepare(`${time} DESC LIMIT 1`);
     this.behind = db.prepare(`${time} LIMIT 1`);

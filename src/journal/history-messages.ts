@@ -46,7 +46,7 @@ export interface TicksQuestion {
   readonly limit: number;
 }
 
-/** Oldest first. Without `from` the last `limit` intervals before `to`. */
+/** Oldest first. Without `from` the last `limit` bars that begin before `to`. */
 export interface BarsQuestion {
   readonly kind: 'bars';
   readonly symbol: string;
@@ -88,7 +88,7 @@ export interface Page {
 
 export interface BarsPage {
   readonly items: string;
-  /** Open time of the bar at which it goes on, as digits; null when there are no more. */
+  /** Where it goes on, as digits: no bar between these and that moment; null when there are no more. */
   readonly next: string | null;
   /** As of a `Page`, in the time from the first interval on. */
   readonly gaps: readonly MissingPlaces[];

@@ -26,7 +26,7 @@ import type {
   TradesQuestion,
 } from './history-messages';
 import { Topic } from './history-topics';
-import { parseDefinition, rowToEvent, rowToTrade, type RecordRow } from './records';
+import { orderTimeOf, parseDefinition, rowToEvent, rowToTrade, type RecordRow } from './records';
 import { idOf, SELECT_RECORD, seqOf } from './schema';
 
 interface Known {
@@ -180,7 +180,8 @@ function timesOf({ from, to }: TicksQuestion): Times | null {
   };
 }
 
-function isWithin({ event_hi: hi, event_lo: lo }: RecordRow, { first, last }: Times): boolean {
+function isWithin(row: RecordRow, { first, last }: Times): boolean {
+  const { hi, lo } = orderTimeOf(row);
   return (
     (hi !== first.hi ? hi > first.hi : lo >= first.lo) &&
     (hi !== last.hi ? hi < last.hi : lo <= last.lo)

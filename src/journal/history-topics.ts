@@ -20,7 +20,7 @@ export interface TopicRow {
 }
 
 /** Of a block whose records of the topic are looked up one by one. */
-const FEW = 20;
+export const FEW = 20;
 
 export class Topic<R extends TopicRow> {
   private readonly blocks: Blocks;
@@ -49,10 +49,15 @@ export class Topic<R extends TopicRow> {
     const holding = this.behindTrade === 0 ? 'trade' : 'anything';
     let few = true;
     for (const stretch of this.blocks.from(id, of, times, holding)) {
-      const rows: R[] = (few ? this.follow(stretch, of) : undefined) ?? this.goThrough(stretch, of);
+      const rows = this.read(stretch, of, few);
       few = rows.length <= FEW;
       yield rows;
     }
+  }
+
+  /** Those of one stretch, in order. @param few whether there are hardly more than `FEW` */
+  read(stretch: Stretch, of: number, few: boolean): R[] {
+    return (few ? this.follow(stretch, of) : undefined) ?? this.goThrough(stretch, of);
   }
 
   /** Below a place, the newest first. */

@@ -17,12 +17,13 @@ import { lockDirectory, type DirectoryLock } from './directory';
 import { readHead, type HeadPosition } from './head';
 import type { Durability, GapNote, GapReason, Recovered, TailGap } from './journal';
 import { newestCheckpoint, readEpochs, readPastEpochs } from './notes';
-import { checkForeign, countTables, JOURNAL_FILE } from './reading';
+import { checkForeign, countTables, JOURNAL_FILE, needsUpgrade } from './reading';
 import { rowToEvent } from './records';
 import { createTables, finishSalvage, salvage } from './salvage';
 import { idOf, KIND, seqOf, SLOT, SLOTS } from './schema';
 import { SqliteJournal, type JournalOptions } from './sqlite-journal';
 import { clearSuspicion, suspicion } from './suspicion';
+import { upgrade } from './upgrade';
 import { InlineWriter, type CreateWriter } from './writer';
 
 export interface OpenedJournal {
@@ -116,6 +117,7 @@ function inspect(
   head: HeadPosition | undefined,
 ): StartFault | JournalDamage | undefined {
   try {
+    if (needsUpgrade(path)) upgrade(path);
     const foreign = checkForeign(path);
     if (foreign !== undefined) return foreign;
     const db = new Database(path, { readonly: true });

@@ -2,7 +2,8 @@
  * Play frames: what is played, cut into frames of either form.
  *
  * Where nothing is timed a frame is cut by its size, else so that what it holds happened within
- * `SLICE_MS` of the play. A play runs by event time; where that steps back it waits for nothing.
+ * `SLICE_MS` of the play. A play runs by the times by which records are ordered; where these step back it
+ * waits for nothing.
  */
 
 import { FrameSequence } from '../../protocol/codec';
@@ -99,7 +100,7 @@ export class PlayFrames {
   /** Of the frame in the making: its newest place, and when it is due. */
   private openSeq = 0;
   private openMs = 0;
-  /** Event times: of the first, and how far the play has come, in ms of its own. */
+  /** Of the first, and how far the play has come, in ms of its own. */
   private first: Nanos | null = null;
   private nowMs = 0;
 

@@ -1,8 +1,8 @@
 /**
  * Play range: which places a play goes over, and which records of them are of its topics.
  *
- * A time names a place: the first record of the topics that is not before it, or the last that is not
- * behind it. So a play is a run of places without a hole, in which chains hold, even where the times of
+ * A time names a place: the first record of the topics whose order time is not before it, or the last
+ * for which it is not behind it. So a play is a run of places without a hole, in which chains hold, even where the times of
  * a source step back.
  */
 
@@ -11,7 +11,7 @@ import type { Database } from 'bun:sqlite';
 import { parseTopic, type Channel } from '../../protocol/topics';
 import { ALWAYS, type Blocks } from './history-blocks';
 import type { TimeWords } from './history-messages';
-import { KIND, seqOf } from './schema';
+import { KIND, ORDER_TIME, seqOf } from './schema';
 
 /** Channels that the journal holds as they were pushed. */
 type PlayedChannel = Exclude<Channel, 'bar' | 'stats'>;
@@ -123,7 +123,7 @@ export class PlayTimes {
     const kinds = topics.kinds.filter((kind) => topics.isWanted(kind, of));
     return this.db.query<{ id: number }, [number, number, number, number, number]>(
       `SELECT id FROM record WHERE id >= ? AND id <= ? AND instrument = ? AND kind IN (${kinds.join()})
-         AND event_time ${comparison} (? << 32) | ? ORDER BY id ${order} LIMIT 1`,
+         AND ${ORDER_TIME} ${comparison} (? << 32) | ? ORDER BY id ${order} LIMIT 1`,
     );
   }
 }

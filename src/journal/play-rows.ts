@@ -7,9 +7,10 @@
 
 import type { Bbo, Book, Tick, Trade } from '../../protocol/messages';
 import { BOOK_FORMS } from '../../protocol/messages';
+import { sumOfHalves } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
-import { AGGRESSORS, type RecordRow } from './records';
-import { KIND, OWN_COLUMNS, seqOf } from './schema';
+import { AGGRESSORS, markOf, timingOf, type RecordRow } from './records';
+import { KIND, OWN_COLUMNS, SELECT_EXTRAS, seqOf } from './schema';
 
 /** What messages of these kinds are made of, for a `WHERE` behind it; each column takes its time. */
 export function selectPlayed(kinds: readonly number[]): string {
@@ -23,7 +24,7 @@ export function selectPlayed(kinds: readonly number[]): string {
   return `SELECT id, kind, instrument, prev_seq,
     event_time >> 32 AS event_hi, event_time & 4294967295 AS event_lo,
     receive_time >> 32 AS receive_hi, receive_time & 4294967295 AS receive_lo
-    ${[...own].map((column) => `, ${column}`).join('')} FROM record`;
+    ${[...own].map((column) => `, ${column}`).join('')}, ${SELECT_EXTRAS} FROM record`;
 }
 
 /** Those of other kinds have not all of it. */
@@ -115,7 +116,7 @@ export class PlayRows {
     tick.bid = row.bid;
     tick.ask = row.ask;
     tick.quantity = row.quantity;
-    tick.volume = row.volume;
+    tick.volume = row.volume_high === null ? row.volume : sumOfHalves(row.volume_high, row.volume);
     return tick;
   }
 
@@ -130,6 +131,7 @@ export class PlayRows {
     trade.quantity = row.quantity;
     trade.aggressor = aggressor;
     trade.tradeId = row.ref ?? 0;
+    trade.timing = timingOf(row.flags);
     return trade;
   }
 
@@ -142,6 +144,7 @@ export class PlayRows {
     bbo.bidQuantity = row.bid_quantity ?? 0;
     bbo.ask = row.ask;
     bbo.askQuantity = row.ask_quantity ?? 0;
+    bbo.mark = markOf(row.flags);
     return bbo;
   }
 
@@ -154,6 +157,7 @@ export class PlayRows {
     book.prevSeq = row.prev_seq;
     book.form = form;
     book.crc = row.ref;
+    book.mark = markOf(row.flags);
     return book;
   }
 

@@ -9,7 +9,7 @@
 import type { Database, Statement } from 'bun:sqlite';
 
 import type { Book, Instrument, Message } from '../../protocol/messages';
-import type { BatchEvent } from '../../protocol/records';
+import { orderTime, type BatchEvent } from '../../protocol/records';
 import type { Blocks } from './history-blocks';
 import { PlayChain } from './play-chains';
 import { PlayFrames } from './play-frames';
@@ -19,7 +19,7 @@ import type { PlayGaps } from './play-gaps';
 import type { PlayTopics } from './play-range';
 import { PlayRows, selectPlayed, type PlayedRow } from './play-rows';
 import type { PlayChunk } from './playback-messages';
-import { rowToEvent, type RecordRow } from './records';
+import { orderTimeOf, rowToEvent, type RecordRow } from './records';
 import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from './schema';
 
 const CHUNK_BYTES = 131_072;
@@ -198,7 +198,8 @@ export class Playing {
     const chain = this.chain(kind, instrument);
     const hot = this.rows.read(row, this.instruments.symbol(instrument));
     if (hot === undefined || !chain.follows(hot)) return this.takeBroken(row, chain);
-    this.frames.add(hot, hot.seq, hot.eventTime);
+    const at = row.as_of_hi === null ? hot.eventTime : orderTimeOf(row);
+    this.frames.add(hot, hot.seq, at);
   }
 
   /** What is not told as it is, or not hot. */
@@ -206,12 +207,13 @@ export class Playing {
     const event = this.event(row);
     if (event.type === 'instrument' || event.type === 'command' || event.type === 'snapshot')
       return;
-    if (chain.follows(event)) return this.frames.add(event, event.seq, event.eventTime);
+    const at = orderTime(event);
+    if (chain.follows(event)) return this.frames.add(event, event.seq, at);
     const before = chain.needsWhole;
     const told: Message[] = [];
     chain.tell(event, told);
     this.voidBooks += Number(chain.needsWhole) - Number(before);
-    for (const message of told) this.frames.add(message, event.seq, event.eventTime);
+    for (const message of told) this.frames.add(message, event.seq, at);
   }
 
   private takeApart(row: PlayedRow): void {

@@ -18,7 +18,16 @@ import type { GapNote } from './journal';
 import { readCheckpoints, readEpochs, readGaps, type CheckpointRow, type EpochRow } from './notes';
 import { connectToRead, watchUnchanged } from './read-connection';
 import type { RecordRow } from './records';
-import { APPLICATION_ID, idOf, KIND, SCHEMA_VERSION, SELECT_RECORD, seqOf, SLOTS } from './schema';
+import {
+  APPLICATION_ID,
+  idOf,
+  KIND,
+  SCHEMA_VERSION,
+  SELECT_RECORD,
+  seqOf,
+  SLOTS,
+  UPGRADABLE_VERSION,
+} from './schema';
 
 export const JOURNAL_FILE = 'journal.sqlite';
 const PAGE_ROWS = 5_000;
@@ -59,6 +68,13 @@ export function checkForeign(path: string): StartFault | undefined {
     }
     const version = pragma(db, 'user_version');
     if (version === SCHEMA_VERSION || countTables(db) === 0) return undefined;
+    if (version === UPGRADABLE_VERSION) {
+      return new StartFault(
+        'journal-older',
+        `${path} was written by an older Tapedeck (schema ${version}; this one reads ${SCHEMA_VERSION})`,
+        'Start "tapedeck serve" on its directory once: that brings the file up to this version, where it lies.',
+      );
+    }
     if (version < SCHEMA_VERSION) {
       return new StartFault(
         'journal-older',
@@ -71,6 +87,17 @@ export function checkForeign(path: string): StartFault | undefined {
       `${path} was written by a newer Tapedeck (schema ${version}; this one knows ${SCHEMA_VERSION})`,
       'Use that version, or give another directory with --data; the file is not changed.',
     );
+  } finally {
+    db.close();
+  }
+}
+
+/** Whether it is a journal of the schema before this one. */
+export function needsUpgrade(path: string): boolean {
+  const db = connectToRead(path);
+  try {
+    if (countTables(db) === 0 || pragma(db, 'application_id') !== APPLICATION_ID) return false;
+    return pragma(db, 'user_version') === UPGRADABLE_VERSION;
   } finally {
     db.close();
   }

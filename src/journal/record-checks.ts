@@ -2,8 +2,8 @@
  * Record checks: whether records hold together, one after the other, as they were written.
  *
  * Every place has its record and every record reads; an instrument is defined before it is used; each
- * topic is one chain of places; behind each trade stands its tick, with the volume so far and, of a
- * feed, the newest quote; books have the checksums, and snapshots the levels, that the changes before
+ * topic is one chain of places; behind each trade that is not late stands its tick, with the volume of
+ * the session so far and, of a feed, the newest quote; books have the checksums, and snapshots the levels, that the changes before
  * them give. A value that nothing else tells (the time of a trade, say) cannot be checked.
  *
  * Where places are missing and the market did not go on from the state before them, that state is
@@ -14,8 +14,10 @@
 import { bookChecksum } from '../../protocol/checksum';
 import { TenLevels } from '../../protocol/levels';
 import type { Bbo, Book, Instrument, Tick, Trade } from '../../protocol/messages';
+import { orderTime, type BatchEvent, type Snapshot } from '../../protocol/records';
 import { addSum, type Sum } from '../../protocol/sums';
-import type { BatchEvent, Snapshot } from '../../protocol/records';
+import type { Nanos } from '../../protocol/time';
+import { isLate, marketTime } from '../../protocol/trade-time';
 import type { InstrumentRow } from './reading';
 import { definitionText, parseDefinition, rowToEvent, type RecordRow } from './records';
 import { KIND, seqOf, SLOT, SLOTS } from './schema';
@@ -29,8 +31,10 @@ interface Followed {
   definition: Instrument | null;
   /** Newest places; `UNKNOWN` until the next record. */
   readonly heads: Record<Topic, number>;
-  /** Null: not known. */
+  /** Of the session up to the newest tick. Null: not known. */
   volume: Sum | null;
+  /** The latest market time of the trades that moved it; null: none, or not known. */
+  present: Nanos | null;
   /** Undefined: not known. */
   bbo: Bbo | null | undefined;
   readonly levels: TenLevels;
@@ -65,6 +69,7 @@ export class RecordChecks {
         definition: null,
         heads: { tick: 0, trade: 0, bbo: 0, book: 0 },
         volume: 0,
+        present: null,
         bbo: null,
         levels: new TenLevels(),
         book: null,
@@ -83,6 +88,7 @@ export class RecordChecks {
   take(row: RecordRow): BatchEvent | string | null {
     const seq = seqOf(row.id);
     if (row.id % SLOTS !== SLOT.event) {
+      if (row.id % SLOTS === SLOT.opened) this.restart();
       return row.kind === KIND.gap ? this.skip(row.ref ?? 0, seq) : null;
     }
     if (seq !== this.lastSeq + 1) return `record ${this.lastSeq + 1} is missing`;
@@ -123,6 +129,14 @@ export class RecordChecks {
     return null;
   }
 
+  /** What a start takes for the newest quote and the volume depends on the version that started. */
+  private restart(): void {
+    for (const f of this.byId.values()) {
+      f.volume = null;
+      f.bbo = undefined;
+    }
+  }
+
   private forget(): void {
     this.forgottenSeq = this.lastSeq;
     this.statusHead = UNKNOWN;
@@ -130,6 +144,7 @@ export class RecordChecks {
     for (const f of this.byId.values()) {
       f.heads.tick = f.heads.trade = f.heads.bbo = f.heads.book = UNKNOWN;
       f.volume = null;
+      f.present = null;
       f.bbo = undefined;
       f.book = null;
       f.state = 'unknown';
@@ -177,8 +192,7 @@ export class RecordChecks {
   ): string | undefined {
     switch (event.type) {
       case 'trade':
-        this.traded = event;
-        if (f.volume !== null) f.volume = addSum(f.volume, event.quantity);
+        if (!isLate(event)) this.traded = event;
         return undefined;
       case 'tick':
         return this.tick(event, trade, f);
@@ -191,8 +205,11 @@ export class RecordChecks {
   }
 
   private tick(tick: Tick, trade: Trade | null, f: Followed): string | undefined {
-    f.volume ??= tick.volume;
-    if (trade !== null) return checkTick(tick, trade, f);
+    const wrong = trade === null ? undefined : checkTick(tick, trade, f);
+    f.volume = tick.volume;
+    if (trade !== null) return wrong;
+    const at = orderTime(tick);
+    if (f.present === null || at.compare(f.present) > 0) f.present = at;
     return tick.seq === this.forgottenSeq + 1 ? undefined : 'no trade stands before it';
   }
 
@@ -221,15 +238,23 @@ function checkTick(tick: Tick, trade: Trade, f: Followed): string | undefined {
   const wrong =
     differs('last', tick.last, trade.price) ??
     differs('quantity', tick.quantity, trade.quantity) ??
-    differs('volume', tick.volume, f.volume);
+    checkVolume(tick, trade, f);
   if (wrong !== undefined) return wrong;
   if (tick.eventTime.compare(trade.eventTime) !== 0) return 'its event time is not that of its trade'; // prettier-ignore
   if (tick.receiveTime.compare(trade.receiveTime) !== 0) return 'its receive time is not that of its trade'; // prettier-ignore
   // At a venue the top moves while an order is matched, and is told when that is done.
   if (f.definition!.market === 'venue' || f.bbo === undefined) return undefined;
-  return (
-    differs('bid', tick.bid, f.bbo?.bid ?? null) ?? differs('ask', tick.ask, f.bbo?.ask ?? null)
-  );
+  const top = f.bbo?.mark === null ? f.bbo : null; // one with a mark may not be the present one
+  return differs('bid', tick.bid, top?.bid ?? null) ?? differs('ask', tick.ask, top?.ask ?? null);
+}
+
+/** It begins anew where a session may: when that ends is a setting, which the journal does not hold. */
+function checkVolume(tick: Tick, trade: Trade, f: Followed): string | undefined {
+  const at = marketTime(trade);
+  const isLater = f.present === null || at.compare(f.present) > 0;
+  if (isLater) f.present = at;
+  if (f.volume === null || (isLater && tick.volume === trade.quantity)) return undefined;
+  return differs('volume', tick.volume, addSum(f.volume, trade.quantity));
 }
 
 function checkBook(book: Book, f: Followed): string | undefined {

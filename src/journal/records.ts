@@ -2,10 +2,11 @@
 
 import { decodeLevels } from '../../protocol/layout';
 import { BOOK_FORMS, INSTRUMENT_STATES, SIDES } from '../../protocol/messages';
-import type { Instrument, Status, Trade } from '../../protocol/messages';
+import type { Bbo, Instrument, Status, Trade } from '../../protocol/messages';
 import type { BatchEvent, Command } from '../../protocol/records';
+import { sumOfHalves } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
-import { KIND, seqOf } from './schema';
+import { FLAG, KIND, seqOf } from './schema';
 
 export const AGGRESSORS = ['buy', 'sell', 'none'] as const;
 
@@ -31,6 +32,54 @@ export interface RecordRow {
   source_seq: number | null;
   levels: Uint8Array | null;
   text: string | null;
+  as_of_hi: number | null;
+  as_of_lo: number | null;
+  flags: number | null;
+  volume_high: number | null;
+}
+
+/** The bits of how a trade stands to the present. */
+export function timingFlags(timing: Trade['timing']): number {
+  switch (timing) {
+    case null:
+      return 0;
+    case 'late':
+      return FLAG.late;
+    case 'ahead':
+      return FLAG.ahead;
+    case 'late-and-ahead':
+      return FLAG.late | FLAG.ahead;
+  }
+}
+
+export function timingOf(flags: number | null): Trade['timing'] {
+  if (flags === null) return null;
+  const isAhead = (flags & FLAG.ahead) !== 0;
+  if ((flags & FLAG.late) !== 0) return isAhead ? 'late-and-ahead' : 'late';
+  return isAhead ? 'ahead' : null;
+}
+
+export function markFlags(mark: Bbo['mark']): number {
+  return mark === null ? 0 : FLAG[mark];
+}
+
+export function markOf(flags: number | null): Bbo['mark'] {
+  if (flags === null) return null;
+  if ((flags & FLAG.stale) !== 0) return 'stale';
+  return (flags & FLAG.recovered) !== 0 ? 'recovered' : null;
+}
+
+/** Of a row with its order time, where that is not its event time. */
+function orderedAt(r: Pick<RecordRow, 'as_of_hi' | 'as_of_lo'>): { asOf?: Nanos } {
+  if (r.as_of_hi === null || r.as_of_lo === null) return {};
+  return { asOf: new Nanos(r.as_of_hi, r.as_of_lo) };
+}
+
+/** By which time a row is ordered. */
+export function orderTimeOf(
+  r: Pick<RecordRow, 'as_of_hi' | 'as_of_lo' | 'event_hi' | 'event_lo'>,
+): Nanos {
+  return orderedAt(r).asOf ?? new Nanos(r.event_hi, r.event_lo);
 }
 
 /** The event of a row; undefined when the row is not one that was ever written. */
@@ -50,20 +99,43 @@ export function rowToEvent(r: RecordRow, symbol: string): BatchEvent | undefined
     }
     case KIND.tick:
       if (r.price === null || r.quantity === null || r.volume === null) return undefined;
-      return { type: 'tick', ...opening, last: r.price, bid: r.bid, ask: r.ask, quantity: r.quantity, volume: r.volume, count: 1 }; // prettier-ignore
+      return {
+        type: 'tick',
+        ...opening,
+        last: r.price,
+        bid: r.bid,
+        ask: r.ask,
+        quantity: r.quantity,
+        volume: sumOfHalves(r.volume_high ?? 0, r.volume),
+        count: 1,
+        ...orderedAt(r),
+      };
     case KIND.bbo:
-      return { type: 'bbo', ...opening, bid: r.bid, bidQuantity: r.bid_quantity ?? 0, ask: r.ask, askQuantity: r.ask_quantity ?? 0, count: 1, mark: null }; // prettier-ignore
+      return {
+        type: 'bbo',
+        ...opening,
+        bid: r.bid,
+        bidQuantity: r.bid_quantity ?? 0,
+        ask: r.ask,
+        askQuantity: r.ask_quantity ?? 0,
+        count: 1,
+        mark: markOf(r.flags),
+        ...orderedAt(r),
+      };
     case KIND.book: {
       const levels = r.levels === null ? undefined : decodeLevels(r.levels);
       const form = BOOK_FORMS[r.side ?? -1];
       if (levels === undefined || form === undefined) return undefined;
-      return { type: 'book', ...opening, form, ...levels, crc: r.ref, count: 1, mark: null };
+      const mark = markOf(r.flags);
+      const at = orderedAt(r);
+      return { type: 'book', ...opening, form, ...levels, crc: r.ref, count: 1, mark, ...at };
     }
     case KIND.snapshot: {
       const levels = r.levels === null ? undefined : decodeLevels(r.levels);
       if (levels === undefined || r.ref === null) return undefined;
       const { symbol: of, seq, eventTime, receiveTime } = opening;
-      return { type: 'snapshot', symbol: of, seq, eventTime, receiveTime, ...levels, crc: r.ref };
+      const times = { eventTime, receiveTime, ...orderedAt(r) };
+      return { type: 'snapshot', symbol: of, seq, ...times, ...levels, crc: r.ref };
     }
     case KIND.status:
       return rowToStatus(r, opening);
@@ -90,7 +162,7 @@ export function rowToTrade(r: RecordRow, symbol: string): Trade | undefined {
     quantity: r.quantity,
     aggressor,
     tradeId: r.ref ?? 0,
-    timing: null,
+    timing: timingOf(r.flags),
   };
 }
 
@@ -108,7 +180,7 @@ function rowToStatus(
     state,
     reason: text.slice(split + 1),
     missed: r.ref ?? 0,
-    events: null,
+    events: r.quantity,
   };
 }
 

@@ -11,20 +11,35 @@
  *     └─────┴───┴───────────┴─────────┴───────┴───────┴──────────────────┴─────────────┘
  *
  * The levels of all rows follow each other in `blobs` as protocol/layout.ts lays them out, and the
- * texts of those kinds that have one in `texts`, both in the order of the rows.
+ * texts of those kinds that have one in `texts`, both in the order of the rows. What few rows have stands
+ * in `extras`, in the order of their rows:
+ *
+ *     0     1      2      3       4
+ *     ┌─────┬──────┬──────┬───────┬─────────────┐
+ *     │ row │ as_of       │ flags │ volume_high │    (NONE: null)
+ *     │     │ hi   │ lo   │       │             │
+ *     └─────┴──────┴──────┴───────┴─────────────┘
  */
 
 import { levelsBytes, writeLevels } from '../../protocol/layout';
 import { BOOK_FORMS } from '../../protocol/messages';
-import { sumLow } from '../../protocol/sums';
-import type { BatchEvent, RecordedTrade } from '../../protocol/records';
+import { orderTime, type BatchEvent, type RecordedTrade } from '../../protocol/records';
+import { sumHigh, sumLow } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
-import { AGGRESSORS, commandText, definitionText, type RecordRow } from './records';
+import {
+  AGGRESSORS,
+  commandText,
+  definitionText,
+  markFlags,
+  timingFlags,
+  type RecordRow,
+} from './records';
 import { BODY_COLUMN, idOf, KIND, OWN_COLUMNS, SLOT, type KindName } from './schema';
 
 export const ROW_FIELDS = 14;
 export const OWN_FIRST = 8;
 export const LEVELS_FIELD = 13;
+export const EXTRA_FIELDS = 5;
 /** Stands for null; no safe integer is it. */
 export const NONE = -(2 ** 53);
 
@@ -33,6 +48,7 @@ export interface RowFrame {
   readonly numbers: Float64Array<ArrayBuffer>;
   readonly blobs: Uint8Array<ArrayBuffer>;
   readonly texts: readonly string[];
+  readonly extras: Float64Array<ArrayBuffer>;
   /** Instruments that are to be known though their record is missing: id and definition. */
   readonly definitions?: readonly (readonly [id: number, text: string])[];
 }
@@ -51,6 +67,7 @@ export const KIND_NAMES: readonly KindName[] = Object.keys(KIND).reduce<KindName
 
 const ROWS_START = 256;
 const BLOBS_START = 16 * 1_024;
+export const NO_EXTRAS = new Float64Array(0);
 
 export class RowFrameWriter {
   rows = 0;
@@ -60,10 +77,12 @@ export class RowFrameWriter {
   private blobEnd = 0;
   private texts: string[] = [];
   private textLength = 0;
+  private extras: number[] = [];
 
   /** About what the frame takes in memory. */
   get bytes(): number {
-    return this.rows * ROW_FIELDS * 8 + this.blobEnd + this.textLength * 2;
+    const numbers = this.rows * ROW_FIELDS + this.extras.length;
+    return numbers * 8 + this.blobEnd + this.textLength * 2;
   }
 
   /** Hands the frame over and begins another. */
@@ -71,11 +90,13 @@ export class RowFrameWriter {
     const { rows, texts } = this;
     const numbers = this.numbers.slice(0, rows * ROW_FIELDS);
     const blobs = this.blobs.slice(0, this.blobEnd);
+    const extras = this.extras.length === 0 ? NO_EXTRAS : Float64Array.from(this.extras);
     this.texts = [];
     this.rows = 0;
     this.blobEnd = 0;
     this.textLength = 0;
-    return { rows, numbers, blobs, texts };
+    if (extras !== NO_EXTRAS) this.extras = [];
+    return { rows, numbers, blobs, texts, extras };
   }
 
   /** @param instrument its id in the journal */
@@ -85,26 +106,31 @@ export class RowFrameWriter {
       case 'tick':
         this.open(KIND.tick, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
         this.own(e.last, e.quantity, e.bid ?? NONE, e.ask ?? NONE, sumLow(e.volume));
+        if (e.asOf !== undefined || typeof e.volume === 'bigint')
+          this.extra(e.asOf, 0, sumHigh(e.volume));
         return;
       case 'trade':
         return this.trade(e, id, instrument);
       case 'bbo':
         this.open(KIND.bbo, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
         this.own(e.bid ?? NONE, e.bidQuantity, e.ask ?? NONE, e.askQuantity, NONE);
+        if (e.asOf !== undefined || e.mark !== null) this.extra(e.asOf, markFlags(e.mark), 0);
         return;
       case 'book':
         this.open(KIND.book, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
         this.own(BOOK_FORMS.indexOf(e.form), e.crc ?? NONE, NONE, NONE, NONE);
         this.levels(e.bids, e.asks);
+        if (e.asOf !== undefined || e.mark !== null) this.extra(e.asOf, markFlags(e.mark), 0);
         return;
       case 'snapshot':
         this.open(KIND.snapshot, id, instrument, 0, e.eventTime, e.receiveTime);
         this.own(e.crc, NONE, NONE, NONE, NONE);
         this.levels(e.bids, e.asks);
+        if (e.asOf !== undefined) this.extra(e.asOf, 0, 0);
         return;
       case 'status':
         this.open(KIND.status, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
-        this.own(e.missed, NONE, NONE, NONE, NONE);
+        this.own(e.missed, e.events ?? NONE, NONE, NONE, NONE);
         this.text(`${e.state} ${e.reason}`);
         return;
       case 'command':
@@ -163,12 +189,18 @@ export class RowFrameWriter {
       this.blobs.set(r.levels, this.blobEnd);
       this.endBlob(r.levels.length);
     }
+    const { as_of_hi: hi, as_of_lo: lo, flags, volume_high: high } = r;
+    if (hi === null && flags === null && high === null) return;
+    this.extras.push(this.rows - 1, hi ?? NONE, lo ?? NONE, flags ?? NONE, high ?? NONE);
   }
 
   private trade(e: RecordedTrade, id: number, instrument: number): void {
     this.open(KIND.trade, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
     const side = AGGRESSORS.indexOf(e.aggressor);
     this.own(e.price, e.quantity, side, e.tradeId, e.sourceSeq ?? NONE);
+    if (e.timing === null) return;
+    const at = orderTime(e);
+    this.extra(at === e.eventTime ? undefined : at, timingFlags(e.timing), 0);
   }
 
   private open(
@@ -199,6 +231,12 @@ export class RowFrameWriter {
     n[at + 2] = c;
     n[at + 3] = d;
     n[at + 4] = e;
+  }
+
+  /** What few rows have, of the row that was written last; 0 stands for none. */
+  private extra(asOf: Nanos | undefined, flags: number, volumeHigh: number): void {
+    const [hi, lo] = asOf === undefined ? [NONE, NONE] : [asOf.hi, asOf.lo];
+    this.extras.push(this.rows - 1, hi, lo, flags || NONE, volumeHigh || NONE);
   }
 
   private text(text: string): void {

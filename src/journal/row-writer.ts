@@ -6,7 +6,14 @@
 import type { Database, SQLQueryBindings, Statement } from 'bun:sqlite';
 
 import { BlockFold, type Block } from './blocks';
-import { NONE, OWN_FIRST, RowFrameWriter, type RowFrame } from './row-frame';
+import {
+  EXTRA_FIELDS,
+  NO_EXTRAS,
+  NONE,
+  OWN_FIRST,
+  RowFrameWriter,
+  type RowFrame,
+} from './row-frame';
 import { parseDefinition, type RecordRow } from './records';
 import {
   BODY_COLUMN,
@@ -16,6 +23,7 @@ import {
   SELECT_RECORD,
   SLOT,
   SLOTS,
+  UPDATE_EXTRAS,
   type KindName,
 } from './schema';
 
@@ -33,7 +41,10 @@ export class RowWriter {
   private readonly putOpen: Statement;
   private readonly dropOpen: Statement;
   private readonly putNote: Statement;
+  private readonly putExtras: Statement;
   private fold = new BlockFold();
+  /** Of the frame that is being written. */
+  private extras = NO_EXTRAS;
 
   constructor(db: Database) {
     this.db = db;
@@ -47,6 +58,7 @@ export class RowWriter {
     this.putOpen = this.prepare('INSERT OR REPLACE INTO open_block VALUES (?, ?, ?)');
     this.dropOpen = this.prepare('DELETE FROM open_block');
     this.putNote = this.prepare('INSERT OR REPLACE INTO note VALUES (?, ?)');
+    this.putExtras = this.prepare(UPDATE_EXTRAS);
     this.resume();
   }
 
@@ -67,6 +79,7 @@ export class RowWriter {
 
   write(frame: RowFrame): void {
     for (const [id, text] of frame.definitions ?? []) this.define(id, text);
+    this.extras = frame.extras;
     this.fold.take(frame, this.writeRow, this.writeBlock);
     const open = this.fold.current();
     if (open !== undefined) this.putOpen.run(open.lastId, open.firstId, open.crc);
@@ -89,11 +102,13 @@ export class RowWriter {
     n: Float64Array,
     at: number,
     body: Uint8Array | string | null,
+    extraAt: number,
   ): void => {
     const run = this.runs[kind];
     if (run === undefined) throw new Error(`a row of the kind ${kind}`);
     const id = n[at + 1]!;
     run(id, n, at, body);
+    if (extraAt >= 0) this.writeExtras(id, extraAt);
     if (kind < KIND.gap) {
       if (kind === KIND.instrument) this.define(n[at + 2]!, body as string);
       return;
@@ -101,6 +116,12 @@ export class RowWriter {
     this.putNote.run(kind, id);
     if (kind === KIND.checkpoint) this.dropCheckpoints();
   };
+
+  private writeExtras(id: number, at: number): void {
+    const e = this.extras;
+    const [hi, lo, flags, high] = Array.from(e.subarray(at + 1, at + EXTRA_FIELDS), nullable);
+    this.putExtras.run(hi!, lo!, flags!, high!, id);
+  }
 
   private readonly writeBlock = (block: Block): void => {
     const { lastId, firstId, crc, parts } = block;

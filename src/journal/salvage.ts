@@ -18,7 +18,17 @@ import { JOURNAL_FILE } from './reading';
 import type { RecordRow } from './records';
 import { RowFrameWriter } from './row-frame';
 import { RowWriter } from './row-writer';
-import { APPLICATION_ID, KIND, SCHEMA_VERSION, SELECT_RECORD, seqOf, SLOT, SLOTS, TABLES } from './schema'; // prettier-ignore
+import {
+  APPLICATION_ID,
+  KIND,
+  SCHEMA_VERSION,
+  SELECT_RECORD,
+  SELECT_RECORD_2,
+  seqOf,
+  SLOT,
+  SLOTS,
+  TABLES,
+} from './schema';
 import { VIEWS } from './views';
 
 const PARTIAL = 'journal.salvage-partial.sqlite';
@@ -216,12 +226,21 @@ class Copy {
   }
 }
 
+/** One that was damaged before it was brought up to this schema has not all its columns. */
+function selectOf(db: Database): string {
+  const columns = db
+    .query<{ name: string }, []>("SELECT name FROM pragma_table_info('record')")
+    .all();
+  return columns.some(({ name }) => name === 'as_of') ? SELECT_RECORD : SELECT_RECORD_2;
+}
+
 /** All rows that SQLite reads, in pages; where a page of the file does not read, those behind it. */
 function* readablePages(db: Database): Generator<RecordRow[]> {
+  const select = selectOf(db);
   const from = (id: number, limit: number): RecordRow[] | undefined => {
     try {
       const rows = db
-        .query<RecordRow, [number, number]>(`${SELECT_RECORD} WHERE id >= ? ORDER BY id LIMIT ?`)
+        .query<RecordRow, [number, number]>(`${select} WHERE id >= ? ORDER BY id LIMIT ?`)
         .all(id, limit);
       // Out of a damaged tree rows may come in any order.
       const isAscending = rows.every((row, i) => row.id >= (i === 0 ? id : rows[i - 1]!.id + 1));

@@ -15,7 +15,9 @@
  */
 
 export const APPLICATION_ID = 0x7461_7065; // "tape"
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
+/** What is brought up to this version where it lies. */
+export const UPGRADABLE_VERSION = 2;
 
 export const KIND = {
   instrument: 1,
@@ -63,7 +65,7 @@ CREATE TABLE record (
   event_time   INTEGER NOT NULL,       -- ns since 1970
   receive_time INTEGER NOT NULL,
   price        INTEGER,                -- scaled, as are all prices and quantities
-  quantity     INTEGER,
+  quantity     INTEGER,                -- status: how many events its reason is about
   bid          INTEGER,
   bid_quantity INTEGER,
   ask          INTEGER,
@@ -73,7 +75,10 @@ CREATE TABLE record (
   ref          INTEGER,                -- trade: id by the source; book, snapshot: CRC-32; status: missed; command: order id; gap: first place missed; checkpoint: CRC-32; epoch: its number
   source_seq   INTEGER,                -- trade of a feed: its number by the source; 0 when it gave none
   levels       BLOB,                   -- book, snapshot: as in protocol/layout.ts
-  text         TEXT                    -- instrument: definition; status: state and reason; command: the rest as JSON; gap: reason; checkpoint: state; epoch: opened, closed
+  text         TEXT,                   -- instrument: definition; status: state and reason; command: the rest as JSON; gap: reason; checkpoint: state; epoch: opened, closed
+  as_of        INTEGER,                -- the time by which it is ordered, where that is not event_time
+  flags        INTEGER,                -- 1 trade is late, 2 trade is dated ahead, 4 values are stale, 8 values are from before a restart
+  volume_high  INTEGER                 -- volume is this × 2^53 more
 ) STRICT;
 CREATE TABLE block (                   -- ${BLOCK_ROWS} records each, checkpoints apart; the newest are in none yet
   last_id  INTEGER PRIMARY KEY,
@@ -90,7 +95,7 @@ CREATE TABLE part (                    -- an instrument in a block
   instrument INTEGER NOT NULL,
   last_id    INTEGER NOT NULL,         -- of the block
   first_id   INTEGER NOT NULL,
-  time_min   INTEGER NOT NULL,         -- event times of its records there
+  time_min   INTEGER NOT NULL,         -- times by which its records there are ordered
   time_max   INTEGER NOT NULL,
   trade_seq  INTEGER NOT NULL,         -- its newest trade there; 0: none
   book_seq   INTEGER NOT NULL,         -- its newest book event or snapshot there; 0: none
@@ -110,7 +115,7 @@ export const OWN_COLUMNS: Record<KindName, readonly string[]> = {
   trade: ['price', 'quantity', 'side', 'ref', 'source_seq'],
   bbo: ['bid', 'bid_quantity', 'ask', 'ask_quantity'],
   book: ['side', 'ref'],
-  status: ['ref'],
+  status: ['ref', 'quantity'],
   command: ['price', 'quantity', 'side', 'ref'],
   snapshot: ['ref'],
   gap: ['ref'],
@@ -144,9 +149,43 @@ export function insertSql(kind: KindName): string {
   return `${verb} INTO record (${columns.join(', ')}) VALUES (${KIND[kind]}, ${values.join(', ')})`;
 }
 
-/** A record's columns with its times as words; put a WHERE clause behind it. */
-export const SELECT_RECORD = `SELECT id, kind, instrument, prev_seq,
+/** What few records of a kind have; each is null in the others. */
+export const EXTRA_COLUMNS: Record<KindName, readonly string[]> = {
+  instrument: [],
+  tick: ['as_of', 'volume_high'],
+  trade: ['as_of', 'flags'],
+  bbo: ['as_of', 'flags'],
+  book: ['as_of', 'flags'],
+  status: [],
+  command: [],
+  snapshot: ['as_of'],
+  gap: [],
+  checkpoint: [],
+  epoch: [],
+};
+
+/** Bits of `flags`. */
+export const FLAG = { late: 1, ahead: 2, stale: 4, recovered: 8 } as const;
+
+/** Binds: hi and lo of the time, flags, the volume's high part, id. */
+export const UPDATE_EXTRAS =
+  'UPDATE record SET as_of = (? << 32) | ?, flags = ?, volume_high = ? WHERE id = ?';
+
+/** By which time a record is ordered. */
+export const ORDER_TIME = 'coalesce(as_of, event_time)';
+
+/** Columns of what few records have, its time as words. */
+export const SELECT_EXTRAS =
+  'as_of >> 32 AS as_of_hi, as_of & 4294967295 AS as_of_lo, flags, volume_high';
+
+const COLUMNS = `id, kind, instrument, prev_seq,
   event_time >> 32 AS event_hi, event_time & 4294967295 AS event_lo,
   receive_time >> 32 AS receive_hi, receive_time & 4294967295 AS receive_lo,
-  price, quantity, bid, bid_quantity, ask, ask_quantity, volume, side, ref, source_seq, levels, text
-  FROM record`;
+  price, quantity, bid, bid_quantity, ask, ask_quantity, volume, side, ref, source_seq, levels, text`;
+
+/** A record's columns with its times as words; put a WHERE clause behind it. */
+export const SELECT_RECORD = `SELECT ${COLUMNS}, ${SELECT_EXTRAS} FROM record`;
+
+/** The same of a journal of schema 2, which has no columns for what few records have. */
+export const SELECT_RECORD_2 = `SELECT ${COLUMNS},
+  NULL AS as_of_hi, NULL AS as_of_lo, NULL AS flags, NULL AS volume_high FROM record`;

@@ -11,8 +11,7 @@
 
 import { bookChecksum } from '../../protocol/checksum';
 import { TenLevels } from '../../protocol/levels';
-import type { Book } from '../../protocol/messages';
-import type { BatchEvent, Snapshot } from '../../protocol/records';
+import type { BatchEvent, RecordedBook, Snapshot } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 
 export interface SnapshotOptions {
@@ -29,7 +28,7 @@ interface Followed {
   readonly options: SnapshotOptions;
   readonly levels: TenLevels;
   trusted: boolean;
-  newest: Book;
+  newest: RecordedBook;
   /** As last written; null before the first. */
   bids: readonly number[] | null;
   asks: readonly number[];
@@ -50,7 +49,7 @@ export class SnapshotPolicy {
   }
 
   /** Takes the books of the time before on; their next change is followed by a snapshot. */
-  hydrate(books: Iterable<Book>): void {
+  hydrate(books: Iterable<RecordedBook>): void {
     for (const book of books) this.follow(book);
     this.dirty.clear();
   }
@@ -81,7 +80,7 @@ export class SnapshotPolicy {
     }
   }
 
-  private follow(e: Book): void {
+  private follow(e: RecordedBook): void {
     let f = this.followed.get(e.symbol);
     if (f === undefined) {
       const options = this.own.get(e.symbol) ?? this.options;
@@ -119,6 +118,7 @@ export class SnapshotPolicy {
       symbol: newest.symbol,
       eventTime: newest.eventTime,
       receiveTime: newest.receiveTime,
+      ...(newest.asOf !== undefined && { asOf: newest.asOf }),
       bids: levels.bids,
       asks: levels.asks,
       crc: bookChecksum(levels.bids, levels.asks),

@@ -2,15 +2,24 @@
  * Verify rows: rows into the frame that their checksum is taken of, as fast as SQLite gives them.
  *
  * What a row costs is, for the most part, its columns as they cross into JavaScript. So SQL makes one of
- * two columns that no kind has both of, thirteen of twenty, and looks itself whether a row has something
- * that rows of its kind never have.
+ * two columns that no kind has both of, fourteen of twenty-three, and looks itself whether a row has
+ * something that rows of its kind never have.
  * Bounded: `PAGE_ROWS` rows at a time, in buffers that are used again.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
 
-import { LEVELS_FIELD, NONE, OWN_FIRST, ROW_FIELDS, type RowFrame } from './row-frame';
-import { BODY_COLUMN, KIND, OWN_COLUMNS, seqOf, SLOT, SLOTS, type KindName } from './schema';
+import { LEVELS_FIELD, NO_EXTRAS, NONE, OWN_FIRST, ROW_FIELDS, type RowFrame } from './row-frame';
+import {
+  BODY_COLUMN,
+  EXTRA_COLUMNS,
+  KIND,
+  OWN_COLUMNS,
+  seqOf,
+  SLOT,
+  SLOTS,
+  type KindName,
+} from './schema';
 
 /** More than the rows of a block and the notes between them. */
 export const PAGE_ROWS = 4_096;
@@ -33,6 +42,8 @@ interface PackedRow {
   j: number | null;
   /** Levels or text of an event. */
   x: Uint8Array | string | null;
+  /** What few rows have: hi and lo of the order time, flags, high part of the volume; as digits. */
+  y: string | null;
 }
 
 const KINDS_MAX = 16;
@@ -53,7 +64,11 @@ export interface RowVisitor {
 }
 
 const KINDS = Object.keys(KIND) as KindName[];
-const OPTIONAL = [...new Set(Object.values(OWN_COLUMNS).flat()), 'levels', 'text'];
+const OPTIONAL = [
+  ...new Set([...Object.values(OWN_COLUMNS), ...Object.values(EXTRA_COLUMNS)].flat()),
+  'levels',
+  'text',
+];
 const HAS_TEXT: readonly boolean[] = placed((name) => BODY_COLUMN[name] === 'text');
 const HAS_LEVELS: readonly boolean[] = placed((name) => BODY_COLUMN[name] === 'levels');
 const SLOT_KINDS: Readonly<Record<number, number>> = {
@@ -72,7 +87,11 @@ function placed(of: (name: KindName) => boolean): boolean[] {
 /** Not null where a row has something that rows of its kind do not have, or is of no kind. */
 function straySql(): string {
   const cases = KINDS.map((name) => {
-    const known = new Set<string | null>([...OWN_COLUMNS[name], BODY_COLUMN[name]]);
+    const known = new Set<string | null>([
+      ...OWN_COLUMNS[name],
+      ...EXTRA_COLUMNS[name],
+      BODY_COLUMN[name],
+    ]);
     const others = OPTIONAL.filter((column) => !known.has(column));
     return `WHEN ${KIND[name]} THEN coalesce(${others.join()})`;
   });
@@ -84,7 +103,9 @@ const SELECT_PACKED = `SELECT id, CASE WHEN ${straySql()} IS NULL THEN instrumen
   receive_time >> 32 AS c, receive_time & 4294967295 AS d,
   coalesce(price, bid_quantity) AS e, coalesce(quantity, ask_quantity) AS f, coalesce(bid, side) AS g,
   coalesce(ask, ref) AS h, coalesce(volume, source_seq) AS j,
-  CASE WHEN kind < ${KIND.gap} THEN coalesce(levels, text) END AS x
+  CASE WHEN kind < ${KIND.gap} THEN coalesce(levels, text) END AS x,
+  CASE WHEN coalesce(as_of, flags, volume_high) IS NOT NULL THEN
+    concat_ws(' ', ifnull(as_of >> 32, '-'), ifnull(as_of & 4294967295, '-'), ifnull(flags, '-'), ifnull(volume_high, '-')) END AS y
   FROM record WHERE id > ? AND id <= ? ORDER BY id LIMIT ${PAGE_ROWS}`;
 
 export class VerifyRows {
@@ -107,6 +128,7 @@ export class VerifyRows {
   read(afterId: number, lastId: number, visitor: RowVisitor): ReadRows | RowFault {
     const rows = this.page.all(afterId, lastId);
     const texts: string[] = [];
+    const extras: number[] = [];
     let events = 0;
     let blobEnd = 0;
     for (const row of rows) {
@@ -115,6 +137,7 @@ export class VerifyRows {
       if (wrong !== undefined) return { seq: seqOf(row.id), message: wrong };
       if (kind >= KIND.gap) continue;
       const at = this.put(row, kind, events);
+      if (row.y !== null) extras.push(events, ...extrasOf(row.y));
       events += 1;
       const body = row.x;
       if (typeof body === 'string') {
@@ -127,7 +150,13 @@ export class VerifyRows {
       }
     }
     return {
-      frame: { rows: events, numbers: this.numbers, blobs: this.blobs, texts },
+      frame: {
+        rows: events,
+        numbers: this.numbers,
+        blobs: this.blobs,
+        texts,
+        extras: extras.length === 0 ? NO_EXTRAS : Float64Array.from(extras),
+      },
       lastId: rows.at(-1)?.id ?? afterId,
       isCut: rows.length === PAGE_ROWS,
     };
@@ -161,7 +190,7 @@ export class VerifyRows {
     } else if (kind === KIND.book) {
       [first, second, third, fourth] = [r.g, r.h, null, null];
     } else if (kind === KIND.snapshot || kind === KIND.status) {
-      [first, fourth] = [r.h, null];
+      [first, fourth] = [r.h, null]; // a status has its second where it is
     }
     n[at] = first ?? NONE;
     n[at + 1] = second ?? NONE;
@@ -176,6 +205,10 @@ export class VerifyRows {
     larger.set(this.blobs);
     this.blobs = larger;
   }
+}
+
+function extrasOf(digits: string): number[] {
+  return digits.split(' ').map((part) => (part === '-' ? NONE : Number(part)));
 }
 
 interface ReadRows {

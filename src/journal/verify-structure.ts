@@ -44,8 +44,13 @@ function expectedTables(): ReadonlyMap<string, string> {
   }
 }
 
-/** The statement that made each, without its comments and spaces. */
+/** The statement that made each, without its comments and spaces: a column that was added stands behind them. */
 function tablesOf(db: Database): ReadonlyMap<string, string> {
   const rows = db.query("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").values() as [string, string][]; // prettier-ignore
-  return new Map(rows.map(([name, sql]) => [name, sql.replaceAll(/--.*$/gm, '').replaceAll(/\s+/g, ' ')])); // prettier-ignore
+  return new Map(rows.map(([name, sql]) => [name, plain(sql)]));
+}
+
+function plain(sql: string): string {
+  const words = sql.replaceAll(/--.*$/gm, '').replaceAll(/\s+/g, ' ');
+  return words.replaceAll(/ ?([(),]) ?/g, '$1');
 }

@@ -15,6 +15,24 @@ function decimalSql(value: string, scale: string): string {
     || CASE ${scale} WHEN 0 THEN '' ELSE '.' || substr(${digits}, -${scale}) END END`;
 }
 
+/**
+ * A sum as a decimal, exact: `low`, and `high` × 2^53 where that is not null. SQLite's integers end at
+ * 2^63, so it is multiplied in groups of nine digits: 2^53 is 9007199 · 10^9 + 254740992.
+ */
+function sumSql(high: string, low: string, scale: string): string {
+  const [h1, h0] = [`${high} / 1000000000`, `${high} % 1000000000`];
+  const groups = `SELECT (${h1}) * 9007199 AS g2,
+    (${h1}) * 254740992 + (${h0}) * 9007199 + ${low} / 1000000000 AS g1,
+    (${h0}) * 254740992 + ${low} % 1000000000 AS g0`;
+  const carried = `SELECT g2, g1 + g0 / 1000000000 AS g1, g0 % 1000000000 AS g0 FROM (${groups})`;
+  const digits = `SELECT ltrim(printf('%d%09d%09d', g2 + g1 / 1000000000, g1 % 1000000000, g0), '0') AS d
+    FROM (${carried})`;
+  // There are sixteen digits or more, and no scale is larger than fifteen.
+  return `CASE WHEN ${high} IS NULL THEN ${decimalSql(low, scale)} ELSE
+    (SELECT substr(d, 1, length(d) - ${scale}) || CASE ${scale} WHEN 0 THEN ''
+      ELSE '.' || substr(d, -${scale}) END FROM (${digits})) END`;
+}
+
 /** Nanoseconds as text: 2024-08-09 00:34:15.342000000. */
 function timeSql(value: string): string {
   return `datetime(${value} / 1000000000, 'unixepoch') || printf('.%09d', ${value} % 1000000000)`;
@@ -48,14 +66,17 @@ const ofSubmit = (value: string): string =>
 /** Views with decimals and times; `levels` has a row for each level of a delta or snapshot. */
 export const VIEWS = `
 CREATE VIEW trades AS SELECT ${OPENING}, ${price('price')}, ${quantity('quantity')},
-  CASE r.side WHEN 0 THEN 'buy' WHEN 1 THEN 'sell' ELSE 'none' END AS aggressor, r.ref AS trade_id
+  CASE r.side WHEN 0 THEN 'buy' WHEN 1 THEN 'sell' ELSE 'none' END AS aggressor, r.ref AS trade_id,
+  CASE r.flags & 3 WHEN 1 THEN 'late' WHEN 2 THEN 'ahead' WHEN 3 THEN 'late-and-ahead' END AS timing
   ${FROM} WHERE r.kind = ${KIND.trade};
 CREATE VIEW ticks AS SELECT ${OPENING}, ${decimalSql('r.price', 'i.price_scale')} AS last,
-  ${price('bid')}, ${price('ask')}, ${quantity('quantity')}, ${quantity('volume')}
+  ${price('bid')}, ${price('ask')}, ${quantity('quantity')},
+  ${sumSql('r.volume_high', 'r.volume', 'i.quantity_scale')} AS volume
   ${FROM} WHERE r.kind = ${KIND.tick};
 CREATE VIEW deltas AS SELECT ${OPENING},
   CASE r.side WHEN 0 THEN 'snapshot' WHEN 1 THEN 'delta' ELSE 'incomplete' END AS form,
-  r.ref AS crc, r.levels ${FROM} WHERE r.kind = ${KIND.book};
+  r.ref AS crc, CASE r.flags WHEN 4 THEN 'stale' WHEN 8 THEN 'recovered' END AS mark, r.levels
+  ${FROM} WHERE r.kind = ${KIND.book};
 CREATE VIEW snapshots AS SELECT ${OPENING}, r.ref AS crc, r.levels
   ${FROM} WHERE r.kind = ${KIND.snapshot};
 CREATE VIEW orders AS SELECT ${OPENING}, r.text ->> 'action' AS action, r.text ->> 'owner' AS owner,

@@ -4,8 +4,10 @@
  */
 
 import type { Bbo, Instrument, Tick } from '../../protocol/messages';
+import type { RecordedBbo, RecordedTick } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
+import { isOlder, renewed, type OlderCheckpoint } from './checkpoint-older';
 import type { FeedBookState } from './feed-book';
 import type { FeedTradesState } from './feed-trades';
 import type { IncrementsState } from './increments';
@@ -39,12 +41,14 @@ export interface FeedCheckpoint {
   readonly bookTimes: {
     readonly eventTime: Nanos;
     readonly receiveTime: Nanos;
+    /** By which what is published is ordered, where that is another time. */
+    readonly asOf?: Nanos;
     /** By which the newest book event is ordered. */
     readonly asOfTime: Nanos;
   };
   readonly trades: FeedTradesState;
-  readonly tick: Tick | null;
-  readonly bbo: Bbo | null;
+  readonly tick: RecordedTick | null;
+  readonly bbo: RecordedBbo | null;
 }
 
 /** One venue instrument. */
@@ -78,6 +82,7 @@ const TIMES: ReadonlySet<string> = new Set([
   'endTime',
   'openAt',
   'closeAt',
+  'asOf',
   'asOfTime',
   'presentTime',
 ]);
@@ -90,11 +95,12 @@ export function writeCheckpoint(checkpoint: MarketCheckpoint): string {
   );
 }
 
-/** Reads what `writeCheckpoint` wrote; the journal's checksum has vouched for the text. */
+/** Reads what `writeCheckpoint` wrote, or that of the version before; its checksum has vouched for the text. */
 export function readCheckpoint(text: string): MarketCheckpoint {
-  return JSON.parse(text, (key: string, value: unknown) => {
+  const read = JSON.parse(text, (key: string, value: unknown) => {
     if (typeof value !== 'string') return value;
     if (key === SUM) return BigInt(value);
     return TIMES.has(key) ? Nanos.parse(value) : value;
-  }) as MarketCheckpoint;
+  }) as MarketCheckpoint | OlderCheckpoint;
+  return isOlder(read) ? renewed(read) : read;
 }

@@ -17,7 +17,13 @@ import type {
   Tick,
   Trade,
 } from '../../protocol/messages';
-import type { BookView, RecordedBook, RecordedTrade } from '../../protocol/records';
+import type {
+  BookView,
+  RecordedBbo,
+  RecordedBook,
+  RecordedTick,
+  RecordedTrade,
+} from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
 import type { FeedCheckpoint, StatusHead, TopicHeads } from './checkpoint';
@@ -181,7 +187,7 @@ export class FeedInstrument implements MarketInstrument {
     const at = this.sane(m.eventTime, out);
     this.status.revive(at, out);
     if (verdict === 'renumbered') this.status.renumbered('quotes-renumbered', at, out);
-    this.top.take(m, out);
+    this.top.take(m, at, out);
     if (m.seq !== 0) this.compareTops(m, at, out);
     this.countAhead(m.eventTime, at, out);
     return 'taken';
@@ -219,7 +225,7 @@ export class FeedInstrument implements MarketInstrument {
     const { bids, asks } = this.book;
     this.published.publish(bids.top(BOOK_DEPTH), asks.top(BOOK_DEPTH), at, out);
     if (this.state === 'incomplete') this.status.tell('live', 'healed', at.eventTime, out);
-    const quote = this.top.follow(this.book, m.seq, m.eventTime, out);
+    const quote = this.top.follow(this.book, m.seq, at, out);
     if (quote !== null) this.compareTops(quote, at.eventTime, out);
   }
 
@@ -233,7 +239,7 @@ export class FeedInstrument implements MarketInstrument {
 
   private lose(reason: string, missed: number, at: BookTime, out: MarketOutput): void {
     this.published.publishIncomplete(at, out);
-    this.top.void(at.eventTime, out);
+    this.top.void(at, out);
     this.status.tell('incomplete', reason, at.eventTime, out, { missed: Math.max(0, missed) });
   }
 
@@ -317,6 +323,7 @@ export class FeedInstrument implements MarketInstrument {
       bookTimes: {
         eventTime: shown?.eventTime ?? Nanos.ZERO,
         receiveTime: shown?.receiveTime ?? Nanos.ZERO,
+        ...(shown?.asOf !== undefined && { asOf: shown.asOf }),
         asOfTime: this.bookTime,
       },
       trades: this.trades.state(),
@@ -341,9 +348,9 @@ export class FeedInstrument implements MarketInstrument {
     this.book.truncated = c.bookTruncated;
     const bids = this.book.bids.top(BOOK_DEPTH);
     const asks = this.book.asks.top(BOOK_DEPTH);
-    const { eventTime, receiveTime } = c.bookTimes;
+    const { eventTime, receiveTime, asOf } = c.bookTimes;
     const { symbol } = this.definition;
-    this.published.restore({ symbol, seq: bookHead, eventTime, receiveTime }, bids, asks);
+    this.published.restore({ symbol, seq: bookHead, eventTime, receiveTime, asOf }, bids, asks);
     if (c.bookState === 'incomplete') {
       this.book.invalidate();
       this.published.state = 'incomplete';
@@ -355,7 +362,7 @@ export class FeedInstrument implements MarketInstrument {
    * levels and not the source's numbers, so a book touched here is published rightly but cannot be
    * carried on: it waits for the next snapshot of the source (`recovered` truncates it).
    */
-  recover(event: Tick | RecordedTrade | Bbo | RecordedBook | Status): void {
+  recover(event: RecordedTick | RecordedTrade | RecordedBbo | RecordedBook | Status): void {
     switch (event.type) {
       case 'trade':
         return this.trades.recover(event);

@@ -7,11 +7,13 @@
  */
 
 import type { Bbo } from '../../protocol/messages';
+import type { RecordedBbo } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import type { FeedBook } from './feed-book';
 import type { MarketOutput } from './output';
+import type { BookTime } from './published-book';
 
-export type Top = Pick<Bbo, 'eventTime' | 'bid' | 'bidQuantity' | 'ask' | 'askQuantity'>;
+export type Top = BookTime & Pick<Bbo, 'bid' | 'bidQuantity' | 'ask' | 'askQuantity'>;
 
 /** How long a quote may be ahead of the levels by its number; one that is longer has a wrong number. */
 const QUOTE_AHEAD_NS_MAX = 10e9;
@@ -20,7 +22,7 @@ export class FeedTop {
   /** The seq of the newest bbo; 0 before the first. */
   head = 0;
   /** As pushed. */
-  pushed: Bbo | null = null;
+  pushed: RecordedBbo | null = null;
   /** Nothing was heard of it since a restart. */
   isRecovered = false;
   /** The newest numbered quote of the source. */
@@ -62,28 +64,28 @@ export class FeedTop {
     return m.seq < bookSeq ? 'repeated' : 'next';
   }
 
-  /** Takes a quote of the source on, and publishes it. */
-  take(m: Bbo, out: MarketOutput): void {
+  /** Takes a quote of the source on, and publishes it. @param at when, where its own time cannot be */
+  take(m: Bbo, at: Nanos, out: MarketOutput): void {
     if (m.seq !== 0) {
       this.quote = m;
       this.quotedAt = out.receiveTime;
     }
-    this.publish(m, out);
+    this.publish(at.compare(m.eventTime) === 0 ? m : { ...m, asOf: at }, out);
   }
 
   /** Publishes the top of a book that has changed, or the quote that is newer. @returns that quote */
-  follow(book: FeedBook, seq: number, eventTime: Nanos, out: MarketOutput): Bbo | null {
+  follow(book: FeedBook, seq: number, at: BookTime, out: MarketOutput): Bbo | null {
     const { quote } = this;
     if (seq === 0 || quote === null || book.sourceSeq > quote.seq) {
-      this.publish(topOf(book, eventTime), out);
+      this.publish(topOf(book, at), out);
       return null;
     }
     if (this.isTooFarAhead(book, quote, out)) {
       this.forget();
-      this.publish(topOf(book, eventTime), out);
+      this.publish(topOf(book, at), out);
       return null;
     }
-    this.publish({ ...quote, eventTime }, out);
+    this.publish({ ...quote, ...at }, out);
     return quote;
   }
 
@@ -94,16 +96,16 @@ export class FeedTop {
   }
 
   /** There is no top that may be trusted. */
-  void(eventTime: Nanos, out: MarketOutput): void {
+  void(at: BookTime, out: MarketOutput): void {
     if (this.pushed === null) return;
-    this.publish({ eventTime, bid: null, bidQuantity: 0, ask: null, askQuantity: 0 }, out);
+    this.publish({ ...at, bid: null, bidQuantity: 0, ask: null, askQuantity: 0 }, out);
   }
 
   /** Says that the top may not be the present one any more. */
   publishMark(mark: Bbo['mark'], eventTime: Nanos, out: MarketOutput): void {
     const { pushed } = this;
     if (pushed === null || (pushed.bid === null && pushed.ask === null)) return;
-    this.publish({ ...pushed, eventTime }, out, mark);
+    this.publish({ ...pushed, eventTime, asOf: undefined }, out, mark);
   }
 
   /** Publishes a top, if it differs. */
@@ -111,7 +113,7 @@ export class FeedTop {
     const { pushed, isRecovered } = this;
     this.isRecovered = false;
     if (pushed !== null && !isRecovered && pushed.mark === mark && isSame(pushed, top)) return;
-    this.pushed = {
+    const bbo: Bbo = {
       type: 'bbo',
       symbol: this.symbol,
       seq: out.nextSeq(),
@@ -125,7 +127,8 @@ export class FeedTop {
       count: 1,
       mark,
     };
-    this.head = this.pushed.seq;
+    this.pushed = top.asOf === undefined ? bbo : { ...bbo, asOf: top.asOf };
+    this.head = bbo.seq;
     out.push(this.pushed);
   }
 
@@ -158,9 +161,9 @@ function isSame(a: Top, b: Top): boolean {
   );
 }
 
-function topOf({ bids, asks }: FeedBook, eventTime: Nanos): Top {
+function topOf({ bids, asks }: FeedBook, at: BookTime): Top {
   return {
-    eventTime,
+    ...at,
     bid: bids.best,
     bidQuantity: bids.bestQuantity,
     ask: asks.best,

@@ -4,7 +4,7 @@
  */
 
 import type { Tick, Trade } from '../../protocol/messages';
-import type { RecordedTrade } from '../../protocol/records';
+import type { RecordedTick, RecordedTrade } from '../../protocol/records';
 import type { Sum } from '../../protocol/sums';
 import type { Nanos } from '../../protocol/time';
 import { isLate, marketTime } from '../../protocol/trade-time';
@@ -33,7 +33,7 @@ export class FeedTrades {
   readonly clock: TradeClock;
   /** The newest seq of each topic; 0 before the first. */
   readonly heads = { tick: 0, trade: 0 };
-  lastTick: Tick | null = null;
+  lastTick: RecordedTick | null = null;
   private readonly status: FeedStatus;
   private readonly top: KnownTop;
   private readonly numbers = new TradeNumbers();
@@ -98,7 +98,8 @@ export class FeedTrades {
   }
 
   private pushTick(m: Trade, out: MarketOutput): void {
-    this.lastTick = {
+    const at = marketTime(m);
+    const tick: Tick = {
       type: 'tick',
       symbol: m.symbol,
       seq: out.nextSeq(),
@@ -112,7 +113,8 @@ export class FeedTrades {
       volume: this.clock.volume,
       count: 1,
     };
-    this.heads.tick = this.lastTick.seq;
+    this.lastTick = at === m.eventTime ? tick : { ...tick, asOf: at };
+    this.heads.tick = tick.seq;
     out.push(this.lastTick);
   }
 

@@ -28,6 +28,7 @@ export class PublishedBook {
   mark: Book['mark'] = null;
   private eventTime = Nanos.ZERO;
   private receiveTime = Nanos.ZERO;
+  private asOf: Nanos | undefined;
   private readonly levels = new TenLevels();
   /** The newest event of the batch in the making; it gets the checksum when the batch ends. */
   private open: RecordedBook | null = null;
@@ -44,13 +45,13 @@ export class PublishedBook {
   }
 
   /** The newest state as a book event; null before the first. */
-  snapshot(): Book | null {
+  snapshot(): RecordedBook | null {
     if (this.state === 'none') return null;
     const { symbol, head: seq, eventTime, receiveTime, levels } = this;
     const form = this.state === 'levels' ? 'snapshot' : 'incomplete';
     const { bids, asks } = levels;
     const mark = this.state === 'levels' ? this.mark : null;
-    return {
+    const book: Book = {
       type: 'book',
       symbol,
       seq,
@@ -64,6 +65,7 @@ export class PublishedBook {
       count: 1,
       mark,
     };
+    return this.asOf === undefined ? book : { ...book, asOf: this.asOf };
   }
 
   /** Publishes what these best levels change; nothing, if they change nothing. */
@@ -122,6 +124,7 @@ export class PublishedBook {
     this.head = this.open.seq;
     this.eventTime = eventTime;
     this.receiveTime = out.receiveTime;
+    this.asOf = asOf;
     out.push(this.open);
   }
 
@@ -135,20 +138,22 @@ export class PublishedBook {
   }
 
   /** Takes the levels of a checkpoint on. */
-  restore(view: Omit<BookView, 'bids' | 'asks'>, bids: number[], asks: number[]): void {
+  restore(view: Omit<BookView, 'bids' | 'asks'> & BookTime, bids: number[], asks: number[]): void {
     this.state = 'levels';
     this.mark = null;
     this.head = view.seq;
     this.eventTime = view.eventTime;
     this.receiveTime = view.receiveTime;
+    this.asOf = view.asOf;
     this.levels.replace(bids, asks);
   }
 
   /** Takes an event of the journal on. */
-  recover(event: Book): void {
+  recover(event: RecordedBook): void {
     this.head = event.seq;
     this.eventTime = event.eventTime;
     this.receiveTime = event.receiveTime;
+    this.asOf = event.asOf;
     this.mark = event.mark;
     if (event.form === 'delta') {
       this.levels.apply(event.bids, event.asks);

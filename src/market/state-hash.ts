@@ -14,8 +14,8 @@
  *       venue HASH                        of a venue: the state hash of its engine (venue/state-hash.ts)
  *
  * Not in it: what readers cannot tell. Of a feed that is the book behind the tenth level, which the
- * journal does not hold, and its state, which is another after a restart. The ends of orders are not in
- * it either, since a setting bounds how many are kept.
+ * journal does not hold, and its state and marks (null here), which are others after a restart. The
+ * ends of orders are not in it either, since a setting bounds how many are kept.
  */
 
 import { toJsonText } from '../../protocol/json-text';
@@ -36,7 +36,8 @@ export function stateHash(market: Market): string {
   for (const { definition, heads } of bySymbol) {
     const instrument = market.get(definition.symbol)!;
     for (const event of instrument.newest()) {
-      hash.update(`${toJsonText(event, () => definition)}\n`);
+      const unmarked = 'mark' in event ? { ...event, mark: null } : event;
+      hash.update(`${toJsonText(unmarked, () => definition)}\n`);
     }
     hash.update(`heads ${heads.tick} ${heads.trade} ${heads.bbo} ${heads.book}\n`);
     if (instrument instanceof VenueInstrument) hash.update(`venue ${instrument.stateHash()}\n`);

@@ -15,7 +15,7 @@ import { StartFault } from '../../src/base/start-fault';
 import type { Durability } from '../../src/journal/journal';
 import { openJournal } from '../../src/journal/opening';
 import { JOURNAL_FILE } from '../../src/journal/reading';
-import { ROW_FIELDS } from '../../src/journal/row-frame';
+import { NO_EXTRAS, ROW_FIELDS } from '../../src/journal/row-frame';
 import type { SqliteJournal } from '../../src/journal/sqlite-journal';
 import { createThreadWriter } from '../../src/journal/thread-writer';
 import type { JournalWriter } from '../../src/journal/writer';
@@ -173,7 +173,13 @@ class JournalLaps {
     await new Promise<void>((resolve) => {
       this.emptied = resolve;
       const numbers = new Float64Array(ROW_FIELDS);
-      this.writer!.send({ rows: 0, numbers, blobs: new Uint8Array(0), texts: [] });
+      this.writer!.send({
+        rows: 0,
+        numbers,
+        blobs: new Uint8Array(0),
+        texts: [],
+        extras: NO_EXTRAS,
+      });
     });
     this.emptied = undefined;
   }

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'bun:test';
 
-import type { Tick, Trade } from '../../protocol/messages';
-import type { BatchEvent } from '../../protocol/records';
+import type { Trade } from '../../protocol/messages';
+import type { BatchEvent, RecordedTick } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
 import { Memtable, type TimeRange } from '../../src/cache/memtable';
@@ -35,8 +35,10 @@ class NaivePast {
     return batch;
   }
 
-  private tick({ symbol, eventTime, receiveTime, price }: Trade): Tick {
-    const times = { eventTime, receiveTime };
+  /** Every fifth place has one that is ordered by another time than its own. */
+  private tick({ symbol, eventTime, receiveTime, price }: Trade): RecordedTick {
+    const asOf = this.seq % 5 === 0 ? { asOf: eventTime.plus(-3_000) } : {};
+    const times = { eventTime, receiveTime, ...asOf };
     return { type: 'tick', symbol, ...this.chain('tick', symbol), ...times, last: price, bid: null, ask: null, quantity: 5, volume: 5, count: 1 }; // prettier-ignore
   }
 
@@ -58,14 +60,14 @@ class NaivePast {
     return this.events.filter((e): e is Trade => e.type === 'trade' && e.symbol === symbol);
   }
 
-  ticks(symbol: string, { from, to }: TimeRange, after: number): Tick[] {
+  ticks(symbol: string, { from, to }: TimeRange, after: number): RecordedTick[] {
     return this.events.filter(
-      (e): e is Tick =>
+      (e): e is RecordedTick =>
         e.type === 'tick' &&
         e.symbol === symbol &&
         e.seq > after &&
-        (from === null || e.eventTime.toBigInt() >= from.toBigInt()) &&
-        (to === null || e.eventTime.toBigInt() < to.toBigInt()),
+        (from === null || (e.asOf ?? e.eventTime).toBigInt() >= from.toBigInt()) &&
+        (to === null || (e.asOf ?? e.eventTime).toBigInt() < to.toBigInt()),
     );
   }
 }
@@ -158,7 +160,7 @@ describe('whatever happens', () => {
       (all.length > 0 && left.every((t) => t.seq <= after)) ||
       (all.length > 0 &&
         range.from !== null &&
-        left.every((t) => t.eventTime.compare(range.from!) < 0));
+        left.every((t) => (t.asOf ?? t.eventTime).compare(range.from!) < 0));
     const answer = memtable.ticks(symbol, range, after, limit);
     const truth = past.ticks(symbol, range, after).slice(0, limit);
     expect(answer).toEqual(known ? truth : undefined);

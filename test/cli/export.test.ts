@@ -61,9 +61,9 @@ describe('to the letter', () => {
     const [a, b] = trades.map(({ seq }) => seq);
     expect(await of('trade', '--format', 'csv')).toBe(
       [
-        'symbol,seq,prevSeq,eventTime,receiveTime,price,quantity,aggressor,tradeId',
-        `ACME,${a},0,${at(2).toString()},${at(6).toString()},100.10,2.500,buy,41`,
-        `ACME,${b},${a},${at(5).toString()},${at(6).toString()},99.80,0.001,sell,0`,
+        'symbol,seq,prevSeq,eventTime,receiveTime,price,quantity,aggressor,tradeId,timing',
+        `ACME,${a},0,${at(2).toString()},${at(6).toString()},100.10,2.500,buy,41,`,
+        `ACME,${b},${a},${at(5).toString()},${at(6).toString()},99.80,0.001,sell,0,`,
         '',
       ].join('\r\n'),
     );
@@ -88,8 +88,10 @@ describe('to the letter', () => {
 
   test('a book in csv has a row for each level', async () => {
     const rows = (await of('book', '--format', 'csv')).split('\r\n');
-    expect(rows[0]).toBe('symbol,seq,prevSeq,eventTime,receiveTime,form,crc,side,price,quantity');
-    expect(rows.slice(1, -1).map((row) => row.split(',').filter((_, i) => i === 5 || i > 6))).toEqual([
+    expect(rows[0]).toBe(
+      'symbol,seq,prevSeq,eventTime,receiveTime,form,crc,mark,side,price,quantity',
+    );
+    expect(rows.slice(1, -1).map((row) => row.split(',').filter((_, i) => i === 5 || i > 7))).toEqual([
       ['snapshot', 'bid', '99.90', '5.000'],
       ['snapshot', 'ask', '100.10', '7.000'],
       ['delta', 'bid', '99.80', '1.250'],

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { formatLevels } from '../../protocol/json';
 import type { Book } from '../../protocol/messages';
+import { orderTime } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
 import { openRecording } from '../../src/ingest/recording/recording';
@@ -33,7 +34,7 @@ async function expectState(
   const expected = stateAt(states, moment.toBigInt());
   const answer = await past.history.ask({ kind: 'book', symbol, at: moment });
   if (expected === undefined) {
-    const since = states[0]!.event.eventTime;
+    const since = orderTime(states[0]!.event);
     expect(answer).toMatchObject({ code: 'before-first-record', field: 'at' });
     expect((answer as { message: string }).message).toContain(`since ${since.toString()} (`);
   } else if (expected.levels === null) {

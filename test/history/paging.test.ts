@@ -2,12 +2,15 @@
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 
-import { barEndsByClock, BarFold, barMessage } from '../../protocol/bars';
 import { toJson } from '../../protocol/json';
-import { BAR_INTERVALS, type Trade } from '../../protocol/messages';
+import { BAR_INTERVALS, type Bar, type Trade } from '../../protocol/messages';
+import { orderTime } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
 import { HistoryQueries } from '../../src/gateway/history-queries';
+import type { BarsPage } from '../../src/journal/history-messages';
+import { HistoryReader } from '../../src/journal/history-reader';
+import { naiveBars, summary } from '../derived/naive-statistics';
 import { at, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { eventsOf } from '../support/test-recorder';
@@ -17,14 +20,21 @@ setDefaultTimeout(30_000);
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-/** Trades of two symbols, of which some are late and some far ahead. */
+/**
+ * Trades of two symbols, received one after the other: most in order, some early or a little late, some of
+ * long ago, and some dated ahead of anything that can be.
+ */
 function writeTrades(past: Past, prng: Prng, count: number, from: number): void {
   for (let i = 0; i < count; i++) {
     const symbol = prng.chance(0.7) ? 'ACME' : 'OTHER';
-    const micros = (from + i) * 400_000 + (prng.chance(0.1) ? prng.int(-5e6, 5e6) : 0);
+    const received = at(5_000_000 + (from + i) * 400_000);
+    const own = prng.chance(0.1) ? received.plus(prng.int(-5e9, 5e9)) : received;
+    const old = prng.chance(0.05) ? at(0).plus(-prng.int(0, 86_400) * 1e9) : own;
+    const eventTime = prng.chance(0.05) ? received.plus(prng.int(10_001, 9e9) * 1e6) : old;
     const more = { price: prng.int(1, 500), quantity: prng.int(1, 50), seq: 0 };
-    past.recorder.sequencer.submit(1, [trade({ symbol, eventTime: at(Math.max(0, micros)), ...more })], () => {}); // prettier-ignore
-    if (prng.chance(0.3)) past.recorder.sequencer.drain();
+    const { sequencer } = past.recorder;
+    sequencer.submit(1, [trade({ symbol, eventTime, ...more })], () => {}, received);
+    if (prng.chance(0.3)) sequencer.drain();
   }
   past.recorder.sequencer.drain();
 }
@@ -62,7 +72,7 @@ function queriesOf({ history, recorder }: Past): HistoryQueries {
 interface Answer {
   readonly ticks: { seq: number }[];
   readonly trades: unknown[];
-  readonly bars: { openTime: string }[];
+  readonly bars: { openTime: string; final: boolean }[];
   readonly next: string | null;
 }
 
@@ -110,8 +120,8 @@ describe('ticks', () => {
         (e) =>
           e.type === 'tick' &&
           e.symbol === 'ACME' &&
-          (from === null || e.eventTime.compare(from) >= 0) &&
-          (to === null || e.eventTime.compare(to) < 0),
+          (from === null || orderTime(e).compare(from) >= 0) &&
+          (to === null || orderTime(e).compare(to) < 0),
       );
       // What is written behind the last page is for the next query.
       const known = expected.map((e) => e.seq);
@@ -146,52 +156,170 @@ describe('ticks', () => {
   });
 });
 
-describe('bars', () => {
-  test('each range gives the bars of one fold over all trades', async () => {
-    const { past, prng, queries } = start(13);
-    writeTrades(past, prng, 1_500, 0);
-    const { definition } = past.recorder.market.get('ACME')!;
-    for (const interval of BAR_INTERVALS) {
-      const all: { openTime: Nanos; json: Record<string, unknown> }[] = [];
-      const fold = new BarFold(interval);
-      const keep = (bar: NonNullable<typeof fold.current>, final: boolean): void => {
-        const json = toJson(barMessage('ACME', bar, 0, final, 1), () => definition);
-        all.push({ openTime: bar.openTime, json });
-      };
-      for (const e of eventsOf(past.batches)) {
-        if (e.type !== 'trade' || e.symbol !== 'ACME') continue;
-        const ended = fold.add(e);
-        if (ended !== null) keep(ended, true);
-      }
-      const over = barEndsByClock(fold.current!);
-      keep(fold.current!, over !== null && Nanos.ZERO.compare(over) >= 0);
-      for (let i = 0; i < 15; i++) {
-        const from = at(prng.int(0, 500_000_000));
-        const to = from.plus(prng.int(1, 300_000) * 1e6);
-        const expected = all.filter(
-          (bar) => bar.openTime.compare(from) >= 0 && bar.openTime.compare(to) < 0,
-        );
-        const seen: unknown[] = [];
-        for (let next: string | null = from.toString(); next !== null;) {
-          const page: Answer = await ask(
-            queries.bars('ACME', {
-              interval,
-              from: next,
-              to: to.toString(),
-              limit: String(prng.int(1, 50)),
-            }),
-          );
-          seen.push(...page.bars);
-          next = page.next;
-          if (next !== null && BigInt(next) >= to.toBigInt()) break;
-        }
-        expect(seen).toEqual(expected.map((bar) => bar.json));
-      }
-      const newest = await ask(queries.bars('ACME', { interval, limit: '3' }));
-      const shown = newest.bars;
-      expect(shown.at(-1)).toEqual(all.at(-1)!.json as never);
-      expect(shown.length).toBeLessThanOrEqual(3);
+/** The bars of a list of trades as answers have them, out of [D2] to [D5] alone. */
+function expectedBars(trades: readonly Trade[], interval: Bar['interval'], past: Past): Bars {
+  const { definition } = past.recorder.market.get('ACME')!;
+  const bars = naiveBars(trades, interval);
+  return bars.map(({ openTime, trades: own }, i) => {
+    const newest = own.reduce((a, b) => (a.seq > b.seq ? a : b));
+    const message: Bar = {
+      type: 'bar',
+      symbol: 'ACME',
+      prevSeq: 0,
+      eventTime: newest.eventTime,
+      receiveTime: newest.receiveTime,
+      interval,
+      openTime: Nanos.fromBigInt(openTime),
+      ...summary(own),
+      final: i < bars.length - 1,
+      count: 1,
+    };
+    return { openTime, json: toJson(message, () => definition) };
+  });
+}
+
+type Bars = { readonly openTime: bigint; readonly json: unknown }[];
+
+function tradesOf(past: Past): Trade[] {
+  return eventsOf(past.batches).filter(
+    (e): e is Trade => e.type === 'trade' && e.symbol === 'ACME',
+  );
+}
+
+interface Shown {
+  readonly bars: { openTime: string; final: boolean }[];
+  readonly next: string | null;
+}
+
+/** Answers of this thread, since there are many questions here. */
+class Pages {
+  private readonly reader: HistoryReader;
+
+  constructor(path: string) {
+    this.reader = new HistoryReader(path);
+  }
+
+  bars(interval: Bar['interval'], limit: number, from: bigint | null, to: bigint | null): Shown {
+    const [first, end] = [from, to].map((time) => (time === null ? null : Nanos.fromBigInt(time)));
+    const answer = this.reader.answer({
+      kind: 'bars',
+      symbol: 'ACME',
+      interval,
+      from: first ?? null,
+      to: end ?? null,
+      limit,
+      tradesMax: 5_000_000,
+      now: Nanos.ZERO,
+    }) as BarsPage;
+    return { bars: JSON.parse(answer.items) as Shown['bars'], next: answer.next };
+  }
+
+  /** All pages of a range together. */
+  all(interval: Bar['interval'], limit: number, from: bigint, to: bigint | null): unknown[] {
+    const seen: unknown[] = [];
+    const end = to ?? 1n << 63n;
+    for (let begin = from; begin < end;) {
+      const { bars, next } = this.bars(interval, limit, begin, to);
+      expect(bars.length).toBeLessThanOrEqual(limit);
+      seen.push(...bars);
+      begin = next === null ? end : BigInt(next);
     }
+    return seen;
+  }
+}
+
+const BEGINNING = 10n ** 17n;
+
+describe('bars', () => {
+  test('[D1] of any range, in pages of any size, are those of the set of trades', async () => {
+    const { past, prng } = start(13);
+    writeTrades(past, prng, 4_000, 0); // some blocks, and one that is open
+    await past.recorder.journal.flush();
+    const pages = new Pages(past.path);
+    const trades = tradesOf(past);
+    for (const timing of [null, 'late', 'ahead'] as const)
+      expect(trades.map((t) => t.timing)).toContain(timing);
+    const earliest = at(-86_400_000_000).toBigInt();
+    for (const interval of BAR_INTERVALS) {
+      const all = expectedBars(trades, interval, past);
+      for (let i = 0; i < 25; i++) {
+        const isOld = prng.chance(0.2);
+        const old = earliest + BigInt(prng.int(0, 86_400)) * 1_000_000_000n;
+        const from = isOld ? old : at(prng.int(0, 1_700_000_000)).toBigInt();
+        const to = from + BigInt(prng.int(1, 300_000)) * 1_000_000n;
+        const expected = all.filter(({ openTime }) => openTime >= from && openTime < to);
+        const limit = prng.chance(0.1) ? prng.int(1, 3) : prng.int(10, 400);
+        const seen = pages.all(interval, limit, from, to);
+        expect(seen).toEqual(expected.map(({ json }) => json));
+      }
+    }
+    await past.close();
+  });
+
+  test('every page size gives the whole answer', async () => {
+    const { past, prng } = start(14);
+    writeTrades(past, prng, 200, 0);
+    await past.recorder.journal.flush();
+    const pages = new Pages(past.path);
+    for (const interval of BAR_INTERVALS) {
+      const all = expectedBars(tradesOf(past), interval, past).map(({ json }) => json);
+      for (let limit = 1; limit <= all.length + 1; limit++) {
+        expect(pages.all(interval, limit, BEGINNING, null)).toEqual(all);
+      }
+    }
+    await past.close();
+  });
+
+  test('without from: the last bars before a moment that there are, page after page backwards', async () => {
+    const { past, prng } = start(15);
+    writeTrades(past, prng, 2_500, 0);
+    await past.recorder.journal.flush();
+    const pages = new Pages(past.path);
+    for (const interval of BAR_INTERVALS) {
+      const all = expectedBars(tradesOf(past), interval, past);
+      for (const limit of [60, 1_000]) {
+        const seen: unknown[][] = [];
+        for (let to: bigint | null = null; ;) {
+          const { bars, next } = pages.bars(interval, limit, null, to);
+          if (bars.length === 0) break;
+          expect([next, bars.length <= limit]).toEqual([null, true]);
+          seen.unshift(bars);
+          to = BigInt(bars[0]!.openTime);
+        }
+        expect(seen.flat()).toEqual(all.map(({ json }) => json));
+      }
+    }
+    await past.close();
+  });
+
+  test('empty intervals do not end them', async () => {
+    const { past } = start(16);
+    for (const seconds of [0, 60, 300_000, 300_060]) {
+      const time = at(seconds * 1e6);
+      past.recorder.sequencer.submit(1, [trade({ eventTime: time })], () => {}, time);
+    }
+    past.recorder.sequencer.drain();
+    await past.recorder.journal.flush();
+    const pages = new Pages(past.path);
+    const { bars } = pages.bars('1m', 3, null, null);
+    expect(bars.length).toBe(3);
+    expect(pages.bars('1m', 3, null, BigInt(bars[0]!.openTime)).bars.length).toBe(1);
+    await past.close();
+  });
+
+  test('[D4] the last bar of a range is final where a later trade is there', async () => {
+    const { past } = start(17);
+    for (const seconds of [0, 60, 4_000]) {
+      const time = at(seconds * 1e6);
+      past.recorder.sequencer.submit(1, [trade({ eventTime: time })], () => {}, time);
+    }
+    past.recorder.sequencer.drain();
+    await past.recorder.journal.flush();
+    const pages = new Pages(past.path);
+    const finals = ({ bars }: Shown): boolean[] => bars.map((bar) => bar.final);
+    expect(finals(pages.bars('1h', 10, null, null))).toEqual([true, false]);
+    expect(finals(pages.bars('1h', 10, null, at(1e6).toBigInt()))).toEqual([true]);
+    expect(finals(pages.bars('1h', 1, at(-7_200e6).toBigInt(), null))).toEqual([true]);
     await past.close();
   });
 });

@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { bookChecksum } from '../../protocol/checksum';
 import type { Fault } from '../../protocol/codes';
 import { TenLevels } from '../../protocol/levels';
-import type { Book } from '../../protocol/messages';
-import type { BatchEvent } from '../../protocol/records';
+import { orderTime, type BatchEvent, type RecordedBook } from '../../protocol/records';
 import type { Clock } from '../../src/base/clock';
 import type { Config } from '../../src/config';
 import { History, startHistoryThread, type HistoryThread } from '../../src/journal/history';
@@ -18,6 +17,8 @@ export interface Past extends Recording {
   readonly history: History;
   /** The threads that were started. */
   readonly threads: HistoryThread[];
+  /** Of the journal's file. */
+  readonly path: string;
   close(): Promise<void>;
 }
 
@@ -29,11 +30,12 @@ export function recordPast(
 ): Past {
   const recording = record(directory, journal, more);
   const threads: HistoryThread[] = [];
+  const path = join(directory, JOURNAL_FILE);
   const history = new History({
     questionsMax,
     flush: () => recording.recorder.journal.flush(),
     start: () => {
-      const thread = startHistoryThread(join(directory, JOURNAL_FILE))!;
+      const thread = startHistoryThread(path)!;
       threads.push(thread);
       return thread;
     },
@@ -43,7 +45,7 @@ export function recordPast(
     recording.recorder.close();
     await recording.recorder.journal.closed;
   };
-  return { ...recording, history, threads, close };
+  return { ...recording, history, threads, path, close };
 }
 
 export function good(answer: PastBook | Fault): PastBook {
@@ -52,7 +54,7 @@ export function good(answer: PastBook | Fault): PastBook {
 }
 
 export interface State {
-  readonly event: Book;
+  readonly event: RecordedBook;
   /** Null while the book is incomplete. */
   readonly levels: { bids: readonly number[]; asks: readonly number[] } | null;
 }
@@ -74,11 +76,11 @@ export function statesOf(recording: Recording, symbol: string): State[] {
   return states;
 }
 
-function isBookOf(event: BatchEvent, symbol: string): event is Book {
+function isBookOf(event: BatchEvent, symbol: string): event is RecordedBook {
   return event.type === 'book' && event.symbol === symbol;
 }
 
-/** The rule in its plainest form: all states are looked at, the last in the order of places wins. */
+/** The rule in its plainest form: all states are looked at, the last by seq wins. */
 export function stateAt(states: readonly State[], at: bigint): State | undefined {
-  return states.findLast((state) => state.event.eventTime.toBigInt() <= at);
+  return states.findLast((state) => orderTime(state.event).toBigInt() <= at);
 }

@@ -61,7 +61,9 @@ describe('the history thread', () => {
       start: at(1_000),
     });
     for (let i = 0; i < events.length; i += 1_000) {
-      sequencer.submit(1, events.slice(i, i + 1_000), () => {});
+      const some = events.slice(i, i + 1_000);
+      const last = some.at(-1)!;
+      sequencer.submit(1, some, () => {}, last.type === 'instrument' ? at(0) : last.eventTime);
       sequencer.drain();
     }
     await past.recorder.journal.flush();

@@ -6,7 +6,11 @@ import fc from 'fast-check';
 import { join } from 'node:path';
 
 import type { MarketEvent } from '../../protocol/messages';
-import type { BatchEvent, Command } from '../../protocol/records';
+import { orderTime, type BatchEvent, type Command, type Snapshot } from '../../protocol/records';
+import { connectToRead } from '../../src/journal/read-connection';
+import type { InstrumentRow } from '../../src/journal/reading';
+import { idOf, ORDER_TIME, SLOT, SLOTS } from '../../src/journal/schema';
+import { StretchCheck } from '../../src/journal/verify-stretch';
 import { messageOf, nanos, safeInteger } from '../support/arbitraries';
 import { instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
@@ -28,8 +32,41 @@ function marketEvent(type: MarketEvent['type']): fc.Arbitrary<MarketEvent> {
   });
 }
 
+/** With what the journal holds of some besides what readers get. */
+const recorded: fc.Arbitrary<BatchEvent> = fc
+  .tuple(
+    fc.constantFrom('tick', 'trade', 'bbo', 'book', 'status', 'instrument').chain(marketEvent),
+    fc.option(nanos(), { nil: undefined }),
+    fc.option(safeInteger(0), { nil: undefined }),
+  )
+  .map(([e, asOf, sourceSeq]) => {
+    if (e.type === 'trade' && sourceSeq !== undefined) return Object.assign(e, { sourceSeq });
+    const isOrdered = e.type === 'tick' || e.type === 'bbo' || e.type === 'book';
+    return isOrdered && asOf !== undefined ? Object.assign(e, { asOf }) : e;
+  });
+
+const levels = fc
+  .array(fc.tuple(safeInteger(), safeInteger(0)), { maxLength: 10 })
+  .map((pairs) => pairs.flat());
+
+const snapshot = fc.record<Snapshot>(
+  {
+    type: fc.constant('snapshot'),
+    symbol: fc.constant(''),
+    seq: fc.constant(0),
+    eventTime: nanos(),
+    receiveTime: nanos(),
+    asOf: nanos(),
+    bids: levels,
+    asks: levels,
+    crc: fc.nat(),
+  },
+  { requiredKeys: ['type', 'symbol', 'seq', 'eventTime', 'receiveTime', 'bids', 'asks', 'crc'] },
+);
+
 const event: fc.Arbitrary<BatchEvent> = fc.oneof(
-  fc.constantFrom('tick', 'trade', 'bbo', 'book', 'status', 'instrument').chain(marketEvent),
+  recorded,
+  snapshot,
   fc.record<Command>({
     type: fc.constant('command'),
     symbol: fc.constant(''),
@@ -59,6 +96,20 @@ const stream = fc
     return events;
   });
 
+function instrumentsOf(db: Database): InstrumentRow[] {
+  return db.query<InstrumentRow, []>('SELECT id, symbol, definition FROM instrument').all();
+}
+
+/** By which time each event is ordered, as SQL has it. */
+function orderTimes(db: Database): bigint[] {
+  const rows = db
+    .query<{ t: string }, []>(
+      `SELECT cast(${ORDER_TIME} AS TEXT) AS t FROM record WHERE id % ${SLOTS} = ${SLOT.event} ORDER BY id`,
+    )
+    .all();
+  return rows.map(({ t }) => BigInt(t));
+}
+
 describe('records', () => {
   test('whatever is written is read again, in order and once', () => {
     fc.assert(
@@ -80,8 +131,13 @@ describe('records', () => {
         expect(again.recovered.lastSeq).toBe(events.length);
         expect([...again.recovered.tail]).toEqual(events);
         again.journal.close();
+        const db = connectToRead(join(directory, 'journal.sqlite'));
+        const check = new StretchCheck(db, instrumentsOf(db));
+        expect(check.run({ afterId: -1, lastId: idOf(events.length, 7), isSealed: true }).fault).toBeUndefined(); // prettier-ignore
+        expect(orderTimes(db)).toEqual(events.map((e) => (e.type === 'instrument' ? 0n : orderTime(e).toBigInt()))); // prettier-ignore
+        db.close();
       }),
-      { numRuns: 60 },
+      { numRuns: 100 },
     );
   });
 

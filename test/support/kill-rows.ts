@@ -31,6 +31,7 @@ export interface Row {
   readonly source_seq: number | null;
   readonly levels: Uint8Array | null;
   readonly text: string | null;
+  readonly flags: number | null;
 }
 
 export interface GapRow {
@@ -50,7 +51,7 @@ export interface EpochRow {
 const SELECT = `SELECT r.id, r.kind, ifnull(i.symbol, '') AS symbol, i.price_scale, i.quantity_scale,
   r.prev_seq, CAST(r.event_time AS TEXT) AS event_time, CAST(r.receive_time AS TEXT) AS receive_time,
   r.price, r.quantity, r.bid, r.bid_quantity, r.ask, r.ask_quantity, r.volume, r.side, r.ref,
-  r.source_seq, r.levels, r.text
+  r.source_seq, r.levels, r.text, r.flags
   FROM record r LEFT JOIN instrument i ON i.id = r.instrument WHERE r.id > ? AND r.kind <> 10
   ORDER BY r.id`;
 
@@ -118,6 +119,17 @@ export function levelsOf(row: Row): { bids: Pair[]; asks: Pair[] } {
 
 const FORMS = ['snapshot', 'delta', 'incomplete'];
 const AGGRESSORS = ['buy', 'sell', 'none'];
+const TIMINGS = [null, 'late', 'ahead', 'late-and-ahead'] as const;
+
+/** How a trade stood to the present when it came. */
+export function timingOf({ flags }: Row): (typeof TIMINGS)[number] {
+  return TIMINGS[(flags ?? 0) & 3]!;
+}
+
+function markOf({ flags }: Row): 'stale' | 'recovered' | null {
+  if (((flags ?? 0) & 4) !== 0) return 'stale';
+  return ((flags ?? 0) & 8) === 0 ? null : 'recovered';
+}
 
 /** The message that readers get for a row, in its JSON form; undefined for what they do not get. */
 export function messageOf(row: Row): Json | undefined {
@@ -134,14 +146,14 @@ export function messageOf(row: Row): Json | undefined {
     case 2:
       return { type: 'tick', ...opening, last: price(row.price), bid: price(row.bid), ask: price(row.ask), quantity: quantity(row.quantity), volume: quantity(row.volume), count: 1 }; // prettier-ignore
     case 3:
-      return { type: 'trade', ...opening, price: price(row.price), quantity: quantity(row.quantity), aggressor: AGGRESSORS[row.side!], tradeId: row.ref , timing: null}; // prettier-ignore
+      return { type: 'trade', ...opening, price: price(row.price), quantity: quantity(row.quantity), aggressor: AGGRESSORS[row.side!], tradeId: row.ref, timing: timingOf(row) }; // prettier-ignore
     case 4:
-      return { type: 'bbo', ...opening, bid: price(row.bid), bidQuantity: quantity(row.bid_quantity), ask: price(row.ask), askQuantity: quantity(row.ask_quantity), count: 1, mark: null }; // prettier-ignore
+      return { type: 'bbo', ...opening, bid: price(row.bid), bidQuantity: quantity(row.bid_quantity), ask: price(row.ask), askQuantity: quantity(row.ask_quantity), count: 1, mark: markOf(row) }; // prettier-ignore
     case 5:
-      return { type: 'book', ...opening, form: FORMS[row.side!], ...levelsOf(row), crc: row.ref, count: 1, mark: null }; // prettier-ignore
+      return { type: 'book', ...opening, form: FORMS[row.side!], ...levelsOf(row), crc: row.ref, count: 1, mark: markOf(row) }; // prettier-ignore
     case 6: {
       const [state, reason] = row.text!.split(' ');
-      return { type: 'status', ...opening, state, reason, missed: row.ref, events: null };
+      return { type: 'status', ...opening, state, reason, missed: row.ref, events: row.quantity };
     }
     default:
       return undefined;

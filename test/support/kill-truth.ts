@@ -6,7 +6,7 @@
 
 import type { Trade } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
-import { levelsOf, messageOf, rowsAfter, type Json, type Row } from './kill-rows';
+import { levelsOf, messageOf, rowsAfter, timingOf, type Json, type Row } from './kill-rows';
 
 /** @throws Error with what is wrong */
 export function must(holds: boolean, wrong: () => string): asserts holds {
@@ -157,7 +157,7 @@ export class Truth {
       quantity: row.quantity!,
       aggressor: 'none',
       tradeId: row.ref!,
-      timing: null,
+      timing: timingOf(row),
     });
     const messages = listOf(this.tradeMessages, row.symbol);
     messages.push(message);

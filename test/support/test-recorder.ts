@@ -1,5 +1,6 @@
 /** A recorder on a directory, with what it recorded kept beside it. */
 
+import type { MarketEvent, Tick } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../../src/base/clock';
 import { ManualClock } from '../../src/base/clock';
@@ -50,15 +51,27 @@ export function record(
   return { recorder, batches, states };
 }
 
-/** All that readers could tell from it: definitions, ticks, quotes, ten levels, heads, times. */
+/**
+ * All that readers could tell from it but marks, which are others after a restart: definitions, ticks,
+ * quotes, ten levels, heads, times.
+ */
 export function stateOf(market: Market): string {
   const { statusHead, instruments } = market.checkpoint();
   return JSON.stringify({
     statusHead,
     heads: instruments.map(({ heads, definition }) => [definition.symbol, heads]),
-    newest: [...market.all()].map((i) => Array.from(i.newest())),
-    served: [...market.all()].map((i) => [i.currentTick(), i.bookView()]),
+    newest: [...market.all()].map((i) => Array.from(i.newest(), unmarked)),
+    served: [...market.all()].map((i) => [servedTick(i.currentTick()), i.bookView()]),
   });
+}
+
+function unmarked(event: MarketEvent): MarketEvent {
+  return 'mark' in event ? { ...event, mark: null } : event;
+}
+
+/** Before the first trade it has the newest quote, unless that has a mark. */
+function servedTick(tick: Tick | null): Tick | null {
+  return tick?.seq === 0 ? { ...tick, bid: null, ask: null } : tick;
 }
 
 export function eventsOf(batches: readonly Batch[]): BatchEvent[] {
