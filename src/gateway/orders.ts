@@ -182,7 +182,8 @@ export class Orders {
     const { clientOrderId, ...more } = query;
     const [other] = Object.keys(more);
     if (other !== undefined) {
-      return fieldFault(other, more[other], 'nothing besides clientOrderId, which names one order');
+      const expected = `a name without ${other}, since it is of one order`;
+      return fieldFault('clientOrderId', clientOrderId, expected);
     }
     const order = this.stage.named(owner, clientOrderId!);
     const orders = order === undefined ? [] : [this.json(order)];

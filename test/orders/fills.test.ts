@@ -204,7 +204,7 @@ describe('over REST', () => {
     ['limit=1001', 'limit', 'expected an integer from 1 to 1000'],
     ['next=x', 'next', 'next is "x"'],
     ['status=ended&next=1', 'next', 'of an order that is still kept'],
-    ['clientOrderId=a&limit=1', 'limit', 'expected nothing besides clientOrderId'],
+    ['clientOrderId=a&limit=1', 'clientOrderId', 'expected a name without limit'],
   ])('%s', async (query, field, words) => {
     const refused = faultOf(await server.request('trader', 'GET', `/v1/orders?${query}`));
     expect(refused).toMatchObject({ status: 400, code: 'invalid-field', field });
