@@ -29,8 +29,8 @@ export const BOOK_FORMS = ['snapshot', 'delta', 'incomplete'] as const;
 export const TIMINGS = ['late', 'ahead', 'late-and-ahead'] as const;
 /** Why a quote or a book may not be the present one; none while its source is there. */
 export const MARKS = ['stale', 'recovered'] as const;
-/** Which numbers of a source begin anew. */
-export const NUMBERINGS = ['all', 'trades', 'book'] as const;
+/** Which numbers of a source begin anew; `published`: all, and they are those that a server published. */
+export const NUMBERINGS = ['all', 'trades', 'book', 'published'] as const;
 /** The most levels a side that a source may send in one book message. */
 export const SOURCE_LEVELS_MAX = 20_000;
 /** The most events in one publish message. */

@@ -185,7 +185,7 @@ function commandsOf(command: Command): Candidate[] {
 /** The command of this name in another one; of `help`, that which it is asked about. */
 function named(command: Command, word: string): Command | undefined {
   const own = command.createHelp().visibleCommands(command);
-  const found = own.find((inner) => inner.name() === word);
+  const found = own.find((inner) => inner.name() === word || inner.aliases().includes(word));
   if (found?.name() !== 'help') return found;
   return helpOf(command);
 }

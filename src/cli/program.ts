@@ -7,8 +7,8 @@ import { bookCommand } from './book';
 import { completeCommand, completionCommand } from './completion';
 import { configCommand } from './config';
 import { exportCommand } from './export';
+import { importCommand } from './import';
 import { keysCommand } from './keys';
-import { replayCommand } from './replay';
 import { serveCommand } from './serve';
 import { tailCommand } from './tail';
 import { verifyCommand } from './verify';
@@ -19,7 +19,7 @@ export function createProgram(): Command {
     .version(VERSION)
     .configureHelp({ showGlobalOptions: true })
     .addCommand(serveCommand())
-    .addCommand(replayCommand())
+    .addCommand(importCommand())
     .addCommand(tailCommand())
     .addCommand(bookCommand())
     .addCommand(exportCommand())

@@ -54,7 +54,7 @@ const OPEN = 1;
 /** A request, and whom to tell. */
 export interface Ask {
   make(id: number): Message;
-  resolve(seq: number): void;
+  resolve(seq: number, ack?: MessageOf<'ack'>): void;
   reject(error: TapedeckError): void;
 }
 
@@ -273,7 +273,7 @@ export class Connection {
   private take(message: Message): void {
     switch (message.type) {
       case 'ack':
-        this.settle(message.id)?.resolve(message.seq);
+        this.settle(message.id)?.resolve(message.seq, message);
         if (message.repeated === null && message.waiting === null) return;
         break; // what became of the events of a publish
       case 'pong':

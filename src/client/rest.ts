@@ -1,6 +1,7 @@
 /** REST: the questions of a client that needs no stream. */
 
-import type { Trade } from '../../protocol/messages';
+import { fromJson } from '../../protocol/json';
+import type { Instrument, Trade } from '../../protocol/messages';
 import type { Scales } from '../../protocol/units';
 import { TIMEOUT_MS } from './connection';
 import { TapedeckError } from './errors';
@@ -85,6 +86,8 @@ export interface RestTrade {
   readonly aggressor: 'buy' | 'sell' | 'none';
   /** Null where it counts at its eventTime and came in time. */
   readonly timing: Trade['timing'];
+  /** Id by the source; 0 when it gives none. */
+  readonly tradeId: number;
 }
 
 /** Answer of `/v1/trades/:symbol`, newest first; `next` asks for the page behind it, if there is one. */
@@ -230,4 +233,24 @@ export async function fetchSymbols(
 export async function fetchScales(url: string, symbol: string, key?: string): Promise<Scales> {
   const path = `/v1/instruments/${encodeURIComponent(symbol)}`;
   return fetchJson<Scales>(url, path, key, (body) => typeof body.priceScale === 'number');
+}
+
+/** The definitions of all instruments. @throws TapedeckError as `fetchBook` does */
+export async function fetchDefinitions(url: string, key?: string): Promise<Instrument[]> {
+  const { instruments } = await fetchJson<{ instruments: object[] }>(
+    url,
+    '/v1/instruments',
+    key,
+    (body) => Array.isArray(body.instruments),
+  );
+  return instruments.flatMap((one) => {
+    const definition = fromJson({ ...one, type: 'instrument' }, () => undefined);
+    return 'code' in definition ? [] : [definition as Instrument];
+  });
+}
+
+/** In which state an instrument is. @throws TapedeckError as `fetchBook` does */
+export function fetchState(url: string, symbol: string, key?: string): Promise<{ state: string }> {
+  const path = `/v1/instruments/${encodeURIComponent(symbol)}`;
+  return fetchJson<{ state: string }>(url, path, key, (body) => typeof body.state === 'string');
 }

@@ -154,6 +154,7 @@ export class FeedInstrument implements MarketInstrument {
       this.lastSource = session.id;
       this.trades.begin(session.continues);
       this.isNewBook = !session.continues;
+      this.top.isPublished = false;
     }
     this.owner = session.id;
     this.status.reportDue(out);
@@ -188,7 +189,7 @@ export class FeedInstrument implements MarketInstrument {
     this.status.revive(at, out);
     if (verdict === 'renumbered') this.status.renumbered('quotes-renumbered', at, out);
     this.top.take(m, at, out);
-    if (m.seq !== 0) this.compareTops(m, at, out);
+    if (m.seq !== 0 && !this.top.isPublished) this.compareTops(m, at, out);
     this.countAhead(m.eventTime, at, out);
     return 'taken';
   }
@@ -211,6 +212,7 @@ export class FeedInstrument implements MarketInstrument {
     if (this.book.state === 'live') {
       this.isNewBook = false;
       this.publishBook(m, at, out);
+      if (this.top.isPublished && m.mark !== null) this.published.publishMark(m.mark, at, out);
     } else if (this.published.state !== 'incomplete') {
       const missed = outcome === 'gap' ? m.prevSeq - before : 0;
       if (outcome === 'renumbered') this.status.intake.renumbered += 1;
@@ -251,6 +253,7 @@ export class FeedInstrument implements MarketInstrument {
       this.trades.renumber(at, out);
     }
     if (numbers === 'trades') return;
+    this.top.isPublished = numbers === 'published';
     this.top.forget();
     this.isNewBook = false;
     if (this.book.state === 'none') return;

@@ -28,6 +28,8 @@ export class FeedTop {
   /** The newest numbered quote of the source. */
   private quote: Bbo | null = null;
   private quotedAt: Nanos | null = null;
+  /** What comes is what a server published: each quote stands by itself, and none follows from levels. */
+  isPublished = false;
   private readonly symbol: string;
 
   constructor(symbol: string) {
@@ -57,7 +59,7 @@ export class FeedTop {
   /** What the number of a quote says. @param bookSeq the number that the book stands at */
   judge(m: Bbo, bookSeq: number): 'next' | 'repeated' | 'renumbered' {
     const { quote } = this;
-    if (m.seq === 0) return 'next';
+    if (m.seq === 0 || this.isPublished) return 'next';
     if (quote !== null && m.seq < quote.seq) {
       return m.eventTime.compare(quote.eventTime) > 0 ? 'renumbered' : 'repeated';
     }
@@ -66,6 +68,7 @@ export class FeedTop {
 
   /** Takes a quote of the source on, and publishes it. @param at when, where its own time cannot be */
   take(m: Bbo, at: Nanos, out: MarketOutput): void {
+    if (this.isPublished) return this.publish(m, out, m.mark);
     if (m.seq !== 0) {
       this.quote = m;
       this.quotedAt = out.receiveTime;
@@ -75,6 +78,7 @@ export class FeedTop {
 
   /** Publishes the top of a book that has changed, or the quote that is newer. @returns that quote */
   follow(book: FeedBook, seq: number, at: BookTime, out: MarketOutput): Bbo | null {
+    if (this.isPublished) return null;
     const { quote } = this;
     if (seq === 0 || quote === null || book.sourceSeq > quote.seq) {
       this.publish(topOf(book, at), out);
@@ -97,7 +101,7 @@ export class FeedTop {
 
   /** There is no top that may be trusted. */
   void(at: BookTime, out: MarketOutput): void {
-    if (this.pushed === null) return;
+    if (this.pushed === null || this.isPublished) return;
     this.publish({ ...at, bid: null, bidQuantity: 0, ask: null, askQuantity: 0 }, out);
   }
 

@@ -61,7 +61,22 @@ export interface Intake {
   readonly waiting: number;
 }
 
+/**
+ * Submissions that are taken in their order up to the first that is refused: those behind it are
+ * refused as well, untouched.
+ */
+export interface Train {
+  broken: boolean;
+}
+
+/** What a submission of a broken train is answered with. */
+export const NOT_REACHED: SubmitResult = {
+  index: -1,
+  fault: fault('invalid-field', 'a submission before it was refused'),
+};
+
 interface Submission {
+  readonly train: Train | undefined;
   readonly source: number;
   readonly continues: boolean;
   readonly isDecimal: boolean;
@@ -138,6 +153,7 @@ export class Sequencer {
    * @param receiveTime when they were received, if that is not now (a recording has its own)
    * @param continues whether the source's numbers go on from those of its session before
    * @param isDecimal whether they came as decimals, which no scales of the source's own make ambiguous
+   * @param train that it is a part of
    */
   submit(
     source: number,
@@ -146,6 +162,7 @@ export class Sequencer {
     receiveTime: Nanos = this.clock.now(),
     continues = false,
     isDecimal = false,
+    train?: Train,
   ): void {
     const refused = this.refusal();
     if (refused !== undefined) {
@@ -164,7 +181,16 @@ export class Sequencer {
       return;
     }
     const arrivedMs = this.clock.monotonicMs();
-    this.waiting.push({ source, continues, isDecimal, events, receiveTime, arrivedMs, done });
+    this.waiting.push({
+      train,
+      source,
+      continues,
+      isDecimal,
+      events,
+      receiveTime,
+      arrivedMs,
+      done,
+    });
     this.waitingEvents += events.length;
     this.askForTurn();
   }
@@ -177,6 +203,7 @@ export class Sequencer {
     const { clock } = this;
     const arrivedMs = clock.monotonicMs();
     this.waiting.push({
+      train: undefined,
       source: 0,
       continues: false,
       isDecimal: false,
@@ -249,11 +276,15 @@ export class Sequencer {
   }
 
   private take(submission: Submission): SubmitResult {
-    const { source, continues, isDecimal, events, receiveTime } = submission;
+    const { source, continues, isDecimal, events, receiveTime, train } = submission;
+    if (train?.broken === true) return NOT_REACHED;
     this.output.receiveTime = receiveTime;
     submission.act?.(this.output);
     const refused = this.market.check(source, events, isDecimal);
-    if (refused !== undefined) return refused;
+    if (refused !== undefined) {
+      if (train !== undefined) train.broken = true;
+      return refused;
+    }
     const intake = { repeated: 0, waiting: 0 };
     for (const event of events) {
       const outcome = this.market.apply(source, event, this.output, continues);

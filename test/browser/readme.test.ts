@@ -145,7 +145,7 @@ describe('a feed', () => {
     try {
       const out = await run(`KEY=${key}\n${send}`, server);
       expect(out).toMatch(/"events":3,"skipped":0/);
-      expect(out).toMatch(/events in .* 0 faults/);
+      expect(out).toMatch(/ lines: .* 0 refused\n\d+ events in /);
       const [replay] = blocks('Replay a recording at ×10', 'sh');
       expect(await run(`KEY=${key}\n${replay}`, server)).toContain('0 faults');
     } finally {

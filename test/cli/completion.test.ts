@@ -54,6 +54,11 @@ describe('what may stand next', () => {
       ['replay', '--on-fault', ''],
       ['stop', 'skip'],
     ],
+    [['import', '--time-u'], ['--time-unit']],
+    [
+      ['import', '--on-fault', 's'],
+      ['stop', 'skip'],
+    ],
     [['replay', 'a.ndjson', ''], ['(files)']],
     [['replay', '--', '--on'], ['(files)']],
     [

@@ -159,7 +159,7 @@ describe('what was exported reads back', () => {
       const into = scratch.fresh();
       const replayed = await tapedeck(['replay', tape, '--data', into]);
       expect([replayed.code, replayed.stderr]).toEqual([0, '']);
-      expect(replayed.stdout).toContain('0 lines skipped, 0 faults');
+      expect(replayed.stdout).toContain('0 skipped, 0 refused');
       const found = (await stateOf(into, symbol)) as typeof expected;
       if (kind === 'trade') expect(found.trades).toEqual(expected.trades);
       if (kind === 'book') expect(found.books).toEqual(expected.books);
@@ -278,7 +278,7 @@ describe('where records are missing', () => {
       const into = scratch.fresh();
       const replayed = await tapedeck(['replay', tape, '--data', into]);
       expect([replayed.code, replayed.stderr]).toEqual([0, '']);
-      expect(replayed.stdout).toContain('1 lines skipped, 0 faults');
+      expect(replayed.stdout).toContain('1 skipped, 0 refused');
       expect((await tapedeck(['verify', '--replay', '--data', into])).code).toBe(0);
       // The book at the end is the one that was recorded.
       const books = async (data: string): Promise<unknown> => {

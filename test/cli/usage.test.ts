@@ -12,13 +12,29 @@ describe('help', () => {
   test('lists every command', async () => {
     const { code, stdout } = await tapedeck(['--help']);
     expect(code).toBe(0);
-    for (const command of ['serve', 'replay', 'tail', 'book', 'export', 'verify', 'completion'])
+    for (const command of ['serve', 'import', 'tail', 'book', 'export', 'verify', 'completion'])
       expect(stdout).toContain(command);
   });
 
   test.each([
     ['serve', ['--host', '--port', '--data', '--config', '--durability', 'TAPEDECK_PORT']],
-    ['replay', ['--data', '--to', '--key', '--speed', '--format', '--on-fault']],
+    [
+      'import',
+      [
+        '--data',
+        '--to',
+        '--key',
+        '--speed',
+        '--format',
+        '--on-fault',
+        '--time-unit',
+        '--symbol',
+        '--price-scale',
+        '--quantity-scale',
+        '--snapshot-symbol',
+        '--json',
+      ],
+    ],
     ['tail', ['--url', '--json', 'trade:SYM', 'status']],
     ['book', ['--url', '--at', '--depth', '--json', '--once']],
     ['export', ['--data', '--kind', '--symbol', '--from', '--to', '--format', '--output']],

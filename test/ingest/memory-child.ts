@@ -14,5 +14,5 @@ const sampling = setInterval(sample, 1);
 for await (const batch of recording) if (batch.records.length > 0) sample();
 clearInterval(sampling);
 sample();
-const { lines, faults } = recording.progress();
-console.log(JSON.stringify({ lines, faults, grownBytes: most - before }));
+const { lines, refused } = recording.progress();
+console.log(JSON.stringify({ lines, refused, grownBytes: most - before }));

@@ -12,7 +12,7 @@ const files = new TemporaryFiles();
 afterAll(() => files.remove());
 
 const trade = (i: number): string =>
-  `{"type":"trade","symbol":"ACME","eventTime":"${1_000_000 + i}","seq":${i},"price":"${i % 900}.25","quantity":"0.${100 + (i % 900)}","aggressor":"buy","tradeId":${i}}\n`;
+  `{"type":"trade","symbol":"ACME","eventTime":"${1_700_000_000_000_000_000n + BigInt(i)}","seq":${i},"price":"${i % 900}.25","quantity":"0.${100 + (i % 900)}","aggressor":"buy","tradeId":${i}}\n`;
 const tape = (count: number): string =>
   tapeLine(ACME, () => ACME) + Array.from({ length: count }, (_, i) => trade(i + 1)).join('');
 const BAD = '{"type":"trade"}\n';
@@ -43,7 +43,7 @@ describe('recording', () => {
     expect(several).toEqual(plain);
   });
 
-  test('progress counts bytes on disk, lines, events, skips and faults', async () => {
+  test('progress counts bytes on disk, lines, events, skips and refusals', async () => {
     const bytes = gzipSync(`${tape(2000)}{"type":"heartbeat"}\n\n${BAD}`);
     const recording = await opened(files.write(bytes), { onFault: 'skip' });
     const before = recording.progress();
@@ -54,9 +54,12 @@ describe('recording', () => {
       bytesRead: bytes.length,
       bytesTotal: bytes.length,
       lines: 2004,
+      read: 2001,
       events: 2001,
       skipped: 2,
-      faults: 1,
+      refused: 1,
+      skippedBy: { heartbeat: 1, blank: 1 },
+      refusedBy: { 'invalid-field': 1 },
     });
     expect(recording.stoppedBy).toBeUndefined();
   });
@@ -118,7 +121,7 @@ describe('recording', () => {
       flipped,
       checksum,
       Buffer.concat([bytes, Buffer.from('garbage')]),
-      Buffer.concat([bytes, Buffer.alloc(10)]),
+      Buffer.concat([bytes, Buffer.alloc(10), Buffer.from('garbage')]),
     ]) {
       const recording = await opened(files.write(damaged), { format: 'ndjson', onFault: 'skip' });
       const { faults } = await all(recording);
@@ -136,7 +139,8 @@ describe('recording', () => {
     ['CSV', 'time,price\n1,2\n', 'its first line is "time,price"'],
     ['time without JSON', '1723161253937085768 1.5\n', 'its first line is "172316'],
     ['bytes', Uint8Array.of(0xff, 0, 1, 2), 'it begins with the bytes ff 00 01 02; expected'],
-    ['zstd', Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 4), 'it is a zstd file; expected'],
+    ['cryptofeed', 'wss://x.test/ws <-> 1633998511.15\n', 'in the form of cryptofeed, which is'],
+    ['its lines', '1633998512.06: {"e":"trade"}\n', 'in the form of cryptofeed, which is not read'],
     ['gzip of text', gzipSync('hello\n'), 'its first line is "hello"'],
     ['gzip of gzip', gzipSync(gzipSync('hello\n')), 'it is a gzip file inside another'],
     ['no line end', 'x'.repeat(3000), 'its first line is too long'],
@@ -149,7 +153,8 @@ describe('recording', () => {
   });
 
   test('the format comes from the first line that is not blank, or from the caller', async () => {
-    const binance = '\n\r\n5 {"u":1,"s":"ACME","b":"1","B":"1","a":"2","A":"1"}\n';
+    const binance =
+      '\n\r\n1700000000000000000 {"u":1,"s":"ACME","b":"1","B":"1","a":"2","A":"1"}\n';
     const found = await opened(files.write(binance));
     expect(found.format).toBe('binance');
     expect((await all(found)).records.map((r) => r.line)).toEqual([3]);
@@ -225,7 +230,7 @@ describe('recording', () => {
         path,
       ]);
       const found = (await new Response(child.stdout).json()) as { grownBytes: number };
-      expect(found).toMatchObject({ lines, faults: 0 });
+      expect(found).toMatchObject({ lines, refused: 0 });
       expect(found.grownBytes).toBeLessThan(80e6);
     }
   }, 30_000);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { Instrument } from '../../protocol/messages';
+import { NOTHING_KNOWN, type Known } from '../../src/ingest/recording/definitions';
 import type { RecordingFault } from '../../src/ingest/recording/faults';
 import { LineReader, type LineReaderOptions } from '../../src/ingest/recording/line-reader';
 import type { Recorded, RecordedBatch } from '../../src/ingest/recording/record';
@@ -26,6 +27,12 @@ export const ACME: Instrument = {
   previousClose: null,
   rules: null,
 };
+
+/** Definitions that are known beforehand, and no options. */
+export function known(...definitions: Instrument[]): Known {
+  const bySymbol = new Map(definitions.map((one) => [one.symbol, one]));
+  return { ...NOTHING_KNOWN, definitionOf: (symbol) => bySymbol.get(symbol) };
+}
 
 export interface All {
   records: Recorded[];

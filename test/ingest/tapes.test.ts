@@ -23,7 +23,7 @@ describe('tapes', () => {
     }
     const outcome: Outcome = { books: {}, trades: {}, last: {}, volume: {} };
     for (const instrument of instruments.values()) instrument.addTo(outcome);
-    const { faults, skipped } = recording.progress();
+    const { refused: faults, skipped } = recording.progress();
     const expected = join(DIRECTORY, `${basename(name, extname(name))}.expected.json`);
     expect({ ...outcome, faults, skipped }).toEqual(JSON.parse(readFileSync(expected, 'utf8')));
   });

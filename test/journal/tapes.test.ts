@@ -59,7 +59,7 @@ async function play(name: string, into: Recording, size: number): Promise<object
     }
   }
   sequencer.drain();
-  const { faults, skipped } = recording.progress();
+  const { refused: faults, skipped } = recording.progress();
   return { faults, skipped };
 }
 

@@ -1,6 +1,7 @@
 /**
  * Events of Binance messages: which kind a message is, and the source event that it becomes.
- * Source of the formats: Binance Spot API, "WebSocket Streams" and "Order book".
+ * Source of the formats: Binance Spot API, "WebSocket Streams" and "Order book"; USD-M and COIN-M
+ * Futures, "WebSocket Market Streams".
  */
 
 import type { Bbo, Book, Instrument, Trade } from '../../../protocol/messages';
@@ -10,40 +11,71 @@ import {
   readDecimal,
   readId,
   readLevels,
-  readMillis,
   readQuantity,
+  readTimeOf,
   wrong,
   type Json,
 } from './binance-fields';
+import type { BookMarket } from './markets';
 
-/** What a message is; `other` when a source has nothing to say by it. */
-export function kindOf(
-  message: Json,
-  data: Json,
-): 'depth' | 'quote' | 'trade' | 'snapshot' | 'other' {
+export type BinanceKind = 'depth' | 'quote' | 'trade' | 'aggregate' | 'snapshot';
+
+/** What a message is; of what a source has nothing to say by, a word for the reason. */
+export function kindOf(message: Json, data: Json): BinanceKind | { readonly skip: string } {
+  const { stream } = message;
   switch (data['e']) {
     case 'depthUpdate':
-      return 'depth';
+      return isPartial(stream) ? PARTIAL_DEPTH : 'depth';
     case 'trade':
       return 'trade';
+    case 'aggTrade':
+      return 'aggregate';
     case 'bookTicker':
       return 'quote';
     case undefined:
       break;
     default:
-      return 'other'; // another stream of the same connection
+      return { skip: word(data['e']) }; // another stream of the same connection
   }
-  const { stream } = message;
   if (typeof stream === 'string') {
+    if (stream.endsWith('@bookTicker')) return 'quote';
     // A stream of partial books looks like a REST snapshot but holds the best levels only.
-    return stream.endsWith('@bookTicker') ? 'quote' : 'other';
+    return isPartial(stream) ? PARTIAL_DEPTH : { skip: word(stream.split('@')[1]) };
   }
   if ('lastUpdateId' in data) return 'snapshot';
   if ('B' in data && 'A' in data) return 'quote';
-  if ('result' in data || 'error' in data) return 'other'; // answer to a subscription
-  throw wrong('e', undefined, 'depthUpdate, bookTicker, trade or a depth snapshot');
+  if ('result' in data || 'error' in data) return { skip: 'answer' }; // to a subscription
+  throw wrong('e', undefined, 'depthUpdate, bookTicker, trade, aggTrade or a depth snapshot');
 }
 
+const PARTIAL_DEPTH = { skip: 'partial-depth' } as const;
+
+function isPartial(stream: unknown): boolean {
+  return typeof stream === 'string' && /@depth(5|10|20)(@|$)/.test(stream);
+}
+
+/** The market that only its messages have this form of; undefined where those of both are alike. */
+export function marketOf(kind: BinanceKind, data: Json): BookMarket | undefined {
+  switch (kind) {
+    case 'depth':
+      return 'pu' in data ? 'futures' : 'spot';
+    case 'quote':
+      return 'e' in data ? 'futures' : 'spot';
+    case 'trade':
+      if ('X' in data) return 'futures';
+      return 'M' in data ? 'spot' : undefined;
+    case 'aggregate':
+      return 'M' in data ? 'spot' : undefined;
+    case 'snapshot':
+      return 'E' in data ? 'futures' : undefined;
+  }
+}
+
+function word(kind: unknown): string {
+  return typeof kind === 'string' && /^\w{1,24}$/.test(kind) ? kind : 'other-stream';
+}
+
+/** A spot diff begins behind the one before it; one of futures names the end of that one in `pu`. */
 export function depth(data: Json, instrument: Instrument, receiveTime: Nanos): Book {
   const first = readId(data, 'U', 1);
   const seq = readId(data, 'u', first);
@@ -51,8 +83,8 @@ export function depth(data: Json, instrument: Instrument, receiveTime: Nanos): B
     type: 'book',
     symbol: instrument.symbol,
     seq,
-    prevSeq: first - 1,
-    eventTime: readMillis(data, 'E'),
+    prevSeq: 'pu' in data ? readId(data, 'pu', 0) : first - 1,
+    eventTime: readTimeOf(data, 'E'),
     receiveTime,
     form: 'delta',
     bids: readLevels(data, 'b', instrument),
@@ -69,7 +101,7 @@ export function snapshot(data: Json, instrument: Instrument, receiveTime: Nanos)
     symbol: instrument.symbol,
     seq: readId(data, 'lastUpdateId', 1),
     prevSeq: 0,
-    eventTime: receiveTime, // the message has no time of its own
+    eventTime: ownTime(data, receiveTime),
     receiveTime,
     form: 'snapshot',
     bids: readLevels(data, 'bids', instrument),
@@ -91,7 +123,7 @@ export function quote(data: Json, instrument: Instrument, receiveTime: Nanos): B
     symbol: instrument.symbol,
     seq: readId(data, 'u', 1),
     prevSeq: 0,
-    eventTime: receiveTime, // the message has no time of its own
+    eventTime: ownTime(data, receiveTime),
     receiveTime,
     // An empty side comes as price 0 and quantity 0.
     bid: bidQuantity === 0 ? null : bid,
@@ -103,14 +135,25 @@ export function quote(data: Json, instrument: Instrument, receiveTime: Nanos): B
   };
 }
 
-export function trade(data: Json, instrument: Instrument, receiveTime: Nanos): Trade {
-  const tradeId = readId(data, 't', 1);
+/** Quotes and snapshots of futures have a time of their own, those of spot have none. */
+function ownTime(data: Json, receiveTime: Nanos): Nanos {
+  return 'E' in data ? readTimeOf(data, 'E') : receiveTime;
+}
+
+/** @param idField `t` of a trade, `a` of an aggregate of trades */
+export function trade(
+  data: Json,
+  instrument: Instrument,
+  receiveTime: Nanos,
+  idField: 't' | 'a',
+): Trade {
+  const tradeId = readId(data, idField, 0); // the first of a listing is 0
   return {
     type: 'trade',
     symbol: instrument.symbol,
     seq: tradeId,
-    prevSeq: tradeId - 1,
-    eventTime: readMillis(data, 'T'),
+    prevSeq: Math.max(0, tradeId - 1),
+    eventTime: readTimeOf(data, 'T'),
     receiveTime,
     price: readDecimal(data['p'], instrument.priceScale, 'p'),
     quantity: readQuantity(data['q'], instrument.quantityScale, 'q'),

@@ -3,26 +3,21 @@
  * caught at the edge of the decoder, as in protocol/tuple.ts.
  */
 
-import { SOURCE_LEVELS_MAX, type Instrument } from '../../../protocol/messages';
+import { SOURCE_LEVELS_MAX } from '../../../protocol/messages';
 import { Nanos } from '../../../protocol/time';
 import { FieldError } from '../../../protocol/tuple';
-import { isSymbol, parseDecimal } from '../../../protocol/units';
+import { parseDecimal, type Scales } from '../../../protocol/units';
 import { fieldFault, type ErrorCode } from '../../../protocol/codes';
 
 /** A JSON object of unknown content. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/** The last millisecond that fits an int64 of nanoseconds. */
-const MILLIS_MAX = 9_223_372_036_854;
+/** Times of today have thirteen digits in milliseconds and sixteen in microseconds. */
+const MILLIS = { from: 100_000_000_000, to: 9_223_372_036_854 };
+const MICROS = { from: 100_000_000_000_000, to: Number.MAX_SAFE_INTEGER };
 
 export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-export function readSymbol(data: Json): string {
-  const symbol = data['s'];
-  if (isSymbol(symbol)) return symbol;
-  throw wrong('s', symbol, 'a symbol of 1 to 16 letters or digits');
 }
 
 /** @param least the smallest that makes sense */
@@ -32,12 +27,18 @@ export function readId(data: Json, name: string, least: number): number {
   throw wrong(name, value, `an integer of at least ${least}`);
 }
 
-export function readMillis(data: Json, name: string): Nanos {
+/** Milliseconds, or microseconds where the stream was opened with timeUnit=MICROSECOND. */
+export function readTimeOf(data: Json, name: string): Nanos {
   const value = data[name];
-  if (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MILLIS_MAX) {
-    return Nanos.fromMillis(value as number);
+  if (Number.isSafeInteger(value)) {
+    const time = value as number;
+    if (time >= MILLIS.from && time <= MILLIS.to) return Nanos.fromMillis(time);
+    if (time >= MICROS.from && time <= MICROS.to) {
+      const seconds = Math.floor(time / 1_000_000);
+      return Nanos.fromSeconds(seconds, (time - seconds * 1_000_000) * 1000);
+    }
   }
-  throw wrong(name, value, 'milliseconds since 1970');
+  throw wrong(name, value, 'milliseconds or microseconds since 1970');
 }
 
 export function readBoolean(data: Json, name: string): boolean {
@@ -67,7 +68,7 @@ export function readQuantity(value: unknown, scale: number, name: string): numbe
 }
 
 /** Pairs of decimal strings as flat scaled levels, in the order given. */
-export function readLevels(data: Json, name: string, scales: Instrument): number[] {
+export function readLevels(data: Json, name: string, scales: Scales): number[] {
   const pairs = data[name];
   if (!Array.isArray(pairs) || pairs.length > SOURCE_LEVELS_MAX) {
     throw wrong(name, pairs, `an array of at most ${SOURCE_LEVELS_MAX} levels`);

@@ -1,176 +1,216 @@
 /**
- * Binance: captures with one message a line, `<local receive time in ns> <JSON>`, spot streams
- * `@depth`, `@bookTicker` and `@trade` and the REST depth snapshot.
+ * Binance: captures with one message a line, `<local receive time> <JSON>`, of spot, USD-M and COIN-M:
+ * streams `@depth`, `@bookTicker`, `@trade` and `@aggTrade`, and the REST depth snapshot.
  *
- * Numbers: a depth diff covers the updates U … u, so prevSeq is U − 1 and seq is u; a snapshot stands
- * at lastUpdateId; a bookTicker stands at u; trades are numbered by their ids.
+ * Numbers: a depth diff ends at u and continues what ends at U − 1, or at `pu` where it names that
+ * (futures); a snapshot stands at lastUpdateId; a bookTicker stands at u; trades are numbered by their
+ * ids. Trades that are not of the book (`X` other than MARKET) are left out and counted, and so are
+ * aggregates of a symbol whose trades are there.
  *
- * A REST snapshot does not name its symbol. It is that of `snapshotSymbol` if given, else of the only
- * symbol heard so far; if none was heard yet it waits for the first. Two symbols make a guess unsafe,
- * and then the capture is at fault, not the book: `ambiguous-symbol`.
+ * A REST snapshot of spot does not name its symbol. It is that of `snapshotSymbol` if given, else of the
+ * only symbol of the capture, else of the one whose updates its number stands among; where that is not
+ * one symbol it is refused, since a guess would be wrong in silence: `ambiguous-symbol`.
  */
 
+import type { Fault } from '../../../protocol/codes';
 import { parseJson } from '../../../protocol/json';
-import type { Instrument, SourceEvent } from '../../../protocol/messages';
+import type { Instrument, SourceEvent, Trade } from '../../../protocol/messages';
 import { Nanos } from '../../../protocol/time';
 import { FieldError } from '../../../protocol/tuple';
-import { depth, kindOf, quote, snapshot, trade } from './binance-events';
-import { isObject, readSymbol, wrong, type Json } from './binance-fields';
-import { binanceInstrument, type Definitions } from './definitions';
-import { lineFieldFault } from './faults';
-import type { Collector, Decoder } from './record';
+import {
+  depth,
+  kindOf,
+  marketOf,
+  quote,
+  snapshot,
+  trade,
+  type BinanceKind,
+} from './binance-events';
+import { isObject, wrong, type Json } from './binance-fields';
+import { BinanceSurvey } from './binance-survey';
+import type { Definitions } from './definitions';
+import { lineFieldFault, type LineFault } from './faults';
+import { AheadDecoder, type WaitingLine } from './line-window';
+import type { BookMarket, BookMarkets } from './markets';
+import type { Collector } from './record';
+import type { SymbolNames } from './symbol-names';
+import { readTime, type TimeUnit } from './times';
 
-const SYMBOL_OPTION = 'the option that names the symbol of the snapshots';
+export interface BinanceOptions {
+  readonly definitions: Definitions;
+  readonly names: SymbolNames;
+  readonly markets: BookMarkets;
+  /** Of the receive times; those inside the messages tell theirs by their size. */
+  readonly timeUnit: TimeUnit;
+  readonly snapshotSymbol?: string | undefined;
+}
 
-interface HeldSnapshot {
+/** How far it looks ahead. */
+const AHEAD = { lines: 4_096, letters: 16 * 1024 * 1024 };
+/** Of a line: its time, a space, and JSON. */
+const EXPECTED_LINE = 'a receive time in digits, a space and JSON';
+
+interface Heard {
+  readonly kind: BinanceKind;
   readonly data: Json;
-  readonly line: number;
+  /** Of a snapshot that does not name it: undefined. */
+  readonly symbol: string | undefined;
   readonly time: Nanos;
 }
 
-export class BinanceDecoder implements Decoder {
-  private readonly definitions: Definitions;
-  private readonly snapshotSymbol: string | undefined;
-  private readonly symbols = new Set<string>();
-  /** A snapshot that came before any line named a symbol. */
-  private held: HeldSnapshot | undefined;
-  /** The line of a snapshot that went to the only symbol heard until then. */
-  private guessedAt: number | undefined;
+interface Waiting extends WaitingLine {
+  readonly of: Heard | LineFault | { readonly skip: string };
+}
 
-  constructor(definitions: Definitions, snapshotSymbol?: string) {
-    this.definitions = definitions;
-    this.snapshotSymbol = snapshotSymbol;
+/** How far the numbering of a symbol's trades has gone. */
+interface TradeRun {
+  /** The newest that was taken, and the newest of those right behind it that were left out. */
+  taken: number;
+  seen: number;
+  /** Aggregates are taken in place of trades. */
+  isOfAggregates: boolean;
+}
+
+export class BinanceDecoder extends AheadDecoder<Waiting> {
+  private readonly options: BinanceOptions;
+  private readonly survey = new BinanceSurvey();
+  private readonly runs = new Map<string, TradeRun>();
+
+  constructor(options: BinanceOptions) {
+    super(AHEAD);
+    this.options = options;
   }
 
-  line(text: string, line: number, into: Collector): void {
-    const split = text.indexOf(' ');
-    const time = split < 0 ? undefined : Nanos.parse(text.slice(0, split));
-    if (time === undefined) {
-      if (text.trim() === '') into.skip();
-      else into.fault(line, timeFault(text, split));
-      return;
+  protected look(text: string, line: number): Waiting {
+    return { line, letters: text.length, of: this.hear(text) };
+  }
+
+  protected unreadable(fault: LineFault, line: number): Waiting {
+    return { line, letters: 0, of: fault };
+  }
+
+  protected decide({ line, of }: Waiting, into: Collector): void {
+    if ('skip' in of) return into.skip(of.skip);
+    const outcome = 'code' in of ? of : caught(() => this.take(of));
+    if ('code' in outcome) into.refuse(line, outcome);
+    else if ('skip' in outcome) into.skip(outcome.skip);
+    else {
+      const { definitions } = this.options;
+      const definition = definitions.give(outcome.symbol) && definitions.of(outcome.symbol);
+      const events = definition ? [definition, outcome] : [outcome];
+      into.record(line, (of as Heard).time, events);
     }
+  }
+
+  private hear(text: string): Waiting['of'] {
+    const split = text.search(/\s/);
+    if (split <= 0) {
+      if (text.trim() === '') return { skip: 'blank' };
+      return lineFieldFault('time', text, EXPECTED_LINE);
+    }
+    const time = readTime('time', text.slice(0, split), this.options.timeUnit);
+    if ('code' in time) return time;
     const parsed = parseJson(text.slice(split + 1));
-    if (!('value' in parsed)) {
-      into.fault(line, parsed);
-      return;
-    }
-    try {
-      this.message(parsed.value, line, time, into);
-    } catch (e) {
-      if (!(e instanceof FieldError)) throw e;
-      into.fault(line, e.fault);
-    }
+    if (!('value' in parsed)) return parsed;
+    const { value } = parsed;
+    return caught(() => this.message(value, time));
   }
 
-  end(into: Collector): void {
-    if (this.held === undefined) return;
-    into.fault(
-      this.held.line,
-      lineFieldFault(
-        's',
-        undefined,
-        `a line that names a symbol, or ${SYMBOL_OPTION}`,
-        'ambiguous-symbol',
-      ),
-    );
-    this.held = undefined;
-  }
-
-  private message(value: unknown, line: number, time: Nanos, into: Collector): void {
+  private message(value: unknown, time: Nanos): Waiting['of'] {
     if (!isObject(value)) throw wrong('message', value, 'a JSON object');
     const data = value['data'] ?? value;
     if (!isObject(data)) throw wrong('data', data, 'a JSON object');
-    switch (kindOf(value, data)) {
+    const kind = kindOf(value, data);
+    if (typeof kind !== 'string') return kind;
+    const symbol = this.symbolOf(kind, data);
+    if (symbol === undefined) return { kind, data, symbol, time };
+    if (typeof symbol !== 'string') return symbol;
+    if (kind === 'snapshot') this.survey.seeSnapshot(symbol, data);
+    else this.survey.see(symbol, kind, data);
+    return { kind, data, symbol, time };
+  }
+
+  private symbolOf(kind: BinanceKind, data: Json): string | LineFault | undefined {
+    const field = kind === 'snapshot' ? 'symbol' : 's';
+    const name = data[field];
+    if (kind === 'snapshot' && name === undefined) return this.options.snapshotSymbol;
+    if (typeof name === 'string') return this.options.names.of(name, field);
+    throw wrong(field, name, 'the name of a symbol');
+  }
+
+  private take(heard: Heard): SourceEvent | LineFault | { skip: string } {
+    const { kind, data, time } = heard;
+    const symbol = heard.symbol ?? this.ownerOf(data);
+    if (typeof symbol !== 'string') return symbol;
+    const mixed = this.mixed(symbol, marketOf(kind, data) ?? this.survey.marketOf(symbol));
+    if (mixed !== undefined) return mixed;
+    const scales = this.options.definitions.getOr(symbol, () => this.survey.scalesOf(symbol));
+    switch (kind) {
       case 'depth':
-        return this.symbolled(data, line, time, into, depth);
+        return depth(data, scales, time);
       case 'quote':
-        return this.symbolled(data, line, time, into, quote);
-      case 'trade':
-        return this.symbolled(data, line, time, into, trade);
+        return quote(data, scales, time);
       case 'snapshot':
-        return this.snapshot({ data, line, time }, into);
-      case 'other':
-        return into.skip();
+        return snapshot(data, scales, time);
+      case 'trade':
+      case 'aggregate':
+        return this.takeTrade(kind, data, scales, time);
     }
   }
 
-  private symbolled(
+  private ownerOf(data: Json): string | LineFault {
+    const owner = this.survey.ownerOf(data['lastUpdateId']);
+    if (typeof owner === 'string') {
+      this.survey.seeSnapshot(owner, data);
+      return owner;
+    }
+    const among = owner.slice(0, 5).join(', ') || 'no symbol';
+    const expected = `a number among the updates of one symbol; the capture has lines of ${among}`;
+    return lineFieldFault('lastUpdateId', data['lastUpdateId'], expected, 'ambiguous-symbol');
+  }
+
+  private mixed(symbol: string, market: BookMarket | undefined): LineFault | undefined {
+    const known = market && this.options.markets.differs(symbol, market);
+    if (known === undefined) return undefined;
+    const expected = `a symbol of ${market}, but it is one of ${known} already`;
+    return {
+      ...lineFieldFault('s', symbol, expected, 'mixed-markets'),
+      name: `${market} ${symbol}`,
+    };
+  }
+
+  private takeTrade(
+    kind: 'trade' | 'aggregate',
     data: Json,
-    line: number,
+    instrument: Instrument,
     time: Nanos,
-    into: Collector,
-    read: (data: Json, instrument: Instrument, time: Nanos) => SourceEvent,
-  ): void {
-    const symbol = readSymbol(data);
-    const event = read(data, this.instrument(symbol), time);
-    if (!this.symbols.has(symbol) && !this.heard(symbol, line, into)) return;
-    this.deliver(event, symbol, line, time, into);
-  }
-
-  /** A symbol speaks for the first time. Whether to go on. */
-  private heard(symbol: string, line: number, into: Collector): boolean {
-    this.symbols.add(symbol);
-    const held = this.held;
-    if (held !== undefined) {
-      this.held = undefined;
-      return this.guess(held, symbol, into);
+  ): Trade | { skip: string } {
+    const { symbol } = instrument;
+    const isAggregate = kind === 'aggregate';
+    const run = this.runs.get(symbol) ?? { taken: -1, seen: -1, isOfAggregates: false };
+    if (isAggregate && !run.isOfAggregates && this.survey.hasTrades(symbol)) {
+      return { skip: 'aggTrade' };
     }
-    if (this.guessedAt === undefined) return true;
-    const guessed = this.guessedAt;
-    this.guessedAt = undefined;
-    const expected = `no other symbol after the snapshot of line ${guessed}, which names none; or ${SYMBOL_OPTION}`;
-    return into.fault(line, lineFieldFault('s', symbol, expected, 'ambiguous-symbol')) === 'go-on';
-  }
-
-  private snapshot(held: HeldSnapshot, into: Collector): void {
-    if (this.snapshotSymbol !== undefined) {
-      this.deliverSnapshot(held, this.snapshotSymbol, into);
-    } else if (this.symbols.size === 1) {
-      this.guess(held, this.symbols.values().next().value!, into);
-    } else if (this.symbols.size === 0 && this.held === undefined) {
-      this.held = held;
-    } else {
-      const among = [...this.symbols].slice(0, 5).join(', ') || 'no symbol yet';
-      const expected = `${SYMBOL_OPTION}, as the capture speaks of ${among}`;
-      into.fault(held.line, lineFieldFault('s', undefined, expected, 'ambiguous-symbol'));
+    if (!isAggregate && run.isOfAggregates) return { skip: 'trade-of-aggregate' };
+    const x = data['X'] ?? 'MARKET';
+    if (x !== 'MARKET') {
+      if (data['t'] === run.seen + 1) run.seen += 1;
+      return { skip: 'trade-off-book' };
     }
-  }
-
-  private guess(held: HeldSnapshot, symbol: string, into: Collector): boolean {
-    this.guessedAt = held.line;
-    try {
-      this.deliverSnapshot(held, symbol, into);
-      return true;
-    } catch (e) {
-      // Caught here, since a snapshot that was held has a line of its own.
-      if (!(e instanceof FieldError)) throw e;
-      return into.fault(held.line, e.fault) === 'go-on';
-    }
-  }
-
-  private deliverSnapshot(held: HeldSnapshot, symbol: string, into: Collector): void {
-    const event = snapshot(held.data, this.instrument(symbol), held.time);
-    this.deliver(event, symbol, held.line, held.time, into);
-  }
-
-  private deliver(
-    event: SourceEvent,
-    symbol: string,
-    line: number,
-    time: Nanos,
-    into: Collector,
-  ): void {
-    const definition = this.definitions.takeFirst(symbol);
-    into.record(line, time, definition === undefined ? [event] : [definition, event]);
-  }
-
-  private instrument(symbol: string): Instrument {
-    return this.definitions.getOr(symbol, binanceInstrument);
+    const event = trade(data, instrument, time, isAggregate ? 'a' : 't');
+    // Those left out in between are not missing.
+    if (run.taken > 0 && event.tradeId === run.seen + 1) event.prevSeq = run.taken;
+    const at = event.tradeId;
+    this.runs.set(symbol, { taken: at, seen: at, isOfAggregates: isAggregate });
+    return event;
   }
 }
 
-function timeFault(text: string, split: number): ReturnType<typeof lineFieldFault> {
-  const given = split < 0 ? text : text.slice(0, split);
-  return lineFieldFault('time', given, 'digits (ns since 1970), a space and JSON');
+function caught<T>(read: () => T): T | Fault {
+  try {
+    return read();
+  } catch (e) {
+    if (!(e instanceof FieldError)) throw e;
+    return e.fault;
+  }
 }

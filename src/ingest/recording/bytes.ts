@@ -1,33 +1,44 @@
 /**
- * Bytes: the file on disk, read in pieces into one buffer, decompressed when its first bytes say
- * that it is gzip; its name says nothing.
+ * Bytes: a file or a pipe, read in pieces into one buffer, decompressed when its first bytes say that
+ * it is gzip or zstd; its name says nothing. A pipe is opened once, since its bytes come once.
  */
 
 import type { Stats } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, stat as statOf, type FileHandle } from 'node:fs/promises';
 
 import { lineFault, type LineFault } from './faults';
 import { GunzipReader, type ByteReader } from './gunzip';
+import { ZSTD_MAGIC, ZstdReader } from './zstd';
 
+/** Stands for standard input where a path is asked for. */
+export const STANDARD_INPUT = '-';
 const READ_BYTES = 64 * 1024;
+/** How many first bytes tell what a file is. */
+const PEEK_BYTES = 4;
+
+/** What bytes come from: fills a buffer from a place on. */
+interface Source {
+  read(buffer: Uint8Array, at: number): Promise<number>;
+  close(): Promise<void>;
+}
 
 export class FileReader implements ByteReader {
   bytesRead = 0;
-  private readonly handle: FileHandle;
+  private readonly source: Source;
   private readonly buffer = new Uint8Array(READ_BYTES);
   /** Read to look at, and not handed on yet. */
   private peeked: number | undefined;
   private closed = false;
   private outcome: 'end' | LineFault | undefined;
 
-  constructor(handle: FileHandle) {
-    this.handle = handle;
+  constructor(source: Source) {
+    this.source = source;
   }
 
-  /** The first bytes, which `next` hands on again; at least two unless the file has fewer. */
+  /** The first bytes, which `next` hands on again; at least four unless the file has fewer. */
   async peek(): Promise<Uint8Array | LineFault> {
     let length = 0;
-    while (length < 2) {
+    while (length < PEEK_BYTES) {
       const count = await this.read(length);
       if (typeof count !== 'number') return count;
       if (count === 0) break;
@@ -52,14 +63,14 @@ export class FileReader implements ByteReader {
     this.closed = true;
     this.outcome = 'end';
     // Nothing was written through it, so a failing close loses nothing.
-    await this.handle.close().catch(() => {});
+    await this.source.close().catch(() => {});
   }
 
   private async read(at: number): Promise<number | LineFault> {
     try {
-      const { bytesRead } = await this.handle.read(this.buffer, at, READ_BYTES - at, null);
-      this.bytesRead += bytesRead;
-      return bytesRead;
+      const count = await this.source.read(this.buffer, at);
+      this.bytesRead += count;
+      return count;
     } catch (e) {
       return unreadable(e);
     }
@@ -75,6 +86,7 @@ export interface OpenedFile {
 }
 
 export async function openBytes(path: string): Promise<OpenedFile | LineFault> {
+  if (path === STANDARD_INPUT) return opened(new FileReader(standardInput()), null);
   let handle: FileHandle;
   let stat: Stats;
   try {
@@ -83,19 +95,60 @@ export async function openBytes(path: string): Promise<OpenedFile | LineFault> {
   } catch (e) {
     return unreadable(e);
   }
-  const file = new FileReader(handle);
-  const first = stat.isDirectory()
-    ? lineFault('unreadable-recording', 'it is a directory; expected a file')
-    : await file.peek();
-  if (!(first instanceof Uint8Array)) {
-    await file.close();
-    return first;
-  }
-  const gzip = first[0] === 0x1f && first[1] === 0x8b;
+  const file = new FileReader(ofHandle(handle));
+  if (!stat.isDirectory()) return opened(file, stat.isFile() ? stat.size : null);
+  await file.close();
+  return lineFault('unreadable-recording', 'it is a directory; expected a file');
+}
+
+/** Whether the bytes of a path come once, so that it must not be opened only to look at it. */
+export async function comesOnce(path: string): Promise<boolean> {
+  if (path === STANDARD_INPUT) return true;
+  const stat = await statOf(path).catch(() => undefined);
+  return stat !== undefined && !stat.isFile() && !stat.isDirectory();
+}
+
+async function opened(
+  file: FileReader,
+  bytesTotal: number | null,
+): Promise<OpenedFile | LineFault> {
+  const first = await file.peek();
+  if (first instanceof Uint8Array) return { file, reader: decompressed(file, first), bytesTotal };
+  await file.close();
+  return first;
+}
+
+function decompressed(file: FileReader, first: Uint8Array): ByteReader {
+  if (first[0] === 0x1f && first[1] === 0x8b) return new GunzipReader(file);
+  if (first.length < PEEK_BYTES) return file;
+  const magic = new DataView(first.buffer, first.byteOffset, PEEK_BYTES).getUint32(0, true);
+  return magic === ZSTD_MAGIC ? new ZstdReader(file) : file;
+}
+
+function ofHandle(handle: FileHandle): Source {
   return {
-    file,
-    reader: gzip ? new GunzipReader(file) : file,
-    bytesTotal: stat.isFile() ? stat.size : null,
+    read: async (buffer, at) => (await handle.read(buffer, at, buffer.length - at, null)).bytesRead,
+    close: () => handle.close(),
+  };
+}
+
+/** As a stream, since its descriptor may be one that answers "try again". */
+function standardInput(): Source {
+  const reader = Bun.stdin.stream().getReader();
+  let rest: Uint8Array = new Uint8Array(0);
+  return {
+    read: async (buffer, at) => {
+      while (rest.length === 0) {
+        const { done, value } = await reader.read();
+        if (done) return 0;
+        rest = value;
+      }
+      const taken = rest.subarray(0, buffer.length - at);
+      buffer.set(taken, at);
+      rest = rest.subarray(taken.length);
+      return taken.length;
+    },
+    close: () => reader.cancel(),
   };
 }
 

@@ -13,11 +13,11 @@ export type RecordingFormat = (typeof RECORDING_FORMATS)[number];
 
 const EXPECTED =
   'expected a tape (ndjson: lines such as {"type":"trade",…}) or a Binance capture ' +
-  '(lines such as 1723161253937085768 {"stream":…}), gzip or plain';
+  '(lines such as 1723161253937085768 {"stream":…}), gzip, zstd or plain';
 
 /** Formats that people may take for recordings, by their first bytes. */
 const SIGNATURES: readonly (readonly [name: string, bytes: readonly number[]])[] = [
-  ['a zstd file', [0x28, 0xb5, 0x2f, 0xfd]],
+  ['a zstd file inside another', [0x28, 0xb5, 0x2f, 0xfd]],
   ['an xz file', [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
   ['a bzip2 file', [0x42, 0x5a, 0x68]],
   ['a zip file', [0x50, 0x4b, 0x03, 0x04]],
@@ -39,7 +39,9 @@ export function detectFormat(head: Uint8Array): RecordingFormat | LineFault {
   if (text === undefined) return not(`it begins with the bytes ${hex(head.subarray(0, 8))}`);
   const line = text.replace(/^\uFEFF/, '').trim();
   if (line === '') return not('it is empty');
-  if (/^\d{1,19}\s+\{/.test(line)) return 'binance';
+  if (/^\d{1,19}(\.\d{1,9})?\s+\{/.test(line)) return 'binance';
+  if (isCryptofeed(line))
+    return not('it is a capture in the form of cryptofeed, which is not read');
   return isTapeLine(line) ? 'ndjson' : not(`its first line is ${shown(line)}`);
 }
 
@@ -55,6 +57,11 @@ export function firstLineEnd(bytes: Uint8Array, begun: boolean): { at: number; b
     if (byte > 32) inLine = true;
   }
   return { at: -1, begun: inLine };
+}
+
+/** `wss://… <-> 1633998511.15`, `https://… -> 1633998512.32: {…}`, or `1633998512.06: {…}`. */
+function isCryptofeed(line: string): boolean {
+  return /^(wss?|https?):\/\/\S+ (<->|<-|->) \d/.test(line) || /^\d+\.\d+: [{[]/.test(line);
 }
 
 function isTapeLine(line: string): boolean {

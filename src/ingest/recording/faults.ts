@@ -1,8 +1,9 @@
 /**
  * Faults: what may be wrong with a recording, as values that name the file and the line.
  *
- * A fault of a line costs that line; `onFault` says whether the reading ends there. A fault of the
- * file (cut off, damaged, unreadable) always ends it, since nothing behind it can be trusted.
+ * A fault of a line costs that line; `onFault` says whether the reading ends there. A name that
+ * Tapedeck cannot take costs the lines of that name and never ends the reading. A fault of the file
+ * (cut off, damaged, unreadable) always ends it, since nothing behind it can be trusted.
  */
 
 import { shown, type ErrorCode, type Fault } from '../../../protocol/codes';
@@ -10,12 +11,16 @@ import { shown, type ErrorCode, type Fault } from '../../../protocol/codes';
 /** The codes beyond those of the protocol, with what to do about each. */
 export const RECORDING_FAULTS = {
   'unreadable-recording': 'Give the path of a file that this user may read.',
-  'not-a-recording': 'Give a tape (ndjson) or a Binance capture, gzip or plain.',
+  'not-a-recording': 'Give a tape (ndjson) or a Binance capture; gzip, zstd or plain.',
+  'nothing-taken': 'Give a recording with trades, quotes or books of a format that is read.',
   'truncated-recording': 'Fetch the file again; what came before the break was delivered.',
   'damaged-recording': 'Fetch the file again; the compressed data does not hold together.',
   'line-too-long': 'Split the message; no line may be longer than the limit.',
   'not-utf8': 'Write recordings as UTF-8.',
-  'ambiguous-symbol': 'Name the symbol that the snapshots belong to.',
+  'ambiguous-symbol': 'Give --snapshot-symbol SYMBOL.',
+  'unusable-symbol': 'Give it a name that can be taken: --symbol NAME=SYMBOL.',
+  'mixed-markets': 'Import one of the two by itself, under another name: --symbol NAME=SYMBOL.',
+  'wrong-time-unit': 'Say the unit of its times: --time-unit s, ms, us or ns.',
 } as const satisfies Record<string, string>;
 
 export type RecordingCode = ErrorCode | keyof typeof RECORDING_FAULTS;
@@ -26,6 +31,10 @@ export interface LineFault {
   /** Field, value and what was expected. */
   readonly message: string;
   readonly field?: string;
+  /** Of a fault of the file: the bytes before it are whole, also the last line without its line feed. */
+  readonly isBehind?: boolean;
+  /** Many lines share it: it is reported with the first of them, and counted with all. */
+  readonly name?: string;
 }
 
 export interface RecordingFault extends LineFault {

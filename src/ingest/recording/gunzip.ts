@@ -1,114 +1,279 @@
 /**
  * Gunzip: compressed bytes of a reader, decompressed piece by piece as they are asked for.
  *
- * The stream of node:zlib is driven by hand: as an async iterable it would throw away what it had
- * already decompressed when the data breaks off, and here everything before the break counts. Takes
- * several gzip members in a row, as gzip does. Bounded: it pauses with a few megabytes waiting,
- * however far a small input expands.
+ * The members of the file are framed here and only their deflate data goes to node:zlib, in small
+ * slices: zlib throws away what the slice with the damage had given before it. So, as with zcat,
+ * everything before a break counts, and what follows whole members (padding, garbage) harms none of
+ * them. Takes several members in a row. Bounded: one slice's output, however far it expands, and of a
+ * member its first `RETAINED_BYTES`, to go through the slice with the damage byte by byte.
  */
 
-import { createGunzip } from 'node:zlib';
+import { crc32, createInflateRaw, type InflateRaw } from 'node:zlib';
 
 import { lineFault, type LineFault } from './faults';
 
 const OUTPUT_BYTES = 256 * 1024;
-const WAITING_BYTES_MAX = 4 * 1024 * 1024;
+const SLICE_BYTES = 4 * 1024;
+const RETAINED_BYTES = 256 * 1024;
+/** What a member may have before its data: names and comments of any length are no data of ours. */
+const HEADER_BYTES_MAX = 256 * 1024;
+const TRAILER_BYTES = 8;
+const FLAG = { headerCrc: 2, extra: 4, name: 8, comment: 16 } as const;
 
 /** The next bytes, `end`, or why there are none. Answers `end` or the fault for ever after. */
 export interface ByteReader {
   /** The bytes hold until the next call. */
   next(): Promise<Uint8Array | 'end' | LineFault>;
   close(): Promise<void>;
+  /** What was passed over at the end and is no fault; undefined when nothing was. */
+  readonly note?: string | undefined;
 }
 
 export class GunzipReader implements ByteReader {
+  note: string | undefined;
   private readonly input: ByteReader;
-  private readonly stream = createGunzip({ chunkSize: OUTPUT_BYTES });
-  private waiting: Uint8Array[] = [];
-  private waitingBytes = 0;
-  private writing = false;
-  private inputEnded = false;
+  /** Read and not taken yet. */
+  private rest: Uint8Array = new Uint8Array(0);
+  private inputEnd: 'end' | LineFault | undefined;
+  private member: Member | undefined;
+  private members = 0;
   private outcome: 'end' | LineFault | undefined;
-  private wake: () => void = () => {};
 
   constructor(input: ByteReader) {
     this.input = input;
-    this.stream.on('data', (bytes: Uint8Array) => this.onData(bytes));
-    this.stream.on('error', (error: NodeJS.ErrnoException) => this.finish(zlibFault(error)));
-    this.stream.on('end', () => this.onEnd());
   }
 
   async next(): Promise<Uint8Array | 'end' | LineFault> {
     for (;;) {
-      const bytes = this.waiting.shift();
-      if (bytes !== undefined) {
-        this.waitingBytes -= bytes.length;
-        return bytes;
-      }
+      const bytes = this.member?.takeOutput();
+      if (bytes !== undefined) return bytes;
       if (this.outcome !== undefined) return this.outcome;
-      if (this.writing || this.inputEnded) await this.change();
-      else await this.feed();
+      this.outcome = await (this.member === undefined ? this.begin() : this.goOn(this.member));
     }
   }
 
   async close(): Promise<void> {
-    this.finish('end');
-    this.stream.destroy();
+    this.outcome ??= 'end';
+    this.member?.close();
+    this.member = undefined;
     await this.input.close();
   }
 
-  private async feed(): Promise<void> {
-    const bytes = await this.input.next();
-    if (bytes === 'end') {
-      this.inputEnded = true;
-      this.stream.end();
-    } else if (bytes instanceof Uint8Array) {
-      this.writing = true;
-      this.stream.write(bytes, () => {
-        this.writing = false;
-        this.wake();
-      });
-    } else {
-      this.finish(bytes);
+  /** Between members. */
+  private async begin(): Promise<'end' | LineFault | undefined> {
+    if (this.rest.length === 0 && !(await this.more())) return this.inputEnd;
+    if (this.members > 0 && this.rest[0] === 0) return this.padding();
+    for (;;) {
+      const length = headerLength(this.rest);
+      if (length === 'foreign') return this.foreign();
+      if (typeof length === 'number') {
+        this.rest = this.rest.subarray(length);
+        this.member = new Member();
+        return undefined;
+      }
+      if (this.rest.length > HEADER_BYTES_MAX) return damaged('its header has no end', false);
+      if (!(await this.more())) return this.brokenOff(this.members > 0 && this.rest.length < 2);
     }
   }
 
-  /** Until output, the end of a write, an error or the end of the stream. */
-  private change(): Promise<void> {
-    if (this.stream.isPaused()) this.stream.resume();
-    return new Promise((resolve) => {
-      this.wake = resolve;
-    });
+  /** One slice of the deflate data, or the end of the member. */
+  private async goOn(member: Member): Promise<'end' | LineFault | undefined> {
+    if (this.rest.length === 0 && !member.ended && !(await this.more())) return this.brokenOff();
+    if (!member.ended) {
+      const taken = await member.take(this.rest.subarray(0, SLICE_BYTES));
+      if (typeof taken !== 'number') return damaged(taken.damage, false);
+      this.rest = this.rest.subarray(taken);
+      return undefined;
+    }
+    while (this.rest.length < TRAILER_BYTES) {
+      if (!(await this.more())) return this.brokenOff(true);
+    }
+    const wrong = member.check(this.rest);
+    this.rest = this.rest.subarray(TRAILER_BYTES);
+    this.member = undefined;
+    this.members += 1;
+    return wrong;
   }
 
-  private onData(bytes: Uint8Array): void {
-    this.waiting.push(bytes);
-    this.waitingBytes += bytes.length;
-    if (this.waitingBytes >= WAITING_BYTES_MAX) this.stream.pause();
-    this.wake();
+  /** @returns whether there are more bytes now */
+  private async more(): Promise<boolean> {
+    if (this.inputEnd !== undefined) return false;
+    const bytes = await this.input.next();
+    if (!(bytes instanceof Uint8Array)) {
+      this.inputEnd = bytes;
+      return false;
+    }
+    const joined = new Uint8Array(this.rest.length + bytes.length);
+    joined.set(this.rest);
+    joined.set(bytes, this.rest.length);
+    this.rest = joined;
+    return true;
   }
 
-  private onEnd(): void {
-    // The stream ends by itself when something that is no gzip member follows the last one.
-    const early = 'bytes follow the end of the gzip data; expected the end of the file';
-    this.finish(this.inputEnded ? 'end' : lineFault('damaged-recording', early));
+  /** Zeros up to the end, as tapes and block devices add them, are no damage; gzip passes them over too. */
+  private async padding(): Promise<'end' | LineFault> {
+    let zeros = 0;
+    do {
+      const other = this.rest.findIndex((byte) => byte !== 0);
+      if (other >= 0) {
+        this.rest = this.rest.subarray(other);
+        return this.foreign(zeros + other);
+      }
+      zeros += this.rest.length;
+      this.rest = new Uint8Array(0);
+    } while (await this.more());
+    if (this.inputEnd !== 'end') return this.inputEnd!;
+    this.note = `${zeros} zero bytes follow the gzip data; they were passed over`;
+    return 'end';
   }
 
-  private finish(outcome: 'end' | LineFault): void {
-    this.outcome ??= outcome;
-    this.wake();
+  private foreign(zeros = 0): LineFault {
+    const shown = [...this.rest.subarray(0, 4)].map((b) => b.toString(16).padStart(2, '0'));
+    const before = zeros > 0 ? `${zeros} zero bytes and then ` : '';
+    const message = `behind the gzip data, which is whole, follow ${before}bytes that are none (${shown.join(' ')} …); expected the end of the file`;
+    return { ...lineFault('damaged-recording', message), isBehind: true };
+  }
+
+  /** @param isWhole whether the data itself had come to its end */
+  private brokenOff(isWhole = false): LineFault {
+    if (this.inputEnd !== 'end') return this.inputEnd!;
+    const expected = isWhole ? 'its checksum' : 'the end of the gzip member';
+    const message = `the file ends in the middle of its gzip data; expected ${expected}`;
+    return { ...lineFault('truncated-recording', message), isBehind: isWhole };
   }
 }
 
-function zlibFault(error: NodeJS.ErrnoException): LineFault {
-  if (error.code === 'Z_BUF_ERROR') {
-    return lineFault(
-      'truncated-recording',
-      'the file ends in the middle of its gzip data; expected the end of the gzip member',
-    );
+/** One member: its deflate data, decompressed a slice at a time. */
+class Member {
+  /** The deflate data has come to its end. */
+  ended = false;
+  private readonly inflater = new Inflater();
+  private retained: Uint8Array[] | undefined = [];
+  private retainedBytes = 0;
+  private output: Uint8Array[] = [];
+  private crc = 0;
+  private length = 0;
+
+  takeOutput(): Uint8Array | undefined {
+    return this.output.shift();
   }
-  return lineFault(
-    'damaged-recording',
-    `the gzip data is damaged (${error.message}); expected gzip whose checksum holds`,
-  );
+
+  /** @returns how many of the bytes belong to the data */
+  async take(slice: Uint8Array): Promise<number | Damage> {
+    const taken = await this.inflater.take(slice);
+    if (typeof taken !== 'number') {
+      await this.salvage(slice);
+      return taken;
+    }
+    if (taken < slice.length) this.ended = true;
+    this.retain(slice);
+    for (const bytes of this.inflater.takeOutput()) this.put(bytes);
+    return taken;
+  }
+
+  /** Whether length and checksum of the trailer are those of the data. */
+  check(trailer: Uint8Array): LineFault | undefined {
+    this.close();
+    const view = new DataView(trailer.buffer, trailer.byteOffset, TRAILER_BYTES);
+    if (view.getUint32(0, true) !== this.crc) return damaged('incorrect data check', true);
+    if (view.getUint32(4, true) !== this.length >>> 0) return damaged('incorrect length', true);
+    return undefined;
+  }
+
+  close(): void {
+    this.inflater.close();
+  }
+
+  private put(bytes: Uint8Array): void {
+    this.crc = crc32(bytes, this.crc);
+    this.length = (this.length + bytes.length) % 0x1_0000_0000;
+    this.output.push(bytes);
+  }
+
+  private retain(slice: Uint8Array): void {
+    if (this.retained === undefined) return;
+    this.retainedBytes += slice.length;
+    if (this.retainedBytes > RETAINED_BYTES) this.retained = undefined;
+    else this.retained.push(new Uint8Array(slice));
+  }
+
+  /** What the slice with the damage gives before it, where the way to it is still known. */
+  private async salvage(slice: Uint8Array): Promise<void> {
+    if (this.retained === undefined) return;
+    const again = new Inflater();
+    for (const before of this.retained) await again.take(before);
+    again.takeOutput();
+    for (let at = 0; at < slice.length; at++) {
+      if (typeof (await again.take(slice.subarray(at, at + 1))) !== 'number') break;
+      for (const bytes of again.takeOutput()) this.put(bytes);
+    }
+    again.close();
+  }
+}
+
+interface Damage {
+  readonly damage: string;
+}
+
+/** The stream of node:zlib, a write at a time. */
+class Inflater {
+  private readonly stream: InflateRaw = createInflateRaw({ chunkSize: OUTPUT_BYTES });
+  private output: Uint8Array[] = [];
+  private damage: Damage | undefined;
+  private wake: () => void = () => {};
+
+  constructor() {
+    this.stream.on('data', (bytes: Uint8Array) => void this.output.push(bytes));
+    this.stream.on('error', (error: Error) => {
+      this.damage = { damage: error.message };
+      this.wake();
+    });
+  }
+
+  takeOutput(): Uint8Array[] {
+    const { output } = this;
+    this.output = [];
+    return output;
+  }
+
+  /** @returns how many of the bytes it took; fewer than given where the data ends among them */
+  async take(bytes: Uint8Array): Promise<number | Damage> {
+    const before = this.stream.bytesWritten;
+    await new Promise<void>((resolve) => {
+      this.wake = resolve;
+      this.stream.write(bytes, () => resolve());
+    });
+    return this.damage ?? this.stream.bytesWritten - before;
+  }
+
+  close(): void {
+    this.stream.destroy();
+  }
+}
+
+/** Where the data of a member begins; undefined while that is not known yet. */
+function headerLength(bytes: Uint8Array): number | 'foreign' | undefined {
+  const magic = [0x1f, 0x8b, 8];
+  if (magic.some((byte, i) => i < bytes.length && bytes[i] !== byte)) return 'foreign';
+  if (bytes.length < 10) return undefined;
+  const flags = bytes[3]!;
+  let at = 10;
+  if ((flags & FLAG.extra) !== 0) {
+    if (bytes.length < at + 2) return undefined;
+    at += 2 + bytes[at]! + bytes[at + 1]! * 256;
+  }
+  for (const flag of [FLAG.name, FLAG.comment]) {
+    if ((flags & flag) === 0) continue;
+    const zero = bytes.indexOf(0, at);
+    if (zero < 0) return undefined;
+    at = zero + 1;
+  }
+  if ((flags & FLAG.headerCrc) !== 0) at += 2;
+  return bytes.length < at ? undefined : at;
+}
+
+/** @param isBehind whether it lies behind data that is whole */
+function damaged(what: string, isBehind: boolean): LineFault {
+  const message = `the gzip data is damaged (${what}); expected gzip whose checksum holds`;
+  return { ...lineFault('damaged-recording', message), isBehind };
 }

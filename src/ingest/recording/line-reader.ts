@@ -3,27 +3,44 @@
  * what comes over a connection just as well.
  */
 
-import type { Instrument } from '../../../protocol/messages';
+import { Nanos } from '../../../protocol/time';
 import { BinanceDecoder } from './binance';
-import { Definitions } from './definitions';
+import { Definitions, NOTHING_KNOWN, type Known } from './definitions';
 import type { RecordingFormat } from './detect';
 import type { LineFault, RecordingFault } from './faults';
 import { LINE_BYTES_MAX, LineSplitter } from './lines';
+import { BookMarkets } from './markets';
 import { Collector, type Counts, type Decoder, type RecordedBatch } from './record';
+import { SymbolNames } from './symbol-names';
 import { TapeDecoder } from './tape';
+import type { TimeUnit } from './times';
 
-export interface LineReaderOptions {
+/** How the lines are to be understood. */
+export interface ReadingOptions {
+  /** What a damaged line does; `stop` unless given. */
+  readonly onFault?: 'stop' | 'skip';
+  /** Definitions and decimals known beforehand. */
+  readonly known?: Known;
+  /** Of its times; `ns` unless given. */
+  readonly timeUnit?: TimeUnit;
+  /** What to call the names of the recording. */
+  readonly names?: ReadonlyMap<string, string>;
+  /** Shared by the recordings of one import. */
+  readonly markets?: BookMarkets;
+  /** `binance` only: the symbol of REST snapshots that name none. */
+  readonly snapshotSymbol?: string;
+  readonly lineBytesMax?: number;
+  /** The clock of this machine, which no line was received ahead of; without it none is held against it. */
+  readonly now?: () => Nanos;
+}
+
+export interface LineReaderOptions extends ReadingOptions {
   /** Names the source in faults. */
   readonly file: string;
   readonly format: RecordingFormat;
-  /** What a damaged line does; `stop` unless told. */
-  readonly onFault?: 'stop' | 'skip';
-  /** Definitions known beforehand; for `binance` they replace the default of eight decimals. */
-  readonly instruments?: readonly Instrument[];
-  /** `binance` only: the symbol of REST snapshots, which name none. */
-  readonly snapshotSymbol?: string;
-  readonly lineBytesMax?: number;
 }
+
+const END_OF_TIME = Nanos.fromBigInt((1n << 63n) - 1n);
 
 export class LineReader {
   private readonly collector: Collector;
@@ -31,12 +48,8 @@ export class LineReader {
   private readonly splitter: LineSplitter;
 
   constructor(options: LineReaderOptions) {
-    const definitions = new Definitions(options.instruments ?? []);
     const collector = new Collector(options.file, options.onFault ?? 'stop');
-    const decoder =
-      options.format === 'binance'
-        ? new BinanceDecoder(definitions, options.snapshotSymbol)
-        : new TapeDecoder(definitions);
+    const decoder = decoderOf(options);
     this.collector = collector;
     this.decoder = decoder;
     this.splitter = new LineSplitter(
@@ -45,7 +58,10 @@ export class LineReader {
           decoder.line(text, line, collector);
           return collector.stoppedBy === undefined;
         },
-        fault: (fault, line) => collector.fault(line, fault) === 'go-on',
+        fault: (fault, line) => {
+          decoder.fault(fault, line, collector);
+          return collector.stoppedBy === undefined;
+        },
       },
       options.lineBytesMax ?? LINE_BYTES_MAX,
     );
@@ -57,7 +73,7 @@ export class LineReader {
   }
 
   get counts(): Readonly<Counts> {
-    return { ...this.collector.counts, lines: this.splitter.lines };
+    return this.collector.counts;
   }
 
   /** The next bytes, which may be overwritten afterwards. */
@@ -68,13 +84,31 @@ export class LineReader {
 
   /** The bytes are over. */
   end(): RecordedBatch {
-    if (this.stoppedBy === undefined && this.splitter.end()) this.decoder.end(this.collector);
+    this.finish(true);
     return this.collector.take();
   }
 
-  /** The bytes broke off: a last line that is not whole is not taken. */
+  /** The bytes broke off: a last line without its line feed is taken only if they are known to be whole. */
   fail(fault: LineFault): RecordedBatch {
+    this.finish(fault.isBehind === true);
     if (this.stoppedBy === undefined) this.collector.fatal(this.splitter.lines + 1, fault);
     return this.collector.take();
   }
+
+  private finish(isWhole: boolean): void {
+    if (this.stoppedBy !== undefined) return;
+    if (!isWhole || this.splitter.end()) this.decoder.end(this.collector);
+  }
+}
+
+function decoderOf(options: LineReaderOptions): Decoder {
+  const common = {
+    definitions: new Definitions(options.known ?? NOTHING_KNOWN),
+    names: new SymbolNames(options.names),
+    timeUnit: options.timeUnit ?? 'ns',
+  };
+  const { now, markets = new BookMarkets(), snapshotSymbol } = options;
+  return options.format === 'binance'
+    ? new BinanceDecoder({ ...common, markets, snapshotSymbol })
+    : new TapeDecoder({ ...common, now: now ?? (() => END_OF_TIME) });
 }

@@ -1,5 +1,8 @@
 /**
  * Records: what a line of a recording becomes, and the place where decoders put it.
+ *
+ * Must hold: each line has one outcome. It is read (a record), skipped for a reason, or refused with a
+ * code, so `lines` is the sum of the three.
  */
 
 import type { SourceEvent } from '../../../protocol/messages';
@@ -25,20 +28,35 @@ export interface RecordedBatch {
 }
 
 export interface Counts {
-  /** Lines seen, blank ones included. */
+  /** Lines with an outcome, blank ones included. */
   lines: number;
+  /** Lines that hold events. */
+  read: number;
   events: number;
-  /** Lines that hold nothing a source says: blank, or of a derived or unknown kind. */
+  /** Lines that hold nothing a source says, or what is made anew. */
   skipped: number;
-  /** Lines or parts of the file that are damaged. */
-  faults: number;
+  /** Lines that cannot be taken. */
+  refused: number;
+  /** By reason; the reasons are few (`REASONS_MAX`). */
+  readonly skippedBy: Readonly<Record<string, number>>;
+  /** By code. */
+  readonly refusedBy: Readonly<Record<string, number>>;
 }
+
+/** Reasons come out of the file, so what is beyond these is counted together. */
+const REASONS_MAX = 32;
+const OTHER_REASON = 'other';
+/** Names reported once each; beyond these each line reports again. */
+const NAMES_MAX = 10_000;
 
 /** Collects what decoders find; `take` hands it on and starts anew. */
 export class Collector {
-  readonly counts: Counts = { lines: 0, events: 0, skipped: 0, faults: 0 };
   /** Set once by the fault that ends the reading. */
   stoppedBy: RecordingFault | undefined;
+  private readonly tally = { lines: 0, read: 0, events: 0, skipped: 0, refused: 0 };
+  private readonly skippedBy = new Map<string, number>();
+  private readonly refusedBy = new Map<string, number>();
+  private readonly names = new Set<string>();
   private records: Recorded[] = [];
   private faults: RecordingFault[] = [];
   private readonly file: string;
@@ -49,19 +67,41 @@ export class Collector {
     this.stopOnFault = onFault === 'stop';
   }
 
+  get counts(): Readonly<Counts> {
+    const { skippedBy, refusedBy } = this;
+    return {
+      ...this.tally,
+      skippedBy: Object.fromEntries(skippedBy),
+      refusedBy: Object.fromEntries(refusedBy),
+    };
+  }
+
   record(line: number, receiveTime: Nanos, events: readonly SourceEvent[]): void {
-    this.counts.events += events.length;
+    this.tally.lines += 1;
+    this.tally.read += 1;
+    this.tally.events += events.length;
     this.records.push({ line, receiveTime, events });
   }
 
-  skip(): void {
-    this.counts.skipped += 1;
+  /** @param reason a word, such as the kind of the message */
+  skip(reason: string): void {
+    this.tally.lines += 1;
+    this.tally.skipped += 1;
+    const known = this.skippedBy.has(reason) || this.skippedBy.size < REASONS_MAX;
+    count(this.skippedBy, known ? reason : OTHER_REASON);
   }
 
-  /** A line is damaged: whether to read on. */
-  fault(line: number, fault: LineFault): 'stop' | 'go-on' {
+  /** A line cannot be taken. Whether to read on. */
+  refuse(line: number, fault: LineFault): 'stop' | 'go-on' {
+    this.tally.lines += 1;
+    this.tally.refused += 1;
+    count(this.refusedBy, fault.code);
+    if (fault.name !== undefined) {
+      if (this.names.has(fault.name)) return 'go-on';
+      if (this.names.size < NAMES_MAX) this.names.add(fault.name);
+    }
     const full = this.add(line, fault);
-    if (!this.stopOnFault) return 'go-on';
+    if (!this.stopOnFault || fault.code === 'unusable-symbol') return 'go-on';
     this.stoppedBy ??= full;
     return 'stop';
   }
@@ -81,16 +121,21 @@ export class Collector {
 
   private add(line: number, fault: LineFault): RecordingFault {
     const full = recordingFault(this.file, line, fault);
-    this.counts.faults += 1;
     this.faults.push(full);
     return full;
   }
 }
 
-/** Turns lines into records; it keeps what a line needs of those before it. */
+export function count(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+/** Turns lines into records; it keeps what a line needs of those around it. */
 export interface Decoder {
-  /** One line without its line feed. Puts records, faults and skips into the collector. */
+  /** One line without its line feed. Sooner or later it becomes a record, a skip or a refusal. */
   line(text: string, line: number, into: Collector): void;
-  /** The recording is over. */
+  /** A line that could not be read as text. */
+  fault(fault: LineFault, line: number, into: Collector): void;
+  /** The recording is over: what waits has its outcome now. */
   end(into: Collector): void;
 }

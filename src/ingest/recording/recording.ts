@@ -4,29 +4,21 @@
  */
 
 import { assert } from '../../base/assert';
-import type { Instrument } from '../../../protocol/messages';
 import { openBytes, type FileReader, type OpenedFile } from './bytes';
 import { detectFormat, firstLineEnd, type RecordingFormat } from './detect';
 import { lineFault, recordingFault, type LineFault, type RecordingFault } from './faults';
 import type { ByteReader } from './gunzip';
-import { LineReader } from './line-reader';
+import { LineReader, type ReadingOptions } from './line-reader';
 import { joinPieces, LINE_BYTES_MAX } from './lines';
 import type { Counts, RecordedBatch } from './record';
 
-export interface RecordingOptions {
+/**
+ * A damaged line ends the reading with its fault, or is counted and left out, as `onFault` says. A file
+ * that is cut off, damaged or unreadable ends the reading always.
+ */
+export interface RecordingOptions extends ReadingOptions {
   /** Taken from the first line unless given. */
   readonly format?: RecordingFormat;
-  /**
-   * What a damaged line does: `stop` (unless told otherwise) ends the reading with the fault, `skip`
-   * counts it and goes on. A file that is cut off, damaged or unreadable ends the reading always.
-   */
-  readonly onFault?: 'stop' | 'skip';
-  /** Definitions known beforehand; for `binance` they replace the default of eight decimals. */
-  readonly instruments?: readonly Instrument[];
-  /** `binance` only: the symbol of REST snapshots, which name none. */
-  readonly snapshotSymbol?: string;
-  /** In bytes; 16 MiB unless told. */
-  readonly lineBytesMax?: number;
 }
 
 export interface RecordingProgress extends Readonly<Counts> {
@@ -66,6 +58,11 @@ export class Recording implements AsyncIterable<RecordedBatch> {
   /** What ended the reading early; undefined while it goes on and when it reached the end. */
   get stoppedBy(): RecordingFault | undefined {
     return this.lines.stoppedBy;
+  }
+
+  /** What was passed over behind the recording and is no fault. */
+  get note(): string | undefined {
+    return this.reader.note;
   }
 
   progress(): RecordingProgress {

@@ -1,10 +1,14 @@
 /**
  * Tape: Tapedeck's own recording, one message a line in the JSON form of protocol/README.md.
  *
- * Instrument, trade, bbo and book lines are taken; other messages of the protocol, which a recorded
+ * Instrument, trade, bbo, book and renumber lines are taken; other messages of the protocol, which a recorded
  * stream holds too, are made anew by the server and so are skipped and counted. A source may leave
- * out what the server fills in. A line without a receive time counts as received when it happened.
- * A venue on a tape is fed when it is played back: what came of its orders is there, they are not.
+ * out what the server fills in. A venue on a tape is fed when it is played back: what came of its
+ * orders is there, they are not.
+ *
+ * A line without a receive time counts as received when it happened. That cannot be where it happened
+ * far ahead of the lines around it, or of this machine's clock: such a line was received no later than
+ * those behind it say.
  */
 
 import { fromJson, parseJson, SOURCE_OPTIONAL } from '../../../protocol/json';
@@ -17,61 +21,138 @@ import {
 } from '../../../protocol/messages';
 import { Nanos } from '../../../protocol/time';
 import type { ScalesOf } from '../../../protocol/units';
-import { Definitions } from './definitions';
-import type { Collector, Decoder } from './record';
+import type { Definitions } from './definitions';
+import type { LineFault } from './faults';
+import { AheadDecoder, type WaitingLine } from './line-window';
+import type { Collector } from './record';
+import type { SymbolNames } from './symbol-names';
+import { readTime, type TimeUnit } from './times';
 
 const OPEN_BRACE = 123;
+/** How many of the lines behind it a line without a receive time is held against. */
+const AHEAD = { lines: 16, letters: 16 * 1024 * 1024 };
+/** How far ahead of all of them a time may lie, in nanoseconds. */
+const AHEAD_NANOS_MAX = 60_000_000_000;
+const TIME_FIELDS = ['eventTime', 'receiveTime'] as const;
 
 /** The line of a message, with its line feed. @throws Error when it names an unknown instrument */
 export function tapeLine(message: Message, scalesOf: ScalesOf): string {
   return `${toJsonText(message, scalesOf)}\n`;
 }
 
-export class TapeDecoder implements Decoder {
-  private readonly definitions: Definitions;
+export interface TapeOptions {
+  readonly definitions: Definitions;
+  readonly names: SymbolNames;
+  readonly timeUnit: TimeUnit;
+  /** The clock of this machine. */
+  readonly now: () => Nanos;
+}
+
+type MarketEvent = Exclude<SourceEvent, Instrument>;
+
+interface Waiting extends WaitingLine {
+  readonly of: SourceEvent | LineFault | { readonly skip: string };
+  /** By which an event was read. */
+  readonly definition: Instrument | undefined;
+}
+
+export class TapeDecoder extends AheadDecoder<Waiting> {
+  private readonly options: TapeOptions;
   /** The receive time of the newest line that has one. */
   private lastTime = Nanos.ZERO;
+  /** When the newest event of each symbol happened. */
+  private readonly lastEventTimes = new Map<string, Nanos>();
 
-  constructor(definitions: Definitions) {
-    this.definitions = definitions;
+  constructor(options: TapeOptions) {
+    super(AHEAD);
+    this.options = options;
   }
 
-  line(text: string, line: number, into: Collector): void {
-    if (text.charCodeAt(0) !== OPEN_BRACE && text.trim() === '') {
-      into.skip();
-      return;
-    }
-    const parsed = parseJson(text);
-    if (!('value' in parsed)) {
-      into.fault(line, parsed);
-      return;
-    }
-    if (isDerived(parsed.value)) {
-      into.skip();
-      return;
-    }
-    const message = fromJson(parsed.value, this.definitions.scalesOf, SOURCE_OPTIONAL);
-    if ('type' in message) this.take(message as SourceEvent, line, into);
-    else into.fault(line, message);
+  protected look(text: string, line: number): Waiting {
+    const of = this.read(text);
+    const definition = 'symbol' in of ? this.options.definitions.of(of.symbol) : undefined;
+    return { line, letters: text.length, of, definition };
   }
 
-  end(): void {
-    // Nothing is held back.
+  protected unreadable(fault: LineFault, line: number): Waiting {
+    return { line, letters: 0, of: fault, definition: undefined };
   }
 
-  private take(event: SourceEvent, line: number, into: Collector): void {
-    if (event.type === 'instrument') {
-      const fed: Instrument = { ...event, market: 'feed', rules: null };
-      this.definitions.define(fed);
-      into.record(line, this.lastTime, [fed]);
-      return;
-    }
+  protected decide({ line, of, definition }: Waiting, into: Collector): void {
+    if ('skip' in of) return into.skip(of.skip);
+    if ('code' in of) return void into.refuse(line, of);
+    const isFirst = this.options.definitions.give(of.symbol);
+    if (of.type === 'instrument') return into.record(line, this.lastTime, [of]);
     // Given as zero, it says no more than left out.
-    if (event.receiveTime.compare(Nanos.ZERO) === 0) event.receiveTime = event.eventTime;
-    this.lastTime = event.receiveTime;
-    const definition = this.definitions.takeFirst(event.symbol);
-    into.record(line, event.receiveTime, definition === undefined ? [event] : [definition, event]);
+    if (of.receiveTime.compare(Nanos.ZERO) === 0) of.receiveTime = this.receiveTimeOf(of);
+    this.lastTime = of.receiveTime;
+    this.lastEventTimes.set(of.symbol, of.eventTime);
+    const events = isFirst && definition !== undefined ? [definition, of] : [of];
+    into.record(line, of.receiveTime, events);
   }
+
+  private read(text: string): Waiting['of'] {
+    if (text.charCodeAt(0) !== OPEN_BRACE && text.trim() === '') return { skip: 'blank' };
+    const parsed = parseJson(text);
+    if (!('value' in parsed)) return parsed;
+    const { value } = parsed;
+    if (isDerived(value)) return { skip: (value as { type: string }).type };
+    const wrong = this.adapt(value);
+    if (wrong !== undefined) return wrong;
+    const event = fromJson(value, this.options.definitions.of, SOURCE_OPTIONAL);
+    if (!('type' in event)) return event;
+    if (event.type !== 'instrument') return event as SourceEvent;
+    const fed: Instrument = { ...event, market: 'feed', rules: null };
+    this.options.definitions.define(fed);
+    return fed;
+  }
+
+  /** Names and times as the recording has them become those of Tapedeck. */
+  private adapt(value: unknown): LineFault | undefined {
+    if (typeof value !== 'object' || value === null) return undefined;
+    const object = value as Record<string, unknown>;
+    if (typeof object['symbol'] === 'string') {
+      const symbol = this.options.names.of(object['symbol'], 'symbol');
+      if (typeof symbol !== 'string') return symbol;
+      object['symbol'] = symbol;
+    }
+    for (const field of TIME_FIELDS) {
+      if (object[field] === undefined || object['type'] === 'instrument') continue;
+      const time = readTime(field, object[field], this.options.timeUnit);
+      if ('code' in time) return time;
+      object[field] = time.toString();
+    }
+    return undefined;
+  }
+
+  /** When a line was received that does not say it. */
+  private receiveTimeOf({ symbol, eventTime }: MarketEvent): Nanos {
+    const behind = this.eventsBehind();
+    const now = this.options.now();
+    const before = this.lastEventTimes.get(symbol);
+    // Where a recording goes back to an earlier day, its line before that lies near the one before it;
+    // and a symbol that speaks once cannot be held against itself.
+    const isAhead =
+      behind.length > 0 &&
+      behind.every((other) => isFarAhead(eventTime, other.eventTime)) &&
+      (before === undefined
+        ? behind.some((other) => other.symbol === symbol)
+        : isFarAhead(eventTime, before));
+    if (!isAhead && eventTime.compare(now) <= 0) return eventTime;
+    const times = behind.map((other) => other.eventTime).filter((time) => time.compare(now) <= 0);
+    if (times.length > 0) return times.reduce((a, b) => (a.compare(b) <= 0 ? a : b));
+    return this.lastTime.compare(Nanos.ZERO) > 0 ? this.lastTime : now;
+  }
+
+  private eventsBehind(): MarketEvent[] {
+    const events: MarketEvent[] = [];
+    for (const { of } of this.ahead) if ('eventTime' in of) events.push(of);
+    return events;
+  }
+}
+
+function isFarAhead(time: Nanos, of: Nanos): boolean {
+  return time.compare(of.plus(AHEAD_NANOS_MAX)) > 0;
 }
 
 /** Whether this is a message of the protocol that no source sends. */

@@ -1,0 +1,180 @@
+/**
+ * Import numbering: whether the numbers of a recording go on from those that are there, or begin anew.
+ *
+ * The first numbered trades of each symbol decide, for each recording. If just one of them is there
+ * already, the recording, or one that it continues, was brought in before: its trades that are there are
+ * left out and counted, and the others are taken. If not, its numbers begin anew, and a `renumber` says
+ * so ahead of its first event; unless they go on from the recording before it of the same import.
+ */
+
+import type { Instrument, Renumber, SourceEvent, Trade } from '../../protocol/messages';
+import type { Nanos } from '../../protocol/time';
+import type { Recorded } from '../ingest/recording/record';
+import type { PastTrades, TradeWalk } from './import-past';
+
+/** What numbering needs of where the recording goes to. */
+export interface NumberedTarget {
+  readonly past: PastTrades;
+  /** Whether the symbol was there before this recording. */
+  wasThere(symbol: string): boolean;
+  /** The number that the next trade of a symbol follows there; 0 when that is not known. */
+  lastTradeNumber(symbol: string): number;
+}
+
+/** Whether its numbers go on is decided; `walk` is there where its trades may be there already. */
+interface Numbers {
+  /** They begin anew. */
+  readonly isAnew: boolean;
+  readonly walk: TradeWalk | undefined;
+  /** The number that its trades follow. */
+  last: number;
+  /** A trade behind those that were there has come, so that its numbers stand. */
+  isNew: boolean;
+}
+
+/** How many of them: the very first may have been refused when the others were brought in. */
+const FIRST_TRADES = 16;
+
+export class ImportNumbering {
+  private readonly target: NumberedTarget;
+  private readonly continues: boolean;
+  private readonly firstTrades = new Map<string, Trade[]>();
+  private readonly bySymbol = new Map<string, Numbers>();
+  /** The newest numbered trade of each symbol, over all recordings. */
+  private readonly newest = new Map<string, Trade>();
+  private recordings = 0;
+  /** Symbols whose definition a server published, and so what comes behind it. */
+  private readonly published = new Set<string>();
+  private readonly quoted = new Set<string>();
+
+  /** @param continues numbers go on, whatever is there */
+  constructor(target: NumberedTarget, continues: boolean) {
+    this.target = target;
+    this.continues = continues;
+  }
+
+  /** Another recording begins. */
+  begin(): void {
+    this.recordings += 1;
+    this.firstTrades.clear();
+    this.bySymbol.clear();
+    this.published.clear();
+    this.quoted.clear();
+  }
+
+  /** Takes note of a record that is further on than those that are taken. */
+  foresee({ events }: Recorded): void {
+    if (this.continues) return;
+    for (const event of events) {
+      if (event.type === 'instrument' && event.seq !== 0) this.published.add(event.symbol);
+      if (event.type === 'bbo') this.quoted.add(event.symbol);
+      if (event.type !== 'trade' || (event.seq === 0 && event.tradeId === 0)) continue;
+      const firsts = this.firstTrades.get(event.symbol);
+      if (firsts === undefined) this.firstTrades.set(event.symbol, [event]);
+      else if (firsts.length < FIRST_TRADES) firsts.push(event);
+    }
+  }
+
+  /**
+   * The record as it is to be handed over, and how many of its events are left out as repetitions.
+   * @param asTarget a trade of the recording by the decimals of where it goes to; undefined when it has none there
+   */
+  async number(
+    record: Recorded,
+    definitionOf: (symbol: string) => Instrument | undefined,
+    asTarget: (trade: Trade) => Trade | undefined,
+  ): Promise<{ record: Recorded; repeated: number }> {
+    if (this.continues) return { record, repeated: 0 };
+    const events: SourceEvent[] = [];
+    let repeated = 0;
+    for (const event of record.events) {
+      if (event.type === 'instrument' || event.type === 'renumber' || !isNumbered(event)) {
+        events.push(event);
+        continue;
+      }
+      const { symbol } = event;
+      let numbers = this.bySymbol.get(symbol);
+      if (numbers === undefined) {
+        numbers = await this.decide(symbol, definitionOf(symbol), asTarget);
+        this.bySymbol.set(symbol, numbers);
+        const begins = this.beginning(symbol, numbers);
+        if (begins !== undefined) events.push(renumber(symbol, event.eventTime, begins));
+      }
+      if (event.type === 'trade' && event.seq !== 0) this.newest.set(symbol, event);
+      if (event.type !== 'trade' || numbers.walk === undefined) events.push(event);
+      else if (numbers.walk.has(event)) {
+        if (event.seq !== 0) numbers.last = event.seq;
+        repeated += 1;
+      } else events.push(...this.renumbered(event, numbers));
+    }
+    const isSame =
+      events.length === record.events.length && events.every((e, i) => e === record.events[i]);
+    return { record: isSame ? record : { ...record, events }, repeated };
+  }
+
+  /**
+   * Which numbers begin at the first event of a symbol. Where both its levels and its quotes are what a
+   * server published, its quotes do not share the numbers of its levels.
+   */
+  private beginning(symbol: string, { isAnew, walk }: Numbers): Renumber['numbers'] | undefined {
+    const isPublished = this.published.has(symbol) && this.quoted.has(symbol);
+    if (isPublished && walk === undefined) return 'published';
+    return isAnew ? 'all' : undefined;
+  }
+
+  private async decide(
+    symbol: string,
+    definition: Instrument | undefined,
+    asTarget: (trade: Trade) => Trade | undefined,
+  ): Promise<Numbers> {
+    const foreseen = this.firstTrades.get(symbol) ?? [];
+    const firsts = foreseen.flatMap((trade) => asTarget(trade) ?? []);
+    const [first] = firsts;
+    const goesOn = { isAnew: false, walk: undefined, last: 0, isNew: true };
+    if (!this.target.wasThere(symbol)) return goesOn;
+    if (first === undefined || definition === undefined) {
+      return { ...goesOn, isAnew: this.recordings === 1 };
+    }
+    const walk = await this.target.past.from(firsts, definition);
+    if (walk !== undefined) return { ...goesOn, walk, isNew: false };
+    return { ...goesOn, isAnew: !this.followsNewest(first) };
+  }
+
+  /** Whether it goes on from the recording before it. */
+  private followsNewest(first: Trade): boolean {
+    const newest = this.newest.get(first.symbol);
+    return (
+      newest !== undefined &&
+      first.seq > newest.seq &&
+      first.eventTime.compare(newest.eventTime) >= 0
+    );
+  }
+
+  /** A trade that was not there, of a recording of which others were. */
+  private renumbered(trade: Trade, numbers: Numbers): SourceEvent[] {
+    if (numbers.isNew || trade.seq === 0) return [trade];
+    const newest = this.target.lastTradeNumber(trade.symbol);
+    // Among those that were there one was missing: its number is behind the newest, so it goes without.
+    if (trade.seq <= newest) return [{ ...trade, seq: 0, prevSeq: 0 }];
+    numbers.isNew = true;
+    if (numbers.last === newest) return [trade];
+    return [renumber(trade.symbol, trade.eventTime, 'trades'), trade];
+  }
+}
+
+/** Only a book, a quote or a trade with a number can begin a numbering; a trade may have the number 0. */
+function isNumbered(event: Exclude<SourceEvent, Instrument | Renumber>): boolean {
+  return event.type === 'trade' || event.seq !== 0;
+}
+
+export function renumber(symbol: string, eventTime: Nanos, numbers: Renumber['numbers']): Renumber {
+  return {
+    type: 'renumber',
+    symbol,
+    seq: 0,
+    prevSeq: 0,
+    eventTime,
+    receiveTime: eventTime,
+    numbers,
+  };
+}

@@ -1,0 +1,138 @@
+/** Where `import` pours its lines: a journal on this machine, or a server that is running. */
+
+import type { Fault } from '../../protocol/codes';
+import type { Instrument } from '../../protocol/messages';
+import { SystemClock } from '../base/clock';
+import { StartFault } from '../base/start-fault';
+import { loadConfig, processEnvironment } from '../config';
+import type { Recorded } from '../ingest/recording/record';
+import { definitionOf } from '../instruments';
+import { FeedInstrument } from '../market/feed-instrument';
+import { openRecorder, type Recorder } from '../recorder';
+import { failNow } from './failure';
+import type { NumberedTarget } from './import-numbering';
+import { JournalTrades } from './import-past';
+import { openServerSink } from './import-server';
+import type { SubmitResult, Train } from '../sequencer/sequencer';
+
+export interface SinkOptions {
+  readonly data?: string;
+  readonly to?: string;
+  readonly key?: string;
+  readonly config?: string;
+  /** With `skip`, what is refused must not take its neighbours along; with `stop` nothing behind it is taken. */
+  readonly onFault: 'stop' | 'skip';
+}
+
+/** What became of records. */
+export interface Intake {
+  /** How many of them were handed over; with `stop` none behind the first that was refused. */
+  reached: number;
+  /** By the place of the record among those given. */
+  readonly refused: Map<number, Fault>;
+  /** Events that were there already, and those of books that wait for a snapshot. */
+  repeated: number;
+  waiting: number;
+}
+
+/** What is known of a book at the end. */
+export type BookState = 'whole' | 'incomplete' | 'none';
+
+export interface Sink extends NumberedTarget {
+  /** How a symbol is defined there; undefined where it is not, or that cannot be asked. */
+  definitionOf(symbol: string): Instrument | undefined;
+  /** Another recording comes: what was taken before it counts as there. */
+  begin(): Promise<void>;
+  /** @throws TapedeckError when the connection fails */
+  take(records: readonly Recorded[]): Promise<Intake>;
+  /** Undefined where that cannot be asked. */
+  bookOf(symbol: string): Promise<BookState | undefined>;
+  close(): void;
+}
+
+/** @throws TapedeckError when the server is away or refuses the key */
+export function openSink(options: SinkOptions): Promise<Sink | StartFault> {
+  return options.to === undefined
+    ? Promise.resolve(openJournalSink(options))
+    : openServerSink(options.to, options);
+}
+
+/** Lines handed to the sequencer before it takes its turns. */
+const SUBMISSIONS_MAX = 1_000;
+/** The one source that feeds a journal without a server. */
+const SOURCE = 1;
+
+function openJournalSink({ data, config: file, onFault }: SinkOptions): Sink | StartFault {
+  const config = loadConfig({ data, config: file }, processEnvironment());
+  if (config instanceof StartFault) return config;
+  const settings = new Map<string, Instrument>();
+  for (const setting of config.instruments) {
+    const definition = definitionOf(setting);
+    if ('code' in definition) {
+      const message = `the instrument ${setting.symbol}: ${definition.message}`;
+      return new StartFault('bad-config', message, 'Correct it under [[instruments]].');
+    }
+    if (definition.market === 'feed') settings.set(definition.symbol, definition);
+  }
+  const recorder = openRecorder(config, new SystemClock(), () => {}, { fail: failNow });
+  if (recorder instanceof StartFault) return recorder;
+  const { market } = recorder;
+  const before = new Set<string>();
+  let past: JournalTrades | undefined;
+  return {
+    begin: async () => {
+      for (const { definition } of market.all()) before.add(definition.symbol);
+      await recorder.journal.flush();
+      past?.close();
+      past = new JournalTrades(config.journal.directory);
+    },
+    past: { from: (firsts) => past!.from(firsts) },
+    wasThere: (symbol) => before.has(symbol),
+    lastTradeNumber: (symbol) => lastTradeNumber(recorder, symbol),
+    definitionOf: (symbol) => market.get(symbol)?.definition ?? settings.get(symbol),
+    take: (records) => Promise.resolve(submit(recorder, records, onFault)),
+    bookOf: (symbol) => Promise.resolve(bookOf(recorder, symbol)),
+    close: () => {
+      past?.close();
+      recorder.close();
+    },
+  };
+}
+
+function lastTradeNumber({ market }: Recorder, symbol: string): number {
+  const instrument = market.get(symbol);
+  return instrument instanceof FeedInstrument ? instrument.checkpoint().trades.numbers.last : 0;
+}
+
+function submit(
+  { sequencer }: Recorder,
+  records: readonly Recorded[],
+  onFault: 'stop' | 'skip',
+): Intake {
+  const intake: Intake = { reached: 0, refused: new Map(), repeated: 0, waiting: 0 };
+  const train: Train | undefined = onFault === 'stop' ? { broken: false } : undefined;
+  const answer = (i: number, result: SubmitResult): void => {
+    if (intake.refused.size > 0 && train?.broken === true) return;
+    intake.reached = i + 1;
+    if ('fault' in result) intake.refused.set(i, result.fault);
+    else {
+      intake.repeated += result.intake.repeated;
+      intake.waiting += result.intake.waiting;
+    }
+  };
+  for (const [i, { events, receiveTime }] of records.entries()) {
+    const done = (result: SubmitResult): void => answer(i, result);
+    sequencer.submit(SOURCE, events, done, receiveTime, true, false, train);
+    if ((i + 1) % SUBMISSIONS_MAX !== 0) continue;
+    sequencer.drain();
+    if (train?.broken === true) break;
+  }
+  sequencer.drain();
+  return intake;
+}
+
+function bookOf({ market }: Recorder, symbol: string): BookState {
+  const instrument = market.get(symbol);
+  if (instrument === undefined) return 'none';
+  return instrument.bookView() === null ? 'incomplete' : 'whole';
+}

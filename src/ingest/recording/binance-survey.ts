@@ -1,0 +1,118 @@
+/**
+ * Survey of a Binance capture: what its lines tell of each symbol besides events. The decimals that its
+ * numbers need, the update numbers that its book has come through, and which streams of trades it has.
+ * Bounded: some numbers a symbol.
+ */
+
+import type { Scales } from '../../../protocol/units';
+import { marketOf, type BinanceKind } from './binance-events';
+import type { Json } from './binance-fields';
+import { Decimals } from './decimals';
+import type { BookMarket } from './markets';
+
+interface Surveyed {
+  readonly price: Decimals;
+  readonly quantity: Decimals;
+  /** Whether the decimals are still looked for. */
+  isOpen: boolean;
+  /** Update numbers: the one before the first heard, and the newest. */
+  updates: { from: number; to: number } | undefined;
+  hasTrades: boolean;
+  market: BookMarket | undefined;
+}
+
+export class BinanceSurvey {
+  private readonly symbols = new Map<string, Surveyed>();
+
+  see(symbol: string, kind: BinanceKind, data: Json): void {
+    const seen = this.of(symbol);
+    seen.market ??= marketOf(kind, data);
+    if (kind === 'trade') seen.hasTrades = true;
+    if (kind === 'depth') reach(seen, data['U'], data['u']);
+    if (kind === 'quote') reach(seen, data['u'], data['u']);
+    if (seen.isOpen) look(seen, kind, data);
+  }
+
+  /** Decimals of a snapshot, once it is known whose it is. */
+  seeSnapshot(symbol: string, data: Json): void {
+    const seen = this.of(symbol);
+    if (seen.isOpen) look(seen, 'snapshot', data);
+  }
+
+  /** The decimals of a symbol, which are not looked for any more. */
+  scalesOf(symbol: string): Scales {
+    const seen = this.of(symbol);
+    seen.isOpen = false;
+    return { priceScale: seen.price.scale, quantityScale: seen.quantity.scale };
+  }
+
+  hasTrades(symbol: string): boolean {
+    return this.symbols.get(symbol)?.hasTrades === true;
+  }
+
+  /** As the first line said that tells it. */
+  marketOf(symbol: string): BookMarket | undefined {
+    return this.symbols.get(symbol)?.market;
+  }
+
+  /** The symbol whose updates a snapshot with this number stands among; all that may be, where that is not one. */
+  ownerOf(lastUpdateId: unknown): string | readonly string[] {
+    const all = [...this.symbols.keys()];
+    if (all.length === 1) return all[0]!;
+    if (typeof lastUpdateId !== 'number') return all;
+    const among = all.filter((symbol) => {
+      const updates = this.symbols.get(symbol)!.updates;
+      return updates !== undefined && updates.from <= lastUpdateId && lastUpdateId <= updates.to;
+    });
+    return among.length === 1 ? among[0]! : all;
+  }
+
+  private of(symbol: string): Surveyed {
+    let seen = this.symbols.get(symbol);
+    if (seen === undefined) {
+      seen = {
+        price: new Decimals(),
+        quantity: new Decimals(),
+        isOpen: true,
+        updates: undefined,
+        hasTrades: false,
+        market: undefined,
+      };
+      this.symbols.set(symbol, seen);
+    }
+    return seen;
+  }
+}
+
+function reach(seen: Surveyed, first: unknown, last: unknown): void {
+  if (typeof first !== 'number' || typeof last !== 'number') return;
+  const { from, to } = seen.updates ?? { from: first - 1, to: last };
+  seen.updates = { from: Math.min(from, first - 1), to: Math.max(to, last) };
+}
+
+function look({ price, quantity }: Surveyed, kind: BinanceKind, data: Json): void {
+  switch (kind) {
+    case 'trade':
+    case 'aggregate':
+      price.see(data['p']);
+      quantity.see(data['q']);
+      return;
+    case 'quote':
+      price.see(data['b']);
+      price.see(data['a']);
+      quantity.see(data['B']);
+      quantity.see(data['A']);
+      return;
+    case 'depth':
+    case 'snapshot':
+      for (const side of kind === 'depth' ? ['b', 'a'] : ['bids', 'asks']) {
+        const levels: unknown = data[side];
+        if (!Array.isArray(levels)) continue;
+        for (const level of levels as unknown[]) {
+          if (!Array.isArray(level)) continue;
+          price.see(level[0]);
+          quantity.see(level[1]);
+        }
+      }
+  }
+}

@@ -1,0 +1,22 @@
+/** Symbol names: those of the recording, and what Tapedeck calls them. */
+
+import { shown } from '../../../protocol/codes';
+import { isSymbol } from '../../../protocol/units';
+import type { LineFault } from './faults';
+
+export class SymbolNames {
+  private readonly given: ReadonlyMap<string, string>;
+
+  /** @param given what the caller calls a name of the recording */
+  constructor(given: ReadonlyMap<string, string> = new Map()) {
+    this.given = given;
+  }
+
+  /** The symbol, or why it can be none, which costs the lines with this name only. */
+  of(name: string, field: string): string | LineFault {
+    const symbol = this.given.get(name) ?? name;
+    if (isSymbol(symbol)) return symbol;
+    const message = `${field} is ${shown(name)}, which cannot be a symbol; its lines are left out`;
+    return { code: 'unusable-symbol', field, message, name };
+  }
+}
