@@ -1,7 +1,7 @@
 /**
  * Export formats: events as text, a line or some lines each.
  *
- * ndjson is the JSON form of protocol/README.md, so a tape that `replay` reads; orders and snapshots,
+ * ndjson is the JSON form of protocol/README.md, so a tape that `import` reads; orders and snapshots,
  * which are no messages, have the same form. csv is RFC 4180 with a header; what has levels has a row
  * for each of them. Decimals and times are exact in both.
  */
@@ -23,7 +23,7 @@ export interface Format {
   text(event: Extracted): string;
 }
 
-/** Kinds that a source may send, so that `replay` takes them in. */
+/** Kinds that a source may send, so that `import` takes them in. */
 const SOURCE_KINDS: ReadonlySet<ExtractKind> = new Set(['trade', 'bbo', 'book']);
 const OPENING = ['symbol', 'seq', 'eventTime', 'receiveTime'];
 const LEVEL = ['side', 'price', 'quantity'];

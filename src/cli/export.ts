@@ -62,7 +62,7 @@ export function exportCommand(): Command {
     .addHelpText(
       'after',
       `
-ndjson of trade, bbo and book is a tape that "replay" reads. csv has a row for each level of a book.
+ndjson of trade, bbo and book is a tape that "import" reads; of several kinds, merged by seq, as well. csv has a row for each level of a book.
 Where records are missing, ndjson has a line of type "gap"; of csv, a warning tells the places.
 
 Examples:

@@ -34,7 +34,7 @@ export function tailCommand(): Command {
     .addOption(URL_OPTION())
     .addOption(KEY_OPTION())
     .option('--ring <PATH>', 'read the ring of a server on this machine; without topics all of it')
-    .option('--json', 'lines that "replay" can read back')
+    .option('--json', 'lines that "import" can read back')
     .addHelpText(
       'after',
       `

@@ -48,7 +48,7 @@ async function run(commands: string, server?: ServerProcess): Promise<string> {
     .replaceAll('127.0.0.1:7070', `127.0.0.1:${port}`)
     .replaceAll('npx -y bun@1.4.5', 'bun')
     .replaceAll(
-      /^(bun tapedeck (?:tail|book|replay .*--to).*?)( #.*)?$/gm,
+      /^(bun tapedeck (?:tail|book|import .*--to).*?)( #.*)?$/gm,
       (line, command: string) =>
         line.includes('--to') ? line : `${command} --url http://127.0.0.1:${port}`,
     );
@@ -106,7 +106,7 @@ describe('a recording', () => {
   beforeAll(async () => {
     const [commands] = blocks('Record a market from a file and serve it', 'sh');
     const [replay] = commands!.split('\n');
-    expect(await run(replay!)).toContain('0 faults');
+    expect(await run(replay!)).toContain(' 0 refused');
     server = await ServerProcess.start({ data: join(folder, 'data/recorded') });
   });
   afterAll(() => server.remove());
@@ -129,7 +129,7 @@ describe('a recording', () => {
   });
 
   test('Take records out', async () => {
-    expect(await run(blocks('Take records out', 'sh')[0]!)).toContain('0 faults');
+    expect(await run(blocks('Take records out', 'sh')[0]!)).toContain(' 0 refused');
     expect(
       readFileSync(join(folder, 'data/trades.csv'), 'utf8').split('\n').length,
     ).toBeGreaterThan(2);
@@ -147,7 +147,7 @@ describe('a feed', () => {
       expect(out).toMatch(/"events":3,"skipped":0/);
       expect(out).toMatch(/ lines: .* 0 refused\n\d+ events in /);
       const [replay] = blocks('Replay a recording at ×10', 'sh');
-      expect(await run(`KEY=${key}\n${replay}`, server)).toContain('0 faults');
+      expect(await run(`KEY=${key}\n${replay}`, server)).toContain(' 0 refused');
     } finally {
       await server.remove();
     }
