@@ -154,7 +154,6 @@ export class FeedInstrument implements MarketInstrument {
       this.lastSource = session.id;
       this.trades.begin(session.continues);
       this.isNewBook = !session.continues;
-      this.top.isPublished = false;
     }
     this.owner = session.id;
     this.status.reportDue(out);
@@ -214,9 +213,8 @@ export class FeedInstrument implements MarketInstrument {
       this.publishBook(m, at, out);
       if (this.top.isPublished && m.mark !== null) this.published.publishMark(m.mark, at, out);
     } else if (this.published.state !== 'incomplete') {
-      const missed = outcome === 'gap' ? m.prevSeq - before : 0;
       if (outcome === 'renumbered') this.status.intake.renumbered += 1;
-      this.lose(reasonOf(outcome), missed, at, out);
+      this.lose(reasonOf(outcome), outcome === 'gap' ? m.prevSeq - before : 0, at, out);
     }
     this.status.revive(at.eventTime, out);
     this.countAhead(m.eventTime, at.eventTime, out);
@@ -253,8 +251,7 @@ export class FeedInstrument implements MarketInstrument {
       this.trades.renumber(at, out);
     }
     if (numbers === 'trades') return;
-    this.top.isPublished = numbers === 'published';
-    this.top.forget();
+    this.top.forget(numbers === 'published');
     this.isNewBook = false;
     if (this.book.state === 'none') return;
     this.book.renumber();
@@ -273,7 +270,7 @@ export class FeedInstrument implements MarketInstrument {
     this.owner = 0;
     this.lastSource = 0;
     this.book.interrupt();
-    this.top.forget();
+    this.top.forget(false);
     if (this.state !== 'live') return;
     const at = out.receiveTime;
     this.published.publishMark('stale', this.orderBook(at, out), out);

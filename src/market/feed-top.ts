@@ -93,8 +93,9 @@ export class FeedTop {
     return quote;
   }
 
-  /** What quotes said counts no more. */
-  forget(): void {
+  /** What quotes said counts no more. @param isPublished what comes behind it */
+  forget(isPublished = this.isPublished): void {
+    this.isPublished = isPublished;
     this.quote = null;
     this.quotedAt = null;
   }
