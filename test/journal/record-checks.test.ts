@@ -62,12 +62,12 @@ class Story {
     const reading = openReading(this.write());
     if (reading instanceof StartFault) throw new Error(reading.message);
     const checks = new RecordChecks(reading.instruments);
-    const faults = [...reading.pages()]
+    const fault = [...reading.pages()]
       .flat()
       .map((row) => checks.take(row))
-      .filter((found) => typeof found === 'string');
+      .find((found) => typeof found === 'string');
     reading.close();
-    return faults[0] ?? checks.finish();
+    return fault ?? checks.finish();
   }
 }
 
