@@ -2,7 +2,6 @@
 
 import { fault, fieldFault, type Fault } from '../protocol/codes';
 import type { SourceEvent } from '../protocol/messages';
-import type { Clock } from './base/clock';
 import type { OrderStage } from './gateway/orders';
 import type { MarketOutput } from './market/output';
 import type { Recorder } from './recorder';
@@ -23,13 +22,11 @@ export class Sources {
   private count = 0;
   private readonly recorder: Recorder;
   private readonly silence: RequestSilence;
-  private readonly clock: Clock;
   /** Requests of one key are one source, whatever connections they come over, until it is gone. */
   private readonly ofKeys = new Map<string, { id: number; timer: ReturnType<typeof setTimeout> }>();
 
-  constructor(recorder: Recorder, silence: RequestSilence, clock: Clock) {
+  constructor(recorder: Recorder, silence: RequestSilence) {
     this.recorder = recorder;
-    this.clock = clock;
     this.silence = silence;
   }
 
@@ -52,7 +49,7 @@ export class Sources {
     this.ofKeys.set(key, { id, timer: this.yieldLater(key, id) });
     return new Promise((resolve) => {
       const { sequencer } = this.recorder;
-      sequencer.submit(id, events, resolve, this.clock.now(), continues, true);
+      sequencer.submit(id, events, resolve, { continues, isDecimal: true });
     });
   }
 

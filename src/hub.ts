@@ -64,7 +64,7 @@ export function createHub(
     unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
     acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
     submit: (source, { events, continues }, done) => {
-      sequencer.submit(source, events, done, clock.now(), continues ?? false);
+      sequencer.submit(source, events, done, { continues: continues ?? false });
     },
     note: (session, event, detail) => {
       const code = event === 'closed' ? closeLabel(Number(detail.code)) : (detail.code ?? '');

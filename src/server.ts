@@ -176,7 +176,7 @@ export function startServer(
   const { keys } = access;
   const entry = createOrderStage(recorder, config.limits.waitingEventsMax);
   const orders = limitedOrders(entry, limits, clock);
-  const sources = new Sources(recorder, config.market, clock);
+  const sources = new Sources(recorder, config.market);
   const path = join(config.journal.directory, JOURNAL_FILE);
   const missing = (): MissingPlaces | null => {
     const open = recorder.journal.missing();

@@ -122,7 +122,8 @@ function submit(
   };
   for (const [i, { events, receiveTime }] of records.entries()) {
     const done = (result: SubmitResult): void => answer(i, result);
-    sequencer.submit(SOURCE, events, done, receiveTime, true, false, train);
+    const own = train === undefined ? {} : { train };
+    sequencer.submit(SOURCE, events, done, { receiveTime, continues: true, ...own });
     if ((i + 1) % SUBMISSIONS_MAX !== 0) continue;
     sequencer.drain();
     if (train?.broken === true) break;

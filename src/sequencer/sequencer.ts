@@ -75,6 +75,17 @@ export const NOT_REACHED: SubmitResult = {
   fault: fault('invalid-field', 'a submission before it was refused'),
 };
 
+export interface SubmitOptions {
+  /** When they were received, if that is not now: a recording has its own time. */
+  readonly receiveTime?: Nanos;
+  /** Whether the source's numbers go on from those of its session before. */
+  readonly continues?: boolean;
+  /** Whether they came as decimals, which no scales of the source's own make ambiguous. */
+  readonly isDecimal?: boolean;
+  /** That it is a part of. */
+  readonly train?: Train;
+}
+
 interface Submission {
   readonly train: Train | undefined;
   readonly source: number;
@@ -150,20 +161,14 @@ export class Sequencer {
 
   /**
    * Brings a source's events in; `done` is called once, when they are journaled or refused.
-   * @param receiveTime when they were received, if that is not now (a recording has its own)
-   * @param continues whether the source's numbers go on from those of its session before
-   * @param isDecimal whether they came as decimals, which no scales of the source's own make ambiguous
-   * @param train that it is a part of
    */
   submit(
     source: number,
     events: readonly SourceEvent[],
     done: (result: SubmitResult) => void,
-    receiveTime: Nanos = this.clock.now(),
-    continues = false,
-    isDecimal = false,
-    train?: Train,
+    options: SubmitOptions = {},
   ): void {
+    const { receiveTime = this.clock.now(), continues = false, isDecimal = false, train } = options;
     const refused = this.refusal();
     if (refused !== undefined) {
       done({ index: -1, fault: refused });

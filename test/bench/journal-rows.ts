@@ -59,7 +59,7 @@ export class JournalRows {
       // As if they had arrived when they happened: what is due each second goes by this time.
       const last = events.at(-1)!;
       if ('eventTime' in last) receiveTime = last.eventTime;
-      sequencer.submit(1, events, checkTaken, receiveTime);
+      sequencer.submit(1, events, checkTaken, { receiveTime });
       if ((i + SUBMISSION) % batchEvents === 0) sequencer.drain();
     }
     sequencer.drain();

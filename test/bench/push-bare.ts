@@ -56,7 +56,7 @@ function publishesOf({ topics, ...rest }: BareShape): Publish[][] {
   return burstsOf(rest).map((events: SourceEvent[], i) => {
     if (i === definitions) subscribe(broadcaster, topics);
     made = [];
-    sequencer.submit(1, events, () => {}, MARK);
+    sequencer.submit(1, events, () => {}, { receiveTime: MARK });
     sequencer.drain();
     return made;
   });

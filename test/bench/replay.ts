@@ -174,7 +174,7 @@ function submit(sequencer: Sequencer, records: readonly Recorded[]): void {
       1,
       events,
       (result) => assert(!('fault' in result), 'the recording is taken'),
-      receiveTime,
+      { receiveTime },
     );
     if (i % SUBMISSIONS === 0) sequencer.drain();
   }

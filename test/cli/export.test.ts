@@ -28,7 +28,9 @@ beforeAll(() => {
     [book('delta', 3, 2, [9_990, 0], [], { eventTime: at(4) })],
     [trade({ seq: 2, price: 9_980, aggressor: 'sell', quantity: 1, eventTime: at(5) })],
   ]) {
-    recorder.sequencer.submit(1, events, (r) => expect('seq' in r).toBe(true), at(6));
+    recorder.sequencer.submit(1, events, (r) => expect('seq' in r).toBe(true), {
+      receiveTime: at(6),
+    });
     recorder.sequencer.drain();
   }
   recorder.close();
@@ -236,12 +238,14 @@ describe('where records are missing', () => {
           trade({ seq: n, prevSeq: n - 1, quantity: n, eventTime }),
           book('delta', n, n - 1, [9_000 - (n % 7), n], [10_000 + (n % 5), n], { eventTime }),
         ];
-        recorder.sequencer.submit(1, events, (r) => expect('seq' in r).toBe(true), eventTime);
+        recorder.sequencer.submit(1, events, (r) => expect('seq' in r).toBe(true), {
+          receiveTime: eventTime,
+        });
         recorder.sequencer.drain();
       }
     };
     const first = [instrument('ACME'), book('snapshot', 1, 0, [9_000, 1], [10_000, 1], { eventTime: at(1) })]; // prettier-ignore
-    recorder.sequencer.submit(1, first, () => {}, at(1));
+    recorder.sequencer.submit(1, first, () => {}, { receiveTime: at(1) });
     recorder.sequencer.drain();
     say(2, 10);
     await recorder.journal.flush();
@@ -315,7 +319,9 @@ describe('a stretch of many blocks', () => {
   beforeAll(() => {
     const { recorder } = record(long, { snapshotEveryMs: 1 }, { clock: new ManualClock(at(0)) });
     const submit = (events: Parameters<typeof recorder.sequencer.submit>[1], n: number): void => {
-      recorder.sequencer.submit(1, events, (r) => expect('seq' in r).toBe(true), at(n));
+      recorder.sequencer.submit(1, events, (r) => expect('seq' in r).toBe(true), {
+        receiveTime: at(n),
+      });
       if (n % 50 === 0) recorder.sequencer.drain();
     };
     for (const symbol of ['ACME', 'OTHER']) {

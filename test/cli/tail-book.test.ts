@@ -193,7 +193,7 @@ describe('tail', () => {
     const path = scratch.write(`${lines.slice(0, -1).join('\n')}\n`, '.ndjson');
     const replayed = await tapedeck(['replay', path, '--data', scratch.fresh()]);
     expect(replayed).toMatchObject({ code: 0, stderr: '' });
-    expect(replayed.stdout).toContain(' 0 faults');
+    expect(replayed.stdout).toContain(' 0 refused');
   });
 
   test('ends in peace when nobody reads it any more', async () => {

@@ -188,7 +188,7 @@ test('[D1] a restart, in order or not, goes on as if it had not been', () => {
       for (let i = from; i < from + 50; i++) {
         for (const list of trades) {
           const t = list[i]!;
-          recorder.sequencer.submit(1, [{ ...t, seq: 0 }], (r) => expect(r).not.toHaveProperty('fault'), t.receiveTime); // prettier-ignore
+          recorder.sequencer.submit(1, [{ ...t, seq: 0 }], (r) => expect(r).not.toHaveProperty('fault'), { receiveTime: t.receiveTime }); // prettier-ignore
         }
         if (random.chance(0.3)) recorder.sequencer.drain();
       }

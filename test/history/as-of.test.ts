@@ -159,7 +159,7 @@ test.skipIf(!present)(
     if ('code' in tape) throw new Error(tape.message);
     for await (const { records } of tape) {
       for (const { events, receiveTime } of records) {
-        sequencer.submit(1, events, () => {}, receiveTime);
+        sequencer.submit(1, events, () => {}, { receiveTime });
       }
       sequencer.drain();
     }

@@ -33,7 +33,9 @@ function writeTrades(past: Past, prng: Prng, count: number, from: number): void 
     const eventTime = prng.chance(0.05) ? received.plus(prng.int(10_001, 9e9) * 1e6) : old;
     const more = { price: prng.int(1, 500), quantity: prng.int(1, 50), seq: 0 };
     const { sequencer } = past.recorder;
-    sequencer.submit(1, [trade({ symbol, eventTime, ...more })], () => {}, received);
+    sequencer.submit(1, [trade({ symbol, eventTime, ...more })], () => {}, {
+      receiveTime: received,
+    });
     if (prng.chance(0.3)) sequencer.drain();
   }
   past.recorder.sequencer.drain();
@@ -296,7 +298,9 @@ describe('bars', () => {
     const { past } = start(16);
     for (const seconds of [0, 60, 300_000, 300_060]) {
       const time = at(seconds * 1e6);
-      past.recorder.sequencer.submit(1, [trade({ eventTime: time })], () => {}, time);
+      past.recorder.sequencer.submit(1, [trade({ eventTime: time })], () => {}, {
+        receiveTime: time,
+      });
     }
     past.recorder.sequencer.drain();
     await past.recorder.journal.flush();
@@ -311,7 +315,9 @@ describe('bars', () => {
     const { past } = start(17);
     for (const seconds of [0, 60, 4_000]) {
       const time = at(seconds * 1e6);
-      past.recorder.sequencer.submit(1, [trade({ eventTime: time })], () => {}, time);
+      past.recorder.sequencer.submit(1, [trade({ eventTime: time })], () => {}, {
+        receiveTime: time,
+      });
     }
     past.recorder.sequencer.drain();
     await past.recorder.journal.flush();

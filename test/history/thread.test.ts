@@ -63,7 +63,9 @@ describe('the history thread', () => {
     for (let i = 0; i < events.length; i += 1_000) {
       const some = events.slice(i, i + 1_000);
       const last = some.at(-1)!;
-      sequencer.submit(1, some, () => {}, last.type === 'instrument' ? at(0) : last.eventTime);
+      sequencer.submit(1, some, () => {}, {
+        receiveTime: last.type === 'instrument' ? at(0) : last.eventTime,
+      });
       sequencer.drain();
     }
     await past.recorder.journal.flush();

@@ -31,7 +31,7 @@ const MINUTE = 60;
 
 function say(recording: Recording, receiveTime: Nanos, ...events: SourceEvent[]): void {
   const { sequencer } = recording.recorder;
-  sequencer.submit(1, events, (result) => expect(result).toHaveProperty('seq'), receiveTime);
+  sequencer.submit(1, events, (result) => expect(result).toHaveProperty('seq'), { receiveTime });
   sequencer.drain();
 }
 

@@ -42,7 +42,9 @@ function checkGaps(told: readonly Message[], { from, to }: Hole, names: readonly
   const gaps = told.slice(first, first + names.length) as MessageOf<'gap'>[];
   const gap = { type: 'gap', from, to, count: to - from + 1, reason: 'not-journaled' };
   const inOrder = gaps.toSorted((a, b) => (a.topic < b.topic ? -1 : 1));
-  expect(inOrder).toEqual(names.toSorted().map((topic) => ({ ...gap, topic })) as typeof gaps);
+  expect(inOrder).toEqual(
+    names.toSorted().map((topic) => Object.assign({}, gap, { topic })) as typeof gaps,
+  );
   expect(told.slice(0, first).some((m) => 'seq' in m && m.seq > to)).toBe(false);
 }
 

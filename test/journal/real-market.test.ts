@@ -127,7 +127,7 @@ describe.skipIf(!present)(
       let taken = 0;
       for await (const { records } of tape) {
         for (const { events, receiveTime } of records) {
-          sequencer.submit(1, events, (r) => expect('seq' in r).toBe(true), receiveTime);
+          sequencer.submit(1, events, (r) => expect('seq' in r).toBe(true), { receiveTime });
           sequencer.drain();
           for (const e of events) if (e.type === 'book' && e.form === 'delta') compareQuote(e.seq);
         }
@@ -167,7 +167,7 @@ describe.skipIf(!present)(
       expectRebuilt(true);
     });
 
-    test('every trade is there with its exact time, and the volume is their sum', () => {
+    test('every trade is there with its exact time, and the volume is that of the session', () => {
       const { journal, market } = recording.recorder;
       void journal.flush();
       const trades = journal.trades(SYMBOL, Number.MAX_SAFE_INTEGER, 20_000).reverse();
@@ -180,7 +180,11 @@ describe.skipIf(!present)(
       ).toEqual(naive.trades as never);
       expect(trades.length).toBe(9757);
       const volume = exact([0, Number(feedOf(market, SYMBOL).currentTick()!.volume)])[1];
-      expect(volume).toBe(naive.trades.reduce((sum, t) => sum + t.quantity, 0n));
+      // The recording goes over midnight: the volume is that of the session of its end.
+      const midnight = 1_723_161_600_000_000_000n;
+      const session = naive.trades.filter((t) => t.nanos >= midnight);
+      expect(session.length).toBeLessThan(naive.trades.length);
+      expect(volume).toBe(session.reduce((sum, t) => sum + t.quantity, 0n));
     });
 
     test('it is the same after a crash, and after an orderly end', () => {

@@ -53,7 +53,7 @@ async function play(name: string, into: Recording, size: number): Promise<object
   let lines = 0;
   for await (const { records } of recording) {
     for (const { events, receiveTime } of records) {
-      sequencer.submit(SOURCE, events, (r) => expect('seq' in r).toBe(true), receiveTime);
+      sequencer.submit(SOURCE, events, (r) => expect('seq' in r).toBe(true), { receiveTime });
       lines += 1;
       if (lines % size === 0) sequencer.drain();
     }

@@ -31,16 +31,15 @@ async function written(
       1,
       [trade({ seq: i, prevSeq: i - 1, price: 10_000 + (i % 7), eventTime })],
       () => {},
-      eventTime,
+      { receiveTime: eventTime },
     );
     const form = i === 1 ? 'snapshot' : 'delta';
-    sequencer.submit(
-      1,
-      [book(form, i, i - 1, [9_990, i], [10_020, 7], { eventTime })],
-      () => {},
-      eventTime,
-    );
-    sequencer.submit(1, [bbo(i, [9_990, i], [10_020, 7], { eventTime })], () => {}, eventTime);
+    sequencer.submit(1, [book(form, i, i - 1, [9_990, i], [10_020, 7], { eventTime })], () => {}, {
+      receiveTime: eventTime,
+    });
+    sequencer.submit(1, [bbo(i, [9_990, i], [10_020, 7], { eventTime })], () => {}, {
+      receiveTime: eventTime,
+    });
     if (i % 50 === 0) sequencer.drain();
   }
   sequencer.drain();
@@ -88,7 +87,7 @@ describe('a journal of schema 2', () => {
       const again = record(directory);
       expect(version(path)).toBe(SCHEMA_VERSION);
       expect(stateOf(again.recorder.market)).toBe(state);
-      again.recorder.sequencer.submit(1, [trade({ seq: 601, prevSeq: 600, eventTime: at(601_000) })], (r) => expect(r).toHaveProperty('seq'), at(601_000)); // prettier-ignore
+      again.recorder.sequencer.submit(1, [trade({ seq: 601, prevSeq: 600, eventTime: at(601_000) })], (r) => expect(r).toHaveProperty('seq'), { receiveTime: at(601_000) }); // prettier-ignore
       again.recorder.sequencer.drain();
       again.recorder.close();
       await again.recorder.journal.closed;

@@ -30,7 +30,7 @@ async function play(name: string, { recorder }: Recording): Promise<void> {
   if ('code' in recording) throw new Error(recording.message);
   for await (const { records } of recording) {
     for (const { events, receiveTime } of records) {
-      recorder.sequencer.submit(1, events, () => {}, receiveTime);
+      recorder.sequencer.submit(1, events, () => {}, { receiveTime });
       recorder.sequencer.drain();
     }
   }

@@ -28,7 +28,9 @@ afterAll(() => {
 });
 
 function say(events: Parameters<typeof written.recorder.sequencer.submit>[1]): void {
-  written.recorder.sequencer.submit(1, events, (r) => expect(r).toHaveProperty('seq'), at(5));
+  written.recorder.sequencer.submit(1, events, (r) => expect(r).toHaveProperty('seq'), {
+    receiveTime: at(5),
+  });
   written.recorder.sequencer.drain();
 }
 

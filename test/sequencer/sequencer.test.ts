@@ -139,7 +139,7 @@ describe('turns', () => {
 
   test('a recording brings the moments of its own', () => {
     const scene = new Scene();
-    scene.sequencer.submit(1, [trade({ quantity: 1 })], () => {}, at(123));
+    scene.sequencer.submit(1, [trade({ quantity: 1 })], () => {}, { receiveTime: at(123) });
     scene.turn();
     expect(scene.batches[0]!.events[0]).toMatchObject({ receiveTime: at(123) });
   });
