@@ -217,7 +217,8 @@ export class FeedBook {
   /** A delta that is not above the book's number. */
   private applyBelow(message: Book): BookOutcome {
     const { deltaTime, below } = this;
-    const isLater = deltaTime !== null && message.eventTime.compare(deltaTime) > 0;
+    // Snapshots may bear another clock, so the time of a delta is held against that of deltas if it can be.
+    const isLater = message.eventTime.compare(deltaTime ?? this.appliedTime) > 0;
     if (message.seq === this.sourceSeq || !isLater) return 'repeated';
     this.renumber();
     this.hold(message);

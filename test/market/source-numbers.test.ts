@@ -183,6 +183,15 @@ describe('books', () => {
     }
   });
 
+  test('so it is where the numbering before had no delta', () => {
+    const scene = new Scene();
+    scene.say(1, book('snapshot', 500, 0, [99, 1], [101, 1]));
+    const later = { eventTime: at(10_000) };
+    const anew = [book('snapshot', 1, 0, [50, 1], [51, 1], later), book('delta', 2, 1, [49, 1], [], { eventTime: at(10_001) })]; // prettier-ignore
+    expect(scene.reasons(scene.say(1, ...anew))).toContain('book-renumbered');
+    expect(scene.feed.levels(10)).toEqual({ bids: [50, 1, 49, 1], asks: [51, 1] });
+  });
+
   test('an old snapshot behind its deltas changes nothing', () => {
     const scene = new Scene();
     scene.say(1, book('snapshot', 10, 0, [99, 1], [101, 1]), book('delta', 12, 10, [98, 1]));
