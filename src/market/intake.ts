@@ -39,7 +39,6 @@ export type IntakeOutcome = 'taken' | 'repeated' | 'waiting';
 
 /** What is reported in runs, and the reason word of it. */
 const REASONS = {
-  repeated: 'events-repeated',
   late: 'trades-late',
   ahead: 'times-ahead',
 } as const;

@@ -16,7 +16,7 @@ export class SymbolNames {
   of(name: string, field: string): string | LineFault {
     const symbol = this.given.get(name) ?? name;
     if (isSymbol(symbol)) return symbol;
-    const message = `${field} is ${shown(name)}, which cannot be a symbol; its lines are left out`;
+    const message = `${field} is ${shown(name)}, which cannot be a symbol; its lines are left out, unless --symbol NAME=SYMBOL gives it another`;
     return { code: 'unusable-symbol', field, message, name };
   }
 }
