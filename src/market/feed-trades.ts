@@ -81,7 +81,7 @@ export class FeedTrades {
 
   /** The source's numbers begin anew. */
   renumber(at: Nanos, out: MarketOutput): void {
-    this.numbers.begin();
+    this.numbers.reset();
     this.isNewSession = false;
     this.status.renumbered(TRADES_RENUMBERED, at, out);
   }
@@ -138,7 +138,9 @@ export class FeedTrades {
     const numbered = { ...event, seq: event.sourceSeq ?? 0, prevSeq: 0 };
     const by = earlier(marketTime(event), event.receiveTime);
     const verdict = this.numbers.judge(numbered, by, false);
-    this.numbers.take(numbered, by, verdict === 'repeated' ? 'fill' : verdict);
+    // What is recorded was no repetition: its source had said that its numbers begin anew.
+    const unlike = this.numbers.last === 0 ? 'next' : 'fill';
+    this.numbers.take(numbered, by, verdict === 'repeated' ? unlike : verdict);
   }
 
   /** Takes the reason of a status of the journal's tail on. */

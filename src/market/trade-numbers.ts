@@ -101,6 +101,14 @@ export class TradeNumbers {
     this.next = (this.next + 1) % KEPT;
   }
 
+  /** The source says that its numbers begin anew: nothing that it sends is a repetition. */
+  reset(): void {
+    this.begin();
+    this.known = [];
+    this.next = 0;
+    this.peak = 0;
+  }
+
   /** Another numbering begins; what was sent before is still known if it comes again. */
   begin(): void {
     this.last = 0;

@@ -133,8 +133,8 @@ describe('the look at what readers have', () => {
     expect(of(m(2), m(5), m(9), m(12))).toEqual([0, 0, 0]);
     expect(of(m(5), m(12))).toEqual([1, 0, 0]);
     expect(of(m(5), m(12, 2))).toEqual([0, 0, 0]); // it says what it stands for
-    expect(of(m(2), { is: 'gap', to: 9 }, m(12))).toEqual([0, 0, 0]);
-    expect(of(m(2), { is: 'gap', to: 5 }, m(12))).toEqual([1, 0, 0]);
+    expect(of(m(2), { is: 'gap', from: 3, to: 9 }, m(12))).toEqual([0, 0, 0]);
+    expect(of(m(2), { is: 'gap', from: 3, to: 5 }, m(12))).toEqual([1, 0, 0]);
     expect(of(m(2), { is: 'reset', seq: 9 }, m(9), m(12))).toEqual([0, 0, 0]);
     expect(of(m(2), m(5), m(5), m(7), m(9))).toEqual([0, 1, 1]);
   });

@@ -10,8 +10,8 @@ setDefaultTimeout(120_000);
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-const RUNS = 12;
-const STEPS = 400;
+const RUNS = 6;
+const STEPS = 300;
 
 test('[P8] [P10] [D1] [D3] [T1] the account of hostile sources adds up', async () => {
   const first = readSeed();

@@ -11,7 +11,7 @@ import type { Item } from '../../src/client';
 /** What came of one topic, in order. */
 export type Entry =
   | { readonly is: 'message'; readonly seq: number; readonly count: number }
-  | { readonly is: 'gap'; readonly to: number }
+  | { readonly is: 'gap'; readonly from: number; readonly to: number }
   /** State follows, up to this place. */
   | { readonly is: 'reset'; readonly seq: number };
 
@@ -31,7 +31,7 @@ export class Entries {
   readonly ofTopic = new Map<string, Entry[]>();
 
   take(item: Item): void {
-    if (item.type === 'gap') this.add(item.topic, { is: 'gap', to: item.to });
+    if (item.type === 'gap') this.add(item.topic, { is: 'gap', from: item.from, to: item.to });
     else if (item.type === 'reset') {
       for (const topic of item.topics) this.add(topic, { is: 'reset', seq: item.seq });
     } else {
@@ -52,14 +52,18 @@ export function compare(entries: readonly Entry[], journal: readonly number[]): 
   const sum: Compared = { messages: 0, lost: 0, repeated: 0, gaps: 0, resets: 0, beyond: 0 };
   let last: number | undefined;
   let stateUpTo = 0;
+  // Behind a gap comes state that stands for what it took [R5]: from before it, or of a book whole at its end.
+  let gap = { from: 0, to: 0 };
   for (const entry of entries) {
     if (entry.is === 'gap') {
       sum.gaps += 1;
-      last = Math.max(last ?? 0, entry.to);
+      gap = entry;
+      last = entry.to; // what was held above it is void
     } else if (entry.is === 'reset') {
       sum.resets += 1;
       last = stateUpTo = entry.seq;
-    } else if (entry.seq > stateUpTo) {
+    } else if (entry.seq > stateUpTo && entry.seq >= gap.from && entry.seq !== gap.to) {
+      gap = { from: 0, to: 0 };
       const { seq, count } = entry;
       sum.messages += 1;
       if (last !== undefined && seq <= last) sum.repeated += 1;

@@ -121,7 +121,7 @@ describe('what follows from commands and was changed is damage', () => {
     const seq = events.at(-1)!.seq;
     const copy = (kind: string): string => `INSERT INTO record
       SELECT ${(seq + 1) * 8}, ${kind}, instrument, prev_seq, event_time, receive_time, price, quantity,
-        bid, bid_quantity, ask, ask_quantity, volume, side, ref, source_seq, levels, text FROM record WHERE id / 8 = ?`;
+        bid, bid_quantity, ask, ask_quantity, volume, side, ref, source_seq, levels, text, as_of, flags, volume_high FROM record WHERE id / 8 = ?`;
     expectDamage('twice', startAfter(copy('kind'), ofVenues('trade')[0]!.seq));
     expectDamage('no kind', startAfter(copy('99'), ofVenues('trade')[0]!.seq));
   });
