@@ -227,11 +227,15 @@ describe('the demo', () => {
   });
 
   test('Send an order', async () => {
-    const [enter, list, cancel] = blocks('Send an order', 'sh')[0]!.trim().split('\n');
+    const lines = blocks('Send an order', 'sh')[0]!.trim().split('\n');
+    const [enter, list, ended, one, cancel] = lines;
     const order = JSON.parse(await run(enter!, server)) as { orderId: number };
     expect(await run(list!, server)).toContain(`"orderId":${order.orderId}`);
     const cancelled = await run(cancel!.replace('ORDER_ID', String(order.orderId)), server);
     expect(JSON.parse(cancelled)).toMatchObject({ status: 'cancelled' });
+    for (const again of [ended, one]) {
+      expect(await run(again!, server)).toContain(`"orderId":${order.orderId}`);
+    }
   });
 
   test.skipIf(!hasSqlite)('Query the journal with sqlite3', async () => {
