@@ -84,7 +84,7 @@ const get = (headers: string, path = '/healthz', version = 'HTTP/1.1'): string =
 async function judge(): Promise<void> {
   const headers = { authorization: `Bearer ${TRADE_KEY}` };
   const response = await server.get('/v1/orders', { headers });
-  expect(await response.json()).toEqual({ orders: [] });
+  expect(await response.json()).toEqual({ orders: [], next: null });
   expect(await server.json('/v1/tick/ACME')).toMatchObject({ last: '1.00' });
 }
 
