@@ -41,7 +41,7 @@ export interface Entry<T> {
   /** The answer as JSON text up to what changes with each answer; made when first asked for. */
   json: string | null;
   /** The whole answer as last written, for the requests of the same millisecond. */
-  written: { text: string; source: string; state: string; ageMs: number } | null;
+  written: { text: string; source: string; standing: string; ageMs: number } | null;
 }
 
 /** Reused between queries, as are the entries: read it before the next one. */

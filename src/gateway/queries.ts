@@ -13,6 +13,7 @@ import { toJsonText, toJsonTexts } from '../../protocol/json-text';
 import {
   INSTRUMENT_STATES,
   MARKS,
+  type Book,
   type Instrument,
   type Stats,
   type Tick,
@@ -35,16 +36,20 @@ import {
 export interface QueryInstrument {
   readonly definition: Instrument;
   readonly state: string;
+  /** Why its book may not be the present one. */
+  readonly bookMark: Book['mark'];
   bookView(): BookView | null;
   /** The best levels a side of the whole book, flat, best first. */
   levels(depth: number): { readonly bids: number[]; readonly asks: number[] };
 }
 
+const NO_MARK = 'none';
+
 /** An answer as it was last written. */
 interface Written {
   text: string;
   source: string;
-  state: string;
+  standing: string;
   ageMs: number;
 }
 
@@ -132,7 +137,7 @@ export class Queries<I extends QueryInstrument> {
     const { entry, source } = this.sources.tick(found);
     if (entry === null) return fault('no-data', `${symbol} has had no trade yet`);
     entry.json ??= this.openTick(entry.value, found.definition);
-    return this.finishKept(entry, entry.json, source, found.state);
+    return this.finishKept(entry, entry.json, source, standingOf(found.state));
   }
 
   private openTick(tick: Tick, definition: Instrument): string {
@@ -155,9 +160,10 @@ export class Queries<I extends QueryInstrument> {
         : fault('no-data', `no book of ${symbol} is known yet`);
     }
     const { value } = entry;
+    const standing = standingOf(found.state, found.bookMark);
     if (levels === BOOK_DEPTH) {
       entry.json ??= this.openBook(found.definition, value, value.bids, value.asks, null);
-      return this.finishKept(entry, entry.json, source, found.state);
+      return this.finishKept(entry, entry.json, source, standing);
     }
     const deep = levels > BOOK_DEPTH;
     const { bids, asks } = deep
@@ -165,7 +171,7 @@ export class Queries<I extends QueryInstrument> {
       : { bids: value.bids.slice(0, levels * 2), asks: value.asks.slice(0, levels * 2) };
     const depthKnown = deep ? this.sources.depthKnown(found) : null;
     const text = this.openBook(found.definition, value, bids, asks, depthKnown);
-    return this.finish(text + standingOf(found.state), deep ? 'live' : source, value.receiveTime);
+    return this.finish(text + standing, deep ? 'live' : source, value.receiveTime);
   }
 
   /** Statistics of the session; before its first trade without prices, at place 0. */
@@ -257,19 +263,19 @@ export class Queries<I extends QueryInstrument> {
     entry: KeptEntry<{ readonly receiveTime: Nanos }>,
     opened: string,
     source: string,
-    state: string,
+    standing: string,
   ): string {
     const ageMs = this.ageMs(entry.value.receiveTime);
     const { written } = entry;
     if (written === null) {
-      const text = finished(opened + standingOf(state), source, ageMs);
-      entry.written = { text, source, state, ageMs };
+      const text = finished(opened + standing, source, ageMs);
+      entry.written = { text, source, standing, ageMs };
       return text;
     }
-    if (written.ageMs !== ageMs || written.source !== source || written.state !== state) {
-      written.text = finished(opened + standingOf(state), source, ageMs);
+    if (written.ageMs !== ageMs || written.source !== source || written.standing !== standing) {
+      written.text = finished(opened + standing, source, ageMs);
       written.source = source;
-      written.state = state;
+      written.standing = standing;
       written.ageMs = ageMs;
     }
     return written.text;
@@ -286,15 +292,21 @@ export class Queries<I extends QueryInstrument> {
 }
 
 /** Members that say whether what is answered are the present values, such that others can be put behind. */
-const STANDING: Readonly<Record<string, string>> = Object.fromEntries(
-  INSTRUMENT_STATES.map((state) => {
-    const isMarked = MARKS.some((mark) => mark === state);
-    return [state, `"state":"${state}",${isMarked ? `"mark":"${state}",` : ''}`];
-  }),
+const STANDING: Readonly<Record<string, Readonly<Record<string, string>>>> = Object.fromEntries(
+  INSTRUMENT_STATES.map((state) => [
+    state,
+    Object.fromEntries(
+      [NO_MARK, ...MARKS].map((mark) => {
+        const marked = mark === NO_MARK ? MARKS.find((own) => own === state) : mark;
+        return [mark, `"state":"${state}",${marked === undefined ? '' : `"mark":"${marked}",`}`];
+      }),
+    ),
+  ]),
 );
 
-function standingOf(state: string): string {
-  return STANDING[state] ?? '';
+/** @param mark of its own; without one it follows from the state */
+function standingOf(state: string, mark: Book['mark'] = null): string {
+  return STANDING[state]?.[mark ?? NO_MARK] ?? '';
 }
 
 /** With more members, such that others can be put behind. */

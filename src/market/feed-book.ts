@@ -98,11 +98,17 @@ export class FeedBook {
     this.deltaTime = null;
   }
 
-  /** Takes a book over from a checkpoint, as it stood. */
-  restore(bids: ArrayLike<number>, asks: ArrayLike<number>, sourceSeq: number): void {
+  /** Takes a book over from a checkpoint, as it stood. @param appliedTime of its newest message */
+  restore(
+    bids: ArrayLike<number>,
+    asks: ArrayLike<number>,
+    sourceSeq: number,
+    appliedTime = Nanos.ZERO,
+  ): void {
     this.bids.load(bids);
     this.asks.load(asks);
     this.sourceSeq = sourceSeq;
+    this.appliedTime = appliedTime;
     this.state = 'live';
     this.mayOverlap = false;
     this.truncated = false;

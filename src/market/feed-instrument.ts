@@ -103,14 +103,16 @@ export class FeedInstrument implements MarketInstrument {
     return this.status.intake;
   }
 
-  /** The seq of the newest tick; 0 before the first. */
   get tickHead(): number {
     return this.trades.heads.tick;
   }
 
-  /** The seq of the newest book event; 0 before the first. */
   get bookHead(): number {
     return this.published.head;
+  }
+
+  get bookMark(): Book['mark'] {
+    return this.published.mark;
   }
 
   /** The newest best bid and offer; null before the first. */
@@ -198,7 +200,7 @@ export class FeedInstrument implements MarketInstrument {
     const { book } = this;
     if (book.state !== 'live' || book.sourceSeq !== quote.seq || isTopOf(quote, book)) return;
     book.invalidate();
-    this.lose('quote-mismatch', 0, { eventTime: at }, out);
+    this.lose('quote-mismatch', 0, this.orderBook(at, out), out);
   }
 
   private depth(m: Book, out: MarketOutput): IntakeOutcome {
@@ -247,9 +249,7 @@ export class FeedInstrument implements MarketInstrument {
 
   /** The source's numbers begin anew; a book then waits for a snapshot. */
   renumber(numbers: Renumber['numbers'], at: Nanos, out: MarketOutput): void {
-    if (numbers !== 'book') {
-      this.trades.renumber(at, out);
-    }
+    if (numbers !== 'book') this.trades.renumber(at, out);
     if (numbers === 'trades') return;
     this.top.forget(numbers === 'published');
     this.isNewBook = false;
@@ -280,7 +280,7 @@ export class FeedInstrument implements MarketInstrument {
 
   /** Whether this session feeds it, or was the last to do so. */
   isFedBy(source: number): boolean {
-    return this.owner === source || this.lastSource === source;
+    return this.lastSource === source;
   }
 
   // ── what is reported ────────────────────────────────────────────────────────────────────────
@@ -294,7 +294,6 @@ export class FeedInstrument implements MarketInstrument {
     if (this.clock.isAhead(eventTime, out.receiveTime)) this.status.count('ahead', at, out);
   }
 
-  /** Pushes the state as a status event. */
   announce(reason: string, out: MarketOutput): void {
     this.status.tell(this.state, reason, out.receiveTime, out);
   }
@@ -343,7 +342,7 @@ export class FeedInstrument implements MarketInstrument {
     this.top.pushed = c.bbo;
     this.bookTime = c.bookTimes.asOfTime;
     if (c.bookState === 'none') return;
-    this.book.restore(c.bids, c.asks, c.bookSourceSeq);
+    this.book.restore(c.bids, c.asks, c.bookSourceSeq, this.bookTime);
     this.book.mayOverlap = c.bookMayOverlap;
     this.book.truncated = c.bookTruncated;
     const bids = this.book.bids.top(BOOK_DEPTH);

@@ -1,6 +1,6 @@
 /** What feed and venue instruments have in common: everything that lies behind the market. */
 
-import type { Bbo, Instrument, MarketEvent, Status, Tick } from '../../protocol/messages';
+import type { Bbo, Book, Instrument, MarketEvent, Status, Tick } from '../../protocol/messages';
 import type { BookView } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 
@@ -11,6 +11,8 @@ export interface MarketInstrument {
   readonly tickHead: number;
   /** Place of the newest book event; 0 before the first. */
   readonly bookHead: number;
+  /** Why the ten best levels may not be the present ones. */
+  readonly bookMark: Book['mark'];
   /** The newest tick; before the first trade one made of the previous close, at place 0. */
   currentTick(): Tick | null;
   /** The ten best levels as published; null while they may not be trusted. */

@@ -68,8 +68,9 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     return this.venue.state === OPEN ? 'live' : STATE_WORDS[this.venue.state];
   }
 
-  /** A venue has no source. */
+  /** A venue has no source, so it is always the present one. */
   readonly owner = 0;
+  readonly bookMark = null;
 
   set limits(limits: TimeLimits) {
     this.data.clock.limits = limits;

@@ -52,6 +52,27 @@ async function marks(symbol: string): Promise<unknown[]> {
 const all = (...mark: unknown[]): unknown[] => PATHS.map(() => mark);
 
 describe('marks', () => {
+  test('behind a restart trades alone do not make a book a present one', async () => {
+    const own = await ServerProcess.start();
+    const key = { authorization: `Bearer ${PUBLISH_KEY}` };
+    const send = async (server: ServerProcess, ...lines: Json[]) =>
+      server.get('/v1/ingest', { method: 'POST', headers: key, body: tape(...lines) });
+    await send(own, instrument('HALF'), book('HALF', 'snapshot', [['9.00', '1']], [['9.10', '1']]));
+    await own.stop('SIGTERM');
+    const again = await ServerProcess.start({ data: own.data });
+    await send(again, trade('HALF', '9.00', '1'));
+    expect(await again.json('/v1/orderbook/HALF')).toMatchObject({
+      state: 'live',
+      mark: 'recovered',
+    });
+    expect(await again.json('/v1/tick/HALF')).toMatchObject({
+      state: 'live',
+      bid: null,
+      ask: null,
+    });
+    await again.remove();
+  });
+
   test('while the source is there, when it has gone, when it is back', async () => {
     const source = await StreamClient.open(server.url, 'tapedeck.v1.json', bearer(PUBLISH_KEY));
     await source.publish(instrument('GONE'), deep('GONE'), trade('GONE', '50.00', '1'));
