@@ -39,6 +39,8 @@ export interface RevisionStages {
   readonly scalesOf: ScalesOf;
   /** Told of a bar that is not published again, and why. */
   readonly lost: (reason: string, bar: Wanted) => void;
+  /** Told of a defect; what waits is tried again. */
+  readonly failed: (error: unknown) => void;
 }
 
 export class BarRevisions {
@@ -81,21 +83,31 @@ export class BarRevisions {
   private async readAll(): Promise<void> {
     this.timer = undefined;
     this.isReading = true;
-    let isRefused = false;
+    let isRefused = true; // whatever goes wrong, it is tried again
+    try {
+      isRefused = await this.readWaiting();
+    } catch (e) {
+      this.stages.failed(e);
+    } finally {
+      this.isReading = false;
+      if (this.waiting.size > 0) this.readIn(isRefused ? RETRY_MS : COLLECT_MS);
+    }
+  }
+
+  /** @returns whether an answer could not be given now */
+  private async readWaiting(): Promise<boolean> {
     for (const [key, bar] of Array.from(this.waiting)) {
       // It may have been dropped; and what changes it from now on is for the next round.
       if (!this.waiting.delete(key)) continue;
       const answer = await this.stages.read(bar);
-      if (this.isStopped) return;
+      if (this.isStopped) return false;
       if (!('code' in answer)) this.publish(answer.items);
       else if (answer.code === 'overloaded' || answer.code === 'history-failed') {
         this.waiting.set(key, bar);
-        isRefused = true;
-        break;
+        return true;
       } else this.lose(bar, answer.message);
     }
-    this.isReading = false;
-    if (this.waiting.size > 0) this.readIn(isRefused ? RETRY_MS : COLLECT_MS);
+    return false;
   }
 
   private publish(items: string): void {
@@ -141,6 +153,8 @@ export function reviseBars(
     scalesOf: broadcaster.encoders.scalesOf,
     lost: (reason, bar) =>
       repeated.tell('warn', 'a bar that a late trade changed is not published again', 'revision', { reason, ...bar }), // prettier-ignore
+    failed: (error) =>
+      repeated.tell('error', 'a bar could not be read anew', 'revision', { error: String(error) }),
   });
   broadcaster.onPastBar = (symbol, interval, openTime) => revisions.add(symbol, interval, openTime);
   return revisions;

@@ -42,7 +42,8 @@ function keyOf({ tradeId, eventTime, price, quantity }: PastTrade | Trade, seq: 
 export class TradeWalk {
   private readonly pages: Iterator<readonly PastTrade[]>;
   private readonly hasNumbers: boolean;
-  private readonly ahead = new Set<string>();
+  /** How many trades of each key were read ahead; two fills of one order may have the same. */
+  private readonly ahead = new Map<string, number>();
   private isOver = false;
 
   /** @param hasNumbers whether the past tells the numbers of trades that have no id */
@@ -60,15 +61,20 @@ export class TradeWalk {
         this.isOver = true;
         break;
       }
-      for (const past of page.value) this.ahead.add(keyOf(past, past.sourceSeq));
+      for (const past of page.value) {
+        const key = keyOf(past, past.sourceSeq);
+        this.ahead.set(key, (this.ahead.get(key) ?? 0) + 1);
+      }
       read += page.value.length;
     }
-    const found = this.ahead.delete(key);
-    for (const passed of this.ahead) {
+    const count = this.ahead.get(key) ?? 0;
+    if (count > 1) this.ahead.set(key, count - 1);
+    else this.ahead.delete(key);
+    for (const passed of this.ahead.keys()) {
       if (this.ahead.size <= 2 * AHEAD_TRADES) break;
       this.ahead.delete(passed);
     }
-    return found;
+    return count > 0;
   }
 }
 

@@ -37,11 +37,12 @@ export function isOlder(c: MarketCheckpoint | OlderCheckpoint): c is OlderCheckp
 
 export function renewed({ instruments, statistics, ...rest }: OlderCheckpoint): MarketCheckpoint {
   const kept = Object.entries(statistics ?? {});
+  const statisticsBy = new Map(kept);
   const ticks = new Map(instruments.map((i) => [i.definition.symbol, i.tick]));
   return {
     ...rest,
     instruments: instruments.map((i) =>
-      i.market === 'feed' ? feedOf(i, statistics?.[i.definition.symbol]) : venueOf(i),
+      i.market === 'feed' ? feedOf(i, statisticsBy.get(i.definition.symbol)) : venueOf(i),
     ),
     ...(statistics !== undefined && {
       statistics: Object.fromEntries(

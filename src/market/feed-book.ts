@@ -42,6 +42,9 @@ export type BookOutcome =
 /** Reason word of a status: the numbers of the book have begun anew. */
 export const BOOK_RENUMBERED = 'book-renumbered';
 
+/** Outcomes behind which the numbers are others, or nothing is known of the book. */
+export const ANEW: ReadonlySet<BookOutcome> = new Set(['incomplete', 'renumbered', 'applied-anew']);
+
 /** The reason word of a status: why the book is incomplete. */
 export function reasonOf(outcome: BookOutcome): string {
   switch (outcome) {
@@ -88,6 +91,11 @@ export class FeedBook {
         this.renumber();
         return 'incomplete';
     }
+  }
+
+  /** Another session begins that does not say that its numbers go on: no delta reaches back over the book. */
+  begin(): void {
+    this.mayOverlap = false;
   }
 
   /** The source's numbers begin anew: the book waits for a snapshot. */

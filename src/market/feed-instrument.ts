@@ -27,24 +27,16 @@ import type {
 import { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
 import type { FeedCheckpoint, StatusHead, TopicHeads } from './checkpoint';
-import { BOOK_RENUMBERED, FeedBook, reasonOf } from './feed-book';
+import { ANEW, BOOK_RENUMBERED, FeedBook, reasonOf } from './feed-book';
 import { FeedStatus } from './feed-status';
 import { FeedTop, isTopOf } from './feed-top';
 import { FeedTrades } from './feed-trades';
 import { Increments } from './increments';
 import { tickBeforeTrades, type MarketInstrument } from './instrument';
-import type { IntakeCounts, IntakeOutcome } from './intake';
+import type { IntakeCounts, IntakeOutcome, SourceSession } from './intake';
 import type { MarketOutput } from './output';
 import { PublishedBook, type BookTime } from './published-book';
 import { TradeClock, type TimeLimits } from './trade-clock';
-
-/** A session of a source, as far as an instrument knows of it. */
-export interface SourceSession {
-  /** Above 0; the same for as long as the session lives. */
-  readonly id: number;
-  /** It says that its numbers go on from those of the session before. */
-  readonly continues: boolean;
-}
 
 export class FeedInstrument implements MarketInstrument {
   readonly book = new FeedBook();
@@ -156,6 +148,7 @@ export class FeedInstrument implements MarketInstrument {
       this.lastSource = session.id;
       this.trades.begin(session.continues);
       this.isNewBook = !session.continues;
+      if (this.isNewBook) this.book.begin();
     }
     this.owner = session.id;
     this.status.reportDue(out);
@@ -184,7 +177,7 @@ export class FeedInstrument implements MarketInstrument {
 
   /** A quote of the source: its top of book, often sooner than its levels. */
   private quote(m: Bbo, out: MarketOutput): IntakeOutcome {
-    const verdict = this.top.judge(m, this.book.sourceSeq);
+    const verdict = this.top.judge(m, this.isNewBook ? 0 : this.book.sourceSeq);
     if (verdict === 'repeated') return 'repeated';
     const at = this.sane(m.eventTime, out);
     this.status.revive(at, out);
@@ -208,7 +201,8 @@ export class FeedInstrument implements MarketInstrument {
     const outcome = this.book.apply(m, this.isNewBook);
     if (outcome === 'repeated') return 'repeated';
     const at = this.orderBook(m.eventTime, out);
-    if (outcome === 'incomplete' || outcome === 'renumbered') this.top.forget();
+    // Quotes of before share no numbers with what comes.
+    if (ANEW.has(outcome)) this.top.forget();
     if (outcome === 'applied-anew') this.status.renumbered(BOOK_RENUMBERED, at.eventTime, out);
     if (this.book.state === 'live') {
       this.isNewBook = false;
@@ -216,7 +210,12 @@ export class FeedInstrument implements MarketInstrument {
       if (this.top.isPublished && m.mark !== null) this.published.publishMark(m.mark, at, out);
     } else if (this.published.state !== 'incomplete') {
       if (outcome === 'renumbered') this.status.intake.renumbered += 1;
-      this.lose(reasonOf(outcome), outcome === 'gap' ? m.prevSeq - before : 0, at, out);
+      this.lose(
+        reasonOf(outcome),
+        outcome === 'gap' && !this.isNewBook ? m.prevSeq - before : 0,
+        at,
+        out,
+      );
     }
     this.status.revive(at.eventTime, out);
     this.countAhead(m.eventTime, at.eventTime, out);
@@ -256,8 +255,9 @@ export class FeedInstrument implements MarketInstrument {
     if (this.book.state === 'none') return;
     this.book.renumber();
     this.status.intake.renumbered += 1;
-    if (this.published.state === 'incomplete') return;
-    this.lose(BOOK_RENUMBERED, 0, this.orderBook(at, out), out);
+    const when = this.orderBook(at, out);
+    if (this.published.state === 'incomplete') this.top.void(when, out);
+    else this.lose(BOOK_RENUMBERED, 0, when, out);
   }
 
   /** Another source may feed it from now on; the same one goes on as if nothing had happened. */
@@ -271,11 +271,11 @@ export class FeedInstrument implements MarketInstrument {
     this.lastSource = 0;
     this.book.interrupt();
     this.top.forget(false);
-    if (this.state !== 'live') return;
     const at = out.receiveTime;
+    this.status.reportAll(out);
     this.published.publishMark('stale', this.orderBook(at, out), out);
     this.top.publishMark('stale', at, out);
-    this.status.tell('stale', 'source-disconnected', at, out);
+    if (this.state === 'live') this.status.tell('stale', 'source-disconnected', at, out);
   }
 
   /** Whether this session feeds it, or was the last to do so. */

@@ -68,6 +68,13 @@ export class FeedStatus {
     }
   }
 
+  /** Reports all that was counted and not reported: its source goes. */
+  reportAll(out: MarketOutput): void {
+    for (const report of this.reports.all()) {
+      this.tell(this.state, report.reason, out.receiveTime, out, report);
+    }
+  }
+
   /** A source that says something new feeds the instrument again. */
   revive(at: Nanos, out: MarketOutput): void {
     if (this.state === 'stale' || this.state === 'recovered') {

@@ -28,6 +28,8 @@ export class FeedTop {
   /** The newest numbered quote of the source. */
   private quote: Bbo | null = null;
   private quotedAt: Nanos | null = null;
+  /** Its quotes began anew, and its levels have not yet: their numbers are not to be compared. */
+  private isApart = false;
   /** What comes is what a server published: each quote stands by itself, and none follows from levels. */
   isPublished = false;
   private readonly symbol: string;
@@ -61,9 +63,11 @@ export class FeedTop {
     const { quote } = this;
     if (m.seq === 0 || this.isPublished) return 'next';
     if (quote !== null && m.seq < quote.seq) {
-      return m.eventTime.compare(quote.eventTime) > 0 ? 'renumbered' : 'repeated';
+      if (m.eventTime.compare(quote.eventTime) <= 0) return 'repeated';
+      this.isApart = true;
+      return 'renumbered';
     }
-    return m.seq < bookSeq ? 'repeated' : 'next';
+    return m.seq < bookSeq && !this.isApart ? 'repeated' : 'next';
   }
 
   /** Takes a quote of the source on, and publishes it. @param at when, where its own time cannot be */
@@ -79,6 +83,7 @@ export class FeedTop {
   /** Publishes the top of a book that has changed, or the quote that is newer. @returns that quote */
   follow(book: FeedBook, seq: number, at: BookTime, out: MarketOutput): Bbo | null {
     if (this.isPublished) return null;
+    this.isApart = false;
     const { quote } = this;
     if (seq === 0 || quote === null || book.sourceSeq > quote.seq) {
       this.publish(topOf(book, at), out);

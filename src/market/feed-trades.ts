@@ -13,8 +13,9 @@ import type { MarketOutput } from './output';
 import type { TradeClock } from './trade-clock';
 import { TradeNumbers, type NumberVerdict, type TradeNumbersState } from './trade-numbers';
 
-/** Reason word of a status from which recovery knows that the numbers of trades began anew. */
-export const TRADES_RENUMBERED = 'trades-renumbered';
+/** Reason words of a status from which recovery knows what the number of the next trade was. */
+const TRADES_RENUMBERED = 'trades-renumbered';
+const TRADES_JUMPED = 'trades-jumped';
 
 /** What a checkpoint keeps of them. */
 export interface FeedTradesState {
@@ -39,6 +40,8 @@ export class FeedTrades {
   private readonly numbers = new TradeNumbers();
   /** The present session has sent no numbered trade yet, and does not say that its numbers go on. */
   private isNewSession = false;
+  /** Recovery has read that the next trade was a jump. */
+  private isJump = false;
 
   constructor(status: FeedStatus, top: KnownTop, clock: TradeClock) {
     this.status = status;
@@ -91,7 +94,7 @@ export class FeedTrades {
     const { status } = this;
     const { last } = this.numbers;
     if (verdict === 'renumbered') status.renumbered(TRADES_RENUMBERED, at, out);
-    else if (verdict === 'jump') status.tell(status.state, 'trades-jumped', at, out);
+    else if (verdict === 'jump') status.tell(status.state, TRADES_JUMPED, at, out);
     else if (verdict === 'next' && m.prevSeq !== 0 && last !== 0 && m.prevSeq > last) {
       status.tell(status.state, 'trades-missed', at, out, { missed: m.prevSeq - last });
     }
@@ -137,15 +140,17 @@ export class FeedTrades {
     this.clock.take(event);
     const numbered = { ...event, seq: event.sourceSeq ?? 0, prevSeq: 0 };
     const by = earlier(marketTime(event), event.receiveTime);
-    const verdict = this.numbers.judge(numbered, by, false);
-    // What is recorded was no repetition: its source had said that its numbers begin anew.
-    const unlike = this.numbers.last === 0 ? 'next' : 'fill';
-    this.numbers.take(numbered, by, verdict === 'repeated' ? unlike : verdict);
+    // Whether its numbers began anew, or jumped, the status before it has said.
+    const { last } = this.numbers;
+    const next = this.isJump ? 'jump' : 'next';
+    this.numbers.take(numbered, by, last === 0 || numbered.seq > last ? next : 'fill');
+    this.isJump = false;
   }
 
   /** Takes the reason of a status of the journal's tail on. */
   recoverReason(reason: string): void {
     if (reason === TRADES_RENUMBERED) this.numbers.begin();
+    this.isJump = reason === TRADES_JUMPED;
   }
 }
 

@@ -34,6 +34,14 @@ export function noIntake(): IntakeCounts {
   return { repeated: 0, waiting: 0, late: 0, ahead: 0, renumbered: 0, missed: 0 };
 }
 
+/** A session of a source, as far as an instrument knows of it. */
+export interface SourceSession {
+  /** Above 0; the same for as long as the session lives. */
+  readonly id: number;
+  /** It says that its numbers go on from those of the session before. */
+  readonly continues: boolean;
+}
+
 /** What became of one event, as far as its source is to know. */
 export type IntakeOutcome = 'taken' | 'repeated' | 'waiting';
 
@@ -78,6 +86,15 @@ export class IntakeReports {
       if (now.since(run.reportedAt) < REPORT_EVERY_NS) continue;
       this.runs.delete(what);
       if (run.unreported > 0) yield { reason: REASONS[what], events: run.unreported };
+    }
+  }
+
+  /** What runs have left to report; all of them begin anew. */
+  *all(): Iterable<{ readonly reason: string; readonly events: number }> {
+    const runs = Array.from(this.runs);
+    this.runs.clear();
+    for (const [what, { unreported }] of runs) {
+      if (unreported > 0) yield { reason: REASONS[what], events: unreported };
     }
   }
 

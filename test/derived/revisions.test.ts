@@ -120,6 +120,9 @@ describe('bars that wait', () => {
       },
       publish: () => {},
       scalesOf: () => undefined,
+      failed: (e) => {
+        throw e;
+      },
       lost: (reason, bar) => lost.push(`${reason} ${bar.openTime.toString()}`),
     });
     for (let n = 0; n < REVISIONS_WAITING_MAX + 3; n++) {
@@ -145,6 +148,9 @@ describe('bars that wait', () => {
       read: () => Promise.resolve(answers[asked++] as never),
       publish: () => revisions.add('A', '1m', minute(2)),
       scalesOf: () => undefined,
+      failed: (e) => {
+        throw e;
+      },
       lost: (reason) => resolve(reason),
     });
     revisions.add('A', '1m', minute(1));

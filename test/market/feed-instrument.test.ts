@@ -274,7 +274,7 @@ describe('sources that come and go', () => {
     scene.market.release(SOURCE, scene.out);
     expect(scene.out.take()).toEqual([]);
     // What is old says nothing.
-    const old = [trade({ seq: 5, prevSeq: 4 }), book('delta', 10, 9), bbo(8, null, null)];
+    const old = [trade({ seq: 5, prevSeq: 4 }), book('delta', 10, 9)];
     expect(scene.words(...old)).toEqual([]);
     expect(scene.instrument.state).toBe('stale');
     expect(scene.words(trade({ seq: 6, prevSeq: 5 }))).toEqual([

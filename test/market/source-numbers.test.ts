@@ -7,6 +7,7 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 
 import type { MarketEvent, SourceEvent, Trade } from '../../protocol/messages';
+import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
 import type { IntakeOutcome } from '../../src/market/intake';
 import { at, bbo, book, Collected, feedOf, instrument, newMarket, trade } from '../support/market-events'; // prettier-ignore
 
@@ -248,4 +249,69 @@ test('what is repeated is no sign of life', () => {
   scene.out.receiveTime = at(90_000_000);
   scene.market.apply(1, numbered(1, 1), scene.out);
   expect(scene.feed.heardAt).toEqual(heardAt);
+});
+
+describe('two sessions, two numberings', () => {
+  test('a delta of another session does not reach back over the book of the one before', () => {
+    const scene = new Scene();
+    scene.say(1, book('snapshot', 10, 0, [100, 1], [110, 1]));
+    scene.market.release(1, scene.out);
+    scene.out.take();
+    const events = scene.say(2, book('delta', 20, 5, [50, 1], [60, 1], { eventTime: at(30) }));
+    expect(scene.reasons(events)).toEqual(['overlap']);
+    expect(scene.feed.intake.missed).toBe(0);
+  });
+
+  test('quotes of another session, or that begin anew, go on below the numbers of the book', () => {
+    for (const leaves of [true, false]) {
+      const scene = new Scene();
+      scene.say(1, book('snapshot', 1_000, 0, [100, 1], [110, 1]), bbo(1_001, [100, 2], [110, 1]));
+      if (leaves) scene.market.release(1, scene.out);
+      for (const i of [1, 2, 3]) {
+        const quote = bbo(i, [100 - i, 1], [110, 1], { eventTime: at(5_000 + i) });
+        expect(scene.tell(leaves ? 2 : 1, [quote])).toEqual(['taken']);
+      }
+      expect(scene.feed.bbo).toMatchObject({ bid: 97, mark: null });
+    }
+  });
+
+  test('a quote of the numbering before is no top of a book that began anew', () => {
+    const scene = new Scene();
+    scene.say(1, book('snapshot', 1_000, 0, [100, 1], [110, 1]), bbo(1_005, [102, 1], [109, 1]));
+    scene.say(1, book('snapshot', 5, 0, [50, 1], [61, 1], { eventTime: at(9_000) }));
+    scene.say(1, book('snapshot', 6, 0, [51, 1], [61, 1], { eventTime: at(9_001) }));
+    expect(scene.feed.bbo).toMatchObject({ bid: 51, ask: 61 });
+  });
+
+  test('a source that goes while its book is incomplete leaves its quote marked', () => {
+    const scene = new Scene();
+    scene.say(1, book('snapshot', 10, 0, [100, 1], [110, 1]), book('delta', 16, 14, [1, 1]));
+    scene.say(1, bbo(16, [102, 1], [109, 1]));
+    scene.market.release(1, scene.out);
+    expect(scene.feed.bbo).toMatchObject({ bid: 102, mark: 'stale' });
+  });
+});
+
+test('recovery knows the numbers as they were: out of order, and behind a jump', () => {
+  const scene = new Scene();
+  scene.tell(
+    1,
+    [10, 11, 12, 13, 15, 16].map((seq) => numbered(seq, seq * 1e9)),
+  );
+  const text = writeCheckpoint(scene.market.checkpoint());
+  scene.out.take();
+  scene.tell(1, [numbered(14, 14e9)]);
+  const again = newMarket();
+  again.restore(readCheckpoint(text), scene.out.take());
+  const outcomes = [15, 16].map((seq) => again.apply(1, numbered(seq, seq * 1e9), scene.out, true));
+  expect(outcomes).toEqual(['repeated', 'repeated']);
+});
+
+test('a book of before a restart is not begun anew by a delta that it has', () => {
+  const scene = new Scene();
+  scene.say(1, book('snapshot', 1_000, 0, [100, 1], [110, 1]));
+  const again = newMarket();
+  again.restore(readCheckpoint(writeCheckpoint(scene.market.checkpoint())), []);
+  expect(again.apply(1, book('delta', 999, 998, [99, 1]), scene.out, true)).toBe('repeated');
+  expect(again.apply(1, book('delta', 1_001, 1_000, [98, 1]), scene.out, true)).toBe('taken');
 });

@@ -83,8 +83,10 @@ export class TapeDecoder extends AheadDecoder<Waiting> {
     if ('code' in of) return void into.refuse(line, of);
     const isFirst = this.options.definitions.give(of.symbol);
     if (of.type === 'instrument') return into.record(line, this.lastTime, [of]);
-    // Given as zero, it says no more than left out.
-    if (of.receiveTime.compare(Nanos.ZERO) === 0) of.receiveTime = this.receiveTimeOf(of);
+    // Given as zero, or as a time that has not come yet, it says no more than left out.
+    const { receiveTime } = of;
+    if (receiveTime.compare(Nanos.ZERO) === 0 || isFarAhead(receiveTime, this.options.now()))
+      of.receiveTime = this.receiveTimeOf(of);
     this.lastTime = of.receiveTime;
     this.lastEventTimes.set(of.symbol, of.eventTime);
     const events = isFirst && definition !== undefined ? [definition, of] : [of];
