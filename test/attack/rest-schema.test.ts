@@ -9,15 +9,23 @@ import { readSeed } from '../support/seed';
 import { RestDocument } from './rest-document';
 import { fuzzRest } from './rest-fuzz';
 
+const STATUSES = [200, 201, 400, 401, 403, 404, 405, 409, 426];
+const PARTS_MAX = 8;
+
 test('whatever is asked, the answer is one that the document describes', async () => {
   const seed = readSeed();
-  const { requests, statuses, faults } = await fuzzRest(2_000, seed);
-  expect({ seed, faults }).toEqual({ seed, faults: {} });
-  expect(Object.values(statuses).reduce((sum, count) => sum + count, 0)).toBe(requests);
-  // It went through the routes, and not only against their doors.
-  for (const status of [200, 201, 400, 401, 403, 404, 405, 409, 426]) {
-    expect([status, statuses[status] ?? 0]).not.toEqual([status, 0]);
+  const seen: Record<number, number> = {};
+  const missing = (): number[] => STATUSES.filter((status) => (seen[status] ?? 0) === 0);
+  // It is to go through the routes, and not only against their doors; some answers are rare.
+  for (let part = 0; part < PARTS_MAX && (part === 0 || missing().length > 0); part++) {
+    const { requests, statuses, faults } = await fuzzRest(2_000, seed + part);
+    expect({ seed: seed + part, faults }).toEqual({ seed: seed + part, faults: {} });
+    expect(Object.values(statuses).reduce((sum, count) => sum + count, 0)).toBe(requests);
+    for (const [status, count] of Object.entries(statuses)) {
+      seen[Number(status)] = (seen[Number(status)] ?? 0) + count;
+    }
   }
+  expect({ seed, missing: missing() }).toEqual({ seed, missing: [] });
 }, 180_000);
 
 test('the judge tells what is wrong', () => {
