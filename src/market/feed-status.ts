@@ -62,7 +62,7 @@ export class FeedStatus {
 
   /** Reports what was counted and not reported for a minute. */
   reportDue(out: MarketOutput): void {
-    if (this.reports.isEmpty) return;
+    if (!this.reports.mayBeDue(out.receiveTime)) return;
     for (const report of this.reports.due(out.receiveTime)) {
       this.tell(this.state, report.reason, out.receiveTime, out, report);
     }

@@ -53,6 +53,7 @@ const REASONS = {
 type Reported = keyof typeof REASONS;
 
 const REPORT_EVERY_NS = 60e9;
+const LOOK_EVERY_NS = 1e9;
 
 interface Run {
   unreported: number;
@@ -61,6 +62,7 @@ interface Run {
 
 export class IntakeReports {
   private readonly runs = new Map<Reported, Run>();
+  private lookedAt: Nanos | null = null;
 
   /** @returns the reason word and the number of events to report now, if any */
   note(
@@ -98,7 +100,12 @@ export class IntakeReports {
     }
   }
 
-  get isEmpty(): boolean {
-    return this.runs.size === 0;
+  /** Whether it is time to look for what is due: once a second, since each event asks. */
+  mayBeDue(now: Nanos): boolean {
+    if (this.runs.size === 0) return false;
+    const { lookedAt } = this;
+    if (lookedAt !== null && Math.abs(now.since(lookedAt)) < LOOK_EVERY_NS) return false;
+    this.lookedAt = now;
+    return true;
   }
 }
