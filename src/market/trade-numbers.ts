@@ -42,6 +42,8 @@ interface Known extends Identity {
 export interface TradeNumbersState {
   readonly last: number;
   readonly time: Nanos;
+  /** The last number was a jump; left out where it was not. */
+  readonly hasJumped?: true;
 }
 
 export class TradeNumbers {
@@ -120,11 +122,13 @@ export class TradeNumbers {
   }
 
   state(): TradeNumbersState {
-    return { last: this.last, time: this.time };
+    const { last, time, hasJumped } = this;
+    return hasJumped ? { last, time, hasJumped } : { last, time };
   }
 
-  restore({ last, time }: TradeNumbersState): void {
+  restore({ last, time, hasJumped }: TradeNumbersState): void {
     this.begin();
+    this.hasJumped = hasJumped === true;
     this.last = last;
     this.time = time;
     this.forget(last, time);

@@ -315,3 +315,13 @@ test('a book of before a restart is not begun anew by a delta that it has', () =
   expect(again.apply(1, book('delta', 999, 998, [99, 1]), scene.out, true)).toBe('repeated');
   expect(again.apply(1, book('delta', 1_001, 1_000, [98, 1]), scene.out, true)).toBe('taken');
 });
+
+test('a jump is still known as one behind a restart', () => {
+  const scene = new Scene();
+  scene.tell(1, [numbered(100, 1), numbered(ABSURD, 5_000_000, { prevSeq: ABSURD - 1 })]);
+  const again = newMarket();
+  again.restore(readCheckpoint(writeCheckpoint(scene.market.checkpoint())), []);
+  scene.out.receiveTime = at(10_000);
+  expect(again.apply(2, numbered(101, 5_000_000), scene.out)).toBe('taken');
+  expect(again.apply(2, numbered(102, 5_000_000), scene.out)).toBe('taken');
+});
