@@ -152,6 +152,7 @@ export class OrderView implements View {
     try {
       await this.own.cancel(order);
       this.say(`Order ${orderId} of ${symbol} is cancelled.`);
+      this.paint(); // the outcome and the list change together
     } catch (e) {
       const definition = this.host.definition();
       if (definition === undefined) this.fail(e as TapedeckError);
