@@ -199,6 +199,11 @@ const closing = define(39, 'closing', 'The server is about to close this connect
   retryMs: field.int(0, 600_000, 'How long to wait before that'),
 });
 
+const queued = define(40, 'queued', 'A resume waits for its turn to be read from the journal', {
+  id: requestId,
+  ahead: field.int(0, 0xffff_ffff, 'How many resumes of this client have waited longer'),
+});
+
 // ── both ways: the market ─────────────────────────────────────────────────────────────────────
 
 const instrument = define(48, 'instrument', 'Definition of an instrument', {
@@ -332,6 +337,7 @@ export const MESSAGES = {
   reset,
   heartbeat,
   closing,
+  queued,
   instrument,
   tick,
   trade,

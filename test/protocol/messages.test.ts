@@ -34,6 +34,7 @@ const SHAPES: Record<string, [code: number, fields: string]> = {
   reset: [37, 'topics epoch seq reason'],
   heartbeat: [38, 'time seq heads'],
   closing: [39, 'code reason reconnect retryMs'],
+  queued: [40, 'id ahead'],
   instrument: [
     48,
     'symbol seq market priceScale quantityScale priceIncrement quantityIncrement previousClose rules',
