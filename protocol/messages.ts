@@ -9,6 +9,7 @@
 
 import { define, type MessageDef } from './define';
 import { field, type Memory } from './fields';
+import { welcomeLimits } from './limits';
 import { venueRules } from './venue-rules';
 import { BOOK_DEPTH, SCALE_MAX } from './units';
 
@@ -143,14 +144,7 @@ const welcome = define(32, 'welcome', 'First message of a connection', {
   epoch,
   seq: field.seq('Newest place published'),
   time: field.nanos("The server's clock"),
-  limits: field.struct(
-    {
-      frameBytesMax: field.int(1, 0xffff_ffff, 'Largest frame the server takes'),
-      topicsMax: field.int(1, 0xffff_ffff, 'Most topics of one session'),
-      heartbeatMs: field.int(1, 0xffff_ffff, 'Time between heartbeats'),
-    },
-    'What the server allows',
-  ),
+  limits: welcomeLimits,
 });
 const ack = define(33, 'ack', 'A request was done', {
   id: requestId,
@@ -203,6 +197,11 @@ const closing = define(39, 'closing', 'The server is about to close this connect
   reason: field.text(120, 'Why'),
   reconnect: field.boolean('Whether to come back'),
   retryMs: field.int(0, 600_000, 'How long to wait before that'),
+});
+
+const queued = define(40, 'queued', 'A resume waits for its turn to be read from the journal', {
+  id: requestId,
+  ahead: field.int(0, 0xffff_ffff, 'How many resumes of this client have waited longer'),
 });
 
 // ── both ways: the market ─────────────────────────────────────────────────────────────────────
@@ -338,6 +337,7 @@ export const MESSAGES = {
   reset,
   heartbeat,
   closing,
+  queued,
   instrument,
   tick,
   trade,

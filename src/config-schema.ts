@@ -168,7 +168,7 @@ export const ConfigSchema = section({
     localRequestsPerSecond: count(1_000_000, 1, 1e9, 'REST requests of this machine'),
     waitingRequestsMax: count(10_000, 1, 1_000_000, 'Orders and tapes over REST under way'),
     waitingRequestsPerClientMax: count(1_000, 1, 1_000_000, 'The same of one key, or one address'),
-    playbacksMax: count(64, 1, 10_000, 'Replays, and resumes out of the journal, at once'),
+    playbacksMax: count(64, 1, 10_000, 'Replays at once, and as many resumes beside them'),
     playbacksPerClientMax: count(32, 1, 10_000, 'The same of one key, or one address without'),
     sessionsMax: count(10_000, 1, 1_000_000, 'WebSocket connections'),
     sessionsPerAddressMax: count(2_000, 1, 1_000_000, 'WebSocket connections of one address'),

@@ -17,6 +17,7 @@ import type { Recorder } from './recorder';
 import type { Limits } from './reload';
 import type { Repeated } from './repeated';
 import { VERSION } from './version';
+import { welcomeLimits } from './welcome-limits';
 
 /** Sessions come and go: so many lines of a kind are no flood yet. */
 const ORDINARY_LINES = 20;
@@ -44,7 +45,7 @@ export function createHub(
     ...registers,
     orders,
     clock,
-    heartbeatMs: config.push.heartbeatMs,
+    welcomeLimits: () => welcomeLimits(config, registers.limits),
     lastSeq: () => broadcaster.lastSeq,
     enter: (socket: ServerWebSocket<unknown>, form) => {
       const source = sources.nextId();

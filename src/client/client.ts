@@ -349,6 +349,9 @@ export class TapedeckClient {
         this.serverClock = { roundTripMs, offsetMs };
         return;
       }
+      case 'queued':
+        this.emitter.emit('queued', { ahead: message.ahead });
+        return;
       case 'heartbeat':
         // Only a connection that lasts ends the back-off: one may be taken and cut at once.
         this.backoff.succeeded();

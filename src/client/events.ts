@@ -15,6 +15,8 @@ export interface ClientEvents {
   'resumed': { readonly from: number; readonly to: number };
   /** The state of topics was taken anew; what lies between is not told. */
   'reset': ResetItem;
+  /** A resume waits for its turn at the server; again with each heartbeat until its messages come. */
+  'queued': { readonly ahead: number };
   /** The server says that messages of a topic do not come. */
   'gap': MessageOf<'gap'>;
   /** Messages were missing that nobody announced; the client mends it. */

@@ -53,8 +53,9 @@ export interface StreamHub<S extends StreamSession> {
   readonly counts: StreamCounts;
   readonly orders: OrderStage;
   readonly clock: Clock;
-  readonly limits: GatewayLimits & { readonly frameBytesMax: number; readonly topicsMax: number };
-  readonly heartbeatMs: number;
+  readonly limits: GatewayLimits & { readonly frameBytesMax: number };
+  /** As they are now. */
+  welcomeLimits(): MessageOf<'welcome'>['limits'];
   lastSeq(): number;
   /** Makes the session of a socket that has opened. */
   enter(socket: ServerWebSocket<unknown>, form: Subprotocol): { session: S; source: number };

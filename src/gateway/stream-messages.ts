@@ -14,7 +14,6 @@ export function welcome<S extends StreamSession>(
   hub: StreamHub<S>,
   session: string,
 ): MessageOf<'welcome'> {
-  const { frameBytesMax, topicsMax } = hub.limits;
   return {
     type: 'welcome',
     version: VERSION,
@@ -23,7 +22,7 @@ export function welcome<S extends StreamSession>(
     epoch: hub.epoch,
     seq: hub.lastSeq(),
     time: hub.clock.now(),
-    limits: { frameBytesMax, topicsMax, heartbeatMs: hub.heartbeatMs },
+    limits: hub.welcomeLimits(),
   };
 }
 

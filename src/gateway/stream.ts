@@ -34,13 +34,14 @@ import { Offers } from './offers';
 import { clientAt } from './requests';
 import { errorOf, VERSION, welcome } from './stream-messages';
 
-const FAULTS_MAX = 100;
+/** With so many errors a connection is closed. */
+export const FAULTS_MAX = 100;
 /** Whoever floods the server is asked to stay away for so long. */
 const FLOOD_RETRY_MS = 1_000;
 /** What waits for a token to be checked, which takes less than a millisecond. */
 const UNPROVEN_MAX = FRAME_MESSAGES_MAX;
 /** Requests about topics that wait while a resume is answered. */
-const HELD_MAX = 1_000;
+export const HELD_MAX = 1_000;
 const ORDERED: ReadonlySet<Message['type']> = new Set([
   'subscribe',
   'unsubscribe',

@@ -9,6 +9,7 @@ import { Connection } from '../../src/client/connection';
 import { scalesOfSymbol } from '../support/arbitraries';
 import { fromHex } from '../support/bytes';
 import { readSeed } from '../support/seed';
+import { namedLimits } from '../support/welcome';
 import { decodeSample, fuzzCodec, sampleOf, wrongWith, type Form, type Sample } from './codec-fuzz';
 import { fuzzStream } from './stream-fuzz';
 
@@ -85,7 +86,7 @@ const WELCOME: Message = {
   epoch: 1,
   seq: 0,
   time: Nanos.ZERO,
-  limits: { frameBytesMax: 1_048_576, topicsMax: 10_000, heartbeatMs: 5_000 },
+  limits: namedLimits(),
 };
 
 class FakeSocket {

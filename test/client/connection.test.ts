@@ -11,6 +11,7 @@ import { Connection, TapedeckError, type ConnectionEnd } from '../../src/client/
 import { instrument, tape, trade } from '../support/feed';
 import { asMessage } from '../support/stream-client';
 import { PUBLISH_KEY, ServerProcess } from '../support/tapedeck-process';
+import { namedLimits } from '../support/welcome';
 
 async function failure(promise: Promise<unknown>): Promise<TapedeckError> {
   const error = await promise.then(
@@ -117,7 +118,7 @@ describe('a server that misbehaves', () => {
     epoch: 1,
     seq: 0,
     time: Nanos.ZERO,
-    limits: { frameBytesMax: 65_536, topicsMax: 10, heartbeatMs: 1000 },
+    limits: namedLimits({ frameBytesMax: 65_536, topicsMax: 10, heartbeatMs: 1000 }),
   };
   let fake: Server<undefined> | undefined;
   afterEach(async () => {

@@ -9,6 +9,7 @@ import { diffLevels } from '../../protocol/levels';
 import type { Book, Message, MessageOf, Tick, Trade } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { topicOf } from '../../protocol/topics';
+import { namedLimits } from '../support/welcome';
 
 export type Told = Tick | Trade | Book;
 type ResetReason = MessageOf<'reset'>['reason'];
@@ -71,7 +72,8 @@ export class ModelServer {
     this.connections += 1;
     this.peers.add(peer);
     if (this.greet(peer)) return peer;
-    const limits = { frameBytesMax: 65_536, topicsMax: 1_000, heartbeatMs: this.heartbeatMs };
+    const { heartbeatMs } = this;
+    const limits = namedLimits({ frameBytesMax: 65_536, topicsMax: 1_000, heartbeatMs });
     const { epoch, seq } = this;
     const head = { type: 'welcome', version: 1, server: 'model', session: 's' } as const;
     wire.send([{ ...head, epoch, seq, time: TIME, limits }]);

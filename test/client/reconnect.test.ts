@@ -75,6 +75,30 @@ describe('coming back', () => {
     client.close();
   });
 
+  test('[R2] a resume that waits for its turn: the application is told, and it is no answer', async () => {
+    const bench = new Bench();
+    const { model } = bench;
+    const client = await bench.connect();
+    const all = client.subscribe(['trade:*']);
+    await all.ready;
+    model.trade('AAA');
+    await settled();
+    model.answer = (peer, message) => {
+      if (message.type === 'resume') {
+        for (const ahead of [17, 3]) peer.wire.send([{ type: 'queued', id: message.id, ahead }]);
+      }
+      return false;
+    };
+    model.cutAll();
+    model.trade('AAA');
+    await bench.comeBack();
+    model.trade('AAA');
+    expect(await briefs(all)).toEqual(['trade AAA 1', 'trade AAA 2', 'trade AAA 3']);
+    expect(bench.told).toEqual(['disconnected', 'connected', 'queued', 'queued', 'resumed']);
+    expect(bench.last('queued')).toEqual({ ahead: 3 });
+    client.close();
+  });
+
   test.each(['not-supported', 'too-old', 'from-the-future', 'not-kept'] as const)(
     '[R3] resume answered with %s: a reset with the reason, and the state',
     async (answer) => {

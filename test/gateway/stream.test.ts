@@ -67,7 +67,7 @@ describe.each(FORMS)('%s', (form) => {
       epoch,
       seq,
       time: expect.stringMatching(/^\d{19}$/),
-      limits: { frameBytesMax: 1_048_576, topicsMax: 10_000, heartbeatMs: HEARTBEAT_MS },
+      limits: expect.objectContaining({ topicsMax: 10_000, heartbeatMs: HEARTBEAT_MS }),
     });
     expect(client.frames[0]).toBe(1);
     await client.close();

@@ -34,6 +34,7 @@ const SHAPES: Record<string, [code: number, fields: string]> = {
   reset: [37, 'topics epoch seq reason'],
   heartbeat: [38, 'time seq heads'],
   closing: [39, 'code reason reconnect retryMs'],
+  queued: [40, 'id ahead'],
   instrument: [
     48,
     'symbol seq market priceScale quantityScale priceIncrement quantityIncrement previousClose rules',
@@ -64,7 +65,8 @@ const ORDERS: Record<string, string> = {
   'order.side': 'buy sell',
   'order.kind': 'limit market',
   'order.timeInForce': 'gtc ioc fok',
-  'welcome.limits': 'frameBytesMax topicsMax heartbeatMs',
+  'welcome.limits':
+    'frameBytesMax topicsMax heartbeatMs frameMessagesMax messagesPerSecond bytesPerSecond publishBytesPerSecond ordersPerSecond errorsMax helloMs sessionsPerAddressMax sessionsPerKeyMax pongMs lagMs staleMs tradeAgeMs outboxBytesMax controlMs controlMessagesMax memoryEventsMax resumeEventsMax heldRequestsMax playbacksMax playbacksPerClientMax latenessMs timeAheadMs sessionBoundarySeconds',
   'gap.reason': 'slow-reader not-journaled damaged retention',
   'reset.reason': 'other-epoch too-old from-the-future not-kept too-slow',
   'heartbeat.heads': 'topic seq',

@@ -23,6 +23,7 @@ import { StreamConnection } from '../../src/gateway/stream';
 import { StreamCounts } from '../../src/gateway/stream-counts';
 import type { StreamHub } from '../../src/gateway/stream-hub';
 import { settings } from '../bench/generated-market';
+import { namedLimits } from '../support/welcome';
 import type { Truth } from './truth';
 import { Wire, type WireLimits } from './wire';
 
@@ -183,8 +184,8 @@ export class SimServer {
       counts: new StreamCounts(),
       orders: {} as OrderStage, // nobody orders here
       clock,
-      limits: { ...settings({}).limits, messagesPerSecond: 1e9, bytesPerSecond: 1e12, frameBytesMax: 1_000_000, topicsMax: 1_000 }, // prettier-ignore
-      heartbeatMs: 1_000,
+      limits: { ...settings({}).limits, messagesPerSecond: 1e9, bytesPerSecond: 1e12, frameBytesMax: 1_000_000 }, // prettier-ignore
+      welcomeLimits: () => namedLimits({ frameBytesMax: 1_000_000, topicsMax: 1_000, heartbeatMs: 1_000 }), // prettier-ignore
       lastSeq: () => broadcaster.lastSeq,
       enter: (socket, form) => {
         const wire = socket as unknown as Wire;
