@@ -51,8 +51,8 @@ function int(min: number, max: number, description: string): Field<number> {
 export const field = {
   int,
 
-  /** A place in the numbering: 0 … 2^53 − 1. */
-  seq: (description = 'Place in the numbering of the server'): Field<number> =>
+  /** A sequence number: 0 … 2^53 − 1. */
+  seq: (description = 'Sequence number of the server'): Field<number> =>
     int(0, Number.MAX_SAFE_INTEGER, description),
 
   /** A scaled integer of the instrument's price scale; a decimal string in JSON. */

@@ -55,7 +55,7 @@ const mark = field.nullable(
 const sequenced = {
   symbol: field.symbol(),
   seq: field.seq(),
-  prevSeq: field.seq('The place of the message before this one on the same topic; 0 for the first'),
+  prevSeq: field.seq('The `seq` of the message before this one on the same topic; 0 for the first'),
   eventTime: field.nanos('When it happened, by the source'),
   receiveTime: field.nanos('When Tapedeck received it'),
 };
@@ -85,8 +85,8 @@ const replay = define(5, 'replay', 'Plays the journal in the live format', {
   topics,
   from: field.nullable(field.nanos('Where to begin: a time by the source')),
   to: field.nullable(field.nanos('Where to end: a time by the source')),
-  fromSeq: field.nullable(field.seq('First place, where `from` is nil')),
-  toSeq: field.nullable(field.seq('Last place, where `to` is nil')),
+  fromSeq: field.nullable(field.seq('First `seq`, where `from` is nil')),
+  toSeq: field.nullable(field.seq('Last `seq`, where `to` is nil')),
   speed: field.nullable(
     field.int(0, 1_000_000, 'Hundredths of real time: 100 is ×1; 0 is as fast as it is read'),
   ),
@@ -132,7 +132,7 @@ const amend = define(10, 'amend', 'Changes price or quantity of a resting order'
   quantity: field.nullable(field.quantity('New open quantity')),
 });
 const received = define(11, 'received', 'Tells the server how far the reader has read', {
-  seq: field.seq('The newest place that the application has taken'),
+  seq: field.seq('The highest `seq` that the application has taken'),
 });
 
 // ── server to client: control ─────────────────────────────────────────────────────────────────
@@ -142,14 +142,14 @@ const welcome = define(32, 'welcome', 'First message of a connection', {
   server: field.text(64, 'Name and version of the server'),
   session: field.text(36, 'Name of this session, for the logs'),
   epoch,
-  seq: field.seq('Newest place published'),
+  seq: field.seq('Highest `seq` published'),
   time: field.nanos("The server's clock"),
   limits: welcomeLimits,
 });
 const ack = define(33, 'ack', 'A request was done', {
   id: requestId,
   seq: field.seq(
-    'Subscribe: the place its snapshots stand at. Publish: the last place it produced. Orders: the place of the command',
+    'Subscribe: where the state stands. Resume: up to here everything has come. Publish: the last `seq` that it produced. Orders: that of the command',
   ),
   repeated: field.nullable(
     field.int(0, 0xffff_ffff, 'Publish: events dropped, since the source had sent them before'),
@@ -172,24 +172,24 @@ const pong = define(35, 'pong', 'Answer to a ping', {
 });
 const gap = define(36, 'gap', 'Messages of a topic that this reader does not get', {
   topic: field.text(64, 'Topic'),
-  from: field.seq('First place missed'),
-  to: field.seq('Last place missed'),
+  from: field.seq('First `seq` missed'),
+  to: field.seq('Last `seq` missed'),
   count: field.int(0, Number.MAX_SAFE_INTEGER, 'How many messages of the topic, at most'),
   reason: field.oneOf(['slow-reader', 'not-journaled', 'damaged', 'retention'], 'Why'),
 });
 const reset = define(37, 'reset', 'Forget what you hold of these topics; snapshots follow', {
   topics,
   epoch,
-  seq: field.seq('Place at which the snapshots stand'),
+  seq: field.seq('Where the state stands'),
   reason: field.oneOf(['other-epoch', 'too-old', 'from-the-future', 'not-kept', 'too-slow'], 'Why'),
 });
 const heartbeat = define(38, 'heartbeat', "Heads of the session's topics, so that loss shows", {
   time: field.nanos("The server's clock"),
-  seq: field.seq('Newest place published'),
+  seq: field.seq('Up to here this connection has been sent everything of its topics'),
   heads: field.list(
     field.struct({ topic: field.text(64, 'Topic'), seq: field.seq() }, 'Head of a topic'),
     HEADS_MAX,
-    'The newest place of each topic of the session that changed since the last heartbeat',
+    'The highest `seq` of each concrete topic of the connection that changed since the last heartbeat',
   ),
 });
 const closing = define(39, 'closing', 'The server is about to close this connection', {
@@ -208,7 +208,7 @@ const queued = define(40, 'queued', 'A resume waits for its turn to be read from
 
 const instrument = define(48, 'instrument', 'Definition of an instrument', {
   symbol: field.symbol(),
-  seq: field.seq('Place at which it was defined or last changed'),
+  seq: field.seq('`seq` at which it was defined or last changed'),
   market: field.oneOf(['feed', 'venue'], 'Fed from outside, or matched here'),
   priceScale: field.int(0, SCALE_MAX, 'Decimals of a price'),
   quantityScale: field.int(0, SCALE_MAX, 'Decimals of a quantity'),
