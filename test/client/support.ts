@@ -35,7 +35,15 @@ export class Bench {
     });
     this.clients.push(client);
     const names: (keyof ClientEvents)[] = [
-      ...(['connected', 'disconnected', 'queued', 'resumed', 'reset', 'gap', 'chain-break'] as const),
+      ...([
+        'connected',
+        'disconnected',
+        'queued',
+        'resumed',
+        'reset',
+        'gap',
+        'chain-break',
+      ] as const),
       ...(['book-mismatch', 'execution', 'error', 'closed'] as const),
     ];
     for (const name of names) client.on(name, (event) => this.events.push({ name, event }));
