@@ -18,7 +18,6 @@ import random
 import struct
 import sys
 import zlib
-from decimal import Decimal
 
 import msgpack
 import websockets
@@ -65,7 +64,12 @@ def decode(frame):
 
 
 def decimal(value, scale):
-    return None if value is None else str(Decimal(value).scaleb(-scale).quantize(Decimal(1).scaleb(-scale)))
+    """A scaled integer as a decimal with all of its decimals [N1]."""
+    if value is None:
+        return None
+    digits = str(abs(value)).rjust(scale + 1, "0")
+    whole, part = digits[: len(digits) - scale], digits[len(digits) - scale :]
+    return ("-" if value < 0 else "") + whole + ("." + part if scale else "")
 
 
 def pairs(levels, price_scale, quantity_scale):

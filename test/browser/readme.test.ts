@@ -8,24 +8,17 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 
 import { CHROMIUM, launch, open, TEST_MS_MAX } from './browser';
+import { PYTHON } from '../support/python';
 import { Scratch, ServerProcess } from '../support/tapedeck-process';
 
 const ROOT = join(import.meta.dir, '../..');
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
 const scratch = new Scratch();
 const folder = scratch.fresh();
-const PYTHON = ['python3', '/usr/bin/python3'].find(
-  (python) =>
-    Bun.which(python) !== null &&
-    Bun.spawnSync([python, '-c', 'import msgpack, websockets']).exitCode === 0,
-);
 
 setDefaultTimeout(TEST_MS_MAX);
 const hasSqlite = Bun.which('sqlite3') !== null;
 
-if (PYTHON === undefined) {
-  console.warn('SKIPPED: the reader in Python needs python3 with websockets and msgpack');
-}
 if (!hasSqlite) console.warn('SKIPPED: the queries of the journal need the shell sqlite3');
 
 /** The blocks of a language under a heading. */
