@@ -28,7 +28,7 @@ test.skipIf(PYTHON === undefined)(
       messages.some(({ type }) => KINDS.has(type as string)),
     );
     const child = Bun.spawn([PYTHON!, '-c', DECODE, SAMPLE], { stdin: 'pipe', stdout: 'pipe' });
-    for (const { hex, scales } of frames) child.stdin.write(`${JSON.stringify({ hex, scales })}\n`);
+    for (const { hex, scales } of frames) void child.stdin.write(`${JSON.stringify({ hex, scales })}\n`);
     await child.stdin.end();
     const decoded = (await new Response(child.stdout).text()).trim().split('\n');
     const wanted = frames.map(({ messages }) =>
@@ -60,7 +60,7 @@ test.skipIf(PYTHON === undefined)(
       await first.stop('SIGKILL');
       second = await ServerProcess.start({ data: first.data, args: [...args, '--port', port] });
       const { seq } = await lines.until(({ kind }) => kind === 'connected');
-      child.stdin.write(`finish ${seq! + 10}\n`);
+      void child.stdin.write(`finish ${seq! + 10}\n`);
       await child.stdin.flush();
       await lines.until(({ kind }) => kind === 'finished');
       expect(await child.exited).toBe(0);
