@@ -57,7 +57,7 @@ test('a journal whose epochs were times goes on, and verifies, with one below th
   const lives = [[time], [time + 1], [time, time + 1, 0, 5]];
   for (const [i, draws] of lives.entries()) {
     const life = record(directory, {}, { secrets: () => bytes(draws.shift()!) });
-    expect(epochOf(life)).toBe([time, time + 1, 5][i]);
+    expect(epochOf(life)).toBe([time, time + 1, 5][i]!);
     expect(draws).toEqual([]);
     const past = [...life.recorder.pastEpochs];
     expect(past).toEqual([time, time + 1].slice(0, i).map((epoch, n) => [epoch, { kept: n + 1, pushed: n + 1 }])); // prettier-ignore
