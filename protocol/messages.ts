@@ -78,6 +78,11 @@ const resume = define(4, 'resume', 'Everything after a place, then live', {
   epoch,
   seq: field.seq('The last place the client has'),
   topics,
+  newest: field.nullable(
+    field.seq(
+      'The highest `seq` met under `epoch` in anything; not below `seq`, which nil stands for',
+    ),
+  ),
 });
 const replay = define(5, 'replay', 'Plays the journal in the live format', {
   id: requestId,

@@ -7,6 +7,7 @@
 import { fault, type Fault } from '../protocol/codes';
 import type { BatchEvent } from '../protocol/records';
 import type { Clock } from './base/clock';
+import type { Secrets } from './base/secrets';
 import { StartFault } from './base/start-fault';
 import type { Config, ConfiguredInstrument } from './config';
 import { JournalDamage } from './journal/checked-rows';
@@ -60,6 +61,8 @@ export interface RecorderHooks {
   readonly onFailing?: (reason: string) => void;
   readonly onRecovered?: () => void;
   readonly onHole?: (gap: GapNote) => void;
+  /** What the number of the epoch is drawn from. */
+  readonly secrets?: Secrets | undefined;
 }
 
 export interface Recovery {
@@ -176,7 +179,7 @@ const SALVAGES_MAX = 3;
 
 /** The market as the journal tells it. What is found damaged on the way is set aside. */
 function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored | StartFault {
-  const { onDamage, createWriter } = hooks;
+  const { onDamage, createWriter, secrets } = hooks;
   const onSalvage = (records: number): void =>
     hooks.onProgress?.({ what: 'salvaged', records, of: null });
   const beganMs = clock.monotonicMs();
@@ -187,6 +190,7 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
       damage,
       onDamage,
       onSalvage,
+      secrets,
     });
     if (opened instanceof StartFault) return opened;
     const { journal, recovered } = opened;

@@ -19,6 +19,7 @@ import { BOOK_DEPTH } from '../protocol/units';
 import type { Clock } from './base/clock';
 import { descriptorsMax } from './base/descriptors';
 import { Prng } from './base/prng';
+import type { Secrets } from './base/secrets';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
 import { PastEpochs } from './broadcast/past-epochs';
@@ -99,6 +100,8 @@ export interface ServerOptions {
   readonly anonymousRoles?: readonly Role[];
   /** Who writes the journal, if not a thread of its own. */
   readonly createWriter?: CreateWriter;
+  /** What the number of the epoch is drawn from, if not the system's generator. */
+  readonly secrets?: Secrets;
 }
 
 /** Of one play there may be one under way, and those to close others before it. */
@@ -143,6 +146,7 @@ export function startServer(
     },
     {
       createWriter: options.createWriter ?? createThreadWriter,
+      secrets: options.secrets,
       ...journalNotices(log, clock, repeated),
       recent: memtable,
       fail: (fault) => {

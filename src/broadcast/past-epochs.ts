@@ -24,10 +24,14 @@ export class PastEpochs {
     this.broken = [...byEpoch.values()].filter(({ kept, pushed }) => kept < pushed);
   }
 
-  /** The seq that a reader of an epoch goes on from; undefined where nobody knows what it holds. */
-  startOf(epoch: number, seq: number): number | undefined {
+  /**
+   * The seq that a reader of an epoch goes on from; undefined where nobody knows what it holds: it met a
+   * seq that this journal does not know was pushed then, so the journal went back in time, or is a copy.
+   * @param newest the highest seq that the reader met in that epoch
+   */
+  startOf(epoch: number, seq: number, newest: number): number | undefined {
     const past = this.byEpoch.get(epoch);
-    if (past === undefined || seq > past.pushed) return undefined;
+    if (past === undefined || newest > past.pushed) return undefined;
     return Math.min(seq, past.kept);
   }
 

@@ -114,18 +114,28 @@ export class Subscriptions {
   resume(session: Session, request: MessageOf<'resume'>, done: Done): void {
     const refused = session.isFed ? replayUnderWay() : this.resolve(session, request.topics);
     if ('code' in refused) return done(refused);
+    const newest = request.newest ?? request.seq;
+    if (newest < request.seq) {
+      return done(fieldFault('newest', newest, `at least seq (${request.seq})`));
+    }
     this.desk.run(() => {
       if (session.isGone) return;
       // Since it was asked, instruments may have come that a `*` stands for.
       const asked = this.resolve(session, request.topics);
       if ('code' in asked) return done(asked);
-      const { epoch, seq } = request;
-      const start = epoch === this.epoch ? seq : this.pastEpochs.startOf(epoch, seq);
-      if (start === undefined) this.answer(session, request, asked, 'other-epoch', done);
-      else if (start > this.lastSeq()) {
-        this.answer(session, request, asked, 'from-the-future', done);
-      } else this.catchUp(session, request, asked, this.pastEpochs.beforeLoss(start), done);
+      const start = this.startOf(request.epoch, request.seq, newest);
+      if (typeof start === 'string') this.answer(session, request, asked, start, done);
+      else this.catchUp(session, request, asked, this.pastEpochs.beforeLoss(start), done);
     });
+  }
+
+  /**
+   * The seq that a resume goes on from, or why none is safe. What the reader met last decides: `seq` may
+   * lie below the place to which the journal went back, while the reader holds messages above it.
+   */
+  private startOf(epoch: number, seq: number, newest: number): number | ResetReason {
+    if (epoch === this.epoch) return newest > this.lastSeq() ? 'from-the-future' : seq;
+    return this.pastEpochs.startOf(epoch, seq, newest) ?? 'other-epoch';
   }
 
   /**

@@ -1,31 +1,33 @@
 /**
- * Crossing: the places that a reader resumes from are of a past epoch of the server, until the server has
- * said whether they hold in its own [T6]. Cut off before, it asks again as of that epoch.
+ * Crossing: the seqs that a reader resumes from are of a past epoch of the server, until the server has
+ * said whether they hold in its own [T6]. Cut off before, it asks again as of that epoch, with the newest
+ * seq that it met in that one: what it met since is of another, and says nothing of it.
  */
 
+import type { TopicMessage } from './items';
 import type { TopicTable } from './topic-table';
 
 export class Crossing {
   readonly epoch: number;
-  /** The newest place held of it. */
-  private readonly seq: number;
+  /** The newest seq met in it. */
+  readonly newest: number;
   private readonly requests: number;
   private answers = 0;
 
   /** @param table what is held @param requests so many ask for it */
   constructor(epoch: number, table: TopicTable, requests: number) {
     this.epoch = epoch;
-    this.seq = table.newest;
+    this.newest = table.newest;
     table.doubt();
     this.requests = requests;
   }
 
-  /** The server has said that the places hold. */
+  /** The server has said that the seqs hold. */
   get isAccepted(): boolean {
     return this.answers > 0;
   }
 
-  /** All places are of the server's epoch now. */
+  /** All seqs are of the server's epoch now. */
   get isOver(): boolean {
     return this.answers >= this.requests;
   }
@@ -34,8 +36,12 @@ export class Crossing {
     this.answers += 1;
   }
 
-  /** A message came. Each gap between the epochs comes before what is behind it [R5]. */
-  met(seq: number): void {
-    if (this.answers === this.requests - 1 && seq > this.seq) this.answered();
+  /**
+   * A message came. Each gap between the epochs comes before what is behind it [R5], in the answer of its
+   * own request: of several, only the answers tell. Bars and statistics stand outside of that order.
+   */
+  met({ type, seq }: TopicMessage): void {
+    if (this.requests > 1 || type === 'bar' || type === 'stats') return;
+    if (this.answers === 0 && seq > this.newest) this.answered();
   }
 }

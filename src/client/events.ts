@@ -4,7 +4,24 @@ import type { Execution, Instrument, MessageOf } from '../../protocol/messages';
 import { guarded } from './environment';
 import type { ConnectionEnd, TapedeckError } from './errors';
 import type { ResetItem } from './items';
-import type { BreakEvent } from './market-reader';
+
+/** A topic of which messages are missing, or whose book does not prove; it is being mended. */
+export interface BreakEvent {
+  readonly topic: string;
+  /** The newest place held before. */
+  readonly last: number;
+  /** The place at which it showed. */
+  readonly seq: number;
+}
+
+/** What the reader tells its client. */
+export interface ReaderEvents {
+  broken(why: 'chain-break' | 'book-mismatch', event: BreakEvent): void;
+  gap(gap: MessageOf<'gap'>): void;
+  reset(topics: readonly string[], seq: number, reason: string, local: boolean): void;
+  /** Everything missed since the last connection has come. */
+  resumed(from: number, to: number): void;
+}
 
 export interface ClientEvents {
   /** There is a connection; also after each reconnect. */

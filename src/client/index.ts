@@ -26,7 +26,7 @@ export type { ConnectionOptions } from './connection';
 export type { Environment, SocketConstructor, SocketLike, Timers } from './environment';
 export { TapedeckError } from './errors';
 export type { ConnectionEnd } from './errors';
-export type { ClientEvents } from './events';
+export type { BreakEvent, ClientEvents } from './events';
 export type {
   GapItem,
   Item,
@@ -37,7 +37,6 @@ export type {
 } from './items';
 export { LocalBook } from './local-book';
 export type { LocalBookOutcome } from './local-book';
-export type { BreakEvent } from './market-reader';
 export type { Amount, AmendRequest, OrderAnswer, OrderRequest, OrderTarget } from './order-entry';
 export type { PublishOptions } from './publishing';
 export type { Replay, ReplayOptions } from './replay';

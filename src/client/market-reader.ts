@@ -15,6 +15,7 @@ import { Consumers } from './consumers';
 import { Crossing } from './crossing';
 import type { Timers } from './environment';
 import { TapedeckError } from './errors';
+import type { ReaderEvents } from './events';
 import { chunks, Intervals } from './intervals';
 import type { Item, TopicMessage } from './items';
 import { Received } from './received';
@@ -26,24 +27,6 @@ const MEND_EVERY_MS = 250;
 /** Refusals of which the server, not the request, is at fault: the next connection need not meet them. */
 // prettier-ignore
 const PASSING: ReadonlySet<string> = new Set(['overloaded', 'journal-failing', 'history-failed', 'shutting-down', 'internal']);
-
-/** A topic of which messages are missing, or whose book does not prove; it is being mended. */
-export interface BreakEvent {
-  readonly topic: string;
-  /** The newest place held before. */
-  readonly last: number;
-  /** The place at which it showed. */
-  readonly seq: number;
-}
-
-/** What the reader tells its client. */
-export interface ReaderEvents {
-  broken(why: 'chain-break' | 'book-mismatch', event: BreakEvent): void;
-  gap(gap: MessageOf<'gap'>): void;
-  reset(topics: readonly string[], seq: number, reason: string, local: boolean): void;
-  /** Everything missed since the last connection has come. */
-  resumed(from: number, to: number): void;
-}
 
 export class MarketReader {
   readonly table: TopicTable;
@@ -198,7 +181,7 @@ export class MarketReader {
     this.crossing = crosses ? new Crossing(before, table, chunks(held).length) : undefined;
     this.mayCross = true;
     if (other && !crosses) this.request(held, 'other-epoch');
-    else if (held.length > 0) this.resume(held, table.place(), all.length === held.length);
+    else if (held.length > 0) this.resumeHeld(held, all.length === held.length);
     this.start(all.map(({ name }) => name));
     for (const { name, phase, voidBy } of table.chains.values()) {
       if (phase === 'void') this.toMend.set(name, voidBy ?? 'chain-break');
@@ -208,26 +191,41 @@ export class MarketReader {
 
   detach(): void {
     this.connection = undefined;
-    // What was not answered is asked again.
-    if (this.crossing?.isOver === false) this.table.epoch = this.crossing.epoch;
-    this.crossing = undefined;
     this.table.cut();
+    // What was not answered is asked again.
+    if (this.crossing?.isOver === false) this.table.rewind(this.crossing.epoch, this.crossing.newest); // prettier-ignore
+    this.crossing = undefined;
     this.toMend.clear();
     this.timers.clear(this.mendTimer);
     this.received.end();
     this.mendTimer = undefined;
   }
 
-  private resume(topics: readonly string[], seq: number, only: boolean): void {
-    const epoch = this.crossing?.isOver === false ? this.crossing.epoch : this.table.epoch!;
+  /** On a new connection. @param only whether nothing else is asked for */
+  private resumeHeld(topics: readonly string[], only: boolean): void {
+    const { crossing } = this;
+    this.resume(topics, this.table.place(), only, () => crossing?.answered());
+  }
+
+  /** @param answered told of each request that is: one numbering, or it was told */
+  private resume(
+    topics: readonly string[],
+    seq: number,
+    only: boolean,
+    answered: () => void = () => {},
+  ): void {
+    const { crossing } = this;
+    // What came of a topic behind the newest of a past epoch is of this one already.
+    const isPast = crossing?.isOver === false && seq <= crossing.newest;
+    const { epoch, newest } = isPast ? crossing : this.table;
     const parts = chunks(topics);
     this.table.resume(topics, only && parts.length === 1);
     for (const some of parts) {
       this.intervals.apply(some, 0);
       this.ask(
-        (id) => ({ type: 'resume', id, epoch, seq, topics: some }),
+        (id) => ({ type: 'resume', id, epoch: epoch!, seq, topics: some, newest }),
         (to) => {
-          this.crossing?.answered(); // one numbering, or it was told
+          answered();
           this.table.resumed(some, to);
           this.events.resumed(seq, to);
           this.pace();
@@ -327,7 +325,7 @@ export class MarketReader {
     // Before the new connection was asked for anything, what it says is of no topic.
     if (this.connection === undefined) return;
     if (isTopicMessage(message)) {
-      this.crossing?.met(message.seq);
+      this.crossing?.met(message);
       this.table.take(message);
     } else if (message.type === 'heartbeat') this.table.heartbeat(message);
     else if (message.type === 'gap') this.gap(message);

@@ -142,6 +142,15 @@ export class TopicChain {
     this.phase = 'void';
   }
 
+  /** What it took behind a seq is of another epoch; where it took nothing, it goes on from there. */
+  rewind(seq: number): void {
+    if (this.phase === 'void' || this.last <= seq) return;
+    const isOther = this.exact || [...this.newest.values()].some((m) => m.seq > seq);
+    if (isOther) return this.discard('other-epoch');
+    this.last = seq;
+    this.book?.skipTo(seq);
+  }
+
   /** Everything up to the place that the server named has come. */
   settle(): void {
     if (this.phase === 'state' || this.phase === 'broken') this.phase = 'live';

@@ -68,7 +68,7 @@ export class TopicTable {
   readonly chains = new Map<string, TopicChain>();
   /** The epoch that the places are of; undefined before the first. */
   epoch: number | undefined;
-  /** The newest place met in anything. */
+  /** The newest seq met in anything; a resume tells it, so that the server sees a journal that went back. */
   newest = 0;
   /** The topics of the only request of a new connection, while its answer ascends over them. */
   private ascending: ReadonlySet<Asked> | undefined;
@@ -148,7 +148,7 @@ export class TopicTable {
     if (this.ascending !== undefined) this.ascend(chain, message.seq);
     const bridged = chain.bridged(message);
     const verdict = chain.take(bridged);
-    if (message.seq > this.newest) this.newest = message.seq;
+    this.met(message.seq);
     if (verdict === 'taken') this.output.deliver(chain, bridged);
     else if (verdict === 'broken') this.output.broken(chain, 'chain-break', message.seq);
     else if (verdict === 'mismatch') this.output.broken(chain, 'book-mismatch', message.seq);
@@ -156,6 +156,7 @@ export class TopicTable {
 
   /** @returns whether the gap is told to the application */
   gap(gap: MessageOf<'gap'>): boolean {
+    this.met(gap.to);
     const chain = this.chains.get(gap.topic) ?? this.begin(gap.topic);
     return chain?.skip(gap) ?? false;
   }
@@ -168,6 +169,7 @@ export class TopicTable {
   /** Forgets what the server says is void; what comes up to `seq` is state [R3]. */
   reset(topics: readonly string[], seq: number): void {
     this.ascending = undefined; // the state comes topic by topic
+    this.met(seq);
     for (const name of topics) {
       const topic = parseTopic(name);
       if (topic === undefined) continue;
@@ -186,6 +188,14 @@ export class TopicTable {
     for (const chain of this.chains.values()) chain.discard('other-epoch');
     for (const asked of this.asked.values()) asked.place = 0;
     this.newest = 0;
+  }
+
+  /** Back to a past epoch, none of whose seqs is above `newest`: what is held from behind it is void. */
+  rewind(epoch: number, newest: number): void {
+    this.epoch = epoch;
+    this.newest = newest;
+    for (const asked of this.asked.values()) asked.place = Math.min(asked.place, newest);
+    for (const chain of this.chains.values()) chain.rewind(newest);
   }
 
   /** The connection has ended: what was only half told is void. */
@@ -241,7 +251,7 @@ export class TopicTable {
       asked.voidBy = undefined;
       asked.place = Math.max(asked.place, seq);
     }
-    if (seq > this.newest) this.newest = seq;
+    this.met(seq);
     for (const chain of wrong) {
       chain.discard('book-mismatch');
       this.output.broken(chain, 'book-mismatch', chain.last);
@@ -259,6 +269,7 @@ export class TopicTable {
   /** Everything of them up to `seq` has come. */
   resumed(topics: readonly string[], seq: number): void {
     this.ascending = undefined;
+    this.met(seq);
     for (const name of topics) {
       const asked = this.asked.get(name);
       if (asked !== undefined) {
@@ -301,6 +312,10 @@ export class TopicTable {
       asked.place = Math.max(asked.place, seq);
     }
     for (const chain of this.chains.values()) if (chain.phase === 'state') chain.settle();
+    this.met(seq);
+  }
+
+  private met(seq: number): void {
     if (seq > this.newest) this.newest = seq;
   }
 

@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 
 import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../base/clock';
+import { freshNumber, secretBytes, type Secrets } from '../base/secrets';
 import { StartFault } from '../base/start-fault';
 import { checkedRows, JournalDamage } from './checked-rows';
 import { lockDirectory, type DirectoryLock } from './directory';
@@ -40,6 +41,8 @@ export interface OpeningOptions {
   readonly onDamage?: ((message: string) => void) | undefined;
   /** Rows taken over so far of a damaged journal. */
   readonly onSalvage?: ((rows: number) => void) | undefined;
+  /** What the number of the epoch is drawn from; the system's generator by default. */
+  readonly secrets?: Secrets | undefined;
 }
 
 export function openJournal(
@@ -170,7 +173,10 @@ function recover(
   lock: DirectoryLock,
   options: JournalOptions,
   clock: Clock,
-  { createWriter = (_, own, events) => new InlineWriter(own, events) }: OpeningOptions,
+  {
+    createWriter = (_, own, events) => new InlineWriter(own, events),
+    secrets = secretBytes,
+  }: OpeningOptions,
   before: HeadPosition | undefined,
   lossReason: GapReason,
 ): OpenedJournal {
@@ -181,10 +187,10 @@ function recover(
   const lastSeq = Math.max(found, before?.seq ?? 0);
   const gaps: GapNote[] = [];
   if (lastSeq > found) gaps.push({ type: 'gap', from: found + 1, to: lastSeq, reason: lossReason });
-  // The time makes an epoch unlike those of other journals, the maximum unlike its own past ones.
+  // Two lives never share one, whatever the clock says, also those of copies of one journal.
   const past = readEpochs(db);
-  const newestPast = Math.max(before?.epoch ?? 0, ...past.map((life) => life.epoch));
-  const epoch = Math.max(clock.now().millis, 1 + newestPast);
+  const taken = new Set(past.map((life) => life.epoch)).add(before?.epoch ?? 0);
+  const epoch = freshNumber(secrets, taken);
   const checkpoint = newestCheckpoint(db);
   const checkpointSeq = checkpoint?.seq ?? 0;
   const synchronous = synchronousFor(options.durability);

@@ -76,12 +76,12 @@ export class Notes {
     return undefined;
   }
 
-  /** Each epoch begins where the one before it ended, and is above it. */
+  /** Each epoch begins where the one before it ended, and is another one; their numbers have no order. */
   private epochFault({ seqFirst, seqLast }: JournalReading): string | undefined {
     const epochs = this.rows.filter(({ kind }) => kind === KIND.epoch);
     const isWhole = !this.rows.some(({ kind, text }) => kind === KIND.gap && text !== 'crash' && text !== 'disk'); // prettier-ignore
     if (seqFirst > 0 && epochs.length === 0) return 'no epoch is on record';
-    let newest = -1;
+    const begun = new Set<number>();
     for (const [i, row] of epochs.entries()) {
       const epoch = row.ref ?? -1;
       const before = epochs[i - 1];
@@ -90,39 +90,30 @@ export class Notes {
       const isEmpty = (opened: RecordRow, closed: RecordRow | undefined): boolean =>
         closed?.ref === opened.ref && seqOf(closed.id) === seqOf(opened.id);
       if (row.text !== (isOpening(row) ? 'opened' : 'closed')) return `the epoch noted at ${seqOf(row.id)} says ${row.text}`; // prettier-ignore
+      if (epoch < 1) return `the epoch noted at ${seqOf(row.id)} is ${epoch}; expected at least 1`;
+      if (isOpening(row) && begun.has(epoch)) return `epoch ${epoch} begins a second time at ${seqOf(row.id) + 1}`; // prettier-ignore
+      if (isOpening(row)) begun.add(epoch);
       if (isOpening(row) && !isEmpty(row, before)) {
-        const wrong = this.openingFault(row, before, newest, isWhole);
+        const wrong = this.openingFault(row, before);
         if (wrong !== undefined) return wrong;
         if (i === 0 && isWhole && seqFirst > 0 && seqOf(row.id) >= seqFirst) return `epoch ${epoch} begins at ${seqOf(row.id) + 1}; expected ${seqFirst}`; // prettier-ignore
       } else if (!isOpening(row)) {
         const seq = seqOf(row.id);
-        if (epoch < newest) return `epoch ${epoch} is not above ${newest}, which is before it`;
         if (next === undefined && seq !== seqLast) return `the newest epoch ends at ${seq}; the records end at ${seqLast}`; // prettier-ignore
         // Where lives that numbered nothing followed, the end is that of one of them.
-        const isAnothers = next !== undefined && seqOf(next.id) === seq && (next.ref ?? 0) >= epoch;
+        const isAnothers = next !== undefined && seqOf(next.id) === seq;
         const hasBegun =
           before === undefined ? !isWhole : isOpening(before) && before.ref === epoch;
         if (!hasBegun && !isAnothers) return `epoch ${epoch} ends at ${seq}, but never began`;
       }
-      newest = epoch;
     }
     return undefined;
   }
 
-  private openingFault(
-    row: RecordRow,
-    before: RecordRow | undefined,
-    newest: number,
-    isWhole: boolean,
-  ): string | undefined {
+  private openingFault(row: RecordRow, before: RecordRow | undefined): string | undefined {
     const seq = seqOf(row.id);
-    const epoch = row.ref ?? -1;
-    if (epoch <= newest) return `epoch ${epoch} is not above ${newest}, which is before it`;
-    // It is the time of the start, which the recovery separates from that of the note.
-    const max = Math.max(timeOf(row).millis, newest + 1);
-    if (isWhole && epoch > max) return `the epoch that began at ${seq} is ${epoch}; expected at most ${max}`; // prettier-ignore
     if (before === undefined || isOpening(before) || this.isInGap(seqOf(before.id), seq)) return undefined; // prettier-ignore
-    return `epoch ${epoch} begins at ${seq + 1}; expected ${seqOf(before.id) + 1}`;
+    return `epoch ${row.ref} begins at ${seq + 1}; expected ${seqOf(before.id) + 1}`;
   }
 
   /** Whether all places behind one, up to another, are missing. */

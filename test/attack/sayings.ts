@@ -114,7 +114,7 @@ export class Sayings {
       case 4:
         return { type: 'unsubscribe', id, topics: this.topics() };
       case 5:
-        return { type: 'resume', id, epoch: this.pick([0, 1, 2 ** 50]), seq: this.place(), topics: this.topics() }; // prettier-ignore
+        return { type: 'resume', id, epoch: this.pick([0, 1, 2 ** 50]), seq: this.place(), topics: this.topics(), newest: this.pick([null, this.place()]) }; // prettier-ignore
       case 6:
       case 7:
         return this.replay(id);

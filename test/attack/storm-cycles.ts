@@ -68,7 +68,16 @@ export async function storm(
       kind < 5
         ? [{ type: 'subscribe', id: 1, topics, intervalMs: random.chance(0.3) ? 100 : null }]
         : kind < 8
-          ? [{ type: 'resume', id: 1, epoch: random.chance(0.1) ? 7 : place.epoch, seq, topics }]
+          ? [
+              {
+                type: 'resume',
+                id: 1,
+                epoch: random.chance(0.1) ? 7 : place.epoch,
+                seq,
+                topics,
+                newest: null,
+              },
+            ]
           : [
               {
                 type: 'replay',

@@ -112,7 +112,7 @@ export class Watcher {
     const topics = this.topics;
     if (topics.length === 0) return null;
     this.isResuming = true;
-    return this.ask({ type: 'resume', id: 0, epoch, seq, topics });
+    return this.ask({ type: 'resume', id: 0, epoch, seq, topics, newest: null });
   }
 
   /** Sends a request with an id of its own, and waits for its answer; null: the connection ended. */

@@ -105,7 +105,7 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
   'REST history': { ...get('/v1/ticks/SYM0?limit=1000'), perSecond: 100 },
   'connections': { unit: () => frame(ping), of: 1, perSecond: 500, on: 'brief' },
   'resumes': {
-    unit: ({ epoch, seq }) => frame({ type: 'resume', id: 1, epoch, seq: Math.max(0, seq - BACK), topics }), // prettier-ignore
+    unit: ({ epoch, seq }) => frame({ type: 'resume', id: 1, epoch, seq: Math.max(0, seq - BACK), topics, newest: null }), // prettier-ignore
     of: 1,
     perSecond: 50,
     on: 'brief',

@@ -57,7 +57,9 @@ function resume(
     if (m.type === 'welcome') {
       askedMs = performance.now();
       const seq = Math.max(0, m.seq - back);
-      socket.send(encoder.encode([{ type: 'resume', id: 1, epoch: m.epoch, seq, topics }]));
+      socket.send(
+        encoder.encode([{ type: 'resume', id: 1, epoch: m.epoch, seq, topics, newest: null }]),
+      );
     } else if (m.type === 'ack') {
       waits.push(performance.now() - askedMs);
       socket.close();

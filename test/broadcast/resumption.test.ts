@@ -94,7 +94,7 @@ class Floor {
       told,
       done,
       resume: (seq, more = {}) => {
-        const request = { type: 'resume', id: 9, epoch: EPOCH, seq, topics: [`trade:${SYMBOL}`] } as const; // prettier-ignore
+        const request = { type: 'resume', id: 9, epoch: EPOCH, seq, topics: [`trade:${SYMBOL}`], newest: null } as const; // prettier-ignore
         const topics = more.topics ?? [...request.topics];
         subscriptions.resume(session, { ...request, ...more, topics }, (refused) => void done.push(refused)); // prettier-ignore
       },

@@ -108,7 +108,7 @@ describe('serve', () => {
     client.close();
     expect(await server.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
     const db = new Database(join(server.data, 'journal.sqlite'), { readonly: true });
-    expect(db.query('SELECT clean FROM epochs ORDER BY epoch').all()).toEqual([{ clean: 0 }, { clean: 1 }]); // prettier-ignore
+    expect(db.query('SELECT clean FROM epochs ORDER BY first_seq').all()).toEqual([{ clean: 0 }, { clean: 1 }]); // prettier-ignore
     db.close();
     await server.remove();
     await killed.remove();

@@ -49,7 +49,7 @@ function trades(count: number): string {
 
 function isClean(data: string): unknown {
   const db = new Database(join(data, 'journal.sqlite'), { readonly: true });
-  const row = db.query('SELECT clean FROM epochs ORDER BY epoch DESC LIMIT 1').get();
+  const row = db.query('SELECT clean FROM epochs ORDER BY first_seq DESC LIMIT 1').get();
   db.close();
   return (row as { clean: number }).clean;
 }

@@ -102,7 +102,7 @@ async function resume({ url, symbols }: Place): Promise<void> {
   const seq = Math.max(0, now - pick(BACK));
   const topics = topicsOf(pick(symbols));
   try {
-    await connection.request((id) => ({ type: 'resume', id, epoch, seq, topics }));
+    await connection.request((id) => ({ type: 'resume', id, epoch, seq, topics, newest: null }));
     sum.resumes += 1;
   } finally {
     connection.close();

@@ -53,7 +53,7 @@ test.each(['commit', 'fsync', 'async'])(
           'SELECT count(*) AS n, min(id) / 8 AS low, max(id) / 8 AS high FROM record WHERE id % 8 = 0',
         )
         .get() as { n: number; low: number; high: number };
-      const epochs = db.query('SELECT first_seq, last_seq FROM epochs ORDER BY epoch').all();
+      const epochs = db.query('SELECT first_seq, last_seq FROM epochs ORDER BY first_seq').all();
       const lost = db.query('SELECT ifnull(sum(to_seq - from_seq + 1), 0) AS n FROM gaps').get() as { n: number }; // prettier-ignore
       db.close();
       expect([low, n + lost.n]).toEqual([1, high]); // dense, none twice

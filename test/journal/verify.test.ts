@@ -176,7 +176,7 @@ describe('damage', () => {
     ['scale', 'UPDATE instrument SET price_scale = 1 WHERE id = 1', /as another than it is defined/],
     ['text of a definition', `UPDATE record SET text = '{' WHERE id = 8`, /^record 1 does not read$/], // prettier-ignore
     ['stray instrument', `INSERT INTO instrument VALUES (99, 'STRAY', 0, 0, '{}')`, /STRAY .* no record defines it/], // prettier-ignore
-    ['epoch', `UPDATE record SET ref = ref + 1 WHERE ${first(11)}`, /epoch .* is \d+; expected at most \d+$/],
+    ['number of a life', `UPDATE record SET ref = ref + 1 WHERE ${first(11)}`, /epoch \d+ ends at \d+, but never began$/],
     ['epoch time', `UPDATE record SET event_time = event_time + 1 WHERE ${first(11)}`, /^what is noted at 0 has two times$/],
     ['no epoch', 'DELETE FROM note WHERE kind = 11', /what is noted at \d+ is not in the list of notes/],
     ['a note of nothing', 'INSERT INTO note VALUES (9, 17)', /names one at 2 that is not there/],
@@ -213,7 +213,11 @@ describe('damage', () => {
     ['crc', `UPDATE record SET ref = ref - 1 WHERE ${last(10)}`, /checkpoint at \d+ has not its checksum/], // prettier-ignore
     ['state', `UPDATE record SET text = replace(text, '7', '8') WHERE ${last(10)}`, /checkpoint at \d+ has not its checksum/], // prettier-ignore
     ['behind no gap', `UPDATE record SET side = 1 WHERE ${last(10)}`, /says that it stands behind a gap/], // prettier-ignore
-    ['end of its epoch', `UPDATE record SET ref = ref - 1 WHERE ${last(11)}`, /is not above/],
+    [
+      'end of its epoch',
+      `UPDATE record SET ref = ref - 1 WHERE ${last(11)}`,
+      /epoch \d+ ends at \d+, but never began$/,
+    ],
     ['another end of it', `UPDATE record SET ref = ref + 1 WHERE ${last(11)}`, /never began/],
     [
       'what it says of its epoch',

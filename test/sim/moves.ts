@@ -80,7 +80,7 @@ export class Moves {
     if (names.length === 0) return;
     const seq = this.random.int(0, this.truth.lastSeq);
     this.ask(reader, topicRequest('resume', ++this.lastId, names, seq, this.resetBy(epoch, seq)));
-    this.say(reader, { type: 'resume', id: this.lastId, epoch, seq, topics: names });
+    this.say(reader, { type: 'resume', id: this.lastId, epoch, seq, topics: names, newest: null });
   }
 
   /** What a resume from there must be refused for: what was pushed behind it is not what is kept. */
@@ -99,7 +99,14 @@ export class Moves {
       const id = ++this.lastId;
       this.ask(reader, topicRequest('resume', id, some, 0, 'from-the-future'));
       const seq = this.truth.lastSeq + 1_000_000;
-      this.say(reader, { type: 'resume', id, epoch: reader.epoch, seq, topics: some });
+      this.say(reader, {
+        type: 'resume',
+        id,
+        epoch: reader.epoch,
+        seq,
+        topics: some,
+        newest: null,
+      });
     } else this.resumeFrom(reader, some, place);
   }
 
@@ -109,7 +116,7 @@ export class Moves {
     const { heldEpoch: epoch } = reader;
     for (const name of names) reader.wanted.set(name, 0);
     this.ask(reader, topicRequest('resume', id, names, seq, this.resetBy(epoch, seq)));
-    this.say(reader, { type: 'resume', id, epoch, seq, topics: [...names] });
+    this.say(reader, { type: 'resume', id, epoch, seq, topics: [...names], newest: null });
   }
 
   private unsubscribe(reader: Reader): void {
@@ -158,7 +165,7 @@ export class Moves {
       { type: 'subscribe', id, topics: ['nothing'], intervalMs: 0 },
       { type: 'subscribe', id, topics: [`tick:${this.symbols[0]}`, 'tick:NOBODY'], intervalMs: 0 },
       { type: 'unsubscribe', id, topics: ['tick:NOBODY'] },
-      { type: 'resume', id, epoch: reader.epoch, seq: 1, topics: ['book:NOBODY'] },
+      { type: 'resume', id, epoch: reader.epoch, seq: 1, topics: ['book:NOBODY'], newest: null },
       { type: 'replay', id, action: 'start', topics: [], ...NO_RANGE },
     ];
     if (reader.replay === null) wrong.push({ type: 'replay', id, action: 'pause', topics: [], ...NO_RANGE }); // prettier-ignore

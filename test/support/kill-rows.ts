@@ -76,7 +76,7 @@ export function declared(directory: string): { gaps: GapRow[]; epochs: EpochRow[
       .all();
     const epochs = db
       .query<EpochRow, []>(
-        'SELECT epoch, first_seq AS first, last_seq AS last, clean FROM epochs ORDER BY first_seq, epoch',
+        'SELECT epoch, first_seq AS first, last_seq AS last, clean FROM epochs ORDER BY first_seq',
       )
       .all();
     return { gaps, epochs };

@@ -4,6 +4,7 @@ import type { MarketEvent, Tick } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../../src/base/clock';
 import { ManualClock } from '../../src/base/clock';
+import type { Secrets } from '../../src/base/secrets';
 import { StartFault } from '../../src/base/start-fault';
 import { check, type Config } from '../../src/config';
 import type { Market } from '../../src/market/market';
@@ -32,7 +33,7 @@ export interface Recording {
 export function record(
   directory: string,
   journal: Partial<Config['journal']> = {},
-  more: { readonly clock?: Clock; readonly states?: boolean } = {},
+  more: { readonly clock?: Clock; readonly states?: boolean; readonly secrets?: Secrets } = {},
 ): Recording {
   const batches: Batch[] = [];
   const states = new Map<number, string>();
@@ -41,10 +42,12 @@ export function record(
     if (more.states === true) states.set(seq, stateOf(market));
   };
   let market: Market;
-  const recorder = openRecorder(testConfig(directory, journal), clock, (batch) => {
+  const accept = (batch: Batch): void => {
     batches.push(batch);
     keepState(batch.lastSeq);
-  });
+  };
+  const { secrets } = more;
+  const recorder = openRecorder(testConfig(directory, journal), clock, accept, { secrets });
   if (recorder instanceof StartFault) throw new Error(`${recorder.code}: ${recorder.message}`);
   ({ market } = recorder);
   keepState(recorder.sequencer.lastSeq);
