@@ -73,10 +73,10 @@ const subscribe = define(2, 'subscribe', 'Starts topics: a snapshot of each, the
   intervalMs: field.nullable(field.int(0, 60_000, 'At most one update per topic in this time')),
 });
 const unsubscribe = define(3, 'unsubscribe', 'Stops topics', { id: requestId, topics });
-const resume = define(4, 'resume', 'Everything after a place, then live', {
+const resume = define(4, 'resume', 'Everything after a `seq`, then live', {
   id: requestId,
   epoch,
-  seq: field.seq('The last place the client has'),
+  seq: field.seq('Of each topic the client has everything up to here'),
   topics,
   newest: field.nullable(
     field.seq(

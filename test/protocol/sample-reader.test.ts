@@ -28,7 +28,8 @@ test.skipIf(PYTHON === undefined)(
       messages.some(({ type }) => KINDS.has(type as string)),
     );
     const child = Bun.spawn([PYTHON!, '-c', DECODE, SAMPLE], { stdin: 'pipe', stdout: 'pipe' });
-    for (const { hex, scales } of frames) void child.stdin.write(`${JSON.stringify({ hex, scales })}\n`);
+    for (const { hex, scales } of frames)
+      void child.stdin.write(`${JSON.stringify({ hex, scales })}\n`);
     await child.stdin.end();
     const decoded = (await new Response(child.stdout).text()).trim().split('\n');
     const wanted = frames.map(({ messages }) =>
