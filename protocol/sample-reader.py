@@ -8,7 +8,7 @@ reset. A line "finish SEQ" on standard input ends it, when it has everything up 
     python3 sample-reader.py --url ws://127.0.0.1:7070/v1/stream --topics 'trade:*,book:BTCUSDT'
 
 Needs the packages websockets and msgpack. Bounded by what it holds: the ten levels of each book, the
-newest message of each topic, and the bars that it was sent in the last hour of its life.
+newest message of each topic, and so many bars of each.
 """
 
 import argparse
@@ -26,6 +26,7 @@ import websockets
 
 COMMON = "symbol seq prevSeq eventTime:n receiveTime:n"
 BARS = "1s 1m 5m 1h 1d".split()
+BARS_HELD = 3600  # of a topic
 FIELDS = {  # code: type and fields. Behind a colon: p price, q quantity, s sum, n nanos, l levels, or words
     32: ("welcome", "version server session epoch seq time:n limits"),
     33: ("ack", "id seq repeated waiting"),
@@ -158,49 +159,64 @@ def is_derived(name):
 
 
 class Reader:
-    """What a reader keeps across connections. Its lines go to `write`; `send` is of the connection."""
+    """What a reader keeps over connections. Its lines go to `write`; `send` is of the connection."""
 
     def __init__(self, names, write):
         self.names = names
         self.write = write
         self.send = None
-        self.epoch, self.newest = None, 0
-        self.safe, self.last, self.broken = {}, {}, set()
-        self.scales, self.books, self.held = {}, {}, {}
-        self.collecting, self.resuming, self.state_to, self.void = {}, {}, {}, {}
         self.ids = 0
+        self.epoch, self.newest, self.here = None, 0, None
+        self.safe, self.last, self.broken, self.again = {}, {}, {}, set()
+        self.scales, self.books, self.held, self.undefined = {}, {}, {}, set()
+        self.begin()
+
+    def begin(self):
+        self.collecting, self.resuming = {}, {}  # id -> topics of a request that is not answered
+        self.at_welcome, self.only, self.crossing = set(), None, None
+        self.state_to, self.lost_from, self.tried = {}, {}, {}
 
     # requests
 
     def welcome(self, m):
+        self.begin()
         self.here = m["epoch"]
-        self.collecting, self.resuming = {}, {}
-        self.state_to, self.void, self.tried = {}, {}, {}
-        self.crossing = None
         held = list(self.safe)
         if not held:
-            self.epoch, self.newest, self.last, self.broken = m["epoch"], 0, {}, set()
+            self.epoch, self.newest = m["epoch"], 0
+            self.last, self.broken, self.again = {}, {}, set()
         else:
             if self.epoch != m["epoch"]:
-                self.crossing = (m["epoch"], self.newest)
-            self.resume(held, min(self.safe_of(n) for n in held))
-        self.subscribe([n for n in self.names if n not in held])
+                self.crossing = [m["epoch"], self.newest]
+            seq = min(self.safe_of(n) for n in held)
+            self.at_welcome = {self.resume(held[i : i + 1000], seq) for i in range(0, len(held), 1000)}
+            if len(self.at_welcome) == 1:
+                (self.only,) = self.at_welcome
+        self.subscribe([n for n in self.names if n not in held] + list(self.again))
 
     def resume(self, topics, seq):
         self.ids += 1
         self.resuming[self.ids] = topics
-        self.send("resume", self.ids, self.epoch, seq, topics, self.newest)
+        self.send("resume", self.ids, self.epoch, min(seq, self.newest), topics, self.newest)
+        return self.ids
 
-    def subscribe(self, some):
-        if not some:
+    def subscribe(self, topics):
+        if not topics:
             return
-        for n in some:
+        for n in topics:
             self.safe.pop(n, None)
-        for t in [t for t in self.last if is_under(t, some)]:
-            self.forget(t)
+        for t in list(self.last):
+            if is_under(t, topics) and (t in self.again or not self.covering(t)):
+                self.forget(t)
         self.ids += 1
-        self.collecting[self.ids] = some
-        self.send("subscribe", self.ids, some, None)
+        self.collecting[self.ids] = topics
+        self.send("subscribe", self.ids, topics, None)
+
+    def anew(self, t, why):
+        """What was missed of a topic stays missing."""
+        self.write("reset", epoch=self.here, topics=[t], seq=None, reason=why)
+        self.again.add(t)
+        self.subscribe([t])
 
     # what is known
 
@@ -211,35 +227,29 @@ class Reader:
         return self.last[t] if t in self.last else max((self.safe[n] for n in self.covering(t)), default=0)
 
     def safe_of(self, n):
-        p = self.safe[n]
-        if "*" not in n:
-            p = max(p, self.known(n))
+        p = self.safe[n] if "*" in n else max(self.safe[n], self.known(n))
         return min([p] + [self.last[t] for t in self.broken if covers(n, t)])
-
-    def is_open(self, t):
-        """Whether a request that names the topic is not answered."""
-        return any(is_under(t, names) for names in self.requests())
 
     def requests(self):
         return [*self.collecting.values(), *self.resuming.values()]
 
+    def state_end(self, t):
+        return max((seq for x, seq in self.state_to.items() if covers(x, t)), default=-1)
+
     def forget(self, t):
-        self.last.pop(t, None)
-        self.broken.discard(t)
-        self.state_to.pop(t, None)
-        self.void.pop(t, None)
-        self.held.pop(t, None)
+        for kept in (self.last, self.broken, self.lost_from, self.held):
+            kept.pop(t, None)
         if t in self.books:
             self.books[t].clear()
 
     def meet(self, seq):
-        if self.crossing is not None and seq > self.crossing[1]:
+        if self.crossing and self.only in self.resuming and seq > self.crossing[1]:
             self.cross()
-        if self.crossing is None:
+        if not self.crossing:
             self.newest = max(self.newest, seq)
 
     def cross(self):
-        if self.crossing is not None:
+        if self.crossing:
             self.epoch, self.newest, self.crossing = self.crossing[0], 0, None
 
     # messages
@@ -248,177 +258,216 @@ class Reader:
         kind = m["type"]
         if kind == "instrument":
             self.scales[m["symbol"]] = (m["priceScale"], m["quantityScale"])
+            for n in [n for n in self.undefined if n.split(":")[1] == m["symbol"]]:
+                self.undefined.discard(n)
+                self.subscribe([n])
         elif kind in ("tick", "trade", "bbo", "book", "bar", "stats", "status"):
             self.market(topic_of(m), m)
         elif kind in ("ack", "error", "gap", "reset", "heartbeat"):
             getattr(self, kind)(m)
 
     def market(self, t, m):
-        if any(is_under(t, some) for some in self.collecting.values()):
-            return self.state(t, m)
-        if not self.covering(t):
+        covering = self.covering(t)
+        if any(is_under(t, topics) for topics in self.collecting.values()) and (t in self.again or not covering):
+            is_delta = m["type"] == "book" and m["form"] == "delta" and not self.books.get(t, Book()).good
+            if not (t in self.again and (m["type"] == "trade" or is_delta)):
+                self.state(t, m)
             return
-        if m["seq"] <= self.state_to.get(t, -1):
+        if not covering:
+            return
+        if m["seq"] <= self.state_end(t):
             return self.state(t, m)
-        self.state_to.pop(t, None)
-        self.meet(m["seq"])
+        if m["prevSeq"] > self.known(t):
+            return self.missing(t, m["seq"])
         if is_derived(t):
             return self.derived(t, m)
-        if len(self.resuming) == 1 and not self.collecting:  # the answer ascends [R7]
-            for n in next(iter(self.resuming.values())):
+        if self.only in self.resuming and is_under(t, self.resuming[self.only]):  # its answer ascends [R7]
+            self.meet(m["seq"])
+            for n in self.resuming[self.only]:
                 if n in self.safe and not is_derived(n):
                     self.safe[n] = max(self.safe[n], m["seq"] - 1)
+        elif not self.at_welcome & self.resuming.keys():
+            self.meet(m["seq"])
         known = self.known(t)
-        if m["prevSeq"] > known:
-            self.missing(t)
-        elif m["seq"] > known:
+        if m["seq"] > known:
             self.last[t] = m["seq"]
-            self.broken.discard(t)
-            self.void.pop(t, None)
             self.keep("message", t, m)
         elif m["seq"] == known and m["type"] == "book" and m["form"] != "delta":
             self.keep("state", t, m)
-        elif m["seq"] < self.void.get(t, 0):
+        elif m["seq"] < self.lost_from.get(t, 0) and m["symbol"] not in self.held.get(t, {}):
             self.keep("state", t, m)
 
     def derived(self, t, m):  # [D9]
-        if m["prevSeq"] > self.known(t):
-            return self.missing(t)
+        if not self.at_welcome & self.resuming.keys():
+            self.meet(m["seq"])
         self.last[t] = max(self.known(t), m["seq"])
-        self.keep("message", t, m)
+        held = self.held.get(t, {}).get(m.get("openTime", m["symbol"]))
+        if held is None or held["seq"] <= m["seq"]:
+            self.keep("message", t, m)
 
     def state(self, t, m):
-        self.meet(m["seq"])
+        if not self.crossing:
+            self.meet(m["seq"])
         self.last[t] = max(self.last.get(t, 0), m["seq"])
         self.keep("state", t, m)
 
     def keep(self, kind, t, m):
+        """Changes the copy, and gives the message to the application."""
         held = self.held.setdefault(t, {})
-        key = m.get("openTime") or m["symbol"]
-        if is_derived(t):
-            if key in held and held[key]["seq"] > m["seq"]:
-                return
-        elif m["type"] == "trade":
-            held.clear()
-        held[key] = m
-        while len(held) > 3600 and t != "status":
-            held.pop(min(held))
-        line = {"message": as_json(m, self.scales.get(m["symbol"], (0, 0)))}
-        good = True
+        held[m.get("openTime", m["symbol"])] = m
+        if m["type"] == "bar" and len(held) > BARS_HELD:
+            del held[min(held)]
+        scales = self.scales.get(m["symbol"], (0, 0))
+        line = {"message": as_json(m, scales)}
+        is_right = True
         if m["type"] == "book":
             book = self.books.setdefault(t, Book())
-            good = book.apply(m)
+            is_right = book.apply(m)
             line["book"] = None
             if book.good:
                 bids, asks = book.levels()
-                scales = self.scales[m["symbol"]]
                 line["book"] = {"bids": pairs(bids, *scales), "asks": pairs(asks, *scales)}
         self.write(kind, epoch=self.here, **line)
-        if not good:
+        if not is_right:
             self.anew(t, "book-mismatch")  # [B7]
 
-    def missing(self, t):
+    def missing(self, t, seq):
         self.last[t] = self.known(t)
-        self.broken.add(t)
-        if any(is_under(t, names) for names in self.resuming.values()):
-            return
-        if self.tried.get(t) == self.last[t]:  # [R9]
-            self.anew(t, "broken")
+        self.broken[t] = max(self.broken.get(t, 0), seq)
+        is_tried = self.tried.get(t) == self.last[t]
+        self.tried[t] = self.last[t]
+        if any(is_under(t, topics) for topics in self.requests()):
+            return  # its answer decides
+        if is_tried:
+            self.anew(t, "broken")  # [R9]
         else:
-            self.tried[t] = self.last[t]
             self.resume([t], self.last[t])
 
     def ack(self, m):
-        self.meet(m["seq"])
-        for n in self.collecting.get(m["id"], []):
-            self.safe[n] = m["seq"]
-            if "*" not in n:
-                self.last.setdefault(n, m["seq"])
         if m["id"] in self.collecting:
-            self.write("subscribed", epoch=self.here, topics=self.collecting[m["id"]], seq=m["seq"])
-        for n in self.resuming.get(m["id"], []):
-            if n in self.safe:
-                self.safe[n] = max(self.safe[n], m["seq"])
-            for t in [t for t in self.last if covers(n, t)]:
-                self.broken.discard(t)
-                self.state_to.pop(t, None)
-                self.void.pop(t, None)
-        self.collecting.pop(m["id"], None)
-        if self.resuming.pop(m["id"], None) is not None and not self.resuming:
-            self.cross()
+            topics = self.collecting.pop(m["id"])
+            for n in topics:
+                self.again.discard(n)
+                if n in self.names:
+                    self.safe[n] = m["seq"]
+                if "*" not in n:
+                    self.last.setdefault(n, m["seq"])
+            self.write("subscribed", epoch=self.here, topics=topics, seq=m["seq"])
+        elif m["id"] in self.resuming:
+            self.resumed(self.resuming[m["id"]], m["seq"])
+            del self.resuming[m["id"]]
+            if not self.at_welcome & self.resuming.keys():
+                self.cross()
+        else:
+            return
+        if not self.crossing:
             self.meet(m["seq"])
 
+    def resumed(self, topics, seq):
+        for n in topics:
+            if n in self.safe:
+                self.safe[n] = max(self.safe[n], seq)
+        for x in [x for x in self.state_to if is_under(x, topics)]:
+            del self.state_to[x]
+        for t in [t for t in self.lost_from if is_under(t, topics)]:
+            if t.startswith("book:") and not self.held.get(t):
+                self.anew(t, "no-copy")
+            del self.lost_from[t]
+        for t in [t for t in self.broken if is_under(t, topics)]:
+            if self.broken[t] > self.last[t]:
+                self.anew(t, "broken")  # the hole is in the answer itself
+            else:
+                del self.broken[t]
+
     def error(self, m):
-        """Refused: asked for again by a later connection, its copies void [R9]."""
         if m["code"] in ("overloaded", "journal-failing", "history-failed", "shutting-down", "internal"):
             raise ConnectionError(m["code"])
-        for n in self.resuming.get(m["id"], []):
-            self.safe.pop(n, None)
-        raise ConnectionError(f"refused: {m['code']}: {m['message']}")
+        topics = self.collecting.pop(m["id"], None)
+        if m["id"] in self.resuming:
+            topics = self.resuming.pop(m["id"])
+            self.write("reset", epoch=self.here, topics=topics, seq=None, reason=m["code"])
+            for n in topics:
+                self.safe.pop(n, None)
+            if not self.at_welcome & self.resuming.keys():
+                self.cross()
+        elif topics is None:
+            raise ConnectionError(f"{m['code']}: {m['message']}")
+        elif len(topics) == 1:
+            self.undefined.update(topics)
+            print(f"{topics[0]}: {m['message']}", file=sys.stderr)
+            return
+        for n in topics:
+            self.subscribe([n])
 
     def gap(self, m):
         t, void_from = m["topic"], None
+        if m["to"] < self.known(t):
+            return
         if m["reason"] == "not-journaled":  # [R5]
-            void_from = m["from"]
+            self.lost_from[t] = void_from = m["from"]
             held = self.held.get(t, {})
-            for key in [k for k, held_m in held.items() if m["from"] <= held_m["seq"] <= m["to"]]:
+            for key in [key for key, one in held.items() if m["from"] <= one["seq"] <= m["to"]]:
                 del held[key]
-                self.void[t] = m["from"]
-            self.last[t] = m["to"]
+            if self.crossing:
+                self.crossing[1] = max(self.crossing[1], m["to"])
         else:
-            self.last[t] = max(self.known(t), m["to"])
+            self.meet(m["to"])
+        self.last[t] = m["to"]
         if t in self.books:
             self.books[t].clear()
+            self.held.pop(t, None)
         rest = {name: m[name] for name in ("topic", "from", "to", "count", "reason")}
         self.write("gap", epoch=self.here, void_from=void_from, **rest)
 
     def reset(self, m):
-        again = []
+        others = []
         if m["reason"] in ("other-epoch", "from-the-future"):
             for t in list(self.last):
                 self.forget(t)
-            again = [n for n in self.safe if n not in m["topics"]]
+            others = [n for n in self.safe if n not in m["topics"]]
             self.epoch, self.newest, self.crossing = m["epoch"], 0, None
-        for t in [t for t in self.last if is_under(t, m["topics"])] + [n for n in m["topics"] if "*" not in n]:
+        for t in [t for t in self.last if is_under(t, m["topics"])]:
             self.forget(t)
-            self.last[t] = self.state_to[t] = m["seq"]
-        for n in m["topics"]:
-            if n in self.safe:
-                self.safe[n] = m["seq"]
-        self.meet(m["seq"])
+        for x in m["topics"]:
+            self.state_to[x] = m["seq"]
+            if x in self.safe:
+                self.safe[x] = m["seq"]
+            if "*" not in x:
+                self.last[x] = m["seq"]
+        if not self.crossing:
+            self.meet(m["seq"])
         self.write("reset", **{name: m[name] for name in ("epoch", "topics", "seq", "reason")})
-        if again:
-            self.write("reset", epoch=self.here, topics=again, seq=None, reason="other-epoch")
-            self.subscribe(again)
-
-    def anew(self, t, why):
-        self.write("reset", epoch=self.here, topics=[t], seq=None, reason=why)
-        self.subscribe([t])
+        if others:
+            self.write("reset", epoch=self.here, topics=others, seq=None, reason=m["reason"])
+            self.subscribe(others)
 
     def heartbeat(self, m):
         for t, head in m["heads"]:
-            if not self.is_open(t) and self.covering(t) and t not in self.broken and head > self.known(t):
-                self.missing(t)
+            is_open = any(is_under(t, topics) for topics in self.requests())
+            if self.covering(t) and not is_open and head > self.known(t):
+                self.missing(t, head)
+        is_asked = {n for topics in self.requests() for n in topics}
+        for x in [x for x, seq in self.state_to.items() if m["seq"] >= seq and x not in is_asked]:
+            del self.state_to[x]
         for n in self.safe:
-            if any(n in names for names in self.requests()):
-                continue
-            for t in [t for t, seq in self.state_to.items() if covers(n, t) and m["seq"] >= seq]:
-                del self.state_to[t]
-            if not any(covers(n, t) for t in self.state_to):
+            if n not in is_asked and not any(x == n or covers(n, x) for x in self.state_to):
                 self.safe[n] = max(self.safe[n], m["seq"])
-        if self.crossing is None:
+        if not self.crossing:
             self.meet(m["seq"])
 
     def lost(self):
         """The connection has ended; half a state is none."""
-        for t in list(self.state_to):
-            for n in self.covering(t):
-                del self.safe[n]
-            self.forget(t)
+        for x in self.state_to:
+            if self.safe.pop(x, None) is None:
+                self.again.add(x)
+            for t in [t for t in self.last if covers(x, t)]:
+                self.forget(t)
+        self.begin()
 
     def has_all(self, seq):
-        is_quiet = not self.collecting and not self.resuming and not self.broken
-        return is_quiet and len(self.safe) >= len(self.names) and all(self.safe_of(n) >= seq for n in self.safe)
+        is_quiet = not self.requests() and not self.broken and not self.again
+        wanted = [n for n in self.names if n not in self.undefined]
+        return is_quiet and all(n in self.safe and self.safe_of(n) >= seq for n in wanted)
 
 
 # ── connections: section 1 ───────────────────────────────────────────────────────────────────────
