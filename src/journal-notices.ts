@@ -1,6 +1,7 @@
 /** Journal notices: what the journal has to say of itself, said to those who run it. */
 
 import type { Clock } from './base/clock';
+import { CAUSES } from './journal/causes';
 import type { RecorderHooks } from './recorder';
 import type { Repeated } from './repeated';
 import type { Log } from './server';
@@ -14,10 +15,10 @@ export function journalNotices(log: Log, clock: Clock, repeated: Repeated): Reco
   return {
     onDamage: (message) => log.error({}, message),
     // A disk that is full for moments does each of these over and over.
-    onFailing: (reason) =>
-      repeated.tell('error', 'the journal cannot be written; it is tried again', reason, {
-        reason,
-      }),
+    onFailing: (reason, cause) => {
+      const message = 'the journal cannot be written; it is tried again';
+      repeated.tell('error', message, reason, { cause, reason, hint: CAUSES[cause] });
+    },
     onRecovered: () => repeated.tell('info', 'the journal is written again', '', {}),
     onHole: ({ from, to }) => {
       const message = 'the journal misses records: the disk was too slow or full';

@@ -10,9 +10,10 @@ import type { Clock } from './base/clock';
 import type { Secrets } from './base/secrets';
 import { StartFault } from './base/start-fault';
 import type { Config, ConfiguredInstrument } from './config';
+import { unwritable, type Cause } from './journal/causes';
 import { JournalDamage } from './journal/checked-rows';
-import type { Durability, GapNote, PastEpoch, Recovered } from './journal/journal';
-import { openJournal, unwritable, type OpenedJournal } from './journal/opening';
+import type { Durability, GapNote, JournalWarning, PastEpoch, Recovered } from './journal/journal';
+import { openJournal, type OpenedJournal } from './journal/opening';
 import { SnapshotPolicy, type SnapshotOptions } from './journal/snapshot-policy';
 import type { SqliteJournal } from './journal/sqlite-journal';
 import type { CreateWriter } from './journal/writer';
@@ -32,6 +33,7 @@ export interface Recorder {
   /** What the start took: how long, and how many records behind the checkpoint it read. */
   readonly recovery: Recovery;
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
+  readonly warnings: readonly JournalWarning[];
   /** Takes what still waits, and nothing more; resolves when the journal has it, or cannot have it. */
   refuse(): Promise<void>;
   /** Takes what still waits, and closes the journal in order; `journal.closed` tells when it is. */
@@ -58,7 +60,7 @@ export interface RecorderHooks {
   readonly onDamage?: (message: string) => void;
   /** Told now and then what recovery has done so far. */
   readonly onProgress?: (progress: RecoveryProgress) => void;
-  readonly onFailing?: (reason: string) => void;
+  readonly onFailing?: (reason: string, cause: Cause) => void;
   readonly onRecovered?: () => void;
   readonly onHole?: (gap: GapNote) => void;
   /** What the number of the epoch is drawn from. */
@@ -121,7 +123,7 @@ export function openRecorder(
         isDamage ? damaged(directory, e) : unwritable(directory, e),
       );
     },
-    onFailing: (reason) => hooks.onFailing?.(reason),
+    onFailing: (reason, cause) => hooks.onFailing?.(reason, cause),
     onRecovered: () => hooks.onRecovered?.(),
     onHole: (gap) => {
       snapshots.renewAll(); // what changed in the gap is to be found behind it
@@ -147,6 +149,7 @@ export function openRecorder(
     statistics,
     recovery,
     pastEpochs: recovered.pastEpochs,
+    warnings: recovered.warnings,
     refuse: () => {
       isStopping = true;
       sequencer.drain();

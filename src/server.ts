@@ -156,7 +156,8 @@ export function startServer(
     },
   );
   if (recorder instanceof StartFault) return recorder;
-  const { market, sequencer } = recorder;
+  const { market, sequencer, warnings } = recorder;
+  for (const { code, message, hint } of warnings) log.warn({ code, hint }, message);
   const newest = hydrate(recorder, memtable, broadcaster, recentTradesMax);
   broadcaster.subscriptions.epoch = sequencer.epoch;
   broadcaster.subscriptions.pastEpochs = new PastEpochs(recorder.pastEpochs);
@@ -251,7 +252,8 @@ export function startServer(
         const { seq, intake } = result;
         return { seq, events: lines.events.length, skipped: lines.skipped, ...intake };
       },
-      readiness: () => readiness(recorder.journal.status(), isStopping, freshness.stale()),
+      readiness: () =>
+        readiness(recorder.journal.status(), isStopping, freshness.stale(), warnings),
       isStopping: () => isStopping,
       version: VERSION,
       counts: counts.rest,

@@ -11,6 +11,7 @@ export type StartCode =
   | 'journal-newer'
   | 'journal-older'
   | 'journal-damaged'
+  | 'journal-taken'
   | 'journal-unwritable'
   | 'no-journal'
   | 'port-in-use'
@@ -39,6 +40,7 @@ export const EXIT_CODES: Readonly<Record<StartCode, number>> = {
   'journal-newer': 65,
   'journal-older': 65,
   'journal-damaged': 65,
+  'journal-taken': 75,
   'journal-unwritable': 74,
   'no-journal': 66,
   'port-in-use': 69,

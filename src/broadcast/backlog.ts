@@ -124,9 +124,14 @@ export class Backlog {
     return true;
   }
 
-  /** About, in bytes. */
+  /** Of what waits for this session alone, about. */
+  get controlBytes(): number {
+    return sizeOf(this.control);
+  }
+
+  /** Of all that waits and is held, about: what is in the logs of topics is there once for all their readers. */
   get pendingBytes(): number {
-    let bytes = this.control.length === 0 ? 0 : sizeOf(this.control);
+    let bytes = this.controlBytes;
     for (const cursor of this.cursors.values()) bytes += cursor.pendingBytes;
     return bytes;
   }

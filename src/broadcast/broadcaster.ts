@@ -207,11 +207,12 @@ export class Broadcaster {
     return this.mirror.tallies;
   }
 
-  /** About what waits: in the logs of topics, once for all their readers; and for each session, summed. */
-  get waiting(): { readonly logBytes: number; readonly sessionBytes: number } {
-    let sessionBytes = 0;
-    for (const session of this.sessions) sessionBytes += session.waitingBytes;
-    return { logBytes: this.mirror.logBytes, sessionBytes };
+  /** About what is held: in the logs of topics, once for all their readers; and in all, with what is of one session. */
+  get waiting(): { readonly logBytes: number; readonly bytes: number } {
+    const { logBytes } = this.mirror;
+    let bytes = logBytes;
+    for (const session of this.sessions) bytes += session.ownBytes;
+    return { logBytes, bytes };
   }
 
   leave(session: Session): void {

@@ -49,9 +49,9 @@ export class Cursor {
     return this.place < this.log.end;
   }
 
-  /** Of what waits, about. */
+  /** Of what waits and is held, about. */
   get pendingBytes(): number {
-    return this.log.bytes - this.bytes;
+    return Math.min(this.log.bytes - this.bytes, this.log.heldBytes);
   }
 
   /** Since when the oldest that waits and is held does, in ms. Only while it is behind. */

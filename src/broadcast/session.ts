@@ -135,7 +135,12 @@ export class Session {
     };
   }
 
-  /** About what waits for it: in its backlog, and in its socket. */
+  /** About what is held for it alone: answers, and what its socket has not sent. */
+  get ownBytes(): number {
+    return this.backlog.controlBytes + this.wire.bufferedBytes;
+  }
+
+  /** About what waits for it: in its backlog, of which topics hold a part for others too, and in its socket. */
   get waitingBytes(): number {
     return this.lane.is === 'gone' ? 0 : this.backlog.pendingBytes + this.wire.bufferedBytes;
   }

@@ -8,6 +8,7 @@ import { StartFault } from '../base/start-fault';
 import { loadSettings, processEnvironment, type Config, type Flags } from '../config';
 import { demoSettings, startDemo } from '../demo';
 import type { Role } from '../gateway/stored-keys';
+import { unwritable } from '../journal/causes';
 import { createLog } from '../log';
 import { startServer, type Log, type Server } from '../server';
 import { defect, fail, failNow, outliveOutput } from './failure';
@@ -55,7 +56,7 @@ Examples:
       if (server instanceof StartFault) return fail(server);
       const stopDemo = demo ? startDemo(server, config, clock) : () => {};
       // Before the announcement: who reads it may send a signal at once.
-      stopOnSignal(server, stopDemo);
+      stopOnSignal(server, config.journal.directory, stopDemo);
       process.on('SIGHUP', () => reload(server, flags, demo, log));
       const lost = 'nobody takes what the server prints; it goes on';
       outliveOutput((reason) => log.warn({ reason }, lost));
@@ -102,7 +103,7 @@ function settings(flags: Flags, demo: boolean): Config | StartFault {
   return demo ? demoSettings(loaded) : loaded.config;
 }
 
-function stopOnSignal(server: Server, before: () => void): void {
+function stopOnSignal(server: Server, directory: string, before: () => void): void {
   let stopping = false;
   const stop = (signal: string): void => {
     // A second signal is somebody who does not want to wait.
@@ -111,8 +112,8 @@ function stopOnSignal(server: Server, before: () => void): void {
     before();
     server.stop(signal).then((unwritten) => {
       if (unwritten === undefined) process.exit(0);
-      const hint = 'Make room on its disk, or mend it; the next start declares what is missing.';
-      failNow(new StartFault('journal-unwritable', `the journal could not be closed: ${unwritten.message}`, hint)); // prettier-ignore
+      const { code, hint } = unwritable(directory, unwritten);
+      failNow(new StartFault(code, `the journal could not be closed: ${unwritten.message}`, hint));
     }, defect);
   };
   process.on('SIGINT', stop);

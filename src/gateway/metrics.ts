@@ -79,8 +79,8 @@ export interface MetricSources {
   readonly own: SentFigures;
   /** Bars that late trades changed after they had ended. */
   readonly revisions: { readonly revised: number; readonly dropped: number };
-  /** What waits for readers: in the logs of topics, and over all sessions. */
-  readonly waiting: () => { readonly logBytes: number; readonly sessionBytes: number };
+  /** What is held for readers: in the logs of topics, and in all. */
+  readonly waiting: () => { readonly logBytes: number; readonly bytes: number };
   readonly stream: {
     readonly received: {
       readonly frames: number;
@@ -215,7 +215,7 @@ export class Metrics {
       registry.counter(`push_${figure}_total`, help, read, 'kind');
     }
     registry.gauge('push_log_bytes', 'About what the logs of topics hold for readers that do not keep up', () => [[{}, waiting().logBytes]]); // prettier-ignore
-    registry.gauge('push_waiting_bytes', 'About what waits for all readers, in backlogs and sockets', () => [[{}, waiting().sessionBytes]]); // prettier-ignore
+    registry.gauge('push_waiting_bytes', 'About what is held for readers: the logs of topics, once for all, and the answers and socket buffers of each', () => [[{}, waiting().bytes]]); // prettier-ignore
     const plays: Read = () => {
       const { open, waiting } = sources.plays();
       return [

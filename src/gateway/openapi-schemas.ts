@@ -147,6 +147,8 @@ const Session = Type.Object({
 const ReadinessNote = Type.Object({
   code: Type.String(),
   message: Type.String(),
+  cause: Type.Optional(Type.String({ description: 'journal-failing: the kind of reason' })),
+  hint: Type.Optional(Type.String({ description: 'What to do' })),
   count: Type.Optional(place('feed-stale: instruments that are silent')),
   feeds: Type.Optional(
     Type.Array(Type.Object({ symbol: Type.String(), since: time('Of their last word') }), {

@@ -12,6 +12,9 @@ import { SECURITY_HEADERS } from './responses';
 export interface JournalHealth {
   readonly state: 'ok' | 'failing' | 'hole';
   readonly reason: string;
+  /** What kind of reason that is, where it is known, and what to do about it. */
+  readonly cause?: string | null;
+  readonly hint?: string;
 }
 
 /** Fed instruments that have been silent for longer than they may be. */
@@ -26,6 +29,8 @@ export interface StaleFeeds {
 export interface NotReady {
   readonly code: string;
   readonly message: string;
+  readonly cause?: string;
+  readonly hint?: string;
   readonly count?: number;
   readonly feeds?: StaleFeeds['feeds'];
 }
@@ -42,17 +47,22 @@ const JOURNAL_FAULTS = {
   hole: ['journal-hole', 'records were given up and are not in the journal'],
 } as const;
 
+/** @param found what the start found in its journal */
 export function readiness(
   journal: JournalHealth,
   isStopping: boolean,
   stale?: StaleFeeds,
+  found: readonly NotReady[] = [],
 ): Readiness {
   const reasons: NotReady[] = [];
-  const warnings: NotReady[] = [];
+  const warnings = [...found];
   if (isStopping) reasons.push({ code: 'shutting-down', message: 'the server is being stopped' });
   if (journal.state !== 'ok') {
     const [code, what] = JOURNAL_FAULTS[journal.state];
-    reasons.push({ code, message: journal.reason === '' ? what : `${what}: ${journal.reason}` });
+    const message = journal.reason === '' ? what : `${what}: ${journal.reason}`;
+    const { cause, hint } = journal;
+    const named = cause == null || hint === undefined ? {} : { cause, hint };
+    reasons.push({ code, message, ...named });
   }
   if (stale !== undefined) {
     const { count, feeds, isUnready } = stale;

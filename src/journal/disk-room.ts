@@ -5,8 +5,8 @@ import { join } from 'node:path';
 
 import { JOURNAL_FILE } from './reading';
 
-/** Of SQLite: what is committed, and what has not been moved there yet. */
-const FILES = [JOURNAL_FILE, `${JOURNAL_FILE}-wal`];
+/** Of SQLite: what is committed, what has not been moved there yet, and the index of that. */
+const FILES = [JOURNAL_FILE, `${JOURNAL_FILE}-wal`, `${JOURNAL_FILE}-shm`];
 
 export interface DiskRoom {
   readonly journalBytes: number;

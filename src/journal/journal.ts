@@ -5,6 +5,7 @@
 
 import type { Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
+import type { Cause } from './causes';
 
 /** What the journal takes: any run of events with consecutive places. */
 export interface JournalBatch {
@@ -53,6 +54,9 @@ export interface JournalStatus {
   readonly state: 'ok' | 'failing' | 'hole';
   /** Why, when it is not ok; empty otherwise. */
   readonly reason: string;
+  /** What kind of reason that is, while the disk refuses, and what to do about it. */
+  readonly cause: Cause | null;
+  readonly hint: string;
   readonly waitingRows: number;
   readonly waitingBytes: number;
   /** Since the start. */
@@ -74,7 +78,7 @@ export interface JournalNotices {
   /** It cannot go on: the process must end. */
   failed(error: Error): never;
   /** The disk refuses; it is tried again. Once for each spell. */
-  onFailing?(reason: string): void;
+  onFailing?(reason: string, cause: Cause): void;
   /** The disk takes records again. */
   onRecovered?(): void;
   /** Records up to `to` were given up; a checkpoint behind them holds the state. */
@@ -114,6 +118,13 @@ export interface PastEpoch {
   readonly pushed: number;
 }
 
+/** What somebody should look after, and does not keep the journal from being written. */
+export interface JournalWarning {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
 /** What an opened journal knows of the time before. */
 export interface Recovered {
   /** The life of the numbering that begins now. */
@@ -129,4 +140,5 @@ export interface Recovered {
   /** The events behind the checkpoint, in order, and the gaps between them. Read it once. */
   readonly tail: Iterable<BatchEvent | TailGap>;
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
+  readonly warnings: readonly JournalWarning[];
 }

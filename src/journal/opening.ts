@@ -13,10 +13,11 @@ import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../base/clock';
 import { freshNumber, secretBytes, type Secrets } from '../base/secrets';
 import { StartFault } from '../base/start-fault';
+import { causeOf, unwritable } from './causes';
 import { checkedRows, JournalDamage } from './checked-rows';
 import { lockDirectory, type DirectoryLock } from './directory';
 import { readHead, type HeadPosition } from './head';
-import type { Durability, GapNote, GapReason, Recovered, TailGap } from './journal';
+import type { Durability, GapNote, GapReason, JournalWarning, Recovered, TailGap } from './journal'; // prettier-ignore
 import { newestCheckpoint, readEpochs, readPastEpochs } from './notes';
 import { checkForeign, countTables, JOURNAL_FILE, needsUpgrade } from './reading';
 import { rowToEvent } from './records';
@@ -59,7 +60,8 @@ export function openJournal(
   } catch (e) {
     lock.release();
     const path = join(options.directory, JOURNAL_FILE);
-    const isDisk = /^SQLITE_(FULL|IOERR|READONLY)/.test((e as { code?: string }).code ?? '');
+    const cause = causeOf(e, options.directory);
+    const isDisk = cause !== 'other' && cause !== 'foreign-write';
     if (isDisk && !statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
       return unwritable(options.directory, e);
     }
@@ -69,15 +71,6 @@ export function openJournal(
       'Move the file away to start with an empty journal; it is not changed by this.',
     );
   }
-}
-
-/** The disk refuses; nothing is said against what is in the file. */
-export function unwritable(directory: string, e: unknown): StartFault {
-  return new StartFault(
-    'journal-unwritable',
-    `the journal in ${directory} cannot be written: ${(e as Error).message}`,
-    'Make room on its disk, or mend it, and start again; what is missing then is declared.',
-  );
 }
 
 function openLocked(
@@ -91,6 +84,8 @@ function openLocked(
   const head = readHead(directory);
   finishSalvage(directory);
   const isNew = !existsSync(path);
+  const held = lock.hold(path);
+  if (held !== undefined) return held;
   if (isNew) clearSuspicion(directory);
   let { damage } = opening;
   if (!isNew && damage === undefined) {
@@ -101,6 +96,8 @@ function openLocked(
   if (damage !== undefined) {
     const aside = salvage(directory, damage.goodSeq, head?.seq, clock.now(), opening.onSalvage);
     clearSuspicion(directory);
+    const heldNew = lock.hold(path);
+    if (heldNew !== undefined) return heldNew;
     opening.onDamage?.(`${path} is damaged: ${damage.message}; it is ${aside} now, and what is good of it goes on`); // prettier-ignore
   }
   const lossReason = isNew ? 'missing' : damage === undefined ? 'crash' : 'damage';
@@ -223,8 +220,16 @@ function recover(
       checkpointSeq,
       tail,
       pastEpochs: readPastEpochs(db, found, gaps[0]),
+      warnings: lockWarnings(lock, path),
     },
   };
+}
+
+function lockWarnings({ unguarded }: DirectoryLock, path: string): JournalWarning[] {
+  if (unguarded === undefined) return [];
+  const message = `the journal ${path} itself is not locked (${unguarded}); lock.sqlite beside it is all that keeps another Tapedeck from writing it`;
+  const hint = 'Leave lock.sqlite where it is, and start one server on this directory.';
+  return [{ code: 'journal-unlocked', message, hint }];
 }
 
 /** @throws JournalDamage */

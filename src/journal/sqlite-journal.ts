@@ -15,6 +15,7 @@ import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../base/clock';
 import { Durations } from '../base/durations';
 import { JournalDamage } from './checked-rows';
+import { named, WriteError, type Cause } from './causes';
 import type { DirectoryLock } from './directory';
 import { Head } from './head';
 import type {
@@ -86,6 +87,7 @@ export class SqliteJournal implements Journal {
   captureState: (() => string) | undefined;
   /** Why the disk refuses now; null while it does not. */
   failing: string | null = null;
+  private cause: Cause | null = null;
   notices: JournalNotices = {
     failed: (error) => {
       throw error;
@@ -201,6 +203,7 @@ export class SqliteJournal implements Journal {
     return {
       state: this.failing === null ? hole : 'failing',
       reason: this.failing ?? (this.hole === null ? '' : `records from ${this.hole.from} on are not journaled: the disk is too slow`), // prettier-ignore
+      ...named(this.failing === null ? null : this.cause),
       waitingRows: this.frame.rows + this.away.reduce((rows, frame) => rows + frame.rows, 0),
       waitingBytes: this.waitingBytes,
       ...this.counts,
@@ -256,7 +259,7 @@ export class SqliteJournal implements Journal {
     this.writer!.close((failure) => {
       if (failure?.isDamage === true) suspect(this.options.directory, failure.message);
       this.release();
-      this.resolveClosed(failure === undefined ? undefined : new Error(failure.message));
+      this.resolveClosed(failure && new WriteError(failure.message, failure.cause));
     });
   }
 
@@ -349,12 +352,13 @@ export class SqliteJournal implements Journal {
     }
   }
 
-  private failed({ message, isRetried, isDamage }: WriteFailure): void {
+  private failed({ message, isRetried, isDamage, cause }: WriteFailure): void {
     this.counts.failures += 1;
     if (isDamage) suspect(this.options.directory, message);
-    if (!isRetried) this.notices.failed(isDamage ? new JournalDamage(this.committedSeq, message) : new Error(message)); // prettier-ignore
-    if (this.failing === null) this.notices.onFailing?.(message);
+    if (!isRetried) this.notices.failed(isDamage ? new JournalDamage(this.committedSeq, message) : new WriteError(message, cause)); // prettier-ignore
+    if (this.failing === null || cause !== this.cause) this.notices.onFailing?.(message, cause);
     this.failing = message;
+    this.cause = cause;
     for (const done of this.flushes) done();
   }
 

@@ -8,6 +8,7 @@
 import { Database } from 'bun:sqlite';
 
 import { SystemClock } from '../base/clock';
+import { OwnWrites } from './own-writes';
 import type { RowFrame } from './row-frame';
 import { Retainer } from './retention';
 import { RowWriter } from './row-writer';
@@ -35,6 +36,7 @@ const RETAIN_NEXT_MS = 20;
 class WriterThread {
   private readonly db: Database;
   private readonly rows: RowWriter;
+  private readonly own: OwnWrites;
   private readonly clock = new SystemClock();
   private waiting: RowFrame[] = [];
   private isScheduled = false;
@@ -49,6 +51,7 @@ class WriterThread {
     this.db.run(`PRAGMA synchronous = ${synchronous}`);
     this.db.run('PRAGMA wal_autocheckpoint = 0');
     this.rows = new RowWriter(this.db);
+    this.own = new OwnWrites(this.db);
     this.wal = new WalMover(this.db, path);
     this.retainer = new Retainer(this.db, retention);
     if (retention.hours > 0 || retention.bytes > 0) this.retainIn(RETAIN_EVERY_MS);
@@ -66,11 +69,12 @@ class WriterThread {
     try {
       this.rows.endBlock();
       this.rows.finalize();
+      this.own.finalize();
       this.wal.close();
       this.db.close();
       return undefined;
     } catch (e) {
-      return writeFailure(e);
+      return writeFailure(e, this.db.filename);
     }
   }
 
@@ -92,10 +96,13 @@ class WriterThread {
     const beganMs = this.clock.monotonicMs();
     try {
       this.db.run('BEGIN IMMEDIATE');
-      for (const frame of frames) this.rows.write(frame);
+      const written = this.own.within(() => {
+        for (const frame of frames) this.rows.write(frame);
+      });
       this.db.run('COMMIT');
+      written.commit();
     } catch (e) {
-      return this.failed(writeFailure(e));
+      return this.failed(writeFailure(e, this.db.filename));
     }
     this.isFailing = false;
     this.waiting = [];
@@ -144,7 +151,7 @@ class WriterThread {
       if (bookless.length > 0) port.postMessage({ type: 'bookless', instruments: bookless });
       return true;
     } catch (e) {
-      const failure = writeFailure(e);
+      const failure = writeFailure(e, this.db.filename);
       if (failure.isDamage) this.failed(failure);
       return false; // the disk is full or busy; the next look tries again
     }
@@ -161,7 +168,7 @@ port.onmessage = ({ data: first }): void => {
       else if (data.type === 'close') port.postMessage(closed(thread.close()));
     };
   } catch (e) {
-    const failure = { ...writeFailure(e), isRetried: false };
+    const failure = { ...writeFailure(e, first.settings.path), isRetried: false };
     port.postMessage({ type: 'failed', failure });
     port.onmessage = ({ data }): void => {
       if (data.type === 'close') port.postMessage(closed(failure));

@@ -5,7 +5,10 @@
  */
 
 import type { Database } from 'bun:sqlite';
+import { dirname } from 'node:path';
 
+import { causeOf, type Cause } from './causes';
+import { OwnWrites } from './own-writes';
 import type { RowFrame } from './row-frame';
 import { RowWriter } from './row-writer';
 
@@ -16,15 +19,18 @@ export interface WriteFailure {
   readonly isRetried: boolean;
   /** Whether SQLite finds that the file is not what was written. */
   readonly isDamage: boolean;
+  readonly cause: Cause;
 }
 
 /** What SQLite says of a disk that is full, slow, gone or read-only, and may be well again. */
 const RETRIED = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|READONLY|CANTOPEN|PROTOCOL|NOMEM)/;
 const DAMAGE = /^SQLITE_(CORRUPT|NOTADB)/;
 
-export function writeFailure(e: unknown): WriteFailure {
+/** @param path of the journal */
+export function writeFailure(e: unknown, path: string): WriteFailure {
   const { code = '', message } = e as { code?: string; message: string };
-  return { message, isRetried: RETRIED.test(code), isDamage: DAMAGE.test(code) };
+  const cause = causeOf(e, dirname(path));
+  return { message, isRetried: RETRIED.test(code), isDamage: DAMAGE.test(code), cause };
 }
 
 export interface WriterEvents {
@@ -70,21 +76,24 @@ export class InlineWriter implements JournalWriter {
   private readonly db: Database;
   private readonly events: WriterEvents;
   private readonly rows: RowWriter;
+  private readonly own: OwnWrites;
 
   constructor(db: Database, events: WriterEvents) {
     this.db = db;
     this.events = events;
     this.rows = new RowWriter(db);
+    this.own = new OwnWrites(db);
   }
 
   send(frame: RowFrame): void {
     try {
       this.db.run('BEGIN IMMEDIATE');
-      this.rows.write(frame);
+      const written = this.own.within(() => this.rows.write(frame));
       this.db.run('COMMIT');
+      written.commit();
     } catch (e) {
       if (this.db.inTransaction) this.db.run('ROLLBACK');
-      this.events.failed({ ...writeFailure(e), isRetried: false });
+      this.events.failed({ ...writeFailure(e, this.db.filename), isRetried: false });
       return;
     }
     this.events.committed(1);
@@ -93,15 +102,20 @@ export class InlineWriter implements JournalWriter {
   close(done: (failure?: WriteFailure) => void): void {
     try {
       this.rows.endBlock();
-      this.rows.finalize();
+      this.finalize();
       this.db.run('PRAGMA wal_checkpoint(TRUNCATE)');
       done();
     } catch (e) {
-      done(writeFailure(e));
+      done(writeFailure(e, this.db.filename));
     }
   }
 
   abandon(): void {
+    this.finalize();
+  }
+
+  private finalize(): void {
     this.rows.finalize();
+    this.own.finalize();
   }
 }

@@ -50,7 +50,7 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
     },
     own: { frames: 4, messages: 5, bytes: 6 },
     revisions: { revised: 32, dropped: 33 },
-    waiting: () => ({ logBytes: 19, sessionBytes: 20 }),
+    waiting: () => ({ logBytes: 19, bytes: 20 }),
     stream: {
       received: { frames: 21, messages: 22, bytes: 23 },
       refusals: new Map([['invalid-field', 24]]),

@@ -31,7 +31,7 @@ export class SteeredWriter implements JournalWriter {
   }
 
   fail(message = 'database or disk is full', isRetried = true): void {
-    this.events.failed({ message, isRetried, isDamage: false });
+    this.events.failed({ message, isRetried, isDamage: false, cause: 'disk-full' });
   }
 
   close(done: (failure?: WriteFailure) => void): void {

@@ -1,0 +1,85 @@
+/**
+ * File lock: holds the journal file itself, whatever its name, its directory or its links, for as long
+ * as this process can write it. The system lets go of it however the process ends.
+ *
+ * It is a lock of an open file description (`F_OFD_SETLK` of Linux) on one byte far behind any content.
+ * SQLite's own locks, which belong to the process, are on other bytes, so that neither meets the other;
+ * on a network file system too, where `flock` would lock all bytes, those of SQLite with them. But to
+ * close any descriptor of a file lets go of all locks of the process on it: `release` comes when SQLite
+ * has closed the file.
+ */
+
+import { dlopen, FFIType, ptr } from 'bun:ffi';
+import { closeSync, openSync } from 'node:fs';
+
+const F_OFD_GETLK = 36;
+const F_OFD_SETLK = 37;
+const F_WRLCK = 1;
+const F_UNLCK = 2;
+/** Of `struct flock` where a file offset has 64 bits. */
+const FLOCK_BYTES = 32;
+const START_AT = 8;
+const LENGTH_AT = 16;
+const LOCKED_BYTE = 2n ** 62n;
+/** Of glibc and of musl. */
+const LIBRARIES = [
+  'libc.so.6',
+  `libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`,
+];
+/** A holder may end between the two calls. */
+const TRIES = 3;
+
+type Fcntl = (descriptor: number, command: number, flock: Uint8Array) => number;
+
+/** Not there: nobody can write the file, or the system has no such lock. */
+export type FileLock = 'taken' | { readonly absent: string } | { release(): void };
+
+let fcntl: Fcntl | null | undefined;
+
+/** @param path of a file that is there */
+export function lockFile(path: string): FileLock {
+  fcntl ??= load();
+  if (fcntl === null) return { absent: `there is no fcntl of ${process.platform} to call` };
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'r+');
+  } catch (e) {
+    return { absent: (e as Error).message }; // nor does SQLite write it, and says why
+  }
+  for (let i = 0; i < TRIES; i++) {
+    if (fcntl(descriptor, F_OFD_SETLK, flockOf()) === 0) {
+      return { release: () => closeSync(descriptor) };
+    }
+    const found = flockOf();
+    if (fcntl(descriptor, F_OFD_GETLK, found) !== 0) break;
+    if (new DataView(found.buffer).getInt16(0, true) === F_UNLCK) continue;
+    closeSync(descriptor);
+    return 'taken';
+  }
+  closeSync(descriptor);
+  return { absent: `the file system of ${path} takes no locks of open files` };
+}
+
+function flockOf(): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(FLOCK_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setInt16(0, F_WRLCK, true);
+  view.setBigInt64(START_AT, LOCKED_BYTE, true);
+  view.setBigInt64(LENGTH_AT, 1n, true);
+  return bytes;
+}
+
+function load(): Fcntl | null {
+  if (process.platform !== 'linux') return null;
+  for (const name of LIBRARIES) {
+    try {
+      const { symbols } = dlopen(name, {
+        fcntl: { args: [FFIType.i32, FFIType.i32, FFIType.ptr], returns: FFIType.i32 },
+      });
+      return (descriptor, command, flock) => symbols.fcntl(descriptor, command, ptr(flock));
+    } catch {
+      // The next one.
+    }
+  }
+  return null;
+}

@@ -1,0 +1,51 @@
+/**
+ * Own writes: notices that somebody else has written records into the journal. Nobody should be able to,
+ * since the file is locked; but a copy of an older version does not look at that lock, and where the
+ * system has no such lock there is none. Two that number the same journal would mix their numbers.
+ *
+ * SQLite counts the commits of other connections (`PRAGMA data_version`); moving the WAL does not count.
+ * Where somebody has committed, the newest record must still be the one that was written here.
+ */
+
+import type { Database, Statement } from 'bun:sqlite';
+
+/** Somebody else has written records. */
+export class ForeignWrite extends Error {}
+
+export class OwnWrites {
+  private readonly version: Statement<{ data_version: number }, []>;
+  private readonly newest: Statement<{ id: number | null }, []>;
+  private known: number;
+  private newestId: number | null;
+
+  constructor(db: Database) {
+    this.version = db.prepare('PRAGMA data_version');
+    this.newest = db.prepare('SELECT max(id) AS id FROM record');
+    this.known = this.version.get()!.data_version;
+    this.newestId = this.newest.get()!.id;
+  }
+
+  /** Does what writes, in a transaction that holds the lock to write. @throws ForeignWrite */
+  within(write: () => void): { commit(): void } {
+    const { data_version: version } = this.version.get()!;
+    if (version !== this.known) {
+      const { id } = this.newest.get()!;
+      if (id !== this.newestId) {
+        throw new ForeignWrite('another process has written records into the journal');
+      }
+    }
+    write();
+    const { id } = this.newest.get()!;
+    return {
+      commit: () => {
+        this.known = version;
+        this.newestId = id;
+      },
+    };
+  }
+
+  finalize(): void {
+    this.version.finalize();
+    this.newest.finalize();
+  }
+}
