@@ -1,0 +1,136 @@
+/** Reader bars: bars made anew of the journal's trades, against those that a reader holds. */
+
+import { decimal, type Json } from '../support/kill-rows';
+import type { Checked } from './reader-checked';
+import { covers, type ReaderRecord, type TopicRecord } from './reader-record';
+import { rowsOf, type Journal, type Lives, type Truth } from './reader-truth';
+
+const LENGTH_NS: Readonly<Record<string, bigint>> = {
+  '1s': 1_000_000_000n,
+  '1m': 60_000_000_000n,
+  '5m': 300_000_000_000n,
+  '1h': 3_600_000_000_000n,
+  '1d': 86_400_000_000_000n,
+};
+const VALUES = ['open', 'high', 'low', 'close', 'volume', 'trades'] as const;
+
+export interface NaiveBar {
+  readonly openTime: string;
+  readonly trades: readonly Truth[];
+  /** Its values as JSON, in the order of `VALUES`. */
+  readonly values: string;
+}
+
+/** Oldest first. */
+export function naiveBars(trades: readonly Truth[], interval: string): NaiveBar[] {
+  const length = LENGTH_NS[interval]!;
+  const groups = Map.groupBy(trades, ({ row }) => {
+    const time = BigInt(marketTime(row));
+    return time - (time % length);
+  });
+  return [...groups]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([openTime, of]) => ({ openTime: String(openTime), trades: of, values: valuesOf(of) }));
+}
+
+function marketTime({ flags, event_time, receive_time }: Truth['row']): string {
+  return ((flags ?? 0) & 2) === 0 ? event_time : receive_time;
+}
+
+function valuesOf(trades: readonly Truth[]): string {
+  const sorted = trades.toSorted((a, b) => {
+    const [x, y] = [BigInt(marketTime(a.row)), BigInt(marketTime(b.row))];
+    return x === y ? a.seq - b.seq : x < y ? -1 : 1;
+  });
+  const prices = sorted.map(({ row }) => row.price!);
+  const { price_scale, quantity_scale } = sorted[0]!.row;
+  const volume = sorted.reduce((sum, { row }) => sum + row.quantity!, 0);
+  const [open, high, low, close] = [
+    prices[0]!,
+    Math.max(...prices),
+    Math.min(...prices),
+    prices.at(-1)!,
+  ].map((p) => decimal(p, price_scale));
+  return JSON.stringify([open, high, low, close, decimal(volume, quantity_scale), sorted.length]);
+}
+
+export function shownValues(bar: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify(VALUES.map((name) => bar[name]));
+}
+
+/** Each bar that ended since the topic was begun is held as final, with its values, or declared. */
+export function checkBars(
+  record: ReaderRecord,
+  journal: Journal,
+  asked: readonly string[],
+  checks: Checked,
+): void {
+  for (const [tradeTopic, trades] of journal.topics) {
+    if (!tradeTopic.startsWith('trade:')) continue;
+    const symbol = tradeTopic.slice('trade:'.length);
+    for (const interval of Object.keys(LENGTH_NS)) {
+      const topic = `bar:${symbol}:${interval}`;
+      if (!covers(asked, topic)) continue;
+      const bars = naiveBars(trades, interval);
+      checkTopic(topic, record.of(topic), bars, bars.at(-1)!.openTime, checks);
+    }
+  }
+}
+
+function checkTopic(
+  topic: string,
+  own: TopicRecord,
+  bars: readonly NaiveBar[],
+  newest: string,
+  checks: Checked,
+): void {
+  for (const { openTime, trades, values } of bars) {
+    const [first, last] = [trades[0]!.seq, trades.at(-1)!.seq];
+    const isOwed =
+      own.firstOpen === undefined
+        ? first > (own.from ?? Infinity)
+        : Number(openTime) >= Number(own.firstOpen);
+    const isDeclared = own.gaps.some(({ from, to }) => from <= last && first <= to);
+    const held = own.states.get(openTime);
+    if (!isOwed || isDeclared || trades.some(({ isGone }) => isGone)) continue;
+    checks.figures.bars += 1;
+    const m: Json = held?.message ?? {};
+    const line = held?.line ?? 0;
+    const isEnded = openTime !== newest;
+    if (held === undefined)
+      checks.wrong('bar', topic, last, line, `no bar of ${openTime}: ${values}`);
+    else if (shownValues(m) !== values)
+      checks.wrong(
+        'bar',
+        topic,
+        last,
+        line,
+        `the bar of ${openTime} is held as ${JSON.stringify(m)}, the trades say ${values}`,
+      );
+    else if (isEnded && m['final'] !== true)
+      checks.wrong('bar', topic, last, line, `the bar of ${openTime} is not held as final`);
+  }
+}
+
+/** Further back than a bar of a minute reaches. */
+const BACK_SEQS = 50_000;
+
+/** What was held until a reset: the bars before the one that came last, by the trades of the server that it came from. */
+export function checkEndedBars(
+  topic: string,
+  own: TopicRecord,
+  lives: Lives,
+  checks: Checked,
+): void {
+  const [channel, symbol, interval] = topic.split(':');
+  const last = own.newestState;
+  const life = last === undefined ? undefined : lives.byEpoch.get(last.epoch);
+  if (channel !== 'bar' || life === undefined || own.from === null) return;
+  const trades = rowsOf(life, `trade:${symbol}`, own.from - BACK_SEQS);
+  const newest = String(last!.message!['openTime']);
+  const journaled = Math.floor(life.newestId / 8);
+  const bars = naiveBars(trades, interval!).filter(
+    (bar) => Number(bar.openTime) < Number(newest) && bar.trades.at(-1)!.seq <= journaled,
+  );
+  if (last!.seq <= journaled) checkTopic(topic, own, bars, newest, checks);
+}

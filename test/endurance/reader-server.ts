@@ -1,0 +1,164 @@
+/**
+ * Reader server: a real server whose data directory can be set back to a copy, forked and damaged, while
+ * the truth of it is kept. What it is started with is drawn anew for each life.
+ */
+
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+
+import type { Prng } from '../../src/base/prng';
+import { Lives, type Life } from './reader-truth';
+import { ServerLife } from './server-life';
+import { SYMBOLS } from './reader-source';
+
+const COPIES_MAX = 5;
+const START_TRIES = 3;
+
+/** A data directory that is not served now. */
+export interface Copy {
+  readonly directory: string;
+  readonly life: Life;
+  readonly atMs: number;
+}
+
+export class ReaderServer {
+  readonly life: ServerLife;
+  readonly lives = new Lives();
+  /** Oldest first. */
+  readonly copies: Copy[] = [];
+  /** Where the market went another way. */
+  readonly forks: Copy[] = [];
+  readonly faults: string[] = [];
+  starts = 0;
+  private readonly directory: string;
+  private readonly random: Prng;
+  private count = 0;
+
+  constructor(directory: string, random: Prng) {
+    this.directory = directory;
+    this.random = random;
+    this.life = new ServerLife(join(directory, 'server'), '');
+    for (const name of ['copies', 'forks']) mkdirSync(join(directory, name));
+  }
+
+  get url(): string {
+    return this.life.url;
+  }
+
+  get isAlive(): boolean {
+    return this.life.isAlive;
+  }
+
+  /** @param from the life that the data is of */
+  async start(from: Life = this.lives.present): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      writeFileSync(join(this.directory, 'server', 'settings.toml'), settings(this.random));
+      try {
+        await this.life.start();
+        break;
+      } catch (e) {
+        this.faults.push((e as Error).message);
+        if (tries === START_TRIES) throw e;
+      }
+    }
+    this.starts += 1;
+    this.lives.begin(this.life.data, from);
+    this.gather();
+  }
+
+  async kill(): Promise<void> {
+    await this.life.stop('SIGKILL');
+  }
+
+  gather(): void {
+    try {
+      this.lives.gather(this.life.data);
+    } catch (e) {
+      if (!/lock|busy/i.test((e as Error).message)) throw e;
+    }
+  }
+
+  /** Of a moment: what a machine that stands still has on its disk. */
+  copy(): void {
+    const directory = join(this.directory, 'copies', String((this.count += 1)));
+    if (this.isAlive) this.life.signal('SIGSTOP');
+    copyFiles(this.life.data, directory);
+    if (this.isAlive) this.life.signal('SIGCONT');
+    this.gather();
+    this.copies.push({ directory, life: this.lives.present, atMs: performance.now() });
+    if (this.copies.length > COPIES_MAX) {
+      rmSync(this.copies.shift()!.directory, { recursive: true, force: true });
+    }
+  }
+
+  /** The dead server's data is a copy's from now on. @param keep it as a fork */
+  setBack({ directory }: Copy, keep: boolean): void {
+    const { data } = this.life;
+    const { present } = this.lives;
+    const old = join(this.directory, 'forks', String((this.count += 1)));
+    renameSync(data, old);
+    this.gatherDead(old);
+    if (keep) this.forks.push({ directory: old, life: present, atMs: performance.now() });
+    else rmSync(old, { recursive: true, force: true });
+    if (this.forks.length > COPIES_MAX) {
+      rmSync(this.forks.shift()!.directory, { recursive: true, force: true });
+    }
+    copyFiles(directory, data);
+  }
+
+  has(name: string): boolean {
+    return existsSync(join(this.life.data, name));
+  }
+
+  remove(name: string): void {
+    rmSync(join(this.life.data, name), { force: true });
+  }
+
+  /** Reads what it had committed last; that moves its WAL into the file, which is no matter any more. */
+  private gatherDead(directory: string): void {
+    try {
+      this.lives.gather(directory);
+    } catch (e) {
+      this.faults.push(`${directory}: ${(e as Error).message}`);
+    }
+  }
+}
+
+function copyFiles(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(from)) {
+    // The index of the WAL is made anew, and a lock is not a file's content.
+    if (name.endsWith('-shm') || name.startsWith('lock')) continue;
+    cpSync(join(from, name), join(to, name), { recursive: true });
+  }
+}
+
+function settings(random: Prng): string {
+  const pick = <T>(...values: T[]): T => values[random.int(0, values.length - 1)]!;
+  const instruments = SYMBOLS.map(
+    (symbol) =>
+      `[[instruments]]\nsymbol = "${symbol}"\nmarket = "feed"\npriceScale = 2\nquantityScale = 3\n`,
+  );
+  return `
+[journal]
+durability = "${pick('async', 'async', 'commit')}"
+commitEveryMs = ${pick(20, 20, 500)}
+checkpointEveryEvents = ${pick(1_000, 5_000)}
+[journal.retention]
+bytes = ${pick(0, 1_500_000, 6_000_000)}
+[cache]
+memtableEventsMax = ${pick(1_000, 50_000)}
+[push]
+heartbeatMs = ${pick(1_000, 5_000)}
+[log]
+level = "info"
+${instruments.join('')}`;
+}

@@ -1,0 +1,218 @@
+/**
+ * Reader truth: what the journal of a server says that was killed, set back and forked again and again,
+ * read by SQL alone. Rows are gathered while servers live, so what retention deletes later is still known.
+ * Each life of a server adds rows to those of the life that it grew out of, up to where it began.
+ */
+
+import {
+  declared,
+  levelsOf,
+  messageOf,
+  rowsAfter,
+  type GapRow,
+  type Row,
+} from '../support/kill-rows';
+
+export type Pairs = [price: string, quantity: string][];
+
+/** A message as the journal has it. */
+export interface Truth {
+  readonly seq: number;
+  readonly prevSeq: number;
+  readonly topic: string;
+  /** Canonical, without `prevSeq` and `count`. */
+  readonly body: string;
+  readonly row: Row;
+  /** Of a book: its ten best levels behind it as JSON; null while it may not be trusted; else undefined. */
+  readonly copy: string | null | undefined;
+  /** It was there once, and is in a declared gap now. */
+  isGone: boolean;
+}
+
+/** A life of a server, and what it added. */
+export interface Life {
+  readonly epoch: number;
+  readonly parent: Life | undefined;
+  /** What of the parent it has. */
+  readonly base: number;
+  /** In order of `seq`, by topic. */
+  readonly topics: Map<string, Truth[]>;
+  newestId: number;
+}
+
+/** The journal as it stands in the end. */
+export interface Journal {
+  readonly topics: ReadonlyMap<string, readonly Truth[]>;
+  readonly gaps: readonly GapRow[];
+  /** Rows that vanished, and no gap says so. */
+  readonly undeclared: readonly Truth[];
+}
+
+/** Fields in which a message is compared, in one order. */
+const FIELDS: Readonly<Record<string, readonly string[]>> = {
+  tick: ['last', 'bid', 'ask', 'quantity', 'volume'],
+  trade: ['price', 'quantity', 'aggressor', 'tradeId', 'timing'],
+  bbo: ['bid', 'bidQuantity', 'ask', 'askQuantity', 'mark'],
+  book: ['form', 'bids', 'asks', 'crc', 'mark'],
+  status: ['state', 'reason', 'missed', 'events'],
+};
+const COMMON = ['type', 'symbol', 'seq', 'eventTime', 'receiveTime'];
+
+/** @param without fields that do not count */
+export function bodyOf(m: Readonly<Record<string, unknown>>, ...without: string[]): string {
+  const names = [...COMMON, ...(FIELDS[String(m['type'])] ?? [])].filter(
+    (n) => !without.includes(n),
+  );
+  return JSON.stringify(names.map((name) => m[name] ?? null));
+}
+
+export function topicOf(m: Readonly<Record<string, unknown>>): string {
+  const { type, symbol, interval } = m as Record<string, string>;
+  if (type === 'status') return 'status';
+  return type === 'bar' ? `bar:${symbol}:${interval}` : `${type}:${symbol}`;
+}
+
+export class Lives {
+  present: Life = { epoch: 0, parent: undefined, base: 0, topics: new Map(), newestId: 0 };
+  readonly byEpoch = new Map<number, Life>();
+  /** Epochs that two lives had. */
+  readonly twice: number[] = [];
+
+  /** A server has started on what is in the directory. @param from the life that this is a copy of */
+  begin(directory: string, from: Life): void {
+    const { epochs, gaps } = declared(directory);
+    const newest = epochs.reduce((a, b) => (b.first >= a.first ? b : a));
+    let base = newest.first - 1;
+    const endsAtBase = (g: GapRow): boolean => g.to === base && g.reason !== 'retention';
+    for (let gap; (gap = gaps.find(endsAtBase)) !== undefined;) base = gap.from - 1;
+    // What was committed behind the last look is of the life before.
+    for (const row of rowsAfter(directory, from.newestId)) {
+      if (row.id > base * 8 + 7) break;
+      add(from, row);
+    }
+    const { epoch } = newest;
+    this.present = { epoch, parent: from, base, topics: new Map(), newestId: base * 8 + 7 };
+    if (this.byEpoch.has(epoch)) this.twice.push(epoch);
+    this.byEpoch.set(epoch, this.present);
+  }
+
+  /** Reads what is new. */
+  gather(directory: string): void {
+    const life = this.present;
+    for (const row of rowsAfter(directory, life.newestId)) add(life, row);
+  }
+
+  close(directory: string): Journal {
+    this.gather(directory);
+    const { gaps } = declared(directory);
+    const topics = new Map(topicsOf(this.present).map((t) => [t, rowsOf(this.present, t)]));
+    const edge = Math.max(
+      0,
+      ...gaps.filter(({ reason }) => reason === 'retention').map(({ to }) => to),
+    );
+    const undeclared = settle([...topics.values()].flat(), directory, edge, gaps);
+    return { topics, gaps, undeclared };
+  }
+}
+
+function topicsOf(life: Life): string[] {
+  const names = new Set(life.topics.keys());
+  for (let l: Life | undefined = life; l !== undefined; l = l.parent)
+    for (const name of l.topics.keys()) names.add(name);
+  return [...names];
+}
+
+/** The messages of a topic that the journal of a life has, above a seq, in order. */
+export function rowsOf(life: Life, topic: string, above = 0): Truth[] {
+  const parts: Truth[][] = [];
+  let upTo = Infinity;
+  for (let l: Life | undefined = life; l !== undefined && upTo > above; l = l.parent) {
+    const rows = l.topics.get(topic) ?? [];
+    parts.push(rows.slice(firstAbove(rows, above), firstAbove(rows, upTo)));
+    upTo = Math.min(upTo, l.base);
+  }
+  return parts.reverse().flat();
+}
+
+/** The position of the first one above a seq. */
+export function firstAbove(rows: readonly Truth[], seq: number): number {
+  let [from, to] = [0, rows.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (rows[middle]!.seq <= seq) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
+
+/** Behind what retention deleted, only what is in the file counts. */
+function settle(
+  all: readonly Truth[],
+  directory: string,
+  edge: number,
+  gaps: readonly GapRow[],
+): Truth[] {
+  const present = new Set<number>();
+  for (const { id } of rowsAfter(directory, edge * 8 + 7)) present.add(id / 8);
+  const undeclared: Truth[] = [];
+  for (const truth of all) {
+    if (truth.seq <= edge || present.has(truth.seq)) continue;
+    truth.isGone = true;
+    const isDeclared = gaps.some(({ from, to }) => from <= truth.seq && truth.seq <= to);
+    if (!isDeclared) undeclared.push(truth);
+  }
+  return undeclared;
+}
+
+function add(life: Life, row: Row): void {
+  life.newestId = row.id;
+  const message = row.id % 8 === 0 ? messageOf(row) : undefined;
+  if (message === undefined) return;
+  const { seq, prevSeq } = message as unknown as { seq: number; prevSeq: number };
+  const topic = topicOf(message);
+  const copy = message['type'] === 'book' ? copyBehind(life, topic, row) : undefined;
+  let rows = life.topics.get(topic);
+  if (rows === undefined) life.topics.set(topic, (rows = []));
+  rows.push({ seq, prevSeq, topic, body: bodyOf(message), row, copy, isGone: false });
+}
+
+function copyBehind(life: Life, topic: string, row: Row): string | null | undefined {
+  const { bids, asks } = levelsOf(row);
+  if (row.side === 0) return JSON.stringify([bids, asks]);
+  if (row.side === 2) return null;
+  const before = newestOf(life, topic);
+  if (before === undefined || before.seq !== row.prev_seq || typeof before.copy !== 'string')
+    return undefined;
+  const [oldBids, oldAsks] = JSON.parse(before.copy) as [Pairs, Pairs];
+  return JSON.stringify([merged(oldBids, bids, -1), merged(oldAsks, asks, 1)]);
+}
+
+function newestOf(life: Life, topic: string): Truth | undefined {
+  let upTo = Infinity;
+  for (let l: Life | undefined = life; l !== undefined; l = l.parent) {
+    const rows = l.topics.get(topic) ?? [];
+    const found = rows[firstAbove(rows, upTo) - 1];
+    if (found !== undefined) return found;
+    upTo = Math.min(upTo, l.base);
+  }
+  return undefined;
+}
+
+function merged(before: Pairs, changes: Pairs, sign: 1 | -1): Pairs {
+  const levels = new Map([...before, ...changes]);
+  return [...levels]
+    .filter(([, quantity]) => Number(quantity) !== 0)
+    .sort(([a], [b]) => (Number(a) - Number(b)) * sign);
+}
+
+/** As [B8] says, of decimals that have all the digits of their scale. */
+export function crcOf(bids: Pairs, asks: Pairs): number {
+  const bytes = new DataView(new ArrayBuffer(4 + (bids.length + asks.length) * 16));
+  bytes.setUint16(0, bids.length, true);
+  bytes.setUint16(2, asks.length, true);
+  [...bids, ...asks].forEach(([price, quantity], i) => {
+    bytes.setBigInt64(4 + i * 16, BigInt(price.replace('.', '')), true);
+    bytes.setBigInt64(12 + i * 16, BigInt(quantity.replace('.', '')), true);
+  });
+  return Bun.hash.crc32(bytes.buffer);
+}
