@@ -370,14 +370,12 @@ class Reader:
         for x in [x for x in self.state_to if is_under(x, topics)]:
             del self.state_to[x]
         for t in [t for t in self.lost_from if is_under(t, topics)]:
-            if t.startswith("book:") and not self.held.get(t):
+            if t in self.books and not self.held.get(t):
                 self.anew(t, "no-copy")
-            del self.lost_from[t]
+            self.lost_from.pop(t, None)
         for t in [t for t in self.broken if is_under(t, topics)]:
-            if self.broken[t] > self.last[t]:
+            if self.broken.pop(t) > self.known(t):
                 self.anew(t, "broken")  # the hole is in the answer itself
-            else:
-                del self.broken[t]
 
     def error(self, m):
         if m["code"] in ("overloaded", "journal-failing", "history-failed", "shutting-down", "internal"):
