@@ -5,6 +5,8 @@ import { Command } from 'commander';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { loadConfig, processEnvironment } from '../config';
+import { readHead } from '../journal/head';
+import { headDoubt } from '../journal/head-doubt';
 import { openReading, type JournalReading } from '../journal/reading';
 import { verifyJournal, type Verified } from '../verify';
 import { fail } from './failure';
@@ -28,7 +30,8 @@ export function verifyCommand(): Command {
       'after',
       `
 Prints one line of JSON: records, seqFirst, seqLast, epochs, stateHash, and the gaps that the journal
-declares, if there are any. Equal hashes are equal markets. Exit code 1, and the first fault, when the
+declares, if there are any; and warnings, where the file "head" beside it is missing or older than the
+journal, as behind a restore. Equal hashes are equal markets. Exit code 1, and the first fault, when the
 journal is not sound. The directory is never changed.
 
 Every record is held against its checksum, and the newest state is restored as a start would. With
@@ -62,7 +65,12 @@ async function verify(options: Options): Promise<StartFault | undefined> {
     reading.close();
   }
   if (typeof verified !== 'string') {
-    process.stdout.write(`${JSON.stringify(verified)}\n`);
+    const { seqLast: seq, epochs } = reading;
+    const doubt = headDoubt(readHead(config.journal.directory), { seq, epochs }, false);
+    const warnings = doubt && { warnings: [{ code: doubt.code, message: doubt.message }] };
+    process.stdout.write(`${JSON.stringify({ ...verified, ...warnings })}\n`);
+    if (doubt !== undefined)
+      process.stderr.write(`tapedeck: ${doubt.message} [${doubt.code}]\n  ${doubt.hint}\n`);
     return undefined;
   }
   const hint = 'Everything else may be as it was written; a start sets aside what is not. The file is not changed by this.'; // prettier-ignore

@@ -11,8 +11,10 @@ export const CAUSES = {
     'Make journal.sqlite, its -wal and its -shm writable for this user, and the file system that they are on.',
   'moved': 'The file was moved or deleted while it was written: put it back under its name.',
   'io-error': "Its disk reports an error: look at the system's log, and check the disk.",
-  'in-use': 'Another process holds a lock on the file, such as a shell with an open transaction: end it.', // prettier-ignore
-  'not-opened': 'Check that the file and its directory are there and may be opened, and how many files may be open.', // prettier-ignore
+  'in-use':
+    'Another process holds a lock on the file, such as a shell with an open transaction: end it.',
+  'not-opened':
+    'Check that the file and its directory are there and may be opened, and how many files may be open.',
   'no-memory': 'Give the process or the machine more memory.',
   'foreign-write':
     'Find the other process that writes this journal, and stop it; then run "tapedeck verify" before the next start.',
@@ -94,7 +96,11 @@ export function unwritable(directory: string, e: unknown): StartFault {
   const cause = causeOf(e, directory);
   const { message } = e as Error;
   if (cause === 'foreign-write') {
-    return new StartFault('journal-taken', `the journal in ${directory} is written by another process: ${message}`, CAUSES[cause]); // prettier-ignore
+    return new StartFault(
+      'journal-taken',
+      `the journal in ${directory} is written by another process: ${message}`,
+      CAUSES[cause],
+    );
   }
   return new StartFault(
     'journal-unwritable',

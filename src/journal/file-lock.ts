@@ -34,11 +34,9 @@ type Fcntl = (descriptor: number, command: number, flock: Uint8Array) => number;
 /** Not there: nobody can write the file, or the system has no such lock. */
 export type FileLock = 'taken' | { readonly absent: string } | { release(): void };
 
-let fcntl: Fcntl | null | undefined;
-
 /** @param path of a file that is there */
 export function lockFile(path: string): FileLock {
-  fcntl ??= load();
+  const fcntl = load();
   if (fcntl === null) return { absent: `there is no fcntl of ${process.platform} to call` };
   let descriptor: number;
   try {

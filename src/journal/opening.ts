@@ -17,7 +17,8 @@ import { causeOf, unwritable } from './causes';
 import { checkedRows, JournalDamage } from './checked-rows';
 import { lockDirectory, type DirectoryLock } from './directory';
 import { readHead, type HeadPosition } from './head';
-import type { Durability, GapNote, GapReason, JournalWarning, Recovered, TailGap } from './journal'; // prettier-ignore
+import { headDoubt } from './head-doubt';
+import type { Durability, GapNote, GapReason, JournalWarning, Recovered, TailGap } from './journal';
 import { newestCheckpoint, readEpochs, readPastEpochs } from './notes';
 import { checkForeign, countTables, JOURNAL_FILE, needsUpgrade } from './reading';
 import { rowToEvent } from './records';
@@ -188,6 +189,7 @@ function recover(
   const past = readEpochs(db);
   const taken = new Set(past.map((life) => life.epoch)).add(before?.epoch ?? 0);
   const epoch = freshNumber(secrets, taken);
+  const doubt = headDoubt(before, { seq: found, epochs: past }, options.durability === 'async');
   const checkpoint = newestCheckpoint(db);
   const checkpointSeq = checkpoint?.seq ?? 0;
   const synchronous = synchronousFor(options.durability);
@@ -220,7 +222,7 @@ function recover(
       checkpointSeq,
       tail,
       pastEpochs: readPastEpochs(db, found, gaps[0]),
-      warnings: lockWarnings(lock, path),
+      warnings: [...lockWarnings(lock, path), ...(doubt === undefined ? [] : [doubt])],
     },
   };
 }

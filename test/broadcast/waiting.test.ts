@@ -18,7 +18,11 @@ const TRADE_BYTES = 80;
 
 test('many slow readers of one topic: its log counts once, and no session has more than is held', () => {
   const clock = new ManualClock();
-  const broadcaster = new Broadcaster({ topicsMax: 100, sessionBoundary: 0 }, { publish: () => 1 }, clock); // prettier-ignore
+  const broadcaster = new Broadcaster(
+    { topicsMax: 100, sessionBoundary: 0 },
+    { publish: () => 1 },
+    clock,
+  );
   broadcaster.hydrate([instrument('SLOW', { seq: 1 })], 1);
   const sessions = Array.from({ length: SESSIONS }, (_, i) => {
     const socket = socketWith({ getBufferedAmount: () => BUFFERED });
@@ -49,7 +53,9 @@ test('many slow readers of one topic: its log counts once, and no session has mo
   }
   // An answer is of one session alone.
   sessions[0]!.send([{ type: 'ack', id: 1, seq, repeated: null, waiting: null }]);
-  expect(broadcaster.waiting.bytes - bytes).toBe(sessions[0]!.state.waitingBytes - sessions[1]!.state.waitingBytes); // prettier-ignore
+  expect(broadcaster.waiting.bytes - bytes).toBe(
+    sessions[0]!.state.waitingBytes - sessions[1]!.state.waitingBytes,
+  );
   for (const session of sessions) broadcaster.leave(session);
   expect(broadcaster.waiting).toEqual({ logBytes: 0, bytes: 0 });
 });

@@ -62,7 +62,12 @@ describe.each(['async', 'commit'])('%s', (durability) => {
     const server = await start();
     const path = join(server.data, 'journal.sqlite');
     const copy = scratch.fresh('.sqlite');
-    const work = ['PRAGMA wal_checkpoint(TRUNCATE)', `VACUUM INTO '${copy}'`, 'CREATE TABLE mine (a)', 'DROP TABLE mine']; // prettier-ignore
+    const work = [
+      'PRAGMA wal_checkpoint(TRUNCATE)',
+      `VACUUM INTO '${copy}'`,
+      'CREATE TABLE mine (a)',
+      'DROP TABLE mine',
+    ];
     for (const [i, sql] of work.entries()) {
       const { exitCode, stderr } = Bun.spawnSync(['sqlite3', '-cmd', '.timeout 5000', path, sql]);
       expect([exitCode, stderr.toString()]).toEqual([0, '']);

@@ -42,7 +42,9 @@ async function deafReader(): Promise<Socket> {
       seen += data.toString('latin1');
       if (seen.includes('"type":"ack"')) resolve();
       else if (seen.includes('"welcome"') && !before.includes('"welcome"')) {
-        socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | request.length, 0, 0, 0, 0]), request])); // prettier-ignore
+        socket.write(
+          Buffer.concat([Buffer.from([0x81, 0x80 | request.length, 0, 0, 0, 0]), request]),
+        );
       }
     });
   });

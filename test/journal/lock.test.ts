@@ -1,7 +1,16 @@
 /** Two writers of one journal: real processes, whatever becomes of the files' names in between. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import { SystemClock } from '../../src/base/clock';
@@ -165,5 +174,7 @@ test('the lock neither meets those of SQLite nor lets go of them', async () => {
 
 test('a file that cannot be locked is said to be so', () => {
   expect(lockFile(scratch.path)).toEqual({ absent: expect.stringContaining('EISDIR') });
-  expect(lockFile(join(scratch.path, 'none'))).toEqual({ absent: expect.stringContaining('ENOENT') }); // prettier-ignore
+  expect(lockFile(join(scratch.path, 'none'))).toEqual({
+    absent: expect.stringContaining('ENOENT'),
+  });
 });
