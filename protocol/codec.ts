@@ -12,7 +12,7 @@ import { decode, Encoder } from '@msgpack/msgpack';
 import { fault, type Fault } from './codes';
 import { readHot, readPublish, writeHot } from './hot';
 import { fromJson, parseJson } from './json';
-import { toJsonTexts } from './json-text';
+import { toJsonFrames, toJsonTexts } from './json-text';
 import { MESSAGES, type Message } from './messages';
 import { DecodeError, MsgReader } from './reader';
 import { fromTuple, toTuple } from './tuple';
@@ -43,6 +43,38 @@ export class FrameEncoder {
     w.arrayHeader(messages.length);
     for (const message of messages) writeMessage(w, this.general, message);
     return w.copy() as Uint8Array<ArrayBuffer>;
+  }
+
+  /** Frames of at most so many bytes each; a message that is longer by itself stands alone. */
+  encodeFrames(messages: readonly Message[], bytesMax: number): Uint8Array<ArrayBuffer>[] {
+    const w = this.writer;
+    w.reset();
+    w.ensure(8);
+    w.arrayHeader(messages.length);
+    for (const message of messages) {
+      writeMessage(w, this.general, message);
+      if (w.position > bytesMax && messages.length > 1) return this.cut(messages, bytesMax);
+    }
+    return [w.copy() as Uint8Array<ArrayBuffer>];
+  }
+
+  private cut(messages: readonly Message[], bytesMax: number): Uint8Array<ArrayBuffer>[] {
+    const w = this.writer;
+    const frames: Uint8Array<ArrayBuffer>[] = [];
+    for (let first = 0, next = 0; first < messages.length; first = next) {
+      w.reset();
+      const start = w.openArray();
+      for (; next < messages.length; next++) {
+        const before = w.position;
+        writeMessage(w, this.general, messages[next]!);
+        if (w.position <= bytesMax || next === first) continue;
+        w.position = before;
+        break;
+      }
+      w.closeArray(start, next - first);
+      frames.push(w.copy() as Uint8Array<ArrayBuffer>);
+    }
+    return frames;
   }
 }
 
@@ -99,6 +131,15 @@ function writeMessage(w: MsgWriter, general: Encoder, message: Message): void {
 /** A text frame. */
 export function encodeTextFrame(messages: readonly Message[], scalesOf: ScalesOf): string {
   return toJsonTexts(messages, scalesOf);
+}
+
+/** Text frames of at most so many bytes each; a message that is longer by itself stands alone. */
+export function encodeTextFrames(
+  messages: readonly Message[],
+  scalesOf: ScalesOf,
+  bytesMax: number,
+): string[] {
+  return toJsonFrames(messages, scalesOf, bytesMax);
 }
 
 /**

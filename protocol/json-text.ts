@@ -38,6 +38,31 @@ export function toJsonTexts(messages: readonly Message[], scalesOf: ScalesOf): s
   return writer.take();
 }
 
+/** The texts of arrays of them, each of at most so many bytes unless it holds a single message. */
+export function toJsonFrames(
+  messages: readonly Message[],
+  scalesOf: ScalesOf,
+  bytesMax: number,
+): string[] {
+  const texts: string[] = [];
+  writer.reset();
+  let isFirst = true;
+  for (const message of messages) {
+    const before = writer.size;
+    writer.byte(isFirst ? OPEN_LIST : COMMA);
+    writeMessage(writer, message, scalesOf);
+    if (!isFirst && writer.size + 1 > bytesMax) {
+      texts.push(`${writer.cut(before)}]`);
+      writer.put(0, OPEN_LIST);
+    }
+    isFirst = false;
+  }
+  if (isFirst) writer.byte(OPEN_LIST);
+  writer.byte(CLOSE_LIST);
+  texts.push(writer.take());
+  return texts;
+}
+
 function writeMessage(w: TextWriter, message: Message, scalesOf: ScalesOf): void {
   let write = writers.get(message.type);
   if (write === undefined) {

@@ -41,6 +41,24 @@ export class TextWriter {
     if (this.bytes.length > KEPT_BYTES_MAX) this.bytes = new Uint8Array(FIRST_BYTES);
   }
 
+  /** Bytes so far. */
+  get size(): number {
+    return this.at;
+  }
+
+  /** The text up to a place; what is behind it stays, from the beginning on. */
+  cut(at: number): string {
+    const text = decoder.decode(this.bytes.subarray(0, at));
+    this.bytes.copyWithin(0, at, this.at);
+    this.at -= at;
+    return text;
+  }
+
+  /** Writes over a byte that is there. */
+  put(at: number, code: number): void {
+    this.bytes[at] = code;
+  }
+
   /** ASCII that was made beforehand. */
   raw(ascii: Uint8Array): void {
     this.room(ascii.length);

@@ -7,6 +7,7 @@ import type { Clock } from './base/clock';
 import type { Broadcaster } from './broadcast/broadcaster';
 import type { Replays } from './broadcast/replays';
 import { Session } from './broadcast/session';
+import { pongNumber } from './broadcast/wire';
 import type { Config } from './config';
 import type { Sources } from './entry';
 import type { Connections } from './gateway/connections';
@@ -61,7 +62,7 @@ export function createHub(
       broadcaster.subscriptions.subscribe(session, id, topics, intervalMs),
     resume: (session, request, done) => broadcaster.subscriptions.resume(session, request, done),
     replay: (session, request) => replays.handle(session, request),
-    pong: (session) => session.pong(clock.monotonicMs()),
+    pong: (session, payload) => session.pong(clock.monotonicMs(), pongNumber(payload)),
     unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
     acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
     submit: (source, { events, continues }, done) => {

@@ -27,6 +27,8 @@ export interface BacklogOptions {
 interface Interval {
   readonly cursors: Set<Cursor>;
   dueMs: number;
+  /** Those that are due and have not been sent yet, for which there was no room. */
+  due: Cursor[];
 }
 
 export class Backlog {
@@ -36,6 +38,8 @@ export class Backlog {
   /** Those that are to be had at most every so often, by how often. */
   private readonly intervals = new Map<number, Interval>();
   private control: Message[] = [];
+  /** How many of them have been taken. */
+  private taken = 0;
   private controlSinceMs = 0;
   /** Whose turn it is when not all state finds room. */
   private turn = 0;
@@ -66,7 +70,7 @@ export class Backlog {
     if (intervalMs === 0) return;
     let interval = this.intervals.get(intervalMs);
     if (interval === undefined) {
-      interval = { cursors: new Set(), dueMs: nowMs + intervalMs };
+      interval = { cursors: new Set(), dueMs: nowMs + intervalMs, due: [] };
       this.intervals.set(intervalMs, interval);
     }
     interval.cursors.add(cursor);
@@ -103,23 +107,23 @@ export class Backlog {
 
   /** Messages that are never dropped, in their order. */
   tell(messages: readonly Message[], nowMs: number): void {
-    if (this.control.length === 0) this.controlSinceMs = nowMs;
+    if (this.controlCount === 0) this.controlSinceMs = nowMs;
     for (const message of messages) this.control.push(message);
   }
 
   get controlCount(): number {
-    return this.control.length;
+    return this.control.length - this.taken;
   }
 
   /** Since when the control has not moved; null when none waits. */
   get controlStuckMs(): number | null {
-    return this.control.length === 0 ? null : this.controlSinceMs;
+    return this.controlCount === 0 ? null : this.controlSinceMs;
   }
 
   // ── what waits ──────────────────────────────────────────────────────────────────────────────
 
   get isEmpty(): boolean {
-    if (this.control.length > 0) return false;
+    if (this.controlCount > 0) return false;
     for (const cursor of this.cursors.values()) if (cursor.isBehind) return false;
     return true;
   }
@@ -159,61 +163,86 @@ export class Backlog {
   /** Up to about so many bytes of what is to be sent next, and something if anything waits. */
   take(bytesMax: number, nowMs: number): Message[] {
     const messages = this.takeControl(bytesMax, nowMs);
-    if (this.control.length > 0) return messages;
+    if (this.controlCount > 0) return messages;
     const behind = this.behind();
     const roomBytes = bytesMax - sizeOf(messages);
     if (!this.isFresh(behind, nowMs)) this.takeSome(behind, roomBytes, nowMs, messages);
     else if (bytesOf(behind) <= roomBytes) takeAll(behind, messages);
     else takeInOrder(behind, roomBytes, messages);
-    messages.push(...this.due(nowMs));
+    const leftBytes = bytesMax - sizeOf(messages);
+    if (leftBytes > 0) for (const message of this.due(nowMs, leftBytes)) messages.push(message);
     return messages;
   }
 
   /** All that waits, message by message, and what is due; undefined when that is more than so many bytes, or old. */
   takeWhole(bytesMax: number, nowMs: number): Message[] | undefined {
     const behind = this.behind();
-    const bytes = bytesOf(behind) + sizeOf(this.control);
-    if (bytes > bytesMax || !this.isFresh(behind, nowMs)) return undefined;
-    const messages = this.control;
-    this.control = [];
+    const bytes = bytesOf(behind) + this.controlBytes;
+    if (bytes > bytesMax || this.hasDue || !this.isFresh(behind, nowMs)) return undefined;
+    const messages = this.takeControl(Infinity, nowMs);
     takeAll(behind, messages);
-    messages.push(...this.due(nowMs));
     return messages;
   }
 
-  /** Of what was asked for at intervals that is due, conflated, an interval after the other. */
-  due(nowMs: number): Message[] {
+  /** Whether something is due for which there was no room. */
+  get hasDue(): boolean {
+    for (const { due } of this.intervals.values()) if (due.length > 0) return true;
+    return false;
+  }
+
+  /** Of what was asked for at intervals that is due, up to about so many bytes, conflated, an interval after the other. */
+  due(nowMs: number, bytesMax = Infinity): Message[] {
     const messages: Message[] = [];
+    let bytes = 0;
     for (const [intervalMs, interval] of this.intervals) {
-      if (nowMs < interval.dueMs && !this.isHurried) continue;
-      interval.dueMs = nowMs + intervalMs;
+      if (interval.due.length === 0 && (nowMs >= interval.dueMs || this.isHurried)) {
+        interval.dueMs = nowMs + intervalMs;
+        interval.due = [...interval.cursors].filter(({ isBehind }) => isBehind).reverse();
+      }
       const from = messages.length;
-      for (const cursor of interval.cursors) {
-        if (!cursor.isBehind) continue;
-        if (cursor.isState) cursor.takeConflated(messages, this.counters);
-        else this.takeTrades(cursor, messages);
+      while (interval.due.length > 0 && bytes < bytesMax) {
+        const at = messages.length;
+        this.takePaced(interval.due.pop()!, messages);
+        bytes += sizeOf(messages, at);
       }
       sortPlaces(messages, from);
     }
     return messages;
   }
 
+  private takePaced(cursor: Cursor, messages: Message[]): void {
+    if (this.cursors.get(cursor.topic) !== cursor || !cursor.isBehind) return; // left meanwhile
+    if (cursor.isState) cursor.takeConflated(messages, this.counters);
+    else this.takeTrades(cursor, messages);
+  }
+
   private behind(): Cursor[] {
     const behind: Cursor[] = [];
     for (const cursor of this.cursors.values()) {
-      if (cursor.intervalMs === 0 && cursor.isBehind) behind.push(cursor);
+      const isPaced = cursor.intervalMs > 0 && !this.isHurried;
+      if (!isPaced && cursor.isBehind) behind.push(cursor);
     }
     return behind;
   }
 
   private takeControl(bytesMax: number, nowMs: number): Message[] {
-    const { control } = this;
+    const { control, taken } = this;
     let bytes = 0;
-    let count = 0;
-    while (count < control.length && bytes < bytesMax) bytes += aboutBytes(control[count++]!);
-    this.control = control.slice(count);
+    let end = taken;
+    while (end < control.length && bytes < bytesMax) bytes += aboutBytes(control[end++]!);
     this.controlSinceMs = nowMs;
-    return control.slice(0, count);
+    const messages = control.slice(taken, end);
+    this.taken = end;
+    // What was taken goes when it is half of all, so that a long answer is not copied for each window.
+    if (end * 2 >= control.length) {
+      this.control = control.slice(end);
+      this.taken = 0;
+    }
+    return messages;
+  }
+
+  private get controlBytes(): number {
+    return this.controlCount === 0 ? 0 : sizeOf(this.control, this.taken);
   }
 
   /** Whether all that waits is there, and may go as it is. */

@@ -5,10 +5,9 @@
  * kept in the log of the topic while some session reads it at its own pace.
  */
 
-import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
+import { encodeTextFrame, encodeTextFrames, FrameEncoder } from '../../protocol/codec';
 import { CLOSES, type CloseReason } from '../../protocol/codes';
 import {
-  HEADS_MAX,
   type Bar,
   type Execution,
   type Instrument,
@@ -23,6 +22,7 @@ import type { Prng } from '../base/prng';
 import { DerivedTopics, type OnPastBar } from './derived';
 import { Mirror, type SymbolChannel, type TopicState } from './mirror';
 import type { Session } from './session';
+import { FRAME_BYTES_MAX } from './session-limits';
 import type { Encoders, SessionCounters } from './session-parts';
 import { Subscriptions } from './subscriptions';
 import { SentTally, type Tallies } from './tally';
@@ -34,6 +34,9 @@ const RETRY_MS_MIN = 250;
 const SPREAD_MS_MIN = 250;
 const SPREAD_MS_MAX = 1_750;
 const RETURNS_PER_MS = 5;
+
+/** So many heads of a heartbeat fit into a frame. */
+const HEADS_A_MESSAGE = 200;
 
 /** What the broadcaster needs of a server. */
 export interface NativeTopics {
@@ -250,22 +253,27 @@ export class Broadcaster {
   }
 
   private publish(topic: TopicState): void {
+    const { pending } = topic;
+    const { binary, scalesOf } = this.encoders;
     if (topic.binarySubscribers > 0) {
-      const frame = this.encoders.binary.encode(topic.pending);
-      topic.binaryBytes += frame.length;
-      topic.binaryFrames += 1;
-      topic.tally.sent.add(frame.length, topic.pending.length, topic.binarySubscribers);
-      this.publishedBytes += frame.length;
-      this.native.publish(topic.nativeBinary, frame);
+      for (const frame of binary.encodeFrames(pending, FRAME_BYTES_MAX)) {
+        topic.binaryBytes += frame.length;
+        topic.binaryFrames += 1;
+        topic.tally.sent.add(frame.length, 0, topic.binarySubscribers);
+        this.publishedBytes += frame.length;
+        this.native.publish(topic.nativeBinary, frame);
+      }
     }
     if (topic.textSubscribers > 0) {
-      const frame = encodeTextFrame(topic.pending, this.encoders.scalesOf);
-      topic.textBytes += frame.length;
-      topic.textFrames += 1;
-      topic.tally.sent.add(frame.length, topic.pending.length, topic.textSubscribers);
-      this.publishedBytes += frame.length;
-      this.native.publish(topic.nativeText, frame);
+      for (const frame of encodeTextFrames(pending, scalesOf, FRAME_BYTES_MAX)) {
+        topic.textBytes += frame.length;
+        topic.textFrames += 1;
+        topic.tally.sent.add(frame.length, 0, topic.textSubscribers);
+        this.publishedBytes += frame.length;
+        this.native.publish(topic.nativeText, frame);
+      }
     }
+    topic.tally.sent.messages += pending.length * (topic.binarySubscribers + topic.textSubscribers);
     topic.log?.append(topic.pending, this.clock.monotonicMs());
     topic.pending.length = 0;
   }
@@ -315,6 +323,8 @@ export class Broadcaster {
   heartbeat(): void {
     const time = this.clock.now();
     for (const session of this.sessions) {
+      // Any frame shows that the server lives, and behind a long answer this one would show nothing.
+      if (session.isAnswering) continue;
       const heads: { topic: string; seq: number }[] = [];
       // Of a reader that waits for some of them, the heads would tell of a loss that is none.
       const topics = session.isExpress ? session.topics : [];
@@ -327,7 +337,7 @@ export class Broadcaster {
       const seq = session.toldUpTo(this.lastSeq);
       const messages: Message[] = [];
       do {
-        const some = heads.splice(0, HEADS_MAX);
+        const some = heads.splice(0, HEADS_A_MESSAGE);
         messages.push({ type: 'heartbeat', time, seq, heads: some });
       } while (heads.length > 0);
       session.send(messages);

@@ -16,14 +16,21 @@ export interface SessionLimits {
   readonly controlMessagesMax: number;
 }
 
+/** A frame of what one session, or one topic, is sent at once; a single longer message stands alone. */
+export const FRAME_BYTES_MAX = 16_384;
 /** On the express lane a ping follows so many bytes. */
 export const PING_BYTES = 16_384;
 /** Of the socket's own backlog: past this it is slow without waiting for a pong. */
 export const BUFFERED_BYTES_MAX = 65_536;
-/** A window begins so large, and follows the reader within these bounds. */
-export const WINDOW_BYTES = 16_384;
+/**
+ * The window of a session of which nothing is known yet: a line of 20 kB/s takes it in less than the
+ * usual heartbeat. It follows the reader within these bounds.
+ */
+export const WINDOW_BYTES_FIRST = 65_536;
 export const WINDOW_BYTES_MIN = 4_096;
 export const WINDOW_BYTES_MAX = 1_048_576;
+/** The window of a session that has just been found to be slow. */
+export const WINDOW_BYTES_SLOW = 16_384;
 /** Pongs that come sooner let the window grow, later ones make it smaller. */
 export const WINDOW_SOON_MS = 50;
 export const WINDOW_LATE_MS = 250;

@@ -3,12 +3,12 @@
  *
  * On the express lane it takes Bun's native topics. After some bytes it is sent a ping; while the pongs
  * come in time the reader keeps up. When one is late, or the socket holds data back, the session leaves the
- * native topics and is served from its backlog, one window at a time: a frame and a ping, and nothing more
- * until the pong. So what is on its way to a slow reader is at most a window. When no more waits than a
- * window, and the pong came soon, that goes out and it is back on the native topics. Both changes happen
- * between batches, so nothing is lost, doubled or reordered by them.
- * An answer that is longer than the largest window goes out in windows as well, however well the reader keeps
- * up, since as one frame it might fill the socket's backlog; its topics wait behind it.
+ * native topics and is served from its backlog, in windows: frames with a ping behind each, and no more
+ * under way than the window (`Flight`). When no more waits than there is room for, and the pong came soon,
+ * that goes out and it is back on the native topics. Both changes happen between batches, so nothing is
+ * lost, doubled or reordered by them.
+ * An answer that is longer than the window goes out in windows as well, however well the reader keeps up:
+ * a slow line takes it at its own pace, and shows its progress with each pong. Its topics wait behind it.
  * Topics that a client asked to have at most every so often come from the backlog always. What is read from
  * the journal for it (a feed) goes out in windows too, behind what waits of topics.
  * Bounded: the window, the control that waits and how long (`SessionLimits`); the backlog by the logs.
@@ -20,14 +20,12 @@ import type { Message } from '../../protocol/messages';
 import { Backlog, sizeOf } from './backlog';
 import type { Feed } from './feed';
 import type { TopicState } from './mirror';
+import { Outlet } from './outlet';
 import {
   BUFFERED_BYTES_MAX,
   PING_BYTES,
-  WINDOW_BYTES,
   WINDOW_BYTES_MAX,
-  WINDOW_BYTES_MIN,
-  WINDOW_LATE_MS,
-  WINDOW_SOON_MS,
+  WINDOW_BYTES_SLOW,
   type SessionLimits,
 } from './session-limits';
 import type { Encoders, SessionCounters } from './session-parts';
@@ -35,10 +33,9 @@ import type { SessionState } from './session-state';
 import type { Socket } from './socket';
 import { Wire } from './wire';
 
-/** With when the ping was sent whose pong has not come; null: none is under way. */
 type Lane =
-  | { readonly is: 'express'; askedMs: number | null; pingedBytes: number }
-  | { readonly is: 'windows'; askedMs: number | null; windowBytes: number }
+  | { readonly is: 'express'; pingedBytes: number }
+  | { readonly is: 'windows' }
   | { readonly is: 'gone' };
 
 export class Session {
@@ -60,12 +57,11 @@ export class Session {
   private readonly limits: SessionLimits;
   /** Of topics that it does not take natively, and control while it is not on the express lane. */
   private readonly backlog: Backlog;
-  private lane: Lane = { is: 'express', askedMs: null, pingedBytes: 0 };
+  private lane: Lane = { is: 'express', pingedBytes: 0 };
+  private readonly outlet: Outlet;
   private feed: Feed | null = null;
   /** It is in windows for a long answer, and not for being slow. */
   private isAnswered = false;
-  private rttMinMs = Infinity;
-  private rttMs: number | null = null;
   /** When so much was published and sent to it alone, it may be due for a ping. */
   private bytesDue = 0;
   private nowMs = 0;
@@ -81,6 +77,7 @@ export class Session {
     this.wire = new Wire(form, socket, encoders);
     this.limits = limits;
     this.backlog = new Backlog(limits);
+    this.outlet = new Outlet(this.wire, Math.min(WINDOW_BYTES_MAX, limits.outboxBytesMax));
   }
 
   get isText(): boolean {
@@ -115,12 +112,17 @@ export class Session {
     return this.lane.is === 'windows' && this.feed === null && !this.isAnswered;
   }
 
+  /** Whether an answer waits for it, or what is to come in its order. */
+  get isAnswering(): boolean {
+    return this.backlog.controlCount > 0;
+  }
+
   get counters(): SessionCounters {
     return { ...this.backlog.counters, lagged: this.lagged, resets: this.resets };
   }
 
   get state(): SessionState {
-    const { backlog, rttMs } = this;
+    const { backlog, outlet } = this;
     const sinceMs = backlog.oldestMs;
     return {
       form: this.isText ? 'json' : 'msgpack',
@@ -130,7 +132,7 @@ export class Session {
       sentFrames: this.wire.sentFrames(),
       waitingBytes: this.waitingBytes,
       lagMs: sinceMs === null ? 0 : Math.max(0, this.nowMs - sinceMs),
-      rttMs,
+      rttMs: outlet.flight.rttMs,
       ...this.counters,
     };
   }
@@ -149,7 +151,7 @@ export class Session {
   send(messages: readonly Message[]): void {
     if (this.lane.is === 'gone') return;
     if (this.lane.is === 'express') {
-      this.wire.write(messages);
+      this.write(messages);
       return;
     }
     this.backlog.tell(messages, this.nowMs);
@@ -158,24 +160,20 @@ export class Session {
 
   /** Sends an answer, which may be long, ahead of what its topics bring from now on. */
   answer(messages: readonly Message[], nowMs: number): void {
-    const { lane } = this;
-    const windowBytes = Math.min(WINDOW_BYTES_MAX, this.limits.outboxBytesMax);
-    if (lane.is === 'express' && sizeOf(messages) > windowBytes) {
-      this.nowMs = nowMs; // of a new session it is not known yet
+    this.nowMs = nowMs; // of a new session it is not known yet
+    if (this.lane.is === 'express' && sizeOf(messages) > this.outlet.room) {
       this.isAnswered = true;
-      // Nobody knows it to be slow, so the first window is a large one.
-      this.useWindows(lane.askedMs, windowBytes);
+      this.useWindows();
     }
     this.send(messages);
   }
 
   /** Serves a feed until it is over; one at a time. */
   serve(feed: Feed, nowMs: number): void {
-    const { lane } = this;
     this.nowMs = nowMs; // of a new session it is not known yet
-    if (lane.is === 'gone') return feed.end();
+    if (this.lane.is === 'gone') return feed.end();
     this.feed = feed;
-    if (lane.is === 'express') this.useWindows(lane.askedMs);
+    if (this.lane.is === 'express') this.useWindows();
     this.flush();
   }
 
@@ -221,40 +219,37 @@ export class Session {
   look(nowMs: number, publishedBytes: number): CloseReason | undefined {
     this.nowMs = nowMs;
     const { lane, limits } = this;
+    const { flight } = this.outlet;
     if (lane.is === 'gone') return undefined;
-    const waitedMs = lane.askedMs === null ? 0 : nowMs - lane.askedMs;
-    if (waitedMs > limits.pongMs) return 'unresponsive';
+    flight.look(this.wire.bufferedBytes, nowMs);
+    if (flight.silentMs(nowMs) > limits.pongMs) return 'unresponsive';
     if (lane.is === 'express') {
-      const due = this.backlog.due(nowMs);
-      if (due.length > 0) this.wire.write(due);
-      this.lookExpress(lane, waitedMs, publishedBytes);
+      this.lookExpress(lane, publishedBytes);
       return undefined;
     }
     const { controlStuckMs, controlCount } = this.backlog;
-    const isStuck = controlStuckMs !== null && nowMs - controlStuckMs > limits.controlMs;
-    if (isStuck || controlCount > limits.controlMessagesMax) return 'too-slow';
+    const stuckMs = controlStuckMs === null ? 0 : nowMs - Math.max(controlStuckMs, flight.aliveMs);
+    if (stuckMs > limits.controlMs || controlCount > limits.controlMessagesMax) return 'too-slow';
     this.flush();
     return undefined;
   }
 
-  /** The reader has had all before the newest ping; there is one at a time. */
-  pong(nowMs: number): void {
-    const { lane } = this;
-    if (lane.is === 'gone' || lane.askedMs === null) return;
+  /**
+   * The reader has had all before a ping.
+   * @param number of the ping; undefined: the oldest that waits
+   */
+  pong(nowMs: number, number?: number): void {
+    const { lane, outlet } = this;
+    const { flight } = outlet;
+    if (lane.is === 'gone') return;
+    const pace = flight.pong(number, nowMs);
+    if (pace === undefined) return;
     this.nowMs = nowMs;
-    const rttMs = nowMs - lane.askedMs;
-    this.rttMs = rttMs;
-    this.rttMinMs = Math.min(this.rttMinMs, rttMs);
-    lane.askedMs = null;
     if (lane.is === 'express') return;
-    const isQuick = rttMs < this.rttMinMs + WINDOW_SOON_MS;
-    if (isQuick) {
-      const { outboxBytesMax } = this.limits; // so that a backlog can be told to hold a window
-      lane.windowBytes = Math.min(lane.windowBytes * 2, WINDOW_BYTES_MAX, outboxBytesMax);
-    } else if (rttMs > this.rttMinMs + WINDOW_LATE_MS) {
-      lane.windowBytes = Math.max(lane.windowBytes / 2, WINDOW_BYTES_MIN);
-    }
-    if (!this.catchUp(isQuick ? lane.windowBytes : 0)) this.flush();
+    if (pace === 'late' && this.isAnswered && !this.isAnswering) this.lag();
+    const isWell = pace === 'soon' || flight.isEmpty;
+    if (isWell && this.catchUp(pace === 'soon' ? outlet.spare : 0)) return;
+    this.flush();
   }
 
   /** The server stops: tells it so, and sends all that waits; `isDrained` says when it has that. */
@@ -264,16 +259,15 @@ export class Session {
     this.send([closing]);
     const { lane } = this;
     if (lane.is !== 'express') return;
-    const waiting = this.backlog.due(nowMs);
-    if (waiting.length > 0) this.wire.write(waiting);
-    lane.askedMs ??= this.ask();
+    this.write(this.backlog.due(nowMs));
+    if (this.outlet.flight.isEmpty) this.outlet.ask(0, nowMs);
   }
 
   /** Nothing waits, and the reader has had what was sent before the newest ping. */
   get isDrained(): boolean {
     const { lane } = this;
     if (lane.is === 'gone' || this.wire.overrun) return true;
-    if (lane.askedMs !== null || this.wire.bufferedBytes > 0) return false;
+    if (!this.outlet.flight.isEmpty || this.wire.bufferedBytes > 0) return false;
     return this.backlog.isEmpty;
   }
 
@@ -296,39 +290,47 @@ export class Session {
     this.wire.terminate();
   }
 
-  private lookExpress(
-    lane: Extract<Lane, { is: 'express' }>,
-    waitedMs: number,
-    publishedBytes: number,
-  ): void {
-    const late = this.limits.lagMs + (this.rttMinMs === Infinity ? 0 : this.rttMinMs);
-    const buffered = this.wire.bufferedBytes;
-    if (waitedMs > late || buffered > BUFFERED_BYTES_MAX) return this.fallBehind(lane);
-    if (lane.askedMs !== null) return;
+  private lookExpress(lane: Extract<Lane, { is: 'express' }>, publishedBytes: number): void {
+    const { outlet, wire, backlog } = this;
+    const { flight } = outlet;
+    this.write(backlog.due(this.nowMs, outlet.room));
+    if (backlog.hasDue) {
+      this.isAnswered = true;
+      return this.useWindows();
+    }
+    const late = this.limits.lagMs + (flight.rttMinMs === Infinity ? 0 : flight.rttMinMs);
+    const isLate = flight.waitedMs(this.nowMs) > late;
+    if (isLate || wire.bufferedBytes > BUFFERED_BYTES_MAX) return this.fallBehind(lane);
+    if (!flight.isEmpty) return;
     // It was sent no more than all were since; to know how much goes through all of its topics.
-    const most = publishedBytes + this.wire.ownTotal;
+    const most = publishedBytes + wire.ownTotal;
     if (most < this.bytesDue) return;
-    const bytes = this.wire.sentBytes();
+    const bytes = wire.sentBytes();
     const rest = PING_BYTES - (bytes - lane.pingedBytes);
     this.bytesDue = most + Math.max(0, rest);
     if (rest > 0) return;
+    outlet.ask(bytes - lane.pingedBytes, this.nowMs);
     lane.pingedBytes = bytes;
-    lane.askedMs = this.ask();
-  }
-
-  private ask(): number {
-    this.wire.ping();
-    return this.nowMs;
   }
 
   /** Leaves the native topics. A ping that is under way already closes the first window. */
-  private fallBehind({ askedMs }: Extract<Lane, { is: 'express' }>): void {
-    this.lagged += 1;
-    this.useWindows(askedMs ?? this.ask());
+  private fallBehind({ pingedBytes }: Extract<Lane, { is: 'express' }>): void {
+    const { outlet } = this;
+    if (outlet.flight.isEmpty) outlet.ask(this.wire.sentBytes() - pingedBytes, this.nowMs);
+    outlet.flight.hold(WINDOW_BYTES_SLOW);
+    this.lag();
+    this.useWindows();
   }
 
-  private useWindows(askedMs: number | null, windowBytes = WINDOW_BYTES): void {
-    this.lane = { is: 'windows', askedMs, windowBytes };
+  private lag(): void {
+    this.isAnswered = false;
+    this.lagged += 1;
+  }
+
+  private useWindows(): void {
+    // Ahead of everything, so that its pong tells the delay of the line alone.
+    if (this.outlet.flight.isEmpty) this.outlet.ask(0, this.nowMs);
+    this.lane = { is: 'windows' };
     for (const topic of this.topics.keys()) {
       if (this.backlog.has(topic)) continue;
       this.wire.leave(topic);
@@ -344,42 +346,44 @@ export class Session {
     if (this.feed !== null) return false;
     const rest = this.backlog.takeWhole(bytesMax, this.nowMs);
     if (rest === undefined) return false;
-    if (rest.length > 0) this.wire.write(rest);
+    this.write(rest);
     this.isAnswered = false;
     for (const topic of this.topics.keys()) {
       if (this.backlog.isPaced(topic)) continue;
       this.backlog.detach(topic);
       this.wire.join(topic);
     }
-    this.lane = { is: 'express', askedMs: null, pingedBytes: this.wire.sentBytes() };
+    this.lane = { is: 'express', pingedBytes: this.wire.sentBytes() };
     return true;
   }
 
-  /** Sends a window, if it is open and something waits. */
+  /** Sends what waits, as far as there is room for it. */
   private flush(): void {
-    const { lane } = this;
-    if (lane.is !== 'windows' || lane.askedMs !== null) return;
-    const messages = this.backlog.take(lane.windowBytes, this.nowMs);
-    if (this.backlog.controlCount === 0) this.isAnswered = false;
-    let bytes = messages.length === 0 ? 0 : this.wire.write(messages);
-    bytes += this.sendFed(lane.windowBytes - bytes);
-    if (bytes > 0) lane.askedMs = this.ask();
+    if (this.lane.is !== 'windows') return;
+    const { lane, outlet, nowMs } = this;
+    const { windowBytes } = outlet.flight;
+    let { roomBytes } = outlet.flight;
+    // Again where that was less than it was taken for, but not for little: to look has its price.
+    for (let bytes = 1; bytes > 0 && roomBytes > windowBytes / 2; roomBytes -= bytes) {
+      bytes = this.write(this.backlog.take(outlet.room, nowMs));
+    }
+    if (this.feed !== null) outlet.writeFed(this.feed, roomBytes, nowMs);
     const { feed } = this;
     if (feed === null || !feed.isOver) return;
     this.feed = null;
     feed.finished();
     // With nothing under way there is no pong that would bring it back.
-    if (this.lane === lane && lane.askedMs === null) this.catchUp(0);
+    if (this.lane === lane && outlet.flight.isEmpty) this.catchUp(0);
   }
 
-  /** @returns what it sent, in bytes */
-  private sendFed(roomBytes: number): number {
-    let bytes = 0;
-    while (this.feed !== null && bytes < roomBytes && !this.wire.overrun) {
-      const frame = this.feed.take(this.nowMs);
-      if (frame === undefined) break;
-      bytes += this.wire.write(frame);
-    }
+  /** In frames; in windows, and where it takes several, with a ping behind each. */
+  private write(messages: readonly Message[]): number {
+    const { lane, outlet, wire, nowMs } = this;
+    if (lane.is === 'windows') return outlet.write(messages, true, nowMs);
+    const isShort = outlet.isShort(messages);
+    // Of a session that nobody has looked at the time is not known.
+    const bytes = outlet.write(messages, !isShort && nowMs > 0, nowMs);
+    if (!isShort && lane.is === 'express') lane.pingedBytes = wire.sentBytes();
     return bytes;
   }
 

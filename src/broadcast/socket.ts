@@ -3,7 +3,8 @@
 export interface Socket {
   /** @returns 0 when the data was dropped, since the backlog is past its limit */
   send(data: string | Uint8Array): number;
-  ping(): unknown;
+  /** @param payload which its pong brings back */
+  ping(payload: Uint8Array<ArrayBuffer>): unknown;
   /** Bytes that the system has not taken yet. */
   getBufferedAmount(): number;
   subscribe(nativeTopic: string): void;

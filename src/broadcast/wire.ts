@@ -5,9 +5,10 @@
  * published when it joined, taken off, and when it left, put on.
  */
 
-import { encodeTextFrame, SUBPROTOCOL_JSON, type Subprotocol } from '../../protocol/codec';
+import { encodeTextFrames, SUBPROTOCOL_JSON, type Subprotocol } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
 import type { TopicState } from './mirror';
+import { FRAME_BYTES_MAX } from './session-limits';
 import type { Encoders } from './session-parts';
 import type { Socket } from './socket';
 
@@ -25,6 +26,7 @@ export class Wire {
   private readonly natives = new Set<TopicState>();
   private ownBytes = 0;
   private ownFrames = 0;
+  private readonly payload = new DataView(new ArrayBuffer(4));
 
   constructor(form: Subprotocol, socket: Socket, encoders: Encoders) {
     this.isText = form === SUBPROTOCOL_JSON;
@@ -53,20 +55,30 @@ export class Wire {
   }
 
   /** @returns its size, 0 when nothing can be sent any more */
-  write(frame: string | Uint8Array | readonly Message[]): number {
+  write(frame: string | Uint8Array, messages = 0): number {
     if (this.overrun) return 0;
-    const isMade = typeof frame === 'string' || frame instanceof Uint8Array;
-    const data = isMade ? frame : this.encode(frame);
-    this.ownBytes += data.length;
-    this.ownTotal += data.length;
+    const bytes = frame.length;
+    this.ownBytes += bytes;
+    this.ownTotal += bytes;
     this.ownFrames += 1;
-    this.encoders.own.add(data.length, isMade ? 0 : frame.length, 1);
-    this.overrun = this.socket.send(data) === 0;
-    return data.length;
+    this.encoders.own.add(bytes, messages, 1);
+    this.overrun = this.socket.send(frame) === 0;
+    return bytes;
   }
 
-  ping(): void {
-    this.socket.ping();
+  /** The frames that messages go out in. */
+  frames(messages: readonly Message[]): readonly (string | Uint8Array)[] {
+    if (this.overrun) return [];
+    const { binary, scalesOf } = this.encoders;
+    const frames = this.isText
+      ? encodeTextFrames(messages, scalesOf, FRAME_BYTES_MAX)
+      : binary.encodeFrames(messages, FRAME_BYTES_MAX);
+    return frames;
+  }
+
+  ping(number: number): void {
+    this.payload.setUint32(0, number);
+    this.socket.ping(new Uint8Array(this.payload.buffer));
   }
 
   join(topic: TopicState): void {
@@ -107,13 +119,14 @@ export class Wire {
     this.socket.terminate();
   }
 
-  private encode(messages: readonly Message[]): string | Uint8Array {
-    const { binary, scalesOf } = this.encoders;
-    return this.isText ? encodeTextFrame(messages, scalesOf) : binary.encode(messages);
-  }
-
   private uncount(topic: TopicState): void {
     if (this.isText) topic.textSubscribers -= 1;
     else topic.binarySubscribers -= 1;
   }
+}
+
+/** The number of the ping that a pong answers; NaN: it answers none of ours. */
+export function pongNumber(payload: Uint8Array): number {
+  const { buffer, byteOffset, length } = payload;
+  return length === 4 ? new DataView(buffer, byteOffset, 4).getUint32(0) : NaN;
 }

@@ -10,12 +10,22 @@ export interface Tls {
 
 /** Elysia's application as far as it is used here. */
 interface Listenable {
-  listen(options: { hostname: string; port: number; tls?: Tls }): unknown;
+  listen(options: { hostname: string; port: number; tls?: Tls; websocket: object }): unknown;
   readonly server: {
     readonly port?: number | undefined;
     readonly pendingRequests: number;
     stop(closeActive?: boolean): Promise<void>;
   } | null;
+}
+
+/** What the connection of a socket makes of pongs. */
+interface Ponged {
+  pong(socket: unknown, payload: Uint8Array): void;
+}
+
+/** Elysia's own leaves the payload out, which tells the ping that a pong answers. */
+function pong(socket: { readonly data: Ponged }, payload: Uint8Array): void {
+  socket.data.pong(socket, payload);
 }
 
 export interface Listening {
@@ -34,7 +44,7 @@ export function listen(
   tls: Tls | null,
 ): Listening | StartFault {
   try {
-    app.listen({ hostname: host, port, ...(tls !== null && { tls }) });
+    app.listen({ hostname: host, port, ...(tls !== null && { tls }), websocket: { pong } });
   } catch (e) {
     const { code, message } = e as { code?: string; message: string };
     return code === 'EADDRINUSE'

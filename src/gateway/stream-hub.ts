@@ -73,8 +73,8 @@ export interface StreamHub<S extends StreamSession> {
   resume(session: S, request: MessageOf<'resume'>, done: (refused?: Fault) => void): void;
   /** @returns why it is refused; the replay answers otherwise */
   replay(session: S, request: MessageOf<'replay'>): Fault | undefined;
-  /** The client has read up to the newest ping. */
-  pong(session: S): void;
+  /** The client has read up to a ping. @param payload that of the ping */
+  pong(session: S, payload: Uint8Array): void;
   unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
   /** Acknowledges a publish, soon. */
   acknowledge(session: S, ack: MessageOf<'ack'>): void;

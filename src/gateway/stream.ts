@@ -143,9 +143,9 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.end(this.socket!, 'limit-reached', FLOOD_RETRY_MS);
   }
 
-  /** What the client was sent before the ping it has read. */
-  pong(): void {
-    if (this.phase.is === 'open') this.hub.pong(this.phase.session);
+  /** The client has had what it was sent before a ping of ours. */
+  pong(_ws: ServerWebSocket<unknown>, payload: Uint8Array): void {
+    if (this.phase.is === 'open') this.hub.pong(this.phase.session, payload);
   }
 
   close(_ws: ServerWebSocket<unknown>, code: number): void {

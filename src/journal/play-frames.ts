@@ -13,8 +13,9 @@ import { Nanos } from '../../protocol/time';
 import type { ScalesOf } from '../../protocol/units';
 import type { PlayChunk } from './playback-messages';
 
-/** A frame is closed at so many messages. */
+/** A frame is closed at so many messages, and at so many bytes: a slow line takes it within a heartbeat. */
 const FRAME_MESSAGES = 200;
+const FRAME_BYTES = 15 * 1_024;
 /** Of a timed play: what happened in so many ms of it goes out together. */
 const SLICE_MS = 5;
 
@@ -22,6 +23,8 @@ const SLICE_MS = 5;
 interface Form {
   /** Messages of the frame in the making. */
   readonly length: number;
+  /** Its bytes so far; of text in letters. */
+  readonly openBytes: number;
   /** Of all frames so far; of text in letters. */
   readonly bytes: number;
   add(message: Message): void;
@@ -34,6 +37,7 @@ interface Form {
 class BinaryForm implements Form {
   private readonly frames = new FrameSequence();
   private ends: number[] = [];
+  private start = 0;
 
   get length(): number {
     return this.frames.length;
@@ -43,23 +47,30 @@ class BinaryForm implements Form {
     return this.frames.bytes;
   }
 
+  get openBytes(): number {
+    return this.frames.bytes - this.start;
+  }
+
   add(message: Message): void {
     this.frames.add(message);
   }
 
   cut(): void {
-    this.ends.push(this.frames.cut());
+    this.start = this.frames.cut();
+    this.ends.push(this.start);
   }
 
   take(): Pick<PlayChunk, 'bytes' | 'ends' | 'texts'> {
     const { ends } = this;
     this.ends = [];
+    this.start = 0;
     return { bytes: this.frames.take(), ends, texts: [] };
   }
 }
 
 class TextForm implements Form {
   bytes = 0;
+  openBytes = 0;
   private readonly scalesOf: ScalesOf;
   private items: string[] = [];
   private texts: string[] = [];
@@ -76,11 +87,13 @@ class TextForm implements Form {
     const item = toJsonText(message, this.scalesOf);
     this.items.push(item);
     this.bytes += item.length;
+    this.openBytes += item.length + 1;
   }
 
   cut(): void {
     this.texts.push(`[${this.items.join(',')}]`);
     this.items = [];
+    this.openBytes = 0;
   }
 
   take(): Pick<PlayChunk, 'bytes' | 'ends' | 'texts'> {
@@ -119,7 +132,8 @@ export class PlayFrames {
   add(message: Message, seq: number, time: Nanos | null): void {
     if (this.speed > 0 && time !== null) this.pass(time);
     const { form } = this;
-    if (form.length >= FRAME_MESSAGES || this.nowMs - this.openMs >= SLICE_MS) this.cut();
+    const isFull = form.length >= FRAME_MESSAGES || form.openBytes >= FRAME_BYTES;
+    if (isFull || this.nowMs - this.openMs >= SLICE_MS) this.cut();
     form.add(message);
     this.openSeq = Math.max(this.openSeq, seq);
     this.messages += 1;

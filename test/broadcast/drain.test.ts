@@ -123,7 +123,7 @@ test('one that is behind has the notice first, then all that waits, window by wi
   let pongs = 0;
   while (reader.closed.length === 0) {
     expect(++pongs).toBeLessThan(100);
-    session.pong(pongs * 10);
+    session.pong(pongs * 10, reader.pings);
     broadcaster.letGo(false);
   }
   expect(pongs).toBeGreaterThan(1);
@@ -146,7 +146,7 @@ test('what waits for an interval is not told ahead of a long answer', () => {
   broadcaster.goAway(new Prng(7));
   for (let pongs = 1; reader.closed.length === 0; pongs++) {
     expect(pongs).toBeLessThan(100);
-    session.pong(pongs * 10);
+    session.pong(pongs * 10, reader.pings);
     broadcaster.letGo(false);
   }
   expect(reader.pings).toBeGreaterThan(1);

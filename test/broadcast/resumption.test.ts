@@ -101,7 +101,7 @@ class Floor {
       pong: () => {
         if (ponged === pings) return false;
         ponged = pings;
-        session.pong(this.clock.monotonicMs());
+        session.pong(this.clock.monotonicMs(), pings); // also those before it
         return true;
       },
     };
@@ -240,7 +240,7 @@ describe('a resume out of the journal', () => {
     reader.resume(5);
     let rounds = 0;
     while (reader.done.length === 0) {
-      floor.run(2_000 * (rounds + 1));
+      floor.run(20_000 * (rounds + 1));
       rounds = floor.source.requests.length;
       await floor.source.answerAll();
       reader.pong();

@@ -13,6 +13,7 @@ import { PastEpochs, type PastEpoch } from '../../src/broadcast/past-epochs';
 import { Plays, type PlayLimits, type PlaySource } from '../../src/broadcast/plays';
 import { Replays } from '../../src/broadcast/replays';
 import { Session } from '../../src/broadcast/session';
+import { pongNumber } from '../../src/broadcast/wire';
 import type { SessionLimits } from '../../src/broadcast/session-limits';
 import { Memtable } from '../../src/cache/memtable';
 import { Keyring, type Principal } from '../../src/gateway/auth';
@@ -206,7 +207,7 @@ export class SimServer {
         }
         return refused;
       },
-      pong: (session) => session.pong(clock.monotonicMs()),
+      pong: (session, payload) => session.pong(clock.monotonicMs(), pongNumber(payload)),
       unsubscribe: (session, topics) => subscriptions.unsubscribe(session, topics),
       submit: () => {},
       note: () => {},

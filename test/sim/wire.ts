@@ -11,10 +11,13 @@ import type { Session } from '../../src/broadcast/session';
 
 type Data = string | Uint8Array;
 
-const PING = null;
+/** A ping, and the pong that brings its payload back. */
+interface Ping {
+  readonly payload: Uint8Array;
+}
 
 /** What lies in the pipe to the client. */
-type Piped = Data | typeof PING | { readonly code: number };
+type Piped = Data | Ping | { readonly code: number };
 
 export interface WireLimits {
   /** What the system takes before the server sees that data is held back. */
@@ -34,7 +37,7 @@ export class Wire {
   /** Told when the server has taken a replay on. */
   accepted: (id: number) => void = () => {};
   private readonly toClient: Piped[] = [];
-  private readonly toServer: (Data | typeof PING)[] = [];
+  private readonly toServer: (Data | Ping)[] = [];
   private bytes = 0;
   private readonly limits: WireLimits;
 
@@ -60,8 +63,8 @@ export class Wire {
     return this.getBufferedAmount() > 0 ? -1 : data.length;
   }
 
-  ping(): void {
-    if (this.server === 'open') this.toClient.push(PING);
+  ping(payload: Uint8Array): void {
+    if (this.server === 'open') this.toClient.push({ payload });
   }
 
   getBufferedAmount(): number {
@@ -92,7 +95,7 @@ export class Wire {
   deliver(frames: number): void {
     while (this.server === 'open' && this.toServer.length > 0 && frames-- > 0) {
       const next = this.toServer.shift()!;
-      if (next === PING) this.connection.pong();
+      if (isPing(next)) this.connection.pong(this.asSocket(), next.payload);
       else this.connection.message(this.asSocket(), next);
     }
     if (this.server === 'open' && this.isClientGone) this.server = 'ending';
@@ -125,8 +128,8 @@ export class Wire {
   read(): Data | number | undefined {
     for (;;) {
       const next = this.toClient.shift();
-      if (next === PING) {
-        this.toServer.push(PING);
+      if (next !== undefined && isPing(next)) {
+        this.toServer.push(next);
         continue;
       }
       if (next === undefined) return this.server === 'ended' ? 1006 : undefined;
@@ -141,4 +144,8 @@ export class Wire {
     this.toClient.length = 0;
     this.toServer.length = 0;
   }
+}
+
+function isPing(piped: Piped): piped is Ping {
+  return typeof piped === 'object' && 'payload' in piped;
 }

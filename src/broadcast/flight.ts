@@ -1,0 +1,145 @@
+/**
+ * Flight: what is under way to one reader, and how much more may go.
+ *
+ * Pings are numbered, and a pong brings back the number of its ping, so each pong says how many bytes the
+ * reader has had. The window is what may be under way at once. It grows while pongs come soon, and follows
+ * the measured pace of the line where they come late, so that a window never takes much longer than
+ * `QUEUE_MS` on a line whose pace is known, and on any other not longer than the first window does.
+ * A pong of any ping is progress; so is a socket that holds less back than before.
+ * Bounded: the pings, by the window and by whoever sends beyond it.
+ */
+
+import {
+  WINDOW_BYTES_FIRST,
+  WINDOW_BYTES_MIN,
+  WINDOW_LATE_MS,
+  WINDOW_SOON_MS,
+} from './session-limits';
+
+/** The window of a slow line holds what it takes in this time. */
+const QUEUE_MS = 250;
+/** How fast the window grows: with each byte that came soon, by so many. */
+const GROWTH = 3;
+/** A window shrinks to no less than this part of it before the line has shown how it takes that. */
+const SHRINK_MOST = 4;
+/** With nothing under way but the smallest window, a late pong is the line's own delay, by this part. */
+const DRIFT = 8;
+
+interface Ping {
+  readonly number: number;
+  readonly atMs: number;
+  /** Sent between the ping before it and this one. */
+  readonly bytes: number;
+  /** Under way when it was sent, these included. */
+  readonly ahead: number;
+}
+
+/** How soon the newest pong came. */
+export type Pace = 'soon' | 'fair' | 'late';
+
+export class Flight {
+  windowBytes = WINDOW_BYTES_FIRST;
+  rttMs: number | null = null;
+  rttMinMs = Infinity;
+  /** Under way, of what is counted. */
+  bytes = 0;
+  private readonly windowBytesMax: number;
+  private pings: Ping[] = [];
+  private lastNumber = 0;
+  /** Nothing goes before the pong of this one. */
+  private heldTo = 0;
+  /** The window has shrunk for pings up to this one. */
+  private shrunkTo = 0;
+  private progressMs = 0;
+  private heldBack = 0;
+
+  constructor(windowBytesMax: number) {
+    this.windowBytesMax = windowBytesMax;
+    this.windowBytes = Math.min(WINDOW_BYTES_FIRST, windowBytesMax);
+  }
+
+  get isEmpty(): boolean {
+    return this.pings.length === 0;
+  }
+
+  /** What may go now: in runs of half a window at least, since to look for what waits has its price. */
+  get roomBytes(): number {
+    const oldest = this.pings[0];
+    if (oldest !== undefined && oldest.number <= this.heldTo) return 0;
+    return this.bytes > this.windowBytes / 2 ? 0 : this.windowBytes - this.bytes;
+  }
+
+  /** How long the oldest ping has waited for its pong. */
+  waitedMs(nowMs: number): number {
+    return this.isEmpty ? 0 : nowMs - this.pings[0]!.atMs;
+  }
+
+  /** How long nothing has shown that the reader takes what is under way. */
+  silentMs(nowMs: number): number {
+    return this.isEmpty ? 0 : nowMs - this.progressMs;
+  }
+
+  /** When the reader last showed that it takes what it is sent, as far as it was asked. */
+  get aliveMs(): number {
+    return this.progressMs;
+  }
+
+  /** A ping follows so many bytes. @returns its number */
+  ask(bytes: number, nowMs: number): number {
+    if (this.isEmpty) this.progressMs = nowMs;
+    this.lastNumber = (this.lastNumber + 1) >>> 0;
+    this.bytes += bytes;
+    this.pings.push({ number: this.lastNumber, atMs: nowMs, bytes, ahead: this.bytes });
+    return this.lastNumber;
+  }
+
+  /** It is slow: nothing goes until it has had all that is under way, and then a window of so many bytes. */
+  hold(windowBytes: number): void {
+    this.heldTo = this.lastNumber;
+    this.windowBytes = Math.min(windowBytes, this.windowBytes);
+  }
+
+  /** @param bytes that its socket holds back now */
+  look(bytes: number, nowMs: number): void {
+    if (bytes < this.heldBack) this.progressMs = nowMs;
+    this.heldBack = bytes;
+  }
+
+  /**
+   * The reader has had all before a ping.
+   * @param number undefined: the oldest that waits @returns undefined: it answers none that waits
+   */
+  pong(number: number | undefined, nowMs: number): Pace | undefined {
+    const { pings } = this;
+    const at = number === undefined ? 0 : pings.findIndex((ping) => ping.number === number);
+    const newest = pings[at];
+    if (newest === undefined) return undefined;
+    let bytes = 0;
+    for (let i = 0; i <= at; i++) bytes += pings[i]!.bytes;
+    pings.splice(0, at + 1);
+    this.bytes -= bytes;
+    this.progressMs = nowMs;
+    const rttMs = nowMs - newest.atMs;
+    this.rttMs = rttMs;
+    this.rttMinMs = Math.min(this.rttMinMs, rttMs);
+    const queuedMs = rttMs - this.rttMinMs;
+    if (queuedMs < WINDOW_SOON_MS) {
+      // What was far from filling the window says nothing of a larger one.
+      const isTried = newest.ahead >= this.windowBytes / 4;
+      if (isTried) this.windowBytes = Math.min(this.windowBytes + GROWTH * bytes, this.windowBytesMax); // prettier-ignore
+      return 'soon';
+    }
+    if (queuedMs <= WINDOW_LATE_MS) return 'fair';
+    this.shrink(newest, queuedMs);
+    return 'late';
+  }
+
+  private shrink({ number, ahead }: Ping, queuedMs: number): void {
+    if (number <= this.shrunkTo) return;
+    this.shrunkTo = this.lastNumber;
+    if (this.windowBytes <= WINDOW_BYTES_MIN) this.rttMinMs += queuedMs / DRIFT;
+    const paced = (ahead * QUEUE_MS) / queuedMs;
+    const most = Math.min(this.windowBytes, Math.max(this.windowBytes / SHRINK_MOST, paced));
+    this.windowBytes = Math.max(WINDOW_BYTES_MIN, most);
+  }
+}

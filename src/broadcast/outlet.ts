@@ -1,0 +1,76 @@
+/** Outlet: what one session is sent alone, in frames of a bounded size, and the pings that follow them. */
+
+import type { Message } from '../../protocol/messages';
+import { sizeOf } from './backlog';
+import type { Feed } from './feed';
+import { Flight } from './flight';
+import { FRAME_BYTES_MAX } from './session-limits';
+import type { Wire } from './wire';
+
+/** What is counted as a byte takes about so many on the wire, before a session has shown it. */
+const RATIO = { binary: 2, text: 6 } as const;
+
+export class Outlet {
+  readonly flight: Flight;
+  private readonly wire: Wire;
+  /** What the newest frames took of the wire, for each byte that was counted of them. */
+  private ratio: number;
+
+  constructor(wire: Wire, windowBytesMax: number) {
+    this.wire = wire;
+    this.flight = new Flight(windowBytesMax);
+    this.ratio = wire.isText ? RATIO.text : RATIO.binary;
+  }
+
+  /** Whether they fit into a frame, about. */
+  isShort(messages: readonly Message[]): boolean {
+    return sizeOf(messages) * this.ratio <= FRAME_BYTES_MAX;
+  }
+
+  /** What may go now, as messages are counted. */
+  get room(): number {
+    return this.flight.roomBytes / this.ratio;
+  }
+
+  /** What a window has beyond what is under way, as messages are counted. */
+  get spare(): number {
+    return (this.flight.windowBytes - this.flight.bytes) / this.ratio;
+  }
+
+  /** A ping. @param bytes that it was sent since the ping before */
+  ask(bytes: number, nowMs: number): void {
+    this.wire.ping(this.flight.ask(bytes, nowMs));
+  }
+
+  /** @param isAsked a ping follows each frame @returns bytes */
+  write(messages: readonly Message[], isAsked: boolean, nowMs: number): number {
+    if (messages.length === 0) return 0;
+    let bytes = 0;
+    for (const frame of this.wire.frames(messages)) {
+      const sent = this.wire.write(frame, bytes === 0 ? messages.length : 0);
+      if (isAsked && sent > 0) this.ask(sent, nowMs);
+      bytes += sent;
+    }
+    if (bytes >= FRAME_BYTES_MAX) this.ratio = bytes / sizeOf(messages);
+    return bytes;
+  }
+
+  /** Writes what a feed has, up to about so many bytes. */
+  writeFed(feed: Feed, bytesMax: number, nowMs: number): void {
+    let left = bytesMax;
+    let unasked = 0;
+    while (left > 0 && !this.wire.overrun) {
+      const frame = feed.take(nowMs);
+      if (frame === undefined) break;
+      if (typeof frame === 'string' || frame instanceof Uint8Array) {
+        const bytes = this.wire.write(frame);
+        unasked += bytes;
+        left -= bytes;
+      } else left -= this.write(frame, true, nowMs);
+      if (unasked < FRAME_BYTES_MAX / 2) continue; // of a play by its times a frame may be one message
+      this.ask(unasked, nowMs);
+      unasked = 0;
+    }
+    if (unasked > 0) this.ask(unasked, nowMs);
+  }
+}

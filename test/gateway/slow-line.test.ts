@@ -1,0 +1,126 @@
+/**
+ * Slow lines before a real server: the states, resumes and replays of readers that take less than the
+ * server has for them arrive whole, and no side calls the other dead meanwhile. The figures are those of
+ * a line of 20 kB/s and a heartbeat of 5 s, scaled: what is sent takes nine heartbeats, and a client that
+ * hears nothing for two and a half of them ends its connection.
+ */
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+
+import type { Message } from '../../protocol/messages';
+import { TapedeckClient } from '../../src/client/client';
+import { Connection } from '../../src/client/connection';
+import type { Item } from '../../src/client/items';
+import { book, instrument, tape, trade, type Levels } from '../support/feed';
+import { SlowLine } from '../support/slow-line';
+import { ServerProcess } from '../support/tapedeck-process';
+import { until } from '../support/until';
+
+setDefaultTimeout(120_000);
+
+const BOOKS = 500;
+/** Each makes a tick as well; twice this is still in memory. */
+const MISSED = 2_400;
+const LINES = 8;
+/** So many bytes a second as a line takes of what the tests send, in nine heartbeats. */
+const PACE = { msgpack: 40_000, json: 140_000 } as const;
+const FORMS = ['msgpack', 'json'] as const;
+
+let server: ServerProcess;
+let trades = 0;
+
+beforeAll(async () => {
+  server = await ServerProcess.start({
+    config:
+      '[push]\nheartbeatMs = 500\npongMs = 3000\ncontrolMs = 3000\n[cache]\nmemtableEventsMax = 5100\n',
+  });
+  const levels = (from: number, step: number): Levels =>
+    Array.from({ length: 10 }, (_, i) => [`${from + i * step}.25`, `${1_000 + i}.125`] as const);
+  const symbols = Array.from({ length: BOOKS }, (_, i) => `BOOK${i}`);
+  await given(...symbols.map((symbol) => instrument(symbol)), instrument('ACME'));
+  await given(...symbols.map((symbol) => book(symbol, 'snapshot', levels(20_000, -1), levels(20_001, 1), { seq: 1 }))); // prettier-ignore
+});
+afterAll(() => server.remove());
+
+async function given(...events: Record<string, unknown>[]): Promise<void> {
+  const response = await server.ingest(tape(...events));
+  if (response.status !== 200) throw new Error(await response.text());
+}
+
+async function traded(count: number): Promise<void> {
+  const events = Array.from({ length: count }, (_, i) =>
+    trade('ACME', `${1 + ((trades + i) % 1_000)}.00`, '0.001', { seq: trades + i + 1 }),
+  );
+  trades += count;
+  await given(...events);
+}
+
+test.each(FORMS)(
+  '[S3] eight readers behind a line each get the state of all books (%s)',
+  async (form) => {
+    const lines = await Promise.all(
+      Array.from({ length: LINES }, () => SlowLine.to(server.url, { bytesPerSecond: PACE[form] })),
+    );
+    const readers = await Promise.all(
+      lines.map(async (line) => {
+        const seen: Message[] = [];
+        const ended: string[] = [];
+        const connection = await Connection.connect(line.url, { form, liveness: true, onMessage: (m) => seen.push(m), onClose: ({ reason }) => ended.push(reason) }); // prettier-ignore
+        return { connection, seen, ended };
+      }),
+    );
+    await Promise.all(readers.map(({ connection }) => connection.subscribe(['book:*'])));
+    for (const { connection, seen, ended } of readers) {
+      const books = seen.filter((m) => m.type === 'book');
+      expect(new Set(books.map(({ symbol }) => symbol)).size).toBe(BOOKS);
+      expect(books.every(({ bids, asks }) => bids.length + asks.length === 40)).toBe(true);
+      expect(ended).toEqual([]);
+      connection.close();
+    }
+    for (const line of lines) line.close();
+  },
+);
+
+/** A reader that has the trades so far over a quick line, is cut off, misses some, and comes back over a slow one. */
+async function comeBack(missed: number): Promise<void> {
+  const line = await SlowLine.to(server.url);
+  const client = await TapedeckClient.connect(line.url, { form: 'json' });
+  const resets: unknown[] = [];
+  client.on('reset', (reset) => resets.push(reset));
+  const seqs: number[] = [];
+  const subscription = client.subscribe(['trade:ACME']);
+  void (async () => {
+    for await (const item of subscription) if (item.type === 'trade') seqs.push(item.seq);
+  })();
+  await traded(1);
+  await until(() => seqs.length > 0);
+  line.isStalled = true;
+  line.bytesPerSecond = PACE.json;
+  line.cutAll();
+  await traded(missed);
+  line.isStalled = false;
+  await until(() => seqs.length > missed);
+  await traded(1);
+  await until(() => seqs.length === missed + 2);
+  expect(resets).toEqual([]);
+  expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
+  expect(line.connections).toBe(2);
+  client.close();
+  line.close();
+}
+
+describe('[R2] the client, behind a line that became slow while it was away, misses nothing', () => {
+  test('out of memory', () => comeBack(MISSED));
+  test('out of the journal', () => comeBack(5_000));
+});
+
+test.each(FORMS)('[R6] a replay over a slow line (%s)', async (form) => {
+  const line = await SlowLine.to(server.url, { bytesPerSecond: PACE[form] / 2 });
+  const client = await TapedeckClient.connect(line.url, { form });
+  const items: Item[] = [];
+  for await (const item of client.replay({ topics: ['book:*', 'status'] })) items.push(item);
+  expect(items.filter(({ type }) => type === 'book')).toHaveLength(BOOKS);
+  expect(line.connections).toBe(2); // a replay has one of its own
+  client.close();
+  line.close();
+});
