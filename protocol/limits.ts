@@ -40,7 +40,7 @@ export const welcomeLimits = field.struct(
     memoryEventsMax: count('The newest events that the server keeps in memory'),
     resumeEventsMax: count('A resume that goes further back is read from the journal'),
     heldRequestsMax: count('Most requests that may wait while a resume is answered'),
-    playbacksMax: count('Most replays, and resumes out of the journal, at once'),
+    playbacksMax: count('Most replays at once, and beside them most resumes out of the journal'),
     playbacksPerClientMax: count('The same of one key, or of one address without a key'),
     // How times are judged, unless the operator says otherwise for an instrument.
     latenessMs: count('A trade further behind the present is late'),

@@ -195,7 +195,7 @@ export function startServer(
     start: () => startHistoryThread(path),
   });
   const playback = new History({
-    questionsMax: config.limits.playbacksMax * QUESTIONS_A_PLAY,
+    questionsMax: 2 * config.limits.playbacksMax * QUESTIONS_A_PLAY, // of replays, and of resumes
     flush: () => {}, // when a play is opened, and not for each of its chunks
     open: missing,
     start: () => startPlaybackThread(path),

@@ -192,6 +192,7 @@ export class Broadcaster {
       const reason = session.look(nowMs, this.publishedBytes);
       if (reason !== undefined) this.end(session, reason);
     }
+    this.subscriptions.plays?.look(nowMs);
   }
 
   /** What became of messages, of all sessions that there were; and how many lag now. */
@@ -342,6 +343,7 @@ export class Broadcaster {
       } while (heads.length > 0);
       session.send(messages);
     }
+    this.subscriptions.plays?.tellWaiting();
   }
 }
 

@@ -28,6 +28,10 @@ export interface PlayedChunk {
   readonly atMs: readonly number[];
   /** The newest place of each; 0: none. */
   readonly seqs: readonly number[];
+  /** A seq such that all up to there is in it and the frames before, and nothing above; 0: none. */
+  readonly borders: readonly number[];
+  /** The same of the whole chunk, which may have no frame. */
+  readonly reached: number;
   readonly isLast: boolean;
 }
 
@@ -52,13 +56,13 @@ export class ChunkFrames {
   }
 
   /** Only while it is not empty. */
-  take(): { readonly data: string | Uint8Array; readonly seq: number } {
+  take(): { readonly data: string | Uint8Array; readonly seq: number; readonly border: number } {
     const { chunk, next } = this;
-    const { ends, texts, bytes, seqs } = chunk!;
+    const { ends, texts, bytes, seqs, borders } = chunk!;
     const data = ends.length === 0 ? texts[next]! : bytes.subarray(ends[next - 1] ?? 0, ends[next]);
     this.next += 1;
     this.settle();
-    return { data, seq: seqs[next]! };
+    return { data, seq: seqs[next]!, border: borders[next]! };
   }
 
   private settle(): void {

@@ -4,12 +4,14 @@
  *
  * It reads in rounds, each up to what was newest when the round began, and takes as long as the reader
  * does. A reader that loses ground from round to round would never arrive: it is told the state instead.
- * Nothing is kept for it meanwhile but two chunks.
+ * A round is read in one turn or, where others wait, in several: each goes on from the seq that the one
+ * before reached, and is asked for when the reader can take something.
+ * Nothing is kept for it meanwhile but two chunks, and nothing while it waits.
  */
 
 import type { Message, MessageOf } from '../../protocol/messages';
 import type { Feed, Frame } from './feed';
-import type { Play, PlayRange, Plays } from './plays';
+import type { Play, Plays } from './plays';
 
 export type ResetReason = MessageOf<'reset'>['reason'];
 
@@ -28,6 +30,8 @@ export interface ResumptionStage {
   pull(): void;
   /** Ends it, in the turn in which `recent` was asked. */
   finish(outcome: Outcome): void;
+  /** It waits for its first turn, and so many of its client have waited longer. */
+  queued(ahead: number): void;
 }
 
 /** From the second round on a reader must come nearer; so often it need not. */
@@ -38,9 +42,15 @@ export class Resumption implements Feed {
   private readonly topics: readonly string[];
   private readonly isText: boolean;
   private opening: readonly Message[];
+  /** Up to here the reader has had everything. */
   private seq: number;
-  private play: Play;
-  private range: PlayRange | null = null;
+  /** Where the round ends. */
+  private roundTo: number;
+  /** Null: the next turn is asked for when the reader can take something. */
+  private play: Play | null;
+  /** Its first turn has come. */
+  private hasBegun = false;
+  private hasTold = false;
   private outcome: Outcome | null = null;
   private distance = Infinity;
   private roundsLost = 0;
@@ -61,6 +71,7 @@ export class Resumption implements Feed {
     this.isText = isText;
     this.seq = seq;
     this.opening = opening;
+    this.roundTo = stage.lastSeq();
     this.play = this.begin();
   }
 
@@ -69,64 +80,91 @@ export class Resumption implements Feed {
   }
 
   take(): Frame | undefined {
-    if (this.opening.length > 0) {
-      const messages = this.opening;
-      this.opening = [];
-      return messages;
-    }
-    if (this.outcome !== null) return undefined;
-    if (this.play.hasFrame) return this.play.take().data;
-    // Only here, where the reader has taken all: what is left is looked for in the turn that it joins in.
-    if (this.play.isOver && this.range !== null) this.endRound(this.range.toSeq);
-    return undefined;
+    const frame = this.next();
+    if (frame !== undefined) this.hasTold = true;
+    return frame;
   }
 
   finished(): void {
-    this.play.close();
+    this.play?.close();
     this.stage.finish(this.outcome!);
   }
 
   end(): void {
     this.outcome = 'not-kept';
-    this.play.close();
+    this.play?.close();
+  }
+
+  private next(): Frame | undefined {
+    if (this.opening.length > 0) {
+      // That it waits is said before everything else.
+      if (!this.hasBegun && this.outcome === null) return undefined;
+      const messages = this.opening;
+      this.opening = [];
+      return messages;
+    }
+    if (this.outcome !== null) return undefined;
+    const play = (this.play ??= this.begin());
+    if (play.hasFrame) {
+      const { data } = play.take();
+      if (play.isSpent) this.giveUp(play);
+      return data;
+    }
+    // Only here, where the reader has taken all: what is left is looked for in the turn that it joins in.
+    if (play.isOver) this.endRound();
+    else if (play.isSpent) {
+      this.giveUp(play);
+      this.play = this.begin();
+    } else play.goOn();
+    return undefined;
   }
 
   private begin(): Play {
-    const toSeq = this.stage.lastSeq();
-    const request = { topics: this.topics, isText: this.isText, fromSeq: this.seq + 1, toSeq, from: null, to: null, hasOpening: false, speed: 0 }; // prettier-ignore
-    return this.stage.plays.open(this.stage.client, request, {
+    const request = { topics: this.topics, isText: this.isText, fromSeq: this.seq + 1, toSeq: this.roundTo, from: null, to: null, hasOpening: false, speed: 0 }; // prettier-ignore
+    const play: Play = this.stage.plays.openInTurn(this.stage.client, request, {
       opened: (range) => {
-        this.range = range;
+        this.hasBegun = true;
         if (range.isBroken) this.stop('not-kept');
       },
       ready: () => this.stage.pull(),
       failed: () => this.stop('not-kept'),
+      waits: (ahead) => {
+        if (!this.hasTold) this.stage.queued(ahead);
+      },
+      idle: () => this.giveUp(play),
     });
+    return play;
   }
 
-  private endRound(toSeq: number): void {
-    this.seq = toSeq;
-    const recent = this.stage.recent(toSeq);
+  /** Others have the next turn; what the reader has not taken is read again. Only on a border. */
+  private giveUp(play: Play): void {
+    this.seq = play.reachedSeq!;
+    this.play = null;
+    play.close();
+  }
+
+  private endRound(): void {
+    this.seq = this.roundTo;
+    const recent = this.stage.recent(this.seq);
     if (recent !== undefined) {
       this.outcome = recent;
       return;
     }
-    const distance = this.stage.lastSeq() - toSeq;
+    const distance = this.stage.lastSeq() - this.seq;
     this.roundsLost = distance < this.distance ? 0 : this.roundsLost + 1;
     this.distance = distance;
     if (this.roundsLost > ROUNDS_LOST_MAX) {
       this.outcome = 'too-slow';
       return;
     }
-    this.play.close();
-    this.range = null;
+    this.roundTo = this.stage.lastSeq();
     this.play = this.begin();
   }
 
   private stop(reason: ResetReason): void {
     if (this.outcome !== null) return;
     this.outcome = reason;
-    this.play.close();
+    this.play?.close();
     this.stage.pull();
   }
 }

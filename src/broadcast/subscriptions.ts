@@ -165,6 +165,7 @@ export class Subscriptions {
       lastSeq: this.lastSeq,
       recent: (from) => this.recent(from, this.targetsOf(asked.topics)),
       pull: () => session.pull(this.clock.monotonicMs()),
+      queued: (ahead) => session.send([{ type: 'queued', id: request.id, ahead }]),
       finish: (outcome) => {
         // Instruments may have come meanwhile that a `*` stands for.
         const now = this.resolve(session, topics);

@@ -109,7 +109,10 @@ export class PlayFrames {
   private readonly form: Form;
   private atMs: number[] = [];
   private seqs: number[] = [];
+  private borders: number[] = [];
   private messages = 0;
+  /** What was added stands for itself: a reader that has it can go on behind it. */
+  private isSettled = true;
   /** Of the frame in the making: its newest place, and when it is due. */
   private openSeq = 0;
   private openMs = 0;
@@ -135,8 +138,14 @@ export class PlayFrames {
     const isFull = form.length >= FRAME_MESSAGES || form.openBytes >= FRAME_BYTES;
     if (isFull || this.nowMs - this.openMs >= SLICE_MS) this.cut();
     form.add(message);
+    this.isSettled = false;
     this.openSeq = Math.max(this.openSeq, seq);
     this.messages += 1;
+  }
+
+  /** All messages of what was added are. */
+  settle(): void {
+    this.isSettled = true;
   }
 
   cut(): void {
@@ -144,18 +153,22 @@ export class PlayFrames {
       this.form.cut();
       this.atMs.push(this.openMs);
       this.seqs.push(this.openSeq);
+      this.borders.push(this.isSettled ? this.openSeq : 0);
     }
     this.openSeq = 0;
     this.openMs = this.nowMs;
   }
 
-  take(isLast: boolean): PlayChunk {
+  /** @param reached the seq up to which all was added; 0 where that is not whole */
+  take(reached: number, isLast: boolean): PlayChunk {
     this.cut();
-    const { atMs, seqs, messages } = this;
+    const { atMs, seqs, borders, messages } = this;
+    if (borders.length > 0) borders[borders.length - 1] = reached;
     this.atMs = [];
     this.seqs = [];
+    this.borders = [];
     this.messages = 0;
-    return { ...this.form.take(), atMs, seqs, messages, isLast };
+    return { ...this.form.take(), atMs, seqs, borders, reached, messages, isLast };
   }
 
   private pass(time: Nanos): void {

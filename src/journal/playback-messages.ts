@@ -56,6 +56,10 @@ export interface PlayChunk {
   readonly atMs: readonly number[];
   /** The newest place of each; 0: none. */
   readonly seqs: readonly number[];
+  /** A seq such that all up to there is in it and the frames before, and nothing above; 0: none. */
+  readonly borders: readonly number[];
+  /** The same of the whole chunk, which may have no frame: where another play goes on. */
+  readonly reached: number;
   readonly messages: number;
   readonly isLast: boolean;
 }

@@ -125,7 +125,14 @@ export class Playing {
     }
     const isLast = this.nextId > end && this.gapAhead === undefined;
     if (isLast) this.endChains();
-    return frames.take(isLast);
+    return frames.take(this.reachedSeq(), isLast);
+  }
+
+  /** The seq up to which all was told; 0 within a crossing. Who went on within a gap would be told a part of it. */
+  private reachedSeq(): number {
+    if (this.crossing !== null) return 0;
+    const seq = this.nextSeq - 1;
+    return this.gapAhead === undefined ? seq : Math.min(seq, this.gapAhead.from - 1);
   }
 
   /**
@@ -143,6 +150,7 @@ export class Playing {
     this.crossing ??= this.crossings(gap);
     if (this.crossing.next().done !== true) return;
     this.crossing = null;
+    this.frames.settle();
     this.gapAhead = this.gapBehind(gap.to);
   }
 
@@ -172,6 +180,7 @@ export class Playing {
     const { voidBooks } = this;
     for (const row of rows) {
       this.take(row);
+      this.frames.settle();
       if (this.voidBooks > voidBooks) {
         this.nextId = row.id + 1; // from here on snapshots matter
         return;

@@ -8,7 +8,7 @@ import type { Message } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { Desk } from '../../src/broadcast/desk';
-import { Plays, type PlayEvents, type PlayRequest } from '../../src/broadcast/plays';
+import { Plays, type PlayRequest, type TurnEvents } from '../../src/broadcast/plays';
 import { Replays } from '../../src/broadcast/replays';
 import type { ReplayMessage } from '../../src/broadcast/replay';
 import { Session } from '../../src/broadcast/session';
@@ -22,13 +22,15 @@ setDefaultTimeout(60_000);
 const LAST = 100;
 const REQUEST: PlayRequest = { topics: [`trade:${SYMBOL}`], isText: false, fromSeq: 1, toSeq: LAST, from: null, to: null, hasOpening: true, speed: 0 }; // prettier-ignore
 
-function watched(): PlayEvents & { readonly told: string[] } {
+function watched(): TurnEvents & { readonly told: string[] } {
   const told: string[] = [];
   return {
     told,
     opened: () => void told.push('opened'),
     ready: () => void told.push('ready'),
     failed: ({ code }) => void told.push(code),
+    waits: (ahead) => void told.push(`waits ${ahead}`),
+    idle: () => void told.push('idle'),
   };
 }
 
@@ -38,10 +40,9 @@ describe('plays', () => {
     const plays = new Plays(source, playLimits(2));
     const open = (): { play: ReturnType<Plays['open']>; told: string[] } => {
       const events = watched();
-      return { play: plays.open('me', REQUEST, events), told: events.told };
+      return { play: plays.openInTurn('me', REQUEST, events), told: events.told };
     };
     const [a, b, c, d, e] = [open(), open(), open(), open(), open()];
-    expect(plays.refusal('me')).toMatchObject({ code: 'overloaded' });
     expect(plays.counts).toEqual({ open: 2, waiting: 3 });
     c.play.close();
     expect(plays.counts).toEqual({ open: 2, waiting: 2 });
@@ -53,7 +54,7 @@ describe('plays', () => {
     expect(plays.counts).toEqual({ open: 2, waiting: 1 });
     expect(source.asked.map(({ play }) => play)).toEqual([2, 4]);
     await source.answerAll();
-    expect([a.told, c.told]).toEqual([[], []]);
+    expect([a.told, c.told]).toEqual([[], ['waits 0']]);
     expect(d.told).toContain('ready');
     for (const { play } of [b, d, e, e]) play.close();
     await source.answerAll();
@@ -65,7 +66,7 @@ describe('plays', () => {
     const source = new SteeredPlays(10);
     const limits = { playbacksMax: 3, playbacksPerClientMax: 1 };
     const plays = new Plays(source, limits);
-    for (const client of ['a', 'a', 'a', 'b', 'a']) plays.open(client, REQUEST, watched());
+    for (const client of ['a', 'a', 'a', 'b', 'a']) plays.openInTurn(client, REQUEST, watched()); // prettier-ignore
     expect(plays.counts).toEqual({ open: 2, waiting: 3 });
     limits.playbacksPerClientMax = 2;
     plays.beginWaiting();
@@ -76,25 +77,38 @@ describe('plays', () => {
   test('who has as many as one client may waits, and holds up nobody else', async () => {
     const source = new SteeredPlays(10);
     const plays = new Plays(source, playLimits(3, 2));
-    const open = (client: string) => plays.open(client, REQUEST, watched());
+    const open = (client: string) => plays.openInTurn(client, REQUEST, watched());
     const [first, , third] = [open('a'), open('a'), open('a'), open('a')];
     expect(plays.counts).toEqual({ open: 2, waiting: 2 });
-    expect([plays.refusal('a')?.code, plays.refusal('b')]).toEqual(['limit-reached', undefined]);
     const other = open('b');
-    expect(plays.refusal('c')?.code).toBe('overloaded');
     open('b');
     expect(plays.counts).toEqual({ open: 3, waiting: 3 });
     await source.answerAll();
-    // The place that it leaves goes to the next of those that may: not to one of a.
+    // The slot that it leaves goes to the next of those that may: not to one of a.
     other.close();
     await source.answerAll();
     expect(source.requests.length).toBe(4);
     expect(plays.counts).toEqual({ open: 3, waiting: 2 });
-    expect([plays.refusal('a')?.code, plays.refusal('c')?.code]).toEqual(['limit-reached', 'overloaded']); // prettier-ignore
     first.close();
     third.close();
     await source.answerAll();
     expect(plays.counts).toEqual({ open: 3, waiting: 0 });
+  });
+
+  test('replays are refused where as many are under way; resumes are not kept waiting by them', async () => {
+    const source = new SteeredPlays(10);
+    const plays = new Plays(source, playLimits(3, 2));
+    const replay = (client: string) => plays.open(client, REQUEST, watched());
+    const [first] = [replay('a'), replay('a')];
+    expect([plays.refusal('a')?.code, plays.refusal('b')]).toEqual(['limit-reached', undefined]);
+    replay('b');
+    expect([plays.refusal('a')?.code, plays.refusal('c')?.code]).toEqual(['limit-reached', 'overloaded']); // prettier-ignore
+    const events = watched();
+    plays.openInTurn('a', REQUEST, events);
+    await source.answerAll();
+    expect(events.told).toContain('ready');
+    first.close();
+    expect(plays.refusal('c')).toBeUndefined();
   });
 
   test('two chunks are read ahead, and one more for each that is taken', async () => {
@@ -118,7 +132,7 @@ describe('plays', () => {
         const source = new SteeredPlays(10);
         const plays = new Plays(source, playLimits(1));
         const events = watched();
-        const play = plays.open('me', REQUEST, events);
+        const play = plays.openInTurn('me', REQUEST, events);
         for (let i = 0; i < stage; i++) {
           await source.answer();
           if (i > 3) while (play.hasFrame) play.take();
@@ -130,7 +144,6 @@ describe('plays', () => {
         await source.answerAll();
         expect(plays.counts).toEqual({ open: 0, waiting: 0 });
         expect([stage, source.held.size]).toEqual([stage, 0]);
-        expect(plays.refusal('me')).toBeUndefined();
       }
     }
   });

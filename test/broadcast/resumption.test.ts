@@ -10,7 +10,7 @@ import type { BatchEvent } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { Plays } from '../../src/broadcast/plays';
+import { Plays, TURN_CHUNKS, TURN_IDLE_MS } from '../../src/broadcast/plays';
 import { Session } from '../../src/broadcast/session';
 import { instrument, SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
@@ -175,6 +175,94 @@ describe('a storm of resumers', () => {
   });
 });
 
+describe('a crowd behind one address', () => {
+  /** Gives each answer and each pong that is due but those of some readers, and looks, until it is so. */
+  async function until(floor: Floor, isSo: () => boolean, standing: readonly Reader[] = []) {
+    for (let lookedMs = 0; !isSo();) {
+      await new Promise((resolve) => setImmediate(resolve));
+      await floor.source.answer();
+      for (const reader of floor.readers) if (!standing.includes(reader)) reader.pong();
+      floor.plays.look((lookedMs += TURN_IDLE_MS / 10));
+      if (lookedMs > 1e6) throw new Error('nothing moves any more');
+    }
+  }
+  const isDone = (reader: Reader): boolean => reader.done.length > 0;
+
+  test('[R10] each waits with a word at once and behind each heartbeat, has its slices, and all of it', async () => {
+    const floor = new Floor(2, 20, 50);
+    floor.run(700);
+    const readers = Array.from({ length: 40 }, () => floor.enter());
+    const starts = readers.map((_, i) => 5 + i);
+    for (const [i, reader] of readers.entries()) reader.resume(starts[i]!);
+    await new Promise((resolve) => setImmediate(resolve));
+    while (floor.plays.counts.waiting < 38) await new Promise((resolve) => setImmediate(resolve));
+    const words = (reader: Reader): number[] =>
+      reader.told.flatMap((m) => (m.type === 'queued' ? [m.ahead] : []));
+    expect(readers.slice(2).every((reader) => words(reader).length === 1)).toBe(true);
+    floor.broadcaster.heartbeat();
+    for (const reader of readers.slice(2)) reader.pong();
+    expect(readers.slice(2).map((reader) => words(reader).at(-1))).toEqual(fromTo(0, 37));
+    for (const reader of readers.slice(2)) expect(reader.told.map((m) => m.type)).toEqual(['queued', 'heartbeat', 'queued']); // prettier-ignore
+    await until(floor, () => readers.some((reader) => placesOf(reader).length > 0));
+    floor.broadcaster.heartbeat();
+    await until(floor, () => readers.every(isDone));
+    await floor.settle();
+    for (const [i, reader] of readers.entries()) {
+      expect(placesOf(reader)).toEqual(fromTo(starts[i]! + 1, floor.lastSeq));
+      const [first, last] = [reader.told.findIndex((m) => m.type === 'instrument'), reader.told.findLastIndex((m) => m.type === 'queued')]; // prettier-ignore
+      expect(last).toBeLessThan(first);
+    }
+    // A turn is so many chunks of 20; what one has left behind them is read in further turns.
+    expect(floor.source.requests.length).toBeGreaterThan(40 * (600 / (20 * TURN_CHUNKS)));
+    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+  });
+
+  test('one that comes late and missed little has it within a few turns', async () => {
+    const floor = new Floor(2, 20, 50);
+    floor.run(700);
+    for (let i = 0; i < 100; i++) floor.enter().resume(5);
+    await until(floor, () => floor.source.requests.length > 20);
+    const late = floor.enter();
+    late.resume(floor.lastSeq - 70);
+    const before = floor.source.requests.length;
+    await until(floor, () => isDone(late));
+    // It is the second at most, and has all in one turn; those beside it may begin another meanwhile.
+    expect(floor.source.requests.length - before).toBeLessThanOrEqual(5);
+    expect(placesOf(late)).toEqual(fromTo(floor.lastSeq - 69, floor.lastSeq));
+    expect(floor.readers.filter(isDone).length).toBeLessThan(5);
+    await floor.settle();
+  });
+
+  test('readers that take nothing give their slots up, and go on where they were', async () => {
+    const floor = new Floor(2, 400, 50);
+    floor.run(3_000);
+    const standing = [floor.enter(), floor.enter()];
+    for (const reader of standing) reader.resume(5);
+    await until(floor, () => standing.every((reader) => placesOf(reader).length > 0), standing);
+    const readers = Array.from({ length: 10 }, () => floor.enter());
+    for (const reader of readers) reader.resume(5);
+    await until(floor, () => readers.every(isDone), standing);
+    expect(standing.some(isDone)).toBe(false);
+    expect(floor.source.held.size).toBeLessThanOrEqual(2);
+    await floor.settle();
+    for (const reader of floor.readers) expect(placesOf(reader)).toEqual(fromTo(6, floor.lastSeq));
+  });
+
+  test('one that nobody waits for keeps its slot, however slowly it reads', async () => {
+    const floor = new Floor(2, 400, 50);
+    floor.run(3_000);
+    const reader = floor.enter();
+    reader.resume(5);
+    for (let lookedMs = 0; !isDone(reader); lookedMs += 10 * TURN_IDLE_MS) {
+      await floor.source.answerAll();
+      for (let i = 0; i < 3; i++) floor.plays.look(lookedMs + i * TURN_IDLE_MS);
+      reader.pong();
+    }
+    expect(floor.source.requests).toHaveLength(1);
+    await floor.settle();
+  });
+});
+
 describe('a resume out of the journal', () => {
   test('whatever happens meanwhile it is whole, or a reset tells why it is not; nothing is left', async () => {
     await fc.assert(
@@ -184,6 +272,7 @@ describe('a resume out of the journal', () => {
         floor.run(prng.int(100, 300));
         const readers = Array.from({ length: prng.int(1, 5) }, () => floor.enter());
         const fails = prng.chance(0.3);
+        let lookedMs = 0;
         const places = new Map<Reader, number>();
         const some = (): Reader => readers[prng.int(0, readers.length - 1)]!;
         const steps: (() => void | Promise<void>)[] = [
@@ -200,7 +289,10 @@ describe('a resume out of the journal', () => {
           () => void some().pong(),
           () => new Promise((resolve) => setImmediate(resolve)),
           () => void (prng.chance(0.05) && some().session.gone()),
+          // Not by the clock of the sessions, which would count as slow.
+          () => floor.plays.look((lookedMs += prng.int(0, 400))),
           () => floor.broadcaster.look(),
+          () => floor.broadcaster.heartbeat(),
         ];
         for (let i = 0; i < 150; i++) await steps[prng.int(0, steps.length - 1)]!();
         await floor.settle();
@@ -225,8 +317,10 @@ describe('a resume out of the journal', () => {
             expect(before).toEqual(fromTo(place + 1, place + before.length));
             expect(seqs.slice(before.length)).toEqual(fromTo(ack.seq + 1, floor.lastSeq));
           }
-          // The definition comes first, whatever becomes of it.
-          expect(reader.told[0]).toMatchObject({ type: 'instrument', symbol: SYMBOL });
+          // The definition comes first, whatever becomes of it; before it only that it waits.
+          const first = reader.told.findIndex((m) => m.type !== 'queued' && m.type !== 'heartbeat');
+          expect(reader.told[first]).toMatchObject({ type: 'instrument', symbol: SYMBOL });
+          expect(reader.told.findLastIndex((m) => m.type === 'queued')).toBeLessThan(first);
         }
       }),
       { numRuns: 200 },

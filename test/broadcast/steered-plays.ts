@@ -5,7 +5,8 @@ import { fault, type Fault } from '../../protocol/codes';
 import type { Trade } from '../../protocol/messages';
 import type { Prng } from '../../src/base/prng';
 import type { PlayedChunk } from '../../src/broadcast/feed';
-import type { PlayLimits, PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/plays';
+import type { PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/plays';
+import type { TurnLimits } from '../../src/broadcast/turns';
 import { at, trade } from '../support/market-events';
 
 interface Asked {
@@ -15,7 +16,7 @@ interface Asked {
 }
 
 /** @param playbacksPerClientMax unless told, only what all may have is limited */
-export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinity): PlayLimits {
+export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinity): TurnLimits {
   return { playbacksMax, playbacksPerClientMax };
 }
 
@@ -27,6 +28,7 @@ export class SteeredPlays implements PlaySource {
   /** Plays that the thread has. */
   readonly held = new Map<number, { request: PlayRequest; next: number }>();
   readonly requests: PlayRequest[] = [];
+  private readonly opened = new Set<number>();
   /** Chunks that were read. */
   chunks = 0;
   isBroken = false;
@@ -43,11 +45,13 @@ export class SteeredPlays implements PlaySource {
     const { fromSeq, toSeq } = request;
     return this.put(play, 'open', () => {
       this.held.set(play, { request, next: fromSeq });
+      this.opened.add(play);
       return { fromSeq, toSeq, isBroken: this.isBroken };
     });
   }
 
   next(play: number): Promise<PlayedChunk | Fault> {
+    if (!this.opened.has(play)) throw new Error(`play ${play} is read before it is open`);
     return this.put(play, 'next', () => this.read(play));
   }
 
@@ -101,7 +105,7 @@ export class SteeredPlays implements PlaySource {
     const isLast = held.next > request.toSeq;
     if (isLast) this.held.delete(play);
     const bytes = new Uint8Array(Buffer.concat(parts));
-    return { bytes, ends: ends!, texts: [], atMs: atMs!, seqs: seqs!, isLast };
+    return { bytes, ends: ends!, texts: [], atMs: atMs!, seqs: seqs!, borders: seqs!, reached: last, isLast }; // prettier-ignore
   }
 }
 

@@ -75,7 +75,7 @@ describe('coming back', () => {
     client.close();
   });
 
-  test('[R2] a resume that waits for its turn: the application is told, and it is no answer', async () => {
+  test('[R10] a resume that waits for its turn: the application is told, and it is no answer', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();

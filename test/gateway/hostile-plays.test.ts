@@ -154,7 +154,7 @@ describe.each(FORMS)('%s', (form) => {
     await Promise.all([client.close(), other.close()]);
   });
 
-  test('as many as there may be: one more is refused, and has its turn when one has gone', async () => {
+  test('as many as there may be: one more is refused, and a resume does not wait for them', async () => {
     const clients = await Promise.all([open(), open(), open()]);
     for (const client of clients.slice(0, 2)) {
       client.send(act(1, 'start', { speed: 1 }));
@@ -163,13 +163,15 @@ describe.each(FORMS)('%s', (form) => {
     const [first, , third] = clients;
     third.send(act(1, 'start'));
     expect(await third.answer(1, 0)).toMatchObject({ code: 'overloaded' });
-    // A resume waits.
     const { epoch } = (await third.next('welcome')) as unknown as { epoch: number };
     third.send({ type: 'resume', id: 2, epoch, seq: 5, topics: [TOPIC] });
-    await third.settle();
-    expect(third.seen.some((m) => m['id'] === 2)).toBe(false);
-    await first.close();
     expect(await third.answer(2, 0)).toMatchObject({ type: 'ack' });
+    await first.close();
+    for (let id = 3; ; id++) {
+      third.send({ type: 'unsubscribe', id: 1_000 + id, topics: [TOPIC] }, act(id, 'start'));
+      if ((await third.answer(id, 0)).type === 'ack') break;
+      await Bun.sleep(20); // the server has not heard of its end yet
+    }
     await Promise.all(clients.slice(1).map((client) => client.close()));
   });
 });

@@ -6,11 +6,13 @@ import type { Book, Message, MessageOf } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { Prng } from '../../src/base/prng';
 import { LocalBook } from '../../src/client/local-book';
+import type { PlayChunk } from '../../src/journal/playback-messages';
 import { PlaybackReader } from '../../src/journal/playback-reader';
 import { bookStates, isIn } from '../history/naive-answers';
 import { Written, type Hole, type Profile } from '../history/written';
 import { ScratchDirectory } from '../support/scratch-directory';
-import { asPushed, isOfTopics, play } from './plays';
+import { readSeed } from '../support/seed';
+import { asPushed, framesOf, isOfTopics, play } from './plays';
 
 setDefaultTimeout(60_000);
 const scratch = new ScratchDirectory();
@@ -99,6 +101,69 @@ test.each([
         );
       }
     }
+    reader.close();
+  },
+);
+
+/** A play in slices: each is left on a border of a frame or a chunk, and the next goes on behind it. */
+function inSlices(
+  reader: PlaybackReader,
+  topics: readonly string[],
+  range: { readonly fromSeq: number; readonly toSeq: number; readonly isText: boolean },
+  framesMax: number,
+  random: Prng,
+): { messages: Message[]; slices: number } {
+  const messages: Message[] = [];
+  let { fromSeq } = range;
+  for (let slices = 1; ; slices++) {
+    const open = { kind: 'play-open', play: slices, topics, from: null, to: null, hasOpening: false, speed: 0 } as const; // prettier-ignore
+    reader.answer({ ...open, ...range, fromSeq });
+    const leave = random.int(1, framesMax);
+    let frames = 0;
+    let from: number | null = null;
+    while (from === null) {
+      const chunk = reader.answer({ kind: 'play-next', play: slices }) as PlayChunk;
+      const all = framesOf(chunk);
+      expect(chunk.borders).toHaveLength(all.length);
+      for (const [i, frame] of all.entries()) {
+        messages.push(...frame);
+        frames += 1;
+        if (frames < leave || chunk.borders[i] === 0) continue;
+        from = chunk.borders[i]! + 1;
+        break;
+      }
+      if (from !== null) break;
+      if (chunk.isLast) return { messages, slices };
+      if (all.length === 0 && random.chance(0.5) && chunk.reached >= fromSeq) from = chunk.reached + 1; // prettier-ignore
+    }
+    reader.answer({ kind: 'play-close', play: slices });
+    fromSeq = from;
+  }
+}
+
+test.each([
+  ['all', ALL],
+  ['few', ['trade:QUIET', 'book:CALM']],
+  ['one', ['book:BUSY', 'tick:BUSY']],
+] as const)(
+  '[R5] [R10] of %s topics, read in slices it is the same as in one',
+  async (_, topics) => {
+    const { all, holes } = await crashedTwice();
+    const reader = new PlaybackReader(all.path);
+    const seed = readSeed();
+    const random = new Prng(seed);
+    let sliced = 0;
+    for (let run = 0; run < 60; run++) {
+      // So that some frame ends within the crossing of each, whose middle is no border.
+      const first = run === 0 ? holes[0].to : holes[0].from - run * 6;
+      const range = { fromSeq: first, toSeq: all.lastSeq, isText: run % 3 === 0 };
+      const whole = play(reader, topics, { hasOpening: false, ...range }).messages;
+      const framesMax = run % 2 === 0 ? 1 : 8;
+      const { messages, slices } = inSlices(reader, topics, range, framesMax, random);
+      sliced += slices - 1;
+      expect({ seed, messages }).toEqual({ seed, messages: [...whole] });
+    }
+    expect(sliced).toBeGreaterThan(0);
     reader.close();
   },
 );

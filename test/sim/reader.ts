@@ -156,6 +156,9 @@ export class Reader {
         return this.heartbeat(m);
       case 'execution':
         return this.executed(m);
+      case 'queued':
+        hold(this.asked.get(m.id)?.kind === 'resume', () => ['is no resume that waits', m]);
+        return;
       case 'closing':
         return;
       default:

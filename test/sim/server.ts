@@ -10,7 +10,8 @@ import type { StatisticsState } from '../../protocol/statistics';
 import type { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { PastEpochs, type PastEpoch } from '../../src/broadcast/past-epochs';
-import { Plays, type PlayLimits, type PlaySource } from '../../src/broadcast/plays';
+import { Plays, type PlaySource } from '../../src/broadcast/plays';
+import type { TurnLimits } from '../../src/broadcast/turns';
 import { Replays } from '../../src/broadcast/replays';
 import { Session } from '../../src/broadcast/session';
 import { pongNumber } from '../../src/broadcast/wire';
@@ -33,7 +34,7 @@ export interface ServerOptions {
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
   readonly session: SessionLimits;
   readonly memtableEventsMax: number;
-  readonly plays: PlayLimits;
+  readonly plays: TurnLimits;
 }
 
 export class SimServer {

@@ -77,6 +77,13 @@ interface Playing {
   opening: Message[];
 }
 
+interface Framed {
+  readonly messages: Message[];
+  readonly seq: number;
+  readonly border: number;
+  atMs: number;
+}
+
 export interface SourceTemper {
   /** Places that a frame goes over. */
   readonly frameEventsMax: number;
@@ -179,9 +186,9 @@ export class SteeredSource implements PlaySource {
 
   private chunk(playing: Playing): PlayedChunk {
     const { request, wanted, toSeq } = playing;
-    const frames: { messages: Message[]; seq: number; atMs: number }[] = [];
+    const frames: Framed[] = [];
     if (playing.opening.length > 0) {
-      frames.push({ messages: playing.opening, seq: 0, atMs: 0 });
+      frames.push({ messages: playing.opening, seq: 0, border: 0, atMs: 0 });
       playing.opening = [];
     }
     for (let i = this.random.int(0, 4); i > 0; i--) {
@@ -200,12 +207,13 @@ export class SteeredSource implements PlaySource {
         if (request.speed > 0) atMs = this.dueMs(playing, e);
       }
       if (messages.length === 0) continue;
-      frames.push({ messages, seq: Math.max(...messages.map((m) => ('seq' in m ? m.seq : 0))), atMs }); // prettier-ignore
+      const seq = Math.max(...messages.map((m) => ('seq' in m ? m.seq : 0)));
+      frames.push({ messages, seq, border: playing.nextSeq - 1, atMs });
     }
     for (let i = 1; i < frames.length; i++) {
       frames[i]!.atMs = Math.max(frames[i]!.atMs, frames[i - 1]!.atMs);
     }
-    return this.encode(frames, request.isText, playing.nextSeq > toSeq);
+    return this.encode(frames, request.isText, playing.nextSeq - 1, playing.nextSeq > toSeq);
   }
 
   /** What of the topics a crash took, as the journal tells it, and the books from before it. */
@@ -231,8 +239,9 @@ export class SteeredSource implements PlaySource {
   }
 
   private encode(
-    frames: readonly { messages: Message[]; seq: number; atMs: number }[],
+    frames: readonly Framed[],
     isText: boolean,
+    reached: number,
     isLast: boolean,
   ): PlayedChunk {
     const texts = isText ? frames.map((f) => encodeTextFrame(f.messages, this.definitionOf)) : [];
@@ -240,6 +249,6 @@ export class SteeredSource implements PlaySource {
     let length = 0;
     const ends = parts.map((part) => (length += part.length));
     const bytes = new Uint8Array(Buffer.concat(parts));
-    return { bytes, ends, texts, atMs: frames.map((f) => f.atMs), seqs: frames.map((f) => f.seq), isLast }; // prettier-ignore
+    return { bytes, ends, texts, atMs: frames.map((f) => f.atMs), seqs: frames.map((f) => f.seq), borders: frames.map((f) => f.border), reached, isLast }; // prettier-ignore
   }
 }

@@ -1,7 +1,7 @@
 /** Temper: what a run is like. How much anything holds, how the journal answers, how long it lasts. */
 
 import type { Prng } from '../../src/base/prng';
-import type { PlayLimits } from '../../src/broadcast/plays';
+import type { TurnLimits } from '../../src/broadcast/turns';
 import type { SessionLimits } from '../../src/broadcast/session-limits';
 import type { SourceTemper } from './source';
 import type { WireLimits } from './wire';
@@ -17,7 +17,7 @@ export interface Temper {
   readonly wire: WireLimits;
   readonly source: SourceTemper;
   readonly memtableEventsMax: number;
-  readonly plays: PlayLimits;
+  readonly plays: TurnLimits;
   /** How likely the server starts anew in a step. */
   readonly restarts: number;
   /** How likely all connections are cut in a step. */

@@ -1,0 +1,202 @@
+/**
+ * Crowd run: a crowd that resumes out of the journal behind one address, all at once, and beside it readers
+ * that missed little, readers of another client, and some that never read. What each got, and when.
+ */
+
+import { decodeFrame, FrameEncoder, isFault } from '../../protocol/codec';
+import type { Message } from '../../protocol/messages';
+import { instrument, tape, trade } from '../support/feed';
+import { RawSocket, rawFrame } from './raw-socket';
+import { keyOf, Target, until } from './target';
+
+export interface CrowdShape {
+  readonly readers: number;
+  /** What the crowd missed. */
+  readonly trades: number;
+  /** What the others missed, which is more than memory has. */
+  readonly fewTrades: number;
+  /** Readers that ask before the crowd and take nothing. */
+  readonly standing: number;
+  readonly heartbeatMs: number;
+  readonly playbacksMax: number;
+  /** Each message is looked at; else they are counted. */
+  readonly isChecked: boolean;
+}
+
+export interface CrowdResult {
+  readonly crowd: readonly Resumer[];
+  /** Of the address of the crowd, and of another client; they come when the crowd waits. */
+  readonly late: Resumer;
+  readonly stranger: Resumer;
+  /** How many of the crowd were done when these were. */
+  readonly doneBeforeLate: number;
+  readonly doneBeforeStranger: number;
+  readonly defects: readonly string[];
+}
+
+const SYMBOL = 'ACME';
+const TOPIC = `trade:${SYMBOL}`;
+const TAPE_TRADES = 10_000;
+const encoder = new FrameEncoder();
+
+/** One resume over a connection of its own, and what came of it. */
+export class Resumer {
+  /** In ms since it asked; NaN: not yet. */
+  wordMs = NaN;
+  dataMs = NaN;
+  doneMs = NaN;
+  /** The longest time in which nothing came. */
+  silentMs = 0;
+  queued: number[] = [];
+  trades = 0;
+  resets = 0;
+  end = '';
+  /** What broke a rule. */
+  readonly complaints: string[] = [];
+  private socket!: RawSocket;
+  private readonly isChecked: boolean;
+  private lastSeq = 0;
+  private askedMs = 0;
+  private heardMs = 0;
+  private finish: () => void = () => {};
+
+  private constructor(isChecked: boolean) {
+    this.isChecked = isChecked;
+  }
+
+  static async open(url: string, isChecked: boolean, key?: string): Promise<Resumer> {
+    const reader = new Resumer(isChecked);
+    const header = key === undefined ? '' : `Authorization: Bearer ${key}\r\n`;
+    reader.socket = await RawSocket.open(url, 'tapedeck.v1.msgpack', header, {
+      message: (payload) => reader.frame(payload),
+      ping: (payload) => reader.socket.write(rawFrame(10, payload)),
+      pong: () => {},
+      close: (code, reason) => (reader.end = `${code} ${reason}`),
+      end: () => reader.finish(),
+      wrong: (what) => reader.complaints.push(what),
+    });
+    return reader;
+  }
+
+  /** Resolves when it is answered, or cut off. */
+  resume(epoch: number, seq: number): Promise<void> {
+    this.askedMs = performance.now();
+    this.heardMs = this.askedMs;
+    this.lastSeq = seq;
+    const done = new Promise<void>((resolve) => (this.finish = resolve));
+    const request: Message = { type: 'resume', id: 1, epoch, seq, topics: [TOPIC], newest: null };
+    this.socket.write(rawFrame(2, encoder.encode([request])));
+    return done;
+  }
+
+  stand(): void {
+    this.socket.pause();
+  }
+
+  drop(): void {
+    this.socket.drop();
+  }
+
+  private frame(payload: Buffer): void {
+    if (this.askedMs === 0 || !Number.isNaN(this.doneMs)) return;
+    const nowMs = performance.now();
+    this.silentMs = Math.max(this.silentMs, nowMs - this.heardMs);
+    this.heardMs = nowMs;
+    if (Number.isNaN(this.wordMs)) this.wordMs = nowMs - this.askedMs;
+    const isLong = (payload[0]! & 0xf0) !== 0x90;
+    const [count, at] = isLong ? [payload.readUInt16BE(1), 3] : [payload[0]! & 15, 1];
+    const isPlain = payload[at + 1] === 50 && payload.readUInt16BE(payload.length - 2) !== 0xc0c0;
+    if (this.isChecked || !isPlain) this.decode(payload, nowMs - this.askedMs);
+    else this.took(count, nowMs - this.askedMs);
+  }
+
+  private took(count: number, ms: number): void {
+    if (Number.isNaN(this.dataMs)) this.dataMs = ms;
+    this.trades += count;
+  }
+
+  private decode(payload: Uint8Array, ms: number): void {
+    for (const m of decodeFrame(payload)) {
+      if (isFault(m)) this.complaints.push(m.message);
+      else if (m.type === 'trade') {
+        if (this.isChecked && m.prevSeq > this.lastSeq) this.complaints.push(`${m.seq} names ${m.prevSeq} behind ${this.lastSeq}`); // prettier-ignore
+        if (this.isChecked && m.seq <= this.lastSeq) this.complaints.push(`${m.seq} comes again`);
+        this.lastSeq = m.seq;
+        this.took(1, ms);
+      } else if (m.type === 'queued') {
+        if (!Number.isNaN(this.dataMs)) this.complaints.push('queued behind its first message');
+        if (m.ahead > (this.queued.at(-1) ?? Infinity)) this.complaints.push(`${m.ahead} ahead, after ${this.queued.at(-1)}`); // prettier-ignore
+        this.queued.push(m.ahead);
+      } else if (m.type === 'reset') this.resets += 1;
+      else if (m.type === 'error') this.complaints.push(m.message);
+      else if (m.type === 'ack') {
+        this.doneMs = ms;
+        this.finish();
+      }
+    }
+  }
+}
+
+export async function runCrowd(shape: CrowdShape): Promise<CrowdResult> {
+  const { readers, trades, fewTrades, heartbeatMs, playbacksMax, isChecked } = shape;
+  const config = `
+[cache]
+memtableEventsMax = 1000
+[push]
+heartbeatMs = ${heartbeatMs}
+pongMs = 60000
+[limits]
+playbacksMax = ${playbacksMax}
+playbacksPerClientMax = ${playbacksMax / 2}
+sessionsPerAddressMax = 10000
+`;
+  const target = await Target.start({ config });
+  const all: Resumer[] = [];
+  try {
+    await target.ingest(tape(instrument(SYMBOL)));
+    const open = async (key?: string): Promise<Resumer> => {
+      all.push(await Resumer.open(target.url, isChecked, key));
+      return all.at(-1)!;
+    };
+    for (let left = trades; left > 0; left -= TAPE_TRADES) {
+      const some = Array.from({ length: Math.min(left, TAPE_TRADES) }, () => trade(SYMBOL, '10.00', '0.001')); // prettier-ignore
+      await target.ingest(tape(...some));
+    }
+    const { epoch, seq: lastSeq } = await place(target.url);
+    // A trade and its tick.
+    const few = lastSeq - 2 * fewTrades;
+    for (let i = 0; i < shape.standing; i++) {
+      const reader = await open();
+      void reader.resume(epoch, 1);
+      reader.stand();
+    }
+    const crowd: Resumer[] = [];
+    for (let i = 0; i < readers; i++) crowd.push(await open());
+    const [late, stranger] = [await open(), await open(keyOf('read'))];
+    const done = crowd.map((reader, i) => reader.resume(epoch, 1 + 2 * (i % 50)));
+    const count = (): number => crowd.filter(({ doneMs }) => !Number.isNaN(doneMs)).length;
+    await until(() => crowd.some((reader) => !Number.isNaN(reader.dataMs)));
+    let [doneBeforeLate, doneBeforeStranger] = [0, 0];
+    const beside = [
+      late.resume(epoch, few).then(() => (doneBeforeLate = count())),
+      stranger.resume(epoch, few).then(() => (doneBeforeStranger = count())),
+    ];
+    await Promise.all([...done, ...beside]);
+    return { crowd, late, stranger, doneBeforeLate, doneBeforeStranger, defects: target.defects };
+  } finally {
+    for (const reader of all) reader.drop();
+    await target.remove();
+  }
+}
+
+async function place(url: string): Promise<{ epoch: number; seq: number }> {
+  const { promise, resolve } = Promise.withResolvers<{ epoch: number; seq: number }>();
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/stream`, ['tapedeck.v1.msgpack']);
+  socket.binaryType = 'arraybuffer';
+  socket.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => {
+    for (const m of decodeFrame(new Uint8Array(data))) if (!isFault(m) && m.type === 'welcome') resolve(m); // prettier-ignore
+  });
+  const { epoch, seq } = await promise;
+  socket.close();
+  return { epoch, seq };
+}

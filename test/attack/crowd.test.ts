@@ -1,0 +1,36 @@
+/** A crowd that resumes behind one address, at a small size; `crowd.ts` runs 2,000. */
+
+import { expect, setDefaultTimeout, test } from 'bun:test';
+
+import { runCrowd } from './crowd-run';
+
+setDefaultTimeout(180_000);
+
+const READERS = 150;
+const TRADES = 24_000;
+
+test(`[R10] ${READERS} resume at once: each has a word or data at once, and exactly what it missed; an ordinary reader and another client do not wait for them`, async () => {
+  const { crowd, late, stranger, doneBeforeLate, doneBeforeStranger, defects } = await runCrowd({
+    readers: READERS,
+    trades: TRADES,
+    fewTrades: 5_000,
+    // More than have slots: who takes nothing does not keep one.
+    standing: 12,
+    heartbeatMs: 500,
+    playbacksMax: 8,
+    isChecked: true,
+  });
+  expect(defects).toEqual([]);
+  for (const [i, reader] of crowd.entries()) {
+    const { complaints, resets, trades } = reader;
+    expect({ i, complaints, resets, trades }).toEqual({ i, complaints: [], resets: 0, trades: TRADES - (i % 50) }); // prettier-ignore
+  }
+  const waited = crowd.filter(({ queued }) => queued.length > 0);
+  expect(waited.length).toBeGreaterThan(READERS / 2);
+  for (const reader of [late, stranger]) {
+    expect([reader.complaints, reader.resets, reader.trades]).toEqual([[], 0, 5_000]);
+  }
+  // Most of the crowd is read in several turns, and these in one.
+  expect(doneBeforeLate).toBeLessThan(READERS / 2);
+  expect(doneBeforeStranger).toBeLessThan(READERS / 2);
+});
