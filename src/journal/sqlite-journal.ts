@@ -29,7 +29,7 @@ import type {
 import { definitionText } from './records';
 import { RowFrameWriter } from './row-frame';
 import { suspect } from './suspicion';
-import { newestTrades } from './trade-chain';
+import { TradeChains } from './trade-chain';
 import type { JournalWriter, Retention, WriteFailure, WriterEvents } from './writer';
 
 export interface JournalOptions {
@@ -94,6 +94,7 @@ export class SqliteJournal implements Journal {
     },
   };
   private readonly parts: JournalParts;
+  private readonly chains: TradeChains;
   private readonly options: JournalOptions;
   private readonly isAsync: boolean;
   private writer: JournalWriter | undefined;
@@ -120,6 +121,7 @@ export class SqliteJournal implements Journal {
 
   constructor(parts: JournalParts, options: JournalOptions) {
     this.parts = parts;
+    this.chains = new TradeChains(parts.db);
     this.options = options;
     this.isAsync = options.durability === 'async';
     this.lastSeq = parts.lastSeq;
@@ -229,7 +231,7 @@ export class SqliteJournal implements Journal {
     const id = this.parts.instrumentIds.get(symbol);
     if (id === undefined) return [];
     try {
-      return newestTrades(this.parts.db, id, symbol, before, limit);
+      return this.chains.newest(id, symbol, before, limit);
     } catch (e) {
       if (!(e instanceof SQLiteError)) throw e;
       return []; // of a damage that is older than what a start needs; who asks for the past is told
@@ -274,6 +276,7 @@ export class SqliteJournal implements Journal {
   }
 
   private release(): void {
+    this.chains.finalize();
     this.parts.db.close();
     this.parts.lock.release();
   }
