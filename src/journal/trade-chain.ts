@@ -1,6 +1,6 @@
 /** Trade chain: the newest trades of an instrument, found from the newest one along `prev_seq`. */
 
-import type { Database } from 'bun:sqlite';
+import { SQLiteError, type Database } from 'bun:sqlite';
 
 import type { Trade } from '../../protocol/messages';
 import { Proofs } from './proofs';
@@ -42,6 +42,10 @@ export class TradeChains {
         seq = row.prev_seq;
         if (proofs.reads >= BLOCKS_MAX) break;
       }
+    } catch (e) {
+      if (!(e instanceof SQLiteError)) throw e;
+      // Of a damage that is older than what a start needs; who asks for the past is told.
+      return [];
     } finally {
       byId.finalize();
     }

@@ -132,6 +132,11 @@ export class Written {
     else this.tellQuote(g, opening);
   }
 
+  /** Lets go of the file as it is. */
+  abandon(): void {
+    this.journal.abandon();
+  }
+
   async close(): Promise<void> {
     this.journal.close();
     await this.journal.closed;
