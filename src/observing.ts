@@ -4,6 +4,7 @@
  */
 
 import type { BarRevisions } from './bar-revisions';
+import type { DamagedBlocks } from './damaged-blocks';
 import type { Clock } from './base/clock';
 import { Durations } from './base/durations';
 import type { Broadcaster } from './broadcast/broadcaster';
@@ -74,6 +75,7 @@ export interface Observed {
   /** Where the journal is. */
   readonly directory: string;
   readonly revisions: BarRevisions;
+  readonly damaged: DamagedBlocks;
   readonly counts: { readonly stream: StreamCounts; readonly rest: RestCounts };
 }
 
@@ -93,6 +95,7 @@ export function createMetrics(stages: Observed): Metrics {
     sessions: () => broadcaster.sessions.size,
     lanes: () => broadcaster.lanes,
     revisions: stages.revisions.counts,
+    damagedBlocks: () => stages.damaged.count,
     kinds: broadcaster.tallies,
     own: broadcaster.encoders.own,
     waiting: () => broadcaster.waiting,

@@ -29,6 +29,7 @@ import { Memtable } from './cache/memtable';
 import { Tiers } from './cache/tiers';
 import { openAccess } from './access';
 import { reviseBars } from './bar-revisions';
+import { DamagedBlocks } from './damaged-blocks';
 import type { Config } from './config';
 import { Admin } from './gateway/admin';
 import { createApp } from './gateway/app';
@@ -188,16 +189,19 @@ export function startServer(
     return open && { from: open.from, to: open.to, reason: open.reason };
   };
   const flush = (): Promise<void> => recorder.journal.flush();
+  const damaged = new DamagedBlocks(log);
   const history = new History({
     questionsMax: config.limits.pastQueriesMax,
     flush,
     open: missing,
+    onDamage: damaged.tell,
     start: () => startHistoryThread(path),
   });
   const playback = new History({
     questionsMax: 2 * config.limits.playbacksMax * QUESTIONS_A_PLAY, // of replays, and of resumes
     flush: () => {}, // when a play is opened, and not for each of its chunks
     open: missing,
+    onDamage: damaged.tell,
     start: () => startPlaybackThread(path),
   });
   const revisions = reviseBars(broadcaster, history, limits, clock, repeated);
@@ -257,7 +261,7 @@ export function startServer(
       isStopping: () => isStopping,
       version: VERSION,
       counts: counts.rest,
-      metrics: createMetrics({ recorder, broadcaster, publishers, published, plays, tiers, memtable, freshness, loopLag, revisions, counts, directory: config.journal.directory }), // prettier-ignore
+      metrics: createMetrics({ recorder, broadcaster, publishers, published, plays, tiers, memtable, freshness, loopLag, revisions, damaged, counts, directory: config.journal.directory }), // prettier-ignore
       clock,
       reportError: (error) => {
         const { name, stack } = error instanceof Error ? error : new Error(String(error));

@@ -11,9 +11,8 @@ import { toJsonText } from '../../protocol/json-text';
 import { messageByType, type Instrument, type MessageOf } from '../../protocol/messages';
 import type { BatchEvent, Command, Snapshot } from '../../protocol/records';
 import { formatDecimal, type Scales } from '../../protocol/units';
-import type { Extracted, ExtractKind } from '../journal/extract';
+import type { Extracted, ExtractGap, ExtractKind } from '../journal/extract';
 import { toldReason } from '../journal/history-gaps';
-import type { GapNote } from '../journal/journal';
 
 export interface Format {
   /** Before everything else. */
@@ -105,7 +104,7 @@ function snapshotJson(snapshot: Snapshot, scales: Scales): Values {
 
 /** How many of the places held such records nobody knows: all of them, at most. */
 function gapJson(
-  { from, to, reason }: GapNote,
+  { from, to, reason }: ExtractGap,
   kind: ExtractKind,
   symbol: string,
 ): MessageOf<'gap'> {

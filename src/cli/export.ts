@@ -6,8 +6,13 @@ import { parseTime, type Nanos } from '../../protocol/time';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { loadConfig, processEnvironment } from '../config';
-import { extract, type Extracted, type ExtractKind, type Range } from '../journal/extract';
-import type { GapNote } from '../journal/journal';
+import {
+  extract,
+  type ExtractGap,
+  type Extracted,
+  type ExtractKind,
+  type Range,
+} from '../journal/extract';
 import { openReading, unreadable, type JournalReading } from '../journal/reading';
 import { csvFormat, ndjsonFormat, type Format } from './export-formats';
 import { openOutput, type ExportOutput } from './export-output';
@@ -113,7 +118,7 @@ async function pour(
     lines: events,
     events,
   }));
-  const gaps: GapNote[] = [];
+  const gaps: ExtractGap[] = [];
   let whole = false;
   try {
     await output.write(format.header);
@@ -142,7 +147,7 @@ function placeOf(e: Extracted | undefined): number {
   return e.type === 'gap' ? e.to : e.seq;
 }
 
-function warnOf({ from, to, reason }: GapNote): void {
+function warnOf({ from, to, reason }: ExtractGap): void {
   const places = from === to ? `place ${from} is` : `places ${from} to ${to} are`;
   process.stderr.write(`tapedeck: ${places} missing in this stretch of the journal (${reason})\n`);
 }

@@ -78,6 +78,8 @@ export interface MetricSources {
   /** What was sent to one session alone. */
   readonly own: SentFigures;
   /** Bars that late trades changed after they had ended. */
+  /** Blocks of the journal that were found not to be what was written. */
+  readonly damagedBlocks: () => number;
   readonly revisions: { readonly revised: number; readonly dropped: number };
   /** What is held for readers: in the logs of topics, and in all. */
   readonly waiting: () => { readonly logBytes: number; readonly bytes: number };
@@ -285,7 +287,7 @@ export class Metrics {
     ]);
   }
 
-  private addJournal({ journal, recovery, disk }: MetricSources): void {
+  private addJournal({ journal, recovery, disk, damagedBlocks }: MetricSources): void {
     const { registry } = this;
     const states: Read = () =>
       (['ok', 'failing', 'hole'] as const).map((state) => [
@@ -304,6 +306,7 @@ export class Metrics {
       ['counter', 'holes_total', 'Runs of records that were given up for want of room', 'holes'],
       ['counter', 'hole_records_total', 'Records that were given up', 'holeRecords'],
     ] as const;
+    registry.gauge('journal_damaged_blocks', 'Blocks of the journal that readers found not to be what was written', () => [[{}, damagedBlocks()]]); // prettier-ignore
     for (const [kind, name, help, figure] of figures) {
       registry[kind](`journal_${name}`, help, () => [[{}, journal()[figure]]]);
     }

@@ -6,6 +6,7 @@
  * so that whoever begins here holds the same ten levels. Where places are missing that may have held
  * such records, a gap stands between them, and the whole book behind it; changes of a book that nothing
  * there tells whole are in that one. Blocks without the instrument, or outside the range, are not read.
+ * A block that is not sound is such a gap, of reason `damaged`, and none of its records is given.
  * Bounded: one page of rows.
  */
 
@@ -16,8 +17,9 @@ import { orderTime, type BatchEvent, type Snapshot } from '../../protocol/record
 import type { Nanos } from '../../protocol/time';
 import { Books } from './extract-books';
 import { ALWAYS, Blocks, type Stretch, type Times } from './history-blocks';
-import { Gaps } from './history-gaps';
+import { Gaps, without } from './history-gaps';
 import type { GapNote } from './journal';
+import { DAMAGED } from './proofs';
 import type { InstrumentRow, JournalReading } from './reading';
 import { parseDefinition, rowToEvent, type RecordRow } from './records';
 import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from './schema';
@@ -36,7 +38,12 @@ export interface Range {
   readonly to: Nanos | null;
 }
 
-export type Extracted = BatchEvent | GapNote;
+/** Noted in the journal, or of a block that was found not to be sound. */
+export type ExtractGap = Omit<GapNote, 'reason'> & {
+  readonly reason: GapNote['reason'] | typeof DAMAGED;
+};
+
+export type Extracted = BatchEvent | ExtractGap;
 
 const PAGE_ROWS = 5_000;
 
@@ -59,9 +66,10 @@ class Extraction {
   private readonly books: Books;
   private readonly definitions: Definitions;
   /** Oldest first; those that have gone by are taken out. */
-  private readonly gaps: GapNote[];
+  private readonly gaps: ExtractGap[];
   /** Where gaps end that may hold what is asked for, by the times on both sides of them. */
-  private readonly concerned: ReadonlySet<number>;
+  private readonly concerned: Set<number>;
+  private readonly damaged = new Set<number>();
   private hasGiven = false;
 
   constructor(db: Database, reading: JournalReading, range: Range) {
@@ -73,7 +81,7 @@ class Extraction {
     this.times = { first: from ?? ALWAYS.first, last: to ?? ALWAYS.last };
     this.blocks = new Blocks(db);
     this.books = new Books(reading.gaps, new Notes(db, reading.seqLast).continuedGaps());
-    this.definitions = new Definitions(db, reading, instrument);
+    this.definitions = new Definitions(db, this.blocks, reading, instrument);
     const gaps = new Gaps(db, this.blocks);
     gaps.begin(null);
     const within = gaps.within(0, reading.seqLast, instrument.id, this.times);
@@ -86,6 +94,7 @@ class Extraction {
     const { kind, instrument } = this.range;
     let gone = -1; // what stands up to this id has gone by
     for (const stretch of this.blocks.from(0, instrument.id, this.times, holdingOf(kind))) {
+      this.takeDamage();
       if (kind === 'book') this.passOver(gone, stretch.first);
       for (const events of this.read(stretch)) {
         const page: Extracted[] = [];
@@ -95,8 +104,26 @@ class Extraction {
       }
       gone = stretch.last;
     }
+    this.takeDamage();
     this.hasGiven = false;
     yield [...this.gapsBefore(Infinity), ...this.definitions.atEnd()];
+  }
+
+  /** What was found not to be sound by now: always before anything behind it is taken. */
+  private takeDamage(): void {
+    const { gaps, seqLast } = this.reading;
+    const noted = gaps.map(({ from, to, reason }) => ({ from, to, reason }));
+    for (const places of this.blocks.proofs.damaged()) {
+      if (places.from > seqLast || this.damaged.has(places.from)) continue;
+      this.damaged.add(places.from);
+      for (const { from, to } of without({ ...places, to: Math.min(places.to, seqLast) }, noted)) {
+        const gap: ExtractGap = { type: 'gap', from, to, reason: DAMAGED };
+        this.concerned.add(to);
+        this.gaps.push(gap);
+        this.books.lose(gap);
+      }
+    }
+    this.gaps.sort((a, b) => a.from - b.from);
   }
 
   private take(event: BatchEvent, page: Extracted[]): void {
@@ -111,7 +138,7 @@ class Extraction {
   }
 
   /** Those that are to be told: what lies between two records that are given is among what was asked for. */
-  private gapsBefore(seq: number): GapNote[] {
+  private gapsBefore(seq: number): ExtractGap[] {
     const end = this.gaps.findIndex(({ to }) => to >= seq);
     const passed = this.gaps.splice(0, end < 0 ? this.gaps.length : end);
     return passed.filter(({ to }) => this.hasGiven || this.concerned.has(to));
@@ -126,6 +153,7 @@ class Extraction {
       passed.push({ ...stretch, first: Math.max(stretch.first, gone + 1, whole ?? 0) });
       if (whole !== null) break;
     }
+    this.takeDamage();
     for (const stretch of passed.reverse()) {
       for (const events of this.read(stretch)) {
         for (const event of events) this.books.take(event as Book | Snapshot, false);
@@ -181,14 +209,21 @@ function eventOf(row: RecordRow, symbol: string): BatchEvent {
 /** The definitions that hold, told where they begin to. */
 class Definitions {
   private readonly db: Database;
+  private readonly blocks: Blocks;
   private readonly reading: JournalReading;
   private readonly id: number;
   private readonly newest: Instrument | undefined;
   /** Those that are to be told yet, oldest first; null before the first is. */
   private waiting: Instrument[] | null = null;
 
-  constructor(db: Database, reading: JournalReading, { id, definition }: InstrumentRow) {
+  constructor(
+    db: Database,
+    blocks: Blocks,
+    reading: JournalReading,
+    { id, definition }: InstrumentRow,
+  ) {
     this.db = db;
+    this.blocks = blocks;
     this.reading = reading;
     this.id = id;
     this.newest = parseDefinition(definition);
@@ -214,14 +249,14 @@ class Definitions {
 
   /** All of them: seldom needed, since most are defined once. */
   private recorded(): Instrument[] {
-    const page = this.db.query<{ text: string }, [number, number, number]>(
-      `SELECT text FROM record WHERE id > ? AND id <= ? AND instrument = ? AND kind = ${KIND.instrument} ORDER BY id`,
+    const page = this.db.query<{ id: number; text: string }, [number, number, number]>(
+      `SELECT id, text FROM record WHERE id > ? AND id <= ? AND instrument = ? AND kind = ${KIND.instrument} ORDER BY id`,
     );
     const end = idOf(this.reading.seqLast);
     const found: Instrument[] = [];
     for (let from = -1; from < end; from += DEFINITION_IDS) {
-      for (const { text } of page.all(from, Math.min(from + DEFINITION_IDS, end), this.id)) {
-        const definition = parseDefinition(text);
+      for (const { id, text } of page.all(from, Math.min(from + DEFINITION_IDS, end), this.id)) {
+        const definition = this.blocks.proofs.covers(id) ? parseDefinition(text) : undefined;
         if (definition !== undefined) found.push(definition);
       }
     }

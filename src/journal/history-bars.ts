@@ -17,7 +17,7 @@ import { toJsonText } from '../../protocol/json-text';
 import type { Instrument } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { BarSet } from './bar-set';
-import { ALWAYS, ID_MAX, OPEN, PART_BLOCKS, TIME_MAX, type Blocks } from './history-blocks';
+import { ALWAYS, PART_BLOCKS, TIME_MAX, type Blocks, type Stretch } from './history-blocks';
 import type { Gaps } from './history-gaps';
 import type { BarsPage, BarsQuestion } from './history-messages';
 import { PartsByTime } from './history-parts';
@@ -105,8 +105,8 @@ export class PastBars {
     last: Nanos,
   ): Generator<undefined, Found | 'too-many'> {
     const set = new BarSet(q.interval, q.limit, q.from === null ? 'last' : 'first', first, last);
-    const end = this.blocks.end();
-    const open = { first: end + 1, last: ID_MAX, tradeSeq: OPEN };
+    const open = this.blocks.open();
+    const end = open.first - 1;
     let few = true;
     const take = (rows: readonly TradeRow[]): void => {
       few = rows.length <= FEW;
@@ -122,7 +122,7 @@ export class PastBars {
         if (set.size > 1) set.narrow();
         else if (set.taken >= q.tradesMax * 2) return 'too-many';
       }
-      take(this.trades.read(part, instrument, few));
+      if (this.isSound(part)) take(this.trades.read(part, instrument, few));
       if (++blocks % PART_BLOCKS === 0) yield;
     }
     return foundOf(set, set.size, null);
@@ -141,17 +141,21 @@ export class PastBars {
       const row = this.latest.get(first, last, instrument);
       return row !== null && new Nanos(row.hi, row.lo).compare(moment) >= 0;
     };
-    const end = this.blocks.end();
-    if (isIn(end + 1, ID_MAX)) return true;
+    const open = this.blocks.open();
+    if (isIn(open.first, open.last)) return true;
     const range = {
       order: 'last',
       first: moment,
       last: new Nanos(TIME_MAX.hi, TIME_MAX.lo),
     } as const;
     // A block's latest time may be that of a quote.
-    for (const part of this.parts.of(instrument, end, range))
-      if (isIn(part.first, part.last)) return true;
+    for (const part of this.parts.of(instrument, open.first - 1, range))
+      if (this.isSound(part) && isIn(part.first, part.last)) return true;
     return false;
+  }
+
+  private isSound({ first, last }: Stretch): boolean {
+    return this.blocks.proofs.isSound(first, last);
   }
 }
 

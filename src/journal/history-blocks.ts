@@ -1,5 +1,6 @@
 /**
- * Blocks: where in the journal an instrument is, as stretches of ids.
+ * Blocks: where in the journal an instrument is, as stretches of ids. Only of proven rows (`Proofs`): a
+ * block that is not sound is passed over, and is a gap from then on.
  *
  * Each block in which the instrument stands is a stretch, with what its `part` says; what is behind the
  * newest block is one more, of which nothing is known (`OPEN`). A block is passed over when none of the
@@ -11,6 +12,7 @@
 import type { Database, Statement } from 'bun:sqlite';
 
 import type { TimeWords } from './history-messages';
+import { Proofs, type ProofOptions } from './proofs';
 import { SLOTS } from './schema';
 
 export interface Stretch {
@@ -33,7 +35,7 @@ export const TIME_MAX: TimeWords = { hi: 0x7fff_ffff, lo: 0xffff_ffff };
 export const ALWAYS: Times = { first: { hi: 0, lo: 0 }, last: TIME_MAX };
 
 /** Blocks that an answer goes through in one go, before others have their turn. */
-export const PART_BLOCKS = 64;
+export const PART_BLOCKS = 16;
 
 /** An id behind all others. */
 export const ID_MAX = Math.floor(Number.MAX_SAFE_INTEGER / SLOTS) * SLOTS;
@@ -54,37 +56,45 @@ const PARTS_FIRST = 4;
 const PARTS_MAX = 256;
 
 export class Blocks {
+  readonly proofs: Proofs;
   private readonly db: Database;
-  private readonly newest: Statement<{ id: number | null }, []>;
   private readonly holder: Statement<{ id: number }, [number]>;
 
-  constructor(db: Database) {
+  constructor(db: Database, options: ProofOptions = {}) {
     this.db = db;
-    this.newest = db.prepare('SELECT max(last_id) AS id FROM block');
+    this.proofs = new Proofs(db, options);
     this.holder = db.prepare('SELECT last_id AS id FROM block WHERE last_id >= ? ORDER BY last_id LIMIT 1'); // prettier-ignore
   }
 
   /** From an id on, the oldest stretch first. */
   *from(id: number, of: number, times: Times, holding: Holding): Generator<Stretch> {
-    const end = this.end();
     let at = id;
-    for (let limit = PARTS_FIRST; at <= end; limit = Math.min(limit * 4, PARTS_MAX)) {
-      const parts = this.parts('>=', 'ASC', holding).all(...words(of, at, times, limit));
-      for (const part of parts) yield stretch(part, id, ID_MAX);
-      if (parts.length < limit) break;
-      at = parts.at(-1)!.last_id + 1;
+    for (;;) {
+      const end = this.proofs.end();
+      for (let limit = PARTS_FIRST; at <= end; limit = Math.min(limit * 4, PARTS_MAX)) {
+        const parts = this.parts('>=', 'ASC', holding).all(...words(of, at, times, limit));
+        for (const part of parts) if (this.isSound(part)) yield stretch(part, id, ID_MAX);
+        if (parts.length < limit) break;
+        at = parts.at(-1)!.last_id + 1;
+      }
+      const open = this.open();
+      // Between two transactions it may have become a block.
+      if (open.first === end + 1) return yield { ...open, first: Math.max(id, open.first) };
+      at = Math.max(at, end + 1);
     }
-    yield { first: Math.max(id, end + 1), last: ID_MAX, tradeSeq: OPEN };
   }
 
   /** Up to an id, the newest stretch first. */
   *upTo(id: number, of: number, times: Times, holding: Holding): Generator<Stretch> {
-    const end = this.end();
-    if (id > end) yield { first: end + 1, last: id, tradeSeq: OPEN };
+    const open = this.open();
+    const end = open.first - 1;
+    if (id > end) yield { ...open, last: Math.min(id, open.last) };
     let at = this.holder.get(id)?.id ?? end;
     for (let limit = PARTS_FIRST; ; limit = Math.min(limit * 4, PARTS_MAX)) {
       const parts = this.parts('<=', 'DESC', holding).all(...words(of, at, times, limit));
-      for (const part of parts) if (part.first_id <= id) yield stretch(part, 0, id);
+      for (const part of parts) {
+        if (part.first_id <= id && this.isSound(part)) yield stretch(part, 0, id);
+      }
       if (parts.length < limit) return;
       at = parts.at(-1)!.last_id - 1;
     }
@@ -100,9 +110,14 @@ export class Blocks {
     return part?.id ?? Infinity;
   }
 
-  /** Last id of the newest block; −1 without one. */
-  end(): number {
-    return this.newest.get()?.id ?? -1;
+  /** What is behind the newest block, as far as it is proven. */
+  open(): Stretch {
+    const { first, last } = this.proofs.openSpan();
+    return { first, last, tradeSeq: OPEN };
+  }
+
+  private isSound({ first_id, last_id }: PartRow): boolean {
+    return this.proofs.isSound(first_id, last_id);
   }
 
   private parts(

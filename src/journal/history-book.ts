@@ -25,6 +25,7 @@ import type { Scales } from '../../protocol/units';
 import { ALWAYS, ID_MAX, TIME_MAX, type Blocks } from './history-blocks';
 import { describeGap, isContinued, type Gaps } from './history-gaps';
 import type { MissingPlaces, PastBook, TimeWords } from './history-messages';
+import { DAMAGED } from './proofs';
 import { orderTimeOf, rowToEvent, type RecordRow } from './records';
 import { idOf, KIND, ORDER_TIME, SELECT_RECORD, seqOf } from './schema';
 
@@ -94,10 +95,10 @@ export class PastBooks {
   }
 
   /**
-   * The book behind the newest record of it up to a place, as a message that stands for itself; null
-   * where none is known. Only inside a transaction, as `at`.
+   * The book behind the newest record of it up to a place, as a message that stands for itself; what is
+   * missing by which it is not known; null where there is none. Only inside a transaction, as `at`.
    */
-  upTo(seq: number, symbol: string, instrument: number): Book | null {
+  upTo(seq: number, symbol: string, instrument: number): Book | MissingPlaces | null {
     for (const { first, last } of this.blocks.upTo(idOf(seq), instrument, ALWAYS, 'book')) {
       const row = this.lastBook.get(first, last, instrument);
       if (row === null) continue;
@@ -106,11 +107,16 @@ export class PastBooks {
       const alone = { ...book, prevSeq: 0 };
       if (isIncomplete(row)) return alone;
       const levels = this.rebuild(row, instrument);
-      if (!(levels instanceof TenLevels)) return null;
+      if (!(levels instanceof TenLevels)) return levels ?? null;
       const { bids, asks } = levels;
       return { ...alone, form: 'snapshot', bids, asks, crc: bookChecksum(bids, asks) };
     }
     return null;
+  }
+
+  /** The place that the first book record behind a place names as the one before it; null without one. */
+  before(seq: number, instrument: number): number | null {
+    return this.bookBehind(idOf(seq), instrument)?.prev_seq ?? null;
   }
 
   private recordBy(instrument: number, at: TimeWords): RecordRow | null {
@@ -176,6 +182,9 @@ export class PastBooks {
     for (const { first, last } of this.blocks.from(0, instrument, ALWAYS, 'book')) {
       const row = this.firstWhole.get(first, last, instrument);
       if (row === null) continue;
+      // The books of that time may be in a block that does not read.
+      const lost = this.gaps.from(1).find((gap) => gap.reason === DAMAGED && idOf(gap.from) < row.id); // prettier-ignore
+      if (lost !== undefined) return missing(symbol, lost);
       const asked = new Nanos(at.hi, at.lo).toString();
       const since = orderTimeOf(row);
       return fault(
@@ -198,7 +207,7 @@ export class PastBooks {
       changes.push(row.id);
       // A snapshot is of the book record before it, whether that one is there or not.
       if (base?.kind === KIND.snapshot && idOf(row.prev_seq) < base.id) break;
-      const before = this.byId.get(idOf(row.prev_seq));
+      const before = this.record(row.prev_seq);
       if (before === null) return this.gaps.at(row.prev_seq);
       if (before.instrument !== instrument) return undefined;
       row = before;
@@ -213,6 +222,11 @@ export class PastBooks {
       levels.apply(change.bids, change.asks);
     }
     return levels;
+  }
+
+  /** The record at a place, if it is there and proven. */
+  private record(seq: number): RecordRow | null {
+    return this.blocks.proofs.covers(idOf(seq)) ? this.byId.get(idOf(seq)) : null;
   }
 
   private wholeAt(id: number, instrument: number): RecordRow | null {

@@ -3,7 +3,8 @@
  *
  * Whether a gap concerns a range of time is told by the records of the instrument on both sides of it:
  * what is missing lies between their times, as far as its source's clock did not step back in between.
- * Besides what is noted there may be an open one: what a failing disk has not taken yet.
+ * Besides what is noted there may be an open one: what a failing disk has not taken yet; and the blocks
+ * that were found not to be sound (`Proofs`), so gaps are asked for behind the reads that they are about.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
@@ -12,14 +13,15 @@ import type { MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { ALWAYS, type Blocks, type Times } from './history-blocks';
 import type { MissingPlaces, TimeWords } from './history-messages';
+import { DAMAGED } from './proofs';
 import { idOf, KIND, ORDER_TIME, seqOf, SLOT } from './schema';
 
-/** What a reader is told as the reason. */
+/** What a reader is told as the reason. @see DAMAGED for the one that is not noted */
 export type ToldReason = MessageOf<'gap'>['reason'];
 
 /** @param reason as it is noted: a `GapReason` */
 export function toldReason(reason: string): ToldReason {
-  if (reason === 'damage') return 'damaged';
+  if (reason === 'damage' || reason === DAMAGED) return 'damaged';
   return reason === 'retention' ? 'retention' : 'not-journaled';
 }
 
@@ -69,9 +71,15 @@ export class Gaps {
   /** @param open what the disk had not taken when the question was put; by now it may have */
   begin(open: MissingPlaces | null): void {
     this.open = open;
+    this.blocks.proofs.begin();
     if (open === null) return;
     const from = Math.max(open.from, seqOf(this.newest.get()?.id ?? -1) + 1);
     this.open = from > open.to ? null : { ...open, from };
+  }
+
+  /** The newest place that is on record. */
+  newestSeq(): number {
+    return seqOf(this.newest.get()?.id ?? 0);
   }
 
   /** All that end at a place or above it, in order. */
@@ -80,7 +88,10 @@ export class Gaps {
       .all(idOf(seq, SLOT.gap))
       .map(({ id, ref, text }): MissingPlaces => ({ from: ref, to: seqOf(id), reason: text }));
     if (this.open !== null && this.open.to >= seq) gaps.push(this.open);
-    return gaps;
+    const damaged = this.blocks.proofs.damaged();
+    if (damaged.length === 0) return gaps;
+    const found = damaged.flatMap((places) => without(places, gaps)).filter(({ to }) => to >= seq);
+    return gaps.concat(found).sort((a, b) => a.from - b.from);
   }
 
   /** The one that a place lies in. */
@@ -118,6 +129,20 @@ export class Gaps {
     }
     return null;
   }
+}
+
+/** What of these places is in none of the gaps, which are in order. */
+export function without(places: MissingPlaces, gaps: readonly MissingPlaces[]): MissingPlaces[] {
+  const left: MissingPlaces[] = [];
+  let { from } = places;
+  for (const gap of gaps) {
+    if (gap.to < from) continue;
+    if (gap.from > places.to) break;
+    if (gap.from > from) left.push({ ...places, from, to: gap.from - 1 });
+    from = gap.to + 1;
+  }
+  if (from <= places.to) left.push({ ...places, from });
+  return left;
 }
 
 function compare(a: TimeWords, b: TimeWords): number {

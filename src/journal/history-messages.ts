@@ -116,4 +116,8 @@ export type ToThread =
 
 /** From the thread. */
 export type Answer = Answers[Question['kind']] | Fault;
-export type FromThread = { readonly id: number; readonly answer: Answer } | 'closed';
+export type FromThread =
+  | { readonly id: number; readonly answer: Answer }
+  /** A block was found not to be sound, for the first time on this thread. */
+  | { readonly damaged: MissingPlaces }
+  | 'closed';

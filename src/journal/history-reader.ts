@@ -26,6 +26,7 @@ import type {
   TradesQuestion,
 } from './history-messages';
 import { Topic } from './history-topics';
+import type { ProofOptions } from './proofs';
 import { orderTimeOf, parseDefinition, rowToEvent, rowToTrade, type RecordRow } from './records';
 import { idOf, SELECT_RECORD, seqOf } from './schema';
 
@@ -43,11 +44,11 @@ export class HistoryReader {
   private readonly tickRows: Topic<RecordRow>;
   private readonly instruments = new Map<string, Known>();
 
-  constructor(path: string) {
+  constructor(path: string, proofs: ProofOptions = {}) {
     this.db = new Database(path, { readonly: true });
     this.db.run('PRAGMA busy_timeout = 5000');
     this.db.run('PRAGMA mmap_size = 1073741824');
-    const blocks = new Blocks(this.db);
+    const blocks = new Blocks(this.db, proofs);
     this.gaps = new Gaps(this.db, blocks);
     this.books = new PastBooks(this.db, blocks, this.gaps);
     this.bars = new PastBars(this.db, blocks, this.gaps);

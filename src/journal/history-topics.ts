@@ -62,7 +62,7 @@ export class Topic<R extends TopicRow> {
 
   /** Below a place, the newest first. */
   *below(seq: number, of: number): Generator<R> {
-    const self = this.byId.get(idOf(seq), of);
+    const self = this.at(seq, of);
     for (let row = self === null ? this.newestBelow(idOf(seq), of) : this.before(self, of); row;) {
       yield row;
       row = this.before(row, of);
@@ -70,7 +70,12 @@ export class Topic<R extends TopicRow> {
   }
 
   private before({ id, prev_seq }: R, of: number): R | null {
-    return this.byId.get(idOf(prev_seq), of) ?? this.newestBelow(id, of);
+    return this.at(prev_seq, of) ?? this.newestBelow(id, of);
+  }
+
+  /** The one at a place, if it is there and proven. */
+  private at(seq: number, of: number): R | null {
+    return this.blocks.proofs.covers(idOf(seq)) ? this.byId.get(idOf(seq), of) : null;
   }
 
   private newestBelow(id: number, of: number): R | null {
@@ -98,7 +103,7 @@ export class Topic<R extends TopicRow> {
     }
     const rows: R[] = [];
     for (let seq = tradeSeq + this.behindTrade; idOf(seq) >= first;) {
-      const row = this.byId.get(idOf(seq), of);
+      const row = idOf(seq) <= last ? this.byId.get(idOf(seq), of) : this.at(seq, of);
       if (row === null) return undefined;
       if (row.id <= last) rows.push(row);
       seq = row.prev_seq;

@@ -31,6 +31,8 @@ export interface HistoryOptions {
   readonly flush: () => Promise<void> | void;
   /** What was pushed and is not in the journal, since its disk fails; null as a rule. */
   readonly open?: () => MissingPlaces | null;
+  /** The thread found a block that is not sound. */
+  readonly onDamage?: (places: MissingPlaces) => void;
   /** Undefined when none can be started now. */
   readonly start: () => HistoryThread | undefined;
 }
@@ -146,6 +148,7 @@ export class History {
         this.closed?.();
         return;
       }
+      if ('damaged' in data) return this.options.onDamage?.(data.damaged);
       const resolve = this.waiting.get(data.id);
       this.waiting.delete(data.id);
       resolve?.(data.answer as never);

@@ -1,45 +1,66 @@
 /**
  * Play chains: what a reader of a play holds of each topic, so that nothing missing passes in silence.
  *
- * Behind places that the journal has not got, a topic is told a gap unless its next message names one
- * from before them as its predecessor. Where the market went on from its state before (a crash, damage
- * set aside) the chain shows nothing, and the gap is told to every topic. A book of which changes are
- * missing is void: its changes are left out, and are in the gap, until a record tells it whole.
- * Bounded: one chain a topic, ten levels a void book.
+ * Behind places that the journal has not got, a topic is told a gap, with their reason, unless its next
+ * message names one from before them as its predecessor. Where the market went on from its state before
+ * (a crash, damage set aside) the chain shows nothing, and the gap is told to every topic. A book of
+ * which changes are missing is void: its changes are left out, and are in a gap, until a record or a
+ * snapshot of the journal tells it whole. What is told stands at the place of the record that tells it, so
+ * all topics together are in the order of places.
+ * Bounded: one chain a topic.
  */
 
-import type { Book, Message } from '../../protocol/messages';
+import type { Message } from '../../protocol/messages';
 import type { BatchEvent, Snapshot } from '../../protocol/records';
 import { isContinued, toldReason, type ToldReason } from './history-gaps';
 import type { MissingPlaces } from './history-messages';
+import { DAMAGED } from './proofs';
 
 /** What takes its place in a chain. */
 type Chained = Exclude<BatchEvent, { type: 'instrument' | 'command' | 'snapshot' }>;
 
+/** Places that a topic lacks, not told yet since more of them may follow. */
+interface Lost {
+  readonly from: number;
+  to: number;
+  readonly reason: ToldReason;
+}
+
 export class PlayChain {
   readonly topic: string;
+  private readonly isBook: boolean;
   private readonly gaps: readonly MissingPlaces[];
+  private readonly startSeq: number;
   /** The newest place that the reader knows of. */
   private lastSeq: number;
   private nextGap = 0;
   /** Of a book whose state is not known. */
   private isVoid: boolean;
-  /** Of a book that is void or may be: the levels as last told, which no message of the topic is behind yet. */
-  private whole: Snapshot | null = null;
-  /** Of a void book: the newest change that was left out, and why it is void. */
-  private skippedSeq = 0;
-  private lostBy: ToldReason = 'not-journaled';
+  /** Of a void book. */
+  private lost: Lost | null = null;
+  /** Why the newest place that is missing is. */
+  private lostBy: ToldReason;
 
   /**
    * @param lastSeq what stands up to here is known, or not asked for
-   * @param gaps of the journal, in order
-   * @param isVoid of a book, whether its state at that place is not known
+   * @param startSeq the first place of the play
+   * @param gaps of the journal, in order; those before the play too which the state at its beginning lacks
+   * @param voidBy of a book whose state at that place is not known, why
    */
-  constructor(topic: string, lastSeq: number, gaps: readonly MissingPlaces[], isVoid: boolean) {
+  constructor(
+    topic: string,
+    lastSeq: number,
+    startSeq: number,
+    gaps: readonly MissingPlaces[],
+    voidBy: string | null,
+  ) {
     this.topic = topic;
+    this.isBook = topic.startsWith('book:');
     this.lastSeq = lastSeq;
+    this.startSeq = startSeq;
     this.gaps = gaps;
-    this.isVoid = isVoid;
+    this.isVoid = voidBy !== null;
+    this.lostBy = toldReason(voidBy ?? DAMAGED);
     while (this.nextGap < gaps.length && gaps[this.nextGap]!.to <= lastSeq) this.nextGap += 1;
   }
 
@@ -59,16 +80,16 @@ export class PlayChain {
 
   /** What a record is told as where the chain is broken. */
   tell(event: Chained, into: Message[]): void {
-    this.passGaps(event, into);
-    const knownSeq = Math.max(this.lastSeq, this.skippedSeq);
-    if (event.prevSeq > knownSeq) this.lose(event.prevSeq, 'retention', into);
+    this.passGaps(event.seq, event.prevSeq, into);
+    // A predecessor that is in no gap, and did not come: the journal is not what was written.
+    if (event.prevSeq > this.knownSeq) this.lose(this.lastSeq + 1, event.prevSeq, 'damaged', into);
     if (event.type === 'book') {
-      if (this.isVoid && !this.heal(event, into)) {
-        this.skippedSeq = event.seq;
+      if (this.isVoid && event.form === 'delta') {
+        this.lose(event.seq, event.seq, this.lost?.reason ?? this.lostBy, into);
         return;
       }
+      this.flush(into);
       this.isVoid = false;
-      this.whole = null;
     }
     this.lastSeq = event.seq;
     into.push(event);
@@ -82,77 +103,74 @@ export class PlayChain {
     this.tellGap(gap.from, gap.to, toldReason(gap.reason), into);
   }
 
-  /** A snapshot of the journal goes by. */
-  takeWhole(snapshot: Snapshot): void {
+  /** Whether a snapshot of the journal is to be told, if changes before it are missing. */
+  wantsWhole(seq: number): boolean {
     const gap = this.gaps[this.nextGap];
-    if (this.isVoid || (gap !== undefined && gap.to < snapshot.seq)) this.whole = snapshot;
+    return this.isVoid || (gap !== undefined && gap.to < seq);
+  }
+
+  /**
+   * A snapshot of the journal goes by; a book that is void, or lacks changes before it, is told whole by it.
+   * @param prevSeq the predecessor that the next record of the book names; null: there is none
+   */
+  takeWhole(s: Snapshot, prevSeq: number | null, into: Message[]): void {
+    // A predecessor behind the snapshot does not tell what is missing before it: then all may be.
+    const isShown = prevSeq !== null && prevSeq < s.seq;
+    this.passGaps(s.seq, isShown ? prevSeq : s.seq - 1, into);
+    if (!this.isVoid) return;
+    this.flush(into);
+    this.isVoid = false;
+    const { symbol, seq, eventTime, receiveTime, crc } = s;
+    const levels = { bids: [...s.bids], asks: [...s.asks] };
+    into.push({ type: 'book', symbol, seq, prevSeq: this.lastSeq, eventTime, receiveTime, form: 'snapshot', ...levels, crc, count: 1, mark: null }); // prettier-ignore
+    this.lastSeq = seq;
   }
 
   /** The play ends at a place: what is missing before it and was not told yet. */
   end(seq: number, into: Message[]): void {
-    const gap = this.gaps[this.nextGap];
-    if (this.whole !== null) {
-      if (!this.isVoid && gap !== undefined) this.lostBy = toldReason(gap.reason);
-      this.tellWhole(this.whole, this.whole.seq, into);
-    } else if (this.isVoid) this.tellGap(this.lastSeq + 1, this.skippedSeq, this.lostBy, into);
+    this.flush(into);
     for (const { from, to, reason } of this.gaps.slice(this.nextGap)) {
       if (from > seq) break;
       this.tellGap(from, Math.min(to, seq), toldReason(reason), into);
     }
   }
 
-  private passGaps(event: Chained, into: Message[]): void {
+  private get knownSeq(): number {
+    return Math.max(this.lastSeq, this.lost?.to ?? 0);
+  }
+
+  /** @param seq of the record that goes by @param prevSeq the one that it names before it */
+  private passGaps(seq: number, prevSeq: number, into: Message[]): void {
     for (;;) {
       const gap = this.gaps[this.nextGap];
-      if (gap === undefined || gap.to >= event.seq) return;
+      if (gap === undefined || gap.to >= seq) return;
       this.nextGap += 1;
       const reason = toldReason(gap.reason);
-      if (isContinued(gap)) this.passContinued(gap, event, into);
-      else if (event.prevSeq >= gap.from) this.lose(event.prevSeq, reason, into);
+      if (prevSeq >= gap.from && gap.reason !== 'crash') {
+        this.lose(gap.from, Math.min(gap.to, prevSeq), reason, into);
+      } else if (isContinued(gap) && gap.to >= this.startSeq) {
+        this.flush(into);
+        this.tellGap(gap.from, gap.to, reason, into);
+      }
     }
   }
 
-  /** What a void book lacks from before the gap is told before it: what follows may not be behind it. */
-  private passContinued(gap: MissingPlaces, event: Chained, into: Message[]): void {
-    const { whole, isVoid } = this;
-    if (isVoid && whole !== null && whole.seq < gap.from && event.prevSeq <= whole.seq) {
-      this.tellWhole(whole, event.prevSeq, into);
-      this.isVoid = false;
-    } else if (isVoid) this.tellGap(this.lastSeq + 1, this.skippedSeq, this.lostBy, into);
-    this.tellGap(gap.from, gap.to, toldReason(gap.reason), into);
-  }
-
-  /** Messages of the topic up to a place are missing. */
-  private lose(seq: number, reason: ToldReason, into: Message[]): void {
-    if (!this.topic.startsWith('book:')) {
-      this.tellGap(this.lastSeq + 1, seq, reason, into);
-      return;
-    }
-    // Levels that were told behind what is missing hold.
-    if (this.whole !== null && this.whole.seq < seq) this.whole = null;
-    this.lostBy = reason;
+  /** Messages of the topic are missing, at some of these places. */
+  private lose(from: number, to: number, reason: ToldReason, into: Message[]): void {
+    if (!this.isBook) return this.tellGap(from, to, reason, into);
     this.isVoid = true;
-  }
-
-  /** Whether a book is known from this record on; the gap before it is told then. */
-  private heal(event: Book, into: Message[]): boolean {
-    if (event.form !== 'delta') {
-      this.tellGap(this.lastSeq + 1, event.prevSeq, this.lostBy, into);
-      return true;
+    this.lostBy = reason;
+    if (this.lost?.reason === reason) this.lost.to = Math.max(this.lost.to, to);
+    else {
+      this.flush(into);
+      this.lost = { from, to, reason };
     }
-    if (this.whole === null || this.whole.seq < event.prevSeq) return false;
-    this.tellWhole(this.whole, event.prevSeq, into);
-    return true;
   }
 
-  /** The book as a message at a place: that of the change before the snapshot, not below what was told. */
-  private tellWhole(s: Snapshot, place: number, into: Message[]): void {
-    this.tellGap(this.lastSeq + 1, place, this.lostBy, into);
-    this.whole = null;
-    const { symbol, eventTime, receiveTime, crc } = s;
-    const seq = Math.max(place, this.lastSeq);
-    const levels = { bids: [...s.bids], asks: [...s.asks] };
-    into.push({ type: 'book', symbol, seq, prevSeq: seq, eventTime, receiveTime, form: 'snapshot', ...levels, crc, count: 1, mark: null }); // prettier-ignore
+  private flush(into: Message[]): void {
+    const { lost } = this;
+    this.lost = null;
+    if (lost !== null) this.tellGap(lost.from, lost.to, lost.reason, into);
   }
 
   private tellGap(from: number, to: number, reason: ToldReason, into: Message[]): void {

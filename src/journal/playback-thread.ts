@@ -2,9 +2,9 @@
 
 import type { Answer } from './history-messages';
 import { PlaybackReader } from './playback-reader';
-import { serveReader } from './reader-port';
+import { serveReader, tellDamage } from './reader-port';
 
-serveReader(new PlaybackReader(process.argv.at(-1)!), moved);
+serveReader(new PlaybackReader(process.argv.at(-1)!, { onDamage: tellDamage }), moved);
 
 function moved(answer: Answer): ArrayBuffer[] {
   return answer !== null && 'bytes' in answer ? [answer.bytes.buffer] : [];

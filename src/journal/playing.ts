@@ -12,20 +12,22 @@ import type { Book, Instrument, Message } from '../../protocol/messages';
 import { orderTime, type BatchEvent } from '../../protocol/records';
 import type { Blocks } from './history-blocks';
 import { PlayChain } from './play-chains';
+import { PlayFrame } from './play-frame';
 import { PlayFrames } from './play-frames';
-import { isContinued } from './history-gaps';
+import { isContinued, without } from './history-gaps';
 import type { MissingPlaces } from './history-messages';
 import type { PlayGaps } from './play-gaps';
 import type { PlayTopics } from './play-range';
 import { PlayRows, selectPlayed, type PlayedRow } from './play-rows';
 import type { PlayChunk } from './playback-messages';
+import { DAMAGED } from './proofs';
 import { orderTimeOf, rowToEvent, type RecordRow } from './records';
 import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from './schema';
 
 const CHUNK_BYTES = 131_072;
-/** Rows that are asked for at a time; ids that are gone through for a chunk. */
+/** Rows that are asked for at a time; ids that are gone through for a chunk, and may have to be proven. */
 const PAGE_ROWS = 1_024;
-const CHUNK_IDS = 65_536 * SLOTS;
+const CHUNK_IDS = 16_384 * SLOTS;
 
 /** What a play needs to know of instruments. */
 export interface PlayInstruments {
@@ -47,8 +49,14 @@ export interface PlayPlan {
   readonly books: ReadonlyMap<number, number>;
   /** Whether a reader of a book that is not in the opening holds its state. */
   readonly holdsBooks: boolean;
+  /** Of a book that is wanted and not in the opening since records are missing: the reason. */
+  readonly voidBy: ReadonlyMap<number, string>;
   /** The book of an instrument as it stood at a seq; null where none is known. */
   bookUpTo(seq: number, instrument: number): Book | null;
+  /** The place that the first book record behind a seq names as the one before it; null without one. */
+  bookBefore(seq: number, instrument: number): number | null;
+  /** What is missing from a place on, as it is known now; in order. */
+  missing(seq: number): readonly MissingPlaces[];
   readonly isText: boolean;
   /** Hundredths of real time; 0: not timed. */
   readonly speed: number;
@@ -63,6 +71,8 @@ export class Playing {
   private readonly whole: Statement<RecordRow, [number]>;
   private readonly page: Page;
   private readonly pageWithWhole: Page;
+  /** Of a page: a bit for each kind. */
+  private readonly mask: number;
   /** By kind, then by instrument. */
   private readonly chains = new Map<number, Map<number, PlayChain>>();
   private readonly frames: PlayFrames;
@@ -73,6 +83,8 @@ export class Playing {
   private crossing: Iterator<void> | null = null;
   private voidBooks = 0;
   private isOpened = false;
+  /** Whether places were found missing since it was opened. */
+  isBroken = false;
 
   constructor(db: Database, blocks: Blocks, plan: PlayPlan, instruments: PlayInstruments) {
     this.plan = plan;
@@ -82,14 +94,15 @@ export class Playing {
     this.gapAhead = this.gapBehind(plan.fromSeq - 1);
     this.frames = new PlayFrames(plan.speed, plan.isText, (s) => instruments.definition(s));
     const { topics } = plan;
-    const select = (kinds: readonly number[]): Page =>
+    this.mask = maskOf([...topics.kinds, KIND.instrument]);
+    const select = (mask: number): Page =>
       db.query<PlayedRow, [number, number]>(
-        `${selectPlayed(topics.kinds)} WHERE id >= ? AND id <= ? AND (${maskOf(kinds)} >> kind) & 1 AND (${topics.condition} OR kind = ${KIND.instrument})
+        `${selectPlayed(topics.kinds)} WHERE id >= ? AND id <= ? AND (${mask} >> kind) & 1 AND (${topics.condition} OR kind = ${KIND.instrument})
            ORDER BY id LIMIT ${PAGE_ROWS}`,
       );
     this.whole = db.query<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
-    this.page = select([...topics.kinds, KIND.instrument]);
-    this.pageWithWhole = select([...topics.kinds, KIND.instrument, KIND.snapshot]);
+    this.page = select(this.mask);
+    this.pageWithWhole = select(this.mask | maskOf([KIND.snapshot]));
     for (const id of plan.instruments) {
       for (const kind of topics.kinds) if (topics.isWanted(kind, id)) this.chain(kind, id);
     }
@@ -100,10 +113,14 @@ export class Playing {
     return Math.ceil(this.nextId / SLOTS);
   }
 
-  /** Records up to a place have been deleted since it was opened. @returns false when it needed some of them */
-  expire(toSeq: number): boolean {
-    const { plan } = this;
-    return !plan.gaps.expire(this.nextSeq, Math.min(toSeq, plan.toSeq));
+  /**
+   * Takes over what is missing now. To be asked before each chunk and behind it.
+   * @returns whether a place was found missing that was not when it was opened
+   */
+  renewGaps(): boolean {
+    const { plan, nextSeq } = this;
+    if (plan.gaps.renew(nextSeq, plan.toSeq, plan.missing(nextSeq))) this.isBroken = true;
+    return this.isBroken;
   }
 
   /** @throws Error when a record does not read */
@@ -173,10 +190,34 @@ export class Playing {
     }
   }
 
+  /** Some rows up to an id, of one block, once it is proven. */
   private readPage(untilId: number): void {
-    const isWhole = this.voidBooks > 0 || this.plan.gaps.all.length > 0;
-    const statement = isWhole ? this.pageWithWhole : this.page;
-    const rows = statement.all(this.nextId, untilId);
+    if (this.skip()) return;
+    const { proofs } = this.blocks;
+    const read = proofs.read(this.nextId);
+    const span = read?.span ?? proofs.spanAt(this.nextId);
+    if (span.first > this.nextId && span.first <= span.last) this.passHole(span.first);
+    const lastId = Math.min(untilId, span.last);
+    if (!span.isSound || lastId < this.nextId) {
+      this.renewGaps();
+      this.nextId = span.isSound ? untilId + 1 : lastId + 1;
+    } else if (read?.frame == null) this.readRows(lastId);
+    else this.readFrame(new PlayFrame(read.frame), lastId);
+  }
+
+  private readFrame(frame: PlayFrame, lastId: number): void {
+    for (;;) {
+      const mask = this.isWhole ? this.mask | WHOLE : this.mask;
+      const row = frame.take(mask, this.nextId, lastId);
+      if (row === undefined) break;
+      this.take(row);
+    }
+    this.nextId = lastId + 1;
+  }
+
+  private readRows(lastId: number): void {
+    const statement = this.isWhole ? this.pageWithWhole : this.page;
+    const rows = statement.all(this.nextId, lastId);
     const { voidBooks } = this;
     for (const row of rows) {
       this.take(row);
@@ -186,17 +227,37 @@ export class Playing {
         return;
       }
     }
-    if (rows.length === PAGE_ROWS) this.nextId = rows.at(-1)!.id + 1;
-    else this.nextId = rows.length === 0 ? this.skip(untilId + 1) : untilId + 1;
+    this.nextId = rows.length === PAGE_ROWS ? rows.at(-1)!.id + 1 : lastId + 1;
   }
 
-  /** Nothing is there up to an id: where the next may be. */
-  private skip(id: number): number {
+  /** Whether snapshots matter. */
+  private get isWhole(): boolean {
+    return this.voidBooks > 0 || this.plan.gaps.all.length > 0;
+  }
+
+  /** Goes to where the next may be. @returns whether it is elsewhere */
+  private skip(): boolean {
     const { topics } = this.plan;
-    if (!topics.isFew) return id;
+    if (!topics.isFew) return false;
     let next = Infinity;
-    for (const instrument of topics.named) next = Math.min(next, this.blocks.nextPart(id, instrument)); // prettier-ignore
-    return Math.max(id, Math.min(next, this.blocks.end() + 1));
+    for (const instrument of topics.named) next = Math.min(next, this.blocks.nextPart(this.nextId, instrument)); // prettier-ignore
+    next = Math.min(next, this.blocks.proofs.end() + 1);
+    if (next <= this.nextId) return false;
+    this.nextId = next;
+    return true;
+  }
+
+  /** There is no block up to an id. Places that nothing says are missing are lost with theirs. */
+  private passHole(untilId: number): void {
+    const { proofs } = this.blocks;
+    const { nextSeq } = this;
+    const hole = { from: nextSeq, to: seqOf(untilId) - 1, reason: DAMAGED };
+    if (hole.from <= hole.to) {
+      const lost = without(hole, this.plan.missing(nextSeq));
+      for (const { from, to } of lost) proofs.lose(from, to);
+      if (lost.length > 0) this.renewGaps();
+    }
+    this.nextId = untilId;
   }
 
   private take(row: PlayedRow): void {
@@ -229,15 +290,27 @@ export class Playing {
     const { topics, holdsBooks } = this.plan;
     const { instrument } = row;
     if (row.kind === KIND.snapshot) {
-      if (!topics.isWanted(KIND.book, instrument)) return;
-      const event = this.event(row);
-      if (event.type === 'snapshot') this.chain(KIND.book, instrument).takeWhole(event);
+      if (topics.isWanted(KIND.book, instrument)) this.takeWhole(row);
       return;
     }
     // A reader that goes on is told each definition, as it would have been live.
     if (!holdsBooks && !topics.hasAll && !topics.named.has(instrument)) return;
     const event = this.event(row);
     if (event.type === 'instrument') this.frames.add(event, event.seq, null);
+  }
+
+  private takeWhole(row: PlayedRow): void {
+    const { id, instrument } = row;
+    const seq = seqOf(id);
+    const chain = this.chain(KIND.book, instrument);
+    if (!chain.wantsWhole(seq)) return;
+    const event = this.event(row);
+    if (event.type !== 'snapshot') return;
+    const before = chain.needsWhole;
+    const told: Message[] = [];
+    chain.takeWhole(event, this.plan.bookBefore(seq, instrument), told);
+    this.voidBooks += Number(chain.needsWhole) - Number(before);
+    for (const message of told) this.frames.add(message, seq, orderTime(event));
   }
 
   /** @throws Error when the record does not read */
@@ -258,7 +331,8 @@ export class Playing {
     const lastSeq = plan.fromSeq - 1;
     const held = kind === KIND.book ? plan.books.get(instrument) : undefined;
     const isVoid = kind === KIND.book && held === undefined && !plan.holdsBooks;
-    const chain = new PlayChain(this.topicName(kind, instrument), held ?? lastSeq, plan.gaps.all, isVoid); // prettier-ignore
+    const voidBy = isVoid ? (plan.voidBy.get(instrument) ?? DAMAGED) : null;
+    const chain = new PlayChain(this.topicName(kind, instrument), held ?? lastSeq, plan.fromSeq, plan.gaps.all, voidBy); // prettier-ignore
     if (isVoid) this.voidBooks += 1;
     ofKind.set(key, chain);
     return chain;
@@ -278,6 +352,8 @@ export class Playing {
     for (const message of told) this.frames.add(message, this.plan.toSeq, null);
   }
 }
+
+const WHOLE = maskOf([KIND.snapshot]);
 
 /** A bit for each kind: SQLite tests one faster than it looks a kind up in a list. */
 function maskOf(kinds: readonly number[]): number {

@@ -37,6 +37,12 @@ function standBack(): void {
   if (process.platform === 'linux') setPriority(0, NICE);
 }
 
+/** Tells the main thread of a block that is not sound. */
+export function tellDamage(damaged: MissingPlaces): void {
+  const port = globalThis as unknown as Port;
+  port.postMessage({ damaged }, []);
+}
+
 /** Serves what the main thread asks. @param moved what of an answer need not be copied */
 export function serveReader<Q extends Question>(
   reader: JournalReader<Q>,

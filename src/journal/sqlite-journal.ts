@@ -8,7 +8,7 @@
  * Must hold: callbacks run in the order of the batches; every place is in the journal or in a gap.
  */
 
-import { SQLiteError, type Database } from 'bun:sqlite';
+import type { Database } from 'bun:sqlite';
 
 import type { Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
@@ -29,7 +29,7 @@ import type {
 import { definitionText } from './records';
 import { RowFrameWriter } from './row-frame';
 import { suspect } from './suspicion';
-import { newestTrades } from './trade-chain';
+import { TradeChains } from './trade-chain';
 import type { JournalWriter, Retention, WriteFailure, WriterEvents } from './writer';
 
 export interface JournalOptions {
@@ -94,6 +94,7 @@ export class SqliteJournal implements Journal {
     },
   };
   private readonly parts: JournalParts;
+  private readonly chains: TradeChains;
   private readonly options: JournalOptions;
   private readonly isAsync: boolean;
   private writer: JournalWriter | undefined;
@@ -120,6 +121,7 @@ export class SqliteJournal implements Journal {
 
   constructor(parts: JournalParts, options: JournalOptions) {
     this.parts = parts;
+    this.chains = new TradeChains(parts.db);
     this.options = options;
     this.isAsync = options.durability === 'async';
     this.lastSeq = parts.lastSeq;
@@ -227,13 +229,7 @@ export class SqliteJournal implements Journal {
 
   trades(symbol: string, before: number, limit: number): Trade[] {
     const id = this.parts.instrumentIds.get(symbol);
-    if (id === undefined) return [];
-    try {
-      return newestTrades(this.parts.db, id, symbol, before, limit);
-    } catch (e) {
-      if (!(e instanceof SQLiteError)) throw e;
-      return []; // of a damage that is older than what a start needs; who asks for the past is told
-    }
+    return id === undefined ? [] : this.chains.newest(id, symbol, before, limit);
   }
 
   /** Lets go of the files without writing. */
@@ -274,6 +270,7 @@ export class SqliteJournal implements Journal {
   }
 
   private release(): void {
+    this.chains.finalize();
     this.parts.db.close();
     this.parts.lock.release();
   }

@@ -1,35 +1,56 @@
 /** Trade chain: the newest trades of an instrument, found from the newest one along `prev_seq`. */
 
-import type { Database } from 'bun:sqlite';
+import { SQLiteError, type Database } from 'bun:sqlite';
 
 import type { Trade } from '../../protocol/messages';
+import { Proofs } from './proofs';
 import { rowToTrade, type RecordRow } from './records';
 import { idOf, KIND, SELECT_RECORD, seqOf } from './schema';
 
-/** Up to `limit` trades below place `before`, newest first; it ends where the chain does. */
-export function newestTrades(
-  db: Database,
-  instrument: number,
-  symbol: string,
-  before: number,
-  limit: number,
-): Trade[] {
-  const byId = db.prepare<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
-  const trades: Trade[] = [];
-  try {
-    let seq = newestTradeSeq(db, instrument, before);
-    while (seq > 0 && trades.length < limit) {
-      const row = byId.get(idOf(seq));
-      if (row === null || row.kind !== KIND.trade || row.instrument !== instrument) break;
-      const trade = rowToTrade(row, symbol);
-      if (trade === undefined) break;
-      trades.push(trade);
-      seq = row.prev_seq;
-    }
-  } finally {
-    byId.finalize();
+/** Blocks that may be proven for trades which others can be asked for as well; it takes about a ms each. */
+const BLOCKS_MAX = 256;
+
+export class TradeChains {
+  private readonly db: Database;
+  private proofs: Proofs | null = null;
+
+  constructor(db: Database) {
+    this.db = db;
   }
-  return trades;
+
+  /** Lets go of its statements, which would keep the database open behind its close. */
+  finalize(): void {
+    this.proofs?.finalize();
+    this.proofs = null;
+  }
+
+  /** Up to `limit` trades below place `before`, newest first; it ends where the chain of proven ones does. */
+  newest(instrument: number, symbol: string, before: number, limit: number): Trade[] {
+    const { db } = this;
+    const proofs = (this.proofs ??= new Proofs(db));
+    proofs.begin();
+    const byId = db.prepare<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
+    const trades: Trade[] = [];
+    try {
+      let seq = newestTradeSeq(db, instrument, before);
+      while (seq > 0 && trades.length < limit && proofs.covers(idOf(seq))) {
+        const row = byId.get(idOf(seq));
+        if (row === null || row.kind !== KIND.trade || row.instrument !== instrument) break;
+        const trade = rowToTrade(row, symbol);
+        if (trade === undefined) break;
+        trades.push(trade);
+        seq = row.prev_seq;
+        if (proofs.reads >= BLOCKS_MAX) break;
+      }
+    } catch (e) {
+      if (!(e instanceof SQLiteError)) throw e;
+      // Of a damage that is older than what a start needs; who asks for the past is told.
+      return [];
+    } finally {
+      byId.finalize();
+    }
+    return trades;
+  }
 }
 
 /** Place of the newest trade below a place; 0 when there is none. */

@@ -49,6 +49,7 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
       trade: { sent: { frames: 1, messages: 2, bytes: 3 }, conflated: 60, dropped: 7, gaps: 4, resets: 3 }, // prettier-ignore
     },
     own: { frames: 4, messages: 5, bytes: 6 },
+    damagedBlocks: () => 78,
     revisions: { revised: 32, dropped: 33 },
     waiting: () => ({ logBytes: 19, bytes: 20 }),
     stream: {
@@ -87,6 +88,7 @@ describe('metrics', () => {
       'tapedeck_sessions': 11,
       'tapedeck_lagging_sessions': 2,
       'tapedeck_push_lagged_total': 5,
+      'tapedeck_journal_damaged_blocks': 78,
       'tapedeck_bar_revisions_total': 32,
       'tapedeck_bar_revisions_dropped_total': 33,
       'tapedeck_plays{state="open"}': 16,

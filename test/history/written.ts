@@ -15,9 +15,13 @@ import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
 import type { Prng } from '../../src/base/prng';
 import { StartFault } from '../../src/base/start-fault';
+import { BlockFold, type Block } from '../../src/journal/blocks';
+import type { RecordRow } from '../../src/journal/records';
+import { RowFrameWriter } from '../../src/journal/row-frame';
 import { openJournal } from '../../src/journal/opening';
 import { JOURNAL_FILE } from '../../src/journal/reading';
-import { KIND, SLOT, idOf } from '../../src/journal/schema';
+import { idOf, KIND, SELECT_RECORD, seqOf, SLOT, SLOTS } from '../../src/journal/schema';
+import { DAMAGED } from '../../src/journal/proofs';
 import type { SqliteJournal } from '../../src/journal/sqlite-journal';
 import { at, bbo, book, instrument, trade } from '../support/market-events';
 import { testConfig } from '../support/test-recorder';
@@ -128,6 +132,11 @@ export class Written {
     else this.tellQuote(g, opening);
   }
 
+  /** Lets go of the file as it is. */
+  abandon(): void {
+    this.journal.abandon();
+  }
+
   async close(): Promise<void> {
     this.journal.close();
     await this.journal.closed;
@@ -213,9 +222,33 @@ interface Opening {
   readonly receiveTime: Nanos;
 }
 
-/** Takes places out of the file of a journal that nobody writes, and declares them. */
+/** Takes places out of the file of a journal that nobody writes, as if they had never been in it. */
 export function takeOut(path: string, holes: readonly Hole[]): void {
   const db = new Database(path);
+  declare(db, holes);
+  seal(db);
+  db.close();
+}
+
+/** Puts all records into blocks anew. */
+function seal(db: Database): void {
+  const rows = new RowFrameWriter();
+  for (const row of db.query<RecordRow, []>(`${SELECT_RECORD} WHERE id % ${SLOTS} = 0 ORDER BY id`).all()) rows.row(row); // prettier-ignore
+  for (const table of ['block', 'part', 'open_block']) db.run(`DELETE FROM ${table}`);
+  const put = ({ firstId, lastId, crc, parts }: Block): void => {
+    db.run('INSERT INTO block VALUES (?, ?, ?, unixepoch())', [lastId, firstId, crc]);
+    for (const p of parts) {
+      db.run('INSERT INTO part VALUES (?, ?, ?, (? << 32) | ?, (? << 32) | ?, ?, ?)', [p.instrument, lastId, firstId, p.minHi, p.minLo, p.maxHi, p.maxLo, p.tradeSeq, p.bookSeq]); // prettier-ignore
+    }
+  };
+  const fold = new BlockFold();
+  fold.take(rows.take(), null, put);
+  const last = fold.end();
+  if (last !== undefined) put(last);
+}
+
+/** Deletes places, and notes them as missing. */
+function declare(db: Database, holes: readonly Hole[]): void {
   for (const { from, to, reason } of holes) {
     db.run('DELETE FROM record WHERE id BETWEEN ? AND ?', [idOf(from), idOf(to)]);
     const id = idOf(to, SLOT.gap);
@@ -226,7 +259,19 @@ export function takeOut(path: string, holes: readonly Hole[]): void {
     );
     db.run(`INSERT OR IGNORE INTO note VALUES (${KIND.gap}, ?)`, [id]);
   }
+}
+
+/** Alters one record of a kind in a block of which the rest is left as it is. @returns the places of the block */
+export function alter(path: string, seq: number): Hole {
+  const db = new Database(path);
+  db.run('UPDATE record SET receive_time = receive_time + 1 WHERE id = ?', [idOf(seq)]);
+  const block = db
+    .query<{ first_id: number; last_id: number }, [number]>(
+      'SELECT first_id, last_id FROM block WHERE last_id >= ? ORDER BY last_id LIMIT 1',
+    )
+    .get(idOf(seq))!;
   db.close();
+  return { from: seqOf(block.first_id), to: seqOf(block.last_id), reason: DAMAGED };
 }
 
 /** Deletes all up to the end of a block, as the end of its retention does. @returns its last place */
@@ -237,9 +282,9 @@ export function expire(path: string, blocks: number): number {
     .get(blocks - 1) as { id: number };
   db.run('DELETE FROM part WHERE last_id <= ?', [id]);
   db.run('DELETE FROM block WHERE last_id <= ?', [id]);
-  db.close();
   const to = id / idOf(1);
-  takeOut(path, [{ from: 1, to, reason: 'retention' }]);
+  declare(db, [{ from: 1, to, reason: 'retention' }]);
+  db.close();
   return to;
 }
 

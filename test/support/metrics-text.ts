@@ -4,7 +4,7 @@ const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="[^"\\\n]*",?)*)\})? (\
 const KINDS = /^# TYPE (\S+) (counter|gauge|histogram|summary)$/;
 /** In what a metric of Tapedeck may be counted; the last word of its name. */
 const UNITS =
-  /_(total|seconds|bytes|rows|records|events|seq|sessions|instruments|plays|info|state|up)$/;
+  /_(total|seconds|bytes|rows|records|blocks|events|seq|sessions|instruments|plays|info|state|up)$/;
 
 /** The samples, by name and labels. @throws Error on what is none */
 export function parseMetrics(text: string): Map<string, number> {
