@@ -65,7 +65,7 @@ export function checkEnded(record: ReaderRecord, lives: Lives, checks: Checked):
       .slice(0, own.held.indexOf(last) + 1)
       .filter(({ seq }) => seq <= journaled);
     checks.figures.ended += 1;
-    const rows = rowsOf(life, topic, Math.min(own.from, held[0]?.seq ?? own.from) - 1);
+    const rows = rowsOf(life, topic);
     new TopicCheck(topic, rows, { held, gaps: own.gaps, from: own.from }, checks).compare();
   }
 }
