@@ -84,32 +84,38 @@ function checkTopic(
   newest: string,
   checks: Checked,
 ): void {
-  for (const { openTime, trades, values } of bars) {
-    const [first, last] = [trades[0]!.seq, trades.at(-1)!.seq];
-    const isOwed =
-      own.firstOpen === undefined
-        ? first > (own.from ?? Infinity)
-        : Number(openTime) >= Number(own.firstOpen);
-    const isDeclared = own.gaps.some(({ from, to }) => from <= last && first <= to);
-    const held = own.states.get(openTime);
-    if (!isOwed || isDeclared || trades.some(({ isGone }) => isGone)) continue;
+  let line = 0;
+  for (const bar of bars) {
+    const held = own.states.get(bar.openTime);
+    line = held?.line ?? line;
+    if (!isOwed(bar, own)) continue;
     checks.figures.bars += 1;
-    const m: Json = held?.message ?? {};
-    const line = held?.line ?? 0;
-    const isEnded = openTime !== newest;
-    if (held === undefined)
-      checks.wrong('bar', topic, last, line, `no bar of ${openTime}: ${values}`);
-    else if (shownValues(m) !== values)
-      checks.wrong(
-        'bar',
-        topic,
-        last,
-        line,
-        `the bar of ${openTime} is held as ${JSON.stringify(m)}, the trades say ${values}`,
-      );
-    else if (isEnded && m['final'] !== true)
-      checks.wrong('bar', topic, last, line, `the bar of ${openTime} is not held as final`);
+    const fault = faultOf(bar, held?.message, bar.openTime !== newest);
+    if (fault !== undefined) {
+      checks.wrong('bar', topic, bar.trades.at(-1)!.seq, line, `bar of ${bar.openTime}: ${fault}`);
+    }
   }
+}
+
+function isOwed({ openTime, trades }: NaiveBar, { firstOpen, from, gaps }: TopicRecord): boolean {
+  const [first, last] = [trades[0]!.seq, trades.at(-1)!.seq];
+  const isBehind =
+    firstOpen === undefined ? first > (from ?? Infinity) : Number(openTime) >= Number(firstOpen);
+  // What a crash took is in no bar of the journal: the bar comes again without it.
+  const isDeclared = gaps.some(
+    (gap) => gap.reason !== 'not-journaled' && gap.from <= last && first <= gap.to,
+  );
+  return isBehind && !isDeclared && !trades.some(({ isGone }) => isGone);
+}
+
+function faultOf(
+  { values }: NaiveBar,
+  held: Json | undefined,
+  isEnded: boolean,
+): string | undefined {
+  if (held === undefined) return `it is not held; the trades say ${values}`;
+  if (shownValues(held) !== values) return `held ${JSON.stringify(held)}; the trades say ${values}`;
+  return isEnded && held['final'] !== true ? 'it is not held as final' : undefined;
 }
 
 /** Further back than a bar of a minute reaches. */

@@ -65,7 +65,7 @@ export function checkEnded(record: ReaderRecord, lives: Lives, checks: Checked):
       .slice(0, own.held.indexOf(last) + 1)
       .filter(({ seq }) => seq <= journaled);
     checks.figures.ended += 1;
-    const rows = rowsOf(life, topic, Math.min(own.from, held[0]?.seq ?? own.from) - 1);
+    const rows = rowsOf(life, topic);
     new TopicCheck(topic, rows, { held, gaps: own.gaps, from: own.from }, checks).compare();
   }
 }
@@ -75,6 +75,8 @@ class TopicCheck {
   private readonly rows: readonly Truth[];
   private readonly own: Pick<TopicRecord, 'held' | 'gaps' | 'from'>;
   private readonly checks: Checked;
+  /** States that the reader has: what they say needs not come again. */
+  private readonly told: ReadonlySet<number>;
   private next = 0;
 
   constructor(
@@ -87,6 +89,7 @@ class TopicCheck {
     this.rows = rows;
     this.own = own;
     this.checks = checks;
+    this.told = new Set(own.held.filter(({ isState }) => isState).map(({ seq }) => seq));
   }
 
   run(upTo: number): void {
@@ -187,7 +190,12 @@ class TopicCheck {
     const owed: Truth[] = [];
     for (let i = from; i < to; i++) {
       const row = this.rows[i]!;
-      if (row.isGone || this.own.gaps.some((g) => g.from <= row.seq && row.seq <= g.to)) continue;
+      if (
+        row.isGone ||
+        this.told.has(row.seq) ||
+        this.own.gaps.some((g) => g.from <= row.seq && row.seq <= g.to)
+      )
+        continue;
       owed.push(row);
     }
     return owed;

@@ -27,6 +27,8 @@ export const FAULTS = [
 export type Fault = (typeof FAULTS)[number];
 
 const SLOW_BYTES_PER_SECOND = 20_000;
+/** So many times the longest wait, now and then: longer than a server waits for a pong. */
+const UNRESPONSIVE = 5;
 const STORM_READERS = 25;
 
 export interface Happened {
@@ -78,7 +80,7 @@ export class Faults {
   }
 
   async run(fault: Fault): Promise<void> {
-    const { server } = this;
+    const { server, random } = this;
     switch (fault) {
       case 'kill':
         this.note(fault);
@@ -111,7 +113,7 @@ export class Faults {
       case 'cut':
         return this.cut();
       case 'stall':
-        this.slow(fault, 0, this.long());
+        this.slow(fault, 0, random.chance(0.1) ? UNRESPONSIVE * this.longMs : this.long());
         return;
       case 'slow':
         this.slow(fault, SLOW_BYTES_PER_SECOND, 4 * this.long());

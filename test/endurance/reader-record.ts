@@ -57,6 +57,11 @@ export class TopicRecord {
 
   voidFrom(seq: number): number {
     const before = this.held.length + this.states.size;
+    for (const { seq: at, prevSeq, count, isState, line } of this.held) {
+      // It stood for others before it, which are not void and do not come again.
+      if (at < seq || isState || count < 2) continue;
+      this.gaps.push({ from: prevSeq + 1, to: at, count, reason: 'conflated', line });
+    }
     this.held = this.held.filter((h) => h.seq < seq);
     for (const [key, h] of this.states) if (h.seq >= seq) this.states.delete(key);
     return before - this.held.length - this.states.size;

@@ -25,6 +25,7 @@ import type { Journal, Lives } from './reader-truth';
 
 const GATHER_MS = 500;
 const FINISH_MS = 60_000;
+const SHOW_MS = 60_000;
 const SHOWN_MAX = 40;
 
 export interface RunOptions {
@@ -107,7 +108,9 @@ class ReaderRun {
   private child: ReturnType<ReaderRun['spawn']> | undefined;
   /** Reasons of resets, with the kinds of faults since the reset before. */
   private readonly resets: Record<string, number> = {};
+  private reading: Promise<void> | undefined;
   private copiedMs = 0;
+  private shownMs = performance.now();
 
   constructor(options: RunOptions) {
     const { seed, out, form, topics, rate = 60 } = options;
@@ -147,12 +150,13 @@ class ReaderRun {
     const endMs = performance.now() + options.minutes * 60_000;
     await this.wait(1_000);
     this.child = this.spawn();
-    void this.read(this.child.stdout);
+    this.reading = this.read(this.child.stdout);
     await this.wait(2_000);
     let bag: Fault[] = [];
     while (performance.now() < endMs && this.child.exitCode === null) {
       if (bag.length === 0) bag = shuffled(options.faults ?? FAULTS, this.random);
       await this.faults.run(bag.pop()!);
+      this.show();
       await this.wait(
         this.random.chance(0.25) ? this.random.int(0, 300) : this.random.int(500, longMs),
       );
@@ -167,6 +171,15 @@ class ReaderRun {
     await this.source.stop();
     if (this.server.isAlive) await this.server.kill();
     this.proxy?.close();
+  }
+
+  /** How it goes, once a minute. */
+  private show(): void {
+    if (performance.now() - this.shownMs < SHOW_MS) return;
+    this.shownMs = performance.now();
+    const { figures, violations } = this.record;
+    const faults = this.faults.happened.length;
+    console.error(JSON.stringify({ faults, ...figures, violations: violations.length }));
   }
 
   /** Meanwhile the journal is read, and copied now and then. */
@@ -245,7 +258,7 @@ class ReaderRun {
     const code = await Promise.race([child.exited, Bun.sleep(FINISH_MS).then(() => undefined)]);
     if (code === undefined) return wrong(`it did not finish ${seq} within ${FINISH_MS} ms`);
     if (code !== 0) wrong(`it ended with ${code}; see reader-stderr.log`);
-    await Bun.sleep(200); // its last lines
+    await this.reading;
   }
 
   private report(checks: Checked, seq: number): Report {

@@ -115,7 +115,11 @@ function take(item: Item): void {
     });
   } else if (item.type === 'reset') {
     stateUpTo.push({ topics: item.topics, seq: item.seq });
-    for (const topic of held.keys()) if (covers(item.topics, topic)) held.delete(topic);
+    for (const topic of [...held.keys(), ...lost.keys()]) {
+      if (!covers(item.topics, topic)) continue;
+      held.delete(topic);
+      lost.delete(topic);
+    }
     say({
       kind: 'reset',
       epoch: item.epoch,
