@@ -130,7 +130,7 @@ export class Backlog {
 
   /** Of what waits for this session alone, about. */
   get controlBytes(): number {
-    return sizeOf(this.control);
+    return this.controlCount === 0 ? 0 : sizeOf(this.control, this.taken);
   }
 
   /** Of all that waits and is held, about: what is in the logs of topics is there once for all their readers. */
@@ -239,10 +239,6 @@ export class Backlog {
       this.taken = 0;
     }
     return messages;
-  }
-
-  private get controlBytes(): number {
-    return this.controlCount === 0 ? 0 : sizeOf(this.control, this.taken);
   }
 
   /** Whether all that waits is there, and may go as it is. */
