@@ -30,6 +30,7 @@ import { Tiers } from './cache/tiers';
 import { openAccess } from './access';
 import { reviseBars } from './bar-revisions';
 import { DamagedBlocks } from './damaged-blocks';
+import { barsBehind } from './bars-behind';
 import type { Config } from './config';
 import { Admin } from './gateway/admin';
 import { createApp } from './gateway/app';
@@ -207,6 +208,7 @@ export function startServer(
   const revisions = reviseBars(broadcaster, history, limits, clock, repeated);
   const plays = new Plays(playSource(playback, flush), limits);
   broadcaster.subscriptions.plays = plays;
+  broadcaster.subscriptions.pastBars = barsBehind(history);
   const replays = new Replays({
     plays,
     clock,

@@ -88,12 +88,13 @@ export class Backlog {
     return true;
   }
 
-  /** What has to be told of a topic before its state is told anew: of state nothing. */
+  /** What has to be sent of a topic before its state is sent anew: of state nothing, but for ends of bars. */
   settle(topic: TopicState): Message[] {
     const cursor = this.cursors.get(topic);
     const messages: Message[] = [];
     if (cursor === undefined || !cursor.isBehind) return messages;
-    if (cursor.isState) cursor.skip(this.counters);
+    if (topic.name.startsWith('bar:')) cursor.takeConflated(messages, this.counters);
+    else if (cursor.isState) cursor.skip(this.counters);
     else this.takeTrades(cursor, messages);
     return messages;
   }
@@ -321,7 +322,8 @@ function sortPlaces(messages: Message[], from: number): void {
 /** A gap goes before what follows it. */
 function placeOf(message: Message): number {
   if (message.type === 'gap') return message.to;
-  return 'prevSeq' in message ? message.seq : 0;
+  // The seq of a bar that was revised may be below that of the message before it.
+  return 'prevSeq' in message ? Math.max(message.seq, message.prevSeq) : 0;
 }
 
 function bytesOf(behind: readonly Cursor[]): number {

@@ -142,7 +142,7 @@ export class Broadcaster {
   revise(bars: readonly Bar[]): void {
     for (const bar of bars) {
       const instrument = this.mirror.get(bar.symbol);
-      if (instrument !== undefined) this.derived.revise(instrument, bar);
+      if (instrument !== undefined) this.derived.revise(instrument, bar, this.lastSeq);
     }
     this.publishDirty();
   }

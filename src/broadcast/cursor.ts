@@ -3,8 +3,8 @@
  *
  * As long as the log holds it, the rest can be had message by message. Conflated, of `tick`, `bbo`, `stats`
  * the newest stays, with the count that it stands for; of bars the newest of each, in the order of their
- * times; of a book the whole as it is now. Trades and `status` stay one by one; those that are older than the reader is to be told, or
- * have left the log, are a `gap`. Must hold: a cursor is read between batches, when a book as it is now is
+ * times; of a book the whole as it is now. Trades and `status` stay one by one; those that are older than the
+ * reader is to be sent, or have left the log, are a `gap`, and so are ends of bars that are not kept. Must hold: a cursor is read between batches, when a book as it is now is
  * that behind the newest message of the log.
  */
 
@@ -100,10 +100,9 @@ export class Cursor {
     const { log, place } = this;
     const from = into.length;
     const newest = log.at(log.end - 1).message;
-    if (newest.type === 'bar' && this.isWhole) this.takeBars(into);
+    if (newest.type === 'bar') this.takeBars(into, counters);
     else if (log.end - place === 1) into.push(newest);
     else {
-      // Of bars the newest message may be a revision of an earlier one.
       const whole = this.topic.whole?.();
       const { lastSeq: prevSeq } = this;
       into.push({ ...(whole ?? newest), prevSeq, count: log.count - this.count } as Sequenced);
@@ -131,33 +130,47 @@ export class Cursor {
       this.pass();
       count += 1;
     }
-    if (count === 0) return;
+    if (count > 0) into.push(this.gap(lastSeq + 1, this.lastSeq, count, counters));
+  }
+
+  private gap(from: number, to: number, count: number, counters: BacklogCounters): Message {
     for (const counts of [counters, this.topic.tally]) {
       counts.dropped += count;
       counts.gaps += 1;
     }
-    into.push({ type: 'gap', topic: this.topic.name, from: lastSeq + 1, to: this.lastSeq, count, reason: 'slow-reader' }); // prettier-ignore
+    return { type: 'gap', topic: this.topic.name, from, to, count, reason: 'slow-reader' };
   }
 
   /**
    * The newest of each bar, with the count of those that it stands for. An earlier bar comes first, though
-   * it was revised last: it was over before the later one began [D8].
+   * it was revised last: it was over before the later one began [D8]. Before them a gap for ends of bars that
+   * are not kept any more.
    */
-  private takeBars(into: Message[]): void {
-    const { log } = this;
+  private takeBars(into: Message[], counters: BacklogCounters): void {
+    const { log, isWhole } = this;
     const newest = new Map<number, Bar>();
-    for (let at = this.place; at < log.end; at++) {
-      const { message } = log.at(at);
-      if (message.type !== 'bar') throw new Error(`${message.type} on a topic of bars`);
+    let count = log.count - this.count;
+    for (const message of log.barsFrom(this.place)) {
       const before = newest.get(message.openTime.seconds)?.count ?? 0;
-      const count = before + message.count;
-      newest.set(message.openTime.seconds, before === 0 ? message : { ...message, count });
+      newest.set(message.openTime.seconds, { ...message, count: message.count + before });
+      count -= message.count;
     }
-    let { prevSeq } = log.at(this.place).message;
+    let prevSeq = isWhole ? this.peek().message.prevSeq : this.lastSeq;
+    const lost = log.lostEnds(this.place);
+    if (lost !== null) {
+      const to = Math.max(prevSeq + 1, lost.seq);
+      into.push(this.gap(prevSeq + 1, to, lost.count, counters));
+      prevSeq = to;
+    }
+    if (!isWhole) {
+      // What left the log of the present bar and of those before it.
+      const present = this.topic.whole!() as Bar;
+      const own = newest.get(present.openTime.seconds)?.count ?? 0;
+      newest.set(present.openTime.seconds, { ...present, count: own + count });
+    }
     for (const [, bar] of [...newest].sort(([a], [b]) => a - b)) {
-      const seq = Math.max(bar.seq, prevSeq);
-      into.push(seq === bar.seq && prevSeq === bar.prevSeq ? bar : { ...bar, seq, prevSeq });
-      prevSeq = seq;
+      into.push({ ...bar, prevSeq });
+      prevSeq = Math.max(prevSeq, bar.seq);
     }
   }
 

@@ -21,6 +21,7 @@ import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
 import { isLate } from '../../protocol/trade-time';
 import type { Clock } from '../base/clock';
+import { LateBars } from './late-bars';
 import type { MirroredInstrument, TopicState } from './mirror';
 
 /** The bars of one interval that the clock may have to end. */
@@ -45,6 +46,8 @@ export class DerivedTopics {
   private readonly clock: Clock;
   private readonly queue: (topic: TopicState, message: Message) => void;
   private readonly onPast: OnPastBar;
+  /** Bars that are not kept any more, and to which trades came. */
+  readonly late = new LateBars();
   private readonly touched = new Map<MirroredInstrument, Touched>();
   /** In the order of `BAR_INTERVALS`. */
   private readonly watches: readonly Watch[] = BAR_INTERVALS.map(() => ({
@@ -94,6 +97,7 @@ export class DerivedTopics {
         const revised = (touched.revised ??= new Map());
         revised.set(change.revised, (revised.get(change.revised) ?? 0) + 1);
       } else if (barTopics[i]!.isRead) {
+        this.late.add(barTopics[i]!, change.past.seconds, trade.seq);
         this.onPast(instrument.definition.symbol, BAR_INTERVALS[i]!, change.past);
       }
     }
@@ -136,13 +140,18 @@ export class DerivedTopics {
     this.touched.clear();
   }
 
-  /** Publishes a bar that had ended before, as history has it now; its topic then stands where it stood. */
-  revise(instrument: MirroredInstrument, bar: Bar): void {
+  /**
+   * Publishes a bar that had ended before, as history has it now. Its seq is that of its newest trade, which
+   * may be below the head of its topic: trades that came to it meanwhile are not in it.
+   * @param lastSeq the newest seq pushed
+   */
+  revise(instrument: MirroredInstrument, bar: Bar, lastSeq: number): void {
     const topic = instrument.topics[`bar:${bar.interval}`];
-    const { head } = topic;
-    if (topic.isRead) {
-      this.queue(topic, { ...bar, seq: head, prevSeq: head, final: true, count: 0 });
-    }
+    this.late.published(topic, bar.openTime.seconds, bar.seq, lastSeq);
+    const seq = Math.min(bar.seq, lastSeq); // the journal may be ahead of what was pushed
+    if (topic.isRead)
+      this.queue(topic, { ...bar, seq, prevSeq: topic.head, final: true, count: 0 });
+    topic.head = Math.max(topic.head, seq);
   }
 
   /** When `endBars` is to be called next; null when there is nothing to end. */

@@ -25,7 +25,9 @@ export interface ResumptionStage {
   /** Newest place pushed. */
   lastSeq(): number;
   /** Everything behind a place, in this turn; undefined when it is not in memory, or too much. */
-  recent(seq: number): Message[] | undefined;
+  recent(seq: number): readonly Message[] | undefined;
+  /** Whether all else that is answered is at hand in this turn; where not, who has it later calls `pull`. */
+  isReady(): boolean;
   /** Something can be taken. */
   pull(): void;
   /** Ends it, in the turn in which `recent` was asked. */
@@ -147,7 +149,7 @@ export class Resumption implements Feed {
     this.seq = this.roundTo;
     const recent = this.stage.recent(this.seq);
     if (recent !== undefined) {
-      this.outcome = recent;
+      if (this.stage.isReady()) this.outcome = recent;
       return;
     }
     const distance = this.stage.lastSeq() - this.seq;

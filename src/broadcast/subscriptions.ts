@@ -10,19 +10,23 @@
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { ackOf } from '../../protocol/answers';
-import type { Bbo, Instrument, Message, MessageOf, Status, Tick } from '../../protocol/messages';
+import type { Bbo, Message, MessageOf, Status, Tick } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { parseTopic, topicFault, type Topic } from '../../protocol/topics';
 import type { Clock } from '../base/clock';
+import { BarResume } from './bar-resume';
 import type { DerivedTopics } from './derived';
 import { Desk } from './desk';
 import type { Mirror, MirroredInstrument, SymbolChannel, TopicState } from './mirror';
 import { PastEpochs } from './past-epochs';
+import type { PastBarQuestions } from './past-bars';
 import type { Plays } from './plays';
 import { replayUnderWay } from './replay';
-import { Resumption, type Outcome, type ResetReason, type ResumptionStage } from './resumption';
+import { barsOf, definitionsOf, gapsOf, isDerived } from './resume-parts';
+import { Resumption, type Outcome, type ResetReason } from './resumption';
 import type { Session } from './session';
 import { kindOf } from './tally';
+import { WaitingFeed } from './waiting-feed';
 
 /**
  * Events that a resume goes through in memory; what is further back comes out of the journal. A frame of
@@ -31,6 +35,10 @@ import { kindOf } from './tally';
 export const RESUMED_MESSAGES_MAX = 5_000;
 /** So many of those are answered in one turn. */
 const RESUMES_A_TURN = 8;
+/** Topics that one `reset` names. */
+const RESET_TOPICS_MAX = 1_000;
+/** How far before a position of a past epoch late bars are looked for, which that life may not have published. */
+const LOOK_BACKS = [5_000, 1_000, 200];
 
 type Done = (refused?: Fault) => void;
 
@@ -46,12 +54,13 @@ interface Asked {
 
 /** How a resume is answered. */
 interface Answering {
-  readonly tellsDefinitions: boolean;
+  /** What comes first, where it was not sent yet. */
+  readonly opening: readonly Message[];
   /** The newest seq that a crash took of what is answered; 0: none. */
   readonly lostTo: number;
+  /** What was missed of bars; null where the answer is a reset. */
+  readonly bars: BarResume | null;
 }
-
-const FROM_MEMORY: Answering = { tellsDefinitions: true, lostTo: 0 };
 
 export class Subscriptions {
   /** The life of the numbering. */
@@ -64,6 +73,8 @@ export class Subscriptions {
   private readonly options: { readonly topicsMax: number };
   /** The journal; without it a resume has what is in memory. */
   plays: Plays | null = null;
+  /** Bars of the past. */
+  pastBars: PastBarQuestions | null = null;
   private readonly clock: Clock;
   private readonly desk = new Desk(RESUMES_A_TURN);
   private readonly lastSeq: () => number;
@@ -149,36 +160,51 @@ export class Subscriptions {
     start: number,
     done: Done,
   ): void {
-    const { topics } = request;
+    const { topics, epoch } = request;
     const { plays } = this;
-    const missed = this.recent(start, asked.targets);
-    if (missed !== undefined || plays === null) {
-      return this.answer(session, request, asked, missed ?? 'too-old', done);
-    }
     const kept = topics.filter((name) => !isDerived(name));
-    if (kept.length === 0) return this.answer(session, request, asked, [], done);
+    const recent = (from: number): readonly Message[] | undefined =>
+      kept.length === 0 ? [] : this.recent(from, this.targetsOf(asked.topics));
+    const pull = (): void => session.pull(this.clock.monotonicMs());
+    const bars = this.barsBehind(session, start, epoch, pull);
+    const isReady = (): boolean => bars.isReady(barsOf(this.targetsOf(asked.topics)));
+    const lostTo = this.pastEpochs.lostTo(start);
+    const opening = [...definitionsOf(asked.targets), ...gapsOf(asked.targets, start, lostTo)];
+    const missed = recent(start);
+    if (missed === undefined && plays === null) {
+      return this.answer(session, request, asked, 'too-old', done);
+    }
+    if (missed !== undefined && isReady()) {
+      return this.answer(session, request, asked, missed, done, { opening, lostTo, bars });
+    }
     for (const topic of asked.targets.keys()) session.leave(topic);
     for (const topic of asked.topics) if (topic.symbol === '*') session.wildcards.delete(channelOf(topic)); // prettier-ignore
-    const stage: ResumptionStage = {
-      plays,
-      client: session.client,
-      lastSeq: this.lastSeq,
-      recent: (from) => this.recent(from, this.targetsOf(asked.topics)),
-      pull: () => session.pull(this.clock.monotonicMs()),
-      queued: (ahead) => session.send([{ type: 'queued', id: request.id, ahead }]),
-      finish: (outcome) => {
-        // Instruments may have come meanwhile that a `*` stands for.
-        const now = this.resolve(session, topics);
-        if ('code' in now) done(now);
-        else {
-          const lostTo = this.pastEpochs.lostTo(start);
-          this.answer(session, request, now, outcome, done, { tellsDefinitions: false, lostTo });
-        }
-      },
+    const finish = (outcome: Outcome): void => {
+      // Instruments may have come meanwhile that a `*` stands for.
+      const now = this.resolve(session, topics);
+      if ('code' in now) done(now);
+      else this.answer(session, request, now, outcome, done, { opening: [], lostTo, bars });
     };
-    const definitions = definitionsOf(asked.targets);
-    const resumption = new Resumption(stage, kept, session.isText, start, definitions);
-    session.serve(resumption, this.clock.monotonicMs());
+    const queued = (ahead: number): void =>
+      session.send([{ type: 'queued', id: request.id, ahead }]);
+    const stage = { client: session.client, lastSeq: this.lastSeq, recent, isReady, pull, finish };
+    const feed =
+      kept.length === 0 || plays === null
+        ? new WaitingFeed(stage, start, opening)
+        : new Resumption({ ...stage, plays, queued }, kept, session.isText, start, opening);
+    session.serve(feed, this.clock.monotonicMs());
+  }
+
+  /** What becomes known of bars behind a position. */
+  private barsBehind(session: Session, start: number, epoch: number, ready: () => void): BarResume {
+    const { since, lastSeq, pastBars } = this;
+    const isGone = (): boolean => session.isGone;
+    const stage = { questions: pastBars, late: this.derived.late, lastSeq, since, ready, isGone };
+    if (epoch === this.epoch) return new BarResume(stage, start, start);
+    const looked = LOOK_BACKS.map((back) => Math.max(0, start - back));
+    // As far as memory reaches; where it does not, the journal is asked anyway.
+    const lookFrom = looked.find((from) => since(from) !== undefined) ?? looked[0]!;
+    return new BarResume(stage, start, lookFrom);
   }
 
   /** Answers a resume, and joins its topics in the same step. */
@@ -188,27 +214,38 @@ export class Subscriptions {
     asked: Asked,
     outcome: Outcome,
     done: Done,
-    { tellsDefinitions, lostTo }: Answering = FROM_MEMORY,
+    how: Answering = { opening: definitionsOf(asked.targets), lostTo: 0, bars: null },
   ): void {
     const { targets } = asked;
-    const messages: Message[] = tellsDefinitions ? definitionsOf(targets) : [];
+    const messages: Message[] = [...how.opening];
     const defined = new Set(targets.values());
     const reset = (topics: readonly string[], reason: ResetReason): void => {
-      if (topics.length === 0) return;
       session.resets += 1;
       for (const topic of topics) this.mirror.tallies[kindOf(topic)].resets += 1;
-      messages.push({ type: 'reset', topics: [...topics], epoch: this.epoch, seq: this.lastSeq(), reason }); // prettier-ignore
+      for (let i = 0; i < topics.length; i += RESET_TOPICS_MAX) {
+        const some = topics.slice(i, i + RESET_TOPICS_MAX);
+        messages.push({ type: 'reset', topics: some, epoch: this.epoch, seq: this.lastSeq(), reason }); // prettier-ignore
+      }
     };
     const isReset = typeof outcome === 'string';
-    // Bars and statistics are not numbered for themselves: what they are now says it all.
+    const bars = isReset || how.bars === null ? null : how.bars.messages();
     if (isReset) reset(names, outcome);
-    else reset(names.filter(isDerived), 'not-kept');
+    else if (bars !== null && bars.lost.size > 0) {
+      reset(Array.from(bars.lost, ({ name }) => name), 'not-kept'); // prettier-ignore
+    }
     for (const [topic, instrument] of targets) {
-      if (isReset || isDerived(topic.name)) {
+      if (isReset || bars?.lost.has(topic) === true) {
         messages.push(...this.state(topic, instrument, defined));
       }
     }
-    if (!isReset) messages.push(...this.renewed(targets.keys(), lostTo), ...outcome);
+    if (!isReset) {
+      messages.push(...this.renewed(targets.keys(), how.lostTo), ...outcome);
+      for (const [topic, instrument] of targets) {
+        if (topic.name.startsWith('stats:'))
+          messages.push(...this.state(topic, instrument, defined));
+      }
+      if (bars !== null) for (const message of bars.messages) messages.push(message);
+    }
     this.join(session, asked, 0);
     messages.push(ackOf(id, this.lastSeq()));
     session.answer(messages, this.clock.monotonicMs());
@@ -350,16 +387,6 @@ export class Subscriptions {
     if (newest !== null) messages.push(newest);
     return messages;
   }
-}
-
-/** Definitions of the instruments of topics, once each. */
-function definitionsOf(targets: ReadonlyMap<unknown, MirroredInstrument | null>): Instrument[] {
-  const instruments = [...new Set(targets.values())].filter((i) => i !== null);
-  return instruments.map(({ definition }) => definition);
-}
-
-function isDerived(name: string): boolean {
-  return name.startsWith('bar:') || name.startsWith('stats:');
 }
 
 /** The topic but for its symbol; of a bar with its interval. */

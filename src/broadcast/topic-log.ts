@@ -4,9 +4,12 @@
  * It is kept once, however many they are; each reads it from a place of its own (a cursor), when its
  * window is open. So a slow reader costs a turn nothing, and holds no messages of its own. A log exists
  * while somebody reads it. Bounded: bytes, and the time that a message may wait; the newest always stays.
+ *
+ * A bar that has ended is sent no more, so the message of its end stands for itself, as a trade does. Such ends
+ * are kept longer than the other messages: the newest `ENDS_MAX`, for a minute at least.
  */
 
-import type { Message } from '../../protocol/messages';
+import type { Bar, Message } from '../../protocol/messages';
 import { BoundedQueue } from '../base/bounded-queue';
 
 /** What of a topic can wait. */
@@ -17,6 +20,23 @@ export interface Logged {
   /** About, on the binary wire. */
   readonly bytes: number;
   readonly atMs: number;
+}
+
+/** Ends of bars of one topic that are kept when they have left the log, and how long. */
+export const ENDS_MAX = 1_000;
+const ENDS_KEPT_MS = 60_000;
+
+interface End {
+  readonly place: number;
+  readonly message: Bar;
+  readonly atMs: number;
+}
+
+/** Ends of bars that nobody holds any more. */
+export interface LostEnds {
+  readonly count: number;
+  /** Of the newest of them. */
+  readonly seq: number;
 }
 
 export class TopicLog {
@@ -30,6 +50,10 @@ export class TopicLog {
   heldBytes = 0;
   private keepMs = 0;
   private readonly bytesMax: number;
+  /** Of bars: ends that have left the entries. */
+  private readonly ends = new BoundedQueue<End>(Number.MAX_SAFE_INTEGER);
+  /** Ends that were dropped: how many, the newest seq, and the place behind them. */
+  private lost = { count: 0, seq: 0, place: 0 };
   private readonly entries = new BoundedQueue<Logged>(Number.MAX_SAFE_INTEGER);
 
   constructor(bytesMax: number) {
@@ -65,12 +89,49 @@ export class TopicLog {
     return this.entries.at(place - this.start)!;
   }
 
+  /** The messages of bars from a place on, of which only ends are held from before the log's start. */
+  *barsFrom(place: number): Generator<Bar> {
+    const { ends } = this;
+    for (let i = 0; i < ends.length; i++) {
+      const end = ends.at(i)!;
+      if (end.place >= place) yield end.message;
+    }
+    for (let at = Math.max(place, this.start); at < this.end; at++) {
+      const { message } = this.at(at);
+      if (message.type !== 'bar') throw new Error(`${message.type} on a topic of bars`);
+      yield message;
+    }
+  }
+
+  /** Ends from a place on that are not held any more; null when all are. */
+  lostEnds(place: number): LostEnds | null {
+    return this.lost.place > place ? this.lost : null;
+  }
+
+  private keepEnd(message: Bar, atMs: number, nowMs: number): void {
+    const { ends } = this;
+    ends.push({ place: this.start, message, atMs });
+    const keepMs = Math.max(this.keepMs, ENDS_KEPT_MS);
+    for (
+      let end = ends.at(0)!;
+      ends.length > ENDS_MAX || nowMs - end.atMs > keepMs;
+      end = ends.at(0)!
+    ) {
+      ends.shift();
+      const { count, seq } = this.lost;
+      this.lost = { count: count + 1, seq: Math.max(seq, end.message.seq), place: end.place + 1 };
+      if (ends.length === 0) break;
+    }
+    ends.fit();
+  }
+
   private trim(nowMs: number): void {
     const { entries } = this;
     while (entries.length > 1) {
-      const { bytes, atMs } = entries.at(0)!;
+      const { bytes, atMs, message } = entries.at(0)!;
       if (this.heldBytes <= this.bytesMax && nowMs - atMs <= this.keepMs) break;
       entries.shift();
+      if (message.type === 'bar' && message.final) this.keepEnd(message, atMs, nowMs);
       this.start += 1;
       this.heldBytes -= bytes;
     }

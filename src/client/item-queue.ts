@@ -156,9 +156,8 @@ function conflateBars(
   const bars = entries.map(({ at, count }) => ({ bar: items[at] as Bar, count }));
   bars.sort((a, b) => a.bar.openTime.compare(b.bar.openTime));
   for (const [i, { bar, count }] of bars.entries()) {
-    const seq = Math.max(bar.seq, prevSeq);
-    out[places[i]!] = { ...bar, seq, prevSeq, count };
-    prevSeq = seq;
+    out[places[i]!] = { ...bar, prevSeq, count };
+    prevSeq = Math.max(prevSeq, bar.seq);
   }
 }
 

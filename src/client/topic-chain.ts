@@ -9,12 +9,16 @@
  * - `state`: behind a `reset`, until the place at which its state stands: as `collecting`, but the
  *   application is told at once.
  *
- * Bounded: the newest message (of `status`: one an instrument) and the ten levels of a book.
+ * Messages of bars and statistics are whole states: of these only a `prevSeq` above the last says that some
+ * are missing, and none is a repetition for its `seq`.
+ *
+ * Bounded: the newest message (of `status`: one an instrument), some bars, and the ten levels of a book.
  */
 
 import { bookChecksum } from '../../protocol/checksum';
 import type { Book, MessageOf } from '../../protocol/messages';
 import type { Topic } from '../../protocol/topics';
+import { DerivedStates, type Derived } from './derived-states';
 import type { TopicMessage } from './items';
 import { LocalBook } from './local-book';
 
@@ -51,6 +55,8 @@ export class TopicChain {
   private resumedFrom = -1;
   /** The newest message; of `status`, of each instrument. */
   private readonly newest = new Map<string, TopicMessage>();
+  /** Of bars and statistics, in place of these. */
+  private readonly states = new DerivedStates();
 
   /** @param floor a place up to which everything of the topic is known, or known to be no more */
   constructor(name: string, topic: Topic, floor: number, book: LocalBook | undefined) {
@@ -62,13 +68,14 @@ export class TopicChain {
 
   /** A message as it goes on from what is held: while the state is told anew it stands for what it left out. */
   bridged(m: TopicMessage): TopicMessage {
-    const isState = m.type !== 'trade' && m.type !== 'status';
+    const isState = m.type === 'tick' || m.type === 'bbo' || m.type === 'book';
     const isAhead = this.exact && m.seq > this.last && m.prevSeq !== this.last;
     if (!this.isRefreshed || this.phase !== 'live' || !isState || !isAhead) return m;
     return { ...m, prevSeq: this.last };
   }
 
   take(m: TopicMessage): Verdict {
+    if (isDerived(m)) return this.takeDerived(m);
     switch (this.phase) {
       case 'live':
         if (this.continues(m)) return this.apply(m);
@@ -94,6 +101,24 @@ export class TopicChain {
     }
   }
 
+  private takeDerived(m: Derived): Verdict {
+    const { phase } = this;
+    if (phase === 'void') return 'dropped';
+    if (phase === 'state' && m.seq > this.stateSeq) this.phase = 'live';
+    else if ((phase === 'live' || phase === 'broken') && m.prevSeq > this.last) {
+      this.phase = 'broken';
+      return phase === 'live' ? 'broken' : 'dropped';
+    }
+    this.last = this.exact
+      ? Math.max(this.last, m.seq)
+      : Math.max(m.seq, phase === 'live' ? this.last : 0);
+    this.exact = true;
+    this.isUnconfirmed = false;
+    const isNews = this.states.take(m);
+    if (phase === 'collecting') return 'collected';
+    return isNews ? 'taken' : 'repeated';
+  }
+
   /** Takes over what a `gap` says; false when it tells nothing new. */
   skip({ from, to, reason }: GapMessage): boolean {
     if (this.phase === 'void' || this.phase === 'collecting') return false;
@@ -104,6 +129,7 @@ export class TopicChain {
     this.lostFrom = this.exact ? undefined : from;
     // Of a book that lacks changes nothing is left until a snapshot; a state that nobody has any more is none.
     if (this.exact || isVoid || this.book !== undefined) this.newest.clear();
+    if (!this.exact) this.states.voidFrom(from);
     this.last = to;
     this.isUnconfirmed = false;
     this.book?.skipTo(to);
@@ -177,12 +203,11 @@ export class TopicChain {
     const { channel } = this.topic;
     if (channel === 'trade') return [];
     if (channel === 'status') return [...this.newest.values()].sort((a, b) => a.seq - b.seq);
+    const derived = this.states.newest;
+    if (derived !== undefined) return [{ ...derived, seq: this.last, prevSeq: 0, count: 1 }];
     const [message] = this.newest.values();
     if (message === undefined) return [];
-    if (message.type === 'book') return [this.bookState(message)];
-    const derived = message.type === 'bar' || message.type === 'stats';
-    // A bar that was revised behind it has moved the head of the topic, which the next message names.
-    return [derived ? { ...message, seq: this.last, prevSeq: 0, count: 1 } : message];
+    return [message.type === 'book' ? this.bookState(message) : message];
   }
 
   private bookState(newest: Book): Book {
@@ -243,14 +268,7 @@ export class TopicChain {
   }
 
   private keep(m: TopicMessage): void {
-    if (m.type === 'trade' || this.isRevision(m)) return;
-    this.newest.set(m.symbol, m);
-  }
-
-  /** Whether it tells anew what an earlier bar than the newest one was [D8]. */
-  private isRevision(m: TopicMessage): boolean {
-    const newest = this.newest.get(m.symbol);
-    return m.type === 'bar' && newest?.type === 'bar' && m.openTime.compare(newest.openTime) < 0;
+    if (m.type !== 'trade') this.newest.set(m.symbol, m);
   }
 
   private forget(): void {
@@ -258,6 +276,11 @@ export class TopicChain {
     this.lostFrom = undefined;
     this.isUnconfirmed = false;
     this.newest.clear();
+    this.states.clear();
     this.book?.clear();
   }
+}
+
+function isDerived(m: TopicMessage): m is Derived {
+  return m.type === 'bar' || m.type === 'stats';
 }

@@ -13,7 +13,7 @@
  *   head above the last `seq` of the topic: a connection keeps its order [T7]. So a server must not
  *   let that place run ahead of messages that still wait for this session;
  * - it has everything below the place of a message in the answer of a `resume`, which ascends over
- *   all of its topics [R2]; so a resume that is cut off is not begun anew.
+ *   all of its topics but bars and statistics [R2]; so a resume that is cut off is not begun anew.
  *
  * A topic's own place is the highest of these, and P is the lowest of the topics' own places: at
  * most one heartbeat old, however quiet a topic is. Of a `*` the first does not count, since nobody
@@ -263,7 +263,11 @@ export class TopicTable {
   resume(topics: readonly string[], only: boolean): void {
     const resuming = topics.flatMap((name) => this.asked.get(name) ?? []);
     for (const asked of resuming) asked.resuming = true;
-    this.ascending = only ? new Set(resuming) : undefined;
+    // Bars and statistics come behind the others.
+    const ascending = resuming.filter(
+      ({ topic }) => topic.channel !== 'bar' && topic.channel !== 'stats',
+    );
+    this.ascending = only ? new Set(ascending) : undefined;
   }
 
   /** Everything of them up to `seq` has come. */

@@ -11,7 +11,13 @@
 
 import type { Database, Statement } from 'bun:sqlite';
 
-import { BAR_SECONDS, barEndsByClock, barMessage, type OpenBar } from '../../protocol/bars';
+import {
+  BAR_SECONDS,
+  barEndsByClock,
+  barMessage,
+  type BarInterval,
+  type OpenBar,
+} from '../../protocol/bars';
 import { fieldFault, type Fault } from '../../protocol/codes';
 import { toJsonText } from '../../protocol/json-text';
 import type { Instrument } from '../../protocol/messages';
@@ -25,10 +31,10 @@ import { FEW, Topic, type TopicRow } from './history-topics';
 import { timingOf } from './records';
 import { ORDER_TIME, KIND, seqOf } from './schema';
 
-const SELECT_TRADE = `SELECT id, prev_seq, event_time >> 32 AS hi, event_time & 4294967295 AS lo,
+export const SELECT_TRADE = `SELECT id, prev_seq, event_time >> 32 AS hi, event_time & 4294967295 AS lo,
   receive_time >> 32 AS receive_hi, receive_time & 4294967295 AS receive_lo, price, quantity, flags FROM record`;
 
-interface TradeRow extends TopicRow {
+export interface TradeRow extends TopicRow {
   hi: number;
   lo: number;
   receive_hi: number;
@@ -95,6 +101,30 @@ export class PastBars {
     };
     const gaps = this.gaps.within(0, Number.MAX_SAFE_INTEGER, instrument, times);
     return { items: `[${items.join(',')}]`, next: next?.toString() ?? null, gaps };
+  }
+
+  /**
+   * All bars of a range, oldest first; null where they hold too many trades.
+   * @param first begin of the first interval @param last end of the last one, inclusive @param count intervals between
+   */
+  *allBetween(
+    interval: BarInterval,
+    instrument: number,
+    first: Nanos,
+    last: Nanos,
+    count: number,
+    tradesMax: number,
+  ): Generator<undefined, OpenBar[] | null> {
+    const now = Nanos.ZERO;
+    const q: BarsQuestion = { kind: 'bars', symbol: '', interval, from: first, to: null, limit: count, tradesMax, now }; // prettier-ignore
+    const bars: OpenBar[] = [];
+    for (let from: Nanos | null = first; from !== null && from.compare(last) <= 0;) {
+      const found: Found | 'too-many' = yield* this.find(q, instrument, from, last);
+      if (found === 'too-many') return null;
+      bars.push(...found.bars);
+      from = found.next;
+    }
+    return bars;
   }
 
   /** Without `from` the last bars of the range, else the first. */
@@ -177,7 +207,7 @@ function nextBegin({ hi, lo }: { hi: number; lo: number }, seconds: number): Nan
   return floor.compare(moment) === 0 ? floor : floor.plus(seconds * 1e9);
 }
 
-function tradeOf(row: TradeRow) {
+export function tradeOf(row: TradeRow) {
   return {
     seq: seqOf(row.id),
     eventTime: new Nanos(row.hi, row.lo),

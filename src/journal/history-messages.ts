@@ -5,6 +5,7 @@
 
 import type { BarInterval } from '../../protocol/bars';
 import type { Fault } from '../../protocol/codes';
+import type { Sum } from '../../protocol/sums';
 import type { PlayAnswers, PlayQuestion } from './playback-messages';
 
 /** A time as it crosses between threads, where a `Nanos` would lose its methods. */
@@ -60,10 +61,35 @@ export interface BarsQuestion {
   readonly now: TimeWords;
 }
 
+/** Bars of a topic behind a position. */
+export interface BarsBehindTopic {
+  readonly interval: BarInterval;
+  /** Bars that open at this second or later need not be read. */
+  readonly below: number;
+  /** Seconds at which bars open that are wanted though no trade behind the position touched them. */
+  readonly also: readonly number[];
+}
+
+export interface BarsBehindOf {
+  readonly symbol: string;
+  readonly topics: readonly BarsBehindTopic[];
+}
+
+/** What trades touched behind `lookFrom`, up to `upTo`; only those behind `after` are counted. */
+export interface BarsBehindQuestion {
+  readonly kind: 'bars-behind';
+  readonly instruments: readonly BarsBehindOf[];
+  readonly lookFrom: number;
+  readonly after: number;
+  readonly upTo: number;
+  /** Trades read of an instrument, and of a run of bars. */
+  readonly tradesMax: number;
+}
+
 /** For the thread of history; those of a play are for one of their own. */
 export type PastQuestion = BookQuestion | TradesQuestion | TicksQuestion | BarsQuestion;
 
-export type Question = PastQuestion | PlayQuestion;
+export type Question = PastQuestion | BarsBehindQuestion | PlayQuestion;
 
 /** Decimals as strings, best first. */
 export interface PastBook {
@@ -94,12 +120,45 @@ export interface BarsPage {
   readonly gaps: readonly MissingPlaces[];
 }
 
+/** A bar as it crosses between threads: prices and quantities scaled. */
+export interface PlainBar {
+  /** At which it opens, since 1970. */
+  readonly second: number;
+  readonly open: number;
+  readonly high: number;
+  readonly low: number;
+  readonly close: number;
+  readonly volume: Sum;
+  readonly trades: number;
+  /** Of its newest trade, as are the times. */
+  readonly seq: number;
+  readonly eventTime: TimeWords;
+  readonly receiveTime: TimeWords;
+}
+
+export interface BarsOfTopic {
+  /** Seconds at which the touched bars open, with the number of trades that came to each. */
+  readonly touched: readonly (readonly [second: number, trades: number])[];
+  /** Bars that began behind the position and behind all of these before them, with the seq that began each. */
+  readonly fronts: readonly (readonly [second: number, seq: number])[];
+  /** Where the newest bar at the position opens; null where there was none. */
+  readonly newest: number | null;
+  /** Those of the touched, the newest and the other wanted ones that open below what was asked. */
+  readonly bars: readonly PlainBar[];
+}
+
+export interface BarsBehind {
+  /** As asked, topic by topic; fewer instruments where the answer would be too long. */
+  readonly instruments: readonly (readonly (BarsOfTopic | 'not-kept')[])[];
+}
+
 /** What each kind of question is answered with, when it is not a fault. */
 export interface Answers extends PlayAnswers {
-  book: PastBook;
-  trades: Page;
-  ticks: Page;
-  bars: BarsPage;
+  'book': PastBook;
+  'trades': Page;
+  'ticks': Page;
+  'bars': BarsPage;
+  'bars-behind': BarsBehind;
 }
 
 export type AnswerTo<Q extends Question> = Answers[Q['kind']];

@@ -14,11 +14,13 @@ import { toJsonText } from '../../protocol/json-text';
 import type { Instrument, Message } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { PastBars } from './history-bars';
+import { PastBarsBehind } from './history-bars-behind';
 import { ALWAYS, Blocks, PART_BLOCKS, type Times } from './history-blocks';
 import { PastBooks } from './history-book';
 import { Gaps } from './history-gaps';
 import type {
   Answers,
+  BarsBehindQuestion,
   MissingPlaces,
   Page,
   PastQuestion,
@@ -35,11 +37,14 @@ interface Known {
   readonly definition: Instrument;
 }
 
+type HistoryQuestion = PastQuestion | BarsBehindQuestion;
+
 export class HistoryReader {
   private readonly db: Database;
   private readonly gaps: Gaps;
   private readonly books: PastBooks;
   private readonly bars: PastBars;
+  private readonly barsBehind: PastBarsBehind;
   private readonly tradeRows: Topic<RecordRow>;
   private readonly tickRows: Topic<RecordRow>;
   private readonly instruments = new Map<string, Known>();
@@ -52,15 +57,16 @@ export class HistoryReader {
     this.gaps = new Gaps(this.db, blocks);
     this.books = new PastBooks(this.db, blocks, this.gaps);
     this.bars = new PastBars(this.db, blocks, this.gaps);
+    this.barsBehind = new PastBarsBehind(this.db, blocks, this.gaps, this.bars);
     this.tradeRows = new Topic<RecordRow>(this.db, blocks, 'trade', SELECT_RECORD);
     this.tickRows = new Topic<RecordRow>(this.db, blocks, 'tick', SELECT_RECORD);
   }
 
   /** All of it at once, as of `work`. */
   answer(
-    question: PastQuestion,
+    question: HistoryQuestion,
     open: MissingPlaces | null = null,
-  ): Answers[PastQuestion['kind']] | Fault {
+  ): Answers[HistoryQuestion['kind']] | Fault {
     const work = this.work(question, open);
     for (;;) {
       const part = work.next();
@@ -74,9 +80,9 @@ export class HistoryReader {
    * @throws Error when the journal does not read
    */
   *work(
-    question: PastQuestion,
+    question: HistoryQuestion,
     open: MissingPlaces | null = null,
-  ): Generator<undefined, Answers[PastQuestion['kind']] | Fault> {
+  ): Generator<undefined, Answers[HistoryQuestion['kind']] | Fault> {
     const parts = this.parts(question);
     for (;;) {
       this.db.run('BEGIN');
@@ -92,8 +98,11 @@ export class HistoryReader {
   }
 
   private *parts(
-    question: PastQuestion,
-  ): Generator<undefined, Answers[PastQuestion['kind']] | Fault> {
+    question: HistoryQuestion,
+  ): Generator<undefined, Answers[HistoryQuestion['kind']] | Fault> {
+    if (question.kind === 'bars-behind') {
+      return yield* this.barsBehind.read(question, (symbol) => this.find(symbol)?.id);
+    }
     const known = this.find(question.symbol);
     if (known === undefined) {
       return fault('no-data', `the journal holds nothing of ${question.symbol} yet`);

@@ -193,14 +193,14 @@ export class Reader {
       copy = this.begin(topic);
     }
     const resume = requests.find((r) => !tellsState(r, topic));
-    if (resume !== undefined && m.type !== 'bar') {
+    if (resume !== undefined) {
       if (copy.last === null) copy.begin(this.truth.head(topic, resume.place));
       // A repetition [T5]
-      if (m.seq <= copy.last!) return copy.again(m);
+      if (m.seq <= copy.last! && m.type !== 'bar' && m.type !== 'stats') return copy.again(m);
     }
     // A state may look like the first message of its topic.
     if (!copy.fits(m) && requests.some((r) => tellsState(r, topic))) copy.state(m);
-    else copy.chain(m);
+    else copy.chain(m, resume !== undefined);
   }
 
   /** The copy of a topic: of one that came under a `*` of this connection it needs all. */
@@ -293,7 +293,7 @@ export class Reader {
     const isOfPart = reason === 'not-kept' && resetBy === null;
     hold(resetBy === reason || (resetBy === null && reason !== 'other-epoch') || isOfPart, () => ['reset by', reason, request]); // prettier-ignore
     for (const name of topics) {
-      hold(request.names.has(name), () => ['reset of what was not asked', name]);
+      hold(covers(request.names, name), () => ['reset of what was not asked', name]);
       request.reset.add(name);
       const served = this.served.get(name);
       if (served !== undefined) served.place = null;

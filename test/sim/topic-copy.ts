@@ -3,7 +3,7 @@
  * order by `prevSeq`, standing for exactly as many messages as it says, and saying what was so.
  */
 
-import type { MessageOf } from '../../protocol/messages';
+import type { Bar, MessageOf, Stats } from '../../protocol/messages';
 import { LocalBook } from '../../src/client/local-book';
 import { hold, type Sequenced, type Truth } from './truth';
 
@@ -27,8 +27,12 @@ export class TopicCopy {
   private held: number | null = null;
   private readonly truth: Truth;
 
+  /** Whether its messages are whole states, which are not numbered for themselves. */
+  private readonly isDerived: boolean;
+
   constructor(name: string, truth: Truth, last: number | null) {
     this.name = name;
+    this.isDerived = name.startsWith('bar:') || name.startsWith('stats:');
     this.truth = truth;
     this.begin(last);
   }
@@ -50,11 +54,11 @@ export class TopicCopy {
     this.book = null;
   }
 
-  /** Takes the message that must follow. */
-  chain(m: Sequenced): void {
+  /** Takes the message that must follow. @param isResumed in the answer of a resume */
+  chain(m: Sequenced, isResumed = false): void {
+    if (m.type === 'bar' || m.type === 'stats') return this.takeWhole(m, isResumed);
     const { last, name, truth } = this;
-    const isEnd = m.type === 'bar' && m.final && m.count === 0 && m.seq === last; // [D8]
-    const isNext = last !== null && m.prevSeq === this.chainEnd(last) && (m.seq > last || isEnd);
+    const isNext = last !== null && m.prevSeq === this.chainEnd(last) && m.seq > last;
     hold(isNext, () => ['out of order', name, last, m]);
     truth.check(name, m);
     const count = truth.between(name, last, m.seq);
@@ -66,6 +70,23 @@ export class TopicCopy {
     this.keepBook(m);
   }
 
+  /** A whole state: only a `prevSeq` above the last says that something is missing. */
+  private takeWhole(m: Bar | Stats, isResumed: boolean): void {
+    const { last, name, truth } = this;
+    hold(last !== null && m.prevSeq <= last, () => ['out of order', name, last, m]);
+    truth.check(name, m);
+    // Of bars those that left the log are counted with the newest.
+    const isCounted = m.type === 'stats' && !isResumed && m.seq > last && this.lostFrom === null;
+    if (isCounted && m.prevSeq === last) {
+      const count = truth.between(name, last, m.seq);
+      hold(count === m.count, () => ['stands for others', name, last, count, m]);
+    }
+    this.held = m.seq;
+    if (m.seq <= last) return;
+    this.last = m.seq;
+    this.lostFrom = null;
+  }
+
   /** What the next message names as the one before it: behind a loss, the last that is left. */
   private chainEnd(last: number): number {
     return this.lostFrom === null ? last : this.truth.head(this.name, last);
@@ -73,7 +94,9 @@ export class TopicCopy {
 
   /** Whether it has everything up to the newest message. */
   isAt(head: number): boolean {
-    return this.last !== null && this.chainEnd(this.last) === head;
+    if (this.last === null) return false;
+    const end = this.chainEnd(this.last);
+    return this.isDerived ? end >= head : end === head;
   }
 
   /** Whether a message is the next, whatever else it may be. */
@@ -90,7 +113,7 @@ export class TopicCopy {
     const last = this.last === null ? null : this.chainEnd(this.last);
     hold(m.type !== 'trade', () => ['a trade is no state', last, m]);
     const isOld = last !== null && m.seq < last;
-    hold(!isOld || m.type === 'status', () => ['old state', last, m]);
+    hold(!isOld || m.type === 'status' || this.isDerived, () => ['old state', last, m]);
     this.truth.check(name, m);
     hold(m.type !== 'book' || m.form !== 'delta', () => ['changes are no state', m]);
     this.begin(Math.max(m.seq, last ?? 0));
@@ -103,11 +126,14 @@ export class TopicCopy {
     const { name, truth } = this;
     const last = this.last!;
     const run = truth.lostAt(to);
-    hold(run?.from === from && run.to === to, () => ['a loss of its own', name, from, to, run]);
+    const isFrom = run?.from === from || (this.isDerived && run !== undefined && from <= run.from);
+    hold(isFrom && run.to === to, () => ['a loss of its own', name, from, to, run]);
     hold(count === to - from + 1, () => ['a loss counts wrong', name, from, to, count]);
     if (last >= from && this.lostFrom === null) this.held = null;
     else if (last < from) {
-      hold(truth.between(name, last, from - 1) === 0, () => ['untold before a loss', name, last, from]); // prettier-ignore
+      // A place may lie within a batch, of which a derived topic has one message.
+      const isTold = this.isDerived || truth.between(name, last, from - 1) === 0;
+      hold(isTold, () => ['untold before a loss', name, last, from]); // prettier-ignore
       if (this.lostFrom === null) this.account();
     }
     if (last > to) return; // told before
@@ -133,7 +159,8 @@ export class TopicCopy {
     const { last, name, truth } = this;
     hold(last !== null && from > last && to >= from, () => ['a gap out of order', name, last, from, to]); // prettier-ignore
     hold(truth.between(name, last, from - 1) === 0, () => ['untold before a gap', name, last, from]); // prettier-ignore
-    hold(truth.between(name, from - 1, to) === count, () => ['a gap counts wrong', name, from, to, count]); // prettier-ignore
+    const isCounted = this.isDerived || truth.between(name, from - 1, to) === count;
+    hold(isCounted, () => ['a gap counts wrong', name, from, to, count]); // prettier-ignore
     this.missed += count;
     this.last = to;
     this.book = null;
@@ -171,7 +198,7 @@ export class TopicCopy {
 
   /** All messages since it began are told or declared, none twice. */
   account(): void {
-    if (this.since === null || this.last === null) return;
+    if (this.since === null || this.last === null || this.isDerived) return;
     const all = this.truth.between(this.name, this.since, this.last);
     hold(all === this.told + this.missed, () => ['unaccounted', this.name, all, this.told, this.missed]); // prettier-ignore
   }

@@ -176,7 +176,7 @@ export class Truth {
     const topic = this.topic(`trade:${m.symbol}`);
     const rank = topic.rank(m.seq);
     const newest = topic.messages[rank - 1] as Trade | undefined;
-    hold(newest?.seq === m.seq, () => ['not at the place of a trade', m]);
+    hold(newest !== undefined, () => ['before any trade', m]);
     const last = m.type === 'bar' ? m.close : m.last;
     hold(last === newest.price, () => ['not the price of its newest trade', m, newest]);
     let trades = rank;

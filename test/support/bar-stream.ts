@@ -52,7 +52,8 @@ export class BarStream {
   batch(): void {
     for (let n = this.random.int(1, 4); n > 0; n--) this.derived.add(this.instrument, this.trade());
     this.derived.seal();
-    for (const seconds of this.past) this.derived.revise(this.instrument, this.barAt(seconds));
+    for (const seconds of this.past)
+      this.derived.revise(this.instrument, this.barAt(seconds), this.seq);
     this.past.clear();
   }
 
@@ -64,8 +65,10 @@ export class BarStream {
 
   private barAt(seconds: number): Bar {
     const time = Nanos.fromSeconds(seconds, 0);
-    const head = { type: 'bar', symbol: 'AAA', seq: 0, prevSeq: 0, interval: BAR_INTERVAL } as const; // prettier-ignore
-    return { ...head, eventTime: time, receiveTime: time, openTime: time, ...naiveBar(this.byOpenTime.get(seconds)!), final: true, count: 0 }; // prettier-ignore
+    const trades = this.byOpenTime.get(seconds)!;
+    const { seq } = trades.at(-1)!;
+    const head = { type: 'bar', symbol: 'AAA', seq, prevSeq: 0, interval: BAR_INTERVAL } as const;
+    return { ...head, eventTime: time, receiveTime: time, openTime: time, ...naiveBar(trades), final: true, count: 0 }; // prettier-ignore
   }
 
   private trade(): Trade {
@@ -96,7 +99,7 @@ function naiveBar(trades: readonly Trade[]): Naive {
   };
 }
 
-/** A reader of a topic of bars, who keeps the newest of each and the rule of the chain [T5]. */
+/** A reader of a topic of bars, by the rule for states: of each bar the newest, and no message missing. */
 export class BarReader {
   last = 0;
   counted = 0;
@@ -104,16 +107,14 @@ export class BarReader {
   /** Bars that were not told to be over when a later one came. */
   unended = 0;
 
-  /** @throws Error when a message does not follow the one before */
+  /** @throws Error when messages are missing before it */
   take(m: Bar): void {
-    if (m.prevSeq !== this.last || m.seq < this.last) {
-      throw new Error(`bar ${m.seq} follows ${m.prevSeq}, and not ${this.last}`);
-    }
-    this.last = m.seq;
+    if (m.prevSeq > this.last) throw new Error(`bar ${m.seq} follows ${m.prevSeq}, and not ${this.last}`); // prettier-ignore
+    this.last = Math.max(this.last, m.seq);
     this.counted += m.count;
     const at = m.openTime.seconds;
     for (const [seconds, bar] of this.bars) if (seconds < at && !bar.final) this.unended += 1;
-    this.bars.set(at, m);
+    if (m.seq >= (this.bars.get(at)?.seq ?? 0)) this.bars.set(at, m);
   }
 
   /** What it holds, as `BarStream.bars` tells it. */

@@ -1,0 +1,271 @@
+/**
+ * Bar world: a real journal, the server's own broadcasting before it, and readers that know only the rules of
+ * the protocol. Trades are random, many late; the server restarts and crashes; answers of the journal come
+ * when they are let. The bars are counted anew from the trades, as plainly as can be.
+ */
+
+import { join } from 'node:path';
+
+import type { BarInterval } from '../../protocol/bars';
+import { decodeTextFrame, isFault } from '../../protocol/codec';
+import type { Bar, Trade } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import { TradeStatistics } from '../../protocol/statistics';
+import { Nanos } from '../../protocol/time';
+import { ManualClock } from '../../src/base/clock';
+import type { Prng } from '../../src/base/prng';
+import { Broadcaster } from '../../src/broadcast/broadcaster';
+import type { PlayedChunk } from '../../src/broadcast/feed';
+import { PastBarQuestions, type PastAnswer } from '../../src/broadcast/past-bars';
+import { PastEpochs } from '../../src/broadcast/past-epochs';
+import { Plays, type PlaySource } from '../../src/broadcast/plays';
+import type { Journal } from '../../src/journal/journal';
+import { isCrash } from '../../src/journal/history-gaps';
+import type { BarsPage } from '../../src/journal/history-messages';
+import { HistoryReader } from '../../src/journal/history-reader';
+import type { PlayOpened } from '../../src/journal/playback-messages';
+import { PlaybackReader } from '../../src/journal/playback-reader';
+import { JOURNAL_FILE } from '../../src/journal/reading';
+import { instrument, trade } from '../support/market-events';
+import { openedJournal } from '../support/test-journal';
+
+export const SYMBOLS = ['A', 'B'];
+const START_MS = 1_700_000_000_000;
+
+export interface NaiveBar {
+  readonly open: number;
+  readonly high: number;
+  readonly low: number;
+  readonly close: number;
+  readonly volume: number;
+  readonly trades: number;
+}
+
+interface PastBarName {
+  readonly symbol: string;
+  readonly interval: BarInterval;
+  readonly openTime: Nanos;
+}
+
+export class BarWorld {
+  readonly clock = new ManualClock(Nanos.fromMillis(START_MS));
+  broadcaster!: Broadcaster;
+  epoch = 0;
+  lastSeq = 0;
+  /** All that stands. */
+  events: BatchEvent[] = [];
+  /** Seconds at which the server's trades lie behind the clock, at most. */
+  lateMs = 8_000;
+  /** Questions to the journal that wait. */
+  readonly held: (() => void)[] = [];
+  asked = 0;
+  private journal!: Journal & { abandon(): void };
+  private history!: HistoryReader;
+  private playback!: PlaybackReader;
+  private wakeAtMs = Infinity;
+  /** Events in memory. */
+  private memoryFrom = 0;
+  private readonly publish = new Map<string, Set<(data: string | Uint8Array) => void>>();
+  private readonly past = new Map<string, PastBarName>();
+  private readonly random: Prng;
+  private readonly directory: string;
+  private readonly memory: number;
+  private life = 0;
+
+  /** @param memory newest events that the server holds */
+  constructor(directory: string, random: Prng, memory: number) {
+    this.directory = directory;
+    this.random = random;
+    this.memory = memory;
+    this.clock.advance(3_600e9);
+    this.open();
+    const definitions = SYMBOLS.map((symbol, i) => ({ ...instrument(symbol), seq: i + 1 }));
+    this.push(definitions);
+    void this.journal.flush();
+  }
+
+  subscribe(topic: string, take: (data: string | Uint8Array) => void): void {
+    const takers = this.publish.get(topic) ?? new Set();
+    this.publish.set(topic, takers.add(take));
+  }
+
+  unsubscribe(topic: string, take: (data: string | Uint8Array) => void): void {
+    this.publish.get(topic)?.delete(take);
+  }
+
+  /** Some trades, in one batch. */
+  batch(): void {
+    const { random } = this;
+    const trades: Trade[] = [];
+    for (let n = random.int(1, 5); n > 0; n--) trades.push(this.trade(this.lastSeq + 1 + trades.length, trades)); // prettier-ignore
+    this.push(trades);
+  }
+
+  advance(ms: number): void {
+    this.clock.advance(ms * 1e6);
+    if (this.clock.now().millis < this.wakeAtMs) return;
+    this.wakeAtMs = Infinity;
+    this.broadcaster.endBars();
+  }
+
+  /** Lets one question go, and what follows from it. */
+  async answerOne(): Promise<void> {
+    const next = this.held.splice(this.random.int(0, Math.max(0, this.held.length - 1)), 1)[0];
+    next?.();
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** Reads a bar that is not kept, and publishes it when that is let. */
+  revise(): void {
+    const [entry] = this.past;
+    if (entry === undefined) return;
+    const [key, { symbol, interval, openTime }] = entry;
+    this.past.delete(key);
+    const { life } = this;
+    void this.gate(async () => {
+      await this.journal.flush();
+      const page = this.history.answer({ kind: 'bars', symbol, interval, from: openTime, to: openTime.plus(1), limit: 1, tradesMax: 1e6, now: Nanos.ZERO }) as BarsPage; // prettier-ignore
+      const bars = decodeTextFrame(page.items, this.broadcaster.encoders.scalesOf) as Bar[];
+      if (bars.some((bar) => isFault(bar))) throw new Error('a bar does not decode');
+      return bars;
+    }).then((bars) =>
+      this.gate(() => Promise.resolve()).then(() => {
+        if (life === this.life) this.broadcaster.revise(bars);
+      }),
+    );
+  }
+
+  get isRevising(): boolean {
+    return this.past.size > 0;
+  }
+
+  /** The server ends, and another begins. @param crashes whether what was not committed is lost */
+  async restart(crashes: boolean): Promise<void> {
+    if (!crashes) await this.journal.flush();
+    for (let n = this.held.length; n > 0; n--) this.held.shift()!();
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    this.journal.abandon();
+    this.history.close();
+    this.playback.close();
+    this.publish.clear();
+    this.past.clear();
+    this.open();
+  }
+
+  close(): void {
+    this.journal.abandon();
+    this.history.close();
+    this.playback.close();
+  }
+
+  trades(symbol: string): Trade[] {
+    return this.events.filter((e): e is Trade => e.type === 'trade' && e.symbol === symbol);
+  }
+
+  /** By their opening seconds. */
+  bars(symbol: string, seconds: number): Map<number, NaiveBar> {
+    const byOpen = Map.groupBy(this.trades(symbol), ({ eventTime }) => Math.floor(eventTime.seconds / seconds) * seconds); // prettier-ignore
+    return new Map([...byOpen].map(([open, trades]) => [open, naiveBar(trades)]));
+  }
+
+  private trade(seq: number, before: readonly Trade[]): Trade {
+    const { random } = this;
+    const symbol = random.chance(0.7) ? 'A' : 'B';
+    if (random.chance(0.4)) this.clock.advance(random.int(0, 900) * 1e6);
+    const receiveTime = this.clock.now();
+    const lateMs = random.chance(0.2) ? random.int(0, this.lateMs) : random.int(0, 30);
+    const eventTime = Nanos.fromMillis(Math.max(START_MS, receiveTime.millis - lateMs));
+    const own = before.findLast((e) => e.symbol === symbol) ?? this.trades(symbol).at(-1);
+    return trade({ symbol, seq, prevSeq: own?.seq ?? 0, eventTime, receiveTime, price: random.int(90, 110), quantity: random.int(1, 9) }); // prettier-ignore
+  }
+
+  private push(events: readonly BatchEvent[]): void {
+    const firstSeq = this.lastSeq + 1;
+    this.lastSeq += events.length;
+    this.events.push(...events);
+    this.journal.append({ epoch: this.epoch, firstSeq, lastSeq: this.lastSeq, events }, () => {});
+    this.broadcaster.accept({ lastSeq: this.lastSeq, events, executions: [] });
+  }
+
+  private open(): void {
+    const opened = openedJournal(this.directory, { durability: 'async', commitEveryMs: 60_000 }, this.clock); // prettier-ignore
+    const { recovered } = opened;
+    this.life += 1;
+    this.journal = opened.journal;
+    this.epoch = recovered.epoch;
+    this.lastSeq = recovered.lastSeq;
+    const lost = [...recovered.pastEpochs.values()];
+    this.events = this.events.filter(({ seq }) => !lost.some(({ kept, pushed }) => kept < seq && seq <= pushed)); // prettier-ignore
+    this.memoryFrom = Math.max(0, ...lost.filter((e) => e.kept < e.pushed).map((e) => e.pushed));
+    const path = join(this.directory, JOURNAL_FILE);
+    this.history = new HistoryReader(path);
+    this.playback = new PlaybackReader(path);
+    const broadcaster = new Broadcaster({ topicsMax: 1_000, sessionBoundary: 0 }, { publish: (topic, data) => this.publish.get(topic)?.forEach((take) => take(data)) }, this.clock); // prettier-ignore
+    this.broadcaster = broadcaster;
+    broadcaster.wakeIn = (ms) => (this.wakeAtMs = this.clock.now().millis + ms);
+    broadcaster.onPastBar = (symbol, interval, openTime) => {
+      if (interval === '1s' || interval === '1m') this.past.set(`${symbol} ${interval} ${openTime.toString()}`, { symbol, interval, openTime }); // prettier-ignore
+    };
+    const { subscriptions } = broadcaster;
+    subscriptions.epoch = this.epoch;
+    subscriptions.pastEpochs = new PastEpochs(recovered.pastEpochs);
+    subscriptions.since = (seq) => {
+      const from = Math.max(this.memoryFrom, this.lastSeq - this.memory);
+      return seq < from ? undefined : [this.events.filter((e) => e.seq > seq)];
+    };
+    subscriptions.plays = new Plays(this.plays, { playbacksMax: 2, playbacksPerClientMax: 2 });
+    subscriptions.pastBars = new PastBarQuestions((request) =>
+      this.gate(async () => {
+        this.asked += 1;
+        await this.journal.flush();
+        return this.history.answer({ kind: 'bars-behind', ...request, tradesMax: 1e6 }) as PastAnswer; // prettier-ignore
+      }),
+    );
+    const statistics = Object.fromEntries(
+      SYMBOLS.map((symbol) => {
+        const own = new TradeStatistics(0);
+        for (const each of this.trades(symbol)) own.add(each);
+        return [symbol, own.state()];
+      }),
+    );
+    const definitions = this.events.filter((e) => e.type === 'instrument');
+    if (definitions.length > 0) broadcaster.hydrate(definitions, this.lastSeq, statistics);
+  }
+
+  private readonly plays: PlaySource = {
+    open: (play, request) =>
+      this.gate(async () => {
+        await this.journal.flush();
+        const opened = this.playback.answer({ kind: 'play-open', play, ...request, from: null, to: null }) as PlayOpened; // prettier-ignore
+        const { fromSeq, toSeq, gaps } = opened;
+        return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
+      }),
+    next: (play) =>
+      this.gate(() =>
+        Promise.resolve(this.playback.answer({ kind: 'play-next', play }) as PlayedChunk),
+      ),
+    close: (play) => void this.playback.answer({ kind: 'play-close', play }),
+  };
+
+  private async gate<T>(then: () => Promise<T>): Promise<T> {
+    await new Promise<void>((resolve) => void this.held.push(resolve));
+    return then();
+  }
+}
+
+export function secondsOf(interval: string): number {
+  return interval === '1s' ? 1 : 60;
+}
+
+function naiveBar(trades: readonly Trade[]): NaiveBar {
+  const sorted = trades.toSorted((a, b) => a.eventTime.compare(b.eventTime) || a.seq - b.seq);
+  const prices = sorted.map(({ price }) => price);
+  return {
+    open: prices[0]!,
+    high: Math.max(...prices),
+    low: Math.min(...prices),
+    close: prices.at(-1)!,
+    volume: sorted.reduce((sum, { quantity }) => sum + quantity, 0),
+    trades: sorted.length,
+  };
+}
