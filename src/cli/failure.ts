@@ -6,9 +6,21 @@ import { hintOf } from './hints';
 
 const DEFECT = 70;
 
+/** What a command says of something that does not stop it. */
+export interface Warning {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Prints it with its hint on standard error. */
+export function warn({ code, message, hint }: Warning): void {
+  process.stderr.write(`tapedeck: ${message} [${code}]\n  ${hint}\n`);
+}
+
 /** Prints the fault with its hint on standard error and sets the exit code. */
 export function fail(fault: StartFault): void {
-  process.stderr.write(`tapedeck: ${fault.message} [${fault.code}]\n  ${fault.hint}\n`);
+  warn(fault);
   process.exitCode = fault.exitCode;
 }
 

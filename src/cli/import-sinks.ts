@@ -9,7 +9,7 @@ import type { Recorded } from '../ingest/recording/record';
 import { definitionOf } from '../instruments';
 import { FeedInstrument } from '../market/feed-instrument';
 import { openRecorder, type Recorder } from '../recorder';
-import { failNow } from './failure';
+import { failNow, warn } from './failure';
 import type { NumberedTarget } from './import-numbering';
 import { JournalTrades } from './import-past';
 import { openServerSink } from './import-server';
@@ -76,6 +76,7 @@ function openJournalSink({ data, config: file, onFault }: SinkOptions): Sink | S
   }
   const recorder = openRecorder(config, new SystemClock(), () => {}, { fail: failNow });
   if (recorder instanceof StartFault) return recorder;
+  for (const warning of recorder.warnings) warn(warning); // the next start finds a head of this one
   const { market } = recorder;
   const before = new Set<string>();
   let past: JournalTrades | undefined;

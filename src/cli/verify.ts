@@ -9,7 +9,7 @@ import { readHead } from '../journal/head';
 import { headDoubt } from '../journal/head-doubt';
 import { openReading, type JournalReading } from '../journal/reading';
 import { verifyJournal, type Verified } from '../verify';
-import { fail } from './failure';
+import { fail, warn } from './failure';
 import { showProgress } from './progress';
 
 interface Options {
@@ -69,8 +69,7 @@ async function verify(options: Options): Promise<StartFault | undefined> {
     const doubt = headDoubt(readHead(config.journal.directory), { seq, epochs }, false);
     const warnings = doubt && { warnings: [{ code: doubt.code, message: doubt.message }] };
     process.stdout.write(`${JSON.stringify({ ...verified, ...warnings })}\n`);
-    if (doubt !== undefined)
-      process.stderr.write(`tapedeck: ${doubt.message} [${doubt.code}]\n  ${doubt.hint}\n`);
+    if (doubt !== undefined) warn(doubt);
     return undefined;
   }
   const hint = 'Everything else may be as it was written; a start sets aside what is not. The file is not changed by this.'; // prettier-ignore

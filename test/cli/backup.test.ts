@@ -7,7 +7,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { instrument, tape, trade } from '../support/feed';
 import { parseMetrics } from '../support/metrics-text';
 import { StreamClient, type Seen } from '../support/stream-client';
-import { Scratch, ServerProcess } from '../support/tapedeck-process';
+import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 
 const ROOT = join(import.meta.dir, '../..');
 const DOCUMENT = readFileSync(join(ROOT, 'src/journal/BACKUP.md'), 'utf8');
@@ -179,6 +179,22 @@ describe.skipIf(!hasSqlite)('BACKUP.md', () => {
     const again = await start();
     expect(await warnings(again)).toEqual([]);
     await end(again);
+  });
+
+  test('an import into a journal without a head says it, since the next start finds one', async () => {
+    const first = await start();
+    await trades(first, 3);
+    await end(first);
+    rmSync(join(data, 'head'));
+    const file = join(folder, 'tape.ndjson');
+    tradeId += 1;
+    const line = trade('ACME', '10.00', '1.000', { seq: tradeId, tradeId });
+    writeFileSync(file, tape(instrument('ACME'), line));
+    const { code, stderr } = await tapedeck(['import', file, '--data', data]);
+    expect([code, stderr]).toEqual([0, expect.stringContaining('[head-missing]')]);
+    const restored = await start();
+    expect(await warnings(restored)).toEqual([]);
+    await end(restored);
   });
 
   test('a head that is older than the journal is said to be so', async () => {
