@@ -19,7 +19,7 @@ let server: ServerProcess;
 
 beforeAll(async () => {
   server = await ServerProcess.start({
-    config: `[limits]\nframeBytesMax = 65536\n[push]\noutboxBytesMax = ${OUTBOX_BYTES_MAX}\n[journal]\ndurability = "async"\n[cache]\nmemtableEventsMax = 5000\n`,
+    config: `[limits]\nframeBytesMax = 65536\n[push]\noutboxBytesMax = ${OUTBOX_BYTES_MAX}\npongMs = 600000\ncontrolMs = 600000\n[journal]\ndurability = "async"\n[cache]\nmemtableEventsMax = 5000\n`,
   });
   await server.ingest(tape(instrument('SLOW'), instrument('OTHER')));
 });
