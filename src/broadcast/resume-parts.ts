@@ -12,22 +12,32 @@ export function* barsOf(
   }
 }
 
+/** What a resume passes over. */
+export interface Passed {
+  /** From which seq on it was asked for. */
+  readonly start: number;
+  /** The newest seq behind it that a crash took; 0: none. */
+  readonly lostTo: number;
+}
+
+export const NO_GAPS: Passed = { start: 0, lostTo: 0 };
+
 /**
- * What a crash took, of bars and statistics. Their newest states follow behind all others, so the gap reaches
- * from the reader's position on: cut off before these have come, it knows what it may lack.
+ * The gaps of topics of bars and statistics. Their states come behind all others, so the gap reaches from
+ * the reader's position on: cut off before these have come, it knows what it may lack.
  */
 export function gapsOf(
-  targets: ReadonlyMap<TopicState, unknown>,
-  start: number,
-  lostTo: number,
+  topics: readonly TopicState[],
+  { start, lostTo }: Passed,
 ): MessageOf<'gap'>[] {
   if (lostTo === 0) return [];
   const range = { from: start + 1, to: lostTo, count: lostTo - start } as const;
-  const gaps: MessageOf<'gap'>[] = [];
-  for (const { name } of targets.keys()) {
-    if (isDerived(name)) gaps.push({ type: 'gap', topic: name, ...range, reason: 'not-journaled' });
-  }
-  return gaps;
+  return topics.map(({ name }) => ({
+    type: 'gap',
+    topic: name,
+    ...range,
+    reason: 'not-journaled',
+  }));
 }
 
 /** Definitions of the instruments of topics, once each. */

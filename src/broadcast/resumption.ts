@@ -34,6 +34,10 @@ export interface ResumptionStage {
   finish(outcome: Outcome): void;
   /** It waits for its first turn, and so many of its client have waited longer. */
   queued(ahead: number): void;
+  /** The newest seq behind the reader's that a crash took; 0: none. */
+  readonly lostTo: number;
+  /** Of the topics of which nothing came since that crash, the state from before it. */
+  renewed(): Message[];
 }
 
 /** From the second round on a reader must come nearer; so often it need not. */
@@ -54,6 +58,7 @@ export class Resumption implements Feed {
   private hasBegun = false;
   private hasTold = false;
   private outcome: Outcome | null = null;
+  private hasRenewed = false;
   private distance = Infinity;
   private roundsLost = 0;
 
@@ -73,7 +78,7 @@ export class Resumption implements Feed {
     this.isText = isText;
     this.seq = seq;
     this.opening = opening;
-    this.roundTo = stage.lastSeq();
+    this.roundTo = stage.lostTo > 0 ? stage.lostTo : stage.lastSeq();
     this.play = this.begin();
   }
 
@@ -113,8 +118,8 @@ export class Resumption implements Feed {
       return data;
     }
     // Only here, where the reader has taken all: what is left is looked for in the turn that it joins in.
-    if (play.isOver) this.endRound();
-    else if (play.isSpent) {
+    if (play.isOver) return this.endRound();
+    if (play.isSpent) {
       this.giveUp(play);
       this.play = this.begin();
     } else play.goOn();
@@ -145,22 +150,29 @@ export class Resumption implements Feed {
     play.close();
   }
 
-  private endRound(): void {
+  private endRound(): Frame | undefined {
     this.seq = this.roundTo;
+    // Behind the gaps and before all that is newer: who is cut off later has the states that stand.
+    if (this.seq === this.stage.lostTo && !this.hasRenewed) {
+      this.hasRenewed = true;
+      const renewed = this.stage.renewed();
+      if (renewed.length > 0) return renewed;
+    }
     const recent = this.stage.recent(this.seq);
     if (recent !== undefined) {
       if (this.stage.isReady()) this.outcome = recent;
-      return;
+      return undefined;
     }
     const distance = this.stage.lastSeq() - this.seq;
     this.roundsLost = distance < this.distance ? 0 : this.roundsLost + 1;
     this.distance = distance;
     if (this.roundsLost > ROUNDS_LOST_MAX) {
       this.outcome = 'too-slow';
-      return;
+      return undefined;
     }
     this.roundTo = this.stage.lastSeq();
     this.play = this.begin();
+    return undefined;
   }
 
   private stop(reason: ResetReason): void {

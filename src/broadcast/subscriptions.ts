@@ -22,7 +22,7 @@ import { PastEpochs } from './past-epochs';
 import type { PastBarQuestions } from './past-bars';
 import type { Plays } from './plays';
 import { replayUnderWay } from './replay';
-import { barsOf, definitionsOf, gapsOf, isDerived } from './resume-parts';
+import { barsOf, definitionsOf, gapsOf, isDerived, NO_GAPS, type Passed } from './resume-parts';
 import { Resumption, type Outcome, type ResetReason } from './resumption';
 import type { Session } from './session';
 import { kindOf } from './tally';
@@ -56,8 +56,7 @@ interface Asked {
 interface Answering {
   /** What comes first, where it was not sent yet. */
   readonly opening: readonly Message[];
-  /** The newest seq that a crash took of what is answered; 0: none. */
-  readonly lostTo: number;
+  readonly gaps: Passed;
   /** What was missed of bars; null where the answer is a reset. */
   readonly bars: BarResume | null;
 }
@@ -169,13 +168,14 @@ export class Subscriptions {
     const bars = this.barsBehind(session, start, epoch, pull);
     const isReady = (): boolean => bars.isReady(barsOf(this.targetsOf(asked.topics)));
     const lostTo = this.pastEpochs.lostTo(start);
-    const opening = [...definitionsOf(asked.targets), ...gapsOf(asked.targets, start, lostTo)];
+    const opening = definitionsOf(asked.targets);
+    const gaps = { start, lostTo };
     const missed = recent(start);
     if (missed === undefined && plays === null) {
       return this.answer(session, request, asked, 'too-old', done);
     }
     if (missed !== undefined && isReady()) {
-      return this.answer(session, request, asked, missed, done, { opening, lostTo, bars });
+      return this.answer(session, request, asked, missed, done, { opening, gaps, bars });
     }
     for (const topic of asked.targets.keys()) session.leave(topic);
     for (const topic of asked.topics) if (topic.symbol === '*') session.wildcards.delete(channelOf(topic)); // prettier-ignore
@@ -183,15 +183,17 @@ export class Subscriptions {
       // Instruments may have come meanwhile that a `*` stands for.
       const now = this.resolve(session, topics);
       if ('code' in now) done(now);
-      else this.answer(session, request, now, outcome, done, { opening: [], lostTo, bars });
+      else this.answer(session, request, now, outcome, done, { opening: [], gaps, bars });
     };
     const queued = (ahead: number): void =>
       session.send([{ type: 'queued', id: request.id, ahead }]);
-    const stage = { client: session.client, lastSeq: this.lastSeq, recent, isReady, pull, finish };
+    const renewed = (): Message[] => this.renewed(this.targetsOf(asked.topics).keys(), lostTo);
+    const common = { client: session.client, lastSeq: this.lastSeq, recent, isReady, pull, finish };
+    const stage = { ...common, lostTo, renewed, queued };
     const feed =
       kept.length === 0 || plays === null
         ? new WaitingFeed(stage, start, opening)
-        : new Resumption({ ...stage, plays, queued }, kept, session.isText, start, opening);
+        : new Resumption({ ...stage, plays }, kept, session.isText, start, opening);
     session.serve(feed, this.clock.monotonicMs());
   }
 
@@ -214,7 +216,7 @@ export class Subscriptions {
     asked: Asked,
     outcome: Outcome,
     done: Done,
-    how: Answering = { opening: definitionsOf(asked.targets), lostTo: 0, bars: null },
+    how: Answering = { opening: definitionsOf(asked.targets), gaps: NO_GAPS, bars: null },
   ): void {
     const { targets } = asked;
     const messages: Message[] = [...how.opening];
@@ -239,7 +241,14 @@ export class Subscriptions {
       }
     }
     if (!isReset) {
-      messages.push(...this.renewed(targets.keys(), how.lostTo), ...outcome);
+      messages.push(...outcome);
+      const derived = Array.from(targets.keys()).filter(({ name }) => isDerived(name));
+      messages.push(
+        ...gapsOf(
+          derived.filter((topic) => bars?.lost.has(topic) !== true),
+          how.gaps,
+        ),
+      );
       for (const [topic, instrument] of targets) {
         if (topic.name.startsWith('stats:'))
           messages.push(...this.state(topic, instrument, defined));

@@ -7,18 +7,16 @@ import type { Message } from '../../protocol/messages';
 import type { Feed, Frame } from './feed';
 import type { Outcome, ResumptionStage } from './resumption';
 
+type WaitingStage = Omit<ResumptionStage, 'plays' | 'queued' | 'lostTo' | 'renewed'>;
+
 export class WaitingFeed implements Feed {
-  private readonly stage: Omit<ResumptionStage, 'plays' | 'queued'>;
+  private readonly stage: WaitingStage;
   private readonly seq: number;
   private opening: readonly Message[];
   private outcome: Outcome | null = null;
 
   /** @param seq the last seq that the reader has @param opening sent first */
-  constructor(
-    stage: Omit<ResumptionStage, 'plays' | 'queued'>,
-    seq: number,
-    opening: readonly Message[],
-  ) {
+  constructor(stage: WaitingStage, seq: number, opening: readonly Message[]) {
     this.stage = stage;
     this.seq = seq;
     this.opening = opening;
