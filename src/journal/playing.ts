@@ -103,7 +103,10 @@ export class Playing {
     this.whole = db.query<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
     this.page = select(this.mask);
     this.pageWithWhole = select(this.mask | maskOf([KIND.snapshot]));
-    for (const id of plan.instruments) {
+    // Of a play without gaps whose reader holds its books, a chain tells nothing before its first message;
+    // there may be very many, and a crowd opens plays all the time.
+    const hasToTell = !plan.holdsBooks || plan.gaps.all.length > 0;
+    for (const id of hasToTell ? plan.instruments : []) {
       for (const kind of topics.kinds) if (topics.isWanted(kind, id)) this.chain(kind, id);
     }
   }
