@@ -5,6 +5,7 @@
  * was pushed; so snapshot and updates always fit. It also holds, for each topic, who counts on it.
  */
 
+import type { Topic } from '../../protocol/topics';
 import { barMessage, type BarInterval } from '../../protocol/bars';
 import { bookChecksum } from '../../protocol/checksum';
 import { TenLevels } from '../../protocol/levels';
@@ -234,4 +235,9 @@ export class Mirror {
     }
     return topic;
   }
+}
+
+/** The topic but for its symbol; of a bar with its interval. */
+export function channelOf({ channel, interval }: Topic): string {
+  return channel === 'bar' ? `bar:${interval}` : channel;
 }

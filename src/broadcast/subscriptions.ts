@@ -17,7 +17,13 @@ import type { Clock } from '../base/clock';
 import { BarResume } from './bar-resume';
 import type { DerivedTopics } from './derived';
 import { Desk } from './desk';
-import type { Mirror, MirroredInstrument, SymbolChannel, TopicState } from './mirror';
+import {
+  channelOf,
+  type Mirror,
+  type MirroredInstrument,
+  type SymbolChannel,
+  type TopicState,
+} from './mirror';
 import { PastEpochs } from './past-epochs';
 import type { PastBarQuestions } from './past-bars';
 import type { Plays } from './plays';
@@ -396,9 +402,4 @@ export class Subscriptions {
     if (newest !== null) messages.push(newest);
     return messages;
   }
-}
-
-/** The topic but for its symbol; of a bar with its interval. */
-function channelOf({ channel, interval }: Topic): string {
-  return channel === 'bar' ? `bar:${interval}` : channel;
 }

@@ -12,12 +12,15 @@ export class Crossing {
   /** The newest seq met in it. */
   readonly newest: number;
   private readonly requests: number;
+  /** Above this a message is of the server's epoch, and nothing of what a crash took is behind it. */
+  private border: number;
   private answers = 0;
 
   /** @param table what is held @param requests so many ask for it */
   constructor(epoch: number, table: TopicTable, requests: number) {
     this.epoch = epoch;
     this.newest = table.newest;
+    this.border = table.newest;
     table.doubt();
     this.requests = requests;
   }
@@ -36,12 +39,17 @@ export class Crossing {
     this.answers += 1;
   }
 
+  /** A crash gap came: the states of before it follow, and bear its end [R5]. */
+  lost(to: number): void {
+    this.border = Math.max(this.border, to);
+  }
+
   /**
    * A message came. Each gap between the epochs comes before what is behind it [R5], in the answer of its
    * own request: of several, only the answers tell. Bars and statistics stand outside of that order.
    */
   met({ type, seq }: TopicMessage): void {
     if (this.requests > 1 || type === 'bar' || type === 'stats') return;
-    if (this.answers === 0 && seq > this.newest) this.answered();
+    if (this.answers === 0 && seq > this.border) this.answered();
   }
 }

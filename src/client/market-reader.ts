@@ -338,6 +338,7 @@ export class MarketReader {
   }
 
   private gap(message: MessageOf<'gap'>): void {
+    if (message.reason === 'not-journaled') this.crossing?.lost(message.to);
     if (!this.table.gap(message)) return;
     this.events.gap(message);
     const { topic } = message;
