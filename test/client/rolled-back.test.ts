@@ -77,7 +77,7 @@ async function journaled(server: ServerProcess): Promise<Map<string, number>> {
   return all;
 }
 
-const sorted = (map: ReadonlyMap<string, number>): [string, number][] => [...map].sort();
+const sorted = (map: ReadonlyMap<string, number>): [string, number][] => [...map].sort(([a], [b]) => (a < b ? -1 : 1)); // prettier-ignore
 
 describe.each(['msgpack', 'json'] as const)('[R2] [R8] %s', (form) => {
   test.each([

@@ -77,24 +77,27 @@ async function resume(
 
 describe.each(FORMS)('[R2] [R3] %s', (form) => {
   test.each([
-    ['with its head', (_: string): void => {}],
+    ['with its head', (): void => {}],
     ['without a head', (copy: string): void => rmSync(join(copy, 'head'))],
-  ])('a copy that is seconds old, %s: a reset, and no longer in silence', async (_, change) => {
-    const { copy, position } = await goBack();
-    change(copy);
-    const server = await start(copy);
-    // Other trades at the same seqs.
-    await say(server, 'BUSY', '11.00', '12.00', '13.00', '14.00', '15.00');
-    const { told } = await resume(server, form, position);
-    expect(told).toMatchObject([{ type: 'reset', reason: 'other-epoch', topics: TOPICS }]);
-    // A reader that met nothing of what is gone goes on.
-    const { epoch, seq } = position;
-    for (const newest of [seq, seq + 5]) {
-      const { seen, told: nothing } = await resume(server, form, { epoch, seq, newest });
-      expect(nothing).toEqual([]);
-      expect(seen.filter((m) => m.type === 'trade').map((m) => m['price'])).toEqual(['1.00', '2.00', '3.00', '4.00', '5.00', '11.00', '12.00', '13.00', '14.00', '15.00']); // prettier-ignore
-    }
-  });
+  ] as const)(
+    'a copy that is seconds old, %s: a reset, and no longer in silence',
+    async (_, change) => {
+      const { copy, position } = await goBack();
+      change(copy);
+      const server = await start(copy);
+      // Other trades at the same seqs.
+      await say(server, 'BUSY', '11.00', '12.00', '13.00', '14.00', '15.00');
+      const { told } = await resume(server, form, position);
+      expect(told).toMatchObject([{ type: 'reset', reason: 'other-epoch', topics: TOPICS }]);
+      // A reader that met nothing of what is gone goes on.
+      const { epoch, seq } = position;
+      for (const newest of [seq, seq + 5]) {
+        const { seen, told: nothing } = await resume(server, form, { epoch, seq, newest });
+        expect(nothing).toEqual([]);
+        expect(seen.filter((m) => m.type === 'trade').map((m) => m['price'])).toEqual(['1.00', '2.00', '3.00', '4.00', '5.00', '11.00', '12.00', '13.00', '14.00', '15.00']); // prettier-ignore
+      }
+    },
+  );
 
   test('the journal went back and its head did not: a gap of all that it lacks', async () => {
     const { data, copy, position } = await goBack();
