@@ -104,21 +104,15 @@ export class Reader {
         }
       }
     }
-    for (const served of this.served.values()) {
-      if (served.place !== null) served.place = Math.min(served.place, this.newest);
-    }
+    this.goBackTo([...this.served.keys()], this.newest);
   }
 
   /** It asks for what is behind a place, which may be lower than it need be. */
   goBackTo(names: readonly string[], seq: number): void {
     for (const name of names) {
-      const served = this.served.get(name);
-      if (served !== undefined && served.place !== null) served.place = Math.min(served.place, seq);
+      const { place = null } = this.served.get(name) ?? {};
+      if (place !== null) this.served.get(name)!.place = Math.min(place, seq);
     }
-  }
-
-  private crossed(): void {
-    this.heldEpoch = this.epoch;
   }
 
   private meet(seq: number): void {
@@ -128,19 +122,18 @@ export class Reader {
   /** Of the only request, its answer ascends: what lies below has come [R7]. */
   private ascend(m: Sequenced): void {
     const open = [...this.asked.values()].filter(({ kind }) => kind !== 'ping' && kind !== 'bad');
-    const [resume] = open;
     if (m.type === 'bar' || m.type === 'stats' || open.length !== 1) return;
+    const [resume] = open;
     if (resume?.kind !== 'resume' || resume.reset.size > 0) return;
-    // What comes of other topics meanwhile is live.
-    const topic = topicOfSequenced(m);
-    const own = [topic, starOf(topic)].filter((name) => this.served.has(name) || resume.names.has(name)); // prettier-ignore
-    if (!own.every((name) => resume.names.has(name))) return;
+    const topic = topicOfSequenced(m); // what comes of others meanwhile is live
+    const others = [topic, starOf(topic)].filter((name) => this.served.has(name) && !resume.names.has(name)); // prettier-ignore
+    if (others.length > 0) return;
     for (const name of resume.names) {
       const served = this.served.get(name);
       if (served === undefined || served.place === null || isDerived(name)) continue;
       served.place = Math.max(served.place, m.seq - 1);
     }
-    if (this.isCrossing && m.seq > this.newest) this.crossed();
+    if (this.isCrossing && m.seq > this.newest) this.heldEpoch = this.epoch;
   }
 
   /** Of what is held only this is gone on with. */
@@ -308,7 +301,7 @@ export class Reader {
   private got(request: TopicRequest, seq: number): void {
     const { resetBy, reset, names, cut } = request;
     hold(resetBy === null || [...names].every((name) => reset.has(name)), () => ['not reset', request]); // prettier-ignore
-    if (request.kind === 'resume') this.crossed();
+    if (request.kind === 'resume') this.heldEpoch = this.epoch;
     this.meet(seq);
     for (const name of names) {
       if (covers(cut, name)) continue;
@@ -352,7 +345,7 @@ export class Reader {
     const request = [...this.asked.values()].find((r): r is TopicRequest => r.kind === 'resume');
     hold(request !== undefined, () => ['a reset unasked', topics, reason]);
     if (reason === 'other-epoch' || reason === 'from-the-future') {
-      this.crossed();
+      this.heldEpoch = this.epoch;
       this.newest = 0;
     }
     this.meet(seq);
