@@ -37,6 +37,8 @@ export class TopicChain {
   readonly topic: Topic;
   /** Place of the newest message taken; where `exact` is false, a place up to which there is none. */
   last: number;
+  /** The highest `seq` of a message of it that was taken. */
+  private taken = 0;
   /** Whether `last` is the place of a message, which the next must name. */
   private exact = false;
   phase: ChainPhase = 'live';
@@ -114,6 +116,7 @@ export class TopicChain {
       : Math.max(m.seq, phase === 'live' ? this.last : 0);
     this.exact = true;
     this.isUnconfirmed = false;
+    this.taken = Math.max(this.taken, m.seq);
     const isNews = this.states.take(m);
     if (phase === 'collecting') return 'collected';
     return isNews ? 'taken' : 'repeated';
@@ -171,9 +174,9 @@ export class TopicChain {
   /** What it took behind a seq is of another epoch; where it took nothing, it goes on from there. */
   rewind(seq: number): void {
     if (this.phase === 'void' || this.last <= seq) return;
-    const isOther = this.exact || [...this.newest.values()].some((m) => m.seq > seq);
-    if (isOther) return this.discard('other-epoch');
+    if (this.taken > seq) return this.discard('other-epoch');
     this.last = seq;
+    this.exact = false;
     this.book?.skipTo(seq);
   }
 
@@ -235,6 +238,7 @@ export class TopicChain {
   }
 
   private renew(m: TopicMessage): Verdict {
+    this.taken = Math.max(this.taken, m.seq);
     if (m.type === 'book' && this.book!.apply(m) === 'mismatch') {
       this.discard('book-mismatch');
       return 'mismatch';
@@ -245,6 +249,7 @@ export class TopicChain {
 
   private apply(m: TopicMessage): Verdict {
     this.last = m.seq;
+    this.taken = m.seq;
     this.exact = true;
     this.lostFrom = undefined;
     this.isUnconfirmed = false;
@@ -262,6 +267,7 @@ export class TopicChain {
   /** State is taken as it is; of the trades between nothing is kept but their place. */
   private collect(m: TopicMessage): void {
     this.last = this.exact ? Math.max(this.last, m.seq) : m.seq;
+    this.taken = Math.max(this.taken, m.seq);
     this.exact = true;
     if (m.type === 'book') this.book!.apply(m);
     this.keep(m);
@@ -273,6 +279,7 @@ export class TopicChain {
 
   private forget(): void {
     this.exact = false;
+    this.taken = 0;
     this.lostFrom = undefined;
     this.isUnconfirmed = false;
     this.newest.clear();

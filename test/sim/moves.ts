@@ -25,10 +25,21 @@ export class Moves {
   private readonly symbols: readonly string[];
   private readonly encoder = new FrameEncoder();
   private readonly epochs: Epochs;
+  private readonly tellsNewest: boolean;
   private lastId = 0;
 
-  /** @param symbols that are pushed by now; it grows @param epochs as they are at any time */
-  constructor(random: Prng, truth: Truth, symbols: readonly string[], epochs: Epochs) {
+  /**
+   * @param symbols that are pushed by now; it grows @param epochs as they are at any time
+   * @param tellsNewest whether readers say the highest place that they met
+   */
+  constructor(
+    random: Prng,
+    truth: Truth,
+    symbols: readonly string[],
+    epochs: Epochs,
+    tellsNewest: boolean,
+  ) {
+    this.tellsNewest = tellsNewest;
     this.random = random;
     this.truth = truth;
     this.symbols = symbols;
@@ -79,14 +90,24 @@ export class Moves {
     reader.forget();
     if (names.length === 0) return;
     const seq = this.random.int(0, this.truth.lastSeq);
-    this.ask(reader, topicRequest('resume', ++this.lastId, names, seq, this.resetBy(epoch, seq)));
-    this.say(reader, { type: 'resume', id: this.lastId, epoch, seq, topics: names, newest: null });
+    this.resumeAs(reader, names, { epoch, seq, newest: seq % 2 === 0 ? this.truth.lastSeq : null });
+  }
+
+  private resumeAs(
+    reader: Reader,
+    names: readonly string[],
+    { epoch, seq, newest }: { epoch: number; seq: number; newest: number | null },
+  ): void {
+    const id = ++this.lastId;
+    const resetBy = this.resetBy(epoch, newest ?? seq);
+    this.ask(reader, topicRequest('resume', id, names, seq, resetBy));
+    this.say(reader, { type: 'resume', id, epoch, seq, topics: [...names], newest });
   }
 
   /** What a resume from there must be refused for: what was pushed behind it is not what is kept. */
-  private resetBy(epoch: number, seq: number): string | null {
+  private resetBy(epoch: number, newest: number): string | null {
     if (epoch === this.epochs.current) return null;
-    return seq > (this.epochs.past.get(epoch)?.pushed ?? -1) ? 'other-epoch' : null;
+    return newest > (this.epochs.past.get(epoch)?.pushed ?? -1) ? 'other-epoch' : null;
   }
 
   /** On a connection that has its topics. */
@@ -112,11 +133,11 @@ export class Moves {
 
   private resumeFrom(reader: Reader, names: readonly string[], place: number): void {
     const seq = this.random.chance(0.3) ? this.random.int(0, place) : place;
-    const id = ++this.lastId;
     const { heldEpoch: epoch } = reader;
     for (const name of names) reader.wanted.set(name, 0);
-    this.ask(reader, topicRequest('resume', id, names, seq, this.resetBy(epoch, seq)));
-    this.say(reader, { type: 'resume', id, epoch, seq, topics: [...names], newest: null });
+    reader.goBackTo(names, seq);
+    const newest = this.tellsNewest ? reader.newest : null;
+    this.resumeAs(reader, names, { epoch, seq, newest });
   }
 
   private unsubscribe(reader: Reader): void {

@@ -8,7 +8,7 @@ import type { Instrument, Message, MessageOf } from '../../protocol/messages';
 import { ReplayCheck } from './replay-check';
 import { asksFor, covers, isTopicRequest, starOf, tellsState, topicOfSequenced, type Request, type TopicRequest } from './requests'; // prettier-ignore
 import { TopicCopy } from './topic-copy';
-import { hold, type Sequenced, type Truth } from './truth';
+import { hold, isDerived, type Sequenced, type Truth } from './truth';
 import type { Wire } from './wire';
 
 /** A name that the server serves. */
@@ -42,6 +42,8 @@ export class Reader {
   epoch = 0;
   /** That the places are of; a past one until a resume from it has been answered [T6]. */
   heldEpoch = 0;
+  /** The highest place met in it; while it crosses to another, what it meets is of that one. */
+  newest = 0;
   /** Told by a welcome on this connection. */
   isWelcome = false;
   readonly asked = new Map<number, Request>();
@@ -65,6 +67,7 @@ export class Reader {
   /** A new connection: what was asked on the old one is not answered any more. */
   connect(wire: Wire): void {
     this.wire = wire;
+    if (this.isCrossing) this.rewind();
     this.isWelcome = false;
     this.asked.clear();
     this.replay = null;
@@ -82,6 +85,55 @@ export class Reader {
     this.served.clear();
     this.topics.clear();
     this.heldEpoch = this.epoch;
+    this.newest = 0;
+  }
+
+  /** Its places are of a past life, and nobody has said yet that they hold in this one [R8]. */
+  private get isCrossing(): boolean {
+    return this.heldEpoch !== this.epoch;
+  }
+
+  /** Cut off while it crossed: no place of the past life is above what it met of that. */
+  private rewind(): void {
+    for (const [topic, copy] of this.topics) {
+      if (copy.rewind(this.newest)) continue;
+      for (const name of [topic, starOf(topic)]) {
+        if (!this.served.delete(name)) continue;
+        for (const own of [this.topics, this.served]) {
+          for (const other of own.keys()) if (covers(new Set([name]), other)) own.delete(other);
+        }
+      }
+    }
+    this.goBackTo([...this.served.keys()], this.newest);
+  }
+
+  /** It asks for what is behind a place, which may be lower than it need be. */
+  goBackTo(names: readonly string[], seq: number): void {
+    for (const name of names) {
+      const { place = null } = this.served.get(name) ?? {};
+      if (place !== null) this.served.get(name)!.place = Math.min(place, seq);
+    }
+  }
+
+  private meet(seq: number): void {
+    if (!this.isCrossing) this.newest = Math.max(this.newest, seq);
+  }
+
+  /** Of the only request, its answer ascends: what lies below has come [R7]. */
+  private ascend(m: Sequenced): void {
+    const open = [...this.asked.values()].filter(({ kind }) => kind !== 'ping' && kind !== 'bad');
+    if (m.type === 'bar' || m.type === 'stats' || open.length !== 1) return;
+    const [resume] = open;
+    if (resume?.kind !== 'resume' || resume.reset.size > 0) return;
+    const topic = topicOfSequenced(m); // what comes of others meanwhile is live
+    const others = [topic, starOf(topic)].filter((name) => this.served.has(name) && !resume.names.has(name)); // prettier-ignore
+    if (others.length > 0) return;
+    for (const name of resume.names) {
+      const served = this.served.get(name);
+      if (served === undefined || served.place === null || isDerived(name)) continue;
+      served.place = Math.max(served.place, m.seq - 1);
+    }
+    if (this.isCrossing && m.seq > this.newest) this.heldEpoch = this.epoch;
   }
 
   /** Of what is held only this is gone on with. */
@@ -184,6 +236,8 @@ export class Reader {
       this.tally.replayed += 1;
       return this.replay.take(m);
     }
+    this.ascend(m);
+    this.meet(m.seq);
     const topic = topicOfSequenced(m);
     const requests = [...this.asked.values()].filter((r): r is TopicRequest => asksFor(r, topic));
     let copy = this.topics.get(topic);
@@ -248,6 +302,7 @@ export class Reader {
     const { resetBy, reset, names, cut } = request;
     hold(resetBy === null || [...names].every((name) => reset.has(name)), () => ['not reset', request]); // prettier-ignore
     if (request.kind === 'resume') this.heldEpoch = this.epoch;
+    this.meet(seq);
     for (const name of names) {
       if (covers(cut, name)) continue;
       const left = new Set([...cut].filter((other) => other !== name && starOf(other) === name));
@@ -289,6 +344,11 @@ export class Reader {
     this.tally.resets[reason] = (this.tally.resets[reason] ?? 0) + 1;
     const request = [...this.asked.values()].find((r): r is TopicRequest => r.kind === 'resume');
     hold(request !== undefined, () => ['a reset unasked', topics, reason]);
+    if (reason === 'other-epoch' || reason === 'from-the-future') {
+      this.heldEpoch = this.epoch;
+      this.newest = 0;
+    }
+    this.meet(seq);
     const { resetBy } = request;
     const isOfPart = reason === 'not-kept' && resetBy === null;
     hold(resetBy === reason || (resetBy === null && reason !== 'other-epoch') || isOfPart, () => ['reset by', reason, request]); // prettier-ignore
@@ -303,6 +363,7 @@ export class Reader {
 
   private gap(m: MessageOf<'gap'>): void {
     this.tally.gaps += 1;
+    this.meet(m.to);
     if (m.reason !== 'not-journaled') this.tally.missed += m.count;
     const copy = this.topics.get(m.topic) ?? this.begin(m.topic);
     if (m.reason !== 'not-journaled') return copy.gap(m);
@@ -316,6 +377,7 @@ export class Reader {
   private heartbeat({ seq, heads }: MessageOf<'heartbeat'>): void {
     hold(seq <= this.truth.lastSeq, () => ['a heartbeat from the future', seq]);
     if (this.replay !== null) return;
+    this.meet(seq);
     const open = [...this.asked.values()].filter((r) => isTopicRequest(r) || r.kind === 'unsubscribe'); // prettier-ignore
     const isOpen = (name: string) => open.some(({ names }) => covers(names, name) || [...names].some((n) => starOf(n) === name)); // prettier-ignore
     for (const [topic, copy] of this.topics) if (copy.isLive && !isOpen(topic)) copy.beat(seq);

@@ -9,21 +9,27 @@ import { afterAll, describe, expect, test } from 'bun:test';
 
 import { ScratchDirectory } from '../support/scratch-directory';
 import { readSeed } from '../support/seed';
+import type { Faults, Outcome } from './outcome';
 import { OwnJournal } from './own-journal';
-import { World, type Outcome } from './world';
+import { World } from './world';
 
 /** `TAPEDECK_SIM_RUNS=10000` for a long run by hand. */
 const RUNS = Number(Bun.env['TAPEDECK_SIM_RUNS'] ?? 150);
+/** `TAPEDECK_SIM_DISK_RUNS=10000` likewise. */
+const DISK_RUNS = Number(Bun.env['TAPEDECK_SIM_DISK_RUNS'] ?? 100);
+/** Far more than it takes until a fault that was put back is found. */
+const OLD_FAULT_RUNS = 500;
 /** Every so many runs, by its seed, one has a real journal behind it. */
 const JOURNALED_EVERY = 25;
 
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-async function run(seed: number): Promise<Outcome> {
-  const journal = seed % JOURNALED_EVERY === 0 ? new OwnJournal(scratch.fresh()) : null;
+async function run(seed: number, faults: Partial<Faults> = {}): Promise<Outcome> {
+  const isJournaled = seed % JOURNALED_EVERY === 0 && faults.hasFaultyDisk !== true;
+  const journal = isJournaled ? new OwnJournal(scratch.fresh()) : null;
   try {
-    return await new World(seed, journal).run();
+    return await new World(seed, journal, faults).run();
   } catch (e) {
     throw new Error(`seed ${seed}: ${(e as Error).message}`, { cause: e });
   }
@@ -45,6 +51,44 @@ describe('readers of every kind', () => {
     const missing = ways.filter((way) => (sum[way] ?? 0) === 0);
     expect(RUNS < 100 ? [] : missing).toEqual([]);
   }, 7_200_000);
+});
+
+describe('a disk that goes back in time', () => {
+  test(`readers hold what the journal has, or were told: ${DISK_RUNS} runs`, async () => {
+    const seed = readSeed();
+    const sum: Record<string, number> = {};
+    for (let i = 0; i < DISK_RUNS; i++) {
+      const { resets, ...counts } = await run(seed + i, { hasFaultyDisk: true });
+      for (const [what, count] of Object.entries({ ...counts, ...resets })) {
+        sum[what] = (sum[what] ?? 0) + count;
+      }
+    }
+    console.log(`${DISK_RUNS} runs: ${JSON.stringify(sum)}`);
+    const ways = ['restarts', 'backs', 'crossings', 'crossed', 'fromJournal', 'other-epoch'];
+    const missing = ways.filter((way) => (sum[way] ?? 0) === 0);
+    expect(DISK_RUNS < 50 ? [] : missing).toEqual([]);
+  }, 7_200_000);
+
+  test.each([
+    ['positions without the newest', { tellsNewest: false }],
+    ['epochs that count on from the newest', { numbering: 'counted' }],
+  ] as const)(
+    'the old fault, put back, is found: %s',
+    async (_, fault) => {
+      const seed = readSeed();
+      let found: unknown;
+      let runs = 0;
+      for (; found === undefined && runs < OLD_FAULT_RUNS; runs++) {
+        found = await run(seed + runs, { hasFaultyDisk: true, ...fault }).then(
+          () => undefined,
+          (e: unknown) => e,
+        );
+      }
+      console.log(`found after ${runs} runs: ${String(found).slice(0, 200)}`);
+      expect(found).toBeInstanceOf(Error);
+    },
+    600_000,
+  );
 });
 
 describe('seeds of faults that were found', () => {

@@ -151,6 +151,12 @@ export class SteeredSource implements PlaySource {
     });
   }
 
+  /** The process that asked has ended. */
+  forget(): void {
+    this.waiting.length = 0;
+    this.plays.clear();
+  }
+
   close(play: number): void {
     this.plays.delete(play);
   }

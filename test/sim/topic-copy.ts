@@ -5,7 +5,7 @@
 
 import type { Bar, MessageOf, Stats } from '../../protocol/messages';
 import { LocalBook } from '../../src/client/local-book';
-import { hold, type Sequenced, type Truth } from './truth';
+import { hold, isDerived, type Sequenced, type Truth } from './truth';
 
 export class TopicCopy {
   readonly name: string;
@@ -25,6 +25,10 @@ export class TopicCopy {
   private lostFrom: number | null = null;
   /** The newest message that it has, also from before a loss; null when what it has is lost. */
   private held: number | null = null;
+  /** What it has by now of messages that are numbered, by place: each the very one that was pushed. */
+  private readonly content = new Map<number, unknown>();
+  /** What it has is void, and who could have told it the state anew was gone by then. */
+  private isRewound = false;
   private readonly truth: Truth;
 
   /** Whether its messages are whole states, which are not numbered for themselves. */
@@ -32,13 +36,19 @@ export class TopicCopy {
 
   constructor(name: string, truth: Truth, last: number | null) {
     this.name = name;
-    this.isDerived = name.startsWith('bar:') || name.startsWith('stats:');
+    this.isDerived = isDerived(name);
     this.truth = truth;
     this.begin(last);
   }
 
   /** Goes on from a place at which it has, or needs, everything. */
   begin(last: number | null): void {
+    this.content.clear();
+    this.goOn(last);
+  }
+
+  private goOn(last: number | null): void {
+    this.isRewound = false;
     this.lostFrom = null;
     this.last = last;
     this.since = last;
@@ -64,9 +74,11 @@ export class TopicCopy {
     const count = truth.between(name, last, m.seq);
     hold(count === ('count' in m ? m.count : 1), () => ['stands for others', name, last, count, m]);
     this.told += count;
+    for (const event of truth.range(name, last, m.seq)) this.content.set(event.seq, event);
     this.last = m.seq;
     this.held = m.seq;
     this.lostFrom = null;
+    this.isRewound = false;
     this.keepBook(m);
   }
 
@@ -117,6 +129,7 @@ export class TopicCopy {
     this.truth.check(name, m);
     hold(m.type !== 'book' || m.form !== 'delta', () => ['changes are no state', m]);
     this.begin(Math.max(m.seq, last ?? 0));
+    if (!isDerived(name)) this.content.set(m.seq, this.truth.at(name, m.seq));
     this.held = m.seq;
     this.keepBook(m);
   }
@@ -136,8 +149,9 @@ export class TopicCopy {
       hold(isTold, () => ['untold before a loss', name, last, from]); // prettier-ignore
       if (this.lostFrom === null) this.account();
     }
+    for (const seq of this.content.keys()) if (seq >= from) this.content.delete(seq);
     if (last > to) return; // told before
-    this.begin(to);
+    this.goOn(to);
     this.lostFrom = from;
     this.book = null;
   }
@@ -152,12 +166,29 @@ export class TopicCopy {
       return this.keepBook(m);
     }
     truth.check(name, m);
+    const own = this.content.get(m.seq);
+    hold(own === undefined || own === truth.at(name, m.seq), () => ['no repetition', name, own, m]);
     if (lostFrom !== null && this.held === null) this.held = m.seq;
+  }
+
+  /**
+   * Goes back to a place, behind which all is of another life.
+   * @returns false where it has messages from there: it is void
+   */
+  rewind(seq: number): boolean {
+    const { lostFrom } = this;
+    if (this.last === null || this.last <= seq) return true;
+    if (lostFrom === null || [...this.content.keys()].some((own) => own > seq)) return false;
+    this.goOn(seq);
+    this.lostFrom = lostFrom;
+    this.isRewound = true;
+    return true;
   }
 
   gap({ from, to, count }: MessageOf<'gap'>): void {
     const { last, name, truth } = this;
-    hold(last !== null && from > last && to >= from, () => ['a gap out of order', name, last, from, to]); // prettier-ignore
+    // Where nothing came behind a loss, it may reach over that.
+    hold(last !== null && from > this.chainEnd(last) && to > last, () => ['a gap out of order', name, last, from, to]); // prettier-ignore
     hold(truth.between(name, last, from - 1) === 0, () => ['untold before a gap', name, last, from]); // prettier-ignore
     const isCounted = this.isDerived || truth.between(name, from - 1, to) === count;
     hold(isCounted, () => ['a gap counts wrong', name, from, to, count]); // prettier-ignore
@@ -177,7 +208,7 @@ export class TopicCopy {
     }
     const isAhead = this.missed > 0 && this.last! > head; // a gap reaches over the answer
     const isRenewed = this.lostFrom === null || name.startsWith('trade:') || this.held !== null;
-    hold(isRenewed || head === 0, () => ['what it holds is lost', name, head]);
+    hold(isRenewed || this.isRewound || head === 0, () => ['what it holds is lost', name, head]);
     hold(this.isAt(head) || isAhead, () => [
       'the answer says more than came',
       name,
@@ -198,6 +229,9 @@ export class TopicCopy {
 
   /** All messages since it began are told or declared, none twice. */
   account(): void {
+    for (const [seq, event] of this.content) {
+      hold(this.truth.at(this.name, seq) === event, () => ['is in no journal', this.name, seq, event]); // prettier-ignore
+    }
     if (this.since === null || this.last === null || this.isDerived) return;
     const all = this.truth.between(this.name, this.since, this.last);
     hold(all === this.told + this.missed, () => ['unaccounted', this.name, all, this.told, this.missed]); // prettier-ignore

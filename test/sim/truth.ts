@@ -41,6 +41,14 @@ class TopicTruth {
   /** Of a book, behind each message. */
   readonly levels: Levels[] = [];
 
+  copy(): TopicTruth {
+    const copy = new TopicTruth();
+    copy.seqs.push(...this.seqs);
+    copy.messages.push(...this.messages);
+    copy.levels.push(...this.levels);
+    return copy;
+  }
+
   /** How many stand at or below a place. */
   rank(seq: number): number {
     let low = 0;
@@ -54,13 +62,29 @@ class TopicTruth {
   }
 }
 
+interface Run {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** All of it at a moment, to go back to. */
+export interface SavedTruth {
+  readonly lastSeq: number;
+  readonly events: readonly BatchEvent[];
+  readonly lost: readonly Run[];
+  readonly commits: readonly number[];
+  readonly topics: ReadonlyMap<string, TopicTruth>;
+}
+
 export class Truth {
   /** The newest place pushed. */
   lastSeq = 0;
   /** By place, less one: also what no reader gets. */
   readonly events: BatchEvent[] = [];
   /** Runs of places, both ends inclusive, whose events were pushed in a life that lost them. */
-  readonly lost: { readonly from: number; readonly to: number }[] = [];
+  readonly lost: Run[] = [];
+  /** The newest place of each batch that is on record. */
+  readonly commits: number[] = [];
   private readonly topics = new Map<string, TopicTruth>();
   private readonly books = new Map<string, TenLevels>();
 
@@ -79,6 +103,7 @@ export class Truth {
       if (event.type === 'trade') traded.add(event.symbol);
     }
     for (const symbol of traded) this.derive(symbol);
+    if (events.length > 0) this.commits.push(this.lastSeq);
   }
 
   /** Bars and statistics of a batch stand at the newest trade of it. */
@@ -90,9 +115,43 @@ export class Truth {
 
   /** The end of a life that lost its newest events, from a place on, which are given to no others. */
   lose(from: number): void {
-    const seq = from - 1;
-    this.lost.push({ from, to: this.lastSeq });
-    for (let i = seq; i < this.lastSeq; i++) this.events[i] = nobodys(i + 1);
+    const { lastSeq } = this;
+    this.goBack(from - 1);
+    this.loseTo(lastSeq);
+  }
+
+  save(): SavedTruth {
+    const { lastSeq, events, lost, commits } = this;
+    const topics = new Map([...this.topics].map(([name, topic]) => [name, topic.copy()]));
+    return { lastSeq, events: [...events], lost: [...lost], commits: [...commits], topics };
+  }
+
+  /** The disk is as it was when this was saved. */
+  restore(saved: SavedTruth): void {
+    this.events.splice(0, Infinity, ...saved.events);
+    this.lost.splice(0, Infinity, ...saved.lost);
+    this.commits.splice(0, Infinity, ...saved.commits);
+    this.topics.clear();
+    this.books.clear();
+    for (const [name, topic] of saved.topics) this.topics.set(name, topic.copy());
+    this.goBack(saved.lastSeq);
+  }
+
+  /** The places behind the newest are given to nobody, up to another. */
+  loseTo(to: number): void {
+    if (to <= this.lastSeq) return;
+    this.lost.push({ from: this.lastSeq + 1, to });
+    while (this.events.length < to) this.events.push(nobodys(this.events.length + 1));
+    this.lastSeq = to;
+  }
+
+  /** Everything behind a place is gone; others may come to stand there. */
+  goBack(seq: number): void {
+    hold(!this.lost.some(({ from, to }) => from <= seq && seq < to), () => ['within what was lost', seq, this.lost]); // prettier-ignore
+    this.events.length = seq;
+    this.lastSeq = seq;
+    this.lost.splice(0, Infinity, ...this.lost.filter(({ to }) => to <= seq));
+    this.commits.splice(0, Infinity, ...this.commits.filter((commit) => commit <= seq));
     for (const [name, topic] of this.topics) {
       const rank = topic.rank(seq);
       topic.seqs.length = rank;
@@ -111,7 +170,7 @@ export class Truth {
   }
 
   /** The run of lost places that a place lies in. */
-  lostAt(seq: number): { readonly from: number; readonly to: number } | undefined {
+  lostAt(seq: number): Run | undefined {
     return this.lost.find(({ from, to }) => from <= seq && seq <= to);
   }
 
@@ -145,6 +204,19 @@ export class Truth {
   book(symbol: string, seq: number): Levels | undefined {
     const topic = this.topic(`book:${symbol}`);
     return topic.levels[topic.rank(seq) - 1];
+  }
+
+  /** The message of a topic at a place. */
+  at(name: string, seq: number): Pushed | undefined {
+    const topic = this.topic(name);
+    const rank = topic.rank(seq);
+    return topic.seqs[rank - 1] === seq ? topic.messages[rank - 1] : undefined;
+  }
+
+  /** The messages of a topic behind one place, up to another. */
+  range(name: string, from: number, to: number): readonly Pushed[] {
+    const topic = this.topic(name);
+    return topic.messages.slice(topic.rank(from), topic.rank(to));
   }
 
   newest(name: string): Pushed | undefined {
@@ -218,7 +290,7 @@ function nobodys(seq: number): BatchEvent {
   return { type: 'snapshot', symbol: '', seq, ...time, bids: [], asks: [], crc: 0 };
 }
 
-function isDerived(name: string): boolean {
+export function isDerived(name: string): boolean {
   return name.startsWith('bar:') || name.startsWith('stats:');
 }
 

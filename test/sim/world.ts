@@ -8,11 +8,13 @@ import type { Execution } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import type { PastEpoch } from '../../src/broadcast/past-epochs';
+import { Disk } from './disk';
 import { MarketFlow } from './market-flow';
 import { Moves } from './moves';
+import type { Faults, Outcome } from './outcome';
 import type { OwnJournal } from './own-journal';
 import { probe, probeEmpty } from './probe';
-import { Reader, type Tally } from './reader';
+import { Reader } from './reader';
 import { SimServer, type ServerOptions } from './server';
 import { SteeredSource } from './source';
 import { drawTemper, type Temper } from './temper';
@@ -34,16 +36,6 @@ const PACES = [
   { often: 0, frames: 0 },
 ] as const;
 
-export interface Outcome extends Tally {
-  lagged: number;
-  ended: number;
-  restarts: number;
-  /** Readers that went on from a past life. */
-  crossings: number;
-  executions: number;
-  fromJournal: number;
-}
-
 /** The turn of the event loop is over, and what was promised in it is kept. */
 function turn(): Promise<void> {
   return new Promise((resolve) => {
@@ -62,21 +54,30 @@ export class World {
   private readonly moves: Moves;
   private readonly seats: Seat[] = [];
   private readonly symbols: string[] = [];
-  private readonly outcome: Outcome = { messages: 0, conflated: 0, gaps: 0, missed: 0, crossed: 0, replayed: 0, resets: {}, lagged: 0, ended: 0, restarts: 0, crossings: 0, executions: 0, fromJournal: 0 }; // prettier-ignore
+  private readonly outcome: Outcome = { messages: 0, conflated: 0, gaps: 0, missed: 0, crossed: 0, replayed: 0, resets: {}, lagged: 0, ended: 0, restarts: 0, backs: 0, crossings: 0, executions: 0, fromJournal: 0 }; // prettier-ignore
   private server: SimServer;
-  private readonly epochs = { current: 7, past: new Map<number, PastEpoch>() };
+  private readonly disk: Disk;
+  /** Of what goes wrong with it, so that the rest of a run is drawn as ever. */
+  private readonly diskRandom: Prng;
+  private readonly faults: Faults;
+  private readonly epochs: { current: number; past: ReadonlyMap<number, PastEpoch> };
   /** Of the present life. */
   private firstSeq = 1;
 
-  constructor(seed: number, journal: OwnJournal | null = null) {
+  constructor(seed: number, journal: OwnJournal | null = null, faults: Partial<Faults> = {}) {
     this.random = new Prng(seed);
     this.journal = journal;
+    this.faults = { hasFaultyDisk: false, numbering: 'random', tellsNewest: true, ...faults };
+    this.diskRandom = new Prng(seed + 0x5eed);
+    this.disk = new Disk(this.truth, this.diskRandom, this.faults.numbering);
+    this.epochs = { current: 0, past: new Map() };
+    this.begin();
     this.temper = drawTemper(this.random, journal !== null);
     this.flow = new MarketFlow(this.random, this.clock);
     const definitionOf = (symbol: string) => this.server.broadcaster.encoders.scalesOf(symbol) as never; // prettier-ignore
     this.source = new SteeredSource(this.truth, this.random, this.temper.source, definitionOf);
     this.server = this.createServer();
-    this.moves = new Moves(this.random, this.truth, this.symbols, this.epochs);
+    this.moves = new Moves(this.random, this.truth, this.symbols, this.epochs, this.faults.tellsNewest); // prettier-ignore
     for (let i = 0; i < 3; i++) this.server.take([this.flow.define()!], this.flow.seq);
     for (let i = 0; i < 10; i++) this.say(6);
     while (this.server.hasWaiting) this.push();
@@ -101,7 +102,8 @@ export class World {
     for (const wire of server.wires) if (random.chance(0.8)) wire.deliver(random.int(1, 4));
     this.sweep();
     for (const seat of this.seats) this.stepOf(seat);
-    if (random.chance(this.temper.restarts)) this.restart();
+    if (this.faults.hasFaultyDisk) this.stepOfDisk();
+    else if (random.chance(this.temper.restarts)) this.restart();
     if (random.chance(this.temper.cuts)) this.cutAll();
     if (random.chance(0.5)) await turn();
     if (random.chance(0.15)) probe(this.server);
@@ -255,27 +257,56 @@ export class World {
     server.broadcaster.letGo(true);
   }
 
-  /** Another life of the server, which may have lost what it pushed last. */
+  private begin(): void {
+    const { epoch, past } = this.disk.begin();
+    this.epochs.current = epoch;
+    this.epochs.past = past;
+  }
+
+  private stepOfDisk(): void {
+    const { diskRandom } = this;
+    if (diskRandom.chance(0.04)) this.disk.copy();
+    if (diskRandom.chance(0.03)) this.restart();
+  }
+
+  /** Another life of the server, which may have lost what it pushed last, or began again from earlier. */
   private restart(): void {
-    const { truth, random } = this;
+    const { random } = this;
     if (random.chance(0.4)) this.drain();
     this.tally();
     this.server.stop();
+    this.source.forget();
     for (const { reader } of this.seats) reader.wire = null;
+    if (this.faults.hasFaultyDisk && this.diskRandom.chance(0.7) && this.goBack()) {
+      this.outcome.backs += 1;
+    } else this.lose();
+    this.start();
+  }
+
+  /** Where that leaves nobody without an instrument that it knows of. */
+  private goBack(): boolean {
+    if (this.server.hasDefinition) return false;
+    return this.disk.goBack(() => this.truth.symbols.length === this.flow.symbols.length);
+  }
+
+  /** What was pushed last is not on the disk, or all is. */
+  private lose(): void {
+    const { truth, random } = this;
     const defined = truth.events.findLast((e) => e.type === 'instrument')!.seq;
     const lost = random.chance(0.5) && !this.server.hasDefinition ? random.int(0, 30) : 0;
     const from = Math.max(defined + 1, this.firstSeq, truth.lastSeq - lost + 1);
     const isLost = lost > 0 && from <= truth.lastSeq;
-    const pushed = truth.lastSeq;
     if (isLost) truth.lose(from);
     else while (this.server.hasWaiting) truth.push(this.server.drop()); // journaled, and never pushed
+  }
+
+  private start(): void {
+    const { truth, random } = this;
     for (const e of truth.events) {
       if (e.type === 'instrument' && !this.symbols.includes(e.symbol)) this.symbols.push(e.symbol);
     }
     this.flow.restart(truth);
-    const kept = isLost ? from - 1 : truth.lastSeq;
-    this.epochs.past.set(this.epochs.current, { kept, pushed: isLost ? pushed : kept });
-    this.epochs.current += 1;
+    this.begin();
     this.firstSeq = truth.lastSeq + 1;
     this.server = this.createServer();
     const { newest, statistics } = this.flow.recovered(truth);
