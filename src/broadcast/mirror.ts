@@ -235,6 +235,12 @@ export class Mirror {
     }
     return topic;
   }
+
+  /** The newest of each instrument that has one, in the order of `seq`. */
+  statuses(): Status[] {
+    const known = [...this.all()].flatMap(({ status }) => status ?? []);
+    return known.sort((a, b) => a.seq - b.seq);
+  }
 }
 
 /** The topic but for its symbol; of a bar with its interval. */

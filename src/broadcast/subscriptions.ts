@@ -298,14 +298,8 @@ export class Subscriptions {
       if (tick !== null && wanted.has(own.tick)) newest.push(tick);
       if (bbo !== null && wanted.has(own.bbo)) newest.push(bbo);
     }
-    if (wanted.has(this.mirror.statusTopic)) newest.push(...this.statuses());
+    if (wanted.has(this.mirror.statusTopic)) newest.push(...this.mirror.statuses());
     return newest.filter(({ seq }) => seq <= lostTo);
-  }
-
-  /** The newest of each instrument that has one, in the order of `seq`. */
-  private statuses(): Status[] {
-    const known = [...this.mirror.all()].flatMap(({ status }) => status ?? []);
-    return known.sort((a, b) => a.seq - b.seq);
   }
 
   private join(session: Session, { topics, targets }: Asked, intervalMs: number): void {
@@ -387,7 +381,7 @@ export class Subscriptions {
     instrument: MirroredInstrument | null,
     defined: Set<MirroredInstrument | null>,
   ): Message[] {
-    if (instrument === null) return this.statuses();
+    if (instrument === null) return this.mirror.statuses();
     const messages: Message[] = [];
     if (!defined.has(instrument)) {
       defined.add(instrument);
