@@ -34,7 +34,9 @@ interface Wanted {
 
 export interface RevisionStages {
   /** The bar that begins at a moment, as the JSON text of an array of messages. */
-  readonly read: (bar: Wanted) => Promise<{ readonly items: string } | Fault>;
+  readonly read: (
+    bar: Wanted,
+  ) => Promise<{ readonly items: string; readonly gaps?: readonly unknown[] } | Fault>;
   readonly publish: (bars: readonly Bar[]) => void;
   readonly scalesOf: ScalesOf;
   /** Told of a bar that is not published again, and why. */
@@ -101,8 +103,11 @@ export class BarRevisions {
       if (!this.waiting.delete(key)) continue;
       const answer = await this.stages.read(bar);
       if (this.isStopped) return false;
-      if (!('code' in answer)) this.publish(answer.items);
-      else if (answer.code === 'overloaded' || answer.code === 'history-failed') {
+      if (!('code' in answer)) {
+        // A bar whose trades are not all there would be published as if they were.
+        if ((answer.gaps ?? []).length > 0) this.lose(bar, 'records of it are missing');
+        else this.publish(answer.items);
+      } else if (answer.code === 'overloaded' || answer.code === 'history-failed') {
         this.waiting.set(key, bar);
         return true;
       } else this.lose(bar, answer.message);

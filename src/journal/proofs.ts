@@ -70,8 +70,8 @@ export class Proofs {
     this.db = db;
     this.clock = options.clock ?? new SystemClock();
     this.onDamage = options.onDamage ?? (() => {});
-    this.rows = new VerifyRows(db);
-    this.frames = new VerifyRows(db);
+    this.rows = new VerifyRows(db, false);
+    this.frames = new VerifyRows(db, false);
     this.open = new OpenProof(db, this.rows);
     this.block = db.prepare(
       'SELECT first_id, last_id, crc FROM block WHERE last_id >= ? ORDER BY last_id LIMIT 1',

@@ -98,7 +98,8 @@ function straySql(): string {
   return `CASE kind ${cases.join(' ')} ELSE 1 END`;
 }
 
-const SELECT_PACKED = `SELECT id, CASE WHEN ${straySql()} IS NULL THEN instrument * ${KINDS_MAX} + kind END AS k, prev_seq AS p,
+const PACKED_KIND = `instrument * ${KINDS_MAX} + kind`;
+const SELECT_PACKED = (kind: string): string => `SELECT id, ${kind} AS k, prev_seq AS p,
   event_time >> 32 AS a, event_time & 4294967295 AS b,
   receive_time >> 32 AS c, receive_time & 4294967295 AS d,
   coalesce(price, bid_quantity) AS e, coalesce(quantity, ask_quantity) AS f, coalesce(bid, side) AS g,
@@ -113,8 +114,12 @@ export class VerifyRows {
   private readonly numbers = new Float64Array(PAGE_ROWS * ROW_FIELDS);
   private blobs = new Uint8Array(1_024 * 1_024);
 
-  constructor(db: Database) {
-    this.page = db.prepare<PackedRow, [number, number]>(SELECT_PACKED);
+  /** @param findsStray whether a row is no record that has what rows of its kind do not have, and nobody reads */
+  constructor(db: Database, findsStray: boolean) {
+    const kind = findsStray
+      ? `CASE WHEN ${straySql()} IS NULL THEN ${PACKED_KIND} END`
+      : PACKED_KIND;
+    this.page = db.prepare<PackedRow, [number, number]>(SELECT_PACKED(kind));
   }
 
   finalize(): void {

@@ -43,7 +43,7 @@ export class StretchCheck {
   /** @param instruments as they stood when the verification began */
   constructor(db: Database, instruments: readonly InstrumentRow[]) {
     this.db = db;
-    this.rows = new VerifyRows(db);
+    this.rows = new VerifyRows(db, true);
     this.instruments = instruments;
     this.known = new Set(instruments.map(({ id }) => id));
   }

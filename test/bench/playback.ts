@@ -12,6 +12,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Subprocess } from 'bun';
 
+import type { PastQuestion } from '../../src/journal/history-messages';
+import { HistoryReader } from '../../src/journal/history-reader';
 import { PlaybackReader } from '../../src/journal/playback-reader';
 import type { PlayChunk } from '../../src/journal/playback-messages';
 import { selectPlayed } from '../../src/journal/play-rows';
@@ -19,6 +21,7 @@ import { JOURNAL_FILE } from '../../src/journal/reading';
 import { KIND, seqOf } from '../../src/journal/schema';
 import { compared, median, type BenchOptions, type BenchResult } from './harness';
 import type { PlaybackDone, PlaybackJob } from './playback-reader';
+import { SYMBOLS } from './journal-rows';
 import { endAll, startServerProcess, startWorkerProcess } from './processes';
 
 const CHILD = `${import.meta.dir}/recovery-child.ts`;
@@ -37,9 +40,11 @@ export async function playbackResults({ quick }: BenchOptions): Promise<BenchRes
     if (build.exitCode !== 0) throw new Error('the journal of the bench was not made');
     const rounds = quick ? 1 : 7;
     const results: BenchResult[] = [];
+    const path = join(data, JOURNAL_FILE);
     for (const topics of [TOPICS, ['trade:*'], ['book:*']]) {
-      results.push(inProcess(join(data, JOURNAL_FILE), topics, rounds));
+      results.push(inProcess(path, topics, rounds));
     }
+    results.push(...proofResults(path, rounds));
     const server = await startServerProcess(
       [MAIN, 'serve', '--port', '0', '--data', data],
       running,
@@ -78,6 +83,53 @@ function inProcess(path: string, topics: readonly string[], rounds: number): Ben
   reader.close();
   const result = { bench: 'replay', case: `out of the journal, in the process, ${topics.join(' ')}`, value: median(played), unit: 'messages/s' }; // prettier-ignore
   return compared(result, 'bare read of the same rows', median(bare));
+}
+
+/** A question to a connection of its own. */
+interface Asked {
+  ask(this: void): void;
+  close(this: void): void;
+}
+
+/** What the proofs of blocks cost: a first read of a connection beside one whose proofs are known, in CPU time. */
+function proofResults(path: string, rounds: number): BenchResult[] {
+  const toSeq = newestSeq(path);
+  const symbol = SYMBOLS[0]!;
+  const END = Number.MAX_SAFE_INTEGER;
+  const history = (question: PastQuestion) => (): Asked => {
+    const reader = new HistoryReader(path);
+    return { ask: () => void reader.answer(question), close: () => reader.close() };
+  };
+  const playback = (topics: readonly string[]) => (): Asked => {
+    const reader = new PlaybackReader(path);
+    return { ask: () => void play(reader, topics, toSeq), close: () => reader.close() };
+  };
+  const cases: Record<string, () => Asked> = {
+    'trades, a page of 1000': history({ kind: 'trades', symbol, before: END, limit: 1_000 }),
+    'ticks, all': history({ kind: 'ticks', symbol, from: null, to: null, after: 0, limit: END }),
+    'bars of 1m, all': history({ kind: 'bars', symbol, interval: '1m', from: { hi: 0, lo: 0 }, to: null, limit: 1_000, tradesMax: END, now: { hi: 0x7000_0000, lo: 0 } }), // prettier-ignore
+    'replay of all': playback(TOPICS),
+    'replay of one topic': playback([`trade:${symbol}`]),
+  };
+  return Object.entries(cases).map(([name, open]) => {
+    const first: number[] = [];
+    const again: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const { ask, close } = open();
+      first.push(cpuMs(ask));
+      again.push(cpuMs(ask));
+      close();
+    }
+    const result = { bench: 'replay', case: `proofs: ${name}`, value: median(first), unit: 'ms' };
+    return compared(result, 'proofs known', median(again));
+  });
+}
+
+function cpuMs(run: () => void): number {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1_000;
 }
 
 /** @returns messages a second */
