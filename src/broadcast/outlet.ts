@@ -46,7 +46,9 @@ export class Outlet {
   write(messages: readonly Message[], isAsked: boolean, nowMs: number): number {
     if (messages.length === 0) return 0;
     let bytes = 0;
-    for (const frame of this.wire.frames(messages)) {
+    // Of a slow line's window several frames, so that it is not idle until the pong of one.
+    const most = isAsked ? Math.min(FRAME_BYTES_MAX, this.flight.windowBytes / 4) : FRAME_BYTES_MAX;
+    for (const frame of this.wire.frames(messages, most)) {
       const sent = this.wire.write(frame, bytes === 0 ? messages.length : 0);
       if (isAsked && sent > 0) this.ask(sent, nowMs);
       bytes += sent;

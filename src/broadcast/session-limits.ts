@@ -28,7 +28,9 @@ export const BUFFERED_BYTES_MAX = 65_536;
  */
 export const WINDOW_BYTES_FIRST = 65_536;
 export const WINDOW_BYTES_MIN = 4_096;
-export const WINDOW_BYTES_MAX = 1_048_576;
+export const WINDOW_BYTES_MAX = 2_097_152;
+/** About how much longer text is than what is counted of messages. */
+export const TEXT_FACTOR = 4;
 /** The window of a session that has just been found to be slow. */
 export const WINDOW_BYTES_SLOW = 16_384;
 /** Pongs that come sooner let the window grow, later ones make it smaller. */
