@@ -18,6 +18,8 @@ export interface SessionLimits {
 
 /** A frame of what one session, or one topic, is sent at once; a single longer message stands alone. */
 export const FRAME_BYTES_MAX = 16_384;
+/** And of no less, however slow the line: what belongs together mostly stays so. */
+export const FRAME_BYTES_MIN = 2_048;
 /** On the express lane a ping follows so many bytes. */
 export const PING_BYTES = 16_384;
 /** Of the socket's own backlog: past this it is slow without waiting for a pong. */
