@@ -3,7 +3,7 @@
  * contradict each other would start well and fail its readers later, in a way that nobody traces back.
  */
 
-import { BUFFERED_BYTES_MAX } from './broadcast/session-limits';
+import { BUFFERED_BYTES_MAX, TEXT_FACTOR } from './broadcast/session-limits';
 import { RESUMED_MESSAGES_MAX } from './broadcast/subscriptions';
 import type { Config, ConfiguredInstrument } from './config-schema';
 
@@ -18,8 +18,6 @@ interface Relation {
   readonly reason: string;
 }
 
-/** About how much longer text is than what is counted of a window. */
-const TEXT_FACTOR = 4;
 /** The answer itself, and a reset. */
 const ANSWER_FRAME_MESSAGES = 2;
 

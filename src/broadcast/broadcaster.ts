@@ -35,6 +35,8 @@ const SPREAD_MS_MIN = 250;
 const SPREAD_MS_MAX = 1_750;
 const RETURNS_PER_MS = 5;
 
+/** Behind so many frames of one batch of a topic its readers are sent a ping. */
+const MARKED_FRAMES = 4;
 /** So many heads of a heartbeat fit into a frame. */
 const HEADS_A_MESSAGE = 200;
 
@@ -77,6 +79,8 @@ export class Broadcaster {
   private readonly dirty: TopicState[] = [];
   private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 }; // prettier-ignore
   private publishedBytes = 0;
+  /** Of definitions, since sessions were last sent a ping for them. */
+  private announcedBytes = 0;
   /** Acknowledgements of this turn. */
   private readonly acks = new Map<Session, Message[]>();
 
@@ -257,7 +261,9 @@ export class Broadcaster {
     const { pending } = topic;
     const { binary, scalesOf } = this.encoders;
     if (topic.binarySubscribers > 0) {
-      for (const frame of binary.encodeFrames(pending, FRAME_BYTES_MAX)) {
+      const frames = binary.encodeFrames(pending, FRAME_BYTES_MAX);
+      for (const [i, frame] of frames.entries()) {
+        if (i > 0 && i % MARKED_FRAMES === 0) this.mark(topic, false);
         topic.binaryBytes += frame.length;
         topic.binaryFrames += 1;
         topic.tally.sent.add(frame.length, 0, topic.binarySubscribers);
@@ -266,7 +272,9 @@ export class Broadcaster {
       }
     }
     if (topic.textSubscribers > 0) {
-      for (const frame of encodeTextFrames(pending, scalesOf, FRAME_BYTES_MAX)) {
+      const frames = encodeTextFrames(pending, scalesOf, FRAME_BYTES_MAX);
+      for (const [i, frame] of frames.entries()) {
+        if (i > 0 && i % MARKED_FRAMES === 0) this.mark(topic, true);
         topic.textBytes += frame.length;
         topic.textFrames += 1;
         topic.tally.sent.add(frame.length, 0, topic.textSubscribers);
@@ -279,6 +287,14 @@ export class Broadcaster {
     topic.pending.length = 0;
   }
 
+  /** In the middle of a long batch: a slow line shows by these pings that it takes it. */
+  private mark(topic: TopicState, isText: boolean): void {
+    const nowMs = this.clock.monotonicMs();
+    for (const session of this.sessions) {
+      if (session.isText === isText && session.isExpress && session.topics.has(topic)) session.mark(nowMs); // prettier-ignore
+    }
+  }
+
   /** Definitions go to every session, and before the first event that needs them. */
   private announce(definition: Instrument): void {
     const added = this.mirror.define(definition);
@@ -288,6 +304,12 @@ export class Broadcaster {
     const text = encodeTextFrame([definition], scalesOf);
     this.native.publish(INSTRUMENT_TOPIC.text, text);
     for (const { isText } of this.sessions) own.add(isText ? text.length : frame.length, 1, 1);
+    this.announcedBytes += text.length;
+    if (this.announcedBytes > MARKED_FRAMES * FRAME_BYTES_MAX) {
+      this.announcedBytes = 0;
+      const nowMs = this.clock.monotonicMs();
+      for (const session of this.sessions) session.mark(nowMs);
+    }
     if (added === undefined) return;
     for (const session of this.sessions) {
       for (const [channel, intervalMs] of session.wildcards) {

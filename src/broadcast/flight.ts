@@ -16,10 +16,11 @@ import {
   WINDOW_SOON_MS,
 } from './session-limits';
 
-/** The window of a slow line holds what it takes in this time. */
+/** The window of a slow line holds what it takes in this time, and in two round trips: half of it is sent at a time. */
 const QUEUE_MS = 250;
-/** How fast the window grows: with each byte that came soon, by so many. */
-const GROWTH = 3;
+/** With each byte that came soon the window grows by so many: until a pong was late, and after that. */
+const GROWTH_FIRST = 7;
+const GROWTH = 1;
 /** A window shrinks to no less than this part of it before the line has shown how it takes that. */
 const SHRINK_MOST = 4;
 /** With nothing under way but the smallest window, a late pong is the line's own delay, by this part. */
@@ -123,23 +124,33 @@ export class Flight {
     this.rttMs = rttMs;
     this.rttMinMs = Math.min(this.rttMinMs, rttMs);
     const queuedMs = rttMs - this.rttMinMs;
-    if (queuedMs < WINDOW_SOON_MS) {
-      // What was far from filling the window says nothing of a larger one.
-      const isTried = newest.ahead >= this.windowBytes / 4;
-      if (isTried) this.windowBytes = Math.min(this.windowBytes + GROWTH * bytes, this.windowBytesMax); // prettier-ignore
-      return 'soon';
+    if (queuedMs > WINDOW_LATE_MS) {
+      this.shrink(newest, queuedMs);
+      return 'late';
     }
-    if (queuedMs <= WINDOW_LATE_MS) return 'fair';
-    this.shrink(newest, queuedMs);
-    return 'late';
+    const isSoon = queuedMs < WINDOW_SOON_MS;
+    this.grow(newest, bytes, isSoon ? Infinity : this.paced(newest, queuedMs));
+    return isSoon ? 'soon' : 'fair';
   }
 
-  private shrink({ number, ahead }: Ping, queuedMs: number): void {
-    if (number <= this.shrunkTo) return;
+  private grow({ ahead }: Ping, bytes: number, bytesMax: number): void {
+    // What was far from filling the window says nothing of a larger one.
+    if (ahead < this.windowBytes / 4) return;
+    const growth = this.shrunkTo === 0 && bytesMax === Infinity ? GROWTH_FIRST : GROWTH;
+    const larger = Math.min(this.windowBytes + growth * bytes, bytesMax, this.windowBytesMax);
+    this.windowBytes = Math.max(this.windowBytes, larger);
+  }
+
+  private shrink(ping: Ping, queuedMs: number): void {
+    if (ping.number <= this.shrunkTo) return;
     this.shrunkTo = this.lastNumber;
     if (this.windowBytes <= WINDOW_BYTES_MIN) this.rttMinMs += queuedMs / DRIFT;
-    const paced = (ahead * QUEUE_MS) / queuedMs;
-    const most = Math.min(this.windowBytes, Math.max(this.windowBytes / SHRINK_MOST, paced));
-    this.windowBytes = Math.max(WINDOW_BYTES_MIN, most);
+    const least = Math.max(WINDOW_BYTES_MIN, this.windowBytes / SHRINK_MOST);
+    this.windowBytes = Math.min(this.windowBytes, Math.max(least, this.paced(ping, queuedMs)));
+  }
+
+  /** The window of a line that took so long for what was ahead of a pong. */
+  private paced({ ahead }: Ping, queuedMs: number): number {
+    return (ahead * (QUEUE_MS + 2 * this.rttMinMs)) / queuedMs;
   }
 }

@@ -4,7 +4,7 @@ import type { Message } from '../../protocol/messages';
 import { sizeOf } from './backlog';
 import type { Feed } from './feed';
 import { Flight } from './flight';
-import { FRAME_BYTES_MAX } from './session-limits';
+import { FRAME_BYTES_MAX, FRAME_BYTES_MIN } from './session-limits';
 import type { Wire } from './wire';
 
 /** What is counted as a byte takes about so many on the wire, before a session has shown it. */
@@ -46,7 +46,11 @@ export class Outlet {
   write(messages: readonly Message[], isAsked: boolean, nowMs: number): number {
     if (messages.length === 0) return 0;
     let bytes = 0;
-    for (const frame of this.wire.frames(messages)) {
+    // Of a slow line's window several frames, so that it is not idle until the pong of one.
+    const most = isAsked
+      ? Math.min(FRAME_BYTES_MAX, Math.max(FRAME_BYTES_MIN, this.flight.windowBytes / 4))
+      : FRAME_BYTES_MAX;
+    for (const frame of this.wire.frames(messages, most)) {
       const sent = this.wire.write(frame, bytes === 0 ? messages.length : 0);
       if (isAsked && sent > 0) this.ask(sent, nowMs);
       bytes += sent;

@@ -18,6 +18,8 @@ export interface SessionLimits {
 
 /** A frame of what one session, or one topic, is sent at once; a single longer message stands alone. */
 export const FRAME_BYTES_MAX = 16_384;
+/** And of no less, however slow the line: what belongs together mostly stays so. */
+export const FRAME_BYTES_MIN = 2_048;
 /** On the express lane a ping follows so many bytes. */
 export const PING_BYTES = 16_384;
 /** Of the socket's own backlog: past this it is slow without waiting for a pong. */
@@ -28,7 +30,9 @@ export const BUFFERED_BYTES_MAX = 65_536;
  */
 export const WINDOW_BYTES_FIRST = 65_536;
 export const WINDOW_BYTES_MIN = 4_096;
-export const WINDOW_BYTES_MAX = 1_048_576;
+export const WINDOW_BYTES_MAX = 2_097_152;
+/** About how much longer text is than what is counted of messages. */
+export const TEXT_FACTOR = 4;
 /** The window of a session that has just been found to be slow. */
 export const WINDOW_BYTES_SLOW = 16_384;
 /** Pongs that come sooner let the window grow, later ones make it smaller. */

@@ -24,6 +24,7 @@ import { Outlet } from './outlet';
 import {
   BUFFERED_BYTES_MAX,
   PING_BYTES,
+  TEXT_FACTOR,
   WINDOW_BYTES_MAX,
   WINDOW_BYTES_SLOW,
   type SessionLimits,
@@ -77,7 +78,8 @@ export class Session {
     this.wire = new Wire(form, socket, encoders);
     this.limits = limits;
     this.backlog = new Backlog(limits);
-    this.outlet = new Outlet(this.wire, Math.min(WINDOW_BYTES_MAX, limits.outboxBytesMax));
+    const windowBytes = Math.min(WINDOW_BYTES_MAX, TEXT_FACTOR * limits.outboxBytesMax);
+    this.outlet = new Outlet(this.wire, windowBytes);
   }
 
   get isText(): boolean {
@@ -250,6 +252,11 @@ export class Session {
     const isWell = pace === 'soon' || flight.isEmpty;
     if (isWell && this.catchUp(pace === 'soon' ? outlet.spare : 0)) return;
     this.flush();
+  }
+
+  /** A ping in the middle of much that is sent to it natively. */
+  mark(nowMs: number): void {
+    if (this.lane.is !== 'gone') this.outlet.ask(0, nowMs);
   }
 
   /** The server stops: tells it so, and sends all that waits; `isDrained` says when it has that. */

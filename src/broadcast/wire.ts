@@ -8,7 +8,6 @@
 import { encodeTextFrames, SUBPROTOCOL_JSON, type Subprotocol } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
 import type { TopicState } from './mirror';
-import { FRAME_BYTES_MAX } from './session-limits';
 import type { Encoders } from './session-parts';
 import type { Socket } from './socket';
 
@@ -66,14 +65,12 @@ export class Wire {
     return bytes;
   }
 
-  /** The frames that messages go out in. */
-  frames(messages: readonly Message[]): readonly (string | Uint8Array)[] {
+  /** The frames that messages go out in, of at most so many bytes each but for a longer message. */
+  frames(messages: readonly Message[], bytesMax: number): readonly (string | Uint8Array)[] {
     if (this.overrun) return [];
     const { binary, scalesOf } = this.encoders;
-    const frames = this.isText
-      ? encodeTextFrames(messages, scalesOf, FRAME_BYTES_MAX)
-      : binary.encodeFrames(messages, FRAME_BYTES_MAX);
-    return frames;
+    if (this.isText) return encodeTextFrames(messages, scalesOf, bytesMax);
+    return binary.encodeFrames(messages, bytesMax);
   }
 
   ping(number: number): void {

@@ -13,6 +13,7 @@ import { replayBench } from './replay';
 import { restBench } from './rest';
 import { ringBench } from './ring';
 import { sessionsBench } from './sessions';
+import { slowLineBench } from './slow-line';
 import { slowReaderBench } from './slow-reader';
 import { startBench } from './start';
 import { stormBench } from './storm';
@@ -31,6 +32,7 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   'ring': ringBench,
   'push': pushBench,
   'slow-reader': slowReaderBench,
+  'slow-line': slowLineBench,
   'resume-storm': stormBench,
   'fanout': fanoutBench,
   'sessions': sessionsBench,

@@ -8,6 +8,7 @@ import type { Bar, Message, Stats } from '../../protocol/messages';
 import { topicOf } from '../../protocol/topics';
 import type { Fault } from '../../protocol/codes';
 import { Session } from '../../src/broadcast/session';
+import { pongNumber } from '../../src/broadcast/wire';
 import { LIMITS, socketWith } from '../support/sockets';
 import { secondsOf, SYMBOLS, type BarWorld } from './bar-world';
 
@@ -46,7 +47,8 @@ export class RuleReader {
   private inbox: Message[][] = [];
   private requestIs: 'subscribe' | 'resume' | null = null;
   private isReset = new Set<string>();
-  private pings = 0;
+  /** Its number; 0: all are answered. */
+  private newestPing = 0;
   private readonly names: readonly string[];
 
   constructor(
@@ -80,7 +82,7 @@ export class RuleReader {
     };
     const socket = socketWith({
       send: (data) => (take(data), 1),
-      ping: () => (this.pings += 1),
+      ping: (payload) => (this.newestPing = pongNumber(payload)),
       subscribe: (topic) => world.subscribe(topic, take),
       unsubscribe: (topic) => world.unsubscribe(topic, take),
     });
@@ -89,7 +91,7 @@ export class RuleReader {
     this.session = session;
     this.isConnected = true;
     this.inbox = [];
-    this.pings = 0;
+    this.newestPing = 0;
     this.isReset.clear();
     sessions.add(session);
     const done = (refused?: Fault): void => {
@@ -127,9 +129,10 @@ export class RuleReader {
   }
 
   pong(): boolean {
-    if (this.session === null || this.pings === 0 || this.inbox.length > 0) return false;
-    this.pings = 0;
-    this.session.pong(this.world.clock.monotonicMs());
+    if (this.session === null || this.newestPing === 0 || this.inbox.length > 0) return false;
+    const number = this.newestPing;
+    this.newestPing = 0;
+    this.session.pong(this.world.clock.monotonicMs(), number); // also those before it
     return true;
   }
 

@@ -72,7 +72,7 @@ class Floor {
     this.broadcaster.accept({ lastSeq: this.lastSeq, events, executions: [] });
   }
 
-  enter(): Reader {
+  enter(limits = LIMITS): Reader {
     const told: Message[] = [];
     let pings = 0;
     let ponged = 0;
@@ -86,7 +86,7 @@ class Floor {
       unsubscribe: (topic) => void this.byNative.get(topic)?.delete(told),
     });
     const { encoders, subscriptions, sessions } = this.broadcaster;
-    const session = new Session(`s${this.readers.length}`, SUBPROTOCOL_MSGPACK, socket, encoders, LIMITS); // prettier-ignore
+    const session = new Session(`s${this.readers.length}`, SUBPROTOCOL_MSGPACK, socket, encoders, limits); // prettier-ignore
     sessions.add(session);
     const done: (Fault | undefined)[] = [];
     const reader: Reader = {
@@ -329,12 +329,12 @@ describe('a resume out of the journal', () => {
 
   test('[R4] one that loses ground from round to round is told the state', async () => {
     const floor = new Floor(1, 100_000, 10);
-    floor.run(1_000);
-    const reader = floor.enter();
+    floor.run(10_000);
+    const reader = floor.enter({ ...LIMITS, outboxBytesMax: 16_384 }); // four times that is the window, for 1,000 trades
     reader.resume(5);
     let rounds = 0;
     while (reader.done.length === 0) {
-      floor.run(20_000 * (rounds + 1));
+      floor.run(2_000);
       rounds = floor.source.requests.length;
       await floor.source.answerAll();
       reader.pong();

@@ -168,3 +168,61 @@ test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
     expect(tail).toEqual([['ack', 2 * count], ['book', 2 * count + 1]]); // prettier-ignore
   },
 );
+
+test('[W19] one that sends and never reads is cut off; one that takes anything at all is not', () => {
+  const clock = new ManualClock();
+  clock.advance(3_600e9);
+  const broadcaster = new Broadcaster(OPTIONS, { publish: () => 1 }, clock);
+  const ended: string[] = [];
+  broadcaster.ended = ({ name }, reason) => void ended.push(`${name} ${reason}`);
+  const trade = (seq: number): Message => ({ type: 'trade', symbol: 'ACME', seq, prevSeq: seq - 1, eventTime: clock.now(), receiveTime: clock.now(), price: 1, quantity: 1, aggressor: 'buy', tradeId: seq, timing: null }); // prettier-ignore
+  const long = Array.from({ length: 5_000 }, (_, i) => trade(i + 1));
+  const reader = (name: string) => {
+    const it = { pings: 0, ponged: 0, buffered: 400_000 };
+    const socket = socketWith({
+      ping: () => (it.pings += 1),
+      getBufferedAmount: () => it.buffered,
+    });
+    const limits = { ...LIMITS, pongMs: 3_000, controlMs: 3_000 };
+    const session = new Session(name, SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, limits);
+    broadcaster.sessions.add(session);
+    session.answer(long, clock.monotonicMs());
+    return { it, session };
+  };
+  const deaf = reader('deaf');
+  const slow = reader('slow'); // answers a ping every two seconds
+  const held = reader('held'); // no pong yet, but its socket empties
+  for (let second = 0; second < 60; second++) {
+    clock.advance(1e9);
+    deaf.session.pong(clock.monotonicMs(), Number.NaN); // a pong of its own making
+    deaf.session.send([{ type: 'pong', id: 1, time: clock.now(), serverTime: clock.now() }]); // it asks
+    if (second % 2 === 0 && slow.it.ponged < slow.it.pings) slow.session.pong(clock.monotonicMs(), ++slow.it.ponged); // prettier-ignore
+    held.it.buffered -= 1_000;
+    broadcaster.look();
+  }
+  expect(ended).toEqual(['deaf unresponsive']);
+});
+
+test('a batch of a topic that is long goes out in frames, with pings between for who keeps up', () => {
+  const published: number[] = [];
+  const clock = new ManualClock();
+  const native = { publish: (_: string, data: string | Uint8Array) => published.push(data.length) };
+  const broadcaster = new Broadcaster(OPTIONS, native, clock);
+  broadcaster.hydrate([instrument('ACME', { seq: 1 })], 1);
+  let pings = 0;
+  const socket = socketWith({ ping: () => (pings += 1) });
+  const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, LIMITS);
+  broadcaster.sessions.add(session);
+  broadcaster.subscriptions.subscribe(session, 1, ['book:ACME'], 0);
+  const events = Array.from(
+    { length: 10_000 },
+    (_, i) =>
+    book(i === 0 ? 'snapshot' : 'delta', i + 2, i === 0 ? 0 : i + 1, [100, i + 1], [], { symbol: 'ACME', crc: null }), // prettier-ignore
+  );
+  broadcaster.accept({ lastSeq: 10_001, events, executions: [] });
+  const bytes = published.reduce((sum, one) => sum + one, 0);
+  expect(bytes).toBeGreaterThan(200_000);
+  expect(Math.max(...published)).toBeLessThanOrEqual(16_384);
+  expect(pings).toBeGreaterThanOrEqual(Math.floor(bytes / 65_536) - 1);
+  expect(session.isExpress).toBe(true);
+});

@@ -1,0 +1,86 @@
+/** The flight over virtual lines: no line is idle, none holds much more than it takes in a moment. */
+
+import { describe, expect, test } from 'bun:test';
+
+import { Flight } from '../../src/broadcast/flight';
+
+const WINDOW_MAX = 2_097_152;
+const FRAME = 16_384;
+
+/** Sends so many bytes as a session does. @returns how long it took, and the longest way of a frame after the first window */
+function send(bytes: number, bytesPerSecond: number, rttMs: number) {
+  const flight = new Flight(WINDOW_MAX);
+  const pongs: { readonly number: number; readonly atMs: number }[] = [];
+  let nowMs = 1_000;
+  let freeMs = nowMs;
+  let left = bytes;
+  let sentFirst = 0;
+  let longestMs = 0;
+  const put = (size: number): void => {
+    freeMs = Math.max(freeMs, nowMs) + (size / bytesPerSecond) * 1_000;
+    pongs.push({ number: flight.ask(size, nowMs), atMs: freeMs + rttMs });
+    if (sentFirst > 65_536) longestMs = Math.max(longestMs, freeMs - nowMs);
+    sentFirst += size;
+  };
+  put(0);
+  for (;;) {
+    for (let room = flight.roomBytes; room > 0 && left > 0;) {
+      const size = Math.ceil(Math.min(FRAME, flight.windowBytes / 4, room, left));
+      put(size);
+      room -= size;
+      left -= size;
+    }
+    const next = pongs.shift();
+    if (next === undefined) break;
+    nowMs = next.atMs;
+    flight.pong(next.number, nowMs);
+  }
+  return { tookMs: freeMs - 1_000, longestMs, flight };
+}
+
+describe('a line of', () => {
+  for (const pace of [2_000, 20_000, 200_000, 2_000_000, 20_000_000]) {
+    for (const rttMs of [1, 50, 300]) {
+      test(`${pace} bytes a second with a round trip of ${rttMs} ms`, () => {
+        const bytes = Math.min(20 * pace, 50_000_000) + 500_000;
+        const { tookMs, longestMs, flight } = send(bytes, pace, rttMs);
+        const needsMs = (bytes / pace) * 1_000;
+        // Behind the first window a frame is under way no longer than it takes a moment, or the smallest window.
+        expect(longestMs).toBeLessThan(3_500 + (2 * FRAME * 1_000) / pace);
+        // Few round trips are lost at the beginning; beyond that the line is never idle.
+        const idealMs = Math.max(needsMs, (bytes / (WINDOW_MAX / 2)) * rttMs);
+        expect(tookMs).toBeLessThan(1.15 * idealMs + 8 * rttMs);
+        expect(flight.isEmpty).toBe(true);
+        expect(flight.bytes).toBe(0);
+      });
+    }
+  }
+});
+
+test('a pong of any ping is progress, and one that answers none is nothing', () => {
+  const flight = new Flight(WINDOW_MAX);
+  const first = flight.ask(100, 1_000);
+  const second = flight.ask(200, 1_010);
+  flight.ask(300, 1_020);
+  expect(flight.silentMs(6_000)).toBe(5_000);
+  expect(flight.pong(Number.NaN, 6_000)).toBeUndefined();
+  expect(flight.pong(99, 6_000)).toBeUndefined();
+  expect([flight.silentMs(6_000), flight.bytes]).toEqual([5_000, 600]);
+  flight.pong(second, 6_000); // also the first
+  expect([flight.silentMs(6_500), flight.bytes, flight.waitedMs(6_500)]).toEqual([500, 300, 5_480]);
+  expect(flight.pong(first, 7_000)).toBeUndefined();
+  flight.pong(undefined, 7_000);
+  expect([flight.isEmpty, flight.bytes, flight.silentMs(99_000)]).toEqual([true, 0, 0]);
+});
+
+test('so is a socket that holds back less than before, and nothing else', () => {
+  const flight = new Flight(WINDOW_MAX);
+  flight.ask(100, 1_000);
+  flight.look(50_000, 2_000);
+  flight.look(50_000, 3_000);
+  expect(flight.silentMs(3_000)).toBe(2_000);
+  flight.look(49_000, 4_000);
+  expect(flight.silentMs(4_500)).toBe(500);
+  flight.look(60_000, 5_000);
+  expect(flight.silentMs(5_000)).toBe(1_000);
+});
