@@ -131,12 +131,14 @@ export function checkEndedBars(
   const [channel, symbol, interval] = topic.split(':');
   const last = own.newestState;
   const life = last === undefined ? undefined : lives.byEpoch.get(last.epoch);
-  if (channel !== 'bar' || life === undefined || own.from === null) return;
+  if (channel !== 'bar' || last === undefined || life === undefined || own.from === null) return;
+  // A gap behind it voided bars, and the connection that would have brought them again was cut off.
+  if (own.gaps.some(({ line }) => line > last.line)) return;
   const trades = rowsOf(life, `trade:${symbol}`, own.from - BACK_SEQS);
-  const newest = String(last!.message!['openTime']);
+  const newest = String(last.message!['openTime']);
   const journaled = Math.floor(life.newestId / 8);
   const bars = naiveBars(trades, interval!).filter(
     (bar) => Number(bar.openTime) < Number(newest) && bar.trades.at(-1)!.seq <= journaled,
   );
-  if (last!.seq <= journaled) checkTopic(topic, own, bars, newest, checks);
+  if (last.seq <= journaled) checkTopic(topic, own, bars, newest, checks);
 }
