@@ -128,7 +128,7 @@ export class RuleReader {
 
   pong(): boolean {
     if (this.session === null || this.pings === 0 || this.inbox.length > 0) return false;
-    this.pings = 0;
+    this.pings -= 1;
     this.session.pong(this.world.clock.monotonicMs());
     return true;
   }
