@@ -49,6 +49,7 @@ async function run(
     () => world.broadcaster.look(),
     () => world.broadcaster.heartbeat(),
     () => random.chance(0.3) && some().cut(),
+    () => random.chance(0.3) && some().subscribeAnew(random.chance(0.5) ? 700 : 0),
     () => {
       const reader = some();
       if (!reader.isConnected) reader.connect();
