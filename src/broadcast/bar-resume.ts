@@ -18,6 +18,7 @@ import { Nanos } from '../../protocol/time';
 import { marketTime } from '../../protocol/trade-time';
 import type { LateBars } from './late-bars';
 import type { MirroredInstrument, TopicState } from './mirror';
+import { lookFromOf } from './resume-parts';
 import type { PastAnswer, PastBar, PastBarQuestions, PastRequest, PastTopic } from './past-bars';
 
 /** Bars of one topic that are sent, and of all topics of a resume. */
@@ -52,7 +53,7 @@ export interface BarResumeStage {
   readonly questions: PastBarQuestions | null;
   readonly late: LateBars;
   lastSeq(): number;
-  since(seq: number): Iterable<readonly BatchEvent[]> | undefined;
+  readonly since: (seq: number) => Iterable<readonly BatchEvent[]> | undefined;
   /** Everything may be known now. */
   ready(): void;
   /** Nobody waits for it any more. */
@@ -84,6 +85,11 @@ export class BarResume {
     this.seq = seq;
     this.lookFrom = lookFrom;
     this.beginAt = stage.lastSeq() - lookFrom <= LOOKED_MAX ? lookFrom : null;
+  }
+
+  /** From a position of a past life, which may have left bars unpublished. */
+  static fromPast(stage: BarResumeStage, seq: number): BarResume {
+    return new BarResume(stage, seq, lookFromOf(seq, stage.since));
   }
 
   /**

@@ -3,7 +3,7 @@
  *
  * As long as the log holds it, the rest can be had message by message. Conflated, of `tick`, `bbo`, `stats`
  * the newest stays, with the count that it stands for; of bars the newest of each, in the order of their
- * times; of a book the whole as it is now. Trades and `status` stay one by one; those that are older than the
+ * seqs; of a book the whole as it is now. Trades and `status` stay one by one; those that are older than the
  * reader is to be sent, or have left the log, are a `gap`, and so are ends of bars that are not kept. Must hold: a cursor is read between batches, when a book as it is now is
  * that behind the newest message of the log.
  */
@@ -142,9 +142,9 @@ export class Cursor {
   }
 
   /**
-   * The newest of each bar, with the count of those that it stands for. An earlier bar comes first, though
-   * it was revised last: it was over before the later one began [D8]. Before them a gap for ends of bars that
-   * are not kept any more.
+   * The newest of each bar, with the count of those that it stands for, in the order of their seqs: a reader
+   * that is cut off among them resumes from the last it has. Before them a gap for ends of bars that are not
+   * kept any more.
    */
   private takeBars(into: Message[], counters: BacklogCounters): void {
     const { log, isWhole } = this;
@@ -168,7 +168,7 @@ export class Cursor {
       const own = newest.get(present.openTime.seconds)?.count ?? 0;
       newest.set(present.openTime.seconds, { ...present, count: own + count });
     }
-    for (const [, bar] of [...newest].sort(([a], [b]) => a - b)) {
+    for (const bar of [...newest.values()].sort((a, b) => a.seq - b.seq)) {
       into.push({ ...bar, prevSeq });
       prevSeq = Math.max(prevSeq, bar.seq);
     }

@@ -51,3 +51,16 @@ export function definitionsOf(
 export function isDerived(name: string): boolean {
   return name.startsWith('bar:') || name.startsWith('stats:');
 }
+
+/** How far before a position of a past epoch late bars are looked for. */
+const LOOK_BACKS = [5_000, 1_000, 200];
+
+/**
+ * From where late bars are looked for that a past life may not have published: as far as memory reaches;
+ * where it does not, the journal is asked anyway.
+ * @param since undefined where memory does not reach back to a position
+ */
+export function lookFromOf(seq: number, since: (seq: number) => unknown): number {
+  const looked = LOOK_BACKS.map((back) => Math.max(0, seq - back));
+  return looked.find((from) => since(from) !== undefined) ?? looked[0]!;
+}

@@ -43,8 +43,6 @@ export const RESUMED_MESSAGES_MAX = 5_000;
 const RESUMES_A_TURN = 8;
 /** Topics that one `reset` names. */
 const RESET_TOPICS_MAX = 1_000;
-/** How far before a position of a past epoch late bars are looked for, which that life may not have published. */
-const LOOK_BACKS = [5_000, 1_000, 200];
 
 type Done = (refused?: Fault) => void;
 
@@ -208,11 +206,8 @@ export class Subscriptions {
     const { since, lastSeq, pastBars } = this;
     const isGone = (): boolean => session.isGone;
     const stage = { questions: pastBars, late: this.derived.late, lastSeq, since, ready, isGone };
-    if (epoch === this.epoch) return new BarResume(stage, start, start);
-    const looked = LOOK_BACKS.map((back) => Math.max(0, start - back));
-    // As far as memory reaches; where it does not, the journal is asked anyway.
-    const lookFrom = looked.find((from) => since(from) !== undefined) ?? looked[0]!;
-    return new BarResume(stage, start, lookFrom);
+    if (epoch !== this.epoch) return BarResume.fromPast(stage, start);
+    return new BarResume(stage, start, start);
   }
 
   /** Answers a resume, and joins its topics in the same step. */

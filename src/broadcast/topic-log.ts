@@ -50,8 +50,8 @@ export class TopicLog {
   heldBytes = 0;
   private keepMs = 0;
   private readonly bytesMax: number;
-  /** Of bars: ends that have left the entries. */
-  private readonly ends = new BoundedQueue<End>(Number.MAX_SAFE_INTEGER);
+  /** Of bars: the newest end of each that has left the entries, by its opening second; in the order of places. */
+  private readonly ends = new Map<number, End>();
   /** Ends that were dropped: how many, the newest seq, and the place behind them. */
   private lost = { count: 0, seq: 0, place: 0 };
   private readonly entries = new BoundedQueue<Logged>(Number.MAX_SAFE_INTEGER);
@@ -91,11 +91,7 @@ export class TopicLog {
 
   /** The messages of bars from a place on, of which only ends are held from before the log's start. */
   *barsFrom(place: number): Generator<Bar> {
-    const { ends } = this;
-    for (let i = 0; i < ends.length; i++) {
-      const end = ends.at(i)!;
-      if (end.place >= place) yield end.message;
-    }
+    for (const end of this.ends.values()) if (end.place >= place) yield end.message;
     for (let at = Math.max(place, this.start); at < this.end; at++) {
       const { message } = this.at(at);
       if (message.type !== 'bar') throw new Error(`${message.type} on a topic of bars`);
@@ -110,19 +106,16 @@ export class TopicLog {
 
   private keepEnd(message: Bar, atMs: number, nowMs: number): void {
     const { ends } = this;
-    ends.push({ place: this.start, message, atMs });
+    const second = message.openTime.seconds;
+    ends.delete(second);
+    ends.set(second, { place: this.start, message, atMs });
     const keepMs = Math.max(this.keepMs, ENDS_KEPT_MS);
-    for (
-      let end = ends.at(0)!;
-      ends.length > ENDS_MAX || nowMs - end.atMs > keepMs;
-      end = ends.at(0)!
-    ) {
-      ends.shift();
+    for (const [oldest, end] of ends) {
+      if (ends.size <= ENDS_MAX && nowMs - end.atMs <= keepMs) break;
+      ends.delete(oldest);
       const { count, seq } = this.lost;
       this.lost = { count: count + 1, seq: Math.max(seq, end.message.seq), place: end.place + 1 };
-      if (ends.length === 0) break;
     }
-    ends.fit();
   }
 
   private trim(nowMs: number): void {

@@ -45,7 +45,7 @@ export class RuleReader {
   private session: Session | null = null;
   private epoch = 0;
   private inbox: Message[][] = [];
-  private requestIs: 'subscribe' | 'resume' | null = null;
+  private requestIs: 'subscribe' | 'resume' | 'anew' | null = null;
   private isReset = new Set<string>();
   /** Its number; 0: all are answered. */
   private newestPing = 0;
@@ -106,6 +106,15 @@ export class RuleReader {
     this.tally.resumes += 1;
     const seq = Math.min(...this.names.map((name) => this.held.get(name)!.position));
     subscriptions.resume(session, { type: 'resume', id: 1, epoch: this.epoch, seq, topics: [...this.topics], newest: null }, done); // prettier-ignore
+  }
+
+  /** Asks for what it has again, at another pace. */
+  subscribeAnew(intervalMs: number): void {
+    if (this.session === null || this.requestIs !== null) return;
+    this.requestIs = 'anew';
+    const { subscriptions } = this.world.broadcaster;
+    const refused = subscriptions.subscribe(this.session, 2, this.topics, intervalMs);
+    if (refused !== undefined) throw new Error(refused.message);
   }
 
   /** Cut off: what it has not read is lost. */

@@ -49,6 +49,7 @@ async function run(
     () => world.broadcaster.look(),
     () => world.broadcaster.heartbeat(),
     () => random.chance(0.3) && some().cut(),
+    () => random.chance(0.3) && some().subscribeAnew(random.chance(0.5) ? 700 : 0),
     () => {
       const reader = some();
       if (!reader.isConnected) reader.connect();
@@ -80,7 +81,10 @@ async function settle(world: BarWorld, readers: readonly RuleReader[]): Promise<
     world.broadcaster.look();
     for (const reader of readers) {
       reader.read(1_000);
-      if (reader.pong()) isMoving = true;
+      while (reader.pong()) {
+        isMoving = true;
+        reader.read(1_000);
+      }
       isMoving ||= reader.waits;
     }
     idle = isMoving ? 0 : idle + 1;
@@ -89,8 +93,8 @@ async function settle(world: BarWorld, readers: readonly RuleReader[]): Promise<
     world.advance(500);
     world.broadcaster.look();
     for (const reader of readers) {
-      reader.read(1_000);
-      reader.pong();
+      do reader.read(1_000);
+      while (reader.pong());
     }
   }
 }

@@ -4,11 +4,12 @@ import { describe, expect, test } from 'bun:test';
 
 import { bookChecksum } from '../../protocol/checksum';
 import { diffLevels } from '../../protocol/levels';
-import type { Bar, Bbo, Book, Message } from '../../protocol/messages';
+import type { Bar, Bbo, Book, Message, MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
 import { Cursor, type BacklogCounters } from '../../src/broadcast/cursor';
 import { MirroredInstrument, type TopicState } from '../../src/broadcast/mirror';
+import { ENDS_MAX } from '../../src/broadcast/topic-log';
 import { LocalBook } from '../../src/client/local-book';
 import { BarReader, BarStream } from '../support/bar-stream';
 import { asMessage } from '../support/stream-client';
@@ -55,25 +56,56 @@ function readBars(seed: number, bytesMax: number): number {
     expect([seed, i, reader.newest!.openTime.seconds]).toEqual([seed, i, newest]);
     expect(reader.newest).toMatchObject(bars.get(newest)!);
     expect(reader.last).toBe(stream.topic.head);
-    if (bytesMax < ROOM) continue;
     expect([seed, i, reader.naive()]).toEqual([seed, i, bars]);
     expect(reader.counted).toBe(stream.trades - stream.pastTrades);
-    expect(reader.unended).toBe(0);
+    for (const [open, { final }] of reader.bars) expect(final || open === newest).toBe(true);
+    const seqs = taken.map(({ seq }) => seq);
+    expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
   }
   return behind.counters.conflated;
 }
 
 describe('[S9] bars that are revised', () => {
-  test('[D8] of each the newest stays, in the order of their times', () => {
+  test('[D9] of each the newest stays, in the order of seq', () => {
     const seed = readSeed();
     let conflated = 0;
     for (let i = 0; i < RUNS; i++) conflated += readBars(seed + i, ROOM);
     expect(conflated).toBeGreaterThan(RUNS * 20);
   });
 
-  test('of more than the server keeps the newest bar is told, and not a revision of another', () => {
+  test('the ends of bars stay when the rest has left the log', () => {
     const seed = readSeed();
     for (let i = 0; i < RUNS; i++) readBars(seed + i, 600);
+  });
+
+  test('[D9] of more ends than the server keeps a gap comes first', () => {
+    const seed = readSeed();
+    const random = new Prng(seed);
+    const stream: BarStream = new BarStream(random, (m) => stream.topic.log!.append([m], 0));
+    const behind = new Behind(stream.topic, 600);
+    const reader = new BarReader();
+    stream.batch();
+    for (const message of behind.take()) reader.take(message as Bar);
+    const before = reader.last;
+    while (stream.bars().size < ENDS_MAX + 50) for (let i = 0; i < 100; i++) stream.batch();
+    const [gap, ...rest] = behind.take() as [MessageOf<'gap'>, ...Bar[]];
+    expect(gap).toMatchObject({ type: 'gap', topic: 'bar:AAA:1s', from: before + 1, reason: 'slow-reader' }); // prettier-ignore
+    reader.last = gap.to;
+    for (const message of rest) reader.take(message);
+    const bars = stream.bars();
+    const newest = Math.max(...bars.keys());
+    const lacking = [...bars].filter(([open, bar]) => {
+      const own = reader.bars.get(open);
+      return own?.trades !== bar.trades || (!own.final && open !== newest);
+    });
+    // Something is lacking, and all of it is from before the end of the gap.
+    expect(lacking.length).toBeGreaterThan(0);
+    expect(gap.count).toBeGreaterThanOrEqual(lacking.length);
+    expect(behind.counters).toMatchObject({ gaps: 1, dropped: gap.count });
+    expect(rest.length).toBeGreaterThan(ENDS_MAX / 2);
+    // Told once.
+    stream.batch();
+    expect(behind.take().map(({ type }) => type)).not.toContain('gap');
   });
 });
 
