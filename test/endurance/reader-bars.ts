@@ -72,6 +72,7 @@ export function checkBars(
       const topic = `bar:${symbol}:${interval}`;
       if (!covers(asked, topic)) continue;
       const bars = naiveBars(trades, interval);
+      if (bars.length === 0) continue; // a rollback may leave an instrument without a trade
       checkTopic(topic, record.of(topic), bars, bars.at(-1)!.openTime, checks);
     }
   }
