@@ -174,7 +174,7 @@ class Reader:
     def begin(self):
         self.collecting, self.resuming = {}, {}  # id -> topics of a request that is not answered
         self.at_welcome, self.only, self.crossing = set(), None, None
-        self.state_to, self.lost_from, self.tried = {}, {}, {}
+        self.state_to, self.lost_from, self.tried, self.beyond = {}, {}, {}, set()
 
     # requests
 
@@ -315,6 +315,8 @@ class Reader:
         """Changes the copy, and gives the message to the application."""
         held = self.held.setdefault(t, {})
         held[m.get("openTime", m["symbol"])] = m
+        if self.crossing and m["seq"] > self.newest:
+            self.beyond.add(t)  # of the new epoch, which may be gone when this reader comes back [R8]
         if m["type"] == "bar" and len(held) > BARS_HELD:
             del held[min(held)]
         scales = self.scales.get(m["symbol"], (0, 0))
@@ -455,7 +457,7 @@ class Reader:
 
     def lost(self):
         """The connection has ended; half a state is none."""
-        for x in self.state_to:
+        for x in [*self.state_to, *(self.beyond if self.crossing else ())]:
             if self.safe.pop(x, None) is None:
                 self.again.add(x)
             for t in [t for t in self.last if covers(x, t)]:
@@ -488,7 +490,7 @@ class Client:
             self.out.clear()
 
     async def run(self):
-        asyncio.get_running_loop().create_task(self.input())
+        reading = asyncio.get_running_loop().create_task(self.input())  # else nobody would hold it
         wait = 0.1
         while True:
             try:
