@@ -89,7 +89,10 @@ export class DerivedTopics {
       const change = statistics.bars[i]!.add(trade);
       if (change === null || 'ended' in change) {
         const topic = barTopics[i]!;
-        if (change !== null && !topic.final) this.tellBar(instrument, topic, change.ended, true);
+        if (change !== null && !topic.final) {
+          this.tellRevisedBefore(instrument, topic, touched, change.ended);
+          this.tellBar(instrument, topic, change.ended, true);
+        }
         topic.final = false;
         topic.untold += 1;
         touched.bars |= 1 << i;
@@ -205,6 +208,21 @@ export class DerivedTopics {
     topic.head = Math.max(topic.head, bar.seq);
     topic.untold = 0;
     topic.final = final;
+  }
+
+  /** Those of the interval that were revised before a bar got its newest trade: so seqs ascend as they are. */
+  private tellRevisedBefore(
+    instrument: MirroredInstrument,
+    topic: TopicState,
+    { revised }: Touched,
+    { interval, seq }: OpenBar,
+  ): void {
+    if (revised === null) return;
+    const before = [...revised.keys()].filter((bar) => bar.interval === interval && bar.seq < seq);
+    for (const bar of before.sort((a, b) => a.seq - b.seq)) {
+      this.tellRevised(instrument, topic, bar, revised.get(bar)!);
+      revised.delete(bar);
+    }
   }
 
   private tellRevised(
