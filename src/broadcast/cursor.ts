@@ -151,11 +151,8 @@ export class Cursor {
     const newest = new Map<number, Bar>();
     let count = log.count - this.count;
     for (const message of log.barsFrom(this.place)) {
-      const before = newest.get(message.openTime.seconds);
-      // A revision that was read earlier may come later [D8].
-      const bar = before !== undefined && before.seq > message.seq ? before : message;
-      const sum = message.count + (before?.count ?? 0);
-      newest.set(message.openTime.seconds, { ...bar, count: sum });
+      const before = newest.get(message.openTime.seconds)?.count ?? 0;
+      newest.set(message.openTime.seconds, { ...message, count: message.count + before });
       count -= message.count;
     }
     let prevSeq = isWhole ? this.peek().message.prevSeq : this.lastSeq;

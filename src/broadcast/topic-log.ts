@@ -107,11 +107,8 @@ export class TopicLog {
   private keepEnd(message: Bar, atMs: number, nowMs: number): void {
     const { ends } = this;
     const second = message.openTime.seconds;
-    const before = ends.get(second)?.message;
-    // A revision that was read earlier may come later [D8].
-    const newest = before !== undefined && before.seq > message.seq ? before : message;
     ends.delete(second);
-    ends.set(second, { place: this.start, message: newest, atMs });
+    ends.set(second, { place: this.start, message, atMs });
     const keepMs = Math.max(this.keepMs, ENDS_KEPT_MS);
     for (const [oldest, end] of ends) {
       if (ends.size <= ENDS_MAX && nowMs - end.atMs <= keepMs) break;
