@@ -71,6 +71,8 @@ export class BarWorld {
   private readonly directory: string;
   private readonly memory: number;
   private life = 0;
+  /** The life in which a revision is being read; 0: none is. */
+  private revising = 0;
 
   /** @param memory newest events that the server holds */
   constructor(directory: string, random: Prng, memory: number) {
@@ -115,10 +117,11 @@ export class BarWorld {
     for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** Reads a bar that is not kept, and publishes it when that is let. */
+  /** Reads a bar that is not kept, and publishes it when that is let; one after the other, as the server does. */
   revise(): void {
     const [entry] = this.past;
-    if (entry === undefined) return;
+    if (entry === undefined || this.revising === this.life) return;
+    this.revising = this.life;
     const [key, { symbol, interval, openTime }] = entry;
     this.past.delete(key);
     const { life } = this;
@@ -130,13 +133,15 @@ export class BarWorld {
       return bars;
     }).then((bars) =>
       this.gate(() => Promise.resolve()).then(() => {
-        if (life === this.life) this.broadcaster.revise(bars);
+        if (life !== this.life) return;
+        this.revising = 0;
+        this.broadcaster.revise(bars);
       }),
     );
   }
 
   get isRevising(): boolean {
-    return this.past.size > 0;
+    return this.past.size > 0 || this.revising === this.life;
   }
 
   /** The server ends, and another begins. @param crashes whether what was not committed is lost */
