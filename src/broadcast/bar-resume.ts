@@ -51,6 +51,8 @@ interface Tracked {
 
 export interface BarResumeStage {
   readonly questions: PastBarQuestions | null;
+  /** Whom it is for. */
+  readonly client: string;
   readonly late: LateBars;
   lastSeq(): number;
   readonly since: (seq: number) => Iterable<readonly BatchEvent[]> | undefined;
@@ -93,17 +95,19 @@ export class BarResume {
   }
 
   /**
-   * Whether everything is known in this turn; where not, it is asked for, and `ready` called.
+   * Whether everything is known in this turn; where not, it is asked for, and `ready` called. Asked at each
+   * look and pong of the session, so while answers are awaited it goes through nothing.
    * @param topics of bars; some may come later, of instruments that are new
    */
-  isReady(topics: Iterable<readonly [TopicState, MirroredInstrument]>): boolean {
-    for (const [topic, instrument] of topics) {
+  isReady(topics: () => Iterable<readonly [TopicState, MirroredInstrument]>): boolean {
+    if (this.isAsking) return false;
+    for (const [topic, instrument] of topics()) {
       if (!this.known.has(topic)) this.track(topic, instrument);
     }
     this.beginAt = this.stage.lastSeq();
     this.follow();
     if (this.missing().length === 0) return true;
-    if (!this.isAsking) void this.askAll();
+    void this.askAll();
     return false;
   }
 
@@ -214,7 +218,8 @@ export class BarResume {
     const asked = groups.map((own) => own.filter(({ isLost }) => !isLost)).filter((own) => own.length > 0); // prettier-ignore
     if (asked.length === 0 || questions === null) return;
     let request: PastRequest | undefined;
-    const answer = await questions.ask(() => {
+    const distance = this.stage.lastSeq() - this.lookFrom;
+    const answer = await questions.ask(this.stage.client, distance, () => {
       if (this.stage.isGone()) return null;
       return (request = this.request(asked));
     });

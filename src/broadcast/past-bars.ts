@@ -1,11 +1,13 @@
 /**
- * Past bars: questions of resumes about bars that are not kept, a few at a time in the order in which they
- * come. Each resume has one under way, so a crowd takes turns. Bounded by the sessions.
+ * Past bars: questions of resumes about bars that are not kept, a few at a time. Each resume has one under
+ * way, and clients have their turns one after the other (`Turns`), so a crowd behind one address keeps no
+ * other waiting. Bounded by the sessions.
  */
 
 import type { BarInterval } from '../../protocol/bars';
 import type { Fault } from '../../protocol/codes';
 import type { Sum } from '../../protocol/sums';
+import { Turns } from './turns';
 
 /** A time as it comes from another thread. */
 interface TimeWords {
@@ -69,27 +71,32 @@ const UNDER_WAY_MAX = 4;
 
 export class PastBarQuestions {
   private readonly source: PastSource;
-  private readonly waiting: (() => void)[] = [];
-  private underWay = 0;
+  private readonly turns = new Turns({
+    playbacksMax: UNDER_WAY_MAX,
+    playbacksPerClientMax: UNDER_WAY_MAX,
+  });
 
   constructor(source: PastSource) {
     this.source = source;
   }
 
-  /** @param makeRequest called when it is its turn; null: it is not wanted any more */
-  async ask(makeRequest: () => PastRequest | null): Promise<PastAnswer | Fault | null> {
-    if (this.underWay === UNDER_WAY_MAX) {
-      await new Promise<void>((resolve) => void this.waiting.push(resolve));
-    } else {
-      this.underWay += 1;
-    }
+  /**
+   * @param client whom it is for @param distance how far it has to read, in seqs
+   * @param makeRequest called when it is its turn; null: it is not wanted any more
+   */
+  async ask(
+    client: string,
+    distance: number,
+    makeRequest: () => PastRequest | null,
+  ): Promise<PastAnswer | Fault | null> {
+    await new Promise<void>((begin) => {
+      this.turns.ask({ client, distance, begin, waits: () => {} });
+    });
     try {
       const request = makeRequest();
       return request === null ? null : await this.source(request);
     } finally {
-      const next = this.waiting.shift();
-      if (next === undefined) this.underWay -= 1;
-      else next();
+      this.turns.end(client);
     }
   }
 }

@@ -40,6 +40,8 @@ export interface ResumptionStage {
   renewed(): Message[];
 }
 
+/** Of what needs no reading so many go out at a time, so that a window holds for them as well. */
+export const OPENING_MESSAGES = 100;
 /** From the second round on a reader must come nearer; so often it need not. */
 const ROUNDS_LOST_MAX = 3;
 
@@ -106,8 +108,8 @@ export class Resumption implements Feed {
     if (this.opening.length > 0) {
       // That it waits is said before everything else.
       if (!this.hasBegun && this.outcome === null) return undefined;
-      const messages = this.opening;
-      this.opening = [];
+      const messages = this.opening.slice(0, OPENING_MESSAGES);
+      this.opening = this.opening.slice(OPENING_MESSAGES);
       return messages;
     }
     if (this.outcome !== null) return undefined;
@@ -155,8 +157,8 @@ export class Resumption implements Feed {
     // Behind the gaps and before all that is newer: who is cut off later has the states that stand.
     if (this.seq === this.stage.lostTo && !this.hasRenewed) {
       this.hasRenewed = true;
-      const renewed = this.stage.renewed();
-      if (renewed.length > 0) return renewed;
+      this.opening = this.stage.renewed();
+      if (this.opening.length > 0) return this.next();
     }
     const recent = this.stage.recent(this.seq);
     if (recent !== undefined) {

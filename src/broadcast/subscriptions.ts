@@ -170,7 +170,7 @@ export class Subscriptions {
       kept.length === 0 ? [] : this.recent(from, this.targetsOf(asked.topics));
     const pull = (): void => session.pull(this.clock.monotonicMs());
     const bars = this.barsBehind(session, start, epoch, pull);
-    const isReady = (): boolean => bars.isReady(barsOf(this.targetsOf(asked.topics)));
+    const isReady = (): boolean => bars.isReady(() => barsOf(this.targetsOf(asked.topics)));
     const lostTo = this.pastEpochs.lostTo(start);
     const opening = definitionsOf(asked.targets);
     const gaps = { start, lostTo };
@@ -205,7 +205,16 @@ export class Subscriptions {
   private barsBehind(session: Session, start: number, epoch: number, ready: () => void): BarResume {
     const { since, lastSeq, pastBars } = this;
     const isGone = (): boolean => session.isGone;
-    const stage = { questions: pastBars, late: this.derived.late, lastSeq, since, ready, isGone };
+    const { client } = session;
+    const stage = {
+      questions: pastBars,
+      client,
+      late: this.derived.late,
+      lastSeq,
+      since,
+      ready,
+      isGone,
+    };
     if (epoch !== this.epoch) return BarResume.fromPast(stage, start);
     return new BarResume(stage, start, start);
   }
@@ -244,12 +253,8 @@ export class Subscriptions {
     if (!isReset) {
       messages.push(...outcome);
       const derived = Array.from(targets.keys()).filter(({ name }) => isDerived(name));
-      messages.push(
-        ...gapsOf(
-          derived.filter((topic) => bars?.lost.has(topic) !== true),
-          how.gaps,
-        ),
-      );
+      const kept = derived.filter((topic) => bars?.lost.has(topic) !== true);
+      messages.push(...gapsOf(kept, how.gaps));
       for (const [topic, instrument] of targets) {
         if (topic.name.startsWith('stats:'))
           messages.push(...this.state(topic, instrument, defined));

@@ -141,5 +141,7 @@ export function countOf(message: Sequenced): number {
 export function aboutBytes(message: Message): number {
   if (message.type === 'book') return 64 + (message.bids.length + message.asks.length) * 6;
   if (message.type === 'bar' || message.type === 'stats') return 128;
+  if (message.type === 'heartbeat') return 48 + message.heads.length * 20;
+  if (message.type === 'reset') return 48 + message.topics.length * 16;
   return 'prevSeq' in message ? 80 : 48;
 }

@@ -5,7 +5,7 @@
 
 import type { Message } from '../../protocol/messages';
 import type { Feed, Frame } from './feed';
-import type { Outcome, ResumptionStage } from './resumption';
+import { OPENING_MESSAGES, type Outcome, type ResumptionStage } from './resumption';
 
 type WaitingStage = Omit<ResumptionStage, 'plays' | 'queued' | 'lostTo' | 'renewed'>;
 
@@ -28,8 +28,8 @@ export class WaitingFeed implements Feed {
 
   take(): Frame | undefined {
     if (this.opening.length > 0) {
-      const messages = this.opening;
-      this.opening = [];
+      const messages = this.opening.slice(0, OPENING_MESSAGES);
+      this.opening = this.opening.slice(OPENING_MESSAGES);
       return messages;
     }
     if (this.outcome === null && this.stage.isReady()) {

@@ -169,6 +169,31 @@ test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
   },
 );
 
+test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
+  '[T7] what a heartbeat with many heads took of the wire tells nothing of an answer (%s)',
+  (form) => {
+    const { broadcaster, clock, session, frames, asked } = enterMany(2_000, form);
+    clock.set(clock.now().plus(3_600e9));
+    broadcaster.look();
+    let at = 0;
+    const pong = (): void => {
+      while (at < asked()) session.pong(clock.monotonicMs(), ++at);
+    };
+    const ask = (): number => {
+      const before = frames.length;
+      broadcaster.subscriptions.subscribe(session, 1, ['trade:*'], 0);
+      pong();
+      return frames.length - before;
+    };
+    ask();
+    const count = ask();
+    for (const topic of session.topics.keys()) topic.head += 1;
+    broadcaster.heartbeat();
+    pong();
+    expect(ask()).toBeLessThan(2 * count);
+  },
+);
+
 test('[W19] one that sends and never reads is cut off; one that takes anything at all is not', () => {
   const clock = new ManualClock();
   clock.advance(3_600e9);

@@ -1,0 +1,141 @@
+/** What resumes ask about past bars: clients take turns, who waits costs nothing, and no bar comes out of order. */
+
+import { expect, test } from 'bun:test';
+
+import { decodeFrame, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import { fault } from '../../protocol/codes';
+import type { Bar, Message } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import { barsBehind } from '../../src/bars-behind';
+import { ManualClock } from '../../src/base/clock';
+import { BarResume } from '../../src/broadcast/bar-resume';
+import { Broadcaster } from '../../src/broadcast/broadcaster';
+import { LateBars } from '../../src/broadcast/late-bars';
+import { MirroredInstrument, TopicState } from '../../src/broadcast/mirror';
+import { PastBarQuestions, type PastAnswer } from '../../src/broadcast/past-bars';
+import { Session } from '../../src/broadcast/session';
+import { WaitingFeed } from '../../src/broadcast/waiting-feed';
+import type { History } from '../../src/journal/history';
+import { instrument, trade } from '../support/market-events';
+import { LIMITS, socketWith } from '../support/sockets';
+
+const OPTIONS = { topicsMax: 100_000, sessionBoundary: 0 };
+const REQUEST = { instruments: [], after: 0, lookFrom: 0, upTo: 0 };
+const START = 1_700_000_000;
+const EMPTY: PastAnswer = { instruments: [] };
+
+test('a crowd of one client keeps no other client waiting', async () => {
+  const under: (() => void)[] = [];
+  const begun: string[] = [];
+  const questions = new PastBarQuestions(
+    () => new Promise<PastAnswer>((resolve) => under.push(() => resolve(EMPTY))),
+  );
+  const ask = (client: string): void => {
+    void questions.ask(client, 1, () => {
+      begun.push(client);
+      return REQUEST;
+    });
+  };
+  for (let i = 0; i < 1_000; i++) ask('crowd');
+  ask('other');
+  for (let ended = 0; ended < 3; ended++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    under.shift()!();
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(begun).toContain('other');
+  expect(begun.length).toBeLessThan(10);
+});
+
+test('[W19] what comes first of an answer goes out a little at a time, so that a window holds for it', () => {
+  let ended: unknown = null;
+  const stage = {
+    client: 'a',
+    lastSeq: () => 5,
+    recent: () => [],
+    isReady: () => true,
+    pull: () => {},
+    finish: (outcome: unknown) => (ended = outcome),
+  };
+  const opening = Array.from({ length: 10_000 }, (_, i) => instrument(`S${i}`));
+  const feed = new WaitingFeed(stage, 5, opening);
+  const taken: Message[] = [];
+  for (let frame = feed.take(); frame !== undefined; frame = feed.take()) {
+    expect(frame.length).toBeLessThanOrEqual(100);
+    taken.push(...(frame as readonly Message[]));
+  }
+  expect(taken).toEqual(opening);
+  expect(feed.isOver).toBe(true);
+  feed.finished();
+  expect(ended).toEqual([]);
+});
+
+test('as long as others have all questions under way it is asked again, and nothing is lost', async () => {
+  let asked = 0;
+  const ask = (): Promise<unknown> =>
+    Promise.resolve(++asked < 3 ? fault('overloaded', 'too many') : EMPTY);
+  const questions = barsBehind({ ask } as unknown as History);
+  expect(await questions.ask('a', 1, () => REQUEST)).toEqual(EMPTY);
+  expect(asked).toBe(3);
+});
+
+test('who waits for an answer goes through no topic meanwhile', async () => {
+  const own = new MirroredInstrument(instrument('A'), 0);
+  own.statistics.bars[0]!.add(trade({ symbol: 'A', seq: 1 }));
+  const answers = Promise.withResolvers<PastAnswer>();
+  const stage = {
+    questions: new PastBarQuestions(() => answers.promise),
+    client: 'a',
+    late: new LateBars(),
+    lastSeq: () => 100,
+    since: () => undefined,
+    ready: () => {},
+    isGone: () => false,
+  };
+  const resume = new BarResume(stage, 1, 1);
+  let looked = 0;
+  const topics = function* (): Generator<[TopicState, MirroredInstrument]> {
+    looked += 1;
+    yield [own.topics['bar:1s'], own];
+  };
+  for (let i = 0; i < 10; i++) expect(resume.isReady(topics)).toBe(false);
+  // Once that it may begin, and once more when it is asked for.
+  expect(looked).toBe(1);
+  answers.resolve({ instruments: [[{ touched: [], fronts: [], newest: 0, bars: [] }]] });
+  await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('[D9] a bar that leaves what is kept in the batch that changed it comes in the order of seq', () => {
+  const told: Bar[] = [];
+  const publish = (_: string, data: string | Uint8Array): number => {
+    const messages = typeof data === 'string' ? [] : (decodeFrame(data) as Message[]);
+    for (const m of messages)
+      if (m.type === 'bar' && m.openTime.seconds === START + 1) told.push(m);
+    return 1;
+  };
+  const broadcaster = new Broadcaster(OPTIONS, { publish }, new ManualClock());
+  const late: number[] = [];
+  broadcaster.onPastBar = (_, interval, { seconds }) => {
+    if (interval === '1s') late.push(seconds);
+  };
+  let seq = 1;
+  broadcaster.accept({ lastSeq: 1, events: [{ ...instrument('A'), seq }], executions: [] });
+  const push = (seconds: readonly number[]): void => {
+    const events = seconds.map((s) => {
+      const eventTime = Nanos.fromSeconds(START + s, 0);
+      return trade({ symbol: 'A', seq: ++seq, eventTime, receiveTime: eventTime });
+    });
+    broadcaster.accept({ lastSeq: seq, events, executions: [] });
+  };
+  const { encoders, subscriptions } = broadcaster;
+  const session = new Session('s', SUBPROTOCOL_MSGPACK, socketWith({}), encoders, LIMITS);
+  broadcaster.sessions.add(session);
+  subscriptions.subscribe(session, 1, ['bar:A:1s'], 0);
+  for (const s of [1, 2, 3]) push([s]);
+  push([1, 4, 1, 4, 5]); // to a bar that is kept, one that pushes it out, to that bar again, and an end behind it
+  expect(late).toEqual([START + 1]);
+  broadcaster.revise([{ ...told[0]!, seq: seq - 2, trades: 3, final: true }]);
+  expect(told.at(-1)!.trades).toBe(3);
+  const seqs = told.map((bar) => bar.seq);
+  expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
+});
