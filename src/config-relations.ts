@@ -4,6 +4,7 @@
  */
 
 import { BUFFERED_BYTES_MAX, TEXT_FACTOR } from './broadcast/session-limits';
+import { RESUME_BARS_MAX } from './broadcast/bar-resume';
 import { RESUMED_MESSAGES_MAX } from './broadcast/subscriptions';
 import type { Config, ConfiguredInstrument } from './config-schema';
 
@@ -20,6 +21,7 @@ interface Relation {
 
 /** The answer itself, and a reset. */
 const ANSWER_FRAME_MESSAGES = 2;
+const ANSWER_MESSAGES = RESUMED_MESSAGES_MAX + RESUME_BARS_MAX + ANSWER_FRAME_MESSAGES;
 
 export const RELATIONS: readonly Relation[] = [
   {
@@ -68,10 +70,10 @@ export const RELATIONS: readonly Relation[] = [
   {
     setting: 'push.controlMessagesMax',
     value: ({ push }) => push.controlMessagesMax,
-    least: ({ limits }) => RESUMED_MESSAGES_MAX + ANSWER_FRAME_MESSAGES + 2 * limits.topicsMax,
-    formula: `${RESUMED_MESSAGES_MAX + ANSWER_FRAME_MESSAGES} + 2 × limits.topicsMax`,
+    least: ({ limits }) => ANSWER_MESSAGES + 3 * limits.topicsMax,
+    formula: `${ANSWER_MESSAGES} + 3 × limits.topicsMax`,
     reason:
-      'the answer to one resume may be so long, with a definition and a state for each topic, and must not close the reader that asked',
+      'the answer to one resume may be so long, with a definition, a gap and a state for each topic, and must not close the reader that asked',
   },
   {
     setting: 'limits.bodiesBytesMax',

@@ -131,7 +131,7 @@ export const ConfigSchema = section({
     lagMs: count(50, 1, 60_000, 'A pong later than this tells a slow reader'),
     pongMs: count(30_000, 1_000, 600_000, 'A reader without a pong for so long is closed'),
     controlMs: count(30_000, 1_000, 600_000, 'Answers that wait longer close a session'),
-    controlMessagesMax: count(30_000, 5_004, 10_000_000, 'More answers that wait close a session'),
+    controlMessagesMax: count(60_000, 25_005, 10_000_000, 'More answers that wait close a session'),
   }),
   market: section({
     sessionBoundary: count(0, 0, 86_399, 'End of a session, in seconds after midnight UTC'),

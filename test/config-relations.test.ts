@@ -53,11 +53,11 @@ const ROWS: readonly Row[] = [
     words: 'push.heartbeatMs is 30001; expected at most push.pongMs (30000)',
   },
   {
-    relation: 'push.controlMessagesMax: 5002 + 2 × limits.topicsMax',
-    holds: { limits: { topicsMax: 12_499 } },
-    breaks: { limits: { topicsMax: 12_500 } },
+    relation: 'push.controlMessagesMax: 25002 + 3 × limits.topicsMax',
+    holds: { limits: { topicsMax: 11_666 } },
+    breaks: { limits: { topicsMax: 11_667 } },
     words:
-      'push.controlMessagesMax is 30000; expected at least 5002 + 2 × limits.topicsMax (30002)',
+      'push.controlMessagesMax is 60000; expected at least 25002 + 3 × limits.topicsMax (60003)',
   },
   {
     relation: 'limits.bodiesBytesMax: limits.bodyBytesMax',

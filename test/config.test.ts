@@ -85,7 +85,7 @@ describe('bounds', () => {
       staleMs: [1, 60_000],
       pongMs: [1_000, 600_000],
       controlMs: [1_000, 600_000],
-      controlMessagesMax: [5_004, 10_000_000],
+      controlMessagesMax: [25_005, 10_000_000],
     },
     limits: {
       instrumentsMax: [1, 1_000_000],

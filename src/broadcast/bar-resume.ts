@@ -23,7 +23,7 @@ import type { PastAnswer, PastBar, PastBarQuestions, PastRequest, PastTopic } fr
 
 /** Bars of one topic that are sent, and of all topics of a resume. */
 export const TOPIC_BARS_MAX = 1_000;
-const RESUME_BARS_MAX = 20_000;
+export const RESUME_BARS_MAX = 20_000;
 /** Events in memory that are gone through at first. */
 const LOOKED_MAX = 10_000;
 const INSTRUMENTS_A_QUESTION = 16;

@@ -123,7 +123,7 @@ describe('SIGHUP', () => {
   test.each([
     ['that do not read', '[limits\n', 'cannot be read'],
     ['of an unknown name', '[limits]\nsessionMax = 1\n', 'there is no setting limits.sessionMax'],
-    ['that contradict what runs', '[limits]\ntopicsMax = 20000\n[push]\ncontrolMessagesMax = 50000\n', 'push.controlMessagesMax is 30000'], // prettier-ignore
+    ['that contradict what runs', '[limits]\ntopicsMax = 20000\n[push]\ncontrolMessagesMax = 90000\n', 'push.controlMessagesMax is 60000'], // prettier-ignore
     ['with another definition of a venue', `[limits]\nsessionsMax = 1\n${VENUE.replace('priceScale = 2', 'priceScale = 4')}`, 'definition-conflict'], // prettier-ignore
   ])('settings %s change nothing', async (_, text, words) => {
     const file = scratch.write(`[log]\nlevel = "warn"\n${VENUE}`, '.toml');

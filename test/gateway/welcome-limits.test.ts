@@ -17,7 +17,7 @@ const PUSH = {
   tradeAgeMs: 1_005,
   outboxBytesMax: 500_006,
   controlMs: 20_007,
-  controlMessagesMax: 20_008,
+  controlMessagesMax: 70_008,
 };
 const LIMITS = {
   frameBytesMax: 200_009,
