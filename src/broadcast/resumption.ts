@@ -59,6 +59,8 @@ export class Resumption implements Feed {
   /** Its first turn has come. */
   private hasBegun = false;
   private hasTold = false;
+  /** A turn is being asked for: that it waits may be sent meanwhile, and what sends takes from here. */
+  private isAsking = false;
   private outcome: Outcome | null = null;
   private hasRenewed = false;
   private distance = Infinity;
@@ -105,6 +107,7 @@ export class Resumption implements Feed {
   }
 
   private next(): Frame | undefined {
+    if (this.isAsking) return undefined;
     if (this.opening.length > 0) {
       // That it waits is said before everything else.
       if (!this.hasBegun && this.outcome === null) return undefined;
@@ -130,6 +133,7 @@ export class Resumption implements Feed {
 
   private begin(): Play {
     const request = { topics: this.topics, isText: this.isText, fromSeq: this.seq + 1, toSeq: this.roundTo, from: null, to: null, hasOpening: false, speed: 0 }; // prettier-ignore
+    this.isAsking = true;
     const play: Play = this.stage.plays.openInTurn(this.stage.client, request, {
       opened: (range) => {
         this.hasBegun = true;
@@ -142,6 +146,7 @@ export class Resumption implements Feed {
       },
       idle: () => this.giveUp(play),
     });
+    this.isAsking = false;
     return play;
   }
 

@@ -217,6 +217,17 @@ describe('a crowd behind one address', () => {
     expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
   });
 
+  test('[R10] one to whom a turn brought nothing waits for its next with a word', async () => {
+    const floor = new Floor(1, 20, 50);
+    floor.run(6 * 20 * TURN_CHUNKS); // memory has the end: six turns each
+    const readers = [floor.enter(), floor.enter()];
+    for (const reader of readers) reader.resume(1, { topics: ['status'] });
+    await until(floor, () => readers.every(isDone));
+    const types = readers.map(({ told }) => told.map(({ type }) => type).join(' '));
+    expect(types).toEqual([5, 6].map((turns) => `${'queued '.repeat(turns)}ack`));
+    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+  });
+
   test('one that comes late and missed little has it within a few turns', async () => {
     const floor = new Floor(2, 20, 50);
     floor.run(700);

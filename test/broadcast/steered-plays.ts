@@ -1,4 +1,4 @@
-/** A source of plays that answers when a test says so: a journal of trades, one a place. */
+/** A source of plays that answers when a test says so: a journal of trades, one a place, and nothing else. */
 
 import { FrameEncoder } from '../../protocol/codec';
 import { fault, type Fault } from '../../protocol/codes';
@@ -94,7 +94,9 @@ export class SteeredPlays implements PlaySource {
     const parts: Uint8Array[] = [];
     const [ends, atMs, seqs]: number[][] = [[], [], []];
     let length = 0;
+    const hasTrades = request.topics.some((topic) => topic.startsWith('trade:'));
     for (; held.next <= last; held.next++) {
+      if (!hasTrades) continue;
       parts.push(this.encoder.encode([tradeAt(held.next)]));
       length += parts.at(-1)!.length;
       ends!.push(length);

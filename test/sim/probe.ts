@@ -61,10 +61,12 @@ function probeTopic(topic: TopicState, server: SimServer): void {
   let text = 0;
   let readers = 0;
   for (const { session, native, server: end } of server.wires) {
-    if (end !== 'open') continue;
-    const isNative = native.has(session.isText ? topic.nativeText : topic.nativeBinary);
+    if (end === 'ended') continue;
     const reads = insideOf(session).has(topic);
     const isOn = session.topics.has(topic);
+    // Of a socket that is closing, the stage hears at the end only: it counts until then.
+    const nativeName = session.isText ? topic.nativeText : topic.nativeBinary;
+    const isNative = end === 'open' ? native.has(nativeName) : isOn && !reads;
     hold(Number(isNative) + Number(reads) === Number(isOn), () => ['on a topic', topic.name, session.name, isOn, isNative, reads]); // prettier-ignore
     if (isNative && session.isText) text += 1;
     else if (isNative) binary += 1;

@@ -119,7 +119,7 @@ export class Reader {
     if (!this.isCrossing) this.newest = Math.max(this.newest, seq);
   }
 
-  /** Of the only request, its answer ascends: what lies below has come [R7]. */
+  /** Of the only request, sent at the welcome, the answer ascends: what lies below has come [R7]. */
   private ascend(m: Sequenced): void {
     const open = [...this.asked.values()].filter(({ kind }) => kind !== 'ping' && kind !== 'bad');
     if (m.type === 'bar' || m.type === 'stats' || open.length !== 1) return;
@@ -130,7 +130,7 @@ export class Reader {
     if (others.length > 0) return;
     for (const name of resume.names) {
       const served = this.served.get(name);
-      if (served === undefined || served.place === null || isDerived(name)) continue;
+      if (served === undefined || served.isLive || served.place === null || isDerived(name)) continue; // prettier-ignore
       served.place = Math.max(served.place, m.seq - 1);
     }
     if (this.isCrossing && m.seq > this.newest) this.heldEpoch = this.epoch;

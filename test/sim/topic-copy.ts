@@ -182,6 +182,7 @@ export class TopicCopy {
     this.goOn(seq);
     this.lostFrom = lostFrom;
     this.isRewound = true;
+    this.book = null; // the state behind the loss bears its end [R5], and is of that life
     return true;
   }
 
