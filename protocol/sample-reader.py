@@ -286,7 +286,7 @@ class Reader:
             for n in self.resuming[self.only]:
                 if n in self.safe and not is_derived(n):
                     self.safe[n] = max(self.safe[n], m["seq"] - 1)
-        elif not self.at_welcome & self.resuming.keys():
+        elif not self.crossing:
             self.meet(m["seq"])
         known = self.known(t)
         if m["seq"] > known:
@@ -298,7 +298,7 @@ class Reader:
             self.keep("state", t, m)
 
     def derived(self, t, m):  # [D9]
-        if not self.at_welcome & self.resuming.keys():
+        if not self.crossing:
             self.meet(m["seq"])
         self.last[t] = max(self.known(t), m["seq"])
         held = self.held.get(t, {}).get(m.get("openTime", m["symbol"]))
@@ -313,9 +313,13 @@ class Reader:
 
     def keep(self, kind, t, m):
         """Changes the copy, and gives the message to the application."""
+        if m["type"] == "book" and m["form"] == "delta" and not self.books.setdefault(t, Book()).good:
+            if not any(is_under(t, topics) for topics in self.requests()):
+                self.anew(t, "no-copy")
+            return
         held = self.held.setdefault(t, {})
         held[m.get("openTime", m["symbol"])] = m
-        if self.crossing and m["seq"] > self.newest:
+        if self.crossing and m["seq"] > self.crossing[1]:
             self.beyond.add(t)  # of the new epoch, which may be gone when this reader comes back [R8]
         if m["type"] == "bar" and len(held) > BARS_HELD:
             del held[min(held)]
@@ -354,6 +358,8 @@ class Reader:
                     self.safe[n] = m["seq"]
                 if "*" not in n:
                     self.last.setdefault(n, m["seq"])
+            for t in [t for t in self.broken if is_under(t, topics)]:
+                self.anew(t, "broken")  # its state did not fit
             self.write("subscribed", epoch=self.here, topics=topics, seq=m["seq"])
         elif m["id"] in self.resuming:
             self.resumed(self.resuming[m["id"]], m["seq"])
@@ -380,7 +386,7 @@ class Reader:
                 self.anew(t, "broken")  # the hole is in the answer itself
 
     def error(self, m):
-        if m["code"] in ("overloaded", "journal-failing", "history-failed", "shutting-down", "internal"):
+        if m["code"] in ("overloaded", "limit-reached", "journal-failing", "history-failed", "shutting-down", "internal"):
             raise ConnectionError(m["code"])
         topics = self.collecting.pop(m["id"], None)
         if m["id"] in self.resuming:
@@ -397,11 +403,14 @@ class Reader:
             print(f"{topics[0]}: {m['message']}", file=sys.stderr)
             return
         for n in topics:
-            self.subscribe([n])
+            if n in self.names:
+                self.subscribe([n])
+            else:
+                self.anew(n, m["code"])
 
     def gap(self, m):
         t, void_from = m["topic"], None
-        if m["to"] < self.known(t):
+        if not self.covering(t) or m["to"] < self.known(t):
             return
         if m["reason"] == "not-journaled":  # [R5]
             self.lost_from[t] = void_from = m["from"]
@@ -421,10 +430,11 @@ class Reader:
 
     def reset(self, m):
         others = []
-        if m["reason"] in ("other-epoch", "from-the-future"):
+        if m["reason"] in ("other-epoch", "from-the-future") and self.epoch != m["epoch"]:
             for t in list(self.last):
                 self.forget(t)
-            others = [n for n in self.safe if n not in m["topics"]]
+            asked = [n for topics in self.resuming.values() for n in topics]
+            others = [n for n in self.safe if n not in m["topics"] and n not in asked]
             self.epoch, self.newest, self.crossing = m["epoch"], 0, None
         for t in [t for t in self.last if is_under(t, m["topics"])]:
             self.forget(t)
@@ -446,11 +456,11 @@ class Reader:
             is_open = any(is_under(t, topics) for topics in self.requests())
             if self.covering(t) and not is_open and head > self.known(t):
                 self.missing(t, head)
-        is_asked = {n for topics in self.requests() for n in topics}
-        for x in [x for x, seq in self.state_to.items() if m["seq"] >= seq and x not in is_asked]:
+        asked = [n for topics in self.requests() for n in topics]
+        for x in [x for x, seq in self.state_to.items() if m["seq"] >= seq and not is_under(x, asked)]:
             del self.state_to[x]
         for n in self.safe:
-            if n not in is_asked and not any(x == n or covers(n, x) for x in self.state_to):
+            if not is_under(n, asked) and not any(covers(n, x) for x in asked) and not any(x == n or covers(n, x) for x in self.state_to):
                 self.safe[n] = max(self.safe[n], m["seq"])
         if not self.crossing:
             self.meet(m["seq"])
@@ -458,7 +468,8 @@ class Reader:
     def lost(self):
         """The connection has ended; half a state is none."""
         for x in [*self.state_to, *(self.beyond if self.crossing else ())]:
-            if self.safe.pop(x, None) is None:
+            self.safe.pop(x, None)
+            if "*" not in x and self.covering(x):
                 self.again.add(x)
             for t in [t for t in self.last if covers(x, t)]:
                 self.forget(t)
