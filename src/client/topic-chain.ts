@@ -173,7 +173,9 @@ export class TopicChain {
 
   /** What it took behind a seq is of another epoch; where it took nothing, it goes on from there. */
   rewind(seq: number): void {
-    if (this.phase === 'void' || this.last <= seq) return;
+    if (this.phase === 'void' || this.last < seq) return;
+    // A crash gap may end right there: the book behind it is as it was before the gap [R5].
+    if (this.last === seq && this.lostFrom === undefined) return;
     if (this.taken > seq) return this.discard('other-epoch');
     this.last = seq;
     this.exact = false;

@@ -177,12 +177,13 @@ export class TopicCopy {
    */
   rewind(seq: number): boolean {
     const { lostFrom } = this;
+    // The state behind a loss bears its end [R5]: it is of that life, also where the loss ends right there.
+    if (lostFrom !== null) this.book = null;
     if (this.last === null || this.last <= seq) return true;
     if (lostFrom === null || [...this.content.keys()].some((own) => own > seq)) return false;
     this.goOn(seq);
     this.lostFrom = lostFrom;
     this.isRewound = true;
-    this.book = null; // the state behind the loss bears its end [R5], and is of that life
     return true;
   }
 
