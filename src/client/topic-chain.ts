@@ -53,6 +53,8 @@ export class TopicChain {
   private lostFrom: number | undefined;
   /** Where the state behind a `reset` stands. */
   private stateSeq = 0;
+  /** While it is broken: the highest seq that shows that messages are missing. */
+  private brokenAt = 0;
   /** The place from which a `resume` was last asked to mend it. */
   private resumedFrom = -1;
   /** The newest message; of `status`, of each instrument. */
@@ -83,10 +85,12 @@ export class TopicChain {
         if (this.continues(m)) return this.apply(m);
         if (this.renews(m)) return this.renew(m);
         if (m.seq <= this.last) return 'repeated';
-        this.phase = 'broken';
+        this.break(m.seq);
         return 'broken';
       case 'broken':
-        return this.continues(m) ? this.apply(m) : 'dropped';
+        if (this.continues(m)) return this.apply(m);
+        this.break(m.seq);
+        return 'dropped';
       case 'void':
         return 'dropped';
       case 'collecting':
@@ -108,7 +112,7 @@ export class TopicChain {
     if (phase === 'void') return 'dropped';
     if (phase === 'state' && m.seq > this.stateSeq) this.phase = 'live';
     else if ((phase === 'live' || phase === 'broken') && m.prevSeq > this.last) {
-      this.phase = 'broken';
+      this.break(m.seq);
       return phase === 'live' ? 'broken' : 'dropped';
     }
     this.last = this.exact
@@ -182,9 +186,18 @@ export class TopicChain {
     this.book?.skipTo(seq);
   }
 
-  /** Everything up to the place that the server named has come. */
-  settle(): void {
+  /** Messages are missing before a seq. */
+  break(seq: number): void {
+    this.phase = 'broken';
+    this.brokenAt = Math.max(this.brokenAt, seq);
+  }
+
+  /** Where messages are still missing although the server has said that all have come; undefined: none are. */
+  settle(): number | undefined {
+    if (this.phase === 'broken' && this.brokenAt > this.last) return this.brokenAt;
     if (this.phase === 'state' || this.phase === 'broken') this.phase = 'live';
+    this.brokenAt = 0;
+    return undefined;
   }
 
   /**
@@ -268,7 +281,9 @@ export class TopicChain {
 
   /** State is taken as it is; of the trades between nothing is kept but their place. */
   private collect(m: TopicMessage): void {
-    this.last = this.exact ? Math.max(this.last, m.seq) : m.seq;
+    // A whole book stands for itself: one behind a crash gap may bear a higher seq than the state that follows.
+    const isWhole = m.type === 'book' && m.form !== 'delta';
+    this.last = this.exact && !isWhole ? Math.max(this.last, m.seq) : m.seq;
     this.taken = Math.max(this.taken, m.seq);
     this.exact = true;
     if (m.type === 'book') this.book!.apply(m);
@@ -282,6 +297,7 @@ export class TopicChain {
   private forget(): void {
     this.exact = false;
     this.taken = 0;
+    this.brokenAt = 0;
     this.lostFrom = undefined;
     this.isUnconfirmed = false;
     this.newest.clear();

@@ -285,7 +285,8 @@ export class TopicTable {
       if (topic === undefined) continue;
       for (const chain of this.under(topic)) {
         chain.isUnconfirmed = false;
-        chain.settle();
+        const missingAt = chain.settle();
+        if (missingAt !== undefined) this.output.broken(chain, 'chain-break', missingAt);
       }
     }
   }
@@ -306,7 +307,7 @@ export class TopicTable {
       if (!covering.some(({ stage }) => stage === 'acked')) continue;
       const chain = this.chains.get(name) ?? this.begin(name);
       if (chain === undefined || !chain.lacks(head)) continue;
-      chain.phase = 'broken';
+      chain.break(head);
       this.output.broken(chain, 'chain-break', head);
     }
     for (const asked of this.asked.values()) {
