@@ -473,6 +473,9 @@ class Reader:
                 self.again.add(x)
             for t in [t for t in self.last if covers(x, t)]:
                 self.forget(t)
+        if self.crossing:
+            for t, seq in self.lost_from.items():
+                self.last[t] = min(self.last[t], seq - 1)  # the gap comes again, or what it declared
         self.begin()
 
     def has_all(self, seq):

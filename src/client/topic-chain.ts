@@ -177,13 +177,15 @@ export class TopicChain {
 
   /** What it took behind a seq is of another epoch; where it took nothing, it goes on from there. */
   rewind(seq: number): void {
-    if (this.phase === 'void' || this.last < seq) return;
-    // A crash gap may end right there: the book behind it is as it was before the gap [R5].
-    if (this.last === seq && this.lostFrom === undefined) return;
+    if (this.phase === 'void') return;
     if (this.taken > seq) return this.discard('other-epoch');
-    this.last = seq;
+    // A crash gap comes again, or what it declared, from a fuller copy of the journal [R5].
+    const place = Math.min(seq, (this.lostFrom ?? Infinity) - 1);
+    if (this.last <= place) return;
+    this.last = place;
     this.exact = false;
-    this.book?.skipTo(seq);
+    this.lostFrom = undefined;
+    this.book?.skipTo(place);
   }
 
   /** Messages are missing before a seq. */
