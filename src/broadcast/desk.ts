@@ -1,24 +1,29 @@
 /** Desk: does a few jobs a turn and the others in turns after it, so that a crowd keeps nobody waiting long. */
 
+interface Job {
+  readonly run: () => void;
+  readonly cost: number;
+}
+
 export class Desk {
-  private readonly jobsMax: number;
-  private readonly waiting: (() => void)[] = [];
+  private readonly costMax: number;
+  private readonly waiting: Job[] = [];
   private done = 0;
   private isScheduled = false;
 
-  /** @param jobsMax in one turn of the event loop */
-  constructor(jobsMax: number) {
-    this.jobsMax = jobsMax;
+  /** @param costMax of the jobs of one turn of the event loop; one that costs more has a turn of its own */
+  constructor(costMax: number) {
+    this.costMax = costMax;
   }
 
-  /** Does a job, at once if few were done in this turn; in the order in which they came. */
-  run(job: () => void): void {
+  /** Does a job, at once if little was done in this turn; in the order in which they came. */
+  run(job: () => void, cost = 1): void {
     this.schedule();
-    if (this.waiting.length === 0 && this.done < this.jobsMax) {
-      this.done += 1;
+    if (this.waiting.length === 0 && this.done < this.costMax) {
+      this.done += cost;
       job();
     } else {
-      this.waiting.push(job);
+      this.waiting.push({ run: job, cost });
     }
   }
 
@@ -27,10 +32,14 @@ export class Desk {
     this.isScheduled = true;
     setImmediate(() => {
       this.isScheduled = false;
-      const jobs = this.waiting.splice(0, this.jobsMax);
-      this.done = jobs.length;
+      let count = 0;
+      this.done = 0;
+      while (count < this.waiting.length && this.done < this.costMax) {
+        this.done += this.waiting[count++]!.cost;
+      }
+      const jobs = this.waiting.splice(0, count);
       if (this.waiting.length > 0 || jobs.length > 0) this.schedule();
-      for (const job of jobs) job();
+      for (const job of jobs) job.run();
     });
   }
 }

@@ -236,6 +236,22 @@ export class Mirror {
     return topic;
   }
 
+  /**
+   * Of topics of state of which nothing came behind what a crash took, the newest: a reader may hold a
+   * message of the lost ones instead.
+   */
+  standing(topics: Iterable<TopicState>, lostTo: number): Message[] {
+    if (lostTo === 0) return [];
+    const wanted = new Set(topics);
+    const newest: (Tick | Bbo | Status)[] = [];
+    for (const { topics: own, tick, bbo } of this.all()) {
+      if (tick !== null && wanted.has(own.tick)) newest.push(tick);
+      if (bbo !== null && wanted.has(own.bbo)) newest.push(bbo);
+    }
+    if (wanted.has(this.statusTopic)) newest.push(...this.statuses());
+    return newest.filter(({ seq }) => seq <= lostTo);
+  }
+
   /** The newest of each instrument that has one, in the order of `seq`. */
   statuses(): Status[] {
     const known = [...this.all()].flatMap(({ status }) => status ?? []);

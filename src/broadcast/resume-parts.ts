@@ -40,6 +40,20 @@ export function gapsOf(
   }));
 }
 
+/** Topics that one `reset` names. */
+const RESET_TOPICS_MAX = 1_000;
+
+export function resetsOf(
+  topics: readonly string[],
+  rest: Pick<MessageOf<'reset'>, 'epoch' | 'seq' | 'reason'>,
+): MessageOf<'reset'>[] {
+  const resets: MessageOf<'reset'>[] = [];
+  for (let i = 0; i < topics.length; i += RESET_TOPICS_MAX) {
+    resets.push({ type: 'reset', topics: topics.slice(i, i + RESET_TOPICS_MAX), ...rest });
+  }
+  return resets;
+}
+
 /** Definitions of the instruments of topics, once each. */
 export function definitionsOf(
   targets: ReadonlyMap<unknown, MirroredInstrument | null>,

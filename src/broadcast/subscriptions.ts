@@ -10,7 +10,7 @@
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { ackOf } from '../../protocol/answers';
-import type { Bbo, Message, MessageOf, Status, Tick } from '../../protocol/messages';
+import type { Instrument, Message, MessageOf } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { parseTopic, topicFault, type Topic } from '../../protocol/topics';
 import type { Clock } from '../base/clock';
@@ -28,7 +28,15 @@ import { PastEpochs } from './past-epochs';
 import type { PastBarQuestions } from './past-bars';
 import type { Plays } from './plays';
 import { replayUnderWay } from './replay';
-import { barsOf, definitionsOf, gapsOf, isDerived, NO_GAPS, type Passed } from './resume-parts';
+import {
+  barsOf,
+  definitionsOf,
+  gapsOf,
+  isDerived,
+  NO_GAPS,
+  resetsOf,
+  type Passed,
+} from './resume-parts';
 import { Resumption, type Outcome, type ResetReason } from './resumption';
 import type { Session } from './session';
 import { kindOf } from './tally';
@@ -39,10 +47,9 @@ import { WaitingFeed } from './waiting-feed';
  * so many fits well into a socket's backlog.
  */
 export const RESUMED_MESSAGES_MAX = 5_000;
-/** So many of those are answered in one turn. */
+/** So many of those are answered in one turn; and so many topics count as a further one. */
 const RESUMES_A_TURN = 8;
-/** Topics that one `reset` names. */
-const RESET_TOPICS_MAX = 1_000;
+const TOPICS_A_RESUME = 1_250;
 
 type Done = (refused?: Fault) => void;
 
@@ -132,21 +139,26 @@ export class Subscriptions {
     if (newest < request.seq) {
       return done(fieldFault('newest', newest, `at least seq (${request.seq})`));
     }
-    this.desk.run(() => {
-      if (session.isGone) return;
-      // Since it was asked, instruments may have come that a `*` stands for.
-      const asked = this.resolve(session, request.topics);
-      if ('code' in asked) return done(asked);
-      const start = this.startOf(request.epoch, request.seq, newest);
-      if (typeof start === 'string') this.answer(session, request, asked, start, done);
-      else this.catchUp(session, request, asked, this.pastEpochs.beforeLoss(start), done);
-    });
+    const cost = 1 + refused.targets.size / TOPICS_A_RESUME;
+    this.desk.run(() => this.resumeNow(session, request, newest, done), cost);
   }
 
-  /**
-   * The seq that a resume goes on from, or why none is safe. What the reader met last decides: `seq` may
-   * lie below the place to which the journal went back, while the reader holds messages above it.
-   */
+  private resumeNow(
+    session: Session,
+    request: MessageOf<'resume'>,
+    newest: number,
+    done: Done,
+  ): void {
+    if (session.isGone) return;
+    // Since it was asked, instruments may have come that a `*` stands for.
+    const asked = this.resolve(session, request.topics);
+    if ('code' in asked) return done(asked);
+    const start = this.startOf(request.epoch, request.seq, newest);
+    if (typeof start === 'string') this.answer(session, request, asked, start, done);
+    else this.catchUp(session, request, asked, this.pastEpochs.beforeLoss(start), done);
+  }
+
+  /** The seq that a resume goes on from, or why none is safe: `newest` may be of what is no more. */
   private startOf(epoch: number, seq: number, newest: number): number | ResetReason {
     if (epoch === this.epoch) return newest > this.lastSeq() ? 'from-the-future' : seq;
     return this.pastEpochs.startOf(epoch, seq, newest) ?? 'other-epoch';
@@ -191,7 +203,8 @@ export class Subscriptions {
     };
     const queued = (ahead: number): void =>
       session.send([{ type: 'queued', id: request.id, ahead }]);
-    const renewed = (): Message[] => this.renewed(this.targetsOf(asked.topics).keys(), lostTo);
+    const renewed = (): Message[] =>
+      this.mirror.standing(this.targetsOf(asked.topics).keys(), lostTo);
     const common = { client: session.client, lastSeq: this.lastSeq, recent, isReady, pull, finish };
     const stage = { ...common, lostTo, renewed, queued };
     const feed =
@@ -234,10 +247,7 @@ export class Subscriptions {
     const reset = (topics: readonly string[], reason: ResetReason): void => {
       session.resets += 1;
       for (const topic of topics) this.mirror.tallies[kindOf(topic)].resets += 1;
-      for (let i = 0; i < topics.length; i += RESET_TOPICS_MAX) {
-        const some = topics.slice(i, i + RESET_TOPICS_MAX);
-        messages.push({ type: 'reset', topics: some, epoch: this.epoch, seq: this.lastSeq(), reason }); // prettier-ignore
-      }
+      messages.push(...resetsOf(topics, { epoch: this.epoch, seq: this.lastSeq(), reason }));
     };
     const isReset = typeof outcome === 'string';
     const bars = isReset || how.bars === null ? null : how.bars.messages();
@@ -284,22 +294,6 @@ export class Subscriptions {
       }
     }
     return messages;
-  }
-
-  /**
-   * Of topics of state of which nothing came behind what a crash took, the newest: a reader may hold a
-   * message of the lost ones instead.
-   */
-  private renewed(topics: Iterable<TopicState>, lostTo: number): Message[] {
-    if (lostTo === 0) return [];
-    const wanted = new Set(topics);
-    const newest: (Tick | Bbo | Status)[] = [];
-    for (const { topics: own, tick, bbo } of this.mirror.all()) {
-      if (tick !== null && wanted.has(own.tick)) newest.push(tick);
-      if (bbo !== null && wanted.has(own.bbo)) newest.push(bbo);
-    }
-    if (wanted.has(this.mirror.statusTopic)) newest.push(...this.mirror.statuses());
-    return newest.filter(({ seq }) => seq <= lostTo);
   }
 
   private join(session: Session, { topics, targets }: Asked, intervalMs: number): void {
