@@ -10,7 +10,7 @@
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { ackOf } from '../../protocol/answers';
-import type { Instrument, Message, MessageOf } from '../../protocol/messages';
+import type { Message, MessageOf } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { parseTopic, topicFault, type Topic } from '../../protocol/topics';
 import type { Clock } from '../base/clock';
