@@ -99,8 +99,12 @@ const PAGE_ROWS = 5_000;
 /** Whether these rows, of which notes count for nothing, are those of the block. */
 export function isSound(rows: readonly RecordRow[], block: BlockRow): boolean {
   const frame = new RowFrameWriter();
-  for (const row of rows) {
-    if (row.id >= block.first_id && isEvent(row)) frame.row(row);
+  try {
+    for (const row of rows) {
+      if (row.id >= block.first_id && isEvent(row)) frame.row(row);
+    }
+  } catch {
+    return false; // a row of a kind that was never written
   }
   const fold = new BlockFold();
   let found: number | undefined;

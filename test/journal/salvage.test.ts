@@ -12,6 +12,9 @@ import { join } from 'node:path';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { StartFault } from '../../src/base/start-fault';
+import { isSound } from '../../src/journal/checked-rows';
+import type { RecordRow } from '../../src/journal/records';
+import { SELECT_RECORD } from '../../src/journal/schema';
 import { Market } from '../../src/market/market';
 import { openRecorder, type Recorder } from '../../src/recorder';
 import { FakeSource } from '../support/fake-source';
@@ -136,6 +139,30 @@ describe('the file is damaged', () => {
     }
     expect(new Set(outcomes).size).toBeGreaterThan(1);
   }, 120_000);
+
+  test('in the text of its schema, or by a record of a kind that was never written', () => {
+    const seed = readSeed() + 3;
+    const before = recorded(seed);
+    before.recorder.close();
+    const renamed = scratch.copyOf(before.directory);
+    const path = join(renamed, 'journal.sqlite');
+    const bytes = readFileSync(path);
+    const place = bytes.indexOf('  receive_time INTEGER');
+    expect(place).toBeGreaterThan(0);
+    bytes.write('  beceive_time', place);
+    writeFileSync(path, bytes);
+    expect(expectTruth(renamed, before, [seed, 'a column'])).toBe('salvaged');
+    const [block] = query<Parameters<typeof isSound>[1]>(
+      before.directory,
+      'SELECT first_id, last_id, crc FROM block LIMIT 1',
+    );
+    const rows = query<RecordRow>(
+      before.directory,
+      `${SELECT_RECORD} WHERE id <= ${block!.last_id}`,
+    );
+    expect(isSound(rows, block!)).toBe(true);
+    expect(isSound([...rows.slice(0, -1), { ...rows.at(-1)!, kind: 35 }], block!)).toBe(false);
+  });
 
   test('by pages that were zeroed', () => {
     const seed = readSeed() + 1;
