@@ -147,9 +147,11 @@ describe('the file is damaged', () => {
     const renamed = scratch.copyOf(before.directory);
     const path = join(renamed, 'journal.sqlite');
     const bytes = readFileSync(path);
-    const place = bytes.indexOf('  receive_time INTEGER');
-    expect(place).toBeGreaterThan(0);
-    bytes.write('  beceive_time', place);
+    const text = '  receive_time INTEGER';
+    expect(bytes.indexOf(text)).toBeGreaterThan(0);
+    for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at)) {
+      bytes.write('  beceive_time', at);
+    }
     writeFileSync(path, bytes);
     expect(expectTruth(renamed, before, [seed, 'a column'])).toBe('salvaged');
     const [block] = query<Parameters<typeof isSound>[1]>(
