@@ -148,9 +148,7 @@ function inspect(
     const { code } = e as { code?: string };
     // Without the head of a journal beside it, a file that is no database may be anybody's.
     const isOurs =
-      code === 'SQLITE_NOTADB' || code === 'SQLITE_ERROR'
-        ? head !== undefined // of the latter the text of the schema does not read
-        : code?.startsWith('SQLITE_CORRUPT');
+      code === 'SQLITE_NOTADB' ? head !== undefined : code?.startsWith('SQLITE_CORRUPT');
     if (isOurs !== true) throw e;
     return new JournalDamage(Number.MAX_SAFE_INTEGER, (e as Error).message);
   }
