@@ -34,7 +34,7 @@ import { barsBehind } from './bars-behind';
 import type { Config } from './config';
 import { Admin } from './gateway/admin';
 import { createApp } from './gateway/app';
-import { mayNotPublish } from './gateway/auth';
+import { mayNot, mayNotPublish } from './gateway/auth';
 import { Connections } from './gateway/connections';
 import { listen } from './gateway/listen';
 import { limitedOrders } from './gateway/limits';
@@ -251,6 +251,8 @@ export function startServer(
       ingest: async (who, text, continues) => {
         const lines = readTapeLines(text, (symbol) => market.get(symbol)?.definition);
         if ('code' in lines) return lines;
+        const unable = mayNot(who, 'publish'); // the body may have come long after the key
+        if (unable !== undefined) return unable;
         const barred = mayNotPublish(who, lines.events);
         if (barred !== undefined) return lines.within(barred.index, barred.fault);
         const result = await sources.submitRequest(who.name, lines.events, continues);

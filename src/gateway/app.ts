@@ -103,6 +103,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       if (SELF_CHECKED.has(route)) return undefined;
       const principal = await stages.keys.of(request);
       const refused = 'code' in principal ? principal : mayNot(principal, 'read');
+      if (!('code' in principal)) readers.set(request, principal);
       const response =
         refused === undefined
           ? await requests.admitKey(request, (principal as Principal).name)
@@ -145,10 +146,17 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     const response = respond(result);
     return compression.isFor(result) ? compression.of(request, result, response) : response;
   };
+  /** Who asks for the market with a key; where anybody may, nobody need be known. */
+  const readers = new WeakMap<Request, Principal>();
   const past = async (
     request: Request,
     act: () => string | Fault | Promise<string | Fault>,
-  ): Promise<Response> => deliver(request, await requests.waitForPast(request, act));
+  ): Promise<Response> => {
+    const result = await requests.waitForPast(request, act);
+    const reader = readers.get(request);
+    // It may have taken a while, in which the key was revoked.
+    return deliver(request, (reader && mayNot(reader, 'read')) ?? result);
+  };
   const bookAt = (request: Request, symbol: string, query: Record<string, string>) =>
     past(request, () => queries.history.book(symbol, query));
   const known: Known = { keys: stages.keys, requests, deliver };

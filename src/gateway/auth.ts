@@ -4,7 +4,7 @@
  * Bounded: by the file of keys.
  */
 
-import { fault, type Fault } from '../../protocol/codes';
+import { fault, within, type CloseReason, type Fault } from '../../protocol/codes';
 import { isOwnMachine, isOwnPage } from './origins';
 import { idOf, isKey, storedKey, type Role, type StoredKey } from './stored-keys';
 import { symbolsOf, type SymbolRule } from './symbols';
@@ -16,11 +16,21 @@ export interface Principal {
   readonly roles: ReadonlySet<Role>;
   /** Whether the role `publish` goes for a symbol. */
   readonly symbols: SymbolRule;
+  /** The patterns of that rule. */
+  readonly patterns: readonly string[];
   /** Of a key; null of a token, and of somebody without either. */
   readonly keyId: string | null;
   /** Seconds since 1970; null: never. */
   readonly expiresAt: number | null;
+  /** Why it may do nothing any more; undefined while it may. */
+  lapsed(): Lapse | undefined;
 }
+
+/** What becomes of somebody who was let in: the reason that a connection is closed for. */
+export type Lapse = Extract<CloseReason, 'key-revoked' | 'key-expired'>;
+
+/** What is known of somebody from a key or a token, before it is known whether that still goes. */
+export type Claimed = Omit<Principal, 'lapsed'>;
 
 export interface KeyringOptions {
   /** What may be done without a key. */
@@ -45,13 +55,20 @@ export class Keyring {
   /** Somebody without a key whose browser speaks for another site: who may read at the most. */
   private readonly stranger: Principal;
   private readonly options: KeyringOptions;
-  private keys: ReadonlyMap<string, { stored: StoredKey; principal: Principal }> = new Map();
+  private keys: ReadonlyMap<string, Known> = new Map();
   private tokens: Tokens | null = null;
 
   constructor(options: KeyringOptions) {
     this.options = options;
     const { anonymousRoles } = options;
-    const nobody = { name: 'anonymous', symbols: () => true, keyId: null, expiresAt: null };
+    const nobody = {
+      name: 'anonymous',
+      symbols: () => true,
+      patterns: ['*'],
+      keyId: null,
+      expiresAt: null,
+      lapsed: () => undefined,
+    };
     this.anonymous = { ...nobody, roles: new Set(anonymousRoles) };
     this.stranger = { ...nobody, roles: new Set(anonymousRoles.filter((role) => role === 'read')) };
   }
@@ -66,11 +83,29 @@ export class Keyring {
     this.tokens = tokens;
     this.keys = new Map(
       keys.map((stored) => {
-        const { id, name, symbols, expiresAt } = stored;
+        const { id, name, symbols: patterns, expiresAt, hash } = stored;
         const roles = this.withRead(stored.roles);
-        return [id, { stored, principal: { name, roles, symbols: symbolsOf(symbols), keyId: id, expiresAt } }]; // prettier-ignore
+        const symbols = symbolsOf(patterns);
+        const principal: Principal = {
+          name,
+          roles,
+          symbols,
+          patterns,
+          keyId: id,
+          expiresAt,
+          lapsed: () => this.lapseOfKey(principal, hash),
+        };
+        return [id, { stored, principal }];
       }),
     );
+  }
+
+  /** The key is no more, or goes for less than it did; or it has expired. @param hash of the key */
+  private lapseOfKey(principal: Principal, hash: string): Lapse | undefined {
+    const now = this.keys.get(principal.keyId!);
+    if (now === undefined || now.stored.hash !== hash) return 'key-revoked';
+    if (!covers(now.principal, principal)) return 'key-revoked';
+    return this.isOver(now.principal) ? 'key-expired' : undefined;
   }
 
   /** Where anybody may read, so may whoever has a key for something else. */
@@ -94,16 +129,23 @@ export class Keyring {
 
   private async ofToken(tokens: Tokens, secret: string): Promise<Principal | Fault> {
     const found = await tokens.check(secret, this.options.now());
-    return 'code' in found ? found : { ...found, roles: this.withRead(found.roles) };
+    if ('code' in found) return found;
+    const lapsed = (): Lapse | undefined => {
+      // Whoever signs has another key now, or tokens are not taken any more.
+      if (this.tokens?.signer !== tokens.signer) return 'key-revoked';
+      return this.isOver(found) ? 'key-expired' : undefined;
+    };
+    return { ...found, roles: this.withRead(found.roles), lapsed };
   }
 
-  isOver({ expiresAt }: Principal): boolean {
+  private isOver({ expiresAt }: Claimed): boolean {
     return expiresAt !== null && expiresAt <= this.options.now();
   }
 
-  /** What has become of somebody who was let in before; undefined when the key is no more. */
-  renewed(principal: Principal): Principal | undefined {
-    return principal.keyId === null ? principal : this.keys.get(principal.keyId)?.principal;
+  /** Somebody who was let in before and has not lapsed, with what the key goes for now. */
+  renewed(principal: Principal): Principal {
+    const { keyId } = principal;
+    return keyId === null ? principal : (this.keys.get(keyId)?.principal ?? principal);
   }
 
   /** Who sends a request: of its `Authorization: Bearer` header, or somebody without a key. */
@@ -122,11 +164,29 @@ export class Keyring {
   }
 }
 
+interface Known {
+  readonly stored: StoredKey;
+  readonly principal: Principal;
+}
+
+/** Whether somebody may do all that somebody else may. */
+export function covers(one: Claimed, other: Claimed): boolean {
+  if (!other.roles.isSubsetOf(one.roles)) return false;
+  if (!other.roles.has('publish') || one.patterns.includes('*')) return true;
+  return other.patterns.every((pattern) => one.patterns.includes(pattern));
+}
+
 const NOT_A_KEY = fault('unauthorized', 'this is no key of this server');
 const OVER = fault('unauthorized', 'the key has expired');
+const LAPSED: Readonly<Record<Lapse, Fault>> = {
+  'key-revoked': fault('unauthorized', 'the key was revoked, or goes for less than it did'),
+  'key-expired': OVER,
+};
 
-/** Whether somebody may do this; the fault, if not. */
+/** Whether somebody may do this, now; the fault, if not. */
 export function mayNot(principal: Principal, role: Role): Fault | undefined {
+  const lapse = principal.lapsed();
+  if (lapse !== undefined) return LAPSED[lapse];
   if (principal.roles.has(role)) return undefined;
   return principal.name === 'anonymous'
     ? fault('unauthorized', `this needs a key with the role ${role}`)
@@ -142,4 +202,15 @@ export function mayNotPublish(
   if (index < 0) return undefined;
   const message = `the key ${principal.name} may not publish ${events[index]!.symbol}`;
   return { index, fault: fault('forbidden', message, 'symbol') };
+}
+
+/** Why a message of events is not published; undefined when it may be. */
+export function publishFault(
+  principal: Principal,
+  { events }: { readonly events: readonly { readonly symbol: string }[] },
+): Fault | undefined {
+  const unable = mayNot(principal, 'publish');
+  if (unable !== undefined) return unable;
+  const barred = mayNotPublish(principal, events);
+  return barred && within(`publish.events[${barred.index}]`, barred.fault);
 }

@@ -7,7 +7,7 @@
 import type { CloseReason } from '../../protocol/codes';
 import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
-import type { Keyring, Principal } from './auth';
+import type { Keyring, Lapse, Principal } from './auth';
 import type { ReceivedCounts } from './stream-counts';
 
 /** How a session does now; the broadcaster counts it. */
@@ -41,6 +41,8 @@ export interface OpenConnection {
   readonly figures: SessionFigures;
   readonly received: ReceivedCounts;
   readonly principal: Principal;
+  /** Why somebody for whom it acts may not any more: who showed a key last, or asked before that. */
+  lapsed(): Lapse | undefined;
   /** Its key has changed. */
   become(principal: Principal): void;
   topicNames(most: number): string[];
@@ -117,17 +119,16 @@ export class Connections {
   }
 
   /**
-   * Closes those whose key is no more, or has expired, or has lost a role; and those that may do nothing
-   * and have not shown a key in `helloMs`.
+   * Closes those of whose keys one is no more, or has expired, or goes for less than it did, though
+   * another was shown since; and those that may do nothing and have not shown a key in `helloMs`.
    */
   check(keys: Keyring, helloMs: number): void {
     const now = this.clock.now();
     for (const connection of this.open.values()) {
       const { principal, connectedAt } = connection;
+      const lapse = connection.lapsed();
       const renewed = keys.renewed(principal);
-      if (renewed === undefined || !principal.roles.isSubsetOf(renewed.roles)) {
-        connection.shut('key-revoked');
-      } else if (keys.isOver(renewed)) connection.shut('key-expired');
+      if (lapse !== undefined) connection.shut(lapse);
       else if (principal.roles.size === 0 && now.since(connectedAt) > helloMs * 1e6) {
         connection.shut('unauthorized');
       } else if (renewed !== principal) connection.become(renewed);

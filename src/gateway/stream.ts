@@ -22,16 +22,17 @@ import {
 import type { Message, MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import type { ScalesOf } from '../../protocol/units';
-import { mayNot, mayNotPublish, type Principal } from './auth';
+import { mayNot, publishFault, type Lapse, type Principal } from './auth';
+import { Authority, FORMER_MAX } from './authority';
 import type { OpenConnection, SessionFigures } from './connections';
 import { readFrame } from './frames';
 import { Intake, type Asked } from './intake';
 import { tooManyOfKey } from './limits';
-import { amendFault } from './orders';
 import { ConnectionCounts, type ReceivedCounts } from './stream-counts';
 import type { StreamHub, StreamSession } from './stream-hub';
 import { Offers } from './offers';
 import { clientAt } from './requests';
+import { command, commandFault, type OrderMessage } from './stream-orders';
 import { errorOf, VERSION, welcome } from './stream-messages';
 
 /** With so many errors a connection is closed. */
@@ -61,7 +62,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   connectedAt = Nanos.ZERO;
   private readonly hub: StreamHub<S>;
   private readonly form: Subprotocol;
-  principal: Principal;
+  private readonly authority: Authority;
   private phase: Phase<S> = { is: 'opening' };
   private socket: ServerWebSocket<unknown> | undefined;
   private faults = 0;
@@ -80,7 +81,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   constructor(hub: StreamHub<S>, form: Subprotocol, principal: Principal) {
     this.hub = hub;
     this.form = form;
-    this.principal = principal;
+    this.authority = new Authority(principal);
     this.counts = new ConnectionCounts(hub.counts);
     this.intake = new Intake(hub.limits, hub.clock, this);
   }
@@ -163,6 +164,14 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.hub.note(session.name, 'closed', detail);
   }
 
+  get principal(): Principal {
+    return this.authority.principal;
+  }
+
+  lapsed(): Lapse | undefined {
+    return this.authority.lapsed();
+  }
+
   get key(): string | null {
     return this.principal.name === this.hub.keys.anonymous.name ? null : this.principal.name;
   }
@@ -204,6 +213,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private do(ws: ServerWebSocket<unknown>, m: Message): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
+    if ('id' in m && m.type !== 'ping') this.authority.ask();
     if (m.type === 'subscribe' || m.type === 'resume' || m.type === 'replay') {
       const unable = mayNot(this.principal, 'read');
       if (unable !== undefined) return this.refuse(m.id, unable);
@@ -272,23 +282,17 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   /** Acknowledged when journaled; what becomes of the order comes as executions. */
-  private async trade(m: MessageOf<'order'> | MessageOf<'cancel'> | MessageOf<'amend'>) {
-    const { orders } = this.hub;
-    const { principal } = this;
-    const refused = mayNot(principal, 'trade') ?? (m.type === 'amend' ? amendFault(m) : undefined);
-    if (refused !== undefined) return this.refuse(m.id, within(m.type, refused));
-    const outcome = await (m.type === 'order'
-      ? orders.submit(principal.name, m)
-      : m.type === 'cancel'
-        ? orders.cancel(principal.name, m)
-        : orders.amend(principal.name, m));
-    if ('code' in outcome) this.tell(m.id, within(m.type, outcome));
+  private async trade(m: OrderMessage): Promise<void> {
+    const refused = commandFault(this.principal, m);
+    if (refused !== undefined) return this.refuse(m.id, refused);
+    const outcome = await command(this.hub.orders, this.principal, m);
+    if ('code' in outcome) this.tell(m.id, outcome);
     else this.ack(m.id, outcome.seq);
   }
 
   /** Takes on who is asking, and with it whose orders the session is told of. */
   private identify(principal: Principal, session: S): void {
-    this.principal = principal;
+    this.authority.become(principal);
     session.client = this.key ?? clientAt(this.address);
     session.owner = principal.roles.has('trade') ? principal.name : null;
   }
@@ -322,10 +326,15 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       return;
     }
     const isOther = found.name !== this.principal.name;
-    const full = isOther ? tooManyOfKey(this.hub.connections, this.hub.limits, found.name) : undefined; // prettier-ignore
+    const full = isOther ? this.tooMany(found) : undefined;
     if (full === undefined) return this.become(found);
     this.refuse(null, full);
     this.end(ws, 'limit-reached', FLOOD_RETRY_MS);
+  }
+
+  private tooMany({ name }: Principal): Fault | undefined {
+    if (!this.authority.isFull) return tooManyOfKey(this.hub.connections, this.hub.limits, name);
+    return fault('limit-reached', `${FORMER_MAX} other keys were used on this connection already`);
   }
 
   become(principal: Principal): void {
@@ -336,7 +345,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   private publish(m: MessageOf<'publish'>, source: number): void {
-    const refused = this.mayNotPublish(m);
+    const refused = publishFault(this.principal, m);
     if (refused !== undefined) {
       this.offers.delete(m);
       return this.refuse(m.id, refused);
@@ -349,13 +358,6 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       if ('seq' in result) this.hub.acknowledge(session, ackOf(m.id, result.seq, result.intake));
       else this.tell(m.id, within(`publish.events[${result.index}]`, result.fault));
     });
-  }
-
-  private mayNotPublish({ events }: MessageOf<'publish'>): Fault | undefined {
-    const unable = mayNot(this.principal, 'publish');
-    if (unable !== undefined) return unable;
-    const barred = mayNotPublish(this.principal, events);
-    return barred && within(`publish.events[${barred.index}]`, barred.fault);
   }
 
   private ack(id: number, seq: number): void {

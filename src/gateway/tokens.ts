@@ -8,12 +8,12 @@
  */
 
 import { jwtVerify, type JWK } from 'jose';
-import { createPublicKey } from 'node:crypto';
+import { createHash, createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 import { fault, type Fault } from '../../protocol/codes';
 import { StartFault } from '../base/start-fault';
-import type { Principal } from './auth';
+import type { Claimed } from './auth';
 import { ROLES, SYMBOLS_PATTERN, type Role } from './stored-keys';
 import { symbolsOf } from './symbols';
 
@@ -31,12 +31,16 @@ const SECRET_BYTES_MIN = 32;
 const CLOCK_TOLERANCE_S = 5;
 
 export class Tokens {
+  /** Tells one key from another without showing it. */
+  readonly signer: string;
   private readonly settings: TokenSettings;
   private readonly key: JWK | Uint8Array;
 
   private constructor(settings: TokenSettings, key: JWK | Uint8Array) {
     this.settings = settings;
     this.key = key;
+    const material = key instanceof Uint8Array ? key : JSON.stringify(key);
+    this.signer = createHash('sha256').update(material).digest('base64');
   }
 
   /** Null when the settings want none. */
@@ -64,7 +68,7 @@ export class Tokens {
     }
   }
 
-  async check(token: string, nowSeconds: number): Promise<Principal | Fault> {
+  async check(token: string, nowSeconds: number): Promise<Claimed | Fault> {
     const { tokenAlgorithm, tokenIssuer, tokenAudience } = this.settings;
     try {
       const { payload } = await jwtVerify(token, this.key, {
@@ -86,7 +90,14 @@ export class Tokens {
       }
       // No key can have such a name, so a token is never taken for a key, nor owns its orders.
       const name = `jwt:${sub}`;
-      return { name, roles: new Set(roles as Role[]), symbols: symbolsOf(symbols), keyId: null, expiresAt: exp! }; // prettier-ignore
+      return {
+        name,
+        roles: new Set(roles as Role[]),
+        symbols: symbolsOf(symbols),
+        patterns: symbols,
+        keyId: null,
+        expiresAt: exp!,
+      };
     } catch (e) {
       return refused((e as Error).message);
     }

@@ -101,7 +101,7 @@ export class SimServer {
   connect(limits: WireLimits, isText: boolean, owner: string | null): Wire {
     const wire = new Wire(limits);
     const roles = new Set<Role>(owner === null ? ['read'] : ['read', 'trade']);
-    const principal: Principal = { name: owner ?? 'nobody', roles, symbols: () => false, keyId: null, expiresAt: null }; // prettier-ignore
+    const principal: Principal = { name: owner ?? 'nobody', roles, symbols: () => false, patterns: [], keyId: null, expiresAt: null, lapsed: () => undefined }; // prettier-ignore
     const form = isText ? SUBPROTOCOL_JSON : SUBPROTOCOL_MSGPACK;
     wire.connection = new StreamConnection(this.hub, form, principal);
     this.wires.add(wire);

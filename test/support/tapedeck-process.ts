@@ -187,6 +187,11 @@ export class ServerProcess {
     return this.ended();
   }
 
+  /** It goes on. */
+  signal(signal: 'SIGHUP' | 'SIGSTOP' | 'SIGCONT'): void {
+    this.child.kill(signal);
+  }
+
   /** Its end, when it comes by itself. */
   async ended(): Promise<Finished> {
     const code = await this.child.exited;
