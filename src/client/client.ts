@@ -11,7 +11,7 @@ import type { Instrument, Message, SourceEvent } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import type { Scales } from '../../protocol/units';
 import { Backoff, type BackoffOptions } from './backoff';
-import { Connection } from './connection';
+import { Connection, type ConnectionOptions } from './connection';
 import { environmentOf, type Environment } from './environment';
 import { ConnectFailure, TapedeckError, type ConnectionEnd } from './errors';
 import { Emitter, type ClientEvents } from './events';
@@ -71,6 +71,9 @@ export class TapedeckClient {
   /** How a connection ended that ended right behind its welcome. */
   private earlyEnd: ConnectionEnd | undefined;
   private readonly publishing = new Publishing();
+  private readonly replays = new Set<Pick<Replay, 'end'>>();
+  /** Ends what is being asked for when the client is closed. */
+  private readonly closing = new AbortController();
   private readonly scales = new Map<string, Scales>();
   private learning: Promise<void> = Promise.resolve();
   private serverClock: ServerClock = { roundTripMs: 0, offsetMs: 0 };
@@ -207,22 +210,19 @@ export class TapedeckClient {
   /** Plays the journal over a connection of its own. @throws TapedeckError `closed` */
   replay<const T extends string>(options: ReplayOptions<T>): Replay<T> {
     this.assertOpen();
-    const { key, form, client, timeoutMs, environment = {} } = this.options;
-    return new Replay(options, (onMessage, onClose) =>
-      Connection.connect(this.url, {
-        key,
-        form,
-        client,
-        timeoutMs,
-        environment,
-        onMessage,
-        onClose,
-        liveness: true,
-      }),
-    );
+    const replay: Replay<T> = new Replay(options, {
+      open: (onMessage, onClose, signal) =>
+        Connection.connect(this.url, { ...this.connecting, onMessage, onClose, signal }),
+      ended: () => void this.replays.delete(replay),
+    });
+    this.replays.add(replay);
+    return replay;
   }
 
-  /** Ends everything, every iteration too. What is under way is rejected as `connection-failed`. */
+  /**
+   * Ends everything, every iteration too, of replays as well. A request that was sent is rejected as
+   * `connection-failed`, one that waits to be sent as `closed`.
+   */
   close(): void {
     this.finish(undefined);
   }
@@ -233,18 +233,18 @@ export class TapedeckClient {
 
   // ── connections ─────────────────────────────────────────────────────────────────────────────
 
-  private async open(): Promise<Connection> {
+  private get connecting(): ConnectionOptions {
     const { key, form, client, timeoutMs, environment = {} } = this.options;
+    return { key, form, client, timeoutMs, environment, liveness: true };
+  }
+
+  private async open(): Promise<Connection> {
     // The messages behind a welcome come before the promise of its connection settles.
     let early: Message[] | undefined = [];
     this.earlyEnd = undefined;
     const connection: Connection = await Connection.connect(this.url, {
-      key,
-      form,
-      client,
-      timeoutMs,
-      environment,
-      liveness: true,
+      ...this.connecting,
+      signal: this.closing.signal,
       onMessage: (message) => {
         if (early === undefined) this.take(message);
         else early.push(message);
@@ -258,7 +258,7 @@ export class TapedeckClient {
     const before = early;
     early = undefined;
     if (this.state === 'closed') {
-      connection.close();
+      connection.abandon('closed by the application', 1000);
       throw new TapedeckError('closed', 'the client was closed');
     }
     for (const message of before) this.take(message);
@@ -310,6 +310,7 @@ export class TapedeckClient {
     if (this.state === 'closed') return;
     this.state = 'closed';
     this.environment.timers.clear(this.retryTimer);
+    this.closing.abort();
     const { connection } = this;
     this.connection = undefined;
     connection?.close();
@@ -317,6 +318,7 @@ export class TapedeckClient {
     this.reader.detach();
     if (error === undefined) this.reader.consumers.close();
     else this.reader.consumers.fail(error);
+    for (const replay of this.replays) replay.end(error);
     this.publishing.end();
     this.emitter.emit('closed', { error });
   }
@@ -364,7 +366,7 @@ export class TapedeckClient {
   private async scalesOf(symbol: string): Promise<Scales> {
     const known = this.instruments.get(symbol) ?? this.scales.get(symbol);
     if (known !== undefined) return known;
-    const fetched = await fetchScales(this.url, symbol, this.options.key);
+    const fetched = await fetchScales(this.url, symbol, this.options.key, this.closing.signal);
     this.scales.set(symbol, fetched);
     return fetched;
   }

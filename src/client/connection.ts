@@ -39,6 +39,8 @@ export interface ConnectionOptions {
   readonly onMessage?: (message: Message) => void;
   /** Called behind the last message of each frame. */
   readonly onFrameEnd?: () => void;
+  /** Gives up while the connection is being made; has no effect later. */
+  readonly signal?: AbortSignal | undefined;
   /** Called once, when the connection has ended, wanted or not. */
   readonly onClose?: (end: ConnectionEnd) => void;
   readonly environment?: Partial<Environment>;
@@ -99,12 +101,15 @@ export class Connection {
   /**
    * Opens a connection and waits for the server's welcome.
    * @param url of the server, such as `http://127.0.0.1:7070`
-   * @throws TapedeckError `connection-failed` when there is no Tapedeck at that address
+   * @throws TapedeckError `connection-failed` when there is no Tapedeck at that address; `closed` when
+   *   `signal` gave it up
    */
   static connect(url: string, options: ConnectionOptions = {}): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const environment = environmentOf(options.environment);
       const { timers } = environment;
+      const { signal } = options;
+      if (signal?.aborted === true) return reject(givenUp());
       let closing: MessageOf<'closing'> | undefined;
       const failed = (why: string, code = 1006): void => {
         reject(new ConnectFailure(url, why, endOf(code, why, closing)));
@@ -122,8 +127,18 @@ export class Connection {
         silence(socket);
         failed('it does not answer in time');
       }, options.timeoutMs ?? TIMEOUT_MS);
-      socket.onclose = (event) => {
+      const giveUp = (): void => {
         timers.clear(timeout);
+        silence(socket);
+        reject(givenUp());
+      };
+      const settle = (): void => {
+        timers.clear(timeout);
+        signal?.removeEventListener('abort', giveUp);
+      };
+      signal?.addEventListener('abort', giveUp, { once: true });
+      socket.onclose = (event) => {
+        settle();
         failed(event.reason || `closed with ${event.code}`, event.code);
       };
       socket.onmessage = (event) => {
@@ -133,7 +148,7 @@ export class Connection {
           closing = first;
           return;
         }
-        timers.clear(timeout);
+        settle();
         if (first === undefined || isFault(first) || first.type !== 'welcome') {
           silence(socket);
           failed('its first message is not a welcome');
@@ -345,6 +360,10 @@ function decode(
     return typeof data === 'string' ? decodeTextFrame(data, scalesOf) : [];
   }
   return data instanceof ArrayBuffer ? decodeFrame(new Uint8Array(data)) : [];
+}
+
+function givenUp(): TapedeckError {
+  return new TapedeckError('closed', 'the connection was given up before it was made');
 }
 
 /** Hears nothing more of a socket, and lets it go. */

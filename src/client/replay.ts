@@ -37,6 +37,19 @@ export interface ReplayOptions<T extends string = string> extends ReplayRange {
   readonly speed?: number;
 }
 
+interface Waiter {
+  resolve(result: IteratorResult<Item, undefined>): void;
+  reject(error: TapedeckError): void;
+}
+
+/** What a replay needs of the client. */
+export interface ReplayHost {
+  /** A connection whose messages go to `take` and its end to `lost`; given up when `signal` says so. */
+  open(take: (m: Message) => void, lost: () => void, signal: AbortSignal): Promise<Connection>;
+  /** It has ended, however that came. */
+  ended(): void;
+}
+
 type ReplayAction = MessageOf<'replay'>['action'];
 
 /** Iterate over it once, with `for await`; leaving the loop stops it. */
@@ -47,29 +60,31 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
   private connection: Connection | undefined;
   private items: Item[] = [];
   private head = 0;
-  private waiter:
-    | { resolve(r: IteratorResult<Item, undefined>): void; reject(e: TapedeckError): void }
-    | undefined;
+  private readonly waiters: Waiter[] = [];
   private state: 'playing' | 'ended' | TapedeckError = 'playing';
   /** By the application; a pause of the queue does not end it. */
   private paused = false;
   private held = false;
   private place = 0;
 
-  /** For the client only: `open` gives a connection whose messages go to `take` and its end to `lost`. */
-  constructor(
-    options: ReplayOptions<T>,
-    open: (take: (m: Message) => void, lost: () => void) => Promise<Connection>,
-  ) {
-    this.opened = open(
+  private readonly host: ReplayHost;
+  private readonly opening = new AbortController();
+
+  /** For the client only. */
+  constructor(options: ReplayOptions<T>, host: ReplayHost) {
+    this.host = host;
+    this.opened = host.open(
       (message) => this.take(message),
       () => this.finish(this.connection?.endedBy ?? lostAt(this.place)),
+      this.opening.signal,
     );
     const speed = options.speed === undefined ? null : Math.round(options.speed * 100);
     void this.opened
       .then((connection) => {
         this.connection = connection;
-        return this.act('start', { ...options, speed });
+        if (this.state === 'playing') return this.act('start', { ...options, speed });
+        this.letGo(); // it came too late to be given up
+        return 0;
       })
       .then(
         () => this.finish('ended'),
@@ -105,7 +120,8 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
   async stop(): Promise<void> {
     if (this.state !== 'playing') return;
     try {
-      await this.request('stop');
+      // Before it is open there is nobody to ask.
+      if (this.connection !== undefined) await this.request('stop');
     } catch (e) {
       if (this.state === 'playing') throw e;
     } finally {
@@ -124,13 +140,25 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     return Promise.resolve({ done: true, value: undefined });
   }
 
+  /** Ends it as `return` does. */
+  throw(error: unknown): Promise<IteratorResult<never, undefined>> {
+    void this.return();
+    return Promise.reject(error);
+  }
+
+  /** For the client only: it ends, with this error where there is one. */
+  end(error: TapedeckError | undefined): void {
+    if (error === undefined) void this.return();
+    else this.finish(error);
+  }
+
   [Symbol.asyncIterator](): this {
     return this;
   }
 
   private async request(action: ReplayAction, range: ReplayRange = {}): Promise<void> {
-    await this.opened;
     try {
+      await this.opened;
       if (this.state === 'playing') return void (await this.act(action, range));
     } catch (e) {
       // The server has played all, and what it sent still comes.
@@ -171,9 +199,8 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
   }
 
   private push(item: Item): void {
-    if (this.waiter !== undefined) {
-      const { waiter } = this;
-      this.waiter = undefined;
+    const waiter = this.waiters.shift();
+    if (waiter !== undefined) {
       waiter.resolve({ done: false, value: item });
       return;
     }
@@ -213,7 +240,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
       return Promise.reject(error);
     }
     return new Promise((resolve, reject) => {
-      this.waiter = { resolve, reject };
+      this.waiters.push({ resolve, reject });
     });
   }
 
@@ -226,13 +253,21 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
   private finish(how: 'ended' | TapedeckError): void {
     if (this.state !== 'playing') return;
     this.state = how;
+    this.opening.abort();
+    this.letGo();
+    this.host.ended();
+    const waiters = this.waiters.splice(0);
+    if (how !== 'ended' && waiters.length > 0) {
+      this.state = 'ended'; // it is said once
+      waiters.shift()!.reject(how);
+    }
+    for (const waiter of waiters) waiter.resolve({ done: true, value: undefined });
+  }
+
+  /** Without waiting for the other side, which may be dead. */
+  private letGo(): void {
     this.connection?.close();
-    const { waiter } = this;
-    this.waiter = undefined;
-    if (waiter === undefined) return;
-    if (how === 'ended') return waiter.resolve({ done: true, value: undefined });
-    this.state = 'ended';
-    waiter.reject(how);
+    this.connection?.abandon('the replay has ended', 1000);
   }
 }
 

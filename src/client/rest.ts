@@ -176,21 +176,34 @@ function parametersOf(query: Readonly<Record<string, string | number | undefined
   return parameters.toString();
 }
 
+/** `AbortSignal.any`, which browsers of before 2024 do not have. */
+function either(...signals: readonly AbortSignal[]): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of signals) {
+    if (signal.aborted) controller.abort(signal.reason);
+    signal.addEventListener('abort', () => controller.abort(signal.reason), { once: true });
+  }
+  return controller.signal;
+}
+
 async function fetchJson<T>(
   url: string,
   path: string,
   key: string | undefined,
   looksRight: (body: Partial<T>) => boolean,
   timeoutMs = TIMEOUT_MS,
+  signal?: AbortSignal,
 ): Promise<T> {
   let response: Response;
+  const timeout = AbortSignal.timeout(timeoutMs);
   try {
     const address = new URL(path, url.includes('://') ? url : `http://${url}`);
     response = await fetch(address, {
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: signal === undefined ? timeout : either(timeout, signal),
       ...(key !== undefined && { headers: { authorization: `Bearer ${key}` } }),
     });
   } catch (e) {
+    if (signal?.aborted === true) throw new TapedeckError('closed', 'the client was closed');
     const why = (e as Error).message;
     throw new TapedeckError('connection-failed', `no Tapedeck answers at ${url}: ${why}`);
   }
@@ -230,9 +243,15 @@ export async function fetchSymbols(
 }
 
 /** The decimals of an instrument. @throws TapedeckError as `fetchBook` does */
-export async function fetchScales(url: string, symbol: string, key?: string): Promise<Scales> {
+export async function fetchScales(
+  url: string,
+  symbol: string,
+  key?: string,
+  signal?: AbortSignal,
+): Promise<Scales> {
   const path = `/v1/instruments/${encodeURIComponent(symbol)}`;
-  return fetchJson<Scales>(url, path, key, (body) => typeof body.priceScale === 'number');
+  const looksRight = (body: Partial<Scales>): boolean => typeof body.priceScale === 'number';
+  return fetchJson<Scales>(url, path, key, looksRight, TIMEOUT_MS, signal);
 }
 
 /** The definitions of all instruments. @throws TapedeckError as `fetchBook` does */

@@ -5,7 +5,7 @@
 
 import type { Topic } from '../../protocol/topics';
 import { deferred } from './environment';
-import type { TapedeckError } from './errors';
+import { TapedeckError } from './errors';
 import { ItemQueue, type QueueSource } from './item-queue';
 import type { Item, TopicMessage } from './items';
 
@@ -41,7 +41,10 @@ export class Subscription<M extends TopicMessage = TopicMessage> implements Asyn
   Item<M>
 > {
   readonly topics: readonly string[];
-  /** Resolves when the server serves all of its topics; rejects with what it refused them for. */
+  /**
+   * Resolves when the server serves all of its topics; rejects with what it refused them for, and as
+   * `closed` when it is closed before that.
+   */
   readonly ready: Promise<void>;
   /** The place of the newest item that the consumer took; 0 before the first. */
   taken = 0;
@@ -92,12 +95,18 @@ export class Subscription<M extends TopicMessage = TopicMessage> implements Asyn
     return Promise.resolve({ done: true, value: undefined });
   }
 
+  /** Ends it as `return` does. */
+  throw(error: unknown): Promise<IteratorResult<never, undefined>> {
+    this.close();
+    return Promise.reject(error);
+  }
+
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
     this.queue.clear();
     for (const waiter of this.waiters.splice(0)) waiter.resolve({ done: true, value: undefined });
-    this.started.resolve();
+    this.started.reject(new TapedeckError('closed', 'the subscription was closed before it began'));
     this.host.left();
   }
 

@@ -136,6 +136,7 @@ export function localWire(model: ModelServer, isUp: () => boolean = () => true):
 
     constructor() {
       queueMicrotask(() => {
+        if (this.readyState === 3) return; // closed before it was open
         if (!isUp()) return this.end(1006, '');
         this.readyState = 1;
         this.peer = model.open({
