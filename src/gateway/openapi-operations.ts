@@ -184,7 +184,7 @@ export const OPERATIONS: readonly Operation[] = [
     answer: { schema: 'Orders', example: { orders: [order], next: null } }, errors: KEYED,
   },
   { id: 'getOrder', method: 'get', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'One of your orders', parameters: [orderId()], answer: { schema: 'Order', example: order }, errors: [...KEYED, 'unknown-order', 'invalid-field'] },
-  { id: 'cancelOrder', method: 'delete', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'Cancels an order', parameters: [orderId()], answer: { schema: 'Order', example: { ...order, status: 'cancelled', open: '0' } }, errors: [...KEYED, 'unknown-order', 'foreign-order', 'invalid-field', 'journal-failing'] },
+  { id: 'cancelOrder', method: 'delete', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'Cancels an order', parameters: [orderId()], answer: { schema: 'Order', example: { ...order, status: 'cancelled', open: '0' } }, errors: [...KEYED, 'unknown-order', 'invalid-field', 'journal-failing'] },
   {
     id: 'setInstrumentState', method: 'post', path: '/v1/instruments/:symbol/state', tag: 'orders', role: 'admin', summary: 'Opens, halts or closes a venue', parameters: [symbol],
     body: { type: 'application/json', schema: 'StateRequest', example: { state: 'halted' } },

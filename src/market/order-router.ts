@@ -244,12 +244,11 @@ export class OrderRouter {
     const venue = orderId === undefined ? undefined : this.venues[orderId % VENUES_MAX];
     const resting = venue?.resting(orderId!);
     const elsewhere = expected !== undefined && expected !== venue;
-    if (venue === undefined || resting === undefined || elsewhere) {
+    // Somebody else's order is as good as none: ids tell nothing about others.
+    const isOwn = resting !== undefined && resting.owner === this.desk.knownOwner(owner);
+    if (venue === undefined || !isOwn || elsewhere) {
       const book = r.symbol === null ? 'a book' : `the book of ${r.symbol}`;
-      return fieldFault(field, shownId, `an order that rests in ${book}`, 'unknown-order');
-    }
-    if (resting.owner !== this.desk.knownOwner(owner)) {
-      return fieldFault(field, shownId, 'an order of the same owner', 'foreign-order');
+      return fieldFault(field, shownId, `an order of yours that rests in ${book}`, 'unknown-order');
     }
     return { venue, orderId: orderId! };
   }

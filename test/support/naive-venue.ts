@@ -44,7 +44,6 @@ const CODES = [
   'resting-overflow',
   'would-cross',
   'unknown-order',
-  'foreign-order',
   'same-state',
 ];
 
@@ -115,8 +114,7 @@ export class NaiveVenue {
 
   private cancel(owner: number, id: number): void {
     const order = this.orders.find((o) => o.id === id);
-    if (order === undefined) return this.reject('unknown-order', owner, id);
-    if (order.owner !== owner) return this.reject('foreign-order', owner, id);
+    if (order?.owner !== owner) return this.reject('unknown-order', owner, id);
     this.remove(order);
     this.tell('cancelled', id, owner, order.side, order.open, 0);
     this.tellLevel(order.side, order.price);
@@ -126,8 +124,7 @@ export class NaiveVenue {
     const closed = this.stateFault();
     if (closed !== undefined) return this.reject(closed, c.owner, c.orderId);
     const order = this.orders.find((o) => o.id === c.orderId);
-    if (order === undefined) return this.reject('unknown-order', c.owner, c.orderId);
-    if (order.owner !== c.owner) return this.reject('foreign-order', c.owner, c.orderId);
+    if (order?.owner !== c.owner) return this.reject('unknown-order', c.owner, c.orderId);
     const others = sum(
       this.orders.filter((o) => o.side === order.side && o !== order).map((o) => o.open),
     );

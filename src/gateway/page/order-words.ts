@@ -99,7 +99,6 @@ const WORDS: Readonly<Record<string, Say>> = {
   'unauthorized': () => 'The key is not taken. Enter another one.',
   'forbidden': (_, { symbol }) => `The key may not trade ${symbol}. Use one that may.`,
   'unknown-order': () => 'The order is no longer open: it has traded or left.',
-  'foreign-order': () => 'The order belongs to another key.',
   'connection-failed': () =>
     'The connection ended before the answer came. Look at your open orders before you try again.',
 };

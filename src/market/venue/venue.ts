@@ -116,8 +116,7 @@ export class Venue {
   cancel(owner: number, orderId: number): number {
     const { book } = this;
     const slot = book.find(orderId);
-    if (slot === NONE) return this.reject(REJECT.unknownOrder, owner, orderId);
-    if (book.owner[slot]! !== owner) return this.reject(REJECT.foreignOrder, owner, orderId);
+    if (!this.isOf(owner, slot)) return this.reject(REJECT.unknownOrder, owner, orderId);
     const side = book.sideOf(slot);
     const ladder = book.ladder(side);
     const level = book.level[slot]!;
@@ -138,8 +137,7 @@ export class Venue {
     const inState = checkState(this.counters.state);
     if (inState !== 0) return this.reject(inState, owner, orderId);
     const slot = book.find(orderId);
-    if (slot === NONE) return this.reject(REJECT.unknownOrder, owner, orderId);
-    if (book.owner[slot]! !== owner) return this.reject(REJECT.foreignOrder, owner, orderId);
+    if (!this.isOf(owner, slot)) return this.reject(REJECT.unknownOrder, owner, orderId);
     const side = book.sideOf(slot);
     const postOnly = book.isPostOnly(slot);
     const others = book.ladder(side).sum - book.quantity[slot]!;
@@ -283,6 +281,11 @@ export class Venue {
 
   private makeMatching(): Matching {
     return new Matching(this.book, this.counters, this.listener, this.selfTrade);
+  }
+
+  /** Somebody else's order is as good as none. @param slot NONE where no such order rests */
+  private isOf(owner: number, slot: number): boolean {
+    return slot !== NONE && this.book.owner[slot]! === owner;
   }
 
   private reject(code: number, owner: number, orderId: number): number {
