@@ -85,6 +85,7 @@ const WORDS: Readonly<Record<string, Say>> = {
   'would-cross': () => 'The order would trade at once, which it must not. Use another price.',
   'market-closed': (_, { symbol }) => `${symbol} is closed. Orders are taken when it opens.`,
   'market-halted': (_, { symbol }) => `${symbol} is halted. Orders are taken when it opens again.`,
+  'auction-under-way': (_, { symbol }) => `${symbol} is opening. Try again in a moment.`,
   'not-in-pre-open': (_, { symbol }) =>
     `${symbol} is not open yet. Before the opening it takes limit orders only.`,
   'invalid-combination': () => 'This kind of order is not taken in the present state.',

@@ -23,6 +23,7 @@ export const REJECT = {
   wouldCross: 15,
   unknownOrder: 16,
   sameState: 17,
+  auctionUnderWay: 18,
 } as const;
 
 export interface Rejection {
@@ -54,6 +55,11 @@ export const REJECTIONS: readonly Rejection[] = [
   row('would-cross', 'price', 'a post-only order may not trade at once'),
   row('unknown-order', 'orderId', 'no such order of this owner rests in the book'),
   row('same-state', 'state', 'the instrument is in this state already'),
+  row(
+    'auction-under-way',
+    null,
+    'its auction is being carried out; orders are taken when that is done',
+  ),
 ];
 
 function row(code: ErrorCode, field: Rejection['field'], reason: string): Rejection {
