@@ -55,7 +55,7 @@ export const ERRORS = {
   'resting-overflow': { status: 409, hint: 'Send a smaller quantity.' },
   'would-cross': { status: 409, hint: 'Use a price that does not trade at once.' },
   'unknown-order': { status: 404, hint: 'It may have traded or left already.' },
-  'foreign-order': { status: 403, hint: 'Orders are changed with the key that entered them.' },
+  'auction-under-way': { status: 409, hint: 'Send it again in a moment.' },
   'same-state': { status: 409, hint: 'Nothing is to be done.' },
   'duplicate-client-order-id': { status: 409, hint: 'Give each order a name of its own.' },
   'not-supported': { status: 501, hint: 'This server does not offer it.' },

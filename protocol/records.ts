@@ -31,6 +31,11 @@ export interface Command {
   readonly quantity: number;
   /** Of the action `state` only: the state to go to. */
   readonly state: 'pre-open' | 'open' | 'halted' | 'closed' | null;
+  /**
+   * Resting orders that it may meet, of an auction trades that it may make; absent: as many as there are.
+   * A setting, so it is on record with each command that it may decide.
+   */
+  readonly fillsMax?: number;
 }
 
 /**

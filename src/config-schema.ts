@@ -157,6 +157,15 @@ export const ConfigSchema = section({
   }),
   limits: section({
     endedOrdersMax: count(100_000, 100, 10_000_000, 'Orders kept after their end'),
+    openOrdersPerOwnerMax: count(100_000, 1, 10_000_000, 'Open orders of one key'),
+    // A hundredth of what a side of a book holds, which is 2^53 - 1.
+    openQuantityPerOwnerMax: count(
+      90_071_992_547_409,
+      1,
+      Number.MAX_SAFE_INTEGER,
+      'Open quantity of one key on a side of a book, as a scaled integer',
+    ),
+    fillsMax: count(500, 1, 1_000_000, 'Resting orders that one command may trade with'),
     instrumentsMax: count(10_000, 1, 1_000_000, 'Instruments'),
     bookDepthMax: count(5_000, 10, 100_000, 'Levels a side of one REST answer'),
     tradesMax: count(1_000, 1, 10_000, 'Trades or ticks of one REST answer'),

@@ -121,11 +121,57 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
     },
     cancel: (owner, target) => inTurn((out) => router.cancel(owner, target, out)),
     amend: (owner, fields) => inTurn((out) => router.amend(owner, fields, out)),
-    setState: (owner, symbol, state) => inTurn((out) => router.setState(owner, symbol, state, out)),
+    setState: async (owner, symbol, state) => {
+      const done = await inTurn((out) => router.setState(owner, symbol, state, out));
+      if (!('code' in done) && router.isInAuction(symbol)) {
+        await finishAuction({ market, sequencer }, symbol, owner);
+      }
+      return done;
+    },
     find: (orderId) => router.desk.get(orderId),
     named: (owner, clientOrderId) => router.desk.named(owner, clientOrderId),
     openOf: (owner, after, limit) => router.desk.openOf(owner, after, limit),
     endedOf: (owner, before, limit) => router.desk.endedOf(owner, before, limit),
     definition: (symbol) => market.get(symbol)?.definition,
   };
+}
+
+/**
+ * Goes on with an auction that one command did not finish, a command a turn, so that nobody waits for
+ * more than one of them.
+ * @param owner who opens the instrument
+ * @returns when it is done, and the journal has it; or when the server is being stopped, and the next
+ *   start goes on with it
+ */
+export function finishAuction(
+  { market, sequencer }: Pick<Recorder, 'market' | 'sequencer'>,
+  symbol: string,
+  owner: string,
+): Promise<void> {
+  const { router } = market;
+  return new Promise((resolve) => {
+    const step = (): void => {
+      if (sequencer.refusal()?.code === 'shutting-down') return resolve();
+      let isDone = false;
+      sequencer.act(
+        (out) => {
+          if (router.isInAuction(symbol)) router.setState(owner, symbol, 'open', out);
+          isDone = !router.isInAuction(symbol);
+          if (!isDone) setImmediate(step);
+        },
+        () => {
+          if (isDone) resolve();
+        },
+      );
+    };
+    step();
+  });
+}
+
+/** Goes on with the auctions that were under way when the server stopped. */
+export function finishAuctions(recorder: Pick<Recorder, 'market' | 'sequencer'>): void {
+  for (const { definition } of recorder.market.all()) {
+    const { symbol } = definition;
+    if (recorder.market.router.isInAuction(symbol)) void finishAuction(recorder, symbol, '');
+  }
 }

@@ -11,10 +11,13 @@ import { StartFault } from './base/start-fault';
 import type { Recorder } from './recorder';
 import { filled } from './settings-check';
 
-/** What no setting says may be as large as integers stay exact, with room for sums. */
-const LARGEST = 2 ** 50;
+/** A price that no setting bounds may be as large as integers stay exact, with room for sums. */
+const PRICE_MAX = 2 ** 50;
+/** An order that no setting bounds may be a thousandth of what a side of a book holds. */
+const QUANTITY_MAX = 2 ** 43;
 
-export function definitionOf(setting: InstrumentSettings): Instrument | Fault {
+/** @param known as it is defined already; what a venue's setting leaves out of its bounds stays as it is */
+export function definitionOf(setting: InstrumentSettings, known?: Instrument): Instrument | Fault {
   const { symbol, market, priceScale, quantityScale } = setting;
   if (!isSymbol(symbol)) {
     return fieldFault('symbol', symbol, '1 to 16 letters, digits, dots, dashes or underscores');
@@ -33,9 +36,10 @@ export function definitionOf(setting: InstrumentSettings): Instrument | Fault {
   const previousClose =
     setting.previousClose === undefined ? null : read('previousClose', priceScale, 1);
   const quantityMin = read('quantityMin', quantityScale, quantityIncrement);
-  const quantityMax = read('quantityMax', quantityScale, LARGEST);
+  const largest = known?.rules?.quantityMax ?? Math.max(QUANTITY_MAX, quantityMin);
+  const quantityMax = read('quantityMax', quantityScale, largest);
   const priceMin = read('priceMin', priceScale, priceIncrement);
-  const priceMax = read('priceMax', priceScale, LARGEST);
+  const priceMax = read('priceMax', priceScale, PRICE_MAX);
   if (faults[0] !== undefined) return faults[0];
   if (quantityMin > quantityMax) {
     return fieldFault('quantityMin', setting.quantityMin, 'at most quantityMax');
@@ -84,7 +88,7 @@ export function definitionsOf(
     new StartFault('bad-config', `the instrument ${symbol}: ${message}`, 'Correct it under [[instruments]].'); // prettier-ignore
   const definitions: Instrument[] = [];
   for (const setting of named) {
-    const definition = definitionOf(setting);
+    const definition = definitionOf(setting, market.get(setting.symbol)?.definition);
     if ('code' in definition) return wrong(setting.symbol, definition);
     definitions.push(definition);
   }
@@ -103,7 +107,7 @@ export async function defineInstrument(
 ): Promise<string | Fault> {
   const setting = filled(InstrumentSettingsSchema, fields);
   if ('code' in setting) return setting;
-  const definition = definitionOf(setting);
+  const definition = definitionOf(setting, market.get(setting.symbol)?.definition);
   if ('code' in definition) return definition;
   const refused = sequencer.refusal();
   if (refused !== undefined) return refused;

@@ -46,7 +46,7 @@ import type { Role } from './gateway/stored-keys';
 import { StreamConnection } from './gateway/stream';
 import { StreamCounts } from './gateway/stream-counts';
 import { readTapeLines } from './ingest/tape-lines';
-import { createOrderStage, Sources } from './entry';
+import { createOrderStage, finishAuctions, Sources } from './entry';
 import { Freshness } from './freshness';
 import { createHub } from './hub';
 import { hydrate } from './hydration';
@@ -179,6 +179,7 @@ export function startServer(
   publishers.add(lanesOf(broadcaster)); // last: who is nearest is not kept waiting by the sockets
   sequencer.act((out) => market.announceRecovered(out));
   for (const definition of definitions) sequencer.act((out) => market.define(definition, out));
+  finishAuctions(recorder);
 
   const { keys } = access;
   const entry = createOrderStage(recorder, config.limits.waitingEventsMax);

@@ -172,7 +172,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: 'submitOrder', method: 'post', path: '/v1/orders', tag: 'orders', role: 'trade', summary: 'Enters an order; answered when the journal has it', status: 201,
     body: { type: 'application/json', schema: 'OrderRequest', example: { symbol: 'ACME', side: 'buy', price: '150.00', quantity: '10', clientOrderId: 'my-1' } },
     answer: { schema: 'Order', example: order },
-    errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'wrong-market', 'market-closed', 'market-halted', 'not-in-pre-open', 'invalid-combination', 'invalid-quantity', 'quantity-off-increment', 'quantity-below-minimum', 'quantity-above-maximum', 'invalid-price', 'price-off-increment', 'price-outside-band', 'off-increment', 'out-of-range', 'would-cross', 'duplicate-client-order-id', 'too-many-orders', 'book-full', 'journal-failing', 'overloaded', 'shutting-down'],
+    errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'wrong-market', 'market-closed', 'market-halted', 'not-in-pre-open', 'invalid-combination', 'invalid-quantity', 'quantity-off-increment', 'quantity-below-minimum', 'quantity-above-maximum', 'invalid-price', 'price-off-increment', 'price-outside-band', 'off-increment', 'out-of-range', 'would-cross', 'duplicate-client-order-id', 'too-many-orders', 'book-full', 'resting-overflow', 'auction-under-way', 'journal-failing', 'overloaded', 'shutting-down'],
   },
   {
     id: 'listOrders', method: 'get', path: '/v1/orders', tag: 'orders', role: 'trade', summary: 'Your orders: those that are open, or have ended, or the one of a name',
@@ -184,11 +184,11 @@ export const OPERATIONS: readonly Operation[] = [
     answer: { schema: 'Orders', example: { orders: [order], next: null } }, errors: KEYED,
   },
   { id: 'getOrder', method: 'get', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'One of your orders', parameters: [orderId()], answer: { schema: 'Order', example: order }, errors: [...KEYED, 'unknown-order', 'invalid-field'] },
-  { id: 'cancelOrder', method: 'delete', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'Cancels an order', parameters: [orderId()], answer: { schema: 'Order', example: { ...order, status: 'cancelled', open: '0' } }, errors: [...KEYED, 'unknown-order', 'foreign-order', 'invalid-field', 'journal-failing'] },
+  { id: 'cancelOrder', method: 'delete', path: '/v1/orders/:id', tag: 'orders', role: 'trade', summary: 'Cancels an order', parameters: [orderId()], answer: { schema: 'Order', example: { ...order, status: 'cancelled', open: '0' } }, errors: [...KEYED, 'unknown-order', 'auction-under-way', 'invalid-field', 'journal-failing'] },
   {
     id: 'setInstrumentState', method: 'post', path: '/v1/instruments/:symbol/state', tag: 'orders', role: 'admin', summary: 'Opens, halts or closes a venue', parameters: [symbol],
     body: { type: 'application/json', schema: 'StateRequest', example: { state: 'halted' } },
-    answer: { schema: 'StateChanged', example: { symbol: 'ACME', state: 'halted', seq: 1340021 } }, errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'same-state', 'wrong-market', 'journal-failing'],
+    answer: { schema: 'StateChanged', example: { symbol: 'ACME', state: 'halted', seq: 1340021 } }, errors: [...KEYED, ...UNKNOWN, 'malformed-json', 'frame-too-large', 'same-state', 'auction-under-way', 'wrong-market', 'journal-failing'],
   },
   {
     id: 'ingest', method: 'post', path: '/v1/ingest', tag: 'feeds', role: 'publish', summary: 'Takes the lines of a tape in, all or none',

@@ -187,13 +187,14 @@ function rowToStatus(
 /** What of a command has no column of its own. */
 type CommandRest = Pick<
   Command,
-  'action' | 'owner' | 'clientOrderId' | 'kind' | 'timeInForce' | 'postOnly' | 'state'
+  'action' | 'owner' | 'clientOrderId' | 'kind' | 'timeInForce' | 'postOnly' | 'state' | 'fillsMax'
 >;
 
 export function commandText(c: Command): string {
-  const { action, owner, clientOrderId, kind, timeInForce, postOnly, state } = c;
-  const rest: CommandRest = { action, owner, clientOrderId, kind, timeInForce, postOnly, state };
-  return JSON.stringify(rest);
+  const { action, owner, clientOrderId, kind, timeInForce, postOnly, state, fillsMax } = c;
+  const rest = { action, owner, clientOrderId, kind, timeInForce, postOnly, state };
+  const all: CommandRest = fillsMax === undefined ? rest : { ...rest, fillsMax };
+  return JSON.stringify(all);
 }
 
 function rowToCommand(
@@ -234,8 +235,12 @@ function isCommandRest(value: unknown): value is CommandRest {
   if (typeof value !== 'object' || value === null) return false;
   const given = value as Record<string, unknown>;
   const named = typeof given['owner'] === 'string' && typeof given['clientOrderId'] === 'string';
+  const fillsMax = given['fillsMax'] ?? 1;
   return (
-    named && Object.entries(COMMAND_WORDS).every(([name, words]) => words.includes(given[name]))
+    named &&
+    Number.isSafeInteger(fillsMax) &&
+    Number(fillsMax) > 0 &&
+    Object.entries(COMMAND_WORDS).every(([name, words]) => words.includes(given[name]))
   );
 }
 

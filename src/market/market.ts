@@ -16,14 +16,14 @@ import { FeedChecks, tooManyInstruments, type EventFault } from './feed-checks';
 import { FeedInstrument } from './feed-instrument';
 import type { IntakeOutcome } from './intake';
 import { OrderDesk } from './order-desk';
-import { OrderRouter } from './order-router';
+import { OrderRouter, type OrderLimits } from './order-router';
 import type { MarketOutput } from './output';
 import { ReplayOutput } from './replay-output';
 import type { TimeLimits } from './trade-clock';
 import { venueDefinition, VenueInstrument } from './venue-instrument';
 import { venueDefinitionFault } from './venue/definition';
 
-export interface MarketOptions {
+export interface MarketOptions extends OrderLimits {
   readonly instrumentsMax: number;
   readonly endedOrdersMax: number;
   /** How far times may be from the present, by symbol; by default `TIME_LIMITS`. */
@@ -57,7 +57,8 @@ export class Market {
     const find = (symbol: string): AnyInstrument | undefined => this.instruments.get(symbol);
     this.desk = new OrderDesk(options.endedOrdersMax);
     this.checks = new FeedChecks(find, () => this.instruments.size, options.instrumentsMax);
-    this.router = new OrderRouter(find, this.venues, this.desk, (v) => this.touched.add(v));
+    const touch = (venue: VenueInstrument): unknown => this.touched.add(venue);
+    this.router = new OrderRouter(find, this.venues, this.desk, touch, options);
   }
 
   get(symbol: string): AnyInstrument | undefined {

@@ -103,6 +103,11 @@ export class OrderDesk {
     return this.byId.get(orderId);
   }
 
+  /** How many orders of an owner are open. */
+  openCount(owner: string): number {
+    return this.ofOwners.get(owner)?.open.size ?? 0;
+  }
+
   /** Open orders of an owner, oldest first: those entered behind a command, `limit` at the most. */
   openOf(owner: string, after: number, limit: number): TrackedOrder[] {
     const orders: TrackedOrder[] = [];

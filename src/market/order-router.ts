@@ -15,6 +15,7 @@ import type { OrderDesk, TrackedOrder } from './order-desk';
 import type { MarketOutput } from './output';
 import { VenueInstrument, VENUES_MAX } from './venue-instrument';
 import { REJECTIONS } from './venue/rejections';
+import { BUY, SELL, type Side } from './venue/words';
 
 export type OrderRequest = Omit<MessageOf<'order'>, 'type' | 'id'>;
 /** By either id; the symbol, where it is given, must be the order's own. */
@@ -35,11 +36,26 @@ export interface OrderDone {
   readonly order: TrackedOrder | undefined;
 }
 
+/**
+ * What one owner may have, and what one command may do. The market's rules are those of the commands on
+ * record: `fillsMax` goes on record with each, and the others are looked at before there is a record. So
+ * they may be others after a restart.
+ */
+export interface OrderLimits {
+  /** Open orders of an owner, over all venues; those that are kept track of. */
+  readonly openOrdersPerOwnerMax?: number;
+  /** Open quantity of an owner on a side of a book, scaled. */
+  readonly openQuantityPerOwnerMax?: number;
+  /** Resting orders that one command may meet, of an auction trades that it may make. */
+  readonly fillsMax?: number;
+}
+
 export class OrderRouter {
   private readonly find: (symbol: string) => MarketInstrument | undefined;
   private readonly venues: readonly VenueInstrument[];
   private readonly touch: (instrument: VenueInstrument) => void;
   readonly desk: OrderDesk;
+  private readonly limits: OrderLimits;
 
   /** @param venues by number; it grows @param touch told of each venue that a command changes */
   constructor(
@@ -47,11 +63,13 @@ export class OrderRouter {
     venues: readonly VenueInstrument[],
     desk: OrderDesk,
     touch: (instrument: VenueInstrument) => void,
+    limits: OrderLimits = {},
   ) {
     this.find = find;
     this.venues = venues;
     this.desk = desk;
     this.touch = touch;
+    this.limits = limits;
   }
 
   /** Enters an order. Without a client order id it is not kept track of beyond the book. */
@@ -63,6 +81,8 @@ export class OrderRouter {
     if (r.kind === 'limit' && r.price === null) {
       return fieldFault('price', r.price, 'a limit above 0', 'invalid-price');
     }
+    const over = r.timeInForce === 'gtc' ? this.overQuota(venue, owner, r) : undefined;
+    if (over !== undefined) return over;
     const command = this.record(venue, owner, out, {
       action: 'submit',
       clientOrderId: r.clientOrderId,
@@ -91,6 +111,9 @@ export class OrderRouter {
     if ('code' in target) return target;
     const { venue, orderId } = target;
     const resting = venue.restingOrder(orderId)!;
+    const quantity = r.quantity ?? resting.open;
+    const over = this.overQuantity(venue, owner, resting.side, quantity, resting.open);
+    if (over !== undefined) return over;
     const traded = this.desk.get(orderId)?.traded ?? 0;
     if (r.quantity !== null && r.quantity > Number.MAX_SAFE_INTEGER - traded) {
       const { quantityScale } = venue.definition;
@@ -104,12 +127,15 @@ export class OrderRouter {
       action: 'amend',
       orderId,
       price: r.price ?? resting.price,
-      quantity: r.quantity ?? resting.open,
+      quantity,
     });
     return 'code' in command ? command : this.carryOut(venue, command, out);
   }
 
-  /** Opens, halts or closes an instrument. */
+  /**
+   * Opens, halts or closes an instrument. Where the auction of an opening needs more trades than one
+   * command may make, it is not done yet: see `isInAuction`.
+   */
   setState(
     owner: string,
     symbol: string,
@@ -120,6 +146,12 @@ export class OrderRouter {
     if ('code' in venue) return venue;
     const command = this.record(venue, owner, out, { action: 'state', state });
     return 'code' in command ? command : this.carryOut(venue, command, out);
+  }
+
+  /** Whether a venue's auction is to go on: the command to open it is to be given again. */
+  isInAuction(symbol: string): boolean {
+    const venue = this.find(symbol);
+    return venue instanceof VenueInstrument && venue.isInAuction;
   }
 
   /** Every order that rests at a venue, with the name of its owner. */
@@ -193,9 +225,14 @@ export class OrderRouter {
     out: MarketOutput,
     own: Pick<Command, 'action'> & Partial<Command>,
   ): Command | Fault {
+    // Not on record, so that the same name may be used in a moment.
+    if (venue.isInAuction && own.state !== 'open') {
+      return refusal('auction-under-way', { price: null, quantity: 0 }, venue.definition);
+    }
     if (this.desk.ownerNumber(owner) === undefined) {
       return fault('overloaded', 'there are as many owners of orders as there may be');
     }
+    const { fillsMax } = this.limits;
     const command: Command = {
       type: 'command',
       symbol: venue.definition.symbol,
@@ -213,9 +250,39 @@ export class OrderRouter {
       quantity: 0,
       state: null,
       ...own,
+      ...(fillsMax !== undefined && own.action !== 'cancel' && { fillsMax }),
     };
     out.push(command);
     return command;
+  }
+
+  /** Why an owner may not have this order resting besides its others, as though nothing of it were to trade. */
+  private overQuota(venue: VenueInstrument, owner: string, r: OrderRequest): Fault | undefined {
+    const { openOrdersPerOwnerMax = Infinity } = this.limits;
+    if (r.clientOrderId !== '' && this.desk.openCount(owner) >= openOrdersPerOwnerMax) {
+      const message = `${owner} has ${openOrdersPerOwnerMax} open orders already, as many as one owner may have`;
+      return fault('too-many-orders', message);
+    }
+    return this.overQuantity(venue, owner, r.side === 'buy' ? BUY : SELL, r.quantity, 0);
+  }
+
+  /** Why an owner may not have so much of an order resting in place of what it has of it now. */
+  private overQuantity(
+    venue: VenueInstrument,
+    owner: string,
+    side: Side,
+    quantity: number,
+    now: number,
+  ): Fault | undefined {
+    const { openQuantityPerOwnerMax: most = Infinity } = this.limits;
+    const { quantityScale, rules } = venue.definition;
+    if (quantity <= now || quantity > rules!.quantityMax) return undefined; // the venue says the latter
+    const number = this.desk.knownOwner(owner);
+    const others = number === undefined ? 0 : venue.openQuantity(number, side) - now;
+    if (quantity <= most - others) return undefined;
+    const [asked, open, all] = [quantity, others, most].map((q) => formatDecimal(q, quantityScale));
+    const message = `quantity is ${asked}; with the ${open} that ${owner} has open on this side it would pass ${all}, the most of one owner`;
+    return fault('resting-overflow', message, 'quantity');
   }
 
   private venue(symbol: string): VenueInstrument | Fault {
@@ -244,12 +311,11 @@ export class OrderRouter {
     const venue = orderId === undefined ? undefined : this.venues[orderId % VENUES_MAX];
     const resting = venue?.resting(orderId!);
     const elsewhere = expected !== undefined && expected !== venue;
-    if (venue === undefined || resting === undefined || elsewhere) {
+    // Somebody else's order is as good as none: ids tell nothing about others.
+    const isOwn = resting !== undefined && resting.owner === this.desk.knownOwner(owner);
+    if (venue === undefined || !isOwn || elsewhere) {
       const book = r.symbol === null ? 'a book' : `the book of ${r.symbol}`;
-      return fieldFault(field, shownId, `an order that rests in ${book}`, 'unknown-order');
-    }
-    if (resting.owner !== this.desk.knownOwner(owner)) {
-      return fieldFault(field, shownId, 'an order of the same owner', 'foreign-order');
+      return fieldFault(field, shownId, `an order of yours that rests in ${book}`, 'unknown-order');
     }
     return { venue, orderId: orderId! };
   }

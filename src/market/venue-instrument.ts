@@ -20,7 +20,7 @@ import type { VenueDefinition } from './venue/definition';
 import type { VenueListener } from './venue/listener';
 import { VenueMarketData } from './venue/market-data';
 import { REJECTIONS } from './venue/rejections';
-import { Venue } from './venue/venue';
+import { Venue, type RestingOrder } from './venue/venue';
 import {
   BUY,
   KIND_WORDS,
@@ -132,9 +132,19 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     }));
   }
 
-  /** Price and open quantity of a resting order. */
-  restingOrder(orderId: number): { readonly price: number; readonly open: number } | undefined {
+  /** Side, price and open quantity of a resting order. */
+  restingOrder(orderId: number): Pick<RestingOrder, 'side' | 'price' | 'open'> | undefined {
     return this.venue.order(this.own(orderId));
+  }
+
+  /** How much of an owner rests on a side. */
+  openQuantity(owner: number, side: Side): number {
+    return this.venue.openQuantity(owner, side);
+  }
+
+  /** Whether an auction has begun that is not done: only the command to open is taken. */
+  get isInAuction(): boolean {
+    return this.venue.isInAuction;
   }
 
   /**
@@ -171,13 +181,14 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
           c.postOnly,
           c.price,
           c.quantity,
+          c.fillsMax,
         );
       case 'cancel':
         return venue.cancel(owner, this.own(c.orderId));
       case 'amend':
-        return venue.amend(owner, this.own(c.orderId), c.price, c.quantity);
+        return venue.amend(owner, this.own(c.orderId), c.price, c.quantity, c.fillsMax);
       case 'state':
-        return venue.setState(STATE_WORDS.indexOf(c.state!) as VenueState);
+        return venue.setState(STATE_WORDS.indexOf(c.state!) as VenueState, c.fillsMax);
     }
   }
 

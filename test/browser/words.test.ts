@@ -103,7 +103,7 @@ describe('the ticket', () => {
       'resting-overflow', 'would-cross', 'market-closed', 'market-halted', 'not-in-pre-open',
       'invalid-combination', 'wrong-market', 'unknown-symbol', 'too-many-orders', 'limit-reached',
       'book-full', 'overloaded', 'journal-failing', 'shutting-down', 'unauthorized', 'forbidden',
-      'unknown-order', 'foreign-order',
+      'unknown-order', 'auction-under-way',
     ] as const; // prettier-ignore
     for (const code of orderCodes) {
       const { hint } = ERRORS[code];

@@ -199,7 +199,7 @@ describe('the product’s own server', () => {
       const gone = await client.cancel({ symbol, orderId: orderId! });
       expect(gone.executions).toMatchObject([{ event: 'cancelled', orderId }]);
       expect(await client.cancel({ symbol, orderId: 1 }).catch((e: unknown) => e)).toMatchObject({
-        code: expect.stringMatching(/foreign-order|unknown-order/),
+        code: 'unknown-order',
       });
       client.close();
     } finally {

@@ -9,7 +9,12 @@ import type { BatchEvent } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
 import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
 import { Market } from '../../src/market/market';
-import type { OrderDone, OrderRequest, OrderRouter } from '../../src/market/order-router';
+import type {
+  OrderDone,
+  OrderLimits,
+  OrderRequest,
+  OrderRouter,
+} from '../../src/market/order-router';
 import type { MarketOutput } from '../../src/market/output';
 import type { VenueInstrument } from '../../src/market/venue-instrument';
 import type { Batch } from '../../src/sequencer/batch';
@@ -81,6 +86,7 @@ export class MarketRun {
   readonly market: Market;
   readonly sequencer: Sequencer;
   private readonly endedOrdersMax: number;
+  private readonly limits: OrderLimits;
   readonly batches: Batch[] = [];
 
   /** Place of the newest status before the first command. */
@@ -91,9 +97,11 @@ export class MarketRun {
     definitions: readonly Instrument[],
     endedOrdersMax = ENDED_ORDERS_MAX,
     from?: MarketRun,
+    limits: OrderLimits = {},
   ) {
     this.endedOrdersMax = endedOrdersMax;
-    this.market = new Market({ instrumentsMax: 100, endedOrdersMax });
+    this.limits = limits;
+    this.market = new Market({ instrumentsMax: 100, endedOrdersMax, ...limits });
     if (from !== undefined) {
       this.clock.set(from.clock.now());
       this.market.restore(readCheckpoint(writeCheckpoint(from.market.checkpoint())), []);
@@ -122,7 +130,7 @@ export class MarketRun {
 
   /** As it is behind a start that found a checkpoint of now. */
   restored(): MarketRun {
-    return new MarketRun([], this.endedOrdersMax, this);
+    return new MarketRun([], this.endedOrdersMax, this, this.limits);
   }
 
   venue(symbol = 'ACME'): VenueInstrument {

@@ -122,7 +122,7 @@ test('an order without a name is not kept track of, but rests and is cancelled b
   const { orderId } = entered.result as { orderId: number };
   const again = run.submit('ada', { price: 99 });
   expect(again.result).not.toMatchObject({ orderId });
-  expect(run.cancel('bob', orderId).result).toMatchObject({ code: 'foreign-order' });
+  expect(run.cancel('bob', orderId).result).toMatchObject({ code: 'unknown-order' });
   expect(run.cancel('ada', orderId).result).toMatchObject({ orderId });
 });
 

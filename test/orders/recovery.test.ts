@@ -79,7 +79,6 @@ describe('a market that was interrupted stands as one that was not', () => {
     for (const code of [
       'done',
       'unknown-order',
-      'foreign-order',
       'market-closed',
       'price-outside-band',
       'duplicate-client-order-id',

@@ -168,8 +168,16 @@ describe('a refusal leaves the book as it was', () => {
       // Another symbol would mean other decimals: a price of ELSE is none of ACME.
       expect(run.amend('ada', id, 95, null, symbol).result).toMatchObject({ code });
     }
-    expect(run.cancel('eve', id).result).toMatchObject({ code: 'foreign-order' });
-    expect(run.amend('bob', id, 95, null).result).toMatchObject({ code: 'foreign-order' });
+    // What is said of another's order is, but for the id, what is said of none.
+    const none = id + 65_536 * 1_000;
+    const said = (r: object, of: number): string => JSON.stringify(r).replaceAll(String(of), 'ID');
+    for (const owner of ['eve', 'bob']) {
+      const { result } = run.cancel(owner, id);
+      expect(result).toMatchObject({ code: 'unknown-order' });
+      expect(said(result, id)).toBe(said(run.cancel(owner, none).result, none));
+      const amended = run.amend(owner, id, 95, null);
+      expect(said(amended.result, id)).toBe(said(run.amend(owner, none, 95, null).result, none));
+    }
     const neither = { symbol: 'ACME', orderId: null, clientOrderId: null };
     expect(run.do((router, out) => router.cancel('ada', neither, out)).result).toMatchObject({
       code: 'invalid-field',

@@ -168,7 +168,7 @@ describe.each(FORMS)('over %s', (form) => {
     }
     const rival = await server.stream('rival', form);
     expect(await ask(rival, { ...target, type: 'cancel' })).toMatchObject({
-      code: 'foreign-order',
+      code: 'unknown-order',
     });
     expect(await server.book('ACME')).toEqual(before);
     expect(await ask(client, { ...amend, price: '93.50', quantity: '0.500' })).toMatchObject({ type: 'ack' }); // prettier-ignore

@@ -44,8 +44,8 @@ const CODES = [
   'resting-overflow',
   'would-cross',
   'unknown-order',
-  'foreign-order',
   'same-state',
+  'auction-under-way',
 ];
 
 type Submit = Extract<VenueCommand, { type: 'submit' }>;
@@ -55,6 +55,9 @@ export class NaiveVenue {
   events: NaiveEvent[] = [];
   state: number;
   lastPrice = 0;
+  /** Of an auction that is not done; 0: there is none. */
+  auction = 0;
+  private meetings = Infinity;
   private orders: Order[] = [];
   private nextOrderId = 1;
   private nextTradeId = 1;
@@ -68,6 +71,11 @@ export class NaiveVenue {
   /** Carries a command out; its events are then in `events`. */
   apply(c: VenueCommand): void {
     this.events = [];
+    this.meetings = ('fillsMax' in c ? c.fillsMax : undefined) ?? Infinity;
+    if (this.auction !== 0 && !(c.type === 'state' && c.state === OPEN)) {
+      const owner = c.type === 'state' ? -1 : c.owner;
+      return this.reject('auction-under-way', owner, 'orderId' in c ? c.orderId : 0);
+    }
     if (c.type === 'submit') this.submit(c);
     else if (c.type === 'cancel') this.cancel(c.owner, c.orderId);
     else if (c.type === 'amend') this.amend(c);
@@ -115,8 +123,7 @@ export class NaiveVenue {
 
   private cancel(owner: number, id: number): void {
     const order = this.orders.find((o) => o.id === id);
-    if (order === undefined) return this.reject('unknown-order', owner, id);
-    if (order.owner !== owner) return this.reject('foreign-order', owner, id);
+    if (order?.owner !== owner) return this.reject('unknown-order', owner, id);
     this.remove(order);
     this.tell('cancelled', id, owner, order.side, order.open, 0);
     this.tellLevel(order.side, order.price);
@@ -126,8 +133,7 @@ export class NaiveVenue {
     const closed = this.stateFault();
     if (closed !== undefined) return this.reject(closed, c.owner, c.orderId);
     const order = this.orders.find((o) => o.id === c.orderId);
-    if (order === undefined) return this.reject('unknown-order', c.owner, c.orderId);
-    if (order.owner !== c.owner) return this.reject('foreign-order', c.owner, c.orderId);
+    if (order?.owner !== c.owner) return this.reject('unknown-order', c.owner, c.orderId);
     const others = sum(
       this.orders.filter((o) => o.side === order.side && o !== order).map((o) => o.open),
     );
@@ -153,9 +159,11 @@ export class NaiveVenue {
   private changeState(state: number): void {
     if (state === this.state) return this.reject('same-state', -1, 0);
     if (state === OPEN) {
-      const price = this.auctionPrice();
+      const price = this.auction === 0 ? this.auctionPrice() : this.auction;
       if (price !== undefined) {
-        this.uncross(price, this.volumeAt(price));
+        this.uncross(price, this.volumeAt(price), this.meetings);
+        this.auction = this.volumeAt(price) === 0 ? 0 : price;
+        if (this.auction !== 0) return;
       }
     }
     this.state = state;
@@ -214,8 +222,10 @@ export class NaiveVenue {
       if (timeInForce === FOK && this.fillable(order, limit) < order.open) {
         return this.tell('expired', order.id, order.owner, order.side, order.open, 3);
       }
-      if (this.trade(order, limit) === 'stopped') {
-        return this.tell('cancelled', order.id, order.owner, order.side, order.open, 1);
+      const outcome = this.trade(order, limit);
+      if (outcome !== 'done') {
+        const reason = outcome === 'stopped' ? 1 : 4;
+        return this.tell('cancelled', order.id, order.owner, order.side, order.open, reason);
       }
     }
     if (order.open === 0) return;
@@ -227,9 +237,9 @@ export class NaiveVenue {
   }
 
   /** Trades with the best order of the other side until there is no more to do. */
-  private trade(order: Order, limit: number | null): 'stopped' | 'done' {
+  private trade(order: Order, limit: number | null): 'stopped' | 'too-many-fills' | 'done' {
     let level: number | undefined;
-    for (;;) {
+    for (let met = 0; ; met++) {
       const maker = this.queue(otherSide(order.side))[0];
       const goesOn =
         maker !== undefined && order.open > 0 && reaches(order.side, limit, maker.price);
@@ -239,6 +249,10 @@ export class NaiveVenue {
         level = undefined;
       }
       if (!goesOn) return 'done';
+      if (met === this.meetings) {
+        if (level !== undefined) this.tellLevel(maker.side, level);
+        return 'too-many-fills';
+      }
       if (maker.owner === order.owner) {
         if (this.d.selfTrade !== 'cancel-newest') {
           this.remove(maker);
@@ -264,7 +278,7 @@ export class NaiveVenue {
   /** How much an order could trade at once. */
   private fillable(order: Order, limit: number | null): number {
     let quantity = 0n;
-    for (const maker of this.queue(otherSide(order.side))) {
+    for (const maker of this.queue(otherSide(order.side)).slice(0, this.meetings)) {
       if (!reaches(order.side, limit, maker.price)) break;
       if (maker.owner !== order.owner) quantity += BigInt(maker.open);
       else if (this.d.selfTrade !== 'cancel-oldest') break;
@@ -306,11 +320,11 @@ export class NaiveVenue {
     return reference > high ? high : reference;
   }
 
-  private uncross(price: number, volume: number): void {
+  private uncross(price: number, volume: number, trades: number): void {
     const touched = [new Set<number>(), new Set<number>()] as const;
     let left = volume;
     this.lastPrice = price;
-    while (left > 0) {
+    for (let made = 0; left > 0 && made < trades; made++) {
       const buy = this.queue(BUY)[0]!;
       const sell = this.queue(SELL)[0]!;
       const quantity = Math.min(left, buy.open, sell.open);
@@ -358,8 +372,9 @@ export class NaiveVenue {
       const rows = queue.map((o) => [o.id, o.owner, o.price, o.open, o.postOnly ? 1 : 0]);
       return [[queue.length], ...rows].flat();
     });
-    const { state, nextOrderId, nextTradeId, lastPrice } = this;
-    return [2, state, nextOrderId, nextTradeId, lastPrice, ...sides];
+    const { state, nextOrderId, nextTradeId, lastPrice, auction } = this;
+    const head = [state, nextOrderId, nextTradeId, lastPrice];
+    return auction === 0 ? [2, ...head, ...sides] : [3, ...head, auction, ...sides];
   }
 }
 

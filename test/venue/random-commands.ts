@@ -37,6 +37,8 @@ export interface Profile {
   readonly apart: number;
   /** Price levels on which limits fall. */
   readonly levels: number;
+  /** What commands carry; undefined: nothing. */
+  readonly fillsMax: number | undefined;
 }
 
 export function randomProfile(random: Prng): Profile {
@@ -67,6 +69,7 @@ export function randomProfile(random: Prng): Profile {
     nonsense: pick(random, [0, 0.02, 0.1]),
     apart: pick(random, [0, 0.7, 0.95]),
     levels,
+    fillsMax: pick(random, [undefined, undefined, 1, 2, 5]),
   };
 }
 
@@ -75,6 +78,17 @@ export function randomProfile(random: Prng): Profile {
  * @param resting the ids of the orders that rest
  */
 export function randomCommand(
+  profile: Profile,
+  newestId: number,
+  resting: readonly number[],
+  random: Prng,
+): VenueCommand {
+  const command = drawCommand(profile, newestId, resting, random);
+  const { fillsMax } = profile;
+  return fillsMax === undefined || command.type === 'cancel' ? command : { ...command, fillsMax };
+}
+
+function drawCommand(
   profile: Profile,
   newestId: number,
   resting: readonly number[],

@@ -113,7 +113,7 @@ describe('snapshot', () => {
 
   test('each thing that cannot be is named', () => {
     const fields: [number, number, string][] = [
-      [0, 3, 'version'],
+      [0, 4, 'version'],
       [1, 9, 'state'],
       [2, 1, 'id'],
       [3, 0, 'id'],

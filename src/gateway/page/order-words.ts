@@ -85,6 +85,7 @@ const WORDS: Readonly<Record<string, Say>> = {
   'would-cross': () => 'The order would trade at once, which it must not. Use another price.',
   'market-closed': (_, { symbol }) => `${symbol} is closed. Orders are taken when it opens.`,
   'market-halted': (_, { symbol }) => `${symbol} is halted. Orders are taken when it opens again.`,
+  'auction-under-way': (_, { symbol }) => `${symbol} is opening. Try again in a moment.`,
   'not-in-pre-open': (_, { symbol }) =>
     `${symbol} is not open yet. Before the opening it takes limit orders only.`,
   'invalid-combination': () => 'This kind of order is not taken in the present state.',
@@ -99,7 +100,6 @@ const WORDS: Readonly<Record<string, Say>> = {
   'unauthorized': () => 'The key is not taken. Enter another one.',
   'forbidden': (_, { symbol }) => `The key may not trade ${symbol}. Use one that may.`,
   'unknown-order': () => 'The order is no longer open: it has traded or left.',
-  'foreign-order': () => 'The order belongs to another key.',
   'connection-failed': () =>
     'The connection ended before the answer came. Look at your open orders before you try again.',
 };

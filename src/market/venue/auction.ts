@@ -5,18 +5,12 @@
  * volume; of these those with the least surplus; if what is left over buys at each of them, the
  * highest; if it sells at each, the lowest; else the one nearest the reference price, where any price
  * between the lowest and the highest will do. Sums stay safe: no side sums to more than 2^53 − 1.
+ * As both sides are traded down to that price, what is left does not cross.
  */
 
 import { assert } from '../../base/assert';
 import { NONE, type Ladder } from './ladder';
 import type { OrderBook } from './order-book';
-
-export interface AuctionResult {
-  readonly price: number;
-  readonly volume: number;
-  /** What stays unfilled at the price: positive, it buys; negative, it sells. */
-  readonly surplus: number;
-}
 
 /** One trade of an auction. */
 interface AuctionTrade {
@@ -30,55 +24,67 @@ interface AuctionTrade {
 }
 
 /**
+ * One walk over the levels between the best ask and the best bid.
  * @param reference price that breaks the last tie; 0 when there is none, and the middle does
  * @returns undefined when the book is not crossed
  */
 export function auctionPrice(
-  book: OrderBook,
+  { bids, asks }: OrderBook,
   reference: number,
   increment: number,
-): AuctionResult | undefined {
-  const candidates = candidatePrices(book);
-  if (candidates.length === 0) return undefined;
-  const demand = candidates.map((price) => book.bids.sumDownTo(price));
-  const supply = candidates.map((price) => book.asks.sumDownTo(price));
-  let volume = 0;
-  let least = Infinity;
-  let lowest = 0;
-  let highest = 0;
-  for (let i = 0; i < candidates.length; i++) {
-    const traded = Math.min(demand[i]!, supply[i]!);
-    const surplus = Math.abs(demand[i]! - supply[i]!);
-    if (traded < volume || (traded === volume && surplus > least)) continue;
-    if (traded > volume || surplus < least) lowest = i;
-    volume = traded;
-    least = surplus;
-    highest = i;
+): number | undefined {
+  const from = asks.bestPrice;
+  const to = bids.bestPrice;
+  if (from === 0 || to < from) return undefined;
+  const best = new BestPrices();
+  let bid = bids.placeOf(from); // the lowest that reaches the best ask
+  let ask = asks.count - 1;
+  let demand = bids.sumDownTo(from);
+  let supply = 0;
+  // The best bid is the last candidate, since beyond it nobody buys.
+  while (bid < bids.count) {
+    const bidPrice = bids.priceAt(bid);
+    const askPrice = ask < 0 ? Infinity : asks.priceAt(ask);
+    const price = Math.min(bidPrice, askPrice);
+    if (askPrice === price) supply += asks.totalOf(ask--);
+    best.consider(price, demand, supply);
+    if (bidPrice === price) demand -= bids.totalOf(bid++);
   }
-  // Demand falls and supply grows with the price, so the ends tell of all between them.
-  const low = candidates[lowest]!;
-  const high = candidates[highest]!;
-  let price: number;
-  if (demand[highest]! > supply[highest]!) price = high;
-  else if (demand[lowest]! < supply[lowest]!) price = low;
-  else if (reference !== 0) price = Math.min(Math.max(reference, low), high);
-  else price = low + Math.floor((high - low) / 2 / increment) * increment;
-  return { price, volume, surplus: book.bids.sumDownTo(price) - book.asks.sumDownTo(price) };
+  return best.choose(reference, increment);
 }
 
-/** Every limit price from the best ask to the best bid, ascending; none when they do not cross. */
-function candidatePrices(book: OrderBook): number[] {
-  const low = book.asks.bestPrice;
-  const high = book.bids.bestPrice;
-  if (low === 0 || high === 0) return [];
-  const prices = new Set<number>();
-  for (const ladder of [book.bids, book.asks]) {
-    for (let at = ladder.count - 1; at >= 0; at--) {
-      const price = ladder.price[ladder.levels[at]!]!;
-      if (price >= low && price <= high) prices.add(price);
+/** Of the candidates, which come in ascending order, the lowest and the highest that are best. */
+class BestPrices {
+  private volume = 0;
+  private leastSurplus = Infinity;
+  private low = 0;
+  private high = 0;
+  /** Demand less supply at these two; the ends tell of all between them, since it falls with the price. */
+  private lowSurplus = 0;
+  private highSurplus = 0;
+
+  consider(price: number, demand: number, supply: number): void {
+    const volume = Math.min(demand, supply);
+    const surplus = Math.abs(demand - supply);
+    const isWorse = volume === this.volume && surplus > this.leastSurplus;
+    if (volume < this.volume || isWorse) return;
+    if (volume > this.volume || surplus < this.leastSurplus) {
+      this.low = price;
+      this.lowSurplus = demand - supply;
     }
+    this.volume = volume;
+    this.leastSurplus = surplus;
+    this.high = price;
+    this.highSurplus = demand - supply;
   }
-  return [...prices].sort((a, b) => a - b);
+
+  choose(reference: number, increment: number): number {
+    const { low, high } = this;
+    if (this.highSurplus > 0) return high;
+    if (this.lowSurplus < 0) return low;
+    if (reference !== 0) return Math.min(Math.max(reference, low), high);
+    return low + Math.floor((high - low) / 2 / increment) * increment;
+  }
 }
 
 /** What an auction did: its trades, and the levels it took from, best first. */
@@ -88,16 +94,18 @@ export interface Uncrossing {
   readonly askPrices: number[];
 }
 
-/** Takes the auction's volume from both sides, best price and oldest order first. */
-export function uncross(book: OrderBook, volume: number): Uncrossing {
+/**
+ * Trades at the auction's price what reaches it on both sides, best price and oldest order first.
+ * @param tradesMax at most so many; the rest is for the next time
+ */
+export function uncross(book: OrderBook, price: number, tradesMax: number): Uncrossing {
   const trades: AuctionTrade[] = [];
   const bidPrices: number[] = [];
   const askPrices: number[] = [];
-  let left = volume;
-  while (left > 0) {
+  while (trades.length < tradesMax && reaches(book, price)) {
     const buy = firstOrder(book.bids);
     const sell = firstOrder(book.asks);
-    const quantity = Math.min(left, book.quantity[buy]!, book.quantity[sell]!);
+    const quantity = Math.min(book.quantity[buy]!, book.quantity[sell]!);
     trades.push({
       quantity,
       buyOrderId: book.id[buy]!,
@@ -111,9 +119,13 @@ export function uncross(book: OrderBook, volume: number): Uncrossing {
     if (askPrices.at(-1) !== book.asks.bestPrice) askPrices.push(book.asks.bestPrice);
     book.take(buy, quantity);
     book.take(sell, quantity);
-    left -= quantity;
   }
   return { trades, bidPrices, askPrices };
+}
+
+/** Whether both sides have an order that trades at this price. */
+export function reaches({ bids, asks }: OrderBook, price: number): boolean {
+  return asks.count > 0 && bids.bestPrice >= price && asks.bestPrice <= price;
 }
 
 function firstOrder(ladder: Ladder): number {

@@ -4,7 +4,8 @@
  *
  * The sequence:
  *
- *     version (2), state, next order id, next trade id, last price (0: none),
+ *     version (2; 3 in an auction), state, next order id, next trade id, last price (0: none),
+ *     in an auction that is not done: its price,
  *     number of bids, then each bid: id, owner, price, open quantity, post-only (0 or 1),
  *     number of asks, then each ask likewise.
  *
@@ -17,6 +18,7 @@ import type { OrderBook } from './order-book';
 import { BUY, SELL, type Side } from './words';
 
 export const CANONICAL_VERSION = 2;
+export const VERSION_IN_AUCTION = 3;
 
 /** The numbers of a venue that are not its book. */
 export interface VenueCounters {
@@ -25,6 +27,8 @@ export interface VenueCounters {
   nextTradeId: number;
   /** Price of the newest trade; 0 before the first. */
   lastPrice: number;
+  /** At which an auction is being carried out that takes more than one command; 0: none is. */
+  auctionPrice: number;
 }
 
 /** Takes the sequence, number by number. */
@@ -37,11 +41,13 @@ export function writeCanonical(
   book: OrderBook,
   sink: CanonicalSink,
 ): void {
-  sink.number(CANONICAL_VERSION);
+  const isInAuction = counters.auctionPrice !== 0;
+  sink.number(isInAuction ? VERSION_IN_AUCTION : CANONICAL_VERSION);
   sink.number(counters.state);
   sink.number(counters.nextOrderId);
   sink.number(counters.nextTradeId);
   sink.number(counters.lastPrice);
+  if (isInAuction) sink.number(counters.auctionPrice);
   writeSide(book, BUY, sink);
   writeSide(book, SELL, sink);
 }

@@ -12,20 +12,30 @@ import { BUY, SELL, type Side } from './words';
 
 /** @throws InvariantError on the first promise that is broken */
 export function checkBook(book: OrderBook, definition: VenueDefinition): void {
-  const owners = new Map<number, number>();
+  const owners = new Map<number, OfOwner>();
   const orders =
     checkSide(book, BUY, definition, owners) + checkSide(book, SELL, definition, owners);
   assert(orders === book.count, `${orders} orders rest, ${book.count} are counted`);
-  for (const [owner, count] of owners) {
+  for (const [owner, { count, quantities }] of owners) {
     assert(book.ordersOf(owner) === count, `owner ${owner} has ${count} orders`);
+    for (const side of [BUY, SELL] as const) {
+      const quantity = quantities[side];
+      assert(book.quantityOf(owner, side) === quantity, `owner ${owner} has ${quantity} open`);
+    }
   }
+}
+
+interface OfOwner {
+  count: number;
+  /** By side. */
+  readonly quantities: [number, number];
 }
 
 function checkSide(
   book: OrderBook,
   side: Side,
   definition: VenueDefinition,
-  owners: Map<number, number>,
+  owners: Map<number, OfOwner>,
 ): number {
   const ladder = book.ladder(side);
   checkLevels(ladder);
@@ -40,7 +50,10 @@ function checkSide(
     assert(quantity > 0, `order ${book.id[slot]} has quantity`);
     assert(quantity % definition.quantityIncrement === 0, 'quantities lie on the increment');
     totals.set(level, (totals.get(level) ?? 0) + quantity);
-    owners.set(book.owner[slot]!, (owners.get(book.owner[slot]!) ?? 0) + 1);
+    const own = owners.get(book.owner[slot]!) ?? { count: 0, quantities: [0, 0] };
+    owners.set(book.owner[slot]!, own);
+    own.count += 1;
+    own.quantities[side] += quantity;
     orders += 1;
     sum += quantity;
   });

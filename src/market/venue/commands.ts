@@ -5,7 +5,10 @@
 import type { Venue } from './venue';
 import type { Side, VenueState } from './words';
 
-/** Words are the integers of `words.ts`; prices and quantities are scaled. */
+/**
+ * Words are the integers of `words.ts`; prices and quantities are scaled. `fillsMax`: resting orders that
+ * it may meet, of an auction trades that it may make; absent, as many as there are.
+ */
 export type VenueCommand =
   | {
       readonly type: 'submit';
@@ -17,6 +20,7 @@ export type VenueCommand =
       /** 0: market */
       readonly price: number;
       readonly quantity: number;
+      readonly fillsMax?: number;
     }
   | { readonly type: 'cancel'; readonly owner: number; readonly orderId: number }
   | {
@@ -25,19 +29,29 @@ export type VenueCommand =
       readonly orderId: number;
       readonly price: number;
       readonly quantity: number;
+      readonly fillsMax?: number;
     }
-  | { readonly type: 'state'; readonly state: VenueState };
+  | { readonly type: 'state'; readonly state: VenueState; readonly fillsMax?: number };
 
 /** @returns the order's id (0 for a state change), or minus the integer of a rejection */
 export function applyCommand(venue: Venue, c: VenueCommand): number {
   switch (c.type) {
     case 'submit':
-      return venue.submit(c.owner, c.side, c.kind, c.timeInForce, c.postOnly, c.price, c.quantity);
+      return venue.submit(
+        c.owner,
+        c.side,
+        c.kind,
+        c.timeInForce,
+        c.postOnly,
+        c.price,
+        c.quantity,
+        c.fillsMax,
+      );
     case 'cancel':
       return venue.cancel(c.owner, c.orderId);
     case 'amend':
-      return venue.amend(c.owner, c.orderId, c.price, c.quantity);
+      return venue.amend(c.owner, c.orderId, c.price, c.quantity, c.fillsMax);
     case 'state':
-      return venue.setState(c.state);
+      return venue.setState(c.state, c.fillsMax);
   }
 }

@@ -70,6 +70,21 @@ export class Ladder {
     return sum;
   }
 
+  /** Where the first level stands that is not worse than this price; `count` when all are. */
+  placeOf(price: number): number {
+    return this.search(price * this.sign);
+  }
+
+  /** Price of the level at a place: 0 is the worst, `count − 1` the best. */
+  priceAt(place: number): number {
+    return this.price[this.levels[place]!]!;
+  }
+
+  /** Quantity of the level at a place. */
+  totalOf(place: number): number {
+    return this.total[this.levels[place]!]!;
+  }
+
   /** The level of a price, made if there is none; a new level is empty and must be given an order. */
   levelAt(price: number): number {
     const key = price * this.sign;

@@ -40,7 +40,7 @@ export interface VenueListener {
     keptPriority: 0 | 1,
   ): void;
 
-  /** The order has left with this quantity open. @param reason REQUESTED or SELF_TRADE */
+  /** The order has left with this quantity open. @param reason REQUESTED, SELF_TRADE or TOO_MANY_FILLS */
   cancelled(orderId: number, owner: number, side: number, open: number, reason: number): void;
 
   /** What could not trade of an order that may not rest. @param reason UNFILLED_REST or NOT_FILLABLE */

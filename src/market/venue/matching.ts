@@ -6,7 +6,7 @@
  */
 
 import { assert } from '../../base/assert';
-import { uncross, type AuctionResult } from './auction';
+import { reaches, uncross } from './auction';
 import type { VenueCounters } from './canonical';
 import { NONE, type Ladder } from './ladder';
 import type { VenueListener } from './listener';
@@ -24,18 +24,23 @@ import {
   OPEN,
   SELF_TRADE,
   SELL,
+  TOO_MANY_FILLS,
   UNFILLED_REST,
   opposite,
   type Side,
 } from './words';
+
+const GOES_ON = -1;
 
 export class Matching {
   readonly book: OrderBook;
   readonly counters: VenueCounters;
   private readonly listener: VenueListener;
   private readonly selfTrade: number;
-  /** Set when the order that is matching met its owner and must stop. */
-  private stopped = false;
+  /** Why the order that is matching must stop: SELF_TRADE or TOO_MANY_FILLS; −1: it need not. */
+  private stopped = GOES_ON;
+  /** Resting orders that the present command may still meet. */
+  private meetings = 0;
   /** What the order that is matching has traded so far. */
   private traded = 0;
 
@@ -51,7 +56,11 @@ export class Matching {
     this.selfTrade = selfTrade;
   }
 
-  /** Lets an order trade, then rest or leave. @param price 0: market */
+  /**
+   * Lets an order trade, then rest or leave.
+   * @param price 0: market
+   * @param fillsMax resting orders that it may meet; what is open then leaves
+   */
   enter(
     id: number,
     owner: number,
@@ -60,8 +69,10 @@ export class Matching {
     postOnly: boolean,
     price: number,
     quantity: number,
+    fillsMax: number,
   ): void {
     let open = quantity;
+    this.meetings = fillsMax;
     if (this.counters.state === OPEN) {
       const limit = limitKey(side, price);
       if (timeInForce === FOK && !this.isFillable(owner, side, limit, quantity)) {
@@ -71,9 +82,10 @@ export class Matching {
       if (this.book.ladder(opposite(side)).bestKey >= limit) {
         open = this.match(id, owner, side, limit, quantity);
         if (open === 0) return;
-        if (this.stopped) {
-          this.stopped = false;
-          this.listener.cancelled(id, owner, side, open, SELF_TRADE);
+        if (this.stopped !== GOES_ON) {
+          const reason = this.stopped;
+          this.stopped = GOES_ON;
+          this.listener.cancelled(id, owner, side, open, reason);
           return;
         }
       }
@@ -93,7 +105,7 @@ export class Matching {
     const other = this.book.ladder(otherSide);
     this.traded = 0;
     let open = quantity;
-    while (open > 0 && !this.stopped && other.bestKey >= limit) {
+    while (open > 0 && this.stopped === GOES_ON && other.bestKey >= limit) {
       const level = other.levels[other.count - 1]!;
       const before = other.total[level]!;
       open = this.sweep(id, owner, side, other, level, open);
@@ -118,11 +130,16 @@ export class Matching {
     let open = quantity;
     let maker = other.head[level]!;
     while (open > 0 && maker !== NONE) {
+      if (this.meetings === 0) {
+        this.stopped = TOO_MANY_FILLS;
+        return open;
+      }
+      this.meetings -= 1;
       const next = book.next[maker]!;
       const makerOwner = book.owner[maker]!;
       if (makerOwner === owner) {
         this.preventSelfTrade(maker);
-        if (this.stopped) return open;
+        if (this.stopped !== GOES_ON) return open;
         maker = next;
         continue;
       }
@@ -178,23 +195,19 @@ export class Matching {
       book.take(maker, open);
       this.listener.cancelled(id, book.owner[maker]!, side, open, SELF_TRADE);
     }
-    this.stopped = this.selfTrade !== CANCEL_OLDEST;
+    if (this.selfTrade !== CANCEL_OLDEST) this.stopped = SELF_TRADE;
   }
 
-  /** [V24] Whether the whole of an order would trade at once. */
+  /** [V24] Whether the whole of an order would trade at once. Looks at no more orders than it may meet. */
   private isFillable(owner: number, side: Side, limit: number, quantity: number): boolean {
     const { book } = this;
     const other = book.ladder(opposite(side));
-    const mayMeetItself = book.ordersOf(owner) > 0;
     let found = 0;
+    let met = 0;
     for (let at = other.count - 1; at >= 0 && other.keys[at]! >= limit; at--) {
-      const level = other.levels[at]!;
-      if (!mayMeetItself) {
-        found += other.total[level]!;
-        if (found >= quantity) return true;
-        continue;
-      }
-      for (let slot = other.head[level]!; slot !== NONE; slot = book.next[slot]!) {
+      for (let slot = other.head[other.levels[at]!]!; slot !== NONE; slot = book.next[slot]!) {
+        if (met === this.meetings) return false;
+        met += 1;
         if (book.owner[slot]! !== owner) found += book.quantity[slot]!;
         else if (this.selfTrade !== CANCEL_OLDEST) return false;
         if (found >= quantity) return true;
@@ -203,10 +216,13 @@ export class Matching {
     return false;
   }
 
-  /** [V55] Trades at the auction's price; everything is told once the book stands. */
-  runAuction({ price, volume }: AuctionResult): void {
+  /**
+   * [V55] Trades at the auction's price; everything is told once the book stands.
+   * @returns whether nothing is left to trade
+   */
+  runAuction(price: number, tradesMax: number): boolean {
     const { book, counters, listener } = this;
-    const { trades, bidPrices, askPrices } = uncross(book, volume);
+    const { trades, bidPrices, askPrices } = uncross(book, price, tradesMax);
     counters.lastPrice = price;
     for (const t of trades) {
       const tradeId = counters.nextTradeId;
@@ -226,5 +242,6 @@ export class Matching {
     }
     for (const p of bidPrices) listener.levelChanged(BUY, p, book.bids.totalAt(p));
     for (const p of askPrices) listener.levelChanged(SELL, p, book.asks.totalAt(p));
+    return !reaches(book, price);
   }
 }

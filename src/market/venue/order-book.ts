@@ -35,6 +35,8 @@ export class OrderBook {
   private used = 0;
   private readonly index = new OrderIndex();
   private ordersByOwner = new Int32Array(OWNERS_START);
+  /** By owner: of the bids, then of the asks. */
+  private quantityByOwner = new Float64Array(OWNERS_START * 2);
   /** Bit 1: bids, bit 2: asks; set when something within the ten best levels has changed. */
   private topChanges = 0;
 
@@ -64,6 +66,12 @@ export class OrderBook {
     return owner < this.ordersByOwner.length ? this.ordersByOwner[owner]! : 0;
   }
 
+  /** How much of this owner rests on a side. */
+  quantityOf(owner: number, side: Side): number {
+    const at = owner * 2 + side;
+    return at < this.quantityByOwner.length ? this.quantityByOwner[at]! : 0;
+  }
+
   /** Puts an order at the end of its level's queue. @returns the level's new total */
   add(
     id: number,
@@ -85,6 +93,7 @@ export class OrderBook {
     this.index.set(id, slot);
     if (owner >= this.ordersByOwner.length) this.growOwners(owner);
     this.ordersByOwner[owner]!++;
+    this.quantityByOwner[owner * 2 + side]! += quantity;
     this.count += 1;
     const total = ladder.total[level]! + quantity;
     ladder.total[level] = total;
@@ -101,6 +110,7 @@ export class OrderBook {
     const left = this.quantity[slot]! - quantity;
     assert(left >= 0, 'no more is taken of an order than it has');
     if (ladder.isNearTop(ladder.price[level]!, BOOK_DEPTH)) this.topChanges |= 1 << side;
+    this.quantityByOwner[this.owner[slot]! * 2 + side]! -= quantity;
     ladder.total[level]! -= quantity;
     ladder.sum -= quantity;
     if (left === 0) this.release(ladder, level, slot);
@@ -194,5 +204,6 @@ export class OrderBook {
     let capacity = this.ordersByOwner.length;
     while (capacity <= owner) capacity *= 2;
     this.ordersByOwner = largerInts(this.ordersByOwner, capacity);
+    this.quantityByOwner = largerFloats(this.quantityByOwner, capacity * 2);
   }
 }

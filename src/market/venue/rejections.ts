@@ -22,8 +22,8 @@ export const REJECT = {
   restingOverflow: 14,
   wouldCross: 15,
   unknownOrder: 16,
-  foreignOrder: 17,
-  sameState: 18,
+  sameState: 17,
+  auctionUnderWay: 18,
 } as const;
 
 export interface Rejection {
@@ -53,9 +53,13 @@ export const REJECTIONS: readonly Rejection[] = [
   row('book-full', null, 'the book holds as many orders as it may'),
   row('resting-overflow', 'quantity', 'this side of the book would hold more than one may'),
   row('would-cross', 'price', 'a post-only order may not trade at once'),
-  row('unknown-order', 'orderId', 'no such order rests in the book'),
-  row('foreign-order', 'orderId', 'the order belongs to another owner'),
+  row('unknown-order', 'orderId', 'no such order of this owner rests in the book'),
   row('same-state', 'state', 'the instrument is in this state already'),
+  row(
+    'auction-under-way',
+    null,
+    'its auction is being carried out; orders are taken when that is done',
+  ),
 ];
 
 function row(code: ErrorCode, field: Rejection['field'], reason: string): Rejection {

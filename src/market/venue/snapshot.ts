@@ -5,8 +5,9 @@
  * answer says what was wrong. Nothing is taken that a venue could not itself have written.
  */
 
+import { reaches } from './auction';
 import {
-  CANONICAL_VERSION,
+  VERSION_IN_AUCTION,
   writeCanonical,
   type CanonicalSink,
   type VenueCounters,
@@ -23,7 +24,8 @@ const ORDER_NUMBERS = 5;
 const WORD = 4_294_967_296;
 
 export function encodeSnapshot(counters: Readonly<VenueCounters>, book: OrderBook): Uint8Array {
-  const bytes = new Uint8Array((HEADER_NUMBERS + book.count * ORDER_NUMBERS) * NUMBER_BYTES);
+  const header = HEADER_NUMBERS + (counters.auctionPrice === 0 ? 0 : 1);
+  const bytes = new Uint8Array((header + book.count * ORDER_NUMBERS) * NUMBER_BYTES);
   writeCanonical(counters, book, new ByteSink(bytes));
   return bytes;
 }
@@ -35,17 +37,19 @@ export function decodeSnapshot(
 ): { counters: VenueCounters; book: OrderBook } | string {
   const source = new ByteSource(bytes);
   const version = source.number();
-  if (version !== CANONICAL_VERSION && version !== VERSION_WITH_VOLUME) {
-    return `version is ${version}; expected ${VERSION_WITH_VOLUME} or ${CANONICAL_VERSION}`;
+  if (version < VERSION_WITH_VOLUME || version > VERSION_IN_AUCTION) {
+    return `version is ${version}; expected ${VERSION_WITH_VOLUME} to ${VERSION_IN_AUCTION}`;
   }
   const counters: VenueCounters = {
     state: source.number(),
     nextOrderId: source.number(),
     nextTradeId: source.number(),
     lastPrice: 0,
+    auctionPrice: 0,
   };
   if (version === VERSION_WITH_VOLUME) source.number();
   counters.lastPrice = source.number();
+  if (version === VERSION_IN_AUCTION) counters.auctionPrice = source.number();
   const book = new OrderBook();
   const wrong =
     readSide(source, BUY, counters.nextOrderId, definition, book) ??
@@ -55,6 +59,9 @@ export function decodeSnapshot(
   if (counters.state >= STATE_WORDS.length) return `state is ${counters.state}`;
   if (counters.nextOrderId < 1 || counters.nextTradeId < 1) return 'an id is not positive';
   if (counters.state === OPEN && isCrossed(book)) return 'the book is open and crossed';
+  if (version === VERSION_IN_AUCTION && !mayGoOn(counters, book)) {
+    return `there is no auction at ${counters.auctionPrice}`;
+  }
   return { counters, book };
 }
 
@@ -62,6 +69,11 @@ export function decodeSnapshot(
 export function isCrossed(book: OrderBook): boolean {
   const { bids, asks } = book;
   return bids.count > 0 && asks.count > 0 && bids.bestPrice >= asks.bestPrice;
+}
+
+/** Whether an auction at this price is not done. */
+function mayGoOn({ state, auctionPrice }: VenueCounters, book: OrderBook): boolean {
+  return state !== OPEN && auctionPrice > 0 && reaches(book, auctionPrice);
 }
 
 function readSide(

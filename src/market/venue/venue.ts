@@ -8,7 +8,7 @@
  */
 
 import { assert } from '../../base/assert';
-import { auctionPrice, type AuctionResult } from './auction';
+import { auctionPrice } from './auction';
 import { forEachOrder, writeCanonical, type VenueCounters } from './canonical';
 import { checkBook } from './check-book';
 import { OWNER_MAX, venueDefinitionFault, type VenueDefinition } from './definition';
@@ -74,6 +74,7 @@ export class Venue {
       nextOrderId: 1,
       nextTradeId: 1,
       lastPrice: 0,
+      auctionPrice: 0,
     };
     this.matching = this.makeMatching();
   }
@@ -84,6 +85,7 @@ export class Venue {
    * Enters an order.
    * @param owner 0 … OWNER_MAX
    * @param price scaled; 0 for a market order
+   * @param fillsMax resting orders that it may meet; what is open then leaves
    * @returns the order's id, or minus the integer of a rejection
    */
   submit(
@@ -94,10 +96,12 @@ export class Venue {
     postOnly: boolean,
     price: number,
     quantity: number,
+    fillsMax = Infinity,
   ): number {
     assert(owner >= 0 && owner <= OWNER_MAX, 'an owner is within 0 and OWNER_MAX');
     const { state } = this.counters;
     const rejected =
+      this.checkAuction() ||
       checkState(state) ||
       checkType(state, kind, timeInForce, postOnly) ||
       checkQuantity(this.definition, quantity) ||
@@ -108,16 +112,17 @@ export class Venue {
     const id = this.counters.nextOrderId;
     this.counters.nextOrderId = id + 1;
     this.listener.accepted(id, owner, side, price, quantity);
-    this.matching.enter(id, owner, side, timeInForce, postOnly, price, quantity);
+    this.matching.enter(id, owner, side, timeInForce, postOnly, price, quantity, fillsMax);
     return id;
   }
 
   /** Takes a resting order out, in any state. @returns its id, or minus a rejection */
   cancel(owner: number, orderId: number): number {
     const { book } = this;
+    const inAuction = this.checkAuction();
+    if (inAuction !== 0) return this.reject(inAuction, owner, orderId);
     const slot = book.find(orderId);
-    if (slot === NONE) return this.reject(REJECT.unknownOrder, owner, orderId);
-    if (book.owner[slot]! !== owner) return this.reject(REJECT.foreignOrder, owner, orderId);
+    if (!this.isOf(owner, slot)) return this.reject(REJECT.unknownOrder, owner, orderId);
     const side = book.sideOf(slot);
     const ladder = book.ladder(side);
     const level = book.level[slot]!;
@@ -131,15 +136,21 @@ export class Venue {
   /**
    * Gives a resting order another price or open quantity; what stays must be given as it is.
    * @param quantity what is to be open from now on
+   * @param fillsMax as in `submit`
    * @returns the order's id, or minus a rejection
    */
-  amend(owner: number, orderId: number, price: number, quantity: number): number {
+  amend(
+    owner: number,
+    orderId: number,
+    price: number,
+    quantity: number,
+    fillsMax = Infinity,
+  ): number {
     const { book, definition } = this;
-    const inState = checkState(this.counters.state);
+    const inState = this.checkAuction() || checkState(this.counters.state);
     if (inState !== 0) return this.reject(inState, owner, orderId);
     const slot = book.find(orderId);
-    if (slot === NONE) return this.reject(REJECT.unknownOrder, owner, orderId);
-    if (book.owner[slot]! !== owner) return this.reject(REJECT.foreignOrder, owner, orderId);
+    if (!this.isOf(owner, slot)) return this.reject(REJECT.unknownOrder, owner, orderId);
     const side = book.sideOf(slot);
     const postOnly = book.isPostOnly(slot);
     const others = book.ladder(side).sum - book.quantity[slot]!;
@@ -154,19 +165,22 @@ export class Venue {
     } else {
       this.listener.amended(orderId, owner, side, price, quantity, 0);
       this.leave(slot, price);
-      this.matching.enter(orderId, owner, side, GTC, postOnly, price, quantity);
+      this.matching.enter(orderId, owner, side, GTC, postOnly, price, quantity, fillsMax);
     }
     return orderId;
   }
 
-  /** Moves the instrument to another state; to `open` by way of an auction. @returns 0 or −rejection */
-  setState(state: VenueState): number {
+  /**
+   * Moves the instrument to another state; to `open` by way of an auction.
+   * @param fillsMax trades that the auction may make now. Where there are more, the state stays as it is,
+   *   `isInAuction` is true, and the same command goes on with it
+   * @returns 0 or −rejection
+   */
+  setState(state: VenueState, fillsMax = Infinity): number {
+    const inAuction = state === OPEN ? 0 : this.checkAuction();
+    if (inAuction !== 0) return this.reject(inAuction, NO_OWNER, 0);
     if (state === this.counters.state) return this.reject(REJECT.sameState, NO_OWNER, 0);
-    if (state === OPEN) {
-      const result = this.auction();
-      if (result !== undefined) this.matching.runAuction(result);
-      assert(!isCrossed(this.book), 'an auction leaves no book crossed');
-    }
+    if (state === OPEN && !this.runAuction(fillsMax)) return 0;
     this.counters.state = state;
     this.listener.stateChanged(state);
     return 0;
@@ -178,6 +192,11 @@ export class Venue {
     return this.counters.state as VenueState;
   }
 
+  /** Whether an auction has begun that is not done: until then no other command is taken [V56]. */
+  get isInAuction(): boolean {
+    return this.counters.auctionPrice !== 0;
+  }
+
   /** Price of the newest trade; null before the first. */
   get lastPrice(): number | null {
     return this.counters.lastPrice === 0 ? null : this.counters.lastPrice;
@@ -186,6 +205,11 @@ export class Venue {
   /** Number of resting orders. */
   get orderCount(): number {
     return this.book.count;
+  }
+
+  /** How much of an owner rests on a side. */
+  openQuantity(owner: number, side: Side): number {
+    return this.book.quantityOf(owner, side);
   }
 
   /** Number of price levels of a side. */
@@ -245,12 +269,6 @@ export class Venue {
     return found;
   }
 
-  /** At which price the book would uncross now; undefined when it is not crossed. */
-  auction(): AuctionResult | undefined {
-    const reference = this.lastPrice ?? this.definition.referencePrice ?? 0;
-    return auctionPrice(this.book, reference, this.definition.priceIncrement);
-  }
-
   /** Sixteen hexadecimal digits over the canonical state (`canonical.ts`, `state-hash.ts`). */
   stateHash(): string {
     const hasher = new StateHasher();
@@ -283,6 +301,28 @@ export class Venue {
 
   private makeMatching(): Matching {
     return new Matching(this.book, this.counters, this.listener, this.selfTrade);
+  }
+
+  private checkAuction(): number {
+    return this.isInAuction ? REJECT.auctionUnderWay : 0;
+  }
+
+  /** Goes on with the auction, or begins it. @returns whether it is done */
+  private runAuction(fillsMax: number): boolean {
+    const { book, counters, definition } = this;
+    const reference = this.lastPrice ?? definition.referencePrice ?? 0;
+    // The price stands from the first trade on.
+    counters.auctionPrice ||= auctionPrice(book, reference, definition.priceIncrement) ?? 0;
+    if (counters.auctionPrice === 0) return true;
+    if (!this.matching.runAuction(counters.auctionPrice, fillsMax)) return false;
+    counters.auctionPrice = 0;
+    assert(!isCrossed(book), 'an auction leaves no book crossed');
+    return true;
+  }
+
+  /** Somebody else's order is as good as none. @param slot NONE where no such order rests */
+  private isOf(owner: number, slot: number): boolean {
+    return slot !== NONE && this.book.owner[slot] === owner;
   }
 
   private reject(code: number, owner: number, orderId: number): number {

@@ -47,7 +47,14 @@ export const REQUESTED = 0;
 export const SELF_TRADE = 1;
 export const UNFILLED_REST = 2;
 export const NOT_FILLABLE = 3;
-export const REASON_WORDS = ['requested', 'self-trade', 'unfilled-rest', 'not-fillable'] as const;
+export const TOO_MANY_FILLS = 4;
+export const REASON_WORDS = [
+  'requested',
+  'self-trade',
+  'unfilled-rest',
+  'not-fillable',
+  'too-many-fills',
+] as const;
 
 /** Takes the place of an owner where a command has none. */
 export const NO_OWNER = -1;
