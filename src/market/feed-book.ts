@@ -5,8 +5,8 @@
  * begins where the book ends. Anything else (a gap, an overlap) makes the book incomplete: what
  * follows is held back, and the next snapshot that the held deltas continue heals it. A number below
  * the book's is a repetition, unless its time is later than the book's: then the numbers have begun anew.
- * A wrong book is never published as a good one. Bounded: levels a side, deltas held back (the oldest go
- * first).
+ * A wrong book is never published as a good one. Bounded: levels a side, deltas held back and their levels
+ * (the oldest go first).
  */
 
 import type { Book } from '../../protocol/messages';
@@ -16,6 +16,8 @@ import { PriceLadder } from './price-ladder';
 
 export const FEED_LEVELS_MAX = 100_000;
 const HELD_DELTAS_MAX = 2_000;
+/** Of all deltas held back: a snapshot that heals the book applies them in the same turn. */
+export const HELD_LEVELS_MAX = 40_000;
 
 /** `none`: nothing heard of it yet. `incomplete`: waiting for a snapshot. */
 export type FeedBookState = 'none' | 'live' | 'incomplete';
@@ -73,12 +75,18 @@ export class FeedBook {
   /** The source has been away: only a number can tell that a delta still continues the book. */
   private interrupted = false;
   private held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
+  private heldLevels = 0;
   /** The event time of the newest delta; null before the first. */
   private deltaTime: Nanos | null = null;
   /** Of the newest message applied. */
   private appliedTime = Nanos.ZERO;
   /** A snapshot below the book's number: old, or the first of another numbering. */
   private below: Book | null = null;
+
+  /** Levels of the book, and of what is held back for it. */
+  get levelCount(): number {
+    return this.bids.length + this.asks.length + this.heldLevels;
+  }
 
   /** @param isNewSession whether the source has just come, and does not say that its numbers go on */
   apply(message: Book, isNewSession = false): BookOutcome {
@@ -127,7 +135,7 @@ export class FeedBook {
   interrupt(): void {
     this.interrupted = true;
     this.below = null;
-    this.held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
+    this.takeHeld();
   }
 
   /**
@@ -182,22 +190,36 @@ export class FeedBook {
     return this.applyHeld();
   }
 
+  /** What was held back is checked one by one, and applied as one list of changes. */
   private applyHeld(): BookOutcome {
-    const held = this.held;
-    this.held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
+    const held = this.takeHeld();
+    const bids: number[] = [];
+    const asks: number[] = [];
     for (let delta = held.shift(); delta !== undefined; delta = held.shift()) {
-      const outcome = this.state === 'live' ? this.applyHeldDelta(delta) : this.hold(delta);
-      if (outcome === 'too-many-levels') return outcome;
+      if (this.state !== 'live') this.hold(delta);
+      // One that the snapshot has already is of the same numbering, whatever its time.
+      else if (delta.seq !== 0 && delta.seq <= this.sourceSeq) continue;
+      else if (this.follow(delta) === 'applied') {
+        for (const level of delta.bids) bids.push(level);
+        for (const level of delta.asks) asks.push(level);
+      }
     }
-    return this.state === 'live' ? 'applied' : 'held';
-  }
-
-  /** One that the snapshot has already is of the same numbering, whatever its time. */
-  private applyHeldDelta(delta: Book): BookOutcome {
-    return delta.seq !== 0 && delta.seq <= this.sourceSeq ? 'repeated' : this.applyDelta(delta);
+    return this.state === 'live' ? this.change(bids, asks) : 'held';
   }
 
   private applyDelta(message: Book): BookOutcome {
+    const outcome = this.follow(message);
+    return outcome === 'applied' ? this.change(message.bids, message.asks) : outcome;
+  }
+
+  private change(bids: readonly number[], asks: readonly number[]): BookOutcome {
+    if (this.bids.apply(bids) === 'ok' && this.asks.apply(asks) === 'ok') return 'applied';
+    this.invalidate();
+    return 'too-many-levels';
+  }
+
+  /** Whether a delta continues the book, whose number is then its own; its levels are to be applied. */
+  private follow(message: Book): BookOutcome {
     if (this.truncated || (this.interrupted && message.seq === 0)) {
       this.invalidate();
       return this.hold(message);
@@ -221,11 +243,7 @@ export class FeedBook {
     this.below = null;
     this.deltaTime = message.eventTime;
     this.appliedTime = message.eventTime;
-    if (applyLevels(this.bids, message.bids) && applyLevels(this.asks, message.asks)) {
-      return 'applied';
-    }
-    this.invalidate();
-    return 'too-many-levels';
+    return 'applied';
   }
 
   /** A delta that is not above the book's number. */
@@ -251,20 +269,29 @@ export class FeedBook {
       const isLater = message.eventTime.compare(newest.eventTime) > 0;
       if (message.seq <= newest.seq && !isLater) return 'repeated';
       // Those before are of no use to any snapshot that this one continues.
-      this.held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
+      this.takeHeld();
     }
-    if (this.held.push(message) === 'dropped') {
-      // The newest deltas are those that the next snapshot will need.
-      this.held.shift();
-      this.held.push(message);
+    this.heldLevels += levelsOf(message);
+    // The newest deltas are those that the next snapshot will need.
+    while (this.held.length === HELD_DELTAS_MAX || this.heldLevels > HELD_LEVELS_MAX) {
+      const oldest = this.held.shift();
+      if (oldest === undefined) break;
+      this.heldLevels -= levelsOf(oldest);
     }
+    this.held.push(message);
     return 'held';
+  }
+
+  /** Holds nothing back any more. @returns what was held */
+  private takeHeld(): BoundedQueue<Book> {
+    const { held } = this;
+    this.held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
+    this.heldLevels = 0;
+    return held;
   }
 }
 
-function applyLevels(ladder: PriceLadder, levels: readonly number[]): boolean {
-  for (let i = 0; i < levels.length; i += 2) {
-    if (ladder.set(levels[i]!, levels[i + 1]!) === 'full') return false;
-  }
-  return true;
+/** Levels of a message, both sides. */
+export function levelsOf({ bids, asks }: Book): number {
+  return (bids.length + asks.length) >> 1;
 }

@@ -1,18 +1,28 @@
 /**
  * Price ladder: one side of an aggregated book, price → quantity, at full depth.
  *
- * Two flat arrays, sorted so that the best level is the last: markets change near the top, so most
- * insertions move a handful of numbers. Asks are kept by their negated price, and so both sides are
- * the same code. Bounded by `levelsMax`; must hold: keys strictly ascending, quantities above zero.
+ * Levels stand in sorted chunks of bounded size, the best level last in the last chunk. So a change
+ * moves no more than one chunk, wherever it lies, and a long list of changes is sorted and merged chunk by
+ * chunk. Asks are kept by their negated price, and so both sides are the same code. Bounded by
+ * `levelsMax`; must hold: keys strictly ascending, quantities above zero, no chunk empty.
  */
 
-const CAPACITY_START = 256;
+import { sortedLevels } from './sorted-levels';
+
+/** A change moves at most so many levels. */
+export const CHUNK_LEVELS = 512;
+/** Chunks that are made whole leave room for insertions. */
+const CHUNK_FILL = 384;
+const CAPACITY_START = 16;
+/** A list of changes is sorted and merged if it is longer than this, */
+const MERGED_MIN = 256;
+/** and than such a part of the ladder: fewer changes are quicker one by one. */
+const MERGED_PART = 32;
 
 export class PriceLadder {
   private readonly sign: 1 | -1;
   private readonly levelsMax: number;
-  private keys = new Float64Array(CAPACITY_START);
-  private quantities = new Float64Array(CAPACITY_START);
+  private chunks: Chunk[] = [];
   private count = 0;
 
   constructor(side: 'bid' | 'ask', levelsMax: number) {
@@ -26,12 +36,19 @@ export class PriceLadder {
 
   /** Best price, scaled; null when the side is empty. */
   get best(): number | null {
-    return this.count === 0 ? null : this.keys[this.count - 1]! * this.sign;
+    return this.count === 0 ? null : this.chunks.at(-1)!.last * this.sign;
   }
 
   /** Quantity at the best price, scaled; 0 when the side is empty. */
   get bestQuantity(): number {
-    return this.count === 0 ? 0 : this.quantities[this.count - 1]!;
+    return this.count === 0 ? 0 : this.chunks.at(-1)!.lastQuantity;
+  }
+
+  /** Whether there is a level at this price. */
+  has(price: number): boolean {
+    const key = price * this.sign;
+    const chunk = this.chunks[this.chunkOf(key)];
+    return chunk?.holds(chunk.search(key), key) ?? false;
   }
 
   /**
@@ -40,16 +57,32 @@ export class PriceLadder {
    */
   set(price: number, quantity: number): 'ok' | 'full' {
     const key = price * this.sign;
-    const at = this.search(key);
-    const found = at < this.count && this.keys[at] === key;
-    if (found) {
-      if (quantity === 0) this.remove(at);
-      else this.quantities[at] = quantity;
+    const index = this.chunkOf(key);
+    const chunk = this.chunks[index];
+    const at = chunk?.search(key) ?? 0;
+    if (chunk?.holds(at, key) === true) {
+      if (quantity === 0) this.remove(index, at);
+      else chunk.pairs[at * 2 + 1] = quantity;
       return 'ok';
     }
     if (quantity === 0) return 'ok';
     if (this.count === this.levelsMax) return 'full';
-    this.insert(at, key, quantity);
+    this.insert(index, at, key, quantity);
+    return 'ok';
+  }
+
+  /**
+   * Sets levels (flat: price, quantity …, in any order; of a doubled price the last counts, quantity 0
+   * deletes).
+   * @returns `full` when more than the bound would remain; the ladder is then empty
+   */
+  apply(levels: ArrayLike<number>): 'ok' | 'full' {
+    const changes = levels.length >> 1;
+    if (changes > Math.max(MERGED_MIN, this.count / MERGED_PART)) return this.merge(levels);
+    for (let i = 0; i < levels.length; i += 2) {
+      // Levels that come behind may be deleted: only what remains counts.
+      if (this.set(levels[i]!, levels[i + 1]!) === 'full') return this.merge(levels);
+    }
     return 'ok';
   }
 
@@ -59,14 +92,12 @@ export class PriceLadder {
    * @returns `full` when there are more than the bound; the ladder is then empty
    */
   load(levels: ArrayLike<number>): 'ok' | 'full' {
-    this.count = 0;
-    if (levels.length / 2 <= this.levelsMax && this.loadSorted(levels)) return 'ok';
-    if (this.loadUnsorted(levels)) return 'ok';
-    this.count = 0;
-    return 'full';
+    this.clear();
+    return this.merge(levels);
   }
 
   clear(): void {
+    this.chunks = [];
     this.count = 0;
   }
 
@@ -74,74 +105,206 @@ export class PriceLadder {
   top(depth: number): number[] {
     const levels = Math.min(depth, this.count);
     const flat = new Array<number>(levels * 2);
-    for (let i = 0; i < levels; i++) {
-      const at = this.count - 1 - i;
-      flat[i * 2] = this.keys[at]! * this.sign;
-      flat[i * 2 + 1] = this.quantities[at]!;
+    let i = 0;
+    for (let c = this.chunks.length - 1; i < levels; c--) {
+      const { pairs, count } = this.chunks[c]!;
+      for (let at = count - 1; at >= 0 && i < levels; at--, i++) {
+        flat[i * 2] = pairs[at * 2]! * this.sign;
+        flat[i * 2 + 1] = pairs[at * 2 + 1]!;
+      }
     }
     return flat;
   }
 
-  /** Loads levels that stand best first, as sources send them, without a single move. */
-  private loadSorted(levels: ArrayLike<number>): boolean {
-    const count = levels.length >> 1;
-    while (this.keys.length < count) this.grow();
-    for (let i = 0; i < count; i++) {
-      const key = levels[i * 2]! * this.sign;
-      const quantity = levels[i * 2 + 1]!;
-      if (quantity === 0 || (i > 0 && key >= this.keys[count - i]!)) return false;
-      this.keys[count - 1 - i] = key;
-      this.quantities[count - 1 - i] = quantity;
+  /** Merges sorted changes into the chunks that they lie in; the others stay as they are. */
+  private merge(levels: ArrayLike<number>): 'ok' | 'full' {
+    const changes = sortedLevels(levels, this.sign);
+    const before = this.chunks;
+    const merged: Chunk[] = [];
+    let from = 0;
+    for (const [i, chunk] of before.entries()) {
+      const to = i === before.length - 1 ? changes.length : endOf(changes, from, chunk.last);
+      if (to === from) merged.push(chunk);
+      else pushChunks(merged, mergedPairs(chunk, changes.subarray(from, to)));
+      from = to;
     }
-    this.count = count;
-    return true;
+    if (before.length === 0) pushChunks(merged, withoutZeros(changes));
+    this.chunks = merged;
+    this.count = 0;
+    for (const { count } of merged) this.count += count;
+    if (this.count <= this.levelsMax) return 'ok';
+    this.clear();
+    return 'full';
   }
 
-  /** Sorts first, worst level in front: setting them as they stand could move all for each. */
-  private loadUnsorted(levels: ArrayLike<number>): boolean {
-    const order = Array.from({ length: levels.length >> 1 }, (_, i) => i * 2);
-    order.sort((a, b) => (levels[a]! - levels[b]!) * this.sign); // stable: a doubled price in its order
-    for (let i = 0; i < order.length; i++) {
-      const price = levels[order[i]!]!;
-      if (i + 1 < order.length && levels[order[i + 1]!] === price) continue;
-      if (this.set(price, levels[order[i]! + 1]!) === 'full') return false;
-    }
-    return true;
-  }
-
-  /** The first place whose key is not below the one given. */
-  private search(key: number): number {
+  /** The first chunk whose last key is not below the one given; the last one, if none is. */
+  private chunkOf(key: number): number {
+    const { chunks } = this;
+    let high = chunks.length - 1;
+    // Markets change near the top.
+    if (high <= 0 || key > chunks[high - 1]!.last) return Math.max(0, high);
     let low = 0;
-    let high = this.count;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.keys[middle]! < key) low = middle + 1;
+      if (chunks[middle]!.last < key) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  private insert(at: number, key: number, quantity: number): void {
-    if (this.count === this.keys.length) this.grow();
-    this.keys.copyWithin(at + 1, at, this.count);
-    this.quantities.copyWithin(at + 1, at, this.count);
-    this.keys[at] = key;
-    this.quantities[at] = quantity;
+  private insert(index: number, at: number, key: number, quantity: number): void {
+    this.count += 1;
+    const chunk = this.chunks[index];
+    if (chunk === undefined) {
+      this.chunks.push(Chunk.of(Float64Array.of(key, quantity)));
+      return;
+    }
+    if (chunk.count < CHUNK_LEVELS) return chunk.insert(at, key, quantity);
+    const upper = chunk.split();
+    this.chunks.splice(index + 1, 0, upper);
+    if (at <= chunk.count) chunk.insert(at, key, quantity);
+    else upper.insert(at - chunk.count, key, quantity);
+  }
+
+  private remove(index: number, at: number): void {
+    const { chunks } = this;
+    const chunk = chunks[index]!;
+    this.count -= 1;
+    chunk.remove(at);
+    if (chunk.count > CHUNK_LEVELS / 8) return;
+    // Many small chunks would be as slow as a chunk that is too long.
+    const lower = chunks[index - 1];
+    if (lower !== undefined && lower.count + chunk.count <= CHUNK_LEVELS / 2) {
+      lower.append(chunk);
+      chunks.splice(index, 1);
+    } else if (chunk.count === 0) {
+      chunks.splice(index, 1);
+    }
+  }
+}
+
+/** A run of levels: key, quantity, key, quantity …, keys ascending. */
+class Chunk {
+  pairs: Float64Array;
+  count: number;
+
+  private constructor(pairs: Float64Array, count: number) {
+    this.pairs = pairs;
+    this.count = count;
+  }
+
+  static of(pairs: Float64Array): Chunk {
+    const count = pairs.length >> 1;
+    const room = new Float64Array(capacityFor(count) * 2);
+    room.set(pairs);
+    return new Chunk(room, count);
+  }
+
+  get last(): number {
+    return this.pairs[this.count * 2 - 2]!;
+  }
+
+  get lastQuantity(): number {
+    return this.pairs[this.count * 2 - 1]!;
+  }
+
+  /** The first place whose key is not below the one given. */
+  search(key: number): number {
+    const { pairs } = this;
+    let low = 0;
+    let high = this.count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (pairs[middle * 2]! < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  holds(at: number, key: number): boolean {
+    return at < this.count && this.pairs[at * 2] === key;
+  }
+
+  insert(at: number, key: number, quantity: number): void {
+    this.reserve(this.count + 1);
+    this.pairs.copyWithin(at * 2 + 2, at * 2, this.count * 2);
+    this.pairs[at * 2] = key;
+    this.pairs[at * 2 + 1] = quantity;
     this.count += 1;
   }
 
-  private remove(at: number): void {
-    this.keys.copyWithin(at, at + 1, this.count);
-    this.quantities.copyWithin(at, at + 1, this.count);
+  remove(at: number): void {
+    this.pairs.copyWithin(at * 2, at * 2 + 2, this.count * 2);
     this.count -= 1;
   }
 
-  private grow(): void {
-    const keys = new Float64Array(this.keys.length * 2);
-    const quantities = new Float64Array(keys.length);
-    keys.set(this.keys);
-    quantities.set(this.quantities);
-    this.keys = keys;
-    this.quantities = quantities;
+  append(other: Chunk): void {
+    this.reserve(this.count + other.count);
+    this.pairs.set(other.pairs.subarray(0, other.count * 2), this.count * 2);
+    this.count += other.count;
+  }
+
+  /** Keeps the lower half. @returns the upper one */
+  split(): Chunk {
+    const lower = this.count >> 1;
+    const upper = Chunk.of(this.pairs.subarray(lower * 2, this.count * 2));
+    this.count = lower;
+    return upper;
+  }
+
+  private reserve(count: number): void {
+    if (count * 2 <= this.pairs.length) return;
+    const larger = new Float64Array(capacityFor(count) * 2);
+    larger.set(this.pairs);
+    this.pairs = larger;
+  }
+}
+
+function capacityFor(count: number): number {
+  let capacity = CAPACITY_START;
+  while (capacity < count) capacity *= 2;
+  return capacity;
+}
+
+/** The first place behind `from` whose key is above the one given. */
+function endOf(pairs: Float64Array, from: number, key: number): number {
+  let at = from;
+  while (at < pairs.length && pairs[at]! <= key) at += 2;
+  return at;
+}
+
+function mergedPairs({ pairs, count }: Chunk, changes: Float64Array): Float64Array {
+  const result = new Float64Array(count * 2 + changes.length);
+  const end = count * 2;
+  let length = 0;
+  let i = 0;
+  for (let c = 0; c < changes.length; c += 2) {
+    const key = changes[c]!;
+    while (i < end && pairs[i]! < key) {
+      result[length++] = pairs[i++]!;
+      result[length++] = pairs[i++]!;
+    }
+    if (i < end && pairs[i] === key) i += 2;
+    if (changes[c + 1] === 0) continue;
+    result[length++] = key;
+    result[length++] = changes[c + 1]!;
+  }
+  result.set(pairs.subarray(i, end), length);
+  return result.subarray(0, length + end - i);
+}
+
+function withoutZeros(pairs: Float64Array): Float64Array {
+  let length = 0;
+  for (let i = 0; i < pairs.length; i += 2) {
+    if (pairs[i + 1] === 0) continue;
+    pairs[length++] = pairs[i]!;
+    pairs[length++] = pairs[i + 1]!;
+  }
+  return pairs.subarray(0, length);
+}
+
+function pushChunks(chunks: Chunk[], pairs: Float64Array): void {
+  for (let at = 0; at < pairs.length; at += CHUNK_FILL * 2) {
+    chunks.push(Chunk.of(pairs.subarray(at, at + CHUNK_FILL * 2)));
   }
 }

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test';
 
-import { FEED_LEVELS_MAX, FeedBook } from '../../src/market/feed-book';
+import { FEED_LEVELS_MAX, FeedBook, HELD_LEVELS_MAX } from '../../src/market/feed-book';
 import { book } from '../support/market-events';
 
 const HELD_DELTAS_MAX = 2_000;
@@ -30,6 +30,29 @@ describe('feed book', () => {
       expect([b.state, b.sourceSeq, b.bids.length]).toEqual(['live', deltas, HELD_DELTAS_MAX + 1]);
       expect([b.bids.best, top(b).bids.slice(-2)]).toEqual([deltas, [-1, 7]]);
     }
+  });
+
+  test('[P9] holds so many levels back at most, but always the newest delta', () => {
+    const levels = (count: number): number[] =>
+      Array.from({ length: count }, (_, i) => [i + 1, 1]).flat();
+    const half = HELD_LEVELS_MAX / 2;
+    const b = new FeedBook();
+    for (let seq = 1; seq <= 3; seq++) b.apply(book('delta', seq, seq - 1, levels(half)));
+    expect(b.levelCount).toBe(HELD_LEVELS_MAX);
+    for (const [snapshotSeq, outcome] of [
+      [0, 'held'],
+      [1, 'applied'],
+    ] as const) {
+      const other = new FeedBook();
+      for (let seq = 1; seq <= 3; seq++) other.apply(book('delta', seq, seq - 1, levels(half)));
+      expect(other.apply(book('snapshot', snapshotSeq, 0, [-1, 7]))).toBe(outcome);
+    }
+    const large = new FeedBook();
+    large.apply(book('delta', 1, 0, levels(10)));
+    large.apply(book('delta', 2, 1, levels(HELD_LEVELS_MAX + 1)));
+    expect(large.levelCount).toBe(HELD_LEVELS_MAX + 1);
+    expect(large.apply(book('snapshot', 1, 0, [-1, 7]))).toBe('applied');
+    expect(large.levelCount).toBe(HELD_LEVELS_MAX + 2);
   });
 
   test('a book that grows past its bound is incomplete, and healed by a smaller one', () => {

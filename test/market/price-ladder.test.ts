@@ -1,7 +1,8 @@
-import { describe, expect, test } from 'bun:test';
+import { describe, expect, spyOn, test } from 'bun:test';
 import fc from 'fast-check';
 
-import { PriceLadder } from '../../src/market/price-ladder';
+import { CHUNK_LEVELS, PriceLadder } from '../../src/market/price-ladder';
+import { sortedLevels } from '../../src/market/sorted-levels';
 
 type Side = 'bid' | 'ask';
 
@@ -30,6 +31,11 @@ class NaiveLadder {
     if (this.levels.size <= this.levelsMax) return 'ok';
     this.levels.clear();
     return 'full';
+  }
+
+  apply(flat: readonly number[]): 'ok' | 'full' {
+    for (let i = 0; i < flat.length; i += 2) this.levels.set(flat[i]!, flat[i + 1]!);
+    return this.load([...this.levels].flat());
   }
 
   top(depth: number): number[] {
@@ -63,6 +69,7 @@ const flat = fc.array(fc.tuple(price, quantity), { maxLength: 30 }).map((pairs) 
 const operation = fc.oneof(
   { weight: 20, arbitrary: fc.record({ set: fc.tuple(price, quantity) }) },
   { weight: 2, arbitrary: fc.record({ load: flat }) },
+  { weight: 4, arbitrary: fc.record({ apply: flat }) },
   { weight: 1, arbitrary: fc.record({ clear: fc.constant(true) }) },
 );
 
@@ -78,6 +85,7 @@ describe('price ladder', () => {
           const naive = new NaiveLadder(which, levelsMax);
           for (const o of operations) {
             if ('set' in o) expect(ladder.set(...o.set)).toBe(naive.set(...o.set));
+            else if ('apply' in o) expect(ladder.apply(o.apply)).toBe(naive.apply(o.apply));
             else if ('load' in o) expect(ladder.load(o.load)).toBe(naive.load(o.load));
             else {
               ladder.clear();
@@ -131,15 +139,87 @@ describe('price ladder', () => {
     expect([ladder.set(3, 4), ladder.best]).toEqual(['ok', 2]);
   });
 
-  test('levels in the worst order are not moved once for each', () => {
-    const count = 60_000;
-    const levels = Array.from({ length: count }, (_, i) => [count - i, 1]).flat();
-    levels.push(1, 2); // a doubled price, so that the levels are not simply taken over
+  test('long lists of changes do what a sorted map does, whatever their order', () => {
+    const change = fc.tuple(
+      fc.integer({ min: -9_000, max: 9_000 }),
+      fc.integer({ min: 0, max: 2 }),
+    );
+    fc.assert(
+      fc.property(
+        side,
+        fc.array(fc.array(change, { maxLength: 3_000, size: 'max' }), { maxLength: 6 }),
+        fc.constantFrom('as they are', 'best first', 'worst first'),
+        (which, lists, order) => {
+          const ladder = new PriceLadder(which, 6_000);
+          const naive = new NaiveLadder(which, 6_000);
+          const sign = which === 'bid' ? -1 : 1;
+          for (const list of lists) {
+            if (order === 'best first') list.sort(([a], [b]) => sign * (a - b));
+            if (order === 'worst first') list.sort(([a], [b]) => sign * (b - a));
+            expect(ladder.apply(list.flat())).toBe(naive.apply(list.flat()));
+            // Few changes, and many deletions of single levels, behind many.
+            for (const [price, quantity] of list.slice(0, 40)) {
+              expect(ladder.set(price, quantity)).toBe(naive.set(price, quantity));
+            }
+            for (const [price] of list.slice(40, 2_000)) {
+              expect(ladder.has(price)).toBe(naive.levels.has(price));
+              ladder.set(price, 0);
+              naive.set(price, 0);
+            }
+            expectSame(ladder, naive);
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test('levels are sorted by price, of a doubled price the last one counts', () => {
+    const far = fc.maxSafeInteger().map((n) => n + 0);
+    const near = fc.integer({ min: -3, max: 3 }).map((n) => n + 0);
+    fc.assert(
+      fc.property(
+        fc.constantFrom<1 | -1>(1, -1),
+        fc.array(fc.tuple(fc.oneof(far, near), fc.nat()), { maxLength: 200 }),
+        (sign, levels) => {
+          const newest = new Map(levels.map(([price, q]) => [price * sign + 0, q]));
+          const sorted = [...newest].sort(([a], [b]) => a - b).flat();
+          expect([...sortedLevels(levels.flat(), sign)].map((n) => n + 0)).toEqual(sorted);
+        },
+      ),
+    );
+  });
+
+  test('a change moves no more than a chunk, wherever it lies', () => {
+    const depth = 90_000;
     const ladder = new PriceLadder('bid', 100_000);
-    const startMs = performance.now();
-    expect(ladder.load(levels)).toBe('ok');
-    expect(performance.now() - startMs).toBeLessThan(500); // it took a second, moving them
-    expect(ladder.length).toBe(count);
-    expect(ladder.top(count).slice(-2)).toEqual([1, 2]);
+    expect(ladder.load(Array.from({ length: depth }, (_, i) => [2 * (depth - i), 1]).flat())).toBe('ok'); // prettier-ignore
+    const movedBy = (act: () => void): number => {
+      const spy = spyOn(Float64Array.prototype, 'copyWithin');
+      act();
+      let moved = 0;
+      for (const [, start, end] of spy.mock.calls) moved += (end! - start) / 2;
+      spy.mockRestore();
+      return moved;
+    };
+    const single = movedBy(() => {
+      for (let i = 0; i < 500; i++) ladder.set(2 * i + 1, 1); // at the worst end
+      for (let i = 0; i < 500; i++) ladder.set(2 * i + 1, 0);
+    });
+    expect(single).toBeGreaterThan(0);
+    expect(single).toBeLessThanOrEqual(1_000 * CHUNK_LEVELS);
+    // As many as one message may bring, from the worst end on: they are merged, not moved.
+    const changes = Array.from({ length: 10_000 }, (_, i) => [2 * i + 1, 1]).flat();
+    expect(movedBy(() => void ladder.apply(changes))).toBe(0);
+    expect(ladder.length).toBe(100_000);
+  });
+
+  test('levels that come before deletions in one list pass the bound only if they remain', () => {
+    const ladder = new PriceLadder('ask', 3);
+    expect(ladder.load([1, 1, 2, 1, 3, 1])).toBe('ok');
+    expect(ladder.apply([4, 1, 1, 0])).toBe('ok');
+    expect(ladder.top(10)).toEqual([2, 1, 3, 1, 4, 1]);
+    expect(ladder.apply([5, 1])).toBe('full');
+    expect(ladder.length).toBe(0);
   });
 });
