@@ -33,6 +33,7 @@ export const ERRORS = {
     status: 409,
     hint: 'Scales of an instrument never change, nor the rules of a venue.',
   },
+  'too-many-levels': { status: 409, hint: 'Delete levels, or feed fewer books.' },
   'too-many-instruments': {
     status: 409,
     hint: 'Waiting does not help: the operator raises limits.instrumentsMax.',

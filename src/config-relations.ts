@@ -83,6 +83,13 @@ export const RELATIONS: readonly Relation[] = [
     reason: 'one body of the largest size must fit',
   },
   {
+    setting: 'limits.levelsPerKeyMax',
+    value: ({ limits }) => limits.levelsPerKeyMax,
+    most: ({ limits }) => limits.levelsMax,
+    formula: 'limits.levelsMax',
+    reason: 'one key cannot have more than all have together',
+  },
+  {
     setting: 'market.timeAheadMs',
     value: ({ market }) => market.timeAheadMs,
     most: ({ market }) => market.latenessMs - 1,

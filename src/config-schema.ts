@@ -167,6 +167,8 @@ export const ConfigSchema = section({
     ),
     fillsMax: count(500, 1, 1_000_000, 'Resting orders that one command may trade with'),
     instrumentsMax: count(10_000, 1, 1_000_000, 'Instruments'),
+    levelsMax: count(20_000_000, 100_000, 1e9, 'Levels in all books that are fed'),
+    levelsPerKeyMax: count(10_000_000, 100_000, 1e9, 'The same of one key, or one address without'),
     bookDepthMax: count(5_000, 10, 100_000, 'Levels a side of one REST answer'),
     tradesMax: count(1_000, 1, 10_000, 'Trades or ticks of one REST answer'),
     barsMax: count(1_000, 1, 10_000, 'Bars of one REST answer'),

@@ -17,6 +17,9 @@ export interface RequestSilence {
   readonly requestsIdleMs: number;
 }
 
+/** Instruments of a source that has gone that are released in one go, each with three events. */
+const RELEASED_AT_ONCE = 32;
+
 /** Numbers of those who bring events in: connections, and the requests of a key. */
 export class Sources {
   private count = 0;
@@ -49,7 +52,7 @@ export class Sources {
     this.ofKeys.set(key, { id, timer: this.yieldLater(key, id) });
     return new Promise((resolve) => {
       const { sequencer } = this.recorder;
-      sequencer.submit(id, events, resolve, { continues, isDecimal: true });
+      sequencer.submit(id, events, resolve, { owner: key, continues, isDecimal: true });
     });
   }
 
@@ -58,7 +61,7 @@ export class Sources {
     const { sequencer, market } = this.recorder;
     const { requestsHoldMs, requestsIdleMs } = this.silence;
     return setTimeout(() => {
-      sequencer.act(() => market.yield(id));
+      sequencer.act(() => market.yield(id), undefined, id);
       const timer = setTimeout(() => {
         this.ofKeys.delete(key);
         this.release(id);
@@ -67,10 +70,11 @@ export class Sources {
     }, requestsHoldMs);
   }
 
-  /** A source has gone. */
+  /** A source has gone; most that go were none. What it fed is released a part at a time. */
   release(id: number): void {
     const { sequencer, market } = this.recorder;
-    sequencer.act((out) => market.release(id, out));
+    if (!market.knows(id) && !sequencer.isWaiting(id)) return;
+    sequencer.act((out) => market.release(id, out, RELEASED_AT_ONCE), undefined, id);
   }
 
   stop(): void {
@@ -85,7 +89,7 @@ export class Sources {
 export function createOrderStage({ market, sequencer }: Recorder, waitingMax: number): OrderStage {
   let names = 0;
   let waiting = 0;
-  const inTurn = <T>(act: (out: MarketOutput) => T): Promise<T | Fault> =>
+  const inTurn = <T>(owner: string, act: (out: MarketOutput) => T): Promise<T | Fault> =>
     new Promise((resolve) => {
       const refused = sequencer.refusal();
       if (refused !== undefined) {
@@ -106,6 +110,7 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
           waiting -= 1;
           resolve(result);
         },
+        owner,
       );
     });
   const { router } = market;
@@ -117,12 +122,12 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
         return Promise.resolve(fieldFault('clientOrderId', clientOrderId, expected));
       }
       const name = clientOrderId || `${OWN_NAMES}${sequencer.epoch}-${++names}`;
-      return inTurn((out) => router.submit(owner, { ...fields, clientOrderId: name }, out));
+      return inTurn(owner, (out) => router.submit(owner, { ...fields, clientOrderId: name }, out));
     },
-    cancel: (owner, target) => inTurn((out) => router.cancel(owner, target, out)),
-    amend: (owner, fields) => inTurn((out) => router.amend(owner, fields, out)),
+    cancel: (owner, target) => inTurn(owner, (out) => router.cancel(owner, target, out)),
+    amend: (owner, fields) => inTurn(owner, (out) => router.amend(owner, fields, out)),
     setState: async (owner, symbol, state) => {
-      const done = await inTurn((out) => router.setState(owner, symbol, state, out));
+      const done = await inTurn(owner, (out) => router.setState(owner, symbol, state, out));
       if (!('code' in done) && router.isInAuction(symbol)) {
         await finishAuction({ market, sequencer }, symbol, owner);
       }

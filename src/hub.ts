@@ -65,8 +65,8 @@ export function createHub(
     pong: (session, payload) => session.pong(clock.monotonicMs(), pongNumber(payload)),
     unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
     acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
-    submit: (source, { events, continues }, done) => {
-      sequencer.submit(source, events, done, { continues: continues ?? false });
+    submit: (source, owner, { events, continues }, done) => {
+      sequencer.submit(source, events, done, { owner, continues: continues ?? false });
     },
     note: (session, event, detail) => {
       const code = event === 'closed' ? closeLabel(Number(detail.code)) : (detail.code ?? '');

@@ -255,8 +255,9 @@ function withSnapshots(market: Market, policy: SnapshotPolicy): SequencedMarket 
     policy.hydrate(Array.from(instrument.newest()).filter((event) => event.type === 'book'));
   }
   return {
-    check: (source, events, isDecimal) => market.check(source, events, isDecimal),
-    apply: (source, event, out, continues) => market.apply(source, event, out, continues),
+    admit: (from, events, holds) => market.admit(from, events, holds),
+    apply: (source, event, out, continues, owner) =>
+      market.apply(source, event, out, continues, owner),
     settle: (out, events, from) => {
       for (const due of policy.accept(events, from)) {
         out.push({ type: 'snapshot', seq: out.nextSeq(), ...due });

@@ -66,6 +66,12 @@ const ROWS: readonly Row[] = [
     words: 'limits.bodiesBytesMax is 268435456; expected at least limits.bodyBytesMax (268435457)',
   },
   {
+    relation: 'limits.levelsPerKeyMax: limits.levelsMax',
+    holds: { limits: { levelsMax: 200_000, levelsPerKeyMax: 200_000 } },
+    breaks: { limits: { levelsMax: 200_000, levelsPerKeyMax: 200_001 } },
+    words: 'limits.levelsPerKeyMax is 200001; expected at most limits.levelsMax (200000)',
+  },
+  {
     relation: 'market.timeAheadMs: market.latenessMs - 1',
     holds: { market: { timeAheadMs: 59_999 } },
     breaks: { market: { timeAheadMs: 60_000 } },

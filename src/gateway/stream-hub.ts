@@ -80,6 +80,8 @@ export interface StreamHub<S extends StreamSession> {
   acknowledge(session: S, ack: MessageOf<'ack'>): void;
   submit(
     source: number,
+    /** Whose key it is; without one the address. */
+    owner: string,
     published: MessageOf<'publish'>,
     done: (result: Published | { readonly index: number; readonly fault: Fault }) => void,
   ): void;

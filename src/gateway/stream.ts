@@ -351,7 +351,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       return this.refuse(m.id, refused);
     }
     this.offers.add(m);
-    this.hub.submit(source, m, (result) => {
+    this.hub.submit(source, this.key ?? clientAt(this.address), m, (result) => {
       this.offers.delete(m);
       if (this.phase.is !== 'open') return;
       const { session } = this.phase;

@@ -1,12 +1,19 @@
 /**
  * Feed checks: whether all that a source submits at once may enter. Nothing is changed here but what is
  * remembered of refused definitions, so a submission is taken whole or not at all.
+ *
+ * A long submission is checked and taken over several turns, between which others bring in theirs. So it
+ * holds what its checks have found until it ends: its symbols are its source's, and the instruments and
+ * levels that it adds are counted as if they were there. Nothing else that was checked can change: scales
+ * never do, and an increment that has been valid stays valid.
  */
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import type { Instrument, SourceEvent } from '../../protocol/messages';
 import { timeUnitFault } from '../../protocol/time-unit';
 import { Increments } from './increments';
+import type { LevelCounts } from './level-counts';
+import { LevelPlan, type KnownLevels } from './level-plan';
 
 /** A fault of one event of a submission; its field is that of the event. */
 export interface EventFault {
@@ -15,14 +22,27 @@ export interface EventFault {
 }
 
 /** What is known of an instrument before the submission. */
-export interface KnownInstrument {
+export interface KnownInstrument extends KnownLevels {
   readonly definition: Instrument;
   /** The source that feeds it; 0 when none does. */
   readonly owner: number;
   /** Of a fed one: what its prices and quantities are multiples of. */
   readonly increments?: Increments;
-  /** Sources whose newest definition of it was refused: what they send of it is meant otherwise. */
-  readonly misread?: Set<number>;
+}
+
+/** Who submits. */
+export interface Submitting {
+  readonly source: number;
+  /** Whose key it is; without one the address. */
+  readonly owner: string;
+  /** Whether it came as decimals, which no scales of the source's own make ambiguous. */
+  readonly isDecimal: boolean;
+}
+
+/** The instruments that submissions are checked against. */
+interface KnownInstruments {
+  get(symbol: string): KnownInstrument | undefined;
+  readonly size: number;
 }
 
 /** What a submission defines before the event at hand. */
@@ -33,49 +53,135 @@ interface Defined {
 
 type FeedEvent = Exclude<SourceEvent, Instrument>;
 
+/** What all submissions share: what is remembered, and what those under way hold. */
 export class FeedChecks {
-  private readonly find: (symbol: string) => KnownInstrument | undefined;
-  private readonly count: () => number;
-  private readonly instrumentsMax: number;
+  readonly known: KnownInstruments;
+  readonly levels: LevelCounts;
+  readonly instrumentsMax: number;
+  /** Symbols of which a source's newest definition was refused: what it sends of them is meant otherwise. */
+  private readonly misread = new Map<number, Set<string>>();
+  /** Submissions under way by the symbols that they hold. */
+  private readonly holders = new Map<string, FeedAdmission>();
+  private readonly holding = new Map<FeedAdmission, string[]>();
 
-  /** @param count number of instruments that there are */
-  constructor(
-    find: (symbol: string) => KnownInstrument | undefined,
-    count: () => number,
-    instrumentsMax: number,
-  ) {
-    this.find = find;
-    this.count = count;
+  constructor(known: KnownInstruments, instrumentsMax: number, levels: LevelCounts) {
+    this.known = known;
     this.instrumentsMax = instrumentsMax;
+    this.levels = levels;
   }
 
-  /** The first reason for which this submission may not enter, if there is one. */
-  check(
-    source: number,
+  /** @param holds whether what was checked must stay true until it is closed */
+  admit(from: Submitting, events: readonly SourceEvent[], holds: boolean): FeedAdmission {
+    return new FeedAdmission(this, from, events, holds);
+  }
+
+  hold(symbol: string, admission: FeedAdmission): void {
+    if (this.holders.get(symbol) === admission) return;
+    this.holders.set(symbol, admission);
+    const symbols = this.holding.get(admission);
+    if (symbols === undefined) this.holding.set(admission, [symbol]);
+    else symbols.push(symbol);
+  }
+
+  close(admission: FeedAdmission): void {
+    for (const symbol of this.holding.get(admission) ?? []) this.holders.delete(symbol);
+    this.holding.delete(admission);
+  }
+
+  /** Whether somebody else's submission under way has this symbol. */
+  isHeld(symbol: string, by?: FeedAdmission): boolean {
+    const holder = this.holders.size === 0 ? undefined : this.holders.get(symbol);
+    return holder !== undefined && holder !== by;
+  }
+
+  /** Whether one instrument more would be too many. @param more that are to be added before it */
+  isFull(more: number, by?: FeedAdmission): boolean {
+    let count = this.known.size + more;
+    for (const [{ added }] of this.holding) if (added !== by?.added) count += added.size;
+    return count >= this.instrumentsMax;
+  }
+
+  /** An instrument is there. */
+  setAdded(symbol: string): void {
+    this.holders.get(symbol)?.added.delete(symbol);
+  }
+
+  misreads(source: number, symbol: string): boolean {
+    return this.misread.get(source)?.has(symbol) ?? false;
+  }
+
+  setMisread(source: number, symbol: string): void {
+    const symbols = this.misread.get(source);
+    if (symbols === undefined) this.misread.set(source, new Set([symbol]));
+    else symbols.add(symbol);
+  }
+
+  /** A definition of the source was taken. */
+  setRead(source: number, symbol: string): void {
+    this.misread.get(source)?.delete(symbol);
+  }
+
+  hasMisread(source: number): boolean {
+    return this.misread.has(source);
+  }
+
+  /** The source has gone. */
+  forget(source: number): void {
+    this.misread.delete(source);
+  }
+}
+
+/** The checks of one submission. */
+export class FeedAdmission {
+  /** Symbols that it defines and that were not there. */
+  readonly added = new Set<string>();
+  private readonly checks: FeedChecks;
+  private readonly from: Submitting;
+  private readonly events: readonly SourceEvent[];
+  private readonly holds: boolean;
+  private readonly defined = new Map<string, Defined>();
+  private readonly plan: LevelPlan;
+  private checked = 0;
+
+  constructor(
+    checks: FeedChecks,
+    from: Submitting,
     events: readonly SourceEvent[],
-    isDecimal: boolean,
-  ): EventFault | undefined {
-    const defined = new Map<string, Defined>();
-    const added = new Set<string>();
-    for (let i = 0; i < events.length; i++) {
-      const event = events[i]!;
-      const wrong =
-        event.type === 'instrument'
-          ? this.checkDefinition(source, event, defined, added)
-          : this.checkEvent(source, event, defined, isDecimal);
-      if (wrong !== undefined) return { index: i, fault: wrong };
+    holds: boolean,
+  ) {
+    this.checks = checks;
+    this.from = from;
+    this.events = events;
+    this.holds = holds;
+    this.plan = new LevelPlan(checks.levels, from.owner, checks.known);
+  }
+
+  /** The first fault among the events behind those that were checked, up to `to`. */
+  check(to: number): EventFault | undefined {
+    for (; this.checked < to; this.checked++) {
+      const event = this.events[this.checked]!;
+      const wrong = this.checkEvent(event) ?? this.plan.check(this.events, this.checked);
+      if (wrong !== undefined) return { index: this.checked, fault: wrong };
+      if (this.holds) this.checks.hold(event.symbol, this);
     }
+    if (this.holds) this.plan.reserve();
     return undefined;
   }
 
-  /** @param added the symbols among those defined that are new */
-  private checkDefinition(
-    source: number,
-    d: Instrument,
-    defined: Map<string, Defined>,
-    added: Set<string>,
-  ): Fault | undefined {
-    const instrument = this.find(d.symbol);
+  /** The events are taken, or are not to be: others may have what it holds. */
+  close(): void {
+    if (!this.holds) return;
+    this.checks.close(this);
+    this.plan.release();
+  }
+
+  private checkEvent(event: SourceEvent): Fault | undefined {
+    return event.type === 'instrument' ? this.checkDefinition(event) : this.checkFed(event);
+  }
+
+  private checkDefinition(d: Instrument): Fault | undefined {
+    const { checks, defined, added } = this;
+    const instrument = checks.known.get(d.symbol);
     const known = defined.get(d.symbol)?.definition ?? instrument?.definition;
     if (d.priceIncrement < 1) {
       return fieldFault('priceIncrement', d.priceIncrement, 'more than 0');
@@ -87,13 +193,12 @@ export class FeedChecks {
     if (known?.market === 'venue') {
       return fieldFault('symbol', d.symbol, 'an instrument that is fed', 'wrong-market');
     }
+    if (checks.isHeld(d.symbol, this)) return inUse(d.symbol);
     if (known === undefined) {
-      if (this.count() + added.size >= this.instrumentsMax) {
-        return tooManyInstruments(this.instrumentsMax);
-      }
+      if (checks.isFull(added.size, this)) return tooManyInstruments(checks.instrumentsMax);
       added.add(d.symbol);
     } else if (known.priceScale !== d.priceScale || known.quantityScale !== d.quantityScale) {
-      instrument?.misread?.add(source);
+      if (instrument !== undefined) checks.setMisread(this.from.source, d.symbol);
       return fault(
         'definition-conflict',
         `priceScale and quantityScale are ${d.priceScale} and ${d.quantityScale}; expected ${known.priceScale} and ${known.quantityScale}, which ${d.symbol} has`,
@@ -107,32 +212,31 @@ export class FeedChecks {
     return undefined;
   }
 
-  private checkEvent(
-    source: number,
-    event: FeedEvent,
-    defined: ReadonlyMap<string, Defined>,
-    isDecimal: boolean,
-  ): Fault | undefined {
-    const instrument = this.find(event.symbol);
-    const newer = defined.get(event.symbol);
+  private checkFed(event: FeedEvent): Fault | undefined {
+    const { checks, from } = this;
+    const { symbol } = event;
+    const instrument = checks.known.get(symbol);
+    const newer = this.defined.get(symbol);
     const definition = newer?.definition ?? instrument?.definition;
     if (definition === undefined) {
-      return fieldFault('symbol', event.symbol, 'a defined instrument', 'unknown-symbol');
+      return fieldFault('symbol', symbol, 'a defined instrument', 'unknown-symbol');
     }
     if (definition.market !== 'feed') {
-      return fieldFault('symbol', event.symbol, 'an instrument that is fed', 'wrong-market');
+      return fieldFault('symbol', symbol, 'an instrument that is fed', 'wrong-market');
     }
-    if (instrument !== undefined && instrument.owner !== 0 && instrument.owner !== source) {
-      const expected = 'an instrument that no other publisher feeds';
-      return fieldFault('symbol', event.symbol, expected, 'symbol-in-use');
-    }
-    if (newer === undefined && !isDecimal && instrument?.misread?.has(source) === true) {
+    const owner = instrument?.owner ?? 0;
+    if ((owner !== 0 && owner !== from.source) || checks.isHeld(symbol, this)) return inUse(symbol);
+    if (newer === undefined && !from.isDecimal && checks.misreads(from.source, symbol)) {
       const expected = 'an instrument whose definition by this source was not refused';
-      return fieldFault('symbol', event.symbol, expected, 'definition-conflict');
+      return fieldFault('symbol', symbol, expected, 'definition-conflict');
     }
     const increments = newer?.increments ?? instrument!.increments!;
     return timeUnitFault('eventTime', event.eventTime) ?? checkAmounts(event, increments);
   }
+}
+
+function inUse(symbol: string): Fault {
+  return fieldFault('symbol', symbol, 'an instrument that no other publisher feeds', 'symbol-in-use'); // prettier-ignore
 }
 
 export function tooManyInstruments(instrumentsMax: number): Fault {

@@ -34,6 +34,7 @@ import { FeedTrades } from './feed-trades';
 import { Increments } from './increments';
 import { tickBeforeTrades, type MarketInstrument } from './instrument';
 import type { IntakeCounts, IntakeOutcome, SourceSession } from './intake';
+import { CountedLevels, type LevelCounts } from './level-counts';
 import type { MarketOutput } from './output';
 import { PublishedBook, type BookTime } from './published-book';
 import { TradeClock, type TimeLimits } from './trade-clock';
@@ -43,13 +44,13 @@ export class FeedInstrument implements MarketInstrument {
   readonly increments: Increments;
   /** The source that alone may feed it at present; 0 when none does. */
   owner = 0;
-  /** When a source last said something new of it; null: not since the start. */
+  /** When a source last said something new of it. */
   heardAt: Nanos | null = null;
   private current: Instrument;
-  /** Sources whose newest definition of it was refused. */
-  readonly misread = new Set<number>();
-  /** The session that fed it last. */
-  private lastSource = 0;
+  /** The session that fed it last; 0 when it has gone. */
+  lastSource = 0;
+  /** Its levels count as those of the key that fed it last. */
+  readonly counted: CountedLevels;
   /** The present session has not shown its numbers of the book to go on, and does not say so. */
   private isNewBook = false;
   private readonly status: FeedStatus;
@@ -62,8 +63,14 @@ export class FeedInstrument implements MarketInstrument {
   /** Recovery found book events behind the checkpoint. */
   private bookInTail = false;
 
-  constructor(definition: Instrument, statusHead: StatusHead, limits: TimeLimits) {
+  constructor(
+    definition: Instrument,
+    statusHead: StatusHead,
+    limits: TimeLimits,
+    levelCounts: LevelCounts,
+  ) {
     this.current = definition;
+    this.counted = new CountedLevels(levelCounts);
     this.increments = new Increments(definition);
     const { symbol } = definition;
     this.status = new FeedStatus(symbol, statusHead);
@@ -129,12 +136,8 @@ export class FeedInstrument implements MarketInstrument {
   /** The newest event of each topic, as a reader would hold them. */
   *newest(): Iterable<MarketEvent> {
     yield this.definition;
-    const { lastTick } = this.trades;
-    if (lastTick !== null) yield lastTick;
-    const { newest: bbo } = this.top;
-    if (bbo !== null) yield bbo;
-    const book = this.published.snapshot();
-    if (book !== null) yield book;
+    const newest = [this.trades.lastTick, this.top.newest, this.published.snapshot()];
+    for (const event of newest) if (event !== null) yield event;
   }
 
   /** Takes an event of a source on that was checked. */
@@ -153,6 +156,7 @@ export class FeedInstrument implements MarketInstrument {
     this.owner = session.id;
     this.status.reportDue(out);
     const outcome = this.take(event, out);
+    this.counted.set(this.book.levelCount, session.owner);
     // What waits for a snapshot is new all the same; only a repetition is no sign of life.
     if (outcome !== 'repeated') this.heardAt = out.receiveTime;
     if (outcome !== 'taken') this.status.intake[outcome] += 1;
@@ -244,8 +248,6 @@ export class FeedInstrument implements MarketInstrument {
     this.status.tell('incomplete', reason, at.eventTime, out, { missed: Math.max(0, missed) });
   }
 
-  // ── the source ──────────────────────────────────────────────────────────────────────────────
-
   /** The source's numbers begin anew; a book then waits for a snapshot. */
   renumber(numbers: Renumber['numbers'], at: Nanos, out: MarketOutput): void {
     if (numbers !== 'book') this.trades.renumber(at, out);
@@ -255,6 +257,7 @@ export class FeedInstrument implements MarketInstrument {
     if (this.book.state === 'none') return;
     this.book.renumber();
     this.status.intake.renumbered += 1;
+    this.counted.set(this.book.levelCount);
     const when = this.orderBook(at, out);
     if (this.published.state === 'incomplete') this.top.void(when, out);
     else this.lose(BOOK_RENUMBERED, 0, when, out);
@@ -270,6 +273,7 @@ export class FeedInstrument implements MarketInstrument {
     this.owner = 0;
     this.lastSource = 0;
     this.book.interrupt();
+    this.counted.set(this.book.levelCount);
     this.top.forget(false);
     const at = out.receiveTime;
     this.status.reportAll(out);
@@ -277,13 +281,6 @@ export class FeedInstrument implements MarketInstrument {
     this.top.publishMark('stale', at, out);
     if (this.state === 'live') this.status.tell('stale', 'source-disconnected', at, out);
   }
-
-  /** Whether this session feeds it, or was the last to do so. */
-  isFedBy(source: number): boolean {
-    return this.lastSource === source;
-  }
-
-  // ── what is reported ────────────────────────────────────────────────────────────────────────
 
   /** An event's own time, or that of its receipt where its own cannot be. */
   private sane(eventTime: Nanos, { receiveTime }: MarketOutput): Nanos {
@@ -354,6 +351,7 @@ export class FeedInstrument implements MarketInstrument {
       this.book.invalidate();
       this.published.state = 'incomplete';
     }
+    this.counted.set(this.book.levelCount);
   }
 
   /**
@@ -391,6 +389,7 @@ export class FeedInstrument implements MarketInstrument {
       const view = this.published.view();
       if (view === null) this.book.invalidate();
       else this.book.truncate(view.bids, view.asks);
+      this.counted.set(this.book.levelCount);
     }
     this.status.state = this.book.state === 'incomplete' ? 'incomplete' : 'recovered';
     this.published.mark = 'recovered';

@@ -38,6 +38,8 @@ export function noIntake(): IntakeCounts {
 export interface SourceSession {
   /** Above 0; the same for as long as the session lives. */
   readonly id: number;
+  /** Whose key it is; without one the address. */
+  readonly owner: string;
   /** It says that its numbers go on from those of the session before. */
   readonly continues: boolean;
 }

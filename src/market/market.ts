@@ -12,9 +12,16 @@ import type { Instrument, SourceEvent, Status } from '../../protocol/messages';
 import type { BatchEvent, Command } from '../../protocol/records';
 import { assert } from '../base/assert';
 import type { MarketCheckpoint, StatusHead } from './checkpoint';
-import { FeedChecks, tooManyInstruments, type EventFault } from './feed-checks';
+import {
+  FeedChecks,
+  tooManyInstruments,
+  type EventFault,
+  type FeedAdmission,
+  type Submitting,
+} from './feed-checks';
 import { FeedInstrument } from './feed-instrument';
 import type { IntakeOutcome } from './intake';
+import { LevelCounts, type LevelLimits } from './level-counts';
 import { OrderDesk } from './order-desk';
 import { OrderRouter, type OrderLimits } from './order-router';
 import type { MarketOutput } from './output';
@@ -23,7 +30,7 @@ import type { TimeLimits } from './trade-clock';
 import { venueDefinition, VenueInstrument } from './venue-instrument';
 import { venueDefinitionFault } from './venue/definition';
 
-export interface MarketOptions extends OrderLimits {
+export interface MarketOptions extends OrderLimits, Partial<LevelLimits> {
   readonly instrumentsMax: number;
   readonly endedOrdersMax: number;
   /** How far times may be from the present, by symbol; by default `TIME_LIMITS`. */
@@ -46,6 +53,9 @@ export class Market {
   private readonly venues: VenueInstrument[] = [];
   private readonly desk: OrderDesk;
   private readonly checks: FeedChecks;
+  private readonly levels: LevelCounts;
+  /** What each session feeds, or was the last to feed. */
+  private readonly fed = new Map<number, Set<FeedInstrument>>();
   private readonly statusHead: StatusHead = { status: 0 };
   private readonly touched = new Set<AnyInstrument>();
   private readonly instrumentsMax: number;
@@ -56,9 +66,7 @@ export class Market {
     this.timeLimits = options.timeLimits ?? (() => TIME_LIMITS);
     const find = (symbol: string): AnyInstrument | undefined => this.instruments.get(symbol);
     this.desk = new OrderDesk(options.endedOrdersMax);
-    this.checks = new FeedChecks(find, () => this.instruments.size, options.instrumentsMax);
-    const touch = (venue: VenueInstrument): unknown => this.touched.add(venue);
-    this.router = new OrderRouter(find, this.venues, this.desk, touch, options);
+export interface MarketOptions extends OrderLimits, Partial<LevelLimits> {
   }
 
   get(symbol: string): AnyInstrument | undefined {
@@ -75,26 +83,58 @@ export class Market {
   }
 
   /**
+   * Begins to check a submission.
+   * @param holds whether what was checked must stay true until it is closed, whatever others bring in
+   */
+  admit(from: Submitting, events: readonly SourceEvent[], holds: boolean): FeedAdmission {
+    return this.checks.admit(from, events, holds);
+  }
+
+  /**
    * The first reason for which this submission may not enter, if there is one.
    * @param isDecimal whether it came as decimals, which no scales of the source's own make ambiguous
    */
   check(source: number, events: readonly SourceEvent[], isDecimal = false): EventFault | undefined {
-    return this.checks.check(source, events, isDecimal);
+    return this.admit({ source, owner: '', isDecimal }, events, false).check(events.length);
   }
 
   /**
-   * Applies one event of a submission that `check` has passed.
+   * Applies one event of a submission that was checked.
    * @param continues whether the source says that its numbers go on from those of its session before
+   * @param owner whose key it is; without one the address
    */
-  apply(source: number, event: SourceEvent, out: MarketOutput, continues = false): IntakeOutcome {
+  apply(
+    source: number,
+    event: SourceEvent,
+    out: MarketOutput,
+    continues = false,
+    owner = '',
+  ): IntakeOutcome {
     if (event.type === 'instrument') {
-      this.find(event.symbol)?.misread.delete(source);
+      this.checks.setRead(source, event.symbol);
       this.define(event, out);
       return 'taken';
     }
     const instrument = this.feed(event.symbol);
     this.touched.add(instrument);
-    return instrument.accept(event, { id: source, continues }, out);
+    this.setFed(instrument, source);
+    return instrument.accept(event, { id: source, owner, continues }, out);
+  }
+
+  /** Notes which session feeds it. */
+  private setFed(instrument: FeedInstrument, source: number): void {
+    const before = instrument.lastSource;
+    if (before === source) return;
+    this.notFed(instrument, before);
+    const own = this.fed.get(source);
+    if (own === undefined) this.fed.set(source, new Set([instrument]));
+    else own.add(instrument);
+  }
+
+  private notFed(instrument: FeedInstrument, source: number): void {
+    const own = this.fed.get(source);
+    own?.delete(instrument);
+    if (own?.size === 0) this.fed.delete(source);
   }
 
   /** The numbers of a symbol's source begin anew, since an operator says so. */
@@ -117,11 +157,6 @@ export class Market {
     for (const instrument of this.all()) {
       instrument.limits = timeLimits(instrument.definition.symbol);
     }
-  }
-
-  private find(symbol: string): FeedInstrument | undefined {
-    const instrument = this.instruments.get(symbol);
-    return instrument instanceof FeedInstrument ? instrument : undefined;
   }
 
   private feed(symbol: string): FeedInstrument {
@@ -151,10 +186,11 @@ export class Market {
     const limits = this.timeLimits(definition.symbol);
     const instrument =
       definition.market === 'feed'
-        ? new FeedInstrument(definition, this.statusHead, limits)
+        ? new FeedInstrument(definition, this.statusHead, limits, this.levels)
         : new VenueInstrument(definition, this.venues.length, this.desk, this.statusHead, limits);
     if (instrument instanceof VenueInstrument) this.venues.push(instrument);
     this.instruments.set(definition.symbol, instrument);
+    this.checks.setAdded(definition.symbol);
     return instrument;
   }
 
@@ -172,10 +208,14 @@ export class Market {
   /** @param more instruments that are to be added before it */
   private checkOwnDefinition(definition: Instrument, more: number): Fault | undefined {
     const existing = this.instruments.get(definition.symbol)?.definition;
-    if (existing === undefined && this.size + more >= this.instrumentsMax) {
+    if (existing === undefined && this.checks.isFull(more)) {
       return tooManyInstruments(this.instrumentsMax);
     }
     if (definition.market === 'feed') return this.check(0, [definition])?.fault;
+    if (this.checks.isHeld(definition.symbol)) {
+      const expected = 'a symbol that nobody else is defining';
+      return fieldFault('symbol', definition.symbol, expected, 'symbol-in-use');
+    }
     if (existing === undefined) {
       const wrong = venueDefinitionFault(venueDefinition(definition));
       return wrong === undefined ? undefined : fault('invalid-field', wrong);
@@ -192,21 +232,31 @@ export class Market {
     }
   }
 
-  /** A source has gone: what it fed is stale until somebody feeds it again. */
-  release(source: number, out: MarketOutput): void {
-    for (const instrument of this.feeds()) {
-      instrument.misread.delete(source);
-      if (!instrument.isFedBy(source)) continue;
+  /** Whether a session feeds anything, or has defined something wrongly. */
+  knows(source: number): boolean {
+    return this.fed.has(source) || this.checks.hasMisread(source);
+  }
+
+  /**
+   * A source has gone: what it fed is stale until somebody feeds it again.
+   * @param most instruments that are released now
+   * @returns how many are left
+   */
+  release(source: number, out: MarketOutput, most = Infinity): number {
+    this.checks.forget(source);
+    let released = 0;
+    for (const instrument of this.fed.get(source) ?? []) {
+      if (released++ === most) break;
+      this.notFed(instrument, source);
       this.touched.add(instrument);
       instrument.release(out);
     }
+    return this.fed.get(source)?.size ?? 0;
   }
 
   /** A source has been silent: another may feed what it fed, but until then its books go on. */
   yield(source: number): void {
-    for (const instrument of this.feeds()) {
-      if (instrument.owner === source) instrument.yield();
-    }
+    for (const instrument of this.fed.get(source) ?? []) instrument.yield();
   }
 
   /** After a restart: says of each instrument in which state it is. */

@@ -2,9 +2,12 @@
  * Sequencer: the one place where events get their number, and where a turn becomes a batch.
  *
  * Whoever brings something in submits it here. The first submission asks the loop for a turn; the
- * turn takes what has arrived by then, up to a bound, and hands one batch on. Nothing polls: without
- * submissions there is no turn. Bounded: events waiting, events taken a turn. Must hold: every
- * number given is in exactly one batch, in order, and no submission is split between batches.
+ * turn takes what has arrived by then, up to a bound of cost and of time, and hands one batch on. Nothing
+ * polls: without submissions there is no turn. When more waits than a turn takes, those who brought it
+ * in share the turns (lanes.ts). A long submission is checked and then taken over several turns, between
+ * which those of others come; what was checked of it cannot become wrong meanwhile, so it is still taken
+ * whole or not at all. Bounded: events waiting, cost and time of a turn. Must hold: every number given is in
+ * exactly one batch, in order.
  */
 
 import type { Fault } from '../../protocol/codes';
@@ -13,26 +16,47 @@ import type { Execution, SourceEvent } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
-import { BoundedQueue } from '../base/bounded-queue';
 import type { Clock } from '../base/clock';
 import { Durations } from '../base/durations';
 import type { Batch, OwnedExecution } from './batch';
+import { Lanes, type LaneKey } from './lanes';
+import { Submission, type Act } from './submission';
+
+/** Whether a source's events may enter, found out a part at a time. */
+export interface Admission {
+  /** The first fault among the events behind those that were checked, up to `to`. */
+  check(to: number): { readonly index: number; readonly fault: Fault } | undefined;
+  /** The events are taken, or are not to be: others may have what was held for them. */
+  close(): void;
+}
+
+/** Who brings events in. */
+export interface Submitter {
+  readonly source: number;
+  /** Whose key it is; without one the address. */
+  readonly owner: string;
+  /** Whether the source's numbers go on from those of its session before. */
+  readonly continues: boolean;
+  /** Whether they came as decimals, which no scales of the source's own make ambiguous. */
+  readonly isDecimal: boolean;
+}
 
 /** What the sequencer needs of the market. */
 export interface SequencedMarket {
-  check(
-    source: number,
-    events: readonly SourceEvent[],
-    isDecimal: boolean,
-  ): { readonly index: number; readonly fault: Fault } | undefined;
+  /**
+   * Begins to check a submission.
+   * @param holds whether what was checked must stay true until `close`, whatever others bring in
+   */
+  admit(from: Submitter, events: readonly SourceEvent[], holds: boolean): Admission;
   /** @returns what became of it */
   apply(
     source: number,
     event: SourceEvent,
     out: SequencerOutput,
     continues: boolean,
+    owner: string,
   ): 'taken' | 'repeated' | 'waiting';
-  /** Follows a submission, whose events are those of the batch from a place in the list on. */
+  /** Follows what was taken of a submission, whose events are those of the batch from a place in the list on. */
   settle?(out: SequencerOutput, events: readonly BatchEvent[], from: number): void;
   /** Ends the batch. */
   seal(): void;
@@ -82,29 +106,19 @@ export interface SubmitOptions {
   readonly continues?: boolean;
   /** Whether they came as decimals, which no scales of the source's own make ambiguous. */
   readonly isDecimal?: boolean;
+  /** Whose key it is that brings them in; without one the address. */
+  readonly owner?: string;
   /** That it is a part of. */
   readonly train?: Train;
-}
-
-interface Submission {
-  readonly train: Train | undefined;
-  readonly source: number;
-  readonly continues: boolean;
-  readonly isDecimal: boolean;
-  readonly events: readonly SourceEvent[];
-  /** Done to the market instead, in its turn: what the server itself has to say. */
-  readonly act?: (out: SequencerOutput) => void;
-  readonly receiveTime: Nanos;
-  readonly arrivedMs: number;
-  readonly done: (result: SubmitResult) => void;
 }
 
 export interface SequencerOptions {
   readonly epoch: number;
   /** The newest place that was given before. */
   readonly lastSeq: number;
-  /** The most source events that may wait for a turn. */
+  /** The most source events that may wait for a turn; twice as many with those of modest sources. */
   readonly waitingEventsMax: number;
+  /** The most that a turn takes: source events, of which one with many levels counts for several. */
   readonly batchEventsMax: number;
   /** Asks for a turn; `setImmediate` in a server, a hand-turned one in a simulation. */
   readonly schedule: (turn: () => void) => void;
@@ -120,6 +134,11 @@ export interface SequencerOptions {
  */
 export type Deliver = (batch: Batch | null, onDurable: () => void) => void;
 
+/** A turn takes nothing more behind this time: what it took has yet to be written and pushed. */
+const TURN_MS = 2;
+/** A source for which so small a part of what may wait waits is not refused for what others bring. */
+const MODEST_PART = 64;
+
 export class Sequencer {
   readonly epoch: number;
   /** From the arrival of the oldest submission of a batch until its turn. */
@@ -128,7 +147,7 @@ export class Sequencer {
   private readonly market: SequencedMarket;
   private readonly clock: Clock;
   private readonly deliver: Deliver;
-  private readonly waiting: BoundedQueue<Submission>;
+  private readonly waiting = new Lanes<Submission>();
   private waitingEvents = 0;
   private scheduled = false;
   private seq: number;
@@ -143,9 +162,6 @@ export class Sequencer {
     this.market = market;
     this.clock = clock;
     this.deliver = deliver;
-    // Submissions are bounded where they enter. What the server itself does must not be lost to a
-    // queue that its clients filled; it is at most one act for each of them.
-    this.waiting = new BoundedQueue(Number.MAX_SAFE_INTEGER);
     this.output = {
       receiveTime: clock.now(),
       nextSeq: () => ++this.seq,
@@ -168,57 +184,58 @@ export class Sequencer {
     done: (result: SubmitResult) => void,
     options: SubmitOptions = {},
   ): void {
-    const { receiveTime = this.clock.now(), continues = false, isDecimal = false, train } = options;
-    const refused = this.refusal();
+    const { receiveTime = this.clock.now(), continues = false, isDecimal = false } = options;
+    const { owner = '', train } = options;
+    const refused = this.refusal() ?? this.crowded(source, events.length);
     if (refused !== undefined) {
       done({ index: -1, fault: refused });
       return;
     }
-    const most = this.options.waitingEventsMax;
-    if (events.length > most) {
-      const message = `${events.length} events at once; at most ${most} are taken`;
-      done({ index: -1, fault: fault('frame-too-large', message) });
-      return;
-    }
-    if (this.waitingEvents + events.length > most || this.waiting.length >= most) {
-      const message = `${this.waitingEvents} events wait already; at most ${most} may`;
-      done({ index: -1, fault: fault('overloaded', message) });
-      return;
-    }
     const arrivedMs = this.clock.monotonicMs();
-    this.waiting.push({
-      train,
-      source,
-      continues,
-      isDecimal,
-      events,
-      receiveTime,
-      arrivedMs,
-      done,
-    });
+    const from = { source, owner, continues, isDecimal };
+    const parts = { lane: source, from, events, train, receiveTime, arrivedMs, done };
+    this.waiting.push(new Submission(parts));
     this.waitingEvents += events.length;
     this.askForTurn();
   }
 
+  /** Why so many events of a source may not wait; undefined when they may. */
+  private crowded(source: number, count: number): Fault | undefined {
+    const most = this.options.waitingEventsMax;
+    if (count > most) {
+      return fault('frame-too-large', `${count} events at once; at most ${most} are taken`);
+    }
+    const isModest = this.waiting.costOf(source) + count <= most / MODEST_PART;
+    const room = isModest ? 2 * most : most;
+    if (this.waitingEvents + count <= room && this.waiting.length < room) return undefined;
+    return fault('overloaded', `${this.waitingEvents} events wait already; at most ${room} may`);
+  }
+
   /**
-   * Does something to the market in its turn, behind all that was submitted before; `done` is called
-   * when what it did is journaled.
+   * Does something to the market in its turn, behind all that was submitted before in its lane; `done` is
+   * called when what it did is journaled. What the server itself does is never refused: it is at most one
+   * act for each of its clients.
+   * @param lane the source or owner that it is done for
    */
-  act(act: (out: SequencerOutput) => void, done: () => void = () => {}): void {
-    const { clock } = this;
-    const arrivedMs = clock.monotonicMs();
-    this.waiting.push({
-      train: undefined,
-      source: 0,
-      continues: false,
-      isDecimal: false,
+  act(act: Act, done: () => void = () => {}, lane: LaneKey = 0): void {
+    const receiveTime = this.clock.now();
+    const arrivedMs = this.clock.monotonicMs();
+    const parts = {
+      lane,
+      from: NOBODY,
       events: [],
-      act,
-      receiveTime: clock.now(),
+      train: undefined,
+      receiveTime,
       arrivedMs,
       done,
-    });
+    };
+    this.waiting.push(new Submission({ ...parts, act }));
     this.askForTurn();
+  }
+
+  /** Whether anything of a source waits for its turn. */
+  isWaiting(source: number): boolean {
+    return this.waiting.costOf(source) > 0;
   }
 
   /** Why nothing may be brought in now, by whatever way; undefined when it may. */
@@ -250,25 +267,24 @@ export class Sequencer {
   private turn(): void {
     const first = this.seq + 1;
     const takenMs = this.clock.monotonicMs();
-    const arrivedMs = this.waiting.at(0)?.arrivedMs ?? takenMs;
+    let arrivedMs = takenMs;
     const answers: (() => void)[] = [];
-    for (let taken = 0; taken < this.options.batchEventsMax;) {
-      const submission = this.waiting.shift();
-      if (submission === undefined) break;
-      const count = submission.events.length;
-      this.waitingEvents -= count;
-      taken += Math.max(1, count);
-      const from = this.events.length;
-      const result = this.take(submission);
-      this.market.settle?.(this.output, this.events, from);
-      answers.push(() => submission.done(result));
-    }
+    this.waiting.take(this.options.batchEventsMax, (submission) => {
+      const { parts } = submission;
+      arrivedMs = Math.min(arrivedMs, parts.arrivedMs);
+      const result = this.work(submission);
+      if (result !== undefined) {
+        this.waitingEvents -= parts.events.length;
+        answers.push(() => parts.done(result));
+      }
+      return this.clock.monotonicMs() - takenMs < TURN_MS;
+    });
     this.market.seal();
     const answer = (): void => {
       for (const tell of answers) tell();
     };
     if (this.seq < first) {
-      this.deliver(null, answer);
+      if (answers.length > 0) this.deliver(null, answer);
       return;
     }
     const { events, executions } = this;
@@ -280,21 +296,20 @@ export class Sequencer {
     this.deliver({ epoch, firstSeq: first, lastSeq, events, executions, arrivedMs }, answer);
   }
 
-  private take(submission: Submission): SubmitResult {
-    const { source, continues, isDecimal, events, receiveTime, train } = submission;
-    if (train?.broken === true) return NOT_REACHED;
+  /** Does a part of it, or all. @returns the answer, when it is done */
+  private work(submission: Submission): SubmitResult | undefined {
+    const { train, receiveTime } = submission.parts;
+    if (train?.broken === true) return submission.end(NOT_REACHED);
+    const from = this.events.length;
     this.output.receiveTime = receiveTime;
-    submission.act?.(this.output);
-    const refused = this.market.check(source, events, isDecimal);
-    if (refused !== undefined) {
-      if (train !== undefined) train.broken = true;
-      return refused;
-    }
-    const intake = { repeated: 0, waiting: 0 };
-    for (const event of events) {
-      const outcome = this.market.apply(source, event, this.output, continues);
-      if (outcome !== 'taken') intake[outcome] += 1;
-    }
-    return { seq: this.seq, intake };
+    const outcome = submission.work(this.market, this.output);
+    const { seq } = this;
+    this.market.settle?.(this.output, this.events, from);
+    if (outcome === undefined) return undefined;
+    if (!('fault' in outcome)) return { seq, intake: outcome };
+    if (train !== undefined) train.broken = true;
+    return outcome;
   }
 }
+
+const NOBODY: Submitter = { source: 0, owner: '', continues: false, isDecimal: false };

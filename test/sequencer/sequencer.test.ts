@@ -4,103 +4,8 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 
 import { fault } from '../../protocol/codes';
-import type { SourceEvent } from '../../protocol/messages';
-import { ManualClock } from '../../src/base/clock';
-import type { Batch } from '../../src/sequencer/batch';
-import {
-  Sequencer,
-  type SequencedMarket,
-  type SequencerOptions,
-  type SequencerOutput,
-  type SubmitResult,
-} from '../../src/sequencer/sequencer';
 import { at, trade } from '../support/market-events';
-
-const taken = (seq: number): SubmitResult => ({ seq, intake: { repeated: 0, waiting: 0 } });
-
-/** Quantity of an event that this market refuses, with everything it came with. */
-const BAD = 666;
-
-/** A market that makes as many events of each as the event's quantity says. */
-class EchoMarket implements SequencedMarket {
-  readonly applied: number[] = [];
-  sealed = 0;
-
-  check(_source: number, events: readonly SourceEvent[]) {
-    const index = events.findIndex((e) => e.type === 'trade' && e.quantity === BAD);
-    return index < 0 ? undefined : { index, fault: fault('out-of-range', 'bad') };
-  }
-
-  apply(source: number, event: SourceEvent, out: SequencerOutput): 'taken' {
-    if (event.type !== 'trade') throw new Error('these tests use trades');
-    this.applied.push(event.tradeId);
-    for (let i = 0; i < event.quantity; i++) this.push(event.tradeId, source, out);
-    return 'taken';
-  }
-
-  push(tradeId: number, source: number, out: SequencerOutput): void {
-    const { receiveTime } = out;
-    out.push(trade({ seq: out.nextSeq(), tradeId, price: source, receiveTime }));
-  }
-
-  seal(): void {
-    this.sealed += 1;
-  }
-}
-
-class Scene {
-  readonly market = new EchoMarket();
-  readonly clock = new ManualClock(at(0));
-  readonly batches: Batch[] = [];
-  readonly answers: { id: number; result: SubmitResult }[] = [];
-  readonly sequencer: Sequencer;
-  /** What waits for durability. */
-  readonly undone: (() => void)[] = [];
-  durableAtOnce = true;
-  private readonly turns: (() => void)[] = [];
-
-  constructor(options: Partial<SequencerOptions> = {}) {
-    this.sequencer = new Sequencer(
-      {
-        epoch: 5,
-        lastSeq: 0,
-        waitingEventsMax: 1000,
-        batchEventsMax: 100,
-        schedule: (turn) => void this.turns.push(turn),
-        ...options,
-      },
-      this.market,
-      this.clock,
-      (batch, onDurable) => {
-        if (batch !== null) this.batches.push(batch);
-        if (this.durableAtOnce) onDurable();
-        else this.undone.push(onDurable);
-      },
-    );
-  }
-
-  get turnsAsked(): number {
-    return this.turns.length;
-  }
-
-  submit(id: number, quantities: readonly number[], source = 1): void {
-    const events = quantities.map((quantity) => trade({ quantity, tradeId: id, timing: null }));
-    this.sequencer.submit(source, events, (result) => this.answers.push({ id, result }));
-  }
-
-  turn(): void {
-    this.turns.shift()?.();
-  }
-
-  turnAll(): void {
-    while (this.turns.length > 0) this.turn();
-  }
-
-  /** The ids of submissions in a batch, in order, each once. */
-  idsOf(batch: Batch): number[] {
-    return [...new Set(batch.events.map((e) => (e.type === 'trade' ? e.tradeId : -1)))];
-  }
-}
+import { BAD, Scene, taken } from './scene';
 
 describe('turns', () => {
   test('nothing polls: a turn is asked for once, by the first that arrives', () => {
@@ -286,11 +191,14 @@ describe('acts', () => {
 });
 
 describe('whatever arrives', () => {
-  type Happening = { submit: number[] } | { act: true } | { turn: true };
+  type Happening = { submit: number[]; source: number } | { act: true } | { turn: true };
+  const source = fc.integer({ min: 1, max: 3 });
+  const some = fc.array(fc.constantFrom(0, 1, 1, 2, 3, BAD), { maxLength: 6 });
+  const many = fc
+    .tuple(fc.integer({ min: 250, max: 400 }), fc.constantFrom(1, 1, BAD))
+    .map(([length, last]) => Array<number>(length).fill(1).concat(last));
   const happening = fc.oneof<fc.Arbitrary<Happening>[]>(
-    fc.record({
-      submit: fc.array(fc.constantFrom(0, 1, 1, 2, 3, BAD), { maxLength: 6 }),
-    }),
+    fc.record({ source, submit: fc.oneof({ weight: 20, arbitrary: some }, { weight: 1, arbitrary: many }) }), // prettier-ignore
     fc.record({ act: fc.constant<true>(true) }),
     fc.record({ turn: fc.constant<true>(true) }),
   );
@@ -300,39 +208,45 @@ describe('whatever arrives', () => {
       fc.property(
         fc.array(happening, { maxLength: 80 }),
         fc.integer({ min: 1, max: 12 }),
-        fc.integer({ min: 4, max: 30 }),
+        fc.oneof(fc.integer({ min: 4, max: 30 }), fc.constant(2_000)),
         (happenings, batchEventsMax, waitingEventsMax) => {
           const scene = new Scene({ batchEventsMax, waitingEventsMax });
-          const expected: number[] = [];
+          // Of each source and of the server itself, in the order in which they came.
+          const expected: number[][] = [[], [], [], []];
+          const laneOf = new Map<number, number>();
           for (const [id, h] of happenings.entries()) {
             if ('turn' in h) scene.turn();
             else if ('act' in h) {
               scene.sequencer.act((out) => scene.market.push(id, 0, out));
-              expected.push(id);
+              expected[0]!.push(id);
+              laneOf.set(id, 0);
             } else {
               const before = scene.answers.length;
-              scene.submit(id, h.submit);
+              scene.submit(id, h.submit, h.source);
+              laneOf.set(id, h.source);
               const overloaded = scene.answers.length > before;
               if (overloaded || h.submit.includes(BAD)) continue;
               for (const quantity of h.submit) {
-                for (let i = 0; i < quantity; i++) expected.push(id);
+                for (let i = 0; i < quantity; i++) expected[h.source]!.push(id);
               }
             }
           }
           scene.turnAll();
           const events = scene.batches.flatMap((b) => b.events);
           expect(events.map((e) => e.seq)).toEqual(events.map((_, i) => i + 1));
-          expect(events.map((e) => (e.type === 'trade' ? e.tradeId : -1))).toEqual(expected);
+          const ids = events.map((e) => (e.type === 'trade' ? e.tradeId : -1));
+          for (const [lane, own] of expected.entries()) {
+            expect(ids.filter((id) => laneOf.get(id) === lane)).toEqual(own);
+          }
           for (const { id, result } of scene.answers) {
             if ('fault' in result) continue;
             const own = events.findLast((e) => e.type === 'trade' && e.tradeId === id);
             if (own !== undefined) expect(result.seq).toBe(own.seq);
           }
-          const ids = scene.answers.map((a) => a.id);
-          expect(new Set(ids).size).toBe(ids.length);
-          expect(ids.length).toBe(happenings.filter((h) => 'submit' in h).length);
-          const whole = scene.batches.map((b) => scene.idsOf(b));
-          expect(new Set(whole.flat()).size).toBe(whole.flat().length);
+          const answered = scene.answers.map((a) => a.id);
+          expect(new Set(answered).size).toBe(answered.length);
+          expect(answered.length).toBe(happenings.filter((h) => 'submit' in h).length);
+          expect(scene.market.held).toBe(0);
           for (const b of scene.batches) expect(b.events.length).toBe(b.lastSeq - b.firstSeq + 1);
         },
       ),

@@ -1,0 +1,115 @@
+/** A sequencer over a market that echoes, with a loop that the test turns by hand. */
+
+import { fault } from '../../protocol/codes';
+import type { SourceEvent } from '../../protocol/messages';
+import { ManualClock } from '../../src/base/clock';
+import type { Batch } from '../../src/sequencer/batch';
+import {
+  Sequencer,
+  type Admission,
+  type SequencedMarket,
+  type SequencerOptions,
+  type SequencerOutput,
+  type SubmitResult,
+  type Submitter,
+} from '../../src/sequencer/sequencer';
+import { at, trade } from '../support/market-events';
+
+export const taken = (seq: number): SubmitResult => ({ seq, intake: { repeated: 0, waiting: 0 } });
+
+/** Quantity of an event that this market refuses, with everything it came with. */
+export const BAD = 666;
+
+/** A market that makes as many events of each as the event's quantity says. */
+class EchoMarket implements SequencedMarket {
+  readonly applied: number[] = [];
+  /** Submissions under way that hold what was checked. */
+  held = 0;
+  takesBooks = false;
+  sealed = 0;
+
+  admit(_from: Submitter, events: readonly SourceEvent[], holds: boolean): Admission {
+    if (holds) this.held += 1;
+    return {
+      check: (to) => {
+        const index = events.slice(0, to).findIndex((e) => e.type === 'trade' && e.quantity === BAD); // prettier-ignore
+        return index < 0 ? undefined : { index, fault: fault('out-of-range', 'bad') };
+      },
+      close: () => {
+        if (holds) this.held -= 1;
+      },
+    };
+  }
+
+  apply(source: number, event: SourceEvent, out: SequencerOutput): 'taken' {
+    if (event.type === 'book' && this.takesBooks) this.applied.push(0);
+    if (event.type === 'book' && this.takesBooks) return 'taken';
+    if (event.type !== 'trade') throw new Error('these tests use trades');
+    this.applied.push(event.tradeId);
+    for (let i = 0; i < event.quantity; i++) this.push(event.tradeId, source, out);
+    return 'taken';
+  }
+
+  push(tradeId: number, source: number, out: SequencerOutput): void {
+    const { receiveTime } = out;
+    out.push(trade({ seq: out.nextSeq(), tradeId, price: source, receiveTime }));
+  }
+
+  seal(): void {
+    this.sealed += 1;
+  }
+}
+
+export class Scene {
+  readonly market = new EchoMarket();
+  readonly clock = new ManualClock(at(0));
+  readonly batches: Batch[] = [];
+  readonly answers: { id: number; result: SubmitResult }[] = [];
+  readonly sequencer: Sequencer;
+  /** What waits for durability. */
+  readonly undone: (() => void)[] = [];
+  durableAtOnce = true;
+  private readonly turns: (() => void)[] = [];
+
+  constructor(options: Partial<SequencerOptions> = {}) {
+    this.sequencer = new Sequencer(
+      {
+        epoch: 5,
+        lastSeq: 0,
+        waitingEventsMax: 1000,
+        batchEventsMax: 100,
+        schedule: (turn) => void this.turns.push(turn),
+        ...options,
+      },
+      this.market,
+      this.clock,
+      (batch, onDurable) => {
+        if (batch !== null) this.batches.push(batch);
+        if (this.durableAtOnce) onDurable();
+        else this.undone.push(onDurable);
+      },
+    );
+  }
+
+  get turnsAsked(): number {
+    return this.turns.length;
+  }
+
+  submit(id: number, quantities: readonly number[], source = 1): void {
+    const events = quantities.map((quantity) => trade({ quantity, tradeId: id, timing: null }));
+    this.sequencer.submit(source, events, (result) => this.answers.push({ id, result }));
+  }
+
+  turn(): void {
+    this.turns.shift()?.();
+  }
+
+  turnAll(): void {
+    while (this.turns.length > 0) this.turn();
+  }
+
+  /** The ids of submissions in a batch, in order, each once. */
+  idsOf(batch: Batch): number[] {
+    return [...new Set(batch.events.map((e) => (e.type === 'trade' ? e.tradeId : -1)))];
+  }
+}

@@ -1,0 +1,147 @@
+/** Long submissions, and how those who bring much in share the turns. */
+
+import { describe, expect, test } from 'bun:test';
+
+import type { SourceEvent, Trade } from '../../protocol/messages';
+import { trade } from '../support/market-events';
+import { BAD, Scene, taken } from './scene';
+
+describe('a long submission', () => {
+  const long = (length: number): number[] => Array.from({ length }, () => 1);
+
+  test('is taken over several turns, between which others come', () => {
+    const scene = new Scene({ batchEventsMax: 100, waitingEventsMax: 10_000 });
+    scene.submit(1, long(2_000));
+    scene.submit(2, [1], 2);
+    scene.turn();
+    scene.turn();
+    expect(scene.answers).toMatchObject([{ id: 2 }]);
+    scene.turnAll();
+    expect(scene.answers.map(({ id }) => id)).toEqual([2, 1]);
+    expect(scene.answers[1]!.result).toEqual(taken(2_001));
+    expect(scene.market.applied.length).toBe(2_001);
+    // No turn took much more than it may: a part of one submission at the most.
+    for (const { events } of scene.batches) expect(events.length).toBeLessThanOrEqual(100 + 64);
+    expect(scene.market.held).toBe(0);
+  });
+
+  test('[P2] is taken whole or not at all: it is checked to its end before any of it is taken', () => {
+    const scene = new Scene({ batchEventsMax: 50, waitingEventsMax: 10_000 });
+    scene.submit(1, [...long(1_500), BAD]);
+    scene.turn();
+    expect([scene.market.held, scene.turnsAsked]).toEqual([1, 1]);
+    scene.submit(2, [1], 2);
+    scene.turnAll();
+    expect(scene.market.applied).toEqual([2]);
+    expect(scene.answers).toMatchObject([{ id: 2 }, { id: 1, result: { index: 1_500 } }]);
+    expect(scene.market.held).toBe(0);
+  });
+
+  test('what its source brings in behind it waits for it', () => {
+    const scene = new Scene({ batchEventsMax: 50, waitingEventsMax: 10_000 });
+    scene.submit(1, long(400), 7);
+    scene.submit(2, [1], 7);
+    scene.sequencer.act(
+      (out) => scene.market.push(3, 0, out),
+      () => {},
+      7,
+    );
+    scene.turnAll();
+    expect(scene.batches.flatMap(({ events }) => events.map((e) => (e as Trade).tradeId))).toEqual([
+      ...Array<number>(400).fill(1),
+      2,
+      3,
+    ]);
+    expect(scene.answers.map(({ id }) => id)).toEqual([1, 2]);
+  });
+
+  test('an event with many levels counts for several', () => {
+    const scene = new Scene({ batchEventsMax: 100, waitingEventsMax: 10_000 });
+    const levels = Array.from({ length: 2_000 * 2 }, () => 1);
+    const heavy = {
+      ...trade({ quantity: 1, tradeId: 1 }),
+      type: 'book',
+      bids: levels,
+      asks: levels,
+    };
+    for (let i = 0; i < 10; i++) {
+      scene.sequencer.submit(i + 1, [heavy as unknown as SourceEvent], () => {});
+    }
+    scene.market.takesBooks = true;
+    scene.turn();
+    // 4,000 levels cost as much as 125 events.
+    expect(scene.market.applied.length).toBe(1);
+  });
+});
+
+describe('shares', () => {
+  test('however much of one source waits, an event of another is in the next turn', () => {
+    const scene = new Scene({ batchEventsMax: 2_000, waitingEventsMax: 200_000 });
+    for (let i = 0; i < 1_000; i++) scene.submit(1, Array<number>(100).fill(1), 1);
+    scene.turn();
+    scene.submit(2, [1], 2);
+    scene.sequencer.act((out) => scene.market.push(3, 0, out));
+    scene.turn();
+    expect(scene.idsOf(scene.batches[1]!)).toEqual([1, 2, 3]);
+  });
+
+  test('of many sources that have much waiting each gets the same', () => {
+    const scene = new Scene({ batchEventsMax: 1_000, waitingEventsMax: 200_000 });
+    for (let i = 0; i < 100; i++) {
+      for (let source = 1; source <= 10; source++) scene.submit(source, Array<number>(source * 5).fill(1), source); // prettier-ignore
+    }
+    for (let i = 0; i < 5; i++) scene.turn();
+    for (let source = 1; source <= 10; source++) {
+      const own = scene.market.applied.filter((id) => id === source).length;
+      expect(own).toBeGreaterThanOrEqual(Math.min(500 - 50, source * 500));
+      expect(own).toBeLessThanOrEqual(500 + 50);
+    }
+  });
+
+  test('[P12] of a source for which little waits nothing is refused for what others bring', () => {
+    const scene = new Scene({ batchEventsMax: 10, waitingEventsMax: 6_400 });
+    for (let i = 0; i < 70; i++) scene.submit(1, Array<number>(100).fill(1), 1);
+    expect(scene.answers.length).toBe(6);
+    scene.submit(2, Array<number>(100).fill(1), 2);
+    scene.submit(3, Array<number>(101).fill(1), 3);
+    expect(scene.answers.slice(6)).toMatchObject([{ id: 3, result: { fault: { code: 'overloaded' } } }]); // prettier-ignore
+    scene.turnAll();
+    expect(scene.answers.length).toBe(72);
+  });
+
+  test('a turn ends when its time is used', () => {
+    const scene = new Scene({ batchEventsMax: 1_000 });
+    for (let id = 1; id <= 6; id++) {
+      scene.sequencer.act((out) => {
+        scene.market.push(id, 0, out);
+        scene.clock.advance(1e6);
+      });
+    }
+    scene.turn();
+    expect(scene.idsOf(scene.batches[0]!)).toEqual([1, 2]);
+    scene.turnAll();
+    expect(scene.batches.flatMap((b) => scene.idsOf(b))).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  test('an act that has more to do is called again, in turns with others', () => {
+    const scene = new Scene({ batchEventsMax: 4 });
+    let calls = 0;
+    let done = false;
+    scene.sequencer.act(
+      (out) => {
+        scene.market.push(++calls, 0, out);
+        scene.clock.advance(2e6);
+        return 10 * (5 - calls);
+      },
+      () => (done = true),
+      1,
+    );
+    scene.submit(100, [1], 2);
+    scene.turn();
+    expect([calls, scene.answers.length]).toEqual([1, 0]);
+    scene.turn();
+    expect(scene.idsOf(scene.batches[1]!)).toEqual([100, 2]);
+    scene.turnAll();
+    expect([calls, done]).toEqual([5, true]);
+  });
+});
