@@ -65,8 +65,12 @@ export class Market {
     this.instrumentsMax = options.instrumentsMax;
     this.timeLimits = options.timeLimits ?? (() => TIME_LIMITS);
     const find = (symbol: string): AnyInstrument | undefined => this.instruments.get(symbol);
+    const { levelsMax = Infinity, levelsPerKeyMax = Infinity } = options;
     this.desk = new OrderDesk(options.endedOrdersMax);
-export interface MarketOptions extends OrderLimits, Partial<LevelLimits> {
+    this.levels = new LevelCounts({ levelsMax, levelsPerKeyMax });
+    this.checks = new FeedChecks(this.instruments, options.instrumentsMax, this.levels);
+    const touch = (venue: VenueInstrument): unknown => this.touched.add(venue);
+    this.router = new OrderRouter(find, this.venues, this.desk, touch, options);
   }
 
   get(symbol: string): AnyInstrument | undefined {

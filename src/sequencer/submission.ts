@@ -27,8 +27,8 @@ const PART_COST = 64;
 /** To check an event costs such a part of what it costs to take it. */
 const CHECK_SHARE = 1 / 8;
 
-/** Does something, or a part of it. @returns what is left of its cost, if it is to be called again */
-export type Act = (out: SequencerOutput) => number | void;
+/** Does something, or a part of it. @returns a number: what is left of its cost, if it is to be called again */
+export type Act = (out: SequencerOutput) => unknown;
 
 interface SubmissionParts {
   readonly lane: LaneKey;
@@ -78,8 +78,8 @@ export class Submission implements Waiting {
   }
 
   private act(act: Act, out: SequencerOutput): Intake | undefined {
-    const left = act(out) ?? 0;
-    if (left <= 0) return this.end(this.intake);
+    const left = act(out);
+    if (typeof left !== 'number' || left <= 0) return this.end(this.intake);
     this.cost = left;
     return undefined;
   }
