@@ -47,6 +47,8 @@ export interface OrderView extends Standing {
   readonly code: string | null;
   readonly seq: number;
   readonly time: Nanos;
+  /** How many orders had ended before it; absent while it is open. */
+  readonly endedAs?: number;
   /** How it stood when its command was done. */
   readonly answer: Standing;
 }
@@ -82,8 +84,8 @@ export interface OrderStage {
   named(owner: string, clientOrderId: string): OrderView | undefined;
   /** Oldest first, behind the order of a command; `limit` at the most. */
   openOf(owner: string, after: number, limit: number): OrderView[];
-  /** The newest end first; undefined when the order to go on behind is not kept any more. */
-  endedOf(owner: string, before: number | null, limit: number): OrderView[] | undefined;
+  /** The newest end first: those that ended before the `before`th of all, or all that are kept. */
+  endedOf(owner: string, before: number | null, limit: number): OrderView[];
   definition(symbol: string): Instrument | undefined;
 }
 
@@ -167,14 +169,12 @@ export class Orders {
     const place = integer('next', query['next'], 0, Number.MAX_SAFE_INTEGER);
     if (typeof place !== 'number') return place;
     const { name } = principal;
-    const orders =
-      status === 'open'
-        ? this.stage.openOf(name, place, limit)
-        : this.stage.endedOf(name, place === 0 ? null : place, limit);
-    if (orders === undefined) {
-      return fieldFault('next', query['next'], 'the next of an answer, of an order that is still kept'); // prettier-ignore
-    }
-    const next = orders.length === limit ? String(orders.at(-1)!.seq) : null;
+    const isOpen = status === 'open';
+    const orders = isOpen
+      ? this.stage.openOf(name, place, limit)
+      : this.stage.endedOf(name, place === 0 ? null : place - 1, limit); // 0 is the first that ended
+    const last = orders.length === limit ? orders.at(-1)! : undefined;
+    const next = last === undefined ? null : String(isOpen ? last.seq : last.endedAs! + 1);
     return JSON.stringify({ orders: orders.map((order) => this.json(order)), next });
   }
 

@@ -3,14 +3,15 @@
  *
  * It makes a repeated submission harmless: the same owner and client order id get the answer of the
  * first time. It is a function of the commands alone, so recovery rebuilds it by carrying them out.
- * Bounded: the orders that have ended are kept up to `endedOrdersMax`, the oldest go first; those
- * that are open are bounded by the venues.
+ * Bounded: the orders that have ended are kept up to `endedOrdersMax`, each owner having its share
+ * (`ended-orders.ts`); those that are open are bounded by the venues and by the router.
  */
 
 import type { ErrorCode } from '../../protocol/codes';
 import type { Nanos } from '../../protocol/time';
-import { BoundedQueue } from '../base/bounded-queue';
+import { EndedOrders } from './ended-orders';
 import { readFills, writeFills, type FillsOfOrder, type WrittenFills } from './fills';
+import { OpenOrders } from './open-orders';
 import { OWNER_MAX } from './venue/definition';
 
 export type OrderStatus = 'open' | 'filled' | 'cancelled' | 'expired' | 'rejected';
@@ -39,6 +40,8 @@ export interface TrackedOrder {
   readonly time: Nanos;
   /** How it stood when the command was done: what a repetition is answered with. */
   answer: OrderAnswer;
+  /** How many had ended before it; absent while it is open. */
+  endedAs?: number;
 }
 
 export interface OrderAnswer {
@@ -66,12 +69,12 @@ export class OrderDesk {
   private readonly ownerNumbers = new Map<string, number>();
   private readonly byName = new Map<string, TrackedOrder>();
   private readonly byId = new Map<number, TrackedOrder>();
-  /** Ended orders, oldest first. */
-  private readonly ended: BoundedQueue<TrackedOrder>;
-  private readonly ofOwners = new Map<string, OrdersOfOwner>();
+  private readonly ended: EndedOrders<TrackedOrder>;
+  /** Of owners who have some. */
+  private readonly open = new Map<string, OpenOrders<TrackedOrder>>();
 
   constructor(endedOrdersMax: number) {
-    this.ended = new BoundedQueue(endedOrdersMax);
+    this.ended = new EndedOrders(endedOrdersMax);
   }
 
   /** The number of an owner who has given a command; only what is on record may give one. */
@@ -105,35 +108,20 @@ export class OrderDesk {
 
   /** How many orders of an owner are open. */
   openCount(owner: string): number {
-    return this.ofOwners.get(owner)?.open.size ?? 0;
+    return this.open.get(owner)?.size ?? 0;
   }
 
   /** Open orders of an owner, oldest first: those entered behind a command, `limit` at the most. */
   openOf(owner: string, after: number, limit: number): TrackedOrder[] {
-    const orders: TrackedOrder[] = [];
-    for (const order of this.ofOwners.get(owner)?.open ?? []) {
-      if (order.seq <= after) continue;
-      if (orders.push(order) === limit) break;
-    }
-    return orders;
+    return this.open.get(owner)?.behind(after, limit) ?? [];
   }
 
   /**
-   * Ended orders of an owner, the newest end first: those that ended before the order of a command, or
-   * all; `limit` at the most.
-   * @returns undefined when that order is not there (any more)
+   * Ended orders of an owner that are kept, the newest end first: those that ended before the `before`th
+   * of all (`endedAs`), or all; `limit` at the most.
    */
-  endedOf(owner: string, before: number | null, limit: number): TrackedOrder[] | undefined {
-    const ended = this.ofOwners.get(owner)?.ended;
-    let index = (ended?.length ?? 0) - 1;
-    if (before !== null) {
-      while (index >= 0 && ended!.at(index)!.seq !== before) index -= 1;
-      if (index < 0) return undefined;
-      index -= 1;
-    }
-    const orders: TrackedOrder[] = [];
-    for (; index >= 0 && orders.length < limit; index -= 1) orders.push(ended!.at(index)!);
-    return orders;
+  endedOf(owner: string, before: number | null, limit: number): TrackedOrder[] {
+    return this.ended.of(owner, before, limit);
   }
 
   /** Keeps track of an order from before it is matched; `took` gives it its id. */
@@ -144,35 +132,32 @@ export class OrderDesk {
   took(order: TrackedOrder, orderId: number): void {
     order.orderId = orderId;
     this.byId.set(orderId, order);
-    this.of(order.owner).open.add(order);
+    let open = this.open.get(order.owner);
+    if (open === undefined) {
+      open = new OpenOrders();
+      this.open.set(order.owner, open);
+    }
+    open.add(order);
   }
 
   end(order: TrackedOrder, status: Exclude<OrderStatus, 'open'>): void {
     order.status = status;
-    const own = this.of(order.owner);
-    own.open.delete(order);
-    if (this.ended.length === this.ended.capacity) this.forgetOldest();
-    this.ended.push(order);
-    own.ended.push(order);
+    if (order.orderId !== 0) this.close(order.owner);
+    const gone = this.ended.push(order);
+    if (gone !== undefined) this.forget(gone);
   }
 
-  private forgetOldest(): void {
-    const oldest = this.ended.shift()!;
-    this.byName.delete(nameOf(oldest.owner, oldest.clientOrderId));
-    this.byId.delete(oldest.orderId);
-    const { ended } = this.of(oldest.owner);
-    ended.shift(); // of its owner it is the oldest, too
-    ended.fit();
+  private close(owner: string): void {
+    const open = this.open.get(owner)!;
+    open.ended();
+    if (open.size === 0) this.open.delete(owner);
   }
 
-  /** Bounded by the owners that there may be. */
-  private of(owner: string): OrdersOfOwner {
-    let own = this.ofOwners.get(owner);
-    if (own === undefined) {
-      own = { open: new Set(), ended: new BoundedQueue(this.ended.capacity) };
-      this.ofOwners.set(owner, own);
-    }
-    return own;
+  /** Its name may be another order's by now, where a setting has more kept than before. */
+  private forget(order: TrackedOrder): void {
+    const name = nameOf(order.owner, order.clientOrderId);
+    if (this.byName.get(name) === order) this.byName.delete(name);
+    this.byId.delete(order.orderId);
   }
 
   checkpoint(): DeskCheckpoint {
@@ -189,13 +174,6 @@ export class OrderDesk {
       if (order.status !== 'open') this.end(order, order.status);
     }
   }
-}
-
-interface OrdersOfOwner {
-  /** In the order of their commands. */
-  readonly open: Set<TrackedOrder>;
-  /** The oldest end first. */
-  readonly ended: BoundedQueue<TrackedOrder>;
 }
 
 function written({ fills, answer, ...order }: TrackedOrder): WrittenOrder {
