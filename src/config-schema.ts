@@ -129,6 +129,7 @@ export const ConfigSchema = section({
     staleMs: count(500, 1, 60_000, 'What waited longer for a slow reader is conflated'),
     tradeAgeMs: count(1_000, 1, 3_600_000, 'A trade that waited longer for a slow reader is a gap'),
     lagMs: count(50, 1, 60_000, 'A pong later than this tells a slow reader'),
+    pingMs: count(10_000, 100, 60_000, 'Each session is sent a ping this often, whatever else'),
     pongMs: count(30_000, 1_000, 600_000, 'A reader without a pong for so long is closed'),
     controlMs: count(30_000, 1_000, 600_000, 'Answers that wait longer close a session'),
     controlMessagesMax: count(60_000, 25_005, 10_000_000, 'More answers that wait close a session'),
@@ -142,6 +143,12 @@ export const ConfigSchema = section({
     }),
     latenessMs: count(60_000, ...LATENESS_MS),
     timeAheadMs: count(10_000, ...TIME_AHEAD_MS),
+    takeoverMs: count(
+      2_000,
+      100,
+      60_000,
+      'A publisher that is silent for so long when asked yields to another session of its key',
+    ),
     requestsHoldMs: count(
       10_000,
       1,

@@ -14,9 +14,11 @@ import type { Connections } from './gateway/connections';
 import type { OrderStage } from './gateway/orders';
 import { closeLabel, type StreamCounts } from './gateway/stream-counts';
 import type { StreamHub } from './gateway/stream-hub';
+import { FeedInstrument } from './market/feed-instrument';
 import type { Recorder } from './recorder';
 import type { Limits } from './reload';
 import type { Repeated } from './repeated';
+import { Takeovers } from './takeovers';
 import { VERSION } from './version';
 import { welcomeLimits } from './welcome-limits';
 
@@ -35,10 +37,25 @@ export function createHub(
   },
   broadcaster: Broadcaster,
   replays: Replays,
-  { sequencer }: Recorder,
+  { sequencer, market }: Recorder,
   sources: Sources,
   orders: OrderStage,
 ): StreamHub<Session> {
+  const { connections } = registers;
+  const sessions = new Map<number, Session>();
+  const takeovers = new Takeovers({
+    clock,
+    takeoverMs: config.market.takeoverMs,
+    holderOf: (symbol) => {
+      const instrument = market.get(symbol);
+      return instrument instanceof FeedInstrument ? instrument.owner : 0;
+    },
+    publisher: (source) => connections.get(nameOf(source)),
+    ask: (source) => sessions.get(source)?.mark(clock.monotonicMs()),
+    submit: (source, owner, { events, continues }, done) => {
+      sequencer.submit(source, events, done, { owner, continues: continues ?? false });
+    },
+  });
   return {
     epoch: sequencer.epoch,
     server: `tapedeck/${VERSION}`,
@@ -50,28 +67,38 @@ export function createHub(
     lastSeq: () => broadcaster.lastSeq,
     enter: (socket: ServerWebSocket<unknown>, form) => {
       const source = sources.nextId();
-      const session = new Session(`s${source}`, form, socket, broadcaster.encoders, config.push);
-      broadcaster.sessions.add(session);
+      const session = new Session(nameOf(source), form, socket, broadcaster.encoders, config.push);
+      sessions.set(source, session);
+      broadcaster.enter(session);
       return { session, source };
     },
     leave: (session, source) => {
+      sessions.delete(source);
+      takeovers.leave(source);
       broadcaster.leave(session);
       sources.release(source);
     },
+    follow: (session, owner) => broadcaster.traders.set(session, owner),
     subscribe: (session, id, topics, intervalMs) =>
       broadcaster.subscriptions.subscribe(session, id, topics, intervalMs),
     resume: (session, request, done) => broadcaster.subscriptions.resume(session, request, done),
     replay: (session, request) => replays.handle(session, request),
-    pong: (session, payload) => session.pong(clock.monotonicMs(), pongNumber(payload)),
+    pong: (session, source, payload) => {
+      takeovers.heard(source);
+      session.pong(clock.monotonicMs(), pongNumber(payload));
+    },
     unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
     acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
-    submit: (source, owner, { events, continues }, done) => {
-      sequencer.submit(source, events, done, { owner, continues: continues ?? false });
-    },
+    submit: (source, owner, published, done) => takeovers.submit(source, owner, published, done),
     note: (session, event, detail) => {
       const code = event === 'closed' ? closeLabel(Number(detail.code)) : (detail.code ?? '');
       const first = event === 'refused' ? 1 : ORDINARY_LINES;
       repeated.tell('info', `session ${event}`, String(code), { session, ...detail }, first);
     },
   };
+}
+
+/** Of the session of a source. */
+function nameOf(source: number): string {
+  return `s${source}`;
 }

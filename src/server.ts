@@ -136,7 +136,8 @@ export function startServer(
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
   const limits = { ...config.limits }; // as they are now: a reload changes them in place
   const { sessionBoundary } = config.market;
-  const topics = { sessionBoundary, get topicsMax() { return limits.topicsMax; } }; // prettier-ignore
+  const { heartbeatMs } = config.push;
+  const topics = { sessionBoundary, heartbeatMs, get topicsMax() { return limits.topicsMax; } }; // prettier-ignore
   const broadcaster = new Broadcaster(topics, native, clock);
   const publishers = createPublishers(log);
   const recorder = openRecorder(
@@ -296,7 +297,8 @@ export function startServer(
     const what = 'a session was closed for being slow';
     repeated.tell('warn', what, reason, { session: name, reason });
   };
-  const heartbeat = setInterval(() => broadcaster.heartbeat(), config.push.heartbeatMs);
+  const heartbeat = setInterval(() => broadcaster.beat(), LOOK_EVERY_MS);
+  const queued = setInterval(() => plays.tellWaiting(), heartbeatMs);
   const look = setInterval(() => {
     loopLag.tick();
     publishers.beat();
@@ -334,6 +336,7 @@ export function startServer(
       const beganMs = clock.monotonicMs();
       isStopping = true;
       clearInterval(heartbeat); // what waits for a slow reader is to grow no more
+      clearInterval(queued);
       clearInterval(watch);
       clearTimeout(barTimer);
       broadcaster.wakeIn = () => {};

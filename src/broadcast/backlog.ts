@@ -13,6 +13,7 @@
 import type { Message } from '../../protocol/messages';
 import { Cursor, type BacklogCounters } from './cursor';
 import type { TopicState } from './mirror';
+import type { SessionLimits } from './session-limits';
 import { aboutBytes } from './topic-log';
 
 export interface BacklogOptions {
@@ -23,6 +24,8 @@ export interface BacklogOptions {
   /** A trade that has waited longer is dropped, in ms. */
   readonly tradeAgeMs: number;
 }
+
+type ControlLimits = Pick<SessionLimits, 'controlMs' | 'controlMessagesMax'>;
 
 interface Interval {
   readonly cursors: Set<Cursor>;
@@ -121,6 +124,13 @@ export class Backlog {
     return this.controlCount === 0 ? null : this.controlSinceMs;
   }
 
+  /** Whether the control has not moved for long, nor the reader; or is too much. */
+  isStuck(limits: ControlLimits, nowMs: number, aliveMs: number): boolean {
+    const { controlStuckMs, controlCount } = this;
+    const stuckMs = controlStuckMs === null ? 0 : nowMs - Math.max(controlStuckMs, aliveMs);
+    return stuckMs > limits.controlMs || controlCount > limits.controlMessagesMax;
+  }
+
   // ── what waits ──────────────────────────────────────────────────────────────────────────────
 
   get isEmpty(): boolean {
@@ -183,6 +193,13 @@ export class Backlog {
     const messages = this.takeControl(Infinity, nowMs);
     takeAll(behind, messages);
     return messages;
+  }
+
+  /** When something that was asked for at intervals is due next; infinity: nothing is. */
+  get nextDueMs(): number {
+    let next = Infinity;
+    for (const { dueMs } of this.intervals.values()) next = Math.min(next, dueMs);
+    return next;
   }
 
   /** Whether something is due for which there was no room. */

@@ -7,25 +7,23 @@
 
 import { encodeTextFrame, encodeTextFrames, FrameEncoder } from '../../protocol/codec';
 import { CLOSES, type CloseReason } from '../../protocol/codes';
-import {
-  type Bar,
-  type Execution,
-  type Instrument,
-  type MarketEvent,
-  type Message,
-} from '../../protocol/messages';
+import type { Bar, Execution, Instrument, MarketEvent, Message } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
+import { Agenda } from '../base/agenda';
 import type { Clock } from '../base/clock';
 import type { Prng } from '../base/prng';
 import { DerivedTopics, type OnPastBar } from './derived';
-import { Mirror, type SymbolChannel, type TopicState } from './mirror';
+import { Heartbeats } from './heartbeats';
+import { Mirror, type TopicState } from './mirror';
+import type { NativeReaders } from './native-readers';
 import type { Session } from './session';
 import { FRAME_BYTES_MAX } from './session-limits';
-import type { Encoders, SessionCounters } from './session-parts';
+import type { Encoders, SessionCare, SessionCounters } from './session-parts';
 import { Subscriptions } from './subscriptions';
 import { SentTally, type Tallies } from './tally';
+import { Traders } from './traders';
 import { INSTRUMENT_TOPIC } from './wire';
 
 /** After a stop sessions are asked to come back not before this time, which a start takes, */
@@ -37,8 +35,10 @@ const RETURNS_PER_MS = 5;
 
 /** Behind so many frames of one batch of a topic its readers are sent a ping. */
 const MARKED_FRAMES = 4;
-/** So many heads of a heartbeat fit into a frame. */
-const HEADS_A_MESSAGE = 200;
+/** So many sessions are looked at in a turn of the event loop. */
+const LOOKS_A_TURN = 500;
+/** Sessions that come one after the other have phases far from each other, and all of them even ones. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 /** What the broadcaster needs of a server. */
 export interface NativeTopics {
@@ -49,6 +49,8 @@ export interface BroadcastOptions {
   readonly topicsMax: number;
   /** When a session of the market ends, in seconds after midnight UTC. */
   readonly sessionBoundary: number;
+  /** Between heartbeats of a session; 5 s unless given. */
+  readonly heartbeatMs?: number;
 }
 
 /** A run of events as pushed. */
@@ -58,8 +60,11 @@ export interface BroadcastBatch {
   readonly executions: readonly { readonly owner: string; readonly message: Execution }[];
 }
 
-export class Broadcaster {
+export class Broadcaster implements SessionCare {
   readonly sessions = new Set<Session>();
+  readonly heartbeats: Heartbeats;
+  /** Which owner's orders each session is told of. */
+  readonly traders = new Traders();
   readonly encoders: Encoders;
   /** Newest place pushed. */
   lastSeq = 0;
@@ -78,8 +83,10 @@ export class Broadcaster {
   readonly subscriptions: Subscriptions;
   private readonly dirty: TopicState[] = [];
   private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 }; // prettier-ignore
-  private publishedBytes = 0;
-  /** Of definitions, since sessions were last sent a ping for them. */
+  private readonly agenda = new Agenda<Session>(LOOKS_A_TURN, (session) => this.lookAt(session));
+  private entered = 0;
+  private textSessions = 0;
+  /** Of definitions, since sessions were last credited with them. */
   private announcedBytes = 0;
   /** Acknowledgements of this turn. */
   private readonly acks = new Map<Session, Message[]>();
@@ -105,6 +112,28 @@ export class Broadcaster {
       scalesOf: (symbol) => this.mirror.get(symbol)?.definition,
       own: new SentTally(),
     };
+    const { encoders } = this;
+    const { changes } = this.mirror;
+    const everyMs = options.heartbeatMs ?? 5_000;
+    this.heartbeats = new Heartbeats({ everyMs, clock, encoders, changes, lastSeq: () => this.lastSeq }); // prettier-ignore
+  }
+
+  /** A session has come. */
+  enter(session: Session): void {
+    const phase = (++this.entered * GOLDEN) % 1;
+    this.sessions.add(session);
+    if (session.isText) this.textSessions += 1;
+    session.begin(this, phase);
+    this.heartbeats.enter(session, phase);
+  }
+
+  /** For sessions only. */
+  wake(session: Session): void {
+    this.agenda.soon(session);
+  }
+
+  nowMs(): number {
+    return this.clock.monotonicMs();
   }
 
   /** Takes the state of the time before on, up to place `lastSeq`, without pushing it. */
@@ -189,14 +218,20 @@ export class Broadcaster {
     this.acks.clear();
   }
 
-  /** Looks after the sessions: who is slow, who is well again, who is to be closed. Now and then. */
+  /** Looks after the sessions that need it: who is slow, who is well again, who is to be closed. Now and then. */
   look(): void {
     const nowMs = this.clock.monotonicMs();
-    for (const session of this.sessions) {
-      const reason = session.look(nowMs, this.publishedBytes);
-      if (reason !== undefined) this.end(session, reason);
-    }
+    this.agenda.run(nowMs);
     this.subscriptions.plays?.look(nowMs);
+  }
+
+  private lookAt(session: Session): void {
+    if (!this.sessions.has(session)) return;
+    const reason = session.look(this.clock.monotonicMs());
+    if (reason !== undefined) return this.end(session, reason);
+    const nextMs = session.nextLookMs;
+    if (nextMs === 0) this.agenda.soon(session);
+    else if (nextMs < Infinity) this.agenda.at(session, nextMs);
   }
 
   /** What became of messages, of all sessions that there were; and how many lag now. */
@@ -225,6 +260,11 @@ export class Broadcaster {
 
   leave(session: Session): void {
     if (!this.sessions.delete(session)) return;
+    if (session.isText) this.textSessions -= 1;
+    this.agenda.delete(session);
+    this.heartbeats.leave(session);
+    this.traders.leave(session);
+    this.subscriptions.wildcards.leave(session);
     addCounters(this.past, session.counters);
     session.gone();
   }
@@ -239,60 +279,47 @@ export class Broadcaster {
 
   /** Each session of an owner gets what became of its orders, in one frame. */
   private tellOwners(executions: BroadcastBatch['executions']): void {
-    for (const session of this.sessions) {
-      if (session.owner === null) continue;
-      const messages: Message[] = [];
-      for (const { owner, message } of executions) {
-        if (owner !== session.owner) continue;
-        messages.push(...this.scalesFor(session, message.symbol), message);
+    const { traders } = this;
+    for (const [owner, those] of Map.groupBy(executions, (execution) => execution.owner)) {
+      for (const session of traders.of(owner)) {
+        const messages: Message[] = [];
+        for (const { message } of those) {
+          const { definition } = this.mirror.get(message.symbol)!;
+          messages.push(...traders.scalesFor(session, owner, definition), message);
+        }
+        session.send(messages);
       }
-      if (messages.length > 0) session.send(messages);
     }
-  }
-
-  /** The definition that gives an execution its decimals, once; its topics need not be subscribed. */
-  private scalesFor(session: Session, symbol: string): Instrument[] {
-    if (session.traded.has(symbol)) return [];
-    session.traded.add(symbol);
-    return [this.mirror.get(symbol)!.definition];
   }
 
   private publish(topic: TopicState): void {
     const { pending } = topic;
-    const { binary, scalesOf } = this.encoders;
-    if (topic.binarySubscribers > 0) {
-      const frames = binary.encodeFrames(pending, FRAME_BYTES_MAX);
-      for (const [i, frame] of frames.entries()) {
-        if (i > 0 && i % MARKED_FRAMES === 0) this.mark(topic, false);
-        topic.binaryBytes += frame.length;
-        topic.binaryFrames += 1;
-        topic.tally.sent.add(frame.length, 0, topic.binarySubscribers);
-        this.publishedBytes += frame.length;
-        this.native.publish(topic.nativeBinary, frame);
-      }
+    if (topic.binary !== null) {
+      const frames = this.encoders.binary.encodeFrames(pending, FRAME_BYTES_MAX);
+      this.publishFrames(topic, topic.nativeBinary, topic.binary, frames);
     }
-    if (topic.textSubscribers > 0) {
-      const frames = encodeTextFrames(pending, scalesOf, FRAME_BYTES_MAX);
-      for (const [i, frame] of frames.entries()) {
-        if (i > 0 && i % MARKED_FRAMES === 0) this.mark(topic, true);
-        topic.textBytes += frame.length;
-        topic.textFrames += 1;
-        topic.tally.sent.add(frame.length, 0, topic.textSubscribers);
-        this.publishedBytes += frame.length;
-        this.native.publish(topic.nativeText, frame);
-      }
+    if (topic.text !== null) {
+      const frames = encodeTextFrames(pending, this.encoders.scalesOf, FRAME_BYTES_MAX);
+      this.publishFrames(topic, topic.nativeText, topic.text, frames);
     }
-    topic.tally.sent.messages += pending.length * (topic.binarySubscribers + topic.textSubscribers);
     topic.log?.append(topic.pending, this.clock.monotonicMs());
     topic.pending.length = 0;
   }
 
-  /** In the middle of a long batch: a slow line shows by these pings that it takes it. */
-  private mark(topic: TopicState, isText: boolean): void {
-    const nowMs = this.clock.monotonicMs();
-    for (const session of this.sessions) {
-      if (session.isText === isText && session.isExpress && session.topics.has(topic)) session.mark(nowMs); // prettier-ignore
+  private publishFrames(
+    { pending, tally }: TopicState,
+    nativeTopic: string,
+    readers: NativeReaders,
+    frames: readonly (string | Uint8Array<ArrayBuffer>)[],
+  ): void {
+    for (const [i, frame] of frames.entries()) {
+      // A slow line shows by these pings that it takes a long batch.
+      if (i > 0 && i % MARKED_FRAMES === 0) readers.mark(this.clock.monotonicMs());
+      tally.sent.add(frame.length, 0, readers.size);
+      this.native.publish(nativeTopic, frame);
+      readers.sent(frame.length);
     }
+    tally.sent.messages += pending.length * readers.size;
   }
 
   /** Definitions go to every session, and before the first event that needs them. */
@@ -303,19 +330,14 @@ export class Broadcaster {
     this.native.publish(INSTRUMENT_TOPIC.binary, frame);
     const text = encodeTextFrame([definition], scalesOf);
     this.native.publish(INSTRUMENT_TOPIC.text, text);
-    for (const { isText } of this.sessions) own.add(isText ? text.length : frame.length, 1, 1);
+    own.add(text.length, 1, this.textSessions);
+    own.add(frame.length, 1, this.sessions.size - this.textSessions);
     this.announcedBytes += text.length;
     if (this.announcedBytes > MARKED_FRAMES * FRAME_BYTES_MAX) {
+      for (const session of this.sessions) session.took(this.announcedBytes);
       this.announcedBytes = 0;
-      const nowMs = this.clock.monotonicMs();
-      for (const session of this.sessions) session.mark(nowMs);
     }
-    if (added === undefined) return;
-    for (const session of this.sessions) {
-      for (const [channel, intervalMs] of session.wildcards) {
-        session.join(added.topics[channel as SymbolChannel], intervalMs);
-      }
-    }
+    if (added !== undefined) this.subscriptions.wildcards.join(added);
   }
 
   /**
@@ -342,30 +364,9 @@ export class Broadcaster {
     }
   }
 
-  /** Tells each session the heads of its topics that moved since it was last told. */
-  heartbeat(): void {
-    const time = this.clock.now();
-    for (const session of this.sessions) {
-      // Any frame shows that the server lives, and behind a long answer this one would show nothing.
-      if (session.isAnswering) continue;
-      const heads: { topic: string; seq: number }[] = [];
-      // Of a reader that waits for some of them, the heads would tell of a loss that is none.
-      const topics = session.isExpress ? session.topics : [];
-      for (const [topic, told] of topics) {
-        if (session.isPaced(topic)) continue; // something of it may wait
-        if (topic.head === told) continue;
-        session.topics.set(topic, topic.head);
-        heads.push({ topic: topic.name, seq: topic.head });
-      }
-      const seq = session.toldUpTo(this.lastSeq);
-      const messages: Message[] = [];
-      do {
-        const some = heads.splice(0, HEADS_A_MESSAGE);
-        messages.push({ type: 'heartbeat', time, seq, heads: some });
-      } while (heads.length > 0);
-      session.send(messages);
-    }
-    this.subscriptions.plays?.tellWaiting();
+  /** Tells sessions whose time has come the heads of their topics that moved. Now and then. */
+  beat(): void {
+    this.heartbeats.look();
   }
 }
 

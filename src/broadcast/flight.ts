@@ -6,6 +6,8 @@
  * the measured pace of the line where they come late, so that a window never takes much longer than
  * `QUEUE_MS` on a line whose pace is known, and on any other not longer than the first window does.
  * A pong of any ping is progress; so is a socket that holds less back than before.
+ * The quickest round trip counts for `RTT_KEPT_MS`. Then it is measured anew, with nothing else under way, or
+ * what waits on the line would be taken for its delay; a line that became slower is not late for ever.
  * Bounded: the pings, by the window and by whoever sends beyond it.
  */
 
@@ -14,6 +16,7 @@ import {
   WINDOW_BYTES_MIN,
   WINDOW_LATE_MS,
   WINDOW_SOON_MS,
+  type SessionLimits,
 } from './session-limits';
 
 /** The window of a slow line holds what it takes in this time, and in two round trips: half of it is sent at a time. */
@@ -25,6 +28,11 @@ const GROWTH = 1;
 const SHRINK_MOST = 4;
 /** With nothing under way but the smallest window, a late pong is the line's own delay, by this part. */
 const DRIFT = 8;
+
+/** The quickest round trip is measured anew after so long. */
+const RTT_KEPT_MS = 10_000;
+/** With no more than this ahead of it a pong tells the delay of the line alone. */
+const ALONE_BYTES = 512;
 
 interface Ping {
   readonly number: number;
@@ -53,6 +61,9 @@ export class Flight {
   private shrunkTo = 0;
   private progressMs = 0;
   private heldBack = 0;
+  private rttMinAtMs = 0;
+  /** Nothing goes until the line was measured alone. */
+  private isMeasuring = false;
 
   constructor(windowBytesMax: number) {
     this.windowBytesMax = windowBytesMax;
@@ -65,14 +76,25 @@ export class Flight {
 
   /** What may go now: in runs of half a window at least, since to look for what waits has its price. */
   get roomBytes(): number {
+    if (this.isMeasuring) return 0;
     const oldest = this.pings[0];
     if (oldest !== undefined && oldest.number <= this.heldTo) return 0;
     return this.bytes > this.windowBytes / 2 ? 0 : this.windowBytes - this.bytes;
   }
 
-  /** How long the oldest ping has waited for its pong. */
-  waitedMs(nowMs: number): number {
-    return this.isEmpty ? 0 : nowMs - this.pings[0]!.atMs;
+  /** Whether the oldest ping has waited longer for its pong than `lagMs` over the quickest. */
+  isLate(nowMs: number, lagMs: number): boolean {
+    return !this.isEmpty && nowMs - this.pings[0]!.atMs > this.lateMs(lagMs);
+  }
+
+  /** When the pong that is missing is late, or has been missing for too long; infinity when none is. */
+  lateAtMs({ lagMs, pongMs }: Pick<SessionLimits, 'lagMs' | 'pongMs'>): number {
+    if (this.isEmpty) return Infinity;
+    return Math.min(this.pings[0]!.atMs + this.lateMs(lagMs), this.progressMs + pongMs);
+  }
+
+  private lateMs(lagMs: number): number {
+    return lagMs + (this.rttMinMs === Infinity ? 0 : this.rttMinMs);
   }
 
   /** How long nothing has shown that the reader takes what is under way. */
@@ -92,6 +114,20 @@ export class Flight {
     this.bytes += bytes;
     this.pings.push({ number: this.lastNumber, atMs: nowMs, bytes, ahead: this.bytes });
     return this.lastNumber;
+  }
+
+  /** Whether a ping is to go now, which has the line for itself. */
+  get wantsMeasure(): boolean {
+    return this.isMeasuring && this.isEmpty;
+  }
+
+  /** Where the quickest round trip is old, lets nothing go until it was measured anew. */
+  renew(nowMs: number): void {
+    if (this.rttMinMs < Infinity && this.isOld(nowMs)) this.isMeasuring = true;
+  }
+
+  private isOld(nowMs: number): boolean {
+    return nowMs - this.rttMinAtMs > RTT_KEPT_MS;
   }
 
   /** It is slow: nothing goes until it has had all that is under way, and then a window of so many bytes. */
@@ -122,7 +158,7 @@ export class Flight {
     this.progressMs = nowMs;
     const rttMs = nowMs - newest.atMs;
     this.rttMs = rttMs;
-    this.rttMinMs = Math.min(this.rttMinMs, rttMs);
+    this.measured(rttMs, newest.ahead, nowMs);
     const queuedMs = rttMs - this.rttMinMs;
     if (queuedMs > WINDOW_LATE_MS) {
       this.shrink(newest, queuedMs);
@@ -131,6 +167,13 @@ export class Flight {
     const isSoon = queuedMs < WINDOW_SOON_MS;
     this.grow(newest, bytes, isSoon ? Infinity : this.paced(newest, queuedMs));
     return isSoon ? 'soon' : 'fair';
+  }
+
+  private measured(rttMs: number, ahead: number, nowMs: number): void {
+    if (rttMs > this.rttMinMs && !(ahead <= ALONE_BYTES && this.isOld(nowMs))) return;
+    this.rttMinMs = rttMs;
+    this.rttMinAtMs = nowMs;
+    this.isMeasuring = false;
   }
 
   private grow({ ahead }: Ping, bytes: number, bytesMax: number): void {

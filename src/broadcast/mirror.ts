@@ -22,26 +22,28 @@ import type {
 } from '../../protocol/messages';
 import { TradeStatistics } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
+import { NativeReaders } from './native-readers';
 import { kindOf, newTallies, TopicTally, type Tallies } from './tally';
+import { TopicChanges, type ChangeLink } from './topic-changes';
 import { TopicLog } from './topic-log';
 
 /** One topic: its native names, its newest place, and what this turn brings for it. */
-export class TopicState {
+export class TopicState implements ChangeLink<TopicState> {
   readonly name: string;
   readonly nativeBinary: string;
   readonly nativeText: string;
-  head = 0;
-  binarySubscribers = 0;
-  textSubscribers = 0;
+  private newestSeq = 0;
+  /** For `TopicChanges` only. */
+  moved = 0;
+  newer: TopicState | null = null;
+  older: TopicState | null = null;
+  private readonly changes: TopicChanges<TopicState>;
+  /** Who takes it natively, in each form; null while nobody does. */
+  binary: NativeReaders | null = null;
+  text: NativeReaders | null = null;
   /** For readers that are not on its native topics; null while there are none. */
   log: TopicLog | null = null;
   private logReaders = 0;
-  /** Published on each of its native topics so far. */
-  binaryBytes = 0;
-  textBytes = 0;
-  /** The same in frames. */
-  binaryFrames = 0;
-  textFrames = 0;
   /** Of all topics of its kind. */
   readonly tally: TopicTally;
   /** Of a book, and of bars: the newest state, at its head. */
@@ -54,14 +56,42 @@ export class TopicState {
 
   /** Whether anybody gets its messages. */
   get isRead(): boolean {
-    return this.binarySubscribers + this.textSubscribers > 0 || this.log !== null;
+    return this.binary !== null || this.text !== null || this.log !== null;
   }
 
-  constructor(name: string, tally = new TopicTally()) {
+  constructor(
+    name: string,
+    tally = new TopicTally(),
+    changes: TopicChanges<TopicState> = new TopicChanges(),
+  ) {
     this.name = name;
     this.tally = tally;
+    this.changes = changes;
     this.nativeBinary = `b:${name}`;
     this.nativeText = `t:${name}`;
+  }
+
+  /** The newest seq pushed. */
+  get head(): number {
+    return this.newestSeq;
+  }
+
+  set head(seq: number) {
+    if (seq === this.newestSeq) return;
+    this.newestSeq = seq;
+    this.changes.note(this);
+  }
+
+  /** Those who take it natively in a form, of which there is to be one at least. */
+  readers(isText: boolean): NativeReaders {
+    if (isText) return (this.text ??= new NativeReaders(this.name));
+    return (this.binary ??= new NativeReaders(this.name));
+  }
+
+  /** Forgets the readers of a form when there are none. */
+  settle(isText: boolean): void {
+    if (isText && this.text?.size === 0) this.text = null;
+    else if (!isText && this.binary?.size === 0) this.binary = null;
   }
 
   /** One more reads its log. @param bytesMax of the log, where it begins with this one */
@@ -96,11 +126,17 @@ export class MirroredInstrument {
   /** Those of its bars, in the order of `BAR_INTERVALS`. */
   readonly barTopics: readonly TopicState[];
 
-  constructor(definition: Instrument, sessionBoundary: number, tallies: Tallies = newTallies()) {
+  constructor(
+    definition: Instrument,
+    sessionBoundary: number,
+    tallies: Tallies = newTallies(),
+    changes: TopicChanges<TopicState> = new TopicChanges(),
+  ) {
     this.definition = definition;
     this.statistics = new TradeStatistics(sessionBoundary);
     const { symbol } = definition;
-    const named = (name: string): TopicState => new TopicState(name, tallies[kindOf(name)]);
+    const named = (name: string): TopicState =>
+      new TopicState(name, tallies[kindOf(name)], changes);
     const topic = (channel: string): TopicState => named(`${channel}:${symbol}`);
     const bar = (interval: BarInterval): TopicState => named(`bar:${symbol}:${interval}`);
     this.topics = {
@@ -164,7 +200,9 @@ export class Mirror {
   private readonly instruments = new Map<string, MirroredInstrument>();
   /** Of all topics, by their kind. */
   readonly tallies = newTallies();
-  readonly statusTopic = new TopicState('status', this.tallies.status);
+  /** All topics, by when they changed. */
+  readonly changes = new TopicChanges<TopicState>();
+  readonly statusTopic = new TopicState('status', this.tallies.status, this.changes);
   private readonly sessionBoundary: number;
 
   /** @param sessionBoundary when a session ends, in seconds after midnight UTC */
@@ -196,7 +234,7 @@ export class Mirror {
       known.definition = e;
       return undefined;
     }
-    const added = new MirroredInstrument(e, this.sessionBoundary, this.tallies);
+    const added = new MirroredInstrument(e, this.sessionBoundary, this.tallies, this.changes);
     this.instruments.set(e.symbol, added);
     return added;
   }

@@ -4,7 +4,15 @@ import type { Message } from '../../protocol/messages';
 import { sizeOf } from './backlog';
 import type { Feed } from './feed';
 import { Flight } from './flight';
-import { FRAME_BYTES_MAX, FRAME_BYTES_MIN } from './session-limits';
+import { PingSchedule } from './ping-schedule';
+import {
+  EARLY_SHARE,
+  FRAME_BYTES_MAX,
+  FRAME_BYTES_MIN,
+  TEXT_FACTOR,
+  WINDOW_BYTES_MAX,
+  type SessionLimits,
+} from './session-limits';
 import type { Wire } from './wire';
 
 /** What is counted as a byte takes about so many on the wire, before a session has shown it. */
@@ -12,13 +20,16 @@ const RATIO = { binary: 2, text: 6 } as const;
 
 export class Outlet {
   readonly flight: Flight;
+  /** When a ping is due on the express lane. */
+  readonly pings: PingSchedule;
   private readonly wire: Wire;
   /** What the newest frames took of the wire, for each byte that was counted of them. */
   private ratio: number;
 
-  constructor(wire: Wire, windowBytesMax: number) {
+  constructor(wire: Wire, { outboxBytesMax, pingMs }: SessionLimits) {
     this.wire = wire;
-    this.flight = new Flight(windowBytesMax);
+    this.flight = new Flight(Math.min(WINDOW_BYTES_MAX, TEXT_FACTOR * outboxBytesMax));
+    this.pings = new PingSchedule(pingMs);
     this.ratio = wire.isText ? RATIO.text : RATIO.binary;
   }
 
@@ -40,6 +51,37 @@ export class Outlet {
   /** A ping. @param bytes that it was sent since the ping before */
   ask(bytes: number, nowMs: number): void {
     this.wire.ping(this.flight.ask(bytes, nowMs));
+  }
+
+  /** A ping behind what the express lane brought since the one before, if none is under way. */
+  askExpress(nowMs: number): void {
+    if (!this.flight.isEmpty) return;
+    this.ask(this.pings.sinceBytes, nowMs);
+    this.pings.pinged();
+  }
+
+  /** A ping ahead of everything, if none is under way, so that its pong tells the delay of the line alone. */
+  askAhead(nowMs: number): void {
+    if (this.flight.isEmpty) this.ask(0, nowMs);
+  }
+
+  /**
+   * Writes a heartbeat on the express lane, with a ping that would be due before the next one.
+   * @returns whether the session needs a look
+   */
+  beat(frame: string | Uint8Array, nowMs: number, everyMs: number): boolean {
+    const { pings, wire } = this;
+    if (!pings.passEarly(nowMs, EARLY_SHARE * everyMs)) return pings.took(wire.write(frame, 1));
+    wire.cork(() => {
+      pings.took(wire.write(frame, 1));
+      this.askExpress(nowMs);
+    });
+    return true;
+  }
+
+  /** When the express lane needs a look, if nothing happens before that. */
+  nextLookMs(limits: SessionLimits): number {
+    return Math.min(this.pings.dueMs, this.flight.lateAtMs(limits));
   }
 
   /** @param isAsked a ping follows each frame @returns bytes */

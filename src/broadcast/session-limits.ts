@@ -9,6 +9,8 @@ export interface SessionLimits {
   readonly tradeAgeMs: number;
   /** A pong that is later than this, over the quickest, tells a slow reader; in ms. */
   readonly lagMs: number;
+  /** A ping goes to each session this often, in ms, whatever else it is sent. */
+  readonly pingMs: number;
   /** A reader without a pong for so long is closed, in ms. */
   readonly pongMs: number;
   /** Control that has not moved for longer closes the session, in ms; and so many messages. */
@@ -22,6 +24,10 @@ export const FRAME_BYTES_MAX = 16_384;
 export const FRAME_BYTES_MIN = 2_048;
 /** On the express lane a ping follows so many bytes. */
 export const PING_BYTES = 16_384;
+/** A ping that is due within this part of the time to the next heartbeat goes with the heartbeat before. */
+export const EARLY_SHARE = 0.9;
+/** A session whose window is full is looked at this often, unless a pong comes. */
+export const STALLED_LOOK_MS = 200;
 /** Of the socket's own backlog: past this it is slow without waiting for a pong. */
 export const BUFFERED_BYTES_MAX = 65_536;
 /**

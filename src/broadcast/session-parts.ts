@@ -3,6 +3,7 @@
 import type { FrameEncoder } from '../../protocol/codec';
 import type { ScalesOf } from '../../protocol/units';
 import type { BacklogCounters } from './cursor';
+import type { Session } from './session';
 import type { SentTally } from './tally';
 
 /** Sessions of either form encode through these. */
@@ -11,6 +12,13 @@ export interface Encoders {
   readonly scalesOf: ScalesOf;
   /** What sessions were sent that is theirs alone: answers, states, windows, plays. */
   readonly own: SentTally;
+}
+
+/** Who looks after sessions when they ask for it. */
+export interface SessionCare {
+  /** It is to be looked at soon. */
+  wake(session: Session): void;
+  nowMs(): number;
 }
 
 /** Of one session, or of all there were. */

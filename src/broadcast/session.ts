@@ -1,16 +1,15 @@
 /**
  * Session: one reader's connection, its topics, and the lane that it is on.
  *
- * On the express lane it takes Bun's native topics. After some bytes it is sent a ping; while the pongs
- * come in time the reader keeps up. When one is late, or the socket holds data back, the session leaves the
- * native topics and is served from its backlog, in windows: frames with a ping behind each, and no more
- * under way than the window (`Flight`). When no more waits than there is room for, and the pong came soon,
- * that goes out and it is back on the native topics. Both changes happen between batches, so nothing is
- * lost, doubled or reordered by them.
- * An answer that is longer than the window goes out in windows as well, however well the reader keeps up:
- * a slow line takes it at its own pace, and shows its progress with each pong. Its topics wait behind it.
- * Topics that a client asked to have at most every so often come from the backlog always. What is read from
- * the journal for it (a feed) goes out in windows too, behind what waits of topics.
+ * On the express lane it takes Bun's native topics. After some bytes, and every so often, it is sent a ping;
+ * while the pongs come in time the reader keeps up. When one is late, or the socket holds data back, the
+ * session leaves the native topics and is served from its backlog, in windows: frames with a ping behind
+ * each, and no more under way than the window (`Flight`). When no more waits than there is room for, and the
+ * pong came soon, that goes out and it is back on the native topics. Both changes happen between batches, so
+ * nothing is lost, doubled or reordered by them.
+ * An answer longer than the window goes out in windows as well, however well the reader keeps up, and so does
+ * what is read from the journal (a feed). Topics with an interval come from the backlog always.
+ * It costs nothing while nothing happens: it says when it is to be looked at (`wake`, `nextLookMs`).
  * Bounded: the window, the control that waits and how long (`SessionLimits`); the backlog by the logs.
  */
 
@@ -20,37 +19,29 @@ import type { Message } from '../../protocol/messages';
 import { Backlog, sizeOf } from './backlog';
 import type { Feed } from './feed';
 import type { TopicState } from './mirror';
+import type { NativeReader } from './native-readers';
 import { Outlet } from './outlet';
 import {
   BUFFERED_BYTES_MAX,
   PING_BYTES,
-  TEXT_FACTOR,
-  WINDOW_BYTES_MAX,
+  STALLED_LOOK_MS,
   WINDOW_BYTES_SLOW,
   type SessionLimits,
 } from './session-limits';
-import type { Encoders, SessionCounters } from './session-parts';
-import type { SessionState } from './session-state';
+import type { Encoders, SessionCare, SessionCounters } from './session-parts';
+import { stateOf, type SessionState } from './session-state';
+import { SessionTopics } from './session-topics';
 import type { Socket } from './socket';
 import { Wire } from './wire';
 
-type Lane =
-  | { readonly is: 'express'; pingedBytes: number }
-  | { readonly is: 'windows' }
-  | { readonly is: 'gone' };
+type Lane = 'express' | 'windows' | 'gone';
 
-export class Session {
+export class Session implements NativeReader {
   readonly name: string;
-  /** Topics it is on, with the head that its last heartbeat told. */
-  readonly topics = new Map<TopicState, number>();
   /** Channels it is on for every symbol, now and later, with the interval that was asked for; 0: none. */
   readonly wildcards = new Map<string, number>();
   /** Who it counts as where limits are of a client: the name of a key, or an address. */
   client = '';
-  /** Whose orders it is told of; null when it may not trade. */
-  owner: string | null = null;
-  /** Symbols of which it was told an execution, and so had the definition. */
-  readonly traded = new Set<string>();
   private lagged = 0;
   /** Of resumes that could not be; whoever answers them counts. */
   resets = 0;
@@ -58,13 +49,14 @@ export class Session {
   private readonly limits: SessionLimits;
   /** Of topics that it does not take natively, and control while it is not on the express lane. */
   private readonly backlog: Backlog;
-  private lane: Lane = { is: 'express', pingedBytes: 0 };
+  private readonly on: SessionTopics;
+  private lane: Lane = 'express';
   private readonly outlet: Outlet;
   private feed: Feed | null = null;
   /** It is in windows for a long answer, and not for being slow. */
   private isAnswered = false;
-  /** When so much was published and sent to it alone, it may be due for a ping. */
-  private bytesDue = 0;
+  /** Whoever looks after it. */
+  private care: SessionCare | null = null;
   private nowMs = 0;
 
   constructor(
@@ -78,8 +70,20 @@ export class Session {
     this.wire = new Wire(form, socket, encoders);
     this.limits = limits;
     this.backlog = new Backlog(limits);
-    const windowBytes = Math.min(WINDOW_BYTES_MAX, TEXT_FACTOR * limits.outboxBytesMax);
-    this.outlet = new Outlet(this.wire, windowBytes);
+    this.on = new SessionTopics(this.wire, this.backlog, this);
+    this.outlet = new Outlet(this.wire, limits);
+  }
+
+  /** It has come. @param phase of its pings, from 0 to 1 */
+  begin(care: SessionCare, phase: number): void {
+    this.care = care;
+    this.outlet.pings.begin(care.nowMs(), phase);
+    this.wake();
+  }
+
+  /** Topics it is on, with the head that its last heartbeat told. */
+  get topics(): Map<TopicState, number> {
+    return this.on.heads;
   }
 
   get isText(): boolean {
@@ -97,11 +101,11 @@ export class Session {
 
   /** Whether it gets its topics as they are pushed, and so has them all. */
   get isExpress(): boolean {
-    return this.lane.is === 'express';
+    return this.lane === 'express';
   }
 
   get isGone(): boolean {
-    return this.lane.is === 'gone';
+    return this.lane === 'gone';
   }
 
   /** Whether something is read from the journal for it. */
@@ -111,7 +115,7 @@ export class Session {
 
   /** Whether it does not keep up. */
   get isLagging(): boolean {
-    return this.lane.is === 'windows' && this.feed === null && !this.isAnswered;
+    return this.lane === 'windows' && this.feed === null && !this.isAnswered;
   }
 
   /** Whether an answer waits for it, or what is to come in its order. */
@@ -124,19 +128,7 @@ export class Session {
   }
 
   get state(): SessionState {
-    const { backlog, outlet } = this;
-    const sinceMs = backlog.oldestMs;
-    return {
-      form: this.isText ? 'json' : 'msgpack',
-      lane: this.isLagging ? 'lagging' : 'express',
-      topics: this.topics.size,
-      sentBytes: this.wire.sentBytes(),
-      sentFrames: this.wire.sentFrames(),
-      waitingBytes: this.waitingBytes,
-      lagMs: sinceMs === null ? 0 : Math.max(0, this.nowMs - sinceMs),
-      rttMs: outlet.flight.rttMs,
-      ...this.counters,
-    };
+    return stateOf(this, this.wire, this.backlog, this.outlet.flight, this.nowMs);
   }
 
   /** About what is held for it alone: answers, and what its socket has not sent. */
@@ -146,36 +138,40 @@ export class Session {
 
   /** About what waits for it: in its backlog, of which topics hold a part for others too, and in its socket. */
   get waitingBytes(): number {
-    return this.lane.is === 'gone' ? 0 : this.backlog.pendingBytes + this.wire.bufferedBytes;
+    return this.lane === 'gone' ? 0 : this.backlog.pendingBytes + this.wire.bufferedBytes;
   }
 
   /** Sends messages that belong together, ahead of what waits of topics. */
   send(messages: readonly Message[]): void {
-    if (this.lane.is === 'gone') return;
-    if (this.lane.is === 'express') {
+    if (this.lane === 'gone') return;
+    if (this.lane === 'express') {
+      if (!this.outlet.isShort(messages)) this.lookAtTime();
       this.write(messages);
-      return;
+    } else {
+      this.backlog.tell(messages, this.nowMs);
+      this.flush();
     }
-    this.backlog.tell(messages, this.nowMs);
-    this.flush();
+  }
+
+  /** Tells a heartbeat, of which the frame is there. @param everyMs between heartbeats */
+  beat(heartbeat: Message, frame: string | Uint8Array, nowMs: number, everyMs: number): void {
+    if (this.lane !== 'express') this.send([heartbeat]);
+    else if (this.outlet.beat(frame, nowMs, everyMs)) this.wake();
   }
 
   /** Sends an answer, which may be long, ahead of what its topics bring from now on. */
   answer(messages: readonly Message[], nowMs: number): void {
     this.nowMs = nowMs; // of a new session it is not known yet
-    if (this.lane.is === 'express' && sizeOf(messages) > this.outlet.room) {
-      this.isAnswered = true;
-      this.useWindows();
-    }
+    if (this.lane === 'express' && sizeOf(messages) > this.outlet.room) this.useWindows(true);
     this.send(messages);
   }
 
   /** Serves a feed until it is over; one at a time. */
   serve(feed: Feed, nowMs: number): void {
     this.nowMs = nowMs; // of a new session it is not known yet
-    if (this.lane.is === 'gone') return feed.end();
+    if (this.lane === 'gone') return feed.end();
     this.feed = feed;
-    if (this.lane.is === 'express') this.useWindows();
+    if (this.lane === 'express') this.useWindows();
     this.flush();
   }
 
@@ -194,60 +190,76 @@ export class Session {
     if (this.topics.has(topic)) {
       const messages = backlog.settle(topic);
       if (messages.length > 0) this.send(messages);
-      const isKept = intervalMs === 0 && !backlog.isPaced(topic);
-      if (isKept) return;
-      this.detach(topic);
+      if (intervalMs === 0 && !backlog.isPaced(topic)) return;
+      this.on.stop(topic);
     } else {
       this.topics.set(topic, topic.head);
     }
-    if (intervalMs > 0 || this.lane.is === 'windows') backlog.attach(topic, intervalMs, this.nowMs);
-    else this.wire.join(topic);
+    if (intervalMs === 0 && this.lane !== 'windows') return this.on.join(topic);
+    if (this.lane === 'express') this.lookAtTime();
+    this.on.read(topic, intervalMs, this.nowMs);
+    this.wake();
   }
 
   leave(topic: TopicState): void {
-    if (this.topics.delete(topic)) this.detach(topic);
+    if (this.topics.delete(topic)) this.on.stop(topic);
   }
 
-  /** A place up to which it was told everything, if the newest pushed is this. */
+  /** Up to here it was told everything, if the newest pushed is this. */
   toldUpTo(lastSeq: number): number {
     return Math.min(lastSeq, this.backlog.toldSeq);
   }
 
+  /** A native topic has brought it so much. */
+  took(bytes: number): void {
+    if (this.outlet.pings.took(bytes)) this.wake();
+  }
+
   /**
-   * Now and then: is it slow, is something due, is it dead?
-   * @param publishedBytes on all native topics so far
+   * Is it slow, is something due, is it dead? Called when it asks for that, and at `nextLookMs`.
    * @returns why it has to be closed, if so
    */
-  look(nowMs: number, publishedBytes: number): CloseReason | undefined {
+  look(nowMs: number): CloseReason | undefined {
     this.nowMs = nowMs;
     const { lane, limits } = this;
     const { flight } = this.outlet;
-    if (lane.is === 'gone') return undefined;
+    if (lane === 'gone') return undefined;
     flight.look(this.wire.bufferedBytes, nowMs);
     if (flight.silentMs(nowMs) > limits.pongMs) return 'unresponsive';
-    if (lane.is === 'express') {
-      this.lookExpress(lane, publishedBytes);
+    const isDue = this.outlet.pings.pass(nowMs);
+    if (lane === 'express') {
+      this.lookExpress(isDue);
       return undefined;
     }
-    const { controlStuckMs, controlCount } = this.backlog;
-    const stuckMs = controlStuckMs === null ? 0 : nowMs - Math.max(controlStuckMs, flight.aliveMs);
-    if (stuckMs > limits.controlMs || controlCount > limits.controlMessagesMax) return 'too-slow';
+    if (this.backlog.isStuck(limits, nowMs, flight.aliveMs)) return 'too-slow';
+    flight.renew(nowMs);
+    if (isDue || flight.wantsMeasure) this.outlet.askAhead(nowMs);
     this.flush();
     return undefined;
   }
 
-  /**
-   * The reader has had all before a ping.
-   * @param number of the ping; undefined: the oldest that waits
-   */
+  /** When it is to be looked at next, if nothing wakes it before that; 0: as soon as may be. */
+  get nextLookMs(): number {
+    const { lane, outlet, backlog } = this;
+    if (lane === 'gone') return Infinity;
+    if (lane === 'express') return Math.min(outlet.nextLookMs(this.limits), backlog.nextDueMs);
+    return outlet.flight.roomBytes > 0 ? 0 : this.nowMs + STALLED_LOOK_MS;
+  }
+
+  /** The reader has had all before a ping. @param number its own; undefined: the oldest that waits */
   pong(nowMs: number, number?: number): void {
     const { lane, outlet } = this;
     const { flight } = outlet;
-    if (lane.is === 'gone') return;
+    if (lane === 'gone') return;
     const pace = flight.pong(number, nowMs);
     if (pace === undefined) return;
     this.nowMs = nowMs;
-    if (lane.is === 'express') return;
+    if (lane === 'express') {
+      if (this.outlet.pings.sinceBytes >= PING_BYTES) this.wake();
+      return;
+    }
+    if (flight.wantsMeasure) outlet.askAhead(nowMs);
+    this.wake();
     if (pace === 'late' && this.isAnswered && !this.isAnswering) this.lag();
     const isWell = pace === 'soon' || flight.isEmpty;
     if (isWell && this.catchUp(pace === 'soon' ? outlet.spare : 0)) return;
@@ -256,7 +268,9 @@ export class Session {
 
   /** A ping in the middle of much that is sent to it natively. */
   mark(nowMs: number): void {
-    if (this.lane.is !== 'gone') this.outlet.ask(0, nowMs);
+    if (this.lane === 'gone') return;
+    this.outlet.ask(0, nowMs);
+    this.wake();
   }
 
   /** The server stops: tells it so, and sends all that waits; `isDrained` says when it has that. */
@@ -264,27 +278,24 @@ export class Session {
     this.nowMs = nowMs; // of a new session it is not known yet
     this.backlog.hurry();
     this.send([closing]);
-    const { lane } = this;
-    if (lane.is !== 'express') return;
+    if (this.lane !== 'express') return;
     this.write(this.backlog.due(nowMs));
-    if (this.outlet.flight.isEmpty) this.outlet.ask(0, nowMs);
+    this.outlet.askAhead(nowMs);
+    this.wake();
   }
 
   /** Nothing waits, and the reader has had what was sent before the newest ping. */
   get isDrained(): boolean {
-    const { lane } = this;
-    if (lane.is === 'gone' || this.wire.overrun) return true;
-    if (!this.outlet.flight.isEmpty || this.wire.bufferedBytes > 0) return false;
-    return this.backlog.isEmpty;
+    if (this.lane === 'gone' || this.wire.overrun) return true;
+    const isRead = this.outlet.flight.isEmpty && this.wire.bufferedBytes === 0;
+    return isRead && this.backlog.isEmpty;
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */
   gone(): void {
-    for (const topic of this.topics.keys()) this.backlog.detach(topic);
-    this.wire.gone();
-    this.topics.clear();
+    this.on.end();
     this.wildcards.clear();
-    this.lane = { is: 'gone' };
+    this.lane = 'gone';
     this.feed?.end();
     this.feed = null;
   }
@@ -297,33 +308,28 @@ export class Session {
     this.wire.terminate();
   }
 
-  private lookExpress(lane: Extract<Lane, { is: 'express' }>, publishedBytes: number): void {
+  private wake(): void {
+    this.care?.wake(this);
+  }
+
+  /** While nobody looks at it, its time stands still. */
+  private lookAtTime(): void {
+    if (this.care !== null) this.nowMs = this.care.nowMs();
+  }
+
+  private lookExpress(isDue: boolean): void {
     const { outlet, wire, backlog } = this;
-    const { flight } = outlet;
     this.write(backlog.due(this.nowMs, outlet.room));
-    if (backlog.hasDue) {
-      this.isAnswered = true;
-      return this.useWindows();
-    }
-    const late = this.limits.lagMs + (flight.rttMinMs === Infinity ? 0 : flight.rttMinMs);
-    const isLate = flight.waitedMs(this.nowMs) > late;
-    if (isLate || wire.bufferedBytes > BUFFERED_BYTES_MAX) return this.fallBehind(lane);
-    if (!flight.isEmpty) return;
-    // It was sent no more than all were since; to know how much goes through all of its topics.
-    const most = publishedBytes + wire.ownTotal;
-    if (most < this.bytesDue) return;
-    const bytes = wire.sentBytes();
-    const rest = PING_BYTES - (bytes - lane.pingedBytes);
-    this.bytesDue = most + Math.max(0, rest);
-    if (rest > 0) return;
-    outlet.ask(bytes - lane.pingedBytes, this.nowMs);
-    lane.pingedBytes = bytes;
+    if (backlog.hasDue) return this.useWindows(true);
+    const isLate = outlet.flight.isLate(this.nowMs, this.limits.lagMs);
+    if (isLate || wire.bufferedBytes > BUFFERED_BYTES_MAX) return this.fallBehind();
+    if (isDue || outlet.pings.sinceBytes >= PING_BYTES) outlet.askExpress(this.nowMs);
   }
 
   /** Leaves the native topics. A ping that is under way already closes the first window. */
-  private fallBehind({ pingedBytes }: Extract<Lane, { is: 'express' }>): void {
+  private fallBehind(): void {
     const { outlet } = this;
-    if (outlet.flight.isEmpty) outlet.ask(this.wire.sentBytes() - pingedBytes, this.nowMs);
+    outlet.askExpress(this.nowMs);
     outlet.flight.hold(WINDOW_BYTES_SLOW);
     this.lag();
     this.useWindows();
@@ -334,15 +340,12 @@ export class Session {
     this.lagged += 1;
   }
 
-  private useWindows(): void {
-    // Ahead of everything, so that its pong tells the delay of the line alone.
-    if (this.outlet.flight.isEmpty) this.outlet.ask(0, this.nowMs);
-    this.lane = { is: 'windows' };
-    for (const topic of this.topics.keys()) {
-      if (this.backlog.has(topic)) continue;
-      this.wire.leave(topic);
-      this.backlog.attach(topic, 0, this.nowMs);
-    }
+  private useWindows(isAnswered = this.isAnswered): void {
+    this.isAnswered = isAnswered;
+    this.outlet.askAhead(this.nowMs);
+    this.lane = 'windows';
+    this.wake();
+    this.on.readAll(this.nowMs);
   }
 
   /**
@@ -355,18 +358,16 @@ export class Session {
     if (rest === undefined) return false;
     this.write(rest);
     this.isAnswered = false;
-    for (const topic of this.topics.keys()) {
-      if (this.backlog.isPaced(topic)) continue;
-      this.backlog.detach(topic);
-      this.wire.join(topic);
-    }
-    this.lane = { is: 'express', pingedBytes: this.wire.sentBytes() };
+    this.on.joinAll();
+    this.lane = 'express';
+    this.outlet.pings.pinged();
+    this.wake();
     return true;
   }
 
   /** Sends what waits, as far as there is room for it. */
   private flush(): void {
-    if (this.lane.is !== 'windows') return;
+    if (this.lane !== 'windows') return;
     const { lane, outlet, nowMs } = this;
     const { windowBytes } = outlet.flight;
     let { roomBytes } = outlet.flight;
@@ -385,16 +386,15 @@ export class Session {
 
   /** In frames; in windows, and where it takes several, with a ping behind each. */
   private write(messages: readonly Message[]): number {
-    const { lane, outlet, wire, nowMs } = this;
-    if (lane.is === 'windows') return outlet.write(messages, true, nowMs);
+    const { lane, outlet, nowMs } = this;
+    if (lane === 'windows') return outlet.write(messages, true, nowMs);
     const isShort = outlet.isShort(messages);
     // Of a session that nobody has looked at the time is not known.
     const bytes = outlet.write(messages, !isShort && nowMs > 0, nowMs);
-    if (!isShort && lane.is === 'express') lane.pingedBytes = wire.sentBytes();
+    this.took(bytes);
+    if (isShort || lane !== 'express') return bytes;
+    this.outlet.pings.pinged();
+    this.wake();
     return bytes;
-  }
-
-  private detach(topic: TopicState): void {
-    if (!this.backlog.detach(topic)) this.wire.leave(topic);
   }
 }

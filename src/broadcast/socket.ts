@@ -5,6 +5,8 @@ export interface Socket {
   send(data: string | Uint8Array): number;
   /** @param payload which its pong brings back */
   ping(payload: Uint8Array<ArrayBuffer>): unknown;
+  /** What is sent within goes to the system at once. */
+  cork(send: () => void): unknown;
   /** Bytes that the system has not taken yet. */
   getBufferedAmount(): number;
   subscribe(nativeTopic: string): void;

@@ -41,6 +41,7 @@ import { Resumption, type Outcome, type ResetReason } from './resumption';
 import type { Session } from './session';
 import { kindOf } from './tally';
 import { WaitingFeed } from './waiting-feed';
+import { Wildcards } from './wildcards';
 
 /**
  * Events that a resume goes through in memory; what is further back comes out of the journal. A frame of
@@ -83,6 +84,8 @@ export class Subscriptions {
   private readonly options: { readonly topicsMax: number };
   /** The journal; without it a resume has what is in memory. */
   plays: Plays | null = null;
+  /** Who is on a channel for every symbol. */
+  readonly wildcards = new Wildcards();
   /** Bars of the past. */
   pastBars: PastBarQuestions | null = null;
   private readonly clock: Clock;
@@ -194,7 +197,7 @@ export class Subscriptions {
       return this.answer(session, request, asked, missed, done, { opening, gaps, bars });
     }
     for (const topic of asked.targets.keys()) session.leave(topic);
-    for (const topic of asked.topics) if (topic.symbol === '*') session.wildcards.delete(channelOf(topic)); // prettier-ignore
+    for (const topic of asked.topics) if (topic.symbol === '*') this.wildcards.delete(session, channelOf(topic)); // prettier-ignore
     const finish = (outcome: Outcome): void => {
       // Instruments may have come meanwhile that a `*` stands for.
       const now = this.resolve(session, topics);
@@ -299,7 +302,7 @@ export class Subscriptions {
   private join(session: Session, { topics, targets }: Asked, intervalMs: number): void {
     for (const topic of targets.keys()) session.join(topic, intervalMs);
     for (const topic of topics) {
-      if (topic.symbol === '*') session.wildcards.set(channelOf(topic), intervalMs);
+      if (topic.symbol === '*') this.wildcards.add(session, channelOf(topic), intervalMs);
     }
   }
 
@@ -344,7 +347,7 @@ export class Subscriptions {
       if (topic.symbol === '*') wildcards.push(channelOf(topic));
     }
     for (const topic of leaving) session.leave(topic);
-    for (const channel of wildcards) session.wildcards.delete(channel);
+    for (const channel of wildcards) this.wildcards.delete(session, channel);
     return undefined;
   }
 

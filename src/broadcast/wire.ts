@@ -8,6 +8,7 @@
 import { encodeTextFrames, SUBPROTOCOL_JSON, type Subprotocol } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
 import type { TopicState } from './mirror';
+import type { NativeReader } from './native-readers';
 import type { Encoders } from './session-parts';
 import type { Socket } from './socket';
 
@@ -18,8 +19,6 @@ export class Wire {
   readonly isText: boolean;
   /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
   overrun = false;
-  /** Sent to it alone so far, in bytes. */
-  ownTotal = 0;
   private readonly socket: Socket;
   private readonly encoders: Encoders;
   private readonly natives = new Set<TopicState>();
@@ -42,14 +41,14 @@ export class Wire {
   /** Frames to it since it came, without what WebSocket adds. It goes through all native topics. */
   sentBytes(): number {
     let bytes = this.ownBytes;
-    for (const topic of this.natives) bytes += this.isText ? topic.textBytes : topic.binaryBytes;
+    for (const topic of this.natives) bytes += topic.readers(this.isText).bytes;
     return bytes;
   }
 
   /** The same in frames, but for definitions, which all sessions get. */
   sentFrames(): number {
     let frames = this.ownFrames;
-    for (const topic of this.natives) frames += this.isText ? topic.textFrames : topic.binaryFrames;
+    for (const topic of this.natives) frames += topic.readers(this.isText).frames;
     return frames;
   }
 
@@ -58,7 +57,6 @@ export class Wire {
     if (this.overrun) return 0;
     const bytes = frame.length;
     this.ownBytes += bytes;
-    this.ownTotal += bytes;
     this.ownFrames += 1;
     this.encoders.own.add(bytes, messages, 1);
     this.overrun = this.socket.send(frame) === 0;
@@ -73,37 +71,41 @@ export class Wire {
     return binary.encodeFrames(messages, bytesMax);
   }
 
+  cork(send: () => void): void {
+    this.socket.cork(send);
+  }
+
   ping(number: number): void {
     this.payload.setUint32(0, number);
     this.socket.ping(new Uint8Array(this.payload.buffer));
   }
 
-  join(topic: TopicState): void {
+  /** @param reader who is credited with what the topic brings */
+  join(topic: TopicState, reader: NativeReader): void {
+    const readers = topic.readers(this.isText);
+    readers.join(reader, this.natives.size);
     this.natives.add(topic);
-    if (this.isText) {
-      topic.textSubscribers += 1;
-      this.ownBytes -= topic.textBytes;
-      this.ownFrames -= topic.textFrames;
-      this.socket.subscribe(topic.nativeText);
-    } else {
-      topic.binarySubscribers += 1;
-      this.ownBytes -= topic.binaryBytes;
-      this.ownFrames -= topic.binaryFrames;
-      this.socket.subscribe(topic.nativeBinary);
-    }
+    this.ownBytes -= readers.bytes;
+    this.ownFrames -= readers.frames;
+    this.socket.subscribe(this.isText ? topic.nativeText : topic.nativeBinary);
   }
 
-  leave(topic: TopicState): void {
+  leave(topic: TopicState, reader: NativeReader): void {
     if (!this.natives.delete(topic)) return;
-    this.uncount(topic);
-    this.ownBytes += this.isText ? topic.textBytes : topic.binaryBytes;
-    this.ownFrames += this.isText ? topic.textFrames : topic.binaryFrames;
+    const readers = topic.readers(this.isText);
+    this.ownBytes += readers.bytes;
+    this.ownFrames += readers.frames;
+    readers.leave(reader);
+    topic.settle(this.isText);
     this.socket.unsubscribe(this.isText ? topic.nativeText : topic.nativeBinary);
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */
-  gone(): void {
-    for (const topic of this.natives) this.uncount(topic);
+  gone(reader: NativeReader): void {
+    for (const topic of this.natives) {
+      topic.readers(this.isText).leave(reader);
+      topic.settle(this.isText);
+    }
     this.natives.clear();
   }
 
@@ -114,11 +116,6 @@ export class Wire {
   /** Without a word: nobody is there to hear it. */
   terminate(): void {
     this.socket.terminate();
-  }
-
-  private uncount(topic: TopicState): void {
-    if (this.isText) topic.textSubscribers -= 1;
-    else topic.binarySubscribers -= 1;
   }
 }
 

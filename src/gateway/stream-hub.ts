@@ -18,8 +18,6 @@ export interface StreamSession {
   readonly name: string;
   /** Who it counts as where limits are of a client: the name of a key, or an address. */
   client: string;
-  /** Whose orders it is told of; null when it may not trade. */
-  owner: string | null;
   /** What it was sent last is lost, and its socket is being closed. */
   readonly overrun: boolean;
   /** Topics that it is on. */
@@ -60,6 +58,8 @@ export interface StreamHub<S extends StreamSession> {
   /** Makes the session of a socket that has opened. */
   enter(socket: ServerWebSocket<unknown>, form: Subprotocol): { session: S; source: number };
   leave(session: S, source: number): void;
+  /** Whose orders a session is told of; null when it may not trade. */
+  follow(session: S, owner: string | null): void;
   subscribe(
     session: S,
     id: number,
@@ -74,7 +74,7 @@ export interface StreamHub<S extends StreamSession> {
   /** @returns why it is refused; the replay answers otherwise */
   replay(session: S, request: MessageOf<'replay'>): Fault | undefined;
   /** The client has read up to a ping. @param payload that of the ping */
-  pong(session: S, payload: Uint8Array): void;
+  pong(session: S, source: number, payload: Uint8Array): void;
   unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
   /** Acknowledges a publish, soon. */
   acknowledge(session: S, ack: MessageOf<'ack'>): void;

@@ -146,7 +146,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
 
   /** The client has had what it was sent before a ping of ours. */
   pong(_ws: ServerWebSocket<unknown>, payload: Uint8Array): void {
-    if (this.phase.is === 'open') this.hub.pong(this.phase.session, payload);
+    if (this.phase.is === 'open') this.hub.pong(this.phase.session, this.phase.source, payload);
   }
 
   close(_ws: ServerWebSocket<unknown>, code: number): void {
@@ -294,7 +294,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private identify(principal: Principal, session: S): void {
     this.authority.become(principal);
     session.client = this.key ?? clientAt(this.address);
-    session.owner = principal.roles.has('trade') ? principal.name : null;
+    this.hub.follow(session, principal.roles.has('trade') ? principal.name : null);
   }
 
   private hello(ws: ServerWebSocket<unknown>, m: MessageOf<'hello'>, session: S): void {

@@ -58,7 +58,7 @@ broadcaster.accept({
 
 function enter(ws: ServerWebSocket<unknown>): void {
   const session = new Session(`s${sockets.length}`, SUBPROTOCOL_MSGPACK, ws, broadcaster.encoders, LIMITS); // prettier-ignore
-  broadcaster.sessions.add(session);
+  broadcaster.enter(session);
   const topics = topicsOf(FANOUT_SYMBOLS, sockets.length).map((symbol) => `tick:${symbol}`);
   const refused = broadcaster.subscriptions.subscribe(session, 1, topics, 0);
   if (refused !== undefined) throw new Error(refused.message);

@@ -63,9 +63,9 @@ function publishesOf({ topics, ...rest }: BareShape): Publish[][] {
 }
 
 function subscribe(broadcaster: Broadcaster, topics: readonly string[]): void {
-  const { encoders, subscriptions, sessions } = broadcaster;
+  const { encoders, subscriptions } = broadcaster;
   const session = new Session('all', SUBPROTOCOL_MSGPACK, socketWith({}), encoders, LIMITS);
-  sessions.add(session);
+  broadcaster.enter(session);
   const refused = subscriptions.subscribe(session, 1, topics, 0);
   if (refused !== undefined) throw new Error(refused.message);
 }

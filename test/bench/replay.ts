@@ -196,7 +196,7 @@ function openBroadcaster(clock: SystemClock): Broadcaster {
 /** Somebody who follows every channel of every instrument. */
 function subscribe(broadcaster: Broadcaster): void {
   const session = new Session('reader', SUBPROTOCOL_MSGPACK, socketWith({}), broadcaster.encoders, LIMITS); // prettier-ignore
-  broadcaster.sessions.add(session);
+  broadcaster.enter(session);
   const refused = broadcaster.subscriptions.subscribe(
     session,
     1,

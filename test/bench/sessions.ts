@@ -1,6 +1,6 @@
 /**
  * Bench `sessions`: what a session takes that is idle, and one process that holds 10,000 of them while it
- * pushes. Server, source and readers are a process each; the memory is that of the server's process,
+ * pushes; and what so many cost that nothing is published to (`idle.ts`). Server, source and readers are a process each; the memory is that of the server's process,
  * after a collection, so it has what a socket takes outside of the heap in it.
  */
 
@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { BenchOptions, BenchResult } from './harness';
+import { idleCase } from './idle';
 import { endAll, startWorkerProcess } from './processes';
 import type { ReaderDone, ReaderJob } from './push-reader';
 import type { SourceDone, SourceJob } from './push-source';
@@ -39,7 +40,11 @@ interface Measured {
   readonly expected: number;
 }
 
-export async function sessionsBench({ quick }: BenchOptions): Promise<BenchResult[]> {
+export async function sessionsBench(options: BenchOptions): Promise<BenchResult[]> {
+  return [...(await pushingCases(options)), ...(await idleCase(options))];
+}
+
+async function pushingCases({ quick }: BenchOptions): Promise<BenchResult[]> {
   const shape = quick ? QUICK : FULL;
   const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
   const running: Subprocess[] = [];

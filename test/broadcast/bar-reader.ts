@@ -70,7 +70,7 @@ export class RuleReader {
   /** Connects: subscribes, or resumes what it holds. */
   connect(): void {
     const { world } = this;
-    const { encoders, subscriptions, sessions } = world.broadcaster;
+    const { encoders, subscriptions } = world.broadcaster;
     const take = (data: string | Uint8Array): void => {
       if (!this.isConnected || this.session !== session) return;
       const messages = decodeFrame(data as Uint8Array);
@@ -93,7 +93,7 @@ export class RuleReader {
     this.inbox = [];
     this.newestPing = 0;
     this.isReset.clear();
-    sessions.add(session);
+    world.broadcaster.enter(session);
     const done = (refused?: Fault): void => {
       if (refused !== undefined) throw new Error(refused.message);
     };

@@ -144,7 +144,7 @@ class Reader {
     });
     const form = text ? SUBPROTOCOL_JSON : SUBPROTOCOL_MSGPACK;
     this.session = new Session(name, form, this.socket, broadcaster.encoders, LIMITS);
-    broadcaster.sessions.add(this.session);
+    broadcaster.enter(this.session);
   }
 
   take(data: string | Uint8Array): void {
@@ -241,7 +241,7 @@ class World {
       case 4:
         return this.unsubscribe();
       case 5:
-        return this.broadcaster.heartbeat();
+        return this.broadcaster.heartbeats.tellAll();
       default:
         return this.push();
     }
@@ -264,8 +264,7 @@ class World {
     const reader = this.readers[at];
     if (reader === undefined) return;
     this.readers.splice(at, 1);
-    this.broadcaster.sessions.delete(reader.session);
-    reader.session.gone();
+    this.broadcaster.leave(reader.session);
   }
 
   private someTopics(): string[] {

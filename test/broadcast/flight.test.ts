@@ -67,7 +67,11 @@ test('a pong of any ping is progress, and one that answers none is nothing', () 
   expect(flight.pong(99, 6_000)).toBeUndefined();
   expect([flight.silentMs(6_000), flight.bytes]).toEqual([5_000, 600]);
   flight.pong(second, 6_000); // also the first
-  expect([flight.silentMs(6_500), flight.bytes, flight.waitedMs(6_500)]).toEqual([500, 300, 5_480]);
+  expect([
+    flight.silentMs(6_500),
+    flight.bytes,
+    flight.lateAtMs({ lagMs: 9_000, pongMs: 1e9 }),
+  ]).toEqual([500, 300, 1_020 + 9_000 + 4_990]);
   expect(flight.pong(first, 7_000)).toBeUndefined();
   flight.pong(undefined, 7_000);
   expect([flight.isEmpty, flight.bytes, flight.silentMs(99_000)]).toEqual([true, 0, 0]);

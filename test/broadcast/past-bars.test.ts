@@ -129,7 +129,7 @@ test('[D9] a bar that leaves what is kept in the batch that changed it comes in 
   };
   const { encoders, subscriptions } = broadcaster;
   const session = new Session('s', SUBPROTOCOL_MSGPACK, socketWith({}), encoders, LIMITS);
-  broadcaster.sessions.add(session);
+  broadcaster.enter(session);
   subscriptions.subscribe(session, 1, ['bar:A:1s'], 0);
   for (const s of [1, 2, 3]) push([s]);
   push([1, 4, 1, 4, 5]); // to a bar that is kept, one that pushes it out, to that bar again, and an end behind it

@@ -85,9 +85,9 @@ class Floor {
       },
       unsubscribe: (topic) => void this.byNative.get(topic)?.delete(told),
     });
-    const { encoders, subscriptions, sessions } = this.broadcaster;
+    const { encoders, subscriptions } = this.broadcaster;
     const session = new Session(`s${this.readers.length}`, SUBPROTOCOL_MSGPACK, socket, encoders, limits); // prettier-ignore
-    sessions.add(session);
+    this.broadcaster.enter(session);
     const done: (Fault | undefined)[] = [];
     const reader: Reader = {
       session,
@@ -194,23 +194,23 @@ describe('a crowd behind one address', () => {
     const readers = Array.from({ length: 40 }, () => floor.enter());
     const starts = readers.map((_, i) => 5 + i);
     for (const [i, reader] of readers.entries()) reader.resume(starts[i]!);
-    await new Promise((resolve) => setImmediate(resolve));
     while (floor.plays.counts.waiting < 38) await new Promise((resolve) => setImmediate(resolve));
-    const words = (reader: Reader): number[] =>
-      reader.told.flatMap((m) => (m.type === 'queued' ? [m.ahead] : []));
-    expect(readers.slice(2).every((reader) => words(reader).length === 1)).toBe(true);
-    floor.broadcaster.heartbeat();
-    for (const reader of readers.slice(2)) reader.pong();
-    expect(readers.slice(2).map((reader) => words(reader).at(-1))).toEqual(fromTo(0, 37));
-    for (const reader of readers.slice(2)) expect(reader.told.map((m) => m.type)).toEqual(['queued', 'heartbeat', 'queued']); // prettier-ignore
+    const words = ({ told }: Reader) => told.flatMap((m) => (m.type === 'queued' ? [m.ahead] : []));
+    const behind = readers.slice(2);
+    expect(behind.map((reader) => words(reader).length)).toEqual(behind.map(() => 1));
+    floor.broadcaster.heartbeats.tellAll();
+    floor.plays.tellWaiting();
+    for (const reader of behind) reader.pong();
+    expect(behind.map((reader) => words(reader).at(-1))).toEqual(fromTo(0, 37));
+    for (const { told } of behind) expect(told.map((m) => m.type)).toEqual(['queued', 'heartbeat', 'queued']); // prettier-ignore
     await until(floor, () => readers.some((reader) => placesOf(reader).length > 0));
-    floor.broadcaster.heartbeat();
+    floor.plays.tellWaiting();
     await until(floor, () => readers.every(isDone));
     await floor.settle();
     for (const [i, reader] of readers.entries()) {
       expect(placesOf(reader)).toEqual(fromTo(starts[i]! + 1, floor.lastSeq));
-      const [first, last] = [reader.told.findIndex((m) => m.type === 'instrument'), reader.told.findLastIndex((m) => m.type === 'queued')]; // prettier-ignore
-      expect(last).toBeLessThan(first);
+      const types = reader.told.map(({ type }) => type);
+      expect(types.lastIndexOf('queued')).toBeLessThan(types.indexOf('instrument'));
     }
     // A turn is so many chunks of 20; what one has left behind them is read in further turns.
     expect(floor.source.requests.length).toBeGreaterThan(40 * (600 / (20 * TURN_CHUNKS)));
@@ -303,7 +303,7 @@ describe('a resume out of the journal', () => {
           // Not by the clock of the sessions, which would count as slow.
           () => floor.plays.look((lookedMs += prng.int(0, 400))),
           () => floor.broadcaster.look(),
-          () => floor.broadcaster.heartbeat(),
+          () => floor.broadcaster.heartbeats.tellAll(),
         ];
         for (let i = 0; i < 150; i++) await steps[prng.int(0, steps.length - 1)]!();
         await floor.settle();

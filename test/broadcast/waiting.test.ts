@@ -27,9 +27,9 @@ test('many slow readers of one topic: its log counts once, and no session has mo
   const sessions = Array.from({ length: SESSIONS }, (_, i) => {
     const socket = socketWith({ getBufferedAmount: () => BUFFERED });
     const session = new Session(`s${i}`, SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, LIMITS);
-    broadcaster.sessions.add(session);
+    broadcaster.enter(session);
     broadcaster.subscriptions.subscribe(session, 1, ['trade:SLOW'], 0);
-    session.look(0, 1e9); // its socket holds data back: it is slow from here on
+    session.look(0); // its socket holds data back: it is slow from here on
     expect(session.isLagging).toBe(true);
     return session;
   });

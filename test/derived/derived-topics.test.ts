@@ -51,7 +51,7 @@ class Virtual {
       unsubscribe: (topic: string) => void this.native.delete(topic),
     });
     this.session = new Session('r', SUBPROTOCOL_JSON, socket, this.broadcaster.encoders, LIMITS);
-    this.broadcaster.sessions.add(this.session);
+    this.broadcaster.enter(this.session);
     if (define) this.broadcaster.hydrate([{ ...instrument('A'), seq: 1 }], 1);
   }
 
@@ -189,7 +189,7 @@ describe('bars', () => {
     const v = new Virtual();
     v.subscribe('bar:A:1m', 'stats:A', 'tick:A');
     v.broadcaster.accept({ lastSeq: 4, events: [one(3, at(1))], executions: [] });
-    v.broadcaster.heartbeat();
+    v.broadcaster.heartbeats.tellAll();
     expect(v.seen.at(-1)).toMatchObject({
       heads: [
         { topic: 'bar:A:1m', seq: 3 },

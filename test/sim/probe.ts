@@ -40,9 +40,9 @@ export function probeEmpty(server: SimServer): void {
   hold(server.broadcaster.sessions.size === 0, () => ['sessions are left']);
   hold(Bun.deepEquals(server.plays.counts, { open: 0, waiting: 0 }), () => ['plays are left', server.plays.counts]); // prettier-ignore
   for (const topic of allTopics(server)) {
-    const { binarySubscribers, textSubscribers, log, pending, name } = topic;
-    const left = binarySubscribers + textSubscribers + pending.length;
-    hold(left === 0 && log === null, () => ['readers are left', name, binarySubscribers, textSubscribers]); // prettier-ignore
+    const { binary, text, log, pending, name } = topic;
+    const isLeft = binary !== null || text !== null || pending.length > 0;
+    hold(!isLeft && log === null, () => ['readers are left', name, binary?.size, text?.size]);
   }
 }
 
@@ -73,7 +73,8 @@ function probeTopic(topic: TopicState, server: SimServer): void {
   }
   for (const session of server.broadcaster.sessions) if (insideOf(session).has(topic)) readers += 1;
   const { logReaders } = topic as unknown as { logReaders: number };
-  const counted = [topic.binarySubscribers, topic.textSubscribers, logReaders, topic.log !== null];
+  const [binaries, texts] = [topic.binary?.size ?? 0, topic.text?.size ?? 0];
+  const counted = [binaries, texts, logReaders, topic.log !== null];
   const real = [binary, text, readers, readers > 0];
   hold(Bun.deepEquals(counted, real), () => ['subscribers', topic.name, counted, real]);
   if (topic.log !== null) probeLog(topic, server.options.session.outboxBytesMax);

@@ -193,10 +193,11 @@ export class SimServer {
         const wire = socket as unknown as Wire;
         const session = new Session(`s${++this.sessions}`, form, wire, broadcaster.encoders, options.session); // prettier-ignore
         wire.session = session;
-        broadcaster.sessions.add(session);
+        broadcaster.enter(session);
         return { session, source: 0 };
       },
       leave: (session) => broadcaster.leave(session),
+      follow: (session, owner) => broadcaster.traders.set(session, owner),
       acknowledge: (session, ack) => session.send([ack]),
       subscribe: (session, id, topics, intervalMs) =>
         subscriptions.subscribe(session, id, topics, intervalMs),
@@ -208,7 +209,7 @@ export class SimServer {
         }
         return refused;
       },
-      pong: (session, payload) => session.pong(clock.monotonicMs(), pongNumber(payload)),
+      pong: (session, _, payload) => session.pong(clock.monotonicMs(), pongNumber(payload)),
       unsubscribe: (session, topics) => subscriptions.unsubscribe(session, topics),
       submit: () => {},
       note: () => {},

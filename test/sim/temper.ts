@@ -41,6 +41,7 @@ export function drawTemper(random: Prng, isJournaled: boolean): Temper {
       staleMs: random.int(50, 300),
       tradeAgeMs: random.int(100, 1_000),
       lagMs: random.int(20, 80),
+      pingMs: 500,
       pongMs: isStrict ? random.int(300, 1_500) : 1e9,
       controlMs: isStrict ? random.int(200, 1_000) : 1e9,
       controlMessagesMax: isStrict ? 100 : 1e9,

@@ -67,6 +67,10 @@ export class Wire {
     if (this.server === 'open') this.toClient.push({ payload });
   }
 
+  cork(send: () => void): void {
+    send();
+  }
+
   getBufferedAmount(): number {
     return Math.max(0, this.bytes - this.limits.kernelBytes);
   }
@@ -116,8 +120,9 @@ export class Wire {
     this.toServer.push(data);
   }
 
+  /** Pongs do not count: pings go all the time. */
   get hasWords(): boolean {
-    return this.toServer.length > 0;
+    return this.toServer.some((data) => !isPing(data));
   }
 
   get isEmpty(): boolean {

@@ -97,7 +97,7 @@ export class World {
     if (random.chance(0.5)) server.advance(random.chance(0.03) ? 1_200 : random.int(1, 60));
     while (this.server.hasWaiting && random.chance(0.85)) this.push();
     if (random.chance(0.5)) server.broadcaster.look();
-    if (random.chance(0.05)) server.broadcaster.heartbeat();
+    if (random.chance(0.05)) server.broadcaster.heartbeats.tellAll();
     this.source.step();
     for (const wire of server.wires) if (random.chance(0.8)) wire.deliver(random.int(1, 4));
     this.sweep();
@@ -343,7 +343,7 @@ export class World {
         this.comeBack(seat);
         this.moves.goOn(seat.reader);
       }
-      if (round % 10 === 5) this.server.broadcaster.heartbeat();
+      if (round % 10 === 5) this.server.broadcaster.heartbeats.tellAll();
       if (round > 20 && round % 10 === 7 && seats.every((seat) => this.isSettled(seat))) break;
     }
     probe(this.server);

@@ -36,7 +36,7 @@ export class BarStream {
   /** @param published takes what is published on the topic of the interval */
   constructor(random: Prng, published: (message: Message) => void) {
     this.random = random;
-    this.topic.binarySubscribers = 1;
+    this.topic.readers(false).join({ took: () => {}, mark: () => {} }, 0);
     this.derived = new DerivedTopics(
       new ManualClock(),
       (topic, message) => topic === this.topic && published(message),

@@ -32,10 +32,16 @@ class Lane {
     this.line = line;
     from.setNoDelay(true);
     from.on('data', (data: Buffer) => {
+      if (this.line.isLost) return;
       this.waiting.push({ data, atMs: performance.now() });
       if (this.line.bytesPerSecond < Infinity) from.pause();
       this.step();
     });
+  }
+
+  /** Whether something is on its way to an end that is there. */
+  get isUnderWay(): boolean {
+    return this.waiting.length > 0 && !this.to.destroyed;
   }
 
   step(): void {
@@ -63,15 +69,19 @@ class Lane {
 
 export class SlowLine {
   bytesPerSecond: number;
-  readonly delayMs: number;
+  delayMs: number;
   readonly burstBytes: number;
   isStalled = false;
+  /** Nothing arrives any more, on either side, and no end hears of the other's. */
+  isLost = false;
   /** Both ways. */
   passedBytes = 0;
   connections = 0;
   private readonly server: Server;
   private readonly pairs = new Map<Socket, Socket>();
   private readonly lanes = new Set<Lane>();
+  /** Connections that end when all that is under way has arrived. */
+  private ending = new Set<() => void>();
   private readonly timer: ReturnType<typeof setInterval>;
 
   private constructor(target: URL, options: LineOptions) {
@@ -85,6 +95,9 @@ export class SlowLine {
       const lanes = [new Lane(far, near, this), new Lane(near, far, this)];
       for (const lane of lanes) this.lanes.add(lane);
       const end = (): void => {
+        if (this.isLost) return;
+        // What was sent before an end arrives before it.
+        if (lanes.some(({ isUnderWay }) => isUnderWay)) return void this.ending.add(end);
         for (const lane of lanes) this.lanes.delete(lane);
         this.pairs.delete(near);
         near.destroy();
@@ -94,6 +107,9 @@ export class SlowLine {
     });
     this.timer = setInterval(() => {
       for (const lane of this.lanes) lane.step();
+      const { ending } = this;
+      this.ending = new Set();
+      for (const end of ending) end();
     }, STEP_MS);
   }
 
@@ -119,6 +135,7 @@ export class SlowLine {
 
   close(): void {
     clearInterval(this.timer);
+    this.isLost = false;
     this.cutAll();
     this.server.close();
   }

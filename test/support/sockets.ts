@@ -8,6 +8,7 @@ export const LIMITS: SessionLimits = {
   staleMs: 500,
   tradeAgeMs: 1_500,
   lagMs: 150,
+  pingMs: 10_000,
   pongMs: 30_000,
   controlMs: 30_000,
   controlMessagesMax: 10_000,
@@ -18,6 +19,7 @@ export function socketWith(own: Partial<Socket>): Socket {
   return {
     send: () => 1,
     ping: () => 1,
+    cork: (send) => send(),
     getBufferedAmount: () => 0,
     subscribe: () => {},
     unsubscribe: () => {},

@@ -1,0 +1,174 @@
+/**
+ * What sessions cost while they need nothing, over virtual sockets: looks, heads and frames are counted. A look
+ * at a session asks its socket what it holds back, so that is what is counted of looks.
+ */
+
+import { describe, expect, test } from 'bun:test';
+
+import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import { ManualClock } from '../../src/base/clock';
+import { Broadcaster } from '../../src/broadcast/broadcaster';
+import { Session } from '../../src/broadcast/session';
+import { pongNumber } from '../../src/broadcast/wire';
+import { instrument, trade } from '../support/market-events';
+import { LIMITS, socketWith } from '../support/sockets';
+
+const STEP_MS = 20;
+const HEARTBEAT_MS = 5_000;
+/** By a trade: its topic, the statistics and the bars. */
+const MOVED = 7;
+const SYMBOLS = Array.from({ length: 50 }, (_, i) => `S${i}`);
+
+/** So many sessions on ten topics each, which came in the same moment and answer each ping at once, or never. */
+class Floor {
+  readonly clock = new ManualClock();
+  readonly broadcaster: Broadcaster;
+  readonly sessions: Session[] = [];
+  looks = 0;
+  frames = 0;
+  pings = 0;
+  seq = SYMBOLS.length;
+  private readonly pongs: (() => void)[] = [];
+  private readonly heads = new Map<string, number>();
+
+  constructor(count: number, isAnswering = true, topics = 10) {
+    const options = { topicsMax: 10_000, sessionBoundary: 0, heartbeatMs: HEARTBEAT_MS };
+    this.broadcaster = new Broadcaster(options, { publish: () => 1 }, this.clock);
+    const { encoders, subscriptions } = this.broadcaster;
+    this.broadcaster.hydrate(SYMBOLS.map((symbol, i) => instrument(symbol, { seq: i + 1 })), this.seq); // prettier-ignore
+    for (let i = 0; i < count; i++) {
+      const socket = socketWith({
+        send: () => (this.frames += 1),
+        getBufferedAmount: () => ((this.looks += 1), 0),
+        ping: (payload) => {
+          this.pings += 1;
+          const number = pongNumber(payload);
+          if (isAnswering) this.pongs.push(() => session.pong(this.clock.monotonicMs(), number));
+        },
+      });
+      const form = i % 2 === 0 ? SUBPROTOCOL_MSGPACK : SUBPROTOCOL_JSON;
+      const session = new Session(`s${i}`, form, socket, encoders, LIMITS);
+      this.sessions.push(session);
+      this.broadcaster.enter(session);
+      const names = Array.from({ length: topics }, (_, j) => `trade:${SYMBOLS[(i + 7 * j) % 50]!}`);
+      subscriptions.subscribe(session, 1, names, 0);
+    }
+  }
+
+  trade(symbol: string): void {
+    const prevSeq = this.heads.get(symbol) ?? 0;
+    this.heads.set(symbol, ++this.seq);
+    this.broadcaster.accept({ lastSeq: this.seq, events: [trade({ symbol, seq: this.seq, prevSeq })], executions: [] }); // prettier-ignore
+  }
+
+  /** A step of the server's timers, and all turns that follow it. */
+  async step(ms = STEP_MS): Promise<void> {
+    this.clock.advance(ms * 1e6);
+    this.broadcaster.look();
+    this.broadcaster.beat();
+    for (let turns = this.sessions.length / 200 + 1; turns > 0; turns--) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    for (const pong of this.pongs.splice(0)) pong();
+  }
+
+  /** Counts over so many ms. */
+  async during(ms: number, each: (floor: this) => void = () => {}): Promise<void> {
+    for (let at = 0; at < ms; at += STEP_MS) {
+      await this.step();
+      each(this);
+    }
+  }
+}
+
+/** What a count grows by with each call. */
+function growth(count: () => number): () => number {
+  let before = count();
+  return () => {
+    const now = count();
+    const by = now - before;
+    before = now;
+    return by;
+  };
+}
+
+describe('sessions that nothing happens to', () => {
+  test('are looked at for their pings alone', async () => {
+    const floor = new Floor(2_000);
+    await floor.during(LIMITS.pingMs);
+    floor.looks = 0;
+    floor.pings = 0;
+    await floor.during(LIMITS.pingMs);
+    expect(floor.pings).toBeWithin(2_000, 2_000 * 1.2);
+    expect(floor.looks).toBeLessThan(5 * floor.pings); // of which a look has two
+  });
+
+  test('[T7] are each told once an interval, and share the frame; heads are looked at where topics moved', async () => {
+    const floor = new Floor(2_000, true, SYMBOLS.length);
+    const { work } = floor.broadcaster.heartbeats;
+    await floor.during(HEARTBEAT_MS);
+    floor.frames = 0;
+    work.frames = 0;
+    work.topics = 0;
+    await floor.during(HEARTBEAT_MS);
+    expect(floor.frames).toBe(2_000);
+    expect(work.topics).toBe(0);
+    expect(work.frames).toBeLessThanOrEqual((2 * HEARTBEAT_MS) / STEP_MS); // one a step and form
+    floor.trade('S3');
+    await floor.during(HEARTBEAT_MS);
+    expect(work.topics).toBe(2_000 * MOVED); // and not each of its 50
+  });
+
+  test('that came in the same moment are not in step, neither with heartbeats nor with pings', async () => {
+    const floor = new Floor(2_000);
+    await floor.during(LIMITS.pingMs);
+    let most = { frames: 0, pings: 0 };
+    const frames = growth(() => floor.frames);
+    const pings = growth(() => floor.pings);
+    await floor.during(LIMITS.pingMs, () => {
+      most = { frames: Math.max(most.frames, frames()), pings: Math.max(most.pings, pings()) };
+    });
+    expect(most.frames).toBeLessThan((3 * 2_000 * STEP_MS) / HEARTBEAT_MS);
+    expect(most.pings).toBeLessThan((4 * 2_000 * STEP_MS) / LIMITS.pingMs);
+  });
+
+  test('nor are pings that follow what they were sent', async () => {
+    const floor = new Floor(1_000, true, 50); // all on the same
+    const pings = growth(() => floor.pings);
+    let most = 0;
+    let sum = 0;
+    await floor.during(8_000, () => {
+      for (let i = 0; i < 10; i++) floor.trade(SYMBOLS[i]!);
+      const now = pings();
+      sum += now;
+      most = Math.max(most, now);
+    });
+    expect(sum).toBeGreaterThan(3_000);
+    expect(most).toBeLessThan(500);
+  });
+
+  test('[W19] are ended when a ping was not answered for long, however little they were sent', async () => {
+    const floor = new Floor(100, false);
+    const ended: string[] = [];
+    floor.broadcaster.ended = ({ name }, reason) => void ended.push(`${name} ${reason}`);
+    await floor.during(LIMITS.pongMs / 2);
+    expect(ended).toEqual([]);
+    floor.looks = 0;
+    await floor.during(LIMITS.pingMs + LIMITS.pongMs / 2 + 100);
+    expect(ended.toSorted()).toEqual(Array.from({ length: 100 }, (_, i) => `s${i} unresponsive`).toSorted()); // prettier-ignore
+    expect(floor.broadcaster.sessions.size).toBe(0);
+    expect(floor.looks).toBeLessThan((10 * 100 * LIMITS.pongMs) / 1_000); // some a second
+  });
+});
+
+test('one topic that is busy is credited to its readers, whose pings follow', async () => {
+  const floor = new Floor(50, true, 1);
+  await floor.step();
+  floor.pings = 0;
+  const before = floor.sessions.map(({ state }) => state.sentBytes);
+  for (let i = 0; i < 5_000; i++) floor.trade('S1');
+  await floor.step();
+  const reader = floor.sessions[1]!;
+  expect(reader.state.sentBytes - before[1]!).toBeGreaterThan(100_000);
+  expect(floor.pings).toBe(1); // of it alone
+});
