@@ -15,6 +15,7 @@ import type { Bar } from '../protocol/messages';
 import type { Nanos } from '../protocol/time';
 import type { ScalesOf } from '../protocol/units';
 import type { Clock } from './base/clock';
+import type { TurnMeter } from './base/turn-meter';
 import type { Broadcaster } from './broadcast/broadcaster';
 import type { History } from './journal/history';
 import type { Limits } from './reload';
@@ -39,6 +40,7 @@ export interface RevisionStages {
   ) => Promise<{ readonly items: string; readonly gaps?: readonly unknown[] } | Fault>;
   readonly publish: (bars: readonly Bar[]) => void;
   readonly scalesOf: ScalesOf;
+  readonly turns: TurnMeter;
   /** Told of a bar that is not published again, and why. */
   readonly lost: (reason: string, bar: Wanted) => void;
   /** Told of a defect; what waits is tried again. */
@@ -78,7 +80,7 @@ export class BarRevisions {
 
   private readIn(ms: number): void {
     if (this.isReading || this.isStopped) return;
-    this.timer ??= setTimeout(() => void this.readAll(), ms);
+    this.timer ??= this.stages.turns.later('bars', ms, () => void this.readAll());
   }
 
   /** Those that wait now; what is added meanwhile is collected again. */
@@ -156,6 +158,7 @@ export function reviseBars(
       }),
     publish: (bars) => broadcaster.revise(bars),
     scalesOf: broadcaster.encoders.scalesOf,
+    turns: clock.turns,
     lost: (reason, bar) =>
       repeated.tell('warn', 'a bar that a late trade changed is not published again', 'revision', { reason, ...bar }), // prettier-ignore
     failed: (error) =>

@@ -230,6 +230,7 @@ export const ConfigSchema = section({
       ['silent', 'error', 'warn', 'info', 'debug'].map((level) => Type.Literal(level)),
       { default: 'info', description: 'Least severe line that is logged' },
     ),
+    turnMs: count(50, 1, 60_000, 'A turn of the event loop that is longer is logged'),
   }),
   instruments: Type.Array(InstrumentSetting, { default: [] }),
 });

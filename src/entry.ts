@@ -2,6 +2,7 @@
 
 import { fault, fieldFault, type Fault } from '../protocol/codes';
 import type { SourceEvent } from '../protocol/messages';
+import type { Timer, TurnMeter } from './base/turn-meter';
 import type { OrderStage } from './gateway/orders';
 import type { MarketOutput } from './market/output';
 import type { Recorder } from './recorder';
@@ -25,12 +26,14 @@ export class Sources {
   private count = 0;
   private readonly recorder: Recorder;
   private readonly silence: RequestSilence;
+  private readonly turns: TurnMeter;
   /** Requests of one key are one source, whatever connections they come over, until it is gone. */
-  private readonly ofKeys = new Map<string, { id: number; timer: ReturnType<typeof setTimeout> }>();
+  private readonly ofKeys = new Map<string, { id: number; timer: Timer }>();
 
-  constructor(recorder: Recorder, silence: RequestSilence) {
+  constructor(recorder: Recorder, silence: RequestSilence, turns: TurnMeter) {
     this.recorder = recorder;
     this.silence = silence;
+    this.turns = turns;
   }
 
   nextId(): number {
@@ -57,17 +60,18 @@ export class Sources {
   }
 
   /** Requests of this key hold their instruments for a while, and end later. */
-  private yieldLater(key: string, id: number): ReturnType<typeof setTimeout> {
+  private yieldLater(key: string, id: number): Timer {
     const { sequencer, market } = this.recorder;
     const { requestsHoldMs, requestsIdleMs } = this.silence;
-    return setTimeout(() => {
+    const { turns } = this;
+    return turns.later('sources', requestsHoldMs, () => {
       sequencer.act(() => market.yield(id), undefined, id);
-      const timer = setTimeout(() => {
+      const timer = turns.later('sources', requestsIdleMs - requestsHoldMs, () => {
         this.ofKeys.delete(key);
         this.release(id);
-      }, requestsIdleMs - requestsHoldMs);
+      });
       this.ofKeys.set(key, { id, timer });
-    }, requestsHoldMs);
+    });
   }
 
   /** A source has gone; most that go were none. What it fed is released a part at a time. */

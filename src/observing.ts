@@ -7,6 +7,7 @@ import type { BarRevisions } from './bar-revisions';
 import type { DamagedBlocks } from './damaged-blocks';
 import type { Clock } from './base/clock';
 import { Durations } from './base/durations';
+import type { TurnMeter } from './base/turn-meter';
 import type { Broadcaster } from './broadcast/broadcaster';
 import type { Plays } from './broadcast/plays';
 import type { Memtable } from './cache/memtable';
@@ -20,6 +21,7 @@ import { diskRoom } from './journal/disk-room';
 import { INTAKE_COUNTS, noIntake, type IntakeCounts } from './market/intake';
 import type { Market } from './market/market';
 import type { Recorder } from './recorder';
+import type { Repeated } from './repeated';
 import type { Batch } from './sequencer/batch';
 import { VERSION } from './version';
 
@@ -39,6 +41,15 @@ export class Published {
     this.events += events.length;
     this.durations.observe(this.clock.monotonicMs() - arrivedMs);
   }
+}
+
+/** Says in the log which turns of the event loop are longer than this, of each kind now and then. */
+export function watchTurns(turns: TurnMeter, aboveMs: number, repeated: Repeated): void {
+  turns.aboveMs = aboveMs;
+  turns.onTurn = (kind, ms, detail) => {
+    const length = { turn: kind, ...(detail !== '' && { of: detail }), ms: Math.round(ms) };
+    repeated.tell('warn', 'a turn of the event loop was long', kind, length);
+  };
 }
 
 /** By how much a timer is late: so long did something hold up everything else. */
@@ -72,6 +83,7 @@ export interface Observed {
   readonly memtable: Memtable;
   readonly freshness: Freshness;
   readonly loopLag: LoopLag;
+  readonly turns: TurnMeter;
   /** Where the journal is. */
   readonly directory: string;
   readonly revisions: BarRevisions;
@@ -91,6 +103,7 @@ export function createMetrics(stages: Observed): Metrics {
     stages: { turn: sequencer.waited, wire: published.durations, journal: committed },
     commits: commit,
     loopLag: stages.loopLag.durations,
+    turns: stages.turns,
     recovery,
     sessions: () => broadcaster.sessions.size,
     lanes: () => broadcaster.lanes,

@@ -99,7 +99,7 @@ export function openRecorder(
       lastSeq: recovered.lastSeq,
       waitingEventsMax: config.limits.waitingEventsMax,
       batchEventsMax: config.limits.batchEventsMax,
-      schedule: (turn) => void setImmediate(turn),
+      schedule: (turn) => clock.turns.soon('batch', turn),
       hasRoom: () => journal.hasRoom,
       refusal: () => (isStopping ? SHUTTING_DOWN : refusalOf(journal, config.journal.durability)),
     },

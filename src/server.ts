@@ -21,6 +21,7 @@ import { descriptorsMax } from './base/descriptors';
 import { Prng } from './base/prng';
 import type { Secrets } from './base/secrets';
 import { StartFault } from './base/start-fault';
+import type { Timer } from './base/turn-meter';
 import { Broadcaster } from './broadcast/broadcaster';
 import { PastEpochs } from './broadcast/past-epochs';
 import { Plays } from './broadcast/plays';
@@ -45,6 +46,7 @@ import { RestCounts } from './gateway/rest-counts';
 import type { Role } from './gateway/stored-keys';
 import { StreamConnection } from './gateway/stream';
 import { StreamCounts } from './gateway/stream-counts';
+import { StreamTurns } from './gateway/stream-turns';
 import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, finishAuctions, Sources } from './entry';
 import { Freshness } from './freshness';
@@ -56,13 +58,14 @@ import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
 import { History, startHistoryThread, startPlaybackThread } from './journal/history';
 import type { AnswerTo, MissingPlaces, PastQuestion } from './journal/history-messages';
 import { JOURNAL_FILE } from './journal/reading';
+import { meteredWriter } from './journal/metered-writer';
 import { createThreadWriter } from './journal/thread-writer';
 import type { CreateWriter } from './journal/writer';
 import { FeedInstrument } from './market/feed-instrument';
 import type { MarketInstrument } from './market/instrument';
 import type { Market } from './market/market';
 import type { MarketOutput } from './market/output';
-import { createMetrics, LoopLag, Published } from './observing';
+import { createMetrics, LoopLag, Published, watchTurns } from './observing';
 import { playSource } from './playback';
 import { openRecorder, timeLimitsOf, type Recorder } from './recorder';
 import { logStarted, logStopped } from './lifecycle';
@@ -129,10 +132,12 @@ export function startServer(
 ): Server | StartFault {
   const access = openAccess(config, clock, log, options.anonymousRoles ?? []);
   if (access instanceof StartFault) return access;
+  const { turns } = clock;
   const { memtableEventsMax, recentTradesMax } = config.cache;
   const memtable = new Memtable({ eventsMax: memtableEventsMax, tradesMax: recentTradesMax });
   const published = new Published(clock);
   const repeated = new Repeated(log, clock);
+  watchTurns(turns, config.log.turnMs, repeated);
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
   const limits = { ...config.limits }; // as they are now: a reload changes them in place
   const { sessionBoundary } = config.market;
@@ -148,7 +153,7 @@ export function startServer(
       published.accept(batch);
     },
     {
-      createWriter: options.createWriter ?? createThreadWriter,
+      createWriter: meteredWriter(options.createWriter ?? createThreadWriter, turns),
       secrets: options.secrets,
       ...journalNotices(log, clock, repeated),
       recent: memtable,
@@ -185,7 +190,7 @@ export function startServer(
   const { keys } = access;
   const entry = createOrderStage(recorder, config.limits.waitingEventsMax);
   const orders = limitedOrders(entry, limits, clock);
-  const sources = new Sources(recorder, config.market);
+  const sources = new Sources(recorder, config.market, turns);
   const path = join(config.journal.directory, JOURNAL_FILE);
   const missing = (): MissingPlaces | null => {
     const open = recorder.journal.missing();
@@ -198,6 +203,7 @@ export function startServer(
     flush,
     open: missing,
     onDamage: damaged.tell,
+    turns,
     start: () => startHistoryThread(path),
   });
   const playback = new History({
@@ -205,6 +211,7 @@ export function startServer(
     flush: () => {}, // when a play is opened, and not for each of its chunks
     open: missing,
     onDamage: damaged.tell,
+    turns,
     start: () => startPlaybackThread(path),
   });
   const revisions = reviseBars(broadcaster, history, limits, clock, repeated);
@@ -248,7 +255,8 @@ export function startServer(
         },
         clock,
       ),
-      connection: (form, principal) => new StreamConnection(hub, form, principal),
+      connection: (form, principal) =>
+        new StreamTurns(turns, new StreamConnection(hub, form, principal)),
       connections,
       ingest: async (who, text, continues) => {
         const lines = readTapeLines(text, (symbol) => market.get(symbol)?.definition);
@@ -267,7 +275,7 @@ export function startServer(
       isStopping: () => isStopping,
       version: VERSION,
       counts: counts.rest,
-      metrics: createMetrics({ recorder, broadcaster, publishers, published, plays, tiers, memtable, freshness, loopLag, revisions, damaged, counts, directory: config.journal.directory }), // prettier-ignore
+      metrics: createMetrics({ recorder, broadcaster, publishers, published, plays, tiers, memtable, freshness, loopLag, turns, revisions, damaged, counts, directory: config.journal.directory }), // prettier-ignore
       clock,
       reportError: (error) => {
         const { name, stack } = error instanceof Error ? error : new Error(String(error));
@@ -287,26 +295,27 @@ export function startServer(
     log.warn({ descriptors }, 'fewer descriptors than limits.sessionsMax; raise the limit of open files'); // prettier-ignore
   }
   sequencer.drain(); // what the settings define is there when this returns
-  let barTimer: ReturnType<typeof setTimeout> | undefined;
+  let barTimer: Timer | undefined;
   broadcaster.wakeIn = (ms) => {
     clearTimeout(barTimer);
-    barTimer = setTimeout(() => broadcaster.endBars(), Math.min(ms, BAR_TIMER_MS_MAX));
+    const soonerMs = Math.min(ms, BAR_TIMER_MS_MAX);
+    barTimer = turns.later('bars', soonerMs, () => broadcaster.endBars());
   };
   broadcaster.endBars();
   broadcaster.ended = ({ name }, reason) => {
     const what = 'a session was closed for being slow';
     repeated.tell('warn', what, reason, { session: name, reason });
   };
-  const heartbeat = setInterval(() => broadcaster.beat(), LOOK_EVERY_MS);
-  const queued = setInterval(() => plays.tellWaiting(), heartbeatMs);
-  const look = setInterval(() => {
+  const heartbeat = turns.every('heartbeat', LOOK_EVERY_MS, () => broadcaster.beat());
+  const queued = turns.every('heartbeat', heartbeatMs, () => plays.tellWaiting());
+  const look = turns.every('look', LOOK_EVERY_MS, () => {
     loopLag.tick();
     publishers.beat();
-  }, LOOK_EVERY_MS);
-  const watch = setInterval(() => {
+  });
+  const watch = turns.every('watch', WATCH_EVERY_MS, () => {
     access.watch(connections, limits.helloMs);
     repeated.look();
-  }, WATCH_EVERY_MS);
+  });
   const started = recorder.journal.flush();
   void started.then(() => logStarted(log, config, listening.url, recorder));
   return {

@@ -4,12 +4,15 @@
  */
 
 import { Nanos } from '../../protocol/time';
+import { TurnMeter } from './turn-meter';
 
 export interface Clock {
   /** Wall time. Never goes back within a process. */
   now(): Nanos;
   /** Milliseconds from some moment of this process on, with fractions; for durations only. */
   monotonicMs(): number;
+  /** What times the turns of the event loop. */
+  readonly turns: TurnMeter;
 }
 
 /** How far wall time may drift from the monotonic clock before it is taken anew. */
@@ -20,9 +23,15 @@ const SLEW_SHARE = 0.1;
 
 /** The machine's clocks: wall time to about a microsecond, carried on by the monotonic clock. */
 export class SystemClock implements Clock {
+  readonly turns: TurnMeter;
   private originMs = performance.timeOrigin;
   private checkedAtMs = 0;
   private last = Nanos.ZERO;
+
+  /** @param turnMs the clock of turns, if not that of the machine */
+  constructor(turnMs: () => number = () => performance.now()) {
+    this.turns = new TurnMeter(turnMs);
+  }
 
   now(): Nanos {
     const elapsedMs = performance.now();
@@ -53,6 +62,7 @@ export class SystemClock implements Clock {
 
 /** A clock that stands still until it is told to move. */
 export class ManualClock implements Clock {
+  readonly turns = new TurnMeter(() => this.elapsedMs);
   private time: Nanos;
   private elapsedMs = 0;
 

@@ -207,7 +207,7 @@ export class Broadcaster implements SessionCare {
 
   /** Acknowledges to a source, behind what this turn pushes: that is what others wait for. */
   acknowledge(session: Session, ack: Message): void {
-    if (this.acks.size === 0) setImmediate(() => this.sendAcks());
+    if (this.acks.size === 0) this.clock.turns.soon('ack', () => this.sendAcks());
     const waiting = this.acks.get(session);
     if (waiting === undefined) this.acks.set(session, [ack]);
     else waiting.push(ack);

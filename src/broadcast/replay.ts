@@ -20,10 +20,12 @@ type Where = Pick<PlayRequest, 'from' | 'fromSeq'>;
 /** Calls back once, in so many ms. @returns what calls that off */
 export type Later = (ms: number, call: () => void) => () => void;
 
-const realLater: Later = (ms, call) => {
-  const timer = setTimeout(call, ms);
-  return () => clearTimeout(timer);
-};
+function realLater({ turns }: Clock): Later {
+  return (ms, call) => {
+    const timer = turns.later('replay', ms, call);
+    return () => clearTimeout(timer);
+  };
+}
 
 export interface ReplayParts {
   readonly plays: Plays;
@@ -54,7 +56,7 @@ export class Replay implements Feed {
 
   constructor(
     session: Session,
-    { plays, clock, later = realLater }: ReplayParts,
+    { plays, clock, later = realLater(clock) }: ReplayParts,
     startId: number,
     request: PlayRequest,
   ) {

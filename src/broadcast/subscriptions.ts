@@ -89,7 +89,7 @@ export class Subscriptions {
   /** Bars of the past. */
   pastBars: PastBarQuestions | null = null;
   private readonly clock: Clock;
-  private readonly desk = new Desk(RESUMES_A_TURN);
+  private readonly desk: Desk;
   private readonly lastSeq: () => number;
 
   constructor(
@@ -100,6 +100,7 @@ export class Subscriptions {
     lastSeq: () => number,
   ) {
     this.clock = clock;
+    this.desk = new Desk(RESUMES_A_TURN, clock.turns);
     this.mirror = mirror;
     this.derived = derived;
     this.options = options;

@@ -64,6 +64,7 @@ const HOT_ROUTE = '/v1/tick/:symbol';
 
 export function createApp<I extends QueryInstrument>(options: AppOptions, stages: AppStages<I>) {
   const { queries, orders, admin, counts } = stages;
+  const { turns } = stages.clock;
   const routes: Route[] = [];
   const ticks = counts.of(`GET ${HOT_ROUTE}`);
   const pages = new PageFiles(options.sessionBoundary);
@@ -96,7 +97,9 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   // Not `onRequest`, for which Elysia takes the address of every request apart.
   base.wrap((handle, request) => {
     const refused = requests.admit(request);
-    return refused === undefined ? handle : () => refused.then((r) => counts.countFault(r));
+    if (refused !== undefined) return () => refused.then((r) => counts.countFault(r));
+    const detail = (): string => `${request.method} ${new URL(request.url).pathname}`;
+    return (given: Request) => turns.whole('request', () => handle(given), detail);
   });
   if (!stages.keys.isOpen) {
     base.onBeforeHandle(async ({ request, route }) => {
@@ -213,7 +216,8 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
         asKnown(
           c,
           known,
-          (who) => withText(c.request, ORDER_BYTES_MAX, room, (text) => orders.submit(who, text)),
+          (who) =>
+            withText(c.request, ORDER_BYTES_MAX, room, turns, (text) => orders.submit(who, text)),
           created,
         ),
       { ...UNREAD, ...counts.timed('POST /v1/orders') },
@@ -222,7 +226,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       '/v1/instruments/:symbol/state',
       (c) =>
         asKnown(c, known, (who) =>
-          withText(c.request, ORDER_BYTES_MAX, room, (text) =>
+          withText(c.request, ORDER_BYTES_MAX, room, turns, (text) =>
             orders.setState(who, c.params.symbol, text),
           ),
         ),
@@ -234,7 +238,8 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
         asKnown(
           c,
           known,
-          (who) => withText(c.request, ORDER_BYTES_MAX, room, (text) => admin.define(who, text)),
+          (who) =>
+            withText(c.request, ORDER_BYTES_MAX, room, turns, (text) => admin.define(who, text)),
           created,
         ),
       UNREAD,
@@ -262,7 +267,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
           const continues = isTrue('continues', c.query['continues']);
           if (typeof continues !== 'boolean') return continues;
           const { bodyBytesMax } = options.limits;
-          const result = await withText(c.request, bodyBytesMax, room, (text) =>
+          const result = await withText(c.request, bodyBytesMax, room, turns, (text) =>
             stages.ingest(who, text, continues),
           );
           return 'code' in result ? result : JSON.stringify(result);

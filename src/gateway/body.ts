@@ -2,6 +2,7 @@
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { parseJson } from '../../protocol/json';
+import type { TurnMeter } from '../base/turn-meter';
 import type { BodyRoom } from './limits';
 
 /**
@@ -13,14 +14,17 @@ export async function withText<T>(
   request: Request,
   bytesMax: number,
   room: BodyRoom,
+  turns: TurnMeter,
   act: (text: string) => Promise<T | Fault>,
 ): Promise<T | Fault> {
   const body = await read(request, bytesMax, room);
   if ('code' in body) return body;
+  const { pieces, size } = body;
   try {
-    return await act(body.text);
+    const detail = (): string => `${request.method} ${new URL(request.url).pathname}`;
+    return await turns.whole('body', () => textOf(pieces, size, act), detail);
   } finally {
-    room.giveBack(body.size);
+    room.giveBack(size);
   }
 }
 
@@ -34,12 +38,13 @@ export function objectOf(text: string): { readonly object: Record<string, unknow
     : fieldFault('body', value, 'a JSON object');
 }
 
+interface Body {
+  readonly pieces: readonly Uint8Array[];
+  readonly size: number;
+}
+
 /** What it takes is taken when it succeeds. */
-async function read(
-  request: Request,
-  bytesMax: number,
-  room: BodyRoom,
-): Promise<{ readonly text: string; readonly size: number } | Fault> {
+async function read(request: Request, bytesMax: number, room: BodyRoom): Promise<Body | Fault> {
   const declared = Number(request.headers.get('content-length') ?? 0);
   if (declared > bytesMax) return tooLarge(declared, bytesMax);
   const pieces: Uint8Array[] = [];
@@ -61,12 +66,21 @@ async function read(
     // The client has gone, or what it sent was no HTTP any more; hardly anybody reads this answer.
     return failed(fault('malformed-json', `the body breaks off after ${size} bytes`, 'body'));
   }
+  return { pieces, size };
+}
+
+async function textOf<T>(
+  pieces: readonly Uint8Array[],
+  size: number,
+  act: (text: string) => Promise<T | Fault>,
+): Promise<T | Fault> {
+  let text: string;
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces, size));
-    return { text, size };
+    text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces, size));
   } catch {
-    return failed(fault('malformed-json', 'the body is not UTF-8', 'body'));
+    return fault('malformed-json', 'the body is not UTF-8', 'body');
   }
+  return act(text);
 }
 
 function tooLarge(bytes: number, bytesMax: number): Fault {

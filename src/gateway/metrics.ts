@@ -70,6 +70,8 @@ export interface MetricSources {
   readonly commits: Durations;
   /** By how much a timer was late. */
   readonly loopLag: Durations;
+  /** Of each kind that there was. */
+  readonly turns: { readonly durations: ReadonlyMap<string, Durations> };
   readonly recovery: { readonly ms: number; readonly records: number };
   readonly sessions: () => number;
   /** Sessions that do not keep up now, and times that one left the native topics. */
@@ -171,7 +173,7 @@ export class Metrics {
     }
   }
 
-  private addStages({ stages, commits, loopLag }: MetricSources): void {
+  private addStages({ stages, commits, loopLag, turns }: MetricSources): void {
     const help =
       'Of each batch, from the arrival of its oldest event until its turn, until it was pushed to readers, and until it was committed';
     const { registry } = this;
@@ -179,6 +181,9 @@ export class Metrics {
       Object.entries(stages).map(([stage, durations]) => [{ stage }, durations]),
     );
     registry.histogram('journal_commit_seconds', 'A transaction of the journal, in its thread', () => [[{}, commits]]); // prettier-ignore
+    registry.histogram('loop_turn_seconds', 'A turn of the event loop, by what it did', () =>
+      [...turns.durations].map(([turn, durations]) => [{ turn }, durations]),
+    );
     registry.histogram('event_loop_lag_seconds', 'By how much a timer of 20 ms was late', () => [[{}, loopLag]]); // prettier-ignore
   }
 

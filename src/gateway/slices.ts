@@ -7,6 +7,7 @@
  */
 
 import type { Clock } from '../base/clock';
+import type { Timer } from '../base/turn-meter';
 
 /** What is done at once: about a tenth of a millisecond. A topic or a ping costs one. */
 const COST_A_SLICE = 50;
@@ -20,7 +21,7 @@ export class Slices<T> {
   private done = 0;
   private spent = 0;
   private sinceMs = -Infinity;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  private timer: Timer | undefined;
 
   constructor(clock: Clock, costOf: (item: T) => number, handle: (item: T) => void) {
     this.clock = clock;
@@ -40,7 +41,7 @@ export class Slices<T> {
     }
     if (i === items.length) return i;
     for (const item of items.slice(i)) this.waiting.push(item);
-    this.timer ??= setTimeout(() => this.go(), SLICE_MS);
+    this.timer ??= this.later();
     return i;
   }
 
@@ -50,6 +51,10 @@ export class Slices<T> {
     this.timer = undefined;
     this.waiting = [];
     this.done = 0;
+  }
+
+  private later(): Timer {
+    return this.clock.turns.later('slice', SLICE_MS, () => this.go());
   }
 
   private go(): void {
@@ -62,7 +67,7 @@ export class Slices<T> {
       if (this.waiting !== waiting) return; // the connection has ended
     }
     if (this.done === waiting.length) this.clear();
-    else this.timer = setTimeout(() => this.go(), SLICE_MS);
+    else this.timer = this.later();
   }
 
   private do(item: T): void {

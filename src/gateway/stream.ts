@@ -212,6 +212,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
 
   private do(ws: ServerWebSocket<unknown>, m: Message): void {
     if (this.phase.is !== 'open') return;
+    this.hub.clock.turns.says(m.type);
     const { session, source } = this.phase;
     if ('id' in m && m.type !== 'ping') this.authority.ask();
     if (m.type === 'subscribe' || m.type === 'resume' || m.type === 'replay') {
@@ -314,7 +315,9 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       const behind = this.unproven!;
       this.unproven = null;
       this.meet(ws, checked);
-      for (const asked of behind) this.handle(asked);
+      this.hub.clock.turns.run('frame', () => {
+        for (const asked of behind) this.handle(asked);
+      });
     });
   }
 

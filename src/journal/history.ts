@@ -9,6 +9,7 @@
 
 import { fault, type Fault } from '../../protocol/codes';
 import { hasDescriptors, THREAD_DESCRIPTORS } from '../base/descriptors';
+import type { TurnMeter } from '../base/turn-meter';
 import type { AnswerTo, FromThread, MissingPlaces, Question, ToThread } from './history-messages';
 import { startThread } from './threads';
 
@@ -33,6 +34,8 @@ export interface HistoryOptions {
   readonly open?: () => MissingPlaces | null;
   /** The thread found a block that is not sound. */
   readonly onDamage?: (places: MissingPlaces) => void;
+  /** What times the turns in which answers come. */
+  readonly turns?: TurnMeter;
   /** Undefined when none can be started now. */
   readonly start: () => HistoryThread | undefined;
 }
@@ -144,19 +147,25 @@ export class History {
 
   private follow(thread: HistoryThread): HistoryThread {
     thread.onmessage = ({ data }): void => {
-      if (data === 'closed') {
-        this.closed?.();
-        return;
-      }
-      if ('damaged' in data) return this.options.onDamage?.(data.damaged);
-      const resolve = this.waiting.get(data.id);
-      this.waiting.delete(data.id);
-      resolve?.(data.answer as never);
+      const { turns } = this.options;
+      if (turns === undefined) this.take(data);
+      else turns.whole('read', () => this.take(data));
     };
     for (const end of ['error', 'close'] as const) {
       thread.addEventListener(end, () => this.ended(thread));
     }
     return thread;
+  }
+
+  private take(data: FromThread): void {
+    if (data === 'closed') {
+      this.closed?.();
+      return;
+    }
+    if ('damaged' in data) return this.options.onDamage?.(data.damaged);
+    const resolve = this.waiting.get(data.id);
+    this.waiting.delete(data.id);
+    resolve?.(data.answer as never);
   }
 
   private ended(thread: HistoryThread): void {

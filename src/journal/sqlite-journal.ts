@@ -306,7 +306,9 @@ export class SqliteJournal implements Journal {
     if (this.frame.rows === 0) return;
     this.isDue ||= isForced || !this.isAsync || this.frame.rows >= FRAME_ROWS;
     if (!this.isDue) {
-      this.commitTimer ??= setTimeout(() => this.pump(true), this.options.commitEveryMs);
+      const { turns } = this.parts.clock;
+      const { commitEveryMs } = this.options;
+      this.commitTimer ??= turns.later('commit', commitEveryMs, () => this.pump(true));
       return;
     }
     if (this.away.length < FRAMES_AWAY_MAX) this.send();

@@ -20,6 +20,7 @@ import { Nanos } from '../../protocol/time';
 import { topicOf } from '../../protocol/topics';
 import type { Scales } from '../../protocol/units';
 import { Prng } from '../../src/base/prng';
+import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { Session } from '../../src/broadcast/session';
 import type { Socket } from '../../src/broadcast/socket';
@@ -224,7 +225,7 @@ class World {
         for (const reader of this.readers) if (reader.native.has(topic)) reader.take(data);
       },
     };
-    const clock = { now: () => Nanos.ZERO, monotonicMs: () => 0 };
+    const clock = new ManualClock(Nanos.ZERO);
     this.broadcaster = new Broadcaster({ topicsMax: 1000, sessionBoundary: 0 }, native, clock);
   }
 
@@ -367,7 +368,7 @@ describe('broadcaster', () => {
   test('[S2] more topics than allowed are refused, and nothing was done', () => {
     const world = new World(2);
     while (world.flow.defined.length < 4) world.push();
-    const small = new Broadcaster({ topicsMax: 4, sessionBoundary: 0 }, { publish: () => {} }, { now: () => Nanos.ZERO, monotonicMs: () => 0 }); // prettier-ignore
+    const small = new Broadcaster({ topicsMax: 4, sessionBoundary: 0 }, { publish: () => {} }, new ManualClock(Nanos.ZERO)); // prettier-ignore
     small.hydrate(SYMBOLS.map((s, i) => ({ ...(asMessage(instrument(s)) as Instrument), seq: i + 1 })), 4); // prettier-ignore
     const reader = new Reader('r', false, small);
     for (const symbol of SYMBOLS) reader.topics.add(`book:${symbol}`);

@@ -7,6 +7,7 @@ import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../p
 import type { Message } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
+import { SystemClock } from '../../src/base/clock';
 import { Desk } from '../../src/broadcast/desk';
 import { Plays, type PlayRequest, type TurnEvents } from '../../src/broadcast/plays';
 import { Replays } from '../../src/broadcast/replays';
@@ -150,7 +151,7 @@ describe('plays', () => {
 });
 
 test('a desk does so many jobs a turn, in order', async () => {
-  const desk = new Desk(8);
+  const desk = new Desk(8, new SystemClock().turns);
   const done: number[] = [];
   for (let i = 0; i < 1_000; i++) desk.run(() => void done.push(i));
   expect(done).toHaveLength(8);

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
 import { Nanos } from '../../protocol/time';
+import { SystemClock } from '../../src/base/clock';
 import { BarRevisions, REVISIONS_WAITING_MAX } from '../../src/bar-revisions';
 import { instrument, tape, trade } from '../support/feed';
 import { parseMetrics } from '../support/metrics-text';
@@ -114,6 +115,7 @@ describe('bars that wait', () => {
     const lost: string[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
     const revisions = new BarRevisions({
+      turns: new SystemClock().turns,
       read: (bar) => {
         asked.push(bar.openTime.toString());
         if (asked.length === REVISIONS_WAITING_MAX) resolve();
@@ -146,6 +148,7 @@ describe('bars that wait', () => {
     let asked = 0;
     const { promise, resolve } = Promise.withResolvers<string>();
     const revisions = new BarRevisions({
+      turns: new SystemClock().turns,
       read: () => Promise.resolve(answers[asked++] as never),
       publish: () => revisions.add('A', '1m', minute(2)),
       scalesOf: () => undefined,

@@ -43,6 +43,7 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
     stages: { turn: durations(0.02, 0.03, 40_000), wire: durations(1), journal: durations() },
     commits: durations(2.5),
     loopLag: durations(-1),
+    turns: { durations: new Map([['batch', durations(4, 6)]]) },
     recovery: { ms: 1_500, records: 18 },
     lanes: () => ({ lagging: 2, lagged: 5 }),
     kinds: {
@@ -138,6 +139,8 @@ describe('metrics', () => {
       'tapedeck_journal_commit_seconds_sum': 0.0025,
       'tapedeck_journal_commit_seconds_count': 1,
       'tapedeck_event_loop_lag_seconds_sum': 0,
+      'tapedeck_loop_turn_seconds_sum{turn="batch"}': 0.01,
+      'tapedeck_loop_turn_seconds_count{turn="batch"}': 2,
       'tapedeck_event_loop_lag_seconds_count': 1,
       'tapedeck_tier_hits_total{tier="l1",query="tick"}': 1,
       'tapedeck_tier_misses_total{tier="l1",query="tick",reason="absent"}': 2,

@@ -97,6 +97,22 @@ const BANS: readonly { what: string; pattern: RegExp; doors: readonly string[] }
   { what: 'process.env', pattern: /\bprocess\.env\b|\bBun\.env\b/, doors: ['src/config.ts'] },
 ];
 
+/** How a callback of the event loop is asked for. */
+const ENTRIES = /\bset(Timeout|Interval|Immediate)\(|\.onmessage = /;
+/** Files that run in other loops than that of a server: of clients, commands and threads. */
+const OTHER_LOOPS =
+  /^src\/(client|cli|gateway\/page|ingest\/recording|ipc)\/|^src\/journal\/[a-z-]+-thread\.ts$/;
+/** Files that ask for callbacks which do nothing that could take long, or time them otherwise. */
+const UNTIMED: ReadonlyMap<string, string> = new Map([
+  ['src/shutdown.ts', 'it serves nobody any more'],
+  ['src/gateway/requests.ts', 'what is held is let go'],
+  ['src/journal/history.ts', 'timed by `turns`, where there is one'],
+  ['src/journal/thread-writer.ts', 'timed by meteredWriter'],
+  ['src/journal/reader-port.ts', 'a thread of its own'],
+  ['src/journal/wal-mover.ts', 'a thread of its own'],
+  ['src/journal/verify-pool.ts', 'a command'],
+]);
+
 describe('bans', () => {
   for (const { what, pattern, doors } of BANS) {
     test(`${what} stays behind its door`, () => {
@@ -105,6 +121,12 @@ describe('bans', () => {
       for (const door of doors) expect(users).toContain(door);
     });
   }
+
+  test('every callback of the loop of a server is a turn that is timed', () => {
+    const own = SOURCES.filter((file) => !OTHER_LOOPS.test(file) && ENTRIES.test(code(file)));
+    expect(own.filter((file) => !UNTIMED.has(file))).toEqual(['src/base/turn-meter.ts']);
+    expect(own).toEqual(expect.arrayContaining([...UNTIMED.keys()]));
+  });
 
   test('no module keeps state of its own', () => {
     const mutable = SOURCES.filter((file) => /^(export )?(let|var) /m.test(code(file)));

@@ -61,7 +61,7 @@ export class Simulator {
     let isWaiting = true;
     const done = (): void => void (isWaiting = false);
     inTurn((venue) => this.open(venue), done);
-    const timer = setInterval(() => {
+    const step = (): void => {
       if (isWaiting) return;
       const now = clock.monotonicMs();
       const ms = Math.min(now - last, CATCH_UP_MS);
@@ -69,7 +69,8 @@ export class Simulator {
       if (ms <= 0) return;
       isWaiting = true;
       inTurn((venue) => this.step(ms / 1000, venue), done);
-    }, STEP_MS);
+    };
+    const timer = clock.turns.every('sources', STEP_MS, step);
     return () => clearInterval(timer);
   }
 }

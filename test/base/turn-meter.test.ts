@@ -1,0 +1,89 @@
+/** Turn meter: what a turn is, by a clock that is moved by hand. */
+
+import { describe, expect, test } from 'bun:test';
+
+import { TurnMeter, type TurnKind } from '../../src/base/turn-meter';
+
+function metered(): {
+  meter: TurnMeter;
+  seen: [TurnKind, number, string][];
+  pass: (ms: number) => void;
+} {
+  // prettier-ignore
+  let nowMs = 0;
+  const meter = new TurnMeter(() => nowMs);
+  const seen: [TurnKind, number, string][] = [];
+  meter.aboveMs = -1;
+  meter.onTurn = (...turn) => seen.push(turn);
+  return { meter, seen, pass: (ms) => void (nowMs += ms) };
+}
+
+/** The loop goes on once. */
+const loop = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+describe('a turn', () => {
+  test('is counted under its kind, also when it throws', () => {
+    const { meter, seen, pass } = metered();
+    expect(meter.run('look', () => (pass(2), 7))).toBe(7);
+    const thrown = (): never => {
+      pass(3);
+      throw new Error('why');
+    };
+    expect(() => meter.run('pong', thrown)).toThrow('why');
+    expect(seen).toEqual([['look', 2, ''], ['pong', 3, '']]); // prettier-ignore
+    expect(meter.durations.get('look')!.count).toBe(1);
+    expect(meter.durations.get('pong')!.sumSeconds).toBe(0.003);
+    expect(meter.durations.has('batch')).toBe(false);
+  });
+
+  test('has what is done in it as a part, and the first that says what it is about', () => {
+    const { meter, seen, pass } = metered();
+    meter.run('frame', () => {
+      meter.says(() => 'subscribe');
+      meter.says('ping');
+      meter.run('slice', () => pass(4));
+      pass(1);
+    });
+    meter.run('frame', () => {});
+    expect(seen).toEqual([['frame', 5, 'subscribe'], ['frame', 0, '']]); // prettier-ignore
+  });
+
+  test('has the promises that it settles, and those that these settle', async () => {
+    const { meter, seen, pass } = metered();
+    const after = async (): Promise<void> => {
+      for (let i = 0; i < 20; i++) {
+        await Promise.resolve();
+        pass(1);
+      }
+    };
+    meter.soon('read', () => void after());
+    while (seen.length === 0) await loop();
+    expect(seen).toEqual([['read', 20, '']]);
+  });
+
+  test('is handed on only when it is longer than was asked for', () => {
+    const { meter, seen, pass } = metered();
+    meter.aboveMs = 5;
+    meter.run('ack', () => pass(5));
+    meter.run('ack', () => pass(6));
+    expect(seen).toEqual([['ack', 6, '']]);
+    expect(meter.durations.get('ack')!.count).toBe(2);
+  });
+
+  test('comes soon, later, or again and again', async () => {
+    const { meter, seen, pass } = metered();
+    meter.soon('batch', () => pass(1));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    meter.later('replay', 1, resolve);
+    await promise;
+    let times = 0;
+    await new Promise<void>((done) => {
+      const timer = meter.every('watch', 1, () => {
+        if (++times < 2) return;
+        clearInterval(timer);
+        done();
+      });
+    });
+    expect(seen.map(([kind]) => kind)).toEqual(['batch', 'replay', 'watch', 'watch']);
+  });
+});

@@ -1,0 +1,329 @@
+/** Cases: what clients may send at its limits, for each route and each type of message. */
+
+import {
+  PUBLISH_EVENTS_MAX,
+  SOURCE_LEVELS_MAX,
+  TOPICS_MAX,
+  type MessageType,
+} from '../../protocol/messages';
+import { book, instrument, tape, trade, type Levels } from '../support/feed';
+import { StreamClient } from '../support/stream-client';
+import { levels, order, symbolAt, type Json, type Stage } from './stage';
+
+/** One input, at its limits. */
+export interface Case {
+  /** The type of message, the operation of REST, or what else it is. */
+  readonly of: string;
+  readonly name: string;
+  /** What has to be there before; not timed. @returns what `act` is handed */
+  readonly prepare?: (stage: Stage, turn: number) => Promise<unknown>;
+  /** What is timed; resolves when the server has done it. */
+  readonly act: (stage: Stage, turn: number, prepared: never) => Promise<unknown>;
+}
+
+const FRAME_MESSAGES = 10_000;
+
+function client(stage: Stage): Promise<StreamClient> {
+  return StreamClient.open(stage.url);
+}
+
+/** A case on a connection of its own, which is opened before and closed behind. */
+function said(
+  of: MessageType,
+  name: string,
+  act: (client: StreamClient, stage: Stage, turn: number) => Promise<unknown>,
+): Case {
+  // prettier-ignore
+  return {
+    of,
+    name,
+    prepare: client,
+    act: async (stage, turn, own: StreamClient) => {
+      await act(own, stage, turn);
+      await own.settle();
+      void own.close();
+    },
+  };
+}
+
+function published(name: string, events: (stage: Stage, turn: number) => Json[]): Case {
+  return { of: 'publish', name, act: (stage, turn) => stage.publish(stage.source, events(stage, turn), PUBLISH_EVENTS_MAX) }; // prettier-ignore
+}
+
+function topicsOf(stage: Stage): string[] {
+  const kinds = ['tick', 'trade', 'bbo', 'book'];
+  const all = Array.from({ length: stage.sizes.instruments }, (_, i) => kinds.map((kind) => `${kind}:${symbolAt(i)}`)); // prettier-ignore
+  return all.flat().slice(0, TOPICS_MAX);
+}
+
+const STARS = ['tick:*', 'trade:*', 'bbo:*', 'book:*'];
+const REQUESTED = { id: 7, topics: [] as string[], intervalMs: null };
+
+export const MESSAGE_CASES: readonly Case[] = [
+  said('hello', 'ten thousand in a frame', async (c) => {
+    c.send(...times(FRAME_MESSAGES, () => ({ type: 'hello', version: 1, client: 'x'.repeat(64), key: null }))); // prettier-ignore
+  }),
+  said('subscribe', 'a thousand topics', async (c, stage) => c.subscribe(...topicsOf(stage))),
+  said('subscribe', 'all instruments', async (c) => c.subscribe(...STARS)),
+  said('subscribe', 'ten thousand in a frame', async (c, stage) => {
+    c.send(...times(FRAME_MESSAGES, (i) => ({ type: 'subscribe', ...REQUESTED, topics: [`book:${symbolAt(i % stage.sizes.instruments)}`] }))); // prettier-ignore
+  }),
+  said('unsubscribe', 'all instruments', async (c) => {
+    await c.subscribe(...STARS);
+    await c.unsubscribe(...STARS);
+  }),
+  said('unsubscribe', 'a thousand topics', async (c, stage) => c.unsubscribe(...topicsOf(stage))),
+  said('resume', 'a thousand topics, from the first', async (c, stage) => {
+    const { epoch } = c.seen[0]!;
+    c.send({ type: 'resume', id: 9, epoch, seq: 1, topics: topicsOf(stage), newest: null });
+    await c.answer(9, 0);
+  }),
+  said('resume', 'all instruments, from the first', async (c) => {
+    const { epoch } = c.seen[0]!;
+    c.send({ type: 'resume', id: 9, epoch, seq: 1, topics: STARS, newest: null });
+    await c.answer(9, 0);
+  }),
+  said('replay', 'all instruments, as fast as it reads', async (c) => {
+    c.send({ type: 'replay', id: 9, action: 'start', topics: STARS, from: null, to: null, fromSeq: 1, toSeq: null, speed: 0 }); // prettier-ignore
+    await c.answer(9, 0);
+  }),
+  said('ping', 'ten thousand in a frame', async (c) => {
+    c.send(...times(FRAME_MESSAGES, (i) => ({ type: 'ping', id: i, time: '1' })));
+  }),
+  said('received', 'ten thousand in a frame', async (c) => {
+    c.send(...times(FRAME_MESSAGES, () => ({ type: 'received', seq: 1 })));
+  }),
+  said('publish', 'ten thousand in a frame', async (c) => {
+    c.send(...times(FRAME_MESSAGES, (i) => ({ type: 'publish', id: i, events: [], continues: null }))); // prettier-ignore
+  }),
+  published('ten thousand trades of one instrument', (_stage, turn) =>
+    times(PUBLISH_EVENTS_MAX, () => trade(`WIDE${turn}`, '5000.00', '1.000'))), // prettier-ignore
+  published('trades of all instruments', (stage) =>
+    times(PUBLISH_EVENTS_MAX, (i) => trade(symbolAt(i % stage.sizes.instruments), '5000.00', '1.000'))), // prettier-ignore
+  published('ten thousand small deltas', (_stage, turn) =>
+    times(PUBLISH_EVENTS_MAX, (i) => delta(`BEST${turn}`, [[(4_999 - (i % 9)).toFixed(2), `${i + 1}.000`]], []))), // prettier-ignore
+  published('a snapshot of all levels', (stage, turn) => [
+    book(`NEW${turn}`, 'snapshot', levels(stage.sizes.levels, -1), levels(stage.sizes.levels, 1)), // prettier-ignore
+  ]),
+  published('a delta of all levels', (stage, turn) => [
+    delta(`WIDE${turn}`, levels(stage.sizes.levels, -1, '2.000'), levels(stage.sizes.levels, 1, '2.000')), // prettier-ignore
+  ]),
+  published('a delta that removes all levels, the best first', (stage, turn) => [
+    delta(`BEST${turn}`, levels(stage.sizes.levels, -1, '0'), levels(stage.sizes.levels, 1, '0')), // prettier-ignore
+  ]),
+  published('a delta that inserts as many levels before all others', (stage, turn) => [
+    delta(`WORST${turn}`, [], prices(4_000, Math.min(stage.sizes.levels, SOURCE_LEVELS_MAX))), // prettier-ignore
+  ]),
+  published('definitions', (_stage, turn) => times(1_000, (i) => instrument(`D${turn}-${i}`))),
+  {
+    of: 'order',
+    name: 'sweeps one side',
+    act: (stage, turn) => stage.enter([{ symbol: `SWEEP${turn}`, side: 'buy', price: '9000.00', quantity: `${stage.sizes.orders}.000` }]), // prettier-ignore
+  },
+  {
+    of: 'order',
+    name: 'ten thousand in a frame',
+    act: async ({ trader }) => {
+      const from = trader.seen.length;
+      trader.send(...times(5_000, (i) => order(i, { symbol: 'SWEEP0', side: 'buy', price: '1.00', quantity: '1.000' }))); // prettier-ignore
+      await trader.answer(4_999, from);
+    },
+  },
+  {
+    of: 'cancel',
+    name: 'five thousand in a frame',
+    prepare: async (stage, turn) => {
+      const orders = times(5_000, (i) => ({ symbol: 'SWEEP0', side: 'buy', price: '2.00', quantity: '1.000', clientOrderId: `c${turn}-${i}` })); // prettier-ignore
+      await stage.enter(orders);
+    },
+    act: async ({ trader }, turn) => {
+      const from = trader.seen.length;
+      trader.send(...times(5_000, (i) => ({ type: 'cancel', id: i, symbol: 'SWEEP0', orderId: null, clientOrderId: `c${turn}-${i}` }))); // prettier-ignore
+      await trader.answer(4_999, from);
+    },
+  },
+  {
+    of: 'amend',
+    name: 'five thousand in a frame',
+    prepare: async (stage, turn) => {
+      const orders = times(5_000, (i) => ({ symbol: 'SWEEP0', side: 'buy', price: '2.00', quantity: '3.000', clientOrderId: `a${turn}-${i}` })); // prettier-ignore
+      await stage.enter(orders);
+    },
+    act: async ({ trader }, turn) => {
+      const from = trader.seen.length;
+      trader.send(...times(5_000, (i) => ({ type: 'amend', id: i, symbol: 'SWEEP0', orderId: null, clientOrderId: `a${turn}-${i}`, price: null, quantity: '2.000' }))); // prettier-ignore
+      await trader.answer(4_999, from);
+    },
+  },
+  {
+    of: 'connection',
+    name: 'a frame of 1 MB of JSON that is none of ours',
+    prepare: (stage) => StreamClient.json(stage.url),
+    act: async (_stage, _turn, c: StreamClient) => {
+      c.raw(`[${'{"a":[1,2,3]},'.repeat(74_000)}0]`);
+      await c.next('error');
+    },
+  },
+  {
+    of: 'connection',
+    name: 'a hundred readers open and leave',
+    act: async (stage) => {
+      const made = await stage.connect(100);
+      await Promise.all(made.map((socket) => new Promise((resolve) => ((socket.onclose = resolve), socket.close())))); // prettier-ignore
+      stage.crowd = stage.crowd.filter((socket) => !made.includes(socket));
+    },
+  },
+  {
+    of: 'connection',
+    name: 'a reader of everything leaves',
+    prepare: async (stage) => {
+      const c = await client(stage);
+      await c.subscribe(...STARS);
+      return c;
+    },
+    act: (_stage, _turn, c: StreamClient) => c.close(),
+  },
+  {
+    of: 'connection',
+    name: 'a source of a thousand instruments leaves',
+    prepare: async (stage, turn) => {
+      const c = await client(stage);
+      const symbols = times(1_000, (i) => `G${turn}-${i}`);
+      await stage.publish(
+        c,
+        symbols.map((symbol) => instrument(symbol)),
+      );
+      await stage.publish(c, symbols.map((symbol) => book(symbol, 'snapshot', [['1.00', '1.000']], [['2.00', '1.000']]))); // prettier-ignore
+      return c;
+    },
+    act: async (_stage, _turn, c: StreamClient) => {
+      await c.close();
+      await Bun.sleep(500);
+    },
+  },
+  { of: 'connection', name: 'nothing, for longer than a heartbeat', act: () => Bun.sleep(5_500) },
+];
+
+function asked(
+  of: string,
+  path: (stage: Stage, turn: number) => string,
+  init: RequestInit = {},
+  name = '',
+): Case {
+  // prettier-ignore
+  return {
+    of,
+    name,
+    act: async (stage, turn) => {
+      const response = await stage.get(path(stage, turn), init);
+      await response.arrayBuffer();
+    },
+  };
+}
+
+function posted(
+  of: string,
+  name: string,
+  path: (turn: number) => string,
+  body: (stage: Stage, turn: number) => string,
+): Case {
+  // prettier-ignore
+  return {
+    of,
+    name,
+    prepare: async (stage, turn) => body(stage, turn),
+    act: async (stage, turn, text: string) => {
+      const response = await stage.get(path(turn), { method: 'POST', body: text });
+      await response.text();
+    },
+  };
+}
+
+export const REST_CASES: readonly Case[] = [
+  asked('listInstruments', () => '/v1/instruments'),
+  asked('getInstrument', () => '/v1/instruments/WIDE0'),
+  asked('getTick', () => `/v1/tick/${symbolAt(0)}`),
+  asked('getOrderBook', (_, turn) => `/v1/orderbook/WORST${turn}?depth=5000`),
+  asked('getOrderBook', () => `/v1/orderbook/WIDE0?depth=10&at=${Date.now() - 500}000000`, {}, 'of the past'), // prettier-ignore
+  asked('getStats', () => '/v1/stats/WIDE0'),
+  asked('listTrades', () => '/v1/trades/WIDE0?limit=1000'),
+  asked('listTicks', () => '/v1/ticks/WIDE0?limit=1000'),
+  asked('listBars', () => '/v1/bars/WIDE0?interval=1s&limit=1000'),
+  asked('listOrders', () => '/v1/orders?status=open&limit=1000', {}, 'open'),
+  asked('listOrders', () => '/v1/orders?status=ended&limit=1000', {}, 'ended'),
+  asked('listOrders', () => '/v1/orders?clientOrderId=nobody', {}, 'by name'),
+  asked('getOrder', () => '/v1/orders/1'),
+  asked('cancelOrder', () => '/v1/orders/1', { method: 'DELETE' }),
+  posted('submitOrder', 'one', () => '/v1/orders', () => JSON.stringify({ symbol: 'SWEEP0', side: 'buy', price: '1.00', quantity: '1' })), // prettier-ignore
+  posted('setInstrumentState', 'opens crossed orders', (turn) => `/v1/instruments/EARLY${turn}/state`, () => '{"state":"open"}'), // prettier-ignore
+  posted(
+    'ingest',
+    '16 MB of line feeds',
+    () => '/v1/ingest',
+    () => '\n'.repeat(16 * 1_048_576),
+  ),
+  posted('ingest', 'trades up to 16 MB', () => '/v1/ingest', () => trades(16 * 1_048_576)), // prettier-ignore
+  posted('ingest', 'one line of 16 MB', () => '/v1/ingest', () => `{"type":"trade","symbol":"${'x'.repeat(16_700_000)}"}\n`), // prettier-ignore
+  posted('ingest', 'trades of which the last is wrong', () => '/v1/ingest', () => `${trades(8 * 1_048_576)}{}\n`), // prettier-ignore
+  posted('defineInstrument', 'one', () => '/v1/admin/instruments', (_, turn) => JSON.stringify({ symbol: `ADM${turn}`, market: 'venue', priceScale: 2, quantityScale: 0 })), // prettier-ignore
+  posted(
+    'renumberInstrument',
+    'one',
+    () => '/v1/admin/instruments/WIDE0/renumber',
+    () => '',
+  ),
+  asked('listSessions', () => '/v1/admin/sessions?limit=1000'),
+  {
+    of: 'getSession',
+    name: 'of all instruments',
+    prepare: async (stage) => {
+      const c = await client(stage);
+      await c.subscribe(...STARS);
+      return c;
+    },
+    act: async (stage, _turn, c: StreamClient) => {
+      await stage.json(`/v1/admin/sessions/${String(c.seen[0]!['session'])}`);
+      await c.close();
+    },
+  },
+  {
+    of: 'closeSession',
+    name: 'of all instruments',
+    prepare: async (stage) => {
+      const c = await client(stage);
+      await c.subscribe(...STARS);
+      return c;
+    },
+    act: async (stage, _turn, c: StreamClient) => {
+      await stage.get(`/v1/admin/sessions/${String(c.seen[0]!['session'])}`, { method: 'DELETE' });
+      await c.closed;
+    },
+  },
+  asked('getHealth', () => '/healthz'),
+  asked('getReadiness', () => '/readyz'),
+  asked('getMetrics', () => '/metrics'),
+  asked('openStream', () => '/v1/stream'),
+  asked('page', () => '/', { headers: { 'accept-encoding': 'identity' } }),
+  asked('page', () => '/docs'),
+  asked('page', () => '/openapi.json'),
+  asked('page', () => `/${'x/'.repeat(7_000)}`, {}, 'a long path'),
+];
+
+function times<T>(count: number, make: (i: number) => T): T[] {
+  return Array.from({ length: count }, (_, i) => make(i));
+}
+
+function delta(symbol: string, bids: Levels, asks: Levels): Json {
+  return book(symbol, 'delta', bids, asks);
+}
+
+/** Levels above a price, the worst first. */
+function prices(from: number, count: number): [string, string][] {
+  return times(count, (i) => [(from + (count - i) / 100).toFixed(2), '3.000']);
+}
+
+function trades(bytes: number): string {
+  const one = tape(trade('TAPE', '5000.00', '1.000'));
+  const count = Math.min(PUBLISH_EVENTS_MAX * 20, Math.floor(bytes / one.length));
+  return one.repeat(count); // prettier-ignore
+}

@@ -1,0 +1,20 @@
+/** Messages between a server whose turns are timed and the test that asks for them. */
+
+export type Ask = 'begin' | 'end' | 'stop';
+
+/** The longest turn of a kind, in ms of processor time. */
+export interface Longest {
+  readonly kind: string;
+  readonly ms: number;
+  readonly detail: string;
+}
+
+export type Told =
+  | { readonly is: 'started'; readonly url: string }
+  | { readonly is: 'begun' }
+  | {
+      readonly is: 'ended';
+      readonly longest: readonly Longest[];
+      /** What a unit of the fixed work took, in ms of processor time. */
+      readonly unitMs: number;
+    };

@@ -1,0 +1,68 @@
+/**
+ * Turns: no turn of the event loop is longer than 5 ms, whatever a client sends within its limits.
+ *
+ * What counts is the processor time of the thread, as compared with a fixed piece of work at the same
+ * time, and of several repetitions the least. So neither a busy machine nor a collector's pause fails it.
+ */
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+
+import { MESSAGES } from '../../protocol/messages';
+import { OPERATIONS } from '../../src/gateway/openapi-operations';
+import { MESSAGE_CASES, REST_CASES } from './cases';
+import { boundOf, EXCEPTIONS } from './exceptions';
+import { leastOf } from './scan';
+import { Stage } from './stage';
+
+/** Types of messages with a lower code go from client to server. */
+const SERVER_CODES = 32;
+
+/** By what the settings of this run say, the market is as large as the time of a test permits. */
+const IS_DEEP = process.env['TAPEDECK_TEST_DEEP'] !== undefined;
+const SIZES = IS_DEEP
+  ? { instruments: 9_000, levels: 20_000, orders: 20_000, sessions: 1_000 }
+  : { instruments: 500, levels: 5_000, orders: 1_000, sessions: 40 };
+const TIMEOUT_MS = IS_DEEP ? 1_800_000 : 300_000;
+
+const ALL = [...MESSAGE_CASES, ...REST_CASES];
+
+describe('there is a case', () => {
+  const of = new Set(ALL.map((one) => one.of));
+
+  test('for each message of a client', () => {
+    const types = Object.values(MESSAGES).filter(({ code }) => code < SERVER_CODES);
+    expect(types.map(({ type }) => type).filter((name) => !of.has(name))).toEqual([]);
+    expect(types.length).toBeGreaterThanOrEqual(11);
+  });
+
+  test('for each operation of REST', () => {
+    expect(OPERATIONS.map(({ id }) => id).filter((id) => !of.has(id))).toEqual([]);
+  });
+
+  test('for each exception', () => {
+    const names = new Set(ALL.map(({ of: kind, name }) => `${kind} ${name}`.trim()));
+    expect([...EXCEPTIONS.keys()].filter((name) => !names.has(name))).toEqual([]);
+  });
+});
+
+describe('the longest turn', () => {
+  let stage: Stage;
+
+  beforeAll(async () => {
+    stage = await Stage.start(SIZES);
+  }, TIMEOUT_MS);
+  afterAll(() => stage.end());
+
+  for (const one of ALL) {
+    const name = `${one.of} ${one.name}`.trim();
+    const bound = boundOf(name);
+    test(
+      `of ${name} is at most ${bound} ms`,
+      async () => {
+        const found = await leastOf(stage, one, bound);
+        expect(found.scaledMs, JSON.stringify(found)).toBeLessThanOrEqual(bound);
+      },
+      TIMEOUT_MS,
+    );
+  }
+});
