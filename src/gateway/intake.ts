@@ -37,7 +37,11 @@ export class Intake {
     this.inbound = new Inbound(limits);
     this.clock = clock;
     this.handler = handler;
-    this.slices = new Slices(clock, (asked) => this.costOf(asked), (asked) => handler.handle(asked)); // prettier-ignore
+    const handle = (asked: Asked): void => {
+      if ('type' in asked) clock.turns.says(asked.type);
+      handler.handle(asked);
+    };
+    this.slices = new Slices(clock, (asked) => this.costOf(asked), handle);
   }
 
   /** Somebody at its address was closed for a flood just now. */

@@ -212,7 +212,6 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
 
   private do(ws: ServerWebSocket<unknown>, m: Message): void {
     if (this.phase.is !== 'open') return;
-    this.hub.clock.turns.says(m.type);
     const { session, source } = this.phase;
     if ('id' in m && m.type !== 'ping') this.authority.ask();
     if (m.type === 'subscribe' || m.type === 'resume' || m.type === 'replay') {
