@@ -255,8 +255,7 @@ export function startServer(
         },
         clock,
       ),
-      connection: (form, principal) =>
-        new StreamTurns(turns, new StreamConnection(hub, form, principal)),
+      connection: (...of) => new StreamTurns(turns, new StreamConnection(hub, ...of)),
       connections,
       ingest: async (who, text, continues) => {
         const lines = readTapeLines(text, (symbol) => market.get(symbol)?.definition);
@@ -298,8 +297,7 @@ export function startServer(
   let barTimer: Timer | undefined;
   broadcaster.wakeIn = (ms) => {
     clearTimeout(barTimer);
-    const soonerMs = Math.min(ms, BAR_TIMER_MS_MAX);
-    barTimer = turns.later('bars', soonerMs, () => broadcaster.endBars());
+    barTimer = turns.later('bars', Math.min(ms, BAR_TIMER_MS_MAX), () => broadcaster.endBars());
   };
   broadcaster.endBars();
   broadcaster.ended = ({ name }, reason) => {

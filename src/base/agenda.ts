@@ -5,6 +5,7 @@
  */
 
 import { TimingWheel } from './timing-wheel';
+import type { TurnMeter } from './turn-meter';
 
 const TICK_MS = 20;
 /** Ten seconds. */
@@ -13,6 +14,7 @@ const SLOTS = 512;
 export class Agenda<T> {
   private readonly perTurn: number;
   private readonly look: (item: T) => void;
+  private readonly turns: TurnMeter;
   private readonly wheel = new TimingWheel<T>(TICK_MS, SLOTS);
   /** For the next run, whatever the time. */
   private soonest = new Set<T>();
@@ -21,8 +23,9 @@ export class Agenda<T> {
   private isScheduled = false;
 
   /** @param look called for each that is due; it is on the agenda no more, unless it is put there again */
-  constructor(perTurn: number, look: (item: T) => void) {
+  constructor(perTurn: number, turns: TurnMeter, look: (item: T) => void) {
     this.perTurn = perTurn;
+    this.turns = turns;
     this.look = look;
   }
 
@@ -64,7 +67,7 @@ export class Agenda<T> {
   private goOn(): void {
     if (this.isScheduled) return;
     this.isScheduled = true;
-    setImmediate(() => {
+    this.turns.soon('look', () => {
       this.isScheduled = false;
       this.go();
     });

@@ -83,7 +83,7 @@ export class Broadcaster implements SessionCare {
   readonly subscriptions: Subscriptions;
   private readonly dirty: TopicState[] = [];
   private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 }; // prettier-ignore
-  private readonly agenda = new Agenda<Session>(LOOKS_A_TURN, (session) => this.lookAt(session));
+  private readonly agenda: Agenda<Session>;
   private entered = 0;
   private textSessions = 0;
   /** Of definitions, since sessions were last credited with them. */
@@ -94,6 +94,7 @@ export class Broadcaster implements SessionCare {
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
     this.native = native;
     this.clock = clock;
+    this.agenda = new Agenda(LOOKS_A_TURN, clock.turns, (session) => this.lookAt(session));
     this.mirror = new Mirror(options.sessionBoundary);
     this.derived = new DerivedTopics(
       clock,

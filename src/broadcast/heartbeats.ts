@@ -40,9 +40,7 @@ export class Heartbeats {
   readonly work = { frames: 0, topics: 0 };
   private readonly parts: HeartbeatParts;
   private readonly told = new Map<Session, Told>();
-  private readonly agenda = new Agenda<Session>(SESSIONS_A_TURN, (session) =>
-    this.tellDue(session),
-  );
+  private readonly agenda: Agenda<Session>;
   /** Those of one time and state of the topics, by what they say. */
   private readonly frames = new Map<string, string | Uint8Array>();
   private time: Nanos;
@@ -51,6 +49,8 @@ export class Heartbeats {
   constructor(parts: HeartbeatParts) {
     this.parts = parts;
     this.time = parts.clock.now();
+    const { turns } = parts.clock;
+    this.agenda = new Agenda(SESSIONS_A_TURN, turns, (session) => this.tellDue(session));
   }
 
   /** @param phase where in the interval it is told, from 0 to 1 */

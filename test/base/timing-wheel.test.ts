@@ -2,6 +2,7 @@
 
 import { expect, test } from 'bun:test';
 
+import { SystemClock } from '../../src/base/clock';
 import { Agenda } from '../../src/base/agenda';
 import { Prng } from '../../src/base/prng';
 import { TimingWheel } from '../../src/base/timing-wheel';
@@ -48,7 +49,7 @@ test('each item is handed out once, in the tick of its time; from beyond the whe
 
 test('what is due at once is looked at in turns, and what is deleted meanwhile is not', async () => {
   const looked: number[] = [];
-  const agenda = new Agenda<number>(10, (item) => void looked.push(item));
+  const agenda = new Agenda<number>(10, new SystemClock().turns, (item) => void looked.push(item));
   for (let i = 0; i < 35; i++) {
     if (i % 2 === 0) agenda.soon(i);
     else agenda.at(i, 500);
