@@ -3,7 +3,7 @@
  * commands that a venue carried out, each before the events that it made, and snapshots of books.
  */
 
-import type { Bbo, Book, MarketEvent, Tick, Trade } from './messages';
+import type { Instrument, Bbo, Book, MarketEvent, Tick, Trade } from './messages';
 import type { Nanos } from './time';
 import { marketTime } from './trade-time';
 
@@ -36,6 +36,11 @@ export interface Command {
    * A setting, so it is on record with each command that it may decide.
    */
   readonly fillsMax?: number;
+}
+
+/** A definition with whose key defined the instrument first (none: the operator), which readers do not get. */
+export interface RecordedInstrument extends Instrument {
+  readonly definedBy?: string;
 }
 
 /**
@@ -90,7 +95,8 @@ export interface BookView {
 
 /** One place in the numbering. */
 export type BatchEvent =
-  | Exclude<MarketEvent, Tick | Trade | Bbo | Book>
+  | Exclude<MarketEvent, Instrument | Tick | Trade | Bbo | Book>
+  | RecordedInstrument
   | RecordedTick
   | RecordedTrade
   | RecordedBbo

@@ -176,6 +176,7 @@ export const ConfigSchema = section({
     instrumentsMax: count(10_000, 1, 1_000_000, 'Instruments'),
     levelsMax: count(20_000_000, 100_000, 1e9, 'Levels in all books that are fed'),
     levelsPerKeyMax: count(10_000_000, 100_000, 1e9, 'The same of one key, or one address without'),
+    instrumentsPerKeyMax: count(5_000, 1, 1_000_000, 'Those that one key has defined'),
     bookDepthMax: count(5_000, 10, 100_000, 'Levels a side of one REST answer'),
     tradesMax: count(1_000, 1, 10_000, 'Trades or ticks of one REST answer'),
     barsMax: count(1_000, 1, 10_000, 'Bars of one REST answer'),

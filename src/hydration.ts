@@ -27,6 +27,8 @@ export function hydrate(
     newest.push(...trades.slice(0, 1));
     memtable.hydrate(symbol, instrument.currentTick(), trades);
   }
-  broadcaster.hydrate(newest, sequencer.lastSeq, statistics.state());
+  // Of those that were deleted the past is asked for in their scales; their topics have no state.
+  const deleted = Array.from(market.deleted(), ({ definition }) => definition);
+  broadcaster.hydrate([...newest, ...deleted], sequencer.lastSeq, statistics.state());
   return newest;
 }

@@ -8,6 +8,7 @@ import { InstrumentSettingsSchema, type InstrumentSettings } from '../protocol/i
 import type { Instrument } from '../protocol/messages';
 import { isSymbol, parseDecimal } from '../protocol/units';
 import { StartFault } from './base/start-fault';
+import type { MarketOutput } from './market/output';
 import type { Recorder } from './recorder';
 import { filled } from './settings-check';
 
@@ -131,6 +132,25 @@ export function renumberInstrument(
   { market, sequencer }: Recorder,
   symbol: string,
 ): Promise<number | Fault> {
+  return inTurn(sequencer, (out) => market.renumber(symbol, out));
+}
+
+/**
+ * Deletes a fed instrument: it counts as not there, but for its past.
+ * @returns the newest seq, when the journal has what became of it
+ */
+export function deleteInstrument(
+  { market, sequencer }: Recorder,
+  symbol: string,
+): Promise<number | Fault> {
+  return inTurn(sequencer, (out) => market.delete(symbol, out));
+}
+
+/** @returns why it was refused; else the newest seq, when the journal has what it did */
+function inTurn(
+  sequencer: Recorder['sequencer'],
+  act: (out: MarketOutput) => Fault | undefined,
+): Promise<number | Fault> {
   const refused = sequencer.refusal();
   if (refused !== undefined) return Promise.resolve(refused);
   let wrong: Fault | undefined;
@@ -138,7 +158,7 @@ export function renumberInstrument(
   return new Promise((resolve) => {
     sequencer.act(
       (out) => {
-        wrong = market.renumber(symbol, out);
+        wrong = act(out);
         seq = sequencer.lastSeq;
       },
       () => resolve(wrong ?? seq),

@@ -11,6 +11,7 @@ import type { Config } from './config';
 import { Iceoryx2Publisher } from './ipc/iceoryx2';
 import { Publishers, type Publisher } from './ipc/publishers';
 import { RingPublisher } from './ipc/ring-publisher';
+import { DELETED_MAX } from './market/deletions';
 import type { Batch } from './sequencer/batch';
 import type { Log } from './server';
 
@@ -42,7 +43,8 @@ export function openLocalPublishers(
   clock: Clock,
   log: Log,
 ): StartFault | undefined {
-  const entries = Math.max(limits.instrumentsMax, instruments);
+  // One that is deleted keeps its entry until the next start.
+  const entries = Math.max(limits.instrumentsMax, instruments) + DELETED_MAX;
   if (ipc.ring.enabled) {
     const ring = RingPublisher.open({ ...ipc.ring, entries }, epoch, clock);
     if (ring instanceof StartFault) return ring;

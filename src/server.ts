@@ -53,7 +53,12 @@ import { Freshness } from './freshness';
 import { createHub } from './hub';
 import { hydrate } from './hydration';
 import { journalNotices } from './journal-notices';
-import { defineInstrument, definitionsOf, renumberInstrument } from './instruments';
+import {
+  defineInstrument,
+  definitionsOf,
+  deleteInstrument,
+  renumberInstrument,
+} from './instruments';
 import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
 import { History, startHistoryThread, startPlaybackThread } from './journal/history';
 import type { AnswerTo, MissingPlaces, PastQuestion } from './journal/history-messages';
@@ -252,6 +257,7 @@ export function startServer(
           define: (fields) => defineInstrument(recorder, fields),
           instrument: (symbol) => queries.instrument(symbol),
           renumber: (symbol) => renumberInstrument(recorder, symbol),
+          delete: (symbol) => deleteInstrument(recorder, symbol),
         },
         clock,
       ),
@@ -374,6 +380,7 @@ function createQueries(
   return new Queries<MarketInstrument>(
     {
       instrument: (symbol) => market.get(symbol),
+      known: (symbol) => market.known(symbol),
       instruments: () => market.all(),
       tick: (instrument) => tiers.tick(instrument),
       book: (instrument) => tiers.book(instrument),

@@ -1,6 +1,6 @@
 /**
  * Admin: what an operator does over REST, with the role `admin`: sessions are listed, looked at one by
- * one, closed; instruments are defined, and their numbering is reset.
+ * one, closed; instruments are defined, deleted, and their numbering is reset.
  * Bounded: sessions of one answer (`limit`), names of topics of one session (`TOPIC_NAMES_MAX`).
  */
 
@@ -24,6 +24,8 @@ export interface Definer {
   instrument(symbol: string): string | Fault;
   /** The numbers of its source begin anew; resolves to the newest seq when the journal has it. */
   renumber(symbol: string): Promise<number | Fault>;
+  /** It counts as not there; resolves to the newest seq when the journal has it. */
+  delete(symbol: string): Promise<number | Fault>;
 }
 
 export class Admin {
@@ -52,6 +54,14 @@ export class Admin {
     const refused = mayNot(principal, 'admin');
     if (refused !== undefined) return refused;
     const seq = await this.definer.renumber(symbol);
+    return typeof seq === 'number' ? JSON.stringify({ symbol, seq }) : seq;
+  }
+
+  /** Deletes an instrument that is fed; its past stays. */
+  async delete(principal: Principal, symbol: string): Promise<string | Fault> {
+    const refused = mayNot(principal, 'admin');
+    if (refused !== undefined) return refused;
+    const seq = await this.definer.delete(symbol);
     return typeof seq === 'number' ? JSON.stringify({ symbol, seq }) : seq;
   }
 

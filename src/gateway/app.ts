@@ -249,6 +249,11 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       (c) => asKnown(c, known, (who) => admin.renumber(who, c.params.symbol)),
       UNREAD,
     )
+    .delete(
+      '/v1/admin/instruments/:symbol',
+      (c) => asKnown(c, known, (who) => admin.delete(who, c.params.symbol)),
+      UNREAD,
+    )
     .get('/v1/admin/sessions', (c) => asKnown(c, known, (who) => admin.list(who, c.query)))
     .get('/v1/admin/sessions/:name', (c) =>
       asKnown(c, known, (who) => admin.session(who, c.params.name)),
@@ -298,6 +303,7 @@ const SELF_CHECKED: ReadonlySet<string> = new Set([
   '/v1/instruments/:symbol/state',
   '/v1/admin/instruments',
   '/v1/admin/instruments/:symbol/renumber',
+  '/v1/admin/instruments/:symbol',
   '/v1/admin/sessions',
   '/v1/admin/sessions/:name',
 ]);

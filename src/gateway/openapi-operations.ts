@@ -208,6 +208,10 @@ export const OPERATIONS: readonly Operation[] = [
     answer: { schema: 'Renumbered', example: { symbol: 'FEED', seq: 1340023 } }, errors: [...KEYED, 'unknown-symbol', 'wrong-market', 'journal-failing', 'shutting-down'],
   },
   {
+    id: 'deleteInstrument', method: 'delete', path: '/v1/admin/instruments/:symbol', tag: 'operation', role: 'admin', summary: 'Deletes an instrument that is fed; its past stays', parameters: [symbol],
+    answer: { schema: 'Renumbered', example: { symbol: 'FEED', seq: 1340024 } }, errors: [...KEYED, 'unknown-symbol', 'wrong-market', 'symbol-in-use', 'limit-reached', 'journal-failing', 'shutting-down'],
+  },
+  {
     id: 'listSessions', method: 'get', path: '/v1/admin/sessions', tag: 'operation', role: 'admin', summary: 'Who is connected, the longest first',
     parameters: [limit, next],
     answer: { schema: 'Sessions', example: { total: 1, sessions: [session], next: null } }, errors: [...KEYED, 'invalid-field'],

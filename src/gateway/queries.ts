@@ -67,6 +67,8 @@ interface Kept<T> {
 /** The stages behind the queries. */
 export interface QuerySources<I extends QueryInstrument> {
   instrument(symbol: string): I | undefined;
+  /** Also one that was deleted, of which there is a past. */
+  known(symbol: string): I | undefined;
   instruments(): Iterable<I>;
   tick(instrument: I): Kept<Tick>;
   book(instrument: I): Kept<BookView>;
@@ -102,7 +104,7 @@ export class Queries<I extends QueryInstrument> {
       {
         past: sources.past,
         unknown: (symbol) => {
-          const found = this.find(symbol);
+          const found = this.findKnown(symbol);
           return 'code' in found ? found : undefined;
         },
         recentTicks: (symbol, range, after, limit) => this.recentTicks(symbol, range, after, limit),
@@ -215,7 +217,7 @@ export class Queries<I extends QueryInstrument> {
     if (typeof most !== 'number') return most;
     const below = integer('next', next, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
     if (typeof below !== 'number') return below;
-    const found = this.find(symbol);
+    const found = this.findKnown(symbol);
     if ('code' in found) return found;
     const trades = this.sources.trades(found, below, most);
     if (trades === undefined) return this.history.trades(symbol, below, most);
@@ -237,7 +239,7 @@ export class Queries<I extends QueryInstrument> {
     after: number,
     limit: number,
   ): Page | undefined {
-    const found = this.sources.instrument(symbol);
+    const found = this.sources.known(symbol);
     const ticks = found && this.sources.ticks(found, range, after, limit);
     if (ticks === undefined) return undefined;
     const newest = ticks.at(-1);
@@ -251,11 +253,11 @@ export class Queries<I extends QueryInstrument> {
   }
 
   private find(symbol: string): I | Fault {
-    const found = this.sources.instrument(symbol);
-    if (found !== undefined) return found;
-    return isSymbol(symbol)
-      ? fault('unknown-symbol', `no instrument is named ${symbol}`, 'symbol')
-      : fieldFault('symbol', symbol, '1 to 16 letters, digits, dots, dashes or underscores');
+    return this.sources.instrument(symbol) ?? unknownSymbol(symbol);
+  }
+
+  private findKnown(symbol: string): I | Fault {
+    return this.sources.known(symbol) ?? unknownSymbol(symbol);
   }
 
   /** As `finish`, with the text of the last time where nothing in it has changed. */
@@ -289,6 +291,12 @@ export class Queries<I extends QueryInstrument> {
   private ageMs(since: Nanos): number {
     return Math.max(0, Math.floor(this.clock.now().since(since) / 1e6));
   }
+}
+
+function unknownSymbol(symbol: string): Fault {
+  return isSymbol(symbol)
+    ? fault('unknown-symbol', `no instrument is named ${symbol}`, 'symbol')
+    : fieldFault('symbol', symbol, '1 to 16 letters, digits, dots, dashes or underscores');
 }
 
 /** Members that say whether what is answered are the present values, such that others can be put behind. */

@@ -78,9 +78,9 @@ export interface StreamHub<S extends StreamSession> {
   unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
   /** Acknowledges a publish, soon. */
   acknowledge(session: S, ack: MessageOf<'ack'>): void;
+  /** @param owner whose key it is; without one the address */
   submit(
     source: number,
-    /** Whose key it is; without one the address. */
     owner: string,
     published: MessageOf<'publish'>,
     done: (result: Published | { readonly index: number; readonly fault: Fault }) => void,

@@ -4,7 +4,7 @@
  */
 
 import type { Bbo, Instrument, Tick } from '../../protocol/messages';
-import type { RecordedBbo, RecordedTick } from '../../protocol/records';
+import type { RecordedBbo, RecordedInstrument, RecordedTick } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
 import { isOlder, renewed, type OlderCheckpoint } from './checkpoint-older';
@@ -29,7 +29,8 @@ export interface StatusHead {
 /** One feed instrument; levels are flat, at full depth, best first. */
 export interface FeedCheckpoint {
   readonly market: 'feed';
-  readonly definition: Instrument;
+  readonly definition: RecordedInstrument;
+  readonly isDeleted?: boolean;
   readonly increments: IncrementsState;
   readonly heads: TopicHeads;
   readonly bookState: FeedBookState;

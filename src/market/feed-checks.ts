@@ -11,6 +11,7 @@
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import type { Instrument, SourceEvent } from '../../protocol/messages';
 import { timeUnitFault } from '../../protocol/time-unit';
+import type { DefinedBy } from './defined-by';
 import { Increments } from './increments';
 import type { LevelCounts } from './level-counts';
 import { LevelPlan, type KnownLevels } from './level-plan';
@@ -28,6 +29,8 @@ export interface KnownInstrument extends KnownLevels {
   readonly owner: number;
   /** Of a fed one: what its prices and quantities are multiples of. */
   readonly increments?: Increments;
+  /** It counts as not there, but for its scales. */
+  readonly isDeleted?: boolean;
 }
 
 /** Who submits. */
@@ -42,7 +45,8 @@ export interface Submitting {
 /** The instruments that submissions are checked against. */
 interface KnownInstruments {
   get(symbol: string): KnownInstrument | undefined;
-  readonly size: number;
+  /** How many there are. */
+  size(): number;
 }
 
 /** What a submission defines before the event at hand. */
@@ -58,16 +62,23 @@ export class FeedChecks {
   readonly known: KnownInstruments;
   readonly levels: LevelCounts;
   readonly instrumentsMax: number;
+  private readonly definedBy: DefinedBy;
   /** Symbols of which a source's newest definition was refused: what it sends of them is meant otherwise. */
   private readonly misread = new Map<number, Set<string>>();
   /** Submissions under way by the symbols that they hold. */
   private readonly holders = new Map<string, FeedAdmission>();
   private readonly holding = new Map<FeedAdmission, string[]>();
 
-  constructor(known: KnownInstruments, instrumentsMax: number, levels: LevelCounts) {
+  constructor(
+    known: KnownInstruments,
+    instrumentsMax: number,
+    levels: LevelCounts,
+    definedBy: DefinedBy,
+  ) {
     this.known = known;
     this.instrumentsMax = instrumentsMax;
     this.levels = levels;
+    this.definedBy = definedBy;
   }
 
   /** @param holds whether what was checked must stay true until it is closed */
@@ -96,9 +107,19 @@ export class FeedChecks {
 
   /** Whether one instrument more would be too many. @param more that are to be added before it */
   isFull(more: number, by?: FeedAdmission): boolean {
-    let count = this.known.size + more;
+    let count = this.known.size() + more;
     for (const [{ added }] of this.holding) if (added !== by?.added) count += added.size;
     return count >= this.instrumentsMax;
+  }
+
+  /** Why this key may not add an instrument. @param more that are to be added before it */
+  tooMany(owner: string, more: number, by: FeedAdmission): Fault | undefined {
+    if (this.isFull(more, by)) return tooManyInstruments(this.instrumentsMax);
+    let own = more;
+    for (const [other] of this.holding) {
+      if (other !== by && other.from.owner === owner) own += other.added.size;
+    }
+    return this.definedBy.fault(owner, own);
   }
 
   /** An instrument is there. */
@@ -136,7 +157,7 @@ export class FeedAdmission {
   /** Symbols that it defines and that were not there. */
   readonly added = new Set<string>();
   private readonly checks: FeedChecks;
-  private readonly from: Submitting;
+  readonly from: Submitting;
   private readonly events: readonly SourceEvent[];
   private readonly holds: boolean;
   private readonly defined = new Map<string, Defined>();
@@ -180,7 +201,7 @@ export class FeedAdmission {
   }
 
   private checkDefinition(d: Instrument): Fault | undefined {
-    const { checks, defined, added } = this;
+    const { checks, from, defined, added } = this;
     const instrument = checks.known.get(d.symbol);
     const known = defined.get(d.symbol)?.definition ?? instrument?.definition;
     if (d.priceIncrement < 1) {
@@ -194,16 +215,21 @@ export class FeedAdmission {
       return fieldFault('symbol', d.symbol, 'an instrument that is fed', 'wrong-market');
     }
     if (checks.isHeld(d.symbol, this)) return inUse(d.symbol);
-    if (known === undefined) {
-      if (checks.isFull(added.size, this)) return tooManyInstruments(checks.instrumentsMax);
-      added.add(d.symbol);
-    } else if (known.priceScale !== d.priceScale || known.quantityScale !== d.quantityScale) {
-      if (instrument !== undefined) checks.setMisread(this.from.source, d.symbol);
+    if (known !== undefined && !sameScales(known, d)) {
+      if (instrument !== undefined) checks.setMisread(from.source, d.symbol);
       return fault(
         'definition-conflict',
         `priceScale and quantityScale are ${d.priceScale} and ${d.quantityScale}; expected ${known.priceScale} and ${known.quantityScale}, which ${d.symbol} has`,
         'priceScale',
       );
+    }
+    if (known === undefined || (instrument?.isDeleted === true && !added.has(d.symbol))) {
+      const tooMany = checks.tooMany(from.owner, added.size, this);
+      if (tooMany !== undefined) return tooMany;
+      added.add(d.symbol);
+    } else if (instrument !== undefined && isOfAnother(instrument, from.source)) {
+      // Its source means its numbers by the definition; the same one again is harmless.
+      if (!sameDefinition(instrument.definition, d)) return inUse(d.symbol);
     }
     const before = defined.get(d.symbol)?.increments ?? instrument?.increments;
     const increments = before?.copy() ?? new Increments(d);
@@ -218,14 +244,14 @@ export class FeedAdmission {
     const instrument = checks.known.get(symbol);
     const newer = this.defined.get(symbol);
     const definition = newer?.definition ?? instrument?.definition;
-    if (definition === undefined) {
+    if (definition === undefined || (newer === undefined && instrument?.isDeleted === true)) {
       return fieldFault('symbol', symbol, 'a defined instrument', 'unknown-symbol');
     }
     if (definition.market !== 'feed') {
       return fieldFault('symbol', symbol, 'an instrument that is fed', 'wrong-market');
     }
-    const owner = instrument?.owner ?? 0;
-    if ((owner !== 0 && owner !== from.source) || checks.isHeld(symbol, this)) return inUse(symbol);
+    const isTaken = instrument !== undefined && isOfAnother(instrument, from.source);
+    if (isTaken || checks.isHeld(symbol, this)) return inUse(symbol);
     if (newer === undefined && !from.isDecimal && checks.misreads(from.source, symbol)) {
       const expected = 'an instrument whose definition by this source was not refused';
       return fieldFault('symbol', symbol, expected, 'definition-conflict');
@@ -233,6 +259,24 @@ export class FeedAdmission {
     const increments = newer?.increments ?? instrument!.increments!;
     return timeUnitFault('eventTime', event.eventTime) ?? checkAmounts(event, increments);
   }
+}
+
+/** Whether somebody else feeds it. What the server itself defines (source 0) its operator answers for. */
+function isOfAnother({ owner }: KnownInstrument, source: number): boolean {
+  return source !== 0 && owner !== 0 && owner !== source;
+}
+
+function sameScales(a: Instrument, b: Instrument): boolean {
+  return a.priceScale === b.priceScale && a.quantityScale === b.quantityScale;
+}
+
+/** Whether two definitions of a feed, of the same scales, say the same. */
+export function sameDefinition(a: Instrument, b: Instrument): boolean {
+  return (
+    a.priceIncrement === b.priceIncrement &&
+    a.quantityIncrement === b.quantityIncrement &&
+    a.previousClose === b.previousClose
+  );
 }
 
 function inUse(symbol: string): Fault {

@@ -10,7 +10,6 @@
 import type {
   Bbo,
   Book,
-  Instrument,
   MarketEvent,
   Renumber,
   Status,
@@ -21,6 +20,7 @@ import type {
   BookView,
   RecordedBbo,
   RecordedBook,
+  RecordedInstrument,
   RecordedTick,
   RecordedTrade,
 } from '../../protocol/records';
@@ -46,7 +46,9 @@ export class FeedInstrument implements MarketInstrument {
   owner = 0;
   /** When a source last said something new of it. */
   heardAt: Nanos | null = null;
-  private current: Instrument;
+  private current: RecordedInstrument;
+  /** An operator has deleted it (`deletions.ts`). */
+  isDeleted = false;
   /** The session that fed it last; 0 when it has gone. */
   lastSource = 0;
   /** Its levels count as those of the key that fed it last. */
@@ -64,7 +66,7 @@ export class FeedInstrument implements MarketInstrument {
   private bookInTail = false;
 
   constructor(
-    definition: Instrument,
+    definition: RecordedInstrument,
     statusHead: StatusHead,
     limits: TimeLimits,
     levelCounts: LevelCounts,
@@ -80,11 +82,11 @@ export class FeedInstrument implements MarketInstrument {
     this.trades = new FeedTrades(this.status, this.top, this.clock);
   }
 
-  get definition(): Instrument {
+  get definition(): RecordedInstrument {
     return this.current;
   }
 
-  set definition(definition: Instrument) {
+  set definition(definition: RecordedInstrument) {
     this.current = definition;
     this.increments.add(definition);
   }
@@ -176,8 +178,6 @@ export class FeedInstrument implements MarketInstrument {
         return 'taken';
     }
   }
-
-  // ── quotes and levels ───────────────────────────────────────────────────────────────────────
 
   /** A quote of the source: its top of book, often sooner than its levels. */
   private quote(m: Bbo, out: MarketOutput): IntakeOutcome {
@@ -291,8 +291,8 @@ export class FeedInstrument implements MarketInstrument {
     if (this.clock.isAhead(eventTime, out.receiveTime)) this.status.count('ahead', at, out);
   }
 
-  announce(reason: string, out: MarketOutput): void {
-    this.status.tell(this.state, reason, out.receiveTime, out);
+  announce(reason: string, out: MarketOutput, state = this.state): void {
+    this.status.tell(state, reason, out.receiveTime, out);
   }
 
   /** Ends a batch. */
@@ -308,6 +308,7 @@ export class FeedInstrument implements MarketInstrument {
     return {
       market: 'feed',
       definition: this.definition,
+      ...(this.isDeleted && { isDeleted: true }),
       increments: this.increments.state(),
       heads: { ...this.trades.heads, bbo: this.top.head, book: this.published.head },
       bookState: book.state,
@@ -333,6 +334,7 @@ export class FeedInstrument implements MarketInstrument {
     const { book: bookHead, bbo, ...head }: TopicHeads = c.heads;
     Object.assign(this.trades.heads, head);
     this.increments.restore(c.increments);
+    this.isDeleted = c.isDeleted === true;
     this.trades.restore(c.trades);
     this.trades.lastTick = c.tick;
     this.top.head = bbo;

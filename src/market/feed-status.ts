@@ -77,7 +77,8 @@ export class FeedStatus {
 
   /** A source that says something new feeds the instrument again. */
   revive(at: Nanos, out: MarketOutput): void {
-    if (this.state === 'stale' || this.state === 'recovered') {
+    // It is closed when it was deleted and is defined again.
+    if (this.state === 'stale' || this.state === 'recovered' || this.state === 'closed') {
       this.tell('live', 'source-connected', at, out);
     }
   }

@@ -5,16 +5,16 @@
  * orders pass the router. Bounded: the number of instruments, and of orders kept after their end.
  */
 
-import { isDeepStrictEqual } from 'node:util';
-
-import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import { fieldFault, type Fault } from '../../protocol/codes';
 import type { Instrument, SourceEvent, Status } from '../../protocol/messages';
-import type { BatchEvent, Command } from '../../protocol/records';
+import type { BatchEvent, Command, RecordedInstrument } from '../../protocol/records';
 import { assert } from '../base/assert';
 import type { MarketCheckpoint, StatusHead } from './checkpoint';
+import { DefinedBy } from './defined-by';
+import { Deletions, isDeleted } from './deletions';
 import {
   FeedChecks,
-  tooManyInstruments,
+  sameDefinition,
   type EventFault,
   type FeedAdmission,
   type Submitting,
@@ -25,13 +25,15 @@ import { LevelCounts, type LevelLimits } from './level-counts';
 import { OrderDesk } from './order-desk';
 import { OrderRouter, type OrderLimits } from './order-router';
 import type { MarketOutput } from './output';
+import { checkOwn } from './own-definitions';
 import { ReplayOutput } from './replay-output';
 import type { TimeLimits } from './trade-clock';
-import { venueDefinition, VenueInstrument } from './venue-instrument';
-import { venueDefinitionFault } from './venue/definition';
+import { VenueInstrument } from './venue-instrument';
 
 export interface MarketOptions extends OrderLimits, Partial<LevelLimits> {
   readonly instrumentsMax: number;
+  /** Those that one key has defined; absent: all of them. */
+  readonly instrumentsPerKeyMax?: number;
   readonly endedOrdersMax: number;
   /** How far times may be from the present, by symbol; by default `TIME_LIMITS`. */
   readonly timeLimits?: (symbol: string) => TimeLimits;
@@ -54,36 +56,52 @@ export class Market {
   private readonly desk: OrderDesk;
   private readonly checks: FeedChecks;
   private readonly levels: LevelCounts;
+  private readonly definedBy: DefinedBy;
+  private readonly deletions: Deletions;
   /** What each session feeds, or was the last to feed. */
   private readonly fed = new Map<number, Set<FeedInstrument>>();
   private readonly statusHead: StatusHead = { status: 0 };
   private readonly touched = new Set<AnyInstrument>();
-  private readonly instrumentsMax: number;
   private timeLimits: (symbol: string) => TimeLimits;
 
   constructor(options: MarketOptions) {
-    this.instrumentsMax = options.instrumentsMax;
     this.timeLimits = options.timeLimits ?? (() => TIME_LIMITS);
-    const find = (symbol: string): AnyInstrument | undefined => this.instruments.get(symbol);
+    const find = (symbol: string): AnyInstrument | undefined => this.get(symbol);
+    this.definedBy = new DefinedBy(options.instrumentsPerKeyMax ?? Infinity);
+    this.deletions = new Deletions(this.definedBy);
     const { levelsMax = Infinity, levelsPerKeyMax = Infinity } = options;
     this.desk = new OrderDesk(options.endedOrdersMax);
     this.levels = new LevelCounts({ levelsMax, levelsPerKeyMax });
-    this.checks = new FeedChecks(this.instruments, options.instrumentsMax, this.levels);
+    const known = { get: (symbol: string) => this.known(symbol), size: () => this.size };
+    this.checks = new FeedChecks(known, options.instrumentsMax, this.levels, this.definedBy);
     const touch = (venue: VenueInstrument): unknown => this.touched.add(venue);
     this.router = new OrderRouter(find, this.venues, this.desk, touch, options);
   }
 
   get(symbol: string): AnyInstrument | undefined {
+    const instrument = this.instruments.get(symbol);
+    return isDeleted(instrument) ? undefined : instrument;
+  }
+
+  /** Also one that was deleted, of which there is a past. */
+  known(symbol: string): AnyInstrument | undefined {
     return this.instruments.get(symbol);
   }
 
   /** Number of instruments. */
   get size(): number {
-    return this.instruments.size;
+    return this.instruments.size - this.deletions.count;
   }
 
-  all(): IterableIterator<AnyInstrument> {
-    return this.instruments.values();
+  *all(): IterableIterator<AnyInstrument> {
+    for (const instrument of this.instruments.values()) {
+      if (!isDeleted(instrument)) yield instrument;
+    }
+  }
+
+  /** Those that were deleted and are not defined again. */
+  deleted(): AnyInstrument[] {
+    return [...this.instruments.values()].filter(isDeleted);
   }
 
   /**
@@ -97,9 +115,15 @@ export class Market {
   /**
    * The first reason for which this submission may not enter, if there is one.
    * @param isDecimal whether it came as decimals, which no scales of the source's own make ambiguous
+   * @param owner whose key it is; without one the address; empty: the operator
    */
-  check(source: number, events: readonly SourceEvent[], isDecimal = false): EventFault | undefined {
-    return this.admit({ source, owner: '', isDecimal }, events, false).check(events.length);
+  check(
+    source: number,
+    events: readonly SourceEvent[],
+    isDecimal = false,
+    owner = '',
+  ): EventFault | undefined {
+    return this.admit({ source, owner, isDecimal }, events, false).check(events.length);
   }
 
   /**
@@ -116,7 +140,7 @@ export class Market {
   ): IntakeOutcome {
     if (event.type === 'instrument') {
       this.checks.setRead(source, event.symbol);
-      this.define(event, out);
+      this.define(event, out, owner);
       return 'taken';
     }
     const instrument = this.feed(event.symbol);
@@ -143,7 +167,7 @@ export class Market {
 
   /** The numbers of a symbol's source begin anew, since an operator says so. */
   renumber(symbol: string, out: MarketOutput): Fault | undefined {
-    const instrument = this.instruments.get(symbol);
+    const instrument = this.get(symbol);
     if (instrument === undefined) {
       return fieldFault('symbol', symbol, 'a defined instrument', 'unknown-symbol');
     }
@@ -155,10 +179,21 @@ export class Market {
     return undefined;
   }
 
+  /** Deletes a fed instrument: from now on it counts as not there, but for its past. */
+  delete(symbol: string, out: MarketOutput): Fault | undefined {
+    const instrument = this.instruments.get(symbol);
+    const source = instrument instanceof FeedInstrument ? instrument.lastSource : 0;
+    const refused = this.deletions.delete(symbol, instrument, this.checks.isHeld(symbol), out);
+    if (refused !== undefined || !(instrument instanceof FeedInstrument)) return refused;
+    this.notFed(instrument, source);
+    this.touched.add(instrument);
+    return undefined;
+  }
+
   /** Takes other limits of time on. */
   configure(timeLimits: (symbol: string) => TimeLimits): void {
     this.timeLimits = timeLimits;
-    for (const instrument of this.all()) {
+    for (const instrument of this.instruments.values()) {
       instrument.limits = timeLimits(instrument.definition.symbol);
     }
   }
@@ -169,16 +204,26 @@ export class Market {
     return instrument;
   }
 
-  /** Takes on a definition that was checked; the same one again changes nothing. */
-  define(definition: Instrument, out: MarketOutput): void {
+  /**
+   * Takes on a definition that was checked; the same one again changes nothing.
+   * @param owner as of `check`; who defined it first stays on record
+   */
+  define(definition: Instrument, out: MarketOutput, owner = ''): void {
     const existing = this.instruments.get(definition.symbol);
     if (existing instanceof VenueInstrument) return;
-    if (existing !== undefined && sameDefinition(existing.definition, definition)) return;
+    const isNew = existing === undefined || existing.isDeleted;
+    if (!isNew && sameDefinition(existing.definition, definition)) return;
     const rules = definition.market === 'venue' ? definition.rules : null;
-    const placed: Instrument = { ...definition, rules, seq: out.nextSeq() };
+    const definedBy = isNew ? owner : existing.definition.definedBy;
+    const placed: RecordedInstrument = {
+      ...definition,
+      rules,
+      seq: out.nextSeq(),
+      ...(definedBy && { definedBy }),
+    };
     out.push(placed);
-    if (existing instanceof FeedInstrument) {
-      existing.definition = placed;
+    if (existing !== undefined) {
+      this.redefine(existing, placed);
       return;
     }
     const added = this.add(placed);
@@ -186,7 +231,14 @@ export class Market {
     if (added instanceof VenueInstrument) added.announce('defined', out);
   }
 
-  private add(definition: Instrument): AnyInstrument {
+  private redefine(instrument: FeedInstrument, definition: RecordedInstrument): void {
+    instrument.definition = definition;
+    this.deletions.defined(instrument);
+    this.checks.setAdded(definition.symbol);
+  }
+
+  private add(definition: RecordedInstrument): AnyInstrument {
+    this.definedBy.add(definition);
     const limits = this.timeLimits(definition.symbol);
     const instrument =
       definition.market === 'feed'
@@ -200,33 +252,7 @@ export class Market {
 
   /** The first of the server's own definitions that it may not have, and why. */
   checkOwn(definitions: readonly Instrument[]): EventFault | undefined {
-    const added = new Set<string>();
-    for (const [index, definition] of definitions.entries()) {
-      const refused = this.checkOwnDefinition(definition, added.size);
-      if (refused !== undefined) return { index, fault: refused };
-      if (!this.instruments.has(definition.symbol)) added.add(definition.symbol);
-    }
-    return undefined;
-  }
-
-  /** @param more instruments that are to be added before it */
-  private checkOwnDefinition(definition: Instrument, more: number): Fault | undefined {
-    const existing = this.instruments.get(definition.symbol)?.definition;
-    if (existing === undefined && this.checks.isFull(more)) {
-      return tooManyInstruments(this.instrumentsMax);
-    }
-    if (definition.market === 'feed') return this.check(0, [definition])?.fault;
-    if (this.checks.isHeld(definition.symbol)) {
-      const expected = 'a symbol that nobody else is defining';
-      return fieldFault('symbol', definition.symbol, expected, 'symbol-in-use');
-    }
-    if (existing === undefined) {
-      const wrong = venueDefinitionFault(venueDefinition(definition));
-      return wrong === undefined ? undefined : fault('invalid-field', wrong);
-    }
-    if (isDeepStrictEqual({ ...existing, seq: 0 }, { ...definition, seq: 0 })) return undefined;
-    const expected = 'the definition that the journal has of it; a venue keeps its rules';
-    return fieldFault('symbol', definition.symbol, expected, 'definition-conflict');
+    return checkOwn(definitions, this, this.checks);
   }
 
   /** Those that are fed. */
@@ -265,7 +291,7 @@ export class Market {
 
   /** After a restart: says of each instrument in which state it is. */
   announceRecovered(out: MarketOutput): void {
-    for (const instrument of this.instruments.values()) instrument.announce('restart', out);
+    for (const instrument of this.all()) instrument.announce('restart', out);
   }
 
   /** Ends a batch. */
@@ -302,7 +328,10 @@ export class Market {
     this.desk.restore(checkpoint.desk);
     for (const c of checkpoint.instruments) {
       const instrument = this.add(c.definition);
-      if (instrument instanceof FeedInstrument && c.market === 'feed') instrument.restore(c);
+      if (instrument instanceof FeedInstrument && c.market === 'feed') {
+        instrument.restore(c);
+        this.deletions.restored(instrument);
+      }
       if (instrument instanceof VenueInstrument && c.market === 'venue') instrument.restore(c);
     }
   }
@@ -310,7 +339,7 @@ export class Market {
   private recover(event: BatchEvent, replay: ReplayOutput): void {
     if (event.type === 'instrument') {
       const known = this.instruments.get(event.symbol);
-      if (known instanceof FeedInstrument) known.definition = event;
+      if (known instanceof FeedInstrument) this.redefine(known, event);
       else if (known === undefined) this.add(event);
       return;
     }
@@ -326,7 +355,10 @@ export class Market {
       replay.compare(event);
       if (event.type === 'tick') instrument.recoverVolume(event);
     } else {
-      if (event.type === 'status') this.statusHead.status = event.seq;
+      if (event.type === 'status') {
+        this.statusHead.status = event.seq;
+        this.deletions.recover(instrument, event);
+      }
       instrument.recover(event);
     }
   }
@@ -354,12 +386,4 @@ export class Market {
 /** What the server says by itself follows from no command. */
 function isAnnouncement(e: Status): boolean {
   return e.reason === 'restart' || e.reason === 'defined';
-}
-
-function sameDefinition(a: Instrument, b: Instrument): boolean {
-  return (
-    a.priceIncrement === b.priceIncrement &&
-    a.quantityIncrement === b.quantityIncrement &&
-    a.previousClose === b.previousClose
-  );
 }

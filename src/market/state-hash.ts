@@ -11,6 +11,7 @@
  *         the form of protocol/README.md, fields in wire order. The book is a message of form
  *         "snapshot" with the ten levels as published, or "incomplete" without any; prevSeq 0, crc null
  *       heads TICK TRADE BBO BOOK         newest place of each topic; 0 before the first
+ *       deleted                           where an operator has deleted it
  *       venue HASH                        of a venue: the state hash of its engine (venue/state-hash.ts)
  *
  * Not in it: what readers cannot tell. Of a feed that is the book behind the tenth level, which the
@@ -20,6 +21,7 @@
 
 import { toJsonText } from '../../protocol/json-text';
 import type { Market } from './market';
+import { isDeleted } from './deletions';
 import { VenueInstrument } from './venue-instrument';
 
 const DIGITS = 16;
@@ -34,12 +36,13 @@ export function stateHash(market: Market): string {
     a.definition.symbol < b.definition.symbol ? -1 : 1,
   );
   for (const { definition, heads } of bySymbol) {
-    const instrument = market.get(definition.symbol)!;
+    const instrument = market.known(definition.symbol)!;
     for (const event of instrument.newest()) {
       const unmarked = 'mark' in event ? { ...event, mark: null } : event;
       hash.update(`${toJsonText(unmarked, () => definition)}\n`);
     }
     hash.update(`heads ${heads.tick} ${heads.trade} ${heads.bbo} ${heads.book}\n`);
+    if (isDeleted(instrument)) hash.update('deleted\n');
     if (instrument instanceof VenueInstrument) hash.update(`venue ${instrument.stateHash()}\n`);
   }
   return hash.digest('hex').slice(0, DIGITS);

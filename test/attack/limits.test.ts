@@ -115,6 +115,13 @@ const CASES: readonly Case[] = [
     code: 'too-many-instruments',
   },
   {
+    limit: 'instrumentsPerKeyMax',
+    settings: 'instrumentsPerKeyMax = 3',
+    flood: (client) =>
+      client.send(...times(10, (id) => ({ type: 'publish', id, events: [instrument(`MORE${id}`)], continues: null }))), // prettier-ignore
+    code: 'too-many-instruments',
+  },
+  {
     limit: 'sessionsPerKeyMax',
     settings: 'sessionsPerKeyMax = 1',
     flood: async (client, target) => {
@@ -136,6 +143,9 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   helloMs: 'below',
   batchEventsMax: 'paces, and refuses nothing',
   endedOrdersMax: 'forgets, and refuses nothing',
+  openOrdersPerOwnerMax: 'test/orders/bounds.test.ts',
+  openQuantityPerOwnerMax: 'test/orders/bounds.test.ts',
+  fillsMax: 'parts, and refuses nothing',
   bookDepthMax: 'REST',
   tradesMax: 'REST',
   barsMax: 'REST',

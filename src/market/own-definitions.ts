@@ -1,0 +1,62 @@
+/**
+ * Own definitions: those that the operator makes, in the settings or over REST, and whether the market may
+ * take them. They bring no events, so nobody need feed their symbols; a venue keeps its rules.
+ */
+
+import { isDeepStrictEqual } from 'node:util';
+
+import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import type { Instrument } from '../../protocol/messages';
+import { tooManyInstruments, type EventFault, type FeedChecks } from './feed-checks';
+import { venueDefinition } from './venue-instrument';
+import { venueDefinitionFault } from './venue/definition';
+
+/** What is needed of the market. */
+interface Defined {
+  get(symbol: string): { readonly definition: Instrument } | undefined;
+}
+
+/** The first of these definitions that the market may not have, and why. */
+export function checkOwn(
+  definitions: readonly Instrument[],
+  market: Defined,
+  checks: FeedChecks,
+): EventFault | undefined {
+  const added = new Set<string>();
+  for (const [index, definition] of definitions.entries()) {
+    const refused = faultOf(definition, added.size, market, checks);
+    if (refused !== undefined) return { index, fault: refused };
+    if (market.get(definition.symbol) === undefined) added.add(definition.symbol);
+  }
+  return undefined;
+}
+
+/** @param more instruments that are to be added before it */
+function faultOf(
+  definition: Instrument,
+  more: number,
+  market: Defined,
+  checks: FeedChecks,
+): Fault | undefined {
+  const { symbol } = definition;
+  const existing = market.get(symbol)?.definition;
+  if (existing === undefined && checks.isFull(more)) {
+    return tooManyInstruments(checks.instrumentsMax);
+  }
+  if (definition.market === 'feed') {
+    const operator = { source: 0, owner: '', isDecimal: false };
+    return checks.admit(operator, [definition], false).check(1)?.fault;
+  }
+  if (checks.isHeld(symbol)) {
+    const expected = 'a symbol that nobody else is defining';
+    return fieldFault('symbol', symbol, expected, 'symbol-in-use');
+  }
+  const before = existing ?? checks.known.get(symbol)?.definition; // a feed that was deleted is one still
+  if (before === undefined) {
+    const wrong = venueDefinitionFault(venueDefinition(definition));
+    return wrong === undefined ? undefined : fault('invalid-field', wrong);
+  }
+  if (isDeepStrictEqual({ ...before, seq: 0 }, { ...definition, seq: 0 })) return undefined;
+  const expected = 'the definition that the journal has of it; a venue keeps its rules';
+  return fieldFault('symbol', symbol, expected, 'definition-conflict');
+}
