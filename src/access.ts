@@ -8,7 +8,6 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
 import { createSecureContext } from 'node:tls';
 
 import { Nanos } from '../protocol/time';
@@ -17,6 +16,7 @@ import { StartFault } from './base/start-fault';
 import type { Config } from './config';
 import { Keyring } from './gateway/auth';
 import type { Connections } from './gateway/connections';
+import { Hosts, isLoopbackName } from './gateway/hosts';
 import type { Tls } from './gateway/listen';
 import { keysStamp, readKeys, type Role, type StoredKey } from './gateway/stored-keys';
 import { Tokens, type TokenSettings } from './gateway/tokens';
@@ -25,6 +25,7 @@ import type { Log } from './server';
 export interface Access {
   readonly keys: Keyring;
   readonly tls: Tls | null;
+  readonly hosts: Hosts;
   /** Reads the keys anew if their file has changed, and closes the sessions of those that are over. */
   watch(connections: Connections, helloMs: number): void;
   /** Reads keys anew, whatever. Keeps those that there are when that is impossible. */
@@ -32,7 +33,7 @@ export interface Access {
 }
 
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+  return isLoopbackName(host);
 }
 
 /** What the settings let in, as their files have it. */
@@ -90,6 +91,7 @@ export function openAccess(
   return {
     keys,
     tls,
+    hosts: new Hosts({ host, names: config.server.hosts, isOpen: keys.isOpen }),
     reload,
     watch: (connections, helloMs) => {
       if (keysStamp(directory) === stamp) connections.check(keys, helloMs);

@@ -77,6 +77,10 @@ export const ConfigSchema = section({
     ),
     tlsCertificate: file('Certificate (chain) in PEM; empty: no TLS'),
     tlsKey: file('Its private key in PEM'),
+    hosts: Type.Array(Type.String({ pattern: '^[A-Za-z0-9._:-]{1,253}$' }), {
+      default: [],
+      description: 'Names that it may be asked for by, besides its own, such as md.example',
+    }),
     origins: Type.Array(Type.String({ pattern: '^https?://[^/*]+$' }), {
       default: [],
       description: 'Pages of other sites that may speak for their users, such as https://a.example',
