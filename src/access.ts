@@ -7,7 +7,7 @@
  * start, unless `server.insecure` says in words that this is meant.
  */
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 
 import { Nanos } from '../protocol/time';
@@ -19,6 +19,7 @@ import type { Connections } from './gateway/connections';
 import { Hosts, isLoopbackName } from './gateway/hosts';
 import type { Tls } from './gateway/listen';
 import { keysStamp, readKeys, type Role, type StoredKey } from './gateway/stored-keys';
+import { dataDoubts } from './journal/directory';
 import { Tokens, type TokenSettings } from './gateway/tokens';
 import type { Log } from './server';
 
@@ -77,8 +78,11 @@ export function openAccess(
   const keys = new Keyring({ anonymousRoles: isOpen ? ['read', ...more] : [], origins, now });
   keys.load(stored, tokens);
 
+  warnOfOthers(directory, log);
+
   const reload = (connections: Connections, helloMs: number): void => {
     stamp = keysStamp(directory);
+    warnOfOthers(directory, log);
     const [stored, tokens] = [readKeys(directory), Tokens.read(settings)];
     for (const fault of [stored, tokens]) {
       if (fault instanceof StartFault) log.error({ code: fault.code }, `keys stay as they are: ${fault.message}`); // prettier-ignore
@@ -98,6 +102,12 @@ export function openAccess(
       else reload(connections, helloMs);
     },
   };
+}
+
+/** Says what other users of this machine can change of the keys and the journal. */
+function warnOfOthers(directory: string, log: Log): void {
+  if (!existsSync(directory)) return; // it will be made
+  for (const { message, hint } of dataDoubts(directory)) log.warn({ hint }, message);
 }
 
 function readTls({ tlsCertificate, tlsKey }: Config['server']): Tls | StartFault | null {

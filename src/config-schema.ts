@@ -211,7 +211,15 @@ export const ConfigSchema = section({
   ipc: section({
     ring: section({
       enabled: Type.Boolean({ default: false, description: 'Shared memory for readers here' }),
-      path: Type.String({ default: '/dev/shm/tapedeck.ring', minLength: 1 }),
+      path: Type.String({
+        default: '',
+        description: 'Its file; empty: tapedeck.ring in the private runtime directory of this user',
+      }),
+      group: Type.String({
+        default: '',
+        pattern: '^[A-Za-z0-9._-]{0,64}$',
+        description: 'Group that may read it, and so write it; empty: its owner alone',
+      }),
       slots: count(65_536, 64, 16_777_216, 'Records in the ring, of 128 bytes; a power of two'),
     }),
     iceoryx2: section({

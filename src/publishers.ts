@@ -7,9 +7,11 @@
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
 import type { Broadcaster } from './broadcast/broadcaster';
-import type { Config } from './config';
+import { groupId } from './base/private-files';
+import { processEnvironment, type Config } from './config';
 import { Iceoryx2Publisher } from './ipc/iceoryx2';
 import { Publishers, type Publisher } from './ipc/publishers';
+import { defaultRingPath, prepareRingDirectory } from './ipc/ring-path';
 import { RingPublisher } from './ipc/ring-publisher';
 import type { Batch } from './sequencer/batch';
 import type { Log } from './server';
@@ -44,7 +46,7 @@ export function openLocalPublishers(
 ): StartFault | undefined {
   const entries = Math.max(limits.instrumentsMax, instruments);
   if (ipc.ring.enabled) {
-    const ring = RingPublisher.open({ ...ipc.ring, entries }, epoch, clock);
+    const ring = openRing(ipc.ring, entries, epoch, clock, log);
     if (ring instanceof StartFault) return ring;
     into.add(ring);
   }
@@ -57,4 +59,24 @@ export function openLocalPublishers(
     }
   }
   return undefined;
+}
+
+function openRing(
+  settings: Config['ipc']['ring'],
+  entries: number,
+  epoch: number,
+  clock: Clock,
+  log: Log,
+): RingPublisher | StartFault {
+  const group = settings.group === '' ? undefined : groupId(settings.group);
+  if (settings.group !== '' && group === undefined) {
+    const message = `ipc.ring.group is ${JSON.stringify(settings.group)}; expected a group of this machine`; // prettier-ignore
+    return new StartFault('bad-config', message, 'Give the name or the number of a group.');
+  }
+  const path = settings.path === '' ? defaultRingPath(processEnvironment(), group !== undefined) : settings.path; // prettier-ignore
+  const unusable = settings.path === '' ? prepareRingDirectory(path, group) : undefined;
+  if (unusable !== undefined) return unusable;
+  const ring = RingPublisher.open({ ...settings, path, group, entries }, epoch, clock);
+  if (!(ring instanceof StartFault)) log.info({ path }, 'the ring is there');
+  return ring;
 }

@@ -105,7 +105,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     // What is not made here (the answer to a preflight), and what TLS adds.
     if (!options.isTls && request.method !== 'OPTIONS') return handle;
     return async (...all: unknown[]) => {
-      const response: unknown = await handle(...all);
+      const response = await (handle as unknown as Serve)(...all);
       return response instanceof Response ? seal(response) : response; // else it is a WebSocket now
     };
   });
@@ -323,10 +323,13 @@ function answer(result: string | Fault): Response {
   return typeof result === 'string' ? json(result) : errorResponse(result);
 }
 
+/** What answers a request, in a while perhaps. */
+type Serve = (...all: unknown[]) => Promise<unknown>;
+
 /** What it takes to know who asks. */
 interface Known {
   readonly keys: Keyring;
-  addressOf(request: Request): string;
+  readonly addressOf: (request: Request) => string;
   readonly requests: Requests;
   readonly deliver: Deliver;
 }
