@@ -7,8 +7,7 @@
  * start, unless `server.insecure` says in words that this is meant.
  */
 
-import { readFileSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
+import { existsSync, readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 
 import { Nanos } from '../protocol/time';
@@ -17,14 +16,17 @@ import { StartFault } from './base/start-fault';
 import type { Config } from './config';
 import { Keyring } from './gateway/auth';
 import type { Connections } from './gateway/connections';
+import { Hosts, isLoopbackName } from './gateway/hosts';
 import type { Tls } from './gateway/listen';
 import { keysStamp, readKeys, type Role, type StoredKey } from './gateway/stored-keys';
+import { dataDoubts } from './journal/directory';
 import { Tokens, type TokenSettings } from './gateway/tokens';
 import type { Log } from './server';
 
 export interface Access {
   readonly keys: Keyring;
   readonly tls: Tls | null;
+  readonly hosts: Hosts;
   /** Reads the keys anew if their file has changed, and closes the sessions of those that are over. */
   watch(connections: Connections, helloMs: number): void;
   /** Reads keys anew, whatever. Keeps those that there are when that is impossible. */
@@ -32,7 +34,7 @@ export interface Access {
 }
 
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+  return isLoopbackName(host);
 }
 
 /** What the settings let in, as their files have it. */
@@ -76,8 +78,11 @@ export function openAccess(
   const keys = new Keyring({ anonymousRoles: isOpen ? ['read', ...more] : [], origins, now });
   keys.load(stored, tokens);
 
+  warnOfOthers(directory, log);
+
   const reload = (connections: Connections, helloMs: number): void => {
     stamp = keysStamp(directory);
+    warnOfOthers(directory, log);
     const [stored, tokens] = [readKeys(directory), Tokens.read(settings)];
     for (const fault of [stored, tokens]) {
       if (fault instanceof StartFault) log.error({ code: fault.code }, `keys stay as they are: ${fault.message}`); // prettier-ignore
@@ -90,12 +95,19 @@ export function openAccess(
   return {
     keys,
     tls,
+    hosts: new Hosts({ host, names: config.server.hosts, isOpen: keys.isOpen }),
     reload,
     watch: (connections, helloMs) => {
       if (keysStamp(directory) === stamp) connections.check(keys, helloMs);
       else reload(connections, helloMs);
     },
   };
+}
+
+/** Says what other users of this machine can change of the keys and the journal. */
+function warnOfOthers(directory: string, log: Log): void {
+  if (!existsSync(directory)) return; // it will be made
+  for (const { message, hint } of dataDoubts(directory)) log.warn({ hint }, message);
 }
 
 function readTls({ tlsCertificate, tlsKey }: Config['server']): Tls | StartFault | null {

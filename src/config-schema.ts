@@ -77,6 +77,10 @@ export const ConfigSchema = section({
     ),
     tlsCertificate: file('Certificate (chain) in PEM; empty: no TLS'),
     tlsKey: file('Its private key in PEM'),
+    hosts: Type.Array(Type.String({ pattern: '^[A-Za-z0-9._:-]{1,253}$' }), {
+      default: [],
+      description: 'Names that it may be asked for by, besides its own, such as md.example',
+    }),
     origins: Type.Array(Type.String({ pattern: '^https?://[^/*]+$' }), {
       default: [],
       description: 'Pages of other sites that may speak for their users, such as https://a.example',
@@ -208,7 +212,15 @@ export const ConfigSchema = section({
   ipc: section({
     ring: section({
       enabled: Type.Boolean({ default: false, description: 'Shared memory for readers here' }),
-      path: Type.String({ default: '/dev/shm/tapedeck.ring', minLength: 1 }),
+      path: Type.String({
+        default: '',
+        description: 'Its file; empty: tapedeck.ring in the private runtime directory of this user',
+      }),
+      group: Type.String({
+        default: '',
+        pattern: '^[A-Za-z0-9._-]{0,64}$',
+        description: 'Group that may read it, and so write it; empty: its owner alone',
+      }),
       slots: count(65_536, 64, 16_777_216, 'Records in the ring, of 128 bytes; a power of two'),
     }),
     iceoryx2: section({

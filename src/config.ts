@@ -159,7 +159,9 @@ function overrideRing(settings: Record<string, unknown>, path: string): void {
   const ring = (ipc as { ring?: unknown }).ring ?? {};
   // What is no section stays as it is, for `check` to refuse.
   if (typeof ipc !== 'object' || typeof ring !== 'object') return;
-  settings['ipc'] = { ...ipc, ring: { ...ring, enabled: true, path } };
+  // `default` stands for the path that an empty setting does.
+  const own = path === 'default' ? '' : path;
+  settings['ipc'] = { ...ipc, ring: { ...ring, enabled: true, path: own } };
 }
 
 /** What an instrument may say of its own only where an outside source feeds it. */

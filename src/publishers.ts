@@ -7,9 +7,11 @@
 import type { Clock } from './base/clock';
 import { StartFault } from './base/start-fault';
 import type { Broadcaster } from './broadcast/broadcaster';
-import type { Config } from './config';
+import { groupId } from './base/private-files';
+import { processEnvironment, type Config } from './config';
 import { Iceoryx2Publisher } from './ipc/iceoryx2';
 import { Publishers, type Publisher } from './ipc/publishers';
+import { defaultRingPath, prepareRingDirectory } from './ipc/ring-path';
 import { RingPublisher } from './ipc/ring-publisher';
 import { DELETED_MAX } from './market/deletions';
 import type { Batch } from './sequencer/batch';
@@ -46,7 +48,7 @@ export function openLocalPublishers(
   // One that is deleted keeps its entry until the next start.
   const entries = Math.max(limits.instrumentsMax, instruments) + DELETED_MAX;
   if (ipc.ring.enabled) {
-    const ring = RingPublisher.open({ ...ipc.ring, entries }, epoch, clock);
+    const ring = openRing(ipc.ring, entries, epoch, clock, log);
     if (ring instanceof StartFault) return ring;
     into.add(ring);
   }
@@ -59,4 +61,24 @@ export function openLocalPublishers(
     }
   }
   return undefined;
+}
+
+function openRing(
+  settings: Config['ipc']['ring'],
+  entries: number,
+  epoch: number,
+  clock: Clock,
+  log: Log,
+): RingPublisher | StartFault {
+  const group = settings.group === '' ? undefined : groupId(settings.group);
+  if (settings.group !== '' && group === undefined) {
+    const message = `ipc.ring.group is ${JSON.stringify(settings.group)}; expected a group of this machine`; // prettier-ignore
+    return new StartFault('bad-config', message, 'Give the name or the number of a group.');
+  }
+  const path = settings.path === '' ? defaultRingPath(processEnvironment(), group !== undefined) : settings.path; // prettier-ignore
+  const unusable = settings.path === '' ? prepareRingDirectory(path, group) : undefined;
+  if (unusable !== undefined) return unusable;
+  const ring = RingPublisher.open({ ...settings, path, group, entries }, epoch, clock);
+  if (!(ring instanceof StartFault)) log.info({ path }, 'the ring is there');
+  return ring;
 }

@@ -28,7 +28,7 @@ import { Plays } from './broadcast/plays';
 import { Replays } from './broadcast/replays';
 import { Memtable } from './cache/memtable';
 import { Tiers } from './cache/tiers';
-import { openAccess } from './access';
+import { isLoopback, openAccess } from './access';
 import { reviseBars } from './bar-revisions';
 import { DamagedBlocks } from './damaged-blocks';
 import { barsBehind } from './bars-behind';
@@ -245,6 +245,8 @@ export function startServer(
       limits,
       backlogBytesMax: config.push.backlogBytesMax,
       origins: config.server.origins,
+      hosts: access.hosts,
+      isTls: access.tls !== null && !isLoopback(config.server.host),
       sessionBoundary,
     },
     {

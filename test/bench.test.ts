@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 import { SystemClock } from '../src/base/clock';
 import { createApp } from '../src/gateway/app';
+import { Hosts } from '../src/gateway/hosts';
 import { RestCounts } from '../src/gateway/rest-counts';
 import { BENCHES } from './bench/benches';
 import { percentile, timeInTurn, type BenchResult } from './bench/harness';
@@ -121,6 +122,8 @@ test('the hot REST routes are compiled without await, which would cost a tenth o
     bodyBytesMax: 1,
     requestSeconds: 1,
     origins: [],
+    hosts: new Hosts({ host: '127.0.0.1', names: [], isOpen: true }),
+    isTls: false,
     sessionBoundary: 0,
     limits: {} as Parameters<typeof createApp>[0]['limits'],
   };

@@ -37,6 +37,7 @@ describe('defaults', () => {
       insecure: 'never',
       tlsCertificate: '',
       tlsKey: '',
+      hosts: [],
       origins: [],
     });
     expect(config.journal).toMatchObject({ directory: 'data', durability: 'async' });

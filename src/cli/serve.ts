@@ -22,7 +22,10 @@ export function serveCommand(): Command {
     .option('--data <DIR>', 'data directory (data)')
     .option('--config <FILE>', 'settings in TOML')
     .addOption(DURABILITY_OPTION())
-    .option('--ring <PATH>', 'ring for processes on this machine, such as /dev/shm/tapedeck.ring')
+    .option(
+      '--ring <PATH>',
+      'ring for processes on this machine; default: in the runtime directory of this user',
+    )
     .option(
       '--demo',
       'with simulated markets; trading on them needs no key on this machine; keeps 1 GiB of journal',

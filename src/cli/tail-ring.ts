@@ -14,7 +14,12 @@ import { line, Output } from './tail-output';
 
 const CHANNELS = ['tick', 'trade', 'bbo', 'book', 'status'];
 
-export async function tailRing(path: string, topics: string[], json: boolean): Promise<void> {
+export async function tailRing(
+  path: string,
+  topics: string[],
+  json: boolean,
+  owner?: number,
+): Promise<void> {
   const unread = topicsFault(topics);
   if (unread !== undefined) return fail(unread);
   const wanted = new Set<string>();
@@ -27,7 +32,7 @@ export async function tailRing(path: string, topics: string[], json: boolean): P
     }
     wanted.add(topic.channel === 'status' ? 'status:*' : `${topic.channel}:${topic.symbol}`);
   }
-  const reader = RingReader.open(path); // what is wrong with it is told; later it is waited for
+  const reader = RingReader.open(path, { owner }); // what is wrong with it is told; later it is waited for
   if (reader instanceof StartFault) return fail(reader);
   if (reader.writer() === 'gone') {
     const message = `the server of the ring ${path} has ended`;
@@ -35,7 +40,7 @@ export async function tailRing(path: string, topics: string[], json: boolean): P
   }
   const output = new Output();
   const instruments = new Map<string, Instrument>();
-  for await (const item of followRing(path)) {
+  for await (const item of followRing(path, { owner })) {
     if (item.type === 'instrument') instruments.set(item.symbol, item);
     const message = messageOf(item);
     if (!isWanted(message, wanted)) continue;

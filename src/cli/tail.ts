@@ -10,6 +10,8 @@ import { parseTopic } from '../../protocol/topics';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { Connection } from '../client/connection';
+import { processEnvironment } from '../config';
+import { defaultRingPath } from '../ipc/ring-path';
 import { fail, failNow } from './failure';
 import { LiveTail } from './live-tail';
 import { KEY_OPTION, URL_OPTION } from './options';
@@ -22,6 +24,7 @@ interface Options {
   readonly key?: string;
   readonly json?: true;
   readonly ring?: string;
+  readonly ringOwner?: string;
 }
 
 export function tailCommand(): Command {
@@ -33,7 +36,11 @@ export function tailCommand(): Command {
     )
     .addOption(URL_OPTION())
     .addOption(KEY_OPTION())
-    .option('--ring <PATH>', 'read the ring of a server on this machine; without topics all of it')
+    .option(
+      '--ring <PATH>',
+      'read the ring of a server on this machine (default: where this user has it); without topics all of it',
+    )
+    .option('--ring-owner <UID>', 'user whose the ring may be, besides this one and root')
     .option('--json', 'lines that "import" can read back')
     .addHelpText(
       'after',
@@ -41,13 +48,20 @@ export function tailCommand(): Command {
 Examples:
   tapedeck tail trade:BTCUSDT status
   tapedeck tail --json 'trade:*' 'book:*' > today.ndjson
-  tapedeck tail --ring /dev/shm/tapedeck.ring
+  tapedeck tail --ring default
 `,
     )
     .action(async (topics: string[], options: Options, command: Command) => {
       if (options.ring !== undefined) {
         process.on('SIGINT', () => process.exit(0));
-        return tailRing(options.ring, topics, options.json === true);
+        const { ring, ringOwner } = options;
+        const path = ring === 'default' ? defaultRingPath(processEnvironment()) : ring;
+        if (ringOwner !== undefined && !/^\d{1,9}$/.test(ringOwner)) {
+          const message = `--ring-owner is ${JSON.stringify(ringOwner)}; expected the number of a user`;
+          return fail(new StartFault('bad-usage', message, '"id -u NAME" prints it.'));
+        }
+        const owner = ringOwner === undefined ? undefined : Number(ringOwner);
+        return tailRing(path, topics, options.json === true, owner);
       }
       if (topics.length === 0) command.error("error: missing required argument 'topic'");
       const fault = topicsFault(topics);

@@ -12,6 +12,7 @@ import { mayNot, type Keyring, type Principal } from './auth';
 import { withText } from './body';
 import { Compression } from './compression';
 import type { Connections } from './connections';
+import type { Hosts } from './hosts';
 import { BodyRoom, type GatewayLimits } from './limits';
 import type { Orders } from './orders';
 import type { Metrics } from './metrics';
@@ -23,7 +24,7 @@ import { noRoute, type Route } from './no-route';
 import { hasQuery, queryFault } from './query';
 import { Requests } from './requests';
 import type { RestCounts } from './rest-counts';
-import { created, errorResponse, json, SECURITY_HEADERS } from './responses';
+import { created, errorResponse, json, sealed, SECURITY_HEADERS } from './responses';
 import { upgrade } from './upgrade';
 
 export interface AppOptions {
@@ -35,6 +36,10 @@ export interface AppOptions {
   readonly limits: GatewayLimits;
   /** Pages of other sites that may speak for their users. */
   readonly origins: readonly string[];
+  /** By which names it may be asked for. */
+  readonly hosts: Hosts;
+  /** Whether others reach it, over TLS. */
+  readonly isTls: boolean;
   /** When a trading session ends, in seconds after midnight UTC. */
   readonly sessionBoundary: number;
 }
@@ -70,11 +75,8 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   const pages = new PageFiles(options.sessionBoundary);
   const openApi = openApiDocument(stages.version);
   const room = new BodyRoom(options.limits);
-  const requests = new Requests(
-    options.limits,
-    stages.clock,
-    (request) => base.server?.requestIP(request)?.address ?? '',
-  );
+  const addressOf = (request: Request): string => base.server?.requestIP(request)?.address ?? '';
+  const requests = new Requests(options.limits, stages.clock, addressOf);
   const base = new Elysia({
     precompile: true,
     websocket: {
@@ -94,17 +96,26 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     },
   });
   if (options.origins.length > 0) base.use(cors({ ...CORS, origin: [...options.origins] }));
+  const seal = (response: Response): Response => sealed(response, options.isTls);
   // Not `onRequest`, for which Elysia takes the address of every request apart.
   base.wrap((handle, request) => {
     const refused = requests.admit(request);
-    if (refused !== undefined) return () => refused.then((r) => counts.countFault(r));
+    if (refused !== undefined) return () => refused.then((r) => seal(counts.countFault(r)));
+    const misnamed = options.hosts.refusal(request);
+    if (misnamed !== undefined) return () => seal(counts.countFault(errorResponse(misnamed)));
     const detail = (): string => `${request.method} ${new URL(request.url).pathname}`;
-    return (given: Request) => turns.whole('request', () => handle(given), detail);
+    const timed = (given: Request): unknown => turns.whole('request', () => handle(given), detail);
+    // What is not made here (the answer to a preflight), and what TLS adds.
+    if (!options.isTls && request.method !== 'OPTIONS') return timed;
+    return async (given: Request) => {
+      const response = await timed(given);
+      return response instanceof Response ? seal(response) : response; // else it is a WebSocket now
+    };
   });
   if (!stages.keys.isOpen) {
     base.onBeforeHandle(async ({ request, route }) => {
       if (SELF_CHECKED.has(route)) return undefined;
-      const principal = await stages.keys.of(request);
+      const principal = await stages.keys.of(request, addressOf);
       const refused = 'code' in principal ? principal : mayNot(principal, 'read');
       if (!('code' in principal)) readers.set(request, principal);
       const response =
@@ -162,10 +173,10 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   };
   const bookAt = (request: Request, symbol: string, query: Record<string, string>) =>
     past(request, () => queries.history.book(symbol, query));
-  const known: Known = { keys: stages.keys, requests, deliver };
+  const known: Known = { keys: stages.keys, addressOf, requests, deliver };
   const app = base
     .get('/', async ({ request }) => {
-      const who = await stages.keys.of(request);
+      const who = await stages.keys.of(request, addressOf);
       return await pages.front(request, !('code' in who) && mayNot(who, 'trade') === undefined);
     })
     .get('/assets/:name', async ({ request, params }) => await pages.asset(request, params.name))
@@ -326,6 +337,7 @@ function answer(result: string | Fault): Response {
 /** What it takes to know who asks. */
 interface Known {
   readonly keys: Keyring;
+  readonly addressOf: (request: Request) => string;
   readonly requests: Requests;
   readonly deliver: Deliver;
 }
@@ -340,11 +352,11 @@ type Deliver = (
 /** Finds out who asks, and answers, in a while perhaps. */
 async function asKnown(
   { request }: { readonly request: Request },
-  { keys, requests, deliver }: Known,
+  { keys, addressOf, requests, deliver }: Known,
   act: (who: Principal) => string | Fault | Promise<string | Fault>,
   respond?: (body: string) => Response,
 ): Promise<Response> {
-  const who = await keys.of(request);
+  const who = await keys.of(request, addressOf);
   if ('code' in who) return errorResponse(who);
   const key = who.name === keys.anonymous.name ? null : who.name;
   const refused = key === null ? undefined : requests.admitKey(request, key);

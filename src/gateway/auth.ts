@@ -5,7 +5,7 @@
  */
 
 import { fault, within, type CloseReason, type Fault } from '../../protocol/codes';
-import { isOwnMachine, isOwnPage } from './origins';
+import { isLocal, isOwnMachine, isOwnPage } from './origins';
 import { idOf, isKey, storedKey, type Role, type StoredKey } from './stored-keys';
 import { symbolsOf, type SymbolRule } from './symbols';
 import type { Tokens } from './tokens';
@@ -148,14 +148,22 @@ export class Keyring {
     return keyId === null ? principal : (this.keys.get(keyId)?.principal ?? principal);
   }
 
-  /** Who sends a request: of its `Authorization: Bearer` header, or somebody without a key. */
-  async of(request: Request): Promise<Principal | Fault> {
+  /**
+   * Who sends a request: of its `Authorization: Bearer` header, or somebody without a key.
+   * @param addressOf whom a connection comes from; empty when that is not known
+   */
+  async of(request: Request, addressOf: (request: Request) => string): Promise<Principal | Fault> {
     const header = request.headers.get('authorization');
     if (header === null) {
       // What may be done without a key must not be done by any web site that a browser on this machine
-      // has open, nor by one that gave its own name this machine's address.
+      // has open, nor by one that gave its own name this machine's address, nor by those for whom a
+      // proxy on this machine speaks.
+      if (this.anonymous.roles.size === this.stranger.roles.size) return this.anonymous;
       const { headers } = request;
-      const isTrusted = isOwnMachine(headers) && isOwnPage(headers, this.options.origins);
+      const isTrusted =
+        isOwnMachine(headers) &&
+        isOwnPage(headers, this.options.origins) &&
+        isLocal(headers, addressOf(request));
       return isTrusted ? this.anonymous : this.stranger;
     }
     const match = /^Bearer +(\S+)$/i.exec(header);

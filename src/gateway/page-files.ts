@@ -15,7 +15,7 @@ import { fault, type Fault } from '../../protocol/codes';
 import { hasDescriptors } from '../base/descriptors';
 import docs from './page/docs.html';
 import page from './page/index.html';
-import { errorResponse } from './responses';
+import { errorResponse, SECURITY_HEADERS } from './responses';
 
 interface PageFile {
   readonly type: string;
@@ -42,13 +42,13 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-const PAGE_HEADERS = { 'cache-control': 'no-cache', 'content-security-policy': POLICY };
-
-const HEADERS = {
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'vary': 'accept-encoding',
+const PAGE_HEADERS = {
+  'cache-control': 'no-cache',
+  'content-security-policy': POLICY,
+  'cross-origin-opener-policy': 'same-origin',
 };
+
+const HEADERS = { ...SECURITY_HEADERS, vary: 'accept-encoding' };
 
 /** Bundling opens the sources and their folders. */
 const BUNDLE_DESCRIPTORS = 128;

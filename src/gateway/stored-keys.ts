@@ -13,7 +13,6 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import {
   closeSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -23,6 +22,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 
+import { fileDoubt, makePrivate } from '../base/private-files';
 import { StartFault } from '../base/start-fault';
 
 const KEYS_FILE = 'keys.json';
@@ -128,6 +128,8 @@ export function readKeys(directory: string): readonly StoredKey[] | StartFault {
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
     return badKeys(`${path} cannot be read: ${message}`);
   }
+  const doubt = fileDoubt(path);
+  if (doubt?.isFatal === true) return new StartFault('bad-keys', doubt.message, doubt.hint);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -152,7 +154,7 @@ export function changeKeys(
   const next = `${path}.new`;
   let file: number;
   try {
-    mkdirSync(directory, { recursive: true });
+    makePrivate(directory);
     // Who makes this file may change the keys; it fails where somebody else has it.
     file = openSync(next, 'wx', 0o600);
   } catch (e) {

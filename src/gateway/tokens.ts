@@ -29,6 +29,11 @@ export interface TokenSettings {
 const SUBJECT = /^[A-Za-z0-9._@-]{1,36}$/;
 const SECRET_BYTES_MIN = 32;
 const CLOCK_TOLERANCE_S = 5;
+/** What a header can hold, with room for a few claims of others. */
+const TOKEN_LENGTH_MAX = 8_192;
+const SYMBOLS_MAX = 200;
+/** The end of the year 9999, in seconds. */
+const SECONDS_MAX = 253_402_300_799;
 
 export class Tokens {
   /** Tells one key from another without showing it. */
@@ -69,6 +74,7 @@ export class Tokens {
   }
 
   async check(token: string, nowSeconds: number): Promise<Claimed | Fault> {
+    if (token.length > TOKEN_LENGTH_MAX) return refused(`it has more than ${TOKEN_LENGTH_MAX} letters`); // prettier-ignore
     const { tokenAlgorithm, tokenIssuer, tokenAudience } = this.settings;
     try {
       const { payload } = await jwtVerify(token, this.key, {
@@ -79,11 +85,20 @@ export class Tokens {
         ...(tokenIssuer !== '' && { issuer: tokenIssuer }),
         ...(tokenAudience !== '' && { audience: tokenAudience }),
       });
-      const { sub, exp, roles } = payload;
+      const { sub, exp, roles }: Record<string, unknown> = payload;
       const symbols = payload['symbols'] ?? ['*'];
-      if (!SUBJECT.test(sub!)) return refused('its sub is no name of 1 to 36 letters');
+      if (typeof sub !== 'string' || !SUBJECT.test(sub)) {
+        return refused('its sub is no name of 1 to 36 letters');
+      }
+      // A number without an end, such as 1e999, is none.
+      if (!isTime(exp)) return refused('its exp is no number of seconds');
+      const odd = ['nbf', 'iat'].find((name) => name in payload && !isTime(payload[name]));
+      if (odd !== undefined) return refused(`its ${odd} is no number of seconds`);
       if (!isListOf(roles, (role) => ROLES.includes(role as Role))) {
         return refused(`its roles are not a list of ${ROLES.join(', ')}`);
+      }
+      if (Array.isArray(symbols) && symbols.length > SYMBOLS_MAX) {
+        return refused(`its symbols are more than ${SYMBOLS_MAX}`);
       }
       if (!isListOf(symbols, (symbol) => new RegExp(SYMBOLS_PATTERN).test(symbol))) {
         return refused('its symbols are not a list of patterns');
@@ -96,12 +111,16 @@ export class Tokens {
         symbols: symbolsOf(symbols),
         patterns: symbols,
         keyId: null,
-        expiresAt: exp!,
+        expiresAt: exp,
       };
     } catch (e) {
       return refused((e as Error).message);
     }
   }
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= SECONDS_MAX;
 }
 
 function isListOf(value: unknown, fits: (item: string) => boolean): value is string[] {

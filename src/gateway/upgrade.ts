@@ -41,12 +41,13 @@ export async function upgrade(
     const message = 'pages of other sites may not connect, but for those of server.origins';
     return errorResponse(fault('forbidden', message, 'Origin'));
   }
-  const principal = await stages.keys.of(request);
+  const addressOf = (r: Request): string => server.requestIP(r)?.address ?? '';
+  const principal = await stages.keys.of(request, addressOf);
   if ('code' in principal) return errorResponse(principal);
   if (stages.isStopping()) {
     return errorResponse(fault('shutting-down', 'the server is being stopped'));
   }
-  const address = server.requestIP(request)?.address ?? '';
+  const address = addressOf(request);
   const key = principal.name === stages.keys.anonymous.name ? null : principal.name;
   const full = tooManySessions(stages.connections, options.limits, address, key);
   if (full !== undefined) return errorResponse(full);

@@ -14,6 +14,8 @@ export { RingState } from './ring-state';
 export type { RingInstrument } from './ring-state';
 export { followRing, ringItems } from './ring-follow';
 export type { FollowOptions, RingItem, RingLapped, RingMessage, RingOpened } from './ring-follow';
+/** Where a server of this user has its ring, unless its settings say otherwise. */
+export { defaultRingPath } from './ring-path';
 export { KIND } from './ring-layout';
 /** Why a ring cannot be opened: `code`, `message`, `hint`. */
 export { StartFault as RingFault } from '../base/start-fault';

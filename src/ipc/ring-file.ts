@@ -1,14 +1,16 @@
 /**
- * Ring file: makes a ring, and holds its name against a second server. The lock is an open exclusive
- * transaction on a file beside it, which the system lets go of however the process ends. A ring that a
- * dead server left is marked as ended, for those who still read it, and a new file takes its name.
+ * Ring file: makes a ring, and holds it against a second server. The lock is on the file of the ring itself
+ * and goes with the process, so nothing that others put beside it is in the way. A ring that a dead server
+ * left is marked as ended, for those who still read it, and a new file takes its name.
  */
 
-import { Database } from 'bun:sqlite';
-import { closeSync, fchmodSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, fchownSync, fstatSync, linkSync, openSync, readdirSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'; // prettier-ignore
+import { basename, dirname, join } from 'node:path';
 
 import type { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
+import { lockDescriptor } from '../base/file-lock';
+import { ownUid } from '../base/private-files';
 import { StartFault } from '../base/start-fault';
 import {
   DOUBLE,
@@ -29,10 +31,17 @@ import {
 import { isShape, openRingFile, processStart, ringUnsupported } from './ring-open';
 
 const OWNER_ONLY = 0o600;
+/** To map it takes the right to write it. */
+const OWNER_AND_GROUP = 0o660;
+/** Another server may take the name, or give it up, at the same moment. */
+const TRIES = 5;
+const NAMES_MAX = 100;
 const CHUNK_BYTES = 1_048_576;
 
 export interface RingOptions extends RingShape {
   readonly path: string;
+  /** Of those who read it besides its owner. */
+  readonly group?: number | undefined;
   /** That of the numbering of its events. */
   readonly epoch: number;
   /** Now. */
@@ -47,37 +56,38 @@ export interface RingFile {
 
 export function createRingFile(options: RingOptions): RingFile | StartFault {
   assert(isShape(options), 'a ring has a power of two of slots, and some room for instruments');
-  const { path } = options;
   const unsupported = ringUnsupported();
   if (unsupported !== undefined) return unsupported;
-  const lock = lockName(path);
-  if (lock instanceof StartFault) return lock;
-  const made = replace(options);
-  if (made instanceof StartFault) {
-    lock.close();
-    return made;
+  for (let i = 0; i < TRIES; i++) {
+    const old = holdOld(options.path);
+    if (old instanceof StartFault) return old;
+    if (old === 'changed') continue;
+    try {
+      const made = replace(options, old);
+      if (made !== 'changed') return made;
+    } finally {
+      if (old !== null) closeSync(old); // its name is no more, or another's
+    }
   }
-  const remove = (): void => {
-    rmSync(path, { force: true });
-    lock.close();
-  };
-  return { words: made, remove };
+  return unusable(options.path, new Error('another process makes and removes it'));
 }
 
-function lockName(path: string): Database | StartFault {
-  const lockPath = `${path}.lock`;
-  let db: Database | undefined;
+/** The file that has the name, locked; null: none has. So no two servers replace the same one. */
+function holdOld(path: string): number | null | 'changed' | StartFault {
+  const other = openRingFile(path);
+  if (other instanceof StartFault) {
+    // What is no ring is not ours to replace; what was one may go.
+    if (other.code === 'ring-foreign' || other.code === 'ring-unusable') return other;
+    if (other.code === 'ring-absent') return null;
+  }
+  let file: number;
   try {
-    closeSync(openSync(lockPath, 'a', OWNER_ONLY));
-    db = new Database(lockPath);
-    db.run('PRAGMA busy_timeout = 0');
-    db.run('PRAGMA journal_mode = OFF'); // nothing is written, only held
-    db.run('BEGIN EXCLUSIVE');
-    return db;
+    file = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
   } catch (e) {
-    db?.close();
-    if (!((e as { code?: string }).code ?? '').startsWith('SQLITE_BUSY')) return unusable(path, e);
-    const other = openRingFile(path);
+    return (e as NodeJS.ErrnoException).code === 'ENOENT' ? 'changed' : unusable(path, e);
+  }
+  if (lockDescriptor(file) === 'taken') {
+    closeSync(file);
     const pid = other instanceof StartFault ? '' : ` (process ${other.words.ints[INT.pid]})`;
     return new StartFault(
       'ring-in-use',
@@ -85,42 +95,84 @@ function lockName(path: string): Database | StartFault {
       'Stop that process, or give another path with --ring or ipc.ring.path.',
     );
   }
+  if (!hasName(file, path)) {
+    closeSync(file);
+    return 'changed';
+  }
+  if (!(other instanceof StartFault)) Atomics.store(other.words.ints, INT.state, STATE_ENDED);
+  return file;
 }
 
-function replace(options: RingOptions): RingWords | StartFault {
+function replace(options: RingOptions, old: number | null): RingFile | 'changed' | StartFault {
   const { path } = options;
-  const old = openRingFile(path);
-  if (old instanceof StartFault) {
-    // What is no ring is not ours to replace; what was one may go.
-    if (old.code === 'ring-foreign' || old.code === 'ring-unusable') return old;
-  } else {
-    Atomics.store(old.words.ints, INT.state, STATE_ENDED);
-  }
-  const fresh = `${path}.new`;
+  let file: number | undefined;
+  let fresh = '';
   try {
-    rmSync(fresh, { force: true });
-    allocate(fresh, ringBytes(options).fileBytes);
-    const words = wordsOf(Bun.mmap(fresh, { shared: true }));
+    removeLeft(path);
+    [fresh, file] = openFresh(path);
+    allocate(file, options);
+    lockDescriptor(file);
+    const words = wordsOf(Bun.mmap(`/proc/self/fd/${file}`, { shared: true }));
     putHeader(words, options);
-    renameSync(fresh, path);
-    return words;
+    if (old !== null) renameSync(fresh, path);
+    else {
+      linkSync(fresh, path); // fails where another has taken the name meanwhile
+      rmSync(fresh);
+    }
+    return { words, remove: () => remove(path, file!) };
   } catch (e) {
-    rmSync(fresh, { force: true });
+    if (fresh !== '') rmSync(fresh, { force: true });
+    if (file !== undefined) closeSync(file);
+    if (old === null && (e as NodeJS.ErrnoException).code === 'EEXIST') return 'changed';
     return unusable(path, e, ringBytes(options).fileBytes);
   }
 }
 
-/** Every page is written, since one for which there is no room later would end the process. */
-function allocate(path: string, bytes: number): void {
-  const file = openSync(path, 'wx', OWNER_ONLY);
-  try {
-    fchmodSync(file, OWNER_ONLY);
-    const zeros = new Uint8Array(CHUNK_BYTES);
-    for (let at = 0; at < bytes;) {
-      at += writeSync(file, zeros, 0, Math.min(CHUNK_BYTES, bytes - at), at);
+function remove(path: string, file: number): void {
+  if (hasName(file, path)) rmSync(path, { force: true });
+  closeSync(file);
+}
+
+function hasName(file: number, path: string): boolean {
+  const [own, named] = [fstatSync(file), statSync(path, { throwIfNoEntry: false })];
+  return named !== undefined && own.ino === named.ino && own.dev === named.dev;
+}
+
+/** A file that nobody else has put there. */
+function openFresh(path: string): [path: string, file: number] {
+  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  for (let i = 0; ; i++) {
+    const fresh = `${path}.${process.pid}-${i}.new`;
+    try {
+      return [fresh, openSync(fresh, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, OWNER_ONLY)];
+    } catch (e) {
+      if ((e as NodeJS.ErrnoException).code !== 'EEXIST' || i === NAMES_MAX) throw e;
     }
-  } finally {
-    closeSync(file);
+  }
+}
+
+/** What a server left that ended while it made a ring. */
+function removeLeft(path: string): void {
+  const [directory, name] = [dirname(path), basename(path)];
+  for (const other of readdirSync(directory)) {
+    const pid = other.startsWith(`${name}.`) && /\.(\d+)-\d+\.new$/.exec(other)?.[1];
+    if (typeof pid !== 'string' || processStart(Number(pid)) !== 0) continue;
+    const left = join(directory, other);
+    if (statSync(left, { throwIfNoEntry: false })?.uid === ownUid()) rmSync(left, { force: true });
+  }
+}
+
+/** Every page is written, since one for which there is no room later would end the process. */
+function allocate(file: number, options: RingOptions): void {
+  const bytes = ringBytes(options).fileBytes;
+  if (options.group === undefined) fchmodSync(file, OWNER_ONLY);
+  else {
+    fchownSync(file, ownUid(), options.group);
+    fchmodSync(file, OWNER_AND_GROUP);
+  }
+  const zeros = new Uint8Array(CHUNK_BYTES);
+  for (let at = 0; at < bytes;) {
+    at += writeSync(file, zeros, 0, Math.min(CHUNK_BYTES, bytes - at), at);
   }
 }
 

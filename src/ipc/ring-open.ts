@@ -3,8 +3,9 @@
  * in which it can be none is a fault with a code of its own.
  */
 
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 
+import { ownUid } from '../base/private-files';
 import { StartFault } from '../base/start-fault';
 import {
   DOUBLE,
@@ -39,17 +40,37 @@ export function ringUnsupported(): StartFault | undefined {
   );
 }
 
-/** Maps a ring's file. What is read of it is as its writer left it so far. */
-export function openRingFile(path: string): OpenedRing | StartFault {
+/**
+ * Maps a ring's file, if it is of somebody whom its reader trusts. What is read of it is as its writer left
+ * it so far.
+ * @param owner the user whose it may be, besides the own one and root
+ */
+export function openRingFile(path: string, owner?: number): OpenedRing | StartFault {
   const unsupported = ringUnsupported();
   if (unsupported !== undefined) return unsupported;
-  let bytes: Uint8Array;
+  let file: number | undefined;
   try {
-    bytes = Bun.mmap(path, { shared: true });
+    // Not a link, nor what makes an opening wait; what is checked is what is mapped.
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const stat = fstatSync(file);
+    if (!stat.isFile()) return unusable(path, 'it is no file');
+    if (![0, ownUid(), owner].includes(stat.uid)) return foreign(path, stat.uid);
+    return checkRing(path, wordsOf(Bun.mmap(`/proc/self/fd/${file}`, { shared: true })));
   } catch (e) {
     return unmapped(path, e as NodeJS.ErrnoException);
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
-  return checkRing(path, wordsOf(bytes));
+}
+
+function foreign(path: string, uid: number): StartFault {
+  const hint = `Whoever owns it says what stands in it. If user ${uid} runs the server, say so: --ring-owner ${uid}, or the option owner.`; // prettier-ignore
+  return new StartFault('ring-foreign', `the ring ${path} belongs to user ${uid}`, hint);
+}
+
+function unusable(path: string, why: string): StartFault {
+  const hint = 'A ring is for the user who runs the server, and for ipc.ring.group.';
+  return new StartFault('ring-unusable', `the ring ${path} cannot be opened: ${why}`, hint);
 }
 
 function checkRing(path: string, words: RingWords): OpenedRing | StartFault {
@@ -96,8 +117,7 @@ function unmapped(path: string, e: NodeJS.ErrnoException): StartFault {
   }
   // An empty file cannot be mapped.
   if (e.code === 'EINVAL') return damaged(path, 'it is empty');
-  const hint = 'A ring is for the user who runs the server.';
-  return new StartFault('ring-unusable', `the ring ${path} cannot be opened: ${e.message}`, hint);
+  return unusable(path, e.code === 'ELOOP' ? 'it is a symbolic link' : e.message);
 }
 
 /** When a process began, in clock ticks after the machine's start; 0 when there is none. */

@@ -9,6 +9,7 @@ import { RingWriter } from './ring-writer';
 
 export interface RingSettings {
   readonly path: string;
+  readonly group?: number | undefined;
   readonly slots: number;
   /** Room for so many instruments. */
   readonly entries: number;

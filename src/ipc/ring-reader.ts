@@ -38,6 +38,8 @@ export interface RingReaderOptions {
   /** Where to begin: with what comes, or with the oldest that is still there. */
   readonly from?: 'newest' | 'oldest';
   readonly clock?: Clock;
+  /** The user whose the ring may be, besides the own one and root. */
+  readonly owner?: number | undefined;
 }
 
 /** Between looks after the writer. */
@@ -72,7 +74,7 @@ export class RingReader {
 
   /** @returns a fault that says what the file is, when it is no ring to read */
   static open(path: string, options: RingReaderOptions = {}): RingReader | StartFault {
-    const opened = openRingFile(path);
+    const opened = openRingFile(path, options.owner);
     return opened instanceof StartFault ? opened : new RingReader(opened, options);
   }
 

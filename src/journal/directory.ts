@@ -4,17 +4,26 @@
  * There are two locks. That of the directory is an open exclusive transaction on a file of its own: it
  * guards what lies beside the journal (the head, the names of what is set aside) and a journal that is
  * not there yet. That of the journal is on its file, and goes with it wherever that is moved, by whatever
- * path it is reached (`file-lock.ts`). The system lets go of both however the process ends.
+ * path it is reached (`base/file-lock.ts`). The system lets go of both however the process ends.
  */
 
 import { Database } from 'bun:sqlite';
-import { accessSync, closeSync, constants, mkdirSync, openSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { lockFile, type FileLock } from '../base/file-lock';
+import {
+  closeToOthers,
+  directoryDoubt,
+  fileDoubt,
+  makePrivate,
+  PRIVATE_FILE,
+  type Doubt,
+} from '../base/private-files';
 import { StartFault } from '../base/start-fault';
-import { lockFile, type FileLock } from './file-lock';
+import { JOURNAL_FILE } from './reading';
 
-const JOURNAL_MODE = 0o644;
+const LOCK_FILE = 'lock.sqlite';
 
 export class DirectoryLock {
   /** Why the journal itself could not be locked, if so. */
@@ -32,6 +41,7 @@ export class DirectoryLock {
    */
   hold(path: string): StartFault | undefined {
     makeFile(path);
+    for (const name of [path, `${path}-wal`, `${path}-shm`]) closeToOthers(name);
     const held = lockFile(path);
     if (held === 'taken') return inUse(`the journal ${path}`);
     this.letGo();
@@ -55,9 +65,11 @@ export class DirectoryLock {
 export function lockDirectory(directory: string): DirectoryLock | StartFault {
   const unusable = prepare(directory);
   if (unusable !== undefined) return unusable;
-  const path = join(directory, 'lock.sqlite');
+  const path = join(directory, LOCK_FILE);
   let db: Database | undefined;
   try {
+    makeFile(path);
+    closeToOthers(path);
     db = new Database(path, { create: true });
     db.run('PRAGMA busy_timeout = 0');
     db.run('BEGIN EXCLUSIVE');
@@ -82,22 +94,31 @@ function inUse(what: string): StartFault {
   );
 }
 
-/** As SQLite would make it; whoever writes first must hold it already. */
+/** For its owner alone, as SQLite then makes what it puts beside it; whoever writes first must hold it already. */
 function makeFile(path: string): void {
   try {
-    closeSync(openSync(path, 'ax', JOURNAL_MODE));
+    closeSync(openSync(path, 'ax', PRIVATE_FILE));
   } catch {
     // It is there, or cannot be made: SQLite then says why.
   }
 }
 
+/** What other users of this machine can do to a data directory, or to what is in it already. */
+export function dataDoubts(directory: string): Doubt[] {
+  const files = [JOURNAL_FILE, LOCK_FILE, 'head', 'keys.json', 'journal.suspect'];
+  const doubts = files.map((name) => fileDoubt(join(directory, name)));
+  return [directoryDoubt(directory), ...doubts].filter((doubt) => doubt !== undefined);
+}
+
 function prepare(directory: string): StartFault | undefined {
   const hint = 'Create it, mend its permissions, or give another directory with --data.';
   try {
-    mkdirSync(directory, { recursive: true });
+    makePrivate(directory);
     if (!statSync(directory).isDirectory()) throw new Error('it is not a directory');
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
-    return undefined;
+    const doubt = dataDoubts(directory).find(({ isFatal }) => isFatal);
+    if (doubt === undefined) return undefined;
+    return new StartFault('data-unwritable', `the data directory cannot be trusted: ${doubt.message}`, doubt.hint); // prettier-ignore
   } catch (e) {
     return new StartFault(
       'data-unwritable',

@@ -12,7 +12,7 @@
  *     └────────┴─────────┴──────────────┴──────────────┘
  */
 
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const MAGIC = 0x4448_7074;
@@ -59,7 +59,8 @@ export class Head {
     // Whole or not at all: what the one before says must not be lost to a process that ends here. And
     // written before it is mapped: a store into a page without room on the disk would end the process.
     const path = pathOf(directory);
-    writeFileSync(`${path}.new`, bytes, { mode: 0o600 });
+    rmSync(`${path}.new`, { force: true }); // what an end of before left, or a link
+    writeFileSync(`${path}.new`, bytes, { mode: 0o600, flag: 'wx' });
     renameSync(`${path}.new`, path);
     const mapped = Bun.mmap(path, { shared: true });
     this.view = new DataView(mapped.buffer, mapped.byteOffset, BYTES);

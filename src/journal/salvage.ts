@@ -9,10 +9,11 @@
  */
 
 import { Database } from 'bun:sqlite';
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Nanos } from '../../protocol/time';
+import { PRIVATE_FILE } from '../base/private-files';
 import { isSound, type BlockRow } from './checked-rows';
 import { JOURNAL_FILE } from './reading';
 import type { RecordRow } from './records';
@@ -67,7 +68,8 @@ export function salvage(
   const path = join(directory, JOURNAL_FILE);
   const partial = join(directory, PARTIAL);
   for (const suffix of SIDE_FILES) rmSync(`${partial}${suffix}`, { force: true });
-  const target = new Database(partial, { create: true });
+  closeSync(openSync(partial, 'wx', PRIVATE_FILE));
+  const target = new Database(partial, { create: false, readwrite: true });
   target.run('PRAGMA journal_mode = OFF'); // a file that is not complete counts for nothing
   target.run('PRAGMA synchronous = OFF');
   createTables(target);

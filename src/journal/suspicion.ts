@@ -23,7 +23,12 @@ function inodeOf(directory: string): string {
 /** @param why told to whoever starts next */
 export function suspect(directory: string, why: string): void {
   try {
-    writeFileSync(pathOf(directory), `${inodeOf(directory)}\n${why.slice(0, LENGTH_MAX)}`);
+    const path = pathOf(directory);
+    rmSync(path, { force: true }); // a link that is there is not followed
+    writeFileSync(path, `${inodeOf(directory)}\n${why.slice(0, LENGTH_MAX)}`, {
+      mode: 0o600,
+      flag: 'wx',
+    });
   } catch {
     // A disk that takes nothing more: the next writer that meets it says it again.
   }

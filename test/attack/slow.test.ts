@@ -51,10 +51,10 @@ async function isServed(target: Target, watcher: Watcher): Promise<void> {
   expect(watcher.isOpen).toBe(true);
 }
 
-const HEAD = 'GET /healthz HTTP/1.1\r\nHost: x\r\n';
-const BODY = `POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${keyOf('trade')}\r\n`;
+const HEAD = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n';
+const BODY = `POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${keyOf('trade')}\r\n`;
 const UPGRADE =
-  'GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n';
+  'GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n';
 
 test('two thousand of them are all cut off; a reader beside them has everything', async () => {
   const target = await given('[limits]\nrequestSeconds = 5');
@@ -93,7 +93,7 @@ test.skipIf(!isLinux)(
     await watcher.subscribe(['trade:ACME']);
     await (await target.ask('/openapi.json')).text();
     const before = target.memoryBytes;
-    const asking = 'GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(60);
+    const asking = 'GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(60);
     const rest = Array.from({ length: 50 }, () => slowly(target, asking).pause());
     const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n';
     const subscribe = rawFrame(1, Buffer.from('{"type":"subscribe","id":1,"topics":["trade:*"]}'));

@@ -12,7 +12,7 @@ import { RawSocket, rawFrame, type RawEvents } from './raw-socket';
 const IN_FLIGHT = 40;
 const NONE = { from: null, to: null, fromSeq: null, toSeq: null, speed: null };
 const TOPICS = [['trade:ACME'], ['book:ACME', 'tick:ACME'], ['book:*', 'trade:*', 'bbo:*', 'status'], ['bar:*:1s', 'stats:ACME']]; // prettier-ignore
-const HALF = 'GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n';
+const HALF = 'GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n';
 
 export interface StormDone {
   readonly cycles: number;

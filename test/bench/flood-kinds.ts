@@ -46,7 +46,7 @@ function times(count: number, ...messages: Message[]): Message[] {
 }
 
 function get(asks: string): Pick<Flood, 'unit' | 'of' | 'on' | 'asks'> {
-  const request = Buffer.from(`GET ${asks} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  const request = Buffer.from(`GET ${asks} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
   return { unit: () => request, of: 1, on: 'http', asks };
 }
 

@@ -228,7 +228,7 @@ describe('size', () => {
     const before = await lastSeq();
     const line = tape(trade('ACME', '1.00', '1'));
     const { port } = new URL(server.url);
-    const head = `POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: ${line.length + 10}\r\n\r\n`;
+    const head = `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: ${line.length + 10}\r\n\r\n`;
     await new Promise((resolve) => {
       const socket = connect(Number(port), '127.0.0.1', () => socket.write(head + line));
       socket.on('close', resolve);
@@ -240,7 +240,7 @@ describe('size', () => {
   test('a body that is longer than it says: the rest is no request', async () => {
     const before = await lastSeq();
     const { port } = new URL(server.url);
-    const head = `POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: 1\r\n\r\n`;
+    const head = `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: 1\r\n\r\n`;
     const answer = await new Promise<string>((resolve) => {
       let text = '';
       const socket = connect(Number(port), '127.0.0.1', () =>

@@ -191,7 +191,7 @@ describe('requests', () => {
     const port = Number(new URL(server.url).port);
     const socket = connect(port, '127.0.0.1');
     socket.on('error', () => {});
-    const head = `POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${testKey('feed')}\r\nContent-Length: 65536\r\n\r\n`; // prettier-ignore
+    const head = `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${testKey('feed')}\r\nContent-Length: 65536\r\n\r\n`; // prettier-ignore
     socket.write(head + ' '.repeat(60_000));
     const lines = tape(...Array.from({ length: 60 }, () => trade('ACME', '1.00', '1')));
     expect(lines.length).toBeGreaterThan(6_000);
@@ -226,8 +226,8 @@ describe('requests', () => {
           resolve(clock.monotonicMs() - startMs);
         });
       });
-    const body = `POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${testKey('feed')}\r\nContent-Length: 9999\r\n\r\n`; // prettier-ignore
-    const ends = [cut('GET / HTTP/1.1\r\nHost: x\r\n'), cut(body)];
+    const body = `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${testKey('feed')}\r\nContent-Length: 9999\r\n\r\n`; // prettier-ignore
+    const ends = [cut('GET / HTTP/1.1\r\nHost: localhost\r\n'), cut(body)];
     expect((await Promise.all(ends)).length).toBe(2);
     expect((await server.get('/healthz')).status).toBe(200);
   }, 60_000);

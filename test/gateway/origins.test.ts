@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
+import { Hosts } from '../../src/gateway/hosts';
 import { instrument, tape } from '../support/feed';
 import { ServerProcess, TRADE_KEY } from '../support/tapedeck-process';
 
@@ -12,7 +13,7 @@ let own: string;
 
 beforeAll(async () => {
   server = await ServerProcess.start({
-    config: `[server]\norigins = ["${LISTED}"]`,
+    config: `[server]\norigins = ["${LISTED}"]\nhosts = ["md.example"]`,
     args: ['--demo', '--rate', '1'],
   });
   own = new URL(server.url).origin;
@@ -63,9 +64,15 @@ describe('trading without a key, as the demo lets this machine', () => {
     [{ origin: FOREIGN }, 401],
     [{ origin: 'null' }, 401],
     // A name of its own for this machine's address.
-    [{ host: 'evil.example' }, 401],
-    [{ host: 'evil.example', origin: 'http://evil.example' }, 401],
-    [{ host: '127.0.0.1.evil.example' }, 401],
+    [{ host: 'evil.example' }, 400],
+    [{ host: 'evil.example', origin: 'http://evil.example' }, 400],
+    [{ host: '127.0.0.1.evil.example' }, 400],
+    // A proxy of this machine that passes the name on as it is asked for.
+    [{ 'x-forwarded-for': '192.0.2.1' }, 401],
+    [{ 'x-forwarded-host': 'localhost' }, 401],
+    [{ forwarded: 'for=127.0.0.1' }, 401],
+    [{ via: '1.1 proxy' }, 401],
+    [{ 'x-real-ip': '127.0.0.1' }, 401],
   ])('%j: %d', async (headers, status) => {
     expect(await enter(headers as Record<string, string>)).toBe(status);
   });
@@ -94,23 +101,94 @@ describe('CORS', () => {
   });
 });
 
+describe('a name that is not of this server', () => {
+  const PATHS = ['/', '/docs', '/assets/none', '/openapi.json', '/healthz', '/readyz', '/metrics', '/v1/instruments', '/v1/tick/FED', '/v1/trades/FED', '/v1/orders', '/v1/no', '/v1/stream']; // prettier-ignore
+
+  test.each([
+    'evil.example',
+    'evil.example:7070',
+    '127.0.0.1.evil.example',
+    'localhost.evil.example',
+    '127.0.0.1@evil.example',
+    'a{b.evil.example',
+    'a_b.evil.example',
+    '192.0.2.1',
+    '[2001:db8::1]',
+    'localhost.',
+  ])('%s gets nothing, with a key either', async (host) => {
+    for (const path of PATHS) {
+      const response = await server.get(path, { headers: { host } });
+      expect([path, response.status]).toEqual([path, 400]);
+      expect(await response.json()).toMatchObject({
+        error: { code: 'invalid-field', field: 'Host' },
+      });
+      expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    }
+    expect(await handshake({ host })).toBe(400);
+    expect(await handshake({ host, authorization: `Bearer ${TRADE_KEY}` })).toBe(400);
+  });
+
+  test.each(['localhost', 'LOCALHOST:1', '127.0.0.1', '127.8.8.8:80', '[::1]', '[::1]:7070', 'md.example', 'MD.example:443'])(
+    '%s is one',
+    async (host) => {
+      for (const path of ['/', '/v1/tick/FED', '/v1/instruments']) {
+        const { status } = await server.get(path, { headers: { host } });
+        expect([path, status === 400]).toEqual([path, false]);
+      }
+      expect(await handshake({ host })).toBe(101);
+    },
+  ); // prettier-ignore
+
+  test.each([
+    // On an address of others: by addresses, and by names that are listed.
+    [{ isOpen: true, names: [] }, { '192.0.2.1': true, '[2001:db8::1]:7': true, 'localhost': true, 'a.example': false }],
+    [{ isOpen: true, names: ['a.example'] }, { 'a.example:7070': true, 'b.example': false }],
+    // Where all need a key, a site that takes a name of its own gets nothing by it.
+    [{ isOpen: false, names: [] }, { 'a.example': true }],
+    [{ isOpen: false, names: ['b.example'] }, { 'a.example': false, 'b.example': true }],
+  ])('%j', (options, hosts) => {
+    for (const [host, taken] of Object.entries(hosts)) {
+      const rule = new Hosts({ host: '0.0.0.0', ...options });
+      for (let i = 0; i < 2; i++) {
+        const refused = rule.refusal(new Request(`http://${host}/v1/instruments`));
+        expect([host, refused === undefined]).toEqual([host, taken]);
+      }
+    }
+  }); // prettier-ignore
+});
+
 test('every answer tells a browser to keep to what it is', async () => {
-  for (const path of [
-    '/',
-    '/healthz',
-    '/readyz',
-    '/metrics',
-    '/v1/instruments',
-    '/v1/tick/FED',
-    '/v1/no',
-    '/v1/stream',
-  ]) {
-    // prettier-ignore
-    const { headers } = await server.get(path);
-    expect([path, headers.get('x-content-type-options')]).toEqual([path, 'nosniff']);
-    expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
-    expect(headers.get('referrer-policy')).toBe('no-referrer');
-    // The page is kept, and asked for again each time.
-    expect(headers.get('cache-control')).toBe(path === '/' ? 'no-cache' : 'no-store');
+  const page = await (await server.get('/')).text();
+  const assets = [...page.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
+  expect(assets.length).toBeGreaterThan(1);
+  const asked = { 'origin': LISTED, 'access-control-request-method': 'DELETE' };
+  const rows: readonly [path: string, options: RequestInit, status: number][] = [
+    ...['/', '/docs', '/openapi.json', '/healthz', '/readyz', '/metrics', '/v1/instruments', ...assets].map((path) => [path, {}, 200] as [string, RequestInit, number]),
+    ['/v1/tick/FED', {}, 404],
+    ['/assets/none', {}, 404],
+    ['/v1/no', {}, 404],
+    ['/v1/instruments', { method: 'POST', body: '{' }, 405],
+    ['/v1/orders', { method: 'POST', body: '{' }, 400],
+    ['/v1/tick/FED?odd=1', {}, 400],
+    ['/v1/tick/FED', { headers: { authorization: 'Bearer none' } }, 404],
+    ['/v1/orders', { headers: { authorization: 'Bearer none' } }, 401],
+    ['/v1/stream', {}, 426],
+    ['/v1/stream', { headers: { upgrade: 'websocket', origin: FOREIGN } }, 403],
+    ['/v1/orders/1', { method: 'OPTIONS', headers: asked }, 204],
+    ['/v1/no', { method: 'OPTIONS', headers: asked }, 204],
+  ]; // prettier-ignore
+  for (const [path, options, status] of rows) {
+    const { headers, status: found } = await server.get(path, options);
+    const at = [path, options.method];
+    expect([...at, found]).toEqual([...at, status]);
+    expect([...at, headers.get('x-content-type-options')]).toEqual([...at, 'nosniff']);
+    expect([...at, headers.get('content-security-policy')]).toEqual([...at, expect.stringContaining("frame-ancestors 'none'")]); // prettier-ignore
+    expect([...at, headers.get('referrer-policy')]).toEqual([...at, 'no-referrer']);
+    expect([...at, headers.get('cross-origin-resource-policy')]).toEqual([...at, 'same-origin']);
+    // The page is kept, and asked for again each time; what never changes is kept for good.
+    const kept = assets.includes(path) ? 'immutable' : ['/', '/docs'].includes(path) ? 'no-cache' : 'no-store'; // prettier-ignore
+    expect([...at, headers.get('cache-control')]).toEqual([...at, expect.stringContaining(kept)]);
+    // It would bind all other servers of this machine to TLS.
+    expect(headers.get('strict-transport-security')).toBeNull();
   }
 });

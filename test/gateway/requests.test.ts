@@ -144,7 +144,7 @@ describe('of a server', () => {
     const hang = (): void => {
       const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
       socket.on('error', () => {});
-      socket.write(`POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: 999\r\n\r\n{`); // prettier-ignore
+      socket.write(`POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: 999\r\n\r\n{`); // prettier-ignore
       sockets.push(socket);
     };
     const lines = tape(trade('ACME', '1.00', '1'));

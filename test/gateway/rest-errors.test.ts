@@ -105,7 +105,7 @@ test.each(['a b', '[::', 'x:99999999', ''])('a Host header that is none: %p', as
 
 test('a body that breaks off is no defect of the server, and not logged as one', async () => {
   const own = await ServerProcess.start();
-  const head = 'POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"a"';
+  const head = 'POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{"a"';
   await new Promise<void>((resolve) => {
     const socket = connect(Number(new URL(own.url).port), '127.0.0.1', () => socket.write(head));
     setTimeout(() => socket.destroy(), 100);
@@ -204,7 +204,7 @@ describe('the stream without WebSocket', () => {
     ],
   ])('%s', async (_name, headers, expected) => {
     const answer = await exchange(
-      `GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${headers}\r\n`,
+      `GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${headers}\r\n`,
     );
     expect(answer).toMatch(expected);
     expect(answer).toContain('{"error":{"code":');
@@ -215,19 +215,22 @@ describe('bytes that are no HTTP', () => {
   test.each([
     ['nonsense', 'hello\r\n\r\n'],
     ['no host', 'GET / HTTP/1.1\r\n\r\n'],
-    ['a header without end', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(300_000)}`],
-    ['a negative length', 'POST /v1/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n'],
+    ['a header without end', `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'a'.repeat(300_000)}`],
+    [
+      'a negative length',
+      'POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n',
+    ],
     [
       'two lengths',
-      'POST /v1/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef',
+      'POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef',
     ],
     [
       'length and chunks',
-      'POST /v1/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      'POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
     ],
     [
       'a chunk that is none',
-      'POST /v1/ingest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+      'POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
     ],
     ['TLS', '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003'],
     ['nothing', ''],

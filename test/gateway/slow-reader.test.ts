@@ -34,7 +34,7 @@ async function deafReader(): Promise<{
     socket.once('close', () => resolve());
   });
   socket.write(
-    'GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+    'GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
       'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n' +
       'Sec-WebSocket-Protocol: tapedeck.v1.json\r\n\r\n',
   );

@@ -1,7 +1,7 @@
 /** JSON Web Tokens: which are taken, which are not, and what becomes of a connection whose token is over. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { SignJWT } from 'jose';
+import { CompactSign, SignJWT } from 'jose';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 
 import { instrument, tape } from '../support/feed';
@@ -67,6 +67,13 @@ async function sign(algorithm: string, wish: Wish = {}): Promise<string> {
   return token.sign(wish.key ?? own);
 }
 
+/** Of claims as text, which may say what JSON made of values does not. */
+async function signText(algorithm: string, claims: string): Promise<string> {
+  return new CompactSign(bytes(claims))
+    .setProtectedHeader({ alg: algorithm })
+    .sign(algorithm === 'EdDSA' ? privateKey : bytes(SECRET));
+}
+
 function bearer(token: string): Record<string, string> {
   return { authorization: `Bearer ${token}` };
 }
@@ -100,6 +107,12 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
     ['whose end is a word', { claims: { exp: 'tomorrow' }, seconds: null }, 'exp'],
     ['whose end is no number of seconds', { claims: { exp: -1 }, seconds: null }, 'exp'],
     ['of many subjects', { claims: { sub: ['ann', 'bob'] } }, ''],
+    ['of one subject in a list', { claims: { sub: ['ann'] } }, 'sub'],
+    ['of a subject that is no text', { claims: { sub: 1 } }, 'sub'],
+    ['of an empty subject', { claims: { sub: '' } }, 'sub'],
+    ['that ends beyond all years', { claims: { exp: 1e300 }, seconds: null }, 'exp'],
+    ['of too many symbols', { claims: { symbols: Array.from({ length: 201 }, () => 'A') } }, 'symbols'], // prettier-ignore
+    ['of a beginning beyond all years', { claims: { iat: -1e300 } }, 'iat'],
     ['of roles that are a word', { claims: { roles: 'admin' } }, 'roles'],
     ['for many audiences, none of them this', { audience: ['a', 'b'] }, 'aud'],
     ['that brings its own key', { key: algorithm === 'EdDSA' ? other : bytes(`${SECRET}!`), header: { jwk: algorithm === 'EdDSA' ? other.export({ format: 'jwk' }) : { kty: 'oct', k: 'c2VjcmV0' }, kid: '../../dev/null', jku: 'http://127.0.0.1:1/' } }, 'signature'], // prettier-ignore
@@ -144,6 +157,23 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
     ]) {
       expect((await instruments(token)).status).toBe(401);
     }
+  });
+
+  test('an end or a beginning that is a number without an end is none', async () => {
+    for (const claim of [
+      '"exp":1e999',
+      '"exp":9999999999,"nbf":-1e999',
+      '"exp":9999999999,"iat":-1e999',
+    ]) {
+      const token = await signText(
+        algorithm,
+        `{"sub":"ann","roles":["read"],"iss":"login","aud":"tapedeck",${claim}}`,
+      );
+      const response = await instruments(token);
+      expect([claim, response.status]).toEqual([claim, 401]);
+    }
+    const good = await signText(algorithm, '{"sub":"ann","roles":["read"],"iss":"login","aud":"tapedeck","exp":9999999999}'); // prettier-ignore
+    expect((await instruments(good)).status).toBe(200);
   });
 
   test('a huge one is refused, by the server or before it; nobody else notices', async () => {

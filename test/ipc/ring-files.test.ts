@@ -1,17 +1,21 @@
 /** What is no ring, or cannot be one: a fault with a code of its own each time, and nothing is harmed. */
 
-import { afterAll, expect, test } from 'bun:test';
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
-import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'bun:test';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { basename, dirname, join } from 'node:path';
 
 import { Nanos } from '../../protocol/time';
 import { StartFault } from '../../src/base/start-fault';
 import { createRingFile } from '../../src/ipc/ring-file';
 import { INT } from '../../src/ipc/ring-layout';
 import { processStart } from '../../src/ipc/ring-open';
+import { defaultRingPath, prepareRingDirectory } from '../../src/ipc/ring-path';
 import { RingReader } from '../../src/ipc/ring-reader';
 import { batchOf, definition, makeRing, openRing, RingDirectory, tellingTick } from './made-ring';
 
+const NOBODY = 65_534;
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) console.warn('skipped: rings of another user, which takes root');
 const rings = new RingDirectory();
 const mounted: string[] = [];
 afterAll(() => {
@@ -137,16 +141,104 @@ test('no room: nothing is left behind', () => {
   makeRing(path, 64).file.remove(); // a small one fits
 });
 
-test('a ring is for its owner alone, whatever the mask of the process', () => {
+test('a ring is for its owner alone, or for a group too, whatever the mask of the process', () => {
   const before = process.umask(0);
   const { path, file } = makeRing(rings.fresh(), 64);
   process.umask(before);
-  for (const name of [path, `${path}.lock`]) expect(statSync(name).mode & 0o777).toBe(0o600);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(readdirSync(rings.path).filter((name) => name.startsWith(basename(path)))).toEqual([basename(path)]); // prettier-ignore
   if (process.getuid?.() !== 0) {
     chmodSync(path, 0);
     expect(opening(path)[0]).toBe('ring-unusable');
   }
   file.remove();
+  const group = process.getgid!();
+  const shared = createRingFile({ ...OPTIONS, path, group });
+  if (shared instanceof StartFault) throw new Error(shared.message);
+  expect([statSync(path).mode & 0o777, statSync(path).gid]).toEqual([0o660, group]);
+  shared.remove();
+});
+
+test('what others put beside the name of a ring is not in the way, and stays', () => {
+  const path = rings.fresh();
+  const foreign = [`${path}.lock`, `${path}.new`, `${path}.${process.pid}-0.new`];
+  for (const name of foreign) {
+    writeFileSync(name, 'of somebody else');
+    chmodSync(name, 0);
+    if (isRoot) chownSync(name, NOBODY, NOBODY);
+  }
+  symlinkSync(join(rings.path, 'elsewhere'), `${path}.${process.pid}-1.new`);
+  const { file } = makeRing(path, 64);
+  openRing(path);
+  file.remove();
+  expect([existsSync(path), existsSync(join(rings.path, 'elsewhere'))]).toEqual([false, false]);
+  for (const name of foreign) expect(statSync(name).size).toBe(16);
+});
+
+test('what a server left that ended while it made a ring goes with the next', () => {
+  const path = rings.fresh();
+  const left = `${path}.${2 ** 22 + 1}-0.new`;
+  writeFileSync(left, 'half of it');
+  makeRing(path, 64).file.remove();
+  expect(existsSync(left)).toBe(false);
+});
+
+test('a link is neither followed by a reader nor replaced by a writer', () => {
+  const { path, file } = makeRing(rings.fresh(), 64);
+  const link = rings.fresh();
+  symlinkSync(path, link);
+  expect(opening(link)).toEqual(['ring-unusable', `the ring ${link} cannot be opened: it is a symbolic link`]); // prettier-ignore
+  expect(making(link)[0]).toBe('ring-unusable');
+  expect(readFileSync(path).length).toBeGreaterThan(0);
+  file.remove();
+});
+
+test.skipIf(!isRoot)('a ring of another user is read only where its reader names that user', () => {
+  const { path, file } = makeRing(rings.fresh(), 64);
+  chownSync(path, NOBODY, NOBODY);
+  expect(opening(path)).toEqual(['ring-foreign', `the ring ${path} belongs to user ${NOBODY}`]);
+  expect(making(path)).toEqual(['ring-foreign', `the ring ${path} belongs to user ${NOBODY}`]);
+  expect(RingReader.open(path, { owner: 1 })).toBeInstanceOf(StartFault);
+  expect(openRing(path, { owner: NOBODY }).epoch).toBe(7);
+  file.remove();
+});
+
+describe('the directory of a ring that nobody said where', () => {
+  const own = process.geteuid!();
+
+  test('is that of the service, of the session, or one in shared memory', () => {
+    const both = { RUNTIME_DIRECTORY: '/run/tapedeck:/run/b', XDG_RUNTIME_DIR: '/run/user/1' };
+    expect(defaultRingPath(both)).toBe('/run/tapedeck/tapedeck.ring');
+    expect(defaultRingPath({ XDG_RUNTIME_DIR: '/run/user/1' })).toBe('/run/user/1/tapedeck/tapedeck.ring'); // prettier-ignore
+    // Nobody else comes into the directory of a session.
+    expect(defaultRingPath({ XDG_RUNTIME_DIR: '/run/user/1' }, true)).toBe(`/dev/shm/tapedeck-${own}/tapedeck.ring`); // prettier-ignore
+    for (const odd of [{}, { XDG_RUNTIME_DIR: '' }, { XDG_RUNTIME_DIR: 'relative' }]) {
+      expect(defaultRingPath(odd)).toBe(`/dev/shm/tapedeck-${own}/tapedeck.ring`);
+    }
+  });
+
+  test('is made for its owner alone, or closed to others', () => {
+    const path = join(rings.path, 'private', 'a.ring');
+    expect(prepareRingDirectory(path)).toBeUndefined();
+    expect(statSync(dirname(path)).mode & 0o777).toBe(0o700);
+    chmodSync(dirname(path), 0o777);
+    expect(prepareRingDirectory(path)).toBeUndefined();
+    expect(statSync(dirname(path)).mode & 0o777).toBe(0o700);
+    expect(prepareRingDirectory(path, process.getgid!())).toBeUndefined();
+    expect(statSync(dirname(path)).mode & 0o777).toBe(0o750);
+  });
+
+  test('is not one that somebody else made first, nor a link', () => {
+    const taken = join(rings.path, 'taken');
+    const link = join(rings.path, 'link');
+    mkdirSync(taken, { mode: 0o777 });
+    symlinkSync(taken, link);
+    expect(prepareRingDirectory(join(link, 'a.ring'))).toMatchObject({ code: 'ring-unusable', message: expect.stringContaining('no directory') }); // prettier-ignore
+    if (!isRoot) return console.log('skipped: the directory of another user takes root');
+    chownSync(taken, NOBODY, NOBODY);
+    expect(prepareRingDirectory(join(taken, 'a.ring'))).toMatchObject({ code: 'ring-unusable', message: expect.stringContaining(`belongs to user ${NOBODY}`) }); // prettier-ignore
+    expect(statSync(taken).uid).toBe(NOBODY);
+  });
 });
 
 test('a reader keeps what it has open, whatever becomes of the name', () => {

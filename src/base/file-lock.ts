@@ -1,5 +1,5 @@
 /**
- * File lock: holds the journal file itself, whatever its name, its directory or its links, for as long
+ * File lock: holds a file itself, whatever its name, its directory or its links, for as long
  * as this process can write it. The system lets go of it however the process ends.
  *
  * It is a lock of an open file description (`F_OFD_SETLK` of Linux) on one byte far behind any content.
@@ -36,26 +36,31 @@ export type FileLock = 'taken' | { readonly absent: string } | { release(): void
 
 /** @param path of a file that is there */
 export function lockFile(path: string): FileLock {
-  const fcntl = load();
-  if (fcntl === null) return { absent: `there is no fcntl of ${process.platform} to call` };
   let descriptor: number;
   try {
     descriptor = openSync(path, 'r+');
   } catch (e) {
     return { absent: (e as Error).message }; // nor does SQLite write it, and says why
   }
-  for (let i = 0; i < TRIES; i++) {
-    if (fcntl(descriptor, F_OFD_SETLK, flockOf()) === 0) {
-      return { release: () => closeSync(descriptor) };
-    }
-    const found = flockOf();
-    if (fcntl(descriptor, F_OFD_GETLK, found) !== 0) break;
-    if (new DataView(found.buffer).getInt16(0, true) === F_UNLCK) continue;
-    closeSync(descriptor);
-    return 'taken';
-  }
+  const lock = lockDescriptor(descriptor);
+  if (lock === 'held') return { release: () => closeSync(descriptor) };
   closeSync(descriptor);
-  return { absent: `the file system of ${path} takes no locks of open files` };
+  return lock === 'taken'
+    ? lock
+    : { absent: `the file system of ${path} takes no locks of open files` };
+}
+
+/** Locks what is open for writing, until it is closed; not there where the system has no such lock. */
+export function lockDescriptor(descriptor: number): 'held' | 'taken' | 'absent' {
+  const fcntl = load();
+  if (fcntl === null) return 'absent';
+  for (let i = 0; i < TRIES; i++) {
+    if (fcntl(descriptor, F_OFD_SETLK, flockOf()) === 0) return 'held';
+    const found = flockOf();
+    if (fcntl(descriptor, F_OFD_GETLK, found) !== 0) return 'absent';
+    if (new DataView(found.buffer).getInt16(0, true) !== F_UNLCK) return 'taken';
+  }
+  return 'absent';
 }
 
 function flockOf(): Uint8Array<ArrayBuffer> {
