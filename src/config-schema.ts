@@ -176,7 +176,7 @@ export const ConfigSchema = section({
       Number.MAX_SAFE_INTEGER,
       'Open quantity of one key on a side of a book, as a scaled integer',
     ),
-    fillsMax: count(500, 1, 1_000_000, 'Resting orders that one command may trade with'),
+    fillsMax: count(250, 1, 1_000_000, 'Resting orders that one command may trade with'),
     instrumentsMax: count(10_000, 1, 1_000_000, 'Instruments'),
     levelsMax: count(20_000_000, 100_000, 1e9, 'Levels in all books that are fed'),
     levelsPerKeyMax: count(10_000_000, 100_000, 1e9, 'The same of one key, or one address without'),

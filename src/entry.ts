@@ -3,7 +3,7 @@
 import { fault, fieldFault, type Fault } from '../protocol/codes';
 import type { SourceEvent } from '../protocol/messages';
 import type { Timer, TurnMeter } from './base/turn-meter';
-import type { OrderStage } from './gateway/orders';
+import type { OrderOutcome, OrderStage } from './gateway/orders';
 import type { MarketOutput } from './market/output';
 import type { Recorder } from './recorder';
 import type { SubmitResult } from './sequencer/sequencer';
@@ -93,7 +93,12 @@ export class Sources {
 export function createOrderStage({ market, sequencer }: Recorder, waitingMax: number): OrderStage {
   let names = 0;
   let waiting = 0;
-  const inTurn = <T>(owner: string, act: (out: MarketOutput) => T): Promise<T | Fault> =>
+  const inTurn = <T>(
+    owner: string,
+    act: (out: MarketOutput) => T,
+    /** Whether it is to be done once more. */
+    goesOn: (result: T) => boolean = () => false,
+  ): Promise<T | Fault> =>
     new Promise((resolve) => {
       const refused = sequencer.refusal();
       if (refused !== undefined) {
@@ -109,6 +114,7 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
       sequencer.act(
         (out) => {
           result = act(out);
+          return goesOn(result) ? 1 : 0;
         },
         () => {
           waiting -= 1;
@@ -130,12 +136,10 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
     },
     cancel: (owner, target) => inTurn(owner, (out) => router.cancel(owner, target, out)),
     amend: (owner, fields) => inTurn(owner, (out) => router.amend(owner, fields, out)),
-    setState: async (owner, symbol, state) => {
-      const done = await inTurn(owner, (out) => router.setState(owner, symbol, state, out));
-      if (!('code' in done) && router.isInAuction(symbol)) {
-        await finishAuction({ market, sequencer }, symbol, owner);
-      }
-      return done;
+    setState: (owner, symbol, state) => {
+      const step = (out: MarketOutput): OrderOutcome | Fault =>
+        router.setState(owner, symbol, state, out);
+      return inTurn(owner, step, (done) => !('code' in done) && router.isInAuction(symbol));
     },
     find: (orderId) => router.desk.get(orderId),
     named: (owner, clientOrderId) => router.desk.named(owner, clientOrderId),
@@ -145,42 +149,18 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
   };
 }
 
-/**
- * Goes on with an auction that one command did not finish, a command a turn, so that nobody waits for
- * more than one of them.
- * @param owner who opens the instrument
- * @returns when it is done, and the journal has it; or when the server is being stopped, and the next
- *   start goes on with it
- */
-export function finishAuction(
-  { market, sequencer }: Pick<Recorder, 'market' | 'sequencer'>,
-  symbol: string,
-  owner: string,
-): Promise<void> {
+/** Goes on with the auctions that were under way when the server stopped, a command at a time. */
+export function finishAuctions({
+  market,
+  sequencer,
+}: Pick<Recorder, 'market' | 'sequencer'>): void {
   const { router } = market;
-  return new Promise((resolve) => {
-    const step = (): void => {
-      if (sequencer.refusal()?.code === 'shutting-down') return resolve();
-      let isDone = false;
-      sequencer.act(
-        (out) => {
-          if (router.isInAuction(symbol)) router.setState(owner, symbol, 'open', out);
-          isDone = !router.isInAuction(symbol);
-          if (!isDone) setImmediate(step);
-        },
-        () => {
-          if (isDone) resolve();
-        },
-      );
-    };
-    step();
-  });
-}
-
-/** Goes on with the auctions that were under way when the server stopped. */
-export function finishAuctions(recorder: Pick<Recorder, 'market' | 'sequencer'>): void {
-  for (const { definition } of recorder.market.all()) {
+  for (const { definition } of market.all()) {
     const { symbol } = definition;
-    if (recorder.market.router.isInAuction(symbol)) void finishAuction(recorder, symbol, '');
+    if (!router.isInAuction(symbol)) continue;
+    sequencer.act((out) => {
+      router.setState('', symbol, 'open', out);
+      return router.isInAuction(symbol) ? 1 : 0;
+    });
   }
 }
