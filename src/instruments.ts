@@ -8,6 +8,7 @@ import { InstrumentSettingsSchema, type InstrumentSettings } from '../protocol/i
 import type { Instrument } from '../protocol/messages';
 import { isSymbol, parseDecimal } from '../protocol/units';
 import { StartFault } from './base/start-fault';
+import type { Definer } from './gateway/admin';
 import type { MarketOutput } from './market/output';
 import type { Recorder } from './recorder';
 import { filled } from './settings-check';
@@ -97,12 +98,22 @@ export function definitionsOf(
   return refused === undefined ? definitions : wrong(named[refused.index]!.symbol, refused.fault);
 }
 
+/** What an operator does to instruments over REST. */
+export function definerOf(recorder: Recorder, queries: Pick<Definer, 'instrument'>): Definer {
+  return {
+    define: (fields) => defineInstrument(recorder, fields),
+    instrument: (symbol) => queries.instrument(symbol),
+    renumber: (symbol) => renumberInstrument(recorder, symbol),
+    delete: (symbol) => deleteInstrument(recorder, symbol),
+  };
+}
+
 /**
  * Defines an instrument while the server runs; the same one again changes nothing.
  * @param fields as under `[[instruments]]`, for whoever may do so
  * @returns its symbol, when the journal has it
  */
-export async function defineInstrument(
+async function defineInstrument(
   { market, sequencer }: Recorder,
   fields: unknown,
 ): Promise<string | Fault> {
@@ -128,7 +139,7 @@ export async function defineInstrument(
  * The numbers of a symbol's source begin anew, as if the source had said so.
  * @returns the newest seq, when the journal has what became of it
  */
-export function renumberInstrument(
+function renumberInstrument(
   { market, sequencer }: Recorder,
   symbol: string,
 ): Promise<number | Fault> {
@@ -139,7 +150,7 @@ export function renumberInstrument(
  * Deletes a fed instrument: it counts as not there, but for its past.
  * @returns the newest seq, when the journal has what became of it
  */
-export function deleteInstrument(
+function deleteInstrument(
   { market, sequencer }: Recorder,
   symbol: string,
 ): Promise<number | Fault> {

@@ -53,12 +53,7 @@ import { Freshness } from './freshness';
 import { createHub } from './hub';
 import { hydrate } from './hydration';
 import { journalNotices } from './journal-notices';
-import {
-  defineInstrument,
-  definitionsOf,
-  deleteInstrument,
-  renumberInstrument,
-} from './instruments';
+import { definerOf, definitionsOf } from './instruments';
 import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
 import { History, startHistoryThread, startPlaybackThread } from './journal/history';
 import type { AnswerTo, MissingPlaces, PastQuestion } from './journal/history-messages';
@@ -253,16 +248,7 @@ export function startServer(
       queries,
       keys,
       orders: new Orders(orders),
-      admin: new Admin(
-        connections,
-        {
-          define: (fields) => defineInstrument(recorder, fields),
-          instrument: (symbol) => queries.instrument(symbol),
-          renumber: (symbol) => renumberInstrument(recorder, symbol),
-          delete: (symbol) => deleteInstrument(recorder, symbol),
-        },
-        clock,
-      ),
+      admin: new Admin(connections, definerOf(recorder, queries), clock),
       connection: (...of) => new StreamTurns(turns, new StreamConnection(hub, ...of)),
       connections,
       ingest: async (who, text, continues) => {

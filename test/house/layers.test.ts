@@ -106,7 +106,6 @@ const OTHER_LOOPS =
 const UNTIMED: ReadonlyMap<string, string> = new Map([
   ['src/shutdown.ts', 'it serves nobody any more'],
   ['src/takeovers.ts', 'it answers a question'],
-  ['src/entry.ts', 'it asks for a turn of the sequencer'],
   ['src/gateway/requests.ts', 'what is held is let go'],
   ['src/journal/history.ts', 'timed by `turns`, where there is one'],
   ['src/journal/thread-writer.ts', 'timed by meteredWriter'],
