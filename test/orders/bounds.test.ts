@@ -6,16 +6,19 @@
 import { afterAll, describe, expect, spyOn, test } from 'bun:test';
 
 import { ManualClock } from '../../src/base/clock';
+import { InstrumentSettingsSchema } from '../../protocol/instrument-settings';
 import { Prng } from '../../src/base/prng';
 import { StartFault } from '../../src/base/start-fault';
 import { check, type Config } from '../../src/config';
 import { finishAuctions } from '../../src/entry';
+import { definitionOf } from '../../src/instruments';
 import type { VenueInstrument } from '../../src/market/venue-instrument';
 import { auctionPrice } from '../../src/market/venue/auction';
 import { Ladder } from '../../src/market/venue/ladder';
 import { OrderBook } from '../../src/market/venue/order-book';
 import { BUY, SELL } from '../../src/market/venue/words';
 import { openRecorder, type Recorder } from '../../src/recorder';
+import { filled } from '../../src/settings-check';
 import { verifyBoth } from '../journal/verified';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { readSeed } from '../support/seed';
@@ -208,6 +211,19 @@ describe('quotas of an owner', () => {
     const ioc = order({ price: 10, timeInForce: 'ioc', clientOrderId: 'third' });
     expect(run.submit('ada', ioc).result).toMatchObject({ order: { status: 'expired' } });
   });
+});
+
+test('a largest order that no setting gives is far below what a side holds; a venue keeps its own', () => {
+  const given = { symbol: 'ACME', priceScale: 2, quantityScale: 3 };
+  const setting = filled(InstrumentSettingsSchema, given);
+  if ('code' in setting) throw new Error(setting.message);
+  const rules = { quantityMax: 2 ** 43 };
+  expect(definitionOf(setting)).toMatchObject({ rules });
+  // As an earlier version defined it: the same settings must go on to fit the journal.
+  const known = venue('ACME', { quantityMax: 2 ** 50 });
+  expect(definitionOf(setting, known)).toMatchObject({ rules: { quantityMax: 2 ** 50 } });
+  const named = { ...setting, quantityMax: '5.000' };
+  expect(definitionOf(named, known)).toMatchObject({ rules: { quantityMax: 5_000 } });
 });
 
 describe('other settings after a restart', () => {
