@@ -7,13 +7,13 @@ import { BOOK_DEPTH } from '../../protocol/units';
 import { fetchBook, type RestBook } from '../client/rest';
 import { StartFault } from '../base/start-fault';
 import { fail } from './failure';
+import { keyOf, withKeyOptions, type KeyFlags } from './key-option';
 import { MARK_WORDS, showLiveBook } from './live-book';
-import { KEY_OPTION, URL_OPTION } from './options';
+import { READER_KEY, URL_OPTION } from './options';
 import { refusal } from './refusal';
 
-interface Options {
+interface Options extends KeyFlags {
   readonly url: string;
-  readonly key?: string;
   readonly at?: string;
   readonly depth: string;
   readonly json?: true;
@@ -21,11 +21,11 @@ interface Options {
 }
 
 export function bookCommand(): Command {
-  return new Command('book')
+  const command = new Command('book')
     .description('Show the order book of an instrument: live on a terminal, once into a pipe.')
     .argument('<symbol>', 'instrument')
-    .addOption(URL_OPTION())
-    .addOption(KEY_OPTION())
+    .addOption(URL_OPTION());
+  return withKeyOptions(command, READER_KEY)
     .option('--at <TIME>', 'a past moment: ns since 1970, or 2024-08-09T00:35:00Z')
     .option('--depth <N>', 'levels a side', '10')
     .option('--json', 'the answer of the server as it is')
@@ -43,6 +43,8 @@ Examples:
 `,
     )
     .action(async (symbol: string, options: Options) => {
+      const key = keyOf(options);
+      if (key instanceof StartFault) return fail(key);
       const at = options.at === undefined ? undefined : parseTime(options.at);
       if (options.at !== undefined && at === undefined) {
         fail(
@@ -63,14 +65,14 @@ Examples:
       const isLive = process.stdout.isTTY && depth <= BOOK_DEPTH && at === undefined;
       try {
         if (isLive && options.once !== true && options.json !== true) {
-          await showLiveBook(options.url, symbol, depth, options.key);
+          await showLiveBook(options.url, symbol, depth, key);
           return;
         }
         const query = { depth, ...(at && { at: at.toString() }) };
-        const book = await fetchBook(options.url, symbol, query, options.key);
+        const book = await fetchBook(options.url, symbol, query, key);
         process.stdout.write(options.json ? `${JSON.stringify(book)}\n` : ladder(book));
       } catch (e) {
-        fail(await refusal(e, () => symbol, options.url, options.key));
+        fail(await refusal(e, () => symbol, options.url, key));
       }
     });
 }

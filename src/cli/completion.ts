@@ -8,6 +8,7 @@ import { loadConfig, processEnvironment } from '../config';
 import { readKeys } from '../gateway/stored-keys';
 import { readSymbols } from '../journal/reading';
 import { FILES_WORD, SCRIPTS } from './completion-scripts';
+import { keyOf } from './key-option';
 import { candidatesFor, type Surroundings } from './completion-words';
 
 /** A person waits for it, with a key pressed. */
@@ -53,13 +54,21 @@ const symbols: Surroundings['symbols'] = async (command, words) => {
     string | undefined;
   const server = valueIn(words, '--url') ?? valueIn(words, '--to') ?? url;
   try {
-    if (server !== undefined) return await fetchSymbols(server, valueIn(words, '--key'), SERVER_MS_MAX); // prettier-ignore
+    if (server !== undefined) return await fetchSymbols(server, keyIn(words), SERVER_MS_MAX);
     const directory = directoryIn(words);
     return directory === undefined ? [] : readSymbols(directory);
   } catch {
     return [];
   }
 };
+
+/** The key that the line names; what comes by the input is not asked for here. */
+function keyIn(words: readonly string[]): string | undefined {
+  const [key, file] = [valueIn(words, '--key'), valueIn(words, '--key-file')];
+  if (file === '-') return undefined;
+  const found = keyOf({ ...(key !== undefined && { key }), ...(file !== undefined && { keyFile: file }) }); // prettier-ignore
+  return found instanceof StartFault ? undefined : found;
+}
 
 const keyNames: Surroundings['keyNames'] = (words) => {
   const directory = directoryIn(words);

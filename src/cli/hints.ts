@@ -4,8 +4,9 @@ import { ERRORS, type ErrorCode } from '../../protocol/codes';
 
 /** In place of those that speak of frames, fields and routes. */
 const OWN: Partial<Record<ErrorCode, string>> = {
-  'unauthorized': 'Give a key with --key; "tapedeck keys make" makes one.',
-  'forbidden': 'Give a key with --key whose role allows it; "tapedeck keys list" tells the roles.',
+  'unauthorized': 'Give a key with --key-file or TAPEDECK_KEY; "tapedeck keys make" makes one.',
+  'forbidden':
+    'Give a key with --key-file or TAPEDECK_KEY whose role allows it; "tapedeck keys list" tells the roles.',
   'unknown-symbol': '"tapedeck tail \'tick:*\'" shows which instruments there are.',
   'unknown-topic': 'Topics are channel:SYMBOL, such as book:BTCUSDT; see "tapedeck tail --help".',
   'too-many-topics': 'Follow fewer topics, or raise limits.topicsMax of the server.',

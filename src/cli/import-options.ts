@@ -7,8 +7,10 @@ import type { TimeUnit } from '../ingest/recording/times';
 import { isSymbol, SCALE_MAX } from '../../protocol/units';
 import { StartFault } from '../base/start-fault';
 import type { SinkOptions } from './import-sinks';
+import { keyOf } from './key-option';
 
 export interface ImportOptions extends SinkOptions {
+  readonly keyFile?: string;
   readonly speed: string;
   readonly format?: RecordingFormat;
   readonly timeUnit: TimeUnit;
@@ -27,9 +29,23 @@ export interface Asked {
   readonly names: ReadonlyMap<string, string>;
 }
 
+/** The options with the key that they name, where there is a server to show it to. */
+export function withKey(
+  options: ImportOptions,
+  files: readonly string[],
+): ImportOptions | StartFault {
+  if (options.to === undefined) return options;
+  if (options.keyFile === '-' && files.includes('-')) {
+    return new StartFault('bad-usage', '--key-file and a recording cannot both be the input', 'Give one of them as a file.'); // prettier-ignore
+  }
+  const key = keyOf(options);
+  return key instanceof StartFault ? key : { ...options, ...(key !== undefined && { key }) };
+}
+
 export function readOptions(options: ImportOptions): Asked | StartFault {
-  if (options.to === undefined && options.key !== undefined) {
-    return new StartFault('bad-usage', '--key goes with --to only', 'Give --to URL as well.');
+  if (options.to === undefined && (options.key ?? options.keyFile) !== undefined) {
+    const flag = options.key === undefined ? '--key-file' : '--key';
+    return new StartFault('bad-usage', `${flag} goes with --to only`, 'Give --to URL as well.');
   }
   const speed = parseSpeed(options.speed);
   if (speed === undefined) {

@@ -19,14 +19,15 @@ import {
 } from '../ingest/recording/recording';
 import { TIME_UNITS } from '../ingest/recording/times';
 import { clientFault, fail } from './failure';
-import { readOptions, type Asked, type ImportOptions } from './import-options';
+import { readOptions, withKey, type Asked, type ImportOptions } from './import-options';
 import { ImportRun } from './import-run';
 import type { ImportSummary } from './import-summary';
 import { openSink, type Sink } from './import-sinks';
+import { withKeyOptions } from './key-option';
 import { showProgress } from './progress';
 
 export function importCommand(): Command {
-  return new Command('import')
+  const command = new Command('import')
     .alias('replay')
     .description('Bring recordings into a journal directory, or into a running server.')
     .argument(
@@ -34,8 +35,8 @@ export function importCommand(): Command {
       'Tapedeck tapes or Binance captures: gzip, zstd or plain; - is the input',
     )
     .option('--data <DIR>', 'into the journal in this directory (data)')
-    .addOption(new Option('--to <URL>', 'into a running server').conflicts(['data', 'config']))
-    .option('--key <K>', 'key with the role publish, for --to')
+    .addOption(new Option('--to <URL>', 'into a running server').conflicts(['data', 'config']));
+  return withKeyOptions(command, 'key with the role publish, for --to')
     .option('--speed <S>', 'max, or a multiple of real time such as 1 or 10', 'max')
     .addOption(new Option('--format <F>', 'instead of looking').choices([...RECORDING_FORMATS]))
     .addOption(
@@ -66,11 +67,12 @@ book that waits for a snapshot), skipped or refused.
 Examples:
   tapedeck import day.ndjson.gz --data ./data
   zcat day.gz | tapedeck import - --data ./data --symbol 'BTC/USDT:USDT=BTCUSDT.PERP'
-  tapedeck import day.ndjson --to http://127.0.0.1:7070 --key KEY --speed 10
+  tapedeck import day.ndjson --to http://127.0.0.1:7070 --key-file FILE --speed 10
 `,
     )
-    .action(async (files: string[], options: ImportOptions) => {
-      const fault = await importAll(files, options);
+    .action(async (files: string[], flags: ImportOptions) => {
+      const options = withKey(flags, files);
+      const fault = options instanceof StartFault ? options : await importAll(files, options);
       if (fault !== undefined) fail(fault);
     });
 }

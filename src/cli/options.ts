@@ -2,10 +2,8 @@
 
 import { Option } from 'commander';
 
-/** On a server that lets nobody read without one. */
-export function KEY_OPTION(): Option {
-  return new Option('--key <K>', 'key with the role read, where the server asks for one');
-}
+/** What a key is for, on a server that lets nobody read without one. */
+export const READER_KEY = 'key with the role read, where the server asks for one';
 
 export function URL_OPTION(): Option {
   return new Option('--url <URL>', 'address of the server').default('http://127.0.0.1:7070');

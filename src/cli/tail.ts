@@ -13,29 +13,29 @@ import { Connection } from '../client/connection';
 import { processEnvironment } from '../config';
 import { defaultRingPath } from '../ipc/ring-path';
 import { fail, failNow } from './failure';
+import { keyOf, withKeyOptions, type KeyFlags } from './key-option';
 import { LiveTail } from './live-tail';
-import { KEY_OPTION, URL_OPTION } from './options';
+import { READER_KEY, URL_OPTION } from './options';
 import { refusal, topicsFault } from './refusal';
 import { line, Output } from './tail-output';
 import { tailRing } from './tail-ring';
 
-interface Options {
+interface Options extends KeyFlags {
   readonly url: string;
-  readonly key?: string;
   readonly json?: true;
   readonly ring?: string;
   readonly ringOwner?: string;
 }
 
 export function tailCommand(): Command {
-  return new Command('tail')
+  const command = new Command('tail')
     .description('Print live topics, a line a message, until interrupted.')
     .argument(
       '[topic...]',
       'tick:SYM, trade:SYM, bbo:SYM, book:SYM, bar:SYM:1m, stats:SYM, status; * for every symbol',
     )
-    .addOption(URL_OPTION())
-    .addOption(KEY_OPTION())
+    .addOption(URL_OPTION());
+  return withKeyOptions(command, READER_KEY)
     .option(
       '--ring <PATH>',
       'read the ring of a server on this machine (default: where this user has it); without topics all of it',
@@ -66,11 +66,17 @@ Examples:
       if (topics.length === 0) command.error("error: missing required argument 'topic'");
       const fault = topicsFault(topics);
       if (fault !== undefined) return fail(fault);
-      await tailServer(topics, options);
+      const key = keyOf(options);
+      if (key instanceof StartFault) return fail(key);
+      await tailServer(topics, key, options);
     });
 }
 
-async function tailServer(topics: string[], { url, key, json }: Options): Promise<void> {
+async function tailServer(
+  topics: string[],
+  key: string | undefined,
+  { url, json }: Options,
+): Promise<void> {
   const output = new Output();
   let live: LiveTail | undefined;
   const show = (message: Message): void => {

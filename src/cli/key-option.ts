@@ -1,0 +1,53 @@
+/**
+ * Key option: where a command finds the key that it shows a server. What stands on a command line every user
+ * of the machine can see, so it may also stand in a file, come by the input, or be in the environment.
+ */
+
+import { readFileSync } from 'node:fs';
+import { Option, type Command } from 'commander';
+
+import { StartFault } from '../base/start-fault';
+import { processEnvironment, type Environment } from '../config';
+
+export const KEY_VARIABLE = 'TAPEDECK_KEY';
+const STANDARD_INPUT = 0;
+/** A token may be longer than a key; nothing is as long as this. */
+const LENGTH_MAX = 16_384;
+
+export interface KeyFlags {
+  readonly key?: string;
+  readonly keyFile?: string;
+}
+
+/** @param what the key is for, in the words of the help */
+export function withKeyOptions(command: Command, what: string): Command {
+  const shown = new Option('--key <K>', `${what}; every user of this machine can see it in the list of processes`); // prettier-ignore
+  return command
+    .addOption(shown.conflicts('keyFile'))
+    .option('--key-file <FILE>', `the same out of a file, - is the input; or set ${KEY_VARIABLE}`);
+}
+
+/** The key that a command is given: on its line, in a file, or in the environment. */
+export function keyOf(
+  { key, keyFile }: KeyFlags,
+  environment: Environment = processEnvironment(),
+): string | undefined | StartFault {
+  if (key !== undefined) return key;
+  if (keyFile === undefined) return environment[KEY_VARIABLE] || undefined;
+  let text: string;
+  try {
+    text = readFileSync(keyFile === '-' ? STANDARD_INPUT : keyFile, 'utf8').trim();
+  } catch (e) {
+    return badFile(keyFile, `cannot be read: ${(e as Error).message}`);
+  }
+  // Not what it holds: that may be a key among other things.
+  if (text === '' || text.length > LENGTH_MAX || /\s/.test(text)) {
+    return badFile(keyFile, 'holds no key; expected one line, which is the key');
+  }
+  return text;
+}
+
+function badFile(file: string, why: string): StartFault {
+  const name = file === '-' ? 'the input' : file;
+  return new StartFault('bad-usage', `--key-file: ${name} ${why}`, 'Write what "tapedeck keys make" printed into it.'); // prettier-ignore
+}

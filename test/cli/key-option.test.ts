@@ -1,0 +1,93 @@
+/** Where the commands find a key: on the line, in a file, by the input, in the environment. */
+
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { join } from 'node:path';
+
+import { instrument, tape, trade } from '../support/feed';
+import { PUBLISH_KEY, Scratch, ServerProcess, tapedeck, testKey } from '../support/tapedeck-process'; // prettier-ignore
+
+const MAIN = join(import.meta.dir, '../../src/main.ts');
+const READER = testKey('reader');
+const scratch = new Scratch();
+let server: ServerProcess;
+let recording: string;
+
+beforeAll(async () => {
+  server = await ServerProcess.start({
+    config: '[auth]\nrequireKey = true\n',
+    keys: [{ name: 'reader', roles: ['read'] }],
+  });
+  const lines = tape(instrument('ACME'), trade('ACME', '1.00', '1'));
+  expect((await server.ingest(lines, PUBLISH_KEY)).status).toBe(200);
+  recording = scratch.write(tape(instrument('ACME')), '.ndjson');
+});
+afterAll(async () => {
+  await server.remove();
+  scratch.remove();
+});
+
+/** Without a tick the server lets it read, and has none. */
+const LET_IN = expect.stringContaining('(no-data)');
+const book = (...more: string[]): string[] => ['book', 'ACME', '--url', server.url, ...more];
+const pour = (...more: string[]): string[] => ['import', recording, '--to', server.url, ...more];
+
+async function withInput(args: string[], input: string): Promise<{ code: number; stderr: string }> {
+  const child = Bun.spawn([process.execPath, MAIN, ...args], { stdin: Buffer.from(input), stdout: 'ignore', stderr: 'pipe' }); // prettier-ignore
+  return { code: await child.exited, stderr: await new Response(child.stderr).text() };
+}
+
+test('out of a file, with or without a line feed; the line wins over the environment', async () => {
+  for (const content of [READER, `${READER}\n`, ` ${READER}\r\n`]) {
+    const { stderr } = await tapedeck(book('--key-file', scratch.write(content)));
+    expect(stderr).toEqual(LET_IN);
+  }
+  const env = { TAPEDECK_KEY: 'none' };
+  expect((await tapedeck(book('--key-file', scratch.write(READER)), { env })).stderr).toEqual(LET_IN); // prettier-ignore
+  expect((await tapedeck(book('--key', READER), { env })).stderr).toEqual(LET_IN);
+  expect((await tapedeck(book(), { env })).stderr).toContain('(unauthorized)');
+  expect((await tapedeck(book())).stderr).toContain('(unauthorized)');
+});
+
+test('out of the environment and by the input', async () => {
+  expect((await tapedeck(book(), { env: { TAPEDECK_KEY: READER } })).stderr).toEqual(LET_IN);
+  expect((await withInput(book('--key-file', '-'), `${READER}\n`)).stderr).toEqual(LET_IN);
+});
+
+test('for import and tail too', async () => {
+  expect(await tapedeck(pour('--key-file', scratch.write(PUBLISH_KEY)))).toMatchObject({ code: 0 });
+  expect(await tapedeck(pour(), { env: { TAPEDECK_KEY: PUBLISH_KEY } })).toMatchObject({ code: 0 });
+  expect(await withInput(pour('--key-file', '-'), PUBLISH_KEY)).toMatchObject({ code: 0 });
+  const tail = ['tail', 'trade:NONE', '--url', server.url];
+  expect((await tapedeck([...tail, '--key-file', scratch.write(READER)])).stderr).toContain('(unknown-symbol)'); // prettier-ignore
+  expect((await tapedeck(tail, { env: { TAPEDECK_KEY: READER } })).stderr).toContain('(unknown-symbol)'); // prettier-ignore
+  // Into a journal there is nobody to show it to.
+  const offline = await tapedeck(['import', recording, '--data', scratch.fresh()], { env: { TAPEDECK_KEY: PUBLISH_KEY } }); // prettier-ignore
+  expect(offline.code).toBe(0);
+});
+
+test('what is no key is told without showing what is there', async () => {
+  const absent = scratch.fresh();
+  for (const [file, words] of [
+    [absent, `${absent} cannot be read`],
+    [scratch.write(''), 'holds no key'],
+    [scratch.write(`${READER}\nmore`), 'holds no key'],
+    [scratch.write('x'.repeat(20_000)), 'holds no key'],
+  ] as const) {
+    const { code, stderr } = await tapedeck(book('--key-file', file));
+    expect([code, stderr]).toEqual([64, expect.stringContaining(words)]);
+    expect(stderr).not.toContain(READER.slice(0, 16));
+  }
+  expect((await tapedeck(book('--key', READER, '--key-file', absent))).code).not.toBe(0);
+  const offline = await tapedeck(['import', recording, '--data', scratch.fresh(), '--key-file', absent]); // prettier-ignore
+  expect(offline.stderr).toContain('--key-file goes with --to only');
+  const twice = await withInput(['import', '-', '--to', server.url, '--key-file', '-'], PUBLISH_KEY); // prettier-ignore
+  expect(twice).toMatchObject({ code: 64, stderr: expect.stringContaining('cannot both be the input') }); // prettier-ignore
+});
+
+test('the help of each command that takes a key warns of the list of processes', async () => {
+  for (const command of ['book', 'tail', 'import']) {
+    const { stdout } = await tapedeck([command, '--help']);
+    const words = stdout.replace(/\s+/g, ' ');
+    for (const part of ['--key-file <FILE>', 'TAPEDECK_KEY', 'list of processes']) expect(words).toContain(part); // prettier-ignore
+  }
+});
