@@ -147,8 +147,13 @@ async function open(job: Extract<BigReaderJob, { act: 'open' }>): Promise<void> 
     }
     socket.subscribe([...topics]);
     sum.sessions += 1;
-    if (i % OPENING_MAX === 0 || i === job.sessions) while (answers < 2 * i) await Bun.sleep(1);
+    if (i % OPENING_MAX === 0 || i === job.sessions) await answered(2 * i);
   }
+}
+
+/** Waits for as many welcomes and acknowledgements. */
+async function answered(count: number): Promise<void> {
+  while (answers < count) await Bun.sleep(1);
 }
 
 async function act(job: BigReaderJob): Promise<void> {
