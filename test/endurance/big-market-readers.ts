@@ -53,7 +53,8 @@ const ONE_MESSAGE = Uint8Array.of(0x91);
 const clock = new SystemClock();
 const latency = new Samples();
 const sum = { sessions: 0, messages: 0, holes: 0, repeated: 0, gaps: 0, resets: 0, errors: 0, ended: 0, checked: 0, wrong: 0 }; // prettier-ignore
-let answers = 0;
+/** Welcomes and acknowledgements. */
+const got = { answers: 0 };
 
 class Chains {
   /** The newest `seq` of each topic. */
@@ -89,7 +90,7 @@ class Chains {
   private control(message: Uint8Array): void {
     const [m] = decodeFrame(Buffer.concat([ONE_MESSAGE, message]));
     if (m === undefined || isFault(m)) throw new Error(m?.message ?? 'an empty message');
-    if (m.type === 'welcome' || m.type === 'ack') answers += 1;
+    if (m.type === 'welcome' || m.type === 'ack') got.answers += 1;
     else if (m.type === 'error') sum.errors += 1;
     else if (m.type === 'reset') {
       sum.resets += m.topics.length;
@@ -151,9 +152,8 @@ async function open(job: Extract<BigReaderJob, { act: 'open' }>): Promise<void> 
   }
 }
 
-/** Waits for as many welcomes and acknowledgements. */
 async function answered(count: number): Promise<void> {
-  while (answers < count) await Bun.sleep(1);
+  while (got.answers < count) await Bun.sleep(1);
 }
 
 async function act(job: BigReaderJob): Promise<void> {
