@@ -10,29 +10,43 @@ const NOTHING = Buffer.alloc(0);
 export class QuickSocket {
   private readonly socket: Socket<QuickSocket>;
   private readonly take: (payload: Uint8Array) => void;
+  private readonly ended: () => void;
   private isUpgraded = false;
   /** A frame that has not come to its end. */
   private rest = NOTHING;
 
-  private constructor(socket: Socket<QuickSocket>, take: (payload: Uint8Array) => void) {
+  private constructor(
+    socket: Socket<QuickSocket>,
+    take: (payload: Uint8Array) => void,
+    ended: () => void,
+  ) {
     this.socket = socket;
     this.take = take;
+    this.ended = ended;
   }
 
-  /** @param take is handed each binary frame, whose bytes are good until it returns */
-  static async open(url: string, take: (payload: Uint8Array) => void): Promise<QuickSocket> {
+  /**
+   * @param take is handed each binary frame, whose bytes are good until it returns
+   * @param ended called when the connection is closed
+   */
+  static async open(
+    url: string,
+    take: (payload: Uint8Array) => void,
+    ended: () => void = () => {},
+  ): Promise<QuickSocket> {
     const { hostname, port } = new URL(url);
     const socket = await Bun.connect<QuickSocket>({
       hostname,
       port: Number(port),
       socket: {
         data: ({ data }, chunk) => data.read(chunk),
+        close: ({ data }) => data.ended(),
         error: (_, e) => {
           throw e;
         },
       },
     });
-    socket.data = new QuickSocket(socket, take);
+    socket.data = new QuickSocket(socket, take, ended);
     socket.write(upgradeRequest('/v1/stream', SUBPROTOCOL_MSGPACK));
     return socket.data;
   }
@@ -52,7 +66,9 @@ export class QuickSocket {
       const payload = data.subarray(frame.start, frame.end);
       if (frame.opcode === OPCODE.binary) this.take(payload);
       else if (frame.opcode === OPCODE.ping) this.socket.write(clientFrame(OPCODE.pong, payload));
-      else throw new Error(`a frame of kind ${frame.opcode} on a binary stream`);
+      else if (frame.opcode !== OPCODE.close) {
+        throw new Error(`a frame of kind ${frame.opcode} on a binary stream`);
+      }
     }
     this.rest = at === data.length ? NOTHING : Buffer.from(data.subarray(at));
   }

@@ -1,0 +1,71 @@
+/** Figures of the big market: what is read of the server while it runs, and what follows from that. */
+
+import { cpuUs } from '../bench/processes';
+import { processFigures } from './process-figures';
+
+/** Turns of a kind: how many, how many of them longer than a bound, and the bucket of the longest. */
+export interface TurnFigures {
+  readonly count: number;
+  readonly over5Ms: number;
+  /** Upper bound of the longest, in ms; null: more than 10 s. */
+  readonly longestMsMax: number | null;
+}
+
+export interface Sample {
+  readonly seconds: number;
+  readonly rssBytes: number;
+  readonly anonBytes: number;
+  readonly cpuSeconds: number;
+}
+
+export function sampleOf(pid: number, seconds: number): Sample {
+  const { rssAnonBytes, rssFileBytes } = processFigures(pid);
+  return { seconds, rssBytes: rssAnonBytes + rssFileBytes, anonBytes: rssAnonBytes, cpuSeconds: cpuUs(pid) / 1e6 }; // prettier-ignore
+}
+
+/** By how much memory of its own grows, in MB an hour: the straight line that fits the last half best. */
+export function slopeMbPerHour(samples: readonly Sample[]): number {
+  const half = samples.slice(Math.floor(samples.length / 2));
+  if (half.length < 2) return 0;
+  const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+  const t = mean(half.map(({ seconds }) => seconds));
+  const m = mean(half.map(({ anonBytes }) => anonBytes));
+  let above = 0;
+  let below = 0;
+  for (const { seconds, anonBytes } of half) {
+    above += (seconds - t) * (anonBytes - m);
+    below += (seconds - t) ** 2;
+  }
+  return below === 0 ? 0 : (above / below / 1_048_576) * 3_600;
+}
+
+type Buckets = Map<string, Map<number, number>>;
+
+/** The cumulated buckets of `loop_turn_seconds`, by turn and upper bound in ms. */
+export function turnBuckets(text: string): Buckets {
+  const turns: Buckets = new Map();
+  for (const line of text.split('\n')) {
+    const found = /^tapedeck_loop_turn_seconds_bucket\{(.*)\} (\d+)$/.exec(line);
+    if (found === null) continue;
+    const turn = /turn="([^"]+)"/.exec(found[1]!)![1]!;
+    const le = /le="([^"]+)"/.exec(found[1]!)![1]!;
+    const of = turns.get(turn) ?? new Map<number, number>();
+    turns.set(turn, of);
+    of.set(le === '+Inf' ? Infinity : Number(le) * 1_000, Number(found[2]));
+  }
+  return turns;
+}
+
+/** What there was of each kind between two readings. */
+export function turnsBetween(before: Buckets, after: Buckets): Record<string, TurnFigures> {
+  const out: Record<string, TurnFigures> = {};
+  for (const [turn, buckets] of after) {
+    const since = [...buckets].map(([ms, n]): [number, number] => [ms, n - (before.get(turn)?.get(ms) ?? 0)]); // prettier-ignore
+    const count = since.at(-1)![1];
+    if (count === 0) continue;
+    const longest = since.find(([, n]) => n === count)![0];
+    const upTo5Ms = since.findLast(([ms]) => ms <= 5)![1];
+    out[turn] = { count, over5Ms: count - upTo5Ms, longestMsMax: Number.isFinite(longest) ? longest : null }; // prettier-ignore
+  }
+  return out;
+}

@@ -1,0 +1,353 @@
+/**
+ * The big market, by hand: a full market, ten thousand sessions, a steady rate for hours, and a kill at
+ * the end. What is measured and judged stands in `BIG-MARKET.md`.
+ *
+ *     bun test/endurance/big-market.ts [--minutes 120] [--instruments 10000] [--levels 1000]
+ *         [--sessions 10000] [--topics 10] [--rate 20000] [--readers 4] [--sources 2] [--out DIRECTORY]
+ */
+
+import type { Subprocess } from 'bun';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { descriptorsMax } from '../../src/base/descriptors';
+import { endAll, startWorkerProcess } from '../bench/processes';
+import { sampleOf, slopeMbPerHour, turnBuckets, turnsBetween, type Sample, type TurnFigures } from './big-market-figures'; // prettier-ignore
+import type { BigReaderDone, BigReaderJob } from './big-market-readers';
+import type { BigSourceDone, BigSourceJob } from './big-market-source';
+import { metricValue } from './process-figures';
+import { ServerLife } from './server-life';
+
+const MAIN = join(import.meta.dir, '../../src/main.ts');
+const RECOVERY_MS_MAX = 5_000;
+const TURN_MS_WARNED = 5;
+const SETTLE_MS = 2_000;
+/** Of the server itself, beside those of its sessions. */
+const OWN_DESCRIPTORS = 256;
+
+export interface BigMarketOptions {
+  readonly seconds: number;
+  readonly instruments: number;
+  /** Of each side of each book. */
+  readonly levels: number;
+  readonly sessions: number;
+  readonly topics: number;
+  /** Events a second. */
+  readonly rate: number;
+  /** Processes. */
+  readonly readers: number;
+  readonly sources: number;
+  readonly sampleEvery: number;
+  readonly durability: string;
+  readonly sampleSeconds: number;
+  /** What `verify` may take; 0: it is left out. */
+  readonly verifySeconds: number;
+  readonly out?: string | undefined;
+}
+
+export interface BigMarketReport {
+  readonly options: BigMarketOptions;
+  readonly descriptorsMax: number | null;
+  readonly filledSeconds: number;
+  readonly openedSeconds: number;
+  readonly source: BigSourceDone & { readonly perSecond: number };
+  readonly readers: BigReaderDone;
+  readonly deliveriesPerSecond: number;
+  readonly turns: Readonly<Record<string, TurnFigures>>;
+  /** Lines of the log of level warn and above, by message. */
+  readonly warnings: Readonly<Record<string, number>>;
+  readonly cpuShare: number;
+  readonly memory: { readonly firstMb: number; readonly lastMb: number; readonly slopeMbPerHour: number }; // prettier-ignore
+  readonly journal: {
+    readonly holes: number | undefined;
+    readonly holeRecords: number | undefined;
+  };
+  readonly recovery: { readonly announcedMs: number; readonly readMs: number; readonly records: number }; // prettier-ignore
+  readonly verify: 'sound' | 'not sound' | 'not done in time' | 'left out';
+  /** What is not as it should be. */
+  readonly wrong: readonly string[];
+}
+
+export async function bigMarket(
+  options: BigMarketOptions,
+  show: (line: string) => void = () => {},
+): Promise<BigMarketReport> {
+  // prettier-ignore
+  const run = new BigMarket(options, show);
+  try {
+    return await run.run();
+  } finally {
+    await run.end();
+  }
+}
+
+class BigMarket {
+  private readonly options: BigMarketOptions;
+  private readonly show: (line: string) => void;
+  private readonly out: string;
+  private readonly life: ServerLife;
+  private readonly running: Subprocess[] = [];
+  private readonly samples: Sample[] = [];
+  private sources: ((job: BigSourceJob) => Promise<BigSourceDone>)[] = [];
+  private readers: ((job: BigReaderJob) => Promise<BigReaderDone>)[] = [];
+
+  constructor(options: BigMarketOptions, show: (line: string) => void) {
+    this.options = options;
+    this.show = show;
+    this.out = options.out ?? mkdtempSync(join(tmpdir(), 'tapedeck-big-'));
+    mkdirSync(this.out, { recursive: true });
+    this.life = new ServerLife(this.out, settingsOf(options));
+  }
+
+  async run(): Promise<BigMarketReport> {
+    const { options, life, show } = this;
+    await life.start();
+    const filledSeconds = await timed(() => this.fill());
+    show(`filled in ${filledSeconds.toFixed(1)} s`);
+    const openedSeconds = await timed(() => this.open());
+    show(`opened in ${openedSeconds.toFixed(1)} s`);
+    const perSecond = options.rate / options.sources;
+    await Promise.all(this.sources.map((ask) => ask({ act: 'run', perSecond })));
+    await Bun.sleep(SETTLE_MS);
+    const begun = sumReaders(await Promise.all(this.readers.map((ask) => ask({ act: 'begin' }))));
+    const before = await this.metrics();
+    const beganMs = performance.now();
+    await this.watch(beganMs);
+    const tookSeconds = (performance.now() - beganMs) / 1_000;
+    const after = await this.metrics();
+    const source = sumSources(await Promise.all(this.sources.map((ask) => ask({ act: 'stop' }))));
+    await Bun.sleep(SETTLE_MS);
+    const readers = sumReaders(await Promise.all(this.readers.map((ask) => ask({ act: 'sum' }))));
+    const recovery = await this.kill(perSecond);
+    const verify = await this.verify();
+    const { samples } = this;
+    const cpu = samples.at(-1)!.cpuSeconds - samples[0]!.cpuSeconds;
+    const report = {
+      options,
+      descriptorsMax: descriptorsMax() ?? null,
+      filledSeconds,
+      openedSeconds,
+      source: { ...source, perSecond: source.acknowledged / (tookSeconds + SETTLE_MS / 1_000) },
+      readers,
+      deliveriesPerSecond: (readers.messages - begun.messages) / tookSeconds,
+      turns: turnsBetween(turnBuckets(before), turnBuckets(after)),
+      warnings: this.warnings(),
+      cpuShare: cpu / (samples.at(-1)!.seconds - samples[0]!.seconds),
+      memory: {
+        firstMb: samples[0]!.rssBytes / 1_048_576,
+        lastMb: samples.at(-1)!.rssBytes / 1_048_576,
+        slopeMbPerHour: slopeMbPerHour(samples),
+      },
+      journal: {
+        holes: metricValue(after, 'journal_holes_total'),
+        holeRecords: metricValue(after, 'journal_hole_records_total'),
+      },
+      recovery,
+      verify,
+    };
+    const whole = { ...report, wrong: wrongOf(report) };
+    writeFileSync(join(this.out, 'report.json'), `${JSON.stringify(whole, null, 2)}\n`);
+    return whole;
+  }
+
+  async end(): Promise<void> {
+    await endAll(this.running);
+    await this.life.stop('SIGKILL');
+    if (this.options.out === undefined) rmSync(this.out, { recursive: true, force: true });
+  }
+
+  private async fill(): Promise<void> {
+    const { options, life, running } = this;
+    const { url, key } = life;
+    this.sources = times(options.sources, () => startWorkerProcess<BigSourceJob, BigSourceDone>(join(import.meta.dir, 'big-market-source.ts'), running)); // prettier-ignore
+    const share = Math.ceil(options.instruments / options.sources);
+    const jobs = this.sources.map((ask, i) => {
+      const first = i * share;
+      const count = Math.min(share, options.instruments - first);
+      return ask({ act: 'fill', url, key, first, count, levels: options.levels, seed: i + 1 });
+    });
+    const { refused } = sumSources(await Promise.all(jobs));
+    if (Object.keys(refused).length > 0) throw new Error(`the market was refused: ${JSON.stringify(refused)}`); // prettier-ignore
+  }
+
+  private async open(): Promise<void> {
+    const { options, life, running } = this;
+    this.readers = times(options.readers, () => startWorkerProcess<BigReaderJob, BigReaderDone>(join(import.meta.dir, 'big-market-readers.ts'), running)); // prettier-ignore
+    const sessions = Math.ceil(options.sessions / options.readers);
+    const { topics, instruments, sampleEvery } = options;
+    const asked = { act: 'open', url: life.url, sessions, topics, instruments, sampleEvery } as const; // prettier-ignore
+    await Promise.all(this.readers.map((ask, i) => ask({ ...asked, seed: 100 + i })));
+  }
+
+  /** A sample now and then, until the time is over. */
+  private async watch(beganMs: number): Promise<void> {
+    const { options, life, samples, show } = this;
+    for (let next = 0; ; next += options.sampleSeconds) {
+      const waitMs = beganMs + Math.min(next, options.seconds) * 1_000 - performance.now();
+      await Bun.sleep(Math.max(0, waitMs));
+      if (!life.isAlive) throw new Error(`the server ended; its log is in ${this.out}`);
+      const sample = sampleOf(life.pid, (performance.now() - beganMs) / 1_000);
+      samples.push(sample);
+      appendFileSync(join(this.out, 'samples.ndjson'), `${JSON.stringify(sample)}\n`);
+      if (next % 60 === 0) show(JSON.stringify(sample));
+      if (next >= options.seconds) return;
+    }
+  }
+
+  /** Killed while events come in, and started again. */
+  private async kill(perSecond: number): Promise<BigMarketReport['recovery']> {
+    const { life } = this;
+    await Promise.all(this.sources.map((ask) => ask({ act: 'run', perSecond })));
+    await Bun.sleep(SETTLE_MS);
+    await life.stop('SIGKILL');
+    await endAll(this.running);
+    const announcedMs = (await timed(() => life.start())) * 1_000;
+    const text = await this.metrics();
+    const readMs = (metricValue(text, 'recovery_seconds') ?? NaN) * 1_000;
+    return { announcedMs, readMs, records: metricValue(text, 'recovery_records') ?? NaN };
+  }
+
+  private async verify(): Promise<BigMarketReport['verify']> {
+    const { verifySeconds } = this.options;
+    if (verifySeconds === 0) return 'left out';
+    await this.life.stop('SIGTERM');
+    const child = Bun.spawn([process.execPath, MAIN, 'verify', '--data', this.life.data], {
+      stdin: 'ignore',
+      stdout: Bun.file(join(this.out, 'verify.json')),
+      stderr: Bun.file(join(this.out, 'verify.log')),
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), verifySeconds * 1_000);
+    await child.exited;
+    clearTimeout(timer);
+    if (child.signalCode !== null) return 'not done in time';
+    return child.exitCode === 0 ? 'sound' : 'not sound';
+  }
+
+  private async metrics(): Promise<string> {
+    return (await fetch(`${this.life.url}/metrics`)).text();
+  }
+
+  private warnings(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const name of readdirSync(this.out).filter((file) => /^log-\d+\.ndjson$/.test(file))) {
+      for (const line of readFileSync(join(this.out, name), 'utf8').split('\n')) {
+        const found = /^\{"level":[45]0.*"msg":"([^"]+)"/.exec(line);
+        if (found !== null) counts[found[1]!] = (counts[found[1]!] ?? 0) + 1;
+      }
+    }
+    return counts;
+  }
+}
+
+function wrongOf(report: Omit<BigMarketReport, 'wrong'>): string[] {
+  const wrong: string[] = [];
+  const none = (name: string, count: number | undefined): void => {
+    if (count !== 0) wrong.push(`${count} ${name}`);
+  };
+  const { readers, source, journal, recovery, options } = report;
+  for (const name of ['holes', 'repeated', 'gaps', 'resets', 'errors', 'ended', 'wrong'] as const) none(name, readers[name]); // prettier-ignore
+  none('holes of the journal', journal.holes);
+  none('events that were held back', source.heldBack);
+  for (const [code, count] of Object.entries(source.refused)) wrong.push(`${count} publishes refused: ${code}`); // prettier-ignore
+  if (readers.sessions < options.sessions) wrong.push(`${readers.sessions} sessions`);
+  if (readers.checked === 0) wrong.push('no content was checked');
+  if (recovery.announcedMs > RECOVERY_MS_MAX) wrong.push(`a start took ${Math.round(recovery.announcedMs)} ms`); // prettier-ignore
+  if (report.verify === 'not sound') wrong.push('the journal is not sound');
+  return wrong;
+}
+
+function sumSources(all: readonly BigSourceDone[]): BigSourceDone {
+  const refused: Record<string, number> = {};
+  const sum = { events: 0, acknowledged: 0, heldBack: 0 };
+  for (const one of all) {
+    for (const name of ['events', 'acknowledged', 'heldBack'] as const) sum[name] += one[name];
+    for (const [code, n] of Object.entries(one.refused)) refused[code] = (refused[code] ?? 0) + n;
+  }
+  return { ...sum, refused };
+}
+
+/** Of latencies the largest of the processes. */
+function sumReaders(all: readonly BigReaderDone[]): BigReaderDone {
+  return all.reduce((a, b) => {
+    const { latency: of, ...counts } = b;
+    const summed = Object.fromEntries(Object.entries(counts).map(([name, n]) => [name, n + a[name as 'holes']])); // prettier-ignore
+    const larger = (name: 'p50' | 'p99' | 'p999' | 'max'): number => Math.max(a.latency[name], of[name]); // prettier-ignore
+    const latency = { messages: a.latency.messages + of.messages, count: a.latency.count + of.count, p50: larger('p50'), p99: larger('p99'), p999: larger('p999'), max: larger('max') }; // prettier-ignore
+    return { ...(summed as unknown as typeof counts), latency };
+  });
+}
+
+async function timed(act: () => Promise<void>): Promise<number> {
+  const beganMs = performance.now();
+  await act();
+  return (performance.now() - beganMs) / 1_000;
+}
+
+function times<T>(count: number, make: () => T): T[] {
+  return Array.from({ length: count }, make);
+}
+
+/** Defaults, but for what is of one address or key here and of many elsewhere. */
+function settingsOf({ instruments, levels, sessions, durability }: BigMarketOptions): string {
+  const all = Math.max(100_000, Math.ceil(2.2 * instruments * levels));
+  return `
+[journal]
+durability = "${durability}"
+[limits]
+instrumentsMax = ${Math.max(10_000, instruments)}
+levelsMax = ${all}
+levelsPerKeyMax = ${all}
+sessionsMax = ${Math.max(10_000, sessions + 100)}
+sessionsPerAddressMax = ${sessions + 100}
+[log]
+level = "warn"
+turnMs = ${TURN_MS_WARNED}
+`;
+}
+
+if (import.meta.main) {
+  const text = (value: string) => ({ type: 'string' as const, default: value });
+  const { values: given } = parseArgs({
+    options: {
+      'minutes': text('120'),
+      'instruments': text('10000'),
+      'levels': text('1000'),
+      'sessions': text('10000'),
+      'topics': text('10'),
+      'rate': text('20000'),
+      'readers': text('4'),
+      'sources': text('2'),
+      'sample-every': text('100'),
+      'sample-seconds': text('10'),
+      'durability': text('async'),
+      'verify-seconds': text('600'),
+      'out': text(''),
+    },
+  });
+  const sessions = Number(given.sessions);
+  const most = descriptorsMax();
+  if (most !== undefined && most < sessions + OWN_DESCRIPTORS) {
+    console.error(`${most} descriptors are too few: run "ulimit -n ${sessions + OWN_DESCRIPTORS}" before`); // prettier-ignore
+    process.exit(2);
+  }
+  const options: BigMarketOptions = {
+    seconds: Number(given.minutes) * 60,
+    instruments: Number(given.instruments),
+    levels: Number(given.levels),
+    sessions,
+    topics: Number(given.topics),
+    rate: Number(given.rate),
+    readers: Number(given.readers),
+    sources: Number(given.sources),
+    sampleEvery: Number(given['sample-every']),
+    sampleSeconds: Number(given['sample-seconds']),
+    durability: given.durability,
+    verifySeconds: Number(given['verify-seconds']),
+    out: given.out === '' ? undefined : given.out,
+  };
+  const report = await bigMarket(options, (line) => console.error(line));
+  console.log(JSON.stringify(report, null, 2));
+  process.exit(report.wrong.length === 0 ? 0 : 1);
+}
