@@ -172,3 +172,48 @@ test('one topic that is busy is credited to its readers, whose pings follow', as
   expect(reader.state.sentBytes - before[1]!).toBeGreaterThan(100_000);
   expect(floor.pings).toBe(1); // of it alone
 });
+
+/** A reader of a busy topic whose line has a delay that changes, and room for everything. */
+async function behindDelay(): Promise<{
+  laggedMs: number;
+  isExpress: boolean;
+  rttMs: number | null;
+}> {
+  const clock = new ManualClock();
+  const broadcaster = new Broadcaster({ topicsMax: 10, sessionBoundary: 0 }, { publish: () => 1 }, clock); // prettier-ignore
+  broadcaster.hydrate([instrument('S', { seq: 1 })], 1);
+  const line = { delayMs: 5, pongs: [] as { readonly atMs: number; readonly number: number }[] };
+  const socket = socketWith({
+    ping: (payload) => {
+      line.pongs.push({ atMs: clock.monotonicMs() + line.delayMs, number: pongNumber(payload) });
+    },
+  });
+  const session = new Session('s', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, LIMITS);
+  broadcaster.enter(session);
+  broadcaster.subscriptions.subscribe(session, 1, ['trade:S'], 0);
+  let seq = 1;
+  let laggedMs = 0;
+  for (let atMs = 0; atMs < 60_000; atMs += 5) {
+    if (atMs === 5_000) line.delayMs = 300; // the network is another one from here on
+    const events = Array.from({ length: 10 }, () => {
+      seq += 1;
+      return trade({ symbol: 'S', seq, prevSeq: seq === 2 ? 0 : seq - 1 });
+    });
+    broadcaster.accept({ lastSeq: seq, events, executions: [] });
+    clock.advance(5e6);
+    while (line.pongs[0] !== undefined && line.pongs[0].atMs <= clock.monotonicMs()) {
+      session.pong(clock.monotonicMs(), line.pongs.shift()!.number);
+    }
+    if (atMs % STEP_MS === 0) broadcaster.look();
+    if (session.isLagging) laggedMs += 5;
+    if (atMs % 1_000 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return { laggedMs, isExpress: session.isExpress, rttMs: session.state.rttMs };
+}
+
+test('a reader whose network became slower is a slow one for seconds, and not for ever', async () => {
+  const { laggedMs, isExpress, rttMs } = await behindDelay();
+  expect(isExpress).toBe(true);
+  expect(rttMs).toBeWithin(300, 320);
+  expect(laggedMs).toBeWithin(100, 20_000);
+});
