@@ -5,9 +5,12 @@ import type { TopicState } from './mirror';
 import type { NativeReader } from './native-readers';
 import type { Wire } from './wire';
 
+/** So many topics a session that has gone leaves in a turn. */
+const LEFT_A_TURN = 2_000;
+
 export class SessionTopics {
   /** With the head that the last heartbeat told. */
-  readonly heads = new Map<TopicState, number>();
+  heads = new Map<TopicState, number>();
   private readonly wire: Wire;
   private readonly backlog: Backlog;
   private readonly reader: NativeReader;
@@ -50,10 +53,19 @@ export class SessionTopics {
     }
   }
 
-  /** The connection has gone. */
+  /** The connection has gone: of many topics it leaves some in a turn of the event loop. */
   end(): void {
-    for (const topic of this.heads.keys()) this.backlog.detach(topic);
-    this.wire.gone(this.reader);
-    this.heads.clear();
+    const topics = this.heads.keys();
+    this.heads = new Map();
+    this.endSome(topics);
+  }
+
+  private endSome(topics: Iterator<TopicState>): void {
+    for (let i = 0; i < LEFT_A_TURN; i++) {
+      const next = topics.next();
+      if (next.done === true) return;
+      if (!this.backlog.detach(next.value)) this.wire.forget(next.value, this.reader);
+    }
+    setImmediate(() => this.endSome(topics));
   }
 }

@@ -101,12 +101,10 @@ export class Wire {
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */
-  gone(reader: NativeReader): void {
-    for (const topic of this.natives) {
-      topic.readers(this.isText).leave(reader);
-      topic.settle(this.isText);
-    }
-    this.natives.clear();
+  forget(topic: TopicState, reader: NativeReader): void {
+    if (!this.natives.delete(topic)) return;
+    topic.readers(this.isText).leave(reader);
+    topic.settle(this.isText);
   }
 
   close(code: number, reason: string): void {

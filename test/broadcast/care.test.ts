@@ -8,6 +8,7 @@ import { describe, expect, test } from 'bun:test';
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
+import type { Mirror } from '../../src/broadcast/mirror';
 import { Session } from '../../src/broadcast/session';
 import { pongNumber } from '../../src/broadcast/wire';
 import { instrument, trade } from '../support/market-events';
@@ -216,4 +217,30 @@ test('a reader whose network became slower is a slow one for seconds, and not fo
   expect(isExpress).toBe(true);
   expect(rttMs).toBeWithin(300, 320);
   expect(laggedMs).toBeWithin(100, 20_000);
+});
+
+test('a session on very many topics leaves them in turns, and is sent nothing meanwhile', async () => {
+  const clock = new ManualClock();
+  const broadcaster = new Broadcaster({ topicsMax: 100_000, sessionBoundary: 0 }, { publish: () => 1 }, clock); // prettier-ignore
+  const symbols = Array.from({ length: 10_000 }, (_, i) => `S${i}`);
+  broadcaster.hydrate(symbols.map((symbol, i) => instrument(symbol, { seq: i + 1 })), 10_000); // prettier-ignore
+  const frames: unknown[] = [];
+  const socket = socketWith({ send: (data) => frames.push(data) });
+  const limits = { ...LIMITS, controlMessagesMax: 100_000 };
+  const session = new Session('s', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, limits);
+  broadcaster.enter(session);
+  broadcaster.subscriptions.subscribe(session, 1, ['trade:*'], 0);
+  while (!session.isExpress) session.pong(0);
+  const { mirror } = broadcaster as unknown as { mirror: Mirror };
+  const read = (): number => [...mirror.all()].filter(({ topics }) => topics.trade.isRead).length;
+  expect(read()).toBe(10_000);
+  broadcaster.leave(session);
+  expect(read()).toBe(8_000);
+  const sent = frames.length;
+  const last = trade({ symbol: 'S9999', seq: 10_001, prevSeq: 0 });
+  broadcaster.accept({ lastSeq: 10_001, events: [last], executions: [] });
+  while (read() > 0) await new Promise((resolve) => setImmediate(resolve));
+  broadcaster.look();
+  broadcaster.heartbeats.tellAll();
+  expect(frames).toHaveLength(sent);
 });

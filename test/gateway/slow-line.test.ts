@@ -136,9 +136,9 @@ test('a reader whose line gets a longer delay is live again, while the market go
     const response = await server.get(`/v1/admin/sessions/${name}`, { headers });
     return (await response.json()) as Record<string, unknown>;
   };
-  let isOver = false;
-  const market = (async () => {
-    for (; !isOver; await Bun.sleep(20)) await traded(20);
+  const market = { isOpen: true };
+  const closed = (async () => {
+    for (; market.isOpen; await Bun.sleep(20)) await traded(20);
   })();
   await until(async () => (await shown())['rttMs'] !== null);
   line.delayMs = 200;
@@ -147,8 +147,8 @@ test('a reader whose line gets a longer delay is live again, while the market go
     const { lane, rttMs } = await shown();
     return lane === 'express' && (rttMs as number) > 350;
   });
-  isOver = true;
-  await market;
+  market.isOpen = false;
+  await closed;
   await reader.close();
   line.close();
 });
