@@ -93,6 +93,7 @@ async function comeBack(missed: number): Promise<void> {
   void (async () => {
     for await (const item of subscription) if (item.type === 'trade') seqs.push(item.seq);
   })();
+  await subscription.ready;
   await traded(1);
   await until(() => seqs.length > 0);
   line.isStalled = true;
