@@ -140,7 +140,7 @@ export class Connections {
       if (next.done === true) return;
       checkOne(next.value, keys, helloMs, now);
     }
-    setImmediate(() => this.checkSome(round, keys, helloMs));
+    this.clock.turns.soon('watch', () => this.checkSome(round, keys, helloMs));
   }
 
   /** In the order in which they came. */
