@@ -52,6 +52,8 @@ export function createHub(
     },
     publisher: (source) => connections.get(nameOf(source)),
     ask: (source) => sessions.get(source)?.mark(clock.monotonicMs()),
+    // Behind its release, which waits in the same lane.
+    released: (source) => new Promise((resolve) => sequencer.act(() => {}, resolve, source)),
     submit: (source, owner, { events, continues }, done) => {
       sequencer.submit(source, events, done, { owner, continues: continues ?? false });
     },

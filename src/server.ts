@@ -21,7 +21,6 @@ import { descriptorsMax } from './base/descriptors';
 import { Prng } from './base/prng';
 import type { Secrets } from './base/secrets';
 import { StartFault } from './base/start-fault';
-import type { Timer } from './base/turn-meter';
 import { Broadcaster } from './broadcast/broadcaster';
 import { PastEpochs } from './broadcast/past-epochs';
 import { Plays } from './broadcast/plays';
@@ -72,6 +71,7 @@ import { logStarted, logStopped } from './lifecycle';
 import { merged, waiting, type Limits } from './reload';
 import { Repeated } from './repeated';
 import { shutDown } from './shutdown';
+import { LOOK_EVERY_MS, startTimers } from './timers';
 import { VERSION } from './version';
 
 /** Where the stages write what an operator should know. */
@@ -112,17 +112,8 @@ export interface ServerOptions {
 /** Of one play there may be one under way, and those to close others before it. */
 const QUESTIONS_A_PLAY = 8;
 
-/** Between looks after the sessions, and signs of life to readers on this machine. */
-const LOOK_EVERY_MS = 20;
-
-/** Between looks for keys that were changed, or are over. */
-const WATCH_EVERY_MS = 1_000;
-
 /** Of files, threads and REST, beside those of sessions. */
 const OWN_DESCRIPTORS = 256;
-
-/** A timer does not take more than 2^31 ms; one that fires early is set again. */
-const BAR_TIMER_MS_MAX = 86_400_000;
 
 export function startServer(
   config: Config,
@@ -288,25 +279,23 @@ export function startServer(
     log.warn({ descriptors }, 'fewer descriptors than limits.sessionsMax; raise the limit of open files'); // prettier-ignore
   }
   sequencer.drain(); // what the settings define is there when this returns
-  let barTimer: Timer | undefined;
-  broadcaster.wakeIn = (ms) => {
-    clearTimeout(barTimer);
-    barTimer = turns.later('bars', Math.min(ms, BAR_TIMER_MS_MAX), () => broadcaster.endBars());
-  };
-  broadcaster.endBars();
   broadcaster.ended = ({ name }, reason) => {
     const what = 'a session was closed for being slow';
     repeated.tell('warn', what, reason, { session: name, reason });
   };
-  const heartbeat = turns.every('heartbeat', LOOK_EVERY_MS, () => broadcaster.beat());
-  const queued = turns.every('heartbeat', heartbeatMs, () => plays.tellWaiting());
-  const look = turns.every('look', LOOK_EVERY_MS, () => {
-    loopLag.tick();
-    publishers.beat();
-  });
-  const watch = turns.every('watch', WATCH_EVERY_MS, () => {
-    access.watch(connections, limits.helloMs);
-    repeated.look();
+  const timers = startTimers({
+    turns,
+    heartbeatMs,
+    broadcaster,
+    plays,
+    look: () => {
+      loopLag.tick();
+      publishers.beat();
+    },
+    watch: () => {
+      access.watch(connections, limits.helloMs);
+      repeated.look();
+    },
   });
   const started = recorder.journal.flush();
   void started.then(() => logStarted(log, config, listening.url, recorder));
@@ -336,16 +325,12 @@ export function startServer(
     stop: async (reason = 'unknown') => {
       const beganMs = clock.monotonicMs();
       isStopping = true;
-      clearInterval(heartbeat); // what waits for a slow reader is to grow no more
-      clearInterval(queued);
-      clearInterval(watch);
-      clearTimeout(barTimer);
-      broadcaster.wakeIn = () => {};
+      timers.rest();
       revisions.stop();
       sources.stop();
       const stages = { listening, recorder, broadcaster, threads: [history, playback] };
       const drained = await shutDown(stages, config.server.drainMs, new Prng(sequencer.epoch));
-      clearInterval(look);
+      timers.stop();
       publishers.close(); // what the journal still held has come before the end
       repeated.close();
       logStopped(log, reason, clock.monotonicMs() - beganMs, drained, recorder);

@@ -39,6 +39,8 @@ export interface TakeoverStages {
   readonly publisher: (source: number) => Publisher | undefined;
   /** Sends the session of a source a ping. */
   readonly ask: (source: number) => void;
+  /** Resolves when a source that has gone holds nothing any more. */
+  readonly released: (source: number) => Promise<void>;
   /** @param owner whom the work is counted for */
   readonly submit: (source: number, owner: string, published: Published, done: Done) => void;
 }
@@ -147,10 +149,14 @@ export class Takeovers {
   /** Ends a holder that gives no sign of life. */
   private async settle(holder: number): Promise<void> {
     const isAlive = await (this.questions.get(holder) ?? this.ask(holder)).answer;
-    const publisher = this.stages.publisher(holder);
-    if (publisher === undefined) return;
-    if (isAlive) this.livedMs.set(holder, this.stages.clock.monotonicMs());
-    else publisher.shut('unresponsive');
+    const { clock, publisher, released } = this.stages;
+    const living = publisher(holder);
+    if (isAlive && living !== undefined) {
+      this.livedMs.set(holder, clock.monotonicMs());
+      return;
+    }
+    living?.shut('unresponsive');
+    await released(holder); // of many symbols in parts, between which others have their turns
   }
 
   private ask(holder: number): Question {

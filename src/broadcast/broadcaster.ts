@@ -133,6 +133,10 @@ export class Broadcaster implements SessionCare {
     this.agenda.soon(session);
   }
 
+  soon(act: () => void): void {
+    this.clock.turns.soon('disconnect', act);
+  }
+
   nowMs(): number {
     return this.clock.monotonicMs();
   }

@@ -21,12 +21,15 @@ const GOLDEN = 0x9e3779b1;
 /** So many topics of a session are credited in steps: at most 64 KiB are not known. */
 const STEPPED_TOPICS = 32;
 
+/** Of most topics one session is a reader, or none: a set for each would be most of what they take. */
+type Readers = NativeReader | Set<NativeReader> | null;
+
 export class NativeReaders {
   /** Published so far, for one reader. */
   bytes = 0;
   frames = 0;
-  private readonly stepped = new Set<NativeReader>();
-  private exact: Set<NativeReader> | null = null;
+  private stepped: Readers = null;
+  private exact: Readers = null;
   /** Since the readers were credited last, and with how many they are next. */
   private restBytes = 0;
   private stepBytes: number;
@@ -40,22 +43,24 @@ export class NativeReaders {
   }
 
   get size(): number {
-    return this.stepped.size + (this.exact?.size ?? 0);
+    return sizeOf(this.stepped) + sizeOf(this.exact);
   }
 
   /** @param topics that it takes natively already */
   join(reader: NativeReader, topics: number): void {
     if (topics >= STEPPED_TOPICS) {
-      (this.exact ??= new Set()).add(reader);
+      this.exact = withReader(this.exact, reader);
     } else {
-      this.stepped.add(reader);
+      this.stepped = withReader(this.stepped, reader);
       reader.took(-this.restBytes);
     }
   }
 
   leave(reader: NativeReader): void {
-    if (this.stepped.delete(reader)) reader.took(this.restBytes);
-    else if (this.exact?.delete(reader) === true && this.exact.size === 0) this.exact = null;
+    if (has(this.stepped, reader)) {
+      this.stepped = withoutReader(this.stepped, reader);
+      reader.took(this.restBytes);
+    } else this.exact = withoutReader(this.exact, reader);
   }
 
   /** A frame was published. */
@@ -63,15 +68,46 @@ export class NativeReaders {
     this.bytes += bytes;
     this.frames += 1;
     this.restBytes += bytes;
-    if (this.exact !== null) for (const reader of this.exact) reader.took(bytes);
+    credit(this.exact, bytes);
     if (this.restBytes < this.stepBytes) return;
-    for (const reader of this.stepped) reader.took(this.restBytes);
+    credit(this.stepped, this.restBytes);
     this.restBytes = 0;
     this.stepBytes = STEP_BYTES;
   }
 
   mark(nowMs: number): void {
-    for (const reader of this.stepped) reader.mark(nowMs);
-    if (this.exact !== null) for (const reader of this.exact) reader.mark(nowMs);
+    for (const reader of all(this.stepped)) reader.mark(nowMs);
+    for (const reader of all(this.exact)) reader.mark(nowMs);
   }
+}
+
+function has(readers: Readers, reader: NativeReader): boolean {
+  return readers instanceof Set ? readers.has(reader) : readers === reader;
+}
+
+function sizeOf(readers: Readers): number {
+  return readers instanceof Set ? readers.size : Number(readers !== null);
+}
+
+function credit(readers: Readers, bytes: number): void {
+  if (readers === null) return;
+  if (!(readers instanceof Set)) return readers.took(bytes);
+  for (const reader of readers) reader.took(bytes);
+}
+
+function all(readers: Readers): Iterable<NativeReader> {
+  if (readers instanceof Set) return readers;
+  return readers === null ? [] : [readers];
+}
+
+function withReader(readers: Readers, reader: NativeReader): Readers {
+  if (readers === null || readers === reader) return reader;
+  if (!(readers instanceof Set)) return new Set([readers, reader]);
+  return readers.add(reader);
+}
+
+function withoutReader(readers: Readers, reader: NativeReader): Readers {
+  if (!(readers instanceof Set)) return readers === reader ? null : readers;
+  readers.delete(reader);
+  return readers.size === 0 ? null : readers;
 }

@@ -18,6 +18,8 @@ export interface Encoders {
 export interface SessionCare {
   /** It is to be looked at soon. */
   wake(session: Session): void;
+  /** A turn of the event loop, for a part of what the end of a session takes. */
+  soon(act: () => void): void;
   nowMs(): number;
 }
 

@@ -5,9 +5,15 @@ import type { TopicState } from './mirror';
 import type { NativeReader } from './native-readers';
 import type { Wire } from './wire';
 
+/** Asks for a turn of the event loop. */
+type Soon = (act: () => void) => void;
+
+/** So many topics a session that has gone leaves in a turn. */
+const LEFT_A_TURN = 2_000;
+
 export class SessionTopics {
   /** With the head that the last heartbeat told. */
-  readonly heads = new Map<TopicState, number>();
+  heads = new Map<TopicState, number>();
   private readonly wire: Wire;
   private readonly backlog: Backlog;
   private readonly reader: NativeReader;
@@ -50,10 +56,19 @@ export class SessionTopics {
     }
   }
 
-  /** The connection has gone. */
-  end(): void {
-    for (const topic of this.heads.keys()) this.backlog.detach(topic);
-    this.wire.gone(this.reader);
-    this.heads.clear();
+  /** The connection has gone: of many topics it leaves some now, and others in turns that it asks for. */
+  end(soon: Soon): void {
+    const topics = this.heads.keys();
+    this.heads = new Map();
+    this.endSome(topics, soon);
+  }
+
+  private endSome(topics: Iterator<TopicState>, soon: Soon): void {
+    for (let i = 0; i < LEFT_A_TURN; i++) {
+      const next = topics.next();
+      if (next.done === true) return;
+      if (!this.backlog.detach(next.value)) this.wire.forget(next.value, this.reader);
+    }
+    soon(() => this.endSome(topics, soon));
   }
 }

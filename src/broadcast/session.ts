@@ -293,7 +293,7 @@ export class Session implements NativeReader {
 
   /** The connection has gone; the socket has left its native topics by itself. */
   gone(): void {
-    this.on.end();
+    this.on.end((act) => (this.care === null ? act() : this.care.soon(act)));
     this.wildcards.clear();
     this.lane = 'gone';
     this.feed?.end();

@@ -24,7 +24,6 @@ export class Wire {
   private readonly natives = new Set<TopicState>();
   private ownBytes = 0;
   private ownFrames = 0;
-  private readonly payload = new DataView(new ArrayBuffer(4));
 
   constructor(form: Subprotocol, socket: Socket, encoders: Encoders) {
     this.isText = form === SUBPROTOCOL_JSON;
@@ -76,8 +75,7 @@ export class Wire {
   }
 
   ping(number: number): void {
-    this.payload.setUint32(0, number);
-    this.socket.ping(new Uint8Array(this.payload.buffer));
+    this.socket.ping(Uint8Array.of(number >>> 24, number >>> 16, number >>> 8, number));
   }
 
   /** @param reader who is credited with what the topic brings */
@@ -101,12 +99,10 @@ export class Wire {
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */
-  gone(reader: NativeReader): void {
-    for (const topic of this.natives) {
-      topic.readers(this.isText).leave(reader);
-      topic.settle(this.isText);
-    }
-    this.natives.clear();
+  forget(topic: TopicState, reader: NativeReader): void {
+    if (!this.natives.delete(topic)) return;
+    topic.readers(this.isText).leave(reader);
+    topic.settle(this.isText);
   }
 
   close(code: number, reason: string): void {

@@ -53,6 +53,8 @@ export interface OpenConnection {
 /** So long an address is known for a flood. */
 const FLOOD_MS = 10_000;
 const FLOODS_MAX = 10_000;
+/** So many connections are checked in a turn of the event loop. */
+const CHECKS_A_TURN = 1_000;
 
 export class Connections {
   private readonly open = new Map<string, OpenConnection>();
@@ -62,6 +64,8 @@ export class Connections {
   /** When a connection of an address was last closed for a flood; the longest ago first. */
   private readonly floods = new Map<string, number>();
   private readonly clock: Clock;
+  /** Those that the newest check has yet to look at. */
+  private unchecked: Iterator<OpenConnection> = [].values();
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -120,25 +124,39 @@ export class Connections {
 
   /**
    * Closes those of whose keys one is no more, or has expired, or goes for less than it did, though
-   * another was shown since; and those that may do nothing and have not shown a key in `helloMs`.
+   * another was shown since; and those that may do nothing and have not shown a key in `helloMs`. Of many
+   * some in a turn of the event loop; a later check takes the place of one that is under way.
    */
   check(keys: Keyring, helloMs: number): void {
+    this.unchecked = this.open.values();
+    this.checkSome(this.unchecked, keys, helloMs);
+  }
+
+  private checkSome(round: Iterator<OpenConnection>, keys: Keyring, helloMs: number): void {
     const now = this.clock.now();
-    for (const connection of this.open.values()) {
-      const { principal, connectedAt } = connection;
-      const lapse = connection.lapsed();
-      const renewed = keys.renewed(principal);
-      if (lapse !== undefined) connection.shut(lapse);
-      else if (principal.roles.size === 0 && now.since(connectedAt) > helloMs * 1e6) {
-        connection.shut('unauthorized');
-      } else if (renewed !== principal) connection.become(renewed);
+    for (let i = 0; i < CHECKS_A_TURN; i++) {
+      if (round !== this.unchecked) return;
+      const next = round.next();
+      if (next.done === true) return;
+      checkOne(next.value, keys, helloMs, now);
     }
+    this.clock.turns.soon('watch', () => this.checkSome(round, keys, helloMs));
   }
 
   /** In the order in which they came. */
   all(): IterableIterator<OpenConnection> {
     return this.open.values();
   }
+}
+
+function checkOne(connection: OpenConnection, keys: Keyring, helloMs: number, now: Nanos): void {
+  const { principal, connectedAt } = connection;
+  const lapse = connection.lapsed();
+  const renewed = keys.renewed(principal);
+  if (lapse !== undefined) connection.shut(lapse);
+  else if (principal.roles.size === 0 && now.since(connectedAt) > helloMs * 1e6) {
+    connection.shut('unauthorized');
+  } else if (renewed !== principal) connection.become(renewed);
 }
 
 function change(counts: Map<string, number>, name: string | null, by: number): void {

@@ -8,6 +8,7 @@ import { describe, expect, test } from 'bun:test';
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
+import type { Mirror } from '../../src/broadcast/mirror';
 import { Session } from '../../src/broadcast/session';
 import { pongNumber } from '../../src/broadcast/wire';
 import { instrument, trade } from '../support/market-events';
@@ -171,4 +172,75 @@ test('one topic that is busy is credited to its readers, whose pings follow', as
   const reader = floor.sessions[1]!;
   expect(reader.state.sentBytes - before[1]!).toBeGreaterThan(100_000);
   expect(floor.pings).toBe(1); // of it alone
+});
+
+/** A reader of a busy topic whose line has a delay that changes, and room for everything. */
+async function behindDelay(): Promise<{
+  laggedMs: number;
+  isExpress: boolean;
+  rttMs: number | null;
+}> {
+  const clock = new ManualClock();
+  const broadcaster = new Broadcaster({ topicsMax: 10, sessionBoundary: 0 }, { publish: () => 1 }, clock); // prettier-ignore
+  broadcaster.hydrate([instrument('S', { seq: 1 })], 1);
+  const line = { delayMs: 5, pongs: [] as { readonly atMs: number; readonly number: number }[] };
+  const socket = socketWith({
+    ping: (payload) => {
+      line.pongs.push({ atMs: clock.monotonicMs() + line.delayMs, number: pongNumber(payload) });
+    },
+  });
+  const session = new Session('s', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, LIMITS);
+  broadcaster.enter(session);
+  broadcaster.subscriptions.subscribe(session, 1, ['trade:S'], 0);
+  let seq = 1;
+  let laggedMs = 0;
+  for (let atMs = 0; atMs < 60_000; atMs += 5) {
+    if (atMs === 5_000) line.delayMs = 300; // the network is another one from here on
+    const events = Array.from({ length: 10 }, () => {
+      seq += 1;
+      return trade({ symbol: 'S', seq, prevSeq: seq === 2 ? 0 : seq - 1 });
+    });
+    broadcaster.accept({ lastSeq: seq, events, executions: [] });
+    clock.advance(5e6);
+    while (line.pongs[0] !== undefined && line.pongs[0].atMs <= clock.monotonicMs()) {
+      session.pong(clock.monotonicMs(), line.pongs.shift()!.number);
+    }
+    if (atMs % STEP_MS === 0) broadcaster.look();
+    if (session.isLagging) laggedMs += 5;
+    if (atMs % 1_000 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return { laggedMs, isExpress: session.isExpress, rttMs: session.state.rttMs };
+}
+
+test('a reader whose network became slower is a slow one for seconds, and not for ever', async () => {
+  const { laggedMs, isExpress, rttMs } = await behindDelay();
+  expect(isExpress).toBe(true);
+  expect(rttMs).toBeWithin(300, 320);
+  expect(laggedMs).toBeWithin(100, 20_000);
+});
+
+test('a session on very many topics leaves them in turns, and is sent nothing meanwhile', async () => {
+  const clock = new ManualClock();
+  const broadcaster = new Broadcaster({ topicsMax: 100_000, sessionBoundary: 0 }, { publish: () => 1 }, clock); // prettier-ignore
+  const symbols = Array.from({ length: 10_000 }, (_, i) => `S${i}`);
+  broadcaster.hydrate(symbols.map((symbol, i) => instrument(symbol, { seq: i + 1 })), 10_000); // prettier-ignore
+  const frames: unknown[] = [];
+  const socket = socketWith({ send: (data) => frames.push(data) });
+  const limits = { ...LIMITS, controlMessagesMax: 100_000 };
+  const session = new Session('s', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, limits);
+  broadcaster.enter(session);
+  broadcaster.subscriptions.subscribe(session, 1, ['trade:*'], 0);
+  while (!session.isExpress) session.pong(0);
+  const { mirror } = broadcaster as unknown as { mirror: Mirror };
+  const read = (): number => [...mirror.all()].filter(({ topics }) => topics.trade.isRead).length;
+  expect(read()).toBe(10_000);
+  broadcaster.leave(session);
+  expect(read()).toBe(8_000);
+  const sent = frames.length;
+  const last = trade({ symbol: 'S9999', seq: 10_001, prevSeq: 0 });
+  broadcaster.accept({ lastSeq: 10_001, events: [last], executions: [] });
+  while (read() > 0) await new Promise((resolve) => setImmediate(resolve));
+  broadcaster.look();
+  broadcaster.heartbeats.tellAll();
+  expect(frames).toHaveLength(sent);
 });

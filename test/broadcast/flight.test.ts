@@ -88,3 +88,32 @@ test('so is a socket that holds back less than before, and nothing else', () => 
   flight.look(60_000, 5_000);
   expect(flight.silentMs(5_000)).toBe(1_000);
 });
+
+/** Asks with so much ahead of the ping, and has the pong in so many ms. */
+function trip(flight: Flight, bytes: number, atMs: number, rttMs: number) {
+  const number = flight.ask(bytes, atMs);
+  return flight.pong(number, atMs + rttMs);
+}
+
+test('the quickest round trip counts for ten seconds, and is then measured with nothing else under way', () => {
+  const flight = new Flight(WINDOW_MAX);
+  trip(flight, 0, 0, 5);
+  expect(trip(flight, 20_000, 9_000, 205)).toBe('fair'); // slower by 200
+  flight.renew(9_500);
+  expect([flight.wantsMeasure, flight.roomBytes > 0]).toEqual([false, true]);
+  flight.ask(20_000, 11_000);
+  flight.renew(11_000);
+  // Nothing goes until all under way was read, and then a ping alone.
+  expect([flight.wantsMeasure, flight.roomBytes]).toEqual([false, 0]);
+  expect(flight.pong(undefined, 11_300)).toBe('late');
+  expect([flight.wantsMeasure, flight.roomBytes, flight.rttMinMs]).toEqual([true, 0, 5]);
+  expect(trip(flight, 0, 11_300, 200)).toBe('soon');
+  expect([flight.wantsMeasure, flight.rttMinMs]).toEqual([false, 200]);
+  expect(flight.roomBytes).toBeGreaterThan(0);
+  // A line that is quicker again shows at once.
+  trip(flight, 20_000, 12_000, 30);
+  expect(flight.rttMinMs).toBe(30);
+  // What waits on the line is never taken for its delay.
+  for (let atMs = 13_000; atMs < 60_000; atMs += 1_000) trip(flight, 20_000, atMs, 400);
+  expect(flight.rttMinMs).toBe(30);
+});

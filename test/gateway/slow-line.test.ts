@@ -13,7 +13,8 @@ import { Connection } from '../../src/client/connection';
 import type { Item } from '../../src/client/items';
 import { book, instrument, tape, trade, type Levels } from '../support/feed';
 import { SlowLine } from '../support/slow-line';
-import { ServerProcess } from '../support/tapedeck-process';
+import { StreamClient } from '../support/stream-client';
+import { ADMIN_KEY, ServerProcess } from '../support/tapedeck-process';
 import { until } from '../support/until';
 
 setDefaultTimeout(120_000);
@@ -92,6 +93,7 @@ async function comeBack(missed: number): Promise<void> {
   void (async () => {
     for await (const item of subscription) if (item.type === 'trade') seqs.push(item.seq);
   })();
+  await subscription.ready;
   await traded(1);
   await until(() => seqs.length > 0);
   line.isStalled = true;
@@ -122,5 +124,32 @@ test.each(FORMS)('[R6] a replay over a slow line (%s)', async (form) => {
   expect(items.filter(({ type }) => type === 'book')).toHaveLength(BOOKS);
   expect(line.connections).toBe(2); // a replay has one of its own
   client.close();
+  line.close();
+});
+
+test('a reader whose line gets a longer delay is live again, while the market goes on', async () => {
+  const line = await SlowLine.to(server.url, { delayMs: 1 });
+  const reader = await StreamClient.json(line.url);
+  await reader.subscribe('trade:ACME');
+  const name = (await reader.next('welcome'))['session'] as string;
+  const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+  const shown = async (): Promise<Record<string, unknown>> => {
+    const response = await server.get(`/v1/admin/sessions/${name}`, { headers });
+    return (await response.json()) as Record<string, unknown>;
+  };
+  const market = { isOpen: true };
+  const closed = (async () => {
+    for (; market.isOpen; await Bun.sleep(20)) await traded(20);
+  })();
+  await until(async () => (await shown())['rttMs'] !== null);
+  line.delayMs = 200;
+  await until(async () => (await shown())['lane'] === 'lagging');
+  await until(async () => {
+    const { lane, rttMs } = await shown();
+    return lane === 'express' && (rttMs as number) > 350;
+  });
+  market.isOpen = false;
+  await closed;
+  await reader.close();
   line.close();
 });

@@ -84,6 +84,18 @@ describe('[P5] a holder that is asked', () => {
     line.close();
   });
 
+  test('yields many symbols, of which each is free when the first of the next source comes', async () => {
+    const { symbol, line, publisher } = await behindLine(server);
+    const symbols = Array.from({ length: 200 }, (_, i) => `${symbol}N${i}`);
+    await publisher.publish(...symbols.flatMap((s) => [instrument(s), trade(s, '1.00', '1')]));
+    line.isLost = true;
+    const next = await StreamClient.json(server.url, bearer(PUBLISH_KEY));
+    const answer = await next.publish(...symbols.toReversed().map((s) => trade(s, '2.00', '1')));
+    expect(answer.type).toBe('ack');
+    await next.close();
+    line.close();
+  });
+
   test('and lives keeps its symbols', async () => {
     const { symbol, line, publisher } = await behindLine(server);
     const next = await StreamClient.json(server.url, bearer(PUBLISH_KEY));
