@@ -5,20 +5,30 @@ import { parseJson } from '../../protocol/json';
 import type { BodyRoom } from './limits';
 
 /**
- * Reads it, and does something with it; what it takes in memory counts until that is done.
+ * Reads it, and does something with its text; what it takes in memory counts until that is done.
  * @returns a fault when the body is longer than `bytesMax`, breaks off, or is not UTF-8; or when all that
  *   are being read take too much
  */
-export async function withText<T>(
+export function withText<T>(
   request: Request,
   bytesMax: number,
   room: BodyRoom,
   act: (text: string) => Promise<T | Fault>,
 ): Promise<T | Fault> {
+  return withPieces(request, bytesMax, room, (pieces, size) => textOf(pieces, size, act));
+}
+
+/** The same with its bytes, as they came: of a long body, whose text takes a while to make. */
+export async function withPieces<T>(
+  request: Request,
+  bytesMax: number,
+  room: BodyRoom,
+  act: (pieces: readonly Uint8Array[], size: number) => Promise<T | Fault>,
+): Promise<T | Fault> {
   const body = await read(request, bytesMax, room);
   if ('code' in body) return body;
   try {
-    return await act(body.text);
+    return await act(body.pieces, body.size);
   } finally {
     room.giveBack(body.size);
   }
@@ -39,7 +49,7 @@ async function read(
   request: Request,
   bytesMax: number,
   room: BodyRoom,
-): Promise<{ readonly text: string; readonly size: number } | Fault> {
+): Promise<{ readonly pieces: readonly Uint8Array[]; readonly size: number } | Fault> {
   const declared = Number(request.headers.get('content-length') ?? 0);
   if (declared > bytesMax) return tooLarge(declared, bytesMax);
   const pieces: Uint8Array[] = [];
@@ -61,12 +71,21 @@ async function read(
     // The client has gone, or what it sent was no HTTP any more; hardly anybody reads this answer.
     return failed(fault('malformed-json', `the body breaks off after ${size} bytes`, 'body'));
   }
+  return { pieces, size };
+}
+
+async function textOf<T>(
+  pieces: readonly Uint8Array[],
+  size: number,
+  act: (text: string) => Promise<T | Fault>,
+): Promise<T | Fault> {
+  let text: string;
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces, size));
-    return { text, size };
+    text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces, size));
   } catch {
-    return failed(fault('malformed-json', 'the body is not UTF-8', 'body'));
+    return fault('malformed-json', 'the body is not UTF-8', 'body');
   }
+  return act(text);
 }
 
 function tooLarge(bytes: number, bytesMax: number): Fault {
