@@ -160,7 +160,7 @@ export class Takeovers {
   }
 
   private ask(holder: number): Question {
-    const { publisher, takeoverMs } = this.stages;
+    const { clock, publisher, takeoverMs } = this.stages;
     const sent = (): number | undefined => publisher(holder)?.received.frames;
     const before = sent();
     const { promise, resolve } = Promise.withResolvers<boolean>();
@@ -170,7 +170,7 @@ export class Takeovers {
       resolve(isAlive);
     };
     // What it sends is a sign of life as well.
-    const timer = setTimeout(() => answered(sent() !== before), takeoverMs);
+    const timer = clock.turns.later('look', takeoverMs, () => answered(sent() !== before));
     const question = { answer: promise, lives: () => answered(true) };
     this.questions.set(holder, question);
     this.stages.ask(holder);
