@@ -5,6 +5,7 @@ import { Elysia } from 'elysia';
 
 import type { Subprotocol } from '../../protocol/codec';
 import { ERRORS, fault, type Fault } from '../../protocol/codes';
+import type { ByteAccount } from '../base/byte-account';
 import type { Clock } from '../base/clock';
 import type { Admin } from './admin';
 import { isTrue } from './answer';
@@ -53,6 +54,8 @@ export interface AppStages<I extends QueryInstrument> {
   /** The `data` of a new socket, which takes its events. */
   connection(form: Subprotocol, principal: Principal): object;
   readonly connections: Connections;
+  /** Of what clients cause to be held. */
+  readonly account: ByteAccount;
   /** Takes the lines of a tape in; resolves when they are journaled or refused. */
   ingest(who: Principal, text: string, continues: boolean): Promise<object | Fault>;
   /** No more sessions are taken. */
@@ -74,9 +77,9 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   const ticks = counts.of(`GET ${HOT_ROUTE}`);
   const pages = new PageFiles(options.sessionBoundary);
   const openApi = openApiDocument(stages.version);
-  const room = new BodyRoom(options.limits);
   const addressOf = (request: Request): string => base.server?.requestIP(request)?.address ?? '';
   const requests = new Requests(options.limits, stages.clock, addressOf);
+  const room = new BodyRoom(options.limits, stages.account, (request) => requests.client(request));
   const base = new Elysia({
     precompile: true,
     websocket: {

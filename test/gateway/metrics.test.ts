@@ -53,6 +53,7 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
     damagedBlocks: () => 78,
     revisions: { revised: 32, dropped: 33 },
     waiting: () => ({ logBytes: 19, bytes: 20 }),
+    account: { ofKind: { answers: 79 }, counts: { shed: 80, refused: 81 } },
     stream: {
       received: { frames: 21, messages: 22, bytes: 23 },
       refusals: new Map([['invalid-field', 24]]),
