@@ -83,13 +83,6 @@ export const RELATIONS: readonly Relation[] = [
     reason: 'one body of the largest size must fit',
   },
   {
-    setting: 'limits.levelsPerKeyMax',
-    value: ({ limits }) => limits.levelsPerKeyMax,
-    most: ({ limits }) => limits.levelsMax,
-    formula: 'limits.levelsMax',
-    reason: 'one key cannot have more than all have together',
-  },
-  {
     setting: 'limits.clientBytesPerClientMax',
     value: ({ limits }) => limits.clientBytesPerClientMax,
     least: ({ limits, push }) => Math.max(4 * limits.bodyBytesMax, push.backlogBytesMax),
@@ -103,6 +96,13 @@ export const RELATIONS: readonly Relation[] = [
     least: ({ limits }) => 2 * limits.clientBytesPerClientMax,
     formula: '2 × limits.clientBytesPerClientMax',
     reason: 'one client must leave room for the others',
+  },
+  {
+    setting: 'limits.levelsPerKeyMax',
+    value: ({ limits }) => limits.levelsPerKeyMax,
+    most: ({ limits }) => limits.levelsMax,
+    formula: 'limits.levelsMax',
+    reason: 'one key cannot have more than all have together',
   },
   {
     setting: 'market.timeAheadMs',
