@@ -23,6 +23,7 @@ import { openApiDocument } from './openapi';
 import { PageFiles } from './page-files';
 import { noRoute, type Route } from './no-route';
 import { hasQuery, queryFault } from './query';
+import { Replies, REPLY_BYTES_MIN } from './replies';
 import { Requests } from './requests';
 import type { RestCounts } from './rest-counts';
 import { created, errorResponse, json, sealed, SECURITY_HEADERS } from './responses';
@@ -158,10 +159,17 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   // Elysia lets a header of the response stand where CORS has one of the same name.
   const hasOrigins = options.origins.length > 0;
   const compression = new Compression(hasOrigins ? 'accept-encoding, origin' : undefined);
+  const replies = new Replies(stages.account, (request) => requests.client(request));
+  const inPieces = async (request: Request, whole: Promise<Response>): Promise<Response> => {
+    const reply = await replies.of(request, await whole);
+    return reply instanceof Response ? reply : errorResponse(reply);
+  };
   const deliver: Deliver = (request, result, respond = json) => {
     if (typeof result !== 'string') return errorResponse(result);
     const response = respond(result);
-    return compression.isFor(result) ? compression.of(request, result, response) : response;
+    if (!compression.isFor(result)) return response;
+    const compressed = compression.of(request, result, response);
+    return result.length < REPLY_BYTES_MIN ? compressed : inPieces(request, compressed);
   };
   /** Who asks for the market with a key; where anybody may, nobody need be known. */
   const readers = new WeakMap<Request, Principal>();
