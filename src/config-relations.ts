@@ -83,6 +83,21 @@ export const RELATIONS: readonly Relation[] = [
     reason: 'one body of the largest size must fit',
   },
   {
+    setting: 'limits.clientBytesPerClientMax',
+    value: ({ limits }) => limits.clientBytesPerClientMax,
+    least: ({ limits, push }) => Math.max(4 * limits.bodyBytesMax, push.backlogBytesMax),
+    formula: '4 × limits.bodyBytesMax and push.backlogBytesMax',
+    reason:
+      'one body with its text and its events, and what one session may leave unread, must fit',
+  },
+  {
+    setting: 'limits.clientBytesMax',
+    value: ({ limits }) => limits.clientBytesMax,
+    least: ({ limits }) => 2 * limits.clientBytesPerClientMax,
+    formula: '2 × limits.clientBytesPerClientMax',
+    reason: 'one client must leave room for the others',
+  },
+  {
     setting: 'limits.levelsPerKeyMax',
     value: ({ limits }) => limits.levelsPerKeyMax,
     most: ({ limits }) => limits.levelsMax,

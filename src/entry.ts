@@ -2,6 +2,8 @@
 
 import { fault, fieldFault, type Fault } from '../protocol/codes';
 import type { SourceEvent } from '../protocol/messages';
+import type { ByteAccount } from './base/byte-account';
+import { eventBytes } from './base/event-bytes';
 import type { Timer, TurnMeter } from './base/turn-meter';
 import type { OrderOutcome, OrderStage } from './gateway/orders';
 import type { MarketOutput } from './market/output';
@@ -27,17 +29,28 @@ export class Sources {
   private readonly recorder: Recorder;
   private readonly silence: RequestSilence;
   private readonly turns: TurnMeter;
+  /** Who they count as where limits are of a client. */
+  private readonly clients = new Map<number, () => string>();
   /** Requests of one key are one source, whatever connections they come over, until it is gone. */
   private readonly ofKeys = new Map<string, { id: number; timer: Timer }>();
 
-  constructor(recorder: Recorder, silence: RequestSilence, turns: TurnMeter) {
+  private readonly account: ByteAccount;
+
+  constructor(recorder: Recorder, silence: RequestSilence, turns: TurnMeter, account: ByteAccount) {
+    this.account = account;
     this.recorder = recorder;
     this.silence = silence;
     this.turns = turns;
   }
 
-  nextId(): number {
-    return ++this.count;
+  /** @param client who it counts as where limits are of a client, which may change */
+  nextId(client: () => string): number {
+    this.clients.set(++this.count, client);
+    return this.count;
+  }
+
+  clientOf(id: number): string {
+    return this.clients.get(id)?.() ?? '';
   }
 
   /**
@@ -49,13 +62,25 @@ export class Sources {
     events: readonly SourceEvent[],
     continues = false,
   ): Promise<SubmitResult> {
+    const meter = this.account.open(key);
+    const bytes = eventBytes(events);
+    if (!meter.take('publishes', bytes)) {
+      meter.close();
+      const message = `${bytes} bytes of events more than may wait now`;
+      return Promise.resolve({ index: -1, fault: fault('overloaded', message) });
+    }
     const known = this.ofKeys.get(key);
     clearTimeout(known?.timer);
-    const id = known?.id ?? this.nextId();
+    const id = known?.id ?? this.nextId(() => key);
     this.ofKeys.set(key, { id, timer: this.yieldLater(key, id) });
     return new Promise((resolve) => {
       const { sequencer } = this.recorder;
-      sequencer.submit(id, events, resolve, { owner: key, continues, isDecimal: true });
+      const done = (result: SubmitResult): void => {
+        meter.set('publishes', 0);
+        meter.close();
+        resolve(result);
+      };
+      sequencer.submit(id, events, done, { owner: key, continues, isDecimal: true });
     });
   }
 
@@ -80,6 +105,7 @@ export class Sources {
    */
   release(id: number): void {
     const { sequencer, market } = this.recorder;
+    this.clients.delete(id);
     const isWaiting = sequencer.isWaiting(id);
     if (!market.knows(id) && !isWaiting) return;
     if (!isWaiting) market.yield(id);

@@ -3,6 +3,7 @@
 import type { ServerWebSocket } from 'bun';
 
 import type { Access } from './access';
+import type { ByteAccount } from './base/byte-account';
 import type { Clock } from './base/clock';
 import type { Broadcaster } from './broadcast/broadcaster';
 import type { Replays } from './broadcast/replays';
@@ -22,6 +23,8 @@ import { Takeovers } from './takeovers';
 import { VERSION } from './version';
 import { welcomeLimits } from './welcome-limits';
 
+/** About what a connection takes that has asked for nothing, in Bun and here. */
+const CONNECTION_BYTES = 16_384;
 /** Sessions come and go: so many lines of a kind are no flood yet. */
 const ORDINARY_LINES = 20;
 
@@ -34,6 +37,7 @@ export function createHub(
     readonly connections: Connections;
     readonly counts: StreamCounts;
     readonly limits: Limits;
+    readonly account: ByteAccount;
   },
   broadcaster: Broadcaster,
   replays: Replays,
@@ -68,8 +72,11 @@ export function createHub(
     welcomeLimits: () => welcomeLimits(config, registers.limits),
     lastSeq: () => broadcaster.lastSeq,
     enter: (socket: ServerWebSocket<unknown>, form) => {
-      const source = sources.nextId();
-      const session = new Session(nameOf(source), form, socket, broadcaster.encoders, config.push);
+      const meter = registers.account.open('', () => broadcaster.shed(session));
+      meter.add('connections', CONNECTION_BYTES);
+      const source = sources.nextId(() => meter.client);
+      const { encoders } = broadcaster;
+      const session = new Session(nameOf(source), form, socket, encoders, config.push, meter);
       sessions.set(source, session);
       broadcaster.enter(session);
       return { session, source };
@@ -81,8 +88,8 @@ export function createHub(
       sources.release(source);
     },
     follow: (session, owner) => broadcaster.traders.set(session, owner),
-    subscribe: (session, id, topics, intervalMs) =>
-      broadcaster.subscriptions.subscribe(session, id, topics, intervalMs),
+    subscribe: (session, id, topics, intervalMs, done) =>
+      broadcaster.subscriptions.subscribe(session, id, topics, intervalMs, done),
     resume: (session, request, done) => broadcaster.subscriptions.resume(session, request, done),
     replay: (session, request) => replays.handle(session, request),
     pong: (session, source, payload) => {

@@ -5,6 +5,7 @@
 
 import type { BarRevisions } from './bar-revisions';
 import type { DamagedBlocks } from './damaged-blocks';
+import type { ByteAccount } from './base/byte-account';
 import type { Clock } from './base/clock';
 import { Durations } from './base/durations';
 import type { TurnMeter } from './base/turn-meter';
@@ -76,6 +77,7 @@ export class LoopLag {
 export interface Observed {
   readonly recorder: Recorder;
   readonly broadcaster: Broadcaster;
+  readonly account: ByteAccount;
   readonly publishers: Publishers<Batch>;
   readonly published: Published;
   readonly plays: Plays;
@@ -112,6 +114,7 @@ export function createMetrics(stages: Observed): Metrics {
     kinds: broadcaster.tallies,
     own: broadcaster.encoders.own,
     waiting: () => broadcaster.waiting,
+    account: stages.account,
     stream: counts.stream,
     rest: counts.rest,
     plays: () => stages.plays.counts,

@@ -18,6 +18,7 @@ import { SnapshotPolicy, type SnapshotOptions } from './journal/snapshot-policy'
 import type { SqliteJournal } from './journal/sqlite-journal';
 import type { CreateWriter } from './journal/writer';
 import { readCheckpoint, writeCheckpoint } from './market/checkpoint';
+import type { SourceAccount } from './market/held-deltas';
 import { Market } from './market/market';
 import type { TimeLimits } from './market/trade-clock';
 import type { Batch } from './sequencer/batch';
@@ -65,6 +66,8 @@ export interface RecorderHooks {
   readonly onHole?: (gap: GapNote) => void;
   /** What the number of the epoch is drawn from. */
   readonly secrets?: Secrets | undefined;
+  /** Of what sources make the market hold. */
+  readonly account?: SourceAccount;
 }
 
 export interface Recovery {
@@ -197,7 +200,7 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
     });
     if (opened instanceof StartFault) return opened;
     const { journal, recovered } = opened;
-    const market = new Market({ ...config.limits, timeLimits: timeLimitsOf(config) });
+    const market = new Market({ ...config.limits, timeLimits: timeLimitsOf(config), account: hooks.account }); // prettier-ignore
     const statistics = new Statistics(config.market.sessionBoundary);
     const tail = new Tail(recovered, hooks);
     try {

@@ -16,6 +16,7 @@ import { join } from 'node:path';
 
 import type { Fault } from '../protocol/codes';
 import { BOOK_DEPTH } from '../protocol/units';
+import { ByteAccount } from './base/byte-account';
 import type { Clock } from './base/clock';
 import { descriptorsMax } from './base/descriptors';
 import { Prng } from './base/prng';
@@ -131,9 +132,10 @@ export function startServer(
   watchTurns(turns, config.log.turnMs, repeated);
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
   const limits = { ...config.limits }; // as they are now: a reload changes them in place
+  const account = new ByteAccount(limits);
   const { sessionBoundary } = config.market;
   const { heartbeatMs } = config.push;
-  const topics = { sessionBoundary, heartbeatMs, get topicsMax() { return limits.topicsMax; } }; // prettier-ignore
+  const topics = { sessionBoundary, heartbeatMs, logsBytesMax: config.push.logsBytesMax, get topicsMax() { return limits.topicsMax; } }; // prettier-ignore
   const broadcaster = new Broadcaster(topics, native, clock);
   const publishers = createPublishers(log);
   const recorder = openRecorder(
@@ -148,6 +150,7 @@ export function startServer(
       secrets: options.secrets,
       ...journalNotices(log, clock, repeated),
       recent: memtable,
+      account: { open: (source, shed) => account.open(sources.clientOf(source), shed) },
       fail: (fault) => {
         log.error({ code: fault.code, hint: fault.hint }, fault.message);
         process.exit(fault.exitCode);
@@ -181,7 +184,7 @@ export function startServer(
   const { keys } = access;
   const entry = createOrderStage(recorder, config.limits.waitingEventsMax);
   const orders = limitedOrders(entry, limits, clock);
-  const sources = new Sources(recorder, config.market, turns);
+  const sources = new Sources(recorder, config.market, turns, account);
   const path = join(config.journal.directory, JOURNAL_FILE);
   const missing = (): MissingPlaces | null => {
     const open = recorder.journal.missing();
@@ -223,7 +226,7 @@ export function startServer(
   const counts = { stream: new StreamCounts(), rest: new RestCounts(clock) };
   const freshness = new Freshness(() => market.feeds(), clock, config);
   const loopLag = new LoopLag(clock, LOOK_EVERY_MS);
-  const registers = { keys, connections, limits, counts: counts.stream };
+  const registers = { keys, connections, limits, account, counts: counts.stream };
   const hub = createHub(config, clock, repeated, registers, broadcaster, replays, recorder, sources, orders); // prettier-ignore
   const app = createApp(
     {
@@ -242,6 +245,7 @@ export function startServer(
       admin: new Admin(connections, definerOf(recorder, queries), clock),
       connection: (...of) => new StreamTurns(turns, new StreamConnection(hub, ...of)),
       connections,
+      account,
       ingest: createIngest(
         recorder,
         sources,
@@ -253,7 +257,7 @@ export function startServer(
       isStopping: () => isStopping,
       version: VERSION,
       counts: counts.rest,
-      metrics: createMetrics({ recorder, broadcaster, publishers, published, plays, tiers, memtable, freshness, loopLag, turns, revisions, damaged, counts, directory: config.journal.directory }), // prettier-ignore
+      metrics: createMetrics({ recorder, broadcaster, account, publishers, published, plays, tiers, memtable, freshness, loopLag, turns, revisions, damaged, counts, directory: config.journal.directory }), // prettier-ignore
       clock,
       reportError: (error) => {
         const { name, stack } = error instanceof Error ? error : new Error(String(error));
@@ -285,6 +289,7 @@ export function startServer(
     look: () => {
       loopLag.tick();
       publishers.beat();
+      account.enforce();
     },
     watch: () => {
       access.watch(connections, limits.helloMs);

@@ -4,7 +4,8 @@ import { FRAME_MESSAGES_MAX } from '../protocol/codec';
 import type { MessageOf } from '../protocol/messages';
 import { RESUMED_MESSAGES_MAX } from './broadcast/subscriptions';
 import type { Config } from './config';
-import { FAULTS_MAX, HELD_MAX } from './gateway/stream';
+import { HELD_MAX } from './gateway/ordered-requests';
+import { FAULTS_MAX } from './gateway/stream';
 import type { Limits } from './reload';
 
 /** @param limits those of `[limits]` as they are now, which a reload changes */

@@ -61,9 +61,23 @@ const ROWS: readonly Row[] = [
   },
   {
     relation: 'limits.bodiesBytesMax: limits.bodyBytesMax',
-    holds: { limits: { bodyBytesMax: 268_435_456 } },
-    breaks: { limits: { bodyBytesMax: 268_435_457 } },
-    words: 'limits.bodiesBytesMax is 268435456; expected at least limits.bodyBytesMax (268435457)',
+    holds: { limits: { bodyBytesMax: 67_108_864, bodiesBytesMax: 67_108_864 } },
+    breaks: { limits: { bodyBytesMax: 67_108_864, bodiesBytesMax: 67_108_863 } },
+    words: 'limits.bodiesBytesMax is 67108863; expected at least limits.bodyBytesMax (67108864)',
+  },
+  {
+    relation: 'limits.clientBytesPerClientMax: 4 × limits.bodyBytesMax and push.backlogBytesMax',
+    holds: { limits: { bodyBytesMax: 67_108_864 } },
+    breaks: { limits: { bodyBytesMax: 67_108_865 } },
+    words:
+      'limits.clientBytesPerClientMax is 268435456; expected at least 4 × limits.bodyBytesMax and push.backlogBytesMax (268435460)',
+  },
+  {
+    relation: 'limits.clientBytesMax: 2 × limits.clientBytesPerClientMax',
+    holds: { limits: { clientBytesPerClientMax: 536_870_912 } },
+    breaks: { limits: { clientBytesPerClientMax: 536_870_913 } },
+    words:
+      'limits.clientBytesMax is 1073741824; expected at least 2 × limits.clientBytesPerClientMax (1073741826)',
   },
   {
     relation: 'limits.levelsPerKeyMax: limits.levelsMax',

@@ -2,7 +2,8 @@
  * Backlog: what waits for one session that does not take its topics natively.
  *
  * Answers, executions, definitions and what closes (control) wait in it, go first and in their order, and
- * are never dropped. What is published waits in the logs of the topics; here is only how far the reader
+ * are never dropped. A long answer is made as it is sent (`LongAnswer`), a slice at a time; short messages go
+ * between its slices. What is published waits in the logs of the topics; here is only how far the reader
  * has come in each. While that is fresh it goes out message by message, so a reader that was held up for a
  * moment misses nothing; when it has waited long, or has left the logs, conflated: state first, in half of
  * a window at least, the topics in turn; and trades in the order of their places, of which the oldest go
@@ -12,6 +13,7 @@
 
 import type { Message } from '../../protocol/messages';
 import { Cursor, type BacklogCounters } from './cursor';
+import { ANSWER_SLICE_BYTES, type LongAnswer } from './long-answer';
 import type { TopicState } from './mirror';
 import type { SessionLimits } from './session-limits';
 import { aboutBytes } from './topic-log';
@@ -43,6 +45,10 @@ export class Backlog {
   private control: Message[] = [];
   /** How many of them have been taken. */
   private taken = 0;
+  /** About, of those that have not. */
+  private shortBytes = 0;
+  /** Answers that are made as they are sent, one after the other. */
+  private readonly answers: LongAnswer[] = [];
   private controlSinceMs = 0;
   /** Whose turn it is when not all state finds room. */
   private turn = 0;
@@ -112,11 +118,27 @@ export class Backlog {
   /** Messages that are never dropped, in their order. */
   tell(messages: readonly Message[], nowMs: number): void {
     if (this.controlCount === 0) this.controlSinceMs = nowMs;
-    for (const message of messages) this.control.push(message);
+    for (const message of messages) {
+      this.control.push(message);
+      this.shortBytes += aboutBytes(message);
+    }
+  }
+
+  /** An answer that is made as it is sent. */
+  tellLong(answer: LongAnswer, nowMs: number): void {
+    if (this.controlCount === 0) this.controlSinceMs = nowMs;
+    this.answers.push(answer);
   }
 
   get controlCount(): number {
-    return this.control.length - this.taken;
+    let count = this.control.length - this.taken;
+    for (const { remaining } of this.answers) count += remaining;
+    return count;
+  }
+
+  /** Whether more of an answer is to be made. */
+  get hasLong(): boolean {
+    return this.answers.length > 0;
   }
 
   /** Since when the control has not moved; null when none waits. */
@@ -141,7 +163,9 @@ export class Backlog {
 
   /** Of what waits for this session alone, about. */
   get controlBytes(): number {
-    return this.controlCount === 0 ? 0 : sizeOf(this.control, this.taken);
+    let bytes = this.shortBytes;
+    for (const answer of this.answers) bytes += answer.heldBytes;
+    return bytes;
   }
 
   /** Of all that waits and is held, about: what is in the logs of topics is there once for all their readers. */
@@ -187,6 +211,7 @@ export class Backlog {
 
   /** All that waits, message by message, and what is due; undefined when that is more than so many bytes, or old. */
   takeWhole(bytesMax: number, nowMs: number): Message[] | undefined {
+    if (this.hasLong) return undefined;
     const behind = this.behind();
     const bytes = bytesOf(behind) + this.controlBytes;
     if (bytes > bytesMax || this.hasDue || !this.isFresh(behind, nowMs)) return undefined;
@@ -248,7 +273,7 @@ export class Backlog {
     let bytes = 0;
     let end = taken;
     while (end < control.length && bytes < bytesMax) bytes += aboutBytes(control[end++]!);
-    this.controlSinceMs = nowMs;
+    this.shortBytes -= bytes;
     const messages = control.slice(taken, end);
     this.taken = end;
     // What was taken goes when it is half of all, so that a long answer is not copied for each window.
@@ -256,7 +281,27 @@ export class Backlog {
       this.control = control.slice(end);
       this.taken = 0;
     }
+    if (bytes < bytesMax) this.takeLong(Math.min(bytesMax - bytes, ANSWER_SLICE_BYTES), messages);
+    if (messages.length > 0) this.controlSinceMs = nowMs;
     return messages;
+  }
+
+  /** The next slice of the answer whose turn it is. */
+  private takeLong(bytesMax: number, messages: Message[]): void {
+    const [answer] = this.answers;
+    if (answer === undefined) return;
+    for (const message of answer.take(bytesMax)) messages.push(message);
+    if (answer.remaining > 0) return;
+    this.answers.shift();
+    answer.sent();
+  }
+
+  /** The session has gone. */
+  end(): void {
+    this.control = [];
+    this.taken = 0;
+    this.shortBytes = 0;
+    this.answers.length = 0;
   }
 
   /** Whether all that waits is there, and may go as it is. */

@@ -178,10 +178,10 @@ export class BarResume {
       if (tracked.asOf === null) return true;
       const wanted = this.wanted(tracked);
       if (wanted === null) return false;
-      const kept = keptOf(tracked);
       const { past, newest } = tracked;
       if (newest === undefined) return true;
-      for (const second of wanted) if (!kept.has(second) && !past.has(second)) return true;
+      const isKept = keptAmong(tracked, wanted.size);
+      for (const second of wanted) if (!isKept(second) && !past.has(second)) return true;
       return false;
     });
   }
@@ -310,12 +310,26 @@ function keptOf({ instrument, index }: Tracked): Map<number, OpenBar> {
 /** Of the bars in memory, the newest that has a trade up to the position; undefined where none of them has one. */
 function newestAt(tracked: Tracked): number | null | undefined {
   const { touched, instrument, index } = tracked;
-  const { current } = instrument.statistics.bars[index]!;
+  const { current, recent } = instrument.statistics.bars[index]!;
   if (current === null) return null;
-  for (const [second, { trades }] of [...keptOf(tracked)].reverse()) {
-    if (trades > (touched.get(second) ?? 0)) return second;
+  const isOlder = ({ openTime, trades }: OpenBar): boolean =>
+    trades > (touched.get(openTime.seconds) ?? 0);
+  return (isOlder(current) ? current : recent.findLast(isOlder))?.openTime.seconds;
+}
+
+/** So few are looked for one by one, from the newest on; there may be as many topics as instruments. */
+const LOOKED_FOR_FEW = 4;
+
+/** Whether bars are in memory, by their opening seconds. @param count of those that are looked for */
+function keptAmong(tracked: Tracked, count: number): (second: number) => boolean {
+  if (count > LOOKED_FOR_FEW) {
+    const kept = keptOf(tracked);
+    return (second) => kept.has(second);
   }
-  return undefined;
+  const { current, recent } = tracked.instrument.statistics.bars[tracked.index]!;
+  return (second) =>
+    current?.openTime.seconds === second ||
+    recent.findLast(({ openTime }) => openTime.seconds <= second)?.openTime.seconds === second;
 }
 
 /** The first of them, those of one instrument together. */

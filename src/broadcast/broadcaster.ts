@@ -54,6 +54,10 @@ export interface BroadcastOptions {
   readonly sessionBoundary: number;
   /** Between heartbeats of a session; 5 s unless given. */
   readonly heartbeatMs?: number;
+  /** An answer with the states of more topics is made as it is sent. */
+  readonly statesAtOnceMax?: number;
+  /** What the logs of all topics may hold, about. */
+  readonly logsBytesMax?: number;
 }
 
 /** A run of events as pushed. */
@@ -98,7 +102,7 @@ export class Broadcaster implements SessionCare {
     this.native = native;
     this.clock = clock;
     this.agenda = new Agenda(LOOKS_A_TURN, clock.turns, (session) => this.lookAt(session));
-    this.mirror = new Mirror(options.sessionBoundary);
+    this.mirror = new Mirror(options.sessionBoundary, options.logsBytesMax);
     this.derived = new DerivedTopics(
       clock,
       (topic, message) => this.queue(topic, message),
@@ -277,9 +281,15 @@ export class Broadcaster implements SessionCare {
     session.gone();
   }
 
+  /** It holds more than there is room for. */
+  shed(session: Session): void {
+    this.end(session, 'limit-reached');
+  }
+
   private end(session: Session, reason: CloseReason): void {
-    // It would not read what it is told; the code is what is left of it.
-    if (reason === 'unresponsive') session.terminate();
+    // It would not read what it is told, or it would stay until it has; the code is what is left of it.
+    const isHeld = reason === 'limit-reached' && session.meter.of('sockets') > 0;
+    if (reason === 'unresponsive' || isHeld) session.terminate();
     else session.close(CLOSES[reason].code, reason);
     this.leave(session); // its close comes behind what waits in its socket, which may be long
     this.ended(session, reason);

@@ -25,7 +25,7 @@ import { Nanos } from '../../protocol/time';
 import { NativeReaders } from './native-readers';
 import { kindOf, newTallies, TopicTally, type Tallies } from './tally';
 import { TopicChanges, type ChangeLink } from './topic-changes';
-import { TopicLog } from './topic-log';
+import { LogRoom, TopicLog } from './topic-log';
 
 /** One topic: its native names, its newest place, and what this turn brings for it. */
 export class TopicState implements ChangeLink<TopicState> {
@@ -43,9 +43,12 @@ export class TopicState implements ChangeLink<TopicState> {
   text: NativeReaders | null = null;
   /** For readers that are not on its native topics; null while there are none. */
   log: TopicLog | null = null;
+  private readonly room: LogRoom | undefined;
   private logReaders = 0;
   /** Of all topics of its kind. */
   readonly tally: TopicTally;
+  /** Of which it is; null: of all. */
+  instrument: MirroredInstrument | null = null;
   /** Of a book, and of bars: the newest state, at its head. */
   whole: (() => Book | Bar | null) | null = null;
   readonly pending: Message[] = [];
@@ -63,8 +66,10 @@ export class TopicState implements ChangeLink<TopicState> {
     name: string,
     tally = new TopicTally(),
     changes: TopicChanges<TopicState> = new TopicChanges(),
+    room?: LogRoom,
   ) {
     this.name = name;
+    this.room = room;
     this.tally = tally;
     this.changes = changes;
     this.nativeBinary = `b:${name}`;
@@ -96,14 +101,16 @@ export class TopicState implements ChangeLink<TopicState> {
 
   /** One more reads its log. @param bytesMax of the log, where it begins with this one */
   read(bytesMax: number): TopicLog {
-    this.log ??= new TopicLog(bytesMax);
+    this.log ??= new TopicLog(bytesMax, this.room);
     this.logReaders += 1;
     return this.log;
   }
 
   unread(): void {
     this.logReaders -= 1;
-    if (this.logReaders === 0) this.log = null;
+    if (this.logReaders > 0) return;
+    this.log?.close();
+    this.log = null;
   }
 }
 
@@ -113,6 +120,8 @@ export type SymbolChannel = 'tick' | 'trade' | 'bbo' | 'book' | 'stats' | `bar:$
 /** One instrument as readers know it. */
 export class MirroredInstrument {
   definition: Instrument;
+  /** Its place among all of them. */
+  readonly index: number;
   readonly topics: Readonly<Record<SymbolChannel, TopicState>>;
   tick: Tick | null = null;
   bbo: Bbo | null = null;
@@ -131,12 +140,15 @@ export class MirroredInstrument {
     sessionBoundary: number,
     tallies: Tallies = newTallies(),
     changes: TopicChanges<TopicState> = new TopicChanges(),
+    index = 0,
+    room?: LogRoom,
   ) {
     this.definition = definition;
+    this.index = index;
     this.statistics = new TradeStatistics(sessionBoundary);
     const { symbol } = definition;
     const named = (name: string): TopicState =>
-      new TopicState(name, tallies[kindOf(name)], changes);
+      new TopicState(name, tallies[kindOf(name)], changes, room);
     const topic = (channel: string): TopicState => named(`${channel}:${symbol}`);
     const bar = (interval: BarInterval): TopicState => named(`bar:${symbol}:${interval}`);
     this.topics = {
@@ -154,6 +166,7 @@ export class MirroredInstrument {
     this.topics.book.whole = () => this.bookSnapshot();
     this.barTopics = BAR_INTERVALS.map((interval) => this.topics[`bar:${interval}`]);
     for (const [i, bars] of this.barTopics.entries()) bars.whole = () => this.newestBar(i, bars);
+    for (const own of Object.values(this.topics)) own.instrument = this;
   }
 
   /** @param index of the interval; null before the first trade */
@@ -202,12 +215,18 @@ export class Mirror {
   readonly tallies = newTallies();
   /** All topics, by when they changed. */
   readonly changes = new TopicChanges<TopicState>();
-  readonly statusTopic = new TopicState('status', this.tallies.status, this.changes);
+  readonly statusTopic: TopicState;
+  private readonly room: LogRoom;
   private readonly sessionBoundary: number;
 
-  /** @param sessionBoundary when a session ends, in seconds after midnight UTC */
-  constructor(sessionBoundary: number) {
+  /**
+   * @param sessionBoundary when a session ends, in seconds after midnight UTC
+   * @param logsBytesMax of the logs of all topics
+   */
+  constructor(sessionBoundary: number, logsBytesMax = Infinity) {
     this.sessionBoundary = sessionBoundary;
+    this.room = new LogRoom(logsBytesMax);
+    this.statusTopic = new TopicState('status', this.tallies.status, this.changes, this.room);
   }
 
   get(symbol: string): MirroredInstrument | undefined {
@@ -218,13 +237,13 @@ export class Mirror {
     return this.instruments.values();
   }
 
+  get size(): number {
+    return this.instruments.size;
+  }
+
   /** About what the logs of topics hold for readers that do not take them natively. */
   get logBytes(): number {
-    let bytes = this.statusTopic.log?.heldBytes ?? 0;
-    for (const { topics } of this.instruments.values()) {
-      for (const { log } of Object.values(topics)) bytes += log?.heldBytes ?? 0;
-    }
-    return bytes;
+    return this.room.bytes;
   }
 
   /** Takes a definition on; returns the instrument when it is a new one. */
@@ -234,7 +253,8 @@ export class Mirror {
       known.definition = e;
       return undefined;
     }
-    const added = new MirroredInstrument(e, this.sessionBoundary, this.tallies, this.changes);
+    const { size } = this.instruments;
+    const added = new MirroredInstrument(e, this.sessionBoundary, this.tallies, this.changes, size, this.room); // prettier-ignore
     this.instruments.set(e.symbol, added);
     return added;
   }

@@ -13,6 +13,7 @@ import type { Nanos } from '../../protocol/time';
 import { Counts } from '../base/counts';
 import { ChunkFrames, type PlayedChunk } from './feed';
 import { Turns, type Turn, type TurnLimits } from './turns';
+import { WaitingTurns } from './waiting-turns';
 
 /**
  * A turn has had its share when it has read so many chunks, each of which is bounded in bytes and in rows.
@@ -41,6 +42,8 @@ export interface PlayRequest {
   readonly from: Nanos | null;
   readonly to: Nanos | null;
   readonly hasOpening: boolean;
+  /** A replay that goes on: the reader has had the opening, and all before `fromSeq`. */
+  readonly goesOn?: boolean;
   /** Hundredths of real time; 0: not timed. */
   readonly speed: number;
 }
@@ -67,8 +70,18 @@ export interface PlayEvents {
   failed(reason: Fault): void;
 }
 
+/** As they are now. */
+export interface PlayLimits extends TurnLimits {
+  /** A replay that is paused, or not read, for longer gives its slot up. */
+  readonly playbackIdleMs: number;
+  /** What could not begin in so long is refused. */
+  readonly playbackWaitMs: number;
+}
+
 /** What a play tells that takes turns. */
 export interface TurnEvents extends PlayEvents {
+  /** It has waited too long for its turn, which it does not get; without, it waits on. */
+  readonly expired?: (reason: Fault) => void;
   /** It waits, and so many of its client have waited longer. */
   waits(ahead: number): void;
   /** Others wait, and its reader takes nothing. */
@@ -263,7 +276,7 @@ interface InTurn {
 
 export class Plays {
   private readonly source: PlaySource;
-  private readonly limits: TurnLimits;
+  readonly limits: PlayLimits;
   private readonly replaying = new Counts();
   private readonly turns: Turns;
   private readonly reads = new Turns({
@@ -272,9 +285,12 @@ export class Plays {
   });
   /** Those whose turn it is. */
   private readonly reading = new Set<InTurn>();
+  private readonly waiting = new WaitingTurns();
+  /** Told of the time now and then: replays, which may be idle. */
+  private readonly watched = new Set<(nowMs: number) => void>();
   private lastId = 0;
 
-  constructor(source: PlaySource, limits: TurnLimits) {
+  constructor(source: PlaySource, limits: PlayLimits) {
     this.source = source;
     this.limits = limits;
     this.turns = new Turns(limits);
@@ -310,6 +326,7 @@ export class Plays {
   openInTurn(client: string, request: PlayRequest, events: TurnEvents): Play {
     let isWaiting = true;
     const release = (): void => {
+      this.waiting.delete(turn);
       if (isWaiting) return this.turns.withdraw(turn);
       this.reading.delete(inTurn);
       this.turns.end(client);
@@ -322,18 +339,28 @@ export class Plays {
       distance: request.toSeq - request.fromSeq,
       begin: () => {
         isWaiting = false;
+        this.waiting.delete(turn);
         this.reading.add(inTurn);
         void play.open();
       },
       waits: (ahead) => events.waits(ahead),
     };
-    this.turns.ask(turn);
+    const { expired } = events;
+    if (!this.turns.ask(turn) && expired !== undefined) this.waiting.add(turn, expired);
     return play;
   }
 
-  /** Ends turns whose readers take nothing, while others wait. Now and then. */
+  /** Ends turns whose readers take nothing, while others wait, and waits that are too long. Now and then. */
   look(nowMs: number): void {
+    for (const tell of this.watched) tell(nowMs);
+    this.waiting.look(nowMs, this.limits.playbackWaitMs);
     for (const { play, events } of this.reading) if (play.isIdle(nowMs)) events.idle();
+  }
+
+  /** Calls it at each look. @returns what ends that */
+  watch(tell: (nowMs: number) => void): () => void {
+    this.watched.add(tell);
+    return () => this.watched.delete(tell);
   }
 
   /** Says to each that waits how many are before it. */

@@ -3,6 +3,10 @@
  *
  * The answer of `start` is the end of the replay. Those of `pause`, `continue` and `stop` come at once,
  * that of `seek` in its place: what came before it is of the time before, what follows of the time after.
+ *
+ * While it is paused, not read, or waits long for its time, it gives its slot up (*parked*): nothing is held
+ * of it but where it goes on. It asks for a slot again when it goes on; where it gets none for long, it ends
+ * with an error that says up to which seq it was played.
  */
 
 import { ERRORS, fault, fieldFault, type Fault } from '../../protocol/codes';
@@ -10,7 +14,7 @@ import { ackOf } from '../../protocol/answers';
 import type { Message, MessageOf } from '../../protocol/messages';
 import type { Clock } from '../base/clock';
 import type { Feed, Frame } from './feed';
-import type { Play, Plays, PlayRequest } from './plays';
+import type { Play, PlayRange, Plays, PlayRequest } from './plays';
 import type { Session } from './session';
 
 export type ReplayMessage = MessageOf<'replay'>;
@@ -40,11 +44,22 @@ export class Replay implements Feed {
   private readonly clock: Clock;
   private readonly later: Later;
   private readonly startId: number;
-  private readonly request: PlayRequest;
-  private play: Play;
+  /** Null while it is parked. */
+  private play: Play | null;
   private isOpening = true;
-  /** Where to go on from when the play is open, whose opening cannot be taken back. */
-  private moved: Where | null = null;
+  /** What is played, known when it has opened. */
+  private range: PlayRange | null = null;
+  /** All up to there was taken, and of what is above nothing or a part; null: something of the opening, at most. */
+  private border: number | null = null;
+  /** Since when nothing was taken that could be, or it waits for a slot. */
+  private idleSinceMs: number | null = null;
+  private waitSinceMs: number | null = null;
+  /** The next frame is not due before, by the clock, in ms. */
+  private dueMs = -Infinity;
+  private readonly unwatch: () => void;
+  /** What the present play was asked for, or the one that follows when that is open, which cannot be taken back. */
+  private asked: PlayRequest;
+  private isMoved = false;
   /** Messages that have their place before the next frame. */
   private due: Message[] = [];
   /** When the first frame was due, by the clock, in ms; null before there is one. */
@@ -65,8 +80,9 @@ export class Replay implements Feed {
     this.clock = clock;
     this.later = later;
     this.startId = startId;
-    this.request = request;
+    this.asked = request;
     this.play = this.begin(request);
+    this.unwatch = plays.watch((nowMs) => this.look(nowMs));
   }
 
   get isOver(): boolean {
@@ -84,20 +100,28 @@ export class Replay implements Feed {
       this.due = [];
       return messages;
     }
-    if (this.pausedMs !== null || this.isEnded || this.play.isOver) return undefined;
-    if (!this.play.hasFrame) return undefined;
-    if (this.request.speed > 0) {
-      const nowMs = this.clock.monotonicMs();
-      this.originMs ??= nowMs - this.play.atMs;
-      const waitMs = this.originMs + this.play.atMs - nowMs;
-      if (waitMs > 0) {
-        this.wakeIn(waitMs);
+    if (this.pausedMs !== null || this.isEnded) return undefined;
+    const nowMs = this.clock.monotonicMs();
+    if (nowMs < this.dueMs) {
+      this.wakeIn(this.dueMs - nowMs);
+      return undefined;
+    }
+    const play = this.play ?? this.unpark();
+    if (play === null || play.isOver || !play.hasFrame) return undefined;
+    if (this.asked.speed > 0) {
+      this.originMs ??= nowMs - play.atMs;
+      const dueMs = this.originMs + play.atMs;
+      if (dueMs > nowMs) {
+        this.wait(play, dueMs, dueMs - nowMs);
         return undefined;
       }
     }
-    const { data, seq } = this.play.take();
+    this.idleSinceMs = null;
+    const { data, seq } = play.take();
     this.seq = Math.max(this.seq, seq);
-    if (this.play.isOver) this.finish();
+    const { reachedSeq } = play;
+    if (reachedSeq !== null && reachedSeq >= (this.range?.fromSeq ?? 0)) this.border = reachedSeq;
+    if (play.isOver) this.finish();
     return data;
   }
 
@@ -107,8 +131,10 @@ export class Replay implements Feed {
   }
 
   continue(id: number): void {
-    if (this.pausedMs !== null && this.originMs !== null) {
-      this.originMs += this.clock.monotonicMs() - this.pausedMs;
+    if (this.pausedMs !== null) {
+      const pausedMs = this.clock.monotonicMs() - this.pausedMs;
+      if (this.originMs !== null) this.originMs += pausedMs;
+      this.dueMs += pausedMs;
     }
     this.pausedMs = null;
     this.tell([ackOf(id, this.seq)]);
@@ -119,16 +145,19 @@ export class Replay implements Feed {
   seek(id: number, where: Where): void {
     this.callOff();
     this.originMs = null;
+    this.border = null;
+    this.dueMs = -Infinity;
     if (this.pausedMs !== null) this.pausedMs = this.clock.monotonicMs();
     this.seq = 0;
     this.due.push(ackOf(id, where.from === null ? where.fromSeq : 0));
-    if (this.isOpening) this.moved = where;
-    else this.move(where);
+    this.asked = { ...this.asked, ...where };
+    if (this.isOpening) this.isMoved = true;
+    else if (this.play !== null) this.move(this.play);
     this.pull();
   }
 
   stop(id: number): void {
-    this.play.close();
+    this.play?.close();
     this.finish();
     this.due.push(ackOf(id, this.seq));
     this.pull();
@@ -136,25 +165,75 @@ export class Replay implements Feed {
 
   end(): void {
     this.callOff();
+    this.unwatch();
     this.isEnded = true;
-    this.play.close();
+    this.play?.close();
   }
 
   /** Nothing is to be done behind it. */
   finished(): void {}
 
-  private move(where: Where): void {
-    this.moved = null;
-    this.play.close();
-    this.play = this.begin({ ...this.request, ...where });
+  /** Gives its slot up, where it is paused or not read for long. */
+  private look(nowMs: number): void {
+    const { play, plays, pausedMs } = this;
+    const { playbackIdleMs, playbackWaitMs } = plays.limits;
+    if (play === null) {
+      if (this.waitSinceMs === null || pausedMs !== null) return;
+      if (nowMs - this.waitSinceMs > playbackWaitMs) this.fail(this.noSlot());
+      else this.unpark();
+      return;
+    }
+    const isIdle = pausedMs !== null || (play.hasFrame && nowMs >= this.dueMs);
+    if (!isIdle || this.isOpening) this.idleSinceMs = null;
+    else if (nowMs - (this.idleSinceMs ??= nowMs) > playbackIdleMs) this.park(play);
+  }
+
+  /** Until the next frame is due; long waits without a slot. */
+  private wait(play: Play, dueMs: number, waitMs: number): void {
+    this.dueMs = dueMs;
+    this.wakeIn(waitMs);
+    if (waitMs > this.plays.limits.playbackIdleMs) this.park(play);
+  }
+
+  /** Nothing is held of it but where it goes on: what was read and not taken is read again. */
+  private park(play: Play): void {
+    if (this.originMs !== null) this.originMs = play.hasFrame ? this.originMs + play.atMs : null;
+    this.idleSinceMs = null;
+    this.play = null;
+    play.close();
+  }
+
+  /** Goes on where it was, if there is a slot for it; else it waits for one. */
+  private unpark(): Play | null {
+    if (this.plays.refusal(this.session.meter.client) !== undefined) {
+      this.waitSinceMs ??= this.clock.monotonicMs();
+      return null;
+    }
+    this.waitSinceMs = null;
+    const { asked, border, range } = this;
+    const goesOn = { ...asked, from: null, to: null, fromSeq: (border ?? 0) + 1, toSeq: range?.toSeq ?? 0, goesOn: true }; // prettier-ignore
+    this.play = this.begin(border === null ? asked : goesOn);
+    return this.play;
+  }
+
+  private noSlot(): Fault {
+    const where = this.seq === 0 ? '' : `; this one was played up to ${this.seq}`;
+    return fault('overloaded', `as many replays as there may be are under way${where}`);
+  }
+
+  private move(play: Play): void {
+    this.isMoved = false;
+    play.close();
+    this.play = this.begin(this.asked);
   }
 
   private begin(request: PlayRequest): Play {
     this.isOpening = true;
-    const play: Play = this.plays.open(this.session.client, request, {
-      opened: () => {
+    const play: Play = this.plays.open(this.session.meter.client, request, {
+      opened: (range) => {
         this.isOpening = false;
-        if (this.moved !== null) this.move(this.moved);
+        this.range = range;
+        if (this.isMoved) this.move(play);
       },
       ready: () => {
         if (play !== this.play || this.isEnded) return;

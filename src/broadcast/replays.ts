@@ -45,7 +45,7 @@ export class Replays {
     }
     const range = replayRange(m, this.stage.lastSeq());
     if ('code' in range) return range;
-    const full = this.stage.plays.refusal(session.client);
+    const full = this.stage.plays.refusal(session.meter.client);
     if (full !== undefined) return full;
     const { topics, speed } = m;
     const request = {

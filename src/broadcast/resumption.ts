@@ -9,14 +9,17 @@
  * Nothing is kept for it meanwhile but two chunks, and nothing while it waits.
  */
 
+import type { Fault } from '../../protocol/codes';
 import type { Message, MessageOf } from '../../protocol/messages';
 import type { Feed, Frame } from './feed';
 import type { Play, Plays } from './plays';
 
 export type ResetReason = MessageOf<'reset'>['reason'];
 
-/** What comes of it: the rest of what was missed, or why it cannot be had. */
-export type Outcome = readonly Message[] | ResetReason;
+/** The rest of what was missed, or why it cannot be had. */
+export type Answered = readonly Message[] | ResetReason;
+/** What comes of it: its answer, or why it is refused. */
+export type Outcome = Answered | Fault;
 
 export interface ResumptionStage {
   readonly plays: Plays;
@@ -134,6 +137,7 @@ export class Resumption implements Feed {
   private begin(): Play {
     const request = { topics: this.topics, isText: this.isText, fromSeq: this.seq + 1, toSeq: this.roundTo, from: null, to: null, hasOpening: false, speed: 0 }; // prettier-ignore
     this.isAsking = true;
+    const isFirst = !this.hasBegun;
     const play: Play = this.stage.plays.openInTurn(this.stage.client, request, {
       opened: (range) => {
         this.hasBegun = true;
@@ -145,6 +149,7 @@ export class Resumption implements Feed {
         if (!this.hasTold) this.stage.queued(ahead);
       },
       idle: () => this.giveUp(play),
+      ...(isFirst && { expired: (reason: Fault) => this.refuse(reason) }),
     });
     this.isAsking = false;
     return play;
@@ -180,6 +185,14 @@ export class Resumption implements Feed {
     this.roundTo = this.stage.lastSeq();
     this.play = this.begin();
     return undefined;
+  }
+
+  /** It was sent nothing yet. */
+  private refuse(reason: Fault): void {
+    this.opening = [];
+    this.outcome = reason;
+    this.play?.close();
+    this.stage.pull();
   }
 
   private stop(reason: ResetReason): void {

@@ -44,3 +44,9 @@ export const WINDOW_BYTES_SLOW = 16_384;
 /** Pongs that come sooner let the window grow, later ones make it smaller. */
 export const WINDOW_SOON_MS = 50;
 export const WINDOW_LATE_MS = 250;
+/** About what a message takes in memory, for each byte that is counted of it. */
+export const MEMORY_FACTOR = 4;
+/** About what a topic of one session takes: its entry, its cursor, and Bun's. */
+export const TOPIC_BYTES = 256;
+/** Of a session that nobody counts. */
+export const UNBOUNDED = { clientBytesMax: Infinity, clientBytesPerClientMax: Infinity };

@@ -1,9 +1,17 @@
 /** Session topics: which topics a session is on, and whether each comes natively or from the backlog. */
 
+import type { Message } from '../../protocol/messages';
+import type { Meter } from '../base/byte-account';
 import type { Backlog } from './backlog';
 import type { TopicState } from './mirror';
 import type { NativeReader } from './native-readers';
+import { TOPIC_BYTES } from './session-limits';
 import type { Wire } from './wire';
+
+/** What it causes to be held is counted. */
+interface CountedReader extends NativeReader {
+  readonly meter: Meter;
+}
 
 /** Asks for a turn of the event loop. */
 type Soon = (act: () => void) => void;
@@ -16,25 +24,43 @@ export class SessionTopics {
   heads = new Map<TopicState, number>();
   private readonly wire: Wire;
   private readonly backlog: Backlog;
-  private readonly reader: NativeReader;
+  private readonly reader: CountedReader;
 
-  constructor(wire: Wire, backlog: Backlog, reader: NativeReader) {
+  constructor(wire: Wire, backlog: Backlog, reader: CountedReader) {
     this.wire = wire;
     this.backlog = backlog;
     this.reader = reader;
   }
 
-  join(topic: TopicState): void {
-    this.wire.join(topic, this.reader);
+  /**
+   * Goes on with a topic from its state as it is now.
+   * @param intervalMs at most one frame of it in this time; 0: as it comes
+   * @returns what of the topic goes before its state
+   */
+  enter(topic: TopicState, intervalMs: number, isNative: boolean, nowMs: number): Message[] {
+    const { backlog } = this;
+    let messages: Message[] = [];
+    if (this.heads.has(topic)) {
+      messages = backlog.settle(topic);
+      if (intervalMs === 0 && !backlog.isPaced(topic)) return messages;
+      this.stop(topic);
+    } else {
+      this.heads.set(topic, topic.head);
+      this.reader.meter.add('topics', TOPIC_BYTES);
+    }
+    if (intervalMs === 0 && isNative) this.wire.join(topic, this.reader);
+    else backlog.attach(topic, intervalMs, nowMs);
+    return messages;
   }
 
-  /** From the backlog, at most one frame in this time; 0: as it comes. */
-  read(topic: TopicState, intervalMs: number, nowMs: number): void {
-    this.backlog.attach(topic, intervalMs, nowMs);
+  leave(topic: TopicState): void {
+    if (!this.heads.delete(topic)) return;
+    this.reader.meter.add('topics', -TOPIC_BYTES);
+    this.stop(topic);
   }
 
   /** It comes no more. */
-  stop(topic: TopicState): void {
+  private stop(topic: TopicState): void {
     if (!this.backlog.detach(topic)) this.wire.leave(topic, this.reader);
   }
 
@@ -60,6 +86,8 @@ export class SessionTopics {
   end(soon: Soon): void {
     const topics = this.heads.keys();
     this.heads = new Map();
+    this.backlog.end();
+    this.reader.meter.close();
     this.endSome(topics, soon);
   }
 

@@ -5,26 +5,28 @@
  * while the pongs come in time the reader keeps up. When one is late, or the socket holds data back, the
  * session leaves the native topics and is served from its backlog, in windows: frames with a ping behind
  * each, and no more under way than the window (`Flight`). When no more waits than there is room for, and the
- * pong came soon, that goes out and it is back on the native topics. Both changes happen between batches, so
- * nothing is lost, doubled or reordered by them.
- * An answer longer than the window goes out in windows as well, however well the reader keeps up, and so does
- * what is read from the journal (a feed). Topics with an interval come from the backlog always.
- * It costs nothing while nothing happens: it says when it is to be looked at (`wake`, `nextLookMs`).
+ * pong came soon, that goes out and it is native again; both between batches, so the order of all stays.
+ * A long answer goes out in windows as well, and what is read from the journal (a feed). Topics with an
+ * interval come from the backlog always. It costs nothing while nothing happens (`wake`, `nextLookMs`).
  * Bounded: the window, the control that waits and how long (`SessionLimits`); the backlog by the logs.
  */
 
 import type { Subprotocol } from '../../protocol/codec';
 import type { CloseReason } from '../../protocol/codes';
 import type { Message } from '../../protocol/messages';
+import { ByteAccount, type Meter } from '../base/byte-account';
 import { Backlog, sizeOf } from './backlog';
 import type { Feed } from './feed';
+import { ANSWER_SLICE_BYTES, LongAnswer } from './long-answer';
 import type { TopicState } from './mirror';
 import type { NativeReader } from './native-readers';
 import { Outlet } from './outlet';
 import {
   BUFFERED_BYTES_MAX,
+  MEMORY_FACTOR,
   PING_BYTES,
   STALLED_LOOK_MS,
+  UNBOUNDED,
   WINDOW_BYTES_SLOW,
   type SessionLimits,
 } from './session-limits';
@@ -40,8 +42,11 @@ export class Session implements NativeReader {
   readonly name: string;
   /** Channels it is on for every symbol, now and later, with the interval that was asked for; 0: none. */
   readonly wildcards = new Map<string, number>();
-  /** Who it counts as where limits are of a client: the name of a key, or an address. */
-  client = '';
+  readonly isText: boolean;
+  /** Topics it is on, with the head that its last heartbeat told. */
+  readonly topics: Map<TopicState, number>;
+  /** What it causes to be held, and whose that is: the name of a key, or an address. */
+  readonly meter: Meter;
   private lagged = 0;
   /** Of resumes that could not be; whoever answers them counts. */
   resets = 0;
@@ -65,12 +70,16 @@ export class Session implements NativeReader {
     socket: Socket,
     encoders: Encoders,
     limits: SessionLimits,
+    meter: Meter = new ByteAccount(UNBOUNDED).open(''),
   ) {
     this.name = name;
+    this.meter = meter;
     this.wire = new Wire(form, socket, encoders);
+    this.isText = this.wire.isText;
     this.limits = limits;
     this.backlog = new Backlog(limits);
     this.on = new SessionTopics(this.wire, this.backlog, this);
+    this.topics = this.on.heads;
     this.outlet = new Outlet(this.wire, limits);
   }
 
@@ -79,15 +88,6 @@ export class Session implements NativeReader {
     this.care = care;
     this.outlet.pings.begin(care.nowMs(), phase);
     this.wake();
-  }
-
-  /** Topics it is on, with the head that its last heartbeat told. */
-  get topics(): Map<TopicState, number> {
-    return this.on.heads;
-  }
-
-  get isText(): boolean {
-    return this.wire.isText;
   }
 
   /** What it was sent last is lost, and its socket is being closed. */
@@ -160,10 +160,14 @@ export class Session implements NativeReader {
   }
 
   /** Sends an answer, which may be long, ahead of what its topics bring from now on. */
-  answer(messages: readonly Message[], nowMs: number): void {
+  answer(answer: readonly Message[] | LongAnswer, nowMs: number): void {
     this.nowMs = nowMs; // of a new session it is not known yet
-    if (this.lane === 'express' && sizeOf(messages) > this.outlet.room) this.useWindows(true);
-    this.send(messages);
+    const isMade = !(answer instanceof LongAnswer);
+    const isShort = isMade && sizeOf(answer) <= this.outlet.room;
+    if (this.lane === 'express' && !isShort) this.useWindows(true);
+    if (isMade) return this.send(answer);
+    this.backlog.tellLong(answer, nowMs);
+    this.flush();
   }
 
   /** Serves a feed until it is over; one at a time. */
@@ -175,7 +179,7 @@ export class Session implements NativeReader {
     this.flush();
   }
 
-  /** The feed has a frame, or is over. */
+  /** The feed has a frame, or is over; or a long answer goes on. */
   pull(nowMs: number): void {
     this.nowMs = nowMs;
     this.flush();
@@ -184,25 +188,16 @@ export class Session implements NativeReader {
   /**
    * Goes on with a topic from its state as it is now, which the answer that follows tells.
    * @param intervalMs at most one frame of it in this time; 0: as it comes
+   * @returns what of the topic goes before its state
    */
-  join(topic: TopicState, intervalMs: number): void {
-    const { backlog } = this;
-    if (this.topics.has(topic)) {
-      const messages = backlog.settle(topic);
-      if (messages.length > 0) this.send(messages);
-      if (intervalMs === 0 && !backlog.isPaced(topic)) return;
-      this.on.stop(topic);
-    } else {
-      this.topics.set(topic, topic.head);
-    }
-    if (intervalMs === 0 && this.lane !== 'windows') return this.on.join(topic);
-    if (this.lane === 'express') this.lookAtTime();
-    this.on.read(topic, intervalMs, this.nowMs);
-    this.wake();
+  join(topic: TopicState, intervalMs: number): Message[] {
+    if (intervalMs > 0 && this.lane === 'express') this.lookAtTime();
+    if (intervalMs > 0 || this.lane === 'windows') this.wake();
+    return this.on.enter(topic, intervalMs, this.lane !== 'windows', this.nowMs);
   }
 
   leave(topic: TopicState): void {
-    if (this.topics.delete(topic)) this.on.stop(topic);
+    this.on.leave(topic);
   }
 
   /** Up to here it was told everything, if the newest pushed is this. */
@@ -224,7 +219,8 @@ export class Session implements NativeReader {
     const { lane, limits } = this;
     const { flight } = this.outlet;
     if (lane === 'gone') return undefined;
-    flight.look(this.wire.bufferedBytes, nowMs);
+    this.meter.set('sockets', this.wire.bufferedBytes);
+    flight.look(this.meter.of('sockets'), nowMs);
     if (flight.silentMs(nowMs) > limits.pongMs) return 'unresponsive';
     const isDue = this.outlet.pings.pass(nowMs);
     if (lane === 'express') {
@@ -238,7 +234,7 @@ export class Session implements NativeReader {
     return undefined;
   }
 
-  /** When it is to be looked at next, if nothing wakes it before that; 0: as soon as may be. */
+  /** When it is to be looked at next, if nothing wakes it before; 0: soon. */
   get nextLookMs(): number {
     const { lane, outlet, backlog } = this;
     if (lane === 'gone') return Infinity;
@@ -356,6 +352,7 @@ export class Session implements NativeReader {
     if (this.feed !== null) return false;
     const rest = this.backlog.takeWhole(bytesMax, this.nowMs);
     if (rest === undefined) return false;
+    this.meter.set('answers', 0);
     this.write(rest);
     this.isAnswered = false;
     this.on.joinAll();
@@ -372,11 +369,14 @@ export class Session implements NativeReader {
     const { windowBytes } = outlet.flight;
     let { roomBytes } = outlet.flight;
     // Again where that was less than it was taken for, but not for little: to look has its price.
-    for (let bytes = 1; bytes > 0 && roomBytes > windowBytes / 2; roomBytes -= bytes) {
+    for (let [bytes, sum] = [1, 0]; bytes > 0 && roomBytes > windowBytes / 2; roomBytes -= bytes) {
       bytes = this.write(this.backlog.take(outlet.room, nowMs));
+      sum += bytes;
+      if (sum > ANSWER_SLICE_BYTES && this.backlog.hasLong) break; // the next slice is made in another turn
     }
-    if (this.feed !== null) outlet.writeFed(this.feed, roomBytes, nowMs);
+    this.meter.set('answers', MEMORY_FACTOR * this.backlog.controlBytes);
     const { feed } = this;
+    if (feed !== null) outlet.writeFed(feed, roomBytes, nowMs);
     if (feed === null || !feed.isOver) return;
     this.feed = null;
     feed.finished();

@@ -8,22 +8,17 @@
  * bounded themselves), what one resume goes through in memory, and how many are answered in one turn.
  */
 
-import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import { fieldFault, type Fault } from '../../protocol/codes';
 import { ackOf } from '../../protocol/answers';
 import type { Message, MessageOf } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
-import { parseTopic, topicFault, type Topic } from '../../protocol/topics';
 import type { Clock } from '../base/clock';
+import { AskedTopics, type Asked } from './asked';
 import { BarResume } from './bar-resume';
 import type { DerivedTopics } from './derived';
 import { Desk } from './desk';
-import {
-  channelOf,
-  type Mirror,
-  type MirroredInstrument,
-  type SymbolChannel,
-  type TopicState,
-} from './mirror';
+import { LongAnswer, type AnswerPart } from './long-answer';
+import { channelOf, type Mirror, type MirroredInstrument, type TopicState } from './mirror';
 import { PastEpochs } from './past-epochs';
 import type { PastBarQuestions } from './past-bars';
 import type { Plays } from './plays';
@@ -37,8 +32,9 @@ import {
   resetsOf,
   type Passed,
 } from './resume-parts';
-import { Resumption, type Outcome, type ResetReason } from './resumption';
+import { Resumption, type Answered, type Outcome, type ResetReason } from './resumption';
 import type { Session } from './session';
+import { joinNow, States } from './states';
 import { kindOf } from './tally';
 import { WaitingFeed } from './waiting-feed';
 import { Wildcards } from './wildcards';
@@ -51,18 +47,12 @@ export const RESUMED_MESSAGES_MAX = 5_000;
 /** So many of those are answered in one turn; and so many topics count as a further one. */
 const RESUMES_A_TURN = 8;
 const TOPICS_A_RESUME = 1_250;
+/** An answer with the states of more topics is made as it is sent. */
+const STATES_AT_ONCE_MAX = 256;
+/** About what is held of such an answer for each of its topics. */
+const TOPIC_OF_ANSWER_BYTES = 8;
 
 type Done = (refused?: Fault) => void;
-
-interface Target {
-  readonly topic: TopicState;
-  readonly instrument: MirroredInstrument | null;
-}
-
-interface Asked {
-  readonly topics: readonly Topic[];
-  readonly targets: ReadonlyMap<TopicState, MirroredInstrument | null>;
-}
 
 /** How a resume is answered. */
 interface Answering {
@@ -81,7 +71,9 @@ export class Subscriptions {
   since: (seq: number) => Iterable<readonly BatchEvent[]> | undefined = () => undefined;
   private readonly mirror: Mirror;
   private readonly derived: DerivedTopics;
-  private readonly options: { readonly topicsMax: number };
+  private readonly asked: AskedTopics;
+  private readonly statesAtOnceMax: number;
+  private readonly states: States;
   /** The journal; without it a resume has what is in memory. */
   plays: Plays | null = null;
   /** Who is on a channel for every symbol. */
@@ -95,7 +87,7 @@ export class Subscriptions {
   constructor(
     mirror: Mirror,
     derived: DerivedTopics,
-    options: { readonly topicsMax: number },
+    options: { readonly topicsMax: number; readonly statesAtOnceMax?: number },
     clock: Clock,
     lastSeq: () => number,
   ) {
@@ -103,7 +95,9 @@ export class Subscriptions {
     this.desk = new Desk(RESUMES_A_TURN, clock.turns);
     this.mirror = mirror;
     this.derived = derived;
-    this.options = options;
+    this.asked = new AskedTopics(mirror, options);
+    this.statesAtOnceMax = options.statesAtOnceMax ?? STATES_AT_ONCE_MAX;
+    this.states = new States(mirror, derived, clock.turns);
     this.lastSeq = lastSeq;
   }
 
@@ -111,24 +105,57 @@ export class Subscriptions {
    * All of these topics or none: sends their state and, from then on, their updates. Of a topic that
    * the session is on already the state is sent anew, which is how a reader mends its copy.
    * @param intervalMs at most one frame of each in this time, conflated; 0: every message
+   * @param done told when the answer is made; nothing else may be asked of topics meanwhile
    */
   subscribe(
     session: Session,
     id: number,
     names: readonly string[],
     intervalMs: number,
+    done: () => void = () => {},
   ): Fault | undefined {
-    const asked = session.isFed ? replayUnderWay() : this.resolve(session, names);
+    const asked = session.isFed ? replayUnderWay() : this.asked.resolve(session, names);
     if ('code' in asked) return asked;
+    if (asked.targets.size > this.statesAtOnceMax) {
+      this.subscribeLong(session, id, asked, intervalMs, done);
+      return undefined;
+    }
     const messages: Message[] = [];
     const defined = new Set<MirroredInstrument | null>();
-    for (const [topic, instrument] of asked.targets) {
-      messages.push(...this.state(topic, instrument, defined));
-    }
+    for (const topic of asked.targets.keys()) messages.push(...this.states.of(topic, defined));
     this.join(session, asked, intervalMs);
     messages.push(ackOf(id, this.lastSeq()));
     session.answer(messages, this.clock.monotonicMs());
+    done();
     return undefined;
+  }
+
+  /** The same of many topics: their states are made as they are sent. */
+  private subscribeLong(
+    session: Session,
+    id: number,
+    { topics, targets }: Asked,
+    intervalMs: number,
+    done: () => void,
+  ): void {
+    const { states, lastSeq } = this;
+    const all = [...targets.keys()];
+    // What goes first, and a seq that no state stands below; null: not all of that is joined.
+    const begun: { at: { seq: number; statuses: readonly Message[] } | null } = { at: null };
+    const parts = function* (): Generator<AnswerPart, void> {
+      while (begun.at === null) yield null;
+      const { seq, statuses } = begun.at;
+      if (statuses.length > 0) yield statuses;
+      yield* states.parts(session, all, intervalMs);
+      yield [ackOf(id, seq)];
+    };
+    const answer = new LongAnswer(parts(), all.length + 1, TOPIC_OF_ANSWER_BYTES, done);
+    session.answer(answer, this.clock.monotonicMs());
+    this.setWildcards(session, topics, intervalMs);
+    states.joinFirst(session, all, intervalMs, (statuses) => {
+      begun.at = { seq: lastSeq(), statuses };
+      session.pull(this.clock.monotonicMs());
+    });
   }
 
   /**
@@ -137,7 +164,7 @@ export class Subscriptions {
    * @param done told when it was answered, or why it is refused; nothing else may be asked meanwhile
    */
   resume(session: Session, request: MessageOf<'resume'>, done: Done): void {
-    const refused = session.isFed ? replayUnderWay() : this.resolve(session, request.topics);
+    const refused = session.isFed ? replayUnderWay() : this.asked.resolve(session, request.topics);
     if ('code' in refused) return done(refused);
     const newest = request.newest ?? request.seq;
     if (newest < request.seq) {
@@ -155,7 +182,7 @@ export class Subscriptions {
   ): void {
     if (session.isGone) return;
     // Since it was asked, instruments may have come that a `*` stands for.
-    const asked = this.resolve(session, request.topics);
+    const asked = this.asked.resolve(session, request.topics);
     if ('code' in asked) return done(asked);
     const start = this.startOf(request.epoch, request.seq, newest);
     if (typeof start === 'string') this.answer(session, request, asked, start, done);
@@ -183,10 +210,10 @@ export class Subscriptions {
     const { plays } = this;
     const kept = topics.filter((name) => !isDerived(name));
     const recent = (from: number): readonly Message[] | undefined =>
-      kept.length === 0 ? [] : this.recent(from, this.targetsOf(asked.topics));
+      kept.length === 0 ? [] : this.recent(from, this.asked.targetsOf(asked.topics));
     const pull = (): void => session.pull(this.clock.monotonicMs());
     const bars = this.barsBehind(session, start, epoch, pull);
-    const isReady = (): boolean => bars.isReady(() => barsOf(this.targetsOf(asked.topics)));
+    const isReady = (): boolean => bars.isReady(() => barsOf(this.asked.targetsOf(asked.topics)));
     const lostTo = this.pastEpochs.lostTo(start);
     const opening = definitionsOf(asked.targets);
     const gaps = { start, lostTo };
@@ -200,16 +227,24 @@ export class Subscriptions {
     for (const topic of asked.targets.keys()) session.leave(topic);
     for (const topic of asked.topics) if (topic.symbol === '*') this.wildcards.delete(session, channelOf(topic)); // prettier-ignore
     const finish = (outcome: Outcome): void => {
+      if (typeof outcome === 'object' && 'code' in outcome) return done(outcome);
       // Instruments may have come meanwhile that a `*` stands for.
-      const now = this.resolve(session, topics);
+      const now = this.asked.resolve(session, topics);
       if ('code' in now) done(now);
       else this.answer(session, request, now, outcome, done, { opening: [], gaps, bars });
     };
     const queued = (ahead: number): void =>
       session.send([{ type: 'queued', id: request.id, ahead }]);
     const renewed = (): Message[] =>
-      this.mirror.standing(this.targetsOf(asked.topics).keys(), lostTo);
-    const common = { client: session.client, lastSeq: this.lastSeq, recent, isReady, pull, finish };
+      this.mirror.standing(this.asked.targetsOf(asked.topics).keys(), lostTo);
+    const common = {
+      client: session.meter.client,
+      lastSeq: this.lastSeq,
+      recent,
+      isReady,
+      pull,
+      finish,
+    };
     const stage = { ...common, lostTo, renewed, queued };
     const feed =
       kept.length === 0 || plays === null
@@ -222,7 +257,7 @@ export class Subscriptions {
   private barsBehind(session: Session, start: number, epoch: number, ready: () => void): BarResume {
     const { since, lastSeq, pastBars } = this;
     const isGone = (): boolean => session.isGone;
-    const { client } = session;
+    const { client } = session.meter;
     const stage = {
       questions: pastBars,
       client,
@@ -241,7 +276,7 @@ export class Subscriptions {
     session: Session,
     { id, topics: names }: MessageOf<'resume'>,
     asked: Asked,
-    outcome: Outcome,
+    outcome: Answered,
     done: Done,
     how: Answering = { opening: definitionsOf(asked.targets), gaps: NO_GAPS, bars: null },
   ): void {
@@ -259,9 +294,9 @@ export class Subscriptions {
     else if (bars !== null && bars.lost.size > 0) {
       reset(Array.from(bars.lost, ({ name }) => name), 'not-kept'); // prettier-ignore
     }
-    for (const [topic, instrument] of targets) {
+    for (const topic of targets.keys()) {
       if (isReset || bars?.lost.has(topic) === true) {
-        messages.push(...this.state(topic, instrument, defined));
+        messages.push(...this.states.of(topic, defined));
       }
     }
     if (!isReset) {
@@ -269,9 +304,8 @@ export class Subscriptions {
       const derived = Array.from(targets.keys()).filter(({ name }) => isDerived(name));
       const kept = derived.filter((topic) => bars?.lost.has(topic) !== true);
       messages.push(...gapsOf(kept, how.gaps));
-      for (const [topic, instrument] of targets) {
-        if (topic.name.startsWith('stats:'))
-          messages.push(...this.state(topic, instrument, defined));
+      for (const topic of targets.keys()) {
+        if (topic.name.startsWith('stats:')) messages.push(...this.states.of(topic, defined));
       }
       if (bars !== null) for (const message of bars.messages) messages.push(message);
     }
@@ -301,46 +335,23 @@ export class Subscriptions {
   }
 
   private join(session: Session, { topics, targets }: Asked, intervalMs: number): void {
-    for (const topic of targets.keys()) session.join(topic, intervalMs);
+    for (const topic of targets.keys()) joinNow(session, topic, intervalMs);
+    this.setWildcards(session, topics, intervalMs);
+  }
+
+  private setWildcards(session: Session, topics: Asked['topics'], intervalMs: number): void {
     for (const topic of topics) {
       if (topic.symbol === '*') this.wildcards.add(session, channelOf(topic), intervalMs);
     }
-  }
-
-  /** The topics of these names: all, or why one of them may not be. */
-  private resolve(session: Session, names: readonly string[]): Asked | Fault {
-    const topics: Topic[] = [];
-    for (const [i, name] of names.entries()) {
-      const topic = this.check(name, `topics[${i}]`);
-      if ('code' in topic) return topic;
-      topics.push(topic);
-    }
-    const targets = this.targetsOf(topics);
-    let count = session.topics.size;
-    for (const topic of targets.keys()) if (!session.topics.has(topic)) count += 1;
-    if (count > this.options.topicsMax) {
-      const most = this.options.topicsMax;
-      return fault('too-many-topics', `this would make ${count} topics; at most ${most}`);
-    }
-    return { topics, targets };
-  }
-
-  private targetsOf(topics: readonly Topic[]): Map<TopicState, MirroredInstrument | null> {
-    const targets = new Map<TopicState, MirroredInstrument | null>();
-    for (const { topic, instrument } of topics.flatMap((t) => this.targets(t))) {
-      targets.set(topic, instrument);
-    }
-    return targets;
   }
 
   unsubscribe(session: Session, names: readonly string[]): Fault | undefined {
     const leaving: TopicState[] = [];
     const wildcards: string[] = [];
     for (const [i, name] of names.entries()) {
-      const topic = this.check(name, `topics[${i}]`);
+      const topic = this.asked.check(name, `topics[${i}]`);
       if ('code' in topic) return topic;
-      const joined = this.targets(topic).map((t) => t.topic);
-      const on = joined.filter((t) => session.topics.has(t));
+      const on = [...this.asked.statesOf(topic)].filter((t) => session.topics.has(t));
       if (topic.symbol === '*' ? !session.wildcards.has(channelOf(topic)) : on.length === 0) {
         return fieldFault(`topics[${i}]`, name, 'a topic of this session', 'not-subscribed');
       }
@@ -350,48 +361,5 @@ export class Subscriptions {
     for (const topic of leaving) session.leave(topic);
     for (const channel of wildcards) this.wildcards.delete(session, channel);
     return undefined;
-  }
-
-  private check(name: string, at: string): Topic | Fault {
-    const topic = parseTopic(name);
-    if (topic === undefined) return topicFault(name, at);
-    if (
-      topic.symbol !== '' &&
-      topic.symbol !== '*' &&
-      this.mirror.get(topic.symbol) === undefined
-    ) {
-      return fieldFault(at, name, 'the symbol of a defined instrument', 'unknown-symbol');
-    }
-    return topic;
-  }
-
-  private targets(topic: Topic): Target[] {
-    if (topic.channel === 'status') return [{ topic: this.mirror.statusTopic, instrument: null }];
-    const channel = channelOf(topic) as SymbolChannel;
-    const instruments =
-      topic.symbol === '*' ? [...this.mirror.all()] : [this.mirror.get(topic.symbol)!];
-    return instruments.map((instrument) => ({ topic: instrument.topics[channel], instrument }));
-  }
-
-  /** Definition and newest state of a topic, as a new reader gets them. */
-  private state(
-    topic: TopicState,
-    instrument: MirroredInstrument | null,
-    defined: Set<MirroredInstrument | null>,
-  ): Message[] {
-    if (instrument === null) return this.mirror.statuses();
-    const messages: Message[] = [];
-    if (!defined.has(instrument)) {
-      defined.add(instrument);
-      messages.push(instrument.definition);
-    }
-    const { topics } = instrument;
-    let newest: Message | null = null;
-    if (topic === topics.tick) newest = instrument.tick;
-    else if (topic === topics.bbo) newest = instrument.bbo;
-    else if (topic === topics.book) newest = instrument.bookSnapshot();
-    else if (topic !== topics.trade) newest = this.derived.state(instrument, topic);
-    if (newest !== null) messages.push(newest);
-    return messages;
   }
 }

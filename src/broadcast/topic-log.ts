@@ -39,6 +39,30 @@ export interface LostEnds {
   readonly seq: number;
 }
 
+/**
+ * Room for the logs of all topics. Where they take more than that, each is held to an equal share: a log
+ * that is small stays whole.
+ */
+export class LogRoom {
+  /** About what is held. */
+  bytes = 0;
+  logs = 0;
+  private readonly bytesMax: number;
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax;
+  }
+
+  /** Whether there is no room for a log of so many bytes. */
+  isTooMuch(heldBytes: number): boolean {
+    return this.bytes > this.bytesMax && heldBytes > this.bytesMax / this.logs;
+  }
+
+  change(bytes: number): void {
+    this.bytes += bytes;
+  }
+}
+
 export class TopicLog {
   /** Places in the log count from its beginning: of the oldest that is held, and behind the newest. */
   start = 0;
@@ -55,9 +79,18 @@ export class TopicLog {
   /** Ends that were dropped: how many, the newest seq, and the place behind them. */
   private lost = { count: 0, seq: 0, place: 0 };
   private readonly entries = new BoundedQueue<Logged>(Number.MAX_SAFE_INTEGER);
+  private readonly room: LogRoom;
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, room = new LogRoom(Infinity)) {
     this.bytesMax = bytesMax;
+    this.room = room;
+    room.logs += 1;
+  }
+
+  /** Nobody reads it any more. */
+  close(): void {
+    this.room.logs -= 1;
+    this.room.change(-this.heldBytes);
   }
 
   /** Some reader may ask for what is no older than this. */
@@ -75,6 +108,7 @@ export class TopicLog {
       this.count += countOf(message);
       this.bytes += bytes;
       this.heldBytes += bytes;
+      this.room.change(bytes);
     }
     this.trim(nowMs);
   }
@@ -122,11 +156,13 @@ export class TopicLog {
     const { entries } = this;
     while (entries.length > 1) {
       const { bytes, atMs, message } = entries.at(0)!;
-      if (this.heldBytes <= this.bytesMax && nowMs - atMs <= this.keepMs) break;
+      const isTooMuch = this.heldBytes > this.bytesMax || this.room.isTooMuch(this.heldBytes);
+      if (!isTooMuch && nowMs - atMs <= this.keepMs) break;
       entries.shift();
       if (message.type === 'bar' && message.final) this.keepEnd(message, atMs, nowMs);
       this.start += 1;
       this.heldBytes -= bytes;
+      this.room.change(-bytes);
     }
     entries.fit();
   }

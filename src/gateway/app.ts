@@ -5,6 +5,7 @@ import { Elysia } from 'elysia';
 
 import type { Subprotocol } from '../../protocol/codec';
 import { ERRORS, fault, type Fault } from '../../protocol/codes';
+import type { ByteAccount } from '../base/byte-account';
 import type { Clock } from '../base/clock';
 import type { Admin } from './admin';
 import { isTrue } from './answer';
@@ -22,6 +23,7 @@ import { openApiDocument } from './openapi';
 import { PageFiles } from './page-files';
 import { noRoute, type Route } from './no-route';
 import { hasQuery, queryFault } from './query';
+import { Replies, REPLY_BYTES_MIN } from './replies';
 import { Requests } from './requests';
 import type { RestCounts } from './rest-counts';
 import { created, errorResponse, json, sealed, SECURITY_HEADERS } from './responses';
@@ -53,6 +55,8 @@ export interface AppStages<I extends QueryInstrument> {
   /** The `data` of a new socket, which takes its events. */
   connection(form: Subprotocol, principal: Principal): object;
   readonly connections: Connections;
+  /** Of what clients cause to be held. */
+  readonly account: ByteAccount;
   /** Takes the lines of a tape in; resolves when they are journaled or refused. */
   ingest(
     who: Principal,
@@ -78,9 +82,9 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   const ticks = counts.of(`GET ${HOT_ROUTE}`);
   const pages = new PageFiles(options.sessionBoundary);
   const openApi = openApiDocument(stages.version);
-  const room = new BodyRoom(options.limits);
   const addressOf = (request: Request): string => base.server?.requestIP(request)?.address ?? '';
   const requests = new Requests(options.limits, stages.clock, addressOf);
+  const room = new BodyRoom(options.limits, stages.account, (request) => requests.client(request));
   const base = new Elysia({
     precompile: true,
     websocket: {
@@ -159,10 +163,17 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   // Elysia lets a header of the response stand where CORS has one of the same name.
   const hasOrigins = options.origins.length > 0;
   const compression = new Compression(hasOrigins ? 'accept-encoding, origin' : undefined);
+  const replies = new Replies(stages.account, (request) => requests.client(request));
+  const inPieces = async (request: Request, whole: Promise<Response>): Promise<Response> => {
+    const reply = await replies.of(request, await whole);
+    return reply instanceof Response ? reply : errorResponse(reply);
+  };
   const deliver: Deliver = (request, result, respond = json) => {
     if (typeof result !== 'string') return errorResponse(result);
     const response = respond(result);
-    return compression.isFor(result) ? compression.of(request, result, response) : response;
+    if (!compression.isFor(result)) return response;
+    const compressed = compression.of(request, result, response);
+    return result.length < REPLY_BYTES_MIN ? compressed : inPieces(request, compressed);
   };
   /** Who asks for the market with a key; where anybody may, nobody need be known. */
   const readers = new WeakMap<Request, Principal>();

@@ -3,7 +3,7 @@
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { parseJson } from '../../protocol/json';
 import type { TurnMeter } from '../base/turn-meter';
-import type { BodyRoom } from './limits';
+import type { Body, BodyRoom } from './limits';
 
 /**
  * Reads it, and does something with its text; what it takes in memory counts until that is done.
@@ -28,14 +28,15 @@ export async function withPieces<T>(
   turns: TurnMeter,
   act: (pieces: readonly Uint8Array[], size: number) => Promise<T | Fault>,
 ): Promise<T | Fault> {
-  const body = await read(request, bytesMax, room);
-  if ('code' in body) return body;
-  const { pieces, size } = body;
+  const body = room.open(request);
   try {
+    const whole = await read(request, bytesMax, body);
+    if ('code' in whole) return whole;
+    const { pieces, size } = whole;
     const detail = (): string => `${request.method} ${new URL(request.url).pathname}`;
     return await turns.whole('body', () => act(pieces, size), detail);
   } finally {
-    room.giveBack(size);
+    body.close();
   }
 }
 
@@ -49,33 +50,28 @@ export function objectOf(text: string): { readonly object: Record<string, unknow
     : fieldFault('body', value, 'a JSON object');
 }
 
-interface Body {
+interface Pieces {
   readonly pieces: readonly Uint8Array[];
   readonly size: number;
 }
 
-/** What it takes is taken when it succeeds. */
-async function read(request: Request, bytesMax: number, room: BodyRoom): Promise<Body | Fault> {
+async function read(request: Request, bytesMax: number, body: Body): Promise<Pieces | Fault> {
   const declared = Number(request.headers.get('content-length') ?? 0);
   if (declared > bytesMax) return tooLarge(declared, bytesMax);
   const pieces: Uint8Array[] = [];
   let size = 0;
-  const failed = (f: Fault): Fault => {
-    room.giveBack(size);
-    return f;
-  };
   try {
     for await (const piece of (request.body ?? []) as AsyncIterable<Uint8Array>) {
-      if (size + piece.length > bytesMax) return failed(tooLarge(size + piece.length, bytesMax));
-      if (!room.take(piece.length)) {
-        return failed(fault('overloaded', 'too many bodies are being read', 'body'));
+      if (size + piece.length > bytesMax) return tooLarge(size + piece.length, bytesMax);
+      if (!body.take(piece.length)) {
+        return fault('overloaded', 'too many bodies are being read', 'body');
       }
       size += piece.length;
       pieces.push(piece);
     }
   } catch {
     // The client has gone, or what it sent was no HTTP any more; hardly anybody reads this answer.
-    return failed(fault('malformed-json', `the body breaks off after ${size} bytes`, 'body'));
+    return fault('malformed-json', `the body breaks off after ${size} bytes`, 'body');
   }
   return { pieces, size };
 }

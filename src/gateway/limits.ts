@@ -4,6 +4,7 @@
  */
 
 import { fault, type Fault } from '../../protocol/codes';
+import type { ByteAccount } from '../base/byte-account';
 import type { Clock } from '../base/clock';
 import { Rate, Rates } from '../base/rate';
 import type { Connections } from './connections';
@@ -21,6 +22,7 @@ export interface GatewayLimits extends RequestLimits {
   readonly ordersPerSecond: number;
   readonly bodyBytesMax: number;
   readonly bodiesBytesMax: number;
+  readonly heldBytesMax: number;
 }
 
 /** Refusals in a row after which a connection that does not slow down is closed; */
@@ -141,23 +143,47 @@ export function limitedOrders(stage: OrderStage, limits: GatewayLimits, clock: C
   };
 }
 
+/** A body and the text that it is read into. */
+const BODY_FACTOR = 2;
+
 /** Room for the bodies that are being read, over all requests. */
 export class BodyRoom {
   private readonly limits: GatewayLimits;
+  private readonly account: ByteAccount;
+  private readonly clientOf: (request: Request) => string;
   private taken = 0;
 
-  constructor(limits: GatewayLimits) {
+  constructor(limits: GatewayLimits, account: ByteAccount, clientOf: (request: Request) => string) {
     this.limits = limits;
+    this.account = account;
+    this.clientOf = clientOf;
   }
 
+  /** For the body of one request. */
+  open(request: Request): Body {
+    const meter = this.account.open(this.clientOf(request));
+    let size = 0;
+    return {
+      take: (bytes) => {
+        if (this.taken + bytes > this.limits.bodiesBytesMax) return false;
+        if (!meter.take('bodies', BODY_FACTOR * bytes)) return false;
+        this.taken += bytes;
+        size += bytes;
+        return true;
+      },
+      close: () => {
+        this.taken -= size;
+        meter.set('bodies', 0);
+        meter.close();
+      },
+    };
+  }
+}
+
+/** What one body takes of the room. */
+export interface Body {
   /** Whether there is room for so much more. */
-  take(bytes: number): boolean {
-    if (this.taken + bytes > this.limits.bodiesBytesMax) return false;
-    this.taken += bytes;
-    return true;
-  }
-
-  giveBack(bytes: number): void {
-    this.taken -= bytes;
-  }
+  take(bytes: number): boolean;
+  /** It is not held any more. */
+  close(): void;
 }

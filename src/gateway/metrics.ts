@@ -85,6 +85,11 @@ export interface MetricSources {
   readonly revisions: { readonly revised: number; readonly dropped: number };
   /** What is held for readers: in the logs of topics, and in all. */
   readonly waiting: () => { readonly logBytes: number; readonly bytes: number };
+  /** What clients cause to be held, by kind; sessions that were closed for it, and requests refused. */
+  readonly account: {
+    readonly ofKind: Readonly<Record<string, number>>;
+    readonly counts: { readonly shed: number; readonly refused: number };
+  };
   readonly stream: {
     readonly received: {
       readonly frames: number;
@@ -223,6 +228,16 @@ export class Metrics {
     }
     registry.gauge('push_log_bytes', 'About what the logs of topics hold for readers that do not keep up', () => [[{}, waiting().logBytes]]); // prettier-ignore
     registry.gauge('push_waiting_bytes', 'About what is held for readers: the logs of topics, once for all, and the answers and socket buffers of each', () => [[{}, waiting().bytes]]); // prettier-ignore
+    const { ofKind, counts } = sources.account;
+    const held: Read = () => Object.entries(ofKind).map(([kind, bytes]) => [{ kind }, bytes]);
+    registry.gauge(
+      'client_bytes',
+      'About what clients make the server hold, by kind',
+      held,
+      'kind',
+    );
+    registry.counter('client_bytes_shed_total', 'Sessions and held deltas let go since clients held too much', () => [[{}, counts.shed]]); // prettier-ignore
+    registry.counter('client_bytes_refused_total', 'Requests refused since clients held too much', () => [[{}, counts.refused]]); // prettier-ignore
     const plays: Read = () => {
       const { open, waiting } = sources.plays();
       return [

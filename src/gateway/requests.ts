@@ -86,13 +86,18 @@ export class Requests {
 
   /** Answers what may have to be asked of the journal; how many of those there may be in all, it says itself. */
   async waitForPast<T>(request: Request, act: () => T | Promise<T>): Promise<T | Fault> {
-    const client = this.keyOf.get(request) ?? this.clientOf(request);
+    const client = this.client(request);
     const { pastQueriesPerClientMax } = this.limits;
     if (this.past.of(client) >= pastQueriesPerClientMax) {
       const message = `${client} has ${pastQueriesPerClientMax} questions about the past under way already`;
       return fault('limit-reached', message);
     }
     return this.past.during(client, act);
+  }
+
+  /** Whose it is: a key that was found good, or an address. */
+  client(request: Request): string {
+    return this.keyOf.get(request) ?? this.clientOf(request);
   }
 
   private look(request: Request): Promise<Response> | undefined {

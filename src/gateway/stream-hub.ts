@@ -6,6 +6,7 @@ import type { Subprotocol } from '../../protocol/codec';
 import type { Fault } from '../../protocol/codes';
 import type { Message, MessageOf } from '../../protocol/messages';
 import type { ScalesOf } from '../../protocol/units';
+import type { Meter } from '../base/byte-account';
 import type { Clock } from '../base/clock';
 import type { Keyring } from './auth';
 import type { Connections, SessionFigures } from './connections';
@@ -16,8 +17,8 @@ import type { StreamCounts } from './stream-counts';
 /** What a connection needs of the broadcaster's session. */
 export interface StreamSession {
   readonly name: string;
-  /** Who it counts as where limits are of a client: the name of a key, or an address. */
-  client: string;
+  /** What it causes to be held, and whose that is: the name of a key, or an address. */
+  readonly meter: Meter;
   /** What it was sent last is lost, and its socket is being closed. */
   readonly overrun: boolean;
   /** Topics that it is on. */
@@ -60,11 +61,13 @@ export interface StreamHub<S extends StreamSession> {
   leave(session: S, source: number): void;
   /** Whose orders a session is told of; null when it may not trade. */
   follow(session: S, owner: string | null): void;
+  /** @param done told when the answer is made; requests about topics wait until then */
   subscribe(
     session: S,
     id: number,
     topics: readonly string[],
     intervalMs: number,
+    done: () => void,
   ): Fault | undefined;
   /**
    * Everything of the topics behind a place, or a reset; then live.

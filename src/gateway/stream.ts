@@ -9,7 +9,6 @@
 import type { ServerWebSocket } from 'bun';
 
 import { ackOf } from '../../protocol/answers';
-
 import { FRAME_MESSAGES_MAX, isFault, type Subprotocol } from '../../protocol/codec';
 import {
   CLOSES,
@@ -25,9 +24,11 @@ import type { ScalesOf } from '../../protocol/units';
 import { mayNot, publishFault, type Lapse, type Principal } from './auth';
 import { Authority, FORMER_MAX } from './authority';
 import type { OpenConnection, SessionFigures } from './connections';
+import { eventBytes } from '../base/event-bytes';
 import { readFrame } from './frames';
 import { Intake, type Asked } from './intake';
 import { tooManyOfKey } from './limits';
+import { OrderedRequests } from './ordered-requests';
 import { ConnectionCounts, type ReceivedCounts } from './stream-counts';
 import type { StreamHub, StreamSession } from './stream-hub';
 import { Offers } from './offers';
@@ -41,8 +42,6 @@ export const FAULTS_MAX = 100;
 const FLOOD_RETRY_MS = 1_000;
 /** What waits for a token to be checked, which takes less than a millisecond. */
 const UNPROVEN_MAX = FRAME_MESSAGES_MAX;
-/** Requests about topics that wait while a resume is answered. */
-export const HELD_MAX = 1_000;
 const ORDERED: ReadonlySet<Message['type']> = new Set([
   'subscribe',
   'unsubscribe',
@@ -70,8 +69,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private readonly intake: Intake;
   /** What came behind a token that is being checked; null when none is. */
   private unproven: Asked[] | null = null;
-  /** Requests that wait until a resume is answered; null: none is under way. */
-  private held: Message[] | null = null;
+  private readonly ordered: OrderedRequests;
   /** Definitions that this client has published and that wait for their turn. */
   private readonly offers = new Offers();
   /** A source need not wait for the answer to a definition before it uses it. */
@@ -84,6 +82,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.authority = new Authority(principal);
     this.counts = new ConnectionCounts(hub.counts);
     this.intake = new Intake(hub.limits, hub.clock, this);
+    this.ordered = new OrderedRequests(hub.limits, (m) => this.isServed() && this.do(this.socket!, m)); // prettier-ignore
   }
 
   open(ws: ServerWebSocket<unknown>): void {
@@ -91,6 +90,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.socket = ws;
     const { session, source } = hub.enter(ws, this.form);
     this.phase = { is: 'open', session, source };
+    this.ordered.meter = session.meter;
     this.name = session.name;
     this.address = ws.remoteAddress;
     if (hub.connections.hasFlooded(this.address)) this.intake.suspect();
@@ -187,9 +187,8 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   topicNames(most: number): string[] {
-    if (this.phase.is !== 'open') return [];
     const names: string[] = [];
-    for (const { name } of this.phase.session.topics.keys()) {
+    for (const { name } of this.phase.is === 'open' ? this.phase.session.topics.keys() : []) {
       if (names.push(name) === most) break;
     }
     return names;
@@ -218,7 +217,9 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       const unable = mayNot(this.principal, 'read');
       if (unable !== undefined) return this.refuse(m.id, unable);
     }
-    if (this.held !== null && ORDERED.has(m.type)) return this.hold(m);
+    if (this.ordered.isHolding && ORDERED.has(m.type)) {
+      return this.answer('id' in m ? m.id : null, this.ordered.hold(m));
+    }
     switch (m.type) {
       case 'hello':
         return this.hello(ws, m, session);
@@ -234,7 +235,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
         return this.answer(m.id, refused && within('unsubscribe', refused));
       }
       case 'publish':
-        return this.publish(m, source);
+        return this.publish(m, session, source);
       case 'received':
         return;
       case 'order':
@@ -242,7 +243,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       case 'amend':
         return void this.trade(m);
       case 'resume':
-        return this.resume(ws, m, session);
+        return this.resume(m, session);
       case 'replay':
         return this.answer(m.id, this.hub.replay(session, m));
       default:
@@ -252,33 +253,26 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
 
   private subscribe(m: MessageOf<'subscribe'>, session: S): void {
     const before = session.topics.size;
-    const refused = this.hub.subscribe(session, m.id, m.topics, m.intervalMs ?? 0);
-    this.intake.topics(Math.max(m.topics.length, session.topics.size - before));
-    this.answer(m.id, refused && within('subscribe', refused));
-  }
-
-  /** What is asked of topics meanwhile waits, so that it is done in order. */
-  private resume(ws: ServerWebSocket<unknown>, m: MessageOf<'resume'>, session: S): void {
-    const held: Message[] = [];
-    this.held = held;
     this.intake.topics(m.topics.length);
-    this.hub.resume(session, m, (refused) => {
-      this.held = null;
-      this.answer(m.id, refused && within('resume', refused));
-      for (const [i, waiting] of held.entries()) {
-        if (!this.isServed()) return;
-        this.do(ws, waiting);
-        if (this.held !== null) {
-          for (const other of held.slice(i + 1)) this.hold(other);
-          return;
-        }
-      }
-    });
+    this.ordered.begin();
+    const done = (): void => {
+      // A `*` stands for many.
+      this.intake.topics(Math.max(0, session.topics.size - before - m.topics.length));
+      this.ordered.end();
+    };
+    const refused = this.hub.subscribe(session, m.id, m.topics, m.intervalMs ?? 0, done);
+    if (refused === undefined) return;
+    this.refuse(m.id, within('subscribe', refused));
+    this.ordered.end();
   }
 
-  private hold(m: Message): void {
-    if (this.held!.length < HELD_MAX) this.held!.push(m);
-    else if ('id' in m) this.refuse(m.id, fault('overloaded', `${HELD_MAX} requests wait for the resume`)); // prettier-ignore
+  private resume(m: MessageOf<'resume'>, session: S): void {
+    this.intake.topics(m.topics.length);
+    this.ordered.begin();
+    this.hub.resume(session, m, (refused) => {
+      this.answer(m.id, refused && within('resume', refused));
+      this.ordered.end();
+    });
   }
 
   /** Acknowledged when journaled; what becomes of the order comes as executions. */
@@ -293,7 +287,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   /** Takes on who is asking, and with it whose orders the session is told of. */
   private identify(principal: Principal, session: S): void {
     this.authority.become(principal);
-    session.client = this.key ?? clientAt(this.address);
+    session.meter.moveTo(this.key ?? clientAt(this.address));
     this.hub.follow(session, principal.roles.has('trade') ? principal.name : null);
   }
 
@@ -346,14 +340,20 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.hub.connections.rekeyed(before, this.key);
   }
 
-  private publish(m: MessageOf<'publish'>, source: number): void {
+  private publish(m: MessageOf<'publish'>, { meter }: S, source: number): void {
     const refused = publishFault(this.principal, m);
     if (refused !== undefined) {
       this.offers.delete(m);
       return this.refuse(m.id, refused);
     }
+    const bytes = eventBytes(m.events);
+    if (!meter.take('publishes', bytes)) {
+      this.offers.delete(m);
+      return this.tell(m.id, fault('overloaded', `${bytes} bytes of events more than may wait now`)); // prettier-ignore
+    }
     this.offers.add(m);
-    this.hub.submit(source, this.key ?? clientAt(this.address), m, (result) => {
+    this.hub.submit(source, meter.client, m, (result) => {
+      meter.add('publishes', -bytes);
       this.offers.delete(m);
       if (this.phase.is !== 'open') return;
       const { session } = this.phase;
@@ -366,7 +366,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.phase.is === 'open') this.phase.session.send([ackOf(id, seq)]);
   }
 
-  private answer(id: number, refused: Fault | undefined): void {
+  private answer(id: number | null, refused: Fault | undefined): void {
     if (refused !== undefined) this.refuse(id, refused);
   }
 

@@ -22,6 +22,8 @@ export interface PlayOpen {
   readonly to: TimeWords | null;
   /** Of each definition, and of books their state before; for a reader that holds nothing yet. */
   readonly hasOpening: boolean;
+  /** A replay that goes on: the reader has had the opening, and all before `fromSeq`. */
+  readonly goesOn?: boolean;
   /** Frames are cut and timed for so many hundredths of real time; 0: not at all. */
   readonly speed: number;
 }

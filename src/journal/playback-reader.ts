@@ -156,7 +156,7 @@ export class PlaybackReader {
       const { isText, speed } = q;
       const gaps = this.gapsSince(Math.min(fromSeq, ...books.values()), fromSeq, toSeq);
       const instruments = topics.instruments(() => this.instruments.all());
-      const plan = { topics, instruments, fromSeq, toSeq, gaps: new PlayGaps(gaps), opening, books, voidBy, holdsBooks: !q.hasOpening, bookUpTo: this.bookUpTo, bookBefore: this.bookBefore, missing: this.missing, isText, speed }; // prettier-ignore
+      const plan = { topics, instruments, fromSeq, toSeq, gaps: new PlayGaps(gaps), opening: q.goesOn === true ? [] : opening, books, voidBy, holdsBooks: !q.hasOpening, bookUpTo: this.bookUpTo, bookBefore: this.bookBefore, missing: this.missing, isText, speed }; // prettier-ignore
       const playing = new Playing(this.db, this.blocks, plan, this.instruments);
       this.plays.set(q.play, { playing, isWhole: !q.hasOpening });
       return { fromSeq, toSeq, gaps: gaps.filter(({ to }) => to >= fromSeq) };

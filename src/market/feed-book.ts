@@ -5,19 +5,15 @@
  * begins where the book ends. Anything else (a gap, an overlap) makes the book incomplete: what
  * follows is held back, and the next snapshot that the held deltas continue heals it. A number below
  * the book's is a repetition, unless its time is later than the book's: then the numbers have begun anew.
- * A wrong book is never published as a good one. Bounded: levels a side, deltas held back and their levels
- * (the oldest go first).
+ * A wrong book is never published as a good one. Bounded: levels a side, deltas held back (`HeldDeltas`).
  */
 
 import type { Book } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
-import { BoundedQueue } from '../base/bounded-queue';
+import { HeldDeltas } from './held-deltas';
 import { PriceLadder } from './price-ladder';
 
 export const FEED_LEVELS_MAX = 100_000;
-const HELD_DELTAS_MAX = 2_000;
-/** Of all deltas held back: a snapshot that heals the book applies them in the same turn. */
-export const HELD_LEVELS_MAX = 40_000;
 
 /** `none`: nothing heard of it yet. `incomplete`: waiting for a snapshot. */
 export type FeedBookState = 'none' | 'live' | 'incomplete';
@@ -74,8 +70,7 @@ export class FeedBook {
   truncated = false;
   /** The source has been away: only a number can tell that a delta still continues the book. */
   private interrupted = false;
-  private held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
-  private heldLevels = 0;
+  readonly held = new HeldDeltas();
   /** The event time of the newest delta; null before the first. */
   private deltaTime: Nanos | null = null;
   /** Of the newest message applied. */
@@ -85,7 +80,7 @@ export class FeedBook {
 
   /** Levels of the book, and of what is held back for it. */
   get levelCount(): number {
-    return this.bids.length + this.asks.length + this.heldLevels;
+    return this.bids.length + this.asks.length + this.held.levels;
   }
 
   /** @param isNewSession whether the source has just come, and does not say that its numbers go on */
@@ -135,7 +130,7 @@ export class FeedBook {
   interrupt(): void {
     this.interrupted = true;
     this.below = null;
-    this.takeHeld();
+    this.held.clear();
   }
 
   /**
@@ -192,7 +187,7 @@ export class FeedBook {
 
   /** What was held back is checked one by one, and applied as one list of changes. */
   private applyHeld(): BookOutcome {
-    const held = this.takeHeld();
+    const held = this.held.takeAll();
     const bids: number[] = [];
     const asks: number[] = [];
     for (let delta = held.shift(); delta !== undefined; delta = held.shift()) {
@@ -264,34 +259,14 @@ export class FeedBook {
     this.state = 'incomplete';
     // Without a number nothing would tell whether the next snapshot has it already.
     if (message.seq === 0) return 'dropped';
-    const newest = this.held.at(this.held.length - 1);
+    const { newest } = this.held;
     if (newest !== undefined && message.prevSeq !== newest.seq) {
       const isLater = message.eventTime.compare(newest.eventTime) > 0;
       if (message.seq <= newest.seq && !isLater) return 'repeated';
       // Those before are of no use to any snapshot that this one continues.
-      this.takeHeld();
-    }
-    this.heldLevels += levelsOf(message);
-    // The newest deltas are those that the next snapshot will need.
-    while (this.held.length === HELD_DELTAS_MAX || this.heldLevels > HELD_LEVELS_MAX) {
-      const oldest = this.held.shift();
-      if (oldest === undefined) break;
-      this.heldLevels -= levelsOf(oldest);
+      this.held.clear();
     }
     this.held.push(message);
     return 'held';
   }
-
-  /** Holds nothing back any more. @returns what was held */
-  private takeHeld(): BoundedQueue<Book> {
-    const { held } = this;
-    this.held = new BoundedQueue<Book>(HELD_DELTAS_MAX);
-    this.heldLevels = 0;
-    return held;
-  }
-}
-
-/** Levels of a message, both sides. */
-export function levelsOf({ bids, asks }: Book): number {
-  return (bids.length + asks.length) >> 1;
 }

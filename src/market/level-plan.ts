@@ -8,7 +8,8 @@
 
 import type { Fault } from '../../protocol/codes';
 import type { Book, SourceEvent } from '../../protocol/messages';
-import { levelsOf, type FeedBook } from './feed-book';
+import type { FeedBook } from './feed-book';
+import { levelsOf } from './held-deltas';
 import type { LevelCounts } from './level-counts';
 
 /** What is known of an instrument; of one that is fed, its levels and whose they are. */

@@ -20,6 +20,7 @@ import {
   type Submitting,
 } from './feed-checks';
 import { FeedInstrument } from './feed-instrument';
+import type { SourceAccount } from './held-deltas';
 import type { IntakeOutcome } from './intake';
 import { LevelCounts, type LevelLimits } from './level-counts';
 import { OrderDesk } from './order-desk';
@@ -37,6 +38,8 @@ export interface MarketOptions extends OrderLimits, Partial<LevelLimits> {
   readonly endedOrdersMax: number;
   /** How far times may be from the present, by symbol; by default `TIME_LIMITS`. */
   readonly timeLimits?: (symbol: string) => TimeLimits;
+  /** Of what sources make it hold; without, only each book is bounded. */
+  readonly account?: SourceAccount | undefined;
 }
 
 /** Where the settings say nothing else. */
@@ -62,10 +65,12 @@ export class Market {
   private readonly fed = new Map<number, Set<FeedInstrument>>();
   private readonly statusHead: StatusHead = { status: 0 };
   private readonly touched = new Set<AnyInstrument>();
+  private readonly account: SourceAccount | null;
   private timeLimits: (symbol: string) => TimeLimits;
 
   constructor(options: MarketOptions) {
     this.timeLimits = options.timeLimits ?? (() => TIME_LIMITS);
+    this.account = options.account ?? null;
     const find = (symbol: string): AnyInstrument | undefined => this.get(symbol);
     this.definedBy = new DefinedBy(options.instrumentsPerKeyMax ?? Infinity);
     this.deletions = new Deletions(this.definedBy);
@@ -245,6 +250,7 @@ export class Market {
         ? new FeedInstrument(definition, this.statusHead, limits, this.levels)
         : new VenueInstrument(definition, this.venues.length, this.desk, this.statusHead, limits);
     if (instrument instanceof VenueInstrument) this.venues.push(instrument);
+    else instrument.book.held.countWith(this.account, () => instrument.lastSource);
     this.instruments.set(definition.symbol, instrument);
     this.checks.setAdded(definition.symbol);
     return instrument;

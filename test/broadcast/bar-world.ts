@@ -19,6 +19,7 @@ import type { PlayedChunk } from '../../src/broadcast/feed';
 import { PastBarQuestions, type PastAnswer } from '../../src/broadcast/past-bars';
 import { PastEpochs } from '../../src/broadcast/past-epochs';
 import { Plays, type PlaySource } from '../../src/broadcast/plays';
+import { playLimits } from './steered-plays';
 import type { Journal } from '../../src/journal/journal';
 import { isCrash } from '../../src/journal/history-gaps';
 import type { BarsPage } from '../../src/journal/history-messages';
@@ -218,7 +219,7 @@ export class BarWorld {
       const from = Math.max(this.memoryFrom, this.lastSeq - this.memory);
       return seq < from ? undefined : [this.events.filter((e) => e.seq > seq)];
     };
-    subscriptions.plays = new Plays(this.plays, { playbacksMax: 2, playbacksPerClientMax: 2 });
+    subscriptions.plays = new Plays(this.plays, playLimits(2, 2));
     subscriptions.pastBars = new PastBarQuestions((request) =>
       this.gate(async () => {
         this.asked += 1;

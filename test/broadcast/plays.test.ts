@@ -65,7 +65,7 @@ describe('plays', () => {
 
   test('those that wait begin when a reload lets them', async () => {
     const source = new SteeredPlays(10);
-    const limits = { playbacksMax: 3, playbacksPerClientMax: 1 };
+    const limits = { ...playLimits(3), playbacksPerClientMax: 1 };
     const plays = new Plays(source, limits);
     for (const client of ['a', 'a', 'a', 'b', 'a']) plays.openInTurn(client, REQUEST, watched()); // prettier-ignore
     expect(plays.counts).toEqual({ open: 2, waiting: 3 });

@@ -5,8 +5,7 @@ import { fault, type Fault } from '../../protocol/codes';
 import type { Trade } from '../../protocol/messages';
 import type { Prng } from '../../src/base/prng';
 import type { PlayedChunk } from '../../src/broadcast/feed';
-import type { PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/plays';
-import type { TurnLimits } from '../../src/broadcast/turns';
+import type { PlayLimits, PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/plays';
 import { at, trade } from '../support/market-events';
 
 interface Asked {
@@ -16,8 +15,13 @@ interface Asked {
 }
 
 /** @param playbacksPerClientMax unless told, only what all may have is limited */
-export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinity): TurnLimits {
-  return { playbacksMax, playbacksPerClientMax };
+export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinity): PlayLimits {
+  return {
+    playbacksMax,
+    playbacksPerClientMax,
+    playbackIdleMs: Infinity,
+    playbackWaitMs: Infinity,
+  };
 }
 
 export const FAILED = fault('history-failed', 'as the test wants it');

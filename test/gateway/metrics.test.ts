@@ -53,6 +53,7 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
     damagedBlocks: () => 78,
     revisions: { revised: 32, dropped: 33 },
     waiting: () => ({ logBytes: 19, bytes: 20 }),
+    account: { ofKind: { answers: 79 }, counts: { shed: 80, refused: 81 } },
     stream: {
       received: { frames: 21, messages: 22, bytes: 23 },
       refusals: new Map([['invalid-field', 24]]),
@@ -106,6 +107,9 @@ describe('metrics', () => {
       'tapedeck_push_bytes_total{kind="session"}': 6,
       'tapedeck_push_log_bytes': 19,
       'tapedeck_push_waiting_bytes': 20,
+      'tapedeck_client_bytes{kind="answers"}': 79,
+      'tapedeck_client_bytes_shed_total': 80,
+      'tapedeck_client_bytes_refused_total': 81,
       'tapedeck_stream_received_frames_total': 21,
       'tapedeck_stream_received_messages_total': 22,
       'tapedeck_stream_received_bytes_total': 23,

@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'bun:test';
 
-import { FEED_LEVELS_MAX, FeedBook, HELD_LEVELS_MAX } from '../../src/market/feed-book';
+import { FEED_LEVELS_MAX, FeedBook } from '../../src/market/feed-book';
+import { HELD_LEVELS_MAX } from '../../src/market/held-deltas';
 import { book } from '../support/market-events';
 
 const HELD_DELTAS_MAX = 2_000;

@@ -2,6 +2,7 @@
 
 import { afterAll, expect, spyOn, test } from 'bun:test';
 
+import { ByteAccount } from '../../src/base/byte-account';
 import { ManualClock } from '../../src/base/clock';
 import { Sources } from '../../src/entry';
 import type { SubmitResult } from '../../src/sequencer/sequencer';
@@ -22,6 +23,8 @@ const INSTRUMENTS = 2_500;
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
+const client = (): string => 'A';
+
 function scene() {
   const clock = new SlowClock(at(1_000_000));
   const { recorder, batches } = record(scratch.fresh(), {}, { clock });
@@ -30,6 +33,7 @@ function scene() {
     recorder,
     { requestsHoldMs: 1_000, requestsIdleMs: 2_000 },
     clock.turns,
+    new ByteAccount({ clientBytesMax: 1e9, clientBytesPerClientMax: 1e9 }),
   );
   const answers: SubmitResult[] = [];
   const publish = (source: number, symbols: readonly string[]): void => {
@@ -44,12 +48,12 @@ function scene() {
 
 test('[P5] what a source fed may be fed by another as soon as it has gone, however much that is', async () => {
   const { recorder, batches, sequencer, sources, answers, publish, symbols } = scene();
-  const old = sources.nextId();
+  const old = sources.nextId(client);
   publish(old, symbols);
   sequencer.drain();
   batches.length = 0;
   sources.release(old);
-  publish(sources.nextId(), symbols.slice(-1)); // before the end of the first is through
+  publish(sources.nextId(client), symbols.slice(-1)); // before the end of the first is through
   sequencer.drain();
   recorder.close();
   await recorder.journal.closed;
@@ -65,12 +69,12 @@ test('[P5] what a source fed may be fed by another as soon as it has gone, howev
 
 test('[P5] what of it still waits comes first', async () => {
   const { recorder, sequencer, market, sources, answers, publish, symbols } = scene();
-  const old = sources.nextId();
+  const old = sources.nextId(client);
   publish(old, symbols);
   sources.release(old);
   sequencer.drain();
   expect(market.knows(old)).toBe(false);
-  publish(sources.nextId(), symbols);
+  publish(sources.nextId(client), symbols);
   sequencer.drain();
   recorder.close();
   await recorder.journal.closed;
@@ -80,7 +84,7 @@ test('[P5] what of it still waits comes first', async () => {
 test('the end of a session that fed nothing does nothing', async () => {
   const { recorder, sequencer, sources } = scene();
   const acts = spyOn(sequencer, 'act');
-  for (let i = 0; i < 1_000; i++) sources.release(sources.nextId());
+  for (let i = 0; i < 1_000; i++) sources.release(sources.nextId(client));
   expect(acts).toHaveBeenCalledTimes(0);
   recorder.close();
   await recorder.journal.closed;

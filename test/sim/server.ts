@@ -10,8 +10,7 @@ import type { StatisticsState } from '../../protocol/statistics';
 import type { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { PastEpochs, type PastEpoch } from '../../src/broadcast/past-epochs';
-import { Plays, type PlaySource } from '../../src/broadcast/plays';
-import type { TurnLimits } from '../../src/broadcast/turns';
+import { Plays, type PlayLimits, type PlaySource } from '../../src/broadcast/plays';
 import { Replays } from '../../src/broadcast/replays';
 import { Session } from '../../src/broadcast/session';
 import { pongNumber } from '../../src/broadcast/wire';
@@ -34,7 +33,8 @@ export interface ServerOptions {
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
   readonly session: SessionLimits;
   readonly memtableEventsMax: number;
-  readonly plays: TurnLimits;
+  readonly plays: PlayLimits;
+  readonly statesAtOnceMax: number;
 }
 
 export class SimServer {
@@ -64,7 +64,7 @@ export class SimServer {
     const publish = (topic: string, data: string | Uint8Array): void => {
       for (const wire of this.wires) if (wire.native.has(topic)) wire.send(data);
     };
-    const broadcaster = new Broadcaster({ topicsMax: 1_000, sessionBoundary: 0 }, { publish }, clock); // prettier-ignore
+    const broadcaster = new Broadcaster({ topicsMax: 1_000, sessionBoundary: 0, statesAtOnceMax: options.statesAtOnceMax }, { publish }, clock); // prettier-ignore
     this.broadcaster = broadcaster;
     broadcaster.subscriptions.epoch = options.epoch;
     broadcaster.subscriptions.pastEpochs = new PastEpochs(options.pastEpochs);
@@ -199,8 +199,8 @@ export class SimServer {
       leave: (session) => broadcaster.leave(session),
       follow: (session, owner) => broadcaster.traders.set(session, owner),
       acknowledge: (session, ack) => session.send([ack]),
-      subscribe: (session, id, topics, intervalMs) =>
-        subscriptions.subscribe(session, id, topics, intervalMs),
+      subscribe: (session, id, topics, intervalMs, done) =>
+        subscriptions.subscribe(session, id, topics, intervalMs, done),
       resume: (session, request, done) => subscriptions.resume(session, request, done),
       replay: (session, request) => {
         const refused = replays.handle(session, request);

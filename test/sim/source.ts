@@ -130,7 +130,8 @@ export class SteeredSource implements PlaySource {
       if (this.random.chance(this.temper.failing)) return fault('history-failed', 'not now');
       const wanted = new Wanted(request.topics);
       const range = wanted.range(this.truth, request);
-      const opening = request.hasOpening ? this.opening(wanted, range.fromSeq) : [];
+      const opening =
+        request.hasOpening && request.goesOn !== true ? this.opening(wanted, range.fromSeq) : [];
       const { fromSeq, toSeq } = range;
       this.plays.set(play, { request, wanted, toSeq, nextSeq: fromSeq, opening });
       return { ...range, isBroken: this.random.chance(this.temper.broken) };

@@ -1,7 +1,7 @@
 /** Temper: what a run is like. How much anything holds, how the journal answers, how long it lasts. */
 
 import type { Prng } from '../../src/base/prng';
-import type { TurnLimits } from '../../src/broadcast/turns';
+import type { PlayLimits } from '../../src/broadcast/plays';
 import type { SessionLimits } from '../../src/broadcast/session-limits';
 import type { SourceTemper } from './source';
 import type { WireLimits } from './wire';
@@ -17,7 +17,9 @@ export interface Temper {
   readonly wire: WireLimits;
   readonly source: SourceTemper;
   readonly memtableEventsMax: number;
-  readonly plays: TurnLimits;
+  readonly plays: PlayLimits;
+  /** Answers with the states of more topics are made as they are sent. */
+  readonly statesAtOnceMax: number;
   /** How likely the server starts anew in a step. */
   readonly restarts: number;
   /** How likely all connections are cut in a step. */
@@ -58,7 +60,8 @@ export function drawTemper(random: Prng, isJournaled: boolean): Temper {
     },
     memtableEventsMax:
       isFlood || random.chance(0.5) ? random.int(20, isFlood ? 60 : 200) : random.int(200, 3_000),
-    plays: { playbacksMax, playbacksPerClientMax: random.int(1, playbacksMax) },
+    plays: { playbacksMax, playbacksPerClientMax: random.int(1, playbacksMax), playbackIdleMs: 500 * playbacksMax, playbackWaitMs: 600_000 }, // prettier-ignore
+    statesAtOnceMax: isStrict ? 256 : 1,
     restarts: !isJournaled && random.chance(0.3) ? 0.01 : 0,
     cuts: isCrowd ? 0.03 : 0,
   };

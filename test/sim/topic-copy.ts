@@ -208,7 +208,8 @@ export class TopicCopy {
       hold(!isState || !hasState || head === 0, () => ['no state', name, head]);
       this.begin(head);
     }
-    const isAhead = this.missed > 0 && this.last! > head; // a gap reaches over the answer
+    // A gap reaches over the answer; or the state of a long answer is newer than its seq [S5].
+    const isAhead = (this.missed > 0 || isState) && this.last! > head;
     const isRenewed = this.lostFrom === null || name.startsWith('trade:') || this.held !== null;
     hold(isRenewed || this.isRewound || head === 0, () => ['what it holds is lost', name, head]);
     hold(this.isAt(head) || isAhead, () => [

@@ -211,9 +211,9 @@ export class World {
   }
 
   private createServer(): SimServer {
-    const { session, memtableEventsMax, plays } = this.temper;
+    const { session, memtableEventsMax, plays, statesAtOnceMax } = this.temper;
     const { current: epoch, past } = this.epochs;
-    const options: ServerOptions = { epoch, pastEpochs: new Map(past), session, memtableEventsMax, plays }; // prettier-ignore
+    const options: ServerOptions = { epoch, pastEpochs: new Map(past), session, memtableEventsMax, plays, statesAtOnceMax }; // prettier-ignore
     return new SimServer(options, this.clock, this.journal?.source ?? this.source);
   }
 

@@ -1,0 +1,239 @@
+/**
+ * Byte account: what clients cause to be held in memory, by client and by kind, and who goes first when it
+ * is too much.
+ *
+ * A meter counts what one session, or one request, causes. Some of it can be let go by closing a session
+ * (*shed*); what is being done already (bodies, publishes) cannot, so that is refused where it would be too
+ * much. Must hold:
+ * - what cannot be shed is at most the budget: half of it for whoever comes first, and of the other half each
+ *   client has an equal share, so a client that holds little is not refused for one that holds much;
+ * - when all exceeds the budget, sessions of the client that holds the most are shed, the heaviest first.
+ * Bounded: by the sessions and requests; a client that holds nothing is forgotten.
+ */
+
+export const BYTE_KINDS = [
+  'connections',
+  'topics',
+  'answers',
+  'sockets',
+  'requests',
+  'deltas',
+  'publishes',
+  'bodies',
+  'replies',
+] as const;
+export type ByteKind = (typeof BYTE_KINDS)[number];
+
+/** What is refused where it would be too much, since nothing can end it early. */
+const PINNED: ReadonlySet<ByteKind> = new Set(['publishes', 'bodies', 'replies']);
+/** The part of the budget that is there for whoever comes first. */
+const FIRST_SHARE = 0.5;
+
+/** As they are now. */
+export interface ByteLimits {
+  readonly clientBytesMax: number;
+  readonly clientBytesPerClientMax: number;
+}
+
+interface Holder {
+  readonly client: string;
+  total: number;
+  /** Of what cannot be shed. */
+  pinned: number;
+  readonly meters: Set<Meter>;
+}
+
+export class ByteAccount {
+  readonly ofKind = Object.fromEntries(BYTE_KINDS.map((kind) => [kind, 0])) as Record<ByteKind, number>; // prettier-ignore
+  total = 0;
+  /** Meters that were shed, and takings that were refused. */
+  readonly counts = { shed: 0, refused: 0 };
+  private pinned = 0;
+  private readonly limits: ByteLimits;
+  private readonly holders = new Map<string, Holder>();
+  /** Clients that were over their own bound when something was added. */
+  private readonly over = new Set<Holder>();
+
+  constructor(limits: ByteLimits) {
+    this.limits = limits;
+  }
+
+  /** @param shed lets go of what it holds, and closes it; without, it holds nothing that can be shed */
+  open(client: string, shed?: () => void): Meter {
+    return new Meter(this, client, shed);
+  }
+
+  of(client: string): number {
+    return this.holders.get(client)?.total ?? 0;
+  }
+
+  get clients(): number {
+    return this.holders.size;
+  }
+
+  /** Sheds until no client, nor all of them, hold more than they may. Now and then. */
+  enforce(): void {
+    const { clientBytesMax, clientBytesPerClientMax } = this.limits;
+    for (const holder of this.over) {
+      this.over.delete(holder);
+      while (holder.total > clientBytesPerClientMax && this.shedOne(holder));
+    }
+    if (this.total <= clientBytesMax) return;
+    // Those that hold the most first; the order changes as they are shed.
+    const spent = new Set<Holder>();
+    while (this.total > clientBytesMax) {
+      const heaviest = this.heaviest(spent);
+      if (heaviest === undefined) return;
+      if (!this.shedOne(heaviest)) spent.add(heaviest);
+    }
+  }
+
+  /** For meters only. */
+  enter(meter: Meter): Holder {
+    let holder = this.holders.get(meter.client);
+    if (holder === undefined) {
+      holder = { client: meter.client, total: 0, pinned: 0, meters: new Set() };
+      this.holders.set(meter.client, holder);
+    }
+    holder.meters.add(meter);
+    return holder;
+  }
+
+  /** For meters only. */
+  leave(meter: Meter, holder: Holder): void {
+    holder.meters.delete(meter);
+    if (holder.meters.size > 0) return;
+    this.holders.delete(holder.client);
+    this.over.delete(holder);
+  }
+
+  /** For meters only. */
+  add(holder: Holder, kind: ByteKind, bytes: number): void {
+    this.ofKind[kind] += bytes;
+    this.total += bytes;
+    holder.total += bytes;
+    if (PINNED.has(kind)) {
+      holder.pinned += bytes;
+      this.pinned += bytes;
+    }
+    if (bytes > 0 && holder.total > this.limits.clientBytesPerClientMax) this.over.add(holder);
+  }
+
+  /** For meters only. Whether there is room for so much more that cannot be shed. */
+  hasRoom(holder: Holder, bytes: number): boolean {
+    const { clientBytesMax, clientBytesPerClientMax } = this.limits;
+    const first = clientBytesMax * FIRST_SHARE;
+    const share = (clientBytesMax - first) / Math.max(1, this.holders.size);
+    const isLight = holder.pinned + bytes <= share;
+    const fits = isLight || this.pinned + bytes <= first;
+    if (fits && holder.pinned + bytes <= clientBytesPerClientMax) return true;
+    this.counts.refused += 1;
+    return false;
+  }
+
+  private heaviest(but: ReadonlySet<Holder>): Holder | undefined {
+    let heaviest: Holder | undefined;
+    for (const holder of this.holders.values()) {
+      if (but.has(holder)) continue;
+      if (heaviest === undefined || heldBy(holder) > heldBy(heaviest)) heaviest = holder;
+    }
+    return heaviest;
+  }
+
+  /** @returns whether there was one */
+  private shedOne({ meters }: Holder): boolean {
+    let heaviest: Meter | undefined;
+    for (const meter of meters) {
+      if (meter.canShed && (heaviest === undefined || meter.total > heaviest.total)) heaviest = meter; // prettier-ignore
+    }
+    if (heaviest === undefined) return false;
+    this.counts.shed += 1;
+    heaviest.letGo();
+    return true;
+  }
+}
+
+export class Meter {
+  client: string;
+  total = 0;
+  private readonly account: ByteAccount;
+  private readonly shed: (() => void) | undefined;
+  private readonly bytes: Partial<Record<ByteKind, number>> = {};
+  private holder: Holder | null;
+  private isClosed = false;
+
+  /** For the account only. */
+  constructor(account: ByteAccount, client: string, shed: (() => void) | undefined) {
+    this.account = account;
+    this.client = client;
+    this.shed = shed;
+    this.holder = account.enter(this);
+  }
+
+  get canShed(): boolean {
+    return this.shed !== undefined && !this.isClosed;
+  }
+
+  of(kind: ByteKind): number {
+    return this.bytes[kind] ?? 0;
+  }
+
+  /** It holds so much of a kind now. */
+  set(kind: ByteKind, bytes: number): void {
+    this.add(kind, bytes - this.of(kind));
+  }
+
+  /** It holds so much more of a kind, or less. */
+  add(kind: ByteKind, bytes: number): void {
+    if (this.holder === null || bytes === 0) return;
+    if (this.isClosed && !PINNED.has(kind)) return;
+    this.bytes[kind] = this.of(kind) + bytes;
+    this.total += bytes;
+    this.account.add(this.holder, kind, bytes);
+    if (this.isClosed) this.leaveIfEmpty();
+  }
+
+  /** Adds to what cannot be shed, where there is room. @returns whether there was */
+  take(kind: ByteKind, bytes: number): boolean {
+    if (this.holder === null || this.isClosed || !this.account.hasRoom(this.holder, bytes))
+      return false;
+    this.add(kind, bytes);
+    return true;
+  }
+
+  /** What it holds counts as another client's. */
+  moveTo(client: string): void {
+    if (this.holder === null || client === this.client) return;
+    const held = { ...this.bytes };
+    for (const kind of BYTE_KINDS) this.set(kind, 0);
+    this.account.leave(this, this.holder);
+    this.client = client;
+    this.holder = this.account.enter(this);
+    for (const kind of BYTE_KINDS) this.add(kind, held[kind] ?? 0);
+  }
+
+  /** It holds nothing any more, but for what cannot be shed, until that is done. */
+  close(): void {
+    if (this.holder === null || this.isClosed) return;
+    for (const kind of BYTE_KINDS) if (!PINNED.has(kind)) this.set(kind, 0);
+    this.isClosed = true;
+    this.leaveIfEmpty();
+  }
+
+  private leaveIfEmpty(): void {
+    if (this.total > 0 || this.holder === null) return;
+    this.account.leave(this, this.holder);
+    this.holder = null;
+  }
+
+  /** For the account only. Whatever the owner does, nothing of it is counted behind this. */
+  letGo(): void {
+    this.shed!();
+    this.close();
+  }
+}
+
+/** What shedding could free. */
+function heldBy({ total, pinned }: Holder): number {
+  return total - pinned;
+}

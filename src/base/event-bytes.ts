@@ -1,0 +1,15 @@
+/** Event bytes: about what events of a source take in memory while they wait. */
+
+import type { SourceEvent } from '../../protocol/messages';
+
+const EVENT_BYTES = 256;
+const NUMBER_BYTES = 8;
+
+export function eventBytes(events: readonly SourceEvent[]): number {
+  let bytes = 0;
+  for (const event of events) {
+    bytes += EVENT_BYTES;
+    if (event.type === 'book') bytes += NUMBER_BYTES * (event.bids.length + event.asks.length);
+  }
+  return bytes;
+}

@@ -1,0 +1,72 @@
+/** Asked: the topics that the names of a request stand for now, or why it is refused. */
+
+import { fault, fieldFault, type Fault } from '../../protocol/codes';
+import { parseTopic, topicFault, type Topic } from '../../protocol/topics';
+import {
+  channelOf,
+  type Mirror,
+  type MirroredInstrument,
+  type SymbolChannel,
+  type TopicState,
+} from './mirror';
+import type { Session } from './session';
+
+export type Targets = ReadonlyMap<TopicState, MirroredInstrument | null>;
+
+export interface Asked {
+  readonly topics: readonly Topic[];
+  readonly targets: Targets;
+}
+
+export class AskedTopics {
+  private readonly mirror: Mirror;
+  private readonly options: { readonly topicsMax: number };
+
+  constructor(mirror: Mirror, options: { readonly topicsMax: number }) {
+    this.mirror = mirror;
+    this.options = options;
+  }
+
+  /** The topics of these names: all, or why one of them may not be. */
+  resolve(session: Session, names: readonly string[]): Asked | Fault {
+    const topics: Topic[] = [];
+    for (const [i, name] of names.entries()) {
+      const topic = this.check(name, `topics[${i}]`);
+      if ('code' in topic) return topic;
+      topics.push(topic);
+    }
+    const targets = this.targetsOf(topics);
+    let count = session.topics.size;
+    for (const topic of targets.keys()) if (!session.topics.has(topic)) count += 1;
+    if (count > this.options.topicsMax) {
+      const most = this.options.topicsMax;
+      return fault('too-many-topics', `this would make ${count} topics; at most ${most}`);
+    }
+    return { topics, targets };
+  }
+
+  targetsOf(topics: readonly Topic[]): Map<TopicState, MirroredInstrument | null> {
+    const targets = new Map<TopicState, MirroredInstrument | null>();
+    for (const topic of topics) {
+      for (const target of this.statesOf(topic)) targets.set(target, target.instrument);
+    }
+    return targets;
+  }
+
+  /** Those of one name. */
+  *statesOf(topic: Topic): Generator<TopicState> {
+    if (topic.channel === 'status') return yield this.mirror.statusTopic;
+    const channel = channelOf(topic) as SymbolChannel;
+    if (topic.symbol !== '*') return yield this.mirror.get(topic.symbol)!.topics[channel];
+    for (const { topics } of this.mirror.all()) yield topics[channel];
+  }
+
+  /** What a name stands for, or what is wrong with it. */
+  check(name: string, at: string): Topic | Fault {
+    const topic = parseTopic(name);
+    if (topic === undefined) return topicFault(name, at);
+    const { symbol } = topic;
+    if (symbol === '' || symbol === '*' || this.mirror.get(symbol) !== undefined) return topic;
+    return fieldFault(at, name, 'the symbol of a defined instrument', 'unknown-symbol');
+  }
+}

@@ -1,0 +1,228 @@
+/** Replays that hold nothing up: paused, unread or waiting for their time they give their slot up; and waits that end. */
+
+import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+
+import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import type { Message } from '../../protocol/messages';
+import { ManualClock } from '../../src/base/clock';
+import { Plays, type TurnEvents } from '../../src/broadcast/plays';
+import { Replays } from '../../src/broadcast/replays';
+import type { ReplayMessage } from '../../src/broadcast/replay';
+import { Session } from '../../src/broadcast/session';
+import { SentTally } from '../../src/broadcast/tally';
+import { SYMBOL } from '../support/market-events';
+import { LIMITS, socketWith } from '../support/sockets';
+import { playLimits, SteeredPlays } from './steered-plays';
+
+setDefaultTimeout(60_000);
+
+const TOPICS = [`trade:${SYMBOL}`];
+const IDLE_MS = 1_000;
+const WAIT_MS = 5_000;
+const limits = { ...playLimits(1), playbackIdleMs: IDLE_MS, playbackWaitMs: WAIT_MS };
+
+class World {
+  readonly clock = new ManualClock();
+  readonly source = new SteeredPlays(10);
+  readonly plays = new Plays(this.source, limits);
+  private readonly pongs: (() => boolean)[] = [];
+  /** What the timers of replays do. */
+  private readonly pulls: (() => void)[] = [];
+
+  enter(last: number) {
+    const { clock, plays } = this;
+    const told: Message[] = [];
+    let pings = 0;
+    let ponged = 0;
+    const socket = socketWith({
+      send: (data) => {
+        for (const m of decodeFrame(data as Uint8Array)) if (!isFault(m)) told.push(m);
+        return 1;
+      },
+      ping: () => (pings += 1),
+    });
+    const encoders = { binary: new FrameEncoder(), scalesOf: () => undefined, own: new SentTally() }; // prettier-ignore
+    const session = new Session('s', SUBPROTOCOL_MSGPACK, socket, encoders, LIMITS);
+    const timers = { later: () => () => {} };
+    const replays = new Replays({ plays, clock, lastSeq: () => last, isDefined: () => true, ...timers }); // prettier-ignore
+    const pong = (): boolean => {
+      if (ponged === pings) return false;
+      ponged = pings;
+      session.pong(clock.monotonicMs(), pings);
+      return true;
+    };
+    let reads = true;
+    this.pongs.push(() => reads && pong());
+    this.pulls.push(() => session.pull(clock.monotonicMs()));
+    let lastId = 0;
+    const ask = (action: ReplayMessage['action'], more: Partial<ReplayMessage> = {}): void => {
+      const id = ++lastId;
+      const m: ReplayMessage = { type: 'replay', id, action, topics: action === 'start' ? TOPICS : [], from: null, to: null, fromSeq: null, toSeq: null, speed: null, ...more }; // prettier-ignore
+      const refused = replays.handle(session, m);
+      if (refused !== undefined) told.push({ type: 'error', id, code: refused.code, message: '', field: null, hint: '' }); // prettier-ignore
+    };
+    return {
+      told,
+      ask,
+      read: (does: boolean) => void (reads = does),
+      seqs: () => told.flatMap((m) => (m.type === 'trade' ? m.seq : [])),
+      pull: () => session.pull(clock.monotonicMs()),
+    };
+  }
+
+  async settle(): Promise<void> {
+    for (let isMoving = true; isMoving;) {
+      isMoving = this.source.asked.length > 0;
+      await this.source.answerAll();
+      for (const pong of this.pongs) while (pong()) isMoving = true;
+    }
+  }
+
+  /** Time goes by, with the looks of the server. */
+  async pass(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 100) {
+      this.clock.advance(100e6);
+      this.plays.look(this.clock.monotonicMs());
+      for (const pull of this.pulls) pull();
+      await this.settle();
+    }
+  }
+}
+
+const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
+
+describe('[R6] a replay gives its slot up', () => {
+  test('paused for long; another gets it, and it goes on where it was when that has ended', async () => {
+    const world = new World();
+    const last = 6_000;
+    const [one, two] = [world.enter(last), world.enter(last)];
+    one.ask('start', { toSeq: last });
+    await world.source.answerAll();
+    one.ask('pause');
+    await world.settle();
+    const before = one.seqs().length;
+    expect(before).toBeWithin(1, last - 1);
+    await world.pass(IDLE_MS - 100);
+    two.ask('start', { toSeq: 50 });
+    expect(two.told).toMatchObject([{ code: 'overloaded' }]); // it is not idle yet
+    await world.pass(400);
+    expect(world.plays.counts.open).toBe(0);
+    expect(world.source.held.size).toBe(0); // nor does the thread hold anything
+    two.ask('start', { toSeq: 50 });
+    await world.settle();
+    expect(two.seqs()).toEqual(upTo(50));
+    expect(one.seqs()).toHaveLength(before);
+    one.ask('continue');
+    await world.settle();
+    await world.pass(300);
+    expect(one.seqs()).toEqual(upTo(last));
+    expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
+  });
+
+  test('not read for long; it goes on when its reader does, without loss', async () => {
+    const world = new World();
+    const last = 6_000;
+    const one = world.enter(last);
+    one.read(false);
+    one.ask('start', { toSeq: last });
+    await world.settle();
+    const before = one.seqs().length;
+    expect(before).toBeWithin(1, last - 1);
+    await world.pass(IDLE_MS + 300);
+    expect([world.plays.counts.open, world.source.held.size]).toEqual([0, 0]);
+    one.read(true);
+    await world.settle();
+    expect(one.seqs()).toEqual(upTo(last));
+    expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
+  });
+
+  test('when the next message is due much later; it comes at its time', async () => {
+    const world = new World();
+    const one = world.enter(6);
+    one.ask('start', { toSeq: 6, speed: 1 }); // a tenth of a second between two
+    await world.settle();
+    const slow = world.enter(3);
+    await world.pass(700);
+    one.pull();
+    await world.settle();
+    expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: 6 });
+    // Of a market at night: so much slower that each wait is longer than an idle replay has a slot.
+    const source = world.source as unknown as { read(play: number): { atMs: number[] } };
+    const read = source.read.bind(world.source);
+    source.read = (play) => {
+      const chunk = read(play);
+      return { ...chunk, atMs: chunk.atMs.map((at) => at * 20) };
+    };
+    slow.ask('start', { toSeq: 3, speed: 1 });
+    await world.settle();
+    expect(slow.seqs()).toEqual([1]);
+    expect(world.plays.counts.open).toBe(0);
+    await world.pass(1_900);
+    slow.pull();
+    await world.settle();
+    expect(slow.seqs()).toEqual([1]);
+    await world.pass(200);
+    slow.pull();
+    await world.settle();
+    expect(slow.seqs()).toEqual([1, 2]);
+  });
+
+  test('and ends with a code where it finds no other for long', async () => {
+    const world = new World();
+    const last = 6_000;
+    const [one, two] = [world.enter(last), world.enter(last)];
+    one.ask('start', { toSeq: last });
+    await world.source.answerAll();
+    one.ask('pause');
+    await world.pass(IDLE_MS + 300);
+    two.ask('start', { toSeq: last, speed: 1 });
+    await world.settle();
+    one.ask('continue');
+    const played = one.seqs().at(-1);
+    await world.pass(WAIT_MS - 500);
+    expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 3 });
+    await world.pass(1_000);
+    one.pull();
+    expect(one.told.at(-1)).toMatchObject({ type: 'error', id: 1, code: 'overloaded' });
+    expect((one.told.at(-1) as { message: string }).message).toContain(`up to ${played}`);
+  });
+
+  test('sought elsewhere meanwhile, it goes on there', async () => {
+    const world = new World();
+    const one = world.enter(6_000);
+    one.ask('start', { toSeq: 6_000 });
+    await world.source.answerAll();
+    one.ask('pause');
+    await world.pass(IDLE_MS + 300);
+    one.ask('seek', { fromSeq: 5_990 });
+    one.ask('continue');
+    const before = one.seqs().length;
+    await world.settle();
+    expect(one.seqs().slice(before)).toEqual(upTo(6_000).slice(5_989));
+  });
+});
+
+test('[R10] a resume that cannot begin for long is refused, one that began is not', async () => {
+  const source = new SteeredPlays(10);
+  const plays = new Plays(source, limits);
+  const events = (told: string[], isFirst: boolean): TurnEvents => ({
+    ready: () => {},
+    failed: () => {},
+    waits: () => {},
+    idle: () => {},
+    ...(isFirst && { expired: ({ code }) => void told.push(code) }),
+  });
+  const request = { topics: TOPICS, isText: false, fromSeq: 1, toSeq: 100, from: null, to: null, hasOpening: false, speed: 0 }; // prettier-ignore
+  const [a, b, c]: string[][] = [[], [], []];
+  plays.look(0);
+  plays.openInTurn('me', request, events(a!, true));
+  plays.openInTurn('me', request, events(b!, true));
+  plays.openInTurn('me', request, events(c!, false));
+  plays.look(WAIT_MS - 1);
+  expect([a, b, c]).toEqual([[], [], []]);
+  plays.look(WAIT_MS);
+  expect([a, b, c]).toEqual([[], ['overloaded'], []]);
+  plays.look(10 * WAIT_MS);
+  expect([a, b, c]).toEqual([[], ['overloaded'], []]);
+  await source.answerAll();
+});
