@@ -156,9 +156,12 @@ describe('heads', () => {
     expect((await exchange(...pieces)).statuses).toEqual([200]);
   });
 
-  test('two Hosts are no name of this server', async () => {
-    for (const hosts of [`${HOST}Host: evil.example\r\n`, `Host: evil.example\r\n${HOST}`]) {
-      expect((await exchange(get(hosts, '/v1/orders'))).statuses).toEqual([400]);
+  test('two Hosts are none of this machine: nothing is done without a key', async () => {
+    for (const [hosts, status] of [
+      [`${HOST}Host: evil.example\r\n`, 401],
+      [`Host: evil.example\r\n${HOST}`, 400],
+    ] as const) {
+      expect((await exchange(get(hosts, '/v1/orders'))).statuses).toEqual([status]);
     }
   });
 });
