@@ -19,6 +19,7 @@ import { BOOK_DEPTH } from '../protocol/units';
 import type { Clock } from './base/clock';
 import { descriptorsMax } from './base/descriptors';
 import { Prng } from './base/prng';
+import { SliceQueue } from './base/slice-queue';
 import type { Secrets } from './base/secrets';
 import { StartFault } from './base/start-fault';
 import { Broadcaster } from './broadcast/broadcaster';
@@ -34,7 +35,6 @@ import { barsBehind } from './bars-behind';
 import type { Config } from './config';
 import { Admin } from './gateway/admin';
 import { createApp } from './gateway/app';
-import { mayNot, mayNotPublish } from './gateway/auth';
 import { Connections } from './gateway/connections';
 import { listen } from './gateway/listen';
 import { limitedOrders } from './gateway/limits';
@@ -46,9 +46,9 @@ import type { Role } from './gateway/stored-keys';
 import { StreamConnection } from './gateway/stream';
 import { StreamCounts } from './gateway/stream-counts';
 import { StreamTurns } from './gateway/stream-turns';
-import { readTapeLines } from './ingest/tape-lines';
 import { createOrderStage, finishAuctions, Sources } from './entry';
 import { Freshness } from './freshness';
+import { createIngest } from './ingest-requests';
 import { createHub } from './hub';
 import { hydrate } from './hydration';
 import { journalNotices } from './journal-notices';
@@ -242,18 +242,7 @@ export function startServer(
       admin: new Admin(connections, definerOf(recorder, queries), clock),
       connection: (...of) => new StreamTurns(turns, new StreamConnection(hub, ...of)),
       connections,
-      ingest: async (who, text, continues) => {
-        const lines = readTapeLines(text, (symbol) => market.get(symbol)?.definition);
-        if ('code' in lines) return lines;
-        const unable = mayNot(who, 'publish'); // the body may have come long after the key
-        if (unable !== undefined) return unable;
-        const barred = mayNotPublish(who, lines.events);
-        if (barred !== undefined) return lines.within(barred.index, barred.fault);
-        const result = await sources.submitRequest(who.name, lines.events, continues);
-        if ('fault' in result) return lines.within(result.index, result.fault);
-        const { seq, intake } = result;
-        return { seq, events: lines.events.length, skipped: lines.skipped, ...intake };
-      },
+      ingest: createIngest(recorder, sources, limits, new SliceQueue(clock)),
       readiness: () =>
         readiness(recorder.journal.status(), isStopping, freshness.stale(), warnings),
       isStopping: () => isStopping,

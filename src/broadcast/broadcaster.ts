@@ -40,6 +40,9 @@ const LOOKS_A_TURN = 500;
 /** Sessions that come one after the other have phases far from each other, and all of them even ones. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
+/** Bars that end in one turn: at a full minute those of all instruments do, and at midnight each has five. */
+const BARS_AT_ONCE = 200;
+
 /** What the broadcaster needs of a server. */
 export interface NativeTopics {
   publish(nativeTopic: string, data: string | Uint8Array<ArrayBuffer>): unknown;
@@ -185,10 +188,10 @@ export class Broadcaster implements SessionCare {
     this.publishDirty();
   }
 
-  /** Ends the bars that are over by the clock. */
+  /** Ends bars that are over by the clock, some of them now; what is left asks for another call at once. */
   endBars(): void {
     this.wakesAt = null;
-    this.derived.endBars();
+    this.derived.endBars(BARS_AT_ONCE);
     this.publishDirty();
     this.wakeForBars();
   }

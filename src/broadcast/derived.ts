@@ -4,7 +4,7 @@
  * They take no seq of their own: a message has that of the newest trade in it. Each batch in which
  * an instrument traded makes one message a topic, and one more for each bar that it ended or revised;
  * where nobody reads, the chain goes on and nothing is written. A bar that no trade ends is ended by the
- * clock: one timer, set to the earliest end. A bar that is not kept any more is revised by whoever can read
+ * clock: one timer, set to the earliest end (`bar-ends.ts`). A bar that is not kept any more is revised by whoever can read
  * the past (`onPast`). Bounded: the bars that `BarFold` keeps, for five intervals an instrument.
  */
 
@@ -21,15 +21,9 @@ import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
 import { isLate } from '../../protocol/trade-time';
 import type { Clock } from '../base/clock';
+import { BarEnds } from './bar-ends';
 import { LateBars } from './late-bars';
 import type { MirroredInstrument, TopicState } from './mirror';
-
-/** The bars of one interval that the clock may have to end. */
-interface Watch {
-  readonly on: Set<MirroredInstrument>;
-  /** The earliest of their ends, or an earlier moment; null when there is none. */
-  next: Nanos | null;
-}
 
 /** What a batch has changed of an instrument so far. */
 interface Touched {
@@ -49,11 +43,7 @@ export class DerivedTopics {
   /** Bars that are not kept any more, and to which trades came. */
   readonly late = new LateBars();
   private readonly touched = new Map<MirroredInstrument, Touched>();
-  /** In the order of `BAR_INTERVALS`. */
-  private readonly watches: readonly Watch[] = BAR_INTERVALS.map(() => ({
-    on: new Set(),
-    next: null,
-  }));
+  private readonly ends = new BarEnds();
 
   /** @param queue takes a message for the readers of its topic */
   constructor(
@@ -159,32 +149,27 @@ export class DerivedTopics {
 
   /** When `endBars` is to be called next; null when there is nothing to end. */
   nextEnd(): Nanos | null {
-    let earliest: Nanos | null = null;
-    for (const { next } of this.watches) {
-      if (next !== null && (earliest === null || next.compare(earliest) < 0)) earliest = next;
-    }
-    return earliest;
+    return this.ends.next;
   }
 
-  /** Ends the bars that are over by the clock. */
-  endBars(): void {
+  /** Ends bars that are over by the clock, so many at most: of those that are left `nextEnd` tells. */
+  endBars(most: number): void {
     const now = this.clock.now();
-    for (const [i, watch] of this.watches.entries()) {
-      if (watch.next === null || watch.next.compare(now) > 0) continue;
-      watch.next = null;
-      for (const instrument of watch.on) {
-        const fold = instrument.statistics.bars[i]!;
-        const over = barEndsByClock(fold.current!);
-        if (over !== null && over.compare(now) > 0) {
-          watch.next = earlier(watch.next, over);
-          continue;
-        }
-        watch.on.delete(instrument);
-        if (over !== null) {
-          this.tellBar(instrument, instrument.barTopics[i]!, fold.current!, true);
-        }
-      }
+    for (let i = 0; i < most; i++) {
+      const end = this.ends.take(now);
+      if (end === undefined) return;
+      const { instrument, index } = end;
+      const { current } = instrument.statistics.bars[index]!;
+      const over = barEndsByClock(current!);
+      if (over === null) continue;
+      if (over.compare(now) > 0) this.ends.add({ at: over, instrument, index });
+      else this.tellEnd(instrument, instrument.barTopics[index]!, current!);
     }
+  }
+
+  /** Once: a bar that a later trade did not change stays as it ended. */
+  private tellEnd(instrument: MirroredInstrument, topic: TopicState, bar: OpenBar): void {
+    if (!topic.final) this.tellBar(instrument, topic, bar, true);
   }
 
   /** The newest state of a topic, as a new reader gets it; null before the first trade. */
@@ -237,14 +222,7 @@ export class DerivedTopics {
   }
 
   private watch(index: number, instrument: MirroredInstrument, { current }: BarFold): void {
-    const over = current && barEndsByClock(current);
-    if (over === null) return; // if it is watched, that finds out by itself
-    const watch = this.watches[index]!;
-    watch.on.add(instrument);
-    watch.next = earlier(watch.next, over);
+    const at = current && barEndsByClock(current);
+    if (at !== null) this.ends.add({ at, instrument, index }); // else only a trade ends it
   }
-}
-
-function earlier(a: Nanos | null, b: Nanos): Nanos {
-  return a === null || b.compare(a) < 0 ? b : a;
 }

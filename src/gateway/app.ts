@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock';
 import type { Admin } from './admin';
 import { isTrue } from './answer';
 import { mayNot, type Keyring, type Principal } from './auth';
-import { withText } from './body';
+import { withPieces, withText } from './body';
 import { Compression } from './compression';
 import type { Connections } from './connections';
 import type { Hosts } from './hosts';
@@ -54,7 +54,11 @@ export interface AppStages<I extends QueryInstrument> {
   connection(form: Subprotocol, principal: Principal): object;
   readonly connections: Connections;
   /** Takes the lines of a tape in; resolves when they are journaled or refused. */
-  ingest(who: Principal, text: string, continues: boolean): Promise<object | Fault>;
+  ingest(
+    who: Principal,
+    pieces: readonly Uint8Array[],
+    continues: boolean,
+  ): Promise<object | Fault>;
   /** No more sessions are taken. */
   isStopping(): boolean;
   readiness(): Readiness;
@@ -283,8 +287,8 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
           const continues = isTrue('continues', c.query['continues']);
           if (typeof continues !== 'boolean') return continues;
           const { bodyBytesMax } = options.limits;
-          const result = await withText(c.request, bodyBytesMax, room, turns, (text) =>
-            stages.ingest(who, text, continues),
+          const result = await withPieces(c.request, bodyBytesMax, room, turns, (pieces) =>
+            stages.ingest(who, pieces, continues),
           );
           return 'code' in result ? result : JSON.stringify(result);
         }),

@@ -6,23 +6,34 @@ import type { TurnMeter } from '../base/turn-meter';
 import type { BodyRoom } from './limits';
 
 /**
- * Reads it, and does something with it; what it takes in memory counts until that is done.
+ * Reads it, and does something with its text; what it takes in memory counts until that is done.
  * @returns a fault when the body is longer than `bytesMax`, breaks off, or is not UTF-8; or when all that
  *   are being read take too much
  */
-export async function withText<T>(
+export function withText<T>(
   request: Request,
   bytesMax: number,
   room: BodyRoom,
   turns: TurnMeter,
   act: (text: string) => Promise<T | Fault>,
 ): Promise<T | Fault> {
+  return withPieces(request, bytesMax, room, turns, (pieces, size) => textOf(pieces, size, act));
+}
+
+/** The same with its bytes, as they came: of a long body, whose text takes a while to make. */
+export async function withPieces<T>(
+  request: Request,
+  bytesMax: number,
+  room: BodyRoom,
+  turns: TurnMeter,
+  act: (pieces: readonly Uint8Array[], size: number) => Promise<T | Fault>,
+): Promise<T | Fault> {
   const body = await read(request, bytesMax, room);
   if ('code' in body) return body;
   const { pieces, size } = body;
   try {
     const detail = (): string => `${request.method} ${new URL(request.url).pathname}`;
-    return await turns.whole('body', () => textOf(pieces, size, act), detail);
+    return await turns.whole('body', () => act(pieces, size), detail);
   } finally {
     room.giveBack(size);
   }

@@ -1,10 +1,15 @@
-/** Tape lines that came in one piece, as the body of a request: all of them are good, or none is taken. */
+/**
+ * Tape lines that came as the body of a request: all of them are good, or none is taken. They are read a
+ * little at a time, whatever they hold.
+ */
 
-import { within, type Fault } from '../../protocol/codes';
+import { fault, within, type Fault } from '../../protocol/codes';
 import { fromJson, parseJson, SOURCE_OPTIONAL } from '../../protocol/json';
 import type { SourceEvent } from '../../protocol/messages';
 import type { Scales, ScalesOf } from '../../protocol/units';
 import { unknownMessageMember } from '../base/members';
+import type { LineFault } from './recording/faults';
+import { LineSplitter } from './recording/lines';
 import { isDerived } from './recording/tape';
 
 export interface TapeLines {
@@ -15,36 +20,102 @@ export interface TapeLines {
   within(index: number, f: Fault): Fault;
 }
 
-/** The source events of NDJSON text, or the first fault, which names its line (counted from 1). */
-export function readTapeLines(text: string, scalesOf: ScalesOf): TapeLines | Fault {
-  const events: SourceEvent[] = [];
-  const lines: number[] = [];
-  const defined = new Map<string, Scales>();
-  const scales: ScalesOf = (symbol) => defined.get(symbol) ?? scalesOf(symbol);
-  let skipped = 0;
-  let number = 0;
-  const pieces = text.split('\n');
-  // What ends a line does not begin another.
-  if (pieces.at(-1) === '') pieces.pop();
-  for (const line of pieces) {
-    number += 1;
-    const event = line.trim() === '' ? 'skipped' : readLine(line, scales);
-    if (event === 'skipped') {
-      skipped += 1;
-    } else if ('code' in event) {
-      return atLine(number, event);
-    } else {
-      if (event.type === 'instrument') defined.set(event.symbol, event);
-      events.push(event);
-      lines.push(number);
+/** So much of a body is cut into lines at once. */
+const PIECE_BYTES = 16_384;
+
+/**
+ * The source events of NDJSON, or the first fault, which names its line (counted from 1).
+ * @param lineBytesMax the longest line: one event, as long as a frame may be
+ */
+export function* readTapeLines(
+  pieces: readonly Uint8Array[],
+  scalesOf: ScalesOf,
+  lineBytesMax: number,
+): Generator<undefined, TapeLines | Fault> {
+  const reader = new TapeReader(scalesOf, lineBytesMax);
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.length; at += PIECE_BYTES) {
+      const wrong = yield* reader.push(piece.subarray(at, at + PIECE_BYTES));
+      if (wrong !== undefined) return wrong;
     }
   }
-  return { events, skipped, within: (index, f) => atLine(lines[index] ?? 0, f) };
+  const wrong = yield* reader.end();
+  return wrong ?? reader.lines;
 }
 
-function readLine(line: string, scalesOf: ScalesOf): SourceEvent | 'skipped' | Fault {
+class TapeReader {
+  private readonly scalesOf: ScalesOf;
+  private readonly splitter: LineSplitter;
+  private readonly events: SourceEvent[] = [];
+  private readonly numbers: number[] = [];
+  private readonly defined = new Map<string, Scales>();
+  private skipped = 0;
+  /** Cut, and not read yet. */
+  private cut: { readonly text: string; readonly number: number }[] = [];
+  private fault: Fault | undefined;
+
+  constructor(scalesOf: ScalesOf, lineBytesMax: number) {
+    this.scalesOf = (symbol) => this.defined.get(symbol) ?? scalesOf(symbol);
+    const taker = {
+      line: (text: string, number: number): boolean => {
+        if (text.trim() === '') this.skipped += 1;
+        else this.cut.push({ text, number });
+        return true;
+      },
+      fault: ({ code, message }: LineFault, number: number): boolean => {
+        const own = code === 'line-too-long' ? 'frame-too-large' : 'malformed-json';
+        this.fault = atLine(number, fault(own, message));
+        return false;
+      },
+    };
+    this.splitter = new LineSplitter(taker, lineBytesMax);
+  }
+
+  get lines(): TapeLines {
+    const { events, skipped, numbers } = this;
+    return { events, skipped, within: (index, f) => atLine(numbers[index] ?? 0, f) };
+  }
+
+  *push(bytes: Uint8Array): Generator<undefined, Fault | undefined> {
+    this.splitter.push(bytes);
+    return yield* this.read();
+  }
+
+  *end(): Generator<undefined, Fault | undefined> {
+    this.splitter.end();
+    return yield* this.read();
+  }
+
+  /** Reads what was cut: the first fault, in the order of the lines. */
+  private *read(): Generator<undefined, Fault | undefined> {
+    const { cut } = this;
+    this.cut = [];
+    for (const { text, number } of cut) {
+      const event = yield* readLine(text, this.scalesOf);
+      if (event === 'skipped') {
+        this.skipped += 1;
+      } else if ('code' in event) {
+        return atLine(number, event);
+      } else {
+        if (event.type === 'instrument') this.defined.set(event.symbol, event);
+        this.events.push(event);
+        this.numbers.push(number);
+      }
+      yield;
+    }
+    yield;
+    return this.fault;
+  }
+}
+
+/** A long line is read in steps. */
+function* readLine(
+  line: string,
+  scalesOf: ScalesOf,
+): Generator<undefined, SourceEvent | 'skipped' | Fault> {
   const parsed = parseJson(line);
   if (!('value' in parsed)) return parsed;
+  if (line.length > PIECE_BYTES) yield;
   if (isDerived(parsed.value)) return 'skipped';
   const unknown = unknownMessageMember(parsed.value);
   if (unknown !== undefined) return unknown;

@@ -179,7 +179,7 @@ describe('all or nothing', () => {
     const refused = await post(new Uint8Array([...Buffer.from(good), 0xff, 0xfe]));
     expect(refused).toMatchObject({
       status: 400,
-      body: { error: { code: 'malformed-json', message: 'the body is not UTF-8', field: 'body' } },
+      body: { error: { code: 'malformed-json', field: 'lines[2]' } },
     });
     expect(await lastSeq()).toBe(before);
   });

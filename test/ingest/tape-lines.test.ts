@@ -1,0 +1,74 @@
+/** A tape that comes as a body is read a little at a time, whatever it holds. */
+
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+
+import type { Fault } from '../../protocol/codes';
+import { readTapeLines, type TapeLines } from '../../src/ingest/tape-lines';
+import { cut } from './support';
+
+const SCALES = { priceScale: 2, quantityScale: 3 };
+const LINE_BYTES_MAX = 1_048_576;
+
+function trade(n: number): string {
+  return JSON.stringify({ type: 'trade', symbol: 'ACME', eventTime: `${n + 1}`, price: '1.00', quantity: '1', aggressor: 'buy' }); // prettier-ignore
+}
+
+function read(pieces: readonly Uint8Array[], lineBytesMax = LINE_BYTES_MAX) {
+  const work = readTapeLines(pieces, () => SCALES, lineBytesMax);
+  for (let steps = 1; ; steps++) {
+    const { done, value } = work.next();
+    if (done === true) return { result: value, steps };
+  }
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const eventsOf = (result: TapeLines | Fault): number =>
+  'code' in result ? -1 : result.events.length;
+
+describe('tape lines', () => {
+  test('of a long body are read in as many steps as it has lines', () => {
+    const lines = Array.from({ length: 20_000 }, (_, i) => trade(i)).join('\n');
+    const { result, steps } = read([bytes(lines)]);
+    expect(eventsOf(result)).toBe(20_000);
+    expect(steps).toBeGreaterThan(20_000);
+  });
+
+  test('that are blank cost steps, too: at most 16 KiB of them in one', () => {
+    const { result, steps } = read([new Uint8Array(1_048_576).fill(10)]);
+    expect(result).toMatchObject({ events: [], skipped: 1_048_576 });
+    expect(steps).toBeGreaterThan(64);
+  });
+
+  test('no longer than the limit, wherever their ends lie', () => {
+    const long = JSON.stringify({ type: 'heartbeat', time: '1', seq: 1, heads: [], x: 'y'.repeat(5_000) }); // prettier-ignore
+    const pieces = [bytes(`${trade(1)}\n${long.slice(0, 3_000)}`), bytes(`${long.slice(3_000)}\n`)];
+    expect(read(pieces, 5_001).result).toMatchObject({
+      code: 'frame-too-large',
+      field: 'lines[2]',
+      message: 'line 2: the line is too long; expected at most 5001 bytes',
+    });
+    expect(read(pieces, long.length).result).toMatchObject({ skipped: 1 });
+  });
+
+  test('are the same however the body was cut, up to the first fault', () => {
+    const line = fc.oneof(
+      { weight: 6, arbitrary: fc.nat(99).map(trade) },
+      { weight: 2, arbitrary: fc.constantFrom('', ' ', '\t\r') },
+      { weight: 1, arbitrary: fc.constantFrom('nonsense', '{"type":"tick","symbol":"é"}', '[1]') },
+    );
+    fc.assert(
+      fc.property(
+        fc.array(line, { maxLength: 40 }),
+        fc.array(fc.nat(), { maxLength: 8 }),
+        (lines, cuts) => {
+          // prettier-ignore
+          const whole = bytes(lines.join('\n'));
+          const plain = (r: TapeLines | Fault): unknown =>
+            'code' in r ? r : [r.events, r.skipped];
+          expect(plain(read(cut(whole, cuts)).result)).toEqual(plain(read([whole]).result));
+        },
+      ),
+    );
+  });
+});
