@@ -74,11 +74,20 @@ export class Sources {
     });
   }
 
-  /** A source has gone; most that go were none. What it fed is released a part at a time. */
+  /**
+   * A source has gone; most that go were none. Others may feed what it fed at once, or behind what of it
+   * still waits; that it is stale is told a part at a time.
+   */
   release(id: number): void {
     const { sequencer, market } = this.recorder;
-    if (!market.knows(id) && !sequencer.isWaiting(id)) return;
-    sequencer.act((out) => market.release(id, out, RELEASED_AT_ONCE), undefined, id);
+    const isWaiting = sequencer.isWaiting(id);
+    if (!market.knows(id) && !isWaiting) return;
+    if (!isWaiting) market.yield(id);
+    const end = (out: MarketOutput): number => {
+      market.yield(id);
+      return market.release(id, out, RELEASED_AT_ONCE);
+    };
+    sequencer.act(end, undefined, id);
   }
 
   stop(): void {

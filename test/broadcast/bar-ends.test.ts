@@ -28,7 +28,7 @@ class Scene {
   constructor(instruments: number) {
     for (let i = 0; i < instruments; i++) {
       const { barTopics } = this.mirror.define(instrument(`S${i}`))!;
-      barTopics[MINUTE]!.textSubscribers = 1; // somebody reads it
+      barTopics[MINUTE]!.readers(true); // somebody reads it
     }
   }
 

@@ -1,0 +1,83 @@
+/** Sources that go: who may feed what they fed, and what it costs the others. */
+
+import { afterAll, expect, spyOn, test } from 'bun:test';
+
+import { ManualClock } from '../../src/base/clock';
+import { Sources } from '../../src/entry';
+import type { SubmitResult } from '../../src/sequencer/sequencer';
+import { at, instrument, trade } from '../support/market-events';
+import { ScratchDirectory } from '../support/scratch-directory';
+import { record } from '../support/test-recorder';
+
+/** A slow machine: each look at the time takes a millisecond, so that a turn ends behind two pieces of work. */
+class SlowClock extends ManualClock {
+  override monotonicMs(): number {
+    this.advance(1e6);
+    return super.monotonicMs();
+  }
+}
+
+const INSTRUMENTS = 500;
+const scratch = new ScratchDirectory();
+afterAll(() => scratch.remove());
+
+function scene() {
+  const clock = new SlowClock(at(1_000_000));
+  const { recorder, batches } = record(scratch.fresh(), {}, { clock });
+  const { sequencer, market } = recorder;
+  const sources = new Sources(recorder, { requestsHoldMs: 1_000, requestsIdleMs: 2_000 });
+  const answers: SubmitResult[] = [];
+  const publish = (source: number, symbols: readonly string[]): void => {
+    const events = symbols.map((symbol) => trade({ symbol, eventTime: clock.now() }));
+    sequencer.submit(source, events, (result) => answers.push(result));
+  };
+  const symbols = Array.from({ length: INSTRUMENTS }, (_, i) => `S${i}`);
+  for (const symbol of symbols) sequencer.act((out) => market.define(instrument(symbol), out));
+  return { recorder, batches, sequencer, market, sources, answers, publish, symbols };
+}
+
+test('[P5] what a source fed may be fed by another as soon as it has gone, however much that is', async () => {
+  const { recorder, batches, sequencer, sources, answers, publish, symbols } = scene();
+  const old = sources.nextId();
+  publish(old, symbols);
+  sequencer.drain();
+  batches.length = 0;
+  sources.release(old);
+  publish(sources.nextId(), symbols.slice(-1)); // before the end of the first is through
+  sequencer.drain();
+  recorder.close();
+  await recorder.journal.closed;
+  expect(answers.map((a) => ('fault' in a ? a.fault.code : 'taken'))).toEqual(['taken', 'taken']);
+  const events = batches.flatMap((b) => b.events);
+  const of = (reason: string) => events.filter((e) => e.type === 'status' && e.reason === reason);
+  expect(of('source-disconnected').length).toBe(INSTRUMENTS);
+  expect(of('source-connected').map((e) => e.symbol)).toEqual([symbols.at(-1)!]);
+  // The end of the first came in parts: no turn told of all of them.
+  const most = Math.max(...batches.map((b) => b.events.length));
+  expect([batches.length > 5, most < INSTRUMENTS / 2]).toEqual([true, true]);
+});
+
+test('[P5] what of it still waits comes first', async () => {
+  const { recorder, sequencer, market, sources, answers, publish, symbols } = scene();
+  sequencer.drain();
+  const old = sources.nextId();
+  publish(old, symbols);
+  sources.release(old);
+  sequencer.drain();
+  expect(market.knows(old)).toBe(false);
+  publish(sources.nextId(), symbols);
+  sequencer.drain();
+  recorder.close();
+  await recorder.journal.closed;
+  expect(answers.map((a) => 'fault' in a)).toEqual([false, false]);
+});
+
+test('the end of a session that fed nothing does nothing', async () => {
+  const { recorder, sequencer, sources } = scene();
+  sequencer.drain();
+  const acts = spyOn(sequencer, 'act');
+  for (let i = 0; i < 1_000; i++) sources.release(sources.nextId());
+  expect(acts).toHaveBeenCalledTimes(0);
+  recorder.close();
+  await recorder.journal.closed;
+});
