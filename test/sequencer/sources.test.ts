@@ -26,7 +26,11 @@ function scene() {
   const clock = new SlowClock(at(1_000_000));
   const { recorder, batches } = record(scratch.fresh(), {}, { clock });
   const { sequencer, market } = recorder;
-  const sources = new Sources(recorder, { requestsHoldMs: 1_000, requestsIdleMs: 2_000 });
+  const sources = new Sources(
+    recorder,
+    { requestsHoldMs: 1_000, requestsIdleMs: 2_000 },
+    clock.turns,
+  );
   const answers: SubmitResult[] = [];
   const publish = (source: number, symbols: readonly string[]): void => {
     const events = symbols.map((symbol) => trade({ symbol, eventTime: clock.now() }));
