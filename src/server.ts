@@ -246,12 +246,7 @@ export function startServer(
       connection: (...of) => new StreamTurns(turns, new StreamConnection(hub, ...of)),
       connections,
       account,
-      ingest: createIngest(
-        recorder,
-        sources,
-        limits,
-        new SliceQueue(clock, (slice) => turns.soon('body', slice)),
-      ),
+      ingest: createIngest(recorder, sources, limits, new SliceQueue(clock)),
       readiness: () =>
         readiness(recorder.journal.status(), isStopping, freshness.stale(), warnings),
       isStopping: () => isStopping,

@@ -16,12 +16,14 @@ interface Job {
 }
 
 export class SliceQueue {
-  private readonly clock: Pick<Clock, 'monotonicMs'>;
+  private readonly clock: Clock;
   private readonly schedule: (slice: () => void) => void;
   private readonly jobs = new BoundedQueue<Job>(Number.MAX_SAFE_INTEGER);
 
-  /** @param schedule asks for a turn of the loop */
-  constructor(clock: Pick<Clock, 'monotonicMs'>, schedule: (slice: () => void) => void) {
+  constructor(
+    clock: Clock,
+    schedule: (slice: () => void) => void = (slice) => clock.turns.soon('slice', slice),
+  ) {
     this.clock = clock;
     this.schedule = schedule;
   }

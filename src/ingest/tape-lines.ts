@@ -5,7 +5,7 @@
 
 import { fault, within, type Fault } from '../../protocol/codes';
 import { fromJson, parseJson, SOURCE_OPTIONAL } from '../../protocol/json';
-import type { SourceEvent } from '../../protocol/messages';
+import { SOURCE_LEVELS_MAX, type Book, type SourceEvent } from '../../protocol/messages';
 import type { Scales, ScalesOf } from '../../protocol/units';
 import { unknownMessageMember } from '../base/members';
 import type { LineFault } from './recording/faults';
@@ -22,6 +22,8 @@ export interface TapeLines {
 
 /** So much of a body is cut into lines at once. */
 const PIECE_BYTES = 16_384;
+/** So many levels a side of a book are read at once. */
+const LEVELS_AT_ONCE = 1_000;
 
 /**
  * The source events of NDJSON, or the first fault, which names its line (counted from 1).
@@ -119,8 +121,29 @@ function* readLine(
   if (isDerived(parsed.value)) return 'skipped';
   const unknown = unknownMessageMember(parsed.value);
   if (unknown !== undefined) return unknown;
-  const event = fromJson(parsed.value, scalesOf, SOURCE_OPTIONAL) as SourceEvent | Fault;
+  const event =
+    (line.length > PIECE_BYTES ? yield* readLevels(parsed.value, scalesOf) : undefined) ??
+    (fromJson(parsed.value, scalesOf, SOURCE_OPTIONAL) as SourceEvent | Fault);
   return 'code' in event ? ofEvent(event) : event;
+}
+
+/** A long book, some levels at a time; undefined where it is none, or is to be refused as a whole. */
+function* readLevels(value: unknown, scalesOf: ScalesOf): Generator<undefined, Book | undefined> {
+  const { bids, asks } = value as Record<string, unknown>;
+  if (!Array.isArray(bids) || !Array.isArray(asks)) return undefined;
+  if (Math.max(bids.length, asks.length) > SOURCE_LEVELS_MAX) return undefined;
+  let whole: Book | undefined;
+  for (let at = 0; at < bids.length || at < asks.length; at += LEVELS_AT_ONCE) {
+    const end = at + LEVELS_AT_ONCE;
+    const part = { ...(value as object), bids: bids.slice(at, end), asks: asks.slice(at, end) };
+    const read = fromJson(part, scalesOf, SOURCE_OPTIONAL);
+    if (!('type' in read) || read.type !== 'book') return undefined;
+    whole ??= { ...read, bids: [], asks: [] };
+    for (const n of read.bids) whole.bids.push(n);
+    for (const n of read.asks) whole.asks.push(n);
+    yield;
+  }
+  return whole;
 }
 
 /** `trade.price` becomes `price`: the line is named already, and has but one event. */

@@ -51,6 +51,20 @@ describe('tape lines', () => {
     expect(read(pieces, long.length).result).toMatchObject({ skipped: 1 });
   });
 
+  test('of a book with many levels are read some at a time, and refused as any other', () => {
+    const side = (count: number): string[][] => Array.from({ length: count }, (_, i) => [`${i}.25`, '1.5']); // prettier-ignore
+    const of = (bids: unknown[], asks: unknown[]): Uint8Array =>
+      bytes(JSON.stringify({ type: 'book', symbol: 'ACME', form: 'snapshot', eventTime: '1', crc: null, mark: null, bids, asks })); // prettier-ignore
+    const { result, steps } = read([of(side(20_000), side(7_500))]);
+    if ('code' in result) throw new Error(result.message);
+    const flat = (count: number): number[] => Array.from({ length: count }, (_, i) => [i * 100 + 25, 1_500]).flat(); // prettier-ignore
+    expect(result.events).toMatchObject([{ type: 'book', form: 'snapshot', bids: flat(20_000), asks: flat(7_500) }]); // prettier-ignore
+    expect(steps).toBeGreaterThan(40);
+    const wrong = side(9_000).with(8_000, ['1.001', '1']);
+    expect(read([of([], wrong)]).result).toMatchObject({ field: 'lines[1].asks[8000][0]' });
+    expect(read([of(side(20_001), [])]).result).toMatchObject({ field: 'lines[1].bids' });
+  });
+
   test('are the same however the body was cut, up to the first fault', () => {
     const line = fc.oneof(
       { weight: 6, arbitrary: fc.nat(99).map(trade) },
