@@ -11,7 +11,7 @@ import { keyOf, Target, until } from './target';
 import { Watcher } from './watcher';
 
 const UPGRADE =
-  'GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n';
+  'GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n';
 
 export interface MemoryOptions {
   readonly clients: number;
@@ -156,13 +156,13 @@ export const KINDS = {
     stream(socket, [rawFrame(1, Buffer.alloc(unfinishedBytes, 32), { fin: false })]),
   /** A body whose end never comes. */
   bodies: (socket: Socket, { unfinishedBytes }: MemoryOptions) => {
-    const head = `POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${keyOf('publish')}\r\nContent-Length: ${unfinishedBytes + 1}\r\n\r\n`;
+    const head = `POST /v1/ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${keyOf('publish')}\r\nContent-Length: ${unfinishedBytes + 1}\r\n\r\n`;
     socket.write(head);
     socket.write(Buffer.alloc(unfinishedBytes, 10));
   },
   /** Long answers over REST, one behind the other. */
   replies: (socket: Socket) => {
     socket.pause();
-    socket.write('GET /v1/instruments HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(100));
+    socket.write('GET /v1/instruments HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'.repeat(100));
   },
 } as const;
