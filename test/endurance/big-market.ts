@@ -297,6 +297,7 @@ function settingsOf({ instruments, levels, sessions, durability }: BigMarketOpti
 durability = "${durability}"
 [limits]
 instrumentsMax = ${Math.max(10_000, instruments)}
+instrumentsPerKeyMax = ${Math.max(5_000, instruments)}
 levelsMax = ${all}
 levelsPerKeyMax = ${all}
 sessionsMax = ${Math.max(10_000, sessions + 100)}

@@ -105,7 +105,6 @@ const OTHER_LOOPS =
 /** Files that ask for callbacks which do nothing that could take long, or time them otherwise. */
 const UNTIMED: ReadonlyMap<string, string> = new Map([
   ['src/shutdown.ts', 'it serves nobody any more'],
-  ['src/takeovers.ts', 'it answers a question'],
   ['src/gateway/requests.ts', 'what is held is let go'],
   ['src/journal/history.ts', 'timed by `turns`, where there is one'],
   ['src/journal/thread-writer.ts', 'timed by meteredWriter'],

@@ -272,6 +272,19 @@ export const REST_CASES: readonly Case[] = [
     () => '/v1/admin/instruments/WIDE0/renumber',
     () => '',
   ),
+  {
+    of: 'deleteInstrument',
+    name: 'with all its levels',
+    prepare: async (stage, turn) => {
+      const c = await client(stage);
+      const all = (side: -1 | 1): Levels => levels(stage.sizes.levels, side);
+      await stage.publish(c, [instrument(`GONE${turn}`)]);
+      await stage.publish(c, [book(`GONE${turn}`, 'snapshot', all(-1), all(1))]);
+      await c.close();
+      await Bun.sleep(100);
+    },
+    act: (stage, turn) => stage.get(`/v1/admin/instruments/GONE${turn}`, { method: 'DELETE' }),
+  },
   asked('listSessions', () => '/v1/admin/sessions?limit=1000'),
   {
     of: 'getSession',

@@ -13,19 +13,21 @@ interface Exception {
   readonly why: string;
 }
 
+/** As measured with the smaller market of the test, where what is named here is still so. */
 export const EXCEPTIONS: ReadonlyMap<string, Exception> = new Map<string, Exception>([
-  ['hello ten thousand in a frame', { ms: 20, why: 'a frame is decoded whole' }],
+  ['hello ten thousand in a frame', { ms: 16, why: 'a frame is decoded whole' }],
   ['subscribe ten thousand in a frame', { ms: 12, why: 'a frame is decoded whole' }],
-  ['publish ten thousand trades of one instrument', { ms: 40, why: 'a submission is taken whole' }],
-  ['publish trades of all instruments', { ms: 80, why: 'a submission is taken whole' }],
-  ['publish definitions', { ms: 60, why: 'a submission is taken whole' }],
-  ['order sweeps one side', { ms: 100, why: 'an order is matched whole' }],
-  ['ingest 16 MB of line feeds', { ms: 400, why: 'a body is read whole' }],
-  ['ingest trades up to 16 MB', { ms: 900, why: 'a body is read whole' }],
-  ['ingest one line of 16 MB', { ms: 60, why: 'a body is read whole' }],
-  ['ingest trades of which the last is wrong', { ms: 300, why: 'a body is read whole' }],
-  ['getMetrics', { ms: 20, why: 'the text of all metrics is made at once' }],
-  ['setInstrumentState opens crossed orders', { ms: 80, why: 'an auction is matched whole' }],
+  ['publish trades of all instruments', { ms: 9, why: 'a turn publishes to each topic of it' }],
+  ['publish definitions', { ms: 10, why: 'each definition is told at once' }],
+  ['order sweeps one side', { ms: 28, why: 'an order is matched whole' }],
+  [
+    'setInstrumentState opens crossed orders',
+    { ms: 25, why: 'a command of an auction is done whole' },
+  ],
+  ['ingest 16 MB of line feeds', { ms: 255, why: 'a body is read whole' }],
+  ['ingest trades up to 16 MB', { ms: 220, why: 'a body is read whole' }],
+  ['ingest one line of 16 MB', { ms: 32, why: 'a body is read whole' }],
+  ['ingest trades of which the last is wrong', { ms: 105, why: 'a body is read whole' }],
 ]);
 
 /** What the longest turn of a case may take, in ms of that machine. */

@@ -72,7 +72,7 @@ export class Stage {
     const queue: Told[] = [];
     let wake = (): void => {};
     const child = Bun.spawn(
-      [...WITH_PARENT, process.execPath, ...flags, join(import.meta.dir, 'turn-server.ts'), join(directory, 'data'), JSON.stringify(SETTINGS(sizes))], // prettier-ignore
+      [...WITH_PARENT, process.execPath, ...flags, join(import.meta.dir, 'turn-server.ts'), join(directory, 'data'), JSON.stringify(settings())], // prettier-ignore
       {
         stdin: 'ignore',
         stdout: 'ignore',
@@ -210,10 +210,10 @@ export function order(id: number, fields: Json): Json {
 }
 
 /** Limits as they are by default, but for rates: what takes a while to come together is there at once. */
-function SETTINGS(sizes: Sizes): object {
+function settings(): object {
   const venue = (symbol: string, initialState: string): object => ({ symbol, market: 'venue', priceScale: 2, quantityScale: 3, initialState, ordersPerOwnerMax: 1_000_000 }); // prettier-ignore
   return {
-    limits: { ordersPerSecond: 1e9, instrumentsMax: Math.max(10_000, 2 * sizes.instruments) },
+    limits: { ordersPerSecond: 1e9, instrumentsMax: 50_000, instrumentsPerKeyMax: 50_000 },
     instruments: Array.from({ length: REPETITIONS }, (_, i) => [
       venue(`SWEEP${i}`, 'open'),
       venue(`EARLY${i}`, 'pre-open'),
