@@ -31,7 +31,7 @@ import { tooManyOfKey } from './limits';
 import { ConnectionCounts, type ReceivedCounts } from './stream-counts';
 import type { StreamHub, StreamSession } from './stream-hub';
 import { Offers } from './offers';
-import { clientAt } from './requests';
+import { clientAt } from './addresses';
 import { command, commandFault, type OrderMessage } from './stream-orders';
 import { errorOf, VERSION, welcome } from './stream-messages';
 
@@ -83,7 +83,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.form = form;
     this.authority = new Authority(principal);
     this.counts = new ConnectionCounts(hub.counts);
-    this.intake = new Intake(hub.limits, hub.clock, this);
+    this.intake = new Intake(hub, this);
   }
 
   open(ws: ServerWebSocket<unknown>): void {
@@ -144,9 +144,11 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.end(this.socket!, 'limit-reached', FLOOD_RETRY_MS);
   }
 
-  /** The client has had what it was sent before a ping of ours. */
+  /** The client has had what it was sent before a ping of ours; what answers none of ours only counts. */
   pong(_ws: ServerWebSocket<unknown>, payload: Uint8Array): void {
-    if (this.phase.is === 'open') this.hub.pong(this.phase.session, this.phase.source, payload);
+    if (this.phase.is !== 'open') return;
+    const { session, source } = this.phase;
+    if (!this.hub.pong(session, source, payload)) this.intake.controlFrame();
   }
 
   close(_ws: ServerWebSocket<unknown>, code: number): void {
@@ -229,7 +231,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
         return this.subscribe(m, session);
       case 'unsubscribe': {
         const refused = this.hub.unsubscribe(session, m.topics);
-        this.intake.topics(m.topics.length);
+        this.intake.topics(m.topics);
         if (refused === undefined) this.ack(m.id, this.hub.lastSeq());
         return this.answer(m.id, refused && within('unsubscribe', refused));
       }
@@ -251,9 +253,8 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   private subscribe(m: MessageOf<'subscribe'>, session: S): void {
-    const before = session.topics.size;
     const refused = this.hub.subscribe(session, m.id, m.topics, m.intervalMs ?? 0);
-    this.intake.topics(Math.max(m.topics.length, session.topics.size - before));
+    this.intake.topics(m.topics);
     this.answer(m.id, refused && within('subscribe', refused));
   }
 
@@ -261,7 +262,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private resume(ws: ServerWebSocket<unknown>, m: MessageOf<'resume'>, session: S): void {
     const held: Message[] = [];
     this.held = held;
-    this.intake.topics(m.topics.length);
+    this.intake.topics(m.topics);
     this.hub.resume(session, m, (refused) => {
       this.held = null;
       this.answer(m.id, refused && within('resume', refused));
