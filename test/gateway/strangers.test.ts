@@ -3,8 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { connect, type Socket } from 'node:net';
 
+import { SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import { ManualClock } from '../../src/base/clock';
 import { Connections, type OpenConnection } from '../../src/gateway/connections';
+import { upgradeRequest } from '../bench/ws-frames';
 import { StreamClient } from '../support/stream-client';
 import { ADMIN_KEY, PUBLISH_KEY, ServerProcess, TRADE_KEY } from '../support/tapedeck-process';
 
@@ -108,6 +110,25 @@ test('sessions: those without a key leave some to those that show one', async ()
   strangers[0]!.send({ type: 'hello', version: 1, client: 'test', key: TRADE_KEY });
   await strangers[0]!.settle();
   await (await StreamClient.open(server.url)).settle();
+});
+
+test('who is gone before the handshake is answered harms nobody', async () => {
+  const server = await serverWith('sessionsMax = 1000');
+  const other = await StreamClient.open(server.url);
+  const port = Number(new URL(server.url).port);
+  for (let round = 0; round < 40; round++) {
+    const gone = Array.from({ length: 25 }, () => {
+      const socket = connect(port, '127.0.0.1', () => {
+        socket.write(upgradeRequest('/v1/stream', SUBPROTOCOL_MSGPACK), () => socket.resetAndDestroy()); // prettier-ignore
+      });
+      return new Promise<void>((resolve) => {
+        socket.on('error', () => {});
+        socket.on('close', () => resolve());
+      });
+    });
+    await Promise.all(gone);
+  }
+  await other.settle();
 });
 
 test('sessions count by the network of an address, and an IPv4 address in IPv6 as itself', () => {
