@@ -92,7 +92,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     const { session, source } = hub.enter(ws, this.form);
     this.phase = { is: 'open', session, source };
     this.name = session.name;
-    this.address = (ws.remoteAddress as string | undefined) ?? ''; // whoever is gone by then has none
+    this.address = ws.remoteAddress ?? ''; // whoever is gone by then has none
     if (hub.connections.hasFlooded(this.address)) this.intake.suspect();
     this.connectedAt = hub.clock.now();
     hub.connections.add(this);
