@@ -67,7 +67,7 @@ describe('a body', () => {
     async (path, key, status, head) => {
       const { socket, seen, until } = raw(server);
       const auth = key === null ? '' : `Authorization: Bearer ${key}\r\n`;
-      socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\n${auth}${head}\r\n\r\n`);
+      socket.write(`POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${auth}${head}\r\n\r\n`);
       await until(() => seen.isOver);
       expect(seen.text).toStartWith(`HTTP/1.1 ${status}`);
       expect(seen.text.toLowerCase()).toContain('connection: close');
@@ -76,9 +76,9 @@ describe('a body', () => {
 
   test('that is short is thrown away, and the connection goes on', async () => {
     const { socket, seen, until } = raw(server);
-    socket.write(`POST /v1/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n${' '.repeat(1_000)}`); // prettier-ignore
+    socket.write(`POST /v1/ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n${' '.repeat(1_000)}`); // prettier-ignore
     await until(() => seen.text.includes('"unauthorized"'));
-    socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+    socket.write('GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
     await until(() => seen.text.includes('"ok"'));
     socket.destroy();
   });
@@ -86,7 +86,7 @@ describe('a body', () => {
   test('of those without the role takes no room from those that have it', async () => {
     const held = Array.from({ length: 3 }, () => raw(server));
     for (const { socket } of held) {
-      socket.write(`POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TRADE_KEY}\r\nContent-Length: 60000\r\n\r\n`); // prettier-ignore
+      socket.write(`POST /v1/ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TRADE_KEY}\r\nContent-Length: 60000\r\n\r\n`); // prettier-ignore
       socket.write(' '.repeat(50_000));
     }
     for (const { seen, until } of held) await until(() => seen.text.includes('"forbidden"'));
