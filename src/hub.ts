@@ -13,6 +13,7 @@ import type { Config } from './config';
 import type { Sources } from './entry';
 import type { Connections } from './gateway/connections';
 import type { OrderStage } from './gateway/orders';
+import type { Shares } from './gateway/shares';
 import { closeLabel, type StreamCounts } from './gateway/stream-counts';
 import type { StreamHub } from './gateway/stream-hub';
 import { FeedInstrument } from './market/feed-instrument';
@@ -35,6 +36,7 @@ export function createHub(
   registers: {
     readonly keys: Access['keys'];
     readonly connections: Connections;
+    readonly shares: Shares;
     readonly counts: StreamCounts;
     readonly limits: Limits;
     readonly account: ByteAccount;
@@ -71,6 +73,11 @@ export function createHub(
     clock,
     welcomeLimits: () => welcomeLimits(config, registers.limits),
     lastSeq: () => broadcaster.lastSeq,
+    sentBytes: () => broadcaster.encoders.own.bytes,
+    topicsIn: (names) => {
+      const wild = names.filter((name) => name.endsWith(':*')).length;
+      return names.length + wild * (market.size - 1);
+    },
     enter: (socket: ServerWebSocket<unknown>, form) => {
       const meter = registers.account.open('', () => broadcaster.shed(session));
       meter.add('connections', CONNECTION_BYTES);
@@ -94,7 +101,7 @@ export function createHub(
     replay: (session, request) => replays.handle(session, request),
     pong: (session, source, payload) => {
       takeovers.heard(source);
-      session.pong(clock.monotonicMs(), pongNumber(payload));
+      return session.pong(clock.monotonicMs(), pongNumber(payload));
     },
     unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
     acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),

@@ -11,12 +11,16 @@ import { contradiction } from './config-relations';
 /** The limits that are looked up each time. */
 export const RELOADED_LIMITS = [
   'sessionsMax',
+  'sessionsForKeysPercent',
   'sessionsPerAddressMax',
   'sessionsPerKeyMax',
   'helloMs',
   'messagesPerSecond',
   'bytesPerSecond',
   'publishBytesPerSecond',
+  'controlFramesPerSecond',
+  'workPerSecond',
+  'pastBlocksMax',
   'ordersPerSecond',
   'bodiesBytesMax',
   'clientBytesMax',

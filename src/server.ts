@@ -43,6 +43,7 @@ import { Orders } from './gateway/orders';
 import { Queries } from './gateway/queries';
 import { readiness } from './gateway/readiness';
 import { RestCounts } from './gateway/rest-counts';
+import { Shares } from './gateway/shares';
 import type { Role } from './gateway/stored-keys';
 import { StreamConnection } from './gateway/stream';
 import { StreamCounts } from './gateway/stream-counts';
@@ -226,7 +227,8 @@ export function startServer(
   const counts = { stream: new StreamCounts(), rest: new RestCounts(clock) };
   const freshness = new Freshness(() => market.feeds(), clock, config);
   const loopLag = new LoopLag(clock, LOOK_EVERY_MS);
-  const registers = { keys, connections, limits, account, counts: counts.stream };
+  const shares = new Shares(limits, clock);
+  const registers = { keys, connections, shares, limits, account, counts: counts.stream };
   const hub = createHub(config, clock, repeated, registers, broadcaster, replays, recorder, sources, orders); // prettier-ignore
   const app = createApp(
     {
@@ -246,6 +248,7 @@ export function startServer(
       connection: (...of) => new StreamTurns(turns, new StreamConnection(hub, ...of)),
       connections,
       account,
+      shares,
       ingest: createIngest(recorder, sources, limits, new SliceQueue(clock)),
       readiness: () =>
         readiness(recorder.journal.status(), isStopping, freshness.stale(), warnings),
@@ -342,13 +345,14 @@ function createQueries(
 ): Queries<MarketInstrument> {
   const askL3 = <Q extends PastQuestion>(question: Q): Promise<AnswerTo<Q> | Fault> => {
     tiers.counters.l3[question.kind] += 1;
-    return history.ask(question);
+    return history.ask<Q>({ ...question, blocksMax: limits.pastBlocksMax });
   };
   return new Queries<MarketInstrument>(
     {
       instrument: (symbol) => market.get(symbol),
       known: (symbol) => market.known(symbol),
       instruments: () => market.all(),
+      instrumentCount: () => market.size,
       tick: (instrument) => tiers.tick(instrument),
       book: (instrument) => tiers.book(instrument),
       stats: ({ definition }) => statistics.of(definition.symbol).session.message(definition, 0, 1),

@@ -242,24 +242,24 @@ export class Session implements NativeReader {
     return outlet.flight.roomBytes > 0 ? 0 : this.nowMs + STALLED_LOOK_MS;
   }
 
-  /** The reader has had all before a ping. @param number its own; undefined: the oldest that waits */
-  pong(nowMs: number, number?: number): void {
+  /** The reader has had all before a ping of ours. @param number its own; undefined: the oldest @returns whether that waited */
+  pong(nowMs: number, number?: number): boolean {
     const { lane, outlet } = this;
     const { flight } = outlet;
-    if (lane === 'gone') return;
+    if (lane === 'gone') return true;
     const pace = flight.pong(number, nowMs);
-    if (pace === undefined) return;
+    if (pace === undefined) return false;
     this.nowMs = nowMs;
     if (lane === 'express') {
       if (this.outlet.pings.sinceBytes >= PING_BYTES) this.wake();
-      return;
+      return true;
     }
     if (flight.wantsMeasure) outlet.askAhead(nowMs);
     this.wake();
     if (pace === 'late' && this.isAnswered && !this.isAnswering) this.lag();
     const isWell = pace === 'soon' || flight.isEmpty;
-    if (isWell && this.catchUp(pace === 'soon' ? outlet.spare : 0)) return;
-    this.flush();
+    if (!isWell || !this.catchUp(pace === 'soon' ? outlet.spare : 0)) this.flush();
+    return true;
   }
 
   /** A ping in the middle of much that is sent to it natively. */

@@ -11,7 +11,9 @@ import type { Admin } from './admin';
 import { isTrue } from './answer';
 import { mayNot, type Keyring, type Principal } from './auth';
 import { withPieces, withText } from './body';
+import type { Effort } from './history-queries';
 import { Compression } from './compression';
+import { createDeliveries } from './deliveries';
 import type { Connections } from './connections';
 import type { Hosts } from './hosts';
 import { BodyRoom, type GatewayLimits } from './limits';
@@ -19,14 +21,15 @@ import type { Orders } from './orders';
 import type { Metrics } from './metrics';
 import type { Queries, QueryInstrument } from './queries';
 import { readyResponse, type Readiness } from './readiness';
-import { openApiDocument } from './openapi';
 import { PageFiles } from './page-files';
+import { asKnown, type Known } from './known';
+import { BLOCK, BLOCKS_WORK_MAX, INGESTED_BYTE, keptAnswers, LONG_WORK, MADE_BYTE } from './rest-work'; // prettier-ignore
 import { noRoute, type Route } from './no-route';
-import { hasQuery, queryFault } from './query';
-import { Replies, REPLY_BYTES_MIN } from './replies';
+import { hasQuery, queryFault, type Query } from './query';
 import { Requests } from './requests';
 import type { RestCounts } from './rest-counts';
-import { created, errorResponse, json, sealed, SECURITY_HEADERS } from './responses';
+import type { Shares } from './shares';
+import { created, errorResponse, json, refusal, sealed, SECURITY_HEADERS } from './responses';
 import { upgrade } from './upgrade';
 
 export interface AppOptions {
@@ -57,6 +60,7 @@ export interface AppStages<I extends QueryInstrument> {
   readonly connections: Connections;
   /** Of what clients cause to be held. */
   readonly account: ByteAccount;
+  readonly shares: Shares;
   /** Takes the lines of a tape in; resolves when they are journaled or refused. */
   ingest(
     who: Principal,
@@ -81,9 +85,8 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   const routes: Route[] = [];
   const ticks = counts.of(`GET ${HOT_ROUTE}`);
   const pages = new PageFiles(options.sessionBoundary);
-  const openApi = openApiDocument(stages.version);
   const addressOf = (request: Request): string => base.server?.requestIP(request)?.address ?? '';
-  const requests = new Requests(options.limits, stages.clock, addressOf);
+  const requests = new Requests(options.limits, stages.shares, stages.clock, addressOf);
   const room = new BodyRoom(options.limits, stages.account, (request) => requests.client(request));
   const base = new Elysia({
     precompile: true,
@@ -129,7 +132,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       const response =
         refused === undefined
           ? await requests.admitKey(request, (principal as Principal).name)
-          : errorResponse(refused);
+          : refusal(request, refused);
       if (response !== undefined && route === HOT_ROUTE) ticks.add(response.status);
       return response;
     });
@@ -163,31 +166,53 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   // Elysia lets a header of the response stand where CORS has one of the same name.
   const hasOrigins = options.origins.length > 0;
   const compression = new Compression(hasOrigins ? 'accept-encoding, origin' : undefined);
-  const replies = new Replies(stages.account, (request) => requests.client(request));
-  const inPieces = async (request: Request, whole: Promise<Response>): Promise<Response> => {
-    const reply = await replies.of(request, await whole);
-    return reply instanceof Response ? reply : errorResponse(reply);
-  };
-  const deliver: Deliver = (request, result, respond = json) => {
-    if (typeof result !== 'string') return errorResponse(result);
-    const response = respond(result);
-    if (!compression.isFor(result)) return response;
-    const compressed = compression.of(request, result, response);
-    return result.length < REPLY_BYTES_MIN ? compressed : inPieces(request, compressed);
-  };
+  const { deliver, deliverKept } = createDeliveries(stages.account, requests, compression);
   /** Who asks for the market with a key; where anybody may, nobody need be known. */
   const readers = new WeakMap<Request, Principal>();
+  const { openApi, metrics, instruments } = keptAnswers(stages);
+  /** In the share of who asks. */
+  const weighed = async (
+    request: Request,
+    act: (spend: (work: number) => void) => string | Fault | Promise<string | Fault>,
+    least = LONG_WORK,
+  ): Promise<Response> => {
+    if (stages.keys.isOpen && request.headers.has('authorization')) {
+      const who = await stages.keys.of(request, addressOf);
+      if (!('code' in who)) requests.note(request, who.name);
+    }
+    return deliver(request, await requests.weighed(request, least, MADE_BYTE, act));
+  };
   const past = async (
     request: Request,
-    act: () => string | Fault | Promise<string | Fault>,
-  ): Promise<Response> => {
-    const result = await requests.waitForPast(request, act);
-    const reader = readers.get(request);
-    // It may have taken a while, in which the key was revoked.
-    return deliver(request, (reader && mayNot(reader, 'read')) ?? result);
-  };
+    act: (effort: Effort) => string | Fault | Promise<string | Fault>,
+  ): Promise<Response> =>
+    weighed(request, async (spend) => {
+      const effort = (blocks: number): void => spend(Math.min(blocks * BLOCK, BLOCKS_WORK_MAX));
+      const result = await requests.waitForPast(request, () => act(effort));
+      const reader = readers.get(request);
+      // It may have taken a while, in which the key was revoked.
+      return (reader && mayNot(reader, 'read')) ?? result;
+    });
   const bookAt = (request: Request, symbol: string, query: Record<string, string>) =>
-    past(request, () => queries.history.book(symbol, query));
+    past(request, (effort) => queries.history.book(symbol, query, effort));
+  /** Ten levels are at hand; more are written for who asks. */
+  const book = (request: Request, symbol: string, depth: string | undefined) =>
+    depth === undefined
+      ? deliver(request, queries.book(symbol, depth))
+      : weighed(request, () => queries.book(symbol, depth));
+  const ingest = async (
+    { request, query }: { readonly request: Request; readonly query: Query },
+    who: Principal,
+  ): Promise<string | Fault> => {
+    const continues = isTrue('continues', query['continues']);
+    if (typeof continues !== 'boolean') return continues;
+    const { bodyBytesMax } = options.limits;
+    const result = await withPieces(request, bodyBytesMax, room, turns, (pieces, size) => {
+      requests.sends(request, size * INGESTED_BYTE);
+      return stages.ingest(who, pieces, continues);
+    });
+    return 'code' in result ? result : JSON.stringify(result);
+  };
   const known: Known = { keys: stages.keys, addressOf, requests, deliver };
   const app = base
     .get('/', async ({ request }) => {
@@ -196,52 +221,62 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     })
     .get('/assets/:name', async ({ request, params }) => await pages.asset(request, params.name))
     .get('/docs', async ({ request }) => await pages.docs(request))
-    .get('/openapi.json', async ({ request }) => deliver(request, openApi))
+    .get('/openapi.json', async ({ request }) => deliverKept(request, openApi))
     .get('/healthz', () => json('{"status":"ok"}'))
     .get('/readyz', () => readyResponse(stages.readiness()))
     .get('/metrics', async ({ request }) => {
-      const { metrics } = stages;
-      const headers = { 'content-type': metrics.contentType, ...SECURITY_HEADERS };
-      return deliver(request, await metrics.text(), (text) => new Response(text, { headers }));
+      const headers = { 'content-type': stages.metrics.contentType, ...SECURITY_HEADERS };
+      return deliverKept(request, metrics, (text) => new Response(text, { headers }));
     })
-    .get('/v1/instruments', async ({ request }) => deliver(request, queries.instruments()))
+    .get('/v1/instruments', async ({ request }) => deliverKept(request, instruments))
     .get('/v1/instruments/:symbol', ({ params }) => answer(queries.instrument(params.symbol)))
     .get('/v1/orderbook/:symbol', ({ params, query, request }) =>
       query['at'] === undefined
-        ? deliver(request, queries.book(params.symbol, query['depth']))
+        ? book(request, params.symbol, query['depth'])
         : bookAt(request, params.symbol, query),
     )
     .get('/v1/stats/:symbol', ({ params }) => answer(queries.stats(params.symbol)))
     .get(
       '/v1/trades/:symbol',
       async ({ params, query, request }) =>
-        past(request, () => queries.trades(params.symbol, query['limit'], query['next'])),
+        past(request, (effort) =>
+          queries.trades(params.symbol, query['limit'], query['next'], effort),
+        ),
       counts.timed('GET /v1/trades/:symbol'),
     )
     .get(
       '/v1/ticks/:symbol',
       async ({ params, query, request }) =>
-        past(request, () => queries.history.ticks(params.symbol, query)),
+        past(request, (effort) => queries.history.ticks(params.symbol, query, effort)),
       counts.timed('GET /v1/ticks/:symbol'),
     )
     .get(
       '/v1/bars/:symbol',
       async ({ params, query, request }) =>
-        past(request, () => queries.history.bars(params.symbol, query)),
+        past(request, (effort) => queries.history.bars(params.symbol, query, effort)),
       counts.timed('GET /v1/bars/:symbol'),
     )
-    .get('/v1/orders', (c) => asKnown(c, known, (who) => orders.list(who, c.query)))
-    .get('/v1/orders/:id', (c) => asKnown(c, known, (who) => orders.get(who, c.params.id)))
-    .delete('/v1/orders/:id', (c) => asKnown(c, known, (who) => orders.cancel(who, c.params.id)), {
-      ...UNREAD,
-      ...counts.timed('DELETE /v1/orders/:id'),
-    })
+    .get('/v1/orders', (c) =>
+      asKnown(c, known, 'trade', (who) =>
+        requests.weighed(c.request, LONG_WORK, MADE_BYTE, () => orders.list(who, c.query)),
+      ),
+    )
+    .get('/v1/orders/:id', (c) => asKnown(c, known, 'trade', (who) => orders.get(who, c.params.id)))
+    .delete(
+      '/v1/orders/:id',
+      (c) => asKnown(c, known, 'trade', (who) => orders.cancel(who, c.params.id)),
+      {
+        ...UNREAD,
+        ...counts.timed('DELETE /v1/orders/:id'),
+      },
+    )
     .post(
       '/v1/orders',
       (c) =>
         asKnown(
           c,
           known,
+          'trade',
           (who) =>
             withText(c.request, ORDER_BYTES_MAX, room, turns, (text) => orders.submit(who, text)),
           created,
@@ -251,7 +286,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .post(
       '/v1/instruments/:symbol/state',
       (c) =>
-        asKnown(c, known, (who) =>
+        asKnown(c, known, 'admin', (who) =>
           withText(c.request, ORDER_BYTES_MAX, room, turns, (text) =>
             orders.setState(who, c.params.symbol, text),
           ),
@@ -264,6 +299,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
         asKnown(
           c,
           known,
+          'admin',
           (who) =>
             withText(c.request, ORDER_BYTES_MAX, room, turns, (text) => admin.define(who, text)),
           created,
@@ -272,37 +308,33 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     )
     .post(
       '/v1/admin/instruments/:symbol/renumber',
-      (c) => asKnown(c, known, (who) => admin.renumber(who, c.params.symbol)),
+      (c) => asKnown(c, known, 'admin', (who) => admin.renumber(who, c.params.symbol)),
       UNREAD,
     )
     .delete(
       '/v1/admin/instruments/:symbol',
-      (c) => asKnown(c, known, (who) => admin.delete(who, c.params.symbol)),
+      (c) => asKnown(c, known, 'admin', (who) => admin.delete(who, c.params.symbol)),
       UNREAD,
     )
-    .get('/v1/admin/sessions', (c) => asKnown(c, known, (who) => admin.list(who, c.query)))
+    .get('/v1/admin/sessions', (c) =>
+      asKnown(c, known, 'admin', (who) =>
+        requests.weighed(c.request, LONG_WORK, MADE_BYTE, () => admin.list(who, c.query)),
+      ),
+    )
     .get('/v1/admin/sessions/:name', (c) =>
-      asKnown(c, known, (who) => admin.session(who, c.params.name)),
+      asKnown(c, known, 'admin', (who) => admin.session(who, c.params.name)),
     )
     .delete(
       '/v1/admin/sessions/:name',
-      (c) => asKnown(c, known, (who) => admin.close(who, c.params.name)),
+      (c) => asKnown(c, known, 'admin', (who) => admin.close(who, c.params.name)),
       UNREAD,
     )
     .post(
       '/v1/ingest',
       (c) =>
-        asKnown(c, known, async (who) => {
-          const unable = mayNot(who, 'publish');
-          if (unable !== undefined) return unable;
-          const continues = isTrue('continues', c.query['continues']);
-          if (typeof continues !== 'boolean') return continues;
-          const { bodyBytesMax } = options.limits;
-          const result = await withPieces(c.request, bodyBytesMax, room, turns, (pieces) =>
-            stages.ingest(who, pieces, continues),
-          );
-          return 'code' in result ? result : JSON.stringify(result);
-        }),
+        asKnown(c, known, 'publish', (who) =>
+          requests.weighed(c.request, LONG_WORK, 0, () => ingest(c, who)),
+        ),
       { ...UNREAD, ...counts.timed('POST /v1/ingest') },
     )
     .get('/v1/stream', ({ request, server }) => upgrade(request, server, options, stages));
@@ -347,37 +379,6 @@ const CORS = {
 
 function answer(result: string | Fault): Response {
   return typeof result === 'string' ? json(result) : errorResponse(result);
-}
-
-/** What it takes to know who asks. */
-interface Known {
-  readonly keys: Keyring;
-  readonly addressOf: (request: Request) => string;
-  readonly requests: Requests;
-  readonly deliver: Deliver;
-}
-
-/** Makes the response of an answer; a long one is compressed where its request takes that, in a while. */
-type Deliver = (
-  request: Request,
-  result: string | Fault,
-  respond?: (body: string) => Response,
-) => Response | Promise<Response>;
-
-/** Finds out who asks, and answers, in a while perhaps. */
-async function asKnown(
-  { request }: { readonly request: Request },
-  { keys, addressOf, requests, deliver }: Known,
-  act: (who: Principal) => string | Fault | Promise<string | Fault>,
-  respond?: (body: string) => Response,
-): Promise<Response> {
-  const who = await keys.of(request, addressOf);
-  if ('code' in who) return errorResponse(who);
-  const key = who.name === keys.anonymous.name ? null : who.name;
-  const refused = key === null ? undefined : requests.admitKey(request, key);
-  if (refused !== undefined) return refused;
-  const result = await requests.wait(request, key, () => act(who));
-  return deliver(request, result, respond);
 }
 
 /** Orders, states and definitions are small; whoever sends them need not have a key for this to be read. */

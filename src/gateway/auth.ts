@@ -78,6 +78,11 @@ export class Keyring {
     return this.anonymous.roles.has('read');
   }
 
+  /** Whether anybody can show one. */
+  get hasKeys(): boolean {
+    return this.keys.size > 0 || this.tokens !== null;
+  }
+
   /** Takes these keys, and no others from now on. */
   load(keys: readonly StoredKey[], tokens: Tokens | null): void {
     this.tokens = tokens;

@@ -8,6 +8,10 @@
 import { constants, brotliCompress, gzip, zstdCompress } from 'node:zlib';
 import { promisify } from 'node:util';
 
+import type { Kept } from './kept-answers';
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
 /** Below it the packet would be as long: what is asked most (a tick, ten levels) stays as it is. */
 export const COMPRESSED_BYTES_MIN = 1_400;
 const UNDER_WAY_MAX = 8;
@@ -16,7 +20,7 @@ const GZIP_LEVEL = 4;
 const BROTLI_QUALITY = 4;
 const ZSTD_LEVEL = 3;
 
-type Coding = 'zstd' | 'br' | 'gzip';
+export type Coding = 'zstd' | 'br' | 'gzip';
 
 /** The better first, where the client has no preference of its own. */
 const CODINGS: readonly Coding[] = ['zstd', 'br', 'gzip'];
@@ -64,25 +68,32 @@ export class Compression {
   /**
    * An answer that is long enough, compressed where its client takes that. Its headers say either way
    * that it depends on what the client takes.
-   * @param body the text of the response
+   * @param body the text of the response @param kept where it is one that many ask for
    */
-  async of(request: Request, body: string, response: Response): Promise<Response> {
+  async of(request: Request, body: string, response: Response, kept?: Kept): Promise<Response> {
     response.headers.set('vary', this.vary);
     const coding = codingOf(request.headers.get('accept-encoding'));
-    if (coding === null || this.underWay >= UNDER_WAY_MAX) return response;
+    const bytes = coding === null ? undefined : this.bytesOf(coding, body, kept);
+    if (bytes === undefined) return response;
+    const headers = new Headers(response.headers);
+    headers.set('content-encoding', coding!);
+    return new Response(await bytes, { status: response.status, headers });
+  }
+
+  /** Undefined when too many are under way. */
+  private bytesOf(coding: Coding, body: string, kept?: Kept): Promise<Bytes> | undefined {
+    const known = kept?.bytes.get(coding);
+    if (known !== undefined || this.underWay >= UNDER_WAY_MAX) return known;
     this.underWay += 1;
-    try {
-      const bytes = await compressed(coding, body);
-      const headers = new Headers(response.headers);
-      headers.set('content-encoding', coding);
-      return new Response(bytes, { status: response.status, headers });
-    } finally {
+    const bytes = compressed(coding, body).finally(() => {
       this.underWay -= 1;
-    }
+    });
+    kept?.bytes.set(coding, bytes);
+    return bytes;
   }
 }
 
-async function compressed(coding: Coding, text: string): Promise<Uint8Array<ArrayBuffer>> {
+async function compressed(coding: Coding, text: string): Promise<Bytes> {
   const bytes = new TextEncoder().encode(text);
   switch (coding) {
     case 'zstd':

@@ -8,6 +8,7 @@ import type { CloseReason } from '../../protocol/codes';
 import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
 import type { Keyring, Lapse, Principal } from './auth';
+import { clientAt } from './addresses';
 import type { ReceivedCounts } from './stream-counts';
 
 /** How a session does now; the broadcaster counts it. */
@@ -61,6 +62,7 @@ export class Connections {
   /** How many there are of each address and each key. */
   private readonly addresses = new Map<string, number>();
   private readonly keyNames = new Map<string, number>();
+  private keyed = 0;
   /** When a connection of an address was last closed for a flood; the longest ago first. */
   private readonly floods = new Map<string, number>();
   private readonly clock: Clock;
@@ -77,41 +79,58 @@ export class Connections {
 
   add(connection: OpenConnection): void {
     this.open.set(connection.name, connection);
-    change(this.addresses, connection.address, 1);
-    change(this.keyNames, connection.key, 1);
+    change(this.addresses, clientAt(connection.address), 1);
+    this.countKey(connection.key, 1);
   }
 
   delete(name: string): void {
     const connection = this.open.get(name);
     if (connection === undefined) return;
     this.open.delete(name);
-    change(this.addresses, connection.address, -1);
-    change(this.keyNames, connection.key, -1);
+    change(this.addresses, clientAt(connection.address), -1);
+    this.countKey(connection.key, -1);
   }
 
   /** An open connection has shown another key. */
   rekeyed(before: string | null, now: string | null): void {
-    change(this.keyNames, before, -1);
-    change(this.keyNames, now, 1);
+    this.countKey(before, -1);
+    this.countKey(now, 1);
   }
 
-  noteFlood(address: string): void {
+  private countKey(name: string | null, by: number): void {
+    if (name === null) return;
+    this.keyed += by;
+    change(this.keyNames, name, by);
+  }
+
+  noteFlood(from: string): void {
+    const address = clientAt(from);
     this.floods.delete(address);
     this.floods.set(address, this.clock.monotonicMs());
     for (const other of this.floods.keys()) {
-      if (this.floods.size <= FLOODS_MAX && this.hasFlooded(other)) break;
+      if (this.floods.size <= FLOODS_MAX && this.isRecent(other)) break;
       this.floods.delete(other);
     }
   }
 
   /** Whether a connection of this address was closed for a flood just now. */
   hasFlooded(address: string): boolean {
+    return this.isRecent(clientAt(address));
+  }
+
+  private isRecent(address: string): boolean {
     const atMs = this.floods.get(address);
     return atMs !== undefined && this.clock.monotonicMs() - atMs < FLOOD_MS;
   }
 
+  /** Those that have not shown a key. */
+  get keyless(): number {
+    return this.open.size - this.keyed;
+  }
+
+  /** Of IPv6: of its network. */
   ofAddress(address: string): number {
-    return this.addresses.get(address) ?? 0;
+    return this.addresses.get(clientAt(address)) ?? 0;
   }
 
   ofKey(name: string): number {
@@ -159,8 +178,7 @@ function checkOne(connection: OpenConnection, keys: Keyring, helloMs: number, no
   } else if (renewed !== principal) connection.become(renewed);
 }
 
-function change(counts: Map<string, number>, name: string | null, by: number): void {
-  if (name === null) return;
+function change(counts: Map<string, number>, name: string, by: number): void {
   const count = (counts.get(name) ?? 0) + by;
   if (count === 0) counts.delete(name);
   else counts.set(name, count);

@@ -30,8 +30,11 @@ export interface TimeRange {
 export interface Page {
   readonly items: string;
   readonly count: number;
-  /** Place of the last; 0 without any. */
+  /** Place of the last, or how far it was read; 0 without any. */
   readonly last: number;
+  /** There may be more, though it is not as long as it may be. */
+  readonly isCut?: boolean;
+  readonly blocks?: number;
   readonly newest: TimeWords | null;
   readonly gaps: readonly MissingPlaces[];
 }
@@ -43,7 +46,13 @@ interface MissingPlaces {
   readonly reason: string;
 }
 
+/** Counts the blocks of the journal that an answer took. */
+export type Effort = (blocks: number) => void;
+
+const UNCOUNTED: Effort = () => {};
+
 interface BarsPage {
+  readonly blocks?: number;
   readonly items: string;
   readonly next: string | null;
   readonly gaps: readonly MissingPlaces[];
@@ -63,6 +72,7 @@ export interface PastSource {
 }
 
 interface PastBook {
+  readonly blocks?: number;
   readonly seq: number;
   readonly eventTime: TimeWords;
   readonly receiveTime: TimeWords;
@@ -98,7 +108,7 @@ export class HistoryQueries {
   }
 
   /** The book at a past moment: `at`, `depth`. */
-  async book(symbol: string, query: Query): Promise<string | Fault> {
+  async book(symbol: string, query: Query, effort: Effort = UNCOUNTED): Promise<string | Fault> {
     const depth = integer('depth', query['depth'], BOOK_DEPTH, BOOK_DEPTH);
     if (typeof depth !== 'number') return depth;
     const at = readTime('at', query['at']);
@@ -111,6 +121,7 @@ export class HistoryQueries {
     if (unknown !== undefined) return unknown;
     const book = await this.stages.past.book(symbol, at ?? Nanos.ZERO);
     if ('code' in book) return book;
+    effort(book.blocks ?? 0);
     const receiveTime = nanos(book.receiveTime);
     const body = {
       symbol,
@@ -125,17 +136,23 @@ export class HistoryQueries {
   }
 
   /** Trades that have left the memory, newest first. */
-  async trades(symbol: string, before: number, limit: number): Promise<string | Fault> {
+  async trades(
+    symbol: string,
+    before: number,
+    limit: number,
+    effort: Effort = UNCOUNTED,
+  ): Promise<string | Fault> {
     const page = await this.stages.past.trades(symbol, before, limit);
     if ('code' in page) return page;
+    effort(page.blocks ?? 0);
     return this.finish('l3', { symbol }, 'trades', page.items, page.newest, {
-      next: page.count === limit ? String(page.last) : null,
+      next: page.count === limit || page.isCut === true ? String(page.last) : null,
       ...gapsOf(page),
     });
   }
 
   /** Ticks in the order of their places: `from`, `to`, `limit`, `next`. */
-  async ticks(symbol: string, query: Query): Promise<string | Fault> {
+  async ticks(symbol: string, query: Query, effort: Effort = UNCOUNTED): Promise<string | Fault> {
     const limit = integer('limit', query['limit'], 100, this.limits.tradesMax);
     if (typeof limit !== 'number') return limit;
     const given = readRange(query);
@@ -148,15 +165,19 @@ export class HistoryQueries {
     const recent = this.stages.recentTicks(symbol, range, after, limit);
     const page = recent ?? (await this.stages.past.ticks(symbol, range, after, limit));
     if ('code' in page) return page;
+    effort(page.blocks ?? 0);
     const source = recent === undefined ? 'l3' : 'l2';
     return this.finish(source, { symbol }, 'ticks', page.items, page.newest, {
-      next: page.count === limit ? writePosition(symbol, range, page.last) : null,
+      next:
+        page.count === limit || page.isCut === true
+          ? writePosition(symbol, range, page.last)
+          : null,
       ...gapsOf(page),
     });
   }
 
   /** Bars, oldest first: `interval`, `from`, `to`, `limit`, `next`. */
-  async bars(symbol: string, query: Query): Promise<string | Fault> {
+  async bars(symbol: string, query: Query, effort: Effort = UNCOUNTED): Promise<string | Fault> {
     const name = query['interval'];
     const interval = BAR_INTERVALS.find((known) => known === name);
     if (interval === undefined) {
@@ -170,6 +191,7 @@ export class HistoryQueries {
     if (unknown !== undefined) return unknown;
     const page = await this.stages.past.bars(symbol, interval, range, limit);
     if ('code' in page) return page;
+    effort(page.blocks ?? 0);
     const head = { symbol, interval };
     return this.finish('l3', head, 'bars', page.items, null, { next: page.next, ...gapsOf(page) });
   }

@@ -1,13 +1,31 @@
 /**
  * Intake: what a connection sends, on its way to be handled: counted against the limits, refused where
- * it comes too fast, each in its place, and handed on a little at a time.
+ * it comes too fast, each in its place, and handed on a little at a time, in the share of its client.
  */
 
 import type { Fault } from '../../protocol/codes';
 import type { Message } from '../../protocol/messages';
 import type { Clock } from '../base/clock';
 import { Inbound, type GatewayLimits } from './limits';
+import { clientAt } from './addresses';
+import type { Share, Shares } from './shares';
 import { Slices } from './slices';
+
+/**
+ * Work in microseconds: of a message, a topic, a resume, an order, a ping or pong of
+ * WebSocket; of a byte of a frame, and of one that is answered.
+ */
+const WORK = {
+  message: 2,
+  topic: 2,
+  resume: 20,
+  order: 15,
+  control: 1,
+  byte: 0.01,
+  sentByte: 0.01,
+} as const;
+/** A connection for which no more than this waits is not refused for what others of its client ask. */
+const MODEST = 16;
 
 /** A message as it came, what was no message, or one that came too fast. */
 export type Asked = Message | Fault | TooFast;
@@ -20,6 +38,9 @@ interface TooFast {
 /** The connection behind. */
 interface Handler {
   readonly mayPublish: boolean;
+  /** Name of the key that it has shown; null without one. */
+  readonly key: string | null;
+  readonly address: string;
   handle(asked: Asked): void;
   /** It is handled later; what comes behind it is read before that. */
   foresee(asked: Asked): void;
@@ -27,32 +48,47 @@ interface Handler {
   flooded(id: number | null, over: Fault): void;
 }
 
+interface Stages {
+  readonly limits: GatewayLimits;
+  readonly clock: Clock;
+  readonly shares: Shares;
+  /** How many topics these names stand for. */
+  topicsIn(names: readonly string[]): number;
+  /** Since the start, to one session alone: the answers, not the topics. */
+  sentBytes(): number;
+}
+
 export class Intake {
   private readonly inbound: Inbound;
   private readonly slices: Slices<Asked>;
-  private readonly clock: Clock;
+  private readonly stages: Stages;
   private readonly handler: Handler;
 
-  constructor(limits: GatewayLimits, clock: Clock, handler: Handler) {
-    this.inbound = new Inbound(limits);
-    this.clock = clock;
+  constructor(stages: Stages, handler: Handler) {
+    this.inbound = new Inbound(stages.limits);
+    this.stages = stages;
     this.handler = handler;
-    const handle = (asked: Asked): void => {
-      if ('type' in asked) clock.turns.says(asked.type);
-      handler.handle(asked);
-    };
-    this.slices = new Slices(clock, (asked) => this.costOf(asked), handle);
+    this.slices = new Slices(
+      () => this.share,
+      (asked) => this.costOf(asked),
+      (asked) => this.handle(asked),
+    );
   }
 
   /** Somebody at its address was closed for a flood just now. */
   suspect(): void {
-    this.inbound.suspect(this.handler.mayPublish, this.clock.monotonicMs());
+    this.inbound.suspect(this.handler.mayPublish, this.stages.clock.monotonicMs());
   }
 
   /** A frame of so many bytes has come. @returns whether it is to be read; if not, that was answered */
   frame(bytes: number): boolean {
-    const over = this.inbound.frame(bytes, this.handler.mayPublish, this.clock.monotonicMs());
-    if (over === undefined) return true;
+    const { mayPublish } = this.handler;
+    const nowMs = this.stages.clock.monotonicMs();
+    const over = this.inbound.frame(bytes, mayPublish, nowMs) ?? this.crowded(nowMs);
+    if (over === undefined) {
+      if (!mayPublish) this.share.spend(bytes * WORK.byte);
+      return true;
+    }
     if (this.inbound.isFlood) this.handler.flooded(null, over);
     else this.handler.handle({ id: null, over });
     return false;
@@ -60,10 +96,10 @@ export class Intake {
 
   /** What was in a frame. */
   take(items: readonly (Message | Fault)[]): void {
-    const nowMs = this.clock.monotonicMs();
+    const nowMs = this.stages.clock.monotonicMs();
     let taken: Asked[] | undefined;
     for (const [i, item] of items.entries()) {
-      const over = this.inbound.message(nowMs);
+      const over = this.inbound.message(nowMs) ?? this.crowded(nowMs);
       if (over === undefined) {
         taken?.push(item);
         continue;
@@ -74,12 +110,43 @@ export class Intake {
       taken.push({ id, over });
     }
     const asked = taken ?? items;
-    for (const later of asked.slice(this.slices.take(asked, nowMs))) this.handler.foresee(later);
+    for (const later of asked.slice(this.slices.take(asked))) this.handler.foresee(later);
   }
 
-  /** So many topics were asked for or left. */
-  topics(count: number): void {
-    this.inbound.topics(count, this.clock.monotonicMs());
+  /** These were asked for or left. */
+  topics(names: readonly string[]): void {
+    this.inbound.topics(this.stages.topicsIn(names), this.stages.clock.monotonicMs());
+  }
+
+  /** A ping or a pong of WebSocket itself. Who sends too many is closed. */
+  controlFrame(): void {
+    this.share.spend(WORK.control);
+    const over = this.inbound.controlFrame(this.stages.clock.monotonicMs());
+    if (over !== undefined) this.handler.flooded(null, over);
+  }
+
+  /** Whose connection it is. */
+  private get payer(): string {
+    return this.handler.key ?? clientAt(this.handler.address);
+  }
+
+  private get share(): Share {
+    const { payer } = this;
+    const { shares } = this.stages;
+    return this.handler.key === null ? shares.ofStranger(payer) : shares.ofKey(payer);
+  }
+
+  private handle(asked: Asked): void {
+    if ('type' in asked) this.stages.clock.turns.says(asked.type);
+    const before = this.stages.sentBytes();
+    this.handler.handle(asked);
+    const sent = this.stages.sentBytes() - before;
+    if (sent > 0) this.share.spend(sent * WORK.sentByte);
+  }
+
+  private crowded(nowMs: number): Fault | undefined {
+    if (this.slices.waiting < MODEST || !this.share.isOver) return undefined;
+    return this.inbound.crowded(this.payer, nowMs);
   }
 
   /** Forgets what waits. */
@@ -89,7 +156,11 @@ export class Intake {
 
   /** Of what a source publishes other queues take care; of others it is refused. */
   private costOf(asked: Asked): number {
-    if ('topics' in asked) return 1 + asked.topics.length;
-    return 'events' in asked && this.handler.mayPublish ? 0 : 1;
+    if (!('type' in asked)) return WORK.message;
+    const { type } = asked;
+    if (type === 'resume') return WORK.resume + this.stages.topicsIn(asked.topics) * WORK.topic;
+    if ('topics' in asked) return WORK.message + this.stages.topicsIn(asked.topics) * WORK.topic;
+    if ('events' in asked && this.handler.mayPublish) return 0;
+    return 'clientOrderId' in asked ? WORK.order : WORK.message;
   }
 }

@@ -10,15 +10,18 @@ import { Rate, Rates } from '../base/rate';
 import type { Connections } from './connections';
 import type { OrderStage } from './orders';
 import type { RequestLimits } from './requests';
+import type { ShareLimits } from './shares';
 
-export interface GatewayLimits extends RequestLimits {
+export interface GatewayLimits extends RequestLimits, ShareLimits {
   readonly sessionsMax: number;
+  readonly sessionsForKeysPercent: number;
   readonly sessionsPerAddressMax: number;
   readonly sessionsPerKeyMax: number;
   readonly helloMs: number;
   readonly messagesPerSecond: number;
   readonly bytesPerSecond: number;
   readonly publishBytesPerSecond: number;
+  readonly controlFramesPerSecond: number;
   readonly ordersPerSecond: number;
   readonly bodyBytesMax: number;
   readonly bodiesBytesMax: number;
@@ -43,6 +46,7 @@ export class Inbound {
   /** In parts of what it may send in a second, which changes with its key. */
   private readonly bytes = new Rate();
   private readonly messages = new Rate();
+  private readonly control = new Rate();
   private refusals = 0;
   private refusedMs = 0;
   private refusalsMax = REFUSALS_MAX;
@@ -82,6 +86,18 @@ export class Inbound {
     return this.refused(`more than ${messagesPerSecond} messages a second`, nowMs);
   }
 
+  /** A ping or a pong of WebSocket itself; the fault, when it is one too many. */
+  controlFrame(nowMs: number): Fault | undefined {
+    const { controlFramesPerSecond: most } = this.limits;
+    if (this.control.take(1, most, nowMs)) return undefined;
+    return fault('limit-reached', `more than ${most} pings and pongs of WebSocket a second`);
+  }
+
+  /** What its client asks for, over all connections, is more than is done in a second. */
+  crowded(client: string, nowMs: number): Fault {
+    return this.refused(crowded(client, this.limits).message, nowMs);
+  }
+
   /** It does not slow down. */
   get isFlood(): boolean {
     return this.refusals > this.refusalsMax;
@@ -100,16 +116,32 @@ export class Inbound {
   }
 }
 
-/** Why no further connection is taken; undefined when it is. */
+/** A second's worth of a client's work waits already. */
+export function crowded(client: string, { workPerSecond }: ShareLimits): Fault {
+  const message = `${client} asks for more work than ${workPerSecond} µs a second, over all its connections and requests`;
+  return fault('limit-reached', message);
+}
+
+/**
+ * Why no further connection is taken; undefined when it is.
+ * @param address as a client counts: of IPv6 the network
+ * @param areKeys whether the server has keys, of whose sessions some are kept for
+ */
 export function tooManySessions(
   connections: Connections,
   limits: GatewayLimits,
   address: string,
   key: string | null,
+  areKeys: boolean,
 ): Fault | undefined {
-  const { sessionsMax, sessionsPerAddressMax } = limits;
+  const { sessionsMax, sessionsPerAddressMax, sessionsForKeysPercent } = limits;
   if (connections.size >= sessionsMax) {
     return fault('overloaded', `there are ${sessionsMax} sessions already`);
+  }
+  const kept = areKeys ? Math.floor((sessionsMax * sessionsForKeysPercent) / 100) : 0;
+  if (key === null && connections.keyless >= sessionsMax - kept) {
+    const message = `there are ${connections.keyless} sessions without a key already; ${kept} more are kept for those that show one`;
+    return fault('overloaded', message);
   }
   if (connections.ofAddress(address) >= sessionsPerAddressMax) {
     return fault('limit-reached', `${address} has ${sessionsPerAddressMax} sessions already`);

@@ -31,10 +31,16 @@ interface Ponged {
   pong(socket: unknown, payload: Uint8Array): void;
 }
 
-/** Elysia's own leaves the payload out, which tells the ping that a pong answers. */
-function pong(socket: { readonly data: Ponged }, payload: Uint8Array): void {
-  socket.data.pong(socket, payload);
-}
+/** Of a ping, which Bun has answered itself. */
+const NONE = new Uint8Array();
+
+/** Elysia's own leaves the payload out, which tells the ping that a pong answers; a ping counts as one that answers none. */
+const CONTROL = {
+  ping: (socket: { readonly data: Ponged }) => socket.data.pong(socket, NONE),
+  pong: (socket: { readonly data: Ponged }, payload: Uint8Array) => {
+    socket.data.pong(socket, payload);
+  },
+};
 
 export interface Listening {
   readonly url: string;
@@ -56,7 +62,7 @@ export function listen(
       hostname: host,
       port,
       ...(tls !== null && { tls: { ...tls, ciphers: CIPHERS } }),
-      websocket: { pong },
+      websocket: CONTROL,
     });
   } catch (e) {
     const { code, message } = e as { code?: string; message: string };

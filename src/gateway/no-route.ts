@@ -1,7 +1,7 @@
 /** No route: what is answered where the path is unknown, or known under other methods. */
 
 import { fault, fieldFault } from '../../protocol/codes';
-import { errorResponse } from './responses';
+import { refusal } from './responses';
 
 /** A route as Elysia lists it; parts of the path that begin with a colon stand for anything. */
 export interface Route {
@@ -13,18 +13,18 @@ export function noRoute(request: Request, routes: readonly Route[]): Response {
   // The Host header stands in the address, so it need not be one.
   if (!URL.canParse(request.url)) {
     const host = request.headers.get('host');
-    return errorResponse(fieldFault('Host', host, 'the name or address of this server'));
+    return refusal(request, fieldFault('Host', host, 'the name or address of this server'));
   }
   const { pathname } = new URL(request.url);
   const methods = new Set(routes.filter((r) => fits(r.path, pathname)).map((r) => r.method));
   if (methods.has('GET')) methods.add('HEAD');
   const shownPath = pathname.slice(0, 200);
   if (methods.size === 0) {
-    return errorResponse(fault('not-found', `there is no ${request.method} ${shownPath}`));
+    return refusal(request, fault('not-found', `there is no ${request.method} ${shownPath}`));
   }
   const allow = [...methods].join(', ');
   const message = `${shownPath} does not take ${request.method}; it takes ${allow}`;
-  const response = errorResponse(fault('method-not-allowed', message));
+  const response = refusal(request, fault('method-not-allowed', message));
   response.headers.set('allow', allow);
   return response;
 }

@@ -23,9 +23,11 @@ import type { BookView } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH, isSymbol } from '../../protocol/units';
 import type { Clock } from '../base/clock';
+import { inSlices } from '../base/slices';
 import { finished, integer, open, reopened } from './answer';
 import {
   HistoryQueries,
+  type Effort,
   type HistoryLimits,
   type Page,
   type PastSource,
@@ -42,6 +44,9 @@ export interface QueryInstrument {
   /** The best levels a side of the whole book, flat, best first. */
   levels(depth: number): { readonly bids: number[]; readonly asks: number[] };
 }
+
+/** Instruments that are described before others may have their turn. */
+const DESCRIBED_AT_ONCE = 64;
 
 const NO_MARK = 'none';
 
@@ -70,6 +75,7 @@ export interface QuerySources<I extends QueryInstrument> {
   /** Also one that was deleted, of which there is a past. */
   known(symbol: string): I | undefined;
   instruments(): Iterable<I>;
+  instrumentCount(): number;
   tick(instrument: I): Kept<Tick>;
   book(instrument: I): Kept<BookView>;
   stats(instrument: I): Stats;
@@ -117,12 +123,24 @@ export class Queries<I extends QueryInstrument> {
     );
   }
 
-  instruments(): string {
-    const list = [...this.sources.instruments()].map(
-      (one) => `${described(one, {}).slice(0, -1)}}`,
-    );
+  get instrumentCount(): number {
+    return this.sources.instrumentCount();
+  }
+
+  /** All of them, as of one moment between its beginning and its end each. */
+  async instruments(): Promise<string> {
+    const list = await inSlices(this.describeAll(), this.clock, 'request');
     const rest = open({ seq: this.sources.lastSeq(), epoch: this.sources.epoch });
     return this.finish(`{"instruments":[${list.join(',')}],${rest.slice(1)}`, 'live');
+  }
+
+  private *describeAll(): Generator<undefined, string[]> {
+    const list: string[] = [];
+    for (const one of this.sources.instruments()) {
+      list.push(`${described(one, {}).slice(0, -1)}}`);
+      if (list.length % DESCRIBED_AT_ONCE === 0) yield;
+    }
+    return list;
   }
 
   instrument(symbol: string): string | Fault {
@@ -212,6 +230,7 @@ export class Queries<I extends QueryInstrument> {
     symbol: string,
     limit: string | undefined,
     next: string | undefined,
+    effort?: Effort,
   ): string | Fault | Promise<string | Fault> {
     const most = integer('limit', limit, 100, this.limits.tradesMax);
     if (typeof most !== 'number') return most;
@@ -220,7 +239,7 @@ export class Queries<I extends QueryInstrument> {
     const found = this.findKnown(symbol);
     if ('code' in found) return found;
     const trades = this.sources.trades(found, below, most);
-    if (trades === undefined) return this.history.trades(symbol, below, most);
+    if (trades === undefined) return this.history.trades(symbol, below, most, effort);
     const rest = open({
       /** What the next page is asked for with; null when there is none. */
       next: trades.length === most ? String(trades.at(-1)!.seq) : null,

@@ -13,7 +13,11 @@ import { fault, type Fault } from '../../protocol/codes';
 import type { Clock } from '../base/clock';
 import { Counts } from '../base/counts';
 import { Rates } from '../base/rate';
-import { errorResponse } from './responses';
+import { clientAt, isLocal } from './addresses';
+import { Lanes } from './lanes';
+import { crowded } from './limits';
+import { refusal } from './responses';
+import type { Share, ShareLimits, Shares } from './shares';
 
 export interface RequestLimits {
   readonly requestsPerSecond: number;
@@ -23,6 +27,9 @@ export interface RequestLimits {
   readonly pastQueriesPerClientMax: number;
 }
 
+/** Questions of one client that the thread which reads the journal has at once; others wait in line. */
+const LANES_A_CLIENT = 2;
+
 const STRIDE = 16;
 /** What counts for sixteen must be little of a second's worth. */
 const STRIDE_PER_SECOND_MIN = 64 * STRIDE;
@@ -31,14 +38,16 @@ const HELD_MS = 100;
 const HELD_MAX = 1_024;
 
 export class Requests {
-  private readonly limits: RequestLimits;
+  private readonly limits: RequestLimits & ShareLimits;
   private readonly clock: Clock;
   private readonly addressOf: (request: Request) => string;
   private readonly addresses = new Rates();
   private readonly keys = new Rates();
   private readonly keyOf = new WeakMap<Request, string>();
+  private readonly shares: Shares;
   private readonly waiting = new Counts();
   private readonly past = new Counts();
+  private readonly lanes = new Lanes(LANES_A_CLIENT);
   /** Counts down to the next one that is looked at, and stands for `stride`. */
   private unseen = 1;
   private stride = 1;
@@ -46,8 +55,14 @@ export class Requests {
   private held = 0;
 
   /** @param addressOf whom a request comes from; empty when that is not known */
-  constructor(limits: RequestLimits, clock: Clock, addressOf: (request: Request) => string) {
+  constructor(
+    limits: RequestLimits & ShareLimits,
+    shares: Shares,
+    clock: Clock,
+    addressOf: (request: Request) => string,
+  ) {
     this.limits = limits;
+    this.shares = shares;
     this.clock = clock;
     this.addressOf = addressOf;
   }
@@ -63,7 +78,8 @@ export class Requests {
     this.keyOf.set(request, key);
     const { requestsPerSecond } = this.limits;
     if (this.keys.take(key, 1, requestsPerSecond, this.clock.monotonicMs())) return undefined;
-    return this.refused(`the key ${key} sends more than ${requestsPerSecond} requests a second`);
+    const message = `the key ${key} sends more than ${requestsPerSecond} requests a second`;
+    return this.refused(request, message);
   }
 
   /** Answers what waits for the market or for a body. @param key whose request it is; null: nobody's */
@@ -92,7 +108,42 @@ export class Requests {
       const message = `${client} has ${pastQueriesPerClientMax} questions about the past under way already`;
       return fault('limit-reached', message);
     }
-    return this.past.during(client, act);
+    return this.past.during(client, () => this.lanes.during(client, act));
+  }
+
+  /** Whose request it is, where that is not asked of everybody. */
+  note(request: Request, key: string): void {
+    this.keyOf.set(request, key);
+  }
+
+  /**
+   * Answers what takes more than a moment in the share of its client: who has asked for much waits.
+   * @param least work of it, in microseconds @param bytes what a byte of the answer counts for
+   */
+  async weighed(
+    request: Request,
+    least: number,
+    bytes: number,
+    act: (spend: (work: number) => void) => string | Fault | Promise<string | Fault>,
+  ): Promise<string | Fault> {
+    const key = this.keyOf.get(request);
+    const client = key ?? this.clientOf(request);
+    const share = this.shareOf(key, client);
+    const turn = share.turn(least);
+    if (turn !== true && !(await turn)) return crowded(client, this.limits);
+    const answer = await act((work) => share.spend(work));
+    if (typeof answer === 'string') share.spend(answer.length * bytes);
+    return answer;
+  }
+
+  /** A long answer that was made already is sent. */
+  sends(request: Request, work: number): void {
+    const key = this.keyOf.get(request);
+    this.shareOf(key, key ?? this.clientOf(request)).spend(work);
+  }
+
+  private shareOf(key: string | undefined, client: string): Share {
+    return key === undefined ? this.shares.ofStranger(client) : this.shares.ofKey(key);
   }
 
   /** Whose it is: a key that was found good, or an address. */
@@ -112,41 +163,20 @@ export class Requests {
     this.stride = isWatching || least < STRIDE_PER_SECOND_MIN ? 1 : STRIDE;
     this.unseen = this.stride;
     if (isTaken) return undefined;
-    return this.refused(`${address} sends more than ${perSecond} requests a second`);
+    const message = `${address} sends more than ${perSecond} requests a second`;
+    return this.refused(request, message);
   }
 
   private clientOf(request: Request): string {
     return clientAt(this.addressOf(request));
   }
 
-  private async refused(message: string): Promise<Response> {
+  private async refused(request: Request, message: string): Promise<Response> {
     if (this.held < HELD_MAX) {
       this.held += 1;
       await new Promise((resolve) => setTimeout(resolve, HELD_MS));
       this.held -= 1;
     }
-    return errorResponse(fault('limit-reached', message));
+    return refusal(request, fault('limit-reached', message));
   }
-}
-
-/** Who counts as one client behind an address. */
-export function clientAt(address: string): string {
-  return address.includes(':') ? networkOf(address) : address;
-}
-
-/** An IPv6 address without its lower half; one that stands for an IPv4 address, as that. */
-export function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  if (mapped !== null) return mapped[1]!;
-  if (address === '::1') return address;
-  const [head = '', tail] = address.split('%')[0]!.split('::');
-  const first = head === '' ? [] : head.split(':');
-  const last = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros = tail === undefined ? 0 : 8 - first.length - last.length;
-  const groups = [...first, ...Array.from({ length: Math.max(0, zeros) }, () => '0'), ...last];
-  return `${groups.slice(0, 4).join(':')}::/64`;
-}
-
-function isLocal(address: string): boolean {
-  return address.startsWith('127.') || address === '::1' || address === '';
 }

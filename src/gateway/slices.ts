@@ -1,77 +1,87 @@
 /**
- * Slices: what one connection asks is done a little at a time, so that who sends much at once is in
- * nobody's way. In each millisecond so much is done of it; the rest waits, in order, and the events of
- * the market and what others ask come between.
+ * Slices: what one connection asks is done a little at a time, in its client's share of the loop
+ * (shares.ts), so that who sends much at once is in nobody's way. The rest waits, in order, and the events
+ * of the market and what others ask come between.
  *
- * Bounded: by the limits on what a connection sends, which hold before anything gets here.
+ * Bounded: by the limits on what a connection sends, which hold before anything gets here, and by what
+ * may wait of its client.
  */
 
-import type { Clock } from '../base/clock';
-import type { Timer } from '../base/turn-meter';
+import { PIECE, type Share, type Waiting } from './shares';
 
-/** What is done at once: about a tenth of a millisecond. A topic or a ping costs one. */
-const COST_A_SLICE = 50;
-const SLICE_MS = 1;
-
-export class Slices<T> {
-  private readonly clock: Clock;
+export class Slices<T> implements Waiting {
+  private readonly shareOf: () => Share;
   private readonly handle: (item: T) => void;
   private readonly costOf: (item: T) => number;
-  private waiting: T[] = [];
+  private items: { readonly item: T; readonly cost: number }[] = [];
   private done = 0;
-  private spent = 0;
-  private sinceMs = -Infinity;
-  private timer: Timer | undefined;
+  /** In which it waits. */
+  private share: Share | undefined;
+  private owed = 0;
 
-  constructor(clock: Clock, costOf: (item: T) => number, handle: (item: T) => void) {
-    this.clock = clock;
+  /** @param shareOf that of its client as it is now, which changes with its key */
+  constructor(shareOf: () => Share, costOf: (item: T) => number, handle: (item: T) => void) {
+    this.shareOf = shareOf;
     this.costOf = costOf;
     this.handle = handle;
   }
 
+  get waiting(): number {
+    return this.items.length - this.done;
+  }
+
   /** Handles them, now or soon, behind those that wait. @returns how many of them were handled now */
-  take(items: readonly T[], nowMs: number): number {
-    if (nowMs - this.sinceMs >= SLICE_MS) {
-      this.sinceMs = nowMs;
-      this.spent = 0;
-    }
+  take(items: readonly T[]): number {
     let i = 0;
-    if (this.timer === undefined) {
-      while (i < items.length && this.spent < COST_A_SLICE) this.do(items[i++]!);
+    if (this.share === undefined) {
+      const share = this.shareOf();
+      // What costs nothing waits for nobody.
+      for (; i < items.length; i++) {
+        const cost = this.costOf(items[i]!);
+        // What costs nothing waits for nobody.
+        if (cost > 0 && !share.isFree) break;
+        this.do(items[i]!, cost, share);
+      }
+      if (i === items.length) return i;
+      this.share = share;
+      share.wait(this);
     }
-    if (i === items.length) return i;
-    for (const item of items.slice(i)) this.waiting.push(item);
-    this.timer ??= this.later();
+    for (const item of items.slice(i)) this.wait(item);
     return i;
   }
 
   /** Forgets what waits. */
   clear(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    this.waiting = [];
+    this.share?.owe(-this.owed);
+    this.owed = 0;
+    this.items = [];
     this.done = 0;
   }
 
-  private later(): Timer {
-    return this.clock.turns.later('slice', SLICE_MS, () => this.go());
-  }
-
-  private go(): void {
-    this.timer = undefined;
-    this.sinceMs = this.clock.monotonicMs();
-    this.spent = 0;
-    const { waiting } = this;
-    while (this.done < waiting.length && this.spent < COST_A_SLICE) {
-      this.do(waiting[this.done++]!);
-      if (this.waiting !== waiting) return; // the connection has ended
+  step(share: Share): boolean {
+    for (let spent = 0; spent < PIECE && this.waiting > 0;) {
+      const { item, cost } = this.items[this.done++]!;
+      this.owed -= cost;
+      share.owe(-cost);
+      spent += cost;
+      this.do(item, cost, share);
+      if (!share.mayRun) break;
     }
-    if (this.done === waiting.length) this.clear();
-    else this.timer = this.later();
+    if (this.waiting > 0) return true;
+    this.clear();
+    this.share = undefined;
+    return false;
   }
 
-  private do(item: T): void {
-    this.spent += this.costOf(item);
+  private wait(item: T): void {
+    const cost = this.costOf(item);
+    this.owed += cost;
+    this.share!.owe(cost);
+    this.items.push({ item, cost });
+  }
+
+  private do(item: T, cost: number, share: Share): void {
+    if (cost > 0) share.spend(cost);
     this.handle(item);
   }
 }

@@ -12,6 +12,7 @@ import type { Keyring } from './auth';
 import type { Connections, SessionFigures } from './connections';
 import type { GatewayLimits } from './limits';
 import type { OrderStage } from './orders';
+import type { Shares } from './shares';
 import type { StreamCounts } from './stream-counts';
 
 /** What a connection needs of the broadcaster's session. */
@@ -49,6 +50,7 @@ export interface StreamHub<S extends StreamSession> {
   readonly scalesOf: ScalesOf;
   readonly keys: Keyring;
   readonly connections: Connections;
+  readonly shares: Shares;
   readonly counts: StreamCounts;
   readonly orders: OrderStage;
   readonly clock: Clock;
@@ -56,6 +58,10 @@ export interface StreamHub<S extends StreamSession> {
   /** As they are now. */
   welcomeLimits(): MessageOf<'welcome'>['limits'];
   lastSeq(): number;
+  /** How many topics these names stand for: `*` for one of each instrument. */
+  topicsIn(names: readonly string[]): number;
+  /** Since the start, to one session alone. */
+  sentBytes(): number;
   /** Makes the session of a socket that has opened. */
   enter(socket: ServerWebSocket<unknown>, form: Subprotocol): { session: S; source: number };
   leave(session: S, source: number): void;
@@ -76,8 +82,8 @@ export interface StreamHub<S extends StreamSession> {
   resume(session: S, request: MessageOf<'resume'>, done: (refused?: Fault) => void): void;
   /** @returns why it is refused; the replay answers otherwise */
   replay(session: S, request: MessageOf<'replay'>): Fault | undefined;
-  /** The client has read up to a ping. @param payload that of the ping */
-  pong(session: S, source: number, payload: Uint8Array): void;
+  /** The client has read up to a ping. @param payload that of the ping @returns whether it was one of ours */
+  pong(session: S, source: number, payload: Uint8Array): boolean;
   unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
   /** Acknowledges a publish, soon. */
   acknowledge(session: S, ack: MessageOf<'ack'>): void;

@@ -32,7 +32,7 @@ import { OrderedRequests } from './ordered-requests';
 import { ConnectionCounts, type ReceivedCounts } from './stream-counts';
 import type { StreamHub, StreamSession } from './stream-hub';
 import { Offers } from './offers';
-import { clientAt } from './requests';
+import { clientAt } from './addresses';
 import { command, commandFault, type OrderMessage } from './stream-orders';
 import { errorOf, VERSION, welcome } from './stream-messages';
 
@@ -81,7 +81,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.form = form;
     this.authority = new Authority(principal);
     this.counts = new ConnectionCounts(hub.counts);
-    this.intake = new Intake(hub.limits, hub.clock, this);
+    this.intake = new Intake(hub, this);
     this.ordered = new OrderedRequests(hub.limits, (m) => this.isServed() && this.do(this.socket!, m)); // prettier-ignore
   }
 
@@ -92,7 +92,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.phase = { is: 'open', session, source };
     this.ordered.meter = session.meter;
     this.name = session.name;
-    this.address = ws.remoteAddress;
+    this.address = ws.remoteAddress ?? ''; // whoever is gone by then has none
     if (hub.connections.hasFlooded(this.address)) this.intake.suspect();
     this.connectedAt = hub.clock.now();
     hub.connections.add(this);
@@ -144,9 +144,11 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.end(this.socket!, 'limit-reached', FLOOD_RETRY_MS);
   }
 
-  /** The client has had what it was sent before a ping of ours. */
+  /** The client has had what it was sent before a ping of ours; what answers none of ours only counts. */
   pong(_ws: ServerWebSocket<unknown>, payload: Uint8Array): void {
-    if (this.phase.is === 'open') this.hub.pong(this.phase.session, this.phase.source, payload);
+    if (this.phase.is !== 'open') return;
+    const { session, source } = this.phase;
+    if (!this.hub.pong(session, source, payload)) this.intake.controlFrame();
   }
 
   close(_ws: ServerWebSocket<unknown>, code: number): void {
@@ -230,7 +232,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
         return this.subscribe(m, session);
       case 'unsubscribe': {
         const refused = this.hub.unsubscribe(session, m.topics);
-        this.intake.topics(m.topics.length);
+        this.intake.topics(m.topics);
         if (refused === undefined) this.ack(m.id, this.hub.lastSeq());
         return this.answer(m.id, refused && within('unsubscribe', refused));
       }
@@ -252,22 +254,17 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   private subscribe(m: MessageOf<'subscribe'>, session: S): void {
-    const before = session.topics.size;
-    this.intake.topics(m.topics.length);
+    this.intake.topics(m.topics);
     this.ordered.begin();
-    const done = (): void => {
-      // A `*` stands for many.
-      this.intake.topics(Math.max(0, session.topics.size - before - m.topics.length));
-      this.ordered.end();
-    };
+    const done = (): void => this.ordered.end();
     const refused = this.hub.subscribe(session, m.id, m.topics, m.intervalMs ?? 0, done);
     if (refused === undefined) return;
     this.refuse(m.id, within('subscribe', refused));
-    this.ordered.end();
+    done();
   }
 
   private resume(m: MessageOf<'resume'>, session: S): void {
-    this.intake.topics(m.topics.length);
+    this.intake.topics(m.topics);
     this.ordered.begin();
     this.hub.resume(session, m, (refused) => {
       this.answer(m.id, refused && within('resume', refused));

@@ -2,6 +2,7 @@
 
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../protocol/codec';
 import { fault, fieldFault } from '../../protocol/codes';
+import { clientAt } from './addresses';
 import type { Keyring, Principal } from './auth';
 import type { Connections } from './connections';
 import { tooManySessions, type GatewayLimits } from './limits';
@@ -49,7 +50,13 @@ export async function upgrade(
   }
   const address = addressOf(request);
   const key = principal.name === stages.keys.anonymous.name ? null : principal.name;
-  const full = tooManySessions(stages.connections, options.limits, address, key);
+  const full = tooManySessions(
+    stages.connections,
+    options.limits,
+    clientAt(address),
+    key,
+    stages.keys.hasKeys,
+  );
   if (full !== undefined) return errorResponse(full);
   const offered = headers.get('sec-websocket-protocol');
   const form = chooseSubprotocol(offered);

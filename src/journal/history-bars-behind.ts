@@ -125,7 +125,7 @@ export class PastBarsBehind {
     const [countedId, lastId] = [idOf(after + 1), idOf(upTo)];
     let trades = 0;
     let blocks = 0;
-    for (const rows of this.trades.from(idOf(lookFrom + 1), instrument, ALWAYS)) {
+    for (const { rows } of this.trades.from(idOf(lookFrom + 1), instrument, ALWAYS)) {
       for (const row of rows) {
         if (row.id > lastId) return true;
         const at = marketTime(tradeOf(row));

@@ -34,6 +34,8 @@ export interface TradesQuestion {
   readonly symbol: string;
   readonly before: number;
   readonly limit: number;
+  /** Blocks that are read and proven for it, about; behind them the page ends. Without it: all. */
+  readonly blocksMax?: number;
 }
 
 /** In the order of their places, `from` inclusive, `to` exclusive; null is without a bound. */
@@ -45,6 +47,8 @@ export interface TicksQuestion {
   /** Only those above this place; 0 for the first page. */
   readonly after: number;
   readonly limit: number;
+  /** As of `TradesQuestion`. */
+  readonly blocksMax?: number;
 }
 
 /** Oldest first. Without `from` the last `limit` bars that begin before `to`. */
@@ -92,7 +96,7 @@ export type PastQuestion = BookQuestion | TradesQuestion | TicksQuestion | BarsQ
 export type Question = PastQuestion | BarsBehindQuestion | PlayQuestion;
 
 /** Decimals as strings, best first. */
-export interface PastBook {
+export interface PastBook extends Effort {
   readonly seq: number;
   readonly eventTime: TimeWords;
   readonly receiveTime: TimeWords;
@@ -100,19 +104,27 @@ export interface PastBook {
   readonly asks: [string, string][];
 }
 
-export interface Page {
+export interface Page extends Effort {
   /** The JSON text of an array. */
   readonly items: string;
   readonly count: number;
-  /** Place of the last: of trades the oldest, of ticks the newest. 0 without any. */
+  /** Place of the last: of trades the oldest, of ticks the newest; of a page that was cut, how far it was read. 0 without any. */
   readonly last: number;
+  /** It ends where it does since it took too many blocks; there may be more. */
+  readonly isCut: boolean;
   /** When the newest trade of it (ticks, trades) was received; null without any. */
   readonly newest: TimeWords | null;
   /** What is missing between the places that were asked for, as far as it may be of the range of time. */
   readonly gaps: readonly MissingPlaces[];
 }
 
-export interface BarsPage {
+/** What an answer took. */
+interface Effort {
+  /** Blocks that were read and proven for it. */
+  readonly blocks?: number;
+}
+
+export interface BarsPage extends Effort {
   readonly items: string;
   /** Where it goes on, as digits: no bar between these and that moment; null when there are no more. */
   readonly next: string | null;

@@ -28,7 +28,7 @@ import type {
   TradesQuestion,
 } from './history-messages';
 import { Topic } from './history-topics';
-import type { ProofOptions } from './proofs';
+import type { ProofOptions, Proofs } from './proofs';
 import { orderTimeOf, parseDefinition, rowToEvent, rowToTrade, type RecordRow } from './records';
 import { idOf, SELECT_RECORD, seqOf } from './schema';
 
@@ -41,6 +41,7 @@ type HistoryQuestion = PastQuestion | BarsBehindQuestion;
 
 export class HistoryReader {
   private readonly db: Database;
+  private readonly proofs: Proofs;
   private readonly gaps: Gaps;
   private readonly books: PastBooks;
   private readonly bars: PastBars;
@@ -54,6 +55,7 @@ export class HistoryReader {
     this.db.run('PRAGMA busy_timeout = 5000');
     this.db.run('PRAGMA mmap_size = 1073741824');
     const blocks = new Blocks(this.db, proofs);
+    this.proofs = blocks.proofs;
     this.gaps = new Gaps(this.db, blocks);
     this.books = new PastBooks(this.db, blocks, this.gaps);
     this.bars = new PastBars(this.db, blocks, this.gaps);
@@ -84,12 +86,15 @@ export class HistoryReader {
     open: MissingPlaces | null = null,
   ): Generator<undefined, Answers[HistoryQuestion['kind']] | Fault> {
     const parts = this.parts(question);
+    let blocks = 0;
     for (;;) {
+      const before = this.proofs.reads;
       this.db.run('BEGIN');
       try {
         this.gaps.begin(open);
         const part = parts.next();
-        if (part.done === true) return part.value;
+        blocks += this.proofs.reads - before;
+        if (part.done === true) return withEffort(part.value, blocks);
       } finally {
         this.db.run('COMMIT');
       }
@@ -111,7 +116,7 @@ export class HistoryReader {
       case 'book':
         return this.books.at(question.symbol, known.id, known.definition, question.at);
       case 'trades':
-        return this.trades(question, known);
+        return yield* this.trades(question, known);
       case 'ticks':
         return yield* this.ticks(question, known);
       case 'bars':
@@ -136,16 +141,23 @@ export class HistoryReader {
     return { id: row.id, definition };
   }
 
-  private trades({ symbol, before, limit }: TradesQuestion, { id, definition }: Known): Page {
+  private *trades(
+    { symbol, before, limit, blocksMax = Infinity }: TradesQuestion,
+    { id, definition }: Known,
+  ): Generator<undefined, Page> {
     const rows: RecordRow[] = [];
+    const effort = new PartEffort(this.proofs, blocksMax);
     for (const row of this.tradeRows.below(before, id)) {
       rows.push(row);
-      if (rows.length === limit) break;
+      if (rows.length === limit || effort.isOver) break;
+      if (effort.isPart) yield* effort.rest();
     }
     const last = rows.at(-1);
-    const first = last === undefined || rows.length < limit ? 0 : seqOf(last.id);
+    const isCut = rows.length < limit && effort.isOver;
+    const first = last === undefined || (rows.length < limit && !isCut) ? 0 : seqOf(last.id);
     return {
       ...page(rows, (row) => rowToTrade(row, symbol), definition),
+      isCut,
       newest: receivedAt(rows[0]),
       gaps: this.gaps.within(first, before - 1, id, ALWAYS),
     };
@@ -153,32 +165,86 @@ export class HistoryReader {
 
   private *ticks(q: TicksQuestion, { id, definition }: Known): Generator<undefined, Page> {
     const times = timesOf(q);
-    const rows = times === null ? [] : yield* this.ticksIn(q, id, times);
-    const last = rows.length < q.limit ? Number.MAX_SAFE_INTEGER : seqOf(rows.at(-1)!.id);
+    const { rows, cutAt } = times === null ? NO_TICKS : yield* this.ticksIn(q, id, times);
+    const isAll = rows.length < q.limit && cutAt === null;
+    const last = isAll ? Number.MAX_SAFE_INTEGER : (cutAt ?? seqOf(rows.at(-1)!.id));
+    const made = page(rows, (row) => rowToEvent(row, q.symbol) as Message | undefined, definition);
     return {
-      ...page(rows, (row) => rowToEvent(row, q.symbol) as Message | undefined, definition),
+      ...made,
+      last: cutAt ?? made.last,
+      isCut: cutAt !== null,
       newest: receivedAt(rows.at(-1)),
       gaps: times === null ? [] : this.gaps.within(q.after + 1, last, id, times),
     };
   }
 
   private *ticksIn(
-    { after, limit }: TicksQuestion,
+    { after, limit, blocksMax = Infinity }: TicksQuestion,
     id: number,
     times: Times,
-  ): Generator<undefined, RecordRow[]> {
+  ): Generator<undefined, FoundTicks> {
     const found: RecordRow[] = [];
+    const effort = new PartEffort(this.proofs, blocksMax);
     let blocks = 0;
-    for (const rows of this.tickRows.from(idOf(after + 1), id, times)) {
+    for (const { rows, last } of this.tickRows.from(idOf(after + 1), id, times)) {
       for (const row of rows) {
         if (!isWithin(row, times)) continue;
         found.push(row);
-        if (found.length === limit) return found;
+        if (found.length === limit) return { rows: found, cutAt: null };
       }
-      if (++blocks % PART_BLOCKS === 0) yield;
+      if (effort.isOver) return { rows: found, cutAt: seqOf(last) };
+      if (++blocks % PART_BLOCKS === 0) yield* effort.rest();
     }
-    return found;
+    return { rows: found, cutAt: null };
   }
+}
+
+interface FoundTicks {
+  readonly rows: RecordRow[];
+  /** Up to which place, where there may be more; null: all, or as many as were asked for. */
+  readonly cutAt: number | null;
+}
+
+const NO_TICKS: FoundTicks = { rows: [], cutAt: null };
+
+/** Blocks that one question had proven, without those of others that were answered between its parts. */
+class PartEffort {
+  private readonly proofs: Proofs;
+  private readonly most: number;
+  private before: number;
+  private blocks = 0;
+
+  constructor(proofs: Proofs, most: number) {
+    this.proofs = proofs;
+    this.most = most;
+    this.before = proofs.reads;
+  }
+
+  get isOver(): boolean {
+    return this.blocks + this.ofPart >= this.most;
+  }
+
+  get isPart(): boolean {
+    return this.ofPart >= PART_BLOCKS;
+  }
+
+  /** Others have their turn. */
+  *rest(): Generator<undefined, void> {
+    this.blocks += this.ofPart;
+    yield;
+    this.before = this.proofs.reads;
+  }
+
+  private get ofPart(): number {
+    return this.proofs.reads - this.before;
+  }
+}
+
+function withEffort<A extends Answers[HistoryQuestion['kind']] | Fault>(
+  answer: A,
+  blocks: number,
+): A {
+  return 'code' in answer || 'instruments' in answer ? answer : { ...answer, blocks };
 }
 
 /** Null when no time is in the range. */

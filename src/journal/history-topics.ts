@@ -43,15 +43,19 @@ export class Topic<R extends TopicRow> {
     );
   }
 
-  /** From an id on, in order, a list for each block that may have some in the range of time. */
-  *from(id: number, of: number, times: Times): Generator<R[]> {
+  /** From an id on, in order, a list for each block that may have some in the range of time. `last`: the id that it reaches to. */
+  *from(
+    id: number,
+    of: number,
+    times: Times,
+  ): Generator<{ readonly rows: R[]; readonly last: number }> {
     // A block may hold a tick and not its trade.
     const holding = this.behindTrade === 0 ? 'trade' : 'anything';
     let few = true;
     for (const stretch of this.blocks.from(id, of, times, holding)) {
       const rows = this.read(stretch, of, few);
       few = rows.length <= FEW;
-      yield rows;
+      yield { rows, last: stretch.last };
     }
   }
 

@@ -87,6 +87,7 @@ class Hostile {
     const socket = await this.connect(() => {}, gone);
     this.isOpening = false;
     if (this.flood.on === 'stream') socket.write(upgradeRequest('/v1/stream', SUBPROTOCOL_MSGPACK));
+    if (this.flood.opening !== undefined) socket.write(this.flood.opening);
     this.isDrained = true;
     this.socket = socket;
   }
@@ -107,23 +108,27 @@ class Hostile {
 
 async function run(job: FloodJob): Promise<void> {
   setPriority(constants.priority.PRIORITY_LOW);
-  const { perSecond, of } = FLOODS[job.kind]!;
-  const hostile = new Hostile(job);
-  const perStep = (perSecond * STEP_MS) / 1000 / of;
+  const { perSecond, of, connections = 1 } = FLOODS[job.kind]!;
+  const hostile = Array.from({ length: connections }, () => new Hostile(job));
+  const perStep = (perSecond * STEP_MS) / 1000 / of / connections;
   const startMs = performance.now();
   let due = 0;
   for (let step = 1; performance.now() - startMs < job.durationMs; step++) {
     due = Math.min(due + perStep, Math.max(1, perStep * STEPS_AT_ONCE_MAX));
-    hostile.step(Math.floor(due));
+    for (const one of hostile) one.step(Math.floor(due));
     due %= 1;
     await Bun.sleep(Math.max(0, startMs + step * STEP_MS - performance.now()));
   }
-  hostile.end();
+  for (const one of hostile) one.end();
   const seconds = job.durationMs / 1000;
   process.send!({
-    sentPerSecond: (hostile.sent * of) / seconds,
-    connections: hostile.connections,
+    sentPerSecond: (sumOf(hostile, 'sent') * of) / seconds,
+    connections: sumOf(hostile, 'connections'),
   } satisfies FloodDone);
+}
+
+function sumOf(hostile: readonly Hostile[], figure: 'sent' | 'connections'): number {
+  return hostile.reduce((sum, one) => sum + one[figure], 0);
 }
 
 process.on('message', (job: FloodJob) => void run(job));

@@ -25,6 +25,10 @@ export interface Flood {
   readonly on: 'stream' | 'http' | 'brief';
   /** Of `http`: the path. */
   readonly asks?: string;
+  /** Of `stream`: what a connection says first. */
+  readonly opening?: Buffer;
+  /** On so many at once, which share what is sent; without it on one. */
+  readonly connections?: number;
 }
 
 export const FLOOD_SYMBOLS: readonly string[] = Array.from({ length: 50 }, (_, i) => `SYM${i}`);
@@ -50,6 +54,21 @@ function get(asks: string): Pick<Flood, 'unit' | 'of' | 'on' | 'asks'> {
   return { unit: () => request, of: 1, on: 'http', asks };
 }
 
+function post(path: string, body: Buffer, bytes = body.length): Pick<Flood, 'unit' | 'of' | 'on'> {
+  const request = Buffer.concat([Buffer.from(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${bytes}\r\n\r\n`), body]); // prettier-ignore
+  return { unit: () => request, of: 1, on: 'http' };
+}
+
+/** So many frames that only the protocol of WebSocket sees. */
+function control(count: number, opcode: number, isLast = true): Buffer {
+  const one = clientFrame(opcode, new Uint8Array());
+  if (!isLast) one[0]! &= 0x7f;
+  return Buffer.concat(Array.from({ length: count }, () => one));
+}
+
+const CONTINUATION = 0;
+const CONTROL_FRAMES = 1_000;
+const FEED_BYTES = 4_000_000;
 const ping: Message = { type: 'ping', id: 1, time: Nanos.ZERO };
 const subscribe: Message = { type: 'subscribe', id: 1, topics, intervalMs: null };
 const unsubscribe: Message = { type: 'unsubscribe', id: 1, topics };
@@ -65,6 +84,9 @@ const order: Message = {
   price: 9_000,
   quantity: 1,
 };
+const wild: Message = { type: 'subscribe', id: 1, topics: ['tick:*'], intervalMs: null };
+const unwild: Message = { type: 'unsubscribe', id: 1, topics: ['tick:*'] };
+const stranger = Buffer.from(`GET /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer tk_000000000000_${'A'.repeat(43)}\r\n\r\n`); // prettier-ignore
 const nothing = { from: null, to: null, toSeq: null, speed: null } as const;
 
 export const FLOODS: Readonly<Record<string, Flood>> = {
@@ -115,5 +137,49 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
     of: 1,
     perSecond: 50,
     on: 'brief',
+  },
+  'pings': {
+    unit: () => control(CONTROL_FRAMES, OPCODE.ping),
+    of: CONTROL_FRAMES,
+    perSecond: 1_000_000,
+    on: 'stream',
+  },
+  'pongs': {
+    unit: () => control(CONTROL_FRAMES, OPCODE.pong),
+    of: CONTROL_FRAMES,
+    perSecond: 1_000_000,
+    on: 'stream',
+  },
+  // About what a line of a gigabit a second carries; the server is told of none of them.
+  'empty fragments': {
+    opening: control(1, OPCODE.binary, false),
+    unit: () => control(10 * CONTROL_FRAMES, CONTINUATION, false),
+    of: 10 * CONTROL_FRAMES,
+    perSecond: 20_000_000,
+    on: 'stream',
+  },
+  'twenty busy connections': {
+    unit: () => frame(...times(100, ping)),
+    of: 100,
+    perSecond: 20 * messagesPerSecond,
+    on: 'stream',
+    connections: 20,
+  },
+  'subscriptions to everything': {
+    unit: () => frame(wild, unwild),
+    of: 2,
+    perSecond: 1_000,
+    on: 'stream',
+  },
+  'REST metrics': { ...get('/metrics'), perSecond: 200 },
+  'REST instruments': { ...get('/v1/instruments'), perSecond: 200 },
+  'REST orders': { ...get('/v1/orders?limit=1000'), perSecond: 1_000 },
+  'REST trades of the past': { ...get('/v1/trades/SYM0?limit=1000&next=50000'), perSecond: 50 },
+  'REST bars': { ...get('/v1/bars/SYM0?interval=1m&limit=1000'), perSecond: 50 },
+  'keys that are none': { unit: () => stranger, of: 1, perSecond: 5_000, on: 'http' },
+  'line feeds': { ...post('/v1/ingest', Buffer.alloc(FEED_BYTES, '\n')), perSecond: 10 },
+  'bodies without the role': {
+    ...post('/v1/admin/instruments', Buffer.alloc(LARGE_BYTES, ' '), 16_000_000),
+    perSecond: 500,
   },
 };

@@ -57,6 +57,9 @@ const VENUE = {
   previousClose: '100.00',
 };
 
+/** What nobody publishes: it makes lists, and what stands for all topics, long. */
+const QUIET = Array.from({ length: 1_000 }, (_, i) => ({ symbol: `Q${i}`, priceScale: 2, quantityScale: 0 })); // prettier-ignore
+
 /** Whom the flood goes to. */
 type Where = 'nobody' | 'server' | 'elsewhere';
 const WHERES: readonly Where[] = ['nobody', 'server', 'elsewhere'];
@@ -70,8 +73,11 @@ interface Turn {
 
 type Round = Readonly<Record<Where, Turn>>;
 
-export async function floodBench({ quick }: BenchOptions): Promise<BenchResult[]> {
-  const shape = quick ? QUICK : FULL;
+export async function floodBench({ quick, kinds = [] }: BenchOptions): Promise<BenchResult[]> {
+  const unknown = kinds.filter((kind) => !KINDS.includes(kind));
+  if (unknown.length > 0) throw new Error(`no kind of flood is ${unknown.join(', ')}; known: ${KINDS.join(', ')}`); // prettier-ignore
+  const size = quick ? QUICK : FULL;
+  const shape = kinds.length === 0 ? size : { ...size, kinds };
   const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
   const running: Subprocess[] = [];
   try {
@@ -92,7 +98,7 @@ async function measure(
   const source = startWorkerProcess<SourceJob, SourceDone>(path('push-source.ts'), running);
   const reader = startWorkerProcess<ReaderJob, ReaderDone>(path('push-reader.ts'), running);
   const hostile = startWorkerProcess<FloodJob, FloodDone>(path('flood-client.ts'), running);
-  const changes = JSON.stringify({ instruments: [VENUE] });
+  const changes = JSON.stringify({ instruments: [VENUE, ...QUIET] });
   const { url: address, process: server } = await startServerProcess([path('push-server.ts'), directory, 'async', changes], running); // prettier-ignore
   const url = address.origin;
   const inRounds = WHERES.length * rounds * kinds.length * (roundMs + restMs) * EVENTS_PER_SECOND;

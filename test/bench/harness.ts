@@ -23,6 +23,8 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** `journal`: how long each durability is to keep up its pace, at least. */
   readonly secondsMin?: number;
+  /** `flood`: only these kinds; all, where it is empty. */
+  readonly kinds?: readonly string[];
 }
 
 export type Bench = (options: BenchOptions) => Promise<BenchResult[]>;

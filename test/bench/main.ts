@@ -1,5 +1,5 @@
 /**
- * `bun run bench [NAME…] [--json] [--quick] [--seconds N]`: runs benches by name, all without one.
+ * `bun run bench [NAME…] [--json] [--quick] [--seconds N] [--kind KIND]…`: runs benches by name, all without one.
  *
  * Several benches run each in a process of its own, so that what the engine learned in one of them
  * does not show in the next.
@@ -18,16 +18,18 @@ interface Call {
   readonly json: boolean;
   readonly quick: boolean;
   readonly secondsMin: number;
+  readonly kinds: readonly string[];
 }
 
 function readCall(args: readonly string[]): Call | string {
   let names: string[];
-  let values: { json: boolean; quick: boolean; seconds: string };
+  let values: { json: boolean; quick: boolean; seconds: string; kind?: string[] };
   try {
     const options = {
       json: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       seconds: { type: 'string', default: '0' },
+      kind: { type: 'string', multiple: true },
     } as const;
     ({ positionals: names, values } = parseArgs({ args, options, allowPositionals: true }));
   } catch (e) {
@@ -36,17 +38,17 @@ function readCall(args: readonly string[]): Call | string {
   const known = Object.keys(BENCHES);
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) return `there is no bench ${unknown.join(', ')}`;
-  const { json, quick, seconds } = values;
+  const { json, quick, seconds, kind: kinds = [] } = values;
   if (!/^\d{1,5}$/.test(seconds)) return `--seconds is ${seconds}; expected a whole number`;
   const chosen = names.length === 0 ? known : names;
-  return { names: chosen, json, quick, secondsMin: Number(seconds) };
+  return { names: chosen, json, quick, secondsMin: Number(seconds), kinds };
 }
 
-async function runHere(name: string, { quick, secondsMin }: Call): Promise<BenchResult[]> {
-  return BENCHES[name]!({ quick, secondsMin });
+async function runHere(name: string, { quick, secondsMin, kinds }: Call): Promise<BenchResult[]> {
+  return BENCHES[name]!({ quick, secondsMin, kinds });
 }
 
-async function runApart(name: string, { quick, secondsMin }: Call): Promise<BenchResult[]> {
+async function runApart(name: string, { quick, secondsMin, kinds }: Call): Promise<BenchResult[]> {
   const child = Bun.spawn(
     [
       process.execPath,
@@ -55,6 +57,7 @@ async function runApart(name: string, { quick, secondsMin }: Call): Promise<Benc
       '--json',
       `--seconds=${secondsMin}`,
       ...(quick ? ['--quick'] : []),
+      ...kinds.map((kind) => `--kind=${kind}`),
     ],
     { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' },
   );
@@ -69,7 +72,7 @@ async function runApart(name: string, { quick, secondsMin }: Call): Promise<Benc
 const call = readCall(process.argv.slice(2));
 if (typeof call === 'string') {
   process.stderr.write(
-    `bench: ${call}\n  Use: bun run bench [NAME…] [--json] [--quick] [--seconds N]\n  Known: ${Object.keys(BENCHES).join(', ')}\n`,
+    `bench: ${call}\n  Use: bun run bench [NAME…] [--json] [--quick] [--seconds N] [--kind KIND]…\n  Known: ${Object.keys(BENCHES).join(', ')}\n`,
   );
   process.exitCode = EXIT_USAGE;
 } else {

@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 
 import { book, instrument, tape, trade } from '../support/feed';
 import {
+  ADMIN_KEY,
   OTHER_PUBLISH_KEY,
   PUBLISH_KEY,
   ServerProcess,
@@ -194,12 +195,18 @@ describe('size', () => {
     });
   });
 
-  test('orders and states are small, and are not read further for somebody without a key', async () => {
-    for (const path of ['/v1/orders', '/v1/instruments/ACME/state']) {
+  test('orders and states are small; of somebody without the role nothing is read', async () => {
+    for (const [path, key] of [
+      ['/v1/orders', TRADE_KEY],
+      ['/v1/instruments/ACME/state', ADMIN_KEY],
+    ] as const) {
+      // prettier-ignore
       const init = { method: 'POST', body: ' '.repeat(16_385) };
-      const response = await server.get(path, init);
+      const headers = { authorization: `Bearer ${key}` };
+      const response = await server.get(path, { ...init, headers });
       expect(response.status).toBe(413);
       expect(await response.json()).toMatchObject({ error: { code: 'frame-too-large' } });
+      expect((await server.get(path, init)).status).toBe(401);
     }
   });
 

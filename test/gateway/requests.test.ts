@@ -4,11 +4,14 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import { connect, type Socket } from 'node:net';
 
 import { ManualClock } from '../../src/base/clock';
-import { networkOf, Requests, type RequestLimits } from '../../src/gateway/requests';
+import { networkOf } from '../../src/gateway/addresses';
+import { Requests, type RequestLimits } from '../../src/gateway/requests';
+import { Shares, type ShareLimits } from '../../src/gateway/shares';
 import { book, instrument, tape, trade } from '../support/feed';
 import { PUBLISH_KEY, ServerProcess, testKey, TRADE_KEY } from '../support/tapedeck-process';
 
-const LIMITS: RequestLimits = {
+const LIMITS: RequestLimits & ShareLimits = {
+  workPerSecond: 150_000,
   requestsPerSecond: 10,
   localRequestsPerSecond: 10,
   waitingRequestsMax: 3,
@@ -19,7 +22,7 @@ const LIMITS: RequestLimits = {
 /** Requests that come from the address that their header names. */
 function make(limits: Partial<RequestLimits> = {}) {
   const clock = new ManualClock();
-  const requests = new Requests({ ...LIMITS, ...limits }, clock, ({ headers }) => headers.get('from') ?? ''); // prettier-ignore
+  const requests = new Requests({ ...LIMITS, ...limits }, new Shares(LIMITS, clock), clock, ({ headers }) => headers.get('from') ?? ''); // prettier-ignore
   const from = (address: string): Request => new Request('http://x/', { headers: { from: address } }); // prettier-ignore
   const admitted = (address: string, count: number): number =>
     Array.from({ length: count }, () => requests.admit(from(address))).filter((r) => r === undefined).length; // prettier-ignore

@@ -5,14 +5,23 @@ import { describe, expect, test } from 'bun:test';
 import { ManualClock, SystemClock } from '../../src/base/clock';
 import { Connections } from '../../src/gateway/connections';
 import { Inbound, type GatewayLimits } from '../../src/gateway/limits';
+import { Shares } from '../../src/gateway/shares';
 import { Slices } from '../../src/gateway/slices';
 
 const numbers = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => from + i);
 
-function sliced(costOf: (item: number) => number = () => 1) {
+/** Of each item, in microseconds, of the hundred of a millisecond; three of those may be had at once. */
+const COST = 6;
+
+function share() {
+  return new Shares({ workPerSecond: 100_000 }, new SystemClock()).ofKey('desk');
+}
+
+function sliced(costOf: (item: number) => number = () => COST) {
   const handled: number[] = [];
-  const slices = new Slices<number>(new SystemClock(), costOf, (item) => void handled.push(item));
+  const own = share();
+  const slices = new Slices<number>(() => own, costOf, (item) => void handled.push(item)); // prettier-ignore
   const until = async (count: number): Promise<void> => {
     while (handled.length < count) await Bun.sleep(1);
   };
@@ -22,14 +31,14 @@ function sliced(costOf: (item: number) => number = () => 1) {
 describe('slices', () => {
   test('what is little is done at once', () => {
     const { slices, handled } = sliced();
-    slices.take(numbers(0, 20), 0);
+    slices.take(numbers(0, 20));
     expect(handled).toEqual(numbers(0, 20));
   });
 
   test('what is much is done in order, and others come between', async () => {
     const { slices, handled, until } = sliced();
-    slices.take(numbers(0, 400), 0);
-    slices.take(numbers(400, 1_000), 0);
+    slices.take(numbers(0, 400));
+    slices.take(numbers(400, 1_000));
     expect(handled.length).toBeLessThan(100);
     const between: number[] = [];
     const other = setInterval(() => between.push(handled.length), 0);
@@ -40,10 +49,10 @@ describe('slices', () => {
   });
 
   test('what costs nothing waits only behind what waits', async () => {
-    const { slices, handled, until } = sliced((item) => (item < 500 ? 0 : 1));
-    slices.take(numbers(0, 500), 0);
+    const { slices, handled, until } = sliced((item) => (item < 500 ? 0 : COST));
+    slices.take(numbers(0, 500));
     expect(handled.length).toBe(500);
-    slices.take([...numbers(500, 700), 0, 1], 0);
+    slices.take([...numbers(500, 700), 0, 1]);
     expect(handled.length).toBeLessThan(600);
     await until(702);
     expect(handled.slice(-2)).toEqual([0, 1]);
@@ -51,15 +60,16 @@ describe('slices', () => {
 
   test('what waits of a connection that ends is forgotten', async () => {
     const handled: number[] = [];
+    const own = share();
     const slices: Slices<number> = new Slices<number>(
-      new SystemClock(),
-      () => 1,
+      () => own,
+      () => COST,
       (item) => {
         handled.push(item);
         if (item === 120) slices.clear();
       },
     );
-    slices.take(numbers(0, 500), 0);
+    slices.take(numbers(0, 500));
     while (handled.length < 121) await Bun.sleep(1);
     await Bun.sleep(20);
     expect(handled).toEqual(numbers(0, 121));

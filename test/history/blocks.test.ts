@@ -225,3 +225,38 @@ test('a cursor goes on across blocks that are written meanwhile', async () => {
   reader.close();
   await written.close();
 });
+
+test.each(['ticks', 'trades'] as const)(
+  '%s of a rare instrument: a page ends behind so many blocks, and none is lost',
+  async (kind) => {
+    const written = new Written(scratch.fresh(), new Prng(9), PROFILES);
+    await written.write(25_000);
+    expect(bordersOf(written.path).length).toBeGreaterThan(20);
+    const blocksMax = 3;
+    for (const symbol of ['RARE', 'BOOKS', 'QUIET', 'FAST']) {
+      // Another reader, that has proven none yet.
+      const reader = new HistoryReader(written.path);
+      const seqs: number[] = [];
+      let [pages, blocks] = [0, 0];
+      for (let place = kind === 'ticks' ? 0 : END, isOver = false; !isOver; pages++) {
+        const question =
+          kind === 'ticks'
+            ? { kind, symbol, from: null, to: null, after: place, limit: 1_000, blocksMax }
+            : { kind, symbol, before: place, limit: 1_000, blocksMax };
+        const page = reader.answer(question) as Page;
+        for (const { seq } of JSON.parse(page.items) as { seq: number }[]) seqs.push(seq);
+        // A row more may lie in another one.
+        expect(page.blocks).toBeLessThanOrEqual(blocksMax + 2);
+        blocks += page.blocks!;
+        isOver = !page.isCut && page.count < 1_000;
+        place = page.last;
+      }
+      const expected = kind === 'ticks' ? ticksOf(written.events, symbol, null, null) : tradesOf(written.events, symbol, END); // prettier-ignore
+      expect([symbol, seqs]).toEqual([symbol, expected.map(({ seq }) => seq)]);
+      if (blocks > 12) expect(pages).toBeGreaterThan(2);
+      if (symbol === 'FAST') expect(blocks).toBeGreaterThan(12);
+      reader.close();
+    }
+    await written.close();
+  },
+);

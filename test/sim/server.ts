@@ -21,6 +21,7 @@ import type { Role } from '../../src/gateway/stored-keys';
 import { Connections } from '../../src/gateway/connections';
 import type { OrderStage } from '../../src/gateway/orders';
 import { StreamConnection } from '../../src/gateway/stream';
+import { Shares } from '../../src/gateway/shares';
 import { StreamCounts } from '../../src/gateway/stream-counts';
 import type { StreamHub } from '../../src/gateway/stream-hub';
 import { settings } from '../bench/generated-market';
@@ -183,10 +184,13 @@ export class SimServer {
       scalesOf: broadcaster.encoders.scalesOf,
       keys: new Keyring({ anonymousRoles: ['read'], origins: [], now: () => clock.now().seconds }),
       connections: this.connections,
+      shares: new Shares({ workPerSecond: 1e9 }, clock), // nobody waits for a timer
+      topicsIn: (names) => names.length,
+      sentBytes: () => broadcaster.encoders.own.bytes,
       counts: new StreamCounts(),
       orders: {} as OrderStage, // nobody orders here
       clock,
-      limits: { ...settings({}).limits, messagesPerSecond: 1e9, bytesPerSecond: 1e12, frameBytesMax: 1_000_000 }, // prettier-ignore
+      limits: { ...settings({}).limits, messagesPerSecond: 1e9, bytesPerSecond: 1e12, workPerSecond: 1e9,  frameBytesMax: 1_000_000 }, // prettier-ignore
       welcomeLimits: () => namedLimits({ frameBytesMax: 1_000_000, topicsMax: 1_000, heartbeatMs: 1_000 }), // prettier-ignore
       lastSeq: () => broadcaster.lastSeq,
       enter: (socket, form) => {

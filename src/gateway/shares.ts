@@ -1,0 +1,233 @@
+/**
+ * Shares: of the event loop's time, what one client may take with all its connections and requests. A
+ * client is a key; without one an address, of IPv6 the network of 64 bits.
+ *
+ * Work is counted in microseconds of one core, by what was measured of its kind and not by a clock, which
+ * would count the other processes of a busy machine. What is done is debited, also where that is known only
+ * afterwards, and the debt is paid off evenly: who is in debt waits. What waits has its turn in the round of the clients, and of each client's connections, so that
+ * heavy work of one comes between that of others and not all at once. In each millisecond so much is done
+ * for all, and less for those without a key, so that these leave room to those that have one.
+ *
+ * Bounded: what waits of a client, by one second of its work (`isOver`); clients, by what happens within
+ * some seconds.
+ */
+
+import type { Clock } from '../base/clock';
+import type { Timer } from '../base/turn-meter';
+
+export interface ShareLimits {
+  readonly workPerSecond: number;
+}
+
+/** Waits for its turn. */
+export interface Waiting {
+  /** Does a piece of it, about as much as `PIECE`. @returns whether there is more */
+  step(share: Share): boolean;
+}
+
+/** What is done of one connection before another of the same client has its turn. */
+export const PIECE = 25;
+/** Of each millisecond, for what all clients ask, and for those without a key. */
+const ALL = 400;
+const STRANGERS = 250;
+const TICK_MS = 1;
+/** So many milliseconds' worth is done at once where the loop comes late to it. */
+const AT_ONCE_MS = 3;
+/** So many are looked through for those that may be forgotten. */
+const CLIENTS_MANY = 1_024;
+
+/** Used in this millisecond; what is beyond it counts for nobody. */
+class Pool {
+  private used = 0;
+  private sinceMs = -Infinity;
+  private readonly most: number;
+
+  constructor(most: number) {
+    this.most = most;
+  }
+
+  spend(work: number, nowMs: number): void {
+    this.used = this.usedAt(nowMs) + work;
+  }
+
+  hasRoom(nowMs: number, least: number): boolean {
+    return this.usedAt(nowMs) < Math.max(this.most, least);
+  }
+
+  private usedAt(nowMs: number): number {
+    if (nowMs - this.sinceMs >= TICK_MS) {
+      this.sinceMs = nowMs;
+      this.used = 0;
+    }
+    return this.used;
+  }
+}
+
+/** That of one client. */
+export class Share {
+  private readonly shares: Shares;
+  private readonly pools: readonly Pool[];
+  private readonly tasks: Waiting[] = [];
+  private debt = 0;
+  private atMs = -Infinity;
+  /** Work that waits, as far as that is known. */
+  private waiting = 0;
+
+  constructor(shares: Shares, pools: readonly Pool[]) {
+    this.shares = shares;
+    this.pools = pools;
+  }
+
+  /** Whether something new may be done now. */
+  get isFree(): boolean {
+    return this.tasks.length === 0 && this.mayRun;
+  }
+
+  /** Whether what waits may go on. */
+  get mayRun(): boolean {
+    const { nowMs, perMs } = this.shares;
+    return (
+      this.debtAt(nowMs) < perMs * AT_ONCE_MS &&
+      this.pools.every((pool) => pool.hasRoom(nowMs, perMs))
+    );
+  }
+
+  /** A second's worth waits, or is owed. */
+  get isOver(): boolean {
+    return this.debtAt(this.shares.nowMs) + this.waiting >= this.shares.perMs * 1_000;
+  }
+
+  get hasTasks(): boolean {
+    return this.tasks.length > 0;
+  }
+
+  get isIdle(): boolean {
+    return this.tasks.length === 0 && this.debtAt(this.shares.nowMs) === 0;
+  }
+
+  spend(work: number): void {
+    const { nowMs } = this.shares;
+    this.debt = this.debtAt(nowMs) + work;
+    for (const pool of this.pools) pool.spend(work, nowMs);
+  }
+
+  /** More work waits, or (below 0) less. */
+  owe(work: number): void {
+    this.waiting += work;
+  }
+
+  /** It has its turn, soon. */
+  wait(task: Waiting): void {
+    this.tasks.push(task);
+    if (this.tasks.length === 1) this.shares.plan(this);
+  }
+
+  /** For `Shares` only: a turn of this client. */
+  run(): void {
+    while (this.tasks.length > 0 && this.mayRun) {
+      const task = this.tasks.shift()!;
+      if (task.step(this)) this.tasks.push(task);
+    }
+  }
+
+  /**
+   * Resolves when it has its turn; false: too much waits already.
+   * @param work about what it will be, which is spent with that; what it was beyond it is spent afterwards
+   */
+  turn(work: number): Promise<boolean> | true {
+    if (this.isFree) {
+      this.spend(work);
+      return true;
+    }
+    if (this.isOver) return Promise.resolve(false);
+    this.owe(work);
+    return new Promise((resolve) => {
+      const step = (): boolean => {
+        this.owe(-work);
+        this.spend(work);
+        resolve(true);
+        return false;
+      };
+      this.wait({ step });
+    });
+  }
+
+  private debtAt(nowMs: number): number {
+    this.debt = Math.max(0, this.debt - (nowMs - this.atMs) * this.shares.perMs);
+    this.atMs = nowMs;
+    return this.debt;
+  }
+}
+
+export class Shares {
+  private readonly limits: ShareLimits;
+  private readonly clock: Clock;
+  private readonly all = new Pool(ALL);
+  private readonly strangersPool = new Pool(STRANGERS);
+  private readonly keys = new Map<string, Share>();
+  private readonly strangers = new Map<string, Share>();
+  private many = CLIENTS_MANY;
+  /** Those with something that waits; the next one first. */
+  private round: Share[] = [];
+  private timer: Timer | undefined;
+
+  constructor(limits: ShareLimits, clock: Clock) {
+    this.limits = limits;
+    this.clock = clock;
+  }
+
+  get nowMs(): number {
+    return this.clock.monotonicMs();
+  }
+
+  /** What one client may take of a millisecond. */
+  get perMs(): number {
+    return this.limits.workPerSecond / 1_000;
+  }
+
+  ofKey(name: string): Share {
+    return this.keys.get(name) ?? this.made(this.keys, name, [this.all]);
+  }
+
+  /** @param client an address, or a network */
+  ofStranger(client: string): Share {
+    const pools = [this.all, this.strangersPool];
+    return this.strangers.get(client) ?? this.made(this.strangers, client, pools);
+  }
+
+  /** For `Share` only: it waits for its turn. */
+  plan(share: Share): void {
+    this.round.push(share);
+    this.timer ??= this.later();
+  }
+
+  private later(): Timer {
+    return this.clock.turns.later('slice', TICK_MS, () => this.tick());
+  }
+
+  private tick(): void {
+    this.timer = undefined;
+    const { round } = this;
+    this.round = [];
+    // Each is asked once; who had no room stands in front of those that had.
+    const served: Share[] = [];
+    const unserved: Share[] = [];
+    for (const share of round) {
+      const hadRoom = share.mayRun;
+      share.run();
+      if (share.hasTasks) (hadRoom ? served : unserved).push(share);
+    }
+    this.round = [...unserved, ...served, ...this.round];
+    if (this.round.length > 0) this.timer ??= this.later();
+  }
+
+  private made(map: Map<string, Share>, name: string, pools: readonly Pool[]): Share {
+    if (map.size >= this.many) {
+      for (const [other, share] of map) if (share.isIdle) map.delete(other);
+      this.many = Math.max(CLIENTS_MANY, map.size * 2);
+    }
+    const share = new Share(this, pools);
+    map.set(name, share);
+    return share;
+  }
+}
