@@ -151,16 +151,22 @@ export class MarketCapture {
 class OpenOrders {
   private readonly orders: readonly TrackedOrder[];
   private readonly numbers: Float64Array;
-  private readonly objects: Pick<TrackedOrder, 'fills' | 'answer'>[];
+  private readonly fills: TrackedOrder['fills'][];
+  private readonly answers: TrackedOrder['answer'][];
 
   constructor(orders: Iterable<TrackedOrder>) {
     this.orders = [...orders];
-    this.numbers = new Float64Array(this.orders.length * 3);
-    this.objects = this.orders.map(({ fills, answer }) => ({ fills, answer }));
-    for (const [i, { price, open, traded }] of this.orders.entries()) {
-      this.numbers[i * 3] = price;
-      this.numbers[i * 3 + 1] = open;
-      this.numbers[i * 3 + 2] = traded;
+    const count = this.orders.length;
+    this.numbers = new Float64Array(count * 3);
+    this.fills = new Array<TrackedOrder['fills']>(count);
+    this.answers = new Array<TrackedOrder['answer']>(count);
+    for (let i = 0; i < count; i++) {
+      const order = this.orders[i]!;
+      this.numbers[i * 3] = order.price;
+      this.numbers[i * 3 + 1] = order.open;
+      this.numbers[i * 3 + 2] = order.traded;
+      this.fills[i] = order.fills;
+      this.answers[i] = order.answer;
     }
   }
 
@@ -174,8 +180,9 @@ class OpenOrders {
 
   private at(order: TrackedOrder, index: number): TrackedOrder {
     const [price, open, traded] = this.numbers.subarray(index * 3, index * 3 + 3);
-    const then: TrackedOrder = { ...order, ...this.objects[index]!, status: 'open', code: null };
+    const then: TrackedOrder = { ...order, status: 'open', code: null };
     delete then.endedAs;
-    return Object.assign(then, { price, open, traded });
+    const [fills, answer] = [this.fills[index], this.answers[index]];
+    return Object.assign(then, { price, open, traded, fills, answer });
   }
 }

@@ -181,6 +181,12 @@ describe('metrics', () => {
       'tapedeck_intake_missed_total': 37,
       'tapedeck_journal_size_bytes': 38,
       'tapedeck_journal_disk_free_bytes': 39,
+      'tapedeck_checkpoints_total': 80,
+      'tapedeck_checkpoint_pieces_total': 81,
+      'tapedeck_checkpoint_bytes_total': 82,
+      'tapedeck_checkpoint_seconds': 83,
+      'tapedeck_checkpoint_age_seconds': 84,
+      'tapedeck_journal_tail_records': 85,
       'tapedeck_recovery_seconds': 1.5,
       'tapedeck_recovery_records': 18,
     });
