@@ -117,10 +117,15 @@ class Walk {
       const { message } = e as Error;
       this.fault ??= message.startsWith('record ') ? message : `record ${this.seq}: ${message}`;
     }
-    if (this.fault === undefined && this.brokenAt !== undefined) {
+    if (this.fault === undefined && this.brokenAt !== undefined && !this.isGivenUp(this.brokenAt)) {
       return `no checkpoint tells the state behind the gap that ends at ${this.brokenAt}`;
     }
     return this.fault ?? this.market;
+  }
+
+  /** Whether the gap that ends there was left by a process that gave records up, and ended or goes on. */
+  private isGivenUp(to: number): boolean {
+    return this.reading.gaps.some((gap) => gap.to === to && gap.reason === 'disk');
   }
 
   /** The events up to the next break, as recovery takes them. */

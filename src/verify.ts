@@ -40,6 +40,11 @@ export interface Verified {
     readonly to: number;
     readonly reason: string;
   }[];
+  /**
+   * Records were given up from here on, and no checkpoint tells the state behind them yet: it is that
+   * before them, from which a start would go on.
+   */
+  readonly unknownFrom?: number;
 }
 
 export interface VerifyOptions {
@@ -88,7 +93,8 @@ async function verify(
   const continued = notes.continuedGaps();
   const market = restoreNewest(db, reading, checkpoints.at(-1)?.saved, limits, continued);
   if (typeof market === 'string') return market;
-  const hash = stateHash(market);
+  const hash = stateHash(market.market);
+  const { unknownFrom } = market;
   if (isReplayed) {
     const replayed = replayJournal(reading, checkpoints, limits, continued, (n) =>
       onRecords(found.events + n),
@@ -105,6 +111,7 @@ async function verify(
     epochs: epochs.length,
     stateHash: hash,
     ...(missing.length > 0 && { gaps: missing }),
+    ...(unknownFrom !== undefined && { unknownFrom }),
   };
 }
 
@@ -149,14 +156,14 @@ function restoreNewest(
   saved: SavedState | string | undefined,
   limits: MarketOptions,
   continued: ReadonlySet<number>,
-): Market | string {
+): { readonly market: Market; readonly unknownFrom: number | undefined } | string {
   const state = typeof saved === 'object' ? saved : null; // faults were told before
   const market = new Market(limits);
   const afterId = state === null ? -1 : idOf(state.from, SLOT.checkpoint);
   const tail = new Tail(db, reading, afterId, continued);
   try {
     market.restore(state && stateOf(state), tail.events());
-    return tail.fault ?? market;
+    return tail.fault ?? { market, unknownFrom: tail.unknownFrom };
   } catch (e) {
     const { message } = e as Error;
     return (
@@ -170,6 +177,7 @@ class Tail {
   /** The newest place. */
   seq = 0;
   fault: string | undefined;
+  unknownFrom: number | undefined;
   private readonly db: Database;
   private readonly reading: JournalReading;
   private readonly afterId: number;
@@ -195,6 +203,10 @@ class Tail {
         if (seq > this.reading.seqLast) return;
         if (row.kind === KIND.gap) {
           const gap = this.reading.gaps.find(({ to }) => to === seq)!;
+          if (gap.reason === 'disk') {
+            this.unknownFrom = gap.from;
+            return;
+          }
           if (!this.continued.has(seq)) this.fault = unknownBehind(gap);
         }
         if (this.fault !== undefined) return;

@@ -17,8 +17,9 @@ import { chunkKey, PIECE_KIND, pieceBytes, type PieceName, type RawPiece } from 
 const PAUSE_MS = 4;
 /** Without events for so long, what has changed is captured all the same. */
 const IDLE_MS = 10_000;
-/** Of a larger state no more is written than of records meanwhile. */
+/** A cycle that wrote more waits for records of at least this share of it: the disk is for them. */
 const FREE_BYTES = 4 * 1_024 * 1_024;
+const RECORDS_SHARE = 0.25;
 
 /** How a cycle shares the loop with all else. */
 export interface Slices {
@@ -144,7 +145,7 @@ export class Checkpoints {
     this.events += events;
     this.bytes += bytes;
     if (this.events < this.options.everyEvents) return;
-    if (this.lastBytes <= FREE_BYTES || this.bytes >= this.lastBytes) this.begin();
+    if (this.lastBytes <= FREE_BYTES || this.bytes >= this.lastBytes * RECORDS_SHARE) this.begin();
   }
 
   /** Captures what has changed, unless that is being done. */

@@ -207,6 +207,7 @@ describe('records that were given up', () => {
     feeds.capture(3); // not all
     const { lastSeq } = feeds.recorder.sequencer;
     const copy = scratch.copyOf(directory);
+    expect(await verifyBoth(copy)).toMatchObject({ unknownFrom: from });
     const again = new Feeds(copy, new Prng(5));
     expect(again.state).toBe(before);
     expect(again.recorder.sequencer.lastSeq).toBe(lastSeq);
