@@ -102,6 +102,7 @@ export function createMetrics(stages: Observed): Metrics {
     tiers: stages.tiers.counters,
     memtableEvents: () => stages.memtable.size,
     journal: () => journal.status(),
+    checkpoints: () => journal.checkpoints.figures(),
     stages: { turn: sequencer.waited, wire: published.durations, journal: committed },
     commits: commit,
     loopLag: stages.loopLag.durations,

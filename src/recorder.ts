@@ -12,12 +12,14 @@ import { StartFault } from './base/start-fault';
 import type { Config, ConfiguredInstrument } from './config';
 import { unwritable, type Cause } from './journal/causes';
 import { JournalDamage } from './journal/checked-rows';
+import type { Slices } from './journal/checkpoints';
 import type { Durability, GapNote, JournalWarning, PastEpoch, Recovered } from './journal/journal';
 import { openJournal, type OpenedJournal } from './journal/opening';
 import { SnapshotPolicy, type SnapshotOptions } from './journal/snapshot-policy';
 import type { SqliteJournal } from './journal/sqlite-journal';
 import type { CreateWriter } from './journal/writer';
-import { readCheckpoint, writeCheckpoint } from './market/checkpoint';
+import { MarketCapture } from './market/capture';
+import { readCheckpoint } from './market/checkpoint';
 import type { SourceAccount } from './market/held-deltas';
 import { Market } from './market/market';
 import type { TimeLimits } from './market/trade-clock';
@@ -56,6 +58,8 @@ export interface RecorderHooks {
   readonly fail?: (fault: StartFault) => never;
   /** Who writes the journal; by default the thread of the caller. */
   readonly createWriter?: CreateWriter;
+  /** How checkpoints share the loop; by default they do not. */
+  readonly slices?: Slices;
   /** Answers with what the journal may not have yet. */
   readonly recent?: RecentEvents;
   readonly onDamage?: (message: string) => void;
@@ -92,8 +96,7 @@ export function openRecorder(
   const restored = restore(config, clock, hooks);
   if (restored instanceof StartFault) return restored;
   const { journal, recovered, market, statistics, recovery } = restored;
-  journal.captureState = () =>
-    writeCheckpoint({ ...market.checkpoint(), statistics: statistics.state() });
+  journal.checkpoints.source = new MarketCapture(market, (symbol) => statistics.stateOf(symbol));
   const snapshots = snapshotPolicy(config);
   let isStopping = false;
   const sequencer = new Sequencer(
@@ -118,6 +121,15 @@ export function openRecorder(
       });
     },
   );
+  /** In as many turns as it takes: they are written at the end of each. */
+  const writeRenewed = (): void => {
+    sequencer.act(
+      () => {},
+      () => {
+        if (snapshots.isRenewing && !isStopping) writeRenewed();
+      },
+    );
+  };
   journal.notices = {
     failed: (e) => {
       const { directory } = config.journal;
@@ -130,12 +142,12 @@ export function openRecorder(
     onRecovered: () => hooks.onRecovered?.(),
     onHole: (gap) => {
       snapshots.renewAll(); // what changed in the gap is to be found behind it
-      sequencer.act(() => {});
+      writeRenewed();
       hooks.onHole?.(gap);
     },
     onBookless: (symbols) => {
       snapshots.renew(symbols);
-      sequencer.act(() => {}); // whose end is when they are written
+      writeRenewed();
     },
     onRoom: () => sequencer.resume(),
   };
@@ -185,7 +197,7 @@ const SALVAGES_MAX = 3;
 
 /** The market as the journal tells it. What is found damaged on the way is set aside. */
 function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored | StartFault {
-  const { onDamage, createWriter, secrets } = hooks;
+  const { onDamage, createWriter, slices, secrets } = hooks;
   const onSalvage = (records: number): void =>
     hooks.onProgress?.({ what: 'salvaged', records, of: null });
   const beganMs = clock.monotonicMs();
@@ -193,6 +205,7 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
   for (let salvages = 0; ; salvages++) {
     const opened = openJournal(config.journal, clock, {
       createWriter,
+      slices,
       damage,
       onDamage,
       onSalvage,
@@ -204,11 +217,13 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
     const statistics = new Statistics(config.market.sessionBoundary);
     const tail = new Tail(recovered, hooks);
     try {
-      const checkpoint =
-        recovered.checkpoint === null ? null : readCheckpoint(recovered.checkpoint);
-      statistics.restore(checkpoint?.statistics ?? {});
+      const { saved } = recovered;
+      const whole = saved === null || saved.whole === null ? null : readCheckpoint(saved.whole);
+      statistics.restore(whole?.statistics ?? {});
       const events = statistics.tap(tail.events());
-      market.restore(checkpoint, hooks.recent?.tap(events) ?? events);
+      market.restore(whole ?? saved, hooks.recent?.tap(events) ?? events, (...of) =>
+        statistics.restoreAt(...of),
+      );
       if (recovered.missingTo !== null) hooks.recent?.gap(recovered.missingTo);
       const recovery = { ms: clock.monotonicMs() - beganMs, records: tail.records };
       return { journal, recovered, market, statistics, recovery };
@@ -297,12 +312,12 @@ class Tail {
   constructor(recovered: Recovered, hooks: RecorderHooks) {
     this.recovered = recovered;
     this.hooks = hooks;
-    this.seq = recovered.checkpointSeq;
+    this.seq = recovered.saved?.from ?? 0;
   }
 
   /** @throws JournalDamage when a place between them is empty and in no gap */
   *events(): Iterable<BatchEvent> {
-    const { tail, checkpointSeq, lastSeq } = this.recovered;
+    const { tail, saved, lastSeq } = this.recovered;
     for (const item of tail) {
       if (item.type === 'gap') {
         // The market went on while nothing was recorded: only a checkpoint behind it knows the state,
@@ -321,7 +336,7 @@ class Tail {
       yield item;
       if (++this.records % PROGRESS_EVENTS === 0) {
         const { records } = this;
-        this.hooks.onProgress?.({ what: 'recovered', records, of: lastSeq - checkpointSeq });
+        this.hooks.onProgress?.({ what: 'recovered', records, of: lastSeq - (saved?.from ?? 0) });
       }
     }
   }

@@ -58,6 +58,7 @@ import { definerOf, definitionsOf } from './instruments';
 import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
 import { History, startHistoryThread, startPlaybackThread } from './journal/history';
 import type { AnswerTo, MissingPlaces, PastQuestion } from './journal/history-messages';
+import { slicesOf } from './journal/checkpoints';
 import { JOURNAL_FILE } from './journal/reading';
 import { meteredWriter } from './journal/metered-writer';
 import { createThreadWriter } from './journal/thread-writer';
@@ -148,6 +149,7 @@ export function startServer(
     },
     {
       createWriter: meteredWriter(options.createWriter ?? createThreadWriter, turns),
+      slices: slicesOf(turns),
       secrets: options.secrets,
       ...journalNotices(log, clock, repeated),
       recent: memtable,

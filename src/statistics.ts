@@ -1,8 +1,8 @@
 /**
  * Statistics: sessions and bars of all instruments at the newest place of the market.
  *
- * They follow from the trades, so the journal holds nothing of them but their state in each
- * checkpoint, of one size an instrument; a restart folds the trades behind it again, and so takes as
+ * They follow from the trades, so the journal holds nothing of them but their state in the
+ * pieces of checkpoints, of one size an instrument; a restart folds the trades behind it again, and so takes as
  * long as the rest of recovery. (Folding the present day's trades anew would take as long as the day
  * was busy.) Readers get theirs from the broadcaster, which may be behind the market.
  */
@@ -12,6 +12,7 @@ import { TradeStatistics, type StatisticsState } from '../protocol/statistics';
 
 export class Statistics {
   private readonly instruments = new Map<string, TradeStatistics>();
+  private readonly since = new Map<string, number>();
   private readonly boundarySeconds: number;
 
   /** @param boundarySeconds when a session ends, in seconds after midnight UTC */
@@ -33,12 +34,19 @@ export class Statistics {
     for (const event of events) this.take(event);
   }
 
-  /** The events as they are, each taken on as it passes. */
+  /** The events as they are, each taken on as it passes, unless what was restored has it. */
   *tap(events: Iterable<BatchEvent>): Iterable<BatchEvent> {
     for (const event of events) {
-      this.take(event);
+      if (event.seq > (this.since.get(event.symbol) ?? 0)) this.take(event);
       yield event;
     }
+    this.since.clear();
+  }
+
+  /** Of an instrument; null before its first trade. */
+  stateOf(symbol: string): StatisticsState | null {
+    const own = this.instruments.get(symbol);
+    return own === undefined || own.session.seq === 0 ? null : own.state();
   }
 
   state(): Record<string, StatisticsState> {
@@ -48,6 +56,12 @@ export class Statistics {
 
   restore(state: Readonly<Record<string, StatisticsState>>): void {
     for (const [symbol, own] of Object.entries(state)) this.of(symbol).restore(own);
+  }
+
+  /** Takes on how an instrument stood behind a place. */
+  restoreAt(symbol: string, state: StatisticsState, seq: number): void {
+    this.of(symbol).restore(state);
+    this.since.set(symbol, seq);
   }
 
   private take(event: BatchEvent): void {

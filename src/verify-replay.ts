@@ -2,20 +2,29 @@
  * Verify replay: all of a journal from its first record on, as one recovery from nothing.
  *
  * Each record is held against those before it (`journal/record-checks.ts`); the commands of venues are
- * carried out again and must give what is on record; where a checkpoint lies on the way, the market that
- * it restores must be the one that stands there. Behind a gap that the market did not go on over, the
- * state is not known until the next checkpoint, from which another market goes on.
- * Bounded: one page of rows, two markets.
+ * carried out again and must give what is on record; where a piece of a checkpoint lies on the way, what it
+ * restores must be what stands there. Behind a gap that the market did not go on over, the state is not
+ * known until a checkpoint begins, from which another market goes on; where none is kept, what follows from
+ * the records in between is not proven. Bounded: one page of rows, two markets.
  */
 
 import type { BatchEvent } from '../protocol/records';
-import type { CheckpointRow } from './journal/notes';
+import type { SavedState } from './journal/journal';
+import type { PieceRow } from './journal/piece';
 import type { JournalReading } from './journal/reading';
 import { RecordChecks } from './journal/record-checks';
 import { KIND, seqOf } from './journal/schema';
-import { readCheckpoint } from './market/checkpoint';
+import { savedPiece, type ReadCheckpoint } from './journal/saved-state';
+import {
+  readCheckpoint,
+  readState,
+  stateText,
+  type MarketRest,
+  type OrdersText,
+} from './market/checkpoint';
 import { Market, type MarketOptions } from './market/market';
-import { stateHash } from './market/state-hash';
+import { writtenOrder } from './market/order-desk';
+import { instrumentHash, stateHash } from './market/state-hash';
 
 /**
  * @param continued where gaps end that the market went on over
@@ -24,25 +33,55 @@ import { stateHash } from './market/state-hash';
  */
 export function replayJournal(
   reading: JournalReading,
+  checkpoints: readonly ReadCheckpoint[],
   limits: MarketOptions,
   continued: ReadonlySet<number>,
   onRecords: (records: number) => void,
 ): Market | string {
-  return new Walk(reading, limits, continued, onRecords).run();
+  return new Walk(reading, milestonesOf(checkpoints), limits, continued, onRecords).run();
 }
+
+/** What of a checkpoint stands behind a place. */
+type Milestone = { readonly seq: number } &
+  /** All of the state. */
+  (
+    | { readonly type: 'whole'; readonly saved: SavedState }
+    /** The state of one thing. */
+    | { readonly type: 'piece'; readonly piece: PieceRow }
+    /** A state from which, with what follows, the market goes on. */
+    | { readonly type: 'start'; readonly saved: SavedState }
+  );
 
 type Item =
   | { readonly type: 'event'; readonly event: BatchEvent }
-  | { readonly type: 'checkpoint'; readonly checkpoint: CheckpointRow }
+  | Milestone
   /** What stood before is not what the records go on from. */
   | { readonly type: 'break' };
+
+/** In the order of their places. */
+function milestonesOf(checkpoints: readonly ReadCheckpoint[]): Milestone[] {
+  const milestones: Milestone[] = [];
+  const known = new Set<PieceRow>();
+  for (const { saved, pieces } of checkpoints) {
+    if (typeof saved === 'string') continue; // told before
+    const type = saved.whole === null ? 'start' : 'whole';
+    milestones.push({ type, seq: saved.from, saved });
+    for (const piece of pieces) {
+      if (known.has(piece)) continue;
+      known.add(piece);
+      milestones.push({ type: 'piece', seq: piece.seq, piece });
+    }
+  }
+  return milestones.toSorted((a, b) => a.seq - b.seq);
+}
 
 class Walk {
   private readonly reading: JournalReading;
   private readonly limits: MarketOptions;
   private readonly continued: ReadonlySet<number>;
   private readonly onRecords: (records: number) => void;
-  private readonly checkpoints: CheckpointRow[];
+  private readonly milestones: Milestone[];
+  private milestone = 0;
   private market: Market;
   private seq = 0;
   private brokenAt: number | undefined;
@@ -50,6 +89,7 @@ class Walk {
 
   constructor(
     reading: JournalReading,
+    milestones: Milestone[],
     limits: MarketOptions,
     continued: ReadonlySet<number>,
     onRecords: (records: number) => void,
@@ -59,28 +99,33 @@ class Walk {
     this.continued = continued;
     this.onRecords = onRecords;
     this.market = new Market(limits);
-    this.checkpoints = [...reading.checkpoints];
+    this.milestones = milestones;
   }
 
   run(): Market | string {
     const items = this.items();
     try {
-      let checkpoint: CheckpointRow | null | undefined = null;
-      while (checkpoint !== undefined) {
+      let saved: SavedState | null | undefined = null;
+      while (saved !== undefined) {
         this.market = new Market(this.limits);
         this.brokenAt = undefined;
-        const start = checkpoint === null ? null : readCheckpoint(checkpoint.state);
-        this.market.restore(start, this.stretch(items));
-        checkpoint = this.brokenAt === undefined ? undefined : this.nextCheckpoint(items);
+        const whole = saved === null || saved.whole === null ? null : readCheckpoint(saved.whole);
+        this.market.restore(whole ?? saved, this.stretch(items));
+        saved = this.brokenAt === undefined ? undefined : this.nextStart(items);
       }
     } catch (e) {
       const { message } = e as Error;
       this.fault ??= message.startsWith('record ') ? message : `record ${this.seq}: ${message}`;
     }
-    if (this.fault === undefined && this.brokenAt !== undefined) {
+    if (this.fault === undefined && this.brokenAt !== undefined && !this.isGivenUp(this.brokenAt)) {
       return `no checkpoint tells the state behind the gap that ends at ${this.brokenAt}`;
     }
     return this.fault ?? this.market;
+  }
+
+  /** Whether the gap that ends there was left by a process that gave records up, and ended or goes on. */
+  private isGivenUp(to: number): boolean {
+    return this.reading.gaps.some((gap) => gap.to === to && gap.reason === 'disk');
   }
 
   /** The events up to the next break, as recovery takes them. */
@@ -95,14 +140,15 @@ class Walk {
         yield item.event;
         continue;
       }
-      this.fault = this.checkpointFault(item.checkpoint); // the market has taken all before it
+      this.fault = this.milestoneFault(item); // the market has taken all before it
       if (this.fault !== undefined) return;
     }
   }
 
-  private nextCheckpoint(items: Iterator<Item, void>): CheckpointRow | undefined {
+  private nextStart(items: Iterator<Item, void>): SavedState | undefined {
     for (let next = items.next(); next.done !== true; next = items.next()) {
-      if (next.value.type === 'checkpoint') return next.value.checkpoint;
+      const item = next.value;
+      if (item.type === 'whole' || item.type === 'start') return item.saved;
     }
     return undefined;
   }
@@ -114,7 +160,7 @@ class Walk {
     for (const rows of this.reading.pages()) {
       for (const row of rows) {
         const seq = seqOf(row.id);
-        yield* this.checkpointsBefore(seq);
+        yield* this.milestonesBefore(seq);
         const event = checks.take(row);
         if (typeof event === 'string') {
           this.fault = event;
@@ -130,26 +176,58 @@ class Walk {
       }
       this.onRecords(records);
     }
-    yield* this.checkpointsBefore(Infinity);
+    yield* this.milestonesBefore(Infinity);
     this.fault ??= checks.finish();
   }
 
-  /** A checkpoint stands behind all else at its place but the end of an epoch. */
-  private *checkpointsBefore(seq: number): Generator<Item> {
-    while (this.checkpoints.length > 0 && this.checkpoints[0]!.seq < seq) {
-      yield { type: 'checkpoint', checkpoint: this.checkpoints.shift()! };
+  /** What is noted at a place stands behind all else there but the end of an epoch. */
+  private *milestonesBefore(seq: number): Generator<Item> {
+    for (; this.milestones[this.milestone] !== undefined; this.milestone++) {
+      const milestone = this.milestones[this.milestone]!;
+      if (milestone.seq >= seq) return;
+      yield milestone;
     }
   }
 
-  /** What is wrong with a checkpoint at the place where the market stands. */
-  private checkpointFault({ seq, state }: CheckpointRow): string | undefined {
+  /** What is wrong with what stands at the place to which the market has come. */
+  private milestoneFault(item: Milestone): string | undefined {
     try {
+      // What is cut off in front tells nothing of a state within it.
+      if (item.type === 'piece')
+        return item.seq === this.seq ? this.pieceFault(item.piece) : undefined;
+      if (item.type === 'start') return undefined; // its pieces are held against the market
       const restored = new Market(this.limits);
-      restored.restore(readCheckpoint(state), []);
+      restored.restore(readCheckpoint(item.saved.whole!), []);
       if (stateHash(restored) === stateHash(this.market)) return undefined;
-      return `the checkpoint at ${seq} is not the state behind record ${seq}`;
+      return `the checkpoint at ${item.seq} is not the state behind record ${item.seq}`;
     } catch (e) {
-      return `the checkpoint at ${seq} does not read: ${(e as Error).message}`;
+      return `the checkpoint at ${item.seq} does not read: ${(e as Error).message}`;
     }
   }
+
+  private pieceFault(row: PieceRow): string | undefined {
+    const piece = savedPiece(row);
+    const { seq, kind, text } = piece;
+    if (kind === 'orders') {
+      const { symbol, orders } = readState<OrdersText>(text);
+      const now = orders.map(({ orderId }) => this.market.desk.get(orderId)).filter(isThere);
+      if (stateText(now.map(writtenOrder)) === stateText(orders)) return undefined;
+      return `the orders of ${symbol} in the checkpoint at ${seq} are not those behind record ${seq}`;
+    }
+    if (kind !== 'instrument') return undefined; // how many ended orders are kept is a setting
+    const restored = new Market(this.limits);
+    const rest: MarketRest = { statusHead: 0, endsSeq: 0, endedCount: 0 };
+    restored.restore({ rest: JSON.stringify(rest), pieces: () => [piece] }, []);
+    for (const instrument of [...restored.all(), ...restored.deleted()]) {
+      const { symbol } = instrument.definition;
+      const now = this.market.known(symbol);
+      if (now !== undefined && instrumentHash(now) === instrumentHash(instrument)) continue;
+      return `the state of ${symbol} in the checkpoint at ${seq} is not that behind record ${seq}`;
+    }
+    return undefined;
+  }
+}
+
+function isThere<T>(value: T | undefined): value is T {
+  return value !== undefined;
 }

@@ -12,14 +12,15 @@ import type { Database } from 'bun:sqlite';
 
 import type { BatchEvent } from '../protocol/records';
 import { checkedRows } from './journal/checked-rows';
-import type { GapNote } from './journal/journal';
+import type { GapNote, SavedState } from './journal/journal';
 import type { JournalReading } from './journal/reading';
 import { rowToEvent } from './journal/records';
 import { idOf, KIND, seqOf, SLOT, SLOTS } from './journal/schema';
 import { connectToRead, isAtRest } from './journal/read-connection';
+import { readStates, type ReadCheckpoint } from './journal/saved-state';
 import { instrumentFault, Notes, strayFault } from './journal/verify-notes';
 import { checkRecords } from './journal/verify-pool';
-import { readCheckpoint } from './market/checkpoint';
+import { readCheckpoint, type MarketCheckpoint, type MarketPieces } from './market/checkpoint';
 import { Market, type MarketOptions } from './market/market';
 import { stateHash } from './market/state-hash';
 import { replayJournal } from './verify-replay';
@@ -39,6 +40,11 @@ export interface Verified {
     readonly to: number;
     readonly reason: string;
   }[];
+  /**
+   * Records were given up from here on, and no checkpoint tells the state behind them yet: it is that
+   * before them, from which a start would go on.
+   */
+  readonly unknownFrom?: number;
 }
 
 export interface VerifyOptions {
@@ -72,6 +78,7 @@ async function verify(
   db: Database,
   { limits, isReplayed = false, onRecords = () => {}, threadedRecords }: VerifyOptions,
 ): Promise<Verified | string> {
+  const checkpoints = readStates(db, reading.seqLast);
   const notes = new Notes(db, reading.seqLast);
   const found = await checkRecords(reading, db, onRecords, threadedRecords);
   if (found.structure !== undefined) return `the file is damaged: ${found.structure}`;
@@ -81,14 +88,17 @@ async function verify(
     strayFault(db) ??
     (found.cutSeq === 0 ? instrumentFault(db, reading, found.definitions) : undefined) ??
     unsealedFault(db, reading) ??
-    checkpointFault(reading, limits);
+    checkpointFault(checkpoints, limits);
   if (wrong !== undefined) return wrong;
   const continued = notes.continuedGaps();
-  const market = restoreNewest(db, reading, limits, continued);
+  const market = restoreNewest(db, reading, checkpoints.at(-1)?.saved, limits, continued);
   if (typeof market === 'string') return market;
-  const hash = stateHash(market);
+  const hash = stateHash(market.market);
+  const { unknownFrom } = market;
   if (isReplayed) {
-    const replayed = replayJournal(reading, limits, continued, (n) => onRecords(found.events + n));
+    const replayed = replayJournal(reading, checkpoints, limits, continued, (n) =>
+      onRecords(found.events + n),
+    );
     if (typeof replayed === 'string') return replayed;
     if (stateHash(replayed) !== hash) return 'the market that its newest checkpoint leads to is not the one that all records lead to'; // prettier-ignore
   }
@@ -101,6 +111,7 @@ async function verify(
     epochs: epochs.length,
     stateHash: hash,
     ...(missing.length > 0 && { gaps: missing }),
+    ...(unknownFrom !== undefined && { unknownFrom }),
   };
 }
 
@@ -119,13 +130,13 @@ function unsealedFault(db: Database, { path, epochs }: JournalReading): string |
 
 /** The first checkpoint that is not sound. */
 function checkpointFault(
-  { checkpoints }: JournalReading,
+  checkpoints: readonly ReadCheckpoint[],
   limits: MarketOptions,
 ): string | undefined {
-  for (const { seq, crc, state } of checkpoints) {
-    if (Bun.hash.crc32(state) !== crc) return `the checkpoint at ${seq} has not its checksum`;
+  for (const { seq, saved } of checkpoints) {
+    if (typeof saved === 'string') return `the checkpoint at ${seq} ${saved}`;
     try {
-      new Market(limits).restore(readCheckpoint(state), []);
+      new Market(limits).restore(stateOf(saved), []);
     } catch (e) {
       return `the checkpoint at ${seq} does not read: ${(e as Error).message}`;
     }
@@ -133,23 +144,26 @@ function checkpointFault(
   return undefined;
 }
 
+/** What a market is restored from. @throws Error when it does not read */
+export function stateOf(saved: SavedState): MarketCheckpoint | MarketPieces {
+  return saved.whole === null ? saved : readCheckpoint(saved.whole);
+}
+
 /** The market as a start would restore it: the newest checkpoint, and all that follows it. */
 function restoreNewest(
   db: Database,
   reading: JournalReading,
+  saved: SavedState | string | undefined,
   limits: MarketOptions,
   continued: ReadonlySet<number>,
-): Market | string {
-  const checkpoint = reading.checkpoints.at(-1);
+): { readonly market: Market; readonly unknownFrom: number | undefined } | string {
+  const state = typeof saved === 'object' ? saved : null; // faults were told before
   const market = new Market(limits);
-  const afterId = checkpoint === undefined ? -1 : idOf(checkpoint.seq, SLOT.checkpoint);
+  const afterId = state === null ? -1 : idOf(state.from, SLOT.checkpoint);
   const tail = new Tail(db, reading, afterId, continued);
   try {
-    market.restore(
-      checkpoint === undefined ? null : readCheckpoint(checkpoint.state),
-      tail.events(),
-    );
-    return tail.fault ?? market;
+    market.restore(state && stateOf(state), tail.events());
+    return tail.fault ?? { market, unknownFrom: tail.unknownFrom };
   } catch (e) {
     const { message } = e as Error;
     return (
@@ -163,6 +177,7 @@ class Tail {
   /** The newest place. */
   seq = 0;
   fault: string | undefined;
+  unknownFrom: number | undefined;
   private readonly db: Database;
   private readonly reading: JournalReading;
   private readonly afterId: number;
@@ -188,6 +203,10 @@ class Tail {
         if (seq > this.reading.seqLast) return;
         if (row.kind === KIND.gap) {
           const gap = this.reading.gaps.find(({ to }) => to === seq)!;
+          if (gap.reason === 'disk') {
+            this.unknownFrom = gap.from;
+            return;
+          }
           if (!this.continued.has(seq)) this.fault = unknownBehind(gap);
         }
         if (this.fault !== undefined) return;

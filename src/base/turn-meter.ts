@@ -30,6 +30,8 @@ export type TurnKind =
   /** A thread of the journal has read or written something. */
   | 'read'
   | 'commit'
+  /** Pieces of the state are captured. */
+  | 'checkpoint'
   /** Publishes are acknowledged; resumes are answered; replays go on. */
   | 'ack'
   | 'resume'

@@ -102,7 +102,7 @@ function openJournalSink({ data, config: file, onFault }: SinkOptions): Sink | S
 
 function lastTradeNumber({ market }: Recorder, symbol: string): number {
   const instrument = market.get(symbol);
-  return instrument instanceof FeedInstrument ? instrument.checkpoint().trades.numbers.last : 0;
+  return instrument instanceof FeedInstrument ? instrument.head().trades.numbers.last : 0;
 }
 
 function submit(

@@ -72,6 +72,14 @@ export interface MetricSources {
   readonly loopLag: Durations;
   /** Of each kind that there was. */
   readonly turns: { readonly durations: ReadonlyMap<string, Durations> };
+  readonly checkpoints: () => {
+    readonly cycles: number;
+    readonly pieces: number;
+    readonly bytes: number;
+    readonly tookMs: number;
+    readonly ageMs: number;
+    readonly tailRecords: number;
+  };
   readonly recovery: { readonly ms: number; readonly records: number };
   readonly sessions: () => number;
   /** Sessions that do not keep up now, and times that one left the native topics. */
@@ -307,7 +315,8 @@ export class Metrics {
     ]);
   }
 
-  private addJournal({ journal, recovery, disk, damagedBlocks }: MetricSources): void {
+  private addJournal(sources: MetricSources): void {
+    const { journal, recovery, disk, damagedBlocks } = sources;
     const { registry } = this;
     const states: Read = () =>
       (['ok', 'failing', 'hole'] as const).map((state) => [
@@ -339,8 +348,32 @@ export class Metrics {
       return freeBytes === null ? [] : [[{}, freeBytes]];
     };
     registry.gauge('journal_disk_free_bytes', 'Free room on the file system of the journal', free);
+    this.addCheckpoints(sources);
     registry.gauge('recovery_seconds', 'What the start took to read the journal', () => [[{}, recovery.ms / 1_000]]); // prettier-ignore
     registry.gauge('recovery_records', 'Records behind the checkpoint that the start read', () => [[{}, recovery.records]]); // prettier-ignore
+  }
+
+  private addCheckpoints({ checkpoints }: MetricSources): void {
+    const { registry } = this;
+    const figures = [
+      ['counter', 's_total', 'Checkpoints that have ended', 'cycles', 1],
+      ['counter', '_pieces_total', 'Pieces of the state that were captured', 'pieces', 1],
+      ['counter', '_bytes_total', 'Size of these pieces before they were packed', 'bytes', 1],
+      ['gauge', '_seconds', 'How long the newest checkpoint took', 'tookMs', 1_000],
+      [
+        'gauge',
+        '_age_seconds',
+        'How long ago it ended; without one, since the start',
+        'ageMs',
+        1_000,
+      ],
+    ] as const;
+    for (const [kind, name, help, figure, scale] of figures) {
+      registry[kind](`checkpoint${name}`, help, () => [[{}, checkpoints()[figure] / scale]]);
+    }
+    registry.gauge('journal_tail_records', 'Records that a start would read again', () => [
+      [{}, checkpoints().tailRecords],
+    ]);
   }
 
   private addPublishers({ publishers }: MetricSources): void {

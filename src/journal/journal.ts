@@ -6,6 +6,7 @@
 import type { Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Cause } from './causes';
+import type { PieceContent, PieceKind } from './piece';
 
 /** What the journal takes: any run of events with consecutive places. */
 export interface JournalBatch {
@@ -73,6 +74,53 @@ export interface JournalStatus {
   readonly lagMs: number;
 }
 
+/** What checkpoints have come to since the start. */
+export interface CheckpointFigures {
+  /** Ended ones. */
+  readonly cycles: number;
+  readonly pieces: number;
+  /** Of what was captured, before it was packed. */
+  readonly bytes: number;
+  /** How long the newest one took, in ms. */
+  readonly tookMs: number;
+  /** How long ago it ended; of none, since the start. */
+  readonly ageMs: number;
+  /** Records that a start would read again. */
+  readonly tailRecords: number;
+}
+
+/** A thing of the state as it was captured. */
+export interface Captured extends PieceContent {
+  readonly kind: PieceKind;
+  /** Of an instrument its symbol; of the others the number of the chunk. */
+  readonly key: string | number;
+  /** Of an instrument's orders the number of the chunk. */
+  readonly chunk: number;
+  /** The place at which it was this. */
+  readonly seq: number;
+}
+
+/** What checkpoints are taken of. It is asked between batches only. */
+export interface StateSource {
+  /** Whether anything is not as it was captured last. */
+  readonly isChanged: boolean;
+  /** Begins a cycle, which captures what has changed. */
+  begin(): void;
+  /** The next thing that it captures; undefined behind the last. @param seq the newest place */
+  next(seq: number): Captured | undefined;
+  /** What else of the state a cycle keeps: small. Asked for once, behind its last piece. */
+  rest(): StateRest;
+  /** The cycle is given up: what it has captured counts as changed. */
+  abort(): void;
+}
+
+export interface StateRest {
+  /** Of the market, as JSON: as it was when the cycle began. */
+  readonly text: string;
+  /** Chunks of ended orders below this one are empty. */
+  readonly endedFrom: number;
+}
+
 /** What the journal tells those who run it. */
 export interface JournalNotices {
   /** It cannot go on: the process must end. */
@@ -81,7 +129,7 @@ export interface JournalNotices {
   onFailing?(reason: string, cause: Cause): void;
   /** The disk takes records again. */
   onRecovered?(): void;
-  /** Records up to `to` were given up; a checkpoint behind them holds the state. */
+  /** Records up to `to` were given up; a checkpoint behind them begins. */
   onHole?(gap: GapNote): void;
   /** The journal has no book of these any more; they are to be written whole again. */
   onBookless?(symbols: ReadonlySet<string>): void;
@@ -125,6 +173,24 @@ export interface JournalWarning {
   readonly hint: string;
 }
 
+/** A checkpoint as it was read. */
+export interface SavedState {
+  /** The records behind this place lead from it to the present. */
+  readonly from: number;
+  /** All of the state at that place, in one text: of a journal of schema 3 or before. Else null. */
+  readonly whole: string | null;
+  /** `StateRest.text`. */
+  readonly rest: string;
+  /** The pieces, those of instruments by their ids. Each counts from its own place on. */
+  readonly pieces: () => Iterable<SavedPiece>;
+}
+
+export interface SavedPiece extends PieceContent {
+  readonly kind: PieceKind;
+  readonly key: number;
+  readonly seq: number;
+}
+
 /** What an opened journal knows of the time before. */
 export interface Recovered {
   /** The life of the numbering that begins now. */
@@ -133,11 +199,9 @@ export interface Recovered {
   readonly lastSeq: number;
   /** Last of the places that were given before and are not in it at its end; null when none is. */
   readonly missingTo: number | null;
-  /** The newest sound checkpoint, as it was given; null when there is none. */
-  readonly checkpoint: string | null;
-  /** Place of the checkpoint; 0 without one. */
-  readonly checkpointSeq: number;
-  /** The events behind the checkpoint, in order, and the gaps between them. Read it once. */
+  /** The newest sound checkpoint; null when there is none. */
+  readonly saved: SavedState | null;
+  /** The events behind `saved.from`, in order, and the gaps between them. Read it once. */
   readonly tail: Iterable<BatchEvent | TailGap>;
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
   readonly warnings: readonly JournalWarning[];

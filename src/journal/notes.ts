@@ -19,9 +19,12 @@ export interface CheckpointRow {
   readonly seq: number;
   /** CRC-32 of state. */
   readonly crc: number;
+  /** The whole state; of a mark what it says of its pieces. */
   readonly state: string;
-  /** 1: the records before it do not lead to it. */
-  readonly behind_gap: number;
+  /** 2: a mark. 1: the records before it do not lead to it. */
+  readonly side: number;
+  /** Of a mark the place at which its cycle began. */
+  readonly from: number;
 }
 
 interface NoteRow {
@@ -101,21 +104,21 @@ export function readGaps(db: Database): GapNote[] {
   }));
 }
 
-const CHECKPOINTS = `SELECT r.id / ${SLOTS} AS seq, r.ref AS crc, r.text AS state, r.side AS behind_gap
-  FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ${KIND.checkpoint} ORDER BY n.id`;
+const CHECKPOINT = `SELECT r.id / ${SLOTS} AS seq, r.ref AS crc, r.text AS state, r.side, r.prev_seq AS "from"
+  FROM record r WHERE r.id = ?`;
+
+/** Newest first, each read when it is asked for: of schema 3 each gap keeps one, with the whole state. */
+export function* newestCheckpoints(db: Database): Generator<CheckpointRow> {
+  const ids = db
+    .query<{ id: number }, [number]>('SELECT id FROM note WHERE kind = ? ORDER BY id DESC')
+    .all(KIND.checkpoint);
+  for (const { id } of ids) {
+    const row = db.query<CheckpointRow, [number]>(CHECKPOINT).get(id);
+    if (row !== null) yield row;
+  }
+}
 
 /** Oldest first. */
 export function readCheckpoints(db: Database): CheckpointRow[] {
-  return db.query<CheckpointRow, []>(CHECKPOINTS).all();
-}
-
-/** The newest whose state has its checksum; those before it, of which each gap keeps one, are not read. */
-export function newestCheckpoint(db: Database): CheckpointRow | undefined {
-  const newest = db.prepare<CheckpointRow, []>(`${CHECKPOINTS} DESC`);
-  try {
-    for (const row of newest.iterate()) if (Bun.hash.crc32(row.state) === row.crc) return row;
-    return undefined;
-  } finally {
-    newest.finalize(); // an open one would hold SQLite's checkpoints back
-  }
+  return Array.from(newestCheckpoints(db)).toReversed();
 }

@@ -14,17 +14,21 @@ import type { Clock } from '../base/clock';
 import { freshNumber, secretBytes, type Secrets } from '../base/secrets';
 import { StartFault } from '../base/start-fault';
 import { causeOf, unwritable } from './causes';
+import type { Slices } from './checkpoints';
 import { checkedRows, JournalDamage } from './checked-rows';
 import { lockDirectory, type DirectoryLock } from './directory';
+import { cutOff } from './cut';
 import { readHead, type HeadPosition } from './head';
 import { headDoubt } from './head-doubt';
 import type { Durability, GapNote, GapReason, JournalWarning, Recovered, TailGap } from './journal';
-import { newestCheckpoint, readEpochs, readPastEpochs } from './notes';
+import { newestCheckpoints, readEpochs, readGaps, readPastEpochs } from './notes';
 import { checkForeign, countTables, JOURNAL_FILE, needsUpgrade } from './reading';
 import { rowToEvent } from './records';
+import { newestState } from './saved-state';
 import { createTables, finishSalvage, salvage } from './salvage';
 import { idOf, KIND, seqOf, SLOT, SLOTS } from './schema';
-import { SqliteJournal, type JournalOptions } from './sqlite-journal';
+import type { JournalOptions } from './journal-parts';
+import { SqliteJournal } from './sqlite-journal';
 import { clearSuspicion, suspicion } from './suspicion';
 import { upgrade } from './upgrade';
 import { InlineWriter, type CreateWriter } from './writer';
@@ -43,6 +47,8 @@ export interface OpeningOptions {
   readonly onDamage?: ((message: string) => void) | undefined;
   /** Rows taken over so far of a damaged journal. */
   readonly onSalvage?: ((rows: number) => void) | undefined;
+  /** How checkpoints share the loop; by default they do not. */
+  readonly slices?: Slices | undefined;
   /** What the number of the epoch is drawn from; the system's generator by default. */
   readonly secrets?: Secrets | undefined;
 }
@@ -126,7 +132,7 @@ function inspect(
       if (countTables(db) === 0) return undefined; // made, and never written
       // What every start reads, and the first and last of each table (one at a time, or all is read).
       readEpochs(db);
-      newestCheckpoint(db);
+      newestCheckpoints(db).next();
       for (const end of ['min', 'max']) {
         db.query(`SELECT ${end}(id) FROM record`).get();
         db.query(`SELECT ${end}(last_id) FROM block`).get();
@@ -171,27 +177,30 @@ function recover(
   lock: DirectoryLock,
   options: JournalOptions,
   clock: Clock,
-  {
-    createWriter = (_, own, events) => new InlineWriter(own, events),
-    secrets = secretBytes,
-  }: OpeningOptions,
+  opening: OpeningOptions,
   before: HeadPosition | undefined,
   lossReason: GapReason,
 ): OpenedJournal {
+  const { secrets = secretBytes } = opening;
+  const { createWriter = (_, own, writerEvents) => new InlineWriter(own, writerEvents) } = opening;
   const instruments = db.query<{ id: number; symbol: string }, []>('SELECT id, symbol FROM instrument').all(); // prettier-ignore
   const instrumentIds = new Map(instruments.map(({ id, symbol }) => [symbol, id]));
-  const newest = db.query<{ id: number | null }, []>('SELECT max(id) AS id FROM record').get();
-  const found = newest?.id == null ? 0 : seqOf(newest.id);
-  const lastSeq = Math.max(found, before?.seq ?? 0);
+  const endOf = (): number => {
+    const newest = db.query<{ id: number | null }, []>('SELECT max(id) AS id FROM record').get();
+    return newest?.id == null ? 0 : seqOf(newest.id);
+  };
+  const lastSeq = Math.max(endOf(), before?.seq ?? 0);
+  const found = newestState(db);
+  const { saved } = found;
+  cutUnknown(db, saved?.from ?? 0, options.directory, clock, opening);
+  const end = endOf();
   const gaps: GapNote[] = [];
-  if (lastSeq > found) gaps.push({ type: 'gap', from: found + 1, to: lastSeq, reason: lossReason });
+  if (lastSeq > end) gaps.push({ type: 'gap', from: end + 1, to: lastSeq, reason: lossReason });
   // Two lives never share one, whatever the clock says, also those of copies of one journal.
   const past = readEpochs(db);
   const taken = new Set(past.map((life) => life.epoch)).add(before?.epoch ?? 0);
   const epoch = freshNumber(secrets, taken);
-  const doubt = headDoubt(before, { seq: found, epochs: past }, options.durability === 'async');
-  const checkpoint = newestCheckpoint(db);
-  const checkpointSeq = checkpoint?.seq ?? 0;
+  const doubt = headDoubt(before, { seq: end, epochs: past }, options.durability === 'async');
   const synchronous = synchronousFor(options.durability);
   const path = join(options.directory, JOURNAL_FILE);
   const journal = new SqliteJournal(
@@ -204,13 +213,15 @@ function recover(
       isEndTaken: past.some((e) => e.clean === 1 && e.first_seq <= lastSeq && e.last_seq === lastSeq), // prettier-ignore
       gaps,
       instrumentIds,
-      sinceCheckpoint: found - checkpointSeq,
+      known: { ...found.known, tailRecords: end - (saved?.from ?? 0) },
+      slices: opening.slices,
       createWriter: (events) =>
         createWriter({ path, synchronous, retention: options.retention }, db, events),
     },
     options,
   );
-  const afterId = checkpoint === undefined ? -1 : idOf(checkpointSeq, SLOT.checkpoint);
+  // Behind all that is noted at that place but the end of an epoch.
+  const afterId = saved === null ? -1 : idOf(saved.from, SLOT.checkpoint);
   const tail = readTail(db, afterId, new Map(instruments.map(({ id, symbol }) => [id, symbol])));
   return {
     journal,
@@ -218,13 +229,28 @@ function recover(
       epoch,
       lastSeq,
       missingTo: gaps.at(-1)?.to ?? null,
-      checkpoint: checkpoint?.state ?? null,
-      checkpointSeq,
+      saved,
       tail,
-      pastEpochs: readPastEpochs(db, found, gaps[0]),
+      pastEpochs: readPastEpochs(db, end, gaps[0]),
       warnings: [...lockWarnings(lock, path), ...(doubt === undefined ? [] : [doubt])],
     },
   };
+}
+
+/** What follows a gap that no checkpoint reaches over is no state that is known. */
+function cutUnknown(
+  db: Database,
+  from: number,
+  directory: string,
+  clock: Clock,
+  { onDamage }: OpeningOptions,
+): void {
+  const gap = readGaps(db).find(({ reason, to }) => reason === 'disk' && to > from);
+  if (gap === undefined) return;
+  const aside = cutOff(db, directory, gap.from, clock.now());
+  onDamage?.(
+    `the process ended before a checkpoint told the state behind the gap from ${gap.from} to ${gap.to}; the records behind it are in ${aside} now, and the market goes on from before it`,
+  );
 }
 
 function lockWarnings({ unguarded }: DirectoryLock, path: string): JournalWarning[] {

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 
 import { StartFault } from '../base/start-fault';
 import type { GapNote } from './journal';
-import { readCheckpoints, readEpochs, readGaps, type CheckpointRow, type EpochRow } from './notes';
+import { readEpochs, readGaps, type EpochRow } from './notes';
 import { connectToRead, watchUnchanged } from './read-connection';
 import type { RecordRow } from './records';
 import {
@@ -68,7 +68,7 @@ export function checkForeign(path: string): StartFault | undefined {
     }
     const version = pragma(db, 'user_version');
     if (version === SCHEMA_VERSION || countTables(db) === 0) return undefined;
-    if (version === UPGRADABLE_VERSION) {
+    if (version >= UPGRADABLE_VERSION && version < SCHEMA_VERSION) {
       return new StartFault(
         'journal-older',
         `${path} was written by an older Tapedeck (schema ${version}; this one reads ${SCHEMA_VERSION})`,
@@ -92,12 +92,13 @@ export function checkForeign(path: string): StartFault | undefined {
   }
 }
 
-/** Whether it is a journal of the schema before this one. */
+/** Whether it is a journal of a schema before this one that can be brought up to it. */
 export function needsUpgrade(path: string): boolean {
   const db = connectToRead(path);
   try {
     if (countTables(db) === 0 || pragma(db, 'application_id') !== APPLICATION_ID) return false;
-    return pragma(db, 'user_version') === UPGRADABLE_VERSION;
+    const version = pragma(db, 'user_version');
+    return version >= UPGRADABLE_VERSION && version < SCHEMA_VERSION;
   } finally {
     db.close();
   }
@@ -168,8 +169,6 @@ export class JournalReading {
   readonly seqLast: number;
   readonly epochs: readonly EpochRow[];
   readonly instruments: readonly InstrumentRow[];
-  /** Oldest first. */
-  readonly checkpoints: readonly CheckpointRow[];
   /** In the order of their places. */
   readonly gaps: readonly GapNote[];
   private readonly db: Database;
@@ -190,7 +189,6 @@ export class JournalReading {
     this.seqLast = last === null ? 0 : seqOf(last);
     this.epochs = readEpochs(db);
     this.instruments = all(db, 'SELECT id, symbol, definition FROM instrument ORDER BY id');
-    this.checkpoints = readCheckpoints(db);
     this.gaps = readGaps(db);
     db.run('COMMIT');
   }

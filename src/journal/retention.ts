@@ -1,18 +1,23 @@
 /**
  * Retention: deletes the oldest records, a few blocks at a time, when they are too old or too many.
  *
- * It runs on the connection that writes, between transactions. What the next start needs (the newest
- * checkpoint and all behind it) stays in any case, and so do the notes of epochs. What is gone is
+ * It runs on the connection that writes, between transactions. What the next start needs (the two newest
+ * checkpoints, and all behind where the older began) stays in any case, and so do the notes of epochs. What is gone is
  * declared: one gap from the first place on, in the same transaction. SQLite uses the room again; the
  * file itself does not shrink. Bounded: `BLOCKS_A_STEP` blocks a step.
  */
 
 import type { Database } from 'bun:sqlite';
 
-import { idOf, KIND, seqOf, SLOT } from './schema';
+import { idOf, KIND, MARK_SIDE, seqOf, SLOT, SLOTS } from './schema';
 import type { Retention } from './writer';
 
 const BLOCKS_A_STEP = 4;
+
+/** From which id on a start may read, whichever of the two newest checkpoints it takes. */
+const NEEDED_FROM = `SELECT min(CASE WHEN r.side = ${MARK_SIDE} THEN r.prev_seq * ${SLOTS} ELSE r.id END)
+  FROM (SELECT id FROM note WHERE kind = ${KIND.checkpoint} ORDER BY id DESC LIMIT 2) n
+  JOIN record r ON r.id = n.id`;
 
 export class Retainer {
   private readonly db: Database;
@@ -62,7 +67,7 @@ export class Retainer {
     const row = this.db
       .query<{ id: number | null }, (number | null)[]>(
         // All of them must be old: when one was written is under no checksum.
-        `SELECT CASE WHEN max(last_id) < (SELECT max(id) FROM note WHERE kind = ${KIND.checkpoint})
+        `SELECT CASE WHEN max(last_id) < (${NEEDED_FROM})
              AND (?1 IS NULL OR max(written) < unixepoch() - ?1 * 3600) THEN max(last_id) END AS id
            FROM (SELECT last_id, written FROM block ORDER BY last_id LIMIT ${BLOCKS_A_STEP})`,
       )

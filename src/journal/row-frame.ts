@@ -26,6 +26,7 @@ import { BOOK_FORMS } from '../../protocol/messages';
 import { orderTime, type BatchEvent, type RecordedTrade } from '../../protocol/records';
 import { sumHigh, sumLow } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
+import { pieceBytes, type RawPiece } from './piece';
 import {
   AGGRESSORS,
   commandText,
@@ -34,7 +35,7 @@ import {
   timingFlags,
   type RecordRow,
 } from './records';
-import { BODY_COLUMN, idOf, KIND, OWN_COLUMNS, SLOT, type KindName } from './schema';
+import { BODY_COLUMN, idOf, KIND, MARK_SIDE, OWN_COLUMNS, SLOT, type KindName } from './schema';
 
 export const ROW_FIELDS = 14;
 export const OWN_FIRST = 8;
@@ -51,12 +52,16 @@ export interface RowFrame {
   readonly extras: Float64Array<ArrayBuffer>;
   /** Instruments that are to be known though their record is missing: id and definition. */
   readonly definitions?: readonly (readonly [id: number, text: string])[];
+  /** Checkpoints behind this id are not sound, and pieces behind this cycle are of one that did not end. */
+  readonly unfinished?: { readonly lastId: number; readonly cycle: number };
+  /** What of the state stands behind the records before this frame's marks. */
+  readonly pieces?: readonly RawPiece[];
 }
 
 /** What the journal notes at a place besides events. */
 export type Note =
   | { readonly kind: 'gap'; readonly from: number; readonly reason: string }
-  | { readonly kind: 'checkpoint'; readonly behindGap: boolean; readonly state: string }
+  | { readonly kind: 'checkpoint'; readonly from: number; readonly text: string }
   | { readonly kind: 'epoch'; readonly event: 'opened' | 'closed'; readonly epoch: number };
 
 /** Names of kinds by number. */
@@ -78,8 +83,16 @@ export class RowFrameWriter {
   private texts: string[] = [];
   private textLength = 0;
   private extras: number[] = [];
+  private pieces: RawPiece[] = [];
+  /** About what its pieces take in memory. */
+  pieceBytes = 0;
 
-  /** About what the frame takes in memory. */
+  /** Whether nothing is in it. */
+  get isEmpty(): boolean {
+    return this.rows === 0 && this.pieces.length === 0;
+  }
+
+  /** About what the frame takes in memory, pieces apart. */
   get bytes(): number {
     const numbers = this.rows * ROW_FIELDS + this.extras.length;
     return numbers * 8 + this.blobEnd + this.textLength * 2;
@@ -96,7 +109,15 @@ export class RowFrameWriter {
     this.blobEnd = 0;
     this.textLength = 0;
     if (extras !== NO_EXTRAS) this.extras = [];
-    return { rows, numbers, blobs, texts, extras };
+    const { pieces } = this;
+    this.pieces = [];
+    this.pieceBytes = 0;
+    return { rows, numbers, blobs, texts, extras, ...(pieces.length > 0 && { pieces }) };
+  }
+
+  piece(piece: RawPiece): void {
+    this.pieces.push(piece);
+    this.pieceBytes += pieceBytes(piece);
   }
 
   /** @param instrument its id in the journal */
@@ -154,9 +175,9 @@ export class RowFrameWriter {
         this.text(note.reason);
         return;
       case 'checkpoint':
-        this.open(KIND.checkpoint, idOf(seq, SLOT.checkpoint), 0, 0, at, at);
-        this.own(note.behindGap ? 1 : 0, Bun.hash.crc32(note.state), NONE, NONE, NONE);
-        this.text(note.state);
+        this.open(KIND.checkpoint, idOf(seq, SLOT.checkpoint), 0, note.from, at, at);
+        this.own(MARK_SIDE, Bun.hash.crc32(note.text), NONE, NONE, NONE);
+        this.text(note.text);
         return;
       case 'epoch':
         this.open(KIND.epoch, idOf(seq, SLOT[note.event]), 0, 0, at, at);

@@ -14,11 +14,13 @@ import {
   RowFrameWriter,
   type RowFrame,
 } from './row-frame';
+import { PIECE_KIND, pieceCrc, PiecePacker, type RawPiece } from './piece';
 import { parseDefinition, type RecordRow } from './records';
 import {
   BODY_COLUMN,
   insertSql,
   KIND,
+  MARK_SIDE,
   OWN_COLUMNS,
   SELECT_RECORD,
   SLOT,
@@ -29,8 +31,16 @@ import {
 
 type Run = (id: number, n: Float64Array, at: number, body: Uint8Array | string | null) => void;
 
-/** Newest checkpoints that are kept, besides those behind a gap. */
+/** Newest checkpoints that are kept, besides those of schema 3 behind a gap. */
 const CHECKPOINTS_KEPT = 2;
+
+/** Of a thing those that the two newest checkpoints, and the cycle that is under way, do not need. Binds: kind, key, cycle. */
+const DROP_PIECES = `DELETE FROM piece WHERE kind = ?1 AND key = ?2 AND cycle <
+  (SELECT max(cycle) FROM piece WHERE kind = ?1 AND key = ?2 AND cycle <= ?3)`;
+/** Chunks of ended orders that are empty by all checkpoints. Binds: kind. */
+const DROP_EMPTY = `DELETE FROM piece WHERE kind = ? AND key <
+  (SELECT min(CASE WHEN json_valid(r.text) THEN r.text ->> 'endedFrom' END) FROM note n JOIN record r ON r.id = n.id
+    WHERE n.kind = ${KIND.checkpoint} AND r.side = ${MARK_SIDE})`;
 
 export class RowWriter {
   private readonly db: Database;
@@ -42,6 +52,9 @@ export class RowWriter {
   private readonly dropOpen: Statement;
   private readonly putNote: Statement;
   private readonly putExtras: Statement;
+  private readonly putPiece: Statement;
+  private readonly dropPieces: Statement;
+  private readonly packer = new PiecePacker();
   private fold = new BlockFold();
   /** Of the frame that is being written. */
   private extras = NO_EXTRAS;
@@ -59,6 +72,10 @@ export class RowWriter {
     this.dropOpen = this.prepare('DELETE FROM open_block');
     this.putNote = this.prepare('INSERT OR REPLACE INTO note VALUES (?, ?)');
     this.putExtras = this.prepare(UPDATE_EXTRAS);
+    this.putPiece = this.prepare(
+      'INSERT OR REPLACE INTO piece (kind, key, cycle, seq, crc, body) VALUES (?, ?, ?, ?, ?, ?)',
+    );
+    this.dropPieces = this.prepare(DROP_PIECES);
     this.resume();
   }
 
@@ -79,6 +96,8 @@ export class RowWriter {
 
   write(frame: RowFrame): void {
     for (const [id, text] of frame.definitions ?? []) this.define(id, text);
+    if (frame.unfinished !== undefined) this.clear(frame.unfinished);
+    for (const piece of frame.pieces ?? []) this.writePiece(piece);
     this.extras = frame.extras;
     this.fold.take(frame, this.writeRow, this.writeBlock);
     const open = this.fold.current();
@@ -142,14 +161,30 @@ export class RowWriter {
     );
   }
 
-  /** Those behind a gap stay: nothing else tells the state there. */
+  private clear({ lastId, cycle }: NonNullable<RowFrame['unfinished']>): void {
+    const behind = `SELECT id FROM note WHERE kind = ${KIND.checkpoint} AND id > ?`;
+    this.db.run(`DELETE FROM record WHERE id IN (${behind})`, [lastId]);
+    this.db.run(`DELETE FROM note WHERE kind = ${KIND.checkpoint} AND id > ?`, [lastId]);
+    this.db.run('DELETE FROM piece WHERE cycle > ?', [cycle]);
+  }
+
+  private writePiece(raw: RawPiece): void {
+    const { kind, key, cycle, seq } = raw;
+    const body = this.packer.pack(raw);
+    const crc = pieceCrc({ kind, key, cycle, seq, body });
+    this.putPiece.run(kind, key, cycle, seq, crc, body);
+    this.dropPieces.run(kind, key, cycle - CHECKPOINTS_KEPT);
+  }
+
+  /** Those of schema 3 behind a gap stay: nothing else tells the state there. */
   private dropCheckpoints(): void {
     const old = `SELECT n.id FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ${KIND.checkpoint}
-      AND r.side = 0 ORDER BY n.id DESC LIMIT -1 OFFSET ${CHECKPOINTS_KEPT}`;
+      AND r.side <> 1 ORDER BY n.id DESC LIMIT -1 OFFSET ${CHECKPOINTS_KEPT}`;
     for (const { id } of this.db.query<{ id: number }, []>(old).all()) {
       this.db.run('DELETE FROM record WHERE id = ?', [id]);
       this.db.run(`DELETE FROM note WHERE kind = ${KIND.checkpoint} AND id = ?`, [id]);
     }
+    this.db.run(DROP_EMPTY, [PIECE_KIND.ended]);
   }
 
   private prepare(sql: string): Statement<unknown, SQLQueryBindings[]> {

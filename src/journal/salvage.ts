@@ -2,8 +2,8 @@
  * Salvage: what is good of a damaged journal goes on in a new file; the damaged one is set aside under a
  * new name, whole and unchanged.
  *
- * Taken over is every record up to a place that SQLite reads and whose block has its checksum, and what
- * the journal noted. Places that are missing then are noted as gaps. The new file takes the place of the
+ * Taken over is every record up to a place that SQLite reads and whose block has its checksum, what the
+ * journal noted, and every piece of the state that has its checksum. Places that are missing then are noted as gaps. The new file takes the place of the
  * old one only when it is complete, so a salvage that is interrupted is begun again, or ended, by the
  * next start. Bounded: one block of rows.
  */
@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import type { Nanos } from '../../protocol/time';
 import { PRIVATE_FILE } from '../base/private-files';
 import { isSound, type BlockRow } from './checked-rows';
+import { pieceCrc, type PieceRow } from './piece';
 import { JOURNAL_FILE } from './reading';
 import type { RecordRow } from './records';
 import { RowFrameWriter } from './row-frame';
@@ -35,6 +36,7 @@ import { VIEWS } from './views';
 const PARTIAL = 'journal.salvage-partial.sqlite';
 const COMPLETE = 'journal.salvaged.sqlite';
 const PAGE_ROWS = 512;
+const PIECES_A_WRITE = 64;
 /** Places that were committed, and not shown yet when the process ended: fewer. */
 const UNSHOWN_MAX = 1_000_000;
 const SIDE_FILES = ['', '-wal', '-shm'];
@@ -80,6 +82,7 @@ export function salvage(
     copyInstruments(source, target);
     // One transaction a page of rows: one a row would take a system call for each.
     copy.run(source, (write) => target.transaction(write)());
+    copyPieces(source, target);
     source.close();
   }
   writer.endBlock();
@@ -97,7 +100,7 @@ export function salvage(
 }
 
 /** Two may be set aside in one start. */
-function unusedName(directory: string, millis: number): string {
+export function unusedName(directory: string, millis: number): string {
   for (let n = millis; ; n++) {
     const path = join(directory, `journal-damaged-${n}.sqlite`);
     if (!existsSync(path)) return path;
@@ -117,7 +120,7 @@ function openDamaged(path: string): Database | undefined {
   }
 }
 
-function copyInstruments(source: Database, target: Database): void {
+export function copyInstruments(source: Database, target: Database): void {
   try {
     const put = target.prepare('INSERT OR IGNORE INTO instrument VALUES (?, ?, ?, ?, ?)');
     for (const row of source.query('SELECT * FROM instrument ORDER BY id').values()) {
@@ -127,6 +130,47 @@ function copyInstruments(source: Database, target: Database): void {
   } catch {
     // The records of their definitions put them in again.
   }
+}
+
+/** What does not read is left out, and with it the checkpoints that it is of. */
+function copyPieces(source: Database, target: Database): void {
+  const put = target.prepare(
+    'INSERT OR IGNORE INTO piece (kind, key, cycle, seq, crc, body) VALUES (?, ?, ?, ?, ?, ?)',
+  );
+  const copy = (id: number): void => {
+    try {
+      const piece = source
+        .query<PieceRow, [number]>(
+          'SELECT kind, key, cycle, seq, crc, body FROM piece WHERE id = ?',
+        )
+        .get(id);
+      if (piece === null || pieceCrc(piece) !== piece.crc) return;
+      const { kind, key, cycle, seq, crc, body } = piece;
+      put.run(kind, key, cycle, seq, crc, body);
+    } catch {
+      // On a page that is damaged.
+    }
+  };
+  const ids = pieceIds(source);
+  for (let i = 0; i < ids.length; i += PIECES_A_WRITE) {
+    target.transaction(() => ids.slice(i, i + PIECES_A_WRITE).forEach(copy))();
+  }
+  put.finalize();
+}
+
+/** From the index, or where that does not read from the table as far as it does; none of schema 3 or before. */
+function pieceIds(source: Database): number[] {
+  for (const from of ['piece INDEXED BY piece_of', 'piece NOT INDEXED']) {
+    const ids: number[] = [];
+    try {
+      const select = source.query<{ id: number }, []>(`SELECT id FROM ${from}`);
+      for (const { id } of select.iterate()) ids.push(id);
+      return ids;
+    } catch {
+      if (ids.length > 0 && from.endsWith('NOT INDEXED')) return ids;
+    }
+  }
+  return [];
 }
 
 class Copy {

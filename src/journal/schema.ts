@@ -6,6 +6,9 @@
  * journal notes at a place: a gap that ends there, a checkpoint of the state behind it, the end of one
  * epoch and the beginning of the next. So the order of ids is the order in which all of it was true.
  *
+ * A checkpoint is the mark that ends a cycle: since it began, each thing that had changed was written as a
+ * piece of the state, at a place of its own. The newest pieces of cycles that have ended are the state.
+ *
  * The table has no index, which would cost the writer two thirds of its pace. Instead there is a row of
  * `block` for every `BLOCK_ROWS` records, with their checksum, and in it a row of `part` for each
  * instrument, with its times and newest places: enough to find anything by reading a block or two.
@@ -15,8 +18,8 @@
  */
 
 export const APPLICATION_ID = 0x7461_7065; // "tape"
-export const SCHEMA_VERSION = 3;
-/** What is brought up to this version where it lies. */
+export const SCHEMA_VERSION = 4;
+/** The oldest that is brought up to this version where it lies. */
 export const UPGRADABLE_VERSION = 2;
 
 export const KIND = {
@@ -38,6 +41,9 @@ export type KindName = keyof typeof KIND;
 export const SLOT = { event: 0, gap: 1, checkpoint: 2, closed: 3, opened: 4 } as const;
 export const SLOTS = 8;
 
+/** `side` of a checkpoint that is the mark of a cycle. */
+export const MARK_SIDE = 2;
+
 /** Records in a block. */
 export const BLOCK_ROWS = 1_024;
 
@@ -48,6 +54,19 @@ export function idOf(seq: number, slot: number = SLOT.event): number {
 export function seqOf(id: number): number {
   return Math.floor(id / SLOTS);
 }
+
+/** What schema 4 added. */
+export const PIECE_TABLE = `CREATE TABLE piece (                   -- the state of one thing at one place, as in journal/piece.ts
+  id    INTEGER PRIMARY KEY,
+  kind  INTEGER NOT NULL,              -- 1 instrument 2 its open orders, some 3 orders that have ended, a thousand 4 owners, a thousand
+  key   INTEGER NOT NULL,              -- of an instrument its id; of its orders id * 2^20 + chunk; of the others the number of the chunk
+  cycle INTEGER NOT NULL,              -- those of cycles behind the newest checkpoint's count for nothing
+  seq   INTEGER NOT NULL,              -- the place
+  crc   INTEGER NOT NULL,
+  body  BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX piece_of ON piece (kind, key, cycle);
+`;
 
 export const TABLES = `
 CREATE TABLE instrument (
@@ -61,7 +80,7 @@ CREATE TABLE record (
   id           INTEGER PRIMARY KEY,    -- place (seq) * 8 + slot: 0 event 1 gap 2 checkpoint 3 epoch closed 4 epoch opened
   kind         INTEGER NOT NULL,       -- 1 instrument 2 tick 3 trade 4 bbo 5 book 6 status 7 command 8 snapshot 9 gap 10 checkpoint 11 epoch
   instrument   INTEGER NOT NULL,       -- 0 for kinds 9 to 11
-  prev_seq     INTEGER NOT NULL,       -- the place before it on its topic
+  prev_seq     INTEGER NOT NULL,       -- the place before it on its topic; checkpoint of pieces: where its cycle began
   event_time   INTEGER NOT NULL,       -- ns since 1970
   receive_time INTEGER NOT NULL,
   price        INTEGER,                -- scaled, as are all prices and quantities
@@ -71,11 +90,11 @@ CREATE TABLE record (
   ask          INTEGER,
   ask_quantity INTEGER,
   volume       INTEGER,
-  side         INTEGER,                -- trade, command: 0 buy 1 sell 2 none; book: 0 snapshot 1 delta 2 incomplete; checkpoint: 1 behind a gap
+  side         INTEGER,                -- trade, command: 0 buy 1 sell 2 none; book: 0 snapshot 1 delta 2 incomplete; checkpoint: 2 of pieces; of schema 3 and before: 1 behind a gap
   ref          INTEGER,                -- trade: id by the source; book, snapshot: CRC-32; status: missed; command: order id; gap: first place missed; checkpoint: CRC-32; epoch: its number
   source_seq   INTEGER,                -- trade of a feed: its number by the source; 0 when it gave none
   levels       BLOB,                   -- book, snapshot: as in protocol/layout.ts
-  text         TEXT,                   -- instrument: definition; status: state and reason; command: the rest as JSON; gap: reason; checkpoint: state; epoch: opened, closed
+  text         TEXT,                   -- instrument: definition; status: state and reason; command: the rest as JSON; gap: reason; checkpoint: what is in no piece; epoch: opened, closed
   as_of        INTEGER,                -- the time by which it is ordered, where that is not event_time
   flags        INTEGER,                -- 1 trade is late, 2 trade is dated ahead, 4 values are stale, 8 values are from before a restart
   volume_high  INTEGER                 -- volume is this × 2^53 more
@@ -101,7 +120,7 @@ CREATE TABLE part (                    -- an instrument in a block
   book_seq   INTEGER NOT NULL,         -- its newest book event or snapshot there; 0: none
   PRIMARY KEY (instrument, last_id)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE note (                    -- where the records of kinds 9 to 11 are
+${PIECE_TABLE}CREATE TABLE note (                    -- where the records of kinds 9 to 11 are
   kind INTEGER NOT NULL,
   id   INTEGER NOT NULL,
   PRIMARY KEY (kind, id)

@@ -6,7 +6,7 @@
  * quantity|, over the quantity of that snapshot. So any past book is at most so long, or so much,
  * behind a snapshot. It looks behind each submission, so a change that none follows waits for the next.
  * An instrument may have options of its own. Of one without snapshots the levels are followed too, for
- * `renewAll`. Bounded: one copy of ten levels an instrument.
+ * `renewAll`, which writes some at a time. Bounded: one copy of ten levels an instrument.
  */
 
 import { bookChecksum } from '../../protocol/checksum';
@@ -23,6 +23,9 @@ export interface SnapshotOptions {
 
 /** A snapshot before it has its place. */
 export type DueSnapshot = Omit<Snapshot, 'type' | 'seq'>;
+
+/** Books that are renewed at an `accept`: a turn is to stay short. */
+const RENEWED_AT_ONCE = 128;
 
 interface Followed {
   readonly options: SnapshotOptions;
@@ -41,6 +44,8 @@ export class SnapshotPolicy {
   private readonly own: ReadonlyMap<string, SnapshotOptions>;
   private readonly followed = new Map<string, Followed>();
   private readonly dirty = new Set<Followed>();
+  /** Are to be written though they may not change. */
+  private readonly renewed = new Set<Followed>();
 
   /** @param own those of single instruments, by symbol, in place of the others */
   constructor(options: SnapshotOptions, own: ReadonlyMap<string, SnapshotOptions> = new Map()) {
@@ -60,13 +65,21 @@ export class SnapshotPolicy {
       const event = events[i]!;
       if (event.type === 'book') this.follow(event);
     }
-    if (this.dirty.size === 0) return [];
     const due: DueSnapshot[] = [];
     for (const f of this.dirty) if (this.isDue(f)) due.push(this.write(f));
+    for (const f of this.renewed) {
+      if (due.length >= RENEWED_AT_ONCE) break;
+      due.push(this.write(f));
+    }
     return due;
   }
 
-  /** Every book that may be trusted is due at the next `accept`, also one that does not change. */
+  /** Whether books wait for the next `accept`. */
+  get isRenewing(): boolean {
+    return this.renewed.size > 0;
+  }
+
+  /** Every book that may be trusted is due, some at each `accept`, also one that does not change. */
   renewAll(): void {
     this.renew(new Set(this.followed.keys()));
   }
@@ -74,9 +87,7 @@ export class SnapshotPolicy {
   /** As `renewAll`, of these only. */
   renew(symbols: ReadonlySet<string>): void {
     for (const [symbol, f] of this.followed) {
-      if (!f.trusted || !symbols.has(symbol)) continue;
-      f.bids = null;
-      this.dirty.add(f);
+      if (f.trusted && symbols.has(symbol)) this.renewed.add(f);
     }
   }
 
@@ -95,7 +106,7 @@ export class SnapshotPolicy {
       f.trusted = e.form === 'snapshot';
       f.bids = null;
     }
-    if (!f.trusted) this.dirty.delete(f);
+    if (!f.trusted) this.forget(f);
     else if (f.options.everyMs > 0) this.dirty.add(f);
   }
 
@@ -107,9 +118,14 @@ export class SnapshotPolicy {
     return moved > changeShare * f.quantity;
   }
 
+  private forget(f: Followed): void {
+    this.dirty.delete(f);
+    this.renewed.delete(f);
+  }
+
   private write(f: Followed): DueSnapshot {
     const { newest, levels } = f;
-    this.dirty.delete(f);
+    this.forget(f);
     f.bids = levels.bids;
     f.asks = levels.asks;
     f.quantity = total(levels.bids) + total(levels.asks);

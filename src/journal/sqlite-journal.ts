@@ -4,64 +4,30 @@
  * A frame goes to the writer at once while fewer than two are on their way, and otherwise grows; so
  * commits group themselves by how fast the disk is. What is neither committed nor given up is bounded
  * (`queueBytesMax`). Beyond it `commit` and `fsync` ask their caller to wait; `async` gives up whole
- * batches, counts them, and when there is room again notes the gap and a checkpoint behind it.
+ * batches, counts them, and when there is room again notes the gap and begins a checkpoint behind it.
+ * Pieces of checkpoints ride with the frames and have a bound of their own (`PIECES_MAX`).
  * Must hold: callbacks run in the order of the batches; every place is in the journal or in a gap.
  */
 
-import type { Database } from 'bun:sqlite';
-
 import type { Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
-import type { Clock } from '../base/clock';
 import { Durations } from '../base/durations';
 import { JournalDamage } from './checked-rows';
 import { named, WriteError, type Cause } from './causes';
-import type { DirectoryLock } from './directory';
+import { Checkpoints, type CheckpointPort, type KnownPieces } from './checkpoints';
 import { Head } from './head';
-import type {
-  Durability,
-  GapNote,
-  Journal,
-  JournalBatch,
-  JournalNotices,
-  JournalStatus,
-} from './journal';
+import type { GapNote, Journal, JournalBatch, JournalNotices, JournalStatus } from './journal';
+import type { JournalOptions, JournalParts } from './journal-parts';
 import { definitionText } from './records';
 import { RowFrameWriter } from './row-frame';
 import { suspect } from './suspicion';
 import { TradeChains } from './trade-chain';
-import type { JournalWriter, Retention, WriteFailure, WriterEvents } from './writer';
-
-export interface JournalOptions {
-  readonly directory: string;
-  readonly durability: Durability;
-  /** For `async`: the longest that an event stays uncommitted, in ms. */
-  readonly commitEveryMs: number;
-  /** A checkpoint is written after this many events. */
-  readonly checkpointEveryEvents: number;
-  /** The most that may wait for the disk. */
-  readonly queueBytesMax: number;
-  readonly retention: Retention;
-}
-
-/** What `openJournal` found and holds. */
-export interface JournalParts {
-  readonly db: Database;
-  readonly lock: DirectoryLock;
-  readonly clock: Clock;
-  readonly epoch: number;
-  readonly lastSeq: number;
-  /** Whether another epoch was closed at this place. */
-  readonly isEndTaken: boolean;
-  /** What is missing before this life. */
-  readonly gaps: readonly GapNote[];
-  readonly instrumentIds: Map<string, number>;
-  readonly sinceCheckpoint: number;
-  readonly createWriter: (events: WriterEvents) => JournalWriter;
-}
+import type { JournalWriter, WriteFailure } from './writer';
 
 /** Frames on their way to the disk at once: one is written while the next is ready. */
 const FRAMES_AWAY_MAX = 2;
+/** Of a frame, about: a commit of records is to stay short. One piece may pass it. */
+const PIECES_MAX = 512 * 1_024;
 /** For `async`: rows that are not held back any longer. */
 const FRAME_ROWS = 4_096;
 
@@ -83,8 +49,7 @@ export class SqliteJournal implements Journal {
   readonly closed: Promise<Error | undefined>;
   /** Of each batch from the arrival of its oldest event, and of each transaction in the writer. */
   readonly durations = { committed: new Durations(), commit: new Durations() };
-  /** Gives the state after the newest batch; set once the market is there. */
-  captureState: (() => string) | undefined;
+  readonly checkpoints: Checkpoints;
   /** Why the disk refuses now; null while it does not. */
   failing: string | null = null;
   private cause: Cause | null = null;
@@ -107,14 +72,18 @@ export class SqliteJournal implements Journal {
   private lastSeq: number;
   /** The newest place that the frame in the making holds; in a hole it stays behind `lastSeq`. */
   private frameSeq: number;
-  private sinceCheckpoint: number;
   private commitTimer: ReturnType<typeof setTimeout> | undefined;
   /** What waits goes as soon as the writer is not behind. */
   private isDue = false;
   private hole: Hole | null = null;
+  /** Of instruments whose records were given up; they go with the next frame. */
+  private readonly definitions: (readonly [id: number, text: string])[] = [];
+  /** What the life before has left; it goes with the first frame. */
+  private unfinished: KnownPieces | undefined;
   private isAwaited = false;
   private readonly flushes = new Set<() => void>();
   private lastInstrumentId: number;
+  private isClosing = false;
   private readonly counts = { rows: 0, commits: 0, failures: 0, holes: 0, holeRecords: 0 };
   private committedSeq: number;
   private resolveClosed!: (error: Error | undefined) => void;
@@ -124,11 +93,12 @@ export class SqliteJournal implements Journal {
     this.chains = new TradeChains(parts.db);
     this.options = options;
     this.isAsync = options.durability === 'async';
+    this.unfinished = parts.known;
     this.lastSeq = parts.lastSeq;
     this.frameSeq = parts.lastSeq;
     this.committedSeq = parts.lastSeq;
     this.lastInstrumentId = Math.max(0, ...parts.instrumentIds.values());
-    this.sinceCheckpoint = parts.sinceCheckpoint;
+    this.checkpoints = this.createCheckpoints();
     this.closed = new Promise((resolve) => (this.resolveClosed = resolve));
   }
 
@@ -146,6 +116,7 @@ export class SqliteJournal implements Journal {
       this.frame.note({ kind: 'gap', from, reason }, to, now);
     this.frame.note({ kind: 'epoch', event: 'opened', epoch }, lastSeq, now);
     this.pump(true);
+    this.checkpoints.watch();
   }
 
   get epoch(): number {
@@ -164,21 +135,24 @@ export class SqliteJournal implements Journal {
 
   append(batch: JournalBatch, onDurable: () => void): void {
     this.lastSeq = batch.lastSeq;
-    if (this.hole !== null || (this.isAsync && this.waitingBytes >= this.options.queueBytesMax)) {
-      this.giveUp(batch);
-    } else {
+    const { bytes } = this.frame;
+    const isTaken =
+      this.hole === null && !(this.isAsync && this.waitingBytes >= this.options.queueBytesMax);
+    if (isTaken) {
       for (const event of batch.events) this.frame.event(event, this.instrumentId(event));
       this.frameSeq = batch.lastSeq;
       if (batch.arrivedMs !== undefined) this.arrivals.push(batch.arrivedMs);
-      this.sinceCheckpoint += batch.events.length;
-      if (this.sinceCheckpoint >= this.options.checkpointEveryEvents) this.noteCheckpoint(false);
+    } else {
+      this.giveUp(batch);
     }
+    const taken = this.frame.bytes - bytes;
     if (this.isAsync) {
       this.shown(batch.lastSeq, onDurable);
       this.endHole();
     } else {
       this.callbacks.push(() => this.shown(batch.lastSeq, onDurable));
     }
+    if (isTaken) this.checkpoints.took(batch.events.length, taken);
     this.pump(false);
   }
 
@@ -235,6 +209,7 @@ export class SqliteJournal implements Journal {
   /** Lets go of the files without writing. */
   abandon(): void {
     clearTimeout(this.commitTimer);
+    this.checkpoints.stop();
     this.writer?.abandon();
     this.release();
     this.resolveClosed(undefined);
@@ -242,16 +217,21 @@ export class SqliteJournal implements Journal {
 
   close(): void {
     clearTimeout(this.commitTimer);
-    const { hole } = this;
-    if (hole !== null) this.noteHole(hole);
-    // Also without new events: a book may have changed behind its tenth level, which is not one.
-    else this.noteCheckpoint(false);
+    this.isClosing = true;
+    // On a disk that refuses no checkpoint follows a gap: the next start takes what is missing for lost by a crash.
+    if (this.failing !== null) this.checkpoints.stop();
+    else if (this.hole !== null) this.noteHole(this.hole);
+    this.checkpoints.close(() => this.closeWriter());
+  }
+
+  private closeWriter(): void {
+    clearTimeout(this.commitTimer);
     const { clock, epoch, lastSeq, isEndTaken } = this.parts;
     // A life that numbered nothing leaves the end of the one before it where it is.
-    if (this.lastSeq > lastSeq || !isEndTaken) {
+    if (this.hole === null && (this.lastSeq > lastSeq || !isEndTaken)) {
       this.frame.note({ kind: 'epoch', event: 'closed', epoch }, this.lastSeq, clock.now());
     }
-    this.send(hole?.definitions);
+    this.send();
     this.writer!.close((failure) => {
       if (failure?.isDamage === true) suspect(this.options.directory, failure.message);
       this.release();
@@ -293,17 +273,26 @@ export class SqliteJournal implements Journal {
     onDurable();
   }
 
-  private noteCheckpoint(behindGap: boolean): void {
-    const state = this.captureState?.();
-    if (state === undefined) return;
-    const now = this.parts.clock.now();
-    this.frame.note({ kind: 'checkpoint', behindGap, state }, this.lastSeq, now);
-    this.sinceCheckpoint = 0;
+  private createCheckpoints(): Checkpoints {
+    const { parts, frame } = this;
+    const { known, slices, clock } = parts;
+    const { checkpointEveryEvents: everyEvents } = this.options;
+    const port: CheckpointPort = {
+      at: () => this.lastSeq,
+      isWhole: () => this.hole === null,
+      hasPieceRoom: () => frame.pieceBytes < PIECES_MAX,
+      idOf: (symbol) => parts.instrumentIds.get(symbol)!,
+      piece: (piece) => frame.piece(piece),
+      mark: (text, from) =>
+        frame.note({ kind: 'checkpoint', from, text }, this.lastSeq, clock.now()),
+      pump: () => this.pump(true),
+    };
+    return new Checkpoints(port, { everyEvents, slices }, known, clock);
   }
 
   /** Sends what waits, if it is due and the writer is not behind. */
   private pump(isForced: boolean): void {
-    if (this.frame.rows === 0) return;
+    if (this.frame.isEmpty) return;
     this.isDue ||= isForced || !this.isAsync || this.frame.rows >= FRAME_ROWS;
     if (!this.isDue) {
       const { turns } = this.parts.clock;
@@ -314,18 +303,21 @@ export class SqliteJournal implements Journal {
     if (this.away.length < FRAMES_AWAY_MAX) this.send();
   }
 
-  private send(definitions?: Hole['definitions']): void {
+  private send(): void {
     clearTimeout(this.commitTimer);
     this.commitTimer = undefined;
     this.isDue = false;
     const { bytes } = this.frame;
     const frame = this.frame.take();
+    const definitions = this.definitions.splice(0);
     this.awayBytes += bytes;
     const { arrivals, callbacks, frameSeq: lastSeq } = this;
     this.away.push({ bytes, rows: frame.rows, lastSeq, arrivals, callbacks });
     this.callbacks = [];
     this.arrivals = [];
-    this.writer!.send(definitions === undefined ? frame : { ...frame, definitions: [...definitions] }); // prettier-ignore
+    const { unfinished } = this;
+    this.unfinished = undefined;
+    this.writer!.send({ ...frame, definitions, ...(unfinished !== undefined && { unfinished }) });
   }
 
   private committed(frames: number, tookMs?: number): void {
@@ -345,6 +337,7 @@ export class SqliteJournal implements Journal {
     }
     this.pump(false);
     this.endHole();
+    this.checkpoints.room();
     if (this.isAwaited && this.waitingBytes <= this.options.queueBytesMax / 2) {
       this.isAwaited = false;
       this.notices.onRoom?.();
@@ -359,6 +352,7 @@ export class SqliteJournal implements Journal {
     this.failing = message;
     this.cause = cause;
     for (const done of this.flushes) done();
+    if (this.isClosing) this.checkpoints.stop(); // what can be written is, by the writer's close
   }
 
   private bookless(ids: ReadonlySet<number>): void {
@@ -368,6 +362,7 @@ export class SqliteJournal implements Journal {
 
   private giveUp(batch: JournalBatch): void {
     if (this.hole === null) {
+      this.checkpoints.abort();
       this.hole = { from: batch.firstSeq, definitions: new Map() };
       this.counts.holes += 1;
     }
@@ -385,15 +380,16 @@ export class SqliteJournal implements Journal {
     if (hole === null || this.failing !== null) return;
     if (this.waitingBytes > this.options.queueBytesMax / 2) return;
     this.noteHole(hole);
-    this.send(hole.definitions);
+    this.send();
+    this.checkpoints.begin();
     this.notices.onHole?.({ type: 'gap', from: hole.from, to: this.lastSeq, reason: 'disk' });
   }
 
-  private noteHole({ from }: Hole): void {
+  private noteHole({ from, definitions }: Hole): void {
     const now = this.parts.clock.now();
     this.frame.note({ kind: 'gap', from, reason: 'disk' }, this.lastSeq, now);
     this.frameSeq = this.lastSeq;
-    this.noteCheckpoint(true);
+    this.definitions.push(...definitions);
     this.hole = null;
   }
 }

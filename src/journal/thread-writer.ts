@@ -43,6 +43,10 @@ class ThreadWriter implements JournalWriter {
     // Moved, not copied: an array that has nothing in it has nothing to move.
     const moved = [frame.numbers.buffer];
     if (frame.blobs.length > 0) moved.push(frame.blobs.buffer);
+    for (const { levels, bytes } of frame.pieces ?? []) {
+      for (const list of levels) if (list.length > 0) moved.push(list.buffer);
+      if (bytes !== null && bytes.length > 0) moved.push(bytes.buffer);
+    }
     this.post({ type: 'frame', frame }, moved);
   }
 

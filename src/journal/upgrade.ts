@@ -1,12 +1,13 @@
 /**
- * Upgrade: a journal of the schema before, brought up to this one where it lies. Columns for what few
- * records have are added, which are null in all that is there, so every checksum stays what it is; the
- * views are made anew. One transaction: an upgrade that is interrupted has not happened.
+ * Upgrade: a journal of a schema before, brought up to this one where it lies. What is added is empty: to
+ * schema 2 columns for what few records have, to schema 3 the table of pieces. So every checksum stays what
+ * it is, and a checkpoint of before is read until there is a new one. The views are made anew. One
+ * transaction: an upgrade that is interrupted has not happened.
  */
 
 import { Database } from 'bun:sqlite';
 
-import { SCHEMA_VERSION } from './schema';
+import { PIECE_TABLE, SCHEMA_VERSION } from './schema';
 import { VIEWS } from './views';
 
 /** @throws Error of SQLite when the file does not read, or cannot be written */
@@ -15,9 +16,13 @@ export function upgrade(path: string): void {
   try {
     db.run('PRAGMA busy_timeout = 5000');
     db.transaction(() => {
-      for (const column of ['as_of', 'flags', 'volume_high']) {
+      const { user_version: version } = db.query('PRAGMA user_version').get() as {
+        user_version: number;
+      };
+      for (const column of version < 3 ? ['as_of', 'flags', 'volume_high'] : []) {
         db.run(`ALTER TABLE record ADD COLUMN ${column} INTEGER`);
       }
+      db.run(PIECE_TABLE);
       const views = db
         .query<{ name: string }, []>("SELECT name FROM sqlite_schema WHERE type = 'view'")
         .all();

@@ -13,7 +13,7 @@ import { Nanos } from '../../protocol/time';
 import type { GapReason } from './journal';
 import type { JournalReading } from './reading';
 import { parseDefinition, type RecordRow } from './records';
-import { idOf, KIND, SELECT_RECORD, seqOf, SLOT, SLOTS } from './schema';
+import { idOf, KIND, MARK_SIDE, SELECT_RECORD, seqOf, SLOT, SLOTS } from './schema';
 import type { Definition } from './verify-messages';
 
 const REASONS: ReadonlySet<string> = new Set<GapReason>(['disk', 'crash', 'damage', 'missing', 'retention']); // prettier-ignore
@@ -71,7 +71,6 @@ export class Notes {
     if ((reason === 'retention' || reason === 'missing') && row.ref !== 1) return `${gap} does not begin at the first place`; // prettier-ignore
     const isFollowedBy = (slot: number): boolean =>
       this.rows.some(({ id }) => id === idOf(to, slot));
-    if (reason === 'disk' && !isFollowedBy(SLOT.checkpoint)) return `${gap} has no checkpoint behind it`; // prettier-ignore
     if ((reason === 'crash' || reason === 'missing') && !isFollowedBy(SLOT.opened)) return `${gap} has no epoch behind it`; // prettier-ignore
     return undefined;
   }
@@ -125,14 +124,29 @@ export class Notes {
     return seq >= to;
   }
 
+  /** Whether records were given up behind a place, up to another. */
+  private isGapBetween(from: number, to: number): boolean {
+    return this.rows.some(
+      ({ id, kind, text }) =>
+        kind === KIND.gap && text === 'disk' && seqOf(id) > from && seqOf(id) <= to,
+    );
+  }
+
   private checkpointFault(): string | undefined {
     for (const row of this.rows) {
       if (row.kind !== KIND.checkpoint) continue;
       const seq = seqOf(row.id);
       const gap = this.rows.find(({ id }) => id === idOf(seq, SLOT.gap));
       const isBehindGap = gap?.text === 'disk';
+      if (row.side === MARK_SIDE) {
+        if (this.isGapBetween(row.prev_seq, seq))
+          return `the checkpoint at ${seq} began before a gap`;
+        continue;
+      }
       if (row.side !== 0 && !(row.side === 1 && isBehindGap)) return `the checkpoint at ${seq} says that it stands behind a gap`; // prettier-ignore
       if (row.side === 0 && isBehindGap) return `the checkpoint at ${seq} does not say that it stands behind a gap`; // prettier-ignore
+      if (row.prev_seq !== 0)
+        return `the checkpoint at ${seq} says that it began at ${row.prev_seq}`;
     }
     return undefined;
   }

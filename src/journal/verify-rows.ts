@@ -237,7 +237,8 @@ function visit(row: PackedRow, kind: number, visitor: RowVisitor): string | unde
     if (kind === KIND.instrument) visitor.definition((row.k! - kind) / KINDS_MAX, seq, row.x as string); // prettier-ignore
     return undefined;
   }
-  if (SLOT_KINDS[slot] !== kind || row.k !== kind || row.p !== 0) {
+  const before = kind === KIND.checkpoint ? seq : 0;
+  if (SLOT_KINDS[slot] !== kind || row.k !== kind || row.p < 0 || row.p > before) {
     return `what is noted at ${seq} (id ${id}) does not read`;
   }
   return visitor.note(kind, id, row.h);

@@ -5,7 +5,7 @@
  * of records is asked for by `id` (seq × 8), which reads no more than it must.
  */
 
-import { KIND, SLOT, SLOTS } from './schema';
+import { KIND, MARK_SIDE, SLOT, SLOTS } from './schema';
 
 /** A scaled integer as a decimal, exact: all digits, the point `scale` places from the right. */
 function decimalSql(value: string, scale: string): string {
@@ -88,8 +88,14 @@ CREATE VIEW orders AS SELECT ${OPENING}, r.text ->> 'action' AS action, r.text -
   r.text ->> 'state' AS state ${FROM} WHERE r.kind = ${KIND.command};
 CREATE VIEW gaps AS SELECT ref AS from_seq, id / ${SLOTS} AS to_seq, text AS reason,
   ${timeSql('event_time')} AS time FROM record WHERE id IN (SELECT id FROM note WHERE kind = ${KIND.gap});
-CREATE VIEW checkpoints AS SELECT id / ${SLOTS} AS seq, ref AS crc, side AS behind_gap, text AS state,
+CREATE VIEW checkpoints AS SELECT id / ${SLOTS} AS seq,
+  CASE side WHEN ${MARK_SIDE} THEN prev_seq ELSE id / ${SLOTS} END AS from_seq, ref AS crc,
+  side = 1 AS behind_gap, text AS state,
   ${timeSql('event_time')} AS time FROM record WHERE id IN (SELECT id FROM note WHERE kind = ${KIND.checkpoint});
+CREATE VIEW pieces AS SELECT
+  CASE p.kind WHEN 1 THEN 'instrument' WHEN 2 THEN 'orders' WHEN 3 THEN 'ended' ELSE 'owners' END AS kind,
+  i.symbol, p.key, p.cycle, p.seq, length(p.body) AS bytes FROM piece p
+  LEFT JOIN instrument i ON i.id = CASE p.kind WHEN 1 THEN p.key WHEN 2 THEN p.key >> 20 END;
 CREATE VIEW epochs AS SELECT o.ref AS epoch, o.id / ${SLOTS} + 1 AS first_seq,
   coalesce(c.id, lead(o.id) OVER (ORDER BY o.id)) / ${SLOTS} AS last_seq,
   c.id IS NOT NULL AS clean, ${timeSql('o.event_time')} AS time

@@ -9,6 +9,7 @@ import { Database } from 'bun:sqlite';
 
 import { SystemClock } from '../base/clock';
 import { OwnWrites } from './own-writes';
+import { pieceBytes } from './piece';
 import type { RowFrame } from './row-frame';
 import { Retainer } from './retention';
 import { RowWriter } from './row-writer';
@@ -109,7 +110,10 @@ class WriterThread {
     const tookMs = this.clock.monotonicMs() - beganMs;
     port.postMessage({ type: 'committed', frames: frames.length, tookMs });
     let bytes = COMMIT_BYTES;
-    for (const { numbers, blobs } of frames) bytes += numbers.byteLength / 2 + blobs.length;
+    for (const { numbers, blobs, pieces } of frames) {
+      bytes += numbers.byteLength / 2 + blobs.length;
+      for (const piece of pieces ?? []) bytes += pieceBytes(piece) / 2;
+    }
     this.wal.written(bytes);
     setImmediate(() => this.wal.between(this.waiting.length === 0));
     return undefined;

@@ -11,7 +11,7 @@ import { isOlder, renewed, type OlderCheckpoint } from './checkpoint-older';
 import type { FeedBookState } from './feed-book';
 import type { FeedTradesState } from './feed-trades';
 import type { IncrementsState } from './increments';
-import type { DeskCheckpoint } from './order-desk';
+import type { DeskCheckpoint, WrittenOrder } from './order-desk';
 
 /** The newest place on each topic of an instrument; 0 before the first. */
 export interface TopicHeads {
@@ -34,8 +34,8 @@ export interface FeedCheckpoint {
   readonly increments: IncrementsState;
   readonly heads: TopicHeads;
   readonly bookState: FeedBookState;
-  readonly bids: number[];
-  readonly asks: number[];
+  readonly bids: ArrayLike<number>;
+  readonly asks: ArrayLike<number>;
   readonly bookSourceSeq: number;
   readonly bookMayOverlap: boolean;
   readonly bookTruncated: boolean;
@@ -66,6 +66,48 @@ export interface VenueCheckpoint {
   readonly snapshot: string;
 }
 
+/** What of an instrument is neither level nor engine. */
+export type FeedHead = Omit<FeedCheckpoint, 'bids' | 'asks'>;
+export type VenueHead = Omit<VenueCheckpoint, 'snapshot'>;
+
+/** What a piece of an instrument has as its text. */
+export type InstrumentText = (
+  | FeedHead
+  /** Its named orders that are open stand in as many pieces. */
+  | (VenueHead & { readonly orderChunks: number })
+) & { readonly statistics: StatisticsState | null };
+
+/** The text of a piece of named orders that are open. */
+export interface OrdersText {
+  readonly symbol: string;
+  readonly chunk: number;
+  readonly orders: readonly WrittenOrder[];
+}
+
+/** What the market keeps besides its pieces. */
+export interface MarketRest {
+  /** As it was when the cycle began. */
+  readonly statusHead: number;
+  /** Place at which the ended orders were these, and how many had ended. */
+  readonly endsSeq: number;
+  readonly endedCount: number;
+}
+
+/** A piece as it was read. */
+export interface MarketPiece {
+  readonly kind: 'instrument' | 'orders' | 'ended' | 'owners';
+  readonly seq: number;
+  readonly text: string;
+  readonly levels: readonly Float64Array[];
+  readonly bytes: Uint8Array | null;
+}
+
+/** A checkpoint of pieces; those of instruments in the order of their definitions. */
+export interface MarketPieces {
+  readonly rest: string;
+  readonly pieces: () => Iterable<MarketPiece>;
+}
+
 export interface MarketCheckpoint {
   readonly statusHead: number;
   /** In the order of their definitions. */
@@ -91,17 +133,45 @@ const TIMES: ReadonlySet<string> = new Set([
 const SUM = 'volume';
 
 export function writeCheckpoint(checkpoint: MarketCheckpoint): string {
-  return JSON.stringify(checkpoint, (_key, value: unknown) =>
-    typeof value === 'bigint' ? value.toString() : value,
-  );
+  return stateText(checkpoint);
 }
 
-/** Reads what `writeCheckpoint` wrote, or that of the version before; its checksum has vouched for the text. */
+/** Any part of a checkpoint as text. */
+export function stateText(
+  state: MarketCheckpoint | InstrumentText | OrdersText | readonly WrittenOrder[],
+): string {
+  try {
+    return JSON.stringify(state);
+  } catch {
+    // A sum beyond 2^53 − 1, which few have: asking for each value takes twice as long.
+    return JSON.stringify(state, (_key, value: unknown) =>
+      typeof value === 'bigint' ? value.toString() : value,
+    );
+  }
+}
+
+/** Reads what `stateText` wrote; its checksum has vouched for the text. */
+export function readState<T>(text: string): T {
+  const state = JSON.parse(text) as T;
+  revive(state as Values);
+  return state;
+}
+
+type Values = Record<string, unknown>;
+
+/** Makes times and sums of their digits, in place. */
+function revive(values: Values): void {
+  for (const key in values) {
+    const value = values[key];
+    if (typeof value === 'object' && value !== null) revive(value as Values);
+    else if (typeof value !== 'string') continue;
+    else if (key === SUM) values[key] = BigInt(value);
+    else if (TIMES.has(key)) values[key] = Nanos.parse(value);
+  }
+}
+
+/** Reads a whole checkpoint, also that of the version before. */
 export function readCheckpoint(text: string): MarketCheckpoint {
-  const read = JSON.parse(text, (key: string, value: unknown) => {
-    if (typeof value !== 'string') return value;
-    if (key === SUM) return BigInt(value);
-    return TIMES.has(key) ? Nanos.parse(value) : value;
-  }) as MarketCheckpoint | OlderCheckpoint;
+  const read = readState<MarketCheckpoint | OlderCheckpoint>(text);
   return isOlder(read) ? renewed(read) : read;
 }

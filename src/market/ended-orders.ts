@@ -30,7 +30,7 @@ export class EndedOrders<T extends Ended> {
   private readonly heap: Share<T>[] = [];
   private count = 0;
   /** How many have ended. */
-  private ended = 0;
+  total = 0;
 
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -43,8 +43,8 @@ export class EndedOrders<T extends Ended> {
 
   /** Keeps an order that has ended, now or before a restart. @returns the one that goes for it, if any */
   push(order: T): T | undefined {
-    order.endedAs ??= this.ended;
-    this.ended = Math.max(this.ended, order.endedAs + 1);
+    order.endedAs ??= this.total;
+    this.total = Math.max(this.total, order.endedAs + 1);
     const share = this.shareOf(order.owner);
     share.orders.push(order);
     this.count += 1;

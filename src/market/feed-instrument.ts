@@ -26,7 +26,7 @@ import type {
 } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
-import type { FeedCheckpoint, StatusHead, TopicHeads } from './checkpoint';
+import type { FeedCheckpoint, FeedHead, StatusHead, TopicHeads } from './checkpoint';
 import { ANEW, BOOK_RENUMBERED, FeedBook, reasonOf } from './feed-book';
 import { FeedStatus } from './feed-status';
 import { FeedTop, isTopOf } from './feed-top';
@@ -302,7 +302,8 @@ export class FeedInstrument implements MarketInstrument {
 
   // ── recovery ────────────────────────────────────────────────────────────────────────────────
 
-  checkpoint(): FeedCheckpoint {
+  /** What a checkpoint keeps besides the levels. */
+  head(): FeedHead {
     const { book } = this;
     const shown = this.published.snapshot();
     return {
@@ -312,8 +313,6 @@ export class FeedInstrument implements MarketInstrument {
       increments: this.increments.state(),
       heads: { ...this.trades.heads, bbo: this.top.head, book: this.published.head },
       bookState: book.state,
-      bids: book.bids.top(book.bids.length),
-      asks: book.asks.top(book.asks.length),
       bookSourceSeq: book.sourceSeq,
       bookMayOverlap: book.mayOverlap,
       bookTruncated: book.truncated,
@@ -344,8 +343,7 @@ export class FeedInstrument implements MarketInstrument {
     this.book.restore(c.bids, c.asks, c.bookSourceSeq, this.bookTime);
     this.book.mayOverlap = c.bookMayOverlap;
     this.book.truncated = c.bookTruncated;
-    const bids = this.book.bids.top(BOOK_DEPTH);
-    const asks = this.book.asks.top(BOOK_DEPTH);
+    const { bids, asks } = this.levels(BOOK_DEPTH);
     const { eventTime, receiveTime, asOf } = c.bookTimes;
     const { symbol } = this.definition;
     this.published.restore({ symbol, seq: bookHead, eventTime, receiveTime, asOf }, bids, asks);

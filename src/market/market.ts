@@ -6,10 +6,10 @@
  */
 
 import { fieldFault, type Fault } from '../../protocol/codes';
-import type { Instrument, SourceEvent, Status } from '../../protocol/messages';
-import type { BatchEvent, Command, RecordedInstrument } from '../../protocol/records';
+import type { Instrument, SourceEvent } from '../../protocol/messages';
+import type { BatchEvent, RecordedInstrument } from '../../protocol/records';
 import { assert } from '../base/assert';
-import type { MarketCheckpoint, StatusHead } from './checkpoint';
+import type { MarketCheckpoint, MarketPieces, StatusHead } from './checkpoint';
 import { DefinedBy } from './defined-by';
 import { Deletions, isDeleted } from './deletions';
 import {
@@ -27,7 +27,7 @@ import { OrderDesk } from './order-desk';
 import { OrderRouter, type OrderLimits } from './order-router';
 import type { MarketOutput } from './output';
 import { checkOwn } from './own-definitions';
-import { ReplayOutput } from './replay-output';
+import { Recovery, type TakeStatistics } from './recovery';
 import type { TimeLimits } from './trade-clock';
 import { VenueInstrument } from './venue-instrument';
 
@@ -56,7 +56,11 @@ export class Market {
   readonly router: OrderRouter;
   private readonly instruments = new Map<string, AnyInstrument>();
   private readonly venues: VenueInstrument[] = [];
-  private readonly desk: OrderDesk;
+  readonly desk: OrderDesk;
+  /** Instruments that are not as they were captured last. */
+  changed = new Set<AnyInstrument>();
+  /** Names of owners that pieces have. */
+  ownersCaptured = 0;
   private readonly checks: FeedChecks;
   private readonly levels: LevelCounts;
   private readonly definedBy: DefinedBy;
@@ -238,6 +242,7 @@ export class Market {
 
   private redefine(instrument: FeedInstrument, definition: RecordedInstrument): void {
     instrument.definition = definition;
+    this.changed.add(instrument);
     this.deletions.defined(instrument);
     this.checks.setAdded(definition.symbol);
   }
@@ -253,6 +258,7 @@ export class Market {
     else instrument.book.held.countWith(this.account, () => instrument.lastSource);
     this.instruments.set(definition.symbol, instrument);
     this.checks.setAdded(definition.symbol);
+    this.changed.add(instrument);
     return instrument;
   }
 
@@ -302,94 +308,48 @@ export class Market {
 
   /** Ends a batch. */
   seal(): void {
-    for (const instrument of this.touched) instrument.seal();
+    for (const instrument of this.touched) {
+      instrument.seal();
+      this.changed.add(instrument);
+    }
     this.touched.clear();
+  }
+
+  /** Those that have changed; none has, from now on. */
+  takeChanged(): Set<AnyInstrument> {
+    const { changed } = this;
+    this.changed = new Set();
+    return changed;
+  }
+
+  /** The newest seq of the topic status; 0 before the first. */
+  get newestStatus(): number {
+    return this.statusHead.status;
   }
 
   checkpoint(): MarketCheckpoint {
     return {
       statusHead: this.statusHead.status,
-      instruments: [...this.instruments.values()].map((i) => i.checkpoint()),
+      instruments: Array.from(this.instruments.values(), (i) =>
+        i instanceof FeedInstrument ? { ...i.head(), ...i.levels(Infinity) } : i.checkpoint(),
+      ),
       desk: this.desk.checkpoint(),
     };
   }
 
   /**
-   * Rebuilds the market of the time before from a checkpoint and the events behind it. Fed instruments
-   * take the events on; venues carry the commands out again, and what follows must be on record.
+   * Rebuilds the market of the time before from a checkpoint and the events behind it.
    * @throws Error when the events do not fit the checkpoint or the commands
    */
-  restore(checkpoint: MarketCheckpoint | null, tail: Iterable<BatchEvent>): void {
-    if (checkpoint !== null) this.restoreCheckpoint(checkpoint);
-    const replay = new ReplayOutput();
-    for (const event of tail) this.recover(event, replay);
-    replay.finish();
-    for (const instrument of this.instruments.values()) {
-      if (instrument instanceof FeedInstrument) instrument.recovered();
-    }
+  restore(
+    checkpoint: MarketCheckpoint | MarketPieces | null,
+    tail: Iterable<BatchEvent>,
+    takeStatistics: TakeStatistics = () => {},
+  ): void {
+    const recovery = new Recovery(this, this.statusHead, this.deletions, {
+      add: (definition) => this.add(definition),
+      redefine: (instrument, definition) => this.redefine(instrument, definition),
+    });
+    recovery.run(checkpoint, tail, takeStatistics);
   }
-
-  private restoreCheckpoint(checkpoint: MarketCheckpoint): void {
-    this.statusHead.status = checkpoint.statusHead;
-    this.desk.restore(checkpoint.desk);
-    for (const c of checkpoint.instruments) {
-      const instrument = this.add(c.definition);
-      if (instrument instanceof FeedInstrument && c.market === 'feed') {
-        instrument.restore(c);
-        this.deletions.restored(instrument);
-      }
-      if (instrument instanceof VenueInstrument && c.market === 'venue') instrument.restore(c);
-    }
-  }
-
-  private recover(event: BatchEvent, replay: ReplayOutput): void {
-    if (event.type === 'instrument') {
-      const known = this.instruments.get(event.symbol);
-      if (known instanceof FeedInstrument) this.redefine(known, event);
-      else if (known === undefined) this.add(event);
-      return;
-    }
-    const instrument = this.instruments.get(event.symbol);
-    if (instrument === undefined) {
-      throw new Error(`record ${event.seq} names ${event.symbol}, which is not defined before it`);
-    }
-    if (event.type === 'snapshot') return; // the book events before it say the same
-    if (event.type === 'command') this.carryOutAgain(event, replay);
-    else if (event.type === 'status' && isAnnouncement(event))
-      this.recoverStatus(event, instrument);
-    else if (instrument instanceof VenueInstrument) {
-      replay.compare(event);
-      if (event.type === 'tick') instrument.recoverVolume(event);
-    } else {
-      if (event.type === 'status') {
-        this.statusHead.status = event.seq;
-        this.deletions.recover(instrument, event);
-      }
-      instrument.recover(event);
-    }
-  }
-
-  private recoverStatus(event: Status, instrument: AnyInstrument): void {
-    const follows =
-      event.prevSeq === this.statusHead.status &&
-      event.missed === 0 &&
-      event.eventTime.compare(event.receiveTime) === 0;
-    // What is fed has a state again when recovery is over; that of a venue follows from its commands.
-    const isVenue = instrument instanceof VenueInstrument;
-    if (!follows || (isVenue && instrument.state !== event.state)) {
-      throw new Error(`record ${event.seq} does not follow from those before it`);
-    }
-    this.statusHead.status = event.seq;
-  }
-
-  private carryOutAgain(command: Command, replay: ReplayOutput): void {
-    replay.begin(command);
-    this.router.replay(command, replay);
-    this.seal();
-  }
-}
-
-/** What the server says by itself follows from no command. */
-function isAnnouncement(e: Status): boolean {
-  return e.reason === 'restart' || e.reason === 'defined';
 }

@@ -9,6 +9,7 @@
 
 import type { ErrorCode } from '../../protocol/codes';
 import type { Nanos } from '../../protocol/time';
+import { EndedChunks } from './ended-chunks';
 import { EndedOrders } from './ended-orders';
 import { readFills, writeFills, type FillsOfOrder, type WrittenFills } from './fills';
 import { OpenOrders } from './open-orders';
@@ -53,7 +54,7 @@ export interface OrderAnswer {
 }
 
 /** An order as a checkpoint keeps it. */
-interface WrittenOrder extends Omit<TrackedOrder, 'fills' | 'answer'> {
+export interface WrittenOrder extends Omit<TrackedOrder, 'fills' | 'answer'> {
   readonly fills?: WrittenFills | 'unknown' | null;
   readonly answer: Omit<OrderAnswer, 'fills'> & Pick<WrittenOrder, 'fills'>;
 }
@@ -72,6 +73,11 @@ export class OrderDesk {
   private readonly ended: EndedOrders<TrackedOrder>;
   /** Of owners who have some. */
   private readonly open = new Map<string, OpenOrders<TrackedOrder>>();
+  private readonly ofSymbols = new Map<string, Set<TrackedOrder>>();
+  /** What a checkpoint keeps of those that have ended. */
+  readonly chunks = new EndedChunks<TrackedOrder>();
+  /** Recovery reads commands again whose ends a checkpoint has: these orders had ended by then. */
+  private restored: TrackedOrder[] | undefined;
 
   constructor(endedOrdersMax: number) {
     this.ended = new EndedOrders(endedOrdersMax);
@@ -138,13 +144,40 @@ export class OrderDesk {
       this.open.set(order.owner, open);
     }
     open.add(order);
+    this.openAt(order.symbol).add(order);
+  }
+
+  /** Open orders of an instrument that have a name. */
+  openAt(symbol: string): Set<TrackedOrder> {
+    let open = this.ofSymbols.get(symbol);
+    if (open === undefined) {
+      open = new Set();
+      this.ofSymbols.set(symbol, open);
+    }
+    return open;
   }
 
   end(order: TrackedOrder, status: Exclude<OrderStatus, 'open'>): void {
     order.status = status;
     if (order.orderId !== 0) this.close(order.owner);
+    this.openAt(order.symbol).delete(order);
+    if (this.restored === undefined) this.keep(order);
+    else this.forget(order);
+  }
+
+  private keep(order: TrackedOrder): void {
+    const isNew = order.endedAs === undefined;
     const gone = this.ended.push(order);
-    if (gone !== undefined) this.forget(gone);
+    if (isNew) this.chunks.add(order);
+    else this.chunks.restore(order);
+    if (gone === undefined) return;
+    this.forget(gone);
+    this.chunks.remove(gone);
+  }
+
+  /** How many orders have ended. */
+  get endedTotal(): number {
+    return this.ended.total;
   }
 
   private close(owner: string): void {
@@ -160,28 +193,60 @@ export class OrderDesk {
     this.byId.delete(order.orderId);
   }
 
+  /** Names of owners by their numbers. */
+  get owners(): readonly string[] {
+    return this.ownerNames;
+  }
+
   checkpoint(): DeskCheckpoint {
     const open = [...this.byName.values()].filter((o) => o.status === 'open');
-    return { owners: this.ownerNames, orders: [...this.ended, ...open].map(written) };
+    open.sort((a, b) => a.seq - b.seq);
+    return { owners: this.ownerNames, orders: [...this.ended, ...open].map(writtenOrder) };
   }
 
   restore({ owners, orders }: DeskCheckpoint): void {
     for (const owner of owners) this.ownerNumber(owner);
     for (const kept of orders) {
-      const order = read(kept);
+      const order = readOrder(kept);
       this.track(order);
       if (order.orderId !== 0) this.took(order, order.orderId);
       if (order.status !== 'open') this.end(order, order.status);
     }
   }
+
+  /**
+   * Takes the orders of a checkpoint of pieces on. Those that are open are of the time of their
+   * instruments' pieces; those that have ended, of a later one: up to there, orders that end again do
+   * not count (`reached`).
+   */
+  restorePieces(open: TrackedOrder[], ended: TrackedOrder[], endedTotal: number): void {
+    this.ended.total = endedTotal;
+    for (const order of open.toSorted((a, b) => a.seq - b.seq)) {
+      this.track(order);
+      this.took(order, order.orderId);
+    }
+    this.restored = ended.toSorted((a, b) => a.endedAs! - b.endedAs!);
+  }
+
+  /** Recovery has come to the place at which the ended orders were as the checkpoint has them. */
+  reached(): void {
+    const { restored } = this;
+    this.restored = undefined;
+    for (const order of restored ?? []) {
+      this.track(order);
+      if (order.orderId !== 0) this.byId.set(order.orderId, order);
+      this.keep(order);
+    }
+  }
 }
 
-function written({ fills, answer, ...order }: TrackedOrder): WrittenOrder {
+/** As a checkpoint keeps it. */
+export function writtenOrder({ fills, answer, ...order }: TrackedOrder): WrittenOrder {
   const atFirst = { ...answer, fills: writeFills(answer.fills) };
   return { ...order, fills: writeFills(fills), answer: atFirst };
 }
 
-function read({ fills, answer, ...order }: WrittenOrder): TrackedOrder {
+export function readOrder({ fills, answer, ...order }: WrittenOrder): TrackedOrder {
   const atFirst = { ...answer, fills: readFills(answer.fills, answer.traded) };
   return { ...order, fills: readFills(fills, order.traded), answer: atFirst };
 }

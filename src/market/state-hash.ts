@@ -20,6 +20,7 @@
  */
 
 import { toJsonText } from '../../protocol/json-text';
+import type { FeedInstrument } from './feed-instrument';
 import type { Market } from './market';
 import { isDeleted } from './deletions';
 import { VenueInstrument } from './venue-instrument';
@@ -29,21 +30,29 @@ const DIGITS = 16;
 /** Call it between batches. */
 export function stateHash(market: Market): string {
   const hash = new Bun.CryptoHasher('sha256');
-  const { statusHead, instruments } = market.checkpoint();
-  hash.update(`tapedeck-state 1\nstatus ${statusHead}\n`);
+  hash.update(`tapedeck-state 1\nstatus ${market.newestStatus}\n`);
   // Symbols are ASCII, so the order of UTF-16 units is that of bytes.
-  const bySymbol = instruments.toSorted((a, b) =>
+  const bySymbol = [...market.all(), ...market.deleted()].toSorted((a, b) =>
     a.definition.symbol < b.definition.symbol ? -1 : 1,
   );
-  for (const { definition, heads } of bySymbol) {
-    const instrument = market.known(definition.symbol)!;
-    for (const event of instrument.newest()) {
-      const unmarked = 'mark' in event ? { ...event, mark: null } : event;
-      hash.update(`${toJsonText(unmarked, () => definition)}\n`);
-    }
-    hash.update(`heads ${heads.tick} ${heads.trade} ${heads.bbo} ${heads.book}\n`);
-    if (isDeleted(instrument)) hash.update('deleted\n');
-    if (instrument instanceof VenueInstrument) hash.update(`venue ${instrument.stateHash()}\n`);
-  }
+  for (const instrument of bySymbol) updateWith(hash, instrument);
   return hash.digest('hex').slice(0, DIGITS);
+}
+
+/** Of one instrument alone, by the same lines. */
+export function instrumentHash(instrument: FeedInstrument | VenueInstrument): string {
+  const hash = new Bun.CryptoHasher('sha256');
+  updateWith(hash, instrument);
+  return hash.digest('hex').slice(0, DIGITS);
+}
+
+function updateWith(hash: Bun.CryptoHasher, instrument: FeedInstrument | VenueInstrument): void {
+  const { definition, heads } = instrument.head();
+  for (const event of instrument.newest()) {
+    const unmarked = 'mark' in event ? { ...event, mark: null } : event;
+    hash.update(`${toJsonText(unmarked, () => definition)}\n`);
+  }
+  hash.update(`heads ${heads.tick} ${heads.trade} ${heads.bbo} ${heads.book}\n`);
+  if (isDeleted(instrument)) hash.update('deleted\n');
+  if (instrument instanceof VenueInstrument) hash.update(`venue ${instrument.stateHash()}\n`);
 }

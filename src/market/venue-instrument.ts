@@ -10,7 +10,7 @@ import type { Execution, Instrument, MarketEvent, Status, Tick } from '../../pro
 import type { BookView, Command } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
-import type { StatusHead, VenueCheckpoint } from './checkpoint';
+import type { StatusHead, VenueCheckpoint, VenueHead } from './checkpoint';
 import { withFill } from './fills';
 import { tickBeforeTrades, type MarketInstrument } from './instrument';
 import type { OrderDesk, TrackedOrder } from './order-desk';
@@ -309,6 +309,16 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   // ── restart ─────────────────────────────────────────────────────────────────────────────────
 
   checkpoint(): VenueCheckpoint {
+    return { ...this.head(), snapshot: Buffer.from(this.snapshot()).toString('base64') };
+  }
+
+  /** The state of the engine (`venue/snapshot.ts`). */
+  snapshot(): Uint8Array<ArrayBuffer> {
+    return this.venue.snapshot();
+  }
+
+  /** All but the engine. */
+  head(): VenueHead {
     const { data } = this;
     const view = data.book.view();
     return {
@@ -322,15 +332,15 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
       tick: data.lastTick,
       bbo: data.lastBbo,
       presentTime: data.clock.present,
-      snapshot: Buffer.from(this.venue.snapshot()).toString('base64'),
     };
   }
 
   /** @throws Error when the snapshot is not sound */
-  restore(c: VenueCheckpoint): void {
-    const wrong = this.venue.restore(Buffer.from(c.snapshot, 'base64'));
-    if (wrong !== undefined) throw new Error(`the checkpoint of ${c.definition.symbol}: ${wrong}`);
-    this.data.restore(c);
+  restore(head: VenueHead, snapshot: Uint8Array): void {
+    const wrong = this.venue.restore(snapshot);
+    if (wrong !== undefined)
+      throw new Error(`the checkpoint of ${head.definition.symbol}: ${wrong}`);
+    this.data.restore(head);
   }
 
   /** @throws Error when the volume of a tick of the journal's tail does not follow from those before it */

@@ -30,8 +30,6 @@ export class JournalRows {
   /** Records of a lap. */
   readonly count: number;
   readonly sourceEvents: number;
-  /** The state behind a lap, as a checkpoint holds it. */
-  readonly state: string;
   private readonly batches: readonly Batch[];
   private offset = 0;
 
@@ -66,7 +64,6 @@ export class JournalRows {
     this.batches = batches;
     this.count = batches.at(-1)!.lastSeq;
     this.sourceEvents = source.length;
-    this.state = journal.captureState!();
     journal.abandon();
     rmSync(directory, { recursive: true, force: true });
   }

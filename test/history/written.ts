@@ -23,6 +23,7 @@ import { JOURNAL_FILE } from '../../src/journal/reading';
 import { idOf, KIND, SELECT_RECORD, seqOf, SLOT, SLOTS } from '../../src/journal/schema';
 import { DAMAGED } from '../../src/journal/proofs';
 import type { SqliteJournal } from '../../src/journal/sqlite-journal';
+import { textState } from '../support/test-journal';
 import { at, bbo, book, instrument, trade } from '../support/market-events';
 import { testConfig } from '../support/test-recorder';
 
@@ -120,7 +121,7 @@ export class Written {
     this.journal = opened.journal;
     this.epoch = opened.recovered.epoch;
     this.journal.begin();
-    this.journal.captureState = () => 'a state';
+    this.journal.checkpoints.source = textState(() => 'a state');
   }
 
   /** Tells one quote, or a trade with its tick; `write` brings it to the journal. */

@@ -10,7 +10,7 @@ import { ManualClock } from '../../src/base/clock';
 import type { OpenedJournal } from '../../src/journal/opening';
 import { at, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
-import { openedJournal as opened } from '../support/test-journal';
+import { openedJournal as opened, savedText, textState } from '../support/test-journal';
 import { until } from '../support/until';
 
 const scratch = new ScratchDirectory();
@@ -165,14 +165,17 @@ describe('an orderly end', () => {
   test('leaves one file, a checkpoint at its last place, and nothing to replay', () => {
     const directory = scratch.fresh();
     const o = opened(directory);
-    o.journal.captureState = () => 'the state';
+    o.journal.checkpoints.source = textState(() => 'the state');
     new Writer(o).write(5);
     o.journal.close();
     expect(readdirSync(directory).filter((name) => name.startsWith('journal'))).toEqual([
       'journal.sqlite',
     ]);
     const again = opened(directory);
-    expect([again.recovered.checkpoint, [...again.recovered.tail]]).toEqual(['the state', []]);
+    expect([savedText(again.recovered.saved), [...again.recovered.tail]]).toEqual([
+      'the state',
+      [],
+    ]);
     again.journal.close();
   });
 
@@ -180,12 +183,12 @@ describe('an orderly end', () => {
     const directory = scratch.fresh();
     const o = opened(directory, { checkpointEveryEvents: 2 });
     let state = 'at the second event';
-    o.journal.captureState = () => state;
+    o.journal.checkpoints.source = textState(() => state);
     new Writer(o).write(2);
     state = 'changed behind the tenth level';
     o.journal.close();
     const again = opened(directory);
-    expect(again.recovered.checkpoint).toBe('changed behind the tenth level');
+    expect(savedText(again.recovered.saved)).toBe('changed behind the tenth level');
     again.journal.close();
   });
 
@@ -205,7 +208,7 @@ describe('checkpoints', () => {
     const directory = scratch.fresh();
     const o = opened(directory, { checkpointEveryEvents: 10 });
     let n = 0;
-    o.journal.captureState = () => `state ${++n} ${'x'.repeat(100)}`;
+    o.journal.checkpoints.source = textState(() => `state ${++n} ${'x'.repeat(100)}`);
     new Writer(o).write(10, 10, 10, 4);
     const copy = scratch.copyOf(directory);
     o.journal.close();
@@ -215,7 +218,7 @@ describe('checkpoints', () => {
   function recovered(directory: string): [state: string | undefined, tail: number[]] {
     const o = opened(directory);
     const result: [string | undefined, number[]] = [
-      o.recovered.checkpoint?.slice(0, 7),
+      savedText(o.recovered.saved)?.slice(0, 7),
       [...o.recovered.tail].map((e) => (e.type === 'gap' ? -1 : e.seq)),
     ];
     o.journal.close();
@@ -235,7 +238,7 @@ describe('checkpoints', () => {
   });
 
   test.each([
-    ['a byte of its state is flipped', "text = replace(text, 'x', 'y')"],
+    ['a byte of its mark is flipped', "text = replace(text, 'pieces', 'pieceS')"],
     ['its end is cut off', 'text = substr(text, 1, 50)'],
     ['its checksum is flipped', 'ref = ref + 1'],
     ['it is empty', "text = ''"],
@@ -247,6 +250,26 @@ describe('checkpoints', () => {
     expect(recovered(directory)).toEqual(['state 2', from(21)]);
   });
 
+  test.each([
+    [
+      'a byte of a piece is flipped',
+      "UPDATE piece SET body = CAST(substr(body, 1, 20) || x'00' || substr(body, 22) AS BLOB) WHERE cycle = 3",
+    ],
+    [
+      'the end of a piece is cut off',
+      'UPDATE piece SET body = substr(body, 1, 50) WHERE cycle = 3',
+    ],
+    ['the checksum of a piece is flipped', 'UPDATE piece SET crc = crc + 1 WHERE cycle = 3'],
+    ['a piece is of another place', 'UPDATE piece SET seq = seq - 1 WHERE cycle = 3'],
+    ['a piece is of another thing', 'UPDATE piece SET key = 1 WHERE cycle = 3'],
+    ['a piece has gone', 'DELETE FROM piece WHERE cycle = 3'],
+  ])('one is passed over when %s', (_, damage) => {
+    const directory = withCheckpoints();
+    query(directory, damage);
+    expect(recovered(directory)).toEqual(['state 2', from(21)]);
+    expect(query(directory, 'SELECT seq FROM checkpoints WHERE seq = 30')).toEqual([]);
+  });
+
   test('when none is sound, all is replayed', () => {
     const directory = withCheckpoints();
     query(directory, 'UPDATE record SET ref = ref + 1 WHERE kind = 10');
@@ -256,7 +279,7 @@ describe('checkpoints', () => {
   test('a tail that is due for a checkpoint gets one soon', () => {
     const directory = withCheckpoints();
     const o = opened(directory, { checkpointEveryEvents: 5 });
-    o.journal.captureState = () => 'soon';
+    o.journal.checkpoints.source = textState(() => 'soon');
     new Writer(o).write(1);
     expect(query(directory, 'SELECT max(seq) AS seq FROM checkpoints')).toEqual([{ seq: 35 }]);
     o.journal.close();

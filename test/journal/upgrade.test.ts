@@ -4,6 +4,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
 import { join } from 'node:path';
 
+import { writeCheckpoint } from '../../src/market/checkpoint';
 import { StartFault } from '../../src/base/start-fault';
 import { openReading } from '../../src/journal/reading';
 import { salvage } from '../../src/journal/salvage';
@@ -17,10 +18,16 @@ setDefaultTimeout(60_000);
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
+interface Written {
+  readonly directory: string;
+  readonly state: string;
+  readonly events: unknown[];
+  /** The checkpoint of the end, as versions before wrote it. */
+  readonly whole: string;
+}
+
 /** A journal with trades, quotes and books, closed in order or cut off. */
-async function written(
-  isClosed: boolean,
-): Promise<{ directory: string; state: string; events: unknown[] }> {
+async function written(isClosed: boolean): Promise<Written> {
   const directory = scratch.fresh();
   const { recorder, batches } = record(directory, { snapshotEveryMs: 1 });
   const { sequencer, market, journal } = recorder;
@@ -45,15 +52,19 @@ async function written(
   sequencer.drain();
   const state = stateOf(market);
   const events = eventsOf(batches);
+  const whole = writeCheckpoint({
+    ...market.checkpoint(),
+    statistics: recorder.statistics.state(),
+  });
   if (isClosed) {
     recorder.close();
     await journal.closed;
   } else journal.abandon();
-  return { directory, state, events };
+  return { directory, state, events, whole };
 }
 
-/** Makes of a journal what the version before wrote: it had neither the columns nor those views. */
-function asSchema2(directory: string): string {
+/** Makes of a journal what a version before wrote: it had neither pieces, nor the columns, nor those views. */
+function asSchema(schema: number, { directory, whole }: Written): string {
   const path = join(directory, 'journal.sqlite');
   const db = new Database(path);
   for (const { name } of db
@@ -61,11 +72,17 @@ function asSchema2(directory: string): string {
     .all()) {
     db.run(`DROP VIEW "${name}"`);
   }
-  for (const column of ['as_of', 'flags', 'volume_high']) {
+  // Of one that was cut off there is no checkpoint.
+  db.run('UPDATE record SET side = 0, prev_seq = 0, text = ?, ref = ? WHERE kind = 10', [
+    whole,
+    Bun.hash.crc32(whole),
+  ]);
+  db.run('DROP TABLE piece');
+  for (const column of schema < 3 ? ['as_of', 'flags', 'volume_high'] : []) {
     db.run(`ALTER TABLE record DROP COLUMN ${column}`);
   }
   db.run('CREATE VIEW trades AS SELECT id / 8 AS seq FROM record WHERE kind = 3');
-  db.run('PRAGMA user_version = 2');
+  db.run(`PRAGMA user_version = ${schema}`);
   db.run('PRAGMA wal_checkpoint(TRUNCATE)');
   db.close();
   return path;
@@ -78,12 +95,13 @@ function version(path: string): number {
   return user_version;
 }
 
-describe('a journal of schema 2', () => {
+describe.each([2, 3])('a journal of schema %d', (schema) => {
   for (const isClosed of [true, false]) {
     test(`${isClosed ? 'closed in order' : 'cut off'}: goes on where it ended, and is sound`, async () => {
-      const { directory, state, events } = await written(isClosed);
-      const path = asSchema2(directory);
-      expect(version(path)).toBe(2);
+      const before = await written(isClosed);
+      const { directory, state, events } = before;
+      const path = asSchema(schema, before);
+      expect(version(path)).toBe(schema);
       const again = record(directory);
       expect(version(path)).toBe(SCHEMA_VERSION);
       expect(stateOf(again.recorder.market)).toBe(state);
@@ -109,8 +127,9 @@ describe('a journal of schema 2', () => {
   }
 
   test('is not changed by who only reads it, and who does is told what to do', async () => {
-    const { directory } = await written(true);
-    const path = asSchema2(directory);
+    const older = await written(true);
+    const { directory } = older;
+    const path = asSchema(schema, older);
     const before = Bun.hash(await Bun.file(path).arrayBuffer());
     const read = openReading(directory);
     expect(read).toBeInstanceOf(StartFault);
@@ -122,8 +141,9 @@ describe('a journal of schema 2', () => {
   });
 
   test('that is damaged is salvaged into one of this schema, up to the damage', async () => {
-    const { directory, events } = await written(true);
-    const path = asSchema2(directory);
+    const before = await written(true);
+    const { directory, events } = before;
+    const path = asSchema(schema, before);
     salvage(directory, 1_000, undefined, at(0));
     expect(version(path)).toBe(SCHEMA_VERSION);
     const again = record(directory);

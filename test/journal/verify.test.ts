@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { pieceCrc, PiecePacker, unpackPiece, type PieceRow } from '../../src/journal/piece';
 import { openRecording } from '../../src/ingest/recording/recording';
 import { Prng } from '../../src/base/prng';
 import type { RecordRow } from '../../src/journal/records';
@@ -211,7 +212,11 @@ describe('damage', () => {
 
   test.each([
     ['crc', `UPDATE record SET ref = ref - 1 WHERE ${last(10)}`, /checkpoint at \d+ has not its checksum/], // prettier-ignore
-    ['state', `UPDATE record SET text = replace(text, '7', '8') WHERE ${last(10)}`, /checkpoint at \d+ has not its checksum/], // prettier-ignore
+    [
+      'state',
+      `UPDATE record SET text = replace(text, 'cycle', 'cyclE') WHERE ${last(10)}`,
+      /checkpoint at \d+ has not its checksum/,
+    ],
     ['behind no gap', `UPDATE record SET side = 1 WHERE ${last(10)}`, /says that it stands behind a gap/], // prettier-ignore
     [
       'end of its epoch',
@@ -231,13 +236,21 @@ describe('damage', () => {
   test('a checkpoint of another state, with the checksum of that', async () => {
     const copy = scratch.copyOf(feed);
     const db = new Database(join(copy, 'journal.sqlite'));
-    const { state } = db.query('SELECT state FROM checkpoints').get() as { state: string };
-    const other = state.replace(/"volume":\d+,"count"/, '"volume":7,"count"');
-    expect(other).not.toBe(state);
-    db.run('UPDATE record SET text = ?, ref = ? WHERE kind = 10', [other, Bun.hash.crc32(other)]);
+    const piece = db.query('SELECT * FROM piece WHERE kind = 1').get() as PieceRow & { id: number };
+    const content = unpackPiece(piece.body);
+    const text = content.text.replace(/"volume":\d+,"count"/, '"volume":7,"count"');
+    expect(text).not.toBe(content.text);
+    const body = new PiecePacker().pack({ ...content, text });
+    db.run('UPDATE piece SET body = ?, crc = ? WHERE id = ?', [
+      body,
+      pieceCrc({ ...piece, body }),
+      piece.id,
+    ]);
     db.close();
     expect(await verify(copy)).toBeObject(); // what is true of it is told by all records alone
-    expect(await verify(copy, true)).toMatch(/^the checkpoint at \d+ is not the state behind record \d+$/); // prettier-ignore
+    expect(await verify(copy, true)).toMatch(
+      /^the state of \S+ in the checkpoint at \d+ is not that behind record \d+$/,
+    );
   });
 
   test.each([

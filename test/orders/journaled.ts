@@ -4,6 +4,7 @@ import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { ManualClock } from '../../src/base/clock';
+import type { Prng } from '../../src/base/prng';
 import { StartFault } from '../../src/base/start-fault';
 import { check, type Config } from '../../src/config';
 import { openRecorder, type Recorder } from '../../src/recorder';
@@ -13,6 +14,13 @@ import type { VenueInstrument } from '../../src/market/venue-instrument';
 
 /** A checkpoint is written after so many events. */
 const NEVER = 100_000_000;
+
+/** How checkpoints are taken, where that is steered: between turns, some pieces at a time. */
+export interface Slices {
+  readonly random: Prng;
+  /** Up to so many pieces between two turns. */
+  readonly most: number;
+}
 
 function settings(directory: string, checkpointEveryEvents: number): Config {
   const config = check({}) as Config;
@@ -38,13 +46,20 @@ export class Journaled {
   readonly damage: readonly string[];
   private readonly clock: ManualClock;
 
+  private readonly pending: (() => void)[];
+  private readonly slices: Slices | undefined;
+
   private constructor(
     recorder: Recorder,
     directory: string,
     batches: Batch[],
     clock: ManualClock,
     damage: readonly string[],
+    pending: (() => void)[],
+    slices: Slices | undefined,
   ) {
+    this.pending = pending;
+    this.slices = slices;
     this.damage = damage;
     this.recorder = recorder;
     this.directory = directory;
@@ -52,20 +67,25 @@ export class Journaled {
     this.clock = clock;
   }
 
-  static open(directory: string, checkpointEvery = NEVER): Journaled | StartFault {
+  static open(directory: string, checkpointEvery = NEVER, slices?: Slices): Journaled | StartFault {
     const clock = new ManualClock();
     const batches: Batch[] = [];
     const config = settings(directory, checkpointEvery);
     const damage: string[] = [];
     const onDamage = (message: string): void => void damage.push(message);
-    const recorder = openRecorder(config, clock, (batch) => batches.push(batch), { onDamage });
+    const pending: (() => void)[] = [];
+    const schedule = (run: () => void): void => void pending.push(run);
+    const recorder = openRecorder(config, clock, (batch) => batches.push(batch), {
+      onDamage,
+      ...(slices !== undefined && { slices: { ms: 0, schedule } }),
+    });
     if (recorder instanceof StartFault) return recorder;
-    return new Journaled(recorder, directory, batches, clock, damage);
+    return new Journaled(recorder, directory, batches, clock, damage, pending, slices);
   }
 
   /** A new journal with the instruments of the scripts. */
-  static create(directory: string, checkpointEvery = NEVER): Journaled {
-    const made = Journaled.must(directory, checkpointEvery);
+  static create(directory: string, checkpointEvery = NEVER, slices?: Slices): Journaled {
+    const made = Journaled.must(directory, checkpointEvery, slices);
     const { market, sequencer } = made.recorder;
     for (const d of DEFINITIONS) sequencer.act((out) => market.define(d, out));
     sequencer.drain();
@@ -73,8 +93,8 @@ export class Journaled {
   }
 
   /** @throws Error when it does not open */
-  static must(directory: string, checkpointEvery = NEVER): Journaled {
-    const opened = Journaled.open(directory, checkpointEvery);
+  static must(directory: string, checkpointEvery = NEVER, slices?: Slices): Journaled {
+    const opened = Journaled.open(directory, checkpointEvery, slices);
     if (opened instanceof StartFault) throw new Error(opened.message);
     return opened;
   }
@@ -87,10 +107,22 @@ export class Journaled {
       // Time is a function of the step, so that a market that was opened again has the same.
       this.clock.set(new ManualClock().now().plus((at + i + 1) * 1_000_003));
       play(step, market, sequencer, answers);
-      if (i % perTurn === perTurn - 1) sequencer.drain();
+      if (i % perTurn !== perTurn - 1) continue;
+      sequencer.drain();
+      if (this.slices !== undefined) this.capture(this.slices.random.int(0, this.slices.most));
     }
     sequencer.drain();
     return answers;
+  }
+
+  /** Captures up to so many pieces of a checkpoint. */
+  capture(pieces: number): void {
+    for (let i = 0; i < pieces; i++) this.pending.shift()?.();
+  }
+
+  /** Checkpoints that have ended since it was opened. */
+  get checkpoints(): number {
+    return this.recorder.journal.checkpoints.figures().cycles;
   }
 
   /** The directory as the process's sudden end would leave it. */

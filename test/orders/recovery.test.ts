@@ -25,33 +25,44 @@ function noFeed(step: Step): boolean {
 }
 
 /** @param feeds whether the feed speaks up to the first crash; it is another source after it */
-function compare(seed: number, feeds: boolean): void {
+function compare(seed: number, feeds: boolean, steps = STEPS): Ended {
   const random = new Prng(seed);
-  const script = randomScript(seed, STEPS, feeds);
+  const script = randomScript(seed, steps, feeds);
   const checkpointEvery = pick(random, [1, 40, 333, 100_000]);
-  const first = random.int(1, STEPS / 2);
-  const lived = Journaled.create(scratch.fresh(), checkpointEvery);
+  // Whole between two turns, or piece by piece while the market goes on.
+  const slices = pick(random, [undefined, 1, 3, 10]);
+  const sliced = slices === undefined ? undefined : { random, most: slices };
+  const first = random.int(1, steps / 2);
+  const lived = Journaled.create(scratch.fresh(), checkpointEvery, sliced);
   lived.play(script.slice(0, first), random.int(1, 9), 0);
-  let again = Journaled.must(lived.crash(scratch.fresh()), checkpointEvery);
+  let again = Journaled.must(lived.crash(scratch.fresh()), checkpointEvery, sliced);
   expect([seed, again.view()]).toEqual([seed, lived.view()]);
 
   for (let crash = 1, at = first; crash <= CRASHES; crash++) {
-    const until = crash === CRASHES ? STEPS : random.int(at, STEPS);
-    const steps = script.slice(at, until).filter(noFeed);
-    const answers = lived.play(steps, random.int(1, 9), at);
-    expect([seed, again.play(steps, random.int(1, 9), at)]).toEqual([seed, answers]);
+    const until = crash === CRASHES ? steps : random.int(at, steps);
+    const part = script.slice(at, until).filter(noFeed);
+    const answers = lived.play(part, random.int(1, 9), at);
+    expect([seed, again.play(part, random.int(1, 9), at)]).toEqual([seed, answers]);
     const copy = again.crash(scratch.fresh());
     again.abandon();
-    again = Journaled.must(copy, checkpointEvery);
+    again = Journaled.must(copy, checkpointEvery, sliced);
     expect([seed, again.view()]).toEqual([seed, lived.view()]);
     at = until;
   }
   // Every submission of the whole script once more: what is still known gives its first answer.
   const repeated = script.filter((step) => step.do === 'submit' && step.order.clientOrderId !== '');
-  expect([seed, again.play(repeated, 5, STEPS)]).toEqual([seed, lived.play(repeated, 5, STEPS)]);
+  expect([seed, again.play(repeated, 5, steps)]).toEqual([seed, lived.play(repeated, 5, steps)]);
   expect([seed, again.view()]).toEqual([seed, lived.view()]);
+  const { checkpoints } = lived;
   lived.abandon();
   again.abandon();
+  return { checkpoints, isSliced: sliced !== undefined };
+}
+
+interface Ended {
+  /** Of the market that was not interrupted. */
+  readonly checkpoints: number;
+  readonly isSliced: boolean;
 }
 
 describe('a market that was interrupted stands as one that was not', () => {
@@ -60,6 +71,17 @@ describe('a market that was interrupted stands as one that was not', () => {
     for (const kept of KEPT_SEEDS) compare(kept, true);
     for (let i = 0; i < RUNS; i++) compare(seed + i, i % 2 === 0);
   }, 60_000);
+
+  test('over checkpoints that are taken piece by piece, and more orders than one piece holds', () => {
+    const seed = readSeed();
+    let sliced = 0;
+    // Seeds are tried until such checkpoints have ended between the crashes.
+    for (let i = 0; sliced < 3 && i < 40; i++) {
+      const { checkpoints, isSliced } = compare(seed + i, true, 2_500);
+      if (isSliced && checkpoints > 1) sliced += 1;
+    }
+    expect(sliced).toBe(3);
+  }, 300_000);
 
   test('an orderly end and a start leave it as it was, too', () => {
     const directory = scratch.fresh();

@@ -4,7 +4,8 @@ import type { Clock } from '../../src/base/clock';
 import { ManualClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
 import { openJournal, type OpenedJournal, type OpeningOptions } from '../../src/journal/opening';
-import type { JournalOptions } from '../../src/journal/sqlite-journal';
+import type { SavedState, StateSource } from '../../src/journal/journal';
+import type { JournalOptions } from '../../src/journal/journal-parts';
 import { at } from './market-events';
 
 /** @throws Error when it does not open */
@@ -27,4 +28,25 @@ export function openedJournal(
   if (found instanceof StartFault) throw new Error(found.message);
   found.journal.begin();
   return found;
+}
+
+/** A state that is one text, and counts as changed always; in pieces of it. */
+export function textState(text: () => string, pieces = 1): StateSource {
+  let captured = 0;
+  return {
+    isChanged: true,
+    begin: () => void (captured = 0),
+    next: (seq) =>
+      captured === pieces
+        ? undefined
+        : { kind: 'ended', key: captured++, chunk: 0, seq, text: text(), levels: [], bytes: null },
+    rest: () => ({ text: '{}', endedFrom: 0 }),
+    abort: () => {},
+  };
+}
+
+/** The text that a checkpoint holds. */
+export function savedText(saved: SavedState | null): string | undefined {
+  for (const { text } of saved?.pieces() ?? []) return text;
+  return undefined;
 }

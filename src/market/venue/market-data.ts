@@ -10,7 +10,7 @@
 import type { Bbo, Status, Tick, Trade } from '../../../protocol/messages';
 import { BOOK_DEPTH } from '../../../protocol/units';
 import { addSum, type Sum } from '../../../protocol/sums';
-import type { StatusHead, VenueCheckpoint } from '../checkpoint';
+import type { StatusHead, VenueHead } from '../checkpoint';
 import type { MarketOutput } from '../output';
 import { PublishedBook } from '../published-book';
 import { TradeClock, type TimeLimits } from '../trade-clock';
@@ -117,7 +117,7 @@ export class VenueMarketData {
   }
 
   /** Takes the state of a checkpoint on; the venue has been restored already. */
-  restore(c: VenueCheckpoint): void {
+  restore(c: VenueHead): void {
     const { book: head, ...heads } = c.heads;
     Object.assign(this.heads, heads);
     this.lastTick = c.tick;

@@ -23,7 +23,10 @@ const VERSION_WITH_VOLUME = 1;
 const ORDER_NUMBERS = 5;
 const WORD = 4_294_967_296;
 
-export function encodeSnapshot(counters: Readonly<VenueCounters>, book: OrderBook): Uint8Array {
+export function encodeSnapshot(
+  counters: Readonly<VenueCounters>,
+  book: OrderBook,
+): Uint8Array<ArrayBuffer> {
   const header = HEADER_NUMBERS + (counters.auctionPrice === 0 ? 0 : 1);
   const bytes = new Uint8Array((header + book.count * ORDER_NUMBERS) * NUMBER_BYTES);
   writeCanonical(counters, book, new ByteSink(bytes));

@@ -277,7 +277,7 @@ export class Venue {
   }
 
   /** The whole state as bytes. */
-  snapshot(): Uint8Array {
+  snapshot(): Uint8Array<ArrayBuffer> {
     return encodeSnapshot(this.counters, this.book);
   }
 

@@ -1,0 +1,39 @@
+/** Journal parts: what a journal is made with. */
+
+import type { Database } from 'bun:sqlite';
+
+import type { Clock } from '../base/clock';
+import type { KnownPieces, Slices } from './checkpoints';
+import type { DirectoryLock } from './directory';
+import type { Durability, GapNote } from './journal';
+import type { JournalWriter, Retention, WriterEvents } from './writer';
+
+export interface JournalOptions {
+  readonly directory: string;
+  readonly durability: Durability;
+  /** For `async`: the longest that an event stays uncommitted, in ms. */
+  readonly commitEveryMs: number;
+  /** A checkpoint begins after this many events. */
+  readonly checkpointEveryEvents: number;
+  /** The most that may wait for the disk. */
+  readonly queueBytesMax: number;
+  readonly retention: Retention;
+}
+
+/** What `openJournal` found and holds. */
+export interface JournalParts {
+  readonly db: Database;
+  readonly lock: DirectoryLock;
+  readonly clock: Clock;
+  readonly epoch: number;
+  readonly lastSeq: number;
+  /** Whether another epoch was closed at this place. */
+  readonly isEndTaken: boolean;
+  /** What is missing before this life. */
+  readonly gaps: readonly GapNote[];
+  readonly instrumentIds: Map<string, number>;
+  readonly known: KnownPieces;
+  /** How checkpoints share the loop; absent: they do not. */
+  readonly slices: Slices | undefined;
+  readonly createWriter: (events: WriterEvents) => JournalWriter;
+}

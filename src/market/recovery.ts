@@ -1,0 +1,199 @@
+/**
+ * Recovery: the market of the time before, from a checkpoint and the events behind it. Fed instruments take
+ * the events on; venues carry the commands out again, and what follows must be on record.
+ *
+ * Of a checkpoint of pieces each instrument is of a place of its own, and only the events behind that place
+ * count for it. The orders that have ended are of one place, which no instrument's lies behind.
+ */
+
+import type { Status } from '../../protocol/messages';
+import type { BatchEvent, Command, RecordedInstrument } from '../../protocol/records';
+import type { StatisticsState } from '../../protocol/statistics';
+import {
+  readState,
+  type InstrumentText,
+  type MarketCheckpoint,
+  type MarketPiece,
+  type MarketPieces,
+  type MarketRest,
+  type OrdersText,
+  type StatusHead,
+} from './checkpoint';
+import type { Deletions } from './deletions';
+import { FeedInstrument } from './feed-instrument';
+import type { Market } from './market';
+import { readOrder, type OrderDesk, type TrackedOrder, type WrittenOrder } from './order-desk';
+import { ReplayOutput } from './replay-output';
+import { VenueInstrument } from './venue-instrument';
+
+type AnyInstrument = FeedInstrument | VenueInstrument;
+
+/** Takes the statistics of pieces, which count from a place on. */
+export type TakeStatistics = (symbol: string, state: StatisticsState, seq: number) => void;
+
+/** Takes definitions on. */
+interface Define {
+  add(definition: RecordedInstrument): AnyInstrument;
+  redefine(instrument: FeedInstrument, definition: RecordedInstrument): void;
+}
+
+export class Recovery {
+  private readonly market: Market;
+  private readonly desk: OrderDesk;
+  private readonly statusHead: StatusHead;
+  private readonly deletions: Deletions;
+  private readonly define: Define;
+  private readonly replay = new ReplayOutput();
+  /** Place of an instrument's piece. */
+  private readonly since = new Map<AnyInstrument, number>();
+  private endsSeq = 0;
+
+  constructor(market: Market, statusHead: StatusHead, deletions: Deletions, define: Define) {
+    this.market = market;
+    this.desk = market.desk;
+    this.statusHead = statusHead;
+    this.deletions = deletions;
+    this.define = define;
+  }
+
+  /** @throws Error when the events do not fit the checkpoint or the commands */
+  run(
+    checkpoint: MarketCheckpoint | MarketPieces | null,
+    tail: Iterable<BatchEvent>,
+    takeStatistics: TakeStatistics,
+  ): void {
+    if (checkpoint !== null) {
+      if ('pieces' in checkpoint) this.restorePieces(checkpoint, takeStatistics);
+      else this.restoreWhole(checkpoint);
+    }
+    for (const event of tail) {
+      if (event.seq > this.endsSeq) this.desk.reached();
+      this.take(event);
+    }
+    this.replay.finish();
+    this.desk.reached();
+    for (const instrument of this.market.feeds()) instrument.recovered();
+  }
+
+  private restoreWhole(checkpoint: MarketCheckpoint): void {
+    this.statusHead.status = checkpoint.statusHead;
+    this.desk.restore(checkpoint.desk);
+    for (const c of checkpoint.instruments) {
+      const instrument = this.define.add(c.definition);
+      if (instrument instanceof FeedInstrument && c.market === 'feed') {
+        instrument.restore(c);
+        this.deletions.restored(instrument);
+      }
+      if (instrument instanceof VenueInstrument && c.market === 'venue') {
+        instrument.restore(c, Buffer.from(c.snapshot, 'base64'));
+      }
+    }
+    this.desk.chunks.markAllChanged();
+  }
+
+  private restorePieces(checkpoint: MarketPieces, takeStatistics: TakeStatistics): void {
+    const { statusHead, endsSeq, endedCount } = JSON.parse(checkpoint.rest) as MarketRest;
+    this.statusHead.status = statusHead;
+    this.endsSeq = endsSeq;
+    const orderChunks = new Map<string, number>();
+    const open: TrackedOrder[] = [];
+    const ended: TrackedOrder[] = [];
+    for (const piece of checkpoint.pieces()) {
+      if (piece.kind === 'instrument') {
+        const text = readState<InstrumentText>(piece.text);
+        const { symbol } = text.definition;
+        this.since.set(this.restorePiece(text, piece), piece.seq);
+        if (text.statistics !== null) takeStatistics(symbol, text.statistics, piece.seq);
+        if (text.market === 'venue') orderChunks.set(symbol, text.orderChunks);
+      } else if (piece.kind === 'orders') {
+        const { symbol, chunk, orders } = readState<OrdersText>(piece.text);
+        // Pieces of a time when there were more count no more.
+        if (chunk < (orderChunks.get(symbol) ?? 0)) for (const o of orders) open.push(readOrder(o));
+      } else if (piece.kind === 'ended') {
+        for (const o of readState<WrittenOrder[]>(piece.text)) ended.push(readOrder(o));
+      } else {
+        for (const name of JSON.parse(piece.text) as string[]) this.desk.ownerNumber(name);
+      }
+    }
+    this.desk.restorePieces(open, ended, endedCount);
+    this.market.ownersCaptured = this.desk.owners.length;
+    this.market.takeChanged();
+  }
+
+  private restorePiece(text: InstrumentText, { levels, bytes }: MarketPiece): AnyInstrument {
+    const instrument = this.define.add(text.definition);
+    if (instrument instanceof FeedInstrument && text.market === 'feed') {
+      const [bids = [], asks = []] = levels;
+      instrument.restore({ ...text, bids, asks });
+      this.deletions.restored(instrument);
+    } else if (instrument instanceof VenueInstrument && text.market === 'venue') {
+      instrument.restore(text, bytes ?? new Uint8Array());
+    }
+    return instrument;
+  }
+
+  private take(event: BatchEvent): void {
+    const { market } = this;
+    const instrument = market.known(event.symbol);
+    if (instrument !== undefined && event.seq <= (this.since.get(instrument) ?? 0)) {
+      return this.takeShared(event);
+    }
+    if (event.type === 'instrument') {
+      if (instrument instanceof FeedInstrument) this.define.redefine(instrument, event);
+      market.changed.add(instrument ?? this.define.add(event));
+      return;
+    }
+    if (instrument === undefined) {
+      throw new Error(`record ${event.seq} names ${event.symbol}, which is not defined before it`);
+    }
+    if (event.type === 'snapshot') return; // the book events before it say the same
+    if (event.type === 'status' && isAnnouncement(event)) {
+      return this.takeStatus(event, instrument);
+    }
+    market.changed.add(instrument);
+    if (event.type === 'command') this.carryOutAgain(event);
+    else if (instrument instanceof VenueInstrument) {
+      this.replay.compare(event);
+      if (event.type === 'tick') instrument.recoverVolume(event);
+    } else {
+      if (event.type === 'status') {
+        this.statusHead.status = event.seq;
+        this.deletions.recover(instrument, event);
+      }
+      instrument.recover(event);
+    }
+  }
+
+  /**
+   * Its instrument's piece has it already; what all share does not: owners have their numbers in the order
+   * of the commands, and the status events of all are one chain.
+   */
+  private takeShared(event: BatchEvent): void {
+    if (event.type === 'status') this.statusHead.status = event.seq;
+    else if (event.type === 'command') this.desk.ownerNumber(event.owner);
+  }
+
+  private takeStatus(event: Status, instrument: AnyInstrument): void {
+    const follows =
+      event.prevSeq === this.statusHead.status &&
+      event.missed === 0 &&
+      event.eventTime.compare(event.receiveTime) === 0;
+    // What is fed has a state again when recovery is over; that of a venue follows from its commands.
+    const isVenue = instrument instanceof VenueInstrument;
+    if (!follows || (isVenue && instrument.state !== event.state)) {
+      throw new Error(`record ${event.seq} does not follow from those before it`);
+    }
+    this.statusHead.status = event.seq;
+  }
+
+  private carryOutAgain(command: Command): void {
+    this.replay.begin(command);
+    this.market.router.replay(command, this.replay);
+    this.market.seal();
+  }
+}
+
+/** What the server says by itself follows from no command. */
+function isAnnouncement(e: Status): boolean {
+  return e.reason === 'restart' || e.reason === 'defined';
+}
