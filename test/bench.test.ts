@@ -127,7 +127,8 @@ test('the hot REST routes are compiled without await, which would cost a tenth o
     sessionBoundary: 0,
     limits: {} as Parameters<typeof createApp>[0]['limits'],
   };
-  const stages = { keys: { isOpen: true }, counts: new RestCounts(new SystemClock()) };
+  const clock = new SystemClock();
+  const stages = { keys: { isOpen: true }, counts: new RestCounts(clock), clock };
   const app = createApp(options, stages as unknown as Parameters<typeof createApp>[1]);
   app.compile();
   const hot = app.router.history.filter(({ path }) => /^\/v1\/(tick|orderbook)\//.test(path));

@@ -21,7 +21,7 @@ const servers: ServerProcess[] = [];
 function smallDisk(): string | undefined {
   const path = scratch.fresh();
   mkdirSync(path);
-  const { exitCode } = Bun.spawnSync(['mount', '-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'none', path]); // prettier-ignore
+  const { exitCode } = Bun.spawnSync(['mount', '-t', 'tmpfs', '-o', `size=${DISK_BYTES},mode=0700`, 'none', path]); // prettier-ignore
   if (exitCode !== 0) return undefined;
   mounted.push(path);
   return path;

@@ -25,7 +25,7 @@ function mount(...options: string[]): string | undefined {
   return path;
 }
 
-const full = mount('-t', 'tmpfs', '-o', 'size=1048576', 'none');
+const full = mount('-t', 'tmpfs', '-o', 'size=1048576,mode=0700', 'none');
 const isSkipped = full === undefined;
 if (isSkipped) console.log('skipped: this user may not mount a small file system');
 
