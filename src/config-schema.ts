@@ -170,9 +170,9 @@ export const ConfigSchema = section({
   limits: section({
     endedOrdersMax: count(100_000, 100, 10_000_000, 'Orders kept after their end'),
     openOrdersPerOwnerMax: count(100_000, 1, 10_000_000, 'Open orders of one key'),
-    // A hundredth of what a side of a book holds, which is 2^53 - 1.
+    // A sixteenth of what a side of a book holds, which is 2^53 - 1.
     openQuantityPerOwnerMax: count(
-      90_071_992_547_409,
+      562_949_953_421_311,
       1,
       Number.MAX_SAFE_INTEGER,
       'Open quantity of one key on a side of a book, as a scaled integer',
@@ -273,7 +273,7 @@ export const ConfigSchema = section({
       ['silent', 'error', 'warn', 'info', 'debug'].map((level) => Type.Literal(level)),
       { default: 'info', description: 'Least severe line that is logged' },
     ),
-    turnMs: count(50, 1, 60_000, 'A turn of the event loop that is longer is logged'),
+    turnMs: count(1_000, 1, 60_000, 'A turn of the event loop that is longer is logged'),
   }),
   instruments: Type.Array(InstrumentSetting, { default: [] }),
 });

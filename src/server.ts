@@ -354,7 +354,6 @@ function createQueries(
       instrument: (symbol) => market.get(symbol),
       known: (symbol) => market.known(symbol),
       instruments: () => market.all(),
-      instrumentCount: () => market.size,
       tick: (instrument) => tiers.tick(instrument),
       book: (instrument) => tiers.book(instrument),
       stats: ({ definition }) => statistics.of(definition.symbol).session.message(definition, 0, 1),

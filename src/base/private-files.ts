@@ -4,7 +4,8 @@
  * others cannot write is what we, or root, have put there.
  */
 
-import { chmodSync, lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 export const PRIVATE_DIRECTORY = 0o700;
 export const PRIVATE_FILE = 0o600;
@@ -53,6 +54,8 @@ export function directoryDoubt(path: string): Doubt | undefined {
  * is none. A link of our own, or of root, is the operator's to make.
  */
 export function fileDoubt(path: string): Doubt | undefined {
+  const directory = dirname(path);
+  if (!existsSync(directory) || !statSync(directory).isDirectory()) return undefined; // who opens it says so
   const link = lstatSync(path, { throwIfNoEntry: false });
   const file = statSync(path, { throwIfNoEntry: false });
   const own = ownUid();

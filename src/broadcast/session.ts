@@ -43,8 +43,6 @@ export class Session implements NativeReader {
   /** Channels it is on for every symbol, now and later, with the interval that was asked for; 0: none. */
   readonly wildcards = new Map<string, number>();
   readonly isText: boolean;
-  /** Topics it is on, with the head that its last heartbeat told. */
-  readonly topics: Map<TopicState, number>;
   /** What it causes to be held, and whose that is: the name of a key, or an address. */
   readonly meter: Meter;
   private lagged = 0;
@@ -79,8 +77,12 @@ export class Session implements NativeReader {
     this.limits = limits;
     this.backlog = new Backlog(limits);
     this.on = new SessionTopics(this.wire, this.backlog, this);
-    this.topics = this.on.heads;
     this.outlet = new Outlet(this.wire, limits);
+  }
+
+  /** Topics it is on, with the head that its last heartbeat told. */
+  get topics(): Map<TopicState, number> {
+    return this.on.heads;
   }
 
   /** It has come. @param phase of its pings, from 0 to 1 */

@@ -75,7 +75,6 @@ export interface QuerySources<I extends QueryInstrument> {
   /** Also one that was deleted, of which there is a past. */
   known(symbol: string): I | undefined;
   instruments(): Iterable<I>;
-  instrumentCount(): number;
   tick(instrument: I): Kept<Tick>;
   book(instrument: I): Kept<BookView>;
   stats(instrument: I): Stats;
@@ -121,10 +120,6 @@ export class Queries<I extends QueryInstrument> {
       },
       limits,
     );
-  }
-
-  get instrumentCount(): number {
-    return this.sources.instrumentCount();
   }
 
   /** All of them, as of one moment between its beginning and its end each. */

@@ -15,32 +15,22 @@ export const BLOCKS_WORK_MAX = 100_000;
 /** Of an answer that may be long, whatever it turns out to be; and how long an answer is not worth a thought. */
 export const LONG_WORK = 20;
 export const LONG_BYTES = 8_192;
-/** How long answers are kept that many ask for: so that making them takes a tenth of a core at the most. */
-const METRICS_MS = 100;
-const INSTRUMENT_MS = 0.03;
+/** Of a core, to make an answer that many ask for. */
+const KEPT_SHARE = 0.1;
 
 interface Stages {
   readonly clock: Clock;
   readonly version: string;
   readonly metrics: { text(): Promise<string> };
-  readonly queries: { readonly instrumentCount: number; instruments(): Promise<string> };
+  readonly queries: { instruments(): Promise<string> };
 }
 
 export function keptAnswers({ clock, version, metrics, queries }: Stages) {
-  const kept = (make: () => string | Promise<string>, lifeMs: () => number): KeptAnswer =>
-    new KeptAnswer(make, lifeMs, clock);
+  const kept = (make: () => string | Promise<string>, share = KEPT_SHARE): KeptAnswer =>
+    new KeptAnswer(make, share, clock);
   return {
-    openApi: kept(
-      () => openApiDocument(version),
-      () => Infinity,
-    ),
-    metrics: kept(
-      () => metrics.text(),
-      () => METRICS_MS,
-    ),
-    instruments: kept(
-      () => queries.instruments(),
-      () => queries.instrumentCount * INSTRUMENT_MS,
-    ),
+    openApi: kept(() => openApiDocument(version), 0),
+    metrics: kept(() => metrics.text()),
+    instruments: kept(() => queries.instruments()),
   };
 }

@@ -9,25 +9,35 @@ import { Lanes } from '../../src/gateway/lanes';
 
 const MS = 1_000_000;
 
-test('is made once while it lives, and for those who ask while it is made', async () => {
+test('is made anew as long as that takes little, and once for those who ask while it is made', async () => {
   const clock = new ManualClock();
   let made = 0;
   const answer = new KeptAnswer(
     async () => {
       made += 1;
       await Bun.sleep(1);
+      clock.advance(40 * MS);
       return `answer ${made}`;
     },
-    () => 100,
+    0.1,
     clock,
   );
   const first = await Promise.all(Array.from({ length: 20 }, () => answer.get()));
   expect(new Set(first.map(({ text }) => text))).toEqual(new Set(['answer 1']));
-  clock.advance(99 * MS);
-  expect((await answer.get()).text).toBe('answer 1');
-  clock.advance(MS);
   expect((await answer.get()).text).toBe('answer 2');
-  expect(made).toBe(2);
+  expect((await answer.get()).text).toBe('answer 3');
+  for (let i = 0; i < 20; i++) expect((await answer.get()).text).toBe('answer 3');
+  clock.advance(1_000 * MS); // a hundred of making
+  expect((await answer.get()).text).toBe('answer 4');
+});
+
+test('one that never changes is made once', async () => {
+  let made = 0;
+  const clock = new ManualClock();
+  const answer = new KeptAnswer(() => `answer ${++made}`, 0, clock);
+  await answer.get();
+  clock.advance(1e15);
+  expect((await answer.get()).text).toBe('answer 1');
 });
 
 test('one that fails is made again', async () => {
@@ -37,7 +47,7 @@ test('one that fails is made again', async () => {
       if (isBroken) throw new Error('no');
       return 'yes';
     },
-    () => 1_000,
+    0.1,
     new ManualClock(),
   );
   expect(await answer.get().catch((e: Error) => e.message)).toBe('no');
@@ -46,7 +56,7 @@ test('one that fails is made again', async () => {
 });
 
 test('is compressed once for each coding', async () => {
-  const answer = new KeptAnswer(() => 'word '.repeat(1_000), () => 1_000, new ManualClock()); // prettier-ignore
+  const answer = new KeptAnswer(() => 'word '.repeat(1_000), 0.1, new ManualClock()); // prettier-ignore
   const kept = await answer.get();
   const compression = new Compression();
   const ask = (coding: string): Promise<Response> => {

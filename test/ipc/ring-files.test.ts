@@ -125,7 +125,15 @@ test('no directory, as without /dev/shm, and a directory that may not be written
 test('no room: nothing is left behind', () => {
   const disk = join(rings.path, 'small');
   mkdirSync(disk);
-  const { exitCode } = Bun.spawnSync(['mount', '-t', 'tmpfs', '-o', 'size=65536,mode=0700', 'none', disk]);
+  const { exitCode } = Bun.spawnSync([
+    'mount',
+    '-t',
+    'tmpfs',
+    '-o',
+    'size=65536,mode=0700',
+    'none',
+    disk,
+  ]);
   if (exitCode !== 0) {
     console.log('skipped: this user may not mount a small file system');
     return;
