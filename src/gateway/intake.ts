@@ -89,14 +89,14 @@ export class Intake {
       if (!mayPublish) this.share.spend(bytes * WORK.byte);
       return true;
     }
-    if (this.inbound.isFlood) this.handler.flooded(null, over);
-    else this.handler.handle({ id: null, over });
+    this.refuseFrame(over);
     return false;
   }
 
   /** What was in a frame. */
   take(items: readonly (Message | Fault)[]): void {
     const nowMs = this.stages.clock.monotonicMs();
+    if (items.length === 0) return this.emptyFrame(nowMs);
     let taken: Asked[] | undefined;
     for (const [i, item] of items.entries()) {
       const over = this.inbound.message(nowMs) ?? this.crowded(nowMs);
@@ -111,6 +111,20 @@ export class Intake {
     }
     const asked = taken ?? items;
     for (const later of asked.slice(this.slices.take(asked))) this.handler.foresee(later);
+  }
+
+  /** An empty array costs what a message costs. As nothing of it waits, it is refused for the debt alone. */
+  private emptyFrame(nowMs: number): void {
+    this.share.spend(WORK.message);
+    const over =
+      this.inbound.message(nowMs) ??
+      (this.share.isOver ? this.inbound.crowded(this.payer, nowMs) : undefined);
+    if (over !== undefined) this.refuseFrame(over);
+  }
+
+  private refuseFrame(over: Fault): void {
+    if (this.inbound.isFlood) this.handler.flooded(null, over);
+    else this.handler.handle({ id: null, over });
   }
 
   /** These were asked for or left. */
