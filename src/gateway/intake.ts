@@ -26,6 +26,8 @@ const WORK = {
 } as const;
 /** A connection for which no more than this waits is not refused for what others of its client ask. */
 const MODEST = 16;
+/** A longer frame is not read for a client that is deep in debt, as reading it is work that cannot wait. */
+const SMALL_BYTES = 1_024;
 
 /** A message as it came, what was no message, or one that came too fast. */
 export type Asked = Message | Fault | TooFast;
@@ -84,7 +86,10 @@ export class Intake {
   frame(bytes: number): boolean {
     const { mayPublish } = this.handler;
     const nowMs = this.stages.clock.monotonicMs();
-    const over = this.inbound.frame(bytes, mayPublish, nowMs) ?? this.crowded(nowMs);
+    const over =
+      this.inbound.frame(bytes, mayPublish, nowMs) ??
+      this.crowded(nowMs) ??
+      (mayPublish ? undefined : this.unread(bytes, nowMs));
     if (over === undefined) {
       if (!mayPublish) this.share.spend(bytes * WORK.byte);
       return true;
@@ -156,6 +161,11 @@ export class Intake {
     this.handler.handle(asked);
     const sent = this.stages.sentBytes() - before;
     if (sent > 0) this.share.spend(sent * WORK.sentByte);
+  }
+
+  private unread(bytes: number, nowMs: number): Fault | undefined {
+    if (bytes <= SMALL_BYTES || !this.share.isDeep) return undefined;
+    return this.inbound.crowded(this.payer, nowMs);
   }
 
   private crowded(nowMs: number): Fault | undefined {
