@@ -1,17 +1,17 @@
 /**
  * Plays: the journal as frames, one chunk ready ahead of whoever takes them.
  *
- * A replay has its play for as long as it lasts; who wants one more than there may be is refused. A
+ * A replay has its play for as long as it lasts, while others have their part of the slots (replay-slots.ts). A
  * resume takes turns, in slots of their own: a turn ends when all is read, or while others wait, when it
  * has had its share or its reader does not take what is ready. What it left is read again in its next one.
  * Bounded: plays open at once, of each of the two, in all and of one client. Of each at most two chunks are
  * in memory, so however many sessions read the past, what they hold is known.
  */
 
-import { fault, type Fault } from '../../protocol/codes';
+import type { Fault } from '../../protocol/codes';
 import type { Nanos } from '../../protocol/time';
-import { Counts } from '../base/counts';
 import { ChunkFrames, type PlayedChunk } from './feed';
+import { ReplaySlots } from './replay-slots';
 import { Turns, type Turn, type TurnLimits } from './turns';
 import { WaitingTurns } from './waiting-turns';
 
@@ -277,7 +277,7 @@ interface InTurn {
 export class Plays {
   private readonly source: PlaySource;
   readonly limits: PlayLimits;
-  private readonly replaying = new Counts();
+  private readonly replaying: ReplaySlots;
   private readonly turns: Turns;
   private readonly reads = new Turns({
     playbacksMax: READS_AT_ONCE,
@@ -293,18 +293,13 @@ export class Plays {
   constructor(source: PlaySource, limits: PlayLimits) {
     this.source = source;
     this.limits = limits;
+    this.replaying = new ReplaySlots(limits);
     this.turns = new Turns(limits);
   }
 
   /** Why a client gets no further replay; undefined when it does. */
   refusal(client: string): Fault | undefined {
-    const { playbacksMax, playbacksPerClientMax } = this.limits;
-    if (this.replaying.of(client) >= playbacksPerClientMax) {
-      const message = `${client} has ${playbacksPerClientMax} replays under way already`;
-      return fault('limit-reached', message);
-    }
-    if (this.replaying.size < playbacksMax) return undefined;
-    return fault('overloaded', 'as many replays as there may be are under way');
+    return this.replaying.refusal(client);
   }
 
   /** How many are open, and how many wait. */
@@ -313,10 +308,17 @@ export class Plays {
     return { open: this.replaying.size + open, waiting };
   }
 
-  /** Opens the play of a replay, which was not refused. @param client whom it is for */
-  open(client: string, request: PlayRequest, events: PlayEvents): Play {
-    this.replaying.change(client, 1);
-    const release = (): void => this.replaying.change(client, -1);
+  /**
+   * Opens the play of a replay, which was not refused.
+   * @param client whom it is for @param yields gives its slot up, if it can
+   */
+  open(
+    client: string,
+    request: PlayRequest,
+    events: PlayEvents,
+    yields: () => boolean = () => false,
+  ): Play {
+    const release = this.replaying.take(client, yields);
     const play = this.create(client, request, events, release, () => false);
     void play.open();
     return play;

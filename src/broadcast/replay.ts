@@ -188,6 +188,15 @@ export class Replay implements Feed {
     else if (nowMs - (this.idleSinceMs ??= nowMs) > playbackIdleMs) this.park(play);
   }
 
+  /** Another client has fewer slots: waits for one, if it can go on exactly where it is. */
+  private yieldSlot(play: Play): boolean {
+    if (play !== this.play || this.isOpening || this.isEnded) return false;
+    if (this.border !== null && this.border !== play.reachedSeq) return false;
+    this.park(play);
+    this.waitSinceMs = this.pausedMs === null ? this.clock.monotonicMs() : null;
+    return true;
+  }
+
   /** Until the next frame is due; long waits without a slot. */
   private wait(play: Play, dueMs: number, waitMs: number): void {
     this.dueMs = dueMs;
@@ -229,8 +238,8 @@ export class Replay implements Feed {
 
   private begin(request: PlayRequest): Play {
     this.isOpening = true;
-    const play: Play = this.plays.open(this.session.meter.client, request, {
-      opened: (range) => {
+    const events = {
+      opened: (range: PlayRange) => {
         this.isOpening = false;
         this.range = range;
         if (this.isMoved) this.move(play);
@@ -240,11 +249,13 @@ export class Replay implements Feed {
         if (play.isOver) this.finish();
         this.pull();
       },
-      failed: (reason) => {
+      failed: (reason: Fault) => {
         if (play !== this.play || this.isEnded) return;
         this.fail(reason);
       },
-    });
+    };
+    const { client } = this.session.meter;
+    const play: Play = this.plays.open(client, request, events, () => this.yieldSlot(play));
     return play;
   }
 

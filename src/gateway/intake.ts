@@ -26,6 +26,8 @@ const WORK = {
 } as const;
 /** A connection for which no more than this waits is not refused for what others of its client ask. */
 const MODEST = 16;
+/** A longer frame is not read for a client that is deep in debt, as reading it is work that cannot wait. */
+const SMALL_BYTES = 1_024;
 
 /** A message as it came, what was no message, or one that came too fast. */
 export type Asked = Message | Fault | TooFast;
@@ -84,19 +86,22 @@ export class Intake {
   frame(bytes: number): boolean {
     const { mayPublish } = this.handler;
     const nowMs = this.stages.clock.monotonicMs();
-    const over = this.inbound.frame(bytes, mayPublish, nowMs) ?? this.crowded(nowMs);
+    const over =
+      this.inbound.frame(bytes, mayPublish, nowMs) ??
+      this.crowded(nowMs) ??
+      (mayPublish ? undefined : this.unread(bytes, nowMs));
     if (over === undefined) {
       if (!mayPublish) this.share.spend(bytes * WORK.byte);
       return true;
     }
-    if (this.inbound.isFlood) this.handler.flooded(null, over);
-    else this.handler.handle({ id: null, over });
+    this.refuseFrame(over);
     return false;
   }
 
   /** What was in a frame. */
   take(items: readonly (Message | Fault)[]): void {
     const nowMs = this.stages.clock.monotonicMs();
+    if (items.length === 0) return this.emptyFrame(nowMs);
     let taken: Asked[] | undefined;
     for (const [i, item] of items.entries()) {
       const over = this.inbound.message(nowMs) ?? this.crowded(nowMs);
@@ -111,6 +116,20 @@ export class Intake {
     }
     const asked = taken ?? items;
     for (const later of asked.slice(this.slices.take(asked))) this.handler.foresee(later);
+  }
+
+  /** An empty array costs what a message costs. As nothing of it waits, it is refused for the debt alone. */
+  private emptyFrame(nowMs: number): void {
+    this.share.spend(WORK.message);
+    const over =
+      this.inbound.message(nowMs) ??
+      (this.share.isOver ? this.inbound.crowded(this.payer, nowMs) : undefined);
+    if (over !== undefined) this.refuseFrame(over);
+  }
+
+  private refuseFrame(over: Fault): void {
+    if (this.inbound.isFlood) this.handler.flooded(null, over);
+    else this.handler.handle({ id: null, over });
   }
 
   /** These were asked for or left. */
@@ -142,6 +161,11 @@ export class Intake {
     this.handler.handle(asked);
     const sent = this.stages.sentBytes() - before;
     if (sent > 0) this.share.spend(sent * WORK.sentByte);
+  }
+
+  private unread(bytes: number, nowMs: number): Fault | undefined {
+    if (bytes <= SMALL_BYTES || !this.share.isDeep) return undefined;
+    return this.inbound.crowded(this.payer, nowMs);
   }
 
   private crowded(nowMs: number): Fault | undefined {

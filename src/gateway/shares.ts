@@ -33,6 +33,8 @@ const STRANGERS = 250;
 const TICK_MS = 1;
 /** So many milliseconds' worth is done at once where the loop comes late to it. */
 const AT_ONCE_MS = 3;
+/** Deep in debt: more than several long answers about the past that were asked at once. */
+const DEEP_MS = 10_000;
 /** So many are looked through for those that may be forgotten. */
 const CLIENTS_MANY = 1_024;
 
@@ -95,6 +97,11 @@ export class Share {
   /** A second's worth waits, or is owed. */
   get isOver(): boolean {
     return this.debtAt(this.shares.nowMs) + this.waiting >= this.shares.perMs * 1_000;
+  }
+
+  /** So much was done already that it is not paid off for long: what costs before it can wait is refused. */
+  get isDeep(): boolean {
+    return this.debtAt(this.shares.nowMs) >= this.shares.perMs * DEEP_MS;
   }
 
   get hasTasks(): boolean {

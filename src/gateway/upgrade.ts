@@ -5,15 +5,21 @@ import { fault, fieldFault } from '../../protocol/codes';
 import { clientAt } from './addresses';
 import type { Keyring, Principal } from './auth';
 import type { Connections } from './connections';
-import { tooManySessions, type GatewayLimits } from './limits';
+import { crowded, tooManySessions, type GatewayLimits } from './limits';
 import { isOwnPage } from './origins';
 import { errorResponse } from './responses';
+import type { Shares } from './shares';
 
 /** Bun's server as far as it is used here. */
 interface Upgrader {
   upgrade(request: Request, options: { data: unknown; headers?: Record<string, string> }): boolean;
   requestIP(request: Request): { readonly address: string } | null;
 }
+
+/** Work in microseconds: of a connection, from its handshake to its end. */
+const OPENED = 50;
+/** For so long a refusal is held back, so that who waits for it does not come again at once. */
+const HELD_MS = 100;
 
 interface UpgradeOptions {
   readonly limits: GatewayLimits;
@@ -24,6 +30,7 @@ interface UpgradeStages {
   readonly keys: Keyring;
   connection(form: Subprotocol, principal: Principal): object;
   readonly connections: Connections;
+  readonly shares: Shares;
   isStopping(): boolean;
 }
 
@@ -50,10 +57,17 @@ export async function upgrade(
   }
   const address = addressOf(request);
   const key = principal.name === stages.keys.anonymous.name ? null : principal.name;
+  const client = clientAt(address);
+  const share = key === null ? stages.shares.ofStranger(client) : stages.shares.ofKey(key);
+  share.spend(OPENED);
+  if (share.isDeep) {
+    await Bun.sleep(HELD_MS);
+    return errorResponse(crowded(key ?? client, options.limits));
+  }
   const full = tooManySessions(
     stages.connections,
     options.limits,
-    clientAt(address),
+    client,
     key,
     stages.keys.hasKeys,
   );

@@ -136,7 +136,7 @@ export type Deliver = (batch: Batch | null, onDurable: () => void) => void;
 
 /** A turn takes nothing more behind this time: what it took has yet to be written and pushed. */
 const TURN_MS = 2;
-/** A source for which so small a part of what may wait waits is not refused for what others bring. */
+/** A client of whom so small a part of what may wait waits is not refused for what others bring. */
 const MODEST_PART = 64;
 
 export class Sequencer {
@@ -149,6 +149,8 @@ export class Sequencer {
   private readonly deliver: Deliver;
   private readonly waiting = new Lanes<Submission>();
   private waitingEvents = 0;
+  /** Of each key, address or source without either, by which it counts as modest. */
+  private readonly waitingOf = new Map<LaneKey, number>();
   private scheduled = false;
   private seq: number;
   private events: BatchEvent[] = [];
@@ -186,7 +188,7 @@ export class Sequencer {
   ): void {
     const { receiveTime = this.clock.now(), continues = false, isDecimal = false } = options;
     const { owner = '', train } = options;
-    const refused = this.refusal() ?? this.crowded(source, events.length);
+    const refused = this.refusal() ?? this.crowded(clientOf({ owner, source }), events.length);
     if (refused !== undefined) {
       done({ index: -1, fault: refused });
       return;
@@ -195,17 +197,26 @@ export class Sequencer {
     const from = { source, owner, continues, isDecimal };
     const parts = { lane: source, from, events, train, receiveTime, arrivedMs, done };
     this.waiting.push(new Submission(parts));
-    this.waitingEvents += events.length;
+    this.count(from, events.length, 1);
     this.askForTurn();
   }
 
-  /** Why so many events of a source may not wait; undefined when they may. */
-  private crowded(source: number, count: number): Fault | undefined {
+  /** A submission of a client waits with its events, or (-1) no more. */
+  private count(from: Submitter, events: number, by: 1 | -1): void {
+    const client = clientOf(from);
+    this.waitingEvents += by * events;
+    const waiting = (this.waitingOf.get(client) ?? 0) + by * Math.max(1, events);
+    if (waiting === 0) this.waitingOf.delete(client);
+    else this.waitingOf.set(client, waiting);
+  }
+
+  /** Why so many events of a client may not wait, over all its sources; undefined when they may. */
+  private crowded(client: LaneKey, count: number): Fault | undefined {
     const most = this.options.waitingEventsMax;
     if (count > most) {
       return fault('frame-too-large', `${count} events at once; at most ${most} are taken`);
     }
-    const isModest = this.waiting.costOf(source) + count <= most / MODEST_PART;
+    const isModest = (this.waitingOf.get(client) ?? 0) + count <= most / MODEST_PART;
     const room = isModest ? 2 * most : most;
     if (this.waitingEvents + count <= room && this.waiting.length < room) return undefined;
     return fault('overloaded', `${this.waitingEvents} events wait already; at most ${room} may`);
@@ -274,7 +285,7 @@ export class Sequencer {
       arrivedMs = Math.min(arrivedMs, parts.arrivedMs);
       const result = this.work(submission);
       if (result !== undefined) {
-        this.waitingEvents -= parts.events.length;
+        if (parts.act === undefined) this.count(parts.from, parts.events.length, -1);
         answers.push(() => parts.done(result));
       }
       return this.clock.monotonicMs() - takenMs < TURN_MS;
@@ -313,3 +324,8 @@ export class Sequencer {
 }
 
 const NOBODY: Submitter = { source: 0, owner: '', continues: false, isDecimal: false };
+
+/** Who counts as one client: its sources share what it may have waiting. */
+function clientOf({ owner, source }: Pick<Submitter, 'owner' | 'source'>): LaneKey {
+  return owner === '' ? source : owner;
+}

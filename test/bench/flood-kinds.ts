@@ -138,6 +138,12 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
     perSecond: 50,
     on: 'brief',
   },
+  'empty frames': {
+    unit: () => Buffer.concat(Array.from({ length: CONTROL_FRAMES }, () => clientFrame(OPCODE.binary, Uint8Array.of(0x90)))), // prettier-ignore
+    of: CONTROL_FRAMES,
+    perSecond: 1_000_000,
+    on: 'stream',
+  },
   'pings': {
     unit: () => control(CONTROL_FRAMES, OPCODE.ping),
     of: CONTROL_FRAMES,

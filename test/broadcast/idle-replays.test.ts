@@ -4,6 +4,7 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test';
 
 import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
+import { ByteAccount } from '../../src/base/byte-account';
 import { ManualClock } from '../../src/base/clock';
 import { Plays, type TurnEvents } from '../../src/broadcast/plays';
 import { Replays } from '../../src/broadcast/replays';
@@ -24,12 +25,17 @@ const limits = { ...playLimits(1), playbackIdleMs: IDLE_MS, playbackWaitMs: WAIT
 class World {
   readonly clock = new ManualClock();
   readonly source = new SteeredPlays(10);
-  readonly plays = new Plays(this.source, limits);
+  readonly plays: Plays;
   private readonly pongs: (() => boolean)[] = [];
   /** What the timers of replays do. */
   private readonly pulls: (() => void)[] = [];
+  private readonly account = new ByteAccount({ clientBytesMax: Infinity, clientBytesPerClientMax: Infinity }); // prettier-ignore
 
-  enter(last: number) {
+  constructor(own = limits) {
+    this.plays = new Plays(this.source, own);
+  }
+
+  enter(last: number, client = '') {
     const { clock, plays } = this;
     const told: Message[] = [];
     let pings = 0;
@@ -42,7 +48,14 @@ class World {
       ping: () => (pings += 1),
     });
     const encoders = { binary: new FrameEncoder(), scalesOf: () => undefined, own: new SentTally() }; // prettier-ignore
-    const session = new Session('s', SUBPROTOCOL_MSGPACK, socket, encoders, LIMITS);
+    const session = new Session(
+      's',
+      SUBPROTOCOL_MSGPACK,
+      socket,
+      encoders,
+      LIMITS,
+      this.account.open(client),
+    );
     const timers = { later: () => () => {} };
     const replays = new Replays({ plays, clock, lastSeq: () => last, isDefined: () => true, ...timers }); // prettier-ignore
     const pong = (): boolean => {
@@ -185,6 +198,33 @@ describe('[R6] a replay gives its slot up', () => {
     one.pull();
     expect(one.told.at(-1)).toMatchObject({ type: 'error', id: 1, code: 'overloaded' });
     expect((one.told.at(-1) as { message: string }).message).toContain(`up to ${played}`);
+  });
+
+  test('to a client that has at least two fewer, and goes on without loss or repetition', async () => {
+    const world = new World({ ...limits, playbacksMax: 2, playbacksPerClientMax: 2 });
+    const last = 6_000;
+    const two = [world.enter(last, 'many'), world.enter(last, 'many')];
+    for (const one of two) {
+      one.read(false); // it is slow, and never for so long that it is idle
+      one.ask('start', { toSeq: last });
+    }
+    await world.settle();
+    const [first, again] = [world.enter(last, 'one'), world.enter(last, 'one')];
+    first.ask('start', { toSeq: 50, speed: 1 });
+    await world.settle();
+    expect(world.plays.counts.open).toBe(2);
+    // With one of the two it has its part.
+    again.ask('start', { toSeq: 50 });
+    expect(again.told).toMatchObject([{ code: 'overloaded' }]);
+    await world.pass(5_500);
+    expect(first.seqs()).toEqual(upTo(50));
+    for (const one of two) one.read(true);
+    await world.settle();
+    await world.pass(300);
+    for (const one of two) {
+      expect(one.seqs()).toEqual(upTo(last));
+      expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
+    }
   });
 
   test('sought elsewhere meanwhile, it goes on there', async () => {

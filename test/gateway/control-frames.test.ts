@@ -1,4 +1,7 @@
-/** Pings and pongs of WebSocket itself: a few cost nothing, a flood ends its connection and nobody else's. */
+/**
+ * Pings and pongs of WebSocket itself, and frames without a message: a few cost nothing, a flood ends its
+ * connection and nobody else's.
+ */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { connect, type Socket } from 'node:net';
@@ -58,4 +61,16 @@ test.each([
   expect(pongs).toBeLessThan(300); // what came behind was not read
   await other.settle();
   await other.close();
+});
+
+test('frames without a message count as messages: a flood of them ends the connection', async () => {
+  const nothing = clientFrame(OPCODE.text, Buffer.from('[]'));
+  const empty = (count: number): Buffer =>
+    Buffer.concat(Array.from({ length: count }, () => nothing));
+  const answered = (text: string): boolean => text.includes('"id":77');
+  const few = Buffer.concat([empty(100), clientFrame(OPCODE.text, asked)]);
+  expect(await send(few, answered)).toContain('"id":77');
+  const flooded = await send(Buffer.concat([empty(200_000), clientFrame(OPCODE.text, asked)]), answered); // prettier-ignore
+  expect(flooded).toContain('"code":4020,"reason":"limit-reached"');
+  expect(flooded).not.toContain('"id":77');
 });

@@ -95,9 +95,9 @@ export class Scene {
     return this.turns.length;
   }
 
-  submit(id: number, quantities: readonly number[], source = 1): void {
+  submit(id: number, quantities: readonly number[], source = 1, owner = ''): void {
     const events = quantities.map((quantity) => trade({ quantity, tradeId: id, timing: null }));
-    this.sequencer.submit(source, events, (result) => this.answers.push({ id, result }));
+    this.sequencer.submit(source, events, (result) => this.answers.push({ id, result }), { owner });
   }
 
   turn(): void {

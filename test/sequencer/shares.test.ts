@@ -109,6 +109,21 @@ describe('shares', () => {
     expect(scene.answers.length).toBe(72);
   });
 
+  test('[P12] many sources of one key are one client: they leave room to others', () => {
+    const scene = new Scene({ batchEventsMax: 10, waitingEventsMax: 6_400 });
+    // Each by itself would be modest, and all of them would fill twice what may wait.
+    for (let source = 1; source <= 200; source++) scene.submit(source, Array<number>(100).fill(1), source, 'many'); // prettier-ignore
+    expect(scene.answers.length).toBe(200 - 64);
+    scene.submit(1_001, Array<number>(100).fill(1), 1_001, 'one');
+    expect(scene.answers.length).toBe(200 - 64);
+    scene.turnAll();
+    expect(scene.market.applied).toContain(1_001);
+    // What was taken counts no more.
+    scene.submit(1_002, Array<number>(100).fill(1), 1, 'many');
+    scene.turnAll();
+    expect(scene.market.applied).toContain(1_002);
+  });
+
   test('a turn ends when its time is used', () => {
     const scene = new Scene({ batchEventsMax: 1_000 });
     for (let id = 1; id <= 6; id++) {

@@ -1,0 +1,50 @@
+/**
+ * Reopening: what a client takes before anything of it can wait (connections, the reading of frames) counts
+ * for all that it has, so closing a connection and opening another gives no new allowance.
+ */
+
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+
+import { SUBPROTOCOL_JSON } from '../../protocol/codec';
+import { StreamClient } from '../support/stream-client';
+import { ServerProcess, TRADE_KEY } from '../support/tapedeck-process';
+import { until } from '../support/until';
+
+let server: ServerProcess;
+beforeAll(async () => {
+  // In such a little share, what has to be paid off lasts longer than the test.
+  server = await ServerProcess.start({ config: '[limits]\nworkPerSecond = 10000\nbytesPerSecond = 1000000000\n' }); // prettier-ignore
+});
+afterAll(() => server.remove());
+
+const HANDSHAKE = { 'upgrade': 'websocket', 'connection': 'Upgrade', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-websocket-version': '13' }; // prettier-ignore
+const bearer = { authorization: `Bearer ${TRADE_KEY}` };
+
+/** One message, which is no trouble but for its length. */
+function long(id: number, length: number): string {
+  return JSON.stringify([{ type: 'ping', id, time: '1', more: 'x'.repeat(length) }]);
+}
+
+test('a client deep in debt has nothing long read and opens no connection; others have all', async () => {
+  const bystander = await StreamClient.json(server.url);
+  const holder = await StreamClient.json(server.url, bearer);
+  const before = bystander.seen.length;
+  for (let i = 0; i < 40; i++) {
+    const one = StreamClient.start(server.url, [SUBPROTOCOL_JSON]);
+    await until(() => one.seen.length > 0 || one.ended !== undefined);
+    if (one.ended !== undefined) break; // not opened any more
+    for (let k = 0; k < 3; k++) one.raw(long(k, 1_000_000));
+    await one.close();
+  }
+  const refused = await server.get('/v1/stream', { headers: HANDSHAKE });
+  expect(refused.status).toBe(429);
+  expect(await refused.json()).toMatchObject({ error: { code: 'limit-reached' } });
+  bystander.raw(long(1, 2_000));
+  await until(() => bystander.seen.length > before);
+  expect(bystander.seen[before]).toMatchObject({ type: 'error', id: null, code: 'limit-reached' });
+  // What is short is not refused; it waits.
+  bystander.raw(long(2, 10));
+  await holder.settle();
+  await (await StreamClient.json(server.url, bearer)).settle();
+  expect(bystander.seen.filter(({ type }) => type === 'error').length).toBe(1);
+});
