@@ -1,6 +1,5 @@
 /**
  * Session: one reader's connection, its topics, and the lane that it is on.
- *
  * On the express lane it takes Bun's native topics. After some bytes, and every so often, it is sent a ping;
  * while the pongs come in time the reader keeps up. When one is late, or the socket holds data back, the
  * session leaves the native topics and is served from its backlog, in windows: frames with a ping behind
@@ -58,7 +57,6 @@ export class Session implements NativeReader {
   private feed: Feed | null = null;
   /** It is in windows for a long answer, and not for being slow. */
   private isAnswered = false;
-  /** Whoever looks after it. */
   private care: SessionCare | null = null;
   private nowMs = 0;
 
@@ -284,9 +282,9 @@ export class Session implements NativeReader {
 
   /** Nothing waits, and the reader has had what was sent before the newest ping. */
   get isDrained(): boolean {
-    if (this.lane === 'gone' || this.wire.overrun) return true;
-    const isRead = this.outlet.flight.isEmpty && this.wire.bufferedBytes === 0;
-    return isRead && this.backlog.isEmpty;
+    const { lane, wire, outlet, backlog } = this;
+    if (lane === 'gone' || wire.overrun) return true;
+    return outlet.flight.isEmpty && wire.bufferedBytes === 0 && backlog.isEmpty;
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */
