@@ -103,7 +103,8 @@ export function createHub(
       takeovers.heard(source);
       return session.pong(clock.monotonicMs(), pongNumber(payload));
     },
-    unsubscribe: (session, topics) => broadcaster.subscriptions.unsubscribe(session, topics),
+    unsubscribe: (session, topics, done) =>
+      broadcaster.subscriptions.unsubscribe(session, topics, done),
     acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
     submit: (source, owner, published, done) => takeovers.submit(source, owner, published, done),
     note: (session, event, detail) => {

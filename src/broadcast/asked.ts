@@ -30,16 +30,23 @@ export class AskedTopics {
   /** The topics of these names: all, or why one of them may not be. */
   resolve(session: Session, names: readonly string[]): Asked | Fault {
     const topics: Topic[] = [];
+    const seen = new Set<string>();
+    let wild = 0;
     for (const [i, name] of names.entries()) {
+      if (seen.has(name)) continue; // each `*` is gone through once, however often it stands there
+      seen.add(name);
       const topic = this.check(name, `topics[${i}]`);
       if ('code' in topic) return topic;
       topics.push(topic);
+      if (topic.symbol === '*') wild += this.mirror.size;
     }
+    const most = this.options.topicsMax;
+    // What is too much in any case is refused before it is gone through.
+    if (wild > most) return fault('too-many-topics', `this would make ${wild} topics or more; at most ${most}`); // prettier-ignore
     const targets = this.targetsOf(topics);
     let count = session.topics.size;
     for (const topic of targets.keys()) if (!session.topics.has(topic)) count += 1;
-    if (count > this.options.topicsMax) {
-      const most = this.options.topicsMax;
+    if (count > most) {
       return fault('too-many-topics', `this would make ${count} topics; at most ${most}`);
     }
     return { topics, targets };
@@ -54,11 +61,11 @@ export class AskedTopics {
   }
 
   /** Those of one name. */
-  *statesOf(topic: Topic): Generator<TopicState> {
-    if (topic.channel === 'status') return yield this.mirror.statusTopic;
+  statesOf(topic: Topic): TopicState[] {
+    if (topic.channel === 'status') return [this.mirror.statusTopic];
     const channel = channelOf(topic) as SymbolChannel;
-    if (topic.symbol !== '*') return yield this.mirror.get(topic.symbol)!.topics[channel];
-    for (const { topics } of this.mirror.all()) yield topics[channel];
+    if (topic.symbol !== '*') return [this.mirror.get(topic.symbol)!.topics[channel]];
+    return Array.from(this.mirror.all(), ({ topics }) => topics[channel]);
   }
 
   /** What a name stands for, or what is wrong with it. */

@@ -49,6 +49,8 @@ const RESUMES_A_TURN = 8;
 const TOPICS_A_RESUME = 1_250;
 /** An answer with the states of more topics is made as it is sent. */
 const STATES_AT_ONCE_MAX = 256;
+/** Topics that one request leaves in a turn. */
+const LEFT_A_TURN = 2_000;
 /** About what is held of such an answer for each of its topics. */
 const TOPIC_OF_ANSWER_BYTES = 8;
 
@@ -345,21 +347,45 @@ export class Subscriptions {
     }
   }
 
-  unsubscribe(session: Session, names: readonly string[]): Fault | undefined {
+  /**
+   * Leaves all of these topics or none, of many some in each turn.
+   * @param done told when it is on none of them any more; nothing else may be asked of topics meanwhile
+   */
+  unsubscribe(
+    session: Session,
+    names: readonly string[],
+    done: () => void = () => {},
+  ): Fault | undefined {
     const leaving: TopicState[] = [];
     const wildcards: string[] = [];
+    const seen = new Set<string>();
     for (const [i, name] of names.entries()) {
+      if (seen.has(name)) continue;
+      seen.add(name);
       const topic = this.asked.check(name, `topics[${i}]`);
       if ('code' in topic) return topic;
-      const on = [...this.asked.statesOf(topic)].filter((t) => session.topics.has(t));
+      const on = this.asked.statesOf(topic).filter((t) => session.topics.has(t));
       if (topic.symbol === '*' ? !session.wildcards.has(channelOf(topic)) : on.length === 0) {
         return fieldFault(`topics[${i}]`, name, 'a topic of this session', 'not-subscribed');
       }
-      leaving.push(...on);
+      for (const one of on) leaving.push(one);
       if (topic.symbol === '*') wildcards.push(channelOf(topic));
     }
-    for (const topic of leaving) session.leave(topic);
-    for (const channel of wildcards) this.wildcards.delete(session, channel);
+    for (const channel of wildcards) this.wildcards.delete(session, channel); // joins no more of them
+    this.leave(session, leaving, 0, done);
     return undefined;
+  }
+
+  private leave(
+    session: Session,
+    topics: readonly TopicState[],
+    from: number,
+    done: () => void,
+  ): void {
+    if (session.isGone) return;
+    const to = from + LEFT_A_TURN;
+    for (const topic of topics.slice(from, to)) session.leave(topic);
+    if (to >= topics.length) return done();
+    this.clock.turns.soon('slice', () => this.leave(session, topics, to, done));
   }
 }

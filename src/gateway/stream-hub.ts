@@ -84,7 +84,8 @@ export interface StreamHub<S extends StreamSession> {
   replay(session: S, request: MessageOf<'replay'>): Fault | undefined;
   /** The client has read up to a ping. @param payload that of the ping @returns whether it was one of ours */
   pong(session: S, source: number, payload: Uint8Array): boolean;
-  unsubscribe(session: S, topics: readonly string[]): Fault | undefined;
+  /** @param done told when the session is on none of them; requests about topics wait until then */
+  unsubscribe(session: S, topics: readonly string[], done: () => void): Fault | undefined;
   /** Acknowledges a publish, soon. */
   acknowledge(session: S, ack: MessageOf<'ack'>): void;
   /** @param owner whose key it is; without one the address */

@@ -229,13 +229,8 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
         session.send([{ type: 'pong', id: m.id, time: m.time, serverTime: this.hub.clock.now() }]);
         return;
       case 'subscribe':
-        return this.subscribe(m, session);
-      case 'unsubscribe': {
-        const refused = this.hub.unsubscribe(session, m.topics);
-        this.intake.topics(m.topics);
-        if (refused === undefined) this.ack(m.id, this.hub.lastSeq());
-        return this.answer(m.id, refused && within('unsubscribe', refused));
-      }
+      case 'unsubscribe':
+        return this.changeTopics(m, session);
       case 'publish':
         return this.publish(m, session, source);
       case 'received':
@@ -253,13 +248,21 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     }
   }
 
-  private subscribe(m: MessageOf<'subscribe'>, session: S): void {
+  private changeTopics(m: MessageOf<'subscribe'> | MessageOf<'unsubscribe'>, session: S): void {
+    const { hub, ordered } = this;
     this.intake.topics(m.topics);
-    this.ordered.begin();
-    const done = (): void => this.ordered.end();
-    const refused = this.hub.subscribe(session, m.id, m.topics, m.intervalMs ?? 0, done);
+    ordered.begin();
+    const done = (): void => ordered.end();
+    const left = (): void => {
+      this.ack(m.id, hub.lastSeq());
+      done();
+    };
+    const refused =
+      m.type === 'subscribe'
+        ? hub.subscribe(session, m.id, m.topics, m.intervalMs ?? 0, done)
+        : hub.unsubscribe(session, m.topics, left);
     if (refused === undefined) return;
-    this.refuse(m.id, within('subscribe', refused));
+    this.refuse(m.id, within(m.type, refused));
     done();
   }
 
