@@ -58,8 +58,6 @@ export class Backlog {
     this.options = options;
   }
 
-  // ── topics ──────────────────────────────────────────────────────────────────────────────────
-
   has(topic: TopicState): boolean {
     return this.cursors.has(topic);
   }
@@ -67,6 +65,11 @@ export class Backlog {
   /** Whether it was asked for at intervals. */
   isPaced(topic: TopicState): boolean {
     return (this.cursors.get(topic)?.intervalMs ?? 0) > 0;
+  }
+
+  /** Those that were asked for as they come. */
+  *unpaced(): Generator<TopicState, undefined> {
+    for (const { topic, intervalMs } of this.cursors.values()) if (intervalMs === 0) yield topic;
   }
 
   /** Reads a topic from here on. @param intervalMs at most one frame in this time; 0: as it comes */
@@ -113,8 +116,6 @@ export class Backlog {
     this.isHurried = true;
   }
 
-  // ── control ─────────────────────────────────────────────────────────────────────────────────
-
   /** Messages that are never dropped, in their order. */
   tell(messages: readonly Message[], nowMs: number): void {
     if (this.controlCount === 0) this.controlSinceMs = nowMs;
@@ -153,8 +154,6 @@ export class Backlog {
     return stuckMs > limits.controlMs || controlCount > limits.controlMessagesMax;
   }
 
-  // ── what waits ──────────────────────────────────────────────────────────────────────────────
-
   get isEmpty(): boolean {
     if (this.controlCount > 0) return false;
     for (const cursor of this.cursors.values()) if (cursor.isBehind) return false;
@@ -192,8 +191,6 @@ export class Backlog {
     }
     return told;
   }
-
-  // ── taking ──────────────────────────────────────────────────────────────────────────────────
 
   /** Up to about so many bytes of what is to be sent next, and something if anything waits. */
   take(bytesMax: number, nowMs: number): Message[] {

@@ -16,6 +16,8 @@ export interface SessionLimits {
   /** Control that has not moved for longer closes the session, in ms; and so many messages. */
   readonly controlMs: number;
   readonly controlMessagesMax: number;
+  /** Topics that go from native to windows, or back, in a turn; a thousand unless given. */
+  readonly movedATurn?: number;
 }
 
 /** A frame of what one session, or one topic, is sent at once; a single longer message stands alone. */

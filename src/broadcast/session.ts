@@ -4,9 +4,9 @@
  * while the pongs come in time the reader keeps up. When one is late, or the socket holds data back, the
  * session leaves the native topics and is served from its backlog, in windows: frames with a ping behind
  * each, and no more under way than the window (`Flight`). When no more waits than there is room for, and the
- * pong came soon, that goes out and it is native again; both between batches, so the order of all stays.
- * A long answer goes out in windows as well, and what is read from the journal (a feed). Topics with an
- * interval come from the backlog always. It costs nothing while nothing happens (`wake`, `nextLookMs`).
+ * pong came soon, that goes out and it is native again; both between batches, so the order of each topic
+ * stays. Long answers and what is read from the journal (a feed) go out in windows as well, topics with an
+ * interval from the backlog always. It costs nothing while nothing happens (`wake`, `nextLookMs`).
  * Bounded: the window, the control that waits and how long (`SessionLimits`); the backlog by the logs.
  */
 
@@ -35,8 +35,6 @@ import { SessionTopics } from './session-topics';
 import type { Socket } from './socket';
 import { Wire } from './wire';
 
-type Lane = 'express' | 'windows' | 'gone';
-
 export class Session implements NativeReader {
   readonly name: string;
   /** Channels it is on for every symbol, now and later, with the interval that was asked for; 0: none. */
@@ -52,7 +50,7 @@ export class Session implements NativeReader {
   /** Of topics that it does not take natively, and control while it is not on the express lane. */
   private readonly backlog: Backlog;
   private readonly on: SessionTopics;
-  private lane: Lane = 'express';
+  private lane: 'express' | 'windows' | 'gone' = 'express';
   private readonly outlet: Outlet;
   private feed: Feed | null = null;
   /** It is in windows for a long answer, and not for being slow. */
@@ -74,7 +72,8 @@ export class Session implements NativeReader {
     this.isText = this.wire.isText;
     this.limits = limits;
     this.backlog = new Backlog(limits);
-    this.on = new SessionTopics(this.wire, this.backlog, this);
+    const soon = (act: () => void): void => (this.care === null ? act() : this.care.soon(act));
+    this.on = new SessionTopics(this.wire, this.backlog, this, soon, limits.movedATurn);
     this.outlet = new Outlet(this.wire, limits);
   }
 
@@ -99,7 +98,7 @@ export class Session implements NativeReader {
     return this.backlog.isPaced(topic);
   }
 
-  /** Whether it gets its topics as they are pushed, and so has them all. */
+  /** Whether it gets all its topics as they are pushed. */
   get isExpress(): boolean {
     return this.lane === 'express';
   }
@@ -144,13 +143,12 @@ export class Session implements NativeReader {
   /** Sends messages that belong together, ahead of what waits of topics. */
   send(messages: readonly Message[]): void {
     if (this.lane === 'gone') return;
-    if (this.lane === 'express') {
-      if (!this.outlet.isShort(messages)) this.lookAtTime();
-      this.write(messages);
-    } else {
+    if (this.lane !== 'express') {
       this.backlog.tell(messages, this.nowMs);
-      this.flush();
+      return this.flush();
     }
+    if (!this.outlet.isShort(messages)) this.lookAtTime();
+    this.write(messages);
   }
 
   /** Tells a heartbeat, of which the frame is there. @param everyMs between heartbeats */
@@ -159,12 +157,13 @@ export class Session implements NativeReader {
     else if (this.outlet.beat(frame, nowMs, everyMs)) this.wake();
   }
 
-  /** Sends an answer, which may be long, ahead of what its topics bring from now on. */
-  answer(answer: readonly Message[] | LongAnswer, nowMs: number): void {
+  /** Sends an answer, which may be long, ahead of what its topics bring from now on. @param join joins them */
+  answer(answer: readonly Message[] | LongAnswer, nowMs: number, join?: () => void): void {
     this.nowMs = nowMs; // of a new session it is not known yet
     const isMade = !(answer instanceof LongAnswer);
-    const isShort = isMade && sizeOf(answer) <= this.outlet.room;
-    if (this.lane === 'express' && !isShort) this.useWindows(true);
+    const isLong = !isMade || sizeOf(answer) > this.outlet.room;
+    if (this.lane === 'express' && isLong) this.useWindows(true);
+    join?.();
     if (isMade) return this.send(answer);
     this.backlog.tellLong(answer, nowMs);
     this.flush();
@@ -216,9 +215,9 @@ export class Session implements NativeReader {
    */
   look(nowMs: number): CloseReason | undefined {
     this.nowMs = nowMs;
+    if (this.lane === 'gone') return undefined;
     const { lane, limits } = this;
     const { flight } = this.outlet;
-    if (lane === 'gone') return undefined;
     this.meter.set('sockets', this.wire.bufferedBytes);
     flight.look(this.meter.of('sockets'), nowMs);
     if (flight.silentMs(nowMs) > limits.pongMs) return 'unresponsive';
@@ -244,9 +243,9 @@ export class Session implements NativeReader {
 
   /** The reader has had all before a ping of ours. @param number its own; undefined: the oldest @returns whether that waited */
   pong(nowMs: number, number?: number): boolean {
+    if (this.lane === 'gone') return true;
     const { lane, outlet } = this;
     const { flight } = outlet;
-    if (lane === 'gone') return true;
     const pace = flight.pong(number, nowMs);
     if (pace === undefined) return false;
     this.nowMs = nowMs;
@@ -282,14 +281,13 @@ export class Session implements NativeReader {
 
   /** Nothing waits, and the reader has had what was sent before the newest ping. */
   get isDrained(): boolean {
-    const { lane, wire, outlet, backlog } = this;
-    if (lane === 'gone' || wire.overrun) return true;
-    return outlet.flight.isEmpty && wire.bufferedBytes === 0 && backlog.isEmpty;
+    if (this.lane === 'gone' || this.wire.overrun) return true;
+    return this.outlet.flight.isEmpty && this.wire.bufferedBytes === 0 && this.backlog.isEmpty;
   }
 
   /** The connection has gone; the socket has left its native topics by itself. */
   gone(): void {
-    this.on.end((act) => (this.care === null ? act() : this.care.soon(act)));
+    this.on.end();
     this.wildcards.clear();
     this.lane = 'gone';
     this.feed?.end();
@@ -324,9 +322,8 @@ export class Session implements NativeReader {
 
   /** Leaves the native topics. A ping that is under way already closes the first window. */
   private fallBehind(): void {
-    const { outlet } = this;
-    outlet.askExpress(this.nowMs);
-    outlet.flight.hold(WINDOW_BYTES_SLOW);
+    this.outlet.askExpress(this.nowMs);
+    this.outlet.flight.hold(WINDOW_BYTES_SLOW);
     this.lag();
     this.useWindows();
   }
@@ -341,21 +338,22 @@ export class Session implements NativeReader {
     this.outlet.askAhead(this.nowMs);
     this.lane = 'windows';
     this.wake();
-    this.on.readAll(this.nowMs);
+    this.on.readAll();
   }
 
   /**
-   * Back to the native topics, when no more waits than so many bytes, which go out in the same step.
-   * Without that a quick reader of a busy market would never find that nothing waits.
+   * Back to the native topics, of many in turns, when no more waits than so many bytes, which go out in the
+   * same step. Without that a quick reader of a busy market would never find that nothing waits.
    */
   private catchUp(bytesMax: number): boolean {
+    this.lookAtTime();
     if (this.feed !== null) return false;
     const rest = this.backlog.takeWhole(bytesMax, this.nowMs);
     if (rest === undefined) return false;
     this.meter.set('answers', 0);
     this.write(rest);
+    if (!this.on.joinSome(() => this.catchUp(this.outlet.spare))) return true;
     this.isAnswered = false;
-    this.on.joinAll();
     this.lane = 'express';
     this.outlet.pings.pinged();
     this.wake();

@@ -125,9 +125,8 @@ export class Subscriptions {
     const messages: Message[] = [];
     const defined = new Set<MirroredInstrument | null>();
     for (const topic of asked.targets.keys()) messages.push(...this.states.of(topic, defined));
-    this.join(session, asked, intervalMs);
     messages.push(ackOf(id, this.lastSeq()));
-    session.answer(messages, this.clock.monotonicMs());
+    session.answer(messages, this.clock.monotonicMs(), () => this.join(session, asked, intervalMs));
     done();
     return undefined;
   }
@@ -311,9 +310,8 @@ export class Subscriptions {
       }
       if (bars !== null) for (const message of bars.messages) messages.push(message);
     }
-    this.join(session, asked, 0);
     messages.push(ackOf(id, this.lastSeq()));
-    session.answer(messages, this.clock.monotonicMs());
+    session.answer(messages, this.clock.monotonicMs(), () => this.join(session, asked, 0));
     done();
   }
 

@@ -78,6 +78,15 @@ export class Wire {
     this.socket.ping(Uint8Array.of(number >>> 24, number >>> 16, number >>> 8, number));
   }
 
+  get hasNative(): boolean {
+    return this.natives.size > 0;
+  }
+
+  /** The topics that it takes natively. */
+  native(): SetIterator<TopicState> {
+    return this.natives.values();
+  }
+
   /** @param reader who is credited with what the topic brings */
   join(topic: TopicState, reader: NativeReader): void {
     const readers = topic.readers(this.isText);

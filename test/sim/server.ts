@@ -214,7 +214,7 @@ export class SimServer {
         return refused;
       },
       pong: (session, _, payload) => session.pong(clock.monotonicMs(), pongNumber(payload)),
-      unsubscribe: (session, topics) => subscriptions.unsubscribe(session, topics),
+      unsubscribe: (session, topics, done) => subscriptions.unsubscribe(session, topics, done),
       submit: () => {},
       note: () => {},
     };
