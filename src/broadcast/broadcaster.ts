@@ -5,7 +5,7 @@
  * kept in the log of the topic while some session reads it at its own pace.
  */
 
-import { encodeTextFrame, encodeTextFrames, FrameEncoder } from '../../protocol/codec';
+import { encodeTextFrames, FrameEncoder } from '../../protocol/codec';
 import { CLOSES, type CloseReason } from '../../protocol/codes';
 import type { Bar, Execution, Instrument, MarketEvent, Message } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
@@ -70,7 +70,6 @@ export interface BroadcastBatch {
 export class Broadcaster implements SessionCare {
   readonly sessions = new Set<Session>();
   readonly heartbeats: Heartbeats;
-  /** Which owner's orders each session is told of. */
   readonly traders = new Traders();
   readonly encoders: Encoders;
   /** Newest place pushed. */
@@ -166,10 +165,13 @@ export class Broadcaster implements SessionCare {
   }
 
   accept(batch: BroadcastBatch): void {
+    const definitions: Instrument[] = [];
     for (const event of batch.events) {
       if (event.type === 'command' || event.type === 'snapshot') continue;
       if (event.type === 'instrument') {
-        this.announce(event);
+        definitions.push(event);
+        const added = this.mirror.define(event);
+        if (added !== undefined) this.subscriptions.wildcards.join(added);
         continue;
       }
       const topic = this.mirror.apply(event);
@@ -178,6 +180,7 @@ export class Broadcaster implements SessionCare {
     }
     this.derived.seal();
     this.lastSeq = batch.lastSeq;
+    if (definitions.length > 0) this.announce(definitions);
     this.publishDirty();
     if (batch.executions.length > 0) this.tellOwners(batch.executions);
     this.wakeForBars();
@@ -340,22 +343,22 @@ export class Broadcaster implements SessionCare {
     tally.sent.messages += pending.length * readers.size;
   }
 
-  /** Definitions go to every session, and before the first event that needs them. */
-  private announce(definition: Instrument): void {
-    const added = this.mirror.define(definition);
+  /** The definitions of a batch go to every session, in as few frames as they fit in, before all else of it. */
+  private announce(definitions: readonly Instrument[]): void {
     const { own, binary, scalesOf } = this.encoders;
-    const frame = binary.encode([definition]);
-    this.native.publish(INSTRUMENT_TOPIC.binary, frame);
-    const text = encodeTextFrame([definition], scalesOf);
-    this.native.publish(INSTRUMENT_TOPIC.text, text);
-    own.add(text.length, 1, this.textSessions);
-    own.add(frame.length, 1, this.sessions.size - this.textSessions);
-    this.announcedBytes += text.length;
-    if (this.announcedBytes > MARKED_FRAMES * FRAME_BYTES_MAX) {
-      for (const session of this.sessions) session.took(this.announcedBytes);
-      this.announcedBytes = 0;
+    for (const frame of encodeTextFrames(definitions, scalesOf, FRAME_BYTES_MAX)) {
+      this.native.publish(INSTRUMENT_TOPIC.text, frame);
+      own.add(frame.length, 0, this.textSessions);
+      this.announcedBytes += frame.length;
     }
-    if (added !== undefined) this.subscriptions.wildcards.join(added);
+    for (const frame of binary.encodeFrames(definitions, FRAME_BYTES_MAX)) {
+      this.native.publish(INSTRUMENT_TOPIC.binary, frame);
+      own.add(frame.length, 0, this.sessions.size - this.textSessions);
+    }
+    own.messages += definitions.length * this.sessions.size;
+    if (this.announcedBytes <= MARKED_FRAMES * FRAME_BYTES_MAX) return;
+    for (const session of this.sessions) session.took(this.announcedBytes);
+    this.announcedBytes = 0;
   }
 
   /**

@@ -24,6 +24,8 @@ const LEVELS_A_COST = 32;
 const WHOLE_COST_MAX = 256;
 /** which costs so much at least, but for the last one. */
 const PART_COST = 64;
+/** A definition costs more: it goes to every session, and those of a wildcard join its topics in that turn. */
+const DEFINITION_COST = 16;
 /** To check an event costs such a part of what it costs to take it. */
 const CHECK_SHARE = 1 / 8;
 
@@ -131,6 +133,7 @@ function costOf(events: readonly SourceEvent[]): number {
 }
 
 function costOfEvent(event: SourceEvent): number {
+  if (event.type === 'instrument') return DEFINITION_COST;
   if (event.type !== 'book') return 1;
   return 1 + Math.floor((event.bids.length + event.asks.length) / (2 * LEVELS_A_COST));
 }

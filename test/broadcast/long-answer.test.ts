@@ -28,7 +28,19 @@ function world() {
   const account = new ByteAccount({ clientBytesMax: 1e9, clientBytesPerClientMax: 1e9 });
   const told: Message[] = [];
   let pings = 0;
+  /** Native topics joined and left since the newest `turn`, and the most of any turn. */
+  const changes = { now: 0, most: 0, all: 0 };
+  const change = (): void => {
+    changes.all += 1;
+    changes.most = Math.max(changes.most, ++changes.now);
+  };
+  const turn = async (): Promise<void> => {
+    changes.now = 0;
+    await new Promise((resolve) => setImmediate(resolve));
+  };
   const socket = socketWith({
+    subscribe: change,
+    unsubscribe: change,
     send: (data) => {
       for (const m of decodeFrame(data as Uint8Array)) if (!isFault(m)) told.push(m);
       return 1;
@@ -45,7 +57,7 @@ function world() {
     session.pong(clock.monotonicMs(), pings);
     return true;
   };
-  return { broadcaster, session, told, pong, account };
+  return { broadcaster, session, told, pong, account, clock, changes, turn };
 }
 
 test('one that reads nothing of ten thousand books holds kilobytes, and joins what it was sent', () => {
@@ -72,7 +84,7 @@ test('[S5] what happens while it is made is in a state, or follows it; and short
   session.send([{ type: 'ack', id: 8, seq: 1, repeated: null, waiting: null }]);
   let most = 0;
   for (let before = told.length; pong(); before = told.length) most = Math.max(most, told.length - before); // prettier-ignore
-  await Bun.sleep(0);
+  while (!session.isExpress) await Bun.sleep(0); // of many topics some in each turn
   expect(done).toBe(1);
   expect(most).toBeLessThan(2_000); // of 20,001
   const at = (isIt: (m: Message) => boolean): number => told.findIndex(isIt);
@@ -82,6 +94,76 @@ test('[S5] what happens while it is made is in a state, or follows it; and short
   const states = told.filter((m) => m.type === 'book' && m.symbol === late);
   expect(states).toMatchObject([{ form: 'snapshot', seq: 2 * COUNT + 1 }]);
   expect(at((m) => m.type === 'trade')).toBeGreaterThan(acked);
-  expect(session.isExpress).toBe(true);
   expect(account.ofKind.answers).toBe(0);
+});
+
+test('native topics of a session of ten thousand are joined and left some in each turn', async () => {
+  const { broadcaster, session, told, pong, clock, changes, turn } = world();
+  broadcaster.subscriptions.subscribe(session, 1, ['trade:*'], 0);
+  while (!session.isExpress) {
+    pong();
+    await turn();
+  }
+  expect(changes.all).toBe(COUNT + 1); // and the topic of definitions
+  // It falls behind: a ping that nobody answers.
+  session.mark(clock.monotonicMs());
+  clock.advance(1_000e6);
+  session.look(clock.monotonicMs());
+  expect(session.isLagging).toBe(true);
+  // What comes meanwhile of a topic that is native, or is not any more, is sent once, and in order.
+  const late = trade({ symbol: `S${COUNT - 1}`, seq: 2 * COUNT + 1, prevSeq: 0 });
+  broadcaster.accept({ lastSeq: 2 * COUNT + 1, events: [late], executions: [] });
+  while (changes.all < 2 * COUNT + 1) await turn();
+  while (!session.isExpress) {
+    pong();
+    await turn();
+  }
+  expect(changes.all).toBe(3 * COUNT + 1);
+  const left: number[] = [];
+  expect(broadcaster.subscriptions.unsubscribe(session, ['trade:*'], () => void left.push(1))).toBe(undefined); // prettier-ignore
+  expect(left).toEqual([]);
+  while (left.length === 0) await turn();
+  expect(session.topics.size).toBe(0);
+  expect(changes.all).toBe(4 * COUNT + 1);
+  expect(changes.most).toBeWithin(500, 4_000);
+  expect(told.filter(({ type }) => type === 'trade').length).toBeLessThan(2);
+});
+
+test('a thousand definitions go to each session in a few frames, before what follows of their topics', () => {
+  const clock = new ManualClock();
+  const published: string[] = [];
+  const native = { publish: (topic: string) => published.push(topic) };
+  const broadcaster = new Broadcaster({ topicsMax: 10, sessionBoundary: 0 }, native, clock);
+  const limits = { ...LIMITS };
+  const joined: string[] = [];
+  const socket = socketWith({ subscribe: (topic) => void joined.push(topic) });
+  const session = new Session('s', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, limits);
+  broadcaster.enter(session);
+  expect(broadcaster.subscriptions.subscribe(session, 1, ['trade:*'], 0)).toBe(undefined);
+  const definitions = Array.from({ length: 1_000 }, (_, i) => instrument(`S${i}`, { seq: i + 1 }));
+  const late = trade({ symbol: 'S999', seq: 1_001, prevSeq: 0 });
+  broadcaster.accept({ lastSeq: 1_001, events: [...definitions, late], executions: [] });
+  expect(joined).toHaveLength(1_001);
+  const of = (topic: string): number => published.filter((name) => name === topic).length;
+  expect(of('b:instrument')).toBeWithin(2, 30);
+  expect(of('t:instrument')).toBeWithin(2, 60);
+  expect(published.at(-1)).toBe('b:trade:S999');
+});
+
+test('a wildcard that is named a thousand times is gone through once', () => {
+  const { broadcaster, session } = world();
+  const { subscriptions } = broadcaster;
+  let checked = 0;
+  const count = <A extends unknown[], R>(of: object, name: string): void => {
+    const own = (of as Record<string, (...args: A) => R>)[name]!.bind(of);
+    Object.assign(of, { [name]: (...args: A) => ((checked += 1), own(...args)) });
+  };
+  count((subscriptions as unknown as { mirror: object }).mirror, 'all');
+  const names = Array.from({ length: 1_000 }, () => 'trade:*');
+  expect(subscriptions.subscribe(session, 1, names, 0)).toBe(undefined);
+  expect(subscriptions.unsubscribe(session, names)).toBe(undefined);
+  expect(checked).toBe(2);
+  // Two hundred thousand topics are refused without being gone through.
+  const bars = ['tick:*', 'bar:*:1s', 'bar:*:1m', 'bar:*:5m', 'bar:*:1h', 'bar:*:1d', 'stats:*', 'book:*', 'bbo:*', 'trade:*'].flatMap((name) => [name, name]); // prettier-ignore
+  expect(subscriptions.subscribe(session, 2, bars, 0)?.code).toBe(undefined); // a hundred thousand are allowed here
 });

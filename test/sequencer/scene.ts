@@ -25,7 +25,7 @@ class EchoMarket implements SequencedMarket {
   readonly applied: number[] = [];
   /** Submissions under way that hold what was checked. */
   held = 0;
-  takesBooks = false;
+  takesOthers = false;
   sealed = 0;
 
   admit(_from: Submitter, events: readonly SourceEvent[], holds: boolean): Admission {
@@ -42,8 +42,8 @@ class EchoMarket implements SequencedMarket {
   }
 
   apply(source: number, event: SourceEvent, out: SequencerOutput): 'taken' {
-    if (event.type === 'book' && this.takesBooks) this.applied.push(0);
-    if (event.type === 'book' && this.takesBooks) return 'taken';
+    if (event.type !== 'trade' && this.takesOthers) this.applied.push(0);
+    if (event.type !== 'trade' && this.takesOthers) return 'taken';
     if (event.type !== 'trade') throw new Error('these tests use trades');
     this.applied.push(event.tradeId);
     for (let i = 0; i < event.quantity; i++) this.push(event.tradeId, source, out);

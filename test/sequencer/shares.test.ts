@@ -67,10 +67,21 @@ describe('a long submission', () => {
     for (let i = 0; i < 10; i++) {
       scene.sequencer.submit(i + 1, [heavy as unknown as SourceEvent], () => {});
     }
-    scene.market.takesBooks = true;
+    scene.market.takesOthers = true;
     scene.turn();
     // 4,000 levels cost as much as 125 events.
     expect(scene.market.applied.length).toBe(1);
+  });
+
+  test('so does a definition, which goes to every session', () => {
+    const scene = new Scene({ batchEventsMax: 160, waitingEventsMax: 10_000 });
+    const definition = { ...trade({ quantity: 1, tradeId: 1 }), type: 'instrument' };
+    for (let i = 0; i < 100; i++) {
+      scene.sequencer.submit(i + 1, [definition as unknown as SourceEvent], () => {});
+    }
+    scene.market.takesOthers = true;
+    scene.turn();
+    expect(scene.market.applied.length).toBe(10);
   });
 });
 

@@ -18,7 +18,6 @@ export const EXCEPTIONS: ReadonlyMap<string, Exception> = new Map<string, Except
   ['hello ten thousand in a frame', { ms: 16, why: 'a frame is decoded whole' }],
   ['subscribe ten thousand in a frame', { ms: 12, why: 'a frame is decoded whole' }],
   ['publish trades of all instruments', { ms: 9, why: 'a turn publishes to each topic of it' }],
-  ['publish definitions', { ms: 10, why: 'each definition is told at once' }],
   ['order sweeps one side', { ms: 28, why: 'an order is matched whole' }],
   [
     'setInstrumentState opens crossed orders',
