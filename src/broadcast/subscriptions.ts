@@ -50,7 +50,7 @@ const TOPICS_A_RESUME = 1_250;
 /** An answer with the states of more topics is made as it is sent. */
 const STATES_AT_ONCE_MAX = 256;
 /** Topics that one request leaves in a turn. */
-const LEFT_A_TURN = 2_000;
+const LEFT_A_TURN = 1_000;
 /** About what is held of such an answer for each of its topics. */
 const TOPIC_OF_ANSWER_BYTES = 8;
 
