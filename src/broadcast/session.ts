@@ -249,10 +249,8 @@ export class Session implements NativeReader {
     const pace = flight.pong(number, nowMs);
     if (pace === undefined) return false;
     this.nowMs = nowMs;
-    if (lane === 'express') {
-      if (this.outlet.pings.sinceBytes >= PING_BYTES) this.wake();
-      return true;
-    }
+    if (lane === 'express' && outlet.pings.sinceBytes >= PING_BYTES) this.wake();
+    if (lane === 'express') return true;
     if (flight.wantsMeasure) outlet.askAhead(nowMs);
     this.wake();
     if (pace === 'late' && this.isAnswered && !this.isAnswering) this.lag();
