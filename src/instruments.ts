@@ -15,8 +15,8 @@ import { filled } from './settings-check';
 
 /** A price that no setting bounds may be as large as integers stay exact, with room for sums. */
 const PRICE_MAX = 2 ** 50;
-/** An order that no setting bounds may be a thousandth of what a side of a book holds. */
-const QUANTITY_MAX = 2 ** 43;
+/** An order that no setting bounds may be half of what one owner may have open on a side. */
+const QUANTITY_MAX = 2 ** 48;
 
 /** @param known as it is defined already; what a venue's setting leaves out of its bounds stays as it is */
 export function definitionOf(setting: InstrumentSettings, known?: Instrument): Instrument | Fault {

@@ -155,7 +155,8 @@ export function openRecorder(
     journal.begin();
   } catch (e) {
     journal.abandon();
-    return unwritable(config.journal.directory, e);
+    const { cause } = e as Error;
+    return cause instanceof StartFault ? cause : unwritable(config.journal.directory, e);
   }
   return {
     market,
@@ -295,7 +296,7 @@ function damaged(directory: string, e: JournalDamage): StartFault {
 }
 
 function throwFault(fault: StartFault): never {
-  throw new Error(fault.message);
+  throw new Error(fault.message, { cause: fault });
 }
 
 /** Events between two tellings. */

@@ -31,6 +31,7 @@ import type { JournalOptions } from './journal-parts';
 import { SqliteJournal } from './sqlite-journal';
 import { clearSuspicion, suspicion } from './suspicion';
 import { upgrade } from './upgrade';
+import { renewViews } from './views';
 import { InlineWriter, type CreateWriter } from './writer';
 
 export interface OpenedJournal {
@@ -166,6 +167,7 @@ function prepareDatabase(db: Database, durability: Durability): void {
   db.run(`PRAGMA synchronous = ${synchronousFor(durability)}`);
   db.run('PRAGMA mmap_size = 1073741824');
   if (countTables(db) === 0) createTables(db);
+  else renewViews(db);
 }
 
 function synchronousFor(durability: Durability): 'NORMAL' | 'FULL' {

@@ -8,7 +8,7 @@
 import { Database } from 'bun:sqlite';
 
 import { PIECE_TABLE, SCHEMA_VERSION } from './schema';
-import { VIEWS } from './views';
+import { renewViews } from './views';
 
 /** @throws Error of SQLite when the file does not read, or cannot be written */
 export function upgrade(path: string): void {
@@ -23,11 +23,7 @@ export function upgrade(path: string): void {
         db.run(`ALTER TABLE record ADD COLUMN ${column} INTEGER`);
       }
       db.run(PIECE_TABLE);
-      const views = db
-        .query<{ name: string }, []>("SELECT name FROM sqlite_schema WHERE type = 'view'")
-        .all();
-      for (const { name } of views) db.run(`DROP VIEW "${name}"`);
-      db.run(VIEWS);
+      renewViews(db);
       db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
     }).immediate();
   } finally {

@@ -5,6 +5,8 @@
  * of records is asked for by `id` (seq × 8), which reads no more than it must.
  */
 
+import type { Database } from 'bun:sqlite';
+
 import { KIND, MARK_SIDE, SLOT, SLOTS } from './schema';
 
 /** A scaled integer as a decimal, exact: all digits, the point `scale` places from the right. */
@@ -116,3 +118,18 @@ CREATE VIEW levels AS
   SELECT r.id / ${SLOTS} AS seq, i.symbol, r.side, r.rank, ${price('price')}, ${quantity('quantity')}, r.id
   FROM level r JOIN instrument i ON i.id = r.instrument;
 `;
+
+/** Has the views as they are above, whatever stands in the file: they hold no data, and may be of another version or damaged. */
+export function renewViews(db: Database): void {
+  const stored = db
+    .query<{ name: string; sql: string }, []>(
+      "SELECT name, sql FROM sqlite_schema WHERE type = 'view'",
+    )
+    .all();
+  const count = VIEWS.split('CREATE VIEW').length - 1;
+  if (stored.length === count && stored.every(({ sql }) => VIEWS.includes(sql))) return;
+  db.transaction(() => {
+    for (const { name } of stored) db.run(`DROP VIEW "${name}"`);
+    db.run(VIEWS);
+  })();
+}

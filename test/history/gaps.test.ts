@@ -62,6 +62,7 @@ function randomHoles(prng: Prng, events: readonly BatchEvent[]): Hole[] {
     let to = Math.min(last, from + prng.int(0, prng.chance(0.2) ? 1_200 : 60));
     const snapshot = events.findIndex((e) => e.seq > to && e.type === 'snapshot');
     if (snapshot > 0 && prng.chance(0.5)) to = snapshot;
+    if (events[to]?.type === 'tick') to += 1; // of one batch with its trade: both are lost, or neither
     holes.push({ from, to, reason: 'disk' });
     from = to + 1;
   }

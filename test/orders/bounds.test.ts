@@ -217,7 +217,7 @@ test('a largest order that no setting gives is far below what a side holds; a ve
   const given = { symbol: 'ACME', priceScale: 2, quantityScale: 3 };
   const setting = filled(InstrumentSettingsSchema, given);
   if ('code' in setting) throw new Error(setting.message);
-  const rules = { quantityMax: 2 ** 43 };
+  const rules = { quantityMax: 2 ** 48 };
   expect(definitionOf(setting)).toMatchObject({ rules });
   // As an earlier version defined it: the same settings must go on to fit the journal.
   const known = venue('ACME', { quantityMax: 2 ** 50 });

@@ -252,14 +252,14 @@ describe('bad input is coded, and changes nothing', () => {
   });
 
   test('one owner cannot fill a side for the others', async () => {
-    const share = { ...limit, price: '80.00', quantity: '90071992547.400' };
+    const share = { ...limit, price: '80.00', quantity: '562949953421.300' };
     const first = await server.order('trader', share);
     expect(first.status).toBe(201);
     const id = String(first.body['orderId']);
     for (const quantity of ['9000000000000.000', '0.020']) {
       const refused = faultOf(await server.order('trader', { ...share, quantity }));
       expect(refused).toMatchObject({ status: 409, code: 'resting-overflow', field: 'quantity' });
-      expect(refused['message']).toContain('90071992547.409, the most of one owner');
+      expect(refused['message']).toContain('562949953421.311, the most of one owner');
     }
     const other = await server.order('rival', share);
     expect(other.status).toBe(201);
