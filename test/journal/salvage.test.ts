@@ -203,7 +203,7 @@ describe('the file is damaged', () => {
  */
 function expectTruthOrOld(what: unknown, directory: string, before: Recording): string {
   const opened = reopen(directory);
-  if (opened instanceof StartFault && opened.hint?.startsWith('Start again') === true) {
+  if (opened instanceof StartFault && opened.hint.startsWith('Start again')) {
     // The first write met it.
     expect([what, expectTruth(directory, before, what)]).toEqual([what, 'salvaged']);
     return 'found by a write';
