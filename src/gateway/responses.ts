@@ -64,8 +64,8 @@ export function errorResponse(fault: Fault): Response {
 const UNREAD_BYTES_MAX = 65_536;
 
 /**
- * The same for a request whose body was not read: one that is long, or does not say how long it is, is not
- * waited for, and its connection ends with the answer.
+ * The same for a request whose body may not have been read: one that is long, or does not say how long it is,
+ * is not waited for then, and its connection ends with the answer.
  */
 export function refusal(request: Request, fault: Fault): Response {
   const response = errorResponse(fault);
@@ -73,6 +73,6 @@ export function refusal(request: Request, fault: Fault): Response {
   const isLong =
     headers.get('transfer-encoding') !== null ||
     Number(headers.get('content-length') ?? 0) > UNREAD_BYTES_MAX;
-  if (isLong) response.headers.set('connection', 'close');
+  if (isLong && !request.bodyUsed) response.headers.set('connection', 'close');
   return response;
 }
