@@ -69,7 +69,7 @@ export class Resumer {
     const header = key === undefined ? '' : `Authorization: Bearer ${key}\r\n`;
     reader.socket = await RawSocket.open(url, 'tapedeck.v1.msgpack', header, {
       message: (payload) => reader.frame(payload),
-      ping: (payload) => reader.socket.write(rawFrame(10, payload)),
+      ping: (payload, socket) => socket.write(rawFrame(10, payload)),
       pong: () => {},
       close: (code, reason) => (reader.end = `${code} ${reason}`),
       end: () => reader.finish(),

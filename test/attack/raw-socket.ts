@@ -44,7 +44,8 @@ export function rawFrame(opcode: number, payload: Uint8Array, shape: FrameShape 
 export interface RawEvents {
   /** A whole message; good until it returns. */
   message(payload: Buffer, isText: boolean): void;
-  ping(payload: Buffer): void;
+  /** It may come in the same piece as the answer to the handshake, before `open` resolves. */
+  ping(payload: Buffer, socket: RawSocket): void;
   pong(payload: Buffer): void;
   /** A close frame; 1005 without a code. */
   close(code: number, reason: string): void;
@@ -199,7 +200,7 @@ export class RawSocket {
       case 8:
         return events.close(payload.length < 2 ? 1005 : payload.readUInt16BE(0), payload.toString('utf8', 2)); // prettier-ignore
       case 9:
-        return events.ping(payload);
+        return events.ping(payload, this);
       case 10:
         return events.pong(payload);
       default:

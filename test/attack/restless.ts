@@ -11,7 +11,6 @@ import { Target, until } from './target';
 import { Watcher, type WatcherForm } from './watcher';
 
 /** Whoever does not keep up is behind at once, and what is not fresh leaves the memory. */
-/** Intruders and readers share an address here, and its work. */
 const CONFIG = `
 [push]
 heartbeatMs = 300
@@ -22,7 +21,6 @@ outboxBytesMax = 65536
 [cache]
 memtableEventsMax = 1000
 [limits]
-workPerSecond = 1000000000
 playbacksMax = 4
 [[instruments]]
 symbol = "DESK"

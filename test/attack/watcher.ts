@@ -65,7 +65,7 @@ export class Watcher {
     const subprotocol = this.form === 'json' ? SUBPROTOCOL_JSON : SUBPROTOCOL_MSGPACK;
     const socket = await RawSocket.open(url, subprotocol, '', {
       message: (payload) => this.read(payload),
-      ping: (payload) => socket.write(rawFrame(10, payload)),
+      ping: (payload, socket) => socket.write(rawFrame(10, payload)),
       pong: () => {},
       close: (code, reason) => {
         this.closed = `${code} ${reason}`;
