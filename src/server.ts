@@ -222,7 +222,8 @@ export function startServer(
     isDefined: (symbol) => broadcaster.encoders.scalesOf(symbol) !== undefined,
   });
   const tiers = new Tiers(config.cache, clock, memtable);
-  const queries = createQueries(recorder, tiers, history, limits, clock);
+  const slices = new SliceQueue(clock);
+  const queries = createQueries(recorder, tiers, history, limits, clock, slices);
   const connections = new Connections(clock);
   let isStopping = false;
   let running = config;
@@ -251,7 +252,7 @@ export function startServer(
       connections,
       account,
       shares,
-      ingest: createIngest(recorder, sources, limits, new SliceQueue(clock)),
+      ingest: createIngest(recorder, sources, limits, slices),
       readiness: () =>
         readiness(recorder.journal.status(), isStopping, freshness.stale(), warnings),
       isStopping: () => isStopping,
@@ -344,6 +345,7 @@ function createQueries(
   history: History,
   limits: Limits,
   clock: Clock,
+  slices: SliceQueue,
 ): Queries<MarketInstrument> {
   const askL3 = <Q extends PastQuestion>(question: Q): Promise<AnswerTo<Q> | Fault> => {
     tiers.counters.l3[question.kind] += 1;
@@ -375,5 +377,6 @@ function createQueries(
     },
     limits,
     clock,
+    slices,
   );
 }

@@ -1,5 +1,5 @@
 /**
- * Slice queue: long work of several clients, done a slice at a time. Between slices the event loop does
+ * Slice queue: long work, of several clients, done a slice at a time. Between slices the event loop does
  * what else there is; those whose work waits take turns, so that a short one is not behind a long one.
  * Bounded: by what may be under way where it comes from.
  */

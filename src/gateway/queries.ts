@@ -23,7 +23,7 @@ import type { BookView } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH, isSymbol } from '../../protocol/units';
 import type { Clock } from '../base/clock';
-import { inSlices } from '../base/slices';
+import type { SliceQueue } from '../base/slice-queue';
 import { finished, integer, open, reopened } from './answer';
 import {
   HistoryQueries,
@@ -100,8 +100,11 @@ export class Queries<I extends QueryInstrument> {
   private readonly sources: QuerySources<I>;
   private readonly limits: QueryLimits;
   private readonly clock: Clock;
+  private readonly slices: SliceQueue;
 
-  constructor(sources: QuerySources<I>, limits: QueryLimits, clock: Clock) {
+  /** @param slices what of the loop long answers take */
+  constructor(sources: QuerySources<I>, limits: QueryLimits, clock: Clock, slices: SliceQueue) {
+    this.slices = slices;
     this.sources = sources;
     this.limits = limits;
     this.clock = clock;
@@ -124,7 +127,7 @@ export class Queries<I extends QueryInstrument> {
 
   /** All of them, as of one moment between its beginning and its end each. */
   async instruments(): Promise<string> {
-    const list = await inSlices(this.describeAll(), this.clock, 'request');
+    const list = await this.slices.run(this.describeAll());
     const rest = open({ seq: this.sources.lastSeq(), epoch: this.sources.epoch });
     return this.finish(`{"instruments":[${list.join(',')}],${rest.slice(1)}`, 'live');
   }

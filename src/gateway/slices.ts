@@ -35,7 +35,6 @@ export class Slices<T> implements Waiting {
     let i = 0;
     if (this.share === undefined) {
       const share = this.shareOf();
-      // What costs nothing waits for nobody.
       for (; i < items.length; i++) {
         const cost = this.costOf(items[i]!);
         // What costs nothing waits for nobody.
