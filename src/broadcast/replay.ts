@@ -184,14 +184,24 @@ export class Replay implements Feed {
       return;
     }
     const isIdle = pausedMs !== null || (play.hasFrame && nowMs >= this.dueMs);
-    if (!isIdle || this.isOpening) this.idleSinceMs = null;
-    else if (nowMs - (this.idleSinceMs ??= nowMs) > playbackIdleMs) this.park(play);
+    if (!isIdle || this.isOpening) {
+      this.idleSinceMs = null;
+      return;
+    }
+    const idleMs = nowMs - (this.idleSinceMs ??= nowMs);
+    if (idleMs > playbackIdleMs && this.canPark(play)) this.park(play);
+    else if (idleMs > playbackWaitMs) this.fail(this.leftWithin());
+  }
+
+  /** Whether it could go on exactly where it is: within a step a part of it would come again. */
+  private canPark(play: Play): boolean {
+    return this.border === null || this.border === play.reachedSeq;
   }
 
   /** Another client has fewer slots: waits for one, if it can go on exactly where it is. */
   private yieldSlot(play: Play): boolean {
     if (play !== this.play || this.isOpening || this.isEnded) return false;
-    if (this.border !== null && this.border !== play.reachedSeq) return false;
+    if (!this.canPark(play)) return false;
     this.park(play);
     this.waitSinceMs = this.pausedMs === null ? this.clock.monotonicMs() : null;
     return true;
@@ -201,7 +211,7 @@ export class Replay implements Feed {
   private wait(play: Play, dueMs: number, waitMs: number): void {
     this.dueMs = dueMs;
     this.wakeIn(waitMs);
-    if (waitMs > this.plays.limits.playbackIdleMs) this.park(play);
+    if (waitMs > this.plays.limits.playbackIdleMs && this.canPark(play)) this.park(play);
   }
 
   /** Nothing is held of it but where it goes on: what was read and not taken is read again. */
@@ -228,6 +238,14 @@ export class Replay implements Feed {
   private noSlot(): Fault {
     const where = this.seq === 0 ? '' : `; this one was played up to ${this.seq}`;
     return fault('overloaded', `as many replays as there may be are under way${where}`);
+  }
+
+  private leftWithin(): Fault {
+    const { playbackWaitMs } = this.plays.limits;
+    return fault(
+      'overloaded',
+      `it was left within one step for ${playbackWaitMs} ms; it was played up to ${this.seq}`,
+    );
   }
 
   private move(play: Play): void {

@@ -180,6 +180,32 @@ describe('[R6] a replay gives its slot up', () => {
     expect(slow.seqs()).toEqual([1, 2]);
   });
 
+  test('but not within a step, of which a part would come again; there it ends when it is left for long', async () => {
+    const world = new World();
+    const source = world.source as unknown as { read(play: number): { borders: number[] } };
+    const read = source.read.bind(world.source);
+    source.read = (play) => {
+      const chunk = read(play);
+      return { ...chunk, borders: chunk.borders.map((seq) => (seq % 2 === 0 ? seq : 0)) };
+    };
+    const one = world.enter(6);
+    one.ask('start', { toSeq: 6, speed: 1 }); // a tenth of a second between two
+    await world.settle();
+    await world.pass(200);
+    expect(one.seqs()).toEqual([1, 2, 3]);
+    one.ask('pause');
+    await world.pass(IDLE_MS + 500);
+    expect(world.plays.counts.open).toBe(1);
+    one.ask('continue');
+    await world.pass(200);
+    expect(one.seqs()).toEqual([1, 2, 3, 4, 5]);
+    one.ask('pause');
+    await world.pass(WAIT_MS + 500);
+    expect(world.plays.counts.open).toBe(0);
+    expect(one.told.at(-1)).toMatchObject({ type: 'error', id: 1, code: 'overloaded' });
+    expect((one.told.at(-1) as { message: string }).message).toContain('up to 5');
+  });
+
   test('and ends with a code where it finds no other for long', async () => {
     const world = new World();
     const last = 6_000;
