@@ -73,10 +73,14 @@ export class QuickSocket {
     this.rest = at === data.length ? NOTHING : Buffer.from(data.subarray(at));
   }
 
-  /** @returns where the first frame begins */
+  /** @returns where the first frame begins @throws when the server refuses the handshake */
   private upgrade(data: Buffer): number {
     const end = data.indexOf('\r\n\r\n');
-    this.isUpgraded = end >= 0;
-    return this.isUpgraded ? end + 4 : 0;
+    if (end < 0) return 0;
+    if (!data.toString('latin1', 0, end).startsWith('HTTP/1.1 101')) {
+      throw new Error(`the handshake was refused: ${data.toString()}`);
+    }
+    this.isUpgraded = true;
+    return end + 4;
   }
 }

@@ -302,6 +302,7 @@ levelsMax = ${all}
 levelsPerKeyMax = ${all}
 sessionsMax = ${Math.max(10_000, sessions + 100)}
 sessionsPerAddressMax = ${sessions + 100}
+sessionsForKeysPercent = 0
 [log]
 level = "warn"
 turnMs = ${TURN_MS_WARNED}
