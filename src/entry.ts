@@ -90,7 +90,7 @@ export class Sources {
     const { requestsHoldMs, requestsIdleMs } = this.silence;
     const { turns } = this;
     return turns.later('sources', requestsHoldMs, () => {
-      sequencer.act(() => market.yield(id), undefined, id);
+      sequencer.act(() => market.yield(id), undefined, id, key);
       const timer = turns.later('sources', requestsIdleMs - requestsHoldMs, () => {
         this.ofKeys.delete(key);
         this.release(id);
@@ -105,6 +105,7 @@ export class Sources {
    */
   release(id: number): void {
     const { sequencer, market } = this.recorder;
+    const owner = this.clientOf(id) || id;
     this.clients.delete(id);
     const isWaiting = sequencer.isWaiting(id);
     if (!market.knows(id) && !isWaiting) return;
@@ -113,7 +114,7 @@ export class Sources {
       market.yield(id);
       return market.release(id, out, RELEASED_AT_ONCE);
     };
-    sequencer.act(end, undefined, id);
+    sequencer.act(end, undefined, id, owner);
   }
 
   stop(): void {

@@ -1,21 +1,26 @@
 /**
- * Lanes: what waits for a turn, in one queue for each of those who brought it in.
+ * Lanes: what waits for a turn, in one queue for each session that brought it in.
  *
- * What one of them brings in keeps its order. While all that waits fits into a turn, it is taken in the
- * order in which it came. When it does not, the lanes take turns (deficit round robin): each gets the same
- * cost, and what it used beyond that counts against it the next time. So however much waits in one lane,
- * the first of another is reached within one round of those that wait.
+ * What comes in through one lane keeps its order. While all that waits fits into a turn, it is taken in the
+ * order in which it came. When it does not, or a turn had no time for all of it, the owners take turns
+ * (deficit round robin), and of each owner its lanes: each gets the same cost, and what it used beyond that
+ * counts against it the next time. So however much waits of one owner, in however many lanes, another has its
+ * turn within one round of the owners that wait.
  */
 
 import { BoundedQueue } from '../base/bounded-queue';
 
-/** A source by its number, an owner of orders by name; 0: the server itself. */
+/** A source by its number, an owner by the name of its key or its address; 0: the server itself. */
 export type LaneKey = number | string;
 
 export interface Waiting {
   readonly lane: LaneKey;
+  /** Who brings it in. While anything waits in a lane, the lane stays its owner's. */
+  readonly owner: LaneKey;
   /** What is left of its cost; 0 when it is done. */
   readonly cost: number;
+  /** What its last part cost, which may be more than was thought. */
+  readonly used: number;
 }
 
 /** Does a part of the first of a lane and lowers its cost by that. @returns whether there is time for more */
@@ -26,24 +31,39 @@ interface Entry<T> {
   readonly number: number;
 }
 
-interface Lane<T> {
-  readonly key: LaneKey;
-  readonly queue: BoundedQueue<Entry<T>>;
+interface Credit {
   /** What it may use now; below zero: what it used too much. */
   credit: number;
+}
+
+interface Owner<T> extends Credit {
+  readonly key: LaneKey;
+  /** Its lanes in which something waits, the one whose turn it is in front. */
+  readonly round: BoundedQueue<Lane<T>>;
+}
+
+interface Lane<T> extends Credit {
+  readonly key: LaneKey;
+  readonly owner: Owner<T>;
+  readonly queue: BoundedQueue<Entry<T>>;
   cost: number;
 }
 
-/** The least that a lane gets in a round. */
+/** The least that an owner gets in a round, and a lane in one of its owner. */
 const QUANTUM_MIN = 32;
 
 export class Lanes<T extends Waiting> {
-  private readonly byKey = new Map<LaneKey, Lane<T>>();
-  /** Those that wait, the one whose turn it is in front. */
-  private readonly round = new BoundedQueue<Lane<T>>(Number.MAX_SAFE_INTEGER);
+  private readonly lanes = new Map<LaneKey, Lane<T>>();
+  private readonly owners = new Map<LaneKey, Owner<T>>();
+  /** Those of whom something waits, the one whose turn it is in front. */
+  private readonly round: BoundedQueue<Owner<T>> = queue();
   private arrived = 0;
   private total = 0;
   private count = 0;
+  /** Whether the turn under way has time for more. */
+  private hasTime = true;
+  /** The turn before had no room for all, or no time, whatever it was thought to cost. */
+  private isBehind = false;
 
   /** Number of items that wait. */
   get length(): number {
@@ -52,17 +72,11 @@ export class Lanes<T extends Waiting> {
 
   /** What waits in one lane. */
   costOf(key: LaneKey): number {
-    return this.byKey.get(key)?.cost ?? 0;
+    return this.lanes.get(key)?.cost ?? 0;
   }
 
   push(item: T): void {
-    let lane = this.byKey.get(item.lane);
-    if (lane === undefined) {
-      const queue = new BoundedQueue<Entry<T>>(Number.MAX_SAFE_INTEGER);
-      lane = { key: item.lane, queue, credit: 0, cost: 0 };
-      this.byKey.set(item.lane, lane);
-      this.round.push(lane);
-    }
+    const lane = this.lanes.get(item.lane) ?? this.open(item);
     lane.queue.push({ item, number: ++this.arrived });
     lane.cost += item.cost;
     this.total += item.cost;
@@ -71,65 +85,118 @@ export class Lanes<T extends Waiting> {
 
   /** Works on what waits until the budget is used, there is no time, or nothing more. */
   take(budget: number, work: Work<T>): void {
-    if (this.total <= budget) this.takeInOrder(work);
-    else this.takeFairly(budget, work);
+    this.hasTime = true;
+    if (this.isBehind || this.total > budget) this.takeFairly(budget, work);
+    else this.takeInOrder(work);
+    this.isBehind = this.count > 0;
+  }
+
+  private open({ lane: key, owner: ownerKey }: T): Lane<T> {
+    let owner = this.owners.get(ownerKey);
+    if (owner === undefined) {
+      owner = { key: ownerKey, round: queue(), credit: 0 };
+      this.owners.set(ownerKey, owner);
+      this.round.push(owner);
+    }
+    const lane: Lane<T> = { key, owner, queue: queue(), credit: 0, cost: 0 };
+    this.lanes.set(key, lane);
+    owner.round.push(lane);
+    return lane;
   }
 
   private takeInOrder(work: Work<T>): void {
-    const lanes = [...this.byKey.values()];
-    const entries = lanes.flatMap(
-      (lane) =>
-      Array.from({ length: lane.queue.length }, (_, i) => ({ lane, number: lane.queue.at(i)!.number })), // prettier-ignore
+    const lanes = [...this.lanes.values()];
+    const entries = lanes.flatMap((lane) =>
+      Array.from(lane.queue, ({ number }) => ({ lane, number })),
     );
     if (lanes.length > 1) entries.sort((a, b) => a.number - b.number);
-    let goesOn = true;
     let last: Lane<T> | undefined;
     for (const { lane } of entries) {
-      if (!goesOn) break;
+      if (!this.hasTime) break;
       last = lane;
       const rest = lane.queue.length - 1;
-      while (goesOn && lane.queue.length > rest) goesOn = this.workOn(lane, work);
+      while (this.hasTime && lane.queue.length > rest) this.workOn(lane, work);
     }
-    for (let i = this.round.length; i > 0; i--) {
-      const lane = this.round.shift()!;
-      if (lane !== last) this.keep(lane);
-    }
-    if (last !== undefined) this.keep(last); // who had the end of the turn comes last in the next
+    this.keepAll(last);
   }
 
   private takeFairly(budget: number, work: Work<T>): void {
     let left = budget;
-    let goesOn = true;
-    while (goesOn && left > 0 && this.round.length > 0) {
-      const lane = this.round.shift()!;
-      lane.credit += Math.max(QUANTUM_MIN, budget / (this.round.length + 1));
-      while (goesOn && left > 0 && lane.credit > 0 && lane.queue.length > 0) {
-        const before = lane.cost;
-        goesOn = this.workOn(lane, work);
-        // Work may show that there is more than was thought.
-        const used = Math.max(0, before - lane.cost);
-        lane.credit -= used;
-        left -= used;
-      }
-      this.keep(lane);
+    while (this.hasTime && left > 0 && this.round.length > 0) {
+      const owner = this.round.shift()!;
+      grant(owner, budget / (this.round.length + 1));
+      left -= this.takeOf(owner, left, work);
+      this.keep(owner);
     }
   }
 
-  private workOn(lane: Lane<T>, work: Work<T>): boolean {
-    const { item } = lane.queue.at(0)!;
-    const before = item.cost;
-    const goesOn = work(item);
-    lane.cost -= before - item.cost;
-    this.total -= before - item.cost;
-    if (item.cost > 0) return goesOn;
-    lane.queue.shift();
-    this.count -= 1;
-    return goesOn;
+  /** Takes of one owner as much as it may. @returns what that used */
+  private takeOf(owner: Owner<T>, left: number, work: Work<T>): number {
+    const before = owner.credit;
+    const least = Math.max(0, before - left);
+    while (this.hasTime && owner.credit > least && owner.round.length > 0) {
+      const lane = owner.round.shift()!;
+      grant(lane, owner.credit / (owner.round.length + 1));
+      while (
+        this.hasTime &&
+        Math.min(owner.credit - least, lane.credit) > 0 &&
+        lane.queue.length > 0
+      ) {
+        const used = this.workOn(lane, work);
+        lane.credit -= used;
+        owner.credit -= used;
+      }
+      this.keepLane(lane);
+    }
+    return before - owner.credit;
   }
 
-  /** Behind the others of the round, if anything waits in it. */
-  private keep(lane: Lane<T>): void {
-    if (lane.queue.length > 0) this.round.push(lane);
-    else this.byKey.delete(lane.key);
+  /** @returns what that used */
+  private workOn(lane: Lane<T>, work: Work<T>): number {
+    const { item } = lane.queue.at(0)!;
+    const before = item.cost;
+    this.hasTime = work(item);
+    lane.cost -= before - item.cost;
+    this.total -= before - item.cost;
+    if (item.cost <= 0) {
+      lane.queue.shift();
+      this.count -= 1;
+    }
+    return item.used;
   }
+
+  /** Whoever had the end of the turn comes last in the next. */
+  private keepAll(last: Lane<T> | undefined): void {
+    for (let i = this.round.length; i > 0; i--) {
+      const owner = this.round.shift()!;
+      for (let k = owner.round.length; k > 0; k--) {
+        const lane = owner.round.shift()!;
+        if (lane !== last) this.keepLane(lane);
+      }
+      if (owner === last?.owner) this.keepLane(last);
+      else this.keep(owner);
+    }
+    if (last !== undefined) this.keep(last.owner);
+  }
+
+  /** Behind the others of its owner, if anything waits in it. */
+  private keepLane(lane: Lane<T>): void {
+    if (lane.queue.length > 0) lane.owner.round.push(lane);
+    else this.lanes.delete(lane.key);
+  }
+
+  /** Behind the others of the round, if anything of it waits. */
+  private keep(owner: Owner<T>): void {
+    if (owner.round.length > 0) this.round.push(owner);
+    else this.owners.delete(owner.key);
+  }
+}
+
+/** What was left over from the last time is void; what was used too much is not. */
+function grant(to: Credit, share: number): void {
+  to.credit = Math.min(0, to.credit) + Math.max(QUANTUM_MIN, share);
+}
+
+function queue<T>(): BoundedQueue<T> {
+  return new BoundedQueue<T>(Number.MAX_SAFE_INTEGER);
 }

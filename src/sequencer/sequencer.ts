@@ -4,7 +4,7 @@
  * Whoever brings something in submits it here. The first submission asks the loop for a turn; the
  * turn takes what has arrived by then, up to a bound of cost and of time, and hands one batch on. Nothing
  * polls: without submissions there is no turn. When more waits than a turn takes, those who brought it
- * in share the turns (lanes.ts). A long submission is checked and then taken over several turns, between
+ * in share the turns, by their keys first, then by their sessions (lanes.ts). A long submission is checked and then taken over several turns, between
  * which those of others come; what was checked of it cannot become wrong meanwhile, so it is still taken
  * whole or not at all. Bounded: events waiting, cost and time of a turn. Must hold: every number given is in
  * exactly one batch, in order.
@@ -195,15 +195,24 @@ export class Sequencer {
     }
     const arrivedMs = this.clock.monotonicMs();
     const from = { source, owner, continues, isDecimal };
-    const parts = { lane: source, from, events, train, receiveTime, arrivedMs, done };
+    const client = clientOf(from);
+    const parts = {
+      lane: source,
+      owner: client,
+      from,
+      events,
+      train,
+      receiveTime,
+      arrivedMs,
+      done,
+    };
     this.waiting.push(new Submission(parts));
-    this.count(from, events.length, 1);
+    this.count(client, events.length, 1);
     this.askForTurn();
   }
 
   /** A submission of a client waits with its events, or (-1) no more. */
-  private count(from: Submitter, events: number, by: 1 | -1): void {
-    const client = clientOf(from);
+  private count(client: LaneKey, events: number, by: 1 | -1): void {
     this.waitingEvents += by * events;
     const waiting = (this.waitingOf.get(client) ?? 0) + by * Math.max(1, events);
     if (waiting === 0) this.waitingOf.delete(client);
@@ -226,13 +235,14 @@ export class Sequencer {
    * Does something to the market in its turn, behind all that was submitted before in its lane; `done` is
    * called when what it did is journaled. What the server itself does is never refused: it is at most one
    * act for each of its clients.
-   * @param lane the source or owner that it is done for
+   * @param lane the source or owner that it is done for @param owner with whom that shares the turns
    */
-  act(act: Act, done: () => void = () => {}, lane: LaneKey = 0): void {
+  act(act: Act, done: () => void = () => {}, lane: LaneKey = 0, owner: LaneKey = lane): void {
     const receiveTime = this.clock.now();
     const arrivedMs = this.clock.monotonicMs();
     const parts = {
       lane,
+      owner,
       from: NOBODY,
       events: [],
       train: undefined,
@@ -285,7 +295,7 @@ export class Sequencer {
       arrivedMs = Math.min(arrivedMs, parts.arrivedMs);
       const result = this.work(submission);
       if (result !== undefined) {
-        if (parts.act === undefined) this.count(parts.from, parts.events.length, -1);
+        if (parts.act === undefined) this.count(parts.owner, parts.events.length, -1);
         answers.push(() => parts.done(result));
       }
       return this.clock.monotonicMs() - takenMs < TURN_MS;
@@ -310,11 +320,15 @@ export class Sequencer {
   /** Does a part of it, or all. @returns the answer, when it is done */
   private work(submission: Submission): SubmitResult | undefined {
     const { train, receiveTime } = submission.parts;
+    submission.used = 1;
     if (train?.broken === true) return submission.end(NOT_REACHED);
     const from = this.events.length;
+    const costBefore = submission.cost;
     this.output.receiveTime = receiveTime;
     const outcome = submission.work(this.market, this.output);
     const { seq } = this;
+    // An order that trades with many others costs as many.
+    submission.used = Math.max(costBefore - submission.cost, this.events.length - from);
     this.market.settle?.(this.output, this.events, from);
     if (outcome === undefined) return undefined;
     if (!('fault' in outcome)) return { seq, intake: outcome };

@@ -34,6 +34,8 @@ export type Act = (out: SequencerOutput) => unknown;
 
 interface SubmissionParts {
   readonly lane: LaneKey;
+  /** With whom it shares the turns. */
+  readonly owner: LaneKey;
   readonly from: Submitter;
   readonly events: readonly SourceEvent[];
   /** Done to the market instead: what the server itself has to say. */
@@ -49,8 +51,10 @@ type Refusal = Extract<SubmitResult, { readonly index: number }>;
 export class Submission implements Waiting {
   readonly parts: SubmissionParts;
   readonly lane: LaneKey;
+  readonly owner: LaneKey;
   /** What is left of it; 0 when it is done. */
   cost: number;
+  used = 0;
   private readonly isWhole: boolean;
   private admission: Admission | undefined;
   private checked = 0;
@@ -60,6 +64,7 @@ export class Submission implements Waiting {
   constructor(parts: SubmissionParts) {
     this.parts = parts;
     this.lane = parts.lane;
+    this.owner = parts.owner;
     this.cost = Math.max(1, costOf(parts.events));
     this.isWhole = this.cost <= WHOLE_COST_MAX;
     if (!this.isWhole) this.cost *= 1 + CHECK_SHARE;

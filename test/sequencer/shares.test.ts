@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test';
 
 import type { SourceEvent, Trade } from '../../protocol/messages';
+import type { SequencerOutput } from '../../src/sequencer/sequencer';
 import { trade } from '../support/market-events';
 import { BAD, Scene, taken } from './scene';
 
@@ -133,6 +134,75 @@ describe('shares', () => {
     scene.submit(1_002, Array<number>(100).fill(1), 1, 'many');
     scene.turnAll();
     expect(scene.market.applied).toContain(1_002);
+  });
+
+  test('however many sessions one key has, another is reached in the next turn, and both get the same', () => {
+    const scene = new Scene({ batchEventsMax: 1_000, waitingEventsMax: 400_000 });
+    for (let source = 1; source <= 330; source++) {
+      for (let i = 0; i < 3; i++) scene.submit(source, Array<number>(100).fill(1), source, 'many');
+    }
+    scene.turn();
+    for (let i = 0; i < 30; i++) scene.submit(1_001, Array<number>(100).fill(1), 1_001, 'one');
+    scene.turn();
+    expect(scene.market.applied).toContain(1_001);
+    const counts = (): [many: number, one: number] => {
+      const one = scene.market.applied.filter((id) => id === 1_001).length;
+      return [scene.market.applied.length - one, one];
+    };
+    for (let i = 0; i < 4; i++) scene.turn();
+    const [many, one] = counts();
+    expect(one).toBeGreaterThanOrEqual(2_500 - 200);
+    expect(many - 1_000).toBeLessThanOrEqual(2_500 + 200);
+    // Sessions of the key that has many have their turns one after the other.
+    const perSource = new Map<number, number>();
+    for (const id of scene.market.applied) perSource.set(id, (perSource.get(id) ?? 0) + 1);
+    perSource.delete(1_001);
+    expect(Math.max(...perSource.values())).toBeLessThanOrEqual(200);
+    scene.turnAll();
+    expect(scene.answers.length).toBe(330 * 3 + 30);
+  });
+
+  test('also where turns end for want of time, whatever the work was thought to cost', () => {
+    const scene = new Scene({ batchEventsMax: 1_000 });
+    const slow = (name: number, lane: number, owner: string): void => {
+      const act = (out: SequencerOutput): void => {
+        scene.market.push(name, 0, out);
+        scene.clock.advance(1e6);
+      };
+      scene.sequencer.act(act, () => {}, lane, owner);
+    };
+    for (let lane = 1; lane <= 330; lane++) slow(lane, lane, 'many');
+    slow(1_001, 1_001, 'one');
+    scene.turn(); // in the order in which they came: all of it was thought to fit
+    scene.turn();
+    scene.turn();
+    expect(scene.batches.flatMap((b) => scene.idsOf(b))).toContain(1_001);
+    expect(scene.batches.flatMap((b) => scene.idsOf(b)).length).toBeLessThanOrEqual(6);
+  });
+
+  test('what an act makes counts, not what it was thought to cost', () => {
+    const scene = new Scene({ batchEventsMax: 1_000 });
+    const sweep = (name: number, lane: string): void =>
+      scene.sequencer.act(
+        (out) => {
+          for (let i = 0; i < 100; i++) scene.market.push(name, 0, out);
+        },
+        () => {},
+        lane,
+      );
+    for (let i = 0; i < 1_100; i++) sweep(1, 'many');
+    for (let i = 0; i < 20; i++) scene.sequencer.act((out) => scene.market.push(2, 0, out), () => {}, 'one'); // prettier-ignore
+    scene.turn();
+    const made = scene.batches[0]!.events.length;
+    expect(scene.idsOf(scene.batches[0]!)).toContain(2);
+    expect(made).toBeLessThanOrEqual(1_000 + 100);
+  });
+
+  test('a lane stays with its owner while anything waits in it, so that its order stands', () => {
+    const scene = new Scene({ batchEventsMax: 10, waitingEventsMax: 10_000 });
+    for (let id = 1; id <= 20; id++) scene.submit(id, [1, 1, 1], 7, id <= 10 ? 'before' : 'after');
+    scene.turnAll();
+    expect(scene.answers.map(({ id }) => id)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
   });
 
   test('a turn ends when its time is used', () => {
