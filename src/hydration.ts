@@ -23,7 +23,9 @@ export function hydrate(
     const symbol = instrument.definition.symbol;
     newest.push(...instrument.newest());
     if (instrument.tickHead === 0) continue;
-    const trades = journal.trades(symbol, Number.MAX_SAFE_INTEGER, share);
+    // A long tail had them, and to read them is to prove the blocks that they lie in.
+    const held = memtable.newestTrades(symbol, share);
+    const trades = held.length === share ? held : journal.trades(symbol, instrument.tradeHead + 1, share); // prettier-ignore
     newest.push(...trades.slice(0, 1));
     memtable.hydrate(symbol, instrument.currentTick(), trades);
   }

@@ -118,6 +118,13 @@ export class Memtable {
     for (const trade of trades.toReversed()) this.addTrade(recent, trade);
   }
 
+  /** Its newest trades that are held, newest first. */
+  newestTrades(symbol: string, limit: number): Trade[] {
+    const trades = this.instruments.get(symbol)?.trades;
+    const count = Math.min(limit, trades?.length ?? 0);
+    return Array.from({ length: count }, (_, i) => trades!.at(trades!.length - 1 - i)!);
+  }
+
   /** The newest tick, if one is known. It may not be the newest of the instrument: see its place. */
   newestTick(symbol: string): RecordedTick | null {
     return this.instruments.get(symbol)?.newestTick ?? null;

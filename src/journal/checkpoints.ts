@@ -5,6 +5,12 @@
  * slices of the loop between which all else goes on. Its pieces ride with the frames of records, behind the
  * records up to their places; its end is a mark, without which they count for nothing. Pieces that are
  * neither written nor given up are bounded, so a slow disk makes a cycle slow and nothing else.
+ *
+ * What a start reads again is the tail: the records since the cycle before began. A cycle begins at most
+ * `BEGIN_FACTOR` × `everyEvents` records behind the one before, and keeps pace with the records, so that it
+ * ends within another `everyEvents`: where it falls behind that pace, its slices are longer and follow at once,
+ * and where that was not enough the next cycle begins earlier. So the tail is at most three times
+ * `everyEvents`, while loop and writer keep up.
  * Must hold: the marks are of consecutive cycles; a cycle that is given up is done again under its number.
  */
 
@@ -20,6 +26,13 @@ const IDLE_MS = 10_000;
 /** A cycle that wrote more waits for records of at least this share of it: the disk is for them. */
 const FREE_BYTES = 4 * 1_024 * 1_024;
 const RECORDS_SHARE = 0.25;
+/** But it waits for no more than so many times `everyEvents`, and so that its end is within so many of them. */
+const BEGIN_FACTOR = 2;
+const TAIL_FACTOR = 3;
+/** Of the records that a cycle may take those that may come before its first slice, and behind its last one. */
+const LEAD = 0.1;
+/** How much longer a slice is that is to catch up. */
+const HURRY_FACTOR = 2;
 
 /** How a cycle shares the loop with all else. */
 export interface Slices {
@@ -86,6 +99,8 @@ export interface KnownPieces {
 interface Cycle {
   readonly from: number;
   readonly beganMs: number;
+  /** Things that were to be captured when it began. */
+  readonly things: number;
   bytes: number;
 }
 
@@ -110,6 +125,8 @@ export class Checkpoints {
   private endedMs: number;
   private bytes = 0;
   private lastBytes = 0;
+  /** Records that came during the newest cycle. */
+  private lastEvents = 0;
   private idleTimer: Timer | undefined;
   private idleEvents = -1;
   private readonly counts = { cycles: 0, pieces: 0, bytes: 0, tookMs: 0 };
@@ -144,8 +161,14 @@ export class Checkpoints {
   took(events: number, bytes: number): void {
     this.events += events;
     this.bytes += bytes;
-    if (this.events < this.options.everyEvents) return;
-    if (this.lastBytes <= FREE_BYTES || this.bytes >= this.lastBytes * RECORDS_SHARE) this.begin();
+    const { everyEvents } = this.options;
+    if (this.events < everyEvents) return;
+    const isCheap = this.lastBytes <= FREE_BYTES || this.bytes >= this.lastBytes * RECORDS_SHARE;
+    const latest = Math.min(
+      BEGIN_FACTOR * everyEvents,
+      TAIL_FACTOR * everyEvents - this.lastEvents,
+    );
+    if (isCheap || this.events >= latest) this.begin();
   }
 
   /** Captures what has changed, unless that is being done. */
@@ -154,7 +177,7 @@ export class Checkpoints {
     if (source === undefined || this.cycle !== undefined || !this.port.isWhole()) return;
     if (!source.isChanged && this.events === 0) return;
     source.begin();
-    this.cycle = { from: this.port.at(), beganMs: this.clock.monotonicMs(), bytes: 0 };
+    this.cycle = { from: this.port.at(), beganMs: this.clock.monotonicMs(), things: source.left, bytes: 0 }; // prettier-ignore
     this.tail += this.events;
     this.events = 0;
     this.bytes = 0;
@@ -212,10 +235,16 @@ export class Checkpoints {
     slices.schedule(
       () => {
         this.isScheduled = false;
-        if (this.cycle !== undefined) this.slice(slices.ms);
+        if (this.cycle !== undefined) this.slice(this.isBehind(this.cycle) ? slices.ms * HURRY_FACTOR : slices.ms); // prettier-ignore
       },
-      this.isClosing ? 0 : PAUSE_MS,
+      this.isClosing || this.isBehind(this.cycle!) ? 0 : PAUSE_MS,
     );
+  }
+
+  /** Whether more of the records that a cycle may take have come than of its things are captured. */
+  private isBehind({ things }: Cycle): boolean {
+    const share = things === 0 ? 1 : 1 - this.source!.left / things;
+    return this.events > this.options.everyEvents * (LEAD + share * (1 - 2 * LEAD));
   }
 
   private slice(ms: number): void {
@@ -270,6 +299,7 @@ export class Checkpoints {
     this.cycle = undefined;
     this.marks += 1;
     this.lastBytes = bytes;
+    this.lastEvents = this.events;
     this.counts.cycles += 1;
     this.endedMs = this.clock.monotonicMs();
     this.counts.tookMs = this.endedMs - beganMs;

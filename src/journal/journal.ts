@@ -106,6 +106,8 @@ export interface StateSource {
   readonly isChanged: boolean;
   /** Begins a cycle, which captures what has changed. */
   begin(): void;
+  /** How many things it has still to capture, about. */
+  readonly left: number;
   /** The next thing that it captures; undefined behind the last. @param seq the newest place */
   next(seq: number): Captured | undefined;
   /** What else of the state a cycle keeps: small. Asked for once, behind its last piece. */

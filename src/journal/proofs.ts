@@ -29,6 +29,8 @@ export interface ProofOptions {
   readonly clock?: Pick<Clock, 'monotonicMs'>;
   /** Called once for each block that is not sound. */
   readonly onDamage?: ((places: MissingPlaces) => void) | undefined;
+  /** For who finds rows by their ids: the parts of a block, by which others find them, are not held against it. */
+  readonly rowsAlone?: boolean;
 }
 
 /** Rows that stand under one checksum, or the rows of no block yet. Ids, both inclusive. */
@@ -50,6 +52,7 @@ export class Proofs {
   private readonly db: Database;
   private readonly clock: Pick<Clock, 'monotonicMs'>;
   private readonly onDamage: (places: MissingPlaces) => void;
+  private readonly rowsAlone: boolean;
   private readonly rows: VerifyRows;
   /** Of its own buffers, since who goes through a frame may have other blocks proven. */
   private readonly frames: VerifyRows;
@@ -70,6 +73,7 @@ export class Proofs {
     this.db = db;
     this.clock = options.clock ?? new SystemClock();
     this.onDamage = options.onDamage ?? (() => {});
+    this.rowsAlone = options.rowsAlone === true;
     this.rows = new VerifyRows(db, false);
     this.frames = new VerifyRows(db, false);
     this.open = new OpenProof(db, this.rows);
@@ -204,7 +208,7 @@ export class Proofs {
       fold.take(read.frame, null, (full) => (found = full));
       found ??= fold.end();
       if (found?.crc !== row.crc || found.firstId !== row.first_id || found.lastId !== row.last_id) return null; // prettier-ignore
-      return this.hasParts(row, found.parts) ? read.frame : null;
+      return this.rowsAlone || this.hasParts(row, found.parts) ? read.frame : null;
     } catch (e) {
       if ((e as { code?: string }).code?.startsWith('SQLITE_CORRUPT') === true) return null;
       throw e;

@@ -5,10 +5,13 @@ import { SQLiteError, type Database } from 'bun:sqlite';
 import type { Trade } from '../../protocol/messages';
 import { Proofs } from './proofs';
 import { rowToTrade, type RecordRow } from './records';
-import { idOf, KIND, SELECT_RECORD, seqOf } from './schema';
+import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from './schema';
 
 /** Blocks that may be proven for trades which others can be asked for as well; it takes about a ms each. */
 const BLOCKS_MAX = 256;
+
+/** Beyond it an id is no safe integer. */
+const MAX_SEQ = Math.floor(Number.MAX_SAFE_INTEGER / SLOTS);
 
 export class TradeChains {
   private readonly db: Database;
@@ -27,12 +30,15 @@ export class TradeChains {
   /** Up to `limit` trades below place `before`, newest first; it ends where the chain of proven ones does. */
   newest(instrument: number, symbol: string, before: number, limit: number): Trade[] {
     const { db } = this;
-    const proofs = (this.proofs ??= new Proofs(db));
+    const proofs = (this.proofs ??= new Proofs(db, { rowsAlone: true }));
     proofs.begin();
     const byId = db.prepare<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
     const trades: Trade[] = [];
     try {
-      let seq = newestTradeSeq(db, instrument, before);
+      // Who knows the newest place asks from there.
+      const first = before <= MAX_SEQ ? byId.get(idOf(before - 1)) : null;
+      const isFirst = first?.kind === KIND.trade && first.instrument === instrument;
+      let seq = isFirst ? before - 1 : newestTradeSeq(db, instrument, before);
       while (seq > 0 && trades.length < limit && proofs.covers(idOf(seq))) {
         const row = byId.get(idOf(seq));
         if (row === null || row.kind !== KIND.trade || row.instrument !== instrument) break;

@@ -36,6 +36,7 @@ export class MarketCapture {
   private readonly market: Market;
   private readonly statisticsOf: (symbol: string) => StatisticsState | null;
   private instruments: Iterator<AnyInstrument> = [].values();
+  private instrumentsLeft = 0;
   /** What this cycle has captured, or will. */
   private taken = new Set<AnyInstrument>();
   private takenChunks: readonly number[] = [];
@@ -59,10 +60,15 @@ export class MarketCapture {
   begin(): void {
     this.taken = this.market.takeChanged();
     this.instruments = this.taken.values();
+    this.instrumentsLeft = this.taken.size;
     this.statusHead = this.market.newestStatus;
     this.ends = undefined;
     this.takenChunks = [];
     this.ownersBefore = this.market.ownersCaptured;
+  }
+
+  get left(): number {
+    return this.instrumentsLeft + this.waiting.length;
   }
 
   next(seq: number): CapturedPiece | undefined {
@@ -90,6 +96,7 @@ export class MarketCapture {
   }
 
   private instrument(instrument: AnyInstrument, seq: number): CapturedPiece {
+    this.instrumentsLeft -= 1;
     // What changes from now on is for the next cycle; what has changed since this one began is here.
     this.market.changed.delete(instrument);
     const { symbol } = instrument.definition;

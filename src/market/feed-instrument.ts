@@ -108,6 +108,10 @@ export class FeedInstrument implements MarketInstrument {
     return this.trades.heads.tick;
   }
 
+  get tradeHead(): number {
+    return this.trades.heads.trade;
+  }
+
   get bookHead(): number {
     return this.published.head;
   }
@@ -299,8 +303,6 @@ export class FeedInstrument implements MarketInstrument {
   seal(): void {
     this.published.seal();
   }
-
-  // ── recovery ────────────────────────────────────────────────────────────────────────────────
 
   /** What a checkpoint keeps besides the levels. */
   head(): FeedHead {

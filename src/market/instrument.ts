@@ -9,6 +9,8 @@ export interface MarketInstrument {
   readonly state: Status['state'];
   /** Place of the newest tick; 0 before the first. */
   readonly tickHead: number;
+  /** Place of the newest trade; 0 before the first. */
+  readonly tradeHead: number;
   /** Place of the newest book event; 0 before the first. */
   readonly bookHead: number;
   /** Why the ten best levels may not be the present ones. */

@@ -80,6 +80,10 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     return this.data.heads.tick;
   }
 
+  get tradeHead(): number {
+    return this.data.heads.trade;
+  }
+
   get bookHead(): number {
     return this.data.book.head;
   }

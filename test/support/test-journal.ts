@@ -35,6 +35,9 @@ export function textState(text: () => string, pieces = 1): StateSource {
   let captured = 0;
   return {
     isChanged: true,
+    get left() {
+      return pieces - captured;
+    },
     begin: () => void (captured = 0),
     next: (seq) =>
       captured === pieces
