@@ -31,6 +31,8 @@ export interface FeedFigures {
 
 /** Symbols that are named in one answer. */
 const NAMED_MAX = 20;
+/** Instruments that are looked at in one step, a small part of a millisecond. */
+const COUNTED_AT_ONCE = 256;
 
 export class Freshness {
   private readonly feeds: () => Iterable<Fed>;
@@ -58,19 +60,24 @@ export class Freshness {
   /** The silent ones, the longest silent first; undefined when none is. */
   stale(): StaleFeeds | undefined {
     const now = this.clock.now();
-    const found: { symbol: string; since: Nanos }[] = [];
+    const found: { symbol: string; since: Nanos }[] = []; // the longest silent, a few more than are named
+    let count = 0;
     for (const feed of this.feeds()) {
       const { symbol } = feed.definition;
       const since = this.heard(feed);
-      if (this.isOver(symbol, now.since(since) / 1e6)) found.push({ symbol, since });
+      if (!this.isOver(symbol, now.since(since) / 1e6)) continue;
+      count += 1;
+      found.push({ symbol, since });
+      if (found.length === 2 * NAMED_MAX) keepLongest(found);
     }
-    if (found.length === 0) return undefined;
-    found.sort((a, b) => a.since.compare(b.since));
-    const feeds = found.slice(0, NAMED_MAX).map(({ symbol, since }) => ({ symbol, since: since.toString() })); // prettier-ignore
-    return { count: found.length, feeds, isUnready: this.isUnready };
+    if (count === 0) return undefined;
+    keepLongest(found);
+    const feeds = found.map(({ symbol, since }) => ({ symbol, since: since.toString() })); // prettier-ignore
+    return { count, feeds, isUnready: this.isUnready };
   }
 
-  figures(): FeedFigures {
+  /** Yields where it may be interrupted. */
+  *figures(): Generator<undefined, FeedFigures> {
     const now = this.clock.now();
     let [instruments, stale, silenceMsMax] = [0, 0, 0];
     for (const feed of this.feeds()) {
@@ -78,6 +85,7 @@ export class Freshness {
       instruments += 1;
       silenceMsMax = Math.max(silenceMsMax, ms);
       if (this.isOver(feed.definition.symbol, ms)) stale += 1;
+      if (instruments % COUNTED_AT_ONCE === 0) yield;
     }
     return { instruments, stale, silenceMsMax };
   }
@@ -90,4 +98,10 @@ export class Freshness {
   private heard({ heardAt }: Fed): Nanos {
     return heardAt ?? this.startedAt;
   }
+}
+
+/** In order, and no more than are named. */
+function keepLongest(found: { readonly symbol: string; readonly since: Nanos }[]): void {
+  found.sort((a, b) => a.since.compare(b.since));
+  found.length = Math.min(found.length, NAMED_MAX);
 }

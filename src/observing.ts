@@ -8,19 +8,20 @@ import type { DamagedBlocks } from './damaged-blocks';
 import type { ByteAccount } from './base/byte-account';
 import type { Clock } from './base/clock';
 import { Durations } from './base/durations';
+import type { SliceQueue } from './base/slice-queue';
 import type { TurnMeter } from './base/turn-meter';
-import type { Broadcaster } from './broadcast/broadcaster';
+import type { Broadcaster, ReaderFigures } from './broadcast/broadcaster';
 import type { Plays } from './broadcast/plays';
 import type { Memtable } from './cache/memtable';
 import type { Tiers } from './cache/tiers';
-import type { Freshness } from './freshness';
+import type { FeedFigures, Freshness } from './freshness';
 import { Metrics } from './gateway/metrics';
+import type { Pause } from './gateway/metric-registry';
 import type { RestCounts } from './gateway/rest-counts';
 import type { StreamCounts } from './gateway/stream-counts';
 import type { Publishers } from './ipc/publishers';
 import { diskRoom } from './journal/disk-room';
 import { INTAKE_COUNTS, noIntake, type IntakeCounts } from './market/intake';
-import type { Market } from './market/market';
 import type { Recorder } from './recorder';
 import type { Repeated } from './repeated';
 import type { Batch } from './sequencer/batch';
@@ -85,7 +86,8 @@ export interface Observed {
   readonly memtable: Memtable;
   readonly freshness: Freshness;
   readonly loopLag: LoopLag;
-  readonly turns: TurnMeter;
+  readonly clock: Clock;
+  readonly slices: SliceQueue;
   /** Where the journal is. */
   readonly directory: string;
   readonly revisions: BarRevisions;
@@ -97,7 +99,12 @@ export function createMetrics(stages: Observed): Metrics {
   const { recorder, broadcaster, published, counts } = stages;
   const { journal, sequencer, market, recovery } = recorder;
   const { committed, commit } = journal.durations;
+  let sums: Sums;
   return new Metrics({
+    begin: async () => {
+      sums = await stages.slices.run(sumsOf(stages));
+      return pauses(stages.clock);
+    },
     version: VERSION,
     tiers: stages.tiers.counters,
     memtableEvents: () => stages.memtable.size,
@@ -106,22 +113,22 @@ export function createMetrics(stages: Observed): Metrics {
     stages: { turn: sequencer.waited, wire: published.durations, journal: committed },
     commits: commit,
     loopLag: stages.loopLag.durations,
-    turns: stages.turns,
+    turns: stages.clock.turns,
     recovery,
     sessions: () => broadcaster.sessions.size,
-    lanes: () => broadcaster.lanes,
+    lanes: () => ({ lagging: sums.readers.lagging, lagged: broadcaster.lagged }),
     revisions: stages.revisions.counts,
     damagedBlocks: () => stages.damaged.count,
     kinds: broadcaster.tallies,
     own: broadcaster.encoders.own,
-    waiting: () => broadcaster.waiting,
+    waiting: () => sums.readers,
     account: stages.account,
     stream: counts.stream,
     rest: counts.rest,
     plays: () => stages.plays.counts,
     publishers: () => stages.publishers.counts(),
-    feeds: () => stages.freshness.figures(),
-    intake: () => intakeOf(market),
+    feeds: () => sums.feeds,
+    intake: () => sums.intake,
     disk: () => diskRoom(stages.directory),
     instruments: () => market.size,
     lastSeq: () => sequencer.lastSeq,
@@ -129,11 +136,41 @@ export function createMetrics(stages: Observed): Metrics {
   });
 }
 
-/** Over all that are fed. */
-function intakeOf(market: Market): IntakeCounts {
-  const sum = noIntake();
-  for (const { intake } of market.feeds()) {
-    for (const count of INTAKE_COUNTS) sum[count] += intake[count];
+/** So long a part of a long answer may take, in ms. */
+const PART_MS = 1;
+
+/** Between parts of an answer: waits for another turn where this one was long. */
+function pauses(clock: Clock): Pause {
+  let untilMs = clock.monotonicMs() + PART_MS;
+  return () => {
+    if (clock.monotonicMs() < untilMs) return undefined;
+    return new Promise((resolve) => {
+      clock.turns.soon('request', () => {
+        untilMs = clock.monotonicMs() + PART_MS;
+        resolve();
+      });
+    });
+  };
+}
+
+/** What grows with sessions and instruments. */
+interface Sums {
+  readonly readers: ReaderFigures;
+  readonly feeds: FeedFigures;
+  readonly intake: IntakeCounts;
+}
+
+/** Instruments that are counted in one step, a small part of a millisecond. */
+const COUNTED_AT_ONCE = 256;
+
+function* sumsOf({ broadcaster, freshness, recorder }: Observed): Generator<undefined, Sums> {
+  const readers = yield* broadcaster.figures();
+  const feeds = yield* freshness.figures();
+  const intake = noIntake();
+  let seen = 0;
+  for (const feed of recorder.market.feeds()) {
+    for (const count of INTAKE_COUNTS) intake[count] += feed.intake[count];
+    if (++seen % COUNTED_AT_ONCE === 0) yield;
   }
-  return sum;
+  return { readers, feeds, intake };
 }

@@ -15,23 +15,22 @@ import { Agenda } from '../base/agenda';
 import type { Clock } from '../base/clock';
 import type { Prng } from '../base/prng';
 import { DerivedTopics, type OnPastBar } from './derived';
+import { Departure } from './departure';
 import { Heartbeats } from './heartbeats';
 import { Mirror, type TopicState } from './mirror';
 import type { NativeReaders } from './native-readers';
 import type { Session } from './session';
 import { FRAME_BYTES_MAX } from './session-limits';
-import type { Encoders, SessionCare, SessionCounters } from './session-parts';
+import {
+  addCounters,
+  type Encoders,
+  type SessionCare,
+  type SessionCounters,
+} from './session-parts';
 import { Subscriptions } from './subscriptions';
 import { SentTally, type Tallies } from './tally';
 import { Traders } from './traders';
 import { INSTRUMENT_TOPIC } from './wire';
-
-/** After a stop sessions are asked to come back not before this time, which a start takes, */
-const RETRY_MS_MIN = 250;
-/** and spread over one that grows with them, so that none waits longer than it must. */
-const SPREAD_MS_MIN = 250;
-const SPREAD_MS_MAX = 1_750;
-const RETURNS_PER_MS = 5;
 
 /** Behind so many frames of one batch of a topic its readers are sent a ping. */
 const MARKED_FRAMES = 4;
@@ -42,6 +41,18 @@ const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 /** Bars that end in one turn: at a full minute those of all instruments do, and at midnight each has five. */
 const BARS_AT_ONCE = 200;
+
+/** Sessions that are counted in one step, a small part of a millisecond. */
+const COUNTED_AT_ONCE = 256;
+
+/** What is to be known of all sessions. */
+export interface ReaderFigures {
+  /** Sessions that do not keep up. */
+  readonly lagging: number;
+  /** About what is held: in the logs of topics, once for all their readers; and in all, with what is of one session. */
+  readonly logBytes: number;
+  readonly bytes: number;
+}
 
 /** What the broadcaster needs of a server. */
 export interface NativeTopics {
@@ -74,12 +85,16 @@ export class Broadcaster implements SessionCare {
   readonly encoders: Encoders;
   /** Newest place pushed. */
   lastSeq = 0;
+  /** Times that a session left the express lane for being slow. */
+  lagged = 0;
   /** Asks for a call of `endBars` in this time; it takes the place of the one asked for before. */
   wakeIn: (ms: number) => void = () => {};
   /** Told of a trade in a bar that ended before those that are kept; `revise` takes what it became. */
   onPastBar: OnPastBar = () => {};
   /** Told of a session that was closed for being slow. */
   ended: (session: Session, reason: CloseReason) => void = () => {};
+  /** What became of messages, of sessions that have gone. */
+  readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 };
   private readonly mirror: Mirror;
   private readonly derived: DerivedTopics;
   private wakesAt: Nanos | null = null;
@@ -88,8 +103,8 @@ export class Broadcaster implements SessionCare {
   /** What sessions ask for. */
   readonly subscriptions: Subscriptions;
   private readonly dirty: TopicState[] = [];
-  private readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 }; // prettier-ignore
   private readonly agenda: Agenda<Session>;
+  private readonly departure: Departure;
   private entered = 0;
   private textSessions = 0;
   /** Of definitions, since sessions were last credited with them. */
@@ -100,6 +115,7 @@ export class Broadcaster implements SessionCare {
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
     this.native = native;
     this.clock = clock;
+    this.departure = new Departure(this.sessions, clock, (session) => this.leave(session));
     this.agenda = new Agenda(LOOKS_A_TURN, clock.turns, (session) => this.lookAt(session));
     this.mirror = new Mirror(options.sessionBoundary, options.logsBytesMax);
     this.derived = new DerivedTopics(
@@ -137,6 +153,11 @@ export class Broadcaster implements SessionCare {
   /** For sessions only. */
   wake(session: Session): void {
     this.agenda.soon(session);
+  }
+
+  /** For sessions only. */
+  fellBehind(): void {
+    this.lagged += 1;
   }
 
   soon(act: () => void): void {
@@ -249,28 +270,21 @@ export class Broadcaster implements SessionCare {
     else if (nextMs < Infinity) this.agenda.at(session, nextMs);
   }
 
-  /** What became of messages, of all sessions that there were; and how many lag now. */
-  get lanes(): SessionCounters & { readonly lagging: number } {
-    const sum = { ...this.past };
-    let lagging = 0;
-    for (const session of this.sessions) {
-      addCounters(sum, session.counters);
-      if (session.isLagging) lagging += 1;
-    }
-    return { ...sum, lagging };
-  }
-
   /** What was sent natively and what became of the rest, by kind of topic. */
   get tallies(): Tallies {
     return this.mirror.tallies;
   }
 
-  /** About what is held: in the logs of topics, once for all their readers; and in all, with what is of one session. */
-  get waiting(): { readonly logBytes: number; readonly bytes: number } {
+  /** What grows with the sessions. Yields where it may be interrupted. */
+  *figures(): Generator<undefined, ReaderFigures> {
+    let [lagging, ownBytes, seen] = [0, 0, 0];
+    for (const session of this.sessions) {
+      ownBytes += session.ownBytes;
+      if (session.isLagging) lagging += 1;
+      if (++seen % COUNTED_AT_ONCE === 0) yield;
+    }
     const { logBytes } = this.mirror;
-    let bytes = logBytes;
-    for (const session of this.sessions) bytes += session.ownBytes;
-    return { logBytes, bytes };
+    return { lagging, logBytes, bytes: logBytes + ownBytes };
   }
 
   leave(session: Session): void {
@@ -281,6 +295,7 @@ export class Broadcaster implements SessionCare {
     this.traders.leave(session);
     this.subscriptions.wildcards.leave(session);
     addCounters(this.past, session.counters);
+    this.departure.gone(session);
     session.gone();
   }
 
@@ -361,40 +376,18 @@ export class Broadcaster implements SessionCare {
     this.announcedBytes = 0;
   }
 
-  /**
-   * The server stops: tells every session to come back, each after a time of its own, so that they do
-   * not come all at once; and sends each what waits for it. `letGo` closes those that have it.
-   */
+  /** The server stops: asks every session to come back, and sends each what waits for it. */
   goAway(random: Prng): void {
-    const { code, reconnect } = CLOSES['going-away'];
-    const nowMs = this.clock.monotonicMs();
-    const wanted = Math.round(this.sessions.size / RETURNS_PER_MS);
-    const spreadMs = Math.min(Math.max(SPREAD_MS_MIN, wanted), SPREAD_MS_MAX);
-    for (const session of this.sessions) {
-      const retryMs = random.int(RETRY_MS_MIN, RETRY_MS_MIN + spreadMs);
-      session.goAway({ type: 'closing', code, reason: 'going-away', reconnect, retryMs }, nowMs);
-    }
+    this.departure.begin(random);
   }
 
-  /** Closes those that have all that they were to get; or all, when there is no more time. */
+  /** Closes some of those that have all that they were to get; or all, when there is no more time. */
   letGo(all: boolean): void {
-    for (const session of this.sessions) {
-      if (!all && !session.isDrained) continue;
-      session.close(CLOSES['going-away'].code, 'going-away');
-      this.leave(session);
-    }
+    this.departure.letGo(all);
   }
 
   /** Tells sessions whose time has come the heads of their topics that moved. Now and then. */
   beat(): void {
     this.heartbeats.look();
   }
-}
-
-function addCounters(sum: SessionCounters, one: SessionCounters): void {
-  sum.conflated += one.conflated;
-  sum.dropped += one.dropped;
-  sum.gaps += one.gaps;
-  sum.lagged += one.lagged;
-  sum.resets += one.resets;
 }

@@ -125,7 +125,6 @@ export class MirroredInstrument {
   readonly topics: Readonly<Record<SymbolChannel, TopicState>>;
   tick: Tick | null = null;
   bbo: Bbo | null = null;
-  status: Status | null = null;
   private bookForm: 'none' | 'levels' | 'incomplete' = 'none';
   private bookEventTime = Nanos.ZERO;
   private bookReceiveTime = Nanos.ZERO;
@@ -216,6 +215,9 @@ export class Mirror {
   /** All topics, by when they changed. */
   readonly changes = new TopicChanges<TopicState>();
   readonly statusTopic: TopicState;
+  private newestStatuses = new Map<MirroredInstrument, Status>();
+  private statusSeq = 0;
+  private areInOrder = true;
   private readonly room: LogRoom;
   private readonly sessionBoundary: number;
 
@@ -286,7 +288,7 @@ export class Mirror {
         instrument.applyBook(e);
         break;
       case 'status':
-        instrument.status = e;
+        this.keepStatus(instrument, e);
         break;
       case 'trade':
         break;
@@ -312,8 +314,20 @@ export class Mirror {
 
   /** The newest of each instrument that has one, in the order of `seq`. */
   statuses(): Status[] {
-    const known = [...this.all()].flatMap(({ status }) => status ?? []);
-    return known.sort((a, b) => a.seq - b.seq);
+    if (!this.areInOrder) {
+      const all = [...this.newestStatuses].sort(([, a], [, b]) => a.seq - b.seq);
+      this.newestStatuses = new Map(all);
+      this.areInOrder = true;
+    }
+    return [...this.newestStatuses.values()];
+  }
+
+  /** Those of a start come by instrument, and all others in the order of `seq`. */
+  private keepStatus(instrument: MirroredInstrument, status: Status): void {
+    this.newestStatuses.delete(instrument);
+    this.newestStatuses.set(instrument, status);
+    if (status.seq < this.statusSeq) this.areInOrder = false;
+    else this.statusSeq = status.seq;
   }
 }
 

@@ -18,15 +18,25 @@ export interface Encoders {
 export interface SessionCare {
   /** It is to be looked at soon. */
   wake(session: Session): void;
+  /** One has left the express lane for being slow. */
+  fellBehind(): void;
   /** A turn of the event loop, for a part of what the end of a session takes. */
   soon(act: () => void): void;
   nowMs(): number;
 }
 
-/** Of one session, or of all there were. */
+/** Of one session. */
 export interface SessionCounters extends BacklogCounters {
   /** Times that it left the express lane. */
   lagged: number;
   /** Times that it was told to forget what it held. */
   resets: number;
+}
+
+export function addCounters(sum: SessionCounters, one: SessionCounters): void {
+  sum.conflated += one.conflated;
+  sum.dropped += one.dropped;
+  sum.gaps += one.gaps;
+  sum.lagged += one.lagged;
+  sum.resets += one.resets;
 }

@@ -329,6 +329,7 @@ export class Session implements NativeReader {
   private lag(): void {
     this.isAnswered = false;
     this.lagged += 1;
+    this.care?.fellBehind();
   }
 
   private useWindows(isAnswered = this.isAnswered): void {

@@ -3,6 +3,8 @@
  * the process. Names begin with `tapedeck_` and end in their unit.
  */
 
+import { readdir, stat } from 'node:fs/promises';
+
 import {
   collectDefaultMetrics,
   Counter,
@@ -17,6 +19,9 @@ import { DURATION_BOUNDS_SECONDS, type Durations } from '../base/durations';
 export type Labels = Readonly<Record<string, string>>;
 export type Read = () => Iterable<readonly [labels: Labels, value: number]>;
 export type ReadDurations = () => Iterable<readonly [labels: Labels, durations: Durations]>;
+
+/** Waits for another turn of the event loop, if this one is long already. */
+export type Pause = () => Promise<void> | undefined;
 
 /**
  * Of prom-client's own: what has no meaning outside Node, what is no number before a first sample, and
@@ -39,6 +44,8 @@ const LEFT_OUT = [
   'process_heap_bytes',
   'process_virtual_memory_bytes',
 ];
+const OPEN_FILES = 'process_open_fds';
+const FILES_DIRECTORY = '/proc/self/fd';
 /** How often the lag of the event loop is sampled. */
 const LAG_EVERY_MS = 50;
 
@@ -50,11 +57,33 @@ export class MetricRegistry {
     const { registry } = this;
     this.contentType = registry.contentType;
     collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_EVERY_MS });
-    for (const name of LEFT_OUT) registry.removeSingleMetric(name);
+    for (const name of [...LEFT_OUT, OPEN_FILES]) registry.removeSingleMetric(name);
+    this.addOpenFiles();
   }
 
-  text(): Promise<string> {
-    return this.registry.metrics();
+  /** As prom-client has it, which lists the directory within the turn that asks: with many sessions it is long. */
+  private addOpenFiles(): void {
+    if (process.platform !== 'linux') return;
+    const metric = new Gauge({
+      name: OPEN_FILES,
+      help: 'Number of open file descriptors.',
+      registers: [],
+      async collect() {
+        // Since Linux 6.2 the size of the directory is what is in it.
+        const { size } = await stat(FILES_DIRECTORY);
+        this.set(size > 0 ? size : (await readdir(FILES_DIRECTORY)).length - 1);
+      },
+    });
+    this.registry.registerMetric(metric);
+  }
+
+  async text(pause: Pause): Promise<string> {
+    const texts: string[] = [];
+    for (const { name } of this.registry.getMetricsAsArray()) {
+      texts.push(await this.registry.getSingleMetricAsString(name));
+      await pause();
+    }
+    return `${texts.join('\n\n')}\n`;
   }
 
   gauge(name: string, help: string, read: Read, ...labelNames: string[]): void {

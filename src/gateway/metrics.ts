@@ -2,13 +2,13 @@
  * Metrics: what `GET /metrics` tells, in the text form of Prometheus.
  *
  * Nothing is counted here: the stages keep their own counts, which are read when somebody asks, so a
- * metric costs next to nothing between two questions.
+ * metric costs next to nothing between two questions. An answer takes several turns of the event loop.
  * Bounded: labels are stages, kinds, tiers, queries, states, routes and codes of the tables, never
  * symbols or clients.
  */
 
 import type { Durations } from '../base/durations';
-import { MetricRegistry, type Labels, type Read } from './metric-registry';
+import { MetricRegistry, type Labels, type Pause, type Read } from './metric-registry';
 
 /** Outcomes of the questions to a tier. */
 interface Outcomes {
@@ -55,6 +55,8 @@ export interface KindFigures {
 
 /** What the stages are asked for. */
 export interface MetricSources {
+  /** Counts what takes several turns of the event loop to count. @returns what is called between two metrics */
+  readonly begin: () => Promise<Pause>;
   readonly version: string;
   readonly tiers: {
     readonly l1: OutcomesByQuery;
@@ -87,9 +89,9 @@ export interface MetricSources {
   readonly kinds: Readonly<Record<string, KindFigures>>;
   /** What was sent to one session alone. */
   readonly own: SentFigures;
-  /** Bars that late trades changed after they had ended. */
   /** Blocks of the journal that were found not to be what was written. */
   readonly damagedBlocks: () => number;
+  /** Bars that late trades changed after they had ended. */
   readonly revisions: { readonly revised: number; readonly dropped: number };
   /** What is held for readers: in the logs of topics, and in all. */
   readonly waiting: () => { readonly logBytes: number; readonly bytes: number };
@@ -151,8 +153,10 @@ type IntakeCount = (typeof INTAKE)[number][0];
 export class Metrics {
   readonly contentType: string;
   private readonly registry = new MetricRegistry();
+  private readonly begin: MetricSources['begin'];
 
   constructor(sources: MetricSources) {
+    this.begin = sources.begin;
     this.contentType = this.registry.contentType;
     this.addServer(sources);
     this.addStages(sources);
@@ -164,8 +168,8 @@ export class Metrics {
     this.addPublishers(sources);
   }
 
-  text(): Promise<string> {
-    return this.registry.text();
+  async text(): Promise<string> {
+    return this.registry.text(await this.begin());
   }
 
   private addServer(sources: MetricSources): void {
@@ -173,9 +177,7 @@ export class Metrics {
     const { published, version, feeds } = sources;
     registry.gauge('info', 'Version of Tapedeck', () => [[{ version }, 1]], 'version');
     registry.gauge('instruments', 'Instruments', () => [[{}, sources.instruments()]]);
-    registry.gauge('feed_instruments', 'Instruments that are fed', () => [
-      [{}, feeds().instruments],
-    ]);
+    registry.gauge('feed_instruments', 'Fed instruments', () => [[{}, feeds().instruments]]);
     registry.gauge('stale_feed_instruments', 'Fed instruments that have been silent for longer than feedStaleMs', () => [[{}, feeds().stale]]); // prettier-ignore
     registry.gauge('feed_silence_max_seconds', 'How long the fed instrument has been silent that has been for longest', () => [[{}, feeds().silenceMsMax / 1_000]]); // prettier-ignore
     registry.gauge('last_seq', 'Newest place in the numbering', () => [[{}, sources.lastSeq()]]);

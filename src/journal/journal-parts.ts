@@ -37,3 +37,22 @@ export interface JournalParts {
   readonly slices: Slices | undefined;
   readonly createWriter: (events: WriterEvents) => JournalWriter;
 }
+
+/** What follows a commit, with the events that it stands for. */
+export type Callback = readonly [act: () => void, events: number];
+
+/** A frame on its way to the disk. */
+export interface FrameAway {
+  readonly bytes: number;
+  readonly rows: number;
+  readonly lastSeq: number;
+  /** When its batches arrived. */
+  readonly arrivals: readonly number[];
+  readonly callbacks: Callback[];
+}
+
+/** Places that `async` has given up and that no gap declares yet. */
+export interface Hole {
+  readonly from: number;
+  readonly definitions: Map<number, string>;
+}

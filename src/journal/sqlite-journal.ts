@@ -17,8 +17,9 @@ import { named, WriteError, type Cause } from './causes';
 import { Checkpoints, type CheckpointPort, type KnownPieces } from './checkpoints';
 import { Head } from './head';
 import type { GapNote, Journal, JournalBatch, JournalNotices, JournalStatus } from './journal';
-import type { JournalOptions, JournalParts } from './journal-parts';
+import type { Callback, FrameAway, Hole, JournalOptions, JournalParts } from './journal-parts';
 import { definitionText } from './records';
+import { Release } from './release';
 import { RowFrameWriter } from './row-frame';
 import { suspect } from './suspicion';
 import { TradeChains } from './trade-chain';
@@ -30,20 +31,6 @@ const FRAMES_AWAY_MAX = 2;
 const PIECES_MAX = 512 * 1_024;
 /** For `async`: rows that are not held back any longer. */
 const FRAME_ROWS = 4_096;
-
-interface FrameAway {
-  readonly bytes: number;
-  readonly rows: number;
-  readonly lastSeq: number;
-  /** When its batches arrived. */
-  readonly arrivals: readonly number[];
-  readonly callbacks: (() => void)[];
-}
-
-interface Hole {
-  readonly from: number;
-  readonly definitions: Map<number, string>;
-}
 
 export class SqliteJournal implements Journal {
   readonly closed: Promise<Error | undefined>;
@@ -65,7 +52,8 @@ export class SqliteJournal implements Journal {
   private writer: JournalWriter | undefined;
   private head: Head | undefined;
   private readonly frame = new RowFrameWriter();
-  private callbacks: (() => void)[] = [];
+  private callbacks: Callback[] = [];
+  private readonly release: Release;
   private arrivals: number[] = [];
   private readonly away: FrameAway[] = [];
   private awayBytes = 0;
@@ -99,6 +87,7 @@ export class SqliteJournal implements Journal {
     this.committedSeq = parts.lastSeq;
     this.lastInstrumentId = Math.max(0, ...parts.instrumentIds.values());
     this.checkpoints = this.createCheckpoints();
+    this.release = new Release(parts.clock, parts.slices !== undefined, () => this.offerRoom());
     this.closed = new Promise((resolve) => (this.resolveClosed = resolve));
   }
 
@@ -128,7 +117,8 @@ export class SqliteJournal implements Journal {
   }
 
   get hasRoom(): boolean {
-    const has = this.isAsync || this.waitingBytes < this.options.queueBytesMax;
+    const isShort = this.waitingBytes < this.options.queueBytesMax;
+    const has = this.isAsync || (isShort && this.release.hasRoom);
     this.isAwaited ||= !has;
     return has;
   }
@@ -150,7 +140,7 @@ export class SqliteJournal implements Journal {
       this.shown(batch.lastSeq, onDurable);
       this.endHole();
     } else {
-      this.callbacks.push(() => this.shown(batch.lastSeq, onDurable));
+      this.callbacks.push([() => this.shown(batch.lastSeq, onDurable), batch.events.length]);
     }
     if (isTaken) this.checkpoints.took(batch.events.length, taken);
     this.pump(false);
@@ -211,7 +201,7 @@ export class SqliteJournal implements Journal {
     clearTimeout(this.commitTimer);
     this.checkpoints.stop();
     this.writer?.abandon();
-    this.release();
+    this.letGo();
     this.resolveClosed(undefined);
   }
 
@@ -233,23 +223,25 @@ export class SqliteJournal implements Journal {
     }
     this.send();
     this.writer!.close((failure) => {
+      this.release.drain();
       if (failure?.isDamage === true) suspect(this.options.directory, failure.message);
-      this.release();
+      this.letGo();
       this.resolveClosed(failure && new WriteError(failure.message, failure.cause));
     });
   }
 
   private get isWaiting(): boolean {
-    return this.frame.rows > 0 || this.away.length > 0;
+    return this.frame.rows > 0 || this.away.length > 0 || !this.release.isEmpty;
   }
 
   /** Only while something waits. */
   private callBehind(done: () => void): void {
-    if (this.frame.rows > 0) this.callbacks.push(done);
-    else this.away.at(-1)!.callbacks.push(done);
+    const callbacks = this.frame.rows > 0 ? this.callbacks : this.away.at(-1)?.callbacks;
+    if (callbacks === undefined) this.release.push(done);
+    else callbacks.push([done, 1]);
   }
 
-  private release(): void {
+  private letGo(): void {
     this.chains.finalize();
     this.parts.db.close();
     this.parts.lock.release();
@@ -333,15 +325,20 @@ export class SqliteJournal implements Journal {
       this.counts.rows += frame.rows;
       this.committedSeq = frame.lastSeq;
       for (const arrivedMs of frame.arrivals) this.durations.committed.observe(nowMs - arrivedMs);
-      for (const callback of frame.callbacks) callback();
+      for (const [act, events] of frame.callbacks) this.release.push(act, events);
     }
+    this.release.run();
     this.pump(false);
     this.endHole();
     this.checkpoints.room();
-    if (this.isAwaited && this.waitingBytes <= this.options.queueBytesMax / 2) {
-      this.isAwaited = false;
-      this.notices.onRoom?.();
-    }
+    this.offerRoom();
+  }
+
+  private offerRoom(): void {
+    if (!this.isAwaited || !this.release.hasRoom) return;
+    if (this.waitingBytes > this.options.queueBytesMax / 2) return;
+    this.isAwaited = false;
+    this.notices.onRoom?.();
   }
 
   private failed({ message, isRetried, isDamage, cause }: WriteFailure): void {

@@ -8,6 +8,7 @@ import { StartFault } from '../../src/base/start-fault';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import type { SessionCounters } from '../../src/broadcast/session-parts';
 import { startServer } from '../../src/server';
+import { countersOf } from '../support/counters';
 import { createDiscardingWriter } from './discarding-writer';
 import { settings } from './generated-market';
 
@@ -72,7 +73,9 @@ async function run({ directory, collects }: ServerJob): Promise<void> {
     laggedAtMs,
     sessions: sessions.length,
     lagging: sessions.filter(({ isLagging }) => isLagging).length,
-    counters: broadcaster?.lanes ?? { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 },
+    counters: broadcaster
+      ? countersOf(broadcaster)
+      : { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 },
     rssBytes: process.memoryUsage().rss,
   } satisfies ServerDone);
 }

@@ -7,6 +7,7 @@ import type { Message } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
+import { DEPARTED_A_TURN } from '../../src/broadcast/departure';
 import { TopicState } from '../../src/broadcast/mirror';
 import { Session } from '../../src/broadcast/session';
 import { at } from '../support/market-events';
@@ -33,7 +34,15 @@ function world() {
     broadcaster.enter(session);
     return { session, reader };
   };
-  return { broadcaster, clock, enter };
+  const turns: (() => void)[] = [];
+  clock.turns.soon = (_kind, act) => void turns.push(act);
+  /** @returns whether anything waited for one */
+  const turn = (): boolean => {
+    const acts = turns.splice(0);
+    for (const act of acts) act();
+    return acts.length > 0;
+  };
+  return { broadcaster, clock, enter, turn };
 }
 
 const CLOSED = [[1001, 'going-away']];
@@ -70,14 +79,38 @@ test('each is told to come back, at a time of its own', () => {
 });
 
 test('the more there are, the longer the time over which they are to come back', () => {
-  const { broadcaster, enter } = world();
+  const { broadcaster, enter, turn } = world();
   const readers = Array.from({ length: 5_000 }, () => enter().reader);
   broadcaster.goAway(new Prng(7));
+  while (turn());
   const waits = readers.map(({ got: [first] }) => (first!.type === 'closing' ? first!.retryMs : 0));
   // A thousand milliseconds for five thousand: five in each, about.
   expect(Math.max(...waits)).toBeWithin(1_200, 1_251);
   const soonest = waits.filter((ms) => ms < 350).length;
   expect(soonest).toBeWithin(400, 600);
+});
+
+test('of many, a bounded number are told in a turn, and closed; none is closed before it was told', () => {
+  const { broadcaster, enter, turn } = world();
+  const entered = Array.from({ length: 1_000 }, () => enter());
+  const told = (): number => entered.filter(({ reader }) => reader.got.length > 0).length;
+  const closed = (): number => entered.filter(({ reader }) => reader.closed.length > 0).length;
+  broadcaster.goAway(new Prng(7));
+  expect(told()).toBe(DEPARTED_A_TURN);
+  for (const { session } of entered) session.pong(10);
+  broadcaster.letGo(false);
+  expect([told(), closed()]).toEqual([DEPARTED_A_TURN, DEPARTED_A_TURN]);
+  broadcaster.letGo(false);
+  expect(closed()).toBe(DEPARTED_A_TURN);
+  for (let before = told(); turn(); before = told()) {
+    expect(told() - before).toBeLessThanOrEqual(DEPARTED_A_TURN);
+  }
+  expect(told()).toBe(1_000);
+  for (const { session } of entered) session.pong(20);
+  for (let before = closed(); broadcaster.sessions.size > 0; before = closed()) {
+    broadcaster.letGo(false);
+    expect(closed() - before).toBe(DEPARTED_A_TURN);
+  }
 });
 
 test('one that keeps up is closed when it has answered the ping behind the last message', () => {

@@ -35,6 +35,7 @@ function durations(...ms: number[]): Durations {
 function sources(more: Partial<MetricSources> = {}): MetricSources {
   const outcomes = { hits: 1, absent: 2, expired: 3, stale: 4 };
   return {
+    begin: () => Promise.resolve(() => undefined),
     version: '1.2.3',
     tiers: { l1: { tick: outcomes }, l2: {}, live: {}, l3: { bars: 9 } },
     memtableEvents: () => 10,

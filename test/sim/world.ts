@@ -8,6 +8,7 @@ import type { Execution } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import type { PastEpoch } from '../../src/broadcast/past-epochs';
+import { countersOf } from '../support/counters';
 import { Disk } from './disk';
 import { MarketFlow } from './market-flow';
 import { Moves } from './moves';
@@ -385,15 +386,15 @@ export class World {
 
   private tally(): void {
     const { outcome, server } = this;
-    outcome.lagged += server.broadcaster.lanes.lagged;
     outcome.ended += server.ended;
     outcome.fromJournal += server.played;
-    const { lanes, tallies } = server.broadcaster;
-    const { dropped } = lanes;
+    const { tallies } = server.broadcaster;
+    const counters = countersOf(server.broadcaster);
+    outcome.lagged += counters.lagged;
     for (const figure of ['conflated', 'dropped', 'gaps'] as const) {
       const byKind = Object.values(tallies).reduce((sum, tally) => sum + tally[figure], 0);
-      hold(byKind === lanes[figure], () => [figure, 'by kind', byKind, lanes[figure]]);
+      hold(byKind === counters[figure], () => [figure, 'by kind', byKind, counters[figure]]);
     }
-    hold(this.temper.isStrict || outcome.missed <= dropped || outcome.restarts > 0, () => ['gaps', outcome.missed, dropped]); // prettier-ignore
+    hold(this.temper.isStrict || outcome.missed <= counters.dropped || outcome.restarts > 0, () => ['gaps', outcome.missed, counters.dropped]); // prettier-ignore
   }
 }

@@ -127,12 +127,12 @@ export class StreamClient {
     return this.answer(id, from);
   }
 
-  /** Waits until everything sent so far was handled. */
+  /** Waits until everything sent so far was handled. Who has asked for very much gets an error for it. */
   async settle(): Promise<void> {
     const from = this.seen.length;
     const id = ++this.lastId;
     this.send({ type: 'ping', id, time: '1' });
-    await this.find((m) => m.type === 'pong' && m['id'] === id, from);
+    await this.find((m) => (m.type === 'pong' || m.type === 'error') && m['id'] === id, from);
   }
 
   /** The answer of a request, from position `from` on. */

@@ -1,0 +1,94 @@
+/**
+ * Release: what the disk has goes on to readers, in the order of the batches and some in each turn of the
+ * event loop, however much one commit held. What asks to come behind a batch (an acknowledgement, a flush)
+ * waits in the same order, so nothing overtakes.
+ * Bounded: by who appends, which waits while `hasRoom` is false.
+ */
+
+import { BoundedQueue } from '../base/bounded-queue';
+import type { Clock } from '../base/clock';
+
+/** Events of one turn, about: a batch goes out whole, and a turn releases one at least. */
+export const RELEASED_A_TURN = 1_000;
+/** A turn releases nothing more behind this time. */
+const TURN_MS = 2;
+/** While more events wait, no more are to be appended. */
+const WAITING_EVENTS_MAX = 20_000;
+
+interface Released {
+  readonly events: number;
+  readonly act: () => void;
+}
+
+export class Release {
+  private readonly clock: Clock;
+  private readonly isSliced: boolean;
+  private readonly released: () => void;
+  private readonly queue = new BoundedQueue<Released>(Number.MAX_SAFE_INTEGER);
+  private events = 0;
+  private isScheduled = false;
+  private isRunning = false;
+
+  /**
+   * @param isSliced whether the event loop is shared; else all goes out at once
+   * @param released called behind each turn that released what had waited for it
+   */
+  constructor(clock: Clock, isSliced: boolean, released: () => void) {
+    this.clock = clock;
+    this.isSliced = isSliced;
+    this.released = released;
+  }
+
+  get isEmpty(): boolean {
+    return this.queue.length === 0;
+  }
+
+  get hasRoom(): boolean {
+    return this.events < WAITING_EVENTS_MAX;
+  }
+
+  /** It waits behind all before it; `run` releases it. @param events how many it stands for */
+  push(act: () => void, events = 1): void {
+    this.queue.push({ events, act });
+    this.events += events;
+  }
+
+  /** Releases some of what waits now, and the rest in turns. */
+  run(): void {
+    if (this.isRunning) return; // what is released may append, and come back to here
+    this.isRunning = true;
+    const untilMs = this.clock.monotonicMs() + TURN_MS;
+    let left = this.isSliced ? RELEASED_A_TURN : Infinity;
+    try {
+      while (!this.isEmpty && left > 0) {
+        left -= this.next();
+        if (this.isSliced && this.clock.monotonicMs() >= untilMs) break;
+      }
+    } finally {
+      this.isRunning = false;
+      if (!this.isEmpty) this.goOn();
+    }
+  }
+
+  /** Releases all that waits, now. For an orderly end. */
+  drain(): void {
+    while (!this.isEmpty) this.next();
+  }
+
+  private next(): number {
+    const { act, events } = this.queue.shift()!;
+    this.events -= events;
+    act();
+    return events;
+  }
+
+  private goOn(): void {
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    this.clock.turns.soon('commit', () => {
+      this.isScheduled = false;
+      this.run();
+      this.released();
+    });
+  }
+}

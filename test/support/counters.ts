@@ -1,0 +1,10 @@
+/** What became of messages, of all sessions that a broadcaster has had. */
+
+import type { Broadcaster } from '../../src/broadcast/broadcaster';
+import { addCounters, type SessionCounters } from '../../src/broadcast/session-parts';
+
+export function countersOf({ past, sessions }: Broadcaster): SessionCounters {
+  const sum = { ...past };
+  for (const session of sessions) addCounters(sum, session.counters);
+  return sum;
+}
