@@ -43,7 +43,8 @@ export class SnapshotPolicy {
   private readonly options: SnapshotOptions;
   private readonly own: ReadonlyMap<string, SnapshotOptions>;
   private readonly followed = new Map<string, Followed>();
-  private readonly dirty = new Set<Followed>();
+  /** Since the last `accept`. */
+  private readonly changed = new Set<Followed>();
   /** Are to be written though they may not change. */
   private readonly renewed = new Set<Followed>();
 
@@ -56,7 +57,7 @@ export class SnapshotPolicy {
   /** Takes the books of the time before on; their next change is followed by a snapshot. */
   hydrate(books: Iterable<RecordedBook>): void {
     for (const book of books) this.follow(book);
-    this.dirty.clear();
+    this.changed.clear();
   }
 
   /** Takes the events of a list from a place on; returns what is due behind them. */
@@ -66,7 +67,9 @@ export class SnapshotPolicy {
       if (event.type === 'book') this.follow(event);
     }
     const due: DueSnapshot[] = [];
-    for (const f of this.dirty) if (this.isDue(f)) due.push(this.write(f));
+    // What did not change since it was looked at is no more due than it was then.
+    for (const f of this.changed) if (this.isDue(f)) due.push(this.write(f));
+    this.changed.clear();
     for (const f of this.renewed) {
       if (due.length >= RENEWED_AT_ONCE) break;
       due.push(this.write(f));
@@ -107,7 +110,7 @@ export class SnapshotPolicy {
       f.bids = null;
     }
     if (!f.trusted) this.forget(f);
-    else if (f.options.everyMs > 0) this.dirty.add(f);
+    else if (f.options.everyMs > 0) this.changed.add(f);
   }
 
   private isDue(f: Followed): boolean {
@@ -119,7 +122,7 @@ export class SnapshotPolicy {
   }
 
   private forget(f: Followed): void {
-    this.dirty.delete(f);
+    this.changed.delete(f);
     this.renewed.delete(f);
   }
 

@@ -88,6 +88,25 @@ describe('snapshots', () => {
     expect(off.accept([WHOLE, of('OFTEN', 0, 'snapshot', [1, 1], [])])).toMatchObject([{ symbol: 'OFTEN' }]); // prettier-ignore
   });
 
+  test('only what has changed is looked at, however many books wait for their second', () => {
+    let looks = 0;
+    const policy = new SnapshotPolicy({
+      everyMs: 1_000,
+      get changeShare() {
+        looks += 1;
+        return 9;
+      },
+    });
+    const all = (micros: number, form: Book['form'], bids: number[]): Book[] =>
+      Array.from({ length: 100 }, (_, i) => ({ ...pushed(micros, form, bids, [101, 50]), symbol: `S${i}` })); // prettier-ignore
+    expect(policy.accept(all(0, 'snapshot', [100, 50]))).toHaveLength(100);
+    expect(policy.accept(all(1, 'delta', [100, 51]))).toEqual([]);
+    looks = 0;
+    expect(policy.accept([])).toEqual([]);
+    expect(policy.accept(all(2, 'delta', [100, 52]).slice(0, 1))).toEqual([]);
+    expect(looks).toBe(1);
+  });
+
   test('renewed, every book that may be trusted is written, though nothing changed', () => {
     const policy = new SnapshotPolicy(
       { everyMs: 1_000, changeShare: 0.5 },
