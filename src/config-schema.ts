@@ -119,6 +119,7 @@ export const ConfigSchema = section({
     entriesMax: count(10_000, 1, 1_000_000, 'Instruments in L1'),
     memtableEventsMax: count(50_000, 1_000, 10_000_000, 'Newest events in memory (L2)'),
     recentTradesMax: count(1_000, 10, 100_000, 'Newest trades per instrument in memory (L2)'),
+    recentTradesInAllMax: count(1_000_000, 10_000, 1e9, 'Newest trades of all instruments in L2'),
   }),
   push: section({
     // A connection that is silent for two minutes is ended, by Bun and by much on the way.

@@ -127,8 +127,8 @@ export function startServer(
   const access = openAccess(config, clock, log, options.anonymousRoles ?? []);
   if (access instanceof StartFault) return access;
   const { turns } = clock;
-  const { memtableEventsMax, recentTradesMax } = config.cache;
-  const memtable = new Memtable({ eventsMax: memtableEventsMax, tradesMax: recentTradesMax });
+  const { memtableEventsMax, recentTradesMax, recentTradesInAllMax } = config.cache;
+  const memtable = new Memtable({ eventsMax: memtableEventsMax, tradesMax: recentTradesMax, tradesInAllMax: recentTradesInAllMax }); // prettier-ignore
   const published = new Published(clock);
   const repeated = new Repeated(log, clock);
   watchTurns(turns, config.log.turnMs, repeated);

@@ -78,6 +78,7 @@ describe('bounds', () => {
       entriesMax: [1, 1_000_000],
       memtableEventsMax: [1_000, 10_000_000],
       recentTradesMax: [10, 100_000],
+      recentTradesInAllMax: [10_000, 1e9],
     },
     push: {
       heartbeatMs: [100, 60_000],

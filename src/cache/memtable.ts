@@ -4,8 +4,8 @@
  * It takes each batch in the turn that made it, and answers only what it knows for certain: that an
  * answer is whole follows from `prevSeq` (what comes before the oldest event of a topic that is held)
  * and, for a range of time, from the latest time of what has left, as times step back.
- * Bounded: the newest `eventsMax` events, and for each instrument its newest `tradesMax` trades and its
- * newest tick, however long ago they were. Batches are kept as they come, so nothing is copied; what
+ * Bounded: the newest `eventsMax` events, and for each instrument its newest `tradesMax` trades, of many
+ * instruments their share of `tradesInAllMax`, and its newest tick, however long ago they were. Batches are kept as they come, so nothing is copied; what
  * has left the oldest one is let go of with the rest of it.
  */
 
@@ -19,6 +19,8 @@ export interface MemtableOptions {
   readonly eventsMax: number;
   /** Per instrument. */
   readonly tradesMax: number;
+  /** Of all instruments, about: where there are many of them, each is held to an equal share. */
+  readonly tradesInAllMax?: number;
 }
 
 /** By which ticks are ordered; `from` inclusive, `to` exclusive, null without a bound. */
@@ -27,6 +29,8 @@ export interface TimeRange {
   readonly to: Nanos | null;
 }
 
+/** Of each instrument so many trades at least, however many instruments there are. */
+const SHARE_MIN = 10;
 /** Events of one tail are taken on so many at a time. */
 const RUN_EVENTS = 1_000;
 /** No time lies behind it. */
@@ -50,6 +54,8 @@ export class Memtable {
   /** Events of the oldest batch that have left. */
   private gone = 0;
   private readonly instruments = new Map<string, Recent>();
+  /** Trades that each of them may have. */
+  private tradesShare = Infinity;
   /** The one that was looked up last: a tick follows its trade. */
   private lastSymbol = '';
   private lastRecent: Recent | undefined;
@@ -221,6 +227,7 @@ export class Memtable {
         leftUntil: LAST_TIME,
       };
       this.instruments.set(symbol, recent);
+      this.tradesShare = this.shareOf(this.instruments.size);
     }
     this.lastSymbol = symbol;
     this.lastRecent = recent;
@@ -228,8 +235,17 @@ export class Memtable {
   }
 
   private addTrade({ trades }: Recent, trade: Trade): void {
-    if (trades.length === this.options.tradesMax) trades.shift();
+    const { tradesShare } = this;
+    const isShrinking = trades.length > tradesShare;
+    while (trades.length >= tradesShare) trades.shift();
+    if (isShrinking) trades.fit();
     trades.push(trade);
+  }
+
+  /** Trades of one instrument, with as many as there are. */
+  private shareOf(instruments: number): number {
+    const { tradesMax, tradesInAllMax = Infinity } = this.options;
+    return Math.min(tradesMax, Math.max(SHARE_MIN, Math.floor(tradesInAllMax / instruments)));
   }
 
   private evict(): void {

@@ -219,6 +219,29 @@ describe('memtable', () => {
     expect([memtable.size, memtable.trades('A', LATEST, 1)]).toEqual([0, undefined]);
   });
 
+  test('of many instruments each holds its share of all trades, ten at least', () => {
+    const memtable = new Memtable({ eventsMax: 1, tradesMax: 100, tradesInAllMax: 120 });
+    const past = new NaivePast();
+    const held = (symbol: string): number => {
+      for (let n = 100; n > 0; n--) if (memtable.trades(symbol, LATEST, n) !== undefined) return n;
+      return 0;
+    };
+    const trade = (count: number, ...symbols: string[]): void => {
+      for (let i = 0; i < count; i++) {
+        for (const symbol of symbols) memtable.accept(past.batch([symbol, at(i)]));
+      }
+    };
+    trade(150, 'A');
+    expect(held('A')).toBe(100);
+    trade(70, 'A', 'B', 'C', 'D');
+    expect(['A', 'B', 'C', 'D'].map(held)).toEqual([30, 30, 30, 30]);
+    const many = Array.from({ length: 20 }, (_, i) => `M${i}`);
+    trade(30, 'A', ...many);
+    expect(['A', ...many].map(held)).toEqual(Array<number>(21).fill(10));
+    expect(memtable.trades('A', LATEST, 10)).toEqual(past.trades('A').toReversed().slice(0, 10));
+    expect(held('B')).toBe(30); // of one that trades no more all stay
+  });
+
   test('an instrument that is quiet keeps its trades and its newest tick', () => {
     const memtable = new Memtable(both);
     const past = new NaivePast();
