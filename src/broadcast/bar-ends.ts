@@ -19,18 +19,20 @@ export interface BarEnd {
 const UNUSED_MAX = 64;
 
 export class BarEnds {
-  private readonly byTopic = new Map<TopicState, BarEnd>();
+  /** Topics of which an end is noted; each has its own, where the next trade finds it at once. */
+  private noted = 0;
   /** Each entry is not after the two behind it, at 2i + 1 and 2i + 2. */
   private heap: BarEnd[] = [];
 
   /** Notes when the bar of a topic ends, unless an earlier moment is noted. */
   add(end: BarEnd): void {
     const topic = topicOf(end);
-    const noted = this.byTopic.get(topic);
-    if (noted !== undefined && noted.at.compare(end.at) <= 0) return;
-    this.byTopic.set(topic, end);
-    if (this.heap.length > 2 * this.byTopic.size + UNUSED_MAX) this.rebuild();
-    else this.rise(this.heap.push(end) - 1);
+    const { barEnd } = topic;
+    if (barEnd !== null && barEnd.at.compare(end.at) <= 0) return;
+    if (barEnd === null) this.noted += 1;
+    topic.barEnd = end;
+    if (this.heap.length > 2 * this.noted + UNUSED_MAX) this.rebuild();
+    this.rise(this.heap.push(end) - 1);
   }
 
   /** The earliest moment that is noted; null when there is none. */
@@ -44,15 +46,14 @@ export class BarEnds {
     const { next } = this;
     if (next === null || next.compare(now) > 0) return undefined;
     const end = this.pop();
-    this.byTopic.delete(topicOf(end));
+    topicOf(end).barEnd = null;
+    this.noted -= 1;
     return end;
   }
 
   /** Those in whose place an earlier one came. */
   private skip(): void {
-    while (this.heap.length > 0 && this.byTopic.get(topicOf(this.heap[0]!)) !== this.heap[0]) {
-      this.pop();
-    }
+    while (this.heap.length > 0 && !isNoted(this.heap[0]!)) this.pop();
   }
 
   private pop(): BarEnd {
@@ -66,7 +67,7 @@ export class BarEnds {
   }
 
   private rebuild(): void {
-    this.heap = [...this.byTopic.values()];
+    this.heap = this.heap.filter(isNoted);
     for (let i = (this.heap.length >> 1) - 1; i >= 0; i--) this.sink(i);
   }
 
@@ -92,6 +93,11 @@ export class BarEnds {
       i = least;
     }
   }
+}
+
+/** Whether none took its place. */
+function isNoted(end: BarEnd): boolean {
+  return topicOf(end).barEnd === end;
 }
 
 function topicOf({ instrument, index }: BarEnd): TopicState {

@@ -22,6 +22,7 @@ import type {
 } from '../../protocol/messages';
 import { TradeStatistics } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
+import type { BarEnd } from './bar-ends';
 import { NativeReaders } from './native-readers';
 import { kindOf, newTallies, TopicTally, type Tallies } from './tally';
 import { TopicChanges, type ChangeLink } from './topic-changes';
@@ -56,6 +57,8 @@ export class TopicState implements ChangeLink<TopicState> {
   untold = 0;
   /** Of bars: whether its newest message told an end. */
   final = false;
+  /** For `BarEnds` only: when its bar ends, as noted. */
+  barEnd: BarEnd | null = null;
 
   /** Whether anybody gets its messages. */
   get isRead(): boolean {

@@ -102,7 +102,6 @@ test('bars that go on are looked at when they end, and not when others do', () =
 });
 
 test('ends come out earliest first, each topic once, at the earliest that was noted', () => {
-  const scene = new Scene(8);
   const noted = fc.record({ i: fc.nat(7), index: fc.nat(4), at: fc.nat(50) });
   const step = fc.oneof(
     { weight: 5, arbitrary: fc.record({ add: noted }) },
@@ -110,6 +109,7 @@ test('ends come out earliest first, each topic once, at the earliest that was no
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 400, size: 'max' }), (steps) => {
+      const scene = new Scene(8);
       const ends = new BarEnds();
       const naive = new Map<string, number>();
       for (const s of steps) {
