@@ -134,10 +134,28 @@ export interface SequencerOptions {
  */
 export type Deliver = (batch: Batch | null, onDurable: () => void) => void;
 
-/** A turn takes nothing more behind this time: what it took has yet to be written and pushed. */
-const TURN_MS = 2;
+/**
+ * A turn is to take no longer, about. What it takes has yet to be written and pushed, as a rule in the same
+ * turn: so it takes nothing more when its part of that time is over, which follows from the turns before.
+ */
+const TURN_MS = 2.5;
+/** That part, before any turn has shown it; */
+const TAKING_FIRST = 0.8;
+/** and the least: a batch has its own price, however little is in it. */
+const TAKING_LEAST = 0.1;
+/** By so much turns count less with each one behind them. */
+const FADING = 0.95;
 /** A client of whom so small a part of what may wait waits is not refused for what others bring. */
 const MODEST_PART = 64;
+
+/** What a turn took. */
+interface Taken {
+  /** The first place that it may have given. */
+  readonly first: number;
+  readonly takenMs: number;
+  readonly arrivedMs: number;
+  readonly answers: readonly (() => void)[];
+}
 
 export class Sequencer {
   readonly epoch: number;
@@ -155,6 +173,8 @@ export class Sequencer {
   private seq: number;
   private events: BatchEvent[] = [];
   private executions: OwnedExecution[] = [];
+  /** Of the newest turns: how long they were, and how long of that they took events. */
+  private readonly lately = { takingMs: 0, wholeMs: 0 };
   private readonly output: SequencerOutput & { receiveTime: Nanos };
 
   constructor(options: SequencerOptions, market: SequencedMarket, clock: Clock, deliver: Deliver) {
@@ -290,6 +310,7 @@ export class Sequencer {
     const takenMs = this.clock.monotonicMs();
     let arrivedMs = takenMs;
     const answers: (() => void)[] = [];
+    const takingMs = TURN_MS * this.takingShare;
     this.waiting.take(this.options.batchEventsMax, (submission) => {
       const { parts } = submission;
       arrivedMs = Math.min(arrivedMs, parts.arrivedMs);
@@ -298,8 +319,23 @@ export class Sequencer {
         if (parts.act === undefined) this.count(parts.owner, parts.events.length, -1);
         answers.push(() => parts.done(result));
       }
-      return this.clock.monotonicMs() - takenMs < TURN_MS;
+      return this.clock.monotonicMs() - takenMs < takingMs;
     });
+    const doneMs = this.clock.monotonicMs();
+    this.handOn({ first, takenMs, arrivedMs, answers });
+    const { lately } = this;
+    lately.takingMs = FADING * lately.takingMs + doneMs - takenMs;
+    lately.wholeMs = FADING * lately.wholeMs + this.clock.monotonicMs() - takenMs;
+  }
+
+  /** How much of a turn may go into taking events. */
+  private get takingShare(): number {
+    const { takingMs, wholeMs } = this.lately;
+    return wholeMs === 0 ? TAKING_FIRST : Math.max(TAKING_LEAST, takingMs / wholeMs);
+  }
+
+  /** Ends a turn: what it took is a batch. */
+  private handOn({ first, takenMs, arrivedMs, answers }: Taken): void {
     this.market.seal();
     const answer = (): void => {
       for (const tell of answers) tell();

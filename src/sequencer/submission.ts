@@ -21,9 +21,9 @@ import type {
 /** So many levels of a book cost what one event costs. */
 const LEVELS_A_COST = 32;
 /** A longer submission is taken a part at a time; */
-const WHOLE_COST_MAX = 256;
-/** which costs so much at least, but for the last one. */
-const PART_COST = 64;
+const WHOLE_COST_MAX = 32;
+/** which costs so much at least, but for the last one. A turn is to be able to end between two of them. */
+const PART_COST = 16;
 /** A definition costs more: it goes to every session, and those of a wildcard join its topics in that turn. */
 const DEFINITION_COST = 16;
 /** To check an event costs such a part of what it costs to take it. */

@@ -69,6 +69,8 @@ export class Scene {
   /** What waits for durability. */
   readonly undone: (() => void)[] = [];
   durableAtOnce = true;
+  /** What it costs to hand an event on, in ns. */
+  handOnNs = 0;
   private readonly turns: (() => void)[] = [];
 
   constructor(options: Partial<SequencerOptions> = {}) {
@@ -85,6 +87,7 @@ export class Scene {
       this.clock,
       (batch, onDurable) => {
         if (batch !== null) this.batches.push(batch);
+        this.clock.advance(this.handOnNs * (batch?.events.length ?? 0));
         if (this.durableAtOnce) onDurable();
         else this.undone.push(onDurable);
       },
