@@ -152,7 +152,8 @@ describe('shares', () => {
     };
     for (let i = 0; i < 4; i++) scene.turn();
     const [many, one] = counts();
-    expect(one).toBeGreaterThanOrEqual(2_500 - 200);
+    // What it costs to check long submissions counts too.
+    expect(one).toBeGreaterThanOrEqual(2_500 / 1.125 - 200);
     expect(many - 1_000).toBeLessThanOrEqual(2_500 + 200);
     // Sessions of the key that has many have their turns one after the other.
     const perSource = new Map<number, number>();
@@ -178,7 +179,7 @@ describe('shares', () => {
     scene.turn();
     scene.turn();
     expect(scene.batches.flatMap((b) => scene.idsOf(b))).toContain(1_001);
-    expect(scene.batches.flatMap((b) => scene.idsOf(b)).length).toBeLessThanOrEqual(6);
+    expect(scene.batches.flatMap((b) => scene.idsOf(b)).length).toBeLessThanOrEqual(8);
   });
 
   test('what an act makes counts, not what it was thought to cost', () => {
