@@ -5,7 +5,8 @@ import type { SourceEvent } from '../protocol/messages';
 import type { ByteAccount } from './base/byte-account';
 import { eventBytes } from './base/event-bytes';
 import type { Timer, TurnMeter } from './base/turn-meter';
-import type { OrderOutcome, OrderStage } from './gateway/orders';
+import type { OrderOutcome, OrderStage, OwnerCancelled } from './gateway/orders';
+import type { OrderRouter } from './market/order-router';
 import type { MarketOutput } from './market/output';
 import type { Recorder } from './recorder';
 import type { SubmitResult } from './sequencer/sequencer';
@@ -177,12 +178,58 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
         router.setState(owner, symbol, state, out);
       return inTurn(owner, step, (done) => !('code' in done) && router.isInAuction(symbol));
     },
+    cancelAll: (owner) => {
+      if (router.desk.knownOwner(owner) === undefined) {
+        const expected = 'the name of a key that has entered orders';
+        return Promise.resolve(fieldFault('owner', owner, expected));
+      }
+      const run = new OwnerCancels(router, owner);
+      return inTurn(owner, (out) => run.step(out), () => !run.isDone); // prettier-ignore
+    },
     find: (orderId) => router.desk.get(orderId),
     named: (owner, clientOrderId) => router.desk.named(owner, clientOrderId),
     openOf: (owner, after, limit) => router.desk.openOf(owner, after, limit),
     endedOf: (owner, before, limit) => router.desk.endedOf(owner, before, limit),
     definition: (symbol) => market.get(symbol)?.definition,
   };
+}
+
+/** Cancels in one step of those that end all that an owner has open. */
+const CANCELLED_AT_ONCE = 32;
+
+/** The end of all that an owner has open, some in each step; each as the owner itself would cancel it. */
+class OwnerCancels {
+  private readonly router: OrderRouter;
+  private readonly owner: string;
+  private orderIds: number[] | undefined;
+  private cancelled = 0;
+  private left = 0;
+  private seq: number | null = null;
+
+  constructor(router: OrderRouter, owner: string) {
+    this.router = router;
+    this.owner = owner;
+  }
+
+  get isDone(): boolean {
+    return this.orderIds?.length === 0;
+  }
+
+  step(out: MarketOutput): OwnerCancelled {
+    const { router, owner } = this;
+    // The newest first, so that those of it that are taken out are at the end of the list.
+    this.orderIds ??= router.desk.openOf(owner, 0, Infinity).map(({ orderId }) => orderId).toReversed(); // prettier-ignore
+    for (const orderId of this.orderIds.splice(-CANCELLED_AT_ONCE)) {
+      const done = router.cancel(owner, { symbol: null, orderId, clientOrderId: null }, out);
+      if (!('code' in done)) {
+        this.cancelled += 1;
+        this.seq = done.seq;
+      } else if (done.code !== 'unknown-order') {
+        this.left += 1; // an auction is under way there
+      }
+    }
+    return { cancelled: this.cancelled, left: this.left, seq: this.seq };
+  }
 }
 
 /** Goes on with the auctions that were under way when the server stopped, a command at a time. */

@@ -246,7 +246,9 @@ export function startServer(
     {
       queries,
       keys,
-      orders: new Orders(orders),
+      orders: new Orders(orders, (operator, owner, done) => {
+        log.info({ operator, owner, ...done }, 'the open orders of an owner were cancelled');
+      }),
       admin: new Admin(connections, definerOf(recorder, queries), clock),
       connection: (...of) => new StreamTurns(turns, new StreamConnection(hub, ...of)),
       connections,

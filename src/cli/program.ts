@@ -4,6 +4,7 @@ import { Command } from 'commander';
 
 import { VERSION } from '../version';
 import { bookCommand } from './book';
+import { cancelOrdersCommand } from './cancel-orders';
 import { completeCommand, completionCommand } from './completion';
 import { configCommand } from './config';
 import { exportCommand } from './export';
@@ -25,6 +26,7 @@ export function createProgram(): Command {
     .addCommand(exportCommand())
     .addCommand(verifyCommand())
     .addCommand(keysCommand())
+    .addCommand(cancelOrdersCommand())
     .addCommand(configCommand())
     .addCommand(completionCommand())
     .addCommand(completeCommand(), { hidden: true });

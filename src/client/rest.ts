@@ -193,12 +193,14 @@ async function fetchJson<T>(
   looksRight: (body: Partial<T>) => boolean,
   timeoutMs = TIMEOUT_MS,
   signal?: AbortSignal,
+  method = 'GET',
 ): Promise<T> {
   let response: Response;
   const timeout = AbortSignal.timeout(timeoutMs);
   try {
     const address = new URL(path, url.includes('://') ? url : `http://${url}`);
     response = await fetch(address, {
+      method,
       signal: signal === undefined ? timeout : either(timeout, signal),
       ...(key !== undefined && { headers: { authorization: `Bearer ${key}` } }),
     });
@@ -272,4 +274,33 @@ export async function fetchDefinitions(url: string, key?: string): Promise<Instr
 export function fetchState(url: string, symbol: string, key?: string): Promise<{ state: string }> {
   const path = `/v1/instruments/${encodeURIComponent(symbol)}`;
   return fetchJson<{ state: string }>(url, path, key, (body) => typeof body.state === 'string');
+}
+
+/** Many orders are cancelled in many turns, behind what their owner has sent before. */
+const CANCEL_TIMEOUT_MS = 60_000;
+
+/** What an operator's cancel of an owner's orders did. */
+export interface RestOwnerCancelled {
+  readonly cancelled: number;
+  readonly left: number;
+}
+
+/** Cancels all open orders of an owner. @throws TapedeckError as `fetchBook` does */
+export function cancelOrdersOf(
+  url: string,
+  owner: string,
+  key?: string,
+): Promise<RestOwnerCancelled> {
+  const path = `/v1/admin/owners/${encodeURIComponent(owner)}/orders`;
+  const looksRight = (body: Partial<RestOwnerCancelled>): boolean =>
+    typeof body.cancelled === 'number';
+  return fetchJson<RestOwnerCancelled>(
+    url,
+    path,
+    key,
+    looksRight,
+    CANCEL_TIMEOUT_MS,
+    undefined,
+    'DELETE',
+  );
 }

@@ -316,6 +316,11 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       (c) => asKnown(c, known, 'admin', (who) => admin.delete(who, c.params.symbol)),
       UNREAD,
     )
+    .delete(
+      '/v1/admin/owners/:owner/orders',
+      (c) => asKnown(c, known, 'admin', (who) => orders.cancelAll(who, c.params.owner)),
+      UNREAD,
+    )
     .get('/v1/admin/sessions', (c) =>
       asKnown(c, known, 'admin', (who) =>
         requests.weighed(c.request, LONG_WORK, MADE_BYTE, () => admin.list(who, c.query)),
@@ -362,6 +367,7 @@ const SELF_CHECKED: ReadonlySet<string> = new Set([
   '/v1/admin/instruments',
   '/v1/admin/instruments/:symbol/renumber',
   '/v1/admin/instruments/:symbol',
+  '/v1/admin/owners/:owner/orders',
   '/v1/admin/sessions',
   '/v1/admin/sessions/:name',
 ]);

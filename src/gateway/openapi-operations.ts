@@ -212,6 +212,10 @@ export const OPERATIONS: readonly Operation[] = [
     answer: { schema: 'Renumbered', example: { symbol: 'FEED', seq: 1340024 } }, errors: [...KEYED, 'unknown-symbol', 'wrong-market', 'symbol-in-use', 'limit-reached', 'journal-failing', 'shutting-down'],
   },
   {
+    id: 'cancelOrdersOfOwner', method: 'delete', path: '/v1/admin/owners/:owner/orders', tag: 'operation', role: 'admin', summary: 'Cancels all open orders of an owner, also of one whose key is revoked; answered when the journal has the cancels', parameters: [owner()],
+    answer: { schema: 'OwnerCancelled', example: { owner: 'desk', cancelled: 12, left: 0, seq: 1340036 } }, errors: [...KEYED, 'invalid-field', 'overloaded', 'journal-failing', 'shutting-down'],
+  },
+  {
     id: 'listSessions', method: 'get', path: '/v1/admin/sessions', tag: 'operation', role: 'admin', summary: 'Who is connected, the longest first',
     parameters: [limit, next],
     answer: { schema: 'Sessions', example: { total: 1, sessions: [session], next: null } }, errors: [...KEYED, 'invalid-field'],
@@ -234,6 +238,10 @@ function orderId(): Parameter {
     schema: { type: 'integer' },
     example: 2571042820,
   };
+}
+
+function owner(): Parameter {
+  return { name: 'owner', in: 'path', description: 'Name of a key', schema: text, example: 'desk' };
 }
 
 function sessionName(): Parameter {

@@ -234,6 +234,12 @@ export const SCHEMAS = {
     seq: place('The newest, with what came of it'),
   }),
   StateChanged: Type.Object({ symbol: Type.String(), state: Type.String(), seq: place('Place') }),
+  OwnerCancelled: Type.Object({
+    owner: Type.String(),
+    cancelled: place('How many orders were cancelled'),
+    left: place('How many are still open, since their venues take no cancel now'),
+    seq: Type.Union([place('Place of the last cancel'), Type.Null()]),
+  }),
   Ingested: Type.Object({
     seq: place('The newest place of what was taken'),
     events: place('How many were taken'),

@@ -60,6 +60,15 @@ export interface OrderOutcome {
   readonly order: OrderView | undefined;
 }
 
+/** What became of an owner's open orders. */
+export interface OwnerCancelled {
+  readonly cancelled: number;
+  /** How many are still open: their venues took no cancel. */
+  readonly left: number;
+  /** Place of the last cancel; null where there was none. */
+  readonly seq: number | null;
+}
+
 export type OrderFields = Omit<MessageOf<'order'>, 'type' | 'id'>;
 export type OrderTarget = {
   /** Null where the caller does not say. */
@@ -80,6 +89,8 @@ export interface OrderStage {
   cancel(owner: string, target: OrderTarget): Promise<OrderOutcome | Fault>;
   amend(owner: string, fields: AmendFields): Promise<OrderOutcome | Fault>;
   setState(owner: string, symbol: string, state: StateWord): Promise<OrderOutcome | Fault>;
+  /** Cancels all open orders of an owner, behind what the owner has sent before. */
+  cancelAll(owner: string): Promise<OwnerCancelled | Fault>;
   find(orderId: number): OrderView | undefined;
   named(owner: string, clientOrderId: string): OrderView | undefined;
   /** Oldest first, behind the order of a command; `limit` at the most. */
@@ -98,10 +109,13 @@ export function amendFault(r: AmendFields): Fault | undefined {
 
 export class Orders {
   private readonly stage: OrderStage;
+  private readonly onCancelled: (operator: string, owner: string, done: OwnerCancelled) => void;
   private readonly scalesOf: ScalesOf;
 
-  constructor(stage: OrderStage) {
+  /** @param onCancelled told what an operator has cancelled, and of whom */
+  constructor(stage: OrderStage, onCancelled: Orders['onCancelled'] = () => {}) {
     this.stage = stage;
+    this.onCancelled = onCancelled;
     this.scalesOf = (symbol) => stage.definition(symbol);
   }
 
@@ -201,6 +215,16 @@ export class Orders {
     if (!isState(state)) return fieldFault('state', state, `one of ${STATES.join(', ')}`);
     const outcome = await this.stage.setState(principal.name, symbol, state);
     return 'code' in outcome ? outcome : JSON.stringify({ symbol, state, seq: outcome.seq });
+  }
+
+  /** Cancels what an owner has open, also one whose key is revoked. */
+  async cancelAll(principal: Principal, owner: string): Promise<string | Fault> {
+    const refused = mayNot(principal, 'admin');
+    if (refused !== undefined) return refused;
+    const done = await this.stage.cancelAll(owner);
+    if ('code' in done) return done;
+    this.onCancelled(principal.name, owner, done);
+    return JSON.stringify({ owner, ...done });
   }
 
   private json(order: OrderView, at: Standing = order): Record<string, unknown> {

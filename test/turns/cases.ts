@@ -296,6 +296,15 @@ export const REST_CASES: readonly Case[] = [
     },
     act: (stage, turn) => stage.get(`/v1/admin/instruments/GONE${turn}`, { method: 'DELETE' }),
   },
+  {
+    of: 'cancelOrdersOfOwner',
+    name: 'of 5,000 orders',
+    prepare: async (stage, turn) => {
+      const orders = times(5_000, (i) => ({ symbol: 'SWEEP0', side: 'buy', price: '2.00', quantity: '1.000', clientOrderId: `o${turn}-${i}` })); // prettier-ignore
+      await stage.enter(orders);
+    },
+    act: (stage) => stage.get('/v1/admin/owners/trader/orders', { method: 'DELETE' }),
+  },
   asked('listSessions', () => '/v1/admin/sessions?limit=1000'),
   {
     of: 'getSession',
