@@ -217,6 +217,12 @@ export const ConfigSchema = section({
     publishBytesPerSecond: count(67_108_864, 1_024, 1e12, 'The same of one that may publish'),
     controlFramesPerSecond: count(1_000, 10, 1e9, 'WebSocket pings from one connection'),
     workPerSecond: count(150_000, 10_000, 1e9, 'Microseconds of work for one key or address'),
+    publishWorkPerSecond: count(
+      500_000,
+      10_000,
+      1e9,
+      'The same of what it publishes, and of frames with orders',
+    ),
     pastBlocksMax: count(256, 16, 1_000_000, 'Blocks of the journal read for one answer'),
     ordersPerSecond: count(5_000, 1, 1e9, 'Orders, amendments and cancels of one key'),
     topicsMax: count(10_000, 1, 1_000_000, 'Topics of one session'),

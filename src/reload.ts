@@ -20,6 +20,7 @@ export const RELOADED_LIMITS = [
   'publishBytesPerSecond',
   'controlFramesPerSecond',
   'workPerSecond',
+  'publishWorkPerSecond',
   'pastBlocksMax',
   'ordersPerSecond',
   'bodiesBytesMax',

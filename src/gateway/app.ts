@@ -23,7 +23,7 @@ import type { Queries, QueryInstrument } from './queries';
 import { readyResponse, type Readiness } from './readiness';
 import { PageFiles } from './page-files';
 import { asKnown, type Known } from './known';
-import { BLOCK, BLOCKS_WORK_MAX, INGESTED_BYTE, keptAnswers, LONG_WORK, MADE_BYTE } from './rest-work'; // prettier-ignore
+import { BLOCK, BLOCKS_WORK_MAX, INGESTED, INGESTED_BYTE, keptAnswers, LONG_WORK, MADE_BYTE, ORDERED } from './rest-work'; // prettier-ignore
 import { noRoute, type Route } from './no-route';
 import { hasQuery, queryFault, type Query } from './query';
 import { Requests } from './requests';
@@ -207,11 +207,15 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     const continues = isTrue('continues', query['continues']);
     if (typeof continues !== 'boolean') return continues;
     const { bodyBytesMax } = options.limits;
-    const result = await withPieces(request, bodyBytesMax, room, turns, (pieces, size) => {
-      requests.sends(request, size * INGESTED_BYTE);
+    const result = await withPieces(request, bodyBytesMax, room, turns, async (pieces, size) => {
+      await requests.line(request, INGESTED + size * INGESTED_BYTE);
       return stages.ingest(who, pieces, continues);
     });
     return 'code' in result ? result : JSON.stringify(result);
+  };
+  const inLine = async <T>(request: Request, act: () => Promise<T>): Promise<T> => {
+    await requests.line(request, ORDERED);
+    return act();
   };
   const known: Known = { keys: stages.keys, addressOf, requests, deliver };
   const app = base
@@ -264,7 +268,10 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get('/v1/orders/:id', (c) => asKnown(c, known, 'trade', (who) => orders.get(who, c.params.id)))
     .delete(
       '/v1/orders/:id',
-      (c) => asKnown(c, known, 'trade', (who) => orders.cancel(who, c.params.id)),
+      (c) =>
+        asKnown(c, known, 'trade', (who) =>
+          inLine(c.request, () => orders.cancel(who, c.params.id)),
+        ),
       {
         ...UNREAD,
         ...counts.timed('DELETE /v1/orders/:id'),
@@ -278,7 +285,9 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
           known,
           'trade',
           (who) =>
-            withText(c.request, ORDER_BYTES_MAX, room, turns, (text) => orders.submit(who, text)),
+            withText(c.request, ORDER_BYTES_MAX, room, turns, (text) =>
+              inLine(c.request, () => orders.submit(who, text)),
+            ),
           created,
         ),
       { ...UNREAD, ...counts.timed('POST /v1/orders') },
@@ -334,14 +343,10 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       (c) => asKnown(c, known, 'admin', (who) => admin.close(who, c.params.name)),
       UNREAD,
     )
-    .post(
-      '/v1/ingest',
-      (c) =>
-        asKnown(c, known, 'publish', (who) =>
-          requests.weighed(c.request, LONG_WORK, 0, () => ingest(c, who)),
-        ),
-      { ...UNREAD, ...counts.timed('POST /v1/ingest') },
-    )
+    .post('/v1/ingest', (c) => asKnown(c, known, 'publish', (who) => ingest(c, who)), {
+      ...UNREAD,
+      ...counts.timed('POST /v1/ingest'),
+    })
     .get('/v1/stream', ({ request, server }) => upgrade(request, server, options, stages));
   routes.push(...app.routes);
   return app;

@@ -1,13 +1,17 @@
 /**
  * Intake: what a connection sends, on its way to be handled: counted against the limits, refused where
- * it comes too fast, each in its place, and handed on a little at a time, in the share of its client.
+ * it comes too fast, each in its place, and handed on a little at a time, in the share of its client. Frames of
+ * those who may publish or trade are read in a share of their own, and wait for it unread (held-frames.ts).
  */
 
-import type { Fault } from '../../protocol/codes';
+import { fault, type Fault } from '../../protocol/codes';
 import type { Message } from '../../protocol/messages';
+import type { Meter } from '../base/byte-account';
 import type { Clock } from '../base/clock';
 import { Inbound, type GatewayLimits } from './limits';
 import { clientAt } from './addresses';
+import type { Principal } from './auth';
+import { HeldFrames, SOURCE_WORK, type Pausable } from './held-frames';
 import type { Share, Shares } from './shares';
 import { Slices } from './slices';
 
@@ -39,10 +43,12 @@ interface TooFast {
 
 /** The connection behind. */
 interface Handler {
-  readonly mayPublish: boolean;
+  readonly principal: Principal;
   /** Name of the key that it has shown; null without one. */
   readonly key: string | null;
   readonly address: string;
+  /** Takes what is in a frame apart. */
+  read(data: string | Uint8Array): readonly (Message | Fault)[];
   handle(asked: Asked): void;
   /** It is handled later; what comes behind it is read before that. */
   foresee(asked: Asked): void;
@@ -63,6 +69,7 @@ interface Stages {
 export class Intake {
   private readonly inbound: Inbound;
   private readonly slices: Slices<Asked>;
+  private readonly held: HeldFrames;
   private readonly stages: Stages;
   private readonly handler: Handler;
 
@@ -75,35 +82,66 @@ export class Intake {
       (asked) => this.costOf(asked),
       (asked) => this.handle(asked),
     );
+    this.held = new HeldFrames(
+      () => this.sourceShare,
+      (data) => this.read(data),
+    );
+  }
+
+  /** @param meter of the session, which counts what is held */
+  open(socket: Pausable, meter: Meter): void {
+    this.held.open(socket, meter);
   }
 
   /** Somebody at its address was closed for a flood just now. */
   suspect(): void {
-    this.inbound.suspect(this.handler.mayPublish, this.stages.clock.monotonicMs());
+    this.inbound.suspect(this.mayPublish, this.stages.clock.monotonicMs());
   }
 
-  /** A frame of so many bytes has come. @returns whether it is to be read; if not, that was answered */
-  frame(bytes: number): boolean {
-    const { mayPublish } = this.handler;
+  /** A frame of so many bytes has come: it is read, now or in its turn, or refused. */
+  frame(data: string | Uint8Array, bytes: number): void {
     const nowMs = this.stages.clock.monotonicMs();
     const over =
-      this.inbound.frame(bytes, mayPublish, nowMs) ??
+      this.inbound.frame(bytes, this.mayPublish, nowMs) ??
       this.crowded(nowMs) ??
-      (mayPublish ? undefined : this.unread(bytes, nowMs));
-    if (over === undefined) {
-      if (!mayPublish) this.share.spend(bytes * WORK.byte);
-      return true;
-    }
-    this.refuseFrame(over);
-    return false;
+      (this.isSource ? this.hold(data, bytes, nowMs) : this.unread(bytes, nowMs));
+    if (over !== undefined) return this.refuseFrame(over);
+    if (this.isSource) return;
+    this.share.spend(bytes * WORK.byte);
+    this.read(data);
+  }
+
+  /** What was held is read before what comes behind it, whoever it is by then. */
+  private get isSource(): boolean {
+    return this.mayPublish || this.handler.principal.roles.has('trade') || this.held.isHolding;
+  }
+
+  private hold(data: string | Uint8Array, bytes: number, nowMs: number): Fault | undefined {
+    const why = this.held.take(data, bytes);
+    if (why === 'crowded') return this.inbound.crowdedSource(this.payer, nowMs);
+    return why && fault('overloaded', `${bytes} bytes more than may wait now; the frame was not read`); // prettier-ignore
+  }
+
+  private get mayPublish(): boolean {
+    return this.handler.principal.roles.has('publish');
+  }
+
+  private get sourceShare(): Share {
+    return this.stages.shares.ofSource(this.handler.key, this.payer);
+  }
+
+  private read(data: string | Uint8Array): void {
+    this.take(this.handler.read(data));
   }
 
   /** What was in a frame. */
-  take(items: readonly (Message | Fault)[]): void {
+  private take(items: readonly (Message | Fault)[]): void {
     const nowMs = this.stages.clock.monotonicMs();
     if (items.length === 0) return this.emptyFrame(nowMs);
     let taken: Asked[] | undefined;
+    let events = 0;
     for (const [i, item] of items.entries()) {
+      if ('events' in item && item.type === 'publish') events += item.events.length;
       const over = this.inbound.message(nowMs) ?? this.crowded(nowMs);
       if (over === undefined) {
         taken?.push(item);
@@ -114,6 +152,7 @@ export class Intake {
       taken ??= items.slice(0, i);
       taken.push({ id, over });
     }
+    if (events > 0 && this.mayPublish) this.sourceShare.spend(events * SOURCE_WORK.event);
     const asked = taken ?? items;
     for (const later of asked.slice(this.slices.take(asked))) this.handler.foresee(later);
   }
@@ -176,6 +215,7 @@ export class Intake {
   /** Forgets what waits. */
   clear(): void {
     this.slices.clear();
+    this.held.clear();
   }
 
   /** Of what a source publishes other queues take care; of others it is refused. */
@@ -184,7 +224,7 @@ export class Intake {
     const { type } = asked;
     if (type === 'resume') return WORK.resume + this.stages.topicsIn(asked.topics) * WORK.topic;
     if ('topics' in asked) return WORK.message + this.stages.topicsIn(asked.topics) * WORK.topic;
-    if ('events' in asked && this.handler.mayPublish) return 0;
+    if ('events' in asked && this.mayPublish) return 0;
     return 'clientOrderId' in asked ? WORK.order : WORK.message;
   }
 }

@@ -98,6 +98,13 @@ export class Inbound {
     return this.refused(crowded(client, this.limits).message, nowMs);
   }
 
+  /** The same of what sources send. */
+  crowdedSource(client: string, nowMs: number): Fault {
+    const { publishWorkPerSecond: most } = this.limits;
+    const message = `${client} publishes and orders more than ${most} µs of work a second, over all its connections and requests; the frame was not read`;
+    return this.refused(message, nowMs);
+  }
+
   /** It does not slow down. */
   get isFlood(): boolean {
     return this.refusals > this.refusalsMax;

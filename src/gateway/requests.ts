@@ -136,6 +136,12 @@ export class Requests {
     return answer;
   }
 
+  /** Resolves when what was sent to be published has its turn, behind what else its client publishes. */
+  line(request: Request, work: number): Promise<void> {
+    const key = this.keyOf.get(request) ?? null;
+    return this.shares.ofSource(key, key ?? this.clientOf(request)).line(work);
+  }
+
   /** A long answer that was made already is sent. */
   sends(request: Request, work: number): void {
     const key = this.keyOf.get(request);

@@ -7,8 +7,11 @@ import { openApiDocument } from './openapi';
 /** Work in microseconds: of a byte of an answer that is made, and of one that was made before. */
 export const MADE_BYTE = 1 / 80;
 export const SENT_BYTE = 1 / 1_000;
-/** Of a tape less than it takes, since its key is trusted with that. */
-export const INGESTED_BYTE = 1 / 200;
+/** Of a tape, and of each of its bytes, which stand for the events in it as well. */
+export const INGESTED = 100;
+export const INGESTED_BYTE = 0.03;
+/** Of a request with an order. */
+export const ORDERED = 40;
 /** Of a block of the journal that is proven, which a thread of its own does; of one answer so much at the most. */
 export const BLOCK = 100;
 export const BLOCKS_WORK_MAX = 100_000;

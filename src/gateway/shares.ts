@@ -6,7 +6,8 @@
  * would count the other processes of a busy machine. What is done is debited, also where that is known only
  * afterwards, and the debt is paid off evenly: who is in debt waits. What waits has its turn in the round of the clients, and of each client's connections, so that
  * heavy work of one comes between that of others and not all at once. In each millisecond so much is done
- * for all, and less for those without a key, so that these leave room to those that have one.
+ * for all, and less for those without a key, so that these leave room to those that have one. What sources
+ * send has a share of its own of each client, which is larger.
  *
  * Bounded: what waits of a client, by one second of its work (`isOver`); clients, by what happens within
  * some seconds.
@@ -17,6 +18,7 @@ import type { Timer } from '../base/turn-meter';
 
 export interface ShareLimits {
   readonly workPerSecond: number;
+  readonly publishWorkPerSecond: number;
 }
 
 /** Waits for its turn. */
@@ -30,11 +32,17 @@ export const PIECE = 25;
 /** Of each millisecond, for what all clients ask, and for those without a key. */
 const ALL = 400;
 const STRANGERS = 250;
+/** The same for what all sources send. */
+const SOURCES = 650;
 const TICK_MS = 1;
 /** So many milliseconds' worth is done at once where the loop comes late to it. */
 const AT_ONCE_MS = 3;
+/** Of what one source sends: a burst, of which each millisecond has its part. */
+const SOURCE_AT_ONCE_MS = 50;
 /** Deep in debt: more than several long answers about the past that were asked at once. */
 const DEEP_MS = 10_000;
+/** Of a source: more than what honest ones have waiting behind a stall of the machine. */
+const FULL_MS = 2_000;
 /** So many are looked through for those that may be forgotten. */
 const CLIENTS_MANY = 1_024;
 
@@ -42,10 +50,14 @@ const CLIENTS_MANY = 1_024;
 class Pool {
   private used = 0;
   private sinceMs = -Infinity;
+  /** Milliseconds that it stands for: more than one where the loop came late. */
+  private of = 1;
   private readonly most: number;
+  private readonly atOnceMs: number;
 
-  constructor(most: number) {
+  constructor(most: number, atOnceMs = 1) {
     this.most = most;
+    this.atOnceMs = atOnceMs;
   }
 
   spend(work: number, nowMs: number): void {
@@ -53,11 +65,12 @@ class Pool {
   }
 
   hasRoom(nowMs: number, least: number): boolean {
-    return this.usedAt(nowMs) < Math.max(this.most, least);
+    return this.usedAt(nowMs) < Math.max(this.most, least) * this.of;
   }
 
   private usedAt(nowMs: number): number {
     if (nowMs - this.sinceMs >= TICK_MS) {
+      this.of = Math.min(this.atOnceMs, nowMs - this.sinceMs);
       this.sinceMs = nowMs;
       this.used = 0;
     }
@@ -65,19 +78,32 @@ class Pool {
   }
 }
 
+/** What one client may have of a kind of work. */
+interface Kind {
+  /** What it may take of a millisecond; a reload may change it. */
+  readonly perMs: number;
+  /** So many milliseconds' worth is done at once. */
+  readonly atOnceMs: number;
+  readonly pools: readonly Pool[];
+  /** What comes behind has too much of a client waiting already. */
+  readonly isCrowded: (client: string) => boolean;
+}
+
 /** That of one client. */
 export class Share {
   private readonly shares: Shares;
-  private readonly pools: readonly Pool[];
+  private readonly kind: Kind;
+  private readonly client: string;
   private readonly tasks: Waiting[] = [];
   private debt = 0;
   private atMs = -Infinity;
   /** Work that waits, as far as that is known. */
   private waiting = 0;
 
-  constructor(shares: Shares, pools: readonly Pool[]) {
+  constructor(shares: Shares, kind: Kind, client: string) {
     this.shares = shares;
-    this.pools = pools;
+    this.kind = kind;
+    this.client = client;
   }
 
   /** Whether something new may be done now. */
@@ -87,21 +113,28 @@ export class Share {
 
   /** Whether what waits may go on. */
   get mayRun(): boolean {
-    const { nowMs, perMs } = this.shares;
+    const { nowMs } = this.shares;
+    const { perMs, atOnceMs, pools, isCrowded } = this.kind;
     return (
-      this.debtAt(nowMs) < perMs * AT_ONCE_MS &&
-      this.pools.every((pool) => pool.hasRoom(nowMs, perMs))
+      this.debtAt(nowMs) < perMs * atOnceMs &&
+      pools.every((pool) => pool.hasRoom(nowMs, perMs)) &&
+      !isCrowded(this.client)
     );
   }
 
   /** A second's worth waits, or is owed. */
   get isOver(): boolean {
-    return this.debtAt(this.shares.nowMs) + this.waiting >= this.shares.perMs * 1_000;
+    return this.debtAt(this.shares.nowMs) + this.waiting >= this.kind.perMs * 1_000;
   }
 
   /** So much was done already that it is not paid off for long: what costs before it can wait is refused. */
   get isDeep(): boolean {
-    return this.debtAt(this.shares.nowMs) >= this.shares.perMs * DEEP_MS;
+    return this.debtAt(this.shares.nowMs) >= this.kind.perMs * DEEP_MS;
+  }
+
+  /** So much waits, whatever was done already, that what comes on top is refused. */
+  get isFull(): boolean {
+    return this.waiting >= this.kind.perMs * FULL_MS;
   }
 
   get hasTasks(): boolean {
@@ -115,7 +148,7 @@ export class Share {
   spend(work: number): void {
     const { nowMs } = this.shares;
     this.debt = this.debtAt(nowMs) + work;
-    for (const pool of this.pools) pool.spend(work, nowMs);
+    for (const pool of this.kind.pools) pool.spend(work, nowMs);
   }
 
   /** More work waits, or (below 0) less. */
@@ -147,12 +180,21 @@ export class Share {
       return true;
     }
     if (this.isOver) return Promise.resolve(false);
+    return this.line(work).then(() => true);
+  }
+
+  /** Resolves when it has its turn, however much waits: where that is bounded in another way. */
+  line(work: number): Promise<void> {
+    if (this.isFree) {
+      this.spend(work);
+      return Promise.resolve();
+    }
     this.owe(work);
     return new Promise((resolve) => {
       const step = (): boolean => {
         this.owe(-work);
         this.spend(work);
-        resolve(true);
+        resolve();
         return false;
       };
       this.wait({ step });
@@ -160,46 +202,69 @@ export class Share {
   }
 
   private debtAt(nowMs: number): number {
-    this.debt = Math.max(0, this.debt - (nowMs - this.atMs) * this.shares.perMs);
+    this.debt = Math.max(0, this.debt - (nowMs - this.atMs) * this.kind.perMs);
     this.atMs = nowMs;
     return this.debt;
   }
 }
 
 export class Shares {
-  private readonly limits: ShareLimits;
   private readonly clock: Clock;
-  private readonly all = new Pool(ALL);
-  private readonly strangersPool = new Pool(STRANGERS);
   private readonly keys = new Map<string, Share>();
   private readonly strangers = new Map<string, Share>();
+  private readonly sources = {
+    keys: new Map<string, Share>(),
+    strangers: new Map<string, Share>(),
+  };
+  private readonly ofKeys: Kind;
+  private readonly ofStrangers: Kind;
+  private readonly ofSources: Kind;
   private many = CLIENTS_MANY;
   /** Those with something that waits; the next one first. */
   private round: Share[] = [];
   private timer: Timer | undefined;
 
-  constructor(limits: ShareLimits, clock: Clock) {
-    this.limits = limits;
+  /** @param isCrowded whether so much of a source waits for its turn that no more is to be read of it */
+  constructor(limits: ShareLimits, clock: Clock, isCrowded: Kind['isCrowded'] = () => false) {
     this.clock = clock;
+    const all = new Pool(ALL);
+    const asked = (...pools: Pool[]): Kind => ({
+      get perMs() {
+        return limits.workPerSecond / 1_000;
+      },
+      atOnceMs: AT_ONCE_MS,
+      pools,
+      isCrowded: () => false,
+    });
+    this.ofKeys = asked(all);
+    this.ofStrangers = asked(all, new Pool(STRANGERS));
+    this.ofSources = {
+      get perMs() {
+        return limits.publishWorkPerSecond / 1_000;
+      },
+      atOnceMs: SOURCE_AT_ONCE_MS,
+      pools: [new Pool(SOURCES, AT_ONCE_MS)],
+      isCrowded,
+    };
   }
 
   get nowMs(): number {
     return this.clock.monotonicMs();
   }
 
-  /** What one client may take of a millisecond. */
-  get perMs(): number {
-    return this.limits.workPerSecond / 1_000;
-  }
-
   ofKey(name: string): Share {
-    return this.keys.get(name) ?? this.made(this.keys, name, [this.all]);
+    return this.keys.get(name) ?? this.made(this.keys, name, this.ofKeys);
   }
 
   /** @param client an address, or a network */
   ofStranger(client: string): Share {
-    const pools = [this.all, this.strangersPool];
-    return this.strangers.get(client) ?? this.made(this.strangers, client, pools);
+    return this.strangers.get(client) ?? this.made(this.strangers, client, this.ofStrangers);
+  }
+
+  /** Of what a client sends that may publish or trade. @param key null of one that has shown none */
+  ofSource(key: string | null, client: string): Share {
+    const map = key === null ? this.sources.strangers : this.sources.keys;
+    return map.get(client) ?? this.made(map, client, this.ofSources);
   }
 
   /** For `Share` only: it waits for its turn. */
@@ -228,12 +293,12 @@ export class Shares {
     if (this.round.length > 0) this.timer ??= this.later();
   }
 
-  private made(map: Map<string, Share>, name: string, pools: readonly Pool[]): Share {
+  private made(map: Map<string, Share>, name: string, kind: Kind): Share {
     if (map.size >= this.many) {
       for (const [other, share] of map) if (share.isIdle) map.delete(other);
       this.many = Math.max(CLIENTS_MANY, map.size * 2);
     }
-    const share = new Share(this, pools);
+    const share = new Share(this, kind, name);
     map.set(name, share);
     return share;
   }

@@ -91,6 +91,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     const { session, source } = hub.enter(ws, this.form);
     this.phase = { is: 'open', session, source };
     this.ordered.meter = session.meter;
+    this.intake.open(ws, session.meter);
     this.name = session.name;
     this.address = ws.remoteAddress ?? ''; // whoever is gone by then has none
     if (hub.connections.hasFlooded(this.address)) this.intake.suspect();
@@ -111,10 +112,14 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       this.end(ws, 'frame-too-large');
       return;
     }
-    if (!this.intake.frame(bytes)) return;
+    this.intake.frame(data, bytes);
+  }
+
+  /** For the intake only. */
+  read(data: string | Uint8Array): readonly (Message | Fault)[] {
     const items = readFrame(data, this.form, this.scalesOf);
     this.counts.messages(items.length);
-    this.intake.take(items);
+    return items;
   }
 
   /** For the intake only. */
@@ -130,11 +135,6 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   /** For the intake only: what a source defines is known to what it sends behind it, also before its turn. */
   foresee(asked: Asked): void {
     if ('type' in asked && asked.type === 'publish') this.offers.add(asked);
-  }
-
-  /** For the intake only. */
-  get mayPublish(): boolean {
-    return this.principal.roles.has('publish');
   }
 
   /** For the intake only: who does not heed refusals is asked to come back later. */
@@ -158,8 +158,8 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private leave(detail: { readonly code: number; readonly reason?: CloseReason }): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
-    this.phase = { is: 'closed' };
     this.intake.clear();
+    this.phase = { is: 'closed' };
     this.hub.leave(session, source);
     this.hub.connections.delete(session.name);
     this.hub.counts.closed(detail.code);

@@ -147,6 +147,8 @@ const TAKING_LEAST = 0.1;
 const FADING = 0.95;
 /** A client of whom so small a part of what may wait waits is not refused for what others bring. */
 const MODEST_PART = 64;
+/** Of what may wait in all, when of one client so much does it is crowded. */
+const CROWDED_PART = 1 / 4;
 
 /** What a turn took. */
 interface Taken {
@@ -272,6 +274,12 @@ export class Sequencer {
     };
     this.waiting.push(new Submission({ ...parts, act }));
     this.askForTurn();
+  }
+
+  /** So much of a client waits that it is better not to bring in more: where it is refused, it is at once. */
+  isCrowded(client: LaneKey): boolean {
+    const waiting = this.waitingOf.get(client) ?? 0;
+    return waiting >= this.options.waitingEventsMax * CROWDED_PART && this.refusal() === undefined;
   }
 
   /** Whether anything of a source waits for its turn. */

@@ -146,6 +146,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   sessionsForKeysPercent: 'test/gateway/strangers.test.ts',
   controlFramesPerSecond: 'test/gateway/control-frames.test.ts',
   workPerSecond: 'test/gateway/reopening.test.ts',
+  publishWorkPerSecond: 'publisher.test.ts',
   levelsMax: 'test/market/levels.test.ts',
   levelsPerKeyMax: 'test/market/levels.test.ts',
   pastBlocksMax: 'cuts, and refuses nothing',

@@ -12,6 +12,7 @@ import { PUBLISH_KEY, ServerProcess, testKey, TRADE_KEY } from '../support/taped
 
 const LIMITS: RequestLimits & ShareLimits = {
   workPerSecond: 150_000,
+  publishWorkPerSecond: 500_000,
   requestsPerSecond: 10,
   localRequestsPerSecond: 10,
   waitingRequestsMax: 3,

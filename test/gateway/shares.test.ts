@@ -6,11 +6,13 @@ import { ManualClock, SystemClock } from '../../src/base/clock';
 import { Shares, type Share, type Waiting } from '../../src/gateway/shares';
 
 const PER_MS = 150;
+const SOURCE_PER_MS = 500;
+const LIMITS = { workPerSecond: PER_MS * 1_000, publishWorkPerSecond: SOURCE_PER_MS * 1_000 };
 const MS = 1_000_000; // in nanoseconds
 
 function make() {
   const clock = new ManualClock();
-  return { clock, shares: new Shares({ workPerSecond: PER_MS * 1_000 }, clock) };
+  return { clock, shares: new Shares(LIMITS, clock) };
 }
 
 /** Work in pieces, each noted by its name. */
@@ -94,7 +96,7 @@ test('a heavy piece of one keeps the others waiting for that millisecond alone',
 });
 
 test('what waits has its turn by client, and by connection of a client', async () => {
-  const shares = new Shares({ workPerSecond: PER_MS * 1_000 }, new SystemClock());
+  const shares = new Shares(LIMITS, new SystemClock());
   const done: string[] = [];
   const [busy, modest] = [shares.ofKey('busy'), shares.ofKey('modest')];
   const heavy = Array.from({ length: 20 }, (_, i) => new Job(`b${i}`, 50, done));
@@ -110,7 +112,7 @@ test('what waits has its turn by client, and by connection of a client', async (
 });
 
 test('a request waits for its turn, and is refused behind a second of others', async () => {
-  const shares = new Shares({ workPerSecond: PER_MS * 1_000 }, new SystemClock());
+  const shares = new Shares(LIMITS, new SystemClock());
   const share = shares.ofKey('desk');
   expect(share.turn(1_000)).toBe(true);
   share.spend(PER_MS * 20);

@@ -15,7 +15,10 @@ const numbers = (from: number, to: number): number[] =>
 const COST = 6;
 
 function share() {
-  return new Shares({ workPerSecond: 100_000 }, new SystemClock()).ofKey('desk');
+  return new Shares(
+    { workPerSecond: 100_000, publishWorkPerSecond: 100_000 },
+    new SystemClock(),
+  ).ofKey('desk');
 }
 
 function sliced(costOf: (item: number) => number = () => COST) {

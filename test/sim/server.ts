@@ -184,13 +184,13 @@ export class SimServer {
       scalesOf: broadcaster.encoders.scalesOf,
       keys: new Keyring({ anonymousRoles: ['read'], origins: [], now: () => clock.now().seconds }),
       connections: this.connections,
-      shares: new Shares({ workPerSecond: 1e9 }, clock), // nobody waits for a timer
+      shares: new Shares({ workPerSecond: 1e9, publishWorkPerSecond: 1e9 }, clock), // nobody waits for a timer
       topicsIn: (names) => names.length,
       sentBytes: () => broadcaster.encoders.own.bytes,
       counts: new StreamCounts(),
       orders: {} as OrderStage, // nobody orders here
       clock,
-      limits: { ...settings({}).limits, messagesPerSecond: 1e9, bytesPerSecond: 1e12, workPerSecond: 1e9,  frameBytesMax: 1_000_000 }, // prettier-ignore
+      limits: { ...settings({}).limits, messagesPerSecond: 1e9, bytesPerSecond: 1e12, workPerSecond: 1e9, frameBytesMax: 1_000_000 }, // prettier-ignore
       welcomeLimits: () => namedLimits({ frameBytesMax: 1_000_000, topicsMax: 1_000, heartbeatMs: 1_000 }), // prettier-ignore
       lastSeq: () => broadcaster.lastSeq,
       enter: (socket, form) => {

@@ -1,0 +1,119 @@
+/**
+ * Held frames: what a connection that may publish or trade has sent and that is not read yet, since its client
+ * has used its share (shares.ts). As long as anything is held, the socket is not read, so that who sends too much
+ * feels it by its line: nothing of it is lost, and its answers come later.
+ *
+ * Bounded: by what Bun had read of the socket before it stopped, by the bytes that a client may hold, and by the
+ * work that may wait of a client.
+ */
+
+import type { Meter } from '../base/byte-account';
+import { PIECE, type Share, type Waiting } from './shares';
+
+/** Work in microseconds: of a frame and each of its bytes, with what becomes of them, and of each event. */
+export const SOURCE_WORK = { frame: 8, byte: 0.015, event: 2 } as const;
+/** What a frame takes in memory beside its bytes. */
+const FRAME_BYTES = 256;
+/** A connection for which no more than this waits is not refused for what others of its client send. */
+const MODEST = 16;
+
+type Data = string | Uint8Array;
+
+/** A socket as far as it matters here. */
+export interface Pausable {
+  pause(): void;
+  resume(): void;
+}
+
+interface Frame {
+  readonly data: Data;
+  readonly bytes: number;
+}
+
+export class HeldFrames implements Waiting {
+  private readonly shareOf: () => Share;
+  private readonly handle: (data: Data) => void;
+  private socket: Pausable | undefined;
+  private meter: Meter | undefined;
+  private frames: Frame[] = [];
+  private done = 0;
+  /** In which it waits. */
+  private share: Share | undefined;
+
+  /** @param shareOf that of its client as it is now @param handle reads a frame, and handles what is in it */
+  constructor(shareOf: () => Share, handle: (data: Data) => void) {
+    this.shareOf = shareOf;
+    this.handle = handle;
+  }
+
+  /** @param meter counts what is held */
+  open(socket: Pausable, meter: Meter): void {
+    this.socket = socket;
+    this.meter = meter;
+  }
+
+  /** Reads it, now or in its turn. @returns why it is refused */
+  take(data: Data, bytes: number): 'crowded' | 'no-room' | undefined {
+    if (this.share === undefined) {
+      const share = this.shareOf();
+      if (share.isFree) {
+        this.read({ data, bytes }, share);
+        return undefined;
+      }
+      this.share = share;
+      share.wait(this);
+      this.socket?.pause();
+    } else if (this.share.isFull && this.waiting >= MODEST) {
+      return 'crowded';
+    }
+    if (this.meter?.take('publishes', bytes + FRAME_BYTES) !== true) return 'no-room';
+    this.share.owe(workOf(bytes));
+    this.frames.push({ data, bytes });
+    return undefined;
+  }
+
+  get isHolding(): boolean {
+    return this.share !== undefined;
+  }
+
+  step(share: Share): boolean {
+    for (let spent = 0; spent < PIECE && this.waiting > 0 && share.mayRun;) {
+      const frame = this.frames[this.done++]!;
+      this.release(frame, share);
+      spent += workOf(frame.bytes);
+      this.read(frame, share);
+    }
+    if (this.waiting > 0) return true;
+    this.clear();
+    return false;
+  }
+
+  /** Forgets what is held. */
+  clear(): void {
+    const { share } = this;
+    if (share === undefined) return;
+    for (const frame of this.frames.slice(this.done)) this.release(frame, share);
+    this.frames = [];
+    this.done = 0;
+    this.share = undefined;
+    this.socket?.resume();
+  }
+
+  private get waiting(): number {
+    return this.frames.length - this.done;
+  }
+
+  private release({ bytes }: Frame, share: Share): void {
+    share.owe(-workOf(bytes));
+    this.meter?.add('publishes', -bytes - FRAME_BYTES);
+  }
+
+  private read({ data, bytes }: Frame, share: Share): void {
+    share.spend(workOf(bytes));
+    this.handle(data);
+  }
+}
+
+function workOf(bytes: number): number {
+  return SOURCE_WORK.frame + bytes * SOURCE_WORK.byte;
+}
