@@ -101,6 +101,8 @@ interface Cycle {
   readonly beganMs: number;
   /** Things that were to be captured when it began. */
   readonly things: number;
+  /** Until its end a crash loses more than the queue. */
+  readonly isUrgent: boolean;
   bytes: number;
 }
 
@@ -171,13 +173,16 @@ export class Checkpoints {
     if (isCheap || this.events >= latest) this.begin();
   }
 
-  /** Captures what has changed, unless that is being done. */
-  begin(): void {
+  /**
+   * Captures what has changed, unless that is being done.
+   * @param isUrgent as fast as the loop and the writer permit
+   */
+  begin(isUrgent = false): void {
     const { source } = this;
     if (source === undefined || this.cycle !== undefined || !this.port.isWhole()) return;
     if (!source.isChanged && this.events === 0) return;
     source.begin();
-    this.cycle = { from: this.port.at(), beganMs: this.clock.monotonicMs(), things: source.left, bytes: 0 }; // prettier-ignore
+    this.cycle = { from: this.port.at(), beganMs: this.clock.monotonicMs(), things: source.left, isUrgent, bytes: 0 }; // prettier-ignore
     this.tail += this.events;
     this.events = 0;
     this.bytes = 0;
@@ -242,7 +247,8 @@ export class Checkpoints {
   }
 
   /** Whether more of the records that a cycle may take have come than of its things are captured. */
-  private isBehind({ things }: Cycle): boolean {
+  private isBehind({ things, isUrgent }: Cycle): boolean {
+    if (isUrgent) return true;
     const share = things === 0 ? 1 : 1 - this.source!.left / things;
     return this.events > this.options.everyEvents * (LEAD + share * (1 - 2 * LEAD));
   }

@@ -378,7 +378,7 @@ export class SqliteJournal implements Journal {
     if (this.waitingBytes > this.options.queueBytesMax / 2) return;
     this.noteHole(hole);
     this.send();
-    this.checkpoints.begin();
+    this.checkpoints.begin(true);
     this.notices.onHole?.({ type: 'gap', from: hole.from, to: this.lastSeq, reason: 'disk' });
   }
 

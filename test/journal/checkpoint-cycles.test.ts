@@ -32,6 +32,8 @@ const SYMBOLS = ['A', 'B', 'C', 'D', 'E', 'F'];
 class Feeds {
   readonly recorder: Recorder;
   readonly damage: string[] = [];
+  /** Before the newest slice that was asked for. */
+  pauseMs = -1;
   private readonly pending: (() => void)[] = [];
   private readonly sources: readonly FakeSource[];
   private readonly sent = new Map<FakeSource, number>();
@@ -42,7 +44,13 @@ class Feeds {
     this.random = random;
     this.sources = SYMBOLS.map((symbol) => new FakeSource(random, symbol));
     const hooks: RecorderHooks = {
-      slices: { ms: 0, schedule: (run) => void this.pending.push(run) },
+      slices: {
+        ms: 0,
+        schedule: (run, pauseMs) => {
+          this.pauseMs = pauseMs;
+          this.pending.push(run);
+        },
+      },
       onDamage: (message) => void this.damage.push(message),
     };
     const config = testConfig(directory, { checkpointEveryEvents: 50, ...more });
@@ -170,6 +178,7 @@ describe('records that were given up', () => {
     feeds.say(20);
     void journal.flush();
     journal.checkpoints.begin();
+    expect(feeds.pauseMs).toBeGreaterThan(0);
     feeds.capture(100);
     let before = feeds.state;
     while (journal.status().state === 'ok') {
@@ -188,6 +197,7 @@ describe('records that were given up', () => {
   test('are told by a gap and the pieces behind it', async () => {
     const directory = scratch.fresh();
     const { feeds, from } = withHole(directory);
+    expect(feeds.pauseMs).toBe(0); // it is urgent
     feeds.capture(100);
     expect(feeds.checkpoints).toBe(2);
     feeds.say(5);

@@ -21,7 +21,7 @@ class BusyMarket {
   longestMs = 0;
   readonly checkpoints: Checkpoints;
   private readonly clock = new ManualClock(at(0));
-  private seq = 0;
+  seq = 0;
   private left = 0;
   /** When the next slice is, in records. */
   private due: { readonly at: number; readonly run: () => void } | undefined;
@@ -96,4 +96,19 @@ test('a cycle that is in time takes short slices with pauses between them', () =
   market.run(100_000);
   expect(market.checkpoints.figures().cycles).toBeGreaterThan(4);
   expect(market.longestMs).toBeLessThanOrEqual(1 + PIECE_MS);
+});
+
+test('behind records that were given up a cycle takes no pauses, however few records there are', () => {
+  const took = (isUrgent: boolean): number => {
+    const market = new BusyMarket(10);
+    market.run(1_000);
+    const { seq } = market;
+    market.checkpoints.begin(isUrgent);
+    while (market.checkpoints.figures().cycles === 0) market.run(10);
+    expect(market.longestMs).toBeLessThanOrEqual(2 + PIECE_MS);
+    return market.seq - seq;
+  };
+  // 100 slices with four turns between two, or 50 in as many turns.
+  expect(took(false)).toBeGreaterThan(3_000);
+  expect(took(true)).toBeLessThan(700);
 });
