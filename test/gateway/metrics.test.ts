@@ -1,9 +1,10 @@
 /** Metrics: what they make of what the stages tell, and those of a real server. */
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, spyOn, test } from 'bun:test';
 
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import v8 from 'node:v8';
 
 import { Durations } from '../../src/base/durations';
 import { Metrics, type JournalFigures, type MetricSources } from '../../src/gateway/metrics';
@@ -84,6 +85,15 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
     ...more,
   };
 }
+
+test('to be made they do not go through the heap, which takes a start with a large market near a second', async () => {
+  const asked = spyOn(v8, 'getHeapSpaceStatistics');
+  const text = await new Metrics(sources()).text();
+  expect(asked).not.toHaveBeenCalled();
+  asked.mockRestore();
+  expect(text).toContain('nodejs_heap_size_used_bytes');
+  expect(text).not.toContain('heap_space');
+});
 
 describe('metrics', () => {
   test('tell what the stages tell at that time', async () => {
