@@ -13,7 +13,14 @@ import type { Config, ConfiguredInstrument } from './config';
 import { unwritable, type Cause } from './journal/causes';
 import { JournalDamage } from './journal/checked-rows';
 import type { Slices } from './journal/checkpoints';
-import type { Durability, GapNote, JournalWarning, PastEpoch, Recovered } from './journal/journal';
+import type {
+  Durability,
+  GapNote,
+  JournalWarning,
+  PastEpoch,
+  Recovered,
+  TailGap,
+} from './journal/journal';
 import { openJournal, type OpenedJournal } from './journal/opening';
 import { SnapshotPolicy, type SnapshotOptions } from './journal/snapshot-policy';
 import type { SqliteJournal } from './journal/sqlite-journal';
@@ -43,10 +50,10 @@ export interface Recorder {
   close(): void;
 }
 
-/** Takes every event on before the journal has it; at a start those of the tail, as they pass. */
+/** Takes every event on before the journal has it; at a start those of the tail. */
 export interface RecentEvents {
+  /** @param events places that follow each other, above those before */
   accept(events: readonly BatchEvent[]): void;
-  tap(events: Iterable<BatchEvent>): Iterable<BatchEvent>;
   /** Forgets what it took: the tail is read again. */
   clear(): void;
   /** Places up to this one are missing. */
@@ -216,15 +223,12 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
     const { journal, recovered } = opened;
     const market = new Market({ ...config.limits, timeLimits: timeLimitsOf(config), account: hooks.account }); // prettier-ignore
     const statistics = new Statistics(config.market.sessionBoundary);
-    const tail = new Tail(recovered, hooks);
+    const tail = new Tail(recovered, statistics, hooks);
     try {
       const { saved } = recovered;
       const whole = saved === null || saved.whole === null ? null : readCheckpoint(saved.whole);
       statistics.restore(whole?.statistics ?? {});
-      const events = statistics.tap(tail.events());
-      market.restore(whole ?? saved, hooks.recent?.tap(events) ?? events, (...of) =>
-        statistics.restoreAt(...of),
-      );
+      market.restore(whole ?? saved, tail.events(), (...of) => statistics.restoreAt(...of));
       if (recovered.missingTo !== null) hooks.recent?.gap(recovered.missingTo);
       const recovery = { ms: clock.monotonicMs() - beganMs, records: tail.records };
       return { journal, recovered, market, statistics, recovery };
@@ -302,43 +306,55 @@ function throwFault(fault: StartFault): never {
 /** Events between two tellings. */
 const PROGRESS_EVENTS = 50_000;
 
-/** The events behind the checkpoint as they are read once. */
+/** The events behind the checkpoint as they are read once, by the market, and by what else follows from them. */
 class Tail {
   private readonly recovered: Recovered;
+  private readonly statistics: Statistics;
   private readonly hooks: RecorderHooks;
   private seq: number;
   /** Read so far. */
   records = 0;
 
-  constructor(recovered: Recovered, hooks: RecorderHooks) {
+  constructor(recovered: Recovered, statistics: Statistics, hooks: RecorderHooks) {
     this.recovered = recovered;
+    this.statistics = statistics;
     this.hooks = hooks;
     this.seq = recovered.saved?.from ?? 0;
   }
 
   /** @throws JournalDamage when a place between them is empty and in no gap */
   *events(): Iterable<BatchEvent> {
-    const { tail, saved, lastSeq } = this.recovered;
-    for (const item of tail) {
-      if (item.type === 'gap') {
-        // The market went on while nothing was recorded: only a checkpoint behind it knows the state,
-        // and since this gap is read, none behind it is sound.
-        if (!item.isContinued) {
-          throw new JournalDamage(this.seq, `the state behind record ${item.to} is not known`);
-        }
-        this.seq = Math.max(this.seq, item.to);
-        this.hooks.recent?.gap(item.to);
+    for (const item of this.recovered.tail) {
+      if ('type' in item) {
+        this.skip(item);
         continue;
       }
-      if (item.seq !== this.seq + 1) {
-        throw new JournalDamage(this.seq, `record ${this.seq + 1} is missing`);
+      for (const { seq } of item) {
+        if (seq !== this.seq + 1) throw new JournalDamage(this.seq, `record ${this.seq + 1} is missing`); // prettier-ignore
+        this.seq = seq;
       }
-      this.seq = item.seq;
-      yield item;
-      if (++this.records % PROGRESS_EVENTS === 0) {
-        const { records } = this;
-        this.hooks.onProgress?.({ what: 'recovered', records, of: lastSeq - (saved?.from ?? 0) });
-      }
+      this.statistics.recover(item);
+      this.hooks.recent?.accept(item);
+      for (const event of item) yield event;
+      this.count(item.length);
     }
+    this.statistics.recovered();
+  }
+
+  private skip({ to, isContinued }: TailGap): void {
+    // The market went on while nothing was recorded: only a checkpoint behind it knows the state,
+    // and since this gap is read, none behind it is sound.
+    if (!isContinued) throw new JournalDamage(this.seq, `the state behind record ${to} is not known`); // prettier-ignore
+    this.seq = Math.max(this.seq, to);
+    this.hooks.recent?.gap(to);
+  }
+
+  private count(events: number): void {
+    const { saved, lastSeq } = this.recovered;
+    const before = this.records;
+    this.records += events;
+    if (Math.floor(before / PROGRESS_EVENTS) === Math.floor(this.records / PROGRESS_EVENTS)) return;
+    const of = lastSeq - (saved?.from ?? 0);
+    this.hooks.onProgress?.({ what: 'recovered', records: this.records, of });
   }
 }

@@ -34,12 +34,15 @@ export class Statistics {
     for (const event of events) this.take(event);
   }
 
-  /** The events as they are, each taken on as it passes, unless what was restored has it. */
-  *tap(events: Iterable<BatchEvent>): Iterable<BatchEvent> {
+  /** Takes events of a tail on, but for what was restored with their effect. */
+  recover(events: readonly BatchEvent[]): void {
     for (const event of events) {
-      if (event.seq > (this.since.get(event.symbol) ?? 0)) this.take(event);
-      yield event;
+      if (event.type === 'trade' && event.seq > (this.since.get(event.symbol) ?? 0)) this.take(event); // prettier-ignore
     }
+  }
+
+  /** The tail is over. */
+  recovered(): void {
     this.since.clear();
   }
 

@@ -31,8 +31,6 @@ export interface TimeRange {
 
 /** Of each instrument so many trades at least, however many instruments there are. */
 const SHARE_MIN = 10;
-/** Events of one tail are taken on so many at a time. */
-const RUN_EVENTS = 1_000;
 /** No time lies behind it. */
 const LAST_TIME = new Nanos(0x7fff_ffff, 0xffff_ffff);
 
@@ -94,22 +92,6 @@ export class Memtable {
     this.gapSeq = 0;
     this.instruments.clear();
     this.lastRecent = undefined;
-  }
-
-  /** The events as they are, each taken on as it passes. */
-  *tap(events: Iterable<BatchEvent>): Iterable<BatchEvent> {
-    let run: BatchEvent[] = [];
-    for (const event of events) {
-      // A gap parts runs: in one, places follow each other.
-      const isNext = run.length === 0 || event.seq === run.at(-1)!.seq + 1;
-      if (!isNext || run.length === RUN_EVENTS) {
-        this.accept(run);
-        run = [];
-      }
-      run.push(event);
-      yield event;
-    }
-    this.accept(run);
   }
 
   /**

@@ -203,8 +203,8 @@ export interface Recovered {
   readonly missingTo: number | null;
   /** The newest sound checkpoint; null when there is none. */
   readonly saved: SavedState | null;
-  /** The events behind `saved.from`, in order, and the gaps between them. Read it once. */
-  readonly tail: Iterable<BatchEvent | TailGap>;
+  /** The events behind `saved.from`, in order, as many at once as a block has, and the gaps between them. Read it once. */
+  readonly tail: Iterable<readonly BatchEvent[] | TailGap>;
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
   readonly warnings: readonly JournalWarning[];
 }

@@ -267,25 +267,31 @@ function* readTail(
   db: Database,
   afterId: number,
   symbols: ReadonlyMap<number, string>,
-): Iterable<BatchEvent | TailGap> {
+): Iterable<readonly BatchEvent[] | TailGap> {
   let gaps: GapNote[] = [];
   for (const rows of checkedRows(db, afterId)) {
+    let events: BatchEvent[] = [];
     for (const row of rows) {
-      const seq = seqOf(row.id);
-      if (row.kind === KIND.gap) {
-        gaps.push({ type: 'gap', from: row.ref ?? 0, to: seq, reason: row.text as GapReason });
-      } else if (row.kind === KIND.epoch) {
+      const { kind } = row;
+      if (kind === KIND.gap) {
+        if (events.length > 0) yield events;
+        events = [];
+        gaps.push({ type: 'gap', from: row.ref ?? 0, to: seqOf(row.id), reason: row.text as GapReason }); // prettier-ignore
+      } else if (kind === KIND.epoch) {
         if (row.id % SLOTS !== SLOT.opened) continue;
         for (const gap of gaps) yield { ...gap, isContinued: gap.reason !== 'disk' };
         gaps = [];
-      } else if (row.kind !== KIND.checkpoint) {
-        for (const gap of gaps) yield { ...gap, isContinued: false };
-        gaps = [];
+      } else if (kind !== KIND.checkpoint) {
+        if (gaps.length > 0) {
+          for (const gap of gaps) yield { ...gap, isContinued: false };
+          gaps = [];
+        }
         const event = rowToEvent(row, symbols.get(row.instrument) ?? '');
-        if (event === undefined) throw new Error(`record ${seq} does not read`);
-        yield event;
+        if (event === undefined) throw new Error(`record ${seqOf(row.id)} does not read`);
+        events.push(event);
       }
     }
+    if (events.length > 0) yield events;
   }
   // The epoch that begins now is behind them.
   for (const gap of gaps) yield { ...gap, isContinued: gap.reason !== 'disk' };

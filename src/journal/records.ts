@@ -3,7 +3,15 @@
 import { decodeLevels } from '../../protocol/layout';
 import { BOOK_FORMS, INSTRUMENT_STATES, SIDES } from '../../protocol/messages';
 import type { Bbo, Instrument, Status, Trade } from '../../protocol/messages';
-import type { BatchEvent, Command } from '../../protocol/records';
+import type {
+  BatchEvent,
+  Command,
+  RecordedBbo,
+  RecordedBook,
+  RecordedTick,
+  RecordedTrade,
+  Snapshot,
+} from '../../protocol/records';
 import { sumOfHalves } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
 import { FLAG, KIND, seqOf } from './schema';
@@ -82,65 +90,72 @@ export function orderTimeOf(
   return orderedAt(r).asOf ?? new Nanos(r.event_hi, r.event_lo);
 }
 
+/** With its order time, where that is not its event time; few events have one. */
+function ordered<E extends { readonly asOf?: Nanos }>(r: RecordRow, event: E): E {
+  return r.as_of_hi === null ? event : { ...event, ...orderedAt(r) };
+}
+
 /** The event of a row; undefined when the row is not one that was ever written. */
 export function rowToEvent(r: RecordRow, symbol: string): BatchEvent | undefined {
-  const opening = {
-    symbol,
-    seq: seqOf(r.id),
-    prevSeq: r.prev_seq,
-    eventTime: new Nanos(r.event_hi, r.event_lo),
-    receiveTime: new Nanos(r.receive_hi, r.receive_lo),
-  };
+  const seq = seqOf(r.id);
+  const prevSeq = r.prev_seq;
+  const eventTime = new Nanos(r.event_hi, r.event_lo);
+  const receiveTime = new Nanos(r.receive_hi, r.receive_lo);
   switch (r.kind) {
     case KIND.trade: {
-      const trade = rowToTrade(r, symbol);
+      const trade: RecordedTrade | undefined = rowToTrade(r, symbol);
       if (trade === undefined || r.source_seq === null) return trade;
-      return { ...trade, sourceSeq: r.source_seq };
+      return Object.assign(trade, { sourceSeq: r.source_seq });
     }
     case KIND.tick:
       if (r.price === null || r.quantity === null || r.volume === null) return undefined;
-      return {
+      return ordered<RecordedTick>(r, {
         type: 'tick',
-        ...opening,
+        symbol,
+        seq,
+        prevSeq,
+        eventTime,
+        receiveTime,
         last: r.price,
         bid: r.bid,
         ask: r.ask,
         quantity: r.quantity,
         volume: sumOfHalves(r.volume_high ?? 0, r.volume),
         count: 1,
-        ...orderedAt(r),
-      };
+      });
     case KIND.bbo:
-      return {
+      return ordered<RecordedBbo>(r, {
         type: 'bbo',
-        ...opening,
+        symbol,
+        seq,
+        prevSeq,
+        eventTime,
+        receiveTime,
         bid: r.bid,
         bidQuantity: r.bid_quantity ?? 0,
         ask: r.ask,
         askQuantity: r.ask_quantity ?? 0,
         count: 1,
         mark: markOf(r.flags),
-        ...orderedAt(r),
-      };
+      });
     case KIND.book: {
       const levels = r.levels === null ? undefined : decodeLevels(r.levels);
       const form = BOOK_FORMS[r.side ?? -1];
       if (levels === undefined || form === undefined) return undefined;
+      const { bids, asks } = levels;
       const mark = markOf(r.flags);
-      const at = orderedAt(r);
-      return { type: 'book', ...opening, form, ...levels, crc: r.ref, count: 1, mark, ...at };
+      return ordered<RecordedBook>(r, { type: 'book', symbol, seq, prevSeq, eventTime, receiveTime, form, bids, asks, crc: r.ref, count: 1, mark }); // prettier-ignore
     }
     case KIND.snapshot: {
       const levels = r.levels === null ? undefined : decodeLevels(r.levels);
       if (levels === undefined || r.ref === null) return undefined;
-      const { symbol: of, seq, eventTime, receiveTime } = opening;
-      const times = { eventTime, receiveTime, ...orderedAt(r) };
-      return { type: 'snapshot', symbol: of, seq, ...times, ...levels, crc: r.ref };
+      const { bids, asks } = levels;
+      return ordered<Snapshot>(r, { type: 'snapshot', symbol, seq, eventTime, receiveTime, bids, asks, crc: r.ref }); // prettier-ignore
     }
     case KIND.status:
-      return rowToStatus(r, opening);
+      return rowToStatus(r, { symbol, seq, prevSeq, eventTime, receiveTime });
     case KIND.command:
-      return rowToCommand(r, opening);
+      return rowToCommand(r, { symbol, seq, eventTime, receiveTime });
     case KIND.instrument:
       return r.text === null ? undefined : parseDefinition(r.text);
     default:

@@ -172,7 +172,7 @@ describe('an orderly end', () => {
       'journal.sqlite',
     ]);
     const again = opened(directory);
-    expect([savedText(again.recovered.saved), [...again.recovered.tail]]).toEqual([
+    expect([savedText(again.recovered.saved), [...again.recovered.tail].flat()]).toEqual([
       'the state',
       [],
     ]);
@@ -219,7 +219,7 @@ describe('checkpoints', () => {
     const o = opened(directory);
     const result: [string | undefined, number[]] = [
       savedText(o.recovered.saved)?.slice(0, 7),
-      [...o.recovered.tail].map((e) => (e.type === 'gap' ? -1 : e.seq)),
+      [...o.recovered.tail].flat().map((e) => (e.type === 'gap' ? -1 : e.seq)),
     ];
     o.journal.close();
     return result;

@@ -90,7 +90,7 @@ function replayed(directory: string): { events: BatchEvent[]; state: string } {
   db.close();
   const opened = openJournal(testConfig(copy).journal, new ManualClock(at(0)));
   if (opened instanceof StartFault) throw new Error(opened.message);
-  const events = [...opened.recovered.tail].filter((item) => item.type !== 'gap');
+  const events = [...opened.recovered.tail].flat().filter((item) => item.type !== 'gap');
   opened.journal.abandon();
   const { recorder } = record(copy);
   const state = stateOf(recorder.market);

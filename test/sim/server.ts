@@ -94,7 +94,7 @@ export class SimServer {
   ): void {
     const kept = tail.filter(({ seq }) => !lost.some(({ from, to }) => from <= seq && seq <= to));
     const first = tail[0]?.seq ?? lastSeq + 1;
-    for (const _ of this.memtable.tap(kept));
+    for (const run of runsOf(kept)) this.memtable.accept(run);
     for (const { to } of lost) if (to >= first) this.memtable.gap(to);
     this.broadcaster.hydrate(newest, lastSeq, statistics);
   }
@@ -219,4 +219,15 @@ export class SimServer {
       note: () => {},
     };
   }
+}
+
+/** Events between gaps: places that follow each other. */
+function runsOf(events: readonly BatchEvent[]): BatchEvent[][] {
+  const runs: BatchEvent[][] = [];
+  for (const event of events) {
+    const run = runs.at(-1);
+    if (run?.at(-1)?.seq === event.seq - 1) run.push(event);
+    else runs.push([event]);
+  }
+  return runs;
 }
