@@ -57,6 +57,7 @@ export class TurnMeter {
   aboveMs = Infinity;
   private readonly nowMs: () => number;
   private isUnderWay = false;
+  private beganMs = 0;
   private detail: Detail = '';
 
   constructor(nowMs: () => number) {
@@ -65,24 +66,22 @@ export class TurnMeter {
 
   /** A turn that settles no promises, or hardly any. Within another one it is a part of that. */
   run<T>(kind: TurnKind, act: () => T, detail: Detail = ''): T {
-    if (this.isUnderWay) return act();
-    const beganMs = this.begin(detail);
+    if (!this.begin(detail)) return act();
     try {
       return act();
     } finally {
-      this.end(kind, beganMs);
+      this.end(kind);
     }
   }
 
   /** A turn with all that follows in promises before the loop goes on. */
   whole<T>(kind: TurnKind, act: () => T, detail: Detail = ''): T {
-    if (this.isUnderWay) return act();
-    const beganMs = this.begin(detail);
+    if (!this.begin(detail)) return act();
     try {
       return act();
     } finally {
       // Ticks come behind all promises that are settled by then, and by what those settle.
-      queueMicrotask(() => process.nextTick(() => this.end(kind, beganMs)));
+      queueMicrotask(() => process.nextTick(() => this.end(kind)));
     }
   }
 
@@ -106,14 +105,26 @@ export class TurnMeter {
     if (this.detail === '') this.detail = detail;
   }
 
-  private begin(detail: Detail): number {
-    this.isUnderWay = true;
-    this.detail = detail;
-    return this.nowMs();
+  /** How long the turn that is under way has taken so far; 0 when none is. */
+  get elapsedMs(): number {
+    return this.isUnderWay ? this.nowMs() - this.beganMs : 0;
   }
 
-  private end(kind: TurnKind, beganMs: number): void {
-    const ms = this.nowMs() - beganMs;
+  /**
+   * Begins a turn, as `run` does, where a function for each would cost more than what is done.
+   * @returns whether it is one, and is to be ended; false: it is a part of another
+   */
+  begin(detail: Detail = ''): boolean {
+    if (this.isUnderWay) return false;
+    this.isUnderWay = true;
+    this.detail = detail;
+    this.beganMs = this.nowMs();
+    return true;
+  }
+
+  /** Ends the turn that was begun. */
+  end(kind: TurnKind): void {
+    const ms = this.nowMs() - this.beganMs;
     this.isUnderWay = false;
     let durations = this.durations.get(kind);
     if (durations === undefined) {

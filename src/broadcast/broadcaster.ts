@@ -151,8 +151,10 @@ export class Broadcaster implements SessionCare {
   }
 
   /** For sessions only. */
-  wake(session: Session): void {
-    this.agenda.soon(session);
+  wake(session: Session, atMs = 0): void {
+    if (atMs === 0) this.agenda.soon(session);
+    else if (atMs < Infinity) this.agenda.at(session, atMs);
+    else this.agenda.never(session);
   }
 
   /** For sessions only. */
@@ -265,9 +267,7 @@ export class Broadcaster implements SessionCare {
     if (!this.sessions.has(session)) return;
     const reason = session.look(this.clock.monotonicMs());
     if (reason !== undefined) return this.end(session, reason);
-    const nextMs = session.nextLookMs;
-    if (nextMs === 0) this.agenda.soon(session);
-    else if (nextMs < Infinity) this.agenda.at(session, nextMs);
+    this.wake(session, session.nextLookMs);
   }
 
   /** What was sent natively and what became of the rest, by kind of topic. */

@@ -35,12 +35,12 @@ const RTT_KEPT_MS = 10_000;
 const ALONE_BYTES = 512;
 
 interface Ping {
-  readonly number: number;
-  readonly atMs: number;
+  number: number;
+  atMs: number;
   /** Sent between the ping before it and this one. */
-  readonly bytes: number;
+  bytes: number;
   /** Under way when it was sent, these included. */
-  readonly ahead: number;
+  ahead: number;
 }
 
 /** How soon the newest pong came. */
@@ -53,7 +53,9 @@ export class Flight {
   /** Under way, of what is counted. */
   bytes = 0;
   private readonly windowBytesMax: number;
-  private pings: Ping[] = [];
+  private readonly pings: Ping[] = [];
+  /** The next one: of a session that has one under way at a time it is always the same. */
+  private spare: Ping = { number: 0, atMs: 0, bytes: 0, ahead: 0 };
   private lastNumber = 0;
   /** Nothing goes before the pong of this one. */
   private heldTo = 0;
@@ -112,7 +114,12 @@ export class Flight {
     if (this.isEmpty) this.progressMs = nowMs;
     this.lastNumber = (this.lastNumber + 1) >>> 0;
     this.bytes += bytes;
-    this.pings.push({ number: this.lastNumber, atMs: nowMs, bytes, ahead: this.bytes });
+    const ping = this.isEmpty ? this.spare : { number: 0, atMs: 0, bytes: 0, ahead: 0 };
+    ping.number = this.lastNumber;
+    ping.atMs = nowMs;
+    ping.bytes = bytes;
+    ping.ahead = this.bytes;
+    this.pings.push(ping);
     return this.lastNumber;
   }
 
@@ -148,12 +155,17 @@ export class Flight {
    */
   pong(number: number | undefined, nowMs: number): Pace | undefined {
     const { pings } = this;
-    const at = number === undefined ? 0 : pings.findIndex((ping) => ping.number === number);
+    let at = 0;
+    let bytes = 0;
+    for (; at < pings.length; at++) {
+      bytes += pings[at]!.bytes;
+      if (number === undefined || pings[at]!.number === number) break;
+    }
     const newest = pings[at];
     if (newest === undefined) return undefined;
-    let bytes = 0;
-    for (let i = 0; i <= at; i++) bytes += pings[i]!.bytes;
-    pings.splice(0, at + 1);
+    if (at === pings.length - 1) pings.length = 0;
+    else pings.splice(0, at + 1);
+    this.spare = newest;
     this.bytes -= bytes;
     this.progressMs = nowMs;
     const rttMs = nowMs - newest.atMs;

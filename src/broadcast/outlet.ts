@@ -6,9 +6,9 @@ import type { Feed } from './feed';
 import { Flight } from './flight';
 import { PingSchedule } from './ping-schedule';
 import {
-  EARLY_SHARE,
   FRAME_BYTES_MAX,
   FRAME_BYTES_MIN,
+  PING_BYTES,
   TEXT_FACTOR,
   WINDOW_BYTES_MAX,
   type SessionLimits,
@@ -66,22 +66,24 @@ export class Outlet {
   }
 
   /**
-   * Writes a heartbeat on the express lane, with a ping that would be due before the next one.
-   * @returns whether the session needs a look
+   * Writes a heartbeat of a time on the express lane, with a ping that would be due before the next one.
+   * @returns whether it has to be looked at otherwise than before
    */
-  beat(frame: string | Uint8Array, nowMs: number, everyMs: number): boolean {
-    const { pings, wire } = this;
-    if (!pings.passEarly(nowMs, EARLY_SHARE * everyMs)) return pings.took(wire.write(frame, 1));
-    wire.cork(() => {
-      pings.took(wire.write(frame, 1));
-      this.askExpress(nowMs);
-    });
-    return true;
+  beat(frame: string | Uint8Array, beatMs: number, everyMs: number, nowMs: number): boolean {
+    const { pings, wire, flight } = this;
+    const isAsked = pings.passBeat(beatMs, everyMs) && flight.isEmpty;
+    const needsLook = pings.took(frame.length);
+    if (isAsked) {
+      wire.writeAsked(frame, 1, flight.ask(pings.sinceBytes, nowMs));
+      pings.pinged();
+    } else wire.write(frame, 1);
+    return isAsked || needsLook;
   }
 
-  /** When the express lane needs a look, if nothing happens before that. */
+  /** When the express lane needs a look, if nothing happens before that; 0: soon. */
   nextLookMs(limits: SessionLimits): number {
-    return Math.min(this.pings.dueMs, this.flight.lateAtMs(limits));
+    if (this.flight.isEmpty && this.pings.sinceBytes >= PING_BYTES) return 0;
+    return Math.min(this.pings.lookMs, this.flight.lateAtMs(limits));
   }
 
   /** @param isAsked a ping follows each frame @returns bytes */

@@ -1,14 +1,20 @@
 /**
  * Ping schedule: when a session on the express lane is to be sent a ping: behind so many bytes, and so often
  * in any case. Both have a phase of their own, so the pings of sessions that came together, and are sent the
- * same, are not in step.
+ * same, are not in step. One that is due before the next heartbeat goes with the heartbeat before, so nobody
+ * looks at a session for its pings alone.
  */
 
 import { PING_BYTES } from './session-limits';
 
+/** Multiples of an interval that are summed up in another order may differ, by far less than this. */
+const ROUNDING_MS = 1;
+
 export class PingSchedule {
   /** When one is due, whatever the session was sent. */
-  dueMs = Infinity;
+  private dueMs = Infinity;
+  /** When the next heartbeat comes, which takes on what is due behind it; infinity before the first. */
+  private beatMs = Infinity;
   private readonly pingMs: number;
   /** Sent to the session so far, as far as it was credited; and before the newest ping. */
   private bytes = 0;
@@ -26,17 +32,33 @@ export class PingSchedule {
     this.dueBytes = PING_BYTES * (1 - phase / 2);
   }
 
-  /** It was sent so many bytes. @returns whether it is due for them */
+  /** It was sent so many bytes. @returns whether one is due for them */
   took(bytes: number): boolean {
     this.bytes += bytes;
+    return this.isDue;
+  }
+
+  /** For what was sent. */
+  private get isDue(): boolean {
     return this.bytes >= this.dueBytes;
   }
 
-  /** One that would be due in less than so long goes now, as the session is sent something anyway. */
-  passEarly(nowMs: number, withinMs: number): boolean {
-    if (this.dueMs - nowMs >= withinMs) return false;
-    this.dueMs = nowMs + this.pingMs;
+  /** A heartbeat of this time goes, and the next one so much later. @returns whether one is due before that */
+  passBeat(beatMs: number, everyMs: number): boolean {
+    this.beatMs = beatMs + everyMs;
+    if (this.isBehindBeat) return false;
+    this.dueMs = beatMs + this.pingMs;
     return true;
+  }
+
+  private get isBehindBeat(): boolean {
+    return this.dueMs > this.beatMs - ROUNDING_MS;
+  }
+
+  /** When the session is to be looked at for one, if it is not sent with a heartbeat before; 0: soon. */
+  get lookMs(): number {
+    if (this.isDue) return 0;
+    return this.isBehindBeat ? Infinity : this.dueMs;
   }
 
   /** Since the newest ping. */

@@ -26,8 +26,6 @@ export const FRAME_BYTES_MAX = 16_384;
 export const FRAME_BYTES_MIN = 2_048;
 /** On the express lane a ping follows so many bytes. */
 export const PING_BYTES = 16_384;
-/** A ping that is due within this part of the time to the next heartbeat goes with the heartbeat before. */
-export const EARLY_SHARE = 0.9;
 /** A session whose window is full is looked at this often, unless a pong comes. */
 export const STALLED_LOOK_MS = 200;
 /** Of the socket's own backlog: past this it is slow without waiting for a pong. */

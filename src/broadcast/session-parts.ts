@@ -16,8 +16,8 @@ export interface Encoders {
 
 /** Who looks after sessions when they ask for it. */
 export interface SessionCare {
-  /** It is to be looked at soon. */
-  wake(session: Session): void;
+  /** It is to be looked at soon, or at a time; infinity: at none, unless that was asked for soon. */
+  wake(session: Session, atMs?: number): void;
   /** One has left the express lane for being slow. */
   fellBehind(): void;
   /** A turn of the event loop, for a part of what the end of a session takes. */

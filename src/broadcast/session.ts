@@ -130,7 +130,7 @@ export class Session implements NativeReader {
     return stateOf(this, this.wire, this.backlog, this.outlet.flight, this.nowMs);
   }
 
-  /** About what is held for it alone: answers, and what its socket has not sent. */
+  /** About what is held for it alone, by its socket too. */
   get ownBytes(): number {
     return this.backlog.controlBytes + this.wire.bufferedBytes;
   }
@@ -151,10 +151,9 @@ export class Session implements NativeReader {
     this.write(messages);
   }
 
-  /** Tells a heartbeat, of which the frame is there. @param everyMs between heartbeats */
-  beat(heartbeat: Message, frame: string | Uint8Array, nowMs: number, everyMs: number): void {
-    if (this.lane !== 'express') this.send([heartbeat]);
-    else if (this.outlet.beat(frame, nowMs, everyMs)) this.wake();
+  /** Writes the frame of the heartbeat of a time, on the express lane. @param everyMs between heartbeats */
+  beat(frame: string | Uint8Array, beatMs: number, everyMs: number, nowMs: number): void {
+    if (this.outlet.beat(frame, beatMs, everyMs, nowMs)) this.wake(this.nextLookMs);
   }
 
   /** Sends an answer, which may be long, ahead of what its topics bring from now on. @param join joins them */
@@ -249,8 +248,11 @@ export class Session implements NativeReader {
     const pace = flight.pong(number, nowMs);
     if (pace === undefined) return false;
     this.nowMs = nowMs;
-    if (lane === 'express' && outlet.pings.sinceBytes >= PING_BYTES) this.wake();
-    if (lane === 'express') return true;
+    if (lane === 'express') {
+      // What its socket held is less now; otherwise there may be nothing left to look for.
+      this.wake(this.meter.of('sockets') > 0 ? 0 : this.nextLookMs);
+      return true;
+    }
     if (flight.wantsMeasure) outlet.askAhead(nowMs);
     this.wake();
     if (pace === 'late' && this.isAnswered && !this.isAnswering) this.lag();
@@ -300,8 +302,8 @@ export class Session implements NativeReader {
     this.wire.terminate();
   }
 
-  private wake(): void {
-    this.care?.wake(this);
+  private wake(atMs = 0): void {
+    this.care?.wake(this, atMs);
   }
 
   /** While nobody looks at it, its time stands still. */
@@ -311,7 +313,7 @@ export class Session implements NativeReader {
 
   private lookExpress(isDue: boolean): void {
     const { outlet, wire, backlog } = this;
-    this.write(backlog.due(this.nowMs, outlet.room));
+    if (backlog.nextDueMs < Infinity) this.write(backlog.due(this.nowMs, outlet.room));
     if (backlog.hasDue) return this.useWindows(true);
     const isLate = outlet.flight.isLate(this.nowMs, this.limits.lagMs);
     if (isLate || wire.bufferedBytes > BUFFERED_BYTES_MAX) return this.fallBehind();

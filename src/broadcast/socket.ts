@@ -3,7 +3,7 @@
 export interface Socket {
   /** @returns 0 when the data was dropped, since the backlog is past its limit */
   send(data: string | Uint8Array): number;
-  /** @param payload which its pong brings back */
+  /** @param payload which its pong brings back; it is the caller's again when this returns */
   ping(payload: Uint8Array<ArrayBuffer>): unknown;
   /** What is sent within goes to the system at once. */
   cork(send: () => void): unknown;

@@ -15,6 +15,16 @@ import type { Socket } from './socket';
 /** The native topic of definitions, which every session is on. */
 export const INSTRUMENT_TOPIC = { binary: 'b:instrument', text: 't:instrument' } as const;
 
+/** Of every ping; a socket copies it. */
+const PAYLOAD = new Uint8Array(4);
+/** What is sent corked, so that no function is made for each time. */
+const corked = {
+  wire: null as Wire | null,
+  frame: '' as string | Uint8Array,
+  messages: 0,
+  ping: 0,
+};
+
 export class Wire {
   readonly isText: boolean;
   /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
@@ -70,12 +80,23 @@ export class Wire {
     return binary.encodeFrames(messages, bytesMax);
   }
 
-  cork(send: () => void): void {
-    this.socket.cork(send);
+  /** A frame with a ping behind it, which go to the system at once. @returns as `write` */
+  writeAsked(frame: string | Uint8Array, messages: number, ping: number): number {
+    corked.wire = this;
+    corked.frame = frame;
+    corked.messages = messages;
+    corked.ping = ping;
+    this.socket.cork(sendCorked);
+    corked.wire = null;
+    return this.overrun ? 0 : frame.length;
   }
 
   ping(number: number): void {
-    this.socket.ping(Uint8Array.of(number >>> 24, number >>> 16, number >>> 8, number));
+    PAYLOAD[0] = number >>> 24;
+    PAYLOAD[1] = number >>> 16;
+    PAYLOAD[2] = number >>> 8;
+    PAYLOAD[3] = number;
+    this.socket.ping(PAYLOAD);
   }
 
   get hasNative(): boolean {
@@ -126,6 +147,14 @@ export class Wire {
 
 /** The number of the ping that a pong answers; NaN: it answers none of ours. */
 export function pongNumber(payload: Uint8Array): number {
-  const { buffer, byteOffset, length } = payload;
-  return length === 4 ? new DataView(buffer, byteOffset, 4).getUint32(0) : NaN;
+  if (payload.length !== 4) return NaN;
+  // A view of the bytes would cost more than all else that a pong does.
+  const [a, b, c, d] = [payload[0]!, payload[1]!, payload[2]!, payload[3]!];
+  return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
+}
+
+function sendCorked(): void {
+  const { wire, frame, messages, ping } = corked;
+  wire!.write(frame, messages);
+  wire!.ping(ping);
 }

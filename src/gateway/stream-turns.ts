@@ -31,8 +31,14 @@ export class StreamTurns implements SocketEvents {
     this.turns.run('frame', () => this.events.message(ws, data));
   }
 
+  /** The most frequent of all events where many sessions are idle. */
   pong(ws: Socket, payload: Uint8Array): void {
-    this.turns.run('pong', () => this.events.pong(ws, payload));
+    const isTurn = this.turns.begin();
+    try {
+      this.events.pong(ws, payload);
+    } finally {
+      if (isTurn) this.turns.end('pong');
+    }
   }
 
   close(ws: Socket, code: number): void {

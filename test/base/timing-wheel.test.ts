@@ -2,7 +2,7 @@
 
 import { expect, test } from 'bun:test';
 
-import { SystemClock } from '../../src/base/clock';
+import { ManualClock, SystemClock } from '../../src/base/clock';
 import { Agenda } from '../../src/base/agenda';
 import { Prng } from '../../src/base/prng';
 import { TimingWheel } from '../../src/base/timing-wheel';
@@ -45,6 +45,23 @@ test('each item is handed out once, in the tick of its time; from beyond the whe
     }
   }
   expect(handed).toBeGreaterThan(1_000);
+});
+
+test('a turn that has taken long looks at no more', async () => {
+  const clock = new ManualClock();
+  const looked: number[] = [];
+  const agenda = new Agenda<number>(1_000, clock.turns, (item) => {
+    looked.push(item);
+    clock.advance(1e6);
+  });
+  for (let i = 0; i < 100; i++) agenda.soon(i);
+  clock.turns.run('look', () => agenda.run(0));
+  const counts = [looked.length];
+  while (looked.length < 100) {
+    await new Promise((resolve) => setImmediate(resolve));
+    counts.push(looked.length);
+  }
+  expect(counts).toEqual([16, 32, 48, 64, 80, 96, 100]);
 });
 
 test('what is due at once is looked at in turns, and what is deleted meanwhile is not', async () => {

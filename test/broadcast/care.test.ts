@@ -15,6 +15,8 @@ import { instrument, trade } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 
 const STEP_MS = 20;
+/** Sessions of one such part of the heartbeat are told at once. */
+const HEARTBEAT_STEP_MS = 50;
 const HEARTBEAT_MS = 5_000;
 /** By a trade: its topic, the statistics and the bars. */
 const MOVED = 7;
@@ -26,29 +28,55 @@ class Floor {
   readonly broadcaster: Broadcaster;
   readonly sessions: Session[] = [];
   looks = 0;
+  /** What the sockets were handed, whatever of it was the same. */
+  readonly handed = { frames: new Set<unknown>(), corks: new Set<unknown>(), payloads: new Set<unknown>() }; // prettier-ignore
+  /** What sockets hold back; and how long a send takes. */
+  held = 0;
+  sendNanos = 0;
   frames = 0;
   pings = 0;
+  /** Between two pings of one session. */
+  longestGapMs = 0;
   seq = SYMBOLS.length;
   private readonly pongs: (() => void)[] = [];
   private readonly heads = new Map<string, number>();
 
-  constructor(count: number, isAnswering = true, topics = 10) {
-    const options = { topicsMax: 10_000, sessionBoundary: 0, heartbeatMs: HEARTBEAT_MS };
+  constructor(
+    count: number,
+    isAnswering = true,
+    topics = 10,
+    limits = LIMITS,
+    heartbeatMs = HEARTBEAT_MS,
+  ) {
+    const options = { topicsMax: 10_000, sessionBoundary: 0, heartbeatMs };
     this.broadcaster = new Broadcaster(options, { publish: () => 1 }, this.clock);
     const { encoders, subscriptions } = this.broadcaster;
     this.broadcaster.hydrate(SYMBOLS.map((symbol, i) => instrument(symbol, { seq: i + 1 })), this.seq); // prettier-ignore
     for (let i = 0; i < count; i++) {
+      let pingedMs = 0;
       const socket = socketWith({
-        send: () => (this.frames += 1),
-        getBufferedAmount: () => ((this.looks += 1), 0),
+        send: (frame) => {
+          this.handed.frames.add(frame);
+          this.clock.advance(this.sendNanos);
+          return (this.frames += 1);
+        },
+        cork: (send) => {
+          this.handed.corks.add(send);
+          send();
+        },
+        getBufferedAmount: () => ((this.looks += 1), this.held),
         ping: (payload) => {
           this.pings += 1;
+          const atMs = this.clock.monotonicMs();
+          this.longestGapMs = Math.max(this.longestGapMs, atMs - pingedMs);
+          pingedMs = atMs;
+          this.handed.payloads.add(payload);
           const number = pongNumber(payload);
           if (isAnswering) this.pongs.push(() => session.pong(this.clock.monotonicMs(), number));
         },
       });
       const form = i % 2 === 0 ? SUBPROTOCOL_MSGPACK : SUBPROTOCOL_JSON;
-      const session = new Session(`s${i}`, form, socket, encoders, LIMITS);
+      const session = new Session(`s${i}`, form, socket, encoders, limits);
       this.sessions.push(session);
       this.broadcaster.enter(session);
       const names = Array.from({ length: topics }, (_, j) => `trade:${SYMBOLS[(i + 7 * j) % 50]!}`);
@@ -94,14 +122,74 @@ function growth(count: () => number): () => number {
 }
 
 describe('sessions that nothing happens to', () => {
-  test('are looked at for their pings alone', async () => {
+  test('are not looked at while their pongs come in time', async () => {
     const floor = new Floor(2_000);
-    await floor.during(LIMITS.pingMs);
+    await floor.during(2 * LIMITS.pingMs);
     floor.looks = 0;
     floor.pings = 0;
     await floor.during(LIMITS.pingMs);
-    expect(floor.pings).toBeWithin(2_000, 2_000 * 1.2);
-    expect(floor.looks).toBeLessThan(5 * floor.pings); // of which a look has two
+    expect(floor.pings).toBe(2_000);
+    expect(floor.looks).toBe(0);
+  });
+
+  test('are looked at once where a pong is late', async () => {
+    const floor = new Floor(500, false);
+    await floor.during(HEARTBEAT_MS); // each has been sent its first ping, which nobody answers
+    floor.looks = 0;
+    await floor.during(LIMITS.lagMs + 2 * STEP_MS);
+    expect(floor.sessions.filter(({ isLagging }) => isLagging)).toHaveLength(500);
+    expect(floor.looks).toBeGreaterThan(0);
+  });
+
+  test('are looked at behind a pong as long as their sockets held something back', async () => {
+    const floor = new Floor(10);
+    floor.held = 1_000;
+    await floor.step();
+    const heldOf = (): number => floor.sessions.filter(({ meter }) => meter.of('sockets') > 0).length; // prettier-ignore
+    expect(heldOf()).toBe(10);
+    floor.held = 0;
+    await floor.during(2 * HEARTBEAT_MS);
+    expect(heldOf()).toBe(0);
+  });
+
+  test('share what they are sent: one function, one payload, and a frame a step and form', async () => {
+    const floor = new Floor(2_000);
+    await floor.during(2 * LIMITS.pingMs);
+    for (const set of Object.values(floor.handed)) set.clear();
+    await floor.during(LIMITS.pingMs);
+    expect(floor.handed.corks.size).toBe(1);
+    expect(floor.handed.payloads.size).toBe(1);
+    expect(floor.handed.frames.size).toBeLessThanOrEqual((2 * LIMITS.pingMs) / STEP_MS);
+  });
+
+  test.each([1_000, 4_900, 5_000, 7_400, 14_900, 25_000])(
+    '[W19] are sent a ping every %d ms at the latest, with a heartbeat where one comes before',
+    async (pingMs) => {
+      const floor = new Floor(20, true, 1, { ...LIMITS, pingMs });
+      await floor.during(pingMs + HEARTBEAT_MS);
+      floor.longestGapMs = 0;
+      await floor.during(8 * pingMs);
+      expect(floor.longestGapMs).toBeWithin(1, pingMs + STEP_MS + 1);
+      expect(floor.handed.corks.size).toBe(1);
+    },
+  );
+
+  test('are told in turns of a slice each, however many are due and however long it takes', async () => {
+    const floor = new Floor(2_000, true, 1, LIMITS, 100);
+    const { turns } = floor.clock;
+    await floor.during(200);
+    const taken: number[] = [];
+    turns.aboveMs = 0;
+    turns.onTurn = (kind, ms) => {
+      if (kind === 'heartbeat') taken.push(ms);
+    };
+    floor.sendNanos = 250_000;
+    floor.frames = 0;
+    floor.clock.advance(50e6);
+    turns.run('heartbeat', () => floor.broadcaster.beat());
+    while (floor.frames < 1_000) await new Promise((resolve) => setImmediate(resolve));
+    expect(taken.length).toBeGreaterThan(1_000 / 32);
+    expect(Math.max(...taken)).toBeLessThanOrEqual(16 * 0.25); // of the time that the sends pass
   });
 
   test('[T7] are each told once an interval, and share the frame; heads are looked at where topics moved', async () => {
@@ -109,9 +197,11 @@ describe('sessions that nothing happens to', () => {
     const { work } = floor.broadcaster.heartbeats;
     await floor.during(HEARTBEAT_MS);
     floor.frames = 0;
+    work.sessions = 0;
     work.frames = 0;
     work.topics = 0;
     await floor.during(HEARTBEAT_MS);
+    expect(work.sessions).toBe(2_000);
     expect(floor.frames).toBe(2_000);
     expect(work.topics).toBe(0);
     expect(work.frames).toBeLessThanOrEqual((2 * HEARTBEAT_MS) / STEP_MS); // one a step and form
@@ -129,8 +219,8 @@ describe('sessions that nothing happens to', () => {
     await floor.during(LIMITS.pingMs, () => {
       most = { frames: Math.max(most.frames, frames()), pings: Math.max(most.pings, pings()) };
     });
-    expect(most.frames).toBeLessThan((3 * 2_000 * STEP_MS) / HEARTBEAT_MS);
-    expect(most.pings).toBeLessThan((4 * 2_000 * STEP_MS) / LIMITS.pingMs);
+    expect(most.frames).toBeLessThan((1.5 * 2_000 * HEARTBEAT_STEP_MS) / HEARTBEAT_MS);
+    expect(most.pings).toBeLessThan((3 * 2_000 * HEARTBEAT_STEP_MS) / LIMITS.pingMs);
   });
 
   test('nor are pings that follow what they were sent', async () => {

@@ -64,7 +64,7 @@ export class Wire {
   }
 
   ping(payload: Uint8Array): void {
-    if (this.server === 'open') this.toClient.push({ payload });
+    if (this.server === 'open') this.toClient.push({ payload: payload.slice() });
   }
 
   cork(send: () => void): void {
