@@ -21,6 +21,7 @@ import type { Tls } from './gateway/listen';
 import { keysStamp, readKeys, type Role, type StoredKey } from './gateway/stored-keys';
 import { dataDoubts } from './journal/directory';
 import { Tokens, type TokenSettings } from './gateway/tokens';
+import { WrongKeys } from './gateway/wrong-keys';
 import type { Log } from './server';
 
 export interface Access {
@@ -75,7 +76,9 @@ export function openAccess(
   const { stored, tokens, tls, hasKeys } = admitted;
   const isOpen = !config.auth.requireKey && (isLoopback(host) || !hasKeys);
   const now = (): number => Math.floor(clock.now().since(Nanos.ZERO) / 1e9);
-  const keys = new Keyring({ anonymousRoles: isOpen ? ['read', ...more] : [], origins, now });
+  const wrongKeys = new WrongKeys(config.limits, () => clock.monotonicMs());
+  const anonymousRoles: Role[] = isOpen ? ['read', ...more] : [];
+  const keys = new Keyring({ anonymousRoles, origins, now, wrongKeys });
   keys.load(stored, tokens);
 
   warnOfOthers(directory, log);

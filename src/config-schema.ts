@@ -223,6 +223,7 @@ export const ConfigSchema = section({
       1e9,
       'The same of what it publishes, and of frames with orders',
     ),
+    wrongKeysPerSecond: count(500, 1, 1e9, 'Wrong keys and tokens of one address that are checked'),
     pastBlocksMax: count(256, 16, 1_000_000, 'Blocks of the journal read for one answer'),
     ordersPerSecond: count(5_000, 1, 1e9, 'Orders, amendments and cancels of one key'),
     topicsMax: count(10_000, 1, 1_000_000, 'Topics of one session'),

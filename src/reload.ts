@@ -21,6 +21,7 @@ export const RELOADED_LIMITS = [
   'controlFramesPerSecond',
   'workPerSecond',
   'publishWorkPerSecond',
+  'wrongKeysPerSecond',
   'pastBlocksMax',
   'ordersPerSecond',
   'bodiesBytesMax',

@@ -124,7 +124,8 @@ export function startServer(
   log: Log,
   options: ServerOptions = {},
 ): Server | StartFault {
-  const access = openAccess(config, clock, log, options.anonymousRoles ?? []);
+  const limits = { ...config.limits }; // as they are now: a reload changes them in place
+  const access = openAccess({ ...config, limits }, clock, log, options.anonymousRoles ?? []);
   if (access instanceof StartFault) return access;
   const { turns } = clock;
   const { memtableEventsMax, recentTradesMax, recentTradesInAllMax } = config.cache;
@@ -133,7 +134,6 @@ export function startServer(
   const repeated = new Repeated(log, clock);
   watchTurns(turns, config.log.turnMs, repeated);
   const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
-  const limits = { ...config.limits }; // as they are now: a reload changes them in place
   const account = new ByteAccount(limits);
   const { sessionBoundary } = config.market;
   const { heartbeatMs } = config.push;

@@ -31,6 +31,11 @@ export class Rate {
     this.debt = Math.max(0, this.debt - (sinceMs * perSecond) / 1000) + amount;
   }
 
+  /** What was taken was not used. */
+  give(amount: number): void {
+    this.debt = Math.max(0, this.debt - amount);
+  }
+
   /** Whether so much time has gone by that nothing of it counts any more. */
   isIdle(perSecond: number, nowMs: number): boolean {
     return this.debt <= ((nowMs - this.atMs) * perSecond) / 1000;
@@ -58,6 +63,11 @@ export class Rates {
       this.ofName.set(name, rate);
     }
     return rate.take(amount, perSecond, nowMs);
+  }
+
+  /** As of one rate. */
+  give(name: string, amount: number): void {
+    this.ofName.get(name)?.give(amount);
   }
 
   private forget(perSecond: number, nowMs: number): void {

@@ -23,7 +23,7 @@ import type { Queries, QueryInstrument } from './queries';
 import { readyResponse, type Readiness } from './readiness';
 import { PageFiles } from './page-files';
 import { asKnown, type Known } from './known';
-import { BLOCK, BLOCKS_WORK_MAX, INGESTED, INGESTED_BYTE, keptAnswers, LONG_WORK, MADE_BYTE, ORDERED } from './rest-work'; // prettier-ignore
+import { BLOCK, BLOCKS_WORK_MAX, INGESTED, INGESTED_BYTE, keptAnswers, LONG_WORK, MADE_BYTE } from './rest-work'; // prettier-ignore
 import { noRoute, type Route } from './no-route';
 import { hasQuery, queryFault, type Query } from './query';
 import { Requests } from './requests';
@@ -213,10 +213,6 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     });
     return 'code' in result ? result : JSON.stringify(result);
   };
-  const inLine = async <T>(request: Request, act: () => Promise<T>): Promise<T> => {
-    await requests.line(request, ORDERED);
-    return act();
-  };
   const known: Known = { keys: stages.keys, addressOf, requests, deliver };
   const app = base
     .get('/', async ({ request }) => {
@@ -268,10 +264,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get('/v1/orders/:id', (c) => asKnown(c, known, 'trade', (who) => orders.get(who, c.params.id)))
     .delete(
       '/v1/orders/:id',
-      (c) =>
-        asKnown(c, known, 'trade', (who) =>
-          inLine(c.request, () => orders.cancel(who, c.params.id)),
-        ),
+      (c) => asKnown(c, known, 'trade', (who) => orders.cancel(who, c.params.id)),
       {
         ...UNREAD,
         ...counts.timed('DELETE /v1/orders/:id'),
@@ -285,9 +278,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
           known,
           'trade',
           (who) =>
-            withText(c.request, ORDER_BYTES_MAX, room, turns, (text) =>
-              inLine(c.request, () => orders.submit(who, text)),
-            ),
+            withText(c.request, ORDER_BYTES_MAX, room, turns, (text) => orders.submit(who, text)),
           created,
         ),
       { ...UNREAD, ...counts.timed('POST /v1/orders') },

@@ -5,10 +5,12 @@
  */
 
 import { fault, within, type CloseReason, type Fault } from '../../protocol/codes';
+import { clientAt } from './addresses';
 import { isLocal, isOwnMachine, isOwnPage } from './origins';
 import { idOf, isKey, storedKey, type Role, type StoredKey } from './stored-keys';
 import { symbolsOf, type SymbolRule } from './symbols';
 import type { Tokens } from './tokens';
+import type { WrongKeys } from './wrong-keys';
 
 /** Who is asking: the name of the key, or of whom a token is for; and what it may do. */
 export interface Principal {
@@ -39,6 +41,7 @@ export interface KeyringOptions {
   readonly origins: readonly string[];
   /** Seconds since 1970. */
   readonly now: () => number;
+  readonly wrongKeys: WrongKeys;
 }
 
 /** An entry to compare with where there is none, so that an unknown id takes the same time. */
@@ -118,15 +121,18 @@ export class Keyring {
     return new Set(this.isOpen ? [...roles, 'read'] : roles);
   }
 
-  /** Whose key or token it is. @returns a promise for a token only */
-  find(secret: string): Principal | Fault | Promise<Principal | Fault> {
+  /** Whose key or token it is. @param address where it comes from @returns a promise for a token only */
+  find(secret: string, address: () => string): Principal | Fault | Promise<Principal | Fault> {
     const id = idOf(secret);
     if (id === undefined) {
       const { tokens } = this;
       if (tokens === null || !/^[\w-]+\.[\w-]+\.[\w-]*$/.test(secret)) return NOT_A_KEY;
-      return this.ofToken(tokens, secret);
+      const { wrongKeys } = this.options;
+      return wrongKeys.during(secret, address, () => this.ofToken(tokens, secret));
     }
     const known = this.keys.get(id);
+    const refused = known === undefined ? this.options.wrongKeys.begin(address()) : undefined;
+    if (refused !== undefined) return refused;
     const fits = isKey(secret, known?.stored ?? NO_KEY);
     if (known === undefined || !fits) return NOT_A_KEY;
     return this.isOver(known.principal) ? OVER : known.principal;
@@ -172,7 +178,8 @@ export class Keyring {
       return isTrusted ? this.anonymous : this.stranger;
     }
     const match = /^Bearer +(\S+)$/i.exec(header);
-    const found = match === null ? NOT_A_KEY : await this.find(match[1]!);
+    const found =
+      match === null ? NOT_A_KEY : await this.find(match[1]!, () => clientAt(addressOf(request)));
     return 'code' in found ? { ...found, field: 'Authorization' } : found;
   }
 }

@@ -10,8 +10,6 @@ export const SENT_BYTE = 1 / 1_000;
 /** Of a tape, and of each of its bytes, which stand for the events in it as well. */
 export const INGESTED = 100;
 export const INGESTED_BYTE = 0.03;
-/** Of a request with an order. */
-export const ORDERED = 40;
 /** Of a block of the journal that is proven, which a thread of its own does; of one answer so much at the most. */
 export const BLOCK = 100;
 export const BLOCKS_WORK_MAX = 100_000;

@@ -301,7 +301,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.client === null) this.hub.note(session.name, 'named', { client: m.client });
     this.client = m.client;
     if (m.key === null) return;
-    const found = this.hub.keys.find(m.key);
+    const found = this.hub.keys.find(m.key, () => clientAt(this.address));
     if (!(found instanceof Promise)) return this.meet(ws, found);
     this.unproven = [];
     void found.then((checked) => {
@@ -318,8 +318,8 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.phase.is !== 'open') return;
     if ('code' in found) {
       this.refuse(null, { ...found, field: 'hello.key' });
-      this.end(ws, 'unauthorized');
-      return;
+      if (found.code !== 'limit-reached') return this.end(ws, 'unauthorized');
+      return this.end(ws, 'limit-reached', FLOOD_RETRY_MS);
     }
     const isOther = found.name !== this.principal.name;
     const full = isOther ? this.tooMany(found) : undefined;

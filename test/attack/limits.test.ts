@@ -147,6 +147,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   controlFramesPerSecond: 'test/gateway/control-frames.test.ts',
   workPerSecond: 'test/gateway/reopening.test.ts',
   publishWorkPerSecond: 'publisher.test.ts',
+  wrongKeysPerSecond: 'wrong-keys.test.ts',
   levelsMax: 'test/market/levels.test.ts',
   levelsPerKeyMax: 'test/market/levels.test.ts',
   pastBlocksMax: 'cuts, and refuses nothing',

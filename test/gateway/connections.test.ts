@@ -5,12 +5,18 @@ import { expect, test } from 'bun:test';
 import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
 import { Keyring, type Lapse } from '../../src/gateway/auth';
+import { WrongKeys } from '../../src/gateway/wrong-keys';
 import { Connections, type OpenConnection } from '../../src/gateway/connections';
 
 const COUNT = 3_500;
 
 test('keys of many connections are checked some in a turn, and each is, also by a check that comes between', async () => {
-  const keys = new Keyring({ anonymousRoles: ['read'], origins: [], now: () => 0 });
+  const keys = new Keyring({
+    anonymousRoles: ['read'],
+    origins: [],
+    now: () => 0,
+    wrongKeys: new WrongKeys({ wrongKeysPerSecond: 1e9 }, () => 0),
+  });
   const connections = new Connections(new ManualClock());
   let looked = 0;
   let lapse: Lapse | undefined;

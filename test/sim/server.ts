@@ -18,6 +18,7 @@ import type { SessionLimits } from '../../src/broadcast/session-limits';
 import { Memtable } from '../../src/cache/memtable';
 import { Keyring, type Principal } from '../../src/gateway/auth';
 import type { Role } from '../../src/gateway/stored-keys';
+import { WrongKeys } from '../../src/gateway/wrong-keys';
 import { Connections } from '../../src/gateway/connections';
 import type { OrderStage } from '../../src/gateway/orders';
 import { StreamConnection } from '../../src/gateway/stream';
@@ -182,7 +183,12 @@ export class SimServer {
       epoch: options.epoch,
       server: 'sim',
       scalesOf: broadcaster.encoders.scalesOf,
-      keys: new Keyring({ anonymousRoles: ['read'], origins: [], now: () => clock.now().seconds }),
+      keys: new Keyring({
+        anonymousRoles: ['read'],
+        origins: [],
+        now: () => clock.now().seconds,
+        wrongKeys: new WrongKeys({ wrongKeysPerSecond: 1e9 }, () => 0),
+      }),
       connections: this.connections,
       shares: new Shares({ workPerSecond: 1e9, publishWorkPerSecond: 1e9 }, clock), // nobody waits for a timer
       topicsIn: (names) => names.length,
