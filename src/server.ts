@@ -185,6 +185,7 @@ export function startServer(
   finishAuctions(recorder);
 
   const { keys } = access;
+  account.areKeys = () => keys.hasKeys;
   const entry = createOrderStage(recorder, config.limits.waitingEventsMax);
   const orders = limitedOrders(entry, limits, clock);
   const sources = new Sources(recorder, config.market, turns, account);

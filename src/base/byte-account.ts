@@ -7,7 +7,8 @@
  * much. Must hold:
  * - what cannot be shed is at most the budget: half of it for whoever comes first, and of the other half each
  *   client has an equal share, so a client that holds little is not refused for one that holds much;
- * - when all exceeds the budget, sessions of the client that holds the most are shed, the heaviest first.
+ * - when all exceeds the budget, sessions of the client that holds the most are shed, the heaviest first;
+ * - the same holds of those without a key and their part of the budget, so that they leave room to the others.
  * Bounded: by the sessions and requests; a client that holds nothing is forgotten.
  */
 
@@ -28,6 +29,8 @@ export type ByteKind = (typeof BYTE_KINDS)[number];
 const PINNED: ReadonlySet<ByteKind> = new Set(['publishes', 'bodies', 'replies']);
 /** The part of the budget that is there for whoever comes first. */
 const FIRST_SHARE = 0.5;
+/** The part of the budget that those without a key have together, where there are keys. */
+const STRANGERS_SHARE = 0.5;
 
 /** As they are now. */
 export interface ByteLimits {
@@ -35,11 +38,15 @@ export interface ByteLimits {
   readonly clientBytesPerClientMax: number;
 }
 
-interface Holder {
-  readonly client: string;
+interface Holding {
   total: number;
   /** Of what cannot be shed. */
   pinned: number;
+}
+
+interface Holder extends Holding {
+  readonly client: string;
+  readonly isStranger: boolean;
   readonly meters: Set<Meter>;
 }
 
@@ -48,7 +55,10 @@ export class ByteAccount {
   total = 0;
   /** Meters that were shed, and takings that were refused. */
   readonly counts = { shed: 0, refused: 0 };
+  /** Whether somebody may show a key, for whom room is kept. */
+  areKeys = (): boolean => false;
   private pinned = 0;
+  private readonly strangers = { total: 0, pinned: 0, clients: 0 };
   private readonly limits: ByteLimits;
   private readonly holders = new Map<string, Holder>();
   /** Clients that were over their own bound when something was added. */
@@ -58,9 +68,12 @@ export class ByteAccount {
     this.limits = limits;
   }
 
-  /** @param shed lets go of what it holds, and closes it; without, it holds nothing that can be shed */
-  open(client: string, shed?: () => void): Meter {
-    return new Meter(this, client, shed);
+  /**
+   * @param shed lets go of what it holds, and closes it; without, it holds nothing that can be shed
+   * @param isStranger whether it is of somebody who has shown no key
+   */
+  open(client: string, shed?: () => void, isStranger = false): Meter {
+    return new Meter(this, client, shed, isStranger);
   }
 
   of(client: string): number {
@@ -78,11 +91,23 @@ export class ByteAccount {
       this.over.delete(holder);
       while (holder.total > clientBytesPerClientMax && this.shedOne(holder));
     }
-    if (this.total <= clientBytesMax) return;
-    // Those that hold the most first; the order changes as they are shed.
+    this.shedDown(this.strangers, this.strangersMax, ({ isStranger }) => isStranger);
+    this.shedDown(this, clientBytesMax, () => true);
+  }
+
+  private get strangersMax(): number {
+    return this.limits.clientBytesMax * (this.areKeys() ? STRANGERS_SHARE : 1);
+  }
+
+  /** Those that hold the most first; the order changes as they are shed. */
+  private shedDown(
+    of: { readonly total: number },
+    most: number,
+    among: (holder: Holder) => boolean,
+  ): void {
     const spent = new Set<Holder>();
-    while (this.total > clientBytesMax) {
-      const heaviest = this.heaviest(spent);
+    while (of.total > most) {
+      const heaviest = this.heaviest((holder) => among(holder) && !spent.has(holder));
       if (heaviest === undefined) return;
       if (!this.shedOne(heaviest)) spent.add(heaviest);
     }
@@ -90,10 +115,13 @@ export class ByteAccount {
 
   /** For meters only. */
   enter(meter: Meter): Holder {
-    let holder = this.holders.get(meter.client);
+    const { client, isStranger } = meter;
+    const name = isStranger ? `address ${client}` : client;
+    let holder = this.holders.get(name);
     if (holder === undefined) {
-      holder = { client: meter.client, total: 0, pinned: 0, meters: new Set() };
-      this.holders.set(meter.client, holder);
+      holder = { client: name, isStranger, total: 0, pinned: 0, meters: new Set() };
+      this.holders.set(name, holder);
+      if (isStranger) this.strangers.clients += 1;
     }
     holder.meters.add(meter);
     return holder;
@@ -104,6 +132,7 @@ export class ByteAccount {
     holder.meters.delete(meter);
     if (holder.meters.size > 0) return;
     this.holders.delete(holder.client);
+    if (holder.isStranger) this.strangers.clients -= 1;
     this.over.delete(holder);
   }
 
@@ -112,9 +141,11 @@ export class ByteAccount {
     this.ofKind[kind] += bytes;
     this.total += bytes;
     holder.total += bytes;
+    if (holder.isStranger) this.strangers.total += bytes;
     if (PINNED.has(kind)) {
       holder.pinned += bytes;
       this.pinned += bytes;
+      if (holder.isStranger) this.strangers.pinned += bytes;
     }
     if (bytes > 0 && holder.total > this.limits.clientBytesPerClientMax) this.over.add(holder);
   }
@@ -122,19 +153,28 @@ export class ByteAccount {
   /** For meters only. Whether there is room for so much more that cannot be shed. */
   hasRoom(holder: Holder, bytes: number): boolean {
     const { clientBytesMax, clientBytesPerClientMax } = this.limits;
-    const first = clientBytesMax * FIRST_SHARE;
-    const share = (clientBytesMax - first) / Math.max(1, this.holders.size);
-    const isLight = holder.pinned + bytes <= share;
-    const fits = isLight || this.pinned + bytes <= first;
-    if (fits && holder.pinned + bytes <= clientBytesPerClientMax) return true;
+    const { strangers, strangersMax } = this;
+    /** Of a budget for so many clients, which hold so much by now. */
+    const fits = (most: number, pinned: number, clients: number): boolean => {
+      const first = most * FIRST_SHARE;
+      const isLight = holder.pinned + bytes <= (most - first) / Math.max(1, clients);
+      return isLight || pinned + bytes <= first;
+    };
+    if (
+      holder.pinned + bytes <= clientBytesPerClientMax &&
+      fits(clientBytesMax, this.pinned, this.holders.size) &&
+      (!holder.isStranger || fits(strangersMax, strangers.pinned, strangers.clients))
+    ) {
+      return true;
+    }
     this.counts.refused += 1;
     return false;
   }
 
-  private heaviest(but: ReadonlySet<Holder>): Holder | undefined {
+  private heaviest(among: (holder: Holder) => boolean): Holder | undefined {
     let heaviest: Holder | undefined;
     for (const holder of this.holders.values()) {
-      if (but.has(holder)) continue;
+      if (!among(holder)) continue;
       if (heaviest === undefined || heldBy(holder) > heldBy(heaviest)) heaviest = holder;
     }
     return heaviest;
@@ -155,6 +195,7 @@ export class ByteAccount {
 
 export class Meter {
   client: string;
+  isStranger: boolean;
   total = 0;
   private readonly account: ByteAccount;
   private readonly shed: (() => void) | undefined;
@@ -163,9 +204,15 @@ export class Meter {
   private isClosed = false;
 
   /** For the account only. */
-  constructor(account: ByteAccount, client: string, shed: (() => void) | undefined) {
+  constructor(
+    account: ByteAccount,
+    client: string,
+    shed: (() => void) | undefined,
+    isStranger: boolean,
+  ) {
     this.account = account;
     this.client = client;
+    this.isStranger = isStranger;
     this.shed = shed;
     this.holder = account.enter(this);
   }
@@ -202,12 +249,14 @@ export class Meter {
   }
 
   /** What it holds counts as another client's. */
-  moveTo(client: string): void {
-    if (this.holder === null || client === this.client) return;
+  moveTo(client: string, isStranger = false): void {
+    if (this.holder === null) return;
+    if (client === this.client && isStranger === this.isStranger) return;
     const held = { ...this.bytes };
     for (const kind of BYTE_KINDS) this.set(kind, 0);
     this.account.leave(this, this.holder);
     this.client = client;
+    this.isStranger = isStranger;
     this.holder = this.account.enter(this);
     for (const kind of BYTE_KINDS) this.add(kind, held[kind] ?? 0);
   }

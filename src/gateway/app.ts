@@ -87,7 +87,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   const pages = new PageFiles(options.sessionBoundary);
   const addressOf = (request: Request): string => base.server?.requestIP(request)?.address ?? '';
   const requests = new Requests(options.limits, stages.shares, stages.clock, addressOf);
-  const room = new BodyRoom(options.limits, stages.account, (request) => requests.client(request));
+  const room = new BodyRoom(options.limits, (request) => requests.meterOf(request, stages.account));
   const base = new Elysia({
     precompile: true,
     websocket: {

@@ -14,7 +14,7 @@ export function createDeliveries(
   requests: Requests,
   compression: Compression,
 ) {
-  const replies = new Replies(account, (request) => requests.client(request));
+  const replies = new Replies((request) => requests.meterOf(request, account));
   const inPieces = async (request: Request, whole: Promise<Response>): Promise<Response> => {
     const reply = await replies.of(request, await whole);
     return reply instanceof Response ? reply : errorResponse(reply);

@@ -32,7 +32,7 @@ interface Frame {
 
 export class HeldFrames implements Waiting {
   private readonly shareOf: () => Share;
-  private readonly handle: (data: Data) => void;
+  private readonly handle: (data: Data, bytes: number) => void;
   private socket: Pausable | undefined;
   private meter: Meter | undefined;
   private frames: Frame[] = [];
@@ -41,7 +41,7 @@ export class HeldFrames implements Waiting {
   private share: Share | undefined;
 
   /** @param shareOf that of its client as it is now @param handle reads a frame, and handles what is in it */
-  constructor(shareOf: () => Share, handle: (data: Data) => void) {
+  constructor(shareOf: () => Share, handle: (data: Data, bytes: number) => void) {
     this.shareOf = shareOf;
     this.handle = handle;
   }
@@ -110,7 +110,7 @@ export class HeldFrames implements Waiting {
 
   private read({ data, bytes }: Frame, share: Share): void {
     share.spend(workOf(bytes));
-    this.handle(data);
+    this.handle(data, bytes);
   }
 }
 

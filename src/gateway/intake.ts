@@ -33,6 +33,9 @@ const MODEST = 16;
 /** A longer frame is not read for a client that is deep in debt, as reading it is work that cannot wait. */
 const SMALL_BYTES = 1_024;
 
+/** What a message that waits takes in memory, of its bytes in its frame. */
+const HELD_FACTOR = 4;
+
 /** A message as it came, what was no message, or one that came too fast. */
 export type Asked = Message | Fault | TooFast;
 
@@ -70,6 +73,7 @@ export class Intake {
   private readonly inbound: Inbound;
   private readonly slices: Slices<Asked>;
   private readonly held: HeldFrames;
+  private meter: Meter | undefined;
   private readonly stages: Stages;
   private readonly handler: Handler;
 
@@ -81,15 +85,17 @@ export class Intake {
       () => this.share,
       (asked) => this.costOf(asked),
       (asked) => this.handle(asked),
+      (bytes) => this.meter?.add('requests', bytes),
     );
     this.held = new HeldFrames(
       () => this.sourceShare,
-      (data) => this.read(data),
+      (data, bytes) => this.read(data, bytes),
     );
   }
 
   /** @param meter of the session, which counts what is held */
   open(socket: Pausable, meter: Meter): void {
+    this.meter = meter;
     this.held.open(socket, meter);
   }
 
@@ -108,7 +114,7 @@ export class Intake {
     if (over !== undefined) return this.refuseFrame(over);
     if (this.isSource) return;
     this.share.spend(bytes * WORK.byte);
-    this.read(data);
+    this.read(data, bytes);
   }
 
   /** What was held is read before what comes behind it, whoever it is by then. */
@@ -130,12 +136,12 @@ export class Intake {
     return this.stages.shares.ofSource(this.handler.key, this.payer);
   }
 
-  private read(data: string | Uint8Array): void {
-    this.take(this.handler.read(data));
+  private read(data: string | Uint8Array, bytes: number): void {
+    this.take(this.handler.read(data), bytes);
   }
 
   /** What was in a frame. */
-  private take(items: readonly (Message | Fault)[]): void {
+  private take(items: readonly (Message | Fault)[], bytes: number): void {
     const nowMs = this.stages.clock.monotonicMs();
     if (items.length === 0) return this.emptyFrame(nowMs);
     let taken: Asked[] | undefined;
@@ -154,7 +160,8 @@ export class Intake {
     }
     if (events > 0 && this.mayPublish) this.sourceShare.spend(events * SOURCE_WORK.event);
     const asked = taken ?? items;
-    for (const later of asked.slice(this.slices.take(asked))) this.handler.foresee(later);
+    const done = this.slices.take(asked, (bytes * HELD_FACTOR) / items.length);
+    for (const later of asked.slice(done)) this.handler.foresee(later);
   }
 
   /** An empty array costs what a message costs. As nothing of it waits, it is refused for the debt alone. */

@@ -4,7 +4,7 @@
  */
 
 import { fault, type Fault } from '../../protocol/codes';
-import type { ByteAccount } from '../base/byte-account';
+import type { Meter } from '../base/byte-account';
 import type { Clock } from '../base/clock';
 import { Rate, Rates } from '../base/rate';
 import type { Connections } from './connections';
@@ -188,19 +188,18 @@ const BODY_FACTOR = 2;
 /** Room for the bodies that are being read, over all requests. */
 export class BodyRoom {
   private readonly limits: GatewayLimits;
-  private readonly account: ByteAccount;
-  private readonly clientOf: (request: Request) => string;
+  private readonly meterOf: (request: Request) => Meter;
   private taken = 0;
 
-  constructor(limits: GatewayLimits, account: ByteAccount, clientOf: (request: Request) => string) {
+  /** @param meterOf counts what is held for a request */
+  constructor(limits: GatewayLimits, meterOf: (request: Request) => Meter) {
     this.limits = limits;
-    this.account = account;
-    this.clientOf = clientOf;
+    this.meterOf = meterOf;
   }
 
   /** For the body of one request. */
   open(request: Request): Body {
-    const meter = this.account.open(this.clientOf(request));
+    const meter = this.meterOf(request);
     let size = 0;
     return {
       take: (bytes) => {

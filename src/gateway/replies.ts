@@ -5,19 +5,18 @@
  */
 
 import { fault, type Fault } from '../../protocol/codes';
-import type { ByteAccount } from '../base/byte-account';
+import type { Meter } from '../base/byte-account';
 
 /** Shorter answers are sent at once: they fit into a socket. */
 export const REPLY_BYTES_MIN = 131_072;
 const PIECE_BYTES = 65_536;
 
 export class Replies {
-  private readonly account: ByteAccount;
-  private readonly clientOf: (request: Request) => string;
+  private readonly meterOf: (request: Request) => Meter;
 
-  constructor(account: ByteAccount, clientOf: (request: Request) => string) {
-    this.account = account;
-    this.clientOf = clientOf;
+  /** @param meterOf counts what is held for a request */
+  constructor(meterOf: (request: Request) => Meter) {
+    this.meterOf = meterOf;
   }
 
   /** A response in pieces, where it is long; a fault where there is no room for it. */
@@ -25,7 +24,7 @@ export class Replies {
     const bytes = new Uint8Array(await response.arrayBuffer());
     const { status, headers } = response;
     if (bytes.length < REPLY_BYTES_MIN) return new Response(bytes, { status, headers });
-    const meter = this.account.open(this.clientOf(request));
+    const meter = this.meterOf(request);
     if (!meter.take('replies', bytes.length)) {
       meter.close();
       return fault('overloaded', `an answer of ${bytes.length} bytes beside those that are not read`); // prettier-ignore

@@ -10,6 +10,7 @@
  */
 
 import { fault, type Fault } from '../../protocol/codes';
+import type { ByteAccount, Meter } from '../base/byte-account';
 import type { Clock } from '../base/clock';
 import { Counts } from '../base/counts';
 import { Rates } from '../base/rate';
@@ -155,6 +156,11 @@ export class Requests {
   /** Whose it is: a key that was found good, or an address. */
   client(request: Request): string {
     return this.keyOf.get(request) ?? this.clientOf(request);
+  }
+
+  /** Counts what is held for it. */
+  meterOf(request: Request, account: ByteAccount): Meter {
+    return account.open(this.client(request), undefined, !this.keyOf.has(request));
   }
 
   private look(request: Request): Promise<Response> | undefined {

@@ -13,14 +13,24 @@ export class Slices<T> implements Waiting {
   private readonly shareOf: () => Share;
   private readonly handle: (item: T) => void;
   private readonly costOf: (item: T) => number;
-  private items: { readonly item: T; readonly cost: number }[] = [];
+  private readonly hold: (bytes: number) => void;
+  private items: { readonly item: T; readonly cost: number; readonly bytes: number }[] = [];
   private done = 0;
   /** In which it waits. */
   private share: Share | undefined;
   private owed = 0;
 
-  /** @param shareOf that of its client as it is now, which changes with its key */
-  constructor(shareOf: () => Share, costOf: (item: T) => number, handle: (item: T) => void) {
+  /**
+   * @param shareOf that of its client as it is now, which changes with its key
+   * @param hold counts so many bytes more that wait, or less
+   */
+  constructor(
+    shareOf: () => Share,
+    costOf: (item: T) => number,
+    handle: (item: T) => void,
+    hold: (bytes: number) => void = () => {},
+  ) {
+    this.hold = hold;
     this.shareOf = shareOf;
     this.costOf = costOf;
     this.handle = handle;
@@ -30,8 +40,11 @@ export class Slices<T> implements Waiting {
     return this.items.length - this.done;
   }
 
-  /** Handles them, now or soon, behind those that wait. @returns how many of them were handled now */
-  take(items: readonly T[]): number {
+  /**
+   * Handles them, now or soon, behind those that wait.
+   * @param bytes about what each takes in memory @returns how many of them were handled now
+   */
+  take(items: readonly T[], bytes = 0): number {
     let i = 0;
     if (this.share === undefined) {
       const share = this.shareOf();
@@ -45,7 +58,8 @@ export class Slices<T> implements Waiting {
       this.share = share;
       share.wait(this);
     }
-    for (const item of items.slice(i)) this.wait(item);
+    for (const item of items.slice(i)) this.wait(item, bytes);
+    this.hold((items.length - i) * bytes);
     return i;
   }
 
@@ -53,13 +67,15 @@ export class Slices<T> implements Waiting {
   clear(): void {
     this.share?.owe(-this.owed);
     this.owed = 0;
+    this.hold(-this.items.slice(this.done).reduce((sum, { bytes }) => sum + bytes, 0));
     this.items = [];
     this.done = 0;
   }
 
   step(share: Share): boolean {
     for (let spent = 0; spent < PIECE && this.waiting > 0;) {
-      const { item, cost } = this.items[this.done++]!;
+      const { item, cost, bytes } = this.items[this.done++]!;
+      this.hold(-bytes);
       this.owed -= cost;
       share.owe(-cost);
       spent += cost;
@@ -72,11 +88,11 @@ export class Slices<T> implements Waiting {
     return false;
   }
 
-  private wait(item: T): void {
+  private wait(item: T, bytes: number): void {
     const cost = this.costOf(item);
     this.owed += cost;
     this.share!.owe(cost);
-    this.items.push({ item, cost });
+    this.items.push({ item, cost, bytes });
   }
 
   private do(item: T, cost: number, share: Share): void {

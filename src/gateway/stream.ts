@@ -287,7 +287,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   /** Takes on who is asking, and with it whose orders the session is told of. */
   private identify(principal: Principal, session: S): void {
     this.authority.become(principal);
-    session.meter.moveTo(this.key ?? clientAt(this.address));
+    session.meter.moveTo(this.key ?? clientAt(this.address), this.key === null);
     this.hub.follow(session, principal.roles.has('trade') ? principal.name : null);
   }
 

@@ -46,6 +46,32 @@ test('what cannot be shed is refused to who has much, and never to who has littl
   expect(account.total).toBeLessThanOrEqual(1_100);
 });
 
+test('those without a key have half of it together, where there are keys, and leave the rest to those who show one', () => {
+  const account = new ByteAccount({ clientBytesMax: 1_000, clientBytesPerClientMax: 400 });
+  const strangers = Array.from({ length: 8 }, (_, i) => account.open(`2001:db8:0:${i}::/64`, () => {}, true)); // prettier-ignore
+  const take = (): number => {
+    const before = account.ofKind.bodies;
+    for (let i = 0; i < 1_000; i++) strangers[i % 8]!.take('bodies', 10);
+    return account.ofKind.bodies - before;
+  };
+  const open = take();
+  account.areKeys = () => true;
+  expect([open > 450, take()]).toEqual([true, 0]);
+  for (const meter of strangers) meter.set('bodies', 0);
+  expect(take()).toBeLessThanOrEqual(300);
+  const holder = account.open('desk', () => {});
+  expect(Array.from({ length: 25 }, () => holder.take('bodies', 10)).every(Boolean)).toBe(true);
+  // What can be shed is, of strangers alone.
+  for (const meter of strangers) meter.set('bodies', 0);
+  for (const meter of strangers) meter.add('requests', 90);
+  account.enforce();
+  expect([holder.canShed, strangers.filter(({ canShed }) => canShed).length]).toEqual([true, 5]);
+  // Who shows a key is no stranger any more.
+  strangers.at(-1)!.moveTo('desk');
+  account.enforce();
+  expect(account.total).toBe(250 + 5 * 90);
+});
+
 test('a closed meter counts what cannot be let go until that is done, and nothing else', () => {
   const account = new ByteAccount({ clientBytesMax: 1_000, clientBytesPerClientMax: 1_000 });
   const meter = account.open('one', () => {});

@@ -9,7 +9,7 @@ const LONG = 300_000;
 
 function given() {
   const account = new ByteAccount({ clientBytesMax: 1_000_000, clientBytesPerClientMax: 500_000 });
-  const replies = new Replies(account, () => 'one');
+  const replies = new Replies(() => account.open('one'));
   const ask = (length = LONG) =>
     replies.of(new Request('http://x'), new Response('a'.repeat(length), { status: 201 }));
   return { account, ask };

@@ -61,6 +61,19 @@ describe('slices', () => {
     expect(handled.slice(-2)).toEqual([0, 1]);
   });
 
+  test('what waits is counted in bytes until it is done, or the connection ends', async () => {
+    const own = share();
+    const handled: number[] = [];
+    let held = 0;
+    const slices = new Slices<number>(() => own, () => COST, (item) => void handled.push(item), (bytes) => (held += bytes)); // prettier-ignore
+    const atOnce = slices.take(numbers(0, 1_000), 10);
+    expect([atOnce < 100, held]).toEqual([true, (1_000 - atOnce) * 10]);
+    while (handled.length < 200) await Bun.sleep(1);
+    expect(held).toBe((1_000 - handled.length) * 10);
+    slices.clear();
+    expect(held).toBe(0);
+  });
+
   test('what waits of a connection that ends is forgotten', async () => {
     const handled: number[] = [];
     const own = share();
