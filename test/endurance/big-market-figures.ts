@@ -1,7 +1,7 @@
 /** Figures of the big market: what is read of the server while it runs, and what follows from that. */
 
 import { cpuUs } from '../bench/processes';
-import { processFigures } from './process-figures';
+import { processFigures, threadSeconds } from './process-figures';
 
 /** Turns of a kind: how many, how many of them longer than a bound, and the bucket of the longest. */
 export interface TurnFigures {
@@ -16,11 +16,54 @@ export interface Sample {
   readonly rssBytes: number;
   readonly anonBytes: number;
   readonly cpuSeconds: number;
+  /** The same by the name of the thread. */
+  readonly threadSeconds: Readonly<Record<string, number>>;
 }
+
+/** Threads that use less are left out. */
+const THREAD_SHARE_MIN = 0.005;
 
 export function sampleOf(pid: number, seconds: number): Sample {
   const { rssAnonBytes, rssFileBytes } = processFigures(pid);
-  return { seconds, rssBytes: rssAnonBytes + rssFileBytes, anonBytes: rssAnonBytes, cpuSeconds: cpuUs(pid) / 1e6 }; // prettier-ignore
+  return { seconds, rssBytes: rssAnonBytes + rssFileBytes, anonBytes: rssAnonBytes, cpuSeconds: cpuUs(pid) / 1e6, threadSeconds: threadSeconds(pid) }; // prettier-ignore
+}
+
+/** What a server has done in a while, and what that took of its processors. */
+export interface Cost {
+  readonly eventsPerSecond: number;
+  readonly deliveriesPerSecond: number;
+  /** Processors that it used. */
+  readonly cpuShare: number;
+  readonly cpuUsPerEvent: number;
+  /** Processors that sources and readers used. */
+  readonly clientsCpuShare: number;
+  /** Of its threads with the same name, the busiest names first. */
+  readonly threads: Readonly<Record<string, number>>;
+}
+
+export interface Moment {
+  readonly sample: Sample;
+  readonly clientsCpuSeconds: number;
+  readonly source: { readonly acknowledged: number };
+  readonly readers: { readonly messages: number };
+}
+
+export function perEvent(before: Moment, after: Moment): Cost {
+  const seconds = after.sample.seconds - before.sample.seconds;
+  const events = after.source.acknowledged - before.source.acknowledged;
+  const cpu = after.sample.cpuSeconds - before.sample.cpuSeconds;
+  const threads = Object.entries(after.sample.threadSeconds)
+    .map(([name, s]) => [name, (s - (before.sample.threadSeconds[name] ?? 0)) / seconds] as const)
+    .filter(([, share]) => share >= THREAD_SHARE_MIN)
+    .sort(([, a], [, b]) => b - a);
+  return {
+    eventsPerSecond: events / seconds,
+    deliveriesPerSecond: (after.readers.messages - before.readers.messages) / seconds,
+    cpuShare: cpu / seconds,
+    cpuUsPerEvent: (cpu * 1e6) / events,
+    clientsCpuShare: (after.clientsCpuSeconds - before.clientsCpuSeconds) / seconds,
+    threads: Object.fromEntries(threads),
+  };
 }
 
 /** By how much memory of its own grows, in MB an hour: the straight line that fits the last half best. */

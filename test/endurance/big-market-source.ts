@@ -21,7 +21,7 @@ export type BigSourceJob =
       readonly seed: number;
     }
   | { readonly act: 'run'; readonly perSecond: number }
-  | { readonly act: 'stop' };
+  | { readonly act: 'sum' | 'stop' };
 
 export interface BigSourceDone {
   readonly events: number;
@@ -133,7 +133,7 @@ function event(now: ReturnType<SystemClock['now']>): SourceEvent {
 async function act(asked: BigSourceJob): Promise<void> {
   if (asked.act === 'fill') await fill(asked);
   else if (asked.act === 'run') run(asked.perSecond);
-  else {
+  else if (asked.act === 'stop') {
     clearInterval(timer);
     for (let i = 0; i < 100 && underWay.size > 0; i++) await Bun.sleep(100);
   }

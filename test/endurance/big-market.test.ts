@@ -20,7 +20,7 @@ test('readers have every message, and a journal that was killed is sound', async
     sampleSeconds: 1,
     verifySeconds: 60,
   });
-  const { readers, source, verify, turns, recovery } = report;
+  const { readers, source, verify, turns, turnsCpu, recovery, cost } = report;
   expect(readers).toMatchObject({ sessions: 30, holes: 0, repeated: 0, wrong: 0, errors: 0 });
   expect(readers.messages).toBeGreaterThan(300);
   expect(readers.checked).toBeGreaterThan(30);
@@ -28,6 +28,9 @@ test('readers have every message, and a journal that was killed is sound', async
   expect(source.refused).toEqual({});
   expect(source.acknowledged).toBe(source.events);
   expect(turns['batch']!.count).toBeGreaterThan(0);
+  expect(turnsCpu['batch']!.count).toBeGreaterThan(0);
+  expect(cost.cpuUsPerEvent).toBeGreaterThan(0);
+  expect(cost.eventsPerSecond).toBeGreaterThan(100);
   expect(recovery.records).toBeGreaterThan(0);
   expect(verify).toBe('sound');
 });
@@ -54,6 +57,7 @@ test('growth is judged by the last half', () => {
     rssBytes: 0,
     anonBytes: 1_048_576 * (i < 10 ? i * 100 : 1_000 + i),
     cpuSeconds: 0,
+    threadSeconds: {},
   }));
   expect(slopeMbPerHour(samples)).toBeCloseTo(360);
 });

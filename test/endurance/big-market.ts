@@ -6,20 +6,20 @@
  *         [--sessions 10000] [--topics 10] [--rate 20000] [--readers 4] [--sources 2] [--out DIRECTORY]
  */
 
-import type { Subprocess } from 'bun';
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'; // prettier-ignore
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { descriptorsMax } from '../../src/base/descriptors';
-import { endAll, startWorkerProcess } from '../bench/processes';
-import { sampleOf, slopeMbPerHour, turnBuckets, turnsBetween, type Sample, type TurnFigures } from './big-market-figures'; // prettier-ignore
-import type { BigReaderDone, BigReaderJob } from './big-market-readers';
-import type { BigSourceDone, BigSourceJob } from './big-market-source';
+import { Crowd, type CrowdOptions } from './big-market-crowd';
+import { perEvent, sampleOf, slopeMbPerHour, turnBuckets, turnsBetween, type Cost, type Sample, type TurnFigures } from './big-market-figures'; // prettier-ignore
+import type { BigReaderDone } from './big-market-readers';
+import type { BigSourceDone } from './big-market-source';
 import { metricValue } from './process-figures';
 import { ServerLife } from './server-life';
 
+const TURNS = join(import.meta.dir, 'big-market-turns.ts');
 const MAIN = join(import.meta.dir, '../../src/main.ts');
 const RECOVERY_MS_MAX = 5_000;
 const TURN_MS_WARNED = 5;
@@ -27,19 +27,8 @@ const SETTLE_MS = 2_000;
 /** Of the server itself, beside those of its sessions. */
 const OWN_DESCRIPTORS = 256;
 
-export interface BigMarketOptions {
+export interface BigMarketOptions extends CrowdOptions {
   readonly seconds: number;
-  readonly instruments: number;
-  /** Of each side of each book. */
-  readonly levels: number;
-  readonly sessions: number;
-  readonly topics: number;
-  /** Events a second. */
-  readonly rate: number;
-  /** Processes. */
-  readonly readers: number;
-  readonly sources: number;
-  readonly sampleEvery: number;
   readonly durability: string;
   readonly sampleSeconds: number;
   /** What `verify` may take; 0: it is left out. */
@@ -52,13 +41,14 @@ export interface BigMarketReport {
   readonly descriptorsMax: number | null;
   readonly filledSeconds: number;
   readonly openedSeconds: number;
-  readonly source: BigSourceDone & { readonly perSecond: number };
+  readonly source: BigSourceDone;
   readonly readers: BigReaderDone;
-  readonly deliveriesPerSecond: number;
+  readonly cost: Cost;
+  /** By wall time, and by the processor time of the thread of the event loop. */
   readonly turns: Readonly<Record<string, TurnFigures>>;
+  readonly turnsCpu: Readonly<Record<string, TurnFigures>>;
   /** Lines of the log of level warn and above, by message. */
   readonly warnings: Readonly<Record<string, number>>;
-  readonly cpuShare: number;
   readonly memory: { readonly firstMb: number; readonly lastMb: number; readonly slopeMbPerHour: number }; // prettier-ignore
   readonly journal: {
     readonly holes: number | undefined;
@@ -88,53 +78,52 @@ class BigMarket {
   private readonly show: (line: string) => void;
   private readonly out: string;
   private readonly life: ServerLife;
-  private readonly running: Subprocess[] = [];
+  private readonly crowd: Crowd;
   private readonly samples: Sample[] = [];
-  private sources: ((job: BigSourceJob) => Promise<BigSourceDone>)[] = [];
-  private readers: ((job: BigReaderJob) => Promise<BigReaderDone>)[] = [];
 
   constructor(options: BigMarketOptions, show: (line: string) => void) {
     this.options = options;
     this.show = show;
     this.out = options.out ?? mkdtempSync(join(tmpdir(), 'tapedeck-big-'));
     mkdirSync(this.out, { recursive: true });
-    this.life = new ServerLife(this.out, settingsOf(options));
+    this.crowd = new Crowd(options);
+    this.life = new ServerLife(this.out, settingsOf(options), TURNS);
   }
 
   async run(): Promise<BigMarketReport> {
-    const { options, life, show } = this;
+    const { options, life, crowd, show } = this;
     await life.start();
-    const filledSeconds = await timed(() => this.fill());
+    const filledSeconds = await timed(() => crowd.fill(life.url, life.key));
     show(`filled in ${filledSeconds.toFixed(1)} s`);
-    const openedSeconds = await timed(() => this.open());
+    const openedSeconds = await timed(() => crowd.open(life.url));
     show(`opened in ${openedSeconds.toFixed(1)} s`);
-    const perSecond = options.rate / options.sources;
-    await Promise.all(this.sources.map((ask) => ask({ act: 'run', perSecond })));
+    await crowd.run();
     await Bun.sleep(SETTLE_MS);
-    const begun = sumReaders(await Promise.all(this.readers.map((ask) => ask({ act: 'begin' }))));
     const before = await this.metrics();
+    await this.turnsCpu();
     const beganMs = performance.now();
+    const began = { sample: this.sample(beganMs), ...(await crowd.moment('begin')) };
     await this.watch(beganMs);
-    const tookSeconds = (performance.now() - beganMs) / 1_000;
+    const ended = { sample: this.sample(beganMs), ...(await crowd.moment('sum')) };
+    const turnsCpu = await this.turnsCpu();
     const after = await this.metrics();
-    const source = sumSources(await Promise.all(this.sources.map((ask) => ask({ act: 'stop' }))));
+    const source = await crowd.published('stop');
     await Bun.sleep(SETTLE_MS);
-    const readers = sumReaders(await Promise.all(this.readers.map((ask) => ask({ act: 'sum' }))));
-    const recovery = await this.kill(perSecond);
+    const readers = await crowd.received('sum');
+    const recovery = await this.kill();
     const verify = await this.verify();
     const { samples } = this;
-    const cpu = samples.at(-1)!.cpuSeconds - samples[0]!.cpuSeconds;
     const report = {
       options,
       descriptorsMax: descriptorsMax() ?? null,
       filledSeconds,
       openedSeconds,
-      source: { ...source, perSecond: source.acknowledged / (tookSeconds + SETTLE_MS / 1_000) },
+      source,
       readers,
-      deliveriesPerSecond: (readers.messages - begun.messages) / tookSeconds,
+      cost: perEvent(began, ended),
       turns: turnsBetween(turnBuckets(before), turnBuckets(after)),
+      turnsCpu,
       warnings: this.warnings(),
-      cpuShare: cpu / (samples.at(-1)!.seconds - samples[0]!.seconds),
       memory: {
         firstMb: samples[0]!.rssBytes / 1_048_576,
         lastMb: samples.at(-1)!.rssBytes / 1_048_576,
@@ -153,32 +142,22 @@ class BigMarket {
   }
 
   async end(): Promise<void> {
-    await endAll(this.running);
+    await this.crowd.end();
     await this.life.stop('SIGKILL');
     if (this.options.out === undefined) rmSync(this.out, { recursive: true, force: true });
   }
 
-  private async fill(): Promise<void> {
-    const { options, life, running } = this;
-    const { url, key } = life;
-    this.sources = times(options.sources, () => startWorkerProcess<BigSourceJob, BigSourceDone>(join(import.meta.dir, 'big-market-source.ts'), running)); // prettier-ignore
-    const share = Math.ceil(options.instruments / options.sources);
-    const jobs = this.sources.map((ask, i) => {
-      const first = i * share;
-      const count = Math.min(share, options.instruments - first);
-      return ask({ act: 'fill', url, key, first, count, levels: options.levels, seed: i + 1 });
-    });
-    const { refused } = sumSources(await Promise.all(jobs));
-    if (Object.keys(refused).length > 0) throw new Error(`the market was refused: ${JSON.stringify(refused)}`); // prettier-ignore
+  private sample(beganMs: number): Sample {
+    return sampleOf(this.life.pid, (performance.now() - beganMs) / 1_000);
   }
 
-  private async open(): Promise<void> {
-    const { options, life, running } = this;
-    this.readers = times(options.readers, () => startWorkerProcess<BigReaderJob, BigReaderDone>(join(import.meta.dir, 'big-market-readers.ts'), running)); // prettier-ignore
-    const sessions = Math.ceil(options.sessions / options.readers);
-    const { topics, instruments, sampleEvery } = options;
-    const asked = { act: 'open', url: life.url, sessions, topics, instruments, sampleEvery } as const; // prettier-ignore
-    await Promise.all(this.readers.map((ask, i) => ask({ ...asked, seed: 100 + i })));
+  /** Turns by processor time since the call before. */
+  private async turnsCpu(): Promise<Record<string, TurnFigures>> {
+    const path = this.life.turnsPath;
+    rmSync(path, { force: true });
+    this.life.signal('SIGUSR2');
+    while (this.life.isAlive && !existsSync(path)) await Bun.sleep(10);
+    return JSON.parse(readFileSync(path, 'utf8')) as Record<string, TurnFigures>;
   }
 
   /** A sample now and then, until the time is over. */
@@ -188,7 +167,7 @@ class BigMarket {
       const waitMs = beganMs + Math.min(next, options.seconds) * 1_000 - performance.now();
       await Bun.sleep(Math.max(0, waitMs));
       if (!life.isAlive) throw new Error(`the server ended; its log is in ${this.out}`);
-      const sample = sampleOf(life.pid, (performance.now() - beganMs) / 1_000);
+      const sample = this.sample(beganMs);
       samples.push(sample);
       appendFileSync(join(this.out, 'samples.ndjson'), `${JSON.stringify(sample)}\n`);
       if (next % 60 === 0) show(JSON.stringify(sample));
@@ -197,12 +176,12 @@ class BigMarket {
   }
 
   /** Killed while events come in, and started again. */
-  private async kill(perSecond: number): Promise<BigMarketReport['recovery']> {
-    const { life } = this;
-    await Promise.all(this.sources.map((ask) => ask({ act: 'run', perSecond })));
+  private async kill(): Promise<BigMarketReport['recovery']> {
+    const { life, crowd } = this;
+    await crowd.run();
     await Bun.sleep(SETTLE_MS);
     await life.stop('SIGKILL');
-    await endAll(this.running);
+    await crowd.end();
     const announcedMs = (await timed(() => life.start())) * 1_000;
     const text = await this.metrics();
     const readMs = (metricValue(text, 'recovery_seconds') ?? NaN) * 1_000;
@@ -258,35 +237,10 @@ function wrongOf(report: Omit<BigMarketReport, 'wrong'>): string[] {
   return wrong;
 }
 
-function sumSources(all: readonly BigSourceDone[]): BigSourceDone {
-  const refused: Record<string, number> = {};
-  const sum = { events: 0, acknowledged: 0, heldBack: 0 };
-  for (const one of all) {
-    for (const name of ['events', 'acknowledged', 'heldBack'] as const) sum[name] += one[name];
-    for (const [code, n] of Object.entries(one.refused)) refused[code] = (refused[code] ?? 0) + n;
-  }
-  return { ...sum, refused };
-}
-
-/** Of latencies the largest of the processes. */
-function sumReaders(all: readonly BigReaderDone[]): BigReaderDone {
-  return all.reduce((a, b) => {
-    const { latency: of, ...counts } = b;
-    const summed = Object.fromEntries(Object.entries(counts).map(([name, n]) => [name, n + a[name as 'holes']])); // prettier-ignore
-    const larger = (name: 'p50' | 'p99' | 'p999' | 'max'): number => Math.max(a.latency[name], of[name]); // prettier-ignore
-    const latency = { messages: a.latency.messages + of.messages, count: a.latency.count + of.count, p50: larger('p50'), p99: larger('p99'), p999: larger('p999'), max: larger('max') }; // prettier-ignore
-    return { ...(summed as unknown as typeof counts), latency };
-  });
-}
-
 async function timed(act: () => Promise<void>): Promise<number> {
   const beganMs = performance.now();
   await act();
   return (performance.now() - beganMs) / 1_000;
-}
-
-function times<T>(count: number, make: () => T): T[] {
-  return Array.from({ length: count }, make);
 }
 
 /** Defaults, but for what is of one address or key here and of many elsewhere. */

@@ -26,6 +26,27 @@ export function processFigures(pid: number): ProcessFigures {
   };
 }
 
+/** Processor time so far of the threads of a process, in seconds, summed by their names. */
+export function threadSeconds(pid: number): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const text = statOf(`/proc/${pid}/task/${thread}/stat`);
+    const name = text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'));
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    sums[name] = (sums[name] ?? 0) + (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / 100;
+  }
+  return sums;
+}
+
+/** Empty of a thread that has just ended. */
+function statOf(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '() ';
+  }
+}
+
 /** Of the files in it; those that go away meanwhile count nothing. */
 export function directoryBytes(directory: string): number {
   return readdirSync(directory).reduce(

@@ -18,13 +18,18 @@ export class ServerLife {
   /** May publish and trade. */
   readonly key: string;
   private readonly directory: string;
+  private readonly preload: string | undefined;
   private child: Subprocess<'ignore', 'pipe', Bun.BunFile> | undefined;
   private port = 0;
   private starts = 0;
 
-  /** @param directory is made, with data and settings in it @param settings in TOML */
-  constructor(directory: string, settings: string) {
+  /**
+   * @param directory is made, with data and settings in it @param settings in TOML
+   * @param preload a module that is loaded before the server, as `big-market-turns.ts`
+   */
+  constructor(directory: string, settings: string, preload?: string) {
     this.directory = directory;
+    this.preload = preload;
     this.data = join(directory, 'data');
     mkdirSync(this.data, { recursive: true });
     writeFileSync(join(directory, 'settings.toml'), settings);
@@ -33,6 +38,11 @@ export class ServerLife {
     const fault = changeKeys(this.data, () => [stored]);
     if (fault !== undefined) throw new Error(fault.message);
     this.key = token;
+  }
+
+  /** Where `big-market-turns.ts` writes. */
+  get turnsPath(): string {
+    return join(this.directory, 'turns-cpu.json');
   }
 
   get url(): string {
@@ -53,7 +63,9 @@ export class ServerLife {
     const settings = join(directory, 'settings.toml');
     const log = join(directory, `log-${(this.starts += 1)}.ndjson`);
     const args = ['serve', '--port', String(port), '--data', data, '--config', settings];
-    this.child = Bun.spawn([process.execPath, MAIN, ...args], {
+    const before = this.preload === undefined ? [] : ['--preload', this.preload];
+    this.child = Bun.spawn([process.execPath, ...before, MAIN, ...args], {
+      env: { ...process.env, BIG_MARKET_TURNS: this.turnsPath },
       stdin: 'ignore',
       stdout: 'pipe',
       stderr: Bun.file(log),
