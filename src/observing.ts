@@ -18,6 +18,7 @@ import type { FeedFigures, Freshness } from './freshness';
 import { Metrics } from './gateway/metrics';
 import type { Pause } from './gateway/metric-registry';
 import type { RestCounts } from './gateway/rest-counts';
+import type { Shares } from './gateway/shares';
 import type { StreamCounts } from './gateway/stream-counts';
 import type { Publishers } from './ipc/publishers';
 import { diskRoom } from './journal/disk-room';
@@ -79,6 +80,7 @@ export interface Observed {
   readonly recorder: Recorder;
   readonly broadcaster: Broadcaster;
   readonly account: ByteAccount;
+  readonly shares: Shares;
   readonly publishers: Publishers<Batch>;
   readonly published: Published;
   readonly plays: Plays;
@@ -123,6 +125,7 @@ export function createMetrics(stages: Observed): Metrics {
     own: broadcaster.encoders.own,
     waiting: () => sums.readers,
     account: stages.account,
+    work: stages.shares.spent,
     stream: counts.stream,
     rest: counts.rest,
     plays: () => stages.plays.counts,

@@ -261,7 +261,7 @@ export function startServer(
       isStopping: () => isStopping,
       version: VERSION,
       counts: counts.rest,
-      metrics: createMetrics({ recorder, broadcaster, account, publishers, published, plays, tiers, memtable, freshness, loopLag, clock, slices, revisions, damaged, counts, directory: config.journal.directory }), // prettier-ignore
+      metrics: createMetrics({ recorder, broadcaster, account, shares, publishers, published, plays, tiers, memtable, freshness, loopLag, clock, slices, revisions, damaged, counts, directory: config.journal.directory }), // prettier-ignore
       clock,
       reportError: (error) => {
         const { name, stack } = error instanceof Error ? error : new Error(String(error));

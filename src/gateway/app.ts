@@ -29,8 +29,9 @@ import { hasQuery, queryFault, type Query } from './query';
 import { Requests } from './requests';
 import type { RestCounts } from './rest-counts';
 import type { Shares } from './shares';
-import { created, errorResponse, json, refusal, sealed, SECURITY_HEADERS } from './responses';
+import { created, errorResponse, json, sealed, SECURITY_HEADERS } from './responses';
 import { upgrade } from './upgrade';
+import { orderWork } from './work';
 
 export interface AppOptions {
   readonly backlogBytesMax: number;
@@ -94,8 +95,9 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       // Past its limit Bun drops messages without a word, so a connection that gets there is closed.
       backpressureLimit: options.backlogBytesMax,
       closeOnBackpressureLimit: true,
-      // Larger frames (and bodies) than ours are answered with an error up to here, and cut off beyond.
-      maxPayloadLength: options.frameBytesMax * 2,
+      // Larger frames than ours are answered with an error up to here, and cut off beyond. It is also what
+      // Bun holds of one that is not finished, of which it tells nothing.
+      maxPayloadLength: options.frameBytesMax + OVER_BYTES,
       idleTimeout: 120,
       sendPings: false, // each pong answers one of ours
     },
@@ -132,7 +134,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
       const response =
         refused === undefined
           ? await requests.admitKey(request, (principal as Principal).name)
-          : refusal(request, refused);
+          : await requests.unknown(request, refused);
       if (response !== undefined && route === HOT_ROUTE) ticks.add(response.status);
       return response;
     });
@@ -213,6 +215,9 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     });
     return 'code' in result ? result : JSON.stringify(result);
   };
+  /** An order, amendment or cancel, in the share of its client. */
+  const ordered = (request: Request, act: () => Promise<string | Fault>) =>
+    requests.weighed(request, orderWork(requests.keyIn(request), stages.connections), MADE_BYTE, act); // prettier-ignore
   const known: Known = { keys: stages.keys, addressOf, requests, deliver };
   const app = base
     .get('/', async ({ request }) => {
@@ -264,7 +269,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get('/v1/orders/:id', (c) => asKnown(c, known, 'trade', (who) => orders.get(who, c.params.id)))
     .delete(
       '/v1/orders/:id',
-      (c) => asKnown(c, known, 'trade', (who) => orders.cancel(who, c.params.id)),
+      (c) => asKnown(c, known, 'trade', (who) => ordered(c.request, () => orders.cancel(who, c.params.id))), // prettier-ignore
       {
         ...UNREAD,
         ...counts.timed('DELETE /v1/orders/:id'),
@@ -278,7 +283,7 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
           known,
           'trade',
           (who) =>
-            withText(c.request, ORDER_BYTES_MAX, room, turns, (text) => orders.submit(who, text)),
+            withText(c.request, ORDER_BYTES_MAX, room, turns, (text) => ordered(c.request, () => orders.submit(who, text))), // prettier-ignore
           created,
         ),
       { ...UNREAD, ...counts.timed('POST /v1/orders') },
@@ -383,5 +388,7 @@ function answer(result: string | Fault): Response {
   return typeof result === 'string' ? json(result) : errorResponse(result);
 }
 
+/** What a frame may be too long by, and have an answer. */
+const OVER_BYTES = 65_536;
 /** Orders, states and definitions are small; whoever sends them need not have a key for this to be read. */
 const ORDER_BYTES_MAX = 16_384;

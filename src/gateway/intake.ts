@@ -14,24 +14,14 @@ import type { Principal } from './auth';
 import { HeldFrames, SOURCE_WORK, type Pausable } from './held-frames';
 import type { Share, Shares } from './shares';
 import { Slices } from './slices';
+import { orderWork, WORK } from './work';
 
-/**
- * Work in microseconds: of a message, a topic, a resume, an order, a ping or pong of
- * WebSocket; of a byte of a frame, and of one that is answered.
- */
-const WORK = {
-  message: 2,
-  topic: 2,
-  resume: 20,
-  order: 15,
-  control: 1,
-  byte: 0.01,
-  sentByte: 0.01,
-} as const;
+/** Of the records behind a resume or replay so much at once: whoever leaves before it is done pays no more. */
+const RECORDS_WORK_MAX = 1_000;
 /** A connection for which no more than this waits is not refused for what others of its client ask. */
 const MODEST = 16;
-/** A longer frame is not read for a client that is deep in debt, as reading it is work that cannot wait. */
-const SMALL_BYTES = 1_024;
+/** A longer frame is not read for a client that owes a second's worth, as reading it is work that cannot wait. */
+const SMALL_BYTES = 512;
 
 /** What a message that waits takes in memory, of its bytes in its frame. */
 const HELD_FACTOR = 4;
@@ -67,6 +57,8 @@ interface Stages {
   topicsIn(names: readonly string[]): number;
   /** Since the start, to one session alone: the answers, not the topics. */
   sentBytes(): number;
+  lastSeq(): number;
+  readonly connections: { ofKey(name: string): number };
 }
 
 export class Intake {
@@ -144,6 +136,7 @@ export class Intake {
   private take(items: readonly (Message | Fault)[], bytes: number): void {
     const nowMs = this.stages.clock.monotonicMs();
     if (items.length === 0) return this.emptyFrame(nowMs);
+    if (!this.mayPublish) this.share.spend(items.length * WORK.read);
     let taken: Asked[] | undefined;
     let events = 0;
     for (const [i, item] of items.entries()) {
@@ -153,6 +146,7 @@ export class Intake {
         taken?.push(item);
         continue;
       }
+      this.share.spend(WORK.refused);
       const id = 'id' in item ? (item.id ?? null) : null;
       if (this.inbound.isFlood) return this.handler.flooded(id, over);
       taken ??= items.slice(0, i);
@@ -166,7 +160,7 @@ export class Intake {
 
   /** An empty array costs what a message costs. As nothing of it waits, it is refused for the debt alone. */
   private emptyFrame(nowMs: number): void {
-    this.share.spend(WORK.message);
+    this.share.spend(WORK.read);
     const over =
       this.inbound.message(nowMs) ??
       (this.share.isOver ? this.inbound.crowded(this.payer, nowMs) : undefined);
@@ -174,6 +168,7 @@ export class Intake {
   }
 
   private refuseFrame(over: Fault): void {
+    this.share.spend(WORK.refused);
     if (this.inbound.isFlood) this.handler.flooded(null, over);
     else this.handler.handle({ id: null, over });
   }
@@ -183,10 +178,15 @@ export class Intake {
     this.inbound.topics(this.stages.topicsIn(names), this.stages.clock.monotonicMs());
   }
 
-  /** A ping or a pong of WebSocket itself. Who sends too many is closed. */
-  controlFrame(): void {
+  /**
+   * A ping or a pong of WebSocket itself. Who sends too many is closed, and who does not read what Bun answers.
+   * @param unreadBytes what is not read of all that it was sent
+   */
+  controlFrame(unreadBytes: number, meter: Meter): void {
     this.share.spend(WORK.control);
-    const over = this.inbound.controlFrame(this.stages.clock.monotonicMs());
+    meter.set('sockets', unreadBytes);
+    const nowMs = this.stages.clock.monotonicMs();
+    const over = this.inbound.controlFrame(nowMs) ?? this.inbound.unread(unreadBytes);
     if (over !== undefined) this.handler.flooded(null, over);
   }
 
@@ -210,7 +210,7 @@ export class Intake {
   }
 
   private unread(bytes: number, nowMs: number): Fault | undefined {
-    if (bytes <= SMALL_BYTES || !this.share.isDeep) return undefined;
+    if (bytes <= SMALL_BYTES || !this.share.isOver) return undefined;
     return this.inbound.crowded(this.payer, nowMs);
   }
 
@@ -227,11 +227,27 @@ export class Intake {
 
   /** Of what a source publishes other queues take care; of others it is refused. */
   private costOf(asked: Asked): number {
-    if (!('type' in asked)) return WORK.message;
-    const { type } = asked;
-    if (type === 'resume') return WORK.resume + this.stages.topicsIn(asked.topics) * WORK.topic;
-    if ('topics' in asked) return WORK.message + this.stages.topicsIn(asked.topics) * WORK.topic;
+    if ('over' in asked) return WORK.message;
+    if (!('type' in asked)) return WORK.fault;
+    if (asked.type === 'resume') return WORK.resume + this.topicsOf(asked) + this.behind(asked.seq);
+    if (asked.type === 'replay') {
+      const { action, topics, fromSeq } = asked;
+      const behind = action === 'start' ? this.behind(fromSeq ?? 0) : 0;
+      return WORK.resume + this.topicsOf({ topics }) + behind;
+    }
+    if ('topics' in asked) return WORK.message + this.topicsOf(asked);
     if ('events' in asked && this.mayPublish) return 0;
-    return 'clientOrderId' in asked ? WORK.order : WORK.message;
+    return 'clientOrderId' in asked
+      ? orderWork(this.handler.key, this.stages.connections)
+      : WORK.message;
+  }
+
+  private topicsOf({ topics }: { readonly topics: readonly string[] }): number {
+    return this.stages.topicsIn(topics) * WORK.topic;
+  }
+
+  private behind(seq: number): number {
+    const records = Math.max(0, this.stages.lastSeq() - seq);
+    return Math.min(records * WORK.record, RECORDS_WORK_MAX);
   }
 }

@@ -30,7 +30,7 @@ export async function asKnown(
   respond?: (body: string) => Response,
 ): Promise<Response> {
   const who = await keys.of(request, addressOf);
-  if ('code' in who) return refusal(request, who);
+  if ('code' in who) return requests.unknown(request, who);
   const key = who.name === keys.anonymous.name ? null : who.name;
   const refused = key === null ? undefined : requests.admitKey(request, key);
   if (refused !== undefined) return refused;

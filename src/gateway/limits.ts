@@ -37,6 +37,8 @@ const SUSPECT_SHARE = 0.01;
 /** With which an innocent neighbour can say what it wants, however small the limits are. */
 const SUSPECT_MESSAGES_MIN = 8;
 const SUSPECT_BYTES_MIN = 16_384;
+/** Pings and pongs of WebSocket while something is unread. */
+const UNREAD_CONTROL_MAX = 1_000;
 /** How fast they are forgiven. */
 const REFUSALS_PER_SECOND = 1;
 
@@ -47,6 +49,7 @@ export class Inbound {
   private readonly bytes = new Rate();
   private readonly messages = new Rate();
   private readonly control = new Rate();
+  private unreadControl = 0;
   private refusals = 0;
   private refusedMs = 0;
   private refusalsMax = REFUSALS_MAX;
@@ -91,6 +94,17 @@ export class Inbound {
     const { controlFramesPerSecond: most } = this.limits;
     if (this.control.take(1, most, nowMs)) return undefined;
     return fault('limit-reached', `more than ${most} pings and pongs of WebSocket a second`);
+  }
+
+  /**
+   * Of a ping or pong, what is not read by then. As Bun answers pings by itself, at once and however much
+   * waits, the fault comes when that went on for many; their payloads are 125 bytes at the most.
+   */
+  unread(bytes: number): Fault | undefined {
+    this.unreadControl = bytes === 0 ? 0 : this.unreadControl + 1;
+    if (this.unreadControl <= UNREAD_CONTROL_MAX) return undefined;
+    const message = `${UNREAD_CONTROL_MAX} pings and pongs of WebSocket while nothing was read to its end`;
+    return fault('limit-reached', message);
   }
 
   /** What its client asks for, over all connections, is more than is done in a second. */

@@ -100,6 +100,8 @@ export interface MetricSources {
     readonly ofKind: Readonly<Record<string, number>>;
     readonly counts: { readonly shed: number; readonly refused: number };
   };
+  /** What clients have cost, in microseconds, as it was counted. */
+  readonly work: Readonly<Record<'keys' | 'others' | 'sources', number>>;
   readonly stream: {
     readonly received: {
       readonly frames: number;
@@ -204,11 +206,10 @@ export class Metrics {
 
   private addPush(sources: MetricSources): void {
     const { registry } = this;
-    const { kinds, own, waiting } = sources;
+    const { kinds, own, waiting, revisions } = sources;
     registry.gauge('sessions', 'WebSocket sessions', () => [[{}, sources.sessions()]]);
     registry.gauge('lagging_sessions', 'Sessions that do not keep up', () => [[{}, sources.lanes().lagging]]); // prettier-ignore
     registry.counter('push_lagged_total', 'Times that a session fell behind', () => [[{}, sources.lanes().lagged]]); // prettier-ignore
-    const { revisions } = sources;
     registry.counter('bar_revisions_total', 'Bars of the past that were published again', () => [[{}, revisions.revised]]); // prettier-ignore
     registry.counter('bar_revisions_dropped_total', 'Bars of the past that changed and were not published again', () => [[{}, revisions.dropped]]); // prettier-ignore
     const lost = [
@@ -240,14 +241,11 @@ export class Metrics {
     registry.gauge('push_waiting_bytes', 'About what is held for readers: the logs of topics, once for all, and the answers and socket buffers of each', () => [[{}, waiting().bytes]]); // prettier-ignore
     const { ofKind, counts } = sources.account;
     const held: Read = () => Object.entries(ofKind).map(([kind, bytes]) => [{ kind }, bytes]);
-    registry.gauge(
-      'client_bytes',
-      'About what clients make the server hold, by kind',
-      held,
-      'kind',
-    );
+    registry.gauge('client_bytes', 'About what clients make it hold, by kind', held, 'kind');
     registry.counter('client_bytes_shed_total', 'Sessions and held deltas let go since clients held too much', () => [[{}, counts.shed]]); // prettier-ignore
     registry.counter('client_bytes_refused_total', 'Requests refused since clients held too much', () => [[{}, counts.refused]]); // prettier-ignore
+    const work: Read = () => Object.entries(sources.work).map(([of, us]) => [{ of }, us / 1e6]);
+    registry.counter('client_work_seconds_total', 'Work that was counted for clients, by their shares', work, 'of'); // prettier-ignore
     const plays: Read = () => {
       const { open, waiting } = sources.plays();
       return [
@@ -318,8 +316,8 @@ export class Metrics {
   }
 
   private addJournal(sources: MetricSources): void {
-    const { journal, recovery, disk, damagedBlocks } = sources;
     const { registry } = this;
+    const { journal, recovery, disk, damagedBlocks } = sources;
     const states: Read = () =>
       (['ok', 'failing', 'hole'] as const).map((state) => [
         { state },

@@ -9,6 +9,9 @@ export interface Route {
   readonly path: string;
 }
 
+/** More than any route has. */
+const PARTS_MAX = 16;
+
 export function noRoute(request: Request, routes: readonly Route[]): Response {
   // The Host header stands in the address, so it need not be one.
   if (!URL.canParse(request.url)) {
@@ -16,7 +19,8 @@ export function noRoute(request: Request, routes: readonly Route[]): Response {
     return refusal(request, fieldFault('Host', host, 'the name or address of this server'));
   }
   const { pathname } = new URL(request.url);
-  const methods = new Set(routes.filter((r) => fits(r.path, pathname)).map((r) => r.method));
+  const parts = partsOf(pathname);
+  const methods = new Set(routes.filter((r) => fits(r.path, parts)).map((r) => r.method));
   if (methods.has('GET')) methods.add('HEAD');
   const shownPath = pathname.slice(0, 200);
   if (methods.size === 0) {
@@ -29,9 +33,13 @@ export function noRoute(request: Request, routes: readonly Route[]): Response {
   return response;
 }
 
-function fits(route: string, pathname: string): boolean {
-  const parts = pathname.replace(/\/$/, '').split('/');
-  const wanted = route.replace(/\/$/, '').split('/');
+/** Of a path that may be long: it is parted once, and not for each route. */
+function partsOf(path: string): readonly string[] {
+  return path.replace(/\/$/, '').split('/', PARTS_MAX);
+}
+
+function fits(route: string, parts: readonly string[]): boolean {
+  const wanted = partsOf(route);
   return (
     parts.length === wanted.length &&
     wanted.every((part, i) => part === parts[i] || (part.startsWith(':') && parts[i] !== ''))

@@ -28,6 +28,8 @@ const RENAMED: ReadonlyMap<string, string> = new Map([
 ]);
 
 const FIELD_LENGTH_MAX = 80;
+/** What is longer is not looked through: it takes a core a few thousand times a second. */
+const QUERY_LENGTH_MAX = 2_048;
 
 /** Where the query begins in an address; -1 where there is none. */
 function queryStart(url: string): number {
@@ -44,6 +46,10 @@ export function hasQuery(url: string): boolean {
 export function queryFault(method: string, route: string, url: string): Fault | undefined {
   const start = queryStart(url);
   if (start < 0) return undefined;
+  const length = url.length - start;
+  if (length > QUERY_LENGTH_MAX) {
+    return fieldFault('query', `${length} characters`, `at most ${QUERY_LENGTH_MAX}`);
+  }
   const title = `${method === 'HEAD' ? 'GET' : method} ${route}`;
   const known = PARAMETERS.get(title) ?? [];
   const given = new Set<string>();

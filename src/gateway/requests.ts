@@ -19,6 +19,7 @@ import { Lanes } from './lanes';
 import { crowded } from './limits';
 import { refusal } from './responses';
 import type { Share, ShareLimits, Shares } from './shares';
+import { WORK } from './work';
 
 export interface RequestLimits {
   readonly requestsPerSecond: number;
@@ -81,6 +82,14 @@ export class Requests {
     if (this.keys.take(key, 1, requestsPerSecond, this.clock.monotonicMs())) return undefined;
     const message = `the key ${key} sends more than ${requestsPerSecond} requests a second`;
     return this.refused(request, message);
+  }
+
+  /** A request whose key is none. It took some work; of whoever owes much the refusal is held back. */
+  async unknown(request: Request, refused: Fault): Promise<Response> {
+    const share = this.shares.ofStranger(this.clientOf(request));
+    share.spend(WORK.unknown);
+    if (share.isOver) await this.hold();
+    return refusal(request, refused);
   }
 
   /** Answers what waits for the market or for a body. @param key whose request it is; null: nobody's */
@@ -153,6 +162,11 @@ export class Requests {
     return key === undefined ? this.shares.ofStranger(client) : this.shares.ofKey(key);
   }
 
+  /** The key that it was found good with. */
+  keyIn(request: Request): string | undefined {
+    return this.keyOf.get(request);
+  }
+
   /** Whose it is: a key that was found good, or an address. */
   client(request: Request): string {
     return this.keyOf.get(request) ?? this.clientOf(request);
@@ -184,11 +198,14 @@ export class Requests {
   }
 
   private async refused(request: Request, message: string): Promise<Response> {
-    if (this.held < HELD_MAX) {
-      this.held += 1;
-      await new Promise((resolve) => setTimeout(resolve, HELD_MS));
-      this.held -= 1;
-    }
+    await this.hold();
     return refusal(request, fault('limit-reached', message));
+  }
+
+  private async hold(): Promise<void> {
+    if (this.held >= HELD_MAX) return;
+    this.held += 1;
+    await new Promise((resolve) => setTimeout(resolve, HELD_MS));
+    this.held -= 1;
   }
 }

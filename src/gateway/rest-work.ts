@@ -12,12 +12,12 @@ export const INGESTED = 100;
 export const INGESTED_BYTE = 0.03;
 /** Of a block of the journal that is proven, which a thread of its own does; of one answer so much at the most. */
 export const BLOCK = 100;
-export const BLOCKS_WORK_MAX = 100_000;
+export const BLOCKS_WORK_MAX = 50_000;
 /** Of an answer that may be long, whatever it turns out to be; and how long an answer is not worth a thought. */
 export const LONG_WORK = 20;
 export const LONG_BYTES = 8_192;
 /** Of a core, to make an answer that many ask for. */
-const KEPT_SHARE = 0.1;
+const KEPT_SHARE = 0.02;
 
 interface Stages {
   readonly clock: Clock;

@@ -80,6 +80,8 @@ class Pool {
 
 /** What one client may have of a kind of work. */
 interface Kind {
+  /** Of what those with a key ask, of what others do, and of what is published or traded. */
+  readonly name: 'keys' | 'others' | 'sources';
   /** What it may take of a millisecond; a reload may change it. */
   readonly perMs: number;
   /** So many milliseconds' worth is done at once. */
@@ -148,6 +150,7 @@ export class Share {
   spend(work: number): void {
     const { nowMs } = this.shares;
     this.debt = this.debtAt(nowMs) + work;
+    this.shares.spent[this.kind.name] += work;
     for (const pool of this.kind.pools) pool.spend(work, nowMs);
   }
 
@@ -209,6 +212,8 @@ export class Share {
 }
 
 export class Shares {
+  /** Since the start, in microseconds. */
+  readonly spent: Record<Kind['name'], number> = { keys: 0, others: 0, sources: 0 };
   private readonly clock: Clock;
   private readonly keys = new Map<string, Share>();
   private readonly strangers = new Map<string, Share>();
@@ -228,7 +233,8 @@ export class Shares {
   constructor(limits: ShareLimits, clock: Clock, isCrowded: Kind['isCrowded'] = () => false) {
     this.clock = clock;
     const all = new Pool(ALL);
-    const asked = (...pools: Pool[]): Kind => ({
+    const asked = (kind: Kind['name'], ...pools: Pool[]): Kind => ({
+      name: kind,
       get perMs() {
         return limits.workPerSecond / 1_000;
       },
@@ -236,9 +242,10 @@ export class Shares {
       pools,
       isCrowded: () => false,
     });
-    this.ofKeys = asked(all);
-    this.ofStrangers = asked(all, new Pool(STRANGERS));
+    this.ofKeys = asked('keys', all);
+    this.ofStrangers = asked('others', all, new Pool(STRANGERS));
     this.ofSources = {
+      name: 'sources',
       get perMs() {
         return limits.publishWorkPerSecond / 1_000;
       },

@@ -145,10 +145,11 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   }
 
   /** The client has had what it was sent before a ping of ours; what answers none of ours only counts. */
-  pong(_ws: ServerWebSocket<unknown>, payload: Uint8Array): void {
+  pong(ws: ServerWebSocket<unknown>, payload: Uint8Array): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
-    if (!this.hub.pong(session, source, payload)) this.intake.controlFrame();
+    const isOurs = this.hub.pong(session, source, payload);
+    if (!isOurs) this.intake.controlFrame(ws.getBufferedAmount(), session.meter);
   }
 
   close(_ws: ServerWebSocket<unknown>, code: number): void {
@@ -321,8 +322,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       if (found.code !== 'limit-reached') return this.end(ws, 'unauthorized');
       return this.end(ws, 'limit-reached', FLOOD_RETRY_MS);
     }
-    const isOther = found.name !== this.principal.name;
-    const full = isOther ? this.tooMany(found) : undefined;
+    const full = found.name === this.principal.name ? undefined : this.tooMany(found);
     if (full === undefined) return this.become(found);
     this.refuse(null, full);
     this.end(ws, 'limit-reached', FLOOD_RETRY_MS);

@@ -9,6 +9,7 @@ import { crowded, tooManySessions, type GatewayLimits } from './limits';
 import { isOwnPage } from './origins';
 import { errorResponse } from './responses';
 import type { Shares } from './shares';
+import { WORK } from './work';
 
 /** Bun's server as far as it is used here. */
 interface Upgrader {
@@ -16,8 +17,6 @@ interface Upgrader {
   requestIP(request: Request): { readonly address: string } | null;
 }
 
-/** Work in microseconds: of a connection, from its handshake to its end. */
-const OPENED = 50;
 /** For so long a refusal is held back, so that who waits for it does not come again at once. */
 const HELD_MS = 100;
 
@@ -59,7 +58,7 @@ export async function upgrade(
   const key = principal.name === stages.keys.anonymous.name ? null : principal.name;
   const client = clientAt(address);
   const share = key === null ? stages.shares.ofStranger(client) : stages.shares.ofKey(key);
-  share.spend(OPENED);
+  share.spend(WORK.opened);
   if (share.isDeep) {
     await Bun.sleep(HELD_MS);
     return errorResponse(crowded(key ?? client, options.limits));

@@ -86,7 +86,8 @@ class Hostile {
     const gone = (): void => void (this.socket = undefined);
     const socket = await this.connect(() => {}, gone);
     this.isOpening = false;
-    if (this.flood.on === 'stream') socket.write(upgradeRequest('/v1/stream', SUBPROTOCOL_MSGPACK));
+    const { on, key } = this.flood;
+    if (on === 'stream') socket.write(upgradeRequest('/v1/stream', SUBPROTOCOL_MSGPACK, key));
     if (this.flood.opening !== undefined) socket.write(this.flood.opening);
     this.isDrained = true;
     this.socket = socket;

@@ -11,9 +11,18 @@ import { FLOODS } from './flood-kinds';
 
 const [, , origin] = process.argv;
 const answers = new Map<string, Uint8Array<ArrayBuffer>>();
-for (const { asks } of Object.values(FLOODS)) {
+for (const { asks, key = '' } of Object.values(FLOODS)) {
   if (asks === undefined) continue;
-  answers.set(asks, new Uint8Array(await (await fetch(origin + asks)).arrayBuffer()));
+  answers.set(
+    asks,
+    new Uint8Array(
+      await (
+        await fetch(origin + asks, {
+          headers: key === '' ? {} : { authorization: `Bearer ${key}` },
+        })
+      ).arrayBuffer(),
+    ),
+  );
 }
 const server = serve({
   hostname: '127.0.0.1',

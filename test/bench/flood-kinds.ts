@@ -7,7 +7,8 @@ import { FrameEncoder } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { settings } from './generated-market';
-import { clientFrame, OPCODE } from './ws-frames';
+import { testKey, type TestKey } from '../support/tapedeck-process';
+import { bearer, clientFrame, OPCODE } from './ws-frames';
 
 /** Where the server stands when it begins. */
 export interface Place {
@@ -27,15 +28,25 @@ export interface Flood {
   readonly asks?: string;
   /** Of `stream`: what a connection says first. */
   readonly opening?: Buffer;
+  /** Where it shows one. */
+  readonly key?: string;
   /** On so many at once, which share what is sent; without it on one. */
   readonly connections?: number;
 }
 
 export const FLOOD_SYMBOLS: readonly string[] = Array.from({ length: 50 }, (_, i) => `SYM${i}`);
 export const FLOOD_VENUE = 'ACME';
+/** The source of the readers, and hostile ones; who shows none of them may only read. */
+export const FLOOD_KEYS: readonly TestKey[] = [
+  { name: 'feed', roles: ['publish'] },
+  { name: 'trader', roles: ['trade'] },
+  { name: 'recorder', roles: ['publish'] },
+];
+const TRADER = testKey('trader');
+const RECORDER = testKey('recorder');
 
 const OVER = 5;
-const { messagesPerSecond, publishBytesPerSecond, ordersPerSecond } = settings().limits;
+const { messagesPerSecond, bytesPerSecond, ordersPerSecond } = settings().limits;
 /** A frame of this length has a head of eight bytes. */
 const LARGE_BYTES = 60_000;
 const BACK = 60_000;
@@ -49,13 +60,18 @@ function times(count: number, ...messages: Message[]): Message[] {
   return Array.from({ length: count }, () => messages).flat();
 }
 
-function get(asks: string): Pick<Flood, 'unit' | 'of' | 'on' | 'asks'> {
-  const request = Buffer.from(`GET ${asks} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
-  return { unit: () => request, of: 1, on: 'http', asks };
+function get(asks: string, key = ''): Pick<Flood, 'unit' | 'of' | 'on' | 'asks' | 'key'> {
+  const request = Buffer.from(`GET ${asks} HTTP/1.1\r\nHost: localhost\r\n${bearer(key)}\r\n`);
+  return { unit: () => request, of: 1, on: 'http', asks, key };
 }
 
-function post(path: string, body: Buffer, bytes = body.length): Pick<Flood, 'unit' | 'of' | 'on'> {
-  const request = Buffer.concat([Buffer.from(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${bytes}\r\n\r\n`), body]); // prettier-ignore
+function post(
+  path: string,
+  body: Buffer,
+  { bytes = body.length, key = '' } = {},
+): Pick<Flood, 'unit' | 'of' | 'on'> {
+  const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\n${bearer(key)}Content-Length: ${bytes}\r\n\r\n`;
+  const request = Buffer.concat([Buffer.from(head), body]);
   return { unit: () => request, of: 1, on: 'http' };
 }
 
@@ -101,7 +117,7 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
   'bytes': {
     unit: () => clientFrame(OPCODE.binary, new Uint8Array(LARGE_BYTES)),
     of: LARGE_BYTES,
-    perSecond: OVER * publishBytesPerSecond,
+    perSecond: OVER * bytesPerSecond,
     on: 'stream',
   },
   'subscriptions': {
@@ -115,6 +131,7 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
     of: 10,
     perSecond: OVER * ordersPerSecond,
     on: 'stream',
+    key: TRADER,
   },
   'malformed frames': {
     unit: () => clientFrame(OPCODE.binary, new Uint8Array(100).fill(0xc1)),
@@ -179,13 +196,16 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
   },
   'REST metrics': { ...get('/metrics'), perSecond: 200 },
   'REST instruments': { ...get('/v1/instruments'), perSecond: 200 },
-  'REST orders': { ...get('/v1/orders?limit=1000'), perSecond: 1_000 },
+  'REST orders': { ...get('/v1/orders?limit=1000', TRADER), perSecond: 1_000 },
   'REST trades of the past': { ...get('/v1/trades/SYM0?limit=1000&next=50000'), perSecond: 50 },
   'REST bars': { ...get('/v1/bars/SYM0?interval=1m&limit=1000'), perSecond: 50 },
   'keys that are none': { unit: () => stranger, of: 1, perSecond: 5_000, on: 'http' },
-  'line feeds': { ...post('/v1/ingest', Buffer.alloc(FEED_BYTES, '\n')), perSecond: 10 },
+  'line feeds': {
+    ...post('/v1/ingest', Buffer.alloc(FEED_BYTES, '\n'), { key: RECORDER }),
+    perSecond: 10,
+  },
   'bodies without the role': {
-    ...post('/v1/admin/instruments', Buffer.alloc(LARGE_BYTES, ' '), 16_000_000),
+    ...post('/v1/admin/instruments', Buffer.alloc(LARGE_BYTES, ' '), { bytes: 16_000_000 }),
     perSecond: 500,
   },
 };

@@ -25,6 +25,10 @@ export interface BenchOptions {
   readonly secondsMin?: number;
   /** `flood`: only these kinds; all, where it is empty. */
   readonly kinds?: readonly string[];
+  /** `flood`: only what the server spends. */
+  readonly processor?: boolean;
+  /** `flood`: in place of its own number. */
+  readonly rounds?: number;
 }
 
 export type Bench = (options: BenchOptions) => Promise<BenchResult[]>;

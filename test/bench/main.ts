@@ -1,5 +1,5 @@
 /**
- * `bun run bench [NAME…] [--json] [--quick] [--seconds N] [--kind KIND]…`: runs benches by name, all without one.
+ * `bun run bench [NAME…] [--json] [--quick] [--seconds N] [--kind KIND]… [--processor] [--rounds N]`: runs benches by name, all without one.
  *
  * Several benches run each in a process of its own, so that what the engine learned in one of them
  * does not show in the next.
@@ -19,17 +19,21 @@ interface Call {
   readonly quick: boolean;
   readonly secondsMin: number;
   readonly kinds: readonly string[];
+  readonly processor: boolean;
+  readonly rounds?: number;
 }
 
 function readCall(args: readonly string[]): Call | string {
   let names: string[];
-  let values: { json: boolean; quick: boolean; seconds: string; kind?: string[] };
+  let values: { json: boolean; quick: boolean; seconds: string; kind?: string[]; processor: boolean; rounds?: string }; // prettier-ignore
   try {
     const options = {
       json: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       seconds: { type: 'string', default: '0' },
       kind: { type: 'string', multiple: true },
+      processor: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
     } as const;
     ({ positionals: names, values } = parseArgs({ args, options, allowPositionals: true }));
   } catch (e) {
@@ -38,17 +42,20 @@ function readCall(args: readonly string[]): Call | string {
   const known = Object.keys(BENCHES);
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) return `there is no bench ${unknown.join(', ')}`;
-  const { json, quick, seconds, kind: kinds = [] } = values;
+  const { json, quick, seconds, kind: kinds = [], processor, rounds } = values;
   if (!/^\d{1,5}$/.test(seconds)) return `--seconds is ${seconds}; expected a whole number`;
+  if (!/^[1-9]\d{0,3}$/.test(rounds ?? '1'))
+    return `--rounds is ${rounds}; expected a whole number`;
   const chosen = names.length === 0 ? known : names;
-  return { names: chosen, json, quick, secondsMin: Number(seconds), kinds };
+  return { names: chosen, json, quick, secondsMin: Number(seconds), kinds, processor, ...(rounds !== undefined && { rounds: Number(rounds) }) }; // prettier-ignore
 }
 
-async function runHere(name: string, { quick, secondsMin, kinds }: Call): Promise<BenchResult[]> {
-  return BENCHES[name]!({ quick, secondsMin, kinds });
+async function runHere(name: string, call: Call): Promise<BenchResult[]> {
+  return BENCHES[name]!(call);
 }
 
-async function runApart(name: string, { quick, secondsMin, kinds }: Call): Promise<BenchResult[]> {
+async function runApart(name: string, call: Call): Promise<BenchResult[]> {
+  const { quick, secondsMin, kinds, processor, rounds } = call;
   const child = Bun.spawn(
     [
       process.execPath,
@@ -57,6 +64,8 @@ async function runApart(name: string, { quick, secondsMin, kinds }: Call): Promi
       '--json',
       `--seconds=${secondsMin}`,
       ...(quick ? ['--quick'] : []),
+      ...(processor ? ['--processor'] : []),
+      ...(rounds === undefined ? [] : [`--rounds=${rounds}`]),
       ...kinds.map((kind) => `--kind=${kind}`),
     ],
     { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' },
@@ -72,7 +81,7 @@ async function runApart(name: string, { quick, secondsMin, kinds }: Call): Promi
 const call = readCall(process.argv.slice(2));
 if (typeof call === 'string') {
   process.stderr.write(
-    `bench: ${call}\n  Use: bun run bench [NAME…] [--json] [--quick] [--seconds N] [--kind KIND]…\n  Known: ${Object.keys(BENCHES).join(', ')}\n`,
+    `bench: ${call}\n  Use: bun run bench [NAME…] [--json] [--quick] [--seconds N] [--kind KIND]… [--processor] [--rounds N]\n  Known: ${Object.keys(BENCHES).join(', ')}\n`,
   );
   process.exitCode = EXIT_USAGE;
 } else {

@@ -61,8 +61,17 @@ export async function endAll(running: readonly Subprocess[]): Promise<void> {
 
 /** Processor time of a process so far, user and system; 0 where the system does not tell. */
 export function cpuUs(pid: number): number {
+  return cpuOf(`/proc/${pid}/stat`);
+}
+
+/** The same of the thread that it began with, in which its event loop runs. */
+export function loopUs(pid: number): number {
+  return cpuOf(`/proc/${pid}/task/${pid}/stat`);
+}
+
+function cpuOf(path: string): number {
   if (process.platform !== 'linux') return 0;
   // The name of the program comes before, in parentheses, and may hold spaces.
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
+  const fields = readFileSync(path, 'latin1').split(') ')[1]!.split(' ');
   return (Number(fields[11]) + Number(fields[12])) * CPU_TICK_US;
 }

@@ -1,8 +1,11 @@
 /**
  * The server of the push cases: a real one, on a directory and with a durability; `off` is one whose
- * journal is thrown away. Anybody may publish to it, and trade. Further settings may be given, as JSON. What it stamps as received at is when the frame
- * of the source was handed over, before its decoding.
+ * journal is thrown away. Anybody may publish to it, and trade; or, where it is given keys, who shows one of
+ * them. Further settings may be given, as JSON. What it stamps as received at is when the frame of the source
+ * was handed over, before its decoding.
  */
+
+import { mkdirSync } from 'node:fs';
 
 import type { Nanos } from '../../protocol/time';
 import { SystemClock } from '../../src/base/clock';
@@ -10,6 +13,7 @@ import { StartFault } from '../../src/base/start-fault';
 import { StreamConnection } from '../../src/gateway/stream';
 import { createThreadWriter } from '../../src/journal/thread-writer';
 import { startServer } from '../../src/server';
+import { writeTestKeys, type TestKey } from '../support/tapedeck-process';
 import { createDiscardingWriter } from './discarding-writer';
 import { settings } from './generated-market';
 
@@ -22,7 +26,12 @@ class ArrivalClock extends SystemClock {
   }
 }
 
-const [, , directory, durability, changes = '{}'] = process.argv;
+const [, , directory = '', durability, changes = '{}', keys = '[]'] = process.argv;
+const keyring = JSON.parse(keys) as TestKey[];
+if (keyring.length > 0) {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  writeTestKeys(directory, keyring);
+}
 const isOff = durability === 'off';
 const clock = new ArrivalClock();
 const { message } = StreamConnection.prototype; // oxlint-disable-line typescript/unbound-method
@@ -41,7 +50,7 @@ const server = startServer(
   clock,
   log,
   {
-    anonymousRoles: ['publish', 'trade'],
+    anonymousRoles: keyring.length > 0 ? [] : ['publish', 'trade'],
     createWriter: isOff ? createDiscardingWriter : createThreadWriter,
   },
 );

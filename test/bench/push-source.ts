@@ -11,6 +11,8 @@ export interface SourceJob extends BurstShape {
   readonly url: string;
   readonly eventsPerSecond: number;
   readonly durationMs: number;
+  /** Of a key that may publish, where not anybody may. */
+  readonly key?: string;
 }
 
 export interface SourceDone {
@@ -35,8 +37,11 @@ function makeFrames(job: SourceJob): void {
 }
 
 async function openFeed(job: SourceJob): Promise<Feed> {
-  const { url } = job;
-  const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/stream`, [SUBPROTOCOL_MSGPACK]);
+  const { url, key } = job;
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/stream`, {
+    protocols: [SUBPROTOCOL_MSGPACK],
+    headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
+  });
   socket.binaryType = 'arraybuffer';
   await new Promise((resolve, reject) => {
     socket.onopen = resolve;

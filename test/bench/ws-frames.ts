@@ -12,13 +12,18 @@ export interface Frame {
   readonly end: number;
 }
 
-/** What a client opens a connection with. @param subprotocol none when it is empty */
-export function upgradeRequest(path: string, subprotocol: string): string {
+/** What a client opens a connection with. @param subprotocol none when it is empty; likewise @param key */
+export function upgradeRequest(path: string, subprotocol: string, key = ''): string {
   const offer = subprotocol === '' ? '' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`;
   return (
     `GET ${path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-    `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n${offer}\r\n`
+    `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n${offer}${bearer(key)}\r\n`
   );
+}
+
+/** The line of a request that shows a key; nothing without one. */
+export function bearer(key: string): string {
+  return key === '' ? '' : `Authorization: Bearer ${key}\r\n`;
 }
 
 /** The frame of a server that begins at `at`; undefined when it does not end before `end`. */

@@ -8,6 +8,7 @@ import { connect, type Socket } from 'node:net';
 
 import { upgradeRequest, clientFrame, OPCODE } from '../bench/ws-frames';
 import { SUBPROTOCOL_JSON } from '../../protocol/codec';
+import { parseMetrics } from '../support/metrics-text';
 import { StreamClient } from '../support/stream-client';
 import { ServerProcess } from '../support/tapedeck-process';
 
@@ -73,4 +74,32 @@ test('frames without a message count as messages: a flood of them ends the conne
   const flooded = await send(Buffer.concat([empty(200_000), clientFrame(OPCODE.text, asked)]), answered); // prettier-ignore
   expect(flooded).toContain('"code":4020,"reason":"limit-reached"');
   expect(flooded).not.toContain('"id":77');
+});
+
+test('pings whose pongs are not read end their connection, long before its backlog is full', async () => {
+  const own = await ServerProcess.start({
+    config: '[limits]\ncontrolFramesPerSecond = 1000000000\nworkPerSecond = 1000000000\n',
+  });
+  const closed = async (): Promise<string[]> => {
+    const text = await (await own.get('/metrics')).text();
+    return [...parseMetrics(text).keys()].filter((name) => name.includes('stream_closed_total'));
+  };
+  const other = await StreamClient.open(own.url);
+  const socket: Socket = connect(Number(new URL(own.url).port), '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write(upgradeRequest('/v1/stream', SUBPROTOCOL_JSON));
+  await new Promise((resolve) => socket.once('data', resolve));
+  socket.pause();
+  const ping = clientFrame(PING, new Uint8Array(125));
+  const some = Buffer.concat(Array.from({ length: 5_000 }, () => ping));
+  // Until the system has taken what it takes, nothing waits; from then on a thousand may.
+  while ((await closed()).length === 0) {
+    if (socket.writableLength === 0) socket.write(some);
+    else await Bun.sleep(10);
+  }
+  expect(await closed()).toEqual(['tapedeck_stream_closed_total{code="4020"}']);
+  await other.settle();
+  await other.close();
+  socket.destroy();
+  await own.remove();
 });

@@ -5,13 +5,17 @@
 
 import { encode } from '@msgpack/msgpack';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
+import { connect } from 'node:net';
 
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import { clientFrame, OPCODE, upgradeRequest } from '../bench/ws-frames';
 import { instrument, tape, trade } from '../support/feed';
 import { StreamClient, type Seen } from '../support/stream-client';
 import { PUBLISH_KEY, ServerProcess } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const FRAME_BYTES_MAX = 65_536;
+const LARGE_BYTES_MAX = 1_048_576;
 const TOPICS_MAX = 50;
 let server: ServerProcess;
 let witness: StreamClient;
@@ -174,6 +178,37 @@ describe('size [W10]', () => {
         { type: 'closing', code: 1009, reconnect: false },
       ]);
     }
+  });
+
+  test('fragments without an end: held up to the largest frame, cut off with little more', async () => {
+    const large = await ServerProcess.start({
+      config: `[limits]\nframeBytesMax = ${LARGE_BYTES_MAX}`,
+    });
+    const socket = connect(Number(new URL(large.url).port), '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(upgradeRequest('/v1/stream', SUBPROTOCOL_JSON));
+    await new Promise((resolve) => socket.once('data', resolve));
+    let pongs = 0;
+    socket.on(
+      'data',
+      (data) => (pongs += data.toString('latin1').split('\x8a\x04pong').length - 1),
+    );
+    let isFirst = true;
+    const more = (bytes: number): void => {
+      const piece = clientFrame(OPCODE.text, new Uint8Array(bytes).fill(0x20));
+      piece[0] = isFirst ? OPCODE.text : 0; // none of them is the last
+      isFirst = false;
+      socket.write(piece);
+    };
+    for (let sent = 0; sent < LARGE_BYTES_MAX; sent += 65_535) more(65_535);
+    const ping = clientFrame(OPCODE.ping, Buffer.from('pong'));
+    socket.write(ping);
+    await until(() => pongs === 1);
+    for (let sent = 0; sent <= 131_072; sent += 32_768) more(32_768);
+    socket.write(ping);
+    await until(() => socket.closed || pongs === 2);
+    expect(pongs).toBe(1);
+    await large.remove();
   });
 
   test('characters are counted as the bytes that they take', async () => {

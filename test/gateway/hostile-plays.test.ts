@@ -26,6 +26,7 @@ heartbeatMs = 500
 pongMs = 4000
 [limits]
 playbacksMax = 2
+workPerSecond = 10000000
 topicsMax = 20
 `;
   server = await ServerProcess.start({ config });

@@ -63,6 +63,7 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
     damagedBlocks: () => 78,
     revisions: { revised: 32, dropped: 33 },
     waiting: () => ({ logBytes: 19, bytes: 20 }),
+    work: { keys: 82e6, others: 83e6, sources: 84e6 },
     account: { ofKind: { answers: 79 }, counts: { shed: 80, refused: 81 } },
     stream: {
       received: { frames: 21, messages: 22, bytes: 23 },
@@ -129,6 +130,9 @@ describe('metrics', () => {
       'tapedeck_client_bytes{kind="answers"}': 79,
       'tapedeck_client_bytes_shed_total': 80,
       'tapedeck_client_bytes_refused_total': 81,
+      'tapedeck_client_work_seconds_total{of="keys"}': 82,
+      'tapedeck_client_work_seconds_total{of="others"}': 83,
+      'tapedeck_client_work_seconds_total{of="sources"}': 84,
       'tapedeck_stream_received_frames_total': 21,
       'tapedeck_stream_received_messages_total': 22,
       'tapedeck_stream_received_bytes_total': 23,
