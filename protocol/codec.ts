@@ -12,6 +12,7 @@ import { decode, Encoder } from '@msgpack/msgpack';
 import { fault, type Fault } from './codes';
 import { readHot, readPublish, writeHot } from './hot';
 import { fromJson, parseJson } from './json';
+import { fromJsonInParts, parseJsonInParts } from './json-parts';
 import { toJsonFrames, toJsonTexts } from './json-text';
 import { MESSAGES, type Message } from './messages';
 import { DecodeError, MsgReader } from './reader';
@@ -25,6 +26,9 @@ export type Subprotocol = typeof SUBPROTOCOL_MSGPACK | typeof SUBPROTOCOL_JSON;
 
 /** The most messages that a server takes in one frame. */
 export const FRAME_MESSAGES_MAX = 10_000;
+
+/** Messages of a long frame that are decoded in one go. */
+const MESSAGES_A_PART = 32;
 
 export function isFault(value: Message | Fault): value is Fault {
   return !('type' in value);
@@ -153,28 +157,66 @@ export function decodeFrame(
   messagesMax: number = Number.POSITIVE_INFINITY,
   faultsMax: number = Number.POSITIVE_INFINITY,
 ): (Message | Fault)[] {
-  const r = new MsgReader(bytes);
-  const out: (Message | Fault)[] = [];
-  let faults = 0;
-  try {
-    const length = r.arrayHeader();
-    if (length > messagesMax) {
-      return [fault('malformed-msgpack', `${length} messages; at most ${messagesMax}`)];
+  return new FrameDecoder(bytes, messagesMax, faultsMax).take(Number.POSITIVE_INFINITY);
+}
+
+/** The same some messages at a time: what a part holds was whole, whatever is behind it. */
+export function* decodeFrameInParts(
+  bytes: Uint8Array,
+  messagesMax: number,
+  faultsMax: number,
+): Generator<(Message | Fault)[], void> {
+  const decoder = new FrameDecoder(bytes, messagesMax, faultsMax);
+  while (!decoder.isDone) yield decoder.take(MESSAGES_A_PART);
+}
+
+class FrameDecoder {
+  isDone = false;
+  private readonly r: MsgReader;
+  private readonly messagesMax: number;
+  private faultsLeft: number;
+  /** Undefined before the first. */
+  private left: number | undefined;
+
+  constructor(bytes: Uint8Array, messagesMax: number, faultsMax: number) {
+    this.r = new MsgReader(bytes);
+    this.messagesMax = messagesMax;
+    this.faultsLeft = faultsMax;
+  }
+
+  /** The next ones, so many at most. */
+  take(most: number): (Message | Fault)[] {
+    const out: (Message | Fault)[] = [];
+    try {
+      this.read(most, out);
+    } catch (e) {
+      if (!(e instanceof DecodeError)) throw e;
+      // What came before the break was whole and may stand; the rest cannot be found any more.
+      out.push(fault(e.code, e.message));
+      this.isDone = true;
     }
-    for (let i = 0; i < length; i++) {
+    return out;
+  }
+
+  private read(most: number, out: (Message | Fault)[]): void {
+    const { r } = this;
+    this.left ??= r.arrayHeader();
+    this.isDone = this.left > this.messagesMax;
+    if (this.isDone) {
+      out.push(fault('malformed-msgpack', `${this.left} messages; at most ${this.messagesMax}`));
+      return;
+    }
+    while (this.left > 0 && out.length < most) {
       const message = readMessage(r);
+      this.left -= 1;
       out.push(message);
-      if (isFault(message) && ++faults === faultsMax) return out;
+      this.isDone = isFault(message) && --this.faultsLeft === 0;
+      if (this.isDone) return;
     }
-    if (!r.atEnd) {
-      out.push(fault('malformed-msgpack', `${bytes.length - r.position} bytes follow the frame`));
-    }
-    return out;
-  } catch (e) {
-    if (!(e instanceof DecodeError)) throw e;
-    // What came before the break was whole and may stand; the rest cannot be found any more.
-    out.push(fault(e.code, e.message));
-    return out;
+    if (this.left > 0) return;
+    this.isDone = true;
+    if (!r.atEnd)
+      out.push(fault('malformed-msgpack', `${r.bytes.length - r.position} bytes follow the frame`));
   }
 }
 
@@ -224,24 +266,74 @@ export function decodeTextFrame(
 ): (Message | Fault)[] {
   const parsed = parseJson(text);
   if (!('value' in parsed)) return [parsed];
-  const list = Array.isArray(parsed.value) ? parsed.value : [parsed.value];
-  if (list.length > messagesMax) {
-    return [fault('malformed-json', `${list.length} messages; at most ${messagesMax}`)];
-  }
-  // An instrument may stand in the same frame as the first message that needs its decimals.
-  const defined = new Map<string, Scales>();
-  const out: (Message | Fault)[] = [];
-  let faults = 0;
-  for (const item of list) {
-    const message = fromJson(item, (symbol) => scalesOf(symbol) ?? defined.get(symbol));
-    out.push(message);
-    if (isFault(message)) {
-      if (++faults === faultsMax) return out;
-      continue;
-    }
-    for (const part of message.type === 'publish' ? message.events : [message]) {
-      if (part.type === 'instrument') defined.set(part.symbol, part);
-    }
+  const items = new TextItems(parsed.value, scalesOf, messagesMax, faultsMax);
+  const out: (Message | Fault)[] = items.refused;
+  for (let item = items.next(); item !== undefined; item = items.next()) {
+    out.push(items.taken(fromJson(item.value, items.scalesOf)));
   }
   return out;
+}
+
+/** The same some messages at a time; a part may be empty. Nothing of a text is a message before all of it parses. */
+export function* decodeTextFrameInParts(
+  text: string,
+  scalesOf: ScalesOf,
+  messagesMax: number,
+  faultsMax: number,
+): Generator<(Message | Fault)[], void> {
+  const parsing = parseJsonInParts(text);
+  let step = parsing.next();
+  for (; step.done !== true; step = parsing.next()) yield [];
+  const parsed = step.value;
+  if (!('value' in parsed)) return yield [parsed];
+  const items = new TextItems(parsed.value, scalesOf, messagesMax, faultsMax);
+  let part: (Message | Fault)[] = items.refused;
+  for (let item = items.next(); item !== undefined; item = items.next()) {
+    const reading = fromJsonInParts(item.value, items.scalesOf);
+    let read = reading.next();
+    for (; read.done !== true; read = reading.next()) yield [];
+    part.push(items.taken(read.value));
+    if (part.length < MESSAGES_A_PART) continue;
+    yield part;
+    part = [];
+  }
+  yield part;
+}
+
+/** What a text frame holds, one after the other, and the decimals that it defines. */
+class TextItems {
+  /** What stands for all of them. */
+  readonly refused: Fault[] = [];
+  // An instrument may stand in the same frame as the first message that needs its decimals.
+  private readonly defined = new Map<string, Scales>();
+  private readonly list: readonly unknown[];
+  private at = 0;
+  private faultsLeft: number;
+  readonly scalesOf: ScalesOf;
+
+  constructor(value: unknown, scalesOf: ScalesOf, messagesMax: number, faultsMax: number) {
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    const isTooMany = list.length > messagesMax;
+    if (isTooMany)
+      this.refused.push(fault('malformed-json', `${list.length} messages; at most ${messagesMax}`));
+    this.list = isTooMany ? [] : list;
+    this.faultsLeft = faultsMax;
+    this.scalesOf = (symbol) => scalesOf(symbol) ?? this.defined.get(symbol);
+  }
+
+  next(): { readonly value: unknown } | undefined {
+    if (this.at === this.list.length || this.faultsLeft === 0) return undefined;
+    return { value: this.list[this.at++] };
+  }
+
+  taken(message: Message | Fault): Message | Fault {
+    if (isFault(message)) {
+      this.faultsLeft -= 1;
+      return message;
+    }
+    for (const part of message.type === 'publish' ? message.events : [message]) {
+      if (part.type === 'instrument') this.defined.set(part.symbol, part);
+    }
+    return message;
+  }
 }

@@ -10,6 +10,7 @@ import type { Fields, FieldSpec } from './fields';
 import { toJsonText } from './json-text';
 import type { MessageDef } from './define';
 import { messageByType, type Message } from './messages';
+import { Nesting } from './nesting';
 import { parseSum } from './sums';
 import { Nanos } from './time';
 import { checkKind, checkList, checkScalar, FieldError, ofRequest, intFault } from './tuple';
@@ -24,7 +25,7 @@ import {
 } from './units';
 
 /** A frame is one level around messages that nest as deep as `reader.ts` lets a tuple nest. */
-const JSON_DEPTH_MAX = 7;
+export const JSON_DEPTH_MAX = 7;
 
 /** The JSON object of a message. @throws Error when it names an instrument without known scales */
 export function toJson(message: Message, scalesOf: ScalesOf): Record<string, unknown> {
@@ -47,14 +48,16 @@ export function formatLevels(levels: ArrayLike<number>, scales: Scales): [string
  * A message out of a parsed JSON value, or the first fault in it.
  * A missing field of `optional` takes the value given there (tapes and publishers may leave out what
  * the server fills in); any other missing field is a fault unless it may be null.
+ * @param ready what lists of it were read as already
  */
 export function fromJson(
   value: unknown,
   scalesOf: ScalesOf,
   optional: Readonly<Record<string, unknown>> = {},
+  ready?: Ready,
 ): Message | Fault {
   try {
-    return readMessage(value, scalesOf, optional, '');
+    return readMessage(value, scalesOf, optional, '', undefined, ready);
   } catch (e) {
     if (!(e instanceof FieldError)) throw e;
     const { type, id } = (typeof value === 'object' ? (value ?? {}) : {}) as Record<
@@ -65,12 +68,16 @@ export function fromJson(
   }
 }
 
-function readMessage(
+/** What lists of a message come to, or what is wrong with them, by the list (json-parts.ts). */
+export type Ready = ReadonlyMap<unknown, unknown>;
+
+export function readMessage(
   value: unknown,
   scalesOf: ScalesOf,
   optional: Readonly<Record<string, unknown>>,
   path: string,
   kinds?: readonly string[],
+  ready?: Ready,
 ): Message {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new FieldError(fieldFault(path || 'message', value, 'a JSON object with a type'));
@@ -89,7 +96,7 @@ function readMessage(
   const scales = scalesOfInput(def, object, scalesOf, where);
   const message = {
     type: def.type,
-    ...readStruct(def.fields, object, { scales, scalesOf, optional }, where),
+    ...readStruct(def.fields, object, { scales, scalesOf, optional, ready }, where),
   };
   return message as unknown as Message;
 }
@@ -98,6 +105,7 @@ interface Context {
   readonly scales: Scales | undefined;
   readonly scalesOf: ScalesOf;
   readonly optional: Readonly<Record<string, unknown>>;
+  readonly ready: Ready | undefined;
 }
 
 const DECIMALS: ReadonlySet<string> = new Set(['price', 'quantity', 'sum', 'levels']);
@@ -192,7 +200,10 @@ function decodeValue(spec: FieldSpec, value: unknown, context: Context, path: st
       if (typeof value === 'string' && spec.values.includes(value)) return value;
       throw new FieldError(fieldFault(path, value, `one of ${spec.values.join(', ')}`));
     case 'levels':
-      return readLevels(value, spec.levelsMax, scalesKnown(context.scales), path);
+      return (
+        takeReady(value, context) ??
+        readLevels(checkList(value, spec.levelsMax, path), scalesKnown(context.scales), path)
+      );
     case 'list':
       return checkList(value, spec.lengthMax, path).map((item, i) =>
         decodeValue(spec.item.spec, item, context, `${path}[${i}]`),
@@ -203,10 +214,17 @@ function decodeValue(spec: FieldSpec, value: unknown, context: Context, path: st
       }
       return readStruct(spec.fields, value as Record<string, unknown>, context, path);
     case 'messages':
-      return readMessages(value, spec, context, path);
+      return takeReady(value, context) ?? readMessages(value, spec, context, path);
     default:
       return checkScalar(spec, value, path);
   }
+}
+
+/** @throws FieldError when that is what was found */
+function takeReady(value: unknown, { ready }: Context): unknown {
+  const found = ready?.get(value);
+  if (found instanceof FieldError) throw found;
+  return found;
 }
 
 function readMessages(
@@ -254,53 +272,42 @@ const DECIMAL_FAULTS: Record<
   'too-many-decimals': ["no more decimals than the instrument's scale", 'off-increment'],
 };
 
-function readLevels(value: unknown, levelsMax: number, scales: Scales, path: string): number[] {
-  const flat: number[] = [];
-  checkList(value, levelsMax, path).forEach((pair, i) => {
+/** @param flat takes them on @param from the index of the first of these pairs in their list */
+export function readLevels(
+  pairs: readonly unknown[],
+  scales: Scales,
+  path: string,
+  flat: number[] = [],
+  from = 0,
+): number[] {
+  pairs.forEach((pair, i) => {
+    const at = `${path}[${from + i}]`;
     if (!Array.isArray(pair) || pair.length !== 2) {
-      throw new FieldError(fieldFault(`${path}[${i}]`, pair, 'a pair ["price", "quantity"]'));
+      throw new FieldError(fieldFault(at, pair, 'a pair ["price", "quantity"]'));
     }
-    const quantity = readDecimal(pair[1], scales.quantityScale, `${path}[${i}][1]`);
+    const quantity = readDecimal(pair[1], scales.quantityScale, `${at}[1]`);
     if (quantity < 0) {
-      throw new FieldError(
-        fieldFault(`${path}[${i}][1]`, pair[1], 'a quantity that is not negative'),
-      );
+      throw new FieldError(fieldFault(`${at}[1]`, pair[1], 'a quantity that is not negative'));
     }
-    flat.push(readDecimal(pair[0], scales.priceScale, `${path}[${i}][0]`), quantity);
+    flat.push(readDecimal(pair[0], scales.priceScale, `${at}[0]`), quantity);
   });
   return flat;
 }
 
 /** Parses JSON text into a value, or a fault that says where it breaks or that it nests too deep. */
 export function parseJson(text: string, depthMax = JSON_DEPTH_MAX): { value: unknown } | Fault {
-  if (nestsDeeper(text, depthMax)) {
-    return fault('too-deep', `the text nests deeper than ${depthMax}; at most that is expected`);
-  }
+  if (new Nesting(text, depthMax).isDeeper()) return tooDeep(depthMax);
   try {
     return { value: JSON.parse(text) };
   } catch (e) {
-    const why = (e as Error).message.slice(0, 120).toWellFormed(); // it quotes what was sent
-    return fault('malformed-json', `not JSON: ${why}`);
+    return notJson(e as Error);
   }
 }
 
-/** Whether brackets and braces outside strings open more than `depthMax` levels. */
-function nestsDeeper(text: string, depthMax: number): boolean {
-  let depth = 0;
-  let inString = false;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (inString) {
-      if (code === 0x5c) i += 1;
-      else if (code === 0x22) inString = false;
-    } else if (code === 0x22) {
-      inString = true;
-    } else if (code === 0x5b || code === 0x7b) {
-      depth += 1;
-      if (depth > depthMax) return true;
-    } else if (code === 0x5d || code === 0x7d) {
-      depth -= 1;
-    }
-  }
-  return false;
+export function tooDeep(depthMax: number): Fault {
+  return fault('too-deep', `the text nests deeper than ${depthMax}; at most that is expected`);
+}
+
+export function notJson({ message }: Error): Fault {
+  return fault('malformed-json', `not JSON: ${message.slice(0, 120).toWellFormed()}`); // it quotes what was sent
 }

@@ -5,6 +5,7 @@ import type { ServerWebSocket } from 'bun';
 import type { Access } from './access';
 import type { ByteAccount } from './base/byte-account';
 import type { Clock } from './base/clock';
+import type { SliceQueue } from './base/slice-queue';
 import type { Broadcaster } from './broadcast/broadcaster';
 import type { Replays } from './broadcast/replays';
 import { Session } from './broadcast/session';
@@ -40,6 +41,7 @@ export function createHub(
     readonly counts: StreamCounts;
     readonly limits: Limits;
     readonly account: ByteAccount;
+    readonly slices: SliceQueue;
   },
   broadcaster: Broadcaster,
   replays: Replays,

@@ -232,7 +232,7 @@ export function startServer(
   const freshness = new Freshness(() => market.feeds(), clock, config);
   const loopLag = new LoopLag(clock, LOOK_EVERY_MS);
   const shares = new Shares(limits, clock, (client) => sequencer.isCrowded(client));
-  const registers = { keys, connections, shares, limits, account, counts: counts.stream };
+  const registers = { keys, connections, shares, limits, account, slices, counts: counts.stream };
   const hub = createHub(config, clock, repeated, registers, broadcaster, replays, recorder, sources, orders); // prettier-ignore
   const app = createApp(
     {

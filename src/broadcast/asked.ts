@@ -44,20 +44,33 @@ export class AskedTopics {
     // What is too much in any case is refused before it is gone through.
     if (wild > most) return fault('too-many-topics', `this would make ${wild} topics or more; at most ${most}`); // prettier-ignore
     const targets = this.targetsOf(topics);
-    let count = session.topics.size;
-    for (const topic of targets.keys()) if (!session.topics.has(topic)) count += 1;
+    const count = this.countWith(session, targets);
     if (count > most) {
       return fault('too-many-topics', `this would make ${count} topics; at most ${most}`);
     }
     return { topics, targets };
   }
 
+  /** Topics that it would be on. */
+  private countWith({ topics }: Session, targets: Targets): number {
+    if (topics.size === 0) return targets.size;
+    let count = topics.size;
+    for (const topic of targets.keys()) if (!topics.has(topic)) count += 1;
+    return count;
+  }
+
   targetsOf(topics: readonly Topic[]): Map<TopicState, MirroredInstrument | null> {
     const targets = new Map<TopicState, MirroredInstrument | null>();
     for (const topic of topics) {
-      for (const target of this.statesOf(topic)) targets.set(target, target.instrument);
+      if (topic.symbol === '*') this.addAll(topic, targets);
+      else for (const target of this.statesOf(topic)) targets.set(target, target.instrument);
     }
     return targets;
+  }
+
+  private addAll(topic: Topic, targets: Map<TopicState, MirroredInstrument | null>): void {
+    const channel = channelOf(topic) as SymbolChannel;
+    for (const instrument of this.mirror.all()) targets.set(instrument.topics[channel], instrument);
   }
 
   /** Those of one name. */

@@ -35,7 +35,7 @@ import { INSTRUMENT_TOPIC } from './wire';
 /** Behind so many frames of one batch of a topic its readers are sent a ping. */
 const MARKED_FRAMES = 4;
 /** So many sessions are looked at in a turn of the event loop. */
-const LOOKS_A_TURN = 500;
+const LOOKS_A_TURN = 150;
 /** Sessions that come one after the other have phases far from each other, and all of them even ones. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 

@@ -60,7 +60,13 @@ export class Departure {
     for (let i = 0; i < DEPARTED_A_TURN; i++) {
       const next = sessions.next();
       if (next.done === true) return;
-      const closing = { type: 'closing', code, reason: 'going-away', reconnect, retryMs: retryMs() } as const; // prettier-ignore
+      const closing = {
+        type: 'closing',
+        code,
+        reason: 'going-away',
+        reconnect,
+        retryMs: retryMs(),
+      } as const;
       this.told.add(next.value);
       next.value.goAway(closing, nowMs);
     }

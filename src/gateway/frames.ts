@@ -2,7 +2,9 @@
 
 import {
   decodeFrame,
+  decodeFrameInParts,
   decodeTextFrame,
+  decodeTextFrameInParts,
   FRAME_MESSAGES_MAX,
   SUBPROTOCOL_JSON,
   type Subprotocol,
@@ -17,6 +19,13 @@ import type { ScalesOf } from '../../protocol/units';
  */
 const FRAME_FAULTS_MAX = 256;
 
+/** A longer frame is read in parts. */
+const SHORT_LENGTH = 4_096;
+
+export function isShort({ length }: string | Uint8Array): boolean {
+  return length <= SHORT_LENGTH;
+}
+
 export function readFrame(
   data: string | Uint8Array,
   form: Subprotocol,
@@ -30,4 +39,17 @@ export function readFrame(
   return typeof data === 'string'
     ? [fault('wrong-frame', 'a text frame on the MessagePack subprotocol')]
     : decodeFrame(data, FRAME_MESSAGES_MAX, FRAME_FAULTS_MAX);
+}
+
+/** The same in parts, each a small part of a millisecond; a part may be empty. */
+export function* readFrameInParts(
+  data: string | Uint8Array,
+  form: Subprotocol,
+  scalesOf: ScalesOf,
+): Generator<(Message | Fault)[], void> {
+  const isText = typeof data === 'string';
+  if (isText !== (form === SUBPROTOCOL_JSON)) yield readFrame(data, form, scalesOf);
+  else if (isText)
+    yield* decodeTextFrameInParts(data, scalesOf, FRAME_MESSAGES_MAX, FRAME_FAULTS_MAX);
+  else yield* decodeFrameInParts(data, FRAME_MESSAGES_MAX, FRAME_FAULTS_MAX);
 }

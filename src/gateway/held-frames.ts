@@ -8,6 +8,7 @@
  */
 
 import type { Meter } from '../base/byte-account';
+import type { Pausable } from './socket-gate';
 import { PIECE, type Share, type Waiting } from './shares';
 
 /** Work in microseconds: of a frame and each of its bytes, with what becomes of them, and of each event. */
@@ -18,12 +19,6 @@ const FRAME_BYTES = 256;
 const MODEST = 16;
 
 type Data = string | Uint8Array;
-
-/** A socket as far as it matters here. */
-export interface Pausable {
-  pause(): void;
-  resume(): void;
-}
 
 interface Frame {
   readonly data: Data;

@@ -5,15 +5,20 @@
  */
 
 import { fault, type Fault } from '../../protocol/codes';
+import type { Subprotocol } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
+import type { ScalesOf } from '../../protocol/units';
 import type { Meter } from '../base/byte-account';
 import type { Clock } from '../base/clock';
+import type { SliceQueue } from '../base/slice-queue';
 import { Inbound, type GatewayLimits } from './limits';
 import { clientAt } from './addresses';
 import type { Principal } from './auth';
-import { HeldFrames, SOURCE_WORK, type Pausable } from './held-frames';
+import { HeldFrames, SOURCE_WORK } from './held-frames';
+import { LongFrames } from './long-frames';
 import type { Share, Shares } from './shares';
 import { Slices } from './slices';
+import { SocketGate, type Pausable } from './socket-gate';
 import { orderWork, WORK } from './work';
 
 /** Of the records behind a resume or replay so much at once: whoever leaves before it is done pays no more. */
@@ -40,8 +45,11 @@ interface Handler {
   /** Name of the key that it has shown; null without one. */
   readonly key: string | null;
   readonly address: string;
-  /** Takes what is in a frame apart. */
-  read(data: string | Uint8Array): readonly (Message | Fault)[];
+  readonly form: Subprotocol;
+  readonly scalesOf: ScalesOf;
+  /** Whether anybody wants what is still to come. */
+  isServed(): boolean;
+  counted(messages: number): void;
   handle(asked: Asked): void;
   /** It is handled later; what comes behind it is read before that. */
   foresee(asked: Asked): void;
@@ -53,6 +61,7 @@ interface Stages {
   readonly limits: GatewayLimits;
   readonly clock: Clock;
   readonly shares: Shares;
+  readonly slices: SliceQueue;
   /** How many topics these names stand for. */
   topicsIn(names: readonly string[]): number;
   /** Since the start, to one session alone: the answers, not the topics. */
@@ -65,6 +74,7 @@ export class Intake {
   private readonly inbound: Inbound;
   private readonly slices: Slices<Asked>;
   private readonly held: HeldFrames;
+  private readonly frames: LongFrames;
   private meter: Meter | undefined;
   private readonly stages: Stages;
   private readonly handler: Handler;
@@ -81,14 +91,25 @@ export class Intake {
     );
     this.held = new HeldFrames(
       () => this.sourceShare,
-      (data, bytes) => this.read(data, bytes),
+      (data, bytes) => this.frames.read(data, bytes),
     );
+    const { form, scalesOf } = handler;
+    this.frames = new LongFrames(stages.slices, form, {
+      scalesOf,
+      isServed: () => handler.isServed(),
+      taken: (items, bytes) => {
+        handler.counted(items.length);
+        this.take(items, bytes);
+      },
+    });
   }
 
   /** @param meter of the session, which counts what is held */
   open(socket: Pausable, meter: Meter): void {
     this.meter = meter;
-    this.held.open(socket, meter);
+    const gate = new SocketGate(socket);
+    this.held.open(gate, meter);
+    this.frames.open(gate);
   }
 
   /** Somebody at its address was closed for a flood just now. */
@@ -106,7 +127,7 @@ export class Intake {
     if (over !== undefined) return this.refuseFrame(over);
     if (this.isSource) return;
     this.share.spend(bytes * WORK.byte);
-    this.read(data, bytes);
+    this.frames.read(data, bytes);
   }
 
   /** What was held is read before what comes behind it, whoever it is by then. */
@@ -128,11 +149,7 @@ export class Intake {
     return this.stages.shares.ofSource(this.handler.key, this.payer);
   }
 
-  private read(data: string | Uint8Array, bytes: number): void {
-    this.take(this.handler.read(data), bytes);
-  }
-
-  /** What was in a frame. */
+  /** What was in a frame, or in a part of it. */
   private take(items: readonly (Message | Fault)[], bytes: number): void {
     const nowMs = this.stages.clock.monotonicMs();
     if (items.length === 0) return this.emptyFrame(nowMs);

@@ -12,6 +12,14 @@ export const HELD_MAX = 1_000;
 const REQUEST_BYTES = 256;
 const TOPIC_BYTES = 64;
 
+/** Those about topics. */
+export const ORDERED: ReadonlySet<Message['type']> = new Set([
+  'subscribe',
+  'unsubscribe',
+  'resume',
+  'replay',
+]);
+
 export class OrderedRequests {
   /** Of the session, which counts what waits. */
   meter: Meter | undefined;

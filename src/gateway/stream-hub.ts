@@ -8,6 +8,7 @@ import type { Message, MessageOf } from '../../protocol/messages';
 import type { ScalesOf } from '../../protocol/units';
 import type { Meter } from '../base/byte-account';
 import type { Clock } from '../base/clock';
+import type { SliceQueue } from '../base/slice-queue';
 import type { Keyring } from './auth';
 import type { Connections, SessionFigures } from './connections';
 import type { GatewayLimits } from './limits';
@@ -54,6 +55,8 @@ export interface StreamHub<S extends StreamSession> {
   readonly counts: StreamCounts;
   readonly orders: OrderStage;
   readonly clock: Clock;
+  /** For long frames of all connections. */
+  readonly slices: SliceQueue;
   readonly limits: GatewayLimits & { readonly frameBytesMax: number };
   /** As they are now. */
   welcomeLimits(): MessageOf<'welcome'>['limits'];

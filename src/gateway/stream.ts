@@ -25,10 +25,9 @@ import { mayNot, publishFault, type Lapse, type Principal } from './auth';
 import { Authority, FORMER_MAX } from './authority';
 import type { OpenConnection, SessionFigures } from './connections';
 import { eventBytes } from '../base/event-bytes';
-import { readFrame } from './frames';
 import { Intake, type Asked } from './intake';
 import { tooManyOfKey } from './limits';
-import { OrderedRequests } from './ordered-requests';
+import { ORDERED, OrderedRequests } from './ordered-requests';
 import { ConnectionCounts, type ReceivedCounts } from './stream-counts';
 import type { StreamHub, StreamSession } from './stream-hub';
 import { Offers } from './offers';
@@ -42,13 +41,6 @@ export const FAULTS_MAX = 100;
 const FLOOD_RETRY_MS = 1_000;
 /** What waits for a token to be checked, which takes less than a millisecond. */
 const UNPROVEN_MAX = FRAME_MESSAGES_MAX;
-const ORDERED: ReadonlySet<Message['type']> = new Set([
-  'subscribe',
-  'unsubscribe',
-  'resume',
-  'replay',
-]);
-
 type Phase<S> =
   | { readonly is: 'opening' }
   | { readonly is: 'open'; readonly session: S; readonly source: number }
@@ -60,7 +52,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   address = '';
   connectedAt = Nanos.ZERO;
   private readonly hub: StreamHub<S>;
-  private readonly form: Subprotocol;
+  readonly form: Subprotocol;
   private readonly authority: Authority;
   private phase: Phase<S> = { is: 'opening' };
   private socket: ServerWebSocket<unknown> | undefined;
@@ -73,8 +65,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   /** Definitions that this client has published and that wait for their turn. */
   private readonly offers = new Offers();
   /** A source need not wait for the answer to a definition before it uses it. */
-  private readonly scalesOf: ScalesOf = (symbol) =>
-    this.hub.scalesOf(symbol) ?? this.offers.get(symbol);
+  readonly scalesOf: ScalesOf = (symbol) => this.hub.scalesOf(symbol) ?? this.offers.get(symbol);
 
   constructor(hub: StreamHub<S>, form: Subprotocol, principal: Principal) {
     this.hub = hub;
@@ -106,20 +97,17 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.phase.is !== 'open') return;
     const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength;
     this.counts.frame(bytes);
-    if (bytes > this.hub.limits.frameBytesMax) {
-      const most = this.hub.limits.frameBytesMax;
+    const { frameBytesMax: most } = this.hub.limits;
+    if (bytes > most) {
       this.refuse(null, fault('frame-too-large', `a frame of ${bytes} bytes; at most ${most}`));
-      this.end(ws, 'frame-too-large');
-      return;
+      return this.end(ws, 'frame-too-large');
     }
     this.intake.frame(data, bytes);
   }
 
-  /** For the intake only. */
-  read(data: string | Uint8Array): readonly (Message | Fault)[] {
-    const items = readFrame(data, this.form, this.scalesOf);
-    this.counts.messages(items.length);
-    return items;
+  /** For the intake only: so many messages were read. */
+  counted(messages: number): void {
+    this.counts.messages(messages);
   }
 
   /** For the intake only. */
@@ -208,7 +196,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.end(this.socket!, 'protocol-error');
   }
 
-  private isServed(): boolean {
+  isServed(): boolean {
     return this.phase.is === 'open' && !this.phase.session.overrun;
   }
 
@@ -295,8 +283,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private hello(ws: ServerWebSocket<unknown>, m: MessageOf<'hello'>, session: S): void {
     if (m.version !== VERSION) {
       this.refuse(null, fieldFault('hello.version', m.version, '1'));
-      this.end(ws, 'protocol-error');
-      return;
+      return this.end(ws, 'protocol-error');
     }
     // A client tells its name for the log, which takes it once.
     if (this.client === null) this.hub.note(session.name, 'named', { client: m.client });

@@ -69,11 +69,26 @@ test('feeds are counted some at a time, and the longest silent are named in orde
 
 test('statuses are in the order of their seq, those of a start as well', () => {
   const mirror = new Mirror(0);
-  const status = (symbol: string, seq: number): Status => ({ type: 'status', symbol, seq, prevSeq: 0, eventTime: at(seq), receiveTime: at(seq), state: 'open', reason: '' }) as unknown as Status; // prettier-ignore
+  const status = (symbol: string, seq: number): Status =>
+    ({
+      type: 'status',
+      symbol,
+      seq,
+      prevSeq: 0,
+      eventTime: at(seq),
+      receiveTime: at(seq),
+      state: 'open',
+      reason: '',
+    }) as unknown as Status;
   for (const symbol of ['A', 'B', 'C']) mirror.define(instrument(symbol, { seq: 1 }));
   const seqs = (): number[] => mirror.statuses().map(({ seq }) => seq);
   // A start goes through instruments, and not through seqs.
-  for (const [symbol, seq] of [['A', 9], ['B', 4], ['C', 6]] as const) mirror.apply(status(symbol, seq)); // prettier-ignore
+  for (const [symbol, seq] of [
+    ['A', 9],
+    ['B', 4],
+    ['C', 6],
+  ] as const)
+    mirror.apply(status(symbol, seq));
   expect(seqs()).toEqual([4, 6, 9]);
   mirror.apply(status('C', 10));
   expect(seqs()).toEqual([4, 9, 10]);

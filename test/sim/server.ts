@@ -8,6 +8,7 @@ import type { Execution, MarketEvent } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { ManualClock } from '../../src/base/clock';
+import { SliceQueue } from '../../src/base/slice-queue';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { PastEpochs, type PastEpoch } from '../../src/broadcast/past-epochs';
 import { Plays, type PlayLimits, type PlaySource } from '../../src/broadcast/plays';
@@ -196,6 +197,7 @@ export class SimServer {
       counts: new StreamCounts(),
       orders: {} as OrderStage, // nobody orders here
       clock,
+      slices: new SliceQueue(clock),
       limits: { ...settings({}).limits, messagesPerSecond: 1e9, bytesPerSecond: 1e12, workPerSecond: 1e9, frameBytesMax: 1_000_000 }, // prettier-ignore
       welcomeLimits: () => namedLimits({ frameBytesMax: 1_000_000, topicsMax: 1_000, heartbeatMs: 1_000 }), // prettier-ignore
       lastSeq: () => broadcaster.lastSeq,
