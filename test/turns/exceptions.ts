@@ -15,8 +15,6 @@ interface Exception {
 
 /** As measured with the smaller market of the test, where what is named here is still so. */
 export const EXCEPTIONS: ReadonlyMap<string, Exception> = new Map<string, Exception>([
-  ['hello ten thousand in a frame', { ms: 16, why: 'a frame is decoded whole' }],
-  ['subscribe ten thousand in a frame', { ms: 12, why: 'a frame is decoded whole' }],
   ['publish trades of all instruments', { ms: 9, why: 'a turn publishes to each topic of it' }],
   ['order sweeps one side', { ms: 28, why: 'an order is matched whole' }],
   [
@@ -29,7 +27,18 @@ export const EXCEPTIONS: ReadonlyMap<string, Exception> = new Map<string, Except
   ['ingest trades of which the last is wrong', { ms: 105, why: 'a body is read whole' }],
 ]);
 
+/**
+ * Of the deep size of the test, with 9,000 instruments, where more: the topics that a `*` stands for are found,
+ * and those of a resume are joined, in one turn. What is longer there and not named here is yet to be mended.
+ */
+const DEEP_MS: ReadonlyMap<string, number> = new Map([
+  ['subscribe all instruments', 7],
+  ['unsubscribe all instruments', 7],
+  ['resume all instruments, from the first', 14],
+]);
+
 /** What the longest turn of a case may take, in ms of that machine. */
-export function boundOf(name: string): number {
-  return MARGIN * (EXCEPTIONS.get(name)?.ms ?? TURN_MS_MAX);
+export function boundOf(name: string, isDeep: boolean): number {
+  const ms = EXCEPTIONS.get(name)?.ms ?? TURN_MS_MAX;
+  return MARGIN * Math.max(ms, isDeep ? (DEEP_MS.get(name) ?? 0) : 0);
 }
