@@ -97,9 +97,9 @@ export class Intake {
     this.frames = new LongFrames(stages.slices, form, {
       scalesOf,
       isServed: () => handler.isServed(),
-      taken: (items, bytes) => {
+      taken: (items, bytes, goesOn) => {
         handler.counted(items.length);
-        this.take(items, bytes);
+        this.take(items, bytes, goesOn);
       },
     });
   }
@@ -150,7 +150,7 @@ export class Intake {
   }
 
   /** What was in a frame, or in a part of it. */
-  private take(items: readonly (Message | Fault)[], bytes: number): void {
+  private take(items: readonly (Message | Fault)[], bytes: number, goesOn: boolean): void {
     const nowMs = this.stages.clock.monotonicMs();
     if (items.length === 0) return this.emptyFrame(nowMs);
     if (!this.mayPublish) this.share.spend(items.length * WORK.read);
@@ -158,7 +158,8 @@ export class Intake {
     let events = 0;
     for (const [i, item] of items.entries()) {
       if ('events' in item && item.type === 'publish') events += item.events.length;
-      const over = this.inbound.message(nowMs) ?? this.crowded(nowMs);
+      // What waits of its own frame refuses none of it.
+      const over = this.inbound.message(nowMs) ?? (goesOn ? undefined : this.crowded(nowMs));
       if (over === undefined) {
         taken?.push(item);
         continue;

@@ -25,8 +25,8 @@ interface Frame {
 /** The connection behind. */
 interface Reader {
   readonly scalesOf: ScalesOf;
-  /** @param bytes about what they take */
-  taken(items: readonly (Message | Fault)[], bytes: number): void;
+  /** @param bytes about what they take @param goesOn whether they are of a frame of which some were taken */
+  taken(items: readonly (Message | Fault)[], bytes: number, goesOn: boolean): void;
   /** Whether anybody wants what is still to come. */
   isServed(): boolean;
 }
@@ -63,7 +63,7 @@ export class LongFrames {
   }
 
   private whole({ data, bytes }: Frame): void {
-    this.reader.taken(readFrame(data, this.form, this.reader.scalesOf), bytes);
+    this.reader.taken(readFrame(data, this.form, this.reader.scalesOf), bytes, false);
   }
 
   private *work(): Generator<undefined, void> {
@@ -81,10 +81,11 @@ export class LongFrames {
     for (const items of readFrameInParts(data, this.form, reader.scalesOf)) {
       if (!reader.isServed()) return;
       // A long message alone is all of it; of many the first part counts for more than it takes.
-      if (items.length > 0) reader.taken(items, isFirst ? bytes : MESSAGE_BYTES * items.length);
+      if (items.length > 0)
+        reader.taken(items, isFirst ? bytes : MESSAGE_BYTES * items.length, !isFirst);
       isFirst &&= items.length === 0;
       yield;
     }
-    if (isFirst) reader.taken([], bytes);
+    if (isFirst) reader.taken([], bytes, false);
   }
 }
