@@ -120,12 +120,13 @@ export class Intake {
   /** A frame of so many bytes has come: it is read, now or in its turn, or refused. */
   frame(data: string | Uint8Array, bytes: number): void {
     const nowMs = this.stages.clock.monotonicMs();
+    const { isSource } = this; // which what is in it may change
     const over =
       this.inbound.frame(bytes, this.mayPublish, nowMs) ??
       this.crowded(nowMs) ??
-      (this.isSource ? this.hold(data, bytes, nowMs) : this.unread(bytes, nowMs));
+      (isSource ? this.hold(data, bytes, nowMs) : this.unread(bytes, nowMs));
     if (over !== undefined) return this.refuseFrame(over);
-    if (this.isSource) return;
+    if (isSource) return;
     this.share.spend(bytes * WORK.byte);
     this.frames.read(data, bytes);
   }

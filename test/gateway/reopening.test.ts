@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 
 import { SUBPROTOCOL_JSON } from '../../protocol/codec';
 import { StreamClient } from '../support/stream-client';
-import { ServerProcess, TRADE_KEY } from '../support/tapedeck-process';
+import { ADMIN_KEY, ServerProcess, TRADE_KEY } from '../support/tapedeck-process';
 import { until } from '../support/until';
 
 let server: ServerProcess;
@@ -51,4 +51,12 @@ test('a client deep in debt has nothing long read and opens no connection; other
   await holder.settle();
   await (await StreamClient.json(server.url, bearer)).settle();
   expect(errors()).toBe(errorsBefore + 1);
+});
+
+test('a frame that makes a publisher or trader somebody else is read once', async () => {
+  const client = await StreamClient.json(server.url, { authorization: `Bearer ${TRADE_KEY}` });
+  const hello = { type: 'hello', version: 1, client: 'test', key: ADMIN_KEY };
+  client.send(hello, { type: 'ping', id: 71, time: '1' });
+  await client.settle();
+  expect(client.seen.filter(({ type, id }) => type === 'pong' && id === 71).length).toBe(1);
 });
