@@ -26,6 +26,8 @@ export interface Publisher {
   readonly key: string | null;
   /** What it has sent so far. */
   readonly received: { readonly frames: number };
+  /** Whether it has sent what is not read yet, its answer to a ping perhaps. */
+  readonly intake: { readonly isHolding: boolean };
   shut(reason: 'unresponsive'): void;
 }
 
@@ -169,8 +171,9 @@ export class Takeovers {
       this.questions.delete(holder);
       resolve(isAlive);
     };
-    // What it sends is a sign of life as well.
-    const timer = clock.turns.later('look', takeoverMs, () => answered(sent() !== before));
+    // What it sends is a sign of life as well, read or not.
+    const isBusy = (): boolean => publisher(holder)?.intake.isHolding === true;
+    const timer = clock.turns.later('look', takeoverMs, () => answered(sent() !== before || isBusy())); // prettier-ignore
     const question = { answer: promise, lives: () => answered(true) };
     this.questions.set(holder, question);
     this.stages.ask(holder);

@@ -41,6 +41,8 @@ export interface OpenConnection {
   readonly connectedAt: Nanos;
   readonly figures: SessionFigures;
   readonly received: ReceivedCounts;
+  /** Whether it has sent what is not read yet; meanwhile nothing more is read of it. */
+  readonly intake: { readonly isHolding: boolean };
   readonly principal: Principal;
   /** Why somebody for whom it acts may not any more: who showed a key last, or asked before that. */
   lapsed(): Lapse | undefined;

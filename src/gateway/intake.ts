@@ -131,6 +131,11 @@ export class Intake {
     this.frames.read(data, bytes);
   }
 
+  /** Frames of it wait to be read, and its socket is not read. */
+  get isHolding(): boolean {
+    return this.held.isHolding;
+  }
+
   /** What was held is read before what comes behind it, whoever it is by then. */
   private get isSource(): boolean {
     return this.mayPublish || this.handler.principal.roles.has('trade') || this.held.isHolding;

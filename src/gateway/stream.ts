@@ -58,7 +58,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private socket: ServerWebSocket<unknown> | undefined;
   private faults = 0;
   private readonly counts: ConnectionCounts;
-  private readonly intake: Intake;
+  readonly intake: Intake;
   /** What came behind a token that is being checked; null when none is. */
   private unproven: Asked[] | null = null;
   private readonly ordered: OrderedRequests;
