@@ -76,7 +76,7 @@ describe('a parameter that the route does not take', () => {
   });
 
   test('a long one is named in short; HEAD is as GET', async () => {
-    const name = '💥'.repeat(500);
+    const name = '💥'.repeat(150);
     const refused = await refusal(`/v1/tick/ACME?${encodeURIComponent(name)}=1`);
     expect(refused.status).toBe(400);
     expect(refused.message.length).toBeLessThan(200);
@@ -181,4 +181,11 @@ describe('pages join by next, whatever is asked for', () => {
       expect(refused).toMatchObject({ status: 400, code: 'invalid-field', field: 'next' });
     }
   });
+});
+
+test('a query that is longer than any has to be is refused unread', async () => {
+  const refused = await refusal(`/v1/trades/ACME?${'a&'.repeat(2_000)}`);
+  expect(refused).toMatchObject({ status: 400, code: 'invalid-field', field: 'query' });
+  const path = `/v1/${'/'.repeat(10_000)}`;
+  expect((await server.get(path, { headers })).status).toBe(404);
 });
