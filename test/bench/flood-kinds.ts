@@ -102,7 +102,7 @@ const order: Message = {
 };
 const wild: Message = { type: 'subscribe', id: 1, topics: ['tick:*'], intervalMs: null };
 const unwild: Message = { type: 'unsubscribe', id: 1, topics: ['tick:*'] };
-const stranger = Buffer.from(`GET /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer tk_000000000000_${'A'.repeat(43)}\r\n\r\n`); // prettier-ignore
+const stranger = Buffer.from(`GET /v1/orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer tk_000000000000_${'A'.repeat(43)}\r\n\r\n`); // prettier-ignore
 const nothing = { from: null, to: null, toSeq: null, speed: null } as const;
 
 export const FLOODS: Readonly<Record<string, Flood>> = {
