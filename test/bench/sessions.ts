@@ -1,7 +1,9 @@
 /**
  * Bench `sessions`: what a session takes that is idle, and one process that holds 10,000 of them while it
- * pushes; and what so many cost that nothing is published to (`idle.ts`). Server, source and readers are a process each; the memory is that of the server's process,
- * after a collection, so it has what a socket takes outside of the heap in it.
+ * pushes; and what so many cost that nothing is published to (`idle.ts`). Server, source and readers are a
+ * process each; the memory is that of the server's process, after a collection, so it has what a socket takes
+ * outside of the heap in it. While it pushes, a bare server (push-bare.ts) with as many sockets on the same
+ * topics takes turns with it, which shows what so many sends in a burst take of any server.
  */
 
 import type { Subprocess } from 'bun';
@@ -9,9 +11,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { BenchOptions, BenchResult } from './harness';
+import { compared, type BenchOptions, type BenchResult } from './harness';
 import { idleCase } from './idle';
-import { endAll, startWorkerProcess } from './processes';
+import { endAll, startServerProcess, startWorkerProcess } from './processes';
+import type { BareShape } from './push-bare';
 import type { ReaderDone, ReaderJob } from './push-reader';
 import type { SourceDone, SourceJob } from './push-source';
 import type { ServerDone, ServerJob } from './slow-reader-server';
@@ -27,16 +30,20 @@ const EVENTS_PER_SECOND = 50;
 
 interface Shape {
   readonly sessions: number;
-  readonly durationMs: number;
+  /** The servers take turns of so long. */
+  readonly rounds: number;
+  readonly roundMs: number;
 }
 
-const FULL: Shape = { sessions: 10_000, durationMs: 20_000 };
-const QUICK: Shape = { sessions: 50, durationMs: 300 };
+const FULL: Shape = { sessions: 10_000, rounds: 4, roundMs: 5_000 };
+const QUICK: Shape = { sessions: 50, rounds: 1, roundMs: 400 };
+const WARM_UP_MS = 1_000;
 
 interface Measured {
   readonly idleBytes: number;
   readonly joinedBytes: number;
   readonly read: ReaderDone;
+  readonly bare: ReaderDone;
   readonly expected: number;
 }
 
@@ -58,7 +65,7 @@ async function pushingCases({ quick }: BenchOptions): Promise<BenchResult[]> {
 
 async function measure(
   directory: string,
-  { sessions, durationMs }: Shape,
+  { sessions, rounds, roundMs }: Shape,
   running: Subprocess[],
 ): Promise<Measured> {
   const path = (name: string): string => join(import.meta.dir, name);
@@ -66,26 +73,46 @@ async function measure(
   const source = startWorkerProcess<SourceJob, SourceDone>(path('push-source.ts'), running);
   const reader = startWorkerProcess<ReaderJob, ReaderDone>(path('push-reader.ts'), running);
   const first = startWorkerProcess<ReaderJob, ReaderDone>(path('push-reader.ts'), running);
+  const bareReader = startWorkerProcess<ReaderJob, ReaderDone>(path('push-reader.ts'), running);
+  const bursts = { symbols: SYMBOLS, tradeShare: 1, events: EVENTS, eventsMax: ((rounds * roundMs + WARM_UP_MS) * EVENTS_PER_SECOND) / 1000 }; // prettier-ignore
   const look = (): Promise<ServerDone> => server({ directory, collects: true });
   const { url } = await look();
-  const feed = (ms: number): Promise<SourceDone> =>
-    source({ url, symbols: SYMBOLS, tradeShare: 1, events: EVENTS, eventsPerSecond: EVENTS_PER_SECOND, durationMs: ms, eventsMax: ((durationMs + 1_000) * EVENTS_PER_SECOND) / 1000 }); // prettier-ignore
-  await feed(0); // the definitions
+  const feed = (to: string, durationMs: number): Promise<SourceDone> =>
+    source({ ...bursts, url: to, eventsPerSecond: EVENTS_PER_SECOND, durationMs });
+  await feed(url, 0); // the definitions
   await first({ url, act: 'open', sockets: FIRST_SESSIONS });
   const before = await look();
   await reader({ url, act: 'open', sockets: sessions });
   const idle = await look();
   await reader({ url, act: 'subscribe', topics: spread(TOPICS, sessions) });
   const joined = await look();
-  await feed(1_000);
-  await reader({ url, act: 'begin' });
-  const { events } = await feed(durationMs);
-  const expected = (events * sessions * TOPICS_PER_SESSION) / TOPICS.length;
-  const read = await reader({ url, act: 'end', expected });
+  const bareShape: BareShape = { ...bursts, topics: TOPICS };
+  const target = await startServerProcess([path('push-bare.ts'), JSON.stringify(bareShape)], running); // prettier-ignore
+  const bareUrl = target.url.origin;
+  await feed(bareUrl, 0);
+  await bareReader({ url: bareUrl, act: 'open', sockets: sessions });
+  await bareReader({ url: bareUrl, act: 'subscribe', topics: spread(TOPICS, sessions) });
+  const sides = [
+    { from: url, by: reader },
+    { from: bareUrl, by: bareReader },
+  ];
+  for (const { from } of sides) await feed(from, WARM_UP_MS);
+  let expected = 0;
+  for (let round = 0; round < rounds; round++) {
+    // Neither is always the first, which finds the caches filled by the other.
+    for (const { from, by } of round % 2 === 0 ? sides : sides.toReversed()) {
+      await by({ url: from, act: 'begin' });
+      const { events } = await feed(from, roundMs);
+      const due = (events * sessions * TOPICS_PER_SESSION) / TOPICS.length;
+      await by({ url: from, act: 'end', expected: due });
+      if (from === url) expected += due;
+    }
+  }
   return {
     idleBytes: (idle.rssBytes - before.rssBytes) / sessions,
     joinedBytes: (joined.rssBytes - before.rssBytes) / sessions,
-    read,
+    read: await reader({ url, act: 'sum' }),
+    bare: await bareReader({ url: bareUrl, act: 'sum' }),
     expected,
   };
 }
@@ -95,13 +122,15 @@ function report({ sessions }: Shape, m: Measured): BenchResult[] {
   const pushing = `${sessions.toLocaleString('en')} sessions, ${EVENTS_PER_SECOND} events/s in bursts of ${EVENTS}`;
   // Of the process, so with its noise; never told as less than nothing.
   const kib = (bytes: number): number => Math.max(1, bytes) / 1024;
+  const delay = (what: string, of: (read: ReaderDone) => number): BenchResult =>
+    compared({ bench, case: `${what}, ${pushing}`, value: of(m.read), unit: 'ms' }, 'bare native publishes', of(m.bare)); // prettier-ignore
   return [
     { bench, case: 'idle session', value: kib(m.idleBytes), unit: 'KiB' },
     { bench, case: 'session on 10 topics', value: kib(m.joinedBytes), unit: 'KiB' },
     { bench, case: `delivered, ${pushing}`, value: (100 * m.read.count) / m.expected, unit: '%' },
     { bench, case: `each by itself, ${pushing}`, value: (100 * m.read.messages) / m.expected, unit: '%' }, // prettier-ignore
-    { bench, case: `p50, ${pushing}`, value: m.read.p50, unit: 'ms' },
-    { bench, case: `p99, ${pushing}`, value: m.read.p99, unit: 'ms' },
-    { bench, case: `longest, ${pushing}`, value: m.read.max, unit: 'ms' },
+    delay('p50', ({ p50 }) => p50),
+    delay('p99', ({ p99 }) => p99),
+    delay('longest', ({ max }) => max),
   ];
 }
