@@ -38,7 +38,8 @@ export async function idleCase({ quick }: BenchOptions): Promise<BenchResult[]> 
   const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
   const running: Subprocess[] = [];
   const path = (name: string): string => join(import.meta.dir, name);
-  const most = { sessionsMax: shape.sessions + 10, sessionsPerAddressMax: shape.sessions + 10 };
+  const sessionsMax = shape.sessions + 10;
+  const most = { sessionsMax, sessionsPerAddressMax: sessionsMax, workPerSecond: 1e9 };
   try {
     const settings = JSON.stringify({ limits: most });
     const real = await startServerProcess([path('push-server.ts'), join(directory, 'data'), 'off', settings], running); // prettier-ignore

@@ -55,7 +55,11 @@ async function run({ directory, collects }: ServerJob): Promise<void> {
     const server = startServer(
       settings({
         server: { port: 0 },
-        limits: { sessionsMax: SESSIONS_MAX, sessionsPerAddressMax: SESSIONS_MAX },
+        limits: {
+          sessionsMax: SESSIONS_MAX,
+          sessionsPerAddressMax: SESSIONS_MAX,
+          workPerSecond: 1e9,
+        }, // all come from here
         journal: { directory, durability: 'async' },
       }),
       new SystemClock(),
