@@ -1,6 +1,6 @@
 /** Trade chain: the newest trades of an instrument, found from the newest one along `prev_seq`. */
 
-import { SQLiteError, type Database } from 'bun:sqlite';
+import { SQLiteError, type Database, type Statement } from 'bun:sqlite';
 
 import type { Trade } from '../../protocol/messages';
 import { Proofs } from './proofs';
@@ -16,6 +16,7 @@ const MAX_SEQ = Math.floor(Number.MAX_SAFE_INTEGER / SLOTS);
 export class TradeChains {
   private readonly db: Database;
   private proofs: Proofs | null = null;
+  private byId: Statement<RecordRow, [number]> | null = null;
 
   constructor(db: Database) {
     this.db = db;
@@ -25,6 +26,8 @@ export class TradeChains {
   finalize(): void {
     this.proofs?.finalize();
     this.proofs = null;
+    this.byId?.finalize();
+    this.byId = null;
   }
 
   /** Up to `limit` trades below place `before`, newest first; it ends where the chain of proven ones does. */
@@ -32,7 +35,7 @@ export class TradeChains {
     const { db } = this;
     const proofs = (this.proofs ??= new Proofs(db, { rowsAlone: true }));
     proofs.begin();
-    const byId = db.prepare<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
+    const byId = (this.byId ??= db.prepare(`${SELECT_RECORD} WHERE id = ?`));
     const trades: Trade[] = [];
     try {
       // Who knows the newest place asks from there.
@@ -52,8 +55,6 @@ export class TradeChains {
       if (!(e instanceof SQLiteError)) throw e;
       // Of a damage that is older than what a start needs; who asks for the past is told.
       return [];
-    } finally {
-      byId.finalize();
     }
     return trades;
   }
