@@ -97,6 +97,7 @@ export function createHub(
       sources.release(source);
     },
     follow: (session, owner) => broadcaster.traders.set(session, owner),
+    settle: (session) => broadcaster.traders.settle(session),
     subscribe: (session, id, topics, intervalMs, done) =>
       broadcaster.subscriptions.subscribe(session, id, topics, intervalMs, done),
     resume: (session, request, done) => broadcaster.subscriptions.resume(session, request, done),

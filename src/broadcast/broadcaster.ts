@@ -7,7 +7,7 @@
 
 import { encodeTextFrames, FrameEncoder } from '../../protocol/codec';
 import { CLOSES, type CloseReason } from '../../protocol/codes';
-import type { Bar, Execution, Instrument, MarketEvent, Message } from '../../protocol/messages';
+import type { Bar, Instrument, MarketEvent, Message } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
@@ -25,11 +25,12 @@ import {
   addCounters,
   type Encoders,
   type SessionCare,
+  SharedFrames,
   type SessionCounters,
 } from './session-parts';
 import { Subscriptions } from './subscriptions';
 import { SentTally, type Tallies } from './tally';
-import { Traders } from './traders';
+import { Traders, type OwnedExecution } from './traders';
 import { INSTRUMENT_TOPIC } from './wire';
 
 /** Behind so many frames of one batch of a topic its readers are sent a ping. */
@@ -75,13 +76,13 @@ export interface BroadcastOptions {
 export interface BroadcastBatch {
   readonly lastSeq: number;
   readonly events: readonly BatchEvent[];
-  readonly executions: readonly { readonly owner: string; readonly message: Execution }[];
+  readonly executions: readonly OwnedExecution[];
 }
 
 export class Broadcaster implements SessionCare {
   readonly sessions = new Set<Session>();
   readonly heartbeats: Heartbeats;
-  readonly traders = new Traders();
+  readonly traders: Traders;
   readonly encoders: Encoders;
   /** Newest place pushed. */
   lastSeq = 0;
@@ -115,7 +116,7 @@ export class Broadcaster implements SessionCare {
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
     this.native = native;
     this.clock = clock;
-    this.departure = new Departure(this.sessions, clock, (session) => this.leave(session));
+    this.departure = new Departure(this.sessions, clock, (session) => this.leave(session), (session) => this.traders.settle(session)); // prettier-ignore
     this.agenda = new Agenda(LOOKS_A_TURN, clock.turns, (session) => this.lookAt(session));
     this.mirror = new Mirror(options.sessionBoundary, options.logsBytesMax);
     this.derived = new DerivedTopics(
@@ -134,8 +135,10 @@ export class Broadcaster implements SessionCare {
       binary: new FrameEncoder(),
       scalesOf: (symbol) => this.mirror.get(symbol)?.definition,
       own: new SentTally(),
+      shared: new SharedFrames(),
     };
     const { encoders } = this;
+    this.traders = new Traders(clock, encoders.shared, (symbol) => this.mirror.get(symbol)!.definition); // prettier-ignore
     const { changes } = this.mirror;
     const everyMs = options.heartbeatMs ?? 5_000;
     this.heartbeats = new Heartbeats({ everyMs, clock, encoders, changes, lastSeq: () => this.lastSeq }); // prettier-ignore
@@ -205,7 +208,7 @@ export class Broadcaster implements SessionCare {
     this.lastSeq = batch.lastSeq;
     if (definitions.length > 0) this.announce(definitions);
     this.publishDirty();
-    if (batch.executions.length > 0) this.tellOwners(batch.executions);
+    if (batch.executions.length > 0) this.traders.publish(batch.executions);
     this.wakeForBars();
   }
 
@@ -311,21 +314,6 @@ export class Broadcaster implements SessionCare {
     else session.close(CLOSES[reason].code, reason);
     this.leave(session); // its close comes behind what waits in its socket, which may be long
     this.ended(session, reason);
-  }
-
-  /** Each session of an owner gets what became of its orders, in one frame. */
-  private tellOwners(executions: BroadcastBatch['executions']): void {
-    const { traders } = this;
-    for (const [owner, those] of Map.groupBy(executions, (execution) => execution.owner)) {
-      for (const session of traders.of(owner)) {
-        const messages: Message[] = [];
-        for (const { message } of those) {
-          const { definition } = this.mirror.get(message.symbol)!;
-          messages.push(...traders.scalesFor(session, owner, definition), message);
-        }
-        session.send(messages);
-      }
-    }
   }
 
   private publish(topic: TopicState): void {

@@ -22,13 +22,21 @@ export class Departure {
   private readonly sessions: ReadonlySet<Session>;
   private readonly clock: Clock;
   private readonly leave: (session: Session) => void;
+  private readonly settle: (session: Session) => void;
   /** Those that were told and are still there. */
   private readonly told = new Set<Session>();
 
-  constructor(sessions: ReadonlySet<Session>, clock: Clock, leave: (session: Session) => void) {
+  /** @param settle sends what is to come before the word that it closes */
+  constructor(
+    sessions: ReadonlySet<Session>,
+    clock: Clock,
+    leave: (session: Session) => void,
+    settle: (session: Session) => void,
+  ) {
     this.sessions = sessions;
     this.clock = clock;
     this.leave = leave;
+    this.settle = settle;
   }
 
   /** Asks each to come back after a time of its own, so that they do not come all at once. */
@@ -68,6 +76,7 @@ export class Departure {
         retryMs: retryMs(),
       } as const;
       this.told.add(next.value);
+      this.settle(next.value);
       next.value.goAway(closing, nowMs);
     }
     this.clock.turns.soon('disconnect', () => this.tell(sessions, retryMs));

@@ -1,16 +1,96 @@
-/** Traders: the sessions of each owner of orders, and the symbols that each has the definition of for that. */
+/**
+ * Traders: the sessions of each owner of orders, and what becomes of those orders for them.
+ *
+ * An owner may have a thousand sessions, and a command hundreds of executions. So they are encoded once a
+ * form, and sessions get them until the time of a slice is over; the others in the turns behind, or ahead of
+ * the answer to a command of their own (`settle`). Must hold: each session gets them in their order.
+ */
 
-import type { Instrument } from '../../protocol/messages';
+import type { Execution, Instrument, Message } from '../../protocol/messages';
+import type { Clock } from '../base/clock';
 import type { Session } from './session';
+import type { SharedFrames } from './session-parts';
+
+/** What a turn may take for it. */
+const SLICE_MS = 2;
+
+export interface OwnedExecution {
+  readonly owner: string;
+  readonly message: Execution;
+}
 
 export class Traders {
+  private readonly clock: Clock;
+  private readonly shared: SharedFrames;
+  private readonly definitionOf: (symbol: string) => Instrument;
+  /** What sessions have yet to get, in its order. */
+  private readonly owed = new Map<Session, (readonly Execution[])[]>();
   private readonly owners = new Map<Session, string>();
   private readonly sessions = new Map<string, Map<Session, Set<string>>>();
+
+  constructor(clock: Clock, shared: SharedFrames, definitionOf: (symbol: string) => Instrument) {
+    this.clock = clock;
+    this.shared = shared;
+    this.definitionOf = definitionOf;
+  }
+
+  /** Sends executions to the sessions of their owners: in this turn, as far as there is time. */
+  publish(executions: readonly OwnedExecution[]): void {
+    const untilMs = this.clock.monotonicMs() + SLICE_MS;
+    const wasOwing = this.owed.size > 0;
+    for (const [owner, those] of Map.groupBy(executions, (execution) => execution.owner)) {
+      const messages = those.map(({ message }) => message);
+      const sessions = this.sessions.get(owner);
+      if (sessions === undefined) continue;
+      if (sessions.size > 1) this.shared.share(messages);
+      for (const session of sessions.keys()) {
+        const owed = this.owed.get(session);
+        if (owed !== undefined) owed.push(messages);
+        else if (this.clock.monotonicMs() < untilMs) this.send(session, owner, messages);
+        else this.owed.set(session, [messages]);
+      }
+    }
+    if (!wasOwing) this.goOn();
+  }
+
+  /** Sends what a session has yet to get, ahead of what follows. */
+  settle(session: Session): void {
+    const owed = this.owed.get(session);
+    if (owed === undefined) return;
+    this.owed.delete(session);
+    const owner = this.owners.get(session)!;
+    for (const messages of owed) this.send(session, owner, messages);
+  }
+
+  private goOn(): void {
+    if (this.owed.size === 0) return;
+    this.clock.turns.soon('ack', () => {
+      const untilMs = this.clock.monotonicMs() + SLICE_MS;
+      for (const session of this.owed.keys()) {
+        this.settle(session);
+        if (this.clock.monotonicMs() >= untilMs) break;
+      }
+      this.goOn();
+    });
+  }
+
+  /** Before the first of a symbol its definition; its topics need not be subscribed. */
+  private send(session: Session, owner: string, messages: readonly Execution[]): void {
+    const defined = this.sessions.get(owner)!.get(session)!;
+    const definitions: Message[] = [];
+    for (const { symbol } of messages) {
+      if (defined.has(symbol)) continue;
+      defined.add(symbol);
+      definitions.push(this.definitionOf(symbol));
+    }
+    session.send(definitions.length === 0 ? messages : [...definitions, ...messages]);
+  }
 
   /** Whose orders a session is told of; null: of nobody's. */
   set(session: Session, owner: string | null): void {
     const before = this.owners.get(session);
     if (before === (owner ?? undefined)) return;
+    this.settle(session);
     const defined = this.forget(session, before);
     if (owner === null) return;
     this.owners.set(session, owner);
@@ -20,19 +100,8 @@ export class Traders {
   }
 
   leave(session: Session): void {
+    this.owed.delete(session);
     this.set(session, null);
-  }
-
-  of(owner: string): Iterable<Session> {
-    return this.sessions.get(owner)?.keys() ?? [];
-  }
-
-  /** The definition that gives an execution its decimals, once; its topics need not be subscribed. */
-  scalesFor(session: Session, owner: string, definition: Instrument): Instrument[] {
-    const defined = this.sessions.get(owner)!.get(session)!;
-    if (defined.has(definition.symbol)) return [];
-    defined.add(definition.symbol);
-    return [definition];
   }
 
   /** @returns what it has the definition of */

@@ -75,6 +75,12 @@ export class Wire {
   /** The frames that messages go out in, of at most so many bytes each but for a longer message. */
   frames(messages: readonly Message[], bytesMax: number): readonly (string | Uint8Array)[] {
     if (this.overrun) return [];
+    const { shared } = this.encoders;
+    if (!shared.has(messages)) return this.encode(messages, bytesMax);
+    return shared.frames(messages, `${this.isText} ${bytesMax}`, () => this.encode(messages, bytesMax)); // prettier-ignore
+  }
+
+  private encode(messages: readonly Message[], bytesMax: number): readonly (string | Uint8Array)[] {
     const { binary, scalesOf } = this.encoders;
     if (this.isText) return encodeTextFrames(messages, scalesOf, bytesMax);
     return binary.encodeFrames(messages, bytesMax);

@@ -70,6 +70,8 @@ export interface StreamHub<S extends StreamSession> {
   leave(session: S, source: number): void;
   /** Whose orders a session is told of; null when it may not trade. */
   follow(session: S, owner: string | null): void;
+  /** Sends what it has yet to get of its orders, ahead of an answer. */
+  settle(session: S): void;
   /** @param done told when the answer is made; requests about topics wait until then */
   subscribe(
     session: S,

@@ -269,6 +269,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     const refused = commandFault(this.principal, m);
     if (refused !== undefined) return this.refuse(m.id, refused);
     const outcome = await command(this.hub.orders, this.principal, m);
+    if (this.phase.is === 'open') this.hub.settle(this.phase.session);
     if ('code' in outcome) this.tell(m.id, outcome);
     else this.ack(m.id, outcome.seq);
   }

@@ -11,6 +11,7 @@ import { Replays } from '../../src/broadcast/replays';
 import type { ReplayMessage } from '../../src/broadcast/replay';
 import { Session } from '../../src/broadcast/session';
 import { SentTally } from '../../src/broadcast/tally';
+import { SharedFrames } from '../../src/broadcast/session-parts';
 import { SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 import { playLimits, SteeredPlays } from './steered-plays';
@@ -47,7 +48,7 @@ class World {
       },
       ping: () => (pings += 1),
     });
-    const encoders = { binary: new FrameEncoder(), scalesOf: () => undefined, own: new SentTally() }; // prettier-ignore
+    const encoders = { binary: new FrameEncoder(), scalesOf: () => undefined, own: new SentTally(), shared: new SharedFrames() }; // prettier-ignore
     const session = new Session(
       's',
       SUBPROTOCOL_MSGPACK,

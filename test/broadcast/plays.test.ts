@@ -14,6 +14,7 @@ import { Replays } from '../../src/broadcast/replays';
 import type { ReplayMessage } from '../../src/broadcast/replay';
 import { Session } from '../../src/broadcast/session';
 import { SentTally } from '../../src/broadcast/tally';
+import { SharedFrames } from '../../src/broadcast/session-parts';
 import { SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 import { FAILED, playLimits, SteeredPlays, tradeAt } from './steered-plays';
@@ -182,7 +183,12 @@ function enter(plays: Plays, clock: ManualClock, last = LAST) {
     },
     ping: () => (pings += 1),
   });
-  const encoders = { binary: new FrameEncoder(), scalesOf: () => undefined, own: new SentTally() };
+  const encoders = {
+    binary: new FrameEncoder(),
+    scalesOf: () => undefined,
+    own: new SentTally(),
+    shared: new SharedFrames(),
+  };
   const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, encoders, LIMITS);
   const replays = new Replays({ plays, clock, lastSeq: () => last, isDefined: () => true });
   let lastId = 0;

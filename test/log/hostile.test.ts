@@ -16,7 +16,7 @@ import { ADMIN_KEY, Scratch, ServerProcess, testKey, TRADE_KEY } from '../suppor
 setDefaultTimeout(120_000);
 const scratch = new Scratch();
 const TOKEN_SECRET = 'a-secret-of-the-login-service-0123456789';
-const config = `[auth]\ntokenAlgorithm = "HS256"\ntokenKeyFile = "${scratch.write(TOKEN_SECRET)}"\n`;
+const config = `[auth]\ntokenAlgorithm = "HS256"\ntokenKeyFile = "${scratch.write(TOKEN_SECRET)}"\n[limits]\nworkPerSecond = 1000000000\n`;
 const servers: ServerProcess[] = [];
 afterAll(async () => {
   for (const server of servers) await server.remove();

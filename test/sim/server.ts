@@ -210,6 +210,7 @@ export class SimServer {
       },
       leave: (session) => broadcaster.leave(session),
       follow: (session, owner) => broadcaster.traders.set(session, owner),
+      settle: (session) => broadcaster.traders.settle(session),
       acknowledge: (session, ack) => session.send([ack]),
       subscribe: (session, id, topics, intervalMs, done) =>
         subscriptions.subscribe(session, id, topics, intervalMs, done),
