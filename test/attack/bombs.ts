@@ -72,7 +72,7 @@ export const BOMBS: readonly Bomb[] = [
   { name: 'a million empty objects', form: 'json', frame: `[${'{},'.repeat(ROOM / 3 - 1)}{}]` },
   { name: 'a member name of a million letters', form: 'json', frame: `[{"${'a'.repeat(ROOM - 20)}":1}]` },
   { name: 'a hundred thousand members', form: 'json', frame: `[{"type":"ping"${Array.from({ length: 90_000 }, (_, i) => `,"${i.toString(36)}a":1`).join('')}}]` },
-  { name: 'a hundred thousand indices', form: 'json', frame: `[{"type":"ping"${Array.from({ length: 90_000 }, (_, i) => `,"${i * 40_001}":1`).join('')}}]` },
+  { name: 'tens of thousands of indices', form: 'json', frame: `[{"type":"ping"${Array.from({ length: 65_000 }, (_, i) => `,"${i * 40_001}":1`).join('')}}]` },
   { name: 'the same member again and again', form: 'json', frame: `[{"type":"ping"${',"id":1'.repeat(140_000)}}]` },
   { name: '__proto__ again and again', form: 'json', frame: `[{"type":"ping"${',"__proto__":{}'.repeat(70_000)}}]` },
   { name: 'half pairs', form: 'json', frame: `[{"type":"hello","version":1,"client":"${'\\ud800'.repeat(170_000)}"}]` },
