@@ -257,6 +257,7 @@ levelsPerKeyMax = ${all}
 sessionsMax = ${Math.max(10_000, sessions + 100)}
 sessionsPerAddressMax = ${sessions + 100}
 sessionsForKeysPercent = 0
+workPerSecond = 1000000000
 [log]
 level = "warn"
 turnMs = ${TURN_MS_WARNED}
