@@ -139,6 +139,7 @@ export class Resumer {
 
 export async function runCrowd(shape: CrowdShape): Promise<CrowdResult> {
   const { readers, trades, fewTrades, heartbeatMs, playbacksMax, isChecked } = shape;
+  // It is about who reads the journal when, not about the share that one address has of the loop.
   const config = `
 [cache]
 memtableEventsMax = 1000
@@ -149,6 +150,7 @@ pongMs = 60000
 playbacksMax = ${playbacksMax}
 playbacksPerClientMax = ${playbacksMax / 2}
 sessionsPerAddressMax = 10000
+workPerSecond = 1000000000
 `;
   const target = await Target.start({ config });
   const all: Resumer[] = [];
