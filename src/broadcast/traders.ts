@@ -46,7 +46,7 @@ export class Traders {
       for (const session of sessions.keys()) {
         const owed = this.owed.get(session);
         if (owed !== undefined) owed.push(messages);
-        else if (this.clock.monotonicMs() < untilMs) this.send(session, owner, messages);
+        else if (this.clock.monotonicMs() < untilMs) this.send(session, messages);
         else this.owed.set(session, [messages]);
       }
     }
@@ -58,24 +58,34 @@ export class Traders {
     const owed = this.owed.get(session);
     if (owed === undefined) return;
     this.owed.delete(session);
-    const owner = this.owners.get(session)!;
-    for (const messages of owed) this.send(session, owner, messages);
+    for (const messages of owed) this.send(session, messages);
   }
 
   private goOn(): void {
     if (this.owed.size === 0) return;
     this.clock.turns.soon('ack', () => {
-      const untilMs = this.clock.monotonicMs() + SLICE_MS;
-      for (const session of this.owed.keys()) {
-        this.settle(session);
-        if (this.clock.monotonicMs() >= untilMs) break;
-      }
+      this.sendOwed(this.clock.monotonicMs() + SLICE_MS);
       this.goOn();
     });
   }
 
+  /** What a session has waiting may take longer than a turn may, too. */
+  private sendOwed(untilMs: number): void {
+    for (const [session, owed] of this.owed) {
+      for (let messages = owed.shift(); messages !== undefined; messages = owed.shift()) {
+        this.send(session, messages);
+        if (this.clock.monotonicMs() >= untilMs) break;
+      }
+      if (owed.length > 0) return;
+      this.owed.delete(session);
+      if (this.clock.monotonicMs() >= untilMs) return;
+    }
+  }
+
   /** Before the first of a symbol its definition; its topics need not be subscribed. */
-  private send(session: Session, owner: string, messages: readonly Execution[]): void {
+  private send(session: Session, messages: readonly Execution[]): void {
+    const owner = this.owners.get(session);
+    if (owner === undefined) return; // what was sent to it before may have ended it
     const defined = this.sessions.get(owner)!.get(session)!;
     const definitions: Message[] = [];
     for (const { symbol } of messages) {
@@ -91,6 +101,7 @@ export class Traders {
     const before = this.owners.get(session);
     if (before === (owner ?? undefined)) return;
     this.settle(session);
+    if (this.owners.get(session) !== before) return; // that ended it
     const defined = this.forget(session, before);
     if (owner === null) return;
     this.owners.set(session, owner);

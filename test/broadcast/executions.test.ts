@@ -36,6 +36,7 @@ class Pit {
   readonly clock = new ManualClock();
   readonly broadcaster: Broadcaster;
   readonly readers: Reader[] = [];
+  onSend: (frames: Reader['frames']) => void = () => {};
   /** Frames that were sent, in all. */
   sent = 0;
   private seq = 2;
@@ -53,6 +54,7 @@ class Pit {
       send: (frame) => {
         frames.push(frame);
         this.clock.advance(SEND_NANOS);
+        this.onSend(frames);
         return (this.sent += 1);
       },
     });
@@ -131,6 +133,20 @@ describe('executions of an owner with many sessions', () => {
     pit.execute('ONE');
     for (let i = 0; i < 20; i++) await turn();
     expect(new Set(pit.readers.map(({ frames }) => frames.at(-1))).size).toBe(2);
+  });
+
+  test('a session that ends while it is sent to gets no more, and the others go on', async () => {
+    const pit = new Pit();
+    pit.execute('ONE');
+    pit.execute('TWO');
+    const last = pit.readers.at(-1)!;
+    pit.onSend = (frames) => {
+      if (frames === last.frames) pit.broadcaster.leave(last.session);
+    };
+    pit.broadcaster.traders.settle(last.session);
+    for (let i = 0; i < 20; i++) await turn();
+    expect(pit.seen(last)).toEqual(['ONE', 3, 4, 5]);
+    expect(pit.seen(pit.readers.at(-2)!)).toEqual(['ONE', 3, 4, 5, 'TWO', 6, 7, 8]);
   });
 
   test('they come ahead of the answer to a command, of the word that the server stops, and of another owner', async () => {
