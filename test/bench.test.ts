@@ -7,9 +7,9 @@ import { describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
 
 import { SystemClock } from '../src/base/clock';
-import { createApp } from '../src/gateway/app';
-import { Hosts } from '../src/gateway/hosts';
-import { RestCounts } from '../src/gateway/rest-counts';
+import { createApp } from '../src/gateway/rest/app';
+import { Hosts } from '../src/gateway/auth/hosts';
+import { RestCounts } from '../src/gateway/rest/counts';
 import { BENCHES } from './bench/benches';
 import { percentile, timeInTurn, type BenchResult } from './bench/harness';
 import { table } from './bench/table';

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'bun:test';
 
-import { check } from '../src/config';
-import { RELATIONS } from '../src/config-relations';
+import { check } from '../src/config/config';
+import { RELATIONS } from '../src/config/relations';
 import { StartFault } from '../src/base/start-fault';
 
 type Settings = Record<string, Record<string, number>>;

@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 
 import { StartFault } from '../src/base/start-fault';
-import { check, loadConfig, type Config } from '../src/config';
+import { check, loadConfig, type Config } from '../src/config/config';
 import { Scratch } from './support/tapedeck-process';
 
 const scratch = new Scratch();

@@ -4,9 +4,9 @@ import { Argument, Command } from 'commander';
 
 import { StartFault } from '../base/start-fault';
 import { fetchSymbols } from '../client/rest';
-import { loadConfig, processEnvironment } from '../config';
-import { readKeys } from '../gateway/stored-keys';
-import { readSymbols } from '../journal/reading';
+import { loadConfig, processEnvironment } from '../config/config';
+import { readKeys } from '../gateway/auth/stored-keys';
+import { readSymbols } from '../journal/recover/reading';
 import { FILES_WORD, SCRIPTS } from './completion-scripts';
 import { keyOf } from './key-option';
 import { candidatesFor, type Surroundings } from './completion-words';

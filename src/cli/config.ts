@@ -2,9 +2,15 @@
 
 import { Command } from 'commander';
 
-import { readAdmitted } from '../access';
+import { readAdmitted } from '../app/access';
 import { StartFault } from '../base/start-fault';
-import { loadSettings, processEnvironment, settingsOf, type Flags, type Loaded } from '../config';
+import {
+  loadSettings,
+  processEnvironment,
+  settingsOf,
+  type Flags,
+  type Loaded,
+} from '../config/config';
 import { fail } from './failure';
 import { DURABILITY_OPTION } from './options';
 

@@ -11,8 +11,8 @@ import { toJsonText } from '../../protocol/json-text';
 import { messageByType, type Instrument, type MessageOf } from '../../protocol/messages';
 import type { BatchEvent, Command, Snapshot } from '../../protocol/records';
 import { formatDecimal, type Scales } from '../../protocol/units';
-import type { Extracted, ExtractGap, ExtractKind } from '../journal/extract';
-import { toldReason } from '../journal/history-gaps';
+import type { Extracted, ExtractGap, ExtractKind } from '../journal/export/extract';
+import { toldReason } from '../journal/history/gaps';
 
 export interface Format {
   /** Before everything else. */

@@ -5,15 +5,15 @@ import { Command } from 'commander';
 import { parseTime, type Nanos } from '../../protocol/time';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
-import { loadConfig, processEnvironment } from '../config';
+import { loadConfig, processEnvironment } from '../config/config';
 import {
   extract,
   type ExtractGap,
   type Extracted,
   type ExtractKind,
   type Range,
-} from '../journal/extract';
-import { openReading, unreadable, type JournalReading } from '../journal/reading';
+} from '../journal/export/extract';
+import { openReading, unreadable, type JournalReading } from '../journal/recover/reading';
 import { csvFormat, ndjsonFormat, type Format } from './export-formats';
 import { openOutput, type ExportOutput } from './export-output';
 import { fail } from './failure';

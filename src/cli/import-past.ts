@@ -9,8 +9,8 @@ import type { Instrument, Trade } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { StartFault } from '../base/start-fault';
 import { fetchTrades, type RestTrade } from '../client/rest';
-import { extract } from '../journal/extract';
-import { openReading, type JournalReading } from '../journal/reading';
+import { extract } from '../journal/export/extract';
+import { openReading, type JournalReading } from '../journal/recover/reading';
 import { parseDecimal } from '../../protocol/units';
 
 /** A trade that is there already. */

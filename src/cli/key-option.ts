@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 
 import { StartFault } from '../base/start-fault';
-import { processEnvironment, type Environment } from '../config';
+import { processEnvironment, type Environment } from '../config/config';
 
 export const KEY_VARIABLE = 'TAPEDECK_KEY';
 const STANDARD_INPUT = 0;

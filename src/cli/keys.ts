@@ -6,7 +6,7 @@ import { Nanos } from '../../protocol/time';
 import { SystemClock } from '../base/clock';
 import { secretBytes } from '../base/secrets';
 import { StartFault } from '../base/start-fault';
-import { loadConfig, processEnvironment } from '../config';
+import { loadConfig, processEnvironment } from '../config/config';
 import {
   changeKeys,
   makeKey,
@@ -16,7 +16,7 @@ import {
   SYMBOLS_PATTERN,
   type Role,
   type StoredKey,
-} from '../gateway/stored-keys';
+} from '../gateway/auth/stored-keys';
 import { fail, outliveOutput } from './failure';
 import { wordOption } from './options';
 

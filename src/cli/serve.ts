@@ -2,15 +2,15 @@
 
 import { Command } from 'commander';
 
-import { isLoopback } from '../access';
+import { isLoopback } from '../app/access';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
-import { loadSettings, processEnvironment, type Config, type Flags } from '../config';
-import { demoSettings, startDemo } from '../demo';
-import type { Role } from '../gateway/stored-keys';
-import { unwritable } from '../journal/causes';
-import { createLog } from '../log';
-import { startServer, type Log, type Server } from '../server';
+import { loadSettings, processEnvironment, type Config, type Flags } from '../config/config';
+import { demoSettings, startDemo } from '../app/demo';
+import type { Role } from '../gateway/auth/stored-keys';
+import { unwritable } from '../journal/write/causes';
+import { createLog } from '../log/log';
+import { startServer, type Log, type Server } from '../app/server';
 import { defect, fail, failNow, outliveOutput } from './failure';
 import { DURABILITY_OPTION } from './options';
 

@@ -10,7 +10,7 @@ import { parseTopic } from '../../protocol/topics';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { Connection } from '../client/connection';
-import { processEnvironment } from '../config';
+import { processEnvironment } from '../config/config';
 import { defaultRingPath } from '../ipc/ring-path';
 import { fail, failNow } from './failure';
 import { keyOf, withKeyOptions, type KeyFlags } from './key-option';

@@ -4,11 +4,11 @@ import { Command } from 'commander';
 
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
-import { loadConfig, processEnvironment } from '../config';
-import { readHead } from '../journal/head';
-import { headDoubt } from '../journal/head-doubt';
-import { openReading, type JournalReading } from '../journal/reading';
-import { verifyJournal, type Verified } from '../verify';
+import { loadConfig, processEnvironment } from '../config/config';
+import { readHead } from '../journal/write/head';
+import { headDoubt } from '../journal/recover/head-doubt';
+import { openReading, type JournalReading } from '../journal/recover/reading';
+import { verifyJournal, type Verified } from '../verify/verify';
 import { fail, warn } from './failure';
 import { showProgress } from './progress';
 

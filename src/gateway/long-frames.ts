@@ -9,7 +9,7 @@ import type { Fault } from '../../protocol/codes';
 import type { Message } from '../../protocol/messages';
 import type { ScalesOf } from '../../protocol/units';
 import type { SliceQueue } from '../base/slice-queue';
-import { isShort, readFrame, readFrameInParts } from './frames';
+import { isShort, readFrame, readFrameInParts } from './ws/frames';
 import type { Pausable } from './socket-gate';
 
 type Data = string | Uint8Array;

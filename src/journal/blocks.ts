@@ -8,7 +8,7 @@
  * Bounded: one part for each instrument of the block.
  */
 
-import { EXTRA_FIELDS, LEVELS_FIELD, NONE, ROW_FIELDS, type RowFrame } from './row-frame';
+import { EXTRA_FIELDS, LEVELS_FIELD, NONE, ROW_FIELDS, type RowFrame } from './write/row-frame';
 import { BLOCK_ROWS, KIND, seqOf } from './schema';
 
 /** An instrument in a block. Times, by which its records are ordered, are int64 nanoseconds as two words. */

@@ -7,7 +7,7 @@ import type { Database } from 'bun:sqlite';
 
 import { BlockFold } from './blocks';
 import type { RecordRow } from './records';
-import { RowFrameWriter } from './row-frame';
+import { RowFrameWriter } from './write/row-frame';
 import { SELECT_RECORD, seqOf, SLOT, SLOTS } from './schema';
 
 /** The journal is not what was written. */

@@ -5,8 +5,8 @@
 
 import type { Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
-import type { Cause } from './causes';
-import type { PieceContent, PieceKind } from './piece';
+import type { Cause } from './write/causes';
+import type { PieceContent, PieceKind } from './write/piece';
 
 /** What the journal takes: any run of events with consecutive places. */
 export interface JournalBatch {

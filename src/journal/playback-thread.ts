@@ -1,7 +1,7 @@
 /** Playback thread: a worker that plays the journal. Its argument is the journal's file. */
 
-import type { Answer } from './history-messages';
-import { PlaybackReader } from './playback-reader';
+import type { Answer } from './history/messages';
+import { PlaybackReader } from './playback/reader';
 import { serveReader, tellDamage } from './reader-port';
 
 serveReader(new PlaybackReader(process.argv.at(-1)!, { onDamage: tellDamage }), moved);

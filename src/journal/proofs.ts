@@ -13,11 +13,11 @@ import type { Database, Statement } from 'bun:sqlite';
 import { SystemClock, type Clock } from '../base/clock';
 import { BlockFold, type Block, type Part } from './blocks';
 import type { BlockRow } from './checked-rows';
-import type { MissingPlaces } from './history-messages';
-import { NO_VISITOR, OpenProof, PROOF_MS } from './open-proof';
-import type { RowFrame } from './row-frame';
+import type { MissingPlaces } from './history/messages';
+import { NO_VISITOR, OpenProof, PROOF_MS } from './recover/open-proof';
+import type { RowFrame } from './write/row-frame';
 import { BLOCK_ROWS, idOf, KIND, seqOf } from './schema';
-import { VerifyRows } from './verify-rows';
+import { VerifyRows } from './verify/rows';
 
 const PROOFS_MAX = 65_536;
 

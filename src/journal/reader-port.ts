@@ -7,7 +7,7 @@
 import { setPriority } from 'node:os';
 
 import { fault, type Fault } from '../../protocol/codes';
-import type { Answer, FromThread, MissingPlaces, Question, ToThread } from './history-messages';
+import type { Answer, FromThread, MissingPlaces, Question, ToThread } from './history/messages';
 
 interface Port {
   postMessage(message: FromThread, transfer?: ArrayBuffer[]): void;

@@ -1,6 +1,6 @@
 /**
  * Threads: how those of the journal are started, from the sources as in the single executable. There each
- * is bundled as a program of its own (src/build.ts), and all of them lie in one folder with the main one,
+ * is bundled as a program of its own (src/deploy/build.ts), and all of them lie in one folder with the main one,
  * under the names of their files; so the address below holds in both, as long as every thread is a file
  * `NAME-thread.ts` of this folder and is named here. Bounded by those who start them.
  */

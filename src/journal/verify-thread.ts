@@ -3,9 +3,9 @@
 import type { Database } from 'bun:sqlite';
 
 import { connectToRead } from './read-connection';
-import type { FromVerifier, Task, ToVerifier, VerifierSettings } from './verify-messages';
-import { StretchCheck } from './verify-stretch';
-import { structureFault } from './verify-structure';
+import type { FromVerifier, Task, ToVerifier, VerifierSettings } from './verify/messages';
+import { StretchCheck } from './verify/stretch';
+import { structureFault } from './verify/structure';
 
 interface Port {
   onmessage: ((event: MessageEvent<ToVerifier>) => void) | null;

@@ -8,14 +8,14 @@
 import { Database } from 'bun:sqlite';
 
 import { SystemClock } from '../base/clock';
-import { OwnWrites } from './own-writes';
-import { pieceBytes } from './piece';
-import type { RowFrame } from './row-frame';
-import { Retainer } from './retention';
-import { RowWriter } from './row-writer';
-import { BUSY_MS, WalMover } from './wal-mover';
-import type { FromWriter, ToWriter } from './thread-messages';
-import { writeFailure, type WriteFailure, type WriterSettings } from './writer';
+import { OwnWrites } from './write/own-writes';
+import { pieceBytes } from './write/piece';
+import type { RowFrame } from './write/row-frame';
+import { Retainer } from './write/retention';
+import { RowWriter } from './write/row-writer';
+import { BUSY_MS, WalMover } from './write/wal-mover';
+import type { FromWriter, ToWriter } from './write/thread-messages';
+import { writeFailure, type WriteFailure, type WriterSettings } from './write/writer';
 
 interface Port {
   onmessage: ((event: MessageEvent<ToWriter>) => void) | null;

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 
 import { SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import { SystemClock } from '../../src/base/clock';
-import { readFrame } from '../../src/gateway/frames';
+import { readFrame } from '../../src/gateway/ws/frames';
 import { instrument, tape, trade } from '../support/feed';
 import { StreamClient } from '../support/stream-client';
 import { BOMBS } from './bombs';

@@ -7,7 +7,7 @@
 import { afterEach, expect, setDefaultTimeout, test } from 'bun:test';
 import type { TObject } from '@sinclair/typebox';
 
-import { ConfigSchema } from '../../src/config-schema';
+import { ConfigSchema } from '../../src/config/schema';
 import { instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient, type Seen } from '../support/stream-client';
 import { keyOf, Target } from './target';

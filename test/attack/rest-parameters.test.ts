@@ -9,7 +9,11 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { ERRORS } from '../../protocol/codes';
-import { OPERATIONS, type Operation, type Parameter } from '../../src/gateway/openapi-operations';
+import {
+  OPERATIONS,
+  type Operation,
+  type Parameter,
+} from '../../src/gateway/rest/openapi-operations';
 import { instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient, type Seen } from '../support/stream-client';
 import { Scratch, ServerProcess, tapedeck, testKey } from '../support/tapedeck-process';

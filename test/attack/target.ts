@@ -9,7 +9,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { changeKeys, storedKey, type Role } from '../../src/gateway/stored-keys';
+import { changeKeys, storedKey, type Role } from '../../src/gateway/auth/stored-keys';
 
 const MAIN = join(import.meta.dir, '../../src/main.ts');
 /** Where the system can do it, a server ends with who started it. */

@@ -13,7 +13,7 @@ import {
   RowFrameWriter,
   ROW_FIELDS,
   KIND_NAMES,
-} from '../../src/journal/row-frame';
+} from '../../src/journal/write/row-frame';
 import {
   BODY_COLUMN,
   idOf,

@@ -17,8 +17,8 @@ import { Nanos } from '../../protocol/time';
 import { SystemClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { StartFault } from '../../src/base/start-fault';
-import { createThreadWriter } from '../../src/journal/thread-writer';
-import { openRecorder, type Recorder, type RecorderHooks } from '../../src/recorder';
+import { createThreadWriter } from '../../src/journal/write/thread-writer';
+import { openRecorder, type Recorder, type RecorderHooks } from '../../src/app/recorder';
 import { book, instrument } from '../support/market-events';
 import { settings } from './generated-market';
 

@@ -9,7 +9,7 @@ import type { BatchEvent } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import type { Clock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
-import { check, type Config } from '../../src/config';
+import { check, type Config } from '../../src/config/config';
 import { StartFault } from '../../src/base/start-fault';
 import { Market } from '../../src/market/market';
 import type { Batch } from '../../src/sequencer/batch';

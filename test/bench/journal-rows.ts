@@ -14,7 +14,7 @@ import type { BatchEvent } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
-import { openRecorder } from '../../src/recorder';
+import { openRecorder } from '../../src/app/recorder';
 import type { Batch } from '../../src/sequencer/batch';
 import { createDiscardingWriter } from './discarding-writer';
 import { generateMarket, settings } from './generated-market';

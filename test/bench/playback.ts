@@ -12,12 +12,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Subprocess } from 'bun';
 
-import type { PastQuestion } from '../../src/journal/history-messages';
-import { HistoryReader } from '../../src/journal/history-reader';
-import { PlaybackReader } from '../../src/journal/playback-reader';
-import type { PlayChunk } from '../../src/journal/playback-messages';
-import { selectPlayed } from '../../src/journal/play-rows';
-import { JOURNAL_FILE } from '../../src/journal/reading';
+import type { PastQuestion } from '../../src/journal/history/messages';
+import { HistoryReader } from '../../src/journal/history/reader';
+import { PlaybackReader } from '../../src/journal/playback/reader';
+import type { PlayChunk } from '../../src/journal/playback/messages';
+import { selectPlayed } from '../../src/journal/playback/rows';
+import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { KIND, seqOf } from '../../src/journal/schema';
 import { compared, median, type BenchOptions, type BenchResult } from './harness';
 import type { PlaybackDone, PlaybackJob } from './playback-reader';

@@ -27,7 +27,7 @@ import { Tiers, type TierOptions } from '../../src/cache/tiers';
 import { rowToEvent, type RecordRow } from '../../src/journal/records';
 import { idOf, SELECT_RECORD } from '../../src/journal/schema';
 import type { Market } from '../../src/market/market';
-import { openRecorder } from '../../src/recorder';
+import { openRecorder } from '../../src/app/recorder';
 import { generateMarket, settings } from './generated-market';
 import { compared, percentile, type BenchOptions, type BenchResult } from './harness';
 

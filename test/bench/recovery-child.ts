@@ -14,10 +14,10 @@ import type { SourceEvent } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
-import { JOURNAL_FILE } from '../../src/journal/reading';
+import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { KIND, SELECT_RECORD } from '../../src/journal/schema';
-import { createThreadWriter } from '../../src/journal/thread-writer';
-import { openRecorder, type Recorder } from '../../src/recorder';
+import { createThreadWriter } from '../../src/journal/write/thread-writer';
+import { openRecorder, type Recorder } from '../../src/app/recorder';
 import { generateMarket, settings } from './generated-market';
 import { SYMBOLS } from './journal-rows';
 

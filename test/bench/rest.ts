@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 
 import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
-import { openRecorder } from '../../src/recorder';
+import { openRecorder } from '../../src/app/recorder';
 import { generateMarket, settings } from './generated-market';
 import { compared, median, type BenchOptions, type BenchResult } from './harness';
 import { cpuUs, endAll, startServerProcess, startWorkerProcess, type Target } from './processes';

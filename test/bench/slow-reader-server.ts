@@ -7,7 +7,7 @@ import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import type { SessionCounters } from '../../src/broadcast/session-parts';
-import { startServer } from '../../src/server';
+import { startServer } from '../../src/app/server';
 import { countersOf } from '../support/counters';
 import { createDiscardingWriter } from './discarding-writer';
 import { settings } from './generated-market';

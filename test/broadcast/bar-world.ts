@@ -21,12 +21,12 @@ import { PastEpochs } from '../../src/broadcast/past-epochs';
 import { Plays, type PlaySource } from '../../src/broadcast/plays';
 import { playLimits } from './steered-plays';
 import type { Journal } from '../../src/journal/journal';
-import { isCrash } from '../../src/journal/history-gaps';
-import type { BarsPage } from '../../src/journal/history-messages';
-import { HistoryReader } from '../../src/journal/history-reader';
-import type { PlayOpened } from '../../src/journal/playback-messages';
-import { PlaybackReader } from '../../src/journal/playback-reader';
-import { JOURNAL_FILE } from '../../src/journal/reading';
+import { isCrash } from '../../src/journal/history/gaps';
+import type { BarsPage } from '../../src/journal/history/messages';
+import { HistoryReader } from '../../src/journal/history/reader';
+import type { PlayOpened } from '../../src/journal/playback/messages';
+import { PlaybackReader } from '../../src/journal/playback/reader';
+import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { instrument, trade } from '../support/market-events';
 import { openedJournal } from '../support/test-journal';
 

@@ -8,7 +8,7 @@ import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { Mirror } from '../../src/broadcast/mirror';
 import { Session } from '../../src/broadcast/session';
-import { Freshness } from '../../src/freshness';
+import { Freshness } from '../../src/app/freshness';
 import { at, instrument } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 

@@ -6,7 +6,7 @@ import { decodeFrame, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import { fault } from '../../protocol/codes';
 import type { Bar, Message } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
-import { barsBehind } from '../../src/bars-behind';
+import { barsBehind } from '../../src/app/bars-behind';
 import { ManualClock } from '../../src/base/clock';
 import { BarResume } from '../../src/broadcast/bar-resume';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
@@ -15,7 +15,7 @@ import { MirroredInstrument, TopicState } from '../../src/broadcast/mirror';
 import { PastBarQuestions, type PastAnswer } from '../../src/broadcast/past-bars';
 import { Session } from '../../src/broadcast/session';
 import { WaitingFeed } from '../../src/broadcast/waiting-feed';
-import type { History } from '../../src/journal/history';
+import type { History } from '../../src/journal/history/history';
 import { instrument, trade } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 

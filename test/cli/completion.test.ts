@@ -8,7 +8,7 @@ import { join } from 'node:path';
 
 import { candidatesFor, type Surroundings } from '../../src/cli/completion-words';
 import { createProgram } from '../../src/cli/program';
-import { ROLES } from '../../src/gateway/stored-keys';
+import { ROLES } from '../../src/gateway/auth/stored-keys';
 import { book, instrument, tape, trade } from '../support/feed';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 

@@ -7,9 +7,9 @@ import { parse as parseToml, stringify } from 'smol-toml';
 
 import { StartFault } from '../../src/base/start-fault';
 import { settingsToml } from '../../src/cli/config';
-import { check, loadSettings, type Loaded } from '../../src/config';
-import { RELATIONS } from '../../src/config-relations';
-import { ConfigSchema } from '../../src/config-schema';
+import { check, loadSettings, type Loaded } from '../../src/config/config';
+import { RELATIONS } from '../../src/config/relations';
+import { ConfigSchema } from '../../src/config/schema';
 import { Scratch, tapedeck } from '../support/tapedeck-process';
 
 const scratch = new Scratch();

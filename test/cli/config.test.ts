@@ -6,8 +6,8 @@ import { writeFileSync } from 'node:fs';
 import { parse as parseToml } from 'smol-toml';
 
 import { StartFault } from '../../src/base/start-fault';
-import { check } from '../../src/config';
-import { RELOADED_LIMITS } from '../../src/reload';
+import { check } from '../../src/config/config';
+import { RELOADED_LIMITS } from '../../src/app/reload';
 import { StreamClient } from '../support/stream-client';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 

@@ -26,7 +26,7 @@ import {
 } from '../support/tapedeck-process';
 
 setDefaultTimeout(60_000);
-const BUILD = join(import.meta.dir, '../../src/build.ts');
+const BUILD = join(import.meta.dir, '../../src/deploy/build.ts');
 const NOBODY = 65_534;
 /** So many records that `verify` starts its threads and the WAL is moved by one. */
 const TRADES = 110_000;

@@ -5,8 +5,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { StartFault } from '../../src/base/start-fault';
-import { loadSettings } from '../../src/config';
-import { demoSettings } from '../../src/demo';
+import { loadSettings } from '../../src/config/config';
+import { demoSettings } from '../../src/app/demo';
 import { VERSION } from '../../src/version';
 import { StreamClient } from '../support/stream-client';
 import { Scratch, ServerProcess } from '../support/tapedeck-process';

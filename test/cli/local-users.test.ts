@@ -105,7 +105,7 @@ describe.skipIf(!isRoot)('as another user', () => {
   const asNobody = [setpriv!, `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
 
   test('is made ready: a program that others may run too', async () => {
-    const build = join(import.meta.dir, '../../src/build.ts');
+    const build = join(import.meta.dir, '../../src/deploy/build.ts');
     expect(await Bun.spawn([process.execPath, build, program], { stderr: 'inherit' }).exited).toBe(
       0,
     );

@@ -9,10 +9,10 @@ import { join } from 'node:path';
 
 import { EXIT_CODES } from '../../src/base/start-fault';
 import { serveCommand } from '../../src/cli/serve';
-import { check, type Config } from '../../src/config';
+import { check, type Config } from '../../src/config/config';
 import { Scratch } from '../support/tapedeck-process';
 
-const UNIT = join(import.meta.dir, '../../src/systemd/tapedeck.service');
+const UNIT = join(import.meta.dir, '../../src/deploy/tapedeck.service');
 const text = readFileSync(UNIT, 'utf8');
 const scratch = new Scratch();
 afterAll(() => scratch.remove());

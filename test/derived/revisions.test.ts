@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
 import { Nanos } from '../../protocol/time';
 import { SystemClock } from '../../src/base/clock';
-import { BarRevisions, REVISIONS_WAITING_MAX } from '../../src/bar-revisions';
+import { BarRevisions, REVISIONS_WAITING_MAX } from '../../src/app/bar-revisions';
 import { instrument, tape, trade } from '../support/feed';
 import { parseMetrics } from '../support/metrics-text';
 import { FORMS, StreamClient, type Seen } from '../support/stream-client';

@@ -17,7 +17,7 @@ import { Nanos } from '../../protocol/time';
 import { marketTime } from '../../protocol/trade-time';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
-import { Statistics } from '../../src/statistics';
+import { Statistics } from '../../src/app/statistics';
 import { instrument, trade } from '../support/market-events';
 import { Scratch } from '../support/tapedeck-process';
 import { eventsOf, record } from '../support/test-recorder';

@@ -4,7 +4,7 @@ import { formatLevels } from '../../protocol/json';
 import { TenLevels } from '../../protocol/levels';
 import type { BatchEvent } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
-import type { History } from '../../src/journal/history';
+import type { History } from '../../src/journal/history/history';
 import { TIME_LIMITS } from '../../src/market/market';
 
 /** What history says where there are no levels to give. */

@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { changeKeys, makeKey } from '../../src/gateway/stored-keys';
+import { changeKeys, makeKey } from '../../src/gateway/auth/stored-keys';
 
 const MAIN = join(import.meta.dir, '../../src/main.ts');
 

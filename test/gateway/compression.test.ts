@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 
-import { codingOf, Compression } from '../../src/gateway/compression';
+import { codingOf, Compression } from '../../src/gateway/rest/compression';
 import { book, instrument, tape, trade } from '../support/feed';
 import { readSeed } from '../support/seed';
 import { PUBLISH_KEY, ServerProcess, TRADE_KEY } from '../support/tapedeck-process';

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'bun:test';
 import { ByteAccount } from '../../src/base/byte-account';
 import { ManualClock } from '../../src/base/clock';
 import { HeldFrames } from '../../src/gateway/held-frames';
-import { Shares, type Share } from '../../src/gateway/shares';
+import { Shares, type Share } from '../../src/gateway/auth/shares';
 
 const MS = 1_000_000; // in nanoseconds
 const LIMITS = { workPerSecond: 150_000, publishWorkPerSecond: 500_000 };

@@ -3,9 +3,9 @@
 import { expect, test } from 'bun:test';
 
 import { ManualClock } from '../../src/base/clock';
-import { Compression } from '../../src/gateway/compression';
-import { KeptAnswer } from '../../src/gateway/kept-answers';
-import { Lanes } from '../../src/gateway/lanes';
+import { Compression } from '../../src/gateway/rest/compression';
+import { KeptAnswer } from '../../src/gateway/rest/kept-answers';
+import { Lanes } from '../../src/gateway/ws/lanes';
 
 const MS = 1_000_000;
 

@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { openApiDocument } from '../../src/gateway/openapi';
-import { OPERATIONS, type Operation } from '../../src/gateway/openapi-operations';
-import { SCHEMAS, type SchemaName } from '../../src/gateway/openapi-schemas';
+import { openApiDocument } from '../../src/gateway/rest/openapi';
+import { OPERATIONS, type Operation } from '../../src/gateway/rest/openapi-operations';
+import { SCHEMAS, type SchemaName } from '../../src/gateway/rest/openapi-schemas';
 import { ServerProcess } from '../support/tapedeck-process';
 
 setDefaultTimeout(60_000);
@@ -40,7 +40,7 @@ function titleOf({ method, path }: Operation): string {
 }
 
 test('every route is described, and nothing else', () => {
-  const source = readFileSync(join(import.meta.dir, '../../src/gateway/app.ts'), 'utf8');
+  const source = readFileSync(join(import.meta.dir, '../../src/gateway/rest/app.ts'), 'utf8');
   const routes = [...source.matchAll(/\.(get|post|delete|put|patch)\(\s*'(\/[^']*)'/g)]
     .filter((match) => !PAGES.has(match[2]!))
     .map((match) => `${match[1]} ${match[2]}`);

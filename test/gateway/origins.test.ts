@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
-import { Hosts } from '../../src/gateway/hosts';
+import { Hosts } from '../../src/gateway/auth/hosts';
 import { instrument, tape } from '../support/feed';
 import { ServerProcess, TRADE_KEY } from '../support/tapedeck-process';
 

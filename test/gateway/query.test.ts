@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
-import { OPERATIONS } from '../../src/gateway/openapi-operations';
+import { OPERATIONS } from '../../src/gateway/rest/openapi-operations';
 import { instrument, tape, trade } from '../support/feed';
 import { ServerProcess, testKey } from '../support/tapedeck-process';
 

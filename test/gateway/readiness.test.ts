@@ -4,9 +4,9 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test';
 
 import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
-import { Freshness } from '../../src/freshness';
+import { Freshness } from '../../src/app/freshness';
 import { finished } from '../support/finished';
-import { readiness, readyResponse, type StaleFeeds } from '../../src/gateway/readiness';
+import { readiness, readyResponse, type StaleFeeds } from '../../src/gateway/metrics/readiness';
 import { instrument, tape, trade } from '../support/feed';
 import { ServerProcess } from '../support/tapedeck-process';
 

@@ -3,7 +3,7 @@
 import { expect, test } from 'bun:test';
 
 import { ByteAccount } from '../../src/base/byte-account';
-import { Replies } from '../../src/gateway/replies';
+import { Replies } from '../../src/gateway/rest/replies';
 
 const LONG = 300_000;
 

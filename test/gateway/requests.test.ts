@@ -4,9 +4,9 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import { connect, type Socket } from 'node:net';
 
 import { ManualClock } from '../../src/base/clock';
-import { networkOf } from '../../src/gateway/addresses';
-import { Requests, type RequestLimits } from '../../src/gateway/requests';
-import { Shares, type ShareLimits } from '../../src/gateway/shares';
+import { networkOf } from '../../src/gateway/auth/addresses';
+import { Requests, type RequestLimits } from '../../src/gateway/rest/requests';
+import { Shares, type ShareLimits } from '../../src/gateway/auth/shares';
 import { book, instrument, tape, trade } from '../support/feed';
 import { PUBLISH_KEY, ServerProcess, testKey, TRADE_KEY } from '../support/tapedeck-process';
 

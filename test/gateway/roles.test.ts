@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
 import type { MessageDef } from '../../protocol/define';
 import { MESSAGES } from '../../protocol/messages';
-import { OPERATIONS, type Operation } from '../../src/gateway/openapi-operations';
+import { OPERATIONS, type Operation } from '../../src/gateway/rest/openapi-operations';
 import { instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient } from '../support/stream-client';
 import { ServerProcess, testKey, writeTestKeys, type TestKey } from '../support/tapedeck-process';

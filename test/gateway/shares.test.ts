@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test';
 
 import { ManualClock, SystemClock } from '../../src/base/clock';
-import { Shares, type Share, type Waiting } from '../../src/gateway/shares';
+import { Shares, type Share, type Waiting } from '../../src/gateway/auth/shares';
 
 const PER_MS = 150;
 const SOURCE_PER_MS = 500;

@@ -3,10 +3,10 @@
 import { describe, expect, test } from 'bun:test';
 
 import { ManualClock, SystemClock } from '../../src/base/clock';
-import { Connections } from '../../src/gateway/connections';
-import { Inbound, type GatewayLimits } from '../../src/gateway/limits';
-import { Shares } from '../../src/gateway/shares';
-import { Slices } from '../../src/gateway/slices';
+import { Connections } from '../../src/gateway/ws/connections';
+import { Inbound, type GatewayLimits } from '../../src/gateway/auth/limits';
+import { Shares } from '../../src/gateway/auth/shares';
+import { Slices } from '../../src/gateway/rest/slices';
 
 const numbers = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => from + i);

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 
 import { SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import { ManualClock } from '../../src/base/clock';
-import { Connections, type OpenConnection } from '../../src/gateway/connections';
+import { Connections, type OpenConnection } from '../../src/gateway/ws/connections';
 import { upgradeRequest } from '../bench/ws-frames';
 import { StreamClient } from '../support/stream-client';
 import { ADMIN_KEY, PUBLISH_KEY, ServerProcess, TRADE_KEY } from '../support/tapedeck-process';

@@ -3,7 +3,7 @@
 import { expect, test } from 'bun:test';
 
 import { SystemClock } from '../../src/base/clock';
-import { Takeovers, type Publisher } from '../../src/takeovers';
+import { Takeovers, type Publisher } from '../../src/app/takeovers';
 import { trade } from '../support/market-events';
 
 const HOLDER = 1;

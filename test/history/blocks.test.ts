@@ -8,8 +8,8 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { formatLevels } from '../../protocol/json';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
-import type { Page, PastBook } from '../../src/journal/history-messages';
-import { HistoryReader } from '../../src/journal/history-reader';
+import type { Page, PastBook } from '../../src/journal/history/messages';
+import { HistoryReader } from '../../src/journal/history/reader';
 import { at } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { bookStates, stateBy, ticksOf, timed, tradesOf } from './naive-answers';

@@ -9,10 +9,10 @@ import { formatLevels } from '../../protocol/json';
 import type { BatchEvent } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
-import { HistoryQueries } from '../../src/gateway/history-queries';
-import type { BarsPage, MissingPlaces, Page } from '../../src/journal/history-messages';
-import { HistoryReader } from '../../src/journal/history-reader';
-import { JOURNAL_FILE } from '../../src/journal/reading';
+import { HistoryQueries } from '../../src/gateway/rest/history-queries';
+import type { BarsPage, MissingPlaces, Page } from '../../src/journal/history/messages';
+import { HistoryReader } from '../../src/journal/history/reader';
+import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { bookStates, isIn, mustKnow, stateBy, ticksOf, timed, tradesOf, without } from './naive-answers'; // prettier-ignore
 import { bordersOf, expire, takeOut, Written, type Hole, type Profile } from './written';

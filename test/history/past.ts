@@ -7,10 +7,10 @@ import type { Fault } from '../../protocol/codes';
 import { TenLevels } from '../../protocol/levels';
 import { orderTime, type BatchEvent, type RecordedBook } from '../../protocol/records';
 import type { Clock } from '../../src/base/clock';
-import type { Config } from '../../src/config';
-import { History, startHistoryThread, type HistoryThread } from '../../src/journal/history';
-import type { PastBook } from '../../src/journal/history-messages';
-import { JOURNAL_FILE } from '../../src/journal/reading';
+import type { Config } from '../../src/config/config';
+import { History, startHistoryThread, type HistoryThread } from '../../src/journal/history/history';
+import type { PastBook } from '../../src/journal/history/messages';
+import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { eventsOf, record, type Recording } from '../support/test-recorder';
 
 export interface Past extends Recording {

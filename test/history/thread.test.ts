@@ -4,8 +4,8 @@ import { afterAll, describe, expect, test } from 'bun:test';
 
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
-import { History, type HistoryThread } from '../../src/journal/history';
-import type { FromThread, PastQuestion, ToThread } from '../../src/journal/history-messages';
+import { History, type HistoryThread } from '../../src/journal/history/history';
+import type { FromThread, PastQuestion, ToThread } from '../../src/journal/history/messages';
 import { generateMarket } from '../bench/generated-market';
 import { FakeSource } from '../support/fake-source';
 import { at, instrument } from '../support/market-events';
@@ -201,7 +201,7 @@ describe('the history thread', () => {
   });
 
   test('a journal that is not there is a code', async () => {
-    const { startHistoryThread } = await import('../../src/journal/history');
+    const { startHistoryThread } = await import('../../src/journal/history/history');
     const history = new History({
       questionsMax: 4,
       flush: () => {},

@@ -10,10 +10,10 @@ import { Database } from 'bun:sqlite';
 
 import type { Bar, SourceEvent } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
-import { HistoryReader } from '../../src/journal/history-reader';
-import type { BarsPage, PastBook } from '../../src/journal/history-messages';
-import { PlaybackReader } from '../../src/journal/playback-reader';
-import type { PlayChunk } from '../../src/journal/playback-messages';
+import { HistoryReader } from '../../src/journal/history/reader';
+import type { BarsPage, PastBook } from '../../src/journal/history/messages';
+import { PlaybackReader } from '../../src/journal/playback/reader';
+import type { PlayChunk } from '../../src/journal/playback/messages';
 import { book, feedOf, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { record, type Recording } from '../support/test-recorder';

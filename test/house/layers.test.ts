@@ -72,12 +72,12 @@ describe('layers', () => {
     expect(wrongImport('src/market/market.ts', 'src/journal/journal')).toBeDefined();
     expect(wrongImport('protocol/codec.ts', 'src/base/clock')).toBeDefined();
     expect(wrongImport('src/market/venue/venue.ts', 'src/market/output')).toBeUndefined();
-    expect(wrongImport('src/server.ts', 'src/journal/journal')).toBeUndefined();
-    expect(imports('src/server.ts')).toContain('src/recorder');
+    expect(wrongImport('src/app/server.ts', 'src/journal/journal')).toBeUndefined();
+    expect(imports('src/app/server.ts')).toContain('src/app/recorder');
     expect(wrongImport(`${PAGE}/page.ts`, 'src/client/index')).toBeUndefined();
     expect(wrongImport(`${PAGE}/page.ts`, 'src/client/connection')).toBeDefined();
-    expect(wrongImport(`${PAGE}/page.ts`, 'src/gateway/queries')).toBeDefined();
-    expect(wrongImport('src/gateway/app.ts', `${PAGE}/page`)).toBeDefined();
+    expect(wrongImport(`${PAGE}/page.ts`, 'src/gateway/rest/queries')).toBeDefined();
+    expect(wrongImport('src/gateway/rest/app.ts', `${PAGE}/page`)).toBeDefined();
   });
 });
 
@@ -94,7 +94,11 @@ const BANS: readonly { what: string; pattern: RegExp; doors: readonly string[] }
     pattern: /\bMath\.random\b|\bgetRandomValues\b|\brandom(Bytes|UUID|Int|FillSync)\b/,
     doors: ['src/base/secrets.ts'],
   },
-  { what: 'process.env', pattern: /\bprocess\.env\b|\bBun\.env\b/, doors: ['src/config.ts'] },
+  {
+    what: 'process.env',
+    pattern: /\bprocess\.env\b|\bBun\.env\b/,
+    doors: ['src/config/config.ts'],
+  },
 ];
 
 /** How a callback of the event loop is asked for. */
@@ -104,13 +108,13 @@ const OTHER_LOOPS =
   /^src\/(client|cli|gateway\/page|ingest\/recording|ipc)\/|^src\/journal\/[a-z-]+-thread\.ts$/;
 /** Files that ask for callbacks which do nothing that could take long, or time them otherwise. */
 const UNTIMED: ReadonlyMap<string, string> = new Map([
-  ['src/shutdown.ts', 'it serves nobody any more'],
-  ['src/gateway/requests.ts', 'what is held is let go'],
-  ['src/journal/history.ts', 'timed by `turns`, where there is one'],
-  ['src/journal/thread-writer.ts', 'timed by meteredWriter'],
+  ['src/app/shutdown.ts', 'it serves nobody any more'],
+  ['src/gateway/rest/requests.ts', 'what is held is let go'],
+  ['src/journal/history/history.ts', 'timed by `turns`, where there is one'],
+  ['src/journal/write/thread-writer.ts', 'timed by meteredWriter'],
   ['src/journal/reader-port.ts', 'a thread of its own'],
-  ['src/journal/wal-mover.ts', 'a thread of its own'],
-  ['src/journal/verify-pool.ts', 'a command'],
+  ['src/journal/write/wal-mover.ts', 'a thread of its own'],
+  ['src/journal/verify/pool.ts', 'a command'],
 ]);
 
 describe('bans', () => {

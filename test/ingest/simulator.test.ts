@@ -4,12 +4,12 @@ import { beforeAll, describe, expect, test } from 'bun:test';
 
 import type { Instrument, Tick } from '../../protocol/messages';
 import { Prng } from '../../src/base/prng';
-import { check, type Config } from '../../src/config';
-import { withDemoInstruments } from '../../src/demo';
+import { check, type Config } from '../../src/config/config';
+import { withDemoInstruments } from '../../src/app/demo';
 import { SIMULATED_MARKETS } from '../../src/ingest/simulator/markets';
 import { Simulator } from '../../src/ingest/simulator/simulator';
 import { Trader, type Venue } from '../../src/ingest/simulator/trader';
-import { definitionOf } from '../../src/instruments';
+import { definitionOf } from '../../src/app/instruments';
 import { Market } from '../../src/market/market';
 import type { MarketOutput } from '../../src/market/output';
 import { at } from '../support/market-events';

@@ -11,7 +11,7 @@ import { formatLevels } from '../../protocol/json';
 import type { Message, Tick } from '../../protocol/messages';
 import { formatSum } from '../../protocol/sums';
 import { formatDecimal } from '../../protocol/units';
-import { check, loadConfig } from '../../src/config';
+import { check, loadConfig } from '../../src/config/config';
 import { Connection } from '../../src/client/connection';
 import { followRing, ringItems, type RingItem } from '../../src/ipc/ring-follow';
 import { CAPTURE, captureIsThere, tellIfAbsent } from '../support/naive-capture';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { BlockFold, type Block } from '../../src/journal/blocks';
 import { checkedRows, JournalDamage } from '../../src/journal/checked-rows';
 import type { RecordRow } from '../../src/journal/records';
-import { RowFrameWriter } from '../../src/journal/row-frame';
+import { RowFrameWriter } from '../../src/journal/write/row-frame';
 import { BLOCK_ROWS, SELECT_RECORD } from '../../src/journal/schema';
 import { FakeSource } from '../support/fake-source';
 import { Prng } from '../../src/base/prng';

@@ -5,8 +5,8 @@ import { Database } from 'bun:sqlite';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { CAUSES, causeOf, unwritable, WriteError } from '../../src/journal/causes';
-import { ForeignWrite } from '../../src/journal/own-writes';
+import { CAUSES, causeOf, unwritable, WriteError } from '../../src/journal/write/causes';
+import { ForeignWrite } from '../../src/journal/write/own-writes';
 import { instrument } from '../support/feed';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 

@@ -3,7 +3,7 @@
 import { expect, test } from 'bun:test';
 
 import { ManualClock } from '../../src/base/clock';
-import { Checkpoints, type CheckpointPort } from '../../src/journal/checkpoints';
+import { Checkpoints, type CheckpointPort } from '../../src/journal/write/checkpoints';
 import type { StateSource } from '../../src/journal/journal';
 import { at } from '../support/market-events';
 

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { ManualClock } from '../../src/base/clock';
-import { readHead } from '../../src/journal/head';
+import { readHead } from '../../src/journal/write/head';
 import { at, instrument } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { record, type Recording } from '../support/test-recorder';

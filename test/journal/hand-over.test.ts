@@ -10,8 +10,13 @@ import type { BatchEvent } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
 import type { Durability, GapNote } from '../../src/journal/journal';
 import type { JournalOptions } from '../../src/journal/journal-parts';
-import type { SqliteJournal } from '../../src/journal/sqlite-journal';
-import { LEVELS_FIELD, OWN_FIRST, ROW_FIELDS, type RowFrame } from '../../src/journal/row-frame';
+import type { SqliteJournal } from '../../src/journal/write/sqlite-journal';
+import {
+  LEVELS_FIELD,
+  OWN_FIRST,
+  ROW_FIELDS,
+  type RowFrame,
+} from '../../src/journal/write/row-frame';
 import { KIND, seqOf, SLOTS } from '../../src/journal/schema';
 import { instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';

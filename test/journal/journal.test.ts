@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import type { BatchEvent } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
-import type { OpenedJournal } from '../../src/journal/opening';
+import type { OpenedJournal } from '../../src/journal/recover/opening';
 import { at, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { openedJournal as opened, savedText, textState } from '../support/test-journal';

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
 import { lockFile } from '../../src/base/file-lock';
-import { openRecorder } from '../../src/recorder';
+import { openRecorder } from '../../src/app/recorder';
 import { instrument, trade } from '../support/market-events';
 import { contentOf, ScratchDirectory } from '../support/scratch-directory';
 import { record, testConfig } from '../support/test-recorder';

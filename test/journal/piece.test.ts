@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 
-import { pieceCrc, PiecePacker, unpackPiece } from '../../src/journal/piece';
+import { pieceCrc, PiecePacker, unpackPiece } from '../../src/journal/write/piece';
 
 const amount = fc.oneof(fc.nat(300), fc.nat({ max: Number.MAX_SAFE_INTEGER }));
 const levels = fc

@@ -11,10 +11,10 @@ import type { Message, MessageOf } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { topicOf } from '../../protocol/topics';
 import { Prng } from '../../src/base/prng';
-import { extract, type Extracted } from '../../src/journal/extract';
-import { toldReason } from '../../src/journal/history-gaps';
-import { PlaybackReader } from '../../src/journal/playback-reader';
-import { openReading, type JournalReading } from '../../src/journal/reading';
+import { extract, type Extracted } from '../../src/journal/export/extract';
+import { toldReason } from '../../src/journal/history/gaps';
+import { PlaybackReader } from '../../src/journal/playback/reader';
+import { openReading, type JournalReading } from '../../src/journal/recover/reading';
 import { bookStates, without, type BookState } from '../history/naive-answers';
 import { alter, bordersOf, expire, takeOut, Written, type Hole, type Profile } from '../history/written'; // prettier-ignore
 import { ScratchDirectory } from '../support/scratch-directory';

@@ -9,7 +9,7 @@ import type { BatchEvent, Snapshot } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import { topicOf } from '../../protocol/topics';
 import { Prng } from '../../src/base/prng';
-import { PlaybackReader } from '../../src/journal/playback-reader';
+import { PlaybackReader } from '../../src/journal/playback/reader';
 import { bookStates } from '../history/naive-answers';
 import { expire, takeOut, Written, type Hole, type Profile } from '../history/written';
 import { ScratchDirectory } from '../support/scratch-directory';

@@ -10,8 +10,8 @@ import { TenLevels } from '../../protocol/levels';
 import type { Book, Instrument, Message, MessageOf } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { parseTopic, topicOf } from '../../protocol/topics';
-import type { PlayChunk, PlayOpen, PlayOpened } from '../../src/journal/playback-messages';
-import { PlaybackReader } from '../../src/journal/playback-reader';
+import type { PlayChunk, PlayOpen, PlayOpened } from '../../src/journal/playback/messages';
+import { PlaybackReader } from '../../src/journal/playback/reader';
 import { SCALES } from '../support/stream-client';
 
 export interface Played {

@@ -2,7 +2,7 @@
 
 import { afterAll, expect, test } from 'bun:test';
 
-import { createOrderStage } from '../../src/entry';
+import { createOrderStage } from '../../src/app/entry';
 import type { SubmitResult } from '../../src/sequencer/sequencer';
 import { instrument, SYMBOL, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';

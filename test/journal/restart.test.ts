@@ -14,7 +14,7 @@ import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { StartFault } from '../../src/base/start-fault';
 import type { Durability } from '../../src/journal/journal';
-import { openJournal } from '../../src/journal/opening';
+import { openJournal } from '../../src/journal/recover/opening';
 import { FakeSource, flatLevels } from '../support/fake-source';
 import { at, feedOf, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';

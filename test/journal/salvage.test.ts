@@ -16,7 +16,7 @@ import { isSound } from '../../src/journal/checked-rows';
 import type { RecordRow } from '../../src/journal/records';
 import { SELECT_RECORD } from '../../src/journal/schema';
 import { Market } from '../../src/market/market';
-import { openRecorder, type Recorder } from '../../src/recorder';
+import { openRecorder, type Recorder } from '../../src/app/recorder';
 import { FakeSource } from '../support/fake-source';
 import { at, instrument } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';

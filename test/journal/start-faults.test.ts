@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 import { ManualClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
-import { openRecorder } from '../../src/recorder';
+import { openRecorder } from '../../src/app/recorder';
 import { at, instrument, trade } from '../support/market-events';
 import { contentOf, ScratchDirectory } from '../support/scratch-directory';
 import { record, testConfig } from '../support/test-recorder';

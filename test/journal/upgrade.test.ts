@@ -6,8 +6,8 @@ import { join } from 'node:path';
 
 import { writeCheckpoint } from '../../src/market/checkpoint';
 import { StartFault } from '../../src/base/start-fault';
-import { openReading } from '../../src/journal/reading';
-import { salvage } from '../../src/journal/salvage';
+import { openReading } from '../../src/journal/recover/reading';
+import { salvage } from '../../src/journal/recover/salvage';
 import { SCHEMA_VERSION } from '../../src/journal/schema';
 import { book, bbo, instrument, trade, at } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';

@@ -3,8 +3,8 @@
 import { expect } from 'bun:test';
 
 import { StartFault } from '../../src/base/start-fault';
-import { openReading } from '../../src/journal/reading';
-import { verifyJournal, type Verified } from '../../src/verify';
+import { openReading } from '../../src/journal/recover/reading';
+import { verifyJournal, type Verified } from '../../src/verify/verify';
 import { testConfig } from '../support/test-recorder';
 
 export async function verify(

@@ -4,10 +4,10 @@ import { Database } from 'bun:sqlite';
 import { afterAll, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
 
-import { Retainer } from '../../src/journal/retention';
+import { Retainer } from '../../src/journal/write/retention';
 import { stateHash } from '../../src/market/state-hash';
-import type { Recorder } from '../../src/recorder';
-import type { Verified } from '../../src/verify';
+import type { Recorder } from '../../src/app/recorder';
+import type { Verified } from '../../src/verify/verify';
 import { book, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { record } from '../support/test-recorder';

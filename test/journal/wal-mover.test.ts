@@ -4,7 +4,7 @@ import { Database } from 'bun:sqlite';
 import { afterAll, expect, test } from 'bun:test';
 import { statSync } from 'node:fs';
 
-import { WalMover } from '../../src/journal/wal-mover';
+import { WalMover } from '../../src/journal/write/wal-mover';
 import { ScratchDirectory } from '../support/scratch-directory';
 
 const MEGABYTE = 1_048_576;

@@ -150,7 +150,7 @@ test('no key, token or password of any client reaches the log', async () => {
 });
 
 test('what the program itself logs is redacted at every level, with errors and objects in it', async () => {
-  const log = join(import.meta.dir, '../../src/log.ts');
+  const log = join(import.meta.dir, '../../src/log/log.ts');
   const { known, good } = SECRETS as { known: string; good: string };
   const script = `
     import { createLog } from ${JSON.stringify(log)};

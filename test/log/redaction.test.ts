@@ -3,7 +3,7 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 
-import { redacted, redactedText } from '../../src/redaction';
+import { redacted, redactedText } from '../../src/log/redaction';
 import { readSeed } from '../support/seed';
 import { testKey } from '../support/tapedeck-process';
 

@@ -3,8 +3,8 @@
 import { expect, test } from 'bun:test';
 
 import { ManualClock } from '../../src/base/clock';
-import { Repeated } from '../../src/repeated';
-import type { Log } from '../../src/server';
+import { Repeated } from '../../src/log/repeated';
+import type { Log } from '../../src/app/server';
 
 function setUp() {
   const lines: string[] = [];

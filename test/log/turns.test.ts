@@ -3,8 +3,8 @@
 import { expect, test } from 'bun:test';
 
 import { ManualClock } from '../../src/base/clock';
-import { watchTurns } from '../../src/observing';
-import { Repeated } from '../../src/repeated';
+import { watchTurns } from '../../src/app/observing';
+import { Repeated } from '../../src/log/repeated';
 
 test('a turn that is longer than the bound is logged with what it did, and its like are counted', () => {
   const clock = new ManualClock();

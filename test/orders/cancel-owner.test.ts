@@ -4,8 +4,8 @@ import { afterAll, expect, test } from 'bun:test';
 
 import { ManualClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
-import { createOrderStage } from '../../src/entry';
-import { openRecorder, type Recorder } from '../../src/recorder';
+import { createOrderStage } from '../../src/app/entry';
+import { openRecorder, type Recorder } from '../../src/app/recorder';
 import { at } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { testConfig } from '../support/test-recorder';

@@ -4,7 +4,7 @@ import { afterAll, expect, spyOn, test } from 'bun:test';
 
 import { ByteAccount } from '../../src/base/byte-account';
 import { ManualClock } from '../../src/base/clock';
-import { Sources } from '../../src/entry';
+import { Sources } from '../../src/app/entry';
 import type { SubmitResult } from '../../src/sequencer/sequencer';
 import { at, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';

@@ -6,10 +6,10 @@ import type { BatchEvent } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import type { PlayedChunk } from '../../src/broadcast/feed';
 import type { PlaySource } from '../../src/broadcast/plays';
-import type { PlayOpened } from '../../src/journal/playback-messages';
-import { isCrash } from '../../src/journal/history-gaps';
-import { PlaybackReader } from '../../src/journal/playback-reader';
-import { JOURNAL_FILE } from '../../src/journal/reading';
+import type { PlayOpened } from '../../src/journal/playback/messages';
+import { isCrash } from '../../src/journal/history/gaps';
+import { PlaybackReader } from '../../src/journal/playback/reader';
+import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { openedJournal } from '../support/test-journal';
 import { hold } from './truth';
 

@@ -6,7 +6,7 @@
 
 import type { ServerWebSocket } from 'bun';
 
-import type { StreamConnection } from '../../src/gateway/stream';
+import type { StreamConnection } from '../../src/gateway/ws/stream';
 import type { Session } from '../../src/broadcast/session';
 
 type Data = string | Uint8Array;

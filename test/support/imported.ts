@@ -7,8 +7,8 @@ import type { ImportSummary } from '../../src/cli/import-summary';
 import { StartFault } from '../../src/base/start-fault';
 import { ndjsonFormat } from '../../src/cli/export-formats';
 import type { RecordingFault } from '../../src/ingest/recording/faults';
-import { extract, type ExtractKind } from '../../src/journal/extract';
-import { openReading } from '../../src/journal/reading';
+import { extract, type ExtractKind } from '../../src/journal/export/extract';
+import { openReading } from '../../src/journal/recover/reading';
 
 export interface Imported {
   readonly summary: ImportSummary;

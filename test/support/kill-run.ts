@@ -8,10 +8,10 @@ import { rmSync } from 'node:fs';
 import { Prng } from '../../src/base/prng';
 import { StartFault } from '../../src/base/start-fault';
 import { SystemClock } from '../../src/base/clock';
-import { check } from '../../src/config';
+import { check } from '../../src/config/config';
 import type { Durability } from '../../src/journal/journal';
 import { stateHash } from '../../src/market/state-hash';
-import { openRecorder } from '../../src/recorder';
+import { openRecorder } from '../../src/app/recorder';
 import {
   checkAnswers,
   checkPublisher,

@@ -1,12 +1,12 @@
 /** A writer whose disk is steered: it takes frames and commits them when told, or refuses. */
 
-import type { RowFrame } from '../../src/journal/row-frame';
+import type { RowFrame } from '../../src/journal/write/row-frame';
 import type {
   CreateWriter,
   JournalWriter,
   WriteFailure,
   WriterEvents,
-} from '../../src/journal/writer';
+} from '../../src/journal/write/writer';
 
 export class SteeredWriter implements JournalWriter {
   /** Sent and not committed, oldest first. */

@@ -10,7 +10,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { changeKeys, storedKey, type Role } from '../../src/gateway/stored-keys';
+import { changeKeys, storedKey, type Role } from '../../src/gateway/auth/stored-keys';
 
 const FROM_SOURCES = [process.execPath, join(import.meta.dir, '../../src/main.ts')];
 const START_MS_MAX = 20_000;

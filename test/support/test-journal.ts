@@ -3,7 +3,11 @@
 import type { Clock } from '../../src/base/clock';
 import { ManualClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
-import { openJournal, type OpenedJournal, type OpeningOptions } from '../../src/journal/opening';
+import {
+  openJournal,
+  type OpenedJournal,
+  type OpeningOptions,
+} from '../../src/journal/recover/opening';
 import type { SavedState, StateSource } from '../../src/journal/journal';
 import type { JournalOptions } from '../../src/journal/journal-parts';
 import { at } from './market-events';

@@ -6,9 +6,9 @@ import type { Clock } from '../../src/base/clock';
 import { ManualClock } from '../../src/base/clock';
 import type { Secrets } from '../../src/base/secrets';
 import { StartFault } from '../../src/base/start-fault';
-import { check, type Config } from '../../src/config';
+import { check, type Config } from '../../src/config/config';
 import type { Market } from '../../src/market/market';
-import { openRecorder, type Recorder } from '../../src/recorder';
+import { openRecorder, type Recorder } from '../../src/app/recorder';
 import type { Batch } from '../../src/sequencer/batch';
 import { at } from './market-events';
 

@@ -8,7 +8,7 @@
 
 import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
-import { startServer } from '../../src/server';
+import { startServer } from '../../src/app/server';
 import { settings } from '../bench/generated-market';
 import { unitMs } from './calibration';
 import { threadClock } from './thread-clock';

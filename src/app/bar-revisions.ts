@@ -1,0 +1,169 @@
+/**
+ * Bar revisions: bars that a late trade changed after they had ended, and that nobody keeps any more. They
+ * are read anew from the journal, and published again.
+ *
+ * They are collected for a while, so that a run of late trades asks once for each bar, and then read one
+ * after the other: a backfill does not keep others from the past. A question is answered behind a flush of
+ * the journal, so its answer has the trade. Bounded: `REVISIONS_WAITING_MAX` bars; beyond them the oldest are
+ * dropped and counted, and a reader has them from `/v1/bars` alone.
+ */
+
+import type { BarInterval } from '../../protocol/bars';
+import { decodeTextFrame, isFault } from '../../protocol/codec';
+import type { Fault } from '../../protocol/codes';
+import type { Bar } from '../../protocol/messages';
+import type { Nanos } from '../../protocol/time';
+import type { ScalesOf } from '../../protocol/units';
+import type { Clock } from '../base/clock';
+import type { TurnMeter } from '../base/turn-meter';
+import type { Broadcaster } from '../broadcast/broadcaster';
+import type { History } from '../journal/history/history';
+import type { Limits } from './reload';
+import type { Repeated } from '../log/repeated';
+
+export const REVISIONS_WAITING_MAX = 10_000;
+/** How long bars are collected. */
+const COLLECT_MS = 100;
+/** Until an answer that could not be given is asked for again. */
+const RETRY_MS = 1_000;
+
+interface Wanted {
+  readonly symbol: string;
+  readonly interval: BarInterval;
+  readonly openTime: Nanos;
+}
+
+export interface RevisionStages {
+  /** The bar that begins at a moment, as the JSON text of an array of messages. */
+  readonly read: (
+    bar: Wanted,
+  ) => Promise<{ readonly items: string; readonly gaps?: readonly unknown[] } | Fault>;
+  readonly publish: (bars: readonly Bar[]) => void;
+  readonly scalesOf: ScalesOf;
+  readonly turns: TurnMeter;
+  /** Told of a bar that is not published again, and why. */
+  readonly lost: (reason: string, bar: Wanted) => void;
+  /** Told of a defect; what waits is tried again. */
+  readonly failed: (error: unknown) => void;
+}
+
+export class BarRevisions {
+  /** Published again, and dropped, since the start. */
+  readonly counts = { revised: 0, dropped: 0 };
+  private readonly stages: RevisionStages;
+  private readonly waiting = new Map<string, Wanted>();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private isReading = false;
+  private isStopped = false;
+
+  constructor(stages: RevisionStages) {
+    this.stages = stages;
+  }
+
+  /** A bar is another than it was published. */
+  add(symbol: string, interval: BarInterval, openTime: Nanos): void {
+    if (this.isStopped) return;
+    const { waiting } = this;
+    const key = `${interval} ${openTime.toString()} ${symbol}`;
+    if (waiting.has(key)) return;
+    if (waiting.size === REVISIONS_WAITING_MAX)
+      this.drop(waiting.keys().next().value!, 'too many wait');
+    waiting.set(key, { symbol, interval, openTime });
+    this.readIn(COLLECT_MS);
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+    this.waiting.clear();
+  }
+
+  private readIn(ms: number): void {
+    if (this.isReading || this.isStopped) return;
+    this.timer ??= this.stages.turns.later('bars', ms, () => void this.readAll());
+  }
+
+  /** Those that wait now; what is added meanwhile is collected again. */
+  private async readAll(): Promise<void> {
+    this.timer = undefined;
+    this.isReading = true;
+    let isRefused = true; // whatever goes wrong, it is tried again
+    try {
+      isRefused = await this.readWaiting();
+    } catch (e) {
+      this.stages.failed(e);
+    } finally {
+      this.isReading = false;
+      if (this.waiting.size > 0) this.readIn(isRefused ? RETRY_MS : COLLECT_MS);
+    }
+  }
+
+  /** @returns whether an answer could not be given now */
+  private async readWaiting(): Promise<boolean> {
+    for (const [key, bar] of Array.from(this.waiting)) {
+      // It may have been dropped; and what changes it from now on is for the next round.
+      if (!this.waiting.delete(key)) continue;
+      const answer = await this.stages.read(bar);
+      if (this.isStopped) return false;
+      if (!('code' in answer)) {
+        // A bar whose trades are not all there would be published as if they were.
+        if ((answer.gaps ?? []).length > 0) this.lose(bar, 'records of it are missing');
+        else this.publish(answer.items);
+      } else if (answer.code === 'overloaded' || answer.code === 'history-failed') {
+        this.waiting.set(key, bar);
+        return true;
+      } else this.lose(bar, answer.message);
+    }
+    return false;
+  }
+
+  private publish(items: string): void {
+    const messages = decodeTextFrame(items, this.stages.scalesOf);
+    const bars = messages.filter((m): m is Bar => !isFault(m) && m.type === 'bar');
+    this.counts.revised += bars.length;
+    this.stages.publish(bars);
+  }
+
+  private drop(key: string, reason: string): void {
+    const bar = this.waiting.get(key)!;
+    this.waiting.delete(key);
+    this.lose(bar, reason);
+  }
+
+  private lose(bar: Wanted, reason: string): void {
+    this.counts.dropped += 1;
+    this.stages.lost(reason, bar);
+  }
+}
+
+/** Joins the readers of bars to the past. */
+export function reviseBars(
+  broadcaster: Broadcaster,
+  history: History,
+  limits: Limits,
+  clock: Clock,
+  repeated: Repeated,
+): BarRevisions {
+  const revisions = new BarRevisions({
+    read: ({ symbol, interval, openTime }) =>
+      history.ask({
+        kind: 'bars',
+        symbol,
+        interval,
+        from: openTime,
+        to: openTime.plus(1),
+        limit: 1,
+        tradesMax: limits.barTradesMax,
+        now: clock.now(),
+      }),
+    publish: (bars) => broadcaster.revise(bars),
+    scalesOf: broadcaster.encoders.scalesOf,
+    turns: clock.turns,
+    lost: (reason, bar) =>
+      repeated.tell('warn', 'a bar that a late trade changed is not published again', 'revision', { reason, ...bar }), // prettier-ignore
+    failed: (error) =>
+      repeated.tell('error', 'a bar could not be read anew', 'revision', { error: String(error) }),
+  });
+  broadcaster.onPastBar = (symbol, interval, openTime) => revisions.add(symbol, interval, openTime);
+  return revisions;
+}

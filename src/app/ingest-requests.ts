@@ -1,0 +1,52 @@
+/** Ingest requests: a tape that came as the body of a request, on its way to the sequencer. */
+
+import type { Fault } from '../../protocol/codes';
+import type { SourceEvent } from '../../protocol/messages';
+import type { SliceQueue } from '../base/slice-queue';
+import type { Sources } from './entry';
+import { mayNot, mayNotPublish, type Principal } from '../gateway/auth/auth';
+import { readTapeLines } from '../ingest/tape-lines';
+import type { Recorder } from './recorder';
+import type { Limits } from './reload';
+
+/** Events of a tape whose symbols are looked up at once. */
+const EVENTS_AT_ONCE = 256;
+
+/** @param slices what of the loop reading takes */
+export function createIngest(
+  { market }: Recorder,
+  sources: Sources,
+  limits: Pick<Limits, 'frameBytesMax'>,
+  slices: SliceQueue,
+) {
+  return async (
+    who: Principal,
+    pieces: readonly Uint8Array[],
+    continues: boolean,
+  ): Promise<object | Fault> => {
+    const scalesOf = (symbol: string) => market.get(symbol)?.definition;
+    const lines = await slices.run(readTapeLines(pieces, scalesOf, limits.frameBytesMax));
+    if ('code' in lines) return lines;
+    const { events } = lines;
+    const barred = await slices.run(barredOf(who, events));
+    if (barred !== undefined) return lines.within(barred.index, barred.fault);
+    const unable = mayNot(who, 'publish'); // the body may have come long after the key
+    if (unable !== undefined) return unable;
+    const result = await sources.submitRequest(who.name, events, continues);
+    if ('fault' in result) return lines.within(result.index, result.fault);
+    const { seq, intake } = result;
+    return { seq, events: events.length, skipped: lines.skipped, ...intake };
+  };
+}
+
+function* barredOf(
+  who: Principal,
+  events: readonly SourceEvent[],
+): Generator<undefined, ReturnType<typeof mayNotPublish>> {
+  for (let from = 0; from < events.length; from += EVENTS_AT_ONCE) {
+    const barred = mayNotPublish(who, events.slice(from, from + EVENTS_AT_ONCE));
+    if (barred !== undefined) return { ...barred, index: from + barred.index };
+    yield;
+  }
+  return undefined;
+}

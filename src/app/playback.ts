@@ -1,0 +1,29 @@
+/**
+ * Playback: joins the plays that sessions ask for to the thread that plays the journal. A play begins
+ * when the journal has all that was pushed before it.
+ */
+
+import { Nanos } from '../../protocol/time';
+import type { PlaySource } from '../broadcast/plays';
+import type { History } from '../journal/history/history';
+import { isCrash } from '../journal/history/gaps';
+
+/** @param thread it answers questions `play-…` @param flush of the journal */
+export function playSource(thread: History, flush: () => Promise<void>): PlaySource {
+  return {
+    open: async (play, request) => {
+      await flush();
+      const { from, to } = request;
+      const opened = await thread.ask({ kind: 'play-open', play, ...request, from: words(from), to: words(to) }); // prettier-ignore
+      if ('code' in opened) return opened;
+      const { fromSeq, toSeq, gaps } = opened;
+      return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
+    },
+    next: (play) => thread.ask({ kind: 'play-next', play }),
+    close: (play) => void thread.ask({ kind: 'play-close', play }),
+  };
+}
+
+function words(time: Nanos | null): { hi: number; lo: number } | null {
+  return time === null ? null : { hi: time.hi, lo: time.lo };
+}

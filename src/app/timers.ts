@@ -1,0 +1,53 @@
+/** Timers: what a server does now and then. */
+
+import type { Timer, TurnMeter } from '../base/turn-meter';
+import type { Broadcaster } from '../broadcast/broadcaster';
+import type { Plays } from '../broadcast/plays';
+
+/** Between looks after the sessions, and signs of life to readers on this machine. */
+export const LOOK_EVERY_MS = 20;
+/** Between looks for keys that were changed, or are over. */
+const WATCH_EVERY_MS = 1_000;
+/** A timer does not take more than 2^31 ms; one that fires early is set again. */
+const BAR_TIMER_MS_MAX = 86_400_000;
+
+export interface TimedStages {
+  readonly turns: TurnMeter;
+  readonly heartbeatMs: number;
+  readonly broadcaster: Broadcaster;
+  readonly plays: Plays;
+  /** Several times a second. */
+  readonly look: () => void;
+  /** Once a second. */
+  readonly watch: () => void;
+}
+
+export interface Timers {
+  /** The server stops: nothing more is told of by itself, but sessions are still looked after. */
+  rest(): void;
+  stop(): void;
+}
+
+export function startTimers(stages: TimedStages): Timers {
+  const { turns, heartbeatMs, broadcaster, plays } = stages;
+  let bars: Timer | undefined;
+  broadcaster.wakeIn = (ms) => {
+    clearTimeout(bars);
+    bars = turns.later('bars', Math.min(ms, BAR_TIMER_MS_MAX), () => broadcaster.endBars());
+  };
+  broadcaster.endBars();
+  const telling = [
+    turns.every('heartbeat', LOOK_EVERY_MS, () => broadcaster.beat()),
+    turns.every('heartbeat', heartbeatMs, () => plays.tellWaiting()),
+    turns.every('watch', WATCH_EVERY_MS, stages.watch),
+  ];
+  const look = turns.every('look', LOOK_EVERY_MS, stages.look);
+  return {
+    rest: () => {
+      for (const timer of telling) clearInterval(timer); // what waits for a slow reader is to grow no more
+      clearTimeout(bars);
+      broadcaster.wakeIn = () => {};
+    },
+    stop: () => clearInterval(look),
+  };
+}

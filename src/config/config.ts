@@ -1,0 +1,222 @@
+/**
+ * Config: the settings (config-schema.ts) of one start. Read once, checked against each
+ * other, frozen. Flags win over the environment, the environment over the file, the file over the
+ * defaults. This is the one door through which the environment enters.
+ */
+
+import type { TSchema } from '@sinclair/typebox';
+import { readFileSync } from 'node:fs';
+import { parse as parseToml } from 'smol-toml';
+
+import { StartFault } from '../base/start-fault';
+import { contradiction } from './relations';
+import { ConfigSchema, type Config } from './schema';
+import { filled } from './settings-check';
+
+export type { Config, ConfiguredInstrument } from './schema';
+
+/** Settings from the command line; undefined where no flag was given. */
+export interface Flags {
+  readonly host?: string | undefined;
+  readonly port?: string | undefined;
+  readonly data?: string | undefined;
+  readonly config?: string | undefined;
+  readonly durability?: string | undefined;
+  readonly rate?: string | undefined;
+  readonly ring?: string | undefined;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The process's environment; the only place that reads it. */
+export function processEnvironment(): Environment {
+  return process.env;
+}
+
+export interface Loaded {
+  readonly config: Config;
+  /** Where a setting came from, by its name; what is not in it is a default. */
+  readonly from: ReadonlyMap<string, string>;
+}
+
+export function loadConfig(flags: Flags, environment: Environment): Config | StartFault {
+  const loaded = loadSettings(flags, environment);
+  return loaded instanceof StartFault ? loaded : loaded.config;
+}
+
+/** The same, with where each setting came from. */
+export function loadSettings(flags: Flags, environment: Environment): Loaded | StartFault {
+  const file = flags.config ?? environment['TAPEDECK_CONFIG'];
+  const settings = file === undefined ? {} : readFile(file);
+  if (settings instanceof StartFault) return settings;
+  const from = new Map<string, string>();
+  const of = flags.config === undefined ? 'TAPEDECK_CONFIG' : '--config';
+  for (const name of leaves(settings, '')) from.set(name, `file of ${of}`);
+  const override = (section: string, name: string, flag: keyof Flags, variable = ''): void => {
+    const given = flags[flag] ?? environment[variable];
+    if (given === undefined) return;
+    from.set(`${section}.${name}`, flags[flag] === undefined ? variable : `--${flag}`);
+    const existing = settings[section] ?? {};
+    const value = ['port', 'rate'].includes(flag) ? wholeNumber(given) : given;
+    // What is no section stays as it is, for `check` to refuse.
+    if (typeof existing === 'object') settings[section] = { ...existing, [name]: value };
+  };
+  override('server', 'host', 'host', 'TAPEDECK_HOST');
+  override('server', 'port', 'port', 'TAPEDECK_PORT');
+  override('journal', 'directory', 'data', 'TAPEDECK_DATA');
+  override('journal', 'durability', 'durability');
+  override('demo', 'ordersPerSecond', 'rate');
+  if (flags.ring !== undefined) {
+    from.set('ipc.ring.path', '--ring');
+    overrideRing(settings, flags.ring);
+  }
+  const config = check(settings);
+  return config instanceof StartFault ? config : { config, from };
+}
+
+/** Names of all settings in it, as they stand in messages. */
+function leaves(value: unknown, path: string): string[] {
+  if (Array.isArray(value) && value.some((item) => typeof item === 'object')) {
+    return value.flatMap((item, i) => leaves(item, `${path}[${i}]`));
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [path];
+  return Object.entries(value).flatMap(([name, inner]) =>
+    leaves(inner, path === '' ? name : `${path}.${name}`),
+  );
+}
+
+/** A setting as it is, under the name that it has in messages. */
+export interface Setting {
+  readonly name: string;
+  readonly value: unknown;
+  readonly description: string;
+  /** Where it came from. */
+  readonly from: string;
+}
+
+/** Every setting that has a value, in an order in which TOML can have them, whatever order they were given in. */
+export function settingsOf({ config, from }: Loaded): Setting[] {
+  return Array.from(settingsIn(ConfigSchema, config, ''), ({ name, value, description }) => {
+    return { name, value, description, from: from.get(name) ?? 'default' };
+  });
+}
+
+function* settingsIn(
+  schema: TSchema,
+  value: unknown,
+  path: string,
+): Iterable<Omit<Setting, 'from'>> {
+  if (schema['type'] === 'object') {
+    const properties = Object.entries(schema['properties'] as Record<string, TSchema>);
+    // What stands behind the name of an inner table belongs to that: the table's own settings come first.
+    const own = properties.filter(([, inner]) => !isTable(inner));
+    for (const [name, inner] of [...own, ...properties.filter(([, table]) => isTable(table))]) {
+      const part = (value as Record<string, unknown>)[name];
+      if (part !== undefined)
+        yield* settingsIn(inner, part, path === '' ? name : `${path}.${name}`);
+    }
+  } else if (isTable(schema)) {
+    const items = schema['items'] as TSchema;
+    for (const [i, item] of (value as unknown[]).entries()) {
+      yield* settingsIn(items, item, `${path}[${i}]`);
+    }
+  } else yield { name: path, value, description: schema.description ?? '' };
+}
+
+/** A section, or a list of them. */
+function isTable(schema: TSchema): boolean {
+  const inner = schema['type'] === 'array' ? (schema['items'] as TSchema) : schema;
+  return inner['type'] === 'object';
+}
+
+/** What is no whole number stays as it is, for the check to name. */
+function wholeNumber(text: string): number | string {
+  return /^\d{1,15}$/.test(text) ? Number(text) : text;
+}
+
+function readFile(path: string): Record<string, unknown> | StartFault {
+  const unread = (e: unknown, hint: string): StartFault =>
+    new StartFault(
+      'bad-config',
+      `the config file ${path} cannot be read: ${(e as Error).message}`,
+      hint,
+    );
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (e) {
+    return unread(e, 'Give a file that this user may read with --config or TAPEDECK_CONFIG.');
+  }
+  try {
+    return parseToml(text);
+  } catch (e) {
+    return unread(e, 'It is to be TOML; "tapedeck config print" prints a whole file of settings.');
+  }
+}
+
+function overrideRing(settings: Record<string, unknown>, path: string): void {
+  const ipc = settings['ipc'] ?? {};
+  const ring = (ipc as { ring?: unknown }).ring ?? {};
+  // What is no section stays as it is, for `check` to refuse.
+  if (typeof ipc !== 'object' || typeof ring !== 'object') return;
+  // `default` stands for the path that an empty setting does.
+  const own = path === 'default' ? '' : path;
+  settings['ipc'] = { ...ipc, ring: { ...ring, enabled: true, path: own } };
+}
+
+/** What an instrument may say of its own only where an outside source feeds it. */
+const FEED_SETTINGS = ['feedStaleMs', 'latenessMs', 'timeAheadMs'] as const;
+
+/** Checks settings against the schema and each other. */
+export function check(settings: Record<string, unknown>): Config | StartFault {
+  if (Object.hasOwn(settings, 'keys')) {
+    const hint = 'Make them with "tapedeck keys make", and remove [[keys]].';
+    return new StartFault('bad-config', 'keys are not kept in the settings any more', hint);
+  }
+  const full = filled(ConfigSchema, settings);
+  if ('code' in full) {
+    const isKnown = full.message.startsWith(full.field!);
+    return badConfig(`${isKnown ? 'the setting ' : ''}${full.message}`);
+  }
+  const config = full;
+  const contradicted = contradiction(config);
+  if (contradicted !== undefined) return badConfig(contradicted);
+  const { instruments, limits, server, ipc } = config;
+  if (!Number.isInteger(Math.log2(ipc.ring.slots))) {
+    return badConfig(`ipc.ring.slots is ${ipc.ring.slots}; expected a power of two`);
+  }
+  if ((server.tlsCertificate === '') !== (server.tlsKey === '')) {
+    return badConfig('server.tlsCertificate and server.tlsKey go together; one of them is empty');
+  }
+  for (const own of instruments) {
+    const wrong = FEED_SETTINGS.find((name) => own.market === 'venue' && own[name] !== undefined);
+    if (wrong === undefined) continue;
+    return badConfig(`${wrong} is of instruments that are fed; ${own.symbol} is a venue`);
+  }
+  const again = repeated(instruments, ({ symbol }) => symbol);
+  if (again !== undefined) return badConfig(`two instruments are named ${again.symbol}`);
+  if (instruments.length > limits.instrumentsMax) {
+    return badConfig(
+      `there are ${instruments.length} [[instruments]]; expected at most limits.instrumentsMax (${limits.instrumentsMax})`,
+    );
+  }
+  return deepFreeze(config);
+}
+
+/** The first item that has what an item before it has. */
+function repeated<T>(items: readonly T[], of: (item: T) => string): T | undefined {
+  const seen = new Set<string>();
+  return items.find((item) => seen.size === seen.add(of(item)).size);
+}
+
+function badConfig(message: string): StartFault {
+  return new StartFault('bad-config', message, '"tapedeck config print" lists all settings.');
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const inner of Object.values(value)) deepFreeze(inner);
+    Object.freeze(value);
+  }
+  return value;
+}

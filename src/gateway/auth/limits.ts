@@ -1,0 +1,241 @@
+/**
+ * Limits: how much one client, and all of them, may ask of the gateway, and the answers beyond that.
+ * The figures are those of `[limits]` of the settings as they are now: a reload changes them in place.
+ */
+
+import { fault, type Fault } from '../../../protocol/codes';
+import type { Meter } from '../../base/byte-account';
+import type { Clock } from '../../base/clock';
+import { Rate, Rates } from '../../base/rate';
+import type { Connections } from '../ws/connections';
+import type { OrderStage } from '../rest/orders';
+import type { RequestLimits } from '../rest/requests';
+import type { ShareLimits } from './shares';
+
+export interface GatewayLimits extends RequestLimits, ShareLimits {
+  readonly sessionsMax: number;
+  readonly sessionsForKeysPercent: number;
+  readonly sessionsPerAddressMax: number;
+  readonly sessionsPerKeyMax: number;
+  readonly helloMs: number;
+  readonly messagesPerSecond: number;
+  readonly bytesPerSecond: number;
+  readonly publishBytesPerSecond: number;
+  readonly controlFramesPerSecond: number;
+  readonly ordersPerSecond: number;
+  readonly bodyBytesMax: number;
+  readonly bodiesBytesMax: number;
+  readonly heldBytesMax: number;
+}
+
+/** Refusals in a row after which a connection that does not slow down is closed; */
+const REFUSALS_MAX = 100;
+/** of whoever has been closed for that and comes back at once, fewer. */
+const SUSPECT_REFUSALS_MAX = 10;
+/** What such a connection may send at its beginning, of what others may: a hundredth of a second's. */
+const SUSPECT_SHARE = 0.01;
+/** With which an innocent neighbour can say what it wants, however small the limits are. */
+const SUSPECT_MESSAGES_MIN = 8;
+const SUSPECT_BYTES_MIN = 16_384;
+/** Pings and pongs of WebSocket while something is unread. */
+const UNREAD_CONTROL_MAX = 1_000;
+/** How fast they are forgiven. */
+const REFUSALS_PER_SECOND = 1;
+
+/** What one connection sends. */
+export class Inbound {
+  private readonly limits: GatewayLimits;
+  /** In parts of what it may send in a second, which changes with its key. */
+  private readonly bytes = new Rate();
+  private readonly messages = new Rate();
+  private readonly control = new Rate();
+  private unreadControl = 0;
+  private refusals = 0;
+  private refusedMs = 0;
+  private refusalsMax = REFUSALS_MAX;
+
+  constructor(limits: GatewayLimits) {
+    this.limits = limits;
+  }
+
+  /** Somebody at its address was closed for a flood just now: to come back gives no new allowance. */
+  suspect(mayPublish: boolean, nowMs: number): void {
+    const begin = (rate: Rate, perSecond: number, least: number): void => {
+      const left = Math.min(perSecond, Math.max(perSecond * SUSPECT_SHARE, least));
+      rate.spend(perSecond - left, perSecond, nowMs);
+    };
+    const bytesMin = SUSPECT_BYTES_MIN / this.bytesPerSecond(mayPublish);
+    begin(this.bytes, 1, bytesMin);
+    begin(this.messages, this.limits.messagesPerSecond, SUSPECT_MESSAGES_MIN);
+    this.refusalsMax = SUSPECT_REFUSALS_MAX;
+  }
+
+  /** So many topics were asked for or left; each takes what an average message takes. */
+  topics(count: number, nowMs: number): void {
+    this.messages.spend(count, this.limits.messagesPerSecond, nowMs);
+  }
+
+  /** A frame; the fault, when it comes too soon behind others. */
+  frame(bytes: number, mayPublish: boolean, nowMs: number): Fault | undefined {
+    const most = this.bytesPerSecond(mayPublish);
+    if (this.bytes.take(bytes / most, 1, nowMs)) return undefined;
+    return this.refused(`more than ${most} bytes a second; the frame was not read`, nowMs);
+  }
+
+  /** A message of one. */
+  message(nowMs: number): Fault | undefined {
+    const { messagesPerSecond } = this.limits;
+    if (this.messages.take(1, messagesPerSecond, nowMs)) return undefined;
+    return this.refused(`more than ${messagesPerSecond} messages a second`, nowMs);
+  }
+
+  /** A ping or a pong of WebSocket itself; the fault, when it is one too many. */
+  controlFrame(nowMs: number): Fault | undefined {
+    const { controlFramesPerSecond: most } = this.limits;
+    if (this.control.take(1, most, nowMs)) return undefined;
+    return fault('limit-reached', `more than ${most} pings and pongs of WebSocket a second`);
+  }
+
+  /**
+   * Of a ping or pong, what is not read by then. As Bun answers pings by itself, at once and however much
+   * waits, the fault comes when that went on for many; their payloads are 125 bytes at the most.
+   */
+  unread(bytes: number): Fault | undefined {
+    this.unreadControl = bytes === 0 ? 0 : this.unreadControl + 1;
+    if (this.unreadControl <= UNREAD_CONTROL_MAX) return undefined;
+    const message = `${UNREAD_CONTROL_MAX} pings and pongs of WebSocket while nothing was read to its end`;
+    return fault('limit-reached', message);
+  }
+
+  /** What its client asks for, over all connections, is more than is done in a second. */
+  crowded(client: string, nowMs: number): Fault {
+    return this.refused(crowded(client, this.limits).message, nowMs);
+  }
+
+  /** The same of what sources send. */
+  crowdedSource(client: string, nowMs: number): Fault {
+    const { publishWorkPerSecond: most } = this.limits;
+    const message = `${client} publishes and orders more than ${most} µs of work a second, over all its connections and requests; the frame was not read`;
+    return this.refused(message, nowMs);
+  }
+
+  /** It does not slow down. */
+  get isFlood(): boolean {
+    return this.refusals > this.refusalsMax;
+  }
+
+  private bytesPerSecond(mayPublish: boolean): number {
+    const { limits } = this;
+    return mayPublish ? limits.publishBytesPerSecond : limits.bytesPerSecond;
+  }
+
+  private refused(message: string, nowMs: number): Fault {
+    const forgiven = ((nowMs - this.refusedMs) * REFUSALS_PER_SECOND) / 1000;
+    this.refusals = Math.max(0, this.refusals - forgiven) + 1;
+    this.refusedMs = nowMs;
+    return fault('limit-reached', message);
+  }
+}
+
+/** A second's worth of a client's work waits already. */
+export function crowded(client: string, { workPerSecond }: ShareLimits): Fault {
+  const message = `${client} asks for more work than ${workPerSecond} µs a second, over all its connections and requests`;
+  return fault('limit-reached', message);
+}
+
+/**
+ * Why no further connection is taken; undefined when it is.
+ * @param address as a client counts: of IPv6 the network
+ * @param areKeys whether the server has keys, of whose sessions some are kept for
+ */
+export function tooManySessions(
+  connections: Connections,
+  limits: GatewayLimits,
+  address: string,
+  key: string | null,
+  areKeys: boolean,
+): Fault | undefined {
+  const { sessionsMax, sessionsPerAddressMax, sessionsForKeysPercent } = limits;
+  if (connections.size >= sessionsMax) {
+    return fault('overloaded', `there are ${sessionsMax} sessions already`);
+  }
+  const kept = areKeys ? Math.floor((sessionsMax * sessionsForKeysPercent) / 100) : 0;
+  if (key === null && connections.keyless >= sessionsMax - kept) {
+    const message = `there are ${connections.keyless} sessions without a key already; ${kept} more are kept for those that show one`;
+    return fault('overloaded', message);
+  }
+  if (connections.ofAddress(address) >= sessionsPerAddressMax) {
+    return fault('limit-reached', `${address} has ${sessionsPerAddressMax} sessions already`);
+  }
+  return tooManyOfKey(connections, limits, key);
+}
+
+/** The same of a key that is shown on an open connection. */
+export function tooManyOfKey(
+  connections: Connections,
+  { sessionsPerKeyMax }: GatewayLimits,
+  key: string | null,
+): Fault | undefined {
+  if (key === null || connections.ofKey(key) < sessionsPerKeyMax) return undefined;
+  return fault('limit-reached', `the key ${key} has ${sessionsPerKeyMax} sessions already`);
+}
+
+/** An order stage that takes so many commands of an owner in a second. */
+export function limitedOrders(stage: OrderStage, limits: GatewayLimits, clock: Clock): OrderStage {
+  const rates = new Rates();
+  const over = (owner: string): Fault | undefined => {
+    const { ordersPerSecond } = limits;
+    if (rates.take(owner, 1, ordersPerSecond, clock.monotonicMs())) return undefined;
+    return fault('limit-reached', `more than ${ordersPerSecond} orders and cancels a second`);
+  };
+  return {
+    ...stage,
+    submit: async (owner, fields) => over(owner) ?? stage.submit(owner, fields),
+    cancel: async (owner, target) => over(owner) ?? stage.cancel(owner, target),
+    amend: async (owner, fields) => over(owner) ?? stage.amend(owner, fields),
+  };
+}
+
+/** A body and the text that it is read into. */
+const BODY_FACTOR = 2;
+
+/** Room for the bodies that are being read, over all requests. */
+export class BodyRoom {
+  private readonly limits: GatewayLimits;
+  private readonly meterOf: (request: Request) => Meter;
+  private taken = 0;
+
+  /** @param meterOf counts what is held for a request */
+  constructor(limits: GatewayLimits, meterOf: (request: Request) => Meter) {
+    this.limits = limits;
+    this.meterOf = meterOf;
+  }
+
+  /** For the body of one request. */
+  open(request: Request): Body {
+    const meter = this.meterOf(request);
+    let size = 0;
+    return {
+      take: (bytes) => {
+        if (this.taken + bytes > this.limits.bodiesBytesMax) return false;
+        if (!meter.take('bodies', BODY_FACTOR * bytes)) return false;
+        this.taken += bytes;
+        size += bytes;
+        return true;
+      },
+      close: () => {
+        this.taken -= size;
+        meter.set('bodies', 0);
+        meter.close();
+      },
+    };
+  }
+}
+
+/** What one body takes of the room. */
+export interface Body {
+  /** Whether there is room for so much more. */
+  take(bytes: number): boolean;
+  /** It is not held any more. */
+  close(): void;
+}

@@ -1,0 +1,175 @@
+/**
+ * Metric registry: metrics of prom-client whose values are read when somebody asks for them, and those of
+ * the process. Names begin with `tapedeck_` and end in their unit.
+ */
+
+import { readdir, stat } from 'node:fs/promises';
+import v8 from 'node:v8';
+
+import {
+  collectDefaultMetrics,
+  Counter,
+  Gauge,
+  Histogram,
+  MetricType,
+  Registry,
+} from 'prom-client';
+
+import { DURATION_BOUNDS_SECONDS, type Durations } from '../../base/durations';
+
+export type Labels = Readonly<Record<string, string>>;
+export type Read = () => Iterable<readonly [labels: Labels, value: number]>;
+export type ReadDurations = () => Iterable<readonly [labels: Labels, durations: Durations]>;
+
+/** Waits for another turn of the event loop, if this one is long already. */
+export type Pause = () => Promise<void> | undefined;
+
+/**
+ * Of prom-client's own: what has no meaning outside Node, what is no number before a first sample, and
+ * what is address space under Bun, of which it reserves gigabytes.
+ */
+const LEFT_OUT = [
+  'nodejs_eventloop_lag_mean_seconds',
+  'nodejs_eventloop_lag_stddev_seconds',
+  'nodejs_gc_duration_seconds',
+  'nodejs_heap_space_size_total_bytes',
+  'nodejs_heap_space_size_used_bytes',
+  'nodejs_heap_space_size_available_bytes',
+  'nodejs_active_resources',
+  'nodejs_active_resources_total',
+  'nodejs_active_handles',
+  'nodejs_active_handles_total',
+  'nodejs_active_requests',
+  'nodejs_active_requests_total',
+  'nodejs_version_info',
+  'process_heap_bytes',
+  'process_virtual_memory_bytes',
+];
+const OPEN_FILES = 'process_open_fds';
+const FILES_DIRECTORY = '/proc/self/fd';
+/** How often the lag of the event loop is sampled. */
+const LAG_EVERY_MS = 50;
+
+export class MetricRegistry {
+  readonly contentType: string;
+  private readonly registry = new Registry();
+
+  constructor() {
+    const { registry } = this;
+    this.contentType = registry.contentType;
+    withoutHeapSpaces(() => {
+      collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_EVERY_MS });
+    });
+    for (const name of [...LEFT_OUT, OPEN_FILES]) registry.removeSingleMetric(name);
+    this.addOpenFiles();
+  }
+
+  /** As prom-client has it, which lists the directory within the turn that asks: with many sessions it is long. */
+  private addOpenFiles(): void {
+    if (process.platform !== 'linux') return;
+    const metric = new Gauge({
+      name: OPEN_FILES,
+      help: 'Number of open file descriptors.',
+      registers: [],
+      async collect() {
+        // Since Linux 6.2 the size of the directory is what is in it.
+        const { size } = await stat(FILES_DIRECTORY);
+        this.set(size > 0 ? size : (await readdir(FILES_DIRECTORY)).length - 1);
+      },
+    });
+    this.registry.registerMetric(metric);
+  }
+
+  async text(pause: Pause): Promise<string> {
+    const texts: string[] = [];
+    for (const { name } of this.registry.getMetricsAsArray()) {
+      texts.push(await this.registry.getSingleMetricAsString(name));
+      await pause();
+    }
+    return `${texts.join('\n\n')}\n`;
+  }
+
+  gauge(name: string, help: string, read: Read, ...labelNames: string[]): void {
+    const metric = new Gauge({
+      name: `tapedeck_${name}`,
+      help,
+      labelNames,
+      registers: [],
+      collect() {
+        this.remove({}); // one without labels begins as 0, which would be a value
+        for (const [labels, value] of read()) this.set(labels, value);
+      },
+    });
+    this.registry.registerMetric(metric);
+  }
+
+  counter(name: string, help: string, read: Read, ...labelNames: string[]): void {
+    const metric = new Counter({
+      name: `tapedeck_${name}`,
+      help,
+      labelNames,
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [labels, value] of read()) this.inc(labels, value);
+      },
+    });
+    this.registry.registerMetric(metric);
+  }
+
+  histogram(name: string, help: string, read: ReadDurations): void {
+    this.registry.registerMetric(new CountedHistogram(`tapedeck_${name}`, help, read));
+  }
+}
+
+/** A histogram of what was counted elsewhere: the library's own takes too long for one value. */
+class CountedHistogram extends Histogram {
+  private readonly told: { readonly name: string; readonly help: string };
+  private readonly read: ReadDurations;
+
+  constructor(name: string, help: string, read: ReadDurations) {
+    super({ name, help, buckets: [...DURATION_BOUNDS_SECONDS], registers: [] });
+    this.told = { name, help };
+    this.read = read;
+  }
+
+  override get() {
+    const { name } = this.told;
+    const values: { metricName: string; labels: Record<string, string>; value: number }[] = [];
+    for (const [labels, { counts, sumSeconds }] of this.read()) {
+      let count = 0;
+      for (const [i, n] of counts.entries()) {
+        count += n;
+        const le = String(DURATION_BOUNDS_SECONDS[i] ?? '+Inf');
+        values.push({ metricName: `${name}_bucket`, labels: { le, ...labels }, value: count });
+      }
+      values.push({ metricName: `${name}_sum`, labels: { ...labels }, value: sumSeconds });
+      values.push({ metricName: `${name}_count`, labels: { ...labels }, value: count });
+    }
+    // Its types say a number here, and its code writes what is a word.
+    const type = 'histogram' as unknown as MetricType;
+    const collect = (): void => {};
+    return Promise.resolve({ ...this.told, type, aggregator: 'sum' as const, values, collect });
+  }
+
+  /** What the registry asks for in place of `get`, where it is there. */
+  getForPromString(): ReturnType<CountedHistogram['get']> {
+    return this.get();
+  }
+}
+
+/**
+ * prom-client asks for the spaces of the heap to see whether it can, and this runtime goes through the whole
+ * heap for them: near a second of a start with a large market, for figures that are left out.
+ */
+function withoutHeapSpaces(act: () => void): void {
+  const { getHeapSpaceStatistics } = v8;
+  v8.getHeapSpaceStatistics = () => {
+    throw Object.assign(new Error('left out'), { code: 'ERR_NOT_IMPLEMENTED' }); // which it expects
+  };
+  try {
+    act();
+  } finally {
+    v8.getHeapSpaceStatistics = getHeapSpaceStatistics;
+  }
+}

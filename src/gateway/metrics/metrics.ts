@@ -1,0 +1,397 @@
+/**
+ * Metrics: what `GET /metrics` tells, in the text form of Prometheus.
+ *
+ * Nothing is counted here: the stages keep their own counts, which are read when somebody asks, so a
+ * metric costs next to nothing between two questions. An answer takes several turns of the event loop.
+ * Bounded: labels are stages, kinds, tiers, queries, states, routes and codes of the tables, never
+ * symbols or clients.
+ */
+
+import type { Durations } from '../../base/durations';
+import { MetricRegistry, type Labels, type Pause, type Read } from './metric-registry';
+
+/** Outcomes of the questions to a tier. */
+interface Outcomes {
+  readonly hits: number;
+  readonly absent: number;
+  readonly expired: number;
+  readonly stale: number;
+}
+
+type OutcomesByQuery = Readonly<Record<string, Outcomes>>;
+
+/** State of the journal, as far as it is told. */
+export interface JournalFigures {
+  readonly state: 'ok' | 'failing' | 'hole';
+  readonly waitingRows: number;
+  readonly waitingBytes: number;
+  readonly rows: number;
+  readonly commits: number;
+  readonly failures: number;
+  readonly holes: number;
+  readonly holeRecords: number;
+  readonly committedSeq: number;
+  readonly lagRecords: number;
+  readonly lagMs: number;
+}
+
+interface SentFigures {
+  readonly frames: number;
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** What became of the messages of a kind of topic since the start. */
+export interface KindFigures {
+  readonly sent: SentFigures;
+  /** Messages that another one stood for. */
+  readonly conflated: number;
+  /** Messages that a gap declared, and such gaps. */
+  readonly dropped: number;
+  readonly gaps: number;
+  /** Topics that a reader was told to forget. */
+  readonly resets: number;
+}
+
+/** What the stages are asked for. */
+export interface MetricSources {
+  /** Counts what takes several turns of the event loop to count. @returns what is called between two metrics */
+  readonly begin: () => Promise<Pause>;
+  readonly version: string;
+  readonly tiers: {
+    readonly l1: OutcomesByQuery;
+    readonly l2: OutcomesByQuery;
+    readonly live: OutcomesByQuery;
+    /** Questions by their kind. */
+    readonly l3: Readonly<Record<string, number>>;
+  };
+  readonly memtableEvents: () => number;
+  readonly journal: () => JournalFigures;
+  /** Of each batch, from the arrival of its oldest event. */
+  readonly stages: Readonly<Record<'turn' | 'wire' | 'journal', Durations>>;
+  readonly commits: Durations;
+  /** By how much a timer was late. */
+  readonly loopLag: Durations;
+  /** Of each kind that there was. */
+  readonly turns: { readonly durations: ReadonlyMap<string, Durations> };
+  readonly checkpoints: () => {
+    readonly cycles: number;
+    readonly pieces: number;
+    readonly bytes: number;
+    readonly tookMs: number;
+    readonly ageMs: number;
+    readonly tailRecords: number;
+  };
+  readonly recovery: { readonly ms: number; readonly records: number };
+  readonly sessions: () => number;
+  /** Sessions that do not keep up now, and times that one left the native topics. */
+  readonly lanes: () => { readonly lagging: number; readonly lagged: number };
+  readonly kinds: Readonly<Record<string, KindFigures>>;
+  /** What was sent to one session alone. */
+  readonly own: SentFigures;
+  /** Blocks of the journal that were found not to be what was written. */
+  readonly damagedBlocks: () => number;
+  /** Bars that late trades changed after they had ended. */
+  readonly revisions: { readonly revised: number; readonly dropped: number };
+  /** What is held for readers: in the logs of topics, and in all. */
+  readonly waiting: () => { readonly logBytes: number; readonly bytes: number };
+  /** What clients cause to be held, by kind; sessions that were closed for it, and requests refused. */
+  readonly account: {
+    readonly ofKind: Readonly<Record<string, number>>;
+    readonly counts: { readonly shed: number; readonly refused: number };
+  };
+  /** What clients have cost, in microseconds, as it was counted. */
+  readonly work: Readonly<Record<'keys' | 'others' | 'sources', number>>;
+  readonly stream: {
+    readonly received: {
+      readonly frames: number;
+      readonly messages: number;
+      readonly bytes: number;
+    };
+    readonly refusals: ReadonlyMap<string, number>;
+    readonly closes: ReadonlyMap<string, number>;
+    readonly opened: number;
+  };
+  readonly rest: {
+    readonly requests: ReadonlyMap<string, ReadonlyMap<number, number>>;
+    readonly durations: ReadonlyMap<string, Durations>;
+  };
+  /** Replays, and resumes out of the journal: under way, and waiting for others to end. */
+  readonly plays: () => { readonly open: number; readonly waiting: number };
+  /** Those that are handed each batch, by name. */
+  readonly publishers: () => Iterable<
+    readonly [
+      name: string,
+      { readonly isActive: boolean; readonly batches: number; readonly failures: number; readonly records: number | null }, // prettier-ignore
+    ]
+  >;
+  readonly feeds: () => {
+    readonly instruments: number;
+    readonly stale: number;
+    readonly silenceMsMax: number;
+  };
+  /** What became of the events of all sources, since the start. */
+  readonly intake: () => Readonly<Record<IntakeCount, number>>;
+  /** What the journal takes on disk, and what is left there; null where that is not known. */
+  readonly disk: () => { readonly journalBytes: number; readonly freeBytes: number | null };
+  readonly instruments: () => number;
+  /** Newest place in the numbering. */
+  readonly lastSeq: () => number;
+  /** What went on to readers since the start. */
+  readonly published: { readonly batches: number; readonly events: number };
+}
+
+const INTAKE = [
+  ['repeated', 'Events of sources that were dropped, since they had been sent before'],
+  ['waiting', 'Book events of sources without effect until a snapshot comes'],
+  ['late', 'Trades of sources that changed the past alone'],
+  ['ahead', 'Events of sources whose time was ahead of their receipt'],
+  ['renumbered', 'Times that the numbers of a source began anew'],
+  ['missed', 'Messages of sources that are known to be missing'],
+] as const;
+
+type IntakeCount = (typeof INTAKE)[number][0];
+
+export class Metrics {
+  readonly contentType: string;
+  private readonly registry = new MetricRegistry();
+  private readonly begin: MetricSources['begin'];
+
+  constructor(sources: MetricSources) {
+    this.begin = sources.begin;
+    this.contentType = this.registry.contentType;
+    this.addServer(sources);
+    this.addStages(sources);
+    this.addPush(sources);
+    this.addStream(sources);
+    this.addRest(sources);
+    this.addTiers(sources);
+    this.addJournal(sources);
+    this.addPublishers(sources);
+  }
+
+  async text(): Promise<string> {
+    return this.registry.text(await this.begin());
+  }
+
+  private addServer(sources: MetricSources): void {
+    const { registry } = this;
+    const { published, version, feeds } = sources;
+    registry.gauge('info', 'Version of Tapedeck', () => [[{ version }, 1]], 'version');
+    registry.gauge('instruments', 'Instruments', () => [[{}, sources.instruments()]]);
+    registry.gauge('feed_instruments', 'Fed instruments', () => [[{}, feeds().instruments]]);
+    registry.gauge('stale_feed_instruments', 'Fed instruments that have been silent for longer than feedStaleMs', () => [[{}, feeds().stale]]); // prettier-ignore
+    registry.gauge('feed_silence_max_seconds', 'How long the fed instrument has been silent that has been for longest', () => [[{}, feeds().silenceMsMax / 1_000]]); // prettier-ignore
+    registry.gauge('last_seq', 'Newest place in the numbering', () => [[{}, sources.lastSeq()]]);
+    registry.counter('events_total', 'Events published', () => [[{}, published.events]]);
+    registry.counter('batches_total', 'Batches published', () => [[{}, published.batches]]);
+    for (const [count, help] of INTAKE) {
+      registry.counter(`intake_${count}_total`, help, () => [[{}, sources.intake()[count]]]);
+    }
+  }
+
+  private addStages({ stages, commits, loopLag, turns }: MetricSources): void {
+    const help =
+      'Of each batch, from the arrival of its oldest event until its turn, until it was pushed to readers, and until it was committed';
+    const { registry } = this;
+    registry.histogram('stage_seconds', help, () =>
+      Object.entries(stages).map(([stage, durations]) => [{ stage }, durations]),
+    );
+    registry.histogram('journal_commit_seconds', 'A transaction of the journal, in its thread', () => [[{}, commits]]); // prettier-ignore
+    registry.histogram('loop_turn_seconds', 'A turn of the event loop, by what it did', () =>
+      [...turns.durations].map(([turn, durations]) => [{ turn }, durations]),
+    );
+    registry.histogram('event_loop_lag_seconds', 'By how much a timer of 20 ms was late', () => [[{}, loopLag]]); // prettier-ignore
+  }
+
+  private addPush(sources: MetricSources): void {
+    const { registry } = this;
+    const { kinds, own, waiting, revisions } = sources;
+    registry.gauge('sessions', 'WebSocket sessions', () => [[{}, sources.sessions()]]);
+    registry.gauge('lagging_sessions', 'Sessions that do not keep up', () => [[{}, sources.lanes().lagging]]); // prettier-ignore
+    registry.counter('push_lagged_total', 'Times that a session fell behind', () => [[{}, sources.lanes().lagged]]); // prettier-ignore
+    registry.counter('bar_revisions_total', 'Bars of the past that were published again', () => [[{}, revisions.revised]]); // prettier-ignore
+    registry.counter('bar_revisions_dropped_total', 'Bars of the past that changed and were not published again', () => [[{}, revisions.dropped]]); // prettier-ignore
+    const lost = [
+      ['conflated', 'Messages that another one stood for, by kind of topic'],
+      ['dropped', 'Messages that a gap declared, by kind of topic'],
+      ['gaps', 'Gaps told to slow readers, by kind of topic'],
+      ['resets', 'Topics that a reader was told to forget, by kind'],
+    ] as const;
+    for (const [figure, help] of lost) {
+      const read: Read = () => Object.entries(kinds).map(([kind, own]) => [{ kind }, own[figure]]);
+      registry.counter(`push_${figure}_total`, help, read, 'kind');
+    }
+    const sent = [
+      ['frames', 'Frames to readers, by kind of topic; session: to one session alone'],
+      [
+        'messages',
+        'Messages to readers, likewise; without those of frames that were made from the journal',
+      ],
+      ['bytes', 'Bytes of frames to readers, likewise'],
+    ] as const;
+    for (const [figure, help] of sent) {
+      const read: Read = () => [
+        ...Object.entries(kinds).map(([kind, { sent }]) => [{ kind }, sent[figure]] as const),
+        [{ kind: 'session' }, own[figure]],
+      ];
+      registry.counter(`push_${figure}_total`, help, read, 'kind');
+    }
+    registry.gauge('push_log_bytes', 'About what the logs of topics hold for readers that do not keep up', () => [[{}, waiting().logBytes]]); // prettier-ignore
+    registry.gauge('push_waiting_bytes', 'About what is held for readers: the logs of topics, once for all, and the answers and socket buffers of each', () => [[{}, waiting().bytes]]); // prettier-ignore
+    const { ofKind, counts } = sources.account;
+    const held: Read = () => Object.entries(ofKind).map(([kind, bytes]) => [{ kind }, bytes]);
+    registry.gauge('client_bytes', 'About what clients make it hold, by kind', held, 'kind');
+    registry.counter('client_bytes_shed_total', 'Sessions and held deltas let go since clients held too much', () => [[{}, counts.shed]]); // prettier-ignore
+    registry.counter('client_bytes_refused_total', 'Requests refused since clients held too much', () => [[{}, counts.refused]]); // prettier-ignore
+    const work: Read = () => Object.entries(sources.work).map(([of, us]) => [{ of }, us / 1e6]);
+    registry.counter('client_work_seconds_total', 'Work that was counted for clients, by their shares', work, 'of'); // prettier-ignore
+    const plays: Read = () => {
+      const { open, waiting } = sources.plays();
+      return [
+        [{ state: 'open' }, open],
+        [{ state: 'waiting' }, waiting],
+      ];
+    };
+    registry.gauge('plays', 'Replays, and resumes out of the journal', plays, 'state');
+  }
+
+  private addStream({ stream }: MetricSources): void {
+    const { registry } = this;
+    const received = [
+      ['frames', 'Frames from clients'],
+      ['messages', 'Messages from clients'],
+      ['bytes', 'Bytes of frames from clients'],
+    ] as const;
+    for (const [figure, help] of received) {
+      registry.counter(`stream_received_${figure}_total`, help, () => [[{}, stream.received[figure]]]); // prettier-ignore
+    }
+    const by = (counts: ReadonlyMap<string, number>): Read => {
+      return () => Array.from(counts, ([code, n]) => [{ code }, n] as const);
+    };
+    registry.counter('stream_refusals_total', 'Errors told to clients, by code', by(stream.refusals), 'code'); // prettier-ignore
+    registry.counter('stream_opened_total', 'Connections that were opened', () => [[{}, stream.opened]]); // prettier-ignore
+    registry.counter('stream_closed_total', 'Connections that ended, by close code', by(stream.closes), 'code'); // prettier-ignore
+  }
+
+  private addRest({ rest }: MetricSources): void {
+    const requests: Read = function* () {
+      for (const [route, statuses] of rest.requests) {
+        for (const [status, n] of statuses) yield [{ route, status: String(status) }, n];
+      }
+    };
+    const help = 'Requests that were answered, by route and status; none: that came to no handler';
+    this.registry.counter('rest_requests_total', help, requests, 'route', 'status');
+    const timed = 'Requests that wait for the journal, a body or a turn, by route';
+    this.registry.histogram('rest_request_seconds', timed, () =>
+      Array.from(rest.durations, ([route, durations]) => [{ route }, durations] as const),
+    );
+  }
+
+  private addTiers(sources: MetricSources): void {
+    const { l3, ...others } = sources.tiers;
+    const each = function* (): Iterable<readonly [Labels, Outcomes]> {
+      for (const [tier, queries] of Object.entries(others)) {
+        for (const [query, outcomes] of Object.entries(queries)) yield [{ tier, query }, outcomes];
+      }
+    };
+    const hits: Read = function* () {
+      for (const [labels, outcomes] of each()) yield [labels, outcomes.hits];
+    };
+    const misses: Read = function* () {
+      for (const [labels, { hits: _, ...reasons }] of each()) {
+        for (const [reason, n] of Object.entries(reasons)) yield [{ ...labels, reason }, n];
+      }
+    };
+    const questions: Read = function* () {
+      for (const [query, n] of Object.entries(l3)) yield [{ query }, n];
+    };
+    const { registry } = this;
+    registry.counter('tier_hits_total', 'Answers of a tier, by question', hits, 'tier', 'query');
+    registry.counter('tier_misses_total', 'Questions that a tier passed on, and why', misses, 'tier', 'query', 'reason'); // prettier-ignore
+    registry.counter('history_questions_total', 'Questions to the journal (L3)', questions, 'query'); // prettier-ignore
+    registry.gauge('memtable_events', 'Events in the memtable (L2)', () => [
+      [{}, sources.memtableEvents()],
+    ]);
+  }
+
+  private addJournal(sources: MetricSources): void {
+    const { registry } = this;
+    const { journal, recovery, disk, damagedBlocks } = sources;
+    const states: Read = () =>
+      (['ok', 'failing', 'hole'] as const).map((state) => [
+        { state },
+        journal().state === state ? 1 : 0,
+      ]);
+    registry.gauge('journal_state', '1 for the state that the journal is in', states, 'state');
+    const figures = [
+      ['gauge', 'waiting_rows', 'Rows that wait for a commit', 'waitingRows'],
+      ['gauge', 'waiting_bytes', 'Size of what waits for a commit', 'waitingBytes'],
+      ['gauge', 'committed_seq', 'Place up to which it is committed', 'committedSeq'],
+      ['gauge', 'lag_records', 'Places that were given and are not committed', 'lagRecords'],
+      ['counter', 'rows_total', 'Rows committed to the journal', 'rows'],
+      ['counter', 'commits_total', 'Commits of the journal', 'commits'],
+      ['counter', 'failures_total', 'Writes of the journal that the disk refused', 'failures'],
+      ['counter', 'holes_total', 'Runs of records that were given up for want of room', 'holes'],
+      ['counter', 'hole_records_total', 'Records that were given up', 'holeRecords'],
+    ] as const;
+    registry.gauge('journal_damaged_blocks', 'Blocks of the journal that readers found not to be what was written', () => [[{}, damagedBlocks()]]); // prettier-ignore
+    for (const [kind, name, help, figure] of figures) {
+      registry[kind](`journal_${name}`, help, () => [[{}, journal()[figure]]]);
+    }
+    registry.gauge('journal_lag_seconds', 'How long the oldest batch that is not committed has been there', () => [[{}, journal().lagMs / 1_000]]); // prettier-ignore
+    registry.gauge('journal_size_bytes', 'What the journal takes on disk', () => [
+      [{}, disk().journalBytes],
+    ]);
+    const free: Read = () => {
+      const { freeBytes } = disk();
+      return freeBytes === null ? [] : [[{}, freeBytes]];
+    };
+    registry.gauge('journal_disk_free_bytes', 'Free room on the file system of the journal', free);
+    this.addCheckpoints(sources);
+    registry.gauge('recovery_seconds', 'What the start took to read the journal', () => [[{}, recovery.ms / 1_000]]); // prettier-ignore
+    registry.gauge('recovery_records', 'Records behind the checkpoint that the start read', () => [[{}, recovery.records]]); // prettier-ignore
+  }
+
+  private addCheckpoints({ checkpoints }: MetricSources): void {
+    const { registry } = this;
+    const figures = [
+      ['counter', 's_total', 'Checkpoints that have ended', 'cycles', 1],
+      ['counter', '_pieces_total', 'Pieces of the state that were captured', 'pieces', 1],
+      ['counter', '_bytes_total', 'Size of these pieces before they were packed', 'bytes', 1],
+      ['gauge', '_seconds', 'How long the newest checkpoint took', 'tookMs', 1_000],
+      [
+        'gauge',
+        '_age_seconds',
+        'How long ago it ended; without one, since the start',
+        'ageMs',
+        1_000,
+      ],
+    ] as const;
+    for (const [kind, name, help, figure, scale] of figures) {
+      registry[kind](`checkpoint${name}`, help, () => [[{}, checkpoints()[figure] / scale]]);
+    }
+    registry.gauge('journal_tail_records', 'Records that a start would read again', () => [
+      [{}, checkpoints().tailRecords],
+    ]);
+  }
+
+  private addPublishers({ publishers }: MetricSources): void {
+    const { registry } = this;
+    const figures = [
+      ['gauge', 'up', '1 while it is in service: lanes are the WebSocket sessions'],
+      ['counter', 'batches_total', 'Batches that it was handed'],
+      ['counter', 'failures_total', 'Calls of it that failed; the first puts it out of service'],
+      ['counter', 'records_total', 'Records written to shared memory: where its ring ends'],
+    ] as const;
+    for (const [kind, name, help] of figures) {
+      const read: Read = function* () {
+        for (const [publisher, { isActive, batches, failures, records }] of publishers()) {
+          const value = { up: isActive ? 1 : 0, batches_total: batches, failures_total: failures, records_total: records }[name]; // prettier-ignore
+          if (value !== null) yield [{ publisher }, value];
+        }
+      };
+      registry[kind](`publisher_${name}`, help, read, 'publisher');
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Readiness: whether the server keeps its promises now, and if not, why; what `GET /readyz` tells.
+ *
+ * There is no answer before a start has recovered the journal: the port is opened behind that. What a
+ * feed does not say takes no server out of service unless the settings ask for it: a market may be quiet,
+ * and whoever is fed by the same source is as silent.
+ */
+
+import { SECURITY_HEADERS } from '../rest/responses';
+
+/** State of the journal, as far as it decides on that. */
+export interface JournalHealth {
+  readonly state: 'ok' | 'failing' | 'hole';
+  readonly reason: string;
+  /** What kind of reason that is, where it is known, and what to do about it. */
+  readonly cause?: string | null;
+  readonly hint?: string;
+}
+
+/** Fed instruments that have been silent for longer than they may be. */
+export interface StaleFeeds {
+  readonly count: number;
+  /** Some of them, the longest silent first; `since` in nanoseconds since 1970. */
+  readonly feeds: readonly { readonly symbol: string; readonly since: string }[];
+  /** Whether that makes the server unready. */
+  readonly isUnready: boolean;
+}
+
+export interface NotReady {
+  readonly code: string;
+  readonly message: string;
+  readonly cause?: string;
+  readonly hint?: string;
+  readonly count?: number;
+  readonly feeds?: StaleFeeds['feeds'];
+}
+
+export interface Readiness {
+  /** Why it is not ready; empty when it is. */
+  readonly reasons: readonly NotReady[];
+  /** What somebody should look after, and does not make it unready. */
+  readonly warnings: readonly NotReady[];
+}
+
+const JOURNAL_FAULTS = {
+  failing: ['journal-failing', 'the journal cannot be written'],
+  hole: ['journal-hole', 'records were given up and are not in the journal'],
+} as const;
+
+/** @param found what the start found in its journal */
+export function readiness(
+  journal: JournalHealth,
+  isStopping: boolean,
+  stale?: StaleFeeds,
+  found: readonly NotReady[] = [],
+): Readiness {
+  const reasons: NotReady[] = [];
+  const warnings = [...found];
+  if (isStopping) reasons.push({ code: 'shutting-down', message: 'the server is being stopped' });
+  if (journal.state !== 'ok') {
+    const [code, what] = JOURNAL_FAULTS[journal.state];
+    const message = journal.reason === '' ? what : `${what}: ${journal.reason}`;
+    const { cause, hint } = journal;
+    const named = cause == null || hint === undefined ? {} : { cause, hint };
+    reasons.push({ code, message, ...named });
+  }
+  if (stale !== undefined) {
+    const { count, feeds, isUnready } = stale;
+    const message = 'nothing has come of fed instruments for longer than feedStaleMs';
+    (isUnready ? reasons : warnings).push({ code: 'feed-stale', message, count, feeds });
+  }
+  return { reasons, warnings };
+}
+
+/** 200 `{"ready":true}`, or 503 with the reasons; either with `warnings`, if there are any. */
+export function readyResponse({ reasons, warnings }: Readiness): Response {
+  const ready = reasons.length === 0;
+  const body = {
+    ready,
+    ...(ready ? {} : { reasons }),
+    ...(warnings.length > 0 && { warnings }),
+  };
+  return Response.json(body, { status: ready ? 200 : 503, headers: SECURITY_HEADERS });
+}

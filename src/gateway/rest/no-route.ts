@@ -1,0 +1,47 @@
+/** No route: what is answered where the path is unknown, or known under other methods. */
+
+import { fault, fieldFault } from '../../../protocol/codes';
+import { refusal } from './responses';
+
+/** A route as Elysia lists it; parts of the path that begin with a colon stand for anything. */
+export interface Route {
+  readonly method: string;
+  readonly path: string;
+}
+
+/** More than any route has. */
+const PARTS_MAX = 16;
+
+export function noRoute(request: Request, routes: readonly Route[]): Response {
+  // The Host header stands in the address, so it need not be one.
+  if (!URL.canParse(request.url)) {
+    const host = request.headers.get('host');
+    return refusal(request, fieldFault('Host', host, 'the name or address of this server'));
+  }
+  const { pathname } = new URL(request.url);
+  const parts = partsOf(pathname);
+  const methods = new Set(routes.filter((r) => fits(r.path, parts)).map((r) => r.method));
+  if (methods.has('GET')) methods.add('HEAD');
+  const shownPath = pathname.slice(0, 200);
+  if (methods.size === 0) {
+    return refusal(request, fault('not-found', `there is no ${request.method} ${shownPath}`));
+  }
+  const allow = [...methods].join(', ');
+  const message = `${shownPath} does not take ${request.method}; it takes ${allow}`;
+  const response = refusal(request, fault('method-not-allowed', message));
+  response.headers.set('allow', allow);
+  return response;
+}
+
+/** Of a path that may be long: it is parted once, and not for each route. */
+function partsOf(path: string): readonly string[] {
+  return path.replace(/\/$/, '').split('/', PARTS_MAX);
+}
+
+function fits(route: string, parts: readonly string[]): boolean {
+  const wanted = partsOf(route);
+  return (
+    parts.length === wanted.length &&
+    wanted.every((part, i) => part === parts[i] || (part.startsWith(':') && parts[i] !== ''))
+  );
+}

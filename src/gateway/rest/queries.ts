@@ -1,0 +1,343 @@
+/**
+ * Queries: what REST asks of the market, and how the answers are written.
+ *
+ * An answer that was written for one request is kept as text beside its L1 entry: up to the source
+ * and age, which each answer has of its own, and whole for the requests of the same millisecond. So
+ * the usual request costs a look-up. (Joining the two parts anew for each request would cost the
+ * server a tenth of its requests per second, as the joined text must be copied out and collected.)
+ */
+
+import { fault, fieldFault, type Fault } from '../../../protocol/codes';
+import { formatLevels } from '../../../protocol/json';
+import { toJsonText, toJsonTexts } from '../../../protocol/json-text';
+import {
+  INSTRUMENT_STATES,
+  MARKS,
+  type Book,
+  type Instrument,
+  type Stats,
+  type Tick,
+  type Trade,
+} from '../../../protocol/messages';
+import type { BookView } from '../../../protocol/records';
+import type { Nanos } from '../../../protocol/time';
+import { BOOK_DEPTH, isSymbol } from '../../../protocol/units';
+import type { Clock } from '../../base/clock';
+import type { SliceQueue } from '../../base/slice-queue';
+import { finished, integer, open, reopened } from './answer';
+import {
+  HistoryQueries,
+  type Effort,
+  type HistoryLimits,
+  type Page,
+  type PastSource,
+  type TimeRange,
+} from './history-queries';
+
+/** What queries need of a live instrument. */
+export interface QueryInstrument {
+  readonly definition: Instrument;
+  readonly state: string;
+  /** Why its book may not be the present one. */
+  readonly bookMark: Book['mark'];
+  bookView(): BookView | null;
+  /** The best levels a side of the whole book, flat, best first. */
+  levels(depth: number): { readonly bids: number[]; readonly asks: number[] };
+}
+
+/** Instruments that are described before others may have their turn. */
+const DESCRIBED_AT_ONCE = 64;
+
+const NO_MARK = 'none';
+
+/** An answer as it was last written. */
+interface Written {
+  text: string;
+  source: string;
+  standing: string;
+  ageMs: number;
+}
+
+interface KeptEntry<T> {
+  readonly value: T;
+  json: string | null;
+  written: Written | null;
+}
+
+interface Kept<T> {
+  readonly entry: KeptEntry<T> | null;
+  readonly source: string;
+}
+
+/** The stages behind the queries. */
+export interface QuerySources<I extends QueryInstrument> {
+  instrument(symbol: string): I | undefined;
+  /** Also one that was deleted, of which there is a past. */
+  known(symbol: string): I | undefined;
+  instruments(): Iterable<I>;
+  tick(instrument: I): Kept<Tick>;
+  book(instrument: I): Kept<BookView>;
+  stats(instrument: I): Stats;
+  /** How many of the best levels a side are known, where deeper ones are not; null: all of them. */
+  depthKnown(instrument: I): number | null;
+  /** What became of the events that its sources sent; null of one that is not fed. */
+  intake(instrument: I): Readonly<Record<string, number>> | null;
+  /** Newest first; undefined when some of them may be in the journal alone. */
+  trades(instrument: I, before: number, limit: number): Trade[] | undefined;
+  /** In the order of their places; undefined when some of them may be in the journal alone. */
+  ticks(instrument: I, range: TimeRange, after: number, limit: number): Tick[] | undefined;
+  readonly past: PastSource;
+  readonly epoch: number;
+  lastSeq(): number;
+}
+
+export interface QueryLimits extends HistoryLimits {
+  readonly bookDepthMax: number;
+}
+
+export class Queries<I extends QueryInstrument> {
+  readonly history: HistoryQueries;
+  private readonly sources: QuerySources<I>;
+  private readonly limits: QueryLimits;
+  private readonly clock: Clock;
+  private readonly slices: SliceQueue;
+
+  /** @param slices what of the loop long answers take */
+  constructor(sources: QuerySources<I>, limits: QueryLimits, clock: Clock, slices: SliceQueue) {
+    this.slices = slices;
+    this.sources = sources;
+    this.limits = limits;
+    this.clock = clock;
+    this.history = new HistoryQueries(
+      {
+        past: sources.past,
+        unknown: (symbol) => {
+          const found = this.findKnown(symbol);
+          return 'code' in found ? found : undefined;
+        },
+        recentTicks: (symbol, range, after, limit) => this.recentTicks(symbol, range, after, limit),
+        epoch: sources.epoch,
+        lastSeq: () => sources.lastSeq(),
+        now: () => clock.now(),
+        ageMs: (since) => this.ageMs(since),
+      },
+      limits,
+    );
+  }
+
+  /** All of them, as of one moment between its beginning and its end each. */
+  async instruments(): Promise<string> {
+    const list = await this.slices.run(this.describeAll());
+    const rest = open({ seq: this.sources.lastSeq(), epoch: this.sources.epoch });
+    return this.finish(`{"instruments":[${list.join(',')}],${rest.slice(1)}`, 'live');
+  }
+
+  private *describeAll(): Generator<undefined, string[]> {
+    const list: string[] = [];
+    for (const one of this.sources.instruments()) {
+      list.push(`${described(one, {}).slice(0, -1)}}`);
+      if (list.length % DESCRIBED_AT_ONCE === 0) yield;
+    }
+    return list;
+  }
+
+  instrument(symbol: string): string | Fault {
+    const found = this.find(symbol);
+    if ('code' in found) return found;
+    const intake = this.sources.intake(found);
+    const more = { epoch: this.sources.epoch, ...(intake !== null && { intake }) };
+    return this.finish(described(found, more), 'live');
+  }
+
+  tick(symbol: string): string | Fault {
+    const found = this.find(symbol);
+    if ('code' in found) return found;
+    const { entry, source } = this.sources.tick(found);
+    if (entry === null) return fault('no-data', `${symbol} has had no trade yet`);
+    entry.json ??= this.openTick(entry.value, found.definition);
+    return this.finishKept(entry, entry.json, source, standingOf(found.state));
+  }
+
+  private openTick(tick: Tick, definition: Instrument): string {
+    return reopened(
+      toJsonText(tick, () => definition),
+      { epoch: this.sources.epoch },
+    );
+  }
+
+  /** @param depth as in the query string; ten when absent */
+  book(symbol: string, depth: string | undefined): string | Fault {
+    const levels = integer('depth', depth, BOOK_DEPTH, this.limits.bookDepthMax);
+    if (typeof levels !== 'number') return levels;
+    const found = this.find(symbol);
+    if ('code' in found) return found;
+    const { entry, source } = this.sources.book(found);
+    if (entry === null) {
+      return found.state === 'incomplete'
+        ? fault('book-incomplete', `the book of ${symbol} is known to be incomplete`)
+        : fault('no-data', `no book of ${symbol} is known yet`);
+    }
+    const { value } = entry;
+    const standing = standingOf(found.state, found.bookMark);
+    if (levels === BOOK_DEPTH) {
+      entry.json ??= this.openBook(found.definition, value, value.bids, value.asks, null);
+      return this.finishKept(entry, entry.json, source, standing);
+    }
+    const deep = levels > BOOK_DEPTH;
+    const { bids, asks } = deep
+      ? found.levels(levels)
+      : { bids: value.bids.slice(0, levels * 2), asks: value.asks.slice(0, levels * 2) };
+    const depthKnown = deep ? this.sources.depthKnown(found) : null;
+    const text = this.openBook(found.definition, value, bids, asks, depthKnown);
+    return this.finish(text + standing, deep ? 'live' : source, value.receiveTime);
+  }
+
+  /** Statistics of the session; before its first trade without prices, at place 0. */
+  stats(symbol: string): string | Fault {
+    const found = this.find(symbol);
+    if ('code' in found) return found;
+    const stats = this.sources.stats(found);
+    const text = reopened(
+      toJsonText(stats, () => found.definition),
+      { epoch: this.sources.epoch },
+    );
+    return this.finish(text, 'live', stats.receiveTime);
+  }
+
+  private openBook(
+    definition: Instrument,
+    view: BookView,
+    bids: readonly number[],
+    asks: readonly number[],
+    depthKnown: number | null,
+  ): string {
+    return open({
+      symbol: definition.symbol,
+      seq: view.seq,
+      epoch: this.sources.epoch,
+      eventTime: view.eventTime.toString(),
+      receiveTime: view.receiveTime.toString(),
+      bids: formatLevels(bids, definition),
+      asks: formatLevels(asks, definition),
+      depthKnown,
+    });
+  }
+
+  /** Newest first. @param limit @param next as in the query string */
+  trades(
+    symbol: string,
+    limit: string | undefined,
+    next: string | undefined,
+    effort?: Effort,
+  ): string | Fault | Promise<string | Fault> {
+    const most = integer('limit', limit, 100, this.limits.tradesMax);
+    if (typeof most !== 'number') return most;
+    const below = integer('next', next, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+    if (typeof below !== 'number') return below;
+    const found = this.findKnown(symbol);
+    if ('code' in found) return found;
+    const trades = this.sources.trades(found, below, most);
+    if (trades === undefined) return this.history.trades(symbol, below, most, effort);
+    const rest = open({
+      /** What the next page is asked for with; null when there is none. */
+      next: trades.length === most ? String(trades.at(-1)!.seq) : null,
+      seq: this.sources.lastSeq(),
+      epoch: this.sources.epoch,
+    });
+    const items = toJsonTexts(trades, () => found.definition);
+    const text = `${open({ symbol })}"trades":${items},${rest.slice(1)}`;
+    return this.finish(text, 'l2', trades[0]?.receiveTime);
+  }
+
+  /** The page of ticks if all of it is in memory. */
+  private recentTicks(
+    symbol: string,
+    range: TimeRange,
+    after: number,
+    limit: number,
+  ): Page | undefined {
+    const found = this.sources.known(symbol);
+    const ticks = found && this.sources.ticks(found, range, after, limit);
+    if (ticks === undefined) return undefined;
+    const newest = ticks.at(-1);
+    return {
+      items: toJsonTexts(ticks, () => found!.definition),
+      count: ticks.length,
+      last: newest?.seq ?? 0,
+      newest: newest?.receiveTime ?? null,
+      gaps: [],
+    };
+  }
+
+  private find(symbol: string): I | Fault {
+    return this.sources.instrument(symbol) ?? unknownSymbol(symbol);
+  }
+
+  private findKnown(symbol: string): I | Fault {
+    return this.sources.known(symbol) ?? unknownSymbol(symbol);
+  }
+
+  /** As `finish`, with the text of the last time where nothing in it has changed. */
+  private finishKept(
+    entry: KeptEntry<{ readonly receiveTime: Nanos }>,
+    opened: string,
+    source: string,
+    standing: string,
+  ): string {
+    const ageMs = this.ageMs(entry.value.receiveTime);
+    const { written } = entry;
+    if (written === null) {
+      const text = finished(opened + standing, source, ageMs);
+      entry.written = { text, source, standing, ageMs };
+      return text;
+    }
+    if (written.ageMs !== ageMs || written.source !== source || written.standing !== standing) {
+      written.text = finished(opened + standing, source, ageMs);
+      written.source = source;
+      written.standing = standing;
+      written.ageMs = ageMs;
+    }
+    return written.text;
+  }
+
+  private finish(opened: string, source: string, since?: Nanos): string {
+    return finished(opened, source, since === undefined || since.hi === 0 ? 0 : this.ageMs(since));
+  }
+
+  /** Whole milliseconds, rounded down. */
+  private ageMs(since: Nanos): number {
+    return Math.max(0, Math.floor(this.clock.now().since(since) / 1e6));
+  }
+}
+
+function unknownSymbol(symbol: string): Fault {
+  return isSymbol(symbol)
+    ? fault('unknown-symbol', `no instrument is named ${symbol}`, 'symbol')
+    : fieldFault('symbol', symbol, '1 to 16 letters, digits, dots, dashes or underscores');
+}
+
+/** Members that say whether what is answered are the present values, such that others can be put behind. */
+const STANDING: Readonly<Record<string, Readonly<Record<string, string>>>> = Object.fromEntries(
+  INSTRUMENT_STATES.map((state) => [
+    state,
+    Object.fromEntries(
+      [NO_MARK, ...MARKS].map((mark) => {
+        const marked = mark === NO_MARK ? MARKS.find((own) => own === state) : mark;
+        return [mark, `"state":"${state}",${marked === undefined ? '' : `"mark":"${marked}",`}`];
+      }),
+    ),
+  ]),
+);
+
+/** @param mark of its own; without one it follows from the state */
+function standingOf(state: string, mark: Book['mark'] = null): string {
+  return STANDING[state]?.[mark ?? NO_MARK] ?? '';
+}
+
+/** With more members, such that others can be put behind. */
+function described({ definition, state }: QueryInstrument, more: Record<string, unknown>): string {
+  return reopened(
+    toJsonText(definition, () => definition),
+    { state, ...more },
+  );
+}

@@ -1,0 +1,211 @@
+/**
+ * Requests: how many a client may send in a second, and have waiting at once, and what it is told beyond
+ * that. A client is a key; without one an address, of IPv6 the network of 64 bits that a customer has.
+ *
+ * To find out an address costs as much as half an answer. So while nobody is over, one request of
+ * `STRIDE` is looked at and counts for as many; as soon as somebody is over, each is, until that has
+ * passed. A refusal would be as quick as an answer, and a flood would go on at its pace: it is held back
+ * a while, so that a connection that waits for its answers slows down.
+ * Bounded: refusals that are held back (`HELD_MAX`), names by what happens within some seconds.
+ */
+
+import { fault, type Fault } from '../../../protocol/codes';
+import type { ByteAccount, Meter } from '../../base/byte-account';
+import type { Clock } from '../../base/clock';
+import { Counts } from '../../base/counts';
+import { Rates } from '../../base/rate';
+import { clientAt, isLocal } from '../auth/addresses';
+import { Lanes } from '../ws/lanes';
+import { crowded } from '../auth/limits';
+import { refusal } from './responses';
+import type { Share, ShareLimits, Shares } from '../auth/shares';
+import { WORK } from '../work';
+
+export interface RequestLimits {
+  readonly requestsPerSecond: number;
+  readonly localRequestsPerSecond: number;
+  readonly waitingRequestsMax: number;
+  readonly waitingRequestsPerClientMax: number;
+  readonly pastQueriesPerClientMax: number;
+}
+
+/** Questions of one client that the thread which reads the journal has at once; others wait in line. */
+const LANES_A_CLIENT = 2;
+
+const STRIDE = 16;
+/** What counts for sixteen must be little of a second's worth. */
+const STRIDE_PER_SECOND_MIN = 64 * STRIDE;
+const WATCH_MS = 2_000;
+const HELD_MS = 100;
+const HELD_MAX = 1_024;
+
+export class Requests {
+  private readonly limits: RequestLimits & ShareLimits;
+  private readonly clock: Clock;
+  private readonly addressOf: (request: Request) => string;
+  private readonly addresses = new Rates();
+  private readonly keys = new Rates();
+  private readonly keyOf = new WeakMap<Request, string>();
+  private readonly shares: Shares;
+  private readonly waiting = new Counts();
+  private readonly past = new Counts();
+  private readonly lanes = new Lanes(LANES_A_CLIENT);
+  /** Counts down to the next one that is looked at, and stands for `stride`. */
+  private unseen = 1;
+  private stride = 1;
+  private refusedMs = -Infinity;
+  private held = 0;
+
+  /** @param addressOf whom a request comes from; empty when that is not known */
+  constructor(
+    limits: RequestLimits & ShareLimits,
+    shares: Shares,
+    clock: Clock,
+    addressOf: (request: Request) => string,
+  ) {
+    this.limits = limits;
+    this.shares = shares;
+    this.clock = clock;
+    this.addressOf = addressOf;
+  }
+
+  /** Every request comes by here. @returns the refusal, if it is one too many of its address */
+  admit(request: Request): Promise<Response> | undefined {
+    if (--this.unseen > 0) return undefined; // the way of nearly all
+    return this.look(request);
+  }
+
+  /** A request whose key was found good. @returns the refusal, if it is one too many of that */
+  admitKey(request: Request, key: string): Promise<Response> | undefined {
+    this.keyOf.set(request, key);
+    const { requestsPerSecond } = this.limits;
+    if (this.keys.take(key, 1, requestsPerSecond, this.clock.monotonicMs())) return undefined;
+    const message = `the key ${key} sends more than ${requestsPerSecond} requests a second`;
+    return this.refused(request, message);
+  }
+
+  /** A request whose key is none. It took some work; of whoever owes much the refusal is held back. */
+  async unknown(request: Request, refused: Fault): Promise<Response> {
+    const share = this.shares.ofStranger(this.clientOf(request));
+    share.spend(WORK.unknown);
+    if (share.isOver) await this.hold();
+    return refusal(request, refused);
+  }
+
+  /** Answers what waits for the market or for a body. @param key whose request it is; null: nobody's */
+  async wait<T>(
+    request: Request,
+    key: string | null,
+    act: () => T | Promise<T>,
+  ): Promise<T | Fault> {
+    const client = key ?? this.clientOf(request);
+    const { waitingRequestsMax, waitingRequestsPerClientMax } = this.limits;
+    if (this.waiting.size >= waitingRequestsMax) {
+      return fault('overloaded', `${waitingRequestsMax} requests are waiting already`);
+    }
+    if (this.waiting.of(client) >= waitingRequestsPerClientMax) {
+      const message = `${client} has ${waitingRequestsPerClientMax} requests waiting already`;
+      return fault('limit-reached', message);
+    }
+    return this.waiting.during(client, act);
+  }
+
+  /** Answers what may have to be asked of the journal; how many of those there may be in all, it says itself. */
+  async waitForPast<T>(request: Request, act: () => T | Promise<T>): Promise<T | Fault> {
+    const client = this.client(request);
+    const { pastQueriesPerClientMax } = this.limits;
+    if (this.past.of(client) >= pastQueriesPerClientMax) {
+      const message = `${client} has ${pastQueriesPerClientMax} questions about the past under way already`;
+      return fault('limit-reached', message);
+    }
+    return this.past.during(client, () => this.lanes.during(client, act));
+  }
+
+  /** Whose request it is, where that is not asked of everybody. */
+  note(request: Request, key: string): void {
+    this.keyOf.set(request, key);
+  }
+
+  /**
+   * Answers what takes more than a moment in the share of its client: who has asked for much waits.
+   * @param least work of it, in microseconds @param bytes what a byte of the answer counts for
+   */
+  async weighed(
+    request: Request,
+    least: number,
+    bytes: number,
+    act: (spend: (work: number) => void) => string | Fault | Promise<string | Fault>,
+  ): Promise<string | Fault> {
+    const key = this.keyOf.get(request);
+    const client = key ?? this.clientOf(request);
+    const share = this.shareOf(key, client);
+    const turn = share.turn(least);
+    if (turn !== true && !(await turn)) return crowded(client, this.limits);
+    const answer = await act((work) => share.spend(work));
+    if (typeof answer === 'string') share.spend(answer.length * bytes);
+    return answer;
+  }
+
+  /** Resolves when what was sent to be published has its turn, behind what else its client publishes. */
+  line(request: Request, work: number): Promise<void> {
+    const key = this.keyOf.get(request) ?? null;
+    return this.shares.ofSource(key, key ?? this.clientOf(request)).line(work);
+  }
+
+  /** A long answer that was made already is sent. */
+  sends(request: Request, work: number): void {
+    const key = this.keyOf.get(request);
+    this.shareOf(key, key ?? this.clientOf(request)).spend(work);
+  }
+
+  private shareOf(key: string | undefined, client: string): Share {
+    return key === undefined ? this.shares.ofStranger(client) : this.shares.ofKey(key);
+  }
+
+  /** The key that it was found good with. */
+  keyIn(request: Request): string | undefined {
+    return this.keyOf.get(request);
+  }
+
+  /** Whose it is: a key that was found good, or an address. */
+  client(request: Request): string {
+    return this.keyOf.get(request) ?? this.clientOf(request);
+  }
+
+  /** Counts what is held for it. */
+  meterOf(request: Request, account: ByteAccount): Meter {
+    return account.open(this.client(request), undefined, !this.keyOf.has(request));
+  }
+
+  private look(request: Request): Promise<Response> | undefined {
+    const address = this.clientOf(request);
+    const { requestsPerSecond, localRequestsPerSecond } = this.limits;
+    const perSecond = isLocal(address) ? localRequestsPerSecond : requestsPerSecond;
+    const nowMs = this.clock.monotonicMs();
+    const isTaken = this.addresses.take(address, this.stride, perSecond, nowMs);
+    if (!isTaken) this.refusedMs = nowMs;
+    const isWatching = nowMs - this.refusedMs < WATCH_MS;
+    const least = Math.min(requestsPerSecond, localRequestsPerSecond);
+    this.stride = isWatching || least < STRIDE_PER_SECOND_MIN ? 1 : STRIDE;
+    this.unseen = this.stride;
+    if (isTaken) return undefined;
+    const message = `${address} sends more than ${perSecond} requests a second`;
+    return this.refused(request, message);
+  }
+
+  private clientOf(request: Request): string {
+    return clientAt(this.addressOf(request));
+  }
+
+  private async refused(request: Request, message: string): Promise<Response> {
+    await this.hold();
+    return refusal(request, fault('limit-reached', message));
+  }
+
+  private async hold(): Promise<void> {
+    if (this.held >= HELD_MAX) return;
+    this.held += 1;
+    await new Promise((resolve) => setTimeout(resolve, HELD_MS));
+    this.held -= 1;
+  }
+}

@@ -1,0 +1,39 @@
+/** Deliveries: from an answer to its response, compressed and in pieces where it is long. */
+
+import type { ByteAccount } from '../../base/byte-account';
+import type { Compression } from '../rest/compression';
+import type { KeptAnswer } from '../rest/kept-answers';
+import type { Deliver } from '../rest/known';
+import { Replies, REPLY_BYTES_MIN } from '../rest/replies';
+import type { Requests } from '../rest/requests';
+import { errorResponse, json, refusal } from '../rest/responses';
+import { LONG_BYTES, SENT_BYTE } from '../rest/work';
+
+export function createDeliveries(
+  account: ByteAccount,
+  requests: Requests,
+  compression: Compression,
+) {
+  const replies = new Replies((request) => requests.meterOf(request, account));
+  const inPieces = async (request: Request, whole: Promise<Response>): Promise<Response> => {
+    const reply = await replies.of(request, await whole);
+    return reply instanceof Response ? reply : errorResponse(reply);
+  };
+  const deliver: Deliver = (request, result, respond = json) => {
+    if (typeof result !== 'string') return refusal(request, result);
+    const response = respond(result);
+    if (!compression.isFor(result)) return response;
+    const compressed = compression.of(request, result, response);
+    return result.length < REPLY_BYTES_MIN ? compressed : inPieces(request, compressed);
+  };
+  /** One that many ask for: what it takes to send is all that it takes. */
+  const deliverKept = async (request: Request, answer: KeptAnswer, respond = json) => {
+    const kept = await answer.get();
+    if (kept.text.length >= LONG_BYTES) requests.sends(request, kept.text.length * SENT_BYTE);
+    const response = respond(kept.text);
+    if (!compression.isFor(kept.text)) return response;
+    const compressed = compression.of(request, kept.text, response, kept);
+    return kept.text.length < REPLY_BYTES_MIN ? await compressed : inPieces(request, compressed);
+  };
+  return { deliver, deliverKept };
+}

@@ -1,0 +1,55 @@
+/** Frames: what a client sent, as messages, by the form of its connection. */
+
+import {
+  decodeFrame,
+  decodeFrameInParts,
+  decodeTextFrame,
+  decodeTextFrameInParts,
+  FRAME_MESSAGES_MAX,
+  SUBPROTOCOL_JSON,
+  type Subprotocol,
+} from '../../../protocol/codec';
+import { fault, type Fault } from '../../../protocol/codes';
+import type { Message } from '../../../protocol/messages';
+import type { ScalesOf } from '../../../protocol/units';
+
+/**
+ * Faults of one frame that are read: more than a connection outlives, whether they are counted as faults
+ * or refused as too fast, so what is left unread behind them is nobody's any more.
+ */
+const FRAME_FAULTS_MAX = 256;
+
+/** A longer frame is read in parts. */
+const SHORT_LENGTH = 4_096;
+
+export function isShort({ length }: string | Uint8Array): boolean {
+  return length <= SHORT_LENGTH;
+}
+
+export function readFrame(
+  data: string | Uint8Array,
+  form: Subprotocol,
+  scalesOf: ScalesOf,
+): (Message | Fault)[] {
+  if (form === SUBPROTOCOL_JSON) {
+    return typeof data === 'string'
+      ? decodeTextFrame(data, scalesOf, FRAME_MESSAGES_MAX, FRAME_FAULTS_MAX)
+      : [fault('wrong-frame', 'a binary frame on the JSON subprotocol')];
+  }
+  return typeof data === 'string'
+    ? [fault('wrong-frame', 'a text frame on the MessagePack subprotocol')]
+    : decodeFrame(data, FRAME_MESSAGES_MAX, FRAME_FAULTS_MAX);
+}
+
+/** The same in parts, each a small part of a millisecond; a part may be empty. */
+export function* readFrameInParts(
+  data: string | Uint8Array,
+  form: Subprotocol,
+  scalesOf: ScalesOf,
+): Generator<(Message | Fault)[], void> {
+  const isText = typeof data === 'string';
+  if (isText !== (form === SUBPROTOCOL_JSON)) yield readFrame(data, form, scalesOf);
+  else if (isText)
+    yield* decodeTextFrameInParts(data, scalesOf, FRAME_MESSAGES_MAX, FRAME_FAULTS_MAX);
+  else yield* decodeFrameInParts(data, FRAME_MESSAGES_MAX, FRAME_FAULTS_MAX);
+}

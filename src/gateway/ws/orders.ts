@@ -1,0 +1,28 @@
+/** Stream orders: the commands of a connection to the market, once it is known who gives them. */
+
+import { within, type Fault } from '../../../protocol/codes';
+import type { MessageOf } from '../../../protocol/messages';
+import { mayNot, type Principal } from '../auth/auth';
+import { amendFault, type OrderOutcome, type OrderStage } from '../rest/orders';
+
+export type OrderMessage = MessageOf<'order'> | MessageOf<'cancel'> | MessageOf<'amend'>;
+
+/** Why a command is not even tried. */
+export function commandFault(principal: Principal, m: OrderMessage): Fault | undefined {
+  const refused = mayNot(principal, 'trade') ?? (m.type === 'amend' ? amendFault(m) : undefined);
+  return refused && within(m.type, refused);
+}
+
+/** Settles when the journal has the command. */
+export async function command(
+  orders: OrderStage,
+  { name }: Principal,
+  m: OrderMessage,
+): Promise<OrderOutcome | Fault> {
+  const outcome = await (m.type === 'order'
+    ? orders.submit(name, m)
+    : m.type === 'cancel'
+      ? orders.cancel(name, m)
+      : orders.amend(name, m));
+  return 'code' in outcome ? within(m.type, outcome) : outcome;
+}

@@ -1,0 +1,219 @@
+/**
+ * Past bars: each is made of the set of trades whose market time lies in it, as the live ones are.
+ *
+ * So it does not matter where in the journal they stand. The blocks that may have some in the range are
+ * read in the order of their earliest times (of the last bars: their latest, backwards), and a bar is
+ * whole when no block that is left may have a trade of it. Pages of any size put together are the answer
+ * as one page. Bounded: `limit` bars and one more, and `tradesMax` trades, behind which the next page
+ * begins. It is read in parts, between which others are answered; what is journaled meanwhile is not in
+ * it, as if it had been asked before.
+ */
+
+import type { Database, Statement } from 'bun:sqlite';
+
+import {
+  BAR_SECONDS,
+  barEndsByClock,
+  barMessage,
+  type BarInterval,
+  type OpenBar,
+} from '../../../protocol/bars';
+import { fieldFault, type Fault } from '../../../protocol/codes';
+import { toJsonText } from '../../../protocol/json-text';
+import type { Instrument } from '../../../protocol/messages';
+import { Nanos } from '../../../protocol/time';
+import { BarSet } from './bar-set';
+import { ALWAYS, PART_BLOCKS, TIME_MAX, type Blocks, type Stretch } from './blocks';
+import type { Gaps } from './gaps';
+import type { BarsPage, BarsQuestion } from './messages';
+import { PartsByTime } from './parts';
+import { FEW, Topic, type TopicRow } from './topics';
+import { timingOf } from '../records';
+import { ORDER_TIME, KIND, seqOf } from '../schema';
+
+export const SELECT_TRADE = `SELECT id, prev_seq, event_time >> 32 AS hi, event_time & 4294967295 AS lo,
+  receive_time >> 32 AS receive_hi, receive_time & 4294967295 AS receive_lo, price, quantity, flags FROM record`;
+
+export interface TradeRow extends TopicRow {
+  hi: number;
+  lo: number;
+  receive_hi: number;
+  receive_lo: number;
+  price: number;
+  quantity: number;
+  flags: number | null;
+}
+
+interface Found {
+  /** Oldest first. */
+  readonly bars: readonly OpenBar[];
+  /** Whether there is a bar behind these, as far as that is known. */
+  readonly isFollowed: boolean;
+  /** Where the next page begins; null when there is none. */
+  readonly next: Nanos | null;
+  /** Whether nothing of the range stands before these. */
+  readonly isFirst: boolean;
+}
+
+export class PastBars {
+  private readonly blocks: Blocks;
+  private readonly gaps: Gaps;
+  private readonly trades: Topic<TradeRow>;
+  private readonly parts: PartsByTime;
+  private readonly latest: Statement<{ hi: number; lo: number }, [number, number, number]>;
+
+  constructor(db: Database, blocks: Blocks, gaps: Gaps) {
+    this.blocks = blocks;
+    this.gaps = gaps;
+    this.trades = new Topic<TradeRow>(db, blocks, 'trade', SELECT_TRADE);
+    this.parts = new PartsByTime(db);
+    this.latest = db.prepare(
+      `SELECT ${ORDER_TIME} >> 32 AS hi, ${ORDER_TIME} & 4294967295 AS lo FROM record
+         WHERE id >= ? AND id <= ? AND kind = ${KIND.trade} AND instrument = ? ORDER BY ${ORDER_TIME} DESC LIMIT 1`,
+    );
+  }
+
+  /** Each part only inside a transaction. */
+  *read(
+    q: BarsQuestion,
+    instrument: number,
+    definition: Instrument,
+  ): Generator<undefined, BarsPage | Fault> {
+    const seconds = BAR_SECONDS[q.interval];
+    const first = q.from === null ? Nanos.ZERO : nextBegin(q.from, seconds);
+    const end = q.to === null ? null : nextBegin(q.to, seconds);
+    if (end !== null && end.compare(first) <= 0) return { items: '[]', next: null, gaps: [] };
+    const last = end === null ? new Nanos(TIME_MAX.hi, TIME_MAX.lo) : end.plus(-1);
+    const found = yield* this.find(q, instrument, first, last);
+    if (found === 'too-many') {
+      const expected = `one whose bars hold at most ${q.tradesMax} trades`;
+      return fieldFault('interval', q.interval, expected);
+    }
+    const { bars, next } = found;
+    const items = bars.map((bar, i) => {
+      const isFinal = i < bars.length - 1 || found.isFollowed || this.isOver(bar, instrument, q);
+      return toJsonText(barMessage(q.symbol, bar, 0, isFinal, 1), () => definition);
+    });
+    const begin = q.from === null && !found.isFirst ? bars[0]!.openTime : first;
+    const times = {
+      first: begin.compare(Nanos.ZERO) === 0 ? ALWAYS.first : begin,
+      last: next === null ? last : next.plus(-1),
+    };
+    const gaps = this.gaps.within(0, Number.MAX_SAFE_INTEGER, instrument, times);
+    return { items: `[${items.join(',')}]`, next: next?.toString() ?? null, gaps };
+  }
+
+  /**
+   * All bars of a range, oldest first; null where they hold too many trades.
+   * @param first begin of the first interval @param last end of the last one, inclusive @param count intervals between
+   */
+  *allBetween(
+    interval: BarInterval,
+    instrument: number,
+    first: Nanos,
+    last: Nanos,
+    count: number,
+    tradesMax: number,
+  ): Generator<undefined, OpenBar[] | null> {
+    const now = Nanos.ZERO;
+    const q: BarsQuestion = { kind: 'bars', symbol: '', interval, from: first, to: null, limit: count, tradesMax, now }; // prettier-ignore
+    const bars: OpenBar[] = [];
+    for (let from: Nanos | null = first; from !== null && from.compare(last) <= 0;) {
+      const found: Found | 'too-many' = yield* this.find(q, instrument, from, last);
+      if (found === 'too-many') return null;
+      bars.push(...found.bars);
+      from = found.next;
+    }
+    return bars;
+  }
+
+  /** Without `from` the last bars of the range, else the first. */
+  private *find(
+    q: BarsQuestion,
+    instrument: number,
+    first: Nanos,
+    last: Nanos,
+  ): Generator<undefined, Found | 'too-many'> {
+    const set = new BarSet(q.interval, q.limit, q.from === null ? 'last' : 'first', first, last);
+    const open = this.blocks.open();
+    const end = open.first - 1;
+    let few = true;
+    const take = (rows: readonly TradeRow[]): void => {
+      few = rows.length <= FEW;
+      for (const row of rows) set.add(tradeOf(row));
+    };
+    take(this.trades.read(open, instrument, false));
+    let blocks = 0;
+    for (const part of this.parts.of(instrument, end, set)) {
+      const whole = set.wholeBy(part.time);
+      if (whole >= q.limit && set.size > whole) return foundOf(set, whole, part.time);
+      if (set.taken >= q.tradesMax) {
+        if (whole > 0) return foundOf(set, whole, part.time);
+        if (set.size > 1) set.narrow();
+        else if (set.taken >= q.tradesMax * 2) return 'too-many';
+      }
+      if (this.isSound(part)) take(this.trades.read(part, instrument, few));
+      if (++blocks % PART_BLOCKS === 0) yield;
+    }
+    return foundOf(set, set.size, null);
+  }
+
+  /** Whether a bar is final behind which none is known: a later trade is there, or the clock says so. */
+  private isOver(bar: OpenBar, instrument: number, { now }: BarsQuestion): boolean {
+    const over = barEndsByClock(bar);
+    if (over !== null && new Nanos(now.hi, now.lo).compare(over) >= 0) return true;
+    return this.isTradedAt(bar.endTime, instrument);
+  }
+
+  /** Whether a trade's market time is at a moment or behind it. */
+  private isTradedAt(moment: Nanos, instrument: number): boolean {
+    const isIn = (first: number, last: number): boolean => {
+      const row = this.latest.get(first, last, instrument);
+      return row !== null && new Nanos(row.hi, row.lo).compare(moment) >= 0;
+    };
+    const open = this.blocks.open();
+    if (isIn(open.first, open.last)) return true;
+    const range = {
+      order: 'last',
+      first: moment,
+      last: new Nanos(TIME_MAX.hi, TIME_MAX.lo),
+    } as const;
+    // A block's latest time may be that of a quote.
+    for (const part of this.parts.of(instrument, open.first - 1, range))
+      if (this.isSound(part) && isIn(part.first, part.last)) return true;
+    return false;
+  }
+
+  private isSound({ first, last }: Stretch): boolean {
+    return this.blocks.proofs.isSound(first, last);
+  }
+}
+
+/** @param part the time of the first block that was not read; null: all were */
+function foundOf(set: BarSet, whole: number, part: Nanos | null): Found {
+  const bars = set.page(whole);
+  if (set.order === 'last') {
+    const isFirst = part === null && !set.hasLeftOut && bars.length === set.size;
+    return { bars, isFollowed: false, next: null, isFirst };
+  }
+  const next = set.behind(bars.length, part);
+  return { bars, isFollowed: next !== null, next, isFirst: true };
+}
+
+/** The first whole multiple of a bar's length that is not before a moment: the bar open there began before it. */
+function nextBegin({ hi, lo }: { hi: number; lo: number }, seconds: number): Nanos {
+  const moment = new Nanos(hi, lo);
+  const floor = moment.floorToSeconds(seconds);
+  return floor.compare(moment) === 0 ? floor : floor.plus(seconds * 1e9);
+}
+
+export function tradeOf(row: TradeRow) {
+  return {
+    seq: seqOf(row.id),
+    eventTime: new Nanos(row.hi, row.lo),
+    receiveTime: new Nanos(row.receive_hi, row.receive_lo),
+    price: row.price,
+    quantity: row.quantity,
+    timing: timingOf(row.flags),
+  };
+}

@@ -1,0 +1,258 @@
+/**
+ * As-of book: the ten levels of an instrument at a past moment.
+ *
+ * It is the state behind the last book record whose order time is not after the moment. These times only
+ * rise: a book that is dated ahead, or behind those before it, counts from when it came. The levels come from the nearest whole book before that record (a snapshot,
+ * or a book record that is whole) and the changes between, found backwards along `prev_seq`.
+ *
+ * An answer is never a guess: where records that are missing may have changed the book between the
+ * record and the moment, or stand between the record and its whole book, a fault names them. Nothing of
+ * the book is missing where the next book record names this one as the one before it, and nothing that
+ * matters where the instrument has a later record than the moment before the gap.
+ * Bounded: the places of the changes since a whole book.
+ */
+
+import type { Database, Statement } from 'bun:sqlite';
+
+import { bookChecksum } from '../../../protocol/checksum';
+import { fault, type Fault } from '../../../protocol/codes';
+import { formatLevels } from '../../../protocol/json';
+import { decodeLevels } from '../../../protocol/layout';
+import { TenLevels } from '../../../protocol/levels';
+import { BOOK_FORMS, type Book } from '../../../protocol/messages';
+import { Nanos } from '../../../protocol/time';
+import type { Scales } from '../../../protocol/units';
+import { ALWAYS, ID_MAX, TIME_MAX, type Blocks } from './blocks';
+import { describeGap, isContinued, type Gaps } from './gaps';
+import type { MissingPlaces, PastBook, TimeWords } from './messages';
+import { DAMAGED } from '../proofs';
+import { orderTimeOf, rowToEvent, type RecordRow } from '../records';
+import { idOf, KIND, ORDER_TIME, SELECT_RECORD, seqOf } from '../schema';
+
+const DELTA = BOOK_FORMS.indexOf('delta');
+const IS_BOOK = `kind = ${KIND.book}`;
+const IS_WHOLE = `(kind = ${KIND.snapshot} OR (${IS_BOOK} AND side <> ${DELTA}))`;
+
+type Within = [first: number, last: number, instrument: number];
+type WithTime = [...Within, hi: number, lo: number];
+
+export class PastBooks {
+  private readonly blocks: Blocks;
+  private readonly gaps: Gaps;
+  private readonly lastBy: Statement<RecordRow, WithTime>;
+  private readonly lastBook: Statement<RecordRow, Within>;
+  private readonly lastWhole: Statement<RecordRow, Within>;
+  private readonly firstBook: Statement<RecordRow, Within>;
+  private readonly firstWhole: Statement<RecordRow, Within>;
+  private readonly later: Statement<{ id: number }, WithTime>;
+  private readonly byId: Statement<RecordRow, [number]>;
+
+  constructor(db: Database, blocks: Blocks, gaps: Gaps) {
+    this.blocks = blocks;
+    this.gaps = gaps;
+    const within = 'WHERE id >= ? AND id <= ? AND instrument = ? AND';
+    const last = 'ORDER BY id DESC LIMIT 1';
+    const first = 'ORDER BY id LIMIT 1';
+    this.lastBy = db.prepare(
+      `${SELECT_RECORD} ${within} kind IN (${KIND.book}, ${KIND.snapshot}) AND ${ORDER_TIME} <= (? << 32) | ? ${last}`,
+    );
+    this.lastBook = db.prepare(`${SELECT_RECORD} ${within} ${IS_BOOK} ${last}`);
+    this.lastWhole = db.prepare(`${SELECT_RECORD} ${within} ${IS_WHOLE} ${last}`);
+    this.firstBook = db.prepare(`${SELECT_RECORD} ${within} ${IS_BOOK} ${first}`);
+    this.firstWhole = db.prepare(`${SELECT_RECORD} ${within} ${IS_WHOLE} ${first}`);
+    this.later = db.prepare(
+      `SELECT id FROM record ${within} kind <> ${KIND.instrument} AND ${ORDER_TIME} > (? << 32) | ? LIMIT 1`,
+    );
+    this.byId = db.prepare(`${SELECT_RECORD} WHERE id = ?`);
+  }
+
+  /** Only inside a transaction, so that its look-ups see one state of the journal. */
+  at(symbol: string, instrument: number, scales: Scales, at: TimeWords): PastBook | Fault {
+    const found = this.recordBy(instrument, at);
+    if (found === null) return this.tooEarly(symbol, instrument, at);
+    const lost = this.lostBehind(found, instrument, at);
+    if (lost !== undefined) return missing(symbol, lost);
+    const record = this.ownerOf(found, instrument);
+    if (isIncomplete(record)) {
+      const since = orderTimeOf(record).toString();
+      return fault('book-incomplete', `the book of ${symbol} was known to be incomplete since ${since}`, 'at'); // prettier-ignore
+    }
+    const levels = this.rebuild(found, instrument);
+    if (levels === undefined) {
+      return fault('internal', `the books before record ${seqOf(record.id)} do not read`);
+    }
+    if (!(levels instanceof TenLevels)) {
+      const isTooOld = levels.reason === 'retention';
+      return isTooOld ? this.tooEarly(symbol, instrument, at) : missing(symbol, levels);
+    }
+    return {
+      seq: seqOf(record.id),
+      eventTime: { hi: record.event_hi, lo: record.event_lo },
+      receiveTime: { hi: record.receive_hi, lo: record.receive_lo },
+      bids: formatLevels(levels.bids, scales),
+      asks: formatLevels(levels.asks, scales),
+    };
+  }
+
+  /**
+   * The book behind the newest record of it up to a place, as a message that stands for itself; what is
+   * missing by which it is not known; null where there is none. Only inside a transaction, as `at`.
+   */
+  upTo(seq: number, symbol: string, instrument: number): Book | MissingPlaces | null {
+    for (const { first, last } of this.blocks.upTo(idOf(seq), instrument, ALWAYS, 'book')) {
+      const row = this.lastBook.get(first, last, instrument);
+      if (row === null) continue;
+      const book = rowToEvent(row, symbol);
+      if (book?.type !== 'book') return null;
+      const alone = { ...book, prevSeq: 0 };
+      if (isIncomplete(row)) return alone;
+      const levels = this.rebuild(row, instrument);
+      if (!(levels instanceof TenLevels)) return levels ?? null;
+      const { bids, asks } = levels;
+      return { ...alone, form: 'snapshot', bids, asks, crc: bookChecksum(bids, asks) };
+    }
+    return null;
+  }
+
+  /** The place that the first book record behind a place names as the one before it; null without one. */
+  before(seq: number, instrument: number): number | null {
+    return this.bookBehind(idOf(seq), instrument)?.prev_seq ?? null;
+  }
+
+  private recordBy(instrument: number, at: TimeWords): RecordRow | null {
+    const times = { first: ALWAYS.first, last: at };
+    for (const { first, last } of this.blocks.upTo(ID_MAX, instrument, times, 'book')) {
+      const row = this.lastBy.get(first, last, instrument, at.hi, at.lo);
+      if (row !== null) return row;
+    }
+    return null;
+  }
+
+  /** What is missing, by which the record may not be the newest at the moment. */
+  private lostBehind(
+    record: RecordRow,
+    instrument: number,
+    at: TimeWords,
+  ): MissingPlaces | undefined {
+    const seq = seqOf(record.id);
+    const gaps = this.gaps.from(seq + 1);
+    if (gaps.length === 0) return undefined;
+    const next = this.bookBehind(record.id, instrument);
+    const crossed = gaps.filter((gap) => next === null || idOf(gap.from) < next.id);
+    const gap = next === null ? crossed.find((g) => !isContinued(g)) : crossed[0];
+    if (gap === undefined) return undefined;
+    if (next !== null && isNextTo(next, record)) return undefined;
+    return this.isPast(at, record.id + 1, idOf(gap.from) - 1, instrument) ? undefined : gap;
+  }
+
+  private bookBehind(id: number, instrument: number): RecordRow | null {
+    for (const { first, last } of this.blocks.from(id + 1, instrument, ALWAYS, 'book')) {
+      const row = this.firstBook.get(first, last, instrument);
+      if (row !== null) return row;
+    }
+    return null;
+  }
+
+  /** Whether between two ids the instrument has a record that is later than the moment. */
+  private isPast(at: TimeWords, from: number, upTo: number, instrument: number): boolean {
+    const times = { first: at, last: TIME_MAX };
+    for (const { first, last } of this.blocks.from(from, instrument, times, 'anything')) {
+      if (first > upTo) return false;
+      const row = this.later.get(first, Math.min(last, upTo), instrument, at.hi, at.lo);
+      if (row !== null) return true;
+    }
+    return false;
+  }
+
+  /** The book record that a snapshot is the state of: the one before it, unless that one is missing. */
+  private ownerOf(record: RecordRow, instrument: number): RecordRow {
+    if (record.kind !== KIND.snapshot) return record;
+    const { id } = record;
+    for (const { first, last } of this.blocks.upTo(id - 1, instrument, ALWAYS, 'book')) {
+      const book = this.lastBook.get(first, last, instrument);
+      if (book === null) continue;
+      const isBetween = this.gaps.from(seqOf(book.id) + 1).some((gap) => idOf(gap.to) < id);
+      return isBetween ? record : book;
+    }
+    return record;
+  }
+
+  /** Also of an instrument whose first records are deleted: what it has begins with a whole book. */
+  private tooEarly(symbol: string, instrument: number, at: TimeWords): Fault {
+    for (const { first, last } of this.blocks.from(0, instrument, ALWAYS, 'book')) {
+      const row = this.firstWhole.get(first, last, instrument);
+      if (row === null) continue;
+      // The books of that time may be in a block that does not read.
+      const lost = this.gaps.from(1).find((gap) => gap.reason === DAMAGED && idOf(gap.from) < row.id); // prettier-ignore
+      if (lost !== undefined) return missing(symbol, lost);
+      const asked = new Nanos(at.hi, at.lo).toString();
+      const since = orderTimeOf(row);
+      return fault(
+        'before-first-record',
+        `at is ${asked}; books of ${symbol} exist since ${since.toString()} (${since.toISOString()})`,
+        'at',
+      );
+    }
+    const lost = this.gaps.from(1).at(-1);
+    const but = lost === undefined ? '' : `; ${describeGap(lost)}`;
+    return fault('no-data', `no book of ${symbol} is known yet${but}`, 'at');
+  }
+
+  /** The levels behind a record; what is missing of the records that they need; undefined: unsound. */
+  private rebuild(record: RecordRow, instrument: number): TenLevels | MissingPlaces | undefined {
+    const base = this.wholeAt(record.id, instrument);
+    const changes: number[] = [];
+    for (let row = record; row.id !== base?.id;) {
+      if (row.kind !== KIND.book || row.side !== DELTA) return undefined;
+      changes.push(row.id);
+      // A snapshot is of the book record before it, whether that one is there or not.
+      if (base?.kind === KIND.snapshot && idOf(row.prev_seq) < base.id) break;
+      const before = this.record(row.prev_seq);
+      if (before === null) return this.gaps.at(row.prev_seq);
+      if (before.instrument !== instrument) return undefined;
+      row = before;
+    }
+    const whole = base === null || isIncomplete(base) ? undefined : levelsOf(base);
+    if (whole === undefined) return undefined;
+    const levels = new TenLevels();
+    levels.replace(whole.bids, whole.asks);
+    for (let i = changes.length - 1; i >= 0; i--) {
+      const change = levelsOf(this.byId.get(changes[i]!)!);
+      if (change === undefined) return undefined;
+      levels.apply(change.bids, change.asks);
+    }
+    return levels;
+  }
+
+  /** The record at a place, if it is there and proven. */
+  private record(seq: number): RecordRow | null {
+    return this.blocks.proofs.covers(idOf(seq)) ? this.byId.get(idOf(seq)) : null;
+  }
+
+  private wholeAt(id: number, instrument: number): RecordRow | null {
+    for (const { first, last } of this.blocks.upTo(id, instrument, ALWAYS, 'book')) {
+      const row = this.lastWhole.get(first, last, instrument);
+      if (row !== null) return row;
+    }
+    return null;
+  }
+}
+
+/** Whether a book record follows another directly, or a snapshot. */
+function isNextTo(next: RecordRow, { id, kind }: RecordRow): boolean {
+  const seq = seqOf(id);
+  return kind === KIND.snapshot ? next.prev_seq <= seq : next.prev_seq === seq;
+}
+
+function isIncomplete({ kind, side }: RecordRow): boolean {
+  return kind === KIND.book && BOOK_FORMS[side ?? -1] === 'incomplete';
+}
+
+function levelsOf({ levels }: RecordRow): { bids: number[]; asks: number[] } | undefined {
+  return levels === null ? undefined : decodeLevels(levels);
+}
+
+function missing(symbol: string, gap: MissingPlaces): Fault {
+  const message = `the book of ${symbol} at that moment is not known: ${describeGap(gap)}`;
+  return fault('records-missing', message, 'at');
+}

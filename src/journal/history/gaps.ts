@@ -1,0 +1,155 @@
+/**
+ * Gaps: places that are not in the journal, as it declares them.
+ *
+ * Whether a gap concerns a range of time is told by the records of the instrument on both sides of it:
+ * what is missing lies between their times, as far as its source's clock did not step back in between.
+ * Besides what is noted there may be an open one: what a failing disk has not taken yet; and the blocks
+ * that were found not to be sound (`Proofs`), so gaps are asked for behind the reads that they are about.
+ */
+
+import type { Database, Statement } from 'bun:sqlite';
+
+import type { MessageOf } from '../../../protocol/messages';
+import { Nanos } from '../../../protocol/time';
+import { ALWAYS, type Blocks, type Times } from './blocks';
+import type { MissingPlaces, TimeWords } from './messages';
+import { DAMAGED } from '../proofs';
+import { idOf, KIND, ORDER_TIME, seqOf, SLOT } from '../schema';
+
+/** What a reader is told as the reason. @see DAMAGED for the one that is not noted */
+export type ToldReason = MessageOf<'gap'>['reason'];
+
+/** @param reason as it is noted: a `GapReason` */
+export function toldReason(reason: string): ToldReason {
+  if (reason === 'damage' || reason === DAMAGED) return 'damaged';
+  return reason === 'retention' ? 'retention' : 'not-journaled';
+}
+
+/** Whether the market went on behind it from its state before it. */
+export function isContinued({ reason }: MissingPlaces): boolean {
+  return reason === 'crash' || reason === 'damage';
+}
+
+/** What was pushed and not committed: whoever resumes passes over it, which is declared. */
+export function isCrash({ reason }: MissingPlaces): boolean {
+  return reason === 'crash';
+}
+
+interface GapRow {
+  id: number;
+  ref: number;
+  text: string;
+}
+
+interface TimeRow {
+  hi: number;
+  lo: number;
+}
+
+export class Gaps {
+  private readonly blocks: Blocks;
+  private readonly noted: Statement<GapRow, [number]>;
+  private readonly newest: Statement<{ id: number | null }, []>;
+  private readonly before: Statement<TimeRow, [number, number, number]>;
+  private readonly behind: Statement<TimeRow, [number, number, number]>;
+  private open: MissingPlaces | null = null;
+
+  constructor(db: Database, blocks: Blocks) {
+    this.blocks = blocks;
+    this.noted = db.prepare(
+      `SELECT r.id, r.ref, r.text FROM note n JOIN record r ON r.id = n.id
+         WHERE n.kind = ${KIND.gap} AND n.id >= ? ORDER BY n.id`,
+    );
+    this.newest = db.prepare('SELECT max(id) AS id FROM record');
+    // A snapshot has the times of a book event that may lie on the other side of the gap.
+    const time = `SELECT ${ORDER_TIME} >> 32 AS hi, ${ORDER_TIME} & 4294967295 AS lo FROM record
+      WHERE id >= ? AND id <= ? AND instrument = ? AND kind NOT IN (${KIND.instrument}, ${KIND.snapshot}) ORDER BY id`;
+    this.before = db.prepare(`${time} DESC LIMIT 1`);
+    this.behind = db.prepare(`${time} LIMIT 1`);
+  }
+
+  /** @param open what the disk had not taken when the question was put; by now it may have */
+  begin(open: MissingPlaces | null): void {
+    this.open = open;
+    this.blocks.proofs.begin();
+    if (open === null) return;
+    const from = Math.max(open.from, seqOf(this.newest.get()?.id ?? -1) + 1);
+    this.open = from > open.to ? null : { ...open, from };
+  }
+
+  /** The newest place that is on record. */
+  newestSeq(): number {
+    return seqOf(this.newest.get()?.id ?? 0);
+  }
+
+  /** All that end at a place or above it, in order. */
+  from(seq: number): MissingPlaces[] {
+    const gaps = this.noted
+      .all(idOf(seq, SLOT.gap))
+      .map(({ id, ref, text }): MissingPlaces => ({ from: ref, to: seqOf(id), reason: text }));
+    if (this.open !== null && this.open.to >= seq) gaps.push(this.open);
+    const damaged = this.blocks.proofs.damaged();
+    if (damaged.length === 0) return gaps;
+    const found = damaged.flatMap((places) => without(places, gaps)).filter(({ to }) => to >= seq);
+    return gaps.concat(found).sort((a, b) => a.from - b.from);
+  }
+
+  /** The one that a place lies in. */
+  at(seq: number): MissingPlaces | undefined {
+    return this.from(seq).find((gap) => gap.from <= seq);
+  }
+
+  /** Those between two places, both inclusive, that may hold records of an instrument in a range of time. */
+  within(first: number, last: number, of: number, times: Times): MissingPlaces[] {
+    return this.from(first).filter((gap) => gap.from <= last && this.concerns(gap, of, times));
+  }
+
+  private concerns({ from, to }: MissingPlaces, of: number, times: Times): boolean {
+    if (times.last !== ALWAYS.last) {
+      const before = this.timeBefore(idOf(from), of);
+      if (before !== null && compare(before, times.last) > 0) return false;
+    }
+    if (times.first === ALWAYS.first) return true;
+    const behind = this.timeBehind(idOf(to), of);
+    return behind === null || compare(behind, times.first) >= 0;
+  }
+
+  private timeBefore(id: number, of: number): TimeWords | null {
+    for (const { first, last } of this.blocks.upTo(id - 1, of, ALWAYS, 'anything')) {
+      const row = this.before.get(first, last, of);
+      if (row !== null) return row;
+    }
+    return null;
+  }
+
+  private timeBehind(id: number, of: number): TimeWords | null {
+    for (const { first, last } of this.blocks.from(id + 1, of, ALWAYS, 'anything')) {
+      const row = this.behind.get(first, last, of);
+      if (row !== null) return row;
+    }
+    return null;
+  }
+}
+
+/** What of these places is in none of the gaps, which are in order. */
+export function without(places: MissingPlaces, gaps: readonly MissingPlaces[]): MissingPlaces[] {
+  const left: MissingPlaces[] = [];
+  let { from } = places;
+  for (const gap of gaps) {
+    if (gap.to < from) continue;
+    if (gap.from > places.to) break;
+    if (gap.from > from) left.push({ ...places, from, to: gap.from - 1 });
+    from = gap.to + 1;
+  }
+  if (from <= places.to) left.push({ ...places, from });
+  return left;
+}
+
+function compare(a: TimeWords, b: TimeWords): number {
+  return new Nanos(a.hi, a.lo).compare(new Nanos(b.hi, b.lo));
+}
+
+/** As it stands in a message. */
+export function describeGap({ from, to, reason }: MissingPlaces): string {
+  return from === to ? `record ${from} is missing (${reason})` : `records ${from} to ${to} are missing (${reason})`; // prettier-ignore
+}

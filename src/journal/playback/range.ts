@@ -1,0 +1,129 @@
+/**
+ * Play range: which places a play goes over, and which records of them are of its topics.
+ *
+ * A time names a place: the first record of the topics whose order time is not before it, or the last
+ * for which it is not behind it. So a play is a run of places without a hole, in which chains hold, even where the times of
+ * a source step back.
+ */
+
+import type { Database } from 'bun:sqlite';
+
+import { parseTopic, type Channel } from '../../../protocol/topics';
+import { ALWAYS, type Blocks } from '../history/blocks';
+import type { TimeWords } from '../history/messages';
+import { KIND, ORDER_TIME, seqOf } from '../schema';
+
+/** Channels that the journal holds as they were pushed. */
+type PlayedChannel = Exclude<Channel, 'bar' | 'stats'>;
+
+/** Of a set so small SQLite looks at the instrument of a record, else whoever reads it. */
+const FEW = 32;
+
+export class PlayTopics {
+  readonly kinds: readonly number[];
+  /** Ids of the instruments of which some topic is named, in the order of their naming. */
+  readonly named: ReadonlySet<number>;
+  readonly hasAll: boolean;
+  /** By kind: ids of instruments, or all. */
+  private readonly wanted = new Map<number, Set<number> | 'all'>();
+
+  /** @param idOf of a symbol; undefined when the journal has nothing of it yet */
+  constructor(topics: readonly string[], idOf: (symbol: string) => number | undefined) {
+    const named = new Set<number>();
+    for (const name of topics) {
+      const { channel, symbol } = parseTopic(name)!;
+      const kind = KIND[channel as PlayedChannel];
+      const known = this.wanted.get(kind);
+      if (symbol === '*' || channel === 'status') this.wanted.set(kind, 'all');
+      else {
+        const id = idOf(symbol);
+        if (id === undefined) continue;
+        named.add(id);
+        if (known === undefined) this.wanted.set(kind, new Set([id]));
+        else if (known !== 'all') known.add(id);
+      }
+    }
+    this.named = named;
+    this.kinds = [...this.wanted.keys()];
+    this.hasAll = [...this.wanted.values()].includes('all');
+  }
+
+  isWanted(kind: number, instrument: number): boolean {
+    const ids = this.wanted.get(kind);
+    return ids === 'all' || (ids?.has(instrument) ?? false);
+  }
+
+  /** Whether it is worth while to look for each of its instruments. */
+  get isFew(): boolean {
+    return !this.hasAll && this.named.size <= FEW;
+  }
+
+  /** Of a `WHERE` over records: what rules out most that is not wanted. */
+  get condition(): string {
+    return this.isFew ? `instrument IN (${[...this.named].join()})` : 'true';
+  }
+
+  /** Ids of the instruments that may be in the play. */
+  instruments(all: () => number[]): readonly number[] {
+    return this.hasAll ? all() : [...this.named];
+  }
+}
+
+/** Where times stand in the order of places. */
+export class PlayTimes {
+  private readonly db: Database;
+  private readonly blocks: Blocks;
+
+  constructor(db: Database, blocks: Blocks) {
+    this.db = db;
+    this.blocks = blocks;
+  }
+
+  /** Place of the first record that is not before a time; null when all are. */
+  first(of: readonly number[], topics: PlayTopics, time: TimeWords): number | null {
+    let found: number | null = null;
+    for (const instrument of of) {
+      const statement = this.statement('>=', 'ASC', topics, instrument);
+      const times = { first: time, last: ALWAYS.last };
+      for (const { first, last } of this.blocks.from(0, instrument, times, 'anything')) {
+        if (found !== null && first > found) break;
+        const row = statement.get(first, last, instrument, time.hi, time.lo);
+        if (row === null) continue;
+        found = Math.min(found ?? row.id, row.id);
+        break;
+      }
+    }
+    return found === null ? null : seqOf(found);
+  }
+
+  /** Place of the last record that is not behind a time; null when all are. */
+  last(of: readonly number[], topics: PlayTopics, time: TimeWords): number | null {
+    let found: number | null = null;
+    for (const instrument of of) {
+      const statement = this.statement('<=', 'DESC', topics, instrument);
+      const times = { first: ALWAYS.first, last: time };
+      const upTo = Number.MAX_SAFE_INTEGER;
+      for (const { first, last } of this.blocks.upTo(upTo, instrument, times, 'anything')) {
+        if (found !== null && last < found) break;
+        const row = statement.get(first, last, instrument, time.hi, time.lo);
+        if (row === null) continue;
+        found = Math.max(found ?? row.id, row.id);
+        break;
+      }
+    }
+    return found === null ? null : seqOf(found);
+  }
+
+  private statement(
+    comparison: '>=' | '<=',
+    order: 'ASC' | 'DESC',
+    topics: PlayTopics,
+    of: number,
+  ) {
+    const kinds = topics.kinds.filter((kind) => topics.isWanted(kind, of));
+    return this.db.query<{ id: number }, [number, number, number, number, number]>(
+      `SELECT id FROM record WHERE id >= ? AND id <= ? AND instrument = ? AND kind IN (${kinds.join()})
+         AND ${ORDER_TIME} ${comparison} (? << 32) | ? ORDER BY id ${order} LIMIT 1`,
+    );
+  }
+}

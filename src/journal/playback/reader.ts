@@ -1,0 +1,234 @@
+/**
+ * Playback reader: the plays of the journal that are open, over one connection, which only reads.
+ *
+ * A play is opened in one read transaction, so its range, its opening and its gaps are of one state of
+ * the journal; its chunks are of the state as they are read, since what stands behind a place does not
+ * change but by leaving. Bounded: by who opens plays, which are few (`limits.playbacksMax`).
+ */
+
+import type { Database } from 'bun:sqlite';
+
+import { fault, type Fault } from '../../../protocol/codes';
+import type { Book, Instrument, Message } from '../../../protocol/messages';
+import { Blocks } from '../history/blocks';
+import { PastBooks } from '../history/book';
+import { Gaps, isCrash } from '../history/gaps';
+import type { MissingPlaces } from '../history/messages';
+import { PlayGaps } from './gaps';
+import { PlayTimes, PlayTopics } from './range';
+import type { PlayChunk, PlayOpen, PlayOpened, PlayQuestion } from './messages';
+import { Playing, type PlayInstruments } from './playing';
+import { DAMAGED, type ProofOptions } from '../proofs';
+import { connectToRead } from '../read-connection';
+import { parseDefinition } from '../records';
+import { KIND } from '../schema';
+
+interface Known {
+  readonly id: number;
+  readonly symbol: string;
+  readonly definition: Instrument | undefined;
+}
+
+/** Instruments by id and by symbol. Scales never change, so what was read holds. */
+class KnownInstruments implements PlayInstruments {
+  private readonly db: Database;
+  private readonly byId = new Map<number, Known>();
+  private readonly bySymbol = new Map<string, Known>();
+
+  constructor(db: Database) {
+    this.db = db;
+  }
+
+  symbol(id: number): string {
+    return this.get(id).symbol;
+  }
+
+  definition(symbol: string): Instrument | undefined {
+    return this.find(symbol)?.definition;
+  }
+
+  find(symbol: string): Known | undefined {
+    return this.bySymbol.get(symbol) ?? this.read('symbol', symbol);
+  }
+
+  /** @throws Error when the journal does not define it */
+  get(id: number): Known {
+    const known = this.byId.get(id) ?? this.read('id', id);
+    if (known === undefined) throw new Error(`instrument ${id} is not defined`);
+    return known;
+  }
+
+  all(): number[] {
+    return this.db.query<{ id: number }, []>('SELECT id FROM instrument ORDER BY id').all().map(({ id }) => id); // prettier-ignore
+  }
+
+  private read(column: 'id' | 'symbol', value: number | string): Known | undefined {
+    const row = this.db
+      .query<{ id: number; symbol: string; definition: string }, [number | string]>(
+        `SELECT id, symbol, definition FROM instrument WHERE ${column} = ?`,
+      )
+      .get(value);
+    if (row === null) return undefined;
+    const { id, symbol } = row;
+    const known = { id, symbol, definition: parseDefinition(row.definition) };
+    this.byId.set(id, known);
+    this.bySymbol.set(symbol, known);
+    return known;
+  }
+}
+
+interface OpenPlay {
+  readonly playing: Playing;
+  /** A reader goes on from what it holds: a gap is of no use to it. */
+  readonly isWhole: boolean;
+}
+
+export class PlaybackReader {
+  private readonly db: Database;
+  private readonly blocks: Blocks;
+  private readonly gaps: Gaps;
+  private readonly books: PastBooks;
+  private readonly times: PlayTimes;
+  private readonly instruments: KnownInstruments;
+  private readonly plays = new Map<number, OpenPlay>();
+
+  /** @throws Error when SQLite does not read the file */
+  constructor(path: string, proofs: ProofOptions = {}) {
+    this.db = connectToRead(path);
+    this.blocks = new Blocks(this.db, proofs);
+    this.gaps = new Gaps(this.db, this.blocks);
+    this.books = new PastBooks(this.db, this.blocks, this.gaps);
+    this.times = new PlayTimes(this.db, this.blocks);
+    this.instruments = new KnownInstruments(this.db);
+  }
+
+  /**
+   * @param open what a failing disk had not taken when it was asked
+   * @throws Error when the journal does not read
+   */
+  answer(
+    question: PlayQuestion,
+    open: MissingPlaces | null = null,
+  ): PlayOpened | PlayChunk | Fault | null {
+    switch (question.kind) {
+      case 'play-open':
+        return this.open(question, open);
+      case 'play-next':
+        return this.next(question.play, open);
+      case 'play-close':
+        this.plays.delete(question.play);
+        return null;
+    }
+  }
+
+  close(): void {
+    this.db.close();
+  }
+
+  private next(play: number, missing: MissingPlaces | null): PlayChunk | Fault {
+    const open = this.plays.get(play);
+    // The thread that had it has ended, and this one was started since.
+    if (open === undefined) return fault('history-failed', `play ${play} is not open`);
+    this.plays.delete(play);
+    this.db.run('BEGIN');
+    try {
+      this.gaps.begin(missing);
+      const { playing, isWhole } = open;
+      if (playing.renewGaps() && isWhole) return gone();
+      const chunk = playing.chunk();
+      if (playing.isBroken && isWhole) return gone();
+      if (!chunk.isLast) this.plays.set(play, open);
+      return chunk;
+    } finally {
+      this.db.run('COMMIT');
+    }
+  }
+
+  private open(q: PlayOpen, open: MissingPlaces | null): PlayOpened {
+    this.db.run('BEGIN');
+    try {
+      this.gaps.begin(open);
+      const topics = new PlayTopics(q.topics, (symbol) => this.instruments.find(symbol)?.id);
+      const { fromSeq, toSeq } = this.range(q, topics, open);
+      const books = new Map<number, number>();
+      const voidBy = new Map<number, string>();
+      const opening = q.hasOpening ? this.opening(topics, fromSeq, books, voidBy) : [];
+      const { isText, speed } = q;
+      const gaps = this.gapsSince(Math.min(fromSeq, ...books.values()), fromSeq, toSeq);
+      const instruments = topics.instruments(() => this.instruments.all());
+      const plan = { topics, instruments, fromSeq, toSeq, gaps: new PlayGaps(gaps), opening: q.goesOn === true ? [] : opening, books, voidBy, holdsBooks: !q.hasOpening, bookUpTo: this.bookUpTo, bookBefore: this.bookBefore, missing: this.missing, isText, speed }; // prettier-ignore
+      const playing = new Playing(this.db, this.blocks, plan, this.instruments);
+      this.plays.set(q.play, { playing, isWhole: !q.hasOpening });
+      return { fromSeq, toSeq, gaps: gaps.filter(({ to }) => to >= fromSeq) };
+    } finally {
+      this.db.run('COMMIT');
+    }
+  }
+
+  private readonly bookUpTo = (seq: number, instrument: number): Book | null => {
+    const book = this.books.upTo(seq, this.instruments.symbol(instrument), instrument);
+    return book !== null && 'type' in book ? book : null;
+  };
+
+  private readonly bookBefore = (seq: number, instrument: number): number | null =>
+    this.books.before(seq, instrument);
+
+  private readonly missing = (seq: number): readonly MissingPlaces[] => this.gaps.from(seq);
+
+  /** What is not in the journal yet, and not declared missing, is for another play. */
+  private range(
+    q: PlayOpen,
+    topics: PlayTopics,
+    open: MissingPlaces | null,
+  ): { fromSeq: number; toSeq: number } {
+    const of = q.from === null && q.to === null ? [] : topics.instruments(() => this.instruments.all()); // prettier-ignore
+    const first = q.from === null ? 0 : this.times.first(of, topics, q.from);
+    const last = q.to === null ? q.toSeq : this.times.last(of, topics, q.to);
+    const newest = Math.max(this.gaps.newestSeq(), open?.to ?? 0);
+    const toSeq = Math.min(q.toSeq, last ?? 0, newest);
+    return { fromSeq: Math.max(1, q.fromSeq, first ?? toSeq + 1), toSeq };
+  }
+
+  /** Besides those of the play, those by which a book of the opening may not be the newest. */
+  private gapsSince(seq: number, fromSeq: number, toSeq: number): MissingPlaces[] {
+    const gaps = this.gaps.from(seq).filter((gap) => gap.from <= toSeq);
+    return gaps.filter((gap) => gap.to >= fromSeq || !isCrash(gap));
+  }
+
+  /** The definitions, and the books as they stood before the first place. */
+  private opening(
+    topics: PlayTopics,
+    fromSeq: number,
+    books: Map<number, number>,
+    voidBy: Map<number, string>,
+  ): Message[] {
+    const messages: Message[] = [];
+    for (const id of topics.instruments(() => this.instruments.all())) {
+      const { symbol, definition } = this.instruments.get(id);
+      if (definition === undefined) continue;
+      messages.push(definition);
+      if (!topics.isWanted(KIND.book, id)) continue;
+      const book = this.books.upTo(fromSeq - 1, symbol, id);
+      if (book === null || !('type' in book)) {
+        voidBy.set(id, this.whyVoid(id, fromSeq, book));
+        continue;
+      }
+      books.set(id, book.seq);
+      messages.push(book);
+    }
+    return messages;
+  }
+
+  /** The gap that took the newest changes of a book; else the one that its levels hang on, or the newest. */
+  private whyVoid(instrument: number, fromSeq: number, lost: MissingPlaces | null): string {
+    const before = this.books.before(fromSeq - 1, instrument) ?? 0;
+    const took = before > 0 && before < fromSeq ? this.gaps.at(before) : undefined;
+    const newest = (): MissingPlaces | undefined =>
+      this.gaps.from(1).findLast((gap) => gap.from < fromSeq);
+    return (took ?? lost ?? newest())?.reason ?? DAMAGED;
+  }
+}
+
+function gone(): Fault {
+  return fault('records-missing', 'records went, or were found damaged, while they were played');
+}

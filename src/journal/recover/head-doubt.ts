@@ -1,0 +1,51 @@
+/**
+ * Head doubt: whether the head beside a journal can be of its time. What was shown behind the end of the
+ * journal is known by the head alone. Without it, or with an older one, as behind a restore, nothing tells
+ * that something is missing; so that is said.
+ */
+
+import type { HeadPosition } from '../write/head';
+import type { JournalWarning } from '../journal';
+import type { EpochRow } from '../notes';
+
+/** What the records say. */
+export interface JournalEnd {
+  readonly seq: number;
+  /** Oldest first. */
+  readonly epochs: readonly EpochRow[];
+}
+
+const MEANING =
+  'what was acknowledged or sent to readers behind the end of the journal cannot be known to be missing, and is declared nowhere; a reader whose position is above the end is told to forget what it holds';
+const HINT =
+  'Behind a restore, leave the newest head in place, or that of the backup, and have the sources send again what they sent since: see src/journal/BACKUP.md. Behind a loss of power there may be nothing to do.';
+
+/**
+ * @param isAheadAlways the numbering was shown before it was committed (`async`): otherwise a crash may
+ *   leave the head a little behind the journal, and nothing is missing then
+ */
+export function headDoubt(
+  head: HeadPosition | undefined,
+  { seq, epochs }: JournalEnd,
+  isAheadAlways: boolean,
+): JournalWarning | undefined {
+  const newest = epochs.at(-1);
+  if (newest === undefined && seq === 0) return undefined; // nothing was ever shown
+  const end = `the journal ends at ${seq} of epoch ${newest?.epoch ?? 0}`;
+  if (head === undefined) {
+    return {
+      code: 'head-missing',
+      message: `${end}, and no file "head" that reads is beside it: ${MEANING}`,
+      hint: HINT,
+    };
+  }
+  const isOfNewest = head.epoch === newest?.epoch;
+  const isOfPast = !isOfNewest && epochs.some(({ epoch }) => epoch === head.epoch);
+  const isBehind = head.seq < seq && (!isOfNewest || newest.clean === 1 || isAheadAlways);
+  if (!isOfPast && !isBehind) return undefined;
+  return {
+    code: 'head-older',
+    message: `${end}, and the file "head" beside it is older (${head.seq} of epoch ${head.epoch}): ${MEANING}`,
+    hint: HINT,
+  };
+}

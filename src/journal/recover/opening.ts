@@ -1,0 +1,305 @@
+/**
+ * Opening: from a data directory to a journal that is written, and to what it holds of the time before.
+ *
+ * What SQLite or a checksum finds damaged is set aside under a new name, never deleted; what is good
+ * goes on in a new file (`salvage.ts`). Places that are missing at the end are noted as a gap.
+ */
+
+import { Database } from 'bun:sqlite';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import type { BatchEvent } from '../../../protocol/records';
+import type { Clock } from '../../base/clock';
+import { freshNumber, secretBytes, type Secrets } from '../../base/secrets';
+import { StartFault } from '../../base/start-fault';
+import { causeOf, unwritable } from '../write/causes';
+import type { Slices } from '../write/checkpoints';
+import { checkedRows, JournalDamage } from '../checked-rows';
+import { lockDirectory, type DirectoryLock } from './directory';
+import { cutOff } from '../write/cut';
+import { readHead, type HeadPosition } from '../write/head';
+import { headDoubt } from './head-doubt';
+import type {
+  Durability,
+  GapNote,
+  GapReason,
+  JournalWarning,
+  Recovered,
+  TailGap,
+} from '../journal';
+import { newestCheckpoints, readEpochs, readGaps, readPastEpochs } from '../notes';
+import { checkForeign, countTables, JOURNAL_FILE, needsUpgrade } from './reading';
+import { rowToEvent } from '../records';
+import { newestState } from './saved-state';
+import { createTables, finishSalvage, salvage } from './salvage';
+import { idOf, KIND, seqOf, SLOT, SLOTS } from '../schema';
+import type { JournalOptions } from '../journal-parts';
+import { SqliteJournal } from '../write/sqlite-journal';
+import { clearSuspicion, suspicion } from '../write/suspicion';
+import { upgrade } from './upgrade';
+import { renewViews } from '../views';
+import { InlineWriter, type CreateWriter } from '../write/writer';
+
+export interface OpenedJournal {
+  readonly journal: SqliteJournal;
+  readonly recovered: Recovered;
+}
+
+export interface OpeningOptions {
+  /** Who writes; by default the thread of the caller. */
+  readonly createWriter?: CreateWriter | undefined;
+  /** What a reader of the tail found damaged: what stands behind its good part is set aside. */
+  readonly damage?: JournalDamage | undefined;
+  /** What was damaged, and what was done about it. */
+  readonly onDamage?: ((message: string) => void) | undefined;
+  /** Rows taken over so far of a damaged journal. */
+  readonly onSalvage?: ((rows: number) => void) | undefined;
+  /** How checkpoints share the loop; by default they do not. */
+  readonly slices?: Slices | undefined;
+  /** What the number of the epoch is drawn from; the system's generator by default. */
+  readonly secrets?: Secrets | undefined;
+}
+
+export function openJournal(
+  options: JournalOptions,
+  clock: Clock,
+  opening: OpeningOptions = {},
+): OpenedJournal | StartFault {
+  const lock = lockDirectory(options.directory);
+  if (lock instanceof StartFault) return lock;
+  try {
+    const opened = openLocked(options, clock, opening, lock);
+    if (opened instanceof StartFault) lock.release();
+    return opened;
+  } catch (e) {
+    lock.release();
+    const path = join(options.directory, JOURNAL_FILE);
+    const cause = causeOf(e, options.directory);
+    const isDisk = cause !== 'other' && cause !== 'foreign-write';
+    if (isDisk && !statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+      return unwritable(options.directory, e);
+    }
+    return new StartFault(
+      'journal-damaged',
+      `${path} cannot be read: ${(e as Error).message}`,
+      'Move the file away to start with an empty journal; it is not changed by this.',
+    );
+  }
+}
+
+function openLocked(
+  options: JournalOptions,
+  clock: Clock,
+  opening: OpeningOptions,
+  lock: DirectoryLock,
+): OpenedJournal | StartFault {
+  const { directory } = options;
+  const path = join(directory, JOURNAL_FILE);
+  const head = readHead(directory);
+  finishSalvage(directory);
+  const isNew = !existsSync(path);
+  const held = lock.hold(path);
+  if (held !== undefined) return held;
+  if (isNew) clearSuspicion(directory);
+  let { damage } = opening;
+  if (!isNew && damage === undefined) {
+    const found = inspect(path, head);
+    if (found instanceof StartFault) return found;
+    damage = found;
+  }
+  if (damage !== undefined) {
+    const aside = salvage(directory, damage.goodSeq, head?.seq, clock.now(), opening.onSalvage);
+    clearSuspicion(directory);
+    const heldNew = lock.hold(path);
+    if (heldNew !== undefined) return heldNew;
+    opening.onDamage?.(`${path} is damaged: ${damage.message}; it is ${aside} now, and what is good of it goes on`); // prettier-ignore
+  }
+  const lossReason = isNew ? 'missing' : damage === undefined ? 'crash' : 'damage';
+  const db = new Database(path, { create: true });
+  try {
+    prepareDatabase(db, options.durability);
+    return recover(db, lock, options, clock, opening, head, lossReason);
+  } catch (e) {
+    db.close();
+    throw e;
+  }
+}
+
+/** Why the file is not ours to open, or is to be salvaged; undefined when neither. */
+function inspect(
+  path: string,
+  head: HeadPosition | undefined,
+): StartFault | JournalDamage | undefined {
+  try {
+    if (needsUpgrade(path)) upgrade(path);
+    const foreign = checkForeign(path);
+    if (foreign !== undefined) return foreign;
+    const db = new Database(path, { readonly: true });
+    try {
+      if (countTables(db) === 0) return undefined; // made, and never written
+      // What every start reads, and the first and last of each table (one at a time, or all is read).
+      readEpochs(db);
+      newestCheckpoints(db).next();
+      for (const end of ['min', 'max']) {
+        db.query(`SELECT ${end}(id) FROM record`).get();
+        db.query(`SELECT ${end}(last_id) FROM block`).get();
+      }
+      db.query('SELECT id, symbol FROM instrument').all();
+      const blocks = db.query('SELECT max(last_id) AS id FROM block').get() as {
+        id: number | null;
+      };
+      // What is in no block yet, which whoever goes on writing reads.
+      for (const rows of checkedRows(db, blocks.id ?? -1)) void rows;
+      const why = suspicion(dirname(path));
+      if (why !== undefined) throw new JournalDamage(Number.MAX_SAFE_INTEGER, why);
+    } finally {
+      db.close();
+    }
+    return undefined;
+  } catch (e) {
+    if (e instanceof JournalDamage) return e;
+    const { code } = e as { code?: string };
+    // Without the head of a journal beside it, a file that is no database may be anybody's.
+    const isOurs =
+      code === 'SQLITE_NOTADB' ? head !== undefined : code?.startsWith('SQLITE_CORRUPT');
+    if (isOurs !== true) throw e;
+    return new JournalDamage(Number.MAX_SAFE_INTEGER, (e as Error).message);
+  }
+}
+
+function prepareDatabase(db: Database, durability: Durability): void {
+  db.run('PRAGMA busy_timeout = 5000');
+  db.run('PRAGMA journal_mode = WAL');
+  db.run(`PRAGMA synchronous = ${synchronousFor(durability)}`);
+  db.run('PRAGMA mmap_size = 1073741824');
+  if (countTables(db) === 0) createTables(db);
+  else renewViews(db);
+}
+
+function synchronousFor(durability: Durability): 'NORMAL' | 'FULL' {
+  return durability === 'fsync' ? 'FULL' : 'NORMAL';
+}
+
+function recover(
+  db: Database,
+  lock: DirectoryLock,
+  options: JournalOptions,
+  clock: Clock,
+  opening: OpeningOptions,
+  before: HeadPosition | undefined,
+  lossReason: GapReason,
+): OpenedJournal {
+  const { secrets = secretBytes } = opening;
+  const { createWriter = (_, own, writerEvents) => new InlineWriter(own, writerEvents) } = opening;
+  const instruments = db.query<{ id: number; symbol: string }, []>('SELECT id, symbol FROM instrument').all(); // prettier-ignore
+  const instrumentIds = new Map(instruments.map(({ id, symbol }) => [symbol, id]));
+  const endOf = (): number => {
+    const newest = db.query<{ id: number | null }, []>('SELECT max(id) AS id FROM record').get();
+    return newest?.id == null ? 0 : seqOf(newest.id);
+  };
+  const lastSeq = Math.max(endOf(), before?.seq ?? 0);
+  const found = newestState(db);
+  const { saved } = found;
+  cutUnknown(db, saved?.from ?? 0, options.directory, clock, opening);
+  const end = endOf();
+  const gaps: GapNote[] = [];
+  if (lastSeq > end) gaps.push({ type: 'gap', from: end + 1, to: lastSeq, reason: lossReason });
+  // Two lives never share one, whatever the clock says, also those of copies of one journal.
+  const past = readEpochs(db);
+  const taken = new Set(past.map((life) => life.epoch)).add(before?.epoch ?? 0);
+  const epoch = freshNumber(secrets, taken);
+  const doubt = headDoubt(before, { seq: end, epochs: past }, options.durability === 'async');
+  const synchronous = synchronousFor(options.durability);
+  const path = join(options.directory, JOURNAL_FILE);
+  const journal = new SqliteJournal(
+    {
+      db,
+      lock,
+      clock,
+      epoch,
+      lastSeq,
+      isEndTaken: past.some((e) => e.clean === 1 && e.first_seq <= lastSeq && e.last_seq === lastSeq), // prettier-ignore
+      gaps,
+      instrumentIds,
+      known: { ...found.known, tailRecords: end - (saved?.from ?? 0) },
+      slices: opening.slices,
+      createWriter: (events) =>
+        createWriter({ path, synchronous, retention: options.retention }, db, events),
+    },
+    options,
+  );
+  // Behind all that is noted at that place but the end of an epoch.
+  const afterId = saved === null ? -1 : idOf(saved.from, SLOT.checkpoint);
+  const tail = readTail(db, afterId, new Map(instruments.map(({ id, symbol }) => [id, symbol])));
+  return {
+    journal,
+    recovered: {
+      epoch,
+      lastSeq,
+      missingTo: gaps.at(-1)?.to ?? null,
+      saved,
+      tail,
+      pastEpochs: readPastEpochs(db, end, gaps[0]),
+      warnings: [...lockWarnings(lock, path), ...(doubt === undefined ? [] : [doubt])],
+    },
+  };
+}
+
+/** What follows a gap that no checkpoint reaches over is no state that is known. */
+function cutUnknown(
+  db: Database,
+  from: number,
+  directory: string,
+  clock: Clock,
+  { onDamage }: OpeningOptions,
+): void {
+  const gap = readGaps(db).find(({ reason, to }) => reason === 'disk' && to > from);
+  if (gap === undefined) return;
+  const aside = cutOff(db, directory, gap.from, clock.now());
+  onDamage?.(
+    `the process ended before a checkpoint told the state behind the gap from ${gap.from} to ${gap.to}; the records behind it are in ${aside} now, and the market goes on from before it`,
+  );
+}
+
+function lockWarnings({ unguarded }: DirectoryLock, path: string): JournalWarning[] {
+  if (unguarded === undefined) return [];
+  const message = `the journal ${path} itself is not locked (${unguarded}); lock.sqlite beside it is all that keeps another Tapedeck from writing it`;
+  const hint = 'Leave lock.sqlite where it is, and start one server on this directory.';
+  return [{ code: 'journal-unlocked', message, hint }];
+}
+
+/** @throws JournalDamage */
+function* readTail(
+  db: Database,
+  afterId: number,
+  symbols: ReadonlyMap<number, string>,
+): Iterable<readonly BatchEvent[] | TailGap> {
+  let gaps: GapNote[] = [];
+  for (const rows of checkedRows(db, afterId)) {
+    let events: BatchEvent[] = [];
+    for (const row of rows) {
+      const { kind } = row;
+      if (kind === KIND.gap) {
+        if (events.length > 0) yield events;
+        events = [];
+        gaps.push({ type: 'gap', from: row.ref ?? 0, to: seqOf(row.id), reason: row.text as GapReason }); // prettier-ignore
+      } else if (kind === KIND.epoch) {
+        if (row.id % SLOTS !== SLOT.opened) continue;
+        for (const gap of gaps) yield { ...gap, isContinued: gap.reason !== 'disk' };
+        gaps = [];
+      } else if (kind !== KIND.checkpoint) {
+        if (gaps.length > 0) {
+          for (const gap of gaps) yield { ...gap, isContinued: false };
+          gaps = [];
+        }
+        const event = rowToEvent(row, symbols.get(row.instrument) ?? '');
+        if (event === undefined) throw new Error(`record ${seqOf(row.id)} does not read`);
+        events.push(event);
+      }
+    }
+    if (events.length > 0) yield events;
+  }
+  // The epoch that begins now is behind them.
+  for (const gap of gaps) yield { ...gap, isContinued: gap.reason !== 'disk' };
+}

@@ -1,0 +1,133 @@
+/**
+ * Saved state: checkpoints read back. A checkpoint of pieces is sound when its mark is, and when all pieces
+ * that it counts are there and have their checksums; otherwise the one before it is taken.
+ * Bounded: one piece at a time.
+ */
+
+import type { Database } from 'bun:sqlite';
+
+import { sumOfPlaces, type KnownPieces, type MarkText } from '../write/checkpoints';
+import type { SavedPiece, SavedState } from '../journal';
+import { newestCheckpoints, readCheckpoints, type CheckpointRow } from '../notes';
+import {
+  PIECE_KIND,
+  pieceCrc,
+  unpackPiece,
+  type PieceKind,
+  type PieceName,
+  type PieceRow,
+} from '../write/piece';
+import { idOf, MARK_SIDE, SLOT } from '../schema';
+
+/** Of each thing the newest piece up to a cycle. */
+const NEWEST_PIECES = `SELECT kind, key, max(cycle) AS cycle, seq, crc, body FROM piece
+  WHERE cycle <= ? GROUP BY kind, key ORDER BY kind, key`;
+
+const KIND_OF = new Map<number, PieceKind>(
+  Object.entries(PIECE_KIND).map(([name, number]) => [number, name as PieceKind]),
+);
+
+/** What a start goes on from. */
+export interface Found {
+  /** Null: there is no checkpoint that is sound. */
+  readonly saved: SavedState | null;
+  readonly known: Omit<KnownPieces, 'tailRecords'>;
+}
+
+const NOTHING: Found = { saved: null, known: { lastId: -1, cycle: 0, pieces: [] } };
+
+/** The newest sound checkpoint. */
+export function newestState(db: Database): Found {
+  for (const row of newestCheckpoints(db)) {
+    const state = readState(row, (mark) => piecesOf(db, mark));
+    if (typeof state !== 'string') return state;
+  }
+  return NOTHING;
+}
+
+/** A checkpoint with the pieces that a mark counts; or, as a string, what is wrong with it. */
+function readState(
+  row: CheckpointRow,
+  piecesOfMark: (mark: MarkText) => Iterable<PieceRow>,
+): Found | string {
+  if (Bun.hash.crc32(row.state) !== row.crc) return 'has not its checksum';
+  const lastId = idOf(row.seq, SLOT.checkpoint);
+  if (row.side !== MARK_SIDE) {
+    const saved: SavedState = { from: row.seq, whole: row.state, rest: '', pieces: () => [] };
+    return { saved, known: { ...NOTHING.known, lastId } };
+  }
+  try {
+    const mark = JSON.parse(row.state) as MarkText;
+    const pieces: (PieceName & { readonly seq: number })[] = [];
+    let places = 0;
+    for (const piece of piecesOfMark(mark)) {
+      if (pieceCrc(piece) !== piece.crc) return 'has a piece that has not its checksum';
+      const { kind, key, seq } = piece;
+      pieces.push({ kind, key, seq });
+      places = sumOfPlaces(places, seq);
+    }
+    if (pieces.length !== mark.pieces || places !== mark.places) return 'has not all its pieces';
+    const saved: SavedState = {
+      from: row.from,
+      whole: null,
+      rest: mark.rest,
+      pieces: () => unpacked(piecesOfMark(mark)),
+    };
+    return { saved, known: { lastId, cycle: mark.cycle, pieces } };
+  } catch (e) {
+    return `does not read: ${(e as Error).message}`;
+  }
+}
+
+/** A checkpoint that was read as it stood, whatever is written meanwhile. */
+export interface ReadCheckpoint {
+  readonly seq: number;
+  /** Or what is wrong with it. */
+  readonly saved: SavedState | string;
+  /** Also those of which it is not known whether they are what was written. */
+  readonly pieces: readonly PieceRow[];
+}
+
+/** All checkpoints up to a place, oldest first. Bounded: twice the state. */
+export function readStates(db: Database, upToSeq: number): ReadCheckpoint[] {
+  const known = new Map<string, PieceRow>();
+  const read = (row: CheckpointRow): ReadCheckpoint => {
+    let pieces: PieceRow[] = [];
+    const found = readState(row, (mark) => {
+      if (pieces.length > 0) return pieces;
+      pieces = Array.from(piecesOf(db, mark), (piece) => {
+        const name = `${piece.kind} ${piece.key} ${piece.cycle}`;
+        if (!known.has(name)) known.set(name, piece);
+        return known.get(name)!;
+      });
+      return pieces;
+    });
+    return { seq: row.seq, saved: typeof found === 'string' ? found : found.saved!, pieces };
+  };
+  return db.transaction(() =>
+    readCheckpoints(db)
+      .filter(({ seq }) => seq <= upToSeq)
+      .map(read),
+  )();
+}
+
+/** The pieces of a checkpoint as they stand, one after the other. */
+function* piecesOf(db: Database, mark: MarkText): Generator<PieceRow> {
+  const select = db.prepare<PieceRow, [number]>(NEWEST_PIECES);
+  try {
+    for (const piece of select.iterate(mark.cycle)) {
+      if (piece.kind !== PIECE_KIND.ended || piece.key >= mark.endedFrom) yield piece;
+    }
+  } finally {
+    select.finalize(); // an open one would hold SQLite's checkpoints back
+  }
+}
+
+function* unpacked(pieces: Iterable<PieceRow>): Generator<SavedPiece> {
+  for (const piece of pieces) yield savedPiece(piece);
+}
+
+/** @throws RangeError when it does not read */
+export function savedPiece({ kind, key, seq, body }: PieceRow): SavedPiece {
+  return { kind: KIND_OF.get(kind)!, key, seq, ...unpackPiece(body) };
+}

@@ -1,0 +1,47 @@
+/** Verify messages: what the verification gives its threads to do, and what they find. */
+
+import type { InstrumentRow } from '../recover/reading';
+
+/** Records to check: those of whole blocks, or those behind the newest block. */
+export interface StretchTask {
+  /** Id of the last record before it; −1: from the beginning. */
+  readonly afterId: number;
+  readonly lastId: number;
+  readonly isSealed: boolean;
+}
+
+export interface Fault {
+  /** Where it is: first and last place that it may be about. */
+  readonly seq: number;
+  readonly lastSeq: number;
+  readonly message: string;
+}
+
+export interface Definition {
+  readonly instrument: number;
+  readonly seq: number;
+  readonly text: string;
+}
+
+export interface StretchFound {
+  readonly events: number;
+  /** The newest of each instrument that is defined there. */
+  readonly definitions: readonly Definition[];
+  /** The first. */
+  readonly fault: Fault | undefined;
+}
+
+/** `structure`: SQLite's own check of the file. */
+export type Task = 'structure' | StretchTask;
+
+export type ToVerifier = { readonly open: VerifierSettings } | { readonly task: Task };
+
+export type FromVerifier =
+  | { readonly task: 'structure'; readonly fault: string | undefined }
+  | { readonly task: StretchTask; readonly found: StretchFound };
+
+/** What a thread is made with. */
+export interface VerifierSettings {
+  readonly path: string;
+  readonly instruments: readonly InstrumentRow[];
+}

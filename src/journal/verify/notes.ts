@@ -1,0 +1,207 @@
+/**
+ * Verify notes: whether what a journal says of itself besides events holds together: the lives of its
+ * numbering, the reasons of its gaps, its checkpoints, and the tables beside that of the records.
+ *
+ * What is noted is in no block. So each has to follow from something else: its two times are one, a
+ * checkpoint has a checksum, a gap stands where places are missing, and its reason fits to what stands
+ * behind it. Bounded: the notes of the journal.
+ */
+
+import type { Database } from 'bun:sqlite';
+
+import { Nanos } from '../../../protocol/time';
+import type { GapReason } from '../journal';
+import type { JournalReading } from '../recover/reading';
+import { parseDefinition, type RecordRow } from '../records';
+import { idOf, KIND, MARK_SIDE, SELECT_RECORD, seqOf, SLOT, SLOTS } from '../schema';
+import type { Definition } from './messages';
+
+const REASONS: ReadonlySet<string> = new Set<GapReason>(['disk', 'crash', 'damage', 'missing', 'retention']); // prettier-ignore
+
+export class Notes {
+  private readonly rows: readonly RecordRow[];
+
+  /** @param upToSeq what is noted behind it is another's to read */
+  constructor(db: Database, upToSeq: number) {
+    this.rows = db
+      .query<RecordRow, [number]>(
+        `${SELECT_RECORD.replace(/\btext\b/, `CASE WHEN kind <> ${KIND.checkpoint} THEN text END AS text`)}
+           WHERE id IN (SELECT id FROM note) AND id <= ? ORDER BY id`,
+      )
+      .all(idOf(upToSeq, SLOTS - 1));
+  }
+
+  /** The first thing that is wrong with them. */
+  fault(reading: JournalReading): string | undefined {
+    for (const row of this.rows) {
+      const wrong = timeFault(row) ?? (row.kind === KIND.gap ? this.gapFault(row) : undefined);
+      if (wrong !== undefined) return wrong;
+    }
+    return this.epochFault(reading) ?? this.checkpointFault();
+  }
+
+  /**
+   * Places at the end of gaps behind which the market went on from the state before them: what a crash
+   * took away, or what was set aside before the next life began, was never shown to it.
+   */
+  continuedGaps(): ReadonlySet<number> {
+    const continued = new Set<number>();
+    for (const [i, row] of this.rows.entries()) {
+      if (row.kind === KIND.gap && this.isContinued(row, i)) continued.add(seqOf(row.id));
+    }
+    return continued;
+  }
+
+  private isContinued(row: RecordRow, i: number): boolean {
+    if (row.text === 'crash' || row.text === 'missing') return true;
+    if (row.text !== 'damage') return false;
+    let seq = seqOf(row.id);
+    for (const next of this.rows.slice(i + 1)) {
+      if (next.kind === KIND.gap && next.ref === seq + 1) seq = seqOf(next.id);
+      else return next.id === idOf(seq, SLOT.opened) && timeOf(next).compare(timeOf(row)) >= 0;
+    }
+    return false;
+  }
+
+  private gapFault(row: RecordRow): string | undefined {
+    const to = seqOf(row.id);
+    const reason = row.text ?? '';
+    const gap = `the gap from ${row.ref} to ${to} (${reason})`;
+    if (!REASONS.has(reason)) return `${gap} has a reason that is none`;
+    if ((reason === 'retention' || reason === 'missing') && row.ref !== 1) return `${gap} does not begin at the first place`; // prettier-ignore
+    const isFollowedBy = (slot: number): boolean =>
+      this.rows.some(({ id }) => id === idOf(to, slot));
+    if ((reason === 'crash' || reason === 'missing') && !isFollowedBy(SLOT.opened)) return `${gap} has no epoch behind it`; // prettier-ignore
+    return undefined;
+  }
+
+  /** Each epoch begins where the one before it ended, and is another one; their numbers have no order. */
+  private epochFault({ seqFirst, seqLast }: JournalReading): string | undefined {
+    const epochs = this.rows.filter(({ kind }) => kind === KIND.epoch);
+    const isWhole = !this.rows.some(({ kind, text }) => kind === KIND.gap && text !== 'crash' && text !== 'disk'); // prettier-ignore
+    if (seqFirst > 0 && epochs.length === 0) return 'no epoch is on record';
+    const begun = new Set<number>();
+    for (const [i, row] of epochs.entries()) {
+      const epoch = row.ref ?? -1;
+      const before = epochs[i - 1];
+      const next = epochs[i + 1];
+      // A life that numbered nothing ends where it began, and its end stands before its beginning.
+      const isEmpty = (opened: RecordRow, closed: RecordRow | undefined): boolean =>
+        closed?.ref === opened.ref && seqOf(closed.id) === seqOf(opened.id);
+      if (row.text !== (isOpening(row) ? 'opened' : 'closed')) return `the epoch noted at ${seqOf(row.id)} says ${row.text}`; // prettier-ignore
+      if (epoch < 1) return `the epoch noted at ${seqOf(row.id)} is ${epoch}; expected at least 1`;
+      if (isOpening(row) && begun.has(epoch)) return `epoch ${epoch} begins a second time at ${seqOf(row.id) + 1}`; // prettier-ignore
+      if (isOpening(row)) begun.add(epoch);
+      if (isOpening(row) && !isEmpty(row, before)) {
+        const wrong = this.openingFault(row, before);
+        if (wrong !== undefined) return wrong;
+        if (i === 0 && isWhole && seqFirst > 0 && seqOf(row.id) >= seqFirst) return `epoch ${epoch} begins at ${seqOf(row.id) + 1}; expected ${seqFirst}`; // prettier-ignore
+      } else if (!isOpening(row)) {
+        const seq = seqOf(row.id);
+        if (next === undefined && seq !== seqLast) return `the newest epoch ends at ${seq}; the records end at ${seqLast}`; // prettier-ignore
+        // Where lives that numbered nothing followed, the end is that of one of them.
+        const isAnothers = next !== undefined && seqOf(next.id) === seq;
+        const hasBegun =
+          before === undefined ? !isWhole : isOpening(before) && before.ref === epoch;
+        if (!hasBegun && !isAnothers) return `epoch ${epoch} ends at ${seq}, but never began`;
+      }
+    }
+    return undefined;
+  }
+
+  private openingFault(row: RecordRow, before: RecordRow | undefined): string | undefined {
+    const seq = seqOf(row.id);
+    if (before === undefined || isOpening(before) || this.isInGap(seqOf(before.id), seq)) return undefined; // prettier-ignore
+    return `epoch ${row.ref} begins at ${seq + 1}; expected ${seqOf(before.id) + 1}`;
+  }
+
+  /** Whether all places behind one, up to another, are missing. */
+  private isInGap(from: number, to: number): boolean {
+    let seq = from;
+    for (const row of this.rows) {
+      if (row.kind === KIND.gap && (row.ref ?? 0) <= seq + 1) seq = Math.max(seq, seqOf(row.id));
+    }
+    return seq >= to;
+  }
+
+  /** Whether records were given up behind a place, up to another. */
+  private isGapBetween(from: number, to: number): boolean {
+    return this.rows.some(
+      ({ id, kind, text }) =>
+        kind === KIND.gap && text === 'disk' && seqOf(id) > from && seqOf(id) <= to,
+    );
+  }
+
+  private checkpointFault(): string | undefined {
+    for (const row of this.rows) {
+      if (row.kind !== KIND.checkpoint) continue;
+      const seq = seqOf(row.id);
+      const gap = this.rows.find(({ id }) => id === idOf(seq, SLOT.gap));
+      const isBehindGap = gap?.text === 'disk';
+      if (row.side === MARK_SIDE) {
+        if (this.isGapBetween(row.prev_seq, seq))
+          return `the checkpoint at ${seq} began before a gap`;
+        continue;
+      }
+      if (row.side !== 0 && !(row.side === 1 && isBehindGap)) return `the checkpoint at ${seq} says that it stands behind a gap`; // prettier-ignore
+      if (row.side === 0 && isBehindGap) return `the checkpoint at ${seq} does not say that it stands behind a gap`; // prettier-ignore
+      if (row.prev_seq !== 0)
+        return `the checkpoint at ${seq} says that it began at ${row.prev_seq}`;
+    }
+    return undefined;
+  }
+}
+
+function timeOf(row: RecordRow): Nanos {
+  return new Nanos(row.event_hi, row.event_lo);
+}
+
+function isOpening({ id }: RecordRow): boolean {
+  return id % SLOTS === SLOT.opened;
+}
+
+/** Both times of a note are when it was made. */
+function timeFault(row: RecordRow): string | undefined {
+  const same = row.event_hi === row.receive_hi && row.event_lo === row.receive_lo;
+  return same ? undefined : `what is noted at ${seqOf(row.id)} has two times`;
+}
+
+/** What stands in the tables beside the records and belongs to none of them. */
+export function strayFault(db: Database): string | undefined {
+  const count = (sql: string): number => (db.query(`SELECT count(*) AS n FROM ${sql}`).get() as { n: number }).n; // prettier-ignore
+  if (count('part p WHERE NOT EXISTS (SELECT 1 FROM block b WHERE b.last_id = p.last_id)') > 0) return 'there are parts of blocks that are not there'; // prettier-ignore
+  if (count('part WHERE instrument NOT IN (SELECT id FROM instrument)') > 0) return 'there are parts of instruments that are not in the table'; // prettier-ignore
+  if (count('block WHERE last_id > (SELECT ifnull(max(id), -1) FROM record)') > 0) return 'there is a block behind the last record'; // prettier-ignore
+  if (count(`note WHERE kind NOT IN (${KIND.gap}, ${KIND.checkpoint}, ${KIND.epoch})`) > 0) return 'the list of notes names kinds that are none'; // prettier-ignore
+  if (count('note WHERE id > (SELECT ifnull(max(id), -1) FROM record)') > 0) return 'the list of notes goes on behind the last record'; // prettier-ignore
+  return undefined;
+}
+
+/** Whether the table of instruments has of each the newest definition on record. */
+export function instrumentFault(
+  db: Database,
+  { instruments, gaps }: JournalReading,
+  definitions: ReadonlyMap<number, Definition>,
+): string | undefined {
+  const scales = db.query<{ id: number; p: number; q: number }, []>('SELECT id, price_scale AS p, quantity_scale AS q FROM instrument').all(); // prettier-ignore
+  for (const { id, symbol, definition: text } of instruments) {
+    const recorded = definitions.get(id);
+    const d = parseDefinition(text);
+    if (d === undefined && recorded !== undefined) return `${symbol} is defined otherwise in the table of instruments than by record ${recorded.seq}`; // prettier-ignore
+    const isMissing = gaps.some(({ from, to }) => d !== undefined && d.seq >= from && d.seq <= to);
+    if (
+      recorded === undefined
+        ? !isMissing
+        : recorded.text !== text && !(isMissing && d!.seq > recorded.seq)
+    ) {
+      // prettier-ignore
+      if (recorded === undefined) return `${symbol} is in the table of instruments, but no record defines it`; // prettier-ignore
+      return `${symbol} is defined otherwise in the table of instruments than by record ${recorded.seq}`;
+    }
+    const scale = scales.find((row) => row.id === id);
+    if (d!.symbol !== symbol || d!.priceScale !== scale?.p || d!.quantityScale !== scale.q) {
+      return `${symbol} stands in the table of instruments as another than it is defined`;
+    }
+  }
+  return undefined;
+}

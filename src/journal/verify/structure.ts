@@ -1,0 +1,56 @@
+/**
+ * Verify structure: whether the file is one that SQLite, and this version of the schema, made.
+ *
+ * While a server may be writing, the table of records is left out of SQLite's own check, which would be
+ * one long read and keep the WAL from being shortened; every record of it is read anyway, in order.
+ */
+
+import { Database } from 'bun:sqlite';
+
+import { TABLES } from '../schema';
+import { isAtRest } from '../read-connection';
+
+const SMALL_TABLES = ['sqlite_schema', 'instrument', 'block', 'part', 'note'];
+
+/** The first fault in the structure of the file. @throws Error when it does not read at all */
+export function structureFault(db: Database, path: string): string | undefined {
+  const checks = isAtRest(path) ? [''] : SMALL_TABLES.map((name) => `('${name}')`);
+  for (const of of checks) {
+    // It takes as long as quick_check, and looks at the index of `instrument` as well.
+    const row = db.query(`PRAGMA integrity_check${of}`).values()[0] as [string];
+    if (row[0] !== 'ok') return row[0];
+  }
+  const found = tablesOf(db);
+  for (const [name, sql] of expectedTables()) {
+    if (found.get(name) !== sql) return `the table ${name} is not as this version makes it`;
+  }
+  // They hold nothing, so another version may word them otherwise; but they are to work.
+  for (const { name } of db.query("SELECT name FROM sqlite_schema WHERE type = 'view'").all() as {
+    name: string;
+  }[]) {
+    // prettier-ignore
+    db.query(`SELECT * FROM "${name}" LIMIT 0`).finalize();
+  }
+  return undefined;
+}
+
+function expectedTables(): ReadonlyMap<string, string> {
+  const db = new Database(':memory:');
+  try {
+    db.run(TABLES);
+    return tablesOf(db);
+  } finally {
+    db.close();
+  }
+}
+
+/** The statement that made each, without its comments and spaces: a column that was added stands behind them. */
+function tablesOf(db: Database): ReadonlyMap<string, string> {
+  const rows = db.query("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").values() as [string, string][]; // prettier-ignore
+  return new Map(rows.map(([name, sql]) => [name, plain(sql)]));
+}
+
+function plain(sql: string): string {
+  const words = sql.replaceAll(/--.*$/gm, '').replaceAll(/\s+/g, ' ');
+  return words.replaceAll(/ ?([(),]) ?/g, '$1');
+}

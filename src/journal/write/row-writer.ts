@@ -1,0 +1,231 @@
+/**
+ * Row writer: frames into the tables, on whatever thread holds the connection. Its caller begins and
+ * ends the transaction; when one fails, `resume` brings the writer back to what is in the file.
+ */
+
+import type { Database, SQLQueryBindings, Statement } from 'bun:sqlite';
+
+import { BlockFold, type Block } from '../blocks';
+import {
+  EXTRA_FIELDS,
+  NO_EXTRAS,
+  NONE,
+  OWN_FIRST,
+  RowFrameWriter,
+  type RowFrame,
+} from './row-frame';
+import { PIECE_KIND, pieceCrc, PiecePacker, type RawPiece } from './piece';
+import { parseDefinition, type RecordRow } from '../records';
+import {
+  BODY_COLUMN,
+  insertSql,
+  KIND,
+  MARK_SIDE,
+  OWN_COLUMNS,
+  SELECT_RECORD,
+  SLOT,
+  SLOTS,
+  UPDATE_EXTRAS,
+  type KindName,
+} from '../schema';
+
+type Run = (id: number, n: Float64Array, at: number, body: Uint8Array | string | null) => void;
+
+/** Newest checkpoints that are kept, besides those of schema 3 behind a gap. */
+const CHECKPOINTS_KEPT = 2;
+
+/** Of a thing those that the two newest checkpoints, and the cycle that is under way, do not need. Binds: kind, key, cycle. */
+const DROP_PIECES = `DELETE FROM piece WHERE kind = ?1 AND key = ?2 AND cycle <
+  (SELECT max(cycle) FROM piece WHERE kind = ?1 AND key = ?2 AND cycle <= ?3)`;
+/** Chunks of ended orders that are empty by all checkpoints. Binds: kind. */
+const DROP_EMPTY = `DELETE FROM piece WHERE kind = ? AND key <
+  (SELECT min(CASE WHEN json_valid(r.text) THEN r.text ->> 'endedFrom' END) FROM note n JOIN record r ON r.id = n.id
+    WHERE n.kind = ${KIND.checkpoint} AND r.side = ${MARK_SIDE})`;
+
+export class RowWriter {
+  private readonly db: Database;
+  private readonly statements: Statement[] = [];
+  private readonly runs: Run[] = [];
+  private readonly putBlock: Statement;
+  private readonly putPart: Statement;
+  private readonly putOpen: Statement;
+  private readonly dropOpen: Statement;
+  private readonly putNote: Statement;
+  private readonly putExtras: Statement;
+  private readonly putPiece: Statement;
+  private readonly dropPieces: Statement;
+  private readonly packer = new PiecePacker();
+  private fold = new BlockFold();
+  /** Of the frame that is being written. */
+  private extras = NO_EXTRAS;
+
+  constructor(db: Database) {
+    this.db = db;
+    for (const name of Object.keys(KIND) as KindName[]) {
+      this.runs[KIND[name]] = this.prepareRun(name);
+    }
+    this.putBlock = this.prepare('INSERT INTO block VALUES (?, ?, ?, unixepoch())');
+    this.putPart = this.prepare(
+      'INSERT INTO part VALUES (?, ?, ?, (? << 32) | ?, (? << 32) | ?, ?, ?)',
+    );
+    this.putOpen = this.prepare('INSERT OR REPLACE INTO open_block VALUES (?, ?, ?)');
+    this.dropOpen = this.prepare('DELETE FROM open_block');
+    this.putNote = this.prepare('INSERT OR REPLACE INTO note VALUES (?, ?)');
+    this.putExtras = this.prepare(UPDATE_EXTRAS);
+    this.putPiece = this.prepare(
+      'INSERT OR REPLACE INTO piece (kind, key, cycle, seq, crc, body) VALUES (?, ?, ?, ?, ?, ?)',
+    );
+    this.dropPieces = this.prepare(DROP_PIECES);
+    this.resume();
+  }
+
+  /** Takes on the block in the making as it stands in the file. */
+  resume(): void {
+    this.fold = new BlockFold();
+    const rows = new RowFrameWriter();
+    for (const row of this.db
+      .query<RecordRow, []>(
+        `${SELECT_RECORD} WHERE id > (SELECT ifnull(max(last_id), -1) FROM block)
+           AND id % ${SLOTS} = ${SLOT.event} ORDER BY id`,
+      )
+      .all()) {
+      rows.row(row);
+    }
+    this.fold.take(rows.take(), null, this.writeBlock);
+  }
+
+  write(frame: RowFrame): void {
+    for (const [id, text] of frame.definitions ?? []) this.define(id, text);
+    if (frame.unfinished !== undefined) this.clear(frame.unfinished);
+    for (const piece of frame.pieces ?? []) this.writePiece(piece);
+    this.extras = frame.extras;
+    this.fold.take(frame, this.writeRow, this.writeBlock);
+    const open = this.fold.current();
+    if (open !== undefined) this.putOpen.run(open.lastId, open.firstId, open.crc);
+  }
+
+  /** Ends the block in the making, so that what is at rest is all under a checksum. */
+  endBlock(): void {
+    const block = this.fold.end();
+    if (block === undefined) return;
+    this.db.transaction(() => this.writeBlock(block))();
+  }
+
+  /** A statement that is still there would keep the database open behind its close. */
+  finalize(): void {
+    for (const statement of this.statements) statement.finalize();
+  }
+
+  private readonly writeRow = (
+    kind: number,
+    n: Float64Array,
+    at: number,
+    body: Uint8Array | string | null,
+    extraAt: number,
+  ): void => {
+    const run = this.runs[kind];
+    if (run === undefined) throw new Error(`a row of the kind ${kind}`);
+    const id = n[at + 1]!;
+    run(id, n, at, body);
+    if (extraAt >= 0) this.writeExtras(id, extraAt);
+    if (kind < KIND.gap) {
+      if (kind === KIND.instrument) this.define(n[at + 2]!, body as string);
+      return;
+    }
+    this.putNote.run(kind, id);
+    if (kind === KIND.checkpoint) this.dropCheckpoints();
+  };
+
+  private writeExtras(id: number, at: number): void {
+    const e = this.extras;
+    const [hi, lo, flags, high] = Array.from(e.subarray(at + 1, at + EXTRA_FIELDS), nullable);
+    this.putExtras.run(hi!, lo!, flags!, high!, id);
+  }
+
+  private readonly writeBlock = (block: Block): void => {
+    const { lastId, firstId, crc, parts } = block;
+    this.putBlock.run(lastId, firstId, crc);
+    this.dropOpen.run();
+    for (const p of parts) {
+      this.putPart.run(p.instrument, lastId, firstId, p.minHi, p.minLo, p.maxHi, p.maxLo, p.tradeSeq, p.bookSeq); // prettier-ignore
+    }
+  };
+
+  private define(id: number, text: string): void {
+    const d = parseDefinition(text);
+    if (d === undefined) throw new Error('a definition that does not read');
+    this.db.run(
+      `INSERT INTO instrument (id, symbol, price_scale, quantity_scale, definition)
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (symbol) DO UPDATE SET definition = ?5`,
+      [id, d.symbol, d.priceScale, d.quantityScale, text],
+    );
+  }
+
+  private clear({ lastId, cycle }: NonNullable<RowFrame['unfinished']>): void {
+    const behind = `SELECT id FROM note WHERE kind = ${KIND.checkpoint} AND id > ?`;
+    this.db.run(`DELETE FROM record WHERE id IN (${behind})`, [lastId]);
+    this.db.run(`DELETE FROM note WHERE kind = ${KIND.checkpoint} AND id > ?`, [lastId]);
+    this.db.run('DELETE FROM piece WHERE cycle > ?', [cycle]);
+  }
+
+  private writePiece(raw: RawPiece): void {
+    const { kind, key, cycle, seq } = raw;
+    const body = this.packer.pack(raw);
+    const crc = pieceCrc({ kind, key, cycle, seq, body });
+    this.putPiece.run(kind, key, cycle, seq, crc, body);
+    this.dropPieces.run(kind, key, cycle - CHECKPOINTS_KEPT);
+  }
+
+  /** Those of schema 3 behind a gap stay: nothing else tells the state there. */
+  private dropCheckpoints(): void {
+    const old = `SELECT n.id FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ${KIND.checkpoint}
+      AND r.side <> 1 ORDER BY n.id DESC LIMIT -1 OFFSET ${CHECKPOINTS_KEPT}`;
+    for (const { id } of this.db.query<{ id: number }, []>(old).all()) {
+      this.db.run('DELETE FROM record WHERE id = ?', [id]);
+      this.db.run(`DELETE FROM note WHERE kind = ${KIND.checkpoint} AND id = ?`, [id]);
+    }
+    this.db.run(DROP_EMPTY, [PIECE_KIND.ended]);
+  }
+
+  private prepare(sql: string): Statement<unknown, SQLQueryBindings[]> {
+    const statement = this.db.prepare<unknown, SQLQueryBindings[]>(sql);
+    this.statements.push(statement);
+    return statement;
+  }
+
+  /** One for each number of columns: an array of arguments made for each row would cost a third. */
+  private prepareRun(name: KindName): Run {
+    const s = this.prepare(insertSql(name));
+    const own = OWN_COLUMNS[name].length;
+    const hasBody = BODY_COLUMN[name] !== null;
+    const o = OWN_FIRST;
+    if (!hasBody && own === 5) {
+      return (id, n, at) => {
+        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, n[at + o]!, n[at + o + 1]!, nullable(n[at + o + 2]!), nullable(n[at + o + 3]!), nullable(n[at + o + 4]!)); // prettier-ignore
+      };
+    }
+    if (!hasBody && own === 4) {
+      return (id, n, at) => {
+        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, nullable(n[at + o]!), n[at + o + 1]!, nullable(n[at + o + 2]!), n[at + o + 3]!); // prettier-ignore
+      };
+    }
+    if (hasBody && own === 4) {
+      return (id, n, at, body) => {
+        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, n[at + o]!, n[at + o + 1]!, n[at + o + 2]!, n[at + o + 3]!, body); // prettier-ignore
+      };
+    }
+    if (hasBody && own === 2) {
+      return (id, n, at, body) => {
+        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, n[at + o]!, nullable(n[at + o + 1]!), body); // prettier-ignore
+      };
+    }
+    return (id, n, at, body) => {
+      const numbers = Array.from(n.subarray(at + o, at + o + own), nullable);
+      s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, ...numbers, body); // prettier-ignore
+    };
+  }
+}
+
+function nullable(value: number): number | null {
+  return value === NONE ? null : value;
+}

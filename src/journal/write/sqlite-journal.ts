@@ -1,0 +1,392 @@
+/**
+ * SQLite journal: events into frames, frames to the writer, and what that means for those who wait.
+ *
+ * A frame goes to the writer at once while fewer than two are on their way, and otherwise grows; so
+ * commits group themselves by how fast the disk is. What is neither committed nor given up is bounded
+ * (`queueBytesMax`). Beyond it `commit` and `fsync` ask their caller to wait; `async` gives up whole
+ * batches, counts them, and when there is room again notes the gap and begins a checkpoint behind it.
+ * Pieces of checkpoints ride with the frames and have a bound of their own (`PIECES_MAX`).
+ * Must hold: callbacks run in the order of the batches; every place is in the journal or in a gap.
+ */
+
+import type { Trade } from '../../../protocol/messages';
+import type { BatchEvent } from '../../../protocol/records';
+import { Durations } from '../../base/durations';
+import { JournalDamage } from '../checked-rows';
+import { named, WriteError, type Cause } from './causes';
+import { Checkpoints, type CheckpointPort, type KnownPieces } from './checkpoints';
+import { Head } from './head';
+import type { GapNote, Journal, JournalBatch, JournalNotices, JournalStatus } from '../journal';
+import type { Callback, FrameAway, Hole, JournalOptions, JournalParts } from '../journal-parts';
+import { definitionText } from '../records';
+import { Release } from '../release';
+import { RowFrameWriter } from './row-frame';
+import { suspect } from './suspicion';
+import { TradeChains } from './trade-chain';
+import type { JournalWriter, WriteFailure } from './writer';
+
+/** Frames on their way to the disk at once: one is written while the next is ready. */
+const FRAMES_AWAY_MAX = 2;
+/** Of a frame, about: a commit of records is to stay short. One piece may pass it. */
+const PIECES_MAX = 512 * 1_024;
+/** For `async`: rows that are not held back any longer. */
+const FRAME_ROWS = 4_096;
+
+export class SqliteJournal implements Journal {
+  readonly closed: Promise<Error | undefined>;
+  /** Of each batch from the arrival of its oldest event, and of each transaction in the writer. */
+  readonly durations = { committed: new Durations(), commit: new Durations() };
+  readonly checkpoints: Checkpoints;
+  /** Why the disk refuses now; null while it does not. */
+  failing: string | null = null;
+  private cause: Cause | null = null;
+  notices: JournalNotices = {
+    failed: (error) => {
+      throw error;
+    },
+  };
+  private readonly parts: JournalParts;
+  private readonly chains: TradeChains;
+  private readonly options: JournalOptions;
+  private readonly isAsync: boolean;
+  private writer: JournalWriter | undefined;
+  private head: Head | undefined;
+  private readonly frame = new RowFrameWriter();
+  private callbacks: Callback[] = [];
+  private readonly release: Release;
+  private arrivals: number[] = [];
+  private readonly away: FrameAway[] = [];
+  private awayBytes = 0;
+  private lastSeq: number;
+  /** The newest place that the frame in the making holds; in a hole it stays behind `lastSeq`. */
+  private frameSeq: number;
+  private commitTimer: ReturnType<typeof setTimeout> | undefined;
+  /** What waits goes as soon as the writer is not behind. */
+  private isDue = false;
+  private hole: Hole | null = null;
+  /** Of instruments whose records were given up; they go with the next frame. */
+  private readonly definitions: (readonly [id: number, text: string])[] = [];
+  /** What the life before has left; it goes with the first frame. */
+  private unfinished: KnownPieces | undefined;
+  private isAwaited = false;
+  private readonly flushes = new Set<() => void>();
+  private lastInstrumentId: number;
+  private isClosing = false;
+  private readonly counts = { rows: 0, commits: 0, failures: 0, holes: 0, holeRecords: 0 };
+  private committedSeq: number;
+  private resolveClosed!: (error: Error | undefined) => void;
+
+  constructor(parts: JournalParts, options: JournalOptions) {
+    this.parts = parts;
+    this.chains = new TradeChains(parts.db);
+    this.options = options;
+    this.isAsync = options.durability === 'async';
+    this.unfinished = parts.known;
+    this.lastSeq = parts.lastSeq;
+    this.frameSeq = parts.lastSeq;
+    this.committedSeq = parts.lastSeq;
+    this.lastInstrumentId = Math.max(0, ...parts.instrumentIds.values());
+    this.checkpoints = this.createCheckpoints();
+    this.release = new Release(parts.clock, parts.slices !== undefined, () => this.offerRoom());
+    this.closed = new Promise((resolve) => (this.resolveClosed = resolve));
+  }
+
+  /** Begins the epoch, when what stands before it was read and is good. */
+  begin(): void {
+    const { createWriter, clock, gaps, epoch, lastSeq } = this.parts;
+    this.head = new Head(this.options.directory, { epoch, seq: lastSeq });
+    this.writer = createWriter({
+      committed: (frames, tookMs) => this.committed(frames, tookMs),
+      failed: (failure) => this.failed(failure),
+      bookless: (ids) => this.bookless(new Set(ids)),
+    });
+    const now = clock.now();
+    for (const { from, to, reason } of gaps)
+      this.frame.note({ kind: 'gap', from, reason }, to, now);
+    this.frame.note({ kind: 'epoch', event: 'opened', epoch }, lastSeq, now);
+    this.pump(true);
+    this.checkpoints.watch();
+  }
+
+  get epoch(): number {
+    return this.parts.epoch;
+  }
+
+  private get waitingBytes(): number {
+    return this.awayBytes + this.frame.bytes;
+  }
+
+  get hasRoom(): boolean {
+    const isShort = this.waitingBytes < this.options.queueBytesMax;
+    const has = this.isAsync || (isShort && this.release.hasRoom);
+    this.isAwaited ||= !has;
+    return has;
+  }
+
+  append(batch: JournalBatch, onDurable: () => void): void {
+    this.lastSeq = batch.lastSeq;
+    const { bytes } = this.frame;
+    const isTaken =
+      this.hole === null && !(this.isAsync && this.waitingBytes >= this.options.queueBytesMax);
+    if (isTaken) {
+      for (const event of batch.events) this.frame.event(event, this.instrumentId(event));
+      this.frameSeq = batch.lastSeq;
+      if (batch.arrivedMs !== undefined) this.arrivals.push(batch.arrivedMs);
+    } else {
+      this.giveUp(batch);
+    }
+    const taken = this.frame.bytes - bytes;
+    if (this.isAsync) {
+      this.shown(batch.lastSeq, onDurable);
+      this.endHole();
+    } else {
+      this.callbacks.push([() => this.shown(batch.lastSeq, onDurable), batch.events.length]);
+    }
+    if (isTaken) this.checkpoints.took(batch.events.length, taken);
+    this.pump(false);
+  }
+
+  behind(done: () => void): void {
+    if (this.isAsync || !this.isWaiting) done();
+    else this.callBehind(done);
+  }
+
+  flush(): Promise<void> {
+    this.pump(true);
+    if (this.failing !== null || !this.isWaiting) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.flushes.delete(done);
+        resolve();
+      };
+      this.flushes.add(done);
+      this.callBehind(done);
+    });
+  }
+
+  status(): JournalStatus {
+    const hole = this.hole === null ? 'ok' : 'hole';
+    return {
+      state: this.failing === null ? hole : 'failing',
+      reason: this.failing ?? (this.hole === null ? '' : `records from ${this.hole.from} on are not journaled: the disk is too slow`), // prettier-ignore
+      ...named(this.failing === null ? null : this.cause),
+      waitingRows: this.frame.rows + this.away.reduce((rows, frame) => rows + frame.rows, 0),
+      waitingBytes: this.waitingBytes,
+      ...this.counts,
+      committedSeq: this.committedSeq,
+      lagRecords: this.lastSeq - this.committedSeq,
+      lagMs: this.lagMs,
+    };
+  }
+
+  private get lagMs(): number {
+    const oldest = this.away.find(({ arrivals }) => arrivals.length > 0)?.arrivals ?? this.arrivals;
+    if (oldest[0] === undefined) return 0;
+    return Math.max(0, this.parts.clock.monotonicMs() - oldest[0]);
+  }
+
+  missing(): GapNote | null {
+    const from = this.failing === null ? this.hole?.from : this.committedSeq + 1;
+    if (from === undefined || from > this.lastSeq) return null;
+    return { type: 'gap', from, to: this.lastSeq, reason: 'disk' };
+  }
+
+  trades(symbol: string, before: number, limit: number): Trade[] {
+    const id = this.parts.instrumentIds.get(symbol);
+    return id === undefined ? [] : this.chains.newest(id, symbol, before, limit);
+  }
+
+  /** Lets go of the files without writing. */
+  abandon(): void {
+    clearTimeout(this.commitTimer);
+    this.checkpoints.stop();
+    this.writer?.abandon();
+    this.letGo();
+    this.resolveClosed(undefined);
+  }
+
+  close(): void {
+    clearTimeout(this.commitTimer);
+    this.isClosing = true;
+    // On a disk that refuses no checkpoint follows a gap: the next start takes what is missing for lost by a crash.
+    if (this.failing !== null) this.checkpoints.stop();
+    else if (this.hole !== null) this.noteHole(this.hole);
+    this.checkpoints.close(() => this.closeWriter());
+  }
+
+  private closeWriter(): void {
+    clearTimeout(this.commitTimer);
+    const { clock, epoch, lastSeq, isEndTaken } = this.parts;
+    // A life that numbered nothing leaves the end of the one before it where it is.
+    if (this.hole === null && (this.lastSeq > lastSeq || !isEndTaken)) {
+      this.frame.note({ kind: 'epoch', event: 'closed', epoch }, this.lastSeq, clock.now());
+    }
+    this.send();
+    this.writer!.close((failure) => {
+      this.release.drain();
+      if (failure?.isDamage === true) suspect(this.options.directory, failure.message);
+      this.letGo();
+      this.resolveClosed(failure && new WriteError(failure.message, failure.cause));
+    });
+  }
+
+  private get isWaiting(): boolean {
+    return this.frame.rows > 0 || this.away.length > 0 || !this.release.isEmpty;
+  }
+
+  /** Only while something waits. */
+  private callBehind(done: () => void): void {
+    const callbacks = this.frame.rows > 0 ? this.callbacks : this.away.at(-1)?.callbacks;
+    if (callbacks === undefined) this.release.push(done);
+    else callbacks.push([done, 1]);
+  }
+
+  private letGo(): void {
+    this.chains.finalize();
+    this.parts.db.close();
+    this.parts.lock.release();
+  }
+
+  private instrumentId(event: BatchEvent): number {
+    const { instrumentIds } = this.parts;
+    const known = instrumentIds.get(event.symbol);
+    if (known !== undefined) return known;
+    if (event.type !== 'instrument') {
+      throw new Error(`an event of ${event.symbol} precedes its definition`);
+    }
+    const id = ++this.lastInstrumentId;
+    instrumentIds.set(event.symbol, id);
+    return id;
+  }
+
+  /** Called before anybody is shown what stands up to a place. */
+  private shown(seq: number, onDurable: () => void): void {
+    this.head!.set(seq);
+    onDurable();
+  }
+
+  private createCheckpoints(): Checkpoints {
+    const { parts, frame } = this;
+    const { known, slices, clock } = parts;
+    const { checkpointEveryEvents: everyEvents } = this.options;
+    const port: CheckpointPort = {
+      at: () => this.lastSeq,
+      isWhole: () => this.hole === null,
+      hasPieceRoom: () => frame.pieceBytes < PIECES_MAX,
+      idOf: (symbol) => parts.instrumentIds.get(symbol)!,
+      piece: (piece) => frame.piece(piece),
+      mark: (text, from) =>
+        frame.note({ kind: 'checkpoint', from, text }, this.lastSeq, clock.now()),
+      pump: () => this.pump(true),
+    };
+    return new Checkpoints(port, { everyEvents, slices }, known, clock);
+  }
+
+  /** Sends what waits, if it is due and the writer is not behind. */
+  private pump(isForced: boolean): void {
+    if (this.frame.isEmpty) return;
+    this.isDue ||= isForced || !this.isAsync || this.frame.rows >= FRAME_ROWS;
+    if (!this.isDue) {
+      const { turns } = this.parts.clock;
+      const { commitEveryMs } = this.options;
+      this.commitTimer ??= turns.later('commit', commitEveryMs, () => this.pump(true));
+      return;
+    }
+    if (this.away.length < FRAMES_AWAY_MAX) this.send();
+  }
+
+  private send(): void {
+    clearTimeout(this.commitTimer);
+    this.commitTimer = undefined;
+    this.isDue = false;
+    const { bytes } = this.frame;
+    const frame = this.frame.take();
+    const definitions = this.definitions.splice(0);
+    this.awayBytes += bytes;
+    const { arrivals, callbacks, frameSeq: lastSeq } = this;
+    this.away.push({ bytes, rows: frame.rows, lastSeq, arrivals, callbacks });
+    this.callbacks = [];
+    this.arrivals = [];
+    const { unfinished } = this;
+    this.unfinished = undefined;
+    this.writer!.send({ ...frame, definitions, ...(unfinished !== undefined && { unfinished }) });
+  }
+
+  private committed(frames: number, tookMs?: number): void {
+    const nowMs = this.parts.clock.monotonicMs();
+    if (tookMs !== undefined) this.durations.commit.observe(tookMs);
+    if (this.failing !== null) {
+      this.failing = null;
+      this.notices.onRecovered?.();
+    }
+    this.counts.commits += 1;
+    for (const frame of this.away.splice(0, frames)) {
+      this.awayBytes -= frame.bytes;
+      this.counts.rows += frame.rows;
+      this.committedSeq = frame.lastSeq;
+      for (const arrivedMs of frame.arrivals) this.durations.committed.observe(nowMs - arrivedMs);
+      for (const [act, events] of frame.callbacks) this.release.push(act, events);
+    }
+    this.release.run();
+    this.pump(false);
+    this.endHole();
+    this.checkpoints.room();
+    this.offerRoom();
+  }
+
+  private offerRoom(): void {
+    if (!this.isAwaited || !this.release.hasRoom) return;
+    if (this.waitingBytes > this.options.queueBytesMax / 2) return;
+    this.isAwaited = false;
+    this.notices.onRoom?.();
+  }
+
+  private failed({ message, isRetried, isDamage, cause }: WriteFailure): void {
+    this.counts.failures += 1;
+    if (isDamage) suspect(this.options.directory, message);
+    if (!isRetried) this.notices.failed(isDamage ? new JournalDamage(this.committedSeq, message) : new WriteError(message, cause)); // prettier-ignore
+    if (this.failing === null || cause !== this.cause) this.notices.onFailing?.(message, cause);
+    this.failing = message;
+    this.cause = cause;
+    for (const done of this.flushes) done();
+    if (this.isClosing) this.checkpoints.stop(); // what can be written is, by the writer's close
+  }
+
+  private bookless(ids: ReadonlySet<number>): void {
+    const symbols = [...this.parts.instrumentIds].filter(([, id]) => ids.has(id));
+    this.notices.onBookless?.(new Set(symbols.map(([symbol]) => symbol)));
+  }
+
+  private giveUp(batch: JournalBatch): void {
+    if (this.hole === null) {
+      this.checkpoints.abort();
+      this.hole = { from: batch.firstSeq, definitions: new Map() };
+      this.counts.holes += 1;
+    }
+    this.counts.holeRecords += batch.events.length;
+    for (const event of batch.events) {
+      if (event.type === 'instrument') {
+        this.hole.definitions.set(this.instrumentId(event), definitionText(event));
+      }
+    }
+  }
+
+  /** Notes the gap when there is room again. Between turns, and at their ends, where the state is whole. */
+  private endHole(): void {
+    const { hole } = this;
+    if (hole === null || this.failing !== null) return;
+    if (this.waitingBytes > this.options.queueBytesMax / 2) return;
+    this.noteHole(hole);
+    this.send();
+    this.checkpoints.begin(true);
+    this.notices.onHole?.({ type: 'gap', from: hole.from, to: this.lastSeq, reason: 'disk' });
+  }
+
+  private noteHole({ from, definitions }: Hole): void {
+    const now = this.parts.clock.now();
+    this.frame.note({ kind: 'gap', from, reason: 'disk' }, this.lastSeq, now);
+    this.frameSeq = this.lastSeq;
+    this.definitions.push(...definitions);
+    this.hole = null;
+  }
+}
