@@ -23,7 +23,7 @@ export const ERRORS = {
   'forbidden': { status: 403, hint: 'Use a key whose roles allow this.' },
   'unknown-symbol': { status: 404, hint: 'GET /v1/instruments lists what there is.' },
   'unknown-session': { status: 404, hint: 'GET /v1/admin/sessions lists what there is.' },
-  'not-found': { status: 404, hint: 'The routes are listed in the README.' },
+  'not-found': { status: 404, hint: 'GET /docs lists the routes.' },
   'method-not-allowed': { status: 405, hint: 'Use the method that the route names.' },
   'no-data': { status: 404, hint: 'The instrument has had no such event yet.' },
   'records-missing': { status: 404, hint: 'Ask for a moment outside the records that are named.' },

@@ -138,10 +138,10 @@ describe('what an instrument says of its own is held against the rest', () => {
   );
 });
 
-test('the tables of the README give the defaults that the relations are about', async () => {
+test('the tables of settings give the defaults that the relations are about', async () => {
   const config = check({});
   if (config instanceof StartFault) throw new Error(config.message);
-  const readme = await Bun.file(`${import.meta.dir}/../README.md`).text();
+  const readme = await Bun.file(`${import.meta.dir}/../src/docs/reference/settings.md`).text();
   for (const [name, value] of Object.entries({ ...config.push, ...config.market })) {
     if (typeof value !== 'number') continue;
     const row = new RegExp(`^\\| \`${name}\` +\\| ([0-9,]+) `, 'm').exec(readme);

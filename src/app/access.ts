@@ -22,7 +22,7 @@ import { keysStamp, readKeys, type Role, type StoredKey } from '../gateway/auth/
 import { dataDoubts } from '../journal/recover/directory';
 import { Tokens, type TokenSettings } from '../gateway/auth/tokens';
 import { WrongKeys } from '../gateway/wrong-keys';
-import type { Log } from './server';
+import type { Log } from '../log/contract';
 
 export interface Access {
   readonly keys: Keyring;

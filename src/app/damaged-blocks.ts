@@ -4,7 +4,7 @@
  */
 
 import type { MissingPlaces } from '../journal/history/messages';
-import type { Log } from './server';
+import type { Log } from '../log/contract';
 
 export class DamagedBlocks {
   private readonly log: Log;

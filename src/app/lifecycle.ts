@@ -2,7 +2,7 @@
 
 import type { Config } from '../config/config';
 import type { Recorder } from './recorder';
-import type { Log } from './server';
+import type { Log } from '../log/contract';
 import type { Drained } from './shutdown';
 import { VERSION } from '../version';
 

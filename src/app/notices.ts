@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock';
 import { CAUSES } from '../journal/write/causes';
 import type { RecorderHooks } from './recorder';
 import type { Repeated } from '../log/repeated';
-import type { Log } from './server';
+import type { Log } from '../log/contract';
 
 /** Recovery tells how far it is when it takes longer than this, and then as often. */
 const PROGRESS_EVERY_MS = 1_000;

@@ -15,7 +15,7 @@ import { defaultRingPath, prepareRingDirectory } from '../ipc/ring-path';
 import { RingPublisher } from '../ipc/ring-publisher';
 import { DELETED_MAX } from '../market/deletions';
 import type { Batch } from '../sequencer/batch';
-import type { Log } from './server';
+import type { Log } from '../log/contract';
 
 /** The lanes of WebSocket sessions; they are hydrated with more than events, so not here. */
 export function lanesOf(broadcaster: Broadcaster): Publisher<Batch> {

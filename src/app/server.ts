@@ -72,17 +72,11 @@ import { playSource } from './playback';
 import { openRecorder, timeLimitsOf, type Recorder } from './recorder';
 import { logStarted, logStopped } from './lifecycle';
 import { merged, waiting, type Limits } from './reload';
+import type { Log } from '../log/contract';
 import { Repeated } from '../log/repeated';
 import { shutDown } from './shutdown';
 import { LOOK_EVERY_MS, startTimers } from './timers';
 import { VERSION } from '../version';
-
-/** Where the stages write what an operator should know. */
-export interface Log {
-  info(detail: object, message: string): void;
-  warn(detail: object, message: string): void;
-  error(detail: object, message: string): void;
-}
 
 export interface Server {
   readonly url: string;

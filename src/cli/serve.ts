@@ -10,7 +10,8 @@ import { demoSettings, startDemo } from '../app/demo';
 import type { Role } from '../gateway/auth/stored-keys';
 import { unwritable } from '../journal/write/causes';
 import { createLog } from '../log/log';
-import { startServer, type Log, type Server } from '../app/server';
+import { startServer, type Server } from '../app/server';
+import type { Log } from '../log/contract';
 import { defect, fail, failNow, outliveOutput } from './failure';
 import { DURABILITY_OPTION } from './options';
 

@@ -65,7 +65,7 @@ const InstrumentSetting = Type.Object(
   { additionalProperties: false },
 );
 
-/** Every setting; the tables of the README are made of it. */
+/** Every setting; the tables of the documents are held to it. */
 export const ConfigSchema = section({
   server: section({
     host: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on' }),

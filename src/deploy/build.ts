@@ -12,16 +12,16 @@ import { dirname, join, resolve } from 'node:path';
 
 import { THREADS } from '../journal/threads';
 
-const out = resolve(process.argv[2] ?? join(import.meta.dir, '../build/tapedeck'));
+const out = resolve(process.argv[2] ?? join(import.meta.dir, '../../build/tapedeck'));
 mkdirSync(dirname(out), { recursive: true });
 // Bun puts the source maps beside the executable, which has them inside as well; and one that runs cannot
 // be written over, but another can take its place.
 const directory = mkdtempSync(join(dirname(out), '.build-'));
 try {
   const outfile = join(directory, 'tapedeck');
-  const threads = THREADS.map((name) => join(import.meta.dir, 'journal', `${name}-thread.ts`));
+  const threads = THREADS.map((name) => join(import.meta.dir, '../journal', `${name}-thread.ts`));
   await Bun.build({
-    entrypoints: [join(import.meta.dir, 'main.ts'), ...threads],
+    entrypoints: [join(import.meta.dir, '../main.ts'), ...threads],
     target: 'bun',
     format: 'esm',
     bytecode: true,

@@ -7,7 +7,7 @@ import { writeSync } from 'node:fs';
 import pino from 'pino';
 
 import { redacted } from './redaction';
-import type { Log } from '../app/server';
+import type { Log } from './contract';
 
 const STANDARD_ERROR = 2;
 /** A reader of a pipe is waited for, but the server must go on. */

@@ -6,7 +6,7 @@
  */
 
 import type { Clock } from '../base/clock';
-import type { Log } from '../app/server';
+import type { Log } from './contract';
 
 export type Level = keyof Log;
 

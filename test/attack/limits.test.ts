@@ -1,5 +1,5 @@
 /**
- * Every limit of the README's table against a client on a WebSocket that goes beyond it: the answer has
+ * Every limit of the table in the documents against a client on a WebSocket that goes beyond it: the answer has
  * its code, the connection is kept where that does no harm, others notice nothing, and when it is over
  * there is normal service. Limits that a WebSocket does not reach are named, so that none is forgotten.
  */

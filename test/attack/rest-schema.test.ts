@@ -48,7 +48,11 @@ test('the judge tells what is wrong', () => {
   expect(faults(201, '{}')).toEqual([expect.stringContaining('not described')]);
   expect(faults(500, '{}')).toEqual([expect.stringContaining('status 500')]);
   expect(faults(200, '{}', new Map()).length).toBeGreaterThan(3);
-  const error = { code: 'not-found', message: 'no', hint: 'The routes are listed in the README.' };
+  const error = {
+    code: 'not-found',
+    message: 'no',
+    hint: 'GET /docs lists the routes.',
+  };
   const other = (body: object): string[] =>
     judge.faults('GET', '/y', { status: 404, headers, body: JSON.stringify(body) });
   expect(other({ error })).toEqual([]);

@@ -1,6 +1,6 @@
 /**
- * The README's how-tos, run as they are written, but for the port: each block of commands by bash in a
- * folder that looks like the project, each snippet by what it is written for.
+ * The README and the documents, run as they are written, but for the port: each block of commands by bash
+ * in a folder that looks like the project, each snippet by what it is written for.
  */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -12,7 +12,10 @@ import { PYTHON } from '../support/python';
 import { Scratch, ServerProcess } from '../support/tapedeck-process';
 
 const ROOT = join(import.meta.dir, '../..');
-const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
+const DOCUMENTS = ['README.md', 'src/docs/how-to.md', 'src/docs/clients.md', 'src/docs/getting-started.md']; // prettier-ignore
+const SECTIONS = DOCUMENTS.flatMap((name) =>
+  readFileSync(join(ROOT, name), 'utf8').split(/^#{2,3} /m),
+);
 const scratch = new Scratch();
 const folder = scratch.fresh();
 
@@ -23,15 +26,15 @@ if (!hasSqlite) console.warn('SKIPPED: the queries of the journal need the shell
 
 /** The blocks of a language under a heading. */
 function blocks(heading: string, language: string): string[] {
-  const section = README.split(/^#{2,3} /m).find((text) => text.startsWith(`${heading}\n`));
-  if (section === undefined) throw new Error(`the README has no section ${heading}`);
+  const section = SECTIONS.find((text) => text.startsWith(`${heading}\n`));
+  if (section === undefined) throw new Error(`no document has a section ${heading}`);
   const pattern = new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g');
   const found = [...section.matchAll(pattern)].map((match) => match[1]!);
   if (found.length === 0) throw new Error(`${heading} has no block of ${language}`);
   return found;
 }
 
-/** Runs commands of the README; what starts a server is left out, since the test has started it. */
+/** Runs commands of a document; what starts a server is left out, since the test has started it. */
 async function run(commands: string, server?: ServerProcess): Promise<string> {
   const port = server === undefined ? '7070' : new URL(server.url).port;
   const text = commands
@@ -97,15 +100,15 @@ describe('a recording', () => {
   let server: ServerProcess;
 
   beforeAll(async () => {
-    const [commands] = blocks('Record a market from a file and serve it', 'sh');
+    const [commands] = blocks('Import a recording', 'sh');
     const [replay] = commands!.split('\n');
     expect(await run(replay!)).toContain(' 0 refused');
     server = await ServerProcess.start({ data: join(folder, 'data/recorded') });
   });
   afterAll(() => server.remove());
 
-  test('Record a market from a file and serve it', async () => {
-    const [commands] = blocks('Record a market from a file and serve it', 'sh');
+  test('Import a recording', async () => {
+    const [commands] = blocks('Import a recording', 'sh');
     const asked = commands!.split('\n').filter((line) => line.startsWith('curl'));
     expect(JSON.parse(await run(asked.join('\n'), server))).toMatchObject({ symbol: 'ACMEUSDT' });
   });
@@ -116,13 +119,13 @@ describe('a recording', () => {
     expect(out).toContain('"bars":[{');
   });
 
-  test('Check a journal', async () => {
-    const out = await run(blocks('Check a journal', 'sh')[0]!);
+  test('Verify a journal', async () => {
+    const out = await run(blocks('Verify a journal', 'sh')[0]!);
     expect(out.match(/"stateHash":"[0-9a-f]{16}"/g)).toHaveLength(2);
   });
 
-  test('Take records out', async () => {
-    expect(await run(blocks('Take records out', 'sh')[0]!)).toContain(' 0 refused');
+  test('Export records', async () => {
+    expect(await run(blocks('Export records', 'sh')[0]!)).toContain(' 0 refused');
     expect(
       readFileSync(join(folder, 'data/trades.csv'), 'utf8').split('\n').length,
     ).toBeGreaterThan(2);
@@ -139,7 +142,7 @@ describe('a feed', () => {
       const out = await run(`KEY=${key}\n${send}`, server);
       expect(out).toMatch(/"events":3,"skipped":0/);
       expect(out).toMatch(/ lines: .* 0 refused\n\d+ events in /);
-      const [replay] = blocks('Replay a recording at ×10', 'sh');
+      const [replay] = blocks('Replay at ×10', 'sh');
       expect(await run(`KEY=${key}\n${replay}`, server)).toContain(' 0 refused');
     } finally {
       await server.remove();
@@ -160,8 +163,8 @@ describe('the demo', () => {
   });
   afterAll(() => server.remove());
 
-  test('Two commands', async () => {
-    const commands = blocks('Two commands', 'sh')[1]!.split('\n');
+  test('The first quarter of an hour', async () => {
+    const commands = blocks('The first quarter of an hour', 'sh')[0]!.split('\n');
     const tail = commands.find((line) => line.includes(' tail '))!;
     const out = await run(commands.filter((line) => line !== tail).join('\n'), server);
     expect(out).toContain('"bids":[[');
@@ -171,14 +174,14 @@ describe('the demo', () => {
     await until([process.execPath, 'src/main.ts', ...args], / trade /);
   });
 
-  test('Follow a book from TypeScript with the SDK', async () => {
-    const [code] = blocks('Follow a book from TypeScript with the SDK', 'ts');
+  test('TypeScript', async () => {
+    const [code] = blocks('TypeScript', 'ts');
     writeFileSync(join(folder, 'follow.ts'), code!);
     await until([process.execPath, 'follow.ts', server.url], /best bid \d/);
   });
 
-  test.skipIf(CHROMIUM === undefined)('Follow a book from a page of your own', async () => {
-    const heading = 'Follow a book from a page of your own';
+  test.skipIf(CHROMIUM === undefined)('A page of your own', async () => {
+    const heading = 'A page of your own';
     writeFileSync(join(folder, 'follow.html'), blocks(heading, 'html')[0]!);
     const bundler = Bun.spawn([process.execPath, 'follow.html', '--port=0'], {
       cwd: folder,
@@ -208,8 +211,8 @@ describe('the demo', () => {
     }
   });
 
-  test.skipIf(PYTHON === undefined)('Follow a book from Python', async () => {
-    const [code] = blocks('Follow a book from Python', 'python');
+  test.skipIf(PYTHON === undefined)('Python', async () => {
+    const [code] = blocks('Python', 'python');
     writeFileSync(join(folder, 'follow.py'), code!);
     const url = server.url.replace('http', 'ws');
     const out = await until(
@@ -219,8 +222,8 @@ describe('the demo', () => {
     expect(out).not.toContain('missing');
   });
 
-  test('Send an order', async () => {
-    const lines = blocks('Send an order', 'sh')[0]!.trim().split('\n');
+  test('Enter an order', async () => {
+    const lines = blocks('Enter an order', 'sh')[0]!.trim().split('\n');
     const [enter, list, ended, one, cancel] = lines;
     const order = JSON.parse(await run(enter!, server)) as { orderId: number };
     expect(await run(list!, server)).toContain(`"orderId":${order.orderId}`);
@@ -237,13 +240,12 @@ describe('the demo', () => {
   });
 });
 
-test.skipIf(!hasSqlite)('Recover after a crash', async () => {
-  const [crash, look] = blocks('Recover after a crash', 'sh');
-  const [killed] = crash!.split('\n');
+test.skipIf(!hasSqlite)('Crash it', async () => {
+  const [killed, , ...look] = blocks('Crash it', 'sh')[0]!.split('\n');
   await run(killed!.replace('--demo', '--demo --port 0'));
   const server = await ServerProcess.start({ data: join(folder, 'data/crash'), args: ['--demo'] });
   try {
-    const out = await run(look!);
+    const out = await run(look.join('\n'));
     expect(out).toContain('epoch');
     expect(out).toMatch(/"epochs":2,"stateHash":"[0-9a-f]{16}"/);
   } finally {

@@ -143,10 +143,10 @@ describe('SIGHUP', () => {
   });
 });
 
-test('the table of limits in the README is that of the settings', async () => {
+test('the table of limits in the documents is that of the settings', async () => {
   const config = check({});
   if (config instanceof StartFault) throw new Error(config.message);
-  const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
+  const readme = await Bun.file(`${import.meta.dir}/../../src/docs/reference/settings.md`).text();
   const part = readme.slice(
     readme.indexOf('<!-- limits:begin -->'),
     readme.indexOf('<!-- limits:end -->'),

@@ -1,4 +1,4 @@
-/** Exit codes: that the README has each, and a defect one of its own, however it comes about. */
+/** Exit codes: that the documents have each, and a defect one of its own, however it comes about. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
@@ -13,8 +13,8 @@ const ROOT = join(import.meta.dir, '../..');
 /** Those that no fault has: done, an unsound journal, a defect, a second signal. */
 const OTHERS = [0, 1, 70, 130];
 
-test('the README has each, and no other', async () => {
-  const readme = await Bun.file(join(ROOT, 'README.md')).text();
+test('the document of commands has each, and no other', async () => {
+  const readme = await Bun.file(join(ROOT, 'src/docs/reference/commands.md')).text();
   const table = readme.slice(readme.indexOf('| exit code |'));
   const rows = table.slice(0, table.indexOf('\n\n')).matchAll(/^\| (\d+) +\|/gm);
   const told = [...rows].map(([, code]) => Number(code));

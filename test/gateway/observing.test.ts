@@ -1,6 +1,6 @@
 /**
  * Metrics of real servers under real traffic: each moves as it should, by exactly what the readers of the
- * traffic counted themselves; and all of them stand in the README.
+ * traffic counted themselves; and all of them stand in the documents.
  */
 
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
@@ -274,7 +274,7 @@ test('memory and files are what the system says, and a loop that was held up sho
   }
 });
 
-test('the README lists every metric, as it is told', async () => {
+test('the document of metrics lists each with its help text', async () => {
   const server = await start({ args: ['--ring', join(scratch.path, 'listed')] });
   await server.get('/nowhere');
   const text = await (await server.get('/metrics')).text();
@@ -282,7 +282,10 @@ test('the README lists every metric, as it is told', async () => {
   for (const [, name, help] of text.matchAll(/^# HELP tapedeck_(\S+) (.*)$/gm)) {
     told.push(`${name} | ${help}`);
   }
-  const readme = readFileSync(join(import.meta.dir, '../../README.md'), 'utf8');
+  const readme = readFileSync(
+    join(import.meta.dir, '../../src/docs/reference/observing.md'),
+    'utf8',
+  );
   const [, table] = /<!-- metrics:begin -->([\s\S]*?)<!-- metrics:end -->/.exec(readme)!;
   const listed = Array.from(table!.matchAll(/^\| `(\S+)` +\|([^|]*)\| (.*?) +\|$/gm), ([, name, , help]) => `${name} | ${help}`); // prettier-ignore
   expect(listed.toSorted()).toEqual(told.toSorted());

@@ -5,15 +5,24 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dir, '../..');
-const STAGES = new Set(
-  readdirSync(join(ROOT, 'src'), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name),
-);
 /** Runs in browsers: a client of the server like any other, that happens to be served by it. */
 const PAGE = 'src/gateway/page';
-/** Join the stages, and so may import all of them. */
-const JOINERS = /^src\/[a-z-]+\.ts$|^src\/cli\//;
+
+/** What a part may import besides itself; `any`: it joins parts. A folder that is not named is a stage. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[] | 'any'>> = {
+  'protocol': [],
+  'src/base': ['protocol'],
+  'src/log': ['protocol', 'src/base'],
+  'src/config': ['protocol', 'src/base', 'src/log', 'src/broadcast'], // checks how limits relate
+  [PAGE]: ['protocol', 'src/base', 'src/client/index'],
+  'src/app': 'any',
+  'src/cli': 'any',
+  'src/deploy': 'any',
+  'src/verify': 'any', // the journal's records, executed by the market
+  'src/main': 'any',
+};
+/** Of a stage. What it needs of another one it is handed by `src/app`. */
+const STAGE_MAY_IMPORT = ['protocol', 'src/base', 'src/log/contract'];
 
 const FILES = ['protocol', 'src', 'test'].flatMap((folder) =>
   readdirSync(join(ROOT, folder), { recursive: true })
@@ -41,25 +50,24 @@ function imports(file: string): string[] {
   );
 }
 
-/** The part of the house that a path lies in: `protocol`, `src/base`, `src/market` … */
-function room(path: string): string {
+/** The part that a path lies in: `protocol`, `src/base`, `src/market`, `src/main` … */
+function part(path: string): string {
   if (path.startsWith(`${PAGE}/`) && !path.endsWith('.html')) return PAGE;
   const [top, second] = path.split('/');
-  return top === 'src' && STAGES.has(second ?? '') ? `src/${second}` : top!;
+  return top === 'src' ? `src/${second!.replace(/\.ts$/, '')}` : top!;
 }
 
 /** Why an import breaks the layering, or undefined. */
 function wrongImport(file: string, target: string): string | undefined {
-  if (JOINERS.test(file)) return undefined;
-  const own = room(file);
-  const other = room(target);
-  const allowed = own === 'protocol' ? ['protocol'] : ['protocol', 'src/base', own];
-  if (own === PAGE && target === 'src/client/index') return undefined;
-  return allowed.includes(other) ? undefined : `${file} imports ${target}`;
+  const own = part(file);
+  const allowed = MAY_IMPORT[own] ?? STAGE_MAY_IMPORT;
+  if (allowed === 'any') return undefined;
+  const isAllowed = part(target) === own || allowed.some((to) => target === to || part(target) === to); // prettier-ignore
+  return isAllowed ? undefined : `${file} imports ${target}`;
 }
 
 describe('layers', () => {
-  test('a stage imports only protocol/, base/ and its own folder', () => {
+  test('each part imports only what the table allows', () => {
     const wrong = SOURCES.flatMap((file) =>
       imports(file)
         .map((target) => wrongImport(file, target))
@@ -73,6 +81,9 @@ describe('layers', () => {
     expect(wrongImport('protocol/codec.ts', 'src/base/clock')).toBeDefined();
     expect(wrongImport('src/market/venue/venue.ts', 'src/market/output')).toBeUndefined();
     expect(wrongImport('src/app/server.ts', 'src/journal/journal')).toBeUndefined();
+    expect(wrongImport('src/market/market.ts', 'src/log/contract')).toBeUndefined();
+    expect(wrongImport('src/market/market.ts', 'src/log/log')).toBeDefined();
+    expect(wrongImport('src/market/market.ts', 'src/version')).toBeDefined();
     expect(imports('src/app/server.ts')).toContain('src/app/recorder');
     expect(wrongImport(`${PAGE}/page.ts`, 'src/client/index')).toBeUndefined();
     expect(wrongImport(`${PAGE}/page.ts`, 'src/client/connection')).toBeDefined();
@@ -116,6 +127,12 @@ const UNTIMED: ReadonlyMap<string, string> = new Map([
   ['src/journal/write/wal-mover.ts', 'a thread of its own'],
   ['src/journal/verify/pool.ts', 'a command'],
 ]);
+
+test('the root of src has the entry, the version and a README', () => {
+  const names = readdirSync(join(ROOT, 'src'), { withFileTypes: true });
+  const files = names.filter((entry) => entry.isFile()).map((entry) => entry.name);
+  expect(files.sort()).toEqual(['README.md', 'main.ts', 'version.ts']);
+});
 
 describe('bans', () => {
   for (const { what, pattern, doors } of BANS) {

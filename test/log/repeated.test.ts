@@ -4,7 +4,7 @@ import { expect, test } from 'bun:test';
 
 import { ManualClock } from '../../src/base/clock';
 import { Repeated } from '../../src/log/repeated';
-import type { Log } from '../../src/app/server';
+import type { Log } from '../../src/log/contract';
 
 function setUp() {
   const lines: string[] = [];

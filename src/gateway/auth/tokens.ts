@@ -132,5 +132,5 @@ function refused(why: string): Fault {
 }
 
 function badKey(message: string): StartFault {
-  return new StartFault('bad-config', message, 'Set [auth] as the README describes.');
+  return new StartFault('bad-config', message, 'Set [auth] as src/docs/operations.md describes.');
 }
