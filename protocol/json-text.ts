@@ -10,7 +10,12 @@ import { TextWriter } from './text-writer';
 import type { Nanos } from './time';
 import { scalesKnown, type Scales, type ScalesOf } from './units';
 
-type Write = (w: TextWriter, value: unknown, scales: Scales | undefined, scalesOf: ScalesOf) => void; // prettier-ignore
+type Write = (
+  w: TextWriter,
+  value: unknown,
+  scales: Scales | undefined,
+  scalesOf: ScalesOf,
+) => void;
 
 const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
 const COMMA = 0x2c;

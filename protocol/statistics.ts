@@ -119,7 +119,20 @@ export class SessionStats {
     const { session, open, high, low, last, previousClose, volume, trades } = this;
     const { seq, eventTime, receiveTime } = this;
     const turnover = this.turnover.toString();
-    return { session, open, high, low, last, previousClose, volume, turnover, trades, seq, eventTime, receiveTime }; // prettier-ignore
+    return {
+      session,
+      open,
+      high,
+      low,
+      last,
+      previousClose,
+      volume,
+      turnover,
+      trades,
+      seq,
+      eventTime,
+      receiveTime,
+    };
   }
 
   restore({ turnover, ...rest }: SessionState): void {

@@ -26,7 +26,8 @@ const ROWS: readonly Row[] = [
     relation: 'push.backlogBytesMax: 65536 + 4 × push.outboxBytesMax',
     holds: { push: { outboxBytesMax: 2_080_768 } },
     breaks: { push: { outboxBytesMax: 2_080_769 } },
-    words: 'push.backlogBytesMax is 8388608; expected at least 65536 + 4 × push.outboxBytesMax (8388612)', // prettier-ignore
+    words:
+      'push.backlogBytesMax is 8388608; expected at least 65536 + 4 × push.outboxBytesMax (8388612)',
   },
   {
     relation: 'push.lagMs: push.pongMs - 1',
@@ -118,9 +119,18 @@ describe('what an instrument says of its own is held against the rest', () => {
   const FEED = { symbol: 'ACME', market: 'feed', priceScale: 2, quantityScale: 3 };
 
   test.each([
-    [{ latenessMs: 10_000 }, 'market.timeAheadMs is 10000; expected at most market.latenessMs - 1 (9999)'], // prettier-ignore
-    [{ timeAheadMs: 60_000 }, 'market.timeAheadMs is 60000; expected at most market.latenessMs - 1 (59999)'], // prettier-ignore
-    [{ latenessMs: 5, timeAheadMs: 5 }, 'market.timeAheadMs is 5; expected at most market.latenessMs - 1 (4)'], // prettier-ignore
+    [
+      { latenessMs: 10_000 },
+      'market.timeAheadMs is 10000; expected at most market.latenessMs - 1 (9999)',
+    ],
+    [
+      { timeAheadMs: 60_000 },
+      'market.timeAheadMs is 60000; expected at most market.latenessMs - 1 (59999)',
+    ],
+    [
+      { latenessMs: 5, timeAheadMs: 5 },
+      'market.timeAheadMs is 5; expected at most market.latenessMs - 1 (4)',
+    ],
   ])('%j', (own, words) => {
     const refused = check({
       instruments: [

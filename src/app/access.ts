@@ -88,7 +88,8 @@ export function openAccess(
     warnOfOthers(directory, log);
     const [stored, tokens] = [readKeys(directory), Tokens.read(settings)];
     for (const fault of [stored, tokens]) {
-      if (fault instanceof StartFault) log.error({ code: fault.code }, `keys stay as they are: ${fault.message}`); // prettier-ignore
+      if (fault instanceof StartFault)
+        log.error({ code: fault.code }, `keys stay as they are: ${fault.message}`);
     }
     if (stored instanceof StartFault || tokens instanceof StartFault) return;
     keys.load(stored, tokens);
@@ -147,7 +148,13 @@ function exposure(
   hasKeys: boolean,
   hasTls: boolean,
 ): StartFault | undefined {
-  const lacks = hasKeys ? (hasTls ? '' : 'without-tls') : hasTls ? 'without-keys' : 'without-keys-and-tls'; // prettier-ignore
+  const lacks = hasKeys
+    ? hasTls
+      ? ''
+      : 'without-tls'
+    : hasTls
+      ? 'without-keys'
+      : 'without-keys-and-tls';
   if (lacks === '' || insecure === lacks || insecure === 'without-keys-and-tls') return undefined;
   const why = {
     'without-tls': 'keys and data would travel in clear',

@@ -160,7 +160,10 @@ export function reviseBars(
     scalesOf: broadcaster.encoders.scalesOf,
     turns: clock.turns,
     lost: (reason, bar) =>
-      repeated.tell('warn', 'a bar that a late trade changed is not published again', 'revision', { reason, ...bar }), // prettier-ignore
+      repeated.tell('warn', 'a bar that a late trade changed is not published again', 'revision', {
+        reason,
+        ...bar,
+      }),
     failed: (error) =>
       repeated.tell('error', 'a bar could not be read anew', 'revision', { error: String(error) }),
   });

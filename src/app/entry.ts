@@ -184,7 +184,11 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
         return Promise.resolve(fieldFault('owner', owner, expected));
       }
       const run = new OwnerCancels(router, owner);
-      return inTurn(owner, (out) => run.step(out), () => !run.isDone); // prettier-ignore
+      return inTurn(
+        owner,
+        (out) => run.step(out),
+        () => !run.isDone,
+      );
     },
     find: (orderId) => router.desk.get(orderId),
     named: (owner, clientOrderId) => router.desk.named(owner, clientOrderId),
@@ -218,7 +222,10 @@ class OwnerCancels {
   step(out: MarketOutput): OwnerCancelled {
     const { router, owner } = this;
     // The newest first, so that those of it that are taken out are at the end of the list.
-    this.orderIds ??= router.desk.openOf(owner, 0, Infinity).map(({ orderId }) => orderId).toReversed(); // prettier-ignore
+    this.orderIds ??= router.desk
+      .openOf(owner, 0, Infinity)
+      .map(({ orderId }) => orderId)
+      .toReversed();
     for (const orderId of this.orderIds.splice(-CANCELLED_AT_ONCE)) {
       const done = router.cancel(owner, { symbol: null, orderId, clientOrderId: null }, out);
       if (!('code' in done)) {

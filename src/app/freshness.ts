@@ -72,7 +72,7 @@ export class Freshness {
     }
     if (count === 0) return undefined;
     keepLongest(found);
-    const feeds = found.map(({ symbol, since }) => ({ symbol, since: since.toString() })); // prettier-ignore
+    const feeds = found.map(({ symbol, since }) => ({ symbol, since: since.toString() }));
     return { count, feeds, isUnready: this.isUnready };
   }
 

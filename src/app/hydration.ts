@@ -25,7 +25,8 @@ export function hydrate(
     if (instrument.tickHead === 0) continue;
     // A long tail had them, and to read them is to prove the blocks that they lie in.
     const held = memtable.newestTrades(symbol, share);
-    const trades = held.length === share ? held : journal.trades(symbol, instrument.tradeHead + 1, share); // prettier-ignore
+    const trades =
+      held.length === share ? held : journal.trades(symbol, instrument.tradeHead + 1, share);
     newest.push(...trades.slice(0, 1));
     memtable.hydrate(symbol, instrument.currentTick(), trades);
   }

@@ -90,7 +90,11 @@ export function definitionsOf(
   named: readonly InstrumentSettings[],
 ): Instrument[] | StartFault {
   const wrong = (symbol: string, { message }: Fault): StartFault =>
-    new StartFault('bad-config', `the instrument ${symbol}: ${message}`, 'Correct it under [[instruments]].'); // prettier-ignore
+    new StartFault(
+      'bad-config',
+      `the instrument ${symbol}: ${message}`,
+      'Correct it under [[instruments]].',
+    );
   const definitions: Instrument[] = [];
   for (const setting of named) {
     const definition = definitionOf(setting, market.get(setting.symbol)?.definition);

@@ -14,7 +14,13 @@ export function playSource(thread: History, flush: () => Promise<void>): PlaySou
     open: async (play, request) => {
       await flush();
       const { from, to } = request;
-      const opened = await thread.ask({ kind: 'play-open', play, ...request, from: words(from), to: words(to) }); // prettier-ignore
+      const opened = await thread.ask({
+        kind: 'play-open',
+        play,
+        ...request,
+        from: words(from),
+        to: words(to),
+      });
       if ('code' in opened) return opened;
       const { fromSeq, toSeq, gaps } = opened;
       return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };

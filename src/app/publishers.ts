@@ -72,10 +72,13 @@ function openRing(
 ): RingPublisher | StartFault {
   const group = settings.group === '' ? undefined : groupId(settings.group);
   if (settings.group !== '' && group === undefined) {
-    const message = `ipc.ring.group is ${JSON.stringify(settings.group)}; expected a group of this machine`; // prettier-ignore
+    const message = `ipc.ring.group is ${JSON.stringify(settings.group)}; expected a group of this machine`;
     return new StartFault('bad-config', message, 'Give the name or the number of a group.');
   }
-  const path = settings.path === '' ? defaultRingPath(processEnvironment(), group !== undefined) : settings.path; // prettier-ignore
+  const path =
+    settings.path === ''
+      ? defaultRingPath(processEnvironment(), group !== undefined)
+      : settings.path;
   const unusable = settings.path === '' ? prepareRingDirectory(path, group) : undefined;
   if (unusable !== undefined) return unusable;
   const ring = RingPublisher.open({ ...settings, path, group, entries }, epoch, clock);

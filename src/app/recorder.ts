@@ -197,7 +197,9 @@ interface Restored extends OpenedJournal {
 function refusalOf(journal: SqliteJournal, durability: Durability): Fault | undefined {
   if (durability === 'async') return undefined;
   const { failing } = journal;
-  return failing === null ? undefined : fault('journal-failing', `the journal cannot be written: ${failing}`); // prettier-ignore
+  return failing === null
+    ? undefined
+    : fault('journal-failing', `the journal cannot be written: ${failing}`);
 }
 
 /** How often what is found damaged is set aside; each time the journal ends earlier. */
@@ -221,7 +223,11 @@ function restore(config: Config, clock: Clock, hooks: RecorderHooks): Restored |
     });
     if (opened instanceof StartFault) return opened;
     const { journal, recovered } = opened;
-    const market = new Market({ ...config.limits, timeLimits: timeLimitsOf(config), account: hooks.account }); // prettier-ignore
+    const market = new Market({
+      ...config.limits,
+      timeLimits: timeLimitsOf(config),
+      account: hooks.account,
+    });
     const statistics = new Statistics(config.market.sessionBoundary);
     const tail = new Tail(recovered, statistics, hooks);
     try {
@@ -330,7 +336,8 @@ class Tail {
         continue;
       }
       for (const { seq } of item) {
-        if (seq !== this.seq + 1) throw new JournalDamage(this.seq, `record ${this.seq + 1} is missing`); // prettier-ignore
+        if (seq !== this.seq + 1)
+          throw new JournalDamage(this.seq, `record ${this.seq + 1} is missing`);
         this.seq = seq;
       }
       this.statistics.recover(item);
@@ -344,7 +351,8 @@ class Tail {
   private skip({ to, isContinued }: TailGap): void {
     // The market went on while nothing was recorded: only a checkpoint behind it knows the state,
     // and since this gap is read, none behind it is sound.
-    if (!isContinued) throw new JournalDamage(this.seq, `the state behind record ${to} is not known`); // prettier-ignore
+    if (!isContinued)
+      throw new JournalDamage(this.seq, `the state behind record ${to} is not known`);
     this.seq = Math.max(this.seq, to);
     this.hooks.recent?.gap(to);
   }

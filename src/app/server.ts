@@ -123,15 +123,29 @@ export function startServer(
   if (access instanceof StartFault) return access;
   const { turns } = clock;
   const { memtableEventsMax, recentTradesMax, recentTradesInAllMax } = config.cache;
-  const memtable = new Memtable({ eventsMax: memtableEventsMax, tradesMax: recentTradesMax, tradesInAllMax: recentTradesInAllMax }); // prettier-ignore
+  const memtable = new Memtable({
+    eventsMax: memtableEventsMax,
+    tradesMax: recentTradesMax,
+    tradesInAllMax: recentTradesInAllMax,
+  });
   const published = new Published(clock);
   const repeated = new Repeated(log, clock);
   watchTurns(turns, config.log.turnMs, repeated);
-  const native = { publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) => app.server?.publish(topic, data) }; // prettier-ignore
+  const native = {
+    publish: (topic: string, data: string | Uint8Array<ArrayBuffer>) =>
+      app.server?.publish(topic, data),
+  };
   const account = new ByteAccount(limits);
   const { sessionBoundary } = config.market;
   const { heartbeatMs } = config.push;
-  const topics = { sessionBoundary, heartbeatMs, logsBytesMax: config.push.logsBytesMax, get topicsMax() { return limits.topicsMax; } }; // prettier-ignore
+  const topics = {
+    sessionBoundary,
+    heartbeatMs,
+    logsBytesMax: config.push.logsBytesMax,
+    get topicsMax() {
+      return limits.topicsMax;
+    },
+  };
   const broadcaster = new Broadcaster(topics, native, clock);
   const publishers = createPublishers(log);
   const recorder = openRecorder(
@@ -227,7 +241,17 @@ export function startServer(
   const loopLag = new LoopLag(clock, LOOK_EVERY_MS);
   const shares = new Shares(limits, clock, (client) => sequencer.isCrowded(client));
   const registers = { keys, connections, shares, limits, account, slices, counts: counts.stream };
-  const hub = createHub(config, clock, repeated, registers, broadcaster, replays, recorder, sources, orders); // prettier-ignore
+  const hub = createHub(
+    config,
+    clock,
+    repeated,
+    registers,
+    broadcaster,
+    replays,
+    recorder,
+    sources,
+    orders,
+  );
   const app = createApp(
     {
       ...config.limits,
@@ -255,7 +279,25 @@ export function startServer(
       isStopping: () => isStopping,
       version: VERSION,
       counts: counts.rest,
-      metrics: createMetrics({ recorder, broadcaster, account, shares, publishers, published, plays, tiers, memtable, freshness, loopLag, clock, slices, revisions, damaged, counts, directory: config.journal.directory }), // prettier-ignore
+      metrics: createMetrics({
+        recorder,
+        broadcaster,
+        account,
+        shares,
+        publishers,
+        published,
+        plays,
+        tiers,
+        memtable,
+        freshness,
+        loopLag,
+        clock,
+        slices,
+        revisions,
+        damaged,
+        counts,
+        directory: config.journal.directory,
+      }),
       clock,
       reportError: (error) => {
         const { name, stack } = error instanceof Error ? error : new Error(String(error));
@@ -272,7 +314,10 @@ export function startServer(
   for (const thread of [history, playback]) thread.prepare(); // before strangers take what it needs
   const descriptors = descriptorsMax() ?? Infinity;
   if (descriptors < limits.sessionsMax + OWN_DESCRIPTORS) {
-    log.warn({ descriptors }, 'fewer descriptors than limits.sessionsMax; raise the limit of open files'); // prettier-ignore
+    log.warn(
+      { descriptors },
+      'fewer descriptors than limits.sessionsMax; raise the limit of open files',
+    );
   }
   sequencer.drain(); // what the settings define is there when this returns
   broadcaster.ended = ({ name }, reason) => {
@@ -316,7 +361,10 @@ export function startServer(
       freshness.configure(next);
       market.configure(timeLimitsOf(next));
       for (const definition of defined) sequencer.act((out) => market.define(definition, out));
-      log.info({ restart: waiting(running, wanted) }, 'settings were read; those under restart take one'); // prettier-ignore
+      log.info(
+        { restart: waiting(running, wanted) },
+        'settings were read; those under restart take one',
+      );
       running = next;
     },
     stop: async (reason = 'unknown') => {
@@ -367,7 +415,15 @@ function createQueries(
         ticks: (symbol, range, after, limit) =>
           askL3({ kind: 'ticks', symbol, ...range, after, limit }),
         bars: (symbol, interval, range, limit) =>
-          askL3({ kind: 'bars', symbol, interval, ...range, limit, tradesMax: limits.barTradesMax, now: clock.now() }), // prettier-ignore
+          askL3({
+            kind: 'bars',
+            symbol,
+            interval,
+            ...range,
+            limit,
+            tradesMax: limits.barTradesMax,
+            now: clock.now(),
+          }),
       },
       epoch: sequencer.epoch,
       lastSeq: () => sequencer.lastSeq,

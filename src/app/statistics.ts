@@ -37,7 +37,8 @@ export class Statistics {
   /** Takes events of a tail on, but for what was restored with their effect. */
   recover(events: readonly BatchEvent[]): void {
     for (const event of events) {
-      if (event.type === 'trade' && event.seq > (this.since.get(event.symbol) ?? 0)) this.take(event); // prettier-ignore
+      if (event.type === 'trade' && event.seq > (this.since.get(event.symbol) ?? 0))
+        this.take(event);
     }
   }
 

@@ -173,7 +173,9 @@ export class Takeovers {
     };
     // What it sends is a sign of life as well, read or not.
     const isBusy = (): boolean => publisher(holder)?.intake.isHolding === true;
-    const timer = clock.turns.later('look', takeoverMs, () => answered(sent() !== before || isBusy())); // prettier-ignore
+    const timer = clock.turns.later('look', takeoverMs, () =>
+      answered(sent() !== before || isBusy()),
+    );
     const question = { answer: promise, lives: () => answered(true) };
     this.questions.set(holder, question);
     this.stages.ask(holder);

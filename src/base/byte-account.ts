@@ -51,7 +51,10 @@ interface Holder extends Holding {
 }
 
 export class ByteAccount {
-  readonly ofKind = Object.fromEntries(BYTE_KINDS.map((kind) => [kind, 0])) as Record<ByteKind, number>; // prettier-ignore
+  readonly ofKind = Object.fromEntries(BYTE_KINDS.map((kind) => [kind, 0])) as Record<
+    ByteKind,
+    number
+  >;
   total = 0;
   /** Meters that were shed, and takings that were refused. */
   readonly counts = { shed: 0, refused: 0 };
@@ -184,7 +187,8 @@ export class ByteAccount {
   private shedOne({ meters }: Holder): boolean {
     let heaviest: Meter | undefined;
     for (const meter of meters) {
-      if (meter.canShed && (heaviest === undefined || meter.total > heaviest.total)) heaviest = meter; // prettier-ignore
+      if (meter.canShed && (heaviest === undefined || meter.total > heaviest.total))
+        heaviest = meter;
     }
     if (heaviest === undefined) return false;
     this.counts.shed += 1;

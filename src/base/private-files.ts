@@ -38,7 +38,11 @@ export function directoryDoubt(path: string): Doubt | undefined {
   const hint = `Run "chmod 700 ${path}", as its owner; or give another directory.`;
   if (uid !== own && uid !== 0) {
     const message = `${path} belongs to user ${uid}, who can change what is in it`;
-    return { message, hint: `Run "chown ${own} ${path}" as root, or give another directory.`, isFatal: own !== 0 }; // prettier-ignore
+    return {
+      message,
+      hint: `Run "chown ${own} ${path}" as root, or give another directory.`,
+      isFatal: own !== 0,
+    };
   }
   if ((mode & WRITABLE_BY_ALL) !== 0) {
     return { message: `${path} can be written by every user of this machine`, hint, isFatal: true };
@@ -66,7 +70,11 @@ export function fileDoubt(path: string): Doubt | undefined {
   }
   if (file === undefined || (file.mode & (WRITABLE_BY_ALL | WRITABLE_BY_GROUP)) === 0)
     return undefined;
-  return { message: `${path} can be written by others`, hint: `Run "chmod 600 ${path}".`, isFatal: false }; // prettier-ignore
+  return {
+    message: `${path} can be written by others`,
+    hint: `Run "chmod 600 ${path}".`,
+    isFatal: false,
+  };
 }
 
 /** Takes from others what a file of ours lets them do; one of somebody else stays as it is. */

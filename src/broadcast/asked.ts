@@ -42,7 +42,8 @@ export class AskedTopics {
     }
     const most = this.options.topicsMax;
     // What is too much in any case is refused before it is gone through.
-    if (wild > most) return fault('too-many-topics', `this would make ${wild} topics or more; at most ${most}`); // prettier-ignore
+    if (wild > most)
+      return fault('too-many-topics', `this would make ${wild} topics or more; at most ${most}`);
     const targets = this.targetsOf(topics);
     const count = this.countWith(session, targets);
     if (count > most) {

@@ -320,7 +320,11 @@ export class Backlog {
       cursor.dropOld(nowMs, ageMs, messages, this.counters);
     }
     const stateBytes = Math.max(roomBytes / 2, roomBytes - bytesOf(trades));
-    this.takeState(behind.filter(({ isState }) => isState), stateBytes, messages); // prettier-ignore
+    this.takeState(
+      behind.filter(({ isState }) => isState),
+      stateBytes,
+      messages,
+    );
     takeInOrder(trades, roomBytes - sizeOf(messages, first), messages);
   }
 

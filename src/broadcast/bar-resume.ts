@@ -128,7 +128,18 @@ export class BarResume {
   private track(topic: TopicState, instrument: MirroredInstrument): void {
     this.known.add(topic);
     const index = instrument.barTopics.indexOf(topic);
-    const tracked: Tracked = { topic, instrument, index, asOf: this.beginAt, touched: new Map(), fronts: [], newest: undefined, past: new Map(), asked: 0, isLost: false }; // prettier-ignore
+    const tracked: Tracked = {
+      topic,
+      instrument,
+      index,
+      asOf: this.beginAt,
+      touched: new Map(),
+      fronts: [],
+      newest: undefined,
+      past: new Map(),
+      asked: 0,
+      isLost: false,
+    };
     this.all.push(tracked);
     const { symbol } = instrument.definition;
     const own = this.bySymbol.get(symbol);
@@ -162,7 +173,9 @@ export class BarResume {
   private touch(tracked: Tracked, trade: Trade): void {
     if (tracked.asOf === null || trade.seq <= tracked.asOf) return;
     const { touched, past } = tracked;
-    const { seconds } = marketTime(trade).floorToSeconds(BAR_SECONDS[BAR_INTERVALS[tracked.index]!]); // prettier-ignore
+    const { seconds } = marketTime(trade).floorToSeconds(
+      BAR_SECONDS[BAR_INTERVALS[tracked.index]!],
+    );
     const isBehind = trade.seq > this.seq;
     touched.set(seconds, (touched.get(seconds) ?? 0) + (isBehind ? 1 : 0));
     past.delete(seconds);
@@ -215,7 +228,9 @@ export class BarResume {
       tracked.asked += 1;
       if (questions === null || tracked.asked > ASKED_MAX) tracked.isLost = true;
     }
-    const asked = groups.map((own) => own.filter(({ isLost }) => !isLost)).filter((own) => own.length > 0); // prettier-ignore
+    const asked = groups
+      .map((own) => own.filter(({ isLost }) => !isLost))
+      .filter((own) => own.length > 0);
     if (asked.length === 0 || questions === null) return;
     let request: PastRequest | undefined;
     const distance = this.stage.lastSeq() - this.lookFrom;

@@ -116,7 +116,12 @@ export class Broadcaster implements SessionCare {
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
     this.native = native;
     this.clock = clock;
-    this.departure = new Departure(this.sessions, clock, (session) => this.leave(session), (session) => this.traders.settle(session)); // prettier-ignore
+    this.departure = new Departure(
+      this.sessions,
+      clock,
+      (session) => this.leave(session),
+      (session) => this.traders.settle(session),
+    );
     this.agenda = new Agenda(LOOKS_A_TURN, clock.turns, (session) => this.lookAt(session));
     this.mirror = new Mirror(options.sessionBoundary, options.logsBytesMax);
     this.derived = new DerivedTopics(
@@ -138,10 +143,20 @@ export class Broadcaster implements SessionCare {
       shared: new SharedFrames(),
     };
     const { encoders } = this;
-    this.traders = new Traders(clock, encoders.shared, (symbol) => this.mirror.get(symbol)!.definition); // prettier-ignore
+    this.traders = new Traders(
+      clock,
+      encoders.shared,
+      (symbol) => this.mirror.get(symbol)!.definition,
+    );
     const { changes } = this.mirror;
     const everyMs = options.heartbeatMs ?? 5_000;
-    this.heartbeats = new Heartbeats({ everyMs, clock, encoders, changes, lastSeq: () => this.lastSeq }); // prettier-ignore
+    this.heartbeats = new Heartbeats({
+      everyMs,
+      clock,
+      encoders,
+      changes,
+      lastSeq: () => this.lastSeq,
+    });
   }
 
   /** A session has come. */

@@ -112,7 +112,10 @@ export class DerivedTopics {
       for (const [i, fold] of statistics.bars.entries()) {
         const topic = barTopics[i]!;
         const current = (bars & (1 << i)) === 0 ? null : fold.current;
-        const changed = revised === null ? [] : [...revised.keys()].filter(({ interval }) => interval === fold.interval); // prettier-ignore
+        const changed =
+          revised === null
+            ? []
+            : [...revised.keys()].filter(({ interval }) => interval === fold.interval);
         if (current !== null) changed.push(current);
         // In the order of their newest trades, as everything on a topic.
         changed.sort((a, b) => a.seq - b.seq);

@@ -259,7 +259,14 @@ export class Mirror {
       return undefined;
     }
     const { size } = this.instruments;
-    const added = new MirroredInstrument(e, this.sessionBoundary, this.tallies, this.changes, size, this.room); // prettier-ignore
+    const added = new MirroredInstrument(
+      e,
+      this.sessionBoundary,
+      this.tallies,
+      this.changes,
+      size,
+      this.room,
+    );
     this.instruments.set(e.symbol, added);
     return added;
   }

@@ -383,6 +383,15 @@ export class Plays {
     isWanted: () => boolean,
   ): Play {
     const { source, reads } = this;
-    return new Play({ source, id: ++this.lastId, client, request, events, reads, release, isWanted }); // prettier-ignore
+    return new Play({
+      source,
+      id: ++this.lastId,
+      client,
+      request,
+      events,
+      reads,
+      release,
+      isWanted,
+    });
   }
 }

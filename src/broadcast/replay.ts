@@ -230,7 +230,14 @@ export class Replay implements Feed {
     }
     this.waitSinceMs = null;
     const { asked, border, range } = this;
-    const goesOn = { ...asked, from: null, to: null, fromSeq: (border ?? 0) + 1, toSeq: range?.toSeq ?? 0, goesOn: true }; // prettier-ignore
+    const goesOn = {
+      ...asked,
+      from: null,
+      to: null,
+      fromSeq: (border ?? 0) + 1,
+      toSeq: range?.toSeq ?? 0,
+      goesOn: true,
+    };
     this.play = this.begin(border === null ? asked : goesOn);
     return this.play;
   }

@@ -135,7 +135,16 @@ export class Resumption implements Feed {
   }
 
   private begin(): Play {
-    const request = { topics: this.topics, isText: this.isText, fromSeq: this.seq + 1, toSeq: this.roundTo, from: null, to: null, hasOpening: false, speed: 0 }; // prettier-ignore
+    const request = {
+      topics: this.topics,
+      isText: this.isText,
+      fromSeq: this.seq + 1,
+      toSeq: this.roundTo,
+      from: null,
+      to: null,
+      hasOpening: false,
+      speed: 0,
+    };
     this.isAsking = true;
     const isFirst = !this.hasBegun;
     const play: Play = this.stage.plays.openInTurn(this.stage.client, request, {

@@ -105,7 +105,10 @@ export class SessionTopics {
    */
   joinSome(rest: () => boolean): boolean {
     const { backlog, movedATurn } = this;
-    const some = backlog.unpaced().take(movedATurn + 1).toArray(); // prettier-ignore
+    const some = backlog
+      .unpaced()
+      .take(movedATurn + 1)
+      .toArray();
     const isLast = some.length <= movedATurn;
     for (const topic of some.slice(0, movedATurn)) {
       backlog.detach(topic);

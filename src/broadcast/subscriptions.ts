@@ -226,7 +226,8 @@ export class Subscriptions {
       return this.answer(session, request, asked, missed, done, { opening, gaps, bars });
     }
     for (const topic of asked.targets.keys()) session.leave(topic);
-    for (const topic of asked.topics) if (topic.symbol === '*') this.wildcards.delete(session, channelOf(topic)); // prettier-ignore
+    for (const topic of asked.topics)
+      if (topic.symbol === '*') this.wildcards.delete(session, channelOf(topic));
     const finish = (outcome: Outcome): void => {
       if (typeof outcome === 'object' && 'code' in outcome) return done(outcome);
       // Instruments may have come meanwhile that a `*` stands for.
@@ -293,7 +294,10 @@ export class Subscriptions {
     const bars = isReset || how.bars === null ? null : how.bars.messages();
     if (isReset) reset(names, outcome);
     else if (bars !== null && bars.lost.size > 0) {
-      reset(Array.from(bars.lost, ({ name }) => name), 'not-kept'); // prettier-ignore
+      reset(
+        Array.from(bars.lost, ({ name }) => name),
+        'not-kept',
+      );
     }
     for (const topic of targets.keys()) {
       if (isReset || bars?.lost.has(topic) === true) {

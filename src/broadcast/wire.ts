@@ -77,7 +77,9 @@ export class Wire {
     if (this.overrun) return [];
     const { shared } = this.encoders;
     if (!shared.has(messages)) return this.encode(messages, bytesMax);
-    return shared.frames(messages, `${this.isText} ${bytesMax}`, () => this.encode(messages, bytesMax)); // prettier-ignore
+    return shared.frames(messages, `${this.isText} ${bytesMax}`, () =>
+      this.encode(messages, bytesMax),
+    );
   }
 
   private encode(messages: readonly Message[], bytesMax: number): readonly (string | Uint8Array)[] {

@@ -57,7 +57,13 @@ export async function candidatesFor(
 }
 
 function walk(program: Command, before: readonly string[]): Place {
-  let place: Place = { command: program, positionals: 0, option: undefined, isOptionSated: true, isOperand: false }; // prettier-ignore
+  let place: Place = {
+    command: program,
+    positionals: 0,
+    option: undefined,
+    isOptionSated: true,
+    isOperand: false,
+  };
   for (const word of before) place = step(place, word);
   return place;
 }
@@ -93,7 +99,10 @@ async function offered(
     if (at < 0) return { words: flagsOf(command), files: false };
     const given = optionsOf(command).find(({ long }) => long === current.slice(0, at));
     const values = given === undefined ? NONE : await valuesOf(given, command, words, around);
-    const prefixed = values.words.map(({ word, about }) => ({ word: `${given!.long}=${word}`, about })); // prettier-ignore
+    const prefixed = values.words.map(({ word, about }) => ({
+      word: `${given!.long}=${word}`,
+      about,
+    }));
     return { words: prefixed, files: values.files };
   }
   if (option !== undefined) {
@@ -104,8 +113,11 @@ async function offered(
     return place.positionals > 0 ? NONE : { words: commandsOf(command), files: false };
   }
   const all = command.registeredArguments;
-  const argument = all[place.positionals] ?? (all.at(-1)?.variadic === true ? all.at(-1) : undefined); // prettier-ignore
-  return argument === undefined ? NONE : await argumentsOf(argument, command, current, words, around); // prettier-ignore
+  const argument =
+    all[place.positionals] ?? (all.at(-1)?.variadic === true ? all.at(-1) : undefined);
+  return argument === undefined
+    ? NONE
+    : await argumentsOf(argument, command, current, words, around);
 }
 
 async function valuesOf(
@@ -173,7 +185,10 @@ function optionsOf(command: Command): readonly Option[] {
 }
 
 function flagsOf(command: Command): Candidate[] {
-  const flags = optionsOf(command).map(({ long, description }) => ({ word: long ?? '', about: description })); // prettier-ignore
+  const flags = optionsOf(command).map(({ long, description }) => ({
+    word: long ?? '',
+    about: description,
+  }));
   return [...flags.filter(({ word }) => word !== ''), { word: '--help', about: 'show help' }];
 }
 

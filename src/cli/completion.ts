@@ -42,7 +42,9 @@ export function completeCommand(): Command {
     .argument('[words...]', 'behind "--": what stands on the line so far, without "tapedeck"')
     .action(async (words: string[], _options: unknown, self: Command) => {
       const found = await candidatesFor(self.parent!, words, { symbols, keyNames });
-      const lines = found.words.map(({ word, about }) => (about === '' ? word : `${word}\t${about}`)); // prettier-ignore
+      const lines = found.words.map(({ word, about }) =>
+        about === '' ? word : `${word}\t${about}`,
+      );
       if (found.files) lines.push(FILES_WORD);
       process.stdout.write(lines.map((line) => `${line}\n`).join(''));
     });
@@ -66,7 +68,10 @@ const symbols: Surroundings['symbols'] = async (command, words) => {
 function keyIn(words: readonly string[]): string | undefined {
   const [key, file] = [valueIn(words, '--key'), valueIn(words, '--key-file')];
   if (file === '-') return undefined;
-  const found = keyOf({ ...(key !== undefined && { key }), ...(file !== undefined && { keyFile: file }) }); // prettier-ignore
+  const found = keyOf({
+    ...(key !== undefined && { key }),
+    ...(file !== undefined && { keyFile: file }),
+  });
   return found instanceof StartFault ? undefined : found;
 }
 

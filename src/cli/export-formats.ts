@@ -27,7 +27,20 @@ const SOURCE_KINDS: ReadonlySet<ExtractKind> = new Set(['trade', 'bbo', 'book'])
 const OPENING = ['symbol', 'seq', 'eventTime', 'receiveTime'];
 const LEVEL = ['side', 'price', 'quantity'];
 const COLUMNS: Record<'command' | 'snapshot' | 'book', readonly string[]> = {
-  command: [...OPENING, 'action', 'owner', 'clientOrderId', 'orderId', 'side', 'kind', 'timeInForce', 'postOnly', 'price', 'quantity', 'state'], // prettier-ignore
+  command: [
+    ...OPENING,
+    'action',
+    'owner',
+    'clientOrderId',
+    'orderId',
+    'side',
+    'kind',
+    'timeInForce',
+    'postOnly',
+    'price',
+    'quantity',
+    'state',
+  ],
   snapshot: [...OPENING, 'crc', ...LEVEL],
   book: ['symbol', 'seq', 'prevSeq', 'eventTime', 'receiveTime', 'form', 'crc', 'mark', ...LEVEL],
 };
@@ -83,11 +96,15 @@ class NewestScales {
   }
 
   text(event: BatchEvent): string {
-    return isMessage(event) ? toJsonText(event, () => this.newest) : JSON.stringify(this.own(event)); // prettier-ignore
+    return isMessage(event)
+      ? toJsonText(event, () => this.newest)
+      : JSON.stringify(this.own(event));
   }
 
   private own(event: Snapshot | Command): Values {
-    return event.type === 'snapshot' ? snapshotJson(event, this.newest!) : commandJson(event, this.newest!); // prettier-ignore
+    return event.type === 'snapshot'
+      ? snapshotJson(event, this.newest!)
+      : commandJson(event, this.newest!);
   }
 }
 
@@ -99,7 +116,13 @@ function isMessage(event: BatchEvent): event is Exclude<BatchEvent, Snapshot | C
 function snapshotJson(snapshot: Snapshot, scales: Scales): Values {
   const { asOf: _, ...s } = snapshot;
   const bids = formatLevels(s.bids, scales);
-  return { ...s, eventTime: s.eventTime.toString(), receiveTime: s.receiveTime.toString(), bids, asks: formatLevels(s.asks, scales) }; // prettier-ignore
+  return {
+    ...s,
+    eventTime: s.eventTime.toString(),
+    receiveTime: s.receiveTime.toString(),
+    bids,
+    asks: formatLevels(s.asks, scales),
+  };
 }
 
 /** How many of the places held such records nobody knows: all of them, at most. */

@@ -154,9 +154,11 @@ function warnOf({ from, to, reason }: ExtractGap): void {
 
 function readOptions(o: Options): Asked | StartFault {
   const kind = Object.hasOwn(KINDS, o.kind) ? KINDS[o.kind]! : undefined;
-  if (kind === undefined) return badUsage('--kind', o.kind, `one of ${Object.keys(KINDS).join(', ')}`); // prettier-ignore
+  if (kind === undefined)
+    return badUsage('--kind', o.kind, `one of ${Object.keys(KINDS).join(', ')}`);
   const format = Object.hasOwn(FORMATS, o.format) ? FORMATS[o.format]! : undefined;
-  if (format === undefined) return badUsage('--format', o.format, Object.keys(FORMATS).join(' or ')); // prettier-ignore
+  if (format === undefined)
+    return badUsage('--format', o.format, Object.keys(FORMATS).join(' or '));
   const from = readTime('--from', o.from);
   if (from instanceof StartFault) return from;
   const to = readTime('--to', o.to);

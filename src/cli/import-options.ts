@@ -36,7 +36,11 @@ export function withKey(
 ): ImportOptions | StartFault {
   if (options.to === undefined) return options;
   if (options.keyFile === '-' && files.includes('-')) {
-    return new StartFault('bad-usage', '--key-file and a recording cannot both be the input', 'Give one of them as a file.'); // prettier-ignore
+    return new StartFault(
+      'bad-usage',
+      '--key-file and a recording cannot both be the input',
+      'Give one of them as a file.',
+    );
   }
   const key = keyOf(options);
   return key instanceof StartFault ? key : { ...options, ...(key !== undefined && { key }) };

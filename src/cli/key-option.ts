@@ -21,7 +21,10 @@ export interface KeyFlags {
 
 /** @param what the key is for, in the words of the help */
 export function withKeyOptions(command: Command, what: string): Command {
-  const shown = new Option('--key <K>', `${what}; every user of this machine can see it in the list of processes`); // prettier-ignore
+  const shown = new Option(
+    '--key <K>',
+    `${what}; every user of this machine can see it in the list of processes`,
+  );
   return command
     .addOption(shown.conflicts('keyFile'))
     .option('--key-file <FILE>', `the same out of a file, - is the input; or set ${KEY_VARIABLE}`);
@@ -49,5 +52,9 @@ export function keyOf(
 
 function badFile(file: string, why: string): StartFault {
   const name = file === '-' ? 'the input' : file;
-  return new StartFault('bad-usage', `--key-file: ${name} ${why}`, 'Write what "tapedeck keys make" printed into it.'); // prettier-ignore
+  return new StartFault(
+    'bad-usage',
+    `--key-file: ${name} ${why}`,
+    'Write what "tapedeck keys make" printed into it.',
+  );
 }

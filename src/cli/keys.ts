@@ -88,7 +88,11 @@ function run(where: Where, act: (directory: string) => StartFault | undefined): 
 function makeOne(directory: string, name: string, wish: Wish): StartFault | undefined {
   const { role: roles = ['read'], symbols = ['*'], days } = wish;
   if (!new RegExp(NAME_PATTERN).test(name)) {
-    return badUsage('the name', name, '1 to 40 letters, digits, dots, dashes or underscores, not "anonymous", nor beginning with "sim-"'); // prettier-ignore
+    return badUsage(
+      'the name',
+      name,
+      '1 to 40 letters, digits, dots, dashes or underscores, not "anonymous", nor beginning with "sim-"',
+    );
   }
   const wrongRole = roles.find((role) => !ROLES.includes(role as Role));
   if (wrongRole !== undefined) return badUsage('--role', wrongRole, `one of ${ROLES.join(', ')}`);
@@ -105,7 +109,11 @@ function makeOne(directory: string, name: string, wish: Wish): StartFault | unde
   const made = makeKey({ name, roles: uniqueRoles, symbols, expiresAt }, now, secretBytes);
   const fault = changeKeys(directory, (keys) =>
     keys.some((key) => key.name === name)
-      ? new StartFault('bad-usage', `there is a key ${name} already`, 'Revoke it first, or give another name.') // prettier-ignore
+      ? new StartFault(
+          'bad-usage',
+          `there is a key ${name} already`,
+          'Revoke it first, or give another name.',
+        )
       : [...keys, made.stored],
   );
   if (fault !== undefined) return fault;
@@ -120,8 +128,16 @@ function takenBack(directory: string, name: string, reason: string): StartFault 
   const fault = changeKeys(directory, (keys) => keys.filter((key) => key.name !== name));
   const what = `the key could not be printed: ${reason}`;
   return fault === undefined
-    ? new StartFault('output-unwritable', `${what}; it was revoked`, 'Make it again, where its output can be written.') // prettier-ignore
-    : new StartFault('output-unwritable', `${what}; nor could it be revoked: ${fault.message}`, `Run "tapedeck keys revoke ${name}".`); // prettier-ignore
+    ? new StartFault(
+        'output-unwritable',
+        `${what}; it was revoked`,
+        'Make it again, where its output can be written.',
+      )
+    : new StartFault(
+        'output-unwritable',
+        `${what}; nor could it be revoked: ${fault.message}`,
+        `Run "tapedeck keys revoke ${name}".`,
+      );
 }
 
 function listAll(directory: string, asJson: boolean): StartFault | undefined {
@@ -142,7 +158,9 @@ function listAll(directory: string, asJson: boolean): StartFault | undefined {
   for (const { name, id, roles, symbols, createdAt, expiresAt } of shown) {
     const publishes = roles.includes('publish') ? `  publishes ${symbols.join(' ')}` : '';
     const ends = expiresAt === null ? '' : `  until ${expiresAt}`;
-    process.stdout.write(`${name}  ${roles.join(',')}  tk_${id}_…  since ${createdAt}${ends}${publishes}\n`); // prettier-ignore
+    process.stdout.write(
+      `${name}  ${roles.join(',')}  tk_${id}_…  since ${createdAt}${ends}${publishes}\n`,
+    );
   }
   return undefined;
 }
@@ -156,7 +174,11 @@ function revokeOne(directory: string, name: string): StartFault | undefined {
     const left = keys.filter((key) => key.name !== name);
     return left.length < keys.length
       ? left
-      : new StartFault('bad-usage', `there is no key ${name}`, '"tapedeck keys list" tells what there is.'); // prettier-ignore
+      : new StartFault(
+          'bad-usage',
+          `there is no key ${name}`,
+          '"tapedeck keys list" tells what there is.',
+        );
   });
   if (fault === undefined) process.stdout.write(`${name} is revoked\n`);
   return fault;

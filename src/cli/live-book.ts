@@ -100,7 +100,11 @@ function ladder(
     ];
     return blockRows > 1 ? [head, unknown] : [unknown];
   }
-  const { asks, bids } = around(levelsOf(book.asks, depth), levelsOf(book.bids, depth), room.levels); // prettier-ignore
+  const { asks, bids } = around(
+    levelsOf(book.asks, depth),
+    levelsOf(book.bids, depth),
+    room.levels,
+  );
   const all = [...asks, ...bids];
   const priceWidth = Math.max(5, ...all.map(([p]) => formatDecimal(p, priceScale).length));
   const quantityWidth = Math.max(8, ...all.map(([, q]) => formatDecimal(q, quantityScale).length));

@@ -73,7 +73,8 @@ async function verify(options: Options): Promise<StartFault | undefined> {
     if (doubt !== undefined) warn(doubt);
     return undefined;
   }
-  const hint = 'Everything else may be as it was written; a start sets aside what is not. The file is not changed by this.'; // prettier-ignore
+  const hint =
+    'Everything else may be as it was written; a start sets aside what is not. The file is not changed by this.';
   return new StartFault('journal-damaged', `${reading.path}: ${verified}`, hint);
 }
 

@@ -29,10 +29,12 @@ export class Intervals {
   requests(
     names: readonly string[],
   ): { readonly intervalMs: number; readonly topics: readonly string[] }[] {
-    // prettier-ignore
     const intervals = [...new Set(names.map((name) => this.wanted(name)))];
     const isAll = (name: string): boolean => parseTopic(name)!.symbol === '*';
-    const inOrder = intervals.length > 1 ? [...names.filter(isAll), ...names.filter((name) => !isAll(name))] : names; // prettier-ignore
+    const inOrder =
+      intervals.length > 1
+        ? [...names.filter(isAll), ...names.filter((name) => !isAll(name))]
+        : names;
     const ordered: { intervalMs: number; topics: string[] }[] = [];
     for (const name of inOrder) {
       const intervalMs = this.wanted(name);

@@ -25,8 +25,14 @@ import { isTopicMessage, TopicTable } from './topic-table';
 
 const MEND_EVERY_MS = 250;
 /** Refusals of which the server, not the request, is at fault: the next connection need not meet them. */
-// prettier-ignore
-const PASSING: ReadonlySet<string> = new Set(['overloaded', 'journal-failing', 'history-failed', 'shutting-down', 'internal']);
+
+const PASSING: ReadonlySet<string> = new Set([
+  'overloaded',
+  'journal-failing',
+  'history-failed',
+  'shutting-down',
+  'internal',
+]);
 
 export class MarketReader {
   readonly table: TopicTable;
@@ -193,7 +199,8 @@ export class MarketReader {
     this.connection = undefined;
     this.table.cut();
     // What was not answered is asked again.
-    if (this.crossing?.isOver === false) this.table.rewind(this.crossing.epoch, this.crossing.newest); // prettier-ignore
+    if (this.crossing?.isOver === false)
+      this.table.rewind(this.crossing.epoch, this.crossing.newest);
     this.crossing = undefined;
     this.toMend.clear();
     this.timers.clear(this.mendTimer);

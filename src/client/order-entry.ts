@@ -157,7 +157,16 @@ function idsOf({ symbol, orderId, clientOrderId }: OrderTarget) {
 
 const TARGET_MEMBERS = ['symbol', 'orderId', 'clientOrderId'];
 const AMEND_MEMBERS = [...TARGET_MEMBERS, 'price', 'quantity'];
-const ORDER_MEMBERS = ['symbol', 'side', 'quantity', 'price', 'kind', 'timeInForce', 'postOnly', 'clientOrderId']; // prettier-ignore
+const ORDER_MEMBERS = [
+  'symbol',
+  'side',
+  'quantity',
+  'price',
+  'kind',
+  'timeInForce',
+  'postOnly',
+  'clientOrderId',
+];
 
 /** What nobody would read was meant to be read. */
 function refuseUnknown(request: object, known: readonly string[]): void {
@@ -194,5 +203,8 @@ function scaled(value: Amount | undefined, scale: number, field: string): number
   if (Number.isSafeInteger(given)) return given as number;
   throw typeof value === 'object'
     ? refuse('invalid-field', 'a whole number in scaled')
-    : refuse('invalid-field', 'a decimal in quotes such as "1.50", or {scaled: 150} where it is scaled already'); // prettier-ignore
+    : refuse(
+        'invalid-field',
+        'a decimal in quotes such as "1.50", or {scaled: 150} where it is scaled already',
+      );
 }

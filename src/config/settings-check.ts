@@ -43,7 +43,11 @@ function unknownSetting(value: unknown, schema: TSchema, path: string): Fault | 
     if (known === undefined) {
       const near = nearest(name, Object.keys(properties));
       const meant = path === '' ? near : `${path}.${near}`;
-      return fault('invalid-field', `there is no setting ${at}; the nearest known one is ${meant}`, at); // prettier-ignore
+      return fault(
+        'invalid-field',
+        `there is no setting ${at}; the nearest known one is ${meant}`,
+        at,
+      );
     }
     const wrong = unknownSetting(inner, known, at);
     if (wrong !== undefined) return wrong;

@@ -37,7 +37,10 @@ export const ICEORYX2_SYMBOLS = {
   tapedeck_iceoryx2_interface: { args: [], returns: u32 },
   tapedeck_iceoryx2_version: { args: [], returns: pointer },
   tapedeck_iceoryx2_open: { args: [buffer, usize, u32, u32, buffer, usize], returns: pointer },
-  tapedeck_iceoryx2_publish: { args: [pointer, buffer, u32, u32, u32, buffer, buffer, usize], returns: u32 }, // prettier-ignore
+  tapedeck_iceoryx2_publish: {
+    args: [pointer, buffer, u32, u32, u32, buffer, buffer, usize],
+    returns: u32,
+  },
   tapedeck_iceoryx2_close: { args: [pointer], returns: FFIType.void },
   tapedeck_iceoryx2_subscribe: { args: [buffer, usize, buffer, usize], returns: pointer },
   tapedeck_iceoryx2_receive: { args: [pointer, buffer], returns: u32 },

@@ -4,7 +4,20 @@
  * left is marked as ended, for those who still read it, and a new file takes its name.
  */
 
-import { closeSync, constants, fchmodSync, fchownSync, fstatSync, linkSync, openSync, readdirSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'; // prettier-ignore
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 import type { Nanos } from '../../protocol/time';

@@ -64,7 +64,7 @@ export function openRingFile(path: string, owner?: number): OpenedRing | StartFa
 }
 
 function foreign(path: string, uid: number): StartFault {
-  const hint = `Whoever owns it says what stands in it. If user ${uid} runs the server, say so: --ring-owner ${uid}, or the option owner.`; // prettier-ignore
+  const hint = `Whoever owns it says what stands in it. If user ${uid} runs the server, say so: --ring-owner ${uid}, or the option owner.`;
   return new StartFault('ring-foreign', `the ring ${path} belongs to user ${uid}`, hint);
 }
 
@@ -102,7 +102,9 @@ function checkRing(path: string, words: RingWords): OpenedRing | StartFault {
 
 export function isShape({ slots, entries }: RingShape): boolean {
   const isPower = slots > 0 && (slots & (slots - 1)) === 0;
-  return isPower && slots >= SLOTS_MIN && slots <= SLOTS_MAX && entries > 0 && entries <= ENTRIES_MAX; // prettier-ignore
+  return (
+    isPower && slots >= SLOTS_MIN && slots <= SLOTS_MAX && entries > 0 && entries <= ENTRIES_MAX
+  );
 }
 
 function damaged(path: string, why: string): StartFault {

@@ -240,7 +240,16 @@ function orNull(value: number): number | null {
 /** A record of this kind as the message of the protocol. */
 export function tickOf(r: RingRecord): Tick {
   const { last, quantity, volume, count } = r;
-  return { type: 'tick', ...head(r), last, bid: orNull(r.bid), ask: orNull(r.ask), quantity, volume, count }; // prettier-ignore
+  return {
+    type: 'tick',
+    ...head(r),
+    last,
+    bid: orNull(r.bid),
+    ask: orNull(r.ask),
+    quantity,
+    volume,
+    count,
+  };
 }
 
 export function tradeOf(r: RingRecord): Trade {
@@ -250,7 +259,16 @@ export function tradeOf(r: RingRecord): Trade {
 
 export function bboOf(r: RingRecord): Bbo {
   const { bidQuantity, askQuantity, count } = r;
-  return { type: 'bbo', ...head(r), bid: orNull(r.bid), bidQuantity, ask: orNull(r.ask), askQuantity, count, mark: r.mark }; // prettier-ignore
+  return {
+    type: 'bbo',
+    ...head(r),
+    bid: orNull(r.bid),
+    bidQuantity,
+    ask: orNull(r.ask),
+    askQuantity,
+    count,
+    mark: r.mark,
+  };
 }
 
 export function statusOf(r: RingRecord): Status {
@@ -260,7 +278,16 @@ export function statusOf(r: RingRecord): Status {
 
 /** The first record of a book, with its own levels; further ones are added by `addLevels`. */
 export function bookOf(r: RingRecord): Book {
-  const book: Book = { type: 'book', ...head(r), form: r.form, bids: [], asks: [], crc: null, count: 1, mark: r.mark }; // prettier-ignore
+  const book: Book = {
+    type: 'book',
+    ...head(r),
+    form: r.form,
+    bids: [],
+    asks: [],
+    crc: null,
+    count: 1,
+    mark: r.mark,
+  };
   addLevels(book, r);
   return book;
 }

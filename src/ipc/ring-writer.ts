@@ -165,7 +165,18 @@ export class RingWriter {
     const entry = this.dirtyEntry(e.symbol);
     entry.define(e);
     const at = this.slot();
-    putHead(this.words, at, this.check, KIND.instrument, entry.index, 0, e.seq, 0, Nanos.ZERO, Nanos.ZERO); // prettier-ignore
+    putHead(
+      this.words,
+      at,
+      this.check,
+      KIND.instrument,
+      entry.index,
+      0,
+      e.seq,
+      0,
+      Nanos.ZERO,
+      Nanos.ZERO,
+    );
     this.advance();
   }
 

@@ -166,7 +166,15 @@ export class BlockFold {
     let part = this.parts.get(instrument);
     if (part === undefined) {
       // Times that any other is before, and behind: what has only a definition here is in no range.
-      part = { instrument, minHi: 0x7fff_ffff, minLo: 0xffff_ffff, maxHi: 0, maxLo: 0, tradeSeq: 0, bookSeq: 0 }; // prettier-ignore
+      part = {
+        instrument,
+        minHi: 0x7fff_ffff,
+        minLo: 0xffff_ffff,
+        maxHi: 0,
+        maxLo: 0,
+        tradeSeq: 0,
+        bookSeq: 0,
+      };
       this.parts.set(instrument, part);
     }
     this.newest = part;
@@ -175,5 +183,7 @@ export class BlockFold {
 }
 
 function hasText(kind: number): boolean {
-  return kind === KIND.instrument || kind === KIND.status || kind === KIND.command || kind >= KIND.gap; // prettier-ignore
+  return (
+    kind === KIND.instrument || kind === KIND.status || kind === KIND.command || kind >= KIND.gap
+  );
 }

@@ -37,7 +37,7 @@ export function* checkedRows(db: Database, afterId: number): Generator<RecordRow
     const blocks = db
       .query<BlockRow, [number]>(
         'SELECT first_id, last_id, crc FROM block WHERE last_id > ? ORDER BY last_id',
-      ) // prettier-ignore
+      )
       .all(afterId);
     for (const block of blocks) {
       // A block that began before the place is read from its beginning: half of it has no checksum.
@@ -51,7 +51,9 @@ export function* checkedRows(db: Database, afterId: number): Generator<RecordRow
       yield rows.filter(({ id }) => id > goodId);
       goodId = Math.max(goodId, block.last_id);
     }
-    const commits = db.query<BlockRow, []>('SELECT first_id, last_id, crc FROM open_block ORDER BY last_id').all(); // prettier-ignore
+    const commits = db
+      .query<BlockRow, []>('SELECT first_id, last_id, crc FROM open_block ORDER BY last_id')
+      .all();
     const from = Math.min(goodId, (commits[0]?.first_id ?? Infinity) - 1);
     const rest = statement.all(from, Number.MAX_SAFE_INTEGER);
     const soundId = soundUpTo(rest, commits);

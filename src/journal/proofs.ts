@@ -44,7 +44,17 @@ interface Checked extends Span {
   readonly atMs: number;
 }
 
-type PartWords = [of: number, lastId: number, firstId: number, minHi: number, minLo: number, maxHi: number, maxLo: number, tradeSeq: number, bookSeq: number]; // prettier-ignore
+type PartWords = [
+  of: number,
+  lastId: number,
+  firstId: number,
+  minHi: number,
+  minLo: number,
+  maxHi: number,
+  maxLo: number,
+  tradeSeq: number,
+  bookSeq: number,
+];
 
 export class Proofs {
   /** Blocks that were read for their proof. */
@@ -98,7 +108,16 @@ export class Proofs {
 
   /** A statement that is still there would keep a database open behind its close. */
   finalize(): void {
-    for (const each of [this.rows, this.frames, this.open, this.block, this.newest, this.part, this.expired]) each.finalize(); // prettier-ignore
+    for (const each of [
+      this.rows,
+      this.frames,
+      this.open,
+      this.block,
+      this.newest,
+      this.part,
+      this.expired,
+    ])
+      each.finalize();
   }
 
   /** Last id of the newest block; −1 without one. */
@@ -207,7 +226,8 @@ export class Proofs {
       let found: Block | undefined;
       fold.take(read.frame, null, (full) => (found = full));
       found ??= fold.end();
-      if (found?.crc !== row.crc || found.firstId !== row.first_id || found.lastId !== row.last_id) return null; // prettier-ignore
+      if (found?.crc !== row.crc || found.firstId !== row.first_id || found.lastId !== row.last_id)
+        return null;
       return this.rowsAlone || this.hasParts(row, found.parts) ? read.frame : null;
     } catch (e) {
       if ((e as { code?: string }).code?.startsWith('SQLITE_CORRUPT') === true) return null;
@@ -218,7 +238,17 @@ export class Proofs {
   /** What its rows are found by. */
   private hasParts({ first_id, last_id }: BlockRow, parts: Iterable<Part>): boolean {
     for (const p of parts) {
-      const stored = this.part.get(p.instrument, last_id, first_id, p.minHi, p.minLo, p.maxHi, p.maxLo, p.tradeSeq, p.bookSeq); // prettier-ignore
+      const stored = this.part.get(
+        p.instrument,
+        last_id,
+        first_id,
+        p.minHi,
+        p.minLo,
+        p.maxHi,
+        p.maxLo,
+        p.tradeSeq,
+        p.bookSeq,
+      );
       if (stored === null) return false;
     }
     return true;

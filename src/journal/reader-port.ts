@@ -63,7 +63,11 @@ export function serveReader<Q extends Question>(
     }
     const { id, question, open } = data;
     if (reader.work !== undefined) turns.begin(id, reader.work(question as Q, open));
-    else tell(id, answered(() => reader.answer(question as Q, open))); // prettier-ignore
+    else
+      tell(
+        id,
+        answered(() => reader.answer(question as Q, open)),
+      );
   };
 }
 

@@ -144,13 +144,35 @@ export function rowToEvent(r: RecordRow, symbol: string): BatchEvent | undefined
       if (levels === undefined || form === undefined) return undefined;
       const { bids, asks } = levels;
       const mark = markOf(r.flags);
-      return ordered<RecordedBook>(r, { type: 'book', symbol, seq, prevSeq, eventTime, receiveTime, form, bids, asks, crc: r.ref, count: 1, mark }); // prettier-ignore
+      return ordered<RecordedBook>(r, {
+        type: 'book',
+        symbol,
+        seq,
+        prevSeq,
+        eventTime,
+        receiveTime,
+        form,
+        bids,
+        asks,
+        crc: r.ref,
+        count: 1,
+        mark,
+      });
     }
     case KIND.snapshot: {
       const levels = r.levels === null ? undefined : decodeLevels(r.levels);
       if (levels === undefined || r.ref === null) return undefined;
       const { bids, asks } = levels;
-      return ordered<Snapshot>(r, { type: 'snapshot', symbol, seq, eventTime, receiveTime, bids, asks, crc: r.ref }); // prettier-ignore
+      return ordered<Snapshot>(r, {
+        type: 'snapshot',
+        symbol,
+        seq,
+        eventTime,
+        receiveTime,
+        bids,
+        asks,
+        crc: r.ref,
+      });
     }
     case KIND.status:
       return rowToStatus(r, { symbol, seq, prevSeq, eventTime, receiveTime });
@@ -230,7 +252,18 @@ function rowToCommand(
     if (!isCommandRest(rest)) return undefined;
     const { price, quantity } = r;
     const orderId = r.ref ?? 0;
-    return { type: 'command', symbol, seq, eventTime, receiveTime, ...rest, orderId, side, price, quantity }; // prettier-ignore
+    return {
+      type: 'command',
+      symbol,
+      seq,
+      eventTime,
+      receiveTime,
+      ...rest,
+      orderId,
+      side,
+      price,
+      quantity,
+    };
   } catch {
     return undefined;
   }

@@ -37,7 +37,10 @@ class Lines {
 
   write(line: string): void {
     const { dropped } = this;
-    const note = dropped === 0 ? '' : `${JSON.stringify({ level: 40, msg: 'lines of the log could not be written', dropped })}\n`; // prettier-ignore
+    const note =
+      dropped === 0
+        ? ''
+        : `${JSON.stringify({ level: 40, msg: 'lines of the log could not be written', dropped })}\n`;
     if (writeWhole(Buffer.from(note + line))) this.dropped = 0;
     else this.dropped += 1;
   }

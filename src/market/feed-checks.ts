@@ -280,7 +280,12 @@ export function sameDefinition(a: Instrument, b: Instrument): boolean {
 }
 
 function inUse(symbol: string): Fault {
-  return fieldFault('symbol', symbol, 'an instrument that no other publisher feeds', 'symbol-in-use'); // prettier-ignore
+  return fieldFault(
+    'symbol',
+    symbol,
+    'an instrument that no other publisher feeds',
+    'symbol-in-use',
+  );
 }
 
 export function tooManyInstruments(instrumentsMax: number): Fault {

@@ -100,7 +100,8 @@ async function verify(
       onRecords(found.events + n),
     );
     if (typeof replayed === 'string') return replayed;
-    if (stateHash(replayed) !== hash) return 'the market that its newest checkpoint leads to is not the one that all records lead to'; // prettier-ignore
+    if (stateHash(replayed) !== hash)
+      return 'the market that its newest checkpoint leads to is not the one that all records lead to';
   }
   const { seqFirst, seqLast, epochs, gaps } = reading;
   const missing = gaps.map(({ from, to, reason }) => ({ from, to, reason }));
@@ -125,7 +126,7 @@ function unsealedFault(db: Database, { path, epochs }: JournalReading): string |
     )
     .get() as { records: number; blocks: number };
   if (records === blocks) return undefined;
-  return `the records from ${blocks < 0 ? 1 : seqOf(blocks) + 1} on are in no block, though the journal was closed in order`; // prettier-ignore
+  return `the records from ${blocks < 0 ? 1 : seqOf(blocks) + 1} on are in no block, though the journal was closed in order`;
 }
 
 /** The first checkpoint that is not sound. */

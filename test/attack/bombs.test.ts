@@ -73,7 +73,14 @@ test('compression is not agreed upon, so no frame is larger than it came', async
     target.url,
     'tapedeck.v1.json',
     'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n',
-    { message: nothing, ping: nothing, pong: nothing, end: nothing, wrong: nothing, close: (code) => (closed = code) }, // prettier-ignore
+    {
+      message: nothing,
+      ping: nothing,
+      pong: nothing,
+      end: nothing,
+      wrong: nothing,
+      close: (code) => (closed = code),
+    },
   );
   expect(socket.isOpen).toBe(true);
   expect(socket.head.toLowerCase()).not.toContain('sec-websocket-extensions');

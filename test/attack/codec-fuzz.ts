@@ -35,13 +35,17 @@ export type Outcomes = Record<string, number>;
 
 export class FuzzFault extends Error {
   constructor(what: string, form: Form, seed: number, index: number, sample: Sample) {
-    const shown = typeof sample === 'string' ? JSON.stringify(sample) : Buffer.from(sample).toString('hex'); // prettier-ignore
+    const shown =
+      typeof sample === 'string' ? JSON.stringify(sample) : Buffer.from(sample).toString('hex');
     super(`${what}\n  ${form}, seed ${seed}, frame ${index}: ${shown.slice(0, 4_000)}`);
   }
 }
 
 const encoder = new FrameEncoder();
-const members = (): string => [Object, Array, String, Number, Function].map((c) => Object.getOwnPropertyNames(c.prototype).join()).join(); // prettier-ignore
+const members = (): string =>
+  [Object, Array, String, Number, Function]
+    .map((c) => Object.getOwnPropertyNames(c.prototype).join())
+    .join();
 const MEMBERS = members();
 
 /** A generator of its own for each number; a double has room for 20 bits of the seed beside it. */
@@ -63,7 +67,8 @@ export function sampleOf(form: Form, seed: number, index: number): Sample {
     const value = damage.value(messages.map(toTuple), () => damage.wildPacked());
     return kind < 9 ? packed(value) : damage.bytes(packed(value));
   }
-  if (kind === 0) return Buffer.from(damage.randomBytes(120)).toString(random.chance(0.5) ? 'latin1' : 'utf8'); // prettier-ignore
+  if (kind === 0)
+    return Buffer.from(damage.randomBytes(120)).toString(random.chance(0.5) ? 'latin1' : 'utf8');
   const messages = maker.frame();
   if (kind === 1) return encodeTextFrame(messages, scalesOfSymbol);
   if (kind < 6) return damage.text(encodeTextFrame(messages, scalesOfSymbol));
@@ -93,7 +98,8 @@ export function wrongWith(sample: Sample, out: readonly (Message | Fault)[]): st
 
 function wrongFault(f: Fault): string | undefined {
   if (!Object.hasOwn(ERRORS, f.code)) return `the code ${f.code} is in no table`;
-  if (f.message.length === 0 || f.message.length > 500) return `a fault of ${f.message.length} letters`; // prettier-ignore
+  if (f.message.length === 0 || f.message.length > 500)
+    return `a fault of ${f.message.length} letters`;
   if (!f.message.isWellFormed()) return 'a fault that is not well formed';
   return f.field === undefined || f.field.length <= 120 ? undefined : 'a field that is too long';
 }
@@ -102,10 +108,13 @@ function wrongMessage(message: Message): string | undefined {
   if (Object.getPrototypeOf(message) !== Object.prototype)
     return 'a message with another prototype';
   const again = decodeFrame(encoder.encode([message]));
-  if (!Bun.deepEquals(again, [message], true)) return `in MessagePack it reads as ${show(again)}, and is ${show(message)}`; // prettier-ignore
+  if (!Bun.deepEquals(again, [message], true))
+    return `in MessagePack it reads as ${show(again)}, and is ${show(message)}`;
   const text = decodeTextFrame(encodeTextFrame([message], scalesOfSymbol), scalesOfSymbol);
   if (!isScaledAsKnown(message)) return undefined;
-  return Bun.deepEquals(text, [message], true) ? undefined : `in JSON it reads as ${show(text)}, and is ${show(message)}`; // prettier-ignore
+  return Bun.deepEquals(text, [message], true)
+    ? undefined
+    : `in JSON it reads as ${show(text)}, and is ${show(message)}`;
 }
 
 /** In JSON a definition changes how what follows it is written, so it must be the one that is known. */

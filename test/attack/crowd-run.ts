@@ -119,13 +119,15 @@ export class Resumer {
     for (const m of decodeFrame(payload)) {
       if (isFault(m)) this.complaints.push(m.message);
       else if (m.type === 'trade') {
-        if (this.isChecked && m.prevSeq > this.lastSeq) this.complaints.push(`${m.seq} names ${m.prevSeq} behind ${this.lastSeq}`); // prettier-ignore
+        if (this.isChecked && m.prevSeq > this.lastSeq)
+          this.complaints.push(`${m.seq} names ${m.prevSeq} behind ${this.lastSeq}`);
         if (this.isChecked && m.seq <= this.lastSeq) this.complaints.push(`${m.seq} comes again`);
         this.lastSeq = m.seq;
         this.took(1, ms);
       } else if (m.type === 'queued') {
         if (!Number.isNaN(this.dataMs)) this.complaints.push('queued behind its first message');
-        if (m.ahead > (this.queued.at(-1) ?? Infinity)) this.complaints.push(`${m.ahead} ahead, after ${this.queued.at(-1)}`); // prettier-ignore
+        if (m.ahead > (this.queued.at(-1) ?? Infinity))
+          this.complaints.push(`${m.ahead} ahead, after ${this.queued.at(-1)}`);
         this.queued.push(m.ahead);
       } else if (m.type === 'reset') this.resets += 1;
       else if (m.type === 'error') this.complaints.push(m.message);
@@ -161,7 +163,9 @@ workPerSecond = 1000000000
       return all.at(-1)!;
     };
     for (let left = trades; left > 0; left -= TAPE_TRADES) {
-      const some = Array.from({ length: Math.min(left, TAPE_TRADES) }, () => trade(SYMBOL, '10.00', '0.001')); // prettier-ignore
+      const some = Array.from({ length: Math.min(left, TAPE_TRADES) }, () =>
+        trade(SYMBOL, '10.00', '0.001'),
+      );
       await target.ingest(tape(...some));
     }
     const { epoch, seq: lastSeq } = await place(target.url);
@@ -196,7 +200,8 @@ async function place(url: string): Promise<{ epoch: number; seq: number }> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/stream`, ['tapedeck.v1.msgpack']);
   socket.binaryType = 'arraybuffer';
   socket.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => {
-    for (const m of decodeFrame(new Uint8Array(data))) if (!isFault(m) && m.type === 'welcome') resolve(m); // prettier-ignore
+    for (const m of decodeFrame(new Uint8Array(data)))
+      if (!isFault(m) && m.type === 'welcome') resolve(m);
   });
   const { epoch, seq } = await promise;
   socket.close();

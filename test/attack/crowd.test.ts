@@ -23,7 +23,12 @@ test(`[R10] ${READERS} resume at once: each has a word or data at once, and exac
   expect(defects).toEqual([]);
   for (const [i, reader] of crowd.entries()) {
     const { complaints, resets, trades } = reader;
-    expect({ i, complaints, resets, trades }).toEqual({ i, complaints: [], resets: 0, trades: TRADES - (i % 50) }); // prettier-ignore
+    expect({ i, complaints, resets, trades }).toEqual({
+      i,
+      complaints: [],
+      resets: 0,
+      trades: TRADES - (i % 50),
+    });
   }
   const waited = crowd.filter(({ queued }) => queued.length > 0);
   expect(waited.length).toBeGreaterThan(READERS / 2);

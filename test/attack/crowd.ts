@@ -26,7 +26,8 @@ const { crowd, late, stranger, doneBeforeLate, doneBeforeStranger, defects } = a
 });
 const figures = (of: (reader: Resumer) => number): string => {
   const sorted = crowd.map(of).sort((a, b) => a - b);
-  const at = (share: number): string => ((sorted[Math.ceil(sorted.length * share) - 1] ?? NaN) / 1_000).toFixed(2); // prettier-ignore
+  const at = (share: number): string =>
+    ((sorted[Math.ceil(sorted.length * share) - 1] ?? NaN) / 1_000).toFixed(2);
   return `median ${at(0.5)} s, p99 ${at(0.99)} s, last ${at(1)} s`;
 };
 console.log(
@@ -45,10 +46,15 @@ console.log(
   'longest silence:',
   figures(({ silentMs }) => silentMs),
 );
-const one = ({ wordMs, dataMs, doneMs }: Resumer): string => `word ${wordMs.toFixed(0)} ms, data ${dataMs.toFixed(0)} ms, all ${doneMs.toFixed(0)} ms`; // prettier-ignore
+const one = ({ wordMs, dataMs, doneMs }: Resumer): string =>
+  `word ${wordMs.toFixed(0)} ms, data ${dataMs.toFixed(0)} ms, all ${doneMs.toFixed(0)} ms`;
 console.log(`late, of the same address: ${one(late)}; ${doneBeforeLate} of the crowd were done`);
 console.log(`of another client: ${one(stranger)}; ${doneBeforeStranger} of the crowd were done`);
 const wrong = crowd.filter((r, i) => r.trades !== Number(values.trades) - (i % 50) || r.resets > 0);
 const ends = crowd.flatMap(({ end }) => (end === '' ? [] : [end]));
-console.log(`${wrong.length} of them did not get what they missed; closed: ${ends.length}`, ends.slice(0, 3), defects.slice(0, 3)); // prettier-ignore
+console.log(
+  `${wrong.length} of them did not get what they missed; closed: ${ends.length}`,
+  ends.slice(0, 3),
+  defects.slice(0, 3),
+);
 if (wrong.length > 0 || defects.length > 0) process.exitCode = 1;

@@ -11,22 +11,100 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /** First bytes of MessagePack values, with lengths that lie. */
 const LIES = [
-  'ddffffffff', 'dd00010000', 'dcffff', '9f', 'dfffffffff', 'deffff', '8f', 'dbffffffff', 'd9ff', 'bf',
-  'c6ffffffff', 'c4ff', 'c9ffffffff05', 'c7ff05', 'd805', 'd4ff00', 'd6ff00000000', 'c1', 'c0', 'c2',
-  'cfffffffffffffffff', 'cf0020000000000000', 'd38000000000000000', 'd3ffdfffffffffffff', 'ce80000000',
-  'cb7ff8000000000000', 'cbfff0000000000000', 'cb8000000000000000', 'cb433fffffffffffff', 'ca7f800000',
-  'a5ffeda080ff', 'a3eda080', 'a2c0af', 'a4f4908080', 'a95f5f70726f746f5f5f', 'ab636f6e7374727563746f72',
-].map((hex) => Buffer.from(hex, 'hex')); // prettier-ignore
+  'ddffffffff',
+  'dd00010000',
+  'dcffff',
+  '9f',
+  'dfffffffff',
+  'deffff',
+  '8f',
+  'dbffffffff',
+  'd9ff',
+  'bf',
+  'c6ffffffff',
+  'c4ff',
+  'c9ffffffff05',
+  'c7ff05',
+  'd805',
+  'd4ff00',
+  'd6ff00000000',
+  'c1',
+  'c0',
+  'c2',
+  'cfffffffffffffffff',
+  'cf0020000000000000',
+  'd38000000000000000',
+  'd3ffdfffffffffffff',
+  'ce80000000',
+  'cb7ff8000000000000',
+  'cbfff0000000000000',
+  'cb8000000000000000',
+  'cb433fffffffffffff',
+  'ca7f800000',
+  'a5ffeda080ff',
+  'a3eda080',
+  'a2c0af',
+  'a4f4908080',
+  'a95f5f70726f746f5f5f',
+  'ab636f6e7374727563746f72',
+].map((hex) => Buffer.from(hex, 'hex'));
 
 /** What JSON has no good reason to hold. */
 const WORDS = [
-  '1e400', '-1e400', '1e-400', '-0', '0.1', '9007199254740993', '9'.repeat(400), '[[[[[[[[', '{"a":{"a":',
-  '"__proto__"', '"__proto__":{"polluted":1}', '"constructor":{"prototype":{"polluted":1}}', '"type":"ping"',
-  '"\\ud83d"', '"\\udc00\\ud800"', '"\\u0000"', '\\', '\\u12', '"', 'null', 'NaN', 'Infinity', '-', 'true', '[]',
-  '{}', ',', ':', ']', '}', '\ud800', '\ufeff', '\u2028', '0x10', '01', '1.', '.5', '+1', "'a'", '//', '/*',
-]; // prettier-ignore
+  '1e400',
+  '-1e400',
+  '1e-400',
+  '-0',
+  '0.1',
+  '9007199254740993',
+  '9'.repeat(400),
+  '[[[[[[[[',
+  '{"a":{"a":',
+  '"__proto__"',
+  '"__proto__":{"polluted":1}',
+  '"constructor":{"prototype":{"polluted":1}}',
+  '"type":"ping"',
+  '"\\ud83d"',
+  '"\\udc00\\ud800"',
+  '"\\u0000"',
+  '\\',
+  '\\u12',
+  '"',
+  'null',
+  'NaN',
+  'Infinity',
+  '-',
+  'true',
+  '[]',
+  '{}',
+  ',',
+  ':',
+  ']',
+  '}',
+  '\ud800',
+  '\ufeff',
+  '\u2028',
+  '0x10',
+  '01',
+  '1.',
+  '.5',
+  '+1',
+  "'a'",
+  '//',
+  '/*',
+];
 
-const MEMBERS = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty', 'type', 'then', 'length', '']; // prettier-ignore
+const MEMBERS = [
+  '__proto__',
+  'constructor',
+  'prototype',
+  'toString',
+  'hasOwnProperty',
+  'type',
+  'then',
+  'length',
+  '',
+];
 
 export class Damage {
   private readonly random: Prng;
@@ -90,7 +168,8 @@ export class Damage {
         return Array.from({ length: this.below(7) }, () => this.wildPacked(depth - 1));
       default: {
         const made: Record<string, unknown> = {};
-        for (let i = this.below(5); i >= 0; i--) define(made, this.pick(MEMBERS), this.wildPacked(depth - 1)); // prettier-ignore
+        for (let i = this.below(5); i >= 0; i--)
+          define(made, this.pick(MEMBERS), this.wildPacked(depth - 1));
         return made;
       }
     }
@@ -104,7 +183,18 @@ export class Damage {
       case 1:
         return (this.random.unit() - 0.5) * 2 ** this.below(70);
       case 2:
-        return this.pick(['', '1', '-0.00', '1e9', '1.', '0'.repeat(41), '9'.repeat(300), '9007199254740992', '9223372036854775808', '\ud800']); // prettier-ignore
+        return this.pick([
+          '',
+          '1',
+          '-0.00',
+          '1e9',
+          '1.',
+          '0'.repeat(41),
+          '9'.repeat(300),
+          '9007199254740992',
+          '9223372036854775808',
+          '\ud800',
+        ]);
       case 3:
         return this.pick(MEMBERS);
       case 4:
@@ -115,7 +205,8 @@ export class Damage {
         return Array.from({ length: this.below(7) }, () => this.wildJson(depth - 1));
       default: {
         const made: Record<string, unknown> = {};
-        for (let i = this.below(5); i >= 0; i--) define(made, this.pick(MEMBERS), this.wildJson(depth - 1)); // prettier-ignore
+        for (let i = this.below(5); i >= 0; i--)
+          define(made, this.pick(MEMBERS), this.wildJson(depth - 1));
         return made;
       }
     }
@@ -176,7 +267,8 @@ export class Damage {
       }
       default: {
         const changed = bytes.slice();
-        if (at < changed.length) changed[at]! ^= this.random.chance(0.5) ? 1 << this.below(8) : this.below(256); // prettier-ignore
+        if (at < changed.length)
+          changed[at]! ^= this.random.chance(0.5) ? 1 << this.below(8) : this.below(256);
         return changed;
       }
     }
@@ -191,7 +283,11 @@ export class Damage {
       case 1:
         return text.slice(0, at) + text.slice(rest);
       case 2:
-        return text.slice(0, at) + String.fromCharCode(this.below(this.pick([128, 65_536]))) + text.slice(at + 1); // prettier-ignore
+        return (
+          text.slice(0, at) +
+          String.fromCharCode(this.below(this.pick([128, 65_536]))) +
+          text.slice(at + 1)
+        );
       default:
         return this.inToken(text, at);
     }
@@ -226,5 +322,10 @@ function joined(head: Bytes, middle: ArrayLike<number>, tail: Bytes): Bytes {
 
 /** Also `__proto__`, as a member of its own. */
 function define(object: Record<string, unknown>, name: string, value: unknown): void {
-  Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true }); // prettier-ignore
+  Object.defineProperty(object, name, {
+    value,
+    enumerable: true,
+    configurable: true,
+    writable: true,
+  });
 }

@@ -62,9 +62,15 @@ test.each(FORMS)(
         form,
         onMessage: () => (taken += 1),
         onClose: () => (hasEnded = true),
-        environment: { WebSocket: function () { return socket; } as never }, // prettier-ignore
+        environment: {
+          WebSocket: function () {
+            return socket;
+          } as never,
+        },
       });
-      socket.give(form === 'json' ? encodeTextFrame([WELCOME], scalesOfSymbol) : encoder.encode([WELCOME])); // prettier-ignore
+      socket.give(
+        form === 'json' ? encodeTextFrame([WELCOME], scalesOfSymbol) : encoder.encode([WELCOME]),
+      );
       const connection = await connecting;
       for (; index < CLIENT_FRAMES && !connection.ended && !socket.isClosed; index++) {
         socket.give(sampleOf(form, seed, index));

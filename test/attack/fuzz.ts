@@ -20,7 +20,9 @@ const { values } = parseArgs({
 });
 const seed = values.seed === undefined ? readSeed() : Number(values.seed);
 const frames = Number(values.frames);
-const forms = (['msgpack', 'json'] as const).filter((form) => values.form === undefined || values.form === form); // prettier-ignore
+const forms = (['msgpack', 'json'] as const).filter(
+  (form) => values.form === undefined || values.form === form,
+);
 const STEP = 50_000;
 
 console.log(`seed ${seed}, ${frames} frames, ${forms.join(' and ')}`);

@@ -21,7 +21,15 @@ const SETTLE_MS = 20_000;
 /** After a frame that breaks the WebSocket protocol the server should have ended it by then. */
 const BROKEN_MS = 2_000;
 /** Of WebSocket itself, and cut without a word. */
-const CLOSE_CODES = new Set([1000, 1002, 1005, 1006, 1007, 1009, ...Object.values(CLOSES).map(({ code }) => code)]); // prettier-ignore
+const CLOSE_CODES = new Set([
+  1000,
+  1002,
+  1005,
+  1006,
+  1007,
+  1009,
+  ...Object.values(CLOSES).map(({ code }) => code),
+]);
 /** Codes of messages that go to clients, from here on. */
 const FROM_SERVER = 32;
 /** Ids of what is asked rightly; damaged messages hardly ever have them. */
@@ -88,7 +96,8 @@ export class Intruder {
       wrong: (what) => this.complain(what),
     });
     tally.connections += 1;
-    if (!this.socket.isOpen) return this.complain(`no upgrade: ${this.socket.head.split('\r\n')[0]}`); // prettier-ignore
+    if (!this.socket.isOpen)
+      return this.complain(`no upgrade: ${this.socket.head.split('\r\n')[0]}`);
     const frames = random.int(1, framesMax);
     for (let sent = 0; sent < frames && this.socket.isOpen;) {
       sent += this.burst(random.int(1, 120));
@@ -108,7 +117,9 @@ export class Intruder {
     const bytes = Buffer.concat(pieces);
     this.tally.frames += frames;
     for (let at = 0; at < bytes.length;) {
-      const end = this.random.chance(0.7) ? bytes.length : Math.min(bytes.length, at + this.random.int(1, 400)); // prettier-ignore
+      const end = this.random.chance(0.7)
+        ? bytes.length
+        : Math.min(bytes.length, at + this.random.int(1, 400));
       this.socket.write(bytes.subarray(at, end));
       at = end;
     }

@@ -32,7 +32,8 @@ interface Case {
 const TOPICS = ['trade:ACME', 'book:ACME', 'bbo:ACME', 'tick:ACME', 'bar:ACME:1s', 'bar:ACME:1m'];
 const NONE = { from: null, to: null, fromSeq: 1, toSeq: null, speed: 1 };
 const ping = (id: number): unknown => ({ type: 'ping', id, time: '1' });
-const times = (count: number, make: (i: number) => unknown): unknown[] => Array.from({ length: count }, (_, i) => make(i)); // prettier-ignore
+const times = (count: number, make: (i: number) => unknown): unknown[] =>
+  Array.from({ length: count }, (_, i) => make(i));
 
 const CASES: readonly Case[] = [
   {
@@ -52,7 +53,11 @@ const CASES: readonly Case[] = [
     const sends = (frames: number) => (client: StreamClient) => {
       for (let i = 0; i < frames; i++) client.send(...times(40, ping));
     };
-    const both = { limit, code: 'limit-reached', ...(limit === 'bytesPerSecond' && { as: 'read' as const }) }; // prettier-ignore
+    const both = {
+      limit,
+      code: 'limit-reached',
+      ...(limit === 'bytesPerSecond' && { as: 'read' as const }),
+    };
     return [
       { ...both, settings: `${limit} = 4096`, flood: sends(40) },
       { ...both, settings: `${limit} = 2048`, flood: sends(400), close: 4020 },
@@ -62,7 +67,15 @@ const CASES: readonly Case[] = [
     limit: 'ordersPerSecond',
     settings: 'ordersPerSecond = 5',
     flood: (client) =>
-      client.send(...times(60, (id) => ({ type: 'cancel', id, symbol: 'DESK', orderId: 999, clientOrderId: null }))), // prettier-ignore
+      client.send(
+        ...times(60, (id) => ({
+          type: 'cancel',
+          id,
+          symbol: 'DESK',
+          orderId: 999,
+          clientOrderId: null,
+        })),
+      ),
     code: 'limit-reached',
   },
   {
@@ -85,7 +98,8 @@ const CASES: readonly Case[] = [
       // In real time it lasts, but no single wait is so long that the replay gives its slot up.
       const moments = [0, 2, 4, 6].map((s) => ({ eventTime: `1700000000${s}00000000` }));
       await target.ingest(tape(...moments.map((time) => trade('ACME', '1.00', '1', time))));
-      const key: Record<string, string> = limit === 'playbacksMax' ? {} : { authorization: `Bearer ${keyOf('all')}` }; // prettier-ignore
+      const key: Record<string, string> =
+        limit === 'playbacksMax' ? {} : { authorization: `Bearer ${keyOf('all')}` };
       const other = await StreamClient.json(target.url, key);
       const start = { type: 'replay', id: 1, action: 'start', topics: ['trade:ACME'], ...NONE };
       other.send(start);
@@ -106,28 +120,50 @@ const CASES: readonly Case[] = [
     settings: 'waitingEventsMax = 10000\nframeBytesMax = 4194304',
     more: '[push]\nbacklogBytesMax = 16777216',
     flood: (client) =>
-      client.send(...times(12, (id) => ({ type: 'publish', id, events: times(1_000, () => trade('PREY', '1.00', '0.001')) }))), // prettier-ignore
+      client.send(
+        ...times(12, (id) => ({
+          type: 'publish',
+          id,
+          events: times(1_000, () => trade('PREY', '1.00', '0.001')),
+        })),
+      ),
     code: 'overloaded',
   },
   {
     limit: 'instrumentsMax',
     settings: 'instrumentsMax = 5',
     flood: (client) =>
-      client.send(...times(10, (id) => ({ type: 'publish', id, events: [instrument(`MORE${id}`)], continues: null }))), // prettier-ignore
+      client.send(
+        ...times(10, (id) => ({
+          type: 'publish',
+          id,
+          events: [instrument(`MORE${id}`)],
+          continues: null,
+        })),
+      ),
     code: 'too-many-instruments',
   },
   {
     limit: 'instrumentsPerKeyMax',
     settings: 'instrumentsPerKeyMax = 3',
     flood: (client) =>
-      client.send(...times(10, (id) => ({ type: 'publish', id, events: [instrument(`MORE${id}`)], continues: null }))), // prettier-ignore
+      client.send(
+        ...times(10, (id) => ({
+          type: 'publish',
+          id,
+          events: [instrument(`MORE${id}`)],
+          continues: null,
+        })),
+      ),
     code: 'too-many-instruments',
   },
   {
     limit: 'sessionsPerKeyMax',
     settings: 'sessionsPerKeyMax = 1',
     flood: async (client, target) => {
-      const first = await StreamClient.json(target.url, { authorization: `Bearer ${keyOf('trade')}` }); // prettier-ignore
+      const first = await StreamClient.json(target.url, {
+        authorization: `Bearer ${keyOf('trade')}`,
+      });
       client.send({ type: 'hello', version: 1, client: 'one more', key: keyOf('trade') });
       await client.closed;
       await first.settle();
@@ -202,7 +238,9 @@ test.each(CASES.map((c) => [c.settings.replace('\n', ', '), c] as const))('%s', 
   const witness = await Watcher.open(target.url, 'msgpack', 'witness');
   await witness.subscribe(['trade:ACME']);
   for (const form of FORMS) {
-    const client = await StreamClient.open(target.url, form, { authorization: `Bearer ${keyOf(c.as ?? 'all')}` }); // prettier-ignore
+    const client = await StreamClient.open(target.url, form, {
+      authorization: `Bearer ${keyOf(c.as ?? 'all')}`,
+    });
     await c.flood(client, target);
     const isIt = (m: Seen): boolean => m.type === 'error' && m['code'] === c.code;
     expect(await client.find(isIt)).toMatchObject({ code: c.code });
@@ -225,7 +263,10 @@ async function served(client: StreamClient): Promise<void> {
   for (let id = 1_000; id < 1_400; id++) {
     const at = client.seen.length;
     client.send({ type: 'subscribe', id, topics: ['trade:ACME'], intervalMs: null });
-    const answer = await client.find((m) => m['id'] === id || (m.type === 'error' && m['id'] === null), at); // prettier-ignore
+    const answer = await client.find(
+      (m) => m['id'] === id || (m.type === 'error' && m['id'] === null),
+      at,
+    );
     if (answer.type === 'ack') return;
     await Bun.sleep(50);
   }
@@ -269,7 +310,9 @@ test.each([
 
 test('helloMs = 300: whoever shows no key in time is closed, however much it says', async () => {
   const target = await given('helloMs = 300', '[auth]\nrequireKey = true');
-  const good = await StreamClient.open(target.url, undefined, { authorization: `Bearer ${keyOf('read')}` }); // prettier-ignore
+  const good = await StreamClient.open(target.url, undefined, {
+    authorization: `Bearer ${keyOf('read')}`,
+  });
   const strangers = await Promise.all(FORMS.map((form) => StreamClient.open(target.url, form)));
   const talk = setInterval(() => strangers.forEach((s) => s.send(ping(1))), 50);
   for (const stranger of strangers) expect((await stranger.closed).code).toBe(4001);

@@ -67,7 +67,13 @@ export class MemoryRun {
       await target.ingest(tape(...some.map((symbol) => instrument(symbol))));
       const side = (from: number): [string, string][] =>
         Array.from({ length: 10 }, (_, n) => [`${from + n}.00`, '1.000']);
-      await target.ingest(tape(...some.map((symbol) => book(symbol, 'snapshot', side(10).reverse(), side(30), { seq: 1 })))); // prettier-ignore
+      await target.ingest(
+        tape(
+          ...some.map((symbol) =>
+            book(symbol, 'snapshot', side(10).reverse(), side(30), { seq: 1 }),
+          ),
+        ),
+      );
     }
     const watcher = await Watcher.open(target.url, 'msgpack');
     await watcher.subscribe(['trade:S0', 'book:S1']);
@@ -94,7 +100,13 @@ export class MemoryRun {
     for (const socket of this.sockets.splice(0)) socket.destroy();
     const isGone = async (): Promise<boolean> => (await target.metric('tapedeck_sessions')) === 1;
     if (!(await until(isGone))) throw new Error(`${kind}: sessions are left`);
-    return { kind, grownBytes, counted: most, shed: shed - shedBefore, refused: refused - refusedBefore }; // prettier-ignore
+    return {
+      kind,
+      grownBytes,
+      counted: most,
+      shed: shed - shedBefore,
+      refused: refused - refusedBefore,
+    };
   }
 
   /** Whether the reader beside them is told of every trade. */
@@ -143,8 +155,13 @@ export const KINDS = {
   answers: (socket: Socket) =>
     stream(socket, [text({ type: 'subscribe', id: 1, topics: ['book:*'] })]),
   /** The same again and again. */
-  'resubscriptions': (socket: Socket) =>
-    stream(socket, Array.from({ length: 200 }, (_, id) => text({ type: 'subscribe', id, topics: ['book:*', 'bbo:*'] }))), // prettier-ignore
+  resubscriptions: (socket: Socket) =>
+    stream(
+      socket,
+      Array.from({ length: 200 }, (_, id) =>
+        text({ type: 'subscribe', id, topics: ['book:*', 'bbo:*'] }),
+      ),
+    ),
   /** Small answers, very many. */
   pings: (socket: Socket) =>
     stream(

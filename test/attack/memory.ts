@@ -29,7 +29,13 @@ for (const kind of Object.keys(KINDS) as (keyof typeof KINDS)[]) {
   const { grownBytes, counted, shed, refused } = await run.attack(kind);
   const isServed = await run.isServed();
   const sum = Object.values(counted).reduce((all, bytes) => all + bytes, 0);
-  console.log(kind, { grown: `${(grownBytes / MEBIBYTE).toFixed(0)} MiB`, counted, shed, refused, isServed }); // prettier-ignore
+  console.log(kind, {
+    grown: `${(grownBytes / MEBIBYTE).toFixed(0)} MiB`,
+    counted,
+    shed,
+    refused,
+    isServed,
+  });
   if (!isServed || sum > clientBytesMax * 1.1) process.exitCode = 1;
 }
 await run.stop();

@@ -183,7 +183,8 @@ export class RawSocket {
       const frame = frameAt(data, at, data.length);
       if (frame === undefined) break;
       const first = data[at]!;
-      if ((first & 0xf0) !== 0x80) this.events.wrong(`a frame that begins with ${first.toString(16)}`); // prettier-ignore
+      if ((first & 0xf0) !== 0x80)
+        this.events.wrong(`a frame that begins with ${first.toString(16)}`);
       at = frame.end;
       this.frame(first & 15, data.subarray(frame.start, frame.end));
     }
@@ -198,7 +199,10 @@ export class RawSocket {
       case 2:
         return events.message(payload, opcode === 1);
       case 8:
-        return events.close(payload.length < 2 ? 1005 : payload.readUInt16BE(0), payload.toString('utf8', 2)); // prettier-ignore
+        return events.close(
+          payload.length < 2 ? 1005 : payload.readUInt16BE(0),
+          payload.toString('utf8', 2),
+        );
       case 9:
         return events.ping(payload, this);
       case 10:

@@ -131,8 +131,12 @@ function operationsOf(document: Json): DocumentOperation[] {
   const paths = document['paths'] as Record<string, Record<string, Json>>;
   return Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => {
-      const responses = operation['responses'] as Record<string, { content: Record<string, { schema?: object }> }>; // prettier-ignore
-      const body = operation['requestBody'] as { content: Record<string, { example: unknown }> } | undefined; // prettier-ignore
+      const responses = operation['responses'] as Record<
+        string,
+        { content: Record<string, { schema?: object }> }
+      >;
+      const body = operation['requestBody'] as
+        { content: Record<string, { example: unknown }> } | undefined;
       const [content] = Object.entries(body?.content ?? {});
       return {
         method: method.toUpperCase(),

@@ -34,7 +34,11 @@ export async function fuzzRest(cases: number, seed: number): Promise<FuzzOutcome
   const keys = [{ name: 'all', roles: ROLES }];
   const servers = [
     await ServerProcess.start({ config: VENUE, keys, timeoutMs: 3_600_000 }),
-    await ServerProcess.start({ config: `[auth]\nrequireKey = true\n[limits]\nhelloMs = 600000\n${VENUE}`, keys, timeoutMs: 3_600_000 }), // prettier-ignore
+    await ServerProcess.start({
+      config: `[auth]\nrequireKey = true\n[limits]\nhelloMs = 600000\n${VENUE}`,
+      keys,
+      timeoutMs: 3_600_000,
+    }),
   ];
   const statuses: Record<string, number> = {};
   const faults: Record<string, { count: number; readonly shown: string }> = {};
@@ -43,7 +47,8 @@ export async function fuzzRest(cases: number, seed: number): Promise<FuzzOutcome
   };
   const sessions: StreamClient[] = [];
   try {
-    for (const server of servers) await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1'))); // prettier-ignore
+    for (const server of servers)
+      await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
     for (const { url } of servers)
       for (let i = 0; i < 3; i++) sessions.push(await StreamClient.open(url));
     const document = new RestDocument(await servers[0]!.json('/openapi.json'));
@@ -54,11 +59,13 @@ export async function fuzzRest(cases: number, seed: number): Promise<FuzzOutcome
         seed: seed + done,
       });
       const next = drawn.entries();
-      await Promise.all(Array.from({ length: CONNECTIONS }, async (_, i) => {
-        const http = new RawHttp(servers[i % 2]!.url);
-        for (const [, one] of next) await tryCase(http, document, one, statuses, note);
-        http.close();
-      })); // prettier-ignore
+      await Promise.all(
+        Array.from({ length: CONNECTIONS }, async (_, i) => {
+          const http = new RawHttp(servers[i % 2]!.url);
+          for (const [, one] of next) await tryCase(http, document, one, statuses, note);
+          http.close();
+        }),
+      );
     }
     for (const server of servers) await judgeEnd(server, note);
   } finally {
@@ -76,7 +83,10 @@ async function tryCase(
 ): Promise<void> {
   const answer = await http.ask(textOf(one), one.method === 'HEAD');
   const title = `${one.operation.method} ${one.operation.path}`;
-  const shown = `${one.method} ${one.target} ${one.headers.join(' | ')} ${one.body ?? ''}`.slice(0, 300); // prettier-ignore
+  const shown = `${one.method} ${one.target} ${one.headers.join(' | ')} ${one.body ?? ''}`.slice(
+    0,
+    300,
+  );
   statuses[answer?.status ?? 'closed'] = (statuses[answer?.status ?? 'closed'] ?? 0) + 1;
   if (answer === undefined) {
     note(`${title}: closed without an answer`, shown);
@@ -114,6 +124,7 @@ if (import.meta.main) {
   console.log(`seed ${seed}`);
   const { statuses, faults } = await fuzzRest(cases, seed);
   console.log(JSON.stringify({ cases, statuses }));
-  for (const [what, { count, shown }] of Object.entries(faults)) console.log(`${count} × ${what}\n    ${shown}`); // prettier-ignore
+  for (const [what, { count, shown }] of Object.entries(faults))
+    console.log(`${count} × ${what}\n    ${shown}`);
   process.exit(Object.keys(faults).length === 0 ? 0 : 1);
 }

@@ -26,7 +26,12 @@ const data = join(scratch.path, 'inner', 'data');
 let server: ServerProcess;
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ config: VENUE, data, keys: [{ name: 'all', roles: ROLES }], args: [] }); // prettier-ignore
+  server = await ServerProcess.start({
+    config: VENUE,
+    data,
+    keys: [{ name: 'all', roles: ROLES }],
+    args: [],
+  });
   await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
 });
 afterAll(async () => {
@@ -38,7 +43,16 @@ const headers = { authorization: `Bearer ${testKey('all')}` };
 /** As the answers call them. */
 const FIELDS: Record<string, string> = { id: 'orderId', name: 'session' };
 /** What is good, or refused for something else than its form: an unknown symbol, an order that is not there. */
-const TOLD_OTHERWISE = new Set(['unknown-symbol', 'unknown-order', 'before-first-record', 'no-data', 'wrong-market', 'upgrade-required', 'same-state', 'market-closed']); // prettier-ignore
+const TOLD_OTHERWISE = new Set([
+  'unknown-symbol',
+  'unknown-order',
+  'before-first-record',
+  'no-data',
+  'wrong-market',
+  'upgrade-required',
+  'same-state',
+  'market-closed',
+]);
 
 function targetWith({ path, parameters = [] }: Operation, odd: Parameter, value: string): string {
   const query = new URLSearchParams();
@@ -51,9 +65,10 @@ function targetWith({ path, parameters = [] }: Operation, odd: Parameter, value:
   return `${target}?${query.toString()}`;
 }
 
-const PLACES = OPERATIONS.flatMap(
-  (operation) =>
-  (operation.parameters ?? []).map((p) => [`${operation.method} ${operation.path}`, p.name, operation, p] as const), // prettier-ignore
+const PLACES = OPERATIONS.flatMap((operation) =>
+  (operation.parameters ?? []).map(
+    (p) => [`${operation.method} ${operation.path}`, p.name, operation, p] as const,
+  ),
 );
 
 /** A longer query is refused unread. */
@@ -65,7 +80,11 @@ describe('over REST', () => {
       const body = operation.path === '/v1/ingest' ? '' : '{"state":"open"}';
       const init = operation.method === 'post' ? { body } : {};
       const target = targetWith(operation, parameter, value);
-      const response = await server.get(target, { method: operation.method.toUpperCase(), headers, ...init }); // prettier-ignore
+      const response = await server.get(target, {
+        method: operation.method.toUpperCase(),
+        headers,
+        ...init,
+      });
       if (response.status < 300) {
         await response.text();
         continue;
@@ -87,18 +106,32 @@ describe('over REST', () => {
   });
 
   test('a parameter that comes twice is refused, also where both are the same', async () => {
-    for (const query of ['limit=1&limit=2', 'limit=1&limit=1', 'limit[]=1', 'limit=1,2', 'next=9&next=8']) {
+    for (const query of [
+      'limit=1&limit=2',
+      'limit=1&limit=1',
+      'limit[]=1',
+      'limit=1,2',
+      'next=9&next=8',
+    ]) {
       expect([query, (await server.get(`/v1/trades/ACME?${query}`)).status]).toEqual([query, 400]);
     }
     for (const query of ['from=0&from=2', 'next=a&next=b', 'to=0&t%6f=x']) {
       expect([query, (await server.get(`/v1/ticks/ACME?${query}`)).status]).toEqual([query, 400]);
     }
-  }); // prettier-ignore
+  });
 });
 
 describe.each(FORMS)('over the stream, %s', (form) => {
   const target = { orderId: 1, clientOrderId: null };
-  const order = { side: 'buy', kind: 'limit', price: '1.00', quantity: '1', timeInForce: 'gtc', postOnly: false, clientOrderId: '' }; // prettier-ignore
+  const order = {
+    side: 'buy',
+    kind: 'limit',
+    price: '1.00',
+    quantity: '1',
+    timeInForce: 'gtc',
+    postOnly: false,
+    clientOrderId: '',
+  };
 
   test('in topics and symbols', async () => {
     const open = (): Promise<StreamClient> => StreamClient.open(server.url, form, headers);
@@ -135,9 +168,20 @@ describe('on the command line', () => {
   const NAMES = ["a'b", 'a"b', 'a;--b', 'a b', '%2e%2e', '💥', '$(touch x)', '-x', 'a\nb'];
 
   test('symbols and times of export', async () => {
-    for (const value of ["'; DROP TABLE record;--", '../../x', '', '💥', '%00', 'A'.repeat(10_000)]) {
+    for (const value of [
+      "'; DROP TABLE record;--",
+      '../../x',
+      '',
+      '💥',
+      '%00',
+      'A'.repeat(10_000),
+    ]) {
       for (const option of ['--symbol', '--from', '--to', '--kind', '--format']) {
-        const given: Record<string, string> = { '--symbol': 'ACME', '--kind': 'trade', '--format': 'csv' }; // prettier-ignore
+        const given: Record<string, string> = {
+          '--symbol': 'ACME',
+          '--kind': 'trade',
+          '--format': 'csv',
+        };
         given[option] = value;
         const args = Object.entries(given).map(([name, text]) => `${name}=${text}`);
         const { code, stderr, stdout } = await tapedeck(['export', '--data', data, ...args]);
@@ -146,7 +190,7 @@ describe('on the command line', () => {
         expect(stderr).not.toContain('    at '); // a stack is for defects
       }
     }
-  }, 120_000); // prettier-ignore
+  }, 120_000);
 
   test('names of data directories are names', async () => {
     for (const name of NAMES) {
@@ -165,12 +209,15 @@ describe('on the command line', () => {
 
   test('topics of tail, symbols of book', async () => {
     for (const value of ["trade:'", '../../x', 'trade:%00', '💥', '']) {
-      for (const args of [['tail', '--url', server.url, value], ['book', '--url', server.url, value]]) {
+      for (const args of [
+        ['tail', '--url', server.url, value],
+        ['book', '--url', server.url, value],
+      ]) {
         const { code, stderr } = await tapedeck(args);
         expect([args, code === 0, stderr.includes('    at ')]).toEqual([args, false, false]);
       }
     }
-  }, 120_000); // prettier-ignore
+  }, 120_000);
 });
 
 test('after all of it the journal is sound, no defect was logged, and no file is where none was', async () => {

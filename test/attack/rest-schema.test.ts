@@ -29,7 +29,16 @@ test('whatever is asked, the answer is one that the document describes', async (
 }, 180_000);
 
 test('the judge tells what is wrong', () => {
-  const path = { get: { parameters: [], responses: { 200: { content: { 'application/json': { schema: { $ref: '#/components/schemas/Health' } } } } } } }; // prettier-ignore
+  const path = {
+    get: {
+      parameters: [],
+      responses: {
+        200: {
+          content: { 'application/json': { schema: { $ref: '#/components/schemas/Health' } } },
+        },
+      },
+    },
+  };
   const Health = { type: 'object', properties: { status: { type: 'string' } } };
   const judge = new RestDocument({ paths: { '/x': path }, components: { schemas: { Health } } });
   const headers = new Map([

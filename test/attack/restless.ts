@@ -71,7 +71,17 @@ export async function beRestless(
 ): Promise<{ messages: number; gaps: number; complaints: readonly string[] }> {
   const random = new Prng(seed);
   const watcher = await Watcher.open(target.url, form, `restless reader in ${form}`);
-  const names = ['trade:ACME', 'book:ACME', 'bbo:ACME', 'tick:ACME', 'trade:DESK', 'book:DESK', 'book:*', 'trade:*', 'status']; // prettier-ignore
+  const names = [
+    'trade:ACME',
+    'book:ACME',
+    'bbo:ACME',
+    'tick:ACME',
+    'trade:DESK',
+    'book:DESK',
+    'book:*',
+    'trade:*',
+    'status',
+  ];
   const some = (): string[] => names.filter(() => random.chance(0.3));
   while (goOn() && watcher.complaints.length === 0) {
     await Bun.sleep(random.int(0, 20));

@@ -11,9 +11,22 @@ import { rawFrame } from './raw-socket';
 import { keyOf } from './target';
 
 const TOPICS = [
-  'trade:ACME', 'book:ACME', 'bbo:ACME', 'tick:ACME', 'bar:ACME:1s', 'bar:ACME:1m', 'stats:ACME', 'status',
-  'trade:DESK', 'book:DESK', 'tick:DESK', 'trade:*', 'book:*', 'bar:*:1s', 'stats:*',
-]; // prettier-ignore
+  'trade:ACME',
+  'book:ACME',
+  'bbo:ACME',
+  'tick:ACME',
+  'bar:ACME:1s',
+  'bar:ACME:1m',
+  'stats:ACME',
+  'status',
+  'trade:DESK',
+  'book:DESK',
+  'tick:DESK',
+  'trade:*',
+  'book:*',
+  'bar:*:1s',
+  'stats:*',
+];
 const NO_TOPICS = ['trade:NONE', 'nonsense'];
 const BAD_CLOSE_CODES = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535];
 const NOTHING = Buffer.alloc(0);
@@ -109,28 +122,64 @@ export class Sayings {
       case 0:
       case 1:
       case 2:
-        return { type: 'subscribe', id, topics: this.topics(), intervalMs: this.pick([null, null, 0, 20, 1_000]) }; // prettier-ignore
+        return {
+          type: 'subscribe',
+          id,
+          topics: this.topics(),
+          intervalMs: this.pick([null, null, 0, 20, 1_000]),
+        };
       case 3:
       case 4:
         return { type: 'unsubscribe', id, topics: this.topics() };
       case 5:
-        return { type: 'resume', id, epoch: this.pick([0, 1, 2 ** 50]), seq: this.place(), topics: this.topics(), newest: this.pick([null, this.place()]) }; // prettier-ignore
+        return {
+          type: 'resume',
+          id,
+          epoch: this.pick([0, 1, 2 ** 50]),
+          seq: this.place(),
+          topics: this.topics(),
+          newest: this.pick([null, this.place()]),
+        };
       case 6:
       case 7:
         return this.replay(id);
       case 8:
         return this.order(id);
       case 9:
-        return { type: 'cancel', id, symbol: 'DESK', orderId: random.int(0, 2_000), clientOrderId: null }; // prettier-ignore
+        return {
+          type: 'cancel',
+          id,
+          symbol: 'DESK',
+          orderId: random.int(0, 2_000),
+          clientOrderId: null,
+        };
       case 10:
-        return { type: 'amend', id, symbol: 'DESK', orderId: random.int(0, 2_000), clientOrderId: null, price: this.pick([null, 10_000]), quantity: this.pick([null, 5]) }; // prettier-ignore
+        return {
+          type: 'amend',
+          id,
+          symbol: 'DESK',
+          orderId: random.int(0, 2_000),
+          clientOrderId: null,
+          price: this.pick([null, 10_000]),
+          quantity: this.pick([null, 5]),
+        };
       case 11:
-        return { type: 'publish', id, events: [this.event(), this.event()].filter((e) => e !== null), continues: null }; // prettier-ignore
+        return {
+          type: 'publish',
+          id,
+          events: [this.event(), this.event()].filter((e) => e !== null),
+          continues: null,
+        };
       case 12:
         return { type: 'received', seq: this.place() };
       case 13:
         return random.chance(0.995)
-          ? { type: 'hello', version: 1, client: 'intruder', key: this.pick([null, null, keyOf('trade'), keyOf('all')]) } // prettier-ignore
+          ? {
+              type: 'hello',
+              version: 1,
+              client: 'intruder',
+              key: this.pick([null, null, keyOf('trade'), keyOf('all')]),
+            }
           : { type: 'hello', version: random.int(1, 3), client: '', key: 'tk_no' };
       default:
         return { type: 'ping', id, time: new Nanos(random.int(0, 99), 7) };
@@ -139,7 +188,15 @@ export class Sayings {
 
   private replay(id: number): Message {
     const { random } = this;
-    const action = this.pick(['start', 'start', 'pause', 'continue', 'seek', 'stop', 'stop'] as const); // prettier-ignore
+    const action = this.pick([
+      'start',
+      'start',
+      'pause',
+      'continue',
+      'seek',
+      'stop',
+      'stop',
+    ] as const);
     const fromSeq = random.chance(0.5) ? this.place() : null;
     return {
       type: 'replay',
@@ -175,10 +232,34 @@ export class Sayings {
   private event(): Extract<Message, { type: 'trade' | 'book' }> | null {
     const { random } = this;
     if (random.chance(0.2)) return null;
-    const opening = { symbol: this.pick(['PREY', 'PREY', 'ACME', 'DESK']), seq: random.int(0, 9), prevSeq: random.int(0, 9), eventTime: new Nanos(400_000_000, random.uint32()), receiveTime: Nanos.ZERO }; // prettier-ignore
-    if (random.chance(0.5)) return { type: 'trade', ...opening, price: 10_000, quantity: 1, aggressor: 'buy', tradeId: 0 , timing: null}; // prettier-ignore
+    const opening = {
+      symbol: this.pick(['PREY', 'PREY', 'ACME', 'DESK']),
+      seq: random.int(0, 9),
+      prevSeq: random.int(0, 9),
+      eventTime: new Nanos(400_000_000, random.uint32()),
+      receiveTime: Nanos.ZERO,
+    };
+    if (random.chance(0.5))
+      return {
+        type: 'trade',
+        ...opening,
+        price: 10_000,
+        quantity: 1,
+        aggressor: 'buy',
+        tradeId: 0,
+        timing: null,
+      };
     const levels = (from: number): number[] => [from, random.int(0, 3), from + 1, random.int(0, 3)];
-    return { type: 'book', ...opening, form: this.pick(['snapshot', 'delta', 'incomplete']), bids: levels(9_990).toSpliced(random.chance(0.2) ? 0 : 4, 4), asks: levels(10_010), crc: null, count: 1, mark: null }; // prettier-ignore
+    return {
+      type: 'book',
+      ...opening,
+      form: this.pick(['snapshot', 'delta', 'incomplete']),
+      bids: levels(9_990).toSpliced(random.chance(0.2) ? 0 : 4, 4),
+      asks: levels(10_010),
+      crc: null,
+      count: 1,
+      mark: null,
+    };
   }
 
   private place(): number {
@@ -186,11 +267,15 @@ export class Sayings {
   }
 
   private topics(): string[] {
-    return Array.from({ length: this.random.int(0, 4) }, () => this.pick(this.random.chance(0.02) ? NO_TOPICS : TOPICS)); // prettier-ignore
+    return Array.from({ length: this.random.int(0, 4) }, () =>
+      this.pick(this.random.chance(0.02) ? NO_TOPICS : TOPICS),
+    );
   }
 
   private encoded(messages: readonly Message[]): string | Uint8Array {
-    return this.form === 'json' ? encodeTextFrame(messages, () => SCALES) : this.encoder.encode(messages); // prettier-ignore
+    return this.form === 'json'
+      ? encodeTextFrame(messages, () => SCALES)
+      : this.encoder.encode(messages);
   }
 
   private pick<T>(from: readonly T[]): T {

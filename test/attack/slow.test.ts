@@ -32,7 +32,9 @@ async function given(config: string, descriptors?: number): Promise<Target> {
 
 /** A connection that says this, and then a little of something each second; it reads what comes. */
 function slowly(target: Target, opening: string, drip = ''): Socket {
-  const socket = connect(Number(new URL(target.url).port), '127.0.0.1', () => socket.write(opening)); // prettier-ignore
+  const socket = connect(Number(new URL(target.url).port), '127.0.0.1', () =>
+    socket.write(opening),
+  );
   sockets.push(socket);
   const timer = setInterval(() => socket.destroyed || drip === '' || socket.write(drip), 1_000);
   socket.on('error', () => {});
@@ -88,7 +90,9 @@ test('two thousand of them are all cut off; a reader beside them has everything'
 test.skipIf(!isLinux)(
   'answers that nobody reads: what waits for them is bounded, and they are cut off',
   async () => {
-    const target = await given('[limits]\nrequestSeconds = 5\n[push]\npongMs = 3000\nheartbeatMs = 500'); // prettier-ignore
+    const target = await given(
+      '[limits]\nrequestSeconds = 5\n[push]\npongMs = 3000\nheartbeatMs = 500',
+    );
     const watcher = await Watcher.open(target.url, 'json');
     await watcher.subscribe(['trade:ACME']);
     await (await target.ask('/openapi.json')).text();

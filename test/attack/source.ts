@@ -36,7 +36,9 @@ export class Source {
   private event() {
     const { random } = this;
     if (random.chance(0.4)) return trade('ACME', `10.${random.int(10, 99)}`, '0.001');
-    const side = [[`${random.chance(0.5) ? 9 : 8}.${random.int(10, 99)}`, `${random.int(0, 3)}.000`]] as const; // prettier-ignore
+    const side = [
+      [`${random.chance(0.5) ? 9 : 8}.${random.int(10, 99)}`, `${random.int(0, 3)}.000`],
+    ] as const;
     const other = [[`11.${random.int(10, 99)}`, `${random.int(0, 3)}.000`]] as const;
     return book('ACME', 'delta', side, random.chance(0.5) ? other : []);
   }

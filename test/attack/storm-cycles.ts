@@ -11,7 +11,12 @@ import { RawSocket, rawFrame, type RawEvents } from './raw-socket';
 /** At once. */
 const IN_FLIGHT = 40;
 const NONE = { from: null, to: null, fromSeq: null, toSeq: null, speed: null };
-const TOPICS = [['trade:ACME'], ['book:ACME', 'tick:ACME'], ['book:*', 'trade:*', 'bbo:*', 'status'], ['bar:*:1s', 'stats:ACME']]; // prettier-ignore
+const TOPICS = [
+  ['trade:ACME'],
+  ['book:ACME', 'tick:ACME'],
+  ['book:*', 'trade:*', 'bbo:*', 'status'],
+  ['bar:*:1s', 'stats:ACME'],
+];
 const HALF = 'GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n';
 
 export interface StormDone {
@@ -111,7 +116,10 @@ export async function storm(
 
 if (import.meta.main) {
   const [url, cycles, seed, epoch, seq] = process.argv.slice(2);
-  const done = await storm(url!, Number(cycles), Number(seed), { epoch: Number(epoch), seq: Number(seq) }); // prettier-ignore
+  const done = await storm(url!, Number(cycles), Number(seed), {
+    epoch: Number(epoch),
+    seq: Number(seq),
+  });
   console.log(JSON.stringify(done));
   process.exit();
 }

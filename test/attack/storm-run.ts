@@ -32,8 +32,12 @@ export async function runStorm(
     await target.ingest(tape(instrument('ACME'), opening()));
     const source = new Source(target, seed);
     const work = source.run();
-    const readers = [await Watcher.open(target.url, 'msgpack'), await Watcher.open(target.url, 'json', 'reader in JSON')]; // prettier-ignore
-    for (const reader of readers) await reader.subscribe(['trade:ACME', 'book:ACME', 'tick:ACME', 'bar:ACME:1s', 'status']); // prettier-ignore
+    const readers = [
+      await Watcher.open(target.url, 'msgpack'),
+      await Watcher.open(target.url, 'json', 'reader in JSON'),
+    ];
+    for (const reader of readers)
+      await reader.subscribe(['trade:ACME', 'book:ACME', 'tick:ACME', 'bar:ACME:1s', 'status']);
     await until(() => readers[0]!.place > 100);
     const place = { epoch: readers[0]!.epoch, seq: readers[0]!.place };
     const memoryMiB = [target.memoryBytes / 1_048_576];
@@ -44,7 +48,8 @@ export async function runStorm(
     let seconds = 0;
     for (let round = 0; round < rounds; round++) {
       const all = await oneRound(target.url, cycles, processes, seed + round * 100, place);
-      for (const done of all) for (const name of Object.keys(sum) as (keyof StormDone)[]) sum[name] += done[name]; // prettier-ignore
+      for (const done of all)
+        for (const name of Object.keys(sum) as (keyof StormDone)[]) sum[name] += done[name];
       seconds = (performance.now() - startMs) / 1000;
       complaints.push(...(await left(target, readers)));
       memoryMiB.push(target.memoryBytes / 1_048_576);
@@ -52,12 +57,17 @@ export async function runStorm(
     }
     source.stop();
     await work;
-    const figure = (of: (w: Watcher) => number): number => readers.reduce((all, w) => all + of(w), 0); // prettier-ignore
+    const figure = (of: (w: Watcher) => number): number =>
+      readers.reduce((all, w) => all + of(w), 0);
     return {
       ...sum,
       seconds,
       complaints,
-      reader: { messages: figure((w) => w.messages), proofs: figure((w) => w.proofs), gaps: figure((w) => w.gaps) }, // prettier-ignore
+      reader: {
+        messages: figure((w) => w.messages),
+        proofs: figure((w) => w.proofs),
+        gaps: figure((w) => w.gaps),
+      },
       memoryMiB: memoryMiB.map((size) => Math.round(size)),
       descriptors,
     };
@@ -78,7 +88,10 @@ function oneRound(
   return Promise.all(
     Array.from({ length: processes }, async (_, i) => {
       const call = [url, each, seed + i, place.epoch, place.seq].map(String);
-      const child = Bun.spawn([process.execPath, CHILD, ...call], { stdout: 'pipe', stderr: 'inherit' }); // prettier-ignore
+      const child = Bun.spawn([process.execPath, CHILD, ...call], {
+        stdout: 'pipe',
+        stderr: 'inherit',
+      });
       return JSON.parse(await new Response(child.stdout).text()) as StormDone;
     }),
   );

@@ -19,6 +19,11 @@ const { values } = parseArgs({
 });
 const seed = values.seed === undefined ? readSeed() : Number(values.seed);
 console.log(`seed ${seed}`);
-const result = await runStorm(Number(values.cycles), Number(values.rounds), Number(values.processes), seed); // prettier-ignore
+const result = await runStorm(
+  Number(values.cycles),
+  Number(values.rounds),
+  Number(values.processes),
+  seed,
+);
 console.log(result, `${(result.cycles / result.seconds).toFixed(0)} cycles a second`);
 if (result.complaints.length > 0) process.exitCode = 1;

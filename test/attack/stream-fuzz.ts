@@ -69,14 +69,25 @@ async function fuzzTarget(
     await Watcher.open(target.url, 'json', 'bystander in JSON'),
   ];
   for (const bystander of bystanders) {
-    await bystander.subscribe(['trade:ACME', 'book:ACME', 'bbo:ACME', 'tick:ACME', 'bar:ACME:1s', 'stats:ACME', 'trade:DESK', 'book:DESK', 'status']); // prettier-ignore
+    await bystander.subscribe([
+      'trade:ACME',
+      'book:ACME',
+      'bbo:ACME',
+      'tick:ACME',
+      'bar:ACME:1s',
+      'stats:ACME',
+      'trade:DESK',
+      'book:DESK',
+      'status',
+    ]);
   }
   const work = source.run();
   const tally = newTally();
   const before = { memoryBytes: target.memoryBytes, descriptors: target.descriptors };
   const startMs = performance.now();
   let life = 0;
-  const goOn = (): boolean => tally.frames < frames && tally.complaints.length === 0 && target.isAlive; // prettier-ignore
+  const goOn = (): boolean =>
+    tally.frames < frames && tally.complaints.length === 0 && target.isAlive;
   const intrude = async (form: Form): Promise<void> => {
     while (goOn()) {
       life += 1;
@@ -94,7 +105,8 @@ async function fuzzTarget(
   await work;
   await lookAfter(target, tally, bystanders);
   for (const { complaints } of runs) tally.complaints.push(...complaints);
-  const sum = (figure: (w: Watcher) => number): number => bystanders.reduce((all, w) => all + figure(w), 0); // prettier-ignore
+  const sum = (figure: (w: Watcher) => number): number =>
+    bystanders.reduce((all, w) => all + figure(w), 0);
   return {
     ...tally,
     seconds,
@@ -136,7 +148,9 @@ async function lookAfter(
       complaints.push(`${what}: ${await target.metric(name)} are left, not ${value}`);
     }
   }
-  const { total } = (await (await target.ask('/v1/admin/sessions', 'admin')).json()) as { total: number }; // prettier-ignore
+  const { total } = (await (await target.ask('/v1/admin/sessions', 'admin')).json()) as {
+    total: number;
+  };
   if (total !== bystanders.length) complaints.push(`${total} sessions are listed`);
   // A source that has gone has left its instrument to others.
   await target.ingest(tape(trade('PREY', '1.00', '0.001')));

@@ -55,16 +55,31 @@ export class Target {
   static async start({ config = '', descriptors }: TargetOptions = {}): Promise<Target> {
     const directory = mkdtempSync(join(tmpdir(), 'tapedeck-attack-'));
     const data = join(directory, 'data');
-    const keys = (Object.keys(KEYS) as Role[]).map(
-      (name) =>
-      storedKey(keyOf(name), { name, roles: KEYS[name], symbols: ['*'], expiresAt: null }, 0, '5a'.repeat(16)), // prettier-ignore
+    const keys = (Object.keys(KEYS) as Role[]).map((name) =>
+      storedKey(
+        keyOf(name),
+        { name, roles: KEYS[name], symbols: ['*'], expiresAt: null },
+        0,
+        '5a'.repeat(16),
+      ),
     );
     const fault = changeKeys(data, () => keys);
     if (fault !== undefined) throw new Error(fault.message);
     const settings = join(directory, 'settings.toml');
     writeFileSync(settings, `${config}\n[log]\nlevel = "warn"\n`);
-    const bounded = descriptors === undefined ? [] : ['sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh']; // prettier-ignore
-    const call = [process.execPath, MAIN, 'serve', '--port', '0', '--data', data, '--config', settings]; // prettier-ignore
+    const bounded =
+      descriptors === undefined ? [] : ['sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh'];
+    const call = [
+      process.execPath,
+      MAIN,
+      'serve',
+      '--port',
+      '0',
+      '--data',
+      data,
+      '--config',
+      settings,
+    ];
     const child = Bun.spawn([...WITH_PARENT, ...bounded, ...call], {
       env: { PATH: process.env['PATH'] ?? '' },
       stdin: 'ignore',
@@ -90,7 +105,9 @@ export class Target {
   /** Lines of the log that should not be there: faults of the program, not of its clients. */
   get defects(): string[] {
     const lines = this.log.split('\n').filter((line) => line !== '');
-    return lines.filter((line) => !/^\{"level":(30|40)/.test(line) || /"stack"|a request failed/.test(line)); // prettier-ignore
+    return lines.filter(
+      (line) => !/^\{"level":(30|40)/.test(line) || /"stack"|a request failed/.test(line),
+    );
   }
 
   /** A figure of `/metrics`, with its labels in braces. */

@@ -4,7 +4,15 @@
  * kept as a complaint. Requests go one at a time, so what comes is judged by one state.
  */
 
-import { decodeFrame, decodeTextFrame, encodeTextFrame, FrameEncoder, isFault, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from '../../protocol/codec'; // prettier-ignore
+import {
+  decodeFrame,
+  decodeTextFrame,
+  encodeTextFrame,
+  FrameEncoder,
+  isFault,
+  SUBPROTOCOL_JSON,
+  SUBPROTOCOL_MSGPACK,
+} from '../../protocol/codec';
 import type { Instrument, Message, MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { topicOf } from '../../protocol/topics';
@@ -104,7 +112,8 @@ export class Watcher {
   async unsubscribe(topics: readonly string[]): Promise<void> {
     const answer = await this.ask({ type: 'unsubscribe', id: 0, topics: [...topics] });
     if (answer?.type !== 'ack') return;
-    for (const topic of topics) for (const name of this.copies.keys()) if (covers(topic, name)) this.copies.delete(name); // prettier-ignore
+    for (const topic of topics)
+      for (const name of this.copies.keys()) if (covers(topic, name)) this.copies.delete(name);
   }
 
   /** Comes back to what it holds, from the place at which it has everything. */
@@ -119,7 +128,10 @@ export class Watcher {
   ask(request: Request): Promise<Message | null> {
     const id = ++this.lastId;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.complain(`${request.type} ${id} is not answered`), WAIT_MS); // prettier-ignore
+      const timer = setTimeout(
+        () => this.complain(`${request.type} ${id} is not answered`),
+        WAIT_MS,
+      );
       this.waiting.set(id, (answer) => {
         clearTimeout(timer);
         this.asked.clear();
@@ -229,12 +241,14 @@ export class Watcher {
     const isEnd = m.type === 'bar' && m.final && m.seq === last;
     const isRight = last === -1 || (m.prevSeq === last && m.seq > last) || isEnd;
     // The state of `status` is a message of each instrument, which do not chain.
-    if (!isRight && !(isState && topic === 'status')) this.complain(`${topic}: behind ${last} comes ${m.seq} that follows ${m.prevSeq}`); // prettier-ignore
+    if (!isRight && !(isState && topic === 'status'))
+      this.complain(`${topic}: behind ${last} comes ${m.seq} that follows ${m.prevSeq}`);
     copy.last = Math.max(last, m.seq);
     if (m.type !== 'book') return;
     const outcome = copy.book.apply(m);
     if (m.crc !== null) this.proofs += 1;
-    if (outcome !== 'applied' && outcome !== 'incomplete' && !isState) this.complain(`${topic} at ${m.seq}: ${outcome}`); // prettier-ignore
+    if (outcome !== 'applied' && outcome !== 'incomplete' && !isState)
+      this.complain(`${topic} at ${m.seq}: ${outcome}`);
   }
 
   private gap(m: MessageOf<'gap'>): void {
@@ -250,7 +264,8 @@ export class Watcher {
     for (const { topic, seq } of heads) {
       const copy = this.copies.get(topic);
       // Where nothing came since the state was told, the head may be that of the state.
-      if (copy !== undefined && copy.last !== -1 && seq > copy.last) this.complain(`${topic}: the head is ${seq}, and ${copy.last} came last`); // prettier-ignore
+      if (copy !== undefined && copy.last !== -1 && seq > copy.last)
+        this.complain(`${topic}: the head is ${seq}, and ${copy.last} came last`);
     }
   }
 

@@ -55,7 +55,10 @@ test('of wrong tokens and keys most are refused unchecked; good ones of the same
   const wrong = await Promise.all(
     Array.from({ length: ATTEMPTS }, (_, i) => tokenBy(`another${SECRET}`, `guess${i}`)),
   );
-  const unknown = Array.from({ length: ATTEMPTS }, (_, i) => `tk_${String(i).padStart(12, '0')}_${'A'.repeat(43)}`); // prettier-ignore
+  const unknown = Array.from(
+    { length: ATTEMPTS },
+    (_, i) => `tk_${String(i).padStart(12, '0')}_${'A'.repeat(43)}`,
+  );
   for (const secrets of [wrong, unknown]) {
     const codes = await codesOf(secrets);
     expect(codes['unauthorized'] ?? 0).toBeLessThan(CHECKED_MAX);
@@ -68,7 +71,12 @@ test('over WebSocket too: the connection is closed with 4020', async () => {
   const closes = new Set<number>();
   for (let i = 0; i < 20; i++) {
     const client = await StreamClient.json(target.url);
-    client.send({ type: 'hello', version: 1, client: 'guess', key: await tokenBy(`another${SECRET}`) }); // prettier-ignore
+    client.send({
+      type: 'hello',
+      version: 1,
+      client: 'guess',
+      key: await tokenBy(`another${SECRET}`),
+    });
     closes.add((await client.closed).code);
   }
   expect(closes).toContain(4020);

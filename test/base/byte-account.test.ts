@@ -48,7 +48,9 @@ test('what cannot be shed is refused to who has much, and never to who has littl
 
 test('those without a key have half of it together, where there are keys, and leave the rest to those who show one', () => {
   const account = new ByteAccount({ clientBytesMax: 1_000, clientBytesPerClientMax: 400 });
-  const strangers = Array.from({ length: 8 }, (_, i) => account.open(`2001:db8:0:${i}::/64`, () => {}, true)); // prettier-ignore
+  const strangers = Array.from({ length: 8 }, (_, i) =>
+    account.open(`2001:db8:0:${i}::/64`, () => {}, true),
+  );
   const take = (): number => {
     const before = account.ofKind.bodies;
     for (let i = 0; i < 1_000; i++) strangers[i % 8]!.take('bodies', 10);

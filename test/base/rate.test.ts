@@ -23,13 +23,15 @@ test('a large piece passes, and the next ones wait for it', () => {
 });
 
 test('over any time no more passes than fits, and one piece', () => {
-  const step = fc.record({ ms: fc.integer({ min: 0, max: 400 }), amount: fc.integer({ min: 1, max: 30 }) }); // prettier-ignore
+  const step = fc.record({
+    ms: fc.integer({ min: 0, max: 400 }),
+    amount: fc.integer({ min: 1, max: 30 }),
+  });
   fc.assert(
     fc.property(
       fc.array(step, { maxLength: 200 }),
       fc.integer({ min: 1, max: 100 }),
       (steps, perSecond) => {
-        // prettier-ignore
         const rate = new Rate();
         let [nowMs, sum] = [0, 0];
         for (const { ms, amount } of steps) {
@@ -45,7 +47,11 @@ test('over any time no more passes than fits, and one piece', () => {
 
 test('each name has its own, and those that rest are forgotten', () => {
   const rates = new Rates();
-  expect([rates.take('a', 1, 1, 0), rates.take('a', 1, 1, 0), rates.take('b', 1, 1, 0)]).toEqual([true, false, true]); // prettier-ignore
+  expect([rates.take('a', 1, 1, 0), rates.take('a', 1, 1, 0), rates.take('b', 1, 1, 0)]).toEqual([
+    true,
+    false,
+    true,
+  ]);
   for (let i = 0; i < 5_000; i++) rates.take(`n${i}`, 1, 1, i * 10);
   // What is still owed is not forgotten with the others.
   expect(rates.take('n4999', 1, 1, 50_000)).toBe(false);

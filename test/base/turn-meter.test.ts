@@ -9,7 +9,6 @@ function metered(): {
   seen: [TurnKind, number, string][];
   pass: (ms: number) => void;
 } {
-  // prettier-ignore
   let nowMs = 0;
   const meter = new TurnMeter(() => nowMs);
   const seen: [TurnKind, number, string][] = [];
@@ -30,7 +29,10 @@ describe('a turn', () => {
       throw new Error('why');
     };
     expect(() => meter.run('pong', thrown)).toThrow('why');
-    expect(seen).toEqual([['look', 2, ''], ['pong', 3, '']]); // prettier-ignore
+    expect(seen).toEqual([
+      ['look', 2, ''],
+      ['pong', 3, ''],
+    ]);
     expect(meter.durations.get('look')!.count).toBe(1);
     expect(meter.durations.get('pong')!.sumSeconds).toBe(0.003);
     expect(meter.durations.has('batch')).toBe(false);
@@ -45,7 +47,10 @@ describe('a turn', () => {
       pass(1);
     });
     meter.run('frame', () => {});
-    expect(seen).toEqual([['frame', 5, 'subscribe'], ['frame', 0, '']]); // prettier-ignore
+    expect(seen).toEqual([
+      ['frame', 5, 'subscribe'],
+      ['frame', 0, ''],
+    ]);
   });
 
   test('has the promises that it settles, and those that these settle', async () => {

@@ -77,16 +77,16 @@ export class BareInserts {
 function insert(s: Statement, id: number, r: readonly Argument[]): void {
   switch (r.length) {
     case 8:
-      s.run(id, r[0]!, r[1]!, r[2]!, r[3]!, r[4]!, r[5]!, r[6]!, r[7]!); // prettier-ignore
+      s.run(id, r[0]!, r[1]!, r[2]!, r[3]!, r[4]!, r[5]!, r[6]!, r[7]!);
       return;
     case 9:
-      s.run(id, r[0]!, r[1]!, r[2]!, r[3]!, r[4]!, r[5]!, r[6]!, r[7]!, r[8]!); // prettier-ignore
+      s.run(id, r[0]!, r[1]!, r[2]!, r[3]!, r[4]!, r[5]!, r[6]!, r[7]!, r[8]!);
       return;
     case 10:
-      s.run(id, r[0]!, r[1]!, r[2]!, r[3]!, r[4]!, r[5]!, r[6]!, r[7]!, r[8]!, r[9]!); // prettier-ignore
+      s.run(id, r[0]!, r[1]!, r[2]!, r[3]!, r[4]!, r[5]!, r[6]!, r[7]!, r[8]!, r[9]!);
       return;
     case 11:
-      s.run(id, r[0]!, r[1]!, r[2]!, r[3]!, r[4]!, r[5]!, r[6]!, r[7]!, r[8]!, r[9]!, r[10]!); // prettier-ignore
+      s.run(id, r[0]!, r[1]!, r[2]!, r[3]!, r[4]!, r[5]!, r[6]!, r[7]!, r[8]!, r[9]!, r[10]!);
       return;
     default:
       s.run(id, ...r);

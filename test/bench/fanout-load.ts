@@ -46,7 +46,20 @@ export class TickLoad {
       const symbol = FANOUT_SYMBOLS[i % TOPICS]!;
       const prevSeq = this.heads.get(symbol) ?? 0;
       this.heads.set(symbol, ++this.seq);
-      return { type: 'tick', symbol, seq: this.seq, prevSeq, eventTime: now, receiveTime: now, last: 100, bid: 99, ask: 101, quantity: 1, volume: 9, count: 1 }; // prettier-ignore
+      return {
+        type: 'tick',
+        symbol,
+        seq: this.seq,
+        prevSeq,
+        eventTime: now,
+        receiveTime: now,
+        last: 100,
+        bid: 99,
+        ask: 101,
+        quantity: 1,
+        volume: 9,
+        count: 1,
+      };
     });
   }
 }

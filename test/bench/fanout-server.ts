@@ -57,7 +57,13 @@ broadcaster.accept({
 });
 
 function enter(ws: ServerWebSocket<unknown>): void {
-  const session = new Session(`s${sockets.length}`, SUBPROTOCOL_MSGPACK, ws, broadcaster.encoders, LIMITS); // prettier-ignore
+  const session = new Session(
+    `s${sockets.length}`,
+    SUBPROTOCOL_MSGPACK,
+    ws,
+    broadcaster.encoders,
+    LIMITS,
+  );
   broadcaster.enter(session);
   const topics = topicsOf(FANOUT_SYMBOLS, sockets.length).map((symbol) => `tick:${symbol}`);
   const refused = broadcaster.subscriptions.subscribe(session, 1, topics, 0);

@@ -53,7 +53,10 @@ export async function fanoutBench({ quick }: BenchOptions): Promise<BenchResult[
     const ws: Server = startWorkerProcess(bundle, running, node ?? process.execPath);
     for (const server of [ours, ws]) {
       const { port } = await server({ act: 'start', sockets: shape.sockets });
-      const readers = startWorkerProcess<FanoutReadersJob, FanoutReadersDone>(path('fanout-readers.ts'), running); // prettier-ignore
+      const readers = startWorkerProcess<FanoutReadersJob, FanoutReadersDone>(
+        path('fanout-readers.ts'),
+        running,
+      );
       await readers({ port, sockets: shape.sockets });
     }
     const results: BenchResult[] = [];

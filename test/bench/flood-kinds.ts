@@ -102,7 +102,9 @@ const order: Message = {
 };
 const wild: Message = { type: 'subscribe', id: 1, topics: ['tick:*'], intervalMs: null };
 const unwild: Message = { type: 'unsubscribe', id: 1, topics: ['tick:*'] };
-const stranger = Buffer.from(`GET /v1/orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer tk_000000000000_${'A'.repeat(43)}\r\n\r\n`); // prettier-ignore
+const stranger = Buffer.from(
+  `GET /v1/orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer tk_000000000000_${'A'.repeat(43)}\r\n\r\n`,
+);
 const nothing = { from: null, to: null, toSeq: null, speed: null } as const;
 
 export const FLOODS: Readonly<Record<string, Flood>> = {
@@ -144,19 +146,33 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
   'REST history': { ...get('/v1/ticks/SYM0?limit=1000'), perSecond: 100 },
   'connections': { unit: () => frame(ping), of: 1, perSecond: 500, on: 'brief' },
   'resumes': {
-    unit: ({ epoch, seq }) => frame({ type: 'resume', id: 1, epoch, seq: Math.max(0, seq - BACK), topics, newest: null }), // prettier-ignore
+    unit: ({ epoch, seq }) =>
+      frame({ type: 'resume', id: 1, epoch, seq: Math.max(0, seq - BACK), topics, newest: null }),
     of: 1,
     perSecond: 50,
     on: 'brief',
   },
   'replays': {
-    unit: ({ seq }) => frame({ type: 'replay', id: 1, action: 'start', topics, fromSeq: Math.max(1, seq - BACK), ...nothing }), // prettier-ignore
+    unit: ({ seq }) =>
+      frame({
+        type: 'replay',
+        id: 1,
+        action: 'start',
+        topics,
+        fromSeq: Math.max(1, seq - BACK),
+        ...nothing,
+      }),
     of: 1,
     perSecond: 50,
     on: 'brief',
   },
   'empty frames': {
-    unit: () => Buffer.concat(Array.from({ length: CONTROL_FRAMES }, () => clientFrame(OPCODE.binary, Uint8Array.of(0x90)))), // prettier-ignore
+    unit: () =>
+      Buffer.concat(
+        Array.from({ length: CONTROL_FRAMES }, () =>
+          clientFrame(OPCODE.binary, Uint8Array.of(0x90)),
+        ),
+      ),
     of: CONTROL_FRAMES,
     perSecond: 1_000_000,
     on: 'stream',

@@ -72,7 +72,11 @@ const VENUE = {
 };
 
 /** What nobody publishes: it makes lists, and what stands for all topics, long. */
-const QUIET = Array.from({ length: 1_000 }, (_, i) => ({ symbol: `Q${i}`, priceScale: 2, quantityScale: 0 })); // prettier-ignore
+const QUIET = Array.from({ length: 1_000 }, (_, i) => ({
+  symbol: `Q${i}`,
+  priceScale: 2,
+  quantityScale: 0,
+}));
 
 /** Processor time of the server. */
 interface Used {
@@ -98,7 +102,8 @@ export async function floodBench({
   rounds,
 }: BenchOptions): Promise<BenchResult[]> {
   const unknown = kinds.filter((kind) => !KINDS.includes(kind));
-  if (unknown.length > 0) throw new Error(`no kind of flood is ${unknown.join(', ')}; known: ${KINDS.join(', ')}`); // prettier-ignore
+  if (unknown.length > 0)
+    throw new Error(`no kind of flood is ${unknown.join(', ')}; known: ${KINDS.join(', ')}`);
   const size = quick ? QUICK : FULL;
   const shape: Shape = {
     ...size,
@@ -127,15 +132,34 @@ async function measure(
   const reader = startWorkerProcess<ReaderJob, ReaderDone>(path('push-reader.ts'), running);
   const hostile = startWorkerProcess<FloodJob, FloodDone>(path('flood-client.ts'), running);
   const changes = JSON.stringify({ instruments: [VENUE, ...QUIET] });
-  const { url: address, process: server } = await startServerProcess([path('push-server.ts'), directory, 'async', changes, JSON.stringify(FLOOD_KEYS)], running); // prettier-ignore
+  const { url: address, process: server } = await startServerProcess(
+    [path('push-server.ts'), directory, 'async', changes, JSON.stringify(FLOOD_KEYS)],
+    running,
+  );
   const url = address.origin;
   const inRounds = wheres.length * rounds * kinds.length * (roundMs + restMs) * EVENTS_PER_SECOND;
   const eventsMax = (inRounds + runInMs * RUN_IN_PER_SECOND) / 1000;
   const feed = (durationMs: number, eventsPerSecond = EVENTS_PER_SECOND): Promise<SourceDone> =>
-    source({ symbols: FLOOD_SYMBOLS, tradeShare: 1, key: testKey('feed'), events: eventsPerSecond / 1000, eventsMax, url, eventsPerSecond, durationMs }); // prettier-ignore
+    source({
+      symbols: FLOOD_SYMBOLS,
+      tradeShare: 1,
+      key: testKey('feed'),
+      events: eventsPerSecond / 1000,
+      eventsMax,
+      url,
+      eventsPerSecond,
+      durationMs,
+    });
   await feed(0); // the definitions
   await reader({ url, act: 'open', sockets: sessions });
-  await reader({ url, act: 'subscribe', topics: spread(FLOOD_SYMBOLS.map((s) => `tick:${s}`), sessions) }); // prettier-ignore
+  await reader({
+    url,
+    act: 'subscribe',
+    topics: spread(
+      FLOOD_SYMBOLS.map((s) => `tick:${s}`),
+      sessions,
+    ),
+  });
   await feed(runInMs, RUN_IN_PER_SECOND);
   const other = await startServerProcess([path('flood-elsewhere.ts'), url], running);
   const isQuiet = !wheres.includes('elsewhere');
@@ -147,7 +171,8 @@ async function measure(
     await reader({ url, act: 'begin' });
     const before = await usedBy(server.pid, url);
     const to = where === 'server' ? url : other.url.origin;
-    const flood = where === 'nobody' ? null : hostile({ ...place, url: to, kind, durationMs: roundMs }); // prettier-ignore
+    const flood =
+      where === 'nobody' ? null : hostile({ ...place, url: to, kind, durationMs: roundMs });
     await pass(roundMs);
     const used = since(before, await usedBy(server.pid, url));
     return {
@@ -218,7 +243,7 @@ function quartiles(rounds: readonly Round[]): [string, number, string][] {
   const ratios = rounds
     .flatMap(({ server, elsewhere }) =>
       server && elsewhere ? server.others.p99 / elsewhere.others.p99 : [],
-    ) // prettier-ignore
+    )
     .sort((a, b) => a - b);
   if (ratios.length === 0) return [];
   return [25, 75].map((percent) => [

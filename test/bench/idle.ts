@@ -42,10 +42,24 @@ export async function idleCase({ quick }: BenchOptions): Promise<BenchResult[]> 
   const most = { sessionsMax, sessionsPerAddressMax: sessionsMax, workPerSecond: 1e9 };
   try {
     const settings = JSON.stringify({ limits: most });
-    const real = await startServerProcess([path('push-server.ts'), join(directory, 'data'), 'off', settings], running); // prettier-ignore
-    const bare = await startServerProcess([path('idle-bare.ts'), `${HEARTBEAT_MS}`, `${PING_MS}`], running); // prettier-ignore
+    const real = await startServerProcess(
+      [path('push-server.ts'), join(directory, 'data'), 'off', settings],
+      running,
+    );
+    const bare = await startServerProcess(
+      [path('idle-bare.ts'), `${HEARTBEAT_MS}`, `${PING_MS}`],
+      running,
+    );
     const source = startWorkerProcess<SourceJob, SourceDone>(path('push-source.ts'), running);
-    await source({ url: real.url.origin, symbols: SYMBOLS, tradeShare: 1, events: 1, eventsPerSecond: 1, durationMs: 0, eventsMax: 1 }); // prettier-ignore
+    await source({
+      url: real.url.origin,
+      symbols: SYMBOLS,
+      tradeShare: 1,
+      events: 1,
+      eventsPerSecond: 1,
+      durationMs: 0,
+      eventsMax: 1,
+    });
     for (const { url } of [real, bare]) {
       const reader = startWorkerProcess<ReaderJob, ReaderDone>(path('push-reader.ts'), running);
       await reader({ url: url.origin, act: 'open', sockets: shape.sessions });

@@ -92,7 +92,9 @@ function report(name: Case, tallies: ReadonlyMap<Case, Tally>): BenchResult[] {
       ['p99', median(rounds.map(({ p99 }) => p99)), 'ms'],
       ['p99.9', whole!.p999, 'ms'],
       ['longest', whole!.max, 'ms'],
-      ...(used > 0 ? [['processor time of the server', used / events, 'µs/event'] as [string, number, string]] : []), // prettier-ignore
+      ...(used > 0
+        ? [['processor time of the server', used / events, 'µs/event'] as [string, number, string]]
+        : []),
     ];
   };
   const theirs = baseline === undefined ? undefined : figures(baseline);

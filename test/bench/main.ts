@@ -25,7 +25,14 @@ interface Call {
 
 function readCall(args: readonly string[]): Call | string {
   let names: string[];
-  let values: { json: boolean; quick: boolean; seconds: string; kind?: string[]; processor: boolean; rounds?: string }; // prettier-ignore
+  let values: {
+    json: boolean;
+    quick: boolean;
+    seconds: string;
+    kind?: string[];
+    processor: boolean;
+    rounds?: string;
+  };
   try {
     const options = {
       json: { type: 'boolean', default: false },
@@ -47,7 +54,15 @@ function readCall(args: readonly string[]): Call | string {
   if (!/^[1-9]\d{0,3}$/.test(rounds ?? '1'))
     return `--rounds is ${rounds}; expected a whole number`;
   const chosen = names.length === 0 ? known : names;
-  return { names: chosen, json, quick, secondsMin: Number(seconds), kinds, processor, ...(rounds !== undefined && { rounds: Number(rounds) }) }; // prettier-ignore
+  return {
+    names: chosen,
+    json,
+    quick,
+    secondsMin: Number(seconds),
+    kinds,
+    processor,
+    ...(rounds !== undefined && { rounds: Number(rounds) }),
+  };
 }
 
 async function runHere(name: string, call: Call): Promise<BenchResult[]> {

@@ -28,7 +28,17 @@ async function play(job: PlaybackJob): Promise<void> {
 function raw({ url, topics }: PlaybackJob): Promise<PlaybackDone> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}v1/stream`, [SUBPROTOCOL_MSGPACK]);
   socket.binaryType = 'arraybuffer';
-  const request: Message = { type: 'replay', id: 1, action: 'start', topics: [...topics], from: null, to: null, fromSeq: null, toSeq: null, speed: null }; // prettier-ignore
+  const request: Message = {
+    type: 'replay',
+    id: 1,
+    action: 'start',
+    topics: [...topics],
+    from: null,
+    to: null,
+    fromSeq: null,
+    toSeq: null,
+    speed: null,
+  };
   let messages = 0;
   let startMs = 0;
   return new Promise((resolve) => {

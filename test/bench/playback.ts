@@ -57,7 +57,12 @@ export async function playbackResults({ quick }: BenchOptions): Promise<BenchRes
         rates.push((messages / ms) * 1000);
       }
       const what = reader === 'raw' ? 'at the socket' : 'decoded by the SDK';
-      results.push({ bench: 'replay', case: `out of the journal, ${what}`, value: median(rates), unit: 'messages/s' }); // prettier-ignore
+      results.push({
+        bench: 'replay',
+        case: `out of the journal, ${what}`,
+        value: median(rates),
+        unit: 'messages/s',
+      });
     }
     return results;
   } finally {
@@ -81,7 +86,12 @@ function inProcess(path: string, topics: readonly string[], rounds: number): Ben
     bare.push(rates[1]);
   }
   reader.close();
-  const result = { bench: 'replay', case: `out of the journal, in the process, ${topics.join(' ')}`, value: median(played), unit: 'messages/s' }; // prettier-ignore
+  const result = {
+    bench: 'replay',
+    case: `out of the journal, in the process, ${topics.join(' ')}`,
+    value: median(played),
+    unit: 'messages/s',
+  };
   return compared(result, 'bare read of the same rows', median(bare));
 }
 
@@ -107,7 +117,16 @@ function proofResults(path: string, rounds: number): BenchResult[] {
   const cases: Record<string, () => Asked> = {
     'trades, a page of 1000': history({ kind: 'trades', symbol, before: END, limit: 1_000 }),
     'ticks, all': history({ kind: 'ticks', symbol, from: null, to: null, after: 0, limit: END }),
-    'bars of 1m, all': history({ kind: 'bars', symbol, interval: '1m', from: { hi: 0, lo: 0 }, to: null, limit: 1_000, tradesMax: END, now: { hi: 0x7000_0000, lo: 0 } }), // prettier-ignore
+    'bars of 1m, all': history({
+      kind: 'bars',
+      symbol,
+      interval: '1m',
+      from: { hi: 0, lo: 0 },
+      to: null,
+      limit: 1_000,
+      tradesMax: END,
+      now: { hi: 0x7000_0000, lo: 0 },
+    }),
     'replay of all': playback(TOPICS),
     'replay of one topic': playback([`trade:${symbol}`]),
   };
@@ -134,7 +153,18 @@ function cpuMs(run: () => void): number {
 
 /** @returns messages a second */
 function play(reader: PlaybackReader, topics: readonly string[], toSeq: number): number {
-  reader.answer({ kind: 'play-open', play: 1, topics, isText: false, fromSeq: 1, toSeq, from: null, to: null, hasOpening: true, speed: 0 }); // prettier-ignore
+  reader.answer({
+    kind: 'play-open',
+    play: 1,
+    topics,
+    isText: false,
+    fromSeq: 1,
+    toSeq,
+    from: null,
+    to: null,
+    hasOpening: true,
+    speed: 0,
+  });
   const startMs = performance.now();
   let messages = 0;
   for (;;) {

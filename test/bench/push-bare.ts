@@ -50,7 +50,11 @@ function publishesOf({ topics, ...rest }: BareShape): Publish[][] {
       if (typeof data !== 'string') made.push(publishOf(topic, data));
     },
   };
-  const broadcaster = new Broadcaster({ ...settings().limits, ...settings().market }, native, clock); // prettier-ignore
+  const broadcaster = new Broadcaster(
+    { ...settings().limits, ...settings().market },
+    native,
+    clock,
+  );
   const { sequencer } = openMarket(clock, (batch) => broadcaster.accept(batch));
   const definitions = symbolsOf(rest).length;
   return burstsOf(rest).map((events: SourceEvent[], i) => {

@@ -161,11 +161,21 @@ function report(name: string, rounds: readonly Round[]): BenchResult[] {
     rounds.reduce((sum, round) => sum + of(round[which]), 0) / rounds.length;
   const [ours, theirs] = [sum((t) => t.cpuUs, 'server'), sum((t) => t.cpuUs, 'bare')];
   if (theirs > 0) {
-    const result = { bench: 'push', case: `processor time of the server, ${name}`, value: ours, unit: 'µs/event' }; // prettier-ignore
+    const result = {
+      bench: 'push',
+      case: `processor time of the server, ${name}`,
+      value: ours,
+      unit: 'µs/event',
+    };
     results.push(compared(result, 'bare native publishes', theirs));
   }
   // How far the machine was from even bursts; without it the others cannot be judged.
   const lateMs = median(rounds.map(({ server }) => server.lateMs));
-  results.push({ bench: 'push', case: `latest burst of the source, ${name}`, value: lateMs, unit: 'ms' }); // prettier-ignore
+  results.push({
+    bench: 'push',
+    case: `latest burst of the source, ${name}`,
+    value: lateMs,
+    unit: 'ms',
+  });
   return results.filter(({ value }) => value > 0);
 }

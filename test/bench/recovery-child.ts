@@ -91,7 +91,9 @@ function read(directory: string): void {
   const newest = db
     .query<{ id: number }, [number]>('SELECT max(id) AS id FROM note WHERE kind = ?')
     .get(KIND.checkpoint)!;
-  const page = db.query<{ id: number }, [number]>(`${SELECT_RECORD} WHERE id > ? ORDER BY id LIMIT ${PAGE}`); // prettier-ignore
+  const page = db.query<{ id: number }, [number]>(
+    `${SELECT_RECORD} WHERE id > ? ORDER BY id LIMIT ${PAGE}`,
+  );
   let records = 0;
   let last = newest.id;
   for (;;) {

@@ -27,7 +27,12 @@ interface Shape {
   readonly lap: number;
 }
 
-const FULL: Shape = { records: [1_000_000, 10_000_000], tails: [50_000, 95_000], rounds: 5, lap: 100_000 }; // prettier-ignore
+const FULL: Shape = {
+  records: [1_000_000, 10_000_000],
+  tails: [50_000, 95_000],
+  rounds: 5,
+  lap: 100_000,
+};
 const QUICK: Shape = { records: [3_000], tails: [1_000], rounds: 1, lap: 1_000 };
 
 export async function recoveryBench({ quick }: BenchOptions): Promise<BenchResult[]> {

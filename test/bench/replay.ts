@@ -195,7 +195,13 @@ function openBroadcaster(clock: SystemClock): Broadcaster {
 
 /** Somebody who follows every channel of every instrument. */
 function subscribe(broadcaster: Broadcaster): void {
-  const session = new Session('reader', SUBPROTOCOL_MSGPACK, socketWith({}), broadcaster.encoders, LIMITS); // prettier-ignore
+  const session = new Session(
+    'reader',
+    SUBPROTOCOL_MSGPACK,
+    socketWith({}),
+    broadcaster.encoders,
+    LIMITS,
+  );
   broadcaster.enter(session);
   const refused = broadcaster.subscriptions.subscribe(
     session,

@@ -44,7 +44,11 @@ export async function latency(
   running: Subprocess[],
 ): Promise<BenchResult[]> {
   const ask = startPeer(running);
-  const ways: Way[] = [await ringWay(ask, directory), wordWay(directory), await socketWay(ask, directory)]; // prettier-ignore
+  const ways: Way[] = [
+    await ringWay(ask, directory),
+    wordWay(directory),
+    await socketWay(ask, directory),
+  ];
   if (hasIceoryx2()) ways.push(await iceoryx2Way(ask));
   const results: BenchResult[] = [];
   for (const pace of ['paced at 10,000/s', 'full speed'] as const) {
@@ -96,7 +100,12 @@ function resultsOf(samples: Map<string, number[]>, pace: string): BenchResult[] 
     name === BASELINE
       ? []
       : PERCENTS.map((percent, p) => {
-          const result = { bench: 'ring', case: `${name}, one way, ${pace}, p${percent}`, value: of(name, p), unit: 'µs' }; // prettier-ignore
+          const result = {
+            bench: 'ring',
+            case: `${name}, one way, ${pace}, p${percent}`,
+            value: of(name, p),
+            unit: 'µs',
+          };
           return compared(result, BASELINE, of(BASELINE, p));
         }),
   );
@@ -128,7 +137,10 @@ function wordWay(directory: string): Way {
 }
 
 async function iceoryx2Way(ask: AskPeer): Promise<Way> {
-  const [to, back] = ['to', 'back'].map((way) => `tapedeck-bench/${process.pid}/${way}`) as [string, string]; // prettier-ignore
+  const [to, back] = ['to', 'back'].map((way) => `tapedeck-bench/${process.pid}/${way}`) as [
+    string,
+    string,
+  ];
   const out = publishTicks(to);
   await ask({ act: 'publish', to, back });
   const input = openTicks(back);

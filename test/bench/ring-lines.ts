@@ -10,7 +10,18 @@ import { errorText, Iceoryx2Publisher, loadIceoryx2 } from '../../src/ipc/iceory
 import { RingPublisher } from '../../src/ipc/ring-publisher';
 
 const TIME = Nanos.fromSeconds(1_723_161_253, 937_085_768);
-export const DEFINITION: Instrument = { type: 'instrument', symbol: 'BTCUSDT', seq: 1, market: 'feed', priceScale: 8, quantityScale: 8, priceIncrement: 1, quantityIncrement: 1, previousClose: null, rules: null }; // prettier-ignore
+export const DEFINITION: Instrument = {
+  type: 'instrument',
+  symbol: 'BTCUSDT',
+  seq: 1,
+  market: 'feed',
+  priceScale: 8,
+  quantityScale: 8,
+  priceIncrement: 1,
+  quantityIncrement: 1,
+  previousClose: null,
+  rules: null,
+};
 
 /** The price that ends a round. */
 export const LAST = 1e9;
@@ -25,7 +36,20 @@ export function wordsOfFile(path: string): Int32Array {
 
 /** A tick whose price is what is to be told. */
 export function tickOfBench(last: number, seq = 2): Tick {
-  return { type: 'tick', symbol: 'BTCUSDT', seq, prevSeq: seq - 1, eventTime: TIME, receiveTime: TIME, last, bid: 6_183_763_000_000, ask: 6_183_764_000_000, quantity: 378_826_000, volume: 9_378_826_000, count: 1 }; // prettier-ignore
+  return {
+    type: 'tick',
+    symbol: 'BTCUSDT',
+    seq,
+    prevSeq: seq - 1,
+    eventTime: TIME,
+    receiveTime: TIME,
+    last,
+    bid: 6_183_763_000_000,
+    ask: 6_183_764_000_000,
+    quantity: 378_826_000,
+    volume: 9_378_826_000,
+    count: 1,
+  };
 }
 
 /** A ring on which one tick after the other is sent, as a server does with little load. */

@@ -9,7 +9,15 @@ import { ManualClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
 import { RingPublisher } from '../../src/ipc/ring-publisher';
 import { generateMarket, runMarket } from './generated-market';
-import { compared, median, roundsOf, timeInTurn, type BenchOptions, type BenchResult, type Contender } from './harness'; // prettier-ignore
+import {
+  compared,
+  median,
+  roundsOf,
+  timeInTurn,
+  type BenchOptions,
+  type BenchResult,
+  type Contender,
+} from './harness';
 import { endAll } from './processes';
 import { DEFINITION, tickOfBench } from './ring-lines';
 import { startPeer } from './ring-peers';

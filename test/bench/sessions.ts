@@ -74,7 +74,12 @@ async function measure(
   const reader = startWorkerProcess<ReaderJob, ReaderDone>(path('push-reader.ts'), running);
   const first = startWorkerProcess<ReaderJob, ReaderDone>(path('push-reader.ts'), running);
   const bareReader = startWorkerProcess<ReaderJob, ReaderDone>(path('push-reader.ts'), running);
-  const bursts = { symbols: SYMBOLS, tradeShare: 1, events: EVENTS, eventsMax: ((rounds * roundMs + WARM_UP_MS) * EVENTS_PER_SECOND) / 1000 }; // prettier-ignore
+  const bursts = {
+    symbols: SYMBOLS,
+    tradeShare: 1,
+    events: EVENTS,
+    eventsMax: ((rounds * roundMs + WARM_UP_MS) * EVENTS_PER_SECOND) / 1000,
+  };
   const look = (): Promise<ServerDone> => server({ directory, collects: true });
   const { url } = await look();
   const feed = (to: string, durationMs: number): Promise<SourceDone> =>
@@ -87,7 +92,10 @@ async function measure(
   await reader({ url, act: 'subscribe', topics: spread(TOPICS, sessions) });
   const joined = await look();
   const bareShape: BareShape = { ...bursts, topics: TOPICS };
-  const target = await startServerProcess([path('push-bare.ts'), JSON.stringify(bareShape)], running); // prettier-ignore
+  const target = await startServerProcess(
+    [path('push-bare.ts'), JSON.stringify(bareShape)],
+    running,
+  );
   const bareUrl = target.url.origin;
   await feed(bareUrl, 0);
   await bareReader({ url: bareUrl, act: 'open', sockets: sessions });
@@ -123,12 +131,21 @@ function report({ sessions }: Shape, m: Measured): BenchResult[] {
   // Of the process, so with its noise; never told as less than nothing.
   const kib = (bytes: number): number => Math.max(1, bytes) / 1024;
   const delay = (what: string, of: (read: ReaderDone) => number): BenchResult =>
-    compared({ bench, case: `${what}, ${pushing}`, value: of(m.read), unit: 'ms' }, 'bare native publishes', of(m.bare)); // prettier-ignore
+    compared(
+      { bench, case: `${what}, ${pushing}`, value: of(m.read), unit: 'ms' },
+      'bare native publishes',
+      of(m.bare),
+    );
   return [
     { bench, case: 'idle session', value: kib(m.idleBytes), unit: 'KiB' },
     { bench, case: 'session on 10 topics', value: kib(m.joinedBytes), unit: 'KiB' },
     { bench, case: `delivered, ${pushing}`, value: (100 * m.read.count) / m.expected, unit: '%' },
-    { bench, case: `each by itself, ${pushing}`, value: (100 * m.read.messages) / m.expected, unit: '%' }, // prettier-ignore
+    {
+      bench,
+      case: `each by itself, ${pushing}`,
+      value: (100 * m.read.messages) / m.expected,
+      unit: '%',
+    },
     delay('p50', ({ p50 }) => p50),
     delay('p99', ({ p99 }) => p99),
     delay('longest', ({ max }) => max),

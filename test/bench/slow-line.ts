@@ -79,7 +79,9 @@ export async function slowLineBench({ quick }: BenchOptions): Promise<BenchResul
         }
       }
       const slow = shape.slow.filter(([count]) => count === books);
-      results.push(...(await Promise.all(slow.map(([, form]) => slowLine(url, books, form, shape)))).flat()); // prettier-ignore
+      results.push(
+        ...(await Promise.all(slow.map(([, form]) => slowLine(url, books, form, shape)))).flat(),
+      );
     }
     return results;
   } finally {
@@ -101,10 +103,31 @@ async function fill(url: string, books: number): Promise<void> {
 function newBook(symbol: string): SourceEvent[] {
   const side = (step: number): number[] =>
     Array.from({ length: LEVELS }, (_, i) => [6_183_763 + step * (i + 1), 123_456_789 + i]).flat();
-  const more = { market: 'feed', priceScale: 2, quantityScale: 8, priceIncrement: 1, quantityIncrement: 1, previousClose: null, rules: null } as const; // prettier-ignore
+  const more = {
+    market: 'feed',
+    priceScale: 2,
+    quantityScale: 8,
+    priceIncrement: 1,
+    quantityIncrement: 1,
+    previousClose: null,
+    rules: null,
+  } as const;
   return [
     { type: 'instrument', symbol, seq: 0, ...more },
-    { type: 'book', symbol, seq: 1, prevSeq: 0, eventTime: Nanos.fromMillis(1_700_000_000_000), receiveTime: Nanos.ZERO, form: 'snapshot', bids: side(-1), asks: side(1), crc: null, count: 1, mark: null }, // prettier-ignore
+    {
+      type: 'book',
+      symbol,
+      seq: 1,
+      prevSeq: 0,
+      eventTime: Nanos.fromMillis(1_700_000_000_000),
+      receiveTime: Nanos.ZERO,
+      form: 'snapshot',
+      bids: side(-1),
+      asks: side(1),
+      crc: null,
+      count: 1,
+      mark: null,
+    },
   ];
 }
 
@@ -141,7 +164,11 @@ async function slowLine(
   const what = `${books} books, ${form}, ${bytesPerSecond / 1_000} kB/s`;
   return [
     { bench, case: `${what}: to the first`, value: firstMs, unit: 'ms' },
-    compared({ bench, case: `${what}: to all`, value: allMs, unit: 'ms' }, 'its bytes at that pace', (bytes / bytesPerSecond) * 1_000), // prettier-ignore
+    compared(
+      { bench, case: `${what}: to all`, value: allMs, unit: 'ms' },
+      'its bytes at that pace',
+      (bytes / bytesPerSecond) * 1_000,
+    ),
   ];
 }
 
@@ -163,7 +190,12 @@ async function quickLine(
     bare.push(bareMs);
   }
   return compared(
-    { bench: 'slow-line', case: `${books} books, ${form}, ${name}: to all`, value: median(times), unit: 'ms' }, // prettier-ignore
+    {
+      bench: 'slow-line',
+      case: `${books} books, ${form}, ${name}: to all`,
+      value: median(times),
+      unit: 'ms',
+    },
     'the same bytes in one piece',
     median(bare),
   );
@@ -172,7 +204,9 @@ async function quickLine(
 /** From a request to the last of so many bytes, which somebody has ready. */
 async function takeBytes(bytes: number, options: LineOptions): Promise<number> {
   const data = Buffer.alloc(bytes);
-  const server = createServer((socket) => socket.on('error', () => {}).once('data', () => socket.write(data))); // prettier-ignore
+  const server = createServer((socket) =>
+    socket.on('error', () => {}).once('data', () => socket.write(data)),
+  );
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });

@@ -79,7 +79,10 @@ async function measure(
   const path = (name: string): string => join(import.meta.dir, name);
   const server = startWorkerProcess<ServerJob, ServerDone>(path('slow-reader-server.ts'), running);
   const source = startWorkerProcess<SourceJob, SourceDone>(path('push-source.ts'), running);
-  const quick = startWorkerProcess<ReadersJob, ReadersDone>(path('slow-reader-readers.ts'), running); // prettier-ignore
+  const quick = startWorkerProcess<ReadersJob, ReadersDone>(
+    path('slow-reader-readers.ts'),
+    running,
+  );
   const slow = startWorkerProcess<ReadersJob, ReadersDone>(path('slow-reader-readers.ts'), running);
   const look = (): Promise<ServerDone> => server({ directory });
   const { url } = await look();
@@ -158,9 +161,19 @@ function report(rounds: readonly Round[]): BenchResult[] {
     ...age('state', 'ticks and books'),
     ...age('laterTrade', 'trades, 4 s later'),
     ...age('laterState', 'ticks and books, 4 s later'),
-    { bench, case: 'slow readers, longest without tick or book', value: most((r) => r.slow.silenceMs), unit: 'ms' }, // prettier-ignore
+    {
+      bench,
+      case: 'slow readers, longest without tick or book',
+      value: most((r) => r.slow.silenceMs),
+      unit: 'ms',
+    },
     // Of the process, so with its noise; never told as less than a page.
-    { bench, case: 'memory of the server per slow reader', value: Math.max(4, mid((r) => r.bytesPerSlow) / 1024), unit: 'KiB' }, // prettier-ignore
+    {
+      bench,
+      case: 'memory of the server per slow reader',
+      value: Math.max(4, mid((r) => r.bytesPerSlow) / 1024),
+      unit: 'KiB',
+    },
   ];
   // At toy size a slow reader may not have been recognised.
   return results.filter(({ value }) => value > 0);

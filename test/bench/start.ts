@@ -34,7 +34,11 @@ export async function startBench({ quick }: BenchOptions): Promise<BenchResult[]
     await Bun.write(bareFile, BARE_SOURCE);
     const forms = [
       { form: 'the executable', command: [executable], times: noTimes() },
-      { form: 'from the sources', command: [process.execPath, join(SOURCES, 'main.ts')], times: noTimes() }, // prettier-ignore
+      {
+        form: 'from the sources',
+        command: [process.execPath, join(SOURCES, 'main.ts')],
+        times: noTimes(),
+      },
     ];
     const bare: number[] = [];
     // The first is for the system's cache.
@@ -91,6 +95,10 @@ function resultsOf(form: string, times: Times, bare: readonly number[]): BenchRe
   return [
     compared(result('ready, median', median(times.ready)), BARE, median(bare)),
     compared(result('ready, max', Math.max(...times.ready)), BARE, Math.max(...bare)),
-    compared(result('page when first asked for, median', median(times.page)), 'the second time', median(times.pageAgain)), // prettier-ignore
+    compared(
+      result('page when first asked for, median', median(times.page)),
+      'the second time',
+      median(times.pageAgain),
+    ),
   ];
 }

@@ -41,7 +41,13 @@ async function storm(job: StormJob): Promise<StormDone> {
   const seconds = Math.max(1e-3, (performance.now() - startMs) / 1000);
   const sorted = waits.toSorted((a, b) => a - b);
   const at = (percent: number): number => (sorted.length === 0 ? 0 : percentile(sorted, percent));
-  return { resumedPerSecond: waits.length / seconds, messagesPerSecond: sum.messages / seconds, resets: sum.resets, p50: at(50), p99: at(99) }; // prettier-ignore
+  return {
+    resumedPerSecond: waits.length / seconds,
+    messagesPerSecond: sum.messages / seconds,
+    resets: sum.resets,
+    p50: at(50),
+    p99: at(99),
+  };
 }
 
 function resume(

@@ -57,11 +57,22 @@ export async function stormBench({ quick }: BenchOptions): Promise<BenchResult[]
     const source = startWorkerProcess<SourceJob, SourceDone>(path('push-source.ts'), running);
     const reader = startWorkerProcess<ReaderJob, ReaderDone>(path('push-reader.ts'), running);
     const resumers = startWorkerProcess<StormJob, StormDone>(path('storm-resumers.ts'), running);
-    const { url } = await startServerProcess([path('push-server.ts'), join(directory, 'data'), 'async'], running); // prettier-ignore
+    const { url } = await startServerProcess(
+      [path('push-server.ts'), join(directory, 'data'), 'async'],
+      running,
+    );
     const inRounds = (1 + 2 * Object.keys(BACK).length) * rounds * roundMs;
     const eventsMax = ((runInMs + inRounds) * eventsPerSecond) / 1000;
     const feed = (durationMs: number): Promise<SourceDone> =>
-      source({ symbols: SYMBOLS, tradeShare: 1, events: BURST_EVENTS, eventsMax, url: url.origin, eventsPerSecond, durationMs }); // prettier-ignore
+      source({
+        symbols: SYMBOLS,
+        tradeShare: 1,
+        events: BURST_EVENTS,
+        eventsMax,
+        url: url.origin,
+        eventsPerSecond,
+        durationMs,
+      });
     await feed(0);
     await reader({ url: url.origin, act: 'open', sockets: sessions });
     await reader({ url: url.origin, act: 'subscribe', topics: spread(topics, sessions) });
@@ -96,7 +107,12 @@ function report(
   calm: readonly ReaderDone[],
   stormy: readonly (readonly [ReaderDone, StormDone])[],
 ): BenchResult[] {
-  const result = (what: string, unit: string, value: number): BenchResult => ({ bench: 'resume-storm', case: `${what}, ${where}`, value, unit }); // prettier-ignore
+  const result = (what: string, unit: string, value: number): BenchResult => ({
+    bench: 'resume-storm',
+    case: `${what}, ${where}`,
+    value,
+    unit,
+  });
   const latency = (what: 'p50' | 'p99'): BenchResult =>
     compared(
       result(`${what} of those that stay`, 'ms', median(stormy.map(([reader]) => reader[what]))),

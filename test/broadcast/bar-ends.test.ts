@@ -59,7 +59,9 @@ test('[D4] at a full minute no more bars end at once than were asked for, and al
   expect(scene.take().length).toBe(200);
   expect(scene.derived.nextEnd()!.compare(scene.clock.now())).toBeLessThanOrEqual(0);
   // A trade of the next minute that comes between ends its bar itself, in order.
-  const waiting = Array.from({ length: 500 }, (_, i) => i).find((i) => !scene.of(i).barTopics[MINUTE]!.final)!; // prettier-ignore
+  const waiting = Array.from({ length: 500 }, (_, i) => i).find(
+    (i) => !scene.of(i).barTopics[MINUTE]!.final,
+  )!;
   scene.trade(waiting, after(62));
   expect(scene.take().map((b) => [b.symbol, b.final, b.openTime])).toEqual([
     [`S${waiting}`, true, START],

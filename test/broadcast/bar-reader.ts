@@ -58,13 +58,14 @@ export class RuleReader {
     outboxBytesMax: number,
     tally: Tally,
   ) {
-    // prettier-ignore
     this.world = world;
     this.topics = topics;
     this.intervalMs = intervalMs;
     this.outboxBytesMax = outboxBytesMax;
     this.tally = tally;
-    this.names = topics.flatMap((t) => (t.includes('*') ? SYMBOLS.map((s) => t.replace('*', s)) : t)); // prettier-ignore
+    this.names = topics.flatMap((t) =>
+      t.includes('*') ? SYMBOLS.map((s) => t.replace('*', s)) : t,
+    );
   }
 
   /** Connects: subscribes, or resumes what it holds. */
@@ -105,7 +106,11 @@ export class RuleReader {
     this.requestIs = 'resume';
     this.tally.resumes += 1;
     const seq = Math.min(...this.names.map((name) => this.held.get(name)!.position));
-    subscriptions.resume(session, { type: 'resume', id: 1, epoch: this.epoch, seq, topics: [...this.topics], newest: null }, done); // prettier-ignore
+    subscriptions.resume(
+      session,
+      { type: 'resume', id: 1, epoch: this.epoch, seq, topics: [...this.topics], newest: null },
+      done,
+    );
   }
 
   /** Asks for what it has again, at another pace. */
@@ -151,16 +156,31 @@ export class RuleReader {
       const [channel, symbol, interval] = name.split(':');
       const trades = this.world.trades(symbol!);
       if (channel === 'stats' && trades.length > 0) {
-        must(held.stats?.seq === trades.at(-1)!.seq && held.stats.trades === trades.length, ['stats', name, held.stats, trades.length]); // prettier-ignore
+        must(held.stats?.seq === trades.at(-1)!.seq && held.stats.trades === trades.length, [
+          'stats',
+          name,
+          held.stats,
+          trades.length,
+        ]);
       }
       if (channel !== 'bar') continue;
       const bars = this.world.bars(symbol!, secondsOf(interval!));
       const newest = Math.max(...bars.keys());
       for (const [open, bar] of bars) {
         const own = held.bars.get(open);
-        const isChanged = trades.some((t) => t.seq > held.since! && Math.floor(t.eventTime.seconds / secondsOf(interval!)) * secondsOf(interval!) === open); // prettier-ignore
+        const isChanged = trades.some(
+          (t) =>
+            t.seq > held.since! &&
+            Math.floor(t.eventTime.seconds / secondsOf(interval!)) * secondsOf(interval!) === open,
+        );
         if (own === undefined) {
-          must(!isChanged || held.excused.has(open), ['a bar is missing', name, open, bar, held.since]); // prettier-ignore
+          must(!isChanged || held.excused.has(open), [
+            'a bar is missing',
+            name,
+            open,
+            bar,
+            held.since,
+          ]);
           continue;
         }
         if (held.excused.has(open)) continue;
@@ -188,7 +208,6 @@ export class RuleReader {
         for (const name of m.topics.flatMap((t) =>
           t.includes('*') ? SYMBOLS.map((s) => t.replace('*', s)) : t,
         )) {
-          // prettier-ignore
           const held = new Held();
           held.since = m.seq;
           held.last = 0;

@@ -26,7 +26,6 @@ async function run(
   seed: number,
   { memory, crashes, restarts, outboxBytesMax, tally }: Run,
 ): Promise<number> {
-  // prettier-ignore
   const random = new Prng(seed);
   const world = new BarWorld(scratch.fresh(), random, memory);
   const readers = Array.from({ length: 4 }, () => {

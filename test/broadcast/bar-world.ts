@@ -100,7 +100,8 @@ export class BarWorld {
   batch(): void {
     const { random } = this;
     const trades: Trade[] = [];
-    for (let n = random.int(1, 5); n > 0; n--) trades.push(this.trade(this.lastSeq + 1 + trades.length, trades)); // prettier-ignore
+    for (let n = random.int(1, 5); n > 0; n--)
+      trades.push(this.trade(this.lastSeq + 1 + trades.length, trades));
     this.push(trades);
   }
 
@@ -128,7 +129,16 @@ export class BarWorld {
     const { life } = this;
     void this.gate(async () => {
       await this.journal.flush();
-      const page = this.history.answer({ kind: 'bars', symbol, interval, from: openTime, to: openTime.plus(1), limit: 1, tradesMax: 1e6, now: Nanos.ZERO }) as BarsPage; // prettier-ignore
+      const page = this.history.answer({
+        kind: 'bars',
+        symbol,
+        interval,
+        from: openTime,
+        to: openTime.plus(1),
+        limit: 1,
+        tradesMax: 1e6,
+        now: Nanos.ZERO,
+      }) as BarsPage;
       const bars = decodeTextFrame(page.items, this.broadcaster.encoders.scalesOf) as Bar[];
       if (bars.some((bar) => isFault(bar))) throw new Error('a bar does not decode');
       return bars;
@@ -170,7 +180,10 @@ export class BarWorld {
 
   /** By their opening seconds. */
   bars(symbol: string, seconds: number): Map<number, NaiveBar> {
-    const byOpen = Map.groupBy(this.trades(symbol), ({ eventTime }) => Math.floor(eventTime.seconds / seconds) * seconds); // prettier-ignore
+    const byOpen = Map.groupBy(
+      this.trades(symbol),
+      ({ eventTime }) => Math.floor(eventTime.seconds / seconds) * seconds,
+    );
     return new Map([...byOpen].map(([open, trades]) => [open, naiveBar(trades)]));
   }
 
@@ -182,7 +195,15 @@ export class BarWorld {
     const lateMs = random.chance(0.2) ? random.int(0, this.lateMs) : random.int(0, 30);
     const eventTime = Nanos.fromMillis(Math.max(START_MS, receiveTime.millis - lateMs));
     const own = before.findLast((e) => e.symbol === symbol) ?? this.trades(symbol).at(-1);
-    return trade({ symbol, seq, prevSeq: own?.seq ?? 0, eventTime, receiveTime, price: random.int(90, 110), quantity: random.int(1, 9) }); // prettier-ignore
+    return trade({
+      symbol,
+      seq,
+      prevSeq: own?.seq ?? 0,
+      eventTime,
+      receiveTime,
+      price: random.int(90, 110),
+      quantity: random.int(1, 9),
+    });
   }
 
   private push(events: readonly BatchEvent[]): void {
@@ -194,23 +215,38 @@ export class BarWorld {
   }
 
   private open(): void {
-    const opened = openedJournal(this.directory, { durability: 'async', commitEveryMs: 60_000 }, this.clock); // prettier-ignore
+    const opened = openedJournal(
+      this.directory,
+      { durability: 'async', commitEveryMs: 60_000 },
+      this.clock,
+    );
     const { recovered } = opened;
     this.life += 1;
     this.journal = opened.journal;
     this.epoch = recovered.epoch;
     this.lastSeq = recovered.lastSeq;
     const lost = [...recovered.pastEpochs.values()];
-    this.events = this.events.filter(({ seq }) => !lost.some(({ kept, pushed }) => kept < seq && seq <= pushed)); // prettier-ignore
+    this.events = this.events.filter(
+      ({ seq }) => !lost.some(({ kept, pushed }) => kept < seq && seq <= pushed),
+    );
     this.memoryFrom = Math.max(0, ...lost.filter((e) => e.kept < e.pushed).map((e) => e.pushed));
     const path = join(this.directory, JOURNAL_FILE);
     this.history = new HistoryReader(path);
     this.playback = new PlaybackReader(path);
-    const broadcaster = new Broadcaster({ topicsMax: 1_000, sessionBoundary: 0 }, { publish: (topic, data) => this.publish.get(topic)?.forEach((take) => take(data)) }, this.clock); // prettier-ignore
+    const broadcaster = new Broadcaster(
+      { topicsMax: 1_000, sessionBoundary: 0 },
+      { publish: (topic, data) => this.publish.get(topic)?.forEach((take) => take(data)) },
+      this.clock,
+    );
     this.broadcaster = broadcaster;
     broadcaster.wakeIn = (ms) => (this.wakeAtMs = this.clock.now().millis + ms);
     broadcaster.onPastBar = (symbol, interval, openTime) => {
-      if (interval === '1s' || interval === '1m') this.past.set(`${symbol} ${interval} ${openTime.toString()}`, { symbol, interval, openTime }); // prettier-ignore
+      if (interval === '1s' || interval === '1m')
+        this.past.set(`${symbol} ${interval} ${openTime.toString()}`, {
+          symbol,
+          interval,
+          openTime,
+        });
     };
     const { subscriptions } = broadcaster;
     subscriptions.epoch = this.epoch;
@@ -224,7 +260,11 @@ export class BarWorld {
       this.gate(async () => {
         this.asked += 1;
         await this.journal.flush();
-        return this.history.answer({ kind: 'bars-behind', ...request, tradesMax: 1e6 }) as PastAnswer; // prettier-ignore
+        return this.history.answer({
+          kind: 'bars-behind',
+          ...request,
+          tradesMax: 1e6,
+        }) as PastAnswer;
       }),
     );
     const statistics = Object.fromEntries(
@@ -242,7 +282,13 @@ export class BarWorld {
     open: (play, request) =>
       this.gate(async () => {
         await this.journal.flush();
-        const opened = this.playback.answer({ kind: 'play-open', play, ...request, from: null, to: null }) as PlayOpened; // prettier-ignore
+        const opened = this.playback.answer({
+          kind: 'play-open',
+          play,
+          ...request,
+          from: null,
+          to: null,
+        }) as PlayOpened;
         const { fromSeq, toSeq, gaps } = opened;
         return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
       }),

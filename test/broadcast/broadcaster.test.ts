@@ -78,13 +78,50 @@ class Flow {
   private event(symbol: string): MarketEvent {
     switch (this.random.int(0, 5)) {
       case 0:
-        return { type: 'trade', symbol, ...this.place(`trade:${symbol}`), price: 100, quantity: 1, aggressor: 'buy', tradeId: 0 , timing: null}; // prettier-ignore
+        return {
+          type: 'trade',
+          symbol,
+          ...this.place(`trade:${symbol}`),
+          price: 100,
+          quantity: 1,
+          aggressor: 'buy',
+          tradeId: 0,
+          timing: null,
+        };
       case 1:
-        return { type: 'tick', symbol, ...this.place(`tick:${symbol}`), last: 100, bid: null, ask: 101, quantity: 1, volume: 9, count: 1 }; // prettier-ignore
+        return {
+          type: 'tick',
+          symbol,
+          ...this.place(`tick:${symbol}`),
+          last: 100,
+          bid: null,
+          ask: 101,
+          quantity: 1,
+          volume: 9,
+          count: 1,
+        };
       case 2:
-        return { type: 'bbo', symbol, ...this.place(`bbo:${symbol}`), bid: 99, bidQuantity: 1, ask: null, askQuantity: 0, count: 1, mark: null }; // prettier-ignore
+        return {
+          type: 'bbo',
+          symbol,
+          ...this.place(`bbo:${symbol}`),
+          bid: 99,
+          bidQuantity: 1,
+          ask: null,
+          askQuantity: 0,
+          count: 1,
+          mark: null,
+        };
       case 3:
-        return { type: 'status', symbol, ...this.place('status'), state: 'live', reason: 'test', missed: 0, events: null }; // prettier-ignore
+        return {
+          type: 'status',
+          symbol,
+          ...this.place('status'),
+          state: 'live',
+          reason: 'test',
+          missed: 0,
+          events: null,
+        };
       default:
         return this.book(symbol);
     }
@@ -92,7 +129,14 @@ class Flow {
 
   private book(symbol: string): Book {
     const before = this.books.get(symbol) ?? null;
-    const common = { type: 'book', symbol, ...this.place(`book:${symbol}`), crc: null, count: 1, mark: null } as const; // prettier-ignore
+    const common = {
+      type: 'book',
+      symbol,
+      ...this.place(`book:${symbol}`),
+      crc: null,
+      count: 1,
+      mark: null,
+    } as const;
     if (before !== null && this.random.chance(0.1)) {
       this.books.set(symbol, null);
       return { ...common, form: 'incomplete', bids: [], asks: [] };
@@ -291,7 +335,9 @@ class World {
     const reader = this.someReader();
     if (reader === undefined) return;
     const topics = this.someTopics();
-    const unknown = topics.some((t) => !t.endsWith('*') && t !== 'status' && !this.flow.defined.includes(t.split(':')[1]!)); // prettier-ignore
+    const unknown = topics.some(
+      (t) => !t.endsWith('*') && t !== 'status' && !this.flow.defined.includes(t.split(':')[1]!),
+    );
     const before = new Set(reader.topics);
     if (!unknown)
       for (const topic of topics.flatMap((t) => this.expand(t))) reader.topics.add(topic);
@@ -368,8 +414,15 @@ describe('broadcaster', () => {
   test('[S2] more topics than allowed are refused, and nothing was done', () => {
     const world = new World(2);
     while (world.flow.defined.length < 4) world.push();
-    const small = new Broadcaster({ topicsMax: 4, sessionBoundary: 0 }, { publish: () => {} }, new ManualClock(Nanos.ZERO)); // prettier-ignore
-    small.hydrate(SYMBOLS.map((s, i) => ({ ...(asMessage(instrument(s)) as Instrument), seq: i + 1 })), 4); // prettier-ignore
+    const small = new Broadcaster(
+      { topicsMax: 4, sessionBoundary: 0 },
+      { publish: () => {} },
+      new ManualClock(Nanos.ZERO),
+    );
+    small.hydrate(
+      SYMBOLS.map((s, i) => ({ ...(asMessage(instrument(s)) as Instrument), seq: i + 1 })),
+      4,
+    );
     const reader = new Reader('r', false, small);
     for (const symbol of SYMBOLS) reader.topics.add(`book:${symbol}`);
     expect(small.subscriptions.subscribe(reader.session, 1, ['book:*'], 0)).toBeUndefined();

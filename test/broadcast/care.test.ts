@@ -29,7 +29,11 @@ class Floor {
   readonly sessions: Session[] = [];
   looks = 0;
   /** What the sockets were handed, whatever of it was the same. */
-  readonly handed = { frames: new Set<unknown>(), corks: new Set<unknown>(), payloads: new Set<unknown>() }; // prettier-ignore
+  readonly handed = {
+    frames: new Set<unknown>(),
+    corks: new Set<unknown>(),
+    payloads: new Set<unknown>(),
+  };
   /** What sockets hold back; and how long a send takes. */
   held = 0;
   sendNanos = 0;
@@ -51,7 +55,10 @@ class Floor {
     const options = { topicsMax: 10_000, sessionBoundary: 0, heartbeatMs };
     this.broadcaster = new Broadcaster(options, { publish: () => 1 }, this.clock);
     const { encoders, subscriptions } = this.broadcaster;
-    this.broadcaster.hydrate(SYMBOLS.map((symbol, i) => instrument(symbol, { seq: i + 1 })), this.seq); // prettier-ignore
+    this.broadcaster.hydrate(
+      SYMBOLS.map((symbol, i) => instrument(symbol, { seq: i + 1 })),
+      this.seq,
+    );
     for (let i = 0; i < count; i++) {
       let pingedMs = 0;
       const socket = socketWith({
@@ -87,7 +94,11 @@ class Floor {
   trade(symbol: string): void {
     const prevSeq = this.heads.get(symbol) ?? 0;
     this.heads.set(symbol, ++this.seq);
-    this.broadcaster.accept({ lastSeq: this.seq, events: [trade({ symbol, seq: this.seq, prevSeq })], executions: [] }); // prettier-ignore
+    this.broadcaster.accept({
+      lastSeq: this.seq,
+      events: [trade({ symbol, seq: this.seq, prevSeq })],
+      executions: [],
+    });
   }
 
   /** A step of the server's timers, and all turns that follow it. */
@@ -145,7 +156,8 @@ describe('sessions that nothing happens to', () => {
     const floor = new Floor(10);
     floor.held = 1_000;
     await floor.step();
-    const heldOf = (): number => floor.sessions.filter(({ meter }) => meter.of('sockets') > 0).length; // prettier-ignore
+    const heldOf = (): number =>
+      floor.sessions.filter(({ meter }) => meter.of('sockets') > 0).length;
     expect(heldOf()).toBe(10);
     floor.held = 0;
     await floor.during(2 * HEARTBEAT_MS);
@@ -246,7 +258,9 @@ describe('sessions that nothing happens to', () => {
     expect(ended).toEqual([]);
     floor.looks = 0;
     await floor.during(LIMITS.pingMs + LIMITS.pongMs / 2 + 100);
-    expect(ended.toSorted()).toEqual(Array.from({ length: 100 }, (_, i) => `s${i} unresponsive`).toSorted()); // prettier-ignore
+    expect(ended.toSorted()).toEqual(
+      Array.from({ length: 100 }, (_, i) => `s${i} unresponsive`).toSorted(),
+    );
     expect(floor.broadcaster.sessions.size).toBe(0);
     expect(floor.looks).toBeLessThan((10 * 100 * LIMITS.pongMs) / 1_000); // some a second
   });
@@ -271,7 +285,11 @@ async function behindDelay(): Promise<{
   rttMs: number | null;
 }> {
   const clock = new ManualClock();
-  const broadcaster = new Broadcaster({ topicsMax: 10, sessionBoundary: 0 }, { publish: () => 1 }, clock); // prettier-ignore
+  const broadcaster = new Broadcaster(
+    { topicsMax: 10, sessionBoundary: 0 },
+    { publish: () => 1 },
+    clock,
+  );
   broadcaster.hydrate([instrument('S', { seq: 1 })], 1);
   const line = { delayMs: 5, pongs: [] as { readonly atMs: number; readonly number: number }[] };
   const socket = socketWith({
@@ -311,9 +329,16 @@ test('a reader whose network became slower is a slow one for seconds, and not fo
 
 test('a session on very many topics leaves them in turns, and is sent nothing meanwhile', async () => {
   const clock = new ManualClock();
-  const broadcaster = new Broadcaster({ topicsMax: 100_000, sessionBoundary: 0 }, { publish: () => 1 }, clock); // prettier-ignore
+  const broadcaster = new Broadcaster(
+    { topicsMax: 100_000, sessionBoundary: 0 },
+    { publish: () => 1 },
+    clock,
+  );
   const symbols = Array.from({ length: 10_000 }, (_, i) => `S${i}`);
-  broadcaster.hydrate(symbols.map((symbol, i) => instrument(symbol, { seq: i + 1 })), 10_000); // prettier-ignore
+  broadcaster.hydrate(
+    symbols.map((symbol, i) => instrument(symbol, { seq: i + 1 })),
+    10_000,
+  );
   const frames: unknown[] = [];
   const socket = socketWith({ send: (data) => frames.push(data) });
   const limits = { ...LIMITS, controlMessagesMax: 100_000 };

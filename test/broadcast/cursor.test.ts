@@ -89,7 +89,12 @@ describe('[S9] bars that are revised', () => {
     const before = reader.last;
     while (stream.bars().size < ENDS_MAX + 50) for (let i = 0; i < 100; i++) stream.batch();
     const [gap, ...rest] = behind.take() as [MessageOf<'gap'>, ...Bar[]];
-    expect(gap).toMatchObject({ type: 'gap', topic: 'bar:AAA:1s', from: before + 1, reason: 'slow-reader' }); // prettier-ignore
+    expect(gap).toMatchObject({
+      type: 'gap',
+      topic: 'bar:AAA:1s',
+      from: before + 1,
+      reason: 'slow-reader',
+    });
     reader.last = gap.to;
     for (const message of rest) reader.take(message);
     const bars = stream.bars();
@@ -134,9 +139,15 @@ function readMarks(seed: number): void {
     bboTopic.head = bbo.seq;
     bboTopic.log!.append([bbo], 0);
     if (!random.chance(0.2)) continue;
-    for (const message of books.take()) expect(copy.apply(message as Book)).toBe(market.isWhole ? 'applied' : 'incomplete'); // prettier-ignore
+    for (const message of books.take())
+      expect(copy.apply(message as Book)).toBe(market.isWhole ? 'applied' : 'incomplete');
     for (const message of quotes.take()) ({ mark } = message as Bbo);
-    expect([seed, i, copy.mark, mark]).toEqual([seed, i, market.isWhole ? market.mark : null, market.mark]); // prettier-ignore
+    expect([seed, i, copy.mark, mark]).toEqual([
+      seed,
+      i,
+      market.isWhole ? market.mark : null,
+      market.mark,
+    ]);
     expect([copy.bids, copy.asks]).toEqual([market.bids, []]);
   }
 }
@@ -161,7 +172,16 @@ class MarkedMarket {
       this.isWhole = false;
       this.mark = null;
       this.bids = [];
-      return { type: 'book', ...head, form: 'incomplete', bids: [], asks: [], crc: null, count: 1, mark: null }; // prettier-ignore
+      return {
+        type: 'book',
+        ...head,
+        form: 'incomplete',
+        bids: [],
+        asks: [],
+        crc: null,
+        count: 1,
+        mark: null,
+      };
     }
     this.isWhole = true;
     // A mark alone is an empty delta.
@@ -170,16 +190,40 @@ class MarkedMarket {
     if (!isMark) this.bids = [100, random.int(1, 9)];
     const bids = isWhole ? diffLevels(before, this.bids, 'bid') : this.bids;
     const crc = bookChecksum(this.bids, []);
-    return { type: 'book', ...head, form: isWhole ? 'delta' : 'snapshot', bids, asks: [], crc, count: 1, mark: this.mark }; // prettier-ignore
+    return {
+      type: 'book',
+      ...head,
+      form: isWhole ? 'delta' : 'snapshot',
+      bids,
+      asks: [],
+      crc,
+      count: 1,
+      mark: this.mark,
+    };
   }
 
   bbo(): Bbo {
-    return { type: 'bbo', ...this.head('bbo'), bid: 100, bidQuantity: 1, ask: null, askQuantity: 0, count: 1, mark: this.mark }; // prettier-ignore
+    return {
+      type: 'bbo',
+      ...this.head('bbo'),
+      bid: 100,
+      bidQuantity: 1,
+      ask: null,
+      askQuantity: 0,
+      count: 1,
+      mark: this.mark,
+    };
   }
 
   private head(channel: 'book' | 'bbo') {
     const prevSeq = this.heads[channel];
     this.heads[channel] = this.seq += 1;
-    return { symbol: 'AAA', seq: this.seq, prevSeq, eventTime: Nanos.ZERO, receiveTime: Nanos.ZERO }; // prettier-ignore
+    return {
+      symbol: 'AAA',
+      seq: this.seq,
+      prevSeq,
+      eventTime: Nanos.ZERO,
+      receiveTime: Nanos.ZERO,
+    };
   }
 }

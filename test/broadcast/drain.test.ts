@@ -48,7 +48,19 @@ function world() {
 const CLOSED = [[1001, 'going-away']];
 
 function trade(seq: number): Message {
-  return { type: 'trade', symbol: 'ACME', seq, prevSeq: seq - 1, eventTime: at(seq), receiveTime: at(seq), price: 100, quantity: 1, aggressor: 'buy', tradeId: seq , timing: null}; // prettier-ignore
+  return {
+    type: 'trade',
+    symbol: 'ACME',
+    seq,
+    prevSeq: seq - 1,
+    eventTime: at(seq),
+    receiveTime: at(seq),
+    price: 100,
+    quantity: 1,
+    aggressor: 'buy',
+    tradeId: seq,
+    timing: null,
+  };
 }
 
 /** What it was sent, without its fields. */

@@ -67,7 +67,10 @@ class Pit {
 
   /** A command of the owner had so many executions. */
   execute(symbol: string, count = 3): void {
-    const executions = Array.from({ length: count }, () => ({ owner: 'desk', message: executed(symbol, ++this.seq) })); // prettier-ignore
+    const executions = Array.from({ length: count }, () => ({
+      owner: 'desk',
+      message: executed(symbol, ++this.seq),
+    }));
     this.broadcaster.accept({ lastSeq: this.seq, events: [], executions });
   }
 
@@ -123,7 +126,8 @@ describe('executions of an owner with many sessions', () => {
       expect(pit.sent - before).toBeLessThanOrEqual(SENT_A_TURN + 1);
     }
     for (let i = 0; i < 20; i++) await turn();
-    for (const reader of pit.readers) expect(pit.seen(reader)).toEqual(['ONE', 3, 4, 5, 'TWO', 6, 7, 8]); // prettier-ignore
+    for (const reader of pit.readers)
+      expect(pit.seen(reader)).toEqual(['ONE', 3, 4, 5, 'TWO', 6, 7, 8]);
   });
 
   test('they are encoded once a form', async () => {

@@ -30,7 +30,10 @@ class World {
   private readonly pongs: (() => boolean)[] = [];
   /** What the timers of replays do. */
   private readonly pulls: (() => void)[] = [];
-  private readonly account = new ByteAccount({ clientBytesMax: Infinity, clientBytesPerClientMax: Infinity }); // prettier-ignore
+  private readonly account = new ByteAccount({
+    clientBytesMax: Infinity,
+    clientBytesPerClientMax: Infinity,
+  });
 
   constructor(own = limits) {
     this.plays = new Plays(this.source, own);
@@ -48,7 +51,12 @@ class World {
       },
       ping: () => (pings += 1),
     });
-    const encoders = { binary: new FrameEncoder(), scalesOf: () => undefined, own: new SentTally(), shared: new SharedFrames() }; // prettier-ignore
+    const encoders = {
+      binary: new FrameEncoder(),
+      scalesOf: () => undefined,
+      own: new SentTally(),
+      shared: new SharedFrames(),
+    };
     const session = new Session(
       's',
       SUBPROTOCOL_MSGPACK,
@@ -58,7 +66,13 @@ class World {
       this.account.open(client),
     );
     const timers = { later: () => () => {} };
-    const replays = new Replays({ plays, clock, lastSeq: () => last, isDefined: () => true, ...timers }); // prettier-ignore
+    const replays = new Replays({
+      plays,
+      clock,
+      lastSeq: () => last,
+      isDefined: () => true,
+      ...timers,
+    });
     const pong = (): boolean => {
       if (ponged === pings) return false;
       ponged = pings;
@@ -71,9 +85,21 @@ class World {
     let lastId = 0;
     const ask = (action: ReplayMessage['action'], more: Partial<ReplayMessage> = {}): void => {
       const id = ++lastId;
-      const m: ReplayMessage = { type: 'replay', id, action, topics: action === 'start' ? TOPICS : [], from: null, to: null, fromSeq: null, toSeq: null, speed: null, ...more }; // prettier-ignore
+      const m: ReplayMessage = {
+        type: 'replay',
+        id,
+        action,
+        topics: action === 'start' ? TOPICS : [],
+        from: null,
+        to: null,
+        fromSeq: null,
+        toSeq: null,
+        speed: null,
+        ...more,
+      };
       const refused = replays.handle(session, m);
-      if (refused !== undefined) told.push({ type: 'error', id, code: refused.code, message: '', field: null, hint: '' }); // prettier-ignore
+      if (refused !== undefined)
+        told.push({ type: 'error', id, code: refused.code, message: '', field: null, hint: '' });
     };
     return {
       told,
@@ -279,7 +305,16 @@ test('[R10] a resume that cannot begin for long is refused, one that began is no
     idle: () => {},
     ...(isFirst && { expired: ({ code }) => void told.push(code) }),
   });
-  const request = { topics: TOPICS, isText: false, fromSeq: 1, toSeq: 100, from: null, to: null, hasOpening: false, speed: 0 }; // prettier-ignore
+  const request = {
+    topics: TOPICS,
+    isText: false,
+    fromSeq: 1,
+    toSeq: 100,
+    from: null,
+    to: null,
+    hasOpening: false,
+    speed: 0,
+  };
   const [a, b, c]: string[][] = [[], [], []];
   plays.look(0);
   plays.openInTurn('me', request, events(a!, true));

@@ -22,7 +22,10 @@ function world() {
     Array.from({ length: 10 }, (_, i) => [from + i * 7, 123_456_789 + i]).flat();
   const events = Array.from({ length: COUNT }, (_, i) => [
     instrument(`S${i}`, { seq: 2 * i + 1 }),
-    book('snapshot', 2 * i + 2, 0, prices(1_000).reverse(), prices(2_000), { symbol: `S${i}`, crc: null }), // prettier-ignore
+    book('snapshot', 2 * i + 2, 0, prices(1_000).reverse(), prices(2_000), {
+      symbol: `S${i}`,
+      crc: null,
+    }),
   ]).flat();
   broadcaster.hydrate(events, 2 * COUNT);
   const account = new ByteAccount({ clientBytesMax: 1e9, clientBytesPerClientMax: 1e9 });
@@ -48,7 +51,14 @@ function world() {
     ping: () => (pings += 1),
   });
   const limits = { ...LIMITS, controlMessagesMax: 100_000 };
-  const session = new Session('s', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, limits, account.open('one')); // prettier-ignore
+  const session = new Session(
+    's',
+    SUBPROTOCOL_MSGPACK,
+    socket,
+    broadcaster.encoders,
+    limits,
+    account.open('one'),
+  );
   broadcaster.enter(session);
   let ponged = 0;
   const pong = (): boolean => {
@@ -83,7 +93,8 @@ test('[S5] what happens while it is made is in a state, or follows it; and short
   broadcaster.accept({ lastSeq: 2 * COUNT + 2, events: [change, trades], executions: [] });
   session.send([{ type: 'ack', id: 8, seq: 1, repeated: null, waiting: null }]);
   let most = 0;
-  for (let before = told.length; pong(); before = told.length) most = Math.max(most, told.length - before); // prettier-ignore
+  for (let before = told.length; pong(); before = told.length)
+    most = Math.max(most, told.length - before);
   while (!session.isExpress) await Bun.sleep(0); // of many topics some in each turn
   expect(done).toBe(1);
   expect(most).toBeLessThan(2_000); // of 20,001
@@ -120,7 +131,9 @@ test('native topics of a session of ten thousand are joined and left some in eac
   }
   expect(changes.all).toBe(3 * COUNT + 1);
   const left: number[] = [];
-  expect(broadcaster.subscriptions.unsubscribe(session, ['trade:*'], () => void left.push(1))).toBe(undefined); // prettier-ignore
+  expect(broadcaster.subscriptions.unsubscribe(session, ['trade:*'], () => void left.push(1))).toBe(
+    undefined,
+  );
   expect(left).toEqual([]);
   while (left.length === 0) await turn();
   expect(session.topics.size).toBe(0);
@@ -164,6 +177,17 @@ test('a wildcard that is named a thousand times is gone through once', () => {
   expect(subscriptions.unsubscribe(session, names)).toBe(undefined);
   expect(checked).toBe(2);
   // Two hundred thousand topics are refused without being gone through.
-  const bars = ['tick:*', 'bar:*:1s', 'bar:*:1m', 'bar:*:5m', 'bar:*:1h', 'bar:*:1d', 'stats:*', 'book:*', 'bbo:*', 'trade:*'].flatMap((name) => [name, name]); // prettier-ignore
+  const bars = [
+    'tick:*',
+    'bar:*:1s',
+    'bar:*:1m',
+    'bar:*:5m',
+    'bar:*:1h',
+    'bar:*:1d',
+    'stats:*',
+    'book:*',
+    'bbo:*',
+    'trade:*',
+  ].flatMap((name) => [name, name]);
   expect(subscriptions.subscribe(session, 2, bars, 0)?.code).toBe(undefined); // a hundred thousand are allowed here
 });

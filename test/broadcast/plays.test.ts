@@ -22,7 +22,16 @@ import { FAILED, playLimits, SteeredPlays, tradeAt } from './steered-plays';
 setDefaultTimeout(60_000);
 
 const LAST = 100;
-const REQUEST: PlayRequest = { topics: [`trade:${SYMBOL}`], isText: false, fromSeq: 1, toSeq: LAST, from: null, to: null, hasOpening: true, speed: 0 }; // prettier-ignore
+const REQUEST: PlayRequest = {
+  topics: [`trade:${SYMBOL}`],
+  isText: false,
+  fromSeq: 1,
+  toSeq: LAST,
+  from: null,
+  to: null,
+  hasOpening: true,
+  speed: 0,
+};
 
 function watched(): TurnEvents & { readonly told: string[] } {
   const told: string[] = [];
@@ -68,7 +77,7 @@ describe('plays', () => {
     const source = new SteeredPlays(10);
     const limits = { ...playLimits(3), playbacksPerClientMax: 1 };
     const plays = new Plays(source, limits);
-    for (const client of ['a', 'a', 'a', 'b', 'a']) plays.openInTurn(client, REQUEST, watched()); // prettier-ignore
+    for (const client of ['a', 'a', 'a', 'b', 'a']) plays.openInTurn(client, REQUEST, watched());
     expect(plays.counts).toEqual({ open: 2, waiting: 3 });
     limits.playbacksPerClientMax = 2;
     plays.beginWaiting();
@@ -104,7 +113,10 @@ describe('plays', () => {
     const [first] = [replay('a'), replay('a')];
     expect([plays.refusal('a')?.code, plays.refusal('b')]).toEqual(['limit-reached', undefined]);
     replay('b');
-    expect([plays.refusal('a')?.code, plays.refusal('c')?.code]).toEqual(['limit-reached', 'overloaded']); // prettier-ignore
+    expect([plays.refusal('a')?.code, plays.refusal('c')?.code]).toEqual([
+      'limit-reached',
+      'overloaded',
+    ]);
     const events = watched();
     plays.openInTurn('a', REQUEST, events);
     await source.answerAll();
@@ -200,9 +212,21 @@ function enter(plays: Plays, clock: ManualClock, last = LAST) {
     ask: (action: ReplayMessage['action'], more: Partial<ReplayMessage> = {}): number => {
       const id = ++lastId;
       const topics = action === 'start' ? REQUEST.topics : [];
-      const m: ReplayMessage = { type: 'replay', id, action, topics: [...topics], from: null, to: null, fromSeq: null, toSeq: null, speed: null, ...more }; // prettier-ignore
+      const m: ReplayMessage = {
+        type: 'replay',
+        id,
+        action,
+        topics: [...topics],
+        from: null,
+        to: null,
+        fromSeq: null,
+        toSeq: null,
+        speed: null,
+        ...more,
+      };
       const refused = replays.handle(session, m);
-      if (refused !== undefined) told.push({ type: 'error', id, code: refused.code, message: '', field: null, hint: '' }); // prettier-ignore
+      if (refused !== undefined)
+        told.push({ type: 'error', id, code: refused.code, message: '', field: null, hint: '' });
       return id;
     },
     pong: (): boolean => {
@@ -338,7 +362,9 @@ describe('a replay of a session', () => {
             await source.answerAll();
           }
           for (const id of ids) {
-            const answers = told.filter((m) => (m.type === 'ack' || m.type === 'error') && m.id === id); // prettier-ignore
+            const answers = told.filter(
+              (m) => (m.type === 'ack' || m.type === 'error') && m.id === id,
+            );
             expect({ id, answers: answers.length }).toEqual({ id, answers: 1 });
           }
         }

@@ -86,7 +86,13 @@ class Floor {
       unsubscribe: (topic) => void this.byNative.get(topic)?.delete(told),
     });
     const { encoders, subscriptions } = this.broadcaster;
-    const session = new Session(`s${this.readers.length}`, SUBPROTOCOL_MSGPACK, socket, encoders, limits); // prettier-ignore
+    const session = new Session(
+      `s${this.readers.length}`,
+      SUBPROTOCOL_MSGPACK,
+      socket,
+      encoders,
+      limits,
+    );
     this.broadcaster.enter(session);
     const done: (Fault | undefined)[] = [];
     const reader: Reader = {
@@ -94,9 +100,20 @@ class Floor {
       told,
       done,
       resume: (seq, more = {}) => {
-        const request = { type: 'resume', id: 9, epoch: EPOCH, seq, topics: [`trade:${SYMBOL}`], newest: null } as const; // prettier-ignore
+        const request = {
+          type: 'resume',
+          id: 9,
+          epoch: EPOCH,
+          seq,
+          topics: [`trade:${SYMBOL}`],
+          newest: null,
+        } as const;
         const topics = more.topics ?? [...request.topics];
-        subscriptions.resume(session, { ...request, ...more, topics }, (refused) => void done.push(refused)); // prettier-ignore
+        subscriptions.resume(
+          session,
+          { ...request, ...more, topics },
+          (refused) => void done.push(refused),
+        );
       },
       pong: () => {
         if (ponged === pings) return false;
@@ -202,7 +219,8 @@ describe('a crowd behind one address', () => {
     floor.plays.tellWaiting();
     for (const reader of behind) reader.pong();
     expect(behind.map((reader) => words(reader).at(-1))).toEqual(fromTo(0, 37));
-    for (const { told } of behind) expect(told.map((m) => m.type)).toEqual(['queued', 'heartbeat', 'queued']); // prettier-ignore
+    for (const { told } of behind)
+      expect(told.map((m) => m.type)).toEqual(['queued', 'heartbeat', 'queued']);
     await until(floor, () => readers.some((reader) => placesOf(reader).length > 0));
     floor.plays.tellWaiting();
     await until(floor, () => readers.every(isDone));
@@ -318,8 +336,7 @@ describe('a resume out of the journal', () => {
           const reset = reader.told.find((m) => m.type === 'reset');
           const ack = reader.told.find((m) => m.type === 'ack')!;
           const seqs = placesOf(reader);
-          if (reset === undefined)
-            expect(seqs).toEqual(fromTo(place + 1, floor.lastSeq)); // prettier-ignore
+          if (reset === undefined) expect(seqs).toEqual(fromTo(place + 1, floor.lastSeq));
           else {
             expect(['not-kept', 'too-slow']).toContain(reset.reason);
             expect(reset.seq).toBe(ack.seq);
@@ -353,7 +370,10 @@ describe('a resume out of the journal', () => {
     }
     await floor.settle(); // what waits for a slow reader, its answer behind it
     expect(rounds).toBeLessThan(10);
-    expect(reader.told.find((m) => m.type === 'reset')).toMatchObject({ reason: 'too-slow', topics: [`trade:${SYMBOL}`] }); // prettier-ignore
+    expect(reader.told.find((m) => m.type === 'reset')).toMatchObject({
+      reason: 'too-slow',
+      topics: [`trade:${SYMBOL}`],
+    });
     expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
   });
 

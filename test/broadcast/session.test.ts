@@ -97,7 +97,11 @@ test('an operator sees what waits for one that is behind, and for how long', () 
   expect([frames.length, session.state.sentBytes]).toEqual([0, 0]);
   session.pong(1_300);
   expect(session.state).toMatchObject({ lagMs: 0, rttMs: 300, waitingBytes: 70_000 });
-  expect(session.state.sentBytes).toBe(broadcaster.encoders.binary.encode([{ type: 'ack', id: 1, seq: 1, repeated: null, waiting: null }]).length); // prettier-ignore
+  expect(session.state.sentBytes).toBe(
+    broadcaster.encoders.binary.encode([
+      { type: 'ack', id: 1, seq: 1, repeated: null, waiting: null },
+    ]).length,
+  );
 });
 
 /** A server of so many instruments with a book each, and one reader that hears nothing of pings yet. */
@@ -167,10 +171,15 @@ test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
     const messages = frames.flatMap((frame) => frame.messages);
     const books = messages.filter((m) => m.type === 'book');
     expect(messages.filter((m) => m.type === 'instrument')).toHaveLength(count);
-    expect(books.slice(0, count).map(({ symbol }) => symbol)).toEqual(Array.from({ length: count }, (_, i) => `S${i}`)); // prettier-ignore
+    expect(books.slice(0, count).map(({ symbol }) => symbol)).toEqual(
+      Array.from({ length: count }, (_, i) => `S${i}`),
+    );
     // What happened meanwhile follows the state and its answer.
     const tail = messages.slice(-2).map((m) => ('seq' in m ? [m.type, m.seq] : []));
-    expect(tail).toEqual([['ack', 2 * count], ['book', 2 * count + 1]]); // prettier-ignore
+    expect(tail).toEqual([
+      ['ack', 2 * count],
+      ['book', 2 * count + 1],
+    ]);
   },
 );
 
@@ -205,7 +214,19 @@ test('[W19] one that sends and never reads is cut off; one that takes anything a
   const broadcaster = new Broadcaster(OPTIONS, { publish: () => 1 }, clock);
   const ended: string[] = [];
   broadcaster.ended = ({ name }, reason) => void ended.push(`${name} ${reason}`);
-  const trade = (seq: number): Message => ({ type: 'trade', symbol: 'ACME', seq, prevSeq: seq - 1, eventTime: clock.now(), receiveTime: clock.now(), price: 1, quantity: 1, aggressor: 'buy', tradeId: seq, timing: null }); // prettier-ignore
+  const trade = (seq: number): Message => ({
+    type: 'trade',
+    symbol: 'ACME',
+    seq,
+    prevSeq: seq - 1,
+    eventTime: clock.now(),
+    receiveTime: clock.now(),
+    price: 1,
+    quantity: 1,
+    aggressor: 'buy',
+    tradeId: seq,
+    timing: null,
+  });
   const long = Array.from({ length: 5_000 }, (_, i) => trade(i + 1));
   const reader = (name: string) => {
     const it = { pings: 0, ponged: 0, buffered: 400_000 };
@@ -226,7 +247,8 @@ test('[W19] one that sends and never reads is cut off; one that takes anything a
     clock.advance(1e9);
     deaf.session.pong(clock.monotonicMs(), Number.NaN); // a pong of its own making
     deaf.session.send([{ type: 'pong', id: 1, time: clock.now(), serverTime: clock.now() }]); // it asks
-    if (second % 2 === 0 && slow.it.ponged < slow.it.pings) slow.session.pong(clock.monotonicMs(), ++slow.it.ponged); // prettier-ignore
+    if (second % 2 === 0 && slow.it.ponged < slow.it.pings)
+      slow.session.pong(clock.monotonicMs(), ++slow.it.ponged);
     held.it.buffered -= 1_000;
     broadcaster.look();
   }
@@ -244,10 +266,11 @@ test('a batch of a topic that is long goes out in frames, with pings between for
   const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, LIMITS);
   broadcaster.enter(session);
   broadcaster.subscriptions.subscribe(session, 1, ['book:ACME'], 0);
-  const events = Array.from(
-    { length: 10_000 },
-    (_, i) =>
-    book(i === 0 ? 'snapshot' : 'delta', i + 2, i === 0 ? 0 : i + 1, [100, i + 1], [], { symbol: 'ACME', crc: null }), // prettier-ignore
+  const events = Array.from({ length: 10_000 }, (_, i) =>
+    book(i === 0 ? 'snapshot' : 'delta', i + 2, i === 0 ? 0 : i + 1, [100, i + 1], [], {
+      symbol: 'ACME',
+      crc: null,
+    }),
   );
   broadcaster.accept({ lastSeq: 10_001, events, executions: [] });
   const bytes = published.reduce((sum, one) => sum + one, 0);

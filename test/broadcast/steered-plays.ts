@@ -111,7 +111,16 @@ export class SteeredPlays implements PlaySource {
     const isLast = held.next > request.toSeq;
     if (isLast) this.held.delete(play);
     const bytes = new Uint8Array(Buffer.concat(parts));
-    return { bytes, ends: ends!, texts: [], atMs: atMs!, seqs: seqs!, borders: seqs!, reached: last, isLast }; // prettier-ignore
+    return {
+      bytes,
+      ends: ends!,
+      texts: [],
+      atMs: atMs!,
+      seqs: seqs!,
+      borders: seqs!,
+      reached: last,
+      isLast,
+    };
   }
 }
 

@@ -58,25 +58,51 @@ describe.skipIf(CHROMIUM === undefined)('a book in doubt', () => {
   });
 
   const FEED: Instrument = {
-    type: 'instrument', symbol: 'GONE', seq: 0, market: 'feed', priceScale: 2, quantityScale: 1,
-    priceIncrement: 1, quantityIncrement: 1, previousClose: null, rules: null,
-  }; // prettier-ignore
+    type: 'instrument',
+    symbol: 'GONE',
+    seq: 0,
+    market: 'feed',
+    priceScale: 2,
+    quantityScale: 1,
+    priceIncrement: 1,
+    quantityIncrement: 1,
+    previousClose: null,
+    rules: null,
+  };
 
   function levels(form: Book['form'], seq: number, prevSeq: number, bid: number): Book {
     const eventTime = Nanos.fromMillis(Date.now());
     const sides = { bids: [bid, 50], asks: [bid + 10, 70] };
     return {
-      type: 'book', symbol: 'GONE', seq, prevSeq, eventTime, receiveTime: Nanos.ZERO, form, ...sides,
-      crc: null, count: 1, mark: null,
-    }; // prettier-ignore
+      type: 'book',
+      symbol: 'GONE',
+      seq,
+      prevSeq,
+      eventTime,
+      receiveTime: Nanos.ZERO,
+      form,
+      ...sides,
+      crc: null,
+      count: 1,
+      mark: null,
+    };
   }
 
   function traded(price: number): Trade {
     const eventTime = Nanos.fromMillis(Date.now());
     return {
-      type: 'trade', symbol: 'GONE', seq: 0, prevSeq: 0, eventTime, receiveTime: Nanos.ZERO, price, quantity: 5,
-      aggressor: 'buy', tradeId: 0, timing: null,
-    }; // prettier-ignore
+      type: 'trade',
+      symbol: 'GONE',
+      seq: 0,
+      prevSeq: 0,
+      eventTime,
+      receiveTime: Nanos.ZERO,
+      price,
+      quantity: 5,
+      aggressor: 'buy',
+      tradeId: 0,
+      timing: null,
+    };
   }
 
   async function expectDoubt(page: Page, words: string, hasLevels: boolean): Promise<void> {
@@ -246,7 +272,12 @@ describe.skipIf(CHROMIUM === undefined)('bars and figures of a feed', () => {
   ])(
     'at %d × %d no figure is cut off at eight decimals, and all are as wide',
     async (width, height) => {
-      const wide = { priceScale: 8, quantityScale: 8, priceIncrement: '0.00000001', quantityIncrement: '0.00000001' }; // prettier-ignore
+      const wide = {
+        priceScale: 8,
+        quantityScale: 8,
+        priceIncrement: '0.00000001',
+        quantityIncrement: '0.00000001',
+      };
       const price = (i: number): string => (61_837.12345678 + i).toFixed(8);
       const side = (step: number): [string, string][] =>
         [...Array(10).keys()].map((i) => [price(step * (i + 1)), '9876.12345678']);

@@ -14,9 +14,17 @@ import { TabKey } from '../../src/gateway/page/tab-key';
 
 const SCALE = 2;
 const ACME: Instrument = {
-  type: 'instrument', symbol: 'ACME', seq: 1, market: 'feed', priceScale: SCALE, quantityScale: SCALE,
-  priceIncrement: 1, quantityIncrement: 1, previousClose: null, rules: null,
-}; // prettier-ignore
+  type: 'instrument',
+  symbol: 'ACME',
+  seq: 1,
+  market: 'feed',
+  priceScale: SCALE,
+  quantityScale: SCALE,
+  priceIncrement: 1,
+  quantityIncrement: 1,
+  previousClose: null,
+  rules: null,
+};
 const START_S = 1_796_000_000;
 const BOUNDARY_S = 61_200;
 
@@ -67,7 +75,14 @@ function answer(request: Request): Response {
 function asTrade({ seq, ms, price, quantity }: Made) {
   const eventTime = `${ms}000000`;
   const rest = { aggressor: 'none', timing: null };
-  return { seq, eventTime, receiveTime: eventTime, price: text(price), quantity: text(quantity), ...rest }; // prettier-ignore
+  return {
+    seq,
+    eventTime,
+    receiveTime: eventTime,
+    price: text(price),
+    quantity: text(quantity),
+    ...rest,
+  };
 }
 
 function asBar({ time, ...bar }: ReturnType<typeof barsOf>[number]) {

@@ -12,7 +12,12 @@ import { PYTHON } from '../support/python';
 import { Scratch, ServerProcess } from '../support/tapedeck-process';
 
 const ROOT = join(import.meta.dir, '../..');
-const DOCUMENTS = ['README.md', 'src/docs/how-to.md', 'src/docs/clients.md', 'src/docs/getting-started.md']; // prettier-ignore
+const DOCUMENTS = [
+  'README.md',
+  'src/docs/how-to.md',
+  'src/docs/clients.md',
+  'src/docs/getting-started.md',
+];
 const SECTIONS = DOCUMENTS.flatMap((name) =>
   readFileSync(join(ROOT, name), 'utf8').split(/^#{2,3} /m),
 );

@@ -62,13 +62,27 @@ describe('a moment that is typed', () => {
 });
 
 const ACME: Instrument = {
-  type: 'instrument', symbol: 'ACME', seq: 1, market: 'venue', priceScale: 2, quantityScale: 1,
-  priceIncrement: 5, quantityIncrement: 5, previousClose: null,
+  type: 'instrument',
+  symbol: 'ACME',
+  seq: 1,
+  market: 'venue',
+  priceScale: 2,
+  quantityScale: 1,
+  priceIncrement: 5,
+  quantityIncrement: 5,
+  previousClose: null,
   rules: {
-    quantityMin: 10, quantityMax: 1_000_000, priceMin: 5, priceMax: 1_000_000, ordersPerOwnerMax: 10, ordersMax: 10,
-    selfTrade: 'cancel-newest', referencePrice: null, initialState: 'open',
+    quantityMin: 10,
+    quantityMax: 1_000_000,
+    priceMin: 5,
+    priceMax: 1_000_000,
+    ordersPerOwnerMax: 10,
+    ordersMax: 10,
+    selfTrade: 'cancel-newest',
+    referencePrice: null,
+    initialState: 'open',
   },
-}; // prettier-ignore
+};
 const TICKET: Ticket = { side: 'buy', kind: 'limit', price: '10.00', quantity: '1.5' };
 
 describe('the ticket', () => {
@@ -98,13 +112,34 @@ describe('the ticket', () => {
 
   test('a refusal of the server speaks of the ticket, whatever its code', () => {
     const orderCodes = [
-      'invalid-quantity', 'quantity-off-increment', 'quantity-below-minimum', 'quantity-above-maximum',
-      'invalid-price', 'price-off-increment', 'price-outside-band', 'out-of-range', 'off-increment',
-      'resting-overflow', 'would-cross', 'market-closed', 'market-halted', 'not-in-pre-open',
-      'invalid-combination', 'wrong-market', 'unknown-symbol', 'too-many-orders', 'limit-reached',
-      'book-full', 'overloaded', 'journal-failing', 'shutting-down', 'unauthorized', 'forbidden',
-      'unknown-order', 'auction-under-way',
-    ] as const; // prettier-ignore
+      'invalid-quantity',
+      'quantity-off-increment',
+      'quantity-below-minimum',
+      'quantity-above-maximum',
+      'invalid-price',
+      'price-off-increment',
+      'price-outside-band',
+      'out-of-range',
+      'off-increment',
+      'resting-overflow',
+      'would-cross',
+      'market-closed',
+      'market-halted',
+      'not-in-pre-open',
+      'invalid-combination',
+      'wrong-market',
+      'unknown-symbol',
+      'too-many-orders',
+      'limit-reached',
+      'book-full',
+      'overloaded',
+      'journal-failing',
+      'shutting-down',
+      'unauthorized',
+      'forbidden',
+      'unknown-order',
+      'auction-under-way',
+    ] as const;
     for (const code of orderCodes) {
       const { hint } = ERRORS[code];
       const message = 'order.quantity is 9e99; expected a value within 2^53 - 1 when scaled';
@@ -134,9 +169,17 @@ test('before the first record: the first moment that there is', () => {
 
 test('why a book is in doubt', () => {
   const row = {
-    definition: ACME, last: null, bid: null, ask: null, receiveTime: undefined, turn: '', changed: false,
-    state: 'live', reason: '', mark: null,
-  } as const; // prettier-ignore
+    definition: ACME,
+    last: null,
+    bid: null,
+    ask: null,
+    receiveTime: undefined,
+    turn: '',
+    changed: false,
+    state: 'live',
+    reason: '',
+    mark: null,
+  } as const;
   expect(doubtOf(row)).toBe('');
   expect(doubtOf({ ...row, state: 'halted' })).toBe('');
   expect(doubtOf({ ...row, state: 'incomplete', reason: 'gap' })).toContain('missing');

@@ -39,7 +39,18 @@ class NaivePast {
   private tick({ symbol, eventTime, receiveTime, price }: Trade): RecordedTick {
     const asOf = this.seq % 5 === 0 ? { asOf: eventTime.plus(-3_000) } : {};
     const times = { eventTime, receiveTime, ...asOf };
-    return { type: 'tick', symbol, ...this.chain('tick', symbol), ...times, last: price, bid: null, ask: null, quantity: 5, volume: 5, count: 1 }; // prettier-ignore
+    return {
+      type: 'tick',
+      symbol,
+      ...this.chain('tick', symbol),
+      ...times,
+      last: price,
+      bid: null,
+      ask: null,
+      quantity: 5,
+      volume: 5,
+      count: 1,
+    };
   }
 
   private chain(type: string, symbol: string): { seq: number; prevSeq: number } {
@@ -105,7 +116,16 @@ describe('whatever happens', () => {
         const time = (): Nanos | null =>
           random.chance(0.4) ? null : at(Math.max(0, micros - random.int(-20, 150)));
         const range = { from: time(), to: time() };
-        checkTicks(memtable, past, held, symbol, range, random.chance(0.5) ? 0 : place, limit, outcomes); // prettier-ignore
+        checkTicks(
+          memtable,
+          past,
+          held,
+          symbol,
+          range,
+          random.chance(0.5) ? 0 : place,
+          limit,
+          outcomes,
+        );
         const newest = past.ticks(symbol, ALL, 0).at(-1) ?? null;
         expect(memtable.newestTick(symbol)).toBe(newest);
       }
@@ -287,7 +307,11 @@ describe('memtable', () => {
     expect(joined(memtable.since(past.lastSeq - 5))).toEqual(past.events.slice(-5));
     expect(memtable.size).toBe(2_500);
     // The journal gives fewer than the tail had; what is known already stays.
-    memtable.hydrate('A', past.ticks('A', ALL, 0).at(-1)!, past.trades('A').toReversed().slice(0, 3)); // prettier-ignore
+    memtable.hydrate(
+      'A',
+      past.ticks('A', ALL, 0).at(-1)!,
+      past.trades('A').toReversed().slice(0, 3),
+    );
     expect(memtable.trades('A', LATEST, 10)).toEqual(past.trades('A').toReversed().slice(0, 10));
   });
 

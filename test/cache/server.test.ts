@@ -97,9 +97,15 @@ test('a start reads so many trades over all instruments; what lies before them i
   const again = await ServerProcess.start({ config, data: many.data });
   for (const name of [names[0]!, names.at(-1)!]) {
     const held = await again.json(`/v1/trades/${name}?limit=${share}`);
-    expect([held['source'], held['trades']]).toEqual(['l2', expect.objectContaining({ length: share })]); // prettier-ignore
+    expect([held['source'], held['trades']]).toEqual([
+      'l2',
+      expect.objectContaining({ length: share }),
+    ]);
     const all = await again.json(`/v1/trades/${name}?limit=1000`);
-    expect([all['source'], all['trades']]).toEqual(['l3', expect.objectContaining({ length: each })]); // prettier-ignore
+    expect([all['source'], all['trades']]).toEqual([
+      'l3',
+      expect.objectContaining({ length: each }),
+    ]);
   }
   await again.remove();
   await many.remove();

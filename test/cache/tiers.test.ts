@@ -49,7 +49,19 @@ class FakeLive implements LiveInstrument {
 
 function tickAt(symbol: string, seq: number, last: number): Tick {
   const times = { eventTime: at(seq), receiveTime: at(seq) };
-  return { type: 'tick', symbol, seq, prevSeq: 0, ...times, last, bid: null, ask: null, quantity: 1, volume: 1, count: 1 }; // prettier-ignore
+  return {
+    type: 'tick',
+    symbol,
+    seq,
+    prevSeq: 0,
+    ...times,
+    last,
+    bid: null,
+    ask: null,
+    quantity: 1,
+    volume: 1,
+    count: 1,
+  };
 }
 
 interface Scene {

@@ -73,7 +73,10 @@ describe('what may stand next', () => {
       ['trade:*', 'trade:ACME', 'trade:BETA'],
     ],
     [['tail', 'bar:A'], ['bar:ACME:']],
-    [['tail', 'bar:ACME:'], ['bar:ACME:1s', 'bar:ACME:1m', 'bar:ACME:5m', 'bar:ACME:1h', 'bar:ACME:1d']], // prettier-ignore
+    [
+      ['tail', 'bar:ACME:'],
+      ['bar:ACME:1s', 'bar:ACME:1m', 'bar:ACME:5m', 'bar:ACME:1h', 'bar:ACME:1d'],
+    ],
     [['config', 'check', '--durability', 'f'], ['fsync']],
     [
       ['completion', ''],
@@ -102,7 +105,9 @@ describe('what may stand next', () => {
       expect(flags).toContain(long!);
       if (argChoices === undefined) continue;
       expect(await offered(...path, long!, '')).toEqual(argChoices);
-      expect(await offered(...path, `${long}=`)).toEqual(argChoices.map((word) => `${long}=${word}`)); // prettier-ignore
+      expect(await offered(...path, `${long}=`)).toEqual(
+        argChoices.map((word) => `${long}=${word}`),
+      );
     }
     for (const { argChoices } of command.registeredArguments) {
       if (argChoices !== undefined) expect(await offered(...path, '')).toEqual(argChoices);
@@ -236,12 +241,17 @@ describe('in a shell', () => {
 
   test.skipIf(Bun.which('zsh') === null)('zsh', async () => {
     const script = await scriptOf('zsh');
-    await expectTyped(['zsh', '-f', '-i'], `autoload -Uz compinit; compinit -u -D; source ${script}`); // prettier-ignore
+    await expectTyped(
+      ['zsh', '-f', '-i'],
+      `autoload -Uz compinit; compinit -u -D; source ${script}`,
+    );
   });
 
   test.skipIf(Bun.which('fish') === null)('fish', async () => {
     // It tells what it would offer.
-    const asked = TYPED.map(([line]) => `complete -C ${JSON.stringify(`tapedeck ${filled(line)}`)}; echo =next=`); // prettier-ignore
+    const asked = TYPED.map(
+      ([line]) => `complete -C ${JSON.stringify(`tapedeck ${filled(line)}`)}; echo =next=`,
+    );
     const command = [`source ${await scriptOf('fish')}`, ...asked].join('\n');
     const child = Bun.spawn(['fish', '--no-config', '-c', command], {
       env: { PATH: `${bin}:${process.env['PATH']}`, HOME: scratch.path },
@@ -258,7 +268,6 @@ describe('in a shell', () => {
       ['book', '--url', 'http://127.0.0.1:1', ''],
       ['export', '--data', scratch.fresh(), '--symbol', ''],
     ]) {
-      // prettier-ignore
       const done = await tapedeck(['complete', '--', ...words]);
       expect(done).toMatchObject({ code: 0, stdout: '', stderr: '' });
     }

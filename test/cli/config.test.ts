@@ -18,7 +18,10 @@ const VENUE = '[[instruments]]\nsymbol = "ACME"\npriceScale = 2\nquantityScale =
 
 describe('config print', () => {
   test('gives every setting with where it came from', async () => {
-    const file = scratch.write(`[server]\nport = 1\nhost = "127.0.0.2"\n[push]\nlagMs = 90\n${VENUE}`, '.toml'); // prettier-ignore
+    const file = scratch.write(
+      `[server]\nport = 1\nhost = "127.0.0.2"\n[push]\nlagMs = 90\n${VENUE}`,
+      '.toml',
+    );
     const env = { TAPEDECK_CONFIG: file, TAPEDECK_HOST: '127.0.0.3', TAPEDECK_DATA: 'elsewhere' };
     const { code, stdout } = await tapedeck(['config', 'print', '--json', '--data', 'here'], {
       env,
@@ -37,7 +40,7 @@ describe('config print', () => {
   });
 
   test('is a file of settings itself, with the same meaning', async () => {
-    const text = `[server]\norigins = ["https://a.example"]\n[journal.retention]\nhours = 5\n${VENUE}${VENUE.replace('ACME', 'BETA')}`; // prettier-ignore
+    const text = `[server]\norigins = ["https://a.example"]\n[journal.retention]\nhours = 5\n${VENUE}${VENUE.replace('ACME', 'BETA')}`;
     const file = scratch.write(text, '.toml');
     const { stdout } = await tapedeck(['config', 'print', '--config', file]);
     expect(stdout).toContain('# file of --config');
@@ -51,7 +54,11 @@ describe('config print', () => {
 describe('config check', () => {
   test.each([
     ['', 0, ''],
-    ['[server]\nprot = 1\n', 78, 'there is no setting server.prot; the nearest known one is server.port'], // prettier-ignore
+    [
+      '[server]\nprot = 1\n',
+      78,
+      'there is no setting server.prot; the nearest known one is server.port',
+    ],
     ['[push]\nlagMs = 60000\n', 78, 'push.lagMs is 60000; expected at most'],
     ['[server\n', 78, 'cannot be read'],
   ])('%j', async (text, code, words) => {
@@ -74,7 +81,11 @@ describe('files that the settings name', () => {
   const key = scratch.write(privateKey.export({ type: 'pkcs8', format: 'pem' }), '.pem');
 
   test.each([
-    ['a certificate that is not there', tls(absent, key), 'server.tlsCertificate cannot be read: ENOENT'], // prettier-ignore
+    [
+      'a certificate that is not there',
+      tls(absent, key),
+      'server.tlsCertificate cannot be read: ENOENT',
+    ],
     ['a key that is not there', tls(words, absent), 'server.tlsKey cannot be read: ENOENT'],
     ['a certificate that is none', tls(words, key), 'do not make TLS'],
     ['a secret that is not there', token(absent), 'auth.tokenKeyFile cannot be read: ENOENT'],
@@ -101,7 +112,10 @@ describe('SIGHUP', () => {
     const reader = await StreamClient.open(server.url);
     await reader.subscribe('trade:*');
     const welcome = reader.seen[0]!;
-    writeFileSync(file, `${LOUD}[limits]\nsessionsMax = 3\ntopicsMax = 7\nbatchEventsMax = 5\n${VENUE}${VENUE.replace('ACME', 'BETA')}`); // prettier-ignore
+    writeFileSync(
+      file,
+      `${LOUD}[limits]\nsessionsMax = 3\ntopicsMax = 7\nbatchEventsMax = 5\n${VENUE}${VENUE.replace('ACME', 'BETA')}`,
+    );
     process.kill(server.pid, 'SIGHUP');
     expect(
       await reader.find((m) => m.type === 'instrument' && m['symbol'] === 'BETA'),
@@ -123,8 +137,16 @@ describe('SIGHUP', () => {
   test.each([
     ['that do not read', '[limits\n', 'cannot be read'],
     ['of an unknown name', '[limits]\nsessionMax = 1\n', 'there is no setting limits.sessionMax'],
-    ['that contradict what runs', '[limits]\ntopicsMax = 20000\n[push]\ncontrolMessagesMax = 90000\n', 'push.controlMessagesMax is 60000'], // prettier-ignore
-    ['with another definition of a venue', `[limits]\nsessionsMax = 1\n${VENUE.replace('priceScale = 2', 'priceScale = 4')}`, 'definition-conflict'], // prettier-ignore
+    [
+      'that contradict what runs',
+      '[limits]\ntopicsMax = 20000\n[push]\ncontrolMessagesMax = 90000\n',
+      'push.controlMessagesMax is 60000',
+    ],
+    [
+      'with another definition of a venue',
+      `[limits]\nsessionsMax = 1\n${VENUE.replace('priceScale = 2', 'priceScale = 4')}`,
+      'definition-conflict',
+    ],
   ])('settings %s change nothing', async (_, text, words) => {
     const file = scratch.write(`[log]\nlevel = "warn"\n${VENUE}`, '.toml');
     const server = await ServerProcess.start({ args: ['--config', file] });

@@ -80,7 +80,17 @@ test('history, replay and resume declare it; the log and the metrics have it', a
   }
 
   const replay = await StreamClient.json(server.url);
-  replay.send({ type: 'replay', id: 3, action: 'start', topics: ['trade:ACME', 'tick:ACME'], from: null, to: null, fromSeq: null, toSeq: null, speed: null }); // prettier-ignore
+  replay.send({
+    type: 'replay',
+    id: 3,
+    action: 'start',
+    topics: ['trade:ACME', 'tick:ACME'],
+    from: null,
+    to: null,
+    fromSeq: null,
+    toSeq: null,
+    speed: null,
+  });
   await replay.find((m) => m['id'] === 3);
   expectUnserved(replay.seen);
   const told = replay.seen.filter((m) => m.type === 'gap');

@@ -21,7 +21,15 @@ const servers: ServerProcess[] = [];
 function smallDisk(): string | undefined {
   const path = scratch.fresh();
   mkdirSync(path);
-  const { exitCode } = Bun.spawnSync(['mount', '-t', 'tmpfs', '-o', `size=${DISK_BYTES},mode=0700`, 'none', path]); // prettier-ignore
+  const { exitCode } = Bun.spawnSync([
+    'mount',
+    '-t',
+    'tmpfs',
+    '-o',
+    `size=${DISK_BYTES},mode=0700`,
+    'none',
+    path,
+  ]);
   if (exitCode !== 0) return undefined;
   mounted.push(path);
   return path;
@@ -127,11 +135,18 @@ test.skipIf(isSkipped)(
     await until('there is room again', async () => (await readiness(server)).status === 200);
     await say();
     await server.get('/v1/ticks/ACME?limit=1&from=0'); // waits for what is not committed
-    await until('all of it is committed', async () => (await metric(server, 'journal_lag_records')) === 0); // prettier-ignore
+    await until(
+      'all of it is committed',
+      async () => (await metric(server, 'journal_lag_records')) === 0,
+    );
     expect(await metric(server, 'journal_lag_seconds')).toBe(0);
     await server.stop('SIGKILL');
     const db = new Database(join(disk, 'journal.sqlite'), { readonly: true });
-    const gaps = db.query('SELECT from_seq, to_seq, reason FROM gaps').all() as { from_seq: number; to_seq: number; reason: string }[]; // prettier-ignore
+    const gaps = db.query('SELECT from_seq, to_seq, reason FROM gaps').all() as {
+      from_seq: number;
+      to_seq: number;
+      reason: string;
+    }[];
     db.close();
     expect(gaps.map(({ reason }) => reason)).toEqual(['disk']);
     expect(gaps[0]!.to_seq).toBeGreaterThan(gaps[0]!.from_seq);
@@ -189,7 +204,12 @@ test.skipIf(isSkipped)(
     const keys = (...args: string[]) => tapedeck(['keys', ...args, '--data', disk]);
     expect(await keys('make', 'first')).toMatchObject({ code: 0 });
     const before = readFileSync(join(disk, 'keys.json'), 'utf8');
-    const { exitCode } = Bun.spawnSync(['dd', 'if=/dev/zero', `of=${join(disk, 'filler')}`, 'bs=4096']); // prettier-ignore
+    const { exitCode } = Bun.spawnSync([
+      'dd',
+      'if=/dev/zero',
+      `of=${join(disk, 'filler')}`,
+      'bs=4096',
+    ]);
     expect(exitCode).not.toBe(0); // no room is left
     const full = await keys('make', 'second');
     expect(full.code).toBe(73);

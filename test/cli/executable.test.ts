@@ -48,7 +48,9 @@ const serve = (options: ServerOptions = {}): Promise<ServerProcess> =>
   ServerProcess.start({ command, cwd: '/', ...options });
 
 function trades(count: number): string {
-  return tape(...Array.from({ length: count }, (_, i) => trade('ACME', '1.00', '0.001', { seq: i + 1 }))); // prettier-ignore
+  return tape(
+    ...Array.from({ length: count }, (_, i) => trade('ACME', '1.00', '0.001', { seq: i + 1 })),
+  );
 }
 
 describe('serve', () => {
@@ -108,7 +110,10 @@ describe('serve', () => {
     client.close();
     expect(await server.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
     const db = new Database(join(server.data, 'journal.sqlite'), { readonly: true });
-    expect(db.query('SELECT clean FROM epochs ORDER BY first_seq').all()).toEqual([{ clean: 0 }, { clean: 1 }]); // prettier-ignore
+    expect(db.query('SELECT clean FROM epochs ORDER BY first_seq').all()).toEqual([
+      { clean: 0 },
+      { clean: 1 },
+    ]);
     db.close();
     await server.remove();
     await killed.remove();
@@ -122,7 +127,11 @@ describe('serve', () => {
     const metric = async (): Promise<string> => (await server.get('/metrics')).text();
     while (!/^tapedeck_sessions 1$/m.test(await metric())) await Bun.sleep(5);
     process.kill(server.pid, 'SIGINT');
-    const isOpen = (): Promise<boolean> => fetch(server.url, { keepalive: false }).then(() => true, () => false); // prettier-ignore
+    const isOpen = (): Promise<boolean> =>
+      fetch(server.url, { keepalive: false }).then(
+        () => true,
+        () => false,
+      );
     while (await isOpen()) await Bun.sleep(5);
     expect(await server.stop('SIGINT')).toMatchObject({ code: 130 });
     deaf.end();

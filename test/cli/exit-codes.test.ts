@@ -33,9 +33,21 @@ function whenServing(what: string): string {
 
 describe('a defect ends with 70 and its stack', () => {
   test.each([
-    ['thrown in a command', 'process.stdout.write = () => { throw new Error("made") };', ['completion', 'bash']], // prettier-ignore
-    ['thrown in the loop of a server', whenServing('throw new Error("made")'), ['serve', '--port', '0', '--data', scratch.fresh()]], // prettier-ignore
-    ['a promise that nobody waits for', whenServing('void Promise.reject(new Error("made"))'), ['serve', '--port', '0', '--data', scratch.fresh()]], // prettier-ignore
+    [
+      'thrown in a command',
+      'process.stdout.write = () => { throw new Error("made") };',
+      ['completion', 'bash'],
+    ],
+    [
+      'thrown in the loop of a server',
+      whenServing('throw new Error("made")'),
+      ['serve', '--port', '0', '--data', scratch.fresh()],
+    ],
+    [
+      'a promise that nobody waits for',
+      whenServing('void Promise.reject(new Error("made"))'),
+      ['serve', '--port', '0', '--data', scratch.fresh()],
+    ],
   ])('%s', async (_, code, args) => {
     const preload = scratch.write(code, '.ts');
     const command = [process.execPath, '--preload', preload, join(ROOT, 'src/main.ts')];

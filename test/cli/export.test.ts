@@ -57,9 +57,26 @@ describe('to the letter', () => {
     expect(`${lines[0]}\n`).toBe(DEFINITION);
     const trades = lines.slice(1, -1).map((line) => JSON.parse(line) as { seq: number });
     expect(trades).toMatchObject([
-      { type: 'trade', prevSeq: 0, eventTime: at(2).toString(), price: '100.10', quantity: '2.500', aggressor: 'buy', tradeId: 41 , timing: null},
-      { type: 'trade', prevSeq: trades[0]!.seq, price: '99.80', quantity: '0.001', aggressor: 'sell', tradeId: 0 , timing: null},
-    ]); // prettier-ignore
+      {
+        type: 'trade',
+        prevSeq: 0,
+        eventTime: at(2).toString(),
+        price: '100.10',
+        quantity: '2.500',
+        aggressor: 'buy',
+        tradeId: 41,
+        timing: null,
+      },
+      {
+        type: 'trade',
+        prevSeq: trades[0]!.seq,
+        price: '99.80',
+        quantity: '0.001',
+        aggressor: 'sell',
+        tradeId: 0,
+        timing: null,
+      },
+    ]);
     const [a, b] = trades.map(({ seq }) => seq);
     expect(await of('trade', '--format', 'csv')).toBe(
       [
@@ -80,12 +97,16 @@ describe('to the letter', () => {
       ['status', 6],
       ['snapshot', 8],
     ] as const) {
-      const { n } = db.query('SELECT count(*) AS n FROM record WHERE kind = ?').get(code) as { n: number }; // prettier-ignore
+      const { n } = db.query('SELECT count(*) AS n FROM record WHERE kind = ?').get(code) as {
+        n: number;
+      };
       const lines = (await of(kind)).split('\n').slice(1, -1);
       expect([kind, lines.length]).toEqual([kind, n]);
     }
     db.close();
-    expect(await of('tick')).toContain('"last":"99.80","bid":"99.80","ask":"100.10","quantity":"0.001","volume":"2.501","count":1}\n'); // prettier-ignore
+    expect(await of('tick')).toContain(
+      '"last":"99.80","bid":"99.80","ask":"100.10","quantity":"0.001","volume":"2.501","count":1}\n',
+    );
   });
 
   test('a book in csv has a row for each level', async () => {
@@ -93,24 +114,39 @@ describe('to the letter', () => {
     expect(rows[0]).toBe(
       'symbol,seq,prevSeq,eventTime,receiveTime,form,crc,mark,side,price,quantity',
     );
-    expect(rows.slice(1, -1).map((row) => row.split(',').filter((_, i) => i === 5 || i > 7))).toEqual([
+    expect(
+      rows.slice(1, -1).map((row) => row.split(',').filter((_, i) => i === 5 || i > 7)),
+    ).toEqual([
       ['snapshot', 'bid', '99.90', '5.000'],
       ['snapshot', 'ask', '100.10', '7.000'],
       ['delta', 'bid', '99.80', '1.250'],
       ['delta', 'ask', '100.10', '4.500'],
       ['delta', 'bid', '99.90', '0.000'],
-    ]); // prettier-ignore
+    ]);
   });
 
   test('orders: what there is to them, and nothing else', async () => {
     const symbol = 'ACME';
-    const csv = await run('--data', venues, '--kind', 'order', '--symbol', symbol, '--format', 'csv'); // prettier-ignore
+    const csv = await run(
+      '--data',
+      venues,
+      '--kind',
+      'order',
+      '--symbol',
+      symbol,
+      '--format',
+      'csv',
+    );
     const ndjson = await run('--data', venues, '--kind', 'order', '--symbol', symbol);
-    const lines = ndjson.split('\n').slice(1, -1).map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
+    const lines = ndjson
+      .split('\n')
+      .slice(1, -1)
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(csv.split('\r\n').length).toBe(lines.length + 2);
     expect(new Set(lines.map(({ action }) => action))).toContain('submit');
     for (const { action, price, quantity, state } of lines) {
-      if (action === 'state') expect([price, quantity, typeof state]).toEqual([null, null, 'string']); // prettier-ignore
+      if (action === 'state')
+        expect([price, quantity, typeof state]).toEqual([null, null, 'string']);
       if (action === 'submit') expect([typeof quantity, state]).toEqual(['string', null]);
     }
   });
@@ -119,7 +155,10 @@ describe('to the letter', () => {
 describe('a range', () => {
   test('begins with its first moment and ends before its last', async () => {
     const times = async (...range: string[]): Promise<unknown[]> =>
-      (await of('trade', ...range)).split('\n').slice(1, -1).map((line) => (JSON.parse(line) as { eventTime: string }).eventTime); // prettier-ignore
+      (await of('trade', ...range))
+        .split('\n')
+        .slice(1, -1)
+        .map((line) => (JSON.parse(line) as { eventTime: string }).eventTime);
     const [first, second] = [at(2).toString(), at(5).toString()];
     expect(await times('--from', first)).toEqual([first, second]);
     expect(await times('--from', at(2).plus(1).toISOString())).toEqual([second]);
@@ -131,7 +170,16 @@ describe('a range', () => {
     const lines = (await of('book', '--from', at(4).toString())).split('\n').slice(1, -1);
     const [whole, change] = lines.map((line) => JSON.parse(line) as { seq: number });
     expect(lines.length).toBe(2);
-    expect(whole).toMatchObject({ form: 'snapshot', prevSeq: 0, eventTime: at(3).toString(), bids: [['99.90', '5.000'], ['99.80', '1.250']], asks: [['100.10', '4.500']] }); // prettier-ignore
+    expect(whole).toMatchObject({
+      form: 'snapshot',
+      prevSeq: 0,
+      eventTime: at(3).toString(),
+      bids: [
+        ['99.90', '5.000'],
+        ['99.80', '1.250'],
+      ],
+      asks: [['100.10', '4.500']],
+    });
     expect(change).toMatchObject({
       form: 'delta',
       prevSeq: whole!.seq,
@@ -144,8 +192,14 @@ describe('what was exported reads back', () => {
   /** The newest book and all trades of a journal, places aside. */
   async function stateOf(directory: string, symbol: string): Promise<unknown> {
     const db = new Database(join(directory, 'journal.sqlite'), { readonly: true });
-    const trades = db.query('SELECT event_time, price, quantity, aggressor, trade_id FROM trades WHERE symbol = ? ORDER BY seq').values(symbol); // prettier-ignore
-    const books = db.query('SELECT form, event_time, crc, hex(levels) FROM deltas WHERE symbol = ? ORDER BY seq').values(symbol); // prettier-ignore
+    const trades = db
+      .query(
+        'SELECT event_time, price, quantity, aggressor, trade_id FROM trades WHERE symbol = ? ORDER BY seq',
+      )
+      .values(symbol);
+    const books = db
+      .query('SELECT form, event_time, crc, hex(levels) FROM deltas WHERE symbol = ? ORDER BY seq')
+      .values(symbol);
     db.close();
     return { trades, books: books.map(([form, time, , levels]) => [form, time, levels]) };
   }
@@ -157,7 +211,9 @@ describe('what was exported reads back', () => {
     const expected = (await stateOf(from(), symbol)) as { trades: unknown[]; books: unknown[] };
     for (const kind of ['trade', 'book', 'bbo'] as const) {
       const tape = scratch.fresh('.ndjson');
-      expect(await run('--data', from(), '--kind', kind, '--symbol', symbol, '--output', tape)).toBe(''); // prettier-ignore
+      expect(
+        await run('--data', from(), '--kind', kind, '--symbol', symbol, '--output', tape),
+      ).toBe('');
       const into = scratch.fresh();
       const replayed = await tapedeck(['replay', tape, '--data', into]);
       expect([replayed.code, replayed.stderr]).toEqual([0, '']);
@@ -203,7 +259,15 @@ describe('what it refuses', () => {
   });
 
   test('no journal; of a block that is not what was written nothing is given, and it is said', async () => {
-    const none = await tapedeck(['export', '--data', scratch.fresh(), '--kind', 'trade', '--symbol', 'A']); // prettier-ignore
+    const none = await tapedeck([
+      'export',
+      '--data',
+      scratch.fresh(),
+      '--kind',
+      'trade',
+      '--symbol',
+      'A',
+    ]);
     expect([none.code, none.stdout]).toEqual([66, '']);
     const copy = scratch.fresh();
     const { recorder } = record(copy);
@@ -213,9 +277,23 @@ describe('what it refuses', () => {
     db.run('UPDATE record SET side = 9 WHERE kind = 3');
     db.close();
     const file = scratch.fresh('.csv');
-    const bad = await tapedeck(['export', '--data', copy, '--kind', 'trade', '--symbol', 'ACME', '--format', 'csv', '--output', file]); // prettier-ignore
+    const bad = await tapedeck([
+      'export',
+      '--data',
+      copy,
+      '--kind',
+      'trade',
+      '--symbol',
+      'ACME',
+      '--format',
+      'csv',
+      '--output',
+      file,
+    ]);
     expect([bad.code, bad.stdout]).toEqual([0, '']);
-    expect(bad.stderr).toMatch(/places 1 to \d+ are missing in this stretch of the journal \(damaged\)/); // prettier-ignore
+    expect(bad.stderr).toMatch(
+      /places 1 to \d+ are missing in this stretch of the journal \(damaged\)/,
+    );
     expect(readFileSync(file, 'utf8').trim().split('\n')).toHaveLength(1); // the header alone
   });
 });
@@ -244,7 +322,10 @@ describe('where records are missing', () => {
         recorder.sequencer.drain();
       }
     };
-    const first = [instrument('ACME'), book('snapshot', 1, 0, [9_000, 1], [10_000, 1], { eventTime: at(1) })]; // prettier-ignore
+    const first = [
+      instrument('ACME'),
+      book('snapshot', 1, 0, [9_000, 1], [10_000, 1], { eventTime: at(1) }),
+    ];
     recorder.sequencer.submit(1, first, () => {}, { receiveTime: at(1) });
     recorder.sequencer.drain();
     say(2, 10);
@@ -259,7 +340,10 @@ describe('where records are missing', () => {
   });
 
   const lines = async (...args: string[]): Promise<Record<string, unknown>[]> =>
-    (await run('--data', holed, '--symbol', 'ACME', ...args)).split('\n').slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
+    (await run('--data', holed, '--symbol', 'ACME', ...args))
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
 
   test('ndjson has a line for them, and the whole book behind it', async () => {
     const { from, to } = gap;
@@ -286,7 +370,9 @@ describe('where records are missing', () => {
       expect((await tapedeck(['verify', '--replay', '--data', into])).code).toBe(0);
       // The book at the end is the one that was recorded.
       const books = async (data: string): Promise<unknown> => {
-        const whole = (await run('--data', data, '--kind', 'snapshot', '--symbol', 'ACME')).split('\n').at(-2)!; // prettier-ignore
+        const whole = (await run('--data', data, '--kind', 'snapshot', '--symbol', 'ACME'))
+          .split('\n')
+          .at(-2)!;
         const { bids, asks, crc } = JSON.parse(whole) as Record<string, unknown>;
         return { bids, asks, crc };
       };
@@ -295,14 +381,28 @@ describe('where records are missing', () => {
   });
 
   test('of csv, a warning tells the places', async () => {
-    const args = ['export', '--data', holed, '--kind', 'trade', '--symbol', 'ACME', '--format', 'csv']; // prettier-ignore
+    const args = [
+      'export',
+      '--data',
+      holed,
+      '--kind',
+      'trade',
+      '--symbol',
+      'ACME',
+      '--format',
+      'csv',
+    ];
     const { code, stdout, stderr } = await tapedeck(args);
-    expect([code, stderr]).toEqual([0, `tapedeck: places ${gap.from} to ${gap.to} are missing in this stretch of the journal (disk)\n`]); // prettier-ignore
+    expect([code, stderr]).toEqual([
+      0,
+      `tapedeck: places ${gap.from} to ${gap.to} are missing in this stretch of the journal (disk)\n`,
+    ]);
     expect(stdout).not.toContain('gap');
   });
 
   test('outside the range they are not told', async () => {
-    const types = async (...range: string[]): Promise<Set<unknown>> => new Set((await lines('--kind', 'trade', ...range)).map(({ type }) => type)); // prettier-ignore
+    const types = async (...range: string[]): Promise<Set<unknown>> =>
+      new Set((await lines('--kind', 'trade', ...range)).map(({ type }) => type));
     expect(await types('--to', at(5).toString())).toEqual(new Set(['instrument', 'trade']));
     expect(await types('--from', at(105).toString())).toEqual(new Set(['instrument', 'trade']));
     expect(await types('--from', at(50).toString())).toEqual(
@@ -325,20 +425,35 @@ describe('a stretch of many blocks', () => {
       if (n % 50 === 0) recorder.sequencer.drain();
     };
     for (const symbol of ['ACME', 'OTHER']) {
-      submit([instrument(symbol), book('snapshot', 1, 0, [9_000, 1], [10_000, 1], { symbol, eventTime: at(1) })], 1); // prettier-ignore
+      submit(
+        [
+          instrument(symbol),
+          book('snapshot', 1, 0, [9_000, 1], [10_000, 1], { symbol, eventTime: at(1) }),
+        ],
+        1,
+      );
     }
     for (let n = 2; n < N; n++) {
       const symbol = n % 2 === 0 ? 'ACME' : 'OTHER';
       const eventTime = at(n);
       if (n === N / 2) submit([instrument(symbol, { previousClose: 77 })], n);
-      submit([trade({ symbol, quantity: n, eventTime }), book('delta', 0, 0, [9_000 - (n % 9), n], [10_000 + (n % 11), n], { symbol, eventTime })], n); // prettier-ignore
+      submit(
+        [
+          trade({ symbol, quantity: n, eventTime }),
+          book('delta', 0, 0, [9_000 - (n % 9), n], [10_000 + (n % 11), n], { symbol, eventTime }),
+        ],
+        n,
+      );
     }
     recorder.sequencer.drain();
     recorder.close();
   });
 
   const lines = async (...args: string[]): Promise<Record<string, unknown>[]> =>
-    (await run('--data', long, '--symbol', 'ACME', ...args)).split('\n').slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
+    (await run('--data', long, '--symbol', 'ACME', ...args))
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
 
   test.each(['trade', 'tick', 'bbo', 'book', 'snapshot'])(
     'of %s is what the whole has of that time',
@@ -351,8 +466,14 @@ describe('a stretch of many blocks', () => {
         [5_900, N],
         [1, 4],
       ] as const) {
-        // prettier-ignore
-        const part = await lines('--kind', kind, '--from', at(from).toString(), '--to', at(to).toString()); // prettier-ignore
+        const part = await lines(
+          '--kind',
+          kind,
+          '--from',
+          at(from).toString(),
+          '--to',
+          at(to).toString(),
+        );
         const isIn = (e: Record<string, unknown>): boolean =>
           time(e) >= BigInt(at(from).toString()) && time(e) < BigInt(at(to).toString());
         const events = part.filter(({ type }) => type !== 'instrument');
@@ -364,7 +485,10 @@ describe('a stretch of many blocks', () => {
         expect([from, events]).toEqual([from, expected]);
         const definitions = part.filter(({ type }) => type === 'instrument');
         const closes = definitions.map((d) => d['previousClose']);
-        expect([from, closes]).toEqual([from, from < 2_000 ? [null] : from < 3_000 ? [null, '0.77'] : ['0.77']]); // prettier-ignore
+        expect([from, closes]).toEqual([
+          from,
+          from < 2_000 ? [null] : from < 3_000 ? [null, '0.77'] : ['0.77'],
+        ]);
       }
     },
   );

@@ -21,7 +21,21 @@ function certificate(): string | undefined {
   const openssl = Bun.which('openssl');
   if (openssl === null) return undefined;
   const [key, cert] = [scratch.fresh('.key'), scratch.fresh('.crt')];
-  const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', key, '-out', cert]; // prettier-ignore
+  const args = [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-days',
+    '2',
+    '-subj',
+    '/CN=localhost',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+  ];
   if (!Bun.spawnSync([openssl, ...args], { stderr: 'ignore' }).success) return undefined;
   return `tlsCertificate = "${cert}"\ntlsKey = "${key}"\n`;
 }
@@ -119,9 +133,13 @@ test('auth.requireKey asks readers of this machine for one, also on the command 
   await server.ingest(tape(instrument('ACME')));
   const book = (...key: string[]) => tapedeck(['book', 'ACME', '--url', server.url, ...key]);
   expect(await book()).toMatchObject({ code: 77, stderr: expect.stringContaining('unauthorized') });
-  expect(await book('--key', ADMIN_KEY)).toMatchObject({ stderr: expect.stringContaining('forbidden') }); // prettier-ignore
+  expect(await book('--key', ADMIN_KEY)).toMatchObject({
+    stderr: expect.stringContaining('forbidden'),
+  });
   // It has no book yet, which only a reader is told.
-  expect(await book('--key', testKey('reader'))).toMatchObject({ stderr: expect.stringContaining('no-data') }); // prettier-ignore
+  expect(await book('--key', testKey('reader'))).toMatchObject({
+    stderr: expect.stringContaining('no-data'),
+  });
   const tail = (...key: string[]) => tapedeck(['tail', 'trade:ACME', '--url', server.url, ...key]);
   expect(await tail()).toMatchObject({ code: 77, stderr: expect.stringContaining('unauthorized') });
   await server.remove();

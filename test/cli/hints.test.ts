@@ -8,7 +8,9 @@ import { hintOf } from '../../src/cli/hints';
 test.each(Object.keys(ERRORS))('%s', (code) => {
   const hint = hintOf(code, 'what the server said');
   expect(hint).not.toBe('what the server said');
-  expect(hint).not.toMatch(/\b(GET|POST|REST|WebSocket|Authorization|Bearer)\b|\/v1\/|\/readyz|hello\.|welcome|README|[Ss]ubscribe|\bframe\b/); // prettier-ignore
+  expect(hint).not.toMatch(
+    /\b(GET|POST|REST|WebSocket|Authorization|Bearer)\b|\/v1\/|\/readyz|hello\.|welcome|README|[Ss]ubscribe|\bframe\b/,
+  );
 });
 
 test('of a code that this command does not know, what the server said', () => {

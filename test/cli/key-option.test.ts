@@ -4,7 +4,13 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { join } from 'node:path';
 
 import { instrument, tape, trade } from '../support/feed';
-import { PUBLISH_KEY, Scratch, ServerProcess, tapedeck, testKey } from '../support/tapedeck-process'; // prettier-ignore
+import {
+  PUBLISH_KEY,
+  Scratch,
+  ServerProcess,
+  tapedeck,
+  testKey,
+} from '../support/tapedeck-process';
 
 const MAIN = join(import.meta.dir, '../../src/main.ts');
 const READER = testKey('reader');
@@ -32,7 +38,11 @@ const book = (...more: string[]): string[] => ['book', 'ACME', '--url', server.u
 const pour = (...more: string[]): string[] => ['import', recording, '--to', server.url, ...more];
 
 async function withInput(args: string[], input: string): Promise<{ code: number; stderr: string }> {
-  const child = Bun.spawn([process.execPath, MAIN, ...args], { stdin: Buffer.from(input), stdout: 'ignore', stderr: 'pipe' }); // prettier-ignore
+  const child = Bun.spawn([process.execPath, MAIN, ...args], {
+    stdin: Buffer.from(input),
+    stdout: 'ignore',
+    stderr: 'pipe',
+  });
   return { code: await child.exited, stderr: await new Response(child.stderr).text() };
 }
 
@@ -42,7 +52,9 @@ test('out of a file, with or without a line feed; the line wins over the environ
     expect(stderr).toEqual(LET_IN);
   }
   const env = { TAPEDECK_KEY: 'none' };
-  expect((await tapedeck(book('--key-file', scratch.write(READER)), { env })).stderr).toEqual(LET_IN); // prettier-ignore
+  expect((await tapedeck(book('--key-file', scratch.write(READER)), { env })).stderr).toEqual(
+    LET_IN,
+  );
   expect((await tapedeck(book('--key', READER), { env })).stderr).toEqual(LET_IN);
   expect((await tapedeck(book(), { env })).stderr).toContain('(unauthorized)');
   expect((await tapedeck(book())).stderr).toContain('(unauthorized)');
@@ -58,10 +70,16 @@ test('for import and tail too', async () => {
   expect(await tapedeck(pour(), { env: { TAPEDECK_KEY: PUBLISH_KEY } })).toMatchObject({ code: 0 });
   expect(await withInput(pour('--key-file', '-'), PUBLISH_KEY)).toMatchObject({ code: 0 });
   const tail = ['tail', 'trade:NONE', '--url', server.url];
-  expect((await tapedeck([...tail, '--key-file', scratch.write(READER)])).stderr).toContain('(unknown-symbol)'); // prettier-ignore
-  expect((await tapedeck(tail, { env: { TAPEDECK_KEY: READER } })).stderr).toContain('(unknown-symbol)'); // prettier-ignore
+  expect((await tapedeck([...tail, '--key-file', scratch.write(READER)])).stderr).toContain(
+    '(unknown-symbol)',
+  );
+  expect((await tapedeck(tail, { env: { TAPEDECK_KEY: READER } })).stderr).toContain(
+    '(unknown-symbol)',
+  );
   // Into a journal there is nobody to show it to.
-  const offline = await tapedeck(['import', recording, '--data', scratch.fresh()], { env: { TAPEDECK_KEY: PUBLISH_KEY } }); // prettier-ignore
+  const offline = await tapedeck(['import', recording, '--data', scratch.fresh()], {
+    env: { TAPEDECK_KEY: PUBLISH_KEY },
+  });
   expect(offline.code).toBe(0);
 });
 
@@ -78,16 +96,30 @@ test('what is no key is told without showing what is there', async () => {
     expect(stderr).not.toContain(READER.slice(0, 16));
   }
   expect((await tapedeck(book('--key', READER, '--key-file', absent))).code).not.toBe(0);
-  const offline = await tapedeck(['import', recording, '--data', scratch.fresh(), '--key-file', absent]); // prettier-ignore
+  const offline = await tapedeck([
+    'import',
+    recording,
+    '--data',
+    scratch.fresh(),
+    '--key-file',
+    absent,
+  ]);
   expect(offline.stderr).toContain('--key-file goes with --to only');
-  const twice = await withInput(['import', '-', '--to', server.url, '--key-file', '-'], PUBLISH_KEY); // prettier-ignore
-  expect(twice).toMatchObject({ code: 64, stderr: expect.stringContaining('cannot both be the input') }); // prettier-ignore
+  const twice = await withInput(
+    ['import', '-', '--to', server.url, '--key-file', '-'],
+    PUBLISH_KEY,
+  );
+  expect(twice).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining('cannot both be the input'),
+  });
 });
 
 test('the help of each command that takes a key warns of the list of processes', async () => {
   for (const command of ['book', 'tail', 'import']) {
     const { stdout } = await tapedeck([command, '--help']);
     const words = stdout.replace(/\s+/g, ' ');
-    for (const part of ['--key-file <FILE>', 'TAPEDECK_KEY', 'list of processes']) expect(words).toContain(part); // prettier-ignore
+    for (const part of ['--key-file <FILE>', 'TAPEDECK_KEY', 'list of processes'])
+      expect(words).toContain(part);
   }
 });

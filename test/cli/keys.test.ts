@@ -29,18 +29,35 @@ describe('the file', () => {
     expect(existsSync(`${path}.new`)).toBe(false);
     // The same wish gives another key, and another salt.
     await keys('make', 'desk-2', '--role', 'read', 'trade', '--data', data);
-    const [a, b] = (JSON.parse(readFileSync(path, 'utf8')) as { keys: Record<string, string>[] }).keys; // prettier-ignore
+    const [a, b] = (JSON.parse(readFileSync(path, 'utf8')) as { keys: Record<string, string>[] })
+      .keys;
     expect(a!['salt']).not.toBe(b!['salt']);
     expect(a!['hash']).not.toBe(b!['hash']);
   });
 
   test('is listed without what would let anybody in', async () => {
     const data = scratch.fresh();
-    const made = await keys('make', 'feed', '--role', 'publish', '--symbols', 'BTC*', 'X', '--days', '30', '--data', data); // prettier-ignore
+    const made = await keys(
+      'make',
+      'feed',
+      '--role',
+      'publish',
+      '--symbols',
+      'BTC*',
+      'X',
+      '--days',
+      '30',
+      '--data',
+      data,
+    );
     const { stdout } = await keys('list', '--data', data);
-    expect(stdout).toMatch(/^feed {2}publish {2}tk_[0-9a-f]{12}_… {2}since 2\S+ {2}until 2\S+ {2}publishes BTC\* X\n$/); // prettier-ignore
+    expect(stdout).toMatch(
+      /^feed {2}publish {2}tk_[0-9a-f]{12}_… {2}since 2\S+ {2}until 2\S+ {2}publishes BTC\* X\n$/,
+    );
     const json = await keys('list', '--json', '--data', data);
-    expect(JSON.parse(json.stdout)).toMatchObject([{ name: 'feed', roles: ['publish'], symbols: ['BTC*', 'X'] }]); // prettier-ignore
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      { name: 'feed', roles: ['publish'], symbols: ['BTC*', 'X'] },
+    ]);
     for (const text of [stdout, json.stdout]) {
       expect(text).not.toContain(made.stdout.trim().slice(16));
       expect(text).not.toMatch(/[0-9a-f]{32}/);
@@ -84,7 +101,6 @@ describe('the file', () => {
       '{"version":2,"keys":[]}',
       '{"version":1,"keys":[{"id":"x"}]}',
     ]) {
-      // prettier-ignore
       writeFileSync(path, text);
       for (const args of [['make', 'b'], ['list'], ['revoke', 'a']]) {
         const done = await keys(...args, '--data', data);
@@ -108,11 +124,15 @@ describe('a running server', () => {
     const status = async (key: string): Promise<number> =>
       (await server.get('/v1/instruments', { headers: { authorization: `Bearer ${key}` } })).status;
     while ((await status(made)) !== 200) await Bun.sleep(50);
-    const byHeader = await StreamClient.open(server.url, undefined, { authorization: `Bearer ${made}` }); // prettier-ignore
+    const byHeader = await StreamClient.open(server.url, undefined, {
+      authorization: `Bearer ${made}`,
+    });
     const byHello = await StreamClient.json(server.url);
     byHello.send({ type: 'hello', version: 1, client: 'test', key: made });
     await byHello.subscribe('trade:ACME');
-    const trader = await StreamClient.open(server.url, undefined, { authorization: `Bearer ${TRADE_KEY}` }); // prettier-ignore
+    const trader = await StreamClient.open(server.url, undefined, {
+      authorization: `Bearer ${TRADE_KEY}`,
+    });
     expect(await keys('revoke', 'mine', '--data', data)).toMatchObject({ code: 0 });
     for (const client of [byHeader, byHello]) {
       expect(await client.closed).toEqual({ code: 4002, reason: 'key-revoked' });

@@ -5,11 +5,28 @@
  */
 
 import { afterAll, afterEach, describe, expect, test } from 'bun:test';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import { instrument, tape, trade } from '../support/feed';
-import { PUBLISH_KEY, Scratch, ServerProcess, tapedeck, writeTestKeys } from '../support/tapedeck-process'; // prettier-ignore
+import {
+  PUBLISH_KEY,
+  Scratch,
+  ServerProcess,
+  tapedeck,
+  writeTestKeys,
+} from '../support/tapedeck-process';
 
 const NOBODY = 65_534;
 const scratch = new Scratch();
@@ -34,36 +51,54 @@ const modeOf = (path: string): string => (statSync(path).mode & 0o777).toString(
 
 /** Modes of everything in a directory. */
 function modes(directory: string): Record<string, string> {
-  return Object.fromEntries(readdirSync(directory).map((name) => [name, modeOf(join(directory, name))])); // prettier-ignore
+  return Object.fromEntries(
+    readdirSync(directory).map((name) => [name, modeOf(join(directory, name))]),
+  );
 }
 
-test.each([0, 0o022])('with a mask of %d all is for its owner alone, also what lay open before', async (umask) => {
-  mask = process.umask(umask);
-  const data = join(scratch.fresh(), 'made');
-  const first = await ServerProcess.start({ args: ['--data', data], keys: null });
-  await first.stop('SIGKILL');
-  const written = await ServerProcess.start({ args: ['--data', data], keys: null });
-  const lines = tape(instrument('ACME'), trade('ACME', '1.00', '1'));
-  writeTestKeys(data, [{ name: 'feed', roles: ['publish'] }]);
-  while ((await written.ingest(lines, PUBLISH_KEY)).status !== 200) await Bun.sleep(50);
-  const all = modes(data);
-  expect(Object.keys(all)).toEqual(expect.arrayContaining(['head', 'journal.sqlite', 'journal.sqlite-shm', 'journal.sqlite-wal', 'keys.json', 'lock.sqlite'])); // prettier-ignore
-  expect(new Set(Object.values(all))).toEqual(new Set(['600']));
-  expect(modeOf(data)).toBe('700');
-  await written.stop('SIGKILL');
-  // As a server of before left them.
-  for (const name of ['journal.sqlite', 'journal.sqlite-wal', 'lock.sqlite']) chmodSync(join(data, name), 0o644); // prettier-ignore
-  const again = await ServerProcess.start({ args: ['--data', data], keys: null });
-  expect(new Set(Object.values(modes(data)))).toEqual(new Set(['600']));
-  await again.stop('SIGKILL');
-}); // prettier-ignore
+test.each([0, 0o022])(
+  'with a mask of %d all is for its owner alone, also what lay open before',
+  async (umask) => {
+    mask = process.umask(umask);
+    const data = join(scratch.fresh(), 'made');
+    const first = await ServerProcess.start({ args: ['--data', data], keys: null });
+    await first.stop('SIGKILL');
+    const written = await ServerProcess.start({ args: ['--data', data], keys: null });
+    const lines = tape(instrument('ACME'), trade('ACME', '1.00', '1'));
+    writeTestKeys(data, [{ name: 'feed', roles: ['publish'] }]);
+    while ((await written.ingest(lines, PUBLISH_KEY)).status !== 200) await Bun.sleep(50);
+    const all = modes(data);
+    expect(Object.keys(all)).toEqual(
+      expect.arrayContaining([
+        'head',
+        'journal.sqlite',
+        'journal.sqlite-shm',
+        'journal.sqlite-wal',
+        'keys.json',
+        'lock.sqlite',
+      ]),
+    );
+    expect(new Set(Object.values(all))).toEqual(new Set(['600']));
+    expect(modeOf(data)).toBe('700');
+    await written.stop('SIGKILL');
+    // As a server of before left them.
+    for (const name of ['journal.sqlite', 'journal.sqlite-wal', 'lock.sqlite'])
+      chmodSync(join(data, name), 0o644);
+    const again = await ServerProcess.start({ args: ['--data', data], keys: null });
+    expect(new Set(Object.values(modes(data)))).toEqual(new Set(['600']));
+    await again.stop('SIGKILL');
+  },
+);
 
 test('a journal that is set aside and what goes on of it are for their owner alone', async () => {
   mask = process.umask(0);
   const data = scratch.fresh();
   const first = await ServerProcess.start({ args: ['--data', data], keys: null });
   await first.stop('SIGKILL');
-  writeFileSync(join(data, 'journal.suspect'), `${statSync(join(data, 'journal.sqlite')).ino}\na test`); // prettier-ignore
+  writeFileSync(
+    join(data, 'journal.suspect'),
+    `${statSync(join(data, 'journal.sqlite')).ino}\na test`,
+  );
   const second = await ServerProcess.start({ args: ['--data', data], keys: null });
   const all = modes(data);
   expect(Object.keys(all).length).toBeGreaterThan(5);
@@ -92,9 +127,12 @@ test('keys that others can write are warned of, at the start and when they are r
   const server = await ServerProcess.start({ args: ['--data', data], keys: null });
   writeTestKeys(data, [{ name: 'other', roles: ['publish'] }]);
   chmodSync(keys, 0o620);
-  while ((await server.ingest(tape(instrument('ACME')), PUBLISH_KEY)).status !== 401) await Bun.sleep(50); // prettier-ignore
+  while ((await server.ingest(tape(instrument('ACME')), PUBLISH_KEY)).status !== 401)
+    await Bun.sleep(50);
   const { stderr } = await server.stop('SIGTERM');
-  const said = stderr.split('\n').filter((line) => line.includes(`${keys} can be written by others`)); // prettier-ignore
+  const said = stderr
+    .split('\n')
+    .filter((line) => line.includes(`${keys} can be written by others`));
   expect(said.length).toBeGreaterThanOrEqual(2);
   expect(said[0]).toContain(`chmod 600 ${keys}`);
   expect(stderr).toContain(`${data} can be written by its group`);
@@ -115,29 +153,36 @@ describe.skipIf(!isRoot)('as another user', () => {
   const asOther = (args: string[]) =>
     tapedeck(args, { command: [...asNobody, program], cwd: '/', env: {} });
 
-  test.each(['directory', 'keys.json', 'journal.sqlite', 'link'])('a %s of somebody else is refused', async (what) => {
-    const data = mkdtempSync(join(open, 'data-'));
-    const other = join(open, `file-${what}`);
-    chmodSync(data, 0o755);
-    if (what !== 'directory') chownSync(data, NOBODY, NOBODY);
-    const path = what === 'directory' ? data : join(data, what === 'link' ? 'journal.sqlite' : what);
-    if (what === 'link') {
-      writeFileSync(other, '');
-      chownSync(other, 1, 1);
-      symlinkSync(other, path);
-    } else if (what !== 'directory') writeFileSync(path, '{"version":1,"keys":[]}');
-    if (what !== 'link') chownSync(path, 1, 1);
-    const { code, stderr } = await asOther(['serve', '--port', '0', '--data', data]);
-    expect([code === 73 || code === 78, stderr]).toEqual([true, expect.stringContaining(`${path} belongs to user 1`)]); // prettier-ignore
-    expect(existsSync(join(data, 'lock.sqlite'))).toBe(false);
-  }); // prettier-ignore
+  test.each(['directory', 'keys.json', 'journal.sqlite', 'link'])(
+    'a %s of somebody else is refused',
+    async (what) => {
+      const data = mkdtempSync(join(open, 'data-'));
+      const other = join(open, `file-${what}`);
+      chmodSync(data, 0o755);
+      if (what !== 'directory') chownSync(data, NOBODY, NOBODY);
+      const path =
+        what === 'directory' ? data : join(data, what === 'link' ? 'journal.sqlite' : what);
+      if (what === 'link') {
+        writeFileSync(other, '');
+        chownSync(other, 1, 1);
+        symlinkSync(other, path);
+      } else if (what !== 'directory') writeFileSync(path, '{"version":1,"keys":[]}');
+      if (what !== 'link') chownSync(path, 1, 1);
+      const { code, stderr } = await asOther(['serve', '--port', '0', '--data', data]);
+      expect([code === 73 || code === 78, stderr]).toEqual([
+        true,
+        expect.stringContaining(`${path} belongs to user 1`),
+      ]);
+      expect(existsSync(join(data, 'lock.sqlite'))).toBe(false);
+    },
+  );
 
   test('what a server of root writes cannot be read', async () => {
     const data = join(open, 'of-root');
     const server = await ServerProcess.start({ args: ['--data', data], keys: null });
     const read = await asOther(['verify', '--data', data]);
     expect(read.code).not.toBe(0);
-    expect(Bun.spawnSync([...asNobody, 'cat', join(data, 'journal.sqlite')]).success).toBe(false); // prettier-ignore
+    expect(Bun.spawnSync([...asNobody, 'cat', join(data, 'journal.sqlite')]).success).toBe(false);
     await server.stop('SIGKILL');
   });
 });

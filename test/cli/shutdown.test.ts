@@ -94,7 +94,9 @@ test('readers are told, have all, wait a time of their own, and come back to the
 }, 60_000);
 
 test('one that is behind gets what waits for it before it is closed', async () => {
-  const server = await ServerProcess.start({ config: '[server]\ndrainMs = 60000\n[push]\nlagMs = 20\noutboxBytesMax = 2000000' }); // prettier-ignore
+  const server = await ServerProcess.start({
+    config: '[server]\ndrainMs = 60000\n[push]\nlagMs = 20\noutboxBytesMax = 2000000',
+  });
   await server.ingest(tape(instrument('ACME')));
   const got: Message[] = [];
   const slow = new PacedSocket(server.url, 200_000, (message) => got.push(message));
@@ -104,7 +106,11 @@ test('one that is behind gets what waits for it before it is closed', async () =
   for (let i = 0; i < 8; i++) await server.ingest(trades(1_000));
   expect(got.filter(({ type }) => type === 'trade').length).toBeLessThan(8_000);
   const stopped = server.stop('SIGTERM');
-  const isStopping = (): Promise<boolean> => server.get('/readyz').then(({ status }) => status === 503, () => true); // prettier-ignore
+  const isStopping = (): Promise<boolean> =>
+    server.get('/readyz').then(
+      ({ status }) => status === 503,
+      () => true,
+    );
   await until(isStopping, 'it is being stopped');
   slow.pace(200_000);
   await until(() => slow.closeCode !== undefined, 'closed');
@@ -149,14 +155,20 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
     await server.ingest(trades(10));
     process.kill(server.pid, first);
     // While it waits it takes no connections.
-    const isOpen = (): Promise<boolean> => fetch(server.url, { keepalive: false }).then(() => true, () => false); // prettier-ignore
+    const isOpen = (): Promise<boolean> =>
+      fetch(server.url, { keepalive: false }).then(
+        () => true,
+        () => false,
+      );
     while (await isOpen()) await Bun.sleep(5);
     expect(server.alive).toBe(true);
     expect(await server.stop('SIGINT')).toMatchObject({ code: 130, stderr: '' });
     deaf.end();
     // What was acknowledged is there, as after any other end.
     const again = await ServerProcess.start({ data: server.data });
-    expect(await again.json('/v1/trades/ACME?limit=1')).toMatchObject({ trades: [{ price: '1.00' }] }); // prettier-ignore
+    expect(await again.json('/v1/trades/ACME?limit=1')).toMatchObject({
+      trades: [{ price: '1.00' }],
+    });
     await again.remove();
     await server.remove();
   },

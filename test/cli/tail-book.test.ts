@@ -212,8 +212,14 @@ describe('tail', () => {
   });
 
   test.each([
-    [['bar:ACME:2m'], 'the topic is "bar:ACME:2m": its interval is "2m"; expected 1s, 1m, 5m, 1h or 1d'], // prettier-ignore
-    [['trade:ACME', 'trades:X'], 'expected tick, trade, bbo, book, bar, stats or status; the nearest is trade'], // prettier-ignore
+    [
+      ['bar:ACME:2m'],
+      'the topic is "bar:ACME:2m": its interval is "2m"; expected 1s, 1m, 5m, 1h or 1d',
+    ],
+    [
+      ['trade:ACME', 'trades:X'],
+      'expected tick, trade, bbo, book, bar, stats or status; the nearest is trade',
+    ],
     [['trade'], 'expected trade:SYMBOL, or * as the symbol for all of them'],
     [['trade:A B'], 'its symbol is "A B"'],
   ])('%j is no topic, and no server is asked', async (topics, words) => {

@@ -118,10 +118,15 @@ describe('book', () => {
       const terminal = new Terminal(['book', 'LOW', '--url', server.url], { NO_COLOR: '1' }, rows);
       await terminal.until('20.00');
       expect(await terminal.interrupt()).toBe(0);
-      const picture = terminal.text.split(`${ESCAPE}[J`).findLast((text) => text.includes('20.00'))!; // prettier-ignore
+      const picture = terminal.text
+        .split(`${ESCAPE}[J`)
+        .findLast((text) => text.includes('20.00'))!;
       const lines = picture.split('\n').filter((line) => /ask|bid|spread|LOW/.test(line));
       expect(lines.length).toBeLessThan(rows);
-      const prices = lines.join(' ').match(/(ask|bid) +\d+\.\d\d/g)!.map((text) => text.replace(/ +/, ' ')); // prettier-ignore
+      const prices = lines
+        .join(' ')
+        .match(/(ask|bid) +\d+\.\d\d/g)!
+        .map((text) => text.replace(/ +/, ' '));
       const asks = prices.filter((price) => price.startsWith('ask'));
       const bids = prices.filter((price) => price.startsWith('bid'));
       expect(Math.abs(asks.length - bids.length)).toBeLessThan(2);

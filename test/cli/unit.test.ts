@@ -18,7 +18,8 @@ const scratch = new Scratch();
 afterAll(() => scratch.remove());
 
 const ANALYZE = Bun.which('systemd-analyze');
-if (ANALYZE === null) console.warn('skipped: what systemd says of the unit, since systemd-analyze is not there'); // prettier-ignore
+if (ANALYZE === null)
+  console.warn('skipped: what systemd says of the unit, since systemd-analyze is not there');
 
 /** In tenths of the level that systemd tells, of which 10.0 is the worst. */
 const EXPOSURE_MAX = 20;
@@ -33,7 +34,8 @@ test('calls "serve" with options that it has', () => {
   const [path, command, ...options] = setting('ExecStart').split(' ');
   expect([path, command]).toEqual(['/usr/local/bin/tapedeck', 'serve']);
   const known = serveCommand().options.map(({ long }) => long);
-  for (const option of options.filter((word) => word.startsWith('--'))) expect(known).toContain(option); // prettier-ignore
+  for (const option of options.filter((word) => word.startsWith('--')))
+    expect(known).toContain(option);
 });
 
 test('gives it time to drain, and files for its sessions', () => {
@@ -43,7 +45,17 @@ test('gives it time to drain, and files for its sessions', () => {
 });
 
 test('does not try again what would fail again', () => {
-  const futile = ['bad-usage', 'bad-config', 'bad-keys', 'insecure', 'data-unwritable', 'journal-foreign', 'journal-newer', 'journal-older', 'journal-damaged'] as const; // prettier-ignore
+  const futile = [
+    'bad-usage',
+    'bad-config',
+    'bad-keys',
+    'insecure',
+    'data-unwritable',
+    'journal-foreign',
+    'journal-newer',
+    'journal-older',
+    'journal-damaged',
+  ] as const;
   const told = setting('RestartPreventExitStatus').split(' ').map(Number);
   expect(new Set(told)).toEqual(new Set(futile.map((code) => EXIT_CODES[code])));
   for (const code of ['port-in-use', 'data-in-use', 'journal-unwritable'] as const) {
@@ -58,7 +70,14 @@ test.skipIf(ANALYZE === null)('systemd finds nothing wrong, and little exposed',
   const verified = Bun.spawnSync([ANALYZE!, 'verify', unit]);
   expect([verified.exitCode, verified.stderr.toString()]).toEqual([0, '']);
   const threshold = `--threshold=${EXPOSURE_MAX}`;
-  const secured = Bun.spawnSync([ANALYZE!, 'security', '--offline=yes', '--no-pager', threshold, unit]); // prettier-ignore
+  const secured = Bun.spawnSync([
+    ANALYZE!,
+    'security',
+    '--offline=yes',
+    '--no-pager',
+    threshold,
+    unit,
+  ]);
   expect(secured.stdout.toString()).toContain('Overall exposure level for tapedeck.service');
   expect(secured.exitCode).toBe(0);
 });

@@ -31,7 +31,11 @@ const SYMBOL = 'BARS';
 const START_MS = 1_699_920_000_000;
 
 async function start(data: string, port: number): Promise<ServerProcess> {
-  const server = await ServerProcess.start({ data, config: CONFIG, args: ['--port', String(port)] }); // prettier-ignore
+  const server = await ServerProcess.start({
+    data,
+    config: CONFIG,
+    args: ['--port', String(port)],
+  });
   servers.push(server);
   return server;
 }
@@ -100,7 +104,9 @@ const FIELDS = ['openTime', 'open', 'high', 'low', 'close', 'volume', 'trades'] 
 async function history(server: ServerProcess, interval: string): Promise<string[]> {
   const found: string[] = [];
   for (let from: string | null = '0'; from !== null;) {
-    const page: Record<string, unknown> = await server.json(`/v1/bars/${SYMBOL}?interval=${interval}&from=${from}&limit=500`); // prettier-ignore
+    const page: Record<string, unknown> = await server.json(
+      `/v1/bars/${SYMBOL}?interval=${interval}&from=${from}&limit=500`,
+    );
     for (const bar of page['bars'] as Record<string, unknown>[]) {
       found.push(FIELDS.map((field) => String(bar[field])).join(' '));
     }
@@ -110,7 +116,8 @@ async function history(server: ServerProcess, interval: string): Promise<string[
 }
 
 function said(bar: Bar): string {
-  const scaled = (value: number | bigint, digits: number) => (Number(value) / 10 ** digits).toFixed(digits); // prettier-ignore
+  const scaled = (value: number | bigint, digits: number) =>
+    (Number(value) / 10 ** digits).toFixed(digits);
   const { open, high, low, close } = bar;
   const prices = [open, high, low, close].map((price) => scaled(price, 2));
   return [bar.openTime.toString(), ...prices, scaled(bar.volume, 3), bar.trades].join(' ');
@@ -125,7 +132,11 @@ test('[D8] [R2] each end of a bar comes once and is what history has, over cuts,
   expect(defined.status).toBe(200);
   const market = new Market(random);
   await market.run(server, 10);
-  const follower = await Follower.of(server, [`bar:${SYMBOL}:1s`, `bar:${SYMBOL}:1m`, `stats:${SYMBOL}`]); // prettier-ignore
+  const follower = await Follower.of(server, [
+    `bar:${SYMBOL}:1s`,
+    `bar:${SYMBOL}:1m`,
+    `stats:${SYMBOL}`,
+  ]);
   const { items } = follower;
   for (let round = 0; round < 8; round++) {
     await market.run(server, 40);

@@ -29,10 +29,15 @@ afterAll(async () => {
 const CHANNELS = ['tick', 'trade', 'bbo', 'book'] as const;
 const TOPICS = [...CHANNELS.map((channel) => `${channel}:*`), 'status'];
 /** So long nothing is committed but by the test's waiting for it. */
-const CONFIG = '[journal]\ndurability = "async"\ncommitEveryMs = 3000\n[cache]\nmemtableEventsMax = 1000\n'; // prettier-ignore
+const CONFIG =
+  '[journal]\ndurability = "async"\ncommitEveryMs = 3000\n[cache]\nmemtableEventsMax = 1000\n';
 
 async function start(data: string, port: number): Promise<ServerProcess> {
-  const server = await ServerProcess.start({ data, config: CONFIG, args: ['--port', String(port)] }); // prettier-ignore
+  const server = await ServerProcess.start({
+    data,
+    config: CONFIG,
+    args: ['--port', String(port)],
+  });
   servers.push(server);
   return server;
 }
@@ -115,7 +120,9 @@ class Follower {
   }
 
   get messages(): TopicMessage[] {
-    return this.items.filter((item): item is TopicMessage => item.type !== 'gap' && item.type !== 'reset'); // prettier-ignore
+    return this.items.filter(
+      (item): item is TopicMessage => item.type !== 'gap' && item.type !== 'reset',
+    );
   }
 
   get gaps(): GapItem[] {
@@ -167,7 +174,13 @@ interface Loss {
 function lossOf(data: string): Loss | undefined {
   const db = new Database(join(data, 'journal.sqlite'), { readonly: true });
   try {
-    return db.query<Loss, []>(`SELECT from_seq AS "from", to_seq AS "to" FROM gaps WHERE reason = 'crash' ORDER BY to_seq DESC`).get() ?? undefined; // prettier-ignore
+    return (
+      db
+        .query<Loss, []>(
+          `SELECT from_seq AS "from", to_seq AS "to" FROM gaps WHERE reason = 'crash' ORDER BY to_seq DESC`,
+        )
+        .get() ?? undefined
+    );
   } finally {
     db.close();
   }
@@ -180,7 +193,8 @@ function checkTopic(
   truth: readonly TopicMessage[],
   losses: readonly Loss[],
 ): void {
-  const isLost = ({ seq }: { seq: number }): boolean => losses.some(({ from, to }) => from <= seq && seq <= to); // prettier-ignore
+  const isLost = ({ seq }: { seq: number }): boolean =>
+    losses.some(({ from, to }) => from <= seq && seq <= to);
   const gaps = follower.gaps.filter((gap) => gap.topic === topic);
   expect(gaps.map(({ from, to, count, reason }) => ({ from, to, count, reason }))).toEqual(
     losses.map(({ from, to }) => ({ from, to, count: to - from + 1, reason: 'not-journaled' })),
@@ -221,7 +235,9 @@ async function checkStates(follower: Follower, server: ServerProcess): Promise<v
     const some = client.subscribe(topics);
     while (items.length < topics.length) items.push((await some.next()).value!);
     await some.return();
-    return items.sort((a, b) => (topicOf(a as TopicMessage)! < topicOf(b as TopicMessage)! ? -1 : 1)); // prettier-ignore
+    return items.sort((a, b) =>
+      topicOf(a as TopicMessage)! < topicOf(b as TopicMessage)! ? -1 : 1,
+    );
   };
   // A book that was told whole stands at the end of the gap; that it is from before the restart, who goes
   // on is told by `status`.
@@ -280,8 +296,10 @@ describe('[R2] [R5] a server that was killed, with async', () => {
     checkAll(live, all, losses);
     checkAll(away, all, losses);
     // The one held messages of each loss, and the other none.
-    const isLost = ({ seq }: TopicMessage): boolean => losses.some(({ from, to }) => from <= seq && seq <= to); // prettier-ignore
-    const lostTo = (f: Follower): number => f.messages.filter((m) => m.type === 'trade' && isLost(m)).length; // prettier-ignore
+    const isLost = ({ seq }: TopicMessage): boolean =>
+      losses.some(({ from, to }) => from <= seq && seq <= to);
+    const lostTo = (f: Follower): number =>
+      f.messages.filter((m) => m.type === 'trade' && isLost(m)).length;
     expect(lostTo(live)).toBeGreaterThan(100);
     expect(lostTo(away)).toBe(0);
     await checkStates(live, server);

@@ -12,12 +12,42 @@ import { readSeed } from '../support/seed';
 const TIMES = { eventTime: Nanos.ZERO, receiveTime: Nanos.ZERO };
 
 function bar(second: number, seq: number, prevSeq: number, trades: number, final: boolean): Bar {
-  const values = { open: 1, high: trades, low: 1, close: trades, volume: trades, trades, final, count: 1 }; // prettier-ignore
-  return { type: 'bar', symbol: 'A', seq, prevSeq, ...TIMES, interval: '1s', openTime: Nanos.fromSeconds(second, 0), ...values }; // prettier-ignore
+  const values = {
+    open: 1,
+    high: trades,
+    low: 1,
+    close: trades,
+    volume: trades,
+    trades,
+    final,
+    count: 1,
+  };
+  return {
+    type: 'bar',
+    symbol: 'A',
+    seq,
+    prevSeq,
+    ...TIMES,
+    interval: '1s',
+    openTime: Nanos.fromSeconds(second, 0),
+    ...values,
+  };
 }
 
 function stats(seq: number, prevSeq: number): Stats {
-  const values = { open: 1, high: 1, low: 1, last: 1, previousClose: null, volume: seq, turnover: '1', vwap: null, trades: seq, count: 1, change: null }; // prettier-ignore
+  const values = {
+    open: 1,
+    high: 1,
+    low: 1,
+    last: 1,
+    previousClose: null,
+    volume: seq,
+    turnover: '1',
+    vwap: null,
+    trades: seq,
+    count: 1,
+    change: null,
+  };
   return { type: 'stats', symbol: 'A', seq, prevSeq, ...TIMES, ...values };
 }
 
@@ -66,7 +96,14 @@ describe('bars', () => {
     c.take(bar(1, 5, 0, 1, true));
     c.take(bar(2, 9, 5, 4, true));
     c.isUnconfirmed = true;
-    const gap = { type: 'gap', topic: 'bar:A:1s', from: 7, to: 12, count: 6, reason: 'not-journaled' } as const; // prettier-ignore
+    const gap = {
+      type: 'gap',
+      topic: 'bar:A:1s',
+      from: 7,
+      to: 12,
+      count: 6,
+      reason: 'not-journaled',
+    } as const;
     expect(c.skip(gap)).toBe(true);
     expect(c.state()).toMatchObject([{ trades: 1, seq: 12 }]);
     expect(c.take(bar(1, 5, 0, 1, true))).toBe('repeated');

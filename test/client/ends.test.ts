@@ -72,7 +72,10 @@ describe('a replay that is not open yet', () => {
     ['throw', (r) => r.throw(new Error('of the application')).catch(() => {})],
     ['stop', (r) => r.stop()],
     ['the client’s close', (_, client) => client.close()],
-  ] as readonly [string, (r: ReturnType<TapedeckClient['replay']>, client: TapedeckClient) => unknown][]; // prettier-ignore
+  ] as readonly [
+    string,
+    (r: ReturnType<TapedeckClient['replay']>, client: TapedeckClient) => unknown,
+  ][];
 
   test.each(ENDS)('%s leaves nothing behind', async (_, end) => {
     const server = model();
@@ -247,7 +250,18 @@ describe('a closed client', () => {
 test('a program ends by itself behind close, whatever is under way', async () => {
   // It takes what it is asked for, and answers nothing.
   const welcome = encodeTextFrame(
-    [{ type: 'welcome', version: 1, server: 'mute', session: 's', epoch: 1, seq: 0, time: Nanos.ZERO, limits: namedLimits() }], // prettier-ignore
+    [
+      {
+        type: 'welcome',
+        version: 1,
+        server: 'mute',
+        session: 's',
+        epoch: 1,
+        seq: 0,
+        time: Nanos.ZERO,
+        limits: namedLimits(),
+      },
+    ],
     () => undefined,
   );
   let asked = 0;
@@ -287,7 +301,15 @@ test('a program ends by itself behind close, whatever is under way', async () =>
     ]);
     expect([status, faults]).toEqual([0, '']);
     const sorted = words.trim().split('\n').toSorted();
-    expect(sorted).toEqual(['closed', 'closed', 'connection-failed', 'connection-failed', 'true', 'true', 'true']); // prettier-ignore
+    expect(sorted).toEqual([
+      'closed',
+      'closed',
+      'connection-failed',
+      'connection-failed',
+      'true',
+      'true',
+      'true',
+    ]);
     expect(asked).toBeGreaterThan(0);
   } finally {
     await mute.stop(true);

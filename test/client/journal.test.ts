@@ -23,7 +23,10 @@ let server: ServerProcess;
 
 beforeAll(async () => {
   server = await ServerProcess.start({ config: '[cache]\nmemtableEventsMax = 1000\n' });
-  await given(instrument(SYMBOL), book(SYMBOL, 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']], { seq: 1 })); // prettier-ignore
+  await given(
+    instrument(SYMBOL),
+    book(SYMBOL, 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']], { seq: 1 }),
+  );
   for (let from = 1; from <= TRADES; from += 10_000) {
     await given(...Array.from({ length: 10_000 }, (_, i) => tradeOf(from + i)));
   }
@@ -100,7 +103,9 @@ describe.each(['msgpack', 'json'] as const)('[R6] a replay (%s)', (form) => {
     expect((await replay.next()).done).toBe(true);
     await replay.stop();
     await replay.pause();
-    expect(await replay.seek({ fromSeq: 1 }).catch((e: unknown) => e)).toMatchObject({ code: 'no-replay' }); // prettier-ignore
+    expect(await replay.seek({ fromSeq: 1 }).catch((e: unknown) => e)).toMatchObject({
+      code: 'no-replay',
+    });
     client.close();
   });
 

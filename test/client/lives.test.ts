@@ -18,7 +18,10 @@ const symbol = fc.constantFrom(...SYMBOLS);
 const step = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constant('trade' as const), symbol }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('tick' as const), symbol }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('book' as const), symbol, level: fc.nat(30) }) }, // prettier-ignore
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('book' as const), symbol, level: fc.nat(30) }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('heartbeat' as const) }) },
   { weight: 5, arbitrary: fc.record({ do: fc.constant('settle' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('cut' as const) }) },
@@ -82,7 +85,9 @@ class Application {
       const own = log.filter((m) => topicOf(m) === topic);
       const bySeq = new Map(own.map((m) => [m.seq, m]));
       for (const [seq, m] of held) expect(m).toEqual(bySeq.get(seq)!);
-      const isTold = (seq: number): boolean => seq <= (this.floors.get(topic) ?? 0) || this.gaps.some((g) => g.topic === topic && g.from <= seq && seq <= g.to); // prettier-ignore
+      const isTold = (seq: number): boolean =>
+        seq <= (this.floors.get(topic) ?? 0) ||
+        this.gaps.some((g) => g.topic === topic && g.from <= seq && seq <= g.to);
       const lacking = own.filter(({ seq }) => !held.has(seq) && !isTold(seq));
       expect([topic, lacking]).toEqual([topic, []]);
     }
@@ -197,7 +202,13 @@ describe('[R8] cut off in the middle of a crossing', () => {
       application.check(model.log);
       expect(rolling.refused).toBe(0);
       client.close();
-      return items.flatMap((i) => (i.type === 'reset' ? i.topics.map((t) => `reset ${t}`) : i.type === 'gap' ? [`gap ${i.topic}`] : [])); // prettier-ignore
+      return items.flatMap((i) =>
+        i.type === 'reset'
+          ? i.topics.map((t) => `reset ${t}`)
+          : i.type === 'gap'
+            ? [`gap ${i.topic}`]
+            : [],
+      );
     };
     return { model, rolling, bench, end };
   }
@@ -271,7 +282,9 @@ test('[R2] [R3] [R8] what is held in the end is what the journal has, or it was 
   const told = new Set<string>();
   await fc.assert(
     fc.asyncProperty(steps, fc.boolean(), async (some, isWild) => {
-      const topics = ['trade', 'tick', 'book'].flatMap((channel) => (isWild ? [`${channel}:*`] : SYMBOLS.map((s) => `${channel}:${s}`))); // prettier-ignore
+      const topics = ['trade', 'tick', 'book'].flatMap((channel) =>
+        isWild ? [`${channel}:*`] : SYMBOLS.map((s) => `${channel}:${s}`),
+      );
       const outcome = await check(topics, SYMBOLS, some);
       crossings += outcome.crossings;
       for (const event of outcome.told) told.add(event);

@@ -69,7 +69,11 @@ describe('[D8] bars that are revised', () => {
     const seed = readSeed();
     for (let i = 0; i < 40; i++) {
       const random = new Prng(seed + i);
-      const queue = new ItemQueue(80, { stateOf: () => [], topicCount: () => 1, restart: () => [] }); // prettier-ignore
+      const queue = new ItemQueue(80, {
+        stateOf: () => [],
+        topicCount: () => 1,
+        restart: () => [],
+      });
       const reader = new BarReader();
       const read = (): void => {
         while (queue.length > 0) reader.take(queue.shift() as Bar);
@@ -89,7 +93,19 @@ describe('[D8] bars that are revised', () => {
 });
 
 describe('[P3] the numbers of a source', () => {
-  const trade = (symbol: string): SourceEvent => ({ type: 'trade', symbol, seq: 1, prevSeq: 0, eventTime: Nanos.fromSeconds(1_700_000_000, 0), receiveTime: Nanos.ZERO, price: 1, quantity: 1, aggressor: 'buy', tradeId: 0, timing: null }); // prettier-ignore
+  const trade = (symbol: string): SourceEvent => ({
+    type: 'trade',
+    symbol,
+    seq: 1,
+    prevSeq: 0,
+    eventTime: Nanos.fromSeconds(1_700_000_000, 0),
+    receiveTime: Nanos.ZERO,
+    price: 1,
+    quantity: 1,
+    aggressor: 'buy',
+    tradeId: 0,
+    timing: null,
+  });
 
   test('behind a reconnect the client says that they go on, of what it published before alone', async () => {
     const bench = new Bench();
@@ -124,7 +140,12 @@ describe('[P3] the numbers of a source', () => {
 
   test('[P11] events without effect are told, and only those', async () => {
     const bench = new Bench();
-    const counts: [number | null, number | null][] = [[null, null], [0, 0], [3, 0], [null, 2]]; // prettier-ignore
+    const counts: [number | null, number | null][] = [
+      [null, null],
+      [0, 0],
+      [3, 0],
+      [null, 2],
+    ];
     bench.model.answer = (peer, m: Message) => {
       if (m.type !== 'publish') return false;
       const [repeated, waiting] = counts.shift()!;

@@ -68,7 +68,7 @@ describe('amounts', () => {
         expect(refused).rejects.toMatchObject({
           code: 'invalid-field',
           field: name,
-          message: `${name} is ${String(value)}; expected a decimal in quotes such as "1.50", or {scaled: 150} where it is scaled already`, // prettier-ignore
+          message: `${name} is ${String(value)}; expected a decimal in quotes such as "1.50", or {scaled: 150} where it is scaled already`,
         });
         await refused.catch(() => {});
       }
@@ -81,7 +81,11 @@ describe('amounts', () => {
     ['1.505', 'off-increment', 'price is "1.505"; expected at most 2 decimals'],
     ['a', 'invalid-field', 'price is "a"; expected a decimal such as "1.50"'],
     ['', 'invalid-field', 'price is ""; expected a decimal such as "1.50"'],
-    ['90071992547409.92', 'out-of-range', 'expected a value from -90071992547409.91 to 90071992547409.91'], // prettier-ignore
+    [
+      '90071992547409.92',
+      'out-of-range',
+      'expected a value from -90071992547409.91 to 90071992547409.91',
+    ],
     [{ scaled: 1.5 }, 'invalid-field', 'price is {scaled: 1.5}; expected a whole number in scaled'],
     [{ scaled: 2 ** 53 }, 'invalid-field', 'expected a whole number in scaled'],
     [{}, 'invalid-field', 'price is {scaled: missing}; expected a whole number in scaled'],
@@ -89,7 +93,11 @@ describe('amounts', () => {
   ])('%j', async (price, code, message) => {
     const { client, sent } = await desk();
     const refused = client.order({ ...order, price: price as Amount });
-    expect(refused).rejects.toMatchObject({ code, field: 'price', message: expect.stringContaining(message) }); // prettier-ignore
+    expect(refused).rejects.toMatchObject({
+      code,
+      field: 'price',
+      message: expect.stringContaining(message),
+    });
     await refused.catch(() => {});
     expect(sent).toEqual([]);
     client.close();
@@ -101,8 +109,16 @@ test('a member that nobody would read is refused by the nearest name', async () 
   const misspelt = [
     [() => client.order(untyped({ ...order, timeinforce: 'ioc' })), 'timeinforce', 'timeInForce'],
     [() => client.order(untyped({ ...order, postonly: true })), 'postonly', 'postOnly'],
-    [() => client.amend({ symbol: 'AAA', orderId: 1, qty: '1' } as object as OrderRequest), 'qty', 'quantity'], // prettier-ignore
-    [() => client.cancel({ symbol: 'AAA', orderID: 1 } as object as OrderRequest), 'orderID', 'orderId'], // prettier-ignore
+    [
+      () => client.amend({ symbol: 'AAA', orderId: 1, qty: '1' } as object as OrderRequest),
+      'qty',
+      'quantity',
+    ],
+    [
+      () => client.cancel({ symbol: 'AAA', orderID: 1 } as object as OrderRequest),
+      'orderID',
+      'orderId',
+    ],
   ] as const;
   for (const [ask, field, nearest] of misspelt) {
     const refused = ask();

@@ -70,13 +70,18 @@ function ofChannel({ items }: Follower, channel: string): Item[] {
 describe.skipIf(!present)('[R2] a stream that is cut and resumed', () => {
   test.each([
     ['much memory', 'msgpack', 50_000, 10, CHANNELS.map((c) => `${c}:${SYMBOL}`)],
-    ['little memory, so out of the journal', 'msgpack', 1_000, 400, CHANNELS.map((c) => `${c}:${SYMBOL}`)], // prettier-ignore
+    [
+      'little memory, so out of the journal',
+      'msgpack',
+      1_000,
+      400,
+      CHANNELS.map((c) => `${c}:${SYMBOL}`),
+    ],
     ['little memory, every instrument', 'msgpack', 1_000, 400, CHANNELS.map((c) => `${c}:*`)],
     ['little memory, as text', 'json', 1_000, 400, CHANNELS.map((c) => `${c}:${SYMBOL}`)],
   ] as const)(
     '%s (%s) equals the one that was not',
     async (_, form, memtableEventsMax, baseMs, topics) => {
-      // prettier-ignore
       const config = `[cache]\nmemtableEventsMax = ${memtableEventsMax}\n${SETTINGS}`;
       const server = await ServerProcess.start({ config });
       opened.push({ close: () => server.remove() });
@@ -84,10 +89,17 @@ describe.skipIf(!present)('[R2] a stream that is cut and resumed', () => {
       opened.push(proxy);
       const whole = await follow(server.url, {}, [...topics]);
       const environment = { random: () => 0.9 }; // of the longest wait
-      const cut = await follow(proxy.url, { form, reconnect: { baseMs, maxMs: baseMs }, environment }, [...topics]); // prettier-ignore
+      const cut = await follow(
+        proxy.url,
+        { form, reconnect: { baseMs, maxMs: baseMs }, environment },
+        [...topics],
+      );
       proxy.lifeMs = [150, 450];
       proxy.cutAll();
-      const replayed = await tapedeck(['replay', PATH, '--to', server.url, '--key', PUBLISH_KEY, '--speed', '60'], { timeoutMs: 90_000 }); // prettier-ignore
+      const replayed = await tapedeck(
+        ['replay', PATH, '--to', server.url, '--key', PUBLISH_KEY, '--speed', '60'],
+        { timeoutMs: 90_000 },
+      );
       expect([replayed.code, replayed.stderr]).toMatchObject([0, expect.any(String)]);
       proxy.lifeMs = null;
       await until(() => ofChannel(whole, 'trade').length === 9_757);

@@ -29,7 +29,11 @@ const TOPICS = ['trade:BUSY', 'trade:CALM'];
 const CONFIG = '[journal]\ndurability = "commit"\n[push]\nheartbeatMs = 20000\n';
 
 async function start(data: string, port: number): Promise<ServerProcess> {
-  const server = await ServerProcess.start({ data, config: CONFIG, args: ['--port', String(port)] }); // prettier-ignore
+  const server = await ServerProcess.start({
+    data,
+    config: CONFIG,
+    args: ['--port', String(port)],
+  });
   servers.push(server);
   return server;
 }
@@ -77,7 +81,8 @@ async function journaled(server: ServerProcess): Promise<Map<string, number>> {
   return all;
 }
 
-const sorted = (map: ReadonlyMap<string, number>): [string, number][] => [...map].sort(([a], [b]) => (a < b ? -1 : 1)); // prettier-ignore
+const sorted = (map: ReadonlyMap<string, number>): [string, number][] =>
+  [...map].sort(([a], [b]) => (a < b ? -1 : 1));
 
 describe.each(['msgpack', 'json'] as const)('[R2] [R8] %s', (form) => {
   test.each([

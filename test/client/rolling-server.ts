@@ -69,7 +69,8 @@ export class RollingServer {
     model.levels.clear();
     for (const message of model.log) {
       model.heads.set(topicOf(message)!, message.seq);
-      if (message.type === 'book') model.levels.set(message.symbol, this.bookAt(message.symbol, seq)!); // prettier-ignore
+      if (message.type === 'book')
+        model.levels.set(message.symbol, this.bookAt(message.symbol, seq)!);
     }
   }
 
@@ -100,7 +101,6 @@ export class RollingServer {
     seq,
     newest,
   }: MessageOf<'resume'>): number | 'other-epoch' | 'from-the-future' {
-    // prettier-ignore
     const met = newest ?? seq;
     let start = seq;
     if (epoch === this.model.epoch) {
@@ -111,10 +111,16 @@ export class RollingServer {
       if (i < 0 || pushed === undefined || met > pushed) return 'other-epoch';
       this.crossings += 1;
       let kept = pushed;
-      for (let run = this.lostAt(kept); run !== undefined; run = this.lostAt(kept)) kept = run.from - 1; // prettier-ignore
+      for (let run = this.lostAt(kept); run !== undefined; run = this.lostAt(kept))
+        kept = run.from - 1;
       start = Math.min(seq, kept);
     }
-    for (let run = this.lostAt(start); run !== undefined && start < run.to; run = this.lostAt(start)) start = run.from - 1; // prettier-ignore
+    for (
+      let run = this.lostAt(start);
+      run !== undefined && start < run.to;
+      run = this.lostAt(start)
+    )
+      start = run.from - 1;
     return start;
   }
 
@@ -127,7 +133,9 @@ export class RollingServer {
       return peer.wire.send([{ type: 'error', id, code: 'invalid-field', ...text }]);
     }
     for (const topic of topics) peer.topics.add(topic);
-    const names = topics.flatMap((name) => name.endsWith(':*') ? model.symbols.map((s) => `${name.split(':')[0]}:${s}`) : [name]); // prettier-ignore
+    const names = topics.flatMap((name) =>
+      name.endsWith(':*') ? model.symbols.map((s) => `${name.split(':')[0]}:${s}`) : [name],
+    );
     const start = this.startOf(request);
     const messages: Message[] = model.symbols.map((symbol) => model.definition(symbol));
     if (typeof start === 'string') {
@@ -167,10 +175,19 @@ export class RollingServer {
     let lostTo = 0;
     for (const { from, to } of this.lost.filter((run) => run.to > start)) {
       messages.push(...told.splice(0, told.findLastIndex((m) => m.seq < from) + 1));
-      for (const topic of names) messages.push({ type: 'gap', topic, from, to, count: to - from + 1, reason: 'not-journaled' }); // prettier-ignore
+      for (const topic of names)
+        messages.push({
+          type: 'gap',
+          topic,
+          from,
+          to,
+          count: to - from + 1,
+          reason: 'not-journaled',
+        });
       for (const name of names) {
         const [channel, symbol] = name.split(':');
-        if (channel === 'book' && this.bookAt(symbol!, from) !== undefined) messages.push(this.whole(symbol!, to, to)); // prettier-ignore
+        if (channel === 'book' && this.bookAt(symbol!, from) !== undefined)
+          messages.push(this.whole(symbol!, to, to));
       }
       lostTo = to;
     }

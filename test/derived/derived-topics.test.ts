@@ -40,7 +40,11 @@ class Virtual {
     const publish = (topic: string, data: string | Uint8Array): void => {
       if (this.native.has(topic)) this.take(data as string);
     };
-    this.broadcaster = new Broadcaster({ topicsMax: 100, sessionBoundary: 0 }, { publish }, this.clock); // prettier-ignore
+    this.broadcaster = new Broadcaster(
+      { topicsMax: 100, sessionBoundary: 0 },
+      { publish },
+      this.clock,
+    );
     this.broadcaster.wakeIn = (ms) => (this.wakeAt = this.clock.now().plus(ms * 1e6));
     const socket = socketWith({
       send: (data: string | Uint8Array) => {
@@ -262,7 +266,14 @@ function naiveBar(trades: readonly Trade[], name: string): Bar {
   const newest = bar.trades.reduce((a, b) => (b.seq > a.seq ? b : a));
   const { eventTime, receiveTime } = newest;
   const head = { type: 'bar', symbol: 'A', prevSeq: 0, eventTime, receiveTime } as const;
-  return { ...head, interval, openTime: Nanos.parse(openTime)!, ...summary(bar.trades), final: true, count: 1 }; // prettier-ignore
+  return {
+    ...head,
+    interval,
+    openTime: Nanos.parse(openTime)!,
+    ...summary(bar.trades),
+    final: true,
+    count: 1,
+  };
 }
 
 test('[S4] [S5] a late reader and one after a restart get the state of an uninterrupted run', () => {

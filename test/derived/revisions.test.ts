@@ -52,7 +52,15 @@ describe.each(FORMS)('%s', (form) => {
     const isFirst = (m: Seen): boolean =>
       m.type === 'bar' && m['openTime'] === `${HOUR}000000000` && m['trades'] === 3;
     const revised = await client.find(isFirst);
-    expect(revised).toMatchObject({ open: '10.00', high: '30.00', low: '3.00', close: '3.00', volume: '7.000', final: true, count: 0 }); // prettier-ignore
+    expect(revised).toMatchObject({
+      open: '10.00',
+      high: '30.00',
+      low: '3.00',
+      close: '3.00',
+      volume: '7.000',
+      final: true,
+      count: 0,
+    });
     // At the place of its newest trade, which came behind the newest message.
     expect(Number(revised['seq'])).toBeGreaterThan(Number(revised['prevSeq']));
     const answer = await server.json(
@@ -90,7 +98,13 @@ test('a backfill of hours: every bar that readers had comes again, and is what h
   await client.subscribe(`bar:${symbol}:1m`);
   const minutes = Array.from({ length: 120 }, (_, minute) => minute);
   await given(...minutes.map((minute) => tradeAt(symbol, minute * 60, '10.00')));
-  await given(...minutes.slice(0, 110).flatMap((minute) => [11, 9].map((price, i) => tradeAt(symbol, minute * 60 + 10 + i, `${price}.00`)))); // prettier-ignore
+  await given(
+    ...minutes
+      .slice(0, 110)
+      .flatMap((minute) =>
+        [11, 9].map((price, i) => tradeAt(symbol, minute * 60 + 10 + i, `${price}.00`)),
+      ),
+  );
   const newest = new Map<unknown, Seen>();
   await client.find((m) => {
     if (m.type === 'bar') newest.set(m['openTime'], m);

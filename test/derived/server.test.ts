@@ -40,7 +40,10 @@ describe.each(FORMS)('%s', (form) => {
     const client = await StreamClient.open(server.url, form);
     const topics = [`bar:${symbol}:1m`, `stats:${symbol}`, `trade:${symbol}`];
     const answer = await client.subscribe(...topics);
-    expect(answer.map((m) => m.type).filter((t) => t !== 'heartbeat')).toEqual(['instrument', 'ack']); // prettier-ignore
+    expect(answer.map((m) => m.type).filter((t) => t !== 'heartbeat')).toEqual([
+      'instrument',
+      'ack',
+    ]);
     await given(tradeAt(symbol, 0, '10.00', '1'), tradeAt(symbol, 1, '10.01', '2'));
     await given(tradeAt(symbol, 60, '9.99', '0.5'));
     await client.find((m) => m.type === 'stats' && m['trades'] === 3);
@@ -48,20 +51,68 @@ describe.each(FORMS)('%s', (form) => {
     const places = of(client.seen, 'trade').map((m) => m['seq']);
     const common = { symbol, interval: '1m' };
     expect(of(client.seen, 'bar')).toMatchObject([
-      { ...common, seq: places[1], prevSeq: 0, openTime: `${NIGHT}000000000`, open: '10.00', high: '10.01', low: '10.00', close: '10.01', volume: '3.000', trades: 2, final: false, count: 2 }, // prettier-ignore
+      {
+        ...common,
+        seq: places[1],
+        prevSeq: 0,
+        openTime: `${NIGHT}000000000`,
+        open: '10.00',
+        high: '10.01',
+        low: '10.00',
+        close: '10.01',
+        volume: '3.000',
+        trades: 2,
+        final: false,
+        count: 2,
+      },
       { ...common, seq: places[1], prevSeq: places[1], trades: 2, final: true, count: 0 },
-      { ...common, seq: places[2], prevSeq: places[1], openTime: `${NIGHT + 60}000000000`, open: '9.99', volume: '0.500', trades: 1, final: false, count: 1 }, // prettier-ignore
+      {
+        ...common,
+        seq: places[2],
+        prevSeq: places[1],
+        openTime: `${NIGHT + 60}000000000`,
+        open: '9.99',
+        volume: '0.500',
+        trades: 1,
+        final: false,
+        count: 1,
+      },
     ]);
-    const newest = { open: '10.00', high: '10.01', low: '9.99', last: '9.99', previousClose: '9.50', change: '0.49', volume: '3.500', turnover: '35.01500', vwap: '10.004286', trades: 3 }; // prettier-ignore
+    const newest = {
+      open: '10.00',
+      high: '10.01',
+      low: '9.99',
+      last: '9.99',
+      previousClose: '9.50',
+      change: '0.49',
+      volume: '3.500',
+      turnover: '35.01500',
+      vwap: '10.004286',
+      trades: 3,
+    };
     expect(of(client.seen, 'stats')).toMatchObject([
       { seq: places[1], prevSeq: 0, turnover: '30.02000', vwap: '10.006667', count: 2 },
       { seq: places[2], prevSeq: places[1], ...newest, count: 1 },
     ]);
     const late = await StreamClient.open(server.url, form);
     const state = await late.subscribe(`bar:*:1m`, `stats:${symbol}`);
-    expect(state.findLast((m) => m.type === 'stats')).toMatchObject({ seq: places[2], prevSeq: 0, ...newest, count: 1 }); // prettier-ignore
-    expect(state.find((m) => m.type === 'bar' && m['symbol'] === symbol)).toMatchObject({ seq: places[2], trades: 1 }); // prettier-ignore
-    expect(await server.json(`/v1/stats/${symbol}`)).toMatchObject({ type: 'stats', symbol, seq: places[2], ...newest, source: 'live' }); // prettier-ignore
+    expect(state.findLast((m) => m.type === 'stats')).toMatchObject({
+      seq: places[2],
+      prevSeq: 0,
+      ...newest,
+      count: 1,
+    });
+    expect(state.find((m) => m.type === 'bar' && m['symbol'] === symbol)).toMatchObject({
+      seq: places[2],
+      trades: 1,
+    });
+    expect(await server.json(`/v1/stats/${symbol}`)).toMatchObject({
+      type: 'stats',
+      symbol,
+      seq: places[2],
+      ...newest,
+      source: 'live',
+    });
     await Promise.all([client.close(), late.close()]);
   });
 });

@@ -28,7 +28,8 @@ const scratch = new Scratch();
 afterAll(() => scratch.remove());
 
 const LAGS = [0, 200_000_000, 9_950_000_000, 3e15];
-const at = (seconds: number, ms = 0): Nanos => Nanos.fromSeconds(1_700_000_000 - 20 + seconds, ms * 1e6); // prettier-ignore
+const at = (seconds: number, ms = 0): Nanos =>
+  Nanos.fromSeconds(1_700_000_000 - 20 + seconds, ms * 1e6);
 const one = (event: Nanos, received = event): Trade =>
   trade({ seq: 1, eventTime: event, receiveTime: received });
 
@@ -188,7 +189,12 @@ test('[D1] a restart, in order or not, goes on as if it had not been', () => {
       for (let i = from; i < from + 50; i++) {
         for (const list of trades) {
           const t = list[i]!;
-          recorder.sequencer.submit(1, [{ ...t, seq: 0 }], (r) => expect(r).not.toHaveProperty('fault'), { receiveTime: t.receiveTime }); // prettier-ignore
+          recorder.sequencer.submit(
+            1,
+            [{ ...t, seq: 0 }],
+            (r) => expect(r).not.toHaveProperty('fault'),
+            { receiveTime: t.receiveTime },
+          );
         }
         if (random.chance(0.3)) recorder.sequencer.drain();
       }

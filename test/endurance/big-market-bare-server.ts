@@ -104,7 +104,10 @@ const server = Bun.serve({
   },
 });
 const payload = new Uint8Array(4);
-const heads = Array.from({ length: 10 }, (_, i) => ({ topic: `trade:BIG0000${i}`, seq: 1_000_000 + i })); // prettier-ignore
+const heads = Array.from({ length: 10 }, (_, i) => ({
+  topic: `trade:BIG0000${i}`,
+  seq: 1_000_000 + i,
+}));
 const heartbeat = encoder.encode([{ type: 'heartbeat', time: Nanos.ZERO, seq: 1_000_000, heads }]);
 spread(PING_MS, (ws) => ws.ping(payload));
 spread(HEARTBEAT_MS, (ws) => ws.send(heartbeat));

@@ -35,7 +35,10 @@ export async function bigMarketBare(options: BareOptions): Promise<BareReport> {
     await crowd.run();
     await Bun.sleep(SETTLE_MS);
     const beganMs = performance.now();
-    const moment = async () => ({ sample: sampleOf(process.pid, (performance.now() - beganMs) / 1_000), ...(await crowd.moment('sum')) }); // prettier-ignore
+    const moment = async () => ({
+      sample: sampleOf(process.pid, (performance.now() - beganMs) / 1_000),
+      ...(await crowd.moment('sum')),
+    });
     const before = await moment();
     await Bun.sleep(options.seconds * 1_000);
     const after = await moment();
@@ -62,7 +65,9 @@ if (import.meta.main) {
       deliveries: text('3.15'),
     },
   });
-  const numbers = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, Number(value)])); // prettier-ignore
+  const numbers = Object.fromEntries(
+    Object.entries(given).map(([name, value]) => [name, Number(value)]),
+  );
   const report = await bigMarketBare({ ...(numbers as unknown as BareOptions), sampleEvery: 1e9 });
   console.log(JSON.stringify(report, null, 2));
   process.exit(0);

@@ -35,7 +35,12 @@ export class Crowd {
   /** Defines the instruments and tells their books. */
   async fill(url: string, key: string): Promise<void> {
     const { options, running } = this;
-    this.sources = times(options.sources, () => startWorkerProcess<BigSourceJob, BigSourceDone>(join(import.meta.dir, 'big-market-source.ts'), running)); // prettier-ignore
+    this.sources = times(options.sources, () =>
+      startWorkerProcess<BigSourceJob, BigSourceDone>(
+        join(import.meta.dir, 'big-market-source.ts'),
+        running,
+      ),
+    );
     const share = Math.ceil(options.instruments / options.sources);
     const jobs = this.sources.map((ask, i) => {
       const first = i * share;
@@ -43,13 +48,19 @@ export class Crowd {
       return ask({ act: 'fill', url, key, first, count, levels: options.levels, seed: i + 1 });
     });
     const { refused } = sumSources(await Promise.all(jobs));
-    if (Object.keys(refused).length > 0) throw new Error(`the market was refused: ${JSON.stringify(refused)}`); // prettier-ignore
+    if (Object.keys(refused).length > 0)
+      throw new Error(`the market was refused: ${JSON.stringify(refused)}`);
   }
 
   /** Connects the sessions. */
   async open(url: string): Promise<void> {
     const { options, running } = this;
-    this.readers = times(options.readers, () => startWorkerProcess<BigReaderJob, BigReaderDone>(join(import.meta.dir, 'big-market-readers.ts'), running)); // prettier-ignore
+    this.readers = times(options.readers, () =>
+      startWorkerProcess<BigReaderJob, BigReaderDone>(
+        join(import.meta.dir, 'big-market-readers.ts'),
+        running,
+      ),
+    );
     const sessions = Math.ceil(options.sessions / options.readers);
     const { topics, instruments, sampleEvery } = options;
     const asked = { act: 'open', url, sessions, topics, instruments, sampleEvery } as const;
@@ -97,9 +108,19 @@ function sumSources(all: readonly BigSourceDone[]): BigSourceDone {
 function sumReaders(all: readonly BigReaderDone[]): BigReaderDone {
   return all.reduce((a, b) => {
     const { latency: of, ...counts } = b;
-    const summed = Object.fromEntries(Object.entries(counts).map(([name, n]) => [name, n + a[name as 'holes']])); // prettier-ignore
-    const larger = (name: 'p50' | 'p99' | 'p999' | 'max'): number => Math.max(a.latency[name], of[name]); // prettier-ignore
-    const latency = { messages: a.latency.messages + of.messages, count: a.latency.count + of.count, p50: larger('p50'), p99: larger('p99'), p999: larger('p999'), max: larger('max') }; // prettier-ignore
+    const summed = Object.fromEntries(
+      Object.entries(counts).map(([name, n]) => [name, n + a[name as 'holes']]),
+    );
+    const larger = (name: 'p50' | 'p99' | 'p999' | 'max'): number =>
+      Math.max(a.latency[name], of[name]);
+    const latency = {
+      messages: a.latency.messages + of.messages,
+      count: a.latency.count + of.count,
+      p50: larger('p50'),
+      p99: larger('p99'),
+      p999: larger('p999'),
+      max: larger('max'),
+    };
     return { ...(summed as unknown as typeof counts), latency };
   });
 }

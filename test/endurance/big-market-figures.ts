@@ -25,7 +25,13 @@ const THREAD_SHARE_MIN = 0.005;
 
 export function sampleOf(pid: number, seconds: number): Sample {
   const { rssAnonBytes, rssFileBytes } = processFigures(pid);
-  return { seconds, rssBytes: rssAnonBytes + rssFileBytes, anonBytes: rssAnonBytes, cpuSeconds: cpuUs(pid) / 1e6, threadSeconds: threadSeconds(pid) }; // prettier-ignore
+  return {
+    seconds,
+    rssBytes: rssAnonBytes + rssFileBytes,
+    anonBytes: rssAnonBytes,
+    cpuSeconds: cpuUs(pid) / 1e6,
+    threadSeconds: threadSeconds(pid),
+  };
 }
 
 /** What a server has done in a while, and what that took of its processors. */
@@ -103,12 +109,19 @@ export function turnBuckets(text: string): Buckets {
 export function turnsBetween(before: Buckets, after: Buckets): Record<string, TurnFigures> {
   const out: Record<string, TurnFigures> = {};
   for (const [turn, buckets] of after) {
-    const since = [...buckets].map(([ms, n]): [number, number] => [ms, n - (before.get(turn)?.get(ms) ?? 0)]); // prettier-ignore
+    const since = [...buckets].map(([ms, n]): [number, number] => [
+      ms,
+      n - (before.get(turn)?.get(ms) ?? 0),
+    ]);
     const count = since.at(-1)![1];
     if (count === 0) continue;
     const longest = since.find(([, n]) => n === count)![0];
     const upTo5Ms = since.findLast(([ms]) => ms <= 5)![1];
-    out[turn] = { count, over5Ms: count - upTo5Ms, longestMsMax: Number.isFinite(longest) ? longest : null }; // prettier-ignore
+    out[turn] = {
+      count,
+      over5Ms: count - upTo5Ms,
+      longestMsMax: Number.isFinite(longest) ? longest : null,
+    };
   }
   return out;
 }

@@ -52,7 +52,18 @@ const ONE_MESSAGE = Uint8Array.of(0x91);
 
 const clock = new SystemClock();
 const latency = new Samples();
-const sum = { sessions: 0, messages: 0, holes: 0, repeated: 0, gaps: 0, resets: 0, errors: 0, ended: 0, checked: 0, wrong: 0 }; // prettier-ignore
+const sum = {
+  sessions: 0,
+  messages: 0,
+  holes: 0,
+  repeated: 0,
+  gaps: 0,
+  resets: 0,
+  errors: 0,
+  ended: 0,
+  checked: 0,
+  wrong: 0,
+};
 /** Welcomes and acknowledgements. */
 const got = { answers: 0 };
 
@@ -111,7 +122,10 @@ class Content {
     for (const m of messages) {
       if (m.type === 'trade') {
         const instrument = instrumentOf(m.symbol);
-        this.judge(m.price === tradePrice(instrument, m.tradeId) && m.quantity === tradeQuantity(instrument, m.tradeId)); // prettier-ignore
+        this.judge(
+          m.price === tradePrice(instrument, m.tradeId) &&
+            m.quantity === tradeQuantity(instrument, m.tradeId),
+        );
         const { seconds, nanosOfSecond } = m.eventTime;
         latency.add(nowMs - (seconds * 1_000 + nanosOfSecond / 1e6), 1);
       } else if (m.type === 'book') {
@@ -144,7 +158,9 @@ async function open(job: Extract<BigReaderJob, { act: 'open' }>): Promise<void> 
     const socket = await QuickSocket.open(job.url, take, () => (sum.ended += 1));
     const topics = new Set<string>();
     while (topics.size < Math.min(job.topics, CHANNELS.length * job.instruments)) {
-      topics.add(`${CHANNELS[random.int(0, CHANNELS.length - 1)]!}:${symbolOf(random.int(0, job.instruments - 1))}`); // prettier-ignore
+      topics.add(
+        `${CHANNELS[random.int(0, CHANNELS.length - 1)]!}:${symbolOf(random.int(0, job.instruments - 1))}`,
+      );
     }
     socket.subscribe([...topics]);
     sum.sessions += 1;

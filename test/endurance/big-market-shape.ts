@@ -16,18 +16,34 @@ export function instrumentOf(symbol: string): number {
 
 export function definitionOf(instrument: number): Instrument {
   return {
-    type: 'instrument', symbol: symbolOf(instrument), seq: 0, market: 'feed', priceScale: 2, quantityScale: 3,
-    priceIncrement: 1, quantityIncrement: 1, previousClose: null, rules: null,
-  }; // prettier-ignore
+    type: 'instrument',
+    symbol: symbolOf(instrument),
+    seq: 0,
+    market: 'feed',
+    priceScale: 2,
+    quantityScale: 3,
+    priceIncrement: 1,
+    quantityIncrement: 1,
+    previousClose: null,
+    rules: null,
+  };
 }
 
 /** The n-th trade of an instrument, from 1 on. */
 export function tradeOf(instrument: number, n: number, eventTime: Nanos): Trade {
   return {
-    type: 'trade', symbol: symbolOf(instrument), seq: n, prevSeq: n - 1, eventTime, receiveTime: Nanos.ZERO,
-    price: tradePrice(instrument, n), quantity: tradeQuantity(instrument, n),
-    aggressor: n % 2 === 0 ? 'buy' : 'sell', tradeId: n, timing: null,
-  }; // prettier-ignore
+    type: 'trade',
+    symbol: symbolOf(instrument),
+    seq: n,
+    prevSeq: n - 1,
+    eventTime,
+    receiveTime: Nanos.ZERO,
+    price: tradePrice(instrument, n),
+    quantity: tradeQuantity(instrument, n),
+    aggressor: n % 2 === 0 ? 'buy' : 'sell',
+    tradeId: n,
+    timing: null,
+  };
 }
 
 export function tradePrice(instrument: number, n: number): number {
@@ -58,10 +74,12 @@ export function deltaOf(
   ask: number,
   eventTime: Nanos,
 ): Book {
-  // prettier-ignore
   const quantity = 1 + ((n * 31) % 89);
   const bids = [levelPrice(instrument, -1, bid), quantity];
-  return bookOf(instrument, 'delta', n, eventTime, bids, [levelPrice(instrument, 1, ask), quantity]); // prettier-ignore
+  return bookOf(instrument, 'delta', n, eventTime, bids, [
+    levelPrice(instrument, 1, ask),
+    quantity,
+  ]);
 }
 
 function bookOf(
@@ -72,11 +90,20 @@ function bookOf(
   bids: number[],
   asks: number[],
 ): Book {
-  // prettier-ignore
   return {
-    type: 'book', symbol: symbolOf(instrument), seq, prevSeq: form === 'snapshot' ? 0 : seq - 1, eventTime,
-    receiveTime: Nanos.ZERO, form, bids, asks, crc: null, count: 1, mark: null,
-  }; // prettier-ignore
+    type: 'book',
+    symbol: symbolOf(instrument),
+    seq,
+    prevSeq: form === 'snapshot' ? 0 : seq - 1,
+    eventTime,
+    receiveTime: Nanos.ZERO,
+    form,
+    bids,
+    asks,
+    crc: null,
+    count: 1,
+    mark: null,
+  };
 }
 
 function priceOf(instrument: number): number {

@@ -85,8 +85,14 @@ async function fill(given: typeof job): Promise<void> {
   random = new Prng(job.seed);
   trades = new Uint32Array(job.count);
   changes = new Uint32Array(job.count).fill(1);
-  const options = { protocols: [SUBPROTOCOL_MSGPACK], headers: { authorization: `Bearer ${job.key}` } }; // prettier-ignore
-  socket = new WebSocket(`${job.url.replace('http', 'ws')}/v1/stream`, options as unknown as string[]); // prettier-ignore
+  const options = {
+    protocols: [SUBPROTOCOL_MSGPACK],
+    headers: { authorization: `Bearer ${job.key}` },
+  };
+  socket = new WebSocket(
+    `${job.url.replace('http', 'ws')}/v1/stream`,
+    options as unknown as string[],
+  );
   socket.binaryType = 'arraybuffer';
   await new Promise((resolve, reject) => {
     socket.onopen = resolve;

@@ -6,14 +6,32 @@
  *         [--sessions 10000] [--topics 10] [--rate 20000] [--readers 4] [--sources 2] [--out DIRECTORY]
  */
 
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { descriptorsMax } from '../../src/base/descriptors';
 import { Crowd, type CrowdOptions } from './big-market-crowd';
-import { perEvent, sampleOf, slopeMbPerHour, turnBuckets, turnsBetween, type Cost, type Sample, type TurnFigures } from './big-market-figures'; // prettier-ignore
+import {
+  perEvent,
+  sampleOf,
+  slopeMbPerHour,
+  turnBuckets,
+  turnsBetween,
+  type Cost,
+  type Sample,
+  type TurnFigures,
+} from './big-market-figures';
 import type { BigReaderDone } from './big-market-readers';
 import type { BigSourceDone } from './big-market-source';
 import { metricValue } from './process-figures';
@@ -49,12 +67,20 @@ export interface BigMarketReport {
   readonly turnsCpu: Readonly<Record<string, TurnFigures>>;
   /** Lines of the log of level warn and above, by message. */
   readonly warnings: Readonly<Record<string, number>>;
-  readonly memory: { readonly firstMb: number; readonly lastMb: number; readonly slopeMbPerHour: number }; // prettier-ignore
+  readonly memory: {
+    readonly firstMb: number;
+    readonly lastMb: number;
+    readonly slopeMbPerHour: number;
+  };
   readonly journal: {
     readonly holes: number | undefined;
     readonly holeRecords: number | undefined;
   };
-  readonly recovery: { readonly announcedMs: number; readonly readMs: number; readonly records: number }; // prettier-ignore
+  readonly recovery: {
+    readonly announcedMs: number;
+    readonly readMs: number;
+    readonly records: number;
+  };
   readonly verify: 'sound' | 'not sound' | 'not done in time' | 'left out';
   /** What is not as it should be. */
   readonly wrong: readonly string[];
@@ -64,7 +90,6 @@ export async function bigMarket(
   options: BigMarketOptions,
   show: (line: string) => void = () => {},
 ): Promise<BigMarketReport> {
-  // prettier-ignore
   const run = new BigMarket(options, show);
   try {
     return await run.run();
@@ -226,13 +251,16 @@ function wrongOf(report: Omit<BigMarketReport, 'wrong'>): string[] {
     if (count !== 0) wrong.push(`${count} ${name}`);
   };
   const { readers, source, journal, recovery, options } = report;
-  for (const name of ['holes', 'repeated', 'gaps', 'resets', 'errors', 'ended', 'wrong'] as const) none(name, readers[name]); // prettier-ignore
+  for (const name of ['holes', 'repeated', 'gaps', 'resets', 'errors', 'ended', 'wrong'] as const)
+    none(name, readers[name]);
   none('holes of the journal', journal.holes);
   none('events that were held back', source.heldBack);
-  for (const [code, count] of Object.entries(source.refused)) wrong.push(`${count} publishes refused: ${code}`); // prettier-ignore
+  for (const [code, count] of Object.entries(source.refused))
+    wrong.push(`${count} publishes refused: ${code}`);
   if (readers.sessions < options.sessions) wrong.push(`${readers.sessions} sessions`);
   if (readers.checked === 0) wrong.push('no content was checked');
-  if (recovery.announcedMs > RECOVERY_MS_MAX) wrong.push(`a start took ${Math.round(recovery.announcedMs)} ms`); // prettier-ignore
+  if (recovery.announcedMs > RECOVERY_MS_MAX)
+    wrong.push(`a start took ${Math.round(recovery.announcedMs)} ms`);
   if (report.verify === 'not sound') wrong.push('the journal is not sound');
   return wrong;
 }
@@ -286,7 +314,9 @@ if (import.meta.main) {
   const sessions = Number(given.sessions);
   const most = descriptorsMax();
   if (most !== undefined && most < sessions + OWN_DESCRIPTORS) {
-    console.error(`${most} descriptors are too few: run "ulimit -n ${sessions + OWN_DESCRIPTORS}" before`); // prettier-ignore
+    console.error(
+      `${most} descriptors are too few: run "ulimit -n ${sessions + OWN_DESCRIPTORS}" before`,
+    );
     process.exit(2);
   }
   const options: BigMarketOptions = {

@@ -37,7 +37,10 @@ test.skipIf(!isLinux)('the soak samples, judges, and finds nothing lost', async 
   const small = ['--rate', '300', '--orders', '50', '--readers', '3', '--requests', '20'];
   const short = ['--minutes', '0.1', '--settle-minutes', '0', '--every-seconds', '0.7'];
   const { out: said } = await run('soak.ts', ...small, ...short, '--out', out);
-  const samples = readFileSync(out, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Judged); // prettier-ignore
+  const samples = readFileSync(out, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Judged);
   expect(samples.length).toBeGreaterThan(5);
   for (const sample of samples) {
     expect(sample).toMatchObject({ losses: 0, repeats: 0, mismatches: 0 });
@@ -57,7 +60,10 @@ test('the rolling restart: all come back, and nothing is lost or told twice', as
   const small = ['--readers', '10', '--times', '1', '--rate', '300', '--apart-seconds', '1'];
   const { code, out, err } = await run('restart.ts', ...small);
   expect({ code, err }).toEqual({ code: 0, err: '' });
-  const [ordered, killed, total] = out.trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
+  const [ordered, killed, total] = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
   expect(ordered).toMatchObject({ kind: 'SIGTERM', restarts: 1, withoutDataMs: { readers: 10 } });
   expect(killed).toMatchObject({ kind: 'SIGKILL', restarts: 1, withoutDataMs: { readers: 10 } });
   expect(total).toMatchObject({ lost: 0, repeated: 0 });
@@ -97,7 +103,9 @@ describe('the judge', () => {
 
   test('finds what becomes slow, leaks descriptors, or is silent about a loss', () => {
     expect(faultsOf((atS) => ({ p99: atS / 500 }))).toEqual([expect.stringMatching(/^p99 went/)]);
-    expect(faultsOf((atS) => ({ fds: 60 + atS / 50 }))).toEqual([expect.stringMatching(/^file descriptors/)]); // prettier-ignore
+    expect(faultsOf((atS) => ({ fds: 60 + atS / 50 }))).toEqual([
+      expect.stringMatching(/^file descriptors/),
+    ]);
     expect(faultsOf((atS) => ({ losses: atS > 1_000 ? 1 : 0 }))).toEqual([
       '1 losses at readers that keep up',
     ]);
@@ -107,7 +115,15 @@ describe('the judge', () => {
 describe('the look at what readers have', () => {
   const tick = (seq: number, prevSeq: number): Item =>
     ({ type: 'tick', symbol: 'ACME', seq, prevSeq, eventTime: Nanos.ZERO, count: 1 }) as Item;
-  const gap = (from: number, to: number): Item => ({ type: 'gap', topic: 'tick:ACME', from, to, count: 1, reason: 'slow-reader', local: false }); // prettier-ignore
+  const gap = (from: number, to: number): Item => ({
+    type: 'gap',
+    topic: 'tick:ACME',
+    from,
+    to,
+    count: 1,
+    reason: 'slow-reader',
+    local: false,
+  });
 
   test('finds what is missing or repeated, and takes what was declared', () => {
     const found = (...items: Item[]) => {
@@ -119,7 +135,14 @@ describe('the look at what readers have', () => {
     expect(found(tick(5, 2), tick(9, 7))).toEqual([1, 0, 0]);
     expect(found(tick(5, 2), tick(5, 2))).toEqual([0, 1, 0]);
     expect(found(tick(5, 2), gap(6, 7), tick(9, 7))).toEqual([0, 0, 1]);
-    const reset: Item = { type: 'reset', topics: ['tick:ACME'], epoch: 2, seq: 8, reason: 'other-epoch', local: false }; // prettier-ignore
+    const reset: Item = {
+      type: 'reset',
+      topics: ['tick:ACME'],
+      epoch: 2,
+      seq: 8,
+      reason: 'other-epoch',
+      local: false,
+    };
     expect(found(tick(5, 2), reset, tick(5, 2), tick(9, 5))).toEqual([0, 0, 0]);
   });
 

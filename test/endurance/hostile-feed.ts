@@ -158,7 +158,14 @@ export class HostileFeed {
     // The source's clock runs behind by a little, and not evenly.
     const eventTime = now.plus(-random.int(0, 50) * 1e6);
     const quantity = random.chance(0.02) ? Number.MAX_SAFE_INTEGER : random.int(0, 1_000);
-    return trade({ symbol, eventTime, price: random.int(1, 5_000), quantity, tradeId: this.tradeId, ...more }); // prettier-ignore
+    return trade({
+      symbol,
+      eventTime,
+      price: random.int(1, 5_000),
+      quantity,
+      tradeId: this.tradeId,
+      ...more,
+    });
   }
 
   /** Numbers begin anew, and nobody says so. */
@@ -194,7 +201,15 @@ export class HostileFeed {
 
   private renumber(now: Nanos): Sent {
     const { symbol } = this;
-    const event = { type: 'renumber', symbol, seq: 0, prevSeq: 0, eventTime: now, receiveTime: Time.ZERO, numbers: 'all' } as const; // prettier-ignore
+    const event = {
+      type: 'renumber',
+      symbol,
+      seq: 0,
+      prevSeq: 0,
+      eventTime: now,
+      receiveTime: Time.ZERO,
+      numbers: 'all',
+    } as const;
     return { event, fate: 'any' };
   }
 
@@ -218,14 +233,20 @@ export class HostileFeed {
     const changed = this.move();
     this.sentSeq = this.bookSeq;
     const { symbol } = this;
-    const event = book('delta', this.bookSeq, before, changed.bids, changed.asks, { symbol, eventTime: now }); // prettier-ignore
+    const event = book('delta', this.bookSeq, before, changed.bids, changed.asks, {
+      symbol,
+      eventTime: now,
+    });
     return { event, fate: 'any' };
   }
 
   private snapshot(now: Nanos): Sent {
     this.sentSeq = this.bookSeq;
     const { symbol } = this;
-    const event = book('snapshot', this.bookSeq, 0, flat(this.bids), flat(this.asks), { symbol, eventTime: now }); // prettier-ignore
+    const event = book('snapshot', this.bookSeq, 0, flat(this.bids), flat(this.asks), {
+      symbol,
+      eventTime: now,
+    });
     return { event, fate: 'any' };
   }
 

@@ -45,7 +45,11 @@ export async function pastBookFault(
     return isRight ? undefined : `${where}: ${answer.code} ${answer.message}; it was ${state}`;
   }
   if (state !== 'levels') return `${where} was ${state}, and is answered as ${answer.seq}`;
-  const expected = JSON.stringify([seq, formatLevels(levels.bids, SCALES), formatLevels(levels.asks, SCALES)]); // prettier-ignore
+  const expected = JSON.stringify([
+    seq,
+    formatLevels(levels.bids, SCALES),
+    formatLevels(levels.asks, SCALES),
+  ]);
   const is = JSON.stringify([answer.seq, answer.bids, answer.asks]);
   return is === expected ? undefined : `${where} is ${is}; expected ${expected}`;
 }

@@ -68,7 +68,15 @@ class HostileRun {
   private readonly events: BatchEvent[] = [];
   private past: Past;
   private sources = 0;
-  private readonly counts = { sent: 0, recorded: 0, repeated: 0, waiting: 0, refused: 0, restarts: 0, compared: 0 }; // prettier-ignore
+  private readonly counts = {
+    sent: 0,
+    recorded: 0,
+    repeated: 0,
+    waiting: 0,
+    refused: 0,
+    restarts: 0,
+    compared: 0,
+  };
 
   constructor(seed: number, directory: string) {
     this.random = new Prng(seed);
@@ -77,7 +85,12 @@ class HostileRun {
     this.accounts = new Map(
       SYMBOLS.map((symbol) => [
         symbol,
-        { feed: new HostileFeed(this.random, symbol), trades: [], present: undefined, source: ++this.sources }, // prettier-ignore
+        {
+          feed: new HostileFeed(this.random, symbol),
+          trades: [],
+          present: undefined,
+          source: ++this.sources,
+        },
       ]),
     );
     for (const { feed, source } of this.accounts.values()) {
@@ -150,7 +163,11 @@ class HostileRun {
     const { sequencer } = this.past.recorder;
     const { counts } = this;
     let result: SubmitResult | undefined;
-    sequencer.submit(source, list.map(({ event }) => event), (r) => (result = r)); // prettier-ignore
+    sequencer.submit(
+      source,
+      list.map(({ event }) => event),
+      (r) => (result = r),
+    );
     sequencer.drain();
     for (const { event, fate } of list) {
       counts.sent += 1;
@@ -168,7 +185,8 @@ class HostileRun {
     this.collect();
     const found = this.events.findLast((e) => e.type === 'trade' && e.symbol === sent.symbol);
     const made = found as Trade;
-    const same = made.tradeId === sent.tradeId && made.price === sent.price && made.quantity === sent.quantity; // prettier-ignore
+    const same =
+      made.tradeId === sent.tradeId && made.price === sent.price && made.quantity === sent.quantity;
     if (!same || made.eventTime.compare(sent.eventTime) !== 0) {
       throw new Error(`recorded ${JSON.stringify(made)} of ${JSON.stringify(sent)}`);
     }
@@ -201,7 +219,9 @@ class HostileRun {
     if (book.state !== 'live' || book.truncated) return;
     const { bids, asks } = live.levels(1_000);
     if (!feed.knows(book.sourceSeq, bids, asks)) {
-      throw new Error(`the book at ${book.sourceSeq} is not the source's: ${bids.join()} | ${asks.join()}`); // prettier-ignore
+      throw new Error(
+        `the book at ${book.sourceSeq} is not the source's: ${bids.join()} | ${asks.join()}`,
+      );
     }
   }
 
@@ -231,7 +251,9 @@ class HostileRun {
         const own = wanted[i]!;
         const { open, high, low, close } = summary(own.trades);
         same('openTime', bar['openTime'], own.openTime.toString());
-        const prices = [bar['open'], bar['high'], bar['low'], bar['close']].map((p) => Math.round(Number(p) * 100)); // prettier-ignore
+        const prices = [bar['open'], bar['high'], bar['low'], bar['close']].map((p) =>
+          Math.round(Number(p) * 100),
+        );
         same('prices', prices.join(), [open, high, low, close].join());
         same('bar.volume', bar['volume'], decimal(sumOf(own.trades)));
         same('bar.trades', bar['trades'], own.trades.length);

@@ -96,7 +96,9 @@ export function judge(all: readonly Judged[], bars: Bars): Verdict {
 
 function faultsOf(v: Omit<Verdict, 'faults'>, last: Judged, bars: Bars): string[] {
   const faults: string[] = [];
-  const [, grown = 0] = [v.growthPercent, v.floorGrowthPercent, v.slopePercent].sort((a, b) => a - b); // prettier-ignore
+  const [, grown = 0] = [v.growthPercent, v.floorGrowthPercent, v.slopePercent].sort(
+    (a, b) => a - b,
+  );
   if (grown > bars.growthPercentMax) {
     faults.push(`memory grew by ${grown.toFixed(2)} %; at most ${bars.growthPercentMax} %`);
   }
@@ -113,7 +115,10 @@ function faultsOf(v: Omit<Verdict, 'faults'>, last: Judged, bars: Bars): string[
 }
 
 function floor(window: readonly Judged[]): number {
-  return percentile(window.map(({ rssAnonBytes }) => rssAnonBytes).sort((a, b) => a - b), 10); // prettier-ignore
+  return percentile(
+    window.map(({ rssAnonBytes }) => rssAnonBytes).sort((a, b) => a - b),
+    10,
+  );
 }
 
 /** What the line gains over the time of the samples, in percent of their median. */

@@ -17,7 +17,8 @@ export interface ProcessFigures {
 
 export function processFigures(pid: number): ProcessFigures {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0); // prettier-ignore
+  const field = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
   return {
     rssAnonBytes: field('RssAnon') * 1024,
     rssFileBytes: (field('RssFile') + field('RssShmem')) * 1024,

@@ -9,7 +9,12 @@ import { spread } from '../bench/spread';
 import { addTo, compare, Entries, type Compared, type Entry } from './restart-truth';
 
 export type ReadersJob =
-  | { readonly act: 'start'; readonly url: string; readonly topics: readonly string[]; readonly readers: number } // prettier-ignore
+  | {
+      readonly act: 'start';
+      readonly url: string;
+      readonly topics: readonly string[];
+      readonly readers: number;
+    }
   /** From now on, the longest that each is without data. */
   | { readonly act: 'begin' }
   | { readonly act: 'end' }

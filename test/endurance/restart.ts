@@ -76,13 +76,19 @@ async function restart(signal: 'SIGTERM' | 'SIGKILL', sum: Restarts): Promise<vo
 function report(kind: string, { awayMs, withoutDataMs, resumed }: Restarts): void {
   const sorted = withoutDataMs.toSorted((a, b) => a - b);
   const away = awayMs.toSorted((a, b) => a - b);
-  const at = (values: readonly number[], percent: number): number => Math.round(percentile(values, percent)); // prettier-ignore
+  const at = (values: readonly number[], percent: number): number =>
+    Math.round(percentile(values, percent));
   console.log(
     JSON.stringify({
       kind,
       restarts: away.length,
       awayMs: { p50: at(away, 50), max: at(away, 100) },
-      withoutDataMs: { readers: sorted.length, p50: at(sorted, 50), p99: at(sorted, 99), max: at(sorted, 100) }, // prettier-ignore
+      withoutDataMs: {
+        readers: sorted.length,
+        p50: at(sorted, 50),
+        p99: at(sorted, 99),
+        max: at(sorted, 100),
+      },
       resumed,
     }),
   );
@@ -94,7 +100,12 @@ async function run(): Promise<Compared> {
   const load = { feeds: FEEDS, sources: 2, eventsPerSecond: Number(given.rate) };
   await source({ act: 'start', url, key, ...load, venues: [], ordersPerSecond: 0 });
   await Bun.sleep(500); // the definitions
-  await all({ act: 'start', url, topics: TOPICS, readers: Math.ceil(Number(given.readers) / PROCESSES) }); // prettier-ignore
+  await all({
+    act: 'start',
+    url,
+    topics: TOPICS,
+    readers: Math.ceil(Number(given.readers) / PROCESSES),
+  });
   await Bun.sleep(1_000);
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     const sum: Restarts = { awayMs: [], withoutDataMs: [], resumed: 0 };

@@ -33,7 +33,12 @@ export class ServerLife {
     this.data = join(directory, 'data');
     mkdirSync(this.data, { recursive: true });
     writeFileSync(join(directory, 'settings.toml'), settings);
-    const wish = { name: 'load', roles: ['publish', 'trade'], symbols: ['*'], expiresAt: null } as const; // prettier-ignore
+    const wish = {
+      name: 'load',
+      roles: ['publish', 'trade'],
+      symbols: ['*'],
+      expiresAt: null,
+    } as const;
     const { token, stored } = makeKey(wish, 0, randomBytes);
     const fault = changeKeys(this.data, () => [stored]);
     if (fault !== undefined) throw new Error(fault.message);

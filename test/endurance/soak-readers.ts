@@ -82,7 +82,10 @@ async function start(job: Extract<ReadersJob, { act: 'start' }>): Promise<void> 
   for (let i = 0; i < readers; i++) {
     const form = i === readers - 1 ? 'json' : 'msgpack';
     const client = await TapedeckClient.connect(url, { form, client: 'endurance reader' });
-    const own = Array.from({ length: SYMBOLS_EACH }, (_, k) => all[(i * SYMBOLS_EACH + k) % all.length]!); // prettier-ignore
+    const own = Array.from(
+      { length: SYMBOLS_EACH },
+      (_, k) => all[(i * SYMBOLS_EACH + k) % all.length]!,
+    );
     const topics = own.flatMap((s) => CHANNELS.map((c) => `${c}:${s}`).concat(`bar:${s}:1m`));
     void read(client, ['status', ...new Set(topics)]);
   }

@@ -48,7 +48,17 @@ const SLOW_BYTES_PER_SECOND = [20_000, 20_000, 40_000, 100_000, 0];
 const SLOW_MS = 45_000;
 
 const random = new Prng(11);
-const sum = { visits: 0, resumes: 0, resumeResets: 0, replays: 0, replayed: 0, slow: 0, slowClosed: 0, requests: 0, faults: 0 }; // prettier-ignore
+const sum = {
+  visits: 0,
+  resumes: 0,
+  resumeResets: 0,
+  replays: 0,
+  replayed: 0,
+  slow: 0,
+  slowClosed: 0,
+  requests: 0,
+  faults: 0,
+};
 let first: string | null = null;
 
 function fail(e: unknown): void {
@@ -158,7 +168,8 @@ async function ask(place: Place, path: string): Promise<void> {
   const text = await response.text();
   sum.requests += 1;
   // Behind the retention, or before the first trade.
-  if (![200, 404, 410].includes(response.status)) throw new Error(`${path}: ${response.status} ${text}`); // prettier-ignore
+  if (![200, 404, 410].includes(response.status))
+    throw new Error(`${path}: ${response.status} ${text}`);
 }
 
 function start(place: Place): void {

@@ -53,7 +53,14 @@ test('each session is told of, with who it is and how it does', async () => {
   expect(first).toMatchObject({ client: 'reader/1.0', key: 'trader' });
   expect(BigInt(first['connectedAt'] as string)).toBeGreaterThanOrEqual(before - 1_000_000_000n);
   const second = await of(text!);
-  expect(second).toMatchObject({ ...common, ...none, form: 'json', topics: 1, client: null, key: null }); // prettier-ignore
+  expect(second).toMatchObject({
+    ...common,
+    ...none,
+    form: 'json',
+    topics: 1,
+    client: null,
+    key: null,
+  });
   // What it got natively is in the sum: 300 trades take more than 200 bytes each as text.
   expect(second['sentBytes']).toBeGreaterThan(300 * 150);
   expect(first['sentBytes']).toBeGreaterThan(300 * 30);
@@ -109,7 +116,10 @@ test('they are listed in pages, the longest connected first', async () => {
 });
 
 test.each(FORMS)('an operator closes one, and it is told so: %s', async (form) => {
-  const [client, other] = [await StreamClient.open(server.url, form), await StreamClient.json(server.url)]; // prettier-ignore
+  const [client, other] = [
+    await StreamClient.open(server.url, form),
+    await StreamClient.json(server.url),
+  ];
   const name = nameOf(client);
   const closing = { code: 4004, reason: 'closed-by-operator', reconnect: false };
   expect(await ask(`/${name}`, { method: 'DELETE' })).toEqual({

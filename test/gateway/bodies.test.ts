@@ -52,14 +52,26 @@ describe('a member that is not known', () => {
       expect(refused).toMatchObject({ status: 400, code: 'invalid-field', field: name });
       expect(refused['message'] as string).toContain(`; the nearest is ${nearest}`);
     }
-    expect(await post('/v1/orders', `{"symbol":"DESK","__proto__":1}`)).toMatchObject({ field: '__proto__' }); // prettier-ignore
-    const book = (await server.json('/v1/orderbook/DESK').catch(() => ({}))) as { bids?: unknown[] }; // prettier-ignore
+    expect(await post('/v1/orders', `{"symbol":"DESK","__proto__":1}`)).toMatchObject({
+      field: '__proto__',
+    });
+    const book = (await server.json('/v1/orderbook/DESK').catch(() => ({}))) as {
+      bids?: unknown[];
+    };
     expect(book.bids ?? []).toEqual([]);
   });
 
   test('of a state, of a definition', async () => {
-    expect(await post('/v1/instruments/DESK/state', { state: 'halted', State: 'open' })).toMatchObject({ status: 400, field: 'State', message: 'State is no known field; the nearest is state' }); // prettier-ignore
-    expect(await post('/v1/admin/instruments', { symbol: 'X', priceScale: 2, quantityscale: 2 })).toMatchObject({ status: 400, code: 'invalid-field', field: 'quantityscale' }); // prettier-ignore
+    expect(
+      await post('/v1/instruments/DESK/state', { state: 'halted', State: 'open' }),
+    ).toMatchObject({
+      status: 400,
+      field: 'State',
+      message: 'State is no known field; the nearest is state',
+    });
+    expect(
+      await post('/v1/admin/instruments', { symbol: 'X', priceScale: 2, quantityscale: 2 }),
+    ).toMatchObject({ status: 400, code: 'invalid-field', field: 'quantityscale' });
     expect(await server.json('/v1/instruments/DESK')).toMatchObject({ state: 'live' });
   });
 
@@ -101,10 +113,22 @@ test('decimals are strings: a number of JSON may have been rounded before it cam
 
 test('faults of an order speak of the fields that were sent, in decimals', async () => {
   for (const [change, code, message] of [
-    [{ price: '90071992547409.92' }, 'out-of-range', 'price is "90071992547409.92"; expected a value from -90071992547409.91 to 90071992547409.91'], // prettier-ignore
-    [{ quantity: '9007199254740.992' }, 'out-of-range', 'quantity is "9007199254740.992"; expected a value from -9007199254740.991 to 9007199254740.991'], // prettier-ignore
+    [
+      { price: '90071992547409.92' },
+      'out-of-range',
+      'price is "90071992547409.92"; expected a value from -90071992547409.91 to 90071992547409.91',
+    ],
+    [
+      { quantity: '9007199254740.992' },
+      'out-of-range',
+      'quantity is "9007199254740.992"; expected a value from -9007199254740.991 to 9007199254740.991',
+    ],
     [{ price: '1.005' }, 'off-increment', 'price is "1.005"; expected no more decimals'],
-    [{ quantity: '-1' }, 'invalid-field', 'quantity is "-1"; expected a decimal string that is not negative'], // prettier-ignore
+    [
+      { quantity: '-1' },
+      'invalid-field',
+      'quantity is "-1"; expected a decimal string that is not negative',
+    ],
     [{ quantity: '0' }, 'invalid-quantity', 'quantity is 0.000: '],
     [{ price: '0' }, 'invalid-price', 'price is 0.00: '],
     [{ price: '-1' }, 'invalid-price', 'price is -1.00: '],
@@ -127,7 +151,10 @@ test('whatever the message, its own members are known and no other one is', () =
       if (name === 'type' || names.includes(name)) return;
       const more = Object.fromEntries([...Object.entries(json), [name, 1]]);
       const found = unknownMessageMember(more);
-      expect(found).toMatchObject({ code: 'invalid-field', field: name.slice(0, 80).toWellFormed() }); // prettier-ignore
+      expect(found).toMatchObject({
+        code: 'invalid-field',
+        field: name.slice(0, 80).toWellFormed(),
+      });
     }),
     { seed: readSeed(), numRuns: 1_000 },
   );

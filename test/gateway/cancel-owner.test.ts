@@ -3,10 +3,18 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 
 import { StreamClient } from '../support/stream-client';
-import { ADMIN_KEY, Scratch, ServerProcess, tapedeck, testKey, TRADE_KEY, type TestKey } from '../support/tapedeck-process'; // prettier-ignore
+import {
+  ADMIN_KEY,
+  Scratch,
+  ServerProcess,
+  tapedeck,
+  testKey,
+  TRADE_KEY,
+  type TestKey,
+} from '../support/tapedeck-process';
 
 const VENUES = ['ACME', 'BETA'];
-const CONFIG = `[journal]\ndurability = "commit"\n[auth]\nrequireKey = true\n${VENUES.map((symbol) => `[[instruments]]\nsymbol = "${symbol}"\npriceScale = 2\nquantityScale = 0\n`).join('')}`; // prettier-ignore
+const CONFIG = `[journal]\ndurability = "commit"\n[auth]\nrequireKey = true\n${VENUES.map((symbol) => `[[instruments]]\nsymbol = "${symbol}"\npriceScale = 2\nquantityScale = 0\n`).join('')}`;
 const DESK: TestKey = { name: 'desk', roles: ['read', 'trade'] };
 /** More than one turn takes. */
 const ORDERS = 100;
@@ -27,7 +35,11 @@ type Json = Record<string, unknown>;
 
 async function ask(path: string, key: string, method = 'GET', body?: object) {
   const headers = { authorization: `Bearer ${key}` };
-  const response = await server.get(path, { method, headers, ...(body && { body: JSON.stringify(body) }) }); // prettier-ignore
+  const response = await server.get(path, {
+    method,
+    headers,
+    ...(body && { body: JSON.stringify(body) }),
+  });
   return { status: response.status, body: (await response.json()) as Json };
 }
 
@@ -55,10 +67,21 @@ test('nobody but an operator may, and of nobody who has no orders', async () => 
   }
   expect((await server.get(OF_DESK, { method: 'DELETE' })).status).toBe(401);
   const unknown = await ask('/v1/admin/owners/nobody/orders', ADMIN_KEY, 'DELETE');
-  expect(unknown).toMatchObject({ status: 400, body: { error: { code: 'invalid-field', field: 'owner', message: expect.stringContaining('nobody') } } }); // prettier-ignore
+  expect(unknown).toMatchObject({
+    status: 400,
+    body: {
+      error: { code: 'invalid-field', field: 'owner', message: expect.stringContaining('nobody') },
+    },
+  });
   expect((await ask('/v1/orders', testKey('desk'))).body['orders']).toHaveLength(1);
-  expect(await ask(OF_DESK, ADMIN_KEY, 'DELETE')).toMatchObject({ status: 200, body: { owner: 'desk', cancelled: 1, left: 0 } }); // prettier-ignore
-  expect(await ask(OF_DESK, ADMIN_KEY, 'DELETE')).toEqual({ status: 200, body: { owner: 'desk', cancelled: 0, left: 0, seq: null } }); // prettier-ignore
+  expect(await ask(OF_DESK, ADMIN_KEY, 'DELETE')).toMatchObject({
+    status: 200,
+    body: { owner: 'desk', cancelled: 1, left: 0 },
+  });
+  expect(await ask(OF_DESK, ADMIN_KEY, 'DELETE')).toEqual({
+    status: 200,
+    body: { owner: 'desk', cancelled: 0, left: 0, seq: null },
+  });
 });
 
 test('orders stay behind a revocation until an operator cancels them; those of others stay; it is on record', async () => {
@@ -73,7 +96,14 @@ test('orders stay behind a revocation until an operator cancels them; those of o
   expect(await trader.closed).toMatchObject({ code: 4002 });
   expect(await levels()).toBe(all);
 
-  const { code, stdout } = await tapedeck(['cancel-orders', 'desk', '--url', server.url, '--key', ADMIN_KEY]); // prettier-ignore
+  const { code, stdout } = await tapedeck([
+    'cancel-orders',
+    'desk',
+    '--url',
+    server.url,
+    '--key',
+    ADMIN_KEY,
+  ]);
   expect([code, stdout]).toEqual([0, `${ORDERS} orders of desk are cancelled\n`]);
   expect(await levels()).toBe(others);
 

@@ -49,7 +49,9 @@ test('more at once than may be go out as they are, and none is lost', async () =
   const compression = new Compression();
   const body = JSON.stringify(Array.from({ length: 5_000 }, (_, i) => i));
   const headers = { 'accept-encoding': 'gzip' };
-  const asked = Array.from({ length: 40 }, () => compression.of(new Request('http://x/', { headers }), body, new Response(body))); // prettier-ignore
+  const asked = Array.from({ length: 40 }, () =>
+    compression.of(new Request('http://x/', { headers }), body, new Response(body)),
+  );
   const codings: (string | null)[] = [];
   for (const response of await Promise.all(asked)) {
     const coding = response.headers.get('content-encoding');
@@ -59,7 +61,11 @@ test('more at once than may be go out as they are, and none is lost', async () =
     codings.push(coding);
   }
   expect(codings.filter((coding) => coding === 'gzip')).toHaveLength(8);
-  const after = await compression.of(new Request('http://x/', { headers }), body, new Response(body)); // prettier-ignore
+  const after = await compression.of(
+    new Request('http://x/', { headers }),
+    body,
+    new Response(body),
+  );
   expect(after.headers.get('content-encoding')).toBe('gzip');
 });
 
@@ -74,13 +80,18 @@ describe('over REST', () => {
   });
   afterAll(() => server.remove());
 
-  const LONG = ['/v1/trades/ACME?limit=150', '/v1/ticks/ACME?from=0&limit=150', '/v1/orderbook/ACME?depth=150', '/openapi.json', '/metrics']; // prettier-ignore
+  const LONG = [
+    '/v1/trades/ACME?limit=150',
+    '/v1/ticks/ACME?from=0&limit=150',
+    '/v1/orderbook/ACME?depth=150',
+    '/openapi.json',
+    '/metrics',
+  ];
 
   async function raw(
     path: string,
     coding: string,
   ): Promise<{ headers: Headers; bytes: Uint8Array<ArrayBuffer>; status: number }> {
-    // prettier-ignore
     const init = { headers: { 'accept-encoding': coding }, decompress: false };
     const response = await server.get(path, init);
     const { headers, status } = response;
@@ -90,7 +101,6 @@ describe('over REST', () => {
   test.each(
     LONG.flatMap((path) => (['zstd', 'br', 'gzip'] as const).map((c) => [path, c] as const)),
   )('%s as %s', async (path, coding) => {
-    // prettier-ignore
     const plain = await raw(path, 'identity');
     const packed = await raw(path, coding);
     expect([plain.status, packed.status]).toEqual([200, 200]);
@@ -117,11 +127,15 @@ describe('over REST', () => {
   test('an answer for one alone, and one that was compressed is counted as one', async () => {
     const headers = { 'authorization': `Bearer ${TRADE_KEY}`, 'accept-encoding': 'gzip' };
     expect((await server.get('/v1/orders', { headers })).status).toBe(200);
-    const refused = await server.get('/v1/orders', { headers: { authorization: `Bearer ${PUBLISH_KEY}` } }); // prettier-ignore
+    const refused = await server.get('/v1/orders', {
+      headers: { authorization: `Bearer ${PUBLISH_KEY}` },
+    });
     expect(refused.status).toBe(403);
     await (await server.get('/v1/instruments', { headers })).text();
     const metrics = await (await server.get('/metrics')).text();
     expect(/rest_requests_total\{[^}]*status="101"/.test(metrics)).toBe(false);
-    expect(metrics).toMatch(/rest_requests_total\{route="GET \/v1\/trades\/:symbol",status="200"\} [1-9]/); // prettier-ignore
+    expect(metrics).toMatch(
+      /rest_requests_total\{route="GET \/v1\/trades\/:symbol",status="200"\} [1-9]/,
+    );
   });
 });

@@ -55,7 +55,10 @@ test.each([
   const few = Buffer.concat([times(opcode, 200), clientFrame(OPCODE.text, asked)]);
   const answered = (text: string): boolean => text.includes('"id":77');
   expect(await send(few, answered)).toContain('"id":77');
-  const flooded = await send(Buffer.concat([times(opcode, 100_000), clientFrame(OPCODE.text, asked)]), answered); // prettier-ignore
+  const flooded = await send(
+    Buffer.concat([times(opcode, 100_000), clientFrame(OPCODE.text, asked)]),
+    answered,
+  );
   expect(flooded).toContain('"code":4020,"reason":"limit-reached"');
   expect(flooded).not.toContain('"id":77');
   const pongs = flooded.split('\x8a\x00').length - 1;
@@ -71,7 +74,10 @@ test('frames without a message count as messages: a flood of them ends the conne
   const answered = (text: string): boolean => text.includes('"id":77');
   const few = Buffer.concat([empty(100), clientFrame(OPCODE.text, asked)]);
   expect(await send(few, answered)).toContain('"id":77');
-  const flooded = await send(Buffer.concat([empty(200_000), clientFrame(OPCODE.text, asked)]), answered); // prettier-ignore
+  const flooded = await send(
+    Buffer.concat([empty(200_000), clientFrame(OPCODE.text, asked)]),
+    answered,
+  );
   expect(flooded).toContain('"code":4020,"reason":"limit-reached"');
   expect(flooded).not.toContain('"id":77');
 });

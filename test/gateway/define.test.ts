@@ -60,7 +60,13 @@ test('a venue: told to who is connected, opened, traded; the same one again chan
   const reader = await StreamClient.json(server.url);
   const made = await define(BARLEY);
   expect(made.status).toBe(201);
-  expect(made.body).toMatchObject({ symbol: 'BARLEY', market: 'venue', priceIncrement: '0.25', state: 'pre-open', rules: { priceMin: '100.00', priceMax: '900.00', ordersMax: 1_000_000 } }); // prettier-ignore
+  expect(made.body).toMatchObject({
+    symbol: 'BARLEY',
+    market: 'venue',
+    priceIncrement: '0.25',
+    state: 'pre-open',
+    rules: { priceMin: '100.00', priceMax: '900.00', ordersMax: 1_000_000 },
+  });
   const told = await reader.find((m) => m.type === 'instrument' && m['symbol'] === 'BARLEY');
   expect(told).toMatchObject({ market: 'venue', priceScale: 2 });
 
@@ -83,7 +89,11 @@ test('a venue: told to who is connected, opened, traded; the same one again chan
 
 test('a feed takes new increments on, and then what its publisher sends', async () => {
   const feed = { symbol: 'RYE', market: 'feed', priceScale: 2, quantityScale: 0 };
-  expect((await define(feed)).body).toMatchObject({ symbol: 'RYE', rules: null, priceIncrement: '0.01' }); // prettier-ignore
+  expect((await define(feed)).body).toMatchObject({
+    symbol: 'RYE',
+    rules: null,
+    priceIncrement: '0.01',
+  });
   const finer = await define({ ...feed, priceIncrement: '0.05' });
   expect(finer.body).toMatchObject({ priceIncrement: '0.05' });
   const taken = await server.ingest(tape(trade('RYE', '1.05', '2')));
@@ -96,18 +106,54 @@ describe('refused', () => {
     ['not JSON', '{', 400, 'malformed-json', undefined],
     ['nothing', {}, 400, 'invalid-field', 'symbol'],
     ['an unknown field', { ...BARLEY, scale: 2 }, 400, 'invalid-field', 'scale'],
-    ['what only the settings say', { ...BARLEY, snapshotEveryMs: 5 }, 400, 'invalid-field', 'snapshotEveryMs'], // prettier-ignore
+    [
+      'what only the settings say',
+      { ...BARLEY, snapshotEveryMs: 5 },
+      400,
+      'invalid-field',
+      'snapshotEveryMs',
+    ],
     ['a prototype', '{"__proto__": {"symbol": "X"}}', 400, 'invalid-field', '__proto__'],
     ['a symbol that is none', { ...BARLEY, symbol: "A'--" }, 400, 'invalid-field', 'symbol'],
     ['a long symbol', { ...BARLEY, symbol: 'A'.repeat(17) }, 400, 'invalid-field', 'symbol'],
     ['a scale out of range', { ...BARLEY, priceScale: 99 }, 400, 'invalid-field', 'priceScale'],
     ['a number for a decimal', { ...BARLEY, priceMin: 5 }, 400, 'invalid-field', 'priceMin'],
     ['too many decimals', { ...BARLEY, priceMin: '1.001' }, 400, 'invalid-field', 'priceMin'],
-    ['a band the wrong way round', { ...BARLEY, priceMin: '901.00' }, 400, 'invalid-field', 'priceMin'], // prettier-ignore
-    ['other rules of a venue', { ...BARLEY, priceMax: '901.00' }, 409, 'definition-conflict', 'symbol'], // prettier-ignore
-    ['a venue of the name of a feed', { ...BARLEY, symbol: 'FED' }, 409, 'definition-conflict', 'symbol'], // prettier-ignore
-    ['a feed of the name of a venue', { ...BARLEY, market: 'feed', priceMin: '1.00' }, 409, 'wrong-market', 'symbol'], // prettier-ignore
-    ['other scales of a feed', { symbol: 'FED', market: 'feed', priceScale: 7, quantityScale: 0 }, 409, 'definition-conflict', 'priceScale'], // prettier-ignore
+    [
+      'a band the wrong way round',
+      { ...BARLEY, priceMin: '901.00' },
+      400,
+      'invalid-field',
+      'priceMin',
+    ],
+    [
+      'other rules of a venue',
+      { ...BARLEY, priceMax: '901.00' },
+      409,
+      'definition-conflict',
+      'symbol',
+    ],
+    [
+      'a venue of the name of a feed',
+      { ...BARLEY, symbol: 'FED' },
+      409,
+      'definition-conflict',
+      'symbol',
+    ],
+    [
+      'a feed of the name of a venue',
+      { ...BARLEY, market: 'feed', priceMin: '1.00' },
+      409,
+      'wrong-market',
+      'symbol',
+    ],
+    [
+      'other scales of a feed',
+      { symbol: 'FED', market: 'feed', priceScale: 7, quantityScale: 0 },
+      409,
+      'definition-conflict',
+      'priceScale',
+    ],
   ] as const)('%s', async (_, body, status, code, field) => {
     const answer = await define(body);
     expect([answer.status, answer.body['error']]).toMatchObject([status, { code }]);
@@ -130,7 +176,10 @@ describe('refused', () => {
     }
     for (const market of ['feed', 'venue']) {
       const over = { symbol: 'OVER', market, priceScale: 2, quantityScale: 0 };
-      expect(await define(over)).toMatchObject({ status: 409, body: { error: { code: 'too-many-instruments', field: 'symbol' } } }); // prettier-ignore
+      expect(await define(over)).toMatchObject({
+        status: 409,
+        body: { error: { code: 'too-many-instruments', field: 'symbol' } },
+      });
     }
     expect((await define(BARLEY)).status).toBe(201); // what there is may be said again
   });

@@ -45,12 +45,21 @@ const publisher = (key: string): Promise<StreamClient> =>
 
 test('what one source feeds, another does not define otherwise, by whatever way it comes', async () => {
   const own = await publisher(PUBLISH_KEY);
-  expect(await own.publish(instrument('FED'), SNAPSHOT, trade('FED', '1.01', '1.000'))).toMatchObject({ type: 'ack' }); // prettier-ignore
+  expect(
+    await own.publish(instrument('FED'), SNAPSHOT, trade('FED', '1.01', '1.000')),
+  ).toMatchObject({ type: 'ack' });
   const other = await publisher(OTHER_PUBLISH_KEY);
-  expect(await other.publish(COARSER)).toMatchObject({ type: 'error', code: 'symbol-in-use', field: 'publish.events[0].symbol' }); // prettier-ignore
+  expect(await other.publish(COARSER)).toMatchObject({
+    type: 'error',
+    code: 'symbol-in-use',
+    field: 'publish.events[0].symbol',
+  });
   for (const key of [OTHER_PUBLISH_KEY, PUBLISH_KEY]) {
     const refused = await server.ingest(tape(COARSER), key); // requests of a key are another source
-    expect([refused.status, await refused.json()]).toMatchObject([409, { error: { code: 'symbol-in-use' } }]); // prettier-ignore
+    expect([refused.status, await refused.json()]).toMatchObject([
+      409,
+      { error: { code: 'symbol-in-use' } },
+    ]);
   }
   expect(await other.publish(instrument('FED'))).toMatchObject({ type: 'ack' });
   expect(await server.json('/v1/instruments/FED')).toMatchObject({ priceIncrement: '0.01' });
@@ -61,9 +70,13 @@ test('what one source feeds, another does not define otherwise, by whatever way 
 });
 
 test('an operator deletes: readers are told, its slot is free, its past stays, also behind kill -9', async () => {
-  for (const [key, status] of [[null, 401], [PUBLISH_KEY, 403], [TRADE_KEY, 403]] as const) {
+  for (const [key, status] of [
+    [null, 401],
+    [PUBLISH_KEY, 403],
+    [TRADE_KEY, 403],
+  ] as const) {
     expect(await remove('FED', key)).toMatchObject({ status });
-  } // prettier-ignore
+  }
   const reader = await StreamClient.json(server.url);
   await reader.subscribe('status', 'book:FED', 'trade:FED');
   const source = await publisher(PUBLISH_KEY);

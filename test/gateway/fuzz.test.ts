@@ -28,10 +28,35 @@ beforeAll(async () => {
 afterAll(() => server.remove());
 
 const WORDS = [
-  'type', 'subscribe', 'unsubscribe', 'publish', 'ping', 'hello', 'received', 'topics', 'events',
-  'id', 'symbol', 'ACME', 'trade:ACME', 'book:*', 'status', 'instrument', 'trade', 'book', 'bids',
-  'price', '1.00', '-0', '1e9', '9007199254740993', '__proto__', 'form', 'snapshot', 'levels',
-]; // prettier-ignore
+  'type',
+  'subscribe',
+  'unsubscribe',
+  'publish',
+  'ping',
+  'hello',
+  'received',
+  'topics',
+  'events',
+  'id',
+  'symbol',
+  'ACME',
+  'trade:ACME',
+  'book:*',
+  'status',
+  'instrument',
+  'trade',
+  'book',
+  'bids',
+  'price',
+  '1.00',
+  '-0',
+  '1e9',
+  '9007199254740993',
+  '__proto__',
+  'form',
+  'snapshot',
+  'levels',
+];
 
 class Fuzzer {
   private readonly random: Prng;

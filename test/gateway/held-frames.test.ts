@@ -13,7 +13,10 @@ const LIMITS = { workPerSecond: 150_000, publishWorkPerSecond: 500_000 };
 function scene({ crowded = new Set<string>(), bytesMax = 1e9 } = {}) {
   const clock = new ManualClock();
   const shares = new Shares(LIMITS, clock, (client) => crowded.has(client));
-  const account = new ByteAccount({ clientBytesMax: 2 * bytesMax, clientBytesPerClientMax: bytesMax }); // prettier-ignore
+  const account = new ByteAccount({
+    clientBytesMax: 2 * bytesMax,
+    clientBytesPerClientMax: bytesMax,
+  });
   const read: string[] = [];
   const source = (key: string) => {
     const share = shares.ofSource(key, key);
@@ -88,7 +91,10 @@ test('330 sessions of one key have no more of it than one of another, and each i
   const before = read.length;
   for (let ms = 0; read.filter((name) => name === 'o').length < 40; ms++) {
     expect(ms).toBeLessThan(10);
-    tick(clock, ...(ms % 2 === 0 ? [flood[0]!.share, other.share] : [other.share, flood[0]!.share])); // prettier-ignore
+    tick(
+      clock,
+      ...(ms % 2 === 0 ? [flood[0]!.share, other.share] : [other.share, flood[0]!.share]),
+    );
   }
   const those = read.slice(before).filter((name) => name !== 'o');
   expect(those.length).toBeLessThan(4 * 40);
@@ -138,5 +144,10 @@ test('a connection that ends leaves nothing behind', () => {
   const before = read.length;
   held.clear();
   for (let ms = 0; ms < 100; ms++) tick(clock, share);
-  expect([read.length, socket.isPaused, account.of('flood'), share.hasTasks]).toEqual([before, false, 0, false]); // prettier-ignore
+  expect([read.length, socket.isPaused, account.of('flood'), share.hasTasks]).toEqual([
+    before,
+    false,
+    0,
+    false,
+  ]);
 });

@@ -30,8 +30,12 @@ workPerSecond = 10000000
 topicsMax = 20
 `;
   server = await ServerProcess.start({ config });
-  await given(instrument(SYMBOL), book(SYMBOL, 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']], { seq: 1 })); // prettier-ignore
-  for (let i = 0; i < 4; i++) await given(...Array.from({ length: 10_000 }, () => trade(SYMBOL, '10.00', '0.001'))); // prettier-ignore
+  await given(
+    instrument(SYMBOL),
+    book(SYMBOL, 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']], { seq: 1 }),
+  );
+  for (let i = 0; i < 4; i++)
+    await given(...Array.from({ length: 10_000 }, () => trade(SYMBOL, '10.00', '0.001')));
   last = Number((await server.json(`/v1/tick/${SYMBOL}`))['seq']);
 });
 afterAll(() => server.remove());
@@ -49,7 +53,8 @@ function act(id: number, action: string, more: Record<string, unknown> = {}) {
 /** How each of these requests was answered: `7 ack`, `8 no-replay`. */
 async function answers(client: StreamClient, ids: readonly number[]): Promise<string[]> {
   for (const id of ids) await client.answer(id, 0);
-  const brief = (m: Seen): string => `${String(m['id'])} ${m.type === 'ack' ? 'ack' : String(m['code'])}`; // prettier-ignore
+  const brief = (m: Seen): string =>
+    `${String(m['id'])} ${m.type === 'ack' ? 'ack' : String(m['code'])}`;
   const isAnswer = (m: Seen): boolean => m.type === 'ack' || m.type === 'error';
   return client.seen.filter((m) => isAnswer(m) && ids.includes(m['id'] as number)).map(brief);
 }
@@ -61,7 +66,12 @@ describe.each(FORMS)('%s', (form) => {
     const client = await open();
     const actions = ['pause', 'continue', 'seek', 'stop'];
     client.send(...actions.map((action, i) => act(i, action, { fromSeq: 1 })));
-    expect(await answers(client, [0, 1, 2, 3])).toEqual(['0 no-replay', '1 no-replay', '2 no-replay', '3 no-replay']); // prettier-ignore
+    expect(await answers(client, [0, 1, 2, 3])).toEqual([
+      '0 no-replay',
+      '1 no-replay',
+      '2 no-replay',
+      '3 no-replay',
+    ]);
     await client.close();
   });
 
@@ -110,7 +120,12 @@ describe.each(FORMS)('%s', (form) => {
     expect(await answers(client, [1, 2, 3, 4, 5, 6, 7])).toMatchObject({ length: 7 });
     expect(client.seen.find((m) => m['id'] === 2)).toMatchObject({ code: 'replay-under-way' });
     // The same topic twice is one.
-    const trades = client.seen.slice(0, client.seen.findIndex((m) => m['id'] === 1)).filter((m) => m.type === 'trade'); // prettier-ignore
+    const trades = client.seen
+      .slice(
+        0,
+        client.seen.findIndex((m) => m['id'] === 1),
+      )
+      .filter((m) => m.type === 'trade');
     expect(trades).toHaveLength(40_000);
     expect(new Set(trades.map((m) => m['seq'])).size).toBe(40_000);
     await client.close();
@@ -130,7 +145,10 @@ describe.each(FORMS)('%s', (form) => {
     const many = { type: 'resume', id: 1, epoch: 1, seq: 1, topics: topics(1_001) };
     if (form === FORMS[1]) client.send(many);
     else client.raw(packed(1_001));
-    expect(await client.next('error')).toMatchObject({ code: 'invalid-field', field: expect.stringContaining('topics') }); // prettier-ignore
+    expect(await client.next('error')).toMatchObject({
+      code: 'invalid-field',
+      field: expect.stringContaining('topics'),
+    });
     const { epoch } = (await client.next('welcome')) as unknown as { epoch: number };
     client.send({ ...many, id: 2, epoch, seq: last, topics: topics(1_000) });
     expect(await client.answer(2, 0)).toMatchObject({ type: 'ack' });
@@ -143,7 +161,11 @@ describe.each(FORMS)('%s', (form) => {
     const [client, other] = [await open(), await open()];
     client.send(act(1, 'start', { speed: 1 }));
     const ids = Array.from({ length: 4_000 }, (_, i) => i + 2);
-    client.send(...ids.map((id) => act(id, ['seek', 'pause', 'continue'][id % 3]!, { fromSeq: (id % 50) + 1 }))); // prettier-ignore
+    client.send(
+      ...ids.map((id) =>
+        act(id, ['seek', 'pause', 'continue'][id % 3]!, { fromSeq: (id % 50) + 1 }),
+      ),
+    );
     other.send(act(1, 'start', { fromSeq: last - 200 }));
     expect(await other.answer(1, 0)).toMatchObject({ type: 'ack', seq: last - 1 });
     await client.answer(4_001, 0);
@@ -180,7 +202,19 @@ describe.each(FORMS)('%s', (form) => {
 /** A resume of so many topics on the binary wire, which the writers of this project refuse to make. */
 function packed(count: number): Uint8Array<ArrayBuffer> {
   const name = new TextEncoder().encode(TOPIC);
-  const head = [0x91, 0x95, 0x04, 0x01, 0x01, 0x01, 0xdd, count >>> 24, (count >> 16) & 255, (count >> 8) & 255, count & 255]; // prettier-ignore
+  const head = [
+    0x91,
+    0x95,
+    0x04,
+    0x01,
+    0x01,
+    0x01,
+    0xdd,
+    count >>> 24,
+    (count >> 16) & 255,
+    (count >> 8) & 255,
+    count & 255,
+  ];
   const bytes = new Uint8Array(head.length + count * (name.length + 1));
   bytes.set(head);
   for (let i = 0, at = head.length; i < count; i++, at += name.length + 1) {
@@ -196,10 +230,15 @@ test('clients that never read: what the server holds for them is bounded, and th
   const sockets = Array.from({ length: 2 }, () => connect(Number(port), hostname));
   for (const socket of sockets) {
     socket.on('error', () => {});
-    socket.write(`GET /v1/stream HTTP/1.1\r\nHost: ${hostname}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: tapedeck.v1.json\r\n\r\n`); // prettier-ignore
+    socket.write(
+      `GET /v1/stream HTTP/1.1\r\nHost: ${hostname}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: tapedeck.v1.json\r\n\r\n`,
+    );
     await new Promise((resolve) => socket.once('data', resolve));
     socket.pause();
-    const start = encodeTextFrame([{ type: 'replay', id: 1, action: 'start', topics: [TOPIC], ...NONE }], () => undefined); // prettier-ignore
+    const start = encodeTextFrame(
+      [{ type: 'replay', id: 1, action: 'start', topics: [TOPIC], ...NONE }],
+      () => undefined,
+    );
     socket.write(masked(start));
   }
   await Bun.sleep(500);
@@ -221,7 +260,17 @@ test('clients that never read: what the server holds for them is bounded, and th
 /** As a client must send it. */
 function masked(text: string): Uint8Array {
   const payload = new TextEncoder().encode(text);
-  return new Uint8Array([0x81, 0x80 | 126, payload.length >> 8, payload.length & 255, 0, 0, 0, 0, ...payload]); // prettier-ignore
+  return new Uint8Array([
+    0x81,
+    0x80 | 126,
+    payload.length >> 8,
+    payload.length & 255,
+    0,
+    0,
+    0,
+    0,
+    ...payload,
+  ]);
 }
 
 async function residentBytes(): Promise<number> {

@@ -200,7 +200,6 @@ describe('size', () => {
       ['/v1/orders', TRADE_KEY],
       ['/v1/instruments/ACME/state', ADMIN_KEY],
     ] as const) {
-      // prettier-ignore
       const init = { method: 'POST', body: ' '.repeat(16_385) };
       const headers = { authorization: `Bearer ${key}` };
       const response = await server.get(path, { ...init, headers });

@@ -56,7 +56,7 @@ test('one that fails is made again', async () => {
 });
 
 test('is compressed once for each coding', async () => {
-  const answer = new KeptAnswer(() => 'word '.repeat(1_000), 0.1, new ManualClock()); // prettier-ignore
+  const answer = new KeptAnswer(() => 'word '.repeat(1_000), 0.1, new ManualClock());
   const kept = await answer.get();
   const compression = new Compression();
   const ask = (coding: string): Promise<Response> => {

@@ -66,7 +66,8 @@ class Reader {
     if (!('prevSeq' in m) || m.type === 'execution') return;
     const topic = topicOf(m)!;
     const known = this.seqs.get(topic) ?? m.prevSeq; // of a topic that had no state yet
-    if (this.isSubscribed && m.prevSeq !== known) this.faults.push(`${topic}: ${m.seq} follows ${m.prevSeq}, not ${known}`); // prettier-ignore
+    if (this.isSubscribed && m.prevSeq !== known)
+      this.faults.push(`${topic}: ${m.seq} follows ${m.prevSeq}, not ${known}`);
     const count = 'count' in m ? m.count : 1;
     if (count > 1) this.conflated += 1;
     this.tell(topic, m.seq, count);
@@ -119,7 +120,8 @@ test('quick readers have all, slow ones all or what they miss, and come back', a
     const dueMs = startMs + ((i - opening) * 1000) / EVENTS_PER_SECOND;
     if (dueMs > performance.now()) await Bun.sleep(dueMs - performance.now());
   }
-  const isAt = (reader: Reader): boolean => reader.seqs.get('trade:BTC') === quick[0]!.seqs.get('trade:BTC'); // prettier-ignore
+  const isAt = (reader: Reader): boolean =>
+    reader.seqs.get('trade:BTC') === quick[0]!.seqs.get('trade:BTC');
   expect(slow.some(isAt)).toBe(false);
   await source.settle();
   for (const { socket } of slow) socket.pace(SLOW_BYTES_PER_SECOND);
@@ -128,13 +130,23 @@ test('quick readers have all, slow ones all or what they miss, and come back', a
   const isThere = (r: Reader): boolean => TOPICS.every((t) => r.heads.get(t) === r.seqs.get(t));
   await until(() => quick.every(isThere), 'quick readers at the head');
   const [first] = quick;
-  const isBack = (r: Reader): boolean => TOPICS.every((t) => r.heads.get(t) === first!.heads.get(t)); // prettier-ignore
+  const isBack = (r: Reader): boolean =>
+    TOPICS.every((t) => r.heads.get(t) === first!.heads.get(t));
   await until(() => slow.every(isBack), 'slow readers caught up');
 
   // What comes now reaches all of them.
   const one = events.findLast(({ type }) => type === 'trade')!;
   const before = first!.counts.get('trade:BTC')!;
-  source.raw(encoder.encode([{ type: 'publish', id: 1, events: [{ ...one, symbol: 'BTC', seq: 0, prevSeq: 0 } as typeof one], continues: null }])); // prettier-ignore
+  source.raw(
+    encoder.encode([
+      {
+        type: 'publish',
+        id: 1,
+        events: [{ ...one, symbol: 'BTC', seq: 0, prevSeq: 0 } as typeof one],
+        continues: null,
+      },
+    ]),
+  );
   await until(() => all.every((r) => r.counts.get('trade:BTC') === before + 1), 'live');
 
   for (const symbol of SYMBOLS) {

@@ -43,7 +43,10 @@ async function refusal(server: ServerProcess, headers: Record<string, string> = 
 describe('connections', () => {
   test('in all', async () => {
     const server = await serverWith('sessionsMax = 2');
-    const [first, second] = [await StreamClient.open(server.url), await StreamClient.open(server.url)]; // prettier-ignore
+    const [first, second] = [
+      await StreamClient.open(server.url),
+      await StreamClient.open(server.url),
+    ];
     expect(await refusal(server)).toEqual([503, 'overloaded', '1']);
     await second.close();
     const again = await StreamClient.open(server.url);
@@ -93,7 +96,10 @@ describe('connections', () => {
 describe.each(FORMS)('%s: what comes too fast', (form) => {
   test('is refused message by message, and the connection is kept', async () => {
     const server = await serverWith('messagesPerSecond = 50');
-    const [flood, other] = [await StreamClient.open(server.url, form), await StreamClient.open(server.url)]; // prettier-ignore
+    const [flood, other] = [
+      await StreamClient.open(server.url, form),
+      await StreamClient.open(server.url),
+    ];
     const pings = Array.from({ length: 90 }, (_, i) => ({ type: 'ping', id: i, time: '1' }));
     flood.send(...pings);
     await flood.find((m) => m['id'] === 89);
@@ -113,7 +119,10 @@ describe.each(FORMS)('%s: what comes too fast', (form) => {
 
   test('ends a connection that does not slow down, and nobody else', async () => {
     const server = await serverWith('messagesPerSecond = 10');
-    const [flood, other] = [await StreamClient.open(server.url, form), await StreamClient.open(server.url)]; // prettier-ignore
+    const [flood, other] = [
+      await StreamClient.open(server.url, form),
+      await StreamClient.open(server.url),
+    ];
     flood.send(...Array.from({ length: 500 }, (_, i) => ({ type: 'ping', id: i, time: '1' })));
     expect(await flood.closed).toEqual({ code: 4020, reason: 'limit-reached' });
     expect(flood.seen.at(-1)).toMatchObject({ type: 'closing', reconnect: true, retryMs: 1_000 });
@@ -137,7 +146,9 @@ describe.each(FORMS)('%s: what comes too fast', (form) => {
   });
 
   test('in bytes is refused by the frame, unread', async () => {
-    const server = await serverWith('bytesPerSecond = 2048', { keys: [{ name: 'source', roles: ['publish', 'read'] }] }); // prettier-ignore
+    const server = await serverWith('bytesPerSecond = 2048', {
+      keys: [{ name: 'source', roles: ['publish', 'read'] }],
+    });
     const client = await StreamClient.open(server.url, form);
     const topics = Array.from({ length: 300 }, (_, i) => `trade:S${i}`);
     const subscribe = { type: 'subscribe', id: 1, topics, intervalMs: null };
@@ -158,7 +169,9 @@ describe.each(FORMS)('%s: what comes too fast', (form) => {
 
 describe('orders', () => {
   test('of one key, over REST and WebSocket together; those of another go on', async () => {
-    const server = await serverWith('ordersPerSecond = 5', { keys: [{ name: 'rival', roles: ['trade'] }] }); // prettier-ignore
+    const server = await serverWith('ordersPerSecond = 5', {
+      keys: [{ name: 'rival', roles: ['trade'] }],
+    });
     const enter = (key: string): Promise<Response> =>
       server.get('/v1/orders', {
         method: 'POST',
@@ -191,7 +204,7 @@ describe('requests', () => {
     const port = Number(new URL(server.url).port);
     const socket = connect(port, '127.0.0.1');
     socket.on('error', () => {});
-    const head = `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${testKey('feed')}\r\nContent-Length: 65536\r\n\r\n`; // prettier-ignore
+    const head = `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${testKey('feed')}\r\nContent-Length: 65536\r\n\r\n`;
     socket.write(head + ' '.repeat(60_000));
     const lines = tape(...Array.from({ length: 60 }, () => trade('ACME', '1.00', '1')));
     expect(lines.length).toBeGreaterThan(6_000);
@@ -226,7 +239,7 @@ describe('requests', () => {
           resolve(clock.monotonicMs() - startMs);
         });
       });
-    const body = `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${testKey('feed')}\r\nContent-Length: 9999\r\n\r\n`; // prettier-ignore
+    const body = `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${testKey('feed')}\r\nContent-Length: 9999\r\n\r\n`;
     const ends = [cut('GET / HTTP/1.1\r\nHost: localhost\r\n'), cut(body)];
     expect((await Promise.all(ends)).length).toBe(2);
     expect((await server.get('/healthz')).status).toBe(200);

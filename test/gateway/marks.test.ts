@@ -19,7 +19,10 @@ const scratch = new Scratch();
 const data = join(scratch.path, 'data');
 let server: ServerProcess;
 const start = async (): Promise<void> => {
-  server = await ServerProcess.start({ data, config: '[[instruments]]\nsymbol = "DESK"\npriceScale = 2\nquantityScale = 3\n' }); // prettier-ignore
+  server = await ServerProcess.start({
+    data,
+    config: '[[instruments]]\nsymbol = "DESK"\npriceScale = 2\nquantityScale = 3\n',
+  });
 };
 beforeAll(start);
 afterAll(async () => {
@@ -77,7 +80,10 @@ describe('marks', () => {
     const source = await StreamClient.open(server.url, 'tapedeck.v1.json', bearer(PUBLISH_KEY));
     await source.publish(instrument('GONE'), deep('GONE'), trade('GONE', '50.00', '1'));
     // Twice, since an answer is kept for those who ask in the same millisecond.
-    expect([await marks('GONE'), await marks('GONE')]).toEqual([all('live', undefined), all('live', undefined)]); // prettier-ignore
+    expect([await marks('GONE'), await marks('GONE')]).toEqual([
+      all('live', undefined),
+      all('live', undefined),
+    ]);
     await source.close();
     while ((await server.json('/v1/instruments/GONE'))['state'] !== 'stale') await Bun.sleep(5);
     expect(await marks('GONE')).toEqual(all('stale', 'stale'));
@@ -88,9 +94,15 @@ describe('marks', () => {
   });
 
   test('a tick of an instrument whose book is wrong says so; the book is not given', async () => {
-    expect(await post('/v1/ingest', tape(instrument('GAP'), deep('GAP'), trade('GAP', '50.00', '1')))).toMatchObject({ status: 200 }); // prettier-ignore
+    expect(
+      await post('/v1/ingest', tape(instrument('GAP'), deep('GAP'), trade('GAP', '50.00', '1'))),
+    ).toMatchObject({ status: 200 });
     const gap = book('GAP', 'delta', [['49.00', '2']], [], { seq: 15, prevSeq: 14 });
-    expect(await post('/v1/ingest', tape(gap))).toMatchObject({ status: 200, events: 1, waiting: 1 }); // prettier-ignore
+    expect(await post('/v1/ingest', tape(gap))).toMatchObject({
+      status: 200,
+      events: 1,
+      waiting: 1,
+    });
     expect(await server.json('/v1/tick/GAP')).toMatchObject({ last: '50.00', state: 'incomplete' });
     expect((await server.get('/v1/orderbook/GAP')).status).toBe(503);
     await post('/v1/ingest', tape(trade('GAP', '51.00', '1')));
@@ -106,7 +118,10 @@ describe('marks', () => {
     expect(await post('/v1/orders', JSON.stringify(order), TRADE_KEY)).toMatchObject({
       status: 201,
     });
-    expect(await server.json('/v1/orderbook/DESK?depth=50')).toMatchObject({ state: 'live', depthKnown: null }); // prettier-ignore
+    expect(await server.json('/v1/orderbook/DESK?depth=50')).toMatchObject({
+      state: 'live',
+      depthKnown: null,
+    });
   });
 
   // Behind a kill -9 ten levels of fifty came, with nothing that told them from a whole book.
@@ -120,7 +135,9 @@ describe('marks', () => {
     expect(cut).toMatchObject({ depthKnown: 10, state: 'recovered', mark: 'recovered' });
     expect(cut['bids']).toHaveLength(10);
     for (const depth of [1, 10]) {
-      expect(await server.json(`/v1/orderbook/CUT?depth=${depth}`)).toMatchObject({ depthKnown: null }); // prettier-ignore
+      expect(await server.json(`/v1/orderbook/CUT?depth=${depth}`)).toMatchObject({
+        depthKnown: null,
+      });
     }
     await post('/v1/ingest', tape(deep('CUT')));
     const whole = await server.json('/v1/orderbook/CUT?depth=50');
@@ -139,7 +156,14 @@ describe('what a source sends', () => {
     const delta = book('SENT', 'delta', [['1.00', '1']], [], { seq: 3, prevSeq: 2 });
     expect(await post('/v1/ingest', tape(delta))).toMatchObject({ repeated: 0, waiting: 1 });
     const { intake } = await server.json('/v1/instruments/SENT');
-    expect(intake).toMatchObject({ repeated: 2, waiting: 1, late: expect.any(Number), ahead: 0, renumbered: 0, missed: 0 }); // prettier-ignore
+    expect(intake).toMatchObject({
+      repeated: 2,
+      waiting: 1,
+      late: expect.any(Number),
+      ahead: 0,
+      renumbered: 0,
+      missed: 0,
+    });
     expect(await server.json('/v1/instruments/DESK')).not.toHaveProperty('intake');
     const metrics = await (await server.get('/metrics')).text();
     expect(/^tapedeck_intake_repeated_total [1-9]/m.test(metrics)).toBe(true);
@@ -147,7 +171,10 @@ describe('what a source sends', () => {
 
   test('an acknowledgement of the stream tells the same', async () => {
     const source = await StreamClient.open(server.url, 'tapedeck.v1.json', bearer(PUBLISH_KEY));
-    const ack = await source.publish(instrument('ACK'), ...[1, 2, 2].map((seq) => trade('ACK', '1.00', '1', { seq }))); // prettier-ignore
+    const ack = await source.publish(
+      instrument('ACK'),
+      ...[1, 2, 2].map((seq) => trade('ACK', '1.00', '1', { seq })),
+    );
     expect(ack).toMatchObject({ type: 'ack', repeated: 1, waiting: null });
     await source.close();
   });
@@ -156,7 +183,12 @@ describe('what a source sends', () => {
     const one = trade('SELF', '2.00', '1', { seq: 500 });
     await post('/v1/ingest', tape(instrument('SELF'), one));
     const anew = { type: 'renumber', symbol: 'SELF', eventTime: '1700000000123456789' };
-    expect(await post('/v1/ingest', tape(anew, one))).toMatchObject({ status: 200, events: 2, skipped: 0, repeated: 0 }); // prettier-ignore
+    expect(await post('/v1/ingest', tape(anew, one))).toMatchObject({
+      status: 200,
+      events: 2,
+      skipped: 0,
+      repeated: 0,
+    });
     expect((await server.json('/v1/instruments/SELF'))['intake']).toMatchObject({ renumbered: 1 });
     const wrong = await post('/v1/ingest', tape({ ...anew, numbers: 'quotes' }));
     expect(wrong).toMatchObject({ status: 400, field: 'lines[1].numbers' });
@@ -164,7 +196,11 @@ describe('what a source sends', () => {
 
   test('continues is true or false', async () => {
     for (const value of ['1', 'yes', '', 'TRUE']) {
-      expect(await post(`/v1/ingest?continues=${value}`, '')).toMatchObject({ status: 400, code: 'invalid-field', field: 'continues' }); // prettier-ignore
+      expect(await post(`/v1/ingest?continues=${value}`, '')).toMatchObject({
+        status: 400,
+        code: 'invalid-field',
+        field: 'continues',
+      });
     }
     for (const value of ['true', 'false']) {
       expect(await post(`/v1/ingest?continues=${value}`, '')).toMatchObject({ status: 200 });
@@ -186,7 +222,11 @@ describe('what a source sends', () => {
     expect(await post('/v1/ingest', old)).toMatchObject({ repeated: 0 });
     expect((await server.json('/v1/trades/ANEW'))['trades']).toHaveLength(2);
     expect((await server.json('/v1/instruments/ANEW'))['intake']).toMatchObject({ renumbered: 1 });
-    expect(await renumber('NONE')).toMatchObject({ status: 404, code: 'unknown-symbol', field: 'symbol' }); // prettier-ignore
+    expect(await renumber('NONE')).toMatchObject({
+      status: 404,
+      code: 'unknown-symbol',
+      field: 'symbol',
+    });
     expect(await renumber('DESK')).toMatchObject({ status: 409, code: 'wrong-market' });
   });
 
@@ -197,7 +237,11 @@ describe('what a source sends', () => {
       ['microseconds', '1700000000000000'],
     ] as const) {
       const refused = await post('/v1/ingest', tape(trade('ANEW', '3.00', '1', { eventTime })));
-      expect(refused).toMatchObject({ status: 400, code: 'invalid-field', field: 'lines[1].eventTime' }); // prettier-ignore
+      expect(refused).toMatchObject({
+        status: 400,
+        code: 'invalid-field',
+        field: 'lines[1].eventTime',
+      });
       expect(refused['message'] as string).toContain(unit);
     }
   });

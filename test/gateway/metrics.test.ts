@@ -61,7 +61,13 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
     recovery: { ms: 1_500, records: 18 },
     lanes: () => ({ lagging: 2, lagged: 5 }),
     kinds: {
-      trade: { sent: { frames: 1, messages: 2, bytes: 3 }, conflated: 60, dropped: 7, gaps: 4, resets: 3 }, // prettier-ignore
+      trade: {
+        sent: { frames: 1, messages: 2, bytes: 3 },
+        conflated: 60,
+        dropped: 7,
+        gaps: 4,
+        resets: 3,
+      },
     },
     own: { frames: 4, messages: 5, bytes: 6 },
     damagedBlocks: () => 78,
@@ -76,10 +82,21 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
       opened: 26,
     },
     rest: {
-      requests: new Map([['GET /v1/tick/:symbol', new Map([[200, 27], [404, 28]])]]), // prettier-ignore
+      requests: new Map([
+        [
+          'GET /v1/tick/:symbol',
+          new Map([
+            [200, 27],
+            [404, 28],
+          ]),
+        ],
+      ]),
       durations: new Map([['POST /v1/orders', durations(3)]]),
     },
-    publishers: () => [['ring', { isActive: false, batches: 29, failures: 1, records: 30 }], ['lanes', { isActive: true, batches: 31, failures: 0, records: null }]], // prettier-ignore
+    publishers: () => [
+      ['ring', { isActive: false, batches: 29, failures: 1, records: 30 }],
+      ['lanes', { isActive: true, batches: 31, failures: 0, records: null }],
+    ],
     feeds: () => ({ instruments: 3, stale: 2, silenceMsMax: 4_500 }),
     plays: () => ({ open: 16, waiting: 17 }),
     intake: () => ({ repeated: 32, waiting: 33, late: 34, ahead: 35, renumbered: 36, missed: 37 }),
@@ -275,7 +292,6 @@ describe('a real server', () => {
       'ticks/ACME',
       'bars/ACME?interval=1m',
     ]) {
-      // prettier-ignore
       expect((await server.get(`/v1/${path}`)).status).toBe(200);
     }
     let after = await scrape();

@@ -86,7 +86,8 @@ test('stages, lanes, connections and requests are counted one by one', async () 
   await server.get('/nowhere');
   await server.get('/v1/tick/ACME', { method: 'POST' });
   const after = await scrape(server);
-  const moved = (name: string, holds = ''): number => sum(after, name, holds) - sum(before, name, holds); // prettier-ignore
+  const moved = (name: string, holds = ''): number =>
+    sum(after, name, holds) - sum(before, name, holds);
 
   const batches = moved('batches_total');
   expect(batches).toBeGreaterThanOrEqual(rounds);
@@ -95,7 +96,9 @@ test('stages, lanes, connections and requests are counted one by one', async () 
     expect(moved('stage_seconds_sum', stage)).toBeGreaterThan(0);
   }
   // A batch is pushed when it is journaled, as this server is told to, and waits for its turn before that.
-  expect(sum(after, 'stage_seconds_sum', 'wire')).toBeGreaterThan(sum(after, 'stage_seconds_sum', 'turn')); // prettier-ignore
+  expect(sum(after, 'stage_seconds_sum', 'wire')).toBeGreaterThan(
+    sum(after, 'stage_seconds_sum', 'turn'),
+  );
   expect(moved('publisher_batches_total', 'lanes')).toBe(batches);
   expect(moved('journal_commit_seconds_count')).toBe(moved('journal_commits_total'));
   expect(moved('journal_commits_total')).toBeGreaterThanOrEqual(rounds);
@@ -178,11 +181,20 @@ test('what a slow reader is not told is counted by kind, as it is told so', asyn
   }
   const during = await scrape(server);
   expect(sum(during, 'push_lagged_total')).toBeGreaterThan(0);
-  const { body } = { body: (await (await server.get('/v1/admin/sessions', { headers: { authorization: `Bearer ${ADMIN_KEY}` } })).json()) as { sessions: Record<string, number>[] } }; // prettier-ignore
+  const { body } = {
+    body: (await (
+      await server.get('/v1/admin/sessions', { headers: { authorization: `Bearer ${ADMIN_KEY}` } })
+    ).json()) as { sessions: Record<string, number>[] },
+  };
   expect(body.sessions[0]).toMatchObject({ lane: 'lagging' });
-  const after = await until(server, (s) => sum(s, 'lagging_sessions') + sum(s, 'push_waiting_bytes') === 0); // prettier-ignore
+  const after = await until(
+    server,
+    (s) => sum(s, 'lagging_sessions') + sum(s, 'push_waiting_bytes') === 0,
+  );
   expect(sum(after, 'push_log_bytes')).toBe(0); // nobody reads a log any more
-  const sessions = (await (await server.get('/v1/admin/sessions', { headers: { authorization: `Bearer ${ADMIN_KEY}` } })).json()) as { sessions: Record<string, number>[] }; // prettier-ignore
+  const sessions = (await (
+    await server.get('/v1/admin/sessions', { headers: { authorization: `Bearer ${ADMIN_KEY}` } })
+  ).json()) as { sessions: Record<string, number>[] };
   const [session] = sessions.sessions;
   const newest = sum(after, 'last_seq');
   while (!told.some((m) => m.type === 'heartbeat' && m.seq >= newest)) await Bun.sleep(10);
@@ -211,7 +223,9 @@ test('what a slow reader is not told is counted by kind, as it is told so', asyn
 test('a ring is counted as its file says', async () => {
   const path = join(scratch.path, 'ring');
   const server = await start({ args: ['--ring', path], config: '[ipc.ring]\nslots = 1024\n' });
-  await server.ingest(tape(instrument('ACME'), ...Array.from({ length: 100 }, () => trade('ACME', '1.00', '1')))); // prettier-ignore
+  await server.ingest(
+    tape(instrument('ACME'), ...Array.from({ length: 100 }, () => trade('ACME', '1.00', '1'))),
+  );
   const samples = await scrape(server);
   const published = wordsOf(await Bun.file(path).bytes()).doubles[DOUBLE.published]!;
   expect(published).toBeGreaterThan(200); // a trade and a tick each
@@ -287,7 +301,10 @@ test('the document of metrics lists each with its help text', async () => {
     'utf8',
   );
   const [, table] = /<!-- metrics:begin -->([\s\S]*?)<!-- metrics:end -->/.exec(readme)!;
-  const listed = Array.from(table!.matchAll(/^\| `(\S+)` +\|([^|]*)\| (.*?) +\|$/gm), ([, name, , help]) => `${name} | ${help}`); // prettier-ignore
+  const listed = Array.from(
+    table!.matchAll(/^\| `(\S+)` +\|([^|]*)\| (.*?) +\|$/gm),
+    ([, name, , help]) => `${name} | ${help}`,
+  );
   expect(listed.toSorted()).toEqual(told.toSorted());
   expect(listed.length).toBeGreaterThan(40);
   // By what each is told apart, where there is a sample of it already.
@@ -302,7 +319,12 @@ test('the document of metrics lists each with its help text', async () => {
         .join(),
     );
   }
-  const columns = new Map(Array.from(table!.matchAll(/^\| `(\S+)` +\|([^|]*)\|/gm), ([, name, labels]) => [name!, labels!])); // prettier-ignore
+  const columns = new Map(
+    Array.from(table!.matchAll(/^\| `(\S+)` +\|([^|]*)\|/gm), ([, name, labels]) => [
+      name!,
+      labels!,
+    ]),
+  );
   expect(by.size).toBeGreaterThan(15);
   for (const [name, labels] of by) {
     if (!columns.has(name)) continue; // the sum or the count of a histogram

@@ -84,7 +84,11 @@ describe('the document as tools read it', () => {
   ) as (Described & { path: string; method: string })[];
 
   test('license, servers, tags', () => {
-    expect(document.info).toMatchObject({ title: 'Tapedeck', version: '1.2.3', license: { name: 'MIT', identifier: 'MIT' } }); // prettier-ignore
+    expect(document.info).toMatchObject({
+      title: 'Tapedeck',
+      version: '1.2.3',
+      license: { name: 'MIT', identifier: 'MIT' },
+    });
     expect(document.servers).toEqual([{ url: '/', description: expect.any(String) }]);
     const used = new Set(operations.flatMap((o) => o['tags'] as string[]));
     expect(document.tags.map(({ name }) => name).toSorted()).toEqual([...used].toSorted());
@@ -100,16 +104,26 @@ describe('the document as tools read it', () => {
       const names = (security as object[]).flatMap((one) => Object.keys(one));
       for (const name of names) expect(schemes).toContain(name);
       const needsRole = String(description).startsWith('Needs the role');
-      expect([path, security]).toEqual([path, needsRole ? [{ key: [] }] : path.startsWith('/v1/') ? [{}, { key: [] }] : []]); // prettier-ignore
+      expect([path, security]).toEqual([
+        path,
+        needsRole ? [{ key: [] }] : path.startsWith('/v1/') ? [{}, { key: [] }] : [],
+      ]);
     }
   });
 
   test('every operation has a good answer and one for faults; what /readyz says when it is not ready', () => {
     for (const { path, responses } of operations) {
       const statuses = Object.keys(responses as object);
-      expect([path, statuses.some((s) => s.startsWith('2')), statuses.some((s) => s.startsWith('4'))]).toEqual([path, true, true]); // prettier-ignore
+      expect([
+        path,
+        statuses.some((s) => s.startsWith('2')),
+        statuses.some((s) => s.startsWith('4')),
+      ]).toEqual([path, true, true]);
     }
-    const ready = document.paths['/readyz']!['get']!['responses'] as Record<string, { content: Record<string, { schema: object; example: unknown }> }>; // prettier-ignore
+    const ready = document.paths['/readyz']!['get']!['responses'] as Record<
+      string,
+      { content: Record<string, { schema: object; example: unknown }> }
+    >;
     const { schema, example } = ready['503']!.content['application/json']!;
     expect(schema).toEqual({ $ref: '#/components/schemas/Ready' });
     expect(faults('Ready', example)).toEqual([]);
@@ -118,12 +132,22 @@ describe('the document as tools read it', () => {
   test('parameters: those of the path are there, names are unique, examples are of their schema', () => {
     const ajv = new Ajv2020({ strict: false });
     for (const { path, parameters } of operations) {
-      const all = parameters as { name: string; in: string; required: boolean; schema: object; example?: unknown }[]; // prettier-ignore
+      const all = parameters as {
+        name: string;
+        in: string;
+        required: boolean;
+        schema: object;
+        example?: unknown;
+      }[];
       const inPath = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
       expect(all.filter((p) => p.in === 'path').map((p) => p.name)).toEqual(inPath);
       expect(new Set(all.map((p) => p.name)).size).toBe(all.length);
       for (const { name, example, schema } of all) {
-        expect([path, name, example === undefined || ajv.validate(schema, example)]).toEqual([path, name, true]); // prettier-ignore
+        expect([path, name, example === undefined || ajv.validate(schema, example)]).toEqual([
+          path,
+          name,
+          true,
+        ]);
       }
     }
   });

@@ -94,7 +94,11 @@ describe('CORS', () => {
       expect(headers.get('access-control-allow-origin')).toBe(allowed);
       expect(headers.get('vary')?.toLowerCase()).toContain('origin');
     }
-    const asked = { origin, 'access-control-request-method': 'DELETE', 'access-control-request-headers': 'authorization' }; // prettier-ignore
+    const asked = {
+      origin,
+      'access-control-request-method': 'DELETE',
+      'access-control-request-headers': 'authorization',
+    };
     const preflight = await server.get('/v1/orders/1', { method: 'OPTIONS', headers: asked });
     expect(preflight.headers.get('access-control-allow-origin')).toBe(allowed);
     expect(preflight.headers.get('access-control-allow-credentials')).toBeNull();
@@ -102,7 +106,21 @@ describe('CORS', () => {
 });
 
 describe('a name that is not of this server', () => {
-  const PATHS = ['/', '/docs', '/assets/none', '/openapi.json', '/healthz', '/readyz', '/metrics', '/v1/instruments', '/v1/tick/FED', '/v1/trades/FED', '/v1/orders', '/v1/no', '/v1/stream']; // prettier-ignore
+  const PATHS = [
+    '/',
+    '/docs',
+    '/assets/none',
+    '/openapi.json',
+    '/healthz',
+    '/readyz',
+    '/metrics',
+    '/v1/instruments',
+    '/v1/tick/FED',
+    '/v1/trades/FED',
+    '/v1/orders',
+    '/v1/no',
+    '/v1/stream',
+  ];
 
   test.each([
     'evil.example',
@@ -128,24 +146,39 @@ describe('a name that is not of this server', () => {
     expect(await handshake({ host, authorization: `Bearer ${TRADE_KEY}` })).toBe(400);
   });
 
-  test.each(['localhost', 'LOCALHOST:1', '127.0.0.1', '127.8.8.8:80', '[::1]', '[::1]:7070', 'md.example', 'MD.example:443'])(
-    '%s is one',
-    async (host) => {
-      for (const path of ['/', '/v1/tick/FED', '/v1/instruments']) {
-        const { status } = await server.get(path, { headers: { host } });
-        expect([path, status === 400]).toEqual([path, false]);
-      }
-      expect(await handshake({ host })).toBe(101);
-    },
-  ); // prettier-ignore
+  test.each([
+    'localhost',
+    'LOCALHOST:1',
+    '127.0.0.1',
+    '127.8.8.8:80',
+    '[::1]',
+    '[::1]:7070',
+    'md.example',
+    'MD.example:443',
+  ])('%s is one', async (host) => {
+    for (const path of ['/', '/v1/tick/FED', '/v1/instruments']) {
+      const { status } = await server.get(path, { headers: { host } });
+      expect([path, status === 400]).toEqual([path, false]);
+    }
+    expect(await handshake({ host })).toBe(101);
+  });
 
   test.each([
     // On an address of others: by addresses, and by names that are listed.
-    [{ isOpen: true, names: [] }, { '192.0.2.1': true, '[2001:db8::1]:7': true, 'localhost': true, 'a.example': false }],
-    [{ isOpen: true, names: ['a.example'] }, { 'a.example:7070': true, 'b.example': false }],
+    [
+      { isOpen: true, names: [] },
+      { '192.0.2.1': true, '[2001:db8::1]:7': true, 'localhost': true, 'a.example': false },
+    ],
+    [
+      { isOpen: true, names: ['a.example'] },
+      { 'a.example:7070': true, 'b.example': false },
+    ],
     // Where all need a key, a site that takes a name of its own gets nothing by it.
     [{ isOpen: false, names: [] }, { 'a.example': true }],
-    [{ isOpen: false, names: ['b.example'] }, { 'a.example': false, 'b.example': true }],
+    [
+      { isOpen: false, names: ['b.example'] },
+      { 'a.example': false, 'b.example': true },
+    ],
   ])('%j', (options, hosts) => {
     for (const [host, taken] of Object.entries(hosts)) {
       const rule = new Hosts({ host: '0.0.0.0', ...options });
@@ -154,7 +187,7 @@ describe('a name that is not of this server', () => {
         expect([host, refused === undefined]).toEqual([host, taken]);
       }
     }
-  }); // prettier-ignore
+  });
 });
 
 test('every answer tells a browser to keep to what it is', async () => {
@@ -163,7 +196,16 @@ test('every answer tells a browser to keep to what it is', async () => {
   expect(assets.length).toBeGreaterThan(1);
   const asked = { 'origin': LISTED, 'access-control-request-method': 'DELETE' };
   const rows: readonly [path: string, options: RequestInit, status: number][] = [
-    ...['/', '/docs', '/openapi.json', '/healthz', '/readyz', '/metrics', '/v1/instruments', ...assets].map((path) => [path, {}, 200] as [string, RequestInit, number]),
+    ...[
+      '/',
+      '/docs',
+      '/openapi.json',
+      '/healthz',
+      '/readyz',
+      '/metrics',
+      '/v1/instruments',
+      ...assets,
+    ].map((path) => [path, {}, 200] as [string, RequestInit, number]),
     ['/v1/tick/FED', {}, 404],
     ['/assets/none', {}, 404],
     ['/v1/no', {}, 404],
@@ -176,17 +218,24 @@ test('every answer tells a browser to keep to what it is', async () => {
     ['/v1/stream', { headers: { upgrade: 'websocket', origin: FOREIGN } }, 403],
     ['/v1/orders/1', { method: 'OPTIONS', headers: asked }, 204],
     ['/v1/no', { method: 'OPTIONS', headers: asked }, 204],
-  ]; // prettier-ignore
+  ];
   for (const [path, options, status] of rows) {
     const { headers, status: found } = await server.get(path, options);
     const at = [path, options.method];
     expect([...at, found]).toEqual([...at, status]);
     expect([...at, headers.get('x-content-type-options')]).toEqual([...at, 'nosniff']);
-    expect([...at, headers.get('content-security-policy')]).toEqual([...at, expect.stringContaining("frame-ancestors 'none'")]); // prettier-ignore
+    expect([...at, headers.get('content-security-policy')]).toEqual([
+      ...at,
+      expect.stringContaining("frame-ancestors 'none'"),
+    ]);
     expect([...at, headers.get('referrer-policy')]).toEqual([...at, 'no-referrer']);
     expect([...at, headers.get('cross-origin-resource-policy')]).toEqual([...at, 'same-origin']);
     // The page is kept, and asked for again each time; what never changes is kept for good.
-    const kept = assets.includes(path) ? 'immutable' : ['/', '/docs'].includes(path) ? 'no-cache' : 'no-store'; // prettier-ignore
+    const kept = assets.includes(path)
+      ? 'immutable'
+      : ['/', '/docs'].includes(path)
+        ? 'no-cache'
+        : 'no-store';
     expect([...at, headers.get('cache-control')]).toEqual([...at, expect.stringContaining(kept)]);
     // It would bind all other servers of this machine to TLS.
     expect(headers.get('strict-transport-security')).toBeNull();

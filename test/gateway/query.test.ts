@@ -88,7 +88,9 @@ describe('a parameter that the route does not take', () => {
 
   test('is counted with its route', async () => {
     const metrics = await (await server.get('/metrics')).text();
-    expect(metrics).toMatch(/rest_requests_total\{route="GET \/v1\/tick\/:symbol",status="400"\} [1-9]/); // prettier-ignore
+    expect(metrics).toMatch(
+      /rest_requests_total\{route="GET \/v1\/tick\/:symbol",status="400"\} [1-9]/,
+    );
   });
 });
 
@@ -165,9 +167,25 @@ describe('pages join by next, whatever is asked for', () => {
 
   test('trades, ticks, bars, sessions', async () => {
     const trades = await all('/v1/trades/ACME?', 'trades');
-    expect(trades.map((t) => t['price'])).toEqual(['7.00', '6.00', '5.00', '4.00', '3.00', '2.00', '1.00']); // prettier-ignore
+    expect(trades.map((t) => t['price'])).toEqual([
+      '7.00',
+      '6.00',
+      '5.00',
+      '4.00',
+      '3.00',
+      '2.00',
+      '1.00',
+    ]);
     const ticks = await all('/v1/ticks/ACME?', 'ticks');
-    expect(ticks.map((t) => t['last'])).toEqual(['1.00', '2.00', '3.00', '4.00', '5.00', '6.00', '7.00']); // prettier-ignore
+    expect(ticks.map((t) => t['last'])).toEqual([
+      '1.00',
+      '2.00',
+      '3.00',
+      '4.00',
+      '5.00',
+      '6.00',
+      '7.00',
+    ]);
     const range = `interval=1s&from=${second(0)}&to=${second(7)}`;
     const bars = await all(`/v1/bars/ACME?${range}`, 'bars');
     expect(bars.map((b) => b['openTime'])).toEqual(Array.from({ length: 7 }, (_, i) => second(i)));

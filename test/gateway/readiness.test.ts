@@ -26,9 +26,19 @@ async function answered(response: Response): Promise<[number, unknown]> {
 
 describe('readiness', () => {
   test.each([
-    ['failing', 'database or disk is full', 'journal-failing', 'the journal cannot be written: database or disk is full'], // prettier-ignore
+    [
+      'failing',
+      'database or disk is full',
+      'journal-failing',
+      'the journal cannot be written: database or disk is full',
+    ],
     ['failing', '', 'journal-failing', 'the journal cannot be written'],
-    ['hole', 'from 5 to 9', 'journal-hole', 'records were given up and are not in the journal: from 5 to 9'], // prettier-ignore
+    [
+      'hole',
+      'from 5 to 9',
+      'journal-hole',
+      'records were given up and are not in the journal: from 5 to 9',
+    ],
   ] as const)('%s "%s" is %s', async (state, reason, code, message) => {
     const response = readyResponse(readiness({ state, reason }, false));
     const body = { ready: false, reasons: [{ code, message }] };
@@ -136,7 +146,14 @@ describe('a real server', () => {
     });
     try {
       const say = (): Promise<Response> =>
-        server.ingest(tape(instrument('BUSY'), trade('BUSY', '1.00', '1'), instrument('CALM', { priceIncrement: '0.01', quantityIncrement: '0.001' }), trade('CALM', '1.00', '1'))); // prettier-ignore
+        server.ingest(
+          tape(
+            instrument('BUSY'),
+            trade('BUSY', '1.00', '1'),
+            instrument('CALM', { priceIncrement: '0.01', quantityIncrement: '0.001' }),
+            trade('CALM', '1.00', '1'),
+          ),
+        );
       const before = BigInt(Date.now()) * 1_000_000n;
       expect((await say()).status).toBe(200);
       let [status, body] = await ready(server);
@@ -174,7 +191,10 @@ describe('a real server', () => {
 
   test('whoever is answered at all is answered behind the recovery', async () => {
     const first = await ServerProcess.start();
-    const lines = tape(instrument('ACME'), ...Array.from({ length: 20_000 }, () => trade('ACME', '1.00', '1'))); // prettier-ignore
+    const lines = tape(
+      instrument('ACME'),
+      ...Array.from({ length: 20_000 }, () => trade('ACME', '1.00', '1')),
+    );
     expect((await first.ingest(lines)).status).toBe(200);
     await first.stop('SIGKILL');
     const port = new URL(first.url).port;
@@ -193,7 +213,9 @@ describe('a real server', () => {
     }
     expect(answers).toEqual(['200 20000.000']);
     const second = await starting;
-    expect(await (await second.get('/metrics')).text()).toMatch(/^tapedeck_recovery_records [1-9]\d{4}$/m); // prettier-ignore
+    expect(await (await second.get('/metrics')).text()).toMatch(
+      /^tapedeck_recovery_records [1-9]\d{4}$/m,
+    );
     await second.remove();
     await first.remove();
   });

@@ -13,11 +13,18 @@ import { until } from '../support/until';
 let server: ServerProcess;
 beforeAll(async () => {
   // In such a little share, what has to be paid off lasts longer than the test.
-  server = await ServerProcess.start({ config: '[limits]\nworkPerSecond = 10000\nbytesPerSecond = 1000000000\n' }); // prettier-ignore
+  server = await ServerProcess.start({
+    config: '[limits]\nworkPerSecond = 10000\nbytesPerSecond = 1000000000\n',
+  });
 });
 afterAll(() => server.remove());
 
-const HANDSHAKE = { 'upgrade': 'websocket', 'connection': 'Upgrade', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-websocket-version': '13' }; // prettier-ignore
+const HANDSHAKE = {
+  'upgrade': 'websocket',
+  'connection': 'Upgrade',
+  'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  'sec-websocket-version': '13',
+};
 const bearer = { authorization: `Bearer ${TRADE_KEY}` };
 
 /** One message, which is no trouble but for its length. */

@@ -32,7 +32,12 @@ async function recorded(
   const reader = await StreamClient.open(server.url);
   await reader.subscribe(...topics);
   const from = reader.seen.length;
-  await given(book(symbol, 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']], { seq: 1, eventTime: String(START) })); // prettier-ignore
+  await given(
+    book(symbol, 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']], {
+      seq: 1,
+      eventTime: String(START),
+    }),
+  );
   for (let n = 1; n <= trades; n++) {
     const eventTime = String(START + BigInt(n) * SECOND);
     await given(
@@ -40,7 +45,10 @@ async function recorded(
       book(symbol, 'delta', [['9.00', `${n + 1}.000`]], [], { seq: n + 1, prevSeq: n, eventTime }),
     );
   }
-  await reader.find((m) => m.type === 'book' && BigInt(m['eventTime'] as string) === START + BigInt(trades) * SECOND); // prettier-ignore
+  await reader.find(
+    (m) =>
+      m.type === 'book' && BigInt(m['eventTime'] as string) === START + BigInt(trades) * SECOND,
+  );
   await reader.settle();
   await reader.close();
   return { symbol, topics, live: ofTopics(reader.seen.slice(from)) };
@@ -83,7 +91,13 @@ describe.each(FORMS)('%s', (form) => {
     const played = await replay(client, { topics, fromSeq, toSeq });
     const [, opening] = played;
     const before = live.findLast((m) => m.type === 'book' && Number(m['seq']) < fromSeq)!;
-    expect(opening).toMatchObject({ type: 'book', form: 'snapshot', prevSeq: 0, seq: before['seq'], crc: before['crc'] }); // prettier-ignore
+    expect(opening).toMatchObject({
+      type: 'book',
+      form: 'snapshot',
+      prevSeq: 0,
+      seq: before['seq'],
+      crc: before['crc'],
+    });
     expect(played.slice(2, -1)).toEqual(live.slice(30, 61));
     await client.close();
   });
@@ -92,7 +106,11 @@ describe.each(FORMS)('%s', (form) => {
     const { topics, live } = await recorded(10);
     const at = (m: Seen): bigint => BigInt(m['eventTime'] as string) - START;
     const client = await open();
-    const played = await replay(client, { topics, from: String(START + 4n * SECOND), to: String(START + 6n * SECOND) }); // prettier-ignore
+    const played = await replay(client, {
+      topics,
+      from: String(START + 4n * SECOND),
+      to: String(START + 6n * SECOND),
+    });
     const wanted = live.filter((m) => at(m) >= 4n * SECOND && at(m) <= 6n * SECOND);
     expect(wanted.length).toBeGreaterThan(6);
     expect(played.slice(2, -1)).toEqual(wanted);
@@ -129,7 +147,9 @@ describe.each(FORMS)('%s', (form) => {
     });
     expect(await steer(4, 'continue')).toMatchObject({ type: 'ack' });
     await client.answer(1, paused);
-    const behind = client.seen.slice(client.seen.findIndex((m) => m.type === 'ack' && m['id'] === 3) + 1); // prettier-ignore
+    const behind = client.seen.slice(
+      client.seen.findIndex((m) => m.type === 'ack' && m['id'] === 3) + 1,
+    );
     expect(ofTopics(behind).filter((m) => Number(m['seq']) >= seq)).toEqual(live.slice(to));
     expect(await steer(5, 'pause')).toMatchObject({ type: 'error', code: 'no-replay' });
 
@@ -139,7 +159,11 @@ describe.each(FORMS)('%s', (form) => {
     await client.answer(8, before);
     expect(client.seen.filter((m) => m['id'] === 6 && m.type === 'ack')).toHaveLength(1);
     // The session is its own again.
-    expect((await client.subscribe(topics[0]!)).map((m) => m.type)).toEqual(['instrument', 'tick', 'ack']); // prettier-ignore
+    expect((await client.subscribe(topics[0]!)).map((m) => m.type)).toEqual([
+      'instrument',
+      'tick',
+      'ack',
+    ]);
     await client.close();
   });
 
@@ -148,14 +172,32 @@ describe.each(FORMS)('%s', (form) => {
     const client = await open();
     const refused = async (request: Record<string, unknown>): Promise<Seen> =>
       (await replay(client, { topics, ...request })).at(-1)!;
-    expect(await refused({ topics: [] })).toMatchObject({ code: 'invalid-field', field: 'replay.topics' }); // prettier-ignore
-    expect(await refused({ topics: ['bar:X:1m'] })).toMatchObject({ code: 'invalid-field', field: 'replay.topics[0]' }); // prettier-ignore
+    expect(await refused({ topics: [] })).toMatchObject({
+      code: 'invalid-field',
+      field: 'replay.topics',
+    });
+    expect(await refused({ topics: ['bar:X:1m'] })).toMatchObject({
+      code: 'invalid-field',
+      field: 'replay.topics[0]',
+    });
     expect(await refused({ topics: ['trade:NOBODY'] })).toMatchObject({ code: 'unknown-symbol' });
     expect(await refused({ topics: ['nothing'] })).toMatchObject({ code: 'unknown-topic' });
-    expect(await refused({ from: '2', to: '1' })).toMatchObject({ code: 'invalid-field', field: 'replay.to' }); // prettier-ignore
-    expect(await refused({ fromSeq: 2, toSeq: 1 })).toMatchObject({ code: 'invalid-field', field: 'replay.toSeq' }); // prettier-ignore
-    expect(await refused({ from: '2', fromSeq: 1 })).toMatchObject({ code: 'invalid-field', field: 'replay.fromSeq' }); // prettier-ignore
-    expect(await refused({ fromSeq: 1e12 })).toMatchObject({ code: 'invalid-field', field: 'replay.fromSeq' }); // prettier-ignore
+    expect(await refused({ from: '2', to: '1' })).toMatchObject({
+      code: 'invalid-field',
+      field: 'replay.to',
+    });
+    expect(await refused({ fromSeq: 2, toSeq: 1 })).toMatchObject({
+      code: 'invalid-field',
+      field: 'replay.toSeq',
+    });
+    expect(await refused({ from: '2', fromSeq: 1 })).toMatchObject({
+      code: 'invalid-field',
+      field: 'replay.fromSeq',
+    });
+    expect(await refused({ fromSeq: 1e12 })).toMatchObject({
+      code: 'invalid-field',
+      field: 'replay.fromSeq',
+    });
     await client.subscribe(topics[0]!);
     expect(await refused({})).toMatchObject({ code: 'replay-under-way' });
     await client.close();
@@ -166,7 +208,10 @@ describe.each(FORMS)('%s', (form) => {
     const client = await open();
     client.send({ type: 'replay', id: 1, action: 'start', topics, ...NONE, speed: 1 });
     expect((await replay(client, { topics })).at(-1)).toMatchObject({ code: 'replay-under-way' });
-    expect((await client.subscribe('status')).at(-1)).toMatchObject({ type: 'error', code: 'replay-under-way' }); // prettier-ignore
+    expect((await client.subscribe('status')).at(-1)).toMatchObject({
+      type: 'error',
+      code: 'replay-under-way',
+    });
     await client.close();
   });
 });

@@ -39,7 +39,10 @@ describe('a source over REST', () => {
     await served('requestsHoldMs = 1', async (server) => {
       while ((await refusal(server)) !== 'off-increment') await Bun.sleep(2);
       expect((await server.ingest(DELTA)).status).toBe(200);
-      expect(await bids(server)).toEqual([['20.05', '3'], ['20.00', '4']]); // prettier-ignore
+      expect(await bids(server)).toEqual([
+        ['20.05', '3'],
+        ['20.00', '4'],
+      ]);
       expect(await server.json('/v1/instruments/CALM')).toMatchObject({ state: 'live' });
     });
   });
@@ -59,7 +62,8 @@ describe('a source over REST', () => {
 
   test('is gone after the longest silence: what it fed is stale', async () => {
     await served('requestsHoldMs = 1\nrequestsIdleMs = 2', async (server) => {
-      const state = async (): Promise<unknown> => (await server.json('/v1/instruments/CALM'))['state']; // prettier-ignore
+      const state = async (): Promise<unknown> =>
+        (await server.json('/v1/instruments/CALM'))['state'];
       while ((await state()) !== 'stale') await Bun.sleep(2);
       expect((await server.ingest(DELTA)).status).toBe(200);
       expect(await bids(server)).toMatchObject({ code: 'book-incomplete' });

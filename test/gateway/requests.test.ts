@@ -23,10 +23,18 @@ const LIMITS: RequestLimits & ShareLimits = {
 /** Requests that come from the address that their header names. */
 function make(limits: Partial<RequestLimits> = {}) {
   const clock = new ManualClock();
-  const requests = new Requests({ ...LIMITS, ...limits }, new Shares(LIMITS, clock), clock, ({ headers }) => headers.get('from') ?? ''); // prettier-ignore
-  const from = (address: string): Request => new Request('http://x/', { headers: { from: address } }); // prettier-ignore
+  const requests = new Requests(
+    { ...LIMITS, ...limits },
+    new Shares(LIMITS, clock),
+    clock,
+    ({ headers }) => headers.get('from') ?? '',
+  );
+  const from = (address: string): Request =>
+    new Request('http://x/', { headers: { from: address } });
   const admitted = (address: string, count: number): number =>
-    Array.from({ length: count }, () => requests.admit(from(address))).filter((r) => r === undefined).length; // prettier-ignore
+    Array.from({ length: count }, () => requests.admit(from(address))).filter(
+      (r) => r === undefined,
+    ).length;
   return { clock, requests, from, admitted };
 }
 
@@ -117,7 +125,9 @@ describe('of a server', () => {
     const keys = ['reader', 'rival'].map((name) => ({ name, roles: ['read' as const] }));
     const server = await ServerProcess.start({ config: `${auth}[limits]\n${limits}\n`, keys });
     servers.push(server);
-    await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1'), book('ACME', 'snapshot', [], []))); // prettier-ignore
+    await server.ingest(
+      tape(instrument('ACME'), trade('ACME', '1.00', '1'), book('ACME', 'snapshot', [], [])),
+    );
     return server;
   };
   const all = async (count: number, ask: () => Promise<Response>): Promise<number[]> =>
@@ -148,7 +158,9 @@ describe('of a server', () => {
     const hang = (): void => {
       const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
       socket.on('error', () => {});
-      socket.write(`POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: 999\r\n\r\n{`); // prettier-ignore
+      socket.write(
+        `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: 999\r\n\r\n{`,
+      );
       sockets.push(socket);
     };
     const lines = tape(trade('ACME', '1.00', '1'));
@@ -157,8 +169,12 @@ describe('of a server', () => {
       hang(); // one of them may find the place taken by a request of ours that is under way
       refused = await server.ingest(lines);
     } while (refused.status === 200);
-    expect(await refused.json()).toMatchObject({ error: { code: 'limit-reached', message: 'feed has 3 requests waiting already' } }); // prettier-ignore
-    const orders = await server.get('/v1/orders', { headers: { authorization: `Bearer ${TRADE_KEY}` } }); // prettier-ignore
+    expect(await refused.json()).toMatchObject({
+      error: { code: 'limit-reached', message: 'feed has 3 requests waiting already' },
+    });
+    const orders = await server.get('/v1/orders', {
+      headers: { authorization: `Bearer ${TRADE_KEY}` },
+    });
     expect(orders.status).toBe(200);
     for (const socket of sockets) socket.destroy();
     while ((await server.ingest(lines)).status !== 200) await Bun.sleep(20);

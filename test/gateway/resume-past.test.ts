@@ -25,7 +25,9 @@ async function start(data: string, config: string): Promise<ServerProcess> {
 let count = 0;
 
 async function say(server: ServerProcess, trades: number): Promise<void> {
-  const lines = Array.from({ length: trades }, () => trade('ACME', `${(++count % 900) + 1}.00`, '1')); // prettier-ignore
+  const lines = Array.from({ length: trades }, () =>
+    trade('ACME', `${(++count % 900) + 1}.00`, '1'),
+  );
   expect((await server.ingest(tape(...lines))).status).toBe(200);
 }
 
@@ -50,7 +52,9 @@ async function read(server: ServerProcess, trades: number): Promise<Position> {
 function gapsOf(data: string): { from_seq: number; to_seq: number }[] {
   const db = new Database(join(data, 'journal.sqlite'), { readonly: true });
   try {
-    return db.query<{ from_seq: number; to_seq: number }, []>('SELECT from_seq, to_seq FROM gaps').all(); // prettier-ignore
+    return db
+      .query<{ from_seq: number; to_seq: number }, []>('SELECT from_seq, to_seq FROM gaps')
+      .all();
   } finally {
     db.close();
   }
@@ -147,7 +151,9 @@ describe.each(FORMS)('[R2] %s', (form) => {
       expect(seen.slice(0, first).some((m) => 'prevSeq' in m && Number(m['seq']) > to)).toBe(false);
       expect(behind.some((m) => m.type === 'gap')).toBe(false);
       expect(behind.filter((m) => m.type === 'trade').length).toBe(trades);
-      const lost = seen.filter((m) => 'prevSeq' in m && Number(m['seq']) >= from && Number(m['seq']) <= to); // prettier-ignore
+      const lost = seen.filter(
+        (m) => 'prevSeq' in m && Number(m['seq']) >= from && Number(m['seq']) <= to,
+      );
       expect(lost).toEqual([]);
       // The last price is from before it until there is another.
       const tick = seen.findLast((m) => m.type === 'tick');

@@ -22,7 +22,10 @@ async function given(...events: Record<string, unknown>[]): Promise<void> {
 /** A fed instrument with a book. */
 async function market(): Promise<string> {
   const symbol = `R${++count}`;
-  await given(instrument(symbol), book(symbol, 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']], { seq: 1 })); // prettier-ignore
+  await given(
+    instrument(symbol),
+    book(symbol, 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']], { seq: 1 }),
+  );
   return symbol;
 }
 
@@ -59,13 +62,17 @@ describe.each(FORMS)('%s', (form) => {
     back.send({ type: 'resume', id: 9, epoch, seq: place, topics });
     const ack = await back.next('ack');
     const resumed = ofTopics(back.seen);
-    expect(resumed.every((m) => Number(m['seq']) > place && Number(m['seq']) <= Number(ack['seq']))).toBe(true); // prettier-ignore
+    expect(
+      resumed.every((m) => Number(m['seq']) > place && Number(m['seq']) <= Number(ack['seq'])),
+    ).toBe(true);
     for (let n = 21; n <= 23; n++) await say(symbol, n);
     await back.find((m) => m.type === 'tick' && m['last'] === '33.00');
     await back.settle();
     await whole.settle();
     // What the one got in two parts is what the other got in one.
-    const parts = [...ofTopics(cut.seen), ...ofTopics(back.seen)].filter((m) => Number(m['prevSeq']) > 0); // prettier-ignore
+    const parts = [...ofTopics(cut.seen), ...ofTopics(back.seen)].filter(
+      (m) => Number(m['prevSeq']) > 0,
+    );
     const once = ofTopics(whole.seen).filter((m) => Number(m['prevSeq']) > 0);
     const bySeq = (a: Seen, b: Seen): number => Number(a['seq']) - Number(b['seq']);
     expect(parts.toSorted(bySeq)).toEqual(once.toSorted(bySeq));
@@ -85,7 +92,12 @@ describe.each(FORMS)('%s', (form) => {
     const ack = await client.next('ack');
     const types = client.seen.slice(1).map((m) => m.type);
     expect(types).toEqual(['instrument', 'reset', 'tick', 'book', 'ack']);
-    expect(client.seen.find((m) => m.type === 'reset')).toMatchObject({ topics, reason, epoch: welcome.epoch, seq: ack['seq'] }); // prettier-ignore
+    expect(client.seen.find((m) => m.type === 'reset')).toMatchObject({
+      topics,
+      reason,
+      epoch: welcome.epoch,
+      seq: ack['seq'],
+    });
     expect(client.seen.find((m) => m.type === 'book')).toMatchObject({ form: 'snapshot' });
     await client.close();
   });
@@ -106,10 +118,17 @@ describe.each(FORMS)('%s', (form) => {
       await say(symbol, n / 150);
     }
     // The market goes on while the journal is read; what is asked behind it keeps its order.
-    client.send({ type: 'resume', id: 4, epoch, seq, topics }, { type: 'unsubscribe', id: 5, topics: [topics[2]!] }); // prettier-ignore
+    client.send(
+      { type: 'resume', id: 4, epoch, seq, topics },
+      { type: 'unsubscribe', id: 5, topics: [topics[2]!] },
+    );
     for (let n = 7; n <= 40; n++) await say(symbol, n);
     await client.find((m) => m.type === 'tick' && m['last'] === '50.00');
-    await whole.find((m) => m.type === 'book' && BigInt(String((m['bids'] as string[][])[0]?.[1]).replace('.', '')) === 41_000n); // prettier-ignore
+    await whole.find(
+      (m) =>
+        m.type === 'book' &&
+        BigInt(String((m['bids'] as string[][])[0]?.[1]).replace('.', '')) === 41_000n,
+    );
     await client.settle();
     expect(client.seen.some((m) => m.type === 'reset')).toBe(false);
     await client.find((m) => m.type === 'ack' && m['id'] === 4);
@@ -118,10 +137,12 @@ describe.each(FORMS)('%s', (form) => {
     expect(client.seen.slice(left).filter((m) => m.type === 'book')).toEqual([]);
     const bySeq = (a: Seen, b: Seen): number => Number(a['seq']) - Number(b['seq']);
     for (const channel of ['tick', 'trade']) {
-      const of = (seen: readonly Seen[]): Seen[] => seen.filter((m) => m.type === channel && Number(m['seq']) > seq).toSorted(bySeq); // prettier-ignore
+      const of = (seen: readonly Seen[]): Seen[] =>
+        seen.filter((m) => m.type === channel && Number(m['seq']) > seq).toSorted(bySeq);
       expect(of(client.seen)).toEqual(of(whole.seen));
     }
-    const books = (seen: readonly Seen[]): Seen[] => seen.filter((m) => m.type === 'book' && Number(m['seq']) > seq); // prettier-ignore
+    const books = (seen: readonly Seen[]): Seen[] =>
+      seen.filter((m) => m.type === 'book' && Number(m['seq']) > seq);
     const got = books(client.seen);
     expect(got.length).toBeGreaterThan(5);
     expect(got).toEqual(books(whole.seen).slice(0, got.length));
@@ -148,7 +169,11 @@ describe.each(FORMS)('%s', (form) => {
   test('what is wrong is refused, and nothing is subscribed', async () => {
     const client = await open();
     client.send({ type: 'resume', id: 6, epoch: 1, seq: 1, topics: ['trade:NOBODY'] });
-    expect(await client.next('error')).toMatchObject({ id: 6, code: 'unknown-symbol', field: 'resume.topics[0]' }); // prettier-ignore
+    expect(await client.next('error')).toMatchObject({
+      id: 6,
+      code: 'unknown-symbol',
+      field: 'resume.topics[0]',
+    });
     await client.close();
   });
 });

@@ -9,7 +9,13 @@ import { connect } from 'node:net';
 
 import { instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient, type Seen } from '../support/stream-client';
-import { Scratch, ServerProcess, testKey, writeTestKeys, type TestKey } from '../support/tapedeck-process'; // prettier-ignore
+import {
+  Scratch,
+  ServerProcess,
+  testKey,
+  writeTestKeys,
+  type TestKey,
+} from '../support/tapedeck-process';
 
 const SECRET = 'a-secret-of-more-than-thirty-two-bytes-0123456789';
 const VENUE = '[[instruments]]\nsymbol = "DESK"\npriceScale = 2\nquantityScale = 3\n';
@@ -75,22 +81,38 @@ const ORDER = { symbol: 'DESK', side: 'buy', kind: 'limit', timeInForce: 'gtc', 
 const ASKED: readonly [what: string, ask: (client: StreamClient) => Promise<unknown>][] = [
   ['subscribed', (client) => client.subscribe('trade:ACME')],
   ['subscribed for all symbols', (client) => client.subscribe('trade:*')],
-  ['resumed', async (client) => {
-    const { epoch, seq } = client.seen[0] as Seen & { epoch: number; seq: number };
-    client.send({ type: 'resume', id: 901, epoch, seq, topics: ['trade:ACME'] });
-    await client.answer(901, 0);
-  }], // prettier-ignore
-  ['replays', async (client) => {
-    // At a hundredth of real time, so that it is under way for longer than anybody waits.
-    client.send({ ...PLAY, topics: ['trade:ACME'], fromSeq: 1, speed: 1 });
-    client.send({ ...PLAY, id: 902, action: 'pause', topics: [], fromSeq: null, speed: null });
-    await client.answer(902, 0);
-  }], // prettier-ignore
+  [
+    'resumed',
+    async (client) => {
+      const { epoch, seq } = client.seen[0] as Seen & { epoch: number; seq: number };
+      client.send({ type: 'resume', id: 901, epoch, seq, topics: ['trade:ACME'] });
+      await client.answer(901, 0);
+    },
+  ],
+  [
+    'replays',
+    async (client) => {
+      // At a hundredth of real time, so that it is under way for longer than anybody waits.
+      client.send({ ...PLAY, topics: ['trade:ACME'], fromSeq: 1, speed: 1 });
+      client.send({ ...PLAY, id: 902, action: 'pause', topics: [], fromSeq: null, speed: null });
+      await client.answer(902, 0);
+    },
+  ],
   ['published', (client) => client.publish(trade('ACME', '1.01', '1'))],
-  ['ordered', async (client) => {
-    client.send({ type: 'order', id: 903, ...ORDER, price: '1.00', quantity: '0.001', clientOrderId: `o${Date.now()}` }); // prettier-ignore
-    await client.answer(903, 0);
-  }], // prettier-ignore
+  [
+    'ordered',
+    async (client) => {
+      client.send({
+        type: 'order',
+        id: 903,
+        ...ORDER,
+        price: '1.00',
+        quantity: '0.001',
+        clientOrderId: `o${Date.now()}`,
+      });
+      await client.answer(903, 0);
+    },
+  ],
 ];
 
 describe.each(FORMS)('a connection, %s', (form) => {

@@ -35,7 +35,10 @@ let server: ServerProcess;
 beforeAll(async () => {
   const keys = [...KEYS, REVOKED];
   server = await ServerProcess.start({ config: `[auth]\nrequireKey = true\n${VENUE}`, keys });
-  expect((await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')), testKey('all'))).status).toBe(200); // prettier-ignore
+  expect(
+    (await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')), testKey('all')))
+      .status,
+  ).toBe(200);
   const ask = (): Promise<Response> =>
     server.get('/v1/tick/ACME', { headers: { authorization: `Bearer ${testKey('revoked')}` } });
   expect((await ask()).status).toBe(200);
@@ -84,7 +87,9 @@ describe('REST', () => {
   };
   const described = OPERATIONS.map((operation): Action => {
     const { method, path, parameters = [] } = operation;
-    const query = parameters.filter((p) => p.in === 'query' && p.example !== undefined && p.name !== 'depth'); // prettier-ignore
+    const query = parameters.filter(
+      (p) => p.in === 'query' && p.example !== undefined && p.name !== 'depth',
+    );
     const filled = path
       .replace(':symbol', path.endsWith('/state') ? 'DESK' : 'ACME')
       .replace(':id', '1')
@@ -93,14 +98,22 @@ describe('REST', () => {
       method: method.toUpperCase(),
       path: `${filled}?${query.map(({ name, example }) => `${name}=${example}`).join('&')}`,
       role: roleOf(operation),
-      body: method === 'post' ? (BODIES[path] ?? JSON.stringify(operation.body?.example ?? {})) : null, // prettier-ignore
+      body:
+        method === 'post' ? (BODIES[path] ?? JSON.stringify(operation.body?.example ?? {})) : null,
     };
   });
   const ACTIONS: readonly Action[] = [
     ...described,
-    ...described.filter(({ method }) => method === 'GET').map((a) => Object.assign({}, a, { method: 'HEAD' })), // prettier-ignore
+    ...described
+      .filter(({ method }) => method === 'GET')
+      .map((a) => Object.assign({}, a, { method: 'HEAD' })),
     { method: 'GET', path: '/v1/orderbook/ACME?at=0', role: 'read', body: null },
-    ...['/', '/docs', '/openapi.json', '/assets/none'].map((path) => ({ method: 'GET', path, role: null, body: null })), // prettier-ignore
+    ...['/', '/docs', '/openapi.json', '/assets/none'].map((path) => ({
+      method: 'GET',
+      path,
+      role: null,
+      body: null,
+    })),
   ];
   const rows = ACTIONS.flatMap((action) =>
     [...CALLERS, 'over', 'revoked'].map((caller) => Object.assign({ caller }, action)),
@@ -195,7 +208,9 @@ describe('symbols of a key', () => {
   test('over REST all of a request is refused', async () => {
     const response = await server.ingest(lines('NO'), testKey('some'));
     expect(response.status).toBe(403);
-    expect(await response.json()).toMatchObject({ error: { ...refused, field: expect.stringContaining('2') } }); // prettier-ignore
+    expect(await response.json()).toMatchObject({
+      error: { ...refused, field: expect.stringContaining('2') },
+    });
     const found = await server.get('/v1/instruments/SOL', {
       headers: { authorization: `Bearer ${testKey('all')}` },
     });
@@ -236,7 +251,9 @@ describe('keys that are none', () => {
       const upgrade = path === '/v1/stream' ? { upgrade: 'websocket', connection: 'upgrade' } : {};
       const response = await server.get(path, { headers: { ...headers, ...upgrade } });
       expect([path, response.status]).toEqual([path, 401]);
-      expect(await response.json()).toMatchObject({ error: { code: 'unauthorized', field: 'Authorization' } }); // prettier-ignore
+      expect(await response.json()).toMatchObject({
+        error: { code: 'unauthorized', field: 'Authorization' },
+      });
     }
     const client = await StreamClient.json(server.url);
     client.send({ type: 'hello', version: 1, client: 'test', key });

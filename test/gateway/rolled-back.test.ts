@@ -54,7 +54,11 @@ async function goBack(): Promise<{ data: string; copy: string; position: Positio
   await reader.find(() => reader.seen.filter(isTrade).length === 11);
   const trades = reader.seen.filter(isTrade);
   const epoch = reader.seen[0]!['epoch'] as number;
-  const position = { epoch, seq: trades[0]!['seq'] as number, newest: trades.at(-1)!['seq'] as number }; // prettier-ignore
+  const position = {
+    epoch,
+    seq: trades[0]!['seq'] as number,
+    newest: trades.at(-1)!['seq'] as number,
+  };
   await reader.close();
   await server.stop('SIGKILL');
   return { data, copy, position };
@@ -94,7 +98,18 @@ describe.each(FORMS)('[R2] [R3] %s', (form) => {
       for (const newest of [seq, seq + 5]) {
         const { seen, told: nothing } = await resume(server, form, { epoch, seq, newest });
         expect(nothing).toEqual([]);
-        expect(seen.filter((m) => m.type === 'trade').map((m) => m['price'])).toEqual(['1.00', '2.00', '3.00', '4.00', '5.00', '11.00', '12.00', '13.00', '14.00', '15.00']); // prettier-ignore
+        expect(seen.filter((m) => m.type === 'trade').map((m) => m['price'])).toEqual([
+          '1.00',
+          '2.00',
+          '3.00',
+          '4.00',
+          '5.00',
+          '11.00',
+          '12.00',
+          '13.00',
+          '14.00',
+          '15.00',
+        ]);
       }
     },
   );
@@ -105,9 +120,13 @@ describe.each(FORMS)('[R2] [R3] %s', (form) => {
     const server = await start(copy);
     await say(server, 'BUSY', '11.00');
     const { seen, told } = await resume(server, form, position);
-    expect(told).toMatchObject(TOPICS.map((topic) => ({ type: 'gap', topic, reason: 'not-journaled' }))); // prettier-ignore
+    expect(told).toMatchObject(
+      TOPICS.map((topic) => ({ type: 'gap', topic, reason: 'not-journaled' })),
+    );
     for (const gap of told) expect(gap['to'] as number).toBeGreaterThanOrEqual(position.newest);
-    const behind = seen.filter((m) => m.type === 'trade' && (m['seq'] as number) > (told[0]!['to'] as number)); // prettier-ignore
+    const behind = seen.filter(
+      (m) => m.type === 'trade' && (m['seq'] as number) > (told[0]!['to'] as number),
+    );
     expect(behind.map((m) => m['price'])).toEqual(['11.00']);
   });
 

@@ -24,7 +24,11 @@ function share() {
 function sliced(costOf: (item: number) => number = () => COST) {
   const handled: number[] = [];
   const own = share();
-  const slices = new Slices<number>(() => own, costOf, (item) => void handled.push(item)); // prettier-ignore
+  const slices = new Slices<number>(
+    () => own,
+    costOf,
+    (item) => void handled.push(item),
+  );
   const until = async (count: number): Promise<void> => {
     while (handled.length < count) await Bun.sleep(1);
   };
@@ -65,7 +69,12 @@ describe('slices', () => {
     const own = share();
     const handled: number[] = [];
     let held = 0;
-    const slices = new Slices<number>(() => own, () => COST, (item) => void handled.push(item), (bytes) => (held += bytes)); // prettier-ignore
+    const slices = new Slices<number>(
+      () => own,
+      () => COST,
+      (item) => void handled.push(item),
+      (bytes) => (held += bytes),
+    );
     const atOnce = slices.take(numbers(0, 1_000), 10);
     expect([atOnce < 100, held]).toEqual([true, (1_000 - atOnce) * 10]);
     while (handled.length < 200) await Bun.sleep(1);
@@ -109,7 +118,11 @@ describe('whoever was closed for a flood', () => {
   });
 
   test('has no new allowance when it comes back, and sooner enough of it', () => {
-    const limits = { messagesPerSecond: 1_000, bytesPerSecond: 100_000, publishBytesPerSecond: 10_000_000 } as GatewayLimits; // prettier-ignore
+    const limits = {
+      messagesPerSecond: 1_000,
+      bytesPerSecond: 100_000,
+      publishBytesPerSecond: 10_000_000,
+    } as GatewayLimits;
     const served = (inbound: Inbound): number[] => {
       let [count, refused] = [0, 0];
       while (!inbound.isFlood) {

@@ -39,7 +39,11 @@ beforeAll(async () => {
     Array.from({ length: 10 }, (_, i) => [`${from + i * step}.25`, `${1_000 + i}.125`] as const);
   const symbols = Array.from({ length: BOOKS }, (_, i) => `BOOK${i}`);
   await given(...symbols.map((symbol) => instrument(symbol)), instrument('ACME'));
-  await given(...symbols.map((symbol) => book(symbol, 'snapshot', levels(20_000, -1), levels(20_001, 1), { seq: 1 }))); // prettier-ignore
+  await given(
+    ...symbols.map((symbol) =>
+      book(symbol, 'snapshot', levels(20_000, -1), levels(20_001, 1), { seq: 1 }),
+    ),
+  );
 });
 afterAll(() => server.remove());
 
@@ -66,7 +70,12 @@ test.each(FORMS)(
       lines.map(async (line) => {
         const seen: Message[] = [];
         const ended: string[] = [];
-        const connection = await Connection.connect(line.url, { form, liveness: true, onMessage: (m) => seen.push(m), onClose: ({ reason }) => ended.push(reason) }); // prettier-ignore
+        const connection = await Connection.connect(line.url, {
+          form,
+          liveness: true,
+          onMessage: (m) => seen.push(m),
+          onClose: ({ reason }) => ended.push(reason),
+        });
         return { connection, seen, ended };
       }),
     );

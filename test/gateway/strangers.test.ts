@@ -76,7 +76,9 @@ describe('a body', () => {
 
   test('that is short is thrown away, and the connection goes on', async () => {
     const { socket, seen, until } = raw(server);
-    socket.write(`POST /v1/ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n${' '.repeat(1_000)}`); // prettier-ignore
+    socket.write(
+      `POST /v1/ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n${' '.repeat(1_000)}`,
+    );
     await until(() => seen.text.includes('"unauthorized"'));
     socket.write('GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
     await until(() => seen.text.includes('"ok"'));
@@ -86,7 +88,9 @@ describe('a body', () => {
   test('of those without the role takes no room from those that have it', async () => {
     const held = Array.from({ length: 3 }, () => raw(server));
     for (const { socket } of held) {
-      socket.write(`POST /v1/ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TRADE_KEY}\r\nContent-Length: 60000\r\n\r\n`); // prettier-ignore
+      socket.write(
+        `POST /v1/ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TRADE_KEY}\r\nContent-Length: 60000\r\n\r\n`,
+      );
       socket.write(' '.repeat(50_000));
     }
     for (const { seen, until } of held) await until(() => seen.text.includes('"forbidden"'));
@@ -100,7 +104,12 @@ test('sessions: those without a key leave some to those that show one', async ()
   const server = await serverWith('sessionsMax = 4\nsessionsForKeysPercent = 50');
   const bearer = { authorization: `Bearer ${TRADE_KEY}` };
   const strangers = [await StreamClient.open(server.url), await StreamClient.open(server.url)];
-  const headers = { 'upgrade': 'websocket', 'connection': 'Upgrade', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-websocket-version': '13' }; // prettier-ignore
+  const headers = {
+    'upgrade': 'websocket',
+    'connection': 'Upgrade',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    'sec-websocket-version': '13',
+  };
   const refused = await server.get('/v1/stream', { headers });
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
   expect(await refused.json()).toMatchObject({ error: { code: 'overloaded' } });
@@ -119,7 +128,9 @@ test('who is gone before the handshake is answered harms nobody', async () => {
   for (let round = 0; round < 40; round++) {
     const gone = Array.from({ length: 25 }, () => {
       const socket = connect(port, '127.0.0.1', () => {
-        socket.write(upgradeRequest('/v1/stream', SUBPROTOCOL_MSGPACK), () => socket.resetAndDestroy()); // prettier-ignore
+        socket.write(upgradeRequest('/v1/stream', SUBPROTOCOL_MSGPACK), () =>
+          socket.resetAndDestroy(),
+        );
       });
       return new Promise<void>((resolve) => {
         socket.on('error', () => {});

@@ -339,7 +339,12 @@ describe.each(FORMS)('%s', (form) => {
     const symbol = await givenBook();
     const client = await open();
     const intervalMs = 200;
-    client.send({ type: 'subscribe', id: 5, topics: [`tick:${symbol}`, `book:${symbol}`], intervalMs }); // prettier-ignore
+    client.send({
+      type: 'subscribe',
+      id: 5,
+      topics: [`tick:${symbol}`, `book:${symbol}`],
+      intervalMs,
+    });
     await client.next('ack');
     const from = client.seen.length;
     const rounds = 40;
@@ -350,7 +355,9 @@ describe.each(FORMS)('%s', (form) => {
     }
     await client.find((m) => m.type === 'tick' && m['last'] === `${100 + rounds}.00`, from);
     const ticks = client.seen.slice(from).filter((m) => m.type === 'tick');
-    expect(ticks.length).toBeLessThanOrEqual(Math.ceil((performance.now() - beganMs) / intervalMs) + 1); // prettier-ignore
+    expect(ticks.length).toBeLessThanOrEqual(
+      Math.ceil((performance.now() - beganMs) / intervalMs) + 1,
+    );
     expect(ticks.reduce((sum, m) => sum + Number(m['count']), 0)).toBe(rounds);
     for (let i = 1; i < ticks.length; i++) {
       expect(Number(ticks[i]!['prevSeq'])).toBe(Number(ticks[i - 1]!['seq']));

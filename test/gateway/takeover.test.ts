@@ -52,7 +52,12 @@ describe('[P5] a holder that is asked', () => {
     const reader = await StreamClient.json(server.url);
     await reader.subscribe(`trade:${symbol}`, 'status');
     line.isStalled = true;
-    publisher.send({ type: 'publish', id: 90, events: [trade(symbol, '2.00', '1')], continues: null }); // prettier-ignore
+    publisher.send({
+      type: 'publish',
+      id: 90,
+      events: [trade(symbol, '2.00', '1')],
+      continues: null,
+    });
     const next = await StreamClient.json(server.url, bearer(PUBLISH_KEY));
     const events = (price: string): unknown => ({ events: [trade(symbol, price, '1')] });
     for (const [i, price] of ['3.00', '4.00', '5.00'].entries()) {
@@ -68,7 +73,9 @@ describe('[P5] a holder that is asked', () => {
     await until(() => prices(reader).length === 4);
     expect(prices(reader)).toEqual(['3.00', '4.00', '5.00', '6.00']);
     const mark = (m: Seen): unknown => (m.type === 'trade' ? m['price'] : m['reason']);
-    const order = reader.seen.filter((m) => m.type === 'trade' || (m.type === 'status' && m['symbol'] === symbol)).map(mark); // prettier-ignore
+    const order = reader.seen
+      .filter((m) => m.type === 'trade' || (m.type === 'status' && m['symbol'] === symbol))
+      .map(mark);
     expect(order.indexOf('source-disconnected')).toBeGreaterThanOrEqual(0);
     expect(order.indexOf('source-disconnected')).toBeLessThan(order.indexOf('3.00'));
     await Promise.all([next.close(), reader.close()]);
@@ -100,7 +107,10 @@ describe('[P5] a holder that is asked', () => {
     const { symbol, line, publisher } = await behindLine(server);
     const next = await StreamClient.json(server.url, bearer(PUBLISH_KEY));
     for (let i = 0; i < 5; i++) {
-      expect(await next.publish(trade(symbol, '2.00', '1'))).toMatchObject({ type: 'error', code: 'symbol-in-use' }); // prettier-ignore
+      expect(await next.publish(trade(symbol, '2.00', '1'))).toMatchObject({
+        type: 'error',
+        code: 'symbol-in-use',
+      });
     }
     expect((await publisher.publish(trade(symbol, '3.00', '1'))).type).toBe('ack');
     // A line that is lost later is found out all the same.
@@ -115,7 +125,9 @@ describe('[P5] a holder that is asked', () => {
     line.isLost = true;
     const other = await StreamClient.json(server.url, bearer(OTHER_PUBLISH_KEY));
     for (let i = 0; i < 3; i++) {
-      expect(await other.publish(trade(symbol, '2.00', '1'))).toMatchObject({ code: 'symbol-in-use' }); // prettier-ignore
+      expect(await other.publish(trade(symbol, '2.00', '1'))).toMatchObject({
+        code: 'symbol-in-use',
+      });
     }
     await other.close();
     line.close();
@@ -123,7 +135,9 @@ describe('[P5] a holder that is asked', () => {
 });
 
 test('[W19] a quiet publisher and readers whose lines are lost end in the stated time', async () => {
-  const server = await ServerProcess.start({ config: '[push]\npingMs = 200\npongMs = 1000\nheartbeatMs = 1000\n' }); // prettier-ignore
+  const server = await ServerProcess.start({
+    config: '[push]\npingMs = 200\npongMs = 1000\nheartbeatMs = 1000\n',
+  });
   const { symbol, line } = await behindLine(server);
   const readers = await Promise.all(Array.from({ length: 20 }, () => StreamClient.json(line.url)));
   await Promise.all(readers.map((reader) => reader.subscribe('tick:*', 'status')));

@@ -9,7 +9,21 @@ import { Scratch, ServerProcess, testKey } from '../support/tapedeck-process';
 const scratch = new Scratch();
 const [key, cert] = [scratch.fresh('.key'), scratch.fresh('.crt')];
 const openssl = Bun.which('openssl');
-const ARGS = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', key, '-out', cert]; // prettier-ignore
+const ARGS = [
+  'req',
+  '-x509',
+  '-newkey',
+  'rsa:2048',
+  '-nodes',
+  '-days',
+  '2',
+  '-subj',
+  '/CN=localhost',
+  '-keyout',
+  key,
+  '-out',
+  cert,
+];
 const isReady = openssl !== null && Bun.spawnSync([openssl, ...ARGS], { stderr: 'ignore' }).success;
 if (!isReady) console.warn('skipped: TLS, since there is no openssl to make a certificate');
 
@@ -29,7 +43,10 @@ afterAll(async () => {
 
 /** What openssl says of a handshake: the suite that it came to, or the alert that ended it. */
 async function handshake(...args: string[]): Promise<string> {
-  const child = Bun.spawn([openssl!, 's_client', '-connect', `127.0.0.1:${port}`, '-brief', ...args], { stdin: 'ignore', stdout: 'ignore', stderr: 'pipe' }); // prettier-ignore
+  const child = Bun.spawn(
+    [openssl!, 's_client', '-connect', `127.0.0.1:${port}`, '-brief', ...args],
+    { stdin: 'ignore', stdout: 'ignore', stderr: 'pipe' },
+  );
   const [, said] = await Promise.all([child.exited, new Response(child.stderr).text()]);
   return (
     /Ciphersuite: \S+|alert [a-z ]+|no ciphers available|Cipher is \(NONE\)/.exec(said)?.[0] ?? said
@@ -60,7 +77,13 @@ describe.skipIf(!isReady)('a handshake', () => {
 
   test('with the TLS of a program: the suite is of 1.3, or has ECDHE', async () => {
     for (const options of [{}, { maxVersion: 'TLSv1.2' }] as ConnectionOptions[]) {
-      const socket = connect({ port, host: '127.0.0.1', ca: readFileSync(cert), servername: 'localhost', ...options }); // prettier-ignore
+      const socket = connect({
+        port,
+        host: '127.0.0.1',
+        ca: readFileSync(cert),
+        servername: 'localhost',
+        ...options,
+      });
       await new Promise((resolve, reject) => {
         socket.once('secureConnect', resolve).once('error', reject);
       });
@@ -81,8 +104,14 @@ test.skipIf(!isReady)('every answer over TLS asks for TLS from now on', async ()
     '/v1/stream',
   ]) {
     for (const headers of [{}, { authorization }]) {
-      const response = await fetch(`https://localhost:${port}${path}`, { headers, tls: { rejectUnauthorized: false } }); // prettier-ignore
-      expect([path, response.headers.get('strict-transport-security')]).toEqual([path, 'max-age=31536000']); // prettier-ignore
+      const response = await fetch(`https://localhost:${port}${path}`, {
+        headers,
+        tls: { rejectUnauthorized: false },
+      });
+      expect([path, response.headers.get('strict-transport-security')]).toEqual([
+        path,
+        'max-age=31536000',
+      ]);
       expect([path, response.headers.get('x-content-type-options')]).toEqual([path, 'nosniff']);
     }
   }

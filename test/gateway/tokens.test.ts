@@ -29,7 +29,6 @@ beforeAll(async () => {
     ['EdDSA', PUBLIC_PEM],
     ['HS256', `${SECRET}\n`],
   ] as const) {
-    // prettier-ignore
     const server = await ServerProcess.start({ config: auth(algorithm, key) });
     await server.ingest(tape(instrument('ACME')));
     servers.set(algorithm, server);
@@ -111,12 +110,32 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
     ['of a subject that is no text', { claims: { sub: 1 } }, 'sub'],
     ['of an empty subject', { claims: { sub: '' } }, 'sub'],
     ['that ends beyond all years', { claims: { exp: 1e300 }, seconds: null }, 'exp'],
-    ['of too many symbols', { claims: { symbols: Array.from({ length: 201 }, () => 'A') } }, 'symbols'], // prettier-ignore
+    [
+      'of too many symbols',
+      { claims: { symbols: Array.from({ length: 201 }, () => 'A') } },
+      'symbols',
+    ],
     ['of a beginning beyond all years', { claims: { iat: -1e300 } }, 'iat'],
     ['of roles that are a word', { claims: { roles: 'admin' } }, 'roles'],
     ['for many audiences, none of them this', { audience: ['a', 'b'] }, 'aud'],
-    ['that brings its own key', { key: algorithm === 'EdDSA' ? other : bytes(`${SECRET}!`), header: { jwk: algorithm === 'EdDSA' ? other.export({ format: 'jwk' }) : { kty: 'oct', k: 'c2VjcmV0' }, kid: '../../dev/null', jku: 'http://127.0.0.1:1/' } }, 'signature'], // prettier-ignore
-    ['signed with another key', { key: algorithm === 'EdDSA' ? other : bytes(`${SECRET}!`) }, 'signature'], // prettier-ignore
+    [
+      'that brings its own key',
+      {
+        key: algorithm === 'EdDSA' ? other : bytes(`${SECRET}!`),
+        header: {
+          jwk:
+            algorithm === 'EdDSA' ? other.export({ format: 'jwk' }) : { kty: 'oct', k: 'c2VjcmV0' },
+          kid: '../../dev/null',
+          jku: 'http://127.0.0.1:1/',
+        },
+      },
+      'signature',
+    ],
+    [
+      'signed with another key',
+      { key: algorithm === 'EdDSA' ? other : bytes(`${SECRET}!`) },
+      'signature',
+    ],
     algorithm === 'EdDSA'
       ? // The public key is known to all, and must not do as a secret.
         ['of another algorithm', { algorithm: 'HS256', key: bytes(PUBLIC_PEM) }, 'alg']
@@ -136,10 +155,17 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
   });
 
   test('one that was tampered with, or is unsigned, is refused', async () => {
-    const [header, claims, signature] = (await sign(algorithm)).split('.') as [string, string, string]; // prettier-ignore
+    const [header, claims, signature] = (await sign(algorithm)).split('.') as [
+      string,
+      string,
+      string,
+    ];
     const encode = (value: unknown): string =>
       Buffer.from(JSON.stringify(value)).toString('base64url');
-    const more = { ...(JSON.parse(Buffer.from(claims, 'base64url').toString()) as object), roles: ['admin'] }; // prettier-ignore
+    const more = {
+      ...(JSON.parse(Buffer.from(claims, 'base64url').toString()) as object),
+      roles: ['admin'],
+    };
     for (const token of [
       `${header}.${encode(more)}.${signature}`,
       `${encode({ alg: 'none' })}.${claims}.`,
@@ -172,12 +198,16 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
       const response = await instruments(token);
       expect([claim, response.status]).toEqual([claim, 401]);
     }
-    const good = await signText(algorithm, '{"sub":"ann","roles":["read"],"iss":"login","aud":"tapedeck","exp":9999999999}'); // prettier-ignore
+    const good = await signText(
+      algorithm,
+      '{"sub":"ann","roles":["read"],"iss":"login","aud":"tapedeck","exp":9999999999}',
+    );
     expect((await instruments(good)).status).toBe(200);
   });
 
   test('a huge one is refused, by the server or before it; nobody else notices', async () => {
-    const huge = (length: number): Promise<string> => sign(algorithm, { claims: { more: 'x'.repeat(length), roles: ['root'] } }); // prettier-ignore
+    const huge = (length: number): Promise<string> =>
+      sign(algorithm, { claims: { more: 'x'.repeat(length), roles: ['root'] } });
     expect((await instruments(await huge(5_000))).status).toBe(401);
     expect([400, 431]).toContain((await instruments(await huge(1_000_000))).status);
     const client = await StreamClient.json(servers.get(algorithm)!.url);
@@ -195,7 +225,12 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
     );
     client.send({ type: 'ping', id: 2, time: '1' });
     await client.find((m) => m.type === 'pong');
-    expect(client.seen.map(({ type }) => type).filter((t) => t !== 'heartbeat')).toEqual(['welcome', 'instrument', 'ack', 'pong']); // prettier-ignore
+    expect(client.seen.map(({ type }) => type).filter((t) => t !== 'heartbeat')).toEqual([
+      'welcome',
+      'instrument',
+      'ack',
+      'pong',
+    ]);
     await client.close();
   });
 });
@@ -203,7 +238,11 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
 test('a connection ends with its token', async () => {
   const server = servers.get('EdDSA')!;
   const long = await StreamClient.open(server.url, undefined, bearer(await sign('EdDSA')));
-  const short = await StreamClient.open(server.url, undefined, bearer(await sign('EdDSA', { seconds: 2 }))); // prettier-ignore
+  const short = await StreamClient.open(
+    server.url,
+    undefined,
+    bearer(await sign('EdDSA', { seconds: 2 })),
+  );
   await short.subscribe('trade:ACME');
   expect(await short.closed).toEqual({ code: 4005, reason: 'key-expired' });
   expect(short.seen.at(-1)).toMatchObject({ type: 'closing', code: 4005, reconnect: false });
@@ -213,7 +252,14 @@ test('a connection ends with its token', async () => {
 
 test.each([
   ['EdDSA', 'no key', 'no Ed25519 public key'],
-  ['EdDSA', generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ type: 'spki', format: 'pem' }), 'its type is rsa'], // prettier-ignore
+  [
+    'EdDSA',
+    generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({
+      type: 'spki',
+      format: 'pem',
+    }),
+    'its type is rsa',
+  ],
   ['HS256', 'short', 'holds 5 bytes'],
 ])('a %s key file that cannot do keeps the server from starting', async (algorithm, key, words) => {
   const config = scratch.write(auth(algorithm, key), '.toml');

@@ -141,7 +141,13 @@ describe.each([
         const [from, to] = a.compare(b) < 0 ? [a, b] : [b, a.plus(1)];
         const after = prng.chance(0.5) ? 0 : anywhere();
         const limit = prng.chance(0.5) ? 1_000 : prng.int(1, 30);
-        checked.ticks(symbol, prng.chance(0.3) ? null : from, prng.chance(0.3) ? null : to, after, limit); // prettier-ignore
+        checked.ticks(
+          symbol,
+          prng.chance(0.3) ? null : from,
+          prng.chance(0.3) ? null : to,
+          after,
+          limit,
+        );
         checked.trades(symbol, prng.chance(0.2) ? END : anywhere(), limit);
       }
     }
@@ -211,7 +217,9 @@ test('a cursor goes on across blocks that are written meanwhile', async () => {
     for (const [symbol, seqs] of seen) {
       const limit = prng.int(1, 60);
       const after = seqs.at(-1) ?? 0;
-      const page = pageOf(reader.answer({ kind: 'ticks', symbol, from: null, to: null, after, limit })); // prettier-ignore
+      const page = pageOf(
+        reader.answer({ kind: 'ticks', symbol, from: null, to: null, after, limit }),
+      );
       seqs.push(...page.seqs);
     }
     if (turn < 40) await written.write(prng.int(1, 300));
@@ -251,7 +259,10 @@ test.each(['ticks', 'trades'] as const)(
         isOver = !page.isCut && page.count < 1_000;
         place = page.last;
       }
-      const expected = kind === 'ticks' ? ticksOf(written.events, symbol, null, null) : tradesOf(written.events, symbol, END); // prettier-ignore
+      const expected =
+        kind === 'ticks'
+          ? ticksOf(written.events, symbol, null, null)
+          : tradesOf(written.events, symbol, END);
       expect([symbol, seqs]).toEqual([symbol, expected.map(({ seq }) => seq)]);
       if (blocks > 12) expect(pages).toBeGreaterThan(2);
       if (symbol === 'FAST') expect(blocks).toBeGreaterThan(12);

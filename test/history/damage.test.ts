@@ -42,7 +42,9 @@ async function written(seed: number, count: number): Promise<Written> {
 /** A place in the third block at which there is an event of a type. */
 function inThirdBlock(all: Written, type: BatchEvent['type'], symbol = 'BUSY'): number {
   const [first, last] = bordersOf(all.path).slice(4, 6) as [number, number];
-  const found = all.events.find((e) => e.type === type && e.symbol === symbol && e.seq >= first && e.seq <= last); // prettier-ignore
+  const found = all.events.find(
+    (e) => e.type === type && e.symbol === symbol && e.seq >= first && e.seq <= last,
+  );
   return found!.seq;
 }
 
@@ -59,9 +61,26 @@ function placesOf(events: readonly BatchEvent[], type: BatchEvent['type']): numb
 /** What one reader of everything is told is missing, with the places that it was given. */
 function readAll(reader: HistoryReader, symbol: string) {
   const trades = reader.answer({ kind: 'trades', symbol, before: END, limit: END }) as Page;
-  const ticks = reader.answer({ kind: 'ticks', symbol, from: null, to: null, after: 0, limit: END }) as Page; // prettier-ignore
-  const bars = reader.answer({ kind: 'bars', symbol, interval: '1s', from: null, to: null, limit: 1_000, tradesMax: END, now: NOW }) as BarsPage; // prettier-ignore
-  const seqs = (items: string): number[] => (JSON.parse(items) as { seq: number }[]).map(({ seq }) => seq); // prettier-ignore
+  const ticks = reader.answer({
+    kind: 'ticks',
+    symbol,
+    from: null,
+    to: null,
+    after: 0,
+    limit: END,
+  }) as Page;
+  const bars = reader.answer({
+    kind: 'bars',
+    symbol,
+    interval: '1s',
+    from: null,
+    to: null,
+    limit: 1_000,
+    tradesMax: END,
+    now: NOW,
+  }) as BarsPage;
+  const seqs = (items: string): number[] =>
+    (JSON.parse(items) as { seq: number }[]).map(({ seq }) => seq);
   return {
     trades,
     ticks,
@@ -71,7 +90,19 @@ function readAll(reader: HistoryReader, symbol: string) {
   };
 }
 
-const COLUMNS = ['price', 'quantity', 'event_time', 'receive_time', 'prev_seq', 'side', 'ref', 'instrument', 'flags', 'as_of', 'kind'] as const; // prettier-ignore
+const COLUMNS = [
+  'price',
+  'quantity',
+  'event_time',
+  'receive_time',
+  'prev_seq',
+  'side',
+  'ref',
+  'instrument',
+  'flags',
+  'as_of',
+  'kind',
+] as const;
 
 describe('one value of a closed block', () => {
   for (const column of COLUMNS) {
@@ -111,7 +142,9 @@ describe('one value of a closed block', () => {
     expect(bookAt(hole.from - 10)).toMatchObject({ seq: expect.any(Number) });
     const answer = bookAt(hole.from + 500);
     expect(answer).toMatchObject({ code: 'records-missing' });
-    expect((answer as { message: string }).message).toContain(`records ${hole.from} to ${hole.to} are missing (damaged)`); // prettier-ignore
+    expect((answer as { message: string }).message).toContain(
+      `records ${hole.from} to ${hole.to} are missing (damaged)`,
+    );
     reader.close();
   });
 
@@ -127,7 +160,9 @@ describe('one value of a closed block', () => {
         expect(messages[gap]).toMatchObject({ reason: 'damaged', from: hole.from });
         const behind = messages.slice(gap).find((m) => m.type === 'trade' && m.symbol === 'BUSY');
         const kept = placesOf(without(all.events, [hole]), 'trade');
-        const seqs = messages.flatMap((m) => (m.type === 'trade' && m.symbol === 'BUSY' ? m.seq : [])); // prettier-ignore
+        const seqs = messages.flatMap((m) =>
+          m.type === 'trade' && m.symbol === 'BUSY' ? m.seq : [],
+        );
         expect(seqs).toEqual(kept);
         expect(behind).toMatchObject({ seq: kept.find((seq) => seq > hole.to) });
       }
@@ -149,8 +184,12 @@ describe('one value of a closed block', () => {
     const reading = openReading(all.directory) as JournalReading;
     for (const kind of ['trade', 'tick', 'bbo'] as const) {
       const instrument = reading.instruments.find(({ symbol }) => symbol === 'BUSY')!;
-      const given: Extracted[] = [...extract(reading, { kind, instrument, from: null, to: null })].flat(); // prettier-ignore
-      const left = without(all.events, [hole]).filter((e) => e.type === kind && e.symbol === 'BUSY'); // prettier-ignore
+      const given: Extracted[] = [
+        ...extract(reading, { kind, instrument, from: null, to: null }),
+      ].flat();
+      const left = without(all.events, [hole]).filter(
+        (e) => e.type === kind && e.symbol === 'BUSY',
+      );
       const seqs = given.flatMap((e) => (e.type === kind ? e.seq : []));
       expect(seqs).toEqual(left.map(({ seq }) => seq));
       const at = given.findIndex(({ type }) => type === 'gap');
@@ -164,10 +203,19 @@ describe('one value of a closed block', () => {
 
 describe('what makes a record findable', () => {
   const cases: readonly (readonly [string, string])[] = [
-    ['a part with another time', 'UPDATE part SET time_max = time_max + 1 WHERE last_id = LAST AND instrument = 1'], // prettier-ignore
-    ['a part with another newest trade', 'UPDATE part SET trade_seq = trade_seq - 1 WHERE last_id = LAST AND instrument = 1'], // prettier-ignore
+    [
+      'a part with another time',
+      'UPDATE part SET time_max = time_max + 1 WHERE last_id = LAST AND instrument = 1',
+    ],
+    [
+      'a part with another newest trade',
+      'UPDATE part SET trade_seq = trade_seq - 1 WHERE last_id = LAST AND instrument = 1',
+    ],
     ['a block with another checksum', 'UPDATE block SET crc = crc + 1 WHERE last_id = LAST'],
-    ['a block with another beginning', 'UPDATE block SET first_id = first_id + 8 WHERE last_id = LAST'], // prettier-ignore
+    [
+      'a block with another beginning',
+      'UPDATE block SET first_id = first_id + 8 WHERE last_id = LAST',
+    ],
     ['a block that is gone', 'DELETE FROM block WHERE last_id = LAST'],
     ['a record that is gone', 'DELETE FROM record WHERE id = LAST'],
   ];
@@ -180,7 +228,8 @@ describe('what makes a record findable', () => {
       const history = new HistoryReader(all.path);
       const left = without(all.events, [{ from, to, reason: DAMAGED }]);
       const { trades, ticks, tradeSeqs } = readAll(history, 'BUSY');
-      const isIn = ({ gaps }: Page): boolean => gaps.some((gap) => gap.reason === DAMAGED && gap.from <= from + 1 && gap.to === to); // prettier-ignore
+      const isIn = ({ gaps }: Page): boolean =>
+        gaps.some((gap) => gap.reason === DAMAGED && gap.from <= from + 1 && gap.to === to);
       expect([isIn(trades), isIn(ticks)]).toEqual([true, true]);
       expect(tradeSeqs).toEqual(placesOf(left, 'trade'));
       history.close();
@@ -190,7 +239,11 @@ describe('what makes a record findable', () => {
         m.type === 'trade' && m.symbol === 'BUSY' ? m.seq : [],
       );
       expect(seqs).toEqual(placesOf(left, 'trade'));
-      expect(messages.some((m) => m.type === 'gap' && m.topic === 'trade:BUSY' && m.reason === 'damaged')).toBe(true); // prettier-ignore
+      expect(
+        messages.some(
+          (m) => m.type === 'gap' && m.topic === 'trade:BUSY' && m.reason === 'damaged',
+        ),
+      ).toBe(true);
       playback.close();
     });
   }
@@ -229,7 +282,10 @@ describe('records of no block yet', () => {
     const all = await written(13, 1_500);
     const last = placesOf(all.events, 'trade').at(-1)!;
     const id = idOf(all.lastSeq + 1);
-    run(all.path, `INSERT INTO record (id, kind, instrument, prev_seq, event_time, receive_time, price, quantity, side, ref) VALUES (${id}, ${KIND.trade}, 1, ${last}, 1, 1, 1, 1, 0, 0)`); // prettier-ignore
+    run(
+      all.path,
+      `INSERT INTO record (id, kind, instrument, prev_seq, event_time, receive_time, price, quantity, side, ref) VALUES (${id}, ${KIND.trade}, 1, ${last}, 1, 1, 1, 1, 0, 0)`,
+    );
     const reader = new HistoryReader(all.path);
     expect(readAll(reader, 'BUSY').tradeSeqs.at(-1)).toBe(last);
     reader.close();
@@ -242,8 +298,12 @@ test('a proof holds for its time, and rot behind it is found afterwards', async 
   await all.close();
   let nowMs = 0;
   const holes: Hole[] = [];
-  const reader = new HistoryReader(all.path, { clock: { monotonicMs: () => nowMs }, onDamage: (p) => holes.push(p) }); // prettier-ignore
-  const trades = (): Page => reader.answer({ kind: 'trades', symbol: 'BUSY', before: END, limit: 2_000 }) as Page; // prettier-ignore
+  const reader = new HistoryReader(all.path, {
+    clock: { monotonicMs: () => nowMs },
+    onDamage: (p) => holes.push(p),
+  });
+  const trades = (): Page =>
+    reader.answer({ kind: 'trades', symbol: 'BUSY', before: END, limit: 2_000 }) as Page;
   expect(trades().gaps).toEqual([]);
   const hole = alter(all.path, inThirdBlock(all, 'trade'));
   nowMs = 59_999;

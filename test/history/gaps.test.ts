@@ -14,7 +14,16 @@ import type { BarsPage, MissingPlaces, Page } from '../../src/journal/history/me
 import { HistoryReader } from '../../src/journal/history/reader';
 import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { ScratchDirectory } from '../support/scratch-directory';
-import { bookStates, isIn, mustKnow, stateBy, ticksOf, timed, tradesOf, without } from './naive-answers'; // prettier-ignore
+import {
+  bookStates,
+  isIn,
+  mustKnow,
+  stateBy,
+  ticksOf,
+  timed,
+  tradesOf,
+  without,
+} from './naive-answers';
 import { bordersOf, expire, takeOut, Written, type Hole, type Profile } from './written';
 
 setDefaultTimeout(60_000);
@@ -75,7 +84,7 @@ function wholeBooks(events: readonly BatchEvent[], symbol: string): number[] {
       (e) =>
         e.symbol === symbol &&
         (e.type === 'snapshot' || (e.type === 'book' && e.form === 'snapshot')),
-    ) // prettier-ignore
+    )
     .map(({ seq }) => seq);
 }
 
@@ -249,7 +258,9 @@ describe('pages over gaps', () => {
     const all = await holed(new Prng(9), 3_000, () => [hole]);
     for (const symbol of ['BUSY', 'AHEAD']) {
       const events = timed(all.written.events, symbol);
-      const [before, inside, behind] = [500, 1_050, 1_500].map((seq) => events.find((e) => e.seq > seq)!.eventTime); // prettier-ignore
+      const [before, inside, behind] = [500, 1_050, 1_500].map(
+        (seq) => events.find((e) => e.seq > seq)!.eventTime,
+      );
       const ask = (from: Nanos | null, to: Nanos | null): readonly MissingPlaces[] => {
         const ticks = all.reader.answer({
           kind: 'ticks',
@@ -259,7 +270,16 @@ describe('pages over gaps', () => {
           after: 0,
           limit: 1_000,
         });
-        const bars = all.reader.answer({ kind: 'bars', symbol, interval: '1s', from, to, limit: 1_000, tradesMax: 5_000_000, now: FAR }); // prettier-ignore
+        const bars = all.reader.answer({
+          kind: 'bars',
+          symbol,
+          interval: '1s',
+          from,
+          to,
+          limit: 1_000,
+          tradesMax: 5_000_000,
+          now: FAR,
+        });
         if (from === null || from.floorToSeconds(1).compare(from) === 0) {
           expect((bars as BarsPage).gaps).toEqual((ticks as Page).gaps);
         }
@@ -278,7 +298,16 @@ describe('pages over gaps', () => {
   test('bars are those of the trades that are there', async () => {
     const hole = { from: 1_500, to: 2_100, reason: 'disk' };
     const all = await holed(new Prng(10), 6_000, () => [hole]);
-    const page = all.reader.answer({ kind: 'bars', symbol: 'BUSY', interval: '1s', from: Nanos.ZERO, to: null, limit: 1_000, tradesMax: 5_000_000, now: FAR }) as BarsPage; // prettier-ignore
+    const page = all.reader.answer({
+      kind: 'bars',
+      symbol: 'BUSY',
+      interval: '1s',
+      from: Nanos.ZERO,
+      to: null,
+      limit: 1_000,
+      tradesMax: 5_000_000,
+      now: FAR,
+    }) as BarsPage;
     const bars = JSON.parse(page.items) as { trades: number }[];
     const trades = tradesOf(all.events, 'BUSY', END);
     expect(bars.reduce((sum, bar) => sum + bar.trades, 0)).toBe(trades.length);
@@ -350,20 +379,33 @@ describe('behind the end of a retention', () => {
     const events = without(all.written.events, [hole]);
     for (const symbol of ['BUSY', 'AHEAD']) {
       const books = timed(events, symbol).filter((e) => e.type === 'book' || e.type === 'snapshot');
-      const first = books.find((e) => e.type === 'snapshot' || (e.type === 'book' && e.form !== 'delta'))!; // prettier-ignore
+      const first = books.find(
+        (e) => e.type === 'snapshot' || (e.type === 'book' && e.form !== 'delta'),
+      )!;
       for (const moment of [Nanos.ZERO, books[0]!.eventTime]) {
         if (books[0] === first && moment !== Nanos.ZERO) continue;
         const answer = reader.answer({ kind: 'book', symbol, at: moment });
         expect(answer).toMatchObject({ code: 'before-first-record', field: 'at' });
-        expect((answer as { message: string }).message).toContain(`exist since ${first.eventTime.toString()} (`); // prettier-ignore
+        expect((answer as { message: string }).message).toContain(
+          `exist since ${first.eventTime.toString()} (`,
+        );
       }
       for (const { seq, eventTime } of books) {
         if (seq < first.seq || eventTime.compare(first.eventTime) < 0) continue;
         expectTruth(reader.answer({ kind: 'book', symbol, at: eventTime }), all, symbol, eventTime);
       }
-      const ticks = reader.answer({ kind: 'ticks', symbol, from: null, to: null, after: 0, limit: 1_000 }) as Page; // prettier-ignore
+      const ticks = reader.answer({
+        kind: 'ticks',
+        symbol,
+        from: null,
+        to: null,
+        after: 0,
+        limit: 1_000,
+      }) as Page;
       const expected = ticksOf(events, symbol, null, null).map(({ seq }) => seq);
-      expect((JSON.parse(ticks.items) as { seq: number }[]).map(({ seq }) => seq)).toEqual(expected.slice(0, 1_000)); // prettier-ignore
+      expect((JSON.parse(ticks.items) as { seq: number }[]).map(({ seq }) => seq)).toEqual(
+        expected.slice(0, 1_000),
+      );
       expect(ticks.gaps).toEqual([hole]);
     }
     reader.close();

@@ -79,33 +79,87 @@ describe('the past over REST', () => {
 
   const time = 'expected nanoseconds since 1970, or a time such as 2024-08-09T00:35:00.5Z';
   test.each([
-    [`orderbook/ACME?at=${after(-1)}`, 404, 'before-first-record', 'at', `exist since ${after(0)} (2023-11-14T22:13:20.000000000Z)`], // prettier-ignore
-    [`orderbook/ACME?at=${after(71)}`, 503, 'book-incomplete', 'at', `incomplete since ${after(70)}`], // prettier-ignore
+    [
+      `orderbook/ACME?at=${after(-1)}`,
+      404,
+      'before-first-record',
+      'at',
+      `exist since ${after(0)} (2023-11-14T22:13:20.000000000Z)`,
+    ],
+    [
+      `orderbook/ACME?at=${after(71)}`,
+      503,
+      'book-incomplete',
+      'at',
+      `incomplete since ${after(70)}`,
+    ],
     [`orderbook/BARE?at=${after(0)}`, 404, 'no-data', 'at', 'no book of BARE is known yet'],
     ['orderbook/ACME?at=yesterday', 400, 'invalid-field', 'at', `at is "yesterday"; ${time}`],
     ['orderbook/ACME?at=', 400, 'invalid-field', 'at', `at is ""; ${time}`],
     ['orderbook/ACME?at=-1', 400, 'invalid-field', 'at', time],
     ['orderbook/ACME?at=9223372036854775808', 400, 'invalid-field', 'at', time],
     ['orderbook/ACME?at=2024-02-30T00:00:00Z', 400, 'invalid-field', 'at', time],
-    ['orderbook/ACME?at=0&depth=11', 400, 'invalid-field', 'depth', 'expected an integer from 1 to 10'], // prettier-ignore
+    [
+      'orderbook/ACME?at=0&depth=11',
+      400,
+      'invalid-field',
+      'depth',
+      'expected an integer from 1 to 10',
+    ],
     ['orderbook/ACME?at=0&depth=0', 400, 'invalid-field', 'depth', 'depth is "0"'],
     ['orderbook/NOBODY?at=0', 404, 'unknown-symbol', 'symbol', 'no instrument is named NOBODY'],
-    [`ticks/ACME?from=${after(2)}&to=${after(1)}`, 400, 'invalid-field', 'to', `to is "${after(1)}"; expected a time after from (${after(2)})`], // prettier-ignore
-    [`ticks/ACME?from=${after(2)}&to=${after(2)}`, 400, 'invalid-field', 'to', 'expected a time after from'], // prettier-ignore
+    [
+      `ticks/ACME?from=${after(2)}&to=${after(1)}`,
+      400,
+      'invalid-field',
+      'to',
+      `to is "${after(1)}"; expected a time after from (${after(2)})`,
+    ],
+    [
+      `ticks/ACME?from=${after(2)}&to=${after(2)}`,
+      400,
+      'invalid-field',
+      'to',
+      'expected a time after from',
+    ],
     ['ticks/ACME?from=1e9', 400, 'invalid-field', 'from', `from is "1e9"; ${time}`],
     ['ticks/ACME?to=1;DROP TABLE record', 400, 'invalid-field', 'to', time],
-    ['ticks/ACME?limit=0', 400, 'invalid-field', 'limit', 'limit is "0"; expected an integer from 1 to 1000'], // prettier-ignore
+    [
+      'ticks/ACME?limit=0',
+      400,
+      'invalid-field',
+      'limit',
+      'limit is "0"; expected an integer from 1 to 1000',
+    ],
     ['ticks/ACME?limit=1000000000', 400, 'invalid-field', 'limit', 'an integer from 1 to 1000'],
     ['ticks/ACME?limit=-5', 400, 'invalid-field', 'limit', 'an integer from 1 to 1000'],
-    ['ticks/ACME?next=nonsense', 400, 'invalid-field', 'next', 'next is "nonsense"; expected the next of an answer'], // prettier-ignore
+    [
+      'ticks/ACME?next=nonsense',
+      400,
+      'invalid-field',
+      'next',
+      'next is "nonsense"; expected the next of an answer',
+    ],
     ['ticks/ACME?next=', 400, 'invalid-field', 'next', 'next is ""'],
     ['ticks/ACME?next=W10', 400, 'invalid-field', 'next', 'expected the next of an answer'],
-    ['ticks/BARE?next=THE_NEXT', 400, 'invalid-field', 'next', 'another query (ticks of ACME from the first to the newest); expected one of this query'], // prettier-ignore
+    [
+      'ticks/BARE?next=THE_NEXT',
+      400,
+      'invalid-field',
+      'next',
+      'another query (ticks of ACME from the first to the newest); expected one of this query',
+    ],
     ['ticks/ACME?from=0&next=THE_NEXT', 400, 'invalid-field', 'next', 'of another query'],
     ['ticks/NOBODY', 404, 'unknown-symbol', 'symbol', 'no instrument is named NOBODY'],
     ["ticks/'%20OR%201=1--", 400, 'invalid-field', 'symbol', 'expected 1 to 16 letters'],
     ['bars/..%2f..%2fetc?interval=1m', 400, 'invalid-field', 'symbol', 'expected 1 to 16 letters'],
-    ['bars/ACME', 400, 'invalid-field', 'interval', 'interval is missing; expected one of 1s, 1m, 5m, 1h, 1d'], // prettier-ignore
+    [
+      'bars/ACME',
+      400,
+      'invalid-field',
+      'interval',
+      'interval is missing; expected one of 1s, 1m, 5m, 1h, 1d',
+    ],
     [
       'bars/ACME?interval=2m',
       400,

@@ -69,7 +69,16 @@ describe('the history thread', () => {
       sequencer.drain();
     }
     await past.recorder.journal.flush();
-    const bars = { kind: 'bars', symbol: 'LONG', interval: '1d', from: Nanos.ZERO, to: null, limit: 1_000, tradesMax: 5_000_000, now: at(0) } as const; // prettier-ignore
+    const bars = {
+      kind: 'bars',
+      symbol: 'LONG',
+      interval: '1d',
+      from: Nanos.ZERO,
+      to: null,
+      limit: 1_000,
+      tradesMax: 5_000_000,
+      now: at(0),
+    } as const;
     const order: string[] = [];
     const ask = async (name: string, question: PastQuestion): Promise<unknown> => {
       const answer = await past.history.ask(question);

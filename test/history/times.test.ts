@@ -51,7 +51,16 @@ async function bars(
 ): Promise<ShownBar[]> {
   await recording.recorder.journal.flush();
   const reader = new HistoryReader(join(directory, 'journal.sqlite'));
-  const page = reader.answer({ kind: 'bars', symbol: 'ACME', interval, from: Nanos.ZERO, to: null, limit: 1_000, tradesMax: 1_000_000, now: second(0) }) as BarsPage; // prettier-ignore
+  const page = reader.answer({
+    kind: 'bars',
+    symbol: 'ACME',
+    interval,
+    from: Nanos.ZERO,
+    to: null,
+    limit: 1_000,
+    tradesMax: 1_000_000,
+    now: second(0),
+  }) as BarsPage;
   reader.close();
   return JSON.parse(page.items) as ShownBar[];
 }
@@ -74,7 +83,9 @@ async function expectLiveIsPast(recording: Recording, directory: string): Promis
       const own = past.find(({ openTime }) => openTime === bar.openTime.toString());
       expect(own).toMatchObject({ trades: bar.trades, openTime: bar.openTime.toString() });
       const price = (scaled: number): string => (scaled / 100).toFixed(2);
-      expect([own?.open, own?.high, own?.low, own?.close]).toEqual([bar.open, bar.high, bar.low, bar.close].map(price)); // prettier-ignore
+      expect([own?.open, own?.high, own?.low, own?.close]).toEqual(
+        [bar.open, bar.high, bar.low, bar.close].map(price),
+      );
     }
   }
 }
@@ -100,7 +111,9 @@ describe('volume', () => {
       expect(expected > 2n ** 53n).toBeTrue();
       const { market, statistics } = recording.recorder;
       expect(feedOf(market).currentTick()!.volume).toBe(expected);
-      expect(statistics.of('ACME').session.message(instrument('ACME', { quantityScale: 8 }), 0, 1)).toMatchObject({ volume: expected, trades: 400 }); // prettier-ignore
+      expect(
+        statistics.of('ACME').session.message(instrument('ACME', { quantityScale: 8 }), 0, 1),
+      ).toMatchObject({ volume: expected, trades: 400 });
     }
     await restart();
     recording.recorder.close();
@@ -109,7 +122,9 @@ describe('volume', () => {
     const db = new Database(join(directory, 'journal.sqlite'), { readonly: true });
     const volumes = db.query<{ volume: string }, []>('SELECT volume FROM ticks ORDER BY id').all();
     db.close();
-    expect(volumes.map(({ volume }) => volume)).toEqual(Array.from({ length: 800 }, (_, i) => `${((i % 400) + 1) * 250_000}.00000000`)); // prettier-ignore
+    expect(volumes.map(({ volume }) => volume)).toEqual(
+      Array.from({ length: 800 }, (_, i) => `${((i % 400) + 1) * 250_000}.00000000`),
+    );
   });
 });
 
@@ -127,7 +142,11 @@ describe('a trade that is dated ahead of its receipt', () => {
       say(recording, at, trade({ seq: minute + 1, eventTime, price: 1_000 + minute }));
     }
     for (const day of [1, 2]) {
-      say(recording, second(day * 86_400), trade({ seq: 10 + day, eventTime: second(day * 86_400), price: 2_000 })); // prettier-ignore
+      say(
+        recording,
+        second(day * 86_400),
+        trade({ seq: 10 + day, eventTime: second(day * 86_400), price: 2_000 }),
+      );
     }
     for (const isRestarted of [false, true]) {
       if (isRestarted) {
@@ -136,7 +155,9 @@ describe('a trade that is dated ahead of its receipt', () => {
         recording = record(directory);
       }
       const minutes = outline(await bars(recording, directory, '1m'), MINUTE);
-      expect(minutes.slice(0, 6)).toEqual([0, 1, 2, 3, 4, 5].map((m) => [m, `10.0${m}`, `10.0${m}`, 1])); // prettier-ignore
+      expect(minutes.slice(0, 6)).toEqual(
+        [0, 1, 2, 3, 4, 5].map((m) => [m, `10.0${m}`, `10.0${m}`, 1]),
+      );
       const days = outline(await bars(recording, directory, '1d'), 86_400);
       expect(days.map((day) => (day as unknown[]).slice(0, 1))).toEqual([[0], [1], [2]]);
       await expectLiveIsPast(recording, directory);
@@ -145,7 +166,9 @@ describe('a trade that is dated ahead of its receipt', () => {
     }
     const reader = new HistoryReader(join(directory, 'journal.sqlite'));
     const all = reader.answer({ kind: 'trades', symbol: 'ACME', before: 1_000, limit: 100 });
-    const kept = (JSON.parse((all as { items: string }).items) as { eventTime: string; timing: string | null }[]).filter(({ timing }) => timing !== null); // prettier-ignore
+    const kept = (
+      JSON.parse((all as { items: string }).items) as { eventTime: string; timing: string | null }[]
+    ).filter(({ timing }) => timing !== null);
     expect(kept).toMatchObject([{ eventTime: dated.toString(), timing: 'ahead' }]);
     reader.close();
     recording.recorder.close();
@@ -163,7 +186,9 @@ describe('a trade that is dated ahead of its receipt', () => {
       say(recording, second(minute * MINUTE), trade({ seq: minute + 1, eventTime, price: 1_000 }));
     }
     const minutes = outline(await bars(recording, directory, '1m'), MINUTE);
-    expect(minutes.map((bar) => [(bar as unknown[])[0], (bar as unknown[])[3]])).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((m) => [m, 1])); // prettier-ignore
+    expect(minutes.map((bar) => [(bar as unknown[])[0], (bar as unknown[])[3]])).toEqual(
+      [0, 1, 2, 3, 4, 5, 6, 7].map((m) => [m, 1]),
+    );
     await expectLiveIsPast(recording, directory);
     recording.recorder.close();
   });
@@ -175,12 +200,28 @@ describe('a trade that is dated ahead of its receipt', () => {
     for (let n = 0; n < 5; n++) {
       const at = second(n);
       const eventTime = n === 1 ? INT64_END : at;
-      say(recording, at, trade({ seq: n + 1, eventTime }), book(n === 0 ? 'snapshot' : 'delta', n + 1, n, [100 + n, 1], [], { eventTime })); // prettier-ignore
+      say(
+        recording,
+        at,
+        trade({ seq: n + 1, eventTime }),
+        book(n === 0 ? 'snapshot' : 'delta', n + 1, n, [100 + n, 1], [], { eventTime }),
+      );
     }
     await recording.recorder.journal.flush();
     const reader = new PlaybackReader(join(directory, 'journal.sqlite'));
     const topics = ['tick', 'trade', 'bbo', 'book'].map((channel) => `${channel}:ACME`);
-    reader.answer({ kind: 'play-open', play: 1, topics, from: null, to: null, fromSeq: 1, toSeq: recording.recorder.sequencer.lastSeq, hasOpening: true, isText: true, speed: 100 }); // prettier-ignore
+    reader.answer({
+      kind: 'play-open',
+      play: 1,
+      topics,
+      from: null,
+      to: null,
+      fromSeq: 1,
+      toSeq: recording.recorder.sequencer.lastSeq,
+      hasOpening: true,
+      isText: true,
+      speed: 100,
+    });
     const chunk = reader.answer({ kind: 'play-next', play: 1 }) as PlayChunk;
     expect(chunk.isLast).toBeTrue();
     expect(Math.max(...chunk.atMs)).toBeLessThanOrEqual(4_000);
@@ -217,7 +258,14 @@ describe('what comes later than it happened', () => {
   });
 
   test('a recording in two parts makes the same bars as in one, whenever they are received', async () => {
-    const parts = [0, 5].map((hour) => [0, 1, 2].map((minute) => trade({ eventTime: second(hour * 3_600 + minute * MINUTE), price: 500 + hour * 10 + minute }))); // prettier-ignore
+    const parts = [0, 5].map((hour) =>
+      [0, 1, 2].map((minute) =>
+        trade({
+          eventTime: second(hour * 3_600 + minute * MINUTE),
+          price: 500 + hour * 10 + minute,
+        }),
+      ),
+    );
     const whole = scratch.fresh();
     const one = record(whole);
     say(one, second(0), instrument());

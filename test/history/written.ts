@@ -74,7 +74,17 @@ export class Written {
     this.directory = directory;
     this.prng = prng;
     this.open();
-    this.going = profiles.map((profile) => ({ profile, trade: 0, tick: 0, bbo: 0, book: 0, volume: 0, bids: [], asks: [], isWhole: false })); // prettier-ignore
+    this.going = profiles.map((profile) => ({
+      profile,
+      trade: 0,
+      tick: 0,
+      bbo: 0,
+      book: 0,
+      volume: 0,
+      bids: [],
+      asks: [],
+      isWhole: false,
+    }));
     for (const { symbol } of profiles) {
       const definition = { ...instrument(symbol), seq: this.next };
       this.definitions.set(symbol, definition);
@@ -115,7 +125,11 @@ export class Written {
   }
 
   private open(): void {
-    const options = testConfig(this.directory, { durability: 'async', commitEveryMs: 60_000, checkpointEveryEvents: 3_000 }); // prettier-ignore
+    const options = testConfig(this.directory, {
+      durability: 'async',
+      commitEveryMs: 60_000,
+      checkpointEveryEvents: 3_000,
+    });
     const opened = openJournal(options.journal, new ManualClock(at(0)));
     if (opened instanceof StartFault) throw new Error(opened.message);
     this.journal = opened.journal;
@@ -195,7 +209,11 @@ export class Written {
       Array.from({ length: prng.int(0, 10) }, (_, i) => [from + i * sign, prng.int(1, 9)]).flat();
     const bids = draw(100, -1);
     const asks = draw(101, 1);
-    const form = prng.chance(0.02) ? 'incomplete' : g.isWhole && prng.chance(0.95) ? 'delta' : 'snapshot'; // prettier-ignore
+    const form = prng.chance(0.02)
+      ? 'incomplete'
+      : g.isWhole && prng.chance(0.95)
+        ? 'delta'
+        : 'snapshot';
     const changed =
       form === 'delta'
         ? [diffLevels(g.bids, bids, 'bid'), diffLevels(g.asks, asks, 'ask')]
@@ -234,12 +252,25 @@ export function takeOut(path: string, holes: readonly Hole[]): void {
 /** Puts all records into blocks anew. */
 function seal(db: Database): void {
   const rows = new RowFrameWriter();
-  for (const row of db.query<RecordRow, []>(`${SELECT_RECORD} WHERE id % ${SLOTS} = 0 ORDER BY id`).all()) rows.row(row); // prettier-ignore
+  for (const row of db
+    .query<RecordRow, []>(`${SELECT_RECORD} WHERE id % ${SLOTS} = 0 ORDER BY id`)
+    .all())
+    rows.row(row);
   for (const table of ['block', 'part', 'open_block']) db.run(`DELETE FROM ${table}`);
   const put = ({ firstId, lastId, crc, parts }: Block): void => {
     db.run('INSERT INTO block VALUES (?, ?, ?, unixepoch())', [lastId, firstId, crc]);
     for (const p of parts) {
-      db.run('INSERT INTO part VALUES (?, ?, ?, (? << 32) | ?, (? << 32) | ?, ?, ?)', [p.instrument, lastId, firstId, p.minHi, p.minLo, p.maxHi, p.maxLo, p.tradeSeq, p.bookSeq]); // prettier-ignore
+      db.run('INSERT INTO part VALUES (?, ?, ?, (? << 32) | ?, (? << 32) | ?, ?, ?)', [
+        p.instrument,
+        lastId,
+        firstId,
+        p.minHi,
+        p.minLo,
+        p.maxHi,
+        p.maxLo,
+        p.tradeSeq,
+        p.bookSeq,
+      ]);
     }
   };
   const fold = new BlockFold();

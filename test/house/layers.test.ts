@@ -62,7 +62,8 @@ function wrongImport(file: string, target: string): string | undefined {
   const own = part(file);
   const allowed = MAY_IMPORT[own] ?? STAGE_MAY_IMPORT;
   if (allowed === 'any') return undefined;
-  const isAllowed = part(target) === own || allowed.some((to) => target === to || part(target) === to); // prettier-ignore
+  const isAllowed =
+    part(target) === own || allowed.some((to) => target === to || part(target) === to);
   return isAllowed ? undefined : `${file} imports ${target}`;
 }
 

@@ -11,7 +11,14 @@ const SCALES = { priceScale: 2, quantityScale: 3 };
 const LINE_BYTES_MAX = 1_048_576;
 
 function trade(n: number): string {
-  return JSON.stringify({ type: 'trade', symbol: 'ACME', eventTime: `${n + 1}`, price: '1.00', quantity: '1', aggressor: 'buy' }); // prettier-ignore
+  return JSON.stringify({
+    type: 'trade',
+    symbol: 'ACME',
+    eventTime: `${n + 1}`,
+    price: '1.00',
+    quantity: '1',
+    aggressor: 'buy',
+  });
 }
 
 function read(pieces: readonly Uint8Array[], lineBytesMax = LINE_BYTES_MAX) {
@@ -41,7 +48,13 @@ describe('tape lines', () => {
   });
 
   test('no longer than the limit, wherever their ends lie', () => {
-    const long = JSON.stringify({ type: 'heartbeat', time: '1', seq: 1, heads: [], x: 'y'.repeat(5_000) }); // prettier-ignore
+    const long = JSON.stringify({
+      type: 'heartbeat',
+      time: '1',
+      seq: 1,
+      heads: [],
+      x: 'y'.repeat(5_000),
+    });
     const pieces = [bytes(`${trade(1)}\n${long.slice(0, 3_000)}`), bytes(`${long.slice(3_000)}\n`)];
     expect(read(pieces, 5_001).result).toMatchObject({
       code: 'frame-too-large',
@@ -52,13 +65,28 @@ describe('tape lines', () => {
   });
 
   test('of a book with many levels are read some at a time, and refused as any other', () => {
-    const side = (count: number): string[][] => Array.from({ length: count }, (_, i) => [`${i}.25`, '1.5']); // prettier-ignore
+    const side = (count: number): string[][] =>
+      Array.from({ length: count }, (_, i) => [`${i}.25`, '1.5']);
     const of = (bids: unknown[], asks: unknown[]): Uint8Array =>
-      bytes(JSON.stringify({ type: 'book', symbol: 'ACME', form: 'snapshot', eventTime: '1', crc: null, mark: null, bids, asks })); // prettier-ignore
+      bytes(
+        JSON.stringify({
+          type: 'book',
+          symbol: 'ACME',
+          form: 'snapshot',
+          eventTime: '1',
+          crc: null,
+          mark: null,
+          bids,
+          asks,
+        }),
+      );
     const { result, steps } = read([of(side(20_000), side(7_500))]);
     if ('code' in result) throw new Error(result.message);
-    const flat = (count: number): number[] => Array.from({ length: count }, (_, i) => [i * 100 + 25, 1_500]).flat(); // prettier-ignore
-    expect(result.events).toMatchObject([{ type: 'book', form: 'snapshot', bids: flat(20_000), asks: flat(7_500) }]); // prettier-ignore
+    const flat = (count: number): number[] =>
+      Array.from({ length: count }, (_, i) => [i * 100 + 25, 1_500]).flat();
+    expect(result.events).toMatchObject([
+      { type: 'book', form: 'snapshot', bids: flat(20_000), asks: flat(7_500) },
+    ]);
     expect(steps).toBeGreaterThan(40);
     const wrong = side(9_000).with(8_000, ['1.001', '1']);
     expect(read([of([], wrong)]).result).toMatchObject({ field: 'lines[1].asks[8000][0]' });
@@ -76,7 +104,6 @@ describe('tape lines', () => {
         fc.array(line, { maxLength: 40 }),
         fc.array(fc.nat(), { maxLength: 8 }),
         (lines, cuts) => {
-          // prettier-ignore
           const whole = bytes(lines.join('\n'));
           const plain = (r: TapeLines | Fault): unknown =>
             'code' in r ? r : [r.events, r.skipped];

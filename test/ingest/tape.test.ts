@@ -40,7 +40,17 @@ describe('tape', () => {
   });
 
   test('a venue is fed when it is played back: its orders are not on the tape', () => {
-    const rules = { quantityMin: 1, quantityMax: 9, priceMin: 1, priceMax: 9, ordersPerOwnerMax: 1, ordersMax: 1, selfTrade: 'cancel-newest', referencePrice: null, initialState: 'open' } as const; // prettier-ignore
+    const rules = {
+      quantityMin: 1,
+      quantityMax: 9,
+      priceMin: 1,
+      priceMax: 9,
+      ordersPerOwnerMax: 1,
+      ordersMax: 1,
+      selfTrade: 'cancel-newest',
+      referencePrice: null,
+      initialState: 'open',
+    } as const;
     const line = tapeLine({ ...ACME, market: 'venue', rules }, () => ACME);
     const { records, faults } = readPieces([line, TRADE]);
     expect(faults).toEqual([]);

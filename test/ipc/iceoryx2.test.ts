@@ -36,7 +36,9 @@ function pythonWithPackage(): { path: string } | { reason: string } {
   const { stdout } = Bun.spawnSync([path, '-c', code]);
   const version = stdout.toString().trim();
   if (version === ICEORYX2_VERSION) return { path };
-  return { reason: `the Python package iceoryx2 is ${version === '' ? 'absent' : version}; expected ${ICEORYX2_VERSION}` }; // prettier-ignore
+  return {
+    reason: `the Python package iceoryx2 is ${version === '' ? 'absent' : version}; expected ${ICEORYX2_VERSION}`,
+  };
 }
 
 const python = pythonWithPackage();
@@ -90,7 +92,16 @@ describe.skipIf(!isBuilt)('the library', () => {
     const inRing = Array.fromAsync(ringItems(openRing(path)));
     const received = await subscribe((python as { path: string }).path, service);
     for (const tape of ['two-instruments.ndjson', 'binance-mini.txt']) {
-      const args = ['replay', join(TAPES, tape), '--to', server.url, '--key', PUBLISH_KEY, '--speed', 'max']; // prettier-ignore
+      const args = [
+        'replay',
+        join(TAPES, tape),
+        '--to',
+        server.url,
+        '--key',
+        PUBLISH_KEY,
+        '--speed',
+        'max',
+      ];
       expect((await tapedeck(args)).code).toBe(0);
     }
     const rest = await server.json('/v1/orderbook/ACMEUSDT?depth=10');
@@ -142,7 +153,7 @@ describe.skipIf(!isBuilt)('the library', () => {
 
 /** As JSON has them, but for the times, which are digits there too. */
 function plain(items: readonly RingItem[]): Record<string, unknown>[] {
-  return JSON.parse(JSON.stringify(items)) as Record<string, unknown>[]; // prettier-ignore
+  return JSON.parse(JSON.stringify(items)) as Record<string, unknown>[];
 }
 
 describe('without it', () => {

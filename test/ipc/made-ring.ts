@@ -48,13 +48,37 @@ export function must<T>(made: T | StartFault): T {
 }
 
 export function definition(symbol: string, seq: number): Instrument {
-  return { type: 'instrument', symbol, seq, market: 'feed', priceScale: 2, quantityScale: 3, priceIncrement: 1, quantityIncrement: 1, previousClose: null, rules: null }; // prettier-ignore
+  return {
+    type: 'instrument',
+    symbol,
+    seq,
+    market: 'feed',
+    priceScale: 2,
+    quantityScale: 3,
+    priceIncrement: 1,
+    quantityIncrement: 1,
+    previousClose: null,
+    rules: null,
+  };
 }
 
 /** A tick in which every field follows from its place, so that a torn one shows. */
 export function tellingTick(symbol: string, seq: number): Tick {
   const time = new Nanos(seq % 0x7fff_ffff, (seq * 2_654_435_761) % 4_294_967_296);
-  return { type: 'tick', symbol, seq, prevSeq: seq - 1, eventTime: time, receiveTime: time, last: seq * 3, bid: seq * 5, ask: seq * 7, quantity: seq + 11, volume: seq + 13, count: seq % 1_000_003 }; // prettier-ignore
+  return {
+    type: 'tick',
+    symbol,
+    seq,
+    prevSeq: seq - 1,
+    eventTime: time,
+    receiveTime: time,
+    last: seq * 3,
+    bid: seq * 5,
+    ask: seq * 7,
+    quantity: seq + 11,
+    volume: seq + 13,
+    count: seq % 1_000_003,
+  };
 }
 
 /** What is wrong with a record, as the telling tick of this place; undefined: nothing. */

@@ -1,7 +1,18 @@
 /** What is no ring, or cannot be one: a fault with a code of its own each time, and nothing is harmed. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 import { Nanos } from '../../protocol/time';
@@ -89,7 +100,10 @@ test('a ring that was cut short, is empty, or has a header that is none; a write
   const bytes = ringOf(path);
   new DataView(bytes.buffer).setInt32(INT.slots * 4, 65, true);
   writeFileSync(path, bytes);
-  expect(opening(path)).toEqual(['ring-damaged', `the ring ${path} is damaged: its header is not one`]); // prettier-ignore
+  expect(opening(path)).toEqual([
+    'ring-damaged',
+    `the ring ${path} is damaged: its header is not one`,
+  ]);
   makeRing(path, 64).file.remove();
 });
 
@@ -154,7 +168,9 @@ test('a ring is for its owner alone, or for a group too, whatever the mask of th
   const { path, file } = makeRing(rings.fresh(), 64);
   process.umask(before);
   expect(statSync(path).mode & 0o777).toBe(0o600);
-  expect(readdirSync(rings.path).filter((name) => name.startsWith(basename(path)))).toEqual([basename(path)]); // prettier-ignore
+  expect(readdirSync(rings.path).filter((name) => name.startsWith(basename(path)))).toEqual([
+    basename(path),
+  ]);
   if (process.getuid?.() !== 0) {
     chmodSync(path, 0);
     expect(opening(path)[0]).toBe('ring-unusable');
@@ -195,7 +211,10 @@ test('a link is neither followed by a reader nor replaced by a writer', () => {
   const { path, file } = makeRing(rings.fresh(), 64);
   const link = rings.fresh();
   symlinkSync(path, link);
-  expect(opening(link)).toEqual(['ring-unusable', `the ring ${link} cannot be opened: it is a symbolic link`]); // prettier-ignore
+  expect(opening(link)).toEqual([
+    'ring-unusable',
+    `the ring ${link} cannot be opened: it is a symbolic link`,
+  ]);
   expect(making(link)[0]).toBe('ring-unusable');
   expect(readFileSync(path).length).toBeGreaterThan(0);
   file.remove();
@@ -217,9 +236,13 @@ describe('the directory of a ring that nobody said where', () => {
   test('is that of the service, of the session, or one in shared memory', () => {
     const both = { RUNTIME_DIRECTORY: '/run/tapedeck:/run/b', XDG_RUNTIME_DIR: '/run/user/1' };
     expect(defaultRingPath(both)).toBe('/run/tapedeck/tapedeck.ring');
-    expect(defaultRingPath({ XDG_RUNTIME_DIR: '/run/user/1' })).toBe('/run/user/1/tapedeck/tapedeck.ring'); // prettier-ignore
+    expect(defaultRingPath({ XDG_RUNTIME_DIR: '/run/user/1' })).toBe(
+      '/run/user/1/tapedeck/tapedeck.ring',
+    );
     // Nobody else comes into the directory of a session.
-    expect(defaultRingPath({ XDG_RUNTIME_DIR: '/run/user/1' }, true)).toBe(`/dev/shm/tapedeck-${own}/tapedeck.ring`); // prettier-ignore
+    expect(defaultRingPath({ XDG_RUNTIME_DIR: '/run/user/1' }, true)).toBe(
+      `/dev/shm/tapedeck-${own}/tapedeck.ring`,
+    );
     for (const odd of [{}, { XDG_RUNTIME_DIR: '' }, { XDG_RUNTIME_DIR: 'relative' }]) {
       expect(defaultRingPath(odd)).toBe(`/dev/shm/tapedeck-${own}/tapedeck.ring`);
     }
@@ -241,10 +264,16 @@ describe('the directory of a ring that nobody said where', () => {
     const link = join(rings.path, 'link');
     mkdirSync(taken, { mode: 0o777 });
     symlinkSync(taken, link);
-    expect(prepareRingDirectory(join(link, 'a.ring'))).toMatchObject({ code: 'ring-unusable', message: expect.stringContaining('no directory') }); // prettier-ignore
+    expect(prepareRingDirectory(join(link, 'a.ring'))).toMatchObject({
+      code: 'ring-unusable',
+      message: expect.stringContaining('no directory'),
+    });
     if (!isRoot) return console.log('skipped: the directory of another user takes root');
     chownSync(taken, NOBODY, NOBODY);
-    expect(prepareRingDirectory(join(taken, 'a.ring'))).toMatchObject({ code: 'ring-unusable', message: expect.stringContaining(`belongs to user ${NOBODY}`) }); // prettier-ignore
+    expect(prepareRingDirectory(join(taken, 'a.ring'))).toMatchObject({
+      code: 'ring-unusable',
+      message: expect.stringContaining(`belongs to user ${NOBODY}`),
+    });
     expect(statSync(taken).uid).toBe(NOBODY);
   });
 });

@@ -52,7 +52,10 @@ test('a reader that starts late reads on to the end, and one that is stopped is 
   await Bun.sleep(50);
   writer.kill('SIGTERM');
   await writer.exited;
-  const [one, two] = (await Promise.all([early, late].map((c) => lastLine<Seen>(c)))) as [Seen, Seen]; // prettier-ignore
+  const [one, two] = (await Promise.all([early, late].map((c) => lastLine<Seen>(c)))) as [
+    Seen,
+    Seen,
+  ];
   expect(one.laps).toBeGreaterThan(0);
   expect(two.from).toBeGreaterThan(one.from);
   expect([one.position, two.position]).toEqual([two.published, two.published]);

@@ -60,5 +60,14 @@ for (let n = 1; ; n++) {
 }
 assert(reader.poll() === 'ended', 'an end stays one');
 const { position, missedTotal: missed, published } = reader;
-const seen: Seen = { from, returned, missed, laps, states, position, published, writer: reader.writer() }; // prettier-ignore
+const seen: Seen = {
+  from,
+  returned,
+  missed,
+  laps,
+  states,
+  position,
+  published,
+  writer: reader.writer(),
+};
 console.log(JSON.stringify(seen));

@@ -63,7 +63,14 @@ export async function lastLine<T>(child: Child): Promise<T | undefined> {
 export async function runRing(shape: RunShape): Promise<RunOutcome> {
   const { path, slots, seconds, seed } = shape;
   const random = new Prng(seed);
-  const writer = await startChild('ring-writer-child.ts', path, String(slots), String(seed), '0', '0'); // prettier-ignore
+  const writer = await startChild(
+    'ring-writer-child.ts',
+    path,
+    String(slots),
+    String(seed),
+    '0',
+    '0',
+  );
   const start = (): Promise<Child> =>
     startChild('ring-reader-child.ts', path, random.chance(0.3) ? 'wait' : 'poll');
   const readers = await Promise.all(Array.from({ length: shape.readers }, start));
@@ -100,9 +107,11 @@ export function wrongsOf({ seen, records, faults }: RunOutcome, readers: number)
   const wrongs = faults > 0 ? [`${faults} readers found a fault`] : [];
   if (seen.length !== readers) wrongs.push(`${seen.length} of ${readers} readers came to an end`);
   for (const one of seen) {
-    if (one.from + one.returned + one.missed !== one.position) wrongs.push(`the counts of ${JSON.stringify(one)}`); // prettier-ignore
+    if (one.from + one.returned + one.missed !== one.position)
+      wrongs.push(`the counts of ${JSON.stringify(one)}`);
     if (one.position !== one.published) wrongs.push(`not all was read: ${JSON.stringify(one)}`);
-    if (records !== undefined && one.published !== records) wrongs.push(`${one.published} of ${records}`); // prettier-ignore
+    if (records !== undefined && one.published !== records)
+      wrongs.push(`${one.published} of ${records}`);
     if (one.writer !== 'gone') wrongs.push(`the writer is ${one.writer}`);
   }
   return wrongs;

@@ -23,7 +23,11 @@ const { values } = parseArgs({ options });
 const rings = new RingDirectory();
 try {
   const readers = Number(values.readers);
-  const numbers = { slots: Number(values.slots), seconds: Number(values.seconds), seed: Number(values.seed) }; // prettier-ignore
+  const numbers = {
+    slots: Number(values.slots),
+    seconds: Number(values.seconds),
+    seed: Number(values.seed),
+  };
   console.log(JSON.stringify({ readers, ...numbers }));
   const outcome = await runRing({ path: rings.fresh(), readers, ...numbers, end: 'SIGTERM' });
   for (const one of outcome.seen) console.log(JSON.stringify(one));

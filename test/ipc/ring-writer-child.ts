@@ -33,7 +33,8 @@ function tick(seq: number): Tick {
 
 for (let turn = 0; !stopping.signal.aborted && writer.position < end; turn++) {
   const batch: Tick[] = [];
-  for (let n = random.int(1, BATCH_MAX); n > 0; n--) batch.push(tick(writer.position + batch.length + 1)); // prettier-ignore
+  for (let n = random.int(1, BATCH_MAX); n > 0; n--)
+    batch.push(tick(writer.position + batch.length + 1));
   writer.accept(batchOf(batch));
   if (Number(pace) > 0) await pause(1_000 / Number(pace));
   else if (turn % 1_000 === 0) await pause(0); // lets a signal in

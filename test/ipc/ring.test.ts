@@ -15,7 +15,15 @@ import { DOUBLE, ENTRY_BYTES, HEADER_BYTES } from '../../src/ipc/ring-layout';
 import type { RingReader } from '../../src/ipc/ring-reader';
 import { generateMarket, runMarket } from '../bench/generated-market';
 import { messageOf } from '../support/arbitraries';
-import { batchOf, definition, makeRing, openRing, RingDirectory, tellingTick, wrongTick } from './made-ring'; // prettier-ignore
+import {
+  batchOf,
+  definition,
+  makeRing,
+  openRing,
+  RingDirectory,
+  tellingTick,
+  wrongTick,
+} from './made-ring';
 
 const rings = new RingDirectory();
 afterAll(() => rings.remove());
@@ -248,7 +256,7 @@ describe('latest values', () => {
           const found = state.find((e) => e.type === type);
           if (newest === undefined) expect(found).toBeUndefined();
           else if (newest.type === 'book')
-            expect(found).toMatchObject({ seq: newest.seq, mark: newest.mark }); // prettier-ignore
+            expect(found).toMatchObject({ seq: newest.seq, mark: newest.mark });
           else expect(found).toEqual(newest);
         }
         file.remove();

@@ -34,7 +34,11 @@ const TOPICS = ['tick:*', 'trade:*', 'bbo:*', 'book:*', 'status'];
 async function start(path: string, data?: string): Promise<ServerProcess> {
   const args = ['--ring', path];
   const config = '[ipc.ring]\nslots = 262144\n';
-  const server = await ServerProcess.start({ args, config, ...(data === undefined ? {} : { data }) }); // prettier-ignore
+  const server = await ServerProcess.start({
+    args,
+    config,
+    ...(data === undefined ? {} : { data }),
+  });
   servers.push(server);
   return server;
 }
@@ -64,7 +68,10 @@ async function python(...args: string[]): Promise<PythonRecord[]> {
   });
   const text = await new Response(child.stdout).text();
   expect(await child.exited).toBe(0);
-  return text.trim().split('\n').map((line) => JSON.parse(line) as PythonRecord); // prettier-ignore
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as PythonRecord);
 }
 
 describe('a recorded tape', () => {
@@ -105,7 +112,8 @@ function checkPython(lines: PythonRecord[], messages: Message[]): void {
     if (open === undefined) {
       whole.push((open = record));
     } else {
-      for (const side of ['bids', 'asks']) (open[side] as number[]).push(...(record[side] as number[])); // prettier-ignore
+      for (const side of ['bids', 'asks'])
+        (open[side] as number[]).push(...(record[side] as number[]));
       open['crc'] = record['crc'];
     }
     if (record['continues'] !== true) open = undefined;
@@ -165,7 +173,11 @@ test('of the recorded market, the newest state is that of REST', async () => {
   expect([head, reader.missedTotal]).toEqual([seq, 0]);
   if (PYTHON !== null) {
     const [state] = (await python(path, '--state')) as unknown as Record<string, unknown>[];
-    expect(state).toMatchObject({ symbol, book: { bids: book.bids, asks: book.asks }, tick: { last } }); // prettier-ignore
+    expect(state).toMatchObject({
+      symbol,
+      book: { bids: book.bids, asks: book.asks },
+      tick: { last },
+    });
   }
   await server.stop();
 });
@@ -183,7 +195,8 @@ test('a server that is killed comes back with a new epoch; who follows the path 
   while (opened().length < 1) await Bun.sleep(10);
   await first.stop('SIGKILL');
   const second = await start(path, first.data);
-  while (!seen.slice(1).some((item) => item.type === 'opened') || seen.at(-1)!.type === 'opened') await Bun.sleep(10); // prettier-ignore
+  while (!seen.slice(1).some((item) => item.type === 'opened') || seen.at(-1)!.type === 'opened')
+    await Bun.sleep(10);
   await replay(second, join(TAPES, 'two-instruments.ndjson'));
   const isNew = (item: RingItem) => 'symbol' in item && item.type === 'trade';
   while (!seen.some(isNew)) await Bun.sleep(10);
@@ -192,7 +205,9 @@ test('a server that is killed comes back with a new epoch; who follows the path 
   const [before, after] = opened();
   expect(after).not.toBe(before);
   // The state of the life before is there again, with its places.
-  const ticks = seen.filter((item): item is Tick => item.type === 'tick' && item.symbol === 'ACMEUSDT'); // prettier-ignore
+  const ticks = seen.filter(
+    (item): item is Tick => item.type === 'tick' && item.symbol === 'ACMEUSDT',
+  );
   expect(ticks.length).toBe(2);
   expect(ticks[1]).toEqual(ticks[0]);
   await second.stop();
@@ -202,7 +217,15 @@ describe('the command line', () => {
   test('a second server on the same ring is refused, and the first goes on', async () => {
     const path = rings.fresh();
     const server = await start(path);
-    const second = await tapedeck(['serve', '--port', '0', '--ring', path, '--data', `${path}.data`]); // prettier-ignore
+    const second = await tapedeck([
+      'serve',
+      '--port',
+      '0',
+      '--ring',
+      path,
+      '--data',
+      `${path}.data`,
+    ]);
     expect([second.code, second.stdout]).toEqual([75, '']);
     expect(second.stderr).toContain(`process ${server.pid}) [ring-in-use]`);
     expect(openRing(path).writer()).not.toBe('gone');

@@ -63,7 +63,9 @@ test('the checksum does not depend on how rows came in frames, and is that of th
   const db = open(written());
   const rows = rowsOf(db);
   expect(rows.length).toBeGreaterThan(BLOCK_ROWS * 2);
-  const kept = db.query('SELECT first_id AS firstId, last_id AS lastId, crc FROM block ORDER BY last_id').all(); // prettier-ignore
+  const kept = db
+    .query('SELECT first_id AS firstId, last_id AS lastId, crc FROM block ORDER BY last_id')
+    .all();
   db.close();
   const random = new Prng(readSeed());
   for (let i = 0; i < 5; i++) expect(fold(rows, random)).toEqual(kept as never);
@@ -71,7 +73,23 @@ test('the checksum does not depend on how rows came in frames, and is that of th
 
 describe('whatever is changed in a row that is in a block is found', () => {
   const directory = written();
-  const numbers = ['kind', 'instrument', 'prev_seq', 'event_time', 'receive_time', 'price', 'quantity', 'bid', 'bid_quantity', 'ask', 'ask_quantity', 'volume', 'side', 'ref', 'source_seq'] as const; // prettier-ignore
+  const numbers = [
+    'kind',
+    'instrument',
+    'prev_seq',
+    'event_time',
+    'receive_time',
+    'price',
+    'quantity',
+    'bid',
+    'bid_quantity',
+    'ask',
+    'ask_quantity',
+    'volume',
+    'side',
+    'ref',
+    'source_seq',
+  ] as const;
 
   /** Where the damage begins, after this was done to a copy. */
   function damageBy(sql: string): number | undefined {
@@ -91,7 +109,9 @@ describe('whatever is changed in a row that is in a block is found', () => {
 
   test.each(numbers)('%s', (column) => {
     const db = open(directory);
-    const rows = db.query(`SELECT id FROM record WHERE ${column} IS NOT NULL AND id % 8 = 0`).all() as { id: number }[]; // prettier-ignore
+    const rows = db
+      .query(`SELECT id FROM record WHERE ${column} IS NOT NULL AND id % 8 = 0`)
+      .all() as { id: number }[];
     db.close();
     const { id } = rows[Math.floor(rows.length / 2)]!;
     const good = damageBy(`UPDATE record SET ${column} = ${column} + 1 WHERE id = ${id}`);

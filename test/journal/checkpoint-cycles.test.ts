@@ -74,7 +74,8 @@ class Feeds {
       const source = this.sources[this.random.int(0, SYMBOLS.length - 1)]!;
       const known = this.sent.get(source);
       source.advance(this.random.int(1, 4));
-      const message = known === undefined ? source.snapshot(source.seq) : source.delta(known, source.seq); // prettier-ignore
+      const message =
+        known === undefined ? source.snapshot(source.seq) : source.delta(known, source.seq);
       this.sent.set(source, source.seq);
       const events = [message, source.trade()];
       const symbol = SYMBOLS[this.sources.indexOf(source)]!;
@@ -224,7 +225,9 @@ describe('records that were given up', () => {
     expect(again.damage).toHaveLength(1);
     const aside = readdirSync(copy).find((name) => name.startsWith('journal-damaged-'));
     const db = new Database(join(copy, aside!), { readonly: true });
-    const { first, last } = db.query('SELECT min(id) / 8 AS first, max(id) / 8 AS last FROM record WHERE id % 8 = 0').get() as { first: number; last: number }; // prettier-ignore
+    const { first, last } = db
+      .query('SELECT min(id) / 8 AS first, max(id) / 8 AS last FROM record WHERE id % 8 = 0')
+      .get() as { first: number; last: number };
     db.close();
     expect(first).toBeGreaterThan(from);
     expect(last).toBe(lastSeq);

@@ -116,7 +116,15 @@ function inSlices(
   const messages: Message[] = [];
   let { fromSeq } = range;
   for (let slices = 1; ; slices++) {
-    const open = { kind: 'play-open', play: slices, topics, from: null, to: null, hasOpening: false, speed: 0 } as const; // prettier-ignore
+    const open = {
+      kind: 'play-open',
+      play: slices,
+      topics,
+      from: null,
+      to: null,
+      hasOpening: false,
+      speed: 0,
+    } as const;
     reader.answer({ ...open, ...range, fromSeq });
     const leave = random.int(1, framesMax);
     let frames = 0;
@@ -134,7 +142,8 @@ function inSlices(
       }
       if (from !== null) break;
       if (chunk.isLast) return { messages, slices };
-      if (all.length === 0 && random.chance(0.5) && chunk.reached >= fromSeq) from = chunk.reached + 1; // prettier-ignore
+      if (all.length === 0 && random.chance(0.5) && chunk.reached >= fromSeq)
+        from = chunk.reached + 1;
     }
     reader.answer({ kind: 'play-close', play: slices });
     fromSeq = from;

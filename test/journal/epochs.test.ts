@@ -60,7 +60,9 @@ test('a journal whose epochs were times goes on, and verifies, with one below th
     expect(epochOf(life)).toBe([time, time + 1, 5][i]!);
     expect(draws).toEqual([]);
     const past = [...life.recorder.pastEpochs];
-    expect(past).toEqual([time, time + 1].slice(0, i).map((epoch, n) => [epoch, { kept: n + 1, pushed: n + 1 }])); // prettier-ignore
+    expect(past).toEqual(
+      [time, time + 1].slice(0, i).map((epoch, n) => [epoch, { kept: n + 1, pushed: n + 1 }]),
+    );
     define(life, `S${i}`);
     if (i === 1) {
       // Cut off: what it wrote is there, and it has no end.

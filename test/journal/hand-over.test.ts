@@ -95,10 +95,17 @@ function rowsOf(frames: readonly RowFrame[]): Row[] {
     return Array.from({ length: rows }, (_, i): Row => {
       const at = i * ROW_FIELDS;
       const kind = numbers[at]!;
-      const hasText = [KIND.instrument, KIND.status, KIND.command].includes(kind as 1) || kind >= KIND.gap; // prettier-ignore
+      const hasText =
+        [KIND.instrument, KIND.status, KIND.command].includes(kind as 1) || kind >= KIND.gap;
       expect(numbers[at + LEVELS_FIELD]).toBeLessThan(0); // no books here
       const own = kind === KIND.checkpoint ? OWN_FIRST + 1 : OWN_FIRST;
-      return { kind, seq: seqOf(numbers[at + 1]!), slot: numbers[at + 1]! % SLOTS, ref: numbers[at + own]!, text: hasText ? texts[text++] : undefined }; // prettier-ignore
+      return {
+        kind,
+        seq: seqOf(numbers[at + 1]!),
+        slot: numbers[at + 1]! % SLOTS,
+        ref: numbers[at + own]!,
+        text: hasText ? texts[text++] : undefined,
+      };
     });
   });
 }
@@ -107,7 +114,9 @@ test('how far the disk is behind is told, in places and in time', () => {
   const clock = new ManualClock();
   const writer = new SteeredWriter();
   const options = { durability: 'commit' as const, commitEveryMs: 60_000, queueBytesMax: 10_000 };
-  const { journal } = openedJournal(scratch.fresh(), options, clock, { createWriter: writer.create }); // prettier-ignore
+  const { journal } = openedJournal(scratch.fresh(), options, clock, {
+    createWriter: writer.create,
+  });
   writer.commit();
   const lag = (): object => {
     const { lagRecords, lagMs } = journal.status();
@@ -172,7 +181,11 @@ describe('commit', () => {
     desk.commitAll();
     expect(desk.told).toEqual(['room']);
     expect(hasRoom()).toBe(true);
-    expect(desk.journal.status()).toMatchObject({ holes: 0, waitingBytes: 0, committedSeq: desk.lastSeq }); // prettier-ignore
+    expect(desk.journal.status()).toMatchObject({
+      holes: 0,
+      waitingBytes: 0,
+      committedSeq: desk.lastSeq,
+    });
   });
 
   test('while the disk refuses nothing is promised and nothing given up; when it is back, all is there', () => {
@@ -183,11 +196,19 @@ describe('commit', () => {
     desk.append(2);
     expect(desk.durable).toEqual([]);
     expect(desk.told).toEqual(['failing: database or disk is full']); // once a spell
-    expect(desk.journal.status()).toMatchObject({ state: 'failing', reason: 'database or disk is full', failures: 2 }); // prettier-ignore
+    expect(desk.journal.status()).toMatchObject({
+      state: 'failing',
+      reason: 'database or disk is full',
+      failures: 2,
+    });
     desk.commitAll();
     expect(desk.told).toEqual(['failing: database or disk is full', 'recovered']);
     expect(desk.durable).toEqual([2, 4]);
-    expect(rowsOf(desk.writer.committed).filter(({ slot }) => slot === 0).map(({ seq }) => seq)).toEqual([1, 2, 3, 4]); // prettier-ignore
+    expect(
+      rowsOf(desk.writer.committed)
+        .filter(({ slot }) => slot === 0)
+        .map(({ seq }) => seq),
+    ).toEqual([1, 2, 3, 4]);
     expect(desk.journal.status().state).toBe('ok');
   });
 

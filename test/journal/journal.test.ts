@@ -121,7 +121,12 @@ describe('durability', () => {
   test('a place that is taken is not written over', () => {
     const o = opened(scratch.fresh());
     new Writer(o).write(3);
-    const again = { epoch: o.recovered.epoch, firstSeq: 3, lastSeq: 3, events: [trade({ symbol: 'A', seq: 3 })] }; // prettier-ignore
+    const again = {
+      epoch: o.recovered.epoch,
+      firstSeq: 3,
+      lastSeq: 3,
+      events: [trade({ symbol: 'A', seq: 3 })],
+    };
     expect(() => o.journal.append(again, () => {})).toThrow();
     o.journal.abandon();
   });

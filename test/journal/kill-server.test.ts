@@ -21,7 +21,16 @@ async function run(lives: number, isAsync: boolean): Promise<KillRun> {
     for (let life = 0; life < lives; life++) await kills.live();
     const verified = await kills.end();
     const seconds = Math.round((performance.now() - begun) / 1_000);
-    console.log(JSON.stringify({ seed, isAsync, seconds, ...kills.figures, ...verified, gaps: kills.figures.gaps })); // prettier-ignore
+    console.log(
+      JSON.stringify({
+        seed,
+        isAsync,
+        seconds,
+        ...kills.figures,
+        ...verified,
+        gaps: kills.figures.gaps,
+      }),
+    );
   } catch (e) {
     if (BY_HAND === 0) kills.remove();
     const kept = BY_HAND > 0 ? `; its journal is ${kills.data}` : '';

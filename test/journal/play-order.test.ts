@@ -16,7 +16,15 @@ import { toldReason } from '../../src/journal/history/gaps';
 import { PlaybackReader } from '../../src/journal/playback/reader';
 import { openReading, type JournalReading } from '../../src/journal/recover/reading';
 import { bookStates, without, type BookState } from '../history/naive-answers';
-import { alter, bordersOf, expire, takeOut, Written, type Hole, type Profile } from '../history/written'; // prettier-ignore
+import {
+  alter,
+  bordersOf,
+  expire,
+  takeOut,
+  Written,
+  type Hole,
+  type Profile,
+} from '../history/written';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { asPushed, isOfTopics, play, PlayedReader, type Played } from './plays';
 
@@ -65,8 +73,10 @@ async function holed(prng: Prng): Promise<Holed> {
   const { path } = written;
   if (bordersOf(path).length > 2 && prng.chance(0.5)) {
     const to = expire(path, prng.int(1, Math.min(2, bordersOf(path).length / 2 - 1)));
-    for (const [i, hole] of [...holes].entries()) if (hole.to <= to) holes[i] = { from: 1, to: 0, reason: '' }; // prettier-ignore
-    for (const hole of holes.splice(0)) if (hole.to >= hole.from) holes.push({ ...hole, from: Math.max(hole.from, to + 1) }); // prettier-ignore
+    for (const [i, hole] of [...holes].entries())
+      if (hole.to <= to) holes[i] = { from: 1, to: 0, reason: '' };
+    for (const hole of holes.splice(0))
+      if (hole.to >= hole.from) holes.push({ ...hole, from: Math.max(hole.from, to + 1) });
     holes.push({ from: 1, to, reason: 'retention' });
   }
   const borders = bordersOf(path);
@@ -142,7 +152,9 @@ function expectGaps(
     expect({ gap, places }).toEqual({ gap, places: [] });
     const met = all.holes.filter((hole) => hole.to >= from && hole.from <= to);
     // The changes of a book that is void are missing for the hole before them that took some.
-    const before = all.holes.findLast((hole) => hole.to < from && hole.reason !== 'crash' && tookOf(all, topic, hole)); // prettier-ignore
+    const before = all.holes.findLast(
+      (hole) => hole.to < from && hole.reason !== 'crash' && tookOf(all, topic, hole),
+    );
     const own = met.length > 0 || !topic.startsWith('book:') ? met : [before!].filter(Boolean);
     const reasons = own.map((hole) => toldReason(hole.reason));
     if (topic.startsWith('book:') && before !== undefined && met.length > 0) {
@@ -159,7 +171,9 @@ function expectGaps(
 }
 
 function tookOf({ written }: Holed, topic: string, { from, to }: Hole): boolean {
-  return written.events.some((e) => e.seq >= from && e.seq <= to && `${e.type}:${e.symbol}` === topic); // prettier-ignore
+  return written.events.some(
+    (e) => e.seq >= from && e.seq <= to && `${e.type}:${e.symbol}` === topic,
+  );
 }
 
 function expectBooks(all: Holed, reader: PlayedReader): void {
@@ -186,7 +200,12 @@ function expectComplete(
     const topic = topicOf(pushed)!;
     const isSent = sent.get(topic)?.has(event.seq) ?? false;
     const isGap = gaps.some((g) => g.topic === topic && event.seq >= g.from && event.seq <= g.to);
-    expect({ topic, seq: event.seq, isSent, isGap }).toEqual({ topic, seq: event.seq, isSent, isGap: !isSent }); // prettier-ignore
+    expect({ topic, seq: event.seq, isSent, isGap }).toEqual({
+      topic,
+      seq: event.seq,
+      isSent,
+      isGap: !isSent,
+    });
   }
 }
 
@@ -198,7 +217,8 @@ function isGoneTwice({ crashed, holes }: Holed, { seq }: { seq: number }): boole
 
 function expectPlay(all: Holed, played: Played, topics: readonly string[]): void {
   const { fromSeq } = played.opened;
-  const isOpening = (m: Message): boolean => m.type === 'instrument' || ('seq' in m && m.seq < fromSeq); // prettier-ignore
+  const isOpening = (m: Message): boolean =>
+    m.type === 'instrument' || ('seq' in m && m.seq < fromSeq);
   const start = played.messages.findIndex((m) => !isOpening(m));
   const messages = start < 0 ? [] : played.messages.slice(start);
   expectOrder(messages);
@@ -275,7 +295,11 @@ function expectExport(all: Holed, given: readonly Extracted[], kind: string, sym
   const end = all.written.lastSeq;
   for (const e of all.kept) {
     if (e.type !== kind || e.symbol !== symbol || kind === 'book') continue;
-    expect({ kind, seq: e.seq, isGiven: seqs.has(e.seq) }).toEqual({ kind, seq: e.seq, isGiven: true }); // prettier-ignore
+    expect({ kind, seq: e.seq, isGiven: seqs.has(e.seq) }).toEqual({
+      kind,
+      seq: e.seq,
+      isGiven: true,
+    });
   }
   for (const e of all.written.events) {
     if (e.type !== kind || e.symbol !== symbol || e.seq > end || seqs.has(e.seq)) continue;

@@ -74,7 +74,8 @@ describe('a journal that has all', () => {
         for (const topics of [ALL, randomTopics(prng), randomTopics(prng)]) {
           const played = play(reader, topics, { isText: prng.chance(0.3) });
           expect(withoutDefinitions(played.messages)).toEqual(pushedOf(all.events, topics));
-          const newest = (frame: readonly Message[]): number => Math.max(...frame.map((m) => ('seq' in m ? m.seq : 0))); // prettier-ignore
+          const newest = (frame: readonly Message[]): number =>
+            Math.max(...frame.map((m) => ('seq' in m ? m.seq : 0)));
           const [opening, ...seqs] = played.chunks.flatMap((chunk) => chunk.seqs);
           expect(opening).toBe(0);
           expect(seqs).toEqual(played.frames.slice(1).map(newest));
@@ -90,8 +91,12 @@ describe('a journal that has all', () => {
         );
         expectBooks(all, played);
         for (const symbol of SYMBOLS) {
-          const before = bookStates(all.events, symbol).findLast(({ event }) => event.seq < fromSeq); // prettier-ignore
-          const opening = played.messages.find((m): m is Book => m.type === 'book' && m.symbol === symbol && m.seq < fromSeq); // prettier-ignore
+          const before = bookStates(all.events, symbol).findLast(
+            ({ event }) => event.seq < fromSeq,
+          );
+          const opening = played.messages.find(
+            (m): m is Book => m.type === 'book' && m.symbol === symbol && m.seq < fromSeq,
+          );
           expect(opening?.seq).toBe(before?.event.seq);
           if (opening !== undefined) {
             const form = before!.levels === null ? 'incomplete' : 'snapshot';
@@ -203,7 +208,6 @@ function tellable(
   topics: readonly string[],
   opening: ReadonlyMap<string, number>,
 ): Set<number> {
-  // prettier-ignore
   const isThere = ({ seq }: { seq: number }): boolean =>
     seq >= range.from && seq <= range.to && !holes.some(({ from, to }) => seq >= from && seq <= to);
   const places = new Set<number>();
@@ -213,12 +217,13 @@ function tellable(
     const { symbol } = event;
     if (event.type !== 'book' && event.type !== 'snapshot') {
       const pushed = asPushed(event);
-      if (pushed !== undefined && isOfTopics(pushed, topics) && isThere(event)) places.add(event.seq); // prettier-ignore
+      if (pushed !== undefined && isOfTopics(pushed, topics) && isThere(event))
+        places.add(event.seq);
       continue;
     }
     if (event.seq > range.to) continue;
     if (event.seq < range.from) {
-      if (event.type === 'book') books.set(symbol, { isKnown: opening.get(symbol) === event.seq }); // prettier-ignore
+      if (event.type === 'book') books.set(symbol, { isKnown: opening.get(symbol) === event.seq });
       continue;
     }
     const book = books.get(symbol) ?? { isKnown: true };
@@ -238,7 +243,6 @@ function expectDeclared(
   topics: readonly string[],
   isFull = true,
 ): void {
-  // prettier-ignore
   const { fromSeq, toSeq } = played.opened;
   const range = { from: fromSeq, to: toSeq, reason: '' };
   const reader = expectBooks(all, played);
@@ -253,7 +257,9 @@ function expectDeclared(
     if (event.seq < fromSeq || event.seq > toSeq) continue;
     const topic = topicOf(pushed)!;
     const own = told.get(`${topic} ${event.seq}`);
-    const isGap = reader.gaps.some((g) => g.topic === topic && event.seq >= g.from && event.seq <= g.to); // prettier-ignore
+    const isGap = reader.gaps.some(
+      (g) => g.topic === topic && event.seq >= g.from && event.seq <= g.to,
+    );
     const isAnew = own?.type === 'book' && own.prevSeq === own.seq;
     if (own !== undefined && !isAnew) {
       expect(own).toEqual(pushed as typeof own);
@@ -261,7 +267,12 @@ function expectDeclared(
       toldCount += 1;
     } else {
       expect({ topic, seq: event.seq, isGap }).toEqual({ topic, seq: event.seq, isGap: true });
-      if (isFull) expect({ topic, seq: event.seq, must: must.has(event.seq) }).toEqual({ topic, seq: event.seq, must: false }); // prettier-ignore
+      if (isFull)
+        expect({ topic, seq: event.seq, must: must.has(event.seq) }).toEqual({
+          topic,
+          seq: event.seq,
+          must: false,
+        });
     }
   }
   // A range that lies within a hole has nothing to tell.
@@ -305,9 +316,11 @@ describe('a journal with gaps', () => {
     for (const topics of [ALL, ['trade:QUIET', 'book:AHEAD'], ['book:BUSY']]) {
       const played = play(reader, topics);
       const told = played.messages.filter((m): m is MessageOf<'gap'> => m.type === 'gap');
-      const names = topics === ALL ? CHANNELS.flatMap((c) => SYMBOLS.map((s) => `${c}:${s}`)) : topics; // prettier-ignore
+      const names =
+        topics === ALL ? CHANNELS.flatMap((c) => SYMBOLS.map((s) => `${c}:${s}`)) : topics;
       expect(told.map((m) => m.topic).sort()).toEqual(names.toSorted());
-      for (const gap of told) expect(gap).toMatchObject({ from: hole.from, to: hole.to, reason: 'not-journaled' }); // prettier-ignore
+      for (const gap of told)
+        expect(gap).toMatchObject({ from: hole.from, to: hole.to, reason: 'not-journaled' });
       // What was lost is void, so the truth is what is left of it.
       const kept = all.events.filter(({ seq }) => seq < hole.from || seq > hole.to);
       const pushed = pushedOf(kept, topics);
@@ -364,8 +377,12 @@ describe('a journal with gaps', () => {
         expect(told.at(-1)!.seq).toBeGreaterThan(gone);
         // A reader that holds its place wants all or nothing.
         const again = { toSeq: all.lastSeq, hasOpening: false, fromSeq: gone + 1 };
-        expect(() => play(reader, ALL, again, () => void expire(path, 4))).toThrow('records-missing'); // prettier-ignore
-        expect(reader.answer({ kind: 'play-next', play: 1 })).toMatchObject({ code: 'history-failed' }); // prettier-ignore
+        expect(() => play(reader, ALL, again, () => void expire(path, 4))).toThrow(
+          'records-missing',
+        );
+        expect(reader.answer({ kind: 'play-next', play: 1 })).toMatchObject({
+          code: 'history-failed',
+        });
         reader.close();
         db.close();
       }),

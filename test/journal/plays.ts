@@ -31,7 +31,19 @@ export function play(
   between: () => void = () => {},
 ): Played {
   const id = ++lastPlay;
-  const open: PlayOpen = { kind: 'play-open', play: id, topics, isText: false, fromSeq: 1, toSeq: 1e9, from: null, to: null, hasOpening: true, speed: 0, ...more }; // prettier-ignore
+  const open: PlayOpen = {
+    kind: 'play-open',
+    play: id,
+    topics,
+    isText: false,
+    fromSeq: 1,
+    toSeq: 1e9,
+    from: null,
+    to: null,
+    hasOpening: true,
+    speed: 0,
+    ...more,
+  };
   const opened = reader.answer(open) as PlayOpened;
   const chunks: PlayChunk[] = [];
   for (;;) {
@@ -145,7 +157,8 @@ export class PlayedReader {
     // A book is told anew at the place of a message that was not told.
     const isAnew = isWhole && m.prevSeq === m.seq && m.seq > held.messageSeq && m.seq >= held.last;
     const isNext = m.prevSeq <= held.last && m.seq > held.last;
-    if (!isNext && !isAnew) throw new Error(`${topic} ${m.seq} after ${m.prevSeq} behind ${held.last}`); // prettier-ignore
+    if (!isNext && !isAnew)
+      throw new Error(`${topic} ${m.seq} after ${m.prevSeq} behind ${held.last}`);
     if (m.type === 'book') {
       if (isWhole) held.copy = wholeOf(m);
       else if (held.copy === null) throw new Error(`a change of ${topic} that nothing is behind`);

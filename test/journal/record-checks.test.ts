@@ -26,14 +26,28 @@ class Story {
   trade(seconds: number, quantity: number, timing: Trade['timing'] = null): this {
     const time = at(seconds * 1e6);
     const eventTime = timing === 'ahead' ? time.plus(1e12) : time;
-    this.events.push(trade({ ...this.place('trade'), eventTime, receiveTime: time, quantity, timing })); // prettier-ignore
+    this.events.push(
+      trade({ ...this.place('trade'), eventTime, receiveTime: time, quantity, timing }),
+    );
     return this;
   }
 
   /** @param volume as it stands in the tick of the trade before it */
   tick(volume: Sum): this {
     const { eventTime, receiveTime, price, quantity } = this.events.at(-1) as Trade;
-    const tick: Tick = { type: 'tick', symbol: SYMBOL, ...this.place('tick'), eventTime, receiveTime, last: price, bid: null, ask: null, quantity, volume, count: 1 }; // prettier-ignore
+    const tick: Tick = {
+      type: 'tick',
+      symbol: SYMBOL,
+      ...this.place('tick'),
+      eventTime,
+      receiveTime,
+      last: price,
+      bid: null,
+      ask: null,
+      quantity,
+      volume,
+      count: 1,
+    };
     this.events.push(tick);
     return this;
   }
@@ -78,8 +92,12 @@ describe('a late trade', () => {
   });
 
   test('with a tick is none; nor is one on time without', () => {
-    expect(new Story().trade(10, 5).tick(5).trade(1, 7, 'late').tick(12).fault()).toMatch(/record 5 .*no trade stands before it/); // prettier-ignore
-    expect(new Story().trade(10, 5).trade(11, 5).tick(10).fault()).toMatch(/record 3 .*expected the tick of the trade at 2/); // prettier-ignore
+    expect(new Story().trade(10, 5).tick(5).trade(1, 7, 'late').tick(12).fault()).toMatch(
+      /record 5 .*no trade stands before it/,
+    );
+    expect(new Story().trade(10, 5).trade(11, 5).tick(10).fault()).toMatch(
+      /record 3 .*expected the tick of the trade at 2/,
+    );
   });
 });
 
@@ -90,15 +108,28 @@ describe('the volume of a tick', () => {
   });
 
   test('does not begin anew at an earlier time, and skips nothing', () => {
-    expect(new Story().trade(10, 5).tick(5).trade(9, 6).tick(6).fault()).toMatch(/volume is 6; expected 11/); // prettier-ignore
-    expect(new Story().trade(10, 5).tick(5).trade(11, 6).tick(12).fault()).toMatch(/volume is 12; expected 11/); // prettier-ignore
+    expect(new Story().trade(10, 5).tick(5).trade(9, 6).tick(6).fault()).toMatch(
+      /volume is 6; expected 11/,
+    );
+    expect(new Story().trade(10, 5).tick(5).trade(11, 6).tick(12).fault()).toMatch(
+      /volume is 12; expected 11/,
+    );
   });
 
   test('is exact beyond 2^53', () => {
     const large = Number.MAX_SAFE_INTEGER;
     const sum = BigInt(large) * 2n;
-    expect(new Story().trade(10, large).tick(large).trade(11, large).tick(sum).fault()).toBeUndefined(); // prettier-ignore
-    expect(new Story().trade(10, large).tick(large).trade(11, large).tick(sum + 1n).fault()).toMatch(/volume/); // prettier-ignore
+    expect(
+      new Story().trade(10, large).tick(large).trade(11, large).tick(sum).fault(),
+    ).toBeUndefined();
+    expect(
+      new Story()
+        .trade(10, large)
+        .tick(large)
+        .trade(11, large)
+        .tick(sum + 1n)
+        .fault(),
+    ).toMatch(/volume/);
   });
 });
 
@@ -118,7 +149,11 @@ describe('what few records have', () => {
       .tick(large)
       .trade(11, large)
       .tick(BigInt(large) * 2n);
-    const directory = story.trade(1, 7, 'late').trade(12, 1, 'ahead').tick(BigInt(large) * 2n + 1n).write(); // prettier-ignore
+    const directory = story
+      .trade(1, 7, 'late')
+      .trade(12, 1, 'ahead')
+      .tick(BigInt(large) * 2n + 1n)
+      .write();
     const db = new Database(join(directory, 'journal.sqlite'));
     expect(db.run(sql).changes).toBeGreaterThan(0);
     db.close();

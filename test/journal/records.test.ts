@@ -133,8 +133,12 @@ describe('records', () => {
         again.journal.close();
         const db = connectToRead(join(directory, 'journal.sqlite'));
         const check = new StretchCheck(db, instrumentsOf(db));
-        expect(check.run({ afterId: -1, lastId: idOf(events.length, 7), isSealed: true }).fault).toBeUndefined(); // prettier-ignore
-        expect(orderTimes(db)).toEqual(events.map((e) => (e.type === 'instrument' ? 0n : orderTime(e).toBigInt()))); // prettier-ignore
+        expect(
+          check.run({ afterId: -1, lastId: idOf(events.length, 7), isSealed: true }).fault,
+        ).toBeUndefined();
+        expect(orderTimes(db)).toEqual(
+          events.map((e) => (e.type === 'instrument' ? 0n : orderTime(e).toBigInt())),
+        );
         db.close();
       }),
       { numRuns: 100 },
@@ -201,7 +205,8 @@ describe('trades of the journal', () => {
           const { journal, recovered } = opened(scratch.fresh(), { durability });
           const events: BatchEvent[] = SYMBOLS.map((s, i) => instrument(s, { seq: i + 1 }));
           for (const symbol of symbols) {
-            const prevSeq = events.findLast((e) => e.type === 'trade' && e.symbol === symbol)?.seq ?? 0; // prettier-ignore
+            const prevSeq =
+              events.findLast((e) => e.type === 'trade' && e.symbol === symbol)?.seq ?? 0;
             events.push(trade({ symbol, seq: events.length + 1, prevSeq }));
           }
           const batch = { epoch: recovered.epoch, firstSeq: 1, lastSeq: events.length, events };

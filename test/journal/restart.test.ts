@@ -112,7 +112,10 @@ function read<T>(directory: string, sql: string): T[] {
 }
 
 function newestPlace(directory: string): number {
-  return read<{ seq: number }>(directory, 'SELECT ifnull(max(id), 0) / 8 AS seq FROM record WHERE id % 8 = 0')[0]!.seq; // prettier-ignore
+  return read<{ seq: number }>(
+    directory,
+    'SELECT ifnull(max(id), 0) / 8 AS seq FROM record WHERE id % 8 = 0',
+  )[0]!.seq;
 }
 
 function gapsOf(directory: string): unknown[] {
@@ -192,7 +195,9 @@ describe('an abrupt end', () => {
     const newest = accepted.at(-1)?.lastSeq ?? 0;
     // No number is given twice, and what was pushed and is lost is declared.
     expect(lastSeq).toBe(newest);
-    expect(gapsOf(crashed)).toEqual(found < newest ? [{ from_seq: found + 1, to_seq: newest, reason: 'crash' }] : []); // prettier-ignore
+    expect(gapsOf(crashed)).toEqual(
+      found < newest ? [{ from_seq: found + 1, to_seq: newest, reason: 'crash' }] : [],
+    );
     if (durability !== 'async') expect(found).toBe(newest);
     // The end of a batch: none is there in part.
     expect([...before.states.keys()]).toContain(found);

@@ -27,7 +27,9 @@ function open(directory: string, hours: number, bytes: number): Recorder {
     snapshotEveryMs: 1_000,
     retention: { hours, bytes },
   });
-  const recorder = openRecorder(config, new SystemClock(), () => {}, { createWriter: createThreadWriter }); // prettier-ignore
+  const recorder = openRecorder(config, new SystemClock(), () => {}, {
+    createWriter: createThreadWriter,
+  });
   if (recorder instanceof StartFault) throw new Error(recorder.message);
   return recorder;
 }
@@ -67,7 +69,8 @@ async function until(what: string, isSo: () => boolean): Promise<void> {
 }
 
 function usedBytes(directory: string): number {
-  const pragma = (name: string): number => Object.values(query<Record<string, number>>(directory, `PRAGMA ${name}`)[0]!)[0]!; // prettier-ignore
+  const pragma = (name: string): number =>
+    Object.values(query<Record<string, number>>(directory, `PRAGMA ${name}`)[0]!)[0]!;
   return (pragma('page_count') - pragma('freelist_count')) * pragma('page_size');
 }
 
@@ -76,21 +79,38 @@ test('by size: the oldest go, the gap is declared, and the market is the same af
   const recorder = open(directory, 0, BYTES);
   const quiet = new FakeSource(new Prng(1), 'QUIET');
   const busy = new FakeSource(new Prng(2), 'BUSY');
-  const first = [instrument('QUIET'), quiet.snapshot(quiet.seq), instrument('BUSY'), busy.snapshot(busy.seq)]; // prettier-ignore
+  const first = [
+    instrument('QUIET'),
+    quiet.snapshot(quiet.seq),
+    instrument('BUSY'),
+    busy.snapshot(busy.seq),
+  ];
   recorder.sequencer.submit(1, first, () => {});
   await fill(recorder, busy, 8_000);
   await until('it is small enough', () => usedBytes(directory) <= BYTES);
   // What it holds of the quiet one was too old, so its book was written again.
   await until('the quiet book is there', () => {
     recorder.sequencer.drain();
-    const [row] = query<{ n: number }>(directory, "SELECT count(*) AS n FROM snapshots WHERE symbol = 'QUIET'"); // prettier-ignore
+    const [row] = query<{ n: number }>(
+      directory,
+      "SELECT count(*) AS n FROM snapshots WHERE symbol = 'QUIET'",
+    );
     return row!.n > 0;
   });
-  const gaps = query<{ from_seq: number; to_seq: number; reason: string }>(directory, 'SELECT from_seq, to_seq, reason FROM gaps'); // prettier-ignore
+  const gaps = query<{ from_seq: number; to_seq: number; reason: string }>(
+    directory,
+    'SELECT from_seq, to_seq, reason FROM gaps',
+  );
   expect(gaps).toMatchObject([{ from_seq: 1, reason: 'retention' }]);
-  const [oldest] = query<{ seq: number }>(directory, 'SELECT min(id) / 8 AS seq FROM record WHERE id % 8 = 0'); // prettier-ignore
+  const [oldest] = query<{ seq: number }>(
+    directory,
+    'SELECT min(id) / 8 AS seq FROM record WHERE id % 8 = 0',
+  );
   expect(oldest!.seq).toBe(gaps[0]!.to_seq + 1);
-  const [blocks] = query<{ first: number; parts: number }>(directory, 'SELECT min(first_id) / 8 AS first, (SELECT min(last_id) FROM part) AS parts FROM block'); // prettier-ignore
+  const [blocks] = query<{ first: number; parts: number }>(
+    directory,
+    'SELECT min(first_id) / 8 AS first, (SELECT min(last_id) FROM part) AS parts FROM block',
+  );
   expect(blocks!.first).toBe(oldest!.seq);
   expect(blocks!.parts).toBeGreaterThan(gaps[0]!.to_seq * 8);
   const reader = new HistoryReader(join(directory, 'journal.sqlite'));

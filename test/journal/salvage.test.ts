@@ -90,15 +90,32 @@ function expectTruth(directory: string, before: Recording, what: unknown): 'whol
   const { lastSeq } = recorder.sequencer;
   expect(lastSeq).toBeGreaterThanOrEqual(before.recorder.sequencer.lastSeq);
   recorder.close();
-  const gaps = query<{ from_seq: number; to_seq: number }>(directory, 'SELECT from_seq, to_seq FROM gaps ORDER BY to_seq'); // prettier-ignore
-  const good = query<{ seq: number }>(directory, 'SELECT id / 8 AS seq FROM record WHERE id % 8 = 0 ORDER BY id').map(({ seq }) => seq); // prettier-ignore
+  const gaps = query<{ from_seq: number; to_seq: number }>(
+    directory,
+    'SELECT from_seq, to_seq FROM gaps ORDER BY to_seq',
+  );
+  const good = query<{ seq: number }>(
+    directory,
+    'SELECT id / 8 AS seq FROM record WHERE id % 8 = 0 ORDER BY id',
+  ).map(({ seq }) => seq);
   // Each place is recorded or declared missing, and never both.
-  const places = [...good, ...gaps.flatMap((g) => Array.from({ length: g.to_seq - g.from_seq + 1 }, (_, i) => g.from_seq + i))]; // prettier-ignore
-  expect([what, places.toSorted((a, b) => a - b)]).toEqual([what, Array.from({ length: lastSeq }, (_, i) => i + 1)]); // prettier-ignore
+  const places = [
+    ...good,
+    ...gaps.flatMap((g) =>
+      Array.from({ length: g.to_seq - g.from_seq + 1 }, (_, i) => g.from_seq + i),
+    ),
+  ];
+  expect([what, places.toSorted((a, b) => a - b)]).toEqual([
+    what,
+    Array.from({ length: lastSeq }, (_, i) => i + 1),
+  ]);
   // The market is the one behind the last record that is good without a hole at the end; or, where the
   // records that lead to a sound checkpoint are damaged, and not itself, that of the checkpoint.
   const recorded = gaps.at(-1)?.to_seq === lastSeq ? gaps.at(-1)!.from_seq - 1 : lastSeq;
-  const checkpoints = query<{ seq: number }>(directory, 'SELECT seq FROM checkpoints ORDER BY seq').map(({ seq }) => seq); // prettier-ignore
+  const checkpoints = query<{ seq: number }>(
+    directory,
+    'SELECT seq FROM checkpoints ORDER BY seq',
+  ).map(({ seq }) => seq);
   const end = checkpoints.findLast((seq) => seq > recorded && seq < lastSeq) ?? recorded;
   const state = stateOf(recorder.market);
   // A checkpoint at the very end is the one of before or was made at the close just now: the newest state is right.
@@ -228,7 +245,10 @@ function expectTruthOrOld(what: unknown, directory: string, before: Recording): 
     return 'found by a write';
   }
   if (opened.told.length === 0) {
-    const lost = query<{ from_seq: number; reason: string }>(directory, 'SELECT from_seq, reason FROM gaps'); // prettier-ignore
+    const lost = query<{ from_seq: number; reason: string }>(
+      directory,
+      'SELECT from_seq, reason FROM gaps',
+    );
     const end = lost.length === 0 ? lastSeq : lost[0]!.from_seq - 1;
     expect([what, state === stateAt(before, end)]).toEqual([what, true]);
     return lost.length === 0 ? 'not read' : 'torn';

@@ -54,7 +54,9 @@ test.each(['commit', 'fsync', 'async'])(
         )
         .get() as { n: number; low: number; high: number };
       const epochs = db.query('SELECT first_seq, last_seq FROM epochs ORDER BY first_seq').all();
-      const lost = db.query('SELECT ifnull(sum(to_seq - from_seq + 1), 0) AS n FROM gaps').get() as { n: number }; // prettier-ignore
+      const lost = db
+        .query('SELECT ifnull(sum(to_seq - from_seq + 1), 0) AS n FROM gaps')
+        .get() as { n: number };
       db.close();
       expect([low, n + lost.n]).toEqual([1, high]); // dense, none twice
       if (durability !== 'async') expect(high).toBeGreaterThanOrEqual(acknowledged);

@@ -25,7 +25,20 @@ afterAll(() => scratch.remove());
 
 /** A book event as pushed, at so many microseconds. */
 function pushed(micros: number, form: Book['form'], bids: number[], asks: number[]): Book {
-  return { type: 'book', symbol: 'ACME', seq: micros + 1, prevSeq: micros, eventTime: at(micros), receiveTime: at(micros), form, bids, asks, crc: null, count: 1, mark: null }; // prettier-ignore
+  return {
+    type: 'book',
+    symbol: 'ACME',
+    seq: micros + 1,
+    prevSeq: micros,
+    eventTime: at(micros),
+    receiveTime: at(micros),
+    form,
+    bids,
+    asks,
+    crc: null,
+    count: 1,
+    mark: null,
+  };
 }
 
 const WHOLE = pushed(0, 'snapshot', [100, 50], [101, 50]);
@@ -34,7 +47,11 @@ describe('snapshots', () => {
   test('the first book is written at once, then each second that brings a change', () => {
     const policy = new SnapshotPolicy({ everyMs: 1_000, changeShare: 0.5 });
     const [first] = policy.accept([WHOLE]);
-    expect(first).toMatchObject({ bids: [100, 50], asks: [101, 50], crc: bookChecksum([100, 50], [101, 50]) }); // prettier-ignore
+    expect(first).toMatchObject({
+      bids: [100, 50],
+      asks: [101, 50],
+      crc: bookChecksum([100, 50], [101, 50]),
+    });
     expect(policy.accept([])).toEqual([]);
     expect(policy.accept([pushed(999_999, 'delta', [100, 51], [])])).toEqual([]);
     expect(policy.accept([pushed(1_000_000, 'delta', [100, 52], [])])).toHaveLength(1);
@@ -58,7 +75,9 @@ describe('snapshots', () => {
     const policy = new SnapshotPolicy({ everyMs: 1_000, changeShare: 0.05 });
     policy.accept([WHOLE]);
     expect(policy.accept([pushed(5_000_000, 'incomplete', [], [])])).toEqual([]);
-    expect(policy.accept([pushed(6_000_000, 'snapshot', [90, 1], [])])).toMatchObject([{ bids: [90, 1], asks: [] }]); // prettier-ignore
+    expect(policy.accept([pushed(6_000_000, 'snapshot', [90, 1], [])])).toMatchObject([
+      { bids: [90, 1], asks: [] },
+    ]);
   });
 
   test('after a restart the next change is followed by one; 0 ms means none', () => {
@@ -71,7 +90,10 @@ describe('snapshots', () => {
   });
 
   test('an instrument may have options of its own', () => {
-    const of = (symbol: string, ...[micros, ...rest]: Parameters<typeof pushed>): Book => ({ ...pushed(micros, ...rest), symbol }); // prettier-ignore
+    const of = (symbol: string, ...[micros, ...rest]: Parameters<typeof pushed>): Book => ({
+      ...pushed(micros, ...rest),
+      symbol,
+    });
     const own = new Map([
       ['OFTEN', { everyMs: 100, changeShare: 9 }],
       ['MOVED', { everyMs: 1_000, changeShare: 0.01 }],
@@ -79,13 +101,23 @@ describe('snapshots', () => {
     ]);
     const policy = new SnapshotPolicy({ everyMs: 1_000, changeShare: 9 }, own);
     const symbols = ['ACME', 'OFTEN', 'MOVED', 'NEVER'];
-    const due = (make: (symbol: string) => Book) => policy.accept(symbols.map(make)).map((d) => d.symbol).toSorted(); // prettier-ignore
-    expect(due((s) => of(s, 0, 'snapshot', [100, 50], [101, 50]))).toEqual(['ACME', 'MOVED', 'OFTEN']); // prettier-ignore
+    const due = (make: (symbol: string) => Book) =>
+      policy
+        .accept(symbols.map(make))
+        .map((d) => d.symbol)
+        .toSorted();
+    expect(due((s) => of(s, 0, 'snapshot', [100, 50], [101, 50]))).toEqual([
+      'ACME',
+      'MOVED',
+      'OFTEN',
+    ]);
     expect(due((s) => of(s, 1, 'delta', [100, 52], []))).toEqual(['MOVED']);
     expect(due((s) => of(s, 100_000, 'delta', [99, 1], []))).toEqual(['OFTEN']);
     expect(due((s) => of(s, 1_000_001, 'delta', [98, 1], []))).toEqual(['ACME', 'MOVED', 'OFTEN']);
     const off = new SnapshotPolicy({ everyMs: 0, changeShare: 9 }, own);
-    expect(off.accept([WHOLE, of('OFTEN', 0, 'snapshot', [1, 1], [])])).toMatchObject([{ symbol: 'OFTEN' }]); // prettier-ignore
+    expect(off.accept([WHOLE, of('OFTEN', 0, 'snapshot', [1, 1], [])])).toMatchObject([
+      { symbol: 'OFTEN' },
+    ]);
   });
 
   test('only what has changed is looked at, however many books wait for their second', () => {
@@ -98,7 +130,10 @@ describe('snapshots', () => {
       },
     });
     const all = (micros: number, form: Book['form'], bids: number[]): Book[] =>
-      Array.from({ length: 100 }, (_, i) => ({ ...pushed(micros, form, bids, [101, 50]), symbol: `S${i}` })); // prettier-ignore
+      Array.from({ length: 100 }, (_, i) => ({
+        ...pushed(micros, form, bids, [101, 50]),
+        symbol: `S${i}`,
+      }));
     expect(policy.accept(all(0, 'snapshot', [100, 50]))).toHaveLength(100);
     expect(policy.accept(all(1, 'delta', [100, 51]))).toEqual([]);
     looks = 0;

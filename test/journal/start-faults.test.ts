@@ -142,7 +142,9 @@ describe('the journal', () => {
       const damaged = readFileSync(join(directory, 'journal.sqlite'));
       const told: string[] = [];
       const onDamage = (message: string): void => void told.push(message);
-      const recorder = openRecorder(testConfig(directory), new ManualClock(at(0)), () => {}, { onDamage }); // prettier-ignore
+      const recorder = openRecorder(testConfig(directory), new ManualClock(at(0)), () => {}, {
+        onDamage,
+      });
       if (recorder instanceof StartFault) throw new Error(recorder.message);
       recorder.close();
       const aside = readdirSync(directory).find((name) => name.startsWith('journal-damaged-'))!;
@@ -164,7 +166,9 @@ describe('the journal', () => {
     expect(recorder.sequencer.lastSeq).toBe(3);
     recorder.close();
     const db = new Database(join(directory, 'journal.sqlite'), { readonly: true });
-    expect(db.query('SELECT from_seq, to_seq, reason FROM gaps').all()).toEqual([{ from_seq: 1, to_seq: 3, reason: 'missing' }]); // prettier-ignore
+    expect(db.query('SELECT from_seq, to_seq, reason FROM gaps').all()).toEqual([
+      { from_seq: 1, to_seq: 3, reason: 'missing' },
+    ]);
     db.close();
   });
 

@@ -27,7 +27,10 @@ test('old records that retention cannot delete are set aside by the next start',
   const data = join(scratch.path, 'data');
   const first = await start(data);
   for (let i = 0; i < 20; i++) {
-    const lines = tape(instrument('ACME'), ...Array.from({ length: 1_000 }, () => trade('ACME', '1.00', '1'))); // prettier-ignore
+    const lines = tape(
+      instrument('ACME'),
+      ...Array.from({ length: 1_000 }, () => trade('ACME', '1.00', '1')),
+    );
     expect((await first.ingest(lines)).status).toBe(200);
   }
   expect((await first.stop()).code).toBe(0);
@@ -69,7 +72,9 @@ test('old records that retention cannot delete are set aside by the next start',
 
   const third = await start(data);
   expect((await third.get('/readyz')).status).toBe(200);
-  expect(readdirSync(data).filter((name) => name.startsWith('journal-damaged-')).length).toBeGreaterThan(0); // prettier-ignore
+  expect(
+    readdirSync(data).filter((name) => name.startsWith('journal-damaged-')).length,
+  ).toBeGreaterThan(0);
   expect(readdirSync(data)).not.toContain('journal.suspect');
   expect((await third.ingest(tape(trade('ACME', '2.00', '1')))).status).toBe(200);
   await third.stop();

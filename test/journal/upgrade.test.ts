@@ -105,7 +105,12 @@ describe.each([2, 3])('a journal of schema %d', (schema) => {
       const again = record(directory);
       expect(version(path)).toBe(SCHEMA_VERSION);
       expect(stateOf(again.recorder.market)).toBe(state);
-      again.recorder.sequencer.submit(1, [trade({ seq: 601, prevSeq: 600, eventTime: at(601_000) })], (r) => expect(r).toHaveProperty('seq'), { receiveTime: at(601_000) }); // prettier-ignore
+      again.recorder.sequencer.submit(
+        1,
+        [trade({ seq: 601, prevSeq: 600, eventTime: at(601_000) })],
+        (r) => expect(r).toHaveProperty('seq'),
+        { receiveTime: at(601_000) },
+      );
       again.recorder.sequencer.drain();
       again.recorder.close();
       await again.recorder.journal.closed;

@@ -31,7 +31,13 @@ describe('gaps that are declared', () => {
       for (let i = 0; i < count; i++) {
         const n = ++this.n;
         const [bid, ask] = [9_000 + (n % 7), 10_000 + (n % 5)];
-        const events = n === 1 ? [instrument('ACME'), book('snapshot', 1, 0, [9_000, 5], [10_000, 5])] : [trade({ seq: n, prevSeq: n - 1, price: ask }), book('delta', n, n - 1, [bid, n], [ask, n])]; // prettier-ignore
+        const events =
+          n === 1
+            ? [instrument('ACME'), book('snapshot', 1, 0, [9_000, 5], [10_000, 5])]
+            : [
+                trade({ seq: n, prevSeq: n - 1, price: ask }),
+                book('delta', n, n - 1, [bid, n], [ask, n]),
+              ];
         this.recorder.sequencer.submit(1, events, (r) => expect(r).toHaveProperty('seq'));
         this.recorder.sequencer.drain();
       }
@@ -51,7 +57,11 @@ describe('gaps that are declared', () => {
   test('crash', async () => {
     const s = new Steered();
     const open = (more: Parameters<typeof record>[1] = {}): void => {
-      s.recorder = record(s.directory, { durability: 'async', commitEveryMs: 60_000, ...more }).recorder; // prettier-ignore
+      s.recorder = record(s.directory, {
+        durability: 'async',
+        commitEveryMs: 60_000,
+        ...more,
+      }).recorder;
     };
     open();
     s.say(10);
@@ -71,7 +81,12 @@ describe('gaps that are declared', () => {
   test('disk: the market went on, and a checkpoint behind the gap tells where', async () => {
     const s = new Steered();
     const queueBytesMax = 20_000;
-    s.recorder = record(s.directory, { durability: 'async', commitEveryMs: 60_000, queueBytesMax, snapshotEveryMs: 1 }).recorder; // prettier-ignore
+    s.recorder = record(s.directory, {
+      durability: 'async',
+      commitEveryMs: 60_000,
+      queueBytesMax,
+      snapshotEveryMs: 1,
+    }).recorder;
     s.say(20);
     await s.recorder.journal.flush();
     s.say(100);
@@ -80,11 +95,17 @@ describe('gaps that are declared', () => {
     s.say(20);
     await s.recorder.journal.flush();
     const found = await verifyBoth(s.directory);
-    expect(found).toMatchObject({ gaps: [{ reason: 'disk' }], stateHash: stateHash(s.recorder.market) }); // prettier-ignore
+    expect(found).toMatchObject({
+      gaps: [{ reason: 'disk' }],
+      stateHash: stateHash(s.recorder.market),
+    });
     s.say(100); // and again, until its end
     s.recorder.close();
     const closed = await verifyBoth(s.directory);
-    expect(closed).toMatchObject({ gaps: [{ reason: 'disk' }, { reason: 'disk' }], stateHash: stateHash(s.recorder.market) }); // prettier-ignore
+    expect(closed).toMatchObject({
+      gaps: [{ reason: 'disk' }, { reason: 'disk' }],
+      stateHash: stateHash(s.recorder.market),
+    });
     const gaps = (closed as Verified).gaps!;
     for (const sql of [
       `DELETE FROM record WHERE id = ${gaps[0]!.to * 8 + 1}`,
@@ -134,8 +155,12 @@ describe('gaps that are declared', () => {
       expect(await verify(directory)).toMatch(/^record \d+ .*prevSeq/);
       // The middle of a journal is read when something else is damaged; here its newest checkpoint is.
       const last = new Database(join(directory, 'journal.sqlite'));
-      if (directory === s.directory) last.run('UPDATE block SET crc = crc + 1 WHERE last_id = (SELECT max(last_id) FROM block)'); // prettier-ignore
-      if (directory === s.directory) last.run('UPDATE record SET ref = ref + 1 WHERE id = (SELECT max(id) FROM note WHERE kind = 10)'); // prettier-ignore
+      if (directory === s.directory)
+        last.run('UPDATE block SET crc = crc + 1 WHERE last_id = (SELECT max(last_id) FROM block)');
+      if (directory === s.directory)
+        last.run(
+          'UPDATE record SET ref = ref + 1 WHERE id = (SELECT max(id) FROM note WHERE kind = 10)',
+        );
       last.close();
       const again = record(directory, { snapshotEveryMs: 1 });
       again.recorder.close();

@@ -157,52 +157,153 @@ describe('damage', () => {
 
   const CHANGES: readonly (readonly [string, string, RegExp])[] = [
     ['DELETE', `DELETE FROM record WHERE ${inside}`, /^record \d+ is missing$/],
-    ['INSERT', `INSERT INTO record (id, kind, instrument, prev_seq, event_time, receive_time) SELECT max(id) / 8 * 8 + 80, 3, 1, 0, 1, 1 FROM record`, /is missing|no such record|does not read|in no block|ends at/], // prettier-ignore
-    ['chain', `UPDATE record SET prev_seq = prev_seq + 1 WHERE ${last(3)}`, /prevSeq is \d+; expected \d+$/], // prettier-ignore
-    ['trade', `UPDATE record SET price = price + 1 WHERE ${first(3)}`, /last is \d+; expected \d+$/], // prettier-ignore
-    ['quantity', `UPDATE record SET quantity = quantity + 1 WHERE ${last(3)}`, /quantity is \d+; expected \d+$/], // prettier-ignore
-    ['volume', `UPDATE record SET volume = volume + 1 WHERE ${last(2)}`, /volume is \d+; expected \d+$/], // prettier-ignore
-    ['tick', `UPDATE record SET event_time = event_time + 1 WHERE ${first(2)}`, /event time is not that of its trade$/], // prettier-ignore
+    [
+      'INSERT',
+      `INSERT INTO record (id, kind, instrument, prev_seq, event_time, receive_time) SELECT max(id) / 8 * 8 + 80, 3, 1, 0, 1, 1 FROM record`,
+      /is missing|no such record|does not read|in no block|ends at/,
+    ],
+    [
+      'chain',
+      `UPDATE record SET prev_seq = prev_seq + 1 WHERE ${last(3)}`,
+      /prevSeq is \d+; expected \d+$/,
+    ],
+    [
+      'trade',
+      `UPDATE record SET price = price + 1 WHERE ${first(3)}`,
+      /last is \d+; expected \d+$/,
+    ],
+    [
+      'quantity',
+      `UPDATE record SET quantity = quantity + 1 WHERE ${last(3)}`,
+      /quantity is \d+; expected \d+$/,
+    ],
+    [
+      'volume',
+      `UPDATE record SET volume = volume + 1 WHERE ${last(2)}`,
+      /volume is \d+; expected \d+$/,
+    ],
+    [
+      'tick',
+      `UPDATE record SET event_time = event_time + 1 WHERE ${first(2)}`,
+      /event time is not that of its trade$/,
+    ],
     ['bid', `UPDATE record SET bid = bid + 1 WHERE ${last(2)}`, /bid is \d+; expected/],
-    ['crc', `UPDATE record SET ref = ref - 1 WHERE ${last(5)}`, /checksum of the ten levels is \d+; expected \d+$/], // prettier-ignore
-    ['levels', `UPDATE record SET levels = zeroblob(8) WHERE ${last(8)}`, /its levels are not those|checksum/], // prettier-ignore
-    ['cut levels', `UPDATE record SET levels = zeroblob(3) WHERE ${first(5)}`, /^record \d+ does not read$/], // prettier-ignore
-    ['no levels', `UPDATE record SET levels = NULL WHERE ${first(5)}`, /^record \d+ does not read$/], // prettier-ignore
-    ['what its kind has not', `UPDATE record SET ask_quantity = 5 WHERE ${first(3)}`, /^record \d+ does not read$/], // prettier-ignore
-    ['snapshot time', `UPDATE record SET event_time = 1 WHERE ${first(8)}`, /its times are not those/], // prettier-ignore
+    [
+      'crc',
+      `UPDATE record SET ref = ref - 1 WHERE ${last(5)}`,
+      /checksum of the ten levels is \d+; expected \d+$/,
+    ],
+    [
+      'levels',
+      `UPDATE record SET levels = zeroblob(8) WHERE ${last(8)}`,
+      /its levels are not those|checksum/,
+    ],
+    [
+      'cut levels',
+      `UPDATE record SET levels = zeroblob(3) WHERE ${first(5)}`,
+      /^record \d+ does not read$/,
+    ],
+    [
+      'no levels',
+      `UPDATE record SET levels = NULL WHERE ${first(5)}`,
+      /^record \d+ does not read$/,
+    ],
+    [
+      'what its kind has not',
+      `UPDATE record SET ask_quantity = 5 WHERE ${first(3)}`,
+      /^record \d+ does not read$/,
+    ],
+    [
+      'snapshot time',
+      `UPDATE record SET event_time = 1 WHERE ${first(8)}`,
+      /its times are not those/,
+    ],
     ['kind', `UPDATE record SET kind = 99 WHERE ${inside}`, /^record \d+ does not read$/],
-    ['a kind of note', `UPDATE record SET kind = 9 WHERE ${inside}`, /^record \d+ (does not read|is missing)$/],
-    ['instrument', `UPDATE record SET instrument = 99 WHERE ${inside}`, /instrument 99, which is not in the table/], // prettier-ignore
+    [
+      'a kind of note',
+      `UPDATE record SET kind = 9 WHERE ${inside}`,
+      /^record \d+ (does not read|is missing)$/,
+    ],
+    [
+      'instrument',
+      `UPDATE record SET instrument = 99 WHERE ${inside}`,
+      /instrument 99, which is not in the table/,
+    ],
     ['definition', `UPDATE instrument SET definition = '{}' WHERE id = 1`, /is defined otherwise/],
-    ['scale', 'UPDATE instrument SET price_scale = 1 WHERE id = 1', /as another than it is defined/],
-    ['text of a definition', `UPDATE record SET text = '{' WHERE id = 8`, /^record 1 does not read$/], // prettier-ignore
-    ['stray instrument', `INSERT INTO instrument VALUES (99, 'STRAY', 0, 0, '{}')`, /STRAY .* no record defines it/], // prettier-ignore
-    ['number of a life', `UPDATE record SET ref = ref + 1 WHERE ${first(11)}`, /epoch \d+ ends at \d+, but never began$/],
-    ['epoch time', `UPDATE record SET event_time = event_time + 1 WHERE ${first(11)}`, /^what is noted at 0 has two times$/],
-    ['no epoch', 'DELETE FROM note WHERE kind = 11', /what is noted at \d+ is not in the list of notes/],
+    [
+      'scale',
+      'UPDATE instrument SET price_scale = 1 WHERE id = 1',
+      /as another than it is defined/,
+    ],
+    [
+      'text of a definition',
+      `UPDATE record SET text = '{' WHERE id = 8`,
+      /^record 1 does not read$/,
+    ],
+    [
+      'stray instrument',
+      `INSERT INTO instrument VALUES (99, 'STRAY', 0, 0, '{}')`,
+      /STRAY .* no record defines it/,
+    ],
+    [
+      'number of a life',
+      `UPDATE record SET ref = ref + 1 WHERE ${first(11)}`,
+      /epoch \d+ ends at \d+, but never began$/,
+    ],
+    [
+      'epoch time',
+      `UPDATE record SET event_time = event_time + 1 WHERE ${first(11)}`,
+      /^what is noted at 0 has two times$/,
+    ],
+    [
+      'no epoch',
+      'DELETE FROM note WHERE kind = 11',
+      /what is noted at \d+ is not in the list of notes/,
+    ],
     ['a note of nothing', 'INSERT INTO note VALUES (9, 17)', /names one at 2 that is not there/],
     ['a note of a kind that is none', 'INSERT INTO note VALUES (12, 17)', /kinds that are none/],
     ['a note behind the end', 'INSERT INTO note VALUES (9, 1 << 40)', /behind the last record/],
-    ['end', `DELETE FROM record WHERE id = (SELECT max(id) FROM record WHERE kind < 9)`, /record \d+ is missing|have not their checksum/],
-    ['a gap that is none', `INSERT INTO record (id, kind, instrument, prev_seq, event_time, receive_time, ref, text) VALUES (41, 9, 0, 0, 1, 1, 5, 'crash')`, /^the gap from 5 to 5 covers places that are not missing$/],
-    ['part', 'UPDATE part SET trade_seq = trade_seq - 1', /^the part of the instrument 1 in the records .* is not what they give$/],
+    [
+      'end',
+      `DELETE FROM record WHERE id = (SELECT max(id) FROM record WHERE kind < 9)`,
+      /record \d+ is missing|have not their checksum/,
+    ],
+    [
+      'a gap that is none',
+      `INSERT INTO record (id, kind, instrument, prev_seq, event_time, receive_time, ref, text) VALUES (41, 9, 0, 0, 1, 1, 5, 'crash')`,
+      /^the gap from 5 to 5 covers places that are not missing$/,
+    ],
+    [
+      'part',
+      'UPDATE part SET trade_seq = trade_seq - 1',
+      /^the part of the instrument 1 in the records .* is not what they give$/,
+    ],
     ['part times', 'UPDATE part SET time_max = time_max - 1', /is not what they give$/],
     ['no part', 'DELETE FROM part WHERE instrument = 1', /is missing$/],
-    ['a part of no instrument', 'INSERT INTO part SELECT 77, last_id, first_id, time_min, time_max, 0, 0 FROM part LIMIT 1', /of instruments that are not in the table/],
+    [
+      'a part of no instrument',
+      'INSERT INTO part SELECT 77, last_id, first_id, time_min, time_max, 0, 0 FROM part LIMIT 1',
+      /of instruments that are not in the table/,
+    ],
     ['a part of no block', 'UPDATE part SET last_id = last_id + 8', /part/],
     ['block', 'UPDATE block SET crc = crc + 1', /^the records 1 to \d+ have not their checksum$/],
     ['a block cut short', 'UPDATE block SET first_id = first_id + 8', /holds the records 1 to/],
     ['a block too long', 'UPDATE block SET last_id = last_id + 8', /block|part/],
     ['no block', 'DELETE FROM block', /in no block|parts of blocks/],
-    ['table', 'ALTER TABLE note ADD COLUMN more INTEGER', /the table note is not as this version makes it/],
-  ]; // prettier-ignore
+    [
+      'table',
+      'ALTER TABLE note ADD COLUMN more INTEGER',
+      /the table note is not as this version makes it/,
+    ],
+  ];
 
   test.each(CHANGES)('in a feed: %s', async (_, sql, expected) => {
     expect(await after(feed, sql)).toMatch(expected);
   });
 
   // What is in no block yet has no checksum, but it is held against itself.
-  const UNSEALED = /DELETE|INSERT|chain|trade|quantity|volume|tick|bid|crc|levels|kind|instrument|definition|epoch|note|gap/; // prettier-ignore
+  const UNSEALED =
+    /DELETE|INSERT|chain|trade|quantity|volume|tick|bid|crc|levels|kind|instrument|definition|epoch|note|gap/;
   test.each(CHANGES.filter(([what, sql]) => UNSEALED.test(what) && !/block|part|end/.test(sql)))(
     'in a feed that was cut off: %s',
     async (_, sql, expected) => {
@@ -211,13 +312,21 @@ describe('damage', () => {
   );
 
   test.each([
-    ['crc', `UPDATE record SET ref = ref - 1 WHERE ${last(10)}`, /checkpoint at \d+ has not its checksum/], // prettier-ignore
+    [
+      'crc',
+      `UPDATE record SET ref = ref - 1 WHERE ${last(10)}`,
+      /checkpoint at \d+ has not its checksum/,
+    ],
     [
       'state',
       `UPDATE record SET text = replace(text, 'cycle', 'cyclE') WHERE ${last(10)}`,
       /checkpoint at \d+ has not its checksum/,
     ],
-    ['behind no gap', `UPDATE record SET side = 1 WHERE ${last(10)}`, /says that it stands behind a gap/], // prettier-ignore
+    [
+      'behind no gap',
+      `UPDATE record SET side = 1 WHERE ${last(10)}`,
+      /says that it stands behind a gap/,
+    ],
     [
       'end of its epoch',
       `UPDATE record SET ref = ref - 1 WHERE ${last(11)}`,
@@ -282,7 +391,11 @@ describe('damage', () => {
 
   test('threads find the same', async () => {
     expect(await verify(venue, false, 0)).toEqual(await verify(venue));
-    const copy = changed(venue, `UPDATE record SET prev_seq = prev_seq + 1 WHERE ${last(4)}`, `UPDATE record SET quantity = quantity + 1 WHERE ${first(3)}`); // prettier-ignore
+    const copy = changed(
+      venue,
+      `UPDATE record SET prev_seq = prev_seq + 1 WHERE ${last(4)}`,
+      `UPDATE record SET quantity = quantity + 1 WHERE ${first(3)}`,
+    );
     const found = await verify(copy);
     expect(found).toMatch(/^record \d+ /);
     expect(await verify(copy, false, 0)).toBe(found);
@@ -325,7 +438,6 @@ describe('damage', () => {
       '* FROM part',
       '* FROM note',
     ]) {
-      // prettier-ignore
       for (const row of db.query(`SELECT ${select}`).values()) hash.update(JSON.stringify(row));
     }
     db.close();

@@ -50,20 +50,36 @@ const SECRETS: Readonly<Record<string, string>> = {
 const PASSWORD = 'correct-horse-battery-staple';
 
 /** What of them must not be seen: the secret part of a key, the payload and signature of a token. */
-const PARTS = Object.values(SECRETS).flatMap(
-  (secret) =>
-  secret.startsWith('tk_') ? [secret.slice(20, 40)] : secret.split('.').slice(1).map((p) => p.slice(0, 20)), // prettier-ignore
+const PARTS = Object.values(SECRETS).flatMap((secret) =>
+  secret.startsWith('tk_')
+    ? [secret.slice(20, 40)]
+    : secret
+        .split('.')
+        .slice(1)
+        .map((p) => p.slice(0, 20)),
 );
 
 type Throw = (server: ServerProcess, secret: string) => Promise<unknown>;
 
-const ROUTES = ['/v1/tick/ACME', '/v1/orders', '/v1/orders/1', '/v1/admin/sessions', '/v1/ingest', '/v1/bars/ACME', '/', '/metrics', '/nowhere']; // prettier-ignore
+const ROUTES = [
+  '/v1/tick/ACME',
+  '/v1/orders',
+  '/v1/orders/1',
+  '/v1/admin/sessions',
+  '/v1/ingest',
+  '/v1/bars/ACME',
+  '/',
+  '/metrics',
+  '/nowhere',
+];
 const METHODS = ['GET', 'POST', 'DELETE', 'PUT'];
 
 const REST: Throw[] = ROUTES.flatMap((route) => [
   (server, secret) => server.get(route, { headers: { authorization: `Bearer ${secret}` } }),
-  (server, secret) => server.get(route, { headers: { authorization: secret, cookie: `key=${secret}` } }), // prettier-ignore
-  (server, secret) => server.get(`${route}?key=${secret}&limit=${secret}&from=${secret}&depth=${secret}`), // prettier-ignore
+  (server, secret) =>
+    server.get(route, { headers: { authorization: secret, cookie: `key=${secret}` } }),
+  (server, secret) =>
+    server.get(`${route}?key=${secret}&limit=${secret}&from=${secret}&depth=${secret}`),
   (server, secret) => server.get(`${route}/${secret}`, { method: METHODS[secret.length % 4]! }),
   (server, secret) =>
     server.get(route, {
@@ -104,15 +120,27 @@ const STREAM: Throw[] = [
   (server, secret) => overStream(server, (c) => c.send(hello(null, secret))),
   (server, secret) => overStream(server, (c) => c.send({ ...hello(secret), version: secret })),
   (server, secret) => overStream(server, (c) => c.send({ type: secret, key: secret })),
-  (server, secret) => overStream(server, (c) => c.send({ type: 'subscribe', id: 1, topics: [secret], intervalMs: null })), // prettier-ignore
-  (server, secret) => overStream(server, (c) => c.send({ type: 'subscribe', id: secret, topics: secret, [secret]: 1 })), // prettier-ignore
-  (server, secret) => overStream(server, (c) => c.send({ type: 'order', id: 1, symbol: secret, clientOrderId: secret })), // prettier-ignore
+  (server, secret) =>
+    overStream(server, (c) =>
+      c.send({ type: 'subscribe', id: 1, topics: [secret], intervalMs: null }),
+    ),
+  (server, secret) =>
+    overStream(server, (c) =>
+      c.send({ type: 'subscribe', id: secret, topics: secret, [secret]: 1 }),
+    ),
+  (server, secret) =>
+    overStream(server, (c) =>
+      c.send({ type: 'order', id: 1, symbol: secret, clientOrderId: secret }),
+    ),
   (server, secret) => overStream(server, (c) => c.raw(`[{"type":"hello","key":"${secret}"`)),
   (server, secret) => overStream(server, (c) => c.raw(Buffer.from(secret))),
   (server, secret) => overStream(server, (c) => c.raw(Buffer.from(secret)), FORMS[0]),
   (server, secret) => overStream(server, (c) => c.raw(secret), FORMS[0]),
   (server, secret) => server.get(`/v1/stream?key=${secret}`),
-  (server, secret) => StreamClient.start(server.url, [], { authorization: `Bearer ${secret}` }).closed.catch(() => {}), // prettier-ignore
+  (server, secret) =>
+    StreamClient.start(server.url, [], { authorization: `Bearer ${secret}` }).closed.catch(
+      () => {},
+    ),
 ];
 // The last one is let in with a good secret, and then ended by nobody but its client.
 STREAM[STREAM.length - 1] = async (server, secret) => {
@@ -177,7 +205,8 @@ test('a hundred thousand bad frames are some lines, and counted one by one', asy
       Array.from({ length: 50 }, () => StreamClient.json(server.url)),
     );
     for (const client of clients) for (let n = 0; n < FRAMES_EACH; n++) client.raw('{');
-    for (const { code } of await Promise.all(clients.map(({ closed }) => closed))) expect(code).toBe(4003); // prettier-ignore
+    for (const { code } of await Promise.all(clients.map(({ closed }) => closed)))
+      expect(code).toBe(4003);
   }
   const metrics = await (await server.get('/metrics')).text();
   expect(metrics).toContain(
@@ -186,7 +215,10 @@ test('a hundred thousand bad frames are some lines, and counted one by one', asy
   expect(metrics).toContain(`tapedeck_stream_closed_total{code="4003"} ${CONNECTIONS}\n`);
   expect(metrics).toContain(`tapedeck_stream_opened_total ${CONNECTIONS}\n`);
   const { code, stderr } = await server.stop('SIGTERM');
-  const lines = stderr.trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
+  const lines = stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
   expect([code, lines.length < 60]).toEqual([0, true]);
   // Of each session the first refusal is told of; so many of them were not written.
   const told = (start: string): number =>

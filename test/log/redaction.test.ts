@@ -50,12 +50,28 @@ test('of an error, its message, stack and cause', () => {
 });
 
 test('a secret anywhere in any object is gone, and the rest of it is there', () => {
-  const names = fc.constantFrom('key', 'Authorization', 'token', 'password', 'clientSecret', 'cookie', 'jwt', 'apiKey'); // prettier-ignore
-  const place = fc.array(fc.oneof(fc.constantFrom('a', 'list', 'error'), names), { minLength: 0, maxLength: 6 }); // prettier-ignore
-  const inText = fc.tuple(fc.string(), fc.constantFrom(KEY, JWT), fc.string()).map((parts) => parts.join(' ')); // prettier-ignore
+  const names = fc.constantFrom(
+    'key',
+    'Authorization',
+    'token',
+    'password',
+    'clientSecret',
+    'cookie',
+    'jwt',
+    'apiKey',
+  );
+  const place = fc.array(fc.oneof(fc.constantFrom('a', 'list', 'error'), names), {
+    minLength: 0,
+    maxLength: 6,
+  });
+  const inText = fc
+    .tuple(fc.string(), fc.constantFrom(KEY, JWT), fc.string())
+    .map((parts) => parts.join(' '));
   const secret = fc.oneof(
     fc.tuple(place, inText),
-    fc.tuple(place, names, fc.string({ minLength: 12 })).map(([path, name]) => [[...path, name], PASSWORD] as [string[], string]), // prettier-ignore
+    fc
+      .tuple(place, names, fc.string({ minLength: 12 }))
+      .map(([path, name]) => [[...path, name], PASSWORD] as [string[], string]),
   );
   fc.assert(
     fc.property(secret, ([path, value]) => {

@@ -29,10 +29,14 @@ test('the first is written, the rest counted, and told every ten seconds while i
   for (let i = 0; i < 5; i++) repeated.tell('warn', 'refused', 'a', { session: i });
   expect(lines).toEqual(['warn refused {"session":0}']);
   pass(10);
-  expect(lines.slice(1)).toEqual(['warn refused, again and again {"session":4,"repeated":4,"seconds":10}']); // prettier-ignore
+  expect(lines.slice(1)).toEqual([
+    'warn refused, again and again {"session":4,"repeated":4,"seconds":10}',
+  ]);
   repeated.tell('warn', 'refused', 'a', { session: 9 });
   pass(10);
-  expect(lines.slice(2)).toEqual(['warn refused, again and again {"session":9,"repeated":1,"seconds":10}']); // prettier-ignore
+  expect(lines.slice(2)).toEqual([
+    'warn refused, again and again {"session":9,"repeated":1,"seconds":10}',
+  ]);
   pass(60);
   expect(lines).toHaveLength(3);
   repeated.tell('warn', 'refused', 'a', { session: 10 }); // it had ended, so this is a first again
@@ -51,7 +55,10 @@ test('a stop tells what was counted', () => {
   const { lines, repeated } = setUp();
   for (let i = 0; i < 1_001; i++) repeated.tell('error', 'failed', '', {});
   repeated.close();
-  expect(lines).toEqual(['error failed {}', 'error failed, again and again {"repeated":1000,"seconds":0}']); // prettier-ignore
+  expect(lines).toEqual([
+    'error failed {}',
+    'error failed, again and again {"repeated":1000,"seconds":0}',
+  ]);
   repeated.close();
   expect(lines).toHaveLength(2);
 });
@@ -62,5 +69,7 @@ test('however many kinds there are, lines and memory are bounded', () => {
   expect(lines.length).toBeLessThan(300);
   const before = lines.length;
   pass(10);
-  expect(lines.slice(before)).toEqual([expect.stringMatching(/^warn others, again and again .*"repeated":99743/)]); // prettier-ignore
+  expect(lines.slice(before)).toEqual([
+    expect.stringMatching(/^warn others, again and again .*"repeated":99743/),
+  ]);
 });

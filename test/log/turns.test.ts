@@ -9,10 +9,15 @@ import { Repeated } from '../../src/log/repeated';
 test('a turn that is longer than the bound is logged with what it did, and its like are counted', () => {
   const clock = new ManualClock();
   const lines: [object, string][] = [];
-  const log = { info: () => {}, warn: (...line: [object, string]) => void lines.push(line), error: () => {} }; // prettier-ignore
+  const log = {
+    info: () => {},
+    warn: (...line: [object, string]) => void lines.push(line),
+    error: () => {},
+  };
   const repeated = new Repeated(log, clock);
   watchTurns(clock.turns, 50, repeated);
-  const turn = (ms: number): void => clock.turns.run('frame', () => clock.advance(ms * 1e6), 'subscribe'); // prettier-ignore
+  const turn = (ms: number): void =>
+    clock.turns.run('frame', () => clock.advance(ms * 1e6), 'subscribe');
   turn(50);
   expect(lines).toEqual([]);
   for (const ms of [51, 60, 70]) turn(ms);

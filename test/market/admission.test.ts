@@ -5,7 +5,15 @@ import { describe, expect, test } from 'bun:test';
 import type { SourceEvent } from '../../protocol/messages';
 import { FeedInstrument } from '../../src/market/feed-instrument';
 import { Market } from '../../src/market/market';
-import { book, Collected, feedOf, instrument, newMarket, SYMBOL, trade } from '../support/market-events'; // prettier-ignore
+import {
+  book,
+  Collected,
+  feedOf,
+  instrument,
+  newMarket,
+  SYMBOL,
+  trade,
+} from '../support/market-events';
 
 function refusal(market: Market, source: number, events: readonly SourceEvent[]) {
   return market.check(source, events)?.fault.code;
@@ -29,7 +37,9 @@ describe('a long submission', () => {
     expect(admission.check(3)).toBeUndefined();
     // Other scales would make what was checked mean something else.
     expect(refusal(market, 2, [instrument('NEW', { priceScale: 5 })])).toBe('symbol-in-use');
-    expect(market.checkOwn([instrument('NEW', { priceScale: 5 })])?.fault.code).toBe('symbol-in-use'); // prettier-ignore
+    expect(market.checkOwn([instrument('NEW', { priceScale: 5 })])?.fault.code).toBe(
+      'symbol-in-use',
+    );
     expect(refusal(market, 2, [instrument('OTHER')])).toBeUndefined();
     admission.close();
     expect(refusal(market, 2, [trade()])).toBeUndefined();

@@ -7,7 +7,17 @@ import type { RecordedTrade } from '../../protocol/records';
 import { TradeStatistics } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
 import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
-import { at, bbo, book, Collected, feedOf, instrument, newMarket, SYMBOL, trade } from '../support/market-events'; // prettier-ignore
+import {
+  at,
+  bbo,
+  book,
+  Collected,
+  feedOf,
+  instrument,
+  newMarket,
+  SYMBOL,
+  trade,
+} from '../support/market-events';
 
 const FAR = Nanos.fromBigInt((1n << 63n) - 1n);
 
@@ -27,7 +37,8 @@ function older(text: string, change: (bars: Record<string, unknown>[]) => void =
   }
   for (const own of Object.values(c.statistics)) {
     const bars = own.bars.map((fold) => (fold as { current: Record<string, unknown> }).current);
-    for (const bar of bars) for (const name of ['openAt', 'openSeq', 'closeAt', 'closeSeq']) delete bar[name]; // prettier-ignore
+    for (const bar of bars)
+      for (const name of ['openAt', 'openSeq', 'closeAt', 'closeSeq']) delete bar[name];
     change(bars);
     own.bars = bars;
   }
@@ -49,7 +60,10 @@ function written(): { text: string; trades: RecordedTrade[] } {
   const statistics = new TradeStatistics(0);
   const trades = out.events.filter((e): e is RecordedTrade => e.type === 'trade');
   for (const e of trades) statistics.add(e);
-  return { text: writeCheckpoint({ ...market.checkpoint(), statistics: { [SYMBOL]: statistics.state() } }), trades }; // prettier-ignore
+  return {
+    text: writeCheckpoint({ ...market.checkpoint(), statistics: { [SYMBOL]: statistics.state() } }),
+    trades,
+  };
 }
 
 describe('a checkpoint of the version before', () => {
@@ -71,8 +85,12 @@ describe('a checkpoint of the version before', () => {
     // The next trade goes on: number, increment, volume of the session.
     const out = new Collected(100);
     out.receiveTime = at(5_000);
-    expect(market.check(2, [trade({ price: 10_001, eventTime: at(4_000) })])?.fault.code).toBe('off-increment'); // prettier-ignore
-    expect(market.apply(2, trade({ seq: 4, price: 10_000, eventTime: at(4_000) }), out, true)).toBe('taken'); // prettier-ignore
+    expect(market.check(2, [trade({ price: 10_001, eventTime: at(4_000) })])?.fault.code).toBe(
+      'off-increment',
+    );
+    expect(market.apply(2, trade({ seq: 4, price: 10_000, eventTime: at(4_000) }), out, true)).toBe(
+      'taken',
+    );
     expect(out.events.find((e) => e.type === 'tick')).toMatchObject({ volume: 20 });
   });
 

@@ -11,7 +11,15 @@ import { Market } from '../../src/market/market';
 import { stateHash } from '../../src/market/state-hash';
 import { venue } from '../orders/market-run';
 import { verifyBoth } from '../journal/verified';
-import { book, bbo, Collected, instrument, newMarket, SYMBOL, trade } from '../support/market-events'; // prettier-ignore
+import {
+  book,
+  bbo,
+  Collected,
+  instrument,
+  newMarket,
+  SYMBOL,
+  trade,
+} from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { record, type Recording } from '../support/test-recorder';
 
@@ -144,7 +152,9 @@ describe('a deleted instrument', () => {
     // Its past is that of a feed.
     const asVenue = market.checkOwn([venue(SYMBOL)]);
     expect(asVenue).toMatchObject({ fault: { code: 'definition-conflict' } });
-    expect(submit(market, out, FEEDER, 'ada', [instrument(), SNAPSHOT, trade({ seq: 1 })])).toBeUndefined(); // prettier-ignore
+    expect(
+      submit(market, out, FEEDER, 'ada', [instrument(), SNAPSHOT, trade({ seq: 1 })]),
+    ).toBeUndefined();
     const again = out.take();
     expect(again[0]).toMatchObject({ type: 'instrument', symbol: SYMBOL });
     expect(again).toContainEqual(expect.objectContaining({ type: 'status', state: 'live' }));
@@ -152,7 +162,10 @@ describe('a deleted instrument', () => {
     const lastTrade = heads.findLast((e) => e.type === 'trade')!;
     expect(again.find((e) => e.type === 'trade')).toMatchObject({ prevSeq: lastTrade.seq });
     const lastBook = gone.findLast((e) => e.type === 'book')!;
-    expect(again.find((e) => e.type === 'book')).toMatchObject({ form: 'snapshot', prevSeq: lastBook.seq }); // prettier-ignore
+    expect(again.find((e) => e.type === 'book')).toMatchObject({
+      form: 'snapshot',
+      prevSeq: lastBook.seq,
+    });
   });
 
   test('is not deleted while a submission that was checked is being taken', () => {

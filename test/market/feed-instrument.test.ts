@@ -72,10 +72,62 @@ describe('trades and ticks', () => {
     );
     const times = { receiveTime: at(77) };
     expect<BatchEvent[]>(events).toEqual([
-      { type: 'trade', symbol: SYMBOL, seq: 3, prevSeq: 0, eventTime: at(5), ...times, price: 100, quantity: 3, aggressor: 'sell', tradeId: 12, timing: null, sourceSeq: 0 }, // prettier-ignore
-      { type: 'tick', symbol: SYMBOL, seq: 4, prevSeq: 0, eventTime: at(5), ...times, last: 100, bid: 99, ask: 101, quantity: 3, volume: 3, count: 1 }, // prettier-ignore
-      { type: 'trade', symbol: SYMBOL, seq: 5, prevSeq: 3, eventTime: at(6), ...times, price: 102, quantity: 4, aggressor: 'buy', tradeId: 13, timing: null, sourceSeq: 0 }, // prettier-ignore
-      { type: 'tick', symbol: SYMBOL, seq: 6, prevSeq: 4, eventTime: at(6), ...times, last: 102, bid: 99, ask: 101, quantity: 4, volume: 7, count: 1 }, // prettier-ignore
+      {
+        type: 'trade',
+        symbol: SYMBOL,
+        seq: 3,
+        prevSeq: 0,
+        eventTime: at(5),
+        ...times,
+        price: 100,
+        quantity: 3,
+        aggressor: 'sell',
+        tradeId: 12,
+        timing: null,
+        sourceSeq: 0,
+      },
+      {
+        type: 'tick',
+        symbol: SYMBOL,
+        seq: 4,
+        prevSeq: 0,
+        eventTime: at(5),
+        ...times,
+        last: 100,
+        bid: 99,
+        ask: 101,
+        quantity: 3,
+        volume: 3,
+        count: 1,
+      },
+      {
+        type: 'trade',
+        symbol: SYMBOL,
+        seq: 5,
+        prevSeq: 3,
+        eventTime: at(6),
+        ...times,
+        price: 102,
+        quantity: 4,
+        aggressor: 'buy',
+        tradeId: 13,
+        timing: null,
+        sourceSeq: 0,
+      },
+      {
+        type: 'tick',
+        symbol: SYMBOL,
+        seq: 6,
+        prevSeq: 4,
+        eventTime: at(6),
+        ...times,
+        last: 102,
+        bid: 99,
+        ask: 101,
+        quantity: 4,
+        volume: 7,
+        count: 1,
+      },
     ]);
   });
 

@@ -25,7 +25,8 @@ class Scene {
     const source = owner.charCodeAt(0);
     const admission = this.market.admit({ source, owner, isDecimal: false }, events, false);
     const refused = admission.check(events.length);
-    if (refused !== undefined) return `${refused.index} ${refused.fault.code}: ${refused.fault.message}`; // prettier-ignore
+    if (refused !== undefined)
+      return `${refused.index} ${refused.fault.code}: ${refused.fault.message}`;
     for (const event of events) this.market.apply(source, event, this.out, false, owner);
     this.market.seal();
     return undefined;
@@ -44,7 +45,8 @@ function of(symbol: string, event: Book): Book {
   return { ...event, symbol };
 }
 
-const whole = (symbol: string, count: number): Book => of(symbol, book('snapshot', 0, 0, levels(count))); // prettier-ignore
+const whole = (symbol: string, count: number): Book =>
+  of(symbol, book('snapshot', 0, 0, levels(count)));
 
 describe('levels', () => {
   test('of one key are bounded; another has its own', () => {
@@ -55,7 +57,9 @@ describe('levels', () => {
     );
     expect(scene.enter('b', [whole('TWO', 100)])).toBeUndefined();
     // What is refused is not recorded, and nothing of what came with it.
-    expect(scene.enter('a', [of('ONE', book('delta', 0, 0, [1, 0])), whole('THREE', 99)])).toStartWith('1 too-many-levels'); // prettier-ignore
+    expect(
+      scene.enter('a', [of('ONE', book('delta', 0, 0, [1, 0])), whole('THREE', 99)]),
+    ).toStartWith('1 too-many-levels');
     expect(feedOf(scene.market, 'ONE').book.bids.length).toBe(60);
   });
 
@@ -75,7 +79,9 @@ describe('levels', () => {
       expect(scene.enter('a', [of('ONE', book('delta', 0, 0, levels(100)))])).toBeUndefined();
       expect(scene.enter('a', [whole('ONE', 100)])).toBeUndefined();
     }
-    expect(scene.enter('a', [of('ONE', book('delta', 0, 0, [0, 1]))])).toStartWith('0 too-many-levels'); // prettier-ignore
+    expect(scene.enter('a', [of('ONE', book('delta', 0, 0, [0, 1]))])).toStartWith(
+      '0 too-many-levels',
+    );
     expect(scene.enter('a', [of('ONE', book('delta', 0, 0, [5, 0]))])).toBeUndefined();
     expect(scene.enter('a', [of('ONE', book('delta', 0, 0, [0, 1]))])).toBeUndefined();
   });
@@ -89,7 +95,9 @@ describe('levels', () => {
     // They still count as the last feeder's, until another key takes the book over.
     expect(scene.enter('a', [whole('THREE', 1)])).toStartWith('0 too-many-levels');
     expect(scene.enter('b', [whole('THREE', 1)])).toBeUndefined();
-    expect(scene.enter('b', [of('TWO', book('delta', 0, 0, [5, 1]))])).toStartWith('0 too-many-levels'); // prettier-ignore
+    expect(scene.enter('b', [of('TWO', book('delta', 0, 0, [5, 1]))])).toStartWith(
+      '0 too-many-levels',
+    );
     expect(scene.enter('c', [of('TWO', book('incomplete', 0, 0))])).toBeUndefined();
     expect(scene.enter('a', [whole('ONE', 100)])).toBeUndefined();
   });
@@ -97,7 +105,9 @@ describe('levels', () => {
   test('that are held back for a book without a snapshot count too', () => {
     const scene = new Scene(1_000, 100);
     expect(scene.enter('a', [of('ONE', book('delta', 5, 4, levels(60)))])).toBeUndefined();
-    expect(scene.enter('a', [of('ONE', book('delta', 6, 5, levels(41)))])).toStartWith('0 too-many-levels'); // prettier-ignore
+    expect(scene.enter('a', [of('ONE', book('delta', 6, 5, levels(41)))])).toStartWith(
+      '0 too-many-levels',
+    );
     expect(scene.enter('a', [of('ONE', book('snapshot', 5, 0, levels(100)))])).toBeUndefined();
     expect(scene.enter('a', [of('ONE', book('delta', 6, 5, levels(41)))])).toBeUndefined();
   });
@@ -109,14 +119,18 @@ describe('levels', () => {
     again.market.restore(readCheckpoint(writeCheckpoint(scene.market.checkpoint())), []);
     expect(again.enter('b', [whole('TWO', 51)])).toStartWith('0 too-many-levels: all books');
     expect(again.enter('b', [whole('TWO', 50)])).toBeUndefined();
-    expect(again.enter('b', [of('ONE', book('incomplete', 0, 0))])).toStartWith('0 too-many-levels: the books that b'); // prettier-ignore
+    expect(again.enter('b', [of('ONE', book('incomplete', 0, 0))])).toStartWith(
+      '0 too-many-levels: the books that b',
+    );
     expect(again.enter('a', [of('ONE', book('incomplete', 0, 0))])).toBeUndefined();
     expect(again.enter('b', [whole('TWO', 100)])).toBeUndefined();
   });
 
   test('never pass their bounds, whatever is sent, and what keeps within them is never refused', () => {
     const price = fc.integer({ min: 1, max: 40 });
-    const flat = fc.array(fc.tuple(price, fc.integer({ min: 0, max: 2 })), { maxLength: 30 }).map((l) => l.flat()); // prettier-ignore
+    const flat = fc
+      .array(fc.tuple(price, fc.integer({ min: 0, max: 2 })), { maxLength: 30 })
+      .map((l) => l.flat());
     const event = fc.record({
       symbol: fc.constantFrom(...SYMBOLS),
       form: fc.constantFrom('snapshot', 'delta', 'delta', 'delta', 'incomplete'),
@@ -132,18 +146,26 @@ describe('levels', () => {
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const scene = new Scene(90, 60);
         for (const { owner, events, leaves } of steps) {
-          const books = events.map(
-            ({ symbol, form, bids, asks }) =>
-            of(symbol, form === 'incomplete' ? book(form, 0, 0) : book(form as 'delta', 0, 0, bids, asks)), // prettier-ignore
+          const books = events.map(({ symbol, form, bids, asks }) =>
+            of(
+              symbol,
+              form === 'incomplete' ? book(form, 0, 0) : book(form as 'delta', 0, 0, bids, asks),
+            ),
           );
           const refused = scene.enter(owner, books);
           const all = SYMBOLS.map((symbol) => feedOf(scene.market, symbol));
           const held = (who: string): number =>
-            all.reduce((sum, { book: b, counted }) => sum + (counted.owner === who ? b.levelCount : 0), 0); // prettier-ignore
+            all.reduce(
+              (sum, { book: b, counted }) => sum + (counted.owner === who ? b.levelCount : 0),
+              0,
+            );
           const total = held('a') + held('b') + held('');
           expect(total).toBeLessThanOrEqual(90);
           expect(held(owner)).toBeLessThanOrEqual(60);
-          const most = books.reduce((sum, { bids, asks }) => sum + (bids.length + asks.length) / 2, 0); // prettier-ignore
+          const most = books.reduce(
+            (sum, { bids, asks }) => sum + (bids.length + asks.length) / 2,
+            0,
+          );
           if (refused?.includes('too-many-levels') === true) {
             expect(total + most > 90 || held('a') + held('b') + most > 60).toBe(true);
           }

@@ -130,7 +130,11 @@ describe('increments', () => {
     ] as const) {
       expect(refusal(market, [event])).toBe(`0 off-increment ${wrong}`);
     }
-    const fine = [trade({ price: -5, quantity: 10 }), bbo(0, [-5, 10], [0, 0]), book('delta', 0, 0, good, [0, 0])]; // prettier-ignore
+    const fine = [
+      trade({ price: -5, quantity: 10 }),
+      bbo(0, [-5, 10], [0, 0]),
+      book('delta', 0, 0, good, [0, 0]),
+    ];
     expect(refusal(market, fine)).toBeUndefined();
   });
 

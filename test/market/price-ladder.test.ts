@@ -193,7 +193,9 @@ describe('price ladder', () => {
   test('a change moves no more than a chunk, wherever it lies', () => {
     const depth = 90_000;
     const ladder = new PriceLadder('bid', 100_000);
-    expect(ladder.load(Array.from({ length: depth }, (_, i) => [2 * (depth - i), 1]).flat())).toBe('ok'); // prettier-ignore
+    expect(ladder.load(Array.from({ length: depth }, (_, i) => [2 * (depth - i), 1]).flat())).toBe(
+      'ok',
+    );
     const movedBy = (act: () => void): number => {
       const spy = spyOn(Float64Array.prototype, 'copyWithin');
       act();

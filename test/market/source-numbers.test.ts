@@ -9,7 +9,16 @@ import fc from 'fast-check';
 import type { MarketEvent, SourceEvent, Trade } from '../../protocol/messages';
 import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
 import type { IntakeOutcome } from '../../src/market/intake';
-import { at, bbo, book, Collected, feedOf, instrument, newMarket, trade } from '../support/market-events'; // prettier-ignore
+import {
+  at,
+  bbo,
+  book,
+  Collected,
+  feedOf,
+  instrument,
+  newMarket,
+  trade,
+} from '../support/market-events';
 
 const ABSURD = Number.MAX_SAFE_INTEGER;
 const DAY = 86_400e9;
@@ -79,7 +88,15 @@ describe('trades', () => {
   test('an announcement resets trades alone, and leaves the book', () => {
     const scene = new Scene();
     scene.say(1, numbered(50, 1), book('snapshot', 10, 0, [99, 1], [101, 1]));
-    const anew: SourceEvent = { type: 'renumber', symbol: 'ACME', seq: 0, prevSeq: 0, eventTime: at(5), receiveTime: at(0), numbers: 'trades' }; // prettier-ignore
+    const anew: SourceEvent = {
+      type: 'renumber',
+      symbol: 'ACME',
+      seq: 0,
+      prevSeq: 0,
+      eventTime: at(5),
+      receiveTime: at(0),
+      numbers: 'trades',
+    };
     const events = scene.say(1, anew, numbered(1, 1), numbered(2, 1));
     expect(tradesOf(events)).toHaveLength(2);
     expect(scene.reasons(events)).toEqual(['trades-renumbered']);
@@ -188,7 +205,10 @@ describe('books', () => {
     const scene = new Scene();
     scene.say(1, book('snapshot', 500, 0, [99, 1], [101, 1]));
     const later = { eventTime: at(10_000) };
-    const anew = [book('snapshot', 1, 0, [50, 1], [51, 1], later), book('delta', 2, 1, [49, 1], [], { eventTime: at(10_001) })]; // prettier-ignore
+    const anew = [
+      book('snapshot', 1, 0, [50, 1], [51, 1], later),
+      book('delta', 2, 1, [49, 1], [], { eventTime: at(10_001) }),
+    ];
     expect(scene.reasons(scene.say(1, ...anew))).toContain('book-renumbered');
     expect(scene.feed.levels(10)).toEqual({ bids: [50, 1, 49, 1], asks: [51, 1] });
   });

@@ -6,7 +6,16 @@ import fc from 'fast-check';
 import type { MarketEvent, SourceEvent, Tick, Trade } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { TIME_LIMITS } from '../../src/market/market';
-import { at, bbo, book, Collected, feedOf, instrument, newMarket, trade } from '../support/market-events'; // prettier-ignore
+import {
+  at,
+  bbo,
+  book,
+  Collected,
+  feedOf,
+  instrument,
+  newMarket,
+  trade,
+} from '../support/market-events';
 
 const SECOND = 1e9;
 const NOW = Nanos.fromSeconds(1_700_000_000, 0);
@@ -153,7 +162,10 @@ test('[N5] [P7] a coarser tick size leaves the old levels to be changed, traded 
   // What never was a multiple of any increment is refused, in decimals.
   const coarse = scene([instrument('ACME', { ...fine, priceIncrement: 5 })]);
   const off = book('snapshot', 1, 0, [1001, 1], [], time);
-  expect(coarse.market.check(1, [off])!.fault).toMatchObject({ code: 'off-increment', field: 'bids[0][0]' }); // prettier-ignore
+  expect(coarse.market.check(1, [off])!.fault).toMatchObject({
+    code: 'off-increment',
+    field: 'bids[0][0]',
+  });
   expect(coarse.market.check(1, [off])!.fault.message).toContain('10.01');
   expect(coarse.market.check(1, [book('delta', 1, 0, [1001, 0], [], time)])).toBeUndefined();
   expect(market.check(1, [trade({ eventTime: NOW, price: 1003 })])).toBeUndefined();
@@ -163,8 +175,13 @@ test('a definition that is refused refuses what its source means by it', () => {
   const { market, say } = scene();
   const other = instrument('ACME', { priceScale: 3 });
   const one = trade({ eventTime: NOW });
-  expect(market.check(1, [other, one])).toMatchObject({ index: 0, fault: { code: 'definition-conflict' } }); // prettier-ignore
-  expect(market.check(1, [one])).toMatchObject({ fault: { code: 'definition-conflict', field: 'symbol' } }); // prettier-ignore
+  expect(market.check(1, [other, one])).toMatchObject({
+    index: 0,
+    fault: { code: 'definition-conflict' },
+  });
+  expect(market.check(1, [one])).toMatchObject({
+    fault: { code: 'definition-conflict', field: 'symbol' },
+  });
   expect(market.check(2, [one])).toBeUndefined();
   say(instrument());
   expect(market.check(1, [one])).toBeUndefined();

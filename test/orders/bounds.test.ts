@@ -170,8 +170,9 @@ describe('quotas of an owner', () => {
       // Far enough apart that nothing trades, so that what is open follows from what is entered.
       const price = side === 'buy' ? random.int(1, 50) : random.int(100, 150);
       const on = (like: { symbol: string; side: string }): number =>
-        open.filter((o) => o.symbol === like.symbol && o.side === like.side)
-          .reduce((sum, o) => sum + o.open, 0); // prettier-ignore
+        open
+          .filter((o) => o.symbol === like.symbol && o.side === like.side)
+          .reduce((sum, o) => sum + o.open, 0);
       let expected: string | undefined;
       let result: Outcome['result'];
       if (open.length > 0 && random.chance(0.4)) {

@@ -44,7 +44,9 @@ async function load(server: DeskServer, who: 'trader' | 'rival', random: Prng, k
     const last = frame.at(-1)!.message['id'];
     await client.find((m) => m['id'] === last, from).catch(() => undefined);
   }
-  const answers = new Map(client.seen.filter((m) => m.type === 'ack' || m.type === 'error').map((m) => [m['id'], m])); // prettier-ignore
+  const answers = new Map(
+    client.seen.filter((m) => m.type === 'ack' || m.type === 'error').map((m) => [m['id'], m]),
+  );
   for (const order of kept) {
     const answer = answers.get(order.message['id']);
     if (answer !== undefined) order.answer = answer;

@@ -136,7 +136,11 @@ describe('the simulator', () => {
       expect(bids[0]!).toBeLessThan(asks[0]!);
       expect(flow.run.venue(symbol).tickHead).toBeGreaterThan(0);
     }
-    const owners = new Set(flow.run.batches.flatMap((b) => b.events.map((e) => (e.type === 'command' ? e.owner : 'sim-maker-1')))); // prettier-ignore
+    const owners = new Set(
+      flow.run.batches.flatMap((b) =>
+        b.events.map((e) => (e.type === 'command' ? e.owner : 'sim-maker-1')),
+      ),
+    );
     for (const owner of owners) expect(isSimulated(owner)).toBe(true);
   });
 

@@ -20,7 +20,8 @@ function randomCommand(run: MarketRun, random: Prng, i: number): Outcome {
   const resting = run.market.router.restingOrders('ACME');
   const any = resting[random.int(0, Math.max(0, resting.length - 1))];
   if (any !== undefined && random.chance(0.1)) return run.cancel(any.owner, any.orderId);
-  if (any !== undefined && random.chance(0.1)) return run.amend(any.owner, any.orderId, random.int(90, 110), random.int(1, 20)); // prettier-ignore
+  if (any !== undefined && random.chance(0.1))
+    return run.amend(any.owner, any.orderId, random.int(90, 110), random.int(1, 20));
   return run.submit(owner, {
     clientOrderId: `n${i}`,
     side: random.chance(0.5) ? 'buy' : 'sell',
@@ -58,8 +59,17 @@ test('the fills of an order are those of its executions, also behind a checkpoin
   for (const { owner, clientOrderId } of orders) {
     const { fills, traded } = run.market.router.desk.named(owner, clientOrderId)!;
     const own = executed.get(`${owner}/${clientOrderId}`);
-    const expected = own && { count: own.count, turnover: own.turnover, firstTime: own.times[0], lastTime: own.times.at(-1) }; // prettier-ignore
-    expect([seed, clientOrderId, fills]).toEqual([seed, clientOrderId, (expected ?? null) as FillsOfOrder]); // prettier-ignore
+    const expected = own && {
+      count: own.count,
+      turnover: own.turnover,
+      firstTime: own.times[0],
+      lastTime: own.times.at(-1),
+    };
+    expect([seed, clientOrderId, fills]).toEqual([
+      seed,
+      clientOrderId,
+      (expected ?? null) as FillsOfOrder,
+    ]);
     expect(traded > 0).toBe(own !== undefined);
     filled += own === undefined ? 0 : 1;
   }
@@ -77,17 +87,33 @@ test('open and ended orders page without gap or repetition, each owner’s alone
     const { desk } = run.market.router;
     const { orders } = desk.checkpoint();
     for (const owner of OWNERS) {
-      const own = orders.filter((o) => o.owner === owner).map(({ seq, status }) => ({ seq, status })); // prettier-ignore
+      const own = orders
+        .filter((o) => o.owner === owner)
+        .map(({ seq, status }) => ({ seq, status }));
       const limit = random.int(1, 50);
       const open: number[] = [];
-      for (let page = desk.openOf(owner, 0, limit); page.length > 0; page = desk.openOf(owner, open.at(-1)!, limit)) open.push(...page.map((o) => o.seq)); // prettier-ignore
-      expect([seed, open]).toEqual([seed, own.filter((o) => o.status === 'open').map((o) => o.seq)]); // prettier-ignore
+      for (
+        let page = desk.openOf(owner, 0, limit);
+        page.length > 0;
+        page = desk.openOf(owner, open.at(-1)!, limit)
+      )
+        open.push(...page.map((o) => o.seq));
+      expect([seed, open]).toEqual([
+        seed,
+        own.filter((o) => o.status === 'open').map((o) => o.seq),
+      ]);
       const ended: number[] = [];
       for (let page = desk.endedOf(owner, null, limit); page.length > 0;) {
         ended.push(...page.map((o) => o.seq));
         page = desk.endedOf(owner, page.at(-1)!.endedAs!, limit);
       }
-      expect([seed, ended]).toEqual([seed, own.filter((o) => o.status !== 'open').map((o) => o.seq).toReversed()]); // prettier-ignore
+      expect([seed, ended]).toEqual([
+        seed,
+        own
+          .filter((o) => o.status !== 'open')
+          .map((o) => o.seq)
+          .toReversed(),
+      ]);
     }
     expect(desk.endedOf('ada', 0, 10)).toEqual([]);
     expect(desk.endedOf('nobody', null, 10)).toEqual([]);
@@ -120,7 +146,12 @@ describe('over REST', () => {
     const sell = { ...limit, side: 'sell' };
     await server.order('rival', { ...sell, price: '100.00', quantity: '0.300' });
     await server.order('rival', { ...sell, price: '100.05', quantity: '0.300' });
-    const bought = await server.order('trader', { ...limit, price: '101.00', quantity: '1.000', clientOrderId: 'f-1' }); // prettier-ignore
+    const bought = await server.order('trader', {
+      ...limit,
+      price: '101.00',
+      quantity: '1.000',
+      clientOrderId: 'f-1',
+    });
     const first = {
       open: '0.400',
       traded: '0.600',
@@ -143,10 +174,17 @@ describe('over REST', () => {
       firstFillTime: bought.body['firstFillTime'],
       status: 'filled',
     });
-    expect(BigInt(filled['lastFillTime'] as string)).toBeGreaterThan(BigInt(filled['firstFillTime'] as string)); // prettier-ignore
+    expect(BigInt(filled['lastFillTime'] as string)).toBeGreaterThan(
+      BigInt(filled['firstFillTime'] as string),
+    );
     expect(await get('/v1/orders?clientOrderId=f-1')).toEqual({ orders: [filled], next: null });
     // A repetition is answered as it was the first time.
-    const again = await server.order('trader', { ...limit, price: '101.00', quantity: '1.000', clientOrderId: 'f-1' }); // prettier-ignore
+    const again = await server.order('trader', {
+      ...limit,
+      price: '101.00',
+      quantity: '1.000',
+      clientOrderId: 'f-1',
+    });
     expect(again).toEqual(bought);
     expect((await server.process.stop()).code).toBe(0);
     await start();
@@ -155,7 +193,13 @@ describe('over REST', () => {
   });
 
   test('what rests has no fills yet; an average is rounded to the nearest', async () => {
-    const none = { fills: 0, turnover: '0.00000', averagePrice: null, firstFillTime: null, lastFillTime: null }; // prettier-ignore
+    const none = {
+      fills: 0,
+      turnover: '0.00000',
+      averagePrice: null,
+      firstFillTime: null,
+      lastFillTime: null,
+    };
     const rests = await server.order('trader', { ...limit, clientOrderId: 'f-2' });
     expect(rests.body).toMatchObject(none);
     const sell = { ...limit, side: 'sell' };
@@ -194,9 +238,17 @@ describe('over REST', () => {
     const all = await fetchOrders(server.url, KEYS.trader);
     expect(all.map((o) => o.clientOrderId)).toEqual(['f-2', 'o-0', 'o-1', 'o-2', 'o-3', 'o-4']);
     const page = await get('/v1/orders?limit=4');
-    expect((page['orders'] as Json[]).map((o) => o['clientOrderId'])).toEqual(['f-2', 'o-0', 'o-1', 'o-2']); // prettier-ignore
+    expect((page['orders'] as Json[]).map((o) => o['clientOrderId'])).toEqual([
+      'f-2',
+      'o-0',
+      'o-1',
+      'o-2',
+    ]);
     const rest = await get(`/v1/orders?limit=4&next=${String(page['next'])}`);
-    expect(rest).toMatchObject({ orders: [{ clientOrderId: 'o-3' }, { clientOrderId: 'o-4' }], next: null }); // prettier-ignore
+    expect(rest).toMatchObject({
+      orders: [{ clientOrderId: 'o-3' }, { clientOrderId: 'o-4' }],
+      next: null,
+    });
     expect(await get('/v1/orders?clientOrderId=e-0')).toEqual({ orders: [], next: null });
   });
 

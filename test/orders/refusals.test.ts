@@ -57,16 +57,23 @@ describe('a refusal leaves the book as it was', () => {
       expect(run.standing()).toEqual(before);
       expect(refused.events.filter((e) => e.type !== 'command')).toEqual([]);
       for (const { owner, message } of refused.told) {
-        expect([owner, message]).toMatchObject(['cyd', { event: 'rejected', code, open: 0, orderId: 0 }]); // prettier-ignore
+        expect([owner, message]).toMatchObject([
+          'cyd',
+          { event: 'rejected', code, open: 0, orderId: 0 },
+        ]);
       }
-      expect(run.submit('cyd', { quantity: 5, price: 90 }).result).toMatchObject({ orderId: 3 * 65_536 }); // prettier-ignore
+      expect(run.submit('cyd', { quantity: 5, price: 90 }).result).toMatchObject({
+        orderId: 3 * 65_536,
+      });
     }
   });
 
   test('quantity-below-minimum', () => {
     const run = new MarketRun([venue('ACME', { quantityMin: 5 })]);
     const before = run.standing();
-    expect(run.submit('ada', { quantity: 4 }).result).toMatchObject({ code: 'quantity-below-minimum' }); // prettier-ignore
+    expect(run.submit('ada', { quantity: 4 }).result).toMatchObject({
+      code: 'quantity-below-minimum',
+    });
     expect(run.standing()).toEqual(before);
   });
 
@@ -124,7 +131,6 @@ describe('a refusal leaves the book as it was', () => {
       ['closed', 'market-closed'],
       ['halted', 'market-halted'],
     ] as const) {
-      // prettier-ignore
       const run = crowded();
       run.state(state);
       const before = run.standing();
@@ -163,7 +169,6 @@ describe('a refusal leaves the book as it was', () => {
       ['FEED', 'wrong-market'],
       ['ELSE', 'unknown-order'],
     ] as const) {
-      // prettier-ignore
       expect(run.cancel('ada', id, symbol).result).toMatchObject({ code });
       // Another symbol would mean other decimals: a price of ELSE is none of ACME.
       expect(run.amend('ada', id, 95, null, symbol).result).toMatchObject({ code });

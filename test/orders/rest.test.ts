@@ -42,7 +42,10 @@ describe('the life of an order', () => {
     const { body } = await server.request('trader', 'GET', '/v1/orders');
     expect(body['orders']).toContainEqual(entered.body);
     const cancelled = await server.request('trader', 'DELETE', path);
-    expect(cancelled).toMatchObject({ status: 200, body: { orderId, status: 'cancelled', open: '0.000' } }); // prettier-ignore
+    expect(cancelled).toMatchObject({
+      status: 200,
+      body: { orderId, status: 'cancelled', open: '0.000' },
+    });
     expect(await server.request('trader', 'GET', path)).toMatchObject({ body: cancelled.body });
     expect(faultOf(await server.request('trader', 'DELETE', path))).toMatchObject({
       status: 404,
@@ -106,7 +109,6 @@ describe('roles', () => {
       ['GET', '/v1/orders'],
       ['DELETE', path],
     ] as const) {
-      // prettier-ignore
       const body = method === 'POST' ? limit : undefined;
       const none = faultOf(await server.request(null, method, at, body));
       expect(none).toMatchObject({ status: 401, code: 'unauthorized' });
@@ -153,7 +155,10 @@ describe('states', () => {
     const sell = await early('rival', 'sell', '10.00');
     expect([buy.status, sell.status]).toEqual([201, 201]);
     const market = { symbol: 'EARLY', side: 'buy', kind: 'market', quantity: '1.000' };
-    expect(faultOf(await server.order('trader', market))).toMatchObject({ status: 409, code: 'not-in-pre-open' }); // prettier-ignore
+    expect(faultOf(await server.order('trader', market))).toMatchObject({
+      status: 409,
+      code: 'not-in-pre-open',
+    });
 
     const watcher = await server.stream(null);
     await watcher.subscribe('status', 'trade:EARLY', 'tick:EARLY');
@@ -167,17 +172,21 @@ describe('states', () => {
     const mine = await server.request('trader', 'GET', `/v1/orders/${String(buy.body['orderId'])}`);
     expect(mine.body).toMatchObject({ status: 'filled', open: '0.000', traded: '2.000' });
 
-    expect(faultOf(await server.state('EARLY', 'open'))).toMatchObject({ status: 409, code: 'same-state' }); // prettier-ignore
+    expect(faultOf(await server.state('EARLY', 'open'))).toMatchObject({
+      status: 409,
+      code: 'same-state',
+    });
     const rests = await early('trader', 'buy', '9.00');
     for (const [state, code] of [
       ['halted', 'market-halted'],
       ['closed', 'market-closed'],
     ] as const) {
-      // prettier-ignore
       expect(await server.state('EARLY', state)).toMatchObject({ status: 200 });
       expect(faultOf(await early('trader', 'buy', '9.00'))).toMatchObject({ status: 409, code });
     }
-    expect(await server.request('trader', 'DELETE', `/v1/orders/${String(rests.body['orderId'])}`)).toMatchObject({ status: 200 }); // prettier-ignore
+    expect(
+      await server.request('trader', 'DELETE', `/v1/orders/${String(rests.body['orderId'])}`),
+    ).toMatchObject({ status: 200 });
     await watcher.close();
   });
 

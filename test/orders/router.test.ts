@@ -13,9 +13,13 @@ function types({ events }: Outcome): string {
 
 /** Executions in short: owner, event, open, and what was traded. */
 function told({ told }: Outcome): string[] {
-  return told.map(
-    ({ owner, message: m }) =>
-    [owner, m.event, m.open, ...(m.tradePrice === null ? [] : [m.tradeQuantity, m.tradePrice])].join(' '), // prettier-ignore
+  return told.map(({ owner, message: m }) =>
+    [
+      owner,
+      m.event,
+      m.open,
+      ...(m.tradePrice === null ? [] : [m.tradeQuantity, m.tradePrice]),
+    ].join(' '),
   );
 }
 

@@ -43,9 +43,17 @@ describe.each(FORMS)('over %s', (form) => {
     });
     const types = client.seen.map((m) => m.type).filter((type) => type !== 'heartbeat');
     expect(types).toEqual(['welcome', 'instrument', 'execution', 'ack']);
-    const cancelled = await ask(client, { type: 'cancel', symbol: 'ACME', orderId: execution['orderId'], clientOrderId: null }); // prettier-ignore
+    const cancelled = await ask(client, {
+      type: 'cancel',
+      symbol: 'ACME',
+      orderId: execution['orderId'],
+      clientOrderId: null,
+    });
     expect(cancelled.type).toBe('ack');
-    expect(executionsOf(client)).toEqual([`${name('a')} accepted 1.000`, `${name('a')} cancelled 0.000`]); // prettier-ignore
+    expect(executionsOf(client)).toEqual([
+      `${name('a')} accepted 1.000`,
+      `${name('a')} cancelled 0.000`,
+    ]);
     await client.close();
   });
 
@@ -64,7 +72,14 @@ describe.each(FORMS)('over %s', (form) => {
     );
     const { type: _, id: _id, ...resting } = orderMessage({ price: '91.00' });
     await server.order('trader', { ...resting, clientOrderId: name('rest') });
-    await ask(too, { type: 'amend', symbol: 'ACME', orderId: null, clientOrderId: name('s'), price: null, quantity: '1.000' }); // prettier-ignore
+    await ask(too, {
+      type: 'amend',
+      symbol: 'ACME',
+      orderId: null,
+      clientOrderId: name('s'),
+      price: null,
+      quantity: '1.000',
+    });
     await ask(too, { type: 'cancel', symbol: 'ACME', orderId: null, clientOrderId: name('rest') });
     await ask(mine, { type: 'cancel', symbol: 'ACME', orderId: null, clientOrderId: name('s') });
     await Promise.all([mine, too, rival, reader, boss].map((client) => client.settle()));
@@ -122,7 +137,12 @@ describe.each(FORMS)('over %s', (form) => {
     await ask(maker, orderMessage({ ...sell, price: '109.00', clientOrderId: name('m1') }));
     await ask(maker, orderMessage({ ...sell, price: '109.50', clientOrderId: name('m2') }));
     const from = taker.seen.length;
-    const taken = orderMessage({ clientOrderId: name('t'), price: '109.50', quantity: '2.500', timeInForce: 'ioc' }); // prettier-ignore
+    const taken = orderMessage({
+      clientOrderId: name('t'),
+      price: '109.50',
+      quantity: '2.500',
+      timeInForce: 'ioc',
+    });
     const answer = await ask(taker, taken);
     await taker.settle();
     const fresh = taker.seen.slice(from);
@@ -171,7 +191,9 @@ describe.each(FORMS)('over %s', (form) => {
       code: 'unknown-order',
     });
     expect(await server.book('ACME')).toEqual(before);
-    expect(await ask(client, { ...amend, price: '93.50', quantity: '0.500' })).toMatchObject({ type: 'ack' }); // prettier-ignore
+    expect(await ask(client, { ...amend, price: '93.50', quantity: '0.500' })).toMatchObject({
+      type: 'ack',
+    });
     expect(await ask(client, { type: 'cancel', ...target })).toMatchObject({ type: 'ack' });
     await closeAll(client, rival);
   });
@@ -182,7 +204,6 @@ describe.each(FORMS)('over %s', (form) => {
       ['feeder', 'forbidden'],
       ['boss', 'forbidden'],
     ] as const) {
-      // prettier-ignore
       const client = await server.stream(who, form);
       for (const message of [
         orderMessage({ clientOrderId: name('no') }),
@@ -199,7 +220,10 @@ describe.each(FORMS)('over %s', (form) => {
         expect(await ask(client, message)).toMatchObject({ type: 'error', code });
       }
       client.send({ type: 'hello', version: 1, client: 'test', key: KEYS.trader });
-      const entered = await ask(client, orderMessage({ clientOrderId: name(`h${who}`), price: '90.00' })); // prettier-ignore
+      const entered = await ask(
+        client,
+        orderMessage({ clientOrderId: name(`h${who}`), price: '90.00' }),
+      );
       expect(entered.type).toBe('ack');
       expect(executionsOf(client)).toEqual([`${name(`h${who}`)} accepted 1.000`]);
       await client.close();

@@ -96,7 +96,9 @@ function life(seed: number): { sessions: number; beyond: number; restarts: numbe
   let checkpoint: string | null = null;
   for (let i = 0; i < 300; i++) {
     // The clock mostly goes on, and at times steps back, also over the end of a session.
-    out.now += random.chance(0.1) ? -BigInt(random.int(1, 7_200)) * 1_000_000_000n : BigInt(random.int(0, 9_000)) * 1_000_000_000n; // prettier-ignore
+    out.now += random.chance(0.1)
+      ? -BigInt(random.int(1, 7_200)) * 1_000_000_000n
+      : BigInt(random.int(0, 9_000)) * 1_000_000_000n;
     const quantity = random.chance(0.4) ? MAX - random.int(0, 1_000) : random.int(1, 1_000_000);
     const from = out.events.length;
     trade(at, quantity, out);

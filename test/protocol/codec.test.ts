@@ -75,7 +75,20 @@ describe('round trip', () => {
   });
 
   test('[W9] what is no whole number is not written as another one', () => {
-    const tick: Tick = { type: 'tick', symbol: 'ACME', seq: 1, prevSeq: 0, eventTime: Nanos.ZERO, receiveTime: Nanos.ZERO, last: 100, bid: null, ask: null, quantity: 1, volume: 1, count: 1 }; // prettier-ignore
+    const tick: Tick = {
+      type: 'tick',
+      symbol: 'ACME',
+      seq: 1,
+      prevSeq: 0,
+      eventTime: Nanos.ZERO,
+      receiveTime: Nanos.ZERO,
+      last: 100,
+      bid: null,
+      ask: null,
+      quantity: 1,
+      volume: 1,
+      count: 1,
+    };
     const scalesOf = () => ({ priceScale: 2, quantityScale: 3 });
     for (const wrong of [12.5, 0.07, NaN, Infinity, 1e20, -0.5, undefined] as number[]) {
       for (const field of ['seq', 'last', 'quantity'] as const) {
@@ -111,8 +124,34 @@ describe('round trip', () => {
 });
 
 describe('sums', () => {
-  const tick: Tick = { type: 'tick', symbol: 'ACME', seq: 1, prevSeq: 0, eventTime: Nanos.ZERO, receiveTime: Nanos.ZERO, last: 100, bid: null, ask: null, quantity: 1, volume: 1, count: 1 }; // prettier-ignore
-  const tickOf = (volume: unknown): unknown[] => [49, 'ACME', 1, 0, 0, 0, 100, null, null, 1, volume, 1]; // prettier-ignore
+  const tick: Tick = {
+    type: 'tick',
+    symbol: 'ACME',
+    seq: 1,
+    prevSeq: 0,
+    eventTime: Nanos.ZERO,
+    receiveTime: Nanos.ZERO,
+    last: 100,
+    bid: null,
+    ask: null,
+    quantity: 1,
+    volume: 1,
+    count: 1,
+  };
+  const tickOf = (volume: unknown): unknown[] => [
+    49,
+    'ACME',
+    1,
+    0,
+    0,
+    0,
+    100,
+    null,
+    null,
+    1,
+    volume,
+    1,
+  ];
 
   test('[N7] one below 2^106 is what it was, in both forms and at any scale', () => {
     fc.assert(
@@ -133,7 +172,7 @@ describe('sums', () => {
           useBigInt64: true,
         }) as [unknown[]];
         if (typeof volume === 'number')
-          expect(BigInt(onWire as number | bigint)).toBe(BigInt(volume)); // prettier-ignore
+          expect(BigInt(onWire as number | bigint)).toBe(BigInt(volume));
         else expect(onWire).toBe(volume.toString());
       }),
     );
@@ -249,7 +288,9 @@ describe('what a reader tolerates', () => {
 
   test('[W4] [W13] what an earlier version did not have at the end is null', () => {
     const growing = TYPES.filter((type) => optionalAtEnd(type) > 0);
-    expect(growing).toEqual(expect.arrayContaining(['trade', 'bbo', 'book', 'ack', 'publish', 'status'])); // prettier-ignore
+    expect(growing).toEqual(
+      expect.arrayContaining(['trade', 'bbo', 'book', 'ack', 'publish', 'status']),
+    );
     fc.assert(
       fc.property(
         fc.constantFrom(...growing).chain((type) => fc.tuple(messageOf(type), fc.nat())),

@@ -17,19 +17,23 @@ const message = fc.oneof(
     prevSeq: 0,
     eventTime: Nanos.ZERO,
     receiveTime: Nanos.ZERO,
-    form: 'snapshot', // prettier-ignore
+    form: 'snapshot',
     bids: Array.from({ length: 2 * levels }, (_, i) => 1 + i),
     asks: [],
     crc: null,
     count: 1,
-    mark: null, // prettier-ignore
+    mark: null,
   })),
-  fc.record({ id: fc.nat(), text: fc.string({ maxLength: 60, unit: 'grapheme' }) }).map(
-    ({
-        id,
-        text,
-      }): Message => ({ type: 'error', id, code: 'invalid-field', message: text, field: null, hint: '' }), // prettier-ignore
-  ),
+  fc
+    .record({ id: fc.nat(), text: fc.string({ maxLength: 60, unit: 'grapheme' }) })
+    .map(({ id, text }): Message => ({
+      type: 'error',
+      id,
+      code: 'invalid-field',
+      message: text,
+      field: null,
+      hint: '',
+    })),
 );
 
 test('[W19] frames of at most so many bytes hold the same messages', () => {
@@ -39,10 +43,10 @@ test('[W19] frames of at most so many bytes hold the same messages', () => {
       fc.array(message, { maxLength: 60 }),
       fc.integer({ min: 20, max: 2_000 }),
       (messages, most) => {
-        // prettier-ignore
         const binary = encoder.encodeFrames(messages, most);
         expect(binary.flatMap((frame) => decodeFrame(frame))).toEqual(messages);
-        for (const frame of binary) expect(frame.length <= most || decodeFrame(frame).length === 1).toBe(true); // prettier-ignore
+        for (const frame of binary)
+          expect(frame.length <= most || decodeFrame(frame).length === 1).toBe(true);
         const texts = encodeTextFrames(messages, () => SCALES, most);
         const decoded = texts.map((text) => decodeTextFrame(text, () => SCALES));
         expect(decoded.flat()).toEqual(messages);

@@ -76,7 +76,10 @@ describe('topics', () => {
     ['bar:X', 'its interval is ""; expected 1s, 1m, 5m, 1h or 1d'],
     ['bar:*:1M', 'its interval is "1M"; expected 1s, 1m, 5m, 1h or 1d'],
     ['bar:X:1m:1m', 'expected bar:SYMBOL:INTERVAL'],
-    ['trades:X', 'its channel is "trades"; expected tick, trade, bbo, book, bar, stats or status; the nearest is trade'], // prettier-ignore
+    [
+      'trades:X',
+      'its channel is "trades"; expected tick, trade, bbo, book, bar, stats or status; the nearest is trade',
+    ],
     ['BOOK:X', 'expected tick, trade, bbo, book, bar, stats or status; the nearest is book'],
     ['X:trade', 'its channel is "X"; expected tick, trade, bbo, book, bar, stats or status'],
     ['trade', 'expected trade:SYMBOL, or * as the symbol for all of them'],

@@ -32,7 +32,9 @@ class EchoMarket implements SequencedMarket {
     if (holds) this.held += 1;
     return {
       check: (to) => {
-        const index = events.slice(0, to).findIndex((e) => e.type === 'trade' && e.quantity === BAD); // prettier-ignore
+        const index = events
+          .slice(0, to)
+          .findIndex((e) => e.type === 'trade' && e.quantity === BAD);
         return index < 0 ? undefined : { index, fault: fault('out-of-range', 'bad') };
       },
       close: () => {

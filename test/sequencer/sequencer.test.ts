@@ -126,7 +126,9 @@ describe('answers', () => {
     const scene = new Scene({ waitingEventsMax: 10 });
     scene.submit(1, [1, 1, 1, 1, 1, 1]);
     scene.submit(2, [1, 1, 1, 1, 1]);
-    expect(scene.answers).toMatchObject([{ id: 2, result: { index: -1, fault: { code: 'overloaded' } } }]); // prettier-ignore
+    expect(scene.answers).toMatchObject([
+      { id: 2, result: { index: -1, fault: { code: 'overloaded' } } },
+    ]);
     scene.submit(3, [1, 1, 1, 1]);
     scene.submit(4, [1]);
     expect(scene.answers.map(({ id }) => id)).toEqual([2, 4]);
@@ -198,7 +200,10 @@ describe('whatever arrives', () => {
     .tuple(fc.integer({ min: 250, max: 400 }), fc.constantFrom(1, 1, BAD))
     .map(([length, last]) => Array<number>(length).fill(1).concat(last));
   const happening = fc.oneof<fc.Arbitrary<Happening>[]>(
-    fc.record({ source, submit: fc.oneof({ weight: 20, arbitrary: some }, { weight: 1, arbitrary: many }) }), // prettier-ignore
+    fc.record({
+      source,
+      submit: fc.oneof({ weight: 20, arbitrary: some }, { weight: 1, arbitrary: many }),
+    }),
     fc.record({ act: fc.constant<true>(true) }),
     fc.record({ turn: fc.constant<true>(true) }),
   );

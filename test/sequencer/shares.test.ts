@@ -100,7 +100,8 @@ describe('shares', () => {
   test('of many sources that have much waiting each gets the same', () => {
     const scene = new Scene({ batchEventsMax: 1_000, waitingEventsMax: 200_000 });
     for (let i = 0; i < 100; i++) {
-      for (let source = 1; source <= 10; source++) scene.submit(source, Array<number>(source * 5).fill(1), source); // prettier-ignore
+      for (let source = 1; source <= 10; source++)
+        scene.submit(source, Array<number>(source * 5).fill(1), source);
     }
     for (let i = 0; i < 5; i++) scene.turn();
     for (let source = 1; source <= 10; source++) {
@@ -117,7 +118,9 @@ describe('shares', () => {
     expect(scene.answers.length).toBe(6);
     scene.submit(2, Array<number>(100).fill(1), 2);
     scene.submit(3, Array<number>(101).fill(1), 3);
-    expect(scene.answers.slice(6)).toMatchObject([{ id: 3, result: { fault: { code: 'overloaded' } } }]); // prettier-ignore
+    expect(scene.answers.slice(6)).toMatchObject([
+      { id: 3, result: { fault: { code: 'overloaded' } } },
+    ]);
     scene.turnAll();
     expect(scene.answers.length).toBe(72);
   });
@@ -125,7 +128,8 @@ describe('shares', () => {
   test('[P12] many sources of one key are one client: they leave room to others', () => {
     const scene = new Scene({ batchEventsMax: 10, waitingEventsMax: 6_400 });
     // Each by itself would be modest, and all of them would fill twice what may wait.
-    for (let source = 1; source <= 200; source++) scene.submit(source, Array<number>(100).fill(1), source, 'many'); // prettier-ignore
+    for (let source = 1; source <= 200; source++)
+      scene.submit(source, Array<number>(100).fill(1), source, 'many');
     expect(scene.answers.length).toBe(200 - 64);
     scene.submit(1_001, Array<number>(100).fill(1), 1_001, 'one');
     expect(scene.answers.length).toBe(200 - 64);
@@ -193,7 +197,12 @@ describe('shares', () => {
         lane,
       );
     for (let i = 0; i < 1_100; i++) sweep(1, 'many');
-    for (let i = 0; i < 20; i++) scene.sequencer.act((out) => scene.market.push(2, 0, out), () => {}, 'one'); // prettier-ignore
+    for (let i = 0; i < 20; i++)
+      scene.sequencer.act(
+        (out) => scene.market.push(2, 0, out),
+        () => {},
+        'one',
+      );
     scene.turn();
     const made = scene.batches[0]!.events.length;
     expect(scene.idsOf(scene.batches[0]!)).toContain(2);

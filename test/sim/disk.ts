@@ -42,8 +42,10 @@ export class Disk {
   begin(): { readonly epoch: number; readonly past: ReadonlyMap<number, PastEpoch> } {
     const { truth, random, numbering } = this;
     const numbers = this.lives.map(({ epoch }) => epoch);
-    const bytes = (count: number): Uint8Array => Uint8Array.from({ length: count }, () => random.int(0, 255)); // prettier-ignore
-    const epoch = numbering === 'random' ? freshNumber(bytes, new Set(numbers)) : 1 + Math.max(6, ...numbers); // prettier-ignore
+    const bytes = (count: number): Uint8Array =>
+      Uint8Array.from({ length: count }, () => random.int(0, 255));
+    const epoch =
+      numbering === 'random' ? freshNumber(bytes, new Set(numbers)) : 1 + Math.max(6, ...numbers);
     // One that numbered nothing leaves its place to the next.
     this.lives = this.lives.filter(({ after }) => after < truth.lastSeq);
     const past = new Map(this.lives.map((life, i) => [life.epoch, this.keptOf(this.lives[i + 1])]));
@@ -63,7 +65,8 @@ export class Disk {
 
   /** Somebody copies the directory. */
   copy(): void {
-    if (this.copies.length === COPIES_MAX) this.copies.splice(this.random.int(0, COPIES_MAX - 1), 1); // prettier-ignore
+    if (this.copies.length === COPIES_MAX)
+      this.copies.splice(this.random.int(0, COPIES_MAX - 1), 1);
     this.copies.push({ truth: this.truth.save(), lives: [...this.lives] });
   }
 
@@ -79,7 +82,11 @@ export class Disk {
     if (copy !== undefined) this.restore(copy);
     const shown = truth.lastSeq;
     const { commits } = truth;
-    const back = random.chance(0.3) ? 0 : random.chance(0.8) ? random.int(0, 4) : random.int(0, commits.length - 1); // prettier-ignore
+    const back = random.chance(0.3)
+      ? 0
+      : random.chance(0.8)
+        ? random.int(0, 4)
+        : random.int(0, commits.length - 1);
     const commit = commits[Math.max(0, commits.length - 1 - back)];
     if (commit !== undefined) truth.goBack(commit);
     if (!isWhole()) {
@@ -88,9 +95,16 @@ export class Disk {
     }
     // An epoch that began here may not be on record yet.
     const isNoted = random.chance(0.5);
-    this.lives = this.lives.filter(({ after }, i) => i === 0 || after < truth.lastSeq || (isNoted && after === truth.lastSeq)); // prettier-ignore
+    this.lives = this.lives.filter(
+      ({ after }, i) => i === 0 || after < truth.lastSeq || (isNoted && after === truth.lastSeq),
+    );
     // The head: none, that of then, one from in between, or that of today.
-    const heads = [truth.lastSeq, shown, random.int(truth.lastSeq, Math.max(truth.lastSeq, shown)), present.truth.lastSeq]; // prettier-ignore
+    const heads = [
+      truth.lastSeq,
+      shown,
+      random.int(truth.lastSeq, Math.max(truth.lastSeq, shown)),
+      present.truth.lastSeq,
+    ];
     truth.loseTo(heads[random.int(0, 3)]!);
     if (copy !== undefined && random.chance(0.7)) copies.push(present); // served again later
     if (copies.length > COPIES_MAX) copies.shift();

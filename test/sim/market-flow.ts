@@ -74,7 +74,8 @@ export class MarketFlow {
       }
       const of = this.quotedOf(symbol);
       const levels = truth.book(symbol, this.seq);
-      of.form = levels === undefined ? 'none' : levels.crc === undefined ? 'incomplete' : 'snapshot'; // prettier-ignore
+      of.form =
+        levels === undefined ? 'none' : levels.crc === undefined ? 'incomplete' : 'snapshot';
       of.bids = [...(levels?.bids ?? [])];
       of.asks = [...(levels?.asks ?? [])];
       const tick = truth.newest(`tick:${symbol}`);
@@ -146,7 +147,17 @@ export class MarketFlow {
     const kind = random.int(0, 15);
     if (kind === 0) {
       const state = random.chance(0.5) ? 'live' : 'stale';
-      return [{ type: 'status', symbol, ...this.place('status'), state, reason: 'told', missed: 0, events: null }]; // prettier-ignore
+      return [
+        {
+          type: 'status',
+          symbol,
+          ...this.place('status'),
+          state,
+          reason: 'told',
+          missed: 0,
+          events: null,
+        },
+      ];
     }
     if (kind === 1) return this.snapshot(symbol);
     if (kind < 6) {
@@ -154,18 +165,50 @@ export class MarketFlow {
       const quantity = random.int(1, 9);
       of.volume += quantity;
       return [
-        { type: 'trade', symbol, ...this.place(`trade:${symbol}`), price, quantity, aggressor: 'buy', tradeId: 0 , timing: null}, // prettier-ignore
-        { type: 'tick', symbol, ...this.place(`tick:${symbol}`), last: price, bid: null, ask: null, quantity, volume: of.volume, count: 1 }, // prettier-ignore
+        {
+          type: 'trade',
+          symbol,
+          ...this.place(`trade:${symbol}`),
+          price,
+          quantity,
+          aggressor: 'buy',
+          tradeId: 0,
+          timing: null,
+        },
+        {
+          type: 'tick',
+          symbol,
+          ...this.place(`tick:${symbol}`),
+          last: price,
+          bid: null,
+          ask: null,
+          quantity,
+          volume: of.volume,
+          count: 1,
+        },
       ];
     }
     if (kind < 9)
-      return [{ type: 'bbo', symbol, ...this.place(`bbo:${symbol}`), bid: price, bidQuantity: 1, ask: null, askQuantity: 0, count: 1, mark: null }]; // prettier-ignore
+      return [
+        {
+          type: 'bbo',
+          symbol,
+          ...this.place(`bbo:${symbol}`),
+          bid: price,
+          bidQuantity: 1,
+          ask: null,
+          askQuantity: 0,
+          count: 1,
+          mark: null,
+        },
+      ];
     return [this.book(symbol)];
   }
 
   private quotedOf(symbol: string): Quoted {
     let of = this.quoted.get(symbol);
-    if (of === undefined) this.quoted.set(symbol, (of = { bids: [], asks: [], form: 'none', volume: 0 })); // prettier-ignore
+    if (of === undefined)
+      this.quoted.set(symbol, (of = { bids: [], asks: [], form: 'none', volume: 0 }));
     return of;
   }
 
@@ -174,7 +217,18 @@ export class MarketFlow {
     if (form === 'none' || form === 'incomplete') return [];
     const now = this.clock.now();
     const crc = bookChecksum(bids, asks);
-    return [{ type: 'snapshot', symbol, seq: ++this.seq, eventTime: now, receiveTime: now, bids, asks, crc }]; // prettier-ignore
+    return [
+      {
+        type: 'snapshot',
+        symbol,
+        seq: ++this.seq,
+        eventTime: now,
+        receiveTime: now,
+        bids,
+        asks,
+        crc,
+      },
+    ];
   }
 
   private book(symbol: string): Book {
@@ -182,9 +236,19 @@ export class MarketFlow {
     const of = this.quotedOf(symbol);
     const whole = of.form === 'none' || of.form === 'incomplete' || random.chance(0.05);
     const side = (from: number, step: number): number[] =>
-      Array.from({ length: random.int(0, 10) }, (_, i) => [from + step * (i + 1), random.int(1, 9)]).flat(); // prettier-ignore
+      Array.from({ length: random.int(0, 10) }, (_, i) => [
+        from + step * (i + 1),
+        random.int(1, 9),
+      ]).flat();
     const [bids, asks] = [side(100, -1), side(100, 1)];
-    const opening = { type: 'book' as const, symbol, ...this.place(`book:${symbol}`), crc: null, count: 1, mark: null }; // prettier-ignore
+    const opening = {
+      type: 'book' as const,
+      symbol,
+      ...this.place(`book:${symbol}`),
+      crc: null,
+      count: 1,
+      mark: null,
+    };
     if (of.form !== 'none' && random.chance(0.02)) {
       Object.assign(of, { bids: [], asks: [], form: 'incomplete' });
       return { ...opening, form: 'incomplete', bids: [], asks: [] };
@@ -192,7 +256,10 @@ export class MarketFlow {
     const before = { ...of };
     Object.assign(of, { bids, asks, form: 'snapshot' });
     if (whole) return { ...opening, form: 'snapshot', bids, asks };
-    const changes = { bids: diffLevels(before.bids, bids, 'bid'), asks: diffLevels(before.asks, asks, 'ask') }; // prettier-ignore
+    const changes = {
+      bids: diffLevels(before.bids, bids, 'bid'),
+      asks: diffLevels(before.asks, asks, 'ask'),
+    };
     return { ...opening, form: 'delta', ...changes };
   }
 }

@@ -160,7 +160,10 @@ export class Moves {
     if (this.random.chance(0.6)) return;
     // A name that a `*` covers leaves with it.
     const names = [...reader.wanted.keys()];
-    this.leave(reader, names.filter((name) => !names.includes(starOf(name)) || starOf(name) === name)); // prettier-ignore
+    this.leave(
+      reader,
+      names.filter((name) => !names.includes(starOf(name)) || starOf(name) === name),
+    );
   }
 
   private leave(reader: Reader, names: readonly string[]): void {
@@ -189,7 +192,8 @@ export class Moves {
       { type: 'resume', id, epoch: reader.epoch, seq: 1, topics: ['book:NOBODY'], newest: null },
       { type: 'replay', id, action: 'start', topics: [], ...NO_RANGE },
     ];
-    if (reader.replay === null) wrong.push({ type: 'replay', id, action: 'pause', topics: [], ...NO_RANGE }); // prettier-ignore
+    if (reader.replay === null)
+      wrong.push({ type: 'replay', id, action: 'pause', topics: [], ...NO_RANGE });
     this.say(reader, wrong[this.random.int(0, wrong.length - 1)]!);
   }
 
@@ -199,10 +203,18 @@ export class Moves {
     const { random, truth } = this;
     const topics = this.drawNames(0.3).filter((name) => !/^(bar|stats):/.test(name));
     if (topics.length === 0) topics.push('trade:*');
-    const places = [random.int(1, truth.lastSeq), random.int(1, truth.lastSeq)].sort((a, b) => a - b); // prettier-ignore
+    const places = [random.int(1, truth.lastSeq), random.int(1, truth.lastSeq)].sort(
+      (a, b) => a - b,
+    );
     const [fromSeq, toSeq] = places as [number, number];
     const id = ++this.lastId;
-    const request: MessageOf<'replay'> = { type: 'replay', id, action: 'start', topics, ...NO_RANGE }; // prettier-ignore
+    const request: MessageOf<'replay'> = {
+      type: 'replay',
+      id,
+      action: 'start',
+      topics,
+      ...NO_RANGE,
+    };
     if (random.chance(0.4)) request.speed = random.int(50, 2_000);
     if (random.chance(0.7)) request.fromSeq = fromSeq;
     else if (random.chance(0.5)) request.from = truth.timeAt(fromSeq);
@@ -219,10 +231,18 @@ export class Moves {
     const draw = random.unit();
     if (draw < 0.1) return this.bad(reader);
     if (draw < 0.15) return this.ping(reader);
-    const isSteered = [...reader.asked.values()].some((r) => r.kind === 'replay' && r.id !== replay.startId); // prettier-ignore
+    const isSteered = [...reader.asked.values()].some(
+      (r) => r.kind === 'replay' && r.id !== replay.startId,
+    );
     if (isSteered) return; // one at a time, so that what is answered is of what was asked
     const id = ++this.lastId;
-    const request: MessageOf<'replay'> = { type: 'replay', id, action: 'pause', topics: [], ...NO_RANGE }; // prettier-ignore
+    const request: MessageOf<'replay'> = {
+      type: 'replay',
+      id,
+      action: 'pause',
+      topics: [],
+      ...NO_RANGE,
+    };
     if (draw < 0.35) {
       request.action = 'seek';
       const seq = random.int(1, truth.lastSeq);

@@ -27,7 +27,13 @@ export class OwnJournal {
     open: async (play, request) => {
       await this.opened.journal.flush();
       const { from, to } = request;
-      const opened = this.reader.answer({ kind: 'play-open', play, ...request, from: words(from), to: words(to) }) as PlayOpened; // prettier-ignore
+      const opened = this.reader.answer({
+        kind: 'play-open',
+        play,
+        ...request,
+        from: words(from),
+        to: words(to),
+      }) as PlayOpened;
       const { fromSeq, toSeq, gaps } = opened;
       return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
     },

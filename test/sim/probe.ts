@@ -10,7 +10,10 @@ import type { SimServer } from './server';
 import { hold } from './truth';
 
 interface SessionInside {
-  readonly backlog: { has(topic: TopicState): boolean; readonly cursors: ReadonlyMap<TopicState, unknown> }; // prettier-ignore
+  readonly backlog: {
+    has(topic: TopicState): boolean;
+    readonly cursors: ReadonlyMap<TopicState, unknown>;
+  };
 }
 
 interface LogInside {
@@ -38,7 +41,10 @@ export function probe(server: SimServer): void {
 /** With nobody there, nothing is left of anybody. */
 export function probeEmpty(server: SimServer): void {
   hold(server.broadcaster.sessions.size === 0, () => ['sessions are left']);
-  hold(Bun.deepEquals(server.plays.counts, { open: 0, waiting: 0 }), () => ['plays are left', server.plays.counts]); // prettier-ignore
+  hold(Bun.deepEquals(server.plays.counts, { open: 0, waiting: 0 }), () => [
+    'plays are left',
+    server.plays.counts,
+  ]);
   for (const topic of allTopics(server)) {
     const { binary, text, log, pending, name } = topic;
     const isLeft = binary !== null || text !== null || pending.length > 0;
@@ -67,7 +73,14 @@ function probeTopic(topic: TopicState, server: SimServer): void {
     // Of a socket that is closing, the stage hears at the end only: it counts until then.
     const nativeName = session.isText ? topic.nativeText : topic.nativeBinary;
     const isNative = end === 'open' ? native.has(nativeName) : isOn && !reads;
-    hold(Number(isNative) + Number(reads) === Number(isOn), () => ['on a topic', topic.name, session.name, isOn, isNative, reads]); // prettier-ignore
+    hold(Number(isNative) + Number(reads) === Number(isOn), () => [
+      'on a topic',
+      topic.name,
+      session.name,
+      isOn,
+      isNative,
+      reads,
+    ]);
     if (isNative && session.isText) text += 1;
     else if (isNative) binary += 1;
   }
@@ -85,6 +98,14 @@ function probeLog({ log, name }: TopicState, bytesMax: number): void {
   const { entries, heldBytes, start, end } = log as unknown as LogInside;
   let bytes = 0;
   for (let i = 0; i < entries.length; i++) bytes += entries.at(i)!.bytes;
-  hold(bytes === heldBytes && entries.length === end - start, () => ['a log', name, bytes, heldBytes, entries.length, start, end]); // prettier-ignore
+  hold(bytes === heldBytes && entries.length === end - start, () => [
+    'a log',
+    name,
+    bytes,
+    heldBytes,
+    entries.length,
+    start,
+    end,
+  ]);
   hold(bytes <= bytesMax || entries.length === 1, () => ['a log too full', name, bytes, bytesMax]);
 }

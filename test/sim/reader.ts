@@ -6,7 +6,16 @@
 import { decodeFrame, decodeTextFrame, isFault } from '../../protocol/codec';
 import type { Instrument, Message, MessageOf } from '../../protocol/messages';
 import { ReplayCheck } from './replay-check';
-import { asksFor, covers, isTopicRequest, starOf, tellsState, topicOfSequenced, type Request, type TopicRequest } from './requests'; // prettier-ignore
+import {
+  asksFor,
+  covers,
+  isTopicRequest,
+  starOf,
+  tellsState,
+  topicOfSequenced,
+  type Request,
+  type TopicRequest,
+} from './requests';
 import { TopicCopy } from './topic-copy';
 import { hold, isDerived, type Sequenced, type Truth } from './truth';
 import type { Wire } from './wire';
@@ -126,11 +135,14 @@ export class Reader {
     const [resume] = open;
     if (resume?.kind !== 'resume' || resume.reset.size > 0) return;
     const topic = topicOfSequenced(m); // what comes of others meanwhile is live
-    const others = [topic, starOf(topic)].filter((name) => this.served.has(name) && !resume.names.has(name)); // prettier-ignore
+    const others = [topic, starOf(topic)].filter(
+      (name) => this.served.has(name) && !resume.names.has(name),
+    );
     if (others.length > 0) return;
     for (const name of resume.names) {
       const served = this.served.get(name);
-      if (served === undefined || served.isLive || served.place === null || isDerived(name)) continue; // prettier-ignore
+      if (served === undefined || served.isLive || served.place === null || isDerived(name))
+        continue;
       served.place = Math.max(served.place, m.seq - 1);
     }
     if (this.isCrossing && m.seq > this.newest) this.heldEpoch = this.epoch;
@@ -231,7 +243,8 @@ export class Reader {
 
   private sequenced(m: Sequenced): void {
     hold(m.type === 'status' || this.instruments.has(m.symbol), () => ['before its definition', m]);
-    if ('count' in m && m.count > 1 && m.type !== 'bar' && m.type !== 'stats') this.tally.conflated += 1; // prettier-ignore
+    if ('count' in m && m.count > 1 && m.type !== 'bar' && m.type !== 'stats')
+      this.tally.conflated += 1;
     if (this.replay !== null) {
       this.tally.replayed += 1;
       return this.replay.take(m);
@@ -275,7 +288,11 @@ export class Reader {
 
   private answered({ id, seq }: MessageOf<'ack'>): void {
     const request = this.asked.get(id);
-    hold(request !== undefined && request.kind !== 'ping' && request.kind !== 'bad', () => ['not to be answered so', id, request]); // prettier-ignore
+    hold(request !== undefined && request.kind !== 'ping' && request.kind !== 'bad', () => [
+      'not to be answered so',
+      id,
+      request,
+    ]);
     this.asked.delete(id);
     if (request.kind === 'replay') {
       if (request.action === 'pause' && this.replay !== null) this.replay.isPaused = true;
@@ -300,7 +317,10 @@ export class Reader {
 
   private got(request: TopicRequest, seq: number): void {
     const { resetBy, reset, names, cut } = request;
-    hold(resetBy === null || [...names].every((name) => reset.has(name)), () => ['not reset', request]); // prettier-ignore
+    hold(resetBy === null || [...names].every((name) => reset.has(name)), () => [
+      'not reset',
+      request,
+    ]);
     if (request.kind === 'resume') this.heldEpoch = this.epoch;
     this.meet(seq);
     for (const name of names) {
@@ -308,7 +328,9 @@ export class Reader {
       const left = new Set([...cut].filter((other) => other !== name && starOf(other) === name));
       this.served.set(name, { isLive: true, place: seq, left });
       if (starOf(name) !== name || name === 'status') this.topicOf(name, request);
-      else for (const symbol of this.instruments.keys()) this.topicOf(name.replace('*', symbol), request); // prettier-ignore
+      else
+        for (const symbol of this.instruments.keys())
+          this.topicOf(name.replace('*', symbol), request);
     }
     for (const [topic, copy] of this.topics) {
       if (asksFor(request, topic)) copy.answered(seq, tellsState(request, topic));
@@ -351,7 +373,11 @@ export class Reader {
     this.meet(seq);
     const { resetBy } = request;
     const isOfPart = reason === 'not-kept' && resetBy === null;
-    hold(resetBy === reason || (resetBy === null && reason !== 'other-epoch') || isOfPart, () => ['reset by', reason, request]); // prettier-ignore
+    hold(resetBy === reason || (resetBy === null && reason !== 'other-epoch') || isOfPart, () => [
+      'reset by',
+      reason,
+      request,
+    ]);
     for (const name of topics) {
       hold(covers(request.names, name), () => ['reset of what was not asked', name]);
       request.reset.add(name);
@@ -378,8 +404,11 @@ export class Reader {
     hold(seq <= this.truth.lastSeq, () => ['a heartbeat from the future', seq]);
     if (this.replay !== null) return;
     this.meet(seq);
-    const open = [...this.asked.values()].filter((r) => isTopicRequest(r) || r.kind === 'unsubscribe'); // prettier-ignore
-    const isOpen = (name: string) => open.some(({ names }) => covers(names, name) || [...names].some((n) => starOf(n) === name)); // prettier-ignore
+    const open = [...this.asked.values()].filter(
+      (r) => isTopicRequest(r) || r.kind === 'unsubscribe',
+    );
+    const isOpen = (name: string) =>
+      open.some(({ names }) => covers(names, name) || [...names].some((n) => starOf(n) === name));
     for (const [topic, copy] of this.topics) if (copy.isLive && !isOpen(topic)) copy.beat(seq);
     for (const [name, served] of this.served) {
       if (served.isLive && !isOpen(name) && served.place !== null)

@@ -81,7 +81,12 @@ export class ReplayCheck {
 
   private goTo({ from, fromSeq }: Request): void {
     const { to, toSeq } = this.request;
-    const places = { from, to, fromSeq: Math.max(1, fromSeq ?? 1), toSeq: Math.min(toSeq ?? this.lastSeq, this.lastSeq) }; // prettier-ignore
+    const places = {
+      from,
+      to,
+      fromSeq: Math.max(1, fromSeq ?? 1),
+      toSeq: Math.min(toSeq ?? this.lastSeq, this.lastSeq),
+    };
     const range = this.wanted.range(this.truth, places);
     this.nextSeq = range.fromSeq;
     this.fromSeq = range.fromSeq;
@@ -93,7 +98,8 @@ export class ReplayCheck {
   private peek(): Message | undefined {
     while (this.nextSeq <= this.toSeq) {
       const event = this.truth.events[this.nextSeq - 1]!;
-      if (this.wanted.has(event) && event.type !== 'command' && event.type !== 'snapshot') return event; // prettier-ignore
+      if (this.wanted.has(event) && event.type !== 'command' && event.type !== 'snapshot')
+        return event;
       this.nextSeq += 1;
     }
     return undefined;

@@ -67,7 +67,11 @@ export class SimServer {
     const publish = (topic: string, data: string | Uint8Array): void => {
       for (const wire of this.wires) if (wire.native.has(topic)) wire.send(data);
     };
-    const broadcaster = new Broadcaster({ topicsMax: 1_000, sessionBoundary: 0, statesAtOnceMax: options.statesAtOnceMax }, { publish }, clock); // prettier-ignore
+    const broadcaster = new Broadcaster(
+      { topicsMax: 1_000, sessionBoundary: 0, statesAtOnceMax: options.statesAtOnceMax },
+      { publish },
+      clock,
+    );
     this.broadcaster = broadcaster;
     broadcaster.subscriptions.epoch = options.epoch;
     broadcaster.subscriptions.pastEpochs = new PastEpochs(options.pastEpochs);
@@ -104,7 +108,15 @@ export class SimServer {
   connect(limits: WireLimits, isText: boolean, owner: string | null): Wire {
     const wire = new Wire(limits);
     const roles = new Set<Role>(owner === null ? ['read'] : ['read', 'trade']);
-    const principal: Principal = { name: owner ?? 'nobody', roles, symbols: () => false, patterns: [], keyId: null, expiresAt: null, lapsed: () => undefined }; // prettier-ignore
+    const principal: Principal = {
+      name: owner ?? 'nobody',
+      roles,
+      symbols: () => false,
+      patterns: [],
+      keyId: null,
+      expiresAt: null,
+      lapsed: () => undefined,
+    };
     const form = isText ? SUBPROTOCOL_JSON : SUBPROTOCOL_MSGPACK;
     wire.connection = new StreamConnection(this.hub, form, principal);
     this.wires.add(wire);
@@ -198,12 +210,25 @@ export class SimServer {
       orders: {} as OrderStage, // nobody orders here
       clock,
       slices: new SliceQueue(clock),
-      limits: { ...settings({}).limits, messagesPerSecond: 1e9, bytesPerSecond: 1e12, workPerSecond: 1e9, frameBytesMax: 1_000_000 }, // prettier-ignore
-      welcomeLimits: () => namedLimits({ frameBytesMax: 1_000_000, topicsMax: 1_000, heartbeatMs: 1_000 }), // prettier-ignore
+      limits: {
+        ...settings({}).limits,
+        messagesPerSecond: 1e9,
+        bytesPerSecond: 1e12,
+        workPerSecond: 1e9,
+        frameBytesMax: 1_000_000,
+      },
+      welcomeLimits: () =>
+        namedLimits({ frameBytesMax: 1_000_000, topicsMax: 1_000, heartbeatMs: 1_000 }),
       lastSeq: () => broadcaster.lastSeq,
       enter: (socket, form) => {
         const wire = socket as unknown as Wire;
-        const session = new Session(`s${++this.sessions}`, form, wire, broadcaster.encoders, options.session); // prettier-ignore
+        const session = new Session(
+          `s${++this.sessions}`,
+          form,
+          wire,
+          broadcaster.encoders,
+          options.session,
+        );
         wire.session = session;
         broadcaster.enter(session);
         return { session, source: 0 };

@@ -47,7 +47,22 @@ describe('readers of every kind', () => {
     }
     console.log(`${RUNS} runs: ${JSON.stringify(sum)}`);
     // Each way was gone.
-    const ways = ['messages', 'conflated', 'missed', 'replayed', 'lagged', 'ended', 'restarts', 'crossings', 'crossed', 'executions', 'fromJournal', 'not-kept', 'other-epoch', 'from-the-future']; // prettier-ignore
+    const ways = [
+      'messages',
+      'conflated',
+      'missed',
+      'replayed',
+      'lagged',
+      'ended',
+      'restarts',
+      'crossings',
+      'crossed',
+      'executions',
+      'fromJournal',
+      'not-kept',
+      'other-epoch',
+      'from-the-future',
+    ];
     const missing = ways.filter((way) => (sum[way] ?? 0) === 0);
     expect(RUNS < 100 ? [] : missing).toEqual([]);
   }, 7_200_000);

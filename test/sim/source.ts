@@ -188,7 +188,20 @@ export class SteeredSource implements PlaySource {
     const seq = this.truth.head(`book:${symbol}`, place);
     const form = book.crc === undefined ? 'incomplete' : 'snapshot';
     const { eventTime, receiveTime } = this.truth.events[seq - 1] as Book;
-    return { type: 'book', symbol, seq, prevSeq: 0, eventTime, receiveTime, form, bids: [...book.bids], asks: [...book.asks], crc: book.crc ?? null, count: 1, mark: null }; // prettier-ignore
+    return {
+      type: 'book',
+      symbol,
+      seq,
+      prevSeq: 0,
+      eventTime,
+      receiveTime,
+      form,
+      bids: [...book.bids],
+      asks: [...book.asks],
+      crc: book.crc ?? null,
+      count: 1,
+      mark: null,
+    };
   }
 
   private chunk(playing: Playing): PlayedChunk {
@@ -230,7 +243,14 @@ export class SteeredSource implements PlaySource {
     const gaps: Message[] = [];
     const books: Message[] = [];
     for (const topic of playing.wanted.topics(this.truth.symbols)) {
-      gaps.push({ type: 'gap', topic, from: first, to, count: to - first + 1, reason: 'not-journaled' }); // prettier-ignore
+      gaps.push({
+        type: 'gap',
+        topic,
+        from: first,
+        to,
+        count: to - first + 1,
+        reason: 'not-journaled',
+      });
       if (!topic.startsWith('book:')) continue;
       const book = this.bookUpTo(topic.slice('book:'.length), from - 1);
       if (book !== undefined) books.push({ ...book, seq: to, prevSeq: to });
@@ -256,6 +276,15 @@ export class SteeredSource implements PlaySource {
     let length = 0;
     const ends = parts.map((part) => (length += part.length));
     const bytes = new Uint8Array(Buffer.concat(parts));
-    return { bytes, ends, texts, atMs: frames.map((f) => f.atMs), seqs: frames.map((f) => f.seq), borders: frames.map((f) => f.border), reached, isLast }; // prettier-ignore
+    return {
+      bytes,
+      ends,
+      texts,
+      atMs: frames.map((f) => f.atMs),
+      seqs: frames.map((f) => f.seq),
+      borders: frames.map((f) => f.border),
+      reached,
+      isLast,
+    };
   }
 }

@@ -60,7 +60,12 @@ export function drawTemper(random: Prng, isJournaled: boolean): Temper {
     },
     memtableEventsMax:
       isFlood || random.chance(0.5) ? random.int(20, isFlood ? 60 : 200) : random.int(200, 3_000),
-    plays: { playbacksMax, playbacksPerClientMax: random.int(1, playbacksMax), playbackIdleMs: 500 * playbacksMax, playbackWaitMs: 600_000 }, // prettier-ignore
+    plays: {
+      playbacksMax,
+      playbacksPerClientMax: random.int(1, playbacksMax),
+      playbackIdleMs: 500 * playbacksMax,
+      playbackWaitMs: 600_000,
+    },
     statesAtOnceMax: isStrict ? 256 : 1,
     restarts: !isJournaled && random.chance(0.3) ? 0.01 : 0,
     cuts: isCrowd ? 0.03 : 0,

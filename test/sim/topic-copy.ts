@@ -146,7 +146,7 @@ export class TopicCopy {
     else if (last < from) {
       // A place may lie within a batch, of which a derived topic has one message.
       const isTold = this.isDerived || truth.between(name, last, from - 1) === 0;
-      hold(isTold, () => ['untold before a loss', name, last, from]); // prettier-ignore
+      hold(isTold, () => ['untold before a loss', name, last, from]);
       if (this.lostFrom === null) this.account();
     }
     for (const seq of this.content.keys()) if (seq >= from) this.content.delete(seq);
@@ -160,7 +160,10 @@ export class TopicCopy {
   again(m: Sequenced): void {
     const { lostFrom, name, truth } = this;
     if (m.type === 'book' && m.prevSeq === m.seq) {
-      hold(m.form !== 'delta' && truth.lostAt(m.seq)?.to === m.seq, () => ['a book behind a loss', m]); // prettier-ignore
+      hold(m.form !== 'delta' && truth.lostAt(m.seq)?.to === m.seq, () => [
+        'a book behind a loss',
+        m,
+      ]);
       if (lostFrom === null || m.seq < this.last!) return; // it was told before
       this.held = truth.head(name, m.seq);
       return this.keepBook(m);
@@ -190,10 +193,21 @@ export class TopicCopy {
   gap({ from, to, count }: MessageOf<'gap'>): void {
     const { last, name, truth } = this;
     // Where nothing came behind a loss, it may reach over that.
-    hold(last !== null && from > this.chainEnd(last) && to > last, () => ['a gap out of order', name, last, from, to]); // prettier-ignore
-    hold(truth.between(name, last, from - 1) === 0, () => ['untold before a gap', name, last, from]); // prettier-ignore
+    hold(last !== null && from > this.chainEnd(last) && to > last, () => [
+      'a gap out of order',
+      name,
+      last,
+      from,
+      to,
+    ]);
+    hold(truth.between(name, last, from - 1) === 0, () => [
+      'untold before a gap',
+      name,
+      last,
+      from,
+    ]);
     const isCounted = this.isDerived || truth.between(name, from - 1, to) === count;
-    hold(isCounted, () => ['a gap counts wrong', name, from, to, count]); // prettier-ignore
+    hold(isCounted, () => ['a gap counts wrong', name, from, to, count]);
     this.missed += count;
     this.last = to;
     this.book = null;
@@ -227,17 +241,34 @@ export class TopicCopy {
   /** A heartbeat says that everything up to a place is told. */
   beat(seq: number): void {
     const head = this.truth.head(this.name, seq);
-    hold(this.last !== null && head <= this.last, () => ['a heartbeat ahead', this.name, this.last, head, seq]); // prettier-ignore
+    hold(this.last !== null && head <= this.last, () => [
+      'a heartbeat ahead',
+      this.name,
+      this.last,
+      head,
+      seq,
+    ]);
   }
 
   /** All messages since it began are told or declared, none twice. */
   account(): void {
     for (const [seq, event] of this.content) {
-      hold(this.truth.at(this.name, seq) === event, () => ['is in no journal', this.name, seq, event]); // prettier-ignore
+      hold(this.truth.at(this.name, seq) === event, () => [
+        'is in no journal',
+        this.name,
+        seq,
+        event,
+      ]);
     }
     if (this.since === null || this.last === null || this.isDerived) return;
     const all = this.truth.between(this.name, this.since, this.last);
-    hold(all === this.told + this.missed, () => ['unaccounted', this.name, all, this.told, this.missed]); // prettier-ignore
+    hold(all === this.told + this.missed, () => [
+      'unaccounted',
+      this.name,
+      all,
+      this.told,
+      this.missed,
+    ]);
   }
 
   private keepBook(m: Sequenced): void {
@@ -251,6 +282,12 @@ export class TopicCopy {
     const levels = this.truth.book(m.symbol, m.seq)!;
     const { bids, asks, trusted } = this.book;
     hold(trusted === (levels.crc !== undefined), () => ['trust', m, levels]);
-    hold(Bun.deepEquals([bids, asks], [levels.bids, levels.asks]), () => ['the copy differs', this.name, bids, asks, levels]); // prettier-ignore
+    hold(Bun.deepEquals([bids, asks], [levels.bids, levels.asks]), () => [
+      'the copy differs',
+      this.name,
+      bids,
+      asks,
+      levels,
+    ]);
   }
 }

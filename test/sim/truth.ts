@@ -95,8 +95,11 @@ export class Truth {
       this.events.push(event);
       this.lastSeq = event.seq;
       hold(this.events.length === event.seq, () => ['not dense', event]);
-      if (event.type === 'command' || event.type === 'snapshot' || event.type === 'instrument') continue; // prettier-ignore
-      const topic = this.topic(event.type === 'status' ? 'status' : `${event.type}:${event.symbol}`); // prettier-ignore
+      if (event.type === 'command' || event.type === 'snapshot' || event.type === 'instrument')
+        continue;
+      const topic = this.topic(
+        event.type === 'status' ? 'status' : `${event.type}:${event.symbol}`,
+      );
       topic.seqs.push(event.seq);
       topic.messages.push(event);
       if (event.type === 'book') topic.levels.push(this.fold(event));
@@ -147,7 +150,11 @@ export class Truth {
 
   /** Everything behind a place is gone; others may come to stand there. */
   goBack(seq: number): void {
-    hold(!this.lost.some(({ from, to }) => from <= seq && seq < to), () => ['within what was lost', seq, this.lost]); // prettier-ignore
+    hold(!this.lost.some(({ from, to }) => from <= seq && seq < to), () => [
+      'within what was lost',
+      seq,
+      this.lost,
+    ]);
     this.events.length = seq;
     this.lastSeq = seq;
     this.lost.splice(0, Infinity, ...this.lost.filter(({ to }) => to <= seq));
@@ -161,7 +168,8 @@ export class Truth {
       const { bids, asks } = topic.levels.at(-1) ?? { bids: [], asks: [] };
       this.levelsOf(name.slice(5)).replace([...bids], [...asks]);
     }
-    for (const name of this.topics.keys()) if (name.startsWith('trade:')) this.derive(name.slice(6)); // prettier-ignore
+    for (const name of this.topics.keys())
+      if (name.startsWith('trade:')) this.derive(name.slice(6));
   }
 
   get symbols(): string[] {

@@ -55,7 +55,22 @@ export class World {
   private readonly moves: Moves;
   private readonly seats: Seat[] = [];
   private readonly symbols: string[] = [];
-  private readonly outcome: Outcome = { messages: 0, conflated: 0, gaps: 0, missed: 0, crossed: 0, replayed: 0, resets: {}, lagged: 0, ended: 0, restarts: 0, backs: 0, crossings: 0, executions: 0, fromJournal: 0 }; // prettier-ignore
+  private readonly outcome: Outcome = {
+    messages: 0,
+    conflated: 0,
+    gaps: 0,
+    missed: 0,
+    crossed: 0,
+    replayed: 0,
+    resets: {},
+    lagged: 0,
+    ended: 0,
+    restarts: 0,
+    backs: 0,
+    crossings: 0,
+    executions: 0,
+    fromJournal: 0,
+  };
   private server: SimServer;
   private readonly disk: Disk;
   /** Of what goes wrong with it, so that the rest of a run is drawn as ever. */
@@ -75,10 +90,17 @@ export class World {
     this.begin();
     this.temper = drawTemper(this.random, journal !== null);
     this.flow = new MarketFlow(this.random, this.clock);
-    const definitionOf = (symbol: string) => this.server.broadcaster.encoders.scalesOf(symbol) as never; // prettier-ignore
+    const definitionOf = (symbol: string) =>
+      this.server.broadcaster.encoders.scalesOf(symbol) as never;
     this.source = new SteeredSource(this.truth, this.random, this.temper.source, definitionOf);
     this.server = this.createServer();
-    this.moves = new Moves(this.random, this.truth, this.symbols, this.epochs, this.faults.tellsNewest); // prettier-ignore
+    this.moves = new Moves(
+      this.random,
+      this.truth,
+      this.symbols,
+      this.epochs,
+      this.faults.tellsNewest,
+    );
     for (let i = 0; i < 3; i++) this.server.take([this.flow.define()!], this.flow.seq);
     for (let i = 0; i < 10; i++) this.say(6);
     while (this.server.hasWaiting) this.push();
@@ -207,14 +229,38 @@ export class World {
     this.outcome.executions += 1;
     const symbol = this.symbols[this.random.int(0, this.symbols.length - 1)]!;
     const now = this.clock.now();
-    const message: Execution = { type: 'execution', symbol, seq: this.truth.lastSeq, prevSeq: 0, eventTime: now, receiveTime: now, id: null, orderId: this.outcome.executions, clientOrderId: 'mine', event: 'accepted', side: 'buy', price: 100, open: 1, tradePrice: null, tradeQuantity: null, code: null }; // prettier-ignore
+    const message: Execution = {
+      type: 'execution',
+      symbol,
+      seq: this.truth.lastSeq,
+      prevSeq: 0,
+      eventTime: now,
+      receiveTime: now,
+      id: null,
+      orderId: this.outcome.executions,
+      clientOrderId: 'mine',
+      event: 'accepted',
+      side: 'buy',
+      price: 100,
+      open: 1,
+      tradePrice: null,
+      tradeQuantity: null,
+      code: null,
+    };
     return { owner: 'trader', message };
   }
 
   private createServer(): SimServer {
     const { session, memtableEventsMax, plays, statesAtOnceMax } = this.temper;
     const { current: epoch, past } = this.epochs;
-    const options: ServerOptions = { epoch, pastEpochs: new Map(past), session, memtableEventsMax, plays, statesAtOnceMax }; // prettier-ignore
+    const options: ServerOptions = {
+      epoch,
+      pastEpochs: new Map(past),
+      session,
+      memtableEventsMax,
+      plays,
+      statesAtOnceMax,
+    };
     return new SimServer(options, this.clock, this.journal?.source ?? this.source);
   }
 
@@ -249,7 +295,8 @@ export class World {
         const { reader } = seat;
         if (reader.wire === null) continue;
         const isLetGo = reader.wire.server === 'ending';
-        if (isLetGo || this.random.chance(seat.pace.often)) reader.read(isLetGo ? Infinity : seat.pace.frames); // prettier-ignore
+        if (isLetGo || this.random.chance(seat.pace.often))
+          reader.read(isLetGo ? Infinity : seat.pace.frames);
         if (isLetGo && !this.temper.isStrict) reader.checkAll();
         reader.wire.deliver(isLetGo ? 0 : Infinity);
         if (isLetGo) reader.wire = null;
@@ -353,19 +400,32 @@ export class World {
 
   private isSettled({ reader }: Seat): boolean {
     const { wire, asked, replay } = reader;
-    return wire !== null && wire.isEmpty && !wire.hasWords && asked.size === 0 && replay === null && wire.session.isExpress; // prettier-ignore
+    return (
+      wire !== null &&
+      wire.isEmpty &&
+      !wire.hasWords &&
+      asked.size === 0 &&
+      replay === null &&
+      wire.session.isExpress
+    );
   }
 
   private checkSettled(seat: Seat): void {
     const { reader } = seat;
-    hold(this.isSettled(seat), () => ['not settled', reader.name, reader.asked, reader.wire?.session.isExpress]); // prettier-ignore
+    hold(this.isSettled(seat), () => [
+      'not settled',
+      reader.name,
+      reader.asked,
+      reader.wire?.session.isExpress,
+    ]);
     hold((reader.executions ?? []).length === 0, () => ['executions are lost', reader.executions]);
     for (const [name, copy] of reader.topics) {
       const head = this.truth.head(name, this.truth.lastSeq);
       hold(copy.isAt(head), () => ['the end is missing', reader.name, name, copy.last, head]);
       copy.account();
     }
-    for (const name of reader.wanted.keys()) hold(reader.served.has(name), () => ['not served', name]); // prettier-ignore
+    for (const name of reader.wanted.keys())
+      hold(reader.served.has(name), () => ['not served', name]);
   }
 
   /** Everybody goes, and nothing is left of them. */
@@ -395,6 +455,10 @@ export class World {
       const byKind = Object.values(tallies).reduce((sum, tally) => sum + tally[figure], 0);
       hold(byKind === counters[figure], () => [figure, 'by kind', byKind, counters[figure]]);
     }
-    hold(this.temper.isStrict || outcome.missed <= counters.dropped || outcome.restarts > 0, () => ['gaps', outcome.missed, counters.dropped]); // prettier-ignore
+    hold(this.temper.isStrict || outcome.missed <= counters.dropped || outcome.restarts > 0, () => [
+      'gaps',
+      outcome.missed,
+      counters.dropped,
+    ]);
   }
 }

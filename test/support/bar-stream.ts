@@ -13,7 +13,18 @@ import { MirroredInstrument, type TopicState } from '../../src/broadcast/mirror'
 
 export const BAR_INTERVAL: BarInterval = '1s';
 
-const DEFINITION: Instrument = { type: 'instrument', symbol: 'AAA', seq: 1, market: 'feed', priceScale: 2, quantityScale: 3, priceIncrement: 1, quantityIncrement: 1, previousClose: null, rules: null }; // prettier-ignore
+const DEFINITION: Instrument = {
+  type: 'instrument',
+  symbol: 'AAA',
+  seq: 1,
+  market: 'feed',
+  priceScale: 2,
+  quantityScale: 3,
+  priceIncrement: 1,
+  quantityIncrement: 1,
+  previousClose: null,
+  rules: null,
+};
 const START = 1_700_000_000;
 
 /** A bar as its trades make it. */
@@ -68,7 +79,15 @@ export class BarStream {
     const trades = this.byOpenTime.get(seconds)!;
     const { seq } = trades.at(-1)!;
     const head = { type: 'bar', symbol: 'AAA', seq, prevSeq: 0, interval: BAR_INTERVAL } as const;
-    return { ...head, eventTime: time, receiveTime: time, openTime: time, ...naiveBar(trades), final: true, count: 0 }; // prettier-ignore
+    return {
+      ...head,
+      eventTime: time,
+      receiveTime: time,
+      openTime: time,
+      ...naiveBar(trades),
+      final: true,
+      count: 0,
+    };
   }
 
   private trade(): Trade {
@@ -77,8 +96,21 @@ export class BarStream {
     const backMs = random.chance(0.3) ? random.int(0, 6_000) : 0;
     const eventTime = Nanos.fromMillis(Math.max(START * 1_000, this.nowMs - backMs));
     const prices = { price: random.int(90, 110), quantity: random.int(1, 9) };
-    const head = { type: 'trade', symbol: 'AAA', seq: (this.seq += 2), prevSeq: this.seq - 4 } as const; // prettier-ignore
-    const trade: Trade = { ...head, eventTime, receiveTime: Nanos.fromMillis(this.nowMs), ...prices, aggressor: 'buy', tradeId: 0, timing: null }; // prettier-ignore
+    const head = {
+      type: 'trade',
+      symbol: 'AAA',
+      seq: (this.seq += 2),
+      prevSeq: this.seq - 4,
+    } as const;
+    const trade: Trade = {
+      ...head,
+      eventTime,
+      receiveTime: Nanos.fromMillis(this.nowMs),
+      ...prices,
+      aggressor: 'buy',
+      tradeId: 0,
+      timing: null,
+    };
     this.trades += 1;
     const { seconds } = eventTime;
     this.byOpenTime.set(seconds, [...(this.byOpenTime.get(seconds) ?? []), trade]);
@@ -109,7 +141,8 @@ export class BarReader {
 
   /** @throws Error when messages are missing before it */
   take(m: Bar): void {
-    if (m.prevSeq > this.last) throw new Error(`bar ${m.seq} follows ${m.prevSeq}, and not ${this.last}`); // prettier-ignore
+    if (m.prevSeq > this.last)
+      throw new Error(`bar ${m.seq} follows ${m.prevSeq}, and not ${this.last}`);
     this.last = Math.max(this.last, m.seq);
     this.counted += m.count;
     const at = m.openTime.seconds;

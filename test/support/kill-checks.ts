@@ -26,7 +26,10 @@ export class Pushed {
     const seq = m['seq'] as number;
     const hash = Bun.hash.wyhash(text);
     const known = this.hashes.get(seq);
-    must(known === undefined || known === hash, () => `place ${seq} was pushed with other content: ${text}`); // prettier-ignore
+    must(
+      known === undefined || known === hash,
+      () => `place ${seq} was pushed with other content: ${text}`,
+    );
     this.hashes.set(seq, hash);
     return text;
   }
@@ -67,7 +70,11 @@ export function checkReaders(
       follow(m, heads, reader.ackSeq);
       const text = pushed.take(m);
       if (isAsync && (m['seq'] as number) > truth.place) lost += 1;
-      else must(truth.texts.get(m['seq'] as number) === text, () => `pushed ${text}, on record ${truth.texts.get(m['seq'] as number)}`); // prettier-ignore
+      else
+        must(
+          truth.texts.get(m['seq'] as number) === text,
+          () => `pushed ${text}, on record ${truth.texts.get(m['seq'] as number)}`,
+        );
     }
   }
   return lost;
@@ -79,7 +86,10 @@ function follow(m: Seen, heads: Map<string, number>, ackSeq: number): void {
   const head = heads.get(topic);
   const { seq, prevSeq } = m as unknown as { seq: number; prevSeq: number };
   const follows = head === undefined ? prevSeq <= ackSeq : prevSeq === head;
-  must(follows && seq > (head ?? ackSeq), () => `${topic}: ${seq} with prevSeq ${prevSeq} follows ${head}, subscribed at ${ackSeq}`); // prettier-ignore
+  must(
+    follows && seq > (head ?? ackSeq),
+    () => `${topic}: ${seq} with prevSeq ${prevSeq} follows ${head}, subscribed at ${ackSeq}`,
+  );
   heads.set(topic, seq);
 }
 
@@ -104,12 +114,24 @@ function checkState({ state, ackSeq }: Subscribed, truth: Truth, isAsync: boolea
     if (m.type === 'book') {
       const whole = truth.wholeBooks.get(seq);
       const { form, bids, asks } = m;
-      const isSame = JSON.stringify([form, bids, asks]) === JSON.stringify([whole?.isTrusted === true ? 'snapshot' : 'incomplete', whole?.bids, whole?.asks]); // prettier-ignore
-      must(isSame, () => `a subscription got ${JSON.stringify(m)}, the records say ${JSON.stringify(whole)}`); // prettier-ignore
+      const isSame =
+        JSON.stringify([form, bids, asks]) ===
+        JSON.stringify([
+          whole?.isTrusted === true ? 'snapshot' : 'incomplete',
+          whole?.bids,
+          whole?.asks,
+        ]);
+      must(
+        isSame,
+        () => `a subscription got ${JSON.stringify(m)}, the records say ${JSON.stringify(whole)}`,
+      );
     } else {
       // What was recorded before a restart says so until its source speaks again.
       const text = JSON.stringify(m['mark'] === 'recovered' ? { ...m, mark: null } : m);
-      must(truth.texts.get(seq) === text, () => `a state is ${text}, on record ${truth.texts.get(seq)}`); // prettier-ignore
+      must(
+        truth.texts.get(seq) === text,
+        () => `a state is ${text}, on record ${truth.texts.get(seq)}`,
+      );
     }
   }
 }
@@ -129,7 +151,11 @@ export function checkTraders({ traders }: Life, truth: Truth, isAsync: boolean):
       else if (answer.type === 'ack' && !isLost) {
         const command = truth.commands.get(answer['seq'] as number);
         const isSame = command?.action === request['type'] && command?.owner === trader.owner;
-        must(isSame, () => `${JSON.stringify(request)} was answered with ${JSON.stringify(answer)}, on record is ${JSON.stringify(command)}`); // prettier-ignore
+        must(
+          isSame,
+          () =>
+            `${JSON.stringify(request)} was answered with ${JSON.stringify(answer)}, on record is ${JSON.stringify(command)}`,
+        );
       }
     }
     checkExecutions(trader, truth, isAsync);
@@ -189,7 +215,8 @@ function checkExecutions({ client, owner }: Trader, truth: Truth, isAsync: boole
     const seq = m['seq'] as number;
     if (isAsync && seq > truth.place) continue;
     const text = truth.texts.get(seq);
-    const told = (): string => `${JSON.stringify(m)}, on record is ${text ?? JSON.stringify(truth.commands.get(seq))}`; // prettier-ignore
+    const told = (): string =>
+      `${JSON.stringify(m)}, on record is ${text ?? JSON.stringify(truth.commands.get(seq))}`;
     if (m['event'] === 'traded') {
       const { type, price, quantity } = JSON.parse(text ?? '{}') as Json;
       must(type === 'trade' && price === m['tradePrice'] && quantity === m['tradeQuantity'], told);
@@ -220,8 +247,14 @@ export function checkPublisher(
   }
   const lastTrade = outside.settle(publisher.published, answers);
   if (isAsync) return answers.size;
-  must(last <= truth.place, () => `a publish was acknowledged at ${last}, the journal ends at ${truth.place}`); // prettier-ignore
-  must(lastTrade <= truth.sourceTrade, () => `trade ${lastTrade} was acknowledged, the journal ends with ${truth.sourceTrade}`); // prettier-ignore
+  must(
+    last <= truth.place,
+    () => `a publish was acknowledged at ${last}, the journal ends at ${truth.place}`,
+  );
+  must(
+    lastTrade <= truth.sourceTrade,
+    () => `trade ${lastTrade} was acknowledged, the journal ends with ${truth.sourceTrade}`,
+  );
   return answers.size;
 }
 
@@ -237,7 +270,6 @@ export function checkAnswers(
   epoch: number,
   truth: Truth,
 ): void {
-  // prettier-ignore
   const of = (path: string): Json => answers.get(path)!;
   const book = of(`orderbook/${symbol}`);
   const naive = truth.books.get(symbol);
@@ -245,7 +277,11 @@ export function checkAnswers(
     const code = (book['error'] as Json | undefined)?.['code'];
     mustEqual(`the book of ${symbol}`, code, naive === undefined ? 'no-data' : 'book-incomplete');
   } else {
-    mustEqual(`the book of ${symbol}`, [book['seq'], book['bids'], book['asks'], book['epoch']], [naive.seq, naive.bids, naive.asks, epoch]); // prettier-ignore
+    mustEqual(
+      `the book of ${symbol}`,
+      [book['seq'], book['bids'], book['asks'], book['epoch']],
+      [naive.seq, naive.bids, naive.asks, epoch],
+    );
   }
   const tick = truth.newest.get(`tick:${symbol}`);
   if (tick !== undefined) {
@@ -274,7 +310,18 @@ function checkStatistics(stats: Json, bars: Json, symbol: string, truth: Truth):
   const session = naiveSession(trades, 0);
   const s = summary(session.trades);
   const { turnover, vwap } = naiveTurnover(session.trades, PRICE_SCALE, QUANTITY_SCALE);
-  const names = ['open', 'high', 'low', 'last', 'previousClose', 'volume', 'trades', 'seq', 'turnover', 'vwap']; // prettier-ignore
+  const names = [
+    'open',
+    'high',
+    'low',
+    'last',
+    'previousClose',
+    'volume',
+    'trades',
+    'seq',
+    'turnover',
+    'vwap',
+  ];
   mustEqual(
     `the session of ${symbol}`,
     names.map((name) => stats[name]),
@@ -318,7 +365,6 @@ export function checkReturned(
   answers: ReadonlyMap<string, Json>,
   epochs: readonly number[],
 ): void {
-  // prettier-ignore
   const epoch = welcome['epoch'] as number;
   must(!epochs.includes(epoch), () => `epoch ${epoch} follows ${epochs.join(', ')}`);
   for (const m of state) {
@@ -327,7 +373,11 @@ export function checkReturned(
     if (m['form'] === 'incomplete') {
       mustEqual('an incomplete book', (shown['error'] as Json)['code'], 'book-incomplete');
     } else {
-      mustEqual('the book of a reader', [m['seq'], m['bids'], m['asks']], [shown['seq'], shown['bids'], shown['asks']]); // prettier-ignore
+      mustEqual(
+        'the book of a reader',
+        [m['seq'], m['bids'], m['asks']],
+        [shown['seq'], shown['bids'], shown['asks']],
+      );
     }
   }
 }

@@ -138,7 +138,6 @@ export async function killEarly(
   scratch: Scratch,
   random: Prng,
 ): Promise<void> {
-  // prettier-ignore
   const config = scratch.write(`${CONFIG}\n[log]\nlevel = "warn"\n`, '.toml');
   const args = ['serve', '--port', '0', '--data', data, '--config', config];
   const child = spawnTapedeck([...args, '--durability', durability]);

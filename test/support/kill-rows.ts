@@ -144,13 +144,47 @@ export function messageOf(row: Row): Json | undefined {
   };
   switch (row.kind) {
     case 2:
-      return { type: 'tick', ...opening, last: price(row.price), bid: price(row.bid), ask: price(row.ask), quantity: quantity(row.quantity), volume: quantity(row.volume), count: 1 }; // prettier-ignore
+      return {
+        type: 'tick',
+        ...opening,
+        last: price(row.price),
+        bid: price(row.bid),
+        ask: price(row.ask),
+        quantity: quantity(row.quantity),
+        volume: quantity(row.volume),
+        count: 1,
+      };
     case 3:
-      return { type: 'trade', ...opening, price: price(row.price), quantity: quantity(row.quantity), aggressor: AGGRESSORS[row.side!], tradeId: row.ref, timing: timingOf(row) }; // prettier-ignore
+      return {
+        type: 'trade',
+        ...opening,
+        price: price(row.price),
+        quantity: quantity(row.quantity),
+        aggressor: AGGRESSORS[row.side!],
+        tradeId: row.ref,
+        timing: timingOf(row),
+      };
     case 4:
-      return { type: 'bbo', ...opening, bid: price(row.bid), bidQuantity: quantity(row.bid_quantity), ask: price(row.ask), askQuantity: quantity(row.ask_quantity), count: 1, mark: markOf(row) }; // prettier-ignore
+      return {
+        type: 'bbo',
+        ...opening,
+        bid: price(row.bid),
+        bidQuantity: quantity(row.bid_quantity),
+        ask: price(row.ask),
+        askQuantity: quantity(row.ask_quantity),
+        count: 1,
+        mark: markOf(row),
+      };
     case 5:
-      return { type: 'book', ...opening, form: FORMS[row.side!], ...levelsOf(row), crc: row.ref, count: 1, mark: markOf(row) }; // prettier-ignore
+      return {
+        type: 'book',
+        ...opening,
+        form: FORMS[row.side!],
+        ...levelsOf(row),
+        crc: row.ref,
+        count: 1,
+        mark: markOf(row),
+      };
     case 6: {
       const [state, reason] = row.text!.split(' ');
       return { type: 'status', ...opening, state, reason, missed: row.ref, events: row.quantity };

@@ -50,7 +50,18 @@ export interface Figures {
 }
 
 export class KillRun {
-  readonly figures: Figures = { lives: 0, early: 0, records: 0, pushed: 0, acknowledged: 0, published: 0, repeated: 0, lost: 0, gaps: 0, loadMs: 0 }; // prettier-ignore
+  readonly figures: Figures = {
+    lives: 0,
+    early: 0,
+    records: 0,
+    pushed: 0,
+    acknowledged: 0,
+    published: 0,
+    repeated: 0,
+    lost: 0,
+    gaps: 0,
+    loadMs: 0,
+  };
   readonly data: string;
   private readonly random: Prng;
   private readonly isAsync: boolean;
@@ -96,7 +107,10 @@ export class KillRun {
     const shownBefore = pushed.shown;
     noteShown(life, pushed);
     this.readCopy(shownBefore);
-    must(isAsync || pushed.shown <= truth.place, () => `place ${pushed.shown} was shown, the journal ends at ${truth.place}`); // prettier-ignore
+    must(
+      isAsync || pushed.shown <= truth.place,
+      () => `place ${pushed.shown} was shown, the journal ends at ${truth.place}`,
+    );
     figures.lost += checkReaders(life, truth, pushed, isAsync);
     figures.acknowledged += checkTraders(life, truth, isAsync);
     figures.published += checkPublisher(life, this.outside, truth, isAsync);
@@ -157,7 +171,8 @@ export class KillRun {
     for (const { request, id } of repeated) {
       this.figures.repeated += 1;
       const answer = now.get(id)!;
-      const told = (): string => `${JSON.stringify(request)} was answered again with ${JSON.stringify(answer)}`; // prettier-ignore
+      const told = (): string =>
+        `${JSON.stringify(request)} was answered again with ${JSON.stringify(answer)}`;
       const onRecord = this.truth.orders.get(
         `${before.owner} ${String(request['clientOrderId'])}`,
       )!;
@@ -165,7 +180,10 @@ export class KillRun {
       must(answer.type === (isAccepted ? 'ack' : 'error'), told);
       must(!isAccepted || answer['seq'] === onRecord.seq, told);
       const first = answers.get(request['id']);
-      must(first === undefined || withoutId(first) === withoutId(answer), () => `${told()}, before with ${JSON.stringify(first)}`); // prettier-ignore
+      must(
+        first === undefined || withoutId(first) === withoutId(answer),
+        () => `${told()}, before with ${JSON.stringify(first)}`,
+      );
     }
     const executions = trader.client.seen.filter(({ type }) => type === 'execution');
     must(executions.length === 0, () => `repeated orders did ${JSON.stringify(executions)}`);
@@ -183,10 +201,16 @@ export class KillRun {
     for (const [i, { epoch, first, last }] of epochs.entries()) {
       const next = epochs[i + 1];
       must(next === undefined || last === next.first - 1, () => `epoch ${epoch} ends at ${last}`);
-      must(next === undefined || (next.epoch !== epoch && next.first >= first), () => `epoch ${epoch} is followed by ${JSON.stringify(next)}`); // prettier-ignore
+      must(
+        next === undefined || (next.epoch !== epoch && next.first >= first),
+        () => `epoch ${epoch} is followed by ${JSON.stringify(next)}`,
+      );
     }
     const known = new Set(epochs.map(({ epoch }) => epoch));
-    must(this.epochs.every((epoch) => known.has(epoch)), () => 'an epoch that readers saw is not noted'); // prettier-ignore
+    must(
+      this.epochs.every((epoch) => known.has(epoch)),
+      () => 'an epoch that readers saw is not noted',
+    );
     rmSync(copy, { recursive: true });
   }
 
@@ -204,17 +228,26 @@ export class KillRun {
     const shownBefore = pushed.shown;
     noteShown(life, pushed);
     this.readCopy(shownBefore);
-    must(pushed.shown <= truth.place, () => `place ${pushed.shown} was shown, the journal ends at ${truth.place}`); // prettier-ignore
+    must(
+      pushed.shown <= truth.place,
+      () => `place ${pushed.shown} was shown, the journal ends at ${truth.place}`,
+    );
     const again = new Truth({ isAsync: this.isAsync, fed: FED });
     again.read(this.copies.copyOf(data), 0);
-    must(again.digest === truth.digest && again.place === truth.place, () => 'records changed after they were read'); // prettier-ignore
+    must(
+      again.digest === truth.digest && again.place === truth.place,
+      () => 'records changed after they were read',
+    );
     const verified = await tapedeck(['verify', '--data', data], { timeoutMs: 120_000 });
     must(
       verified.code === 0,
       () => `verify: ${verified.code} ${verified.stdout} ${verified.stderr}`,
     );
     const found = JSON.parse(verified.stdout) as Json;
-    must(found['seqLast'] === truth.place, () => `verify finds ${verified.stdout}, the last place is ${truth.place}`); // prettier-ignore
+    must(
+      found['seqLast'] === truth.place,
+      () => `verify finds ${verified.stdout}, the last place is ${truth.place}`,
+    );
     const { hash } = this.recovered(this.copies.copyOf(data));
     must(found['stateHash'] === hash, () => `verify finds ${verified.stdout}, a start ${hash}`);
     return found;
@@ -227,7 +260,11 @@ export class KillRun {
     must(dropCheckpoints(copy) > 0 || this.truth.records < 1_000, () => 'there was no checkpoint');
     const carriedOut = this.recovered(copy);
     for (const what of ['hash', 'state', 'desk', 'statistics'] as const) {
-      must(recovered[what] === carriedOut[what], () => `${what} by checkpoints is ${recovered[what].slice(0, 2_000)}, carried out from the beginning ${carriedOut[what].slice(0, 2_000)}`); // prettier-ignore
+      must(
+        recovered[what] === carriedOut[what],
+        () =>
+          `${what} by checkpoints is ${recovered[what].slice(0, 2_000)}, carried out from the beginning ${carriedOut[what].slice(0, 2_000)}`,
+      );
     }
   }
 

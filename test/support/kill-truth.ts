@@ -92,7 +92,10 @@ export class Truth {
     must(place > shown, () => `place ${place} is given again: ${shown} was shown before this life`);
     this.place = place;
     this.records += 1;
-    this.digest = Bun.hash.wyhash(JSON.stringify({ ...row, levels: row.levels?.toHex() ?? null }), this.digest); // prettier-ignore
+    this.digest = Bun.hash.wyhash(
+      JSON.stringify({ ...row, levels: row.levels?.toHex() ?? null }),
+      this.digest,
+    );
     const message = messageOf(row);
     this.defined.add(row.symbol);
     if (message !== undefined) this.event(row, message, place);
@@ -104,7 +107,10 @@ export class Truth {
     const from = row.ref!;
     must(this.options.isAsync, () => `a gap from ${from} to ${to}: ${row.text}`);
     must(row.text === 'crash', () => `a gap from ${from} to ${to} for ${row.text}`);
-    must(from === this.place + 1 && to >= from, () => `a gap from ${from} to ${to} behind ${this.place}`); // prettier-ignore
+    must(
+      from === this.place + 1 && to >= from,
+      () => `a gap from ${from} to ${to} behind ${this.place}`,
+    );
     // It ends where the life before it ended, so it holds all of that which was shown to anybody.
     must(to >= shown, () => `a gap to ${to}, and place ${shown} was shown`);
     this.gaps.push({ from, to });
@@ -115,7 +121,10 @@ export class Truth {
     const type = message['type'] as string;
     const topic = type === 'status' ? type : `${type}:${row.symbol}`;
     const head = this.heads.get(topic) ?? 0;
-    must(row.prev_seq === head, () => `${topic} ${place}: its prev_seq is ${row.prev_seq}, its head ${head}`); // prettier-ignore
+    must(
+      row.prev_seq === head,
+      () => `${topic} ${place}: its prev_seq is ${row.prev_seq}, its head ${head}`,
+    );
     this.heads.set(topic, place);
     const text = JSON.stringify(message);
     this.texts.set(place, text);
@@ -129,7 +138,10 @@ export class Truth {
     const { bids, asks } = levelsOf(row);
     const before = this.books.get(row.symbol);
     const isDelta = form === 1;
-    must(!isDelta || before?.isTrusted === true, () => `a delta at ${place} of a book that is not whole`); // prettier-ignore
+    must(
+      !isDelta || before?.isTrusted === true,
+      () => `a delta at ${place} of a book that is not whole`,
+    );
     const book: NaiveBook = {
       seq: place,
       bids: merged(isDelta ? before!.bids : [], bids, -1),
@@ -164,14 +176,23 @@ export class Truth {
     if (messages.length > 200) messages.splice(0, 100);
     if (row.symbol !== this.options.fed) return;
     const number = row.source_seq!;
-    const follows = this.options.isAsync ? number > this.sourceTrade : number === this.sourceTrade + 1; // prettier-ignore
+    const follows = this.options.isAsync
+      ? number > this.sourceTrade
+      : number === this.sourceTrade + 1;
     must(follows, () => `trade ${number} of the source follows ${this.sourceTrade}`);
     this.sourceTrade = number;
   }
 
   private command(row: Row, seq: number): void {
     const { action, owner, clientOrderId } = JSON.parse(row.text!) as Record<string, string>;
-    const command = { seq, symbol: row.symbol, action: action!, owner: owner!, clientOrderId: clientOrderId!, orderId: row.ref! }; // prettier-ignore
+    const command = {
+      seq,
+      symbol: row.symbol,
+      action: action!,
+      owner: owner!,
+      clientOrderId: clientOrderId!,
+      orderId: row.ref!,
+    };
     this.commands.set(seq, command);
     if (action !== 'submit') return;
     const name = `${owner} ${clientOrderId}`;

@@ -6,7 +6,12 @@ import type { Nanos } from '../../protocol/time';
 import type { Scales, ScalesOf } from '../../protocol/units';
 
 export function naiveJson(message: Message, scalesOf: ScalesOf): unknown {
-  const scales = message.type === 'instrument' ? message : 'symbol' in message ? scalesOf(message.symbol) : undefined; // prettier-ignore
+  const scales =
+    message.type === 'instrument'
+      ? message
+      : 'symbol' in message
+        ? scalesOf(message.symbol)
+        : undefined;
   const { fields } = messageByType(message.type)!;
   return { type: message.type, ...objectOf(fields, message, scales, scalesOf) };
 }
@@ -14,7 +19,10 @@ export function naiveJson(message: Message, scalesOf: ScalesOf): unknown {
 function objectOf(fields: Fields, from: unknown, scales: Scales | undefined, scalesOf: ScalesOf) {
   const values = from as Record<string, unknown>;
   return Object.fromEntries(
-    Object.entries(fields).map(([name, { spec }]) => [name, valueOf(spec, values[name], scales, scalesOf)]), // prettier-ignore
+    Object.entries(fields).map(([name, { spec }]) => [
+      name,
+      valueOf(spec, values[name], scales, scalesOf),
+    ]),
   );
 }
 
@@ -24,7 +32,6 @@ function valueOf(
   scales: Scales | undefined,
   scalesOf: ScalesOf,
 ): unknown {
-  // prettier-ignore
   switch (spec.type) {
     case 'price':
       return decimal(value as number, scales!.priceScale);
@@ -35,7 +42,9 @@ function valueOf(
       return String((value as Nanos).toBigInt());
     case 'levels':
       return (value as number[]).flatMap((price, i, all) =>
-        i % 2 === 0 ? [[decimal(price, scales!.priceScale), decimal(all[i + 1]!, scales!.quantityScale)]] : [], // prettier-ignore
+        i % 2 === 0
+          ? [[decimal(price, scales!.priceScale), decimal(all[i + 1]!, scales!.quantityScale)]]
+          : [],
       );
     case 'nullable':
       return value === null ? null : valueOf(spec.inner.spec, value, scales, scalesOf);

@@ -157,7 +157,10 @@ export class ServerProcess {
     const scratch = new Scratch();
     const data = options.data ?? scratch.fresh();
     if (options.keys !== null) writeTestKeys(data, [...KEYS, ...(options.keys ?? [])]);
-    const config = scratch.write(`${options.config ?? ''}\n[log]\nlevel = "${options.logLevel ?? 'warn'}"\n`, '.toml'); // prettier-ignore
+    const config = scratch.write(
+      `${options.config ?? ''}\n[log]\nlevel = "${options.logLevel ?? 'warn'}"\n`,
+      '.toml',
+    );
     // What these tests ask about was acknowledged when it was journaled, unless they say otherwise.
     const durable = /durability/.test(options.config ?? '') ? [] : ['--durability', 'commit'];
     const args = ['serve', '--port', '0', '--data', data, '--config', config, ...durable];

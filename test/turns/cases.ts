@@ -33,7 +33,6 @@ function said(
   name: string,
   act: (client: StreamClient, stage: Stage, turn: number) => Promise<unknown>,
 ): Case {
-  // prettier-ignore
   return {
     of,
     name,
@@ -47,12 +46,18 @@ function said(
 }
 
 function published(name: string, events: (stage: Stage, turn: number) => Json[]): Case {
-  return { of: 'publish', name, act: (stage, turn) => stage.publish(stage.source, events(stage, turn), PUBLISH_EVENTS_MAX) }; // prettier-ignore
+  return {
+    of: 'publish',
+    name,
+    act: (stage, turn) => stage.publish(stage.source, events(stage, turn), PUBLISH_EVENTS_MAX),
+  };
 }
 
 function topicsOf(stage: Stage): string[] {
   const kinds = ['tick', 'trade', 'bbo', 'book'];
-  const all = Array.from({ length: stage.sizes.instruments }, (_, i) => kinds.map((kind) => `${kind}:${symbolAt(i)}`)); // prettier-ignore
+  const all = Array.from({ length: stage.sizes.instruments }, (_, i) =>
+    kinds.map((kind) => `${kind}:${symbolAt(i)}`),
+  );
   return all.flat().slice(0, TOPICS_MAX);
 }
 
@@ -72,12 +77,25 @@ const REQUESTED = { id: 7, topics: [] as string[], intervalMs: null };
 
 export const MESSAGE_CASES: readonly Case[] = [
   said('hello', 'ten thousand in a frame', async (c) => {
-    c.send(...times(FRAME_MESSAGES, () => ({ type: 'hello', version: 1, client: 'x'.repeat(64), key: null }))); // prettier-ignore
+    c.send(
+      ...times(FRAME_MESSAGES, () => ({
+        type: 'hello',
+        version: 1,
+        client: 'x'.repeat(64),
+        key: null,
+      })),
+    );
   }),
   said('subscribe', 'a thousand topics', async (c, stage) => c.subscribe(...topicsOf(stage))),
   said('subscribe', 'all instruments', async (c, stage) => c.subscribe(...starsOf(stage))),
   said('subscribe', 'ten thousand in a frame', async (c, stage) => {
-    c.send(...times(FRAME_MESSAGES, (i) => ({ type: 'subscribe', ...REQUESTED, topics: [`book:${symbolAt(i % stage.sizes.instruments)}`] }))); // prettier-ignore
+    c.send(
+      ...times(FRAME_MESSAGES, (i) => ({
+        type: 'subscribe',
+        ...REQUESTED,
+        topics: [`book:${symbolAt(i % stage.sizes.instruments)}`],
+      })),
+    );
   }),
   said('unsubscribe', 'all instruments', async (c, stage) => {
     await c.subscribe(...starsOf(stage));
@@ -95,7 +113,17 @@ export const MESSAGE_CASES: readonly Case[] = [
     await c.answer(9, 0);
   }),
   said('replay', 'all instruments, as fast as it reads', async (c, stage) => {
-    c.send({ type: 'replay', id: 9, action: 'start', topics: starsOf(stage), from: null, to: null, fromSeq: 1, toSeq: null, speed: 0 }); // prettier-ignore
+    c.send({
+      type: 'replay',
+      id: 9,
+      action: 'start',
+      topics: starsOf(stage),
+      from: null,
+      to: null,
+      fromSeq: 1,
+      toSeq: null,
+      speed: 0,
+    });
     await c.answer(9, 0);
   }),
   said('ping', 'ten thousand in a frame', async (c) => {
@@ -105,38 +133,63 @@ export const MESSAGE_CASES: readonly Case[] = [
     c.send(...times(FRAME_MESSAGES, () => ({ type: 'received', seq: 1 })));
   }),
   said('publish', 'ten thousand in a frame', async (c) => {
-    c.send(...times(FRAME_MESSAGES, (i) => ({ type: 'publish', id: i, events: [], continues: null }))); // prettier-ignore
+    c.send(
+      ...times(FRAME_MESSAGES, (i) => ({ type: 'publish', id: i, events: [], continues: null })),
+    );
   }),
   published('ten thousand trades of one instrument', (_stage, turn) =>
-    times(PUBLISH_EVENTS_MAX, () => trade(`WIDE${turn}`, '5000.00', '1.000'))), // prettier-ignore
+    times(PUBLISH_EVENTS_MAX, () => trade(`WIDE${turn}`, '5000.00', '1.000')),
+  ),
   published('trades of all instruments', (stage) =>
-    times(PUBLISH_EVENTS_MAX, (i) => trade(symbolAt(i % stage.sizes.instruments), '5000.00', '1.000'))), // prettier-ignore
+    times(PUBLISH_EVENTS_MAX, (i) =>
+      trade(symbolAt(i % stage.sizes.instruments), '5000.00', '1.000'),
+    ),
+  ),
   published('ten thousand small deltas', (_stage, turn) =>
-    times(PUBLISH_EVENTS_MAX, (i) => delta(`BEST${turn}`, [[(4_999 - (i % 9)).toFixed(2), `${i + 1}.000`]], []))), // prettier-ignore
+    times(PUBLISH_EVENTS_MAX, (i) =>
+      delta(`BEST${turn}`, [[(4_999 - (i % 9)).toFixed(2), `${i + 1}.000`]], []),
+    ),
+  ),
   published('a snapshot of all levels', (stage, turn) => [
-    book(`NEW${turn}`, 'snapshot', levels(stage.sizes.levels, -1), levels(stage.sizes.levels, 1)), // prettier-ignore
+    book(`NEW${turn}`, 'snapshot', levels(stage.sizes.levels, -1), levels(stage.sizes.levels, 1)),
   ]),
   published('a delta of all levels', (stage, turn) => [
-    delta(`WIDE${turn}`, levels(stage.sizes.levels, -1, '2.000'), levels(stage.sizes.levels, 1, '2.000')), // prettier-ignore
+    delta(
+      `WIDE${turn}`,
+      levels(stage.sizes.levels, -1, '2.000'),
+      levels(stage.sizes.levels, 1, '2.000'),
+    ),
   ]),
   published('a delta that removes all levels, the best first', (stage, turn) => [
-    delta(`BEST${turn}`, levels(stage.sizes.levels, -1, '0'), levels(stage.sizes.levels, 1, '0')), // prettier-ignore
+    delta(`BEST${turn}`, levels(stage.sizes.levels, -1, '0'), levels(stage.sizes.levels, 1, '0')),
   ]),
   published('a delta that inserts as many levels before all others', (stage, turn) => [
-    delta(`WORST${turn}`, [], prices(4_000, Math.min(stage.sizes.levels, SOURCE_LEVELS_MAX))), // prettier-ignore
+    delta(`WORST${turn}`, [], prices(4_000, Math.min(stage.sizes.levels, SOURCE_LEVELS_MAX))),
   ]),
   published('definitions', (_stage, turn) => times(1_000, (i) => instrument(`D${turn}-${i}`))),
   {
     of: 'order',
     name: 'sweeps one side',
-    act: (stage, turn) => stage.enter([{ symbol: `SWEEP${turn}`, side: 'buy', price: '9000.00', quantity: `${stage.sizes.orders}.000` }]), // prettier-ignore
+    act: (stage, turn) =>
+      stage.enter([
+        {
+          symbol: `SWEEP${turn}`,
+          side: 'buy',
+          price: '9000.00',
+          quantity: `${stage.sizes.orders}.000`,
+        },
+      ]),
   },
   {
     of: 'order',
     name: 'ten thousand in a frame',
     act: async ({ trader }) => {
       const from = trader.seen.length;
-      trader.send(...times(5_000, (i) => order(i, { symbol: 'SWEEP0', side: 'buy', price: '1.00', quantity: '1.000' }))); // prettier-ignore
+      trader.send(
+        ...times(5_000, (i) =>
+          order(i, { symbol: 'SWEEP0', side: 'buy', price: '1.00', quantity: '1.000' }),
+        ),
+      );
       await trader.answer(4_999, from);
     },
   },
@@ -144,12 +197,26 @@ export const MESSAGE_CASES: readonly Case[] = [
     of: 'cancel',
     name: 'five thousand in a frame',
     prepare: async (stage, turn) => {
-      const orders = times(5_000, (i) => ({ symbol: 'SWEEP0', side: 'buy', price: '2.00', quantity: '1.000', clientOrderId: `c${turn}-${i}` })); // prettier-ignore
+      const orders = times(5_000, (i) => ({
+        symbol: 'SWEEP0',
+        side: 'buy',
+        price: '2.00',
+        quantity: '1.000',
+        clientOrderId: `c${turn}-${i}`,
+      }));
       await stage.enter(orders);
     },
     act: async ({ trader }, turn) => {
       const from = trader.seen.length;
-      trader.send(...times(5_000, (i) => ({ type: 'cancel', id: i, symbol: 'SWEEP0', orderId: null, clientOrderId: `c${turn}-${i}` }))); // prettier-ignore
+      trader.send(
+        ...times(5_000, (i) => ({
+          type: 'cancel',
+          id: i,
+          symbol: 'SWEEP0',
+          orderId: null,
+          clientOrderId: `c${turn}-${i}`,
+        })),
+      );
       await trader.answer(4_999, from);
     },
   },
@@ -157,12 +224,28 @@ export const MESSAGE_CASES: readonly Case[] = [
     of: 'amend',
     name: 'five thousand in a frame',
     prepare: async (stage, turn) => {
-      const orders = times(5_000, (i) => ({ symbol: 'SWEEP0', side: 'buy', price: '2.00', quantity: '3.000', clientOrderId: `a${turn}-${i}` })); // prettier-ignore
+      const orders = times(5_000, (i) => ({
+        symbol: 'SWEEP0',
+        side: 'buy',
+        price: '2.00',
+        quantity: '3.000',
+        clientOrderId: `a${turn}-${i}`,
+      }));
       await stage.enter(orders);
     },
     act: async ({ trader }, turn) => {
       const from = trader.seen.length;
-      trader.send(...times(5_000, (i) => ({ type: 'amend', id: i, symbol: 'SWEEP0', orderId: null, clientOrderId: `a${turn}-${i}`, price: null, quantity: '2.000' }))); // prettier-ignore
+      trader.send(
+        ...times(5_000, (i) => ({
+          type: 'amend',
+          id: i,
+          symbol: 'SWEEP0',
+          orderId: null,
+          clientOrderId: `a${turn}-${i}`,
+          price: null,
+          quantity: '2.000',
+        })),
+      );
       await trader.answer(4_999, from);
     },
   },
@@ -180,7 +263,11 @@ export const MESSAGE_CASES: readonly Case[] = [
     name: 'a hundred readers open and leave',
     act: async (stage) => {
       const made = await stage.connect(100);
-      await Promise.all(made.map((socket) => new Promise((resolve) => ((socket.onclose = resolve), socket.close())))); // prettier-ignore
+      await Promise.all(
+        made.map(
+          (socket) => new Promise((resolve) => ((socket.onclose = resolve), socket.close())),
+        ),
+      );
       stage.crowd = stage.crowd.filter((socket) => !made.includes(socket));
     },
   },
@@ -204,7 +291,10 @@ export const MESSAGE_CASES: readonly Case[] = [
         c,
         symbols.map((symbol) => instrument(symbol)),
       );
-      await stage.publish(c, symbols.map((symbol) => book(symbol, 'snapshot', [['1.00', '1.000']], [['2.00', '1.000']]))); // prettier-ignore
+      await stage.publish(
+        c,
+        symbols.map((symbol) => book(symbol, 'snapshot', [['1.00', '1.000']], [['2.00', '1.000']])),
+      );
       return c;
     },
     act: async (_stage, _turn, c: StreamClient) => {
@@ -221,7 +311,6 @@ function asked(
   init: RequestInit = {},
   name = '',
 ): Case {
-  // prettier-ignore
   return {
     of,
     name,
@@ -238,7 +327,6 @@ function posted(
   path: (turn: number) => string,
   body: (stage: Stage, turn: number) => string,
 ): Case {
-  // prettier-ignore
   return {
     of,
     name,
@@ -255,7 +343,12 @@ export const REST_CASES: readonly Case[] = [
   asked('getInstrument', () => '/v1/instruments/WIDE0'),
   asked('getTick', () => `/v1/tick/${symbolAt(0)}`),
   asked('getOrderBook', (_, turn) => `/v1/orderbook/WORST${turn}?depth=5000`),
-  asked('getOrderBook', () => `/v1/orderbook/WIDE0?depth=10&at=${Date.now() - 500}000000`, {}, 'of the past'), // prettier-ignore
+  asked(
+    'getOrderBook',
+    () => `/v1/orderbook/WIDE0?depth=10&at=${Date.now() - 500}000000`,
+    {},
+    'of the past',
+  ),
   asked('getStats', () => '/v1/stats/WIDE0'),
   asked('listTrades', () => '/v1/trades/WIDE0?limit=1000'),
   asked('listTicks', () => '/v1/ticks/WIDE0?limit=1000'),
@@ -265,18 +358,49 @@ export const REST_CASES: readonly Case[] = [
   asked('listOrders', () => '/v1/orders?clientOrderId=nobody', {}, 'by name'),
   asked('getOrder', () => '/v1/orders/1'),
   asked('cancelOrder', () => '/v1/orders/1', { method: 'DELETE' }),
-  posted('submitOrder', 'one', () => '/v1/orders', () => JSON.stringify({ symbol: 'SWEEP0', side: 'buy', price: '1.00', quantity: '1' })), // prettier-ignore
-  posted('setInstrumentState', 'opens crossed orders', (turn) => `/v1/instruments/EARLY${turn}/state`, () => '{"state":"open"}'), // prettier-ignore
+  posted(
+    'submitOrder',
+    'one',
+    () => '/v1/orders',
+    () => JSON.stringify({ symbol: 'SWEEP0', side: 'buy', price: '1.00', quantity: '1' }),
+  ),
+  posted(
+    'setInstrumentState',
+    'opens crossed orders',
+    (turn) => `/v1/instruments/EARLY${turn}/state`,
+    () => '{"state":"open"}',
+  ),
   posted(
     'ingest',
     '16 MB of line feeds',
     () => '/v1/ingest',
     () => '\n'.repeat(16 * 1_048_576),
   ),
-  posted('ingest', 'trades up to 16 MB', () => '/v1/ingest', () => trades(16 * 1_048_576)), // prettier-ignore
-  posted('ingest', 'one line of 16 MB', () => '/v1/ingest', () => `{"type":"trade","symbol":"${'x'.repeat(16_700_000)}"}\n`), // prettier-ignore
-  posted('ingest', 'trades of which the last is wrong', () => '/v1/ingest', () => `${trades(8 * 1_048_576)}{}\n`), // prettier-ignore
-  posted('defineInstrument', 'one', () => '/v1/admin/instruments', (_, turn) => JSON.stringify({ symbol: `ADM${turn}`, market: 'venue', priceScale: 2, quantityScale: 0 })), // prettier-ignore
+  posted(
+    'ingest',
+    'trades up to 16 MB',
+    () => '/v1/ingest',
+    () => trades(16 * 1_048_576),
+  ),
+  posted(
+    'ingest',
+    'one line of 16 MB',
+    () => '/v1/ingest',
+    () => `{"type":"trade","symbol":"${'x'.repeat(16_700_000)}"}\n`,
+  ),
+  posted(
+    'ingest',
+    'trades of which the last is wrong',
+    () => '/v1/ingest',
+    () => `${trades(8 * 1_048_576)}{}\n`,
+  ),
+  posted(
+    'defineInstrument',
+    'one',
+    () => '/v1/admin/instruments',
+    (_, turn) =>
+      JSON.stringify({ symbol: `ADM${turn}`, market: 'venue', priceScale: 2, quantityScale: 0 }),
+  ),
   posted(
     'renumberInstrument',
     'one',
@@ -300,7 +424,13 @@ export const REST_CASES: readonly Case[] = [
     of: 'cancelOrdersOfOwner',
     name: 'of 5,000 orders',
     prepare: async (stage, turn) => {
-      const orders = times(5_000, (i) => ({ symbol: 'SWEEP0', side: 'buy', price: '2.00', quantity: '1.000', clientOrderId: `o${turn}-${i}` })); // prettier-ignore
+      const orders = times(5_000, (i) => ({
+        symbol: 'SWEEP0',
+        side: 'buy',
+        price: '2.00',
+        quantity: '1.000',
+        clientOrderId: `o${turn}-${i}`,
+      }));
       await stage.enter(orders);
     },
     act: (stage) => stage.get('/v1/admin/owners/trader/orders', { method: 'DELETE' }),
@@ -358,5 +488,5 @@ function prices(from: number, count: number): [string, string][] {
 function trades(bytes: number): string {
   const one = tape(trade('TAPE', '5000.00', '1.000'));
   const count = Math.min(PUBLISH_EVENTS_MAX * 20, Math.floor(bytes / one.length));
-  return one.repeat(count); // prettier-ignore
+  return one.repeat(count);
 }

@@ -65,16 +65,23 @@ if (import.meta.main) {
     sessions: Number(values.sessions),
   };
   const beganMs = performance.now();
-  const stage = await Stage.start(sizes, values.profile ? ['--cpu-prof-md', '--cpu-prof-dir=/tmp/prof'] : []); // prettier-ignore
+  const stage = await Stage.start(
+    sizes,
+    values.profile ? ['--cpu-prof-md', '--cpu-prof-dir=/tmp/prof'] : [],
+  );
   console.log(`filled in ${Math.round(performance.now() - beganMs)} ms`);
-  const cases = [...MESSAGE_CASES, ...REST_CASES].filter(({ of, name }) => `${of} ${name}`.includes(values.only)); // prettier-ignore
-  const line = ({ of, name, turn, scaledMs }: Found): string => `${turn.ms.toFixed(2).padStart(9)} ${scaledMs.toFixed(2).padStart(9)}  ${of} ${name}  [${turn.kind} ${turn.detail}]`; // prettier-ignore
+  const cases = [...MESSAGE_CASES, ...REST_CASES].filter(({ of, name }) =>
+    `${of} ${name}`.includes(values.only),
+  );
+  const line = ({ of, name, turn, scaledMs }: Found): string =>
+    `${turn.ms.toFixed(2).padStart(9)} ${scaledMs.toFixed(2).padStart(9)}  ${of} ${name}  [${turn.kind} ${turn.detail}]`;
   const found: Found[] = [];
   for (const one of cases) {
     found.push(await leastOf(stage, one, 1));
     console.log(line(found.at(-1)!));
   }
   console.log('---');
-  for (const one of found.sort((a, b) => b.scaledMs - a.scaledMs)) if (one.scaledMs > 2) console.log(line(one)); // prettier-ignore
+  for (const one of found.sort((a, b) => b.scaledMs - a.scaledMs))
+    if (one.scaledMs > 2) console.log(line(one));
   await stage.end();
 }

@@ -36,7 +36,10 @@ export function symbolAt(i: number): string {
 
 /** Prices of `count` levels below (-1) or above (1) 5000.00, best first. */
 export function levels(count: number, side: -1 | 1, quantity = '1.000'): [string, string][] {
-  return Array.from({ length: count }, (_, i) => [(5_000 + (side * (i + 1)) / 100).toFixed(2), quantity]); // prettier-ignore
+  return Array.from({ length: count }, (_, i) => [
+    (5_000 + (side * (i + 1)) / 100).toFixed(2),
+    quantity,
+  ]);
 }
 
 export class Stage {
@@ -58,7 +61,6 @@ export class Stage {
     directory: string,
     told: AsyncIterator<Told>,
   ) {
-    // prettier-ignore
     this.sizes = sizes;
     this.url = url;
     this.child = child;
@@ -72,7 +74,14 @@ export class Stage {
     const queue: Told[] = [];
     let wake = (): void => {};
     const child = Bun.spawn(
-      [...WITH_PARENT, process.execPath, ...flags, join(import.meta.dir, 'turn-server.ts'), join(directory, 'data'), JSON.stringify(settings())], // prettier-ignore
+      [
+        ...WITH_PARENT,
+        process.execPath,
+        ...flags,
+        join(import.meta.dir, 'turn-server.ts'),
+        join(directory, 'data'),
+        JSON.stringify(settings()),
+      ],
       {
         stdin: 'ignore',
         stdout: 'ignore',
@@ -118,7 +127,6 @@ export class Stage {
     events: readonly Json[],
     most = EVENTS_A_PUBLISH,
   ): Promise<void> {
-    // prettier-ignore
     for (let i = 0; i < events.length; i += most) {
       const answer = await client.publish(...events.slice(i, i + most));
       if (answer.type === 'error') throw new Error(JSON.stringify(answer));
@@ -163,16 +171,33 @@ export class Stage {
       for (const name of ['WIDE', 'BEST', 'WORST', 'NEW']) {
         await this.publish(this.source, [instrument(`${name}${i}`)]);
         if (name === 'NEW') continue;
-        await this.publish(this.source, [book(`${name}${i}`, 'snapshot', levels(sizes.levels, -1), levels(sizes.levels, 1))]); // prettier-ignore
+        await this.publish(this.source, [
+          book(`${name}${i}`, 'snapshot', levels(sizes.levels, -1), levels(sizes.levels, 1)),
+        ]);
       }
-      const resting = levels(sizes.orders, 1).map(([price]) => ({ symbol: `SWEEP${i}`, side: 'sell', price, quantity: '1.000' })); // prettier-ignore
+      const resting = levels(sizes.orders, 1).map(([price]) => ({
+        symbol: `SWEEP${i}`,
+        side: 'sell',
+        price,
+        quantity: '1.000',
+      }));
       await this.enter(resting, this.rival);
       const half = Math.floor(sizes.orders / 2);
       await this.enter(
-        levels(half, 1).map(([price]) => ({ symbol: `EARLY${i}`, side: 'buy', price, quantity: '1.000' })), // prettier-ignore
+        levels(half, 1).map(([price]) => ({
+          symbol: `EARLY${i}`,
+          side: 'buy',
+          price,
+          quantity: '1.000',
+        })),
       );
       await this.enter(
-        levels(half, -1).map(([price]) => ({ symbol: `EARLY${i}`, side: 'sell', price, quantity: '1.000' })), // prettier-ignore
+        levels(half, -1).map(([price]) => ({
+          symbol: `EARLY${i}`,
+          side: 'sell',
+          price,
+          quantity: '1.000',
+        })),
         this.rival,
       );
     }
@@ -183,13 +208,17 @@ export class Stage {
   async connect(count: number): Promise<WebSocket[]> {
     const made: WebSocket[] = [];
     for (let i = 0; i < count; i++) {
-      const socket = new WebSocket(`${this.url.replace('http', 'ws')}/v1/stream`, ['tapedeck.v1.json']); // prettier-ignore
+      const socket = new WebSocket(`${this.url.replace('http', 'ws')}/v1/stream`, [
+        'tapedeck.v1.json',
+      ]);
       made.push(socket);
       await new Promise((resolve, reject) => {
         socket.onopen = resolve;
         socket.onerror = reject;
       });
-      const topics = Array.from({ length: 10 }, (_, n) => symbolAt((i * 10 + n) % this.sizes.instruments)).flatMap((symbol) => [`tick:${symbol}`, `book:${symbol}`, `trade:${symbol}`]); // prettier-ignore
+      const topics = Array.from({ length: 10 }, (_, n) =>
+        symbolAt((i * 10 + n) % this.sizes.instruments),
+      ).flatMap((symbol) => [`tick:${symbol}`, `book:${symbol}`, `trade:${symbol}`]);
       socket.send(JSON.stringify([{ type: 'subscribe', id: 1, topics, intervalMs: null }]));
     }
     this.crowd.push(...made);
@@ -206,12 +235,27 @@ export class Stage {
 }
 
 export function order(id: number, fields: Json): Json {
-  return { type: 'order', id, clientOrderId: '', kind: 'limit', timeInForce: 'gtc', postOnly: false, ...fields }; // prettier-ignore
+  return {
+    type: 'order',
+    id,
+    clientOrderId: '',
+    kind: 'limit',
+    timeInForce: 'gtc',
+    postOnly: false,
+    ...fields,
+  };
 }
 
 /** Limits as they are by default, but for rates: what takes a while to come together is there at once. */
 function settings(): object {
-  const venue = (symbol: string, initialState: string): object => ({ symbol, market: 'venue', priceScale: 2, quantityScale: 3, initialState, ordersPerOwnerMax: 1_000_000 }); // prettier-ignore
+  const venue = (symbol: string, initialState: string): object => ({
+    symbol,
+    market: 'venue',
+    priceScale: 2,
+    quantityScale: 3,
+    initialState,
+    ordersPerOwnerMax: 1_000_000,
+  });
   return {
     limits: { ordersPerSecond: 1e9, instrumentsMax: 50_000, instrumentsPerKeyMax: 50_000 },
     instruments: Array.from({ length: REPETITIONS }, (_, i) => [

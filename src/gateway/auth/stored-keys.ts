@@ -160,8 +160,16 @@ export function changeKeys(
   } catch (e) {
     const { code, message } = e as NodeJS.ErrnoException;
     return code === 'EEXIST'
-      ? new StartFault('data-in-use', `${next} is there already`, 'Another command is changing the keys; if none is, one was cut off: remove the file.') // prettier-ignore
-      : new StartFault('data-unwritable', `${next} cannot be written: ${message}`, 'Give a directory that you may write with --data.'); // prettier-ignore
+      ? new StartFault(
+          'data-in-use',
+          `${next} is there already`,
+          'Another command is changing the keys; if none is, one was cut off: remove the file.',
+        )
+      : new StartFault(
+          'data-unwritable',
+          `${next} cannot be written: ${message}`,
+          'Give a directory that you may write with --data.',
+        );
   }
   const known = readKeys(directory);
   const changed = known instanceof StartFault ? known : change(known);
@@ -177,7 +185,11 @@ export function changeKeys(
     return undefined;
   } catch (e) {
     unlinkSync(next); // the keys stay as they were, and the next command is not held up
-    return new StartFault('data-unwritable', `${next} cannot be written: ${(e as Error).message}`, 'Make room on the disk; the keys stay as they were.'); // prettier-ignore
+    return new StartFault(
+      'data-unwritable',
+      `${next} cannot be written: ${(e as Error).message}`,
+      'Make room on the disk; the keys stay as they were.',
+    );
   } finally {
     closeSync(file);
   }
@@ -194,5 +206,9 @@ export function keysStamp(directory: string): string {
 }
 
 function badKeys(message: string): StartFault {
-  return new StartFault('bad-keys', message, 'Mend it, or remove it and make new keys with "tapedeck keys make".'); // prettier-ignore
+  return new StartFault(
+    'bad-keys',
+    message,
+    'Mend it, or remove it and make new keys with "tapedeck keys make".',
+  );
 }

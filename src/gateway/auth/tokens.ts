@@ -62,11 +62,14 @@ export class Tokens {
       // A line break at the end is of the editor.
       const secret = Buffer.from(bytes.toString('latin1').replace(/\r?\n$/, ''), 'latin1');
       if (secret.length >= SECRET_BYTES_MIN) return new Tokens(settings, secret);
-      return badKey(`auth.tokenKeyFile holds ${secret.length} bytes; expected at least ${SECRET_BYTES_MIN} for HS256`); // prettier-ignore
+      return badKey(
+        `auth.tokenKeyFile holds ${secret.length} bytes; expected at least ${SECRET_BYTES_MIN} for HS256`,
+      );
     }
     try {
       const key = createPublicKey(bytes);
-      if (key.asymmetricKeyType !== 'ed25519') throw new Error(`its type is ${key.asymmetricKeyType}`); // prettier-ignore
+      if (key.asymmetricKeyType !== 'ed25519')
+        throw new Error(`its type is ${key.asymmetricKeyType}`);
       return new Tokens(settings, key.export({ format: 'jwk' }) as JWK);
     } catch (e) {
       return badKey(`auth.tokenKeyFile is no Ed25519 public key in PEM: ${(e as Error).message}`);
@@ -74,7 +77,8 @@ export class Tokens {
   }
 
   async check(token: string, nowSeconds: number): Promise<Claimed | Fault> {
-    if (token.length > TOKEN_LENGTH_MAX) return refused(`it has more than ${TOKEN_LENGTH_MAX} letters`); // prettier-ignore
+    if (token.length > TOKEN_LENGTH_MAX)
+      return refused(`it has more than ${TOKEN_LENGTH_MAX} letters`);
     const { tokenAlgorithm, tokenIssuer, tokenAudience } = this.settings;
     try {
       const { payload } = await jwtVerify(token, this.key, {

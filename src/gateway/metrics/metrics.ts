@@ -122,7 +122,12 @@ export interface MetricSources {
   readonly publishers: () => Iterable<
     readonly [
       name: string,
-      { readonly isActive: boolean; readonly batches: number; readonly failures: number; readonly records: number | null }, // prettier-ignore
+      {
+        readonly isActive: boolean;
+        readonly batches: number;
+        readonly failures: number;
+        readonly records: number | null;
+      },
     ]
   >;
   readonly feeds: () => {
@@ -180,8 +185,16 @@ export class Metrics {
     registry.gauge('info', 'Version of Tapedeck', () => [[{ version }, 1]], 'version');
     registry.gauge('instruments', 'Instruments', () => [[{}, sources.instruments()]]);
     registry.gauge('feed_instruments', 'Fed instruments', () => [[{}, feeds().instruments]]);
-    registry.gauge('stale_feed_instruments', 'Fed instruments that have been silent for longer than feedStaleMs', () => [[{}, feeds().stale]]); // prettier-ignore
-    registry.gauge('feed_silence_max_seconds', 'How long the fed instrument has been silent that has been for longest', () => [[{}, feeds().silenceMsMax / 1_000]]); // prettier-ignore
+    registry.gauge(
+      'stale_feed_instruments',
+      'Fed instruments that have been silent for longer than feedStaleMs',
+      () => [[{}, feeds().stale]],
+    );
+    registry.gauge(
+      'feed_silence_max_seconds',
+      'How long the fed instrument has been silent that has been for longest',
+      () => [[{}, feeds().silenceMsMax / 1_000]],
+    );
     registry.gauge('last_seq', 'Newest place in the numbering', () => [[{}, sources.lastSeq()]]);
     registry.counter('events_total', 'Events published', () => [[{}, published.events]]);
     registry.counter('batches_total', 'Batches published', () => [[{}, published.batches]]);
@@ -197,21 +210,37 @@ export class Metrics {
     registry.histogram('stage_seconds', help, () =>
       Object.entries(stages).map(([stage, durations]) => [{ stage }, durations]),
     );
-    registry.histogram('journal_commit_seconds', 'A transaction of the journal, in its thread', () => [[{}, commits]]); // prettier-ignore
+    registry.histogram(
+      'journal_commit_seconds',
+      'A transaction of the journal, in its thread',
+      () => [[{}, commits]],
+    );
     registry.histogram('loop_turn_seconds', 'A turn of the event loop, by what it did', () =>
       [...turns.durations].map(([turn, durations]) => [{ turn }, durations]),
     );
-    registry.histogram('event_loop_lag_seconds', 'By how much a timer of 20 ms was late', () => [[{}, loopLag]]); // prettier-ignore
+    registry.histogram('event_loop_lag_seconds', 'By how much a timer of 20 ms was late', () => [
+      [{}, loopLag],
+    ]);
   }
 
   private addPush(sources: MetricSources): void {
     const { registry } = this;
     const { kinds, own, waiting, revisions } = sources;
     registry.gauge('sessions', 'WebSocket sessions', () => [[{}, sources.sessions()]]);
-    registry.gauge('lagging_sessions', 'Sessions that do not keep up', () => [[{}, sources.lanes().lagging]]); // prettier-ignore
-    registry.counter('push_lagged_total', 'Times that a session fell behind', () => [[{}, sources.lanes().lagged]]); // prettier-ignore
-    registry.counter('bar_revisions_total', 'Bars of the past that were published again', () => [[{}, revisions.revised]]); // prettier-ignore
-    registry.counter('bar_revisions_dropped_total', 'Bars of the past that changed and were not published again', () => [[{}, revisions.dropped]]); // prettier-ignore
+    registry.gauge('lagging_sessions', 'Sessions that do not keep up', () => [
+      [{}, sources.lanes().lagging],
+    ]);
+    registry.counter('push_lagged_total', 'Times that a session fell behind', () => [
+      [{}, sources.lanes().lagged],
+    ]);
+    registry.counter('bar_revisions_total', 'Bars of the past that were published again', () => [
+      [{}, revisions.revised],
+    ]);
+    registry.counter(
+      'bar_revisions_dropped_total',
+      'Bars of the past that changed and were not published again',
+      () => [[{}, revisions.dropped]],
+    );
     const lost = [
       ['conflated', 'Messages that another one stood for, by kind of topic'],
       ['dropped', 'Messages that a gap declared, by kind of topic'],
@@ -237,15 +266,36 @@ export class Metrics {
       ];
       registry.counter(`push_${figure}_total`, help, read, 'kind');
     }
-    registry.gauge('push_log_bytes', 'About what the logs of topics hold for readers that do not keep up', () => [[{}, waiting().logBytes]]); // prettier-ignore
-    registry.gauge('push_waiting_bytes', 'About what is held for readers: the logs of topics, once for all, and the answers and socket buffers of each', () => [[{}, waiting().bytes]]); // prettier-ignore
+    registry.gauge(
+      'push_log_bytes',
+      'About what the logs of topics hold for readers that do not keep up',
+      () => [[{}, waiting().logBytes]],
+    );
+    registry.gauge(
+      'push_waiting_bytes',
+      'About what is held for readers: the logs of topics, once for all, and the answers and socket buffers of each',
+      () => [[{}, waiting().bytes]],
+    );
     const { ofKind, counts } = sources.account;
     const held: Read = () => Object.entries(ofKind).map(([kind, bytes]) => [{ kind }, bytes]);
     registry.gauge('client_bytes', 'About what clients make it hold, by kind', held, 'kind');
-    registry.counter('client_bytes_shed_total', 'Sessions and held deltas let go since clients held too much', () => [[{}, counts.shed]]); // prettier-ignore
-    registry.counter('client_bytes_refused_total', 'Requests refused since clients held too much', () => [[{}, counts.refused]]); // prettier-ignore
+    registry.counter(
+      'client_bytes_shed_total',
+      'Sessions and held deltas let go since clients held too much',
+      () => [[{}, counts.shed]],
+    );
+    registry.counter(
+      'client_bytes_refused_total',
+      'Requests refused since clients held too much',
+      () => [[{}, counts.refused]],
+    );
     const work: Read = () => Object.entries(sources.work).map(([of, us]) => [{ of }, us / 1e6]);
-    registry.counter('client_work_seconds_total', 'Work that was counted for clients, by their shares', work, 'of'); // prettier-ignore
+    registry.counter(
+      'client_work_seconds_total',
+      'Work that was counted for clients, by their shares',
+      work,
+      'of',
+    );
     const plays: Read = () => {
       const { open, waiting } = sources.plays();
       return [
@@ -264,14 +314,28 @@ export class Metrics {
       ['bytes', 'Bytes of frames from clients'],
     ] as const;
     for (const [figure, help] of received) {
-      registry.counter(`stream_received_${figure}_total`, help, () => [[{}, stream.received[figure]]]); // prettier-ignore
+      registry.counter(`stream_received_${figure}_total`, help, () => [
+        [{}, stream.received[figure]],
+      ]);
     }
     const by = (counts: ReadonlyMap<string, number>): Read => {
       return () => Array.from(counts, ([code, n]) => [{ code }, n] as const);
     };
-    registry.counter('stream_refusals_total', 'Errors told to clients, by code', by(stream.refusals), 'code'); // prettier-ignore
-    registry.counter('stream_opened_total', 'Connections that were opened', () => [[{}, stream.opened]]); // prettier-ignore
-    registry.counter('stream_closed_total', 'Connections that ended, by close code', by(stream.closes), 'code'); // prettier-ignore
+    registry.counter(
+      'stream_refusals_total',
+      'Errors told to clients, by code',
+      by(stream.refusals),
+      'code',
+    );
+    registry.counter('stream_opened_total', 'Connections that were opened', () => [
+      [{}, stream.opened],
+    ]);
+    registry.counter(
+      'stream_closed_total',
+      'Connections that ended, by close code',
+      by(stream.closes),
+      'code',
+    );
   }
 
   private addRest({ rest }: MetricSources): void {
@@ -308,8 +372,20 @@ export class Metrics {
     };
     const { registry } = this;
     registry.counter('tier_hits_total', 'Answers of a tier, by question', hits, 'tier', 'query');
-    registry.counter('tier_misses_total', 'Questions that a tier passed on, and why', misses, 'tier', 'query', 'reason'); // prettier-ignore
-    registry.counter('history_questions_total', 'Questions to the journal (L3)', questions, 'query'); // prettier-ignore
+    registry.counter(
+      'tier_misses_total',
+      'Questions that a tier passed on, and why',
+      misses,
+      'tier',
+      'query',
+      'reason',
+    );
+    registry.counter(
+      'history_questions_total',
+      'Questions to the journal (L3)',
+      questions,
+      'query',
+    );
     registry.gauge('memtable_events', 'Events in the memtable (L2)', () => [
       [{}, sources.memtableEvents()],
     ]);
@@ -335,11 +411,19 @@ export class Metrics {
       ['counter', 'holes_total', 'Runs of records that were given up for want of room', 'holes'],
       ['counter', 'hole_records_total', 'Records that were given up', 'holeRecords'],
     ] as const;
-    registry.gauge('journal_damaged_blocks', 'Blocks of the journal that readers found not to be what was written', () => [[{}, damagedBlocks()]]); // prettier-ignore
+    registry.gauge(
+      'journal_damaged_blocks',
+      'Blocks of the journal that readers found not to be what was written',
+      () => [[{}, damagedBlocks()]],
+    );
     for (const [kind, name, help, figure] of figures) {
       registry[kind](`journal_${name}`, help, () => [[{}, journal()[figure]]]);
     }
-    registry.gauge('journal_lag_seconds', 'How long the oldest batch that is not committed has been there', () => [[{}, journal().lagMs / 1_000]]); // prettier-ignore
+    registry.gauge(
+      'journal_lag_seconds',
+      'How long the oldest batch that is not committed has been there',
+      () => [[{}, journal().lagMs / 1_000]],
+    );
     registry.gauge('journal_size_bytes', 'What the journal takes on disk', () => [
       [{}, disk().journalBytes],
     ]);
@@ -349,8 +433,12 @@ export class Metrics {
     };
     registry.gauge('journal_disk_free_bytes', 'Free room on the file system of the journal', free);
     this.addCheckpoints(sources);
-    registry.gauge('recovery_seconds', 'What the start took to read the journal', () => [[{}, recovery.ms / 1_000]]); // prettier-ignore
-    registry.gauge('recovery_records', 'Records behind the checkpoint that the start read', () => [[{}, recovery.records]]); // prettier-ignore
+    registry.gauge('recovery_seconds', 'What the start took to read the journal', () => [
+      [{}, recovery.ms / 1_000],
+    ]);
+    registry.gauge('recovery_records', 'Records behind the checkpoint that the start read', () => [
+      [{}, recovery.records],
+    ]);
   }
 
   private addCheckpoints({ checkpoints }: MetricSources): void {
@@ -387,7 +475,12 @@ export class Metrics {
     for (const [kind, name, help] of figures) {
       const read: Read = function* () {
         for (const [publisher, { isActive, batches, failures, records }] of publishers()) {
-          const value = { up: isActive ? 1 : 0, batches_total: batches, failures_total: failures, records_total: records }[name]; // prettier-ignore
+          const value = {
+            up: isActive ? 1 : 0,
+            batches_total: batches,
+            failures_total: failures,
+            records_total: records,
+          }[name];
           if (value !== null) yield [{ publisher }, value];
         }
       };

@@ -23,7 +23,15 @@ import type { Queries, QueryInstrument } from './queries';
 import { readyResponse, type Readiness } from '../metrics/readiness';
 import { PageFiles } from './page-files';
 import { asKnown, type Known } from './known';
-import { BLOCK, BLOCKS_WORK_MAX, INGESTED, INGESTED_BYTE, keptAnswers, LONG_WORK, MADE_BYTE } from './work'; // prettier-ignore
+import {
+  BLOCK,
+  BLOCKS_WORK_MAX,
+  INGESTED,
+  INGESTED_BYTE,
+  keptAnswers,
+  LONG_WORK,
+  MADE_BYTE,
+} from './work';
 import { noRoute, type Route } from './no-route';
 import { hasQuery, queryFault, type Query } from './query';
 import { Requests } from './requests';
@@ -217,7 +225,12 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
   };
   /** An order, amendment or cancel, in the share of its client. */
   const ordered = (request: Request, act: () => Promise<string | Fault>) =>
-    requests.weighed(request, orderWork(requests.keyIn(request), stages.connections), MADE_BYTE, act); // prettier-ignore
+    requests.weighed(
+      request,
+      orderWork(requests.keyIn(request), stages.connections),
+      MADE_BYTE,
+      act,
+    );
   const known: Known = { keys: stages.keys, addressOf, requests, deliver };
   const app = base
     .get('/', async ({ request }) => {
@@ -269,7 +282,10 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
     .get('/v1/orders/:id', (c) => asKnown(c, known, 'trade', (who) => orders.get(who, c.params.id)))
     .delete(
       '/v1/orders/:id',
-      (c) => asKnown(c, known, 'trade', (who) => ordered(c.request, () => orders.cancel(who, c.params.id))), // prettier-ignore
+      (c) =>
+        asKnown(c, known, 'trade', (who) =>
+          ordered(c.request, () => orders.cancel(who, c.params.id)),
+        ),
       {
         ...UNREAD,
         ...counts.timed('DELETE /v1/orders/:id'),
@@ -283,7 +299,9 @@ export function createApp<I extends QueryInstrument>(options: AppOptions, stages
           known,
           'trade',
           (who) =>
-            withText(c.request, ORDER_BYTES_MAX, room, turns, (text) => ordered(c.request, () => orders.submit(who, text))), // prettier-ignore
+            withText(c.request, ORDER_BYTES_MAX, room, turns, (text) =>
+              ordered(c.request, () => orders.submit(who, text)),
+            ),
           created,
         ),
       { ...UNREAD, ...counts.timed('POST /v1/orders') },

@@ -97,9 +97,13 @@ async function compressed(coding: Coding, text: string): Promise<Bytes> {
   const bytes = new TextEncoder().encode(text);
   switch (coding) {
     case 'zstd':
-      return new Uint8Array(await zstdAsync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL } })); // prettier-ignore
+      return new Uint8Array(
+        await zstdAsync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL } }),
+      );
     case 'br':
-      return new Uint8Array(await brotliAsync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } })); // prettier-ignore
+      return new Uint8Array(
+        await brotliAsync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } }),
+      );
     case 'gzip':
       return new Uint8Array(await gzipAsync(bytes, { level: GZIP_LEVEL }));
   }

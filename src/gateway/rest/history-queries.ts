@@ -227,7 +227,9 @@ function readBarRange(query: Query): TimeRange | Fault {
     next !== undefined &&
     (from === null || from.compare(next) <= 0) &&
     (to === null || next.compare(to) < 0);
-  return isWithin ? { from: next, to } : fieldFault('next', text, 'the next of an answer to this query'); // prettier-ignore
+  return isWithin
+    ? { from: next, to }
+    : fieldFault('next', text, 'the next of an answer to this query');
 }
 
 /** It carries its query, so that it cannot go on with another one. */

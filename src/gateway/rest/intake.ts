@@ -144,7 +144,9 @@ export class Intake {
   private hold(data: string | Uint8Array, bytes: number, nowMs: number): Fault | undefined {
     const why = this.held.take(data, bytes);
     if (why === 'crowded') return this.inbound.crowdedSource(this.payer, nowMs);
-    return why && fault('overloaded', `${bytes} bytes more than may wait now; the frame was not read`); // prettier-ignore
+    return (
+      why && fault('overloaded', `${bytes} bytes more than may wait now; the frame was not read`)
+    );
   }
 
   private get mayPublish(): boolean {

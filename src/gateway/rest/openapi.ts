@@ -43,7 +43,17 @@ export function openApiDocument(version: string): string {
 }
 
 function describe(operation: Operation): object {
-  const { id, tag, summary, role, parameters = [], body, status = 200, answer, otherwise } = operation; // prettier-ignore
+  const {
+    id,
+    tag,
+    summary,
+    role,
+    parameters = [],
+    body,
+    status = 200,
+    answer,
+    otherwise,
+  } = operation;
   const content =
     'schema' in answer
       ? { 'application/json': { schema: reference(answer.schema), example: answer.example } }

@@ -270,7 +270,13 @@ function fillsOf(
   { priceScale, quantityScale }: Instrument,
 ): Record<string, number | string | null> {
   if (fills === 'unknown') {
-    return { fills: null, turnover: null, averagePrice: null, firstFillTime: null, lastFillTime: null }; // prettier-ignore
+    return {
+      fills: null,
+      turnover: null,
+      averagePrice: null,
+      firstFillTime: null,
+      lastFillTime: null,
+    };
   }
   const turnover = fills?.turnover ?? 0n;
   const volume = BigInt(traded);

@@ -27,7 +27,10 @@ export class Replies {
     const meter = this.meterOf(request);
     if (!meter.take('replies', bytes.length)) {
       meter.close();
-      return fault('overloaded', `an answer of ${bytes.length} bytes beside those that are not read`); // prettier-ignore
+      return fault(
+        'overloaded',
+        `an answer of ${bytes.length} bytes beside those that are not read`,
+      );
     }
     const over = (): void => {
       meter.set('replies', 0);

@@ -73,7 +73,10 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.authority = new Authority(principal);
     this.counts = new ConnectionCounts(hub.counts);
     this.intake = new Intake(hub, this);
-    this.ordered = new OrderedRequests(hub.limits, (m) => this.isServed() && this.do(this.socket!, m)); // prettier-ignore
+    this.ordered = new OrderedRequests(
+      hub.limits,
+      (m) => this.isServed() && this.do(this.socket!, m),
+    );
   }
 
   open(ws: ServerWebSocket<unknown>): void {
@@ -337,7 +340,10 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     const bytes = eventBytes(m.events);
     if (!meter.take('publishes', bytes)) {
       this.offers.delete(m);
-      return this.tell(m.id, fault('overloaded', `${bytes} bytes of events more than may wait now`)); // prettier-ignore
+      return this.tell(
+        m.id,
+        fault('overloaded', `${bytes} bytes of events more than may wait now`),
+      );
     }
     this.offers.add(m);
     this.hub.submit(source, meter.client, m, (result) => {

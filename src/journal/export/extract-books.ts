@@ -43,7 +43,8 @@ export class Books {
     this.pass(event.seq);
     if (event.type === 'snapshot') return this.snapshot(event, isGiven);
     const needsWhole = event.form === 'delta' && this.newest?.seq !== this.givenSeq;
-    const before = needsWhole && this.isKnown && this.newest !== null ? [this.whole(this.newest)] : []; // prettier-ignore
+    const before =
+      needsWhole && this.isKnown && this.newest !== null ? [this.whole(this.newest)] : [];
     this.newest = event;
     if (event.form === 'delta') {
       if (this.isKnown) this.levels.apply(event.bids, event.asks);
@@ -64,7 +65,16 @@ export class Books {
     const asks = [...s.asks];
     this.levels.replace(bids, asks);
     this.isKnown = true;
-    const newest = this.newest ?? { ...s, type: 'book', bids, asks, prevSeq: 0, form: 'snapshot', count: 1, mark: null }; // prettier-ignore
+    const newest = this.newest ?? {
+      ...s,
+      type: 'book',
+      bids,
+      asks,
+      prevSeq: 0,
+      form: 'snapshot',
+      count: 1,
+      mark: null,
+    };
     this.newest = newest;
     if (!this.isHeld || !isGiven) return [];
     this.isHeld = false;

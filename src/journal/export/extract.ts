@@ -26,7 +26,15 @@ import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from '../schema';
 import { connectToRead, watchUnchanged } from '../read-connection';
 import { Notes } from '../verify/notes';
 
-export const EXTRACT_KINDS = ['trade', 'tick', 'bbo', 'book', 'snapshot', 'command', 'status'] as const; // prettier-ignore
+export const EXTRACT_KINDS = [
+  'trade',
+  'tick',
+  'bbo',
+  'book',
+  'snapshot',
+  'command',
+  'status',
+] as const;
 export type ExtractKind = (typeof EXTRACT_KINDS)[number];
 
 export interface Range {

@@ -180,7 +180,14 @@ export class PastBarsBehind {
       const begin = Nanos.fromSeconds(first, 0);
       const end = Nanos.fromSeconds(last + length, 0).plus(-1);
       const limit = (last - first) / length + 1;
-      const bars = yield* this.bars.allBetween(interval, instrument, begin, end, limit, q.tradesMax); // prettier-ignore
+      const bars = yield* this.bars.allBetween(
+        interval,
+        instrument,
+        begin,
+        end,
+        limit,
+        q.tradesMax,
+      );
       if (bars === null) return null;
       for (const bar of bars) if (wanted.has(bar.openTime.seconds)) found.push(plain(bar));
       yield;
@@ -209,7 +216,18 @@ function runsOf(seconds: readonly number[], length: number): { first: number; la
 
 function plain(bar: OpenBar): PlainBar {
   const { open, high, low, close, volume, trades, seq, openTime, eventTime, receiveTime } = bar;
-  return { second: openTime.seconds, open, high, low, close, volume, trades, seq, eventTime: words(eventTime), receiveTime: words(receiveTime) }; // prettier-ignore
+  return {
+    second: openTime.seconds,
+    open,
+    high,
+    low,
+    close,
+    volume,
+    trades,
+    seq,
+    eventTime: words(eventTime),
+    receiveTime: words(receiveTime),
+  };
 }
 
 function words({ hi, lo }: Nanos): { hi: number; lo: number } {

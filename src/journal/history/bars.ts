@@ -116,7 +116,16 @@ export class PastBars {
     tradesMax: number,
   ): Generator<undefined, OpenBar[] | null> {
     const now = Nanos.ZERO;
-    const q: BarsQuestion = { kind: 'bars', symbol: '', interval, from: first, to: null, limit: count, tradesMax, now }; // prettier-ignore
+    const q: BarsQuestion = {
+      kind: 'bars',
+      symbol: '',
+      interval,
+      from: first,
+      to: null,
+      limit: count,
+      tradesMax,
+      now,
+    };
     const bars: OpenBar[] = [];
     for (let from: Nanos | null = first; from !== null && from.compare(last) <= 0;) {
       const found: Found | 'too-many' = yield* this.find(q, instrument, from, last);

@@ -49,7 +49,15 @@ interface PartRow {
   trade_seq: number;
 }
 
-type PartWords = [instrument: number, id: number, firstHi: number, firstLo: number, lastHi: number, lastLo: number, limit: number]; // prettier-ignore
+type PartWords = [
+  instrument: number,
+  id: number,
+  firstHi: number,
+  firstLo: number,
+  lastHi: number,
+  lastLo: number,
+  limit: number,
+];
 
 /** Most questions end in the first block or two. */
 const PARTS_FIRST = 4;
@@ -63,7 +71,9 @@ export class Blocks {
   constructor(db: Database, options: ProofOptions = {}) {
     this.db = db;
     this.proofs = new Proofs(db, options);
-    this.holder = db.prepare('SELECT last_id AS id FROM block WHERE last_id >= ? ORDER BY last_id LIMIT 1'); // prettier-ignore
+    this.holder = db.prepare(
+      'SELECT last_id AS id FROM block WHERE last_id >= ? ORDER BY last_id LIMIT 1',
+    );
   }
 
   /** From an id on, the oldest stretch first. */

@@ -75,7 +75,11 @@ export class PastBooks {
     const record = this.ownerOf(found, instrument);
     if (isIncomplete(record)) {
       const since = orderTimeOf(record).toString();
-      return fault('book-incomplete', `the book of ${symbol} was known to be incomplete since ${since}`, 'at'); // prettier-ignore
+      return fault(
+        'book-incomplete',
+        `the book of ${symbol} was known to be incomplete since ${since}`,
+        'at',
+      );
     }
     const levels = this.rebuild(found, instrument);
     if (levels === undefined) {
@@ -183,7 +187,9 @@ export class PastBooks {
       const row = this.firstWhole.get(first, last, instrument);
       if (row === null) continue;
       // The books of that time may be in a block that does not read.
-      const lost = this.gaps.from(1).find((gap) => gap.reason === DAMAGED && idOf(gap.from) < row.id); // prettier-ignore
+      const lost = this.gaps
+        .from(1)
+        .find((gap) => gap.reason === DAMAGED && idOf(gap.from) < row.id);
       if (lost !== undefined) return missing(symbol, lost);
       const asked = new Nanos(at.hi, at.lo).toString();
       const since = orderTimeOf(row);

@@ -151,5 +151,7 @@ function compare(a: TimeWords, b: TimeWords): number {
 
 /** As it stands in a message. */
 export function describeGap({ from, to, reason }: MissingPlaces): string {
-  return from === to ? `record ${from} is missing (${reason})` : `records ${from} to ${to} are missing (${reason})`; // prettier-ignore
+  return from === to
+    ? `record ${from} is missing (${reason})`
+    : `records ${from} to ${to} are missing (${reason})`;
 }

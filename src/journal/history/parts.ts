@@ -33,7 +33,17 @@ interface PartRow {
 
 const PARTS = 256;
 
-type Words = [of: number, end: number, firstHi: number, firstLo: number, lastHi: number, lastLo: number, hi: number, lo: number, id: number]; // prettier-ignore
+type Words = [
+  of: number,
+  end: number,
+  firstHi: number,
+  firstLo: number,
+  lastHi: number,
+  lastLo: number,
+  hi: number,
+  lo: number,
+  id: number,
+];
 
 export class PartsByTime {
   private readonly forwards: Statement<PartRow, Words>;

@@ -122,7 +122,19 @@ export class PlayChain {
     this.isVoid = false;
     const { symbol, seq, eventTime, receiveTime, crc } = s;
     const levels = { bids: [...s.bids], asks: [...s.asks] };
-    into.push({ type: 'book', symbol, seq, prevSeq: this.lastSeq, eventTime, receiveTime, form: 'snapshot', ...levels, crc, count: 1, mark: null }); // prettier-ignore
+    into.push({
+      type: 'book',
+      symbol,
+      seq,
+      prevSeq: this.lastSeq,
+      eventTime,
+      receiveTime,
+      form: 'snapshot',
+      ...levels,
+      crc,
+      count: 1,
+      mark: null,
+    });
     this.lastSeq = seq;
   }
 

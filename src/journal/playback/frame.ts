@@ -16,7 +16,16 @@ import type { PlayedRow } from './rows';
 import { KIND, OWN_COLUMNS } from '../schema';
 
 /** Numbers of a row besides those that all have. */
-type Own = 'price' | 'quantity' | 'bid' | 'bid_quantity' | 'ask' | 'ask_quantity' | 'volume' | 'side' | 'ref'; // prettier-ignore
+type Own =
+  | 'price'
+  | 'quantity'
+  | 'bid'
+  | 'bid_quantity'
+  | 'ask'
+  | 'ask_quantity'
+  | 'volume'
+  | 'side'
+  | 'ref';
 
 const OWN: readonly (readonly Own[])[] = KIND_NAMES.map((name) =>
   [KIND.tick, KIND.trade, KIND.bbo, KIND.book].some((kind) => KIND[name] === kind)
@@ -25,7 +34,30 @@ const OWN: readonly (readonly Own[])[] = KIND_NAMES.map((name) =>
 );
 
 export class PlayFrame {
-  private readonly row: PlayedRow = { id: 0, kind: 0, instrument: 0, prev_seq: 0, event_hi: 0, event_lo: 0, receive_hi: 0, receive_lo: 0, price: null, quantity: null, bid: null, bid_quantity: null, ask: null, ask_quantity: null, volume: null, side: null, ref: null, levels: null, as_of_hi: null, as_of_lo: null, flags: null, volume_high: null }; // prettier-ignore
+  private readonly row: PlayedRow = {
+    id: 0,
+    kind: 0,
+    instrument: 0,
+    prev_seq: 0,
+    event_hi: 0,
+    event_lo: 0,
+    receive_hi: 0,
+    receive_lo: 0,
+    price: null,
+    quantity: null,
+    bid: null,
+    bid_quantity: null,
+    ask: null,
+    ask_quantity: null,
+    volume: null,
+    side: null,
+    ref: null,
+    levels: null,
+    as_of_hi: null,
+    as_of_lo: null,
+    flags: null,
+    volume_high: null,
+  };
   private readonly frame: RowFrame;
   private next = 0;
   private blobEnd = 0;
@@ -69,7 +101,7 @@ export class PlayFrame {
     row.receive_hi = n[at + 6]!;
     row.receive_lo = n[at + 7]!;
     const own = OWN[row.kind]!;
-    for (let i = 0; i < own.length; i++) row[own[i]!] = nullable(n[at + OWN_FIRST + i]!); // prettier-ignore
+    for (let i = 0; i < own.length; i++) row[own[i]!] = nullable(n[at + OWN_FIRST + i]!);
     row.levels = levels === null ? null : frame.blobs.subarray(levels[0], levels[1]);
     const isExtra = extraAt >= 0;
     row.as_of_hi = isExtra ? nullable(extras[extraAt + 1]!) : null;

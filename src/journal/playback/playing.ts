@@ -243,7 +243,8 @@ export class Playing {
     const { topics } = this.plan;
     if (!topics.isFew) return false;
     let next = Infinity;
-    for (const instrument of topics.named) next = Math.min(next, this.blocks.nextPart(this.nextId, instrument)); // prettier-ignore
+    for (const instrument of topics.named)
+      next = Math.min(next, this.blocks.nextPart(this.nextId, instrument));
     next = Math.min(next, this.blocks.proofs.end() + 1);
     if (next <= this.nextId) return false;
     this.nextId = next;
@@ -335,7 +336,13 @@ export class Playing {
     const held = kind === KIND.book ? plan.books.get(instrument) : undefined;
     const isVoid = kind === KIND.book && held === undefined && !plan.holdsBooks;
     const voidBy = isVoid ? (plan.voidBy.get(instrument) ?? DAMAGED) : null;
-    const chain = new PlayChain(this.topicName(kind, instrument), held ?? lastSeq, plan.fromSeq, plan.gaps.all, voidBy); // prettier-ignore
+    const chain = new PlayChain(
+      this.topicName(kind, instrument),
+      held ?? lastSeq,
+      plan.fromSeq,
+      plan.gaps.all,
+      voidBy,
+    );
     if (isVoid) this.voidBooks += 1;
     ofKind.set(key, chain);
     return chain;

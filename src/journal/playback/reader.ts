@@ -59,7 +59,10 @@ class KnownInstruments implements PlayInstruments {
   }
 
   all(): number[] {
-    return this.db.query<{ id: number }, []>('SELECT id FROM instrument ORDER BY id').all().map(({ id }) => id); // prettier-ignore
+    return this.db
+      .query<{ id: number }, []>('SELECT id FROM instrument ORDER BY id')
+      .all()
+      .map(({ id }) => id);
   }
 
   private read(column: 'id' | 'symbol', value: number | string): Known | undefined {
@@ -156,7 +159,22 @@ export class PlaybackReader {
       const { isText, speed } = q;
       const gaps = this.gapsSince(Math.min(fromSeq, ...books.values()), fromSeq, toSeq);
       const instruments = topics.instruments(() => this.instruments.all());
-      const plan = { topics, instruments, fromSeq, toSeq, gaps: new PlayGaps(gaps), opening: q.goesOn === true ? [] : opening, books, voidBy, holdsBooks: !q.hasOpening, bookUpTo: this.bookUpTo, bookBefore: this.bookBefore, missing: this.missing, isText, speed }; // prettier-ignore
+      const plan = {
+        topics,
+        instruments,
+        fromSeq,
+        toSeq,
+        gaps: new PlayGaps(gaps),
+        opening: q.goesOn === true ? [] : opening,
+        books,
+        voidBy,
+        holdsBooks: !q.hasOpening,
+        bookUpTo: this.bookUpTo,
+        bookBefore: this.bookBefore,
+        missing: this.missing,
+        isText,
+        speed,
+      };
       const playing = new Playing(this.db, this.blocks, plan, this.instruments);
       this.plays.set(q.play, { playing, isWhole: !q.hasOpening });
       return { fromSeq, toSeq, gaps: gaps.filter(({ to }) => to >= fromSeq) };
@@ -181,7 +199,8 @@ export class PlaybackReader {
     topics: PlayTopics,
     open: MissingPlaces | null,
   ): { fromSeq: number; toSeq: number } {
-    const of = q.from === null && q.to === null ? [] : topics.instruments(() => this.instruments.all()); // prettier-ignore
+    const of =
+      q.from === null && q.to === null ? [] : topics.instruments(() => this.instruments.all());
     const first = q.from === null ? 0 : this.times.first(of, topics, q.from);
     const last = q.to === null ? q.toSeq : this.times.last(of, topics, q.to);
     const newest = Math.max(this.gaps.newestSeq(), open?.to ?? 0);

@@ -53,7 +53,16 @@ export class PlayRows {
       eventTime: this.eventTime,
       receiveTime: this.receiveTime,
     };
-    this.tick = { type: 'tick', ...opening, last: 0, bid: 0, ask: 0, quantity: 0, volume: 0, count: 1 }; // prettier-ignore
+    this.tick = {
+      type: 'tick',
+      ...opening,
+      last: 0,
+      bid: 0,
+      ask: 0,
+      quantity: 0,
+      volume: 0,
+      count: 1,
+    };
     this.trade = {
       type: 'trade',
       ...opening,

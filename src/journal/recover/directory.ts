@@ -118,7 +118,11 @@ function prepare(directory: string): StartFault | undefined {
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
     const doubt = dataDoubts(directory).find(({ isFatal }) => isFatal);
     if (doubt === undefined) return undefined;
-    return new StartFault('data-unwritable', `the data directory cannot be trusted: ${doubt.message}`, doubt.hint); // prettier-ignore
+    return new StartFault(
+      'data-unwritable',
+      `the data directory cannot be trusted: ${doubt.message}`,
+      doubt.hint,
+    );
   } catch (e) {
     return new StartFault(
       'data-unwritable',

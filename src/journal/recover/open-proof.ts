@@ -38,7 +38,9 @@ export class OpenProof {
     this.commits = db.prepare(
       'SELECT last_id, first_id, crc FROM open_block WHERE last_id > ? ORDER BY last_id',
     );
-    this.newest = db.prepare('SELECT last_id, first_id, crc FROM open_block ORDER BY last_id DESC LIMIT 1'); // prettier-ignore
+    this.newest = db.prepare(
+      'SELECT last_id, first_id, crc FROM open_block ORDER BY last_id DESC LIMIT 1',
+    );
     this.unproven = db.prepare(
       `SELECT id FROM record WHERE id > ? AND id % ${SLOTS} = ${SLOT.event} ORDER BY id DESC LIMIT 1`,
     );
@@ -76,7 +78,8 @@ export class OpenProof {
 
   private takes({ first_id, last_id, crc }: BlockRow): boolean {
     const read = this.rows.read(this.provenId, last_id, NO_VISITOR);
-    if ('message' in read || read.isCut || this.fold.rows + read.frame.rows >= BLOCK_ROWS) return false; // prettier-ignore
+    if ('message' in read || read.isCut || this.fold.rows + read.frame.rows >= BLOCK_ROWS)
+      return false;
     this.fold.take(read.frame, null, () => {});
     const block = this.fold.current();
     if (block?.crc !== crc || block.firstId !== first_id || block.lastId !== last_id) return false;

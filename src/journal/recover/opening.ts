@@ -113,7 +113,9 @@ function openLocked(
     clearSuspicion(directory);
     const heldNew = lock.hold(path);
     if (heldNew !== undefined) return heldNew;
-    opening.onDamage?.(`${path} is damaged: ${damage.message}; it is ${aside} now, and what is good of it goes on`); // prettier-ignore
+    opening.onDamage?.(
+      `${path} is damaged: ${damage.message}; it is ${aside} now, and what is good of it goes on`,
+    );
   }
   const lossReason = isNew ? 'missing' : damage === undefined ? 'crash' : 'damage';
   const db = new Database(path, { create: true });
@@ -192,7 +194,9 @@ function recover(
 ): OpenedJournal {
   const { secrets = secretBytes } = opening;
   const { createWriter = (_, own, writerEvents) => new InlineWriter(own, writerEvents) } = opening;
-  const instruments = db.query<{ id: number; symbol: string }, []>('SELECT id, symbol FROM instrument').all(); // prettier-ignore
+  const instruments = db
+    .query<{ id: number; symbol: string }, []>('SELECT id, symbol FROM instrument')
+    .all();
   const instrumentIds = new Map(instruments.map(({ id, symbol }) => [symbol, id]));
   const endOf = (): number => {
     const newest = db.query<{ id: number | null }, []>('SELECT max(id) AS id FROM record').get();
@@ -219,7 +223,9 @@ function recover(
       clock,
       epoch,
       lastSeq,
-      isEndTaken: past.some((e) => e.clean === 1 && e.first_seq <= lastSeq && e.last_seq === lastSeq), // prettier-ignore
+      isEndTaken: past.some(
+        (e) => e.clean === 1 && e.first_seq <= lastSeq && e.last_seq === lastSeq,
+      ),
       gaps,
       instrumentIds,
       known: { ...found.known, tailRecords: end - (saved?.from ?? 0) },
@@ -283,7 +289,12 @@ function* readTail(
       if (kind === KIND.gap) {
         if (events.length > 0) yield events;
         events = [];
-        gaps.push({ type: 'gap', from: row.ref ?? 0, to: seqOf(row.id), reason: row.text as GapReason }); // prettier-ignore
+        gaps.push({
+          type: 'gap',
+          from: row.ref ?? 0,
+          to: seqOf(row.id),
+          reason: row.text as GapReason,
+        });
       } else if (kind === KIND.epoch) {
         if (row.id % SLOTS !== SLOT.opened) continue;
         for (const gap of gaps) yield { ...gap, isContinued: gap.reason !== 'disk' };

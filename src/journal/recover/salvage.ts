@@ -204,7 +204,9 @@ class Copy {
   /** @param together does what it is given as one write */
   run(source: Database, together: (write: () => void) => void): void {
     try {
-      this.blocks = source.query<BlockRow, []>('SELECT first_id, last_id, crc FROM block ORDER BY last_id').all(); // prettier-ignore
+      this.blocks = source
+        .query<BlockRow, []>('SELECT first_id, last_id, crc FROM block ORDER BY last_id')
+        .all();
     } catch {
       // Then only what SQLite does not read is left out.
     }
@@ -240,7 +242,8 @@ class Copy {
     const block = this.blocks[0];
     const { held } = this;
     this.held = [];
-    const isInBlock = block !== undefined && held.some(({ id }) => id >= block.first_id && id <= block.last_id); // prettier-ignore
+    const isInBlock =
+      block !== undefined && held.some(({ id }) => id >= block.first_id && id <= block.last_id);
     const isGood = !isInBlock || held.at(-1)!.id < block.last_id || isSound(held, block);
     for (const row of held) {
       if (isGood || row.id % SLOTS !== SLOT.event || row.id < block.first_id) this.put(row);

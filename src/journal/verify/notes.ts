@@ -16,7 +16,13 @@ import { parseDefinition, type RecordRow } from '../records';
 import { idOf, KIND, MARK_SIDE, SELECT_RECORD, seqOf, SLOT, SLOTS } from '../schema';
 import type { Definition } from './messages';
 
-const REASONS: ReadonlySet<string> = new Set<GapReason>(['disk', 'crash', 'damage', 'missing', 'retention']); // prettier-ignore
+const REASONS: ReadonlySet<string> = new Set<GapReason>([
+  'disk',
+  'crash',
+  'damage',
+  'missing',
+  'retention',
+]);
 
 export class Notes {
   private readonly rows: readonly RecordRow[];
@@ -68,17 +74,21 @@ export class Notes {
     const reason = row.text ?? '';
     const gap = `the gap from ${row.ref} to ${to} (${reason})`;
     if (!REASONS.has(reason)) return `${gap} has a reason that is none`;
-    if ((reason === 'retention' || reason === 'missing') && row.ref !== 1) return `${gap} does not begin at the first place`; // prettier-ignore
+    if ((reason === 'retention' || reason === 'missing') && row.ref !== 1)
+      return `${gap} does not begin at the first place`;
     const isFollowedBy = (slot: number): boolean =>
       this.rows.some(({ id }) => id === idOf(to, slot));
-    if ((reason === 'crash' || reason === 'missing') && !isFollowedBy(SLOT.opened)) return `${gap} has no epoch behind it`; // prettier-ignore
+    if ((reason === 'crash' || reason === 'missing') && !isFollowedBy(SLOT.opened))
+      return `${gap} has no epoch behind it`;
     return undefined;
   }
 
   /** Each epoch begins where the one before it ended, and is another one; their numbers have no order. */
   private epochFault({ seqFirst, seqLast }: JournalReading): string | undefined {
     const epochs = this.rows.filter(({ kind }) => kind === KIND.epoch);
-    const isWhole = !this.rows.some(({ kind, text }) => kind === KIND.gap && text !== 'crash' && text !== 'disk'); // prettier-ignore
+    const isWhole = !this.rows.some(
+      ({ kind, text }) => kind === KIND.gap && text !== 'crash' && text !== 'disk',
+    );
     if (seqFirst > 0 && epochs.length === 0) return 'no epoch is on record';
     const begun = new Set<number>();
     for (const [i, row] of epochs.entries()) {
@@ -88,17 +98,21 @@ export class Notes {
       // A life that numbered nothing ends where it began, and its end stands before its beginning.
       const isEmpty = (opened: RecordRow, closed: RecordRow | undefined): boolean =>
         closed?.ref === opened.ref && seqOf(closed.id) === seqOf(opened.id);
-      if (row.text !== (isOpening(row) ? 'opened' : 'closed')) return `the epoch noted at ${seqOf(row.id)} says ${row.text}`; // prettier-ignore
+      if (row.text !== (isOpening(row) ? 'opened' : 'closed'))
+        return `the epoch noted at ${seqOf(row.id)} says ${row.text}`;
       if (epoch < 1) return `the epoch noted at ${seqOf(row.id)} is ${epoch}; expected at least 1`;
-      if (isOpening(row) && begun.has(epoch)) return `epoch ${epoch} begins a second time at ${seqOf(row.id) + 1}`; // prettier-ignore
+      if (isOpening(row) && begun.has(epoch))
+        return `epoch ${epoch} begins a second time at ${seqOf(row.id) + 1}`;
       if (isOpening(row)) begun.add(epoch);
       if (isOpening(row) && !isEmpty(row, before)) {
         const wrong = this.openingFault(row, before);
         if (wrong !== undefined) return wrong;
-        if (i === 0 && isWhole && seqFirst > 0 && seqOf(row.id) >= seqFirst) return `epoch ${epoch} begins at ${seqOf(row.id) + 1}; expected ${seqFirst}`; // prettier-ignore
+        if (i === 0 && isWhole && seqFirst > 0 && seqOf(row.id) >= seqFirst)
+          return `epoch ${epoch} begins at ${seqOf(row.id) + 1}; expected ${seqFirst}`;
       } else if (!isOpening(row)) {
         const seq = seqOf(row.id);
-        if (next === undefined && seq !== seqLast) return `the newest epoch ends at ${seq}; the records end at ${seqLast}`; // prettier-ignore
+        if (next === undefined && seq !== seqLast)
+          return `the newest epoch ends at ${seq}; the records end at ${seqLast}`;
         // Where lives that numbered nothing followed, the end is that of one of them.
         const isAnothers = next !== undefined && seqOf(next.id) === seq;
         const hasBegun =
@@ -111,7 +125,8 @@ export class Notes {
 
   private openingFault(row: RecordRow, before: RecordRow | undefined): string | undefined {
     const seq = seqOf(row.id);
-    if (before === undefined || isOpening(before) || this.isInGap(seqOf(before.id), seq)) return undefined; // prettier-ignore
+    if (before === undefined || isOpening(before) || this.isInGap(seqOf(before.id), seq))
+      return undefined;
     return `epoch ${row.ref} begins at ${seq + 1}; expected ${seqOf(before.id) + 1}`;
   }
 
@@ -143,8 +158,10 @@ export class Notes {
           return `the checkpoint at ${seq} began before a gap`;
         continue;
       }
-      if (row.side !== 0 && !(row.side === 1 && isBehindGap)) return `the checkpoint at ${seq} says that it stands behind a gap`; // prettier-ignore
-      if (row.side === 0 && isBehindGap) return `the checkpoint at ${seq} does not say that it stands behind a gap`; // prettier-ignore
+      if (row.side !== 0 && !(row.side === 1 && isBehindGap))
+        return `the checkpoint at ${seq} says that it stands behind a gap`;
+      if (row.side === 0 && isBehindGap)
+        return `the checkpoint at ${seq} does not say that it stands behind a gap`;
       if (row.prev_seq !== 0)
         return `the checkpoint at ${seq} says that it began at ${row.prev_seq}`;
     }
@@ -168,12 +185,18 @@ function timeFault(row: RecordRow): string | undefined {
 
 /** What stands in the tables beside the records and belongs to none of them. */
 export function strayFault(db: Database): string | undefined {
-  const count = (sql: string): number => (db.query(`SELECT count(*) AS n FROM ${sql}`).get() as { n: number }).n; // prettier-ignore
-  if (count('part p WHERE NOT EXISTS (SELECT 1 FROM block b WHERE b.last_id = p.last_id)') > 0) return 'there are parts of blocks that are not there'; // prettier-ignore
-  if (count('part WHERE instrument NOT IN (SELECT id FROM instrument)') > 0) return 'there are parts of instruments that are not in the table'; // prettier-ignore
-  if (count('block WHERE last_id > (SELECT ifnull(max(id), -1) FROM record)') > 0) return 'there is a block behind the last record'; // prettier-ignore
-  if (count(`note WHERE kind NOT IN (${KIND.gap}, ${KIND.checkpoint}, ${KIND.epoch})`) > 0) return 'the list of notes names kinds that are none'; // prettier-ignore
-  if (count('note WHERE id > (SELECT ifnull(max(id), -1) FROM record)') > 0) return 'the list of notes goes on behind the last record'; // prettier-ignore
+  const count = (sql: string): number =>
+    (db.query(`SELECT count(*) AS n FROM ${sql}`).get() as { n: number }).n;
+  if (count('part p WHERE NOT EXISTS (SELECT 1 FROM block b WHERE b.last_id = p.last_id)') > 0)
+    return 'there are parts of blocks that are not there';
+  if (count('part WHERE instrument NOT IN (SELECT id FROM instrument)') > 0)
+    return 'there are parts of instruments that are not in the table';
+  if (count('block WHERE last_id > (SELECT ifnull(max(id), -1) FROM record)') > 0)
+    return 'there is a block behind the last record';
+  if (count(`note WHERE kind NOT IN (${KIND.gap}, ${KIND.checkpoint}, ${KIND.epoch})`) > 0)
+    return 'the list of notes names kinds that are none';
+  if (count('note WHERE id > (SELECT ifnull(max(id), -1) FROM record)') > 0)
+    return 'the list of notes goes on behind the last record';
   return undefined;
 }
 
@@ -183,19 +206,24 @@ export function instrumentFault(
   { instruments, gaps }: JournalReading,
   definitions: ReadonlyMap<number, Definition>,
 ): string | undefined {
-  const scales = db.query<{ id: number; p: number; q: number }, []>('SELECT id, price_scale AS p, quantity_scale AS q FROM instrument').all(); // prettier-ignore
+  const scales = db
+    .query<{ id: number; p: number; q: number }, []>(
+      'SELECT id, price_scale AS p, quantity_scale AS q FROM instrument',
+    )
+    .all();
   for (const { id, symbol, definition: text } of instruments) {
     const recorded = definitions.get(id);
     const d = parseDefinition(text);
-    if (d === undefined && recorded !== undefined) return `${symbol} is defined otherwise in the table of instruments than by record ${recorded.seq}`; // prettier-ignore
+    if (d === undefined && recorded !== undefined)
+      return `${symbol} is defined otherwise in the table of instruments than by record ${recorded.seq}`;
     const isMissing = gaps.some(({ from, to }) => d !== undefined && d.seq >= from && d.seq <= to);
     if (
       recorded === undefined
         ? !isMissing
         : recorded.text !== text && !(isMissing && d!.seq > recorded.seq)
     ) {
-      // prettier-ignore
-      if (recorded === undefined) return `${symbol} is in the table of instruments, but no record defines it`; // prettier-ignore
+      if (recorded === undefined)
+        return `${symbol} is in the table of instruments, but no record defines it`;
       return `${symbol} is defined otherwise in the table of instruments than by record ${recorded.seq}`;
     }
     const scale = scales.find((row) => row.id === id);

@@ -12,7 +12,7 @@ import { availableParallelism } from 'node:os';
 
 import type { JournalReading } from '../recover/reading';
 import { idOf, KIND, seqOf, SLOT, SLOTS } from '../schema';
-import type { Definition, Fault, FromVerifier, StretchTask, Task, ToVerifier } from './messages'; // prettier-ignore
+import type { Definition, Fault, FromVerifier, StretchTask, Task, ToVerifier } from './messages';
 import { watchUnchanged } from '../read-connection';
 import { startThread } from '../threads';
 import { StretchCheck } from './stretch';

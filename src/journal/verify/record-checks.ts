@@ -94,7 +94,8 @@ export class RecordChecks {
     if (seq !== this.lastSeq + 1) return `record ${this.lastSeq + 1} is missing`;
     this.lastSeq = seq;
     const f = this.byId.get(row.instrument);
-    if (f === undefined) return `record ${seq} names instrument ${row.instrument}, which is not in the table of instruments`; // prettier-ignore
+    if (f === undefined)
+      return `record ${seq} names instrument ${row.instrument}, which is not in the table of instruments`;
     const event = rowToEvent(row, f.symbol);
     if (event === undefined) return `record ${seq} does not read`;
     const wrong = this.check(event, row, f);
@@ -103,10 +104,12 @@ export class RecordChecks {
 
   /** What is wrong behind the last record. */
   finish(): string | undefined {
-    if (this.traded !== null) return `record ${this.traded.seq + 1} is missing: the tick of the trade before it`; // prettier-ignore
+    if (this.traded !== null)
+      return `record ${this.traded.seq + 1} is missing: the tick of the trade before it`;
     for (const { symbol, text, definition } of this.byId.values()) {
       if (this.isMissing(parseDefinition(text)?.seq ?? 0)) continue; // only the table has it
-      if (definition === null) return `${symbol} is in the table of instruments, but no record defines it`; // prettier-ignore
+      if (definition === null)
+        return `${symbol} is in the table of instruments, but no record defines it`;
       if (definitionText(definition) !== text) {
         return `${symbol} is defined otherwise in the table of instruments than by record ${definition.seq}`;
       }
@@ -115,7 +118,8 @@ export class RecordChecks {
   }
 
   private skip(from: number, to: number): string | null {
-    if (from <= this.lastSeq) return `the gap from ${from} to ${to} covers places that are not missing`; // prettier-ignore
+    if (from <= this.lastSeq)
+      return `the gap from ${from} to ${to} covers places that are not missing`;
     if (from !== this.lastSeq + 1) return `record ${this.lastSeq + 1} is missing`;
     this.lastSeq = to;
     this.gaps.push({ from, to });
@@ -215,7 +219,9 @@ export class RecordChecks {
 
   private chain(prevSeq: number, head: number): string | undefined {
     if (head !== UNKNOWN) return chain(prevSeq, head);
-    return prevSeq <= this.forgottenSeq ? undefined : `prevSeq is ${prevSeq}; expected at most ${this.forgottenSeq}`; // prettier-ignore
+    return prevSeq <= this.forgottenSeq
+      ? undefined
+      : `prevSeq is ${prevSeq}; expected at most ${this.forgottenSeq}`;
   }
 }
 
@@ -240,8 +246,10 @@ function checkTick(tick: Tick, trade: Trade, f: Followed): string | undefined {
     differs('quantity', tick.quantity, trade.quantity) ??
     checkVolume(tick, trade, f);
   if (wrong !== undefined) return wrong;
-  if (tick.eventTime.compare(trade.eventTime) !== 0) return 'its event time is not that of its trade'; // prettier-ignore
-  if (tick.receiveTime.compare(trade.receiveTime) !== 0) return 'its receive time is not that of its trade'; // prettier-ignore
+  if (tick.eventTime.compare(trade.eventTime) !== 0)
+    return 'its event time is not that of its trade';
+  if (tick.receiveTime.compare(trade.receiveTime) !== 0)
+    return 'its receive time is not that of its trade';
   // At a venue the top moves while an order is matched, and is told when that is done.
   if (f.definition!.market === 'venue' || f.bbo === undefined) return undefined;
   const top = f.bbo?.mark === null ? f.bbo : null; // one with a mark may not be the present one
@@ -286,9 +294,12 @@ function checkSnapshot(s: Snapshot, f: Followed): string | undefined {
     f.state = 'whole';
   }
   const { bids, asks } = f.levels;
-  if (!same(s.bids, bids) || !same(s.asks, asks)) return 'its levels are not those of the changes before it'; // prettier-ignore
+  if (!same(s.bids, bids) || !same(s.asks, asks))
+    return 'its levels are not those of the changes before it';
   const { book } = f;
-  const times = book === null || (s.eventTime.compare(book.eventTime) === 0 && s.receiveTime.compare(book.receiveTime) === 0); // prettier-ignore
+  const times =
+    book === null ||
+    (s.eventTime.compare(book.eventTime) === 0 && s.receiveTime.compare(book.receiveTime) === 0);
   return times ? checkCrc(s.crc, f) : 'its times are not those of the book before it';
 }
 

@@ -239,9 +239,11 @@ function visit(row: PackedRow, kind: number, visitor: RowVisitor): string | unde
     const wrong = visitor.event(seq);
     if (wrong !== undefined) return wrong;
     const hasText = HAS_TEXT[kind];
-    if (kind >= KIND.gap || hasText === undefined || hasText !== (typeof row.x === 'string')) return `record ${seq} does not read`; // prettier-ignore
+    if (kind >= KIND.gap || hasText === undefined || hasText !== (typeof row.x === 'string'))
+      return `record ${seq} does not read`;
     if (HAS_LEVELS[kind] === true && row.x === null) return `record ${seq} does not read`;
-    if (kind === KIND.instrument) visitor.definition((row.k! - kind) / KINDS_MAX, seq, row.x as string); // prettier-ignore
+    if (kind === KIND.instrument)
+      visitor.definition((row.k! - kind) / KINDS_MAX, seq, row.x as string);
     return undefined;
   }
   const before = kind === KIND.checkpoint ? seq : 0;

@@ -56,10 +56,16 @@ export class StretchCheck {
     const walk = new Walk(task);
     let fault: Fault | undefined;
     try {
-      fault = (task.isSealed ? this.blocks(task, walk) : this.unsealed(task, walk)) ?? this.notes(task, walk); // prettier-ignore
+      fault =
+        (task.isSealed ? this.blocks(task, walk) : this.unsealed(task, walk)) ??
+        this.notes(task, walk);
     } catch (e) {
       const upTo = Math.max(seqOf(task.lastId), walk.expected);
-      fault = { seq: walk.expected, lastSeq: upTo, message: `the file is damaged, from record ${walk.expected} on: ${(e as Error).message}` }; // prettier-ignore
+      fault = {
+        seq: walk.expected,
+        lastSeq: upTo,
+        message: `the file is damaged, from record ${walk.expected} on: ${(e as Error).message}`,
+      };
     }
     const { events, definitions } = walk;
     return { events, definitions: [...definitions.values()], fault };
@@ -69,7 +75,7 @@ export class StretchCheck {
     const blocks = this.db
       .query<BlockRow, [number, number]>(
         'SELECT first_id, last_id, crc FROM block WHERE last_id > ? AND last_id <= ? ORDER BY last_id',
-      ) // prettier-ignore
+      )
       .all(task.afterId, task.lastId);
     const parts = this.parts(task);
     for (const block of blocks) {
@@ -77,7 +83,14 @@ export class StretchCheck {
       if (fault !== undefined) return fault;
     }
     const stray = parts.values().next().value;
-    return stray && span(stray.firstId, stray.lastId, `there is a part of the instrument ${stray.instrument} up to record ${seqOf(stray.lastId)}, but no such block`); // prettier-ignore
+    return (
+      stray &&
+      span(
+        stray.firstId,
+        stray.lastId,
+        `there is a part of the instrument ${stray.instrument} up to record ${seqOf(stray.lastId)}, but no such block`,
+      )
+    );
   }
 
   /** All parts of the stretch, by block and instrument; those that are found right are taken out. */
@@ -108,17 +121,28 @@ export class StretchCheck {
       found ??= fold.end();
     }
     if (found === undefined || found.crc !== block.crc) {
-      return this.named(block, beginsAfter) ?? span(block.first_id, block.last_id, `${range} have not their checksum`); // prettier-ignore
+      return (
+        this.named(block, beginsAfter) ??
+        span(block.first_id, block.last_id, `${range} have not their checksum`)
+      );
     }
     if (found.firstId !== block.first_id || found.lastId !== block.last_id) {
-      return span(block.first_id, block.last_id, `the block of ${range} holds the records ${seqOf(found.firstId)} to ${seqOf(found.lastId)}`); // prettier-ignore
+      return span(
+        block.first_id,
+        block.last_id,
+        `the block of ${range} holds the records ${seqOf(found.firstId)} to ${seqOf(found.lastId)}`,
+      );
     }
     for (const part of found.parts) {
       const key = keyOf(part, block.last_id);
       const stored = parts.get(key);
       if (stored === undefined || !isSame(stored, part) || stored.firstId !== block.first_id) {
         const what = stored === undefined ? 'is missing' : 'is not what they give';
-        return span(block.first_id, block.last_id, `the part of the instrument ${part.instrument} in ${range} ${what}`); // prettier-ignore
+        return span(
+          block.first_id,
+          block.last_id,
+          `the part of the instrument ${part.instrument} in ${range} ${what}`,
+        );
       }
       parts.delete(key);
     }
@@ -129,7 +153,11 @@ export class StretchCheck {
   private unsealed(task: StretchTask, walk: Walk): Fault | undefined {
     for (;;) {
       const read = this.rows.read(walk.lastId, task.lastId, walk);
-      if ('message' in read) return this.named(bounds(task), task.afterId) ?? at(Math.min(read.seq, walk.expected), read.message); // prettier-ignore
+      if ('message' in read)
+        return (
+          this.named(bounds(task), task.afterId) ??
+          at(Math.min(read.seq, walk.expected), read.message)
+        );
       walk.events += read.frame.rows;
       walk.lastId = read.lastId;
       const fault = this.unknownInstrument(read.frame);
@@ -165,7 +193,7 @@ export class StretchCheck {
     const start = this.db
       .query<{ id: number }, [number]>(
         `SELECT first_id AS id FROM block WHERE last_id <= ? ORDER BY last_id DESC LIMIT 1 OFFSET ${CONTEXT_BLOCKS - 1}`,
-      ) // prettier-ignore
+      )
       .get(afterId);
     const checks = new RecordChecks(this.instruments);
     let from = -1;
@@ -206,7 +234,10 @@ export class StretchCheck {
         const id = Math.abs(either);
         if (this.isListedAsNoted(kind, id)) continue; // a checkpoint that went meanwhile
         const seq = seqOf(id);
-        const message = either < 0 ? `what is noted at ${seq} is not in the list of notes` : `the list of notes names one at ${seq} that is not there`; // prettier-ignore
+        const message =
+          either < 0
+            ? `what is noted at ${seq} is not in the list of notes`
+            : `the list of notes names one at ${seq} that is not there`;
         return at(seq, message);
       }
     }
@@ -258,7 +289,8 @@ class Walk implements RowVisitor {
     if (kind !== KIND.gap) return undefined; // it may stand within what a gap behind it declares
     if (own === null || own > seq) return `the gap noted at ${seq} does not read`;
     if (own > this.expected) return `record ${this.expected} is missing`;
-    if (own < this.expected) return `the gap from ${own} to ${seq} covers places that are not missing`; // prettier-ignore
+    if (own < this.expected)
+      return `the gap from ${own} to ${seq} covers places that are not missing`;
     this.expected = seq + 1;
     return undefined;
   }

@@ -28,7 +28,6 @@ export function structureFault(db: Database, path: string): string | undefined {
   for (const { name } of db.query("SELECT name FROM sqlite_schema WHERE type = 'view'").all() as {
     name: string;
   }[]) {
-    // prettier-ignore
     db.query(`SELECT * FROM "${name}" LIMIT 0`).finalize();
   }
   return undefined;
@@ -46,7 +45,10 @@ function expectedTables(): ReadonlyMap<string, string> {
 
 /** The statement that made each, without its comments and spaces: a column that was added stands behind them. */
 function tablesOf(db: Database): ReadonlyMap<string, string> {
-  const rows = db.query("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").values() as [string, string][]; // prettier-ignore
+  const rows = db.query("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").values() as [
+    string,
+    string,
+  ][];
   return new Map(rows.map(([name, sql]) => [name, plain(sql)]));
 }
 

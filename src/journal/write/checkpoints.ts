@@ -182,7 +182,13 @@ export class Checkpoints {
     if (source === undefined || this.cycle !== undefined || !this.port.isWhole()) return;
     if (!source.isChanged && this.events === 0) return;
     source.begin();
-    this.cycle = { from: this.port.at(), beganMs: this.clock.monotonicMs(), things: source.left, isUrgent, bytes: 0 }; // prettier-ignore
+    this.cycle = {
+      from: this.port.at(),
+      beganMs: this.clock.monotonicMs(),
+      things: source.left,
+      isUrgent,
+      bytes: 0,
+    };
     this.tail += this.events;
     this.events = 0;
     this.bytes = 0;
@@ -240,7 +246,8 @@ export class Checkpoints {
     slices.schedule(
       () => {
         this.isScheduled = false;
-        if (this.cycle !== undefined) this.slice(this.isBehind(this.cycle) ? slices.ms * HURRY_FACTOR : slices.ms); // prettier-ignore
+        if (this.cycle !== undefined)
+          this.slice(this.isBehind(this.cycle) ? slices.ms * HURRY_FACTOR : slices.ms);
       },
       this.isClosing || this.isBehind(this.cycle!) ? 0 : PAUSE_MS,
     );

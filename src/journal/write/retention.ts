@@ -80,7 +80,10 @@ export class Retainer {
     this.db.run('DELETE FROM record WHERE id <= ? AND kind <> ?', [lastId, kept]);
     this.db.run('DELETE FROM note WHERE id <= ? AND kind <> ?', [lastId, kept]);
     // One instrument after the other, or the whole table would be read.
-    this.db.run('DELETE FROM part WHERE instrument IN (SELECT id FROM instrument) AND last_id <= ?', [lastId]); // prettier-ignore
+    this.db.run(
+      'DELETE FROM part WHERE instrument IN (SELECT id FROM instrument) AND last_id <= ?',
+      [lastId],
+    );
     this.db.run('DELETE FROM block WHERE last_id <= ?', [lastId]);
     const id = idOf(seqOf(lastId), SLOT.gap);
     this.db.run(

@@ -147,7 +147,17 @@ export class RowWriter {
     this.putBlock.run(lastId, firstId, crc);
     this.dropOpen.run();
     for (const p of parts) {
-      this.putPart.run(p.instrument, lastId, firstId, p.minHi, p.minLo, p.maxHi, p.maxLo, p.tradeSeq, p.bookSeq); // prettier-ignore
+      this.putPart.run(
+        p.instrument,
+        lastId,
+        firstId,
+        p.minHi,
+        p.minLo,
+        p.maxHi,
+        p.maxLo,
+        p.tradeSeq,
+        p.bookSeq,
+      );
     }
   };
 
@@ -201,27 +211,86 @@ export class RowWriter {
     const o = OWN_FIRST;
     if (!hasBody && own === 5) {
       return (id, n, at) => {
-        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, n[at + o]!, n[at + o + 1]!, nullable(n[at + o + 2]!), nullable(n[at + o + 3]!), nullable(n[at + o + 4]!)); // prettier-ignore
+        s.run(
+          id,
+          n[at + 2]!,
+          n[at + 3]!,
+          n[at + 4]!,
+          n[at + 5]!,
+          n[at + 6]!,
+          n[at + 7]!,
+          n[at + o]!,
+          n[at + o + 1]!,
+          nullable(n[at + o + 2]!),
+          nullable(n[at + o + 3]!),
+          nullable(n[at + o + 4]!),
+        );
       };
     }
     if (!hasBody && own === 4) {
       return (id, n, at) => {
-        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, nullable(n[at + o]!), n[at + o + 1]!, nullable(n[at + o + 2]!), n[at + o + 3]!); // prettier-ignore
+        s.run(
+          id,
+          n[at + 2]!,
+          n[at + 3]!,
+          n[at + 4]!,
+          n[at + 5]!,
+          n[at + 6]!,
+          n[at + 7]!,
+          nullable(n[at + o]!),
+          n[at + o + 1]!,
+          nullable(n[at + o + 2]!),
+          n[at + o + 3]!,
+        );
       };
     }
     if (hasBody && own === 4) {
       return (id, n, at, body) => {
-        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, n[at + o]!, n[at + o + 1]!, n[at + o + 2]!, n[at + o + 3]!, body); // prettier-ignore
+        s.run(
+          id,
+          n[at + 2]!,
+          n[at + 3]!,
+          n[at + 4]!,
+          n[at + 5]!,
+          n[at + 6]!,
+          n[at + 7]!,
+          n[at + o]!,
+          n[at + o + 1]!,
+          n[at + o + 2]!,
+          n[at + o + 3]!,
+          body,
+        );
       };
     }
     if (hasBody && own === 2) {
       return (id, n, at, body) => {
-        s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, n[at + o]!, nullable(n[at + o + 1]!), body); // prettier-ignore
+        s.run(
+          id,
+          n[at + 2]!,
+          n[at + 3]!,
+          n[at + 4]!,
+          n[at + 5]!,
+          n[at + 6]!,
+          n[at + 7]!,
+          n[at + o]!,
+          nullable(n[at + o + 1]!),
+          body,
+        );
       };
     }
     return (id, n, at, body) => {
       const numbers = Array.from(n.subarray(at + o, at + o + own), nullable);
-      s.run(id, n[at + 2]!, n[at + 3]!, n[at + 4]!, n[at + 5]!, n[at + 6]!, n[at + 7]!, ...numbers, body); // prettier-ignore
+      s.run(
+        id,
+        n[at + 2]!,
+        n[at + 3]!,
+        n[at + 4]!,
+        n[at + 5]!,
+        n[at + 6]!,
+        n[at + 7]!,
+        ...numbers,
+        body,
+      );
     };
   }
 }

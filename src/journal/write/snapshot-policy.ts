@@ -98,7 +98,16 @@ export class SnapshotPolicy {
     let f = this.followed.get(e.symbol);
     if (f === undefined) {
       const options = this.own.get(e.symbol) ?? this.options;
-      f = { options, levels: new TenLevels(), trusted: false, newest: e, bids: null, asks: [], quantity: 0, writtenAt: Nanos.ZERO }; // prettier-ignore
+      f = {
+        options,
+        levels: new TenLevels(),
+        trusted: false,
+        newest: e,
+        bids: null,
+        asks: [],
+        quantity: 0,
+        writtenAt: Nanos.ZERO,
+      };
       this.followed.set(e.symbol, f);
     }
     f.newest = e;

@@ -168,7 +168,11 @@ export class SqliteJournal implements Journal {
     const hole = this.hole === null ? 'ok' : 'hole';
     return {
       state: this.failing === null ? hole : 'failing',
-      reason: this.failing ?? (this.hole === null ? '' : `records from ${this.hole.from} on are not journaled: the disk is too slow`), // prettier-ignore
+      reason:
+        this.failing ??
+        (this.hole === null
+          ? ''
+          : `records from ${this.hole.from} on are not journaled: the disk is too slow`),
       ...named(this.failing === null ? null : this.cause),
       waitingRows: this.frame.rows + this.away.reduce((rows, frame) => rows + frame.rows, 0),
       waitingBytes: this.waitingBytes,
@@ -344,7 +348,10 @@ export class SqliteJournal implements Journal {
   private failed({ message, isRetried, isDamage, cause }: WriteFailure): void {
     this.counts.failures += 1;
     if (isDamage) suspect(this.options.directory, message);
-    if (!isRetried) this.notices.failed(isDamage ? new JournalDamage(this.committedSeq, message) : new WriteError(message, cause)); // prettier-ignore
+    if (!isRetried)
+      this.notices.failed(
+        isDamage ? new JournalDamage(this.committedSeq, message) : new WriteError(message, cause),
+      );
     if (this.failing === null || cause !== this.cause) this.notices.onFailing?.(message, cause);
     this.failing = message;
     this.cause = cause;

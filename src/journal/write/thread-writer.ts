@@ -34,7 +34,12 @@ class ThreadWriter implements JournalWriter {
       }
     };
     this.worker.onerror = (e): void => {
-      events.failed({ message: `its thread ended: ${e.message}`, isRetried: false, isDamage: false, cause: 'other' }); // prettier-ignore
+      events.failed({
+        message: `its thread ended: ${e.message}`,
+        isRetried: false,
+        isDamage: false,
+        cause: 'other',
+      });
     };
     this.post({ type: 'open', settings });
   }
