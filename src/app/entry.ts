@@ -9,7 +9,7 @@ import type { OrderOutcome, OrderStage, OwnerCancelled } from '../gateway/rest/o
 import type { OrderRouter } from '../market/order-router';
 import type { MarketOutput } from '../market/output';
 import type { Recorder } from './recorder';
-import type { SubmitResult } from '../sequencer/sequencer';
+import type { SubmitResult } from '../sequencer/contract';
 
 /** Names that the server gives to orders begin so. */
 const OWN_NAMES = '~';

@@ -31,8 +31,9 @@ import type { SourceAccount } from '../market/held-deltas';
 import { Market } from '../market/market';
 import type { TimeLimits } from '../market/trade-clock';
 import type { Batch } from '../sequencer/batch';
-import { Sequencer, type SequencedMarket } from '../sequencer/sequencer';
+import { Sequencer } from '../sequencer/sequencer';
 import { Statistics } from './statistics';
+import type { SequencedMarket } from '../sequencer/contract';
 
 export interface Recorder {
   readonly market: Market;

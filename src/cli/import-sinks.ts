@@ -13,7 +13,7 @@ import { failNow, warn } from './failure';
 import type { NumberedTarget } from './import-numbering';
 import { JournalTrades } from './import-past';
 import { openServerSink } from './import-server';
-import type { SubmitResult, Train } from '../sequencer/sequencer';
+import type { SubmitResult, Train } from '../sequencer/contract';
 
 export interface SinkOptions {
   readonly data?: string;

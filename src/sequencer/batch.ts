@@ -1,7 +1,6 @@
 /**
- * Batch: what one turn of the loop makes of all that arrived. It is whole in itself (definitions of
- * new instruments come before their first event) and consists of plain values, so it is also the
- * unit that can cross to another process or machine.
+ * Batch: the events of one turn. It is self-contained (the definition of a new instrument precedes its first event)
+ * and consists of plain values, so it is also the unit that crosses to other processes and machines.
  */
 
 import type { Execution } from '../../protocol/messages';
@@ -14,12 +13,12 @@ export interface OwnedExecution {
 
 export interface Batch {
   readonly epoch: number;
-  /** Places firstSeq … lastSeq, all of them, in order; one event each. */
+  /** Sequence numbers firstSeq … lastSeq, in order, without holes; one event each. */
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly events: readonly BatchEvent[];
-  /** When the oldest submission of it arrived, in ms of this process's monotonic clock. */
+  /** Arrival of its oldest submission, in milliseconds of this process's monotonic clock. */
   readonly arrivedMs: number;
-  /** What owners of orders are to be told; it follows from the commands among the events. */
+  /** Executions for the owners of orders; they follow from the commands among the events. */
   readonly executions: readonly OwnedExecution[];
 }

@@ -1,29 +1,28 @@
 /**
- * Lanes: what waits for a turn, in one queue for each session that brought it in.
+ * Lanes: queues of what waits for a turn, one for each session that submits.
  *
- * What comes in through one lane keeps its order. While all that waits fits into a turn, it is taken in the
- * order in which it came. When it does not, or a turn had no time for all of it, the owners take turns
- * (deficit round robin), and of each owner its lanes: each gets the same cost, and what it used beyond that
- * counts against it the next time. So however much waits of one owner, in however many lanes, another has its
- * turn within one round of the owners that wait.
+ * A lane keeps the order of its session. If everything that waits fits into a turn, it is taken in order of
+ * arrival. Otherwise, or if the last turn ran out of time, owners are served by deficit round robin, and the lanes
+ * of each owner likewise: each gets the same cost a round, and what it used beyond that is subtracted in the next.
+ * So however much waits of one owner, in however many lanes, another owner is served within one round.
  */
 
 import { BoundedQueue } from '../base/bounded-queue';
 
-/** A source by its number, an owner by the name of its key or its address; 0: the server itself. */
+/** A source's number, or an owner: the name of a key, or an address. 0: the server itself. */
 export type LaneKey = number | string;
 
 export interface Waiting {
   readonly lane: LaneKey;
-  /** Who brings it in. While anything waits in a lane, the lane stays its owner's. */
+  /** The client that submitted it. A lane belongs to one owner as long as anything waits in it. */
   readonly owner: LaneKey;
-  /** What is left of its cost; 0 when it is done. */
+  /** Remaining cost; 0 when it is done. */
   readonly cost: number;
-  /** What its last part cost, which may be more than was thought. */
+  /** The actual cost of its last part; it may exceed the estimate. */
   readonly used: number;
 }
 
-/** Does a part of the first of a lane and lowers its cost by that. @returns whether there is time for more */
+/** Works on a part of an item and lowers its cost. @returns whether the turn has time for more */
 export type Work<T> = (item: T) => boolean;
 
 interface Entry<T> {
@@ -32,13 +31,13 @@ interface Entry<T> {
 }
 
 interface Credit {
-  /** What it may use now; below zero: what it used too much. */
+  /** The cost that it may use now; below zero: what it used too much. */
   credit: number;
 }
 
 interface Owner<T> extends Credit {
   readonly key: LaneKey;
-  /** Its lanes in which something waits, the one whose turn it is in front. */
+  /** Its lanes with waiting items, the next to be served in front. */
   readonly round: BoundedQueue<Lane<T>>;
 }
 
@@ -49,28 +48,28 @@ interface Lane<T> extends Credit {
   cost: number;
 }
 
-/** The least that an owner gets in a round, and a lane in one of its owner. */
+/** The least cost that an owner gets in a round, and a lane in a round of its owner. */
 const QUANTUM_MIN = 32;
 
 export class Lanes<T extends Waiting> {
   private readonly lanes = new Map<LaneKey, Lane<T>>();
   private readonly owners = new Map<LaneKey, Owner<T>>();
-  /** Those of whom something waits, the one whose turn it is in front. */
+  /** Owners with waiting items, the next to be served in front. */
   private readonly round: BoundedQueue<Owner<T>> = queue();
   private arrived = 0;
   private total = 0;
   private count = 0;
-  /** Whether the turn under way has time for more. */
+  /** Whether the current turn has time for more. */
   private hasTime = true;
-  /** The turn before had no room for all, or no time, whatever it was thought to cost. */
+  /** Whether the last turn left something waiting. */
   private isBehind = false;
 
-  /** Number of items that wait. */
+  /** Number of waiting items. */
   get length(): number {
     return this.count;
   }
 
-  /** What waits in one lane. */
+  /** Cost of what waits in one lane. */
   costOf(key: LaneKey): number {
     return this.lanes.get(key)?.cost ?? 0;
   }
@@ -83,7 +82,7 @@ export class Lanes<T extends Waiting> {
     this.count += 1;
   }
 
-  /** Works on what waits until the budget is used, there is no time, or nothing more. */
+  /** Works on what waits until the budget or the time is used up, or nothing waits. */
   take(budget: number, work: Work<T>): void {
     this.hasTime = true;
     if (this.isBehind || this.total > budget) this.takeFairly(budget, work);
@@ -130,7 +129,7 @@ export class Lanes<T extends Waiting> {
     }
   }
 
-  /** Takes of one owner as much as it may. @returns what that used */
+  /** Serves one owner as far as its credit goes. @returns the cost used */
   private takeOf(owner: Owner<T>, left: number, work: Work<T>): number {
     const before = owner.credit;
     const least = Math.max(0, before - left);
@@ -151,7 +150,7 @@ export class Lanes<T extends Waiting> {
     return before - owner.credit;
   }
 
-  /** @returns what that used */
+  /** Works on the first item of a lane. @returns the cost used */
   private workOn(lane: Lane<T>, work: Work<T>): number {
     const { item } = lane.queue.at(0)!;
     const before = item.cost;
@@ -165,7 +164,7 @@ export class Lanes<T extends Waiting> {
     return item.used;
   }
 
-  /** Whoever had the end of the turn comes last in the next. */
+  /** The lane that was served last comes last in the next turn. */
   private keepAll(last: Lane<T> | undefined): void {
     for (let i = this.round.length; i > 0; i--) {
       const owner = this.round.shift()!;
@@ -179,20 +178,20 @@ export class Lanes<T extends Waiting> {
     if (last !== undefined) this.keep(last.owner);
   }
 
-  /** Behind the others of its owner, if anything waits in it. */
+  /** Queues a lane again behind the others of its owner, if anything waits in it. */
   private keepLane(lane: Lane<T>): void {
     if (lane.queue.length > 0) lane.owner.round.push(lane);
     else this.lanes.delete(lane.key);
   }
 
-  /** Behind the others of the round, if anything of it waits. */
+  /** Queues an owner again behind the others, if anything of it waits. */
   private keep(owner: Owner<T>): void {
     if (owner.round.length > 0) this.round.push(owner);
     else this.owners.delete(owner.key);
   }
 }
 
-/** What was left over from the last time is void; what was used too much is not. */
+/** Grants credit for a round. Unused credit expires; a deficit remains. */
 function grant(to: Credit, share: number): void {
   to.credit = Math.min(0, to.credit) + Math.max(QUANTUM_MIN, share);
 }

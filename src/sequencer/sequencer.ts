@@ -1,18 +1,19 @@
 /**
- * Sequencer: the one place where events get their number, and where a turn becomes a batch.
+ * Sequencer: the one place where events get their sequence number, and where a turn becomes a batch.
  *
- * Whoever brings something in submits it here. The first submission asks the loop for a turn; the
- * turn takes what has arrived by then, up to a bound of cost and of time, and hands one batch on. Nothing
- * polls: without submissions there is no turn. When more waits than a turn takes, those who brought it
- * in share the turns, by their keys first, then by their sessions (lanes.ts). A long submission is checked and then taken over several turns, between
- * which those of others come; what was checked of it cannot become wrong meanwhile, so it is still taken
- * whole or not at all. Bounded: events waiting, cost and time of a turn. Must hold: every number given is in
- * exactly one batch, in order.
+ * Everything that enters the market is submitted here. The first submission schedules a turn on the event loop.
+ * The turn takes what has arrived by then, up to a bound of cost and of time, and delivers one batch. Nothing
+ * polls: without submissions there is no turn. When more waits than one turn takes, the clients share the turns,
+ * by key first, then by session (lanes.ts). A long submission is checked and then taken over several turns, with
+ * those of other clients between. Its checks stay valid meanwhile, so it is still taken as a whole or refused.
+ *
+ * Bounds: waiting events, cost and time of a turn. Invariant: every sequence number is in exactly one batch, in
+ * order.
  */
 
 import type { Fault } from '../../protocol/codes';
 import { fault } from '../../protocol/codes';
-import type { Execution, SourceEvent } from '../../protocol/messages';
+import type { SourceEvent } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
@@ -21,138 +22,68 @@ import { Durations } from '../base/durations';
 import type { Batch, OwnedExecution } from './batch';
 import { Lanes, type LaneKey } from './lanes';
 import { Submission, type Act } from './submission';
+import type { Submitter, SequencedMarket, SequencerOutput, SubmitResult, Train } from './contract';
 
-/** Whether a source's events may enter, found out a part at a time. */
-export interface Admission {
-  /** The first fault among the events behind those that were checked, up to `to`. */
-  check(to: number): { readonly index: number; readonly fault: Fault } | undefined;
-  /** The events are taken, or are not to be: others may have what was held for them. */
-  close(): void;
-}
-
-/** Who brings events in. */
-export interface Submitter {
-  readonly source: number;
-  /** Whose key it is; without one the address. */
-  readonly owner: string;
-  /** Whether the source's numbers go on from those of its session before. */
-  readonly continues: boolean;
-  /** Whether they came as decimals, which no scales of the source's own make ambiguous. */
-  readonly isDecimal: boolean;
-}
-
-/** What the sequencer needs of the market. */
-export interface SequencedMarket {
-  /**
-   * Begins to check a submission.
-   * @param holds whether what was checked must stay true until `close`, whatever others bring in
-   */
-  admit(from: Submitter, events: readonly SourceEvent[], holds: boolean): Admission;
-  /** @returns what became of it */
-  apply(
-    source: number,
-    event: SourceEvent,
-    out: SequencerOutput,
-    continues: boolean,
-    owner: string,
-  ): 'taken' | 'repeated' | 'waiting';
-  /** Follows what was taken of a submission, whose events are those of the batch from a place in the list on. */
-  settle?(out: SequencerOutput, events: readonly BatchEvent[], from: number): void;
-  /** Ends the batch. */
-  seal(): void;
-}
-
-export interface SequencerOutput {
-  readonly receiveTime: Nanos;
-  nextSeq(): number;
-  push(event: BatchEvent): void;
-  execution(owner: string, message: Execution): void;
-}
-
-/**
- * Answer to a submission: the last place it produced (or the newest, if none), or why none of it was
- * taken, and which of its events is at fault (-1: none in particular).
- */
-export type SubmitResult =
-  | { readonly seq: number; readonly intake: Intake }
-  | { readonly index: number; readonly fault: Fault };
-
-/** How many events of a submission had no effect, and why. */
-export interface Intake {
-  /** The source had sent them before. */
-  readonly repeated: number;
-  /** They wait until a snapshot of the book comes, or went for want of one. */
-  readonly waiting: number;
-}
-
-/**
- * Submissions that are taken in their order up to the first that is refused: those behind it are
- * refused as well, untouched.
- */
-export interface Train {
-  broken: boolean;
-}
-
-/** What a submission of a broken train is answered with. */
+/** The answer to a submission behind one that was refused in the same train. */
 export const NOT_REACHED: SubmitResult = {
   index: -1,
   fault: fault('invalid-field', 'a submission before it was refused'),
 };
 
 export interface SubmitOptions {
-  /** When they were received, if that is not now: a recording has its own time. */
+  /** Time of receipt. Default: now. A recording has its own. */
   readonly receiveTime?: Nanos;
-  /** Whether the source's numbers go on from those of its session before. */
+  /** Whether the source's own sequence numbers continue those of its last session. */
   readonly continues?: boolean;
-  /** Whether they came as decimals, which no scales of the source's own make ambiguous. */
+  /** Whether prices and quantities came as decimals. */
   readonly isDecimal?: boolean;
-  /** Whose key it is that brings them in; without one the address. */
+  /** The name of the client's key; without a key its address. */
   readonly owner?: string;
-  /** That it is a part of. */
+  /** The train that it belongs to. */
   readonly train?: Train;
 }
 
 export interface SequencerOptions {
   readonly epoch: number;
-  /** The newest place that was given before. */
+  /** The newest sequence number of the epoch so far. */
   readonly lastSeq: number;
-  /** The most source events that may wait for a turn; twice as many with those of modest sources. */
+  /** The most source events that may wait for a turn. Clients that have few waiting may double it. */
   readonly waitingEventsMax: number;
-  /** The most that a turn takes: source events, of which one with many levels counts for several. */
+  /** The most source events that a turn takes; one with many levels counts as several. */
   readonly batchEventsMax: number;
-  /** Asks for a turn; `setImmediate` in a server, a hand-turned one in a simulation. */
+  /** Schedules a turn: `setImmediate` in a server, a steered queue in a simulation. */
   readonly schedule: (turn: () => void) => void;
-  /** Whether what takes the batches has room. While it has none there is no turn: see `resume`. */
+  /** Whether the receiver of batches has room. While it has none, no turn runs; see `resume`. */
   readonly hasRoom?: () => boolean;
-  /** Why nothing may be brought in at all now; undefined when it may. */
+  /** Why nothing can be submitted now; undefined if it can. */
   readonly refusal?: () => Fault | undefined;
 }
 
 /**
- * Takes each batch; calls back when what it promises to publishers holds. A turn that made no event
- * has no batch, and its answers hold when those of the turns before do.
+ * Receives each batch, and calls back once it is as durable as the setting demands. A turn without events has no
+ * batch; its answers are due when those of the turns before it are.
  */
 export type Deliver = (batch: Batch | null, onDurable: () => void) => void;
 
 /**
- * A turn is to take no longer, about. What it takes has yet to be written and pushed, as a rule in the same
- * turn: so it takes nothing more when its part of that time is over, which follows from the turns before.
+ * The target length of a turn in milliseconds. It includes writing and pushing the batch. So the turn stops taking
+ * events after a share of this time, which is estimated from the last turns.
  */
 const TURN_MS = 2.5;
-/** That part, before any turn has shown it; */
+/** That share before the first turn. */
 const TAKING_FIRST = 0.8;
-/** and the least: a batch has its own price, however little is in it. */
+/** Its minimum: even a small batch has a fixed cost. */
 const TAKING_LEAST = 0.1;
-/** By so much turns count less with each one behind them. */
+/** The weight of a past turn shrinks by this factor with each new turn. */
 const FADING = 0.95;
-/** A client of whom so small a part of what may wait waits is not refused for what others bring. */
+/** A client with less than 1/64 of `waitingEventsMax` waiting is not refused because of other clients. */
 const MODEST_PART = 64;
-/** Of what may wait in all, when of one client so much does it is crowded. */
+/** With this share of `waitingEventsMax` waiting, a client is crowded. */
 const CROWDED_PART = 1 / 4;
 
 /** What a turn took. */
 interface Taken {
-  /** The first place that it may have given. */
+  /** The first sequence number that it could assign. */
   readonly first: number;
   readonly takenMs: number;
   readonly arrivedMs: number;
@@ -161,7 +92,7 @@ interface Taken {
 
 export class Sequencer {
   readonly epoch: number;
-  /** From the arrival of the oldest submission of a batch until its turn. */
+  /** Time from the arrival of the oldest submission of a batch to its turn. */
   readonly waited = new Durations();
   private readonly options: SequencerOptions;
   private readonly market: SequencedMarket;
@@ -169,13 +100,13 @@ export class Sequencer {
   private readonly deliver: Deliver;
   private readonly waiting = new Lanes<Submission>();
   private waitingEvents = 0;
-  /** Of each key, address or source without either, by which it counts as modest. */
+  /** Waiting events of each client. */
   private readonly waitingOf = new Map<LaneKey, number>();
   private scheduled = false;
   private seq: number;
   private events: BatchEvent[] = [];
   private executions: OwnedExecution[] = [];
-  /** Of the newest turns: how long they were, and how long of that they took events. */
+  /** Weighted sums over the last turns: time spent taking events, and time in all. */
   private readonly lately = { takingMs: 0, wholeMs: 0 };
   private readonly output: SequencerOutput & { receiveTime: Nanos };
 
@@ -194,14 +125,12 @@ export class Sequencer {
     };
   }
 
-  /** The newest place given. */
+  /** The newest assigned sequence number. */
   get lastSeq(): number {
     return this.seq;
   }
 
-  /**
-   * Brings a source's events in; `done` is called once, when they are journaled or refused.
-   */
+  /** Submits a source's events. `done` is called once, when they are journaled or refused. */
   submit(
     source: number,
     events: readonly SourceEvent[],
@@ -230,10 +159,10 @@ export class Sequencer {
     };
     this.waiting.push(new Submission(parts));
     this.count(client, events.length, 1);
-    this.askForTurn();
+    this.scheduleTurn();
   }
 
-  /** A submission of a client waits with its events, or (-1) no more. */
+  /** Counts a submission of a client that begins (1) or ends (-1) to wait. */
   private count(client: LaneKey, events: number, by: 1 | -1): void {
     this.waitingEvents += by * events;
     const waiting = (this.waitingOf.get(client) ?? 0) + by * Math.max(1, events);
@@ -241,7 +170,7 @@ export class Sequencer {
     else this.waitingOf.set(client, waiting);
   }
 
-  /** Why so many events of a client may not wait, over all its sources; undefined when they may. */
+  /** Why so many more events of a client cannot wait; undefined if they can. */
   private crowded(client: LaneKey, count: number): Fault | undefined {
     const most = this.options.waitingEventsMax;
     if (count > most) {
@@ -254,10 +183,9 @@ export class Sequencer {
   }
 
   /**
-   * Does something to the market in its turn, behind all that was submitted before in its lane; `done` is
-   * called when what it did is journaled. What the server itself does is never refused: it is at most one
-   * act for each of its clients.
-   * @param lane the source or owner that it is done for @param owner with whom that shares the turns
+   * Runs an action of the server on the market, behind everything submitted before in its lane. `done` is called
+   * when its effects are journaled. It is never refused; the server has at most one at a time for each client.
+   * @param lane the source or owner that it is done for @param owner the client that this lane belongs to
    */
   act(act: Act, done: () => void = () => {}, lane: LaneKey = 0, owner: LaneKey = lane): void {
     const receiveTime = this.clock.now();
@@ -273,43 +201,43 @@ export class Sequencer {
       done,
     };
     this.waiting.push(new Submission({ ...parts, act }));
-    this.askForTurn();
+    this.scheduleTurn();
   }
 
-  /** So much of a client waits that it is better not to bring in more: where it is refused, it is at once. */
+  /** Whether so much of a client waits that its sockets should not be read. While everything is refused, they are read, so that it learns of it at once. */
   isCrowded(client: LaneKey): boolean {
     const waiting = this.waitingOf.get(client) ?? 0;
     return waiting >= this.options.waitingEventsMax * CROWDED_PART && this.refusal() === undefined;
   }
 
-  /** Whether anything of a source waits for its turn. */
+  /** Whether anything of a source waits. */
   isWaiting(source: number): boolean {
     return this.waiting.costOf(source) > 0;
   }
 
-  /** Why nothing may be brought in now, by whatever way; undefined when it may. */
+  /** Why nothing can be submitted now; undefined if it can. */
   refusal(): Fault | undefined {
     return this.options.refusal?.();
   }
 
-  /** There is room again. */
+  /** The receiver of batches has room again. */
   resume(): void {
-    if (this.waiting.length > 0) this.askForTurn();
+    if (this.waiting.length > 0) this.scheduleTurn();
   }
 
-  /** Takes everything that waits, now. For an orderly end. */
+  /** Takes everything that waits, at once. For an orderly shutdown. */
   drain(): void {
     while (this.waiting.length > 0) this.turn();
   }
 
-  private askForTurn(): void {
+  private scheduleTurn(): void {
     if (this.scheduled) return;
     this.scheduled = true;
     this.options.schedule(() => {
       this.scheduled = false;
       if (this.options.hasRoom?.() === false) return;
       this.turn();
-      if (this.waiting.length > 0) this.askForTurn();
+      if (this.waiting.length > 0) this.scheduleTurn();
     });
   }
 
@@ -330,23 +258,23 @@ export class Sequencer {
       return this.clock.monotonicMs() - takenMs < takingMs;
     });
     const doneMs = this.clock.monotonicMs();
-    this.handOn({ first, takenMs, arrivedMs, answers });
+    this.deliverBatch({ first, takenMs, arrivedMs, answers });
     const { lately } = this;
     lately.takingMs = FADING * lately.takingMs + doneMs - takenMs;
     lately.wholeMs = FADING * lately.wholeMs + this.clock.monotonicMs() - takenMs;
   }
 
-  /** How much of a turn may go into taking events. */
+  /** The share of a turn that may be spent taking events. */
   private get takingShare(): number {
     const { takingMs, wholeMs } = this.lately;
     return wholeMs === 0 ? TAKING_FIRST : Math.max(TAKING_LEAST, takingMs / wholeMs);
   }
 
-  /** Ends a turn: what it took is a batch. */
-  private handOn({ first, takenMs, arrivedMs, answers }: Taken): void {
+  /** Ends a turn: delivers what it took as a batch. */
+  private deliverBatch({ first, takenMs, arrivedMs, answers }: Taken): void {
     this.market.seal();
     const answer = (): void => {
-      for (const tell of answers) tell();
+      for (const send of answers) send();
     };
     if (this.seq < first) {
       if (answers.length > 0) this.deliver(null, answer);
@@ -355,13 +283,13 @@ export class Sequencer {
     const { events, executions } = this;
     this.events = [];
     this.executions = [];
-    assert(events.length === this.seq - first + 1, 'a place in the numbering was left empty');
+    assert(events.length === this.seq - first + 1, 'a sequence number was not used');
     this.waited.observe(takenMs - arrivedMs);
     const { epoch, seq: lastSeq } = this;
     this.deliver({ epoch, firstSeq: first, lastSeq, events, executions, arrivedMs }, answer);
   }
 
-  /** Does a part of it, or all. @returns the answer, when it is done */
+  /** Works on a submission. @returns the answer when it is done */
   private work(submission: Submission): SubmitResult | undefined {
     const { train, receiveTime } = submission.parts;
     submission.used = 1;
@@ -371,7 +299,7 @@ export class Sequencer {
     this.output.receiveTime = receiveTime;
     const outcome = submission.work(this.market, this.output);
     const { seq } = this;
-    // An order that trades with many others costs as many.
+    // An order that trades with many others costs as much as they do.
     submission.used = Math.max(costBefore - submission.cost, this.events.length - from);
     this.market.settle?.(this.output, this.events, from);
     if (outcome === undefined) return undefined;
@@ -383,7 +311,7 @@ export class Sequencer {
 
 const NOBODY: Submitter = { source: 0, owner: '', continues: false, isDecimal: false };
 
-/** Who counts as one client: its sources share what it may have waiting. */
+/** All sources of an owner are one client and share its allowance; a source without an owner is its own client. */
 function clientOf({ owner, source }: Pick<Submitter, 'owner' | 'source'>): LaneKey {
   return owner === '' ? source : owner;
 }

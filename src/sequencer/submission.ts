@@ -1,8 +1,8 @@
 /**
- * Submission: what a source brings in at once, from its arrival until it is taken or refused.
+ * Submission: events that a source submits together, from their arrival until they are taken or refused.
  *
- * All of it is checked before any of it is taken. A short one is both in one go; a long one takes as many
- * goes as its cost asks for, and holds meanwhile what its checks have found.
+ * All events are checked before any is applied. A short submission is checked and applied in one go. A long one is
+ * done in parts, each of a bounded cost; what its checks found stays reserved until it ends.
  */
 
 import type { SourceEvent } from '../../protocol/messages';
@@ -16,29 +16,29 @@ import type {
   SubmitResult,
   Submitter,
   Train,
-} from './sequencer';
+} from './contract';
 
-/** So many levels of a book cost what one event costs. */
+/** This many levels of a book cost as much as one event. */
 const LEVELS_A_COST = 32;
-/** A longer submission is taken a part at a time; */
+/** A submission that costs more is done in parts. */
 const WHOLE_COST_MAX = 32;
-/** which costs so much at least, but for the last one. A turn is to be able to end between two of them. */
+/** The cost of a part (the last may be smaller). A turn can end between two parts. */
 const PART_COST = 16;
-/** A definition costs more: it goes to every session, and those of a wildcard join its topics in that turn. */
+/** A definition costs more: it goes to every session, and sessions with a wildcard join its topics in that turn. */
 const DEFINITION_COST = 16;
-/** To check an event costs such a part of what it costs to take it. */
+/** Checking an event costs this share of applying it. */
 const CHECK_SHARE = 1 / 8;
 
-/** Does something, or a part of it. @returns a number: what is left of its cost, if it is to be called again */
+/** Does an action, or a part of it. @returns a number, the remaining cost, if it must be called again */
 export type Act = (out: SequencerOutput) => unknown;
 
 interface SubmissionParts {
   readonly lane: LaneKey;
-  /** With whom it shares the turns. */
+  /** The client that it belongs to. */
   readonly owner: LaneKey;
   readonly from: Submitter;
   readonly events: readonly SourceEvent[];
-  /** Done to the market instead: what the server itself has to say. */
+  /** An action of the server itself, in place of events. */
   readonly act?: Act;
   readonly train: Train | undefined;
   readonly receiveTime: Nanos;
@@ -52,7 +52,7 @@ export class Submission implements Waiting {
   readonly parts: SubmissionParts;
   readonly lane: LaneKey;
   readonly owner: LaneKey;
-  /** What is left of it; 0 when it is done. */
+  /** Remaining cost; 0 when it is done. */
   cost: number;
   used = 0;
   private readonly isWhole: boolean;
@@ -70,14 +70,14 @@ export class Submission implements Waiting {
     if (!this.isWhole) this.cost *= 1 + CHECK_SHARE;
   }
 
-  /** Does a part of it, or all. @returns the outcome, when it is done */
+  /** Does one part, or all of it. @returns the outcome when it is done */
   work(market: SequencedMarket, out: SequencerOutput): Intake | Refusal | undefined {
     const { act } = this.parts;
     if (act !== undefined) return this.act(act, out);
     return this.isWhole ? this.takeWhole(market, out) : this.takePart(market, out);
   }
 
-  /** It is done, whatever is left of it. */
+  /** Ends it, done or not. */
   end<R>(outcome: R): R {
     this.admission?.close();
     this.cost = 0;
@@ -119,18 +119,18 @@ export class Submission implements Waiting {
     if (outcome !== 'taken') this.intake[outcome] += 1;
   }
 
-  /** Where a part ends that begins there; what it costs is used. */
+  /** The index where a part ends that begins at `begin`. Subtracts its cost. */
   private partEnd(begin: number, share: number): number {
     const { events } = this.parts;
     let to = begin;
     let used = 0;
     while (to < events.length && used < PART_COST) used += costOfEvent(events[to++]!) * share;
-    this.cost = Math.max(share, this.cost - used); // it is done when the last one is taken
+    this.cost = Math.max(share, this.cost - used); // it is done only when the last event is applied
     return to;
   }
 }
 
-/** About what it costs to take events, where one without levels costs 1. */
+/** The estimated cost of applying events; one without levels costs 1. */
 function costOf(events: readonly SourceEvent[]): number {
   let cost = 0;
   for (const event of events) cost += costOfEvent(event);

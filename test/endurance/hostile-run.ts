@@ -10,13 +10,13 @@ import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { TIME_LIMITS } from '../../src/market/market';
-import type { SubmitResult } from '../../src/sequencer/sequencer';
 import { naiveBars, naiveSession, summary } from '../derived/naive-statistics';
 import { recordPast, type Past } from '../history/past';
 import { eventsOf } from '../support/test-recorder';
 import { feedOf } from '../support/market-events';
 import { FAULTS, HostileFeed, type Sent } from './hostile-feed';
 import { pastBookFault } from './hostile-past';
+import type { SubmitResult } from '../../src/sequencer/contract';
 
 export interface HostileReport {
   readonly sent: number;

@@ -3,10 +3,10 @@
 import { afterAll, expect, test } from 'bun:test';
 
 import { createOrderStage } from '../../src/app/entry';
-import type { SubmitResult } from '../../src/sequencer/sequencer';
 import { instrument, SYMBOL, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { record } from '../support/test-recorder';
+import type { SubmitResult } from '../../src/sequencer/contract';
 
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());

@@ -4,16 +4,15 @@ import { fault } from '../../protocol/codes';
 import type { SourceEvent } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import type { Batch } from '../../src/sequencer/batch';
-import {
-  Sequencer,
-  type Admission,
-  type SequencedMarket,
-  type SequencerOptions,
-  type SequencerOutput,
-  type SubmitResult,
-  type Submitter,
-} from '../../src/sequencer/sequencer';
+import { Sequencer, type SequencerOptions } from '../../src/sequencer/sequencer';
 import { at, trade } from '../support/market-events';
+import type {
+  Admission,
+  SequencedMarket,
+  SequencerOutput,
+  SubmitResult,
+  Submitter,
+} from '../../src/sequencer/contract';
 
 export const taken = (seq: number): SubmitResult => ({ seq, intake: { repeated: 0, waiting: 0 } });
 

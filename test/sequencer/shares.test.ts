@@ -3,9 +3,9 @@
 import { describe, expect, test } from 'bun:test';
 
 import type { SourceEvent, Trade } from '../../protocol/messages';
-import type { SequencerOutput } from '../../src/sequencer/sequencer';
 import { trade } from '../support/market-events';
 import { BAD, Scene, taken } from './scene';
+import type { SequencerOutput } from '../../src/sequencer/contract';
 
 describe('a long submission', () => {
   const long = (length: number): number[] => Array.from({ length }, () => 1);

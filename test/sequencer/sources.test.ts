@@ -5,10 +5,10 @@ import { afterAll, expect, spyOn, test } from 'bun:test';
 import { ByteAccount } from '../../src/base/byte-account';
 import { ManualClock } from '../../src/base/clock';
 import { Sources } from '../../src/app/entry';
-import type { SubmitResult } from '../../src/sequencer/sequencer';
 import { at, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { record } from '../support/test-recorder';
+import type { SubmitResult } from '../../src/sequencer/contract';
 
 /** A slow machine: each look at the time takes a millisecond, so that a turn ends behind two pieces of work. */
 class SlowClock extends ManualClock {
