@@ -1,8 +1,8 @@
 /**
- * Agenda: which of many items are to be looked at, and when; those that are not cost nothing. Of what is due
- * at once so many are looked at in a turn of the event loop, and no more than a slice of time takes; the
- * others in turns behind it.
- * Bounded: each item is in it once.
+ * Agenda: which of many items are due for a visit, and when; an item that is not due costs nothing.
+ *
+ * When many are due at once, a run visits a bounded number of them for at most a slice of time, and the rest in
+ * later turns of the event loop. Bound: each item is in it once.
  */
 
 import { TimingWheel } from './timing-wheel';
@@ -11,11 +11,11 @@ import type { TurnMeter } from './turn-meter';
 const TICK_MS = 20;
 /** Ten seconds. */
 const SLOTS = 512;
-/** What goes on in slices does so no longer in one turn; the clock is read once for so many items. */
+/** Longest slice in one turn, and how many items are visited between two readings of the clock. */
 const SLICE_MS = 2;
 const ITEMS_A_READING = 16;
 
-/** Whether the turn that is under way has done enough. @param done items in it so far */
+/** Whether the current turn has done enough. @param done items that it has visited */
 export function isSliceOver(turns: TurnMeter, done: number, most: number): boolean {
   if (done >= most) return true;
   return done % ITEMS_A_READING === 0 && done > 0 && turns.elapsedMs >= SLICE_MS;
@@ -26,31 +26,31 @@ export class Agenda<T> {
   private readonly look: (item: T) => void;
   private readonly turns: TurnMeter;
   private readonly wheel = new TimingWheel<T>(TICK_MS, SLOTS);
-  /** For the next run, whatever the time. */
+  /** Items for the next run, whatever the time. */
   private readonly soonest = new Set<T>();
-  /** Due now. */
+  /** Items that are due now. */
   private readonly due = new Set<T>();
   private isScheduled = false;
   private readonly fallDue = (item: T): void => void this.due.add(item);
 
-  /** @param look called for each that is due; it is on the agenda no more, unless it is put there again */
+  /** @param look called for each item that is due, after it was taken off the agenda */
   constructor(perTurn: number, turns: TurnMeter, look: (item: T) => void) {
     this.perTurn = perTurn;
     this.turns = turns;
     this.look = look;
   }
 
-  /** In the next run. */
+  /** Puts an item into the next run. */
   soon(item: T): void {
     this.soonest.add(item);
   }
 
-  /** In the first run from a time on, or sooner where that was asked for. A far one may come early. */
+  /** Puts an item into the first run at or after a time, unless it is due sooner. One that is far off may come early. */
   at(item: T, ms: number): void {
     this.wheel.at(item, ms);
   }
 
-  /** At no time any more, unless it was asked for soon. */
+  /** Takes an item off the timed part of the agenda; one in the next run stays. */
   never(item: T): void {
     this.wheel.delete(item);
   }
@@ -61,7 +61,7 @@ export class Agenda<T> {
     this.wheel.delete(item);
   }
 
-  /** Looks at what is due, of much in turns. */
+  /** Visits what is due; if that is much, in several turns. */
   run(nowMs: number): void {
     const { due, soonest } = this;
     for (const item of soonest) due.add(item);

@@ -28,26 +28,26 @@ export class BoundedQueue<T> {
   shift(): T | undefined {
     if (this.count === 0) return undefined;
     const item = this.items[this.head];
-    this.items[this.head] = undefined; // so that what left can be collected
+    this.items[this.head] = undefined; // lets the collector free it
     this.head = (this.head + 1) & (this.items.length - 1);
     this.count -= 1;
     return item;
   }
 
-  /** The one that is `index` behind the next to leave. */
+  /** The item at `index`, 0 being the next to leave. */
   at(index: number): T | undefined {
     if (index < 0 || index >= this.count) return undefined;
     return this.items[(this.head + index) & (this.items.length - 1)];
   }
 
-  /** Gives half of the room back when three quarters are empty; for a queue that may stay small. */
+  /** Frees half of the capacity when three quarters are empty. */
   fit(): void {
     if (this.items.length > 16 && this.count < this.items.length / 4) {
       this.resize(this.items.length / 2);
     }
   }
 
-  /** All of them, first in first. */
+  /** All items, the oldest first. */
   *[Symbol.iterator](): Generator<T> {
     for (let i = 0; i < this.count; i++) {
       yield this.items[(this.head + i) & (this.items.length - 1)]!;

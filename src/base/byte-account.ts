@@ -1,15 +1,14 @@
 /**
- * Byte account: what clients cause to be held in memory, by client and by kind, and who goes first when it
- * is too much.
+ * Byte account: memory that clients make the server hold, by client and by kind, and what is let go when it is too
+ * much.
  *
- * A meter counts what one session, or one request, causes. Some of it can be let go by closing a session
- * (*shed*); what is being done already (bodies, publishes) cannot, so that is refused where it would be too
- * much. Must hold:
- * - what cannot be shed is at most the budget: half of it for whoever comes first, and of the other half each
- *   client has an equal share, so a client that holds little is not refused for one that holds much;
- * - when all exceeds the budget, sessions of the client that holds the most are shed, the heaviest first;
- * - the same holds of those without a key and their part of the budget, so that they leave room to the others.
- * Bounded: by the sessions and requests; a client that holds nothing is forgotten.
+ * A meter counts for one session or request. What closing a session frees can be *shed*. What is in progress
+ * (bodies, publishes) cannot, so it is refused when it would be too much. Invariants:
+ * - What cannot be shed is at most the budget. Half of it is first come, first served; of the other half each client
+ *   has an equal share, so a client that holds little is not refused because of one that holds much.
+ * - When the total exceeds the budget, sessions of the client that holds most are shed, the heaviest first.
+ * - The same holds for clients without a key within their part of the budget, so they leave room for the others.
+ * Bound: open sessions and requests; a client that holds nothing is forgotten.
  */
 
 export const BYTE_KINDS = [
@@ -25,14 +24,14 @@ export const BYTE_KINDS = [
 ] as const;
 export type ByteKind = (typeof BYTE_KINDS)[number];
 
-/** What is refused where it would be too much, since nothing can end it early. */
+/** Kinds that cannot be shed, so they are refused when they would be too much. */
 const PINNED: ReadonlySet<ByteKind> = new Set(['publishes', 'bodies', 'replies']);
-/** The part of the budget that is there for whoever comes first. */
+/** The part of the budget that is first come, first served. */
 const FIRST_SHARE = 0.5;
-/** The part of the budget that those without a key have together, where there are keys. */
+/** The part of the budget for all clients without a key together, if the server has keys. */
 const STRANGERS_SHARE = 0.5;
 
-/** As they are now. */
+/** Read at each use, since a reload may change them. */
 export interface ByteLimits {
   readonly clientBytesMax: number;
   readonly clientBytesPerClientMax: number;
@@ -40,7 +39,7 @@ export interface ByteLimits {
 
 interface Holding {
   total: number;
-  /** Of what cannot be shed. */
+  /** Bytes that cannot be shed. */
   pinned: number;
 }
 
@@ -56,15 +55,15 @@ export class ByteAccount {
     number
   >;
   total = 0;
-  /** Meters that were shed, and takings that were refused. */
+  /** Number of meters shed, and of requests for bytes refused. */
   readonly counts = { shed: 0, refused: 0 };
-  /** Whether somebody may show a key, for whom room is kept. */
+  /** Whether clients may present a key; then room is kept for them. */
   areKeys = (): boolean => false;
   private pinned = 0;
   private readonly strangers = { total: 0, pinned: 0, clients: 0 };
   private readonly limits: ByteLimits;
   private readonly holders = new Map<string, Holder>();
-  /** Clients that were over their own bound when something was added. */
+  /** Clients that exceeded their own bound when bytes were added. */
   private readonly over = new Set<Holder>();
 
   constructor(limits: ByteLimits) {
@@ -72,8 +71,8 @@ export class ByteAccount {
   }
 
   /**
-   * @param shed lets go of what it holds, and closes it; without, it holds nothing that can be shed
-   * @param isStranger whether it is of somebody who has shown no key
+   * @param shed frees what the meter counts and closes its owner; undefined if nothing of it can be shed
+   * @param isStranger whether its client has presented no key
    */
   open(client: string, shed?: () => void, isStranger = false): Meter {
     return new Meter(this, client, shed, isStranger);
@@ -87,7 +86,7 @@ export class ByteAccount {
     return this.holders.size;
   }
 
-  /** Sheds until no client, nor all of them, hold more than they may. Now and then. */
+  /** Sheds until each client, and all together, are within their bounds. Called at intervals. */
   enforce(): void {
     const { clientBytesMax, clientBytesPerClientMax } = this.limits;
     for (const holder of this.over) {
@@ -102,7 +101,7 @@ export class ByteAccount {
     return this.limits.clientBytesMax * (this.areKeys() ? STRANGERS_SHARE : 1);
   }
 
-  /** Those that hold the most first; the order changes as they are shed. */
+  /** Clients by what they hold, most first; shedding changes the order. */
   private shedDown(
     of: { readonly total: number },
     most: number,
@@ -153,11 +152,11 @@ export class ByteAccount {
     if (bytes > 0 && holder.total > this.limits.clientBytesPerClientMax) this.over.add(holder);
   }
 
-  /** For meters only. Whether there is room for so much more that cannot be shed. */
+  /** For meters only. Whether there is room for `bytes` more that cannot be shed. */
   hasRoom(holder: Holder, bytes: number): boolean {
     const { clientBytesMax, clientBytesPerClientMax } = this.limits;
     const { strangers, strangersMax } = this;
-    /** Of a budget for so many clients, which hold so much by now. */
+    /** Whether it fits a budget that this many clients share and of which `held` is used. */
     const fits = (most: number, pinned: number, clients: number): boolean => {
       const first = most * FIRST_SHARE;
       const isLight = holder.pinned + bytes <= (most - first) / Math.max(1, clients);
@@ -183,7 +182,7 @@ export class ByteAccount {
     return heaviest;
   }
 
-  /** @returns whether there was one */
+  /** @returns whether there was one to shed */
   private shedOne({ meters }: Holder): boolean {
     let heaviest: Meter | undefined;
     for (const meter of meters) {
@@ -229,12 +228,12 @@ export class Meter {
     return this.bytes[kind] ?? 0;
   }
 
-  /** It holds so much of a kind now. */
+  /** Sets the bytes of a kind. */
   set(kind: ByteKind, bytes: number): void {
     this.add(kind, bytes - this.of(kind));
   }
 
-  /** It holds so much more of a kind, or less. */
+  /** Adds to the bytes of a kind, or subtracts. */
   add(kind: ByteKind, bytes: number): void {
     if (this.holder === null || bytes === 0) return;
     if (this.isClosed && !PINNED.has(kind)) return;
@@ -244,7 +243,7 @@ export class Meter {
     if (this.isClosed) this.leaveIfEmpty();
   }
 
-  /** Adds to what cannot be shed, where there is room. @returns whether there was */
+  /** Adds bytes that cannot be shed if there is room. @returns whether there was */
   take(kind: ByteKind, bytes: number): boolean {
     if (this.holder === null || this.isClosed || !this.account.hasRoom(this.holder, bytes))
       return false;
@@ -252,7 +251,7 @@ export class Meter {
     return true;
   }
 
-  /** What it holds counts as another client's. */
+  /** From now on its bytes count for another client. */
   moveTo(client: string, isStranger = false): void {
     if (this.holder === null) return;
     if (client === this.client && isStranger === this.isStranger) return;
@@ -265,7 +264,7 @@ export class Meter {
     for (const kind of BYTE_KINDS) this.add(kind, held[kind] ?? 0);
   }
 
-  /** It holds nothing any more, but for what cannot be shed, until that is done. */
+  /** Ends it. Bytes that cannot be shed count until they are released. */
   close(): void {
     if (this.holder === null || this.isClosed) return;
     for (const kind of BYTE_KINDS) if (!PINNED.has(kind)) this.set(kind, 0);
@@ -279,14 +278,14 @@ export class Meter {
     this.holder = null;
   }
 
-  /** For the account only. Whatever the owner does, nothing of it is counted behind this. */
+  /** For the account only. Nothing is counted after this, whatever the owner does. */
   letGo(): void {
     this.shed!();
     this.close();
   }
 }
 
-/** What shedding could free. */
+/** Bytes that shedding would free. */
 function heldBy({ total, pinned }: Holder): number {
   return total - pinned;
 }

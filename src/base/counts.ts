@@ -1,4 +1,4 @@
-/** Counts: how many of something are under way, in all and of each client. Bounded: by what is under way. */
+/** Counts: how many operations are in progress, in all and for each client. Bound: operations in progress. */
 
 export class Counts {
   private readonly ofClient = new Map<string, number>();
@@ -8,7 +8,7 @@ export class Counts {
     return this.ofClient.get(client) ?? 0;
   }
 
-  /** One more, or with -1 one less. */
+  /** Adds 1, or with -1 subtracts 1. */
   change(client: string, by: 1 | -1): void {
     this.size += by;
     const count = this.of(client) + by;
@@ -16,7 +16,7 @@ export class Counts {
     else this.ofClient.set(client, count);
   }
 
-  /** One more while something is done. */
+  /** Counts one more while `work` runs. */
   async during<T>(client: string, act: () => T | Promise<T>): Promise<T> {
     this.change(client, 1);
     try {

@@ -1,15 +1,15 @@
 /**
- * Descriptors: whether the process may open more files and sockets. Strangers' connections take them too,
- * and where none is left starting a thread does not fail but ends the process, so it is asked before.
+ * Descriptors: whether the process can open more files and sockets. Connections of strangers use them up too, and Bun
+ * ends the process when it cannot start a thread for want of one, so this is checked before a thread is started.
  */
 
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { devNull } from 'node:os';
 
-/** What is wanted for a thread, with much to spare: connections come while it starts. */
+/** Descriptors required for a thread, with a margin for connections that open while it starts. */
 export const THREAD_DESCRIPTORS = 64;
 
-/** Whether so many could be opened now. */
+/** Whether `count` descriptors can be opened now. */
 export function hasDescriptors(count: number): boolean {
   const opened: number[] = [];
   try {
@@ -22,7 +22,7 @@ export function hasDescriptors(count: number): boolean {
   }
 }
 
-/** How many the process may have at most; undefined where the system does not tell. */
+/** The process's limit; undefined if the system does not report it. */
 export function descriptorsMax(): number | undefined {
   try {
     const most = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];

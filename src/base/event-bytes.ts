@@ -1,4 +1,4 @@
-/** Event bytes: about what events of a source take in memory while they wait. */
+/** Event bytes: an estimate of the memory that waiting source events take. */
 
 import type { SourceEvent } from '../../protocol/messages';
 

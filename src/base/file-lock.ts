@@ -1,12 +1,11 @@
 /**
- * File lock: holds a file itself, whatever its name, its directory or its links, for as long
- * as this process can write it. The system lets go of it however the process ends.
+ * File lock: locks a file itself, whatever its name, directory or links, as long as this process can write it. The
+ * system releases it however the process ends.
  *
- * It is a lock of an open file description (`F_OFD_SETLK` of Linux) on one byte far behind any content.
- * SQLite's own locks, which belong to the process, are on other bytes, so that neither meets the other;
- * on a network file system too, where `flock` would lock all bytes, those of SQLite with them. But to
- * close any descriptor of a file lets go of all locks of the process on it: `release` comes when SQLite
- * has closed the file.
+ * It is a lock of an open file description (`F_OFD_SETLK` of Linux) on one byte far behind any content. SQLite's own
+ * locks belong to the process and cover other bytes, so the two do not conflict, on network file systems either;
+ * `flock` would lock all bytes there, including those of SQLite. Closing any descriptor of a file releases all locks
+ * of the process on it, so call `release` after SQLite has closed the file.
  */
 
 import { dlopen, FFIType, ptr } from 'bun:ffi';
@@ -16,31 +15,31 @@ const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
 const F_WRLCK = 1;
 const F_UNLCK = 2;
-/** Of `struct flock` where a file offset has 64 bits. */
+/** Layout of `struct flock` with 64-bit offsets. */
 const FLOCK_BYTES = 32;
 const START_AT = 8;
 const LENGTH_AT = 16;
 const LOCKED_BYTE = 2n ** 62n;
-/** Of glibc and of musl. */
+/** Names of the C library: glibc, musl. */
 const LIBRARIES = [
   'libc.so.6',
   `libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`,
 ];
-/** A holder may end between the two calls. */
+/** Attempts: the holder may end between the two calls. */
 const TRIES = 3;
 
 type Fcntl = (descriptor: number, command: number, flock: Uint8Array) => number;
 
-/** Not there: nobody can write the file, or the system has no such lock. */
+/** No lock: the file cannot be written, or the system has no such locks. */
 export type FileLock = 'taken' | { readonly absent: string } | { release(): void };
 
-/** @param path of a file that is there */
+/** @param path of an existing file */
 export function lockFile(path: string): FileLock {
   let descriptor: number;
   try {
     descriptor = openSync(path, 'r+');
   } catch (e) {
-    return { absent: (e as Error).message }; // nor does SQLite write it, and says why
+    return { absent: (e as Error).message }; // SQLite cannot write it either, and reports why
   }
   const lock = lockDescriptor(descriptor);
   if (lock === 'held') return { release: () => closeSync(descriptor) };
@@ -50,7 +49,7 @@ export function lockFile(path: string): FileLock {
     : { absent: `the file system of ${path} takes no locks of open files` };
 }
 
-/** Locks what is open for writing, until it is closed; not there where the system has no such lock. */
+/** Locks a descriptor that is open for writing until it is closed; absent if the system has no such locks. */
 export function lockDescriptor(descriptor: number): 'held' | 'taken' | 'absent' {
   const fcntl = load();
   if (fcntl === null) return 'absent';
@@ -81,7 +80,7 @@ function load(): Fcntl | null {
       });
       return (descriptor, command, flock) => symbols.fcntl(descriptor, command, ptr(flock));
     } catch {
-      // The next one.
+      // Try the next library.
     }
   }
   return null;

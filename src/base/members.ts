@@ -1,9 +1,8 @@
 /**
- * Members: whether an object that came as JSON has members that nobody would read. Whoever wrote
- * `timeinforce` meant something by it, and must not get an order without it.
+ * Members: finds members of a JSON object that no field reads. Someone who wrote `timeinforce` meant something by it,
+ * and must not get an order without it.
  *
- * For what people and programs send over REST. On the stream what is not known is ignored, as it may be
- * of a later version [W7].
+ * For REST bodies. On the stream unknown members are ignored, since a later version may send them [W7].
  */
 
 import { fault, type Fault } from '../../protocol/codes';
@@ -13,7 +12,7 @@ import { nearest } from './nearest';
 
 const FIELD_LENGTH_MAX = 80;
 
-/** The first member at any depth that the fields do not name. What is no object is for others to refuse. */
+/** The first member at any depth that the fields do not name. A value that is no object is not checked here. */
 export function unknownMember(value: unknown, fields: Fields, path = ''): Fault | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   const known = Object.keys(fields);
@@ -26,7 +25,7 @@ export function unknownMember(value: unknown, fields: Fields, path = ''): Fault 
   return undefined;
 }
 
-/** The same of a message, which has a type besides its fields; one of an unknown type has no fields. */
+/** The same for a message, which has a `type` besides its fields; an unknown type has no fields. */
 export function unknownMessageMember(value: unknown, path = ''): Fault | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   const { type, ...members } = value as Record<string, unknown>;
@@ -34,7 +33,7 @@ export function unknownMessageMember(value: unknown, path = ''): Fault | undefin
   return def === undefined ? undefined : unknownMember(members, def.fields, path);
 }
 
-/** @param known the names that there are, at least one @param prefix of the path to it */
+/** @param known the valid names, at least one @param prefix path of the member's parent */
 export function unknownName(name: string, known: readonly string[], prefix = ''): Fault {
   const field = prefix + name.slice(0, FIELD_LENGTH_MAX).toWellFormed();
   const message = `${field} is no known field; the nearest is ${nearest(name, known)}`;

@@ -1,12 +1,12 @@
-/** Nearest: which of the names that are known somebody may have meant. */
+/** Nearest: the known name that an unknown one was probably meant to be. */
 
 import { closest } from 'fastest-levenshtein';
 
-/** Names that were typed are short; what is longer is compared by its beginning. */
+/** Typed names are short; of a longer one only the beginning is compared. */
 const COMPARED_MAX = 80;
 
 /**
- * The same but for capitals (`Limit`), else one that it abbreviates (`qty`), else the fewest letters away.
+ * The name that differs in case only (`Limit`), else one that it abbreviates (`qty`), else the closest by edit distance.
  * @param known at least one
  */
 export function nearest(name: string, known: readonly string[]): string {
@@ -18,7 +18,7 @@ export function nearest(name: string, known: readonly string[]): string {
   );
 }
 
-/** Whether all its letters stand in the other in their order, the first in front. */
+/** Whether all its letters occur in the other name in order, beginning with the first letter. */
 function abbreviates(short: string, long: string): boolean {
   if (short.length < 2 || short[0] !== long[0]) return false;
   let at = 0;

@@ -1,7 +1,7 @@
 /**
- * Private files: whether what a directory or a file holds can be another local user's doing. Directories
- * of ours are made for their owner alone, whatever the mask of the process. What is in a directory that
- * others cannot write is what we, or root, have put there.
+ * Private files: whether another local user could have made or changed a file or a directory. Directories are created
+ * for their owner alone, whatever the umask. What is in a directory that others cannot write was put there by this
+ * user or root.
  */
 
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
@@ -12,26 +12,26 @@ export const PRIVATE_FILE = 0o600;
 const WRITABLE_BY_GROUP = 0o020;
 const WRITABLE_BY_ALL = 0o002;
 
-/** Why something may be of another user. */
+/** How another user could have had access. */
 export interface Doubt {
   readonly message: string;
   readonly hint: string;
-  /** It must not be used. */
+  /** Whether it must not be used. */
   readonly isFatal: boolean;
 }
 
-/** Of this process, as far as files go. */
+/** The user of this process, as file ownership goes. */
 export function ownUid(): number {
   return process.geteuid?.() ?? 0;
 }
 
-/** Makes a directory and those above it that are missing. @throws Error where that is impossible */
+/** Creates a directory and its missing parents. @throws Error if that is impossible */
 export function makePrivate(path: string): void {
   const first = mkdirSync(path, { recursive: true, mode: PRIVATE_DIRECTORY });
   if (first !== undefined) chmodSync(path, PRIVATE_DIRECTORY);
 }
 
-/** What others can do to a directory that is there. */
+/** What others can do to an existing directory. */
 export function directoryDoubt(path: string): Doubt | undefined {
   const { uid, mode } = statSync(path);
   const own = ownUid();
@@ -54,12 +54,12 @@ export function directoryDoubt(path: string): Doubt | undefined {
 }
 
 /**
- * What another user has to do with a file that is there, and with what it links to; undefined where there
- * is none. A link of our own, or of root, is the operator's to make.
+ * How another user could have had access to an existing file, and to the target of a link; undefined if there is no
+ * doubt. A link that this user or root made is accepted.
  */
 export function fileDoubt(path: string): Doubt | undefined {
   const directory = dirname(path);
-  if (!existsSync(directory) || !statSync(directory).isDirectory()) return undefined; // who opens it says so
+  if (!existsSync(directory) || !statSync(directory).isDirectory()) return undefined; // opening it reports the error
   const link = lstatSync(path, { throwIfNoEntry: false });
   const file = statSync(path, { throwIfNoEntry: false });
   const own = ownUid();
@@ -77,14 +77,14 @@ export function fileDoubt(path: string): Doubt | undefined {
   };
 }
 
-/** Takes from others what a file of ours lets them do; one of somebody else stays as it is. */
+/** Removes the permissions of others from a file of this user; a file of another user is left alone. */
 export function closeToOthers(path: string): void {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat?.isFile() !== true || stat.uid !== ownUid() || (stat.mode & 0o077) === 0) return;
   chmodSync(path, stat.mode & 0o700);
 }
 
-/** The number of a group, by that or by its name; undefined: there is none. */
+/** The id of a group, given as id or name; undefined if there is no such group. */
 export function groupId(group: string): number | undefined {
   if (/^\d{1,9}$/.test(group)) return Number(group);
   const line = readFileSync('/etc/group', 'utf8')

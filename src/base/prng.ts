@@ -1,5 +1,5 @@
 /**
- * Prng: the one door through which randomness enters, seeded, so that a run can be repeated.
+ * Prng: the only source of randomness that can be repeated from a seed.
  * Algorithm: sfc32 (Chris Doty-Humphrey, PractRand), 128 bits of state, period about 2^127.
  */
 export class Prng {

@@ -1,9 +1,9 @@
 /**
- * Rate: how much of something is taken in a second. A bucket that fills evenly and holds one second's
- * worth; what is taken may leave it in debt once, so that a large piece passes and the next ones wait.
+ * Rate: a token bucket that refills evenly and holds one second's worth. Taking from it may leave it in debt once, so
+ * a large item passes and the next ones wait.
  */
 
-/** What the sums of fractions may be off by. */
+/** Tolerance for rounding of sums. */
 const ROUNDING = 1e-9;
 
 export class Rate {
@@ -11,41 +11,41 @@ export class Rate {
   private atMs = -Infinity;
 
   /**
-   * Whether there is room now; if so, so much is taken.
-   * @param perSecond what fits into a second now; it may change
+   * Takes `amount` if there is room. @returns whether there was
+   * @param perSecond the present rate; it may change between calls
    */
   take(amount: number, perSecond: number, nowMs: number): boolean {
     const sinceMs = nowMs - this.atMs;
     this.atMs = nowMs;
     this.debt = Math.max(0, this.debt - (sinceMs * perSecond) / 1000);
-    // What is larger than a second's worth needs all of one.
+    // An amount above one second's worth needs a full bucket.
     if (this.debt + Math.min(amount, perSecond) > perSecond * (1 + ROUNDING)) return false;
     this.debt += amount;
     return true;
   }
 
-  /** Takes it, whether there is room or not; what comes next waits for it. */
+  /** Takes the amount, whether there is room or not; what follows waits for it. */
   spend(amount: number, perSecond: number, nowMs: number): void {
     const sinceMs = nowMs - this.atMs;
     this.atMs = nowMs;
     this.debt = Math.max(0, this.debt - (sinceMs * perSecond) / 1000) + amount;
   }
 
-  /** What was taken was not used. */
+  /** Gives back what was taken and not used. */
   give(amount: number): void {
     this.debt = Math.max(0, this.debt - amount);
   }
 
-  /** Whether so much time has gone by that nothing of it counts any more. */
+  /** Whether the bucket is full again, so it can be forgotten. */
   isIdle(perSecond: number, nowMs: number): boolean {
     return this.debt <= ((nowMs - this.atMs) * perSecond) / 1000;
   }
 }
 
-/** So many are looked through for those that may be forgotten. */
+/** From this many buckets on, full ones are searched for and forgotten. */
 const NAMES_MANY = 1_024;
 
-/** One for each name. Bounded: by the names that take something within a second or so. */
+/** A bucket for each name. Bound: names that took something within about a second. */
 export class Rates {
   private readonly ofName = new Map<string, Rate>();
   private many = NAMES_MANY;
@@ -74,7 +74,7 @@ export class Rates {
     for (const [name, rate] of this.ofName) {
       if (rate.isIdle(perSecond, nowMs)) this.ofName.delete(name);
     }
-    // Where few could be forgotten the next look is far off, or each new name would cost one.
+    // If few could be forgotten, the next search is far off; otherwise each new name would cause one.
     this.many = Math.max(NAMES_MANY, this.ofName.size * 2);
   }
 }

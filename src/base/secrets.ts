@@ -1,16 +1,16 @@
-/** Secrets: the one door through which randomness enters that nobody may foresee. */
+/** Secrets: the only source of randomness that nobody can predict. */
 
 import { randomBytes } from 'node:crypto';
 
-/** Gives so many random bytes; a test or a simulation hands in its own. */
+/** Returns `count` random bytes; tests and simulations use their own. */
 export type Secrets = (count: number) => Uint8Array;
 
-/** So many bytes from the system's generator. */
+/** Bytes of the system's generator. */
 export function secretBytes(count: number): Buffer {
   return randomBytes(count);
 }
 
-/** A random whole number from 1 to 2^53 − 1, which is none of the numbers taken. */
+/** A random integer from 1 to 2^53 − 1 that is not among `taken`. */
 export function freshNumber(secrets: Secrets, taken: ReadonlySet<number>): number {
   for (;;) {
     const bytes = secrets(7);

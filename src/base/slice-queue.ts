@@ -1,17 +1,16 @@
 /**
- * Slice queue: long work, of several clients, done a slice at a time. Between slices the event loop does
- * what else there is; those whose work waits take turns, so that a short one is not behind a long one.
- * Bounded: by what may be under way where it comes from.
+ * Slice queue: long work of several clients, done a slice at a time. Between slices the event loop does other things.
+ * Waiting work is served round robin, so a short piece does not wait for a long one. Bound: set by the callers.
  */
 
 import { BoundedQueue } from './bounded-queue';
 import type { Clock } from './clock';
 
-/** What one slice may take; a turn of the loop is to stay below 5 ms with all that shares it. */
+/** Longest slice. A turn of the loop has to stay below 5 ms with everything else in it. */
 const SLICE_MS = 2;
 
 interface Job {
-  /** Does a little. @returns whether there is more */
+  /** Does a little. @returns whether there is more to do */
   step(): boolean;
 }
 
@@ -28,7 +27,7 @@ export class SliceQueue {
     this.schedule = schedule;
   }
 
-  /** @param work yields where it may be interrupted, several times in a millisecond of it */
+  /** @param work yields where it can be interrupted, several times in a millisecond */
   run<T>(work: Generator<undefined, T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const step = (): boolean => {

@@ -1,4 +1,4 @@
-/** Why the server, or a command, cannot start: for people at a terminal and for scripts. */
+/** Start fault: why the server, or a command, cannot start, for people and for scripts. */
 
 export type StartCode =
   | 'bad-usage'
@@ -28,7 +28,7 @@ export type StartCode =
   | 'ring-version'
   | 'refused';
 
-/** Exit codes, after sysexits.h where one fits. */
+/** Exit codes; those of sysexits.h if one fits. */
 export const EXIT_CODES: Readonly<Record<StartCode, number>> = {
   'bad-usage': 64,
   'bad-config': 78,

@@ -1,15 +1,15 @@
 /**
- * Timing wheel: which of many items are due, at a cost that does not depend on how many there are. Time is
- * cut into ticks; each slot holds the items of one tick. An item whose time lies beyond the wheel is handed
- * out early, once a turn of the wheel, so whoever takes it looks at its time and puts it in again.
- * Bounded: each item is in it once.
+ * Timing wheel: which of many items are due, at a cost that does not depend on their number.
+ *
+ * Time is divided into ticks; each slot holds the items of one tick. An item that lies beyond the wheel is handed out
+ * early, once a revolution; the receiver checks its time and adds it again. Bound: each item is in it once.
  */
 
 export class TimingWheel<T> {
   private readonly tickMs: number;
   private readonly slots: readonly Set<T>[];
   private readonly ticks = new Map<T, number>();
-  /** The first tick that was not handed out yet. */
+  /** The first tick that is not handed out yet. */
   private next = 0;
 
   constructor(tickMs: number, slots: number) {
@@ -21,7 +21,7 @@ export class TimingWheel<T> {
     return this.ticks.size;
   }
 
-  /** An item is due at a time, or sooner where it was before. */
+  /** Adds an item with a time, unless it is due sooner already. */
   at(item: T, ms: number): void {
     const { slots, ticks, next } = this;
     const wanted = Math.max(next, Math.ceil(ms / this.tickMs));
@@ -42,11 +42,11 @@ export class TimingWheel<T> {
     this.slots[tick % this.slots.length]!.delete(item);
   }
 
-  /** Hands out what is due up to a time. */
+  /** Hands out the items that are due up to a time. */
   take(nowMs: number, into: (item: T) => void): void {
     const { slots, ticks } = this;
     const end = Math.floor(nowMs / this.tickMs) + 1;
-    // Of a clock that has jumped every slot is due once.
+    // After a jump of the clock every slot is due once.
     for (let tick = Math.max(this.next, end - slots.length); tick < end; tick++) {
       const slot = slots[tick % slots.length]!;
       for (const item of slot) {

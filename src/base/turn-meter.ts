@@ -1,42 +1,42 @@
 /**
- * Turn meter: how long each turn of the event loop takes, by what it does. A turn is one callback of the
- * loop, with the promises that it settles: until it ends nobody else is served. Every entry point of the
- * main thread goes through here, so this is also the door to its timers; test/house holds that.
+ * Turn meter: how long each turn of the event loop takes, by what it does. A turn is one callback of the loop, with
+ * the promises that it settles: nothing else runs until it ends. Every entry point of the main thread goes through
+ * here, so timers are set here too; test/house checks that.
  *
- * Two readings of a clock a turn: about 0.1 µs, and 0.3 µs where the promises behind it are in it. The clock is that of
- * the machine in a server, and the processor time of the thread where a test must not depend on who else
- * uses the machine. Bounded: the kinds.
+ * A turn costs two readings of a clock: about 0.1 µs, and 0.3 µs if its promises are included. A server uses the
+ * machine's clock; a test uses the processor time of the thread, so that other processes do not matter. Bound: the
+ * kinds of turns.
  */
 
 import { Durations } from './durations';
 
-// The clock is also that of pages, which are compiled without what only servers have, and call none of it.
+// The page is compiled with this file, but without the server's types, and calls none of it.
 declare const process: { nextTick(act: () => void): void };
 declare function setImmediate(act: () => void): unknown;
 
-/** What a turn may be for. */
+/** Kinds of turns. */
 export type TurnKind =
-  /** Events get their numbers, change the market and go on to readers. */
+  /** Events get their sequence numbers, change the market and are pushed to readers. */
   | 'batch'
-  /** A WebSocket opens, a frame of it, a part of what a frame asked for, a pong, its end. */
+  /** A WebSocket opens or ends; a frame, a part of the work for a frame, a pong. */
   | 'connect'
   | 'frame'
   | 'slice'
   | 'pong'
   | 'disconnect'
-  /** A REST request arrives; its body is there. */
+  /** A REST request arrives, or its body is complete. */
   | 'request'
   | 'body'
-  /** A thread of the journal has read or written something. */
+  /** A thread of the journal has read or written. */
   | 'read'
   | 'commit'
-  /** Pieces of the state are captured. */
+  /** Pieces of a checkpoint are captured. */
   | 'checkpoint'
-  /** Publishes are acknowledged; resumes are answered; replays go on. */
+  /** Publishes are acknowledged; resumes are answered; replays continue. */
   | 'ack'
   | 'resume'
   | 'replay'
-  /** Heads of topics are sent; slow sessions, keys and sources are looked after; bars end. */
+  /** Heartbeats are sent; slow sessions, keys and sources are checked; bars end. */
   | 'heartbeat'
   | 'look'
   | 'watch'
@@ -45,15 +45,15 @@ export type TurnKind =
 
 export type Timer = ReturnType<typeof setTimeout>;
 
-/** Something more exact for the log: a type of message, a path. */
+/** Detail for the log: a type of message, a path. */
 type Detail = string | (() => string);
 
 export class TurnMeter {
-  /** Of each kind that there was. */
+  /** Durations by kind. */
   readonly durations = new Map<TurnKind, Durations>();
-  /** Called with each turn that has ended. */
+  /** Called after each turn that took longer than `slowMs`. */
   onTurn: (kind: TurnKind, ms: number, detail: string) => void = () => {};
-  /** Turns that take longer are handed to `onTurn`. */
+  /** Longer turns are reported to `onTurn`. */
   aboveMs = Infinity;
   private readonly nowMs: () => number;
   private isUnderWay = false;
@@ -64,7 +64,7 @@ export class TurnMeter {
     this.nowMs = nowMs;
   }
 
-  /** A turn that settles no promises, or hardly any. Within another one it is a part of that. */
+  /** Runs a turn that settles few promises or none. Inside another turn it is a part of that. */
   run<T>(kind: TurnKind, act: () => T, detail: Detail = ''): T {
     if (!this.begin(detail)) return act();
     try {
@@ -74,45 +74,45 @@ export class TurnMeter {
     }
   }
 
-  /** A turn with all that follows in promises before the loop goes on. */
+  /** Runs a turn and includes the promises that settle before the loop continues. */
   whole<T>(kind: TurnKind, act: () => T, detail: Detail = ''): T {
     if (!this.begin(detail)) return act();
     try {
       return act();
     } finally {
-      // Ticks come behind all promises that are settled by then, and by what those settle.
+      // This runs after all promises that are settled by then, and those that they settle.
       queueMicrotask(() => process.nextTick(() => this.end(kind)));
     }
   }
 
-  /** A turn behind those that wait now. */
+  /** Schedules a turn behind those that wait now. */
   soon(kind: TurnKind, act: () => void): void {
     setImmediate(() => this.whole(kind, act));
   }
 
-  /** A turn in so many ms. */
+  /** Schedules a turn after `ms` milliseconds. */
   later(kind: TurnKind, ms: number, act: () => void): Timer {
     return setTimeout(() => this.run(kind, act), ms);
   }
 
-  /** A turn every so many ms. */
+  /** Schedules a turn every `ms` milliseconds. */
   every(kind: TurnKind, ms: number, act: () => void): Timer {
     return setInterval(() => this.run(kind, act), ms);
   }
 
-  /** Says what the turn is about, unless that was said. */
+  /** Sets the detail of the turn, unless it is set. */
   says(detail: Detail): void {
     if (this.detail === '') this.detail = detail;
   }
 
-  /** How long the turn that is under way has taken so far; 0 when none is. */
+  /** Milliseconds that the current turn has taken; 0 outside a turn. */
   get elapsedMs(): number {
     return this.isUnderWay ? this.nowMs() - this.beganMs : 0;
   }
 
   /**
-   * Begins a turn, as `run` does, where a function for each would cost more than what is done.
-   * @returns whether it is one, and is to be ended; false: it is a part of another
+   * Begins a turn without a callback, for work so short that a function would cost more.
+   * @returns whether a turn began, which has to be ended; false inside another turn
    */
   begin(detail: Detail = ''): boolean {
     if (this.isUnderWay) return false;
@@ -122,7 +122,7 @@ export class TurnMeter {
     return true;
   }
 
-  /** Ends the turn that was begun. */
+  /** Ends the turn that `begin` began. */
   end(kind: TurnKind): void {
     const ms = this.nowMs() - this.beganMs;
     this.isUnderWay = false;

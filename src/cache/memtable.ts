@@ -1,12 +1,14 @@
 /**
- * Memtable (L2): what is recent, also what the journal has not committed yet, in the order of places.
+ * Memtable (L2): recent events in the order of their sequence numbers, including those that the journal has not
+ * committed yet.
  *
- * It takes each batch in the turn that made it, and answers only what it knows for certain: that an
- * answer is whole follows from `prevSeq` (what comes before the oldest event of a topic that is held)
- * and, for a range of time, from the latest time of what has left, as times step back.
- * Bounded: the newest `eventsMax` events, and for each instrument its newest `tradesMax` trades, of many
- * instruments their share of `tradesInAllMax`, and its newest tick, however long ago they were. Batches are kept as they come, so nothing is copied; what
- * has left the oldest one is let go of with the rest of it.
+ * It takes each batch in the turn that made it, and answers only what it holds completely. Whether an answer is
+ * complete follows from `prevSeq` (the sequence number before the oldest held event of a topic) and, for a time range,
+ * from the latest time among the events that were dropped, since times can go back.
+ *
+ * Bounds: the newest `eventsMax` events; for each instrument its newest tick and its newest `tradesMax` trades, or with
+ * many instruments its share of `tradesInAllMax`. Batches are kept as they are, so nothing is copied; the oldest batch is
+ * released when all its events have been dropped.
  */
 
 import type { Trade } from '../../protocol/messages';
@@ -17,29 +19,29 @@ import { BoundedQueue } from '../base/bounded-queue';
 
 export interface MemtableOptions {
   readonly eventsMax: number;
-  /** Per instrument. */
+  /** Trades of each instrument. */
   readonly tradesMax: number;
-  /** Of all instruments, about: where there are many of them, each is held to an equal share. */
+  /** Trades of all instruments, about: with many instruments, each has an equal share. */
   readonly tradesInAllMax?: number;
 }
 
-/** By which ticks are ordered; `from` inclusive, `to` exclusive, null without a bound. */
+/** A range of the times by which ticks are queried; `from` inclusive, `to` exclusive, null: unbounded. */
 export interface TimeRange {
   readonly from: Nanos | null;
   readonly to: Nanos | null;
 }
 
-/** Of each instrument so many trades at least, however many instruments there are. */
+/** Trades kept of each instrument, however many instruments there are. */
 const SHARE_MIN = 10;
-/** No time lies behind it. */
+/** Later than any time. */
 const LAST_TIME = new Nanos(0x7fff_ffff, 0xffff_ffff);
 
 interface Recent {
   readonly trades: BoundedQueue<Trade>;
-  /** Those among the events that are held. */
+  /** Its trades among the held events. */
   readonly ticks: BoundedQueue<RecordedTick>;
   newestTick: RecordedTick | null;
-  /** No tick that is not held has a later time; null when every tick is held. */
+  /** The latest time of its dropped ticks; null if every tick is held. */
   leftUntil: Nanos | null;
 }
 
@@ -47,14 +49,14 @@ export class Memtable {
   private readonly options: MemtableOptions;
   private readonly batches = new BoundedQueue<readonly BatchEvent[]>(Number.MAX_SAFE_INTEGER);
   private held = 0;
-  /** Last place of the newest gap; 0: none is known. */
+  /** Last sequence number of the newest gap; 0: no gap is known. */
   private gapSeq = 0;
-  /** Events of the oldest batch that have left. */
+  /** Dropped events of the oldest batch. */
   private gone = 0;
   private readonly instruments = new Map<string, Recent>();
-  /** Trades that each of them may have. */
+  /** Most trades of one instrument at present. */
   private tradesShare = Infinity;
-  /** The one that was looked up last: a tick follows its trade. */
+  /** The last looked-up instrument: a tick follows its trade. */
   private lastSymbol = '';
   private lastRecent: Recent | undefined;
 
@@ -62,12 +64,12 @@ export class Memtable {
     this.options = options;
   }
 
-  /** Events that are held; trades and ticks that outlive their batch are not counted. */
+  /** Number of held events, without trades and ticks that outlive their batch. */
   get size(): number {
     return this.held;
   }
 
-  /** Takes a batch on. Its places follow each other, and are above those before. */
+  /** Adds a batch. Its sequence numbers are dense and above those before. */
   accept(events: readonly BatchEvent[]): void {
     if (events.length === 0) return;
     this.batches.push(events);
@@ -79,7 +81,7 @@ export class Memtable {
     if (this.held > this.options.eventsMax) this.evict();
   }
 
-  /** The journal misses places up to this one: no answer may reach over them as if they were there. */
+  /** The journal misses sequence numbers up to `seq`: no answer may reach across them. */
   gap(to: number): void {
     this.gapSeq = Math.max(this.gapSeq, to);
   }
@@ -95,32 +97,32 @@ export class Memtable {
   }
 
   /**
-   * What is known of an instrument from the time before.
-   * @param tick its newest; null before the first @param trades its newest, newest first
+   * Sets what a start has read of an instrument.
+   * @param tick its newest tick; null before the first @param trades its newest trades, newest first
    */
   hydrate(symbol: string, tick: RecordedTick | null, trades: readonly Trade[]): void {
     const recent = this.recent(symbol);
     recent.newestTick = tick;
-    if (trades.length <= recent.trades.length) return; // the tail had them, and more
+    if (trades.length <= recent.trades.length) return; // the tail of the journal had these and more
     while (recent.trades.shift() !== undefined);
     for (const trade of trades.toReversed()) this.addTrade(recent, trade);
   }
 
-  /** Its newest trades that are held, newest first. */
+  /** The held trades of an instrument, newest first. */
   newestTrades(symbol: string, limit: number): Trade[] {
     const trades = this.instruments.get(symbol)?.trades;
     const count = Math.min(limit, trades?.length ?? 0);
     return Array.from({ length: count }, (_, i) => trades!.at(trades!.length - 1 - i)!);
   }
 
-  /** The newest tick, if one is known. It may not be the newest of the instrument: see its place. */
+  /** The newest known tick. Compare its `seq`: the instrument may have a newer one. */
   newestTick(symbol: string): RecordedTick | null {
     return this.instruments.get(symbol)?.newestTick ?? null;
   }
 
   /**
-   * Up to `limit` newest trades below place `before`, newest first; undefined when some of them may
-   * not be held.
+   * Up to `limit` newest trades with `seq` below `before`, newest first; undefined if some of them may not be
+   * held.
    */
   trades(symbol: string, before: number, limit: number): Trade[] | undefined {
     const trades = this.instruments.get(symbol)?.trades;
@@ -135,8 +137,8 @@ export class Memtable {
   }
 
   /**
-   * Up to `limit` ticks in the order of their places, whose time is in the range and whose
-   * place is above `after`; undefined when some of them may not be held.
+   * Up to `limit` ticks in the order of `seq`, with a time in the range and a `seq` above `after`; undefined if some of
+   * them may not be held.
    */
   ticks(
     symbol: string,
@@ -147,11 +149,11 @@ export class Memtable {
     const recent = this.instruments.get(symbol);
     if (recent === undefined) return undefined;
     const { ticks, newestTick, leftUntil } = recent;
-    // Those that are not held are at or below this place.
+    // Ticks that are not held have this sequence number or a lower one.
     const missing = ticks.at(0)?.prevSeq ?? newestTick?.seq ?? Number.MAX_SAFE_INTEGER;
     const whole =
       leftUntil === null || missing <= after || (from !== null && from.compare(leftUntil) > 0);
-    // What is behind a gap is whole if it is all that there is, or all that is asked for.
+    // Behind a gap the answer is complete if it has everything since the gap, or as much as was asked for.
     const isBehindGap =
       after >= this.gapSeq || (leftUntil === null && ticks.at(0)!.seq > this.gapSeq);
     if (!whole || !isBehindGap) return undefined;
@@ -167,9 +169,9 @@ export class Memtable {
   }
 
   /**
-   * All events behind a place, in runs, in order; undefined when some of them have left, or when the
-   * place is above the newest. To be read in this turn, before the next batch comes.
-   * @throws Error while it is read, when a batch came meanwhile
+   * All events behind a sequence number, in runs, in order; undefined if some of them were dropped, or if the number
+   * is above the newest. Read it in this turn, before the next batch is added.
+   * @throws Error during iteration if a batch was added meanwhile
    */
   since(seq: number): Iterable<readonly BatchEvent[]> | undefined {
     const { batches } = this;
@@ -184,7 +186,7 @@ export class Memtable {
   private *runs(seq: number, newest: readonly BatchEvent[]): Iterable<readonly BatchEvent[]> {
     const { batches } = this;
     let low = 0;
-    let high = batches.length; // the first that ends behind the place is in low … high
+    let high = batches.length; // the first batch that ends behind it is in low … high
     while (low < high) {
       const middle = (low + high) >> 1;
       if (batches.at(middle)!.at(-1)!.seq <= seq) low = middle + 1;
@@ -224,7 +226,7 @@ export class Memtable {
     trades.push(trade);
   }
 
-  /** Trades of one instrument, with as many as there are. */
+  /** Most trades kept of one instrument, with the present number of instruments. */
   private shareOf(instruments: number): number {
     const { tradesMax, tradesInAllMax = Infinity } = this.options;
     return Math.min(tradesMax, Math.max(SHARE_MIN, Math.floor(tradesInAllMax / instruments)));
@@ -258,7 +260,7 @@ function removeTick(recent: Recent): void {
   if (leftUntil === null || leftUntil.compare(at) < 0) recent.leftUntil = at;
 }
 
-/** Where the first event at or behind a place stands, in a list ordered by places. */
+/** Index of the first event with this sequence number or a higher one. */
 function firstAt(list: BoundedQueue<Trade | RecordedTick>, seq: number): number {
   let low = 0;
   let high = list.length;

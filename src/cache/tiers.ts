@@ -1,16 +1,16 @@
 /**
- * Tiers: who answers a query, and how old the answer is.
+ * Tiers: which tier answers a query, and how fresh the answer is.
  *
  *     newest tick     L1 ─► L2 ─► live          trades, ticks          L2 ─► L3
  *     newest book     L1 ─► live                past books, bars       L3
  *
- * L1 keeps answers for `ttlMs`, together with the place they stand at; L2 is the memtable; L3 is the
- * journal on disk. A tier may answer only with the newest state: when the live instrument has moved on,
- * or the time is over, its value is a miss, and the next one is asked. L3 is never asked for the newest
- * state: the live market is whole in memory from the start on, so the disk could only give, thirty
- * to fifty times slower (benches `tick-query`, `book-query`), what may be behind it.
- * Answers are not copied: a value handed out never changes afterwards.
- * Bounded: `entriesMax` instruments in L1; those that were not asked for longest go first, about.
+ * L1 keeps answers for `ttlMs`, together with their sequence number; L2 is the memtable; L3 is the journal on disk. A
+ * tier may only answer with the newest state: if the live instrument has changed, or the time is over, its value is a
+ * miss and the next tier is asked. L3 is never asked for the newest state: the live market is complete in memory from
+ * the start, so the disk could only give something older, thirty to fifty times slower (benches `tick-query`,
+ * `book-query`). Answers are not copied: a returned value never changes.
+ *
+ * Bound: `entriesMax` instruments in L1; the least recently queried are evicted first, approximately.
  */
 
 import type { Instrument, Tick, Trade } from '../../protocol/messages';
@@ -21,12 +21,12 @@ import type { Memtable, TimeRange } from './memtable';
 /** What the tiers need of the live market. */
 export interface LiveInstrument {
   readonly definition: Instrument;
-  /** The newest tick; before the first trade one that is made of the previous close, at place 0. */
+  /** The newest tick; before the first trade one made of the previous close, with `seq` 0. */
   currentTick(): Tick | null;
-  /** Place of the newest tick, and of the newest book event. */
+  /** Sequence numbers of the newest tick and of the newest book event. */
   readonly tickHead: number;
   readonly bookHead: number;
-  /** Null while there is no book that may be trusted. */
+  /** Null while the book is incomplete. */
   bookView(): BookView | null;
 }
 
@@ -36,32 +36,32 @@ export interface Entry<T> {
   value: T;
   seq: number;
   untilMs: number;
-  /** Renewed since it was last considered for eviction. */
+  /** Whether it was renewed since it was last considered for eviction. */
   renewed: boolean;
-  /** The answer as JSON text up to what changes with each answer; made when first asked for. */
+  /** The answer as JSON text without what changes with each answer; made on first use. */
   json: string | null;
-  /** The whole answer as last written, for the requests of the same millisecond. */
+  /** The complete last answer, for requests in the same millisecond. */
   written: { text: string; source: string; standing: string; ageMs: number } | null;
 }
 
-/** Reused between queries, as are the entries: read it before the next one. */
+/** Reused between queries, as are the entries: read it before the next query. */
 export interface Answer<T> {
   entry: Entry<T> | null;
   source: TierName;
 }
 
-/** What became of the questions to one tier: each is one of these. */
+/** Outcomes of queries to one tier. */
 export interface Outcomes {
   hits: number;
-  /** There was nothing; in L2 also: not all of it, for certain. */
+  /** Nothing was there; in L2 also: not certainly complete. */
   absent: number;
-  /** Kept for longer than its time. */
+  /** Older than its time to live. */
   expired: number;
-  /** Not the newest state any more. */
+  /** No longer the newest state. */
   stale: number;
 }
 
-/** Since the start. Of L3 they are questions: what became of them, the journal knows. */
+/** Since the start. For L3 the number of queries; the journal counts their outcomes. */
 export interface TierCounters {
   readonly l1: { readonly tick: Outcomes; readonly book: Outcomes };
   readonly l2: { readonly tick: Outcomes; readonly trades: Outcomes; readonly ticks: Outcomes };
@@ -95,13 +95,13 @@ export class Tiers {
     this.memtable = memtable;
   }
 
-  /** The newest tick; `entry` is null when there is none. */
+  /** The newest tick; `entry` is null if there is none. */
   tick(live: LiveInstrument): Answer<Tick> {
     const answer = this.tickAnswer;
     const symbol = live.definition.symbol;
     const head = live.tickHead;
     const kept = this.keptTicks.get(symbol);
-    // Before the first trade the answer follows quotes and definition, which have other places.
+    // Before the first trade the answer depends on quotes and the definition, which have other sequence numbers.
     if (head !== 0 && this.answers(kept, head, this.counters.l1.tick)) {
       answer.entry = kept!;
       answer.source = 'l1';
@@ -114,7 +114,7 @@ export class Tiers {
     return answer;
   }
 
-  /** The ten best levels; `entry` is null when no book may be trusted. */
+  /** The ten best levels; `entry` is null while the book is incomplete. */
   book(live: LiveInstrument): Answer<BookView> {
     const answer = this.bookAnswer;
     const symbol = live.definition.symbol;
@@ -131,13 +131,13 @@ export class Tiers {
     return answer;
   }
 
-  /** Up to `limit` newest trades below a place, newest first; undefined: L3 has to be asked. */
+  /** Up to `limit` newest trades below a sequence number, newest first; undefined: ask L3. */
   trades(live: LiveInstrument, before: number, limit: number): Trade[] | undefined {
     const held = this.memtable.trades(live.definition.symbol, before, limit);
     return certain(live, held, this.counters.l2.trades);
   }
 
-  /** Ticks as the memtable gives them; undefined: L3 has to be asked. */
+  /** Ticks as of the memtable; undefined: ask L3. */
   ticks(live: LiveInstrument, range: TimeRange, after: number, limit: number): Tick[] | undefined {
     const held = this.memtable.ticks(live.definition.symbol, range, after, limit);
     return certain(live, held, this.counters.l2.ticks);
@@ -172,7 +172,7 @@ export class Tiers {
     return false;
   }
 
-  /** Renews an entry in its place: a new one each time would be most of what a miss costs. */
+  /** Updates an entry in place: allocating one would be most of the cost of a miss. */
   private keep<T>(
     tier: Map<string, Entry<T>>,
     kept: Entry<T> | undefined,
@@ -201,7 +201,7 @@ function noOutcomes(): Outcomes {
   return { hits: 0, absent: 0, expired: 0, stale: 0 };
 }
 
-/** What the memtable gave, or none at all where the instrument has never traded. */
+/** The memtable's answer, or an empty one if the instrument has never traded. */
 function certain<T>(
   live: LiveInstrument,
   held: T[] | undefined,
@@ -213,7 +213,7 @@ function certain<T>(
   return found;
 }
 
-/** Lets go of the oldest entry; those that were renewed meanwhile count as new, once. */
+/** Evicts the oldest entry; one that was renewed meanwhile counts as new, once. */
 function evict(tier: Map<string, Entry<unknown>>): void {
   for (const [symbol, entry] of tier) {
     tier.delete(symbol);
