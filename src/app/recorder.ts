@@ -26,7 +26,6 @@ import { SnapshotPolicy, type SnapshotOptions } from '../journal/write/snapshot-
 import type { SqliteJournal } from '../journal/write/sqlite-journal';
 import type { CreateWriter } from '../journal/write/writer';
 import { MarketCapture } from '../market/capture';
-import { readCheckpoint } from '../market/checkpoint';
 import type { SourceAccount } from '../market/held-deltas';
 import { Market } from '../market/market';
 import type { TimeLimits } from '../market/trade-clock';
@@ -34,6 +33,7 @@ import type { Batch } from '../sequencer/batch';
 import { Sequencer } from '../sequencer/sequencer';
 import { Statistics } from './statistics';
 import type { SequencedMarket } from '../sequencer/contract';
+import { readCheckpoint } from '../market/checkpoint-reading';
 
 export interface Recorder {
   readonly market: Market;

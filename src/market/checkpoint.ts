@@ -7,7 +7,6 @@ import type { Bbo, Instrument, Tick } from '../../protocol/messages';
 import type { RecordedBbo, RecordedInstrument, RecordedTick } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
-import { isOlder, renewed, type OlderCheckpoint } from './checkpoint-older';
 import type { FeedBookState } from './feed-book';
 import type { FeedTradesState } from './feed-trades';
 import type { IncrementsState } from './increments';
@@ -19,11 +18,6 @@ export interface TopicHeads {
   trade: number;
   bbo: number;
   book: number;
-}
-
-/** The status topic runs over all instruments, so its head is shared between them. */
-export interface StatusHead {
-  status: number;
 }
 
 /** One feed instrument; levels are flat, at full depth, best first. */
@@ -168,10 +162,4 @@ function revive(values: Values): void {
     else if (key === SUM) values[key] = BigInt(value);
     else if (TIMES.has(key)) values[key] = Nanos.parse(value);
   }
-}
-
-/** Reads a whole checkpoint, also that of the version before. */
-export function readCheckpoint(text: string): MarketCheckpoint {
-  const read = readState<MarketCheckpoint | OlderCheckpoint>(text);
-  return isOlder(read) ? renewed(read) : read;
 }

@@ -26,7 +26,7 @@ import type {
 } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
-import type { FeedCheckpoint, FeedHead, StatusHead, TopicHeads } from './checkpoint';
+import type { FeedCheckpoint, FeedHead, TopicHeads } from './checkpoint';
 import { ANEW, BOOK_RENUMBERED, FeedBook, reasonOf } from './feed-book';
 import { FeedStatus } from './feed-status';
 import { FeedTop, isTopOf } from './feed-top';
@@ -38,6 +38,7 @@ import { CountedLevels, type LevelCounts } from './level-counts';
 import type { MarketOutput } from './output';
 import { PublishedBook, type BookTime } from './published-book';
 import { TradeClock, type TimeLimits } from './trade-clock';
+import type { StatusHead } from './feed-status';
 
 export class FeedInstrument implements MarketInstrument {
   readonly book = new FeedBook();

@@ -5,7 +5,6 @@
 
 import type { Status } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
-import type { StatusHead } from './checkpoint';
 import { IntakeReports, noIntake } from './intake';
 import type { MarketOutput } from './output';
 
@@ -82,4 +81,9 @@ export class FeedStatus {
       this.tell('live', 'source-connected', at, out);
     }
   }
+}
+
+/** The status topic runs over all instruments, so its head is shared between them. */
+export interface StatusHead {
+  status: number;
 }

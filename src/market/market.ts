@@ -9,7 +9,7 @@ import { fieldFault, type Fault } from '../../protocol/codes';
 import type { Instrument, SourceEvent } from '../../protocol/messages';
 import type { BatchEvent, RecordedInstrument } from '../../protocol/records';
 import { assert } from '../base/assert';
-import type { MarketCheckpoint, MarketPieces, StatusHead } from './checkpoint';
+import type { MarketCheckpoint, MarketPieces } from './checkpoint';
 import { DefinedBy } from './defined-by';
 import { Deletions, isDeleted } from './deletions';
 import {
@@ -30,6 +30,7 @@ import { checkOwn } from './own-definitions';
 import { Recovery, type TakeStatistics } from './recovery';
 import type { TimeLimits } from './trade-clock';
 import { VenueInstrument } from './venue-instrument';
+import type { StatusHead } from './feed-status';
 
 export interface MarketOptions extends OrderLimits, Partial<LevelLimits> {
   readonly instrumentsMax: number;

@@ -17,28 +17,40 @@ import {
   type MarketPieces,
   type MarketRest,
   type OrdersText,
-  type StatusHead,
 } from './checkpoint';
 import type { Deletions } from './deletions';
 import { FeedInstrument } from './feed-instrument';
-import type { Market } from './market';
 import { readOrder, type OrderDesk, type TrackedOrder, type WrittenOrder } from './order-desk';
+import type { OrderRouter } from './order-router';
 import { ReplayOutput } from './replay-output';
 import { VenueInstrument } from './venue-instrument';
+import type { StatusHead } from './feed-status';
 
 type AnyInstrument = FeedInstrument | VenueInstrument;
 
 /** Takes the statistics of pieces, which count from a place on. */
 export type TakeStatistics = (symbol: string, state: StatisticsState, seq: number) => void;
 
-/** Takes definitions on. */
+/** What recovery needs of the market that it restores. */
+interface RestoredMarket {
+  readonly desk: OrderDesk;
+  readonly router: Pick<OrderRouter, 'replay'>;
+  readonly changed: Set<AnyInstrument>;
+  ownersCaptured: number;
+  known(symbol: string): AnyInstrument | undefined;
+  feeds(): Iterable<FeedInstrument>;
+  takeChanged(): unknown;
+  seal(): void;
+}
+
+/** Adds or changes definitions. */
 interface Define {
   add(definition: RecordedInstrument): AnyInstrument;
   redefine(instrument: FeedInstrument, definition: RecordedInstrument): void;
 }
 
 export class Recovery {
-  private readonly market: Market;
+  private readonly market: RestoredMarket;
   private readonly desk: OrderDesk;
   private readonly statusHead: StatusHead;
   private readonly deletions: Deletions;
@@ -48,7 +60,12 @@ export class Recovery {
   private readonly since = new Map<AnyInstrument, number>();
   private endsSeq = 0;
 
-  constructor(market: Market, statusHead: StatusHead, deletions: Deletions, define: Define) {
+  constructor(
+    market: RestoredMarket,
+    statusHead: StatusHead,
+    deletions: Deletions,
+    define: Define,
+  ) {
     this.market = market;
     this.desk = market.desk;
     this.statusHead = statusHead;

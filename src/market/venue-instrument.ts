@@ -10,7 +10,7 @@ import type { Execution, Instrument, MarketEvent, Status, Tick } from '../../pro
 import type { BookView, Command } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
-import type { StatusHead, VenueCheckpoint, VenueHead } from './checkpoint';
+import type { VenueCheckpoint, VenueHead } from './checkpoint';
 import { withFill } from './fills';
 import { tickBeforeTrades, type MarketInstrument } from './instrument';
 import type { OrderDesk, TrackedOrder } from './order-desk';
@@ -32,6 +32,7 @@ import {
   type Side,
   type VenueState,
 } from './venue/words';
+import type { StatusHead } from './feed-status';
 
 /** An order's id names its venue too: id within the venue × this + number of the venue. */
 export const VENUES_MAX = 65_536;

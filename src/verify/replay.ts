@@ -15,16 +15,11 @@ import type { JournalReading } from '../journal/recover/reading';
 import { RecordChecks } from '../journal/verify/record-checks';
 import { KIND, seqOf } from '../journal/schema';
 import { savedPiece, type ReadCheckpoint } from '../journal/recover/saved-state';
-import {
-  readCheckpoint,
-  readState,
-  stateText,
-  type MarketRest,
-  type OrdersText,
-} from '../market/checkpoint';
+import { readState, stateText, type MarketRest, type OrdersText } from '../market/checkpoint';
 import { Market, type MarketOptions } from '../market/market';
 import { writtenOrder } from '../market/order-desk';
 import { instrumentHash, stateHash } from '../market/state-hash';
+import { readCheckpoint } from '../market/checkpoint-reading';
 
 /**
  * @param continued where gaps end that the market went on over

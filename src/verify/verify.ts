@@ -20,10 +20,11 @@ import { connectToRead, isAtRest } from '../journal/read-connection';
 import { readStates, type ReadCheckpoint } from '../journal/recover/saved-state';
 import { instrumentFault, Notes, strayFault } from '../journal/verify/notes';
 import { checkRecords } from '../journal/verify/pool';
-import { readCheckpoint, type MarketCheckpoint, type MarketPieces } from '../market/checkpoint';
+import { type MarketCheckpoint, type MarketPieces } from '../market/checkpoint';
 import { Market, type MarketOptions } from '../market/market';
 import { stateHash } from '../market/state-hash';
 import { replayJournal } from './replay';
+import { readCheckpoint } from '../market/checkpoint-reading';
 
 export interface Verified {
   readonly records: number;

@@ -6,7 +6,7 @@ import { BAR_INTERVALS } from '../../protocol/messages';
 import type { RecordedTrade } from '../../protocol/records';
 import { TradeStatistics } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
-import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
+import { writeCheckpoint } from '../../src/market/checkpoint';
 import {
   at,
   bbo,
@@ -18,6 +18,7 @@ import {
   SYMBOL,
   trade,
 } from '../support/market-events';
+import { readCheckpoint } from '../../src/market/checkpoint-reading';
 
 const FAR = Nanos.fromBigInt((1n << 63n) - 1n);
 

@@ -5,7 +5,7 @@ import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { SourceEvent } from '../../protocol/messages';
-import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
+import { writeCheckpoint } from '../../src/market/checkpoint';
 import { DELETED_MAX } from '../../src/market/deletions';
 import { Market } from '../../src/market/market';
 import { stateHash } from '../../src/market/state-hash';
@@ -22,6 +22,7 @@ import {
 } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { record, type Recording } from '../support/test-recorder';
+import { readCheckpoint } from '../../src/market/checkpoint-reading';
 
 /** @returns the code of the refusal, or undefined and the events are taken */
 function submit(

@@ -10,11 +10,12 @@ import fc from 'fast-check';
 import type { MarketEvent, SourceEvent } from '../../protocol/messages';
 import { BOOK_DEPTH } from '../../protocol/units';
 import { Prng } from '../../src/base/prng';
-import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
+import { writeCheckpoint } from '../../src/market/checkpoint';
 import { FakeSource, flatLevels } from '../support/fake-source';
 import { Collected, feedOf, instrument, newMarket, SYMBOL } from '../support/market-events';
 import { NaiveFeed } from '../support/naive-feed';
 import { Reader } from '../support/reader';
+import { readCheckpoint } from '../../src/market/checkpoint-reading';
 
 const STEPS = [
   'delta',

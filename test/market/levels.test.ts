@@ -4,9 +4,10 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 
 import type { Book, SourceEvent } from '../../protocol/messages';
-import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
+import { writeCheckpoint } from '../../src/market/checkpoint';
 import { Market } from '../../src/market/market';
 import { book, Collected, feedOf, instrument } from '../support/market-events';
+import { readCheckpoint } from '../../src/market/checkpoint-reading';
 
 const SYMBOLS = ['ONE', 'TWO', 'THREE'] as const;
 

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 
 import type { Instrument, SourceEvent } from '../../protocol/messages';
 import { sessionOf } from '../../protocol/trade-time';
-import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
+import { writeCheckpoint } from '../../src/market/checkpoint';
 import { Market } from '../../src/market/market';
 import {
   at,
@@ -18,6 +18,7 @@ import {
   SYMBOL,
   trade,
 } from '../support/market-events';
+import { readCheckpoint } from '../../src/market/checkpoint-reading';
 
 const MAX = Number.MAX_SAFE_INTEGER;
 

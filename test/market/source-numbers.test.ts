@@ -7,7 +7,7 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 
 import type { MarketEvent, SourceEvent, Trade } from '../../protocol/messages';
-import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
+import { writeCheckpoint } from '../../src/market/checkpoint';
 import type { IntakeOutcome } from '../../src/market/intake';
 import {
   at,
@@ -19,6 +19,7 @@ import {
   newMarket,
   trade,
 } from '../support/market-events';
+import { readCheckpoint } from '../../src/market/checkpoint-reading';
 
 const ABSURD = Number.MAX_SAFE_INTEGER;
 const DAY = 86_400e9;

@@ -7,7 +7,7 @@ import type { Fault } from '../../protocol/codes';
 import type { Execution, Instrument, MessageOf, SourceEvent } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
-import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
+import { writeCheckpoint } from '../../src/market/checkpoint';
 import { Market } from '../../src/market/market';
 import type {
   OrderDone,
@@ -19,6 +19,7 @@ import type { MarketOutput } from '../../src/market/output';
 import type { VenueInstrument } from '../../src/market/venue-instrument';
 import type { Batch } from '../../src/sequencer/batch';
 import { Sequencer } from '../../src/sequencer/sequencer';
+import { readCheckpoint } from '../../src/market/checkpoint-reading';
 
 export const ENDED_ORDERS_MAX = 100;
 

@@ -7,12 +7,13 @@ import type { BatchEvent } from '../../protocol/records';
 import { sumOfBigInt } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
-import { readCheckpoint, writeCheckpoint } from '../../src/market/checkpoint';
+import { writeCheckpoint } from '../../src/market/checkpoint';
 import { Market, TIME_LIMITS } from '../../src/market/market';
 import type { MarketOutput } from '../../src/market/output';
 import { stateHash } from '../../src/market/state-hash';
 import { readSeed } from '../support/seed';
 import { order, venue } from './market-run';
+import { readCheckpoint } from '../../src/market/checkpoint-reading';
 
 const MAX = Number.MAX_SAFE_INTEGER;
 const HOUR = 3_600n * 1_000_000_000n;

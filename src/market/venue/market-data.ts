@@ -10,12 +10,13 @@
 import type { Bbo, Status, Tick, Trade } from '../../../protocol/messages';
 import { BOOK_DEPTH } from '../../../protocol/units';
 import { addSum, type Sum } from '../../../protocol/sums';
-import type { StatusHead, VenueHead } from '../checkpoint';
+import type { VenueHead } from '../checkpoint';
 import type { MarketOutput } from '../output';
 import { PublishedBook } from '../published-book';
 import { TradeClock, type TimeLimits } from '../trade-clock';
 import type { Venue } from './venue';
 import { BUY, OPEN, SELL, SIDE_WORDS, STATE_WORDS } from './words';
+import type { StatusHead } from '../feed-status';
 
 export class VenueMarketData {
   readonly symbol: string;
