@@ -5,11 +5,11 @@ import type { SourceEvent } from '../../protocol/messages';
 import type { ByteAccount } from '../base/byte-account';
 import { eventBytes } from '../base/event-bytes';
 import type { Timer, TurnMeter } from '../base/turn-meter';
-import type { OrderOutcome, OrderStage, OwnerCancelled } from '../gateway/rest/orders';
 import type { OrderRouter } from '../market/order-router';
 import type { MarketOutput } from '../market/output';
 import type { Recorder } from './recorder';
 import type { SubmitResult } from '../sequencer/contract';
+import type { OrderOutcome, OrderStage, OwnerCancelled } from '../gateway/order-entry';
 
 /** Names that the server gives to orders begin so. */
 const OWN_NAMES = '~';

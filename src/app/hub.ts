@@ -13,7 +13,6 @@ import { pongNumber } from '../broadcast/wire';
 import type { Config } from '../config/config';
 import type { Sources } from './entry';
 import type { Connections } from '../gateway/ws/connections';
-import type { OrderStage } from '../gateway/rest/orders';
 import type { Shares } from '../gateway/auth/shares';
 import { closeLabel, type StreamCounts } from '../gateway/ws/counts';
 import type { StreamHub } from '../gateway/ws/hub';
@@ -24,6 +23,7 @@ import type { Repeated } from '../log/repeated';
 import { Takeovers } from './takeovers';
 import { VERSION } from '../version';
 import { welcomeLimits } from './welcome-limits';
+import type { OrderStage } from '../gateway/order-entry';
 
 /** About what a connection takes that has asked for nothing, in Bun and here. */
 const CONNECTION_BYTES = 16_384;

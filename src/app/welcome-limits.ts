@@ -4,7 +4,7 @@ import { FRAME_MESSAGES_MAX } from '../../protocol/codec';
 import type { MessageOf } from '../../protocol/messages';
 import { RESUMED_MESSAGES_MAX } from '../broadcast/subscriptions';
 import type { Config } from '../config/config';
-import { HELD_MAX } from '../gateway/rest/ordered-requests';
+import { HELD_MAX } from '../gateway/ws/ordered-requests';
 import { FAULTS_MAX } from '../gateway/ws/stream';
 import type { Limits } from './reload';
 

@@ -5,10 +5,11 @@ import { connect, type Socket } from 'node:net';
 
 import { ManualClock } from '../../src/base/clock';
 import { networkOf } from '../../src/gateway/auth/addresses';
-import { Requests, type RequestLimits } from '../../src/gateway/rest/requests';
+import { Requests } from '../../src/gateway/rest/requests';
 import { Shares, type ShareLimits } from '../../src/gateway/auth/shares';
 import { book, instrument, tape, trade } from '../support/feed';
 import { PUBLISH_KEY, ServerProcess, testKey, TRADE_KEY } from '../support/tapedeck-process';
+import type { RequestLimits } from '../../src/gateway/auth/limits';
 
 const LIMITS: RequestLimits & ShareLimits = {
   workPerSecond: 150_000,

@@ -6,7 +6,7 @@ import { ManualClock, SystemClock } from '../../src/base/clock';
 import { Connections } from '../../src/gateway/ws/connections';
 import { Inbound, type GatewayLimits } from '../../src/gateway/auth/limits';
 import { Shares } from '../../src/gateway/auth/shares';
-import { Slices } from '../../src/gateway/rest/slices';
+import { Slices } from '../../src/gateway/ws/slices';
 
 const numbers = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => from + i);

@@ -21,7 +21,6 @@ import { Keyring, type Principal } from '../../src/gateway/auth/auth';
 import type { Role } from '../../src/gateway/auth/stored-keys';
 import { WrongKeys } from '../../src/gateway/wrong-keys';
 import { Connections } from '../../src/gateway/ws/connections';
-import type { OrderStage } from '../../src/gateway/rest/orders';
 import { StreamConnection } from '../../src/gateway/ws/stream';
 import { Shares } from '../../src/gateway/auth/shares';
 import { StreamCounts } from '../../src/gateway/ws/counts';
@@ -30,6 +29,7 @@ import { settings } from '../bench/generated-market';
 import { namedLimits } from '../support/welcome';
 import type { Truth } from './truth';
 import { Wire, type WireLimits } from './wire';
+import type { OrderStage } from '../../src/gateway/order-entry';
 
 export interface ServerOptions {
   readonly epoch: number;

@@ -8,7 +8,7 @@ import { fault, within, type CloseReason, type Fault } from '../../../protocol/c
 import { clientAt } from './addresses';
 import { isLocal, isOwnMachine, isOwnPage } from './origins';
 import { idOf, isKey, storedKey, type Role, type StoredKey } from './stored-keys';
-import { symbolsOf, type SymbolRule } from '../rest/symbols';
+import { symbolsOf, type SymbolRule } from './symbols';
 import type { Tokens } from './tokens';
 import type { WrongKeys } from '../wrong-keys';
 

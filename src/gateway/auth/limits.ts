@@ -4,13 +4,11 @@
  */
 
 import { fault, type Fault } from '../../../protocol/codes';
-import type { Meter } from '../../base/byte-account';
 import type { Clock } from '../../base/clock';
 import { Rate, Rates } from '../../base/rate';
 import type { Connections } from '../ws/connections';
-import type { OrderStage } from '../rest/orders';
-import type { RequestLimits } from '../rest/requests';
 import type { ShareLimits } from './shares';
+import type { OrderStage } from '../order-entry';
 
 export interface GatewayLimits extends RequestLimits, ShareLimits {
   readonly sessionsMax: number;
@@ -196,46 +194,10 @@ export function limitedOrders(stage: OrderStage, limits: GatewayLimits, clock: C
   };
 }
 
-/** A body and the text that it is read into. */
-const BODY_FACTOR = 2;
-
-/** Room for the bodies that are being read, over all requests. */
-export class BodyRoom {
-  private readonly limits: GatewayLimits;
-  private readonly meterOf: (request: Request) => Meter;
-  private taken = 0;
-
-  /** @param meterOf counts what is held for a request */
-  constructor(limits: GatewayLimits, meterOf: (request: Request) => Meter) {
-    this.limits = limits;
-    this.meterOf = meterOf;
-  }
-
-  /** For the body of one request. */
-  open(request: Request): Body {
-    const meter = this.meterOf(request);
-    let size = 0;
-    return {
-      take: (bytes) => {
-        if (this.taken + bytes > this.limits.bodiesBytesMax) return false;
-        if (!meter.take('bodies', BODY_FACTOR * bytes)) return false;
-        this.taken += bytes;
-        size += bytes;
-        return true;
-      },
-      close: () => {
-        this.taken -= size;
-        meter.set('bodies', 0);
-        meter.close();
-      },
-    };
-  }
-}
-
-/** What one body takes of the room. */
-export interface Body {
-  /** Whether there is room for so much more. */
-  take(bytes: number): boolean;
-  /** It is not held any more. */
-  close(): void;
+export interface RequestLimits {
+  readonly requestsPerSecond: number;
+  readonly localRequestsPerSecond: number;
+  readonly waitingRequestsMax: number;
+  readonly waitingRequestsPerClientMax: number;
+  readonly pastQueriesPerClientMax: number;
 }

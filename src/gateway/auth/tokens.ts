@@ -15,7 +15,7 @@ import { fault, type Fault } from '../../../protocol/codes';
 import { StartFault } from '../../base/start-fault';
 import type { Claimed } from './auth';
 import { ROLES, SYMBOLS_PATTERN, type Role } from './stored-keys';
-import { symbolsOf } from '../rest/symbols';
+import { symbolsOf } from './symbols';
 
 export interface TokenSettings {
   readonly tokenAlgorithm: 'none' | 'EdDSA' | 'HS256';

@@ -13,10 +13,10 @@ import { mayNot, type Keyring, type Principal } from '../auth/auth';
 import { withPieces, withText } from './body';
 import type { Effort } from './history-queries';
 import { Compression } from './compression';
-import { createDeliveries } from '../ws/deliveries';
+import { createDeliveries } from './deliveries';
 import type { Connections } from '../ws/connections';
 import type { Hosts } from '../auth/hosts';
-import { BodyRoom, type GatewayLimits } from '../auth/limits';
+import { type GatewayLimits } from '../auth/limits';
 import type { Orders } from './orders';
 import type { Metrics } from '../metrics/metrics';
 import type { Queries, QueryInstrument } from './queries';
@@ -40,6 +40,7 @@ import type { Shares } from '../auth/shares';
 import { created, errorResponse, json, sealed, SECURITY_HEADERS } from './responses';
 import { upgrade } from '../ws/upgrade';
 import { orderWork } from '../work';
+import { BodyRoom } from './body-room';
 
 export interface AppOptions {
   readonly backlogBytesMax: number;

@@ -3,7 +3,7 @@
 import { fault, fieldFault, type Fault } from '../../../protocol/codes';
 import { parseJson } from '../../../protocol/json';
 import type { TurnMeter } from '../../base/turn-meter';
-import type { Body, BodyRoom } from '../auth/limits';
+import type { Body, BodyRoom } from './body-room';
 
 /**
  * Reads it, and does something with its text; what it takes in memory counts until that is done.

@@ -8,8 +8,6 @@
 import { constants, brotliCompress, gzip, zstdCompress } from 'node:zlib';
 import { promisify } from 'node:util';
 
-import type { Kept } from './kept-answers';
-
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Below it the packet would be as long: what is asked most (a tick, ten levels) stays as it is. */
@@ -106,5 +104,15 @@ async function compressed(coding: Coding, text: string): Promise<Bytes> {
       );
     case 'gzip':
       return new Uint8Array(await gzipAsync(bytes, { level: GZIP_LEVEL }));
+  }
+}
+
+/** As it was made; its compressed forms are made when somebody takes them. */
+export class Kept {
+  readonly text: string;
+  readonly bytes = new Map<Coding, Promise<Uint8Array<ArrayBuffer>>>();
+
+  constructor(text: string) {
+    this.text = text;
   }
 }

@@ -4,17 +4,7 @@
  */
 
 import type { Clock } from '../../base/clock';
-import type { Coding } from './compression';
-
-/** As it was made; its compressed forms are made when somebody takes them. */
-export class Kept {
-  readonly text: string;
-  readonly bytes = new Map<Coding, Promise<Uint8Array<ArrayBuffer>>>();
-
-  constructor(text: string) {
-    this.text = text;
-  }
-}
+import { Kept } from './compression';
 
 /** Making may take this long before its share of the time matters, so that who asks now and then gets the newest. */
 const BURST_MS = 100;

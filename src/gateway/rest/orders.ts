@@ -6,7 +6,6 @@
 import { fieldFault, type Fault } from '../../../protocol/codes';
 import { fromJson } from '../../../protocol/json';
 import { MESSAGES, type Instrument, type MessageOf } from '../../../protocol/messages';
-import type { Nanos } from '../../../protocol/time';
 import { formatSum, sumOfBigInt } from '../../../protocol/sums';
 import { formatDecimal, type ScalesOf } from '../../../protocol/units';
 import { unknownMember, unknownName } from '../../base/members';
@@ -14,98 +13,13 @@ import { mayNot, type Principal } from '../auth/auth';
 import { integer } from './answer';
 import { objectOf } from './body';
 import type { Query } from './query';
-
-/** What changes of an order; scaled. */
-interface Standing {
-  readonly status: string;
-  readonly price: number;
-  readonly open: number;
-  readonly traded: number;
-  /** Of its trades; null before the first, `unknown` where they were not counted. */
-  readonly fills: FillsView | null | 'unknown';
-}
-
-interface FillsView {
-  readonly count: number;
-  /** Sum of price times quantity, in the scales of both. */
-  readonly turnover: bigint;
-  readonly firstTime: Nanos;
-  readonly lastTime: Nanos;
-}
-
-/** An order as its owner sees it; prices and quantities scaled. */
-export interface OrderView extends Standing {
-  readonly orderId: number;
-  readonly owner: string;
-  readonly clientOrderId: string;
-  readonly symbol: string;
-  readonly side: string;
-  readonly kind: string;
-  readonly timeInForce: string;
-  readonly postOnly: boolean;
-  readonly quantity: number;
-  readonly code: string | null;
-  readonly seq: number;
-  readonly time: Nanos;
-  /** How many orders had ended before it; absent while it is open. */
-  readonly endedAs?: number;
-  /** How it stood when its command was done. */
-  readonly answer: Standing;
-}
-
-export interface OrderOutcome {
-  /** Place of the command. */
-  readonly seq: number;
-  readonly orderId: number;
-  readonly order: OrderView | undefined;
-}
-
-/** What became of an owner's open orders. */
-export interface OwnerCancelled {
-  readonly cancelled: number;
-  /** How many are still open: their venues took no cancel. */
-  readonly left: number;
-  /** Place of the last cancel; null where there was none. */
-  readonly seq: number | null;
-}
-
-export type OrderFields = Omit<MessageOf<'order'>, 'type' | 'id'>;
-export type OrderTarget = {
-  /** Null where the caller does not say. */
-  readonly symbol: string | null;
-  readonly orderId: number | null;
-  readonly clientOrderId: string | null;
-};
-export type AmendFields = OrderTarget & {
-  readonly price: number | null;
-  readonly quantity: number | null;
-};
-export type StateWord = 'pre-open' | 'open' | 'halted' | 'closed';
-
-/** What order entry needs of the market; each resolves when the journal has the command. */
-export interface OrderStage {
-  /** An order without a name is given one, or nobody could ask for it, or cancel it. */
-  submit(owner: string, fields: OrderFields): Promise<OrderOutcome | Fault>;
-  cancel(owner: string, target: OrderTarget): Promise<OrderOutcome | Fault>;
-  amend(owner: string, fields: AmendFields): Promise<OrderOutcome | Fault>;
-  setState(owner: string, symbol: string, state: StateWord): Promise<OrderOutcome | Fault>;
-  /** Cancels all open orders of an owner, behind what the owner has sent before. */
-  cancelAll(owner: string): Promise<OwnerCancelled | Fault>;
-  find(orderId: number): OrderView | undefined;
-  named(owner: string, clientOrderId: string): OrderView | undefined;
-  /** Oldest first, behind the order of a command; `limit` at the most. */
-  openOf(owner: string, after: number, limit: number): OrderView[];
-  /** The newest end first: those that ended before the `before`th of all, or all that are kept. */
-  endedOf(owner: string, before: number | null, limit: number): OrderView[];
-  definition(symbol: string): Instrument | undefined;
-}
-
-/** The fault of an amendment that would change nothing. */
-export function amendFault(r: AmendFields): Fault | undefined {
-  return r.price === null && r.quantity === null
-    ? fieldFault('price', null, 'a new price, or a new quantity, or both')
-    : undefined;
-}
+import type {
+  OrderProgress,
+  OrderStage,
+  OrderView,
+  OwnerCancelled,
+  TradingState,
+} from '../order-entry';
 
 export class Orders {
   private readonly stage: OrderStage;
@@ -227,7 +141,7 @@ export class Orders {
     return JSON.stringify({ owner, ...done });
   }
 
-  private json(order: OrderView, at: Standing = order): Record<string, unknown> {
+  private json(order: OrderView, at: OrderProgress = order): Record<string, unknown> {
     const definition = this.stage.definition(order.symbol)!;
     const price = (value: number): string => formatDecimal(value, definition.priceScale);
     const quantity = (value: number): string => formatDecimal(value, definition.quantityScale);
@@ -266,7 +180,7 @@ const AVERAGE_DECIMALS = 4;
 
 /** What has come of an order in trades; null where that is not known. */
 function fillsOf(
-  { fills, traded }: Standing,
+  { fills, traded }: OrderProgress,
   { priceScale, quantityScale }: Instrument,
 ): Record<string, number | string | null> {
   if (fills === 'unknown') {
@@ -299,7 +213,7 @@ const ORDERS_MAX = 1_000;
 
 const STATES = ['pre-open', 'open', 'halted', 'closed'] as const;
 
-function isState(value: unknown): value is StateWord {
+function isState(value: unknown): value is TradingState {
   return STATES.some((state) => state === value);
 }
 

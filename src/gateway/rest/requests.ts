@@ -20,14 +20,7 @@ import { crowded } from '../auth/limits';
 import { refusal } from './responses';
 import type { Share, ShareLimits, Shares } from '../auth/shares';
 import { WORK } from '../work';
-
-export interface RequestLimits {
-  readonly requestsPerSecond: number;
-  readonly localRequestsPerSecond: number;
-  readonly waitingRequestsMax: number;
-  readonly waitingRequestsPerClientMax: number;
-  readonly pastQueriesPerClientMax: number;
-}
+import type { RequestLimits } from '../auth/limits';
 
 /** Questions of one client that the thread which reads the journal has at once; others wait in line. */
 const LANES_A_CLIENT = 2;

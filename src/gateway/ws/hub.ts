@@ -12,9 +12,9 @@ import type { SliceQueue } from '../../base/slice-queue';
 import type { Keyring } from '../auth/auth';
 import type { Connections, SessionFigures } from './connections';
 import type { GatewayLimits } from '../auth/limits';
-import type { OrderStage } from '../rest/orders';
 import type { Shares } from '../auth/shares';
 import type { StreamCounts } from './counts';
+import type { OrderStage } from '../order-entry';
 
 /** What a connection needs of the broadcaster's session. */
 export interface StreamSession {

@@ -3,7 +3,7 @@
 import { within, type Fault } from '../../../protocol/codes';
 import type { MessageOf } from '../../../protocol/messages';
 import { mayNot, type Principal } from '../auth/auth';
-import { amendFault, type OrderOutcome, type OrderStage } from '../rest/orders';
+import { amendFault, type OrderOutcome, type OrderStage } from '../order-entry';
 
 export type OrderMessage = MessageOf<'order'> | MessageOf<'cancel'> | MessageOf<'amend'>;
 

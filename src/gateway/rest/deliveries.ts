@@ -1,13 +1,13 @@
 /** Deliveries: from an answer to its response, compressed and in pieces where it is long. */
 
 import type { ByteAccount } from '../../base/byte-account';
-import type { Compression } from '../rest/compression';
-import type { KeptAnswer } from '../rest/kept-answers';
-import type { Deliver } from '../rest/known';
-import { Replies, REPLY_BYTES_MIN } from '../rest/replies';
-import type { Requests } from '../rest/requests';
-import { errorResponse, json, refusal } from '../rest/responses';
-import { LONG_BYTES, SENT_BYTE } from '../rest/work';
+import type { Compression } from './compression';
+import type { KeptAnswer } from './kept-answers';
+import type { Deliver } from './known';
+import { Replies, REPLY_BYTES_MIN } from './replies';
+import type { Requests } from './requests';
+import { errorResponse, json, refusal } from './responses';
+import { LONG_BYTES, SENT_BYTE } from './work';
 
 export function createDeliveries(
   account: ByteAccount,
