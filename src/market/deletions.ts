@@ -42,7 +42,7 @@ export class Deletions {
       return fieldFault('symbol', symbol, 'a defined instrument', 'unknown-symbol');
     }
     if (!(instrument instanceof FeedInstrument)) {
-      return fieldFault('symbol', symbol, 'an instrument that is fed', 'wrong-market');
+      return fieldFault('symbol', symbol, 'a feed instrument', 'wrong-market');
     }
     if (isHeld) {
       const expected = 'a symbol of which nothing is being taken in; try again in a moment';

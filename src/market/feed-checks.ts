@@ -201,9 +201,19 @@ export class FeedAdmission {
   }
 
   private checkDefinition(d: Instrument): Fault | undefined {
-    const { checks, from, defined, added } = this;
+    const { checks, defined } = this;
     const instrument = checks.known.get(d.symbol);
-    const known = defined.get(d.symbol)?.definition ?? instrument?.definition;
+    const refused = this.formFault(d) ?? this.scaleFault(d) ?? this.ownerFault(d);
+    if (refused !== undefined) return refused;
+    const before = defined.get(d.symbol)?.increments ?? instrument?.increments;
+    const increments = before?.copy() ?? new Increments(d);
+    increments.add(d);
+    defined.set(d.symbol, { definition: d, increments });
+    return undefined;
+  }
+
+  /** Why this cannot be a definition by a source. */
+  private formFault(d: Instrument): Fault | undefined {
     if (d.priceIncrement < 1) {
       return fieldFault('priceIncrement', d.priceIncrement, 'more than 0');
     }
@@ -211,31 +221,42 @@ export class FeedAdmission {
       return fieldFault('quantityIncrement', d.quantityIncrement, 'more than 0');
     }
     if (d.market !== 'feed') return fieldFault('market', d.market, 'feed');
-    if (known?.market === 'venue') {
-      return fieldFault('symbol', d.symbol, 'an instrument that is fed', 'wrong-market');
+    if (this.knownDefinition(d.symbol)?.market === 'venue') {
+      return fieldFault('symbol', d.symbol, 'a feed instrument', 'wrong-market');
     }
-    if (checks.isHeld(d.symbol, this)) return inUse(d.symbol);
-    if (known !== undefined && !sameScales(known, d)) {
-      if (instrument !== undefined) checks.setMisread(from.source, d.symbol);
-      return fault(
-        'definition-conflict',
-        `priceScale and quantityScale are ${d.priceScale} and ${d.quantityScale}; expected ${known.priceScale} and ${known.quantityScale}, which ${d.symbol} has`,
-        'priceScale',
-      );
-    }
-    if (known === undefined || (instrument?.isDeleted === true && !added.has(d.symbol))) {
+    return this.checks.isHeld(d.symbol, this) ? inUse(d.symbol) : undefined;
+  }
+
+  /** Scales never change: why this definition cannot replace the known one. */
+  private scaleFault(d: Instrument): Fault | undefined {
+    const { checks, from } = this;
+    const known = this.knownDefinition(d.symbol);
+    if (known === undefined || sameScales(known, d)) return undefined;
+    if (checks.known.get(d.symbol) !== undefined) checks.setMisread(from.source, d.symbol);
+    return fault(
+      'definition-conflict',
+      `priceScale and quantityScale are ${d.priceScale} and ${d.quantityScale}; expected ${known.priceScale} and ${known.quantityScale}, which ${d.symbol} has`,
+      'priceScale',
+    );
+  }
+
+  /** Why this source cannot add the instrument, or define one that another source feeds. */
+  private ownerFault(d: Instrument): Fault | undefined {
+    const { checks, from, added } = this;
+    const instrument = checks.known.get(d.symbol);
+    const isNew = this.knownDefinition(d.symbol) === undefined;
+    if (isNew || (instrument?.isDeleted === true && !added.has(d.symbol))) {
       const tooMany = checks.tooMany(from.owner, added.size, this);
-      if (tooMany !== undefined) return tooMany;
-      added.add(d.symbol);
-    } else if (instrument !== undefined && isOfAnother(instrument, from.source)) {
-      // Its source means its numbers by the definition; the same one again is harmless.
-      if (!sameDefinition(instrument.definition, d)) return inUse(d.symbol);
+      if (tooMany === undefined) added.add(d.symbol);
+      return tooMany;
     }
-    const before = defined.get(d.symbol)?.increments ?? instrument?.increments;
-    const increments = before?.copy() ?? new Increments(d);
-    increments.add(d);
-    defined.set(d.symbol, { definition: d, increments });
-    return undefined;
+    if (instrument === undefined || !isOfAnother(instrument, from.source)) return undefined;
+    // The source reads its numbers by its definition; repeating the same one is harmless.
+    return sameDefinition(instrument.definition, d) ? undefined : inUse(d.symbol);
+  }
+
+  private knownDefinition(symbol: string): Instrument | undefined {
+    return this.defined.get(symbol)?.definition ?? this.checks.known.get(symbol)?.definition;
   }
 
   private checkFed(event: FeedEvent): Fault | undefined {
@@ -248,7 +269,7 @@ export class FeedAdmission {
       return fieldFault('symbol', symbol, 'a defined instrument', 'unknown-symbol');
     }
     if (definition.market !== 'feed') {
-      return fieldFault('symbol', symbol, 'an instrument that is fed', 'wrong-market');
+      return fieldFault('symbol', symbol, 'a feed instrument', 'wrong-market');
     }
     const isTaken = instrument !== undefined && isOfAnother(instrument, from.source);
     if (isTaken || checks.isHeld(symbol, this)) return inUse(symbol);

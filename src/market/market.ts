@@ -182,7 +182,7 @@ export class Market {
       return fieldFault('symbol', symbol, 'a defined instrument', 'unknown-symbol');
     }
     if (instrument instanceof VenueInstrument) {
-      return fieldFault('symbol', symbol, 'an instrument that is fed', 'wrong-market');
+      return fieldFault('symbol', symbol, 'a feed instrument', 'wrong-market');
     }
     this.touched.add(instrument);
     instrument.renumber('all', out.receiveTime, out);

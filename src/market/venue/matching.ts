@@ -125,7 +125,7 @@ export class Matching {
     level: number,
     quantity: number,
   ): number {
-    const { book, counters, listener } = this;
+    const { book } = this;
     const price = other.price[level]!;
     let open = quantity;
     let maker = other.head[level]!;
@@ -136,52 +136,52 @@ export class Matching {
       }
       this.meetings -= 1;
       const next = book.next[maker]!;
-      const makerOwner = book.owner[maker]!;
-      if (makerOwner === owner) {
+      if (book.owner[maker]! === owner) {
         this.preventSelfTrade(maker);
         if (this.stopped !== GOES_ON) return open;
         maker = next;
         continue;
       }
-      const makerId = book.id[maker]!;
-      const makerQuantity = book.quantity[maker]!;
-      const traded = Math.min(open, makerQuantity);
-      const makerOpen = makerQuantity - traded;
-      open -= traded;
-      book.take(maker, traded);
-      const tradeId = counters.nextTradeId;
-      counters.nextTradeId = tradeId + 1;
-      this.traded += traded;
-      counters.lastPrice = price;
-      if (side === BUY) {
-        listener.trade(
-          tradeId,
-          price,
-          traded,
-          side,
-          id,
-          makerId,
-          owner,
-          makerOwner,
-          open,
-          makerOpen,
-        );
-      } else {
-        listener.trade(
-          tradeId,
-          price,
-          traded,
-          side,
-          makerId,
-          id,
-          makerOwner,
-          owner,
-          makerOpen,
-          open,
-        );
-      }
+      open = this.trade(id, owner, side, price, maker, open);
       maker = next;
     }
+    return open;
+  }
+
+  /** Trades an order against one resting order. @returns what stays open of it */
+  private trade(
+    id: number,
+    owner: number,
+    side: Side,
+    price: number,
+    maker: number,
+    quantity: number,
+  ): number {
+    const { book, counters, listener } = this;
+    const makerId = book.id[maker]!;
+    const makerOwner = book.owner[maker]!;
+    const makerQuantity = book.quantity[maker]!;
+    const traded = Math.min(quantity, makerQuantity);
+    const open = quantity - traded;
+    const makerOpen = makerQuantity - traded;
+    book.take(maker, traded);
+    const tradeId = counters.nextTradeId;
+    counters.nextTradeId = tradeId + 1;
+    this.traded += traded;
+    counters.lastPrice = price;
+    const isBuy = side === BUY;
+    listener.trade(
+      tradeId,
+      price,
+      traded,
+      side,
+      isBuy ? id : makerId,
+      isBuy ? makerId : id,
+      isBuy ? owner : makerOwner,
+      isBuy ? makerOwner : owner,
+      isBuy ? open : makerOpen,
+      isBuy ? makerOpen : open,
+    );
     return open;
   }
 
