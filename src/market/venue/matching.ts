@@ -136,7 +136,7 @@ export class Matching {
       }
       this.meetings -= 1;
       const next = book.next[maker]!;
-      if (book.owner[maker]! === owner) {
+      if (owner === book.owner[maker]) {
         this.preventSelfTrade(maker);
         if (this.stopped !== GOES_ON) return open;
         maker = next;
