@@ -3,7 +3,7 @@
  * those who run the server. Bounded: by the blocks of the journal.
  */
 
-import type { MissingPlaces } from '../journal/history/messages';
+import type { MissingRange } from '../base/contracts/past';
 import type { Log } from '../log/contract';
 
 export class DamagedBlocks {
@@ -20,7 +20,7 @@ export class DamagedBlocks {
   }
 
   /** Each thread that reads tells of it for itself. */
-  readonly tell = ({ from, to }: MissingPlaces): void => {
+  readonly tell = ({ from, to }: MissingRange): void => {
     if (this.found.has(from)) return;
     this.found.add(from);
     const message = 'records of the journal are not what was written; nobody is given them';

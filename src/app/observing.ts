@@ -25,7 +25,7 @@ import { diskRoom } from '../journal/write/disk-room';
 import { INTAKE_COUNTS, noIntake, type IntakeCounts } from '../market/intake';
 import type { Recorder } from './recorder';
 import type { Repeated } from '../log/repeated';
-import type { Batch } from '../sequencer/batch';
+import type { Batch } from '../base/contracts/batch';
 import { VERSION } from '../version';
 
 /** What went on to readers, and how long that took from the arrival of the oldest of each batch. */

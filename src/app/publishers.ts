@@ -14,7 +14,7 @@ import { Publishers, type Publisher } from '../ipc/publishers';
 import { defaultRingPath, prepareRingDirectory } from '../ipc/ring-path';
 import { RingPublisher } from '../ipc/ring-publisher';
 import { DELETED_MAX } from '../market/deletions';
-import type { Batch } from '../sequencer/batch';
+import type { Batch } from '../base/contracts/batch';
 import type { Log } from '../log/contract';
 
 /** The lanes of WebSocket sessions; they are hydrated with more than events, so not here. */

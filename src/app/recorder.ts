@@ -7,20 +7,15 @@
 import { fault, type Fault } from '../../protocol/codes';
 import type { BatchEvent } from '../../protocol/records';
 import type { Clock } from '../base/clock';
+import type { Batch } from '../base/contracts/batch';
+import type { PastEpoch } from '../base/contracts/past';
 import type { Secrets } from '../base/secrets';
 import { StartFault } from '../base/start-fault';
 import type { Config, ConfiguredInstrument } from '../config/config';
 import { unwritable, type Cause } from '../journal/write/causes';
 import { JournalDamage } from '../journal/checked-rows';
 import type { Slices } from '../journal/write/checkpoints';
-import type {
-  Durability,
-  GapNote,
-  JournalWarning,
-  PastEpoch,
-  Recovered,
-  TailGap,
-} from '../journal/journal';
+import type { Durability, GapNote, JournalWarning, Recovered, TailGap } from '../journal/journal';
 import { openJournal, type OpenedJournal } from '../journal/recover/opening';
 import { SnapshotPolicy, type SnapshotOptions } from '../journal/write/snapshot-policy';
 import type { SqliteJournal } from '../journal/write/sqlite-journal';
@@ -29,7 +24,6 @@ import { MarketCapture } from '../market/capture';
 import type { SourceAccount } from '../market/held-deltas';
 import { Market } from '../market/market';
 import type { TimeLimits } from '../market/trade-clock';
-import type { Batch } from '../sequencer/batch';
 import { Sequencer } from '../sequencer/sequencer';
 import { Statistics } from './statistics';
 import type { SequencedMarket } from '../sequencer/contract';

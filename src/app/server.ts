@@ -57,7 +57,8 @@ import { journalNotices } from './notices';
 import { definerOf, definitionsOf } from './instruments';
 import { createPublishers, lanesOf, openLocalPublishers } from './publishers';
 import { History, startHistoryThread, startPlaybackThread } from '../journal/history/history';
-import type { AnswerTo, MissingPlaces, PastQuestion } from '../journal/history/messages';
+import type { MissingRange } from '../base/contracts/past';
+import type { AnswerTo, PastQuestion } from '../journal/history/messages';
 import { slicesOf } from '../journal/write/checkpoints';
 import { JOURNAL_FILE } from '../journal/recover/reading';
 import { meteredWriter } from '../journal/write/metered-writer';
@@ -198,7 +199,7 @@ export function startServer(
   const orders = limitedOrders(entry, limits, clock);
   const sources = new Sources(recorder, config.market, turns, account);
   const path = join(config.journal.directory, JOURNAL_FILE);
-  const missing = (): MissingPlaces | null => {
+  const missing = (): MissingRange | null => {
     const open = recorder.journal.missing();
     return open && { from: open.from, to: open.to, reason: open.reason };
   };

@@ -3,7 +3,7 @@
  * Waiting work is served round robin, so a short piece does not wait for a long one. Bound: set by the callers.
  */
 
-import { BoundedQueue } from './bounded-queue';
+import { Deque } from './deque';
 import type { Clock } from './clock';
 
 /** Longest slice. A turn of the loop has to stay below 5 ms with everything else in it. */
@@ -17,7 +17,7 @@ interface Job {
 export class SliceQueue {
   private readonly clock: Clock;
   private readonly schedule: (slice: () => void) => void;
-  private readonly jobs = new BoundedQueue<Job>(Number.MAX_SAFE_INTEGER);
+  private readonly jobs = new Deque<Job>();
 
   constructor(
     clock: Clock,

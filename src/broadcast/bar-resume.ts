@@ -19,7 +19,8 @@ import { marketTime } from '../../protocol/trade-time';
 import type { LateBars } from './late-bars';
 import type { MirroredInstrument, TopicState } from './mirror';
 import { lookFromOf } from './resume-parts';
-import type { PastAnswer, PastBar, PastBarQuestions, PastRequest, PastTopic } from './past-bars';
+import type { BarsBehind, BarsBehindRequest, PastBar, TopicBars } from '../base/contracts/past';
+import type { PastBarQuestions } from './past-bars';
 
 /** Bars of one topic that are sent, and of all topics of a resume. */
 export const TOPIC_BARS_MAX = 1_000;
@@ -232,7 +233,7 @@ export class BarResume {
       .map((own) => own.filter(({ isLost }) => !isLost))
       .filter((own) => own.length > 0);
     if (asked.length === 0 || questions === null) return;
-    let request: PastRequest | undefined;
+    let request: BarsBehindRequest | undefined;
     const distance = this.stage.lastSeq() - this.lookFrom;
     const answer = await questions.ask(this.stage.client, distance, () => {
       if (this.stage.isGone()) return null;
@@ -244,7 +245,7 @@ export class BarResume {
     } else this.take(asked, answer, request.upTo);
   }
 
-  private request(asked: readonly (readonly Tracked[])[]): PastRequest {
+  private request(asked: readonly (readonly Tracked[])[]): BarsBehindRequest {
     const { late } = this.stage;
     const instruments = asked.map((own) => ({
       symbol: own[0]!.instrument.definition.symbol,
@@ -257,7 +258,7 @@ export class BarResume {
     return { instruments, after: this.seq, lookFrom: this.lookFrom, upTo: this.stage.lastSeq() };
   }
 
-  private take(asked: readonly (readonly Tracked[])[], answer: PastAnswer, upTo: number): void {
+  private take(asked: readonly (readonly Tracked[])[], answer: BarsBehind, upTo: number): void {
     for (const [i, own] of asked.entries()) {
       const answers = answer.instruments[i];
       for (const [j, tracked] of own.entries()) {
@@ -303,7 +304,7 @@ export class BarResume {
   }
 }
 
-function takeTopic(tracked: Tracked, answer: PastTopic | 'not-kept', upTo: number): void {
+function takeTopic(tracked: Tracked, answer: TopicBars | 'not-kept', upTo: number): void {
   if (answer === 'not-kept') {
     tracked.isLost = true;
     return;

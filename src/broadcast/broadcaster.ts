@@ -8,11 +8,11 @@
 import { encodeTextFrames, FrameEncoder } from '../../protocol/codec';
 import { CLOSES, type CloseReason } from '../../protocol/codes';
 import type { Bar, Instrument, MarketEvent, Message } from '../../protocol/messages';
-import type { BatchEvent } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import type { Nanos } from '../../protocol/time';
 import { Agenda } from '../base/agenda';
 import type { Clock } from '../base/clock';
+import type { SessionBatch } from '../base/contracts/batch';
 import type { Prng } from '../base/prng';
 import { DerivedTopics, type OnPastBar } from './derived';
 import { Departure } from './departure';
@@ -30,7 +30,7 @@ import {
 } from './session-parts';
 import { Subscriptions } from './subscriptions';
 import { SentTally, type Tallies } from './tally';
-import { Traders, type OwnedExecution } from './traders';
+import { Traders } from './traders';
 import { INSTRUMENT_TOPIC } from './wire';
 
 /** Behind so many frames of one batch of a topic its readers are sent a ping. */
@@ -70,13 +70,6 @@ export interface BroadcastOptions {
   readonly statesAtOnceMax?: number;
   /** What the logs of all topics may hold, about. */
   readonly logsBytesMax?: number;
-}
-
-/** A run of events as pushed. */
-export interface BroadcastBatch {
-  readonly lastSeq: number;
-  readonly events: readonly BatchEvent[];
-  readonly executions: readonly OwnedExecution[];
 }
 
 export class Broadcaster implements SessionCare {
@@ -205,7 +198,7 @@ export class Broadcaster implements SessionCare {
     this.endBars();
   }
 
-  accept(batch: BroadcastBatch): void {
+  accept(batch: SessionBatch): void {
     const definitions: Instrument[] = [];
     for (const event of batch.events) {
       if (event.type === 'command' || event.type === 'snapshot') continue;

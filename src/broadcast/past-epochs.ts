@@ -6,13 +6,7 @@
  * Bounded: as the journal's list of its epochs.
  */
 
-/** Which seqs of a past epoch are on record. */
-export interface PastEpoch {
-  /** Up to here they are, but for gaps that the journal declares. */
-  readonly kept: number;
-  /** The newest that may have been pushed; a crash took those above `kept`. */
-  readonly pushed: number;
-}
+import type { PastEpoch } from '../base/contracts/past';
 
 export class PastEpochs {
   private readonly byEpoch: ReadonlyMap<number, PastEpoch>;

@@ -30,7 +30,8 @@ import {
   type SessionLimits,
 } from './session-limits';
 import type { Encoders, SessionCare, SessionCounters } from './session-parts';
-import { stateOf, type SessionState } from './session-state';
+import type { SessionFigures } from '../base/contracts/figures';
+import { stateOf } from './session-state';
 import { SessionTopics } from './session-topics';
 import type { Socket } from './socket';
 import { Wire } from './wire';
@@ -126,7 +127,7 @@ export class Session implements NativeReader {
     return { ...this.backlog.counters, lagged: this.lagged, resets: this.resets };
   }
 
-  get state(): SessionState {
+  get state(): SessionFigures {
     return stateOf(this, this.wire, this.backlog, this.outlet.flight, this.nowMs);
   }
 

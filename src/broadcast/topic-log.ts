@@ -10,7 +10,7 @@
  */
 
 import type { Bar, Message } from '../../protocol/messages';
-import { BoundedQueue } from '../base/bounded-queue';
+import { Deque } from '../base/deque';
 
 /** What of a topic can wait. */
 export type Sequenced = Extract<Message, { readonly prevSeq: number }>;
@@ -78,7 +78,7 @@ export class TopicLog {
   private readonly ends = new Map<number, End>();
   /** Ends that were dropped: how many, the newest seq, and the place behind them. */
   private lost = { count: 0, seq: 0, place: 0 };
-  private readonly entries = new BoundedQueue<Logged>(Number.MAX_SAFE_INTEGER);
+  private readonly entries = new Deque<Logged>();
   private readonly room: LogRoom;
 
   constructor(bytesMax: number, room = new LogRoom(Infinity)) {

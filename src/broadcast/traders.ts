@@ -6,6 +6,7 @@
  * the answer to a command of their own (`settle`). Must hold: each session gets them in their order.
  */
 
+import type { OwnedExecution } from '../base/contracts/batch';
 import type { Execution, Instrument, Message } from '../../protocol/messages';
 import type { Clock } from '../base/clock';
 import type { Session } from './session';
@@ -13,11 +14,6 @@ import type { SharedFrames } from './session-parts';
 
 /** What a turn may take for it. */
 const SLICE_MS = 2;
-
-export interface OwnedExecution {
-  readonly owner: string;
-  readonly message: Execution;
-}
 
 export class Traders {
   private readonly clock: Clock;

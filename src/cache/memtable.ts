@@ -15,7 +15,7 @@ import type { Trade } from '../../protocol/messages';
 import { orderTime, type BatchEvent, type RecordedTick } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
-import { BoundedQueue } from '../base/bounded-queue';
+import { Deque } from '../base/deque';
 
 export interface MemtableOptions {
   readonly eventsMax: number;
@@ -37,9 +37,9 @@ const SHARE_MIN = 10;
 const LAST_TIME = new Nanos(0x7fff_ffff, 0xffff_ffff);
 
 interface Recent {
-  readonly trades: BoundedQueue<Trade>;
+  readonly trades: Deque<Trade>;
   /** Its trades among the held events. */
-  readonly ticks: BoundedQueue<RecordedTick>;
+  readonly ticks: Deque<RecordedTick>;
   newestTick: RecordedTick | null;
   /** The latest time of its dropped ticks; null if every tick is held. */
   leftUntil: Nanos | null;
@@ -47,7 +47,7 @@ interface Recent {
 
 export class Memtable {
   private readonly options: MemtableOptions;
-  private readonly batches = new BoundedQueue<readonly BatchEvent[]>(Number.MAX_SAFE_INTEGER);
+  private readonly batches = new Deque<readonly BatchEvent[]>();
   private held = 0;
   /** Last sequence number of the newest gap; 0: no gap is known. */
   private gapSeq = 0;
@@ -205,8 +205,8 @@ export class Memtable {
     let recent = this.instruments.get(symbol);
     if (recent === undefined) {
       recent = {
-        trades: new BoundedQueue(Number.MAX_SAFE_INTEGER),
-        ticks: new BoundedQueue(Number.MAX_SAFE_INTEGER),
+        trades: new Deque(),
+        ticks: new Deque(),
         newestTick: null,
         leftUntil: LAST_TIME,
       };
@@ -261,7 +261,7 @@ function removeTick(recent: Recent): void {
 }
 
 /** Index of the first event with this sequence number or a higher one. */
-function firstAt(list: BoundedQueue<Trade | RecordedTick>, seq: number): number {
+function firstAt(list: Deque<Trade | RecordedTick>, seq: number): number {
   let low = 0;
   let high = list.length;
   while (low < high) {

@@ -19,6 +19,7 @@ import type { BatchEvent } from '../../protocol/records';
 import type { Bbo, Book, Instrument, Status, Tick, Trade } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { assert, InvariantError } from '../base/assert';
+import type { EventRun } from '../base/contracts/batch';
 import { bookWord, putBbo, putBook, putHead, putStatus, putTick, putTrade } from './ring-encode';
 import {
   DOUBLE,
@@ -34,12 +35,6 @@ import {
   type RingWords,
 } from './ring-layout';
 import { LatestValues } from './ring-latest';
-
-/** Events with their place, as a batch has them. */
-export interface RingBatch {
-  readonly lastSeq: number;
-  readonly events: readonly BatchEvent[];
-}
 
 /** Slots that are fetched at once. */
 const FETCH_MAX = 2;
@@ -99,7 +94,7 @@ export class RingWriter {
     this.show(lastSeq);
   }
 
-  accept({ events, lastSeq }: RingBatch): void {
+  accept({ events, lastSeq }: EventRun): void {
     for (let i = 0; i < events.length; i++) {
       this.write(events[i]!);
       // What is shown so far is whole up to the place of this event.

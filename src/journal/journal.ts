@@ -5,18 +5,11 @@
 
 import type { Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
+import type { JournalBatch } from '../base/contracts/batch';
+import type { JournalFigures, JournalHealth } from '../base/contracts/figures';
+import type { PastEpoch } from '../base/contracts/past';
 import type { Cause } from './write/causes';
 import type { PieceContent, PieceKind } from './write/piece';
-
-/** What the journal takes: any run of events with consecutive places. */
-export interface JournalBatch {
-  readonly epoch: number;
-  readonly firstSeq: number;
-  readonly lastSeq: number;
-  readonly events: readonly BatchEvent[];
-  /** When the oldest of it arrived, in ms of this process's monotonic clock; absent: not measured. */
-  readonly arrivedMs?: number;
-}
 
 /**
  * `async`: acknowledged at once, committed within `commitEveryMs`. `commit`: acknowledged after
@@ -50,43 +43,9 @@ export interface Journal {
   readonly closed: Promise<Error | undefined>;
 }
 
-export interface JournalStatus {
-  /** `failing`: the disk refuses. `hole`: `async` gives up what does not fit into the queue. */
-  readonly state: 'ok' | 'failing' | 'hole';
-  /** Why, when it is not ok; empty otherwise. */
-  readonly reason: string;
-  /** What kind of reason that is, while the disk refuses, and what to do about it. */
+export interface JournalStatus extends JournalHealth, JournalFigures {
   readonly cause: Cause | null;
   readonly hint: string;
-  readonly waitingRows: number;
-  readonly waitingBytes: number;
-  /** Since the start. */
-  readonly rows: number;
-  readonly commits: number;
-  readonly failures: number;
-  readonly holes: number;
-  readonly holeRecords: number;
-  /** The newest place that is committed. */
-  readonly committedSeq: number;
-  /** Places behind it that were given already; those that were given up count until a gap is noted. */
-  readonly lagRecords: number;
-  /** Since when the oldest batch that is not committed has been there, in ms; 0: none is. */
-  readonly lagMs: number;
-}
-
-/** What checkpoints have come to since the start. */
-export interface CheckpointFigures {
-  /** Ended ones. */
-  readonly cycles: number;
-  readonly pieces: number;
-  /** Of what was captured, before it was packed. */
-  readonly bytes: number;
-  /** How long the newest one took, in ms. */
-  readonly tookMs: number;
-  /** How long ago it ended; of none, since the start. */
-  readonly ageMs: number;
-  /** Records that a start would read again. */
-  readonly tailRecords: number;
 }
 
 /** A thing of the state as it was captured. */
@@ -158,14 +117,6 @@ export interface GapNote {
 export interface TailGap extends GapNote {
   /** An epoch begins behind it, so the market went on from its state before it. */
   readonly isContinued: boolean;
-}
-
-/** Which seqs of a past epoch are on record. */
-export interface PastEpoch {
-  /** Up to here the journal has what was pushed in it, but for gaps that it declares. */
-  readonly kept: number;
-  /** The newest that may have been pushed in it; a crash took those above `kept`. */
-  readonly pushed: number;
 }
 
 /** What somebody should look after, and does not keep the journal from being written. */

@@ -2,7 +2,8 @@
 
 import type { Database } from 'bun:sqlite';
 
-import type { GapNote, GapReason, PastEpoch } from './journal';
+import type { PastEpoch } from '../base/contracts/past';
+import type { GapNote, GapReason } from './journal';
 import { KIND, seqOf, SLOT, SLOTS } from './schema';
 
 /** One life of the numbering. */

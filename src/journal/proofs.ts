@@ -13,7 +13,7 @@ import type { Database, Statement } from 'bun:sqlite';
 import { SystemClock, type Clock } from '../base/clock';
 import { BlockFold, type Block, type Part } from './blocks';
 import type { BlockRow } from './checked-rows';
-import type { MissingPlaces } from './history/messages';
+import type { MissingRange } from '../base/contracts/past';
 import { NO_VISITOR, OpenProof, PROOF_MS } from './recover/open-proof';
 import type { RowFrame } from './write/row-frame';
 import { BLOCK_ROWS, idOf, KIND, seqOf } from './schema';
@@ -28,7 +28,7 @@ export interface ProofOptions {
   /** The machine's, unless time is steered. */
   readonly clock?: Pick<Clock, 'monotonicMs'>;
   /** Called once for each block that is not sound. */
-  readonly onDamage?: ((places: MissingPlaces) => void) | undefined;
+  readonly onDamage?: ((places: MissingRange) => void) | undefined;
   /** For who finds rows by their ids: the parts of a block, by which others find them, are not held against it. */
   readonly rowsAlone?: boolean;
 }
@@ -61,7 +61,7 @@ export class Proofs {
   reads = 0;
   private readonly db: Database;
   private readonly clock: Pick<Clock, 'monotonicMs'>;
-  private readonly onDamage: (places: MissingPlaces) => void;
+  private readonly onDamage: (places: MissingRange) => void;
   private readonly rowsAlone: boolean;
   private readonly rows: VerifyRows;
   /** Of its own buffers, since who goes through a frame may have other blocks proven. */
@@ -73,7 +73,7 @@ export class Proofs {
   private readonly expired: Statement<{ id: number }, [number]>;
   /** By last id, in the order in which they were checked. */
   private readonly checked = new Map<number, Checked>();
-  private readonly damage = new Map<number, MissingPlaces>();
+  private readonly damage = new Map<number, MissingRange>();
   /** The one that was asked for last. */
   private near: Span | null = null;
   /** By which the damage behind the newest block is kept. */
@@ -190,7 +190,7 @@ export class Proofs {
   }
 
   /** Places of the blocks that were found not to be sound, in order; what is noted as missing may be among them. */
-  damaged(): readonly MissingPlaces[] {
+  damaged(): readonly MissingRange[] {
     if (this.damage.size === 0) return [];
     return [...this.damage.values()].sort((a, b) => a.from - b.from);
   }

@@ -7,7 +7,8 @@
 import { setPriority } from 'node:os';
 
 import { fault, type Fault } from '../../protocol/codes';
-import type { Answer, FromThread, MissingPlaces, Question, ToThread } from './history/messages';
+import type { MissingRange } from '../base/contracts/past';
+import type { Answer, FromThread, Question, ToThread } from './history/messages';
 
 interface Port {
   postMessage(message: FromThread, transfer?: ArrayBuffer[]): void;
@@ -20,9 +21,9 @@ type Work = Generator<undefined, Answer>;
 /** What answers on the thread. */
 export interface JournalReader<Q extends Question> {
   /** @throws Error when the journal does not read */
-  answer(question: Q, open: MissingPlaces | null): Answer;
+  answer(question: Q, open: MissingRange | null): Answer;
   /** The same in parts, where it may take long. */
-  work?(question: Q, open: MissingPlaces | null): Work;
+  work?(question: Q, open: MissingRange | null): Work;
   close(): void;
 }
 
@@ -38,7 +39,7 @@ function standBack(): void {
 }
 
 /** Tells the main thread of a block that is not sound. */
-export function tellDamage(damaged: MissingPlaces): void {
+export function tellDamage(damaged: MissingRange): void {
   const port = globalThis as unknown as Port;
   port.postMessage({ damaged }, []);
 }

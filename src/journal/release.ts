@@ -5,7 +5,7 @@
  * Bounded: by who appends, which waits while `hasRoom` is false.
  */
 
-import { BoundedQueue } from '../base/bounded-queue';
+import { Deque } from '../base/deque';
 import type { Clock } from '../base/clock';
 
 /** Events of one turn, about: a batch goes out whole, and a turn releases one at least. */
@@ -24,7 +24,7 @@ export class Release {
   private readonly clock: Clock;
   private readonly isSliced: boolean;
   private readonly released: () => void;
-  private readonly queue = new BoundedQueue<Released>(Number.MAX_SAFE_INTEGER);
+  private readonly queue = new Deque<Released>();
   private events = 0;
   private isScheduled = false;
   private isRunning = false;

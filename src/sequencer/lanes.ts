@@ -7,7 +7,7 @@
  * So however much waits of one owner, in however many lanes, another owner is served within one round.
  */
 
-import { BoundedQueue } from '../base/bounded-queue';
+import { Deque } from '../base/deque';
 
 /** A source's number, or an owner: the name of a key, or an address. 0: the server itself. */
 export type LaneKey = number | string;
@@ -38,13 +38,13 @@ interface Credit {
 interface Owner<T> extends Credit {
   readonly key: LaneKey;
   /** Its lanes with waiting items, the next to be served in front. */
-  readonly round: BoundedQueue<Lane<T>>;
+  readonly round: Deque<Lane<T>>;
 }
 
 interface Lane<T> extends Credit {
   readonly key: LaneKey;
   readonly owner: Owner<T>;
-  readonly queue: BoundedQueue<Entry<T>>;
+  readonly queue: Deque<Entry<T>>;
   cost: number;
 }
 
@@ -55,7 +55,7 @@ export class Lanes<T extends Waiting> {
   private readonly lanes = new Map<LaneKey, Lane<T>>();
   private readonly owners = new Map<LaneKey, Owner<T>>();
   /** Owners with waiting items, the next to be served in front. */
-  private readonly round: BoundedQueue<Owner<T>> = queue();
+  private readonly round: Deque<Owner<T>> = new Deque();
   private arrived = 0;
   private total = 0;
   private count = 0;
@@ -93,11 +93,11 @@ export class Lanes<T extends Waiting> {
   private open({ lane: key, owner: ownerKey }: T): Lane<T> {
     let owner = this.owners.get(ownerKey);
     if (owner === undefined) {
-      owner = { key: ownerKey, round: queue(), credit: 0 };
+      owner = { key: ownerKey, round: new Deque(), credit: 0 };
       this.owners.set(ownerKey, owner);
       this.round.push(owner);
     }
-    const lane: Lane<T> = { key, owner, queue: queue(), credit: 0, cost: 0 };
+    const lane: Lane<T> = { key, owner, queue: new Deque(), credit: 0, cost: 0 };
     this.lanes.set(key, lane);
     owner.round.push(lane);
     return lane;
@@ -194,8 +194,4 @@ export class Lanes<T extends Waiting> {
 /** Grants credit for a round. Unused credit expires; a deficit remains. */
 function grant(to: Credit, share: number): void {
   to.credit = Math.min(0, to.credit) + Math.max(QUANTUM_MIN, share);
-}
-
-function queue<T>(): BoundedQueue<T> {
-  return new BoundedQueue<T>(Number.MAX_SAFE_INTEGER);
 }

@@ -19,7 +19,7 @@ import type { Nanos } from '../../protocol/time';
 import { assert } from '../base/assert';
 import type { Clock } from '../base/clock';
 import { Durations } from '../base/durations';
-import type { Batch, OwnedExecution } from './batch';
+import type { Batch, OwnedExecution } from '../base/contracts/batch';
 import { Lanes, type LaneKey } from './lanes';
 import { Submission, type Act } from './submission';
 import type { Submitter, SequencedMarket, SequencerOutput, SubmitResult, Train } from './contract';

@@ -12,7 +12,7 @@ import { Prng } from '../../src/base/prng';
 import { check, type Config } from '../../src/config/config';
 import { StartFault } from '../../src/base/start-fault';
 import { Market } from '../../src/market/market';
-import type { Batch } from '../../src/sequencer/batch';
+import type { Batch } from '../../src/base/contracts/batch';
 import { Sequencer } from '../../src/sequencer/sequencer';
 
 const PRICE_START = 6_183_763_000_000;

@@ -15,7 +15,7 @@ import { Nanos } from '../../protocol/time';
 import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
 import { openRecorder } from '../../src/app/recorder';
-import type { Batch } from '../../src/sequencer/batch';
+import type { Batch } from '../../src/base/contracts/batch';
 import { createDiscardingWriter } from './discarding-writer';
 import { generateMarket, settings } from './generated-market';
 

@@ -23,7 +23,7 @@ import { openRecording, type Recording } from '../../src/ingest/recording/record
 import { tapeLine } from '../../src/ingest/recording/tape';
 import { openJournal } from '../../src/journal/recover/opening';
 import { openRecorder } from '../../src/app/recorder';
-import type { Batch } from '../../src/sequencer/batch';
+import type { Batch } from '../../src/base/contracts/batch';
 import type { Sequencer } from '../../src/sequencer/sequencer';
 import { generateMarket, openMarket, settings } from './generated-market';
 import { median, type BenchOptions, type BenchResult } from './harness';

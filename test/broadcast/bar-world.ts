@@ -16,13 +16,14 @@ import { ManualClock } from '../../src/base/clock';
 import type { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import type { PlayedChunk } from '../../src/broadcast/feed';
-import { PastBarQuestions, type PastAnswer } from '../../src/broadcast/past-bars';
+import type { BarsBehind } from '../../src/base/contracts/past';
+import { PastBarQuestions } from '../../src/broadcast/past-bars';
 import { PastEpochs } from '../../src/broadcast/past-epochs';
 import { Plays, type PlaySource } from '../../src/broadcast/plays';
 import { playLimits } from './steered-plays';
 import type { Journal } from '../../src/journal/journal';
 import { isCrash } from '../../src/journal/history/gaps';
-import type { BarsPage } from '../../src/journal/history/messages';
+import type { PastBarsPage } from '../../src/base/contracts/past';
 import { HistoryReader } from '../../src/journal/history/reader';
 import type { PlayOpened } from '../../src/journal/playback/messages';
 import { PlaybackReader } from '../../src/journal/playback/reader';
@@ -138,7 +139,7 @@ export class BarWorld {
         limit: 1,
         tradesMax: 1e6,
         now: Nanos.ZERO,
-      }) as BarsPage;
+      }) as PastBarsPage;
       const bars = decodeTextFrame(page.items, this.broadcaster.encoders.scalesOf) as Bar[];
       if (bars.some((bar) => isFault(bar))) throw new Error('a bar does not decode');
       return bars;
@@ -264,7 +265,7 @@ export class BarWorld {
           kind: 'bars-behind',
           ...request,
           tradesMax: 1e6,
-        }) as PastAnswer;
+        }) as BarsBehind;
       }),
     );
     const statistics = Object.fromEntries(

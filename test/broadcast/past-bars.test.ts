@@ -12,7 +12,8 @@ import { BarResume } from '../../src/broadcast/bar-resume';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { LateBars } from '../../src/broadcast/late-bars';
 import { MirroredInstrument, TopicState } from '../../src/broadcast/mirror';
-import { PastBarQuestions, type PastAnswer } from '../../src/broadcast/past-bars';
+import type { BarsBehind } from '../../src/base/contracts/past';
+import { PastBarQuestions } from '../../src/broadcast/past-bars';
 import { Session } from '../../src/broadcast/session';
 import { WaitingFeed } from '../../src/broadcast/waiting-feed';
 import type { History } from '../../src/journal/history/history';
@@ -22,13 +23,13 @@ import { LIMITS, socketWith } from '../support/sockets';
 const OPTIONS = { topicsMax: 100_000, sessionBoundary: 0 };
 const REQUEST = { instruments: [], after: 0, lookFrom: 0, upTo: 0 };
 const START = 1_700_000_000;
-const EMPTY: PastAnswer = { instruments: [] };
+const EMPTY: BarsBehind = { instruments: [] };
 
 test('a crowd of one client keeps no other client waiting', async () => {
   const under: (() => void)[] = [];
   const begun: string[] = [];
   const questions = new PastBarQuestions(
-    () => new Promise<PastAnswer>((resolve) => under.push(() => resolve(EMPTY))),
+    () => new Promise<BarsBehind>((resolve) => under.push(() => resolve(EMPTY))),
   );
   const ask = (client: string): void => {
     void questions.ask(client, 1, () => {
@@ -82,7 +83,7 @@ test('as long as others have all questions under way it is asked again, and noth
 test('who waits for an answer goes through no topic meanwhile', async () => {
   const own = new MirroredInstrument(instrument('A'), 0);
   own.statistics.bars[0]!.add(trade({ symbol: 'A', seq: 1 }));
-  const answers = Promise.withResolvers<PastAnswer>();
+  const answers = Promise.withResolvers<BarsBehind>();
   const stage = {
     questions: new PastBarQuestions(() => answers.promise),
     client: 'a',

@@ -7,11 +7,8 @@ import { join } from 'node:path';
 import v8 from 'node:v8';
 
 import { Durations } from '../../src/base/durations';
-import {
-  Metrics,
-  type JournalFigures,
-  type MetricSources,
-} from '../../src/gateway/metrics/metrics';
+import type { JournalFigures } from '../../src/base/contracts/figures';
+import { Metrics, type MetricSources } from '../../src/gateway/metrics/metrics';
 import { parseMetrics } from '../support/metrics-text';
 import { book, instrument, tape, trade } from '../support/feed';
 import { StreamClient } from '../support/stream-client';

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { formatLevels } from '../../protocol/json';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
-import type { Page, PastBook } from '../../src/journal/history/messages';
+import type { PastBook, PastPage } from '../../src/base/contracts/past';
 import { HistoryReader } from '../../src/journal/history/reader';
 import { at } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
@@ -32,8 +32,8 @@ const PROFILES: readonly Profile[] = [
 const SYMBOLS = PROFILES.map(({ symbol }) => symbol);
 const END = Number.MAX_SAFE_INTEGER;
 
-function pageOf(answer: unknown): Page & { seqs: number[] } {
-  const page = answer as Page;
+function pageOf(answer: unknown): PastPage & { seqs: number[] } {
+  const page = answer as PastPage;
   if (!('items' in page)) throw new Error(JSON.stringify(answer));
   const seqs = (JSON.parse(page.items) as { seq: number }[]).map(({ seq }) => seq);
   expect(page).toMatchObject({ count: seqs.length, last: seqs.at(-1) ?? 0, gaps: [] });
@@ -251,7 +251,7 @@ test.each(['ticks', 'trades'] as const)(
           kind === 'ticks'
             ? { kind, symbol, from: null, to: null, after: place, limit: 1_000, blocksMax }
             : { kind, symbol, before: place, limit: 1_000, blocksMax };
-        const page = reader.answer(question) as Page;
+        const page = reader.answer(question) as PastPage;
         for (const { seq } of JSON.parse(page.items) as { seq: number }[]) seqs.push(seq);
         // A row more may lie in another one.
         expect(page.blocks).toBeLessThanOrEqual(blocksMax + 2);

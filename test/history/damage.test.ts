@@ -10,7 +10,7 @@ import fc from 'fast-check';
 import type { BatchEvent } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
-import type { BarsPage, MissingPlaces, Page } from '../../src/journal/history/messages';
+import type { MissingRange, PastBarsPage, PastPage } from '../../src/base/contracts/past';
 import { HistoryReader } from '../../src/journal/history/reader';
 import { extract, type Extracted } from '../../src/journal/export/extract';
 import { PlaybackReader } from '../../src/journal/playback/reader';
@@ -60,7 +60,7 @@ function placesOf(events: readonly BatchEvent[], type: BatchEvent['type']): numb
 
 /** What one reader of everything is told is missing, with the places that it was given. */
 function readAll(reader: HistoryReader, symbol: string) {
-  const trades = reader.answer({ kind: 'trades', symbol, before: END, limit: END }) as Page;
+  const trades = reader.answer({ kind: 'trades', symbol, before: END, limit: END }) as PastPage;
   const ticks = reader.answer({
     kind: 'ticks',
     symbol,
@@ -68,7 +68,7 @@ function readAll(reader: HistoryReader, symbol: string) {
     to: null,
     after: 0,
     limit: END,
-  }) as Page;
+  }) as PastPage;
   const bars = reader.answer({
     kind: 'bars',
     symbol,
@@ -78,7 +78,7 @@ function readAll(reader: HistoryReader, symbol: string) {
     limit: 1_000,
     tradesMax: END,
     now: NOW,
-  }) as BarsPage;
+  }) as PastBarsPage;
   const seqs = (items: string): number[] =>
     (JSON.parse(items) as { seq: number }[]).map(({ seq }) => seq);
   return {
@@ -115,7 +115,7 @@ describe('one value of a closed block', () => {
         all.path,
         `UPDATE record SET ${column} = ifnull(${column}, 0) + 1 WHERE id = ${idOf(seq)}`,
       );
-      const told: MissingPlaces[] = [];
+      const told: MissingRange[] = [];
       const reader = new HistoryReader(all.path, { onDamage: (places) => told.push(places) });
       const hole = { from, to, reason: DAMAGED };
       const left = without(all.events, [hole]);
@@ -228,7 +228,7 @@ describe('what makes a record findable', () => {
       const history = new HistoryReader(all.path);
       const left = without(all.events, [{ from, to, reason: DAMAGED }]);
       const { trades, ticks, tradeSeqs } = readAll(history, 'BUSY');
-      const isIn = ({ gaps }: Page): boolean =>
+      const isIn = ({ gaps }: PastPage): boolean =>
         gaps.some((gap) => gap.reason === DAMAGED && gap.from <= from + 1 && gap.to === to);
       expect([isIn(trades), isIn(ticks)]).toEqual([true, true]);
       expect(tradeSeqs).toEqual(placesOf(left, 'trade'));
@@ -302,8 +302,8 @@ test('a proof holds for its time, and rot behind it is found afterwards', async 
     clock: { monotonicMs: () => nowMs },
     onDamage: (p) => holes.push(p),
   });
-  const trades = (): Page =>
-    reader.answer({ kind: 'trades', symbol: 'BUSY', before: END, limit: 2_000 }) as Page;
+  const trades = (): PastPage =>
+    reader.answer({ kind: 'trades', symbol: 'BUSY', before: END, limit: 2_000 }) as PastPage;
   expect(trades().gaps).toEqual([]);
   const hole = alter(all.path, inThirdBlock(all, 'trade'));
   nowMs = 59_999;

@@ -10,7 +10,7 @@ import type { BatchEvent } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
 import { HistoryQueries } from '../../src/gateway/rest/history-queries';
-import type { BarsPage, MissingPlaces, Page } from '../../src/journal/history/messages';
+import type { MissingRange, PastBarsPage, PastPage } from '../../src/base/contracts/past';
 import { HistoryReader } from '../../src/journal/history/reader';
 import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { ScratchDirectory } from '../support/scratch-directory';
@@ -159,7 +159,12 @@ describe('books around gaps', () => {
           expect(answer).toMatchObject({ code: 'book-incomplete' });
         } else expect(answer).toMatchObject({ seq: expected.event.seq });
       }
-      const page = reader.answer({ kind: 'trades', symbol, before: END, limit: 100_000 }) as Page;
+      const page = reader.answer({
+        kind: 'trades',
+        symbol,
+        before: END,
+        limit: 100_000,
+      }) as PastPage;
       expect(page.count).toBe(tradesOf(events, symbol, END).length);
       expect(page.gaps).toEqual(lost);
     }
@@ -202,7 +207,7 @@ describe('books around gaps', () => {
 function silent(
   all: Holed,
   wanted: readonly BatchEvent[],
-  gaps: readonly MissingPlaces[],
+  gaps: readonly MissingRange[],
 ): number[] {
   return wanted
     .map(({ seq }) => seq)
@@ -223,10 +228,17 @@ describe('pages over gaps', () => {
             const [a, b] = [0, 1].map(() => events[prng.int(0, events.length - 1)]!.eventTime);
             const [from, to] = a!.compare(b!) < 0 ? [a!, b!] : [b!, a!.plus(1)];
             const limit = prng.int(1, 100);
-            const gaps: MissingPlaces[] = [];
+            const gaps: MissingRange[] = [];
             const seen: number[] = [];
             for (let after = 0, count = limit; count === limit; after = seen.at(-1) ?? 0) {
-              const page = reader.answer({ kind: 'ticks', symbol, from, to, after, limit }) as Page;
+              const page = reader.answer({
+                kind: 'ticks',
+                symbol,
+                from,
+                to,
+                after,
+                limit,
+              }) as PastPage;
               seen.push(...(JSON.parse(page.items) as { seq: number }[]).map(({ seq }) => seq));
               gaps.push(...page.gaps);
               ({ count } = page);
@@ -235,10 +247,10 @@ describe('pages over gaps', () => {
             expect(silent(all, ticksOf(all.written.events, symbol, from, to), gaps)).toEqual([]);
             for (const gap of gaps) expect(all.holes).toContainEqual(gap);
           }
-          const told: MissingPlaces[] = [];
+          const told: MissingRange[] = [];
           const seen: number[] = [];
           for (let before = END, count = 70; count === 70; before = seen.at(-1) ?? 0) {
-            const page = reader.answer({ kind: 'trades', symbol, before, limit: 70 }) as Page;
+            const page = reader.answer({ kind: 'trades', symbol, before, limit: 70 }) as PastPage;
             seen.push(...(JSON.parse(page.items) as { seq: number }[]).map(({ seq }) => seq));
             told.push(...page.gaps);
             ({ count } = page);
@@ -261,7 +273,7 @@ describe('pages over gaps', () => {
       const [before, inside, behind] = [500, 1_050, 1_500].map(
         (seq) => events.find((e) => e.seq > seq)!.eventTime,
       );
-      const ask = (from: Nanos | null, to: Nanos | null): readonly MissingPlaces[] => {
+      const ask = (from: Nanos | null, to: Nanos | null): readonly MissingRange[] => {
         const ticks = all.reader.answer({
           kind: 'ticks',
           symbol,
@@ -281,9 +293,9 @@ describe('pages over gaps', () => {
           now: FAR,
         });
         if (from === null || from.floorToSeconds(1).compare(from) === 0) {
-          expect((bars as BarsPage).gaps).toEqual((ticks as Page).gaps);
+          expect((bars as PastBarsPage).gaps).toEqual((ticks as PastPage).gaps);
         }
-        return (ticks as Page).gaps;
+        return (ticks as PastPage).gaps;
       };
       expect(ask(null, null)).toEqual([hole]);
       expect(ask(inside!, inside!.plus(1))).toEqual([hole]);
@@ -307,7 +319,7 @@ describe('pages over gaps', () => {
       limit: 1_000,
       tradesMax: 5_000_000,
       now: FAR,
-    }) as BarsPage;
+    }) as PastBarsPage;
     const bars = JSON.parse(page.items) as { trades: number }[];
     const trades = tradesOf(all.events, 'BUSY', END);
     expect(bars.reduce((sum, bar) => sum + bar.trades, 0)).toBe(trades.length);
@@ -325,9 +337,9 @@ test('REST names the gaps of a page, and says nothing where there are none', asy
         book: async (symbol, moment) =>
           reader.answer({ kind: 'book', symbol, at: moment }) as Fault,
         trades: async (symbol, before, limit) =>
-          reader.answer({ kind: 'trades', symbol, before, limit }) as Page,
+          reader.answer({ kind: 'trades', symbol, before, limit }) as PastPage,
         ticks: async (symbol, range, after, limit) =>
-          reader.answer({ kind: 'ticks', symbol, ...range, after, limit }) as Page,
+          reader.answer({ kind: 'ticks', symbol, ...range, after, limit }) as PastPage,
         bars: async (symbol, interval, range, limit) =>
           reader.answer({
             kind: 'bars',
@@ -337,7 +349,7 @@ test('REST names the gaps of a page, and says nothing where there are none', asy
             limit,
             tradesMax: 5_000_000,
             now: FAR,
-          }) as BarsPage,
+          }) as PastBarsPage,
       },
       unknown: () => undefined,
       recentTicks: () => undefined,
@@ -401,7 +413,7 @@ describe('behind the end of a retention', () => {
         to: null,
         after: 0,
         limit: 1_000,
-      }) as Page;
+      }) as PastPage;
       const expected = ticksOf(events, symbol, null, null).map(({ seq }) => seq);
       expect((JSON.parse(ticks.items) as { seq: number }[]).map(({ seq }) => seq)).toEqual(
         expected.slice(0, 1_000),

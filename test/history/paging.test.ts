@@ -8,7 +8,7 @@ import { orderTime } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
 import { HistoryQueries } from '../../src/gateway/rest/history-queries';
-import type { BarsPage } from '../../src/journal/history/messages';
+import type { PastBarsPage } from '../../src/base/contracts/past';
 import { HistoryReader } from '../../src/journal/history/reader';
 import { naiveBars, summary } from '../derived/naive-statistics';
 import { at, instrument, trade } from '../support/market-events';
@@ -212,7 +212,7 @@ class Pages {
       limit,
       tradesMax: 5_000_000,
       now: Nanos.ZERO,
-    }) as BarsPage;
+    }) as PastBarsPage;
     return { bars: JSON.parse(answer.items) as Shown['bars'], next: answer.next };
   }
 

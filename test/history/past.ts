@@ -9,7 +9,7 @@ import { orderTime, type BatchEvent, type RecordedBook } from '../../protocol/re
 import type { Clock } from '../../src/base/clock';
 import type { Config } from '../../src/config/config';
 import { History, startHistoryThread, type HistoryThread } from '../../src/journal/history/history';
-import type { PastBook } from '../../src/journal/history/messages';
+import type { PastBook } from '../../src/base/contracts/past';
 import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { eventsOf, record, type Recording } from '../support/test-recorder';
 

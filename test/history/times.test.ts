@@ -11,7 +11,7 @@ import { Database } from 'bun:sqlite';
 import type { Bar, SourceEvent } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { HistoryReader } from '../../src/journal/history/reader';
-import type { BarsPage, PastBook } from '../../src/journal/history/messages';
+import type { PastBarsPage, PastBook } from '../../src/base/contracts/past';
 import { PlaybackReader } from '../../src/journal/playback/reader';
 import type { PlayChunk } from '../../src/journal/playback/messages';
 import { book, feedOf, instrument, trade } from '../support/market-events';
@@ -60,7 +60,7 @@ async function bars(
     limit: 1_000,
     tradesMax: 1_000_000,
     now: second(0),
-  }) as BarsPage;
+  }) as PastBarsPage;
   reader.close();
   return JSON.parse(page.items) as ShownBar[];
 }

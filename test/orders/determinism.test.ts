@@ -9,7 +9,7 @@ import { definitionOf } from '../../src/app/instruments';
 import { SIMULATED_MARKETS } from '../../src/ingest/simulator/markets';
 import { Simulator } from '../../src/ingest/simulator/simulator';
 import { isSimulated, Trader, type Venue } from '../../src/ingest/simulator/trader';
-import type { Batch } from '../../src/sequencer/batch';
+import type { Batch } from '../../src/base/contracts/batch';
 import { withDemoInstruments } from '../../src/app/demo';
 import { check, type Config } from '../../src/config/config';
 import { readSeed } from '../support/seed';

@@ -8,7 +8,7 @@ import type { Prng } from '../../src/base/prng';
 import { StartFault } from '../../src/base/start-fault';
 import { check, type Config } from '../../src/config/config';
 import { openRecorder, type Recorder } from '../../src/app/recorder';
-import type { Batch } from '../../src/sequencer/batch';
+import type { Batch } from '../../src/base/contracts/batch';
 import { DEFINITIONS, play, VENUES, type Answer, type Step } from './script';
 import type { VenueInstrument } from '../../src/market/venue-instrument';
 

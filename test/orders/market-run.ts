@@ -17,7 +17,7 @@ import type {
 } from '../../src/market/order-router';
 import type { MarketOutput } from '../../src/market/output';
 import type { VenueInstrument } from '../../src/market/venue-instrument';
-import type { Batch } from '../../src/sequencer/batch';
+import type { Batch } from '../../src/base/contracts/batch';
 import { Sequencer } from '../../src/sequencer/sequencer';
 import { readCheckpoint } from '../../src/market/checkpoint-reading';
 

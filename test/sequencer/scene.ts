@@ -3,7 +3,7 @@
 import { fault } from '../../protocol/codes';
 import type { SourceEvent } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
-import type { Batch } from '../../src/sequencer/batch';
+import type { Batch } from '../../src/base/contracts/batch';
 import { Sequencer, type SequencerOptions } from '../../src/sequencer/sequencer';
 import { at, trade } from '../support/market-events';
 import type {

@@ -6,7 +6,7 @@
 
 import { freshNumber } from '../../src/base/secrets';
 import type { Prng } from '../../src/base/prng';
-import type { PastEpoch } from '../../src/broadcast/past-epochs';
+import type { PastEpoch } from '../../src/base/contracts/past';
 import type { SavedTruth, Truth } from './truth';
 
 /** One life of the numbering, and the newest place before it. */

@@ -3,7 +3,7 @@
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
 import type { Message, MessageOf } from '../../protocol/messages';
 import type { Prng } from '../../src/base/prng';
-import type { PastEpoch } from '../../src/broadcast/past-epochs';
+import type { PastEpoch } from '../../src/base/contracts/past';
 import { ReplayCheck } from './replay-check';
 import { starOf, type Request, type TopicRequest } from './requests';
 import type { Reader } from './reader';

@@ -7,7 +7,7 @@
 import type { Execution } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
-import type { PastEpoch } from '../../src/broadcast/past-epochs';
+import type { PastEpoch } from '../../src/base/contracts/past';
 import { countersOf } from '../support/counters';
 import { Disk } from './disk';
 import { MarketFlow } from './market-flow';

@@ -9,7 +9,7 @@ import { StartFault } from '../../src/base/start-fault';
 import { check, type Config } from '../../src/config/config';
 import type { Market } from '../../src/market/market';
 import { openRecorder, type Recorder } from '../../src/app/recorder';
-import type { Batch } from '../../src/sequencer/batch';
+import type { Batch } from '../../src/base/contracts/batch';
 import { at } from './market-events';
 
 /** Checkpoints may be closer together here than the configuration of a server allows. */

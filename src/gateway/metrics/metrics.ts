@@ -7,6 +7,7 @@
  * symbols or clients.
  */
 
+import type { CheckpointFigures, JournalFigures } from '../../base/contracts/figures';
 import type { Durations } from '../../base/durations';
 import { MetricRegistry, type Labels, type Pause, type Read } from './metric-registry';
 
@@ -19,21 +20,6 @@ interface Outcomes {
 }
 
 type OutcomesByQuery = Readonly<Record<string, Outcomes>>;
-
-/** State of the journal, as far as it is told. */
-export interface JournalFigures {
-  readonly state: 'ok' | 'failing' | 'hole';
-  readonly waitingRows: number;
-  readonly waitingBytes: number;
-  readonly rows: number;
-  readonly commits: number;
-  readonly failures: number;
-  readonly holes: number;
-  readonly holeRecords: number;
-  readonly committedSeq: number;
-  readonly lagRecords: number;
-  readonly lagMs: number;
-}
 
 interface SentFigures {
   readonly frames: number;
@@ -74,14 +60,7 @@ export interface MetricSources {
   readonly loopLag: Durations;
   /** Of each kind that there was. */
   readonly turns: { readonly durations: ReadonlyMap<string, Durations> };
-  readonly checkpoints: () => {
-    readonly cycles: number;
-    readonly pieces: number;
-    readonly bytes: number;
-    readonly tookMs: number;
-    readonly ageMs: number;
-    readonly tailRecords: number;
-  };
+  readonly checkpoints: () => CheckpointFigures;
   readonly recovery: { readonly ms: number; readonly records: number };
   readonly sessions: () => number;
   /** Sessions that do not keep up now, and times that one left the native topics. */

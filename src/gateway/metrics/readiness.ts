@@ -6,16 +6,8 @@
  * and whoever is fed by the same source is as silent.
  */
 
+import type { JournalHealth } from '../../base/contracts/figures';
 import { SECURITY_HEADERS } from '../rest/responses';
-
-/** State of the journal, as far as it decides on that. */
-export interface JournalHealth {
-  readonly state: 'ok' | 'failing' | 'hole';
-  readonly reason: string;
-  /** What kind of reason that is, where it is known, and what to do about it. */
-  readonly cause?: string | null;
-  readonly hint?: string;
-}
 
 /** Fed instruments that have been silent for longer than they may be. */
 export interface StaleFeeds {

@@ -8,18 +8,16 @@ import { fault, fieldFault, type Fault } from '../../../protocol/codes';
 import { BAR_INTERVALS } from '../../../protocol/messages';
 import { Nanos } from '../../../protocol/time';
 import { BOOK_DEPTH } from '../../../protocol/units';
+import type {
+  MissingRange,
+  PastBarsPage,
+  PastBook,
+  PastPage,
+  TimeHalvesRange,
+} from '../../base/contracts/past';
+import type { TimeHalves } from '../../base/contracts/times';
 import { finished, integer, open } from './answer';
 import { readRange, readTime, type Query } from './query';
-
-interface TimeWords {
-  readonly hi: number;
-  readonly lo: number;
-}
-
-interface Range {
-  readonly from: TimeWords | null;
-  readonly to: TimeWords | null;
-}
 
 /** Event times; `from` inclusive, `to` exclusive, null without a bound. */
 export interface TimeRange {
@@ -27,57 +25,27 @@ export interface TimeRange {
   readonly to: Nanos | null;
 }
 
-export interface Page {
-  readonly items: string;
-  readonly count: number;
-  /** Place of the last, or how far it was read; 0 without any. */
-  readonly last: number;
-  /** There may be more, though it is not as long as it may be. */
-  readonly isCut?: boolean;
-  readonly blocks?: number;
-  readonly newest: TimeWords | null;
-  readonly gaps: readonly MissingPlaces[];
-}
-
-/** Both inclusive. */
-interface MissingPlaces {
-  readonly from: number;
-  readonly to: number;
-  readonly reason: string;
-}
-
 /** Counts the blocks of the journal that an answer took. */
 export type Effort = (blocks: number) => void;
 
 const UNCOUNTED: Effort = () => {};
 
-interface BarsPage {
-  readonly blocks?: number;
-  readonly items: string;
-  readonly next: string | null;
-  readonly gaps: readonly MissingPlaces[];
-}
-
 /** The stage behind these queries. Times cross it as words; lists come as the JSON text of an array. */
 export interface PastSource {
-  book(symbol: string, at: TimeWords): Promise<PastBook | Fault>;
-  trades(symbol: string, before: number, limit: number): Promise<Page | Fault>;
-  ticks(symbol: string, range: Range, after: number, limit: number): Promise<Page | Fault>;
+  book(symbol: string, at: TimeHalves): Promise<PastBook | Fault>;
+  trades(symbol: string, before: number, limit: number): Promise<PastPage | Fault>;
+  ticks(
+    symbol: string,
+    range: TimeHalvesRange,
+    after: number,
+    limit: number,
+  ): Promise<PastPage | Fault>;
   bars(
     symbol: string,
     interval: BarInterval,
-    range: Range,
+    range: TimeHalvesRange,
     limit: number,
-  ): Promise<BarsPage | Fault>;
-}
-
-interface PastBook {
-  readonly blocks?: number;
-  readonly seq: number;
-  readonly eventTime: TimeWords;
-  readonly receiveTime: TimeWords;
-  readonly bids: readonly [string, string][];
-  readonly asks: readonly [string, string][];
+  ): Promise<PastBarsPage | Fault>;
 }
 
 export interface HistoryLimits {
@@ -90,7 +58,7 @@ export interface HistoryStages {
   /** Why there is no such instrument; undefined when there is. */
   unknown(symbol: string): Fault | undefined;
   /** A page of ticks that needs no disk; undefined when the journal has to be asked. */
-  recentTicks(symbol: string, range: TimeRange, after: number, limit: number): Page | undefined;
+  recentTicks(symbol: string, range: TimeRange, after: number, limit: number): PastPage | undefined;
   readonly epoch: number;
   lastSeq(): number;
   now(): Nanos;
@@ -201,7 +169,7 @@ export class HistoryQueries {
     head: object,
     name: string,
     items: string,
-    newest: TimeWords | null,
+    newest: TimeHalves | null,
     rest: object,
   ): string {
     const { epoch } = this.stages;
@@ -212,7 +180,7 @@ export class HistoryQueries {
 }
 
 /** What an answer says of records that are missing; nothing when none are. */
-function gapsOf({ gaps }: Pick<Page, 'gaps'>): { gaps?: readonly MissingPlaces[] } {
+function gapsOf({ gaps }: Pick<PastPage, 'gaps'>): { gaps?: readonly MissingRange[] } {
   return gaps.length === 0 ? {} : { gaps };
 }
 
@@ -233,7 +201,7 @@ function readBarRange(query: Query): TimeRange | Fault {
 }
 
 /** It carries its query, so that it cannot go on with another one. */
-function writePosition(symbol: string, { from, to }: Range, after: number): string {
+function writePosition(symbol: string, { from, to }: TimeHalvesRange, after: number): string {
   const text = JSON.stringify([symbol, digits(from), digits(to), after]);
   return Buffer.from(text).toString('base64url');
 }
@@ -261,7 +229,7 @@ function readPosition(
   if (typeof of !== 'string' || from === undefined || to === undefined || !isPlace) {
     return malformed;
   }
-  const differs = (time: TimeWords | null, own: Nanos | null): boolean =>
+  const differs = (time: TimeHalves | null, own: Nanos | null): boolean =>
     time !== null && digits(time) !== digits(own);
   if (of !== symbol || differs(given.from, from) || differs(given.to, to)) {
     return fault(
@@ -278,10 +246,10 @@ function readDigits(value: unknown): Nanos | null | undefined {
   return typeof value === 'string' ? Nanos.parse(value) : undefined;
 }
 
-function digits(time: TimeWords | null): string | null {
+function digits(time: TimeHalves | null): string | null {
   return time === null ? null : nanos(time).toString();
 }
 
-function nanos({ hi, lo }: TimeWords): Nanos {
+function nanos({ hi, lo }: TimeHalves): Nanos {
   return new Nanos(hi, lo);
 }

@@ -23,13 +23,13 @@ import type { BookView } from '../../../protocol/records';
 import type { Nanos } from '../../../protocol/time';
 import { BOOK_DEPTH, isSymbol } from '../../../protocol/units';
 import type { Clock } from '../../base/clock';
+import type { PastPage } from '../../base/contracts/past';
 import type { SliceQueue } from '../../base/slice-queue';
 import { finished, integer, open, reopened } from './answer';
 import {
   HistoryQueries,
   type Effort,
   type HistoryLimits,
-  type Page,
   type PastSource,
   type TimeRange,
 } from './history-queries';
@@ -255,7 +255,7 @@ export class Queries<I extends QueryInstrument> {
     range: TimeRange,
     after: number,
     limit: number,
-  ): Page | undefined {
+  ): PastPage | undefined {
     const found = this.sources.known(symbol);
     const ticks = found && this.sources.ticks(found, range, after, limit);
     if (ticks === undefined) return undefined;

@@ -7,27 +7,10 @@
 import type { CloseReason } from '../../../protocol/codes';
 import type { Nanos } from '../../../protocol/time';
 import type { Clock } from '../../base/clock';
+import type { SessionFigures } from '../../base/contracts/figures';
 import type { Keyring, Lapse, Principal } from '../auth/auth';
 import { clientAt } from '../auth/addresses';
 import type { ReceivedCounts } from './counts';
-
-/** How a session does now; the broadcaster counts it. */
-export interface SessionFigures {
-  readonly form: 'msgpack' | 'json';
-  readonly lane: 'express' | 'lagging';
-  readonly topics: number;
-  readonly sentBytes: number;
-  readonly sentFrames: number;
-  readonly waitingBytes: number;
-  readonly lagMs: number;
-  /** Null before the first ping was answered. */
-  readonly rttMs: number | null;
-  readonly conflated: number;
-  readonly dropped: number;
-  readonly gaps: number;
-  readonly lagged: number;
-  readonly resets: number;
-}
 
 export interface OpenConnection {
   /** Name of its session. */

@@ -19,11 +19,11 @@ import { ALWAYS, PART_BLOCKS, type Blocks } from './blocks';
 import { isCrash, type Gaps } from './gaps';
 import type {
   BarsBehind,
-  BarsBehindOf,
-  BarsBehindQuestion,
-  BarsOfTopic,
-  PlainBar,
-} from './messages';
+  InstrumentBarsRequest,
+  PastBar,
+  TopicBars,
+} from '../../base/contracts/past';
+import type { BarsBehindQuestion } from './messages';
 import { PartsByTime } from './parts';
 import { FEW, Topic } from './topics';
 import { idOf, seqOf } from '../schema';
@@ -35,7 +35,7 @@ const ANSWER_BARS_MAX = 2_000;
 /** Bars that are no further apart than so many are read together. */
 const APART_MAX = 8;
 
-type Answer = BarsOfTopic | 'not-kept';
+type Answer = TopicBars | 'not-kept';
 
 /** What the trades behind the position touched, of one interval. */
 class Touched {
@@ -92,7 +92,7 @@ export class PastBarsBehind {
 
   private *readInstrument(
     q: BarsBehindQuestion,
-    { topics }: BarsBehindOf,
+    { topics }: InstrumentBarsRequest,
     instrument: number | undefined,
   ): Generator<undefined, Answer[]> {
     if (instrument === undefined) {
@@ -171,11 +171,11 @@ export class PastBarsBehind {
     instrument: number,
     interval: BarInterval,
     seconds: readonly number[],
-  ): Generator<undefined, PlainBar[] | null> {
+  ): Generator<undefined, PastBar[] | null> {
     if (seconds.length === 0) return [];
     const length = BAR_SECONDS[interval];
     const wanted = new Set(seconds);
-    const found: PlainBar[] = [];
+    const found: PastBar[] = [];
     for (const { first, last } of runsOf(seconds, length)) {
       const begin = Nanos.fromSeconds(first, 0);
       const end = Nanos.fromSeconds(last + length, 0).plus(-1);
@@ -214,7 +214,7 @@ function runsOf(seconds: readonly number[], length: number): { first: number; la
   return runs;
 }
 
-function plain(bar: OpenBar): PlainBar {
+function plain(bar: OpenBar): PastBar {
   const { open, high, low, close, volume, trades, seq, openTime, eventTime, receiveTime } = bar;
   return {
     second: openTime.seconds,

@@ -25,7 +25,8 @@ import { Nanos } from '../../../protocol/time';
 import { BarSet } from './bar-set';
 import { ALWAYS, PART_BLOCKS, TIME_MAX, type Blocks, type Stretch } from './blocks';
 import type { Gaps } from './gaps';
-import type { BarsPage, BarsQuestion } from './messages';
+import type { PastBarsPage } from '../../base/contracts/past';
+import type { BarsQuestion } from './messages';
 import { PartsByTime } from './parts';
 import { FEW, Topic, type TopicRow } from './topics';
 import { timingOf } from '../records';
@@ -78,7 +79,7 @@ export class PastBars {
     q: BarsQuestion,
     instrument: number,
     definition: Instrument,
-  ): Generator<undefined, BarsPage | Fault> {
+  ): Generator<undefined, PastBarsPage | Fault> {
     const seconds = BAR_SECONDS[q.interval];
     const first = q.from === null ? Nanos.ZERO : nextBegin(q.from, seconds);
     const end = q.to === null ? null : nextBegin(q.to, seconds);

@@ -11,7 +11,7 @@
 
 import type { Database, Statement } from 'bun:sqlite';
 
-import type { TimeWords } from './messages';
+import type { TimeHalves } from '../../base/contracts/times';
 import { Proofs, type ProofOptions } from '../proofs';
 import { SLOTS } from '../schema';
 
@@ -27,11 +27,11 @@ export const OPEN = -1;
 
 /** By which records are ordered; both inclusive. */
 export interface Times {
-  readonly first: TimeWords;
-  readonly last: TimeWords;
+  readonly first: TimeHalves;
+  readonly last: TimeHalves;
 }
 
-export const TIME_MAX: TimeWords = { hi: 0x7fff_ffff, lo: 0xffff_ffff };
+export const TIME_MAX: TimeHalves = { hi: 0x7fff_ffff, lo: 0xffff_ffff };
 export const ALWAYS: Times = { first: { hi: 0, lo: 0 }, last: TIME_MAX };
 
 /** Blocks that an answer goes through in one go, before others have their turn. */

@@ -24,7 +24,8 @@ import { Nanos } from '../../../protocol/time';
 import type { Scales } from '../../../protocol/units';
 import { ALWAYS, ID_MAX, TIME_MAX, type Blocks } from './blocks';
 import { describeGap, isContinued, type Gaps } from './gaps';
-import type { MissingPlaces, PastBook, TimeWords } from './messages';
+import type { MissingRange, PastBook } from '../../base/contracts/past';
+import type { TimeHalves } from '../../base/contracts/times';
 import { DAMAGED } from '../proofs';
 import { orderTimeOf, rowToEvent, type RecordRow } from '../records';
 import { idOf, KIND, ORDER_TIME, SELECT_RECORD, seqOf } from '../schema';
@@ -67,7 +68,7 @@ export class PastBooks {
   }
 
   /** Only inside a transaction, so that its look-ups see one state of the journal. */
-  at(symbol: string, instrument: number, scales: Scales, at: TimeWords): PastBook | Fault {
+  at(symbol: string, instrument: number, scales: Scales, at: TimeHalves): PastBook | Fault {
     const found = this.recordBy(instrument, at);
     if (found === null) return this.tooEarly(symbol, instrument, at);
     const lost = this.lostBehind(found, instrument, at);
@@ -102,7 +103,7 @@ export class PastBooks {
    * The book behind the newest record of it up to a place, as a message that stands for itself; what is
    * missing by which it is not known; null where there is none. Only inside a transaction, as `at`.
    */
-  upTo(seq: number, symbol: string, instrument: number): Book | MissingPlaces | null {
+  upTo(seq: number, symbol: string, instrument: number): Book | MissingRange | null {
     for (const { first, last } of this.blocks.upTo(idOf(seq), instrument, ALWAYS, 'book')) {
       const row = this.lastBook.get(first, last, instrument);
       if (row === null) continue;
@@ -123,7 +124,7 @@ export class PastBooks {
     return this.bookBehind(idOf(seq), instrument)?.prev_seq ?? null;
   }
 
-  private recordBy(instrument: number, at: TimeWords): RecordRow | null {
+  private recordBy(instrument: number, at: TimeHalves): RecordRow | null {
     const times = { first: ALWAYS.first, last: at };
     for (const { first, last } of this.blocks.upTo(ID_MAX, instrument, times, 'book')) {
       const row = this.lastBy.get(first, last, instrument, at.hi, at.lo);
@@ -136,8 +137,8 @@ export class PastBooks {
   private lostBehind(
     record: RecordRow,
     instrument: number,
-    at: TimeWords,
-  ): MissingPlaces | undefined {
+    at: TimeHalves,
+  ): MissingRange | undefined {
     const seq = seqOf(record.id);
     const gaps = this.gaps.from(seq + 1);
     if (gaps.length === 0) return undefined;
@@ -158,7 +159,7 @@ export class PastBooks {
   }
 
   /** Whether between two ids the instrument has a record that is later than the moment. */
-  private isPast(at: TimeWords, from: number, upTo: number, instrument: number): boolean {
+  private isPast(at: TimeHalves, from: number, upTo: number, instrument: number): boolean {
     const times = { first: at, last: TIME_MAX };
     for (const { first, last } of this.blocks.from(from, instrument, times, 'anything')) {
       if (first > upTo) return false;
@@ -182,7 +183,7 @@ export class PastBooks {
   }
 
   /** Also of an instrument whose first records are deleted: what it has begins with a whole book. */
-  private tooEarly(symbol: string, instrument: number, at: TimeWords): Fault {
+  private tooEarly(symbol: string, instrument: number, at: TimeHalves): Fault {
     for (const { first, last } of this.blocks.from(0, instrument, ALWAYS, 'book')) {
       const row = this.firstWhole.get(first, last, instrument);
       if (row === null) continue;
@@ -205,7 +206,7 @@ export class PastBooks {
   }
 
   /** The levels behind a record; what is missing of the records that they need; undefined: unsound. */
-  private rebuild(record: RecordRow, instrument: number): TenLevels | MissingPlaces | undefined {
+  private rebuild(record: RecordRow, instrument: number): TenLevels | MissingRange | undefined {
     const base = this.wholeAt(record.id, instrument);
     const changes: number[] = [];
     for (let row = record; row.id !== base?.id;) {
@@ -258,7 +259,7 @@ function levelsOf({ levels }: RecordRow): { bids: number[]; asks: number[] } | u
   return levels === null ? undefined : decodeLevels(levels);
 }
 
-function missing(symbol: string, gap: MissingPlaces): Fault {
+function missing(symbol: string, gap: MissingRange): Fault {
   const message = `the book of ${symbol} at that moment is not known: ${describeGap(gap)}`;
   return fault('records-missing', message, 'at');
 }

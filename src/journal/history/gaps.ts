@@ -12,7 +12,8 @@ import type { Database, Statement } from 'bun:sqlite';
 import type { MessageOf } from '../../../protocol/messages';
 import { Nanos } from '../../../protocol/time';
 import { ALWAYS, type Blocks, type Times } from './blocks';
-import type { MissingPlaces, TimeWords } from './messages';
+import type { MissingRange } from '../../base/contracts/past';
+import type { TimeHalves } from '../../base/contracts/times';
 import { DAMAGED } from '../proofs';
 import { idOf, KIND, ORDER_TIME, seqOf, SLOT } from '../schema';
 
@@ -26,12 +27,12 @@ export function toldReason(reason: string): ToldReason {
 }
 
 /** Whether the market went on behind it from its state before it. */
-export function isContinued({ reason }: MissingPlaces): boolean {
+export function isContinued({ reason }: MissingRange): boolean {
   return reason === 'crash' || reason === 'damage';
 }
 
 /** What was pushed and not committed: whoever resumes passes over it, which is declared. */
-export function isCrash({ reason }: MissingPlaces): boolean {
+export function isCrash({ reason }: MissingRange): boolean {
   return reason === 'crash';
 }
 
@@ -52,7 +53,7 @@ export class Gaps {
   private readonly newest: Statement<{ id: number | null }, []>;
   private readonly before: Statement<TimeRow, [number, number, number]>;
   private readonly behind: Statement<TimeRow, [number, number, number]>;
-  private open: MissingPlaces | null = null;
+  private open: MissingRange | null = null;
 
   constructor(db: Database, blocks: Blocks) {
     this.blocks = blocks;
@@ -69,7 +70,7 @@ export class Gaps {
   }
 
   /** @param open what the disk had not taken when the question was put; by now it may have */
-  begin(open: MissingPlaces | null): void {
+  begin(open: MissingRange | null): void {
     this.open = open;
     this.blocks.proofs.begin();
     if (open === null) return;
@@ -83,10 +84,10 @@ export class Gaps {
   }
 
   /** All that end at a place or above it, in order. */
-  from(seq: number): MissingPlaces[] {
+  from(seq: number): MissingRange[] {
     const gaps = this.noted
       .all(idOf(seq, SLOT.gap))
-      .map(({ id, ref, text }): MissingPlaces => ({ from: ref, to: seqOf(id), reason: text }));
+      .map(({ id, ref, text }): MissingRange => ({ from: ref, to: seqOf(id), reason: text }));
     if (this.open !== null && this.open.to >= seq) gaps.push(this.open);
     const damaged = this.blocks.proofs.damaged();
     if (damaged.length === 0) return gaps;
@@ -95,16 +96,16 @@ export class Gaps {
   }
 
   /** The one that a place lies in. */
-  at(seq: number): MissingPlaces | undefined {
+  at(seq: number): MissingRange | undefined {
     return this.from(seq).find((gap) => gap.from <= seq);
   }
 
   /** Those between two places, both inclusive, that may hold records of an instrument in a range of time. */
-  within(first: number, last: number, of: number, times: Times): MissingPlaces[] {
+  within(first: number, last: number, of: number, times: Times): MissingRange[] {
     return this.from(first).filter((gap) => gap.from <= last && this.concerns(gap, of, times));
   }
 
-  private concerns({ from, to }: MissingPlaces, of: number, times: Times): boolean {
+  private concerns({ from, to }: MissingRange, of: number, times: Times): boolean {
     if (times.last !== ALWAYS.last) {
       const before = this.timeBefore(idOf(from), of);
       if (before !== null && compare(before, times.last) > 0) return false;
@@ -114,7 +115,7 @@ export class Gaps {
     return behind === null || compare(behind, times.first) >= 0;
   }
 
-  private timeBefore(id: number, of: number): TimeWords | null {
+  private timeBefore(id: number, of: number): TimeHalves | null {
     for (const { first, last } of this.blocks.upTo(id - 1, of, ALWAYS, 'anything')) {
       const row = this.before.get(first, last, of);
       if (row !== null) return row;
@@ -122,7 +123,7 @@ export class Gaps {
     return null;
   }
 
-  private timeBehind(id: number, of: number): TimeWords | null {
+  private timeBehind(id: number, of: number): TimeHalves | null {
     for (const { first, last } of this.blocks.from(id + 1, of, ALWAYS, 'anything')) {
       const row = this.behind.get(first, last, of);
       if (row !== null) return row;
@@ -132,8 +133,8 @@ export class Gaps {
 }
 
 /** What of these places is in none of the gaps, which are in order. */
-export function without(places: MissingPlaces, gaps: readonly MissingPlaces[]): MissingPlaces[] {
-  const left: MissingPlaces[] = [];
+export function without(places: MissingRange, gaps: readonly MissingRange[]): MissingRange[] {
+  const left: MissingRange[] = [];
   let { from } = places;
   for (const gap of gaps) {
     if (gap.to < from) continue;
@@ -145,12 +146,12 @@ export function without(places: MissingPlaces, gaps: readonly MissingPlaces[]): 
   return left;
 }
 
-function compare(a: TimeWords, b: TimeWords): number {
+function compare(a: TimeHalves, b: TimeHalves): number {
   return new Nanos(a.hi, a.lo).compare(new Nanos(b.hi, b.lo));
 }
 
 /** As it stands in a message. */
-export function describeGap({ from, to, reason }: MissingPlaces): string {
+export function describeGap({ from, to, reason }: MissingRange): string {
   return from === to
     ? `record ${from} is missing (${reason})`
     : `records ${from} to ${to} are missing (${reason})`;

@@ -10,7 +10,8 @@
 import { fault, type Fault } from '../../../protocol/codes';
 import { hasDescriptors, THREAD_DESCRIPTORS } from '../../base/descriptors';
 import type { TurnMeter } from '../../base/turn-meter';
-import type { AnswerTo, FromThread, MissingPlaces, Question, ToThread } from './messages';
+import type { MissingRange } from '../../base/contracts/past';
+import type { AnswerTo, FromThread, Question, ToThread } from './messages';
 import { startThread } from '../threads';
 
 const CLOSE_WITHIN_MS = 1_000;
@@ -31,9 +32,9 @@ export interface HistoryOptions {
    */
   readonly flush: () => Promise<void> | void;
   /** What was pushed and is not in the journal, since its disk fails; null as a rule. */
-  readonly open?: () => MissingPlaces | null;
+  readonly open?: () => MissingRange | null;
   /** The thread found a block that is not sound. */
-  readonly onDamage?: (places: MissingPlaces) => void;
+  readonly onDamage?: (places: MissingRange) => void;
   /** What times the turns in which answers come. */
   readonly turns?: TurnMeter;
   /** Undefined when none can be started now. */

@@ -18,11 +18,10 @@ import { PastBarsBehind } from './bars-behind';
 import { ALWAYS, Blocks, PART_BLOCKS, type Times } from './blocks';
 import { PastBooks } from './book';
 import { Gaps } from './gaps';
+import type { MissingRange, PastPage } from '../../base/contracts/past';
 import type {
   Answers,
   BarsBehindQuestion,
-  MissingPlaces,
-  Page,
   PastQuestion,
   TicksQuestion,
   TradesQuestion,
@@ -67,7 +66,7 @@ export class HistoryReader {
   /** All of it at once, as of `work`. */
   answer(
     question: HistoryQuestion,
-    open: MissingPlaces | null = null,
+    open: MissingRange | null = null,
   ): Answers[HistoryQuestion['kind']] | Fault {
     const work = this.work(question, open);
     for (;;) {
@@ -83,7 +82,7 @@ export class HistoryReader {
    */
   *work(
     question: HistoryQuestion,
-    open: MissingPlaces | null = null,
+    open: MissingRange | null = null,
   ): Generator<undefined, Answers[HistoryQuestion['kind']] | Fault> {
     const parts = this.parts(question);
     let blocks = 0;
@@ -144,7 +143,7 @@ export class HistoryReader {
   private *trades(
     { symbol, before, limit, blocksMax = Infinity }: TradesQuestion,
     { id, definition }: Known,
-  ): Generator<undefined, Page> {
+  ): Generator<undefined, PastPage> {
     const rows: RecordRow[] = [];
     const effort = new PartEffort(this.proofs, blocksMax);
     for (const row of this.tradeRows.below(before, id)) {
@@ -163,7 +162,7 @@ export class HistoryReader {
     };
   }
 
-  private *ticks(q: TicksQuestion, { id, definition }: Known): Generator<undefined, Page> {
+  private *ticks(q: TicksQuestion, { id, definition }: Known): Generator<undefined, PastPage> {
     const times = timesOf(q);
     const { rows, cutAt } = times === null ? NO_TICKS : yield* this.ticksIn(q, id, times);
     const isAll = rows.length < q.limit && cutAt === null;
@@ -264,7 +263,7 @@ function isWithin(row: RecordRow, { first, last }: Times): boolean {
   );
 }
 
-function receivedAt(row: RecordRow | undefined): Page['newest'] {
+function receivedAt(row: RecordRow | undefined): PastPage['newest'] {
   return row === undefined ? null : { hi: row.receive_hi, lo: row.receive_lo };
 }
 
@@ -272,7 +271,7 @@ function page(
   rows: readonly RecordRow[],
   read: (row: RecordRow) => Message | undefined,
   definition: Instrument,
-): Pick<Page, 'items' | 'count' | 'last'> {
+): Pick<PastPage, 'items' | 'count' | 'last'> {
   const items = rows.map((row) => {
     const message = read(row);
     if (message === undefined) throw new Error(`record ${seqOf(row.id)} does not read`);

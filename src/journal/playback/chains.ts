@@ -13,7 +13,7 @@
 import type { Message } from '../../../protocol/messages';
 import type { BatchEvent, Snapshot } from '../../../protocol/records';
 import { isContinued, toldReason, type ToldReason } from '../history/gaps';
-import type { MissingPlaces } from '../history/messages';
+import type { MissingRange } from '../../base/contracts/past';
 import { DAMAGED } from '../proofs';
 
 /** What takes its place in a chain. */
@@ -29,7 +29,7 @@ interface Lost {
 export class PlayChain {
   readonly topic: string;
   private readonly isBook: boolean;
-  private readonly gaps: readonly MissingPlaces[];
+  private readonly gaps: readonly MissingRange[];
   private readonly startSeq: number;
   /** The newest place that the reader knows of. */
   private lastSeq: number;
@@ -51,7 +51,7 @@ export class PlayChain {
     topic: string,
     lastSeq: number,
     startSeq: number,
-    gaps: readonly MissingPlaces[],
+    gaps: readonly MissingRange[],
     voidBy: string | null,
   ) {
     this.topic = topic;
@@ -96,7 +96,7 @@ export class PlayChain {
   }
 
   /** A reader that may hold some of what a gap lacks passes it. */
-  cross(gap: MissingPlaces, into: Message[]): void {
+  cross(gap: MissingRange, into: Message[]): void {
     while (this.nextGap < this.gaps.length && this.gaps[this.nextGap]!.to <= gap.to) {
       this.nextGap += 1;
     }

@@ -4,13 +4,13 @@
  */
 
 import { without } from '../history/gaps';
-import type { MissingPlaces } from '../history/messages';
+import type { MissingRange } from '../../base/contracts/past';
 
 export class PlayGaps {
   /** In order, without overlap. What lies before the place that is read next never changes. */
-  readonly all: MissingPlaces[];
+  readonly all: MissingRange[];
 
-  constructor(gaps: readonly MissingPlaces[]) {
+  constructor(gaps: readonly MissingRange[]) {
     this.all = [...gaps];
   }
 
@@ -19,7 +19,7 @@ export class PlayGaps {
    * @param nextSeq the place that is read next @param current all from there on, in order
    * @returns whether a place is missing that was not before
    */
-  renew(nextSeq: number, toSeq: number, current: readonly MissingPlaces[]): boolean {
+  renew(nextSeq: number, toSeq: number, current: readonly MissingRange[]): boolean {
     const { all } = this;
     const kept = all.findIndex(({ from }) => from >= nextSeq);
     const before = kept < 0 ? [] : all.splice(kept);

@@ -4,7 +4,8 @@
  * who asks.
  */
 
-import type { MissingPlaces, TimeWords } from '../history/messages';
+import type { MissingRange } from '../../base/contracts/past';
+import type { TimeHalves } from '../../base/contracts/times';
 
 /** What to play: all of the topics between two places, in the order of places. */
 export interface PlayOpen {
@@ -18,8 +19,8 @@ export interface PlayOpen {
   readonly fromSeq: number;
   /** Last place; where `to` is set, not behind the last record of the topics at or before that time. */
   readonly toSeq: number;
-  readonly from: TimeWords | null;
-  readonly to: TimeWords | null;
+  readonly from: TimeHalves | null;
+  readonly to: TimeHalves | null;
   /** Of each definition, and of books their state before; for a reader that holds nothing yet. */
   readonly hasOpening: boolean;
   /** A replay that goes on: the reader has had the opening, and all before `fromSeq`. */
@@ -45,7 +46,7 @@ export interface PlayOpened {
   readonly fromSeq: number;
   readonly toSeq: number;
   /** What of them the journal has not got. */
-  readonly gaps: readonly MissingPlaces[];
+  readonly gaps: readonly MissingRange[];
 }
 
 /** Some frames, ready to be sent. */

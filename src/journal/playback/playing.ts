@@ -15,7 +15,7 @@ import { PlayChain } from './chains';
 import { PlayFrame } from './frame';
 import { PlayFrames } from './frames';
 import { isContinued, without } from '../history/gaps';
-import type { MissingPlaces } from '../history/messages';
+import type { MissingRange } from '../../base/contracts/past';
 import type { PlayGaps } from './gaps';
 import type { PlayTopics } from './range';
 import { PlayRows, selectPlayed, type PlayedRow } from './rows';
@@ -56,7 +56,7 @@ export interface PlayPlan {
   /** The place that the first book record behind a seq names as the one before it; null without one. */
   bookBefore(seq: number, instrument: number): number | null;
   /** What is missing from a place on, as it is known now; in order. */
-  missing(seq: number): readonly MissingPlaces[];
+  missing(seq: number): readonly MissingRange[];
   readonly isText: boolean;
   /** Hundredths of real time; 0: not timed. */
   readonly speed: number;
@@ -79,7 +79,7 @@ export class Playing {
   private readonly rows = new PlayRows();
   private nextId: number;
   /** The next gap that a reader crosses which goes on from what it holds, and what is told of it now. */
-  private gapAhead: MissingPlaces | undefined;
+  private gapAhead: MissingRange | undefined;
   private crossing: Iterator<void> | null = null;
   private voidBooks = 0;
   private isOpened = false;
@@ -159,14 +159,14 @@ export class Playing {
    * The first gap behind a seq that such a reader crosses. It may hold messages of the gap, and the market
    * went on from before it, so each topic is told, before anything behind it.
    */
-  private gapBehind(seq: number): MissingPlaces | undefined {
+  private gapBehind(seq: number): MissingRange | undefined {
     const { gaps, holdsBooks, toSeq } = this.plan;
     if (!holdsBooks) return undefined;
     return gaps.all.find((gap) => isContinued(gap) && gap.to > seq && gap.to <= toSeq);
   }
 
   /** One topic of a crossing: there may be very many, and others wait. */
-  private cross(gap: MissingPlaces): void {
+  private cross(gap: MissingRange): void {
     this.crossing ??= this.crossings(gap);
     if (this.crossing.next().done !== true) return;
     this.crossing = null;
@@ -175,7 +175,7 @@ export class Playing {
   }
 
   /** First all gaps, then the books: who is cut off in between has been told of each gap. */
-  private *crossings(gap: MissingPlaces): Generator<void> {
+  private *crossings(gap: MissingRange): Generator<void> {
     for (const ofKind of this.chains.values()) {
       for (const chain of ofKind.values()) {
         const told: Message[] = [];

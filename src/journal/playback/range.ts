@@ -10,7 +10,7 @@ import type { Database } from 'bun:sqlite';
 
 import { parseTopic, type Channel } from '../../../protocol/topics';
 import { ALWAYS, type Blocks } from '../history/blocks';
-import type { TimeWords } from '../history/messages';
+import type { TimeHalves } from '../../base/contracts/times';
 import { KIND, ORDER_TIME, seqOf } from '../schema';
 
 /** Channels that the journal holds as they were pushed. */
@@ -80,7 +80,7 @@ export class PlayTimes {
   }
 
   /** Place of the first record that is not before a time; null when all are. */
-  first(of: readonly number[], topics: PlayTopics, time: TimeWords): number | null {
+  first(of: readonly number[], topics: PlayTopics, time: TimeHalves): number | null {
     let found: number | null = null;
     for (const instrument of of) {
       const statement = this.statement('>=', 'ASC', topics, instrument);
@@ -97,7 +97,7 @@ export class PlayTimes {
   }
 
   /** Place of the last record that is not behind a time; null when all are. */
-  last(of: readonly number[], topics: PlayTopics, time: TimeWords): number | null {
+  last(of: readonly number[], topics: PlayTopics, time: TimeHalves): number | null {
     let found: number | null = null;
     for (const instrument of of) {
       const statement = this.statement('<=', 'DESC', topics, instrument);

@@ -13,7 +13,7 @@ import type { Book, Instrument, Message } from '../../../protocol/messages';
 import { Blocks } from '../history/blocks';
 import { PastBooks } from '../history/book';
 import { Gaps, isCrash } from '../history/gaps';
-import type { MissingPlaces } from '../history/messages';
+import type { MissingRange } from '../../base/contracts/past';
 import { PlayGaps } from './gaps';
 import { PlayTimes, PlayTopics } from './range';
 import type { PlayChunk, PlayOpen, PlayOpened, PlayQuestion } from './messages';
@@ -111,7 +111,7 @@ export class PlaybackReader {
    */
   answer(
     question: PlayQuestion,
-    open: MissingPlaces | null = null,
+    open: MissingRange | null = null,
   ): PlayOpened | PlayChunk | Fault | null {
     switch (question.kind) {
       case 'play-open':
@@ -128,7 +128,7 @@ export class PlaybackReader {
     this.db.close();
   }
 
-  private next(play: number, missing: MissingPlaces | null): PlayChunk | Fault {
+  private next(play: number, missing: MissingRange | null): PlayChunk | Fault {
     const open = this.plays.get(play);
     // The thread that had it has ended, and this one was started since.
     if (open === undefined) return fault('history-failed', `play ${play} is not open`);
@@ -147,7 +147,7 @@ export class PlaybackReader {
     }
   }
 
-  private open(q: PlayOpen, open: MissingPlaces | null): PlayOpened {
+  private open(q: PlayOpen, open: MissingRange | null): PlayOpened {
     this.db.run('BEGIN');
     try {
       this.gaps.begin(open);
@@ -191,13 +191,13 @@ export class PlaybackReader {
   private readonly bookBefore = (seq: number, instrument: number): number | null =>
     this.books.before(seq, instrument);
 
-  private readonly missing = (seq: number): readonly MissingPlaces[] => this.gaps.from(seq);
+  private readonly missing = (seq: number): readonly MissingRange[] => this.gaps.from(seq);
 
   /** What is not in the journal yet, and not declared missing, is for another play. */
   private range(
     q: PlayOpen,
     topics: PlayTopics,
-    open: MissingPlaces | null,
+    open: MissingRange | null,
   ): { fromSeq: number; toSeq: number } {
     const of =
       q.from === null && q.to === null ? [] : topics.instruments(() => this.instruments.all());
@@ -209,7 +209,7 @@ export class PlaybackReader {
   }
 
   /** Besides those of the play, those by which a book of the opening may not be the newest. */
-  private gapsSince(seq: number, fromSeq: number, toSeq: number): MissingPlaces[] {
+  private gapsSince(seq: number, fromSeq: number, toSeq: number): MissingRange[] {
     const gaps = this.gaps.from(seq).filter((gap) => gap.from <= toSeq);
     return gaps.filter((gap) => gap.to >= fromSeq || !isCrash(gap));
   }
@@ -239,10 +239,10 @@ export class PlaybackReader {
   }
 
   /** The gap that took the newest changes of a book; else the one that its levels hang on, or the newest. */
-  private whyVoid(instrument: number, fromSeq: number, lost: MissingPlaces | null): string {
+  private whyVoid(instrument: number, fromSeq: number, lost: MissingRange | null): string {
     const before = this.books.before(fromSeq - 1, instrument) ?? 0;
     const took = before > 0 && before < fromSeq ? this.gaps.at(before) : undefined;
-    const newest = (): MissingPlaces | undefined =>
+    const newest = (): MissingRange | undefined =>
       this.gaps.from(1).findLast((gap) => gap.from < fromSeq);
     return (took ?? lost ?? newest())?.reason ?? DAMAGED;
   }

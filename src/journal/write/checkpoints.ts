@@ -16,7 +16,8 @@
 
 import type { Clock } from '../../base/clock';
 import type { Timer, TurnMeter } from '../../base/turn-meter';
-import type { Captured, CheckpointFigures, StateSource } from '../journal';
+import type { CheckpointFigures } from '../../base/contracts/figures';
+import type { Captured, StateSource } from '../journal';
 import { chunkKey, PIECE_KIND, pieceBytes, type PieceName, type RawPiece } from './piece';
 
 /** Between two slices, in ms. */
