@@ -95,12 +95,8 @@ function ordered<E extends { readonly asOf?: Nanos }>(r: RecordRow, event: E): E
   return r.as_of_hi === null ? event : { ...event, ...orderedAt(r) };
 }
 
-/** The event of a row; undefined when the row is not one that was ever written. */
+/** The event of a row; undefined for a row that no version of this program wrote. */
 export function rowToEvent(r: RecordRow, symbol: string): BatchEvent | undefined {
-  const seq = seqOf(r.id);
-  const prevSeq = r.prev_seq;
-  const eventTime = new Nanos(r.event_hi, r.event_lo);
-  const receiveTime = new Nanos(r.receive_hi, r.receive_lo);
   switch (r.kind) {
     case KIND.trade: {
       const trade: RecordedTrade | undefined = rowToTrade(r, symbol);
@@ -108,81 +104,92 @@ export function rowToEvent(r: RecordRow, symbol: string): BatchEvent | undefined
       return Object.assign(trade, { sourceSeq: r.source_seq });
     }
     case KIND.tick:
-      if (r.price === null || r.quantity === null || r.volume === null) return undefined;
-      return ordered<RecordedTick>(r, {
-        type: 'tick',
-        symbol,
-        seq,
-        prevSeq,
-        eventTime,
-        receiveTime,
-        last: r.price,
-        bid: r.bid,
-        ask: r.ask,
-        quantity: r.quantity,
-        volume: sumOfHalves(r.volume_high ?? 0, r.volume),
-        count: 1,
-      });
+      return rowToTick(r, symbol);
     case KIND.bbo:
-      return ordered<RecordedBbo>(r, {
-        type: 'bbo',
-        symbol,
-        seq,
-        prevSeq,
-        eventTime,
-        receiveTime,
-        bid: r.bid,
-        bidQuantity: r.bid_quantity ?? 0,
-        ask: r.ask,
-        askQuantity: r.ask_quantity ?? 0,
-        count: 1,
-        mark: markOf(r.flags),
-      });
-    case KIND.book: {
-      const levels = r.levels === null ? undefined : decodeLevels(r.levels);
-      const form = BOOK_FORMS[r.side ?? -1];
-      if (levels === undefined || form === undefined) return undefined;
-      const { bids, asks } = levels;
-      const mark = markOf(r.flags);
-      return ordered<RecordedBook>(r, {
-        type: 'book',
-        symbol,
-        seq,
-        prevSeq,
-        eventTime,
-        receiveTime,
-        form,
-        bids,
-        asks,
-        crc: r.ref,
-        count: 1,
-        mark,
-      });
-    }
-    case KIND.snapshot: {
-      const levels = r.levels === null ? undefined : decodeLevels(r.levels);
-      if (levels === undefined || r.ref === null) return undefined;
-      const { bids, asks } = levels;
-      return ordered<Snapshot>(r, {
-        type: 'snapshot',
-        symbol,
-        seq,
-        eventTime,
-        receiveTime,
-        bids,
-        asks,
-        crc: r.ref,
-      });
-    }
+      return rowToBbo(r, symbol);
+    case KIND.book:
+      return rowToBook(r, symbol);
+    case KIND.snapshot:
+      return rowToSnapshot(r, symbol);
     case KIND.status:
-      return rowToStatus(r, { symbol, seq, prevSeq, eventTime, receiveTime });
+      return rowToStatus(r, symbol);
     case KIND.command:
-      return rowToCommand(r, { symbol, seq, eventTime, receiveTime });
+      return rowToCommand(r, symbol);
     case KIND.instrument:
       return r.text === null ? undefined : parseDefinition(r.text);
     default:
       return undefined;
   }
+}
+
+function rowToTick(r: RecordRow, symbol: string): RecordedTick | undefined {
+  if (r.price === null || r.quantity === null || r.volume === null) return undefined;
+  return ordered<RecordedTick>(r, {
+    type: 'tick',
+    symbol,
+    seq: seqOf(r.id),
+    prevSeq: r.prev_seq,
+    eventTime: new Nanos(r.event_hi, r.event_lo),
+    receiveTime: new Nanos(r.receive_hi, r.receive_lo),
+    last: r.price,
+    bid: r.bid,
+    ask: r.ask,
+    quantity: r.quantity,
+    volume: sumOfHalves(r.volume_high ?? 0, r.volume),
+    count: 1,
+  });
+}
+
+function rowToBbo(r: RecordRow, symbol: string): RecordedBbo {
+  return ordered<RecordedBbo>(r, {
+    type: 'bbo',
+    symbol,
+    seq: seqOf(r.id),
+    prevSeq: r.prev_seq,
+    eventTime: new Nanos(r.event_hi, r.event_lo),
+    receiveTime: new Nanos(r.receive_hi, r.receive_lo),
+    bid: r.bid,
+    bidQuantity: r.bid_quantity ?? 0,
+    ask: r.ask,
+    askQuantity: r.ask_quantity ?? 0,
+    count: 1,
+    mark: markOf(r.flags),
+  });
+}
+
+function rowToBook(r: RecordRow, symbol: string): RecordedBook | undefined {
+  const levels = r.levels === null ? undefined : decodeLevels(r.levels);
+  const form = BOOK_FORMS[r.side ?? -1];
+  if (levels === undefined || form === undefined) return undefined;
+  return ordered<RecordedBook>(r, {
+    type: 'book',
+    symbol,
+    seq: seqOf(r.id),
+    prevSeq: r.prev_seq,
+    eventTime: new Nanos(r.event_hi, r.event_lo),
+    receiveTime: new Nanos(r.receive_hi, r.receive_lo),
+    form,
+    bids: levels.bids,
+    asks: levels.asks,
+    crc: r.ref,
+    count: 1,
+    mark: markOf(r.flags),
+  });
+}
+
+function rowToSnapshot(r: RecordRow, symbol: string): Snapshot | undefined {
+  const levels = r.levels === null ? undefined : decodeLevels(r.levels);
+  if (levels === undefined || r.ref === null) return undefined;
+  return ordered<Snapshot>(r, {
+    type: 'snapshot',
+    symbol,
+    seq: seqOf(r.id),
+    eventTime: new Nanos(r.event_hi, r.event_lo),
+    receiveTime: new Nanos(r.receive_hi, r.receive_lo),
+    bids: levels.bids,
+    asks: levels.asks,
+    crc: r.ref,
+  });
 }
 
 export function rowToTrade(r: RecordRow, symbol: string): Trade | undefined {
@@ -203,17 +210,18 @@ export function rowToTrade(r: RecordRow, symbol: string): Trade | undefined {
   };
 }
 
-function rowToStatus(
-  r: RecordRow,
-  opening: Omit<Status, 'type' | 'state' | 'reason' | 'missed' | 'events'>,
-): Status | undefined {
+function rowToStatus(r: RecordRow, symbol: string): Status | undefined {
   const text = r.text ?? '';
   const split = text.indexOf(' ');
   const state = INSTRUMENT_STATES.find((s) => s === text.slice(0, split));
   if (state === undefined) return undefined;
   return {
     type: 'status',
-    ...opening,
+    symbol,
+    seq: seqOf(r.id),
+    prevSeq: r.prev_seq,
+    eventTime: new Nanos(r.event_hi, r.event_lo),
+    receiveTime: new Nanos(r.receive_hi, r.receive_lo),
     state,
     reason: text.slice(split + 1),
     missed: r.ref ?? 0,
@@ -234,15 +242,7 @@ export function commandText(c: Command): string {
   return JSON.stringify(all);
 }
 
-function rowToCommand(
-  r: RecordRow,
-  {
-    symbol,
-    seq,
-    eventTime,
-    receiveTime,
-  }: Pick<Status, 'symbol' | 'seq' | 'eventTime' | 'receiveTime'>,
-): Command | undefined {
+function rowToCommand(r: RecordRow, symbol: string): Command | undefined {
   const side = SIDES[r.side ?? -1];
   if (r.text === null || r.price === null || r.quantity === null || side === undefined) {
     return undefined;
@@ -250,19 +250,17 @@ function rowToCommand(
   try {
     const rest: unknown = JSON.parse(r.text);
     if (!isCommandRest(rest)) return undefined;
-    const { price, quantity } = r;
-    const orderId = r.ref ?? 0;
     return {
       type: 'command',
       symbol,
-      seq,
-      eventTime,
-      receiveTime,
+      seq: seqOf(r.id),
+      eventTime: new Nanos(r.event_hi, r.event_lo),
+      receiveTime: new Nanos(r.receive_hi, r.receive_lo),
       ...rest,
-      orderId,
+      orderId: r.ref ?? 0,
       side,
-      price,
-      quantity,
+      price: r.price,
+      quantity: r.quantity,
     };
   } catch {
     return undefined;

@@ -6,7 +6,7 @@
 import {
   EXTRA_FIELDS,
   LEVELS_FIELD,
-  NONE,
+  nullable,
   OWN_FIRST,
   ROW_FIELDS,
   KIND_NAMES,
@@ -110,8 +110,4 @@ export class PlayFrame {
     row.volume_high = isExtra ? nullable(extras[extraAt + 4]!) : null;
     return row;
   }
-}
-
-function nullable(value: number): number | null {
-  return value === NONE ? null : value;
 }

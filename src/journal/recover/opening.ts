@@ -39,7 +39,12 @@ import { SqliteJournal } from '../write/sqlite-journal';
 import { clearSuspicion, suspicion } from '../write/suspicion';
 import { upgrade } from './upgrade';
 import { renewViews } from '../views';
-import { InlineWriter, type CreateWriter } from '../write/writer';
+import {
+  InlineWriter,
+  type CreateWriter,
+  type JournalWriter,
+  type WriterEvents,
+} from '../write/writer';
 
 export interface OpenedJournal {
   readonly journal: SqliteJournal;
@@ -121,7 +126,7 @@ function openLocked(
   const db = new Database(path, { create: true });
   try {
     prepareDatabase(db, options.durability);
-    return recover(db, lock, options, clock, opening, head, lossReason);
+    return recover({ db, lock, options, clock, opening, head, lossReason });
   } catch (e) {
     db.close();
     throw e;
@@ -183,39 +188,40 @@ function synchronousFor(durability: Durability): 'NORMAL' | 'FULL' {
   return durability === 'fsync' ? 'FULL' : 'NORMAL';
 }
 
-function recover(
-  db: Database,
-  lock: DirectoryLock,
-  options: JournalOptions,
-  clock: Clock,
-  opening: OpeningOptions,
-  before: HeadPosition | undefined,
-  lossReason: GapReason,
-): OpenedJournal {
-  const { secrets = secretBytes } = opening;
-  const { createWriter = (_, own, writerEvents) => new InlineWriter(own, writerEvents) } = opening;
-  const instruments = db
-    .query<{ id: number; symbol: string }, []>('SELECT id, symbol FROM instrument')
-    .all();
-  const instrumentIds = new Map(instruments.map(({ id, symbol }) => [symbol, id]));
-  const endOf = (): number => {
-    const newest = db.query<{ id: number | null }, []>('SELECT max(id) AS id FROM record').get();
-    return newest?.id == null ? 0 : seqOf(newest.id);
-  };
-  const lastSeq = Math.max(endOf(), before?.seq ?? 0);
+/** What a recovery begins with. */
+interface Opening {
+  readonly db: Database;
+  readonly lock: DirectoryLock;
+  readonly options: JournalOptions;
+  readonly clock: Clock;
+  readonly opening: OpeningOptions;
+  readonly head: HeadPosition | undefined;
+  /** Why records that the head covers are missing at the end of the file. */
+  readonly lossReason: GapReason;
+}
+
+/** The instruments of the journal, by id and by symbol. */
+interface InstrumentTable {
+  readonly ids: Map<string, number>;
+  readonly symbols: ReadonlyMap<number, string>;
+}
+
+function recover(from: Opening): OpenedJournal {
+  const { db, lock, options, clock, opening, head, lossReason } = from;
+  const instruments = readInstrumentTable(db);
+  const lastSeq = Math.max(newestSeq(db), head?.seq ?? 0);
   const found = newestState(db);
   const { saved } = found;
-  cutUnknown(db, saved?.from ?? 0, options.directory, clock, opening);
-  const end = endOf();
+  const savedFrom = saved?.from ?? 0;
+  cutUnknown(db, savedFrom, options.directory, clock, opening);
+  const end = newestSeq(db);
   const gaps: GapNote[] = [];
   if (lastSeq > end) gaps.push({ type: 'gap', from: end + 1, to: lastSeq, reason: lossReason });
-  // Two lives never share one, whatever the clock says, also those of copies of one journal.
   const past = readEpochs(db);
-  const taken = new Set(past.map((life) => life.epoch)).add(before?.epoch ?? 0);
-  const epoch = freshNumber(secrets, taken);
-  const doubt = headDoubt(before, { seq: end, epochs: past }, options.durability === 'async');
-  const synchronous = synchronousFor(options.durability);
-  const path = join(options.directory, JOURNAL_FILE);
+  // No two epochs share a number, whatever the clock says, nor do those of copies of one journal.
+  const taken = new Set(past.map((each) => each.epoch)).add(head?.epoch ?? 0);
+  const epoch = freshNumber(opening.secrets ?? secretBytes, taken);
+  const doubt = headDoubt(head, { seq: end, epochs: past }, options.durability === 'async');
   const journal = new SqliteJournal(
     {
       db,
@@ -227,17 +233,15 @@ function recover(
         (e) => e.clean === 1 && e.first_seq <= lastSeq && e.last_seq === lastSeq,
       ),
       gaps,
-      instrumentIds,
-      known: { ...found.known, tailRecords: end - (saved?.from ?? 0) },
+      instrumentIds: instruments.ids,
+      known: { ...found.known, tailRecords: end - savedFrom },
       slices: opening.slices,
-      createWriter: (events) =>
-        createWriter({ path, synchronous, retention: options.retention }, db, events),
+      createWriter: (events) => createWriter(from, events),
     },
     options,
   );
-  // Behind all that is noted at that place but the end of an epoch.
+  // The tail begins behind all notes at the sequence number of the checkpoint, but for the end of an epoch.
   const afterId = saved === null ? -1 : idOf(saved.from, SLOT.checkpoint);
-  const tail = readTail(db, afterId, new Map(instruments.map(({ id, symbol }) => [id, symbol])));
   return {
     journal,
     recovered: {
@@ -245,11 +249,39 @@ function recover(
       lastSeq,
       missingTo: gaps.at(-1)?.to ?? null,
       saved,
-      tail,
+      tail: readTail(db, afterId, instruments.symbols),
       pastEpochs: readPastEpochs(db, end, gaps[0]),
-      warnings: [...lockWarnings(lock, path), ...(doubt === undefined ? [] : [doubt])],
+      warnings: [
+        ...lockWarnings(lock, join(options.directory, JOURNAL_FILE)),
+        ...(doubt === undefined ? [] : [doubt]),
+      ],
     },
   };
+}
+
+function readInstrumentTable(db: Database): InstrumentTable {
+  const rows = db
+    .query<{ id: number; symbol: string }, []>('SELECT id, symbol FROM instrument')
+    .all();
+  return {
+    ids: new Map(rows.map(({ id, symbol }) => [symbol, id])),
+    symbols: new Map(rows.map(({ id, symbol }) => [id, symbol])),
+  };
+}
+
+/** The sequence number at which the file ends; 0 for an empty one. */
+function newestSeq(db: Database): number {
+  const newest = db.query<{ id: number | null }, []>('SELECT max(id) AS id FROM record').get();
+  return newest?.id == null ? 0 : seqOf(newest.id);
+}
+
+function createWriter({ db, options, opening }: Opening, events: WriterEvents): JournalWriter {
+  const settings = {
+    path: join(options.directory, JOURNAL_FILE),
+    synchronous: synchronousFor(options.durability),
+    retention: options.retention,
+  };
+  return opening.createWriter?.(settings, db, events) ?? new InlineWriter(db, events);
 }
 
 /** What follows a gap that no checkpoint reaches over is no state that is known. */

@@ -83,7 +83,7 @@ export class Notes {
     return undefined;
   }
 
-  /** Each epoch begins where the one before it ended, and is another one; their numbers have no order. */
+  /** Each epoch begins where the one before it ended, under a new number. The numbers are in no order. */
   private epochFault({ seqFirst, seqLast }: JournalReading): string | undefined {
     const epochs = this.rows.filter(({ kind }) => kind === KIND.epoch);
     const isWhole = !this.rows.some(
@@ -92,41 +92,33 @@ export class Notes {
     if (seqFirst > 0 && epochs.length === 0) return 'no epoch is on record';
     const begun = new Set<number>();
     for (const [i, row] of epochs.entries()) {
-      const epoch = row.ref ?? -1;
       const before = epochs[i - 1];
       const next = epochs[i + 1];
-      // A life that numbered nothing ends where it began, and its end stands before its beginning.
-      const isEmpty = (opened: RecordRow, closed: RecordRow | undefined): boolean =>
-        closed?.ref === opened.ref && seqOf(closed.id) === seqOf(opened.id);
-      if (row.text !== (isOpening(row) ? 'opened' : 'closed'))
-        return `the epoch noted at ${seqOf(row.id)} says ${row.text}`;
-      if (epoch < 1) return `the epoch noted at ${seqOf(row.id)} is ${epoch}; expected at least 1`;
-      if (isOpening(row) && begun.has(epoch))
-        return `epoch ${epoch} begins a second time at ${seqOf(row.id) + 1}`;
-      if (isOpening(row)) begun.add(epoch);
-      if (isOpening(row) && !isEmpty(row, before)) {
-        const wrong = this.openingFault(row, before);
-        if (wrong !== undefined) return wrong;
-        if (i === 0 && isWhole && seqFirst > 0 && seqOf(row.id) >= seqFirst)
-          return `epoch ${epoch} begins at ${seqOf(row.id) + 1}; expected ${seqFirst}`;
-      } else if (!isOpening(row)) {
-        const seq = seqOf(row.id);
-        if (next === undefined && seq !== seqLast)
-          return `the newest epoch ends at ${seq}; the records end at ${seqLast}`;
-        // Where lives that numbered nothing followed, the end is that of one of them.
-        const isAnothers = next !== undefined && seqOf(next.id) === seq;
-        const hasBegun =
-          before === undefined ? !isWhole : isOpening(before) && before.ref === epoch;
-        if (!hasBegun && !isAnothers) return `epoch ${epoch} ends at ${seq}, but never began`;
-      }
+      const wrong =
+        numberFault(row, begun) ??
+        (isOpening(row)
+          ? this.openingFault(row, before, isWhole ? seqFirst : 0)
+          : closingFault(row, before, next, isWhole, seqLast));
+      if (wrong !== undefined) return wrong;
+      if (isOpening(row)) begun.add(numberOf(row));
     }
     return undefined;
   }
 
-  private openingFault(row: RecordRow, before: RecordRow | undefined): string | undefined {
+  /** @param firstSeq of a journal that has all from its beginning; 0 for others */
+  private openingFault(
+    row: RecordRow,
+    before: RecordRow | undefined,
+    firstSeq: number,
+  ): string | undefined {
     const seq = seqOf(row.id);
-    if (before === undefined || isOpening(before) || this.isInGap(seqOf(before.id), seq))
-      return undefined;
+    if (before === undefined) {
+      if (firstSeq === 0 || seq < firstSeq) return undefined;
+      return `epoch ${row.ref} begins at ${seq + 1}; expected ${firstSeq}`;
+    }
+    // An epoch that numbered nothing ends where it began. Its end has the lower id, so it is read first.
+    const isEmpty = before.ref === row.ref && seqOf(before.id) === seq;
+    if (isEmpty || isOpening(before) || this.isInGap(seqOf(before.id), seq)) return undefined;
     return `epoch ${row.ref} begins at ${seq + 1}; expected ${seqOf(before.id) + 1}`;
   }
 
@@ -175,6 +167,42 @@ function timeOf(row: RecordRow): Nanos {
 
 function isOpening({ id }: RecordRow): boolean {
   return id % SLOTS === SLOT.opened;
+}
+
+/** Of the note of an epoch: its number. */
+function numberOf({ ref }: RecordRow): number {
+  return ref ?? -1;
+}
+
+/** What is wrong with the note of an epoch in itself. @param begun epochs that began before it */
+function numberFault(row: RecordRow, begun: ReadonlySet<number>): string | undefined {
+  const seq = seqOf(row.id);
+  const epoch = numberOf(row);
+  if (row.text !== (isOpening(row) ? 'opened' : 'closed'))
+    return `the epoch noted at ${seq} says ${row.text}`;
+  if (epoch < 1) return `the epoch noted at ${seq} is ${epoch}; expected at least 1`;
+  if (isOpening(row) && begun.has(epoch))
+    return `epoch ${epoch} begins a second time at ${seq + 1}`;
+  return undefined;
+}
+
+/** @param isWhole whether the journal has all from its beginning @param seqLast its last record */
+function closingFault(
+  row: RecordRow,
+  before: RecordRow | undefined,
+  next: RecordRow | undefined,
+  isWhole: boolean,
+  seqLast: number,
+): string | undefined {
+  const seq = seqOf(row.id);
+  if (next === undefined && seq !== seqLast)
+    return `the newest epoch ends at ${seq}; the records end at ${seqLast}`;
+  // Where epochs follow that numbered nothing, the note of the end is that of one of them.
+  const isOfEmpty = next !== undefined && seqOf(next.id) === seq;
+  const hasBegun =
+    before === undefined ? !isWhole : isOpening(before) && before.ref === numberOf(row);
+  if (hasBegun || isOfEmpty) return undefined;
+  return `epoch ${numberOf(row)} ends at ${seq}, but never began`;
 }
 
 /** Both times of a note are when it was made. */

@@ -22,8 +22,17 @@
  */
 
 import { levelsBytes, writeLevels } from '../../../protocol/layout';
-import { BOOK_FORMS } from '../../../protocol/messages';
-import { orderTime, type BatchEvent, type RecordedTrade } from '../../../protocol/records';
+import { BOOK_FORMS, type Status } from '../../../protocol/messages';
+import {
+  orderTime,
+  type BatchEvent,
+  type Command,
+  type RecordedBbo,
+  type RecordedBook,
+  type RecordedTick,
+  type RecordedTrade,
+  type Snapshot,
+} from '../../../protocol/records';
 import { sumHigh, sumLow } from '../../../protocol/sums';
 import { Nanos } from '../../../protocol/time';
 import { pieceBytes, type RawPiece } from './piece';
@@ -43,6 +52,11 @@ export const LEVELS_FIELD = 13;
 export const EXTRA_FIELDS = 5;
 /** Stands for null; no safe integer is it. */
 export const NONE = -(2 ** 53);
+
+/** A number of a frame as a column: null where it is NONE. */
+export function nullable(value: number): number | null {
+  return value === NONE ? null : value;
+}
 
 export interface RowFrame {
   readonly rows: number;
@@ -125,40 +139,19 @@ export class RowFrameWriter {
     const id = idOf(e.seq);
     switch (e.type) {
       case 'tick':
-        this.open(KIND.tick, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
-        this.own(e.last, e.quantity, e.bid ?? NONE, e.ask ?? NONE, sumLow(e.volume));
-        if (e.asOf !== undefined || typeof e.volume === 'bigint')
-          this.extra(e.asOf, 0, sumHigh(e.volume));
-        return;
+        return this.tick(e, id, instrument);
       case 'trade':
         return this.trade(e, id, instrument);
       case 'bbo':
-        this.open(KIND.bbo, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
-        this.own(e.bid ?? NONE, e.bidQuantity, e.ask ?? NONE, e.askQuantity, NONE);
-        if (e.asOf !== undefined || e.mark !== null) this.extra(e.asOf, markFlags(e.mark), 0);
-        return;
+        return this.bbo(e, id, instrument);
       case 'book':
-        this.open(KIND.book, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
-        this.own(BOOK_FORMS.indexOf(e.form), e.crc ?? NONE, NONE, NONE, NONE);
-        this.levels(e.bids, e.asks);
-        if (e.asOf !== undefined || e.mark !== null) this.extra(e.asOf, markFlags(e.mark), 0);
-        return;
+        return this.book(e, id, instrument);
       case 'snapshot':
-        this.open(KIND.snapshot, id, instrument, 0, e.eventTime, e.receiveTime);
-        this.own(e.crc, NONE, NONE, NONE, NONE);
-        this.levels(e.bids, e.asks);
-        if (e.asOf !== undefined) this.extra(e.asOf, 0, 0);
-        return;
+        return this.snapshot(e, id, instrument);
       case 'status':
-        this.open(KIND.status, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
-        this.own(e.missed, e.events ?? NONE, NONE, NONE, NONE);
-        this.text(`${e.state} ${e.reason}`);
-        return;
+        return this.status(e, id, instrument);
       case 'command':
-        this.open(KIND.command, id, instrument, 0, e.eventTime, e.receiveTime);
-        this.own(e.price, e.quantity, AGGRESSORS.indexOf(e.side), e.orderId, NONE);
-        this.text(commandText(e));
-        return;
+        return this.command(e, id, instrument);
       case 'instrument':
         this.open(KIND.instrument, id, instrument, 0, Nanos.ZERO, Nanos.ZERO);
         this.own(NONE, NONE, NONE, NONE, NONE);
@@ -213,6 +206,45 @@ export class RowFrameWriter {
     const { as_of_hi: hi, as_of_lo: lo, flags, volume_high: high } = r;
     if (hi === null && flags === null && high === null) return;
     this.extras.push(this.rows - 1, hi ?? NONE, lo ?? NONE, flags ?? NONE, high ?? NONE);
+  }
+
+  private tick(e: RecordedTick, id: number, instrument: number): void {
+    this.open(KIND.tick, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
+    this.own(e.last, e.quantity, e.bid ?? NONE, e.ask ?? NONE, sumLow(e.volume));
+    if (e.asOf !== undefined || typeof e.volume === 'bigint')
+      this.extra(e.asOf, 0, sumHigh(e.volume));
+  }
+
+  private bbo(e: RecordedBbo, id: number, instrument: number): void {
+    this.open(KIND.bbo, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
+    this.own(e.bid ?? NONE, e.bidQuantity, e.ask ?? NONE, e.askQuantity, NONE);
+    if (e.asOf !== undefined || e.mark !== null) this.extra(e.asOf, markFlags(e.mark), 0);
+  }
+
+  private book(e: RecordedBook, id: number, instrument: number): void {
+    this.open(KIND.book, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
+    this.own(BOOK_FORMS.indexOf(e.form), e.crc ?? NONE, NONE, NONE, NONE);
+    this.levels(e.bids, e.asks);
+    if (e.asOf !== undefined || e.mark !== null) this.extra(e.asOf, markFlags(e.mark), 0);
+  }
+
+  private snapshot(e: Snapshot, id: number, instrument: number): void {
+    this.open(KIND.snapshot, id, instrument, 0, e.eventTime, e.receiveTime);
+    this.own(e.crc, NONE, NONE, NONE, NONE);
+    this.levels(e.bids, e.asks);
+    if (e.asOf !== undefined) this.extra(e.asOf, 0, 0);
+  }
+
+  private status(e: Status, id: number, instrument: number): void {
+    this.open(KIND.status, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
+    this.own(e.missed, e.events ?? NONE, NONE, NONE, NONE);
+    this.text(`${e.state} ${e.reason}`);
+  }
+
+  private command(e: Command, id: number, instrument: number): void {
+    this.open(KIND.command, id, instrument, 0, e.eventTime, e.receiveTime);
+    this.own(e.price, e.quantity, AGGRESSORS.indexOf(e.side), e.orderId, NONE);
+    this.text(commandText(e));
   }
 
   private trade(e: RecordedTrade, id: number, instrument: number): void {

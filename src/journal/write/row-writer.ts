@@ -6,30 +6,20 @@
 import type { Database, SQLQueryBindings, Statement } from 'bun:sqlite';
 
 import { BlockFold, type Block } from '../blocks';
-import {
-  EXTRA_FIELDS,
-  NO_EXTRAS,
-  NONE,
-  OWN_FIRST,
-  RowFrameWriter,
-  type RowFrame,
-} from './row-frame';
+import { insertOf, type InsertRow } from './insert-row';
+import { EXTRA_FIELDS, NO_EXTRAS, nullable, RowFrameWriter, type RowFrame } from './row-frame';
 import { PIECE_KIND, pieceCrc, PiecePacker, type RawPiece } from './piece';
 import { parseDefinition, type RecordRow } from '../records';
 import {
-  BODY_COLUMN,
   insertSql,
   KIND,
   MARK_SIDE,
-  OWN_COLUMNS,
   SELECT_RECORD,
   SLOT,
   SLOTS,
   UPDATE_EXTRAS,
   type KindName,
 } from '../schema';
-
-type Run = (id: number, n: Float64Array, at: number, body: Uint8Array | string | null) => void;
 
 /** Newest checkpoints that are kept, besides those of schema 3 behind a gap. */
 const CHECKPOINTS_KEPT = 2;
@@ -45,7 +35,8 @@ const DROP_EMPTY = `DELETE FROM piece WHERE kind = ? AND key <
 export class RowWriter {
   private readonly db: Database;
   private readonly statements: Statement[] = [];
-  private readonly runs: Run[] = [];
+  /** One for each kind of row. */
+  private readonly inserts: InsertRow[] = [];
   private readonly putBlock: Statement;
   private readonly putPart: Statement;
   private readonly putOpen: Statement;
@@ -62,7 +53,7 @@ export class RowWriter {
   constructor(db: Database) {
     this.db = db;
     for (const name of Object.keys(KIND) as KindName[]) {
-      this.runs[KIND[name]] = this.prepareRun(name);
+      this.inserts[KIND[name]] = insertOf(name, this.prepare(insertSql(name)));
     }
     this.putBlock = this.prepare('INSERT INTO block VALUES (?, ?, ?, unixepoch())');
     this.putPart = this.prepare(
@@ -123,10 +114,10 @@ export class RowWriter {
     body: Uint8Array | string | null,
     extraAt: number,
   ): void => {
-    const run = this.runs[kind];
-    if (run === undefined) throw new Error(`a row of the kind ${kind}`);
+    const insert = this.inserts[kind];
+    if (insert === undefined) throw new Error(`a row of the kind ${kind}`);
     const id = n[at + 1]!;
-    run(id, n, at, body);
+    insert(id, n, at, body);
     if (extraAt >= 0) this.writeExtras(id, extraAt);
     if (kind < KIND.gap) {
       if (kind === KIND.instrument) this.define(n[at + 2]!, body as string);
@@ -202,99 +193,4 @@ export class RowWriter {
     this.statements.push(statement);
     return statement;
   }
-
-  /** One for each number of columns: an array of arguments made for each row would cost a third. */
-  private prepareRun(name: KindName): Run {
-    const s = this.prepare(insertSql(name));
-    const own = OWN_COLUMNS[name].length;
-    const hasBody = BODY_COLUMN[name] !== null;
-    const o = OWN_FIRST;
-    if (!hasBody && own === 5) {
-      return (id, n, at) => {
-        s.run(
-          id,
-          n[at + 2]!,
-          n[at + 3]!,
-          n[at + 4]!,
-          n[at + 5]!,
-          n[at + 6]!,
-          n[at + 7]!,
-          n[at + o]!,
-          n[at + o + 1]!,
-          nullable(n[at + o + 2]!),
-          nullable(n[at + o + 3]!),
-          nullable(n[at + o + 4]!),
-        );
-      };
-    }
-    if (!hasBody && own === 4) {
-      return (id, n, at) => {
-        s.run(
-          id,
-          n[at + 2]!,
-          n[at + 3]!,
-          n[at + 4]!,
-          n[at + 5]!,
-          n[at + 6]!,
-          n[at + 7]!,
-          nullable(n[at + o]!),
-          n[at + o + 1]!,
-          nullable(n[at + o + 2]!),
-          n[at + o + 3]!,
-        );
-      };
-    }
-    if (hasBody && own === 4) {
-      return (id, n, at, body) => {
-        s.run(
-          id,
-          n[at + 2]!,
-          n[at + 3]!,
-          n[at + 4]!,
-          n[at + 5]!,
-          n[at + 6]!,
-          n[at + 7]!,
-          n[at + o]!,
-          n[at + o + 1]!,
-          n[at + o + 2]!,
-          n[at + o + 3]!,
-          body,
-        );
-      };
-    }
-    if (hasBody && own === 2) {
-      return (id, n, at, body) => {
-        s.run(
-          id,
-          n[at + 2]!,
-          n[at + 3]!,
-          n[at + 4]!,
-          n[at + 5]!,
-          n[at + 6]!,
-          n[at + 7]!,
-          n[at + o]!,
-          nullable(n[at + o + 1]!),
-          body,
-        );
-      };
-    }
-    return (id, n, at, body) => {
-      const numbers = Array.from(n.subarray(at + o, at + o + own), nullable);
-      s.run(
-        id,
-        n[at + 2]!,
-        n[at + 3]!,
-        n[at + 4]!,
-        n[at + 5]!,
-        n[at + 6]!,
-        n[at + 7]!,
-        ...numbers,
-        body,
-      );
-    };
-  }
-}
-
-function nullable(value: number): number | null {
-  return value === NONE ? null : value;
 }
