@@ -11,6 +11,7 @@ import { BOMBS } from './bombs';
 import { RawSocket, rawFrame } from './raw-socket';
 import { keyOf, Target } from './target';
 import { Watcher } from './watcher';
+import { until } from '../support/until';
 
 setDefaultTimeout(120_000);
 
@@ -87,6 +88,6 @@ test('compression is not agreed upon, so no frame is larger than it came', async
   // A thousand spaces, compressed.
   const deflated = Bun.deflateSync(Buffer.alloc(1_000, ' '));
   socket.write(rawFrame(1, deflated, { reserved: 4 }));
-  while (!socket.isEnded) await Bun.sleep(10);
+  await until(() => socket.isEnded);
   expect(closed).toBe(1002);
 });

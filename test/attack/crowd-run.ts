@@ -7,7 +7,8 @@ import { decodeFrame, FrameEncoder, isFault } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
 import { instrument, tape, trade } from '../support/feed';
 import { RawSocket, rawFrame } from './raw-socket';
-import { keyOf, Target, until } from './target';
+import { keyOf, Target } from './target';
+import { until } from '../support/until';
 
 export interface CrowdShape {
   readonly readers: number;

@@ -7,8 +7,9 @@ import { connect, type Socket } from 'node:net';
 
 import { instrument, tape, trade, book } from '../support/feed';
 import { rawFrame } from './raw-socket';
-import { keyOf, Target, until } from './target';
+import { keyOf, Target } from './target';
 import { Watcher } from './watcher';
+import { until } from '../support/until';
 
 const UPGRADE =
   'GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n';
@@ -99,7 +100,7 @@ export class MemoryRun {
     const [shed, refused] = await this.counts();
     for (const socket of this.sockets.splice(0)) socket.destroy();
     const isGone = async (): Promise<boolean> => (await target.metric('tapedeck_sessions')) === 1;
-    if (!(await until(isGone))) throw new Error(`${kind}: sessions are left`);
+    await until(isGone, `${kind}: no session is left`);
     return {
       kind,
       grownBytes,

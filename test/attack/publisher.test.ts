@@ -10,6 +10,7 @@ import { FrameEncoder } from '../../protocol/codec';
 import { instrument, tape, trade } from '../support/feed';
 import { asMessage, StreamClient, type Seen } from '../support/stream-client';
 import { keyOf, Target } from './target';
+import { until } from '../support/until';
 
 setDefaultTimeout(120_000);
 
@@ -86,7 +87,7 @@ test(`${SESSIONS} sessions of one key take no more turns than the one session of
   const clients = await Promise.all(symbols.map(() => open(target, 'all')));
   const other = await open(target, 'publish');
   const flood = new Flood(clients);
-  while (flood.taken < 2 * SESSIONS) await Bun.sleep(10);
+  await until(() => flood.taken >= 2 * SESSIONS);
   const frames = 60;
   for (let i = 1; i <= frames; i++) other.raw(frameOf('OWN', EVENTS, i));
   await other.answer(frames, 0);

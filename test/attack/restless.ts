@@ -7,8 +7,9 @@ import { Prng } from '../../src/base/prng';
 import { instrument, tape } from '../support/feed';
 import { readSeed } from '../support/seed';
 import { opening, Source } from './source';
-import { Target, until } from './target';
+import { Target } from './target';
 import { Watcher, type WatcherForm } from './watcher';
+import { until } from '../support/until';
 
 /** Whoever does not keep up is behind at once, and what is not fresh leaves the memory. */
 const CONFIG = `

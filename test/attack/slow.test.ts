@@ -7,9 +7,10 @@ import { afterEach, expect, setDefaultTimeout, test } from 'bun:test';
 import { connect, type Socket } from 'node:net';
 
 import { instrument, tape, trade } from '../support/feed';
-import { keyOf, Target, until } from './target';
+import { keyOf, Target } from './target';
 import { rawFrame } from './raw-socket';
 import { Watcher } from './watcher';
+import { until } from '../support/until';
 
 setDefaultTimeout(120_000);
 
@@ -81,8 +82,8 @@ test('two thousand of them are all cut off; a reader beside them has everything'
   await until(() => all.every((socket) => !socket.connecting));
   await isServed(target, watcher);
   expect((await target.ask('/v1/instruments')).status).toBe(200);
-  expect(await until(() => all.every((socket) => socket.destroyed), 60_000)).toBe(true);
-  if (isLinux) expect(await until(() => target.descriptors < before + 20)).toBe(true);
+  await until(() => all.every((socket) => socket.destroyed));
+  if (isLinux) await until(() => target.descriptors < before + 20);
   await isServed(target, watcher);
   expect(target.defects).toEqual([]);
 });
@@ -105,7 +106,7 @@ test.skipIf(!isLinux)(
       const socket = slowly(target, `${UPGRADE}${key}\r\n`);
       socket.once('data', () => socket.pause().write(subscribe));
     }
-    expect(await until(async () => (await target.metric('tapedeck_sessions')) === 51)).toBe(true);
+    await until(async () => (await target.metric('tapedeck_sessions')) === 51);
     for (let i = 0; i < 20; i++) {
       await target.ingest(
         tape(...Array.from({ length: 50 }, () => trade('ACME', '1.00', '0.001'))),
@@ -116,7 +117,7 @@ test.skipIf(!isLinux)(
     expect(target.memoryBytes - before).toBeLessThan(200 * MEGABYTE);
     // A socket that does not read does not see its end: the server's side of it is looked at.
     expect(rest.length).toBe(50);
-    expect(await until(() => target.descriptors < 60, 60_000)).toBe(true);
+    await until(() => target.descriptors < 60);
     expect(target.defects).toEqual([]);
   },
 );
@@ -131,7 +132,7 @@ test.skipIf(!isLinux)(
     const ask = (path: string): Promise<Response> => target.ask(path);
     expect((await ask('/v1/bars/ACME?interval=1s')).status).toBe(200);
     for (let i = 0; i < 400; i++) slowly(target, 'G', 'E');
-    expect(await until(() => target.descriptors >= 200)).toBe(true);
+    await until(() => target.descriptors >= 200);
     const waiting = connect(Number(new URL(target.url).port), '127.0.0.1');
     waiting.on('error', () => {});
     await watcher.settle();
@@ -142,7 +143,7 @@ test.skipIf(!isLinux)(
     expect(target.isAlive).toBe(true);
     for (const socket of sockets.splice(0)) socket.destroy();
     waiting.destroy();
-    expect(await until(() => target.descriptors < 100)).toBe(true);
+    await until(() => target.descriptors < 100);
     await isServed(target, watcher);
     const later = await Watcher.open(target.url, 'json');
     await later.subscribe(['trade:ACME']);

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { instrument, tape } from '../support/feed';
 import { Source, opening } from './source';
 import { storm, type StormDone } from './storm-cycles';
-import { Target, until } from './target';
+import { Target } from './target';
 import { Watcher } from './watcher';
+import { until } from '../support/until';
 
 export interface StormResult extends StormDone {
   readonly seconds: number;
@@ -108,7 +109,7 @@ async function left(target: Target, readers: readonly Watcher[]): Promise<string
     'tapedeck_plays{state="waiting"}': 0,
   };
   for (const [name, value] of Object.entries(figures)) {
-    if (await until(async () => (await target.metric(name)) === value)) continue;
+    if (await until(async () => (await target.metric(name)) === value).catch(() => false)) continue;
     complaints.push(`${name} is ${await target.metric(name)}, not ${value}`);
   }
   for (const reader of readers) {

@@ -9,8 +9,9 @@ import type { Form } from './codec-fuzz';
 import { Intruder, newTally, type Tally } from './intruder';
 import { beRestless } from './restless';
 import { opening, Source } from './source';
-import { Target, until } from './target';
+import { Target } from './target';
 import { Watcher } from './watcher';
+import { until } from '../support/until';
 
 /** At once, of each form. */
 const INTRUDERS = 8;
@@ -144,7 +145,7 @@ async function lookAfter(
     waiting: ['tapedeck_plays{state="waiting"}', 0],
   };
   for (const [what, [name, value]] of Object.entries(left)) {
-    if (!(await until(async () => (await target.metric(name)) === value))) {
+    if (!(await until(async () => (await target.metric(name)) === value).catch(() => false))) {
       complaints.push(`${what}: ${await target.metric(name)} are left, not ${value}`);
     }
   }

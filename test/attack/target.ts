@@ -152,15 +152,3 @@ export class Target {
     }
   }
 }
-
-/** Waits until something is so. */
-export async function until(
-  isSo: () => Promise<boolean> | boolean,
-  msMax = 30_000,
-): Promise<boolean> {
-  for (let waitedMs = 0; waitedMs < msMax; waitedMs += 50) {
-    if (await isSo()) return true;
-    await Bun.sleep(50);
-  }
-  return isSo();
-}

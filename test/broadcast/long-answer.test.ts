@@ -10,6 +10,7 @@ import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { Session } from '../../src/broadcast/session';
 import { book, instrument, trade } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
+import { until } from '../support/until';
 
 const COUNT = 10_000;
 
@@ -89,13 +90,13 @@ test('[S5] what happens while it is made is in a state, or follows it; and short
   const late = `S${COUNT - 1}`;
   const change = book('delta', 2 * COUNT + 1, 2 * COUNT, [999, 5], [], { symbol: late, crc: null });
   const trades = trade({ symbol: late, seq: 2 * COUNT + 2, prevSeq: 0 });
-  while (session.topics.size < COUNT) await Bun.sleep(0);
+  await until(() => session.topics.size >= COUNT);
   broadcaster.accept({ lastSeq: 2 * COUNT + 2, events: [change, trades], executions: [] });
   session.send([{ type: 'ack', id: 8, seq: 1, repeated: null, waiting: null }]);
   let most = 0;
   for (let before = told.length; pong(); before = told.length)
     most = Math.max(most, told.length - before);
-  while (!session.isExpress) await Bun.sleep(0); // of many topics some in each turn
+  await until(() => session.isExpress); // of many topics some in each turn
   expect(done).toBe(1);
   expect(most).toBeLessThan(2_000); // of 20,001
   const at = (isIt: (m: Message) => boolean): number => told.findIndex(isIt);

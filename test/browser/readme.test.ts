@@ -10,6 +10,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { CHROMIUM, launch, open, TEST_MS_MAX } from './browser';
 import { PYTHON } from '../support/python';
 import { Scratch, ServerProcess } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const ROOT = join(import.meta.dir, '../..');
 const DOCUMENTS = [
@@ -68,8 +69,8 @@ async function run(commands: string, server?: ServerProcess): Promise<string> {
   return out;
 }
 
-/** Runs a program until it has said this. */
-async function until(command: readonly string[], words: RegExp): Promise<string> {
+/** Runs a program until its output matches. */
+async function runUntil(command: readonly string[], words: RegExp): Promise<string> {
   const child = Bun.spawn([...command], {
     cwd: folder,
     stdout: 'pipe',
@@ -160,11 +161,10 @@ describe('the demo', () => {
 
   beforeAll(async () => {
     server = await ServerProcess.start({ data: join(folder, 'data'), args: ['--demo'] });
-    for (let i = 0; i < 400; i++) {
+    await until(async () => {
       const asked = ['BTC-USD', 'ACME'].map((symbol) => server.get(`/v1/tick/${symbol}`));
-      if ((await Promise.all(asked)).every(({ status }) => status === 200)) break;
-      await Bun.sleep(50);
-    }
+      return (await Promise.all(asked)).every(({ status }) => status === 200);
+    });
   });
   afterAll(() => server.remove());
 
@@ -176,13 +176,13 @@ describe('the demo', () => {
     expect(out).toMatch(/^bid /m);
     const [topic] = /'[^']+'/.exec(tail)!;
     const args = ['tail', topic.slice(1, -1), '--url', server.url];
-    await until([process.execPath, 'src/main.ts', ...args], / trade /);
+    await runUntil([process.execPath, 'src/main.ts', ...args], / trade /);
   });
 
   test('TypeScript', async () => {
     const [code] = blocks('TypeScript', 'ts');
     writeFileSync(join(folder, 'follow.ts'), code!);
-    await until([process.execPath, 'follow.ts', server.url], /best bid \d/);
+    await runUntil([process.execPath, 'follow.ts', server.url], /best bid \d/);
   });
 
   test.skipIf(CHROMIUM === undefined)('A page of your own', async () => {
@@ -220,7 +220,7 @@ describe('the demo', () => {
     const [code] = blocks('Python', 'python');
     writeFileSync(join(folder, 'follow.py'), code!);
     const url = server.url.replace('http', 'ws');
-    const out = await until(
+    const out = await runUntil(
       [PYTHON!, '-u', 'follow.py', url, 'BTC-USD'],
       /(best [\d.]+ [\d.]+\n[\s\S]*){20}/,
     );

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { instrument, trade } from '../support/feed';
 import { StreamClient } from '../support/stream-client';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const DISK_BYTES = 6_000_000;
 /** What somebody else has put there, and takes away later. */
@@ -69,14 +70,6 @@ async function readiness(server: ServerProcess): Promise<{ status: number; codes
   return { status: answer.status, codes: (body.reasons ?? []).map(({ code }) => code) };
 }
 
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 400; i++) {
-    if (await isSo()) return;
-    await Bun.sleep(25);
-  }
-  throw new Error(`never: ${what}`);
-}
-
 async function metric(server: ServerProcess, name: string): Promise<number> {
   const text = await (await server.get('/metrics')).text();
   return Number(new RegExp(`^tapedeck_${name} (\\S+)$`, 'm').exec(text)?.[1]);
@@ -105,21 +98,23 @@ test.skipIf(isSkipped)(
       expect((await server.ingest(round(rounds))).status).toBe(200);
       rounds += 1;
     };
-    await until('the disk is full', async () => {
+    await until(async () => {
       await say();
       return (await readiness(server)).status === 503;
-    });
+    }, 'the disk is full');
     expect((await readiness(server)).codes).toEqual(['journal-failing']);
-    await until('records are given up', async () => {
+    await until(async () => {
       await say();
       return (await metric(server, 'journal_hole_records_total')) > 0;
-    });
+    }, 'records are given up');
     // Readers have all of it, one behind the other.
     await reader.find(
       (m) => m.type === 'trade' && m['tradeId'] !== undefined && Number(m['seq']) > 0,
     );
-    await until('the reader has all trades', () =>
-      Promise.resolve(reader.seen.filter((m) => m.type === 'trade').length === rounds * ROUND),
+    await until(
+      () =>
+        Promise.resolve(reader.seen.filter((m) => m.type === 'trade').length === rounds * ROUND),
+      'the reader has all trades',
     );
     const pushed = reader.seen.filter((m) => m.type === 'trade');
     for (let i = 1; i < pushed.length; i++)
@@ -132,12 +127,12 @@ test.skipIf(isSkipped)(
     );
 
     rmSync(join(disk, 'filler'));
-    await until('there is room again', async () => (await readiness(server)).status === 200);
+    await until(async () => (await readiness(server)).status === 200, 'there is room again');
     await say();
     await server.get('/v1/ticks/ACME?limit=1&from=0'); // waits for what is not committed
     await until(
-      'all of it is committed',
       async () => (await metric(server, 'journal_lag_records')) === 0,
+      'all of it is committed',
     );
     expect(await metric(server, 'journal_lag_seconds')).toBe(0);
     await server.stop('SIGKILL');
@@ -168,7 +163,7 @@ test.skipIf(isSkipped)(
     const server = await start(disk, 'commit');
     const answers: Promise<Response>[] = [];
     let refused: Response | undefined;
-    await until('the disk is full', async () => {
+    await until(async () => {
       const answer = server.ingest(round(answers.length));
       const first = await Promise.race([answer, Bun.sleep(150)]);
       if (first?.status === 503) {
@@ -177,11 +172,11 @@ test.skipIf(isSkipped)(
       }
       answers.push(answer);
       return false;
-    });
+    }, 'the disk is full');
     expect(await refused!.json()).toMatchObject({ error: { code: 'journal-failing' } });
     expect(await readiness(server)).toEqual({ status: 503, codes: ['journal-failing'] });
     rmSync(join(disk, 'filler'));
-    await until('there is room again', async () => (await readiness(server)).status === 200);
+    await until(async () => (await readiness(server)).status === 200, 'there is room again');
     const taken = await Promise.all(answers);
     expect(new Set(taken.map(({ status }) => status))).toEqual(new Set([200]));
     expect((await server.ingest(round(taken.length))).status).toBe(200);

@@ -24,6 +24,7 @@ import {
   type RunOptions,
   type ServerOptions,
 } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 setDefaultTimeout(60_000);
 const BUILD = join(import.meta.dir, '../../src/deploy/build.ts');
@@ -125,14 +126,14 @@ describe('serve', () => {
     const deaf = new PacedSocket(server.url, 0, () => {});
     deaf.subscribe(['trade:ACME']);
     const metric = async (): Promise<string> => (await server.get('/metrics')).text();
-    while (!/^tapedeck_sessions 1$/m.test(await metric())) await Bun.sleep(5);
+    await until(async () => /^tapedeck_sessions 1$/m.test(await metric()));
     process.kill(server.pid, 'SIGINT');
     const isOpen = (): Promise<boolean> =>
       fetch(server.url, { keepalive: false }).then(
         () => true,
         () => false,
       );
-    while (await isOpen()) await Bun.sleep(5);
+    await until(async () => !(await isOpen()));
     expect(await server.stop('SIGINT')).toMatchObject({ code: 130 });
     deaf.end();
     await server.remove();

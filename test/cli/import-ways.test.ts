@@ -195,14 +195,14 @@ describe('into a server', () => {
     ]);
     const reader = tail.stdout.getReader();
     let text = '';
-    const until = async (words: string): Promise<void> => {
+    const readTo = async (words: string): Promise<void> => {
       while (!text.includes(words)) {
         const { value, done } = await reader.read();
         if (done) throw new Error(`tail ended: ${text}`);
         text += new TextDecoder().decode(value);
       }
     };
-    await until('"type":"bbo"');
+    await readTo('"type":"bbo"');
     const quote = {
       type: 'bbo',
       symbol: 'LIVE',
@@ -224,7 +224,7 @@ describe('into a server', () => {
       ),
       '--continue',
     );
-    await until('"type":"trade"');
+    await readTo('"type":"trade"');
     tail.kill();
     await tail.exited;
     const sent = text

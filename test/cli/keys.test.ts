@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { instrument, tape } from '../support/feed';
 import { StreamClient } from '../support/stream-client';
 import { Scratch, ServerProcess, tapedeck, TRADE_KEY } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
@@ -123,7 +124,7 @@ describe('a running server', () => {
     const made = (await keys('make', 'mine', '--data', data)).stdout.trim();
     const status = async (key: string): Promise<number> =>
       (await server.get('/v1/instruments', { headers: { authorization: `Bearer ${key}` } })).status;
-    while ((await status(made)) !== 200) await Bun.sleep(50);
+    await until(async () => (await status(made)) === 200);
     const byHeader = await StreamClient.open(server.url, undefined, {
       authorization: `Bearer ${made}`,
     });

@@ -27,6 +27,7 @@ import {
   tapedeck,
   writeTestKeys,
 } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const NOBODY = 65_534;
 const scratch = new Scratch();
@@ -66,7 +67,7 @@ test.each([0, 0o022])(
     const written = await ServerProcess.start({ args: ['--data', data], keys: null });
     const lines = tape(instrument('ACME'), trade('ACME', '1.00', '1'));
     writeTestKeys(data, [{ name: 'feed', roles: ['publish'] }]);
-    while ((await written.ingest(lines, PUBLISH_KEY)).status !== 200) await Bun.sleep(50);
+    await until(async () => (await written.ingest(lines, PUBLISH_KEY)).status === 200);
     const all = modes(data);
     expect(Object.keys(all)).toEqual(
       expect.arrayContaining([
@@ -127,8 +128,9 @@ test('keys that others can write are warned of, at the start and when they are r
   const server = await ServerProcess.start({ args: ['--data', data], keys: null });
   writeTestKeys(data, [{ name: 'other', roles: ['publish'] }]);
   chmodSync(keys, 0o620);
-  while ((await server.ingest(tape(instrument('ACME')), PUBLISH_KEY)).status !== 401)
-    await Bun.sleep(50);
+  await until(
+    async () => (await server.ingest(tape(instrument('ACME')), PUBLISH_KEY)).status === 401,
+  );
   const { stderr } = await server.stop('SIGTERM');
   const said = stderr
     .split('\n')

@@ -14,6 +14,7 @@ import { Connection } from '../../src/client/connection';
 import { LocalBook } from '../../src/client/local-book';
 import { CAPTURE, captureIsThere, rebuildCapture, tellIfAbsent } from '../support/naive-capture';
 import { PUBLISH_KEY, Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
@@ -148,7 +149,7 @@ describe.skipIf(!captureIsThere)('346 s of a real market', () => {
     });
     await connection.subscribe(['book:*', 'trade:*']);
     const replay = tapedeck(['replay', CAPTURE, '--to', server.url, '--key', PUBLISH_KEY]);
-    while ((reader.counts.get('trade') ?? 0) < 2_000) await Bun.sleep(5);
+    await until(() => (reader.counts.get('trade') ?? 0) >= 2_000);
     await server.stop('SIGKILL');
     const { code, stderr } = await replay;
     expect(code).toBe(69);

@@ -136,7 +136,7 @@ async function withDeafReader(drainMs: number) {
   const deaf = new PacedSocket(server.url, 0, () => {});
   deaf.subscribe(['trade:ACME']);
   const metric = async (): Promise<string> => (await server.get('/metrics')).text();
-  while (!/^tapedeck_sessions 1$/m.test(await metric())) await Bun.sleep(5);
+  await until(async () => /^tapedeck_sessions 1$/m.test(await metric()));
   return { server, deaf };
 }
 
@@ -160,7 +160,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
         () => true,
         () => false,
       );
-    while (await isOpen()) await Bun.sleep(5);
+    await until(async () => !(await isOpen()));
     expect(server.alive).toBe(true);
     expect(await server.stop('SIGINT')).toMatchObject({ code: 130, stderr: '' });
     deaf.end();

@@ -12,6 +12,7 @@ import { LocalBook } from '../../src/client/local-book';
 import { QuickSocket } from '../bench/quick-socket';
 import { Samples, type Figures } from '../bench/samples';
 import { instrumentOf, symbolOf, tradePrice, tradeQuantity } from './big-market-shape';
+import { until } from '../support/until';
 
 export type BigReaderJob =
   | {
@@ -169,7 +170,7 @@ async function open(job: Extract<BigReaderJob, { act: 'open' }>): Promise<void> 
 }
 
 async function answered(count: number): Promise<void> {
-  while (got.answers < count) await Bun.sleep(1);
+  await until(() => got.answers >= count);
 }
 
 async function act(job: BigReaderJob): Promise<void> {

@@ -36,6 +36,7 @@ import type { BigReaderDone } from './big-market-readers';
 import type { BigSourceDone } from './big-market-source';
 import { metricValue } from './process-figures';
 import { ServerLife } from './server-life';
+import { until } from '../support/until';
 
 const TURNS = join(import.meta.dir, 'big-market-turns.ts');
 const MAIN = join(import.meta.dir, '../../src/main.ts');
@@ -181,7 +182,7 @@ class BigMarket {
     const path = this.life.turnsPath;
     rmSync(path, { force: true });
     this.life.signal('SIGUSR2');
-    while (this.life.isAlive && !existsSync(path)) await Bun.sleep(10);
+    await until(() => !this.life.isAlive || existsSync(path));
     return JSON.parse(readFileSync(path, 'utf8')) as Record<string, TurnFigures>;
   }
 

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient } from '../support/stream-client';
 import { ADMIN_KEY, PUBLISH_KEY, ServerProcess, TRADE_KEY } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 let server: ServerProcess;
 
@@ -72,7 +73,7 @@ test('each session is told of, with who it is and how it does', async () => {
   expect(second).toMatchObject({ receivedFrames: 1, receivedMessages: 1, refused: 0 });
   expect(second['receivedBytes']).toBeGreaterThan(40);
   // 16 KiB were sent to the second, so it was sent a ping.
-  while ((await of(text!))['rttMs'] === null) await Bun.sleep(5);
+  await until(async () => (await of(text!))['rttMs'] !== null);
 
   const { status, body } = await ask(`/${nameOf(binary!)}`);
   expect(status).toBe(200);

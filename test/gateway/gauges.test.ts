@@ -11,6 +11,7 @@ import { instrument, tape, trade } from '../support/feed';
 import { parseMetrics } from '../support/metrics-text';
 import { StreamClient } from '../support/stream-client';
 import { ADMIN_KEY, ServerProcess } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const DEAF = 60;
 const OUTBOX_BYTES_MAX = 262_144;
@@ -67,8 +68,8 @@ async function gauges(): Promise<(name: string) => number> {
   };
 }
 
-async function until(isSo: (of: (name: string) => number) => boolean): Promise<void> {
-  while (!isSo(await gauges())) await Bun.sleep(20);
+function gaugesUntil(holds: (of: (name: string) => number) => boolean): Promise<boolean> {
+  return until(async () => holds(await gauges()), holds.toString());
 }
 
 function residentBytes(): number {
@@ -92,7 +93,7 @@ test('what waits for readers is no more than the process holds, and each session
   const before = (await gauges())('push_bytes_total{kind="trade"}');
   for (let i = 0; i < ROUNDS; i++) expect((await server.ingest(round)).status).toBe(200);
   await good.find(() => good.seen.filter((m) => m.type === 'trade').length === ROUNDS * TRADES);
-  await until((of) => of('lagging_sessions') >= DEAF);
+  await gaugesUntil((of) => of('lagging_sessions') >= DEAF);
 
   const of = await gauges();
   const [waiting, log] = [of('push_waiting_bytes'), of('push_log_bytes')];
@@ -108,15 +109,15 @@ test('what waits for readers is no more than the process holds, and each session
   expect(of('push_bytes_total{kind="trade"}')).toBeGreaterThan(before);
 
   for (const socket of deaf) socket.destroy();
-  await until((now) => now('sessions') === 1 && now('push_log_bytes') === 0);
+  await gaugesUntil((now) => now('sessions') === 1 && now('push_log_bytes') === 0);
   expect((await gauges())('push_waiting_bytes')).toBeLessThan(100_000); // of the good one, for a moment
   await good.close();
-  await until((now) => now('sessions') === 0 && now('push_waiting_bytes') === 0);
+  await gaugesUntil((now) => now('sessions') === 0 && now('push_waiting_bytes') === 0);
 }, 60_000);
 
 test('the journal: what waits, lags and lies on the disk', async () => {
   const other = new Database(join(server.data, 'journal.sqlite'));
-  await until((of) => of('journal_lag_records') === 0);
+  await gaugesUntil((of) => of('journal_lag_records') === 0);
   const committed = (await gauges())('journal_committed_seq');
   other.run('BEGIN IMMEDIATE');
   await server.ingest(round);
@@ -130,7 +131,7 @@ test('the journal: what waits, lags and lies on the disk', async () => {
   expect(held('journal_lag_seconds')).toBeGreaterThan(0);
   other.run('ROLLBACK');
   other.close();
-  await until((of) => of('journal_lag_records') === 0);
+  await gaugesUntil((of) => of('journal_lag_records') === 0);
 
   const of = await gauges();
   expect(of('journal_waiting_rows')).toBe(0);

@@ -7,6 +7,7 @@ import { SystemClock } from '../../src/base/clock';
 import { instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient, type Seen } from '../support/stream-client';
 import { ServerProcess, testKey, TRADE_KEY, type TestKey } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const servers: ServerProcess[] = [];
 afterAll(async () => {
@@ -114,7 +115,7 @@ describe.each(FORMS)('%s: what comes too fast', (form) => {
       const answer = await flood.find((m) => m['id'] === 1_000, flood.seen.length);
       return answer.type === 'pong';
     };
-    while (!(await served())) await Bun.sleep(50);
+    await until(async () => await served());
   });
 
   test('ends a connection that does not slow down, and nobody else', async () => {
@@ -220,7 +221,7 @@ describe('requests', () => {
     expect((await server.get('/v1/instruments/ACME')).status).toBe(200);
     // When the other has gone there is room again.
     socket.destroy();
-    while ((await server.ingest(lines)).status !== 200) await Bun.sleep(20);
+    await until(async () => (await server.ingest(lines)).status === 200);
   });
 
   test('a head that does not end, or a body that stands still, is cut off', async () => {

@@ -12,6 +12,7 @@ import {
   ServerProcess,
   TRADE_KEY,
 } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 type Json = Record<string, unknown>;
 
@@ -85,7 +86,7 @@ describe('marks', () => {
       all('live', undefined),
     ]);
     await source.close();
-    while ((await server.json('/v1/instruments/GONE'))['state'] !== 'stale') await Bun.sleep(5);
+    await until(async () => (await server.json('/v1/instruments/GONE'))['state'] === 'stale');
     expect(await marks('GONE')).toEqual(all('stale', 'stale'));
     const again = await StreamClient.open(server.url, 'tapedeck.v1.json', bearer(PUBLISH_KEY));
     await again.publish(deep('GONE'));

@@ -20,6 +20,7 @@ import {
   spawnTapedeck,
   type ServerOptions,
 } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 setDefaultTimeout(60_000);
 const scratch = new Scratch();
@@ -52,12 +53,14 @@ function sum(samples: Samples, name: string, holds = ''): number {
 }
 
 /** What stands in the samples when that is so; it comes about a moment behind what readers see. */
-async function until(server: ServerProcess, isSo: (samples: Samples) => boolean): Promise<Samples> {
-  for (;;) {
+function scrapeUntil(
+  server: ServerProcess,
+  holds: (samples: Samples) => boolean,
+): Promise<Samples> {
+  return until(async () => {
     const samples = await scrape(server);
-    if (isSo(samples)) return samples;
-    await Bun.sleep(10);
-  }
+    return holds(samples) && samples;
+  }, holds.toString());
 }
 
 test('stages, lanes, connections and requests are counted one by one', async () => {
@@ -142,7 +145,7 @@ test('stages, lanes, connections and requests are counted one by one', async () 
   expect(moved('rest_request_seconds_count', '/v1/trades')).toBe(1);
 
   await Promise.all(clients.map((client) => client.close()));
-  const end = await until(server, (samples) => sum(samples, 'sessions') === 0);
+  const end = await scrapeUntil(server, (samples) => sum(samples, 'sessions') === 0);
   expect(sum(end, 'stream_closed_total', '"1000"')).toBe(2);
 });
 
@@ -169,7 +172,7 @@ test('what a slow reader is not told is counted by kind, as it is told so', asyn
   const told: Message[] = [];
   const slow = new PacedSocket(server.url, 20_000, (message) => told.push(message));
   slow.subscribe(['trade:ACME', 'tick:ACME', 'bbo:ACME', 'book:ACME']);
-  while (!told.some(({ type }) => type === 'ack')) await Bun.sleep(5);
+  await until(() => told.some(({ type }) => type === 'ack'));
   const lines = (i: number): string =>
     tape(
       book('ACME', 'snapshot', [['0.99', String(i + 1)]], [['1.01', '1']]),
@@ -187,7 +190,7 @@ test('what a slow reader is not told is counted by kind, as it is told so', asyn
     ).json()) as { sessions: Record<string, number>[] },
   };
   expect(body.sessions[0]).toMatchObject({ lane: 'lagging' });
-  const after = await until(
+  const after = await scrapeUntil(
     server,
     (s) => sum(s, 'lagging_sessions') + sum(s, 'push_waiting_bytes') === 0,
   );
@@ -197,7 +200,7 @@ test('what a slow reader is not told is counted by kind, as it is told so', asyn
   ).json()) as { sessions: Record<string, number>[] };
   const [session] = sessions.sessions;
   const newest = sum(after, 'last_seq');
-  while (!told.some((m) => m.type === 'heartbeat' && m.seq >= newest)) await Bun.sleep(10);
+  await until(() => told.some((m) => m.type === 'heartbeat' && m.seq >= newest));
   slow.end();
 
   const gaps = told.filter((m) => m.type === 'gap');
@@ -242,20 +245,20 @@ test('a lap of the ring is told by its reader, which alone knows of it', async (
   const tail = spawnTapedeck(['tail', '--ring', path, '--json', 'trade:*'], { timeoutMs: 60_000 });
   const reader = tail.stdout.getReader();
   let text = '';
-  const until = async (what: string): Promise<void> => {
+  const readTo = async (what: string): Promise<void> => {
     while (!text.includes(what)) {
       const { value, done } = await reader.read();
       if (done) throw new Error(`the tail ended before ${what}: ${text}`);
       text += Buffer.from(value as Uint8Array).toString();
     }
   };
-  await until('"type":"instrument"');
+  await readTo('"type":"instrument"');
   process.kill(tail.pid, 'SIGSTOP');
   for (let i = 0; i < 5; i++) {
     await server.ingest(tape(...Array.from({ length: 1_000 }, () => trade('ACME', '1.00', '1'))));
   }
   process.kill(tail.pid, 'SIGCONT');
-  await until('"type":"gap"');
+  await readTo('"type":"gap"');
   tail.kill('SIGKILL');
   const line = text.split('\n').find((each) => each.includes('"type":"gap"'));
   expect(JSON.parse(line!)).toMatchObject({ topic: '*', reason: 'slow-reader' });
@@ -281,7 +284,7 @@ test('memory and files are what the system says, and a loop that was held up sho
     process.kill(server.pid, 'SIGSTOP');
     await Bun.sleep(800);
     process.kill(server.pid, 'SIGCONT');
-    await until(server, (samples) => {
+    await scrapeUntil(server, (samples) => {
       longest.push(samples.get('nodejs_eventloop_lag_max_seconds')!);
       return late(samples) >= late(before) + stops;
     });

@@ -11,6 +11,7 @@ import { openApiDocument } from '../../src/gateway/rest/openapi';
 import { OPERATIONS, type Operation } from '../../src/gateway/rest/openapi-operations';
 import { SCHEMAS, type SchemaName } from '../../src/gateway/rest/openapi-schemas';
 import { ServerProcess } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 setDefaultTimeout(60_000);
 
@@ -22,10 +23,7 @@ let server: ServerProcess;
 beforeAll(async () => {
   server = await ServerProcess.start({ args: ['--demo'] });
   // A trade of ACME, so that there is something to ask for.
-  for (let i = 0; i < 400; i++) {
-    if ((await server.get('/v1/tick/ACME')).status === 200) break;
-    await Bun.sleep(50);
-  }
+  await until(async () => (await server.get('/v1/tick/ACME')).status === 200);
 });
 afterAll(() => server.remove());
 

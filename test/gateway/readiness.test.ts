@@ -9,6 +9,7 @@ import { finished } from '../support/finished';
 import { readiness, readyResponse, type StaleFeeds } from '../../src/gateway/metrics/readiness';
 import { instrument, tape, trade } from '../support/feed';
 import { ServerProcess } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 setDefaultTimeout(60_000);
 const OK = { state: 'ok', reason: '' } as const;
@@ -127,8 +128,10 @@ describe('a real server', () => {
       await say(7);
       expect(await since()).toBe(first);
       await say(8);
-      let next = await since();
-      for (; next === undefined || next === first; next = await since()) await Bun.sleep(5);
+      const next = await until(async () => {
+        const value = await since();
+        return value !== first && value;
+      }, 'silent since a later time');
       expect(BigInt(next)).toBeGreaterThan(BigInt(first));
     } finally {
       await server.remove();
@@ -156,11 +159,10 @@ describe('a real server', () => {
         );
       const before = BigInt(Date.now()) * 1_000_000n;
       expect((await say()).status).toBe(200);
-      let [status, body] = await ready(server);
-      while (status === 200) {
-        await Bun.sleep(20);
-        [status, body] = await ready(server);
-      }
+      let [status, body] = await until(async () => {
+        const answer = await ready(server);
+        return answer[0] !== 200 && answer;
+      }, 'not ready');
       expect([status, body]).toMatchObject([
         503,
         { ready: false, reasons: [{ code: 'feed-stale', count: 1, feeds: [{ symbol: 'BUSY' }] }] },

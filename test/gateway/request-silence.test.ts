@@ -4,6 +4,7 @@ import { describe, expect, test } from 'bun:test';
 
 import { book, instrument, tape, trade } from '../support/feed';
 import { OTHER_PUBLISH_KEY, ServerProcess } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const SNAPSHOT = tape(
   instrument('CALM', { priceIncrement: '0.05', quantityScale: 0, quantityIncrement: '1' }),
@@ -37,7 +38,7 @@ async function bids(server: ServerProcess): Promise<unknown> {
 describe('a source over REST', () => {
   test('goes on with its book however long it held nothing, while nobody else feeds it', async () => {
     await served('requestsHoldMs = 1', async (server) => {
-      while ((await refusal(server)) !== 'off-increment') await Bun.sleep(2);
+      await until(async () => (await refusal(server)) === 'off-increment');
       expect((await server.ingest(DELTA)).status).toBe(200);
       expect(await bids(server)).toEqual([
         ['20.05', '3'],
@@ -52,7 +53,7 @@ describe('a source over REST', () => {
       expect(await refusal(server)).toBe('symbol-in-use');
     });
     await served('requestsHoldMs = 1', async (server) => {
-      while ((await refusal(server)) !== 'off-increment') await Bun.sleep(2);
+      await until(async () => (await refusal(server)) === 'off-increment');
       const other = tape(trade('CALM', '20.05', '1'), book('CALM', 'delta', [['20.05', '1']], []));
       expect((await server.ingest(other, OTHER_PUBLISH_KEY)).status).toBe(200);
       // The levels are not those of this source, which does not say where its numbers stand.
@@ -64,7 +65,7 @@ describe('a source over REST', () => {
     await served('requestsHoldMs = 1\nrequestsIdleMs = 2', async (server) => {
       const state = async (): Promise<unknown> =>
         (await server.json('/v1/instruments/CALM'))['state'];
-      while ((await state()) !== 'stale') await Bun.sleep(2);
+      await until(async () => (await state()) === 'stale');
       expect((await server.ingest(DELTA)).status).toBe(200);
       expect(await bids(server)).toMatchObject({ code: 'book-incomplete' });
     });

@@ -10,6 +10,7 @@ import { Shares, type ShareLimits } from '../../src/gateway/auth/shares';
 import { book, instrument, tape, trade } from '../support/feed';
 import { PUBLISH_KEY, ServerProcess, testKey, TRADE_KEY } from '../support/tapedeck-process';
 import type { RequestLimits } from '../../src/gateway/auth/limits';
+import { until } from '../support/until';
 
 const LIMITS: RequestLimits & ShareLimits = {
   workPerSecond: 150_000,
@@ -178,7 +179,7 @@ describe('of a server', () => {
     });
     expect(orders.status).toBe(200);
     for (const socket of sockets) socket.destroy();
-    while ((await server.ingest(lines)).status !== 200) await Bun.sleep(20);
+    await until(async () => (await server.ingest(lines)).status === 200);
   });
 
   test('questions about the past, more than one client may have under way', async () => {

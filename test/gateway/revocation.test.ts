@@ -16,6 +16,7 @@ import {
   writeTestKeys,
   type TestKey,
 } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const SECRET = 'a-secret-of-more-than-thirty-two-bytes-0123456789';
 const VENUE = '[[instruments]]\nsymbol = "DESK"\npriceScale = 2\nquantityScale = 3\n';
@@ -41,7 +42,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   writeTestKeys(server.data, [STAYS, GOES]);
-  while (!(await isKnown('goes'))) await Bun.sleep(20);
+  await until(async () => await isKnown('goes'));
 });
 
 async function isKnown(name: string): Promise<boolean> {
@@ -134,7 +135,7 @@ describe.each(FORMS)('a connection, %s', (form) => {
     await show(client, testKey('stays'));
     await client.subscribe('trade:ACME');
     writeTestKeys(server.data, [STAYS]);
-    while (await isKnown('goes')) await Bun.sleep(20);
+    await until(async () => !(await isKnown('goes')));
     const other = await open(testKey('stays'), form);
     for (let i = 0; i < 3; i++) {
       await Bun.sleep(500); // the sweeps behind the change
@@ -190,7 +191,7 @@ test('a body that comes behind the revocation has no effect', async () => {
   );
   await Bun.sleep(100); // the head is read, and the key with it
   writeTestKeys(server.data, [STAYS]);
-  while (await isKnown('goes')) await Bun.sleep(20);
+  await until(async () => !(await isKnown('goes')));
   socket.write(body.slice(10));
   await ended;
   expect(chunks.join('')).toMatch(/^HTTP\/1.1 401 [^]*"unauthorized"/);

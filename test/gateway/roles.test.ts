@@ -11,6 +11,7 @@ import { OPERATIONS, type Operation } from '../../src/gateway/rest/openapi-opera
 import { instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient } from '../support/stream-client';
 import { ServerProcess, testKey, writeTestKeys, type TestKey } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const VENUE = '[[instruments]]\nsymbol = "DESK"\npriceScale = 2\nquantityScale = 3\n';
 const KEYS: readonly TestKey[] = [
@@ -43,7 +44,7 @@ beforeAll(async () => {
     server.get('/v1/tick/ACME', { headers: { authorization: `Bearer ${testKey('revoked')}` } });
   expect((await ask()).status).toBe(200);
   writeTestKeys(server.data, KEYS);
-  while ((await ask()).status !== 401) await Bun.sleep(50);
+  await until(async () => (await ask()).status === 401);
 });
 afterAll(() => server.remove());
 

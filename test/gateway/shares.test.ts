@@ -4,6 +4,7 @@ import { describe, expect, test } from 'bun:test';
 
 import { ManualClock, SystemClock } from '../../src/base/clock';
 import { Shares, type Share, type Waiting } from '../../src/gateway/auth/shares';
+import { until } from '../support/until';
 
 const PER_MS = 150;
 const SOURCE_PER_MS = 500;
@@ -102,7 +103,7 @@ test('what waits has its turn by client, and by connection of a client', async (
   const heavy = Array.from({ length: 20 }, (_, i) => new Job(`b${i}`, 50, done));
   for (const job of heavy) busy.wait(job);
   modest.wait(new Job('m', 3, done));
-  while (!done.includes('b19')) await Bun.sleep(1);
+  await until(() => done.includes('b19'));
   // Twenty connections of one do not stand in front of another's.
   expect(done.indexOf('m')).toBeLessThan(20);
   expect(done.filter((name) => name === 'm').length).toBe(3);

@@ -7,6 +7,7 @@ import { Connections } from '../../src/gateway/ws/connections';
 import { Inbound, type GatewayLimits } from '../../src/gateway/auth/limits';
 import { Shares } from '../../src/gateway/auth/shares';
 import { Slices } from '../../src/gateway/ws/slices';
+import { until } from '../support/until';
 
 const numbers = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => from + i);
@@ -29,10 +30,8 @@ function sliced(costOf: (item: number) => number = () => COST) {
     costOf,
     (item) => void handled.push(item),
   );
-  const until = async (count: number): Promise<void> => {
-    while (handled.length < count) await Bun.sleep(1);
-  };
-  return { slices, handled, until };
+  const finished = (count: number): Promise<boolean> => until(() => handled.length >= count);
+  return { slices, handled, finished };
 }
 
 describe('slices', () => {
@@ -43,25 +42,25 @@ describe('slices', () => {
   });
 
   test('what is much is done in order, and others come between', async () => {
-    const { slices, handled, until } = sliced();
+    const { slices, handled, finished } = sliced();
     slices.take(numbers(0, 400));
     slices.take(numbers(400, 1_000));
     expect(handled.length).toBeLessThan(100);
     const between: number[] = [];
     const other = setInterval(() => between.push(handled.length), 0);
-    await until(1_000);
+    await finished(1_000);
     clearInterval(other);
     expect(handled).toEqual(numbers(0, 1_000));
     expect(between.filter((count) => count < 1_000).length).toBeGreaterThan(3);
   });
 
   test('what costs nothing waits only behind what waits', async () => {
-    const { slices, handled, until } = sliced((item) => (item < 500 ? 0 : COST));
+    const { slices, handled, finished } = sliced((item) => (item < 500 ? 0 : COST));
     slices.take(numbers(0, 500));
     expect(handled.length).toBe(500);
     slices.take([...numbers(500, 700), 0, 1]);
     expect(handled.length).toBeLessThan(600);
-    await until(702);
+    await finished(702);
     expect(handled.slice(-2)).toEqual([0, 1]);
   });
 
@@ -77,7 +76,7 @@ describe('slices', () => {
     );
     const atOnce = slices.take(numbers(0, 1_000), 10);
     expect([atOnce < 100, held]).toEqual([true, (1_000 - atOnce) * 10]);
-    while (handled.length < 200) await Bun.sleep(1);
+    await until(() => handled.length >= 200);
     expect(held).toBe((1_000 - handled.length) * 10);
     slices.clear();
     expect(held).toBe(0);
@@ -95,7 +94,7 @@ describe('slices', () => {
       },
     );
     slices.take(numbers(0, 500));
-    while (handled.length < 121) await Bun.sleep(1);
+    await until(() => handled.length >= 121);
     await Bun.sleep(20);
     expect(handled).toEqual(numbers(0, 121));
   });

@@ -38,10 +38,10 @@ function raw(server: ServerProcess) {
     seen.isOver = true;
     wake();
   });
-  const until = async (is: () => boolean): Promise<void> => {
+  const received = async (is: () => boolean): Promise<void> => {
     while (!is()) await new Promise<void>((resolve) => waiting.push(resolve));
   };
-  return { socket, seen, until };
+  return { socket, seen, received };
 }
 
 describe('a body', () => {
@@ -65,23 +65,23 @@ describe('a body', () => {
   test.each(cases.flatMap((c) => heads.map((head) => [c[0], c[1], c[2], head] as const)))(
     'POST %s with %s: %d, by its head alone (%s), and the connection ends',
     async (path, key, status, head) => {
-      const { socket, seen, until } = raw(server);
+      const { socket, seen, received } = raw(server);
       const auth = key === null ? '' : `Authorization: Bearer ${key}\r\n`;
       socket.write(`POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${auth}${head}\r\n\r\n`);
-      await until(() => seen.isOver);
+      await received(() => seen.isOver);
       expect(seen.text).toStartWith(`HTTP/1.1 ${status}`);
       expect(seen.text.toLowerCase()).toContain('connection: close');
     },
   );
 
   test('that is short is thrown away, and the connection goes on', async () => {
-    const { socket, seen, until } = raw(server);
+    const { socket, seen, received } = raw(server);
     socket.write(
       `POST /v1/ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n${' '.repeat(1_000)}`,
     );
-    await until(() => seen.text.includes('"unauthorized"'));
+    await received(() => seen.text.includes('"unauthorized"'));
     socket.write('GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
-    await until(() => seen.text.includes('"ok"'));
+    await received(() => seen.text.includes('"ok"'));
     socket.destroy();
   });
 
@@ -93,7 +93,7 @@ describe('a body', () => {
       );
       socket.write(' '.repeat(50_000));
     }
-    for (const { seen, until } of held) await until(() => seen.text.includes('"forbidden"'));
+    for (const { seen, received } of held) await received(() => seen.text.includes('"forbidden"'));
     const response = await server.ingest('\n'.repeat(90_000));
     expect([response.status, await response.json()]).toMatchObject([200, { events: 0 }]);
     for (const { socket } of held) socket.destroy();

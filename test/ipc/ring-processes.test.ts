@@ -6,6 +6,7 @@ import { readSeed } from '../support/seed';
 import { makeRing, openRing, RingDirectory } from './made-ring';
 import type { Seen } from './ring-reader-child';
 import { lastLine, runRing, startChild, wrongsOf } from './ring-run';
+import { until } from '../support/until';
 
 setDefaultTimeout(60_000);
 const rings = new RingDirectory();
@@ -46,7 +47,7 @@ test('a reader that starts late reads on to the end, and one that is stopped is 
   early.kill('SIGSTOP');
   const before = openRing(path);
   const from = before.position;
-  while (before.published < from + 10_000) await Bun.sleep(1);
+  await until(() => before.published >= from + 10_000);
   early.kill('SIGCONT');
   const late = await startChild('ring-reader-child.ts', path, 'wait');
   await Bun.sleep(50);
@@ -85,7 +86,7 @@ test('a writer that is stopped is silent, and not gone', async () => {
   const writer = await startChild('ring-writer-child.ts', path, '1024', '1', '0', '1000');
   const reader = openRing(path);
   writer.kill('SIGSTOP');
-  while (reader.writer() === 'live') await Bun.sleep(20);
+  await until(() => reader.writer() !== 'live');
   expect(reader.writer()).toBe('silent');
   while (reader.poll() === 'record');
   expect(reader.wait(20)).toBe('empty');

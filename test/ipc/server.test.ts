@@ -17,6 +17,7 @@ import { followRing, ringItems, type RingItem } from '../../src/ipc/ring-follow'
 import { CAPTURE, captureIsThere, tellIfAbsent } from '../support/naive-capture';
 import { PUBLISH_KEY, ServerProcess, spawnTapedeck, tapedeck } from '../support/tapedeck-process';
 import { openRing, RingDirectory } from './made-ring';
+import { until } from '../support/until';
 
 setDefaultTimeout(60_000);
 const rings = new RingDirectory();
@@ -90,7 +91,7 @@ describe('a recorded tape', () => {
     await replay(server, join(TAPES, 'two-instruments.ndjson'));
     await replay(server, join(TAPES, 'binance-mini.txt'));
     const { seq } = (await server.json('/v1/tick/ACMEUSDT')) as { seq: number };
-    while (!pushed.some((message) => 'seq' in message && message.seq >= seq)) await Bun.sleep(10);
+    await until(() => pushed.some((message) => 'seq' in message && message.seq >= seq));
     await server.stop();
 
     const bySeq = (a: Message, b: Message) => ('seq' in a && 'seq' in b ? a.seq - b.seq : 0);
@@ -192,14 +193,15 @@ test('a server that is killed comes back with a new epoch; who follows the path 
     for await (const item of followRing(path, { signal: stopping.signal })) seen.push(item);
   })();
   const opened = () => seen.filter((item) => item.type === 'opened').map(({ epoch }) => epoch);
-  while (opened().length < 1) await Bun.sleep(10);
+  await until(() => opened().length >= 1);
   await first.stop('SIGKILL');
   const second = await start(path, first.data);
-  while (!seen.slice(1).some((item) => item.type === 'opened') || seen.at(-1)!.type === 'opened')
-    await Bun.sleep(10);
+  await until(
+    () => seen.slice(1).some((item) => item.type === 'opened') && seen.at(-1)!.type !== 'opened',
+  );
   await replay(second, join(TAPES, 'two-instruments.ndjson'));
   const isNew = (item: RingItem) => 'symbol' in item && item.type === 'trade';
-  while (!seen.some(isNew)) await Bun.sleep(10);
+  await until(() => seen.some(isNew));
   stopping.abort();
   await following;
   const [before, after] = opened();

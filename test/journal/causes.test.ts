@@ -9,6 +9,7 @@ import { CAUSES, causeOf, unwritable, WriteError } from '../../src/journal/write
 import { ForeignWrite } from '../../src/journal/write/own-writes';
 import { instrument } from '../support/feed';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const scratch = new Scratch();
 const mounted: string[] = [];
@@ -98,19 +99,17 @@ test('a running server: a lock that another process holds, until it lets go', as
   const other = new Database(join(server.data, 'journal.sqlite'));
   other.run('BEGIN IMMEDIATE');
   const said = server.ingest(JSON.stringify(instrument('BETA')));
-  const until = async (status: number): Promise<Response> => {
-    for (;;) {
+  const readiness = (status: number): Promise<Response> =>
+    until(async () => {
       const answer = await server.get('/readyz');
-      if (answer.status === status) return answer;
-      await Bun.sleep(50);
-    }
-  };
-  expect(await (await until(503)).json()).toMatchObject({
+      return answer.status === status && answer;
+    }, `readiness ${status}`);
+  expect(await (await readiness(503)).json()).toMatchObject({
     reasons: [{ code: 'journal-failing', cause: 'in-use', hint: CAUSES['in-use'] }],
   });
   other.run('ROLLBACK');
   other.close();
-  await until(200);
+  await readiness(200);
   expect((await said).status).toBe(200);
   const { code, stderr } = await server.stop();
   expect(code).toBe(0);

@@ -15,6 +15,7 @@ import { FakeSource } from '../support/fake-source';
 import { instrument } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { stateOf, testConfig } from '../support/test-recorder';
+import { until } from '../support/until';
 
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
@@ -60,14 +61,6 @@ function query<T>(directory: string, sql: string): T[] {
   return rows;
 }
 
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (let i = 0; i < 600; i++) {
-    if (isSo()) return;
-    await Bun.sleep(20);
-  }
-  throw new Error(`never: ${what}`);
-}
-
 function usedBytes(directory: string): number {
   const pragma = (name: string): number =>
     Object.values(query<Record<string, number>>(directory, `PRAGMA ${name}`)[0]!)[0]!;
@@ -87,16 +80,16 @@ test('by size: the oldest go, the gap is declared, and the market is the same af
   ];
   recorder.sequencer.submit(1, first, () => {});
   await fill(recorder, busy, 8_000);
-  await until('it is small enough', () => usedBytes(directory) <= BYTES);
+  await until(() => usedBytes(directory) <= BYTES, 'it is small enough');
   // What it holds of the quiet one was too old, so its book was written again.
-  await until('the quiet book is there', () => {
+  await until(() => {
     recorder.sequencer.drain();
     const [row] = query<{ n: number }>(
       directory,
       "SELECT count(*) AS n FROM snapshots WHERE symbol = 'QUIET'",
     );
     return row!.n > 0;
-  });
+  }, 'the quiet book is there');
   const gaps = query<{ from_seq: number; to_seq: number; reason: string }>(
     directory,
     'SELECT from_seq, to_seq, reason FROM gaps',
@@ -142,10 +135,10 @@ test('by age: only what is older goes, and never what the next start needs', asy
   db.run('PRAGMA busy_timeout = 5000');
   db.run('UPDATE block SET written = written - 7200 WHERE last_id <= ?', [ids.at(-3)!.last_id]);
   db.close();
-  await until('the old ones are gone', () => {
+  await until(() => {
     const [row] = query<{ id: number }>(directory, 'SELECT min(last_id) AS id FROM block');
     return row!.id >= ids.at(-3)!.last_id || row!.id > newestCheckpoint(directory);
-  });
+  }, 'the old ones are gone');
   const [kept] = query<{ id: number }>(directory, 'SELECT max(id) AS id FROM note WHERE kind = 10');
   expect(kept!.id).toBeGreaterThan(0);
   recorder.close();

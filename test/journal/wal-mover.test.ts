@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 
 import { WalMover } from '../../src/journal/write/wal-mover';
 import { ScratchDirectory } from '../support/scratch-directory';
+import { until } from '../support/until';
 
 const MEGABYTE = 1_048_576;
 const WRITTEN = 60;
@@ -27,7 +28,7 @@ test('a WAL that somebody always reads begins anew all the same', async () => {
   reader.onmessage = (): void => void (seen.readings += 1);
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is for windows
   reader.postMessage(path);
-  while (seen.readings === 0) await Bun.sleep(1);
+  await until(() => seen.readings !== 0);
   const insert = db.query('INSERT INTO filled VALUES (zeroblob(?))');
   try {
     for (let i = 0; i < WRITTEN; i++) {

@@ -1,20 +1,24 @@
-/** Waiting for what is to come: a test names the condition and never a time that should be enough. */
+/** The one way to wait in a test: for a condition, never for a time that should be enough. */
 
-/** Far beyond what a busy machine takes: only what never comes ends by it. */
-const MS_MAX = 60_000;
-const LOOK_EVERY_MS = 5;
+/** Far longer than a busy machine needs, and shorter than the timeout of a test, which names no condition. */
+const MS_MAX = 50_000;
+const EVERY_MS = 5;
 
 /**
- * Waits until something holds. @param what it is, for the error; by default the text of the condition
- * @throws Error when it does not
+ * Waits until a condition holds.
+ * @param holds looks again every few milliseconds; what it returns is returned as soon as it is truthy
+ * @param what names the condition in the error; by default its source text
+ * @throws Error when it does not hold within 50 seconds
  */
-export async function until(
-  holds: () => boolean | Promise<boolean>,
+export async function until<T>(
+  holds: () => T | Promise<T>,
   what: string = holds.toString(),
-): Promise<void> {
+): Promise<Exclude<T, false | null | undefined>> {
   const end = performance.now() + MS_MAX;
-  while (!(await holds())) {
+  for (;;) {
+    const value = await holds();
+    if (value) return value as Exclude<T, false | null | undefined>;
     if (performance.now() > end) throw new Error(`never: ${what}`);
-    await Bun.sleep(LOOK_EVERY_MS);
+    await Bun.sleep(EVERY_MS);
   }
 }
