@@ -1,6 +1,6 @@
 /** Bars behind: joins what resumes ask about past bars to the thread of history. */
 
-import { PastBarQuestions } from '../broadcast/past-bars';
+import { PastBarQuestions } from '../broadcast/resume/past-bars';
 import type { History } from '../journal/history/history';
 
 /** Trades read of an instrument; a reader that missed more is sent the state. */

@@ -11,7 +11,7 @@ import { Durations } from '../base/durations';
 import type { SliceQueue } from '../base/slice-queue';
 import type { TurnMeter } from '../base/turn-meter';
 import type { Broadcaster, ReaderFigures } from '../broadcast/broadcaster';
-import type { Plays } from '../broadcast/plays';
+import type { Plays } from '../broadcast/playback/playbacks';
 import type { Memtable } from '../cache/memtable';
 import type { Tiers } from '../cache/tiers';
 import type { FeedFigures, Freshness } from './freshness';

@@ -4,7 +4,7 @@
  */
 
 import { Nanos } from '../../protocol/time';
-import type { PlaySource } from '../broadcast/plays';
+import type { PlaySource } from '../broadcast/playback/playback';
 import type { History } from '../journal/history/history';
 import { isCrash } from '../journal/history/gaps';
 

@@ -10,7 +10,7 @@
 import { fault, type Fault } from '../../protocol/codes';
 import type { MessageOf, SourceEvent } from '../../protocol/messages';
 import type { Clock } from '../base/clock';
-import { sizeOf } from '../broadcast/backlog';
+import { sizeOf } from '../broadcast/backlog/backlog';
 import type { SubmitResult } from '../sequencer/contract';
 
 /** What may wait, about, in bytes. */

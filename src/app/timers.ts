@@ -2,7 +2,7 @@
 
 import type { Timer, TurnMeter } from '../base/turn-meter';
 import type { Broadcaster } from '../broadcast/broadcaster';
-import type { Plays } from '../broadcast/plays';
+import type { Plays } from '../broadcast/playback/playbacks';
 
 /** Between looks after the sessions, and signs of life to readers on this machine. */
 export const LOOK_EVERY_MS = 20;

@@ -2,7 +2,7 @@
 
 import { FRAME_MESSAGES_MAX } from '../../protocol/codec';
 import type { MessageOf } from '../../protocol/messages';
-import { RESUMED_MESSAGES_MAX } from '../broadcast/subscriptions';
+import { RESUMED_MESSAGES_MAX } from '../broadcast/subscriptions/subscriptions';
 import type { Config } from '../config/config';
 import { HELD_MAX } from '../gateway/ws/ordered-requests';
 import { FAULTS_MAX } from '../gateway/ws/stream';

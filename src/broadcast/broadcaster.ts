@@ -14,24 +14,20 @@ import { Agenda } from '../base/agenda';
 import type { Clock } from '../base/clock';
 import type { SessionBatch } from '../base/contracts/batch';
 import type { Prng } from '../base/prng';
-import { DerivedTopics, type OnPastBar } from './derived';
-import { Departure } from './departure';
-import { Heartbeats } from './heartbeats';
-import { Mirror, type TopicState } from './mirror';
-import type { NativeReaders } from './native-readers';
-import type { Session } from './session';
-import { FRAME_BYTES_MAX } from './session-limits';
-import {
-  addCounters,
-  type Encoders,
-  type SessionCare,
-  SharedFrames,
-  type SessionCounters,
-} from './session-parts';
-import { Subscriptions } from './subscriptions';
-import { SentTally, type Tallies } from './tally';
-import { Traders } from './traders';
-import { INSTRUMENT_TOPIC } from './wire';
+import { DerivedTopics, type OnPastBar } from './topics/derived-topics';
+import { Departure } from './sessions/drain';
+import { Heartbeats } from './sessions/heartbeats';
+import { Mirror, type TopicState } from './topics/mirror';
+import type { NativeReaders } from './topics/native-readers';
+import type { Session } from './sessions/session';
+import { FRAME_BYTES_MAX } from './sessions/session-limits';
+import { addCounters, type SessionCounters } from './sessions/session-counters';
+import { type Encoders, SharedFrames } from './sessions/encoders';
+import { type SessionCare } from './sessions/session';
+import { Subscriptions } from './subscriptions/subscriptions';
+import { SentTally, type Tallies } from './topics/counters';
+import { Traders } from './sessions/executions';
+import { INSTRUMENT_TOPIC } from './sessions/connection';
 
 /** Behind so many frames of one batch of a topic its readers are sent a ping. */
 const MARKED_FRAMES = 4;

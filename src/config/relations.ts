@@ -3,9 +3,9 @@
  * contradict each other would start well and fail its readers later, in a way that nobody traces back.
  */
 
-import { BUFFERED_BYTES_MAX, TEXT_FACTOR } from '../broadcast/session-limits';
-import { RESUME_BARS_MAX } from '../broadcast/bar-resume';
-import { RESUMED_MESSAGES_MAX } from '../broadcast/subscriptions';
+import { BUFFERED_BYTES_MAX, TEXT_FACTOR } from '../broadcast/sessions/session-limits';
+import { RESUME_BARS_MAX } from '../broadcast/resume/bar-resume';
+import { RESUMED_MESSAGES_MAX } from '../broadcast/subscriptions/subscriptions';
 import type { Config, ConfiguredInstrument } from './schema';
 
 /** One setting held against others. */

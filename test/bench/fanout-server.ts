@@ -8,7 +8,7 @@ import type { ServerWebSocket } from 'bun';
 import { SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import { SystemClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { Session } from '../../src/broadcast/session';
+import { Session } from '../../src/broadcast/sessions/session';
 import { LIMITS } from '../support/sockets';
 import {
   deliveriesOf,

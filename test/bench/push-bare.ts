@@ -12,7 +12,7 @@ import type { SourceEvent } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { SystemClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { Session } from '../../src/broadcast/session';
+import { Session } from '../../src/broadcast/sessions/session';
 import { LIMITS, socketWith } from '../support/sockets';
 import { openMarket, settings } from './generated-market';
 import { burstsOf, symbolsOf, type BurstShape } from './push-bursts';

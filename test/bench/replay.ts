@@ -16,7 +16,7 @@ import { assert } from '../../src/base/assert';
 import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { Session } from '../../src/broadcast/session';
+import { Session } from '../../src/broadcast/sessions/session';
 import { SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import type { Recorded } from '../../src/ingest/recording/record';
 import { openRecording, type Recording } from '../../src/ingest/recording/recording';

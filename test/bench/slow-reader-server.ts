@@ -6,7 +6,7 @@
 import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import type { SessionCounters } from '../../src/broadcast/session-parts';
+import type { SessionCounters } from '../../src/broadcast/sessions/session-counters';
 import { startServer } from '../../src/app/server';
 import { countersOf } from '../support/counters';
 import { createDiscardingWriter } from './discarding-writer';

@@ -6,9 +6,9 @@ import fc from 'fast-check';
 import { BAR_INTERVALS, type Bar, type Message, type Trade } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
-import { BarEnds } from '../../src/broadcast/bar-ends';
-import { DerivedTopics } from '../../src/broadcast/derived';
-import { Mirror, type MirroredInstrument } from '../../src/broadcast/mirror';
+import { BarEnds } from '../../src/broadcast/topics/bar-ends';
+import { DerivedTopics } from '../../src/broadcast/topics/derived-topics';
+import { Mirror, type MirroredInstrument } from '../../src/broadcast/topics/mirror';
 import { instrument, trade } from '../support/market-events';
 
 /** A full hour, so that bars of one minute and of one hour can end apart. */

@@ -7,8 +7,8 @@ import { decodeFrame, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec'
 import type { Bar, Message, Stats } from '../../protocol/messages';
 import { topicOf } from '../../protocol/topics';
 import type { Fault } from '../../protocol/codes';
-import { Session } from '../../src/broadcast/session';
-import { pongNumber } from '../../src/broadcast/wire';
+import { Session } from '../../src/broadcast/sessions/session';
+import { pongNumber } from '../../src/broadcast/sessions/connection';
 import { LIMITS, socketWith } from '../support/sockets';
 import { secondsOf, SYMBOLS, type BarWorld } from './bar-world';
 

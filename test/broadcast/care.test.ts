@@ -8,9 +8,9 @@ import { describe, expect, test } from 'bun:test';
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import type { Mirror } from '../../src/broadcast/mirror';
-import { Session } from '../../src/broadcast/session';
-import { pongNumber } from '../../src/broadcast/wire';
+import type { Mirror } from '../../src/broadcast/topics/mirror';
+import { Session } from '../../src/broadcast/sessions/session';
+import { pongNumber } from '../../src/broadcast/sessions/connection';
 import { instrument, trade } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 

@@ -7,9 +7,9 @@ import type { Message } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { DEPARTED_A_TURN } from '../../src/broadcast/departure';
-import { TopicState } from '../../src/broadcast/mirror';
-import { Session } from '../../src/broadcast/session';
+import { DEPARTED_A_TURN } from '../../src/broadcast/sessions/drain';
+import { TopicState } from '../../src/broadcast/topics/mirror';
+import { Session } from '../../src/broadcast/sessions/session';
 import { at } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 

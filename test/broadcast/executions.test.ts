@@ -16,7 +16,7 @@ import { CLOSES } from '../../protocol/codes';
 import type { Execution, Message } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { Session } from '../../src/broadcast/session';
+import { Session } from '../../src/broadcast/sessions/session';
 import { at, instrument } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 

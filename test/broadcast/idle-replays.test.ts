@@ -6,15 +6,15 @@ import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../p
 import type { Message } from '../../protocol/messages';
 import { ByteAccount } from '../../src/base/byte-account';
 import { ManualClock } from '../../src/base/clock';
-import { Plays, type TurnEvents } from '../../src/broadcast/plays';
-import { Replays } from '../../src/broadcast/replays';
-import type { ReplayMessage } from '../../src/broadcast/replay';
-import { Session } from '../../src/broadcast/session';
-import { SentTally } from '../../src/broadcast/tally';
-import { SharedFrames } from '../../src/broadcast/session-parts';
+import { Plays, type TurnEvents } from '../../src/broadcast/playback/playbacks';
+import { Replays } from '../../src/broadcast/replay/replay-requests';
+import type { ReplayMessage } from '../../src/broadcast/replay/replay';
+import { Session } from '../../src/broadcast/sessions/session';
+import { SentTally } from '../../src/broadcast/topics/counters';
+import { SharedFrames } from '../../src/broadcast/sessions/encoders';
 import { SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
-import { playLimits, SteeredPlays } from './steered-plays';
+import { playLimits, SteeredPlays } from './steered-playbacks';
 
 setDefaultTimeout(60_000);
 

@@ -7,7 +7,7 @@ import type { Message } from '../../protocol/messages';
 import { ByteAccount } from '../../src/base/byte-account';
 import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { Session } from '../../src/broadcast/session';
+import { Session } from '../../src/broadcast/sessions/session';
 import { book, instrument, trade } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 import { until } from '../support/until';

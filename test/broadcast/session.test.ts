@@ -12,9 +12,9 @@ import {
 import type { Book, Message } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import type { Mirror } from '../../src/broadcast/mirror';
-import { Session } from '../../src/broadcast/session';
-import type { Socket } from '../../src/broadcast/socket';
+import type { Mirror } from '../../src/broadcast/topics/mirror';
+import { Session } from '../../src/broadcast/sessions/session';
+import type { Socket } from '../../src/broadcast/sessions/socket';
 import { finished } from '../support/finished';
 import { book, instrument } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';

@@ -16,7 +16,7 @@ import { topicOf } from '../../protocol/topics';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { Session } from '../../src/broadcast/session';
+import { Session } from '../../src/broadcast/sessions/session';
 import { instrument, trade } from '../support/market-events';
 import { naiveBars, naiveTurnover, summary } from './naive-statistics';
 import { randomTrades } from './random-trades';

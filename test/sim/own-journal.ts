@@ -4,8 +4,8 @@ import { join } from 'node:path';
 
 import type { BatchEvent } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
-import type { PlayedChunk } from '../../src/broadcast/feed';
-import type { PlaySource } from '../../src/broadcast/plays';
+import type { PlayedChunk } from '../../src/broadcast/playback/chunk';
+import type { PlaySource } from '../../src/broadcast/playback/playback';
 import type { PlayOpened } from '../../src/journal/playback/messages';
 import { isCrash } from '../../src/journal/history/gaps';
 import { PlaybackReader } from '../../src/journal/playback/reader';

@@ -3,9 +3,9 @@
  * what is private.
  */
 
-import type { Mirror, TopicState } from '../../src/broadcast/mirror';
-import type { Session } from '../../src/broadcast/session';
-import type { Logged } from '../../src/broadcast/topic-log';
+import type { Mirror, TopicState } from '../../src/broadcast/topics/mirror';
+import type { Session } from '../../src/broadcast/sessions/session';
+import type { Logged } from '../../src/broadcast/topics/topic-log';
 import type { SimServer } from './server';
 import { hold } from './truth';
 

@@ -9,8 +9,8 @@ import type { Book, Instrument, Message } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { parseTopic } from '../../protocol/topics';
 import type { Prng } from '../../src/base/prng';
-import type { PlayedChunk } from '../../src/broadcast/feed';
-import type { PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/plays';
+import type { PlayedChunk } from '../../src/broadcast/playback/chunk';
+import type { PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/playback/playback';
 import type { Truth } from './truth';
 
 /** Which events a play is of. */

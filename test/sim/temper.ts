@@ -1,8 +1,8 @@
 /** Temper: what a run is like. How much anything holds, how the journal answers, how long it lasts. */
 
 import type { Prng } from '../../src/base/prng';
-import type { PlayLimits } from '../../src/broadcast/plays';
-import type { SessionLimits } from '../../src/broadcast/session-limits';
+import type { PlayLimits } from '../../src/broadcast/playback/playbacks';
+import type { SessionLimits } from '../../src/broadcast/sessions/session-limits';
 import type { SourceTemper } from './source';
 import type { WireLimits } from './wire';
 

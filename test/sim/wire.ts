@@ -7,7 +7,7 @@
 import type { ServerWebSocket } from 'bun';
 
 import type { StreamConnection } from '../../src/gateway/ws/stream';
-import type { Session } from '../../src/broadcast/session';
+import type { Session } from '../../src/broadcast/sessions/session';
 
 type Data = string | Uint8Array;
 

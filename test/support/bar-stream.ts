@@ -8,8 +8,8 @@ import type { Bar, Instrument, Message, Trade } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
 import type { Prng } from '../../src/base/prng';
-import { DerivedTopics } from '../../src/broadcast/derived';
-import { MirroredInstrument, type TopicState } from '../../src/broadcast/mirror';
+import { DerivedTopics } from '../../src/broadcast/topics/derived-topics';
+import { MirroredInstrument, type TopicState } from '../../src/broadcast/topics/mirror';
 
 export const BAR_INTERVAL: BarInterval = '1s';
 

@@ -1,7 +1,7 @@
 /** What became of messages, of all sessions that a broadcaster has had. */
 
 import type { Broadcaster } from '../../src/broadcast/broadcaster';
-import { addCounters, type SessionCounters } from '../../src/broadcast/session-parts';
+import { addCounters, type SessionCounters } from '../../src/broadcast/sessions/session-counters';
 
 export function countersOf({ past, sessions }: Broadcaster): SessionCounters {
   const sum = { ...past };

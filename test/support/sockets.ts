@@ -1,7 +1,7 @@
 /** Virtual sockets for sessions, and limits that fit them. */
 
-import type { SessionLimits } from '../../src/broadcast/session-limits';
-import type { Socket } from '../../src/broadcast/socket';
+import type { SessionLimits } from '../../src/broadcast/sessions/session-limits';
+import type { Socket } from '../../src/broadcast/sessions/socket';
 
 export const LIMITS: SessionLimits = {
   outboxBytesMax: 1_048_576,

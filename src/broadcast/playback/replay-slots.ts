@@ -1,0 +1,61 @@
+/**
+ * Replay slots: how many replays may be open, in all and of one client. Where all are taken, a client that has
+ * at least two fewer than another gets one of that one's, whose replay waits for a slot and goes on where it
+ * was. So however slowly somebody reads, each of n clients comes to an nth of them.
+ * Bounded: by `playbacksMax`.
+ */
+
+import { fault, type Fault } from '../../../protocol/codes';
+import { Counts } from '../../base/counts';
+import type { TurnLimits } from './fair-queue';
+
+interface Holder {
+  readonly client: string;
+  /** Gives the slot up, to wait for another. @returns whether it could */
+  readonly yields: () => boolean;
+}
+
+export class ReplaySlots {
+  private readonly limits: TurnLimits;
+  private readonly counts = new Counts();
+  /** The longest there first. */
+  private readonly holders = new Set<Holder>();
+
+  constructor(limits: TurnLimits) {
+    this.limits = limits;
+  }
+
+  get size(): number {
+    return this.counts.size;
+  }
+
+  /** Why a client gets no further slot; undefined when there is one now, which another may have given up. */
+  refusal(client: string): Fault | undefined {
+    const { playbacksMax, playbacksPerClientMax } = this.limits;
+    if (this.counts.of(client) >= playbacksPerClientMax) {
+      const message = `${client} has ${playbacksPerClientMax} replays under way already`;
+      return fault('limit-reached', message);
+    }
+    if (this.size < playbacksMax || this.takeOver(client)) return undefined;
+    return fault('overloaded', 'as many replays as there may be are under way');
+  }
+
+  /** @returns what frees it again */
+  take(client: string, yields: () => boolean): () => void {
+    const holder = { client, yields };
+    this.holders.add(holder);
+    this.counts.change(client, 1);
+    return () => {
+      this.holders.delete(holder);
+      this.counts.change(client, -1);
+    };
+  }
+
+  private takeOver(client: string): boolean {
+    const held = [...this.holders];
+    const most = Math.max(0, ...held.map((holder) => this.counts.of(holder.client)));
+    if (most < this.counts.of(client) + 2) return false;
+    const heaviest = held.filter((holder) => this.counts.of(holder.client) === most);
+    return heaviest.some(({ yields }) => yields()) && this.size < this.limits.playbacksMax;
+  }
+}

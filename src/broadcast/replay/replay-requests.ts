@@ -1,0 +1,89 @@
+/** Replays: what sessions ask of the past, and to whom that goes. One replay a session at a time. */
+
+import { fault, fieldFault, within, type Fault } from '../../../protocol/codes';
+import { parseTopic, topicFault, type Topic } from '../../../protocol/topics';
+import {
+  noReplay,
+  Replay,
+  replayRange,
+  replayStart,
+  replayUnderWay,
+  type ReplayMessage,
+  type ReplayParts,
+} from './replay';
+import type { Session } from '../sessions/session';
+
+export interface ReplayStage extends ReplayParts {
+  lastSeq(): number;
+  isDefined(symbol: string): boolean;
+}
+
+export class Replays {
+  private readonly stage: ReplayStage;
+  private readonly bySession = new WeakMap<Session, Replay>();
+
+  constructor(stage: ReplayStage) {
+    this.stage = stage;
+  }
+
+  /** @returns why it is refused; otherwise it is answered by the replay itself */
+  handle(session: Session, m: ReplayMessage): Fault | undefined {
+    const refused = m.action === 'start' ? this.start(session, m) : this.steer(session, m);
+    return refused && within('replay', refused);
+  }
+
+  private start(session: Session, m: ReplayMessage): Fault | undefined {
+    if (session.isFed) return replayUnderWay();
+    if (session.topics.size > 0 || session.wildcards.size > 0) {
+      const message = 'what is replayed could not be told from the topics that this session is on';
+      return fault('replay-under-way', message);
+    }
+    if (m.topics.length === 0) return fieldFault('topics', m.topics, 'at least one topic');
+    for (const [i, name] of m.topics.entries()) {
+      const wrong = this.check(parseTopic(name), name, `topics[${i}]`);
+      if (wrong !== undefined) return wrong;
+    }
+    const range = replayRange(m, this.stage.lastSeq());
+    if ('code' in range) return range;
+    const full = this.stage.plays.refusal(session.meter.client);
+    if (full !== undefined) return full;
+    const { topics, speed } = m;
+    const request = {
+      topics,
+      isText: session.isText,
+      ...range,
+      hasOpening: true,
+      speed: speed ?? 0,
+    };
+    const replay = new Replay(session, this.stage, m.id, request);
+    this.bySession.set(session, replay);
+    session.serve(replay, this.stage.clock.monotonicMs());
+    return undefined;
+  }
+
+  private steer(session: Session, m: ReplayMessage): Fault | undefined {
+    const replay = session.isFed ? this.bySession.get(session) : undefined;
+    if (replay === undefined || replay.hasEnded) return noReplay();
+    if (m.action === 'pause') replay.pause(m.id);
+    else if (m.action === 'continue') replay.continue(m.id);
+    else if (m.action === 'stop') replay.stop(m.id);
+    else {
+      if (m.from === null && m.fromSeq === null)
+        return fieldFault('from', null, 'a time, or fromSeq');
+      const where = replayStart(m, this.stage.lastSeq());
+      if ('code' in where) return where;
+      replay.seek(m.id, where);
+    }
+    return undefined;
+  }
+
+  private check(topic: Topic | undefined, name: string, at: string): Fault | undefined {
+    if (topic === undefined) return topicFault(name, at);
+    if (topic.channel === 'bar' || topic.channel === 'stats') {
+      return fieldFault(at, name, 'a topic of tick, trade, bbo, book or status [D1]');
+    }
+    const { symbol } = topic;
+    if (symbol === '' || symbol === '*' || this.stage.isDefined(symbol)) return undefined;
+    return fieldFault(at, name, 'the symbol of a defined instrument', 'unknown-symbol');
+  }
+}

@@ -1,0 +1,354 @@
+/**
+ * Mirror: the market as readers know it, kept from the batches that were pushed.
+ *
+ * A new reader's snapshot comes from here and never from the live market, which may be ahead of what
+ * was pushed; so snapshot and updates always fit. It also holds, for each topic, who counts on it.
+ */
+
+import type { Topic } from '../../../protocol/topics';
+import { barMessage, type BarInterval } from '../../../protocol/bars';
+import { bookChecksum } from '../../../protocol/checksum';
+import { TenLevels } from '../../../protocol/levels';
+import { BAR_INTERVALS } from '../../../protocol/messages';
+import type {
+  Bar,
+  Bbo,
+  Book,
+  Instrument,
+  MarketEvent,
+  Message,
+  Status,
+  Tick,
+} from '../../../protocol/messages';
+import { TradeStatistics } from '../../../protocol/statistics';
+import { Nanos } from '../../../protocol/time';
+import { NativeReaders } from './native-readers';
+import { kindOf, newTallies, TopicTally, type Tallies } from './counters';
+import { TopicChanges, type ChangeLink } from './topic-changes';
+import { LogRoom, TopicLog } from './topic-log';
+
+/** One topic: its native names, its newest place, and what this turn brings for it. */
+export class TopicState implements ChangeLink<TopicState> {
+  readonly name: string;
+  readonly nativeBinary: string;
+  readonly nativeText: string;
+  private newestSeq = 0;
+  /** For `TopicChanges` only. */
+  moved = 0;
+  newer: TopicState | null = null;
+  older: TopicState | null = null;
+  private readonly changes: TopicChanges<TopicState>;
+  /** Who takes it natively, in each form; null while nobody does. */
+  binary: NativeReaders | null = null;
+  text: NativeReaders | null = null;
+  /** For readers that are not on its native topics; null while there are none. */
+  log: TopicLog | null = null;
+  private readonly room: LogRoom | undefined;
+  private logReaders = 0;
+  /** Of all topics of its kind. */
+  readonly tally: TopicTally;
+  /** Of which it is; null: of all. */
+  instrument: MirroredInstrument | null = null;
+  /** Of a book, and of bars: the newest state, at its head. */
+  whole: (() => Book | Bar | null) | null = null;
+  readonly pending: Message[] = [];
+  /** Of bars and statistics: trades since its newest message. */
+  untold = 0;
+  /** Of bars: whether its newest message told an end. */
+  final = false;
+  /** For `BarEnds` only: when its bar ends, as noted. */
+  barEnd: BarEnd | null = null;
+
+  /** Whether anybody gets its messages. */
+  get isRead(): boolean {
+    return this.binary !== null || this.text !== null || this.log !== null;
+  }
+
+  constructor(
+    name: string,
+    tally = new TopicTally(),
+    changes: TopicChanges<TopicState> = new TopicChanges(),
+    room?: LogRoom,
+  ) {
+    this.name = name;
+    this.room = room;
+    this.tally = tally;
+    this.changes = changes;
+    this.nativeBinary = `b:${name}`;
+    this.nativeText = `t:${name}`;
+  }
+
+  /** The newest seq pushed. */
+  get head(): number {
+    return this.newestSeq;
+  }
+
+  set head(seq: number) {
+    if (seq === this.newestSeq) return;
+    this.newestSeq = seq;
+    this.changes.note(this);
+  }
+
+  /** Those who take it natively in a form, of which there is to be one at least. */
+  readers(isText: boolean): NativeReaders {
+    if (isText) return (this.text ??= new NativeReaders(this.name));
+    return (this.binary ??= new NativeReaders(this.name));
+  }
+
+  /** Forgets the readers of a form when there are none. */
+  settle(isText: boolean): void {
+    if (isText && this.text?.size === 0) this.text = null;
+    else if (!isText && this.binary?.size === 0) this.binary = null;
+  }
+
+  /** One more reads its log. @param bytesMax of the log, where it begins with this one */
+  read(bytesMax: number): TopicLog {
+    this.log ??= new TopicLog(bytesMax, this.room);
+    this.logReaders += 1;
+    return this.log;
+  }
+
+  unread(): void {
+    this.logReaders -= 1;
+    if (this.logReaders > 0) return;
+    this.log?.close();
+    this.log = null;
+  }
+}
+
+/** When the clock ends the open bar of a topic. */
+export interface BarEnd {
+  readonly at: Nanos;
+  readonly instrument: MirroredInstrument;
+  /** Of the interval, in the order of `BAR_INTERVALS`. */
+  readonly index: number;
+}
+
+/** A topic but for its symbol. */
+export type SymbolChannel = 'tick' | 'trade' | 'bbo' | 'book' | 'stats' | `bar:${BarInterval}`;
+
+/** One instrument as readers know it. */
+export class MirroredInstrument {
+  definition: Instrument;
+  /** Its place among all of them. */
+  readonly index: number;
+  readonly topics: Readonly<Record<SymbolChannel, TopicState>>;
+  tick: Tick | null = null;
+  bbo: Bbo | null = null;
+  private bookForm: 'none' | 'levels' | 'incomplete' = 'none';
+  private bookEventTime = Nanos.ZERO;
+  private bookReceiveTime = Nanos.ZERO;
+  private bookMark: Book['mark'] = null;
+  private readonly levels = new TenLevels();
+  readonly statistics: TradeStatistics;
+  /** Those of its bars, in the order of `BAR_INTERVALS`. */
+  readonly barTopics: readonly TopicState[];
+
+  constructor(
+    definition: Instrument,
+    sessionBoundary: number,
+    tallies: Tallies = newTallies(),
+    changes: TopicChanges<TopicState> = new TopicChanges(),
+    index = 0,
+    room?: LogRoom,
+  ) {
+    this.definition = definition;
+    this.index = index;
+    this.statistics = new TradeStatistics(sessionBoundary);
+    const { symbol } = definition;
+    const named = (name: string): TopicState =>
+      new TopicState(name, tallies[kindOf(name)], changes, room);
+    const topic = (channel: string): TopicState => named(`${channel}:${symbol}`);
+    const bar = (interval: BarInterval): TopicState => named(`bar:${symbol}:${interval}`);
+    this.topics = {
+      'tick': topic('tick'),
+      'trade': topic('trade'),
+      'bbo': topic('bbo'),
+      'book': topic('book'),
+      'stats': topic('stats'),
+      'bar:1s': bar('1s'),
+      'bar:1m': bar('1m'),
+      'bar:5m': bar('5m'),
+      'bar:1h': bar('1h'),
+      'bar:1d': bar('1d'),
+    };
+    this.topics.book.whole = () => this.bookSnapshot();
+    this.barTopics = BAR_INTERVALS.map((interval) => this.topics[`bar:${interval}`]);
+    for (const [i, bars] of this.barTopics.entries()) bars.whole = () => this.newestBar(i, bars);
+    for (const own of Object.values(this.topics)) own.instrument = this;
+  }
+
+  /** @param index of the interval; null before the first trade */
+  private newestBar(index: number, { head, final }: TopicState): Bar | null {
+    const bar = this.statistics.bars[index]!.current;
+    // The next message of the topic follows its head, which a revision may have moved.
+    return bar && { ...barMessage(this.definition.symbol, bar, head, final, 1), prevSeq: 0 };
+  }
+
+  /** The book as a snapshot at its newest place; null before anything is known of it. */
+  bookSnapshot(): Book | null {
+    if (this.bookForm === 'none') return null;
+    const whole = this.bookForm === 'levels';
+    return {
+      type: 'book',
+      symbol: this.definition.symbol,
+      seq: this.topics.book.head,
+      prevSeq: 0,
+      eventTime: this.bookEventTime,
+      receiveTime: this.bookReceiveTime,
+      form: whole ? 'snapshot' : 'incomplete',
+      bids: this.levels.bids,
+      asks: this.levels.asks,
+      crc: whole ? bookChecksum(this.levels.bids, this.levels.asks) : null,
+      count: 1,
+      mark: this.bookMark,
+    };
+  }
+
+  applyBook(e: Book): void {
+    this.bookEventTime = e.eventTime;
+    this.bookReceiveTime = e.receiveTime;
+    this.bookMark = e.mark;
+    if (e.form === 'delta') {
+      this.levels.apply(e.bids, e.asks);
+      return;
+    }
+    this.levels.replace(e.bids, e.asks);
+    this.bookForm = e.form === 'snapshot' ? 'levels' : 'incomplete';
+  }
+}
+
+export class Mirror {
+  private readonly instruments = new Map<string, MirroredInstrument>();
+  /** Of all topics, by their kind. */
+  readonly tallies = newTallies();
+  /** All topics, by when they changed. */
+  readonly changes = new TopicChanges<TopicState>();
+  readonly statusTopic: TopicState;
+  private newestStatuses = new Map<MirroredInstrument, Status>();
+  private statusSeq = 0;
+  private areInOrder = true;
+  private readonly room: LogRoom;
+  private readonly sessionBoundary: number;
+
+  /**
+   * @param sessionBoundary when a session ends, in seconds after midnight UTC
+   * @param logsBytesMax of the logs of all topics
+   */
+  constructor(sessionBoundary: number, logsBytesMax = Infinity) {
+    this.sessionBoundary = sessionBoundary;
+    this.room = new LogRoom(logsBytesMax);
+    this.statusTopic = new TopicState('status', this.tallies.status, this.changes, this.room);
+  }
+
+  get(symbol: string): MirroredInstrument | undefined {
+    return this.instruments.get(symbol);
+  }
+
+  all(): IterableIterator<MirroredInstrument> {
+    return this.instruments.values();
+  }
+
+  get size(): number {
+    return this.instruments.size;
+  }
+
+  /** About what the logs of topics hold for readers that do not take them natively. */
+  get logBytes(): number {
+    return this.room.bytes;
+  }
+
+  /** Takes a definition on; returns the instrument when it is a new one. */
+  define(e: Instrument): MirroredInstrument | undefined {
+    const known = this.instruments.get(e.symbol);
+    if (known !== undefined) {
+      known.definition = e;
+      return undefined;
+    }
+    const { size } = this.instruments;
+    const added = new MirroredInstrument(
+      e,
+      this.sessionBoundary,
+      this.tallies,
+      this.changes,
+      size,
+      this.room,
+    );
+    this.instruments.set(e.symbol, added);
+    return added;
+  }
+
+  /** @throws Error when its instrument was not defined */
+  topicOf(e: Exclude<MarketEvent, Instrument>): TopicState {
+    const instrument = this.instruments.get(e.symbol);
+    if (instrument === undefined) {
+      throw new Error(`an event precedes the definition of ${e.symbol}`);
+    }
+    return e.type === 'status' ? this.statusTopic : instrument.topics[e.type];
+  }
+
+  /** Takes an event on and returns its topic. @throws Error when its instrument was not defined */
+  apply(e: Exclude<MarketEvent, Instrument>): TopicState {
+    const instrument = this.instruments.get(e.symbol);
+    if (instrument === undefined)
+      throw new Error(`an event precedes the definition of ${e.symbol}`);
+    const topic = e.type === 'status' ? this.statusTopic : instrument.topics[e.type];
+    topic.head = e.seq;
+    switch (e.type) {
+      case 'tick':
+        instrument.tick = e;
+        break;
+      case 'bbo':
+        instrument.bbo = e;
+        break;
+      case 'book':
+        instrument.applyBook(e);
+        break;
+      case 'status':
+        this.keepStatus(instrument, e);
+        break;
+      case 'trade':
+        break;
+    }
+    return topic;
+  }
+
+  /**
+   * Of topics of state of which nothing came behind what a crash took, the newest: a reader may hold a
+   * message of the lost ones instead.
+   */
+  standing(topics: Iterable<TopicState>, lostTo: number): Message[] {
+    if (lostTo === 0) return [];
+    const wanted = new Set(topics);
+    const newest: (Tick | Bbo | Status)[] = [];
+    for (const { topics: own, tick, bbo } of this.all()) {
+      if (tick !== null && wanted.has(own.tick)) newest.push(tick);
+      if (bbo !== null && wanted.has(own.bbo)) newest.push(bbo);
+    }
+    if (wanted.has(this.statusTopic)) newest.push(...this.statuses());
+    return newest.filter(({ seq }) => seq <= lostTo);
+  }
+
+  /** The newest of each instrument that has one, in the order of `seq`. */
+  statuses(): Status[] {
+    if (!this.areInOrder) {
+      const all = [...this.newestStatuses].sort(([, a], [, b]) => a.seq - b.seq);
+      this.newestStatuses = new Map(all);
+      this.areInOrder = true;
+    }
+    return [...this.newestStatuses.values()];
+  }
+
+  /** Those of a start come by instrument, and all others in the order of `seq`. */
+  private keepStatus(instrument: MirroredInstrument, status: Status): void {
+    this.newestStatuses.delete(instrument);
+    this.newestStatuses.set(instrument, status);
+    if (status.seq < this.statusSeq) this.areInOrder = false;
+    else this.statusSeq = status.seq;
+  }
+}
+
+/** The topic but for its symbol; of a bar with its interval. */
+export function channelOf({ channel, interval }: Topic): string {
+  return channel === 'bar' ? `bar:${interval}` : channel;
+}

@@ -1,0 +1,157 @@
+/** Turns: bounded, nobody waits where there is room, and each comes round within what is promised. */
+
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import fc from 'fast-check';
+
+import { Prng } from '../../src/base/prng';
+import { Turns, type Turn } from '../../src/broadcast/playback/fair-queue';
+
+setDefaultTimeout(60_000);
+
+const CLIENTS = ['a', 'b', 'c', 'd'];
+
+interface Asked extends Turn {
+  hasBegun: boolean;
+  /** Turns that its client may have before it, this one included. */
+  within: number;
+  ahead: number | null;
+}
+
+/** Turns at work, whose promises are checked at each step. */
+class Model {
+  readonly limits: { playbacksMax: number; playbacksPerClientMax: number };
+  readonly turns: Turns;
+  readonly waiting: Asked[] = [];
+  readonly held: Asked[] = [];
+  /** Of each client whether its last was the oldest, and whether the shortest. */
+  private readonly last = new Map<string, readonly [boolean, boolean]>();
+  /** Of each client that could begin, which others did since its own last. */
+  private readonly passes = new Map<string, string[]>();
+
+  constructor(playbacksMax: number, playbacksPerClientMax: number) {
+    this.limits = { playbacksMax, playbacksPerClientMax };
+    this.turns = new Turns(this.limits);
+  }
+
+  ask(client: string, distance: number): void {
+    const before = this.of(client).length;
+    const asked: Asked = {
+      client,
+      distance,
+      hasBegun: false,
+      within: 2 * before + 2,
+      ahead: null,
+      begin: () => this.begun(asked),
+      waits: (ahead) => (asked.ahead = ahead),
+    };
+    if (this.turns.ask(asked)) return;
+    expect(asked.ahead).toBe(before);
+    this.waiting.push(asked);
+    if (before === 0) this.passes.delete(client);
+  }
+
+  end(index: number): void {
+    const [ended] = this.held.splice(index, 1);
+    this.turns.end(ended!.client);
+  }
+
+  withdraw(index: number): void {
+    const [gone] = this.waiting.splice(index, 1);
+    this.turns.withdraw(gone!);
+    if (this.of(gone!.client).length === 0) this.last.delete(gone!.client);
+  }
+
+  check(): void {
+    const { playbacksMax, playbacksPerClientMax } = this.limits;
+    expect(this.turns.counts).toEqual({ open: this.held.length, waiting: this.waiting.length });
+    expect(this.held.length).toBeLessThanOrEqual(playbacksMax);
+    for (const client of CLIENTS) {
+      const held = this.held.filter((turn) => turn.client === client).length;
+      expect(held).toBeLessThanOrEqual(playbacksPerClientMax);
+      const isFull = this.held.length === playbacksMax;
+      if (this.of(client).length > 0) expect(isFull || held === playbacksPerClientMax).toBe(true);
+    }
+    this.turns.tellWaiting();
+    for (const client of CLIENTS) {
+      expect(this.of(client).map(({ ahead }) => ahead)).toEqual(this.of(client).map((_, i) => i));
+    }
+  }
+
+  private of(client: string): Asked[] {
+    return this.waiting.filter((turn) => turn.client === client);
+  }
+
+  private begun(turn: Asked): void {
+    turn.hasBegun = true;
+    this.held.push(turn);
+    const index = this.waiting.indexOf(turn);
+    if (index < 0) return; // it did not wait
+    const { client } = turn;
+    const all = this.of(client);
+    const least = Math.min(...all.map(({ distance }) => distance));
+    // Of two that follow each other one is the oldest, and one the shortest.
+    const [wasOldest, wasShortest] = this.last.get(client) ?? [true, true];
+    const [isOldest, isShortest] = [turn === all[0], turn.distance === least];
+    expect([isOldest || wasOldest, isShortest || wasShortest]).toEqual([true, true]);
+    this.waiting.splice(index, 1);
+    if (all.length === 1) this.last.delete(client);
+    else this.last.set(client, [isOldest, isShortest]);
+    for (const other of this.of(client)) other.within -= 1;
+    expect(turn.within).toBeGreaterThan(0);
+    this.passed(client);
+  }
+
+  /** Of clients that could begin nobody has two turns while another waits for one. */
+  private passed(client: string): void {
+    this.passes.delete(client);
+    for (const other of CLIENTS) {
+      const held = this.held.filter((turn) => turn.client === other).length;
+      const isAble = this.of(other).length > 0 && held < this.limits.playbacksPerClientMax;
+      if (other === client || !isAble) {
+        this.passes.delete(other);
+        continue;
+      }
+      const passes = this.passes.get(other) ?? [];
+      expect(passes).not.toContain(client);
+      this.passes.set(other, [...passes, client]);
+    }
+  }
+}
+
+test('bounded, nobody waits where there is room, and each comes round within what is promised', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 1e6 }), (seed) => {
+      const prng = new Prng(seed);
+      const max = prng.int(1, 6);
+      const model = new Model(max, prng.int(1, max));
+      for (let i = 0; i < 200; i++) {
+        const move = prng.int(0, 9);
+        if (move < 5) model.ask(CLIENTS[prng.int(0, 3)]!, prng.int(0, 50));
+        else if (move < 9 && model.held.length > 0) model.end(prng.int(0, model.held.length - 1));
+        else if (model.waiting.length > 0) model.withdraw(prng.int(0, model.waiting.length - 1));
+        model.check();
+      }
+      while (model.held.length > 0) model.end(prng.int(0, model.held.length - 1));
+      expect(model.turns.counts).toEqual({ open: 0, waiting: 0 });
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a crowd of one client: an ordinary one that comes late is the second, the last one comes', () => {
+  const turns = new Turns({ playbacksMax: 4, playbacksPerClientMax: 1 });
+  const begun: number[] = [];
+  const ask = (client: string, id: number, distance: number): boolean =>
+    turns.ask({ client, distance, begin: () => void begun.push(id), waits: () => {} });
+  for (let id = 0; id < 2_000; id++) ask('crowd', id, 100_000 + id);
+  ask('crowd', 2_000, 10);
+  for (let i = 0; i < 2; i++) turns.end('crowd');
+  expect(begun).toEqual([0, 1, 2_000]);
+  expect(ask('other', 3_000, 1e9)).toBe(true);
+  // Short ones come for ever, and the oldest that waits has every other turn.
+  for (let id = 4_000; begun.length < 1_000; id++) {
+    ask('crowd', id, 10);
+    turns.end('crowd');
+  }
+  expect(begun.filter((id) => id < 2_000).length).toBeGreaterThan(490);
+});

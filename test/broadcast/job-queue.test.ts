@@ -1,0 +1,35 @@
+/** Desk: jobs in their order, a bounded cost in one turn. */
+
+import { expect, test } from 'bun:test';
+import fc from 'fast-check';
+
+import { SystemClock } from '../../src/base/clock';
+import { Desk } from '../../src/broadcast/subscriptions/job-queue';
+
+test('jobs are done in their order, and a turn ends with the job that brings it to its cost', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 40 }),
+      fc.integer({ min: 1, max: 8 }),
+      async (costs, costMax) => {
+        const desk = new Desk(costMax, new SystemClock().turns);
+        const done: number[] = [];
+        const turns: number[] = [];
+        let turn = 0;
+        for (const [i, cost] of costs.entries()) {
+          desk.run(() => {
+            done.push(i);
+            turns[turn] = (turns[turn] ?? 0) + cost;
+          }, cost);
+        }
+        while (done.length < costs.length) {
+          turn += 1;
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        expect(done).toEqual([...costs.keys()]);
+        const most = Math.max(0, ...costs);
+        for (const cost of turns) expect(cost ?? 0).toBeLessThan(costMax + most);
+      },
+    ),
+  );
+});

@@ -1,0 +1,421 @@
+/** Resumes at every stage: whole and in order, or a reset; bounded in a storm, and nothing left behind. */
+
+import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+import fc from 'fast-check';
+
+import { decodeFrame, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import type { Fault } from '../../protocol/codes';
+import type { Message, MessageOf } from '../../protocol/messages';
+import type { BatchEvent } from '../../protocol/records';
+import { ManualClock } from '../../src/base/clock';
+import { Prng } from '../../src/base/prng';
+import { Broadcaster } from '../../src/broadcast/broadcaster';
+import { TURN_CHUNKS, TURN_IDLE_MS } from '../../src/broadcast/playback/playback';
+import { Plays } from '../../src/broadcast/playback/playbacks';
+import { Session } from '../../src/broadcast/sessions/session';
+import { instrument, SYMBOL } from '../support/market-events';
+import { LIMITS, socketWith } from '../support/sockets';
+import { playLimits, SteeredPlays, tradeAt } from './steered-playbacks';
+
+setDefaultTimeout(60_000);
+
+const EPOCH = 77;
+const OPTIONS = { topicsMax: 10_000, sessionBoundary: 0 };
+
+interface Reader {
+  readonly session: Session;
+  readonly told: Message[];
+  /** How each resume ended. */
+  readonly done: (Fault | undefined)[];
+  resume(seq: number, more?: Partial<MessageOf<'resume'>>): void;
+  pong(): boolean;
+}
+
+/** A broadcaster whose memory is the newest events, and whose journal answers as it is told. */
+class Floor {
+  readonly clock = new ManualClock();
+  readonly source: SteeredPlays;
+  readonly plays: Plays;
+  readonly broadcaster: Broadcaster;
+  readonly readers: Reader[] = [];
+  readonly events: BatchEvent[] = [{ ...instrument(), seq: 1 }];
+  /** Events that were gone through in memory. */
+  looked = 0;
+  private readonly byNative = new Map<string, Set<Message[]>>();
+
+  constructor(playsMax: number, framesMax: number, memory: number) {
+    this.clock.advance(3_600e9); // a session knows no time before it is looked at
+    this.source = new SteeredPlays(framesMax);
+    this.plays = new Plays(this.source, playLimits(playsMax));
+    const publish = (topic: string, data: string | Uint8Array): void => {
+      for (const told of this.byNative.get(topic) ?? []) told.push(...messagesOf(data));
+    };
+    this.broadcaster = new Broadcaster(OPTIONS, { publish }, this.clock);
+    const { subscriptions } = this.broadcaster;
+    subscriptions.epoch = EPOCH;
+    subscriptions.plays = this.plays;
+    subscriptions.since = (seq) => {
+      const from = Math.max(0, this.events.length - memory);
+      if (seq < from) return undefined;
+      this.looked += this.events.length - seq;
+      return [this.events.slice(seq)];
+    };
+    this.broadcaster.accept({ lastSeq: 1, events: this.events, executions: [] });
+  }
+
+  get lastSeq(): number {
+    return this.events.length;
+  }
+
+  run(count: number): void {
+    const events = Array.from({ length: count }, (_, i) => tradeAt(this.lastSeq + 1 + i));
+    this.events.push(...events);
+    this.broadcaster.accept({ lastSeq: this.lastSeq, events, executions: [] });
+  }
+
+  enter(limits = LIMITS): Reader {
+    const told: Message[] = [];
+    let pings = 0;
+    let ponged = 0;
+    const socket = socketWith({
+      send: (data) => told.push(...messagesOf(data)),
+      ping: () => (pings += 1),
+      subscribe: (topic) => {
+        const of = this.byNative.get(topic) ?? new Set();
+        this.byNative.set(topic, of.add(told));
+      },
+      unsubscribe: (topic) => void this.byNative.get(topic)?.delete(told),
+    });
+    const { encoders, subscriptions } = this.broadcaster;
+    const session = new Session(
+      `s${this.readers.length}`,
+      SUBPROTOCOL_MSGPACK,
+      socket,
+      encoders,
+      limits,
+    );
+    this.broadcaster.enter(session);
+    const done: (Fault | undefined)[] = [];
+    const reader: Reader = {
+      session,
+      told,
+      done,
+      resume: (seq, more = {}) => {
+        const request = {
+          type: 'resume',
+          id: 9,
+          epoch: EPOCH,
+          seq,
+          topics: [`trade:${SYMBOL}`],
+          newest: null,
+        } as const;
+        const topics = more.topics ?? [...request.topics];
+        subscriptions.resume(
+          session,
+          { ...request, ...more, topics },
+          (refused) => void done.push(refused),
+        );
+      },
+      pong: () => {
+        if (ponged === pings) return false;
+        ponged = pings;
+        session.pong(this.clock.monotonicMs(), pings); // also those before it
+        return true;
+      },
+    };
+    this.readers.push(reader);
+    return reader;
+  }
+
+  /** Lets everything happen that can, without the market. */
+  async settle(): Promise<void> {
+    for (let idle = 0; idle < 2;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      let isMoving = this.source.asked.length > 0;
+      await this.source.answerAll();
+      for (const reader of this.readers) while (reader.pong()) isMoving = true;
+      idle = isMoving ? 0 : idle + 1;
+    }
+  }
+}
+
+function messagesOf(data: string | Uint8Array): Message[] {
+  return decodeFrame(data as Uint8Array).filter((m) => !isFault(m)) as Message[];
+}
+
+function placesOf({ told }: Reader): number[] {
+  return told.filter((m) => m.type === 'trade').map(({ seq }) => seq);
+}
+
+function fromTo(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+}
+
+describe('a storm of resumers', () => {
+  test('out of memory: eight a turn, each as much as may be', async () => {
+    const floor = new Floor(4, 500, 100_000);
+    floor.run(5_000);
+    const readers = Array.from({ length: 1_000 }, () => floor.enter());
+    for (const reader of readers) reader.resume(4_500);
+    const most = 8 * 500 + 8;
+    expect(floor.looked).toBeLessThanOrEqual(most);
+    while (readers.some(({ done }) => done.length === 0)) {
+      floor.looked = 0;
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(floor.looked).toBeLessThanOrEqual(most);
+    }
+    floor.run(3);
+    await floor.settle();
+    for (const reader of readers) expect(placesOf(reader)).toEqual(fromTo(4_501, floor.lastSeq));
+    expect(floor.source.requests).toEqual([]);
+  });
+
+  test('out of the journal: a few at a time, the others in turn, while the market runs', async () => {
+    const floor = new Floor(4, 400, 50);
+    floor.run(600);
+    const readers = Array.from({ length: 500 }, () => floor.enter());
+    for (const reader of readers) reader.resume(100);
+    for (let i = 0; readers.some(({ done }) => done.length === 0); i++) {
+      if (i % 20 === 0 && floor.lastSeq < 800) floor.run(1);
+      await new Promise((resolve) => setImmediate(resolve));
+      await floor.source.answerAll();
+      expect(floor.source.held.size).toBeLessThanOrEqual(4);
+      for (const reader of readers) reader.pong();
+    }
+    await floor.settle();
+    floor.run(2);
+    await floor.settle();
+    for (const reader of readers) {
+      expect(placesOf(reader)).toEqual(fromTo(101, floor.lastSeq));
+      expect(reader.session.isExpress).toBe(true);
+    }
+    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+  });
+});
+
+describe('a crowd behind one address', () => {
+  /** Gives each answer and each pong that is due but those of some readers, and looks, until it is so. */
+  async function until(floor: Floor, isSo: () => boolean, standing: readonly Reader[] = []) {
+    for (let lookedMs = 0; !isSo();) {
+      await new Promise((resolve) => setImmediate(resolve));
+      await floor.source.answer();
+      for (const reader of floor.readers) if (!standing.includes(reader)) reader.pong();
+      floor.plays.look((lookedMs += TURN_IDLE_MS / 10));
+      if (lookedMs > 1e6) throw new Error('nothing moves any more');
+    }
+  }
+  const isDone = (reader: Reader): boolean => reader.done.length > 0;
+
+  test('[R10] each waits with a word at once and behind each heartbeat, has its slices, and all of it', async () => {
+    const floor = new Floor(2, 20, 50);
+    floor.run(700);
+    const readers = Array.from({ length: 40 }, () => floor.enter());
+    const starts = readers.map((_, i) => 5 + i);
+    for (const [i, reader] of readers.entries()) reader.resume(starts[i]!);
+    while (floor.plays.counts.waiting < 38) await new Promise((resolve) => setImmediate(resolve));
+    const words = ({ told }: Reader) => told.flatMap((m) => (m.type === 'queued' ? [m.ahead] : []));
+    const behind = readers.slice(2);
+    expect(behind.map((reader) => words(reader).length)).toEqual(behind.map(() => 1));
+    floor.broadcaster.heartbeats.tellAll();
+    floor.plays.tellWaiting();
+    for (const reader of behind) reader.pong();
+    expect(behind.map((reader) => words(reader).at(-1))).toEqual(fromTo(0, 37));
+    for (const { told } of behind)
+      expect(told.map((m) => m.type)).toEqual(['queued', 'heartbeat', 'queued']);
+    await until(floor, () => readers.some((reader) => placesOf(reader).length > 0));
+    floor.plays.tellWaiting();
+    await until(floor, () => readers.every(isDone));
+    await floor.settle();
+    for (const [i, reader] of readers.entries()) {
+      expect(placesOf(reader)).toEqual(fromTo(starts[i]! + 1, floor.lastSeq));
+      const types = reader.told.map(({ type }) => type);
+      expect(types.lastIndexOf('queued')).toBeLessThan(types.indexOf('instrument'));
+    }
+    // A turn is so many chunks of 20; what one has left behind them is read in further turns.
+    expect(floor.source.requests.length).toBeGreaterThan(40 * (600 / (20 * TURN_CHUNKS)));
+    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+  });
+
+  test('[R10] one to whom a turn brought nothing waits for its next with a word', async () => {
+    const floor = new Floor(1, 20, 50);
+    floor.run(6 * 20 * TURN_CHUNKS); // memory has the end: six turns each
+    const readers = [floor.enter(), floor.enter()];
+    for (const reader of readers) reader.resume(1, { topics: ['status'] });
+    await until(floor, () => readers.every(isDone));
+    const types = readers.map(({ told }) => told.map(({ type }) => type).join(' '));
+    expect(types).toEqual([5, 6].map((turns) => `${'queued '.repeat(turns)}ack`));
+    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+  });
+
+  test('one that comes late and missed little has it within a few turns', async () => {
+    const floor = new Floor(2, 20, 50);
+    floor.run(700);
+    for (let i = 0; i < 100; i++) floor.enter().resume(5);
+    await until(floor, () => floor.source.requests.length > 20);
+    const late = floor.enter();
+    late.resume(floor.lastSeq - 70);
+    const before = floor.source.requests.length;
+    await until(floor, () => isDone(late));
+    // It is the second at most, and has all in one turn; those beside it may begin another meanwhile.
+    expect(floor.source.requests.length - before).toBeLessThanOrEqual(5);
+    expect(placesOf(late)).toEqual(fromTo(floor.lastSeq - 69, floor.lastSeq));
+    expect(floor.readers.filter(isDone).length).toBeLessThan(5);
+    await floor.settle();
+  });
+
+  test('readers that take nothing give their slots up, and go on where they were', async () => {
+    const floor = new Floor(2, 400, 50);
+    floor.run(3_000);
+    const standing = [floor.enter(), floor.enter()];
+    for (const reader of standing) reader.resume(5);
+    await until(floor, () => standing.every((reader) => placesOf(reader).length > 0), standing);
+    const readers = Array.from({ length: 10 }, () => floor.enter());
+    for (const reader of readers) reader.resume(5);
+    await until(floor, () => readers.every(isDone), standing);
+    expect(standing.some(isDone)).toBe(false);
+    expect(floor.source.held.size).toBeLessThanOrEqual(2);
+    await floor.settle();
+    for (const reader of floor.readers) expect(placesOf(reader)).toEqual(fromTo(6, floor.lastSeq));
+  });
+
+  test('one that nobody waits for keeps its slot, however slowly it reads', async () => {
+    const floor = new Floor(2, 400, 50);
+    floor.run(3_000);
+    const reader = floor.enter();
+    reader.resume(5);
+    for (let lookedMs = 0; !isDone(reader); lookedMs += 10 * TURN_IDLE_MS) {
+      await floor.source.answerAll();
+      for (let i = 0; i < 3; i++) floor.plays.look(lookedMs + i * TURN_IDLE_MS);
+      reader.pong();
+    }
+    expect(floor.source.requests).toHaveLength(1);
+    await floor.settle();
+  });
+});
+
+describe('a resume out of the journal', () => {
+  test('whatever happens meanwhile it is whole, or a reset tells why it is not; nothing is left', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: 1e6 }), async (seed) => {
+        const prng = new Prng(seed);
+        const floor = new Floor(prng.int(1, 2), prng.int(5, 60), prng.int(1, 80));
+        floor.run(prng.int(100, 300));
+        const readers = Array.from({ length: prng.int(1, 5) }, () => floor.enter());
+        const fails = prng.chance(0.3);
+        let lookedMs = 0;
+        const places = new Map<Reader, number>();
+        const some = (): Reader => readers[prng.int(0, readers.length - 1)]!;
+        const steps: (() => void | Promise<void>)[] = [
+          () => {
+            const reader = some();
+            if (places.has(reader) || reader.session.isGone) return;
+            places.set(reader, prng.int(1, floor.lastSeq));
+            reader.resume(places.get(reader)!);
+          },
+          () => floor.run(prng.int(1, 30)),
+          () => floor.source.answerSome(prng, fails && prng.chance(0.1)),
+          () => floor.source.answerSome(prng, false),
+          () => void some().pong(),
+          () => void some().pong(),
+          () => new Promise((resolve) => setImmediate(resolve)),
+          () => void (prng.chance(0.05) && some().session.gone()),
+          // Not by the clock of the sessions, which would count as slow.
+          () => floor.plays.look((lookedMs += prng.int(0, 400))),
+          () => floor.broadcaster.look(),
+          () => floor.broadcaster.heartbeats.tellAll(),
+        ];
+        for (let i = 0; i < 150; i++) await steps[prng.int(0, steps.length - 1)]!();
+        await floor.settle();
+        floor.run(2);
+        await floor.settle();
+        expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+        expect(floor.source.held.size).toBe(0);
+        for (const [reader, place] of places) {
+          if (reader.session.isGone) continue;
+          expect(reader.done).toEqual([undefined]);
+          expect(reader.session.isExpress).toBe(true);
+          const reset = reader.told.find((m) => m.type === 'reset');
+          const ack = reader.told.find((m) => m.type === 'ack')!;
+          const seqs = placesOf(reader);
+          if (reset === undefined) expect(seqs).toEqual(fromTo(place + 1, floor.lastSeq));
+          else {
+            expect(['not-kept', 'too-slow']).toContain(reset.reason);
+            expect(reset.seq).toBe(ack.seq);
+            // What came before is in order; live goes on behind the answer.
+            const before = seqs.filter((seq) => seq <= reset.seq);
+            expect(before).toEqual(fromTo(place + 1, place + before.length));
+            expect(seqs.slice(before.length)).toEqual(fromTo(ack.seq + 1, floor.lastSeq));
+          }
+          // The definition comes first, whatever becomes of it; before it only that it waits.
+          const first = reader.told.findIndex((m) => m.type !== 'queued' && m.type !== 'heartbeat');
+          expect(reader.told[first]).toMatchObject({ type: 'instrument', symbol: SYMBOL });
+          expect(reader.told.findLastIndex((m) => m.type === 'queued')).toBeLessThan(first);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('[R4] one that loses ground from round to round is told the state', async () => {
+    const floor = new Floor(1, 100_000, 10);
+    floor.run(10_000);
+    const reader = floor.enter({ ...LIMITS, outboxBytesMax: 16_384 }); // four times that is the window, for 1,000 trades
+    reader.resume(5);
+    let rounds = 0;
+    while (reader.done.length === 0) {
+      floor.run(2_000);
+      rounds = floor.source.requests.length;
+      await floor.source.answerAll();
+      reader.pong();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await floor.settle(); // what waits for a slow reader, its answer behind it
+    expect(rounds).toBeLessThan(10);
+    expect(reader.told.find((m) => m.type === 'reset')).toMatchObject({
+      reason: 'too-slow',
+      topics: [`trade:${SYMBOL}`],
+    });
+    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+  });
+
+  test('a session that has just come is not taken for one that does not answer', async () => {
+    const floor = new Floor(1, 10, 10);
+    floor.run(500);
+    const reader = floor.enter();
+    reader.resume(5);
+    await floor.source.answerAll();
+    floor.broadcaster.look(); // before its pong
+    expect(reader.session.isGone).toBe(false);
+    await floor.settle();
+    expect(placesOf(reader)).toEqual(fromTo(6, floor.lastSeq));
+  });
+
+  test('[R3] what the journal has not got is not passed over', async () => {
+    const floor = new Floor(1, 10, 10);
+    floor.run(500);
+    floor.source.isBroken = true;
+    const reader = floor.enter();
+    reader.resume(5, { topics: [`trade:${SYMBOL}`, `tick:${SYMBOL}`] });
+    await floor.settle();
+    expect(reader.told.map((m) => m.type)).toEqual(['instrument', 'reset', 'ack']);
+    expect(reader.told[1]).toMatchObject({ reason: 'not-kept', seq: floor.lastSeq });
+  });
+
+  test('[S6] an instrument that comes while a resume waits for its turn falls under its *', async () => {
+    const floor = new Floor(1, 10, 1_000);
+    floor.run(10);
+    for (let i = 0; i < 8; i++) floor.enter().resume(2); // the turn's share
+    const reader = floor.enter();
+    reader.resume(2, { topics: ['trade:*'] });
+    expect(reader.done).toEqual([]);
+    const definition = { ...instrument('LATER'), seq: floor.lastSeq + 1 };
+    floor.events.push(definition);
+    floor.broadcaster.accept({ lastSeq: floor.lastSeq, events: [definition], executions: [] });
+    await floor.settle();
+    const trade = { ...tradeAt(floor.lastSeq + 1), symbol: 'LATER', prevSeq: 0 };
+    floor.events.push(trade);
+    floor.broadcaster.accept({ lastSeq: floor.lastSeq, events: [trade], executions: [] });
+    expect(reader.told.at(-1)).toEqual(trade);
+    expect(reader.told.filter((m) => 'seq' in m && m.seq === trade.seq)).toHaveLength(1);
+  });
+});

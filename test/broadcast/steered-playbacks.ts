@@ -1,0 +1,131 @@
+/** A source of plays that answers when a test says so: a journal of trades, one a place, and nothing else. */
+
+import { FrameEncoder } from '../../protocol/codec';
+import { fault, type Fault } from '../../protocol/codes';
+import type { Trade } from '../../protocol/messages';
+import type { Prng } from '../../src/base/prng';
+import type { PlayedChunk } from '../../src/broadcast/playback/chunk';
+import type { PlayLimits } from '../../src/broadcast/playback/playbacks';
+import type { PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/playback/playback';
+import { at, trade } from '../support/market-events';
+
+interface Asked {
+  readonly play: number;
+  readonly is: 'open' | 'next';
+  readonly answer: (fails: boolean) => void;
+}
+
+/** @param playbacksPerClientMax unless told, only what all may have is limited */
+export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinity): PlayLimits {
+  return {
+    playbacksMax,
+    playbacksPerClientMax,
+    playbackIdleMs: Infinity,
+    playbackWaitMs: Infinity,
+  };
+}
+
+export const FAILED = fault('history-failed', 'as the test wants it');
+
+export class SteeredPlays implements PlaySource {
+  /** Questions without an answer. */
+  readonly asked: Asked[] = [];
+  /** Plays that the thread has. */
+  readonly held = new Map<number, { request: PlayRequest; next: number }>();
+  readonly requests: PlayRequest[] = [];
+  private readonly opened = new Set<number>();
+  /** Chunks that were read. */
+  chunks = 0;
+  isBroken = false;
+  private readonly framesMax: number;
+  private readonly encoder = new FrameEncoder();
+
+  /** @param framesMax of a chunk; each has one trade */
+  constructor(framesMax: number) {
+    this.framesMax = framesMax;
+  }
+
+  open(play: number, request: PlayRequest): Promise<PlayRange | Fault> {
+    this.requests.push(request);
+    const { fromSeq, toSeq } = request;
+    return this.put(play, 'open', () => {
+      this.held.set(play, { request, next: fromSeq });
+      this.opened.add(play);
+      return { fromSeq, toSeq, isBroken: this.isBroken };
+    });
+  }
+
+  next(play: number): Promise<PlayedChunk | Fault> {
+    if (!this.opened.has(play)) throw new Error(`play ${play} is read before it is open`);
+    return this.put(play, 'next', () => this.read(play));
+  }
+
+  close(play: number): void {
+    this.held.delete(play);
+  }
+
+  /** Answers one question, the oldest unless told. */
+  async answer(fails = false, index = 0): Promise<void> {
+    const [asked] = this.asked.splice(index, 1);
+    asked?.answer(fails);
+    await Bun.sleep(0);
+  }
+
+  /** Answers all, and what they lead to. */
+  async answerAll(): Promise<void> {
+    while (this.asked.length > 0) await this.answer();
+  }
+
+  async answerSome(prng: Prng, fails: boolean): Promise<void> {
+    if (this.asked.length > 0) await this.answer(fails, prng.int(0, this.asked.length - 1));
+  }
+
+  private put<T>(play: number, is: Asked['is'], make: () => T | Fault): Promise<T | Fault> {
+    return new Promise((resolve) => {
+      const answer = (fails: boolean): void => {
+        if (fails) this.held.delete(play);
+        resolve(fails ? FAILED : make());
+      };
+      this.asked.push({ play, is, answer });
+    });
+  }
+
+  private read(play: number): PlayedChunk | Fault {
+    const held = this.held.get(play);
+    if (held === undefined) return FAILED;
+    this.chunks += 1;
+    const { request } = held;
+    const last = Math.min(request.toSeq, held.next + this.framesMax - 1);
+    const parts: Uint8Array[] = [];
+    const [ends, atMs, seqs]: number[][] = [[], [], []];
+    let length = 0;
+    const hasTrades = request.topics.some((topic) => topic.startsWith('trade:'));
+    for (; held.next <= last; held.next++) {
+      if (!hasTrades) continue;
+      parts.push(this.encoder.encode([tradeAt(held.next)]));
+      length += parts.at(-1)!.length;
+      ends!.push(length);
+      const sinceMs = held.next - request.fromSeq;
+      atMs!.push(request.speed === 0 ? 0 : (sinceMs * 100) / request.speed);
+      seqs!.push(held.next);
+    }
+    const isLast = held.next > request.toSeq;
+    if (isLast) this.held.delete(play);
+    const bytes = new Uint8Array(Buffer.concat(parts));
+    return {
+      bytes,
+      ends: ends!,
+      texts: [],
+      atMs: atMs!,
+      seqs: seqs!,
+      borders: seqs!,
+      reached: last,
+      isLast,
+    };
+  }
+}
+
+/** The trade at a place: one a millisecond. */
+export function tradeAt(seq: number): Trade {
+  return trade({ seq, prevSeq: seq - 1, eventTime: at(seq * 1_000), price: 100 + (seq % 50) });
+}
