@@ -8,15 +8,15 @@ import type { PlaySource } from '../broadcast/playback/playback';
 import type { History } from '../journal/history/history';
 import { isCrash } from '../journal/history/gaps';
 
-/** @param thread it answers questions `play-…` @param flush of the journal */
+/** @param thread it answers questions `replay-…` @param flush of the journal */
 export function playSource(thread: History, flush: () => Promise<void>): PlaySource {
   return {
     open: async (play, request) => {
       await flush();
       const { from, to } = request;
       const opened = await thread.ask({
-        kind: 'play-open',
-        play,
+        kind: 'replay-open',
+        replay: play,
         ...request,
         from: words(from),
         to: words(to),
@@ -25,8 +25,8 @@ export function playSource(thread: History, flush: () => Promise<void>): PlaySou
       const { fromSeq, toSeq, gaps } = opened;
       return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
     },
-    next: (play) => thread.ask({ kind: 'play-next', play }),
-    close: (play) => void thread.ask({ kind: 'play-close', play }),
+    next: (play) => thread.ask({ kind: 'replay-next', replay: play }),
+    close: (play) => void thread.ask({ kind: 'replay-close', replay: play }),
   };
 }
 

@@ -1,6 +1,6 @@
 /** History thread: a worker that answers questions about the past. Its argument is the journal's file. */
 
 import { HistoryReader } from './history/reader';
-import { serveReader, tellDamage } from './reader-port';
+import { serveReader, reportDamage } from './reader-port';
 
-serveReader(new HistoryReader(process.argv.at(-1)!, { onDamage: tellDamage }));
+serveReader(new HistoryReader(process.argv.at(-1)!, { onDamage: reportDamage }));

@@ -2,9 +2,9 @@
 
 import type { Answer } from './history/messages';
 import { PlaybackReader } from './playback/reader';
-import { serveReader, tellDamage } from './reader-port';
+import { serveReader, reportDamage } from './reader-port';
 
-serveReader(new PlaybackReader(process.argv.at(-1)!, { onDamage: tellDamage }), moved);
+serveReader(new PlaybackReader(process.argv.at(-1)!, { onDamage: reportDamage }), moved);
 
 function moved(answer: Answer): ArrayBuffer[] {
   return answer !== null && 'bytes' in answer ? [answer.bytes.buffer] : [];

@@ -28,7 +28,7 @@ export interface ProofOptions {
   /** The machine's, unless time is steered. */
   readonly clock?: Pick<Clock, 'monotonicMs'>;
   /** Called once for each block that is not sound. */
-  readonly onDamage?: ((places: MissingRange) => void) | undefined;
+  readonly onDamage?: ((range: MissingRange) => void) | undefined;
   /** For who finds rows by their ids: the parts of a block, by which others find them, are not held against it. */
   readonly rowsAlone?: boolean;
 }
@@ -44,7 +44,7 @@ interface Checked extends Span {
   readonly atMs: number;
 }
 
-type PartWords = [
+type PartBinds = [
   of: number,
   lastId: number,
   firstId: number,
@@ -61,7 +61,7 @@ export class Proofs {
   reads = 0;
   private readonly db: Database;
   private readonly clock: Pick<Clock, 'monotonicMs'>;
-  private readonly onDamage: (places: MissingRange) => void;
+  private readonly onDamage: (range: MissingRange) => void;
   private readonly rowsAlone: boolean;
   private readonly rows: VerifyRows;
   /** Of its own buffers, since who goes through a frame may have other blocks proven. */
@@ -69,7 +69,7 @@ export class Proofs {
   private readonly open: OpenProof;
   private readonly block: Statement<BlockRow, [number]>;
   private readonly newest: Statement<{ id: number | null }, []>;
-  private readonly part: Statement<{ is: number }, PartWords>;
+  private readonly part: Statement<{ is: number }, PartBinds>;
   private readonly expired: Statement<{ id: number }, [number]>;
   /** By last id, in the order in which they were checked. */
   private readonly checked = new Map<number, Checked>();
@@ -133,7 +133,7 @@ export class Proofs {
       const row = this.block.get(lastId);
       if (row?.last_id === lastId) return this.check(row).isSound && row.first_id === firstId;
       // The part of a block that is not there; unless retention deleted it since the part was read.
-      if (this.expired.get(lastId) === null) this.tellDamage(lastId, firstId);
+      if (this.expired.get(lastId) === null) this.reportDamage(lastId, firstId);
       return false;
     });
   }
@@ -165,7 +165,7 @@ export class Proofs {
       const lost = this.open.damage();
       if (lost === null || this.openKey !== end + 1) this.damage.delete(this.openKey);
       this.openKey = end + 1; // no id of a block
-      if (lost !== null) this.tellDamage(this.openKey, idOf(seqOf(last) + 1), lost);
+      if (lost !== null) this.reportDamage(this.openKey, idOf(seqOf(last) + 1), lost);
       return { first: end + 1, last, isSound: true };
     });
   }
@@ -186,7 +186,7 @@ export class Proofs {
 
   /** Places between two blocks are missing, and nothing says so. */
   lose(from: number, to: number): void {
-    this.tellDamage(idOf(to) + 2, idOf(from), idOf(to)); // no id of a block
+    this.reportDamage(idOf(to) + 2, idOf(from), idOf(to)); // no id of a block
   }
 
   /** Places of the blocks that were found not to be sound, in order; what is noted as missing may be among them. */
@@ -212,7 +212,7 @@ export class Proofs {
     this.checked.set(last, checked);
     if (this.checked.size > PROOFS_MAX) this.checked.delete(this.checked.keys().next().value!);
     if (isSound) this.damage.delete(last);
-    else this.tellDamage(last, first);
+    else this.reportDamage(last, first);
     return checked;
   }
 
@@ -254,11 +254,11 @@ export class Proofs {
     return true;
   }
 
-  private tellDamage(key: number, firstId: number, lastId = key): void {
+  private reportDamage(key: number, firstId: number, lastId = key): void {
     const isNews = !this.damage.has(key);
-    const places = { from: seqOf(firstId), to: seqOf(lastId), reason: DAMAGED };
-    this.damage.set(key, places);
-    if (isNews) this.onDamage(places);
+    const range = { from: seqOf(firstId), to: seqOf(lastId), reason: DAMAGED };
+    this.damage.set(key, range);
+    if (isNews) this.onDamage(range);
   }
 
   /** In one state of the journal. */

@@ -39,7 +39,7 @@ function standBack(): void {
 }
 
 /** Tells the main thread of a block that is not sound. */
-export function tellDamage(damaged: MissingRange): void {
+export function reportDamage(damaged: MissingRange): void {
   const port = globalThis as unknown as Port;
   port.postMessage({ damaged }, []);
 }

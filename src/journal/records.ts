@@ -268,7 +268,7 @@ function rowToCommand(r: RecordRow, symbol: string): Command | undefined {
 }
 
 /** Every word a command may hold, where it holds one; null is another `state`. */
-const COMMAND_WORDS: Readonly<Record<string, readonly unknown[]>> = {
+const COMMAND_VALUES: Readonly<Record<string, readonly unknown[]>> = {
   action: ['submit', 'cancel', 'amend', 'state'],
   kind: ['limit', 'market'],
   timeInForce: ['gtc', 'ioc', 'fok'],
@@ -286,7 +286,7 @@ function isCommandRest(value: unknown): value is CommandRest {
     named &&
     Number.isSafeInteger(fillsMax) &&
     Number(fillsMax) > 0 &&
-    Object.entries(COMMAND_WORDS).every(([name, words]) => words.includes(given[name]))
+    Object.entries(COMMAND_VALUES).every(([name, values]) => values.includes(given[name]))
   );
 }
 

@@ -15,8 +15,8 @@ import type { Subprocess } from 'bun';
 import type { PastQuestion } from '../../src/journal/history/messages';
 import { HistoryReader } from '../../src/journal/history/reader';
 import { PlaybackReader } from '../../src/journal/playback/reader';
-import type { PlayChunk } from '../../src/journal/playback/messages';
-import { selectPlayed } from '../../src/journal/playback/rows';
+import type { ReplayChunk } from '../../src/journal/playback/messages';
+import { selectReplayed } from '../../src/journal/playback/rows';
 import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { KIND, seqOf } from '../../src/journal/schema';
 import { compared, median, type BenchOptions, type BenchResult } from './harness';
@@ -154,8 +154,8 @@ function cpuMs(run: () => void): number {
 /** @returns messages a second */
 function play(reader: PlaybackReader, topics: readonly string[], toSeq: number): number {
   reader.answer({
-    kind: 'play-open',
-    play: 1,
+    kind: 'replay-open',
+    replay: 1,
     topics,
     isText: false,
     fromSeq: 1,
@@ -168,7 +168,7 @@ function play(reader: PlaybackReader, topics: readonly string[], toSeq: number):
   const startMs = performance.now();
   let messages = 0;
   for (;;) {
-    const chunk = reader.answer({ kind: 'play-next', play: 1 }) as PlayChunk;
+    const chunk = reader.answer({ kind: 'replay-next', replay: 1 }) as ReplayChunk;
     messages += chunk.messages;
     if (chunk.isLast) return (messages / (performance.now() - startMs)) * 1000;
   }
@@ -180,7 +180,7 @@ function read(path: string, kinds: readonly number[]): number {
   db.run('PRAGMA mmap_size = 1073741824');
   const mask = kinds.reduce((sum, kind) => sum | (1 << kind), 0);
   const page = db.prepare<{ id: number }, [number]>(
-    `${selectPlayed(kinds)} WHERE id > ? AND (${mask} >> kind) & 1 ORDER BY id LIMIT ${PAGE_ROWS}`,
+    `${selectReplayed(kinds)} WHERE id > ? AND (${mask} >> kind) & 1 ORDER BY id LIMIT ${PAGE_ROWS}`,
   );
   const startMs = performance.now();
   let count = 0;

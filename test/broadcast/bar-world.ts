@@ -26,7 +26,7 @@ import type { Journal } from '../../src/journal/journal';
 import { isCrash } from '../../src/journal/history/gaps';
 import type { PastBarsPage } from '../../src/base/contracts/past';
 import { HistoryReader } from '../../src/journal/history/reader';
-import type { PlayOpened } from '../../src/journal/playback/messages';
+import type { ReplayOpened } from '../../src/journal/playback/messages';
 import { PlaybackReader } from '../../src/journal/playback/reader';
 import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { instrument, trade } from '../support/market-events';
@@ -285,20 +285,20 @@ export class BarWorld {
       this.gate(async () => {
         await this.journal.flush();
         const opened = this.playback.answer({
-          kind: 'play-open',
-          play,
+          kind: 'replay-open',
+          replay: play,
           ...request,
           from: null,
           to: null,
-        }) as PlayOpened;
+        }) as ReplayOpened;
         const { fromSeq, toSeq, gaps } = opened;
         return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
       }),
     next: (play) =>
       this.gate(() =>
-        Promise.resolve(this.playback.answer({ kind: 'play-next', play }) as PlayedChunk),
+        Promise.resolve(this.playback.answer({ kind: 'replay-next', replay: play }) as PlayedChunk),
       ),
-    close: (play) => void this.playback.answer({ kind: 'play-close', play }),
+    close: (play) => void this.playback.answer({ kind: 'replay-close', replay: play }),
   };
 
   private async gate<T>(then: () => Promise<T>): Promise<T> {

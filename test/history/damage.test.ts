@@ -17,7 +17,7 @@ import { PlaybackReader } from '../../src/journal/playback/reader';
 import { DAMAGED } from '../../src/journal/proofs';
 import { openReading, type JournalReading } from '../../src/journal/recover/reading';
 import { idOf, KIND } from '../../src/journal/schema';
-import { play } from '../journal/plays';
+import { replay } from '../journal/replays';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { without } from './naive-answers';
 import { alter, bordersOf, Written, type Hole, type Profile } from './written';
@@ -155,7 +155,7 @@ describe('one value of a closed block', () => {
     const reader = new PlaybackReader(all.path);
     for (const topics of [['trade:BUSY'], ['trade:*', 'book:*', 'tick:*', 'bbo:*']]) {
       for (let i = 0; i < 2; i++) {
-        const { messages } = play(reader, topics);
+        const { messages } = replay(reader, topics);
         const gap = messages.findIndex((m) => m.type === 'gap' && m.topic === 'trade:BUSY');
         expect(messages[gap]).toMatchObject({ reason: 'damaged', from: hole.from });
         const behind = messages.slice(gap).find((m) => m.type === 'trade' && m.symbol === 'BUSY');
@@ -168,11 +168,11 @@ describe('one value of a closed block', () => {
       }
     }
     // Found by then, it is said at the opening, and such a reader goes no further.
-    expect(play(reader, ['trade:*'], { hasOpening: false }).opened.gaps).toEqual([hole]);
+    expect(replay(reader, ['trade:*'], { hasOpening: false }).opened.gaps).toEqual([hole]);
     const fresh = new PlaybackReader(all.path);
-    expect(() => play(fresh, ['trade:*'], { hasOpening: false })).toThrow('records-missing');
+    expect(() => replay(fresh, ['trade:*'], { hasOpening: false })).toThrow('records-missing');
     fresh.close();
-    const behind = play(reader, ['trade:BUSY'], { hasOpening: false, fromSeq: hole.to + 1 });
+    const behind = replay(reader, ['trade:BUSY'], { hasOpening: false, fromSeq: hole.to + 1 });
     expect(behind.messages.some(({ type }) => type === 'gap')).toBe(false);
     reader.close();
   });
@@ -234,7 +234,7 @@ describe('what makes a record findable', () => {
       expect(tradeSeqs).toEqual(placesOf(left, 'trade'));
       history.close();
       const playback = new PlaybackReader(all.path);
-      const { messages } = play(playback, ['trade:*', 'tick:*']);
+      const { messages } = replay(playback, ['trade:*', 'tick:*']);
       const seqs = messages.flatMap((m) =>
         m.type === 'trade' && m.symbol === 'BUSY' ? m.seq : [],
       );

@@ -13,7 +13,7 @@ import { Nanos } from '../../protocol/time';
 import { HistoryReader } from '../../src/journal/history/reader';
 import type { PastBarsPage, PastBook } from '../../src/base/contracts/past';
 import { PlaybackReader } from '../../src/journal/playback/reader';
-import type { PlayChunk } from '../../src/journal/playback/messages';
+import type { ReplayChunk } from '../../src/journal/playback/messages';
 import { book, feedOf, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { record, type Recording } from '../support/test-recorder';
@@ -211,8 +211,8 @@ describe('a trade that is dated ahead of its receipt', () => {
     const reader = new PlaybackReader(join(directory, 'journal.sqlite'));
     const topics = ['tick', 'trade', 'bbo', 'book'].map((channel) => `${channel}:ACME`);
     reader.answer({
-      kind: 'play-open',
-      play: 1,
+      kind: 'replay-open',
+      replay: 1,
       topics,
       from: null,
       to: null,
@@ -222,7 +222,7 @@ describe('a trade that is dated ahead of its receipt', () => {
       isText: true,
       speed: 100,
     });
-    const chunk = reader.answer({ kind: 'play-next', play: 1 }) as PlayChunk;
+    const chunk = reader.answer({ kind: 'replay-next', replay: 1 }) as ReplayChunk;
     expect(chunk.isLast).toBeTrue();
     expect(Math.max(...chunk.atMs)).toBeLessThanOrEqual(4_000);
     reader.close();

@@ -1,4 +1,4 @@
-/** What a reader that goes on behind a crash is played: the gap, its books whole, and all the rest. */
+/** What a reader that goes on behind a crash is replayed: the gap, its books whole, and all the rest. */
 
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -6,13 +6,13 @@ import type { Book, Message, MessageOf } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { Prng } from '../../src/base/prng';
 import { LocalBook } from '../../src/client/local-book';
-import type { PlayChunk } from '../../src/journal/playback/messages';
+import type { ReplayChunk } from '../../src/journal/playback/messages';
 import { PlaybackReader } from '../../src/journal/playback/reader';
 import { bookStates, isIn } from '../history/naive-answers';
 import { Written, type Hole, type Profile } from '../history/written';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { readSeed } from '../support/seed';
-import { asPushed, framesOf, isOfTopics, play } from './plays';
+import { asPushed, framesOf, isOfTopics, replay } from './replays';
 
 setDefaultTimeout(60_000);
 const scratch = new ScratchDirectory();
@@ -87,7 +87,7 @@ test.each([
     for (const fromSeq of [holes[0].from - 700, holes[0].from]) {
       for (const isText of [false, true]) {
         const range = { hasOpening: false, fromSeq, toSeq: all.lastSeq, isText };
-        const told = play(reader, topics, range).messages.filter(
+        const told = replay(reader, topics, range).messages.filter(
           ({ type }) => type !== 'instrument',
         );
         for (const hole of holes) {
@@ -117,8 +117,8 @@ function inSlices(
   let { fromSeq } = range;
   for (let slices = 1; ; slices++) {
     const open = {
-      kind: 'play-open',
-      play: slices,
+      kind: 'replay-open',
+      replay: slices,
       topics,
       from: null,
       to: null,
@@ -130,7 +130,7 @@ function inSlices(
     let frames = 0;
     let from: number | null = null;
     while (from === null) {
-      const chunk = reader.answer({ kind: 'play-next', play: slices }) as PlayChunk;
+      const chunk = reader.answer({ kind: 'replay-next', replay: slices }) as ReplayChunk;
       const all = framesOf(chunk);
       expect(chunk.borders).toHaveLength(all.length);
       for (const [i, frame] of all.entries()) {
@@ -145,7 +145,7 @@ function inSlices(
       if (all.length === 0 && random.chance(0.5) && chunk.reached >= fromSeq)
         from = chunk.reached + 1;
     }
-    reader.answer({ kind: 'play-close', play: slices });
+    reader.answer({ kind: 'replay-close', replay: slices });
     fromSeq = from;
   }
 }
@@ -166,7 +166,7 @@ test.each([
       // So that some frame ends within the crossing of each, whose middle is no border.
       const first = run === 0 ? holes[0].to : holes[0].from - run * 6;
       const range = { fromSeq: first, toSeq: all.lastSeq, isText: run % 3 === 0 };
-      const whole = play(reader, topics, { hasOpening: false, ...range }).messages;
+      const whole = replay(reader, topics, { hasOpening: false, ...range }).messages;
       const framesMax = run % 2 === 0 ? 1 : 8;
       const { messages, slices } = inSlices(reader, topics, range, framesMax, random);
       sliced += slices - 1;

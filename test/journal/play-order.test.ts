@@ -26,7 +26,7 @@ import {
   type Profile,
 } from '../history/written';
 import { ScratchDirectory } from '../support/scratch-directory';
-import { asPushed, isOfTopics, play, PlayedReader, type Played } from './plays';
+import { asPushed, isOfTopics, replay, ReplayedReader, type Replayed } from './replays';
 
 setDefaultTimeout(120_000);
 const scratch = new ScratchDirectory();
@@ -176,7 +176,7 @@ function tookOf({ written }: Holed, topic: string, { from, to }: Hole): boolean 
   );
 }
 
-function expectBooks(all: Holed, reader: PlayedReader): void {
+function expectBooks(all: Holed, reader: ReplayedReader): void {
   for (const { symbol, seq, levels } of reader.states) {
     const known = all.books.get(symbol)!.findLast(({ event }) => event.seq <= seq);
     expect({ symbol, seq, levels }).toEqual({ symbol, seq, levels: known!.levels });
@@ -185,12 +185,12 @@ function expectBooks(all: Holed, reader: PlayedReader): void {
 
 function expectComplete(
   all: Holed,
-  played: Played,
+  replayed: Replayed,
   topics: readonly string[],
   gaps: readonly Gap[],
   sent: ReadonlyMap<string, Set<number>>,
 ): void {
-  const { fromSeq, toSeq } = played.opened;
+  const { fromSeq, toSeq } = replayed.opened;
   for (const event of all.written.events) {
     const pushed = asPushed(event);
     if (pushed === undefined || !isOfTopics(pushed, topics)) continue;
@@ -215,12 +215,12 @@ function isGoneTwice({ crashed, holes }: Holed, { seq }: { seq: number }): boole
   return isIn(crashed, 'crash') && !isIn(holes, 'crash');
 }
 
-function expectPlay(all: Holed, played: Played, topics: readonly string[]): void {
-  const { fromSeq } = played.opened;
+function expectReplay(all: Holed, replayed: Replayed, topics: readonly string[]): void {
+  const { fromSeq } = replayed.opened;
   const isOpening = (m: Message): boolean =>
     m.type === 'instrument' || ('seq' in m && m.seq < fromSeq);
-  const start = played.messages.findIndex((m) => !isOpening(m));
-  const messages = start < 0 ? [] : played.messages.slice(start);
+  const start = replayed.messages.findIndex((m) => !isOpening(m));
+  const messages = start < 0 ? [] : replayed.messages.slice(start);
   expectOrder(messages);
   const sent = new Map<string, Set<number>>();
   for (const m of messages) {
@@ -229,11 +229,11 @@ function expectPlay(all: Holed, played: Played, topics: readonly string[]): void
     if (!sent.has(topic)) sent.set(topic, new Set());
     sent.get(topic)!.add(m.seq);
   }
-  const reader = new PlayedReader(fromSeq);
-  for (const message of played.messages) reader.take(message);
+  const reader = new ReplayedReader(fromSeq);
+  for (const message of replayed.messages) reader.take(message);
   expectGaps(all, reader.gaps, sent);
   expectBooks(all, reader);
-  expectComplete(all, played, topics, reader.gaps, sent);
+  expectComplete(all, replayed, topics, reader.gaps, sent);
 }
 
 describe('holes of every reason', () => {
@@ -247,7 +247,7 @@ describe('holes of every reason', () => {
           const topics = i === 0 ? ALL : randomTopics(prng);
           const fromSeq = i < 2 ? 1 : prng.int(2, all.written.lastSeq);
           const toSeq = i < 2 ? all.written.lastSeq : prng.int(fromSeq, all.written.lastSeq);
-          expectPlay(all, play(reader, topics, { fromSeq, toSeq }), topics);
+          expectReplay(all, replay(reader, topics, { fromSeq, toSeq }), topics);
         }
         reader.close();
       }),

@@ -111,7 +111,7 @@ function read<T>(directory: string, sql: string): T[] {
   return rows as T[];
 }
 
-function newestPlace(directory: string): number {
+function newestSeq(directory: string): number {
   return read<{ seq: number }>(
     directory,
     'SELECT ifnull(max(id), 0) / 8 AS seq FROM record WHERE id % 8 = 0',
@@ -189,7 +189,7 @@ describe('an abrupt end', () => {
     sources: Sources,
   ): void {
     const whole = replayed(crashed);
-    const found = newestPlace(crashed);
+    const found = newestSeq(crashed);
     const after = record(crashed);
     const { lastSeq } = after.recorder.sequencer;
     const newest = accepted.at(-1)?.lastSeq ?? 0;

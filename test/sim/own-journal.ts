@@ -6,7 +6,7 @@ import type { BatchEvent } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 import type { PlayedChunk } from '../../src/broadcast/playback/chunk';
 import type { PlaySource } from '../../src/broadcast/playback/playback';
-import type { PlayOpened } from '../../src/journal/playback/messages';
+import type { ReplayOpened } from '../../src/journal/playback/messages';
 import { isCrash } from '../../src/journal/history/gaps';
 import { PlaybackReader } from '../../src/journal/playback/reader';
 import { JOURNAL_FILE } from '../../src/journal/recover/reading';
@@ -28,17 +28,17 @@ export class OwnJournal {
       await this.opened.journal.flush();
       const { from, to } = request;
       const opened = this.reader.answer({
-        kind: 'play-open',
-        play,
+        kind: 'replay-open',
+        replay: play,
         ...request,
         from: words(from),
         to: words(to),
-      }) as PlayOpened;
+      }) as ReplayOpened;
       const { fromSeq, toSeq, gaps } = opened;
       return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
     },
-    next: async (play) => this.reader.answer({ kind: 'play-next', play }) as PlayedChunk,
-    close: (play) => void this.reader.answer({ kind: 'play-close', play }),
+    next: async (play) => this.reader.answer({ kind: 'replay-next', replay: play }) as PlayedChunk,
+    close: (play) => void this.reader.answer({ kind: 'replay-close', replay: play }),
   };
 
   append(events: readonly BatchEvent[]): void {

@@ -12,12 +12,12 @@ import type { Book } from '../../../protocol/messages';
 import type { Snapshot } from '../../../protocol/records';
 import type { GapNote } from '../journal';
 
-type Places = Pick<GapNote, 'from' | 'to'>;
+type SeqRange = Pick<GapNote, 'from' | 'to'>;
 
 export class Books {
   private readonly levels = new TenLevels();
   /** In order; those that have gone by are taken out. */
-  private readonly gaps: Places[];
+  private readonly gaps: SeqRange[];
   private readonly continued: ReadonlySet<number>;
   private isKnown = false;
   /** What stands last; null when not even a snapshot does. */
@@ -27,14 +27,14 @@ export class Books {
   private isHeld = false;
 
   /** @param continued where gaps end that the market went on over */
-  constructor(gaps: readonly Places[], continued: ReadonlySet<number>) {
+  constructor(gaps: readonly SeqRange[], continued: ReadonlySet<number>) {
     this.gaps = [...gaps];
     this.continued = continued;
   }
 
-  /** Places behind what was taken so far are missing as well. */
-  lose(places: Places): void {
-    this.gaps.push(places);
+  /** SeqRange behind what was taken so far are missing as well. */
+  lose(range: SeqRange): void {
+    this.gaps.push(range);
     this.gaps.sort((a, b) => a.from - b.from);
   }
 

@@ -121,10 +121,10 @@ class Extraction {
   private takeDamage(): void {
     const { gaps, seqLast } = this.reading;
     const noted = gaps.map(({ from, to, reason }) => ({ from, to, reason }));
-    for (const places of this.blocks.proofs.damaged()) {
-      if (places.from > seqLast || this.damaged.has(places.from)) continue;
-      this.damaged.add(places.from);
-      for (const { from, to } of without({ ...places, to: Math.min(places.to, seqLast) }, noted)) {
+    for (const range of this.blocks.proofs.damaged()) {
+      if (range.from > seqLast || this.damaged.has(range.from)) continue;
+      this.damaged.add(range.from);
+      for (const { from, to } of without({ ...range, to: Math.min(range.to, seqLast) }, noted)) {
         const gap: ExtractGap = { type: 'gap', from, to, reason: DAMAGED };
         this.concerned.add(to);
         this.gaps.push(gap);

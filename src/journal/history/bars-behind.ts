@@ -225,11 +225,11 @@ function plain(bar: OpenBar): PastBar {
     volume,
     trades,
     seq,
-    eventTime: words(eventTime),
-    receiveTime: words(receiveTime),
+    eventTime: halves(eventTime),
+    receiveTime: halves(receiveTime),
   };
 }
 
-function words({ hi, lo }: Nanos): { hi: number; lo: number } {
+function halves({ hi, lo }: Nanos): { hi: number; lo: number } {
   return { hi, lo };
 }

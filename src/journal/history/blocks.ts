@@ -49,7 +49,7 @@ interface PartRow {
   trade_seq: number;
 }
 
-type PartWords = [
+type PartBinds = [
   instrument: number,
   id: number,
   firstHi: number,
@@ -82,7 +82,7 @@ export class Blocks {
     for (;;) {
       const end = this.proofs.end();
       for (let limit = PARTS_FIRST; at <= end; limit = Math.min(limit * 4, PARTS_MAX)) {
-        const parts = this.parts('>=', 'ASC', holding).all(...words(of, at, times, limit));
+        const parts = this.parts('>=', 'ASC', holding).all(...bindsOf(of, at, times, limit));
         for (const part of parts) if (this.isSound(part)) yield stretch(part, id, ID_MAX);
         if (parts.length < limit) break;
         at = parts.at(-1)!.last_id + 1;
@@ -101,7 +101,7 @@ export class Blocks {
     if (id > end) yield { ...open, last: Math.min(id, open.last) };
     let at = this.holder.get(id)?.id ?? end;
     for (let limit = PARTS_FIRST; ; limit = Math.min(limit * 4, PARTS_MAX)) {
-      const parts = this.parts('<=', 'DESC', holding).all(...words(of, at, times, limit));
+      const parts = this.parts('<=', 'DESC', holding).all(...bindsOf(of, at, times, limit));
       for (const part of parts) {
         if (part.first_id <= id && this.isSound(part)) yield stretch(part, 0, id);
       }
@@ -134,16 +134,16 @@ export class Blocks {
     comparison: '<=' | '>=',
     order: 'ASC' | 'DESC',
     holding: Holding,
-  ): Statement<PartRow, PartWords> {
+  ): Statement<PartRow, PartBinds> {
     const held = holding === 'anything' ? '' : `AND ${holding}_seq > 0`;
-    return this.db.query<PartRow, PartWords>(
+    return this.db.query<PartRow, PartBinds>(
       `SELECT first_id, last_id, trade_seq FROM part WHERE instrument = ? AND last_id ${comparison} ?
          AND time_max >= (? << 32) | ? AND time_min <= (? << 32) | ? ${held} ORDER BY last_id ${order} LIMIT ?`,
     );
   }
 }
 
-function words(of: number, id: number, { first, last }: Times, limit: number): PartWords {
+function bindsOf(of: number, id: number, { first, last }: Times, limit: number): PartBinds {
   return [of, id, first.hi, first.lo, last.hi, last.lo, limit];
 }
 

@@ -91,7 +91,7 @@ export class Gaps {
     if (this.open !== null && this.open.to >= seq) gaps.push(this.open);
     const damaged = this.blocks.proofs.damaged();
     if (damaged.length === 0) return gaps;
-    const found = damaged.flatMap((places) => without(places, gaps)).filter(({ to }) => to >= seq);
+    const found = damaged.flatMap((range) => without(range, gaps)).filter(({ to }) => to >= seq);
     return gaps.concat(found).sort((a, b) => a.from - b.from);
   }
 
@@ -133,16 +133,16 @@ export class Gaps {
 }
 
 /** What of these places is in none of the gaps, which are in order. */
-export function without(places: MissingRange, gaps: readonly MissingRange[]): MissingRange[] {
+export function without(range: MissingRange, gaps: readonly MissingRange[]): MissingRange[] {
   const left: MissingRange[] = [];
-  let { from } = places;
+  let { from } = range;
   for (const gap of gaps) {
     if (gap.to < from) continue;
-    if (gap.from > places.to) break;
-    if (gap.from > from) left.push({ ...places, from, to: gap.from - 1 });
+    if (gap.from > range.to) break;
+    if (gap.from > from) left.push({ ...range, from, to: gap.from - 1 });
     from = gap.to + 1;
   }
-  if (from <= places.to) left.push({ ...places, from });
+  if (from <= range.to) left.push({ ...range, from });
   return left;
 }
 

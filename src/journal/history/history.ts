@@ -34,7 +34,7 @@ export interface HistoryOptions {
   /** What was pushed and is not in the journal, since its disk fails; null as a rule. */
   readonly open?: () => MissingRange | null;
   /** The thread found a block that is not sound. */
-  readonly onDamage?: (places: MissingRange) => void;
+  readonly onDamage?: (range: MissingRange) => void;
   /** What times the turns in which answers come. */
   readonly turns?: TurnMeter;
   /** Undefined when none can be started now. */
@@ -46,7 +46,7 @@ export function startHistoryThread(path: string): HistoryThread | undefined {
   return startReader('history', path);
 }
 
-/** The one that plays the journal, for questions `play-…`. */
+/** The one that plays the journal, for questions `replay-…`. */
 export function startPlaybackThread(path: string): HistoryThread | undefined {
   return startReader('playback', path);
 }

@@ -14,7 +14,7 @@ import type {
   PastPage,
 } from '../../base/contracts/past';
 import type { TimeHalves } from '../../base/contracts/times';
-import type { PlayAnswers, PlayQuestion } from '../playback/messages';
+import type { ReplayAnswers, ReplayQuestion } from '../playback/messages';
 
 /** The ten levels as of a moment. */
 export interface BookQuestion {
@@ -70,10 +70,10 @@ export interface BarsBehindQuestion extends BarsBehindRequest {
 /** For the thread of history; those of a play are for one of their own. */
 export type PastQuestion = BookQuestion | TradesQuestion | TicksQuestion | BarsQuestion;
 
-export type Question = PastQuestion | BarsBehindQuestion | PlayQuestion;
+export type Question = PastQuestion | BarsBehindQuestion | ReplayQuestion;
 
 /** What each kind of question is answered with, when it is not a fault. */
-export interface Answers extends PlayAnswers {
+export interface Answers extends ReplayAnswers {
   'book': PastBook;
   'trades': PastPage;
   'ticks': PastPage;

@@ -33,7 +33,7 @@ interface PartRow {
 
 const PARTS = 256;
 
-type Words = [
+type TimeBinds = [
   of: number,
   end: number,
   firstHi: number,
@@ -46,16 +46,16 @@ type Words = [
 ];
 
 export class PartsByTime {
-  private readonly forwards: Statement<PartRow, Words>;
-  private readonly backwards: Statement<PartRow, Words>;
+  private readonly forwards: Statement<PartRow, TimeBinds>;
+  private readonly backwards: Statement<PartRow, TimeBinds>;
 
   constructor(db: Database) {
     const select = (
       time: string,
       comparison: '>' | '<',
       order: 'ASC' | 'DESC',
-    ): Statement<PartRow, Words> =>
-      db.prepare<PartRow, Words>(
+    ): Statement<PartRow, TimeBinds> =>
+      db.prepare<PartRow, TimeBinds>(
         `SELECT first_id, last_id, trade_seq, ${time} >> 32 AS hi, ${time} & 4294967295 AS lo FROM part
            WHERE instrument = ? AND last_id <= ? AND trade_seq > 0
              AND time_max >= (? << 32) | ? AND time_min <= (? << 32) | ?

@@ -12,7 +12,7 @@ import {
   KIND_NAMES,
   type RowFrame,
 } from '../write/row-frame';
-import type { PlayedRow } from './rows';
+import type { ReplayRow } from './rows';
 import { KIND, OWN_COLUMNS } from '../schema';
 
 /** Numbers of a row besides those that all have. */
@@ -33,8 +33,8 @@ const OWN: readonly (readonly Own[])[] = KIND_NAMES.map((name) =>
     : [],
 );
 
-export class PlayFrame {
-  private readonly row: PlayedRow = {
+export class ReplayFrame {
+  private readonly row: ReplayRow = {
     id: 0,
     kind: 0,
     instrument: 0,
@@ -68,7 +68,7 @@ export class PlayFrame {
   }
 
   /** The next row of one of the kinds, from an id up to another; undefined when there is none. @param mask a bit for each kind */
-  take(mask: number, firstId: number, lastId: number): PlayedRow | undefined {
+  take(mask: number, firstId: number, lastId: number): ReplayRow | undefined {
     const { rows, numbers: n, extras } = this.frame;
     while (this.next < rows) {
       const index = this.next++;
@@ -89,7 +89,7 @@ export class PlayFrame {
     at: number,
     levels: readonly [from: number, end: number] | null,
     extraAt: number,
-  ): PlayedRow {
+  ): ReplayRow {
     const { row, frame } = this;
     const { numbers: n, extras } = frame;
     row.kind = n[at]!;

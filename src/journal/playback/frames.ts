@@ -11,7 +11,7 @@ import { toJsonText } from '../../../protocol/json-text';
 import type { Message } from '../../../protocol/messages';
 import { Nanos } from '../../../protocol/time';
 import type { ScalesOf } from '../../../protocol/units';
-import type { PlayChunk } from './messages';
+import type { ReplayChunk } from './messages';
 
 /** A frame is closed at so many messages, and at so many bytes: a slow line takes it within a heartbeat. */
 const FRAME_MESSAGES = 200;
@@ -31,7 +31,7 @@ interface Form {
   /** Ends the frame; only when it has a message. */
   cut(): void;
   /** The frames so far; it is empty then. */
-  take(): Pick<PlayChunk, 'bytes' | 'ends' | 'texts'>;
+  take(): Pick<ReplayChunk, 'bytes' | 'ends' | 'texts'>;
 }
 
 class BinaryForm implements Form {
@@ -60,7 +60,7 @@ class BinaryForm implements Form {
     this.ends.push(this.start);
   }
 
-  take(): Pick<PlayChunk, 'bytes' | 'ends' | 'texts'> {
+  take(): Pick<ReplayChunk, 'bytes' | 'ends' | 'texts'> {
     const { ends } = this;
     this.ends = [];
     this.start = 0;
@@ -96,7 +96,7 @@ class TextForm implements Form {
     this.openBytes = 0;
   }
 
-  take(): Pick<PlayChunk, 'bytes' | 'ends' | 'texts'> {
+  take(): Pick<ReplayChunk, 'bytes' | 'ends' | 'texts'> {
     const { texts } = this;
     this.texts = [];
     this.bytes = 0;
@@ -160,7 +160,7 @@ export class PlayFrames {
   }
 
   /** @param reached the seq up to which all was added; 0 where that is not whole */
-  take(reached: number, isLast: boolean): PlayChunk {
+  take(reached: number, isLast: boolean): ReplayChunk {
     this.cut();
     const { atMs, seqs, borders, messages } = this;
     if (borders.length > 0) borders[borders.length - 1] = reached;

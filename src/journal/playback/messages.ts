@@ -8,10 +8,10 @@ import type { MissingRange } from '../../base/contracts/past';
 import type { TimeHalves } from '../../base/contracts/times';
 
 /** What to play: all of the topics between two places, in the order of places. */
-export interface PlayOpen {
-  readonly kind: 'play-open';
+export interface ReplayOpen {
+  readonly kind: 'replay-open';
   /** Chosen by who asks; not one that is open. */
-  readonly play: number;
+  readonly replay: number;
   /** `tick`, `trade`, `bbo`, `book` of a symbol or of all (`*`), and `status`. */
   readonly topics: readonly string[];
   readonly isText: boolean;
@@ -29,19 +29,19 @@ export interface PlayOpen {
   readonly speed: number;
 }
 
-export interface PlayNext {
-  readonly kind: 'play-next';
-  readonly play: number;
+export interface ReplayNext {
+  readonly kind: 'replay-next';
+  readonly replay: number;
 }
 
-export interface PlayClose {
-  readonly kind: 'play-close';
-  readonly play: number;
+export interface ReplayClose {
+  readonly kind: 'replay-close';
+  readonly replay: number;
 }
 
-export type PlayQuestion = PlayOpen | PlayNext | PlayClose;
+export type ReplayQuestion = ReplayOpen | ReplayNext | ReplayClose;
 
-export interface PlayOpened {
+export interface ReplayOpened {
   /** The places that are played, by now known; the first is above the last when there is nothing. */
   readonly fromSeq: number;
   readonly toSeq: number;
@@ -50,7 +50,7 @@ export interface PlayOpened {
 }
 
 /** Some frames, ready to be sent. */
-export interface PlayChunk {
+export interface ReplayChunk {
   /** Binary frames, one behind the other, and where each ends; without any, `texts` has them. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly ends: readonly number[];
@@ -67,8 +67,8 @@ export interface PlayChunk {
   readonly isLast: boolean;
 }
 
-export interface PlayAnswers {
-  'play-open': PlayOpened;
-  'play-next': PlayChunk;
-  'play-close': null;
+export interface ReplayAnswers {
+  'replay-open': ReplayOpened;
+  'replay-next': ReplayChunk;
+  'replay-close': null;
 }

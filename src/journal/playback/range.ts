@@ -14,12 +14,12 @@ import type { TimeHalves } from '../../base/contracts/times';
 import { KIND, ORDER_TIME, seqOf } from '../schema';
 
 /** Channels that the journal holds as they were pushed. */
-type PlayedChannel = Exclude<Channel, 'bar' | 'stats'>;
+type ReplayChannel = Exclude<Channel, 'bar' | 'stats'>;
 
 /** Of a set so small SQLite looks at the instrument of a record, else whoever reads it. */
 const FEW = 32;
 
-export class PlayTopics {
+export class ReplayTopics {
   readonly kinds: readonly number[];
   /** Ids of the instruments of which some topic is named, in the order of their naming. */
   readonly named: ReadonlySet<number>;
@@ -32,7 +32,7 @@ export class PlayTopics {
     const named = new Set<number>();
     for (const name of topics) {
       const { channel, symbol } = parseTopic(name)!;
-      const kind = KIND[channel as PlayedChannel];
+      const kind = KIND[channel as ReplayChannel];
       const known = this.wanted.get(kind);
       if (symbol === '*' || channel === 'status') this.wanted.set(kind, 'all');
       else {
@@ -70,7 +70,7 @@ export class PlayTopics {
 }
 
 /** Where times stand in the order of places. */
-export class PlayTimes {
+export class ReplayTimes {
   private readonly db: Database;
   private readonly blocks: Blocks;
 
@@ -80,7 +80,7 @@ export class PlayTimes {
   }
 
   /** Place of the first record that is not before a time; null when all are. */
-  first(of: readonly number[], topics: PlayTopics, time: TimeHalves): number | null {
+  first(of: readonly number[], topics: ReplayTopics, time: TimeHalves): number | null {
     let found: number | null = null;
     for (const instrument of of) {
       const statement = this.statement('>=', 'ASC', topics, instrument);
@@ -97,7 +97,7 @@ export class PlayTimes {
   }
 
   /** Place of the last record that is not behind a time; null when all are. */
-  last(of: readonly number[], topics: PlayTopics, time: TimeHalves): number | null {
+  last(of: readonly number[], topics: ReplayTopics, time: TimeHalves): number | null {
     let found: number | null = null;
     for (const instrument of of) {
       const statement = this.statement('<=', 'DESC', topics, instrument);
@@ -117,7 +117,7 @@ export class PlayTimes {
   private statement(
     comparison: '>=' | '<=',
     order: 'ASC' | 'DESC',
-    topics: PlayTopics,
+    topics: ReplayTopics,
     of: number,
   ) {
     const kinds = topics.kinds.filter((kind) => topics.isWanted(kind, of));

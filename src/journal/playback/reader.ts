@@ -15,9 +15,9 @@ import { PastBooks } from '../history/book';
 import { Gaps, isCrash } from '../history/gaps';
 import type { MissingRange } from '../../base/contracts/past';
 import { PlayGaps } from './gaps';
-import { PlayTimes, PlayTopics } from './range';
-import type { PlayChunk, PlayOpen, PlayOpened, PlayQuestion } from './messages';
-import { Playing, type PlayInstruments } from './playing';
+import { ReplayTimes, ReplayTopics } from './range';
+import type { ReplayChunk, ReplayOpen, ReplayOpened, ReplayQuestion } from './messages';
+import { Replay, type ReplayInstruments } from './replay';
 import { DAMAGED, type ProofOptions } from '../proofs';
 import { connectToRead } from '../read-connection';
 import { parseDefinition } from '../records';
@@ -30,7 +30,7 @@ interface Known {
 }
 
 /** Instruments by id and by symbol. Scales never change, so what was read holds. */
-class KnownInstruments implements PlayInstruments {
+class KnownInstruments implements ReplayInstruments {
   private readonly db: Database;
   private readonly byId = new Map<number, Known>();
   private readonly bySymbol = new Map<string, Known>();
@@ -80,8 +80,8 @@ class KnownInstruments implements PlayInstruments {
   }
 }
 
-interface OpenPlay {
-  readonly playing: Playing;
+interface OpenReplay {
+  readonly replay: Replay;
   /** A reader goes on from what it holds: a gap is of no use to it. */
   readonly isWhole: boolean;
 }
@@ -91,9 +91,9 @@ export class PlaybackReader {
   private readonly blocks: Blocks;
   private readonly gaps: Gaps;
   private readonly books: PastBooks;
-  private readonly times: PlayTimes;
+  private readonly times: ReplayTimes;
   private readonly instruments: KnownInstruments;
-  private readonly plays = new Map<number, OpenPlay>();
+  private readonly replays = new Map<number, OpenReplay>();
 
   /** @throws Error when SQLite does not read the file */
   constructor(path: string, proofs: ProofOptions = {}) {
@@ -101,7 +101,7 @@ export class PlaybackReader {
     this.blocks = new Blocks(this.db, proofs);
     this.gaps = new Gaps(this.db, this.blocks);
     this.books = new PastBooks(this.db, this.blocks, this.gaps);
-    this.times = new PlayTimes(this.db, this.blocks);
+    this.times = new ReplayTimes(this.db, this.blocks);
     this.instruments = new KnownInstruments(this.db);
   }
 
@@ -110,16 +110,16 @@ export class PlaybackReader {
    * @throws Error when the journal does not read
    */
   answer(
-    question: PlayQuestion,
+    question: ReplayQuestion,
     open: MissingRange | null = null,
-  ): PlayOpened | PlayChunk | Fault | null {
+  ): ReplayOpened | ReplayChunk | Fault | null {
     switch (question.kind) {
-      case 'play-open':
+      case 'replay-open':
         return this.open(question, open);
-      case 'play-next':
-        return this.next(question.play, open);
-      case 'play-close':
-        this.plays.delete(question.play);
+      case 'replay-next':
+        return this.next(question.replay, open);
+      case 'replay-close':
+        this.replays.delete(question.replay);
         return null;
     }
   }
@@ -128,30 +128,30 @@ export class PlaybackReader {
     this.db.close();
   }
 
-  private next(play: number, missing: MissingRange | null): PlayChunk | Fault {
-    const open = this.plays.get(play);
+  private next(id: number, missing: MissingRange | null): ReplayChunk | Fault {
+    const open = this.replays.get(id);
     // The thread that had it has ended, and this one was started since.
-    if (open === undefined) return fault('history-failed', `play ${play} is not open`);
-    this.plays.delete(play);
+    if (open === undefined) return fault('history-failed', `replay ${id} is not open`);
+    this.replays.delete(id);
     this.db.run('BEGIN');
     try {
       this.gaps.begin(missing);
-      const { playing, isWhole } = open;
-      if (playing.renewGaps() && isWhole) return gone();
-      const chunk = playing.chunk();
-      if (playing.isBroken && isWhole) return gone();
-      if (!chunk.isLast) this.plays.set(play, open);
+      const { replay, isWhole } = open;
+      if (replay.renewGaps() && isWhole) return gone();
+      const chunk = replay.chunk();
+      if (replay.isBroken && isWhole) return gone();
+      if (!chunk.isLast) this.replays.set(id, open);
       return chunk;
     } finally {
       this.db.run('COMMIT');
     }
   }
 
-  private open(q: PlayOpen, open: MissingRange | null): PlayOpened {
+  private open(q: ReplayOpen, open: MissingRange | null): ReplayOpened {
     this.db.run('BEGIN');
     try {
       this.gaps.begin(open);
-      const topics = new PlayTopics(q.topics, (symbol) => this.instruments.find(symbol)?.id);
+      const topics = new ReplayTopics(q.topics, (symbol) => this.instruments.find(symbol)?.id);
       const { fromSeq, toSeq } = this.range(q, topics, open);
       const books = new Map<number, number>();
       const voidBy = new Map<number, string>();
@@ -175,8 +175,8 @@ export class PlaybackReader {
         isText,
         speed,
       };
-      const playing = new Playing(this.db, this.blocks, plan, this.instruments);
-      this.plays.set(q.play, { playing, isWhole: !q.hasOpening });
+      const replay = new Replay(this.db, this.blocks, plan, this.instruments);
+      this.replays.set(q.replay, { replay, isWhole: !q.hasOpening });
       return { fromSeq, toSeq, gaps: gaps.filter(({ to }) => to >= fromSeq) };
     } finally {
       this.db.run('COMMIT');
@@ -195,8 +195,8 @@ export class PlaybackReader {
 
   /** What is not in the journal yet, and not declared missing, is for another play. */
   private range(
-    q: PlayOpen,
-    topics: PlayTopics,
+    q: ReplayOpen,
+    topics: ReplayTopics,
     open: MissingRange | null,
   ): { fromSeq: number; toSeq: number } {
     const of =
@@ -216,7 +216,7 @@ export class PlaybackReader {
 
   /** The definitions, and the books as they stood before the first place. */
   private opening(
-    topics: PlayTopics,
+    topics: ReplayTopics,
     fromSeq: number,
     books: Map<number, number>,
     voidBy: Map<number, string>,
@@ -249,5 +249,5 @@ export class PlaybackReader {
 }
 
 function gone(): Fault {
-  return fault('records-missing', 'records went, or were found damaged, while they were played');
+  return fault('records-missing', 'records went, or were found damaged, while they were replayed');
 }

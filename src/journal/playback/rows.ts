@@ -13,7 +13,7 @@ import { AGGRESSORS, markOf, timingOf, type RecordRow } from '../records';
 import { KIND, OWN_COLUMNS, SELECT_EXTRAS, seqOf } from '../schema';
 
 /** What messages of these kinds are made of, for a `WHERE` behind it; each column takes its time. */
-export function selectPlayed(kinds: readonly number[]): string {
+export function selectReplayed(kinds: readonly number[]): string {
   const own = new Set<string>();
   for (const kind of ['tick', 'trade', 'bbo', 'book'] as const) {
     if (!kinds.includes(KIND[kind])) continue;
@@ -28,14 +28,14 @@ export function selectPlayed(kinds: readonly number[]): string {
 }
 
 /** Those of other kinds have not all of it. */
-export type PlayedRow = Omit<RecordRow, 'source_seq' | 'text'>;
+export type ReplayRow = Omit<RecordRow, 'source_seq' | 'text'>;
 
 type Reused<M> = { -readonly [F in keyof M]: M[F] };
 
 const WORD = 4_294_967_296;
 const LEVELS_BYTES_MAX = 64 * 1024;
 
-export class PlayRows {
+export class ReplayRows {
   private readonly eventTime: Reused<Nanos> = new Nanos(0, 0);
   private readonly receiveTime: Reused<Nanos> = new Nanos(0, 0);
   private readonly tick: Reused<Tick>;
@@ -95,7 +95,7 @@ export class PlayRows {
   }
 
   /** The message of a row; undefined when it is not that of a hot one, or not as one is written. */
-  read(row: PlayedRow, symbol: string): Tick | Trade | Bbo | Book | undefined {
+  read(row: ReplayRow, symbol: string): Tick | Trade | Bbo | Book | undefined {
     const { eventTime, receiveTime } = this;
     eventTime.hi = row.event_hi;
     eventTime.lo = row.event_lo;
@@ -115,7 +115,7 @@ export class PlayRows {
     }
   }
 
-  private readTick(row: PlayedRow, symbol: string): Tick | undefined {
+  private readTick(row: ReplayRow, symbol: string): Tick | undefined {
     const { tick } = this;
     if (row.price === null || row.quantity === null || row.volume === null) return undefined;
     tick.symbol = symbol;
@@ -129,7 +129,7 @@ export class PlayRows {
     return tick;
   }
 
-  private readTrade(row: PlayedRow, symbol: string): Trade | undefined {
+  private readTrade(row: ReplayRow, symbol: string): Trade | undefined {
     const { trade } = this;
     const aggressor = AGGRESSORS[row.side ?? -1];
     if (row.price === null || row.quantity === null || aggressor === undefined) return undefined;
@@ -144,7 +144,7 @@ export class PlayRows {
     return trade;
   }
 
-  private readBbo(row: PlayedRow, symbol: string): Bbo {
+  private readBbo(row: ReplayRow, symbol: string): Bbo {
     const { bbo } = this;
     bbo.symbol = symbol;
     bbo.seq = seqOf(row.id);
@@ -157,7 +157,7 @@ export class PlayRows {
     return bbo;
   }
 
-  private readBook(row: PlayedRow, symbol: string): Book | undefined {
+  private readBook(row: ReplayRow, symbol: string): Book | undefined {
     const { book } = this;
     const form = BOOK_FORMS[row.side ?? -1];
     if (form === undefined || row.levels === null || !this.readLevels(row.levels)) return undefined;
@@ -180,12 +180,12 @@ export class PlayRows {
     const bids = view.getUint32(0, true);
     const asks = view.getUint32(4, true);
     if (length !== 8 + (bids + asks) * 16) return false;
-    this.readWords(book.bids, 8, bids * 2);
-    this.readWords(book.asks, 8 + bids * 16, asks * 2);
+    this.readHalves(book.bids, 8, bids * 2);
+    this.readHalves(book.asks, 8 + bids * 16, asks * 2);
     return true;
   }
 
-  private readWords(into: number[], offset: number, count: number): void {
+  private readHalves(into: number[], offset: number, count: number): void {
     const { view } = this;
     into.length = count;
     for (let i = 0; i < count; i++) {

@@ -38,7 +38,7 @@ const COMPLETE = 'journal.salvaged.sqlite';
 const PAGE_ROWS = 512;
 const PIECES_A_WRITE = 64;
 /** Places that were committed, and not shown yet when the process ended: fewer. */
-const UNSHOWN_MAX = 1_000_000;
+const BEYOND_HEAD_MAX = 1_000_000;
 const SIDE_FILES = ['', '-wal', '-shm'];
 
 export function createTables(db: Database): void {
@@ -57,13 +57,13 @@ export function finishSalvage(directory: string): void {
 
 /**
  * @param goodSeq what stands behind this place is not taken over
- * @param shownSeq how far the numbering was shown, if that is known @param onRows told of the rows taken over so far
+ * @param headSeq how far the numbering was shown, if that is known @param onRows told of the rows taken over so far
  * @returns where the damaged file is now
  */
 export function salvage(
   directory: string,
   goodSeq: number,
-  shownSeq: number | undefined,
+  headSeq: number | undefined,
   now: Nanos,
   onRows: (rows: number) => void = () => {},
 ): string {
@@ -76,7 +76,7 @@ export function salvage(
   target.run('PRAGMA synchronous = OFF');
   createTables(target);
   const writer = new RowWriter(target);
-  const copy = new Copy(writer, goodSeq, shownSeq, now, onRows);
+  const copy = new Copy(writer, goodSeq, headSeq, now, onRows);
   const source = openDamaged(path);
   if (source !== undefined) {
     copyInstruments(source, target);
@@ -190,13 +190,13 @@ class Copy {
   constructor(
     writer: RowWriter,
     goodSeq: number,
-    shownSeq: number | undefined,
+    headSeq: number | undefined,
     now: Nanos,
     onRows: (rows: number) => void,
   ) {
     this.writer = writer;
     this.goodSeq = goodSeq;
-    this.seqMax = shownSeq === undefined ? Number.MAX_SAFE_INTEGER : shownSeq + UNSHOWN_MAX;
+    this.seqMax = headSeq === undefined ? Number.MAX_SAFE_INTEGER : headSeq + BEYOND_HEAD_MAX;
     this.now = now;
     this.onRows = onRows;
   }

@@ -6,7 +6,7 @@
 
 import type { Database } from 'bun:sqlite';
 
-import { sumOfPlaces, type KnownPieces, type MarkText } from '../write/checkpoints';
+import { sumOfSeqs, type KnownPieces, type MarkText } from '../write/checkpoints';
 import type { SavedPiece, SavedState } from '../journal';
 import { newestCheckpoints, readCheckpoints, type CheckpointRow } from '../notes';
 import {
@@ -59,14 +59,14 @@ function readState(
   try {
     const mark = JSON.parse(row.state) as MarkText;
     const pieces: (PieceName & { readonly seq: number })[] = [];
-    let places = 0;
+    let sum = 0;
     for (const piece of piecesOfMark(mark)) {
       if (pieceCrc(piece) !== piece.crc) return 'has a piece that has not its checksum';
       const { kind, key, seq } = piece;
       pieces.push({ kind, key, seq });
-      places = sumOfPlaces(places, seq);
+      sum = sumOfSeqs(sum, seq);
     }
-    if (pieces.length !== mark.pieces || places !== mark.places) return 'has not all its pieces';
+    if (pieces.length !== mark.pieces || sum !== mark.places) return 'has not all its pieces';
     const saved: SavedState = {
       from: row.from,
       whole: null,

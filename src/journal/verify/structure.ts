@@ -53,6 +53,6 @@ function tablesOf(db: Database): ReadonlyMap<string, string> {
 }
 
 function plain(sql: string): string {
-  const words = sql.replaceAll(/--.*$/gm, '').replaceAll(/\s+/g, ' ');
-  return words.replaceAll(/ ?([(),]) ?/g, '$1');
+  const text = sql.replaceAll(/--.*$/gm, '').replaceAll(/\s+/g, ' ');
+  return text.replaceAll(/ ?([(),]) ?/g, '$1');
 }

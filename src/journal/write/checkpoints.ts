@@ -114,8 +114,8 @@ export class Checkpoints {
   private readonly options: CheckpointOptions;
   private readonly clock: Clock;
   /** Place of the newest piece of each thing. */
-  private readonly places = new Map<number, number>();
-  private placeSum = 0;
+  private readonly seqs = new Map<number, number>();
+  private seqSum = 0;
   private marks: number;
   private cycle: Cycle | undefined;
   private isScheduled = false;
@@ -141,7 +141,7 @@ export class Checkpoints {
     this.marks = known.cycle;
     this.endedMs = clock.monotonicMs();
     this.events = known.tailRecords;
-    for (const { kind, key, seq } of known.pieces) this.place(kind, key, seq);
+    for (const { kind, key, seq } of known.pieces) this.remember(kind, key, seq);
   }
 
   figures(): CheckpointFigures {
@@ -292,7 +292,7 @@ export class Checkpoints {
     const key = this.keyOf(captured);
     const size = pieceBytes(captured);
     this.port.piece({ kind, key, cycle: this.marks + 1, seq, text, levels, bytes });
-    this.place(kind, key, seq);
+    this.remember(kind, key, seq);
     cycle.bytes += size;
     this.counts.pieces += 1;
     this.counts.bytes += size;
@@ -307,7 +307,7 @@ export class Checkpoints {
 
   private end({ from, beganMs, bytes }: Cycle): void {
     const { text, endedFrom } = this.source!.rest();
-    for (const id of this.places.keys()) {
+    for (const id of this.seqs.keys()) {
       if (id % KINDS === PIECE_KIND.ended && Math.floor(id / KINDS) < endedFrom) this.drop(id);
     }
     this.cycle = undefined;
@@ -318,21 +318,21 @@ export class Checkpoints {
     this.endedMs = this.clock.monotonicMs();
     this.counts.tookMs = this.endedMs - beganMs;
     this.tail = 0;
-    const { marks: cycle, places, placeSum } = this;
-    const mark: MarkText = { cycle, pieces: places.size, places: placeSum, endedFrom, rest: text };
+    const { marks: cycle, seqs, seqSum } = this;
+    const mark: MarkText = { cycle, pieces: seqs.size, places: seqSum, endedFrom, rest: text };
     this.port.mark(JSON.stringify(mark), from);
     this.finish();
   }
 
-  private place(kind: number, key: number, seq: number): void {
+  private remember(kind: number, key: number, seq: number): void {
     const id = key * KINDS + kind;
-    this.placeSum = sumOfPlaces(this.placeSum, seq - (this.places.get(id) ?? 0));
-    this.places.set(id, seq);
+    this.seqSum = sumOfSeqs(this.seqSum, seq - (this.seqs.get(id) ?? 0));
+    this.seqs.set(id, seq);
   }
 
   private drop(id: number): void {
-    this.placeSum = sumOfPlaces(this.placeSum, -this.places.get(id)!);
-    this.places.delete(id);
+    this.seqSum = sumOfSeqs(this.seqSum, -this.seqs.get(id)!);
+    this.seqs.delete(id);
   }
 }
 
@@ -340,6 +340,6 @@ const KINDS = 8;
 const PLACES_MODULUS = 2 ** 40;
 
 /** Tells pieces of one checkpoint from those of another. */
-export function sumOfPlaces(sum: number, seq: number): number {
+export function sumOfSeqs(sum: number, seq: number): number {
   return (((sum + seq) % PLACES_MODULUS) + PLACES_MODULUS) % PLACES_MODULUS;
 }

@@ -10,30 +10,30 @@ import { TenLevels } from '../../protocol/levels';
 import type { Book, Instrument, Message, MessageOf } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { parseTopic, topicOf } from '../../protocol/topics';
-import type { PlayChunk, PlayOpen, PlayOpened } from '../../src/journal/playback/messages';
+import type { ReplayChunk, ReplayOpen, ReplayOpened } from '../../src/journal/playback/messages';
 import { PlaybackReader } from '../../src/journal/playback/reader';
 import { SCALES } from '../support/stream-client';
 
-export interface Played {
-  readonly opened: PlayOpened;
-  readonly chunks: readonly PlayChunk[];
+export interface Replayed {
+  readonly opened: ReplayOpened;
+  readonly chunks: readonly ReplayChunk[];
   readonly frames: readonly (readonly Message[])[];
   readonly messages: readonly Message[];
 }
 
-let lastPlay = 0;
+let lastReplay = 0;
 
 /** @param between called before each chunk but the first */
-export function play(
+export function replay(
   reader: PlaybackReader,
   topics: readonly string[],
-  more: Partial<PlayOpen> = {},
+  more: Partial<ReplayOpen> = {},
   between: () => void = () => {},
-): Played {
-  const id = ++lastPlay;
-  const open: PlayOpen = {
-    kind: 'play-open',
-    play: id,
+): Replayed {
+  const id = ++lastReplay;
+  const open: ReplayOpen = {
+    kind: 'replay-open',
+    replay: id,
     topics,
     isText: false,
     fromSeq: 1,
@@ -44,10 +44,10 @@ export function play(
     speed: 0,
     ...more,
   };
-  const opened = reader.answer(open) as PlayOpened;
-  const chunks: PlayChunk[] = [];
+  const opened = reader.answer(open) as ReplayOpened;
+  const chunks: ReplayChunk[] = [];
   for (;;) {
-    const chunk = reader.answer({ kind: 'play-next', play: id });
+    const chunk = reader.answer({ kind: 'replay-next', replay: id });
     if (chunk === null || !('isLast' in chunk)) throw new Error(JSON.stringify(chunk));
     chunks.push(chunk);
     if (chunk.isLast) break;
@@ -57,7 +57,7 @@ export function play(
   return { opened, chunks, frames, messages: frames.flat() };
 }
 
-export function framesOf({ bytes, ends, texts }: PlayChunk): Message[][] {
+export function framesOf({ bytes, ends, texts }: ReplayChunk): Message[][] {
   const frames =
     texts.length > 0
       ? texts.map((text) => decodeTextFrame(text, () => SCALES))
@@ -100,7 +100,7 @@ interface Held {
   copy: TenLevels | null;
 }
 
-export class PlayedReader {
+export class ReplayedReader {
   readonly told: Chained[] = [];
   readonly gaps: MessageOf<'gap'>[] = [];
   readonly definitions: Instrument[] = [];
@@ -119,7 +119,7 @@ export class PlayedReader {
     if (message.type === 'instrument') this.definitions.push(message);
     else if (message.type === 'gap') this.gap(message);
     else if ('prevSeq' in message) this.chained(message);
-    else throw new Error(`${message.type} in a play`);
+    else throw new Error(`${message.type} in a replay`);
   }
 
   private of(topic: string): Held {

@@ -1,5 +1,5 @@
 /**
- * Playing: one play of the journal, a chunk of frames after another.
+ * Replay: one play of the journal, a chunk of frames after another.
  *
  * What is played is what was pushed: the same messages with their places and times, and a `gap` where
  * the journal has not got all of a topic.
@@ -12,14 +12,14 @@ import type { Book, Instrument, Message } from '../../../protocol/messages';
 import { orderTime, type BatchEvent } from '../../../protocol/records';
 import type { Blocks } from '../history/blocks';
 import { PlayChain } from './chains';
-import { PlayFrame } from './frame';
+import { ReplayFrame } from './frame';
 import { PlayFrames } from './frames';
 import { isContinued, without } from '../history/gaps';
 import type { MissingRange } from '../../base/contracts/past';
 import type { PlayGaps } from './gaps';
-import type { PlayTopics } from './range';
-import { PlayRows, selectPlayed, type PlayedRow } from './rows';
-import type { PlayChunk } from './messages';
+import type { ReplayTopics } from './range';
+import { ReplayRows, selectReplayed, type ReplayRow } from './rows';
+import type { ReplayChunk } from './messages';
 import { DAMAGED } from '../proofs';
 import { orderTimeOf, rowToEvent, type RecordRow } from '../records';
 import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from '../schema';
@@ -30,13 +30,13 @@ const PAGE_ROWS = 1_024;
 const CHUNK_IDS = 16_384 * SLOTS;
 
 /** What a play needs to know of instruments. */
-export interface PlayInstruments {
+export interface ReplayInstruments {
   symbol(id: number): string;
   definition(symbol: string): Instrument | undefined;
 }
 
-export interface PlayPlan {
-  readonly topics: PlayTopics;
+export interface ReplayPlan {
+  readonly topics: ReplayTopics;
   /** Ids of the instruments that may be in it, as far as they are known. */
   readonly instruments: readonly number[];
   readonly fromSeq: number;
@@ -62,12 +62,12 @@ export interface PlayPlan {
   readonly speed: number;
 }
 
-type Page = Statement<PlayedRow, [number, number]>;
+type Page = Statement<ReplayRow, [number, number]>;
 
-export class Playing {
-  private readonly plan: PlayPlan;
+export class Replay {
+  private readonly plan: ReplayPlan;
   private readonly blocks: Blocks;
-  private readonly instruments: PlayInstruments;
+  private readonly instruments: ReplayInstruments;
   private readonly whole: Statement<RecordRow, [number]>;
   private readonly page: Page;
   private readonly pageWithWhole: Page;
@@ -76,7 +76,7 @@ export class Playing {
   /** By kind, then by instrument. */
   private readonly chains = new Map<number, Map<number, PlayChain>>();
   private readonly frames: PlayFrames;
-  private readonly rows = new PlayRows();
+  private readonly rows = new ReplayRows();
   private nextId: number;
   /** The next gap that a reader crosses which goes on from what it holds, and what is told of it now. */
   private gapAhead: MissingRange | undefined;
@@ -86,7 +86,7 @@ export class Playing {
   /** Whether places were found missing since it was opened. */
   isBroken = false;
 
-  constructor(db: Database, blocks: Blocks, plan: PlayPlan, instruments: PlayInstruments) {
+  constructor(db: Database, blocks: Blocks, plan: ReplayPlan, instruments: ReplayInstruments) {
     this.plan = plan;
     this.blocks = blocks;
     this.instruments = instruments;
@@ -96,8 +96,8 @@ export class Playing {
     const { topics } = plan;
     this.mask = maskOf([...topics.kinds, KIND.instrument]);
     const select = (mask: number): Page =>
-      db.query<PlayedRow, [number, number]>(
-        `${selectPlayed(topics.kinds)} WHERE id >= ? AND id <= ? AND (${mask} >> kind) & 1 AND (${topics.condition} OR kind = ${KIND.instrument})
+      db.query<ReplayRow, [number, number]>(
+        `${selectReplayed(topics.kinds)} WHERE id >= ? AND id <= ? AND (${mask} >> kind) & 1 AND (${topics.condition} OR kind = ${KIND.instrument})
            ORDER BY id LIMIT ${PAGE_ROWS}`,
       );
     this.whole = db.query<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
@@ -127,7 +127,7 @@ export class Playing {
   }
 
   /** @throws Error when a record does not read */
-  chunk(): PlayChunk {
+  chunk(): ReplayChunk {
     const { frames, plan } = this;
     if (!this.isOpened) {
       this.isOpened = true;
@@ -205,10 +205,10 @@ export class Playing {
       this.renewGaps();
       this.nextId = span.isSound ? untilId + 1 : lastId + 1;
     } else if (read?.frame == null) this.readRows(lastId);
-    else this.readFrame(new PlayFrame(read.frame), lastId);
+    else this.readFrame(new ReplayFrame(read.frame), lastId);
   }
 
-  private readFrame(frame: PlayFrame, lastId: number): void {
+  private readFrame(frame: ReplayFrame, lastId: number): void {
     for (;;) {
       const mask = this.isWhole ? this.mask | WHOLE : this.mask;
       const row = frame.take(mask, this.nextId, lastId);
@@ -264,7 +264,7 @@ export class Playing {
     this.nextId = untilId;
   }
 
-  private take(row: PlayedRow): void {
+  private take(row: ReplayRow): void {
     const { kind, instrument } = row;
     const { topics } = this.plan;
     if (kind === KIND.snapshot || kind === KIND.instrument) return this.takeApart(row);
@@ -277,7 +277,7 @@ export class Playing {
   }
 
   /** What is not told as it is, or not hot. */
-  private takeBroken(row: PlayedRow, chain: PlayChain): void {
+  private takeBroken(row: ReplayRow, chain: PlayChain): void {
     const event = this.event(row);
     if (event.type === 'instrument' || event.type === 'command' || event.type === 'snapshot')
       return;
@@ -290,7 +290,7 @@ export class Playing {
     for (const message of told) this.frames.add(message, event.seq, at);
   }
 
-  private takeApart(row: PlayedRow): void {
+  private takeApart(row: ReplayRow): void {
     const { topics, holdsBooks } = this.plan;
     const { instrument } = row;
     if (row.kind === KIND.snapshot) {
@@ -303,7 +303,7 @@ export class Playing {
     if (event.type === 'instrument') this.frames.add(event, event.seq, null);
   }
 
-  private takeWhole(row: PlayedRow): void {
+  private takeWhole(row: ReplayRow): void {
     const { id, instrument } = row;
     const seq = seqOf(id);
     const chain = this.chain(KIND.book, instrument);
@@ -318,7 +318,7 @@ export class Playing {
   }
 
   /** @throws Error when the record does not read */
-  private event({ id, instrument }: PlayedRow): BatchEvent {
+  private event({ id, instrument }: ReplayRow): BatchEvent {
     const row = this.whole.get(id);
     const event = row === null ? undefined : rowToEvent(row, this.instruments.symbol(instrument));
     if (event === undefined) throw new Error(`record ${seqOf(id)} does not read`);

@@ -13,7 +13,7 @@ import { PlaybackReader } from '../../src/journal/playback/reader';
 import { bookStates } from '../history/naive-answers';
 import { expire, takeOut, Written, type Hole, type Profile } from '../history/written';
 import { ScratchDirectory } from '../support/scratch-directory';
-import { asPushed, isOfTopics, play, PlayedReader, type Played } from './plays';
+import { asPushed, isOfTopics, replay, ReplayedReader, type Replayed } from './replays';
 
 setDefaultTimeout(120_000);
 const scratch = new ScratchDirectory();
@@ -72,29 +72,29 @@ describe('a journal that has all', () => {
         await all.close();
         const reader = readerOf(all);
         for (const topics of [ALL, randomTopics(prng), randomTopics(prng)]) {
-          const played = play(reader, topics, { isText: prng.chance(0.3) });
-          expect(withoutDefinitions(played.messages)).toEqual(pushedOf(all.events, topics));
+          const replayed = replay(reader, topics, { isText: prng.chance(0.3) });
+          expect(withoutDefinitions(replayed.messages)).toEqual(pushedOf(all.events, topics));
           const newest = (frame: readonly Message[]): number =>
             Math.max(...frame.map((m) => ('seq' in m ? m.seq : 0)));
-          const [opening, ...seqs] = played.chunks.flatMap((chunk) => chunk.seqs);
+          const [opening, ...seqs] = replayed.chunks.flatMap((chunk) => chunk.seqs);
           expect(opening).toBe(0);
-          expect(seqs).toEqual(played.frames.slice(1).map(newest));
+          expect(seqs).toEqual(replayed.frames.slice(1).map(newest));
         }
         // Between two places: books open as they stood, and are proven.
         const fromSeq = prng.int(2, all.lastSeq);
         const toSeq = prng.int(fromSeq, all.lastSeq);
-        const played = play(reader, ALL, { fromSeq, toSeq });
-        expect(played.opened).toMatchObject({ fromSeq, toSeq, gaps: [] });
+        const replayed = replay(reader, ALL, { fromSeq, toSeq });
+        expect(replayed.opened).toMatchObject({ fromSeq, toSeq, gaps: [] });
         const inside = (m: Message): boolean => 'seq' in m && m.seq >= fromSeq;
-        expect(withoutDefinitions(played.messages).filter(inside)).toEqual(
+        expect(withoutDefinitions(replayed.messages).filter(inside)).toEqual(
           pushedOf(all.events, ALL).filter((m) => inside(m) && 'seq' in m && m.seq <= toSeq),
         );
-        expectBooks(all, played);
+        expectBooks(all, replayed);
         for (const symbol of SYMBOLS) {
           const before = bookStates(all.events, symbol).findLast(
             ({ event }) => event.seq < fromSeq,
           );
-          const opening = played.messages.find(
+          const opening = replayed.messages.find(
             (m): m is Book => m.type === 'book' && m.symbol === symbol && m.seq < fromSeq,
           );
           expect(opening?.seq).toBe(before?.event.seq);
@@ -121,7 +121,7 @@ describe('a journal that has all', () => {
           const of = pushedOf(all.events, topics).filter((m) => 'eventTime' in m);
           const time = (): Nanos => of[prng.int(0, of.length - 1)]!.eventTime;
           const [from, to] = [time(), time()];
-          const { opened, messages } = play(reader, topics, { from, to });
+          const { opened, messages } = replay(reader, topics, { from, to });
           const first = of.find((m) => m.eventTime.compare(from) >= 0)!.seq;
           const last = of.findLast((m) => m.eventTime.compare(to) <= 0)!.seq;
           expect(opened).toMatchObject({ fromSeq: first, toSeq: last });
@@ -140,11 +140,11 @@ describe('a journal that has all', () => {
     await all.close();
     const reader = readerOf(all);
     const topics = ['trade:BUSY', 'book:BUSY'];
-    const real = play(reader, topics, { speed: 100 });
-    const fast = play(reader, topics, { speed: 1_000 });
+    const real = replay(reader, topics, { speed: 100 });
+    const fast = replay(reader, topics, { speed: 1_000 });
     expect(real.messages).toEqual(fast.messages);
-    expect(real.messages).toEqual(play(reader, topics).messages);
-    const dueOf = ({ chunks }: Played): number[] => chunks.flatMap(({ atMs }) => atMs);
+    expect(real.messages).toEqual(replay(reader, topics).messages);
+    const dueOf = ({ chunks }: Replayed): number[] => chunks.flatMap(({ atMs }) => atMs);
     const due = dueOf(real);
     expect(due).toEqual(due.toSorted((a, b) => a - b));
     expect(due.at(-1)! / dueOf(fast).at(-1)!).toBeCloseTo(10, 1);
@@ -167,7 +167,7 @@ describe('a journal that has all', () => {
     await all.close();
     const reader = readerOf(all);
     for (const topics of [ALL, ['trade:QUIET']]) {
-      const { chunks } = play(reader, topics);
+      const { chunks } = replay(reader, topics);
       for (const { bytes } of chunks) expect(bytes.length).toBeLessThan(400_000);
       if (topics === ALL) expect(chunks.length).toBeGreaterThan(5);
     }
@@ -176,9 +176,9 @@ describe('a journal that has all', () => {
 });
 
 /** Every book that a reader of a play holds is what it was then. */
-function expectBooks(all: Written, played: Played): PlayedReader {
-  const reader = new PlayedReader(played.opened.fromSeq);
-  for (const message of played.messages) reader.take(message);
+function expectBooks(all: Written, replayed: Replayed): ReplayedReader {
+  const reader = new ReplayedReader(replayed.opened.fromSeq);
+  for (const message of replayed.messages) reader.take(message);
   const truth = new Map(SYMBOLS.map((symbol) => [symbol, bookStates(all.events, symbol)]));
   for (const { symbol, seq, levels } of reader.states) {
     const known = truth.get(symbol)!.findLast(({ event }) => event.seq <= seq);
@@ -239,15 +239,15 @@ function tellable(
 function expectDeclared(
   all: Written,
   holes: readonly Hole[],
-  played: Played,
+  replayed: Replayed,
   topics: readonly string[],
   isFull = true,
 ): void {
-  const { fromSeq, toSeq } = played.opened;
+  const { fromSeq, toSeq } = replayed.opened;
   const range = { from: fromSeq, to: toSeq, reason: '' };
-  const reader = expectBooks(all, played);
+  const reader = expectBooks(all, replayed);
   const told = new Map(reader.told.map((m) => [`${topicOf(m)} ${m.seq}`, m]));
-  const before = played.messages.filter((m): m is Book => m.type === 'book' && m.seq < fromSeq);
+  const before = replayed.messages.filter((m): m is Book => m.type === 'book' && m.seq < fromSeq);
   const opening = new Map(before.map(({ symbol, seq }) => [symbol, seq]));
   const must = tellable(all, holes, range, topics, opening);
   let toldCount = 0;
@@ -293,10 +293,10 @@ describe('a journal with gaps', () => {
           const topics = i === 0 ? ALL : randomTopics(prng);
           const fromSeq = i < 2 ? 1 : prng.int(2, all.lastSeq >> 1);
           const toSeq = i < 2 ? all.lastSeq : prng.int(fromSeq + 500, all.lastSeq);
-          const played = play(reader, topics, { fromSeq, toSeq });
+          const replayed = replay(reader, topics, { fromSeq, toSeq });
           const concerned = holes.filter(({ from, to }) => to >= fromSeq && from <= toSeq);
-          expect(played.opened.gaps).toEqual(concerned);
-          expectDeclared(all, holes, played, topics);
+          expect(replayed.opened.gaps).toEqual(concerned);
+          expectDeclared(all, holes, replayed, topics);
         }
         reader.close();
       }),
@@ -311,11 +311,11 @@ describe('a journal with gaps', () => {
     await all.write(2_000);
     await all.close();
     const reader = readerOf(all);
-    const { gaps } = play(reader, ALL).opened;
+    const { gaps } = replay(reader, ALL).opened;
     expect(gaps).toEqual([hole]);
     for (const topics of [ALL, ['trade:QUIET', 'book:AHEAD'], ['book:BUSY']]) {
-      const played = play(reader, topics);
-      const told = played.messages.filter((m): m is MessageOf<'gap'> => m.type === 'gap');
+      const replayed = replay(reader, topics);
+      const told = replayed.messages.filter((m): m is MessageOf<'gap'> => m.type === 'gap');
       const names =
         topics === ALL ? CHANNELS.flatMap((c) => SYMBOLS.map((s) => `${c}:${s}`)) : topics;
       expect(told.map((m) => m.topic).sort()).toEqual(names.toSorted());
@@ -324,7 +324,7 @@ describe('a journal with gaps', () => {
       // What was lost is void, so the truth is what is left of it.
       const kept = all.events.filter(({ seq }) => seq < hole.from || seq > hole.to);
       const pushed = pushedOf(kept, topics);
-      const messages = withoutDefinitions(played.messages).filter((m) => m.type !== 'gap');
+      const messages = withoutDefinitions(replayed.messages).filter((m) => m.type !== 'gap');
       expect(messages).toEqual(pushed as typeof messages);
     }
     reader.close();
@@ -341,8 +341,8 @@ describe('a journal with gaps', () => {
         const hole = { from: 1, to, reason: 'retention' };
         for (const fromSeq of [1, prng.int(2, to), prng.int(to, to + 500)]) {
           const topics = randomTopics(prng);
-          const played = play(reader, topics, { fromSeq, toSeq: all.lastSeq });
-          expectDeclared(all, [hole], played, topics);
+          const replayed = replay(reader, topics, { fromSeq, toSeq: all.lastSeq });
+          expectDeclared(all, [hole], replayed, topics);
         }
         reader.close();
       }),
@@ -365,22 +365,22 @@ describe('a journal with gaps', () => {
         let blocks = 0;
         let chunks = 0;
         let gone = 0;
-        const played = play(reader, topics, { toSeq: all.lastSeq }, () => {
+        const replayed = replay(reader, topics, { toSeq: all.lastSeq }, () => {
           chunks += 1;
           if (chunks % 2 === 0 || blocks >= 12) return;
           blocks += 4;
           gone = expire(path, 4);
         });
         const lost = gone === 0 ? [] : [{ from: 1, to: gone, reason: 'retention' }];
-        expectDeclared(all, [...holes, ...lost], played, topics, false);
-        const { told } = expectBooks(all, played);
+        expectDeclared(all, [...holes, ...lost], replayed, topics, false);
+        const { told } = expectBooks(all, replayed);
         expect(told.at(-1)!.seq).toBeGreaterThan(gone);
         // A reader that holds its place wants all or nothing.
         const again = { toSeq: all.lastSeq, hasOpening: false, fromSeq: gone + 1 };
-        expect(() => play(reader, ALL, again, () => void expire(path, 4))).toThrow(
+        expect(() => replay(reader, ALL, again, () => void expire(path, 4))).toThrow(
           'records-missing',
         );
-        expect(reader.answer({ kind: 'play-next', play: 1 })).toMatchObject({
+        expect(reader.answer({ kind: 'replay-next', replay: 1 })).toMatchObject({
           code: 'history-failed',
         });
         reader.close();
