@@ -179,7 +179,7 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
       return inTurn(owner, step, (done) => !('code' in done) && router.isInAuction(symbol));
     },
     cancelAll: (owner) => {
-      if (router.desk.knownOwner(owner) === undefined) {
+      if (router.clientOrders.knownOwner(owner) === undefined) {
         const expected = 'the name of a key that has entered orders';
         return Promise.resolve(fieldFault('owner', owner, expected));
       }
@@ -190,10 +190,10 @@ export function createOrderStage({ market, sequencer }: Recorder, waitingMax: nu
         () => !run.isDone,
       );
     },
-    find: (orderId) => router.desk.get(orderId),
-    named: (owner, clientOrderId) => router.desk.named(owner, clientOrderId),
-    openOf: (owner, after, limit) => router.desk.openOf(owner, after, limit),
-    endedOf: (owner, before, limit) => router.desk.endedOf(owner, before, limit),
+    find: (orderId) => router.clientOrders.get(orderId),
+    named: (owner, clientOrderId) => router.clientOrders.named(owner, clientOrderId),
+    openOf: (owner, after, limit) => router.clientOrders.openOf(owner, after, limit),
+    endedOf: (owner, before, limit) => router.clientOrders.endedOf(owner, before, limit),
     definition: (symbol) => market.get(symbol)?.definition,
   };
 }
@@ -222,7 +222,7 @@ class OwnerCancels {
   step(out: MarketOutput): OwnerCancelled {
     const { router, owner } = this;
     // The newest first, so that those of it that are taken out are at the end of the list.
-    this.orderIds ??= router.desk
+    this.orderIds ??= router.clientOrders
       .openOf(owner, 0, Infinity)
       .map(({ orderId }) => orderId)
       .toReversed();

@@ -1,26 +1,25 @@
 /**
- * Capture: the state of the market, thing by thing, for checkpoints of pieces.
+ * Capture: the state of the market in pieces, for checkpoints.
  *
- * A cycle captures the instruments that have changed, each as it stands when it is its turn; behind the last
- * of them, at one place, the orders that have ended and the names of owners. Of a thousand orders only what
- * may change is copied at once, and they are written one chunk a call, so that no call takes long.
- * Must hold: it is called between batches.
+ * A cycle captures the instruments that changed, each in its state when it is captured. Then it captures, at one
+ * sequence number, the ended orders and the names of owners. Of open orders only what can change is copied at once; they
+ * are written a chunk a call, so no call takes long. Invariant: it is called between batches.
  */
 
 import type { StatisticsState } from '../../protocol/statistics';
 import { stateText, type InstrumentText, type MarketRest } from './checkpoint';
 import { FeedInstrument } from './feed-instrument';
 import type { Market } from './market';
-import { writtenOrder, type TrackedOrder } from './order-desk';
+import { writtenOrder, type TrackedOrder } from './client-orders';
 import type { VenueInstrument } from './venue-instrument';
 
 type AnyInstrument = FeedInstrument | VenueInstrument;
 
-/** As the journal takes it. */
+/** A piece in the form that the journal stores. */
 export interface CapturedPiece {
   readonly kind: 'instrument' | 'orders' | 'ended' | 'owners';
   readonly key: string | number;
-  /** Of several that an instrument has. */
+  /** Index of the chunk, if an instrument has several. */
   readonly chunk: number;
   readonly seq: number;
   readonly text: string;
@@ -37,11 +36,11 @@ export class MarketCapture {
   private readonly statisticsOf: (symbol: string) => StatisticsState | null;
   private instruments: Iterator<AnyInstrument> = [].values();
   private instrumentsLeft = 0;
-  /** What this cycle has captured, or will. */
+  /** What this cycle captures. */
   private taken = new Set<AnyInstrument>();
   private takenChunks: readonly number[] = [];
   private firstEnded = 0;
-  /** Pieces whose contents are captured, and written when they are asked for. */
+  /** Pieces that are captured, and become text on demand. */
   private waiting: (() => CapturedPiece)[] = [];
   private statusHead = 0;
   private ends: { readonly seq: number; readonly count: number } | undefined;
@@ -53,8 +52,12 @@ export class MarketCapture {
   }
 
   get isChanged(): boolean {
-    const { changed, desk, ownersCaptured } = this.market;
-    return changed.size > 0 || desk.chunks.isChanged || desk.owners.length > ownersCaptured;
+    const { changed, clientOrders, ownersCaptured } = this.market;
+    return (
+      changed.size > 0 ||
+      clientOrders.chunks.isChanged ||
+      clientOrders.owners.length > ownersCaptured
+    );
   }
 
   begin(): void {
@@ -90,14 +93,14 @@ export class MarketCapture {
 
   abort(): void {
     for (const instrument of this.taken) this.market.changed.add(instrument);
-    this.market.desk.chunks.markChanged(this.takenChunks);
+    this.market.clientOrders.chunks.markChanged(this.takenChunks);
     this.market.ownersCaptured = this.ownersBefore;
     this.waiting = [];
   }
 
   private instrument(instrument: AnyInstrument, seq: number): CapturedPiece {
     this.instrumentsLeft -= 1;
-    // What changes from now on is for the next cycle; what has changed since this one began is here.
+    // Later changes belong to the next cycle; those since this one began are included here.
     this.market.changed.delete(instrument);
     const { symbol } = instrument.definition;
     const statistics = this.statisticsOf(symbol);
@@ -113,9 +116,9 @@ export class MarketCapture {
     return { ...of, text: stateText(text), levels: NO_LEVELS, bytes: instrument.snapshot() };
   }
 
-  /** @returns how many pieces they will be */
+  /** @returns the number of pieces */
   private captureOrders(symbol: string, seq: number): number {
-    const orders = new OpenOrders(this.market.desk.openAt(symbol));
+    const orders = new OpenOrders(this.market.clientOrders.openAt(symbol));
     const chunks = Math.ceil(orders.length / OPEN_CHUNK_ORDERS);
     for (let chunk = 0; chunk < chunks; chunk++) {
       this.waiting.push(() => {
@@ -129,7 +132,7 @@ export class MarketCapture {
   }
 
   private captureEnds(seq: number): void {
-    const { chunks, owners, endedTotal } = this.market.desk;
+    const { chunks, owners, endedTotal } = this.market.clientOrders;
     this.ends = { seq, count: endedTotal };
     this.firstEnded = chunks.first(endedTotal);
     const changed = chunks.takeChanged(endedTotal);
@@ -154,7 +157,7 @@ export class MarketCapture {
   }
 }
 
-/** Open orders as they stand now: what an order never changes is read when it is asked for. */
+/** The present state of open orders; what never changes of an order is read later. */
 class OpenOrders {
   private readonly orders: readonly TrackedOrder[];
   private readonly numbers: Float64Array;

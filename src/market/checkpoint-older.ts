@@ -1,7 +1,7 @@
 /**
- * Older checkpoints: what the version before kept of a feed, a session and its bars, as this version
- * keeps it. What it did not keep is taken from what follows from the rest; what its rules made of a time
- * that cannot be (a session or a bar behind the present) is left out, so that it ends with that version.
+ * Older checkpoints: converts feeds, sessions and bars as the version before stored them. What it did not store is
+ * derived from the rest. What its rules made of an implausible time (a session or a bar in the future) is dropped, so
+ * the mistake ends with that version.
  */
 
 import type { Instrument, Tick } from '../../protocol/messages';
@@ -30,7 +30,7 @@ export interface OlderCheckpoint extends Omit<MarketCheckpoint, 'instruments' | 
   readonly statistics?: Readonly<Record<string, OlderStatistics>>;
 }
 
-/** Whether the version before wrote it. */
+/** Whether the version before wrote this checkpoint. */
 export function isOlder(c: MarketCheckpoint | OlderCheckpoint): c is OlderCheckpoint {
   return c.instruments.some((i) => 'tradeSourceSeq' in i || (i.bbo !== null && !('mark' in i.bbo)));
 }
@@ -52,7 +52,7 @@ export function renewed({ instruments, statistics, ...rest }: OlderCheckpoint): 
   };
 }
 
-/** The market time of the newest trade: its own, or that of its receipt where that is before. */
+/** The market time of the newest trade: its event time, or its receive time if that is earlier. */
 function presentOf(tick: Tick | null | undefined): Nanos | null {
   if (tick === null || tick === undefined) return null;
   const { eventTime, receiveTime } = tick;
@@ -92,14 +92,14 @@ function statisticsOf({ session, bars }: OlderStatistics, present: Nanos | null)
   };
 }
 
-/** One behind the present is followed by the next trade's, whatever the time of day at which they end. */
+/** A session in the past is replaced at the next trade, whatever its end. */
 function sessionOf(own: StatisticsState['session'], present: Nanos | null): typeof own {
   if (own.session === null || present === null) return own;
   const newest = Math.floor(present.seconds / DAY_SECONDS);
   return own.session > newest ? { ...own, session: newest - 2 } : own;
 }
 
-/** Of its trades' times only that of the newest was kept: no other opens it any more. */
+/** Only the time of its newest trade was stored; it serves as the time of the open too. */
 function foldOf(bar: OlderBar | null, present: Nanos | null): BarFoldState {
   if (bar === null || (present !== null && bar.openTime.compare(present) > 0)) {
     return { current: null, recent: [] };

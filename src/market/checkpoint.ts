@@ -1,6 +1,6 @@
 /**
- * Checkpoint: all that a restart needs of the market, as text for the journal to keep. Integers stay
- * scaled; times are digits, as everywhere in JSON.
+ * Checkpoint: everything that a restart needs of the market, as text that the journal stores. Integers stay scaled;
+ * times are strings of digits, as everywhere in JSON.
  */
 
 import type { Bbo, Instrument, Tick } from '../../protocol/messages';
@@ -10,9 +10,9 @@ import { Nanos } from '../../protocol/time';
 import type { FeedBookState } from './feed-book';
 import type { FeedTradesState } from './feed-trades';
 import type { IncrementsState } from './increments';
-import type { DeskCheckpoint, WrittenOrder } from './order-desk';
+import type { ClientOrdersState, WrittenOrder } from './client-orders';
 
-/** The newest place on each topic of an instrument; 0 before the first. */
+/** The newest sequence number of each topic of an instrument; 0 before the first. */
 export interface TopicHeads {
   tick: number;
   trade: number;
@@ -20,7 +20,7 @@ export interface TopicHeads {
   book: number;
 }
 
-/** One feed instrument; levels are flat, at full depth, best first. */
+/** One feed instrument. Levels are flat, at full depth, best first. */
 export interface FeedCheckpoint {
   readonly market: 'feed';
   readonly definition: RecordedInstrument;
@@ -36,9 +36,9 @@ export interface FeedCheckpoint {
   readonly bookTimes: {
     readonly eventTime: Nanos;
     readonly receiveTime: Nanos;
-    /** By which what is published is ordered, where that is another time. */
+    /** The time that orders published events, if it differs. */
     readonly asOf?: Nanos;
-    /** By which the newest book event is ordered. */
+    /** The time that orders the newest book event. */
     readonly asOfTime: Nanos;
   };
   readonly trades: FeedTradesState;
@@ -60,34 +60,34 @@ export interface VenueCheckpoint {
   readonly snapshot: string;
 }
 
-/** What of an instrument is neither level nor engine. */
+/** An instrument without its levels or its engine. */
 export type FeedHead = Omit<FeedCheckpoint, 'bids' | 'asks'>;
 export type VenueHead = Omit<VenueCheckpoint, 'snapshot'>;
 
-/** What a piece of an instrument has as its text. */
+/** The text of the piece of an instrument. */
 export type InstrumentText = (
   | FeedHead
-  /** Its named orders that are open stand in as many pieces. */
+  /** Number of pieces with its open named orders. */
   | (VenueHead & { readonly orderChunks: number })
 ) & { readonly statistics: StatisticsState | null };
 
-/** The text of a piece of named orders that are open. */
+/** The text of a piece of open named orders. */
 export interface OrdersText {
   readonly symbol: string;
   readonly chunk: number;
   readonly orders: readonly WrittenOrder[];
 }
 
-/** What the market keeps besides its pieces. */
+/** State of the market outside its pieces. */
 export interface MarketRest {
-  /** As it was when the cycle began. */
+  /** As of the beginning of the cycle. */
   readonly statusHead: number;
-  /** Place at which the ended orders were these, and how many had ended. */
+  /** The sequence number for which the ended orders are valid, and how many had ended by then. */
   readonly endsSeq: number;
   readonly endedCount: number;
 }
 
-/** A piece as it was read. */
+/** A piece as read from the journal. */
 export interface MarketPiece {
   readonly kind: 'instrument' | 'orders' | 'ended' | 'owners';
   readonly seq: number;
@@ -96,7 +96,7 @@ export interface MarketPiece {
   readonly bytes: Uint8Array | null;
 }
 
-/** A checkpoint of pieces; those of instruments in the order of their definitions. */
+/** A checkpoint in pieces; instruments come in the order of their definitions. */
 export interface MarketPieces {
   readonly rest: string;
   readonly pieces: () => Iterable<MarketPiece>;
@@ -106,8 +106,8 @@ export interface MarketCheckpoint {
   readonly statusHead: number;
   /** In the order of their definitions. */
   readonly instruments: readonly (FeedCheckpoint | VenueCheckpoint)[];
-  readonly desk: DeskCheckpoint;
-  /** Sessions and bars by symbol; not the market's own, and absent where nobody keeps them. */
+  readonly desk: ClientOrdersState;
+  /** Sessions and bars by symbol. They belong to the statistics, and are absent if there are none. */
   readonly statistics?: Readonly<Record<string, StatisticsState>>;
 }
 
@@ -123,7 +123,7 @@ const TIMES: ReadonlySet<string> = new Set([
   'asOfTime',
   'presentTime',
 ]);
-/** Beyond 2^53 − 1 a sum is its digits, which no other value of the name is. */
+/** A sum beyond 2^53 − 1 is written as a string; no other value of this name is a string. */
 const SUM = 'volume';
 
 export function writeCheckpoint(checkpoint: MarketCheckpoint): string {
@@ -137,14 +137,14 @@ export function stateText(
   try {
     return JSON.stringify(state);
   } catch {
-    // A sum beyond 2^53 − 1, which few have: asking for each value takes twice as long.
+    // A sum beyond 2^53 − 1 is rare; a replacer for each value takes twice as long.
     return JSON.stringify(state, (_key, value: unknown) =>
       typeof value === 'bigint' ? value.toString() : value,
     );
   }
 }
 
-/** Reads what `stateText` wrote; its checksum has vouched for the text. */
+/** Reads what `stateText` wrote. The text was verified by its checksum. */
 export function readState<T>(text: string): T {
   const state = JSON.parse(text) as T;
   revive(state as Values);
@@ -153,7 +153,7 @@ export function readState<T>(text: string): T {
 
 type Values = Record<string, unknown>;
 
-/** Makes times and sums of their digits, in place. */
+/** Converts strings to times and sums, in place. */
 function revive(values: Values): void {
   for (const key in values) {
     const value = values[key];

@@ -1,6 +1,6 @@
 /**
- * Defined by: how many instruments each key has defined, so that one key cannot take all that are free.
- * Who defined an instrument first is on record with its definition; what the operator defines is nobody's.
+ * Defined by: how many instruments each key has defined, so that one key cannot take all free instruments. An
+ * instrument's definition records who defined it first; those of the operator count for nobody.
  */
 
 import { fault, type Fault } from '../../protocol/codes';
@@ -11,12 +11,12 @@ export class DefinedBy {
   private readonly counts = new Counts();
   private readonly most: number;
 
-  /** @param most instruments of one key */
+  /** @param most instruments that one key may define */
   constructor(most: number) {
     this.most = most;
   }
 
-  /** Why this key may not define one more. @param more that it is to define before it */
+  /** Why this key cannot define one more. @param more instruments that it defines before that one */
   fault(owner: string, more: number): Fault | undefined {
     if (owner === '' || this.counts.of(owner) + more < this.most) return undefined;
     const message = `${owner} has defined ${this.most} instruments already, as many as one key may`;

@@ -1,9 +1,9 @@
 /**
- * Deletions: fed instruments that an operator has deleted. One counts as not there: it takes no slot, and
- * nothing is taken for it until it is defined again. What it was stays: its past in the journal, its scales,
- * since the past is written in them, and the newest places of its topics, so that their chains go on.
+ * Deletions: feed instruments that an operator deleted. A deleted instrument counts as absent: it takes no slot, and
+ * nothing is accepted for it until it is defined again. Its history stays in the journal, and so do its scales, since
+ * the history is written in them, and the newest sequence numbers of its topics, so that their chains continue.
  *
- * Bounded: `DELETED_MAX` since the start, which is what publishers leave free beside `instrumentsMax`.
+ * Bound: `DELETED_MAX` since the start; publishers reserve that much beside `instrumentsMax`.
  */
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
@@ -14,23 +14,23 @@ import type { MarketOutput } from './output';
 
 /** Reason of the status event that ends an instrument. */
 const DELETED = 'deleted';
-/** Instruments that may be deleted between two starts. */
+/** Instruments that can be deleted between two starts. */
 export const DELETED_MAX = 1_000;
 
 export class Deletions {
-  /** How many are deleted now. */
+  /** Number of deleted instruments. */
   count = 0;
   private sinceStart = 0;
   private readonly definedBy: DefinedBy;
 
-  /** @param definedBy counts those that are there */
+  /** @param definedBy counts the instruments that exist */
   constructor(definedBy: DefinedBy) {
     this.definedBy = definedBy;
   }
 
   /**
-   * @param instrument undefined where none has this symbol
-   * @param isHeld whether a submission under way has it, which is taken as it was checked
+   * @param instrument undefined if none has this symbol
+   * @param isHeld whether a submission in progress reserves it
    */
   delete(
     symbol: string,
@@ -53,24 +53,24 @@ export class Deletions {
       return fault('limit-reached', message, 'symbol');
     }
     this.sinceStart += 1;
-    instrument.renumber('all', out.receiveTime, out); // neither levels nor quotes stand any more
+    instrument.renumber('all', out.receiveTime, out); // levels and quotes are no longer valid
     instrument.release(out);
     instrument.announce(DELETED, out, 'closed');
     this.set(instrument, true);
     return undefined;
   }
 
-  /** It is defined (again). */
+  /** An instrument was defined, possibly again. */
   defined(instrument: unknown): void {
     if (instrument instanceof FeedInstrument) this.set(instrument, false);
   }
 
-  /** Takes a status of the journal on. */
+  /** Recovery: applies a status of the journal. */
   recover(instrument: FeedInstrument, { reason }: Status): void {
     if (reason === DELETED) this.set(instrument, true);
   }
 
-  /** As a checkpoint has it. */
+  /** Recovery: applies a checkpoint. */
   restored(instrument: FeedInstrument): void {
     if (!instrument.isDeleted) return;
     this.count += 1;

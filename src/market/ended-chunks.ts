@@ -1,14 +1,13 @@
 /**
- * Ended chunks: the orders that have ended and are kept, a thousand a chunk in the order of their ends, so
- * that a checkpoint writes only the chunks that have changed. An order that has ended changes no more, so
- * what a chunk holds can be read later than it was captured.
+ * Ended chunks: the kept ended orders, a thousand a chunk in the order of their ends, so that a checkpoint writes only
+ * chunks that changed. An ended order never changes, so the content of a chunk can be read later than it was captured.
  */
 
 export const CHUNK_ORDERS = 1_000;
 
-/** What is needed of an order. */
+/** The part of an order that is needed here. */
 interface Ended {
-  /** How many had ended before it; absent while it is open. */
+  /** Number of orders that ended before it; absent while it is open. */
   endedAs?: number;
 }
 
@@ -25,7 +24,7 @@ export class EndedChunks<T extends Ended> {
     return this.changed.size > 0;
   }
 
-  /** Chunks below this one are empty. @param total how many have ended */
+  /** Chunks below this one are empty. @param total orders that have ended */
   first(total: number): number {
     for (const chunk of this.chunks.keys()) return chunk;
     return chunkOf(total);
@@ -37,7 +36,7 @@ export class EndedChunks<T extends Ended> {
     this.restore(order);
   }
 
-  /** Takes an order of before on, in the order of their ends. */
+  /** Recovery: adds an ended order. They come in the order of their ends. */
   restore(order: T): void {
     const chunk = chunkOf(order.endedAs!);
     let orders = this.chunks.get(chunk);
@@ -48,7 +47,7 @@ export class EndedChunks<T extends Ended> {
     orders.add(order);
   }
 
-  /** An order is kept no more. */
+  /** An order is no longer kept. */
   remove(order: T): void {
     const chunk = chunkOf(order.endedAs!);
     const orders = this.chunks.get(chunk)!;
@@ -57,7 +56,7 @@ export class EndedChunks<T extends Ended> {
     this.changed.add(chunk);
   }
 
-  /** What has changed since this was last asked. */
+  /** Returns the chunks that changed since the last call. */
   takeChanged(total: number): EndedChunk<T>[] {
     const { changed } = this;
     const first = this.first(total);
@@ -67,12 +66,12 @@ export class EndedChunks<T extends Ended> {
       .map((chunk) => ({ chunk, orders: [...(this.chunks.get(chunk) ?? [])] }));
   }
 
-  /** All that are not empty count as changed. */
+  /** Marks all chunks that are not empty as changed. */
   markAllChanged(): void {
     this.markChanged(this.chunks.keys());
   }
 
-  /** These count as changed. */
+  /** Marks chunks as changed. */
   markChanged(chunks: Iterable<number>): void {
     for (const chunk of chunks) this.changed.add(chunk);
   }

@@ -1,71 +1,71 @@
 /**
- * Ended orders: those that are kept after their end, so that a repetition is answered as the first was.
+ * Ended orders: orders that are kept after their end, so that a repeated submission gets the answer of the first.
  *
- * Bounded in all. Where one more has ended than are kept, the oldest of that owner goes who has most of
- * them (of several the first by name). So whatever others do, an owner keeps its newest
- * capacity ÷ (number of owners who have any): who has fewer than somebody else loses none.
+ * Bounded in all. When one too many has ended, the oldest of the owner with most kept orders is dropped (of several
+ * such owners the first by name). So, whatever others do, an owner keeps its newest capacity ÷ (number of owners) orders:
+ * an owner with fewer than another loses none.
  */
 
 import { BoundedQueue } from '../base/bounded-queue';
 
-/** What is needed of an order. */
+/** The part of an order that is needed here. */
 interface Ended {
   readonly owner: string;
-  /** How many had ended before it; absent while it is open. */
+  /** Number of orders that ended before it; absent while it is open. */
   endedAs?: number;
 }
 
 interface Share<T> {
   readonly owner: string;
-  /** The oldest end first. */
+  /** By their ends, oldest first. */
   readonly orders: BoundedQueue<T>;
-  /** Its place in the heap. */
-  place: number;
+  /** Its index in the heap. */
+  index: number;
 }
 
 export class EndedOrders<T extends Ended> {
   private readonly capacity: number;
   private readonly shares = new Map<string, Share<T>>();
-  /** Binary heap: at its top who has most. */
+  /** Binary heap with the owner of most orders at the top. */
   private readonly heap: Share<T>[] = [];
   private count = 0;
-  /** How many have ended. */
+  /** Number of orders that have ended. */
   total = 0;
 
   constructor(capacity: number) {
     this.capacity = capacity;
   }
 
-  /** How many are kept. */
+  /** Number of kept orders. */
   get length(): number {
     return this.count;
   }
 
-  /** Keeps an order that has ended, now or before a restart. @returns the one that goes for it, if any */
+  /** Keeps an order that has ended, now or before a restart. @returns the order that is dropped for it, if any */
   push(order: T): T | undefined {
     order.endedAs ??= this.total;
     this.total = Math.max(this.total, order.endedAs + 1);
     const share = this.shareOf(order.owner);
     share.orders.push(order);
     this.count += 1;
-    this.rise(share.place);
+    this.rise(share.index);
     return this.count > this.capacity ? this.shift() : undefined;
   }
 
   /**
-   * Those of an owner, the newest end first: that ended before the one that was the `before`th to end, or
-   * all; `limit` at the most.
+   * At most `limit` kept orders of an owner, newest end first.
+   * @param before only those with a lower `endedAs`; null: all
    */
   of(owner: string, before: number | null, limit: number): T[] {
     const found: T[] = [];
     const orders = this.shares.get(owner)?.orders;
     if (orders === undefined) return found;
-    let at = before === null ? orders.length : placeOf(orders, before);
+    let at = before === null ? orders.length : indexOf(orders, before);
     while (at > 0 && found.length < limit) found.push(orders.at(--at)!);
     return found;
   }
 
-  /** All of them, owner by owner, the oldest end first. */
+  /** All kept orders, owner by owner, oldest end first. */
   *[Symbol.iterator](): Generator<T> {
     for (const owner of [...this.shares.keys()].sort()) yield* this.shares.get(owner)!.orders;
   }
@@ -73,7 +73,7 @@ export class EndedOrders<T extends Ended> {
   private shareOf(owner: string): Share<T> {
     let share = this.shares.get(owner);
     if (share === undefined) {
-      share = { owner, orders: new BoundedQueue(this.capacity + 1), place: this.heap.length };
+      share = { owner, orders: new BoundedQueue(this.capacity + 1), index: this.heap.length };
       this.shares.set(owner, share);
       this.heap.push(share);
     }
@@ -98,9 +98,9 @@ export class EndedOrders<T extends Ended> {
     return oldest;
   }
 
-  private rise(place: number): void {
-    const share = this.heap[place]!;
-    let at = place;
+  private rise(index: number): void {
+    const share = this.heap[index]!;
+    let at = index;
     while (at > 0) {
       const above = this.heap[(at - 1) >> 1]!;
       if (!isBefore(share, above)) break;
@@ -110,10 +110,10 @@ export class EndedOrders<T extends Ended> {
     this.put(share, at);
   }
 
-  private sink(place: number): void {
+  private sink(index: number): void {
     const { heap } = this;
-    const share = heap[place]!;
-    let at = place;
+    const share = heap[index]!;
+    let at = index;
     for (;;) {
       let below = 2 * at + 1;
       if (below >= heap.length) break;
@@ -125,9 +125,9 @@ export class EndedOrders<T extends Ended> {
     this.put(share, at);
   }
 
-  private put(share: Share<T>, place: number): void {
-    this.heap[place] = share;
-    share.place = place;
+  private put(share: Share<T>, index: number): void {
+    this.heap[index] = share;
+    share.index = index;
   }
 }
 
@@ -136,8 +136,8 @@ function isBefore<T>(a: Share<T>, b: Share<T>): boolean {
   return more === 0 ? a.owner < b.owner : more > 0;
 }
 
-/** Where the first stands that was not before the `before`th to end. */
-function placeOf(orders: BoundedQueue<Ended>, before: number): number {
+/** Index of the first order with `endedAs` at or above `before`. */
+function indexOf(orders: BoundedQueue<Ended>, before: number): number {
   let low = 0;
   let high = orders.length;
   while (low < high) {

@@ -1,11 +1,11 @@
 /**
- * Feed book: the full-depth book of an outside source, rebuilt from its snapshots and deltas.
+ * Feed book: the full-depth book of a source, rebuilt from its snapshots and deltas.
  *
- * The source's own numbering decides what may be applied: a delta continues the book only if it
- * begins where the book ends. Anything else (a gap, an overlap) makes the book incomplete: what
- * follows is held back, and the next snapshot that the held deltas continue heals it. A number below
- * the book's is a repetition, unless its time is later than the book's: then the numbers have begun anew.
- * A wrong book is never published as a good one. Bounded: levels a side, deltas held back (`HeldDeltas`).
+ * The source's own sequence numbers decide what is applied: a delta continues the book only if it begins where the book
+ * ends. Otherwise (a gap, an overlap) the book becomes incomplete: later deltas are held, and the next snapshot that they
+ * continue repairs it. A number at or below the book's is a repetition, unless its time is later than the book's: then
+ * the source has restarted its numbering. A wrong book is never published as a good one. Bounds: levels a side, and held
+ * deltas (`HeldDeltas`).
  */
 
 import type { Book } from '../../protocol/messages';
@@ -15,35 +15,39 @@ import { PriceLadder } from './price-ladder';
 
 export const FEED_LEVELS_MAX = 100_000;
 
-/** `none`: nothing heard of it yet. `incomplete`: waiting for a snapshot. */
+/** `none`: nothing received yet. `incomplete`: waiting for a snapshot. */
 export type FeedBookState = 'none' | 'live' | 'incomplete';
 
 export type BookOutcome =
   | 'applied'
-  /** Applied, by numbers that have begun anew. */
-  | 'applied-anew'
-  /** Older than the book; without effect. */
+  /** Applied; the source has restarted its numbering. */
+  | 'applied-renumbered'
+  /** Older than the book; no effect. */
   | 'repeated'
-  /** Kept until a snapshot comes. */
+  /** Held until a snapshot comes. */
   | 'held'
-  /** Without a number to tell whether the next snapshot has it. */
+  /** Dropped: without a number it is unknown whether the next snapshot includes it. */
   | 'dropped'
-  /** The numbers have begun anew; the book is incomplete from now on. */
+  /** The source has restarted its numbering; the book is incomplete from now on. */
   | 'renumbered'
-  /** The source says that it has lost its book. */
+  /** The source reports that it has lost its book. */
   | 'incomplete'
   /** The chain broke here; the book is incomplete from now on. */
   | 'gap'
   | 'overlap'
   | 'too-many-levels';
 
-/** Reason word of a status: the numbers of the book have begun anew. */
+/** Reason of a status event: the source has restarted the numbering of the book. */
 export const BOOK_RENUMBERED = 'book-renumbered';
 
-/** Outcomes behind which the numbers are others, or nothing is known of the book. */
-export const ANEW: ReadonlySet<BookOutcome> = new Set(['incomplete', 'renumbered', 'applied-anew']);
+/** Outcomes after which the numbering is another, or the book is unknown. */
+export const RESTARTED: ReadonlySet<BookOutcome> = new Set([
+  'incomplete',
+  'renumbered',
+  'applied-renumbered',
+]);
 
-/** The reason word of a status: why the book is incomplete. */
+/** Reason of a status event: why the book is incomplete. */
 export function reasonOf(outcome: BookOutcome): string {
   switch (outcome) {
     case 'held':
@@ -62,28 +66,28 @@ export class FeedBook {
   readonly bids = new PriceLadder('bid', FEED_LEVELS_MAX);
   readonly asks = new PriceLadder('ask', FEED_LEVELS_MAX);
   state: FeedBookState = 'none';
-  /** The source's number of the last message applied; 0 when the source does not number. */
+  /** The source's number of the last applied message; 0 if the source does not number. */
   sourceSeq = 0;
-  /** The first delta behind a snapshot may reach back over it, as the two are taken separately. */
+  /** Whether the next delta may overlap the book: the first one after a snapshot may, since a source takes the two separately. */
   mayOverlap = false;
-  /** Only the best levels are known: they can be shown, but no delta continues them. */
+  /** Only the best levels are known: they can be published, but no delta continues them. */
   truncated = false;
-  /** The source has been away: only a number can tell that a delta still continues the book. */
+  /** The source was away: only a number proves that a delta still continues the book. */
   private interrupted = false;
   readonly held = new HeldDeltas();
   /** The event time of the newest delta; null before the first. */
   private deltaTime: Nanos | null = null;
-  /** Of the newest message applied. */
+  /** Event time of the newest applied message. */
   private appliedTime = Nanos.ZERO;
-  /** A snapshot below the book's number: old, or the first of another numbering. */
+  /** A snapshot below the book's number: it is old, or the first of a new numbering. */
   private below: Book | null = null;
 
-  /** Levels of the book, and of what is held back for it. */
+  /** Number of levels of the book and of its held deltas. */
   get levelCount(): number {
     return this.bids.length + this.asks.length + this.held.levels;
   }
 
-  /** @param isNewSession whether the source has just come, and does not say that its numbers go on */
+  /** @param isNewSession whether this is a new session that does not state that it continues the numbering */
   apply(message: Book, isNewSession = false): BookOutcome {
     switch (message.form) {
       case 'snapshot':
@@ -96,12 +100,12 @@ export class FeedBook {
     }
   }
 
-  /** Another session begins that does not say that its numbers go on: no delta reaches back over the book. */
+  /** A new session begins that does not state that it continues the numbering: no delta may overlap the book. */
   begin(): void {
     this.mayOverlap = false;
   }
 
-  /** The source's numbers begin anew: the book waits for a snapshot. */
+  /** The source restarts its numbering: the book waits for a snapshot. */
   renumber(): void {
     this.invalidate();
     this.interrupt();
@@ -109,7 +113,7 @@ export class FeedBook {
     this.deltaTime = null;
   }
 
-  /** Takes a book over from a checkpoint, as it stood. @param appliedTime of its newest message */
+  /** Restores a book from a checkpoint. @param appliedTime event time of its newest message */
   restore(
     bids: ArrayLike<number>,
     asks: ArrayLike<number>,
@@ -126,7 +130,7 @@ export class FeedBook {
     this.interrupted = true;
   }
 
-  /** The source has gone, or begins anew: what it said before must not be mixed with what follows. */
+  /** The source has gone, or starts again: earlier messages must not be mixed with later ones. */
   interrupt(): void {
     this.interrupted = true;
     this.below = null;
@@ -134,15 +138,15 @@ export class FeedBook {
   }
 
   /**
-   * Takes over best levels only: they can be shown, but no delta continues them, since the levels
-   * behind them and the source's number are not known.
+   * Restores the best levels only. They can be published, but no delta continues them, since the levels
+   * behind them and the source's number are unknown.
    */
   truncate(bids: ArrayLike<number>, asks: ArrayLike<number>): void {
     this.restore(bids, asks, 0);
     this.truncated = true;
   }
 
-  /** From now on the levels are not to be trusted, until a snapshot comes. */
+  /** Marks the levels as unreliable until a snapshot comes. */
   invalidate(): void {
     this.state = 'incomplete';
     this.truncated = false;
@@ -153,16 +157,16 @@ export class FeedBook {
   private applySnapshot(message: Book, isNewSession: boolean): BookOutcome {
     const isBelow = this.state === 'live' && message.seq !== 0 && message.seq < this.sourceSeq;
     if (isBelow && !isNewSession && !this.isSecondBelow(message)) {
-      // One that is later may be the first of another numbering: the next delta or snapshot tells.
+      // If its time is later, it may be the first of a new numbering: the next delta or snapshot decides.
       if (message.eventTime.compare(this.appliedTime) > 0) this.below = message;
       return 'repeated';
     }
     if (isBelow) this.interrupt();
     const outcome = this.load(message);
-    return isBelow && outcome === 'applied' ? 'applied-anew' : outcome;
+    return isBelow && outcome === 'applied' ? 'applied-renumbered' : outcome;
   }
 
-  /** Whether the source goes on below the book's number: what is old would not come twice, and rise. */
+  /** Whether the source continues below the book's number: old snapshots would not come twice and rise. */
   private isSecondBelow(message: Book): boolean {
     const { below } = this;
     return (
@@ -185,14 +189,14 @@ export class FeedBook {
     return this.applyHeld();
   }
 
-  /** What was held back is checked one by one, and applied as one list of changes. */
+  /** Checks the held deltas one by one, and applies them as one list of changes. */
   private applyHeld(): BookOutcome {
     const held = this.held.takeAll();
     const bids: number[] = [];
     const asks: number[] = [];
     for (let delta = held.shift(); delta !== undefined; delta = held.shift()) {
       if (this.state !== 'live') this.hold(delta);
-      // One that the snapshot has already is of the same numbering, whatever its time.
+      // A delta that the snapshot includes is of the same numbering, whatever its time.
       else if (delta.seq !== 0 && delta.seq <= this.sourceSeq) continue;
       else if (this.follow(delta) === 'applied') {
         for (const level of delta.bids) bids.push(level);
@@ -213,7 +217,7 @@ export class FeedBook {
     return 'too-many-levels';
   }
 
-  /** Whether a delta continues the book, whose number is then its own; its levels are to be applied. */
+  /** Whether a delta continues the book. If so, the book takes its number, and the caller applies its levels. */
   private follow(message: Book): BookOutcome {
     if (this.truncated || (this.interrupted && message.seq === 0)) {
       this.invalidate();
@@ -241,29 +245,29 @@ export class FeedBook {
     return 'applied';
   }
 
-  /** A delta that is not above the book's number. */
+  /** Decides on a delta that is not above the book's number. */
   private applyBelow(message: Book): BookOutcome {
     const { deltaTime, below } = this;
-    // Snapshots may bear another clock, so the time of a delta is held against that of deltas if it can be.
+    // Snapshots may have another clock, so compare with the time of a delta if there is one.
     const isLater = message.eventTime.compare(deltaTime ?? this.appliedTime) > 0;
     if (message.seq === this.sourceSeq || !isLater) return 'repeated';
     this.renumber();
     this.hold(message);
     if (below === null || message.seq < below.seq) return 'renumbered';
-    // The snapshot before it was the first of this numbering.
+    // The snapshot before it was the first of this new numbering.
     const outcome = this.load(below);
-    return outcome === 'applied' ? 'applied-anew' : 'renumbered';
+    return outcome === 'applied' ? 'applied-renumbered' : 'renumbered';
   }
 
   private hold(message: Book): 'held' | 'dropped' | 'repeated' {
     this.state = 'incomplete';
-    // Without a number nothing would tell whether the next snapshot has it already.
+    // Without a number it is unknown whether the next snapshot includes it.
     if (message.seq === 0) return 'dropped';
     const { newest } = this.held;
     if (newest !== undefined && message.prevSeq !== newest.seq) {
       const isLater = message.eventTime.compare(newest.eventTime) > 0;
       if (message.seq <= newest.seq && !isLater) return 'repeated';
-      // Those before are of no use to any snapshot that this one continues.
+      // Earlier deltas are useless to any snapshot that this one continues.
       this.held.clear();
     }
     this.held.push(message);

@@ -1,11 +1,11 @@
 /**
- * Feed checks: whether all that a source submits at once may enter. Nothing is changed here but what is
- * remembered of refused definitions, so a submission is taken whole or not at all.
+ * Feed checks: whether everything that a source submits together can be accepted. Nothing is changed here except the
+ * record of refused definitions, so a submission is taken as a whole or refused.
  *
- * A long submission is checked and taken over several turns, between which others bring in theirs. So it
- * holds what its checks have found until it ends: its symbols are its source's, and the instruments and
- * levels that it adds are counted as if they were there. Nothing else that was checked can change: scales
- * never do, and an increment that has been valid stays valid.
+ * A long submission is checked and applied over several turns, between which other submissions are taken. So it reserves
+ * what its checks have found until it ends: its symbols belong to its source, and the instruments and levels that it
+ * adds are counted as if they existed. Nothing else that was checked can change: scales never do, and a valid increment
+ * stays valid.
  */
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
@@ -16,40 +16,40 @@ import { Increments } from './increments';
 import type { LevelCounts } from './level-counts';
 import { LevelPlan, type KnownLevels } from './level-plan';
 
-/** A fault of one event of a submission; its field is that of the event. */
+/** A fault of one event of a submission; `field` names the field of that event. */
 export interface EventFault {
   readonly index: number;
   readonly fault: Fault;
 }
 
-/** What is known of an instrument before the submission. */
+/** An instrument as it is before the submission. */
 export interface KnownInstrument extends KnownLevels {
   readonly definition: Instrument;
-  /** The source that feeds it; 0 when none does. */
+  /** The source that feeds it; 0 if none does. */
   readonly owner: number;
-  /** Of a fed one: what its prices and quantities are multiples of. */
+  /** For a feed instrument: the increments of its prices and quantities. */
   readonly increments?: Increments;
-  /** It counts as not there, but for its scales. */
+  /** Whether it counts as absent, except for its scales. */
   readonly isDeleted?: boolean;
 }
 
 /** Who submits. */
 export interface Submitting {
   readonly source: number;
-  /** Whose key it is; without one the address. */
+  /** The name of the key; without a key the address. */
   readonly owner: string;
-  /** Whether it came as decimals, which no scales of the source's own make ambiguous. */
+  /** Whether prices and quantities came as decimals: then the source's scales do not matter. */
   readonly isDecimal: boolean;
 }
 
 /** The instruments that submissions are checked against. */
 interface KnownInstruments {
   get(symbol: string): KnownInstrument | undefined;
-  /** How many there are. */
+  /** Number of instruments. */
   size(): number;
 }
 
-/** What a submission defines before the event at hand. */
+/** A definition earlier in the same submission. */
 interface Defined {
   readonly definition: Instrument;
   readonly increments: Increments;
@@ -57,15 +57,15 @@ interface Defined {
 
 type FeedEvent = Exclude<SourceEvent, Instrument>;
 
-/** What all submissions share: what is remembered, and what those under way hold. */
+/** State shared by all submissions: refused definitions, and what submissions in progress reserve. */
 export class FeedChecks {
   readonly known: KnownInstruments;
   readonly levels: LevelCounts;
   readonly instrumentsMax: number;
   private readonly definedBy: DefinedBy;
-  /** Symbols of which a source's newest definition was refused: what it sends of them is meant otherwise. */
+  /** By source: symbols whose newest definition was refused, so the source's integers mean something else. */
   private readonly misread = new Map<number, Set<string>>();
-  /** Submissions under way by the symbols that they hold. */
+  /** Submissions in progress by the symbols that they reserve. */
   private readonly holders = new Map<string, FeedAdmission>();
   private readonly holding = new Map<FeedAdmission, string[]>();
 
@@ -81,7 +81,7 @@ export class FeedChecks {
     this.definedBy = definedBy;
   }
 
-  /** @param holds whether what was checked must stay true until it is closed */
+  /** @param holds whether the results of checks must stay valid until the submission is closed */
   admit(from: Submitting, events: readonly SourceEvent[], holds: boolean): FeedAdmission {
     return new FeedAdmission(this, from, events, holds);
   }
@@ -99,20 +99,20 @@ export class FeedChecks {
     this.holding.delete(admission);
   }
 
-  /** Whether somebody else's submission under way has this symbol. */
+  /** Whether another submission in progress reserves this symbol. */
   isHeld(symbol: string, by?: FeedAdmission): boolean {
     const holder = this.holders.size === 0 ? undefined : this.holders.get(symbol);
     return holder !== undefined && holder !== by;
   }
 
-  /** Whether one instrument more would be too many. @param more that are to be added before it */
+  /** Whether one more instrument would be too many. @param more instruments added before it */
   isFull(more: number, by?: FeedAdmission): boolean {
     let count = this.known.size() + more;
     for (const [{ added }] of this.holding) if (added !== by?.added) count += added.size;
     return count >= this.instrumentsMax;
   }
 
-  /** Why this key may not add an instrument. @param more that are to be added before it */
+  /** Why this key cannot add an instrument. @param more instruments added before it */
   tooMany(owner: string, more: number, by: FeedAdmission): Fault | undefined {
     if (this.isFull(more, by)) return tooManyInstruments(this.instrumentsMax);
     let own = more;
@@ -122,7 +122,7 @@ export class FeedChecks {
     return this.definedBy.fault(owner, own);
   }
 
-  /** An instrument is there. */
+  /** An instrument was added. */
   setAdded(symbol: string): void {
     this.holders.get(symbol)?.added.delete(symbol);
   }
@@ -137,7 +137,7 @@ export class FeedChecks {
     else symbols.add(symbol);
   }
 
-  /** A definition of the source was taken. */
+  /** A definition of a source was accepted. */
   setRead(source: number, symbol: string): void {
     this.misread.get(source)?.delete(symbol);
   }
@@ -146,7 +146,7 @@ export class FeedChecks {
     return this.misread.has(source);
   }
 
-  /** The source has gone. */
+  /** A source has disconnected. */
   forget(source: number): void {
     this.misread.delete(source);
   }
@@ -154,7 +154,7 @@ export class FeedChecks {
 
 /** The checks of one submission. */
 export class FeedAdmission {
-  /** Symbols that it defines and that were not there. */
+  /** Symbols that this submission adds. */
   readonly added = new Set<string>();
   private readonly checks: FeedChecks;
   readonly from: Submitting;
@@ -177,7 +177,7 @@ export class FeedAdmission {
     this.plan = new LevelPlan(checks.levels, from.owner, checks.known);
   }
 
-  /** The first fault among the events behind those that were checked, up to `to`. */
+  /** Checks the events up to index `to`, behind those checked before. @returns the first fault among them */
   check(to: number): EventFault | undefined {
     for (; this.checked < to; this.checked++) {
       const event = this.events[this.checked]!;
@@ -189,7 +189,7 @@ export class FeedAdmission {
     return undefined;
   }
 
-  /** The events are taken, or are not to be: others may have what it holds. */
+  /** The submission was taken or refused: releases what it reserved. */
   close(): void {
     if (!this.holds) return;
     this.checks.close(this);
@@ -282,7 +282,7 @@ export class FeedAdmission {
   }
 }
 
-/** Whether somebody else feeds it. What the server itself defines (source 0) its operator answers for. */
+/** Whether another source feeds it. Source 0, the server itself, may define anything. */
 function isOfAnother({ owner }: KnownInstrument, source: number): boolean {
   return source !== 0 && owner !== 0 && owner !== source;
 }
@@ -291,7 +291,7 @@ function sameScales(a: Instrument, b: Instrument): boolean {
   return a.priceScale === b.priceScale && a.quantityScale === b.quantityScale;
 }
 
-/** Whether two definitions of a feed, of the same scales, say the same. */
+/** Whether two definitions with the same scales are equal. */
 export function sameDefinition(a: Instrument, b: Instrument): boolean {
   return (
     a.priceIncrement === b.priceIncrement &&

@@ -1,10 +1,9 @@
 /**
- * Feed instrument: what one outside source says of one symbol, turned into Tapedeck's events.
+ * Feed instrument: turns what a source sends of one symbol into Tapedeck's events.
  *
- * For each trade one trade and one tick, for one that is late a trade alone; for each change within the
- * ten best levels one book event; for each change of the top one bbo. What the source lost shows as a
- * status event, and a book that cannot be trusted as `incomplete`, with no top. Each event is recorded, or
- * counted with the reason why it is not (`intake.ts`).
+ * Each trade gives one trade and one tick (a late trade no tick); each change within the ten best levels one book event;
+ * each change of the top one bbo. What the source lost appears as a status event, and a book that cannot be trusted as
+ * `incomplete`, without a top. Each event is recorded, or counted with the reason why not (`intake.ts`).
  */
 
 import type {
@@ -27,7 +26,7 @@ import type {
 import { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
 import type { FeedCheckpoint, FeedHead, TopicHeads } from './checkpoint';
-import { ANEW, BOOK_RENUMBERED, FeedBook, reasonOf } from './feed-book';
+import { RESTARTED, BOOK_RENUMBERED, FeedBook, reasonOf } from './feed-book';
 import { FeedStatus } from './feed-status';
 import { FeedTop, isTopOf } from './feed-top';
 import { FeedTrades } from './feed-trades';
@@ -43,27 +42,27 @@ import type { StatusHead } from './feed-status';
 export class FeedInstrument implements MarketInstrument {
   readonly book = new FeedBook();
   readonly increments: Increments;
-  /** The source that alone may feed it at present; 0 when none does. */
+  /** The only source that may feed it at present; 0 if none does. */
   owner = 0;
-  /** When a source last said something new of it. */
+  /** When a source last sent something new. */
   heardAt: Nanos | null = null;
   private current: RecordedInstrument;
-  /** An operator has deleted it (`deletions.ts`). */
+  /** Whether an operator has deleted it (`deletions.ts`). */
   isDeleted = false;
-  /** The session that fed it last; 0 when it has gone. */
+  /** The session that fed it last; 0 if it has ended. */
   lastSource = 0;
-  /** Its levels count as those of the key that fed it last. */
+  /** Counts its levels for the key that fed it last. */
   readonly counted: CountedLevels;
-  /** The present session has not shown its numbers of the book to go on, and does not say so. */
+  /** Whether it is unknown if the present session continues the numbering of the book. */
   private isNewBook = false;
   private readonly status: FeedStatus;
   private readonly clock: TradeClock;
   private readonly trades: FeedTrades;
   private readonly published: PublishedBook;
   private readonly top: FeedTop;
-  /** By which the newest book event is ordered in time. */
+  /** The time that orders the newest book event. */
   private bookTime = Nanos.ZERO;
-  /** Recovery found book events behind the checkpoint. */
+  /** Whether recovery found book events behind the checkpoint. */
   private bookInTail = false;
 
   constructor(
@@ -100,7 +99,7 @@ export class FeedInstrument implements MarketInstrument {
     return this.status.state;
   }
 
-  /** What became of the events of its sources, since the start. */
+  /** Outcomes of the events of its sources, since the start. */
   get intake(): Readonly<IntakeCounts> {
     return this.status.intake;
   }
@@ -126,12 +125,12 @@ export class FeedInstrument implements MarketInstrument {
     return this.top.newest;
   }
 
-  /** The newest tick; before the first trade one made of the previous close, with a seq of 0. */
+  /** The newest tick; before the first trade one made of the previous close, with `seq` 0. */
   currentTick(): Tick | null {
     return this.trades.lastTick ?? tickBeforeTrades(this.definition, this.top);
   }
 
-  /** The ten best levels as published; null while they may not be trusted. */
+  /** The ten best levels as published; null while they cannot be trusted. */
   bookView(): BookView | null {
     return this.published.view();
   }
@@ -140,21 +139,21 @@ export class FeedInstrument implements MarketInstrument {
     return { bids: this.book.bids.top(depth), asks: this.book.asks.top(depth) };
   }
 
-  /** The newest event of each topic, as a reader would hold them. */
+  /** The newest event of each topic, as a reader has them. */
   *newest(): Iterable<MarketEvent> {
     yield this.definition;
     const newest = [this.trades.lastTick, this.top.newest, this.published.snapshot()];
     for (const event of newest) if (event !== null) yield event;
   }
 
-  /** Takes an event of a source on that was checked. */
+  /** Applies a checked event of a source. */
   accept(
     event: Trade | Bbo | Book | Renumber,
     session: SourceSession,
     out: MarketOutput,
   ): IntakeOutcome {
     if (session.id !== this.lastSource) {
-      if (this.lastSource !== 0) this.release(out); // it takes over from one that has yielded
+      if (this.lastSource !== 0) this.release(out); // it takes over from a session that yielded
       this.lastSource = session.id;
       this.trades.begin(session.continues);
       this.isNewBook = !session.continues;
@@ -164,7 +163,7 @@ export class FeedInstrument implements MarketInstrument {
     this.status.reportDue(out);
     const outcome = this.take(event, out);
     this.counted.set(this.book.levelCount, session.owner);
-    // What waits for a snapshot is new all the same; only a repetition is no sign of life.
+    // An event that waits for a snapshot is new all the same; only a repetition is no sign of life.
     if (outcome !== 'repeated') this.heardAt = out.receiveTime;
     if (outcome !== 'taken') this.status.intake[outcome] += 1;
     return outcome;
@@ -184,7 +183,7 @@ export class FeedInstrument implements MarketInstrument {
     }
   }
 
-  /** A quote of the source: its top of book, often sooner than its levels. */
+  /** Applies a quote of the source: its top of book, often earlier than its levels. */
   private quote(m: Bbo, out: MarketOutput): IntakeOutcome {
     const verdict = this.top.judge(m, this.isNewBook ? 0 : this.book.sourceSeq);
     if (verdict === 'repeated') return 'repeated';
@@ -197,7 +196,7 @@ export class FeedInstrument implements MarketInstrument {
     return 'taken';
   }
 
-  /** Where quote and levels name the same moment of the source and differ, one of them is wrong. */
+  /** If quote and levels have the same number and differ, one of them is wrong. */
   private compareTops(quote: Bbo, at: Nanos, out: MarketOutput): void {
     const { book } = this;
     if (book.state !== 'live' || book.sourceSeq !== quote.seq || isTopOf(quote, book)) return;
@@ -210,9 +209,10 @@ export class FeedInstrument implements MarketInstrument {
     const outcome = this.book.apply(m, this.isNewBook);
     if (outcome === 'repeated') return 'repeated';
     const at = this.orderBook(m.eventTime, out);
-    // Quotes of before share no numbers with what comes.
-    if (ANEW.has(outcome)) this.top.forget();
-    if (outcome === 'applied-anew') this.status.renumbered(BOOK_RENUMBERED, at.eventTime, out);
+    // Earlier quotes belong to the old numbering.
+    if (RESTARTED.has(outcome)) this.top.forget();
+    if (outcome === 'applied-renumbered')
+      this.status.renumbered(BOOK_RENUMBERED, at.eventTime, out);
     if (this.book.state === 'live') {
       this.isNewBook = false;
       this.publishBook(m, at, out);
@@ -239,7 +239,7 @@ export class FeedInstrument implements MarketInstrument {
     if (quote !== null) this.compareTops(quote, at.eventTime, out);
   }
 
-  /** When a book event is published to have happened, and by which time it is ordered. */
+  /** The published time of a book event, and the time that orders it. */
   private orderBook(eventTime: Nanos, out: MarketOutput): BookTime {
     const at = this.sane(eventTime, out);
     if (at.compare(this.bookTime) > 0) this.bookTime = at;
@@ -253,7 +253,7 @@ export class FeedInstrument implements MarketInstrument {
     this.status.tell('incomplete', reason, at.eventTime, out, { missed: Math.max(0, missed) });
   }
 
-  /** The source's numbers begin anew; a book then waits for a snapshot. */
+  /** The source restarts its numbering; the book then waits for a snapshot. */
   renumber(numbers: Renumber['numbers'], at: Nanos, out: MarketOutput): void {
     if (numbers !== 'book') this.trades.renumber(at, out);
     if (numbers === 'trades') return;
@@ -268,12 +268,12 @@ export class FeedInstrument implements MarketInstrument {
     else this.lose(BOOK_RENUMBERED, 0, when, out);
   }
 
-  /** Another source may feed it from now on; the same one goes on as if nothing had happened. */
+  /** Lets another source feed it from now on; the same source can continue as if nothing had happened. */
   yield(): void {
     this.owner = 0;
   }
 
-  /** Its source has gone: what it published is stale until somebody feeds it again. */
+  /** Its source has disconnected: what it published is stale until a source feeds it again. */
   release(out: MarketOutput): void {
     this.owner = 0;
     this.lastSource = 0;
@@ -287,7 +287,7 @@ export class FeedInstrument implements MarketInstrument {
     if (this.state === 'live') this.status.tell('stale', 'source-disconnected', at, out);
   }
 
-  /** An event's own time, or that of its receipt where its own cannot be. */
+  /** The event time, or the receive time if the event time is implausible. */
   private sane(eventTime: Nanos, { receiveTime }: MarketOutput): Nanos {
     return this.clock.isAhead(eventTime, receiveTime) ? receiveTime : eventTime;
   }
@@ -305,10 +305,10 @@ export class FeedInstrument implements MarketInstrument {
     this.published.seal();
   }
 
-  /** What a checkpoint keeps besides the levels. */
+  /** The state for a checkpoint, without the levels. */
   head(): FeedHead {
     const { book } = this;
-    const shown = this.published.snapshot();
+    const published = this.published.snapshot();
     return {
       market: 'feed',
       definition: this.definition,
@@ -320,9 +320,9 @@ export class FeedInstrument implements MarketInstrument {
       bookMayOverlap: book.mayOverlap,
       bookTruncated: book.truncated,
       bookTimes: {
-        eventTime: shown?.eventTime ?? Nanos.ZERO,
-        receiveTime: shown?.receiveTime ?? Nanos.ZERO,
-        ...(shown?.asOf !== undefined && { asOf: shown.asOf }),
+        eventTime: published?.eventTime ?? Nanos.ZERO,
+        receiveTime: published?.receiveTime ?? Nanos.ZERO,
+        ...(published?.asOf !== undefined && { asOf: published.asOf }),
         asOfTime: this.bookTime,
       },
       trades: this.trades.state(),
@@ -331,7 +331,7 @@ export class FeedInstrument implements MarketInstrument {
     };
   }
 
-  /** Takes the state of a checkpoint on. */
+  /** Restores the state of a checkpoint. */
   restore(c: FeedCheckpoint): void {
     const { book: bookHead, bbo, ...head }: TopicHeads = c.heads;
     Object.assign(this.trades.heads, head);
@@ -358,9 +358,9 @@ export class FeedInstrument implements MarketInstrument {
   }
 
   /**
-   * Takes an event of the journal's tail on, which lies behind the checkpoint. The journal holds ten
-   * levels and not the source's numbers, so a book touched here is published rightly but cannot be
-   * carried on: it waits for the next snapshot of the source (`recovered` truncates it).
+   * Recovery: applies an event of the journal behind the checkpoint. The journal has ten levels and not the source's
+   * numbers. So a book that changes here is published correctly but cannot be continued: it waits for the next
+   * snapshot of the source (`recovered` truncates it).
    */
   recover(event: RecordedTick | RecordedTrade | RecordedBbo | RecordedBook | Status): void {
     switch (event.type) {
@@ -386,7 +386,7 @@ export class FeedInstrument implements MarketInstrument {
     }
   }
 
-  /** Ends recovery: nobody feeds it yet, and a book that was not whole is still not. */
+  /** Ends recovery: no source feeds it yet, and a book that was incomplete still is. */
   recovered(): void {
     if (this.bookInTail) {
       const view = this.published.view();

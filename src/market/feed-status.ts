@@ -1,6 +1,6 @@
 /**
- * Feed status: the state of a fed instrument, its status events, and the counts of what its source sent.
- * All status events of a server are of one topic, so their chain is shared.
+ * Feed status: the state of a feed instrument, its status events, and the counters of what its source sent. All
+ * status events of a server are on one topic, so they share one chain.
  */
 
 import type { Status } from '../../protocol/messages';
@@ -20,7 +20,7 @@ export class FeedStatus {
     this.head = head;
   }
 
-  /** Takes a state on and pushes it as a status event. */
+  /** Sets the state and pushes it as a status event. */
   tell(
     state: Status['state'],
     reason: string,
@@ -52,14 +52,14 @@ export class FeedStatus {
     this.tell(this.state, reason, at, out);
   }
 
-  /** Counts an event, and reports it unless such are reported already. */
+  /** Counts an event, and reports it unless events of this kind were reported within the minute. */
   count(what: 'late' | 'ahead', at: Nanos, out: MarketOutput): void {
     this.intake[what] += 1;
     const report = this.reports.note(what, out.receiveTime);
     if (report !== undefined) this.tell(this.state, report.reason, at, out, report);
   }
 
-  /** Reports what was counted and not reported for a minute. */
+  /** Reports what has been counted and unreported for a minute. */
   reportDue(out: MarketOutput): void {
     if (!this.reports.mayBeDue(out.receiveTime)) return;
     for (const report of this.reports.due(out.receiveTime)) {
@@ -67,23 +67,23 @@ export class FeedStatus {
     }
   }
 
-  /** Reports all that was counted and not reported: its source goes. */
+  /** Reports everything that is counted and unreported, since its source has disconnected. */
   reportAll(out: MarketOutput): void {
     for (const report of this.reports.all()) {
       this.tell(this.state, report.reason, out.receiveTime, out, report);
     }
   }
 
-  /** A source that says something new feeds the instrument again. */
+  /** A source that sends something new feeds the instrument again. */
   revive(at: Nanos, out: MarketOutput): void {
-    // It is closed when it was deleted and is defined again.
+    // It is closed if it was deleted and defined again.
     if (this.state === 'stale' || this.state === 'recovered' || this.state === 'closed') {
       this.tell('live', 'source-connected', at, out);
     }
   }
 }
 
-/** The status topic runs over all instruments, so its head is shared between them. */
+/** The newest sequence number of the status topic, which all instruments share. */
 export interface StatusHead {
   status: number;
 }

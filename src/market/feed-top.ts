@@ -1,9 +1,8 @@
 /**
- * Feed top: the best bid and offer of a fed instrument as published, and the quotes of its source from
- * which it may come sooner than from its levels.
+ * Feed top: the best bid and offer of a feed instrument as published, and the quotes of its source, which may bring it
+ * earlier than the levels.
  *
- * A quote that is numbered shares the numbers of the book. Where both name the same moment and differ, one
- * of them is wrong.
+ * A numbered quote shares the numbering of the book. If both have the same number and differ, one of them is wrong.
  */
 
 import type { Bbo } from '../../protocol/messages';
@@ -15,22 +14,22 @@ import type { BookTime } from './published-book';
 
 export type Top = BookTime & Pick<Bbo, 'bid' | 'bidQuantity' | 'ask' | 'askQuantity'>;
 
-/** How long a quote may be ahead of the levels by its number; one that is longer has a wrong number. */
+/** How long a quote may be ahead of the levels by its number; beyond that its number is wrong. */
 const QUOTE_AHEAD_NS_MAX = 10e9;
 
 export class FeedTop {
   /** The seq of the newest bbo; 0 before the first. */
   head = 0;
-  /** As pushed. */
+  /** The newest bbo as pushed. */
   pushed: RecordedBbo | null = null;
-  /** Nothing was heard of it since a restart. */
+  /** Whether nothing was received since a restart. */
   isRecovered = false;
   /** The newest numbered quote of the source. */
   private quote: Bbo | null = null;
   private quotedAt: Nanos | null = null;
-  /** Its quotes began anew, and its levels have not yet: their numbers are not to be compared. */
+  /** Whether its quotes have a new numbering and its levels not yet: then their numbers are not compared. */
   private isApart = false;
-  /** What comes is what a server published: each quote stands by itself, and none follows from levels. */
+  /** Recovery: the events are those that were published; no quote is derived from levels. */
   isPublished = false;
   private readonly symbol: string;
 
@@ -44,12 +43,12 @@ export class FeedTop {
     return pushed !== null && this.isRecovered ? { ...pushed, mark: 'recovered' } : pushed;
   }
 
-  /** Null where it may not be the present one. */
+  /** Null if it may be out of date. */
   get bid(): number | null {
     return this.isPresent ? this.pushed!.bid : null;
   }
 
-  /** Null where it may not be the present one. */
+  /** Null if it may be out of date. */
   get ask(): number | null {
     return this.isPresent ? this.pushed!.ask : null;
   }
@@ -58,7 +57,7 @@ export class FeedTop {
     return this.pushed !== null && this.pushed.mark === null && !this.isRecovered;
   }
 
-  /** What the number of a quote says. @param bookSeq the number that the book stands at */
+  /** Judges the number of a quote. @param bookSeq the source's number of the book */
   judge(m: Bbo, bookSeq: number): 'next' | 'repeated' | 'renumbered' {
     const { quote } = this;
     if (m.seq === 0 || this.isPublished) return 'next';
@@ -70,7 +69,7 @@ export class FeedTop {
     return m.seq < bookSeq && !this.isApart ? 'repeated' : 'next';
   }
 
-  /** Takes a quote of the source on, and publishes it. @param at when, where its own time cannot be */
+  /** Applies and publishes a quote of the source. @param at its time if its own is implausible */
   take(m: Bbo, at: Nanos, out: MarketOutput): void {
     if (this.isPublished) return this.publish(m, out, m.mark);
     if (m.seq !== 0) {
@@ -80,7 +79,7 @@ export class FeedTop {
     this.publish(at.compare(m.eventTime) === 0 ? m : { ...m, asOf: at }, out);
   }
 
-  /** Publishes the top of a book that has changed, or the quote that is newer. @returns that quote */
+  /** Publishes the top of a changed book, or the quote if it is newer. @returns that quote */
   follow(book: FeedBook, seq: number, at: BookTime, out: MarketOutput): Bbo | null {
     if (this.isPublished) return null;
     this.isApart = false;
@@ -98,27 +97,27 @@ export class FeedTop {
     return quote;
   }
 
-  /** What quotes said counts no more. @param isPublished what comes behind it */
+  /** Discards the quotes. @param isPublished whether what follows are events as published */
   forget(isPublished = this.isPublished): void {
     this.isPublished = isPublished;
     this.quote = null;
     this.quotedAt = null;
   }
 
-  /** There is no top that may be trusted. */
+  /** Publishes that there is no reliable top. */
   void(at: BookTime, out: MarketOutput): void {
     if (this.pushed === null || this.isPublished) return;
     this.publish({ ...at, bid: null, bidQuantity: 0, ask: null, askQuantity: 0 }, out);
   }
 
-  /** Says that the top may not be the present one any more. */
+  /** Marks the top as possibly out of date. */
   publishMark(mark: Bbo['mark'], eventTime: Nanos, out: MarketOutput): void {
     const { pushed } = this;
     if (pushed === null || (pushed.bid === null && pushed.ask === null)) return;
     this.publish({ ...pushed, eventTime, asOf: undefined }, out, mark);
   }
 
-  /** Publishes a top, if it differs. */
+  /** Publishes a top if it differs. */
   publish(top: Top, out: MarketOutput, mark: Bbo['mark'] = null): void {
     const { pushed, isRecovered } = this;
     this.isRecovered = false;
@@ -152,7 +151,7 @@ export class FeedTop {
   }
 }
 
-/** Whether a quote is the top of a book. */
+/** Whether a quote equals the top of a book. */
 export function isTopOf(quote: Top, { bids, asks }: FeedBook): boolean {
   return (
     bids.best === quote.bid &&

@@ -1,6 +1,6 @@
 /**
- * Feed trades: the trades of a fed instrument, each with the tick behind it. A trade that is late gets no
- * tick, since it changes nothing that is newest.
+ * Feed trades: the trades of a feed instrument, each with the tick that follows. A late trade gets no tick, since it
+ * changes nothing that is newest.
  */
 
 import type { Tick, Trade } from '../../protocol/messages';
@@ -13,18 +13,18 @@ import type { MarketOutput } from './output';
 import type { TradeClock } from './trade-clock';
 import { TradeNumbers, type NumberVerdict, type TradeNumbersState } from './trade-numbers';
 
-/** Reason words of a status from which recovery knows what the number of the next trade was. */
+/** Reasons of status events that tell recovery how the next trade's number was judged. */
 const TRADES_RENUMBERED = 'trades-renumbered';
 const TRADES_JUMPED = 'trades-jumped';
 
-/** What a checkpoint keeps of them. */
+/** The state for a checkpoint. */
 export interface FeedTradesState {
   readonly numbers: TradeNumbersState;
   readonly presentTime: Nanos | null;
   readonly volume: Sum;
 }
 
-/** Best prices as far as they are known. */
+/** Best prices, if known. */
 export interface KnownTop {
   readonly bid: number | null;
   readonly ask: number | null;
@@ -38,9 +38,9 @@ export class FeedTrades {
   private readonly status: FeedStatus;
   private readonly top: KnownTop;
   private readonly numbers = new TradeNumbers();
-  /** The present session has sent no numbered trade yet, and does not say that its numbers go on. */
+  /** Whether the present session has sent no numbered trade yet and does not state that it continues the numbering. */
   private isNewSession = false;
-  /** Recovery has read that the next trade was a jump. */
+  /** Recovery: whether the next trade's number was a jump. */
   private isJump = false;
 
   constructor(status: FeedStatus, top: KnownTop, clock: TradeClock) {
@@ -49,7 +49,7 @@ export class FeedTrades {
     this.clock = clock;
   }
 
-  /** Another session of a source begins. */
+  /** A new session of a source begins. */
   begin(continues: boolean): void {
     this.isNewSession = !continues;
   }
@@ -82,14 +82,14 @@ export class FeedTrades {
     return 'taken';
   }
 
-  /** The source's numbers begin anew. */
+  /** The source restarts its numbering. */
   renumber(at: Nanos, out: MarketOutput): void {
     this.numbers.reset();
     this.isNewSession = false;
     this.status.renumbered(TRADES_RENUMBERED, at, out);
   }
 
-  /** What the number of a trade says of those before it. */
+  /** Judges the number of a trade. */
   private tellNumbers(m: Trade, verdict: NumberVerdict, at: Nanos, out: MarketOutput): void {
     const { status } = this;
     const { last } = this.numbers;
@@ -134,20 +134,20 @@ export class FeedTrades {
     this.clock.volume = volume;
   }
 
-  /** Takes a trade of the journal's tail on. */
+  /** Recovery: applies a trade of the journal. */
   recover(event: RecordedTrade): void {
     this.heads.trade = event.seq;
     this.clock.take(event);
     const numbered = { ...event, seq: event.sourceSeq ?? 0, prevSeq: 0 };
     const by = earlier(marketTime(event), event.receiveTime);
-    // Whether its numbers began anew, or jumped, the status before it has said.
+    // The status before it says whether the numbering restarted or jumped.
     const { last } = this.numbers;
     const next = this.isJump ? 'jump' : 'next';
     this.numbers.take(numbered, by, last === 0 || numbered.seq > last ? next : 'fill');
     this.isJump = false;
   }
 
-  /** Takes the reason of a status of the journal's tail on. */
+  /** Recovery: applies the reason of a status of the journal. */
   recoverReason(reason: string): void {
     if (reason === TRADES_RENUMBERED) this.numbers.begin();
     this.isJump = reason === TRADES_JUMPED;

@@ -1,22 +1,22 @@
 /**
- * Fills of an order: how many trades filled it, what they came to, and when the first and the last were.
- * One record an order, however many trades: each of them is in the journal as a trade, which names no order.
+ * Fills of an order: the number of its trades, their turnover, and the times of the first and the last. One record an
+ * order, however many trades; each trade is in the journal, but does not name its orders.
  */
 
 import { Nanos } from '../../protocol/time';
 
 export interface Fills {
   readonly count: number;
-  /** Sum of price times quantity, in the scales of both. */
+  /** Sum of price × quantity, in the scales of both. */
   readonly turnover: bigint;
   readonly firstTime: Nanos;
   readonly lastTime: Nanos;
 }
 
-/** Null before the first; `unknown` of an order that traded before the journal kept any. */
+/** Null before the first; `unknown` if the order traded before the journal recorded fills. */
 export type FillsOfOrder = Fills | null | 'unknown';
 
-/** As a checkpoint keeps them. */
+/** The form in a checkpoint. */
 export interface WrittenFills {
   readonly count: number;
   readonly turnover: string;
@@ -24,7 +24,7 @@ export interface WrittenFills {
   readonly lastTime: string;
 }
 
-/** With another trade. @param price @param quantity scaled */
+/** Adds a trade. @param price scaled @param quantity scaled */
 export function withFill(
   fills: FillsOfOrder,
   price: number,
@@ -49,7 +49,7 @@ export function writeFills(fills: FillsOfOrder): WrittenFills | 'unknown' | null
   };
 }
 
-/** @param written undefined in a checkpoint of before fills were kept @param traded scaled */
+/** @param written undefined in a checkpoint from before fills were recorded @param traded scaled */
 export function readFills(
   written: WrittenFills | 'unknown' | null | undefined,
   traded: number,

@@ -1,7 +1,7 @@
 /**
- * Held deltas: those of one book that wait for a snapshot which they continue. The oldest go first, since the
- * next snapshot will need the newest. Bounded: by number, by levels, and with those of all other books by what
- * their source may make the server hold (`room`), which may let them go.
+ * Held deltas: deltas of one book that wait for a snapshot that they continue. The oldest are dropped first, since the
+ * next snapshot needs the newest. Bounds: number and levels of one book, and, together with other books, what their
+ * source may make the server hold (`room`), which can drop them.
  */
 
 import type { Book } from '../../protocol/messages';
@@ -10,26 +10,26 @@ import { BoundedQueue } from '../base/bounded-queue';
 import { eventBytes } from '../base/event-bytes';
 
 export const HELD_DELTAS_MAX = 2_000;
-/** Of all deltas of one book: a snapshot that heals it applies them in the same turn. */
+/** Most levels of all held deltas of one book: the snapshot that repairs it applies them in one turn. */
 export const HELD_LEVELS_MAX = 40_000;
 
-/** Counts what sources make the market hold. */
+/** Accounts for what sources make the market hold. */
 export interface SourceAccount {
-  /** @param shed lets go of it */
+  /** @param shed drops what is held */
   open(source: number, shed: () => void): Meter;
 }
 
 export class HeldDeltas {
-  /** Null: nobody counts. */
+  /** Null: not accounted for. */
   private room: ((shed: () => void) => Meter) | null = null;
   private queue = new BoundedQueue<Book>(HELD_DELTAS_MAX);
-  /** Of all of them. */
+  /** Levels of all held deltas. */
   levels = 0;
   private bytes = 0;
-  /** Only while something is held. */
+  /** The meter, while something is held. */
   private meter: Meter | null = null;
 
-  /** Counts what is held from now on. @param source whose that is */
+  /** Accounts for what is held from now on. @param source the source that it belongs to */
   countWith(account: SourceAccount | null, source: () => number): void {
     this.room = account && ((shed) => account.open(source(), shed));
   }
@@ -38,7 +38,7 @@ export class HeldDeltas {
     return this.queue.length;
   }
 
-  /** The newest; undefined: none is held. */
+  /** The newest; undefined if none is held. */
   get newest(): Book | undefined {
     return this.queue.at(this.queue.length - 1);
   }
@@ -63,7 +63,7 @@ export class HeldDeltas {
     this.count(-this.bytes, -this.levels);
   }
 
-  /** Takes all of them out. */
+  /** Removes and returns all of them. */
   takeAll(): BoundedQueue<Book> {
     const { queue } = this;
     this.clear();
@@ -81,7 +81,7 @@ export class HeldDeltas {
   }
 }
 
-/** Levels of a message, both sides. */
+/** Number of levels of a message, both sides. */
 export function levelsOf({ bids, asks }: Book): number {
   return (bids.length + asks.length) >> 1;
 }

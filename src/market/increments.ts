@@ -1,7 +1,6 @@
 /**
- * Increments: of which amounts the prices and quantities of a fed instrument are whole multiples. A tick
- * size that becomes coarser leaves the levels of before where they are, to trade, to change and to be
- * deleted; so what has once been an increment stays one.
+ * Increments: the amounts that prices and quantities of a feed instrument are multiples of. A coarser tick size leaves
+ * earlier levels at their prices, and they can still change, trade and be deleted. So a former increment stays valid.
  */
 
 import { fieldFault, type Fault } from '../../protocol/codes';
@@ -10,7 +9,7 @@ import { formatDecimal, type Scales } from '../../protocol/units';
 
 type Own = Pick<Instrument, 'priceIncrement' | 'quantityIncrement' | keyof Scales>;
 
-/** Scaled: all that is allowed is a whole multiple of these. */
+/** Scaled: every valid amount is a multiple of one of these. */
 export interface IncrementsState {
   readonly price: number;
   readonly quantity: number;
@@ -26,7 +25,7 @@ export class Increments {
     this.add(definition);
   }
 
-  /** Takes another definition of the instrument on. */
+  /** Adds the increments of another definition. */
   add({ priceIncrement, quantityIncrement }: Own): void {
     this.price = greatestCommonDivisor(this.price, priceIncrement);
     this.quantity = greatestCommonDivisor(this.quantity, quantityIncrement);
@@ -42,7 +41,7 @@ export class Increments {
     return off(field, quantity, this.quantity, this.scales.quantityScale);
   }
 
-  /** @param levels flat: price, quantity …; a quantity of 0 deletes, whatever its price */
+  /** @param levels flat: price, quantity …; quantity 0 deletes, whatever the price */
   levelsFault(levels: readonly number[], field: string): Fault | undefined {
     if (this.price === 1 && this.quantity === 1) return undefined;
     for (let i = 0; i < levels.length; i += 2) {

@@ -1,21 +1,21 @@
 /**
- * Intake: what became of the events that a source sent of one instrument, counted; and the reports of it on
- * `status`, of which a run of the same makes one at its beginning and then one a minute.
+ * Intake: counts the outcomes of the events that a source sent of one instrument, and reports them on `status`. A run
+ * of events of the same kind is reported at its beginning and then once a minute.
  */
 
 import type { Nanos } from '../../protocol/time';
 
-/** Since the start of the server. */
+/** Counters since the start of the server. */
 export interface IntakeCounts {
-  /** Dropped, since the source had sent them before. */
+  /** Dropped: the source had sent them before. */
   repeated: number;
-  /** Book events without effect until a snapshot comes. */
+  /** Book events that have no effect until a snapshot comes. */
   waiting: number;
-  /** Trades that changed the past alone. */
+  /** Late trades: they change history only. */
   late: number;
-  /** Events whose time was ahead of their receipt. */
+  /** Events with an event time ahead of their receive time. */
   ahead: number;
-  /** How often numbers began anew. */
+  /** How often the source restarted its numbering. */
   renumbered: number;
   /** Messages of the source that are known to be missing. */
   missed: number;
@@ -34,20 +34,20 @@ export function noIntake(): IntakeCounts {
   return { repeated: 0, waiting: 0, late: 0, ahead: 0, renumbered: 0, missed: 0 };
 }
 
-/** A session of a source, as far as an instrument knows of it. */
+/** A session of a source. */
 export interface SourceSession {
-  /** Above 0; the same for as long as the session lives. */
+  /** Above 0; constant during the session. */
   readonly id: number;
-  /** Whose key it is; without one the address. */
+  /** The name of its key; without a key its address. */
   readonly owner: string;
-  /** It says that its numbers go on from those of the session before. */
+  /** Whether it states that it continues the numbering of its last session. */
   readonly continues: boolean;
 }
 
-/** What became of one event, as far as its source is to know. */
+/** The outcome of one event, as reported to its source. */
 export type IntakeOutcome = 'taken' | 'repeated' | 'waiting';
 
-/** What is reported in runs, and the reason word of it. */
+/** What is reported in runs, and the reason in the status. */
 const REASONS = {
   late: 'trades-late',
   ahead: 'times-ahead',
@@ -66,7 +66,7 @@ export class IntakeReports {
   private readonly runs = new Map<Reported, Run>();
   private lookedAt: Nanos | null = null;
 
-  /** @returns the reason word and the number of events to report now, if any */
+  /** @returns the reason and the number of events to report now, if any */
   note(
     what: Reported,
     now: Nanos,
@@ -84,7 +84,7 @@ export class IntakeReports {
     return { reason: REASONS[what], events };
   }
 
-  /** What runs have left to report a minute later; those that are over begin anew. */
+  /** Yields what runs have to report after a minute; runs that are over are forgotten. */
   *due(now: Nanos): Iterable<{ readonly reason: string; readonly events: number }> {
     for (const [what, run] of this.runs) {
       if (now.since(run.reportedAt) < REPORT_EVERY_NS) continue;
@@ -93,7 +93,7 @@ export class IntakeReports {
     }
   }
 
-  /** What runs have left to report; all of them begin anew. */
+  /** Yields what all runs have to report, and forgets them. */
   *all(): Iterable<{ readonly reason: string; readonly events: number }> {
     const runs = Array.from(this.runs);
     this.runs.clear();
@@ -102,7 +102,7 @@ export class IntakeReports {
     }
   }
 
-  /** Whether it is time to look for what is due: once a second, since each event asks. */
+  /** Whether to look for what is due: once a second, since each event asks. */
   mayBeDue(now: Nanos): boolean {
     if (this.runs.size === 0) return false;
     const { lookedAt } = this;

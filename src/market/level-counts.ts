@@ -1,6 +1,6 @@
 /**
- * Level counts: how many levels the books of fed instruments hold, in all and for each key that feeds
- * them. Counted as books change; after a restart nobody's until a key feeds them again.
+ * Level counts: number of levels in the books of feed instruments, in all and for each key that feeds them. They are
+ * counted as books change. After a restart they belong to no key until one feeds them again.
  */
 
 import { fault, type Fault } from '../../protocol/codes';
@@ -19,7 +19,7 @@ export class LevelCounts {
     this.limits = limits;
   }
 
-  /** In all books. */
+  /** Levels in all books. */
   get levels(): number {
     return this.total;
   }
@@ -28,7 +28,7 @@ export class LevelCounts {
     return this.byOwner.get(owner) ?? 0;
   }
 
-  /** So many more, or fewer, are of this key. */
+  /** Adds to the levels of a key, or subtracts. */
   add(owner: string, levels: number): void {
     if (levels === 0) return;
     this.total += levels;
@@ -38,8 +38,8 @@ export class LevelCounts {
   }
 
   /**
-   * Why there may not be so many more; undefined when there may.
-   * @param more in all books @param own of them and of what it takes over, for this key
+   * Why these levels would be too many; undefined if they fit.
+   * @param more new levels in all books @param own levels that would be new for this key
    */
   fault(owner: string, more: number, own: number): Fault | undefined {
     const { levelsMax, levelsPerKeyMax } = this.limits;
@@ -58,7 +58,7 @@ export class LevelCounts {
   }
 }
 
-/** The levels of one book, as they are counted. */
+/** The counted levels of one book. */
 export class CountedLevels {
   /** The key that fed it last. */
   owner = '';

@@ -1,9 +1,9 @@
 /**
- * Level plan: how many levels a submission may add, found out event by event before it is taken.
+ * Level plan: how many levels a submission can add, found event by event before it is taken.
  *
- * At first each level of it counts as a new one, which takes no look at any book. Only where that would be
- * too many is it counted which of them are there already. Both are upper bounds: what a submission deletes
- * makes no room for what comes behind it in the same one.
+ * At first each of its levels counts as new, which needs no look at the books. Only if that would be too many does it
+ * count which of them exist already. Both are upper bounds: what a submission deletes makes no room for later levels of
+ * the same submission.
  */
 
 import type { Fault } from '../../protocol/codes';
@@ -12,7 +12,7 @@ import type { FeedBook } from './feed-book';
 import { levelsOf } from './held-deltas';
 import type { LevelCounts } from './level-counts';
 
-/** What is known of an instrument; of one that is fed, its levels and whose they are. */
+/** An instrument as it is now; for a feed instrument, its levels and whose they are. */
 export interface KnownLevels {
   readonly book?: FeedBook;
   readonly counted?: { readonly owner: string };
@@ -20,7 +20,7 @@ export interface KnownLevels {
 
 interface Planned {
   levels: number;
-  /** The book at hand does not tell which levels will be there. */
+  /** Whether the levels of the book at that time are unknown. */
   isUnknown: boolean;
 }
 
@@ -28,12 +28,12 @@ export class LevelPlan {
   private readonly counts: LevelCounts;
   private readonly owner: string;
   private readonly known: { get(symbol: string): KnownLevels | undefined };
-  /** In all books. */
+  /** New levels in all books. */
   private more = 0;
-  /** Of this key, with those of books that it takes over. */
+  /** New levels of this key, including books that it takes over. */
   private own = 0;
   private readonly takenOver = new Set<string>();
-  /** Null while each level counts as a new one. */
+  /** Null while each level counts as new. */
   private planned: Map<string, Planned> | null = null;
   private reserved = 0;
 
@@ -47,7 +47,7 @@ export class LevelPlan {
     this.known = known;
   }
 
-  /** Takes the event at `index` on; those before it were. @returns why it would be too many levels */
+  /** Adds the event at `index`, in order. @returns why there would be too many levels */
   check(events: readonly SourceEvent[], index: number): Fault | undefined {
     this.take(events[index]!);
     const refused = this.fault();
@@ -60,7 +60,7 @@ export class LevelPlan {
     return this.fault();
   }
 
-  /** Others are to count what may be added so far, until `release`; as it is added it counts twice. */
+  /** Reserves what can be added so far, until `release`. While it is being added it counts twice. */
   reserve(): void {
     const more = Math.max(0, this.more);
     this.counts.add(this.owner, more - this.reserved);
@@ -105,14 +105,14 @@ export class LevelPlan {
     if (event.form === 'delta') {
       plan.levels += plan.isUnknown ? levelsOf(event) : newLevels(event, book!);
     } else {
-      plan.levels = Math.max(before, levelsOf(event)); // it may be one that is not taken
+      plan.levels = Math.max(before, levelsOf(event)); // the snapshot may be refused
       plan.isUnknown = true;
     }
     return plan.levels - before;
   }
 }
 
-/** Levels of a delta that the book does not have. */
+/** Number of levels of a delta that the book does not have. */
 function newLevels({ bids, asks }: Book, book: FeedBook): number {
   let count = 0;
   for (let i = 0; i < bids.length; i += 2) {

@@ -1,8 +1,8 @@
 /**
- * Market: all instruments by symbol, fed ones and venues, and what enters them.
+ * Market: all instruments by symbol, feeds and venues, and what enters them.
  *
- * Events of sources are checked a whole submission at a time (`feed-checks.ts`) and then applied;
- * orders pass the router. Bounded: the number of instruments, and of orders kept after their end.
+ * Events of sources are checked one submission at a time (`feed-checks.ts`) and then applied; orders go through the
+ * router. Bounds: number of instruments, and of ended orders that are kept.
  */
 
 import { fieldFault, type Fault } from '../../protocol/codes';
@@ -23,7 +23,7 @@ import { FeedInstrument } from './feed-instrument';
 import type { SourceAccount } from './held-deltas';
 import type { IntakeOutcome } from './intake';
 import { LevelCounts, type LevelLimits } from './level-counts';
-import { OrderDesk } from './order-desk';
+import { ClientOrders } from './client-orders';
 import { OrderRouter, type OrderLimits } from './order-router';
 import type { MarketOutput } from './output';
 import { checkOwn } from './own-definitions';
@@ -34,16 +34,16 @@ import type { StatusHead } from './feed-status';
 
 export interface MarketOptions extends OrderLimits, Partial<LevelLimits> {
   readonly instrumentsMax: number;
-  /** Those that one key has defined; absent: all of them. */
+  /** Most instruments that one key may define; absent: no bound of its own. */
   readonly instrumentsPerKeyMax?: number;
   readonly endedOrdersMax: number;
-  /** How far times may be from the present, by symbol; by default `TIME_LIMITS`. */
+  /** How far times may be from the present, by symbol; default `TIME_LIMITS`. */
   readonly timeLimits?: (symbol: string) => TimeLimits;
-  /** Of what sources make it hold; without, only each book is bounded. */
+  /** Accounts for what sources make it hold; without it only each book is bounded. */
   readonly account?: SourceAccount | undefined;
 }
 
-/** Where the settings say nothing else. */
+/** The default of the settings. */
 export const TIME_LIMITS: TimeLimits = {
   timeAheadMs: 10_000,
   latenessMs: 60_000,
@@ -53,20 +53,20 @@ export const TIME_LIMITS: TimeLimits = {
 type AnyInstrument = FeedInstrument | VenueInstrument;
 
 export class Market {
-  /** Orders enter here. */
+  /** Where orders enter. */
   readonly router: OrderRouter;
   private readonly instruments = new Map<string, AnyInstrument>();
   private readonly venues: VenueInstrument[] = [];
-  readonly desk: OrderDesk;
-  /** Instruments that are not as they were captured last. */
+  readonly clientOrders: ClientOrders;
+  /** Instruments that changed since they were last captured. */
   changed = new Set<AnyInstrument>();
-  /** Names of owners that pieces have. */
+  /** Number of owners' names that are captured. */
   ownersCaptured = 0;
   private readonly checks: FeedChecks;
   private readonly levels: LevelCounts;
   private readonly definedBy: DefinedBy;
   private readonly deletions: Deletions;
-  /** What each session feeds, or was the last to feed. */
+  /** Instruments that each session feeds, or was the last to feed. */
   private readonly fed = new Map<number, Set<FeedInstrument>>();
   private readonly statusHead: StatusHead = { status: 0 };
   private readonly touched = new Set<AnyInstrument>();
@@ -80,12 +80,12 @@ export class Market {
     this.definedBy = new DefinedBy(options.instrumentsPerKeyMax ?? Infinity);
     this.deletions = new Deletions(this.definedBy);
     const { levelsMax = Infinity, levelsPerKeyMax = Infinity } = options;
-    this.desk = new OrderDesk(options.endedOrdersMax);
+    this.clientOrders = new ClientOrders(options.endedOrdersMax);
     this.levels = new LevelCounts({ levelsMax, levelsPerKeyMax });
     const known = { get: (symbol: string) => this.known(symbol), size: () => this.size };
     this.checks = new FeedChecks(known, options.instrumentsMax, this.levels, this.definedBy);
     const touch = (venue: VenueInstrument): unknown => this.touched.add(venue);
-    this.router = new OrderRouter(find, this.venues, this.desk, touch, options);
+    this.router = new OrderRouter(find, this.venues, this.clientOrders, touch, options);
   }
 
   get(symbol: string): AnyInstrument | undefined {
@@ -93,7 +93,7 @@ export class Market {
     return isDeleted(instrument) ? undefined : instrument;
   }
 
-  /** Also one that was deleted, of which there is a past. */
+  /** An instrument, also a deleted one, which still has a history. */
   known(symbol: string): AnyInstrument | undefined {
     return this.instruments.get(symbol);
   }
@@ -109,23 +109,23 @@ export class Market {
     }
   }
 
-  /** Those that were deleted and are not defined again. */
+  /** Deleted instruments that were not defined again. */
   deleted(): AnyInstrument[] {
     return [...this.instruments.values()].filter(isDeleted);
   }
 
   /**
    * Begins to check a submission.
-   * @param holds whether what was checked must stay true until it is closed, whatever others bring in
+   * @param holds whether the results of checks must stay valid until the admission is closed
    */
   admit(from: Submitting, events: readonly SourceEvent[], holds: boolean): FeedAdmission {
     return this.checks.admit(from, events, holds);
   }
 
   /**
-   * The first reason for which this submission may not enter, if there is one.
-   * @param isDecimal whether it came as decimals, which no scales of the source's own make ambiguous
-   * @param owner whose key it is; without one the address; empty: the operator
+   * The first reason to refuse this submission, if there is one.
+   * @param isDecimal whether prices and quantities came as decimals
+   * @param owner name of the key; without a key the address; empty: the operator
    */
   check(
     source: number,
@@ -138,8 +138,8 @@ export class Market {
 
   /**
    * Applies one event of a submission that was checked.
-   * @param continues whether the source says that its numbers go on from those of its session before
-   * @param owner whose key it is; without one the address
+   * @param continues whether the source states that it continues the numbering of its last session
+   * @param owner name of the key; without a key the address
    */
   apply(
     source: number,
@@ -159,7 +159,7 @@ export class Market {
     return instrument.accept(event, { id: source, owner, continues }, out);
   }
 
-  /** Notes which session feeds it. */
+  /** Records which session feeds it. */
   private setFed(instrument: FeedInstrument, source: number): void {
     const before = instrument.lastSource;
     if (before === source) return;
@@ -175,7 +175,7 @@ export class Market {
     if (own?.size === 0) this.fed.delete(source);
   }
 
-  /** The numbers of a symbol's source begin anew, since an operator says so. */
+  /** Restarts the numbering of a symbol's source, by order of an operator. */
   renumber(symbol: string, out: MarketOutput): Fault | undefined {
     const instrument = this.get(symbol);
     if (instrument === undefined) {
@@ -189,7 +189,7 @@ export class Market {
     return undefined;
   }
 
-  /** Deletes a fed instrument: from now on it counts as not there, but for its past. */
+  /** Deletes a feed instrument: it counts as absent from now on, except for its history. */
   delete(symbol: string, out: MarketOutput): Fault | undefined {
     const instrument = this.instruments.get(symbol);
     const source = instrument instanceof FeedInstrument ? instrument.lastSource : 0;
@@ -200,7 +200,7 @@ export class Market {
     return undefined;
   }
 
-  /** Takes other limits of time on. */
+  /** Applies changed limits of time. */
   configure(timeLimits: (symbol: string) => TimeLimits): void {
     this.timeLimits = timeLimits;
     for (const instrument of this.instruments.values()) {
@@ -215,8 +215,8 @@ export class Market {
   }
 
   /**
-   * Takes on a definition that was checked; the same one again changes nothing.
-   * @param owner as of `check`; who defined it first stays on record
+   * Applies a checked definition; repeating the same one changes nothing.
+   * @param owner as for `check`; the first one to define it stays on record
    */
   define(definition: Instrument, out: MarketOutput, owner = ''): void {
     const existing = this.instruments.get(definition.symbol);
@@ -237,7 +237,7 @@ export class Market {
       return;
     }
     const added = this.add(placed);
-    // A venue has a state from the beginning; what is fed, once its source has said something.
+    // A venue has a state from the beginning; a feed instrument once its source has sent something.
     if (added instanceof VenueInstrument) added.announce('defined', out);
   }
 
@@ -254,7 +254,13 @@ export class Market {
     const instrument =
       definition.market === 'feed'
         ? new FeedInstrument(definition, this.statusHead, limits, this.levels)
-        : new VenueInstrument(definition, this.venues.length, this.desk, this.statusHead, limits);
+        : new VenueInstrument(
+            definition,
+            this.venues.length,
+            this.clientOrders,
+            this.statusHead,
+            limits,
+          );
     if (instrument instanceof VenueInstrument) this.venues.push(instrument);
     else instrument.book.held.countWith(this.account, () => instrument.lastSource);
     this.instruments.set(definition.symbol, instrument);
@@ -263,27 +269,27 @@ export class Market {
     return instrument;
   }
 
-  /** The first of the server's own definitions that it may not have, and why. */
+  /** The first of the server's own definitions that is invalid, and why. */
   checkOwn(definitions: readonly Instrument[]): EventFault | undefined {
     return checkOwn(definitions, this, this.checks);
   }
 
-  /** Those that are fed. */
+  /** All feed instruments. */
   *feeds(): Iterable<FeedInstrument> {
     for (const instrument of this.instruments.values()) {
       if (instrument instanceof FeedInstrument) yield instrument;
     }
   }
 
-  /** Whether a session feeds anything, or has defined something wrongly. */
+  /** Whether a session feeds anything, or has a refused definition. */
   knows(source: number): boolean {
     return this.fed.has(source) || this.checks.hasMisread(source);
   }
 
   /**
-   * A source has gone: what it fed is stale until somebody feeds it again.
-   * @param most instruments that are released now
-   * @returns how many are left
+   * A source has disconnected: what it fed is stale until a source feeds it again.
+   * @param most instruments to release in this call
+   * @returns how many remain
    */
   release(source: number, out: MarketOutput, most = Infinity): number {
     this.checks.forget(source);
@@ -297,12 +303,12 @@ export class Market {
     return this.fed.get(source)?.size ?? 0;
   }
 
-  /** A source has been silent: another may feed what it fed, but until then its books go on. */
+  /** A source is silent: another may take over its instruments; until then its books stay valid. */
   yield(source: number): void {
     for (const instrument of this.fed.get(source) ?? []) instrument.yield();
   }
 
-  /** After a restart: says of each instrument in which state it is. */
+  /** After a restart: pushes the state of each instrument. */
   announceRecovered(out: MarketOutput): void {
     for (const instrument of this.all()) instrument.announce('restart', out);
   }
@@ -316,7 +322,7 @@ export class Market {
     this.touched.clear();
   }
 
-  /** Those that have changed; none has, from now on. */
+  /** Returns the changed instruments and starts a new set. */
   takeChanged(): Set<AnyInstrument> {
     const { changed } = this;
     this.changed = new Set();
@@ -334,13 +340,13 @@ export class Market {
       instruments: Array.from(this.instruments.values(), (i) =>
         i instanceof FeedInstrument ? { ...i.head(), ...i.levels(Infinity) } : i.checkpoint(),
       ),
-      desk: this.desk.checkpoint(),
+      desk: this.clientOrders.checkpoint(),
     };
   }
 
   /**
-   * Rebuilds the market of the time before from a checkpoint and the events behind it.
-   * @throws Error when the events do not fit the checkpoint or the commands
+   * Rebuilds the market from a checkpoint and the events behind it.
+   * @throws Error if the events do not fit the checkpoint or the commands
    */
   restore(
     checkpoint: MarketCheckpoint | MarketPieces | null,

@@ -1,9 +1,9 @@
 /**
- * Open orders of one owner, in the order of their commands, so that a page of them is found by its place
- * and not by a walk. Those that have ended stay in the list until there are as many of them as of others.
+ * Open orders of one owner in the order of their commands, so that a page is found by its sequence number without a
+ * scan. Ended orders stay in the list until they are as many as the open ones.
  */
 
-/** What is needed of an order. */
+/** The part of an order that is needed here. */
 interface Open {
   readonly status: string;
   readonly seq: number;
@@ -20,29 +20,29 @@ export class OpenOrders<T extends Open> {
 
   add(order: T): void {
     const newest = this.list.at(-1);
-    if (newest !== undefined && newest.seq > order.seq) this.isSorted = false; // only in recovery
+    if (newest !== undefined && newest.seq > order.seq) this.isSorted = false; // happens in recovery only
     this.list.push(order);
     this.count += 1;
   }
 
-  /** An order of these is not open any more; its status says so already. */
+  /** An order of the list has ended; its status is set already. */
   ended(): void {
     this.count -= 1;
     if (this.list.length > 2 * this.count + SMALL) this.tidy();
   }
 
-  /** Those behind a command, `limit` at the most. */
+  /** At most `limit` open orders behind a command. */
   behind(seq: number, limit: number): T[] {
     if (!this.isSorted) this.sort();
     const found: T[] = [];
-    for (let at = this.placeBehind(seq); at < this.list.length && found.length < limit; at++) {
+    for (let at = this.indexBehind(seq); at < this.list.length && found.length < limit; at++) {
       const order = this.list[at]!;
       if (order.status === 'open') found.push(order);
     }
     return found;
   }
 
-  private placeBehind(seq: number): number {
+  private indexBehind(seq: number): number {
     let low = 0;
     let high = this.list.length;
     while (low < high) {
@@ -64,5 +64,5 @@ export class OpenOrders<T extends Open> {
   }
 }
 
-/** A list of so many is not worth tidying. */
+/** A shorter list is not compacted. */
 const SMALL = 16;

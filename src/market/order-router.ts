@@ -1,9 +1,9 @@
 /**
- * Order router: the gate that every order passes, a trader's and the simulator's alike.
+ * Order router: the gate for every order, of clients and of the simulator.
  *
- * It finds the instrument, answers repetitions, puts the command on record and has it carried out.
- * What is refused here has changed nothing and is not on record. What the engine refuses has changed
- * nothing either, but is on record, since its name is taken and its answer must stay the same.
+ * It finds the instrument, answers repetitions, records the command and executes it. An order that is refused here has
+ * changed nothing and is not recorded. One that the engine rejects has changed nothing either, but is recorded, since
+ * its name is used and its answer must stay the same.
  */
 
 import { fault, fieldFault, type ErrorCode, type Fault } from '../../protocol/codes';
@@ -11,14 +11,14 @@ import type { Instrument, MessageOf } from '../../protocol/messages';
 import type { Command } from '../../protocol/records';
 import { formatDecimal } from '../../protocol/units';
 import type { MarketInstrument } from './instrument';
-import type { OrderDesk, TrackedOrder } from './order-desk';
+import type { ClientOrders, TrackedOrder } from './client-orders';
 import type { MarketOutput } from './output';
 import { VenueInstrument, VENUES_MAX } from './venue-instrument';
 import { REJECTIONS } from './venue/rejections';
-import { BUY, SELL, type Side } from './venue/words';
+import { BUY, SELL, type Side } from './venue/constants';
 
 export type OrderRequest = Omit<MessageOf<'order'>, 'type' | 'id'>;
-/** By either id; the symbol, where it is given, must be the order's own. */
+/** An order by either id; a given symbol must be that of the order. */
 export interface CancelRequest {
   readonly symbol: string | null;
   readonly orderId: number | null;
@@ -29,7 +29,7 @@ export interface AmendRequest extends CancelRequest {
   readonly quantity: number | null;
 }
 
-/** Place of the command; the order as far as it is kept track of. */
+/** Sequence number of the command; the order if it is tracked. */
 export interface OrderDone {
   readonly seq: number;
   readonly orderId: number;
@@ -37,16 +37,15 @@ export interface OrderDone {
 }
 
 /**
- * What one owner may have, and what one command may do. The market's rules are those of the commands on
- * record: `fillsMax` goes on record with each, and the others are looked at before there is a record. So
- * they may be others after a restart.
+ * Limits of an owner and of a command. Recorded commands are executed again with their own limits: `fillsMax` is
+ * recorded with each command, and the others are checked before recording. So limits can change at a restart.
  */
 export interface OrderLimits {
-  /** Open orders of an owner, over all venues; those that are kept track of. */
+  /** Open tracked orders of an owner, over all venues. */
   readonly openOrdersPerOwnerMax?: number;
-  /** Open quantity of an owner on a side of a book, scaled. */
+  /** Open quantity of an owner on one side of a book, scaled. */
   readonly openQuantityPerOwnerMax?: number;
-  /** Resting orders that one command may meet, of an auction trades that it may make. */
+  /** Resting orders that one command can trade with; for an auction, trades that it can make. */
   readonly fillsMax?: number;
 }
 
@@ -54,29 +53,30 @@ export class OrderRouter {
   private readonly find: (symbol: string) => MarketInstrument | undefined;
   private readonly venues: readonly VenueInstrument[];
   private readonly touch: (instrument: VenueInstrument) => void;
-  readonly desk: OrderDesk;
+  readonly clientOrders: ClientOrders;
   private readonly limits: OrderLimits;
 
-  /** @param venues by number; it grows @param touch told of each venue that a command changes */
+  /** @param venues by number; the list grows @param touch called for each venue that a command changes */
   constructor(
     find: (symbol: string) => MarketInstrument | undefined,
     venues: readonly VenueInstrument[],
-    desk: OrderDesk,
+    clientOrders: ClientOrders,
     touch: (instrument: VenueInstrument) => void,
     limits: OrderLimits = {},
   ) {
     this.find = find;
     this.venues = venues;
-    this.desk = desk;
+    this.clientOrders = clientOrders;
     this.touch = touch;
     this.limits = limits;
   }
 
-  /** Enters an order. Without a client order id it is not kept track of beyond the book. */
+  /** Enters an order. Without a client order id it is not tracked beyond the book. */
   submit(owner: string, r: OrderRequest, out: MarketOutput): OrderDone | Fault {
     const venue = this.venue(r.symbol);
     if ('code' in venue) return venue;
-    const known = r.clientOrderId === '' ? undefined : this.desk.named(owner, r.clientOrderId);
+    const known =
+      r.clientOrderId === '' ? undefined : this.clientOrders.named(owner, r.clientOrderId);
     if (known !== undefined) return repetition(known, r, venue.definition);
     if (r.kind === 'limit' && r.price === null) {
       return fieldFault('price', r.price, 'a limit above 0', 'invalid-price');
@@ -96,7 +96,7 @@ export class OrderRouter {
     return 'code' in command ? command : this.carryOut(venue, command, out);
   }
 
-  /** Takes a resting order out. */
+  /** Cancels a resting order. */
   cancel(owner: string, r: CancelRequest, out: MarketOutput): OrderDone | Fault {
     const target = this.target(owner, r);
     if ('code' in target) return target;
@@ -105,7 +105,7 @@ export class OrderRouter {
     return 'code' in command ? command : this.carryOut(venue, command, out);
   }
 
-  /** Gives a resting order another price or open quantity; null leaves it as it is. */
+  /** Changes the price or open quantity of a resting order; null leaves a value unchanged. */
   amend(owner: string, r: AmendRequest, out: MarketOutput): OrderDone | Fault {
     const target = this.target(owner, r);
     if ('code' in target) return target;
@@ -114,7 +114,7 @@ export class OrderRouter {
     const quantity = r.quantity ?? resting.open;
     const over = this.overQuantity(venue, owner, resting.side, quantity, resting.open);
     if (over !== undefined) return over;
-    const traded = this.desk.get(orderId)?.traded ?? 0;
+    const traded = this.clientOrders.get(orderId)?.traded ?? 0;
     if (r.quantity !== null && r.quantity > Number.MAX_SAFE_INTEGER - traded) {
       const { quantityScale } = venue.definition;
       const [asked, before, most] = [r.quantity, traded, Number.MAX_SAFE_INTEGER].map((q) =>
@@ -133,8 +133,8 @@ export class OrderRouter {
   }
 
   /**
-   * Opens, halts or closes an instrument. Where the auction of an opening needs more trades than one
-   * command may make, it is not done yet: see `isInAuction`.
+   * Opens, halts or closes an instrument. If an opening auction needs more trades than one command may make, it is not
+   * finished: see `isInAuction`.
    */
   setState(
     owner: string,
@@ -148,25 +148,25 @@ export class OrderRouter {
     return 'code' in command ? command : this.carryOut(venue, command, out);
   }
 
-  /** Whether a venue's auction is to go on: the command to open it is to be given again. */
+  /** Whether a venue's auction is unfinished: repeat the command to open it. */
   isInAuction(symbol: string): boolean {
     const venue = this.find(symbol);
     return venue instanceof VenueInstrument && venue.isInAuction;
   }
 
-  /** Every order that rests at a venue, with the name of its owner. */
+  /** All resting orders of a venue, with the names of their owners. */
   restingOrders(symbol: string): { readonly owner: string; readonly orderId: number }[] {
     const venue = this.venue(symbol);
     if ('code' in venue) return [];
     return venue.restingOrders().map(({ owner, orderId }) => ({
-      owner: this.desk.ownerName(owner),
+      owner: this.clientOrders.ownerName(owner),
       orderId,
     }));
   }
 
   /**
-   * Carries a record of the journal out again.
-   * @throws Error when its venue is not there, or when its order gets another id than on record
+   * Executes a recorded command again.
+   * @throws Error if its venue is missing, or if its order gets another id than recorded
    */
   replay(command: Command, out: MarketOutput): void {
     const venue = this.venue(command.symbol);
@@ -179,7 +179,7 @@ export class OrderRouter {
   }
 
   private carryOut(venue: VenueInstrument, command: Command, out: MarketOutput): OrderDone | Fault {
-    const owner = this.desk.ownerNumber(command.owner)!;
+    const owner = this.clientOrders.ownerNumber(command.owner)!;
     const order = command.action === 'submit' ? this.track(command) : undefined;
     this.touch(venue);
     const result = venue.carryOut(command, owner, order, out);
@@ -190,7 +190,7 @@ export class OrderRouter {
     if (result < 0) return refusal(REJECTIONS[-result]!.code, command, venue.definition);
     if (command.action === 'submit') command.orderId = result;
     const { seq, orderId } = command;
-    return { seq, orderId, order: order ?? this.desk.get(orderId) };
+    return { seq, orderId, order: order ?? this.clientOrders.get(orderId) };
   }
 
   private track(c: Command): TrackedOrder | undefined {
@@ -215,7 +215,7 @@ export class OrderRouter {
       time: c.receiveTime,
       answer: { status: 'open', open: c.quantity, traded: 0, fills: null, price: c.price },
     };
-    this.desk.track(order);
+    this.clientOrders.track(order);
     return order;
   }
 
@@ -225,11 +225,11 @@ export class OrderRouter {
     out: MarketOutput,
     own: Pick<Command, 'action'> & Partial<Command>,
   ): Command | Fault {
-    // Not on record, so that the same name may be used in a moment.
+    // Not recorded, so the same name can be used later.
     if (venue.isInAuction && own.state !== 'open') {
       return refusal('auction-under-way', { price: null, quantity: 0 }, venue.definition);
     }
-    if (this.desk.ownerNumber(owner) === undefined) {
+    if (this.clientOrders.ownerNumber(owner) === undefined) {
       return fault('overloaded', 'there are as many owners of orders as there may be');
     }
     const { fillsMax } = this.limits;
@@ -256,17 +256,17 @@ export class OrderRouter {
     return command;
   }
 
-  /** Why an owner may not have this order resting besides its others, as though nothing of it were to trade. */
+  /** Why an owner cannot have this order resting besides its others, assuming that none of it trades. */
   private overQuota(venue: VenueInstrument, owner: string, r: OrderRequest): Fault | undefined {
     const { openOrdersPerOwnerMax = Infinity } = this.limits;
-    if (r.clientOrderId !== '' && this.desk.openCount(owner) >= openOrdersPerOwnerMax) {
+    if (r.clientOrderId !== '' && this.clientOrders.openCount(owner) >= openOrdersPerOwnerMax) {
       const message = `${owner} has ${openOrdersPerOwnerMax} open orders already, as many as one owner may have`;
       return fault('too-many-orders', message);
     }
     return this.overQuantity(venue, owner, r.side === 'buy' ? BUY : SELL, r.quantity, 0);
   }
 
-  /** Why an owner may not have so much of an order resting in place of what it has of it now. */
+  /** Why an owner cannot have this quantity resting in place of the order's present one. */
   private overQuantity(
     venue: VenueInstrument,
     owner: string,
@@ -276,8 +276,8 @@ export class OrderRouter {
   ): Fault | undefined {
     const { openQuantityPerOwnerMax: most = Infinity } = this.limits;
     const { quantityScale, rules } = venue.definition;
-    if (quantity <= now || quantity > rules!.quantityMax) return undefined; // the venue says the latter
-    const number = this.desk.knownOwner(owner);
+    if (quantity <= now || quantity > rules!.quantityMax) return undefined; // the venue reports the latter
+    const number = this.clientOrders.knownOwner(owner);
     const others = number === undefined ? 0 : venue.openQuantity(number, side) - now;
     if (quantity <= most - others) return undefined;
     const [asked, open, all] = [quantity, others, most].map((q) => formatDecimal(q, quantityScale));
@@ -302,31 +302,31 @@ export class OrderRouter {
     if (expected !== undefined && 'code' in expected) return expected;
     const named =
       r.orderId === null && r.clientOrderId !== null
-        ? this.desk.named(owner, r.clientOrderId)
+        ? this.clientOrders.named(owner, r.clientOrderId)
         : undefined;
     const orderId = r.orderId ?? named?.orderId;
     const field = r.orderId === null ? 'clientOrderId' : 'orderId';
-    const shownId = r.orderId ?? r.clientOrderId;
-    if (shownId === null) return fieldFault('orderId', null, 'an orderId or a clientOrderId');
+    const givenId = r.orderId ?? r.clientOrderId;
+    if (givenId === null) return fieldFault('orderId', null, 'an orderId or a clientOrderId');
     const venue = orderId === undefined ? undefined : this.venues[orderId % VENUES_MAX];
     const resting = venue?.resting(orderId!);
     const elsewhere = expected !== undefined && expected !== venue;
-    // Somebody else's order is as good as none: ids tell nothing about others.
-    const isOwn = resting !== undefined && resting.owner === this.desk.knownOwner(owner);
+    // Another owner's order is reported like a missing one: ids reveal nothing about others.
+    const isOwn = resting !== undefined && resting.owner === this.clientOrders.knownOwner(owner);
     if (venue === undefined || !isOwn || elsewhere) {
       const book = r.symbol === null ? 'a book' : `the book of ${r.symbol}`;
-      return fieldFault(field, shownId, `an order of yours that rests in ${book}`, 'unknown-order');
+      return fieldFault(field, givenId, `an order of yours that rests in ${book}`, 'unknown-order');
     }
     return { venue, orderId: orderId! };
   }
 }
 
-/** Of a submit the id is the outcome, of the others the target. */
+/** For a submit the id is the outcome, for other commands the target. */
 function targetOf(c: Command): number {
   return c.action === 'submit' ? 0 : c.orderId;
 }
 
-/** The answer of the first time, if this is the same order. */
+/** The first answer, if this is the same order. */
 function repetition(
   known: TrackedOrder,
   r: OrderRequest,
@@ -370,7 +370,7 @@ function refusal(
   return field === null ? fault(code, reason) : fault(code, reason, field);
 }
 
-/** What an order has gone against, in decimals; empty where that is no figure. */
+/** The violated limit, in decimals; empty if it is no number. */
 function boundOf(code: ErrorCode, { rules, ...d }: Instrument): string {
   if (rules === null) return '';
   const price = (value: number): string => formatDecimal(value, d.priceScale);

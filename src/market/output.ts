@@ -1,6 +1,6 @@
 /**
- * What the market writes into: the batch in the making. The market decides what happens and in which
- * order; the sequencer, behind this interface, gives each event its place and moment.
+ * Output: the batch that the market writes to. The market decides what happens and in which order; the sequencer, behind
+ * this interface, assigns sequence numbers and times.
  */
 
 import type { Execution } from '../../protocol/messages';
@@ -8,11 +8,11 @@ import type { BatchEvent } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
 
 export interface MarketOutput {
-  /** When the input that is being applied was received. */
+  /** Receive time of the input that is being applied. */
   readonly receiveTime: Nanos;
-  /** Takes the next place in the numbering; every place taken is pushed at once. */
+  /** Takes the next sequence number; the event that has it must be pushed at once. */
   nextSeq(): number;
   push(event: BatchEvent): void;
-  /** Tells the owner of an order; absent where nobody is there to be told, as in recovery. */
+  /** Sends an execution to the owner of an order; absent in recovery. */
   execution?(owner: string, message: Execution): void;
 }

@@ -1,6 +1,6 @@
 /**
- * Own definitions: those that the operator makes, in the settings or over REST, and whether the market may
- * take them. They bring no events, so nobody need feed their symbols; a venue keeps its rules.
+ * Own definitions: definitions by the operator, in the settings or over REST, and whether the market can accept them.
+ * They bring no events, so no source has to feed their symbols. A venue keeps its rules.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -11,12 +11,12 @@ import { tooManyInstruments, type EventFault, type FeedChecks } from './feed-che
 import { venueDefinition } from './venue-instrument';
 import { venueDefinitionFault } from './venue/definition';
 
-/** What is needed of the market. */
+/** The part of the market that is needed here. */
 interface Defined {
   get(symbol: string): { readonly definition: Instrument } | undefined;
 }
 
-/** The first of these definitions that the market may not have, and why. */
+/** The first of these definitions that is invalid, and why. */
 export function checkOwn(
   definitions: readonly Instrument[],
   market: Defined,
@@ -31,7 +31,7 @@ export function checkOwn(
   return undefined;
 }
 
-/** @param more instruments that are to be added before it */
+/** @param more instruments added before it */
 function faultOf(
   definition: Instrument,
   more: number,
@@ -51,7 +51,7 @@ function faultOf(
     const expected = 'a symbol that nobody else is defining';
     return fieldFault('symbol', symbol, expected, 'symbol-in-use');
   }
-  const before = existing ?? checks.known.get(symbol)?.definition; // a feed that was deleted is one still
+  const before = existing ?? checks.known.get(symbol)?.definition; // a deleted feed instrument keeps its definition
   if (before === undefined) {
     const wrong = venueDefinitionFault(venueDefinition(definition));
     return wrong === undefined ? undefined : fault('invalid-field', wrong);

@@ -1,22 +1,22 @@
 /**
- * Price ladder: one side of an aggregated book, price → quantity, at full depth.
+ * Price ladder: one side of an aggregated book at full depth, price → quantity.
  *
- * Levels stand in sorted chunks of bounded size, the best level last in the last chunk. So a change
- * moves no more than one chunk, wherever it lies, and a long list of changes is sorted and merged chunk by
- * chunk. Asks are kept by their negated price, and so both sides are the same code. Bounded by
- * `levelsMax`; must hold: keys strictly ascending, quantities above zero, no chunk empty.
+ * Levels are kept in sorted chunks of bounded size, the best level last in the last chunk. So a change moves at most one
+ * chunk, wherever it is, and a long list of changes is sorted and merged chunk by chunk. Asks are stored by negated
+ * price, so both sides use the same code. Bound: `levelsMax`. Invariants: keys strictly ascending, quantities above zero,
+ * no empty chunk.
  */
 
 import { sortedLevels } from './sorted-levels';
 
-/** A change moves at most so many levels. */
+/** Most levels of a chunk: what one change can move. */
 export const CHUNK_LEVELS = 512;
-/** Chunks that are made whole leave room for insertions. */
+/** Levels of a newly built chunk: room for insertions remains. */
 const CHUNK_FILL = 384;
 const CAPACITY_START = 16;
-/** A list of changes is sorted and merged if it is longer than this, */
+/** A list of changes is sorted and merged if it is longer than this … */
 const MERGED_MIN = 256;
-/** and than such a part of the ladder: fewer changes are quicker one by one. */
+/** … and longer than this fraction of the ladder; fewer changes are faster one by one. */
 const MERGED_PART = 32;
 
 export class PriceLadder {
@@ -34,12 +34,12 @@ export class PriceLadder {
     return this.count;
   }
 
-  /** Best price, scaled; null when the side is empty. */
+  /** Best price, scaled; null if the side is empty. */
   get best(): number | null {
     return this.count === 0 ? null : this.chunks.at(-1)!.last * this.sign;
   }
 
-  /** Quantity at the best price, scaled; 0 when the side is empty. */
+  /** Quantity at the best price, scaled; 0 if the side is empty. */
   get bestQuantity(): number {
     return this.count === 0 ? 0 : this.chunks.at(-1)!.lastQuantity;
   }
@@ -53,7 +53,7 @@ export class PriceLadder {
 
   /**
    * Sets a level; quantity 0 deletes it.
-   * @returns `full` when a new level would pass the bound (nothing is changed), else `ok`
+   * @returns `full` if a new level would exceed the bound (nothing is changed), else `ok`
    */
   set(price: number, quantity: number): 'ok' | 'full' {
     const key = price * this.sign;
@@ -72,24 +72,23 @@ export class PriceLadder {
   }
 
   /**
-   * Sets levels (flat: price, quantity …, in any order; of a doubled price the last counts, quantity 0
-   * deletes).
-   * @returns `full` when more than the bound would remain; the ladder is then empty
+   * Sets levels (flat: price, quantity …, in any order; of a repeated price the last counts, quantity 0 deletes).
+   * @returns `full` if more than the bound would remain; the ladder is then empty
    */
   apply(levels: ArrayLike<number>): 'ok' | 'full' {
     const changes = levels.length >> 1;
     if (changes > Math.max(MERGED_MIN, this.count / MERGED_PART)) return this.merge(levels);
     for (let i = 0; i < levels.length; i += 2) {
-      // Levels that come behind may be deleted: only what remains counts.
+      // Later changes may delete levels: only what remains counts.
       if (this.set(levels[i]!, levels[i + 1]!) === 'full') return this.merge(levels);
     }
     return 'ok';
   }
 
   /**
-   * Replaces all levels by these (flat: price, quantity …, in any order; of a doubled price the
-   * last counts, quantity 0 is no level).
-   * @returns `full` when there are more than the bound; the ladder is then empty
+   * Replaces all levels (flat: price, quantity …, in any order; of a repeated price the last counts, quantity 0 is no
+   * level).
+   * @returns `full` if there are more than the bound; the ladder is then empty
    */
   load(levels: ArrayLike<number>): 'ok' | 'full' {
     this.clear();
@@ -116,7 +115,7 @@ export class PriceLadder {
     return flat;
   }
 
-  /** Merges sorted changes into the chunks that they lie in; the others stay as they are. */
+  /** Merges sorted changes into the chunks that they fall into. */
   private merge(levels: ArrayLike<number>): 'ok' | 'full' {
     const changes = sortedLevels(levels, this.sign);
     const before = this.chunks;
@@ -137,11 +136,11 @@ export class PriceLadder {
     return 'full';
   }
 
-  /** The first chunk whose last key is not below the one given; the last one, if none is. */
+  /** The first chunk whose last key is not below `key`; else the last chunk. */
   private chunkOf(key: number): number {
     const { chunks } = this;
     let high = chunks.length - 1;
-    // Markets change near the top.
+    // Most changes are near the top.
     if (high <= 0 || key > chunks[high - 1]!.last) return Math.max(0, high);
     let low = 0;
     while (low < high) {
@@ -172,7 +171,7 @@ export class PriceLadder {
     this.count -= 1;
     chunk.remove(at);
     if (chunk.count > CHUNK_LEVELS / 8) return;
-    // Many small chunks would be as slow as a chunk that is too long.
+    // Many small chunks would be as slow as one that is too long.
     const lower = chunks[index - 1];
     if (lower !== undefined && lower.count + chunk.count <= CHUNK_LEVELS / 2) {
       lower.append(chunk);
@@ -208,7 +207,7 @@ class Chunk {
     return this.pairs[this.count * 2 - 1]!;
   }
 
-  /** The first place whose key is not below the one given. */
+  /** Index of the first key not below `key`. */
   search(key: number): number {
     const { pairs } = this;
     let low = 0;
@@ -244,7 +243,7 @@ class Chunk {
     this.count += other.count;
   }
 
-  /** Keeps the lower half. @returns the upper one */
+  /** Keeps the lower half. @returns the upper half */
   split(): Chunk {
     const lower = this.count >> 1;
     const upper = Chunk.of(this.pairs.subarray(lower * 2, this.count * 2));
@@ -266,7 +265,7 @@ function capacityFor(count: number): number {
   return capacity;
 }
 
-/** The first place behind `from` whose key is above the one given. */
+/** Index of the first key above `key`, from `from` on. */
 function endOf(pairs: Float64Array, from: number, key: number): number {
   let at = from;
   while (at < pairs.length && pairs[at]! <= key) at += 2;

@@ -1,9 +1,9 @@
 /**
- * Published book: the ten best levels as readers know them, and the events that keep them so.
+ * Published book: the ten best levels as readers have them, and the events that keep them current.
  *
- * It stands between a full-depth book and the topic `book:SYM`: of each state of the book it
- * publishes what differs from the one before. Level arrays are replaced and never changed, so they
- * can be handed out. Must hold: snapshot plus deltas, as pushed, give exactly these levels.
+ * It stands between a full-depth book and the topic `book:SYM`: for each state of the book it publishes the difference
+ * from the one before. Level arrays are replaced and never changed, so they can be shared. Invariant: snapshot plus
+ * deltas, as pushed, give exactly these levels.
  */
 
 import { bookChecksum } from '../../protocol/checksum';
@@ -13,7 +13,7 @@ import type { BookView, RecordedBook } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import type { MarketOutput } from './output';
 
-/** When a book changed, and the time by which that is ordered where it is another. */
+/** Time of a change, and the time that orders it if that differs. */
 export interface BookTime {
   readonly eventTime: Nanos;
   readonly asOf?: Nanos | undefined;
@@ -22,22 +22,22 @@ export interface BookTime {
 export class PublishedBook {
   readonly symbol: string;
   state: 'none' | 'levels' | 'incomplete' = 'none';
-  /** Place of the newest book event; 0 before the first. */
+  /** Sequence number of the newest book event; 0 before the first. */
   head = 0;
-  /** Why the levels may not be the present ones. */
+  /** Why the levels may be out of date. */
   mark: Book['mark'] = null;
   private eventTime = Nanos.ZERO;
   private receiveTime = Nanos.ZERO;
   private asOf: Nanos | undefined;
   private readonly levels = new TenLevels();
-  /** The newest event of the batch in the making; it gets the checksum when the batch ends. */
+  /** The newest event of the current batch; it gets the checksum when the batch ends. */
   private open: RecordedBook | null = null;
 
   constructor(symbol: string) {
     this.symbol = symbol;
   }
 
-  /** Null while there are no levels that may be trusted. */
+  /** Null while there are no reliable levels. */
   view(): BookView | null {
     if (this.state !== 'levels') return null;
     const { symbol, head: seq, eventTime, receiveTime, levels } = this;
@@ -68,7 +68,7 @@ export class PublishedBook {
     return this.asOf === undefined ? book : { ...book, asOf: this.asOf };
   }
 
-  /** Publishes what these best levels change; nothing, if they change nothing. */
+  /** Publishes the changes to these best levels, if there are any. */
   publish(bids: number[], asks: number[], at: BookTime, out: MarketOutput): void {
     const wasMarked = this.mark !== null;
     this.mark = null;
@@ -84,7 +84,7 @@ export class PublishedBook {
     this.levels.replace(bids, asks);
   }
 
-  /** Tells readers to discard their copy. */
+  /** Publishes that readers have to discard their copy. */
   publishIncomplete(at: BookTime, out: MarketOutput): void {
     this.state = 'incomplete';
     this.mark = null;
@@ -92,7 +92,7 @@ export class PublishedBook {
     this.push('incomplete', [], [], at, out);
   }
 
-  /** Says that the levels may not be the present ones any more. */
+  /** Marks the levels as possibly out of date. */
   publishMark(mark: Book['mark'], at: BookTime, out: MarketOutput): void {
     if (this.state !== 'levels' || this.mark === mark) return;
     this.mark = mark;
@@ -128,7 +128,7 @@ export class PublishedBook {
     out.push(this.open);
   }
 
-  /** Ends the batch: its last book event proves the ten levels. */
+  /** Ends the batch: its last book event gets the checksum of the ten levels. */
   seal(): void {
     if (this.open === null) return;
     if (this.open.form !== 'incomplete') {
@@ -137,7 +137,7 @@ export class PublishedBook {
     this.open = null;
   }
 
-  /** Takes the levels of a checkpoint on. */
+  /** Restores the levels of a checkpoint. */
   restore(view: Omit<BookView, 'bids' | 'asks'> & BookTime, bids: number[], asks: number[]): void {
     this.state = 'levels';
     this.mark = null;
@@ -148,7 +148,7 @@ export class PublishedBook {
     this.levels.replace(bids, asks);
   }
 
-  /** Takes an event of the journal on. */
+  /** Recovery: applies an event of the journal. */
   recover(event: RecordedBook): void {
     this.head = event.seq;
     this.eventTime = event.eventTime;

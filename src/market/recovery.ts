@@ -1,9 +1,9 @@
 /**
- * Recovery: the market of the time before, from a checkpoint and the events behind it. Fed instruments take
- * the events on; venues carry the commands out again, and what follows must be on record.
+ * Recovery: rebuilds the market from a checkpoint and the events behind it. Feed instruments apply the events; venues
+ * execute the commands again, and their results must equal the record.
  *
- * Of a checkpoint of pieces each instrument is of a place of its own, and only the events behind that place
- * count for it. The orders that have ended are of one place, which no instrument's lies behind.
+ * In a checkpoint of pieces each instrument has its own sequence number, and only events behind that are applied to it.
+ * The ended orders have one sequence number, which is not below that of any instrument.
  */
 
 import type { Status } from '../../protocol/messages';
@@ -20,7 +20,12 @@ import {
 } from './checkpoint';
 import type { Deletions } from './deletions';
 import { FeedInstrument } from './feed-instrument';
-import { readOrder, type OrderDesk, type TrackedOrder, type WrittenOrder } from './order-desk';
+import {
+  readOrder,
+  type ClientOrders,
+  type TrackedOrder,
+  type WrittenOrder,
+} from './client-orders';
 import type { OrderRouter } from './order-router';
 import { ReplayOutput } from './replay-output';
 import { VenueInstrument } from './venue-instrument';
@@ -28,12 +33,12 @@ import type { StatusHead } from './feed-status';
 
 type AnyInstrument = FeedInstrument | VenueInstrument;
 
-/** Takes the statistics of pieces, which count from a place on. */
+/** Receives the statistics of a piece, valid at a sequence number. */
 export type TakeStatistics = (symbol: string, state: StatisticsState, seq: number) => void;
 
 /** What recovery needs of the market that it restores. */
 interface RestoredMarket {
-  readonly desk: OrderDesk;
+  readonly clientOrders: ClientOrders;
   readonly router: Pick<OrderRouter, 'replay'>;
   readonly changed: Set<AnyInstrument>;
   ownersCaptured: number;
@@ -51,12 +56,12 @@ interface Define {
 
 export class Recovery {
   private readonly market: RestoredMarket;
-  private readonly desk: OrderDesk;
+  private readonly clientOrders: ClientOrders;
   private readonly statusHead: StatusHead;
   private readonly deletions: Deletions;
   private readonly define: Define;
   private readonly replay = new ReplayOutput();
-  /** Place of an instrument's piece. */
+  /** Sequence number of the piece of each instrument. */
   private readonly since = new Map<AnyInstrument, number>();
   private endsSeq = 0;
 
@@ -67,13 +72,13 @@ export class Recovery {
     define: Define,
   ) {
     this.market = market;
-    this.desk = market.desk;
+    this.clientOrders = market.clientOrders;
     this.statusHead = statusHead;
     this.deletions = deletions;
     this.define = define;
   }
 
-  /** @throws Error when the events do not fit the checkpoint or the commands */
+  /** @throws Error if the events do not fit the checkpoint or the commands */
   run(
     checkpoint: MarketCheckpoint | MarketPieces | null,
     tail: Iterable<BatchEvent>,
@@ -84,17 +89,17 @@ export class Recovery {
       else this.restoreWhole(checkpoint);
     }
     for (const event of tail) {
-      if (event.seq > this.endsSeq) this.desk.reached();
+      if (event.seq > this.endsSeq) this.clientOrders.reached();
       this.take(event);
     }
     this.replay.finish();
-    this.desk.reached();
+    this.clientOrders.reached();
     for (const instrument of this.market.feeds()) instrument.recovered();
   }
 
   private restoreWhole(checkpoint: MarketCheckpoint): void {
     this.statusHead.status = checkpoint.statusHead;
-    this.desk.restore(checkpoint.desk);
+    this.clientOrders.restore(checkpoint.desk);
     for (const c of checkpoint.instruments) {
       const instrument = this.define.add(c.definition);
       if (instrument instanceof FeedInstrument && c.market === 'feed') {
@@ -105,7 +110,7 @@ export class Recovery {
         instrument.restore(c, Buffer.from(c.snapshot, 'base64'));
       }
     }
-    this.desk.chunks.markAllChanged();
+    this.clientOrders.chunks.markAllChanged();
   }
 
   private restorePieces(checkpoint: MarketPieces, takeStatistics: TakeStatistics): void {
@@ -124,16 +129,16 @@ export class Recovery {
         if (text.market === 'venue') orderChunks.set(symbol, text.orderChunks);
       } else if (piece.kind === 'orders') {
         const { symbol, chunk, orders } = readState<OrdersText>(piece.text);
-        // Pieces of a time when there were more count no more.
+        // Pieces of a time with more chunks are obsolete.
         if (chunk < (orderChunks.get(symbol) ?? 0)) for (const o of orders) open.push(readOrder(o));
       } else if (piece.kind === 'ended') {
         for (const o of readState<WrittenOrder[]>(piece.text)) ended.push(readOrder(o));
       } else {
-        for (const name of JSON.parse(piece.text) as string[]) this.desk.ownerNumber(name);
+        for (const name of JSON.parse(piece.text) as string[]) this.clientOrders.ownerNumber(name);
       }
     }
-    this.desk.restorePieces(open, ended, endedCount);
-    this.market.ownersCaptured = this.desk.owners.length;
+    this.clientOrders.restorePieces(open, ended, endedCount);
+    this.market.ownersCaptured = this.clientOrders.owners.length;
     this.market.takeChanged();
   }
 
@@ -163,7 +168,7 @@ export class Recovery {
     if (instrument === undefined) {
       throw new Error(`record ${event.seq} names ${event.symbol}, which is not defined before it`);
     }
-    if (event.type === 'snapshot') return; // the book events before it say the same
+    if (event.type === 'snapshot') return; // the book events before it have the same content
     if (event.type === 'status' && isAnnouncement(event)) {
       return this.takeStatus(event, instrument);
     }
@@ -182,12 +187,12 @@ export class Recovery {
   }
 
   /**
-   * Its instrument's piece has it already; what all share does not: owners have their numbers in the order
-   * of the commands, and the status events of all are one chain.
+   * The piece of its instrument includes this event, but shared state does not: owners get their numbers in the
+   * order of commands, and the status events of all instruments form one chain.
    */
   private takeShared(event: BatchEvent): void {
     if (event.type === 'status') this.statusHead.status = event.seq;
-    else if (event.type === 'command') this.desk.ownerNumber(event.owner);
+    else if (event.type === 'command') this.clientOrders.ownerNumber(event.owner);
   }
 
   private takeStatus(event: Status, instrument: AnyInstrument): void {
@@ -195,7 +200,7 @@ export class Recovery {
       event.prevSeq === this.statusHead.status &&
       event.missed === 0 &&
       event.eventTime.compare(event.receiveTime) === 0;
-    // What is fed has a state again when recovery is over; that of a venue follows from its commands.
+    // A feed instrument gets its state after recovery; that of a venue follows from its commands.
     const isVenue = instrument instanceof VenueInstrument;
     if (!follows || (isVenue && instrument.state !== event.state)) {
       throw new Error(`record ${event.seq} does not follow from those before it`);
@@ -210,7 +215,7 @@ export class Recovery {
   }
 }
 
-/** What the server says by itself follows from no command. */
+/** Events of the server itself follow from no command. */
 function isAnnouncement(e: Status): boolean {
   return e.reason === 'restart' || e.reason === 'defined';
 }

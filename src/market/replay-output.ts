@@ -1,7 +1,6 @@
 /**
- * Replay output: where a recorded command writes when recovery carries it out again. The events go
- * nowhere; they are held against those on record, which proves at every start that commands alone
- * determine the market.
+ * Replay output: receives the events of a recorded command that recovery executes again. They are compared with the
+ * recorded events, which proves at every start that the commands alone determine the market.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -17,7 +16,7 @@ export class ReplayOutput implements MarketOutput {
   private made: BatchEvent[] = [];
   private next = 0;
 
-  /** The next events follow from this command. @throws Error when earlier ones are not on record */
+  /** Begins the events of a command. @throws Error if events of the last one were not recorded */
   begin(command: Command): void {
     this.finish();
     this.receiveTime = command.receiveTime;
@@ -34,7 +33,7 @@ export class ReplayOutput implements MarketOutput {
     this.made.push(event);
   }
 
-  /** An event of a venue on record. @throws Error when it did not follow from the commands */
+  /** Compares a recorded event of a venue. @throws Error if it did not follow from the commands */
   compare(recorded: MarketEvent): void {
     const made = this.made[this.next];
     this.next += 1;
@@ -43,7 +42,7 @@ export class ReplayOutput implements MarketOutput {
     }
   }
 
-  /** @throws Error when an event is not on record */
+  /** @throws Error if an event was not recorded */
   finish(): void {
     const missing = this.made[this.next];
     if (missing !== undefined) {
@@ -53,8 +52,8 @@ export class ReplayOutput implements MarketOutput {
 }
 
 /**
- * The event without what depends on more than commands: a checksum on where batches ended, a volume on
- * when the session ended. `VenueMarketData.recoverVolume` judges the volume.
+ * The event without what does not follow from commands alone: a checksum depends on where batches ended, a volume on
+ * when the session ended. `VenueMarketData.recoverVolume` checks the volume.
  */
 function ofCommands(event: BatchEvent): BatchEvent {
   if (event.type === 'book') return { ...event, crc: null };

@@ -1,12 +1,12 @@
 /**
- * Sorted levels: a list of levels in the order of a ladder. Lists of sources are nearly always sorted, one
- * way or the other; any other costs some passes over flat numbers, with no object for a level.
+ * Sorted levels: brings a list of levels into the order of a ladder. Lists of sources are nearly always sorted, one way
+ * or the other. Any other list takes some passes over flat numbers, without an object for each level.
  */
 
 /**
  * @param levels flat: price, quantity …, in any order
- * @param sign of the keys: price × sign
- * @returns key, quantity …, keys strictly ascending; of a doubled price the last given
+ * @param sign the key of a level is price × sign
+ * @returns key, quantity …, keys strictly ascending; of a repeated price the last one
  */
 export function sortedLevels(levels: ArrayLike<number>, sign: 1 | -1): Float64Array {
   const length = levels.length & ~1;
@@ -34,7 +34,7 @@ function reversed(pairs: Float64Array): Float64Array {
   return result;
 }
 
-/** Eleven bits a pass. */
+/** Eleven bits in each pass. */
 const DIGIT_VALUES = 2_048;
 const DIGITS: readonly ((key: number) => number)[] = [
   (key) => key & 0x7ff,
@@ -44,23 +44,23 @@ const DIGITS: readonly ((key: number) => number)[] = [
   (key) => highBits(key) >>> 11,
 ];
 
-/** The upper of the 54 bits of a safe integer, not negative. */
+/** The upper part of the 54 bits of a safe integer, not negative. */
 function highBits(key: number): number {
   return Math.floor(key / 0x1_0000_0000) + 0x20_0000;
 }
 
 /**
- * A radix sort from the lowest digit up, which compares nothing: at most five passes, whatever the order.
- * Stable, so that a doubled key stays in its order.
+ * A radix sort from the lowest digit: at most five passes, whatever the order. Stable, so repeated keys keep their
+ * order.
  */
 function radixSorted(pairs: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
   let from = pairs;
   let to = new Float64Array(pairs.length);
-  const places = new Uint32Array(DIGIT_VALUES);
+  const offsets = new Uint32Array(DIGIT_VALUES);
   for (const digitOf of DIGITS) {
-    if (!countDigits(from, places, digitOf)) continue;
+    if (!countDigits(from, offsets, digitOf)) continue;
     for (let i = 0; i < from.length; i += 2) {
-      const at = places[digitOf(from[i]!)]!++ * 2;
+      const at = offsets[digitOf(from[i]!)]!++ * 2;
       to[at] = from[i]!;
       to[at + 1] = from[i + 1]!;
     }
@@ -69,25 +69,25 @@ function radixSorted(pairs: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer
   return from;
 }
 
-/** Where the levels of each digit begin. @returns whether they differ in it */
+/** Computes where the levels of each digit begin. @returns whether they differ in this digit */
 function countDigits(
   pairs: Float64Array,
-  places: Uint32Array,
+  offsets: Uint32Array,
   digitOf: (key: number) => number,
 ): boolean {
-  places.fill(0);
-  for (let i = 0; i < pairs.length; i += 2) places[digitOf(pairs[i]!)]! += 1;
-  const differs = places[digitOf(pairs[0]!)] !== pairs.length >> 1;
+  offsets.fill(0);
+  for (let i = 0; i < pairs.length; i += 2) offsets[digitOf(pairs[i]!)]! += 1;
+  const differs = offsets[digitOf(pairs[0]!)] !== pairs.length >> 1;
   let before = 0;
   for (let digit = 0; digit < DIGIT_VALUES; digit++) {
-    const count = places[digit]!;
-    places[digit] = before;
+    const count = offsets[digit]!;
+    offsets[digit] = before;
     before += count;
   }
   return differs;
 }
 
-/** Keeps the last of each key. */
+/** Keeps the last level of each key. */
 function newest(pairs: Float64Array): Float64Array {
   let length = 0;
   for (let i = 0; i < pairs.length; i += 2) {

@@ -1,22 +1,22 @@
 /**
- * State hash of a market: sixteen hexadecimal digits that tell whether two markets stand alike,
- * whatever they are built of, and however they came there (live, from a checkpoint, from every record).
+ * State hash of a market: sixteen hexadecimal digits that are equal if two markets are in the same state, however they
+ * reached it (live, from a checkpoint, from all records).
  *
  * It is the beginning of the SHA-256 of these lines in UTF-8, each ended by a line feed:
  *
  *     tapedeck-state 1
- *     status PLACE                        newest place of the topic status; 0 before the first
+ *     status SEQ                          newest seq of the topic status; 0 before the first
  *     for each instrument, by symbol in the order of its bytes:
- *       definition, newest tick, newest bbo, book, those that there are, each a line of compact JSON in
+ *       definition, newest tick, newest bbo, book, if they exist, each a line of compact JSON in
  *         the form of protocol/README.md, fields in wire order. The book is a message of form
  *         "snapshot" with the ten levels as published, or "incomplete" without any; prevSeq 0, crc null
- *       heads TICK TRADE BBO BOOK         newest place of each topic; 0 before the first
- *       deleted                           where an operator has deleted it
- *       venue HASH                        of a venue: the state hash of its engine (venue/state-hash.ts)
+ *       heads TICK TRADE BBO BOOK         newest seq of each topic; 0 before the first
+ *       deleted                           if an operator has deleted it
+ *       venue HASH                        for a venue: the state hash of its engine (venue/state-hash.ts)
  *
- * Not in it: what readers cannot tell. Of a feed that is the book behind the tenth level, which the
- * journal does not hold, and its state and marks (null here), which are others after a restart. The
- * ends of orders are not in it either, since a setting bounds how many are kept.
+ * It leaves out what readers cannot see. For a feed that is the book behind the tenth level, which the journal does not
+ * have, and its state and marks (null here), which differ after a restart. Ended orders are left out too, since a
+ * setting bounds how many are kept.
  */
 
 import { toJsonText } from '../../protocol/json-text';
@@ -39,7 +39,7 @@ export function stateHash(market: Market): string {
   return hash.digest('hex').slice(0, DIGITS);
 }
 
-/** Of one instrument alone, by the same lines. */
+/** The hash of one instrument, of the same lines. */
 export function instrumentHash(instrument: FeedInstrument | VenueInstrument): string {
   const hash = new Bun.CryptoHasher('sha256');
   updateWith(hash, instrument);

@@ -1,9 +1,9 @@
 /**
- * Trade clock: where in time an instrument's market stands, and whether a trade moves it. A trade whose
- * time cannot be, or that comes too late, is recorded as sent but does not move the present.
+ * Trade clock: the present time of an instrument's market, and whether a trade advances it. A trade with an implausible
+ * time, or one that is too late, is recorded as sent but does not change the present.
  *
- * The present is the latest market time of the trades so far [D3]. The volume is that of the trades of the
- * present session.
+ * The present is the latest market time of the trades so far [D3]. The volume is the sum over the trades of the present
+ * trading session.
  */
 
 import type { Trade } from '../../protocol/messages';
@@ -12,11 +12,11 @@ import type { Nanos } from '../../protocol/time';
 import { isLate, marketTime, sessionOf } from '../../protocol/trade-time';
 
 export interface TimeLimits {
-  /** How far an event's time may be ahead of its receipt, in ms. */
+  /** How far an event time may be ahead of the receive time, in milliseconds. */
   readonly timeAheadMs: number;
-  /** How far a trade may be behind the present and still move it, in ms. */
+  /** How far a trade may be behind the present and still count for it, in milliseconds. */
   readonly latenessMs: number;
-  /** When a session ends, in seconds after midnight UTC. */
+  /** End of a trading session, in seconds after midnight UTC. */
   readonly sessionBoundary: number;
 }
 
@@ -31,12 +31,12 @@ export class TradeClock {
     this.limits = limits;
   }
 
-  /** Whether a source cannot have seen it by then. */
+  /** Whether an event time is too far ahead of its receive time. */
   isAhead(eventTime: Nanos, receiveTime: Nanos): boolean {
     return eventTime.since(receiveTime) > this.limits.timeAheadMs * 1e6;
   }
 
-  /** How a trade stands to the present; it is not taken on. */
+  /** Judges a trade against the present, without applying it. */
   timing(eventTime: Nanos, receiveTime: Nanos): Trade['timing'] {
     const isAhead = this.isAhead(eventTime, receiveTime);
     const at = isAhead ? receiveTime : eventTime;
@@ -49,7 +49,7 @@ export class TradeClock {
     return isAhead ? 'ahead' : null;
   }
 
-  /** Takes a trade on; one that is late changes nothing. */
+  /** Applies a trade; a late one changes nothing. */
   take(trade: Pick<Trade, 'eventTime' | 'receiveTime' | 'timing' | 'quantity'>): void {
     if (isLate(trade)) return;
     const at = marketTime(trade);

@@ -1,9 +1,8 @@
 /**
- * Trade numbers: what the number that a source gave a trade says about it. A number above all others is
- * the next trade. One that is not above them may be a repetition, a trade that comes out of order, or the
- * beginning of another numbering, and what the newest trades were tells which.
+ * Trade numbers: judges the number that a source gave a trade. A number above all others is the next trade. One that is
+ * not above them can be a repetition, a trade out of order, or the start of a new numbering; the newest trades decide.
  *
- * Bounded: the newest `KEPT` numbered trades of an instrument.
+ * Bound: the newest `KEPT` numbered trades of an instrument.
  */
 
 import type { Trade } from '../../protocol/messages';
@@ -12,59 +11,59 @@ import { Nanos } from '../../protocol/time';
 export type NumberVerdict =
   /** Above all numbers before it, or without a number. */
   | 'next'
-  /** So far above them that it is hardly one of them. */
+  /** So far above them that it is probably wrong. */
   | 'jump'
-  /** A number that was left out before. */
+  /** A number that was missing before. */
   | 'fill'
   /** The source has sent it before. */
   | 'repeated'
-  /** The numbers have begun anew. */
+  /** The source has restarted its numbering. */
   | 'renumbered';
 
-/** How many trades are remembered. */
+/** Number of trades that are remembered. */
 const KEPT = 32;
-/** No source leaves out so many numbers. */
+/** No source skips this many numbers. */
 const JUMP_MIN = 1_000_000_000;
-/** By how much the times of a source are uneven: trades that are close together may come in any order. */
+/** Tolerance of a source's times: trades this close together can come in any order. */
 const UNEVEN_NS_MAX = 1e9;
-/** A source that repeats itself at the beginning of a session reaches back no further than this. */
+/** How far back a source repeats trades at the beginning of a session, at most. */
 const REPEATED_NS_MAX = 3_600e9;
 
 type Identity = Pick<Trade, 'seq' | 'eventTime' | 'price' | 'quantity'>;
 
 interface Known extends Identity {
   readonly at: Nanos;
-  /** Which numbering it is of. */
+  /** The numbering that it belongs to. */
   readonly numbering: number;
 }
 
-/** What a checkpoint keeps of it. */
+/** The state for a checkpoint. */
 export interface TradeNumbersState {
   readonly last: number;
   readonly time: Nanos;
-  /** The last number was a jump; left out where it was not. */
+  /** Whether the last number was a jump; absent if not. */
   readonly hasJumped?: true;
 }
 
 export class TradeNumbers {
-  /** The number that the next trade follows; 0 when none is known. */
+  /** The number before that of the next trade; 0 if unknown. */
   last = 0;
   /** The latest time of a numbered trade. */
   private time = Nanos.ZERO;
-  /** Of those that are not remembered any more: the highest number, and the latest time. */
+  /** The highest number and the latest time of trades that are no longer remembered. */
   private forgottenLast = 0;
   private forgottenTime = Nanos.ZERO;
-  /** The highest number that is remembered, of whichever numbering. */
+  /** The highest remembered number, of any numbering. */
   private peak = 0;
-  /** In a circle; `next` is overwritten next. */
+  /** A ring; `next` is overwritten next. */
   private known: Known[] = [];
   private next = 0;
   private hasJumped = false;
   private numbering = 0;
 
   /**
-   * @param at its market time, or that of its receipt if that is earlier
-   * @param isNewSession whether its source has just come, and does not say that its numbers go on
+   * @param at its event time, or its receive time if that is earlier
+   * @param isNewSession whether this is a new session that does not state that it continues the numbering
    */
   judge(m: Trade, at: Nanos, isNewSession: boolean): NumberVerdict {
     if (m.seq === 0) return 'next';
@@ -75,17 +74,17 @@ export class TradeNumbers {
       return m.seq - this.last > JUMP_MIN && m.prevSeq !== this.last ? 'jump' : 'next';
     }
     if (known.some((one) => one.seq === m.seq && one.numbering === numbering)) return 'renumbered';
-    // The number that made the others look old was the wrong one.
+    // The number that made the others look old was wrong.
     if (this.hasJumped) return 'renumbered';
     if (m.seq > this.forgottenLast) {
       return at.since(this.time) > UNEVEN_NS_MAX ? 'renumbered' : 'fill';
     }
-    // What was sent before those that are remembered is no later than the latest of it.
+    // Trades before the remembered ones are not later than the latest of them.
     if (at.compare(this.forgottenTime) > 0) return 'renumbered';
     return isNewSession && this.time.since(at) > REPEATED_NS_MAX ? 'renumbered' : 'repeated';
   }
 
-  /** Takes a trade on that is recorded. @param at as in `judge` */
+  /** Remembers a recorded trade. @param at as in `judge` */
   take(m: Identity, at: Nanos, verdict: NumberVerdict): void {
     if (m.seq === 0) return;
     if (verdict === 'renumbered') this.begin();
@@ -103,7 +102,7 @@ export class TradeNumbers {
     this.next = (this.next + 1) % KEPT;
   }
 
-  /** The source says that its numbers begin anew: nothing that it sends is a repetition. */
+  /** The source announces a new numbering: nothing that it sends is a repetition. */
   reset(): void {
     this.begin();
     this.known = [];
@@ -111,7 +110,7 @@ export class TradeNumbers {
     this.peak = 0;
   }
 
-  /** Another numbering begins; what was sent before is still known if it comes again. */
+  /** A new numbering begins; repetitions of earlier trades are still recognised. */
   begin(): void {
     this.last = 0;
     this.time = Nanos.ZERO;

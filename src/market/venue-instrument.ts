@@ -1,9 +1,9 @@
 /**
- * Venue instrument: a matching engine with all that is told of it, to readers and to owners.
+ * Venue instrument: a matching engine with the market data and executions that it produces.
  *
- * A command is first put on record at its place; what follows from it comes behind, in one batch.
- * Recovery carries the recorded commands out again and so arrives at the same state, ids and places
- * (`replay`). Must hold: carried out from the same state, a record gives the same events.
+ * A command is recorded first, with its own sequence number; its results follow in the same batch. Recovery executes the
+ * recorded commands again and reaches the same state, ids and sequence numbers (`replay`). Invariant: from the same
+ * state, a recorded command gives the same events.
  */
 
 import type { Execution, Instrument, MarketEvent, Status, Tick } from '../../protocol/messages';
@@ -13,7 +13,7 @@ import { assert } from '../base/assert';
 import type { VenueCheckpoint, VenueHead } from './checkpoint';
 import { withFill } from './fills';
 import { tickBeforeTrades, type MarketInstrument } from './instrument';
-import type { OrderDesk, TrackedOrder } from './order-desk';
+import type { ClientOrders, TrackedOrder } from './client-orders';
 import type { MarketOutput } from './output';
 import type { TimeLimits } from './trade-clock';
 import type { VenueDefinition } from './venue/definition';
@@ -31,36 +31,36 @@ import {
   TIME_IN_FORCE_WORDS,
   type Side,
   type VenueState,
-} from './venue/words';
+} from './venue/constants';
 import type { StatusHead } from './feed-status';
 
-/** An order's id names its venue too: id within the venue × this + number of the venue. */
+/** An order id includes its venue: id within the venue × this + number of the venue. */
 export const VENUES_MAX = 65_536;
 
 export class VenueInstrument implements MarketInstrument, VenueListener {
   readonly definition: Instrument;
-  /** Venues are numbered in the order of their definitions. */
+  /** Number of the venue, in the order of definitions. */
   readonly number: number;
   private readonly venue: Venue;
   private readonly data: VenueMarketData;
-  private readonly desk: OrderDesk;
+  private readonly clientOrders: ClientOrders;
   private out: MarketOutput | undefined;
-  /** The tracked order that the present command enters. */
+  /** The tracked order that the current command enters. */
   private entering: TrackedOrder | undefined;
-  /** Place of the present command; executions stand at it or at their trade. */
-  private place = 0;
+  /** Sequence number of the current command or its trade; executions carry it. */
+  private seq = 0;
 
   constructor(
     definition: Instrument,
     number: number,
-    desk: OrderDesk,
+    clientOrders: ClientOrders,
     statusHead: StatusHead,
     limits: TimeLimits,
   ) {
     assert(number < VENUES_MAX, 'there are fewer venues than VENUES_MAX');
     this.definition = definition;
     this.number = number;
-    this.desk = desk;
+    this.clientOrders = clientOrders;
     this.venue = new Venue(venueDefinition(definition), this);
     this.data = new VenueMarketData(definition.symbol, this.venue, statusHead, limits);
   }
@@ -69,7 +69,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     return this.venue.state === OPEN ? 'live' : STATE_WORDS[this.venue.state];
   }
 
-  /** A venue has no source, so it is always the present one. */
+  /** A venue has no source, so its data are never out of date. */
   readonly owner = 0;
   readonly bookMark = null;
 
@@ -124,12 +124,12 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     this.data.stateChanged(this.venue.state, reason, out);
   }
 
-  /** Whether this order rests here, and whose it is. */
+  /** The owner of an order that rests here, if it does. */
   resting(orderId: number): { readonly owner: number } | undefined {
     return this.venue.order(this.own(orderId));
   }
 
-  /** Every order that rests, by priority, bids first. */
+  /** All resting orders by priority, bids first. */
   restingOrders(): { readonly owner: number; readonly orderId: number }[] {
     return this.venue.orders().map(({ owner, orderId }) => ({
       owner,
@@ -142,19 +142,19 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     return this.venue.order(this.own(orderId));
   }
 
-  /** How much of an owner rests on a side. */
+  /** Open quantity of an owner on a side. */
   openQuantity(owner: number, side: Side): number {
     return this.venue.openQuantity(owner, side);
   }
 
-  /** Whether an auction has begun that is not done: only the command to open is taken. */
+  /** Whether an auction is unfinished: only the command to open is accepted. */
   get isInAuction(): boolean {
     return this.venue.isInAuction;
   }
 
   /**
-   * Carries a command out that is on record already.
-   * @param tracked the order that it enters, if its owner named it
+   * Executes a command that is already recorded.
+   * @param tracked the order that it enters, if it has a client order id
    * @returns the order's id, or minus the integer of a rejection
    */
   carryOut(
@@ -165,7 +165,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   ): number {
     this.out = out;
     this.entering = tracked;
-    this.place = c.seq;
+    this.seq = c.seq;
     const result = this.command(c, owner);
     this.data.afterCommand(out);
     this.out = undefined;
@@ -197,12 +197,12 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     }
   }
 
-  // ── what the engine tells ───────────────────────────────────────────────────────────────────
+  // ── events of the engine ───────────────────────────────────────────────────────────────────
 
   accepted(id: number): void {
     const order = this.entering;
     if (order === undefined) return;
-    this.desk.took(order, this.published(id));
+    this.clientOrders.took(order, this.published(id));
     this.tell(order, 'accepted');
   }
 
@@ -211,7 +211,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     if (order === undefined) return;
     order.code = REJECTIONS[code]!.code;
     order.open = 0;
-    this.desk.end(order, 'rejected');
+    this.clientOrders.end(order, 'rejected');
     this.tell(order, 'rejected');
   }
 
@@ -228,23 +228,23 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     sellOpen: number,
   ): void {
     this.data.trade(tradeId, price, quantity, aggressor, this.out!);
-    this.place = this.data.heads.trade;
+    this.seq = this.data.heads.trade;
     this.traded(buyId, price, quantity, buyOpen);
     this.traded(sellId, price, quantity, sellOpen);
   }
 
   private traded(id: number, price: number, quantity: number, open: number): void {
-    const order = this.desk.get(this.published(id));
+    const order = this.clientOrders.get(this.published(id));
     if (order === undefined) return;
     order.open = open;
     order.traded += quantity;
     order.fills = withFill(order.fills, price, quantity, this.out!.receiveTime);
-    if (open === 0) this.desk.end(order, 'filled');
+    if (open === 0) this.clientOrders.end(order, 'filled');
     this.tell(order, 'traded', price, quantity);
   }
 
   amended(id: number, _owner: number, _side: number, price: number, open: number): void {
-    const order = this.desk.get(this.published(id));
+    const order = this.clientOrders.get(this.published(id));
     if (order === undefined) return;
     order.price = price;
     order.open = open;
@@ -260,15 +260,15 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   }
 
   private left(id: number, how: 'cancelled' | 'expired'): void {
-    const order = this.desk.get(this.published(id));
+    const order = this.clientOrders.get(this.published(id));
     if (order === undefined) return;
     order.open = 0;
-    this.desk.end(order, how);
+    this.clientOrders.end(order, how);
     this.tell(order, how);
   }
 
   levelChanged(): void {
-    // The changes of the ten best levels are read once a command (`afterCommand`).
+    // Changes of the ten best levels are read once for each command (`afterCommand`).
   }
 
   stateChanged(state: number): void {
@@ -285,7 +285,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     out.execution?.(order.owner, {
       type: 'execution',
       symbol: order.symbol,
-      seq: this.place,
+      seq: this.seq,
       prevSeq: 0,
       eventTime: out.receiveTime,
       receiveTime: out.receiveTime,
@@ -302,7 +302,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     });
   }
 
-  /** The id that the world knows an order by. */
+  /** The published id of an order. */
   private published(id: number): number {
     return id * VENUES_MAX + this.number;
   }
@@ -322,7 +322,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     return this.venue.snapshot();
   }
 
-  /** All but the engine. */
+  /** The state without the engine. */
   head(): VenueHead {
     const { data } = this;
     const view = data.book.view();
@@ -340,7 +340,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     };
   }
 
-  /** @throws Error when the snapshot is not sound */
+  /** @throws Error if the snapshot is damaged */
   restore(head: VenueHead, snapshot: Uint8Array): void {
     const wrong = this.venue.restore(snapshot);
     if (wrong !== undefined)
@@ -348,7 +348,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
     this.data.restore(head);
   }
 
-  /** @throws Error when the volume of a tick of the journal's tail does not follow from those before it */
+  /** @throws Error if the volume of a recorded tick does not follow from those before it */
   recoverVolume(tick: Tick): void {
     if (this.data.recoverVolume(tick)) return;
     throw new Error(
@@ -357,7 +357,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   }
 }
 
-/** What the engine is to know of a definition of market `venue`. */
+/** The engine's rules from a definition of market `venue`. */
 export function venueDefinition(d: Instrument): VenueDefinition {
   const { rules } = d;
   assert(rules !== null, 'a venue has rules');

@@ -17,7 +17,7 @@ import { KIND, seqOf } from '../journal/schema';
 import { savedPiece, type ReadCheckpoint } from '../journal/recover/saved-state';
 import { readState, stateText, type MarketRest, type OrdersText } from '../market/checkpoint';
 import { Market, type MarketOptions } from '../market/market';
-import { writtenOrder } from '../market/order-desk';
+import { writtenOrder } from '../market/client-orders';
 import { instrumentHash, stateHash } from '../market/state-hash';
 import { readCheckpoint } from '../market/checkpoint-reading';
 
@@ -205,7 +205,9 @@ class Walk {
     const { seq, kind, text } = piece;
     if (kind === 'orders') {
       const { symbol, orders } = readState<OrdersText>(text);
-      const now = orders.map(({ orderId }) => this.market.desk.get(orderId)).filter(isThere);
+      const now = orders
+        .map(({ orderId }) => this.market.clientOrders.get(orderId))
+        .filter(isThere);
       if (stateText(now.map(writtenOrder)) === stateText(orders)) return undefined;
       return `the orders of ${symbol} in the checkpoint at ${seq} are not those behind record ${seq}`;
     }

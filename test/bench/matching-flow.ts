@@ -15,7 +15,7 @@ import { Prng } from '../../src/base/prng';
 import type { VenueDefinition } from '../../src/market/venue/definition';
 import type { VenueListener } from '../../src/market/venue/listener';
 import { Venue } from '../../src/market/venue/venue';
-import { BUY, GTC, LIMIT, type Side } from '../../src/market/venue/words';
+import { BUY, GTC, LIMIT, type Side } from '../../src/market/venue/constants';
 
 /** What a flow is drawn from. */
 export interface FlowShape {

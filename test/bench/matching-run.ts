@@ -1,7 +1,7 @@
 /** One command of a flow, given to a venue. */
 
 import type { Venue } from '../../src/market/venue/venue';
-import { GTC, LIMIT, type Side } from '../../src/market/venue/words';
+import { GTC, LIMIT, type Side } from '../../src/market/venue/constants';
 import type { Flow } from './matching-flow';
 
 export function runCommand(venue: Venue, flow: Flow, i: number): void {

@@ -10,7 +10,7 @@
 import { assert } from '../../src/base/assert';
 import type { VenueListener } from '../../src/market/venue/listener';
 import { Venue } from '../../src/market/venue/venue';
-import { BUY, SELL } from '../../src/market/venue/words';
+import { BUY, SELL } from '../../src/market/venue/constants';
 import { baselineIds, baselineLevels, makeBaseline, runBaseline } from './matching-baseline';
 import { BENCH_DEFINITION, DEEP, THIN, makeFlow, type Flow, type FlowShape } from './matching-flow';
 import { MarketDataBench } from './matching-market-data';

@@ -211,18 +211,23 @@ describe('what a source sends', () => {
   test('an operator has the numbering of an instrument begin anew; nobody else', async () => {
     const renumber = (symbol: string, key = ADMIN_KEY): Promise<Json> =>
       post(`/v1/admin/instruments/${symbol}/renumber`, '', key);
-    const old = tape(trade('ANEW', '2.00', '1', { seq: 1_000 }));
-    await post('/v1/ingest', `${tape(instrument('ANEW'))}${old}`);
+    const old = tape(trade('RESTARTED', '2.00', '1', { seq: 1_000 }));
+    await post('/v1/ingest', `${tape(instrument('RESTARTED'))}${old}`);
     expect(await post('/v1/ingest', old)).toMatchObject({ repeated: 1 });
-    expect(await renumber('ANEW', PUBLISH_KEY)).toMatchObject({ status: 403, code: 'forbidden' });
-    expect(await renumber('ANEW')).toEqual({
+    expect(await renumber('RESTARTED', PUBLISH_KEY)).toMatchObject({
+      status: 403,
+      code: 'forbidden',
+    });
+    expect(await renumber('RESTARTED')).toEqual({
       status: 200,
-      symbol: 'ANEW',
+      symbol: 'RESTARTED',
       seq: expect.any(Number),
     });
     expect(await post('/v1/ingest', old)).toMatchObject({ repeated: 0 });
-    expect((await server.json('/v1/trades/ANEW'))['trades']).toHaveLength(2);
-    expect((await server.json('/v1/instruments/ANEW'))['intake']).toMatchObject({ renumbered: 1 });
+    expect((await server.json('/v1/trades/RESTARTED'))['trades']).toHaveLength(2);
+    expect((await server.json('/v1/instruments/RESTARTED'))['intake']).toMatchObject({
+      renumbered: 1,
+    });
     expect(await renumber('NONE')).toMatchObject({
       status: 404,
       code: 'unknown-symbol',
@@ -237,7 +242,10 @@ describe('what a source sends', () => {
       ['milliseconds', '1700000000000'],
       ['microseconds', '1700000000000000'],
     ] as const) {
-      const refused = await post('/v1/ingest', tape(trade('ANEW', '3.00', '1', { eventTime })));
+      const refused = await post(
+        '/v1/ingest',
+        tape(trade('RESTARTED', '3.00', '1', { eventTime })),
+      );
       expect(refused).toMatchObject({
         status: 400,
         code: 'invalid-field',

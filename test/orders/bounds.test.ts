@@ -16,7 +16,7 @@ import type { VenueInstrument } from '../../src/market/venue-instrument';
 import { auctionPrice } from '../../src/market/venue/auction';
 import { Ladder } from '../../src/market/venue/ladder';
 import { OrderBook } from '../../src/market/venue/order-book';
-import { BUY, SELL } from '../../src/market/venue/words';
+import { BUY, SELL } from '../../src/market/venue/constants';
 import { openRecorder, type Recorder } from '../../src/app/recorder';
 import { filled } from '../../src/config/settings-check';
 import { verifyBoth } from '../journal/verified';
@@ -148,7 +148,7 @@ describe('one order', () => {
     const run = manyAsks({ fillsMax: 8 });
     run.enter('ada', { price: 50, quantity: 20, clientOrderId: 'x' });
     expect(tradesOf([run.amend('ada', 'x', 1_000, null)])).toHaveLength(8);
-    expect(run.market.router.desk.named('ada', 'x')).toMatchObject({ status: 'cancelled' });
+    expect(run.market.router.clientOrders.named('ada', 'x')).toMatchObject({ status: 'cancelled' });
   });
 });
 
@@ -158,14 +158,14 @@ describe('quotas of an owner', () => {
     const random = new Prng(readSeed());
     const rules = { quantityMax: 40 };
     const run = new MarketRun([venue('ACME', rules), venue('ELSE', rules)], 100, undefined, limits);
-    const { desk } = run.market.router;
+    const { clientOrders } = run.market.router;
     const owners = ['ada', 'bob', 'cyd'];
     const seen = new Map<string, number>();
     for (let i = 0; i < 4_000; i++) {
       const owner = owners[random.int(0, 2)]!;
       const symbol = random.chance(0.5) ? 'ACME' : 'ELSE';
       const side = random.chance(0.5) ? 'buy' : 'sell';
-      const open = desk.openOf(owner, 0, 100);
+      const open = clientOrders.openOf(owner, 0, 100);
       const quantity = random.int(1, 40);
       // Far enough apart that nothing trades, so that what is open follows from what is entered.
       const price = side === 'buy' ? random.int(1, 50) : random.int(100, 150);

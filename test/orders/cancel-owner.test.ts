@@ -57,11 +57,11 @@ test('an auction that is under way takes no cancel: those orders are left, and c
   sequencer.drain();
   expect(market.router.isInAuction('ACME')).toBe(true);
   const stage = createOrderStage(recorder, 1_000);
-  const openBefore = market.desk.openCount('buy');
+  const openBefore = market.clientOrders.openCount('buy');
   const done = stage.cancelAll('buy');
   sequencer.drain();
   expect(await done).toMatchObject({ cancelled: 1, left: openBefore - 1 });
-  expect(market.desk.openCount('buy')).toBe(openBefore - 1);
+  expect(market.clientOrders.openCount('buy')).toBe(openBefore - 1);
   recorder.close();
   await recorder.journal.closed;
 });

@@ -6,18 +6,18 @@ import { SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import { Prng } from '../../src/base/prng';
 import { readSeed } from '../support/seed';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
-import { ask, DeskServer, orderMessage, type Json } from './desk-server';
+import { ask, OrderServer, orderMessage, type Json } from './order-server';
 
 const scratch = new Scratch();
-const started: DeskServer[] = [];
+const started: OrderServer[] = [];
 afterAll(async () => {
   for (const server of started) await server.process.remove();
   scratch.remove();
 });
 
 /** A server that is gone after these tests, however they end. */
-async function start(options: { data: string; config?: string }): Promise<DeskServer> {
-  const server = await DeskServer.start(options);
+async function start(options: { data: string; config?: string }): Promise<OrderServer> {
+  const server = await OrderServer.start(options);
   started.push(server);
   return server;
 }
@@ -29,7 +29,7 @@ interface Kept {
 }
 
 /** Sends orders, many at a time, until the connection is gone. */
-async function load(server: DeskServer, who: 'trader' | 'rival', random: Prng, kept: Kept[]) {
+async function load(server: OrderServer, who: 'trader' | 'rival', random: Prng, kept: Kept[]) {
   const client = await server.stream(who, SUBPROTOCOL_MSGPACK);
   for (let sent = 0; client.ended === undefined && sent < 20_000; sent += 20) {
     const frame: Kept[] = Array.from({ length: 20 }, (_, i) => {

@@ -95,7 +95,7 @@ describe('a repetition', () => {
     }
     const again = run.submit('ada', given);
     expect(again).toMatchObject({ result: { orderId: first }, events: [] });
-    expect(run.market.router.desk.checkpoint().orders).toHaveLength(100);
+    expect(run.market.router.clientOrders.checkpoint().orders).toHaveLength(100);
   });
 
   test('is not forgotten for an order that was kept no more under another setting', () => {
@@ -120,7 +120,7 @@ describe('a repetition', () => {
       large.enter('ada', { clientOrderId: `n${i}`, price: 50 });
       large.cancel('ada', `n${i}`);
     }
-    expect(large.market.router.desk.named('ada', 'n0')).toMatchObject({
+    expect(large.market.router.clientOrders.named('ada', 'n0')).toMatchObject({
       status: 'open',
       price: 51,
     });

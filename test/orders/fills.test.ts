@@ -10,7 +10,7 @@ import { Nanos } from '../../protocol/time';
 import { fetchEndedOrders, fetchOrders } from '../../src/client/index';
 import { readSeed } from '../support/seed';
 import { Scratch } from '../support/tapedeck-process';
-import { DeskServer, faultOf, KEYS, type Json } from './desk-server';
+import { OrderServer, faultOf, KEYS, type Json } from './order-server';
 import { MarketRun, venue, type Outcome } from './market-run';
 
 const OWNERS = ['ada', 'bob', 'cyd'];
@@ -57,7 +57,7 @@ test('the fills of an order are those of its executions, also behind a checkpoin
   const { orders } = run.market.checkpoint().desk;
   let filled = 0;
   for (const { owner, clientOrderId } of orders) {
-    const { fills, traded } = run.market.router.desk.named(owner, clientOrderId)!;
+    const { fills, traded } = run.market.router.clientOrders.named(owner, clientOrderId)!;
     const own = executed.get(`${owner}/${clientOrderId}`);
     const expected = own && {
       count: own.count,
@@ -84,8 +84,8 @@ test('open and ended orders page without gap or repetition, each owner’s alone
     randomCommand(run, random, i);
     if (i % 400 !== 399) continue;
     if (random.chance(0.5)) run = run.restored();
-    const { desk } = run.market.router;
-    const { orders } = desk.checkpoint();
+    const { clientOrders } = run.market.router;
+    const { orders } = clientOrders.checkpoint();
     for (const owner of OWNERS) {
       const own = orders
         .filter((o) => o.owner === owner)
@@ -93,9 +93,9 @@ test('open and ended orders page without gap or repetition, each owner’s alone
       const limit = random.int(1, 50);
       const open: number[] = [];
       for (
-        let page = desk.openOf(owner, 0, limit);
+        let page = clientOrders.openOf(owner, 0, limit);
         page.length > 0;
-        page = desk.openOf(owner, open.at(-1)!, limit)
+        page = clientOrders.openOf(owner, open.at(-1)!, limit)
       )
         open.push(...page.map((o) => o.seq));
       expect([seed, open]).toEqual([
@@ -103,9 +103,9 @@ test('open and ended orders page without gap or repetition, each owner’s alone
         own.filter((o) => o.status === 'open').map((o) => o.seq),
       ]);
       const ended: number[] = [];
-      for (let page = desk.endedOf(owner, null, limit); page.length > 0;) {
+      for (let page = clientOrders.endedOf(owner, null, limit); page.length > 0;) {
         ended.push(...page.map((o) => o.seq));
-        page = desk.endedOf(owner, page.at(-1)!.endedAs!, limit);
+        page = clientOrders.endedOf(owner, page.at(-1)!.endedAs!, limit);
       }
       expect([seed, ended]).toEqual([
         seed,
@@ -115,8 +115,8 @@ test('open and ended orders page without gap or repetition, each owner’s alone
           .toReversed(),
       ]);
     }
-    expect(desk.endedOf('ada', 0, 10)).toEqual([]);
-    expect(desk.endedOf('nobody', null, 10)).toEqual([]);
+    expect(clientOrders.endedOf('ada', 0, 10)).toEqual([]);
+    expect(clientOrders.endedOf('nobody', null, 10)).toEqual([]);
   }
 });
 
@@ -127,11 +127,11 @@ test('an order that traded before fills were kept has none that are known', () =
 });
 
 describe('over REST', () => {
-  let server: DeskServer;
+  let server: OrderServer;
   const scratch = new Scratch();
   const data = join(scratch.path, 'data');
   const start = async (): Promise<void> => {
-    server = await DeskServer.start({ data, config: '[limits]\nendedOrdersMax = 100\n' });
+    server = await OrderServer.start({ data, config: '[limits]\nendedOrdersMax = 100\n' });
   };
   beforeAll(start);
   afterAll(async () => {

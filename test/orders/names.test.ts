@@ -118,7 +118,7 @@ test('orders are cancelled and amended by either id, at the place of the venue t
 test('an order without a name is not kept track of, but rests and is cancelled by its id', () => {
   const run = open();
   const entered = run.submit('ada', { price: 99 });
-  expect([entered.told, run.market.router.desk.openOf('ada', 0, 10)]).toEqual([[], []]);
+  expect([entered.told, run.market.router.clientOrders.openOf('ada', 0, 10)]).toEqual([[], []]);
   const { orderId } = entered.result as { orderId: number };
   const again = run.submit('ada', { price: 99 });
   expect(again.result).not.toMatchObject({ orderId });
@@ -129,20 +129,20 @@ test('an order without a name is not kept track of, but rests and is cancelled b
 describe('bounds', () => {
   test('ended orders are kept up to the limit; the oldest names become free, open ones never', () => {
     const run = new MarketRun([venue('ACME')], 100);
-    const { desk } = run.market.router;
+    const { clientOrders } = run.market.router;
     const standing = run.enter('ada', { clientOrderId: 'stands', price: 1 });
     for (let i = 0; i < 250; i++) {
       run.enter('ada', { clientOrderId: `n${i}`, price: 50 });
       run.cancel('ada', `n${i}`);
     }
-    expect(desk.checkpoint().orders).toHaveLength(101);
-    expect([desk.named('ada', 'n149'), desk.named('ada', 'n150')?.status]).toEqual([
+    expect(clientOrders.checkpoint().orders).toHaveLength(101);
+    expect([clientOrders.named('ada', 'n149'), clientOrders.named('ada', 'n150')?.status]).toEqual([
       undefined,
       'cancelled',
     ]);
     expect(run.enter('ada', { clientOrderId: 'stands', price: 1 })).toBe(standing);
     expect(run.enter('ada', { clientOrderId: 'n0', price: 50 })).toBe(252 * 65_536);
-    expect(desk.openOf('ada', 0, 10).map((o) => o.clientOrderId)).toEqual(['stands', 'n0']);
+    expect(clientOrders.openOf('ada', 0, 10).map((o) => o.clientOrderId)).toEqual(['stands', 'n0']);
   });
 
   test('one command may end more orders than are kept', () => {
@@ -153,13 +153,13 @@ describe('bounds', () => {
     const sweep = run.submit('bob', { clientOrderId: 'all', price: 100, quantity: 150 });
     expect(sweep.told).toHaveLength(301);
     expect(sweep.result).toMatchObject({ order: { status: 'filled', traded: 150 } });
-    expect(run.market.router.desk.named('bob', 'all')).toMatchObject({ open: 0 });
+    expect(run.market.router.clientOrders.named('bob', 'all')).toMatchObject({ open: 0 });
   });
 
   test('owners are numbered up to a limit, then refused by name', () => {
     const run = new MarketRun([venue('ACME')]);
-    const { desk } = run.market.router;
-    for (let i = 0; i <= OWNER_MAX; i++) desk.ownerNumber(`o${i}`);
+    const { clientOrders } = run.market.router;
+    for (let i = 0; i <= OWNER_MAX; i++) clientOrders.ownerNumber(`o${i}`);
     const before = run.standing();
     const refused = run.submit('late', { clientOrderId: 'x' });
     expect(refused).toMatchObject({ result: { code: 'overloaded' }, events: [], told: [] });

@@ -151,7 +151,7 @@ describe('a refusal leaves the book as it was', () => {
 
   test('cancel and amend: no such order, a foreign one, another symbol, no id, bad values', () => {
     const run = crowded();
-    const id = run.market.router.desk.named('ada', 'a1')!.orderId;
+    const id = run.market.router.clientOrders.named('ada', 'a1')!.orderId;
     const before = run.standing();
     const wrong = [0, 1, 65_535, id + 1, 2 * 65_536 + 1, 99 * 65_536, 2 ** 53 - 1, 'b1', '', 'zz'];
     for (const target of wrong) {
@@ -205,7 +205,7 @@ describe('a refusal leaves the book as it was', () => {
 
   test('a refused cancel of somebody new leaves no trace: the next owner gets the same number', () => {
     const [with_, without] = [crowded(), crowded()];
-    const id = with_.market.router.desk.named('ada', 'a1')!.orderId;
+    const id = with_.market.router.clientOrders.named('ada', 'a1')!.orderId;
     expect(with_.cancel('mallory', id).events).toEqual([]);
     for (const run of [with_, without]) run.enter('cyd', { price: 85 });
     expect(with_.venue().stateHash()).toBe(without.venue().stateHash());

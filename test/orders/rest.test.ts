@@ -3,11 +3,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
 import { ServerProcess } from '../support/tapedeck-process';
-import { DeskServer, faultOf, type Json } from './desk-server';
+import { OrderServer, faultOf, type Json } from './order-server';
 
-let server: DeskServer;
+let server: OrderServer;
 beforeAll(async () => {
-  server = await DeskServer.start();
+  server = await OrderServer.start();
 });
 afterAll(() => server.process.remove());
 

@@ -80,7 +80,7 @@ describe('what follows from a command', () => {
       'ada traded 0 4 101',
       'bob expired 0',
     ]);
-    expect(run.market.router.desk.named('bob', 'i')).toMatchObject({
+    expect(run.market.router.clientOrders.named('bob', 'i')).toMatchObject({
       status: 'expired',
       open: 0,
       traded: 4,
@@ -103,7 +103,7 @@ describe('what follows from a command', () => {
     const over = run.amend('ada', 'a', 101, null);
     expect(types(over)).toBe('command trade tick book bbo');
     expect(told(over)).toEqual(['ada amended 6', 'ada traded 2 4 101']);
-    expect(run.market.router.desk.named('ada', 'a')).toMatchObject({ price: 101, open: 2 });
+    expect(run.market.router.clientOrders.named('ada', 'a')).toMatchObject({ price: 101, open: 2 });
   });
 
   test('the opening auction: every fill, then the state, then one book and one bbo', () => {
@@ -138,7 +138,7 @@ describe('what follows from a command', () => {
     }
     for (const [name, quantity] of open) {
       const [owner, clientOrderId] = name.split('/') as [string, string];
-      const kept = run.market.router.desk.named(owner, clientOrderId);
+      const kept = run.market.router.clientOrders.named(owner, clientOrderId);
       if (kept === undefined) continue; // it ended long ago
       expect([seed, name, kept.open]).toEqual([seed, name, quantity]);
       const rests = run.venue().restingOrder(kept.orderId)?.open ?? 0;
@@ -154,7 +154,7 @@ function randomCommand(run: MarketRun, random: Prng, i: number): Outcome {
   if (draw < 0.03) return run.state('open');
   const resting = run.venue().restingOrders();
   const any = resting[random.int(0, Math.max(0, resting.length - 1))]?.orderId ?? 7;
-  const whose = run.market.router.desk.get(any)?.owner ?? owner;
+  const whose = run.market.router.clientOrders.get(any)?.owner ?? owner;
   if (draw < 0.25) return run.cancel(whose, any);
   if (draw < 0.4) return run.amend(whose, any, random.int(90, 110), random.int(1, 12));
   return run.submit(owner, {

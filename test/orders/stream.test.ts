@@ -4,13 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import { SCALES, type Seen, type StreamClient } from '../support/stream-client';
-import { ask, DeskServer, executionsOf, KEYS, orderMessage } from './desk-server';
+import { ask, OrderServer, executionsOf, KEYS, orderMessage } from './order-server';
 
 const FORMS = [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const;
 
-let server: DeskServer;
+let server: OrderServer;
 beforeAll(async () => {
-  server = await DeskServer.start();
+  server = await OrderServer.start();
 });
 afterAll(() => server.process.remove());
 

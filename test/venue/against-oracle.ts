@@ -9,7 +9,7 @@ import { InvariantError, assert } from '../../src/base/assert';
 import { Prng } from '../../src/base/prng';
 import { applyCommand, type VenueCommand } from '../../src/market/venue/commands';
 import { Venue } from '../../src/market/venue/venue';
-import { BUY, SELL } from '../../src/market/venue/words';
+import { BUY, SELL } from '../../src/market/venue/constants';
 import { NaiveVenue, type NaiveEvent } from '../support/naive-venue';
 import { naiveStateHash } from './naive-hash';
 import { Quantities } from './quantities';

@@ -5,7 +5,7 @@ import { expect, test } from 'bun:test';
 import { Prng } from '../../src/base/prng';
 import { OrderIndex } from '../../src/market/venue/order-index';
 import { Venue } from '../../src/market/venue/venue';
-import { BUY, GTC, IOC, LIMIT, SELL, type Side } from '../../src/market/venue/words';
+import { BUY, GTC, IOC, LIMIT, SELL, type Side } from '../../src/market/venue/constants';
 import { readSeed } from '../support/seed';
 import { Quantities } from './quantities';
 import { Recorder } from './recorder';

@@ -13,7 +13,7 @@ import { VenueMarketData } from '../../src/market/venue/market-data';
 import { TIME_LIMITS } from '../../src/market/market';
 import type { MarketOutput } from '../../src/market/output';
 import { Venue } from '../../src/market/venue/venue';
-import { BUY, SELL } from '../../src/market/venue/words';
+import { BUY, SELL } from '../../src/market/venue/constants';
 import { randomCommand, randomProfile } from './random-commands';
 import { Recorder } from './recorder';
 

@@ -30,7 +30,7 @@ import {
   TIME_IN_FORCE_WORDS,
   type Side,
   type VenueState,
-} from '../../src/market/venue/words';
+} from '../../src/market/venue/constants';
 import type { NaiveEvent, NaiveVenue } from '../support/naive-venue';
 
 interface Step {

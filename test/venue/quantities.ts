@@ -1,7 +1,7 @@
 /** Adds up, from the events alone, what came in and what went out: in = resting + traded + gone. */
 
 import { assert } from '../../src/base/assert';
-import { BUY, SELL } from '../../src/market/venue/words';
+import { BUY, SELL } from '../../src/market/venue/constants';
 import type { NaiveEvent } from '../support/naive-venue';
 
 export class Quantities {

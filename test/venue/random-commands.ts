@@ -19,7 +19,7 @@ import {
   STATE_WORDS,
   type Side,
   type VenueState,
-} from '../../src/market/venue/words';
+} from '../../src/market/venue/constants';
 
 const OWNERS = 6;
 const MAX = Number.MAX_SAFE_INTEGER;

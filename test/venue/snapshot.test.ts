@@ -6,7 +6,7 @@ import { Prng } from '../../src/base/prng';
 import { applyCommand } from '../../src/market/venue/commands';
 import { StateHasher } from '../../src/market/venue/state-hash';
 import { Venue } from '../../src/market/venue/venue';
-import { BUY, GTC, LIMIT, OPEN, SELL } from '../../src/market/venue/words';
+import { BUY, GTC, LIMIT, OPEN, SELL } from '../../src/market/venue/constants';
 import { murmur3 } from './naive-hash';
 import { randomCommand, randomProfile, type Profile } from './random-commands';
 import { Recorder } from './recorder';

@@ -15,7 +15,7 @@
 
 import { NONE } from './ladder';
 import type { OrderBook } from './order-book';
-import { BUY, SELL, type Side } from './words';
+import { BUY, SELL, type Side } from './constants';
 
 export const CANONICAL_VERSION = 2;
 export const VERSION_IN_AUCTION = 3;

@@ -8,7 +8,7 @@ import { forEachOrder } from './canonical';
 import type { VenueDefinition } from './definition';
 import type { Ladder } from './ladder';
 import type { OrderBook } from './order-book';
-import { BUY, SELL, type Side } from './words';
+import { BUY, SELL, type Side } from './constants';
 
 /** @throws InvariantError on the first promise that is broken */
 export function checkBook(book: OrderBook, definition: VenueDefinition): void {

@@ -3,7 +3,7 @@
  */
 
 import type { Venue } from './venue';
-import type { Side, VenueState } from './words';
+import type { Side, VenueState } from './constants';
 
 /**
  * Words are the integers of `words.ts`; prices and quantities are scaled. `fillsMax`: resting orders that

@@ -3,7 +3,7 @@
  * book may hold. Fixed for the life of a venue.
  */
 
-import { SELF_TRADE_WORDS, STATE_WORDS, type SelfTradeWord, type StateWord } from './words';
+import { SELF_TRADE_WORDS, STATE_WORDS, type SelfTradeWord, type StateWord } from './constants';
 
 export interface VenueDefinition {
   /** Prices are whole multiples of this; scaled, at least 1. */

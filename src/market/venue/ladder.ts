@@ -7,7 +7,7 @@
  * of orders. Must hold: keys strictly ascending, no level without an order.
  */
 
-import { BUY, type Side } from './words';
+import { BUY, type Side } from './constants';
 
 /** No order, no level: the end of a queue. */
 export const NONE = -1;

@@ -15,7 +15,7 @@ import type { MarketOutput } from '../output';
 import { PublishedBook } from '../published-book';
 import { TradeClock, type TimeLimits } from '../trade-clock';
 import type { Venue } from './venue';
-import { BUY, OPEN, SELL, SIDE_WORDS, STATE_WORDS } from './words';
+import { BUY, OPEN, SELL, SIDE_WORDS, STATE_WORDS } from './constants';
 import type { StatusHead } from '../feed-status';
 
 export class VenueMarketData {

@@ -28,7 +28,7 @@ import {
   UNFILLED_REST,
   opposite,
   type Side,
-} from './words';
+} from './constants';
 
 const GOES_ON = -1;
 

@@ -11,7 +11,7 @@ import { assert } from '../../base/assert';
 import { BOOK_DEPTH } from '../../../protocol/units';
 import { Ladder, NONE, largerFloats, largerInts } from './ladder';
 import { OrderIndex } from './order-index';
-import { BUY, SELL, type Side } from './words';
+import { BUY, SELL, type Side } from './constants';
 
 const ORDERS_START = 1024;
 const OWNERS_START = 64;

@@ -6,7 +6,7 @@
 import type { VenueDefinition } from './definition';
 import type { OrderBook } from './order-book';
 import { REJECT } from './rejections';
-import { CLOSED, GTC, HALTED, MARKET, OPEN, PRE_OPEN, opposite, type Side } from './words';
+import { CLOSED, GTC, HALTED, MARKET, OPEN, PRE_OPEN, opposite, type Side } from './constants';
 
 const MAX = Number.MAX_SAFE_INTEGER;
 

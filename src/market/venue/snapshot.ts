@@ -14,7 +14,7 @@ import {
 } from './canonical';
 import { OWNER_MAX, type VenueDefinition } from './definition';
 import { OrderBook } from './order-book';
-import { BUY, OPEN, SELL, STATE_WORDS, type Side } from './words';
+import { BUY, OPEN, SELL, STATE_WORDS, type Side } from './constants';
 
 const NUMBER_BYTES = 8;
 const HEADER_NUMBERS = 7;

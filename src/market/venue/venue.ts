@@ -40,7 +40,7 @@ import {
   wordIndex,
   type Side,
   type VenueState,
-} from './words';
+} from './constants';
 
 const MAX = Number.MAX_SAFE_INTEGER;
 

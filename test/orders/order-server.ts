@@ -53,16 +53,16 @@ ${SCALES}
 
 export type Json = Record<string, unknown>;
 
-export class DeskServer {
+export class OrderServer {
   readonly process: ServerProcess;
 
   private constructor(process: ServerProcess) {
     this.process = process;
   }
 
-  static async start(options: ServerOptions = {}): Promise<DeskServer> {
+  static async start(options: ServerOptions = {}): Promise<OrderServer> {
     const config = `${CONFIG}${options.config ?? ''}`;
-    return new DeskServer(await ServerProcess.start({ ...options, config, keys: MORE_KEYS }));
+    return new OrderServer(await ServerProcess.start({ ...options, config, keys: MORE_KEYS }));
   }
 
   get url(): string {

@@ -1,10 +1,10 @@
 /**
- * Order desk: who owns which order, under which name, and what has become of it.
+ * Client orders: the owner, name and state of each order.
  *
- * It makes a repeated submission harmless: the same owner and client order id get the answer of the
- * first time. It is a function of the commands alone, so recovery rebuilds it by carrying them out.
- * Bounded: the orders that have ended are kept up to `endedOrdersMax`, each owner having its share
- * (`ended-orders.ts`); those that are open are bounded by the venues and by the router.
+ * They make a repeated submission harmless: the same owner and client order id get the first answer again. They are a
+ * function of the commands alone, so recovery rebuilds them by executing the commands again. Bounds: ended orders are
+ * kept up to `endedOrdersMax`, with a share for each owner (`ended-orders.ts`); open orders are bounded by venues and
+ * router.
  */
 
 import type { ErrorCode } from '../../protocol/codes';
@@ -17,9 +17,9 @@ import { OWNER_MAX } from './venue/definition';
 
 export type OrderStatus = 'open' | 'filled' | 'cancelled' | 'expired' | 'rejected';
 
-/** An order that was given a name by its owner. Prices and quantities scaled. */
+/** An order with a client order id. Prices and quantities are scaled. */
 export interface TrackedOrder {
-  /** 0 when it was rejected. */
+  /** 0 if it was rejected. */
   orderId: number;
   readonly owner: string;
   readonly clientOrderId: string;
@@ -36,12 +36,12 @@ export interface TrackedOrder {
   fills: FillsOfOrder;
   status: OrderStatus;
   code: ErrorCode | null;
-  /** Place of the command, and when it was received. */
+  /** Sequence number of the command, and when it was received. */
   readonly seq: number;
   readonly time: Nanos;
-  /** How it stood when the command was done: what a repetition is answered with. */
+  /** Its state after the command: the answer to a repetition. */
   answer: OrderAnswer;
-  /** How many had ended before it; absent while it is open. */
+  /** Number of orders that ended before it; absent while it is open. */
   endedAs?: number;
 }
 
@@ -53,42 +53,42 @@ export interface OrderAnswer {
   readonly fills: FillsOfOrder;
 }
 
-/** An order as a checkpoint keeps it. */
+/** An order in a checkpoint. */
 export interface WrittenOrder extends Omit<TrackedOrder, 'fills' | 'answer'> {
   readonly fills?: WrittenFills | 'unknown' | null;
   readonly answer: Omit<OrderAnswer, 'fills'> & Pick<WrittenOrder, 'fills'>;
 }
 
-/** What a checkpoint keeps. */
-export interface DeskCheckpoint {
+/** The state for a checkpoint. */
+export interface ClientOrdersState {
   readonly owners: readonly string[];
   readonly orders: readonly WrittenOrder[];
 }
 
-export class OrderDesk {
+export class ClientOrders {
   private readonly ownerNames: string[] = [];
   private readonly ownerNumbers = new Map<string, number>();
   private readonly byName = new Map<string, TrackedOrder>();
   private readonly byId = new Map<number, TrackedOrder>();
   private readonly ended: EndedOrders<TrackedOrder>;
-  /** Of owners who have some. */
+  /** Open orders by owner. */
   private readonly open = new Map<string, OpenOrders<TrackedOrder>>();
   private readonly ofSymbols = new Map<string, Set<TrackedOrder>>();
-  /** What a checkpoint keeps of those that have ended. */
+  /** Ended orders in chunks for checkpoints. */
   readonly chunks = new EndedChunks<TrackedOrder>();
-  /** Recovery reads commands again whose ends a checkpoint has: these orders had ended by then. */
+  /** Recovery: orders that had ended by the time of the checkpoint, while older commands are read again. */
   private restored: TrackedOrder[] | undefined;
 
   constructor(endedOrdersMax: number) {
     this.ended = new EndedOrders(endedOrdersMax);
   }
 
-  /** The number of an owner who has given a command; only what is on record may give one. */
+  /** The number of an owner; assigns one if needed. Only for recorded commands. */
   knownOwner(owner: string): number | undefined {
     return this.ownerNumbers.get(owner);
   }
 
-  /** The number of an owner, which venues know it by; undefined when there are too many. */
+  /** The number by which venues know an owner; undefined if there are too many owners. */
   ownerNumber(owner: string): number | undefined {
     const known = this.ownerNumbers.get(owner);
     if (known !== undefined) return known;
@@ -99,7 +99,7 @@ export class OrderDesk {
     return number;
   }
 
-  /** @param number as `ownerNumber` gave it */
+  /** @param number as returned by `ownerNumber` */
   ownerName(number: number): string {
     return this.ownerNames[number]!;
   }
@@ -112,25 +112,25 @@ export class OrderDesk {
     return this.byId.get(orderId);
   }
 
-  /** How many orders of an owner are open. */
+  /** Number of open orders of an owner. */
   openCount(owner: string): number {
     return this.open.get(owner)?.size ?? 0;
   }
 
-  /** Open orders of an owner, oldest first: those entered behind a command, `limit` at the most. */
+  /** At most `limit` open orders of an owner behind a command, oldest first. */
   openOf(owner: string, after: number, limit: number): TrackedOrder[] {
     return this.open.get(owner)?.behind(after, limit) ?? [];
   }
 
   /**
-   * Ended orders of an owner that are kept, the newest end first: those that ended before the `before`th
-   * of all (`endedAs`), or all; `limit` at the most.
+   * At most `limit` kept ended orders of an owner, newest end first.
+   * @param before only those with a lower `endedAs`; null: all
    */
   endedOf(owner: string, before: number | null, limit: number): TrackedOrder[] {
     return this.ended.of(owner, before, limit);
   }
 
-  /** Keeps track of an order from before it is matched; `took` gives it its id. */
+  /** Tracks an order before it is matched; `took` sets its id. */
   track(order: TrackedOrder): void {
     this.byName.set(nameOf(order.owner, order.clientOrderId), order);
   }
@@ -175,7 +175,7 @@ export class OrderDesk {
     this.chunks.remove(gone);
   }
 
-  /** How many orders have ended. */
+  /** Number of orders that have ended. */
   get endedTotal(): number {
     return this.ended.total;
   }
@@ -186,7 +186,7 @@ export class OrderDesk {
     if (open.size === 0) this.open.delete(owner);
   }
 
-  /** Its name may be another order's by now, where a setting has more kept than before. */
+  /** Its name can belong to another order by now, if a setting keeps more orders than before. */
   private forget(order: TrackedOrder): void {
     const name = nameOf(order.owner, order.clientOrderId);
     if (this.byName.get(name) === order) this.byName.delete(name);
@@ -198,13 +198,13 @@ export class OrderDesk {
     return this.ownerNames;
   }
 
-  checkpoint(): DeskCheckpoint {
+  checkpoint(): ClientOrdersState {
     const open = [...this.byName.values()].filter((o) => o.status === 'open');
     open.sort((a, b) => a.seq - b.seq);
     return { owners: this.ownerNames, orders: [...this.ended, ...open].map(writtenOrder) };
   }
 
-  restore({ owners, orders }: DeskCheckpoint): void {
+  restore({ owners, orders }: ClientOrdersState): void {
     for (const owner of owners) this.ownerNumber(owner);
     for (const kept of orders) {
       const order = readOrder(kept);
@@ -215,9 +215,8 @@ export class OrderDesk {
   }
 
   /**
-   * Takes the orders of a checkpoint of pieces on. Those that are open are of the time of their
-   * instruments' pieces; those that have ended, of a later one: up to there, orders that end again do
-   * not count (`reached`).
+   * Restores the orders of a checkpoint in pieces. Open orders are as of their instruments' pieces, ended orders as of
+   * a later sequence number: until that is reached, orders that end again are not counted twice (`reached`).
    */
   restorePieces(open: TrackedOrder[], ended: TrackedOrder[], endedTotal: number): void {
     this.ended.total = endedTotal;
@@ -228,7 +227,7 @@ export class OrderDesk {
     this.restored = ended.toSorted((a, b) => a.endedAs! - b.endedAs!);
   }
 
-  /** Recovery has come to the place at which the ended orders were as the checkpoint has them. */
+  /** Recovery has reached the sequence number of the checkpoint's ended orders. */
   reached(): void {
     const { restored } = this;
     this.restored = undefined;
@@ -240,7 +239,7 @@ export class OrderDesk {
   }
 }
 
-/** As a checkpoint keeps it. */
+/** The form in a checkpoint. */
 export function writtenOrder({ fills, answer, ...order }: TrackedOrder): WrittenOrder {
   const atFirst = { ...answer, fills: writeFills(answer.fills) };
   return { ...order, fills: writeFills(fills), answer: atFirst };
@@ -251,7 +250,7 @@ export function readOrder({ fills, answer, ...order }: WrittenOrder): TrackedOrd
   return { ...order, fills: readFills(fills, order.traded), answer: atFirst };
 }
 
-/** Names of keys hold no line feed. */
+/** A key of map entries; names of keys contain no line feed. */
 function nameOf(owner: string, clientOrderId: string): string {
   return `${owner}\n${clientOrderId}`;
 }
