@@ -23,12 +23,12 @@ import { REJECTIONS } from './venue/rejections';
 import { Venue, type RestingOrder } from './venue/venue';
 import {
   BUY,
-  KIND_WORDS,
+  KIND_NAMES,
   OPEN,
   SELL,
-  SIDE_WORDS,
-  STATE_WORDS,
-  TIME_IN_FORCE_WORDS,
+  SIDE_NAMES,
+  STATE_NAMES,
+  TIME_IN_FORCE_NAMES,
   type Side,
   type VenueState,
 } from './venue/constants';
@@ -66,7 +66,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
   }
 
   get state(): Status['state'] {
-    return this.venue.state === OPEN ? 'live' : STATE_WORDS[this.venue.state];
+    return this.venue.state === OPEN ? 'live' : STATE_NAMES[this.venue.state];
   }
 
   /** A venue has no source, so its data are never out of date. */
@@ -180,9 +180,9 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
       case 'submit':
         return venue.submit(
           owner,
-          SIDE_WORDS.indexOf(c.side) as Side,
-          KIND_WORDS.indexOf(c.kind),
-          TIME_IN_FORCE_WORDS.indexOf(c.timeInForce),
+          SIDE_NAMES.indexOf(c.side) as Side,
+          KIND_NAMES.indexOf(c.kind),
+          TIME_IN_FORCE_NAMES.indexOf(c.timeInForce),
           c.postOnly,
           c.price,
           c.quantity,
@@ -193,7 +193,7 @@ export class VenueInstrument implements MarketInstrument, VenueListener {
       case 'amend':
         return venue.amend(owner, this.own(c.orderId), c.price, c.quantity, c.fillsMax);
       case 'state':
-        return venue.setState(STATE_WORDS.indexOf(c.state!) as VenueState, c.fillsMax);
+        return venue.setState(STATE_NAMES.indexOf(c.state!) as VenueState, c.fillsMax);
     }
   }
 

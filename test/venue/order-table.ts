@@ -20,14 +20,14 @@ import type { VenueDefinition } from '../../src/market/venue/definition';
 import { REJECTIONS } from '../../src/market/venue/rejections';
 import {
   BUY,
-  KIND_WORDS,
+  KIND_NAMES,
   LIMIT,
   MARKET,
-  REASON_WORDS,
+  REASON_NAMES,
   SELL,
-  SIDE_WORDS,
-  STATE_WORDS,
-  TIME_IN_FORCE_WORDS,
+  SIDE_NAMES,
+  STATE_NAMES,
+  TIME_IN_FORCE_NAMES,
   type Side,
   type VenueState,
 } from '../../src/market/venue/constants';
@@ -97,7 +97,7 @@ function parseCommand(text: string, owners: string[], line: number): VenueComman
   const words = text.split(/\s+/);
   const [who, verb] = words as [string, string];
   if (who === 'state')
-    return { type: 'state', state: STATE_WORDS.indexOf(verb as never) as VenueState };
+    return { type: 'state', state: STATE_NAMES.indexOf(verb as never) as VenueState };
   if (!owners.includes(who)) owners.push(who);
   const owner = owners.indexOf(who);
   const orderId = Number(words[2]!.replace('#', ''));
@@ -121,10 +121,10 @@ function parseCommand(text: string, owners: string[], line: number): VenueComman
 }
 
 function parseOrder(owner: number, side: Side, words: string[]): VenueCommand {
-  const kind = words[3] === KIND_WORDS[MARKET] ? MARKET : LIMIT;
+  const kind = words[3] === KIND_NAMES[MARKET] ? MARKET : LIMIT;
   const options = new Set(words.slice(kind === MARKET ? 4 : 5));
   const price = kind === MARKET ? 0 : parseNumber(words[4]!);
-  const given = TIME_IN_FORCE_WORDS.findIndex((word) => options.has(word));
+  const given = TIME_IN_FORCE_NAMES.findIndex((word) => options.has(word));
   return {
     type: 'submit',
     owner,
@@ -152,18 +152,18 @@ export function describeEvent([name, ...v]: NaiveEvent, owners: readonly string[
     case 'trade': {
       const buyer = `${owners[v[6]!]} #${v[4]} buys (${v[8]} open)`;
       const seller = `${owners[v[7]!]} #${v[5]} sells (${v[9]} open)`;
-      const taker = v[3] === BUY || v[3] === SELL ? `${SIDE_WORDS[v[3]]} takes` : 'auction';
+      const taker = v[3] === BUY || v[3] === SELL ? `${SIDE_NAMES[v[3]]} takes` : 'auction';
       return `trade ${v[0]}: ${v[2]} @ ${v[1]}, ${buyer}, ${seller}, ${taker}`;
     }
     case 'amended':
       return `#${v[0]} amended: ${v[4]} @ ${v[3]}, ${v[5] === 1 ? 'keeps' : 'loses'} its place`;
     case 'cancelled':
     case 'expired':
-      return `#${v[0]} ${name}: ${v[3]} open, ${REASON_WORDS[v[4]!]}`;
+      return `#${v[0]} ${name}: ${v[3]} open, ${REASON_NAMES[v[4]!]}`;
     case 'levelChanged':
       return `${v[0] === BUY ? 'bid' : 'ask'} ${v[1]}: ${v[2] === 0 ? 'gone' : v[2]}`;
     case 'stateChanged':
-      return `state ${STATE_WORDS[v[0]!]}`;
+      return `state ${STATE_NAMES[v[0]!]}`;
     default:
       throw new Error(`no event is named ${name}`);
   }

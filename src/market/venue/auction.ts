@@ -1,10 +1,10 @@
 /**
- * Opening auction: at which price a crossed book trades most, and who trades with whom there.
+ * Opening auction: the price at which a crossed book trades most, and the trades at that price.
  *
  * The price [V50–V54]: of the limit prices from the best ask to the best bid those with the greatest
- * volume; of these those with the least surplus; if what is left over buys at each of them, the
- * highest; if it sells at each, the lowest; else the one nearest the reference price, where any price
- * between the lowest and the highest will do. Sums stay safe: no side sums to more than 2^53 − 1.
+ * volume; of these those with the least surplus; if the surplus is on the buy side at each of them, the
+ * highest; if it is on the sell side at each, the lowest; else the price nearest the reference price, from
+ * the lowest to the highest of them. Sums stay safe: no side sums to more than 2^53 − 1.
  * As both sides are traded down to that price, what is left does not cross.
  */
 
@@ -25,8 +25,8 @@ interface AuctionTrade {
 
 /**
  * One walk over the levels between the best ask and the best bid.
- * @param reference price that breaks the last tie; 0 when there is none, and the middle does
- * @returns undefined when the book is not crossed
+ * @param reference price that breaks the last tie; 0 if there is none, then the middle does
+ * @returns undefined if the book is not crossed
  */
 export function auctionPrice(
   { bids, asks }: OrderBook,
@@ -37,7 +37,7 @@ export function auctionPrice(
   const to = bids.bestPrice;
   if (from === 0 || to < from) return undefined;
   const best = new BestPrices();
-  let bid = bids.placeOf(from); // the lowest that reaches the best ask
+  let bid = bids.indexOf(from); // the lowest that reaches the best ask
   let ask = asks.count - 1;
   let demand = bids.sumDownTo(from);
   let supply = 0;
@@ -53,13 +53,13 @@ export function auctionPrice(
   return best.choose(reference, increment);
 }
 
-/** Of the candidates, which come in ascending order, the lowest and the highest that are best. */
+/** The lowest and the highest of the best candidates, which come in ascending order. */
 class BestPrices {
   private volume = 0;
   private leastSurplus = Infinity;
   private low = 0;
   private high = 0;
-  /** Demand less supply at these two; the ends tell of all between them, since it falls with the price. */
+  /** Demand minus supply at these two. It falls with the price, so the ends bound all prices between. */
   private lowSurplus = 0;
   private highSurplus = 0;
 
@@ -87,7 +87,7 @@ class BestPrices {
   }
 }
 
-/** What an auction did: its trades, and the levels it took from, best first. */
+/** The result of an auction: its trades, and the levels that they reduced, best first. */
 export interface Uncrossing {
   readonly trades: AuctionTrade[];
   readonly bidPrices: number[];
@@ -95,8 +95,8 @@ export interface Uncrossing {
 }
 
 /**
- * Trades at the auction's price what reaches it on both sides, best price and oldest order first.
- * @param tradesMax at most so many; the rest is for the next time
+ * Trades the orders of both sides that reach the auction price, best price and oldest order first.
+ * @param tradesMax most trades now; the rest is left for the next call
  */
 export function uncross(book: OrderBook, price: number, tradesMax: number): Uncrossing {
   const trades: AuctionTrade[] = [];

@@ -1,16 +1,16 @@
 /**
- * Canonical state: a venue as one sequence of whole numbers, from which both its snapshot and its
- * state hash are made. Nothing in it depends on how the book is built inside.
+ * Canonical state: a venue as one sequence of integers, the source of its snapshot and its state hash. It does not
+ * depend on the internal form of the book.
  *
  * The sequence:
  *
  *     version (2; 3 in an auction), state, next order id, next trade id, last price (0: none),
- *     in an auction that is not done: its price,
+ *     in an unfinished auction: its price,
  *     number of bids, then each bid: id, owner, price, open quantity, post-only (0 or 1),
  *     number of asks, then each ask likewise.
  *
- * Orders stand best price first, and at one price in the order in which they would trade. A number
- * is eight bytes, little-endian; all are 0 … 2^53 − 1.
+ * Orders are in priority: best price first, and at one price in the order in which they would trade. A number is
+ * eight bytes, little-endian, from 0 to 2^53 − 1.
  */
 
 import { NONE } from './ladder';
@@ -27,11 +27,11 @@ export interface VenueCounters {
   nextTradeId: number;
   /** Price of the newest trade; 0 before the first. */
   lastPrice: number;
-  /** At which an auction is being carried out that takes more than one command; 0: none is. */
+  /** Price of an unfinished auction; 0 if there is none. */
   auctionPrice: number;
 }
 
-/** Takes the sequence, number by number. */
+/** Receives the sequence, number by number. */
 export interface CanonicalSink {
   number(value: number): void;
 }

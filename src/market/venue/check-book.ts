@@ -1,6 +1,6 @@
 /**
- * Check book: the whole of a book's promises, one by one. It walks everything, so it is for tests and
- * for what has just been restored; what can be asserted in passing, the engine asserts itself.
+ * Check book: verifies every invariant of a book. It visits everything, so it is for tests and for a restored book;
+ * the engine asserts itself what is cheap to assert.
  */
 
 import { assert } from '../../base/assert';
@@ -10,7 +10,7 @@ import type { Ladder } from './ladder';
 import type { OrderBook } from './order-book';
 import { BUY, SELL, type Side } from './constants';
 
-/** @throws InvariantError on the first promise that is broken */
+/** @throws InvariantError on the first broken invariant */
 export function checkBook(book: OrderBook, definition: VenueDefinition): void {
   const owners = new Map<number, OfOwner>();
   const orders =

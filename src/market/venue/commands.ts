@@ -6,8 +6,8 @@ import type { Venue } from './venue';
 import type { Side, VenueState } from './constants';
 
 /**
- * Words are the integers of `words.ts`; prices and quantities are scaled. `fillsMax`: resting orders that
- * it may meet, of an auction trades that it may make; absent, as many as there are.
+ * Enumerations are the integers of `constants.ts`; prices and quantities are scaled. `fillsMax`: resting orders that
+ * it may trade with, for an auction trades that it may make; absent: no bound.
  */
 export type VenueCommand =
   | {

@@ -1,7 +1,7 @@
 /**
- * Words of the venue as small integers, so that commands and events stay scalar on the hot path, and
- * the same words as text for tables, logs and messages. A word's integer is its place in its list;
- * journals and state hashes carry the integers, so a list only ever grows at its end.
+ * Constants: enumerations of the venue as small integers, so that commands and events stay scalar on the hot path, and
+ * the same values as text for tables, logs and messages. A value's integer is its index in its list. Journals and
+ * state hashes contain the integers, so a list only grows at its end.
  */
 
 import { SIDES } from '../../../protocol/messages';
@@ -10,7 +10,7 @@ export const BUY = 0;
 export const SELL = 1;
 /** The aggressor of a trade that an auction made. */
 export const NO_SIDE = 2;
-export const SIDE_WORDS = [...SIDES, 'none'] as const;
+export const SIDE_NAMES = [...SIDES, 'none'] as const;
 export type Side = typeof BUY | typeof SELL;
 
 /** The other side. */
@@ -20,27 +20,27 @@ export function opposite(side: Side): Side {
 
 export const LIMIT = 0;
 export const MARKET = 1;
-export const KIND_WORDS = ['limit', 'market'] as const;
+export const KIND_NAMES = ['limit', 'market'] as const;
 
 /** Good till cancelled, immediate or cancel, fill or kill. */
 export const GTC = 0;
 export const IOC = 1;
 export const FOK = 2;
-export const TIME_IN_FORCE_WORDS = ['gtc', 'ioc', 'fok'] as const;
+export const TIME_IN_FORCE_NAMES = ['gtc', 'ioc', 'fok'] as const;
 
 export const PRE_OPEN = 0;
 export const OPEN = 1;
 export const HALTED = 2;
 export const CLOSED = 3;
-export const STATE_WORDS = ['pre-open', 'open', 'halted', 'closed'] as const;
+export const STATE_NAMES = ['pre-open', 'open', 'halted', 'closed'] as const;
 export type VenueState = typeof PRE_OPEN | typeof OPEN | typeof HALTED | typeof CLOSED;
-export type StateWord = (typeof STATE_WORDS)[number];
+export type StateWord = (typeof STATE_NAMES)[number];
 
-/** Who is cancelled when an order meets one of its own owner; the third is both. */
+/** Which order is cancelled when it would trade with one of the same owner; the third value is both. */
 export const CANCEL_NEWEST = 0;
 export const CANCEL_OLDEST = 1;
-export const SELF_TRADE_WORDS = ['cancel-newest', 'cancel-oldest', 'cancel-both'] as const;
-export type SelfTradeWord = (typeof SELF_TRADE_WORDS)[number];
+export const SELF_TRADE_NAMES = ['cancel-newest', 'cancel-oldest', 'cancel-both'] as const;
+export type SelfTradeWord = (typeof SELF_TRADE_NAMES)[number];
 
 /** Why an order was cancelled or expired. */
 export const REQUESTED = 0;
@@ -48,7 +48,7 @@ export const SELF_TRADE = 1;
 export const UNFILLED_REST = 2;
 export const NOT_FILLABLE = 3;
 export const TOO_MANY_FILLS = 4;
-export const REASON_WORDS = [
+export const REASON_NAMES = [
   'requested',
   'self-trade',
   'unfilled-rest',
@@ -56,10 +56,10 @@ export const REASON_WORDS = [
   'too-many-fills',
 ] as const;
 
-/** Takes the place of an owner where a command has none. */
+/** The owner of a command that has none. */
 export const NO_OWNER = -1;
 
-/** The integer of a word, or −1 when the list does not have it. */
-export function wordIndex(words: readonly string[], word: string): number {
-  return words.indexOf(word);
+/** The integer of a name, or −1 if the list does not have it. */
+export function indexOfName(names: readonly string[], name: string): number {
+  return names.indexOf(name);
 }

@@ -1,9 +1,9 @@
 /**
- * Definition of a venue instrument: what an order must be like, and what one owner and the whole
- * book may hold. Fixed for the life of a venue.
+ * Definition of a venue instrument: the rules for orders, and what one owner and the whole book may hold. It never
+ * changes.
  */
 
-import { SELF_TRADE_WORDS, STATE_WORDS, type SelfTradeWord, type StateWord } from './constants';
+import { SELF_TRADE_NAMES, STATE_NAMES, type SelfTradeWord, type StateWord } from './constants';
 
 export interface VenueDefinition {
   /** Prices are whole multiples of this; scaled, at least 1. */
@@ -16,22 +16,22 @@ export interface VenueDefinition {
   /** The price band: the lowest and the highest limit, both included. */
   readonly priceMin: number;
   readonly priceMax: number;
-  /** Resting orders of one owner. */
+  /** Most resting orders of one owner. */
   readonly ordersPerOwnerMax: number;
-  /** Resting orders in all: what bounds the venue's memory (about 60 bytes an order). */
+  /** Most resting orders in all: bounds the venue's memory (about 60 bytes an order). */
   readonly ordersMax: number;
   readonly selfTrade: SelfTradeWord;
-  /** Steers the first auction, until there is a last price; null when nothing is known. */
+  /** The reference price of the first auction, while there is no last price; null if unknown. */
   readonly referencePrice: number | null;
   readonly initialState: StateWord;
 }
 
 /** Owners are 0 … this. */
 export const OWNER_MAX = 0xf_ffff;
-/** As many orders as the slab's integers reach comfortably. */
+/** Limit of `ordersMax`: what the integers of the slab can address. */
 const ORDERS_MAX = 50_000_000;
 
-/** What is wrong with a definition, in words; undefined when nothing is. */
+/** What is wrong with a definition, as text; undefined if nothing is. */
 export function venueDefinitionFault(d: VenueDefinition): string | undefined {
   for (const name of [
     'priceIncrement',
@@ -51,8 +51,8 @@ export function venueDefinitionFault(d: VenueDefinition): string | undefined {
   if (d.priceMin > d.priceMax) return 'priceMin is above priceMax';
   if (d.ordersMax > ORDERS_MAX)
     return `ordersMax is ${d.ordersMax}; expected at most ${ORDERS_MAX}`;
-  if (!SELF_TRADE_WORDS.includes(d.selfTrade)) return `selfTrade is ${d.selfTrade}`;
-  if (!STATE_WORDS.includes(d.initialState)) return `initialState is ${d.initialState}`;
+  if (!SELF_TRADE_NAMES.includes(d.selfTrade)) return `selfTrade is ${d.selfTrade}`;
+  if (!STATE_NAMES.includes(d.initialState)) return `initialState is ${d.initialState}`;
   const reference = d.referencePrice;
   if (reference === null) return undefined;
   if (!Number.isSafeInteger(reference) || reference < 1 || reference % d.priceIncrement !== 0) {

@@ -1,10 +1,10 @@
 /**
  * Ladder: the price levels of one side, each with the queue of its orders.
  *
- * Levels live in a slab; two sorted arrays lead from price to level, with the best level last. Bids
- * are kept by price and asks by negated price, so both sides are the same code. A search gallops from
- * the best level outwards, since markets change near the top. The number of levels is bounded by that
- * of orders. Must hold: keys strictly ascending, no level without an order.
+ * Levels are in a slab; two sorted arrays map prices to levels, with the best level last. Bids are keyed by
+ * price and asks by negated price, so both sides use the same code. A search gallops from the best level
+ * outwards, since markets change near the top. The number of orders bounds the number of levels. Invariants:
+ * keys strictly ascending, no level without an order.
  */
 
 import { BUY, type Side } from './constants';
@@ -12,7 +12,7 @@ import { BUY, type Side } from './constants';
 /** No order, no level: the end of a queue. */
 export const NONE = -1;
 const LEVELS_START = 256;
-/** Moves shorter than this are made by hand; calling `copyWithin` costs as much. */
+/** Shorter moves are done in a loop; a call of `copyWithin` costs as much. */
 const SHORT_MOVE = 48;
 
 export class Ladder {
@@ -38,29 +38,29 @@ export class Ladder {
     this.sign = side === BUY ? 1 : -1;
   }
 
-  /** The best price; 0 when the side is empty. */
+  /** The best price; 0 if the side is empty. */
   get bestPrice(): number {
     return this.count === 0 ? 0 : this.price[this.levels[this.count - 1]!]!;
   }
 
-  /** Quantity at the best price; 0 when the side is empty. */
+  /** Quantity at the best price; 0 if the side is empty. */
   get bestTotal(): number {
     return this.count === 0 ? 0 : this.total[this.levels[this.count - 1]!]!;
   }
 
-  /** The key of the best level; below every key when the side is empty. */
+  /** The key of the best level; below every key if the side is empty. */
   get bestKey(): number {
     return this.count === 0 ? -Infinity : this.keys[this.count - 1]!;
   }
 
-  /** Quantity at a price; 0 where there is no level. */
+  /** Quantity at a price; 0 if there is no level. */
   totalAt(price: number): number {
     const key = price * this.sign;
     const at = this.search(key);
     return at < this.count && this.keys[at] === key ? this.total[this.levels[at]!]! : 0;
   }
 
-  /** Sum of the quantities at this price and at all that are better. Walks the levels. */
+  /** Sum of the quantities at this price and all better ones. Visits the levels. */
   sumDownTo(price: number): number {
     let sum = 0;
     const key = price * this.sign;
@@ -70,22 +70,22 @@ export class Ladder {
     return sum;
   }
 
-  /** Where the first level stands that is not worse than this price; `count` when all are. */
-  placeOf(price: number): number {
+  /** Index of the first level that is not worse than this price; `count` if all are worse. */
+  indexOf(price: number): number {
     return this.search(price * this.sign);
   }
 
-  /** Price of the level at a place: 0 is the worst, `count − 1` the best. */
+  /** Price of the level at an index: 0 is the worst, `count − 1` the best. */
   priceAt(place: number): number {
     return this.price[this.levels[place]!]!;
   }
 
-  /** Quantity of the level at a place. */
+  /** Quantity of the level at an index. */
   totalOf(place: number): number {
     return this.total[this.levels[place]!]!;
   }
 
-  /** The level of a price, made if there is none; a new level is empty and must be given an order. */
+  /** The level of a price, created if needed; a new level is empty and must get an order. */
   levelAt(price: number): number {
     const key = price * this.sign;
     const at = this.search(key);
@@ -99,7 +99,7 @@ export class Ladder {
     return level;
   }
 
-  /** Takes an empty level out. Its price and total (0) can be read until the next level is made. */
+  /** Removes an empty level. Its price and total (0) can be read until the next level is created. */
   remove(level: number): void {
     const at = this.search(this.price[level]! * this.sign);
     const { keys, levels } = this;
@@ -118,12 +118,12 @@ export class Ladder {
     this.free = level;
   }
 
-  /** Whether a price, of which there need be no level, is among the `depth` best. */
+  /** Whether a price, with or without a level, is among the `depth` best. */
   isNearTop(price: number, depth: number): boolean {
     return this.count <= depth || price * this.sign >= this.keys[this.count - depth]!;
   }
 
-  /** The first place whose key is not below the one given. */
+  /** Index of the first key not below `key`. */
   private search(key: number): number {
     const keys = this.keys;
     let high = this.count;

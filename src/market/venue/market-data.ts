@@ -1,10 +1,10 @@
 /**
- * Market data of a venue: what the engine tells, as Tapedeck's messages.
+ * Market data of a venue: the engine's events as Tapedeck's messages.
  *
- * For each trade one trade and one tick, at once; after each command one book event if something
- * within the ten best levels changed, and one bbo if the top did; a status for a change of state. The
- * owner of the venue's listener calls `trade` and `stateChanged` from it, `afterCommand` when the
- * command has returned, and `seal` at the end of a batch. Must hold: seq in order, one of each.
+ * Each trade gives one trade and one tick, at once. Each command gives one book event if something within the ten best
+ * levels changed, and one bbo if the top changed. A change of state gives a status. The owner of the venue's listener
+ * calls `trade` and `stateChanged` from it, `afterCommand` when the command has returned, and `seal` at the end of a
+ * batch. Invariant: sequence numbers in order, each used once.
  */
 
 import type { Bbo, Status, Tick, Trade } from '../../../protocol/messages';
@@ -15,23 +15,23 @@ import type { MarketOutput } from '../output';
 import { PublishedBook } from '../published-book';
 import { TradeClock, type TimeLimits } from '../trade-clock';
 import type { Venue } from './venue';
-import { BUY, OPEN, SELL, SIDE_WORDS, STATE_WORDS } from './constants';
+import { BUY, OPEN, SELL, SIDE_NAMES, STATE_NAMES } from './constants';
 import type { StatusHead } from '../feed-status';
 
 export class VenueMarketData {
   readonly symbol: string;
-  /** The newest place on each topic; 0 before the first. The book has its own. */
+  /** The newest sequence number of each topic; 0 before the first. The book has its own. */
   readonly heads = { tick: 0, trade: 0, bbo: 0 };
   readonly book: PublishedBook;
   lastTick: Tick | null = null;
   lastBbo: Bbo | null = null;
-  /** No trade of a venue is late, since its times are the server's own. */
+  /** Trades of a venue are never late, since their times are the server's own. */
   readonly clock: TradeClock;
   private readonly venue: Venue;
   private readonly statusHead: StatusHead;
-  /** Volume of the newest tick on record, while recovery reads on. */
+  /** Volume of the newest recorded tick, during recovery. */
   private recordedVolume: Sum = 0;
-  /** Flat and best first, as published; replaced, never changed. */
+  /** The published levels, flat, best first; replaced, never changed. */
   private bids: number[] = [];
   private asks: number[] = [];
 
@@ -43,7 +43,7 @@ export class VenueMarketData {
     this.clock = new TradeClock(limits);
   }
 
-  /** A trade and the tick after it. The arguments are those of the listener. */
+  /** Publishes a trade and the tick after it. The arguments are those of the listener. */
   trade(
     tradeId: number,
     price: number,
@@ -63,7 +63,7 @@ export class VenueMarketData {
       receiveTime: time,
       price,
       quantity,
-      aggressor: SIDE_WORDS[aggressor]!,
+      aggressor: SIDE_NAMES[aggressor]!,
       tradeId,
       timing: null,
     };
@@ -107,7 +107,7 @@ export class VenueMarketData {
     this.statusHead.status = seq;
   }
 
-  /** The changes of the ten best levels and of the top. */
+  /** Publishes the changes of the ten best levels and of the top. */
   afterCommand(out: MarketOutput): void {
     const changed = this.venue.takeTopChanges();
     if (changed === 0) return;
@@ -117,7 +117,7 @@ export class VenueMarketData {
     this.pushBbo(out);
   }
 
-  /** Takes the state of a checkpoint on; the venue has been restored already. */
+  /** Restores the state of a checkpoint; the venue has been restored before. */
   restore(c: VenueHead): void {
     const { book: head, ...heads } = c.heads;
     Object.assign(this.heads, heads);
@@ -133,9 +133,9 @@ export class VenueMarketData {
   }
 
   /**
-   * Takes the volume of a tick of the journal's tail on. When a session ended follows from the settings
-   * of that time, which are not on record, so the record decides whether this trade began one.
-   * @returns whether it is a volume that could stand there
+   * Recovery: applies the volume of a recorded tick. When a session ended depends on the settings of that time, which are
+   * not recorded, so the record decides whether this trade began a session.
+   * @returns whether the volume is plausible
    */
   recoverVolume(tick: Tick): boolean {
     const { volume, quantity } = tick;
@@ -146,7 +146,7 @@ export class VenueMarketData {
     return true;
   }
 
-  /** Ends the batch: its last book event proves the ten levels. */
+  /** Ends the batch: its last book event gets the checksum of the ten levels. */
   seal(): void {
     this.book.seal();
   }
@@ -186,8 +186,8 @@ export class VenueMarketData {
   }
 }
 
-/** An open venue is a live instrument to readers. */
+/** Readers see an open venue as a live instrument. */
 function statusWord(state: number): Status['state'] {
-  const word = STATE_WORDS[state]!;
-  return word === STATE_WORDS[OPEN] ? 'live' : word;
+  const word = STATE_NAMES[state]!;
+  return word === STATE_NAMES[OPEN] ? 'live' : word;
 }

@@ -1,8 +1,8 @@
 /**
- * Matching: how an order trades with the book, in price-time priority, and what becomes of the rest.
+ * Matching: how an order trades with the book, in price-time priority, and what happens to the rest.
  *
- * The checks on entry have passed; here nothing is refused any more. Must hold: all that an order
- * brings in is traded, rests, or is told to have left; while open the book is not crossed.
+ * The checks on entry have passed; nothing is rejected here. Invariants: everything of an order trades, rests, or is
+ * reported as cancelled or expired; while open the book is not crossed.
  */
 
 import { assert } from '../../base/assert';
@@ -37,11 +37,11 @@ export class Matching {
   readonly counters: VenueCounters;
   private readonly listener: VenueListener;
   private readonly selfTrade: number;
-  /** Why the order that is matching must stop: SELF_TRADE or TOO_MANY_FILLS; −1: it need not. */
+  /** Why the current order must stop: SELF_TRADE or TOO_MANY_FILLS; −1: it need not. */
   private stopped = GOES_ON;
-  /** Resting orders that the present command may still meet. */
+  /** Resting orders that the current command may still meet. */
   private meetings = 0;
-  /** What the order that is matching has traded so far. */
+  /** Quantity that the current order has traded so far. */
   private traded = 0;
 
   constructor(
@@ -57,9 +57,9 @@ export class Matching {
   }
 
   /**
-   * Lets an order trade, then rest or leave.
+   * Lets an order trade; the rest then rests or is removed.
    * @param price 0: market
-   * @param fillsMax resting orders that it may meet; what is open then leaves
+   * @param fillsMax resting orders that it may meet; what is still open then is cancelled
    */
   enter(
     id: number,
@@ -99,7 +99,7 @@ export class Matching {
     }
   }
 
-  /** Trades an order against the other side, level by level. @returns what stays open of it */
+  /** Trades an order against the other side, level by level. @returns its open quantity */
   private match(id: number, owner: number, side: Side, limit: number, quantity: number): number {
     const otherSide = opposite(side);
     const other = this.book.ladder(otherSide);
@@ -116,7 +116,7 @@ export class Matching {
     return open;
   }
 
-  /** Trades an order against one level, oldest first. @returns what stays open of it */
+  /** Trades an order against one level, oldest first. @returns its open quantity */
   private sweep(
     id: number,
     owner: number,
@@ -148,7 +148,7 @@ export class Matching {
     return open;
   }
 
-  /** Trades an order against one resting order. @returns what stays open of it */
+  /** Trades an order against one resting order. @returns its open quantity */
   private trade(
     id: number,
     owner: number,
@@ -185,7 +185,7 @@ export class Matching {
     return open;
   }
 
-  /** [V40] An order has met one of its own owner. */
+  /** [V40] The order met one of the same owner. */
   private preventSelfTrade(maker: number): void {
     const { book } = this;
     if (this.selfTrade !== CANCEL_NEWEST) {
@@ -198,7 +198,7 @@ export class Matching {
     if (this.selfTrade !== CANCEL_OLDEST) this.stopped = SELF_TRADE;
   }
 
-  /** [V24] Whether the whole of an order would trade at once. Looks at no more orders than it may meet. */
+  /** [V24] Whether the whole of an order would trade at once. Visits no more orders than it may meet. */
   private isFillable(owner: number, side: Side, limit: number, quantity: number): boolean {
     const { book } = this;
     const other = book.ladder(opposite(side));
@@ -217,8 +217,8 @@ export class Matching {
   }
 
   /**
-   * [V55] Trades at the auction's price; everything is told once the book stands.
-   * @returns whether nothing is left to trade
+   * [V55] Trades at the auction's price. Events follow when the book is final.
+   * @returns whether the auction is complete
    */
   runAuction(price: number, tradesMax: number): boolean {
     const { book, counters, listener } = this;

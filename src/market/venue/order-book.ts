@@ -1,10 +1,9 @@
 /**
  * Order book: every resting order of one instrument, in price-time priority.
  *
- * Orders live in a slab of typed arrays; a slot that an order leaves is used again. Each level's
- * orders are a doubly linked queue through the slab, oldest first, so entry, cancel and fill touch a
- * handful of numbers and allocate nothing. The book knows no rules: what may enter is the engine's
- * business. Must hold: see `check-book.ts`.
+ * Orders are in a slab of typed arrays; the slot of a removed order is reused. The orders of a level are a doubly linked
+ * queue through the slab, oldest first, so entry, cancel and fill change a few numbers and allocate nothing. The book
+ * knows no rules; the engine decides what may enter. Invariants: see `check-book.ts`.
  */
 
 import { assert } from '../../base/assert';
@@ -35,9 +34,9 @@ export class OrderBook {
   private used = 0;
   private readonly index = new OrderIndex();
   private ordersByOwner = new Int32Array(OWNERS_START);
-  /** By owner: of the bids, then of the asks. */
+  /** Open quantity by owner: of the bids, then of the asks. */
   private quantityByOwner = new Float64Array(OWNERS_START * 2);
-  /** Bit 1: bids, bit 2: asks; set when something within the ten best levels has changed. */
+  /** Bit 1: bids, bit 2: asks; set if something within the ten best levels changed. */
   private topChanges = 0;
 
   ladder(side: Side): Ladder {
@@ -61,12 +60,12 @@ export class OrderBook {
     return this.ladder(this.sideOf(slot)).price[this.level[slot]!]!;
   }
 
-  /** How many orders of this owner rest. */
+  /** Number of resting orders of an owner. */
   ordersOf(owner: number): number {
     return owner < this.ordersByOwner.length ? this.ordersByOwner[owner]! : 0;
   }
 
-  /** How much of this owner rests on a side. */
+  /** Open quantity of an owner on a side. */
   quantityOf(owner: number, side: Side): number {
     const at = owner * 2 + side;
     return at < this.quantityByOwner.length ? this.quantityByOwner[at]! : 0;
@@ -102,7 +101,7 @@ export class OrderBook {
     return total;
   }
 
-  /** Takes some or all of an order's quantity away; without quantity it leaves, its level too. */
+  /** Reduces an order's quantity. An order without quantity is removed, and an empty level too. */
   take(slot: number, quantity: number): void {
     const side = this.sideOf(slot);
     const ladder = side === BUY ? this.bids : this.asks;
@@ -117,7 +116,7 @@ export class OrderBook {
     else this.quantity[slot] = left;
   }
 
-  /** Bit 1: bids, bit 2: asks: whether the ten best levels changed since this was last asked. */
+  /** Bit 1: bids, bit 2: asks: whether the ten best levels changed since the last call. */
   takeTopChanges(): number {
     const changes = this.topChanges;
     this.topChanges = 0;

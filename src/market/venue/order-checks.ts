@@ -1,6 +1,6 @@
 /**
- * Order checks: whether a command may be carried out at all. Each returns an integer of `REJECT`, or
- * 0. The order of the checks is part of the rules (README.md): of several faults the first is named.
+ * Order checks: whether a command is valid. Each returns an integer of `REJECT`, or 0. The order of the checks is part
+ * of the rules (README.md): of several faults the first is reported.
  */
 
 import type { VenueDefinition } from './definition';
@@ -10,13 +10,13 @@ import { CLOSED, GTC, HALTED, MARKET, OPEN, PRE_OPEN, opposite, type Side } from
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
-/** [V10] Orders and amendments need an instrument that takes them. */
+/** [V10] The state of the instrument must accept orders and amendments. */
 export function checkState(state: number): number {
   if (state === OPEN || state === PRE_OPEN) return 0;
   return state === HALTED ? REJECT.marketHalted : state === CLOSED ? REJECT.marketClosed : 0;
 }
 
-/** [V11] Which order types there are, and which of them before the opening. */
+/** [V11] Valid combinations of order type and time in force, and which of them before the opening. */
 export function checkType(
   state: number,
   kind: number,
@@ -48,7 +48,7 @@ export function checkPrice(d: VenueDefinition, kind: number, price: number): num
   return price < d.priceMin || price > d.priceMax ? REJECT.priceOutsideBand : 0;
 }
 
-/** [V14] Whether the book has room for an order, as though nothing of it were to trade. */
+/** [V14] Whether the book has room for an order, assuming that none of it trades. */
 export function checkRoom(
   d: VenueDefinition,
   book: OrderBook,
@@ -61,7 +61,7 @@ export function checkRoom(
   return book.ladder(side).sum > MAX - quantity ? REJECT.restingOverflow : 0;
 }
 
-/** [V15] A post-only order may not trade at once. @param price 0: market */
+/** [V15] A post-only order must not trade at once. @param price 0: market */
 export function checkCrossing(
   book: OrderBook,
   side: Side,
@@ -84,7 +84,7 @@ function isPositiveSafe(value: number): boolean {
 }
 
 /**
- * For whole numbers up to 2^53 − 1; `%` on doubles costs ten times as much. Exact: a quotient that is
+ * For integers up to 2^53 − 1; `%` on doubles costs ten times as much. Exact: a quotient that is
  * not whole is at least 1/increment from the next whole one, and rounding moves it by less.
  */
 function isMultiple(value: number, increment: number): boolean {

@@ -1,9 +1,9 @@
 /**
  * Order index: order id → slot of the slab, by open addressing with linear probing in typed arrays.
  *
- * A `Map` would do it, at about three times the cost. Fibonacci hashing (Knuth, TAOCP 3, 6.4) spreads
- * the dense ids evenly; deletion shifts back what was probed past, so there are no tombstones and a
- * search ends at the first empty place. Must hold: at most half of the places are taken.
+ * A `Map` costs about three times as much. Fibonacci hashing (Knuth, TAOCP 3, 6.4) spreads the dense ids evenly.
+ * Deletion shifts entries back, so there are no tombstones and a search ends at the first empty cell. Invariant:
+ * at most half of the cells are used.
  */
 
 import { assert } from '../../base/assert';
@@ -25,21 +25,21 @@ export class OrderIndex {
     let at = this.home(id);
     for (;;) {
       const found = ids[at]!;
-      // In this order, since an id of 0 may be asked for and is never there.
+      // In this order, since id 0 can be asked for and never exists.
       if (found === 0) return -1;
       if (found === id) return this.slots[at]!;
       at = (at + 1) & this.mask;
     }
   }
 
-  /** The id must not be there yet. */
+  /** Adds an id that does not exist yet. */
   set(id: number, slot: number): void {
     if (this.count * 2 >= this.ids.length) this.grow();
     this.place(id, slot);
     this.count += 1;
   }
 
-  /** The id must be there. */
+  /** Removes an existing id. */
   delete(id: number): void {
     const { ids, slots, mask } = this;
     let hole = this.home(id);
@@ -52,7 +52,7 @@ export class OrderIndex {
       at = (at + 1) & mask;
       const next = ids[at]!;
       if (next === 0) break;
-      // It may fill the hole only if its search passes there: its home is not between the two.
+      // It may move into the hole only if its search passes it: its home is not between the two.
       if (((at - this.home(next)) & mask) < ((at - hole) & mask)) continue;
       ids[hole] = next;
       slots[hole] = slots[at]!;

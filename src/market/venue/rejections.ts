@@ -1,6 +1,6 @@
 /**
- * Rejections: every way in which the venue says no. A rejected command has changed nothing, has used
- * no id, and has made exactly one event, `rejected`.
+ * Rejections: every reason for which the venue rejects a command. A rejected command has changed nothing, has used no
+ * id, and has produced exactly one event, `rejected`.
  */
 
 import type { ErrorCode } from '../../../protocol/codes';
@@ -27,15 +27,15 @@ export const REJECT = {
 } as const;
 
 export interface Rejection {
-  /** For programs. */
+  /** The code, for programs. */
   readonly code: ErrorCode;
-  /** The field of the command that is at fault, if one is. */
+  /** The field of the command at fault, if there is one. */
   readonly field: 'price' | 'quantity' | 'orderId' | 'state' | null;
-  /** For people. */
+  /** The text for people. */
   readonly reason: string;
 }
 
-/** By integer code; the first place is no rejection. */
+/** By integer code; index 0 is no rejection. */
 export const REJECTIONS: readonly Rejection[] = [
   row('internal', null, 'it was not rejected'),
   row('market-closed', null, 'the market is closed: only cancels are taken'),

@@ -1,8 +1,8 @@
 /**
  * Snapshot: a venue's whole state as bytes (the canonical sequence, 40 bytes an order), and back.
  *
- * A snapshot that is read may be damaged or of another version; that is an expected failure, and the
- * answer says what was wrong. Nothing is taken that a venue could not itself have written.
+ * A snapshot that is read may be damaged or of another version; that is an expected failure, and the result says what
+ * is wrong. A state that a venue could not have written is refused.
  */
 
 import { reaches } from './auction';
@@ -14,11 +14,11 @@ import {
 } from './canonical';
 import { OWNER_MAX, type VenueDefinition } from './definition';
 import { OrderBook } from './order-book';
-import { BUY, OPEN, SELL, STATE_WORDS, type Side } from './constants';
+import { BUY, OPEN, SELL, STATE_NAMES, type Side } from './constants';
 
 const NUMBER_BYTES = 8;
 const HEADER_NUMBERS = 7;
-/** Has the sum of all quantities traded behind the next trade id; it is read and left. */
+/** An old version with the sum of all traded quantities behind the next trade id; the sum is ignored. */
 const VERSION_WITH_VOLUME = 1;
 const ORDER_NUMBERS = 5;
 const WORD = 4_294_967_296;
@@ -33,7 +33,7 @@ export function encodeSnapshot(
   return bytes;
 }
 
-/** @returns what the snapshot holds, or in words why it is not sound */
+/** @returns the content of the snapshot, or a text that says why it is invalid */
 export function decodeSnapshot(
   bytes: Uint8Array,
   definition: VenueDefinition,
@@ -59,7 +59,7 @@ export function decodeSnapshot(
     readSide(source, SELL, counters.nextOrderId, definition, book);
   if (wrong !== undefined) return wrong;
   if (!source.isExact) return `it is ${bytes.length} bytes long, not ${source.length}`;
-  if (counters.state >= STATE_WORDS.length) return `state is ${counters.state}`;
+  if (counters.state >= STATE_NAMES.length) return `state is ${counters.state}`;
   if (counters.nextOrderId < 1 || counters.nextTradeId < 1) return 'an id is not positive';
   if (counters.state === OPEN && isCrossed(book)) return 'the book is open and crossed';
   if (version === VERSION_IN_AUCTION && !mayGoOn(counters, book)) {
@@ -74,7 +74,7 @@ export function isCrossed(book: OrderBook): boolean {
   return bids.count > 0 && asks.count > 0 && bids.bestPrice >= asks.bestPrice;
 }
 
-/** Whether an auction at this price is not done. */
+/** Whether an auction at this price is unfinished. */
 function mayGoOn({ state, auctionPrice }: VenueCounters, book: OrderBook): boolean {
   return state !== OPEN && auctionPrice > 0 && reaches(book, auctionPrice);
 }
@@ -129,7 +129,7 @@ class ByteSink implements CanonicalSink {
   }
 }
 
-/** Past the end and beyond the range it gives what no check lets pass. */
+/** Past the end, or out of range, it returns a value that no check accepts. */
 class ByteSource {
   private readonly view: DataView;
   private at = 0;

@@ -1,9 +1,9 @@
 /**
- * State hash: 64 bits that tell whether two venues stand alike, whatever they are built of.
+ * State hash: 64 bits that are equal if two venues are in the same state, whatever their internal form.
  *
  * It is MurmurHash3_x86_32 (Appleby, 2011) of the bytes of the canonical sequence (`canonical.ts`),
  * taken twice, with the seeds 0 and 0x9747b28c, and written as sixteen hexadecimal digits, the first
- * seed's first. Not against forgery: it finds divergence, it does not prove origin.
+ * seed's first. It detects divergence; it does not protect against forgery.
  */
 
 import type { CanonicalSink } from './canonical';

@@ -1,10 +1,10 @@
 /**
- * Venue: the matching engine of one instrument. Takes commands as scalars, one after the other, keeps
- * the order book, and tells a listener what followed; the rules are numbered in README.md.
+ * Venue: the matching engine of one instrument. It takes commands as scalars, one after the other, keeps the order book,
+ * and reports results to a listener; the rules are numbered in README.md.
  *
- * It holds no clock and draws no chance: equal commands give equal events and an equal state hash.
- * Bounded by `ordersMax`. A rejected command changes nothing. Must hold: while open the book is not
- * crossed; what an order brings in is traded, resting or told to have left.
+ * It has no clock and no randomness: equal commands give equal events and an equal state hash. Bound: `ordersMax`. A
+ * rejected command changes nothing. Invariants: while open the book is not crossed; everything of an order trades, rests,
+ * or is reported as cancelled or expired.
  */
 
 import { assert } from '../../base/assert';
@@ -34,17 +34,17 @@ import {
   NO_OWNER,
   OPEN,
   REQUESTED,
-  SELF_TRADE_WORDS,
+  SELF_TRADE_NAMES,
   SELL,
-  STATE_WORDS,
-  wordIndex,
+  STATE_NAMES,
+  indexOfName,
   type Side,
   type VenueState,
 } from './constants';
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
-/** An order as it rests. */
+/** A resting order. */
 export interface RestingOrder {
   readonly orderId: number;
   readonly owner: number;
@@ -62,15 +62,15 @@ export class Venue {
   private counters: VenueCounters;
   private matching: Matching;
 
-  /** The definition must be sound (`venueDefinitionFault`). */
+  /** The definition must be valid (`venueDefinitionFault`). */
   constructor(definition: VenueDefinition, listener: VenueListener) {
     const wrong = venueDefinitionFault(definition);
     assert(wrong === undefined, wrong ?? '');
     this.definition = definition;
     this.listener = listener;
-    this.selfTrade = wordIndex(SELF_TRADE_WORDS, definition.selfTrade);
+    this.selfTrade = indexOfName(SELF_TRADE_NAMES, definition.selfTrade);
     this.counters = {
-      state: wordIndex(STATE_WORDS, definition.initialState),
+      state: indexOfName(STATE_NAMES, definition.initialState),
       nextOrderId: 1,
       nextTradeId: 1,
       lastPrice: 0,
@@ -85,7 +85,7 @@ export class Venue {
    * Enters an order.
    * @param owner 0 … OWNER_MAX
    * @param price scaled; 0 for a market order
-   * @param fillsMax resting orders that it may meet; what is open then leaves
+   * @param fillsMax resting orders that it may meet; what is still open then is cancelled
    * @returns the order's id, or minus the integer of a rejection
    */
   submit(
@@ -116,7 +116,7 @@ export class Venue {
     return id;
   }
 
-  /** Takes a resting order out, in any state. @returns its id, or minus a rejection */
+  /** Cancels a resting order, in any state. @returns its id, or minus a rejection */
   cancel(owner: number, orderId: number): number {
     const { book } = this;
     const inAuction = this.checkAuction();
@@ -134,8 +134,8 @@ export class Venue {
   }
 
   /**
-   * Gives a resting order another price or open quantity; what stays must be given as it is.
-   * @param quantity what is to be open from now on
+   * Changes the price or open quantity of a resting order; pass the present value of what stays.
+   * @param quantity the new open quantity
    * @param fillsMax as in `submit`
    * @returns the order's id, or minus a rejection
    */
@@ -171,9 +171,9 @@ export class Venue {
   }
 
   /**
-   * Moves the instrument to another state; to `open` by way of an auction.
-   * @param fillsMax trades that the auction may make now. Where there are more, the state stays as it is,
-   *   `isInAuction` is true, and the same command goes on with it
+   * Changes the state of the instrument; to `open` through an auction.
+   * @param fillsMax trades that the auction may make now. If there are more, the state stays unchanged,
+   *   `isInAuction` is true, and repeating the command continues the auction
    * @returns 0 or −rejection
    */
   setState(state: VenueState, fillsMax = Infinity): number {
@@ -186,13 +186,13 @@ export class Venue {
     return 0;
   }
 
-  // ── questions ───────────────────────────────────────────────────────────────────────────────
+  // ── queries ───────────────────────────────────────────────────────────────────────────────
 
   get state(): VenueState {
     return this.counters.state as VenueState;
   }
 
-  /** Whether an auction has begun that is not done: until then no other command is taken [V56]. */
+  /** Whether an auction is unfinished: until it ends no other command is accepted [V56]. */
   get isInAuction(): boolean {
     return this.counters.auctionPrice !== 0;
   }
@@ -207,7 +207,7 @@ export class Venue {
     return this.book.count;
   }
 
-  /** How much of an owner rests on a side. */
+  /** Open quantity of an owner on a side. */
   openQuantity(owner: number, side: Side): number {
     return this.book.quantityOf(owner, side);
   }
@@ -217,12 +217,12 @@ export class Venue {
     return this.book.ladder(side).count;
   }
 
-  /** The best price of a side; null when it is empty. */
+  /** The best price of a side; null if it is empty. */
   bestPrice(side: Side): number | null {
     return this.book.ladder(side).bestPrice || null;
   }
 
-  /** Quantity at the best price; 0 when the side is empty. */
+  /** Quantity at the best price; 0 if the side is empty. */
   bestQuantity(side: Side): number {
     return this.book.ladder(side).bestTotal;
   }
@@ -237,12 +237,12 @@ export class Venue {
     return this.book.top(side, depth);
   }
 
-  /** Bit 1: bids, bit 2: asks: whose ten best levels changed since this was last asked. */
+  /** Bit 1: bids, bit 2: asks: sides whose ten best levels changed since the last call. */
   takeTopChanges(): number {
     return this.book.takeTopChanges();
   }
 
-  /** Whether an order rests, and then what is known of it. */
+  /** A resting order, if it rests. */
   order(orderId: number): RestingOrder | undefined {
     const { book } = this;
     const slot = book.find(orderId);
@@ -257,7 +257,7 @@ export class Venue {
     };
   }
 
-  /** Every resting order in priority, bids first. */
+  /** All resting orders by priority, bids first. */
   orders(): { readonly owner: number; readonly orderId: number }[] {
     const { book } = this;
     const found: { owner: number; orderId: number }[] = [];
@@ -281,7 +281,7 @@ export class Venue {
     return encodeSnapshot(this.counters, this.book);
   }
 
-  /** Takes a snapshot's state over. @returns in words why it is not sound; nothing is then changed */
+  /** Restores a snapshot. @returns a text that says why it is invalid; then nothing is changed */
   restore(bytes: Uint8Array): string | undefined {
     const decoded = decodeSnapshot(bytes, this.definition);
     if (typeof decoded === 'string') return decoded;
@@ -291,13 +291,13 @@ export class Venue {
     return undefined;
   }
 
-  /** Walks everything. @throws InvariantError on the first promise that is broken */
+  /** Verifies everything. @throws InvariantError on the first broken invariant */
   check(): void {
     checkBook(this.book, this.definition);
     assert(this.state !== OPEN || !isCrossed(this.book), 'an open book is not crossed');
   }
 
-  // ── what commands are made of ───────────────────────────────────────────────────────────────
+  // ── parts of commands ───────────────────────────────────────────────────────────────
 
   private makeMatching(): Matching {
     return new Matching(this.book, this.counters, this.listener, this.selfTrade);
@@ -307,11 +307,11 @@ export class Venue {
     return this.isInAuction ? REJECT.auctionUnderWay : 0;
   }
 
-  /** Goes on with the auction, or begins it. @returns whether it is done */
+  /** Begins or continues the auction. @returns whether it is complete */
   private runAuction(fillsMax: number): boolean {
     const { book, counters, definition } = this;
     const reference = this.lastPrice ?? definition.referencePrice ?? 0;
-    // The price stands from the first trade on.
+    // The price is fixed from the first trade on.
     counters.auctionPrice ||= auctionPrice(book, reference, definition.priceIncrement) ?? 0;
     if (counters.auctionPrice === 0) return true;
     if (!this.matching.runAuction(counters.auctionPrice, fillsMax)) return false;
@@ -320,7 +320,7 @@ export class Venue {
     return true;
   }
 
-  /** Somebody else's order is as good as none. @param slot NONE where no such order rests */
+  /** Another owner's order is treated like a missing one. @param slot NONE if no such order rests */
   private isOf(owner: number, slot: number): boolean {
     return slot !== NONE && this.book.owner[slot] === owner;
   }
@@ -330,7 +330,7 @@ export class Venue {
     return -code;
   }
 
-  /** [V31] A smaller quantity at the same price keeps its place. */
+  /** [V31] A smaller quantity at the same price keeps its priority. */
   private shrink(slot: number, quantity: number): void {
     const { book } = this;
     const side = book.sideOf(slot);
@@ -343,7 +343,7 @@ export class Venue {
     if (less > 0) this.listener.levelChanged(side, price, ladder.total[level]!);
   }
 
-  /** [V32] Takes an order out that is about to enter again; one level is told of only once. */
+  /** [V32] Removes an order that is about to enter again; a level changes at most once in the events. */
   private leave(slot: number, nextPrice: number): void {
     const { book } = this;
     const side = book.sideOf(slot);
