@@ -128,7 +128,12 @@ test('the hot REST routes are compiled without await, which would cost a tenth o
     limits: {} as Parameters<typeof createApp>[0]['limits'],
   };
   const clock = new SystemClock();
-  const stages = { keys: { isOpen: true }, counts: new RestCounts(clock), clock };
+  const stages = {
+    keys: { isOpen: true },
+    counts: new RestCounts(clock),
+    metrics: { contentType: 'text/plain' },
+    clock,
+  };
   const app = createApp(options, stages as unknown as Parameters<typeof createApp>[1]);
   app.compile();
   const hot = app.router.history.filter(({ path }) => /^\/v1\/(tick|orderbook)\//.test(path));

@@ -11,7 +11,7 @@ import {
 import type { Instrument } from '../../protocol/messages';
 import { isSymbol, parseDecimal } from '../../protocol/units';
 import { StartFault } from '../base/start-fault';
-import type { Definer } from '../gateway/rest/admin';
+import type { Definer } from '../gateway/rest/routes/instruments';
 import type { MarketOutput } from '../market/output';
 import type { Recorder } from './recorder';
 import { filled } from '../config/settings-check';

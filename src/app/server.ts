@@ -34,7 +34,6 @@ import { reviseBars } from './bar-revisions';
 import { DamagedBlocks } from './damaged-blocks';
 import { barsBehind } from './bars-behind';
 import type { Config } from '../config/config';
-import { Admin } from '../gateway/rest/admin';
 import { createApp } from '../gateway/rest/app';
 import { Connections } from '../gateway/ws/connections';
 import { listen } from '../gateway/listen';
@@ -43,6 +42,7 @@ import { Orders } from '../gateway/rest/orders';
 import { Queries } from '../gateway/rest/queries';
 import { readiness } from '../gateway/metrics/readiness';
 import { RestCounts } from '../gateway/rest/counts';
+import { Sessions } from '../gateway/rest/sessions';
 import { Shares } from '../gateway/auth/shares';
 import type { Role } from '../gateway/auth/stored-keys';
 import { StreamConnection } from '../gateway/ws/stream';
@@ -269,7 +269,8 @@ export function startServer(
       orders: new Orders(orders, (operator, owner, done) => {
         log.info({ operator, owner, ...done }, 'the open orders of an owner were cancelled');
       }),
-      admin: new Admin(connections, definerOf(recorder, queries), clock),
+      sessions: new Sessions(connections, clock),
+      definer: definerOf(recorder, queries),
       connection: (...of) => new StreamTurns(turns, new StreamConnection(hub, ...of)),
       connections,
       account,
@@ -429,7 +430,6 @@ function createQueries(
       epoch: sequencer.epoch,
       lastSeq: () => sequencer.lastSeq,
     },
-    limits,
     clock,
     slices,
   );

@@ -9,12 +9,9 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { ERRORS } from '../../protocol/codes';
-import {
-  OPERATIONS,
-  type Operation,
-  type Parameter,
-} from '../../src/gateway/rest/openapi-operations';
+import type { Parameter } from '../../src/gateway/rest/openapi';
 import { instrument, tape, trade } from '../support/feed';
+import { OPERATIONS, type Operation } from '../support/routes';
 import { FORMS, StreamClient, type Seen } from '../support/stream-client';
 import { Scratch, ServerProcess, tapedeck, testKey } from '../support/tapedeck-process';
 import { HOSTILE } from './rest-cases';
@@ -54,7 +51,7 @@ const TOLD_OTHERWISE = new Set([
   'market-closed',
 ]);
 
-function targetWith({ path, parameters = [] }: Operation, odd: Parameter, value: string): string {
+function targetWith({ path, parameters }: Operation, odd: Parameter, value: string): string {
   const query = new URLSearchParams();
   let target = path;
   for (const p of parameters) {
@@ -66,7 +63,7 @@ function targetWith({ path, parameters = [] }: Operation, odd: Parameter, value:
 }
 
 const PLACES = OPERATIONS.flatMap((operation) =>
-  (operation.parameters ?? []).map(
+  operation.parameters.map(
     (p) => [`${operation.method} ${operation.path}`, p.name, operation, p] as const,
   ),
 );
@@ -78,10 +75,10 @@ describe('over REST', () => {
   test.each(PLACES)('%s: %s', async (_, name, operation, parameter) => {
     for (const value of HOSTILE) {
       const body = operation.path === '/v1/ingest' ? '' : '{"state":"open"}';
-      const init = operation.method === 'post' ? { body } : {};
+      const init = operation.method === 'POST' ? { body } : {};
       const target = targetWith(operation, parameter, value);
       const response = await server.get(target, {
-        method: operation.method.toUpperCase(),
+        method: operation.method,
         headers,
         ...init,
       });

@@ -4,19 +4,15 @@ import type { TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { Ajv2020 } from 'ajv/dist/2020';
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 
-import { openApiDocument } from '../../src/gateway/rest/openapi';
-import { OPERATIONS, type Operation } from '../../src/gateway/rest/openapi-operations';
-import { SCHEMAS, type SchemaName } from '../../src/gateway/rest/openapi-schemas';
+import { ErrorAnswer, openApiDocument } from '../../src/gateway/rest/openapi';
+import { GROUPS } from '../../src/gateway/rest/routes/groups';
+import { routeTable, withTable } from '../support/rest-table';
+import { OPERATIONS, type Operation } from '../support/routes';
 import { ServerProcess } from '../support/tapedeck-process';
 import { until } from '../support/until';
 
 setDefaultTimeout(60_000);
-
-/** What is for browsers. */
-const PAGES = new Set(['/', '/assets/:name', '/docs', '/openapi.json']);
 
 let server: ServerProcess;
 
@@ -27,23 +23,35 @@ beforeAll(async () => {
 });
 afterAll(() => server.remove());
 
-/** What is wrong with a value, in words. */
-function faults(name: SchemaName, value: unknown): string[] {
-  const schema: TSchema = SCHEMAS[name];
-  return [...Value.Errors(schema, value)].map(({ path, message }) => `${name}${path}: ${message}`);
+/** How a value departs from a schema. */
+function faults(schema: TSchema | null | undefined, value: unknown): string[] {
+  if (!schema) return ['there is no schema'];
+  return [...Value.Errors(schema, value)].map(
+    ({ path, message }) => `${schema.$id}${path}: ${message}`,
+  );
+}
+
+/** The route of an operation id. */
+function operation(id: string): Operation {
+  return OPERATIONS.find((one) => one.id === id)!;
 }
 
 function titleOf({ method, path }: Operation): string {
   return `${method} ${path}`;
 }
 
-test('every route is described, and nothing else', () => {
-  const source = readFileSync(join(import.meta.dir, '../../src/gateway/rest/app.ts'), 'utf8');
-  const routes = [...source.matchAll(/\.(get|post|delete|put|patch)\(\s*'(\/[^']*)'/g)]
-    .filter((match) => !PAGES.has(match[2]!))
-    .map((match) => `${match[1]} ${match[2]}`);
-  expect(routes.length).toBeGreaterThan(15);
-  expect(OPERATIONS.map(titleOf).toSorted()).toEqual(routes.toSorted());
+test('the document describes every route that the server has, except those of browsers', async () => {
+  const { paths } = (await server.json('/openapi.json')) as { paths: Record<string, object> };
+  const described = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  const declared = OPERATIONS.map((o) => titleOf(o).replaceAll(/:(\w+)/g, '{$1}'));
+  expect(described.toSorted()).toEqual(declared.toSorted());
+  expect(described.length).toBeGreaterThan(20);
+  for (const { path } of OPERATIONS) {
+    const response = await server.get(path.replaceAll(/:\w+/g, 'x'), { method: 'PATCH' });
+    expect([path, response.status]).toEqual([path, 405]);
+  }
 });
 
 test('the document: every reference leads somewhere, every operation has errors and an example', async () => {
@@ -51,21 +59,22 @@ test('the document: every reference leads somewhere, every operation has errors 
   expect(document['openapi']).toBe('3.1.0');
   const text = JSON.stringify(document);
   for (const match of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
-    expect(Object.keys(SCHEMAS)).toContain(match[1]!);
+    const { schemas } = document['components'] as { schemas: object };
+    expect(Object.keys(schemas)).toContain(match[1]!);
   }
   for (const { path, method, answer } of OPERATIONS) {
-    const shown = path.replaceAll(/:(\w+)/g, '{$1}');
+    const name = path.replaceAll(/:(\w+)/g, '{$1}');
     const paths = document['paths'] as Record<string, Record<string, { responses: object }>>;
-    const { responses } = paths[shown]![method]!;
+    const { responses } = paths[name]![method.toLowerCase()]!;
     expect(Object.keys(responses).length).toBeGreaterThan(1);
-    if ('schema' in answer) expect(answer.example).toBeDefined();
+    if (answer.schema !== undefined) expect(answer.example).toBeDefined();
   }
 });
 
 /** What the linter that most people use (redocly, its recommended rules) finds fault with. */
 describe('the document as tools read it', () => {
   type Described = Record<string, unknown>;
-  const document = JSON.parse(openApiDocument('1.2.3')) as {
+  const document = JSON.parse(openApiDocument('1.2.3', GROUPS)) as {
     readonly info: Described;
     readonly servers: readonly object[];
     readonly tags: readonly { readonly name: string; readonly description: string }[];
@@ -124,7 +133,7 @@ describe('the document as tools read it', () => {
     >;
     const { schema, example } = ready['503']!.content['application/json']!;
     expect(schema).toEqual({ $ref: '#/components/schemas/Ready' });
-    expect(faults('Ready', example)).toEqual([]);
+    expect(faults(operation('getReadiness').answer.schema, example)).toEqual([]);
   });
 
   test('parameters: those of the path are there, names are unique, examples are of their schema', () => {
@@ -164,8 +173,10 @@ describe('examples', () => {
   test.each(OPERATIONS.map((operation) => [titleOf(operation), operation] as const))(
     '%s',
     (_, { answer, body }) => {
-      if ('schema' in answer) expect(faults(answer.schema, answer.example)).toEqual([]);
-      if (body?.schema !== undefined) expect(faults(body.schema, body.example)).toEqual([]);
+      if (answer.schema !== undefined) expect(faults(answer.schema, answer.example)).toEqual([]);
+      if (body !== null && body.schema !== null) {
+        expect(faults(body.schema, body.example)).toEqual([]);
+      }
     },
   );
 });
@@ -173,16 +184,15 @@ describe('examples', () => {
 describe('what a server answers', () => {
   const readable = OPERATIONS.filter(
     ({ method, path, answer }) =>
-      method === 'get' && 'schema' in answer && !/:(id|name)/.test(path),
+      method === 'GET' && answer.schema !== undefined && !/:(id|name)/.test(path),
   );
 
   test.each(readable.map((operation) => [titleOf(operation), operation] as const))(
     '%s',
-    async (_, { path, parameters = [], answer }) => {
-      if (!('schema' in answer)) throw new Error('it was chosen for its schema');
+    async (_, { path, parameters, answer }) => {
       const query = new URLSearchParams();
-      for (const { in: place, name, example } of parameters) {
-        if (place === 'query' && example !== undefined) query.set(name, String(example));
+      for (const { in: where, name, example } of parameters) {
+        if (where === 'query' && example !== undefined) query.set(name, String(example));
       }
       const response = await server.get(`${path.replace(':symbol', 'ACME')}?${query.toString()}`);
       expect(response.status).toBe(200);
@@ -191,26 +201,26 @@ describe('what a server answers', () => {
   );
 
   test('an order by its example, asked for and cancelled; a state; a fault', async () => {
-    const { body } = OPERATIONS.find((o) => titleOf(o) === 'post /v1/orders')!;
+    const { body, answer } = operation('submitOrder');
     const entered = await server.get('/v1/orders', {
       method: 'POST',
       body: JSON.stringify(body!.example),
     });
     expect(entered.status).toBe(201);
     const order = (await entered.json()) as { orderId: number };
-    expect(faults('Order', order)).toEqual([]);
-    expect(faults('Order', await server.json(`/v1/orders/${order.orderId}`))).toEqual([]);
+    expect(faults(answer.schema, order)).toEqual([]);
+    expect(faults(answer.schema, await server.json(`/v1/orders/${order.orderId}`))).toEqual([]);
     const gone = await server.get(`/v1/orders/${order.orderId}`, { method: 'DELETE' });
-    expect(faults('Order', await gone.json())).toEqual([]);
+    expect(faults(answer.schema, await gone.json())).toEqual([]);
     const halted = await server.get('/v1/instruments/ACME/state', {
       method: 'POST',
       body: '{"state":"halted"}',
     });
-    expect(faults('StateChanged', await halted.json())).toEqual([]);
-    expect(faults('Error', await server.json('/v1/tick/NOPE'))).toEqual([]);
-    expect(faults('Error', { error: { code: 'no-such-code', message: '', hint: '' } })).not.toEqual(
-      [],
-    );
+    expect(faults(operation('setInstrumentState').answer.schema, await halted.json())).toEqual([]);
+    expect(faults(ErrorAnswer, await server.json('/v1/tick/NOPE'))).toEqual([]);
+    expect(
+      faults(ErrorAnswer, { error: { code: 'no-such-code', message: '', hint: '' } }),
+    ).not.toEqual([]);
   });
 });
 
@@ -218,4 +228,10 @@ test('/docs is a page that needs nothing from elsewhere', async () => {
   const response = await server.get('/docs');
   expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
   expect(await response.text()).toContain('<title>Tapedeck · API</title>');
+});
+
+test('the table of the reference is what the routes declare (bun test/support/rest-table.ts)', async () => {
+  const document = await Bun.file(`${import.meta.dir}/../../src/docs/reference/rest.md`).text();
+  const plain = (text: string): string => text.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---');
+  expect(plain(document)).toBe(plain(withTable(document, routeTable())));
 });

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
 import type { MessageDef } from '../../protocol/define';
 import { MESSAGES } from '../../protocol/messages';
-import { OPERATIONS, type Operation } from '../../src/gateway/rest/openapi-operations';
 import { instrument, tape, trade } from '../support/feed';
+import { OPERATIONS } from '../support/routes';
 import { FORMS, StreamClient } from '../support/stream-client';
 import { ServerProcess, testKey, writeTestKeys, type TestKey } from '../support/tapedeck-process';
 import { until } from '../support/until';
@@ -81,13 +81,8 @@ describe('REST', () => {
     '/v1/orders': JSON.stringify(ORDER),
     '/v1/instruments/:symbol/state': '{"state":"open"}',
   };
-  /** The role that the document names; to ask for the market takes `read`. */
-  const roleOf = ({ path, role }: Operation): string | null => {
-    if (role !== undefined) return role;
-    return path.startsWith('/v1/') && path !== '/v1/stream' ? 'read' : null;
-  };
   const described = OPERATIONS.map((operation): Action => {
-    const { method, path, parameters = [] } = operation;
+    const { method, path, role, parameters } = operation;
     const query = parameters.filter(
       (p) => p.in === 'query' && p.example !== undefined && p.name !== 'depth',
     );
@@ -96,11 +91,11 @@ describe('REST', () => {
       .replace(':id', '1')
       .replace(':name', 's0');
     return {
-      method: method.toUpperCase(),
+      method,
       path: `${filled}?${query.map(({ name, example }) => `${name}=${example}`).join('&')}`,
-      role: roleOf(operation),
+      role,
       body:
-        method === 'post' ? (BODIES[path] ?? JSON.stringify(operation.body?.example ?? {})) : null,
+        method === 'POST' ? (BODIES[path] ?? JSON.stringify(operation.body?.example ?? {})) : null,
     };
   });
   const ACTIONS: readonly Action[] = [

@@ -331,47 +331,43 @@ describe('pages over gaps', () => {
 test('REST names the gaps of a page, and says nothing where there are none', async () => {
   const hole = { from: 1_000, to: 1_100, reason: 'disk' };
   const { written, reader } = await holed(new Prng(14), 3_000, () => [hole]);
-  const queries = new HistoryQueries(
-    {
-      past: {
-        book: async (symbol, moment) =>
-          reader.answer({ kind: 'book', symbol, at: moment }) as Fault,
-        trades: async (symbol, before, limit) =>
-          reader.answer({ kind: 'trades', symbol, before, limit }) as PastPage,
-        ticks: async (symbol, range, after, limit) =>
-          reader.answer({ kind: 'ticks', symbol, ...range, after, limit }) as PastPage,
-        bars: async (symbol, interval, range, limit) =>
-          reader.answer({
-            kind: 'bars',
-            symbol,
-            interval,
-            ...range,
-            limit,
-            tradesMax: 5_000_000,
-            now: FAR,
-          }) as PastBarsPage,
-      },
-      unknown: () => undefined,
-      recentTicks: () => undefined,
-      epoch: 1,
-      lastSeq: () => written.lastSeq,
-      now: () => FAR,
-      ageMs: () => 0,
+  const queries = new HistoryQueries({
+    past: {
+      book: async (symbol, moment) => reader.answer({ kind: 'book', symbol, at: moment }) as Fault,
+      trades: async (symbol, before, limit) =>
+        reader.answer({ kind: 'trades', symbol, before, limit }) as PastPage,
+      ticks: async (symbol, range, after, limit) =>
+        reader.answer({ kind: 'ticks', symbol, ...range, after, limit }) as PastPage,
+      bars: async (symbol, interval, range, limit) =>
+        reader.answer({
+          kind: 'bars',
+          symbol,
+          interval,
+          ...range,
+          limit,
+          tradesMax: 5_000_000,
+          now: FAR,
+        }) as PastBarsPage,
     },
-    { tradesMax: 1_000, barsMax: 1_000 },
-  );
+    unknown: () => undefined,
+    recentTicks: () => undefined,
+    epoch: 1,
+    lastSeq: () => written.lastSeq,
+    now: () => FAR,
+    ageMs: () => 0,
+  });
   const read = async (answer: Promise<string | Fault>): Promise<Record<string, unknown>> =>
     JSON.parse((await answer) as string) as Record<string, unknown>;
   const whole = { symbol: 'BUSY', seq: written.lastSeq, epoch: 1, source: 'l3', ageMs: 0 };
   const books = timed(written.events, 'BUSY');
-  const behind = books.find((e) => e.seq > 1_500)!.eventTime.toString();
+  const behind = books.find((e) => e.seq > 1_500)!.eventTime;
   for (const [answer, gaps] of [
-    [queries.ticks('BUSY', { limit: '1000' }), [hole]],
-    [queries.ticks('BUSY', { from: behind }), undefined],
+    [queries.ticks('BUSY', { limit: 1_000 }), [hole]],
+    [queries.ticks('BUSY', { from: behind, limit: 100 }), undefined],
     [queries.trades('BUSY', 1_200, 100), [hole]],
     [queries.trades('BUSY', 2_500, 10), undefined],
-    [queries.bars('BUSY', { interval: '1s', limit: '1000' }), [hole]],
-    [queries.bars('BUSY', { interval: '1s', limit: '1000', from: behind }), undefined],
+    [queries.bars('BUSY', { interval: '1s', limit: 1_000 }), [hole]],
+    [queries.bars('BUSY', { interval: '1s', limit: 1_000, from: behind }), undefined],
   ] as const) {
     const body = await read(answer);
     expect(body).toMatchObject(whole);

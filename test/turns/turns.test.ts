@@ -8,7 +8,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
 import { MESSAGES } from '../../protocol/messages';
-import { OPERATIONS } from '../../src/gateway/rest/openapi-operations';
+import { OPERATIONS } from '../support/routes';
 import { MESSAGE_CASES, REST_CASES } from './cases';
 import { boundOf, EXCEPTIONS } from './exceptions';
 import { leastOf } from './scan';

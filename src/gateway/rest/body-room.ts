@@ -18,7 +18,7 @@ export class BodyRoom {
   }
 
   /** Opens the share of one request. */
-  open(request: Request): Body {
+  open(request: Request): BodyShare {
     const meter = this.meterOf(request);
     let size = 0;
     return {
@@ -39,7 +39,7 @@ export class BodyRoom {
 }
 
 /** The share of one body in the room. */
-export interface Body {
+export interface BodyShare {
   /** Takes room for so many bytes more; false if there is none. */
   take(bytes: number): boolean;
   /** Frees what the body has taken. */

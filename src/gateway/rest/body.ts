@@ -1,14 +1,93 @@
-/** Body: the text of a request, read no further than it may be long. */
+/** Body: reads the body of a request up to its largest length, and holds it to the schema of its route. */
+
+import type { Static, TObject, TSchema } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
 
 import { fault, fieldFault, type Fault } from '../../../protocol/codes';
 import { parseJson } from '../../../protocol/json';
+import { unknownName } from '../../base/members';
 import type { TurnMeter } from '../../base/turn-meter';
-import type { Body, BodyRoom } from './body-room';
+import type { BodyRoom, BodyShare } from './body-room';
+
+/** How a route declares its body. */
+export type Body<B> = JsonBody<B> | TapeBody<B>;
+
+interface JsonBody<B> {
+  readonly type: 'application/json';
+  readonly schema: TSchema;
+  readonly example: unknown;
+  /** The value of a body, or what is wrong with it. */
+  read(text: string): { readonly value: B } | Fault;
+}
+
+interface TapeBody<B> {
+  readonly type: 'application/x-ndjson';
+  readonly example: string;
+  /** Carries the type only; never set. */
+  readonly value?: B;
+}
+
+/** The bytes of a body in the pieces in which they came. */
+export type Pieces = readonly Uint8Array[];
+
+/** A JSON object: unknown members are refused with the nearest name, the others held to their schema. */
+export function jsonBody<T extends TObject>(schema: T, example: unknown): Body<Static<T>> {
+  const read = (text: string): { readonly value: Static<T> } | Fault => {
+    const object = objectOf(text, schema);
+    if ('code' in object) return object;
+    const wrong = Value.Errors(schema, object.value).First();
+    if (wrong === undefined) return { value: object.value };
+    const name = wrong.path.slice(1).replaceAll('/', '.');
+    return fieldFault(name, wrong.value, expectedOf(wrong.schema));
+  };
+  return { type: 'application/json', schema, example, read };
+}
+
+/** The same, except that the handler checks the values of the members: they depend on the instrument. */
+export function jsonMembers(
+  schema: TObject,
+  example: unknown,
+): Body<Readonly<Record<string, unknown>>> {
+  return {
+    type: 'application/json',
+    schema,
+    example,
+    read: (text) => objectOf(text, schema),
+  };
+}
+
+/** Lines of a tape; they may be many, and are handed on as bytes. */
+export function tapeBody(example: string): Body<Pieces> {
+  return { type: 'application/x-ndjson', example };
+}
+
+function objectOf(
+  text: string,
+  { properties }: TObject,
+): { readonly value: Record<string, unknown> } | Fault {
+  const parsed = parseJson(text);
+  if (!('value' in parsed)) return parsed;
+  const { value } = parsed;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return fieldFault('body', value, 'a JSON object');
+  }
+  const known = Object.keys(properties);
+  const unknown = Object.keys(value).find((name) => !Object.hasOwn(properties, name));
+  if (unknown !== undefined) return unknownName(unknown, known);
+  return { value: value as Record<string, unknown> };
+}
+
+function expectedOf(schema: TSchema): string {
+  const values = schema['enum'] as readonly string[] | undefined;
+  return values === undefined
+    ? `a value of type ${String(schema['type'])}`
+    : `one of ${values.join(', ')}`;
+}
 
 /**
- * Reads it, and does something with its text; what it takes in memory counts until that is done.
- * @returns a fault when the body is longer than `bytesMax`, breaks off, or is not UTF-8; or when all that
- *   are being read take too much
+ * Reads a body and acts on its text. The memory of the body counts until `act` is done.
+ * @returns a fault if the body is longer than `bytesMax`, breaks off or is not UTF-8, or if there is no
+ *   room for it beside the other bodies that are being read
  */
 export function withText<T>(
   request: Request,
@@ -20,7 +99,7 @@ export function withText<T>(
   return withPieces(request, bytesMax, room, turns, (pieces, size) => textOf(pieces, size, act));
 }
 
-/** The same with its bytes, as they came: of a long body, whose text takes a while to make. */
+/** The same with the bytes as they came, for long bodies whose text takes a while to decode. */
 export async function withPieces<T>(
   request: Request,
   bytesMax: number,
@@ -40,22 +119,12 @@ export async function withPieces<T>(
   }
 }
 
-/** The object that a body of JSON is. */
-export function objectOf(text: string): { readonly object: Record<string, unknown> } | Fault {
-  const parsed = parseJson(text);
-  if (!('value' in parsed)) return parsed;
-  const { value } = parsed;
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? { object: value as Record<string, unknown> }
-    : fieldFault('body', value, 'a JSON object');
-}
-
-interface Pieces {
-  readonly pieces: readonly Uint8Array[];
+interface Whole {
+  readonly pieces: Pieces;
   readonly size: number;
 }
 
-async function read(request: Request, bytesMax: number, body: Body): Promise<Pieces | Fault> {
+async function read(request: Request, bytesMax: number, body: BodyShare): Promise<Whole | Fault> {
   const declared = Number(request.headers.get('content-length') ?? 0);
   if (declared > bytesMax) return tooLarge(declared, bytesMax);
   const pieces: Uint8Array[] = [];
@@ -70,7 +139,7 @@ async function read(request: Request, bytesMax: number, body: Body): Promise<Pie
       pieces.push(piece);
     }
   } catch {
-    // The client has gone, or what it sent was no HTTP any more; hardly anybody reads this answer.
+    // The client has gone, or stopped speaking HTTP; hardly anybody reads this answer.
     return fault('malformed-json', `the body breaks off after ${size} bytes`, 'body');
   }
   return { pieces, size };

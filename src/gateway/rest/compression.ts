@@ -1,8 +1,8 @@
 /**
- * Compression: of answers that are long enough, where the client takes one of the codings.
+ * Compression of long answers, for clients that accept one of the codings.
  *
- * It is done by the threads of the runtime, so the loop goes on. Bounded: answers under way at once, over
- * all clients (`UNDER_WAY_MAX`); those beyond go out as they are, which any client takes.
+ * The threads of the runtime compress, so the event loop goes on. Bounded: compressions under way at once,
+ * over all clients (`UNDER_WAY_MAX`); further answers are sent uncompressed.
  */
 
 import { constants, brotliCompress, gzip, zstdCompress } from 'node:zlib';
@@ -10,24 +10,24 @@ import { promisify } from 'node:util';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** Below it the packet would be as long: what is asked most (a tick, ten levels) stays as it is. */
+/** A shorter answer fits into one packet anyway. The most frequent ones (a tick, ten levels) are shorter. */
 export const COMPRESSED_BYTES_MIN = 1_400;
 const UNDER_WAY_MAX = 8;
-/** Levels at which a megabyte of JSON takes some milliseconds. */
+/** At these levels a megabyte of JSON takes some milliseconds. */
 const GZIP_LEVEL = 4;
 const BROTLI_QUALITY = 4;
 const ZSTD_LEVEL = 3;
 
 export type Coding = 'zstd' | 'br' | 'gzip';
 
-/** The better first, where the client has no preference of its own. */
+/** Best first, for clients without a preference. */
 const CODINGS: readonly Coding[] = ['zstd', 'br', 'gzip'];
 
 const gzipAsync = promisify(gzip);
 const brotliAsync = promisify(brotliCompress);
 const zstdAsync = promisify(zstdCompress);
 
-/** The coding that `Accept-Encoding` likes best; null: none of ours. */
+/** The coding that `Accept-Encoding` prefers; null: it accepts none of ours. */
 export function codingOf(accepted: string | null): Coding | null {
   if (accepted === null) return null;
   const weights = new Map<string, number>();
@@ -53,7 +53,7 @@ export class Compression {
   private readonly vary: string;
   private underWay = 0;
 
-  /** @param vary what long answers depend on, as in the header of that name */
+  /** @param vary the header `Vary` of long answers */
   constructor(vary = 'accept-encoding') {
     this.vary = vary;
   }
@@ -64,9 +64,9 @@ export class Compression {
   }
 
   /**
-   * An answer that is long enough, compressed where its client takes that. Its headers say either way
-   * that it depends on what the client takes.
-   * @param body the text of the response @param kept where it is one that many ask for
+   * A long answer, compressed if its client accepts that. Its headers state either way that it depends on
+   * what the client accepts.
+   * @param body the text of the response @param kept if it is one that many ask for
    */
   async of(request: Request, body: string, response: Response, kept?: Kept): Promise<Response> {
     response.headers.set('vary', this.vary);

@@ -1,24 +1,41 @@
 /**
- * REST counts: requests by route and status; and how long those took that wait for something: the journal,
- * a body, a turn. What is answered out of memory takes less time than it takes to look at the clock twice.
+ * REST counts: requests by route and status; and durations of those requests that wait for something: the
+ * journal, a body, a turn. To look at the clock twice would take longer than an answer from memory.
  * Bounded: the routes of the server, and the statuses that it answers with.
  */
 
 import type { Clock } from '../../base/clock';
 import { Durations } from '../../base/durations';
 
-/** Requests that came to no handler, or whose handler threw. */
+/** Requests that no handler took, or whose handler threw. */
 const NO_ROUTE = 'none';
-
-/** What Elysia hands to a hook, as far as it is used here. */
-interface Asked {
-  readonly request: Request;
-}
+/** The status of a request that became a WebSocket. */
+const SWITCHING = 101;
 
 /** Requests of one route by status. */
 class RouteCounts extends Map<number, number> {
-  add(status: number): void {
+  add(status = SWITCHING): void {
     this.set(status, (this.get(status) ?? 0) + 1);
+  }
+}
+
+/** Observes the durations of one route. */
+export class Stopwatch {
+  private readonly durations: Durations;
+  private readonly clock: Clock;
+
+  constructor(durations: Durations, clock: Clock) {
+    this.durations = durations;
+    this.clock = clock;
+  }
+
+  /** @returns the time that `stop` takes */
+  start(): number {
+    return this.clock.monotonicMs();
+  }
+
+  stop(startMs: number): void {
+    this.durations.observe(this.clock.monotonicMs() - startMs);
   }
 }
 
@@ -33,45 +50,23 @@ export class RestCounts {
     this.clock = clock;
   }
 
-  /** One was answered, or will be. @param response what is none was made a WebSocket */
-  count(method: string, route: string, response: unknown): void {
-    if (response instanceof Promise) {
-      const count = (settled: unknown): void => this.count(method, route, settled);
-      response.then(count, () => {}); // what throws is counted where it is caught
-      return;
-    }
-    this.of(`${method} ${route}`).add(response instanceof Response ? response.status : 101);
-  }
-
-  /** One was answered that came to no handler, or whose handler threw. */
+  /** Counts a request that no handler took, or whose handler threw. */
   countFault(response: Response): Response {
     this.of(NO_ROUTE).add(response.status);
     return response;
   }
 
-  /** Options of a route whose requests are timed, from behind the check of the key on. */
-  timed(name: string): {
-    beforeHandle(asked: Asked): void;
-    afterHandle(asked: Asked): void;
-  } {
+  /** The stopwatch of a route whose durations are observed. @param title method and path */
+  timed(title: string): Stopwatch {
     const durations = new Durations();
-    this.durations.set(name, durations);
-    const begun = new WeakMap<Request, number>();
-    return {
-      beforeHandle: ({ request }) => {
-        begun.set(request, this.clock.monotonicMs());
-      },
-      afterHandle: ({ request }) => {
-        const beganMs = begun.get(request);
-        if (beganMs !== undefined) durations.observe(this.clock.monotonicMs() - beganMs);
-      },
-    };
+    this.durations.set(title, durations);
+    return new Stopwatch(durations, this.clock);
   }
 
-  /** Of a method and route. */
-  of(name: string): RouteCounts {
-    let counts = this.requests.get(name);
-    if (counts === undefined) this.requests.set(name, (counts = new RouteCounts()));
+  /** The counts of a route. @param title method and path */
+  of(title: string): RouteCounts {
+    let counts = this.requests.get(title);
+    if (counts === undefined) this.requests.set(title, (counts = new RouteCounts()));
     return counts;
   }
 }

@@ -1,13 +1,22 @@
-/** Deliveries: from an answer to its response, compressed and in pieces where it is long. */
+/** Deliveries: from the result of a handler to its response; a long one is compressed, or sent in pieces. */
 
+import type { Fault } from '../../../protocol/codes';
 import type { ByteAccount } from '../../base/byte-account';
 import type { Compression } from './compression';
 import type { KeptAnswer } from './kept-answers';
-import type { Deliver } from './known';
 import { Replies, REPLY_BYTES_MIN } from './replies';
 import type { Requests } from './requests';
 import { errorResponse, json, refusal } from './responses';
 import { LONG_BYTES, SENT_BYTE } from './work';
+
+/** Makes the response of a result; of a long one, compressed or in pieces, it makes a promise. */
+export type Deliver = (
+  request: Request,
+  result: string | Fault,
+  respond?: (body: string) => Response,
+) => Response | Promise<Response>;
+
+export type DeliverKept = (request: Request, answer: KeptAnswer) => Promise<Response>;
 
 export function createDeliveries(
   account: ByteAccount,
@@ -26,11 +35,11 @@ export function createDeliveries(
     const compressed = compression.of(request, result, response);
     return result.length < REPLY_BYTES_MIN ? compressed : inPieces(request, compressed);
   };
-  /** One that many ask for: what it takes to send is all that it takes. */
-  const deliverKept = async (request: Request, answer: KeptAnswer, respond = json) => {
+  /** It was made for many: its client pays for the sending alone. */
+  const deliverKept: DeliverKept = async (request, answer) => {
     const kept = await answer.get();
     if (kept.text.length >= LONG_BYTES) requests.sends(request, kept.text.length * SENT_BYTE);
-    const response = respond(kept.text);
+    const response = answer.respond(kept.text);
     if (!compression.isFor(kept.text)) return response;
     const compressed = compression.of(request, kept.text, response, kept);
     return kept.text.length < REPLY_BYTES_MIN ? await compressed : inPieces(request, compressed);

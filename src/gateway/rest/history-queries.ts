@@ -1,11 +1,10 @@
 /**
- * History queries: what REST asks of the past. Reads what the query string says, says what is wrong
- * with it, and puts the frame of an answer around what the journal gives.
+ * History queries: what REST asks of the past. Holds the parameters of a query to each other, and puts
+ * the frame of an answer around what the journal gives.
  */
 
 import type { BarInterval } from '../../../protocol/bars';
 import { fault, fieldFault, type Fault } from '../../../protocol/codes';
-import { BAR_INTERVALS } from '../../../protocol/messages';
 import { Nanos } from '../../../protocol/time';
 import { BOOK_DEPTH } from '../../../protocol/units';
 import type {
@@ -16,8 +15,17 @@ import type {
   TimeHalvesRange,
 } from '../../base/contracts/past';
 import type { TimeHalves } from '../../base/contracts/times';
-import { finished, integer, open } from './answer';
-import { readRange, readTime, type Query } from './query';
+import { finished, open } from './answer';
+import type { Effort } from './route';
+
+/** The parameters of a range; `from` inclusive, `to` exclusive, undefined without a bound. */
+interface RangeQuery {
+  readonly from?: Nanos | undefined;
+  readonly to?: Nanos | undefined;
+  readonly limit: number;
+  /** The `next` of an answer. */
+  readonly next?: string | undefined;
+}
 
 /** Event times; `from` inclusive, `to` exclusive, null without a bound. */
 export interface TimeRange {
@@ -25,12 +33,9 @@ export interface TimeRange {
   readonly to: Nanos | null;
 }
 
-/** Counts the blocks of the journal that an answer took. */
-export type Effort = (blocks: number) => void;
-
 const UNCOUNTED: Effort = () => {};
 
-/** The stage behind these queries. Times cross it as words; lists come as the JSON text of an array. */
+/** The journal as these queries ask it. Times are pairs of halves; lists come as the JSON text of an array. */
 export interface PastSource {
   book(symbol: string, at: TimeHalves): Promise<PastBook | Fault>;
   trades(symbol: string, before: number, limit: number): Promise<PastPage | Fault>;
@@ -48,16 +53,11 @@ export interface PastSource {
   ): Promise<PastBarsPage | Fault>;
 }
 
-export interface HistoryLimits {
-  readonly tradesMax: number;
-  readonly barsMax: number;
-}
-
 export interface HistoryStages {
   readonly past: PastSource;
-  /** Why there is no such instrument; undefined when there is. */
+  /** The fault of a symbol that no instrument has. */
   unknown(symbol: string): Fault | undefined;
-  /** A page of ticks that needs no disk; undefined when the journal has to be asked. */
+  /** A page of ticks from memory; undefined if the journal has to be read. */
   recentTicks(symbol: string, range: TimeRange, after: number, limit: number): PastPage | undefined;
   readonly epoch: number;
   lastSeq(): number;
@@ -68,26 +68,28 @@ export interface HistoryStages {
 
 export class HistoryQueries {
   private readonly stages: HistoryStages;
-  private readonly limits: HistoryLimits;
 
-  constructor(stages: HistoryStages, limits: HistoryLimits) {
+  constructor(stages: HistoryStages) {
     this.stages = stages;
-    this.limits = limits;
   }
 
-  /** The book at a past moment: `at`, `depth`. */
-  async book(symbol: string, query: Query, effort: Effort = UNCOUNTED): Promise<string | Fault> {
-    const depth = integer('depth', query['depth'], BOOK_DEPTH, BOOK_DEPTH);
-    if (typeof depth !== 'number') return depth;
-    const at = readTime('at', query['at']);
-    if (at !== null && 'code' in at) return at;
+  /** The book at a time in the past. @param depth levels a side */
+  async book(
+    symbol: string,
+    at: Nanos,
+    depth: number,
+    effort: Effort = UNCOUNTED,
+  ): Promise<string | Fault> {
+    if (depth > BOOK_DEPTH) {
+      return fieldFault('depth', String(depth), `an integer from 1 to ${BOOK_DEPTH}`);
+    }
     const now = this.stages.now();
-    if (at !== null && at.compare(now) > 0) {
-      return fieldFault('at', query['at'], `a moment that is over; here it is ${now.toString()}`);
+    if (at.compare(now) > 0) {
+      return fieldFault('at', at.toString(), `a time in the past; here it is ${now.toString()}`);
     }
     const unknown = this.stages.unknown(symbol);
     if (unknown !== undefined) return unknown;
-    const book = await this.stages.past.book(symbol, at ?? Nanos.ZERO);
+    const book = await this.stages.past.book(symbol, at);
     if ('code' in book) return book;
     effort(book.blocks ?? 0);
     const receiveTime = nanos(book.receiveTime);
@@ -103,7 +105,7 @@ export class HistoryQueries {
     return finished(open(body), 'l3', this.stages.ageMs(receiveTime));
   }
 
-  /** Trades that have left the memory, newest first. */
+  /** Trades of the journal, newest first. @param before a sequence number */
   async trades(
     symbol: string,
     before: number,
@@ -119,15 +121,18 @@ export class HistoryQueries {
     });
   }
 
-  /** Ticks in the order of their places: `from`, `to`, `limit`, `next`. */
-  async ticks(symbol: string, query: Query, effort: Effort = UNCOUNTED): Promise<string | Fault> {
-    const limit = integer('limit', query['limit'], 100, this.limits.tradesMax);
-    if (typeof limit !== 'number') return limit;
-    const given = readRange(query);
+  /** Ticks in the order of their sequence numbers. */
+  async ticks(
+    symbol: string,
+    query: RangeQuery,
+    effort: Effort = UNCOUNTED,
+  ): Promise<string | Fault> {
+    const { limit } = query;
+    const given = rangeOf(query);
     if ('code' in given) return given;
     const unknown = this.stages.unknown(symbol);
     if (unknown !== undefined) return unknown;
-    const position = readPosition(query['next'], symbol, given);
+    const position = readPosition(query.next, symbol, given);
     if ('code' in position) return position;
     const { range, after } = position;
     const recent = this.stages.recentTicks(symbol, range, after, limit);
@@ -144,16 +149,14 @@ export class HistoryQueries {
     });
   }
 
-  /** Bars, oldest first: `interval`, `from`, `to`, `limit`, `next`. */
-  async bars(symbol: string, query: Query, effort: Effort = UNCOUNTED): Promise<string | Fault> {
-    const name = query['interval'];
-    const interval = BAR_INTERVALS.find((known) => known === name);
-    if (interval === undefined) {
-      return fieldFault('interval', name, `one of ${BAR_INTERVALS.join(', ')}`);
-    }
-    const limit = integer('limit', query['limit'], 100, this.limits.barsMax);
-    if (typeof limit !== 'number') return limit;
-    const range = readBarRange(query);
+  /** Bars by their open time, oldest first. */
+  async bars(
+    symbol: string,
+    query: RangeQuery & { readonly interval: BarInterval },
+    effort: Effort = UNCOUNTED,
+  ): Promise<string | Fault> {
+    const { interval, limit } = query;
+    const range = barRangeOf(query);
     if ('code' in range) return range;
     const unknown = this.stages.unknown(symbol);
     if (unknown !== undefined) return unknown;
@@ -179,15 +182,25 @@ export class HistoryQueries {
   }
 }
 
-/** What an answer says of records that are missing; nothing when none are. */
+/** The member `gaps` of an answer; absent if no records are missing. */
 function gapsOf({ gaps }: Pick<PastPage, 'gaps'>): { gaps?: readonly MissingRange[] } {
   return gaps.length === 0 ? {} : { gaps };
 }
 
-/** The range of bars; `next` is the open time to go on with. */
-function readBarRange(query: Query): TimeRange | Fault {
+/** `from` and `to`; null without a bound. */
+function rangeOf(query: RangeQuery): TimeRange | Fault {
+  const from = query.from ?? null;
+  const to = query.to ?? null;
+  if (from !== null && to !== null && from.compare(to) >= 0) {
+    return fieldFault('to', to.toString(), `a time after from (${from.toString()})`);
+  }
+  return { from, to };
+}
+
+/** The range of bars; `next` is the open time of the first bar of the next page. */
+function barRangeOf(query: RangeQuery): TimeRange | Fault {
   const { next: text } = query;
-  const range = readRange(query);
+  const range = rangeOf(query);
   if (text === undefined || 'code' in range) return range;
   const next = Nanos.parse(text);
   const { from, to } = range;
@@ -200,13 +213,13 @@ function readBarRange(query: Query): TimeRange | Fault {
     : fieldFault('next', text, 'the next of an answer to this query');
 }
 
-/** It carries its query, so that it cannot go on with another one. */
+/** The `next` of a page of ticks. It carries its query, so that no other query continues with it. */
 function writePosition(symbol: string, { from, to }: TimeHalvesRange, after: number): string {
   const text = JSON.stringify([symbol, digits(from), digits(to), after]);
   return Buffer.from(text).toString('base64url');
 }
 
-/** Where to go on, and in which range; with `next` the others may be left out. */
+/** Where the page begins, and in which range. Beside `next` the other parameters may be left out. */
 function readPosition(
   text: string | undefined,
   symbol: string,
@@ -225,8 +238,8 @@ function readPosition(
   const [of, fromDigits, toDigits, after] = parts as unknown[];
   const from = readDigits(fromDigits);
   const to = readDigits(toDigits);
-  const isPlace = Number.isSafeInteger(after) && (after as number) > 0;
-  if (typeof of !== 'string' || from === undefined || to === undefined || !isPlace) {
+  const isSeq = Number.isSafeInteger(after) && (after as number) > 0;
+  if (typeof of !== 'string' || from === undefined || to === undefined || !isSeq) {
     return malformed;
   }
   const differs = (time: TimeHalves | null, own: Nanos | null): boolean =>

@@ -1,36 +1,42 @@
 /**
- * Kept answers: what many ask for, made anew as long as that takes little, and else kept for a moment, as text and as bytes
- * for each coding. Bounded: one of each kind.
+ * Kept answers: answers that many clients ask for. As long as making one takes little time, each request
+ * gets a new one; otherwise requests get the last one, as text or as the bytes of a coding.
+ * Bounded: one of each kind.
  */
 
 import type { Clock } from '../../base/clock';
 import { Kept } from './compression';
+import { json } from './responses';
 
-/** Making may take this long before its share of the time matters, so that who asks now and then gets the newest. */
+/** Making may take this long before its share of the time matters, so that rare requests get the newest. */
 const BURST_MS = 100;
 
 export class KeptAnswer {
+  /** Makes the response of the text. */
+  readonly respond: (text: string) => Response;
   private readonly make: () => string | Promise<string>;
   private readonly share: number;
   private readonly clock: Pick<Clock, 'monotonicMs'>;
   private kept: Kept | undefined;
-  /** By which time making is ahead of its share. */
+  /** By how much making is ahead of its share of the time. */
   private spentMs = 0;
   private countedAtMs = 0;
   private underWay: Promise<Kept> | undefined;
 
-  /** @param share of the time that making it may take; 0: it is made once */
+  /** @param share part of the time that making it may take; 0: it is made once */
   constructor(
     make: () => string | Promise<string>,
     share: number,
     clock: Pick<Clock, 'monotonicMs'>,
+    respond: (text: string) => Response = json,
   ) {
+    this.respond = respond;
     this.make = make;
     this.share = share;
     this.clock = clock;
   }
 
-  /** The newest, or where many ask the one that was made last; one that is being made is for all who ask meanwhile. */
+  /** The newest, or, if many ask, the last one. All who ask while one is being made get that one. */
   get(): Promise<Kept> {
     if (this.kept !== undefined && !this.mayRenew()) return Promise.resolve(this.kept);
     this.underWay ??= this.renew().finally(() => {

@@ -1,19 +1,19 @@
-/** No route: what is answered where the path is unknown, or known under other methods. */
+/** No route: the answer if a path is unknown, or known with other methods. */
 
 import { fault, fieldFault } from '../../../protocol/codes';
 import { refusal } from './responses';
 
-/** A route as Elysia lists it; parts of the path that begin with a colon stand for anything. */
-export interface Route {
+/** What a route is found by; parts of the path that begin with a colon stand for anything. */
+interface RoutePath {
   readonly method: string;
   readonly path: string;
 }
 
-/** More than any route has. */
+/** More parts than any route has. */
 const PARTS_MAX = 16;
 
-export function noRoute(request: Request, routes: readonly Route[]): Response {
-  // The Host header stands in the address, so it need not be one.
+export function noRoute(request: Request, routes: readonly RoutePath[]): Response {
+  // The Host header is part of the address, so the address may be malformed.
   if (!URL.canParse(request.url)) {
     const host = request.headers.get('host');
     return refusal(request, fieldFault('Host', host, 'the name or address of this server'));
@@ -22,18 +22,18 @@ export function noRoute(request: Request, routes: readonly Route[]): Response {
   const parts = partsOf(pathname);
   const methods = new Set(routes.filter((r) => fits(r.path, parts)).map((r) => r.method));
   if (methods.has('GET')) methods.add('HEAD');
-  const shownPath = pathname.slice(0, 200);
+  const shortPath = pathname.slice(0, 200);
   if (methods.size === 0) {
-    return refusal(request, fault('not-found', `there is no ${request.method} ${shownPath}`));
+    return refusal(request, fault('not-found', `there is no ${request.method} ${shortPath}`));
   }
   const allow = [...methods].join(', ');
-  const message = `${shownPath} does not take ${request.method}; it takes ${allow}`;
+  const message = `${shortPath} does not take ${request.method}; it takes ${allow}`;
   const response = refusal(request, fault('method-not-allowed', message));
   response.headers.set('allow', allow);
   return response;
 }
 
-/** Of a path that may be long: it is parted once, and not for each route. */
+/** The path may be long: it is split once, and not for each route. */
 function partsOf(path: string): readonly string[] {
   return path.replace(/\/$/, '').split('/', PARTS_MAX);
 }

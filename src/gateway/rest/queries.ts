@@ -25,14 +25,9 @@ import { BOOK_DEPTH, isSymbol } from '../../../protocol/units';
 import type { Clock } from '../../base/clock';
 import type { PastPage } from '../../base/contracts/past';
 import type { SliceQueue } from '../../base/slice-queue';
-import { finished, integer, open, reopened } from './answer';
-import {
-  HistoryQueries,
-  type Effort,
-  type HistoryLimits,
-  type PastSource,
-  type TimeRange,
-} from './history-queries';
+import { finished, open, reopened } from './answer';
+import { HistoryQueries, type PastSource, type TimeRange } from './history-queries';
+import type { Effort } from './route';
 
 /** What queries need of a live instrument. */
 export interface QueryInstrument {
@@ -91,38 +86,40 @@ export interface QuerySources<I extends QueryInstrument> {
   lastSeq(): number;
 }
 
-export interface QueryLimits extends HistoryLimits {
-  readonly bookDepthMax: number;
-}
+/** What the routes of market data ask. */
+export type MarketQueries = Pick<
+  Queries<QueryInstrument>,
+  'instrument' | 'tick' | 'book' | 'stats'
+> & { readonly history: Pick<HistoryQueries, 'book'> };
+
+/** What the routes of history ask. */
+export type PastQueries = Pick<Queries<QueryInstrument>, 'trades'> & {
+  readonly history: Pick<HistoryQueries, 'ticks' | 'bars'>;
+};
 
 export class Queries<I extends QueryInstrument> {
   readonly history: HistoryQueries;
   private readonly sources: QuerySources<I>;
-  private readonly limits: QueryLimits;
   private readonly clock: Clock;
   private readonly slices: SliceQueue;
 
-  /** @param slices what of the loop long answers take */
-  constructor(sources: QuerySources<I>, limits: QueryLimits, clock: Clock, slices: SliceQueue) {
+  /** @param slices does the work of long answers in slices */
+  constructor(sources: QuerySources<I>, clock: Clock, slices: SliceQueue) {
     this.slices = slices;
     this.sources = sources;
-    this.limits = limits;
     this.clock = clock;
-    this.history = new HistoryQueries(
-      {
-        past: sources.past,
-        unknown: (symbol) => {
-          const found = this.findKnown(symbol);
-          return 'code' in found ? found : undefined;
-        },
-        recentTicks: (symbol, range, after, limit) => this.recentTicks(symbol, range, after, limit),
-        epoch: sources.epoch,
-        lastSeq: () => sources.lastSeq(),
-        now: () => clock.now(),
-        ageMs: (since) => this.ageMs(since),
+    this.history = new HistoryQueries({
+      past: sources.past,
+      unknown: (symbol) => {
+        const found = this.findKnown(symbol);
+        return 'code' in found ? found : undefined;
       },
-      limits,
-    );
+      recentTicks: (symbol, range, after, limit) => this.recentTicks(symbol, range, after, limit),
+      epoch: sources.epoch,
+      lastSeq: () => sources.lastSeq(),
+      now: () => clock.now(),
+      ageMs: (since) => this.ageMs(since),
+    });
   }
 
   /** All of them, as of one moment between its beginning and its end each. */
@@ -165,10 +162,8 @@ export class Queries<I extends QueryInstrument> {
     );
   }
 
-  /** @param depth as in the query string; ten when absent */
-  book(symbol: string, depth: string | undefined): string | Fault {
-    const levels = integer('depth', depth, BOOK_DEPTH, this.limits.bookDepthMax);
-    if (typeof levels !== 'number') return levels;
+  /** @param levels how many a side */
+  book(symbol: string, levels: number): string | Fault {
     const found = this.find(symbol);
     if ('code' in found) return found;
     const { entry, source } = this.sources.book(found);
@@ -223,24 +218,19 @@ export class Queries<I extends QueryInstrument> {
     });
   }
 
-  /** Newest first. @param limit @param next as in the query string */
+  /** Newest first. @param before a sequence number; the trades before it */
   trades(
     symbol: string,
-    limit: string | undefined,
-    next: string | undefined,
+    limit: number,
+    before = Number.MAX_SAFE_INTEGER,
     effort?: Effort,
   ): string | Fault | Promise<string | Fault> {
-    const most = integer('limit', limit, 100, this.limits.tradesMax);
-    if (typeof most !== 'number') return most;
-    const below = integer('next', next, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
-    if (typeof below !== 'number') return below;
     const found = this.findKnown(symbol);
     if ('code' in found) return found;
-    const trades = this.sources.trades(found, below, most);
-    if (trades === undefined) return this.history.trades(symbol, below, most, effort);
+    const trades = this.sources.trades(found, before, limit);
+    if (trades === undefined) return this.history.trades(symbol, before, limit, effort);
     const rest = open({
-      /** What the next page is asked for with; null when there is none. */
-      next: trades.length === most ? String(trades.at(-1)!.seq) : null,
+      next: trades.length === limit ? String(trades.at(-1)!.seq) : null,
       seq: this.sources.lastSeq(),
       epoch: this.sources.epoch,
     });

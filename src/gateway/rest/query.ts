@@ -1,26 +1,24 @@
 /**
- * Query: what stands behind the question mark of a request. A route refuses parameters that it does not
- * know and those that are given twice, since whoever sent them would take the answer for another one.
+ * Query: reads the parameters of a request by the schemas of its route.
+ *
+ * A parameter that the route does not declare is refused with the nearest name, and so is one that is
+ * given twice: whoever sent it would take the answer for a different one.
  */
+
+import { Type, type TProperties, type TSchema } from '@sinclair/typebox';
 
 import { fault, fieldFault, shown, type Fault } from '../../../protocol/codes';
 import { Nanos, parseTime } from '../../../protocol/time';
 import { timeUnitFault } from '../../../protocol/time-unit';
 import { nearest } from '../../base/nearest';
-import { OPERATIONS } from './openapi-operations';
+import type { LimitName, ParameterLimits } from './parameters';
 
-/** What a query string holds. */
-export type Query = Readonly<Record<string, string | undefined>>;
+/** The parameters of a request; those that it left out have their default or are undefined. */
+export interface Parameters {
+  readonly values: Readonly<Record<string, unknown>>;
+}
 
-/** The parameters of each route, by its method and path. */
-const PARAMETERS: ReadonlyMap<string, readonly string[]> = new Map(
-  OPERATIONS.map(({ method, path, parameters = [] }) => [
-    `${method.toUpperCase()} ${path}`,
-    parameters.filter((p) => p.in === 'query').map((p) => p.name),
-  ]),
-);
-
-/** Names of before 0.2 and what they are called now. */
+/** Parameters that had another name before 0.2. */
 const RENAMED: ReadonlyMap<string, string> = new Map([
   ['before', 'next'],
   ['cursor', 'next'],
@@ -28,73 +26,187 @@ const RENAMED: ReadonlyMap<string, string> = new Map([
 ]);
 
 const FIELD_LENGTH_MAX = 80;
-/** What is longer is not looked through: it takes a core a few thousand times a second. */
+/** A longer query is refused unread: to split it takes a core a few thousand times a second. */
 const QUERY_LENGTH_MAX = 2_048;
+const TIME = 'nanoseconds since 1970, or a time such as 2024-08-09T00:35:00.5Z';
 
-/** Where the query begins in an address; -1 where there is none. */
-function queryStart(url: string): number {
-  // The Host header stands in the address, and may hold anything.
-  return url.indexOf('?', url.indexOf('/', 'http://'.length) + 1);
+/** Reads the text of one parameter; undefined: it is absent. */
+type Read = (text: string | undefined) => unknown;
+
+/**
+ * A function that reads the query string of an address.
+ * @param title of the route, for messages @param schemas by the name of the parameter
+ * @param limits the settings that bound parameters; looked up for each request
+ */
+export function queryReader(
+  title: string,
+  schemas: TProperties,
+  limits: ParameterLimits,
+): (url: string) => Parameters | Fault {
+  const names = Object.keys(schemas);
+  const read = recordReader(schemas, limits);
+  const none = new Map<string, string>();
+  const absent = read(none);
+  return (url) => {
+    const start = queryStart(url);
+    if (start < 0) return absent;
+    const given = givenIn(url, start, title, names);
+    return 'code' in given ? given : read(given);
+  };
 }
 
-/** Whether an address has a query. */
-export function hasQuery(url: string): boolean {
-  return queryStart(url) >= 0;
+/** A function that reads the parts of a path. */
+export function paramsReader(
+  schemas: TProperties,
+  limits: ParameterLimits,
+): (params: Readonly<Record<string, string>>) => Parameters | Fault {
+  // The usual part is a text, which the handler looks up.
+  if (Object.values(schemas).every(isPlainText)) return (params) => ({ values: params });
+  const read = recordReader(schemas, limits);
+  return (params) => read(new Map(Object.entries(params)));
 }
 
-/** The first parameter of a request that its route does not take, or that is given twice. */
-export function queryFault(method: string, route: string, url: string): Fault | undefined {
-  const start = queryStart(url);
-  if (start < 0) return undefined;
+function isPlainText(schema: TSchema): boolean {
+  return schema['type'] === 'string' && !('enum' in schema) && !('x-read' in schema);
+}
+
+function recordReader(
+  schemas: TProperties,
+  limits: ParameterLimits,
+): (given: ReadonlyMap<string, string>) => Parameters | Fault {
+  const required = new Set(Type.Object(schemas).required);
+  const readers = Object.entries(schemas).map(
+    ([name, schema]) => [name, readerOf(name, schema, required.has(name), limits)] as const,
+  );
+  return (given) => {
+    const values: Record<string, unknown> = {};
+    for (const [name, read] of readers) {
+      const value = read(given.get(name));
+      if (isFault(value)) return value;
+      values[name] = value;
+    }
+    return { values };
+  };
+}
+
+/** The parameters of a query string, or the fault of the first that is unknown or given twice. */
+function givenIn(
+  url: string,
+  start: number,
+  title: string,
+  names: readonly string[],
+): ReadonlyMap<string, string> | Fault {
   const length = url.length - start;
   if (length > QUERY_LENGTH_MAX) {
     return fieldFault('query', `${length} characters`, `at most ${QUERY_LENGTH_MAX}`);
   }
-  const title = `${method === 'HEAD' ? 'GET' : method} ${route}`;
-  const known = PARAMETERS.get(title) ?? [];
-  const given = new Set<string>();
-  for (const name of new URLSearchParams(url.slice(start)).keys()) {
-    if (!known.includes(name)) return unknownParameter(name, title, known);
-    if (given.has(name))
+  const given = new Map<string, string>();
+  for (const [name, text] of new URLSearchParams(url.slice(start))) {
+    if (!names.includes(name)) return unknownParameter(name, title, names);
+    if (given.has(name)) {
       return fault('invalid-field', `${name} is given twice; expected once`, name);
-    given.add(name);
+    }
+    given.set(name, text);
   }
-  return undefined;
+  return given;
 }
 
-function unknownParameter(name: string, title: string, known: readonly string[]): Fault {
-  const field = name.slice(0, FIELD_LENGTH_MAX).toWellFormed();
-  const renamed = RENAMED.get(name);
-  const isRenamed = renamed !== undefined && known.includes(renamed);
-  const meant = known.length === 0 ? '' : isRenamed ? renamed : nearest(name, known);
-  const expected =
-    known.length === 0
-      ? 'it takes none'
-      : `${isRenamed ? 'it is now' : 'the nearest known one is'} ${meant}; it takes ${known.join(', ')}`;
-  const message = `${title} has no query parameter ${shown(name)}: ${expected}`;
-  return fault('invalid-field', message, field);
+function readerOf(
+  name: string,
+  schema: TSchema,
+  isRequired: boolean,
+  limits: ParameterLimits,
+): Read {
+  const { 'x-field': field = name, 'default': otherwise } = schema as {
+    'x-field'?: string;
+  } & TSchema;
+  const read = textReaderOf(field, schema, limits);
+  return (text) => {
+    if (text !== undefined) return read(text);
+    return isRequired && otherwise === undefined
+      ? fieldFault(field, undefined, expectedOf(schema, limits))
+      : otherwise;
+  };
 }
 
-const TIME = 'nanoseconds since 1970, or a time such as 2024-08-09T00:35:00.5Z';
+function textReaderOf(
+  field: string,
+  schema: TSchema,
+  limits: ParameterLimits,
+): (text: string) => unknown {
+  const wrong = (text: string): Fault => fieldFault(field, text, expectedOf(schema, limits));
+  const kind = (schema['x-read'] as string | undefined) ?? String(schema['type']);
+  switch (kind) {
+    case 'time':
+      return (text) => readTime(field, text) ?? wrong(text);
+    case 'integer':
+    case 'number':
+      return (text) => {
+        const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+        return value >= leastOf(schema) && value <= mostOf(schema, limits) ? value : wrong(text);
+      };
+    case 'boolean':
+      return (text) => (text === 'true' ? true : text === 'false' ? false : wrong(text));
+    default: {
+      const values = schema['enum'] as readonly string[] | undefined;
+      return (text) => (values === undefined || values.includes(text) ? text : wrong(text));
+    }
+  }
+}
 
-/** A time of a query; null when it is absent. */
-export function readTime(field: string, text: string | undefined): Nanos | null | Fault {
-  if (text === undefined) return null;
+function leastOf(schema: TSchema): number {
+  return (schema['minimum'] as number | undefined) ?? 0;
+}
+
+function mostOf(schema: TSchema, limits: ParameterLimits): number {
+  const name = schema['x-limit'] as LimitName | undefined;
+  if (name !== undefined) return limits[name];
+  return (schema['maximum'] as number | undefined) ?? Number.MAX_SAFE_INTEGER;
+}
+
+/** What a fault says that was expected. */
+function expectedOf(schema: TSchema, limits: ParameterLimits): string {
+  const own = schema['x-expected'] as string | undefined;
+  if (own !== undefined) return own;
+  if (schema['x-read'] === 'time') return TIME;
+  const values = schema['enum'] as readonly string[] | undefined;
+  if (values !== undefined) {
+    return values.length === 2 ? values.join(' or ') : `one of ${values.join(', ')}`;
+  }
+  if (schema['type'] === 'boolean') return 'true or false';
+  return `an integer from ${leastOf(schema)} to ${mostOf(schema, limits)}`;
+}
+
+function readTime(field: string, text: string): Nanos | Fault | undefined {
   const time = parseTime(text);
-  if (time === undefined) return fieldFault(field, text, TIME);
-  // A calendar says which moment it means; of digits the magnitude must.
+  if (time === undefined) return undefined;
+  // A calendar date is unambiguous; of digits the size has to show the unit.
   const isDigits = /^\d+$/.test(text) && time.compare(Nanos.ZERO) !== 0;
   return (isDigits ? timeUnitFault(field, time) : undefined) ?? time;
 }
 
-/** `from` and `to`; null without a bound. */
-export function readRange(query: Query): { from: Nanos | null; to: Nanos | null } | Fault {
-  const from = readTime('from', query['from']);
-  if (from !== null && 'code' in from) return from;
-  const to = readTime('to', query['to']);
-  if (to !== null && 'code' in to) return to;
-  if (from !== null && to !== null && from.compare(to) >= 0) {
-    return fieldFault('to', query['to'], `a time after from (${from.toString()})`);
-  }
-  return { from, to };
+function unknownParameter(name: string, title: string, known: readonly string[]): Fault {
+  const field = name.slice(0, FIELD_LENGTH_MAX).toWellFormed();
+  const message = `${title} has no query parameter ${shown(name)}: ${meantBy(name, known)}`;
+  return fault('invalid-field', message, field);
+}
+
+function meantBy(name: string, known: readonly string[]): string {
+  if (known.length === 0) return 'it takes none';
+  const renamed = RENAMED.get(name);
+  const meant =
+    renamed !== undefined && known.includes(renamed)
+      ? `it is now ${renamed}`
+      : `the nearest known one is ${nearest(name, known)}`;
+  return `${meant}; it takes ${known.join(', ')}`;
+}
+
+/** Where the query begins in an address; -1 if there is none. */
+function queryStart(url: string): number {
+  // The Host header is part of the address and may hold anything.
+  return url.indexOf('?', url.indexOf('/', 'http://'.length) + 1);
+}
+
+function isFault(value: unknown): value is Fault {
+  return typeof value === 'object' && value !== null && 'code' in value;
 }
