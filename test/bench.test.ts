@@ -13,6 +13,7 @@ import { RestCounts } from '../src/gateway/rest/counts';
 import { BENCHES } from './bench/benches';
 import { percentile, timeInTurn, type BenchResult } from './bench/harness';
 import { table } from './bench/table';
+import { testDeep } from './support/tier';
 
 const MAIN = join(import.meta.dir, 'bench/main.ts');
 const SECONDS_MAX = 120_000;
@@ -42,9 +43,13 @@ function checkResult(line: string, name: string): void {
   if (compares) expect(result.ratio).toBeCloseTo(result.value / result.baselineValue!, 9);
 }
 
+/** Each takes seconds even in its quick form. */
+const LONG = new Set(['flood', 'push', 'recovery', 'sessions', 'slow-reader']);
+
 describe('bun run bench', () => {
   for (const name of Object.keys(BENCHES)) {
-    test(
+    const define = LONG.has(name) ? testDeep : test;
+    define(
       `${name} prints lines of the agreed form`,
       async () => {
         const { code, out, err } = await bench(name, '--quick', '--json');

@@ -3,10 +3,11 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 
 import { runCrowd } from './crowd-run';
+import { deep } from '../support/tier';
 
 setDefaultTimeout(180_000);
 
-const READERS = 150;
+const READERS = deep(150, 60);
 const TRADES = 24_000;
 
 test(`[R10] ${READERS} resume at once: each has a word or data at once, and exactly what it missed; an ordinary reader and another client do not wait for them`, async () => {

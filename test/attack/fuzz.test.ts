@@ -12,13 +12,14 @@ import { readSeed } from '../support/seed';
 import { namedLimits } from '../support/welcome';
 import { decodeSample, fuzzCodec, sampleOf, wrongWith, type Form, type Sample } from './codec-fuzz';
 import { fuzzStream } from './stream-fuzz';
+import { deep } from '../support/tier';
 
 setDefaultTimeout(120_000);
 
 const FORMS: readonly Form[] = ['msgpack', 'json'];
-const CODEC_FRAMES = 8_000;
-const CLIENT_FRAMES = 2_000;
-const STREAM_FRAMES = 8_000;
+const CODEC_FRAMES = deep(8_000, 2_000);
+const CLIENT_FRAMES = deep(2_000, 1_000);
+const STREAM_FRAMES = deep(8_000, 1_500);
 const seed = readSeed();
 
 test.each(FORMS)(`the codec in %s, ${CODEC_FRAMES} frames (seed ${seed})`, (form) => {

@@ -10,6 +10,7 @@ import { connect } from 'node:net';
 import { instrument, tape, trade } from '../support/feed';
 import { PUBLISH_KEY, ServerProcess, tapedeck, TRADE_KEY } from '../support/tapedeck-process';
 import { readAnswer } from './raw-http';
+import { testDeep } from '../support/tier';
 
 const VENUE = '[[instruments]]\nsymbol = "DESK"\npriceScale = 2\nquantityScale = 3\n';
 let server: ServerProcess;
@@ -276,22 +277,26 @@ describe('requests one behind the other', () => {
   });
 });
 
-test('a body that trickles is cut off, and then no part of it was taken in', async () => {
-  const before = await server.json('/v1/tick/ACME');
-  const line = tape(trade('ACME', '2.00', '1'));
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
-  socket.on('error', () => {});
-  socket.on('data', () => {});
-  socket.on('close', () => resolve());
-  socket.write(
-    `POST /v1/ingest HTTP/1.1\r\n${HOST}Authorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: 100000\r\n\r\n${line}`,
-  );
-  const drip = setInterval(() => socket.write('\n'), 400);
-  await promise;
-  clearInterval(drip);
-  expect(await server.json('/v1/tick/ACME')).toMatchObject({ seq: before['seq'] });
-}, 60_000);
+testDeep(
+  'a body that trickles is cut off, and then no part of it was taken in',
+  async () => {
+    const before = await server.json('/v1/tick/ACME');
+    const line = tape(trade('ACME', '2.00', '1'));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    socket.on('error', () => {});
+    socket.on('data', () => {});
+    socket.on('close', () => resolve());
+    socket.write(
+      `POST /v1/ingest HTTP/1.1\r\n${HOST}Authorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: 100000\r\n\r\n${line}`,
+    );
+    const drip = setInterval(() => socket.write('\n'), 400);
+    await promise;
+    clearInterval(drip);
+    expect(await server.json('/v1/tick/ACME')).toMatchObject({ seq: before['seq'] });
+  },
+  60_000,
+);
 
 test('after all of this it ends in order, has logged no defect, and its journal is sound', async () => {
   await judge();

@@ -11,6 +11,7 @@ import { keyOf, Target } from './target';
 import { rawFrame } from './raw-socket';
 import { Watcher } from './watcher';
 import { until } from '../support/until';
+import { deep } from '../support/tier';
 
 setDefaultTimeout(120_000);
 
@@ -59,8 +60,8 @@ const BODY = `POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bear
 const UPGRADE =
   'GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n';
 
-test('two thousand of them are all cut off; a reader beside them has everything', async () => {
-  const target = await given('[limits]\nrequestSeconds = 5');
+test('many of them are all cut off; a reader beside them has everything', async () => {
+  const target = await given(`[limits]\nrequestSeconds = ${deep(5, 2)}`);
   const watcher = await Watcher.open(target.url, 'msgpack');
   await watcher.subscribe(['trade:ACME']);
   const before = isLinux ? target.descriptors : 0; // its threads may still be starting
@@ -75,7 +76,7 @@ test('two thousand of them are all cut off; a reader beside them has everything'
     [`${BODY}Content-Length: 9999\r\n\r\n`, ' '],
     [`${BODY}Transfer-Encoding: chunked\r\n\r\n`, '1\r\n \r\n'],
   ] as const;
-  const all = Array.from({ length: 2_000 }, (_, i) => {
+  const all = Array.from({ length: deep(2_000, 180) }, (_, i) => {
     const [opening, drip] = kinds[i % kinds.length]!;
     return slowly(target, opening, drip);
   });

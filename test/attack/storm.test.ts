@@ -5,10 +5,11 @@ import { expect, setDefaultTimeout, test } from 'bun:test';
 import { readSeed } from '../support/seed';
 import { churn } from './restless';
 import { runStorm } from './storm-run';
+import { deep } from '../support/tier';
 
 setDefaultTimeout(120_000);
 
-const CYCLES = 400;
+const CYCLES = deep(400, 120);
 const seed = readSeed();
 
 test.skipIf(process.platform !== 'linux')(

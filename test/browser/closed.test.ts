@@ -7,6 +7,7 @@ import type { Browser, Page } from 'playwright-core';
 import { Scratch, tapedeck, testKey, type TestKey } from '../support/tapedeck-process';
 import { CHROMIUM, launch, open, TEST_MS_MAX, waitLadder, waitLive } from './browser';
 import { QuietMarket } from './quiet-market';
+import { testDeep } from '../support/tier';
 
 setDefaultTimeout(TEST_MS_MAX);
 
@@ -175,34 +176,37 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await page.context().close();
   });
 
-  test('a token that is over while it is open: the stream goes on with the next, nothing left out silently', async () => {
-    const { page } = await open(browser, `${market.server.url}/#ACME`);
-    await give(page, await token(6));
-    await expectBook(page, market);
-    await waitSaid(page, '#gate[open]', 'The key has expired');
-    // Meanwhile something happens.
-    await market.order('sell', '99.99', '1.0');
-    await market.order('buy', '99.99', '1.0', DESK_KEY);
-    await give(page, await token(600));
-    await waitLive(page);
-    await expectBook(page, market);
-    const { trades } = (await market.json('/v1/trades/ACME?limit=1')) as {
-      trades: { seq: number }[];
-    };
-    await page.waitForFunction(
-      (wanted) => document.querySelector<HTMLElement>('#tape')?.dataset['seq'] === wanted,
-      String(trades[0]!.seq),
-    );
-    await waitSaid(page, '#tape-note', 'taken anew');
-    await page.waitForFunction(() => {
-      const resets = document.querySelector('#health span[title^="Times that state"] b');
-      return Number(resets?.textContent) > 0;
-    });
-    // And on, live.
-    await market.order('buy', '99.95', '3.0');
-    await expectBook(page, market);
-    await page.context().close();
-  });
+  testDeep(
+    'a token that is over while it is open: the stream goes on with the next, nothing left out silently',
+    async () => {
+      const { page } = await open(browser, `${market.server.url}/#ACME`);
+      await give(page, await token(6));
+      await expectBook(page, market);
+      await waitSaid(page, '#gate[open]', 'The key has expired');
+      // Meanwhile something happens.
+      await market.order('sell', '99.99', '1.0');
+      await market.order('buy', '99.99', '1.0', DESK_KEY);
+      await give(page, await token(600));
+      await waitLive(page);
+      await expectBook(page, market);
+      const { trades } = (await market.json('/v1/trades/ACME?limit=1')) as {
+        trades: { seq: number }[];
+      };
+      await page.waitForFunction(
+        (wanted) => document.querySelector<HTMLElement>('#tape')?.dataset['seq'] === wanted,
+        String(trades[0]!.seq),
+      );
+      await waitSaid(page, '#tape-note', 'taken anew');
+      await page.waitForFunction(() => {
+        const resets = document.querySelector('#health span[title^="Times that state"] b');
+        return Number(resets?.textContent) > 0;
+      });
+      // And on, live.
+      await market.order('buy', '99.95', '3.0');
+      await expectBook(page, market);
+      await page.context().close();
+    },
+  );
 
   test('a key that is gone when the server comes back: it says so', async () => {
     const { page } = await open(browser, `${market.server.url}/#ACME`);

@@ -4,8 +4,9 @@ import { expect, test } from 'bun:test';
 
 import { bigMarket } from './big-market';
 import { slopeMbPerHour, turnBuckets, turnsBetween } from './big-market-figures';
+import { testDeep } from '../support/tier';
 
-test('readers have every message, and a journal that was killed is sound', async () => {
+testDeep('readers have every message, and a journal that was killed is sound', async () => {
   const report = await bigMarket({
     seconds: 3,
     instruments: 60,

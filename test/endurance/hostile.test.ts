@@ -5,12 +5,13 @@ import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { readSeed } from '../support/seed';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { hostileRun } from './hostile-run';
+import { deep } from '../support/tier';
 
 setDefaultTimeout(120_000);
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-const RUNS = 6;
+const RUNS = deep(6, 2);
 const STEPS = 300;
 
 test('[P8] [P10] [D1] [D3] [T1] the account of hostile sources adds up', async () => {

@@ -9,6 +9,7 @@ import { ScratchDirectory } from '../support/scratch-directory';
 import { readSeed } from '../support/seed';
 import { ReaderRecord } from './reader-record';
 import { judge, readerRun, type Trial } from './reader-run';
+import { deep, testDeep } from '../support/tier';
 
 setDefaultTimeout(240_000);
 const scratch = new ScratchDirectory();
@@ -19,17 +20,22 @@ const READER = `${process.execPath} ${join(import.meta.dir, 'reader-sdk.ts')}`;
 let trial: Trial | undefined;
 let lines: string[] = [];
 
-test('[T5] [T6] [R2] [R5] the SDK passes half a minute of faults', async () => {
+test('[T5] [T6] [R2] [R5] the SDK passes under faults', async () => {
   const seed = readSeed();
   console.log(`reader run: seed ${seed}`);
-  const run = await readerRun({ reader: READER, minutes: 0.4, seed, out: scratch.fresh() });
+  const run = await readerRun({
+    reader: READER,
+    minutes: deep(0.4, 0.2),
+    seed,
+    out: scratch.fresh(),
+  });
   const { report } = run;
   trial = run.trial;
   lines = readFileSync(join(report.out, 'lines.ndjson'), 'utf8').trimEnd().split('\n');
   const { checked, faults } = report.figures as { checked: Json; faults: Json };
   for (const what of ['compared', 'books', 'sourceTrades', 'rest'])
     expect(checked[what]).toBeGreaterThan(0);
-  expect(Object.keys(faults).length).toBeGreaterThan(5);
+  expect(Object.keys(faults).length).toBeGreaterThanOrEqual(deep(6, 1));
   expect(report.violations).toEqual([]);
 });
 
@@ -112,7 +118,7 @@ test('a bar with another value is found', () => {
   expect(judged(altered('bar', (m) => (m['close'] = '1.00')))).toContain('bar');
 });
 
-test('a reset that was passed over in silence is found', () => {
+testDeep('a reset that was passed over in silence is found', () => {
   const silent = (all: Json[]): Json[] => all.filter(({ kind }) => kind !== 'reset');
   const found = judged(silent);
   expect(found.size).toBeGreaterThan(0);

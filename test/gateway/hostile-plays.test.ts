@@ -7,6 +7,7 @@ import { encodeTextFrame } from '../../protocol/codec';
 import { book, instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient, type Seen } from '../support/stream-client';
 import { ServerProcess } from '../support/tapedeck-process';
+import { deep } from '../support/tier';
 
 setDefaultTimeout(60_000);
 
@@ -59,7 +60,7 @@ async function answers(client: StreamClient, ids: readonly number[]): Promise<st
   return client.seen.filter((m) => isAnswer(m) && ids.includes(m['id'] as number)).map(brief);
 }
 
-describe.each(FORMS)('%s', (form) => {
+describe.each(deep(FORMS, 1))('%s', (form) => {
   const open = (): Promise<StreamClient> => StreamClient.open(server.url, form);
 
   test('[R6] steering what is not there', async () => {

@@ -8,6 +8,7 @@ import { instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient, type Seen } from '../support/stream-client';
 import { ServerProcess, testKey, TRADE_KEY, type TestKey } from '../support/tapedeck-process';
 import { until } from '../support/until';
+import { deep, testDeep } from '../support/tier';
 
 const servers: ServerProcess[] = [];
 afterAll(async () => {
@@ -94,7 +95,7 @@ describe('connections', () => {
   });
 });
 
-describe.each(FORMS)('%s: what comes too fast', (form) => {
+describe.each(deep(FORMS, 1))('%s: what comes too fast', (form) => {
   test('is refused message by message, and the connection is kept', async () => {
     const server = await serverWith('messagesPerSecond = 50');
     const [flood, other] = [
@@ -224,25 +225,29 @@ describe('requests', () => {
     await until(async () => (await server.ingest(lines)).status === 200);
   });
 
-  test('a head that does not end, or a body that stands still, is cut off', async () => {
-    const server = await serverWith('requestSeconds = 4');
-    const port = Number(new URL(server.url).port);
-    const clock = new SystemClock();
-    const cut = (text: string): Promise<number> =>
-      new Promise((resolve) => {
-        const startMs = clock.monotonicMs();
-        const socket = connect(port, '127.0.0.1', () => socket.write(text));
-        const drip = setInterval(() => socket.write('X-A: b\r\n'), 500);
-        socket.on('error', () => {});
-        socket.on('data', () => {});
-        socket.on('close', () => {
-          clearInterval(drip);
-          resolve(clock.monotonicMs() - startMs);
+  testDeep(
+    'a head that does not end, or a body that stands still, is cut off',
+    async () => {
+      const server = await serverWith('requestSeconds = 4');
+      const port = Number(new URL(server.url).port);
+      const clock = new SystemClock();
+      const cut = (text: string): Promise<number> =>
+        new Promise((resolve) => {
+          const startMs = clock.monotonicMs();
+          const socket = connect(port, '127.0.0.1', () => socket.write(text));
+          const drip = setInterval(() => socket.write('X-A: b\r\n'), 500);
+          socket.on('error', () => {});
+          socket.on('data', () => {});
+          socket.on('close', () => {
+            clearInterval(drip);
+            resolve(clock.monotonicMs() - startMs);
+          });
         });
-      });
-    const body = `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${testKey('feed')}\r\nContent-Length: 9999\r\n\r\n`;
-    const ends = [cut('GET / HTTP/1.1\r\nHost: localhost\r\n'), cut(body)];
-    expect((await Promise.all(ends)).length).toBe(2);
-    expect((await server.get('/healthz')).status).toBe(200);
-  }, 60_000);
+      const body = `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${testKey('feed')}\r\nContent-Length: 9999\r\n\r\n`;
+      const ends = [cut('GET / HTTP/1.1\r\nHost: localhost\r\n'), cut(body)];
+      expect((await Promise.all(ends)).length).toBe(2);
+      expect((await server.get('/healthz')).status).toBe(200);
+    },
+    60_000,
+  );
 });

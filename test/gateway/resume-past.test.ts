@@ -8,6 +8,7 @@ import { instrument, tape, trade } from '../support/feed';
 import { FORMS, StreamClient, type Seen } from '../support/stream-client';
 import { Scratch, ServerProcess } from '../support/tapedeck-process';
 import { until } from '../support/until';
+import { deep } from '../support/tier';
 
 const scratch = new Scratch();
 const servers: ServerProcess[] = [];
@@ -88,7 +89,7 @@ function checkChains(seen: readonly Seen[], { seq }: Position): number {
   return ofTopics.filter((m) => m.type === 'trade').length;
 }
 
-describe.each(FORMS)('[R2] %s', (form) => {
+describe.each(deep(FORMS, 1))('[R2] %s', (form) => {
   test.each([
     ['out of memory', 'SIGTERM', 50],
     ['out of the journal', 'SIGTERM', 3_000],

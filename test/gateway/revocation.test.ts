@@ -17,6 +17,7 @@ import {
   type TestKey,
 } from '../support/tapedeck-process';
 import { until } from '../support/until';
+import { deep } from '../support/tier';
 
 const SECRET = 'a-secret-of-more-than-thirty-two-bytes-0123456789';
 const VENUE = '[[instruments]]\nsymbol = "DESK"\npriceScale = 2\nquantityScale = 3\n';
@@ -116,19 +117,22 @@ const ASKED: readonly [what: string, ask: (client: StreamClient) => Promise<unkn
   ],
 ];
 
-describe.each(FORMS)('a connection, %s', (form) => {
-  test.each(ASKED)('what a key %s ends with it, though another was shown since', async (_, ask) => {
-    const client = await open(testKey('goes'), form);
-    const other = await open(testKey('stays'), form);
-    await ask(client);
-    await ask(other);
-    await show(client, testKey('stays'));
-    writeTestKeys(server.data, [STAYS]);
-    expect(await client.closed).toEqual(REVOKED);
-    expect(client.seen.at(-1)).toMatchObject({ type: 'closing', ...REVOKED, reconnect: false });
-    await other.settle();
-    expect(other.ended).toBeUndefined();
-  });
+describe.each(deep(FORMS, 1))('a connection, %s', (form) => {
+  test.each(deep(ASKED, 4))(
+    'what a key %s ends with it, though another was shown since',
+    async (_, ask) => {
+      const client = await open(testKey('goes'), form);
+      const other = await open(testKey('stays'), form);
+      await ask(client);
+      await ask(other);
+      await show(client, testKey('stays'));
+      writeTestKeys(server.data, [STAYS]);
+      expect(await client.closed).toEqual(REVOKED);
+      expect(client.seen.at(-1)).toMatchObject({ type: 'closing', ...REVOKED, reconnect: false });
+      await other.settle();
+      expect(other.ended).toBeUndefined();
+    },
+  );
 
   test('a key that asked for nothing takes nothing with it', async () => {
     const client = await open(testKey('goes'), form);

@@ -11,6 +11,7 @@ import { instrument, tape, trade } from '../support/feed';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { FORMS, StreamClient, type Seen } from '../support/stream-client';
 import { ServerProcess } from '../support/tapedeck-process';
+import { deep } from '../support/tier';
 
 const scratch = new ScratchDirectory();
 const servers: ServerProcess[] = [];
@@ -79,7 +80,7 @@ async function resume(
   return { seen, told: seen.filter((m) => m.type === 'reset' || m.type === 'gap') };
 }
 
-describe.each(FORMS)('[R2] [R3] %s', (form) => {
+describe.each(deep(FORMS, 1))('[R2] [R3] %s', (form) => {
   test.each([
     ['with its head', (): void => {}],
     ['without a head', (copy: string): void => rmSync(join(copy, 'head'))],

@@ -16,13 +16,14 @@ import { SlowLine } from '../support/slow-line';
 import { StreamClient } from '../support/stream-client';
 import { ADMIN_KEY, ServerProcess } from '../support/tapedeck-process';
 import { until } from '../support/until';
+import { deep, testDeep } from '../support/tier';
 
 setDefaultTimeout(120_000);
 
-const BOOKS = 500;
+const BOOKS = deep(500, 250);
 /** Each makes a tick as well; twice this is still in memory. */
 const MISSED = 2_400;
-const LINES = 8;
+const LINES = deep(8, 3);
 /** So many bytes a second as a line takes of what the tests send, in nine heartbeats. */
 const PACE = { msgpack: 40_000, json: 140_000 } as const;
 const FORMS = ['msgpack', 'json'] as const;
@@ -60,8 +61,8 @@ async function traded(count: number): Promise<void> {
   await given(...events);
 }
 
-test.each(FORMS)(
-  '[S3] eight readers behind a line each get the state of all books (%s)',
+test.each(deep(FORMS, 1))(
+  '[S3] readers behind a line each get the state of all books (%s)',
   async (form) => {
     const lines = await Promise.all(
       Array.from({ length: LINES }, () => SlowLine.to(server.url, { bytesPerSecond: PACE[form] })),
@@ -121,11 +122,18 @@ async function comeBack(missed: number): Promise<void> {
 }
 
 describe('[R2] the client, behind a line that became slow while it was away, misses nothing', () => {
-  test('out of memory', () => comeBack(MISSED));
-  test('out of the journal', () => comeBack(5_000));
+  test.each(
+    deep(
+      [
+        ['memory', MISSED],
+        ['the journal', 5_000],
+      ] as const,
+      1,
+    ),
+  )('out of %s', (_, missed) => comeBack(missed));
 });
 
-test.each(FORMS)('[R6] a replay over a slow line (%s)', async (form) => {
+test.each(deep(FORMS, 1))('[R6] a replay over a slow line (%s)', async (form) => {
   const line = await SlowLine.to(server.url, { bytesPerSecond: PACE[form] / 2 });
   const client = await TapedeckClient.connect(line.url, { form });
   const items: Item[] = [];
@@ -136,29 +144,32 @@ test.each(FORMS)('[R6] a replay over a slow line (%s)', async (form) => {
   line.close();
 });
 
-test('a reader whose line gets a longer delay is live again, while the market goes on', async () => {
-  const line = await SlowLine.to(server.url, { delayMs: 1 });
-  const reader = await StreamClient.json(line.url);
-  await reader.subscribe('trade:ACME');
-  const name = (await reader.next('welcome'))['session'] as string;
-  const headers = { authorization: `Bearer ${ADMIN_KEY}` };
-  const shown = async (): Promise<Record<string, unknown>> => {
-    const response = await server.get(`/v1/admin/sessions/${name}`, { headers });
-    return (await response.json()) as Record<string, unknown>;
-  };
-  const market = { isOpen: true };
-  const closed = (async () => {
-    for (; market.isOpen; await Bun.sleep(20)) await traded(20);
-  })();
-  await until(async () => (await shown())['rttMs'] !== null);
-  line.delayMs = 200;
-  await until(async () => (await shown())['lane'] === 'lagging');
-  await until(async () => {
-    const { lane, rttMs } = await shown();
-    return lane === 'express' && (rttMs as number) > 350;
-  });
-  market.isOpen = false;
-  await closed;
-  await reader.close();
-  line.close();
-});
+testDeep(
+  'a reader whose line gets a longer delay is live again, while the market goes on',
+  async () => {
+    const line = await SlowLine.to(server.url, { delayMs: 1 });
+    const reader = await StreamClient.json(line.url);
+    await reader.subscribe('trade:ACME');
+    const name = (await reader.next('welcome'))['session'] as string;
+    const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+    const shown = async (): Promise<Record<string, unknown>> => {
+      const response = await server.get(`/v1/admin/sessions/${name}`, { headers });
+      return (await response.json()) as Record<string, unknown>;
+    };
+    const market = { isOpen: true };
+    const closed = (async () => {
+      for (; market.isOpen; await Bun.sleep(20)) await traded(20);
+    })();
+    await until(async () => (await shown())['rttMs'] !== null);
+    line.delayMs = 200;
+    await until(async () => (await shown())['lane'] === 'lagging');
+    await until(async () => {
+      const { lane, rttMs } = await shown();
+      return lane === 'express' && (rttMs as number) > 350;
+    });
+    market.isOpen = false;
+    await closed;
+    await reader.close();
+    line.close();
+  },
+);

@@ -7,16 +7,19 @@ import { makeRing, openRing, RingDirectory } from './made-ring';
 import type { Seen } from './ring-reader-child';
 import { lastLine, runRing, startChild, wrongsOf } from './ring-run';
 import { until } from '../support/until';
+import { deep } from '../support/tier';
 
 setDefaultTimeout(60_000);
 const rings = new RingDirectory();
 afterAll(() => rings.remove());
 
-for (const [readers, end] of [
+const RUNS = [
+  [2, 'SIGKILL'],
   [1, 'SIGTERM'],
   [4, 'SIGTERM'],
-  [2, 'SIGKILL'],
-] as const) {
+] as const;
+
+for (const [readers, end] of deep(RUNS, 2)) {
   test(`${readers} readers, stopped and killed at random; the writer ends by ${end}`, async () => {
     const seed = readSeed();
     console.log(`ring run: seed ${seed}`);

@@ -10,6 +10,7 @@ import { ForeignWrite } from '../../src/journal/write/own-writes';
 import { instrument } from '../support/feed';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 import { until } from '../support/until';
+import { testDeep } from '../support/tier';
 
 const scratch = new Scratch();
 const mounted: string[] = [];
@@ -93,7 +94,7 @@ describe('a start', () => {
   });
 });
 
-test('a running server: a lock that another process holds, until it lets go', async () => {
+testDeep('a running server: a lock that another process holds, until it lets go', async () => {
   const server = await ServerProcess.start({ data: scratch.fresh() });
   expect((await server.ingest(JSON.stringify(instrument('ACME')))).status).toBe(200);
   const other = new Database(join(server.data, 'journal.sqlite'));

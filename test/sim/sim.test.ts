@@ -12,11 +12,12 @@ import { readSeed } from '../support/seed';
 import type { Faults, Outcome } from './outcome';
 import { OwnJournal } from './own-journal';
 import { World } from './world';
+import { deep } from '../support/tier';
 
 /** `TAPEDECK_SIM_RUNS=10000` for a long run by hand. */
-const RUNS = Number(Bun.env['TAPEDECK_SIM_RUNS'] ?? 150);
+const RUNS = Number(Bun.env['TAPEDECK_SIM_RUNS'] ?? deep(150, 40));
 /** `TAPEDECK_SIM_DISK_RUNS=10000` likewise. */
-const DISK_RUNS = Number(Bun.env['TAPEDECK_SIM_DISK_RUNS'] ?? 100);
+const DISK_RUNS = Number(Bun.env['TAPEDECK_SIM_DISK_RUNS'] ?? deep(100, 20));
 /** Far more than it takes until a fault that was put back is found. */
 const OLD_FAULT_RUNS = 500;
 /** Every so many runs, by its seed, one has a real journal behind it. */

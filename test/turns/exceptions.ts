@@ -24,17 +24,17 @@ export const EXCEPTIONS: ReadonlyMap<string, Exception> = new Map<string, Except
 ]);
 
 /**
- * Of the deep size of the test, with 9,000 instruments, where more: the topics that a `*` stands for are found,
+ * Of the large size of the test, with 9,000 instruments, where more: the topics that a `*` stands for are found,
  * and those of a resume are joined, in one turn. What is longer there and not named here is yet to be mended.
  */
-const DEEP_MS: ReadonlyMap<string, number> = new Map([
+const LARGE_MS: ReadonlyMap<string, number> = new Map([
   ['subscribe all instruments', 7],
   ['unsubscribe all instruments', 7],
   ['resume all instruments, from the first', 14],
 ]);
 
 /** What the longest turn of a case may take, in ms of that machine. */
-export function boundOf(name: string, isDeep: boolean): number {
+export function boundOf(name: string, isLarge: boolean): number {
   const ms = EXCEPTIONS.get(name)?.ms ?? TURN_MS_MAX;
-  return MARGIN * Math.max(ms, isDeep ? (DEEP_MS.get(name) ?? 0) : 0);
+  return MARGIN * Math.max(ms, isLarge ? (LARGE_MS.get(name) ?? 0) : 0);
 }

@@ -13,16 +13,26 @@ import { MESSAGE_CASES, REST_CASES } from './cases';
 import { boundOf, EXCEPTIONS } from './exceptions';
 import { leastOf } from './scan';
 import { Stage } from './stage';
+import { testDeep } from '../support/tier';
 
 /** Types of messages with a lower code go from client to server. */
 const SERVER_CODES = 32;
 
-/** By what the settings of this run say, the market is as large as the time of a test permits. */
-const IS_DEEP = process.env['TAPEDECK_TEST_DEEP'] !== undefined;
-const SIZES = IS_DEEP
+/** By hand, `TAPEDECK_TURNS_LARGE=1`: a market of thousands of instruments and sessions, for an hour. */
+const IS_LARGE = process.env['TAPEDECK_TURNS_LARGE'] === '1';
+const SIZES = IS_LARGE
   ? { instruments: 9_000, levels: 20_000, orders: 2_000, sessions: 1_000 }
   : { instruments: 500, levels: 5_000, orders: 1_000, sessions: 40 };
-const TIMEOUT_MS = IS_DEEP ? 1_800_000 : 300_000;
+const TIMEOUT_MS = IS_LARGE ? 1_800_000 : 300_000;
+
+/** Each takes seconds. */
+const LONG = new Set([
+  'amend five thousand in a frame',
+  'cancel five thousand in a frame',
+  'cancelOrdersOfOwner of 5,000 orders',
+  'connection nothing, for longer than a heartbeat',
+  'order ten thousand in a frame',
+]);
 
 const ALL = [...MESSAGE_CASES, ...REST_CASES];
 
@@ -55,8 +65,9 @@ describe('the longest turn', () => {
 
   for (const one of ALL) {
     const name = `${one.of} ${one.name}`.trim();
-    const bound = boundOf(name, IS_DEEP);
-    test(
+    const bound = boundOf(name, IS_LARGE);
+    const define = LONG.has(name) ? testDeep : test;
+    define(
       `of ${name} is at most ${bound} ms`,
       async () => {
         const found = await leastOf(stage, one, bound);
