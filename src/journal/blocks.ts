@@ -1,24 +1,29 @@
 /**
- * Blocks: `BLOCK_ROWS` event records each, with what proves and what finds them.
+ * Blocks: `BLOCK_ROWS` event records each, with the checksum that proves them and the parts that
+ * find them.
  *
- * A block's checksum is the CRC-32 of three: of the numbers of its rows as a frame holds them, of their
- * levels, and of their texts; and of a fourth where a row of it has what few rows have. Its parts say where in time each instrument is. What the journal notes
- * (gaps, checkpoints, epochs) stands in no block: a checkpoint goes again when newer ones are there,
- * and has a checksum of its own. Writer, recovery and verification fold the same rows in the same way.
- * Bounded: one part for each instrument of the block.
+ * The checksum of a block is a CRC-32 over three CRC-32s: of the numbers of its rows as a frame
+ * holds them, of their levels, and of their texts. If a row of the block has extra columns, a
+ * fourth CRC-32 covers these. Each part gives the times and the newest records of one instrument in
+ * the block. Notes of the journal (gaps, checkpoints, epochs) belong to no block: a checkpoint is
+ * deleted when newer ones exist, and has a checksum of its own. Writer, recovery and verification
+ * fold the rows in the same way. Bounded: one part for each instrument of the block.
  */
 
 import { EXTRA_FIELDS, LEVELS_FIELD, NONE, ROW_FIELDS, type RowFrame } from './write/row-frame';
 import { BLOCK_ROWS, KIND, seqOf } from './schema';
 
-/** An instrument in a block. Times, by which its records are ordered, are int64 nanoseconds as two words. */
+/**
+ * An instrument in a block. The times are those that order its records: int64 nanoseconds as two
+ * 32-bit halves.
+ */
 export interface Part {
   instrument: number;
   minHi: number;
   minLo: number;
   maxHi: number;
   maxLo: number;
-  /** Its newest trade, and its newest book event or snapshot; 0: none. */
+  /** Seq of its newest trade, and of its newest book event or snapshot; 0: none. */
   tradeSeq: number;
   bookSeq: number;
 }
@@ -30,7 +35,10 @@ export interface Block {
   readonly parts: Iterable<Part>;
 }
 
-/** Called with each row: where its numbers begin, its levels or text, and where its extras begin, or −1. */
+/**
+ * Called for each row with the offset of its numbers, its levels or text, and the offset of its
+ * extras, or −1.
+ */
 export type TakeRow = (
   kind: number,
   numbers: Float64Array,
@@ -40,7 +48,7 @@ export type TakeRow = (
 ) => void;
 
 export class BlockFold {
-  /** Of the block in the making. */
+  /** Rows of the open block: the block that is not full yet. */
   rows = 0;
   private firstId = 0;
   private lastId = 0;
@@ -53,13 +61,16 @@ export class BlockFold {
   private parts = new Map<number, Part>();
   private newest: Part | undefined;
 
-  /** Takes the rows of a frame on; tells each, and each block that is full behind its last row. */
+  /**
+   * Adds the rows of a frame. Calls `takeRow` for each row, and `onBlock` for each block behind its
+   * last row.
+   */
   take(frame: RowFrame, takeRow: TakeRow | null, onBlock: (block: Block) => void): void {
     const { rows, numbers, blobs, texts, extras } = frame;
     let blobEnd = 0;
     let text = 0;
     let extra = 0;
-    let first = 0; // of the rows whose numbers are not in the checksum yet
+    let first = 0; // the first row whose numbers are not in the checksum yet
     let firstByte = 0;
     for (let row = 0; row < rows; row++) {
       const at = row * ROW_FIELDS;
@@ -96,7 +107,7 @@ export class BlockFold {
     }
   }
 
-  /** The block in the making as it stands; undefined when it has no row. */
+  /** The open block so far; undefined if it has no row. */
   current(): Block | undefined {
     if (this.rows === 0) return undefined;
     const { numbersCrc, levelsCrc, textsCrc, extrasCrc } = this;
@@ -106,7 +117,7 @@ export class BlockFold {
     return { firstId, lastId, crc: Bun.hash.crc32(proven), parts: this.parts.values() };
   }
 
-  /** Ends it. */
+  /** Ends the open block, full or not. */
   end(): Block | undefined {
     const block = this.current();
     this.rows = 0;
@@ -123,7 +134,10 @@ export class BlockFold {
     this.numbersCrc = Bun.hash.crc32(bytes, this.numbersCrc);
   }
 
-  /** Its place stands in the checksum for the row, which is another in another frame. */
+  /**
+   * The checksum covers the id in place of the row's index, since the index differs from frame to
+   * frame.
+   */
   private addExtra(id: number, extras: Float64Array, at: number): void {
     const { extra } = this;
     extra.set(extras.subarray(at, at + EXTRA_FIELDS));
@@ -165,7 +179,8 @@ export class BlockFold {
     if (this.newest?.instrument === instrument) return this.newest;
     let part = this.parts.get(instrument);
     if (part === undefined) {
-      // Times that any other is before, and behind: what has only a definition here is in no range.
+      // Start values: any time is below the minimum and above the maximum. So an instrument with
+      // nothing but its definition in this block is in no time range.
       part = {
         instrument,
         minHi: 0x7fff_ffff,

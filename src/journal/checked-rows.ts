@@ -1,6 +1,6 @@
 /**
- * Checked rows: the rows behind a place, each block held against its checksum before any of its rows is
- * given out, and so the block in the making. Bounded: one block of rows.
+ * Checked rows: the rows behind an id, each given out only after its block was checked against the
+ * checksum. The open block is checked against its commits. Bounded: one block of rows.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -10,9 +10,9 @@ import type { RecordRow } from './records';
 import { RowFrameWriter } from './write/row-frame';
 import { SELECT_RECORD, seqOf, SLOT, SLOTS } from './schema';
 
-/** The journal is not what was written. */
+/** The content of the journal is not what was written. */
 export class JournalDamage extends Error {
-  /** What stands up to this place is good. */
+  /** Records up to this seq are good. */
   readonly goodSeq: number;
 
   constructor(goodSeq: number, message: string) {
@@ -40,7 +40,8 @@ export function* checkedRows(db: Database, afterId: number): Generator<RecordRow
       )
       .all(afterId);
     for (const block of blocks) {
-      // A block that began before the place is read from its beginning: half of it has no checksum.
+      // If a block began before the id, it is read from its beginning: half of a block has no
+      // checksum.
       const rows = statement.all(Math.min(goodId, block.first_id - 1), block.last_id);
       if (!isSound(rows, block)) {
         throw new JournalDamage(
@@ -71,8 +72,8 @@ export function* checkedRows(db: Database, afterId: number): Generator<RecordRow
 }
 
 /**
- * How far the rows of the block in the making are what was committed; null: to their end.
- * @param commits what it was after each commit
+ * How far the rows of the open block match what was committed; null: to their end.
+ * @param commits the checksum of the open block after each commit
  */
 function soundUpTo(rows: readonly RecordRow[], commits: readonly BlockRow[]): number | null {
   const fold = new BlockFold();
@@ -98,7 +99,7 @@ function isEvent({ id }: RecordRow): boolean {
 /** More than the rows of a block and the notes between them. */
 const PAGE_ROWS = 5_000;
 
-/** Whether these rows, of which notes count for nothing, are those of the block. */
+/** Whether the events among these rows are those of the block. Notes are ignored. */
 export function isSound(rows: readonly RecordRow[], block: BlockRow): boolean {
   const frame = new RowFrameWriter();
   try {
@@ -106,7 +107,7 @@ export function isSound(rows: readonly RecordRow[], block: BlockRow): boolean {
       if (row.id >= block.first_id && isEvent(row)) frame.row(row);
     }
   } catch {
-    return false; // a row of a kind that was never written
+    return false; // a row of an unknown kind
   }
   const fold = new BlockFold();
   let found: number | undefined;

@@ -1,4 +1,4 @@
-/** Journal parts: what a journal is made with. */
+/** Journal parts: what a journal is created from. */
 
 import type { Database } from 'bun:sqlite';
 
@@ -11,47 +11,47 @@ import type { JournalWriter, Retention, WriterEvents } from './write/writer';
 export interface JournalOptions {
   readonly directory: string;
   readonly durability: Durability;
-  /** For `async`: the longest that an event stays uncommitted, in ms. */
+  /** With `async`: the longest time that an event stays uncommitted, in ms. */
   readonly commitEveryMs: number;
   /** A checkpoint begins after this many events. */
   readonly checkpointEveryEvents: number;
-  /** The most that may wait for the disk. */
+  /** The most bytes that may wait for the disk. */
   readonly queueBytesMax: number;
   readonly retention: Retention;
 }
 
-/** What `openJournal` found and holds. */
+/** What `openJournal` found, and the resources that it holds. */
 export interface JournalParts {
   readonly db: Database;
   readonly lock: DirectoryLock;
   readonly clock: Clock;
   readonly epoch: number;
   readonly lastSeq: number;
-  /** Whether another epoch was closed at this place. */
+  /** Whether an epoch was closed at `lastSeq`, so that another end cannot be noted there. */
   readonly isEndTaken: boolean;
-  /** What is missing before this life. */
+  /** Gaps at the end of the journal that are to be noted first. */
   readonly gaps: readonly GapNote[];
   readonly instrumentIds: Map<string, number>;
   readonly known: KnownPieces;
-  /** How checkpoints share the loop; absent: they do not. */
+  /** How checkpoints share the event loop; absent: a checkpoint is taken in one turn. */
   readonly slices: Slices | undefined;
   readonly createWriter: (events: WriterEvents) => JournalWriter;
 }
 
-/** What follows a commit, with the events that it stands for. */
+/** A callback that waits for a commit, and the number of events that it stands for. */
 export type Callback = readonly [act: () => void, events: number];
 
-/** A frame on its way to the disk. */
+/** A frame that was sent to the writer. */
 export interface FrameAway {
   readonly bytes: number;
   readonly rows: number;
   readonly lastSeq: number;
-  /** When its batches arrived. */
+  /** Arrival times of its batches. */
   readonly arrivals: readonly number[];
   readonly callbacks: Callback[];
 }
 
-/** Places that `async` has given up and that no gap declares yet. */
+/** Records that `async` has given up and that no gap declares yet. */
 export interface Hole {
   readonly from: number;
   readonly definitions: Map<number, string>;

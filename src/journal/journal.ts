@@ -1,7 +1,4 @@
-/**
- * Journal: the interface that the other stages see. What is behind it (a file, a thread, one day
- * another machine) is its own affair.
- */
+/** Journal: the interface that the other stages use. They do not depend on what implements it. */
 
 import type { Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
@@ -13,31 +10,38 @@ import type { PieceContent, PieceKind } from './write/piece';
 
 /**
  * `async`: acknowledged at once, committed within `commitEveryMs`. `commit`: acknowledged after
- * SQLite's commit, survives kill -9. `fsync`: after a synced commit, survives a loss of power.
+ * SQLite's commit; survives kill -9. `fsync`: acknowledged after a synced commit; survives a loss
+ * of power.
  */
 export type Durability = 'async' | 'commit' | 'fsync';
 
 export interface Journal {
   /**
-   * Takes a batch, at the end of the turn that made it, and calls back when it is as durable as was
-   * chosen, in the order of the batches. Where the disk is slower than the market for long, `async`
-   * gives batches up and declares a gap; for the others the caller is to wait (`hasRoom`).
+   * Takes a batch at the end of the turn that made it. Calls back, in the order of the batches,
+   * when the batch is as durable as configured. If the disk is slower than the market for long,
+   * `async` gives batches up and declares a gap; with `commit` and `fsync` the caller must wait
+   * (`hasRoom`).
    */
   append(batch: JournalBatch, onDurable: () => void): void;
-  /** Calls back when all that was appended before is as durable as was chosen. */
+  /** Calls back when everything appended before is as durable as configured. */
   behind(done: () => void): void;
-  /** Whether it can take on more; see `JournalNotices.onRoom`. */
+  /** Whether it can take more; see `JournalNotices.onRoom`. */
   readonly hasRoom: boolean;
-  /** Up to `limit` newest trades below place `before`, newest first; of what is committed. */
+  /** Up to `limit` of the newest committed trades with a seq below `before`, newest first. */
   trades(symbol: string, before: number, limit: number): Trade[];
-  /** Resolves when all that was appended is committed; or when the disk fails, since it may for long. */
+  /**
+   * Resolves when everything appended is committed, or when the disk fails, since a failure may
+   * last.
+   */
   flush(): Promise<void>;
   status(): JournalStatus;
-  /** Places that were shown and are not in the journal, while the disk refuses or is too slow. */
+  /**
+   * What was published and is not in the journal, while the disk refuses or is too slow; else null.
+   */
   missing(): GapNote | null;
   /**
-   * Writes what is left and then the state, so that the next start has nothing to replay. Done when
-   * `closed` resolves: with why some of it could not be written, if so.
+   * Writes what is left and then the state, so that the next start has no records to read again.
+   * Done when `closed` resolves. It resolves with a reason if something could not be written.
    */
   close(): void;
   readonly closed: Promise<Error | undefined>;
@@ -48,64 +52,64 @@ export interface JournalStatus extends JournalHealth, JournalFigures {
   readonly hint: string;
 }
 
-/** A thing of the state as it was captured. */
+/** One thing of the state, as it was captured. */
 export interface Captured extends PieceContent {
   readonly kind: PieceKind;
-  /** Of an instrument its symbol; of the others the number of the chunk. */
+  /** For an instrument: its symbol. Otherwise: the number of the chunk. */
   readonly key: string | number;
-  /** Of an instrument's orders the number of the chunk. */
+  /** For the orders of an instrument: the number of the chunk. */
   readonly chunk: number;
-  /** The place at which it was this. */
+  /** The seq at which the state was this. */
   readonly seq: number;
 }
 
-/** What checkpoints are taken of. It is asked between batches only. */
+/** The source of checkpoints. It is called between batches only. */
 export interface StateSource {
-  /** Whether anything is not as it was captured last. */
+  /** Whether anything has changed since it was last captured. */
   readonly isChanged: boolean;
-  /** Begins a cycle, which captures what has changed. */
+  /** Begins a cycle, which captures everything that has changed. */
   begin(): void;
-  /** How many things it has still to capture, about. */
+  /** About how many things the cycle has still to capture. */
   readonly left: number;
-  /** The next thing that it captures; undefined behind the last. @param seq the newest place */
+  /** Captures the next thing; undefined when nothing is left. @param seq the newest seq */
   next(seq: number): Captured | undefined;
-  /** What else of the state a cycle keeps: small. Asked for once, behind its last piece. */
+  /** The rest of the state, which is small. Called once in a cycle, after its last piece. */
   rest(): StateRest;
-  /** The cycle is given up: what it has captured counts as changed. */
+  /** Gives the cycle up: what it has captured counts as changed again. */
   abort(): void;
 }
 
 export interface StateRest {
-  /** Of the market, as JSON: as it was when the cycle began. */
+  /** The market as JSON, as it was when the cycle began. */
   readonly text: string;
   /** Chunks of ended orders below this one are empty. */
   readonly endedFrom: number;
 }
 
-/** What the journal tells those who run it. */
+/** What the journal reports to its owner. */
 export interface JournalNotices {
-  /** It cannot go on: the process must end. */
+  /** The journal cannot continue: the process must end. */
   failed(error: Error): never;
-  /** The disk refuses; it is tried again. Once for each spell. */
+  /** The disk refuses writes; the journal tries again. Called once for each failure period. */
   onFailing?(reason: string, cause: Cause): void;
-  /** The disk takes records again. */
+  /** The disk accepts writes again. */
   onRecovered?(): void;
-  /** Records up to `to` were given up; a checkpoint behind them begins. */
+  /** Records up to `gap.to` were given up; a checkpoint behind them begins. */
   onHole?(gap: GapNote): void;
-  /** The journal has no book of these any more; they are to be written whole again. */
+  /** The journal has no book of these instruments any more: write their books whole again. */
   onBookless?(symbols: ReadonlySet<string>): void;
-  /** It has room again after `hasRoom` was false. */
+  /** There is room again after `hasRoom` was false. */
   onRoom?(): void;
 }
 
 /**
- * Why places are missing. `disk`: it was full or failing, and the market went on. `crash`: pushed by
- * `async` and not committed. `damage`: set aside with the file that holds them. `missing`: the file was
- * gone. `retention`: too old.
+ * Why records are missing. `disk`: the disk was full or failing, and the market went on. `crash`:
+ * published with `async` and not committed. `damage`: set aside with the damaged file. `missing`:
+ * the file was gone. `retention`: too old.
  */
 export type GapReason = 'disk' | 'crash' | 'damage' | 'missing' | 'retention';
 
-/** Places that are not in the journal. */
+/** A range of sequence numbers, both inclusive, that is not in the journal. */
 export interface GapNote {
   readonly type: 'gap';
   readonly from: number;
@@ -113,28 +117,34 @@ export interface GapNote {
   readonly reason: GapReason;
 }
 
-/** A gap behind the checkpoint. */
+/** A gap behind the checkpoint that a start restores. */
 export interface TailGap extends GapNote {
-  /** An epoch begins behind it, so the market went on from its state before it. */
+  /**
+   * Whether an epoch begins behind the gap, so that the market went on from its state before the
+   * gap.
+   */
   readonly isContinued: boolean;
 }
 
-/** What somebody should look after, and does not keep the journal from being written. */
+/** Something that an operator should look at. The journal can be written all the same. */
 export interface JournalWarning {
   readonly code: string;
   readonly message: string;
   readonly hint: string;
 }
 
-/** A checkpoint as it was read. */
+/** A checkpoint as read from the journal. */
 export interface SavedState {
-  /** The records behind this place lead from it to the present. */
+  /** The records behind this seq lead from the checkpoint to the present. */
   readonly from: number;
-  /** All of the state at that place, in one text: of a journal of schema 3 or before. Else null. */
+  /** The whole state at `from` as one text, in a journal of schema 3 or before; else null. */
   readonly whole: string | null;
   /** `StateRest.text`. */
   readonly rest: string;
-  /** The pieces, those of instruments by their ids. Each counts from its own place on. */
+  /**
+   * The pieces; those of instruments bear the ids of the instruments. Each piece is the state at
+   * its own seq.
+   */
   readonly pieces: () => Iterable<SavedPiece>;
 }
 
@@ -144,17 +154,23 @@ export interface SavedPiece extends PieceContent {
   readonly seq: number;
 }
 
-/** What an opened journal knows of the time before. */
+/** What an opened journal holds from earlier epochs. */
 export interface Recovered {
-  /** The life of the numbering that begins now. */
+  /** The new epoch. */
   readonly epoch: number;
-  /** The newest place that was given; 0 when the journal is new. */
+  /** The newest seq that was assigned; 0 for a new journal. */
   readonly lastSeq: number;
-  /** Last of the places that were given before and are not in it at its end; null when none is. */
+  /**
+   * Last seq of the range that is missing at the end of the journal; null if nothing is missing
+   * there.
+   */
   readonly missingTo: number | null;
-  /** The newest sound checkpoint; null when there is none. */
+  /** The newest sound checkpoint; null if there is none. */
   readonly saved: SavedState | null;
-  /** The events behind `saved.from`, in order, as many at once as a block has, and the gaps between them. Read it once. */
+  /**
+   * The events behind `saved.from` in order, up to one block at a time, and the gaps between them.
+   * It can be read once.
+   */
   readonly tail: Iterable<readonly BatchEvent[] | TailGap>;
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
   readonly warnings: readonly JournalWarning[];

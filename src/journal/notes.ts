@@ -1,4 +1,4 @@
-/** Notes: what the journal says of itself besides events, read: epochs, gaps, checkpoints. */
+/** Notes: reads what the journal records besides events: epochs, gaps, checkpoints. */
 
 import type { Database } from 'bun:sqlite';
 
@@ -6,13 +6,13 @@ import type { PastEpoch } from '../base/contracts/past';
 import type { GapNote, GapReason } from './journal';
 import { KIND, seqOf, SLOT, SLOTS } from './schema';
 
-/** One life of the numbering. */
+/** One epoch. */
 export interface EpochRow {
   readonly epoch: number;
   readonly first_seq: number;
-  /** Its last place; null while it is open, or was cut short and nothing came behind it. */
+  /** Its last seq; null if it is open, or was interrupted and nothing follows it. */
   readonly last_seq: number | null;
-  /** 1 after an orderly end. */
+  /** 1 after an orderly end, else 0. */
   readonly clean: number;
 }
 
@@ -20,11 +20,14 @@ export interface CheckpointRow {
   readonly seq: number;
   /** CRC-32 of state. */
   readonly crc: number;
-  /** The whole state; of a mark what it says of its pieces. */
+  /** The whole state; for a mark: what it says of its pieces. */
   readonly state: string;
-  /** 2: a mark. 1: the records before it do not lead to it. */
+  /**
+   * 2: a mark. 1: a state that does not follow from the records before it (schema 3, behind a gap).
+   * 0: any other.
+   */
   readonly side: number;
-  /** Of a mark the place at which its cycle began. */
+  /** For a mark: the seq at which its cycle began. */
   readonly from: number;
 }
 
@@ -62,12 +65,13 @@ export function readEpochs(db: Database): EpochRow[] {
   });
 }
 
-/** Lives that are looked at for where they ended; whoever comes from an older one begins anew. */
+/** How many past epochs are examined. A reader that comes from an older one gets a reset. */
 const PAST_EPOCHS_MAX = 1_000;
 
 /**
- * What the journal has of each past epoch: what a reader holds of one up to `kept` is what everybody has.
- * @param found the newest seq that is on record @param lost what is missing behind it, not noted yet
+ * What the journal has of each past epoch. What a reader holds of an epoch up to `kept` is what all
+ * readers hold.
+ * @param found the newest seq on record @param lost what is missing behind it and is not noted yet
  */
 export function readPastEpochs(
   db: Database,
@@ -86,7 +90,7 @@ export function readPastEpochs(
         let pushed = kept;
         for (const { from, to, reason } of gaps) {
           if (from > kept || kept > to) continue;
-          // Behind anything but a crash the market may have gone on from what is missing.
+          // Unless the reason is a crash, the market may have gone on from what is missing.
           if (reason !== 'crash') pushed = from - 1;
           kept = from - 1;
         }
@@ -95,7 +99,7 @@ export function readPastEpochs(
   );
 }
 
-/** In the order of their places. */
+/** In order of their sequence numbers. */
 export function readGaps(db: Database): GapNote[] {
   return notes(db, KIND.gap).map(({ id, ref, text }) => ({
     type: 'gap',
@@ -108,7 +112,9 @@ export function readGaps(db: Database): GapNote[] {
 const CHECKPOINT = `SELECT r.id / ${SLOTS} AS seq, r.ref AS crc, r.text AS state, r.side, r.prev_seq AS "from"
   FROM record r WHERE r.id = ?`;
 
-/** Newest first, each read when it is asked for: of schema 3 each gap keeps one, with the whole state. */
+/**
+ * Newest first, each read on demand. In schema 3 one stays behind each gap, with the whole state.
+ */
 export function* newestCheckpoints(db: Database): Generator<CheckpointRow> {
   const ids = db
     .query<{ id: number }, [number]>('SELECT id FROM note WHERE kind = ? ORDER BY id DESC')

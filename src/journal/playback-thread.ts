@@ -1,4 +1,7 @@
-/** Playback thread: a worker that plays the journal. Its argument is the journal's file. */
+/**
+ * Playback thread: a worker that reads the journal for replays and resumes. Its argument is the
+ * journal's file.
+ */
 
 import type { Answer } from './history/messages';
 import { PlaybackReader } from './playback/reader';

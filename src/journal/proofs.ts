@@ -1,11 +1,12 @@
 /**
- * Proofs: which blocks hold what was written. A reader gives out no row of a block before its rows are
- * held against its checksum, and its parts against its rows.
+ * Proofs: which blocks hold what was written. A reader gives out no row of a block before the rows
+ * were checked against the checksum, and the parts of the block against the rows.
  *
- * A proof costs about as much as one read of the block (1,024 rows), so it is kept for `PROOF_MS`: a
- * block that rots meanwhile is given out until then. The rows behind the newest block are held against
- * `open_block`, each commit once. A block that is not sound counts as missing, with the reason `damaged`.
- * Bounded: `PROOFS_MAX` blocks, the oldest proof goes first; the damaged ones, of which there are few.
+ * A proof costs about as much as one read of the block (1,024 rows), so it is kept for `PROOF_MS`.
+ * If a block is damaged meanwhile, its rows are given out until then. The rows behind the newest
+ * block are checked against `open_block`, each commit once. A block that is not sound counts as
+ * missing, with the reason `damaged`. Bounded: `PROOFS_MAX` proofs, of which the oldest is dropped
+ * first; and the damaged blocks, which are few.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
@@ -21,19 +22,22 @@ import { VerifyRows } from './verify/rows';
 
 const PROOFS_MAX = 65_536;
 
-/** The reason that a damaged block is missing for. Of the noted reasons none is this. */
+/**
+ * The reason for which a damaged block is missing. It is none of the reasons that the journal
+ * notes.
+ */
 export const DAMAGED = 'damaged';
 
 export interface ProofOptions {
-  /** The machine's, unless time is steered. */
+  /** The system clock, unless a test steers time. */
   readonly clock?: Pick<Clock, 'monotonicMs'>;
   /** Called once for each block that is not sound. */
   readonly onDamage?: ((range: MissingRange) => void) | undefined;
-  /** For who finds rows by their ids: the parts of a block, by which others find them, are not held against it. */
+  /** For readers that find rows by id: the parts of a block are not checked. */
   readonly rowsAlone?: boolean;
 }
 
-/** Rows that stand under one checksum, or the rows of no block yet. Ids, both inclusive. */
+/** Rows under one checksum, or the rows of the open block. Ids, both inclusive. */
 export interface Span {
   readonly first: number;
   readonly last: number;
@@ -57,26 +61,28 @@ type PartBinds = [
 ];
 
 export class Proofs {
-  /** Blocks that were read for their proof. */
+  /** Blocks read for their proof so far. */
   reads = 0;
   private readonly db: Database;
   private readonly clock: Pick<Clock, 'monotonicMs'>;
   private readonly onDamage: (range: MissingRange) => void;
   private readonly rowsAlone: boolean;
   private readonly rows: VerifyRows;
-  /** Of its own buffers, since who goes through a frame may have other blocks proven. */
+  /**
+   * It has buffers of its own, since a caller may have other blocks proven while it reads a frame.
+   */
   private readonly frames: VerifyRows;
   private readonly open: OpenProof;
   private readonly block: Statement<BlockRow, [number]>;
   private readonly newest: Statement<{ id: number | null }, []>;
   private readonly part: Statement<{ is: number }, PartBinds>;
   private readonly expired: Statement<{ id: number }, [number]>;
-  /** By last id, in the order in which they were checked. */
+  /** By last id, in the order in which the blocks were checked. */
   private readonly checked = new Map<number, Checked>();
   private readonly damage = new Map<number, MissingRange>();
-  /** The one that was asked for last. */
+  /** The span that was requested last. */
   private near: Span | null = null;
-  /** By which the damage behind the newest block is kept. */
+  /** The key of the damage in the open block. */
   private openKey = 0;
 
   constructor(db: Database, options: ProofOptions = {}) {
@@ -101,12 +107,12 @@ export class Proofs {
     );
   }
 
-  /** Before each transaction: what the one before saw may have changed. */
+  /** Call it before each transaction: what the previous transaction saw may have changed. */
   begin(): void {
     this.near = null;
   }
 
-  /** A statement that is still there would keep a database open behind its close. */
+  /** SQLite keeps a database open until all its statements are finalized. */
   finalize(): void {
     for (const each of [
       this.rows,
@@ -125,14 +131,15 @@ export class Proofs {
     return this.newest.get()?.id ?? -1;
   }
 
-  /** Whether the block that a part says it is of is sound. */
+  /** Whether the block that a part belongs to is sound. */
   isSound(firstId: number, lastId: number): boolean {
     const known = this.known(lastId);
     if (known !== undefined) return known.isSound && known.first === firstId;
     return this.atOnce(() => {
       const row = this.block.get(lastId);
       if (row?.last_id === lastId) return this.check(row).isSound && row.first_id === firstId;
-      // The part of a block that is not there; unless retention deleted it since the part was read.
+      // The block of the part does not exist, and retention did not delete it since the part was
+      // read.
       if (this.expired.get(lastId) === null) this.reportDamage(lastId, firstId);
       return false;
     });
@@ -146,7 +153,7 @@ export class Proofs {
     return span.isSound && id >= span.first && id <= span.last;
   }
 
-  /** The span that an id lies in, or the next one; behind the newest block, what of it is proven. */
+  /** The span that contains an id, or the next span. Behind the newest block: its proven rows. */
   spanAt(id: number): Span {
     const span = this.atOnce((): Span => {
       const row = this.block.get(id);
@@ -157,23 +164,23 @@ export class Proofs {
     return span;
   }
 
-  /** What is behind the newest block, as far as it is proven. */
+  /** The rows behind the newest block, as far as they are proven. */
   openSpan(): Span {
     return this.atOnce((): Span => {
       const end = this.end();
       const last = this.open.upTo(end, this.clock.monotonicMs());
       const lost = this.open.damage();
       if (lost === null || this.openKey !== end + 1) this.damage.delete(this.openKey);
-      this.openKey = end + 1; // no id of a block
+      this.openKey = end + 1; // the id of no block
       if (lost !== null) this.reportDamage(this.openKey, idOf(seqOf(last) + 1), lost);
       return { first: end + 1, last, isSound: true };
     });
   }
 
   /**
-   * The block that an id lies in or the next one, read once for its proof and for its rows.
-   * @returns undefined where its proof is known, or it is in no block: it is to be read by its rows.
-   *   The frame holds until the next one is read; null where the block is not sound
+   * Reads the block that contains an id, or the next block, once for both its proof and its rows.
+   * @returns undefined if its proof is known or it is no block: read it row by row. The frame is
+   * valid until the next call; null if the block is not sound
    */
   read(id: number): { readonly span: Span; readonly frame: RowFrame | null } | undefined {
     const row = this.block.get(id);
@@ -184,12 +191,12 @@ export class Proofs {
     return { span, frame };
   }
 
-  /** Places between two blocks are missing, and nothing says so. */
+  /** Records between two blocks are missing, and no gap declares it. */
   lose(from: number, to: number): void {
-    this.reportDamage(idOf(to) + 2, idOf(from), idOf(to)); // no id of a block
+    this.reportDamage(idOf(to) + 2, idOf(from), idOf(to)); // the id of no block
   }
 
-  /** Places of the blocks that were found not to be sound, in order; what is noted as missing may be among them. */
+  /** The ranges of damaged blocks, in order. They may overlap with declared gaps. */
   damaged(): readonly MissingRange[] {
     if (this.damage.size === 0) return [];
     return [...this.damage.values()].sort((a, b) => a.from - b.from);
@@ -216,7 +223,7 @@ export class Proofs {
     return checked;
   }
 
-  /** The rows of a block; null where they, or its parts, are not what was written. */
+  /** The rows of a block; null if the rows or the parts are not what was written. */
   private frameOf(row: BlockRow, rows: VerifyRows): RowFrame | null {
     this.reads += 1;
     try {
@@ -235,7 +242,7 @@ export class Proofs {
     }
   }
 
-  /** What its rows are found by. */
+  /** Whether its parts are those that its rows give. */
   private hasParts({ first_id, last_id }: BlockRow, parts: Iterable<Part>): boolean {
     for (const p of parts) {
       const stored = this.part.get(
@@ -261,7 +268,7 @@ export class Proofs {
     if (isNews) this.onDamage(range);
   }
 
-  /** In one state of the journal. */
+  /** Runs within one read transaction. */
   private atOnce<T>(read: () => T): T {
     if (this.db.inTransaction) return read();
     this.db.run('BEGIN');

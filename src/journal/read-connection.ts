@@ -1,7 +1,7 @@
 /**
- * Read connection: a connection to a journal that reads and never changes it, also beside a server that
- * writes it. Where no WAL lies beside the file nobody writes it, and it is read as a file that does not
- * change, since SQLite would otherwise leave a WAL behind.
+ * Read connection: reads a journal and never changes it, also while a server writes it. If no WAL
+ * lies beside the file, nobody writes it. It is then opened as immutable, since SQLite would
+ * otherwise leave a WAL behind.
  */
 
 import { constants, Database } from 'bun:sqlite';
@@ -22,12 +22,12 @@ export function connectToRead(path: string): Database {
   return db;
 }
 
-/** Whether all of it is in the one file: nobody writes it, and nobody was killed doing so. */
+/** Whether everything is in the one file: nobody writes it, and no writer was killed. */
 export function isAtRest(path: string): boolean {
   return !existsSync(`${path}-wal`);
 }
 
-/** A check that throws when a file that nobody wrote is written meanwhile. */
+/** Returns a check that throws if the file was at rest and has been written since. */
 export function watchUnchanged(path: string): () => void {
   if (!isAtRest(path)) return () => {};
   const before = stampOf(path);

@@ -1,7 +1,7 @@
 /**
- * Reader port: how a thread that reads the journal is asked. An answer may come in parts: a question that
- * takes long is put behind the others after each of them, so that it does not hold up a short one.
- * Bounded: by the questions that who asks has under way.
+ * Reader port: how the main thread asks a thread that reads the journal. An answer may be made in
+ * parts. After each part a long question goes behind the others, so that it does not delay a short
+ * one. Bounded: by the number of questions that the caller has under way.
  */
 
 import { setPriority } from 'node:os';
@@ -15,36 +15,39 @@ interface Port {
   onmessage: ((event: MessageEvent<ToThread>) => void) | null;
 }
 
-/** An answer in the making; each step is a part of it. */
+/** An answer in the making; each step makes a part of it. */
 type Work = Generator<undefined, Answer>;
 
-/** What answers on the thread. */
+/** Answers the questions on the thread. */
 export interface JournalReader<Q extends Question> {
   /** @throws Error when the journal does not read */
   answer(question: Q, open: MissingRange | null): Answer;
-  /** The same in parts, where it may take long. */
+  /** The same in parts, for questions that may take long. */
   work?(question: Q, open: MissingRange | null): Work;
   close(): void;
 }
 
 /**
- * Of 19: how far these threads stand back. Who asks for the past waits for it; who reads live, and the
- * journal, wait for nobody.
+ * Niceness of these threads, of at most 19. A caller that asks for the past can wait. Live readers
+ * and the journal's writer must not wait for it.
  */
 const NICE = 10;
 
-/** On Linux a priority is that of the calling thread; elsewhere it would be that of the whole process. */
+/** Linux sets the priority of the calling thread; other systems set that of the whole process. */
 function standBack(): void {
   if (process.platform === 'linux') setPriority(0, NICE);
 }
 
-/** Tells the main thread of a block that is not sound. */
+/** Reports a block that is not sound to the main thread. */
 export function reportDamage(damaged: MissingRange): void {
   const port = globalThis as unknown as Port;
   port.postMessage({ damaged }, []);
 }
 
-/** Serves what the main thread asks. @param moved what of an answer need not be copied */
+/**
+ * Serves the questions of the main thread. @param moved the parts of an answer that are moved, not
+ * copied
+ */
 export function serveReader<Q extends Question>(
   reader: JournalReader<Q>,
   moved: (answer: Answer) => ArrayBuffer[] = () => [],
@@ -57,7 +60,7 @@ export function serveReader<Q extends Question>(
   const turns = new Turns(tell);
   port.onmessage = ({ data }): void => {
     if (data === 'close') {
-      turns.end(); // who asked is told that the server shuts down
+      turns.end(); // the callers are notified that the server shuts down
       reader.close();
       port.postMessage('closed');
       return;
@@ -72,7 +75,7 @@ export function serveReader<Q extends Question>(
   };
 }
 
-/** Answers that come in parts, one part of each in turn. */
+/** Answers in parts, one part of each in rotation. */
 class Turns {
   private readonly tell: (id: number, answer: Answer) => void;
   private readonly underWay: { readonly id: number; readonly work: Work }[] = [];
@@ -82,7 +85,7 @@ class Turns {
     this.tell = tell;
   }
 
-  /** The first part at once, as most have no other. */
+  /** Makes the first part at once, since most answers have no other. */
   begin(id: number, work: Work): void {
     const part = answered(() => work.next());
     if ('code' in part) this.tell(id, part);
@@ -95,7 +98,7 @@ class Turns {
     this.underWay.length = 0;
   }
 
-  /** Messages that have come are taken before the next part. */
+  /** Takes the messages that have arrived before the next part. */
   private plan(): void {
     if (this.isPlanned || this.underWay.length === 0) return;
     this.isPlanned = true;

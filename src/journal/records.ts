@@ -1,4 +1,4 @@
-/** Records: rows as they are read, and the events in them. */
+/** Records: the rows of the journal, and the events that they hold. */
 
 import { decodeLevels } from '../../protocol/layout';
 import { BOOK_FORMS, INSTRUMENT_STATES, SIDES } from '../../protocol/messages';
@@ -46,7 +46,7 @@ export interface RecordRow {
   volume_high: number | null;
 }
 
-/** The bits of how a trade stands to the present. */
+/** The flags for whether a trade is late, ahead of its time, or both. */
 export function timingFlags(timing: Trade['timing']): number {
   switch (timing) {
     case null:
@@ -77,20 +77,20 @@ export function markOf(flags: number | null): Bbo['mark'] {
   return (flags & FLAG.recovered) !== 0 ? 'recovered' : null;
 }
 
-/** Of a row with its order time, where that is not its event time. */
+/** The order time, if it is not the event time. */
 function orderedAt(r: Pick<RecordRow, 'as_of_hi' | 'as_of_lo'>): { asOf?: Nanos } {
   if (r.as_of_hi === null || r.as_of_lo === null) return {};
   return { asOf: new Nanos(r.as_of_hi, r.as_of_lo) };
 }
 
-/** By which time a row is ordered. */
+/** The time by which a row is ordered. */
 export function orderTimeOf(
   r: Pick<RecordRow, 'as_of_hi' | 'as_of_lo' | 'event_hi' | 'event_lo'>,
 ): Nanos {
   return orderedAt(r).asOf ?? new Nanos(r.event_hi, r.event_lo);
 }
 
-/** With its order time, where that is not its event time; few events have one. */
+/** Adds the order time, if it is not the event time; few events have one. */
 function ordered<E extends { readonly asOf?: Nanos }>(r: RecordRow, event: E): E {
   return r.as_of_hi === null ? event : { ...event, ...orderedAt(r) };
 }
@@ -229,7 +229,7 @@ function rowToStatus(r: RecordRow, symbol: string): Status | undefined {
   };
 }
 
-/** What of a command has no column of its own. */
+/** The fields of a command that have no column of their own. */
 type CommandRest = Pick<
   Command,
   'action' | 'owner' | 'clientOrderId' | 'kind' | 'timeInForce' | 'postOnly' | 'state' | 'fillsMax'
@@ -267,7 +267,7 @@ function rowToCommand(r: RecordRow, symbol: string): Command | undefined {
   }
 }
 
-/** Every word a command may hold, where it holds one; null is another `state`. */
+/** The values that a command may have in these fields. In `state`, null means none. */
 const COMMAND_VALUES: Readonly<Record<string, readonly unknown[]>> = {
   action: ['submit', 'cancel', 'amend', 'state'],
   kind: ['limit', 'market'],
@@ -276,7 +276,10 @@ const COMMAND_VALUES: Readonly<Record<string, readonly unknown[]>> = {
   state: ['pre-open', 'open', 'halted', 'closed', null],
 };
 
-/** Whether this is what `commandText` writes: a command that is not would be carried out as another. */
+/**
+ * Whether this is what `commandText` writes. A command that is not would be carried out as a
+ * different one.
+ */
 function isCommandRest(value: unknown): value is CommandRest {
   if (typeof value !== 'object' || value === null) return false;
   const given = value as Record<string, unknown>;
@@ -290,7 +293,7 @@ function isCommandRest(value: unknown): value is CommandRest {
   );
 }
 
-/** A definition as JSON with scaled integers; the scales stand beside them. */
+/** A definition as JSON with scaled integers; it contains the scales. */
 export function definitionText(d: Instrument): string {
   return JSON.stringify(d);
 }

@@ -1,18 +1,20 @@
 /**
- * Release: what the disk has goes on to readers, in the order of the batches and some in each turn of the
- * event loop, however much one commit held. What asks to come behind a batch (an acknowledgement, a flush)
- * waits in the same order, so nothing overtakes.
- * Bounded: by who appends, which waits while `hasRoom` is false.
+ * Release: passes committed batches on to readers, in the order of the batches and some in each
+ * turn of the event loop, however much one commit held. A callback that waits for a batch (an
+ * acknowledgement, a flush) waits in the same queue, so nothing overtakes. Bounded: by the caller,
+ * which stops appending while `hasRoom` is false.
  */
 
 import { Deque } from '../base/deque';
 import type { Clock } from '../base/clock';
 
-/** Events of one turn, about: a batch goes out whole, and a turn releases one at least. */
+/**
+ * About how many events one turn releases: a batch is not split, and a turn releases at least one.
+ */
 export const RELEASED_A_TURN = 1_000;
-/** A turn releases nothing more behind this time. */
+/** A turn releases nothing more after this time. */
 const TURN_MS = 2;
-/** While more events wait, no more are to be appended. */
+/** While more events wait, the caller must not append. */
 const WAITING_EVENTS_MAX = 20_000;
 
 interface Released {
@@ -30,8 +32,8 @@ export class Release {
   private isRunning = false;
 
   /**
-   * @param isSliced whether the event loop is shared; else all goes out at once
-   * @param released called behind each turn that released what had waited for it
+   * @param isSliced whether the event loop is shared; else everything is released at once
+   * @param released called after each turn that released something that had waited
    */
   constructor(clock: Clock, isSliced: boolean, released: () => void) {
     this.clock = clock;
@@ -47,15 +49,18 @@ export class Release {
     return this.events < WAITING_EVENTS_MAX;
   }
 
-  /** It waits behind all before it; `run` releases it. @param events how many it stands for */
+  /**
+   * Queues `act` behind everything before it; `run` releases it. @param events how many events it
+   * stands for
+   */
   push(act: () => void, events = 1): void {
     this.queue.push({ events, act });
     this.events += events;
   }
 
-  /** Releases some of what waits now, and the rest in turns. */
+  /** Releases some of what waits now, and the rest in later turns. */
   run(): void {
-    if (this.isRunning) return; // what is released may append, and come back to here
+    if (this.isRunning) return; // a released callback may append, which calls this again
     this.isRunning = true;
     const untilMs = this.clock.monotonicMs() + TURN_MS;
     let left = this.isSliced ? RELEASED_A_TURN : Infinity;
@@ -70,7 +75,7 @@ export class Release {
     }
   }
 
-  /** Releases all that waits, now. For an orderly end. */
+  /** Releases everything that waits, at once. For an orderly end. */
   drain(): void {
     while (!this.isEmpty) this.next();
   }

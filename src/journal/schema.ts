@@ -1,25 +1,28 @@
 /**
  * Schema of the journal: one table of records in SQLite, readable by people and by any SQL tool.
  *
- * A record's id is its place in the numbering × 8 + its slot. Slot 0 holds what was numbered: one event
- * or command a place, without a hole that a `gap` does not declare. The other slots hold what the
- * journal notes at a place: a gap that ends there, a checkpoint of the state behind it, the end of one
- * epoch and the beginning of the next. So the order of ids is the order in which all of it was true.
+ * The id of a record is its seq × 8 + its slot. Slot 0 holds the numbered event or command: exactly
+ * one for each seq, unless a `gap` declares it missing. The other slots hold the notes at a seq: a
+ * gap that ends there, a checkpoint of the state behind it, the end of one epoch, the beginning of
+ * the next. So the order of ids is the order in which the records became true.
  *
- * A checkpoint is the mark that ends a cycle: since it began, each thing that had changed was written as a
- * piece of the state, at a place of its own. The newest pieces of cycles that have ended are the state.
+ * A checkpoint is the mark that ends a cycle. During the cycle each thing that had changed was
+ * written as a piece of the state, at a seq of its own. The newest pieces of complete cycles are
+ * the state.
  *
- * The table has no index, which would cost the writer two thirds of its pace. Instead there is a row of
- * `block` for every `BLOCK_ROWS` records, with their checksum, and in it a row of `part` for each
- * instrument, with its times and newest places: enough to find anything by reading a block or two.
+ * The table has no index, which would cost the writer two thirds of its speed. Instead the table
+ * `block` has a row for every `BLOCK_ROWS` records, with their checksum. The table `part` has a row
+ * for each instrument of a block, with its times and its newest trade and book. So any record is
+ * found by reading a block or two.
  *
- * Times are int64 nanoseconds; since neither end of the statement is a bigint, they are bound as two
- * words and put together by SQL, and taken apart again when read.
+ * Times are int64 nanoseconds. Bun's SQLite statements take and return numbers here, not bigints,
+ * so a time is bound as two 32-bit halves that SQL puts together, and is split again when it is
+ * read.
  */
 
 export const APPLICATION_ID = 0x7461_7065; // "tape"
 export const SCHEMA_VERSION = 4;
-/** The oldest that is brought up to this version where it lies. */
+/** The oldest version that is upgraded in place. */
 export const UPGRADABLE_VERSION = 2;
 
 export const KIND = {
@@ -37,7 +40,7 @@ export const KIND = {
 } as const;
 export type KindName = keyof typeof KIND;
 
-/** Slots at one place, in the order in which they become true. */
+/** Slots at one seq, in the order in which they become true. */
 export const SLOT = { event: 0, gap: 1, checkpoint: 2, closed: 3, opened: 4 } as const;
 export const SLOTS = 8;
 
@@ -127,7 +130,10 @@ ${PIECE_TABLE}CREATE TABLE note (                    -- where the records of kin
 ) STRICT, WITHOUT ROWID;
 `;
 
-/** Numbers of a row besides those that all have, in the order of a frame and of its statement. */
+/**
+ * The number columns that a kind has besides the common ones, in the order of a frame and of its
+ * statement.
+ */
 export const OWN_COLUMNS: Record<KindName, readonly string[]> = {
   instrument: [],
   tick: ['price', 'quantity', 'bid', 'ask', 'volume'],
@@ -142,7 +148,7 @@ export const OWN_COLUMNS: Record<KindName, readonly string[]> = {
   epoch: ['ref'],
 };
 
-/** What of a row is neither number nor time; each kind has at most one. */
+/** The column that is neither number nor time; each kind has at most one. */
 export const BODY_COLUMN: Record<KindName, 'levels' | 'text' | null> = {
   instrument: 'text',
   tick: null,
@@ -163,12 +169,13 @@ export function insertSql(kind: KindName): string {
   const own = [...OWN_COLUMNS[kind], ...(body === null ? [] : [body])];
   const columns = ['kind', 'id', 'instrument', 'prev_seq', 'event_time', 'receive_time', ...own];
   const values = ['?', '?', '?', '(? << 32) | ?', '(? << 32) | ?', ...own.map(() => '?')];
-  // A life that numbered nothing leaves its notes to the next one.
+  // An epoch that numbered nothing has its notes at the same seq as the next one, which replaces
+  // them.
   const verb = KIND[kind] >= KIND.gap ? 'INSERT OR REPLACE' : 'INSERT';
   return `${verb} INTO record (${columns.join(', ')}) VALUES (${KIND[kind]}, ${values.join(', ')})`;
 }
 
-/** What few records of a kind have; each is null in the others. */
+/** Columns that few records of a kind have; null in the others. */
 export const EXTRA_COLUMNS: Record<KindName, readonly string[]> = {
   instrument: [],
   tick: ['as_of', 'volume_high'],
@@ -186,14 +193,14 @@ export const EXTRA_COLUMNS: Record<KindName, readonly string[]> = {
 /** Bits of `flags`. */
 export const FLAG = { late: 1, ahead: 2, stale: 4, recovered: 8 } as const;
 
-/** Binds: hi and lo of the time, flags, the volume's high part, id. */
+/** Binds: high and low half of the time, flags, high part of the volume, id. */
 export const UPDATE_EXTRAS =
   'UPDATE record SET as_of = (? << 32) | ?, flags = ?, volume_high = ? WHERE id = ?';
 
-/** By which time a record is ordered. */
+/** The time by which a record is ordered. */
 export const ORDER_TIME = 'coalesce(as_of, event_time)';
 
-/** Columns of what few records have, its time as words. */
+/** The extra columns, with the time as two halves. */
 export const SELECT_EXTRAS =
   'as_of >> 32 AS as_of_hi, as_of & 4294967295 AS as_of_lo, flags, volume_high';
 
@@ -202,9 +209,9 @@ const COLUMNS = `id, kind, instrument, prev_seq,
   receive_time >> 32 AS receive_hi, receive_time & 4294967295 AS receive_lo,
   price, quantity, bid, bid_quantity, ask, ask_quantity, volume, side, ref, source_seq, levels, text`;
 
-/** A record's columns with its times as words; put a WHERE clause behind it. */
+/** The columns of a record, with times as two halves; append a WHERE clause. */
 export const SELECT_RECORD = `SELECT ${COLUMNS}, ${SELECT_EXTRAS} FROM record`;
 
-/** The same of a journal of schema 2, which has no columns for what few records have. */
+/** The same for a journal of schema 2, which has no extra columns. */
 export const SELECT_RECORD_2 = `SELECT ${COLUMNS},
   NULL AS as_of_hi, NULL AS as_of_lo, NULL AS flags, NULL AS volume_high FROM record`;

@@ -1,4 +1,4 @@
-/** Verify thread: a worker that checks stretches of a journal, one after the other. */
+/** Verify thread: a worker that checks stretches of a journal, one after another. */
 
 import type { Database } from 'bun:sqlite';
 
@@ -31,7 +31,7 @@ class Verifier {
   }
 }
 
-/** The first message opens it; those behind it are its tasks. */
+/** The first message opens the journal; the others are tasks. */
 port.onmessage = ({ data: first }): void => {
   if (!('open' in first)) throw new Error('a task before the journal is open');
   const verifier = new Verifier(first.open);

@@ -1,15 +1,17 @@
 /**
  * Views of the journal for any SQL tool, with decimals and times: ticks, trades, deltas, snapshots,
- * levels and orders, and what it notes of itself: gaps, checkpoints and epochs. Decimals are exact: they
- * are made of digits, never of floating point. `seq` is made of the record's id, so a range or an order
- * of records is asked for by `id` (seq × 8), which reads no more than it must.
+ * levels, orders, gaps, checkpoints and epochs. Decimals are exact, since they are built from
+ * digits and never from floating point. `seq` is computed from the id of the record. So select a
+ * range or an order by `id` (seq × 8), which reads no more than it must.
  */
 
 import type { Database } from 'bun:sqlite';
 
 import { KIND, MARK_SIDE, SLOT, SLOTS } from './schema';
 
-/** A scaled integer as a decimal, exact: all digits, the point `scale` places from the right. */
+/**
+ * A scaled integer as an exact decimal: all digits, with the point `scale` digits from the right.
+ */
 function decimalSql(value: string, scale: string): string {
   const digits = `printf('%0*d', ${scale} + 1, abs(${value}))`;
   return `CASE WHEN ${value} IS NULL THEN NULL ELSE
@@ -18,8 +20,8 @@ function decimalSql(value: string, scale: string): string {
 }
 
 /**
- * A sum as a decimal, exact: `low`, and `high` × 2^53 where that is not null. SQLite's integers end at
- * 2^63, so it is multiplied in groups of nine digits: 2^53 is 9007199 · 10^9 + 254740992.
+ * A sum as an exact decimal: `low`, plus `high` × 2^53 if `high` is not null. SQLite's integers end
+ * at 2^63, so the product is computed in groups of nine digits: 2^53 is 9007199 · 10^9 + 254740992.
  */
 function sumSql(high: string, low: string, scale: string): string {
   const [h1, h0] = [`${high} / 1000000000`, `${high} % 1000000000`];
@@ -29,7 +31,7 @@ function sumSql(high: string, low: string, scale: string): string {
   const carried = `SELECT g2, g1 + g0 / 1000000000 AS g1, g0 % 1000000000 AS g0 FROM (${groups})`;
   const digits = `SELECT ltrim(printf('%d%09d%09d', g2 + g1 / 1000000000, g1 % 1000000000, g0), '0') AS d
     FROM (${carried})`;
-  // There are sixteen digits or more, and no scale is larger than fifteen.
+  // The number has at least sixteen digits, and no scale exceeds fifteen.
   return `CASE WHEN ${high} IS NULL THEN ${decimalSql(low, scale)} ELSE
     (SELECT substr(d, 1, length(d) - ${scale}) || CASE ${scale} WHEN 0 THEN ''
       ELSE '.' || substr(d, -${scale}) END FROM (${digits})) END`;
@@ -40,7 +42,7 @@ function timeSql(value: string): string {
   return `datetime(${value} / 1000000000, 'unixepoch') || printf('.%09d', ${value} % 1000000000)`;
 }
 
-/** The int64 that begins at a byte of the levels, out of their hexadecimal digits. */
+/** The int64 that begins at a byte of the levels, computed from their hexadecimal digits. */
 function int64Sql(hex: string, offset: string): string {
   const nibble = (at: string): string => `(instr('123456789ABCDEF', substr(${hex}, ${at}, 1)))`;
   return Array.from({ length: 8 }, (_, byte) => {
@@ -49,7 +51,7 @@ function int64Sql(hex: string, offset: string): string {
   }).join(' | ');
 }
 
-/** The records of a kind that the journal noted, without reading all the others. */
+/** The notes of one kind, without reading all other records. */
 function notedSql(kind: 'gap' | 'checkpoint' | 'epoch'): string {
   return `SELECT r.* FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ${KIND[kind]}`;
 }
@@ -61,7 +63,7 @@ const price = (column: string): string =>
 const quantity = (column: string): string =>
   `${decimalSql(`r.${column}`, 'i.quantity_scale')} AS ${column}`;
 
-/** What only a new order says; the other commands have something in its place that means nothing. */
+/** For columns that only a new order uses; other commands have meaningless values in them. */
 const ofSubmit = (value: string): string =>
   `CASE r.text ->> 'action' WHEN 'submit' THEN ${value} END`;
 
@@ -119,7 +121,10 @@ CREATE VIEW levels AS
   FROM level r JOIN instrument i ON i.id = r.instrument;
 `;
 
-/** Has the views as they are above, whatever stands in the file: they hold no data, and may be of another version or damaged. */
+/**
+ * Replaces the views in the file unless they are those above. They hold no data, and may be of
+ * another version or damaged.
+ */
 export function renewViews(db: Database): void {
   const stored = db
     .query<{ name: string; sql: string }, []>(

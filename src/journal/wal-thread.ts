@@ -1,6 +1,6 @@
 /**
- * WAL thread: moves SQLite's WAL into the file from a connection of its own, while the writer goes on.
- * The time is the disk's: two syncs and a copy of every page.
+ * WAL thread: moves SQLite's write-ahead log into the database file, over a connection of its own,
+ * while the writer continues. The time goes to the disk: two syncs and a copy of every page.
  */
 
 import { Database } from 'bun:sqlite';
@@ -19,7 +19,7 @@ port.onmessage = ({ data: { path } }): void => {
     db.run('PRAGMA wal_checkpoint(PASSIVE)');
     db.close();
   } catch {
-    // A full disk: the writer meets it as well, and says so.
+    // The disk is full: the writer meets that as well and reports it.
   }
   port.postMessage('moved');
 };

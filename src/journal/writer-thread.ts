@@ -1,8 +1,8 @@
 /**
  * Writer thread: holds the connection that writes the journal of a running server.
  *
- * All frames that have arrived are one transaction (group commit). A transaction that fails is undone and
- * tried again with the same frames; how many can wait is bounded by the main thread.
+ * All frames that have arrived form one transaction (group commit). A failed transaction is rolled
+ * back and tried again with the same frames. The main thread bounds how many can wait.
  */
 
 import { Database } from 'bun:sqlite';
@@ -25,12 +25,12 @@ interface Port {
 const port = globalThis as unknown as Port;
 
 const RETRY_MS = 200;
-/** About what a commit adds to the WAL besides its rows: parts of pages. */
+/** About how many bytes a commit adds to the WAL besides its rows, as partial pages. */
 const COMMIT_BYTES = 8_192;
-/** About what a step of deleting writes. */
+/** About how many bytes a deletion step writes. */
 const RETAINED_WAL_BYTES = 512 * 1_024;
 
-/** Between looks for what is too old or too much, and while there is some. */
+/** Intervals between retention steps: normally, and while there is more to delete. */
 const RETAIN_EVERY_MS = 1_000;
 const RETAIN_NEXT_MS = 20;
 
@@ -86,7 +86,7 @@ class WriterThread {
       this.isScheduled = false;
       this.flush();
     };
-    // Behind the messages that have arrived already, so that they are one transaction.
+    // Runs after the messages that have already arrived, so that they join the transaction.
     if (afterMs === 0) setImmediate(run);
     else setTimeout(run, afterMs);
   }
@@ -124,7 +124,7 @@ class WriterThread {
       try {
         this.db.run('ROLLBACK');
       } catch {
-        // SQLite has undone it by itself, as it does when the disk is full.
+        // SQLite has rolled back by itself, as it does when the disk is full.
       }
     }
     this.isFailing = true;
@@ -133,7 +133,7 @@ class WriterThread {
     try {
       this.rows.resume();
     } catch {
-      // It does not read either now; the next attempt fails as this one did.
+      // Reading fails as well now; the next attempt fails in the same way.
     }
     this.schedule(RETRY_MS);
     return failure;
@@ -145,7 +145,7 @@ class WriterThread {
     }, ms);
   }
 
-  /** When nothing waits to be written. @returns whether there is more to delete */
+  /** Runs when nothing waits to be written. @returns whether there is more to delete */
   private retain(): boolean {
     if (this.waiting.length > 0 || this.isFailing) return true;
     try {
@@ -157,12 +157,12 @@ class WriterThread {
     } catch (e) {
       const failure = writeFailure(e, this.db.filename);
       if (failure.isDamage) this.failed(failure);
-      return false; // the disk is full or busy; the next look tries again
+      return false; // the disk is full or busy; the next step tries again
     }
   }
 }
 
-/** The first message opens the journal; those behind it are for the writer that it made. */
+/** The first message opens the journal; the others go to the thread object that it creates. */
 port.onmessage = ({ data: first }): void => {
   if (first.type !== 'open') throw new Error('a frame before the journal is open');
   try {

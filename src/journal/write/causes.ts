@@ -1,4 +1,4 @@
-/** Causes: why the journal cannot be written, and what to do about each. */
+/** Causes: why the journal cannot be written, and what an operator can do about it. */
 
 import { statfsSync } from 'node:fs';
 
@@ -23,7 +23,7 @@ export const CAUSES = {
 
 export type Cause = keyof typeof CAUSES;
 
-/** As the journal tells it. */
+/** A cause with its hint, as figures report it. */
 export function named(cause: Cause | null): {
   readonly cause: Cause | null;
   readonly hint: string;
@@ -31,7 +31,7 @@ export function named(cause: Cause | null): {
   return { cause, hint: cause === null ? '' : CAUSES[cause] };
 }
 
-/** By the beginning of SQLite's code, the first that fits. */
+/** By the beginning of SQLite's error code; the first match counts. */
 const BY_CODE: readonly (readonly [string, Cause])[] = [
   ['SQLITE_FULL', 'disk-full'],
   ['SQLITE_READONLY_DBMOVED', 'moved'],
@@ -44,10 +44,11 @@ const BY_CODE: readonly (readonly [string, Cause])[] = [
   ['SQLITE_LOCKED', 'in-use'],
   ['SQLITE_PROTOCOL', 'in-use'],
   ['SQLITE_CANTOPEN', 'not-opened'],
-  // Its numbers are dense and its own: that one is taken already is no doing of this process.
+  // Only this process assigns ids, and without repetition. If an id exists already, another process
+  // wrote it.
   ['SQLITE_CONSTRAINT', 'foreign-write'],
 ];
-/** Of files and directories, by the system's code. */
+/** Errors of files and directories, by the system's code. */
 const BY_SYSTEM: Readonly<Record<string, Cause>> = {
   ENOSPC: 'disk-full',
   EDQUOT: 'disk-full',
@@ -59,10 +60,13 @@ const BY_SYSTEM: Readonly<Record<string, Cause>> = {
   ENFILE: 'not-opened',
   ENOENT: 'not-opened',
 };
-/** Less than SQLite adds at once to the index of its WAL, which it then calls an I/O error. */
+/**
+ * SQLite extends the index of its WAL by this much at once. If there is less room, it reports an
+ * I/O error.
+ */
 const ROOM_BYTES = 65_536;
 
-/** @param directory of the journal: a disk without room shows as several errors */
+/** @param directory of the journal; a full disk causes several different errors */
 export function causeOf(e: unknown, directory: string): Cause {
   if (e instanceof ForeignWrite) return 'foreign-write';
   if (e instanceof WriteError) return e.why;
@@ -81,7 +85,7 @@ function hasRoom(directory: string): boolean {
   }
 }
 
-/** A write that failed for good, in whatever thread. */
+/** A write that finally failed, in any thread. */
 export class WriteError extends Error {
   readonly why: Cause;
 
@@ -91,7 +95,10 @@ export class WriteError extends Error {
   }
 }
 
-/** The disk, or somebody else, is in the way; nothing is said against what is in the file. */
+/**
+ * The fault to start with if the disk or another process prevents writing. The content of the file
+ * is not in doubt.
+ */
 export function unwritable(directory: string, e: unknown): StartFault {
   const cause = causeOf(e, directory);
   const { message } = e as Error;

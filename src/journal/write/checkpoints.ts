@@ -1,17 +1,19 @@
 /**
- * Checkpoints: the state, written piece by piece beside the records, so that a start reads few of them again.
+ * Checkpoints: the state of the market, written piece by piece beside the records, so that a start
+ * reads few records again.
  *
- * A cycle begins after so many events and captures each thing that has changed since its last piece, in
- * slices of the loop between which all else goes on. Its pieces ride with the frames of records, behind the
- * records up to their places; its end is a mark, without which they count for nothing. Pieces that are
- * neither written nor given up are bounded, so a slow disk makes a cycle slow and nothing else.
+ * A cycle begins after a number of events. It captures each thing that has changed since its last
+ * piece, in slices between which the event loop does its other work. The pieces travel with the
+ * frames of records, behind the records up to their seq. The cycle ends with a mark; pieces without
+ * a mark do not count. The pieces that are neither written nor given up are bounded, so a slow disk
+ * slows down the cycle and nothing else.
  *
- * What a start reads again is the tail: the records since the cycle before began. A cycle begins at most
- * `BEGIN_FACTOR` × `everyEvents` records behind the one before, and keeps pace with the records, so that it
- * ends within another `everyEvents`: where it falls behind that pace, its slices are longer and follow at once,
- * and where that was not enough the next cycle begins earlier. So the tail is at most three times
- * `everyEvents`, while loop and writer keep up.
- * Must hold: the marks are of consecutive cycles; a cycle that is given up is done again under its number.
+ * The tail is what a start reads again: the records since the previous cycle began. A cycle begins
+ * at most `BEGIN_FACTOR` × `everyEvents` records behind the previous one. It keeps pace with the
+ * records so that it ends within another `everyEvents`. If it falls behind, its slices are longer
+ * and follow at once. If that is not enough, the next cycle begins earlier. So the tail is at most
+ * three times `everyEvents`, as long as loop and writer keep up. Must hold: the marks are of
+ * consecutive cycles; a cycle that is given up is repeated under its number.
  */
 
 import type { Clock } from '../../base/clock';
@@ -20,30 +22,36 @@ import type { CheckpointFigures } from '../../base/contracts/figures';
 import type { Captured, StateSource } from '../journal';
 import { chunkKey, PIECE_KIND, pieceBytes, type PieceName, type RawPiece } from './piece';
 
-/** Between two slices, in ms. */
+/** Pause between two slices, in ms. */
 const PAUSE_MS = 4;
-/** Without events for so long, what has changed is captured all the same. */
+/** After this time without events, changes are captured all the same. */
 const IDLE_MS = 10_000;
-/** A cycle that wrote more waits for records of at least this share of it: the disk is for them. */
+/**
+ * After a cycle that wrote more than `FREE_BYTES`, the next one waits for records of at least this
+ * share of its size: the disk is there for records first.
+ */
 const FREE_BYTES = 4 * 1_024 * 1_024;
 const RECORDS_SHARE = 0.25;
-/** But it waits for no more than so many times `everyEvents`, and so that its end is within so many of them. */
+/**
+ * The limits of that wait, as multiples of `everyEvents`: the next cycle begins, and ends, within
+ * this many events.
+ */
 const BEGIN_FACTOR = 2;
 const TAIL_FACTOR = 3;
-/** Of the records that a cycle may take those that may come before its first slice, and behind its last one. */
+/** The shares of a cycle's events that may come before its first slice, and after its last one. */
 const LEAD = 0.1;
-/** How much longer a slice is that is to catch up. */
+/** By how much a slice is longer when the cycle is behind. */
 const HURRY_FACTOR = 2;
 
-/** How a cycle shares the loop with all else. */
+/** How a cycle shares the event loop. */
 export interface Slices {
-  /** How long a slice may be, about; at least one piece is captured. */
+  /** About how long a slice may take; it captures at least one piece. */
   readonly ms: number;
-  /** Does the next one later, in a turn of its own. */
+  /** Runs the next slice later, in a turn of its own. */
   readonly schedule: (run: () => void, pauseMs: number) => void;
 }
 
-/** In turns of a millisecond. */
+/** Slices of one millisecond. */
 export function slicesOf(turns: TurnMeter): Slices {
   return {
     ms: 1,
@@ -56,14 +64,17 @@ export function slicesOf(turns: TurnMeter): Slices {
 
 export interface CheckpointOptions {
   readonly everyEvents: number;
-  /** Absent: a cycle is done at once, in the turn that it is due in. */
+  /** Absent: a cycle runs in one turn. */
   readonly slices: Slices | undefined;
 }
 
-/** What a mark says. */
+/** The text of a mark. */
 export interface MarkText {
   readonly cycle: number;
-  /** How many pieces the state is of, and the sum of their places. */
+  /**
+   * The number of pieces that form the state, and the sum of their sequence numbers (the name
+   * `places` is kept for stored marks).
+   */
   readonly pieces: number;
   readonly places: number;
   readonly endedFrom: number;
@@ -72,9 +83,9 @@ export interface MarkText {
 
 /** What checkpoints need of the journal. */
 export interface CheckpointPort {
-  /** The newest place. */
+  /** The newest seq. */
   at(): number;
-  /** Whether the journal has, or will have, all records up to it. */
+  /** Whether the journal has, or will have, all records up to that seq. */
   isWhole(): boolean;
   /** Whether another piece may wait for the writer. */
   hasPieceRoom(): boolean;
@@ -82,15 +93,15 @@ export interface CheckpointPort {
   piece(piece: RawPiece): void;
   /** @param text a `MarkText` as JSON */
   mark(text: string, from: number): void;
-  /** Sends what waits as soon as the writer is not behind. */
+  /** Sends what waits as soon as the writer has caught up. */
   pump(): void;
 }
 
-/** What the journal had when it was opened. */
+/** The checkpoint that the journal had when it was opened. */
 export interface KnownPieces {
   /** Id of the newest sound checkpoint; −1 without one. */
   readonly lastId: number;
-  /** Of its mark; 0 without one. */
+  /** Cycle of its mark; 0 without one. */
   readonly cycle: number;
   readonly pieces: readonly (PieceName & { readonly seq: number })[];
   /** Records behind the newest checkpoint. */
@@ -100,20 +111,20 @@ export interface KnownPieces {
 interface Cycle {
   readonly from: number;
   readonly beganMs: number;
-  /** Things that were to be captured when it began. */
+  /** The number of things to capture when it began. */
   readonly things: number;
-  /** Until its end a crash loses more than the queue. */
+  /** Until this cycle ends, a crash loses more than the queue. */
   readonly isUrgent: boolean;
   bytes: number;
 }
 
 export class Checkpoints {
-  /** Set once the market is there. */
+  /** Set when the market exists. */
   source: StateSource | undefined;
   private readonly port: CheckpointPort;
   private readonly options: CheckpointOptions;
   private readonly clock: Clock;
-  /** Place of the newest piece of each thing. */
+  /** Seq of the newest piece of each thing. */
   private readonly seqs = new Map<number, number>();
   private seqSum = 0;
   private marks: number;
@@ -122,7 +133,10 @@ export class Checkpoints {
   private isRunning = false;
   private isClosing = false;
   private whenDone: (() => void) | undefined;
-  /** Records behind the newest mark's beginning, up to that of the cycle under way; and since. */
+  /**
+   * Records between the beginning of the newest complete cycle and that of the current one;
+   * `events` counts those since.
+   */
   private tail = 0;
   private events: number;
   private endedMs: number;
@@ -149,7 +163,7 @@ export class Checkpoints {
     return { ...this.counts, ageMs, tailRecords: this.tail + this.events };
   }
 
-  /** Captures also what changes without events to follow it. */
+  /** Also captures changes that no event follows. */
   watch(): void {
     if (this.options.slices === undefined) return;
     this.idleTimer = this.clock.turns.every('checkpoint', IDLE_MS, () => {
@@ -160,7 +174,7 @@ export class Checkpoints {
     this.idleTimer.unref();
   }
 
-  /** Records were taken. @param bytes about what they take */
+  /** Counts appended records. @param bytes about their size */
   took(events: number, bytes: number): void {
     this.events += events;
     this.bytes += bytes;
@@ -175,7 +189,7 @@ export class Checkpoints {
   }
 
   /**
-   * Captures what has changed, unless that is being done.
+   * Begins a cycle, unless one is under way or nothing has changed.
    * @param isUrgent as fast as the loop and the writer permit
    */
   begin(isUrgent = false): void {
@@ -196,20 +210,20 @@ export class Checkpoints {
     this.goOn();
   }
 
-  /** Records are given up: what was captured before them is no state that those behind them lead from. */
+  /** Records were given up: the records behind them do not follow from what was captured before. */
   abort(): void {
     if (this.cycle === undefined) return;
     this.cycle = undefined;
     this.source!.abort();
   }
 
-  /** Room for pieces may have come. */
+  /** Called when there may be room for pieces again. */
   room(): void {
     const isWaiting = this.cycle !== undefined && !this.isScheduled && !this.isRunning;
     if (isWaiting && this.port.hasPieceRoom()) this.goOn();
   }
 
-  /** Captures all that is left, as fast as it is written. @param done called behind it */
+  /** Captures everything that is left, as fast as it is written. @param done called afterwards */
   close(done: () => void): void {
     clearInterval(this.idleTimer);
     this.isClosing = true;
@@ -223,7 +237,7 @@ export class Checkpoints {
     this.room();
   }
 
-  /** Nothing more is written. */
+  /** Stops without writing anything more. */
   stop(): void {
     clearInterval(this.idleTimer);
     this.cycle = undefined;
@@ -254,7 +268,7 @@ export class Checkpoints {
     );
   }
 
-  /** Whether more of the records that a cycle may take have come than of its things are captured. */
+  /** Whether the share of events that have come exceeds the share of things that are captured. */
   private isBehind({ things, isUrgent }: Cycle): boolean {
     if (isUrgent) return true;
     const share = things === 0 ? 1 : 1 - this.source!.left / things;
@@ -267,15 +281,15 @@ export class Checkpoints {
     this.isRunning = false;
     if (isAllCaptured && this.cycle !== undefined) this.end(this.cycle);
     this.port.pump();
-    this.room(); // where the writer was done within that
+    this.room(); // if the writer finished meanwhile
   }
 
-  /** @returns whether nothing is left */
+  /** @returns whether everything is captured */
   private captureFor(ms: number): boolean {
     const untilMs = this.clock.monotonicMs() + ms;
     while (this.cycle !== undefined) {
       if (!this.port.hasPieceRoom()) this.port.pump();
-      if (!this.port.hasPieceRoom()) return false; // `room` goes on
+      if (!this.port.hasPieceRoom()) return false; // `room` continues
       if (!this.capture(this.cycle)) return true;
       if (this.clock.monotonicMs() < untilMs) continue;
       this.goOn();
@@ -339,7 +353,9 @@ export class Checkpoints {
 const KINDS = 8;
 const PLACES_MODULUS = 2 ** 40;
 
-/** Tells pieces of one checkpoint from those of another. */
+/**
+ * Adds a seq to the sum by which the pieces of one checkpoint are told apart from those of another.
+ */
 export function sumOfSeqs(sum: number, seq: number): number {
   return (((sum + seq) % PLACES_MODULUS) + PLACES_MODULUS) % PLACES_MODULUS;
 }

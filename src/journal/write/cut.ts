@@ -1,7 +1,8 @@
 /**
- * Cut: what stands behind a gap whose state is not known, because the process ended before the checkpoint
- * that was to tell it. It goes into a file of its own, beside the journal, and counts as lost by the crash:
- * the market goes on from its state before the gap. Bounded: one block of rows.
+ * Cut: removes the records behind a gap whose state is unknown, because the process ended before
+ * the checkpoint behind the gap was complete. The records go into a file of their own beside the
+ * journal and count as lost by the crash: the market goes on from its state before the gap.
+ * Bounded: one block of rows.
  */
 
 import { Database } from 'bun:sqlite';
@@ -16,9 +17,9 @@ import { copyInstruments, createTables, unusedName } from '../recover/salvage';
 import { idOf, SLOT, SLOTS } from '../schema';
 
 /**
- * @param fromSeq the first place of the gap
- * @returns where the records behind it are now
- * @throws JournalDamage when what stands before it is not what was written
+ * @param fromSeq the first seq of the gap
+ * @returns the path of the file that has the removed records
+ * @throws JournalDamage when the records before the gap are not what was written
  */
 export function cutOff(db: Database, directory: string, fromSeq: number, now: Nanos): string {
   const firstId = idOf(fromSeq);
@@ -46,7 +47,7 @@ export function cutOff(db: Database, directory: string, fromSeq: number, now: Na
   return path;
 }
 
-/** A journal of the rows that go. */
+/** A journal of the removed rows. */
 class Aside {
   private readonly db: Database;
   private readonly writer: RowWriter;
@@ -71,7 +72,7 @@ class Aside {
   }
 }
 
-/** The rows of no block are the block in the making. */
+/** Notes the rows that are in no block as the open block. */
 function putOpen(db: Database, rows: readonly RecordRow[]): void {
   const frame = new RowFrameWriter();
   for (const row of rows) if (row.id % SLOTS === SLOT.event) frame.row(row);

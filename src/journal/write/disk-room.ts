@@ -1,16 +1,16 @@
-/** Disk room: what the journal takes on disk, and what is left for it there. */
+/** Disk room: how much the journal takes on its disk, and how much is left. */
 
 import { statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { JOURNAL_FILE } from '../recover/reading';
 
-/** Of SQLite: what is committed, what has not been moved there yet, and the index of that. */
+/** SQLite's files: the database, the write-ahead log, and the index of the log. */
 const FILES = [JOURNAL_FILE, `${JOURNAL_FILE}-wal`, `${JOURNAL_FILE}-shm`];
 
 export interface DiskRoom {
   readonly journalBytes: number;
-  /** Free for this process on the file system that the journal is on; null where it does not say. */
+  /** Free for this process on the journal's file system; null if the system does not say. */
   readonly freeBytes: number | null;
 }
 

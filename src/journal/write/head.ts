@@ -28,7 +28,7 @@ function pathOf(directory: string): string {
   return join(directory, 'head');
 }
 
-/** What the file says; undefined when it is not there, or is not one of ours. */
+/** The content of the file; undefined if it does not exist or is not a head. */
 export function readHead(directory: string): HeadPosition | undefined {
   const path = pathOf(directory);
   if (!existsSync(path)) return undefined;
@@ -48,7 +48,7 @@ function isCount(value: number): boolean {
 export class Head {
   private readonly view: DataView;
 
-  /** Begins a life of the numbering behind a place. @throws Error when the file cannot be written */
+  /** Begins an epoch behind a seq. @throws Error when the file cannot be written */
   constructor(directory: string, { epoch, seq }: HeadPosition) {
     const bytes = new Uint8Array(BYTES);
     const view = new DataView(bytes.buffer);
@@ -56,10 +56,11 @@ export class Head {
     view.setUint32(4, VERSION, true);
     view.setFloat64(8, epoch, true);
     view.setFloat64(16, seq, true);
-    // Whole or not at all: what the one before says must not be lost to a process that ends here. And
-    // written before it is mapped: a store into a page without room on the disk would end the process.
+    // The file is replaced as a whole: a process that ends here must not lose the previous content.
+    // It is written before it is mapped: a store into a page without room on the disk would end the
+    // process.
     const path = pathOf(directory);
-    rmSync(`${path}.new`, { force: true }); // what an end of before left, or a link
+    rmSync(`${path}.new`, { force: true }); // left by a process that ended here earlier, or a link
     writeFileSync(`${path}.new`, bytes, { mode: 0o600, flag: 'wx' });
     renameSync(`${path}.new`, path);
     const mapped = Bun.mmap(path, { shared: true });

@@ -1,4 +1,4 @@
-/** Metered writer: what a writer of the journal says, each time a turn of the event loop that is timed. */
+/** Metered writer: runs each callback of a journal writer as a timed turn of the event loop. */
 
 import type { TurnMeter } from '../../base/turn-meter';
 import type { CreateWriter } from './writer';

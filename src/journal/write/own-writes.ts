@@ -1,15 +1,16 @@
 /**
- * Own writes: notices that somebody else has written records into the journal. Nobody should be able to,
- * since the file is locked; but a copy of an older version does not look at that lock, and where the
- * system has no such lock there is none. Two that number the same journal would mix their numbers.
+ * Own writes: detects that another process has written records into the journal. The file is
+ * locked, so this should not happen. But an older version of Tapedeck ignores that lock, and some
+ * systems have none. Two processes that write the same journal would mix their numbers.
  *
- * SQLite counts the commits of other connections (`PRAGMA data_version`); moving the WAL does not count.
- * Where somebody has committed, the newest record must still be the one that was written here.
+ * SQLite counts the commits of other connections (`PRAGMA data_version`); moving the WAL does not
+ * count. If another connection has committed, the newest record must still be the one that was
+ * written here.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
 
-/** Somebody else has written records. */
+/** Another process has written records. */
 export class ForeignWrite extends Error {}
 
 export class OwnWrites {
@@ -25,7 +26,7 @@ export class OwnWrites {
     this.newestId = this.newest.get()!.id;
   }
 
-  /** Does what writes, in a transaction that holds the lock to write. @throws ForeignWrite */
+  /** Runs `write` in a transaction that holds the write lock. @throws ForeignWrite */
   within(write: () => void): { commit(): void } {
     const { data_version: version } = this.version.get()!;
     if (version !== this.known) {

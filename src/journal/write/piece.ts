@@ -18,28 +18,28 @@
 export const PIECE_KIND = { instrument: 1, orders: 2, ended: 3, owners: 4 } as const;
 export type PieceKind = keyof typeof PIECE_KIND;
 
-/** What a piece is made of. */
+/** The content of a piece. */
 export interface PieceContent {
   readonly text: string;
-  /** Flat: price, quantity …, the best first. */
+  /** Flat: price, quantity, price, quantity …; the best level first. */
   readonly levels: readonly Float64Array<ArrayBuffer>[];
   readonly bytes: Uint8Array<ArrayBuffer> | null;
 }
 
 export interface PieceName {
   readonly kind: number;
-  /** Of an instrument its id; of orders that are open `chunkKey`; of the others the number of the chunk. */
+  /** For an instrument: its id. For open orders: `chunkKey`. Otherwise: the number of the chunk. */
   readonly key: number;
 }
 
-/** On its way to the writer. */
+/** A piece on its way to the writer. */
 export interface RawPiece extends PieceName, PieceContent {
   readonly cycle: number;
-  /** The place at which the state was this. */
+  /** The seq at which the state was this. */
   readonly seq: number;
 }
 
-/** As a journal has it. */
+/** A piece as the journal stores it. */
 export interface PieceRow extends PieceName {
   readonly cycle: number;
   readonly seq: number;
@@ -47,14 +47,14 @@ export interface PieceRow extends PieceName {
   readonly body: Uint8Array;
 }
 
-/** Chunks that an instrument's orders may be of. */
+/** The most chunks of orders that an instrument can have. */
 const CHUNKS_MAX = 2 ** 20;
 
 export function chunkKey(instrument: number, chunk: number): number {
   return instrument * CHUNKS_MAX + chunk;
 }
 
-/** About what it takes in memory until it is written. */
+/** About how much memory it takes until it is written. */
 export function pieceBytes({ text, levels, bytes }: PieceContent): number {
   return text.length * 2 + levels.reduce((sum, l) => sum + l.byteLength, bytes?.length ?? 0);
 }
@@ -67,12 +67,12 @@ const VARINT_MAX = 8;
 const LENGTH_BYTES = 4;
 const UTF8_MAX = 3;
 
-/** Packs pieces, one after the other, into a buffer that grows to the largest. */
+/** Packs one piece after another into a buffer that grows to the size of the largest. */
 export class PiecePacker {
   private buffer = new Uint8Array(64 * 1_024);
   private readonly encoder = new TextEncoder();
 
-  /** @returns what counts until the next one */
+  /** @returns the packed piece, valid until the next call */
   pack({ text, levels, bytes }: PieceContent): Uint8Array {
     this.reserve(text, levels, bytes);
     const { buffer } = this;
@@ -101,7 +101,7 @@ function packLevels(list: Float64Array, to: Uint8Array, start: number): number {
   for (let i = 0; i < list.length; i += 2) {
     const step = list[i]! - before;
     before = list[i]!;
-    // A difference of two safe prices, doubled, may pass 2^53; prices are never negative.
+    // A doubled difference of two safe prices may exceed 2^53; prices are never negative.
     at = putSigned(step, to, at);
     at = putVarint(list[i + 1]!, to, at);
   }
@@ -133,7 +133,7 @@ function putVarint(value: number, to: Uint8Array, start: number): number {
   return at;
 }
 
-/** Unpacks what a checksum has vouched for. @throws RangeError when it is not what was packed */
+/** Unpacks a body whose checksum was verified. @throws RangeError when it is not a packed piece */
 export function unpackPiece(body: Uint8Array): PieceContent {
   return new Unpacker(body).content();
 }

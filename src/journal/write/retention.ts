@@ -1,10 +1,10 @@
 /**
  * Retention: deletes the oldest records, a few blocks at a time, when they are too old or too many.
  *
- * It runs on the connection that writes, between transactions. What the next start needs (the two newest
- * checkpoints, and all behind where the older began) stays in any case, and so do the notes of epochs. What is gone is
- * declared: one gap from the first place on, in the same transaction. SQLite uses the room again; the
- * file itself does not shrink. Bounded: `BLOCKS_A_STEP` blocks a step.
+ * It runs on the writer's connection, between transactions. What the next start needs always stays:
+ * the two newest checkpoints, and all records since the older one began. So do the notes of epochs.
+ * The deleted records are declared in the same transaction by one gap that begins at the first seq.
+ * SQLite reuses the freed pages; the file does not shrink. Bounded: `BLOCKS_A_STEP` blocks a step.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -14,7 +14,7 @@ import type { Retention } from './writer';
 
 const BLOCKS_A_STEP = 4;
 
-/** From which id on a start may read, whichever of the two newest checkpoints it takes. */
+/** The id from which a start may read, whichever of the two newest checkpoints it takes. */
 const NEEDED_FROM = `SELECT min(CASE WHEN r.side = ${MARK_SIDE} THEN r.prev_seq * ${SLOTS} ELSE r.id END)
   FROM (SELECT id FROM note WHERE kind = ${KIND.checkpoint} ORDER BY id DESC LIMIT 2) n
   JOIN record r ON r.id = n.id`;
@@ -30,7 +30,7 @@ export class Retainer {
 
   /**
    * Deletes what is due, up to a bound.
-   * @returns the instruments that have lost their last book; undefined when nothing was due
+   * @returns the instruments that have lost their last book; undefined if nothing was due
    * @throws Error of SQLite
    */
   step(): number[] | undefined {
@@ -44,7 +44,10 @@ export class Retainer {
     return bookless;
   }
 
-  /** Instruments whose newest book is among what goes: a past book of theirs could not be found. */
+  /**
+   * Instruments whose newest book is among the deleted records: no past book of theirs could be
+   * found.
+   */
   private bookless(lastId: number): number[] {
     const part = 'SELECT 1 FROM part WHERE instrument = i.id AND book_seq > 0';
     return this.db
@@ -62,11 +65,13 @@ export class Retainer {
     return (pragma('page_count') - pragma('freelist_count')) * pragma('page_size');
   }
 
-  /** The last id of the blocks that may go now; null when none may. @param hours null: whatever age */
+  /**
+   * The last id of the blocks that may be deleted now; null if none. @param hours null: of any age
+   */
   private lastDue(hours: number | null): number | null {
     const row = this.db
       .query<{ id: number | null }, (number | null)[]>(
-        // All of them must be old: when one was written is under no checksum.
+        // All of them must be old: the time of writing is under no checksum.
         `SELECT CASE WHEN max(last_id) < (${NEEDED_FROM})
              AND (?1 IS NULL OR max(written) < unixepoch() - ?1 * 3600) THEN max(last_id) END AS id
            FROM (SELECT last_id, written FROM block ORDER BY last_id LIMIT ${BLOCKS_A_STEP})`,
@@ -79,7 +84,7 @@ export class Retainer {
     const kept = KIND.epoch;
     this.db.run('DELETE FROM record WHERE id <= ? AND kind <> ?', [lastId, kept]);
     this.db.run('DELETE FROM note WHERE id <= ? AND kind <> ?', [lastId, kept]);
-    // One instrument after the other, or the whole table would be read.
+    // One instrument at a time, since a single query would read the whole table.
     this.db.run(
       'DELETE FROM part WHERE instrument IN (SELECT id FROM instrument) AND last_id <= ?',
       [lastId],

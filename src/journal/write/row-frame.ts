@@ -50,7 +50,7 @@ export const ROW_FIELDS = 14;
 export const OWN_FIRST = 8;
 export const LEVELS_FIELD = 13;
 export const EXTRA_FIELDS = 5;
-/** Stands for null; no safe integer is it. */
+/** Stands for null; it is not a safe integer. */
 export const NONE = -(2 ** 53);
 
 /** A number of a frame as a column: null where it is NONE. */
@@ -64,21 +64,24 @@ export interface RowFrame {
   readonly blobs: Uint8Array<ArrayBuffer>;
   readonly texts: readonly string[];
   readonly extras: Float64Array<ArrayBuffer>;
-  /** Instruments that are to be known though their record is missing: id and definition. */
+  /** Instruments that must be known though their records are missing: id and definition. */
   readonly definitions?: readonly (readonly [id: number, text: string])[];
-  /** Checkpoints behind this id are not sound, and pieces behind this cycle are of one that did not end. */
+  /**
+   * Checkpoints behind this id are not sound; pieces behind this cycle belong to a cycle that did
+   * not end.
+   */
   readonly unfinished?: { readonly lastId: number; readonly cycle: number };
-  /** What of the state stands behind the records before this frame's marks. */
+  /** Pieces of the state. They are written before the marks of this frame. */
   readonly pieces?: readonly RawPiece[];
 }
 
-/** What the journal notes at a place besides events. */
+/** What the journal notes at a seq besides events. */
 export type Note =
   | { readonly kind: 'gap'; readonly from: number; readonly reason: string }
   | { readonly kind: 'checkpoint'; readonly from: number; readonly text: string }
   | { readonly kind: 'epoch'; readonly event: 'opened' | 'closed'; readonly epoch: number };
 
-/** Names of kinds by number. */
+/** Names of kinds by their number. */
 export const KIND_NAMES: readonly KindName[] = Object.keys(KIND).reduce<KindName[]>((names, n) => {
   names[KIND[n as KindName]] = n as KindName;
   return names;
@@ -98,21 +101,21 @@ export class RowFrameWriter {
   private textLength = 0;
   private extras: number[] = [];
   private pieces: RawPiece[] = [];
-  /** About what its pieces take in memory. */
+  /** About how much memory its pieces take. */
   pieceBytes = 0;
 
-  /** Whether nothing is in it. */
+  /** Whether the frame has no rows and no pieces. */
   get isEmpty(): boolean {
     return this.rows === 0 && this.pieces.length === 0;
   }
 
-  /** About what the frame takes in memory, pieces apart. */
+  /** About how much memory the frame takes without its pieces. */
   get bytes(): number {
     const numbers = this.rows * ROW_FIELDS + this.extras.length;
     return numbers * 8 + this.blobEnd + this.textLength * 2;
   }
 
-  /** Hands the frame over and begins another. */
+  /** Returns the frame and begins a new one. */
   take(): RowFrame {
     const { rows, texts } = this;
     const numbers = this.numbers.slice(0, rows * ROW_FIELDS);
@@ -159,7 +162,7 @@ export class RowFrameWriter {
     }
   }
 
-  /** @param seq the place that it stands at @param at when it was noted */
+  /** @param seq the seq that it is noted at @param at the time when it was noted */
   note(note: Note, seq: number, at: Nanos): void {
     switch (note.kind) {
       case 'gap':
@@ -179,7 +182,7 @@ export class RowFrameWriter {
     }
   }
 
-  /** A row as it was read, which gives the same frame as when it was written. */
+  /** Adds a row as read from the journal. It gives the same frame as when it was written. */
   row(r: RecordRow): void {
     const name = KIND_NAMES[r.kind];
     if (name === undefined) throw new Error(`record ${r.id} is of the unknown kind ${r.kind}`);
@@ -286,7 +289,7 @@ export class RowFrameWriter {
     n[at + 4] = e;
   }
 
-  /** What few rows have, of the row that was written last; 0 stands for none. */
+  /** Adds the extra columns of the newest row; 0 stands for none. */
   private extra(asOf: Nanos | undefined, flags: number, volumeHigh: number): void {
     const [hi, lo] = asOf === undefined ? [NONE, NONE] : [asOf.hi, asOf.lo];
     this.extras.push(this.rows - 1, hi, lo, flags || NONE, volumeHigh || NONE);
@@ -309,7 +312,7 @@ export class RowFrameWriter {
     this.numbers[(this.rows - 1) * ROW_FIELDS + LEVELS_FIELD] = length;
   }
 
-  /** @returns where the row begins; it has no levels yet */
+  /** @returns the offset of the row, which has no levels yet */
   private reserveRow(): number {
     const at = this.rows * ROW_FIELDS;
     if (at === this.numbers.length) {

@@ -1,6 +1,7 @@
 /**
- * Row writer: frames into the tables, on whatever thread holds the connection. Its caller begins and
- * ends the transaction; when one fails, `resume` brings the writer back to what is in the file.
+ * Row writer: writes frames into the tables, on the thread that holds the connection. The caller
+ * begins and ends the transaction. When a transaction fails, `resume` resets the writer to what is
+ * in the file.
  */
 
 import type { Database, SQLQueryBindings, Statement } from 'bun:sqlite';
@@ -21,13 +22,16 @@ import {
   type KindName,
 } from '../schema';
 
-/** Newest checkpoints that are kept, besides those of schema 3 behind a gap. */
+/** How many of the newest checkpoints are kept. Those of schema 3 behind a gap are kept besides. */
 const CHECKPOINTS_KEPT = 2;
 
-/** Of a thing those that the two newest checkpoints, and the cycle that is under way, do not need. Binds: kind, key, cycle. */
+/**
+ * Deletes the pieces of a thing that neither the two newest checkpoints nor the current cycle need.
+ * Binds: kind, key, cycle.
+ */
 const DROP_PIECES = `DELETE FROM piece WHERE kind = ?1 AND key = ?2 AND cycle <
   (SELECT max(cycle) FROM piece WHERE kind = ?1 AND key = ?2 AND cycle <= ?3)`;
-/** Chunks of ended orders that are empty by all checkpoints. Binds: kind. */
+/** Deletes the chunks of ended orders that are empty according to all checkpoints. Binds: kind. */
 const DROP_EMPTY = `DELETE FROM piece WHERE kind = ? AND key <
   (SELECT min(CASE WHEN json_valid(r.text) THEN r.text ->> 'endedFrom' END) FROM note n JOIN record r ON r.id = n.id
     WHERE n.kind = ${KIND.checkpoint} AND r.side = ${MARK_SIDE})`;
@@ -47,7 +51,7 @@ export class RowWriter {
   private readonly dropPieces: Statement;
   private readonly packer = new PiecePacker();
   private fold = new BlockFold();
-  /** Of the frame that is being written. */
+  /** Of the current frame. */
   private extras = NO_EXTRAS;
 
   constructor(db: Database) {
@@ -70,7 +74,7 @@ export class RowWriter {
     this.resume();
   }
 
-  /** Takes on the block in the making as it stands in the file. */
+  /** Reads the open block from the file. */
   resume(): void {
     this.fold = new BlockFold();
     const rows = new RowFrameWriter();
@@ -95,14 +99,17 @@ export class RowWriter {
     if (open !== undefined) this.putOpen.run(open.lastId, open.firstId, open.crc);
   }
 
-  /** Ends the block in the making, so that what is at rest is all under a checksum. */
+  /**
+   * Ends the open block, so that all records are under the checksum of a block when the file is
+   * closed.
+   */
   endBlock(): void {
     const block = this.fold.end();
     if (block === undefined) return;
     this.db.transaction(() => this.writeBlock(block))();
   }
 
-  /** A statement that is still there would keep the database open behind its close. */
+  /** SQLite keeps the database open until all its statements are finalized. */
   finalize(): void {
     for (const statement of this.statements) statement.finalize();
   }
@@ -177,7 +184,7 @@ export class RowWriter {
     this.dropPieces.run(kind, key, cycle - CHECKPOINTS_KEPT);
   }
 
-  /** Those of schema 3 behind a gap stay: nothing else tells the state there. */
+  /** Those of schema 3 behind a gap stay: they alone have the state there. */
   private dropCheckpoints(): void {
     const old = `SELECT n.id FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ${KIND.checkpoint}
       AND r.side <> 1 ORDER BY n.id DESC LIMIT -1 OFFSET ${CHECKPOINTS_KEPT}`;

@@ -1,12 +1,13 @@
 /**
  * Snapshot policy: when the ten levels of an instrument are written whole.
  *
- * Every `everyMs` for an instrument that changed, and at once when the book has moved by more than
- * `changeShare` since the last snapshot: the sum over the ten best levels a side of |change of
- * quantity|, over the quantity of that snapshot. So any past book is at most so long, or so much,
- * behind a snapshot. It looks behind each submission, so a change that none follows waits for the next.
- * An instrument may have options of its own. Of one without snapshots the levels are followed too, for
- * `renewAll`, which writes some at a time. Bounded: one copy of ten levels an instrument.
+ * A snapshot is due every `everyMs` if the instrument has changed. It is due at once when the book
+ * has moved by more than `changeShare` since the last snapshot: the sum of |change of quantity|
+ * over the ten best levels of both sides, divided by the quantity of that snapshot. So any past
+ * book is at most that long, or that much, behind a snapshot. The check runs after each submission,
+ * so a change that no submission follows waits for the next one. An instrument may have options of
+ * its own. The levels of an instrument without snapshots are followed too, for `renewAll`, which
+ * writes some books at a time. Bounded: one copy of ten levels for each instrument.
  */
 
 import { bookChecksum } from '../../../protocol/checksum';
@@ -15,16 +16,19 @@ import type { BatchEvent, RecordedBook, Snapshot } from '../../../protocol/recor
 import { Nanos } from '../../../protocol/time';
 
 export interface SnapshotOptions {
-  /** Between snapshots of an instrument that changes, in ms; 0: none but those of `renewAll`. */
+  /**
+   * Interval between snapshots of an instrument that changes, in ms; 0: none but those of
+   * `renewAll`.
+   */
   readonly everyMs: number;
-  /** Share of the quantity, above 0; 0.05 is 5 %. */
+  /** Share of the quantity, above 0; 0.05 means 5 %. */
   readonly changeShare: number;
 }
 
-/** A snapshot before it has its place. */
+/** A snapshot that has no seq yet. */
 export type DueSnapshot = Omit<Snapshot, 'type' | 'seq'>;
 
-/** Books that are renewed at an `accept`: a turn is to stay short. */
+/** Books that one `accept` renews: a turn must stay short. */
 const RENEWED_AT_ONCE = 128;
 
 interface Followed {
@@ -32,7 +36,7 @@ interface Followed {
   readonly levels: TenLevels;
   trusted: boolean;
   newest: RecordedBook;
-  /** As last written; null before the first. */
+  /** As last written; null before the first snapshot. */
   bids: readonly number[] | null;
   asks: readonly number[];
   quantity: number;
@@ -45,29 +49,31 @@ export class SnapshotPolicy {
   private readonly followed = new Map<string, Followed>();
   /** Since the last `accept`. */
   private readonly changed = new Set<Followed>();
-  /** Are to be written though they may not change. */
+  /** To be written even if they do not change. */
   private readonly renewed = new Set<Followed>();
 
-  /** @param own those of single instruments, by symbol, in place of the others */
+  /** @param own options of single instruments by symbol, which replace the general ones */
   constructor(options: SnapshotOptions, own: ReadonlyMap<string, SnapshotOptions> = new Map()) {
     this.options = options;
     this.own = own;
   }
 
-  /** Takes the books of the time before on; their next change is followed by a snapshot. */
+  /** Takes over the restored books; the next change of a book is followed by a snapshot. */
   hydrate(books: Iterable<RecordedBook>): void {
     for (const book of books) this.follow(book);
     this.changed.clear();
   }
 
-  /** Takes the events of a list from a place on; returns what is due behind them. */
+  /**
+   * Takes the events of a list from an index on. Returns the snapshots that are due behind them.
+   */
   accept(events: readonly BatchEvent[], from = 0): DueSnapshot[] {
     for (let i = from; i < events.length; i++) {
       const event = events[i]!;
       if (event.type === 'book') this.follow(event);
     }
     const due: DueSnapshot[] = [];
-    // What did not change since it was looked at is no more due than it was then.
+    // An instrument that has not changed since the last check cannot have become due.
     for (const f of this.changed) if (this.isDue(f)) due.push(this.write(f));
     this.changed.clear();
     for (const f of this.renewed) {
@@ -82,12 +88,12 @@ export class SnapshotPolicy {
     return this.renewed.size > 0;
   }
 
-  /** Every book that may be trusted is due, some at each `accept`, also one that does not change. */
+  /** Makes every valid book due, whether or not it changes; some are written at each `accept`. */
   renewAll(): void {
     this.renew(new Set(this.followed.keys()));
   }
 
-  /** As `renewAll`, of these only. */
+  /** Like `renewAll`, for these instruments only. */
   renew(symbols: ReadonlySet<string>): void {
     for (const [symbol, f] of this.followed) {
       if (f.trusted && symbols.has(symbol)) this.renewed.add(f);

@@ -1,12 +1,14 @@
 /**
- * SQLite journal: events into frames, frames to the writer, and what that means for those who wait.
+ * SQLite journal: puts events into frames, sends the frames to the writer, and calls back when they
+ * are committed.
  *
- * A frame goes to the writer at once while fewer than two are on their way, and otherwise grows; so
- * commits group themselves by how fast the disk is. What is neither committed nor given up is bounded
- * (`queueBytesMax`). Beyond it `commit` and `fsync` ask their caller to wait; `async` gives up whole
- * batches, counts them, and when there is room again notes the gap and begins a checkpoint behind it.
- * Pieces of checkpoints ride with the frames and have a bound of their own (`PIECES_MAX`).
- * Must hold: callbacks run in the order of the batches; every place is in the journal or in a gap.
+ * While fewer than two frames are under way, a frame is sent at once; otherwise it grows. So the
+ * speed of the disk determines how many events a commit has. The data that are neither committed
+ * nor given up are bounded (`queueBytesMax`). Beyond that bound `commit` and `fsync` ask the caller
+ * to wait. `async` gives up whole batches and counts them; when there is room again, it notes the
+ * gap and begins a checkpoint behind it. Pieces of checkpoints travel with the frames and have a
+ * bound of their own (`PIECES_MAX`). Must hold: callbacks run in the order of the batches; every
+ * seq is in the journal or in a gap.
  */
 
 import type { Trade } from '../../../protocol/messages';
@@ -26,19 +28,25 @@ import { suspect } from './suspicion';
 import { TradeChains } from './trade-chain';
 import type { JournalWriter, WriteFailure } from './writer';
 
-/** Frames on their way to the disk at once: one is written while the next is ready. */
+/** The most frames under way: one is being written while the next is ready. */
 const FRAMES_AWAY_MAX = 2;
-/** Of a frame, about: a commit of records is to stay short. One piece may pass it. */
+/**
+ * About how many bytes of pieces a frame has, since a commit of records must stay short. One piece
+ * may exceed it.
+ */
 const PIECES_MAX = 512 * 1_024;
-/** For `async`: rows that are not held back any longer. */
+/** With `async`: a frame of this many rows is not held back any longer. */
 const FRAME_ROWS = 4_096;
 
 export class SqliteJournal implements Journal {
   readonly closed: Promise<Error | undefined>;
-  /** Of each batch from the arrival of its oldest event, and of each transaction in the writer. */
+  /**
+   * Durations: of each batch from the arrival of its oldest event, and of each transaction in the
+   * writer.
+   */
   readonly durations = { committed: new Durations(), commit: new Durations() };
   readonly checkpoints: Checkpoints;
-  /** Why the disk refuses now; null while it does not. */
+  /** Why the disk refuses; null while it works. */
   failing: string | null = null;
   private cause: Cause | null = null;
   notices: JournalNotices = {
@@ -59,15 +67,15 @@ export class SqliteJournal implements Journal {
   private readonly away: FrameAway[] = [];
   private awayBytes = 0;
   private lastSeq: number;
-  /** The newest place that the frame in the making holds; in a hole it stays behind `lastSeq`. */
+  /** The newest seq in the current frame; during a hole it stays behind `lastSeq`. */
   private frameSeq: number;
   private commitTimer: ReturnType<typeof setTimeout> | undefined;
-  /** What waits goes as soon as the writer is not behind. */
+  /** Whether the current frame is to be sent as soon as the writer has caught up. */
   private isDue = false;
   private hole: Hole | null = null;
-  /** Of instruments whose records were given up; they go with the next frame. */
+  /** Instruments whose records were given up; they are sent with the next frame. */
   private readonly definitions: (readonly [id: number, text: string])[] = [];
-  /** What the life before has left; it goes with the first frame. */
+  /** The incomplete checkpoint of the previous epoch; it is removed with the first frame. */
   private unfinished: KnownPieces | undefined;
   private isAwaited = false;
   private readonly flushes = new Set<() => void>();
@@ -92,7 +100,7 @@ export class SqliteJournal implements Journal {
     this.closed = new Promise((resolve) => (this.resolveClosed = resolve));
   }
 
-  /** Begins the epoch, when what stands before it was read and is good. */
+  /** Begins the epoch, once the records before it were read and are good. */
   begin(): void {
     const { createWriter, clock, gaps, epoch, lastSeq } = this.parts;
     this.head = new Head(this.options.directory, { epoch, seq: lastSeq });
@@ -201,7 +209,7 @@ export class SqliteJournal implements Journal {
     return id === undefined ? [] : this.chains.newest(id, symbol, before, limit);
   }
 
-  /** Lets go of the files without writing. */
+  /** Releases the files without writing. */
   abandon(): void {
     clearTimeout(this.commitTimer);
     this.checkpoints.stop();
@@ -213,7 +221,8 @@ export class SqliteJournal implements Journal {
   close(): void {
     clearTimeout(this.commitTimer);
     this.isClosing = true;
-    // On a disk that refuses no checkpoint follows a gap: the next start takes what is missing for lost by a crash.
+    // If the disk refuses, no checkpoint can follow a gap. The next start then takes the missing
+    // records for lost by a crash.
     if (this.failing !== null) this.checkpoints.stop();
     else if (this.hole !== null) this.noteHole(this.hole);
     this.checkpoints.close(() => this.closeWriter());
@@ -222,7 +231,7 @@ export class SqliteJournal implements Journal {
   private closeWriter(): void {
     clearTimeout(this.commitTimer);
     const { clock, epoch, lastSeq, isEndTaken } = this.parts;
-    // A life that numbered nothing leaves the end of the one before it where it is.
+    // An epoch that numbered nothing leaves the end of the previous epoch in place.
     if (this.hole === null && (this.lastSeq > lastSeq || !isEndTaken)) {
       this.frame.note({ kind: 'epoch', event: 'closed', epoch }, this.lastSeq, clock.now());
     }
@@ -239,7 +248,7 @@ export class SqliteJournal implements Journal {
     return this.frame.rows > 0 || this.away.length > 0 || !this.release.isEmpty;
   }
 
-  /** Only while something waits. */
+  /** Call it only while something waits. */
   private callBehind(done: () => void): void {
     const callbacks = this.frame.rows > 0 ? this.callbacks : this.away.at(-1)?.callbacks;
     if (callbacks === undefined) this.release.push(done);
@@ -264,7 +273,7 @@ export class SqliteJournal implements Journal {
     return id;
   }
 
-  /** Called before anybody is shown what stands up to a place. */
+  /** Called before anybody gets the events up to a seq. */
   private shown(seq: number, onDurable: () => void): void {
     this.head!.set(seq);
     onDurable();
@@ -287,7 +296,7 @@ export class SqliteJournal implements Journal {
     return new Checkpoints(port, { everyEvents, slices }, known, clock);
   }
 
-  /** Sends what waits, if it is due and the writer is not behind. */
+  /** Sends the current frame, if it is due and the writer has caught up. */
   private pump(isForced: boolean): void {
     if (this.frame.isEmpty) return;
     this.isDue ||= isForced || !this.isAsync || this.frame.rows >= FRAME_ROWS;
@@ -357,7 +366,7 @@ export class SqliteJournal implements Journal {
     this.failing = message;
     this.cause = cause;
     for (const done of this.flushes) done();
-    if (this.isClosing) this.checkpoints.stop(); // what can be written is, by the writer's close
+    if (this.isClosing) this.checkpoints.stop(); // the close of the writer still writes what can be written
   }
 
   private bookless(ids: ReadonlySet<number>): void {
@@ -379,7 +388,10 @@ export class SqliteJournal implements Journal {
     }
   }
 
-  /** Notes the gap when there is room again. Between turns, and at their ends, where the state is whole. */
+  /**
+   * Notes the gap when there is room again. Called between turns and at their ends, where the state
+   * is consistent.
+   */
   private endHole(): void {
     const { hole } = this;
     if (hole === null || this.failing !== null) return;

@@ -1,8 +1,9 @@
 /**
- * Suspicion: a word of the writer to the next start. What is damaged in a part of the file that a start
- * does not read is met by a write perhaps, again and again; so whoever meets it leaves a file that says
- * so, and the next start sets the journal aside and goes on with what is good of it. It names the file by
- * its inode, so it says nothing of one that has taken its place.
+ * Suspicion: a message from the writer to the next start. A write may meet damage in a part of the
+ * file that a start does not read, and would meet it again after each start. So it leaves a file
+ * that says so. The next start then sets the journal aside and goes on with its good part. The
+ * message names the journal by its inode, so it does not apply to a file that has replaced the
+ * journal.
  */
 
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -20,31 +21,31 @@ function inodeOf(directory: string): string {
   return String(statSync(join(directory, JOURNAL_FILE)).ino);
 }
 
-/** @param why told to whoever starts next */
+/** @param why shown to the operator at the next start */
 export function suspect(directory: string, why: string): void {
   try {
     const path = pathOf(directory);
-    rmSync(path, { force: true }); // a link that is there is not followed
+    rmSync(path, { force: true }); // an existing link is not followed
     writeFileSync(path, `${inodeOf(directory)}\n${why.slice(0, LENGTH_MAX)}`, {
       mode: 0o600,
       flag: 'wx',
     });
   } catch {
-    // A disk that takes nothing more: the next writer that meets it says it again.
+    // The disk accepts nothing more. The next write that meets the damage tries again.
   }
 }
 
-/** Why the journal that is there is suspected; undefined when it is not. */
+/** Why the existing journal is suspected; undefined if it is not. */
 export function suspicion(directory: string): string | undefined {
   try {
     const [inode, why] = readFileSync(pathOf(directory), 'utf8').split('\n');
     return inode === inodeOf(directory) ? why : undefined;
   } catch {
-    return undefined; // nobody said anything
+    return undefined; // there is no message
   }
 }
 
-/** What was said is done, or the file that it was said of is gone: another may get its inode. */
+/** The message was acted upon, or the file that it names is gone and its inode may be reused. */
 export function clearSuspicion(directory: string): void {
   rmSync(pathOf(directory), { force: true });
 }

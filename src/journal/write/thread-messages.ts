@@ -1,4 +1,4 @@
-/** Thread messages: what the main thread and the writer's thread tell each other. */
+/** Thread messages: what the main thread and the writer thread send each other. */
 
 import type { RowFrame } from './row-frame';
 import type { WriteFailure, WriterSettings } from './writer';

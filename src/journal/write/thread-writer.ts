@@ -45,7 +45,7 @@ class ThreadWriter implements JournalWriter {
   }
 
   send(frame: RowFrame): void {
-    // Moved, not copied: an array that has nothing in it has nothing to move.
+    // The buffers are moved, not copied. An empty array has nothing to move.
     const moved = [frame.numbers.buffer];
     if (frame.blobs.length > 0) moved.push(frame.blobs.buffer);
     for (const { levels, bytes } of frame.pieces ?? []) {

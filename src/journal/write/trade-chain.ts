@@ -1,4 +1,7 @@
-/** Trade chain: the newest trades of an instrument, found from the newest one along `prev_seq`. */
+/**
+ * Trade chain: finds the newest trades of an instrument by following `prev_seq` from the newest
+ * one.
+ */
 
 import { SQLiteError, type Database, type Statement } from 'bun:sqlite';
 
@@ -7,10 +10,13 @@ import { Proofs } from '../proofs';
 import { rowToTrade, type RecordRow } from '../records';
 import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from '../schema';
 
-/** Blocks that may be proven for trades which others can be asked for as well; it takes about a ms each. */
+/**
+ * The most blocks proven for one request. Each takes about a millisecond, and the caller has other
+ * sources for older trades.
+ */
 const BLOCKS_MAX = 256;
 
-/** Beyond it an id is no safe integer. */
+/** Beyond it an id would not be a safe integer. */
 const MAX_SEQ = Math.floor(Number.MAX_SAFE_INTEGER / SLOTS);
 
 export class TradeChains {
@@ -22,7 +28,7 @@ export class TradeChains {
     this.db = db;
   }
 
-  /** Lets go of its statements, which would keep the database open behind its close. */
+  /** Finalizes its statements, which would keep the database open. */
   finalize(): void {
     this.proofs?.finalize();
     this.proofs = null;
@@ -30,7 +36,10 @@ export class TradeChains {
     this.byId = null;
   }
 
-  /** Up to `limit` trades below place `before`, newest first; it ends where the chain of proven ones does. */
+  /**
+   * Up to `limit` trades with a seq below `before`, newest first. It ends at the first trade that
+   * is not proven.
+   */
   newest(instrument: number, symbol: string, before: number, limit: number): Trade[] {
     const { db } = this;
     const proofs = (this.proofs ??= new Proofs(db, { rowsAlone: true }));
@@ -38,7 +47,7 @@ export class TradeChains {
     const byId = (this.byId ??= db.prepare(`${SELECT_RECORD} WHERE id = ?`));
     const trades: Trade[] = [];
     try {
-      // Who knows the newest place asks from there.
+      // A caller that knows the newest seq asks from there.
       const first = before <= MAX_SEQ ? byId.get(idOf(before - 1)) : null;
       const isFirst = first?.kind === KIND.trade && first.instrument === instrument;
       let seq = isFirst ? before - 1 : newestTradeSeq(db, instrument, before);
@@ -53,14 +62,15 @@ export class TradeChains {
       }
     } catch (e) {
       if (!(e instanceof SQLiteError)) throw e;
-      // Of a damage that is older than what a start needs; who asks for the past is told.
+      // Damage in records that are older than what a start needs. A request for the past reports
+      // it.
       return [];
     }
     return trades;
   }
 }
 
-/** Place of the newest trade below a place; 0 when there is none. */
+/** Seq of the newest trade below a seq; 0 if there is none. */
 function newestTradeSeq(db: Database, instrument: number, before: number): number {
   const below = Math.min(idOf(before), Number.MAX_SAFE_INTEGER);
   const inTail = db
@@ -70,7 +80,7 @@ function newestTradeSeq(db: Database, instrument: number, before: number): numbe
     )
     .get(below, instrument);
   if (typeof inTail?.id === 'number') return seqOf(inTail.id);
-  // The newest block with a trade of it that begins below; its newest may lie above the place.
+  // The newest block that has a trade of it and begins below; its newest trade may lie above.
   const part = db
     .query<{ first_id: number; last_id: number }, number[]>(
       `SELECT first_id, last_id FROM part WHERE instrument = ? AND first_id < ? AND trade_seq > 0

@@ -1,13 +1,14 @@
 /**
- * WAL mover: keeps the WAL short without standing in the way of commits.
+ * WAL mover: keeps the write-ahead log short without delaying commits.
  *
- * What the WAL holds is moved into the file by a thread beside the writer (`wal-thread.ts`). Pages that
- * were committed meanwhile are left, and only when none are can SQLite begin the WAL anew; so the writer
- * itself moves that rest, which is short, when nothing waits to be written or when it is overdue.
+ * A thread beside the writer (`wal-thread.ts`) moves the content of the WAL into the database file.
+ * Pages that were committed meanwhile stay. SQLite can restart the WAL only when no pages are left.
+ * So the writer itself moves this short rest, when nothing waits to be written or when it is
+ * overdue.
  *
- * Nor does SQLite begin it anew while somebody reads it, and where the journal is read all the time that
- * is always the case: a WAL that has grown long for it is waited for, a moment at a time. Bounded: the
- * WAL by `longBytes`, and by what is written while a reader holds on longer than that.
+ * SQLite does not restart the WAL while somebody reads it. If the journal is read all the time, the
+ * writer waits for the readers once the WAL has grown long, for a short time. Bounded: the WAL by
+ * `longBytes`, plus what is written while a reader holds on longer than that.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -16,24 +17,26 @@ import { statSync } from 'node:fs';
 import { hasDescriptors, THREAD_DESCRIPTORS } from '../../base/descriptors';
 import { startThread } from '../threads';
 
-/** Of the WAL, about: what is worth a move, and what is moved even while something waits. */
+/**
+ * Sizes of the WAL: above `DUE_BYTES` it is moved, above `OVERDUE_BYTES` even while frames wait.
+ */
 const DUE_BYTES = 16 * 1_024 * 1_024;
 const OVERDUE_BYTES = 64 * 1_024 * 1_024;
-/** Of the WAL: beyond it readers are waited for. */
+/** Above this size of the WAL the writer waits for readers. */
 const LONG_BYTES = 128 * 1_024 * 1_024;
-/** So long, at most. */
+/** The longest wait for readers. */
 const READERS_MS = 200;
-/** What the writer waits for others else. */
+/** The longest wait for other locks. */
 export const BUSY_MS = 5_000;
 
-/** What SQLite says of a move. */
+/** SQLite's answer to a checkpoint of the WAL. */
 interface Moved {
   readonly busy: number;
-  /** Frames in the WAL; -1 when it was not even looked at. */
+  /** Frames in the WAL; -1 if SQLite did not even look at it. */
   readonly log: number;
 }
 
-/** Of the last move. */
+/** Attempts of the last move, when the journal is closed. */
 const CLOSE_TRIES = 500;
 const CLOSE_TRY_MS = 10;
 
@@ -42,29 +45,29 @@ export class WalMover {
   private readonly path: string;
   private phase: 'short' | 'moving' | 'rest' = 'short';
   private bytes = 0;
-  /** Started at once: where descriptors have run out, starting a thread ends the process. */
+  /** Started early: if no file descriptors are left, starting a thread ends the process. */
   private thread: Worker | undefined;
   private readonly longBytes: number;
   private waitAtBytes: number;
 
-  /** @param longBytes a WAL of this size is long */
+  /** @param longBytes the size from which a WAL is long */
   constructor(db: Database, path: string, longBytes = LONG_BYTES) {
     this.db = db;
     this.path = path;
     this.longBytes = longBytes;
     this.waitAtBytes = longBytes;
-    // One that was longer gives the room back when it begins anew.
+    // SQLite shortens a longer WAL file when it restarts it.
     db.run(`PRAGMA journal_size_limit = ${OVERDUE_BYTES}`);
     this.thread = this.start();
   }
 
-  /** So many bytes more are in the WAL, about. */
+  /** Counts about how many bytes were added to the WAL. */
   written(bytes: number): void {
     this.bytes += bytes;
     if (this.phase === 'short' && this.bytes > DUE_BYTES) this.begin();
   }
 
-  /** Between transactions. @param isIdle nothing waits to be written */
+  /** Called between transactions. @param isIdle whether nothing waits to be written */
   between(isIdle: boolean): void {
     if (this.phase !== 'rest' || (!isIdle && this.bytes < OVERDUE_BYTES)) return;
     this.phase = 'short';
@@ -73,18 +76,19 @@ export class WalMover {
       this.db.run('PRAGMA wal_checkpoint(PASSIVE)');
       if (this.isLong()) this.waitForReaders();
     } catch {
-      // A full disk; the frames that come will say so.
+      // The disk is full; the next frames report it.
     }
   }
 
-  /** Moves all of it. @throws Error of SQLite */
+  /** Moves the whole WAL. @throws Error of SQLite */
   close(): void {
     this.thread?.terminate();
     const move = this.db.prepare<Moved, []>('PRAGMA wal_checkpoint(TRUNCATE)');
     for (let i = 0; i < CLOSE_TRIES; i++) {
       const { busy, log } = move.get()!;
-      // SQLite waits for readers, but not for a connection that is closed at the same time: without it
-      // the file of a server that was stopped in order would lack what its WAL holds.
+      // SQLite waits for readers, but not for a connection that is being closed at the same time.
+      // Without this loop, the database file would lack the content of the WAL after an orderly
+      // end.
       if (busy === 0 || log >= 0) break;
       Bun.sleepSync(CLOSE_TRY_MS);
     }
@@ -100,8 +104,8 @@ export class WalMover {
   }
 
   /**
-   * Until none of them reads the WAL, so that what is written next begins it anew. Where one holds on,
-   * they are waited for again when it is twice as long: commits must not wait for it each time.
+   * Waits until nobody reads the WAL, so that the next write restarts it. If a reader holds on, the
+   * writer waits again only when the WAL is twice as long: commits must not wait each time.
    */
   private waitForReaders(): void {
     this.db.run(`PRAGMA busy_timeout = ${READERS_MS}`);
@@ -127,7 +131,7 @@ export class WalMover {
       this.phase = 'rest';
     };
     thread.onerror = (): void => {
-      this.phase = 'rest'; // then all of it is moved by the writer
+      this.phase = 'rest'; // the writer then moves everything
       this.thread = undefined;
     };
     return thread;

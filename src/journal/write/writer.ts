@@ -1,7 +1,7 @@
 /**
- * Writer: what takes frames to the disk, in their order, each whole or not at all. Behind the interface
- * is a thread of its own (`thread-writer.ts`, in a server) or the thread of the caller (here: commands
- * that do nothing else meanwhile, and tests in which time is steered).
+ * Writer: writes frames to the disk in their order, each completely or not at all. In a server it
+ * is a thread of its own (`thread-writer.ts`). In commands that do nothing else, and in tests that
+ * steer time, it is the thread of the caller (below).
  */
 
 import type { Database } from 'bun:sqlite';
@@ -15,14 +15,14 @@ import { RowWriter } from './row-writer';
 /** Why a frame could not be written. */
 export interface WriteFailure {
   readonly message: string;
-  /** Whether it is tried again by itself: the disk may have room, or be there, later. */
+  /** Whether the writer tries again by itself: the disk may have room, or be available, later. */
   readonly isRetried: boolean;
-  /** Whether SQLite finds that the file is not what was written. */
+  /** Whether SQLite found that the file is damaged. */
   readonly isDamage: boolean;
   readonly cause: Cause;
 }
 
-/** What SQLite says of a disk that is full, slow, gone or read-only, and may be well again. */
+/** SQLite's errors for a disk that is full, slow, gone or read-only, and may recover. */
 const RETRIED = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|READONLY|CANTOPEN|PROTOCOL|NOMEM)/;
 const DAMAGE = /^SQLITE_(CORRUPT|NOTADB)/;
 
@@ -34,21 +34,24 @@ export function writeFailure(e: unknown, path: string): WriteFailure {
 }
 
 export interface WriterEvents {
-  /** The oldest `frames` of those sent are committed. @param tookMs the transaction, if it was measured */
+  /**
+   * The oldest `frames` of those sent are committed. @param tookMs duration of the transaction, if
+   * measured
+   */
   committed(frames: number, tookMs?: number): void;
   failed(failure: WriteFailure): void;
-  /** The last whole book of these instruments was too old, and has gone. */
+  /** The newest whole book of these instruments was deleted by retention. */
   bookless(instruments: readonly number[]): void;
 }
 
 export interface JournalWriter {
   send(frame: RowFrame): void;
   /**
-   * Writes what was sent, moves SQLite's WAL into the file and closes it.
-   * @param done told what is in the way of that, if anything
+   * Writes what was sent, moves the WAL into the file and closes the file.
+   * @param done called with what prevented that, if anything
    */
   close(done: (failure?: WriteFailure) => void): void;
-  /** Lets go of the file without writing. */
+  /** Releases the file without writing. */
   abandon(): void;
 }
 
@@ -58,20 +61,20 @@ export interface WriterSettings {
   readonly retention: Retention;
 }
 
-/** What is older, or more, is deleted in the background; 0: kept for good. */
+/** Older records, or more bytes, are deleted in the background; 0: no limit. */
 export interface Retention {
   readonly hours: number;
   readonly bytes: number;
 }
 
-/** @param db a connection to the file, which stays open beside the writer */
+/** @param db a connection to the file, which stays open beside the writer's */
 export type CreateWriter = (
   settings: WriterSettings,
   db: Database,
   events: WriterEvents,
 ) => JournalWriter;
 
-/** Writes at once; a frame that cannot be written is a failure for good. */
+/** Writes at once. A frame that cannot be written is a final failure. */
 export class InlineWriter implements JournalWriter {
   private readonly db: Database;
   private readonly events: WriterEvents;
