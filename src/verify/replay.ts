@@ -1,11 +1,12 @@
 /**
- * Verify replay: all of a journal from its first record on, as one recovery from nothing.
+ * Verify replay: applies a whole journal from its first record on, like one recovery from nothing.
  *
- * Each record is held against those before it (`journal/record-checks.ts`); the commands of venues are
- * carried out again and must give what is on record; where a piece of a checkpoint lies on the way, what it
- * restores must be what stands there. Behind a gap that the market did not go on over, the state is not
- * known until a checkpoint begins, from which another market goes on; where none is kept, what follows from
- * the records in between is not proven. Bounded: one page of rows, two markets.
+ * Each record is checked against those before it (`journal/verify/record-checks.ts`). The commands
+ * of venues are executed again and must give the recorded events. Where a piece of a checkpoint
+ * belongs, the state that it restores must equal the state of the market. Behind a gap that the
+ * market did not go on over, the state is unknown until a checkpoint begins, from which another
+ * market goes on. If there is no such checkpoint, the records in between are not verified by
+ * execution. Bounded: one page of rows, two markets.
  */
 
 import type { BatchEvent } from '../../protocol/records';
@@ -22,8 +23,8 @@ import { instrumentHash, stateHash } from '../market/state-hash';
 import { readCheckpoint } from '../market/checkpoint-reading';
 
 /**
- * @param continued where gaps end that the market went on over
- * @param onRecords told of the records read so far
+ * @param continued the last seq of each gap that the market went on over
+ * @param onRecords called with the number of records read so far
  * @returns the market at its end; or, as a string, the first fault
  */
 export function replayJournal(
@@ -36,29 +37,29 @@ export function replayJournal(
   return new Walk(reading, milestonesOf(checkpoints), limits, continued, onRecords).run();
 }
 
-/** What of a checkpoint stands behind a place. */
+/** What a checkpoint has at a seq. */
 type Milestone = { readonly seq: number } &
-  /** All of the state. */
+  /** The whole state. */
   (
     | { readonly type: 'whole'; readonly saved: SavedState }
     /** The state of one thing. */
     | { readonly type: 'piece'; readonly piece: PieceRow }
-    /** A state from which, with what follows, the market goes on. */
+    /** A state from which the market goes on with the records that follow. */
     | { readonly type: 'start'; readonly saved: SavedState }
   );
 
 type Item =
   | { readonly type: 'event'; readonly event: BatchEvent }
   | Milestone
-  /** What stood before is not what the records go on from. */
+  /** The records that follow do not continue the state before. */
   | { readonly type: 'break' };
 
-/** In the order of their places. */
+/** In order of their sequence numbers. */
 function milestonesOf(checkpoints: readonly ReadCheckpoint[]): Milestone[] {
   const milestones: Milestone[] = [];
   const known = new Set<PieceRow>();
   for (const { saved, pieces } of checkpoints) {
-    if (typeof saved === 'string') continue; // told before
+    if (typeof saved === 'string') continue; // reported before
     const type = saved.whole === null ? 'start' : 'whole';
     milestones.push({ type, seq: saved.from, saved });
     for (const piece of pieces) {
@@ -118,12 +119,12 @@ class Walk {
     return this.fault ?? this.market;
   }
 
-  /** Whether the gap that ends there was left by a process that gave records up, and ended or goes on. */
+  /** Whether the gap that ends there consists of records that a process gave up. */
   private isGivenUp(to: number): boolean {
     return this.reading.gaps.some((gap) => gap.to === to && gap.reason === 'disk');
   }
 
-  /** The events up to the next break, as recovery takes them. */
+  /** The events up to the next break, as a recovery takes them. */
   private *stretch(items: Iterator<Item, void>): Iterable<BatchEvent> {
     for (let next = items.next(); next.done !== true; next = items.next()) {
       const item = next.value;
@@ -135,7 +136,7 @@ class Walk {
         yield item.event;
         continue;
       }
-      this.fault = this.milestoneFault(item); // the market has taken all before it
+      this.fault = this.milestoneFault(item); // the market has taken everything before it
       if (this.fault !== undefined) return;
     }
   }
@@ -148,7 +149,7 @@ class Walk {
     return undefined;
   }
 
-  /** Everything in its order, up to the first fault. */
+  /** Everything in order, up to the first fault. */
   private *items(): Generator<Item, void> {
     const checks = new RecordChecks(this.reading.instruments, (to) => this.continued.has(to));
     let records = 0;
@@ -175,7 +176,7 @@ class Walk {
     this.fault ??= checks.finish();
   }
 
-  /** What is noted at a place stands behind all else there but the end of an epoch. */
+  /** A note at a seq follows everything else at that seq, except for the end of an epoch. */
   private *milestonesBefore(seq: number): Generator<Item> {
     for (; this.milestones[this.milestone] !== undefined; this.milestone++) {
       const milestone = this.milestones[this.milestone]!;
@@ -184,13 +185,13 @@ class Walk {
     }
   }
 
-  /** What is wrong with what stands at the place to which the market has come. */
+  /** Whether the state in a checkpoint differs from that of the market at the same seq. */
   private milestoneFault(item: Milestone): string | undefined {
     try {
-      // What is cut off in front tells nothing of a state within it.
+      // If the first records were deleted, the state before a piece is unknown.
       if (item.type === 'piece')
         return item.seq === this.seq ? this.pieceFault(item.piece) : undefined;
-      if (item.type === 'start') return undefined; // its pieces are held against the market
+      if (item.type === 'start') return undefined; // its pieces are compared with the market
       const restored = new Market(this.limits);
       restored.restore(readCheckpoint(item.saved.whole!), []);
       if (stateHash(restored) === stateHash(this.market)) return undefined;

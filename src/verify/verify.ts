@@ -1,11 +1,11 @@
 /**
  * Verify: whether a journal is sound, from its pages to the market that follows from it.
  *
- * In this order: the structure of the file and its schema; the records, held against their checksums and
- * against the tables that find them (`journal/verify-stretch.ts`); what the journal notes of itself; its
- * checkpoints; and the market that a start would restore now. When asked for, all records besides, each
- * against those before it, and all commands from the first on (`verify-replay.ts`).
- * What the journal declares to be missing is no fault. Bounded: one page of rows a thread.
+ * It checks, in this order: the structure of the file and its schema; the records, against their
+ * checksums and against the tables that find them (`journal/verify/stretch.ts`); the notes; the
+ * checkpoints; and the market that a start would restore now. On request it also checks each record
+ * against those before it, and executes all commands from the first record on (`replay.ts`). What
+ * the journal declares to be missing is no fault. Bounded: one page of rows for each thread.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -28,37 +28,37 @@ import { readCheckpoint } from '../market/checkpoint-reading';
 
 export interface Verified {
   readonly records: number;
-  /** 0 when there is no record. */
+  /** 0 if there is no record. */
   readonly seqFirst: number;
   readonly seqLast: number;
-  /** How many. */
+  /** The number of epochs. */
   readonly epochs: number;
   /** As in `market/state-hash.ts`. */
   readonly stateHash: string;
-  /** Places that are missing, as the journal declares them; absent when there are none. */
+  /** The missing ranges that the journal declares; absent if there are none. */
   readonly gaps?: readonly {
     readonly from: number;
     readonly to: number;
     readonly reason: string;
   }[];
   /**
-   * Records were given up from here on, and no checkpoint tells the state behind them yet: it is that
-   * before them, from which a start would go on.
+   * Records were given up from this seq on, and no checkpoint has the state behind them yet.
+   * `stateHash` is that of the state before them, from which a start would go on.
    */
   readonly unknownFrom?: number;
 }
 
 export interface VerifyOptions {
   readonly limits: MarketOptions;
-  /** Whether all of it is carried out again from its beginning. */
+  /** Whether the whole journal is executed again from its beginning. */
   readonly isReplayed?: boolean;
-  /** Told of the records checked so far; those of a replay are counted on. */
+  /** Called with the number of records checked so far; those of a replay are counted on top. */
   readonly onRecords?: (records: number) => void;
-  /** As many are checked by threads; otherwise by this one. */
+  /** From this number of records on, threads are used; otherwise only this thread. */
   readonly threadedRecords?: number;
 }
 
-/** @returns what stands in it; or, as a string, the first fault */
+/** @returns what the journal holds; or, as a string, the first fault */
 export async function verifyJournal(
   reading: JournalReading,
   options: VerifyOptions,
@@ -146,12 +146,12 @@ function checkpointFault(
   return undefined;
 }
 
-/** What a market is restored from. @throws Error when it does not read */
+/** The input for restoring a market. @throws Error when it cannot be read */
 export function stateOf(saved: SavedState): MarketCheckpoint | MarketPieces {
   return saved.whole === null ? saved : readCheckpoint(saved.whole);
 }
 
-/** The market as a start would restore it: the newest checkpoint, and all that follows it. */
+/** The market as a start would restore it: the newest checkpoint and everything that follows. */
 function restoreNewest(
   db: Database,
   reading: JournalReading,
@@ -159,7 +159,7 @@ function restoreNewest(
   limits: MarketOptions,
   continued: ReadonlySet<number>,
 ): { readonly market: Market; readonly unknownFrom: number | undefined } | string {
-  const state = typeof saved === 'object' ? saved : null; // faults were told before
+  const state = typeof saved === 'object' ? saved : null; // faults were reported before
   const market = new Market(limits);
   const afterId = state === null ? -1 : idOf(state.from, SLOT.checkpoint);
   const tail = new Tail(db, reading, afterId, continued);
@@ -174,9 +174,9 @@ function restoreNewest(
   }
 }
 
-/** The events behind a checkpoint up to where the journal ended when it was opened. */
+/** The events behind a checkpoint, up to where the journal ended when it was opened. */
 class Tail {
-  /** The newest place. */
+  /** The newest seq. */
   seq = 0;
   fault: string | undefined;
   unknownFrom: number | undefined;

@@ -1,9 +1,9 @@
 /**
- * Extract books: the ten levels as they go by, and how far whoever reads an extract has them.
+ * Extract books: the ten levels along an extract, and how far a reader of the extract has them.
  *
- * A change is given behind the book that it changes, or behind the whole book where that was not given.
- * Behind missing places of which nothing tells the state, levels are not known until a whole book or a
- * snapshot tells them; the changes until then are in that. Bounded: ten levels a side.
+ * A change follows the book that it changes; if that book was not output, the whole book comes
+ * first. If missing records make the state unknown, the levels stay unknown until a whole book or a
+ * snapshot; that one includes the changes before it. Bounded: ten levels a side.
  */
 
 import { bookChecksum } from '../../../protocol/checksum';
@@ -16,29 +16,29 @@ type SeqRange = Pick<GapNote, 'from' | 'to'>;
 
 export class Books {
   private readonly levels = new TenLevels();
-  /** In order; those that have gone by are taken out. */
+  /** In order; those that were passed are removed. */
   private readonly gaps: SeqRange[];
   private readonly continued: ReadonlySet<number>;
   private isKnown = false;
-  /** What stands last; null when not even a snapshot does. */
+  /** The newest state; null if there is not even a snapshot. */
   private newest: Book | null = null;
   private givenSeq = 0;
-  /** Whether changes that should be given wait for the levels to be known. */
+  /** Whether changes that should be output wait until the levels are known. */
   private isHeld = false;
 
-  /** @param continued where gaps end that the market went on over */
+  /** @param continued the last seq of each gap that the market went on over */
   constructor(gaps: readonly SeqRange[], continued: ReadonlySet<number>) {
     this.gaps = [...gaps];
     this.continued = continued;
   }
 
-  /** SeqRange behind what was taken so far are missing as well. */
+  /** A further range, behind what was taken so far, is missing. */
   lose(range: SeqRange): void {
     this.gaps.push(range);
     this.gaps.sort((a, b) => a.from - b.from);
   }
 
-  /** Takes the next event on. @returns what of the book is to be given there, if it is asked for */
+  /** Takes the next event. @returns the messages of the book to output there, if requested */
   take(event: Book | Snapshot, isGiven: boolean): Book[] {
     this.pass(event.seq);
     if (event.type === 'snapshot') return this.snapshot(event, isGiven);

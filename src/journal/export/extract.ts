@@ -1,13 +1,13 @@
 /**
  * Extract: the records of one kind of one instrument in a range of time, in order, as a stream.
  *
- * Before the first of them stands the definition that holds there, and a new one where it changed. A
- * book delta whose predecessor is outside the range has the whole book before it, at that one's place,
- * so that whoever begins here holds the same ten levels. Where places are missing that may have held
- * such records, a gap stands between them, and the whole book behind it; changes of a book that nothing
- * there tells whole are in that one. Blocks without the instrument, or outside the range, are not read.
- * A block that is not sound is such a gap, of reason `damaged`, and none of its records is given.
- * Bounded: one page of rows.
+ * The definition that holds at the first record comes before it; a new definition comes where it
+ * changes. A book delta whose predecessor is outside the range is preceded by the whole book with
+ * the predecessor's seq, so that a reader that begins here has the same ten levels. If records are
+ * missing that may have been of this kind, a gap stands between the records, followed by the whole
+ * book. A block without the instrument, or outside the range, is not read. A block that is not
+ * sound becomes such a gap, with the reason `damaged`; none of its records is output. Bounded: one
+ * page of rows.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -40,13 +40,13 @@ export type ExtractKind = (typeof EXTRACT_KINDS)[number];
 export interface Range {
   readonly kind: ExtractKind;
   readonly instrument: InstrumentRow;
-  /** First time, of those by which events are ordered; null: from the beginning. */
+  /** First order time; null: from the beginning. */
   readonly from: Nanos | null;
-  /** The time to end before; null: to the end. */
+  /** The order time to end before; null: to the end. */
   readonly to: Nanos | null;
 }
 
-/** Noted in the journal, or of a block that was found not to be sound. */
+/** A gap that the journal declares, or a block that was found not to be sound. */
 export type ExtractGap = Omit<GapNote, 'reason'> & {
   readonly reason: GapNote['reason'] | typeof DAMAGED;
 };
@@ -55,7 +55,7 @@ export type Extracted = BatchEvent | ExtractGap;
 
 const PAGE_ROWS = 5_000;
 
-/** The events page by page; a page may be empty. @throws Error when a record does not read */
+/** The events page by page; a page may be empty. @throws Error when a record cannot be read */
 export function* extract(reading: JournalReading, range: Range): Generator<Extracted[]> {
   const db = connectToRead(reading.path);
   try {
@@ -73,9 +73,12 @@ class Extraction {
   private readonly blocks: Blocks;
   private readonly books: Books;
   private readonly definitions: Definitions;
-  /** Oldest first; those that have gone by are taken out. */
+  /** Oldest first; those that were passed are removed. */
   private readonly gaps: ExtractGap[];
-  /** Where gaps end that may hold what is asked for, by the times on both sides of them. */
+  /**
+   * The last seq of each gap that may hold requested records, judged by the times on both sides of
+   * it.
+   */
   private readonly concerned: Set<number>;
   private readonly damaged = new Set<number>();
   private hasGiven = false;
@@ -85,7 +88,7 @@ class Extraction {
     this.db = db;
     this.reading = reading;
     this.range = range;
-    // The end of the range is behind it, so a block of that moment alone is read in vain.
+    // The range excludes its end. A block with that time alone is read needlessly.
     this.times = { first: from ?? ALWAYS.first, last: to ?? ALWAYS.last };
     this.blocks = new Blocks(db);
     this.books = new Books(reading.gaps, new Notes(db, reading.seqLast).continuedGaps());
@@ -100,7 +103,7 @@ class Extraction {
   *pages(): Generator<Extracted[]> {
     const checkUnchanged = watchUnchanged(this.reading.path);
     const { kind, instrument } = this.range;
-    let gone = -1; // what stands up to this id has gone by
+    let gone = -1; // records up to this id were passed
     for (const stretch of this.blocks.from(0, instrument.id, this.times, holdingOf(kind))) {
       this.takeDamage();
       if (kind === 'book') this.passOver(gone, stretch.first);
@@ -117,7 +120,7 @@ class Extraction {
     yield [...this.gapsBefore(Infinity), ...this.definitions.atEnd()];
   }
 
-  /** What was found not to be sound by now: always before anything behind it is taken. */
+  /** Adds the blocks found not to be sound so far. It runs before anything behind them is taken. */
   private takeDamage(): void {
     const { gaps, seqLast } = this.reading;
     const noted = gaps.map(({ from, to, reason }) => ({ from, to, reason }));
@@ -145,14 +148,14 @@ class Extraction {
     page.push(...this.definitions.before(event.seq), ...given);
   }
 
-  /** Those that are to be told: what lies between two records that are given is among what was asked for. */
+  /** The gaps to output: a gap between two output records always counts. */
   private gapsBefore(seq: number): ExtractGap[] {
     const end = this.gaps.findIndex(({ to }) => to >= seq);
     const passed = this.gaps.splice(0, end < 0 ? this.gaps.length : end);
     return passed.filter(({ to }) => this.hasGiven || this.concerned.has(to));
   }
 
-  /** Takes the changes of a book in the blocks that are not read, as far back as they matter. */
+  /** Takes the changes of a book from the blocks that were skipped, as far back as they matter. */
   private passOver(gone: number, upTo: number): void {
     const passed: Stretch[] = [];
     for (const stretch of this.blocks.upTo(upTo - 1, this.range.instrument.id, ALWAYS, 'book')) {
@@ -214,14 +217,14 @@ function eventOf(row: RecordRow, symbol: string): BatchEvent {
   return event;
 }
 
-/** The definitions that hold, told where they begin to. */
+/** The definitions, each output where it takes effect. */
 class Definitions {
   private readonly db: Database;
   private readonly blocks: Blocks;
   private readonly reading: JournalReading;
   private readonly id: number;
   private readonly newest: Instrument | undefined;
-  /** Those that are to be told yet, oldest first; null before the first is. */
+  /** Definitions to output, oldest first; null before the first output. */
   private waiting: Instrument[] | null = null;
 
   constructor(
@@ -237,7 +240,7 @@ class Definitions {
     this.newest = parseDefinition(definition);
   }
 
-  /** Those that are to stand before a record. */
+  /** The definitions to output before a record. */
   before(seq: number): Instrument[] {
     if (this.waiting === null) {
       const all = this.newest === undefined || this.newest.seq < seq ? [] : this.recorded();
@@ -250,12 +253,12 @@ class Definitions {
     return next < 0 ? [] : this.waiting.splice(0, next + 1).slice(-1);
   }
 
-  /** What is told where there was no record. */
+  /** The definition to output if there was no record. */
   atEnd(): Instrument[] {
     return this.waiting === null && this.newest !== undefined ? [this.newest] : [];
   }
 
-  /** All of them: seldom needed, since most are defined once. */
+  /** All definitions. Seldom needed, since most instruments are defined once. */
   private recorded(): Instrument[] {
     const page = this.db.query<{ id: number; text: string }, [number, number, number]>(
       `SELECT id, text FROM record WHERE id > ? AND id <= ? AND instrument = ? AND kind = ${KIND.instrument} ORDER BY id`,

@@ -1,8 +1,8 @@
 /**
- * Bar set: the bars of a range of market time as their trades are found, in whatever order.
+ * Bar set: the bars of a range of market time, built from trades in any order.
  *
- * Only those that an answer may need are kept, from one end of the range: `limit`, and one more to tell
- * that there are more. What lies behind them narrows the range in which trades are looked for.
+ * It keeps only the bars that an answer may need, from one end of the range: `limit`, and one more
+ * to know that there are more. Bars beyond these narrow the range in which trades are searched.
  */
 
 import {
@@ -19,17 +19,17 @@ import type { TimeOrder } from './parts';
 
 export class BarSet {
   readonly order: TimeOrder;
-  /** Of market time, both inclusive. */
+  /** Range of market time, both inclusive. */
   first: Nanos;
   last: Nanos;
-  /** Trades in it so far, also of bars that are not kept any more. */
+  /** Number of trades so far, including those of bars that were dropped. */
   taken = 0;
   private readonly interval: BarInterval;
   private readonly keep: number;
-  /** By the second of their beginning. */
+  /** By the second at which they open. */
   private readonly bars = new Map<number, OpenBar>();
   private newest: OpenBar | null = null;
-  /** Of the bars that were left out, the one next to those that are kept. */
+  /** The dropped bar that is next to the kept ones. */
   private leftOut: Nanos | null = null;
 
   constructor(interval: BarInterval, limit: number, order: TimeOrder, first: Nanos, last: Nanos) {
@@ -66,7 +66,10 @@ export class BarSet {
     if (this.bars.size >= this.keep * 2) this.leaveOut(this.keep);
   }
 
-  /** How many bars are whole when only blocks from a time on (of the last bars: up to it) are left. */
+  /**
+   * How many bars are complete if only blocks from a time on (for the last bars: up to a time) are
+   * left to read.
+   */
   wholeBy(time: Nanos): number {
     let whole = 0;
     for (const { openTime, endTime } of this.bars.values()) {
@@ -77,19 +80,22 @@ export class BarSet {
     return whole;
   }
 
-  /** Leaves out all bars but one. */
+  /** Drops all bars but one. */
   narrow(): void {
     this.leaveOut(1);
   }
 
-  /** Those to answer with, oldest first. @param whole how many are */
+  /** The bars of the answer, oldest first. @param whole how many are complete */
   page(whole: number): OpenBar[] {
     const count = Math.min(whole, this.keep - 1);
     const sorted = this.sorted();
     return this.order === 'first' ? sorted.slice(0, count) : sorted.slice(sorted.length - count);
   }
 
-  /** Where the bars behind the first so many begin, or may begin; null when there are none. @param part time of the first block that was not read */
+  /**
+   * Where the bars behind the first `count` begin, or may begin; null if there are none. @param
+   * part time of the first block that was not read
+   */
   behind(count: number, part: Nanos | null): Nanos | null {
     const bar = this.sorted()[count]?.openTime ?? this.leftOut;
     if (part === null) return bar;

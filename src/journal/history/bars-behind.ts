@@ -1,12 +1,12 @@
 /**
- * Bars behind a position: which bars the trades behind it touched, which bar was the newest at it, and the
- * newest state of those that whoever asks does not have.
+ * Bars behind a position: which bars the trades behind it changed, which bar was the newest at it,
+ * and the newest state of the bars that the caller does not have.
  *
- * The trades behind the position give the opening times; the bars are then read as those of any other
- * question (`PastBars`), those that follow each other at once. Records that are missing behind the position,
- * but for what a crash took, or in the time of a bar that is read, make the topic one that is not kept.
- * Bounded: trades read an instrument, bars a topic and an answer; an answer that would have more bars has
- * fewer instruments than were asked for.
+ * The trades behind the position give the opening times. The bars are then read as for any other
+ * question (`PastBars`), adjacent bars together. If records are missing behind the position (except
+ * for those lost by a crash), or in the time of a bar that is read, the topic is answered as not
+ * kept. Bounded: trades read for each instrument, bars for each topic and each answer. An answer
+ * that would have too many bars has fewer instruments than requested.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -28,20 +28,20 @@ import { PartsByTime } from './parts';
 import { FEW, Topic } from './topics';
 import { idOf, seqOf } from '../schema';
 
-/** Of one topic that are told; beyond them it is told its state. */
+/** The most bars of one topic; beyond them the reader gets the state of the topic instead. */
 export const BARS_BEHIND_MAX = 1_000;
-/** Of an answer: behind them it begins no further instrument. */
+/** When an answer has this many bars, it begins no further instrument. */
 const ANSWER_BARS_MAX = 2_000;
-/** Bars that are no further apart than so many are read together. */
+/** Bars at most this many intervals apart are read together. */
 const APART_MAX = 8;
 
 type Answer = TopicBars | 'not-kept';
 
-/** What the trades behind the position touched, of one interval. */
+/** The bars of one interval that the trades behind the position changed. */
 class Touched {
   readonly seconds: number;
   readonly counts = new Map<number, number>();
-  /** Each bar that began behind all of these before it, with the seq of the trade that began it. */
+  /** Each bar that began after all of these before it, with the seq of the trade that began it. */
   readonly fronts: [second: number, seq: number][] = [];
 
   constructor(interval: BarInterval) {
@@ -70,7 +70,10 @@ export class PastBarsBehind {
     this.parts = new PartsByTime(db);
   }
 
-  /** Each part only inside a transaction. @param instrumentOf its id; undefined where the journal has nothing of it */
+  /**
+   * Run each part inside a transaction. @param instrumentOf its id; undefined if the journal does
+   * not have it
+   */
   *read(
     q: BarsBehindQuestion,
     instrumentOf: (symbol: string) => number | undefined,
@@ -84,7 +87,7 @@ export class PastBarsBehind {
       for (const answer of own) if (answer !== 'not-kept') bars += answer.bars.length;
       yield;
     }
-    // Behind the reading, so that what left meanwhile is seen.
+    // After the reading, so that records deleted meanwhile are noticed.
     const missing = this.gaps.from(q.after + 1);
     const isBroken = missing.some((gap) => gap.from <= q.upTo && !isCrash(gap));
     return { instruments: isBroken ? answers.map((own) => own.map(() => 'not-kept')) : answers };
@@ -116,7 +119,7 @@ export class PastBarsBehind {
     return answers;
   }
 
-  /** @returns false where there are too many trades */
+  /** @returns false if there are too many trades */
   private *touch(
     { lookFrom, after, upTo, tradesMax }: BarsBehindQuestion,
     instrument: number,
@@ -137,7 +140,7 @@ export class PastBarsBehind {
     return true;
   }
 
-  /** The latest market time of the trades up to a position; null without any. */
+  /** The latest market time of the trades up to a position; null if there are none. */
   private *newestTime(seq: number, instrument: number): Generator<undefined, Nanos | null> {
     const lastId = idOf(seq);
     let newest: Nanos | null = null;
@@ -149,7 +152,7 @@ export class PastBarsBehind {
       }
       return rows.length <= FEW;
     };
-    // The block that the position lies in, or what is in no block yet.
+    // The block that contains the position, or the open block.
     let few = true;
     for (const stretch of this.blocks.upTo(lastId, instrument, ALWAYS, 'trade')) {
       few = take(this.trades.read(stretch, instrument, few));
@@ -165,7 +168,10 @@ export class PastBarsBehind {
     return newest;
   }
 
-  /** @param seconds at which they open, in order @returns null where some are not kept, or too many trades are in them */
+  /**
+   * @param seconds at which they open, in order @returns null if some are not kept, or have too
+   * many trades
+   */
   private *readBars(
     q: BarsBehindQuestion,
     instrument: number,

@@ -1,12 +1,13 @@
 /**
- * Past bars: each is made of the set of trades whose market time lies in it, as the live ones are.
+ * Past bars: a past bar is made of all trades whose market time lies in it, as a live bar is.
  *
- * So it does not matter where in the journal they stand. The blocks that may have some in the range are
- * read in the order of their earliest times (of the last bars: their latest, backwards), and a bar is
- * whole when no block that is left may have a trade of it. Pages of any size put together are the answer
- * as one page. Bounded: `limit` bars and one more, and `tradesMax` trades, behind which the next page
- * begins. It is read in parts, between which others are answered; what is journaled meanwhile is not in
- * it, as if it had been asked before.
+ * So the order of the trades in the journal does not matter. The blocks that may have trades in the
+ * range are read in the order of their earliest times (for the last bars: backwards by their latest
+ * times). A bar is complete when no remaining block can have a trade of it. Pages of any size add
+ * up to the same bars as one page. Bounded: `limit` bars and one more, and `tradesMax` trades,
+ * after which the next page begins. It is read in parts, between which other questions are
+ * answered. What is recorded meanwhile is not in the answer, as if the question had been asked
+ * earlier.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
@@ -48,11 +49,11 @@ export interface TradeRow extends TopicRow {
 interface Found {
   /** Oldest first. */
   readonly bars: readonly OpenBar[];
-  /** Whether there is a bar behind these, as far as that is known. */
+  /** Whether a bar is known to follow these. */
   readonly isFollowed: boolean;
-  /** Where the next page begins; null when there is none. */
+  /** Where the next page begins; null if there is none. */
   readonly next: Nanos | null;
-  /** Whether nothing of the range stands before these. */
+  /** Whether nothing in the range precedes these. */
   readonly isFirst: boolean;
 }
 
@@ -74,7 +75,7 @@ export class PastBars {
     );
   }
 
-  /** Each part only inside a transaction. */
+  /** Run each part inside a transaction. */
   *read(
     q: BarsQuestion,
     instrument: number,
@@ -105,8 +106,9 @@ export class PastBars {
   }
 
   /**
-   * All bars of a range, oldest first; null where they hold too many trades.
-   * @param first begin of the first interval @param last end of the last one, inclusive @param count intervals between
+   * All bars of a range, oldest first; null if they have too many trades.
+   * @param first begin of the first interval @param last end of the last interval, inclusive @param
+   * count number of intervals
    */
   *allBetween(
     interval: BarInterval,
@@ -168,14 +170,17 @@ export class PastBars {
     return foundOf(set, set.size, null);
   }
 
-  /** Whether a bar is final behind which none is known: a later trade is there, or the clock says so. */
+  /**
+   * Whether a bar that no known bar follows is final: there is a later trade, or the clock has
+   * passed its end.
+   */
   private isOver(bar: OpenBar, instrument: number, { now }: BarsQuestion): boolean {
     const over = barEndsByClock(bar);
     if (over !== null && new Nanos(now.hi, now.lo).compare(over) >= 0) return true;
     return this.isTradedAt(bar.endTime, instrument);
   }
 
-  /** Whether a trade's market time is at a moment or behind it. */
+  /** Whether a trade has this market time or a later one. */
   private isTradedAt(moment: Nanos, instrument: number): boolean {
     const isIn = (first: number, last: number): boolean => {
       const row = this.latest.get(first, last, instrument);
@@ -188,7 +193,7 @@ export class PastBars {
       first: moment,
       last: new Nanos(TIME_MAX.hi, TIME_MAX.lo),
     } as const;
-    // A block's latest time may be that of a quote.
+    // The latest time of a block may be that of a quote.
     for (const part of this.parts.of(instrument, open.first - 1, range))
       if (this.isSound(part) && isIn(part.first, part.last)) return true;
     return false;
@@ -199,7 +204,7 @@ export class PastBars {
   }
 }
 
-/** @param part the time of the first block that was not read; null: all were */
+/** @param part the time of the first block that was not read; null: all were read */
 function foundOf(set: BarSet, whole: number, part: Nanos | null): Found {
   const bars = set.page(whole);
   if (set.order === 'last') {
@@ -210,7 +215,10 @@ function foundOf(set: BarSet, whole: number, part: Nanos | null): Found {
   return { bars, isFollowed: next !== null, next, isFirst: true };
 }
 
-/** The first whole multiple of a bar's length that is not before a moment: the bar open there began before it. */
+/**
+ * The first multiple of a bar's length that is not before a time, since the bar that is open at
+ * that time began earlier.
+ */
 function nextBegin({ hi, lo }: { hi: number; lo: number }, seconds: number): Nanos {
   const moment = new Nanos(hi, lo);
   const floor = moment.floorToSeconds(seconds);

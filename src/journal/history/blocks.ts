@@ -1,11 +1,11 @@
 /**
- * Blocks: where in the journal an instrument is, as stretches of ids. Only of proven rows (`Proofs`): a
- * block that is not sound is passed over, and is a gap from then on.
+ * Blocks: where in the journal the records of an instrument are, as stretches of ids. Only proven
+ * rows count (`Proofs`): a block that is not sound is skipped, and is a gap from then on.
  *
- * Each block in which the instrument stands is a stretch, with what its `part` says; what is behind the
- * newest block is one more, of which nothing is known (`OPEN`). A block is passed over when none of the
- * instrument's times there are in the range, or it has no trade, or no book, where that is asked for.
- * So a caller looks at a record's own time as well: a stretch only may hold what is looked for.
+ * Each block that has the instrument is a stretch, with what its `part` says. The rows behind the
+ * newest block are one more stretch, of which nothing is known (`OPEN`). A block is skipped if its
+ * times of the instrument are outside the range, or if the caller needs trades or books and it has
+ * none. A stretch may have matching records, so the caller checks the time of each record as well.
  * Bounded: `PARTS_MAX` parts at a time. No statement stays open between two stretches.
  */
 
@@ -19,13 +19,13 @@ export interface Stretch {
   /** Ids, both inclusive. */
   readonly first: number;
   readonly last: number;
-  /** Place of the newest trade in the block, `last` or not; 0: none; `OPEN`: not known. */
+  /** Seq of the newest trade in the block, which may be above `last`; 0: none; `OPEN`: unknown. */
   readonly tradeSeq: number;
 }
 
 export const OPEN = -1;
 
-/** By which records are ordered; both inclusive. */
+/** The times by which records are ordered; both inclusive. */
 export interface Times {
   readonly first: TimeHalves;
   readonly last: TimeHalves;
@@ -34,13 +34,13 @@ export interface Times {
 export const TIME_MAX: TimeHalves = { hi: 0x7fff_ffff, lo: 0xffff_ffff };
 export const ALWAYS: Times = { first: { hi: 0, lo: 0 }, last: TIME_MAX };
 
-/** Blocks that an answer goes through in one go, before others have their turn. */
+/** Blocks that an answer reads without a pause, before other questions continue. */
 export const PART_BLOCKS = 16;
 
-/** An id behind all others. */
+/** An id above all others. */
 export const ID_MAX = Math.floor(Number.MAX_SAFE_INTEGER / SLOTS) * SLOTS;
 
-/** What a block must hold of the instrument. */
+/** What a block must have of the instrument. */
 type Holding = 'anything' | 'trade' | 'book';
 
 interface PartRow {
@@ -59,7 +59,7 @@ type PartBinds = [
   limit: number,
 ];
 
-/** Most questions end in the first block or two. */
+/** Most questions need only the first block or two. */
 const PARTS_FIRST = 4;
 const PARTS_MAX = 256;
 
@@ -88,7 +88,7 @@ export class Blocks {
         at = parts.at(-1)!.last_id + 1;
       }
       const open = this.open();
-      // Between two transactions it may have become a block.
+      // Between two transactions it may have become a complete block.
       if (open.first === end + 1) return yield { ...open, first: Math.max(id, open.first) };
       at = Math.max(at, end + 1);
     }
@@ -110,7 +110,9 @@ export class Blocks {
     }
   }
 
-  /** First id of the next block, from an id on, in which an instrument stands; none: infinity. */
+  /**
+   * First id of the next block, from an id on, that has the instrument; infinity if there is none.
+   */
   nextPart(id: number, of: number): number {
     const part = this.db
       .query<{ id: number }, [number, number]>(
@@ -120,7 +122,7 @@ export class Blocks {
     return part?.id ?? Infinity;
   }
 
-  /** What is behind the newest block, as far as it is proven. */
+  /** The rows behind the newest block, as far as they are proven. */
   open(): Stretch {
     const { first, last } = this.proofs.openSpan();
     return { first, last, tradeSeq: OPEN };

@@ -1,15 +1,16 @@
 /**
- * As-of book: the ten levels of an instrument at a past moment.
+ * As-of book: the ten levels of an instrument at a past time.
  *
- * It is the state behind the last book record whose order time is not after the moment. These times only
- * rise: a book that is dated ahead, or behind those before it, counts from when it came. The levels come from the nearest whole book before that record (a snapshot,
- * or a book record that is whole) and the changes between, found backwards along `prev_seq`.
+ * It is the state behind the last book record whose order time is not after that time. Order times
+ * only rise: a book that is dated ahead, or before its predecessors, counts from when it arrived.
+ * The levels come from the nearest whole book before that record (a snapshot, or a book record with
+ * all levels) and the changes in between, found backwards along `prev_seq`.
  *
- * An answer is never a guess: where records that are missing may have changed the book between the
- * record and the moment, or stand between the record and its whole book, a fault names them. Nothing of
- * the book is missing where the next book record names this one as the one before it, and nothing that
- * matters where the instrument has a later record than the moment before the gap.
- * Bounded: the places of the changes since a whole book.
+ * An answer is never a guess. If missing records may have changed the book between the record and
+ * the time, or lie between the record and its whole book, a fault names them. Nothing of the book
+ * is missing if the next book record names this one as its predecessor. A gap does not matter if
+ * the instrument has a record before the gap that is later than the time. Bounded: the changes
+ * since a whole book.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
@@ -67,7 +68,7 @@ export class PastBooks {
     this.byId = db.prepare(`${SELECT_RECORD} WHERE id = ?`);
   }
 
-  /** Only inside a transaction, so that its look-ups see one state of the journal. */
+  /** Call it inside a transaction, so that all queries see one state of the journal. */
   at(symbol: string, instrument: number, scales: Scales, at: TimeHalves): PastBook | Fault {
     const found = this.recordBy(instrument, at);
     if (found === null) return this.tooEarly(symbol, instrument, at);
@@ -100,8 +101,9 @@ export class PastBooks {
   }
 
   /**
-   * The book behind the newest record of it up to a place, as a message that stands for itself; what is
-   * missing by which it is not known; null where there is none. Only inside a transaction, as `at`.
+   * The book behind its newest record up to a seq, as a self-contained message. If it is not known:
+   * the missing range that hides it. Null if there is none. Call it inside a transaction, like
+   * `at`.
    */
   upTo(seq: number, symbol: string, instrument: number): Book | MissingRange | null {
     for (const { first, last } of this.blocks.upTo(idOf(seq), instrument, ALWAYS, 'book')) {
@@ -119,7 +121,7 @@ export class PastBooks {
     return null;
   }
 
-  /** The place that the first book record behind a place names as the one before it; null without one. */
+  /** The predecessor that the first book record behind a seq names; null if there is none. */
   before(seq: number, instrument: number): number | null {
     return this.bookBehind(idOf(seq), instrument)?.prev_seq ?? null;
   }
@@ -133,7 +135,7 @@ export class PastBooks {
     return null;
   }
 
-  /** What is missing, by which the record may not be the newest at the moment. */
+  /** The missing range because of which the record may not be the newest at that time. */
   private lostBehind(
     record: RecordRow,
     instrument: number,
@@ -158,7 +160,7 @@ export class PastBooks {
     return null;
   }
 
-  /** Whether between two ids the instrument has a record that is later than the moment. */
+  /** Whether the instrument has a record between two ids that is later than the time. */
   private isPast(at: TimeHalves, from: number, upTo: number, instrument: number): boolean {
     const times = { first: at, last: TIME_MAX };
     for (const { first, last } of this.blocks.from(from, instrument, times, 'anything')) {
@@ -169,7 +171,7 @@ export class PastBooks {
     return false;
   }
 
-  /** The book record that a snapshot is the state of: the one before it, unless that one is missing. */
+  /** The book record whose state a snapshot has: the one before it, unless that is missing. */
   private ownerOf(record: RecordRow, instrument: number): RecordRow {
     if (record.kind !== KIND.snapshot) return record;
     const { id } = record;
@@ -182,12 +184,15 @@ export class PastBooks {
     return record;
   }
 
-  /** Also of an instrument whose first records are deleted: what it has begins with a whole book. */
+  /**
+   * It also applies to an instrument whose first records were deleted: what is left begins with a
+   * whole book.
+   */
   private tooEarly(symbol: string, instrument: number, at: TimeHalves): Fault {
     for (const { first, last } of this.blocks.from(0, instrument, ALWAYS, 'book')) {
       const row = this.firstWhole.get(first, last, instrument);
       if (row === null) continue;
-      // The books of that time may be in a block that does not read.
+      // The books of that time may be in a block that cannot be read.
       const lost = this.gaps
         .from(1)
         .find((gap) => gap.reason === DAMAGED && idOf(gap.from) < row.id);
@@ -205,14 +210,14 @@ export class PastBooks {
     return fault('no-data', `no book of ${symbol} is known yet${but}`, 'at');
   }
 
-  /** The levels behind a record; what is missing of the records that they need; undefined: unsound. */
+  /** The levels behind a record; or a missing range that they depend on; undefined: unsound. */
   private rebuild(record: RecordRow, instrument: number): TenLevels | MissingRange | undefined {
     const base = this.wholeAt(record.id, instrument);
     const changes: number[] = [];
     for (let row = record; row.id !== base?.id;) {
       if (row.kind !== KIND.book || row.side !== DELTA) return undefined;
       changes.push(row.id);
-      // A snapshot is of the book record before it, whether that one is there or not.
+      // A snapshot has the state of the preceding book record, whether that record exists or not.
       if (base?.kind === KIND.snapshot && idOf(row.prev_seq) < base.id) break;
       const before = this.record(row.prev_seq);
       if (before === null) return this.gaps.at(row.prev_seq);
@@ -231,7 +236,7 @@ export class PastBooks {
     return levels;
   }
 
-  /** The record at a place, if it is there and proven. */
+  /** The record with a seq, if it exists and is proven. */
   private record(seq: number): RecordRow | null {
     return this.blocks.proofs.covers(idOf(seq)) ? this.byId.get(idOf(seq)) : null;
   }
@@ -245,7 +250,7 @@ export class PastBooks {
   }
 }
 
-/** Whether a book record follows another directly, or a snapshot. */
+/** Whether a book record directly follows another one, or a snapshot. */
 function isNextTo(next: RecordRow, { id, kind }: RecordRow): boolean {
   const seq = seqOf(id);
   return kind === KIND.snapshot ? next.prev_seq <= seq : next.prev_seq === seq;

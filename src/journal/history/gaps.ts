@@ -1,10 +1,11 @@
 /**
- * Gaps: places that are not in the journal, as it declares them.
+ * Gaps: ranges of sequence numbers that are not in the journal, as it declares them.
  *
- * Whether a gap concerns a range of time is told by the records of the instrument on both sides of it:
- * what is missing lies between their times, as far as its source's clock did not step back in between.
- * Besides what is noted there may be an open one: what a failing disk has not taken yet; and the blocks
- * that were found not to be sound (`Proofs`), so gaps are asked for behind the reads that they are about.
+ * Whether a gap concerns a range of time follows from the records of the instrument on both sides
+ * of the gap: what is missing lies between their times, unless the clock of the source stepped back
+ * in between. Two kinds of gaps are not noted: an open gap, which a failing disk has not yet
+ * written, and blocks that were found not to be sound (`Proofs`). So ask for gaps after the reads
+ * that they concern.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
@@ -17,21 +18,23 @@ import type { TimeHalves } from '../../base/contracts/times';
 import { DAMAGED } from '../proofs';
 import { idOf, KIND, ORDER_TIME, seqOf, SLOT } from '../schema';
 
-/** What a reader is told as the reason. @see DAMAGED for the one that is not noted */
+/** The reason that a reader is sent. @see DAMAGED for the one that is not noted */
 export type ToldReason = MessageOf<'gap'>['reason'];
 
-/** @param reason as it is noted: a `GapReason` */
+/** @param reason as noted: a `GapReason` */
 export function toldReason(reason: string): ToldReason {
   if (reason === 'damage' || reason === DAMAGED) return 'damaged';
   return reason === 'retention' ? 'retention' : 'not-journaled';
 }
 
-/** Whether the market went on behind it from its state before it. */
+/** Whether the market went on behind the gap from its state before the gap. */
 export function isContinued({ reason }: MissingRange): boolean {
   return reason === 'crash' || reason === 'damage';
 }
 
-/** What was pushed and not committed: whoever resumes passes over it, which is declared. */
+/**
+ * Published and not committed: a reader that resumes passes over it, and the gap is declared to it.
+ */
 export function isCrash({ reason }: MissingRange): boolean {
   return reason === 'crash';
 }
@@ -69,7 +72,10 @@ export class Gaps {
     this.behind = db.prepare(`${time} LIMIT 1`);
   }
 
-  /** @param open what the disk had not taken when the question was put; by now it may have */
+  /**
+   * @param open what the disk had not taken when the question was asked; it may have been written
+   * since
+   */
   begin(open: MissingRange | null): void {
     this.open = open;
     this.blocks.proofs.begin();
@@ -78,12 +84,12 @@ export class Gaps {
     this.open = from > open.to ? null : { ...open, from };
   }
 
-  /** The newest place that is on record. */
+  /** The newest seq on record. */
   newestSeq(): number {
     return seqOf(this.newest.get()?.id ?? 0);
   }
 
-  /** All that end at a place or above it, in order. */
+  /** All that end at a seq or above it, in order. */
   from(seq: number): MissingRange[] {
     const gaps = this.noted
       .all(idOf(seq, SLOT.gap))
@@ -95,12 +101,15 @@ export class Gaps {
     return gaps.concat(found).sort((a, b) => a.from - b.from);
   }
 
-  /** The one that a place lies in. */
+  /** The gap that contains a seq. */
   at(seq: number): MissingRange | undefined {
     return this.from(seq).find((gap) => gap.from <= seq);
   }
 
-  /** Those between two places, both inclusive, that may hold records of an instrument in a range of time. */
+  /**
+   * The gaps between two sequence numbers, both inclusive, that may hold records of an instrument
+   * in a range of time.
+   */
   within(first: number, last: number, of: number, times: Times): MissingRange[] {
     return this.from(first).filter((gap) => gap.from <= last && this.concerns(gap, of, times));
   }
@@ -132,7 +141,7 @@ export class Gaps {
   }
 }
 
-/** What of these places is in none of the gaps, which are in order. */
+/** The parts of a range that are in none of the gaps, which must be in order. */
 export function without(range: MissingRange, gaps: readonly MissingRange[]): MissingRange[] {
   const left: MissingRange[] = [];
   let { from } = range;
@@ -150,7 +159,7 @@ function compare(a: TimeHalves, b: TimeHalves): number {
   return new Nanos(a.hi, a.lo).compare(new Nanos(b.hi, b.lo));
 }
 
-/** As it stands in a message. */
+/** As text for a message. */
 export function describeGap({ from, to, reason }: MissingRange): string {
   return from === to
     ? `record ${from} is missing (${reason})`

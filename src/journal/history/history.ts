@@ -1,10 +1,11 @@
 /**
- * History: questions about the past, answered by a thread of its own, so that however long one takes
- * it moves neither the event loop nor the writer.
+ * History: questions about the past, answered by a thread of its own. So a long answer delays
+ * neither the event loop nor the writer.
  *
- * The thread starts when it is told to, or with the first question. When it ends without being asked to,
- * the questions that it had are answered with a fault, and the next question starts another one.
- * Bounded: `questionsMax` under way, refused as `overloaded` beyond; each has a limit of its own.
+ * The thread starts on request, or with the first question. If it ends unexpectedly, its questions
+ * are answered with a fault, and the next question starts another thread. Bounded: at most
+ * `questionsMax` questions under way, the others are refused as `overloaded`; each question has a
+ * limit of its own.
  */
 
 import { fault, type Fault } from '../../../protocol/codes';
@@ -16,7 +17,7 @@ import { startThread } from '../threads';
 
 const CLOSE_WITHIN_MS = 1_000;
 
-/** What of a Worker is used. */
+/** The part of a Worker that is used. */
 export interface HistoryThread {
   postMessage(message: ToThread): void;
   terminate(): void;
@@ -27,17 +28,17 @@ export interface HistoryThread {
 export interface HistoryOptions {
   readonly questionsMax: number;
   /**
-   * Commits what the journal still holds back, so that an answer has what was pushed before it. When
-   * the disk fails it ends at once, and `open` says what is not there.
+   * Commits what the journal still holds back, so that an answer has everything published before
+   * the question. If the disk fails, it returns at once, and `open` says what is missing.
    */
   readonly flush: () => Promise<void> | void;
-  /** What was pushed and is not in the journal, since its disk fails; null as a rule. */
+  /** What was published and is not in the journal because its disk fails; normally null. */
   readonly open?: () => MissingRange | null;
-  /** The thread found a block that is not sound. */
+  /** Called when the thread has found a block that is not sound. */
   readonly onDamage?: (range: MissingRange) => void;
-  /** What times the turns in which answers come. */
+  /** Times the turns in which answers arrive. */
   readonly turns?: TurnMeter;
-  /** Undefined when none can be started now. */
+  /** Undefined if no thread can be started now. */
   readonly start: () => HistoryThread | undefined;
 }
 
@@ -46,7 +47,7 @@ export function startHistoryThread(path: string): HistoryThread | undefined {
   return startReader('history', path);
 }
 
-/** The one that plays the journal, for questions `replay-…`. */
+/** Starts the thread for replays, which answers the questions `replay-…`. */
 export function startPlaybackThread(path: string): HistoryThread | undefined {
   return startReader('playback', path);
 }
@@ -68,7 +69,7 @@ type Answerer = (answer: never) => void;
 export class History {
   private readonly options: HistoryOptions;
   private readonly waiting = new Map<number, Answerer>();
-  /** Of the questions that wait for the journal's commit. */
+  /** Commits that questions wait for. */
   private readonly flushes = new Set<Promise<void>>();
   private thread: HistoryThread | null = null;
   private lastId = 0;
@@ -78,7 +79,7 @@ export class History {
     this.options = options;
   }
 
-  /** Starts the thread ahead of the first question, while there are descriptors for it. */
+  /** Starts the thread before the first question, if enough file descriptors are free. */
   prepare(): void {
     this.started();
   }
@@ -128,7 +129,7 @@ export class History {
   }
 
   private put(id: number, question: Question): void {
-    // It may have failed meanwhile, with the thread or with the close.
+    // The question may have failed meanwhile, with the thread or with the close.
     if (!this.waiting.has(id)) return;
     const open = this.options.open?.() ?? null;
     const thread = this.started();
@@ -138,7 +139,7 @@ export class History {
     resolve(fault('overloaded', 'no thread can be started: descriptors have run out') as never);
   }
 
-  /** The thread, which starts if there is none; undefined when none can be started. */
+  /** The thread, started if there is none; undefined if none can be started. */
   private started(): HistoryThread | undefined {
     if (this.thread !== null) return this.thread;
     const thread = this.options.start();

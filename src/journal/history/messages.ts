@@ -1,6 +1,6 @@
 /**
- * History messages: what the main thread asks of the history thread, and what comes back. Lists come
- * as JSON text, made on that thread, so that a long answer costs the main thread a copy and no more.
+ * History messages: the questions of the main thread to the history thread, and its answers. Lists
+ * are JSON text made on that thread, so a long answer costs the main thread one copy.
  */
 
 import type { BarInterval } from '../../../protocol/bars';
@@ -16,33 +16,33 @@ import type {
 import type { TimeHalves } from '../../base/contracts/times';
 import type { ReplayAnswers, ReplayQuestion } from '../playback/messages';
 
-/** The ten levels as of a moment. */
+/** The ten levels at a past time. */
 export interface BookQuestion {
   readonly kind: 'book';
   readonly symbol: string;
   readonly at: TimeHalves;
 }
 
-/** Newest first, below a place. */
+/** Newest first, below a seq. */
 export interface TradesQuestion {
   readonly kind: 'trades';
   readonly symbol: string;
   readonly before: number;
   readonly limit: number;
-  /** Blocks that are read and proven for it, about; behind them the page ends. Without it: all. */
+  /** About how many blocks may be read and proven for it; then the page ends. Absent: no limit. */
   readonly blocksMax?: number;
 }
 
-/** In the order of their places, `from` inclusive, `to` exclusive; null is without a bound. */
+/** In order of their sequence numbers; `from` inclusive, `to` exclusive, null: unbounded. */
 export interface TicksQuestion {
   readonly kind: 'ticks';
   readonly symbol: string;
   readonly from: TimeHalves | null;
   readonly to: TimeHalves | null;
-  /** Only those above this place; 0 for the first page. */
+  /** Only ticks above this seq; 0 for the first page. */
   readonly after: number;
   readonly limit: number;
-  /** As of `TradesQuestion`. */
+  /** As in `TradesQuestion`. */
   readonly blocksMax?: number;
 }
 
@@ -54,25 +54,28 @@ export interface BarsQuestion {
   readonly from: TimeHalves | null;
   readonly to: TimeHalves | null;
   readonly limit: number;
-  /** Trades read for it, once there is a bar to answer with. */
+  /** The most trades read for it, once there is a bar to answer with. */
   readonly tradesMax: number;
-  /** Whether the newest bar is over is told by the clock. */
+  /** The present: it decides whether the newest bar is over. */
   readonly now: TimeHalves;
 }
 
-/** What trades touched behind `lookFrom`, up to `upTo`; only those behind `after` are counted. */
+/**
+ * Which bars the trades behind `lookFrom`, up to `upTo`, changed; only those behind `after` are
+ * counted.
+ */
 export interface BarsBehindQuestion extends BarsBehindRequest {
   readonly kind: 'bars-behind';
-  /** Trades read of an instrument, and of a run of bars. */
+  /** The most trades read for one instrument, and for a run of adjacent bars. */
   readonly tradesMax: number;
 }
 
-/** For the thread of history; those of a play are for one of their own. */
+/** For the history thread. Questions of replays go to the playback thread. */
 export type PastQuestion = BookQuestion | TradesQuestion | TicksQuestion | BarsQuestion;
 
 export type Question = PastQuestion | BarsBehindQuestion | ReplayQuestion;
 
-/** What each kind of question is answered with, when it is not a fault. */
+/** The answer to each kind of question, unless it is a fault. */
 export interface Answers extends ReplayAnswers {
   'book': PastBook;
   'trades': PastPage;
@@ -83,12 +86,12 @@ export interface Answers extends ReplayAnswers {
 
 export type AnswerTo<Q extends Question> = Answers[Q['kind']];
 
-/** To the thread: a question, or the wish that it closes its connection. */
+/** To the thread: a question, or the request to close its connection. */
 export type ToThread =
   | {
       readonly id: number;
       readonly question: Question;
-      /** What the disk has not taken by then, since it fails. */
+      /** What a failing disk has not taken by then. */
       readonly open: MissingRange | null;
     }
   | 'close';

@@ -1,6 +1,6 @@
 /**
- * Parts by time: the blocks in which an instrument has trades in a range of time, in the order of their
- * earliest times, or of their latest ones backwards. Bounded: `PARTS` of them at a time.
+ * Parts by time: the blocks in which an instrument has trades in a range of time, in the order of
+ * their earliest times, or backwards by their latest times. Bounded: `PARTS` of them at a time.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
@@ -8,7 +8,7 @@ import type { Database, Statement } from 'bun:sqlite';
 import { Nanos } from '../../../protocol/time';
 import type { Stretch } from './blocks';
 
-/** Which end of a range of time is asked for: `last` goes backwards. */
+/** The end of a range of time from which to read; `last` goes backwards. */
 export type TimeOrder = 'first' | 'last';
 
 /** Both inclusive; it may become narrower while parts are read. */
@@ -19,7 +19,7 @@ export interface TimeRange {
 }
 
 export interface TimedPart extends Stretch {
-  /** Its earliest time; of those that go backwards its latest. */
+  /** Its earliest time; when reading backwards, its latest time. */
   readonly time: Nanos;
 }
 
@@ -66,7 +66,7 @@ export class PartsByTime {
     this.backwards = select('time_max', '<', 'DESC');
   }
 
-  /** @param end id of the last block to look at */
+  /** @param end id of the last block to consider */
   *of(instrument: number, end: number, range: TimeRange): Generator<TimedPart> {
     const isForwards = range.order === 'first';
     const statement = isForwards ? this.forwards : this.backwards;

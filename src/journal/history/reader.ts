@@ -1,10 +1,11 @@
 /**
- * History reader: answers questions about the past from a connection of its own, which only reads.
+ * History reader: answers questions about the past over a read-only connection of its own.
  *
- * An answer comes out of one read transaction, so out of one state of the journal; a long one (ticks,
- * bars) out of several, between which others are answered. The journal only grows at its end, so that
- * is as if it had been asked a little later; what retention deletes meanwhile is a gap in the answer,
- * since gaps are looked for last. No statement stays open behind a part: an open one would keep SQLite from shortening its WAL.
+ * A short answer comes from one read transaction, so from one state of the journal. A long one
+ * (ticks, bars) comes from several, between which other questions are answered. The journal only
+ * grows at its end, so this is as if the question had been asked a little later. What retention
+ * deletes meanwhile is a gap in the answer, since gaps are read last. No statement stays open after
+ * a part: it would keep SQLite from shortening its WAL.
  */
 
 import { Database } from 'bun:sqlite';
@@ -63,7 +64,7 @@ export class HistoryReader {
     this.tickRows = new Topic<RecordRow>(this.db, blocks, 'tick', SELECT_RECORD);
   }
 
-  /** All of it at once, as of `work`. */
+  /** The whole answer at once; see `work`. */
   answer(
     question: HistoryQuestion,
     open: MissingRange | null = null,
@@ -76,9 +77,9 @@ export class HistoryReader {
   }
 
   /**
-   * In parts; what is journaled, or deleted, between them is seen by the parts behind.
-   * @param open what a failing disk had not taken when it was asked
-   * @throws Error when the journal does not read
+   * The answer in parts. Later parts see what is recorded or deleted between the parts.
+   * @param open what a failing disk had not taken when the question was asked
+   * @throws Error when the journal cannot be read
    */
   *work(
     question: HistoryQuestion,
@@ -135,7 +136,7 @@ export class HistoryReader {
       .get(symbol) as { id: number; definition: string } | null;
     const definition = row === null ? undefined : parseDefinition(row.definition);
     if (row === null || definition === undefined) return undefined;
-    // What is used of it are the scales, which never change.
+    // Only the scales are used, which never change.
     this.instruments.set(symbol, { id: row.id, definition });
     return { id: row.id, definition };
   }
@@ -200,13 +201,18 @@ export class HistoryReader {
 
 interface FoundTicks {
   readonly rows: RecordRow[];
-  /** Up to which place, where there may be more; null: all, or as many as were asked for. */
+  /**
+   * The seq up to which it was read, if there may be more; null: complete, or as many as requested.
+   */
   readonly cutAt: number | null;
 }
 
 const NO_TICKS: FoundTicks = { rows: [], cutAt: null };
 
-/** Blocks that one question had proven, without those of others that were answered between its parts. */
+/**
+ * Counts the blocks that one question had proven, without those of questions that were answered
+ * between its parts.
+ */
 class PartEffort {
   private readonly proofs: Proofs;
   private readonly most: number;
@@ -227,7 +233,7 @@ class PartEffort {
     return this.ofPart >= PART_BLOCKS;
   }
 
-  /** Others have their turn. */
+  /** A pause in which other questions continue. */
   *rest(): Generator<undefined, void> {
     this.blocks += this.ofPart;
     yield;
@@ -246,7 +252,7 @@ function withEffort<A extends Answers[HistoryQuestion['kind']] | Fault>(
   return 'code' in answer || 'instruments' in answer ? answer : { ...answer, blocks };
 }
 
-/** Null when no time is in the range. */
+/** Null if no time is in the range. */
 function timesOf({ from, to }: TicksQuestion): Times | null {
   if (to !== null && to.hi === 0 && to.lo === 0) return null;
   return {

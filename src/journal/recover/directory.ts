@@ -1,10 +1,11 @@
 /**
- * Data directory: made when missing, and held by one server at a time.
+ * Data directory: created if it is missing, and held by one server at a time.
  *
- * There are two locks. That of the directory is an open exclusive transaction on a file of its own: it
- * guards what lies beside the journal (the head, the names of what is set aside) and a journal that is
- * not there yet. That of the journal is on its file, and goes with it wherever that is moved, by whatever
- * path it is reached (`base/file-lock.ts`). The system lets go of both however the process ends.
+ * There are two locks. The lock of the directory is an open exclusive transaction on a file of its
+ * own. It guards what lies beside the journal (the head, the names of files that are set aside) and
+ * a journal that does not exist yet. The lock of the journal is on its file and stays with it when
+ * the file is moved, whatever path leads to it (`base/file-lock.ts`). The system releases both when
+ * the process ends, however it ends.
  */
 
 import { Database } from 'bun:sqlite';
@@ -26,7 +27,7 @@ import { JOURNAL_FILE } from './reading';
 const LOCK_FILE = 'lock.sqlite';
 
 export class DirectoryLock {
-  /** Why the journal itself could not be locked, if so. */
+  /** Why the journal itself could not be locked; undefined if it is locked. */
   unguarded: string | undefined;
   private readonly db: Database;
   private file: Exclude<FileLock, 'taken'> | undefined;
@@ -36,8 +37,8 @@ export class DirectoryLock {
   }
 
   /**
-   * Holds this file from now on, in place of the one before; makes it where it is missing. Called before
-   * anything is written to it, and while SQLite has the one before closed.
+   * Locks this file from now on, instead of the previous one, and creates it if it is missing. Call
+   * it before anything is written to the file, and while SQLite has the previous file closed.
    */
   hold(path: string): StartFault | undefined {
     makeFile(path);
@@ -50,7 +51,7 @@ export class DirectoryLock {
     return undefined;
   }
 
-  /** When every connection to the journal is closed. */
+  /** Call it when every connection to the journal is closed. */
   release(): void {
     this.letGo();
     this.db.close();
@@ -94,16 +95,19 @@ function inUse(what: string): StartFault {
   );
 }
 
-/** For its owner alone, as SQLite then makes what it puts beside it; whoever writes first must hold it already. */
+/**
+ * Creates a file for its owner alone; SQLite gives the files beside it the same permissions.
+ * Nothing may be written before the file is locked.
+ */
 function makeFile(path: string): void {
   try {
     closeSync(openSync(path, 'ax', PRIVATE_FILE));
   } catch {
-    // It is there, or cannot be made: SQLite then says why.
+    // It exists, or cannot be created; SQLite then reports why.
   }
 }
 
-/** What other users of this machine can do to a data directory, or to what is in it already. */
+/** What other users of this machine can do to a data directory, or to the files in it. */
 export function dataDoubts(directory: string): Doubt[] {
   const files = [JOURNAL_FILE, LOCK_FILE, 'head', 'keys.json', 'journal.suspect'];
   const doubts = files.map((name) => fileDoubt(join(directory, name)));

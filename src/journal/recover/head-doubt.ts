@@ -1,14 +1,14 @@
 /**
- * Head doubt: whether the head beside a journal can be of its time. What was shown behind the end of the
- * journal is known by the head alone. Without it, or with an older one, as behind a restore, nothing tells
- * that something is missing; so that is said.
+ * Head doubt: whether the head beside a journal can belong to it. Only the head knows what was
+ * published behind the end of the journal. If the head is missing, or older than the journal (after
+ * a restore, for example), nothing else shows that records are missing, so a warning says so.
  */
 
 import type { HeadPosition } from '../write/head';
 import type { JournalWarning } from '../journal';
 import type { EpochRow } from '../notes';
 
-/** What the records say. */
+/** The end of the journal according to its records. */
 export interface JournalEnd {
   readonly seq: number;
   /** Oldest first. */
@@ -21,8 +21,8 @@ const HINT =
   'Behind a restore, leave the newest head in place, or that of the backup, and have the sources send again what they sent since: see src/journal/BACKUP.md. Behind a loss of power there may be nothing to do.';
 
 /**
- * @param isAheadAlways the numbering was shown before it was committed (`async`): otherwise a crash may
- *   leave the head a little behind the journal, and nothing is missing then
+ * @param isAheadAlways whether events were published before they were committed (`async`).
+ * Otherwise a crash may leave the head a little behind the journal, and nothing is missing then
  */
 export function headDoubt(
   head: HeadPosition | undefined,
@@ -30,7 +30,7 @@ export function headDoubt(
   isAheadAlways: boolean,
 ): JournalWarning | undefined {
   const newest = epochs.at(-1);
-  if (newest === undefined && seq === 0) return undefined; // nothing was ever shown
+  if (newest === undefined && seq === 0) return undefined; // nothing was ever published
   const end = `the journal ends at ${seq} of epoch ${newest?.epoch ?? 0}`;
   if (head === undefined) {
     return {

@@ -1,8 +1,8 @@
 /**
- * Open proof: how far the rows behind the newest block are what was committed.
+ * Open proof: how far the rows behind the newest block match what was committed.
  *
- * The fold of what was proven is kept, so each commit's rows are read once; all of them are read anew
- * when the proof is `PROOF_MS` old, or a block was sealed. Bounded: the rows of one block.
+ * The fold of the proven rows is kept, so the rows of each commit are read once. All are read again
+ * when the proof is `PROOF_MS` old, or a block was completed. Bounded: the rows of one block.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
@@ -12,10 +12,10 @@ import type { BlockRow } from '../checked-rows';
 import { BLOCK_ROWS, SLOT, SLOTS } from '../schema';
 import type { RowVisitor, VerifyRows } from '../verify/rows';
 
-/** How long a proof holds. */
+/** How long a proof is valid. */
 export const PROOF_MS = 60_000;
 
-/** What is wrong with a row shows in its checksum; what is noted between rows is under none. */
+/** A wrong row is found by the checksum; the notes between rows are under no checksum. */
 export const NO_VISITOR: RowVisitor = {
   event: () => undefined,
   definition: () => {},
@@ -50,20 +50,23 @@ export class OpenProof {
     for (const each of [this.commits, this.newest, this.unproven]) each.finalize();
   }
 
-  /** The last id that is proven of the rows behind one. Only inside a transaction. */
+  /** The last proven id of the rows behind `afterId`. Call it inside a transaction. */
   upTo(afterId: number, nowMs: number): number {
     if (afterId !== this.afterId || nowMs - this.atMs >= PROOF_MS) this.restart(afterId, nowMs);
     if (this.isBroken) return this.provenId;
     const commit = this.newest.get();
     if (commit === null || commit.last_id <= this.provenId) return this.provenId;
     if (this.takes(commit)) return this.provenId;
-    // Which of the commits is the first that is not as it was?
+    // Finds the first commit that does not match.
     this.restart(afterId, nowMs);
     this.isBroken = !this.commits.all(afterId).every((each) => this.takes(each));
     return this.provenId;
   }
 
-  /** The last id of the rows that are not proven; null when all are. Behind `upTo`, in its transaction. */
+  /**
+   * The last id of the rows that are not proven; null if all are. Call it after `upTo`, in the same
+   * transaction.
+   */
   damage(): number | null {
     return this.unproven.get(this.provenId)?.id ?? null;
   }

@@ -1,8 +1,10 @@
 /**
- * Opening: from a data directory to a journal that is written, and to what it holds of the time before.
+ * Opening: from a data directory to a journal that can be written, and to what it holds from
+ * earlier epochs.
  *
- * What SQLite or a checksum finds damaged is set aside under a new name, never deleted; what is good
- * goes on in a new file (`salvage.ts`). Places that are missing at the end are noted as a gap.
+ * What SQLite or a checksum finds damaged is set aside under a new name and never deleted; the good
+ * part continues in a new file (`salvage.ts`). Records that are missing at the end are declared by
+ * a gap.
  */
 
 import { Database } from 'bun:sqlite';
@@ -52,17 +54,17 @@ export interface OpenedJournal {
 }
 
 export interface OpeningOptions {
-  /** Who writes; by default the thread of the caller. */
+  /** Creates the writer; by default one on the thread of the caller. */
   readonly createWriter?: CreateWriter | undefined;
-  /** What a reader of the tail found damaged: what stands behind its good part is set aside. */
+  /** Damage that a reader of the tail has found: the records behind the good part are set aside. */
   readonly damage?: JournalDamage | undefined;
-  /** What was damaged, and what was done about it. */
+  /** Reports what was damaged, and what was done about it. */
   readonly onDamage?: ((message: string) => void) | undefined;
-  /** Rows taken over so far of a damaged journal. */
+  /** Reports how many rows of a damaged journal have been copied so far. */
   readonly onSalvage?: ((rows: number) => void) | undefined;
-  /** How checkpoints share the loop; by default they do not. */
+  /** How checkpoints share the event loop; by default a checkpoint is taken in one turn. */
   readonly slices?: Slices | undefined;
-  /** What the number of the epoch is drawn from; the system's generator by default. */
+  /** Source of the epoch's number; by default the system's random generator. */
   readonly secrets?: Secrets | undefined;
 }
 
@@ -133,7 +135,7 @@ function openLocked(
   }
 }
 
-/** Why the file is not ours to open, or is to be salvaged; undefined when neither. */
+/** Why the file does not belong to Tapedeck, or must be salvaged; undefined if neither. */
 function inspect(
   path: string,
   head: HeadPosition | undefined,
@@ -144,8 +146,9 @@ function inspect(
     if (foreign !== undefined) return foreign;
     const db = new Database(path, { readonly: true });
     try {
-      if (countTables(db) === 0) return undefined; // made, and never written
-      // What every start reads, and the first and last of each table (one at a time, or all is read).
+      if (countTables(db) === 0) return undefined; // created, and never written
+      // What every start reads, and the first and last row of each table (separate queries:
+      // together they would read the whole table).
       readEpochs(db);
       newestCheckpoints(db).next();
       for (const end of ['min', 'max']) {
@@ -156,7 +159,7 @@ function inspect(
       const blocks = db.query('SELECT max(last_id) AS id FROM block').get() as {
         id: number | null;
       };
-      // What is in no block yet, which whoever goes on writing reads.
+      // The open block, which the next writer reads.
       for (const rows of checkedRows(db, blocks.id ?? -1)) void rows;
       const why = suspicion(dirname(path));
       if (why !== undefined) throw new JournalDamage(Number.MAX_SAFE_INTEGER, why);
@@ -167,7 +170,7 @@ function inspect(
   } catch (e) {
     if (e instanceof JournalDamage) return e;
     const { code } = e as { code?: string };
-    // Without the head of a journal beside it, a file that is no database may be anybody's.
+    // If no head lies beside it, a file that is not a database may belong to somebody else.
     const isOurs =
       code === 'SQLITE_NOTADB' ? head !== undefined : code?.startsWith('SQLITE_CORRUPT');
     if (isOurs !== true) throw e;
@@ -218,7 +221,8 @@ function recover(from: Opening): OpenedJournal {
   const gaps: GapNote[] = [];
   if (lastSeq > end) gaps.push({ type: 'gap', from: end + 1, to: lastSeq, reason: lossReason });
   const past = readEpochs(db);
-  // No two epochs share a number, whatever the clock says, nor do those of copies of one journal.
+  // No two epochs share a number, whatever the clock says. This holds for copies of one journal as
+  // well.
   const taken = new Set(past.map((each) => each.epoch)).add(head?.epoch ?? 0);
   const epoch = freshNumber(opening.secrets ?? secretBytes, taken);
   const doubt = headDoubt(head, { seq: end, epochs: past }, options.durability === 'async');
@@ -284,7 +288,7 @@ function createWriter({ db, options, opening }: Opening, events: WriterEvents): 
   return opening.createWriter?.(settings, db, events) ?? new InlineWriter(db, events);
 }
 
-/** What follows a gap that no checkpoint reaches over is no state that is known. */
+/** The state behind a gap is unknown if no checkpoint was taken behind the gap. */
 function cutUnknown(
   db: Database,
   from: number,
@@ -343,6 +347,6 @@ function* readTail(
     }
     if (events.length > 0) yield events;
   }
-  // The epoch that begins now is behind them.
+  // The new epoch begins behind these gaps.
   for (const gap of gaps) yield { ...gap, isContinued: gap.reason !== 'disk' };
 }

@@ -1,12 +1,12 @@
 /**
- * Reading: a journal opened to be read and never changed, also while a server writes it.
+ * Reading: opens a journal to read it and never changes it, also while a server writes it.
  *
- * It takes no lock. Records are read in pages, each in a read transaction of its own, so that a long
- * walk never keeps the server from shortening its WAL; what is read ends where the journal ended when
- * it was opened. Where no WAL lies beside the file nobody writes it, and it is read as a file that does
- * not change, since SQLite would otherwise leave a WAL behind; should a server start meanwhile, that
- * shows in the file and ends the walk. (Behind a crash SQLite may rebuild `-shm`, the index of the WAL.)
- * Bounded: one page of rows.
+ * It takes no lock. Records are read in pages, each in a read transaction of its own, so that a
+ * long walk never keeps the server from shortening its WAL. The walk ends where the journal ended
+ * when it was opened. If no WAL lies beside the file, nobody writes it. It is then opened as
+ * immutable, since SQLite would otherwise leave a WAL behind. If a server starts meanwhile, the
+ * file changes, and that ends the walk. (After a crash SQLite may rebuild `-shm`, the index of the
+ * WAL.) Bounded: one page of rows.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -38,7 +38,9 @@ export interface InstrumentRow {
   readonly definition: string;
 }
 
-/** All rows behind an id in order, checkpoints apart, in pages. @param last the last id to read */
+/**
+ * All rows behind an id in order and in pages, without checkpoints. @param last the last id to read
+ */
 function* readPages(db: Database, after: number, last: number): Generator<RecordRow[]> {
   const page = db.prepare<RecordRow, [number, number]>(
     `${SELECT_RECORD} WHERE id > ? AND id <= ? AND kind <> ${KIND.checkpoint} ORDER BY id LIMIT ${PAGE_ROWS}`,
@@ -55,7 +57,10 @@ function* readPages(db: Database, after: number, last: number): Generator<Record
   }
 }
 
-/** Why the file is not ours to open. It only reads: even an ordinary close could change the file. */
+/**
+ * Why the file does not belong to this version; undefined if it does. It only reads: even an
+ * ordinary close could change the file.
+ */
 export function checkForeign(path: string): StartFault | undefined {
   const db = connectToRead(path);
   try {
@@ -92,7 +97,7 @@ export function checkForeign(path: string): StartFault | undefined {
   }
 }
 
-/** Whether it is a journal of a schema before this one that can be brought up to it. */
+/** Whether it is a journal of an older schema that can be upgraded. */
 export function needsUpgrade(path: string): boolean {
   const db = connectToRead(path);
   try {
@@ -112,7 +117,7 @@ export function countTables(db: Database): number {
   return (db.query('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number }).n;
 }
 
-/** The journal of a directory, to be read; or why there is none that reads. */
+/** Opens the journal of a directory to read it; or returns why it cannot be read. */
 export function openReading(directory: string): JournalReading | StartFault {
   const path = join(directory, JOURNAL_FILE);
   if (!existsSync(path)) return noJournal(directory);
@@ -130,7 +135,10 @@ export function openReading(directory: string): JournalReading | StartFault {
   }
 }
 
-/** The symbols of a journal, and nothing else of it; none where there is no journal. @throws Error when it does not read */
+/**
+ * Reads only the symbols of a journal; an empty list if there is no journal. @throws Error when it
+ * cannot be read
+ */
 export function readSymbols(directory: string): readonly string[] {
   const path = join(directory, JOURNAL_FILE);
   if (!existsSync(path) || checkForeign(path) !== undefined) return [];
@@ -144,7 +152,7 @@ export function readSymbols(directory: string): readonly string[] {
   }
 }
 
-/** The fault of a journal that SQLite, or a row of which, does not read. */
+/** The fault of a journal of which SQLite, or this program, cannot read a row. */
 export function unreadable(path: string, e: unknown): StartFault {
   const message = `${path} cannot be read: ${(e as Error).message}`;
   return new StartFault(
@@ -164,22 +172,22 @@ function noJournal(directory: string): StartFault {
 
 export class JournalReading {
   readonly path: string;
-  /** First and last place when it was opened; 0 when it holds no record. */
+  /** First and last seq when it was opened; 0 if it has no record. */
   readonly seqFirst: number;
   readonly seqLast: number;
   readonly epochs: readonly EpochRow[];
   readonly instruments: readonly InstrumentRow[];
-  /** In the order of their places. */
+  /** In order of their sequence numbers. */
   readonly gaps: readonly GapNote[];
   private readonly db: Database;
   private readonly checkUnchanged: () => void;
 
-  /** @throws Error when it does not read */
+  /** @throws Error when it cannot be read */
   constructor(db: Database, path: string) {
     this.db = db;
     this.path = path;
     this.checkUnchanged = watchUnchanged(path);
-    db.run('BEGIN'); // one state of the journal for all that follows
+    db.run('BEGIN'); // one state of the journal for all queries that follow
     const { first, last } = db
       .query(
         `SELECT (SELECT min(id) FROM record WHERE id % ${SLOTS} = 0) AS first, (SELECT max(id) FROM record) AS last`,
@@ -193,7 +201,7 @@ export class JournalReading {
     db.run('COMMIT');
   }
 
-  /** Every record in order, in pages. @throws Error when a page does not read */
+  /** Every record in order, in pages. @throws Error when a page cannot be read */
   *pages(): Generator<RecordRow[]> {
     for (const rows of readPages(this.db, -1, idOf(this.seqLast, SLOTS - 1))) {
       this.checkUnchanged();

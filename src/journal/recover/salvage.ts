@@ -1,11 +1,11 @@
 /**
- * Salvage: what is good of a damaged journal goes on in a new file; the damaged one is set aside under a
- * new name, whole and unchanged.
+ * Salvage: copies the good part of a damaged journal to a new file. The damaged file is set aside
+ * under a new name, complete and unchanged.
  *
- * Taken over is every record up to a place that SQLite reads and whose block has its checksum, what the
- * journal noted, and every piece of the state that has its checksum. Places that are missing then are noted as gaps. The new file takes the place of the
- * old one only when it is complete, so a salvage that is interrupted is begun again, or ended, by the
- * next start. Bounded: one block of rows.
+ * It copies every record up to a given seq that SQLite can read and whose block has the right
+ * checksum, all notes, and every piece of the state with the right checksum. Records that are then
+ * missing are declared by gaps. The new file replaces the old one only when it is complete. So the
+ * next start repeats or completes a salvage that was interrupted. Bounded: one block of rows.
  */
 
 import { Database } from 'bun:sqlite';
@@ -37,7 +37,7 @@ const PARTIAL = 'journal.salvage-partial.sqlite';
 const COMPLETE = 'journal.salvaged.sqlite';
 const PAGE_ROWS = 512;
 const PIECES_A_WRITE = 64;
-/** Places that were committed, and not shown yet when the process ended: fewer. */
+/** More than can have been committed and not yet published when the process ended. */
 const BEYOND_HEAD_MAX = 1_000_000;
 const SIDE_FILES = ['', '-wal', '-shm'];
 
@@ -47,7 +47,7 @@ export function createTables(db: Database): void {
   db.transaction(() => db.run(TABLES + VIEWS))();
 }
 
-/** Ends a salvage that was interrupted when the new file was complete. */
+/** Completes a salvage that was interrupted after the new file was complete. */
 export function finishSalvage(directory: string): void {
   const complete = join(directory, COMPLETE);
   if (existsSync(complete) && !existsSync(join(directory, JOURNAL_FILE))) {
@@ -56,9 +56,10 @@ export function finishSalvage(directory: string): void {
 }
 
 /**
- * @param goodSeq what stands behind this place is not taken over
- * @param headSeq how far the numbering was shown, if that is known @param onRows told of the rows taken over so far
- * @returns where the damaged file is now
+ * @param goodSeq records behind this seq are not copied
+ * @param headSeq up to where anything was published, if that is known @param onRows called with the
+ * number of rows copied so far
+ * @returns the path of the damaged file now
  */
 export function salvage(
   directory: string,
@@ -72,7 +73,7 @@ export function salvage(
   for (const suffix of SIDE_FILES) rmSync(`${partial}${suffix}`, { force: true });
   closeSync(openSync(partial, 'wx', PRIVATE_FILE));
   const target = new Database(partial, { create: false, readwrite: true });
-  target.run('PRAGMA journal_mode = OFF'); // a file that is not complete counts for nothing
+  target.run('PRAGMA journal_mode = OFF'); // an incomplete file does not count
   target.run('PRAGMA synchronous = OFF');
   createTables(target);
   const writer = new RowWriter(target);
@@ -80,7 +81,7 @@ export function salvage(
   const source = openDamaged(path);
   if (source !== undefined) {
     copyInstruments(source, target);
-    // One transaction a page of rows: one a row would take a system call for each.
+    // One transaction for each page: one for each row would take a system call each.
     copy.run(source, (write) => target.transaction(write)());
     copyPieces(source, target);
     source.close();
@@ -99,7 +100,7 @@ export function salvage(
   return aside;
 }
 
-/** Two may be set aside in one start. */
+/** One start may set two files aside. */
 export function unusedName(directory: string, millis: number): string {
   for (let n = millis; ; n++) {
     const path = join(directory, `journal-damaged-${n}.sqlite`);
@@ -107,7 +108,7 @@ export function unusedName(directory: string, millis: number): string {
   }
 }
 
-/** Undefined when not even its schema reads. */
+/** Undefined if not even the schema can be read. */
 function openDamaged(path: string): Database | undefined {
   let db: Database | undefined;
   try {
@@ -128,11 +129,11 @@ export function copyInstruments(source: Database, target: Database): void {
     }
     put.finalize();
   } catch {
-    // The records of their definitions put them in again.
+    // The records of the definitions add them again.
   }
 }
 
-/** What does not read is left out, and with it the checkpoints that it is of. */
+/** Leaves out what cannot be read, and with it the checkpoints that need it. */
 function copyPieces(source: Database, target: Database): void {
   const put = target.prepare(
     'INSERT OR IGNORE INTO piece (kind, key, cycle, seq, crc, body) VALUES (?, ?, ?, ?, ?, ?)',
@@ -148,7 +149,7 @@ function copyPieces(source: Database, target: Database): void {
       const { kind, key, cycle, seq, crc, body } = piece;
       put.run(kind, key, cycle, seq, crc, body);
     } catch {
-      // On a page that is damaged.
+      // It lies on a damaged page.
     }
   };
   const ids = pieceIds(source);
@@ -158,7 +159,10 @@ function copyPieces(source: Database, target: Database): void {
   put.finalize();
 }
 
-/** From the index, or where that does not read from the table as far as it does; none of schema 3 or before. */
+/**
+ * Reads the index; if that fails, the table as far as it can be read. Journals of schema 3 or
+ * before have no pieces.
+ */
 function pieceIds(source: Database): number[] {
   for (const from of ['piece INDEXED BY piece_of', 'piece NOT INDEXED']) {
     const ids: number[] = [];
@@ -176,12 +180,12 @@ function pieceIds(source: Database): number[] {
 class Copy {
   private readonly writer: RowWriter;
   private readonly goodSeq: number;
-  /** No place above it was ever given. */
+  /** No higher seq was ever assigned. */
   private readonly seqMax: number;
   private readonly now: Nanos;
   private readonly onRows: (rows: number) => void;
   private readonly frame = new RowFrameWriter();
-  /** The place that has to come next. */
+  /** The seq that must come next. */
   private next = 1;
   private rows = 0;
   private blocks: BlockRow[] = [];
@@ -201,14 +205,14 @@ class Copy {
     this.onRows = onRows;
   }
 
-  /** @param together does what it is given as one write */
+  /** @param together runs the given function as one write */
   run(source: Database, together: (write: () => void) => void): void {
     try {
       this.blocks = source
         .query<BlockRow, []>('SELECT first_id, last_id, crc FROM block ORDER BY last_id')
         .all();
     } catch {
-      // Then only what SQLite does not read is left out.
+      // The copy then leaves out only what SQLite cannot read.
     }
     let lastSeen = 0;
     for (const rows of readablePages(source)) {
@@ -228,7 +232,7 @@ class Copy {
     });
   }
 
-  /** Holds the rows of a block back until it is whole. */
+  /** Holds the rows of a block until the block is complete. */
   private take(row: RecordRow): void {
     while (this.blocks.length > 0 && row.id > this.blocks[0]!.last_id) {
       this.release();
@@ -237,7 +241,7 @@ class Copy {
     this.held.push(row);
   }
 
-  /** Takes over what is held: all of it, or only the notes when the block is not what was written. */
+  /** Copies the held rows: all of them, or only the notes if the block is not what was written. */
   private release(): void {
     const block = this.blocks[0];
     const { held } = this;
@@ -264,7 +268,7 @@ class Copy {
       this.frame.row(row);
       this.rows += 1;
     } catch {
-      // Of no kind that was ever written: its place is missing, and will be noted.
+      // A row of an unknown kind: its seq counts as missing.
       this.next = Math.min(this.next, seq);
     }
   }
@@ -275,7 +279,7 @@ class Copy {
   }
 }
 
-/** One that was damaged before it was brought up to this schema has not all its columns. */
+/** A journal that was damaged before it was upgraded lacks columns of this schema. */
 function selectOf(db: Database): string {
   const columns = db
     .query<{ name: string }, []>("SELECT name FROM pragma_table_info('record')")
@@ -283,7 +287,10 @@ function selectOf(db: Database): string {
   return columns.some(({ name }) => name === 'as_of') ? SELECT_RECORD : SELECT_RECORD_2;
 }
 
-/** All rows that SQLite reads, in pages; where a page of the file does not read, those behind it. */
+/**
+ * All rows that SQLite can read, in pages. Where a page of the file cannot be read, it continues
+ * behind it.
+ */
 function* readablePages(db: Database): Generator<RecordRow[]> {
   const select = selectOf(db);
   const from = (id: number, limit: number): RecordRow[] | undefined => {
@@ -291,7 +298,7 @@ function* readablePages(db: Database): Generator<RecordRow[]> {
       const rows = db
         .query<RecordRow, [number, number]>(`${select} WHERE id >= ? ORDER BY id LIMIT ?`)
         .all(id, limit);
-      // Out of a damaged tree rows may come in any order.
+      // A damaged tree may return rows in any order.
       const isAscending = rows.every((row, i) => row.id >= (i === 0 ? id : rows[i - 1]!.id + 1));
       return isAscending ? rows : undefined;
     } catch {
@@ -309,10 +316,10 @@ function* readablePages(db: Database): Generator<RecordRow[]> {
       continue;
     }
     if (limit > 1) {
-      limit = Math.floor(limit / 2); // up to the last row that reads
+      limit = Math.floor(limit / 2); // approaches the last row that can be read
       continue;
     }
-    // Doubles the stride until something reads, then halves it to the first that does.
+    // Doubles the stride until something can be read, then halves it to find the first such row.
     let stride = SLOTS;
     while (next + stride <= Number.MAX_SAFE_INTEGER && from(next + stride, 1) === undefined)
       stride *= 2;

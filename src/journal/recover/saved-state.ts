@@ -1,7 +1,7 @@
 /**
- * Saved state: checkpoints read back. A checkpoint of pieces is sound when its mark is, and when all pieces
- * that it counts are there and have their checksums; otherwise the one before it is taken.
- * Bounded: one piece at a time.
+ * Saved state: reads checkpoints. A checkpoint is sound if its mark is, and if all pieces that the
+ * mark counts exist and have their checksums; otherwise the previous checkpoint is used. Bounded:
+ * one piece at a time.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -19,7 +19,7 @@ import {
 } from '../write/piece';
 import { idOf, MARK_SIDE, SLOT } from '../schema';
 
-/** Of each thing the newest piece up to a cycle. */
+/** The newest piece of each thing up to a cycle. */
 const NEWEST_PIECES = `SELECT kind, key, max(cycle) AS cycle, seq, crc, body FROM piece
   WHERE cycle <= ? GROUP BY kind, key ORDER BY kind, key`;
 
@@ -27,9 +27,9 @@ const KIND_OF = new Map<number, PieceKind>(
   Object.entries(PIECE_KIND).map(([name, number]) => [number, name as PieceKind]),
 );
 
-/** What a start goes on from. */
+/** The checkpoint that a start goes on from. */
 export interface Found {
-  /** Null: there is no checkpoint that is sound. */
+  /** Null: there is no sound checkpoint. */
   readonly saved: SavedState | null;
   readonly known: Omit<KnownPieces, 'tailRecords'>;
 }
@@ -45,7 +45,7 @@ export function newestState(db: Database): Found {
   return NOTHING;
 }
 
-/** A checkpoint with the pieces that a mark counts; or, as a string, what is wrong with it. */
+/** The checkpoint with the pieces that its mark counts; or, as a string, what is wrong with it. */
 function readState(
   row: CheckpointRow,
   piecesOfMark: (mark: MarkText) => Iterable<PieceRow>,
@@ -79,16 +79,16 @@ function readState(
   }
 }
 
-/** A checkpoint that was read as it stood, whatever is written meanwhile. */
+/** A checkpoint as it was when it was read, whatever is written meanwhile. */
 export interface ReadCheckpoint {
   readonly seq: number;
-  /** Or what is wrong with it. */
+  /** A string says what is wrong with it. */
   readonly saved: SavedState | string;
-  /** Also those of which it is not known whether they are what was written. */
+  /** Also pieces that were not verified. */
   readonly pieces: readonly PieceRow[];
 }
 
-/** All checkpoints up to a place, oldest first. Bounded: twice the state. */
+/** All checkpoints up to a seq, oldest first. Bounded: twice the state. */
 export function readStates(db: Database, upToSeq: number): ReadCheckpoint[] {
   const known = new Map<string, PieceRow>();
   const read = (row: CheckpointRow): ReadCheckpoint => {
@@ -111,7 +111,7 @@ export function readStates(db: Database, upToSeq: number): ReadCheckpoint[] {
   )();
 }
 
-/** The pieces of a checkpoint as they stand, one after the other. */
+/** The stored pieces of a checkpoint, one after another. */
 function* piecesOf(db: Database, mark: MarkText): Generator<PieceRow> {
   const select = db.prepare<PieceRow, [number]>(NEWEST_PIECES);
   try {
@@ -119,7 +119,7 @@ function* piecesOf(db: Database, mark: MarkText): Generator<PieceRow> {
       if (piece.kind !== PIECE_KIND.ended || piece.key >= mark.endedFrom) yield piece;
     }
   } finally {
-    select.finalize(); // an open one would hold SQLite's checkpoints back
+    select.finalize(); // an open statement would prevent SQLite's checkpoints
   }
 }
 
@@ -127,7 +127,7 @@ function* unpacked(pieces: Iterable<PieceRow>): Generator<SavedPiece> {
   for (const piece of pieces) yield savedPiece(piece);
 }
 
-/** @throws RangeError when it does not read */
+/** @throws RangeError when it is not a packed piece */
 export function savedPiece({ kind, key, seq, body }: PieceRow): SavedPiece {
   return { kind: KIND_OF.get(kind)!, key, seq, ...unpackPiece(body) };
 }

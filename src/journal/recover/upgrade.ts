@@ -1,8 +1,8 @@
 /**
- * Upgrade: a journal of a schema before, brought up to this one where it lies. What is added is empty: to
- * schema 2 columns for what few records have, to schema 3 the table of pieces. So every checksum stays what
- * it is, and a checkpoint of before is read until there is a new one. The views are made anew. One
- * transaction: an upgrade that is interrupted has not happened.
+ * Upgrade: brings a journal of an older schema to this one, in place. The additions are empty:
+ * schema 2 gets the extra columns, schema 3 the table of pieces. So every checksum stays valid, and
+ * an old checkpoint is used until there is a new one. The views are replaced. An upgrade is one
+ * transaction: if it is interrupted, it has not happened.
  */
 
 import { Database } from 'bun:sqlite';
@@ -10,7 +10,7 @@ import { Database } from 'bun:sqlite';
 import { PIECE_TABLE, SCHEMA_VERSION } from '../schema';
 import { renewViews } from '../views';
 
-/** @throws Error of SQLite when the file does not read, or cannot be written */
+/** @throws Error of SQLite when the file cannot be read or written */
 export function upgrade(path: string): void {
   const db = new Database(path, { create: false, readwrite: true });
   try {

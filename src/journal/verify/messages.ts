@@ -1,17 +1,17 @@
-/** Verify messages: what the verification gives its threads to do, and what they find. */
+/** Verify messages: the tasks that the verification gives its threads, and what they find. */
 
 import type { InstrumentRow } from '../recover/reading';
 
 /** Records to check: those of whole blocks, or those behind the newest block. */
 export interface StretchTask {
-  /** Id of the last record before it; −1: from the beginning. */
+  /** Id of the last record before it; −1: it begins with the first record. */
   readonly afterId: number;
   readonly lastId: number;
   readonly isSealed: boolean;
 }
 
 export interface Fault {
-  /** Where it is: first and last place that it may be about. */
+  /** The range of sequence numbers that the fault may concern. */
   readonly seq: number;
   readonly lastSeq: number;
   readonly message: string;
@@ -25,9 +25,9 @@ export interface Definition {
 
 export interface StretchFound {
   readonly events: number;
-  /** The newest of each instrument that is defined there. */
+  /** The newest definition of each instrument that is defined in the stretch. */
   readonly definitions: readonly Definition[];
-  /** The first. */
+  /** The first fault. */
   readonly fault: Fault | undefined;
 }
 
@@ -40,7 +40,7 @@ export type FromVerifier =
   | { readonly task: 'structure'; readonly fault: string | undefined }
   | { readonly task: StretchTask; readonly found: StretchFound };
 
-/** What a thread is made with. */
+/** What a thread needs to start. */
 export interface VerifierSettings {
   readonly path: string;
   readonly instruments: readonly InstrumentRow[];

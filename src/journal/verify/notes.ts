@@ -1,10 +1,10 @@
 /**
- * Verify notes: whether what a journal says of itself besides events holds together: the lives of its
- * numbering, the reasons of its gaps, its checkpoints, and the tables beside that of the records.
+ * Verify notes: whether the notes of a journal are consistent: epochs, reasons of gaps,
+ * checkpoints, and the tables beside the table of records.
  *
- * What is noted is in no block. So each has to follow from something else: its two times are one, a
- * checkpoint has a checksum, a gap stands where places are missing, and its reason fits to what stands
- * behind it. Bounded: the notes of the journal.
+ * Notes are in no block. So each is checked against something else: its two times must be equal, a
+ * checkpoint has a checksum, a gap ends where records are missing, and its reason must fit to what
+ * follows it. Bounded: the notes of the journal.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -27,7 +27,7 @@ const REASONS: ReadonlySet<string> = new Set<GapReason>([
 export class Notes {
   private readonly rows: readonly RecordRow[];
 
-  /** @param upToSeq what is noted behind it is another's to read */
+  /** @param upToSeq notes behind it are ignored */
   constructor(db: Database, upToSeq: number) {
     this.rows = db
       .query<RecordRow, [number]>(
@@ -37,7 +37,7 @@ export class Notes {
       .all(idOf(upToSeq, SLOTS - 1));
   }
 
-  /** The first thing that is wrong with them. */
+  /** The first inconsistency; undefined if there is none. */
   fault(reading: JournalReading): string | undefined {
     for (const row of this.rows) {
       const wrong = timeFault(row) ?? (row.kind === KIND.gap ? this.gapFault(row) : undefined);
@@ -47,8 +47,8 @@ export class Notes {
   }
 
   /**
-   * Places at the end of gaps behind which the market went on from the state before them: what a crash
-   * took away, or what was set aside before the next life began, was never shown to it.
+   * The last seq of each gap that the market went on over, from its state before the gap. The
+   * market never saw what a crash lost, or what was set aside before the next epoch began.
    */
   continuedGaps(): ReadonlySet<number> {
     const continued = new Set<number>();
@@ -122,7 +122,7 @@ export class Notes {
     return `epoch ${row.ref} begins at ${seq + 1}; expected ${seqOf(before.id) + 1}`;
   }
 
-  /** Whether all places behind one, up to another, are missing. */
+  /** Whether all records behind one seq, up to another, are missing. */
   private isInGap(from: number, to: number): boolean {
     let seq = from;
     for (const row of this.rows) {
@@ -131,7 +131,7 @@ export class Notes {
     return seq >= to;
   }
 
-  /** Whether records were given up behind a place, up to another. */
+  /** Whether records behind one seq, up to another, were given up. */
   private isGapBetween(from: number, to: number): boolean {
     return this.rows.some(
       ({ id, kind, text }) =>
@@ -197,7 +197,7 @@ function closingFault(
   const seq = seqOf(row.id);
   if (next === undefined && seq !== seqLast)
     return `the newest epoch ends at ${seq}; the records end at ${seqLast}`;
-  // Where epochs follow that numbered nothing, the note of the end is that of one of them.
+  // If epochs follow that numbered nothing, the end that is noted is that of one of them.
   const isOfEmpty = next !== undefined && seqOf(next.id) === seq;
   const hasBegun =
     before === undefined ? !isWhole : isOpening(before) && before.ref === numberOf(row);
@@ -205,13 +205,13 @@ function closingFault(
   return `epoch ${numberOf(row)} ends at ${seq}, but never began`;
 }
 
-/** Both times of a note are when it was made. */
+/** Both times of a note are the time when it was made. */
 function timeFault(row: RecordRow): string | undefined {
   const same = row.event_hi === row.receive_hi && row.event_lo === row.receive_lo;
   return same ? undefined : `what is noted at ${seqOf(row.id)} has two times`;
 }
 
-/** What stands in the tables beside the records and belongs to none of them. */
+/** Finds entries in the other tables that belong to no record. */
 export function strayFault(db: Database): string | undefined {
   const count = (sql: string): number =>
     (db.query(`SELECT count(*) AS n FROM ${sql}`).get() as { n: number }).n;
@@ -228,7 +228,7 @@ export function strayFault(db: Database): string | undefined {
   return undefined;
 }
 
-/** Whether the table of instruments has of each the newest definition on record. */
+/** Whether the table of instruments has the newest recorded definition of each. */
 export function instrumentFault(
   db: Database,
   { instruments, gaps }: JournalReading,

@@ -1,10 +1,11 @@
 /**
- * Verify pool: all records of a journal checked, in stretches of whole blocks, by as many threads as
- * there are cores; a small journal by the thread of the caller.
+ * Verify pool: checks all records of a journal in stretches of whole blocks, on as many threads as
+ * there are cores. A small journal is checked on the thread of the caller.
  *
- * Each thread takes the next stretch when it is done with one, and the first takes SQLite's own check of
- * the file. Stretches are checked by themselves, so the first fault is that of the lowest place. What
- * retention cuts off meanwhile is checked no more. Bounded: one stretch a thread.
+ * Each thread takes the next stretch when it has finished one; the first thread begins with
+ * SQLite's own check of the file. Stretches are independent, so the fault with the lowest seq is
+ * the first one. What retention deletes meanwhile is not checked any more. Bounded: one stretch for
+ * each thread.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -21,25 +22,25 @@ import { structureFault } from './structure';
 export interface RecordsFound {
   /** What is wrong with the file itself. */
   readonly structure: string | undefined;
-  /** The first. */
+  /** The first fault. */
   readonly fault: string | undefined;
   readonly events: number;
-  /** The newest of each instrument, by its id. */
+  /** The newest definition of each instrument, by its id. */
   readonly definitions: ReadonlyMap<number, Definition>;
-  /** Up to here retention has cut it off since the verification began; 0: nothing. */
+  /** The seq up to which retention has deleted records since the verification began; 0: nothing. */
   readonly cutSeq: number;
 }
 
 const STRETCH_BLOCKS = 64;
-/** Below it a thread takes longer to start than the records to check. */
+/** With fewer records, a thread takes longer to start than the check. */
 const THREADED_RECORDS = 200_000;
 const THREADS_MAX = 8;
 
 /**
- * @param db a connection of its own
- * @param onRecords told of the records checked so far
- * @param threadedRecords as many are checked by threads
- * @throws Error when the journal does not read
+ * @param db a connection for this check alone
+ * @param onRecords called with the number of records checked so far
+ * @param threadedRecords from this number on, threads are used
+ * @throws Error when the journal cannot be read
  */
 export async function checkRecords(
   reading: JournalReading,
@@ -78,7 +79,7 @@ async function runThreads(count: number, work: Work, reading: JournalReading): P
   }
 }
 
-/** Gives a thread one task after the other, until there is none. */
+/** Gives a thread one task after another, until none is left. */
 function drive(worker: Worker, work: Work, open: ToVerifier): Promise<void> {
   return new Promise((resolve, reject) => {
     const give = (): void => {
@@ -100,14 +101,14 @@ function drive(worker: Worker, work: Work, open: ToVerifier): Promise<void> {
   });
 }
 
-/** What is to be done, and what was found. */
+/** The tasks that are left, and what was found. */
 class Work {
   private readonly reading: JournalReading;
   private readonly db: Database;
   private readonly onRecords: (records: number) => void;
   private readonly checkUnchanged: () => void;
   private readonly again: StretchTask[] = [];
-  /** Id of the last record that a task was made of. */
+  /** Id of the last record that a task covers so far. */
   private givenId = -1;
   private isStructureGiven = false;
   private isTailGiven = false;
@@ -177,7 +178,7 @@ class Work {
     return { structure, fault: this.fault?.message, events, definitions, cutSeq };
   }
 
-  /** Whether retention has taken away, since it all began, what is at fault. */
+  /** Whether retention has deleted the faulty records since the verification began. */
   private isCutOff({ seq }: Fault): boolean {
     const cut = this.db
       .query<{ id: number }, []>(

@@ -1,14 +1,15 @@
 /**
- * Record checks: whether records hold together, one after the other, as they were written.
+ * Record checks: whether each record is consistent with those before it.
  *
- * Every place has its record and every record reads; an instrument is defined before it is used; each
- * topic is one chain of places; behind each trade that is not late stands its tick, with the volume of
- * the session so far and, of a feed, the newest quote; books have the checksums, and snapshots the levels, that the changes before
- * them give. A value that nothing else tells (the time of a trade, say) cannot be checked.
+ * Every seq has its record, and every record can be read. An instrument is defined before it is
+ * used. Each topic is one chain of `prevSeq`. Each trade that is not late is followed by its tick,
+ * which has the volume of the session so far and, for a feed instrument, the newest quote. The
+ * checksums of books, and the levels of snapshots, are those that the changes before them give. A
+ * value that nothing else implies (the time of a trade, for example) cannot be checked.
  *
- * Where places are missing and the market did not go on from the state before them, that state is
- * forgotten and taken up again as the records tell it: a topic at its next record, a volume at the next
- * tick, levels at the next whole book. What is not known is not checked.
+ * If records are missing and the market did not go on from its state before them, that state is
+ * dropped. It is taken from the following records again: a topic from its next record, a volume
+ * from the next tick, levels from the next whole book. Unknown state is not checked.
  */
 
 import { bookChecksum } from '../../../protocol/checksum';
@@ -29,16 +30,16 @@ interface Followed {
   /** As in the table of instruments. */
   readonly text: string;
   definition: Instrument | null;
-  /** Newest places; `UNKNOWN` until the next record. */
+  /** The newest seq of each topic; `UNKNOWN` until its next record. */
   readonly heads: Record<Topic, number>;
-  /** Of the session up to the newest tick. Null: not known. */
+  /** Volume of the session up to the newest tick; null: unknown. */
   volume: Sum | null;
-  /** The latest market time of the trades that moved it; null: none, or not known. */
+  /** The latest market time of the trades that moved it; null: none, or unknown. */
   present: Nanos | null;
-  /** Undefined: not known. */
+  /** Undefined: unknown. */
   bbo: Bbo | null | undefined;
   readonly levels: TenLevels;
-  /** Null: none, or not known. */
+  /** Null: none, or unknown. */
   book: Book | null;
   state: 'none' | 'unknown' | 'whole';
 }
@@ -50,10 +51,10 @@ export class RecordChecks {
   private readonly continues: (gapTo: number) => boolean;
   private readonly gaps: { readonly from: number; readonly to: number }[] = [];
   private lastSeq = 0;
-  /** Nothing before this place is known, nor what has not been told since. */
+  /** State from before this seq is unknown until a record gives it again. */
   private forgottenSeq = 0;
   private statusHead = 0;
-  /** The trade whose tick comes next. */
+  /** The trade whose tick must come next. */
   private traded: Trade | null = null;
 
   /** @param continues whether the market went on behind a gap from the state before it */
@@ -78,13 +79,13 @@ export class RecordChecks {
     }
   }
 
-  /** The first record is the one behind a place; what was before it is not known. */
+  /** Begins behind a seq; the state at that seq is unknown. */
   join(seq: number): void {
     this.lastSeq = seq;
     this.forget();
   }
 
-  /** The event of the next row, null for a note; or, as a string, what is wrong with it. */
+  /** The event of the next row, or null for a note; or, as a string, what is wrong with it. */
   take(row: RecordRow): BatchEvent | string | null {
     const seq = seqOf(row.id);
     if (row.id % SLOTS !== SLOT.event) {
@@ -102,7 +103,7 @@ export class RecordChecks {
     return wrong === undefined ? event : `record ${seq} (${event.type} ${f.symbol}): ${wrong}`;
   }
 
-  /** What is wrong behind the last record. */
+  /** What is wrong after the last record. */
   finish(): string | undefined {
     if (this.traded !== null)
       return `record ${this.traded.seq + 1} is missing: the tick of the trade before it`;
@@ -126,14 +127,16 @@ export class RecordChecks {
     if (!this.continues(to)) {
       this.forget();
     } else if (this.traded !== null) {
-      // Its tick is among what is missing, so its quantity is in no volume.
+      // The tick of the trade is missing, so the quantity of the trade is in no known volume.
       this.byId.forEach((f) => (f.symbol === this.traded?.symbol ? (f.volume = null) : 0));
       this.traded = null;
     }
     return null;
   }
 
-  /** What a start takes for the newest quote and the volume depends on the version that started. */
+  /**
+   * The quote and the volume that a start takes for the newest depend on the version that started.
+   */
   private restart(): void {
     for (const f of this.byId.values()) {
       f.volume = null;
@@ -152,7 +155,7 @@ export class RecordChecks {
       f.bbo = undefined;
       f.book = null;
       f.state = 'unknown';
-      // The one that holds here may be missing; the table has the newest.
+      // The definition that holds here may be missing; the table has the newest one.
       const newest = parseDefinition(f.text);
       if (newest !== undefined && newest.seq <= this.forgottenSeq) f.definition = newest;
       else if (newest !== undefined) f.definition ??= newest;
@@ -250,13 +253,16 @@ function checkTick(tick: Tick, trade: Trade, f: Followed): string | undefined {
     return 'its event time is not that of its trade';
   if (tick.receiveTime.compare(trade.receiveTime) !== 0)
     return 'its receive time is not that of its trade';
-  // At a venue the top moves while an order is matched, and is told when that is done.
+  // At a venue the best prices change while an order is matched, and are published afterwards.
   if (f.definition!.market === 'venue' || f.bbo === undefined) return undefined;
-  const top = f.bbo?.mark === null ? f.bbo : null; // one with a mark may not be the present one
+  const top = f.bbo?.mark === null ? f.bbo : null; // a quote with a mark may be outdated
   return differs('bid', tick.bid, top?.bid ?? null) ?? differs('ask', tick.ask, top?.ask ?? null);
 }
 
-/** It begins anew where a session may: when that ends is a setting, which the journal does not hold. */
+/**
+ * The volume restarts when a session may begin. When sessions end is a setting, which the journal
+ * does not hold.
+ */
 function checkVolume(tick: Tick, trade: Trade, f: Followed): string | undefined {
   const at = marketTime(trade);
   const isLater = f.present === null || at.compare(f.present) > 0;

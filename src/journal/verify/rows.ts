@@ -1,10 +1,11 @@
 /**
- * Verify rows: rows into the frame that their checksum is taken of, as fast as SQLite gives them.
+ * Verify rows: reads rows into the frame that their checksum is computed from, as fast as SQLite
+ * returns them.
  *
- * What a row costs is, for the most part, its columns as they cross into JavaScript. So SQL makes one of
- * two columns that no kind has both of, fourteen of twenty-three, and looks itself whether a row has
- * something that rows of its kind never have.
- * Bounded: `PAGE_ROWS` rows at a time, in buffers that are used again.
+ * Most of the time of a row is spent on its columns as they cross into JavaScript. So SQL merges
+ * two columns into one if no kind uses both, which gives fourteen columns instead of twenty-three.
+ * SQL also checks whether a row has a value that rows of its kind never have. Bounded: `PAGE_ROWS`
+ * rows at a time, in buffers that are reused.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
@@ -33,15 +34,15 @@ export const PAGE_ROWS = 4_096;
 
 interface PackedRow {
   id: number;
-  /** Its instrument × 16 + its kind; null where it has something that rows of its kind do not have. */
+  /** Its instrument × 16 + its kind; null if it has a value that rows of its kind do not have. */
   k: number | null;
   p: number;
-  /** Event time and receive time, as words. */
+  /** Event time and receive time, as 32-bit halves. */
   a: number;
   b: number;
   c: number;
   d: number;
-  /** Of each pair of columns the one that rows of its kind have; see `SELECT_PACKED`. */
+  /** Of each pair of columns, the one that rows of its kind use; see `SELECT_PACKED`. */
   e: number | null;
   f: number | null;
   g: number | null;
@@ -49,24 +50,27 @@ interface PackedRow {
   j: number | null;
   /** Levels or text of an event. */
   x: Uint8Array | string | null;
-  /** What few rows have: hi and lo of the order time, flags, high part of the volume; as digits. */
+  /**
+   * The extra columns as digits: high and low half of the order time, flags, high part of the
+   * volume.
+   */
   y: string | null;
 }
 
 const KINDS_MAX = 16;
 
-/** A record that is none, at its place. */
+/** A row that is not a valid record, and its seq. */
 export interface RowFault {
   readonly seq: number;
   readonly message: string;
 }
 
-/** What is told of the rows as they go by, in their order. */
+/** Gets the rows in their order as they are read. */
 export interface RowVisitor {
-  /** @returns what is wrong with its place */
+  /** @returns what is wrong with its seq */
   event(seq: number): string | undefined;
   definition(instrument: number, seq: number, text: string): void;
-  /** @returns what is wrong with it @param ref of a gap, the first place missing */
+  /** @returns what is wrong with it @param ref for a gap: the first missing seq */
   note(kind: number, id: number, ref: number | null): string | undefined;
 }
 
@@ -91,7 +95,7 @@ function placed(of: (name: KindName) => boolean): boolean[] {
   return list;
 }
 
-/** Not null where a row has something that rows of its kind do not have, or is of no kind. */
+/** Not null if a row has a value that rows of its kind do not have, or is of an unknown kind. */
 function straySql(): string {
   const cases = KINDS.map((name) => {
     const known = new Set<string | null>([
@@ -121,7 +125,10 @@ export class VerifyRows {
   private readonly numbers = new Float64Array(PAGE_ROWS * ROW_FIELDS);
   private blobs = new Uint8Array(1_024 * 1_024);
 
-  /** @param findsStray whether a row is no record that has what rows of its kind do not have, and nobody reads */
+  /**
+   * @param findsStray whether a row is invalid if it has values that rows of its kind do not have
+   * and that nobody reads
+   */
   constructor(db: Database, findsStray: boolean) {
     const kind = findsStray
       ? `CASE WHEN ${straySql()} IS NULL THEN ${PACKED_KIND} END`
@@ -134,8 +141,9 @@ export class VerifyRows {
   }
 
   /**
-   * The events behind an id up to another, both told to the visitor with the notes between them.
-   * @returns what holds until the next call; or what is wrong with the first row that is no record
+   * Reads the events behind one id, up to another. The visitor gets them, with the notes between
+   * them.
+   * @returns the rows, valid until the next call; or what is wrong with the first invalid row
    */
   read(afterId: number, lastId: number, visitor: RowVisitor): ReadRows | RowFault {
     const rows = this.page.all(afterId, lastId);
@@ -202,7 +210,7 @@ export class VerifyRows {
     } else if (kind === KIND.book) {
       [first, second, third, fourth] = [r.g, r.h, null, null];
     } else if (kind === KIND.snapshot || kind === KIND.status) {
-      [first, fourth] = [r.h, null]; // a status has its second where it is
+      [first, fourth] = [r.h, null]; // the second number of a status is in another column
     }
     n[at] = first ?? NONE;
     n[at + 1] = second ?? NONE;
@@ -225,7 +233,7 @@ function extrasOf(digits: string): number[] {
 
 interface ReadRows {
   readonly frame: RowFrame;
-  /** Of the last row, a note or not. */
+  /** Of the last row, event or note. */
   readonly lastId: number;
   /** Whether there are more rows than were read. */
   readonly isCut: boolean;

@@ -1,11 +1,12 @@
 /**
- * Verify stretch: whether the records of some blocks are what was written, and whether what finds them
- * (blocks, parts, notes) agrees with them.
+ * Verify stretch: whether the records of some blocks are what was written, and whether blocks,
+ * parts and the list of notes agree with them.
  *
- * Every place is taken or in a gap, no gap covers a place that is taken or another gap; the records of a
- * block have its checksum; its parts are those that its records give; `note` lists what is noted. Where
- * a checksum differs, the records are held against each other to name the first at fault. Every read is
- * a transaction of its own. Bounded: `PAGE_ROWS` rows, and the parts of one stretch.
+ * Every seq has a record or lies in a gap; no gap covers a record or another gap. The records of a
+ * block have its checksum, and its parts are those that its records give. The table `note` lists
+ * all notes. If a checksum differs, the records are checked against each other to name the first
+ * wrong one. Every read is a transaction of its own. Bounded: `PAGE_ROWS` rows, and the parts of
+ * one stretch.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -20,7 +21,7 @@ import { BLOCK_ROWS, KIND, SELECT_RECORD, seqOf } from '../schema';
 import type { Definition, Fault, StretchFound, StretchTask } from './messages';
 import { VerifyRows, type RowVisitor } from './rows';
 
-/** Blocks read before one that is at fault, so that most of what its records follow from is known. */
+/** Blocks read before a faulty one, to know most of the state that its records follow from. */
 const CONTEXT_BLOCKS = 8;
 
 interface PartRow extends Part {
@@ -40,7 +41,7 @@ export class StretchCheck {
   private readonly instruments: readonly InstrumentRow[];
   private readonly known: ReadonlySet<number>;
 
-  /** @param instruments as they stood when the verification began */
+  /** @param instruments as they were when the verification began */
   constructor(db: Database, instruments: readonly InstrumentRow[]) {
     this.db = db;
     this.rows = new VerifyRows(db, true);
@@ -93,7 +94,10 @@ export class StretchCheck {
     );
   }
 
-  /** All parts of the stretch, by block and instrument; those that are found right are taken out. */
+  /**
+   * All parts of the stretch, by block and instrument; those that are right are removed from the
+   * map.
+   */
   private parts({ afterId, lastId }: StretchTask): Map<string, PartRow> {
     const parts = new Map<string, PartRow>();
     const select = this.db.query<PartRow, [number, number, number]>(SELECT_PARTS);
@@ -149,7 +153,10 @@ export class StretchCheck {
     return undefined;
   }
 
-  /** Those of no block yet: fewer than would be one, and without a checksum, so held against each other. */
+  /**
+   * The rows of the open block. They are fewer than a block and have no checksum of a block, so
+   * they are checked against each other.
+   */
   private unsealed(task: StretchTask, walk: Walk): Fault | undefined {
     for (;;) {
       const read = this.rows.read(walk.lastId, task.lastId, walk);
@@ -188,7 +195,10 @@ export class StretchCheck {
     return undefined;
   }
 
-  /** The first record between two ids that does not fit to those before it, if that can be told. */
+  /**
+   * The first record between two ids that is inconsistent with those before it, if one can be
+   * named.
+   */
   private named(block: { first_id: number; last_id: number }, afterId: number): Fault | undefined {
     const start = this.db
       .query<{ id: number }, [number]>(
@@ -211,7 +221,7 @@ export class StretchCheck {
           const found = checks.take(row);
           const seq = seqOf(row.id);
           if (typeof found !== 'string') continue;
-          // What stands before it is another's to tell of.
+          // The records before it belong to another stretch.
           return row.id < block.first_id ? undefined : at(seq, found);
         }
         if (rows.length < BLOCK_ROWS) return undefined;
@@ -222,7 +232,7 @@ export class StretchCheck {
     }
   }
 
-  /** Where what is noted and the list of it differ. */
+  /** Where the notes and the table `note` differ. */
   private notes({ afterId, lastId }: StretchTask, { noted }: Walk): Fault | undefined {
     const listed = this.db.query<{ id: number }, [number, number, number]>(
       'SELECT id FROM note WHERE kind = ? AND id > ? AND id <= ?',
@@ -232,7 +242,7 @@ export class StretchCheck {
       for (const [id, of] of noted) if (of === kind && !ids.delete(id)) ids.add(-id);
       for (const either of ids) {
         const id = Math.abs(either);
-        if (this.isListedAsNoted(kind, id)) continue; // a checkpoint that went meanwhile
+        if (this.isListedAsNoted(kind, id)) continue; // the checkpoint was deleted meanwhile
         const seq = seqOf(id);
         const message =
           either < 0
@@ -255,16 +265,16 @@ export class StretchCheck {
   }
 }
 
-/** One way through the rows of a stretch. */
+/** One pass through the rows of a stretch. */
 class Walk implements RowVisitor {
   lastId: number;
-  /** The place that has to come next. */
+  /** The seq that must come next. */
   expected: number;
   lastNoteSeq = 0;
   events = 0;
-  /** Kind of what is noted, by its id. */
+  /** Kinds of the notes by id. */
   readonly noted = new Map<number, number>();
-  /** The newest of each instrument. */
+  /** The newest definition of each instrument. */
   readonly definitions = new Map<number, Definition>();
 
   constructor({ afterId }: StretchTask) {
@@ -286,7 +296,7 @@ class Walk implements RowVisitor {
     this.noted.set(id, kind);
     const seq = seqOf(id);
     this.lastNoteSeq = seq;
-    if (kind !== KIND.gap) return undefined; // it may stand within what a gap behind it declares
+    if (kind !== KIND.gap) return undefined; // it may stand inside a range that a later gap declares
     if (own === null || own > seq) return `the gap noted at ${seq} does not read`;
     if (own > this.expected) return `record ${this.expected} is missing`;
     if (own < this.expected)

@@ -1,8 +1,8 @@
 /**
- * Verify structure: whether the file is one that SQLite, and this version of the schema, made.
+ * Verify structure: whether the file was made by SQLite and by this version of the schema.
  *
- * While a server may be writing, the table of records is left out of SQLite's own check, which would be
- * one long read and keep the WAL from being shortened; every record of it is read anyway, in order.
+ * While a server may be writing, SQLite's own check leaves the table of records out: it would be
+ * one long read and keep the WAL from being shortened. All records are read in order anyway.
  */
 
 import { Database } from 'bun:sqlite';
@@ -12,11 +12,11 @@ import { isAtRest } from '../read-connection';
 
 const SMALL_TABLES = ['sqlite_schema', 'instrument', 'block', 'part', 'note'];
 
-/** The first fault in the structure of the file. @throws Error when it does not read at all */
+/** The first fault in the structure of the file. @throws Error when it cannot be read at all */
 export function structureFault(db: Database, path: string): string | undefined {
   const checks = isAtRest(path) ? [''] : SMALL_TABLES.map((name) => `('${name}')`);
   for (const of of checks) {
-    // It takes as long as quick_check, and looks at the index of `instrument` as well.
+    // It takes as long as quick_check, and also checks the index of `instrument`.
     const row = db.query(`PRAGMA integrity_check${of}`).values()[0] as [string];
     if (row[0] !== 'ok') return row[0];
   }
@@ -24,7 +24,7 @@ export function structureFault(db: Database, path: string): string | undefined {
   for (const [name, sql] of expectedTables()) {
     if (found.get(name) !== sql) return `the table ${name} is not as this version makes it`;
   }
-  // They hold nothing, so another version may word them otherwise; but they are to work.
+  // Views hold no data, so another version may define them differently; but they must work.
   for (const { name } of db.query("SELECT name FROM sqlite_schema WHERE type = 'view'").all() as {
     name: string;
   }[]) {
@@ -43,7 +43,10 @@ function expectedTables(): ReadonlyMap<string, string> {
   }
 }
 
-/** The statement that made each, without its comments and spaces: a column that was added stands behind them. */
+/**
+ * The statement that created each table, without comments and spaces, since an added column stands
+ * behind the comments.
+ */
 function tablesOf(db: Database): ReadonlyMap<string, string> {
   const rows = db.query("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").values() as [
     string,
