@@ -1,6 +1,6 @@
 /**
- * Playback: joins the plays that sessions ask for to the thread that plays the journal. A play begins
- * when the journal has all that was pushed before it.
+ * Playback: connects the replays that sessions request to the playback thread. A replay begins when
+ * the journal has everything that was published before it.
  */
 
 import { Nanos } from '../../protocol/time';
@@ -8,7 +8,7 @@ import type { PlaySource } from '../broadcast/playback/playback';
 import type { History } from '../journal/history/history';
 import { isCrash } from '../journal/history/gaps';
 
-/** @param thread it answers questions `replay-…` @param flush of the journal */
+/** @param thread answers the questions `replay-…` @param flush of the journal */
 export function playSource(thread: History, flush: () => Promise<void>): PlaySource {
   return {
     open: async (play, request) => {

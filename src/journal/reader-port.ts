@@ -54,10 +54,10 @@ export function serveReader<Q extends Question>(
 ): void {
   standBack();
   const port = globalThis as unknown as Port;
-  const tell = (id: number, answer: Answer): void => {
+  const post = (id: number, answer: Answer): void => {
     port.postMessage({ id, answer }, moved(answer));
   };
-  const turns = new Turns(tell);
+  const turns = new Turns(post);
   port.onmessage = ({ data }): void => {
     if (data === 'close') {
       turns.end(); // the callers are notified that the server shuts down
@@ -68,7 +68,7 @@ export function serveReader<Q extends Question>(
     const { id, question, open } = data;
     if (reader.work !== undefined) turns.begin(id, reader.work(question as Q, open));
     else
-      tell(
+      post(
         id,
         answered(() => reader.answer(question as Q, open)),
       );
@@ -77,19 +77,19 @@ export function serveReader<Q extends Question>(
 
 /** Answers in parts, one part of each in rotation. */
 class Turns {
-  private readonly tell: (id: number, answer: Answer) => void;
+  private readonly post: (id: number, answer: Answer) => void;
   private readonly underWay: { readonly id: number; readonly work: Work }[] = [];
   private isPlanned = false;
 
-  constructor(tell: (id: number, answer: Answer) => void) {
-    this.tell = tell;
+  constructor(post: (id: number, answer: Answer) => void) {
+    this.post = post;
   }
 
   /** Makes the first part at once, since most answers have no other. */
   begin(id: number, work: Work): void {
     const part = answered(() => work.next());
-    if ('code' in part) this.tell(id, part);
-    else if (part.done === true) this.tell(id, part.value);
+    if ('code' in part) this.post(id, part);
+    else if (part.done === true) this.post(id, part.value);
     else this.underWay.push({ id, work });
     this.plan();
   }

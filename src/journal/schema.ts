@@ -59,12 +59,12 @@ export function seqOf(id: number): number {
 }
 
 /** What schema 4 added. */
-export const PIECE_TABLE = `CREATE TABLE piece (                   -- the state of one thing at one place, as in journal/piece.ts
+export const PIECE_TABLE = `CREATE TABLE piece (                   -- the state of one thing at one seq, as in write/piece.ts
   id    INTEGER PRIMARY KEY,
-  kind  INTEGER NOT NULL,              -- 1 instrument 2 its open orders, some 3 orders that have ended, a thousand 4 owners, a thousand
-  key   INTEGER NOT NULL,              -- of an instrument its id; of its orders id * 2^20 + chunk; of the others the number of the chunk
-  cycle INTEGER NOT NULL,              -- those of cycles behind the newest checkpoint's count for nothing
-  seq   INTEGER NOT NULL,              -- the place
+  kind  INTEGER NOT NULL,              -- 1 an instrument 2 a chunk of its open orders 3 a thousand ended orders 4 a thousand owners
+  key   INTEGER NOT NULL,              -- kind 1: instrument id; kind 2: instrument id * 2^20 + chunk; kinds 3 and 4: number of the chunk
+  cycle INTEGER NOT NULL,              -- pieces of a cycle above the newest checkpoint's do not count
+  seq   INTEGER NOT NULL,              -- the seq
   crc   INTEGER NOT NULL,
   body  BLOB NOT NULL
 ) STRICT;
@@ -80,38 +80,38 @@ CREATE TABLE instrument (
   definition TEXT NOT NULL             -- JSON with scaled integers
 ) STRICT;
 CREATE TABLE record (
-  id           INTEGER PRIMARY KEY,    -- place (seq) * 8 + slot: 0 event 1 gap 2 checkpoint 3 epoch closed 4 epoch opened
+  id           INTEGER PRIMARY KEY,    -- seq * 8 + slot: 0 event 1 gap 2 checkpoint 3 epoch closed 4 epoch opened
   kind         INTEGER NOT NULL,       -- 1 instrument 2 tick 3 trade 4 bbo 5 book 6 status 7 command 8 snapshot 9 gap 10 checkpoint 11 epoch
   instrument   INTEGER NOT NULL,       -- 0 for kinds 9 to 11
-  prev_seq     INTEGER NOT NULL,       -- the place before it on its topic; checkpoint of pieces: where its cycle began
+  prev_seq     INTEGER NOT NULL,       -- the seq before it on its topic; checkpoint of pieces: where its cycle began
   event_time   INTEGER NOT NULL,       -- ns since 1970
   receive_time INTEGER NOT NULL,
   price        INTEGER,                -- scaled, as are all prices and quantities
-  quantity     INTEGER,                -- status: how many events its reason is about
+  quantity     INTEGER,                -- status: number of events that its reason concerns
   bid          INTEGER,
   bid_quantity INTEGER,
   ask          INTEGER,
   ask_quantity INTEGER,
   volume       INTEGER,
   side         INTEGER,                -- trade, command: 0 buy 1 sell 2 none; book: 0 snapshot 1 delta 2 incomplete; checkpoint: 2 of pieces; of schema 3 and before: 1 behind a gap
-  ref          INTEGER,                -- trade: id by the source; book, snapshot: CRC-32; status: missed; command: order id; gap: first place missed; checkpoint: CRC-32; epoch: its number
-  source_seq   INTEGER,                -- trade of a feed: its number by the source; 0 when it gave none
+  ref          INTEGER,                -- trade: id by the source; book, snapshot: CRC-32; status: missed; command: order id; gap: first seq missed; checkpoint: CRC-32; epoch: its number
+  source_seq   INTEGER,                -- trade of a feed instrument: its number at the source; 0 if it has none
   levels       BLOB,                   -- book, snapshot: as in protocol/layout.ts
   text         TEXT,                   -- instrument: definition; status: state and reason; command: the rest as JSON; gap: reason; checkpoint: what is in no piece; epoch: opened, closed
-  as_of        INTEGER,                -- the time by which it is ordered, where that is not event_time
+  as_of        INTEGER,                -- the time by which it is ordered, if that is not event_time
   flags        INTEGER,                -- 1 trade is late, 2 trade is dated ahead, 4 values are stale, 8 values are from before a restart
-  volume_high  INTEGER                 -- volume is this × 2^53 more
+  volume_high  INTEGER                 -- times 2^53, to be added to volume
 ) STRICT;
-CREATE TABLE block (                   -- ${BLOCK_ROWS} records each, checkpoints apart; the newest are in none yet
+CREATE TABLE block (                   -- ${BLOCK_ROWS} records each, without notes; the newest records are in none yet
   last_id  INTEGER PRIMARY KEY,
   first_id INTEGER NOT NULL,
-  crc      INTEGER NOT NULL,           -- CRC-32 of what they hold, as in journal/blocks.ts
+  crc      INTEGER NOT NULL,           -- CRC-32 of the records, as in journal/blocks.ts
   written  INTEGER NOT NULL            -- seconds since 1970
 ) STRICT;
-CREATE TABLE open_block (              -- the block in the making, after each commit that added to it
+CREATE TABLE open_block (              -- the block that is not full yet, after each commit that added to it
   last_id  INTEGER PRIMARY KEY,
   first_id INTEGER NOT NULL,
-  crc      INTEGER NOT NULL            -- of what it held by then
+  crc      INTEGER NOT NULL            -- of the records that it had then
 ) STRICT;
 CREATE TABLE part (                    -- an instrument in a block
   instrument INTEGER NOT NULL,

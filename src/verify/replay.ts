@@ -114,7 +114,7 @@ class Walk {
       this.fault ??= message.startsWith('record ') ? message : `record ${this.seq}: ${message}`;
     }
     if (this.fault === undefined && this.brokenAt !== undefined && !this.isGivenUp(this.brokenAt)) {
-      return `no checkpoint tells the state behind the gap that ends at ${this.brokenAt}`;
+      return `no checkpoint has the state behind the gap that ends at ${this.brokenAt}`;
     }
     return this.fault ?? this.market;
   }

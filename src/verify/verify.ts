@@ -223,5 +223,5 @@ class Tail {
 }
 
 export function unknownBehind({ from, to, reason }: GapNote): string {
-  return `no checkpoint tells the state behind the gap from ${from} to ${to} (${reason})`;
+  return `no checkpoint has the state behind the gap from ${from} to ${to} (${reason})`;
 }

@@ -271,7 +271,7 @@ describe('damage', () => {
     [
       'a gap that is none',
       `INSERT INTO record (id, kind, instrument, prev_seq, event_time, receive_time, ref, text) VALUES (41, 9, 0, 0, 1, 1, 5, 'crash')`,
-      /^the gap from 5 to 5 covers places that are not missing$/,
+      /^the gap from 5 to 5 covers records that are not missing$/,
     ],
     [
       'part',

@@ -181,16 +181,16 @@ export class PastBars {
   }
 
   /** Whether a trade has this market time or a later one. */
-  private isTradedAt(moment: Nanos, instrument: number): boolean {
+  private isTradedAt(time: Nanos, instrument: number): boolean {
     const isIn = (first: number, last: number): boolean => {
       const row = this.latest.get(first, last, instrument);
-      return row !== null && new Nanos(row.hi, row.lo).compare(moment) >= 0;
+      return row !== null && new Nanos(row.hi, row.lo).compare(time) >= 0;
     };
     const open = this.blocks.open();
     if (isIn(open.first, open.last)) return true;
     const range = {
       order: 'last',
-      first: moment,
+      first: time,
       last: new Nanos(TIME_MAX.hi, TIME_MAX.lo),
     } as const;
     // The latest time of a block may be that of a quote.
@@ -220,9 +220,9 @@ function foundOf(set: BarSet, whole: number, part: Nanos | null): Found {
  * that time began earlier.
  */
 function nextBegin({ hi, lo }: { hi: number; lo: number }, seconds: number): Nanos {
-  const moment = new Nanos(hi, lo);
-  const floor = moment.floorToSeconds(seconds);
-  return floor.compare(moment) === 0 ? floor : floor.plus(seconds * 1e9);
+  const time = new Nanos(hi, lo);
+  const floor = time.floorToSeconds(seconds);
+  return floor.compare(time) === 0 ? floor : floor.plus(seconds * 1e9);
 }
 
 export function tradeOf(row: TradeRow) {

@@ -265,6 +265,6 @@ function levelsOf({ levels }: RecordRow): { bids: number[]; asks: number[] } | u
 }
 
 function missing(symbol: string, gap: MissingRange): Fault {
-  const message = `the book of ${symbol} at that moment is not known: ${describeGap(gap)}`;
+  const message = `the book of ${symbol} at that time is not known: ${describeGap(gap)}`;
   return fault('records-missing', message, 'at');
 }

@@ -90,9 +90,9 @@ export class Topic<R extends TopicRow> {
 
   private newestBelow(id: number, of: number): R | null {
     for (const { first, last, tradeSeq } of this.blocks.upTo(id - 1, of, ALWAYS, 'trade')) {
-      const told = tradeSeq === OPEN ? 0 : idOf(tradeSeq + this.behindTrade);
+      const listed = tradeSeq === OPEN ? 0 : idOf(tradeSeq + this.behindTrade);
       const row =
-        (told >= first && told <= last ? this.byId.get(told, of) : null) ??
+        (listed >= first && listed <= last ? this.byId.get(listed, of) : null) ??
         this.newest.get(first, last, of);
       if (row !== null) return row;
     }

@@ -1,5 +1,5 @@
 /**
- * Play frame: rows of a block that were read for its proof, as a play takes them. What `next` gives is the
+ * Replay frame: gives a replay the rows of a block that was read for its proof. `take` returns the
  * same object each time. Bounded: one row.
  */
 
@@ -15,7 +15,7 @@ import {
 import type { ReplayRow } from './rows';
 import { KIND, OWN_COLUMNS } from '../schema';
 
-/** Numbers of a row besides those that all have. */
+/** The number columns besides those that all rows have. */
 type Own =
   | 'price'
   | 'quantity'
@@ -67,7 +67,10 @@ export class ReplayFrame {
     this.frame = frame;
   }
 
-  /** The next row of one of the kinds, from an id up to another; undefined when there is none. @param mask a bit for each kind */
+  /**
+   * The next row of one of the kinds, from an id up to another; undefined if there is none. @param
+   * mask one bit for each kind
+   */
   take(mask: number, firstId: number, lastId: number): ReplayRow | undefined {
     const { rows, numbers: n, extras } = this.frame;
     while (this.next < rows) {

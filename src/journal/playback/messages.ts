@@ -1,31 +1,36 @@
 /**
- * Playback messages: what the main thread asks of the thread that plays the journal, and what comes back.
- * A play is opened, then asked for one chunk after another, so what is ready and not sent is bounded by
- * who asks.
+ * Playback messages: the requests of the main thread to the playback thread, and its answers. A
+ * replay is opened and then read chunk by chunk on request. So the caller bounds what is ready and
+ * not sent.
  */
 
 import type { MissingRange } from '../../base/contracts/past';
 import type { TimeHalves } from '../../base/contracts/times';
 
-/** What to play: all of the topics between two places, in the order of places. */
+/** What to replay: all messages of the topics between two sequence numbers, in order. */
 export interface ReplayOpen {
   readonly kind: 'replay-open';
-  /** Chosen by who asks; not one that is open. */
+  /** Chosen by the caller; not the number of an open replay. */
   readonly replay: number;
-  /** `tick`, `trade`, `bbo`, `book` of a symbol or of all (`*`), and `status`. */
+  /** `tick`, `trade`, `bbo`, `book` of one symbol or of all (`*`), and `status`. */
   readonly topics: readonly string[];
   readonly isText: boolean;
-  /** First place; where `from` is set, not before the first record of the topics at or behind that time. */
+  /**
+   * First seq. If `from` is set: not before the first record of the topics at or after that time.
+   */
   readonly fromSeq: number;
-  /** Last place; where `to` is set, not behind the last record of the topics at or before that time. */
+  /** Last seq. If `to` is set: not after the last record of the topics at or before that time. */
   readonly toSeq: number;
   readonly from: TimeHalves | null;
   readonly to: TimeHalves | null;
-  /** Of each definition, and of books their state before; for a reader that holds nothing yet. */
+  /**
+   * Whether to begin with each definition, and with the state of the books before the first seq.
+   * For a reader that holds nothing yet.
+   */
   readonly hasOpening: boolean;
-  /** A replay that goes on: the reader has had the opening, and all before `fromSeq`. */
+  /** A replay that is continued: the reader has the opening, and everything before `fromSeq`. */
   readonly goesOn?: boolean;
-  /** Frames are cut and timed for so many hundredths of real time; 0: not at all. */
+  /** Hundredths of real time by which frames are cut and timed; 0: not timed. */
   readonly speed: number;
 }
 
@@ -42,26 +47,35 @@ export interface ReplayClose {
 export type ReplayQuestion = ReplayOpen | ReplayNext | ReplayClose;
 
 export interface ReplayOpened {
-  /** The places that are played, by now known; the first is above the last when there is nothing. */
+  /**
+   * The sequence numbers that will be replayed, as known now; the first is above the last if there
+   * are none.
+   */
   readonly fromSeq: number;
   readonly toSeq: number;
-  /** What of them the journal has not got. */
+  /** The missing ranges among them. */
   readonly gaps: readonly MissingRange[];
 }
 
-/** Some frames, ready to be sent. */
+/** Frames, ready to be sent. */
 export interface ReplayChunk {
-  /** Binary frames, one behind the other, and where each ends; without any, `texts` has them. */
+  /**
+   * Binary frames, one behind the other, and the end of each. In the JSON form, `texts` has the
+   * frames instead.
+   */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly ends: readonly number[];
   readonly texts: readonly string[];
-  /** When each is due, in ms since the first; zeros when nothing is timed. */
+  /** When each frame is due, in ms since the first; zeros if the replay is not timed. */
   readonly atMs: readonly number[];
-  /** The newest place of each; 0: none. */
+  /** The newest seq in each frame; 0: none. */
   readonly seqs: readonly number[];
-  /** A seq such that all up to there is in it and the frames before, and nothing above; 0: none. */
+  /**
+   * For each frame: the seq up to which it and the frames before it have everything, and nothing
+   * above; 0: there is none.
+   */
   readonly borders: readonly number[];
-  /** The same of the whole chunk, which may have no frame: where another play goes on. */
+  /** The same for the whole chunk, which may have no frame: where another replay continues. */
   readonly reached: number;
   readonly messages: number;
   readonly isLast: boolean;

@@ -1,9 +1,10 @@
 /**
- * Play range: which places a play goes over, and which records of them are of its topics.
+ * Replay range: which sequence numbers a replay covers, and which of their records belong to its
+ * topics.
  *
- * A time names a place: the first record of the topics whose order time is not before it, or the last
- * for which it is not behind it. So a play is a run of places without a hole, in which chains hold, even where the times of
- * a source step back.
+ * A time selects a seq: that of the first record of the topics whose order time is not before it,
+ * or of the last one whose order time is not after it. So a replay is a contiguous range of
+ * sequence numbers, in which chains hold, even if the times of a source step back.
  */
 
 import type { Database } from 'bun:sqlite';
@@ -13,21 +14,21 @@ import { ALWAYS, type Blocks } from '../history/blocks';
 import type { TimeHalves } from '../../base/contracts/times';
 import { KIND, ORDER_TIME, seqOf } from '../schema';
 
-/** Channels that the journal holds as they were pushed. */
+/** Channels that the journal stores as they were published. */
 type ReplayChannel = Exclude<Channel, 'bar' | 'stats'>;
 
-/** Of a set so small SQLite looks at the instrument of a record, else whoever reads it. */
+/** Up to this many instruments, SQLite filters the records; beyond, the reader does. */
 const FEW = 32;
 
 export class ReplayTopics {
   readonly kinds: readonly number[];
-  /** Ids of the instruments of which some topic is named, in the order of their naming. */
+  /** Ids of the instruments named in a topic, in the order of their naming. */
   readonly named: ReadonlySet<number>;
   readonly hasAll: boolean;
   /** By kind: ids of instruments, or all. */
   private readonly wanted = new Map<number, Set<number> | 'all'>();
 
-  /** @param idOf of a symbol; undefined when the journal has nothing of it yet */
+  /** @param idOf the id of a symbol; undefined if the journal does not have it yet */
   constructor(topics: readonly string[], idOf: (symbol: string) => number | undefined) {
     const named = new Set<number>();
     for (const name of topics) {
@@ -53,23 +54,23 @@ export class ReplayTopics {
     return ids === 'all' || (ids?.has(instrument) ?? false);
   }
 
-  /** Whether it is worth while to look for each of its instruments. */
+  /** Whether it is worth while to search for each of its instruments. */
   get isFew(): boolean {
     return !this.hasAll && this.named.size <= FEW;
   }
 
-  /** Of a `WHERE` over records: what rules out most that is not wanted. */
+  /** For a `WHERE` over records: excludes most of the unwanted ones. */
   get condition(): string {
     return this.isFew ? `instrument IN (${[...this.named].join()})` : 'true';
   }
 
-  /** Ids of the instruments that may be in the play. */
+  /** Ids of the instruments that may be in the replay. */
   instruments(all: () => number[]): readonly number[] {
     return this.hasAll ? all() : [...this.named];
   }
 }
 
-/** Where times stand in the order of places. */
+/** Finds sequence numbers by time. */
 export class ReplayTimes {
   private readonly db: Database;
   private readonly blocks: Blocks;
@@ -79,7 +80,7 @@ export class ReplayTimes {
     this.blocks = blocks;
   }
 
-  /** Place of the first record that is not before a time; null when all are. */
+  /** Seq of the first record that is not before a time; null if all are. */
   first(of: readonly number[], topics: ReplayTopics, time: TimeHalves): number | null {
     let found: number | null = null;
     for (const instrument of of) {
@@ -96,7 +97,7 @@ export class ReplayTimes {
     return found === null ? null : seqOf(found);
   }
 
-  /** Place of the last record that is not behind a time; null when all are. */
+  /** Seq of the last record that is not after a time; null if all are. */
   last(of: readonly number[], topics: ReplayTopics, time: TimeHalves): number | null {
     let found: number | null = null;
     for (const instrument of of) {

@@ -1,9 +1,10 @@
 /**
- * Playback reader: the plays of the journal that are open, over one connection, which only reads.
+ * Playback reader: the open replays of the journal, over one read-only connection.
  *
- * A play is opened in one read transaction, so its range, its opening and its gaps are of one state of
- * the journal; its chunks are of the state as they are read, since what stands behind a place does not
- * change but by leaving. Bounded: by who opens plays, which are few (`limits.playbacksMax`).
+ * A replay is opened in one read transaction, so its range, its opening and its gaps are from one
+ * state of the journal. Its chunks are from the state when they are read: existing records never
+ * change, they can only be deleted. Bounded: by the callers, which open few replays
+ * (`limits.playbacksMax`).
  */
 
 import type { Database } from 'bun:sqlite';
@@ -29,7 +30,7 @@ interface Known {
   readonly definition: Instrument | undefined;
 }
 
-/** Instruments by id and by symbol. Scales never change, so what was read holds. */
+/** Instruments by id and by symbol. Scales never change, so what was read stays valid. */
 class KnownInstruments implements ReplayInstruments {
   private readonly db: Database;
   private readonly byId = new Map<number, Known>();
@@ -82,7 +83,7 @@ class KnownInstruments implements ReplayInstruments {
 
 interface OpenReplay {
   readonly replay: Replay;
-  /** A reader goes on from what it holds: a gap is of no use to it. */
+  /** Whether the reader continues from what it holds, so that a gap is of no use to it. */
   readonly isWhole: boolean;
 }
 
@@ -95,7 +96,7 @@ export class PlaybackReader {
   private readonly instruments: KnownInstruments;
   private readonly replays = new Map<number, OpenReplay>();
 
-  /** @throws Error when SQLite does not read the file */
+  /** @throws Error when SQLite cannot read the file */
   constructor(path: string, proofs: ProofOptions = {}) {
     this.db = connectToRead(path);
     this.blocks = new Blocks(this.db, proofs);
@@ -106,8 +107,8 @@ export class PlaybackReader {
   }
 
   /**
-   * @param open what a failing disk had not taken when it was asked
-   * @throws Error when the journal does not read
+   * @param open what a failing disk had not taken when the question was asked
+   * @throws Error when the journal cannot be read
    */
   answer(
     question: ReplayQuestion,
@@ -130,7 +131,7 @@ export class PlaybackReader {
 
   private next(id: number, missing: MissingRange | null): ReplayChunk | Fault {
     const open = this.replays.get(id);
-    // The thread that had it has ended, and this one was started since.
+    // The thread that had it ended, and this one was started since.
     if (open === undefined) return fault('history-failed', `replay ${id} is not open`);
     this.replays.delete(id);
     this.db.run('BEGIN');
@@ -193,7 +194,9 @@ export class PlaybackReader {
 
   private readonly missing = (seq: number): readonly MissingRange[] => this.gaps.from(seq);
 
-  /** What is not in the journal yet, and not declared missing, is for another play. */
+  /**
+   * Records that are not in the journal yet, and not declared missing, are left to another replay.
+   */
   private range(
     q: ReplayOpen,
     topics: ReplayTopics,
@@ -208,13 +211,15 @@ export class PlaybackReader {
     return { fromSeq: Math.max(1, q.fromSeq, first ?? toSeq + 1), toSeq };
   }
 
-  /** Besides those of the play, those by which a book of the opening may not be the newest. */
+  /**
+   * The gaps of the replay, and those because of which a book of the opening may not be the newest.
+   */
   private gapsSince(seq: number, fromSeq: number, toSeq: number): MissingRange[] {
     const gaps = this.gaps.from(seq).filter((gap) => gap.from <= toSeq);
     return gaps.filter((gap) => gap.to >= fromSeq || !isCrash(gap));
   }
 
-  /** The definitions, and the books as they stood before the first place. */
+  /** The definitions, and the books as they were before the first seq. */
   private opening(
     topics: ReplayTopics,
     fromSeq: number,
@@ -238,7 +243,10 @@ export class PlaybackReader {
     return messages;
   }
 
-  /** The gap that took the newest changes of a book; else the one that its levels hang on, or the newest. */
+  /**
+   * The reason of the gap that took the newest changes of a book; else of the gap that its levels
+   * depend on, or of the newest gap.
+   */
   private whyVoid(instrument: number, fromSeq: number, lost: MissingRange | null): string {
     const before = this.books.before(fromSeq - 1, instrument) ?? 0;
     const took = before > 0 && before < fromSeq ? this.gaps.at(before) : undefined;

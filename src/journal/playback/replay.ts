@@ -1,9 +1,9 @@
 /**
- * Replay: one play of the journal, a chunk of frames after another.
+ * Replay: reads one replay from the journal, one chunk of frames after another.
  *
- * What is played is what was pushed: the same messages with their places and times, and a `gap` where
- * the journal has not got all of a topic.
- * Bounded: the bytes of a chunk, and the rows that are gone through for it, since others wait.
+ * The messages are those that were published, with the same sequence numbers and times, and a `gap`
+ * where the journal lacks records of a topic. Bounded: the bytes of a chunk, and the rows that are
+ * read for it, since other replays wait.
  */
 
 import type { Database, Statement } from 'bun:sqlite';
@@ -25,11 +25,11 @@ import { orderTimeOf, rowToEvent, type RecordRow } from '../records';
 import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from '../schema';
 
 const CHUNK_BYTES = 131_072;
-/** Rows that are asked for at a time; ids that are gone through for a chunk, and may have to be proven. */
+/** Rows per query; ids that one chunk may pass, and that may have to be proven. */
 const PAGE_ROWS = 1_024;
 const CHUNK_IDS = 16_384 * SLOTS;
 
-/** What a play needs to know of instruments. */
+/** What a replay needs to know of instruments. */
 export interface ReplayInstruments {
   symbol(id: number): string;
   definition(symbol: string): Instrument | undefined;
@@ -37,25 +37,28 @@ export interface ReplayInstruments {
 
 export interface ReplayPlan {
   readonly topics: ReplayTopics;
-  /** Ids of the instruments that may be in it, as far as they are known. */
+  /** Ids of the instruments that may be in the replay, as far as they are known. */
   readonly instruments: readonly number[];
   readonly fromSeq: number;
   readonly toSeq: number;
-  /** What is missing in it, and of books since they stood in the opening; in order. */
+  /** The missing ranges in the replay, and those since the books in the opening; in order. */
   readonly gaps: PlayGaps;
-  /** Told before everything else. */
+  /** Sent before everything else. */
   readonly opening: readonly Message[];
-  /** Places of the books that are in the opening, by instrument; of a book that is not, its state is void. */
+  /**
+   * The seq of each book in the opening, by instrument. The state of a book that is not there is
+   * unknown.
+   */
   readonly books: ReadonlyMap<number, number>;
-  /** Whether a reader of a book that is not in the opening holds its state. */
+  /** Whether the reader holds the state of books that are not in the opening. */
   readonly holdsBooks: boolean;
-  /** Of a book that is wanted and not in the opening since records are missing: the reason. */
+  /** Why a wanted book is not in the opening, if records are missing: the reason. */
   readonly voidBy: ReadonlyMap<number, string>;
-  /** The book of an instrument as it stood at a seq; null where none is known. */
+  /** The book of an instrument as it was at a seq; null if it is unknown. */
   bookUpTo(seq: number, instrument: number): Book | null;
-  /** The place that the first book record behind a seq names as the one before it; null without one. */
+  /** The predecessor that the first book record behind a seq names; null if there is none. */
   bookBefore(seq: number, instrument: number): number | null;
-  /** What is missing from a place on, as it is known now; in order. */
+  /** The missing ranges from a seq on, as known now; in order. */
   missing(seq: number): readonly MissingRange[];
   readonly isText: boolean;
   /** Hundredths of real time; 0: not timed. */
@@ -71,19 +74,22 @@ export class Replay {
   private readonly whole: Statement<RecordRow, [number]>;
   private readonly page: Page;
   private readonly pageWithWhole: Page;
-  /** Of a page: a bit for each kind. */
+  /** The kinds of a page: one bit for each kind. */
   private readonly mask: number;
   /** By kind, then by instrument. */
   private readonly chains = new Map<number, Map<number, PlayChain>>();
   private readonly frames: PlayFrames;
   private readonly rows = new ReplayRows();
   private nextId: number;
-  /** The next gap that a reader crosses which goes on from what it holds, and what is told of it now. */
+  /**
+   * For a reader that continues from what it holds: the next gap that it crosses, and the messages
+   * about it that are being sent.
+   */
   private gapAhead: MissingRange | undefined;
   private crossing: Iterator<void> | null = null;
   private voidBooks = 0;
   private isOpened = false;
-  /** Whether places were found missing since it was opened. */
+  /** Whether records were found missing since the replay was opened. */
   isBroken = false;
 
   constructor(db: Database, blocks: Blocks, plan: ReplayPlan, instruments: ReplayInstruments) {
@@ -103,22 +109,23 @@ export class Replay {
     this.whole = db.query<RecordRow, [number]>(`${SELECT_RECORD} WHERE id = ?`);
     this.page = select(this.mask);
     this.pageWithWhole = select(this.mask | maskOf([KIND.snapshot]));
-    // Of a play without gaps whose reader holds its books, a chain tells nothing before its first message;
-    // there may be very many, and a crowd opens plays all the time.
+    // If there are no gaps and the reader holds its books, a chain has nothing to add before its
+    // first message. There may be very many chains, and many replays may be opened at once, so none
+    // is created then.
     const hasToTell = !plan.holdsBooks || plan.gaps.all.length > 0;
     for (const id of hasToTell ? plan.instruments : []) {
       for (const kind of topics.kinds) if (topics.isWanted(kind, id)) this.chain(kind, id);
     }
   }
 
-  /** The first place that has not been read. */
+  /** The first seq that has not been read. */
   get nextSeq(): number {
     return Math.ceil(this.nextId / SLOTS);
   }
 
   /**
-   * Takes over what is missing now. To be asked before each chunk and behind it.
-   * @returns whether a place was found missing that was not when it was opened
+   * Updates the missing ranges. Call it before and after each chunk.
+   * @returns whether records are missing that were not when the replay was opened
    */
   renewGaps(): boolean {
     const { plan, nextSeq } = this;
@@ -126,7 +133,7 @@ export class Replay {
     return this.isBroken;
   }
 
-  /** @throws Error when a record does not read */
+  /** @throws Error when a record cannot be read */
   chunk(): ReplayChunk {
     const { frames, plan } = this;
     if (!this.isOpened) {
@@ -148,7 +155,10 @@ export class Replay {
     return frames.take(this.reachedSeq(), isLast);
   }
 
-  /** The seq up to which all was told; 0 within a crossing. Who went on within a gap would be told a part of it. */
+  /**
+   * The seq up to which everything was sent; 0 within a crossing, since a reader that continued
+   * inside a gap would be sent a part of it.
+   */
   private reachedSeq(): number {
     if (this.crossing !== null) return 0;
     const seq = this.nextSeq - 1;
@@ -156,8 +166,9 @@ export class Replay {
   }
 
   /**
-   * The first gap behind a seq that such a reader crosses. It may hold messages of the gap, and the market
-   * went on from before it, so each topic is told, before anything behind it.
+   * The first gap behind a seq that such a reader crosses. The reader may hold messages from inside
+   * the gap, and the market went on from before it. So the gap is sent to each topic, before
+   * anything behind it.
    */
   private gapBehind(seq: number): MissingRange | undefined {
     const { gaps, holdsBooks, toSeq } = this.plan;
@@ -165,7 +176,7 @@ export class Replay {
     return gaps.all.find((gap) => isContinued(gap) && gap.to > seq && gap.to <= toSeq);
   }
 
-  /** One topic of a crossing: there may be very many, and others wait. */
+  /** One topic of a crossing at a time: there may be very many, and other replays wait. */
   private cross(gap: MissingRange): void {
     this.crossing ??= this.crossings(gap);
     if (this.crossing.next().done !== true) return;
@@ -174,7 +185,9 @@ export class Replay {
     this.gapAhead = this.gapBehind(gap.to);
   }
 
-  /** First all gaps, then the books: who is cut off in between has been told of each gap. */
+  /**
+   * All gaps come before the books: a reader that is cut off in between has been sent every gap.
+   */
   private *crossings(gap: MissingRange): Generator<void> {
     for (const ofKind of this.chains.values()) {
       for (const chain of ofKind.values()) {
@@ -193,7 +206,7 @@ export class Replay {
     }
   }
 
-  /** Some rows up to an id, of one block, once it is proven. */
+  /** Reads some rows up to an id, from one block, once the block is proven. */
   private readPage(untilId: number): void {
     if (this.skip()) return;
     const { proofs } = this.blocks;
@@ -238,7 +251,7 @@ export class Replay {
     return this.voidBooks > 0 || this.plan.gaps.all.length > 0;
   }
 
-  /** Goes to where the next may be. @returns whether it is elsewhere */
+  /** Skips to where the next record may be. @returns whether that is elsewhere */
   private skip(): boolean {
     const { topics } = this.plan;
     if (!topics.isFew) return false;
@@ -251,7 +264,9 @@ export class Replay {
     return true;
   }
 
-  /** There is no block up to an id. Places that nothing says are missing are lost with theirs. */
+  /**
+   * There is no block up to an id. Records that no gap declares are missing because their block is.
+   */
   private passHole(untilId: number): void {
     const { proofs } = this.blocks;
     const { nextSeq } = this;
@@ -276,7 +291,7 @@ export class Replay {
     this.frames.add(hot, hot.seq, at);
   }
 
-  /** What is not told as it is, or not hot. */
+  /** Handles a record that is not sent as it was published, or is of a rare kind. */
   private takeBroken(row: ReplayRow, chain: PlayChain): void {
     const event = this.event(row);
     if (event.type === 'instrument' || event.type === 'command' || event.type === 'snapshot')
@@ -297,7 +312,7 @@ export class Replay {
       if (topics.isWanted(KIND.book, instrument)) this.takeWhole(row);
       return;
     }
-    // A reader that goes on is told each definition, as it would have been live.
+    // A reader that continues is sent each definition, as a live reader is.
     if (!holdsBooks && !topics.hasAll && !topics.named.has(instrument)) return;
     const event = this.event(row);
     if (event.type === 'instrument') this.frames.add(event, event.seq, null);
@@ -317,7 +332,7 @@ export class Replay {
     for (const message of told) this.frames.add(message, seq, orderTime(event));
   }
 
-  /** @throws Error when the record does not read */
+  /** @throws Error when the record cannot be read */
   private event({ id, instrument }: ReplayRow): BatchEvent {
     const row = this.whole.get(id);
     const event = row === null ? undefined : rowToEvent(row, this.instruments.symbol(instrument));
@@ -365,7 +380,7 @@ export class Replay {
 
 const WHOLE = maskOf([KIND.snapshot]);
 
-/** A bit for each kind: SQLite tests one faster than it looks a kind up in a list. */
+/** One bit for each kind: SQLite tests a bit faster than it searches a list. */
 function maskOf(kinds: readonly number[]): number {
   return kinds.reduce((mask, kind) => mask | (1 << kind), 0);
 }

@@ -1,8 +1,9 @@
 /**
- * Play rows: rows of hot messages as they are read, made into messages without garbage.
+ * Replay rows: makes messages of the frequent kinds from rows without allocation.
  *
- * What `read` gives is the same object each time, so it is to be written before the next is read; who
- * keeps a message makes it by `rowToEvent`. Bounded: one object a kind, and the levels of one book.
+ * `read` returns the same object each time, so encode it before the next call. Callers that keep a
+ * message create it with `rowToEvent`. Bounded: one object for each kind, and the levels of one
+ * book.
  */
 
 import type { Bbo, Book, Tick, Trade } from '../../../protocol/messages';
@@ -12,7 +13,7 @@ import { Nanos } from '../../../protocol/time';
 import { AGGRESSORS, markOf, timingOf, type RecordRow } from '../records';
 import { KIND, OWN_COLUMNS, SELECT_EXTRAS, seqOf } from '../schema';
 
-/** What messages of these kinds are made of, for a `WHERE` behind it; each column takes its time. */
+/** Selects what messages of these kinds need; append a `WHERE`. Each column costs time. */
 export function selectReplayed(kinds: readonly number[]): string {
   const own = new Set<string>();
   for (const kind of ['tick', 'trade', 'bbo', 'book'] as const) {
@@ -27,7 +28,7 @@ export function selectReplayed(kinds: readonly number[]): string {
     ${[...own].map((column) => `, ${column}`).join('')}, ${SELECT_EXTRAS} FROM record`;
 }
 
-/** Those of other kinds have not all of it. */
+/** Rows of other kinds lack some of it. */
 export type ReplayRow = Omit<RecordRow, 'source_seq' | 'text'>;
 
 type Reused<M> = { -readonly [F in keyof M]: M[F] };
@@ -94,7 +95,7 @@ export class ReplayRows {
     };
   }
 
-  /** The message of a row; undefined when it is not that of a hot one, or not as one is written. */
+  /** The message of a row; undefined if its kind is not frequent, or the row is invalid. */
   read(row: ReplayRow, symbol: string): Tick | Trade | Bbo | Book | undefined {
     const { eventTime, receiveTime } = this;
     eventTime.hi = row.event_hi;
@@ -170,12 +171,12 @@ export class ReplayRows {
     return book;
   }
 
-  /** As `decodeLevels`, into the arrays of the book. */
+  /** Like `decodeLevels`, into the arrays of the book. */
   private readLevels(levels: Uint8Array): boolean {
     const { view, bytes, book } = this;
     const { length } = levels;
     if (length < 8 || length > LEVELS_BYTES_MAX) return false;
-    // A copy into one buffer costs less than a view on each of them.
+    // A copy into one buffer costs less than a view on each.
     bytes.set(levels);
     const bids = view.getUint32(0, true);
     const asks = view.getUint32(4, true);

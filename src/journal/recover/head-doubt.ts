@@ -16,9 +16,9 @@ export interface JournalEnd {
 }
 
 const MEANING =
-  'what was acknowledged or sent to readers behind the end of the journal cannot be known to be missing, and is declared nowhere; a reader whose position is above the end is told to forget what it holds';
+  'what was acknowledged or sent to readers behind the end of the journal cannot be known to be missing, and no gap declares it; a reader whose position is above the end gets a reset';
 const HINT =
-  'Behind a restore, leave the newest head in place, or that of the backup, and have the sources send again what they sent since: see src/journal/BACKUP.md. Behind a loss of power there may be nothing to do.';
+  'After a restore, keep the newest head, or else that of the backup, and let the sources send again what they have sent since: see src/journal/BACKUP.md. After a loss of power there may be nothing to do.';
 
 /**
  * @param isAheadAlways whether events were published before they were committed (`async`).

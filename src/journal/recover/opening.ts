@@ -300,7 +300,7 @@ function cutUnknown(
   if (gap === undefined) return;
   const aside = cutOff(db, directory, gap.from, clock.now());
   onDamage?.(
-    `the process ended before a checkpoint told the state behind the gap from ${gap.from} to ${gap.to}; the records behind it are in ${aside} now, and the market goes on from before it`,
+    `the process ended before a checkpoint had the state behind the gap from ${gap.from} to ${gap.to}; the records behind it are in ${aside} now, and the market goes on from before it`,
   );
 }
 

@@ -75,7 +75,7 @@ export class Notes {
     const gap = `the gap from ${row.ref} to ${to} (${reason})`;
     if (!REASONS.has(reason)) return `${gap} has a reason that is none`;
     if ((reason === 'retention' || reason === 'missing') && row.ref !== 1)
-      return `${gap} does not begin at the first place`;
+      return `${gap} does not begin at the first record`;
     const isFollowedBy = (slot: number): boolean =>
       this.rows.some(({ id }) => id === idOf(to, slot));
     if ((reason === 'crash' || reason === 'missing') && !isFollowedBy(SLOT.opened))

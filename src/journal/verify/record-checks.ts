@@ -120,7 +120,7 @@ export class RecordChecks {
 
   private skip(from: number, to: number): string | null {
     if (from <= this.lastSeq)
-      return `the gap from ${from} to ${to} covers places that are not missing`;
+      return `the gap from ${from} to ${to} covers records that are not missing`;
     if (from !== this.lastSeq + 1) return `record ${this.lastSeq + 1} is missing`;
     this.lastSeq = to;
     this.gaps.push({ from, to });
@@ -230,7 +230,7 @@ export class RecordChecks {
 
 function define(d: Instrument, row: RecordRow, f: Followed): string | undefined {
   if (d.symbol !== f.symbol) return `it defines ${d.symbol}`;
-  if (d.seq !== seqOf(row.id)) return `its definition says place ${d.seq}`;
+  if (d.seq !== seqOf(row.id)) return `its definition says seq ${d.seq}`;
   f.definition = d;
   return chain(row.prev_seq, 0);
 }

@@ -300,7 +300,7 @@ class Walk implements RowVisitor {
     if (own === null || own > seq) return `the gap noted at ${seq} does not read`;
     if (own > this.expected) return `record ${this.expected} is missing`;
     if (own < this.expected)
-      return `the gap from ${own} to ${seq} covers places that are not missing`;
+      return `the gap from ${own} to ${seq} covers records that are not missing`;
     this.expected = seq + 1;
     return undefined;
   }

@@ -1,9 +1,9 @@
 /**
- * Head: how far the numbering was shown to anybody, in a small file that is mapped into memory.
+ * Head: up to which seq anything was published, in a small file that is mapped into memory.
  *
- * What `async` pushed and did not commit before a crash is in no journal. The head outlives the process
- * (not a loss of power), so the next start can count what is missing and declare it, and no number is
- * given twice. It costs a store a batch. Its 24 bytes, little-endian:
+ * What `async` published and did not commit before a crash is in no journal. The head survives the
+ * process (but not a loss of power). So the next start can declare what is missing, and no number is
+ * used twice. It costs one store for each batch. Its 24 bytes, little-endian:
  *
  *     0        4         8              16             24
  *     ┌────────┬─────────┬──────────────┬──────────────┐

@@ -1,5 +1,5 @@
 /**
- * Piece: the state of one thing at one place: an instrument with its book at full depth, some of its open
+ * Piece: the state of one thing at one seq: an instrument with its book at full depth, some of its open
  * orders that have a name, a thousand orders that have ended, a thousand names of owners. The newest pieces of all things, and the records behind
  * them, are the state.
  *
@@ -12,7 +12,7 @@
  *     └──────────────┴──────┴───────┴───────────────────────────┴──────────────┴───────┘
  *
  * Numbers of lists are varints of seven bits a byte, the lowest first; a difference of prices has its sign
- * in its lowest bit. The checksum is the CRC-32 of kind, key, cycle and place as doubles, and of all this.
+ * in its lowest bit. The checksum is the CRC-32 of kind, key, cycle and seq as doubles, followed by these bytes.
  */
 
 export const PIECE_KIND = { instrument: 1, orders: 2, ended: 3, owners: 4 } as const;

@@ -11,8 +11,8 @@
  *     └─────┴───┴───────────┴─────────┴───────┴───────┴──────────────────┴─────────────┘
  *
  * The levels of all rows follow each other in `blobs` as protocol/layout.ts lays them out, and the
- * texts of those kinds that have one in `texts`, both in the order of the rows. What few rows have stands
- * in `extras`, in the order of their rows:
+ * texts of the kinds that have one in `texts`, both in the order of the rows. The extra columns, which few
+ * rows have, are in `extras`, in the order of their rows:
  *
  *     0     1      2      3       4
  *     ┌─────┬──────┬──────┬───────┬─────────────┐

@@ -146,10 +146,13 @@ export class SqliteJournal implements Journal {
     }
     const taken = this.frame.bytes - bytes;
     if (this.isAsync) {
-      this.shown(batch.lastSeq, onDurable);
+      this.beforePublished(batch.lastSeq, onDurable);
       this.endHole();
     } else {
-      this.callbacks.push([() => this.shown(batch.lastSeq, onDurable), batch.events.length]);
+      this.callbacks.push([
+        () => this.beforePublished(batch.lastSeq, onDurable),
+        batch.events.length,
+      ]);
     }
     if (isTaken) this.checkpoints.took(batch.events.length, taken);
     this.pump(false);
@@ -274,7 +277,7 @@ export class SqliteJournal implements Journal {
   }
 
   /** Called before anybody gets the events up to a seq. */
-  private shown(seq: number, onDurable: () => void): void {
+  private beforePublished(seq: number, onDurable: () => void): void {
     this.head!.set(seq);
     onDurable();
   }
