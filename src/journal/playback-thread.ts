@@ -5,7 +5,7 @@
 
 import type { Answer } from './history/messages';
 import { PlaybackReader } from './playback/reader';
-import { serveReader, reportDamage } from './reader-port';
+import { serveReader, reportDamage } from './history/reader-port';
 
 serveReader(new PlaybackReader(process.argv.at(-1)!, { onDamage: reportDamage }), moved);
 

@@ -124,7 +124,7 @@ const UNTIMED: ReadonlyMap<string, string> = new Map([
   ['src/gateway/rest/requests.ts', 'what is held is let go'],
   ['src/journal/history/history.ts', 'timed by `turns`, where there is one'],
   ['src/journal/write/thread-writer.ts', 'timed by meteredWriter'],
-  ['src/journal/reader-port.ts', 'a thread of its own'],
+  ['src/journal/history/reader-port.ts', 'a thread of its own'],
   ['src/journal/write/wal-mover.ts', 'a thread of its own'],
   ['src/journal/verify/pool.ts', 'a command'],
 ]);

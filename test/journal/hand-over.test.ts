@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import type { BatchEvent } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
 import type { Durability, GapNote } from '../../src/journal/journal';
-import type { JournalOptions } from '../../src/journal/journal-parts';
+import type { JournalOptions } from '../../src/journal/write/journal-parts';
 import type { SqliteJournal } from '../../src/journal/write/sqlite-journal';
 import {
   LEVELS_FIELD,

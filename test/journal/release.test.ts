@@ -5,7 +5,7 @@ import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import type { BatchEvent } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
 import type { SqliteJournal } from '../../src/journal/write/sqlite-journal';
-import { RELEASED_A_TURN } from '../../src/journal/release';
+import { RELEASED_A_TURN } from '../../src/journal/write/release';
 import { at, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { SteeredWriter } from '../support/steered-writer';

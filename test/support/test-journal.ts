@@ -9,7 +9,7 @@ import {
   type OpeningOptions,
 } from '../../src/journal/recover/opening';
 import type { SavedState, StateSource } from '../../src/journal/journal';
-import type { JournalOptions } from '../../src/journal/journal-parts';
+import type { JournalOptions } from '../../src/journal/write/journal-parts';
 import { at } from './market-events';
 
 /** @throws Error when it does not open */

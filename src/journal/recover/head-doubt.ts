@@ -6,7 +6,7 @@
 
 import type { HeadPosition } from '../write/head';
 import type { JournalWarning } from '../journal';
-import type { EpochRow } from '../notes';
+import type { EpochRow } from './notes';
 
 /** The end of the journal according to its records. */
 export interface JournalEnd {

@@ -30,17 +30,17 @@ import type {
   Recovered,
   TailGap,
 } from '../journal';
-import { newestCheckpoints, readEpochs, readGaps, readPastEpochs } from '../notes';
+import { newestCheckpoints, readEpochs, readGaps, readPastEpochs } from './notes';
 import { checkForeign, countTables, JOURNAL_FILE, needsUpgrade } from './reading';
 import { rowToEvent } from '../records';
 import { newestState } from './saved-state';
 import { createTables, finishSalvage, salvage } from './salvage';
 import { idOf, KIND, seqOf, SLOT, SLOTS } from '../schema';
-import type { JournalOptions } from '../journal-parts';
+import type { JournalOptions } from '../write/journal-parts';
 import { SqliteJournal } from '../write/sqlite-journal';
 import { clearSuspicion, suspicion } from '../write/suspicion';
 import { upgrade } from './upgrade';
-import { renewViews } from '../views';
+import { renewViews } from './views';
 import {
   InlineWriter,
   type CreateWriter,

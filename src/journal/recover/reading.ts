@@ -15,7 +15,7 @@ import { join } from 'node:path';
 
 import { StartFault } from '../../base/start-fault';
 import type { GapNote } from '../journal';
-import { readEpochs, readGaps, type EpochRow } from '../notes';
+import { readEpochs, readGaps, type EpochRow } from './notes';
 import { connectToRead, watchUnchanged } from '../read-connection';
 import type { RecordRow } from '../records';
 import {

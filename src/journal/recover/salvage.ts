@@ -31,7 +31,7 @@ import {
   SLOTS,
   TABLES,
 } from '../schema';
-import { VIEWS } from '../views';
+import { VIEWS } from './views';
 
 const PARTIAL = 'journal.salvage-partial.sqlite';
 const COMPLETE = 'journal.salvaged.sqlite';

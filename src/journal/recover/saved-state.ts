@@ -8,7 +8,7 @@ import type { Database } from 'bun:sqlite';
 
 import { sumOfSeqs, type KnownPieces, type MarkText } from '../write/checkpoints';
 import type { SavedPiece, SavedState } from '../journal';
-import { newestCheckpoints, readCheckpoints, type CheckpointRow } from '../notes';
+import { newestCheckpoints, readCheckpoints, type CheckpointRow } from './notes';
 import {
   PIECE_KIND,
   pieceCrc,

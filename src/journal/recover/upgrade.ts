@@ -8,7 +8,7 @@
 import { Database } from 'bun:sqlite';
 
 import { PIECE_TABLE, SCHEMA_VERSION } from '../schema';
-import { renewViews } from '../views';
+import { renewViews } from './views';
 
 /** @throws Error of SQLite when the file cannot be read or written */
 export function upgrade(path: string): void {

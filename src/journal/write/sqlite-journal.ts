@@ -20,9 +20,9 @@ import { Checkpoints, type CheckpointPort, type KnownPieces } from './checkpoint
 import { Head } from './head';
 import type { JournalBatch } from '../../base/contracts/batch';
 import type { GapNote, Journal, JournalNotices, JournalStatus } from '../journal';
-import type { Callback, FrameAway, Hole, JournalOptions, JournalParts } from '../journal-parts';
+import type { Callback, FrameAway, Hole, JournalOptions, JournalParts } from './journal-parts';
 import { definitionText } from '../records';
-import { Release } from '../release';
+import { Release } from './release';
 import { RowFrameWriter } from './row-frame';
 import { suspect } from './suspicion';
 import { TradeChains } from './trade-chain';

@@ -5,8 +5,8 @@
  * which stops appending while `hasRoom` is false.
  */
 
-import { Deque } from '../base/deque';
-import type { Clock } from '../base/clock';
+import { Deque } from '../../base/deque';
+import type { Clock } from '../../base/clock';
 
 /**
  * About how many events one turn releases: a batch is not split, and a turn releases at least one.

@@ -7,7 +7,7 @@
 
 import type { Database } from 'bun:sqlite';
 
-import { KIND, MARK_SIDE, SLOT, SLOTS } from './schema';
+import { KIND, MARK_SIDE, SLOT, SLOTS } from '../schema';
 
 /**
  * A scaled integer as an exact decimal: all digits, with the point `scale` digits from the right.

@@ -2,9 +2,9 @@
 
 import type { Database } from 'bun:sqlite';
 
-import type { PastEpoch } from '../base/contracts/past';
-import type { GapNote, GapReason } from './journal';
-import { KIND, seqOf, SLOT, SLOTS } from './schema';
+import type { PastEpoch } from '../../base/contracts/past';
+import type { GapNote, GapReason } from '../journal';
+import { KIND, seqOf, SLOT, SLOTS } from '../schema';
 
 /** One epoch. */
 export interface EpochRow {

@@ -6,9 +6,9 @@
 
 import { setPriority } from 'node:os';
 
-import { fault, type Fault } from '../../protocol/codes';
-import type { MissingRange } from '../base/contracts/past';
-import type { Answer, FromThread, Question, ToThread } from './history/messages';
+import { fault, type Fault } from '../../../protocol/codes';
+import type { MissingRange } from '../../base/contracts/past';
+import type { Answer, FromThread, Question, ToThread } from './messages';
 
 interface Port {
   postMessage(message: FromThread, transfer?: ArrayBuffer[]): void;

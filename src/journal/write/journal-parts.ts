@@ -2,11 +2,11 @@
 
 import type { Database } from 'bun:sqlite';
 
-import type { Clock } from '../base/clock';
-import type { KnownPieces, Slices } from './write/checkpoints';
-import type { DirectoryLock } from './recover/directory';
-import type { Durability, GapNote } from './journal';
-import type { JournalWriter, Retention, WriterEvents } from './write/writer';
+import type { Clock } from '../../base/clock';
+import type { KnownPieces, Slices } from './checkpoints';
+import type { DirectoryLock } from '../recover/directory';
+import type { Durability, GapNote } from '../journal';
+import type { JournalWriter, Retention, WriterEvents } from './writer';
 
 export interface JournalOptions {
   readonly directory: string;
