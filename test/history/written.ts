@@ -112,12 +112,17 @@ export class Written {
 
   /**
    * Ends without a commit of the newest events, and starts again with the state of before. @returns them
+   * No checkpoint may fall due meanwhile: it commits what stands before it, and a server that starts
+   * goes on from there, so a market that went on from before that is none that a journal ever holds.
    */
   crash(count: number): Hole {
     const before = structuredClone(this.going);
     const from = this.next;
     while (this.events.length < from + count - 1) this.tell(this.pick());
+    this.journal.checkpoints.stop();
     this.append();
+    const { committedSeq } = this.journal.status();
+    if (committedSeq >= from) throw new Error(`${from} to ${committedSeq} are committed`);
     this.journal.abandon();
     this.going = before;
     this.open();

@@ -251,8 +251,26 @@ describe('holes of every reason', () => {
         }
         reader.close();
       }),
-      { numRuns: 25 },
+      { numRuns: 25, examples: [[300607615], [321605108]] },
     );
+  });
+
+  test('a crash takes its records also where a checkpoint would be due with them', async () => {
+    const written = new Written(scratch.fresh(), new Prng(1), PROFILES);
+    await written.write(2_980);
+    const crash = written.crash(80);
+    // A checkpoint is due each 3,000 events.
+    expect(crash.from).toBeLessThan(3_000);
+    expect(crash.to).toBeGreaterThan(3_000);
+    await written.write(300);
+    await written.close();
+    const kept = without(written.events, [crash]);
+    const books = new Map(SYMBOLS.map((symbol) => [symbol, bookStates(kept, symbol)]));
+    const reader = new PlaybackReader(written.path);
+    const played = play(reader, ALL);
+    reader.close();
+    expect(played.opened.gaps).toEqual([crash]);
+    expectPlay({ written, holes: [crash], kept, crashed: [crash], books }, played, ALL);
   });
 
   test('an export of each kind too', async () => {
