@@ -20,7 +20,7 @@ import { idOf, KIND } from '../../src/journal/schema';
 import { replay } from '../journal/replays';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { without } from './naive-answers';
-import { alter, bordersOf, Written, type Hole, type Profile } from './written';
+import { alter, bordersOf, takeOut, Written, type Hole, type Profile } from './written';
 
 setDefaultTimeout(60_000);
 const scratch = new ScratchDirectory();
@@ -175,6 +175,26 @@ describe('one value of a closed block', () => {
     const behind = replay(reader, ['trade:BUSY'], { hasOpening: false, fromSeq: hole.to + 1 });
     expect(behind.messages.some(({ type }) => type === 'gap')).toBe(false);
     reader.close();
+  });
+
+  test('what is noted as missing in its block keeps its own reason, also for who asks from behind it', async () => {
+    const all = await written(14, 3_000);
+    await all.close();
+    const disk = { from: 200, to: 220, reason: 'disk' };
+    takeOut(all.path, [disk]);
+    const block = alter(all.path, 300);
+    expect(block).toMatchObject({ from: 1 });
+    const missing = [{ ...block, to: 199 }, disk, { ...block, from: 221 }];
+    const history = new HistoryReader(all.path);
+    const ticks = { kind: 'ticks', symbol: 'BUSY', from: null, to: null, limit: END } as const;
+    expect(history.answer({ ...ticks, after: 0 })).toMatchObject({ gaps: missing });
+    expect(history.answer({ ...ticks, after: 250 })).toMatchObject({ gaps: missing.slice(2) });
+    history.close();
+    const playback = new PlaybackReader(all.path);
+    expect(play(playback, ['tick:BUSY']).opened.gaps).toEqual([disk]);
+    expect(play(playback, ['tick:BUSY']).opened.gaps).toEqual(missing);
+    expect(play(playback, ['tick:BUSY'], { fromSeq: 250 }).opened.gaps).toEqual(missing.slice(2));
+    playback.close();
   });
 
   test('an export says so in its place and goes on', async () => {

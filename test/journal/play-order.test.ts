@@ -251,7 +251,7 @@ describe('holes of every reason', () => {
         }
         reader.close();
       }),
-      { numRuns: 25, examples: [[300607615], [321605108]] },
+      { numRuns: 25, examples: [[300607615], [321605108], [782240789]] },
     );
   });
 

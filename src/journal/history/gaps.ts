@@ -89,16 +89,22 @@ export class Gaps {
     return seqOf(this.newest.get()?.id ?? 0);
   }
 
-  /** All that end at a seq or above it, in order. */
+  /** All gaps that end at this sequence number or above it, in order and without overlap. */
   from(seq: number): MissingRange[] {
+    const damaged = this.blocks.proofs.damaged().filter(({ to }) => to >= seq);
+    if (damaged.length === 0) return this.notedFrom(seq);
+    // A gap that is noted inside a damaged block keeps its own reason, also if it ends before `seq`.
+    const noted = this.notedFrom(Math.min(seq, damaged[0]!.from));
+    const found = damaged.flatMap((range) => without(range, noted));
+    return [...noted, ...found].filter(({ to }) => to >= seq).sort((a, b) => a.from - b.from);
+  }
+
+  private notedFrom(seq: number): MissingRange[] {
     const gaps = this.noted
       .all(idOf(seq, SLOT.gap))
       .map(({ id, ref, text }): MissingRange => ({ from: ref, to: seqOf(id), reason: text }));
     if (this.open !== null && this.open.to >= seq) gaps.push(this.open);
-    const damaged = this.blocks.proofs.damaged();
-    if (damaged.length === 0) return gaps;
-    const found = damaged.flatMap((range) => without(range, gaps)).filter(({ to }) => to >= seq);
-    return gaps.concat(found).sort((a, b) => a.from - b.from);
+    return gaps;
   }
 
   /** The gap that contains a seq. */
