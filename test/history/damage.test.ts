@@ -191,9 +191,9 @@ describe('one value of a closed block', () => {
     expect(history.answer({ ...ticks, after: 250 })).toMatchObject({ gaps: missing.slice(2) });
     history.close();
     const playback = new PlaybackReader(all.path);
-    expect(play(playback, ['tick:BUSY']).opened.gaps).toEqual([disk]);
-    expect(play(playback, ['tick:BUSY']).opened.gaps).toEqual(missing);
-    expect(play(playback, ['tick:BUSY'], { fromSeq: 250 }).opened.gaps).toEqual(missing.slice(2));
+    expect(replay(playback, ['tick:BUSY']).opened.gaps).toEqual([disk]);
+    expect(replay(playback, ['tick:BUSY']).opened.gaps).toEqual(missing);
+    expect(replay(playback, ['tick:BUSY'], { fromSeq: 250 }).opened.gaps).toEqual(missing.slice(2));
     playback.close();
   });
 

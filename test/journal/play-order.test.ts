@@ -267,10 +267,10 @@ describe('holes of every reason', () => {
     const kept = without(written.events, [crash]);
     const books = new Map(SYMBOLS.map((symbol) => [symbol, bookStates(kept, symbol)]));
     const reader = new PlaybackReader(written.path);
-    const played = play(reader, ALL);
+    const replayed = replay(reader, ALL);
     reader.close();
-    expect(played.opened.gaps).toEqual([crash]);
-    expectPlay({ written, holes: [crash], kept, crashed: [crash], books }, played, ALL);
+    expect(replayed.opened.gaps).toEqual([crash]);
+    expectReplay({ written, holes: [crash], kept, crashed: [crash], books }, replayed, ALL);
   });
 
   test('an export of each kind too', async () => {
