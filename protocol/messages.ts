@@ -7,6 +7,12 @@
  * The words for all this are in README.md beside this file, and they are normative.
  */
 
+import {
+  SOURCE_CHANNELS,
+  type Channel,
+  type NumberedChannel,
+  type SourceChannel,
+} from './channels';
 import { define, type MessageDef } from './define';
 import { field, type Memory } from './fields';
 import { welcomeLimits } from './limits';
@@ -100,10 +106,12 @@ const ping = define(6, 'ping', 'Asks for a pong', {
   id: requestId,
   time: field.nanos("The sender's clock; the pong brings it back"),
 });
+/** What a source may send in one publish message. */
+const publishedTypes = ['instrument', ...SOURCE_CHANNELS, 'renumber'];
 const publish = define(7, 'publish', "Brings a source's events in; all are taken or none", {
   id: requestId,
   events: field.messages<SourceEvent>(
-    ['instrument', 'trade', 'bbo', 'book', 'renumber'],
+    publishedTypes,
     PUBLISH_EVENTS_MAX,
     'Instrument, trade, bbo, book and renumber messages; seq and prevSeq are the numbering of the source',
   ),
@@ -371,11 +379,25 @@ export interface Status extends MessageOf<'status'> {}
 export interface Execution extends MessageOf<'execution'> {}
 export interface Renumber extends MessageOf<'renumber'> {}
 
+/** The message of each channel. */
+export interface ChannelMessages {
+  tick: Tick;
+  trade: Trade;
+  bbo: Bbo;
+  book: Book;
+  bar: Bar;
+  stats: Stats;
+  status: Status;
+}
+
+/** A message of a topic. */
+export type TopicMessage = ChannelMessages[Channel];
+
 /** What a source may send in. */
-export type SourceEvent = Instrument | Trade | Bbo | Book | Renumber;
+export type SourceEvent = Instrument | ChannelMessages[SourceChannel] | Renumber;
 
 /** What the server numbers and pushes. */
-export type MarketEvent = Instrument | Tick | Trade | Bbo | Book | Status;
+export type MarketEvent = Instrument | ChannelMessages[NumberedChannel];
 
 export type Message = { [T in MessageType]: MessageOf<T> }[MessageType];
 
@@ -389,6 +411,13 @@ const BY_CODE: readonly (MessageDef | undefined)[] = Object.values(MESSAGES).red
 
 export function messageByCode(code: number): MessageDef | undefined {
   return BY_CODE[code];
+}
+
+const SOURCE_TYPES: ReadonlySet<string> = new Set(publishedTypes);
+
+/** Whether a source may send messages of this type. */
+export function isSourceType(type: string): type is SourceEvent['type'] {
+  return SOURCE_TYPES.has(type);
 }
 
 export function messageByType(type: string): MessageDef | undefined {

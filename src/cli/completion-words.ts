@@ -5,7 +5,7 @@
 
 import type { Argument, Command, Option } from 'commander';
 
-import { CHANNELS } from '../../protocol/topics';
+import { CHANNEL_TABLE, CHANNELS } from '../../protocol/channels';
 import { BAR_INTERVALS } from '../../protocol/messages';
 
 /** A word, and what it is for. */
@@ -160,9 +160,10 @@ async function topics(
   symbols: () => Promise<readonly string[]>,
 ): Promise<readonly string[]> {
   const channel = CHANNELS.find((c) => current.startsWith(`${c}:`));
-  if (channel === undefined) return CHANNELS.map((c) => (c === 'status' ? c : `${c}:`));
+  if (channel === undefined)
+    return CHANNELS.map((c) => (CHANNEL_TABLE[c].topic === 'all' ? c : `${c}:`));
   const all = ['*', ...(await symbols())].map((symbol) => `${channel}:${symbol}`);
-  if (channel !== 'bar') return all;
+  if (CHANNEL_TABLE[channel].topic !== 'interval') return all;
   const begun = all.find((topic) => current.startsWith(`${topic}:`));
   return begun === undefined
     ? all.map((topic) => `${topic}:`)

@@ -6,6 +6,7 @@
  * for each of them. Decimals and times are exact in both.
  */
 
+import { CHANNEL_TABLE, isChannel, SOURCE_CHANNELS } from '../../protocol/channels';
 import { formatLevels, toJson } from '../../protocol/json';
 import { toJsonText } from '../../protocol/json-text';
 import { messageByType, type Instrument, type MessageOf } from '../../protocol/messages';
@@ -23,7 +24,7 @@ export interface Format {
 }
 
 /** Kinds that a source may send, so that `import` takes them in. */
-const SOURCE_KINDS: ReadonlySet<ExtractKind> = new Set(['trade', 'bbo', 'book']);
+const SOURCE_KINDS: ReadonlySet<ExtractKind> = new Set(SOURCE_CHANNELS);
 const OPENING = ['symbol', 'seq', 'eventTime', 'receiveTime'];
 const LEVEL = ['side', 'price', 'quantity'];
 const COLUMNS: Record<'command' | 'snapshot' | 'book', readonly string[]> = {
@@ -131,7 +132,8 @@ function gapJson(
   kind: ExtractKind,
   symbol: string,
 ): MessageOf<'gap'> {
-  const topic = kind === 'status' ? 'status' : `${kind}:${symbol}`;
+  const isOfAll = isChannel(kind) && CHANNEL_TABLE[kind].topic === 'all';
+  const topic = isOfAll ? kind : `${kind}:${symbol}`;
   return { type: 'gap', topic, from, to, count: to - from + 1, reason: toldReason(reason) };
 }
 

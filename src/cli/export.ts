@@ -1,5 +1,6 @@
 /** `tapedeck export`: records of a journal as ndjson or csv, as a stream. */
 
+import { EXPORTED_CHANNELS } from '../../protocol/channels';
 import { Command } from 'commander';
 
 import { parseTime, type Nanos } from '../../protocol/time';
@@ -33,13 +34,9 @@ interface Options {
 
 /** As people call them. */
 const KINDS: Readonly<Record<string, ExtractKind>> = {
-  trade: 'trade',
-  tick: 'tick',
-  bbo: 'bbo',
-  book: 'book',
+  ...Object.fromEntries(EXPORTED_CHANNELS.map((channel) => [channel, channel])),
   snapshot: 'snapshot',
   order: 'command',
-  status: 'status',
 };
 const FORMATS: Readonly<Record<string, (kind: ExtractKind, symbol: string) => Format>> = {
   ndjson: ndjsonFormat,

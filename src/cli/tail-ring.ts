@@ -3,6 +3,7 @@
  * of the ring is followed by another, a line says so, and the state comes anew.
  */
 
+import { CHANNEL_TABLE, RING_CHANNELS } from '../../protocol/channels';
 import { parseTopic } from '../../protocol/topics';
 import type { Instrument, Message } from '../../protocol/messages';
 import { StartFault } from '../base/start-fault';
@@ -11,8 +12,6 @@ import { RingReader } from '../ipc/ring-reader';
 import { fail } from './failure';
 import { topicsFault } from './refusal';
 import { line, Output } from './tail-output';
-
-const CHANNELS = ['tick', 'trade', 'bbo', 'book', 'status'];
 
 export async function tailRing(
   path: string,
@@ -25,12 +24,12 @@ export async function tailRing(
   const wanted = new Set<string>();
   for (const text of topics) {
     const topic = parseTopic(text)!;
-    if (!CHANNELS.includes(topic.channel)) {
+    if (CHANNEL_TABLE[topic.channel].ring === null) {
       const message = `the ring has no topic ${text}`;
-      const hint = `It has ${CHANNELS.map((c) => (c === 'status' ? c : `${c}:SYM`)).join(', ')}; * stands for every symbol.`;
+      const hint = `It has ${RING_CHANNELS.map((c) => (CHANNEL_TABLE[c].topic === 'all' ? c : `${c}:SYM`)).join(', ')}; * stands for every symbol.`;
       return fail(new StartFault('bad-usage', message, hint));
     }
-    wanted.add(topic.channel === 'status' ? 'status:*' : `${topic.channel}:${topic.symbol}`);
+    wanted.add(`${topic.channel}:${topic.symbol || '*'}`);
   }
   const reader = RingReader.open(path, { owner }); // what is wrong with it is told; later it is waited for
   if (reader instanceof StartFault) return fail(reader);

@@ -4,6 +4,7 @@
  * seq that it met in that one: what it met since is of another, and says nothing of it.
  */
 
+import { CHANNEL_TABLE } from '../../protocol/channels';
 import type { TopicMessage } from './items';
 import type { TopicTable } from './topic-table';
 
@@ -49,7 +50,7 @@ export class Crossing {
    * own request: of several, only the answers tell. Bars and statistics stand outside of that order.
    */
   met({ type, seq }: TopicMessage): void {
-    if (this.requests > 1 || type === 'bar' || type === 'stats') return;
+    if (this.requests > 1 || CHANNEL_TABLE[type].nature === 'derived') return;
     if (this.answers === 0 && seq > this.border) this.answered();
   }
 }

@@ -8,6 +8,7 @@
  * and the state behind it. At most `itemsMax` items wait, or four a topic where that is more.
  */
 
+import { CHANNEL_TABLE } from '../../protocol/channels';
 import type { Bar, MessageOf } from '../../protocol/messages';
 import { topicOf } from '../../protocol/topics';
 import type { GapItem, Item, TopicMessage } from './items';
@@ -185,7 +186,7 @@ function dropOldest(items: readonly Item[], lengthMax: number): Item[] {
   const rest: Item[] = [];
   let excess = items.length - lengthMax;
   for (const item of items) {
-    if (excess > 0 && (item.type === 'trade' || item.type === 'status' || item.type === 'bar')) {
+    if (excess > 0 && item.type !== 'gap' && item.type !== 'reset' && standsAlone(item)) {
       extend(gaps, topicOf(item)!, item.seq, item.seq, 1);
       excess -= 1;
     } else if (item.type === 'gap' && (gaps.has(item.topic) || (excess > 0 && item.local))) {
@@ -196,6 +197,12 @@ function dropOldest(items: readonly Item[], lengthMax: number): Item[] {
     }
   }
   return [...gaps.values(), ...rest];
+}
+
+/** Whether no newer message stands for it. */
+function standsAlone({ type }: TopicMessage): boolean {
+  const { nature, conflation } = CHANNEL_TABLE[type];
+  return nature === 'stream' || conflation === 'each-bar';
 }
 
 function extend(

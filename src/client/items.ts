@@ -4,19 +4,10 @@
  * instrument defines (`client.instruments`), times are `Nanos`.
  */
 
-import type {
-  Bar,
-  Bbo,
-  Book,
-  MessageOf,
-  Stats,
-  Status,
-  Tick,
-  Trade,
-} from '../../protocol/messages';
+import type { Channel } from '../../protocol/channels';
+import type { ChannelMessages, MessageOf, TopicMessage } from '../../protocol/messages';
 
-/** A message of a topic. */
-export type TopicMessage = Tick | Trade | Bbo | Book | Bar | Stats | Status;
+export type { TopicMessage };
 
 /**
  * Messages of a topic that this consumer does not get: `count` of them, from place `from` to `to`,
@@ -57,20 +48,12 @@ export interface ResetItem {
 /** The message of a topic, by the text of the topic. */
 export type MessageOfTopic<T extends string> = string extends T
   ? TopicMessage
-  : T extends 'status'
-    ? Status
-    : T extends `tick:${string}`
-      ? Tick
-      : T extends `trade:${string}`
-        ? Trade
-        : T extends `bbo:${string}`
-          ? Bbo
-          : T extends `book:${string}`
-            ? Book
-            : T extends `bar:${string}`
-              ? Bar
-              : T extends `stats:${string}`
-                ? Stats
-                : TopicMessage;
+  : T extends Channel | `${Channel}:${string}`
+    ? ChannelMessages[ChannelOf<T>]
+    : TopicMessage;
+
+type ChannelOf<T extends string> = T extends `${infer C extends Channel}:${string}`
+  ? C
+  : T & Channel;
 
 export type Item<M extends TopicMessage = TopicMessage> = M | GapItem | ResetItem;

@@ -21,7 +21,8 @@ import type { Item, TopicMessage } from './items';
 import { Received } from './received';
 import { Subscription, type SubscribeOptions } from './subscription';
 import type { TopicChain } from './topic-chain';
-import { isTopicMessage, TopicTable } from './topic-table';
+import { isTopicMessage } from '../../protocol/topics';
+import { TopicTable } from './topic-table';
 
 const MEND_EVERY_MS = 250;
 /** Refusals of which the server, not the request, is at fault: the next connection need not meet them. */

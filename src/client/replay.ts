@@ -14,7 +14,7 @@ import type { Connection } from './connection';
 import { deferred } from './environment';
 import { TapedeckError } from './errors';
 import type { Item, MessageOfTopic } from './items';
-import { isTopicMessage } from './topic-table';
+import { isTopicMessage } from '../../protocol/topics';
 
 const WAITING_HIGH = 20_000;
 const WAITING_LOW = 5_000;

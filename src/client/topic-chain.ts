@@ -15,6 +15,7 @@
  * Bounded: the newest message (of `status`: one an instrument), some bars, and the ten levels of a book.
  */
 
+import { CHANNEL_TABLE } from '../../protocol/channels';
 import { bookChecksum } from '../../protocol/checksum';
 import type { Book, MessageOf } from '../../protocol/messages';
 import type { Topic } from '../../protocol/topics';
@@ -72,7 +73,8 @@ export class TopicChain {
 
   /** A message as it goes on from what is held: while the state is told anew it stands for what it left out. */
   bridged(m: TopicMessage): TopicMessage {
-    const isState = m.type === 'tick' || m.type === 'bbo' || m.type === 'book';
+    const { nature } = CHANNEL_TABLE[m.type];
+    const isState = nature === 'state' || nature === 'book';
     const isAhead = this.exact && m.seq > this.last && m.prevSeq !== this.last;
     if (!this.isRefreshed || this.phase !== 'live' || !isState || !isAhead) return m;
     return { ...m, prevSeq: this.last };
@@ -309,5 +311,5 @@ export class TopicChain {
 }
 
 function isDerived(m: TopicMessage): m is Derived {
-  return m.type === 'bar' || m.type === 'stats';
+  return CHANNEL_TABLE[m.type].nature === 'derived';
 }

@@ -24,7 +24,8 @@
  * Bounded by the topics asked for and the instruments there are.
  */
 
-import type { Message, MessageOf } from '../../protocol/messages';
+import { CHANNEL_TABLE } from '../../protocol/channels';
+import type { MessageOf } from '../../protocol/messages';
 import { parseTopic, topicOf, type Topic } from '../../protocol/topics';
 import type { TopicMessage } from './items';
 import { LocalBook } from './local-book';
@@ -112,8 +113,8 @@ export class TopicTable {
     const found: Asked[] = [];
     const own = this.asked.get(name);
     if (own !== undefined) found.push(own);
-    if (channel === 'status' || symbol === '*') return found;
-    const all = this.asked.get(channel === 'bar' ? `bar:*:${interval}` : `${channel}:*`);
+    if (symbol === '' || symbol === '*') return found;
+    const all = this.asked.get(interval === '' ? `${channel}:*` : `${channel}:*:${interval}`);
     if (all !== undefined) found.push(all);
     return found;
   }
@@ -265,7 +266,7 @@ export class TopicTable {
     for (const asked of resuming) asked.resuming = true;
     // Bars and statistics come behind the others.
     const ascending = resuming.filter(
-      ({ topic }) => topic.channel !== 'bar' && topic.channel !== 'stats',
+      ({ topic }) => CHANNEL_TABLE[topic.channel].nature !== 'derived',
     );
     this.ascending = only ? new Set(ascending) : undefined;
   }
@@ -332,7 +333,7 @@ export class TopicTable {
     if (covering.length === 0) return undefined;
     const served = covering.filter(({ stage }) => stage === 'acked');
     const floor = Math.min(...served.map(({ place }) => place), Number.MAX_SAFE_INTEGER);
-    const book = topic.channel === 'book' ? new LocalBook() : undefined;
+    const book = CHANNEL_TABLE[topic.channel].nature === 'book' ? new LocalBook() : undefined;
     const chain = new TopicChain(name, topic, floor, book);
     const stateSeq = served.find((asked) => asked.stateSeq !== undefined)?.stateSeq;
     if (served.length === 0) chain.collectState(undefined);
@@ -347,20 +348,5 @@ export class TopicTable {
     const own = this.covering(chain.topic, chain.name);
     if (ascending === undefined || !own.every((asked) => ascending.has(asked))) return;
     for (const asked of ascending) asked.place = Math.max(asked.place, seq - 1);
-  }
-}
-
-export function isTopicMessage(message: Message): message is TopicMessage {
-  switch (message.type) {
-    case 'tick':
-    case 'trade':
-    case 'bbo':
-    case 'book':
-    case 'bar':
-    case 'stats':
-    case 'status':
-      return true;
-    default:
-      return false;
   }
 }

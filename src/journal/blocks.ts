@@ -10,8 +10,15 @@
  * fold the rows in the same way. Bounded: one part for each instrument of the block.
  */
 
-import { EXTRA_FIELDS, LEVELS_FIELD, NONE, ROW_FIELDS, type RowFrame } from './write/row-frame';
-import { BLOCK_ROWS, KIND, seqOf } from './schema';
+import {
+  EXTRA_FIELDS,
+  KIND_NAMES,
+  LEVELS_FIELD,
+  NONE,
+  ROW_FIELDS,
+  type RowFrame,
+} from './write/row-frame';
+import { BLOCK_ROWS, BODY_COLUMN, isNote, KIND, seqOf } from './schema';
 
 /**
  * An instrument in a block. The times are those that order its records: int64 nanoseconds as two
@@ -87,7 +94,7 @@ export class BlockFold {
       const extraAt = isExtra ? extra : -1;
       if (isExtra) extra += EXTRA_FIELDS;
       takeRow?.(kind, numbers, at, body, extraAt);
-      if (kind >= KIND.gap) {
+      if (isNote(kind)) {
         this.addNumbers(numbers, first, row);
         first = row + 1;
         continue;
@@ -197,8 +204,8 @@ export class BlockFold {
   }
 }
 
+const HAS_TEXT = KIND_NAMES.map((name) => BODY_COLUMN[name] === 'text');
+
 function hasText(kind: number): boolean {
-  return (
-    kind === KIND.instrument || kind === KIND.status || kind === KIND.command || kind >= KIND.gap
-  );
+  return HAS_TEXT[kind] === true;
 }

@@ -20,18 +20,22 @@
  * read.
  */
 
+import {
+  channelDef,
+  JOURNALED_CHANNELS,
+  type ChannelRow,
+  type JournaledChannel,
+} from '../../protocol/channels';
+
 export const APPLICATION_ID = 0x7461_7065; // "tape"
 export const SCHEMA_VERSION = 4;
 /** The oldest version that is upgraded in place. */
 export const UPGRADABLE_VERSION = 2;
 
+/** Numbers of the kinds of record; those of channels stand in the channel table. */
 export const KIND = {
   instrument: 1,
-  tick: 2,
-  trade: 3,
-  bbo: 4,
-  book: 5,
-  status: 6,
+  ...ofChannels(({ kind }) => kind),
   command: 7,
   snapshot: 8,
   gap: 9,
@@ -39,6 +43,14 @@ export const KIND = {
   epoch: 11,
 } as const;
 export type KindName = keyof typeof KIND;
+
+/** Whether records of this kind are notes of the journal: gaps, checkpoints and epochs. */
+export function isNote(kind: number): boolean {
+  return kind >= KIND.gap && kind <= KIND.epoch;
+}
+
+/** The same in SQL. */
+export const IS_NOTE = `kind BETWEEN ${KIND.gap} AND ${KIND.epoch}`;
 
 /** Slots at one seq, in the order in which they become true. */
 export const SLOT = { event: 0, gap: 1, checkpoint: 2, closed: 3, opened: 4 } as const;
@@ -136,11 +148,7 @@ ${PIECE_TABLE}CREATE TABLE note (                    -- where the records of kin
  */
 export const OWN_COLUMNS: Record<KindName, readonly string[]> = {
   instrument: [],
-  tick: ['price', 'quantity', 'bid', 'ask', 'volume'],
-  trade: ['price', 'quantity', 'side', 'ref', 'source_seq'],
-  bbo: ['bid', 'bid_quantity', 'ask', 'ask_quantity'],
-  book: ['side', 'ref'],
-  status: ['ref', 'quantity'],
+  ...ofChannels(({ numbers }) => numbers),
   command: ['price', 'quantity', 'side', 'ref'],
   snapshot: ['ref'],
   gap: ['ref'],
@@ -151,11 +159,7 @@ export const OWN_COLUMNS: Record<KindName, readonly string[]> = {
 /** The column that is neither number nor time; each kind has at most one. */
 export const BODY_COLUMN: Record<KindName, 'levels' | 'text' | null> = {
   instrument: 'text',
-  tick: null,
-  trade: null,
-  bbo: null,
-  book: 'levels',
-  status: 'text',
+  ...ofChannels(({ body }) => (body === 'fields' ? 'text' : body)),
   command: 'text',
   snapshot: 'levels',
   gap: 'text',
@@ -171,18 +175,14 @@ export function insertSql(kind: KindName): string {
   const values = ['?', '?', '?', '(? << 32) | ?', '(? << 32) | ?', ...own.map(() => '?')];
   // An epoch that numbered nothing has its notes at the same seq as the next one, which replaces
   // them.
-  const verb = KIND[kind] >= KIND.gap ? 'INSERT OR REPLACE' : 'INSERT';
+  const verb = isNote(KIND[kind]) ? 'INSERT OR REPLACE' : 'INSERT';
   return `${verb} INTO record (${columns.join(', ')}) VALUES (${KIND[kind]}, ${values.join(', ')})`;
 }
 
 /** Columns that few records of a kind have; null in the others. */
 export const EXTRA_COLUMNS: Record<KindName, readonly string[]> = {
   instrument: [],
-  tick: ['as_of', 'volume_high'],
-  trade: ['as_of', 'flags'],
-  bbo: ['as_of', 'flags'],
-  book: ['as_of', 'flags'],
-  status: [],
+  ...ofChannels(({ extras }) => extras),
   command: [],
   snapshot: ['as_of'],
   gap: [],
@@ -215,3 +215,9 @@ export const SELECT_RECORD = `SELECT ${COLUMNS}, ${SELECT_EXTRAS} FROM record`;
 /** The same for a journal of schema 2, which has no extra columns. */
 export const SELECT_RECORD_2 = `SELECT ${COLUMNS},
   NULL AS as_of_hi, NULL AS as_of_lo, NULL AS flags, NULL AS volume_high FROM record`;
+
+/** A property of the row of each journaled channel. */
+function ofChannels<T>(property: (row: ChannelRow) => T): Record<JournaledChannel, T> {
+  const all = JOURNALED_CHANNELS.map((channel) => [channel, property(channelDef(channel).row!)]);
+  return Object.fromEntries(all) as Record<JournaledChannel, T>;
+}

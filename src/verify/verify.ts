@@ -15,7 +15,7 @@ import { checkedRows } from '../journal/checked-rows';
 import type { GapNote, SavedState } from '../journal/journal';
 import type { JournalReading } from '../journal/recover/reading';
 import { rowToEvent } from '../journal/records';
-import { idOf, KIND, seqOf, SLOT, SLOTS } from '../journal/schema';
+import { idOf, isNote, KIND, seqOf, SLOT, SLOTS } from '../journal/schema';
 import { connectToRead, isAtRest } from '../journal/read-connection';
 import { readStates, type ReadCheckpoint } from '../journal/recover/saved-state';
 import { instrumentFault, Notes, strayFault } from '../journal/verify/notes';
@@ -212,7 +212,7 @@ class Tail {
           if (!this.continued.has(seq)) this.fault = unknownBehind(gap);
         }
         if (this.fault !== undefined) return;
-        if (row.kind >= KIND.gap) continue;
+        if (isNote(row.kind)) continue;
         this.seq = seq;
         const event = rowToEvent(row, symbols.get(row.instrument) ?? '');
         if (event === undefined) throw new Error(`record ${seq} does not read`);

@@ -96,7 +96,7 @@ function rowsOf(frames: readonly RowFrame[]): Row[] {
       const at = i * ROW_FIELDS;
       const kind = numbers[at]!;
       const hasText =
-        [KIND.instrument, KIND.status, KIND.command].includes(kind as 1) || kind >= KIND.gap;
+        [KIND.instrument, KIND.status, KIND.command].includes(kind) || kind >= KIND.gap;
       expect(numbers[at + LEVELS_FIELD]).toBeLessThan(0); // no books here
       const own = kind === KIND.checkpoint ? OWN_FIRST + 1 : OWN_FIRST;
       return {

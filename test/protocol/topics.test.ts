@@ -3,7 +3,8 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 
 import { BAR_INTERVALS } from '../../protocol/messages';
-import { CHANNELS, parseTopic, topicFault, topicOf } from '../../protocol/topics';
+import { CHANNELS } from '../../protocol/channels';
+import { parseTopic, topicFault, topicOf } from '../../protocol/topics';
 import { anyMessage, symbol } from '../support/arbitraries';
 
 describe('topics', () => {

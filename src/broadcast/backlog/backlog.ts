@@ -320,8 +320,8 @@ export class Backlog {
     const trades = behind.filter(({ isState }) => !isState);
     const first = messages.length;
     for (const cursor of trades) {
-      const isTrade = cursor.topic.name !== 'status';
-      const ageMs = isTrade ? this.options.tradeAgeMs : Infinity;
+      const isFresh = cursor.topic.def.conflation === 'fresh';
+      const ageMs = isFresh ? this.options.tradeAgeMs : Infinity;
       cursor.dropOld(nowMs, ageMs, messages, this.counters);
     }
     const stateBytes = Math.max(roomBytes / 2, roomBytes - bytesOf(trades));

@@ -30,7 +30,7 @@ export class Cursor {
     this.topic = topic;
     this.log = log;
     this.intervalMs = intervalMs;
-    this.isState = !topic.name.startsWith('trade:') && topic.name !== 'status';
+    this.isState = topic.def.nature !== 'stream';
     this.place = log.end;
     this.count = log.count;
     this.bytes = log.bytes;

@@ -1,7 +1,8 @@
 /** Replays: what sessions ask of the past, and to whom that goes. One replay a session at a time. */
 
 import { fault, fieldFault, within, type Fault } from '../../../protocol/codes';
-import { parseTopic, topicFault, type Topic } from '../../../protocol/topics';
+import { CHANNEL_TABLE, REPLAYED_CHANNELS } from '../../../protocol/channels';
+import { listed, parseTopic, topicFault, type Topic } from '../../../protocol/topics';
 import {
   noReplay,
   Replay,
@@ -79,8 +80,8 @@ export class Replays {
 
   private check(topic: Topic | undefined, name: string, at: string): Fault | undefined {
     if (topic === undefined) return topicFault(name, at);
-    if (topic.channel === 'bar' || topic.channel === 'stats') {
-      return fieldFault(at, name, 'a topic of tick, trade, bbo, book or status [D1]');
+    if (!CHANNEL_TABLE[topic.channel].isReplayed) {
+      return fieldFault(at, name, `a topic of ${listed(REPLAYED_CHANNELS)} [D1]`);
     }
     const { symbol } = topic;
     if (symbol === '' || symbol === '*' || this.stage.isDefined(symbol)) return undefined;

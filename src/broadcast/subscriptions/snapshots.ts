@@ -99,11 +99,16 @@ export class States {
   }
 
   private newest(topic: TopicState, instrument: MirroredInstrument): Message | null {
-    const { topics } = instrument;
-    if (topic === topics.tick) return instrument.tick;
-    if (topic === topics.bbo) return instrument.bbo;
-    if (topic === topics.book) return instrument.bookSnapshot();
-    return topic === topics.trade ? null : this.derived.state(instrument, topic);
+    switch (topic.def.nature) {
+      case 'state':
+        return topic.newest;
+      case 'book':
+        return instrument.bookSnapshot();
+      case 'derived':
+        return this.derived.state(instrument, topic);
+      case 'stream':
+        return null;
+    }
   }
 }
 
@@ -113,6 +118,6 @@ export function joinNow(session: Session, topic: TopicState, intervalMs: number)
   if (before.length > 0) session.send(before);
 }
 
-function isTrade({ name }: TopicState): boolean {
-  return name.startsWith('trade:');
+function isTrade({ def }: TopicState): boolean {
+  return def.nature === 'stream' && def.topic === 'symbol';
 }

@@ -40,7 +40,7 @@ import {
 } from '../resume/journal-resume';
 import type { Session } from '../sessions/session';
 import { joinNow, States } from './snapshots';
-import { kindOf } from '../topics/counters';
+import { channelOfTopic } from '../../../protocol/channels';
 import { WaitingFeed } from '../resume/waiting-resume';
 import { Wildcards } from './wildcards';
 
@@ -292,7 +292,7 @@ export class Subscriptions {
     const defined = new Set(targets.values());
     const reset = (topics: readonly string[], reason: ResetReason): void => {
       session.resets += 1;
-      for (const topic of topics) this.mirror.tallies[kindOf(topic)].resets += 1;
+      for (const topic of topics) this.mirror.tallies[channelOfTopic(topic)].resets += 1;
       messages.push(...resetsOf(topics, { epoch: this.epoch, seq: this.lastSeq(), reason }));
     };
     const isReset = typeof outcome === 'string';

@@ -76,7 +76,7 @@ export class AskedTopics {
 
   /** Those of one name. */
   statesOf(topic: Topic): TopicState[] {
-    if (topic.channel === 'status') return [this.mirror.statusTopic];
+    if (topic.symbol === '') return [this.mirror.statusTopic];
     const channel = channelOf(topic) as SymbolChannel;
     if (topic.symbol !== '*') return [this.mirror.get(topic.symbol)!.topics[channel]];
     return Array.from(this.mirror.all(), ({ topics }) => topics[channel]);

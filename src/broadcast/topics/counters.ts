@@ -4,8 +4,7 @@
  * Bounded: the kinds.
  */
 
-export const TOPIC_KINDS = ['tick', 'trade', 'bbo', 'book', 'bar', 'stats', 'status'] as const;
-export type TopicKind = (typeof TOPIC_KINDS)[number];
+import { CHANNELS, type Channel } from '../../../protocol/channels';
 
 /** What went out: each frame once for each session that it went to. */
 export class SentTally {
@@ -34,17 +33,11 @@ export class TopicTally {
   resets = 0;
 }
 
-export type Tallies = Readonly<Record<TopicKind, TopicTally>>;
+export type Tallies = Readonly<Record<Channel, TopicTally>>;
 
 export function newTallies(): Tallies {
-  const tallies = TOPIC_KINDS.map((kind) => [kind, new TopicTally()] as const);
-  return Object.fromEntries(tallies) as Record<TopicKind, TopicTally>;
-}
-
-/** Of a topic's name, such as `bar:ACME:1m`; of a `*` as well. */
-export function kindOf(topic: string): TopicKind {
-  const end = topic.indexOf(':');
-  return (end < 0 ? topic : topic.slice(0, end)) as TopicKind;
+  const tallies = CHANNELS.map((kind) => [kind, new TopicTally()] as const);
+  return Object.fromEntries(tallies) as Record<Channel, TopicTally>;
 }
 
 /** What became of messages since a session began. */

@@ -5,6 +5,16 @@
  * was pushed; so snapshot and updates always fit. It also holds, for each topic, who counts on it.
  */
 
+import {
+  CHANNEL_TABLE,
+  channelOfTopic,
+  CHANNELS,
+  STATE_CHANNELS,
+  type Channel,
+  type ChannelDef,
+  type ChannelsWith,
+  type StateChannel,
+} from '../../../protocol/channels';
 import type { Topic } from '../../../protocol/topics';
 import { barMessage, type BarInterval } from '../../../protocol/bars';
 import { bookChecksum } from '../../../protocol/checksum';
@@ -12,18 +22,17 @@ import { TenLevels } from '../../../protocol/levels';
 import { BAR_INTERVALS } from '../../../protocol/messages';
 import type {
   Bar,
-  Bbo,
   Book,
+  ChannelMessages,
   Instrument,
   MarketEvent,
   Message,
   Status,
-  Tick,
 } from '../../../protocol/messages';
 import { TradeStatistics } from '../../../protocol/statistics';
 import { Nanos } from '../../../protocol/time';
 import { NativeReaders } from './native-readers';
-import { kindOf, newTallies, TopicTally, type Tallies } from './counters';
+import { newTallies, TopicTally, type Tallies } from './counters';
 import { TopicChanges, type ChangeLink } from './topic-changes';
 import { LogRoom, TopicLog } from './topic-log';
 
@@ -49,6 +58,10 @@ export class TopicState implements ChangeLink<TopicState> {
   readonly tally: TopicTally;
   /** Of which it is; null: of all. */
   instrument: MirroredInstrument | null = null;
+  /** What its channel is. */
+  readonly def: ChannelDef;
+  /** Of a state channel: the newest message; null before the first. */
+  newest: ChannelMessages[StateChannel] | null = null;
   /** Of a book, and of bars: the newest state, at its head. */
   whole: (() => Book | Bar | null) | null = null;
   readonly pending: Message[] = [];
@@ -71,6 +84,7 @@ export class TopicState implements ChangeLink<TopicState> {
     room?: LogRoom,
   ) {
     this.name = name;
+    this.def = CHANNEL_TABLE[channelOfTopic(name)];
     this.room = room;
     this.tally = tally;
     this.changes = changes;
@@ -125,7 +139,8 @@ export interface BarEnd {
 }
 
 /** A topic but for its symbol. */
-export type SymbolChannel = 'tick' | 'trade' | 'bbo' | 'book' | 'stats' | `bar:${BarInterval}`;
+export type SymbolChannel =
+  ChannelsWith<'topic', 'symbol'> | `${ChannelsWith<'topic', 'interval'>}:${BarInterval}`;
 
 /** One instrument as readers know it. */
 export class MirroredInstrument {
@@ -133,8 +148,6 @@ export class MirroredInstrument {
   /** Its place among all of them. */
   readonly index: number;
   readonly topics: Readonly<Record<SymbolChannel, TopicState>>;
-  tick: Tick | null = null;
-  bbo: Bbo | null = null;
   private bookForm: 'none' | 'levels' | 'incomplete' = 'none';
   private bookEventTime = Nanos.ZERO;
   private bookReceiveTime = Nanos.ZERO;
@@ -156,22 +169,18 @@ export class MirroredInstrument {
     this.index = index;
     this.statistics = new TradeStatistics(sessionBoundary);
     const { symbol } = definition;
-    const named = (name: string): TopicState =>
-      new TopicState(name, tallies[kindOf(name)], changes, room);
-    const topic = (channel: string): TopicState => named(`${channel}:${symbol}`);
-    const bar = (interval: BarInterval): TopicState => named(`bar:${symbol}:${interval}`);
-    this.topics = {
-      'tick': topic('tick'),
-      'trade': topic('trade'),
-      'bbo': topic('bbo'),
-      'book': topic('book'),
-      'stats': topic('stats'),
-      'bar:1s': bar('1s'),
-      'bar:1m': bar('1m'),
-      'bar:5m': bar('5m'),
-      'bar:1h': bar('1h'),
-      'bar:1d': bar('1d'),
-    };
+    const topic = (channel: Channel, interval = ''): TopicState =>
+      new TopicState(`${channel}:${symbol}${interval}`, tallies[channel], changes, room);
+    const topics: Record<string, TopicState> = {};
+    for (const channel of CHANNELS) {
+      const form: ChannelDef['topic'] = CHANNEL_TABLE[channel].topic;
+      if (form === 'symbol') topics[channel] = topic(channel);
+      if (form !== 'interval') continue;
+      for (const interval of BAR_INTERVALS) {
+        topics[`${channel}:${interval}`] = topic(channel, `:${interval}`);
+      }
+    }
+    this.topics = topics as Record<SymbolChannel, TopicState>;
     this.topics.book.whole = () => this.bookSnapshot();
     this.barTopics = BAR_INTERVALS.map((interval) => this.topics[`bar:${interval}`]);
     for (const [i, bars] of this.barTopics.entries()) bars.whole = () => this.newestBar(i, bars);
@@ -294,22 +303,9 @@ export class Mirror {
       throw new Error(`an event precedes the definition of ${e.symbol}`);
     const topic = e.type === 'status' ? this.statusTopic : instrument.topics[e.type];
     topic.head = e.seq;
-    switch (e.type) {
-      case 'tick':
-        instrument.tick = e;
-        break;
-      case 'bbo':
-        instrument.bbo = e;
-        break;
-      case 'book':
-        instrument.applyBook(e);
-        break;
-      case 'status':
-        this.keepStatus(instrument, e);
-        break;
-      case 'trade':
-        break;
-    }
+    if (e.type === 'book') instrument.applyBook(e);
+    else if (e.type === 'status') this.keepStatus(instrument, e);
+    else if (e.type !== 'trade') topic.newest = e;
     return topic;
   }
 
@@ -320,10 +316,12 @@ export class Mirror {
   standing(topics: Iterable<TopicState>, lostTo: number): Message[] {
     if (lostTo === 0) return [];
     const wanted = new Set(topics);
-    const newest: (Tick | Bbo | Status)[] = [];
-    for (const { topics: own, tick, bbo } of this.all()) {
-      if (tick !== null && wanted.has(own.tick)) newest.push(tick);
-      if (bbo !== null && wanted.has(own.bbo)) newest.push(bbo);
+    const newest: (ChannelMessages[StateChannel] | Status)[] = [];
+    for (const { topics: own } of this.all()) {
+      for (const channel of STATE_CHANNELS) {
+        const topic = own[channel];
+        if (topic.newest !== null && wanted.has(topic)) newest.push(topic.newest);
+      }
     }
     if (wanted.has(this.statusTopic)) newest.push(...this.statuses());
     return newest.filter(({ seq }) => seq <= lostTo);
@@ -348,7 +346,7 @@ export class Mirror {
   }
 }
 
-/** The topic but for its symbol; of a bar with its interval. */
+/** The topic without its symbol; of a bar with its interval. */
 export function channelOf({ channel, interval }: Topic): string {
-  return channel === 'bar' ? `bar:${interval}` : channel;
+  return interval === '' ? channel : `${channel}:${interval}`;
 }

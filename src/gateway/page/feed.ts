@@ -7,6 +7,7 @@
  * happened in between is never left out silently.
  */
 
+import { CHANNEL_TABLE } from '../../../protocol/channels';
 import type { BarInterval } from '../../../protocol/bars';
 import { CLOSES } from '../../../protocol/codes';
 import {
@@ -93,9 +94,10 @@ export class Feed {
 
   /** Whether an item happened since this connection began, so its way here can be timed. */
   isNews(item: Item): boolean {
-    if (item.type === 'bar' || item.type === 'stats' || item.type === 'status') return false;
+    if (item.type === 'gap' || item.type === 'reset') return false;
     if (item.type === 'book') return item.form === 'delta';
-    return item.type !== 'gap' && item.type !== 'reset' && item.seq > this.connectedAtSeq;
+    const { nature, topic } = CHANNEL_TABLE[item.type];
+    return nature !== 'derived' && topic !== 'all' && item.seq > this.connectedAtSeq;
   }
 
   follow(symbol: string): void {

@@ -6,6 +6,7 @@
  * `SAMPLES_MAX` latencies of `WINDOW_MS`, and the newest pings.
  */
 
+import { CHANNEL_TABLE } from '../../../protocol/channels';
 import type { Item, Nanos, ServerClock } from '../../client/index';
 import type { Clock } from '../../base/clock';
 
@@ -79,7 +80,7 @@ export class Health {
     }
     if (item.seq > this.seq) this.seq = item.seq;
     // Of bars and statistics the count is one of trades.
-    if (item.type === 'tick' || item.type === 'bbo' || item.type === 'book') {
+    if ('count' in item && CHANNEL_TABLE[item.type].nature !== 'derived') {
       this.conflated += Math.max(0, item.count - 1);
     }
     if (!live || this.best === undefined) return;

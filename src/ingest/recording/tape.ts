@@ -14,6 +14,7 @@
 import { fromJson, parseJson, SOURCE_OPTIONAL } from '../../../protocol/json';
 import { toJsonText } from '../../../protocol/json-text';
 import {
+  isSourceType,
   messageByType,
   type Instrument,
   type Message,
@@ -160,14 +161,6 @@ function isFarAhead(time: Nanos, of: Nanos): boolean {
 /** Whether this is a message of the protocol that no source sends. */
 export function isDerived(value: unknown): boolean {
   const type = (value as { type?: unknown } | null)?.type;
-  switch (type) {
-    case 'instrument':
-    case 'trade':
-    case 'bbo':
-    case 'book':
-    case 'renumber':
-      return false;
-    default:
-      return typeof type === 'string' && messageByType(type) !== undefined;
-  }
+  if (typeof type !== 'string' || isSourceType(type)) return false;
+  return messageByType(type) !== undefined;
 }

@@ -12,6 +12,7 @@
 
 import type { Database } from 'bun:sqlite';
 
+import { EXPORTED_CHANNELS } from '../../../protocol/channels';
 import { BOOK_FORMS, type Book, type Instrument } from '../../../protocol/messages';
 import { orderTime, type BatchEvent, type Snapshot } from '../../../protocol/records';
 import type { Nanos } from '../../../protocol/time';
@@ -26,15 +27,7 @@ import { idOf, KIND, SELECT_RECORD, seqOf, SLOTS } from '../schema';
 import { connectToRead, watchUnchanged } from '../read-connection';
 import { Notes } from '../verify/notes';
 
-export const EXTRACT_KINDS = [
-  'trade',
-  'tick',
-  'bbo',
-  'book',
-  'snapshot',
-  'command',
-  'status',
-] as const;
+export const EXTRACT_KINDS = [...EXPORTED_CHANNELS, 'snapshot', 'command'] as const;
 export type ExtractKind = (typeof EXTRACT_KINDS)[number];
 
 export interface Range {

@@ -3,6 +3,7 @@
  * same object each time. Bounded: one row.
  */
 
+import { REPLAYED_CHANNELS } from '../../../protocol/channels';
 import {
   EXTRA_FIELDS,
   LEVELS_FIELD,
@@ -13,7 +14,7 @@ import {
   type RowFrame,
 } from '../write/row-frame';
 import type { ReplayRow } from './rows';
-import { KIND, OWN_COLUMNS } from '../schema';
+import { OWN_COLUMNS } from '../schema';
 
 /** The number columns besides those that all rows have. */
 type Own =
@@ -27,8 +28,9 @@ type Own =
   | 'side'
   | 'ref';
 
+const REPLAYED: ReadonlySet<string> = new Set(REPLAYED_CHANNELS);
 const OWN: readonly (readonly Own[])[] = KIND_NAMES.map((name) =>
-  [KIND.tick, KIND.trade, KIND.bbo, KIND.book].some((kind) => KIND[name] === kind)
+  REPLAYED.has(name)
     ? (OWN_COLUMNS[name].filter((column) => column !== 'source_seq') as Own[])
     : [],
 );

@@ -9,13 +9,11 @@
 
 import type { Database } from 'bun:sqlite';
 
-import { parseTopic, type Channel } from '../../../protocol/topics';
+import type { ReplayedChannel } from '../../../protocol/channels';
+import { parseTopic } from '../../../protocol/topics';
 import { ALWAYS, type Blocks } from '../history/blocks';
 import type { TimeHalves } from '../../base/contracts/times';
 import { KIND, ORDER_TIME, seqOf } from '../schema';
-
-/** Channels that the journal stores as they were published. */
-type ReplayChannel = Exclude<Channel, 'bar' | 'stats'>;
 
 /** Up to this many instruments, SQLite filters the records; beyond, the reader does. */
 const FEW = 32;
@@ -33,9 +31,9 @@ export class ReplayTopics {
     const named = new Set<number>();
     for (const name of topics) {
       const { channel, symbol } = parseTopic(name)!;
-      const kind = KIND[channel as ReplayChannel];
+      const kind = KIND[channel as ReplayedChannel];
       const known = this.wanted.get(kind);
-      if (symbol === '*' || channel === 'status') this.wanted.set(kind, 'all');
+      if (symbol === '*' || symbol === '') this.wanted.set(kind, 'all');
       else {
         const id = idOf(symbol);
         if (id === undefined) continue;

@@ -6,6 +6,7 @@
  * read for it, since other replays wait.
  */
 
+import { CHANNEL_TABLE, REPLAYED_CHANNELS } from '../../../protocol/channels';
 import type { Database, Statement } from 'bun:sqlite';
 
 import type { Book, Instrument, Message } from '../../../protocol/messages';
@@ -364,8 +365,8 @@ export class Replay {
   }
 
   private topicName(kind: number, instrument: number): string {
-    if (kind === KIND.status) return 'status';
-    const channel = (['tick', 'trade', 'bbo', 'book'] as const).find((name) => KIND[name] === kind);
+    const channel = REPLAYED_CHANNELS.find((name) => KIND[name] === kind)!;
+    if (CHANNEL_TABLE[channel].topic === 'all') return channel;
     return `${channel}:${this.instruments.symbol(instrument)}`;
   }
 

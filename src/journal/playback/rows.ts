@@ -6,6 +6,7 @@
  * book.
  */
 
+import { REPLAYED_CHANNELS } from '../../../protocol/channels';
 import type { Bbo, Book, Tick, Trade } from '../../../protocol/messages';
 import { BOOK_FORMS } from '../../../protocol/messages';
 import { sumOfHalves } from '../../../protocol/sums';
@@ -16,7 +17,7 @@ import { KIND, OWN_COLUMNS, SELECT_EXTRAS, seqOf } from '../schema';
 /** Selects what messages of these kinds need; append a `WHERE`. Each column costs time. */
 export function selectReplayed(kinds: readonly number[]): string {
   const own = new Set<string>();
-  for (const kind of ['tick', 'trade', 'bbo', 'book'] as const) {
+  for (const kind of REPLAYED_CHANNELS) {
     if (!kinds.includes(KIND[kind])) continue;
     for (const column of OWN_COLUMNS[kind]) own.add(column);
   }

@@ -12,6 +12,7 @@
  * from the next tick, levels from the next whole book. Unknown state is not checked.
  */
 
+import { JOURNALED_CHANNELS, type JournaledChannel } from '../../../protocol/channels';
 import { bookChecksum } from '../../../protocol/checksum';
 import { TenLevels } from '../../../protocol/levels';
 import type { Bbo, Book, Instrument, Tick, Trade } from '../../../protocol/messages';
@@ -23,15 +24,13 @@ import type { InstrumentRow } from '../recover/reading';
 import { definitionText, parseDefinition, rowToEvent, type RecordRow } from '../records';
 import { KIND, seqOf, SLOT, SLOTS } from '../schema';
 
-type Topic = 'tick' | 'trade' | 'bbo' | 'book';
-
 interface Followed {
   readonly symbol: string;
   /** As in the table of instruments. */
   readonly text: string;
   definition: Instrument | null;
   /** The newest seq of each topic; `UNKNOWN` until its next record. */
-  readonly heads: Record<Topic, number>;
+  readonly heads: Map<JournaledChannel, number>;
   /** Volume of the session up to the newest tick; null: unknown. */
   volume: Sum | null;
   /** The latest market time of the trades that moved it; null: none, or unknown. */
@@ -68,7 +67,7 @@ export class RecordChecks {
         symbol,
         text: definition,
         definition: null,
-        heads: { tick: 0, trade: 0, bbo: 0, book: 0 },
+        heads: new Map(JOURNALED_CHANNELS.map((channel) => [channel, 0])),
         volume: 0,
         present: null,
         bbo: null,
@@ -149,7 +148,7 @@ export class RecordChecks {
     this.statusHead = UNKNOWN;
     this.traded = null;
     for (const f of this.byId.values()) {
-      f.heads.tick = f.heads.trade = f.heads.bbo = f.heads.book = UNKNOWN;
+      for (const channel of JOURNALED_CHANNELS) f.heads.set(channel, UNKNOWN);
       f.volume = null;
       f.present = null;
       f.bbo = undefined;
@@ -185,8 +184,8 @@ export class RecordChecks {
         return this.chain(event.prevSeq, head);
       }
       default: {
-        const head = f.heads[event.type];
-        f.heads[event.type] = event.seq;
+        const head = f.heads.get(event.type)!;
+        f.heads.set(event.type, event.seq);
         return this.chain(event.prevSeq, head) ?? this.checkTopic(event, f, trade);
       }
     }

@@ -27,6 +27,8 @@ import {
   SLOT,
   SLOTS,
   type KindName,
+  IS_NOTE,
+  isNote,
 } from '../schema';
 
 /** More than the rows of a block and the notes between them. */
@@ -115,7 +117,7 @@ const SELECT_PACKED = (kind: string): string => `SELECT id, ${kind} AS k, prev_s
   receive_time >> 32 AS c, receive_time & 4294967295 AS d,
   coalesce(price, bid_quantity) AS e, coalesce(quantity, ask_quantity) AS f, coalesce(bid, side) AS g,
   coalesce(ask, ref) AS h, coalesce(volume, source_seq) AS j,
-  CASE WHEN kind < ${KIND.gap} THEN coalesce(levels, text) END AS x,
+  CASE WHEN NOT (${IS_NOTE}) THEN coalesce(levels, text) END AS x,
   CASE WHEN coalesce(as_of, flags, volume_high) IS NOT NULL THEN
     concat_ws(' ', ifnull(as_of >> 32, '-'), ifnull(as_of & 4294967295, '-'), ifnull(flags, '-'), ifnull(volume_high, '-')) END AS y
   FROM record WHERE id > ? AND id <= ? ORDER BY id LIMIT ${PAGE_ROWS}`;
@@ -155,7 +157,7 @@ export class VerifyRows {
       const kind = row.k === null ? 0 : row.k % KINDS_MAX;
       const wrong = visit(row, kind, visitor);
       if (wrong !== undefined) return { seq: seqOf(row.id), message: wrong };
-      if (kind >= KIND.gap) continue;
+      if (isNote(kind)) continue;
       const at = this.put(row, kind, events);
       if (row.y !== null) extras.push(events, ...extrasOf(row.y));
       events += 1;
@@ -247,7 +249,7 @@ function visit(row: PackedRow, kind: number, visitor: RowVisitor): string | unde
     const wrong = visitor.event(seq);
     if (wrong !== undefined) return wrong;
     const hasText = HAS_TEXT[kind];
-    if (kind >= KIND.gap || hasText === undefined || hasText !== (typeof row.x === 'string'))
+    if (isNote(kind) || hasText === undefined || hasText !== (typeof row.x === 'string'))
       return `record ${seq} does not read`;
     if (HAS_LEVELS[kind] === true && row.x === null) return `record ${seq} does not read`;
     if (kind === KIND.instrument)

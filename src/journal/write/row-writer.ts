@@ -20,6 +20,7 @@ import {
   SLOTS,
   UPDATE_EXTRAS,
   type KindName,
+  isNote,
 } from '../schema';
 
 /** How many of the newest checkpoints are kept. Those of schema 3 behind a gap are kept besides. */
@@ -126,7 +127,7 @@ export class RowWriter {
     const id = n[at + 1]!;
     insert(id, n, at, body);
     if (extraAt >= 0) this.writeExtras(id, extraAt);
-    if (kind < KIND.gap) {
+    if (!isNote(kind)) {
       if (kind === KIND.instrument) this.define(n[at + 2]!, body as string);
       return;
     }

@@ -1,0 +1,81 @@
+/** What a channel is stands in protocol/channels.ts alone: nothing else lists channels. */
+
+import { expect, test } from 'bun:test';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+import { CHANNEL_TABLE, CHANNELS, type ChannelDef } from '../../protocol/channels';
+import { MESSAGES } from '../../protocol/messages';
+
+const ROOT = resolve(import.meta.dir, '../..');
+const TABLE = 'protocol/channels.ts';
+const SOURCES = ['protocol', 'src'].flatMap((folder) =>
+  readdirSync(join(ROOT, folder), { recursive: true })
+    .map((name) => join(folder, String(name)))
+    .filter((name) => name.endsWith('.ts') && name !== TABLE),
+);
+/** Three channels in one list, one union of types, one chain of comparisons or one set of cases. */
+const NAMES_MAX = 2;
+/** Files that say what is done with the messages of channels one by one, as code must. */
+const BY_MESSAGE: ReadonlyMap<string, string> = new Map([
+  ['protocol/codec.ts', 'which messages have an encoder of their own'],
+  ['protocol/hot.ts', 'the encoders of those'],
+]);
+
+/** Runs of channel names with nothing but list or union punctuation, or comparisons, between them. */
+function descriptions(source: string): string[] {
+  const code = source.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/\/\/.*$/gm, '');
+  const name = `['"](?:${CHANNELS.join('|')})['"]`;
+  const joint = `(?:\\s*(?:[,|]|\\|\\||&&|\\b[\\w.]+\\s*[!=]==)\\s*)+`;
+  const keyed = `\\s*:\\s*[^,{}]*,\\s*`;
+  const cases = `\\s*:\\s*case\\s+`;
+  const runs = [joint, keyed, cases].map(
+    (between) => new RegExp(`${name}(?:${between}${name}){${NAMES_MAX},}`, 'g'),
+  );
+  return runs.flatMap((run) => code.match(run) ?? []);
+}
+
+test('no list of channels stands outside of the channel table', () => {
+  const found = SOURCES.filter((file) => !BY_MESSAGE.has(file)).flatMap((file) =>
+    descriptions(readFileSync(join(ROOT, file), 'utf8')).map((text) => `${file}: ${text}`),
+  );
+  expect(found).toEqual([]);
+});
+
+test('the check sees a list, a union, a chain of comparisons, a table and cases', () => {
+  for (const text of [
+    `const KINDS = ['tick', 'trade', 'bbo'];`,
+    `type Kind = 'tick' | 'trade' | 'status';`,
+    `if (m.type === 'tick' || m.type === 'bbo' || m.type === 'book') return;`,
+    `const T = { 'tick': a('tick'), 'trade': b(1), 'bbo': 3 };`,
+    `switch (t) { case 'tick': case 'trade': case 'book': return; }`,
+  ]) {
+    expect(descriptions(text)).not.toEqual([]);
+  }
+  expect(descriptions(`if (m.type === 'trade' || m.type === 'book') return;`)).toEqual([]);
+});
+
+test('every channel has a message, and what the table says fits together', () => {
+  const kinds = new Set<number>();
+  const rings = new Set<number>();
+  for (const channel of CHANNELS) {
+    const def: ChannelDef = CHANNEL_TABLE[channel];
+    const fields = MESSAGES[channel].fields;
+    expect(Object.keys(fields).slice(0, 3)).toEqual(['symbol', 'seq', 'prevSeq']);
+    // A message that stands for others says for how many.
+    expect('count' in fields).toBe(def.nature !== 'stream');
+    expect(def.conflation === 'fresh' || def.conflation === 'all').toBe(def.nature === 'stream');
+    // What the journal does not hold cannot be read from it.
+    if (def.row === null) expect([def.isReplayed, def.isExported]).toEqual([false, false]);
+    else {
+      expect(def.isNumbered).toBe(true);
+      expect(kinds.has(def.row.kind)).toBe(false);
+      kinds.add(def.row.kind);
+      expect(def.row.numbers.length).toBeLessThanOrEqual(5);
+      if (def.row.body === 'fields') expect(def.row.numbers).toEqual([]);
+    }
+    if (def.ring === null) continue;
+    expect(rings.has(def.ring)).toBe(false);
+    rings.add(def.ring);
+  }
+});
