@@ -156,7 +156,6 @@ export type ChannelsWith<P extends keyof ChannelDef, V> = {
 }[Channel];
 
 export type StateChannel = ChannelsWith<'nature', 'state'>;
-export type DerivedChannel = ChannelsWith<'nature', 'derived'>;
 export type NumberedChannel = ChannelsWith<'isNumbered', true>;
 export type SourceChannel = ChannelsWith<'isFromSource', true>;
 export type JournaledChannel = ChannelsWith<'row', ChannelRow>;

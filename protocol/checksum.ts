@@ -25,6 +25,18 @@ export function bookChecksum(bids: ArrayLike<number>, asks: ArrayLike<number>): 
   return ~crc >>> 0;
 }
 
+/** CRC-32 of bytes, unsigned. */
+export function crc32(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const whole = bytes.length & ~3;
+  let crc = -1;
+  for (let at = 0; at < whole; at += 4) crc = word(crc, view.getInt32(at, true));
+  for (let at = whole; at < bytes.length; at++) {
+    crc = (crc >>> 8) ^ T0[(crc ^ bytes[at]!) & 0xff]!;
+  }
+  return ~crc >>> 0;
+}
+
 function side(start: number, levels: ArrayLike<number>, fields: number): number {
   let crc = start;
   for (let i = 0; i < fields; i++) {

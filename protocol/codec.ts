@@ -120,7 +120,8 @@ export class FrameSequence {
   }
 }
 
-function writeMessage(w: MsgWriter, general: Encoder, message: Message): void {
+/** Writes the array of a message. */
+export function writeMessage(w: MsgWriter, general: Encoder, message: Message): void {
   switch (message.type) {
     case 'tick':
     case 'trade':
@@ -220,7 +221,8 @@ class FrameDecoder {
   }
 }
 
-function readMessage(r: MsgReader): Message | Fault {
+/** The message that starts here, or its fault; the reader then stands behind it. @throws DecodeError where the structure is broken */
+export function readMessage(r: MsgReader): Message | Fault {
   const start = r.position;
   const hot = tryHot(r);
   if (hot !== undefined) return hot;

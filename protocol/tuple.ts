@@ -27,7 +27,8 @@ export function toTuple(message: Message): unknown[] {
   return [def.code, ...structValues(def.fields, message)];
 }
 
-function structValues(fields: Fields, object: unknown): unknown[] {
+/** The values of fields in wire order. */
+export function structValues(fields: Fields, object: unknown): unknown[] {
   const values = object as Record<string, unknown>;
   return Object.entries(fields).map(([name, f]) => encodeValue(f.spec, values[name]));
 }
@@ -106,6 +107,12 @@ function readTuple(tuple: unknown, path: string, kinds?: readonly string[]): Mes
   }) as unknown as Message;
 }
 
+/** The values of a struct out of its array. @throws FieldError */
+export function structOf(fields: Fields, value: unknown, path: string): Record<string, unknown> {
+  if (!Array.isArray(value)) throw new FieldError(fieldFault(path, value, 'an array'));
+  return readStruct(fields, value, 0, path, {});
+}
+
 function readStruct(
   fields: Fields,
   tuple: readonly unknown[],
@@ -145,8 +152,7 @@ function decodeValue(f: Field<unknown>, value: unknown, path: string): unknown {
         decodeValue(spec.item, item, `${path}[${i}]`),
       );
     case 'struct':
-      if (!Array.isArray(value)) throw new FieldError(fieldFault(path, value, 'an array'));
-      return readStruct(spec.fields, value, 0, path, {});
+      return structOf(spec.fields, value, path);
     case 'messages':
       return checkList(value, spec.lengthMax, path).map((item, i) =>
         readTuple(item, `${path}[${i}]`, spec.kinds),
