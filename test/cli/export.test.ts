@@ -228,7 +228,7 @@ describe('what was exported reads back', () => {
 
 describe('what it refuses', () => {
   test.each([
-    [['--kind', 'bars'], '--kind is "bars"; expected one of trade, tick, bbo, book'],
+    [['--kind', 'bars'], '--kind is "bars"; expected one of tick, trade, bbo, book'],
     [['--kind', 'constructor'], '--kind is "constructor"; expected one of'],
     [['--format', 'xml'], '--format is "xml"; expected ndjson or csv'],
     [['--symbol', "'; DROP"], `--symbol is "'; DROP"; expected one of ACME`],
