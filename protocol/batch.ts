@@ -18,7 +18,7 @@ import { crc32 } from './checksum';
 import { fault, fieldFault, within, type Fault } from './codes';
 import { isFault, readMessage, writeMessage } from './codec';
 import { define } from './define';
-import { field, type Fields } from './fields';
+import { field } from './fields';
 import { SIDES, SOURCE_LEVELS_MAX, type Execution, type Message } from './messages';
 import { DecodeError, MsgReader } from './reader';
 import type { BatchEvent, Command, Snapshot } from './records';
@@ -229,7 +229,7 @@ function readEvent(r: MsgReader, path: string): BatchEvent {
   const own = OWN_FORMS.find((def) => def.code === code);
   if (own !== undefined) {
     const [, ...values] = value(r) as unknown[];
-    return ownEvent(own.type, structOf(own.fields as Fields, values, path));
+    return ownEvent(own.type, structOf(own.fields, values, path));
   }
   return messageAt(r, path, NUMBERED) as BatchEvent;
 }

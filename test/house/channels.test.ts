@@ -16,10 +16,11 @@ const SOURCES = ['protocol', 'src'].flatMap((folder) =>
 );
 /** Three channels in one list, one union of types, one chain of comparisons or one set of cases. */
 const NAMES_MAX = 2;
-/** Files that say what is done with the messages of channels one by one, as code must. */
-const BY_MESSAGE: ReadonlyMap<string, string> = new Map([
+/** Files in which such a run describes no channels. */
+const OTHERS: ReadonlyMap<string, string> = new Map([
   ['protocol/codec.ts', 'which messages have an encoder of their own'],
   ['protocol/hot.ts', 'the encoders of those'],
+  ['src/gateway/rest/queries.ts', 'names of methods'],
 ]);
 
 /** Runs of channel names with nothing but list or union punctuation, or comparisons, between them. */
@@ -36,7 +37,7 @@ function descriptions(source: string): string[] {
 }
 
 test('no list of channels stands outside of the channel table', () => {
-  const found = SOURCES.filter((file) => !BY_MESSAGE.has(file)).flatMap((file) =>
+  const found = SOURCES.filter((file) => !OTHERS.has(file)).flatMap((file) =>
     descriptions(readFileSync(join(ROOT, file), 'utf8')).map((text) => `${file}: ${text}`),
   );
   expect(found).toEqual([]);

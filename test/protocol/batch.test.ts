@@ -89,7 +89,7 @@ const snapshot = fc.record(
 function recorded(type: MessageType): Arbitrary<unknown> {
   const message = messageOf(type);
   const having = (extra: Arbitrary<object>): Arbitrary<unknown> =>
-    fc.tuple(message, fc.option(extra, { nil: {} })).map(([m, e]) => ({ ...m, ...e }));
+    fc.tuple(message, fc.option(extra, { nil: {} })).map(([m, e]) => Object.assign(m, e));
   if (type === 'instrument') return having(owner.map((definedBy) => ({ definedBy })));
   if (type === 'trade') return having(safeInteger(0).map((sourceSeq) => ({ sourceSeq })));
   if (type === 'status') return message;
@@ -105,12 +105,13 @@ const batches: Arbitrary<WireBatch> = fc
     events: fc.array(event, { maxLength: 12 }),
     executions: fc.array(fc.record({ owner, message: messageOf('execution') }), { maxLength: 4 }),
   })
-  .map(({ events, ...batch }) => ({
-    ...batch,
-    lastSeq: batch.firstSeq + events.length - 1,
-    events: events.map((e, i) => ({ ...(e as BatchEvent), seq: batch.firstSeq + i })),
-    executions: batch.executions as { owner: string; message: Execution }[],
-  }));
+  .map(({ events, ...batch }) =>
+    Object.assign(batch, {
+      lastSeq: batch.firstSeq + events.length - 1,
+      events: events.map((e, i) => ({ ...(e as BatchEvent), seq: batch.firstSeq + i })),
+      executions: batch.executions as { owner: string; message: Execution }[],
+    }),
+  );
 
 function faultOf(bytes: Uint8Array): Fault {
   const read = decodeBatch(bytes);
