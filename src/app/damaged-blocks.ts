@@ -20,7 +20,7 @@ export class DamagedBlocks {
   }
 
   /** Each thread that reads tells of it for itself. */
-  readonly tell = ({ from, to }: MissingRange): void => {
+  readonly report = ({ from, to }: MissingRange): void => {
     if (this.found.has(from)) return;
     this.found.add(from);
     const message = 'records of the journal are not what was written; nobody is given them';

@@ -3,18 +3,18 @@
 import type { Fault } from '../../protocol/codes';
 import type { SourceEvent } from '../../protocol/messages';
 import type { SliceQueue } from '../base/slice-queue';
-import type { Sources } from './entry';
 import { mayNot, mayNotPublish, type Principal } from '../gateway/auth/auth';
 import { readTapeLines } from '../ingest/tape-lines';
-import type { Recorder } from './recorder';
+import type { Core } from '../base/contracts/core';
 import type { Limits } from './reload';
+import type { Sources } from './sources';
 
 /** Events of a tape whose symbols are looked up at once. */
 const EVENTS_AT_ONCE = 256;
 
 /** @param slices what of the loop reading takes */
 export function createIngest(
-  { market }: Recorder,
+  { instruments }: Core,
   sources: Sources,
   limits: Pick<Limits, 'frameBytesMax'>,
   slices: SliceQueue,
@@ -24,7 +24,7 @@ export function createIngest(
     pieces: readonly Uint8Array[],
     continues: boolean,
   ): Promise<object | Fault> => {
-    const scalesOf = (symbol: string) => market.get(symbol)?.definition;
+    const scalesOf = (symbol: string) => instruments.get(symbol)?.definition;
     const lines = await slices.run(readTapeLines(pieces, scalesOf, limits.frameBytesMax));
     if ('code' in lines) return lines;
     const { events } = lines;

@@ -1,6 +1,6 @@
 /**
- * Instruments that are defined by this server's operator, in its settings or over REST: decimals become
- * scaled integers, and what the market would not take is refused before its turn.
+ * Instruments that the operator defines, in the settings or over REST: decimals become scaled integers, and a
+ * definition that the market would not take is refused.
  */
 
 import { fieldFault, type Fault } from '../../protocol/codes';
@@ -11,17 +11,16 @@ import {
 import type { Instrument } from '../../protocol/messages';
 import { isSymbol, parseDecimal } from '../../protocol/units';
 import { StartFault } from '../base/start-fault';
-import type { Definer } from '../gateway/rest/routes/instruments';
-import type { MarketOutput } from '../market/output';
-import type { Recorder } from './recorder';
+import type { InstrumentAdministration } from '../base/contracts/core';
 import { filled } from '../config/settings-check';
+import { inTurn, type LocalMarket } from './local-market';
 
-/** A price that no setting bounds may be as large as integers stay exact, with room for sums. */
+/** The largest price if no setting bounds it: integers stay exact, with room for sums. */
 const PRICE_MAX = 2 ** 50;
-/** An order that no setting bounds may be half of what one owner may have open on a side. */
+/** The largest order if no setting bounds it: half of what one owner may have open on a side. */
 const QUANTITY_MAX = 2 ** 48;
 
-/** @param known as it is defined already; what a venue's setting leaves out of its bounds stays as it is */
+/** @param known the present definition; bounds of a venue that the setting leaves out keep their present values */
 export function definitionOf(setting: InstrumentSettings, known?: Instrument): Instrument | Fault {
   const { symbol, market, priceScale, quantityScale } = setting;
   if (!isSymbol(symbol)) {
@@ -84,9 +83,9 @@ type DecimalSetting =
   | 'priceMin'
   | 'priceMax';
 
-/** What the settings name, if all of it may be defined. */
+/** The definitions of all instruments of the settings, or why one of them is refused. */
 export function definitionsOf(
-  { market }: Recorder,
+  { market }: Pick<LocalMarket, 'market'>,
   named: readonly InstrumentSettings[],
 ): Instrument[] | StartFault {
   const wrong = (symbol: string, { message }: Fault): StartFault =>
@@ -105,81 +104,27 @@ export function definitionsOf(
   return refused === undefined ? definitions : wrong(named[refused.index]!.symbol, refused.fault);
 }
 
-/** What an operator does to instruments over REST. */
-export function definerOf(recorder: Recorder, queries: Pick<Definer, 'instrument'>): Definer {
+/** What operators do to the instruments of this process while it runs. */
+export function administrationOf(local: LocalMarket): InstrumentAdministration {
+  const { market } = local;
   return {
-    define: (fields) => defineInstrument(recorder, fields),
-    instrument: (symbol) => queries.instrument(symbol),
-    renumber: (symbol) => renumberInstrument(recorder, symbol),
-    delete: (symbol) => deleteInstrument(recorder, symbol),
+    define: (fields) => defineInstrument(local, fields),
+    renumber: (symbol) => inTurn(local, (out) => market.renumber(symbol, out)),
+    delete: (symbol) => inTurn(local, (out) => market.delete(symbol, out)),
   };
 }
 
-/**
- * Defines an instrument while the server runs; the same one again changes nothing.
- * @param fields as under `[[instruments]]`, for whoever may do so
- * @returns its symbol, when the journal has it
- */
-async function defineInstrument(
-  { market, sequencer }: Recorder,
-  fields: unknown,
-): Promise<string | Fault> {
+/** Defines an instrument; the same definition again changes nothing. */
+async function defineInstrument(local: LocalMarket, fields: unknown): Promise<string | Fault> {
+  const { market } = local;
   const setting = filled(InstrumentSettingsSchema, fields);
   if ('code' in setting) return setting;
   const definition = definitionOf(setting, market.get(setting.symbol)?.definition);
   if ('code' in definition) return definition;
-  const refused = sequencer.refusal();
-  if (refused !== undefined) return refused;
-  let wrong: Fault | undefined;
-  return await new Promise((resolve) => {
-    sequencer.act(
-      (out) => {
-        wrong = market.checkOwn([definition])?.fault;
-        if (wrong === undefined) market.define(definition, out);
-      },
-      () => resolve(wrong ?? definition.symbol),
-    );
+  const defined = await inTurn(local, (out) => {
+    const wrong = market.checkOwn([definition])?.fault;
+    if (wrong === undefined) market.define(definition, out);
+    return wrong;
   });
-}
-
-/**
- * The numbers of a symbol's source begin anew, as if the source had said so.
- * @returns the newest seq, when the journal has what became of it
- */
-function renumberInstrument(
-  { market, sequencer }: Recorder,
-  symbol: string,
-): Promise<number | Fault> {
-  return inTurn(sequencer, (out) => market.renumber(symbol, out));
-}
-
-/**
- * Deletes a fed instrument: it counts as not there, but for its past.
- * @returns the newest seq, when the journal has what became of it
- */
-function deleteInstrument(
-  { market, sequencer }: Recorder,
-  symbol: string,
-): Promise<number | Fault> {
-  return inTurn(sequencer, (out) => market.delete(symbol, out));
-}
-
-/** @returns why it was refused; else the newest seq, when the journal has what it did */
-function inTurn(
-  sequencer: Recorder['sequencer'],
-  act: (out: MarketOutput) => Fault | undefined,
-): Promise<number | Fault> {
-  const refused = sequencer.refusal();
-  if (refused !== undefined) return Promise.resolve(refused);
-  let wrong: Fault | undefined;
-  let seq = 0;
-  return new Promise((resolve) => {
-    sequencer.act(
-      (out) => {
-        wrong = act(out);
-        seq = sequencer.lastSeq;
-      },
-      () => resolve(wrong ?? seq),
-    );
-  });
+  return typeof defined === 'number' ? definition.symbol : defined;
 }

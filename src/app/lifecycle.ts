@@ -1,23 +1,23 @@
 /** Lifecycle: the two lines of the log that say of a server how it started and how it ended. */
 
 import type { Config } from '../config/config';
-import type { Recorder } from './recorder';
+import type { Core } from '../base/contracts/core';
 import type { Log } from '../log/contract';
 import type { Drained } from './shutdown';
 import { VERSION } from '../version';
 
 /** When the journal has all that the start said of itself. */
-export function logStarted(log: Log, config: Config, url: string, recorder: Recorder): void {
-  const { sequencer, recovery, market } = recorder;
+export function logStarted(log: Log, config: Config, url: string, core: Core): void {
+  const { recovery } = core.figures;
   const { directory, durability, retention } = config.journal;
   const detail = {
     version: VERSION,
     url,
     directory,
     durability,
-    epoch: sequencer.epoch,
-    lastSeq: sequencer.lastSeq,
-    instruments: market.size,
+    epoch: core.epoch,
+    lastSeq: core.lastSeq,
+    instruments: core.instruments.size,
     recovery: { ms: Math.round(recovery.ms), records: recovery.records },
     retention,
   };
@@ -30,9 +30,8 @@ export function logStopped(
   reason: string,
   ms: number,
   { unwritten, ...drained }: Drained,
-  { sequencer }: Recorder,
+  { epoch, lastSeq }: Core,
 ): void {
-  const { epoch, lastSeq } = sequencer;
   const journal = unwritten === undefined ? 'closed' : `not closed: ${unwritten.message}`;
   const detail = { reason, ms: Math.round(ms), epoch, lastSeq, journal, ...drained };
   log.info(detail, 'the server has stopped');

@@ -3,30 +3,26 @@
  * which is measured here.
  */
 
-import type { BarRevisions } from './bar-revisions';
-import type { DamagedBlocks } from './damaged-blocks';
-import type { ByteAccount } from '../base/byte-account';
 import type { Clock } from '../base/clock';
-import { Durations } from '../base/durations';
-import type { SliceQueue } from '../base/slice-queue';
-import type { TurnMeter } from '../base/turn-meter';
-import type { Broadcaster, ReaderFigures } from '../broadcast/broadcaster';
-import type { Plays } from '../broadcast/playback/playbacks';
-import type { Memtable } from '../cache/memtable';
-import type { Tiers } from '../cache/tiers';
-import type { FeedFigures, Freshness } from './freshness';
-import { Metrics } from '../gateway/metrics/metrics';
-import type { Pause } from '../gateway/metrics/metric-registry';
-import type { RestCounts } from '../gateway/rest/counts';
-import type { Shares } from '../gateway/auth/shares';
-import type { StreamCounts } from '../gateway/ws/counts';
-import type { Publishers } from '../ipc/publishers';
-import { diskRoom } from '../journal/write/disk-room';
-import { INTAKE_COUNTS, noIntake, type IntakeCounts } from '../market/intake';
-import type { Recorder } from './recorder';
-import type { Repeated } from '../log/repeated';
 import type { Batch } from '../base/contracts/batch';
+import type { Core } from '../base/contracts/core';
+import { Durations } from '../base/durations';
+import type { TurnMeter } from '../base/turn-meter';
+import type { ReaderFigures } from '../broadcast/broadcaster';
+import type { Memtable } from '../cache/memtable';
+import type { Shares } from '../gateway/auth/shares';
+import type { Pause } from '../gateway/metrics/metric-registry';
+import { Metrics } from '../gateway/metrics/metrics';
+import { diskRoom } from '../journal/write/disk-room';
+import type { Repeated } from '../log/repeated';
+import { INTAKE_COUNTS, noIntake, type IntakeCounts } from '../market/intake';
 import { VERSION } from '../version';
+import type { Broadcasting } from './broadcasting';
+import type { FeedFigures, Freshness } from './freshness';
+import type { Ground } from './ground';
+import type { Past } from './past';
+import type { PublisherSet } from './publisher-set';
+import type { Reading } from './reading';
 
 /** What went on to readers, and how long that took from the arrival of the oldest of each batch. */
 export class Published {
@@ -76,65 +72,63 @@ export class LoopLag {
   }
 }
 
-export interface Observed {
-  readonly recorder: Recorder;
-  readonly broadcaster: Broadcaster;
-  readonly account: ByteAccount;
-  readonly shares: Shares;
-  readonly publishers: Publishers<Batch>;
-  readonly published: Published;
-  readonly plays: Plays;
-  readonly tiers: Tiers;
+/** What is measured from the start. */
+export interface Measured {
+  readonly broadcasting: Broadcasting;
+  readonly past: Past;
+  readonly reading: Reading;
   readonly memtable: Memtable;
+  readonly publishers: PublisherSet<Batch>;
+  readonly published: Published;
   readonly freshness: Freshness;
   readonly loopLag: LoopLag;
-  readonly clock: Clock;
-  readonly slices: SliceQueue;
-  /** Where the journal is. */
-  readonly directory: string;
-  readonly revisions: BarRevisions;
-  readonly damaged: DamagedBlocks;
-  readonly counts: { readonly stream: StreamCounts; readonly rest: RestCounts };
+}
+
+interface Observed extends Measured {
+  readonly ground: Ground;
+  readonly core: Core;
+  readonly shares: Shares;
 }
 
 export function createMetrics(stages: Observed): Metrics {
-  const { recorder, broadcaster, published, counts } = stages;
-  const { journal, sequencer, market, recovery } = recorder;
-  const { committed, commit } = journal.durations;
+  const { ground, core, past, published, broadcasting } = stages;
+  const { clock, counts, account } = ground;
+  const { figures } = core;
+  const { broadcaster, revisions } = broadcasting;
   let sums: Sums;
   return new Metrics({
     begin: async () => {
-      sums = await stages.slices.run(sumsOf(stages));
-      return pauses(stages.clock);
+      sums = await ground.slices.run(sumsOf(stages));
+      return pauses(clock);
     },
     version: VERSION,
-    tiers: stages.tiers.counters,
+    tiers: stages.reading.tiers.counters,
     memtableEvents: () => stages.memtable.size,
-    journal: () => journal.status(),
-    checkpoints: () => journal.checkpoints.figures(),
-    stages: { turn: sequencer.waited, wire: published.durations, journal: committed },
-    commits: commit,
+    journal: () => figures.journal(),
+    checkpoints: () => figures.checkpoints(),
+    stages: { turn: figures.waited, wire: published.durations, journal: figures.committed },
+    commits: figures.commit,
     loopLag: stages.loopLag.durations,
-    turns: stages.clock.turns,
-    recovery,
+    turns: clock.turns,
+    recovery: figures.recovery,
     sessions: () => broadcaster.sessions.size,
     lanes: () => ({ lagging: sums.readers.lagging, lagged: broadcaster.lagged }),
-    revisions: stages.revisions.counts,
-    damagedBlocks: () => stages.damaged.count,
+    revisions: revisions.counts,
+    damagedBlocks: () => past.damaged.count,
     kinds: broadcaster.tallies,
     own: broadcaster.encoders.own,
     waiting: () => sums.readers,
-    account: stages.account,
+    account,
     work: stages.shares.spent,
     stream: counts.stream,
     rest: counts.rest,
-    plays: () => stages.plays.counts,
+    plays: () => past.plays.counts,
     publishers: () => stages.publishers.counts(),
     feeds: () => sums.feeds,
     intake: () => sums.intake,
-    disk: () => diskRoom(stages.directory),
-    instruments: () => market.size,
-    lastSeq: () => sequencer.lastSeq,
+    disk: () => diskRoom(ground.config.journal.directory),
+    instruments: () => core.instruments.size,
+    lastSeq: () => core.lastSeq,
     published,
   });
 }
@@ -166,12 +160,12 @@ interface Sums {
 /** Instruments that are counted in one step, a small part of a millisecond. */
 const COUNTED_AT_ONCE = 256;
 
-function* sumsOf({ broadcaster, freshness, recorder }: Observed): Generator<undefined, Sums> {
-  const readers = yield* broadcaster.figures();
+function* sumsOf({ broadcasting, freshness, core }: Observed): Generator<undefined, Sums> {
+  const readers = yield* broadcasting.broadcaster.figures();
   const feeds = yield* freshness.figures();
   const intake = noIntake();
   let seen = 0;
-  for (const feed of recorder.market.feeds()) {
+  for (const feed of core.instruments.feeds()) {
     for (const count of INTAKE_COUNTS) intake[count] += feed.intake[count];
     if (++seen % COUNTED_AT_ONCE === 0) yield;
   }

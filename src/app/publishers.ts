@@ -1,66 +1,96 @@
 /**
- * Publishers of this server: which of them the settings ask for, and what becomes of one that cannot
- * be made. A ring that was asked for and cannot be had is a reason not to start, as a port is;
- * without iceoryx2, which is not of this house, the server runs on.
+ * Publishers of a server: the topics of WebSocket sessions, and those for processes on this machine that the settings
+ * name. If a configured ring cannot be had, the server does not start, as with a port. Without iceoryx2, which is a
+ * library of others, it runs on.
  */
 
+import { acceptBehind, NO_LAG } from '../base/accepting';
 import type { Clock } from '../base/clock';
+import type { EventRun } from '../base/contracts/batch';
+import type { Publisher } from '../base/contracts/publisher';
+import type { Memtable } from '../cache/memtable';
+import { PublisherSet } from './publisher-set';
 import { StartFault } from '../base/start-fault';
 import type { Broadcaster } from '../broadcast/broadcaster';
 import { groupId } from '../base/private-files';
 import { processEnvironment, type Config } from '../config/config';
 import { Iceoryx2Publisher } from '../ipc/iceoryx2';
-import { Publishers, type Publisher } from '../ipc/publishers';
 import { defaultRingPath, prepareRingDirectory } from '../ipc/ring-path';
 import { RingPublisher } from '../ipc/ring-publisher';
 import { DELETED_MAX } from '../market/deletions';
 import type { Batch } from '../base/contracts/batch';
 import type { Log } from '../log/contract';
 
-/** The lanes of WebSocket sessions; they are hydrated with more than events, so not here. */
-export function lanesOf(broadcaster: Broadcaster): Publisher<Batch> {
+/** The topics of WebSocket sessions. */
+export function topicsOf(broadcaster: Broadcaster): Publisher<Batch> {
   return {
     name: 'lanes',
     isRequired: true,
-    hydrate: () => {},
-    accept: (batch) => broadcaster.accept(batch),
+    open: ({ newest, deleted, lastSeq, statistics }) => {
+      broadcaster.hydrate([...newest, ...deleted], lastSeq, statistics);
+      return lastSeq;
+    },
+    accept: (batch) => {
+      broadcaster.accept(batch);
+      return 'taken';
+    },
+    behindBy: () => NO_LAG,
+    catchUp: (position, events) =>
+      acceptBehind(position, events, (run) => broadcaster.accept({ ...run, executions: [] })),
     beat: () => broadcaster.look(),
     close: () => {},
   };
 }
 
-export function createPublishers(log: Log): Publishers<Batch> {
-  return new Publishers<Batch>((name, error) => {
-    const detail = { publisher: name, error: String(error) };
-    log.error(detail, 'a publisher failed and is out of service; the others go on');
+export function createPublishers(log: Log, memtable: Memtable): PublisherSet<Batch> {
+  return new PublisherSet<Batch>({
+    failed: (name, error) => {
+      const detail = { publisher: name, error: String(error) };
+      log.error(detail, 'a publisher failed and is out of service; the others go on');
+    },
+    read: (position, upTo) => publishedEvents(memtable, position, upTo),
   });
 }
 
-/** @param instruments how many there are already */
+/** The next events in memory behind a position; undefined if some of them are no longer there. */
+function publishedEvents(memtable: Memtable, position: number, upTo: number): EventRun | undefined {
+  for (const run of memtable.since(position) ?? []) {
+    const events = run.filter(({ seq }) => seq <= upTo);
+    const last = events.at(-1);
+    return last === undefined ? undefined : { events, lastSeq: last.seq };
+  }
+  return undefined;
+}
+
+/**
+ * The publishers for processes on this machine that the settings name.
+ * @param instruments how many there are already
+ * @returns why a ring cannot be had, if so; without iceoryx2 the server starts, and its log says why it is missing
+ */
 export function openLocalPublishers(
   { ipc, limits }: Config,
-  into: Publishers<Batch>,
   epoch: number,
   instruments: number,
   clock: Clock,
   log: Log,
-): StartFault | undefined {
-  // One that is deleted keeps its entry until the next start.
+): Publisher[] | StartFault {
+  const opened: Publisher[] = [];
+  // A deleted instrument keeps its entry until the next start.
   const entries = Math.max(limits.instrumentsMax, instruments) + DELETED_MAX;
   if (ipc.ring.enabled) {
     const ring = openRing(ipc.ring, entries, epoch, clock, log);
     if (ring instanceof StartFault) return ring;
-    into.add(ring);
+    opened.push(ring);
   }
   if (ipc.iceoryx2.enabled) {
     const services = Iceoryx2Publisher.open({ ...ipc.iceoryx2, entries });
     if ('reason' in services) {
       log.error({ hint: services.hint }, `${services.reason}; the server runs without iceoryx2`);
     } else {
-      into.add(services);
+      opened.push(services);
     }
   }
-  return undefined;
+  return opened;
 }
 
 function openRing(

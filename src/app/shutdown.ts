@@ -8,11 +8,11 @@ import type { Prng } from '../base/prng';
 import type { Broadcaster } from '../broadcast/broadcaster';
 import type { Listening } from '../gateway/listen';
 import type { History } from '../journal/history/history';
-import type { Recorder } from './recorder';
+import type { Core } from '../base/contracts/core';
 
 export interface Stages {
   readonly listening: Listening;
-  readonly recorder: Recorder;
+  readonly core: Core;
   readonly broadcaster: Broadcaster;
   /** Those that read the journal. */
   readonly threads: readonly History[];
@@ -33,13 +33,13 @@ export interface Drained {
 const LOOK_EVERY_MS = 10;
 
 export async function shutDown(
-  { listening, recorder, broadcaster, threads }: Stages,
+  { listening, core, broadcaster, threads }: Stages,
   drainMs: number,
   random: Prng,
 ): Promise<Drained> {
   listening.refuse();
   const readers = broadcaster.sessions.size;
-  const journaled = recorder.refuse();
+  const journaled = core.refuse();
   broadcaster.goAway(random);
   await within(drainMs, journaled, () => {
     broadcaster.letGo(false);
@@ -50,8 +50,8 @@ export async function shutDown(
   broadcaster.letGo(true);
   await listening.stop();
   await Promise.all(threads.map((thread) => thread.close()));
-  recorder.close();
-  return { readers, readersCut, requestsCut, unwritten: await recorder.journal.closed };
+  core.close();
+  return { readers, readersCut, requestsCut, unwritten: await core.closed };
 }
 
 /** Resolves when it is done, which is asked for behind `first`; or when the time is over. */

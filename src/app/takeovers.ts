@@ -11,7 +11,7 @@ import { fault, type Fault } from '../../protocol/codes';
 import type { MessageOf, SourceEvent } from '../../protocol/messages';
 import type { Clock } from '../base/clock';
 import { sizeOf } from '../broadcast/backlog/backlog';
-import type { SubmitResult } from '../sequencer/contract';
+import type { SubmitResult } from '../base/contracts/submission';
 
 /** What may wait, about, in bytes. */
 const SESSION_BYTES_MAX = 4_194_304;

@@ -6,7 +6,7 @@ import type { Speed } from '../ingest/recording/paced';
 import type { TimeUnit } from '../ingest/recording/times';
 import { isSymbol, SCALE_MAX } from '../../protocol/units';
 import { StartFault } from '../base/start-fault';
-import type { SinkOptions } from './import-sinks';
+import type { SinkOptions } from './import-sink';
 import { keyOf } from './key-option';
 
 export interface ImportOptions extends SinkOptions {

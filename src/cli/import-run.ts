@@ -18,7 +18,7 @@ import type { Recorded, RecordedBatch } from '../ingest/recording/record';
 import type { Recording } from '../ingest/recording/recording';
 import { ImportNumbering } from './import-numbering';
 import { ImportSummary, type BookWarning } from './import-summary';
-import type { Sink } from './import-sinks';
+import type { Sink } from './import-sink';
 
 export interface RunOptions {
   readonly onFault: 'stop' | 'skip';
@@ -49,6 +49,9 @@ export class ImportRun {
   /** Symbols with news of their books, and whether a snapshot was among it. */
   private readonly books = new Map<string, boolean>();
   private readonly names = new Set<string>();
+  private isStopped = false;
+  /** Events submitted and refused over all recordings, and when a record was last submitted. */
+  readonly counts = { submitted: 0, refused: 0, lastMs: null as number | null };
   /** Lines of the recording at hand that have been handed over or refused, and their events. */
   private done = { lines: 0, events: 0 };
 
@@ -57,6 +60,11 @@ export class ImportRun {
     this.options = options;
     this.conversion = new Conversion((symbol) => sink.definitionOf(symbol));
     this.numbering = new ImportNumbering(sink, options.continues);
+  }
+
+  /** Takes no more batches of the recording that is read. */
+  stop(): void {
+    this.isStopped = true;
   }
 
   /** @returns what ended it early; @throws TapedeckError when the connection fails */
@@ -71,7 +79,7 @@ export class ImportRun {
       for await (const batch of paced(ahead, { speed, clock })) {
         this.reportAll(batch, recording);
         ended = await this.takeBatch(batch, recording.path);
-        if (ended !== undefined) break;
+        if (ended !== undefined || this.isStopped) break;
       }
     } finally {
       const progress = recording.progress();
@@ -80,6 +88,7 @@ export class ImportRun {
       this.summary.leave(progress.read - this.done.lines, progress.events - this.done.events);
     }
     if (recording.note !== undefined) report(`${recording.path}: ${recording.note}`);
+    if (this.isStopped) return undefined;
     return ended ?? recording.stoppedBy ?? nothingTaken(recording);
   }
 
@@ -134,6 +143,7 @@ export class ImportRun {
   }
 
   private async hand(handed: readonly Handed[], file: string): Promise<RecordingFault | undefined> {
+    this.counts.lastMs = this.options.clock.monotonicMs();
     const intake = await this.sink.take(handed.map(({ record }) => record));
     this.summary.addIntake(intake.repeated, intake.waiting);
     for (const [i, { read, record, repeated }] of handed.slice(0, intake.reached).entries()) {
@@ -153,12 +163,14 @@ export class ImportRun {
   private count({ events }: Recorded): void {
     this.done.lines += 1;
     this.done.events += events.length;
+    this.counts.submitted += events.length;
   }
 
   /** A line that was read cannot be taken; one that ends the import is reported by its end. */
   private refuse(read: Recorded, fault: LineFault, file: string): RecordingFault {
     this.count(read);
     this.summary.refuse(fault.code, read.events.length);
+    this.counts.refused += read.events.length;
     for (const event of read.events) {
       if (event.type === 'instrument') this.conversion.refuse(event.symbol, fault);
     }

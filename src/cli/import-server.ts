@@ -7,7 +7,7 @@ import { publishCounted } from '../client/publish';
 import { fetchDefinitions, fetchState } from '../client/rest';
 import { ServerTrades } from './import-past';
 import type { Recorded } from '../ingest/recording/record';
-import type { BookState, Intake, Sink, SinkOptions } from './import-sinks';
+import type { BookState, Intake, Sink, SinkOptions } from './import-sink';
 
 /** Events of one publish message, which a server may have to hold. */
 const PUBLISH_EVENTS = 1_000;

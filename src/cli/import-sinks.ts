@@ -1,6 +1,5 @@
-/** Where `import` pours its lines: a journal on this machine, or a server that is running. */
+/** Import sinks: opens the target of an import: a journal on this machine, or a running server. */
 
-import type { Fault } from '../../protocol/codes';
 import type { Instrument } from '../../protocol/messages';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
@@ -10,45 +9,10 @@ import { definitionOf } from '../app/instruments';
 import { FeedInstrument } from '../market/feed-instrument';
 import { openRecorder, type Recorder } from '../app/recorder';
 import { failNow, warn } from './failure';
-import type { NumberedTarget } from './import-numbering';
 import { JournalTrades } from './import-past';
 import { openServerSink } from './import-server';
-import type { SubmitResult, Train } from '../sequencer/contract';
-
-export interface SinkOptions {
-  readonly data?: string;
-  readonly to?: string;
-  readonly key?: string;
-  readonly config?: string;
-  /** With `skip`, what is refused must not take its neighbours along; with `stop` nothing behind it is taken. */
-  readonly onFault: 'stop' | 'skip';
-}
-
-/** What became of records. */
-export interface Intake {
-  /** How many of them were handed over; with `stop` none behind the first that was refused. */
-  reached: number;
-  /** By the place of the record among those given. */
-  readonly refused: Map<number, Fault>;
-  /** Events that were there already, and those of books that wait for a snapshot. */
-  repeated: number;
-  waiting: number;
-}
-
-/** What is known of a book at the end. */
-export type BookState = 'whole' | 'incomplete' | 'none';
-
-export interface Sink extends NumberedTarget {
-  /** How a symbol is defined there; undefined where it is not, or that cannot be asked. */
-  definitionOf(symbol: string): Instrument | undefined;
-  /** Another recording comes: what was taken before it counts as there. */
-  begin(): Promise<void>;
-  /** @throws TapedeckError when the connection fails */
-  take(records: readonly Recorded[]): Promise<Intake>;
-  /** Undefined where that cannot be asked. */
-  bookOf(symbol: string): Promise<BookState | undefined>;
-  close(): void;
-}
+import type { BookState, Intake, Sink, SinkOptions } from './import-sink';
+import type { SubmitResult, Train } from '../base/contracts/submission';
 
 /** @throws TapedeckError when the server is away or refuses the key */
 export function openSink(options: SinkOptions): Promise<Sink | StartFault> {
@@ -74,7 +38,7 @@ function openJournalSink({ data, config: file, onFault }: SinkOptions): Sink | S
     }
     if (definition.market === 'feed') settings.set(definition.symbol, definition);
   }
-  const recorder = openRecorder(config, new SystemClock(), () => {}, { fail: failNow });
+  const recorder = openRecorder(config, new SystemClock(), { fail: failNow });
   if (recorder instanceof StartFault) return recorder;
   for (const warning of recorder.warnings) warn(warning); // the next start finds a head of this one
   const { market } = recorder;

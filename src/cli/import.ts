@@ -12,19 +12,16 @@ import {
   type RecordingFault,
 } from '../ingest/recording/faults';
 import { BookMarkets } from '../ingest/recording/markets';
-import {
-  openRecording,
-  type Recording,
-  type RecordingOptions,
-} from '../ingest/recording/recording';
+import { openRecording, type RecordingOptions } from '../ingest/recording/recording';
 import { TIME_UNITS } from '../ingest/recording/times';
 import { clientFault, fail } from './failure';
 import { readOptions, withKey, type Asked, type ImportOptions } from './import-options';
 import { ImportRun } from './import-run';
 import type { ImportSummary } from './import-summary';
-import { openSink, type Sink } from './import-sinks';
+import type { Sink } from './import-sink';
+import { openSink } from './import-sinks';
 import { withKeyOptions } from './key-option';
-import { showProgress } from './progress';
+import { RecordingSource } from './recording-source';
 
 export function importCommand(): Command {
   const command = new Command('import')
@@ -154,29 +151,12 @@ export async function importRecordings(
     known: { definitionOf: (symbol) => sink.definitionOf(symbol), scales: asked.scales },
     ...(snapshotSymbol !== undefined && { snapshotSymbol }),
   };
-  let fault: RecordingFault | undefined;
-  for (const file of files) {
-    const recording = await openRecording(file, reading);
-    fault = 'code' in recording ? recording : await pour(run, recording, clock);
-    if (fault !== undefined) break;
-  }
-  await run.judgeBooks();
+  const source = new RecordingSource(files, run, reading, clock);
+  source.start();
+  const fault = await source.ended;
   const { summary } = run;
   if (fault !== undefined) summary.stopped = { code: fault.code, message: fault.message };
   return { summary, fault };
-}
-
-async function pour(
-  run: ImportRun,
-  recording: Recording,
-  clock: SystemClock,
-): Promise<RecordingFault | undefined> {
-  const progress = showProgress(recording.path, clock, () => recording.progress());
-  try {
-    return await run.take(recording);
-  } finally {
-    progress.stop();
-  }
 }
 
 function formatOf({ format }: ImportOptions): RecordingOptions {

@@ -6,11 +6,13 @@ import { isLoopback } from '../app/access';
 import { SystemClock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import { loadSettings, processEnvironment, type Config, type Flags } from '../config/config';
-import { demoSettings, startDemo } from '../app/demo';
+import { demoSettings, DemoSource } from '../app/demo';
 import type { Role } from '../gateway/auth/stored-keys';
 import { unwritable } from '../journal/write/causes';
 import { createLog } from '../log/log';
-import { startServer, type Server } from '../app/server';
+import type { Server } from '../app/running';
+import { startServer } from '../app/server';
+import type { LocalMarket } from '../app/local-market';
 import type { Log } from '../log/contract';
 import { defect, fail, failNow, outliveOutput } from './failure';
 import { DURABILITY_OPTION } from './options';
@@ -56,11 +58,13 @@ Examples:
       const open = demo && isLoopback(config.server.host);
       const anonymousRoles: readonly Role[] = open ? ['trade', 'admin'] : [];
       const log = createLog(config.log.level);
-      const server = startServer(config, clock, log, { anonymousRoles });
+      const sources = demo
+        ? (local: LocalMarket) => [new DemoSource(local, config, clock)]
+        : () => [];
+      const server = startServer(config, clock, log, { anonymousRoles, sources });
       if (server instanceof StartFault) return fail(server);
-      const stopDemo = demo ? startDemo(server, config, clock) : () => {};
-      // Before the announcement: who reads it may send a signal at once.
-      stopOnSignal(server, config.journal.directory, stopDemo);
+      // Before the announcement: its reader may send a signal at once.
+      stopOnSignal(server, config.journal.directory);
       process.on('SIGHUP', () => reload(server, flags, demo, log));
       const lost = 'nobody takes what the server prints; it goes on';
       outliveOutput((reason) => log.warn({ reason }, lost));
@@ -107,13 +111,12 @@ function settings(flags: Flags, demo: boolean): Config | StartFault {
   return demo ? demoSettings(loaded) : loaded.config;
 }
 
-function stopOnSignal(server: Server, directory: string, before: () => void): void {
+function stopOnSignal(server: Server, directory: string): void {
   let stopping = false;
   const stop = (signal: string): void => {
     // A second signal is somebody who does not want to wait.
     if (stopping) process.exit(130);
     stopping = true;
-    before();
     server.stop(signal).then((unwritten) => {
       if (unwritten === undefined) process.exit(0);
       const { code, hint } = unwritable(directory, unwritten);

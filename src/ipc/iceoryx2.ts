@@ -13,8 +13,14 @@ import { CString, dlopen, FFIType, ptr, type Library, type Pointer } from 'bun:f
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import type { MarketEvent } from '../../protocol/messages';
-import type { PublishedBatch, Publisher } from './publishers';
+import { acceptBehind, NO_LAG } from '../base/accepting';
+import type { EventRun } from '../base/contracts/batch';
+import type {
+  PublishedEvents,
+  Publisher,
+  PublisherLag,
+  PublisherStart,
+} from '../base/contracts/publisher';
 import { HEADER_BYTES, ringBytes, wordsOf } from './ring-layout';
 import { RingWriter } from './ring-writer';
 
@@ -157,21 +163,34 @@ export class Iceoryx2Publisher implements Publisher {
     this.errorAt = ptr(error);
   }
 
-  /** How many records there were so far. */
+  /** Records written so far. */
   get records(): number {
     return this.writer.position;
   }
 
-  hydrate(events: readonly MarketEvent[], lastSeq: number): void {
-    this.writer.hydrate(events, lastSeq);
+  open({ newest, lastSeq }: PublisherStart): number {
+    this.writer.hydrate(newest, lastSeq);
+    return lastSeq;
   }
 
   /** @throws Error when the library could not send; the server then goes on without it */
-  accept({ events, lastSeq }: PublishedBatch): void {
-    if (events.length <= RUN_MAX) return this.send({ events, lastSeq });
-    for (let i = 0; i < events.length; i += RUN_MAX) {
-      this.send({ events: events.slice(i, i + RUN_MAX), lastSeq });
+  accept(run: EventRun): 'taken' {
+    const { events, lastSeq } = run;
+    if (events.length <= RUN_MAX) this.send(run);
+    else {
+      for (let i = 0; i < events.length; i += RUN_MAX) {
+        this.send({ events: events.slice(i, i + RUN_MAX), lastSeq });
+      }
     }
+    return 'taken';
+  }
+
+  behindBy(): PublisherLag {
+    return NO_LAG;
+  }
+
+  catchUp(position: number, events: PublishedEvents): Promise<number> {
+    return acceptBehind(position, events, (run) => this.accept(run));
   }
 
   beat(): void {}
@@ -183,7 +202,7 @@ export class Iceoryx2Publisher implements Publisher {
     this.library.close();
   }
 
-  private send(batch: PublishedBatch): void {
+  private send(batch: EventRun): void {
     const { writer } = this;
     const first = writer.position;
     writer.accept(batch);

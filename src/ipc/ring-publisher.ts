@@ -1,9 +1,15 @@
-/** Ring publisher: the ring as one of those who are handed each batch (publishers.ts). */
+/** Ring publisher: publishes each batch to the ring in shared memory. */
 
-import type { MarketEvent } from '../../protocol/messages';
+import { acceptBehind, NO_LAG } from '../base/accepting';
 import type { Clock } from '../base/clock';
+import type { EventRun } from '../base/contracts/batch';
+import type {
+  PublishedEvents,
+  Publisher,
+  PublisherLag,
+  PublisherStart,
+} from '../base/contracts/publisher';
 import { StartFault } from '../base/start-fault';
-import type { PublishedBatch, Publisher } from './publishers';
 import { createRingFile, type RingFile } from './ring-file';
 import { RingWriter } from './ring-writer';
 
@@ -20,6 +26,7 @@ export class RingPublisher implements Publisher {
   private readonly file: RingFile;
   private readonly writer: RingWriter;
   private readonly clock: Clock;
+  private isClosed = false;
 
   static open(settings: RingSettings, epoch: number, clock: Clock): RingPublisher | StartFault {
     const file = createRingFile({ ...settings, epoch, time: clock.now() });
@@ -32,17 +39,27 @@ export class RingPublisher implements Publisher {
     this.clock = clock;
   }
 
-  /** How many records there were so far. */
+  /** Records written so far. */
   get records(): number {
     return this.writer.position;
   }
 
-  hydrate(events: readonly MarketEvent[], lastSeq: number): void {
-    this.writer.hydrate(events, lastSeq);
+  open({ newest, lastSeq }: PublisherStart): number {
+    this.writer.hydrate(newest, lastSeq);
+    return lastSeq;
   }
 
-  accept(batch: PublishedBatch): void {
+  accept(batch: EventRun): 'taken' {
     this.writer.accept(batch);
+    return 'taken';
+  }
+
+  behindBy(): PublisherLag {
+    return NO_LAG;
+  }
+
+  catchUp(position: number, events: PublishedEvents): Promise<number> {
+    return acceptBehind(position, events, (run) => this.writer.accept(run));
   }
 
   beat(): void {
@@ -50,6 +67,8 @@ export class RingPublisher implements Publisher {
   }
 
   close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
     this.writer.end();
     this.file.remove();
   }

@@ -52,24 +52,3 @@ export interface SequencerOutput {
   push(event: BatchEvent): void;
   execution(owner: string, message: Execution): void;
 }
-
-/**
- * The answer to a submission. Taken: `seq` is the last sequence number that it produced, or the newest one if it
- * produced none. Refused as a whole: `index` is the event at fault, -1 if no single event is.
- */
-export type SubmitResult =
-  | { readonly seq: number; readonly intake: Intake }
-  | { readonly index: number; readonly fault: Fault };
-
-/** How many events of a submission had no effect, and why. */
-export interface Intake {
-  /** The source had sent them before. */
-  readonly repeated: number;
-  /** Book changes that wait for a snapshot, or were dropped for want of one. */
-  readonly waiting: number;
-}
-
-/** Submissions that belong together: they are taken in order, and when one is refused, all behind it are. */
-export interface Train {
-  broken: boolean;
-}

@@ -22,26 +22,14 @@ import { Durations } from '../base/durations';
 import type { Batch, OwnedExecution } from '../base/contracts/batch';
 import { Lanes, type LaneKey } from './lanes';
 import { Submission, type Act } from './submission';
-import type { Submitter, SequencedMarket, SequencerOutput, SubmitResult, Train } from './contract';
+import type { SubmitOptions, SubmitResult } from '../base/contracts/submission';
+import type { Submitter, SequencedMarket, SequencerOutput } from './contract';
 
 /** The answer to a submission behind one that was refused in the same train. */
 export const NOT_REACHED: SubmitResult = {
   index: -1,
   fault: fault('invalid-field', 'a submission before it was refused'),
 };
-
-export interface SubmitOptions {
-  /** Time of receipt. Default: now. A recording has its own. */
-  readonly receiveTime?: Nanos;
-  /** Whether the source's own sequence numbers continue those of its last session. */
-  readonly continues?: boolean;
-  /** Whether prices and quantities came as decimals. */
-  readonly isDecimal?: boolean;
-  /** The name of the client's key; without a key its address. */
-  readonly owner?: string;
-  /** The train that it belongs to. */
-  readonly train?: Train;
-}
 
 export interface SequencerOptions {
   readonly epoch: number;

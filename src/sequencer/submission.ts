@@ -8,15 +8,8 @@
 import type { SourceEvent } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
 import type { LaneKey, Waiting } from './lanes';
-import type {
-  Admission,
-  Intake,
-  SequencedMarket,
-  SequencerOutput,
-  SubmitResult,
-  Submitter,
-  Train,
-} from './contract';
+import type { Intake, SubmitResult, Train } from '../base/contracts/submission';
+import type { Admission, SequencedMarket, SequencerOutput, Submitter } from './contract';
 
 /** This many levels of a book cost as much as one event. */
 const LEVELS_A_COST = 32;

@@ -60,7 +60,7 @@ function open(directory: string): Recorder {
     },
   };
   const config = settings({ journal: { directory, durability } });
-  const opened = openRecorder(config, clock, () => {}, hooks);
+  const opened = openRecorder(config, clock, hooks);
   if (opened instanceof StartFault) throw new Error(opened.message);
   return opened;
 }

@@ -43,13 +43,11 @@ export class JournalRows {
     });
     const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
     const batches: Batch[] = [];
-    const recorder = openRecorder(
-      settings({ journal: { directory } }),
-      new SystemClock(),
-      (batch) => void batches.push(batch),
-      { createWriter: createDiscardingWriter },
-    );
+    const recorder = openRecorder(settings({ journal: { directory } }), new SystemClock(), {
+      createWriter: createDiscardingWriter,
+    });
     if (recorder instanceof StartFault) throw new Error(recorder.message);
+    recorder.follow((batch) => void batches.push(batch));
     const { sequencer, journal } = recorder;
     let receiveTime = START;
     for (let i = 0; i < source.length; i += SUBMISSION) {

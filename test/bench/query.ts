@@ -135,8 +135,9 @@ function recordMarket(directory: string, symbols: readonly string[], events: num
     if (event.type === 'tick') places.tick.set(event.symbol, event.seq);
     else if (event.type === 'snapshot') places.book.set(event.symbol, event.seq);
   };
-  const recorder = openRecorder(config, clock, (b) => b.events.forEach(note), { recent: memtable });
+  const recorder = openRecorder(config, clock, { recent: memtable });
   if (recorder instanceof StartFault) throw new Error(recorder.message);
+  recorder.follow((batch) => batch.events.forEach(note));
   const source = generateMarket({ symbols, events, seed: 2, start: clock.now() });
   for (let i = 0; i < source.length; i += SUBMISSION) {
     recorder.sequencer.submit(1, source.slice(i, i + SUBMISSION), (result) => {

@@ -65,7 +65,7 @@ function openSound(changes: Record<string, unknown>): Recorder {
     throw new Error(message); // the journals of this bench are sound
   };
   const hooks = { createWriter: createThreadWriter, onDamage };
-  const recorder = openRecorder(settings(changes), new SystemClock(), () => {}, hooks);
+  const recorder = openRecorder(settings(changes), new SystemClock(), hooks);
   if (recorder instanceof StartFault) throw new Error(recorder.message);
   return recorder;
 }

@@ -100,14 +100,15 @@ async function runWhole(path: string, directory: string): Promise<number> {
   const clock = new SystemClock();
   const broadcaster = openBroadcaster(clock);
   let failure: unknown;
-  const recorder = openRecorder(settings({ journal: { directory } }), clock, (batch) => {
+  const recorder = openRecorder(settings({ journal: { directory } }), clock);
+  if (recorder instanceof StartFault) throw new Error(recorder.message);
+  recorder.follow((batch) => {
     try {
       broadcaster.accept(batch);
     } catch (e) {
       failure = e;
     }
   });
-  if (recorder instanceof StartFault) throw new Error(recorder.message);
   const start = Bun.nanoseconds();
   let events = 0;
   for await (const { records } of await open(path)) {

@@ -84,7 +84,7 @@ function newTally(): Tally {
 function makeJournal(directory: string): void {
   const clock = new SystemClock();
   const start = clock.now().plus(-60_000_000_000);
-  const recorder = openRecorder(settings({ journal: { directory } }), clock, () => {});
+  const recorder = openRecorder(settings({ journal: { directory } }), clock);
   if (recorder instanceof StartFault) throw new Error(recorder.message);
   const events = generateMarket({ symbols: [SYMBOL], events: 2000, seed: 4, start });
   recorder.sequencer.submit(1, events, (result) => {

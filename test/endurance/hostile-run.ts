@@ -16,7 +16,7 @@ import { eventsOf } from '../support/test-recorder';
 import { feedOf } from '../support/market-events';
 import { FAULTS, HostileFeed, type Sent } from './hostile-feed';
 import { pastBookFault } from './hostile-past';
-import type { SubmitResult } from '../../src/sequencer/contract';
+import type { SubmitResult } from '../../src/base/contracts/submission';
 
 export interface HostileReport {
   readonly sent: number;

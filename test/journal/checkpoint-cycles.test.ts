@@ -54,7 +54,7 @@ class Feeds {
       onDamage: (message) => void this.damage.push(message),
     };
     const config = testConfig(directory, { checkpointEveryEvents: 50, ...more });
-    const recorder = openRecorder(config, new ManualClock(at(0)), () => {}, hooks);
+    const recorder = openRecorder(config, new ManualClock(at(0)), hooks);
     if (recorder instanceof StartFault) throw new Error(recorder.message);
     this.recorder = recorder;
   }

@@ -39,7 +39,7 @@ function withJournal(): string {
 }
 
 function open(directory: string): string {
-  const recorder = openRecorder(testConfig(directory), new SystemClock(), () => {});
+  const recorder = openRecorder(testConfig(directory), new SystemClock());
   if (recorder instanceof StartFault) return recorder.code;
   recorder.close();
   return 'opened';

@@ -2,11 +2,11 @@
 
 import { afterAll, expect, test } from 'bun:test';
 
-import { createOrderStage } from '../../src/app/entry';
+import { LocalOrders } from '../../src/app/order-stage';
 import { instrument, SYMBOL, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { record } from '../support/test-recorder';
-import type { SubmitResult } from '../../src/sequencer/contract';
+import type { SubmitResult } from '../../src/base/contracts/submission';
 
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
@@ -23,7 +23,7 @@ test('what waited is answered when it is journaled, what comes after is refused'
   expect(answers).toEqual([{ seq: 3, intake: { repeated: 0, waiting: 0 } }]);
   expect(batches.at(-1)?.lastSeq).toBe(3);
   submit();
-  const orders = createOrderStage(recorder, 10);
+  const orders = new LocalOrders(recorder, 10);
   const outcome = await orders.setState('operator', SYMBOL, 'halted');
   expect(answers[1]).toMatchObject({ fault: { code: 'shutting-down' } });
   expect(outcome).toMatchObject({ code: 'shutting-down' });

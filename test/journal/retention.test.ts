@@ -28,7 +28,7 @@ function open(directory: string, hours: number, bytes: number): Recorder {
     snapshotEveryMs: 1_000,
     retention: { hours, bytes },
   });
-  const recorder = openRecorder(config, new SystemClock(), () => {}, {
+  const recorder = openRecorder(config, new SystemClock(), {
     createWriter: createThreadWriter,
   });
   if (recorder instanceof StartFault) throw new Error(recorder.message);

@@ -56,7 +56,7 @@ interface Opened {
 
 function reopen(directory: string): Opened | StartFault {
   const told: string[] = [];
-  const recorder = openRecorder(testConfig(directory), new ManualClock(at(1)), () => {}, {
+  const recorder = openRecorder(testConfig(directory), new ManualClock(at(1)), {
     onDamage: (message) => void told.push(message),
   });
   return recorder instanceof StartFault ? recorder : { recorder, told };

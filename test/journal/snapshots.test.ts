@@ -178,10 +178,11 @@ describe('snapshots', () => {
     if (config instanceof StartFault) throw new Error(config.message);
     const clock = new ManualClock(at(0));
     const written: Record<string, number> = { EACH: 0, NONE: 0, REST: 0 };
-    const recorder = openRecorder(config, clock, ({ events }) => {
+    const recorder = openRecorder(config, clock);
+    if (recorder instanceof StartFault) throw new Error(recorder.message);
+    recorder.follow(({ events }) => {
       for (const e of events) if (e.type === 'snapshot') written[e.symbol]! += 1;
     });
-    if (recorder instanceof StartFault) throw new Error(recorder.message);
     for (const { symbol } of instruments) {
       const source = new FakeSource(new Prng(5), symbol);
       recorder.sequencer.submit(1, [instrument(symbol), source.snapshot(source.seq)], () => {});

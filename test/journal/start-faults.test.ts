@@ -17,7 +17,7 @@ const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
 function open(directory: string): StartFault | 'opened' {
-  const recorder = openRecorder(testConfig(directory), new ManualClock(at(0)), () => {});
+  const recorder = openRecorder(testConfig(directory), new ManualClock(at(0)));
   if (recorder instanceof StartFault) return recorder;
   recorder.close();
   return 'opened';
@@ -142,7 +142,7 @@ describe('the journal', () => {
       const damaged = readFileSync(join(directory, 'journal.sqlite'));
       const told: string[] = [];
       const onDamage = (message: string): void => void told.push(message);
-      const recorder = openRecorder(testConfig(directory), new ManualClock(at(0)), () => {}, {
+      const recorder = openRecorder(testConfig(directory), new ManualClock(at(0)), {
         onDamage,
       });
       if (recorder instanceof StartFault) throw new Error(recorder.message);

@@ -10,7 +10,7 @@ import { InstrumentSettingsSchema } from '../../protocol/instrument-settings';
 import { Prng } from '../../src/base/prng';
 import { StartFault } from '../../src/base/start-fault';
 import { check, type Config } from '../../src/config/config';
-import { finishAuctions } from '../../src/app/entry';
+import { finishAuctions } from '../../src/app/order-stage';
 import { definitionOf } from '../../src/app/instruments';
 import type { VenueInstrument } from '../../src/market/venue-instrument';
 import { auctionPrice } from '../../src/market/venue/auction';
@@ -241,7 +241,6 @@ describe('other settings after a restart', () => {
         limits: { ...limits, fillsMax, openQuantityPerOwnerMax: 1_000 * fillsMax },
       },
       new ManualClock(),
-      () => {},
     );
     if (opened instanceof StartFault) throw new Error(opened.message);
     return opened;

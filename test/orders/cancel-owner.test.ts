@@ -4,7 +4,7 @@ import { afterAll, expect, test } from 'bun:test';
 
 import { ManualClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
-import { createOrderStage } from '../../src/app/entry';
+import { LocalOrders } from '../../src/app/order-stage';
 import { openRecorder, type Recorder } from '../../src/app/recorder';
 import { at } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
@@ -17,7 +17,7 @@ afterAll(() => scratch.remove());
 function open(fillsMax = 250): Recorder {
   const config = testConfig(scratch.fresh());
   const limits = { ...config.limits, fillsMax };
-  const opened = openRecorder({ ...config, limits }, new ManualClock(at(0)), () => {});
+  const opened = openRecorder({ ...config, limits }, new ManualClock(at(0)));
   if (opened instanceof StartFault) throw new Error(opened.message);
   return opened;
 }
@@ -27,7 +27,7 @@ test('an order that its owner sent before is cancelled too, one that is sent lat
   const { market, sequencer } = recorder;
   sequencer.act((out) => market.define(venue('ACME'), out));
   sequencer.drain();
-  const stage = createOrderStage(recorder, 1_000);
+  const stage = new LocalOrders(recorder, 1_000);
   const enter = (name: string) => stage.submit('desk', order({ clientOrderId: name }));
   const entered = [enter('first')];
   sequencer.drain();
@@ -56,7 +56,7 @@ test('an auction that is under way takes no cancel: those orders are left, and c
   sequencer.act((out) => market.router.setState('boss', 'ACME', 'open', out)); // a part of it
   sequencer.drain();
   expect(market.router.isInAuction('ACME')).toBe(true);
-  const stage = createOrderStage(recorder, 1_000);
+  const stage = new LocalOrders(recorder, 1_000);
   const openBefore = market.clientOrders.openCount('buy');
   const done = stage.cancelAll('buy');
   sequencer.drain();

@@ -75,11 +75,12 @@ export class Journaled {
     const onDamage = (message: string): void => void damage.push(message);
     const pending: (() => void)[] = [];
     const schedule = (run: () => void): void => void pending.push(run);
-    const recorder = openRecorder(config, clock, (batch) => batches.push(batch), {
+    const recorder = openRecorder(config, clock, {
       onDamage,
       ...(slices !== undefined && { slices: { ms: 0, schedule } }),
     });
     if (recorder instanceof StartFault) return recorder;
+    recorder.follow((batch) => batches.push(batch));
     return new Journaled(recorder, directory, batches, clock, damage, pending, slices);
   }
 

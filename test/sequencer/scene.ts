@@ -6,11 +6,11 @@ import { ManualClock } from '../../src/base/clock';
 import type { Batch } from '../../src/base/contracts/batch';
 import { Sequencer, type SequencerOptions } from '../../src/sequencer/sequencer';
 import { at, trade } from '../support/market-events';
+import type { SubmitResult } from '../../src/base/contracts/submission';
 import type {
   Admission,
   SequencedMarket,
   SequencerOutput,
-  SubmitResult,
   Submitter,
 } from '../../src/sequencer/contract';
 

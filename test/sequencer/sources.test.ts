@@ -4,11 +4,11 @@ import { afterAll, expect, spyOn, test } from 'bun:test';
 
 import { ByteAccount } from '../../src/base/byte-account';
 import { ManualClock } from '../../src/base/clock';
-import { Sources } from '../../src/app/entry';
+import { SourceClients, Sources } from '../../src/app/sources';
 import { at, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { record } from '../support/test-recorder';
-import type { SubmitResult } from '../../src/sequencer/contract';
+import type { SubmitResult } from '../../src/base/contracts/submission';
 
 /** A slow machine: each look at the time takes a millisecond, so that a turn ends behind two pieces of work. */
 class SlowClock extends ManualClock {
@@ -30,11 +30,13 @@ function scene() {
   const { recorder, batches } = record(scratch.fresh(), {}, { clock });
   const { sequencer, market } = recorder;
   const sources = new Sources(
-    recorder,
+    recorder.entry,
     { requestsHoldMs: 1_000, requestsIdleMs: 2_000 },
-    clock.turns,
+    clock,
     new ByteAccount({ clientBytesMax: 1e9, clientBytesPerClientMax: 1e9 }),
+    new SourceClients(),
   );
+  sources.start();
   const answers: SubmitResult[] = [];
   const publish = (source: number, symbols: readonly string[]): void => {
     const events = symbols.map((symbol) => trade({ symbol, eventTime: clock.now() }));

@@ -31,7 +31,7 @@ import { settings } from '../bench/generated-market';
 import { namedLimits } from '../support/welcome';
 import type { Truth } from './truth';
 import { Wire, type WireLimits } from './wire';
-import type { OrderStage } from '../../src/gateway/order-entry';
+import type { OrderStage } from '../../src/base/contracts/order-entry';
 
 export interface ServerOptions {
   readonly epoch: number;

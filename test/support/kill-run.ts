@@ -271,7 +271,7 @@ export class KillRun {
   private recovered(directory: string): Record<'hash' | 'state' | 'desk' | 'statistics', string> {
     const config = check({ journal: { directory }, limits: { endedOrdersMax: ENDED_ORDERS_MAX } });
     if (config instanceof StartFault) throw new Error(config.message);
-    const recorder = openRecorder(config, new SystemClock(), () => {});
+    const recorder = openRecorder(config, new SystemClock());
     if (recorder instanceof StartFault) throw new Error(`${recorder.code}: ${recorder.message}`);
     const { market, statistics, journal } = recorder;
     const { owners, orders } = market.checkpoint().desk;

@@ -47,8 +47,9 @@ export function record(
     keepState(batch.lastSeq);
   };
   const { secrets } = more;
-  const recorder = openRecorder(testConfig(directory, journal), clock, accept, { secrets });
+  const recorder = openRecorder(testConfig(directory, journal), clock, { secrets });
   if (recorder instanceof StartFault) throw new Error(`${recorder.code}: ${recorder.message}`);
+  recorder.follow(accept);
   ({ market } = recorder);
   keepState(recorder.sequencer.lastSeq);
   return { recorder, batches, states };

@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock';
 import { Rate, Rates } from '../../base/rate';
 import type { Connections } from '../ws/connections';
 import type { ShareLimits } from './shares';
-import type { OrderStage } from '../order-entry';
+import type { OrderStage } from '../../base/contracts/order-entry';
 
 export interface GatewayLimits extends RequestLimits, ShareLimits {
   readonly sessionsMax: number;
@@ -187,7 +187,13 @@ export function limitedOrders(stage: OrderStage, limits: GatewayLimits, clock: C
     return fault('limit-reached', `more than ${ordersPerSecond} orders and cancels a second`);
   };
   return {
-    ...stage,
+    setState: (owner, symbol, state) => stage.setState(owner, symbol, state),
+    cancelAll: (owner) => stage.cancelAll(owner),
+    find: (orderId) => stage.find(orderId),
+    named: (owner, clientOrderId) => stage.named(owner, clientOrderId),
+    openOf: (owner, after, limit) => stage.openOf(owner, after, limit),
+    endedOf: (owner, before, limit) => stage.endedOf(owner, before, limit),
+    definition: (symbol) => stage.definition(symbol),
     submit: async (owner, fields) => over(owner) ?? stage.submit(owner, fields),
     cancel: async (owner, target) => over(owner) ?? stage.cancel(owner, target),
     amend: async (owner, fields) => over(owner) ?? stage.amend(owner, fields),

@@ -11,7 +11,7 @@ import type {
   OrderView,
   OwnerCancelled,
   TradingState,
-} from '../order-entry';
+} from '../../base/contracts/order-entry';
 
 /** Orders of one answer, if the request does not say. */
 export const ORDERS_MAX = 1_000;

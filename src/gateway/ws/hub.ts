@@ -15,7 +15,7 @@ import type { Connections } from './connections';
 import type { GatewayLimits } from '../auth/limits';
 import type { Shares } from '../auth/shares';
 import type { StreamCounts } from './counts';
-import type { OrderStage } from '../order-entry';
+import type { OrderStage } from '../../base/contracts/order-entry';
 
 /** What a connection needs of the broadcaster's session. */
 export interface StreamSession {

@@ -3,7 +3,8 @@
 import { within, type Fault } from '../../../protocol/codes';
 import type { MessageOf } from '../../../protocol/messages';
 import { mayNot, type Principal } from '../auth/auth';
-import { amendFault, type OrderOutcome, type OrderStage } from '../order-entry';
+import type { OrderOutcome, OrderStage } from '../../base/contracts/order-entry';
+import { amendFault } from '../order-entry';
 
 export type OrderMessage = MessageOf<'order'> | MessageOf<'cancel'> | MessageOf<'amend'>;
 

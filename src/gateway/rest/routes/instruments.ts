@@ -4,22 +4,17 @@ import { Type } from '@sinclair/typebox';
 
 import type { Fault } from '../../../../protocol/codes';
 import { InstrumentSettingsSchema } from '../../../../protocol/instrument-settings';
+import type { InstrumentAdministration } from '../../../base/contracts/core';
 import type { Principal } from '../../auth/auth';
 import { jsonMembers, tapeBody, type Pieces } from '../body';
 import { symbol } from '../parameters';
 import { routesOf, type RouteGroup } from '../route';
 import { count, exampleDefinition, exampleOfMessage, Instrument, SYMBOL_ERRORS } from '../schemas';
 
-/** What an operator does to instruments; each resolves when the journal has it. */
-export interface Definer {
-  /** @param fields as under `[[instruments]]` @returns the symbol */
-  define(fields: unknown): Promise<string | Fault>;
+/** What an operator does to instruments. */
+export interface Definer extends InstrumentAdministration {
   /** The instrument as a route answers with it. */
   instrument(symbol: string): string | Fault;
-  /** Starts the numbering of its source again. @returns the newest sequence number */
-  renumber(symbol: string): Promise<number | Fault>;
-  /** From now on there is no such instrument; its past stays. @returns the newest sequence number */
-  delete(symbol: string): Promise<number | Fault>;
 }
 
 export interface InstrumentServices {

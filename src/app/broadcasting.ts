@@ -1,0 +1,72 @@
+/** Broadcasting: the broadcaster, with all that it asks of other stages. */
+
+import type { Core } from '../base/contracts/core';
+import { Broadcaster, type NativeTopics } from '../broadcast/broadcaster';
+import { PastEpochs } from '../broadcast/resume/past-epochs';
+import { Replays } from '../broadcast/replay/replay-requests';
+import type { Memtable } from '../cache/memtable';
+import { reviseBars, type BarRevisions } from './bar-revisions';
+import { barsBehind } from './bars-behind';
+import type { Ground } from './ground';
+import type { Past } from './past';
+
+/**
+ * Bun's native topics, which exist once the port is open. Before that nobody is subscribed, so nothing that is
+ * published is missed.
+ */
+export class ServerTopics implements NativeTopics {
+  private server: NativeTopics | null = null;
+
+  connect(server: NativeTopics | null): void {
+    this.server = server;
+  }
+
+  publish(topic: string, data: string | Uint8Array<ArrayBuffer>): void {
+    this.server?.publish(topic, data);
+  }
+}
+
+export interface Broadcasting {
+  readonly broadcaster: Broadcaster;
+  readonly topics: ServerTopics;
+  readonly replays: Replays;
+  /** Bars that late trades changed after they had ended. */
+  readonly revisions: BarRevisions;
+}
+
+export function createBroadcasting(
+  ground: Ground,
+  core: Core,
+  memtable: Memtable,
+  { history, plays }: Past,
+): Broadcasting {
+  const { config, limits, clock, repeated } = ground;
+  const options = {
+    sessionBoundary: config.market.sessionBoundary,
+    heartbeatMs: config.push.heartbeatMs,
+    logsBytesMax: config.push.logsBytesMax,
+    get topicsMax() {
+      return limits.topicsMax;
+    },
+  };
+  const topics = new ServerTopics();
+  const broadcaster = new Broadcaster(options, topics, clock);
+  const { subscriptions } = broadcaster;
+  subscriptions.epoch = core.epoch;
+  subscriptions.pastEpochs = new PastEpochs(core.pastEpochs);
+  subscriptions.since = (seq) => memtable.since(seq);
+  subscriptions.plays = plays;
+  subscriptions.pastBars = barsBehind(history);
+  broadcaster.ended = ({ name }, reason) => {
+    const what = 'a session was closed for being slow';
+    repeated.tell('warn', what, reason, { session: name, reason });
+  };
+  const replays = new Replays({
+    plays,
+    clock,
+    lastSeq: () => broadcaster.lastSeq,
+    isDefined: (symbol) => broadcaster.encoders.scalesOf(symbol) !== undefined,
+  });
+  const revisions = reviseBars(broadcaster, history, limits, clock, repeated);
+  return { broadcaster, topics, replays, revisions };
+}
