@@ -14,7 +14,7 @@ import { testConfig } from '../support/test-recorder';
 interface Subject {
   readonly core: Core;
   /** Lets everything that was submitted take its turn. */
-  settle(): void;
+  readonly settle: () => void;
 }
 
 const scratch = new ScratchDirectory();

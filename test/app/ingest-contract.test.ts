@@ -22,10 +22,10 @@ import { until } from '../support/until';
 interface Subject {
   readonly source: IngestSource;
   /** Makes it submit something, if it does not by itself; and lets what it submitted take its turn. */
-  drive(): void;
+  readonly drive: () => void;
   /** How many sequence numbers there are where it submits to; null: it cannot be asked while the source runs. */
-  lastSeq(): number | null;
-  close(): void;
+  readonly lastSeq: () => number | null;
+  readonly close: () => void;
 }
 
 const scratch = new ScratchDirectory();

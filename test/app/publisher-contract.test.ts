@@ -19,7 +19,7 @@ import { definition, must, openRing, RingDirectory, tellingTick } from '../ipc/m
 interface Subject {
   readonly publisher: Publisher<Batch>;
   /** The newest sequence number that its readers can get, and how many events they were given behind the start. */
-  reached(): { readonly lastSeq: number; readonly events: number };
+  readonly reached: () => { readonly lastSeq: number; readonly events: number };
 }
 
 const rings = new RingDirectory();
@@ -137,7 +137,8 @@ for (const [name, make, isThere] of SUBJECTS) {
       const { publisher } = make();
       await publisher.open(START);
       const gone: PublishedEvents = { read: () => undefined };
-      await expect(publisher.catchUp(START.lastSeq, gone)).rejects.toThrow('not kept');
+      const failed = await publisher.catchUp(START.lastSeq, gone).catch((e: unknown) => String(e));
+      expect(failed).toContain('not kept');
       await publisher.close();
     });
 
