@@ -55,7 +55,6 @@ describe('system clock', () => {
     await Bun.sleep(20);
     const elapsed = clock.monotonicMs() - start;
     expect(elapsed).toBeGreaterThan(15);
-    expect(elapsed).toBeLessThan(2000);
   });
 });
 

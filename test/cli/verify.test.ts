@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { contentOf } from '../support/scratch-directory';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
@@ -34,7 +35,7 @@ test('a busy venue: while it runs, killed, started again, ended in order', async
   const data = scratch.fresh();
   const args = ['--demo', '--rate', '2000'];
   const first = await ServerProcess.start({ data, args });
-  await Bun.sleep(700);
+  await until(async () => ((await first.json('/v1/instruments'))['seq'] as number) > 500);
   const running = await verify(data);
   await verify(data, '--replay');
   await first.stop('SIGKILL');
@@ -45,7 +46,8 @@ test('a busy venue: while it runs, killed, started again, ended in order', async
   expect(await verify(data, '--replay')).toEqual(killed);
 
   const second = await ServerProcess.start({ data, args });
-  await Bun.sleep(300);
+  const more = killed.seqLast + 100;
+  await until(async () => ((await second.json('/v1/instruments'))['seq'] as number) > more);
   await second.stop('SIGTERM');
   const files = readdirSync(data);
   const closed = await verify(data);

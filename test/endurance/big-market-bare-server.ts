@@ -8,16 +8,13 @@
 
 import type { ServerWebSocket } from 'bun';
 
-import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
+import { decodeFrame, FrameEncoder, isFault } from '../../protocol/codec';
 import { MESSAGES } from '../../protocol/messages';
 import { MsgReader } from '../../protocol/reader';
 import { Nanos } from '../../protocol/time';
 import { Prng } from '../../src/base/prng';
+import { acknowledge, serveBare } from '../bench/bare-sockets';
 import { tradeOf } from './big-market-shape';
-
-const HEARTBEAT_MS = 5_000;
-const PING_MS = 10_000;
-const STEP_MS = 20;
 
 interface BareTopic {
   readonly name: string;
@@ -28,18 +25,12 @@ interface BareTopic {
 const deliveriesAnEvent = Number(process.argv[2]);
 const encoder = new FrameEncoder();
 const random = new Prng(1);
-const readers: ServerWebSocket[] = [];
 const topics: BareTopic[] = [];
 const byName = new Map<string, BareTopic>();
 /** Deliveries that are still due. */
 let due = 0;
 
-function acknowledge(ws: ServerWebSocket, id: number): void {
-  ws.send(encoder.encode([{ type: 'ack', id, seq: 0, repeated: null, waiting: null }]));
-}
-
 function subscribe(ws: ServerWebSocket, names: readonly string[]): void {
-  readers.push(ws);
   for (const name of names) {
     let topic = byName.get(name);
     if (topic === undefined) {
@@ -76,39 +67,10 @@ function take(ws: ServerWebSocket, frame: Uint8Array): void {
   acknowledge(ws, first.id);
 }
 
-/** Each of the readers once in so many ms. */
-function spread(everyMs: number, act: (ws: ServerWebSocket) => void): void {
-  let next = 0;
-  let due = 0;
-  setInterval(() => {
-    for (due += (readers.length * STEP_MS) / everyMs; due >= 1; due--) {
-      act(readers[next++ % readers.length]!);
-    }
-  }, STEP_MS);
-}
-
-const server = Bun.serve({
-  port: 0,
-  hostname: '127.0.0.1',
-  fetch: (request, server) => {
-    const headers = { 'sec-websocket-protocol': SUBPROTOCOL_MSGPACK };
-    const isUpgraded = server.upgrade(request, { data: undefined, headers });
-    return isUpgraded ? undefined : new Response(null, { status: 400 });
-  },
-  websocket: {
-    sendPings: false,
-    maxPayloadLength: 64 * 1_024 * 1_024,
-    open: (ws) => acknowledge(ws, 0),
-    message: (ws, data) => take(ws, data as Uint8Array),
-    pong: () => {},
-  },
+const server = serveBare({
+  pingMs: 10_000,
+  heartbeatMs: 5_000,
+  heads: Array.from({ length: 10 }, (_, i) => ({ topic: `trade:BIG0000${i}`, seq: 1_000_000 + i })),
+  message: take,
 });
-const payload = new Uint8Array(4);
-const heads = Array.from({ length: 10 }, (_, i) => ({
-  topic: `trade:BIG0000${i}`,
-  seq: 1_000_000 + i,
-}));
-const heartbeat = encoder.encode([{ type: 'heartbeat', time: Nanos.ZERO, seq: 1_000_000, heads }]);
-spread(PING_MS, (ws) => ws.ping(payload));
-spread(HEARTBEAT_MS, (ws) => ws.send(heartbeat));
 console.log(server.url.origin);

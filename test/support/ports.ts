@@ -1,7 +1,19 @@
-/** A port of this machine that nobody listens on, for a server that is to come back where it was. */
+/** Ports for servers that are to come back at the address where they were. */
+
+/** Below the range from which systems hand out ports by themselves, so that no other process is given one. */
+const FROM = 12_000;
+const TO = 30_000;
+
+/** A port of this machine on which nothing listens. */
 export async function freePort(): Promise<number> {
-  const probe = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response('') });
-  const { port } = probe;
-  await probe.stop(true);
-  return port!;
+  for (;;) {
+    const port = FROM + Math.floor(Math.random() * (TO - FROM));
+    try {
+      const probe = Bun.serve({ port, hostname: '127.0.0.1', fetch: () => new Response('') });
+      await probe.stop(true);
+      return port;
+    } catch {
+      // Another process listens on it.
+    }
+  }
 }
