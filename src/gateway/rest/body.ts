@@ -78,10 +78,10 @@ function objectOf(
 }
 
 function expectedOf(schema: TSchema): string {
-  const values = schema['enum'] as readonly string[] | undefined;
-  return values === undefined
+  const options = schema['anyOf'] as readonly { readonly const: unknown }[] | undefined;
+  return options === undefined
     ? `a value of type ${String(schema['type'])}`
-    : `one of ${values.join(', ')}`;
+    : `one of ${options.map((option) => String(option.const)).join(', ')}`;
 }
 
 /**
