@@ -10,7 +10,6 @@ import { jsonBody } from '../../src/gateway/rest/body';
 import { RestCounts } from '../../src/gateway/rest/counts';
 import { limit, oneOf, symbol, time } from '../../src/gateway/rest/parameters';
 import { routesOf, type RouteGroup } from '../../src/gateway/rest/route';
-import type { Services } from '../../src/gateway/rest/routes/groups';
 import { PAGES } from '../../src/gateway/rest/routes/pages';
 import { literals } from '../../src/gateway/rest/schemas';
 import { Hosts } from '../../src/gateway/auth/hosts';
@@ -123,7 +122,7 @@ function appFor(anonymousRoles: readonly Role[]) {
     isTls: false,
     sessionBoundary: 0,
   };
-  const app = createApp(options, stages, [THINGS as RouteGroup<Services>, PAGES]);
+  const app = createApp(options, stages, [THINGS, PAGES]);
   const ask = async (path: string, init: RequestInit = {}) => {
     const response = await app.handle(new Request(`http://127.0.0.1${path}`, init));
     const body = (await response.json()) as Record<string, unknown>;

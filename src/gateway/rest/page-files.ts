@@ -1,10 +1,10 @@
 /**
  * Page files: the pages at `/` and `/docs` with their scripts, styles and icon.
  *
- * From the sources Bun bundles them when they are first asked for; in a single executable they were
- * bundled when that was built. Each file is compressed once. What a name with a hash stands for never
- * changes, so browsers keep it; the page itself is asked for each time. The policy lets the page load
- * and speak to nothing but this server.
+ * Run from the sources, Bun bundles them when they are first asked for; in a single executable they were
+ * bundled when it was built. Each file is compressed once. The content of a name with a hash never changes,
+ * so browsers keep it; the page itself is requested each time. The policy lets the page load from this
+ * server and speak to this server only.
  */
 
 import type { HTMLBundle } from 'bun';
@@ -62,7 +62,7 @@ export class PageFiles {
     this.sessionBoundary = sessionBoundary;
   }
 
-  /** @param mayTrade whether who asks may trade without a key */
+  /** @param mayTrade whether the client may trade without a key */
   async front(request: Request, mayTrade: boolean): Promise<Response> {
     const bundle = await this.ready();
     if ('code' in bundle) return errorResponse(bundle);
@@ -86,12 +86,12 @@ export class PageFiles {
   }
 
   private async ready(): Promise<Bundle | Fault> {
-    // Bun keeps in mind which folders it could not read, and would never bundle again.
+    // Bun remembers which folders it could not read, and would never bundle again.
     if (this.bundle === undefined && !hasDescriptors(BUNDLE_DESCRIPTORS)) {
       return fault('overloaded', 'descriptors have run out; the page cannot be made now');
     }
     this.bundle ??= makeBundle(this.sessionBoundary).catch((e: unknown) => {
-      // Whatever it was, the next request tries anew.
+      // The next request tries again.
       this.bundle = undefined;
       throw e;
     });
@@ -112,8 +112,8 @@ async function makeBundle(sessionBoundary: number): Promise<Bundle> {
   const open = text.replace('data-trading="key"', 'data-trading="open"');
   const assets = [...front.assets, ...api.assets];
   const made = await Promise.all(assets.map(async (a) => [a.name, await compress(a)] as const));
-  const written = (words: string): Promise<PageFile> =>
-    compress({ name: '', type: 'text/html;charset=utf-8', bytes: new TextEncoder().encode(words) });
+  const written = (html: string): Promise<PageFile> =>
+    compress({ name: '', type: 'text/html;charset=utf-8', bytes: new TextEncoder().encode(html) });
   return {
     front: { open: await written(open), key: await written(text) },
     docs: await written(api.text),
@@ -121,7 +121,7 @@ async function makeBundle(sessionBoundary: number): Promise<Bundle> {
   };
 }
 
-/** A page as text that names its files as they are served, and these. */
+/** A page as text, in which files have the names under which they are served; and those files. */
 async function build(entry: HTMLBundle): Promise<{ text: string; assets: Built[] }> {
   const files = await bundled(entry);
   const html = files.find(({ name }) => name.endsWith('.html'));
@@ -135,7 +135,7 @@ async function build(entry: HTMLBundle): Promise<{ text: string; assets: Built[]
   return { text, assets };
 }
 
-/** The files, named without a folder. */
+/** The files of a bundle, named without a folder. */
 async function bundled(entry: HTMLBundle): Promise<Built[]> {
   if (entry.files !== undefined) {
     return Promise.all(

@@ -1,10 +1,10 @@
 /**
  * Queries: what REST asks of the market, and how the answers are written.
  *
- * An answer that was written for one request is kept as text beside its L1 entry: up to the source
- * and age, which each answer has of its own, and whole for the requests of the same millisecond. So
- * the usual request costs a look-up. (Joining the two parts anew for each request would cost the
- * server a tenth of its requests per second, as the joined text must be copied out and collected.)
+ * The text of an answer is kept beside its entry in L1: up to the source and age, which differ from answer
+ * to answer, and as a whole for the requests of the same millisecond. So the usual request costs a look-up.
+ * (To join the two parts for each request would cost a tenth of the requests per second, since the joined
+ * text has to be copied and collected as garbage.)
  */
 
 import { fault, fieldFault, type Fault } from '../../../protocol/codes';
@@ -33,19 +33,19 @@ import type { Effort } from './route';
 export interface QueryInstrument {
   readonly definition: Instrument;
   readonly state: string;
-  /** Why its book may not be the present one. */
+  /** Why its book may be out of date. */
   readonly bookMark: Book['mark'];
   bookView(): BookView | null;
   /** The best levels a side of the whole book, flat, best first. */
   levels(depth: number): { readonly bids: number[]; readonly asks: number[] };
 }
 
-/** Instruments that are described before others may have their turn. */
+/** Instruments that are described in one slice. */
 const DESCRIBED_AT_ONCE = 64;
 
 const NO_MARK = 'none';
 
-/** An answer as it was last written. */
+/** The last answer that was written of an entry. */
 interface Written {
   text: string;
   source: string;
@@ -67,19 +67,19 @@ interface Kept<T> {
 /** The stages behind the queries. */
 export interface QuerySources<I extends QueryInstrument> {
   instrument(symbol: string): I | undefined;
-  /** Also one that was deleted, of which there is a past. */
+  /** Also finds a deleted instrument, which still has a past. */
   known(symbol: string): I | undefined;
   instruments(): Iterable<I>;
   tick(instrument: I): Kept<Tick>;
   book(instrument: I): Kept<BookView>;
   stats(instrument: I): Stats;
-  /** How many of the best levels a side are known, where deeper ones are not; null: all of them. */
+  /** How many of the best levels a side are known, if deeper ones are not; null: all levels. */
   depthKnown(instrument: I): number | null;
-  /** What became of the events that its sources sent; null of one that is not fed. */
+  /** Counts of what became of the events of its sources; null of a venue instrument. */
   intake(instrument: I): Readonly<Record<string, number>> | null;
-  /** Newest first; undefined when some of them may be in the journal alone. */
+  /** Newest first; undefined if some of them may be only in the journal. */
   trades(instrument: I, before: number, limit: number): Trade[] | undefined;
-  /** In the order of their places; undefined when some of them may be in the journal alone. */
+  /** In the order of their sequence numbers; undefined if some of them may be only in the journal. */
   ticks(instrument: I, range: TimeRange, after: number, limit: number): Tick[] | undefined;
   readonly past: PastSource;
   readonly epoch: number;
@@ -122,7 +122,7 @@ export class Queries<I extends QueryInstrument> {
     });
   }
 
-  /** All of them, as of one moment between its beginning and its end each. */
+  /** All instruments; each as it was at some time while the answer was made. */
   async instruments(): Promise<string> {
     const list = await this.slices.run(this.describeAll());
     const rest = open({ seq: this.sources.lastSeq(), epoch: this.sources.epoch });
@@ -187,7 +187,7 @@ export class Queries<I extends QueryInstrument> {
     return this.finish(text + standing, deep ? 'live' : source, value.receiveTime);
   }
 
-  /** Statistics of the session; before its first trade without prices, at place 0. */
+  /** Statistics of the session; before its first trade without prices, and with `seq` 0. */
   stats(symbol: string): string | Fault {
     const found = this.find(symbol);
     if ('code' in found) return found;
@@ -267,7 +267,7 @@ export class Queries<I extends QueryInstrument> {
     return this.sources.known(symbol) ?? unknownSymbol(symbol);
   }
 
-  /** As `finish`, with the text of the last time where nothing in it has changed. */
+  /** As `finish`; gives the last text again if nothing in it has changed. */
   private finishKept(
     entry: KeptEntry<{ readonly receiveTime: Nanos }>,
     opened: string,
@@ -306,7 +306,7 @@ function unknownSymbol(symbol: string): Fault {
     : fieldFault('symbol', symbol, '1 to 16 letters, digits, dots, dashes or underscores');
 }
 
-/** Members that say whether what is answered are the present values, such that others can be put behind. */
+/** The JSON text of `state` and `mark`, which say whether the values are current, with a comma at the end. */
 const STANDING: Readonly<Record<string, Readonly<Record<string, string>>>> = Object.fromEntries(
   INSTRUMENT_STATES.map((state) => [
     state,
@@ -319,12 +319,12 @@ const STANDING: Readonly<Record<string, Readonly<Record<string, string>>>> = Obj
   ]),
 );
 
-/** @param mark of its own; without one it follows from the state */
+/** @param mark of the book; without one it follows from the state */
 function standingOf(state: string, mark: Book['mark'] = null): string {
   return STANDING[state]?.[mark ?? NO_MARK] ?? '';
 }
 
-/** With more members, such that others can be put behind. */
+/** The text of a definition with more members, so that further ones can follow. */
 function described({ definition, state }: QueryInstrument, more: Record<string, unknown>): string {
   return reopened(
     toJsonText(definition, () => definition),

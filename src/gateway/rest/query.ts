@@ -55,13 +55,12 @@ export function queryReader(
   };
 }
 
-/** A function that reads the parts of a path. */
+/** A function that reads the parts of a path; undefined if all are texts, which handlers look up. */
 export function paramsReader(
   schemas: TProperties,
   limits: ParameterLimits,
-): (params: Readonly<Record<string, string>>) => Parameters | Fault {
-  // The usual part is a text, which the handler looks up.
-  if (Object.values(schemas).every(isPlainText)) return (params) => ({ values: params });
+): ((params: Readonly<Record<string, string>>) => Parameters | Fault) | undefined {
+  if (Object.values(schemas).every(isPlainText)) return undefined;
   const read = recordReader(schemas, limits);
   return (params) => read(new Map(Object.entries(params)));
 }

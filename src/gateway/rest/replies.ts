@@ -1,13 +1,13 @@
 /**
- * Replies: long answers over REST, sent as they are read. Bun would keep a copy of each until its client has
- * read it, or has not for long; so the client takes it in pieces, and what is held of it is counted until it
- * has all, or has gone.
+ * Replies: long answers, sent in pieces as the client reads them. Bun would otherwise keep a copy of each
+ * answer until its client has read it or timed out. What is held of an answer is counted until the client
+ * has all of it or has gone.
  */
 
 import { fault, type Fault } from '../../../protocol/codes';
 import type { Meter } from '../../base/byte-account';
 
-/** Shorter answers are sent at once: they fit into a socket. */
+/** Shorter answers are sent at once: they fit into the buffer of a socket. */
 export const REPLY_BYTES_MIN = 131_072;
 const PIECE_BYTES = 65_536;
 
@@ -19,7 +19,7 @@ export class Replies {
     this.meterOf = meterOf;
   }
 
-  /** A response in pieces, where it is long; a fault where there is no room for it. */
+  /** A response in pieces if it is long; a fault if there is no room for it. */
   async of(request: Request, response: Response): Promise<Response | Fault> {
     const bytes = new Uint8Array(await response.arrayBuffer());
     const { status, headers } = response;
@@ -29,7 +29,7 @@ export class Replies {
       meter.close();
       return fault(
         'overloaded',
-        `an answer of ${bytes.length} bytes beside those that are not read`,
+        `an answer of ${bytes.length} bytes beside those that are not read yet`,
       );
     }
     const over = (): void => {

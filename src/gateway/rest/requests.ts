@@ -1,12 +1,12 @@
 /**
- * Requests: how many a client may send in a second, and have waiting at once, and what it is told beyond
- * that. A client is a key; without one an address, of IPv6 the network of 64 bits that a customer has.
+ * Requests: how many a client may send in a second and have waiting at once, and the refusals beyond that.
+ * A client is a key; without one an address (of IPv6 the network of 64 bits that a customer has).
  *
- * To find out an address costs as much as half an answer. So while nobody is over, one request of
- * `STRIDE` is looked at and counts for as many; as soon as somebody is over, each is, until that has
- * passed. A refusal would be as quick as an answer, and a flood would go on at its pace: it is held back
- * a while, so that a connection that waits for its answers slows down.
- * Bounded: refusals that are held back (`HELD_MAX`), names by what happens within some seconds.
+ * To look up an address costs as much as half an answer. So while no client exceeds its rate, one request
+ * of `STRIDE` is looked at and counts for as many. As soon as one client exceeds it, every request is
+ * looked at, until that has passed. A refusal would be as quick as an answer, and a flood would continue
+ * at its pace; so refusals are delayed, and a connection that waits for its answers slows down.
+ * Bounded: delayed refusals (`HELD_MAX`), names by what happens within some seconds.
  */
 
 import { fault, type Fault } from '../../../protocol/codes';
@@ -22,11 +22,11 @@ import type { Share, ShareLimits, Shares } from '../auth/shares';
 import { WORK } from '../work';
 import type { RequestLimits } from '../auth/limits';
 
-/** Questions of one client that the thread which reads the journal has at once; others wait in line. */
+/** Queries of one client that the history thread has at once; others wait in line. */
 const LANES_A_CLIENT = 2;
 
 const STRIDE = 16;
-/** What counts for sixteen must be little of a second's worth. */
+/** One request counts for sixteen only if sixteen are a small part of a second's allowance. */
 const STRIDE_PER_SECOND_MIN = 64 * STRIDE;
 const WATCH_MS = 2_000;
 const HELD_MS = 100;
@@ -43,13 +43,13 @@ export class Requests {
   private readonly waiting = new Counts();
   private readonly past = new Counts();
   private readonly lanes = new Lanes(LANES_A_CLIENT);
-  /** Counts down to the next one that is looked at, and stands for `stride`. */
+  /** Counts down to the next request that is looked at, which counts for `stride`. */
   private unseen = 1;
   private stride = 1;
   private refusedMs = -Infinity;
   private held = 0;
 
-  /** @param addressOf whom a request comes from; empty when that is not known */
+  /** @param addressOf the address that a request comes from; empty if unknown */
   constructor(
     limits: RequestLimits & ShareLimits,
     shares: Shares,
@@ -62,13 +62,13 @@ export class Requests {
     this.addressOf = addressOf;
   }
 
-  /** Every request comes by here. @returns the refusal, if it is one too many of its address */
+  /** Every request comes here. @returns the refusal, if its address exceeds its rate */
   admit(request: Request): Promise<Response> | undefined {
-    if (--this.unseen > 0) return undefined; // the way of nearly all
+    if (--this.unseen > 0) return undefined; // as for nearly all requests
     return this.look(request);
   }
 
-  /** A request whose key was found good. @returns the refusal, if it is one too many of that */
+  /** A request whose key is valid. @returns the refusal, if the key exceeds its rate */
   admitKey(request: Request, key: string): Promise<Response> | undefined {
     this.keyOf.set(request, key);
     const { requestsPerSecond } = this.limits;
@@ -77,7 +77,7 @@ export class Requests {
     return this.refused(request, message);
   }
 
-  /** A request whose key is none. It took some work; of whoever owes much the refusal is held back. */
+  /** Refuses a request whose key is invalid. If its client has caused much work, the refusal is delayed. */
   async unknown(request: Request, refused: Fault): Promise<Response> {
     const share = this.shares.ofStranger(this.clientOf(request));
     share.spend(WORK.unknown);
@@ -85,7 +85,7 @@ export class Requests {
     return refusal(request, refused);
   }
 
-  /** Answers what waits for the market or for a body. @param key whose request it is; null: nobody's */
+  /** Runs what waits for the market or for a body. @param key of the request; null: without one */
   async wait<T>(
     request: Request,
     key: string | null,
@@ -103,25 +103,25 @@ export class Requests {
     return this.waiting.during(client, act);
   }
 
-  /** Answers what may have to be asked of the journal; how many of those there may be in all, it says itself. */
+  /** Runs a query of the past. The journal bounds how many there are in all. */
   async waitForPast<T>(request: Request, act: () => T | Promise<T>): Promise<T | Fault> {
     const client = this.client(request);
     const { pastQueriesPerClientMax } = this.limits;
     if (this.past.of(client) >= pastQueriesPerClientMax) {
-      const message = `${client} has ${pastQueriesPerClientMax} questions about the past under way already`;
+      const message = `${client} has ${pastQueriesPerClientMax} queries of the past under way already`;
       return fault('limit-reached', message);
     }
     return this.past.during(client, () => this.lanes.during(client, act));
   }
 
-  /** Whose request it is, where that is not asked of everybody. */
+  /** Notes the key of a request that needs none. */
   note(request: Request, key: string): void {
     this.keyOf.set(request, key);
   }
 
   /**
-   * Answers what takes more than a moment in the share of its client: who has asked for much waits.
-   * @param least work of it, in microseconds @param bytes what a byte of the answer counts for
+   * Does work in the share of its client: a client that has asked for much waits for its turn.
+   * @param least least work of it, in microseconds @param bytes work of each byte of the answer
    */
   async weighed(
     request: Request,
@@ -139,13 +139,13 @@ export class Requests {
     return answer;
   }
 
-  /** Resolves when what was sent to be published has its turn, behind what else its client publishes. */
+  /** Resolves when events of a request may be published, after what else its client publishes. */
   line(request: Request, work: number): Promise<void> {
     const key = this.keyOf.get(request) ?? null;
     return this.shares.ofSource(key, key ?? this.clientOf(request)).line(work);
   }
 
-  /** A long answer that was made already is sent. */
+  /** Counts the work of sending a long answer that was made before. */
   sends(request: Request, work: number): void {
     const key = this.keyOf.get(request);
     this.shareOf(key, key ?? this.clientOf(request)).spend(work);
@@ -155,17 +155,17 @@ export class Requests {
     return key === undefined ? this.shares.ofStranger(client) : this.shares.ofKey(key);
   }
 
-  /** The key that it was found good with. */
+  /** The valid key of a request. */
   keyIn(request: Request): string | undefined {
     return this.keyOf.get(request);
   }
 
-  /** Whose it is: a key that was found good, or an address. */
+  /** The client of a request: its valid key, or its address. */
   client(request: Request): string {
     return this.keyOf.get(request) ?? this.clientOf(request);
   }
 
-  /** Counts what is held for it. */
+  /** Opens a meter that counts what is held for a request. */
   meterOf(request: Request, account: ByteAccount): Meter {
     return account.open(this.client(request), undefined, !this.keyOf.has(request));
   }

@@ -2,7 +2,7 @@
 
 import { ERRORS, type Fault } from '../../../protocol/codes';
 
-/** A browser is to take an answer for what it says it is, keep it to itself, and run nothing in it. */
+/** A browser must not guess the type of an answer, share it with other sites, or run anything in it. */
 export const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -11,10 +11,10 @@ export const SECURITY_HEADERS = {
   'cache-control': 'no-store',
 };
 
-/** A year: who came by TLS once comes by nothing else. */
+/** For a year a browser that came by TLS uses nothing else. */
 const HSTS = 'max-age=31536000';
 
-/** What an answer lacks that no route of ours has made, or that came by TLS. */
+/** Adds the headers that are missing from an answer that no route has made, and that of TLS. */
 export function sealed(response: Response, isTls: boolean): Response {
   for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
     if (!response.headers.has(name)) response.headers.set(name, value);
@@ -23,7 +23,7 @@ export function sealed(response: Response, isTls: boolean): Response {
   return response;
 }
 
-/** Made once: Bun copies finished headers for less than half of what it costs to make them anew. */
+/** Made once: to copy headers costs Bun less than half of what it costs to make them. */
 const JSON_HEADERS = {
   headers: new Headers({ 'content-type': 'application/json;charset=utf-8', ...SECURITY_HEADERS }),
 };
@@ -33,12 +33,12 @@ export function json(body: string): Response {
   return new Response(body, JSON_HEADERS);
 }
 
-/** A body that is JSON already, of something that was made by the request. */
+/** The same for something that the request has created. */
 export function created(body: string): Response {
   return new Response(body, { status: 201, ...JSON_HEADERS });
 }
 
-/** Refusals that are over soon; the answer says to come back in a second. */
+/** Refusals that pass soon; the answer says to try again in a second. */
 const RETRIED: ReadonlySet<string> = new Set([
   'limit-reached',
   'overloaded',
@@ -60,12 +60,12 @@ export function errorResponse(fault: Fault): Response {
   return response;
 }
 
-/** A body that is not read is thrown away by Bun up to here, which costs less than a new connection. */
+/** Bun discards an unread body up to this size, which costs less than a new connection. */
 const UNREAD_BYTES_MAX = 65_536;
 
 /**
- * The same for a request whose body may not have been read: one that is long, or does not say how long it is,
- * is not waited for then, and its connection ends with the answer.
+ * The same for a request whose body may not have been read. If the body is long, or its length unknown, the
+ * server does not wait for it and closes the connection after the answer.
  */
 export function refusal(request: Request, fault: Fault): Response {
   const response = errorResponse(fault);

@@ -123,15 +123,17 @@ export class Runner {
     const readParams = paramsReader(route.params ?? {}, limits);
     const respond = route.answer.status === 201 ? created : json;
     const handle = route.handle as (call: object, services: S) => Later<Result>;
-    const costOf = (typeof cost === 'function' ? cost : () => cost) as (query: object) => Cost;
     const result = (request: Request, given: Params, who: Principal): Later<Result> => {
       const read = readQuery(request.url);
       if ('code' in read) return read;
-      const parts = readParams(given);
-      if ('code' in parts) return parts;
       const query = read.values;
-      const params = parts.values;
-      const price = costOf(query);
+      let params: Asked['params'] = given;
+      if (readParams !== undefined) {
+        const parts = readParams(given);
+        if ('code' in parts) return parts;
+        params = parts.values;
+      }
+      const price = typeof cost === 'function' ? cost(query as never) : cost;
       if (price === 'memory' && body === undefined) {
         return handle({ params, query, who, body, effort: UNCOUNTED }, services);
       }
