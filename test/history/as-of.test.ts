@@ -1,4 +1,7 @@
-/** The book at any past moment: against naive rebuilds, of sources that lie and of a real market. */
+/**
+ * The book at any past time, compared with naive rebuilds: of sources whose messages are lost or
+ * dated wrongly, and of a real market.
+ */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
@@ -28,11 +31,11 @@ afterAll(() => scratch.remove());
 async function expectState(
   past: Past,
   symbol: string,
-  moment: Nanos,
+  pastTime: Nanos,
   states: readonly State[],
 ): Promise<void> {
-  const expected = stateAt(states, moment.toBigInt());
-  const answer = await past.history.ask({ kind: 'book', symbol, at: moment });
+  const expected = stateAt(states, pastTime.toBigInt());
+  const answer = await past.history.ask({ kind: 'book', symbol, at: pastTime });
   if (expected === undefined) {
     const since = orderTime(states[0]!.event);
     expect(answer).toMatchObject({ code: 'before-first-record', field: 'at' });
@@ -42,7 +45,7 @@ async function expectState(
   } else {
     const { definition } = past.recorder.market.get(symbol)!;
     const { seq, eventTime, receiveTime } = expected.event;
-    const { blocks, ...book } = good(answer); // how much of the journal it took
+    const { blocks, ...book } = good(answer); // how much of the journal was read
     void blocks;
     expect(book).toEqual({
       seq,
@@ -69,8 +72,8 @@ describe('as-of book', () => {
         const last = sources.map((source) => source.seq);
         sequencer.submit(1, [instrument('ACME'), instrument('OTHER')], () => {});
         let micros = 1_000;
-        const tell = (which: number, event: Book): void => {
-          // Some moments come twice, and some come again after later ones.
+        const submit = (which: number, event: Book): void => {
+          // Some times occur twice, and some occur again after later ones.
           if (!prng.chance(0.2)) micros += prng.chance(0.1) ? -prng.int(1, 300) : prng.int(0, 50);
           const eventTime = at(micros);
           sequencer.submit(which + 1, [{ ...event, eventTime }], () => {});
@@ -79,13 +82,13 @@ describe('as-of book', () => {
         for (let i = 0; i < 120; i++) {
           const which = i < 2 ? i : prng.int(0, 1);
           const source = sources[which]!;
-          if (i < 2 || prng.chance(0.05)) tell(which, source.snapshot(source.seq));
-          else if (prng.chance(0.02)) tell(which, source.incomplete());
+          if (i < 2 || prng.chance(0.05)) submit(which, source.snapshot(source.seq));
+          else if (prng.chance(0.02)) submit(which, source.incomplete());
           else {
-            if (prng.chance(0.02)) source.advance(1); // which nobody tells of
+            if (prng.chance(0.02)) source.advance(1); // a lost message
             const from = prng.chance(0.02) ? source.seq : last[which]!;
             source.advance(prng.int(1, 3));
-            tell(which, source.delta(from, source.seq));
+            submit(which, source.delta(from, source.seq));
           }
           if (prng.chance(0.3)) sequencer.drain();
         }
@@ -94,8 +97,8 @@ describe('as-of book', () => {
           const states = statesOf(past, symbol);
           expect(states.length).toBeGreaterThan(0);
           for (let i = 0; i < 40; i++) {
-            const moment = at(prng.int(800, micros + 100)).plus(prng.int(-1, 1));
-            await expectState(past, symbol, moment, states);
+            const pastTime = at(prng.int(800, micros + 100)).plus(prng.int(-1, 1));
+            await expectState(past, symbol, pastTime, states);
           }
         }
         await past.close();
@@ -172,25 +175,25 @@ test.skipIf(!present)(
     const begin = Nanos.fromBigInt(naive.begin);
     const lengthMs = Math.floor(times.at(-1)!.since(begin) / 1e6);
     const prng = new Prng(1_000);
-    // Half of them at a change to the nanosecond, or one beside it.
-    const moments = Array.from({ length: 1_000 }, () =>
+    // Half of them at a change to the nanosecond, or one nanosecond beside it.
+    const pastTimes = Array.from({ length: 1_000 }, () =>
       prng.chance(0.5)
         ? begin.plus(prng.int(0, lengthMs + 100) * 1e6 + prng.int(0, 999_999))
         : times[prng.int(0, times.length - 1)]!.plus(prng.int(-1, 1)),
     )
-      .map((moment) => (moment.compare(begin) < 0 ? begin : moment))
+      .map((pastTime) => (pastTime.compare(begin) < 0 ? begin : pastTime))
       .sort((a, b) => a.compare(b));
-    const expected = naive.at(moments.map((moment) => moment.toBigInt()));
+    const expected = naive.at(pastTimes.map((pastTime) => pastTime.toBigInt()));
     const took: number[] = [];
     const exact = (levels: readonly [string, string][]): string[][] =>
       levels.map((level) => level.map(plain));
-    for (const [i, moment] of moments.entries()) {
+    for (const [i, pastTime] of pastTimes.entries()) {
       const started = performance.now();
-      const answer = await past.history.ask({ kind: 'book', symbol: 'BTCUSDT', at: moment });
+      const answer = await past.history.ask({ kind: 'book', symbol: 'BTCUSDT', at: pastTime });
       took.push(performance.now() - started);
       const { bids, asks } = good(answer);
       expect({ bids: exact(bids), asks: exact(asks) }).toEqual(expected[i]!);
-      if (i % 10 === 0) await expectState(past, 'BTCUSDT', moment, states);
+      if (i % 10 === 0) await expectState(past, 'BTCUSDT', pastTime, states);
     }
     for (let ms = -500; ms <= 500; ms += 25) {
       await expectState(past, 'BTCUSDT', begin.plus(ms * 1e6), states); // around the snapshot

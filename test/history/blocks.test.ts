@@ -1,6 +1,7 @@
 /**
- * The past of a journal of many blocks: sparse instruments among busy ones, clocks years apart, times
- * that step back, questions at the borders of blocks; against answers that go through everything.
+ * The past of a journal of many blocks: sparse instruments among busy ones, clocks years apart,
+ * times that step back, and questions at the borders of blocks; compared with answers that scan
+ * everything.
  */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -40,7 +41,7 @@ function pageOf(answer: unknown): PastPage & { seqs: number[] } {
   return { ...page, seqs };
 }
 
-/** Checks single answers against those to which everything is looked at. */
+/** Compares single answers with those of a full scan. */
 class Checked {
   private readonly written: Written;
   private readonly reader: HistoryReader;
@@ -50,10 +51,10 @@ class Checked {
     this.reader = new HistoryReader(written.path);
   }
 
-  book(symbol: string, moment: Nanos): void {
+  book(symbol: string, pastTime: Nanos): void {
     const states = bookStates(this.written.events, symbol);
-    const expected = stateBy(states, moment);
-    const answer = this.reader.answer({ kind: 'book', symbol, at: moment });
+    const expected = stateBy(states, pastTime);
+    const answer = this.reader.answer({ kind: 'book', symbol, at: pastTime });
     if (states.length === 0) expect(answer).toMatchObject({ code: 'no-data' });
     else if (expected === undefined) expect(answer).toMatchObject({ code: 'before-first-record' });
     else if (expected.levels === null) expect(answer).toMatchObject({ code: 'book-incomplete' });
@@ -86,8 +87,8 @@ class Checked {
   }
 }
 
-function around(moment: Nanos): Nanos[] {
-  return [moment.plus(-1), moment, moment.plus(1)];
+function around(pastTime: Nanos): Nanos[] {
+  return [pastTime.plus(-1), pastTime, pastTime.plus(1)];
 }
 
 describe.each([
@@ -119,15 +120,15 @@ describe.each([
     expect(borders.length / 2).toBe(inBlocks);
   });
 
-  test('books at any moment', () => {
+  test('books at any time', () => {
     for (const symbol of SYMBOLS) {
       const events = timed(written.events, symbol);
       for (let i = 0; i < 60; i++) {
-        const moment = events[prng.int(0, events.length - 1)]?.eventTime ?? at(0);
-        for (const beside of around(moment)) checked.book(symbol, beside);
+        const pastTime = events[prng.int(0, events.length - 1)]?.eventTime ?? at(0);
+        for (const beside of around(pastTime)) checked.book(symbol, beside);
       }
-      for (const moment of [Nanos.ZERO, new Nanos(0x7fff_ffff, 0xffff_ffff)]) {
-        checked.book(symbol, moment);
+      for (const pastTime of [Nanos.ZERO, new Nanos(0x7fff_ffff, 0xffff_ffff)]) {
+        checked.book(symbol, pastTime);
       }
     }
   });
@@ -135,9 +136,9 @@ describe.each([
   test('ticks and trades of any range', () => {
     for (const symbol of SYMBOLS) {
       const events = timed(written.events, symbol);
-      const moment = (): Nanos => events[prng.int(0, events.length - 1)]?.eventTime ?? at(0);
+      const pastTime = (): Nanos => events[prng.int(0, events.length - 1)]?.eventTime ?? at(0);
       for (let i = 0; i < 60; i++) {
-        const [a, b] = [moment(), moment().plus(prng.int(0, 1))];
+        const [a, b] = [pastTime(), pastTime().plus(prng.int(0, 1))];
         const [from, to] = a.compare(b) < 0 ? [a, b] : [b, a.plus(1)];
         const after = prng.chance(0.5) ? 0 : anywhere();
         const limit = prng.chance(0.5) ? 1_000 : prng.int(1, 30);
@@ -154,14 +155,14 @@ describe.each([
   });
 
   test('at the borders of blocks', () => {
-    const places = [...borders, 1, written.lastSeq];
+    const seqs = [...borders, 1, written.lastSeq];
     for (const symbol of SYMBOLS) {
-      for (const place of places) {
-        for (const beside of [place - 1, place, place + 1]) {
+      for (const seq of seqs) {
+        for (const beside of [seq - 1, seq, seq + 1]) {
           checked.ticks(symbol, null, null, Math.max(0, beside), 3);
           checked.trades(symbol, Math.max(1, beside), 3);
         }
-        const event = written.events[place - 1]!;
+        const event = written.events[seq - 1]!;
         if (event.type === 'instrument') continue;
         for (const beside of around(event.eventTime)) {
           checked.book(event.symbol, beside);
@@ -186,9 +187,9 @@ test.each([0, 1, 2])(
   async (more) => {
     const written = new Written(scratch.fresh(), new Prng(1), [{ symbol: 'EDGE', weight: 1 }]);
     for (const end of [1_023, 3_071, 4_095]) {
-      while (written.lastSeq < end) written.tellOne('quote', 'EDGE');
-      written.tellOne('trade', 'EDGE'); // the last of a block, and its tick the first of the next
-      for (let i = 0; i < more; i++) written.tellOne('trade', 'EDGE');
+      while (written.lastSeq < end) written.addOne('quote', 'EDGE');
+      written.addOne('trade', 'EDGE'); // the last record of a block, with its tick the first of the next
+      for (let i = 0; i < more; i++) written.addOne('trade', 'EDGE');
     }
     await written.write(1_000);
     expect(bordersOf(written.path).slice(0, 3)).toEqual([1, 1_024, 1_025]);
@@ -242,22 +243,22 @@ test.each(['ticks', 'trades'] as const)(
     expect(bordersOf(written.path).length).toBeGreaterThan(20);
     const blocksMax = 3;
     for (const symbol of ['RARE', 'BOOKS', 'QUIET', 'FAST']) {
-      // Another reader, that has proven none yet.
+      // Another reader, which has proven no block yet.
       const reader = new HistoryReader(written.path);
       const seqs: number[] = [];
       let [pages, blocks] = [0, 0];
-      for (let place = kind === 'ticks' ? 0 : END, isOver = false; !isOver; pages++) {
+      for (let position = kind === 'ticks' ? 0 : END, isOver = false; !isOver; pages++) {
         const question =
           kind === 'ticks'
-            ? { kind, symbol, from: null, to: null, after: place, limit: 1_000, blocksMax }
-            : { kind, symbol, before: place, limit: 1_000, blocksMax };
+            ? { kind, symbol, from: null, to: null, after: position, limit: 1_000, blocksMax }
+            : { kind, symbol, before: position, limit: 1_000, blocksMax };
         const page = reader.answer(question) as PastPage;
         for (const { seq } of JSON.parse(page.items) as { seq: number }[]) seqs.push(seq);
-        // A row more may lie in another one.
+        // One more row may lie in another block.
         expect(page.blocks).toBeLessThanOrEqual(blocksMax + 2);
         blocks += page.blocks!;
         isOver = !page.isCut && page.count < 1_000;
-        place = page.last;
+        position = page.last;
       }
       const expected =
         kind === 'ticks'

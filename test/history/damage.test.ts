@@ -1,6 +1,6 @@
 /**
- * Altered records: a block that is not what was written is given out by nobody, and is missing for all.
- * Each case alters one value by SQL in a file that is otherwise intact.
+ * Altered records: no reader gives out a row of a block that is not what was written; the block is
+ * missing for all. Each case alters one value by SQL in an otherwise intact file.
  */
 
 import { Database } from 'bun:sqlite';
@@ -39,7 +39,7 @@ async function written(seed: number, count: number): Promise<Written> {
   return all;
 }
 
-/** A place in the third block at which there is an event of a type. */
+/** A seq in the third block that has an event of a type. */
 function inThirdBlock(all: Written, type: BatchEvent['type'], symbol = 'BUSY'): number {
   const [first, last] = bordersOf(all.path).slice(4, 6) as [number, number];
   const found = all.events.find(
@@ -58,7 +58,7 @@ function placesOf(events: readonly BatchEvent[], type: BatchEvent['type']): numb
   return events.filter((e) => e.type === type && e.symbol === 'BUSY').map(({ seq }) => seq);
 }
 
-/** What one reader of everything is told is missing, with the places that it was given. */
+/** The missing ranges that a reader of everything gets, and the sequence numbers that it gets. */
 function readAll(reader: HistoryReader, symbol: string) {
   const trades = reader.answer({ kind: 'trades', symbol, before: END, limit: END }) as PastPage;
   const ticks = reader.answer({
@@ -115,8 +115,8 @@ describe('one value of a closed block', () => {
         all.path,
         `UPDATE record SET ${column} = ifnull(${column}, 0) + 1 WHERE id = ${idOf(seq)}`,
       );
-      const told: MissingRange[] = [];
-      const reader = new HistoryReader(all.path, { onDamage: (places) => told.push(places) });
+      const reported: MissingRange[] = [];
+      const reader = new HistoryReader(all.path, { onDamage: (range) => reported.push(range) });
       const hole = { from, to, reason: DAMAGED };
       const left = without(all.events, [hole]);
       for (let i = 0; i < 2; i++) {
@@ -125,12 +125,12 @@ describe('one value of a closed block', () => {
         expect(tradeSeqs).toEqual(placesOf(left, 'trade'));
         expect(tickSeqs).toEqual(placesOf(left, 'tick'));
       }
-      expect(told).toEqual([hole]); // once, however often it is met
+      expect(reported).toEqual([hole]); // once, however often it is read
       reader.close();
     });
   }
 
-  test('a book of a moment in it is records-missing, one before it is not', async () => {
+  test('a book of a time in it is records-missing, one before it is not', async () => {
     const all = await written(8, 6_000);
     await all.close();
     const hole = alter(all.path, inThirdBlock(all, 'book'));
@@ -148,7 +148,7 @@ describe('one value of a closed block', () => {
     reader.close();
   });
 
-  test('a replay says so in its place and goes on behind it; a reader that goes on is refused', async () => {
+  test('a replay declares it in order and continues behind it; a reader that goes on is refused', async () => {
     const all = await written(9, 6_000);
     await all.close();
     const hole = alter(all.path, inThirdBlock(all, 'trade'));
@@ -167,7 +167,7 @@ describe('one value of a closed block', () => {
         expect(behind).toMatchObject({ seq: kept.find((seq) => seq > hole.to) });
       }
     }
-    // Found by then, it is said at the opening, and such a reader goes no further.
+    // If it is already known, the opening reports it, and such a reader stops.
     expect(replay(reader, ['trade:*'], { hasOpening: false }).opened.gaps).toEqual([hole]);
     const fresh = new PlaybackReader(all.path);
     expect(() => replay(fresh, ['trade:*'], { hasOpening: false })).toThrow('records-missing');
@@ -177,7 +177,7 @@ describe('one value of a closed block', () => {
     reader.close();
   });
 
-  test('what is noted as missing in its block keeps its own reason, also for who asks from behind it', async () => {
+  test('a gap noted inside its block keeps its own reason, also for a reader that asks from behind it', async () => {
     const all = await written(14, 3_000);
     await all.close();
     const disk = { from: 200, to: 220, reason: 'disk' };
@@ -197,7 +197,7 @@ describe('one value of a closed block', () => {
     playback.close();
   });
 
-  test('an export says so in its place and goes on', async () => {
+  test('an export declares it in order and continues', async () => {
     const all = await written(10, 6_000);
     await all.close();
     const hole = alter(all.path, inThirdBlock(all, 'trade'));

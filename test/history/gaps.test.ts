@@ -1,4 +1,4 @@
-/** Records that are missing: never a guess about a book, and never a page that passes over them. */
+/** Missing records: a book is never a guess, and no page skips a gap silently. */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
@@ -41,13 +41,13 @@ const FAR = new Nanos(0x7fff_ffff, 0xffff_ffff);
 interface Holed {
   readonly written: Written;
   readonly holes: readonly Hole[];
-  /** What is left. */
+  /** The events that are left. */
   readonly events: readonly BatchEvent[];
   readonly reader: HistoryReader;
   readonly path: string;
 }
 
-/** A journal at rest, out of a copy of which places are taken. */
+/** A closed journal, and a copy from which records were removed. */
 async function holed(
   prng: Prng,
   count: number,
@@ -63,7 +63,7 @@ async function holed(
   return { written, holes: taken, events, reader: new HistoryReader(path), path };
 }
 
-/** Some end at a snapshot, as those do behind which the state is written. */
+/** Some end at a snapshot, as a hole does behind which the state is written. */
 function randomHoles(prng: Prng, events: readonly BatchEvent[]): Hole[] {
   const last = events.length;
   const holes: Hole[] = [];
@@ -71,7 +71,7 @@ function randomHoles(prng: Prng, events: readonly BatchEvent[]): Hole[] {
     let to = Math.min(last, from + prng.int(0, prng.chance(0.2) ? 1_200 : 60));
     const snapshot = events.findIndex((e) => e.seq > to && e.type === 'snapshot');
     if (snapshot > 0 && prng.chance(0.5)) to = snapshot;
-    if (events[to]?.type === 'tick') to += 1; // of one batch with its trade: both are lost, or neither
+    if (events[to]?.type === 'tick') to += 1; // in one batch with its trade: both are lost, or neither
     holes.push({ from, to, reason: 'disk' });
     from = to + 1;
   }
@@ -88,14 +88,14 @@ function wholeBooks(events: readonly BatchEvent[], symbol: string): number[] {
     .map(({ seq }) => seq);
 }
 
-function expectTruth(answer: object, all: Holed, symbol: string, moment: Nanos): void {
-  const truth = stateBy(bookStates(all.written.events, symbol), moment)!;
+function expectTruth(answer: object, all: Holed, symbol: string, pastTime: Nanos): void {
+  const truth = stateBy(bookStates(all.written.events, symbol), pastTime)!;
   if (truth.levels === null) {
     expect(answer).toMatchObject({ code: 'book-incomplete' });
     return;
   }
   const definition = all.written.definitions.get(symbol)!;
-  // Where its own record is missing it is known by a snapshot, which has that one's times.
+  // If its own record is missing it is known from a snapshot, which has the same times.
   const { hi, lo } = truth.event.eventTime;
   expect(answer).toMatchObject({
     eventTime: { hi, lo },
@@ -105,7 +105,7 @@ function expectTruth(answer: object, all: Holed, symbol: string, moment: Nanos):
 }
 
 describe('books around gaps', () => {
-  test('an answer is the truth, or names what is missing; and where it can be known it is told', async () => {
+  test('an answer is the truth, or names what is missing; and if it can be known it is answered', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: 1_000_000 }), async (seed) => {
         const prng = new Prng(seed);
@@ -114,20 +114,22 @@ describe('books around gaps', () => {
         for (const { symbol } of PROFILES) {
           const events = timed(all.written.events, symbol);
           for (let i = 0; i < 150; i++) {
-            const moment = events[prng.int(0, events.length - 1)]!.eventTime.plus(prng.int(-1, 1));
-            const answer = all.reader.answer({ kind: 'book', symbol, at: moment });
+            const pastTime = events[prng.int(0, events.length - 1)]!.eventTime.plus(
+              prng.int(-1, 1),
+            );
+            const answer = all.reader.answer({ kind: 'book', symbol, at: pastTime });
             const code = 'code' in answer ? answer.code : null;
             if (code === 'before-first-record') {
-              expect(stateBy(bookStates(all.events, symbol), moment)).toBeUndefined();
+              expect(stateBy(bookStates(all.events, symbol), pastTime)).toBeUndefined();
             } else if (code === 'records-missing') {
               refused += 1;
-              expect(mustKnow(all.written.events, all.holes, symbol, moment)).toBe(false);
+              expect(mustKnow(all.written.events, all.holes, symbol, pastTime)).toBe(false);
               expect((answer as { message: string }).message).toMatch(/missing \(disk\)$/);
             } else if (code === 'no-data') {
-              // Every whole book of it is among what is missing, or it has none yet at that moment.
+              // Every whole book of it is missing, or it has none yet at that time.
               expect(wholeBooks(all.events, symbol)).toEqual([]);
             } else {
-              expectTruth(answer, all, symbol, moment);
+              expectTruth(answer, all, symbol, pastTime);
             }
           }
         }
@@ -151,9 +153,9 @@ describe('books around gaps', () => {
     const events = without(written.events, lost);
     for (const { symbol } of PROFILES) {
       const states = bookStates(events, symbol);
-      for (const moment of [...timed(written.events, symbol).map((e) => e.eventTime), FAR]) {
-        const expected = stateBy(states, moment);
-        const answer = reader.answer({ kind: 'book', symbol, at: moment });
+      for (const pastTime of [...timed(written.events, symbol).map((e) => e.eventTime), FAR]) {
+        const expected = stateBy(states, pastTime);
+        const answer = reader.answer({ kind: 'book', symbol, at: pastTime });
         if (expected === undefined) expect(answer).toMatchObject({ code: 'before-first-record' });
         else if (expected.levels === null) {
           expect(answer).toMatchObject({ code: 'book-incomplete' });
@@ -180,11 +182,11 @@ describe('books around gaps', () => {
     const from = written.lastSeq + 1;
     const open = { from, to: from + 400, reason: 'disk' };
     expect(reader.answer(question)).toHaveProperty('seq');
-    const places = `records ${from} to ${from + 400} are missing (disk)`;
+    const range = `records ${from} to ${from + 400} are missing (disk)`;
     const answer = reader.answer(question, open);
     expect(answer).toMatchObject({ code: 'records-missing' });
-    expect((answer as { message: string }).message).toContain(places);
-    // Well before it the book is known as ever.
+    expect((answer as { message: string }).message).toContain(range);
+    // Well before it, the book is known as before.
     const earlier = timed(written.events, 'BUSY')[400]!.eventTime;
     expect(reader.answer({ ...question, at: earlier }, open)).not.toMatchObject({
       code: 'records-missing',
@@ -203,7 +205,7 @@ describe('books around gaps', () => {
   });
 });
 
-/** Holes that the records of a page do not show, though one of them may be of its range. */
+/** Holes that the records of a page do not imply, though one may be in its range. */
 function silent(
   all: Holed,
   wanted: readonly BatchEvent[],
@@ -247,17 +249,17 @@ describe('pages over gaps', () => {
             expect(silent(all, ticksOf(all.written.events, symbol, from, to), gaps)).toEqual([]);
             for (const gap of gaps) expect(all.holes).toContainEqual(gap);
           }
-          const told: MissingRange[] = [];
+          const reported: MissingRange[] = [];
           const seen: number[] = [];
           for (let before = END, count = 70; count === 70; before = seen.at(-1) ?? 0) {
             const page = reader.answer({ kind: 'trades', symbol, before, limit: 70 }) as PastPage;
             seen.push(...(JSON.parse(page.items) as { seq: number }[]).map(({ seq }) => seq));
-            told.push(...page.gaps);
+            reported.push(...page.gaps);
             ({ count } = page);
           }
           expect(seen).toEqual(tradesOf(all.events, symbol, END).map(({ seq }) => seq));
           // Each of them once.
-          expect(told.sort((x, y) => x.from - y.from)).toEqual([...all.holes]);
+          expect(reported.sort((x, y) => x.from - y.from)).toEqual([...all.holes]);
         }
         reader.close();
       }),
@@ -333,7 +335,8 @@ test('REST names the gaps of a page, and says nothing where there are none', asy
   const { written, reader } = await holed(new Prng(14), 3_000, () => [hole]);
   const queries = new HistoryQueries({
     past: {
-      book: async (symbol, moment) => reader.answer({ kind: 'book', symbol, at: moment }) as Fault,
+      book: async (symbol, pastTime) =>
+        reader.answer({ kind: 'book', symbol, at: pastTime }) as Fault,
       trades: async (symbol, before, limit) =>
         reader.answer({ kind: 'trades', symbol, before, limit }) as PastPage,
       ticks: async (symbol, range, after, limit) =>
@@ -390,9 +393,9 @@ describe('behind the end of a retention', () => {
       const first = books.find(
         (e) => e.type === 'snapshot' || (e.type === 'book' && e.form !== 'delta'),
       )!;
-      for (const moment of [Nanos.ZERO, books[0]!.eventTime]) {
-        if (books[0] === first && moment !== Nanos.ZERO) continue;
-        const answer = reader.answer({ kind: 'book', symbol, at: moment });
+      for (const pastTime of [Nanos.ZERO, books[0]!.eventTime]) {
+        if (books[0] === first && pastTime !== Nanos.ZERO) continue;
+        const answer = reader.answer({ kind: 'book', symbol, at: pastTime });
         expect(answer).toMatchObject({ code: 'before-first-record', field: 'at' });
         expect((answer as { message: string }).message).toContain(
           `exist since ${first.eventTime.toString()} (`,

@@ -1,4 +1,4 @@
-/** Naive answers about a list of events: every question goes through all of it. */
+/** Naive answers from a list of events: every question scans all of it. */
 
 import { TenLevels } from '../../protocol/levels';
 import type { Book, Tick, Trade } from '../../protocol/messages';
@@ -20,7 +20,7 @@ export function without(events: readonly BatchEvent[], holes: readonly Hole[]): 
   return events.filter(({ seq }) => !holes.some((hole) => isIn(hole, seq)));
 }
 
-/** In the order of the places, `to` exclusive; null is without a bound. */
+/** In order of sequence numbers; `to` exclusive, null: unbounded. */
 export function ticksOf(
   events: readonly BatchEvent[],
   symbol: string,
@@ -49,7 +49,7 @@ export interface BookState {
   readonly levels: { readonly bids: readonly number[]; readonly asks: readonly number[] } | null;
 }
 
-/** Behind each book event. */
+/** The book after each book event. */
 export function bookStates(events: readonly BatchEvent[], symbol: string): BookState[] {
   const copy = new TenLevels();
   return events
@@ -62,14 +62,15 @@ export function bookStates(events: readonly BatchEvent[], symbol: string): BookS
     });
 }
 
-/** The last in the order of places whose time is not after the moment. */
+/** The last in order of sequence numbers whose time is not after the given one. */
 export function stateBy(states: readonly BookState[], at: Nanos): BookState | undefined {
   return states.findLast(({ event }) => event.eventTime.compare(at) <= 0);
 }
 
 /**
- * Whether a journal with holes must know the book at a moment, its clock never stepping back: the newest
- * record that is there has all it needs, and what follows shows that no other came before the moment.
+ * Whether a journal with holes must know the book at a time, if its clock never steps back: the
+ * newest existing record has all that it needs, and what follows implies that no other record came
+ * before that time.
  */
 export function mustKnow(
   all: readonly BatchEvent[],
@@ -89,7 +90,7 @@ export function mustKnow(
   const isAllThere = (from: number, to: number): boolean =>
     books.slice(from, to).every((e) => isThere(e) || e.type === 'snapshot');
   if (base < 0 || !isAllThere(base, last + 1)) return false;
-  // The next book record names this one, or the instrument goes past the moment before a hole begins.
+  // The next book record names this one, or the instrument passes the time before a hole begins.
   const next = books.findIndex((e, i) => i > last && e.type === 'book' && isThere(e));
   if (next >= 0 && isAllThere(last, next)) return true;
   const { seq } = books[last]!;

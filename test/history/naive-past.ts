@@ -1,6 +1,6 @@
 /**
- * Naive past: the ten levels of a Binance capture at given moments, by its published rules, from the
- * text of the file. It shares no line with Tapedeck.
+ * Naive past: the ten levels of a Binance capture at given times, computed by its published rules
+ * from the text of the file. It shares no code with Tapedeck.
  */
 
 import { readFileSync } from 'node:fs';
@@ -17,10 +17,10 @@ interface Depth {
 }
 
 export interface NaivePast {
-  /** From here on, in ns, the rebuild is whole and its times rise. */
+  /** From this time on, in ns, the rebuilt book is complete and its times rise. */
   readonly begin: bigint;
-  /** Best first, decimals without the zeros behind. @param moments rising */
-  at(moments: readonly bigint[]): { bids: Pair[]; asks: Pair[] }[];
+  /** Best first, decimals without trailing zeros. @param pastTimes rising */
+  at(pastTimes: readonly bigint[]): { bids: Pair[]; asks: Pair[] }[];
 }
 
 export function naivePast(path: string): NaivePast {
@@ -45,14 +45,14 @@ export function naivePast(path: string): NaivePast {
   const begin = later.map(timeOf).find((time) => time > snapshotTime)!;
   return {
     begin,
-    at: (moments) => {
+    at: (pastTimes) => {
       const bids = new Map<string, string>();
       const asks = new Map<string, string>();
       set(bids, whole.bids);
       set(asks, whole.asks);
       let next = 0;
-      return moments.map((moment) => {
-        for (; next < later.length && timeOf(later[next]!) <= moment; next++) {
+      return pastTimes.map((pastTime) => {
+        for (; next < later.length && timeOf(later[next]!) <= pastTime; next++) {
           set(bids, later[next]!.b);
           set(asks, later[next]!.a);
         }
@@ -83,7 +83,7 @@ function best(side: ReadonlyMap<string, string>, sign: 1 | -1): Pair[] {
   });
 }
 
-/** 1.50000000 is 1.5. */
+/** 1.50000000 becomes 1.5. */
 export function plain(decimal: string): string {
   return decimal.includes('.') ? decimal.replace(/\.?0+$/, '') : decimal;
 }

@@ -1,4 +1,7 @@
-/** Ticks, trades and bars of the past: whole, in order, once each, and as they were told live. */
+/**
+ * Ticks, trades and bars of the past: complete, in order, once each, and as they were published
+ * live.
+ */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -21,8 +24,8 @@ const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
 /**
- * Trades of two symbols, received one after the other: most in order, some early or a little late, some of
- * long ago, and some dated ahead of anything that can be.
+ * Trades of two symbols, received one after another: most in order, some early or a little late,
+ * some from long ago, and some dated impossibly far ahead.
  */
 function writeTrades(past: Past, prng: Prng, count: number, from: number): void {
   for (let i = 0; i < count; i++) {
@@ -44,7 +47,7 @@ function writeTrades(past: Past, prng: Prng, count: number, from: number): void 
 function queriesOf({ history, recorder }: Past): HistoryQueries {
   return new HistoryQueries({
     past: {
-      book: (symbol, moment) => history.ask({ kind: 'book', symbol, at: moment }),
+      book: (symbol, pastTime) => history.ask({ kind: 'book', symbol, at: pastTime }),
       trades: (symbol, before, limit) => history.ask({ kind: 'trades', symbol, before, limit }),
       ticks: (symbol, range, after, limit) =>
         history.ask({ kind: 'ticks', symbol, ...range, after, limit }),
@@ -104,7 +107,7 @@ describe('ticks', () => {
       for (let page = 0; page === 0 || next !== null; page++) {
         const answer: Answer = await ask(
           queries.ticks('ACME', {
-            // A cursor carries the range; from then on giving it again is allowed, not needed.
+            // A cursor includes the range; later pages may repeat it.
             ...(from !== null && page % 2 === 0 ? { from } : {}),
             ...(to !== null && page % 2 === 0 ? { to } : {}),
             limit: prng.int(1, 20),
@@ -155,7 +158,7 @@ describe('ticks', () => {
   });
 });
 
-/** The bars of a list of trades as answers have them, out of [D2] to [D5] alone. */
+/** The bars of a list of trades as an answer has them, from the rules [D2] to [D5] alone. */
 function expectedBars(trades: readonly Trade[], interval: Bar['interval'], past: Past): Bars {
   const { definition } = past.recorder.market.get('ACME')!;
   const bars = naiveBars(trades, interval);
@@ -185,12 +188,12 @@ function tradesOf(past: Past): Trade[] {
   );
 }
 
-interface Shown {
+interface PublishedBars {
   readonly bars: { openTime: string; final: boolean }[];
   readonly next: string | null;
 }
 
-/** Answers of this thread, since there are many questions here. */
+/** Answers on this thread, since there are many questions. */
 class Pages {
   private readonly reader: HistoryReader;
 
@@ -198,7 +201,12 @@ class Pages {
     this.reader = new HistoryReader(path);
   }
 
-  bars(interval: Bar['interval'], limit: number, from: bigint | null, to: bigint | null): Shown {
+  bars(
+    interval: Bar['interval'],
+    limit: number,
+    from: bigint | null,
+    to: bigint | null,
+  ): PublishedBars {
     const [first, end] = [from, to].map((time) => (time === null ? null : Nanos.fromBigInt(time)));
     const answer = this.reader.answer({
       kind: 'bars',
@@ -210,7 +218,7 @@ class Pages {
       tradesMax: 5_000_000,
       now: Nanos.ZERO,
     }) as PastBarsPage;
-    return { bars: JSON.parse(answer.items) as Shown['bars'], next: answer.next };
+    return { bars: JSON.parse(answer.items) as PublishedBars['bars'], next: answer.next };
   }
 
   /** All pages of a range together. */
@@ -232,7 +240,7 @@ const BEGINNING = 10n ** 17n;
 describe('bars', () => {
   test('[D1] of any range, in pages of any size, are those of the set of trades', async () => {
     const { past, prng } = start(13);
-    writeTrades(past, prng, 4_000, 0); // some blocks, and one that is open
+    writeTrades(past, prng, 4_000, 0); // some blocks, and an open one
     await past.recorder.journal.flush();
     const pages = new Pages(past.path);
     const trades = tradesOf(past);
@@ -269,7 +277,7 @@ describe('bars', () => {
     await past.close();
   });
 
-  test('without from: the last bars before a moment that there are, page after page backwards', async () => {
+  test('without from: the last existing bars before a time, page after page backwards', async () => {
     const { past, prng } = start(15);
     writeTrades(past, prng, 2_500, 0);
     await past.recorder.journal.flush();
@@ -319,7 +327,7 @@ describe('bars', () => {
     past.recorder.sequencer.drain();
     await past.recorder.journal.flush();
     const pages = new Pages(past.path);
-    const finals = ({ bars }: Shown): boolean[] => bars.map((bar) => bar.final);
+    const finals = ({ bars }: PublishedBars): boolean[] => bars.map((bar) => bar.final);
     expect(finals(pages.bars('1h', 10, null, null))).toEqual([true, false]);
     expect(finals(pages.bars('1h', 10, null, at(1e6).toBigInt()))).toEqual([true]);
     expect(finals(pages.bars('1h', 1, at(-7_200e6).toBigInt(), null))).toEqual([true]);

@@ -1,4 +1,4 @@
-/** A recorder whose past can be asked for, and the oracles of the answers. */
+/** A recorder whose past can be queried, and the oracles of the answers. */
 
 import { join } from 'node:path';
 
@@ -17,7 +17,7 @@ export interface Past extends Recording {
   readonly history: History;
   /** The threads that were started. */
   readonly threads: HistoryThread[];
-  /** Of the journal's file. */
+  /** Path of the journal's file. */
   readonly path: string;
   close(): Promise<void>;
 }
@@ -59,7 +59,7 @@ export interface State {
   readonly levels: { bids: readonly number[]; asks: readonly number[] } | null;
 }
 
-/** Every state that a book had, from all that was pushed, held against its checksums. */
+/** Every state of a book, from everything published, compared with its checksums. */
 export function statesOf(recording: Recording, symbol: string): State[] {
   const states: State[] = [];
   const copy = new TenLevels();
@@ -80,7 +80,7 @@ function isBookOf(event: BatchEvent, symbol: string): event is RecordedBook {
   return event.type === 'book' && event.symbol === symbol;
 }
 
-/** The rule in its plainest form: all states are looked at, the last by seq wins. */
+/** The rule in its plainest form: it scans all states, and the last by seq counts. */
 export function stateAt(states: readonly State[], at: bigint): State | undefined {
   return states.findLast((state) => orderTime(state.event).toBigInt() <= at);
 }

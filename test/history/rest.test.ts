@@ -1,4 +1,4 @@
-/** The routes of the past against a real server: bodies, and callers who are wrong or hostile. */
+/** The routes of the past against a real server: answers, and callers that are wrong or hostile. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -7,7 +7,7 @@ import { ServerProcess } from '../support/tapedeck-process';
 
 const SECOND = 1_000_000_000n;
 const START = 1_700_000_000n * SECOND;
-/** So many seconds behind the first record. */
+/** A number of seconds after the first record. */
 const after = (seconds: number): string => (START + BigInt(seconds * 1000) * 1_000_000n).toString();
 
 let server: ServerProcess;
@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => server.remove());
 
 describe('the past over REST', () => {
-  test('a book as of a moment, by digits and by calendar', async () => {
+  test('a book as of a time, by digits and by calendar', async () => {
     const { epoch } = await server.json('/v1/instruments');
     const first = {
       symbol: 'ACME',

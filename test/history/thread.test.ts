@@ -1,4 +1,4 @@
-/** The history thread: bounded, mortal, and never in the way of the loop. */
+/** The history thread: it is bounded, may die, and never delays the event loop. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 
@@ -26,10 +26,10 @@ function start(questionsMax = 64): Past {
 }
 
 /** Answers nothing, and closes at once. */
-function fakeThread(told: (message: ToThread) => void): HistoryThread {
+function fakeThread(sent: (message: ToThread) => void): HistoryThread {
   const thread: HistoryThread = {
     postMessage: (message) => {
-      told(message);
+      sent(message);
       if (message === 'close') {
         queueMicrotask(() => thread.onmessage?.({ data: 'closed' } as MessageEvent<FromThread>));
       }
@@ -90,7 +90,7 @@ describe('the history thread', () => {
     const [page] = await Promise.all([ask('bars', bars), ask('trades', short)]);
     expect(order).toEqual(['trades', 'bars']);
     expect(page).toMatchObject({ next: null });
-    // Bounded by trades: a page ends with a bar, and one bar that alone is too long is refused.
+    // Bounded by trades: a page ends with a bar, and a single bar that is too long is refused.
     const minutes = await past.history.ask({ ...bars, interval: '1m', tradesMax: 10_000 });
     expect(minutes).toMatchObject({ next: expect.stringMatching(/^[0-9]+$/) });
     const day = await past.history.ask({ ...bars, tradesMax: 10_000 });
@@ -161,7 +161,7 @@ describe('the history thread', () => {
   });
 
   test('a question waits for the commit; what the disk did not take then goes with it', async () => {
-    const told: ToThread[] = [];
+    const sent: ToThread[] = [];
     const flushes: PromiseWithResolvers<void>[] = [];
     const open = { from: 7, to: 9, reason: 'disk' };
     const history = new History({
@@ -171,26 +171,26 @@ describe('the history thread', () => {
         return flushes.at(-1)!.promise;
       },
       open: () => (flushes.length === 2 ? open : null),
-      start: () => fakeThread((message) => told.push(message)),
+      start: () => fakeThread((message) => sent.push(message)),
     });
     const first = history.ask(QUESTION);
     await Bun.sleep(1);
-    expect(told).toEqual([]);
+    expect(sent).toEqual([]);
     flushes[0]!.resolve();
     await Bun.sleep(1);
-    expect(told).toEqual([{ id: 1, question: QUESTION, open: null }]);
+    expect(sent).toEqual([{ id: 1, question: QUESTION, open: null }]);
     const second = history.ask(QUESTION);
     flushes[1]!.reject(new Error('which no journal does'));
     await Bun.sleep(1);
-    expect(told[1]).toEqual({ id: 2, question: QUESTION, open });
+    expect(sent[1]).toEqual({ id: 2, question: QUESTION, open });
     // The close waits for what is on its way to the thread.
     const third = history.ask(QUESTION);
     const closed = history.close();
     await Bun.sleep(1);
-    expect(told.length).toBe(2);
+    expect(sent.length).toBe(2);
     flushes[2]!.resolve();
     await closed;
-    expect(told.slice(2)).toEqual([{ id: 3, question: QUESTION, open: null }, 'close']);
+    expect(sent.slice(2)).toEqual([{ id: 3, question: QUESTION, open: null }, 'close']);
     for (const answer of await Promise.all([first, second, third])) {
       expect(answer).toMatchObject({ code: 'shutting-down' });
     }

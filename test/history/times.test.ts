@@ -1,7 +1,7 @@
 /**
- * Times and sums that were once taken at their word, from the source to the answers about the past, live
- * and behind a restart: volumes of any size, trades dated ahead, backfills, recordings in parts, books
- * with impossible dates.
+ * Unusual times and sums, from the source to the answers about the past, live and after a restart:
+ * volumes of any size, trades dated ahead, backfills, recordings in parts, books with impossible
+ * dates.
  */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -35,7 +35,7 @@ function say(recording: Recording, receiveTime: Nanos, ...events: SourceEvent[])
   sequencer.drain();
 }
 
-interface ShownBar {
+interface PublishedBar {
   readonly openTime: string;
   readonly open: string;
   readonly high: string;
@@ -48,7 +48,7 @@ async function bars(
   recording: Recording,
   directory: string,
   interval: Bar['interval'],
-): Promise<ShownBar[]> {
+): Promise<PublishedBar[]> {
   await recording.recorder.journal.flush();
   const reader = new HistoryReader(join(directory, 'journal.sqlite'));
   const page = reader.answer({
@@ -62,11 +62,11 @@ async function bars(
     now: second(0),
   }) as PastBarsPage;
   reader.close();
-  return JSON.parse(page.items) as ShownBar[];
+  return JSON.parse(page.items) as PublishedBar[];
 }
 
-/** When each bar begins, in intervals behind midnight; its low and high; its number of trades. */
-function outline(list: readonly ShownBar[], seconds: number): unknown[] {
+/** When each bar begins, in intervals after midnight; its low and high; its number of trades. */
+function outline(list: readonly PublishedBar[], seconds: number): unknown[] {
   return list.map(({ openTime, low, high, trades }) => [
     (Number(BigInt(openTime) / 1_000_000_000n) - DAY) / seconds,
     low,
@@ -75,7 +75,7 @@ function outline(list: readonly ShownBar[], seconds: number): unknown[] {
   ]);
 }
 
-/** The newest bars that are kept live are those of history. */
+/** The newest bars that are kept live equal those of history. */
 async function expectLiveIsPast(recording: Recording, directory: string): Promise<void> {
   for (const fold of recording.recorder.statistics.of('ACME').bars) {
     const past = await bars(recording, directory, fold.interval);
@@ -312,7 +312,7 @@ describe('a book with an impossible date', () => {
     expect(best(dated.compare(second(5)) < 0 ? dated : second(5))).toBe('before-first-record');
     expect(best(second(9))).toBe('before-first-record');
     const second20 = best(second(20));
-    // One that is dated behind those before it counts from the newest of them.
+    // A trade that is dated before its predecessors counts from the newest of them.
     expect([best(second(15)), second20]).toEqual(
       dated.compare(second(5)) < 0 ? ['1.01', '1.01'] : ['1.00', '1.01'],
     );

@@ -1,7 +1,7 @@
 /**
- * A journal of many instruments, written as a server writes it but without a market before it, so that
- * their records may be as dense, as sparse and as wrongly timed as a test likes. All that was written
- * is kept beside it, for the naive answers.
+ * A journal of many instruments, written as a server writes it but without a market, so that its
+ * records may be as dense, as sparse and as wrongly dated as a test needs. All events are kept
+ * beside it, for the naive answers.
  */
 
 import { Database } from 'bun:sqlite';
@@ -29,17 +29,17 @@ import { testConfig } from '../support/test-recorder';
 
 export interface Profile {
   readonly symbol: string;
-  /** Among those of all. */
+  /** Its share among all instruments. */
   readonly weight: number;
-  /** Seconds by which its clock is ahead of that of the others. */
+  /** Seconds by which its clock is ahead of the others. */
   readonly aheadSeconds?: number;
-  /** How likely an event is told with a time up to a second earlier. */
+  /** Probability that an event is dated up to a second earlier. */
   readonly stepsBack?: number;
-  /** Of the events that are no quote; 1: as many books as trades. */
+  /** Share of books among the events that are not quotes; 1: as many books as trades. */
   readonly books?: number;
 }
 
-/** What of an instrument goes on from one event to the next. */
+/** The state of an instrument that continues from one event to the next. */
 interface Going {
   readonly profile: Profile;
   trade: number;
@@ -59,7 +59,7 @@ export interface Hole {
 }
 
 export class Written {
-  /** All of it, also what is taken out again; in the order of the places, from 1. */
+  /** All events, including those removed later; in order of sequence numbers, from 1. */
   readonly events: BatchEvent[] = [];
   readonly definitions = new Map<string, Instrument>();
   readonly directory: string;
@@ -100,10 +100,10 @@ export class Written {
     return this.events.length;
   }
 
-  /** Writes so many events and a few more, in batches of different lengths. */
+  /** Writes a number of events and a few more, in batches of different lengths. */
   async write(count: number): Promise<void> {
     for (const end = this.events.length + count; this.events.length < end;) {
-      this.tell(this.pick());
+      this.add(this.pick());
       if (this.prng.chance(0.05)) this.append();
     }
     this.append();
@@ -111,14 +111,14 @@ export class Written {
   }
 
   /**
-   * Ends without a commit of the newest events, and starts again with the state of before. @returns them
-   * No checkpoint may fall due meanwhile: it commits what stands before it, and a server that starts
-   * goes on from there, so a market that went on from before that is none that a journal ever holds.
+   * Ends without a commit of the newest events, and starts again from the state before. No
+   * checkpoint may be taken meanwhile: it would commit the events before it, and a server starts from
+   * a checkpoint, so no journal continues from a state before one. @returns the lost range
    */
   crash(count: number): Hole {
     const before = structuredClone(this.going);
     const from = this.next;
-    while (this.events.length < from + count - 1) this.tell(this.pick());
+    while (this.events.length < from + count - 1) this.add(this.pick());
     this.journal.checkpoints.stop();
     this.append();
     const { committedSeq } = this.journal.status();
@@ -143,16 +143,16 @@ export class Written {
     this.journal.checkpoints.source = textState(() => 'a state');
   }
 
-  /** Tells one quote, or a trade with its tick; `write` brings it to the journal. */
-  tellOne(kind: 'quote' | 'trade', symbol: string): void {
+  /** Adds one quote, or a trade with its tick; `write` brings it to the journal. */
+  addOne(kind: 'quote' | 'trade', symbol: string): void {
     const g = this.going.find(({ profile }) => profile.symbol === symbol)!;
     this.micros += 1_000;
     const opening = { symbol, eventTime: at(this.micros), receiveTime: at(this.micros) };
-    if (kind === 'trade') this.tellTrade(g, opening);
-    else this.tellQuote(g, opening);
+    if (kind === 'trade') this.addTrade(g, opening);
+    else this.addQuote(g, opening);
   }
 
-  /** Lets go of the file as it is. */
+  /** Releases the file without closing it in order. */
   abandon(): void {
     this.journal.abandon();
   }
@@ -180,7 +180,7 @@ export class Written {
     return this.going.find(({ profile }) => (left -= profile.weight) <= 0)!;
   }
 
-  private tell(g: Going): void {
+  private add(g: Going): void {
     const { prng } = this;
     if (prng.chance(0.8)) this.micros += prng.int(1, 20_000);
     const { symbol, aheadSeconds = 0, stepsBack = 0, books = 1 } = g.profile;
@@ -188,17 +188,17 @@ export class Written {
     const second = at(Math.max(0, this.micros - back));
     const eventTime = Nanos.fromSeconds(second.seconds + aheadSeconds, second.nanosOfSecond);
     const opening = { symbol, eventTime, receiveTime: at(this.micros) };
-    if (prng.chance(0.3)) this.tellQuote(g, opening);
-    else if (prng.chance(books / 2)) this.tellBook(g, opening);
-    else this.tellTrade(g, opening);
+    if (prng.chance(0.3)) this.addQuote(g, opening);
+    else if (prng.chance(books / 2)) this.addBook(g, opening);
+    else this.addTrade(g, opening);
   }
 
-  private tellQuote(g: Going, opening: Opening): void {
+  private addQuote(g: Going, opening: Opening): void {
     this.push({ ...bbo(this.next, [9, 1], [10, 1]), ...opening, prevSeq: g.bbo });
     g.bbo = this.lastSeq;
   }
 
-  private tellTrade(g: Going, opening: Opening): void {
+  private addTrade(g: Going, opening: Opening): void {
     const [price, quantity] = [this.prng.int(1, 500), this.prng.int(1, 50)];
     g.volume += quantity;
     this.push({ ...trade({ price, quantity }), ...opening, seq: this.next, prevSeq: g.trade });
@@ -208,7 +208,7 @@ export class Written {
     g.tick = this.lastSeq;
   }
 
-  private tellBook(g: Going, opening: Opening): void {
+  private addBook(g: Going, opening: Opening): void {
     const { prng } = this;
     const draw = (from: number, sign: 1 | -1): number[] =>
       Array.from({ length: prng.int(0, 10) }, (_, i) => [from + i * sign, prng.int(1, 9)]).flat();
@@ -246,14 +246,14 @@ interface Opening {
   readonly receiveTime: Nanos;
 }
 
-/** Waits for no disk: nobody cuts its power in between. */
+/** Without syncs: a test does not survive a loss of power. */
 function openToAlter(path: string): Database {
   const db = new Database(path);
   db.run('PRAGMA synchronous = OFF');
   return db;
 }
 
-/** Takes places out of the file of a journal that nobody writes, as if they had never been in it. */
+/** Removes records from the file of a closed journal, as if they had never been in it. */
 export function takeOut(path: string, holes: readonly Hole[]): void {
   const db = openToAlter(path);
   db.transaction(() => {
@@ -263,7 +263,7 @@ export function takeOut(path: string, holes: readonly Hole[]): void {
   db.close();
 }
 
-/** Puts all records into blocks anew. */
+/** Puts all records into new blocks. */
 function seal(db: Database): void {
   const rows = new RowFrameWriter();
   for (const row of db
@@ -293,7 +293,7 @@ function seal(db: Database): void {
   if (last !== undefined) put(last);
 }
 
-/** Deletes places, and notes them as missing. */
+/** Deletes records, and notes them as missing. */
 function declare(db: Database, holes: readonly Hole[]): void {
   for (const { from, to, reason } of holes) {
     db.run('DELETE FROM record WHERE id BETWEEN ? AND ?', [idOf(from), idOf(to)]);
@@ -307,7 +307,10 @@ function declare(db: Database, holes: readonly Hole[]): void {
   }
 }
 
-/** Alters one record of a kind in a block of which the rest is left as it is. @returns the places of the block */
+/**
+ * Alters one record of a kind in a block and leaves the rest as it is. @returns the range of the
+ * block
+ */
 export function alter(path: string, seq: number): Hole {
   const db = openToAlter(path);
   db.run('UPDATE record SET receive_time = receive_time + 1 WHERE id = ?', [idOf(seq)]);
@@ -320,7 +323,7 @@ export function alter(path: string, seq: number): Hole {
   return { from: seqOf(block.first_id), to: seqOf(block.last_id), reason: DAMAGED };
 }
 
-/** Deletes all up to the end of a block, as the end of its retention does. @returns its last place */
+/** Deletes everything up to the end of a block, as retention does. @returns the last deleted seq */
 export function expire(path: string, blocks: number): number {
   const db = openToAlter(path);
   const { id } = db
@@ -334,7 +337,7 @@ export function expire(path: string, blocks: number): number {
   return to;
 }
 
-/** First and last place of each block. */
+/** First and last seq of each block. */
 export function bordersOf(path: string): number[] {
   const db = new Database(path, { readonly: true });
   const rows = db.query('SELECT first_id, last_id FROM block').all();

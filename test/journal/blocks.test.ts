@@ -1,4 +1,6 @@
-/** Frames and blocks: rows are read as they were written, and a checksum that tells any change. */
+/**
+ * Frames and blocks: rows read back as they were written, and a checksum that detects any change.
+ */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -19,7 +21,7 @@ import { record } from '../support/test-recorder';
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-/** A journal at rest with some blocks of one instrument. */
+/** A closed journal with some blocks of one instrument. */
 function written(): string {
   const directory = scratch.fresh();
   const { recorder } = record(directory, { snapshotEveryMs: 1_000 });
@@ -43,7 +45,7 @@ function rowsOf(db: Database): RecordRow[] {
   return db.query<RecordRow, []>(`${SELECT_RECORD} WHERE id % 8 = 0 ORDER BY id`).all();
 }
 
-/** The blocks of rows that come in frames of random sizes. */
+/** The blocks of rows that arrive in frames of random sizes. */
 function fold(rows: readonly RecordRow[], random: Prng): Omit<Block, 'parts'>[] {
   const blocks: Omit<Block, 'parts'>[] = [];
   const add = ({ firstId, lastId, crc }: Block): void => void blocks.push({ firstId, lastId, crc });
@@ -91,7 +93,7 @@ describe('whatever is changed in a row that is in a block is found', () => {
     'source_seq',
   ] as const;
 
-  /** Where the damage begins, after this was done to a copy. */
+  /** The first damaged seq after a statement was run on a copy. */
   function damageBy(sql: string): number | undefined {
     const db = open(scratch.copyOf(directory));
     const { changes } = db.run(sql);

@@ -1,4 +1,6 @@
-/** Why the journal cannot be written: each cause by its own name, at the start and in a running server. */
+/**
+ * Why the journal cannot be written: the name of each cause, at the start and in a running server.
+ */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -63,10 +65,10 @@ test('what SQLite and the system say is a cause by name', () => {
 describe('a start', () => {
   test.skipIf(isSkipped)('on a disk without room', async () => {
     writeFileSync(join(full!, 'filler'), '');
-    Bun.spawnSync(['dd', 'if=/dev/zero', `of=${join(full!, 'filler')}`, 'bs=4096']); // until it is full
+    Bun.spawnSync(['dd', 'if=/dev/zero', `of=${join(full!, 'filler')}`, 'bs=4096']); // until the disk is full
     const io = Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_SHMSIZE' });
     expect(causeOf(io, full!)).toBe('disk-full');
-    Bun.spawnSync(['truncate', '-s', '-40K', join(full!, 'filler')]); // for its lock, and little else
+    Bun.spawnSync(['truncate', '-s', '-40K', join(full!, 'filler')]); // room for the lock and little else
     const { code, stderr } = await tapedeck(['serve', '--port', '0', '--data', full!]);
     expect([code, stderr]).toEqual([74, expect.stringContaining(CAUSES['disk-full'])]);
     expect(stderr).toContain('[journal-unwritable]');

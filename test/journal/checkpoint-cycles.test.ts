@@ -1,6 +1,6 @@
 /**
- * Checkpoint cycles: what of the state a start finds, wherever in a cycle the process ended, whatever the
- * queue gave up meanwhile, and how much a cycle may hold.
+ * Checkpoint cycles: the state that a start finds, wherever in a cycle the process ended and
+ * whatever the queue gave up, and how much a cycle may hold.
  */
 
 import { afterAll, describe, expect, test } from 'bun:test';
@@ -28,11 +28,11 @@ afterAll(() => scratch.remove());
 
 const SYMBOLS = ['A', 'B', 'C', 'D', 'E', 'F'];
 
-/** Feeds whose checkpoints are taken a piece at a time, when the test says so. */
+/** Feed instruments whose checkpoints are taken piece by piece, when the test says so. */
 class Feeds {
   readonly recorder: Recorder;
   readonly damage: string[] = [];
-  /** Before the newest slice that was asked for. */
+  /** Pause before the newest requested slice. */
   pauseMs = -1;
   private readonly pending: (() => void)[] = [];
   private readonly sources: readonly FakeSource[];
@@ -67,7 +67,7 @@ class Feeds {
     return this.recorder.journal.checkpoints.figures().cycles;
   }
 
-  /** So many turns, each with something of some. */
+  /** Runs a number of turns, each with events of some instruments. */
   say(turns: number): void {
     const { sequencer } = this.recorder;
     for (let i = 0; i < turns; i++) {
@@ -86,7 +86,7 @@ class Feeds {
     }
   }
 
-  /** @returns how many slices there were */
+  /** @returns the number of slices */
   capture(most: number): number {
     for (let i = 0; i < most; i++) {
       const slice = this.pending.shift();
@@ -110,7 +110,7 @@ describe('a process that ends anywhere in a cycle', () => {
       const directory = scratch.fresh();
       const feeds = new Feeds(directory, random);
       feeds.say(40);
-      for (let life = 0; life < 4; life++) {
+      for (let run = 0; run < 4; run++) {
         for (let i = 0; i < 30; i++) {
           feeds.say(random.int(1, 6));
           feeds.capture(random.int(0, 5));
@@ -127,7 +127,7 @@ describe('a process that ends anywhere in a cycle', () => {
     expect(ended).toBeGreaterThan(10);
   }, 120_000);
 
-  test('and one that was closed in order reads nothing again, though its books changed unseen', async () => {
+  test('after an orderly end a start reads nothing again, though books changed without an event', async () => {
     const directory = scratch.fresh();
     const feeds = new Feeds(directory, new Prng(3));
     feeds.say(200);
@@ -167,7 +167,7 @@ describe('a process that ends anywhere in a cycle', () => {
 });
 
 describe('records that were given up', () => {
-  /** Feeds of a journal that has just given some up, and noted that. */
+  /** The instruments of a journal that has just given up some records and noted the gap. */
   function withHole(directory: string): { feeds: Feeds; before: string; from: number } {
     const feeds = new Feeds(directory, new Prng(5), {
       durability: 'async',
@@ -195,10 +195,10 @@ describe('records that were given up', () => {
     return { feeds, before, from };
   }
 
-  test('are told by a gap and the pieces behind it', async () => {
+  test('are declared by a gap, and the pieces behind it have the state', async () => {
     const directory = scratch.fresh();
     const { feeds, from } = withHole(directory);
-    expect(feeds.pauseMs).toBe(0); // it is urgent
+    expect(feeds.pauseMs).toBe(0); // the cycle is urgent
     feeds.capture(100);
     expect(feeds.checkpoints).toBe(2);
     feeds.say(5);
@@ -212,10 +212,10 @@ describe('records that were given up', () => {
     feeds.recorder.journal.abandon();
   });
 
-  test('and where the process ended before that, the market goes on from before the gap', async () => {
+  test('if the process ends before that, the market goes on from before the gap', async () => {
     const directory = scratch.fresh();
     const { feeds, before, from } = withHole(directory);
-    feeds.capture(3); // not all
+    feeds.capture(3); // not everything
     const { lastSeq } = feeds.recorder.sequencer;
     const copy = scratch.copyOf(directory);
     expect(await verifyBoth(copy)).toMatchObject({ unknownFrom: from });
@@ -266,7 +266,7 @@ test('pieces wait for the writer within a bound of their own, and no record wait
     expect(round).toBeLessThan(200);
     writer.commit(1);
   }
-  // Two frames are away at the most, each with half a megabyte and one piece more.
+  // At most two frames are under way, each with half a megabyte and one piece more.
   expect(most).toBeGreaterThan(0);
   expect(most).toBeLessThanOrEqual(2 * (512 * 1_024 + text.length * 2));
   writer.commit();

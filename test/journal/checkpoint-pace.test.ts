@@ -1,4 +1,7 @@
-/** The pace of checkpoints: how many records a start may have to read again, while the writer keeps up. */
+/**
+ * The pace of checkpoints: how many records a start may have to read again, as long as the writer
+ * keeps up.
+ */
 
 import { expect, test } from 'bun:test';
 
@@ -14,19 +17,19 @@ const RECORD_BYTES = 120;
 /** Levels of 40 KB. */
 const LEVELS = [new Float64Array(5_000)];
 
-/** A market of which everything has changed whenever a cycle begins, and a loop that is busy. */
+/** A market in which everything has changed whenever a cycle begins, and a busy event loop. */
 class BusyMarket {
   longestTail = 0;
-  /** What the longest slice took. */
+  /** Length of the longest slice. */
   longestMs = 0;
   readonly checkpoints: Checkpoints;
   private readonly clock = new ManualClock(at(0));
   seq = 0;
   private left = 0;
-  /** When the next slice is, in records. */
+  /** When the next slice is due, in records. */
   private due: { readonly at: number; readonly run: () => void } | undefined;
 
-  /** @param turnRecords records of a turn of the loop, at the end of which one slice may be */
+  /** @param turnRecords records of one turn of the loop; at its end one slice may run */
   constructor(turnRecords: number) {
     const port: CheckpointPort = {
       at: () => this.seq,
@@ -82,7 +85,8 @@ class BusyMarket {
 }
 
 test('the tail is at most three times the records between two checkpoints, in slices of 2 ms', () => {
-  // A cycle takes 50 slices of 2 ms, or 100 of 1 ms; the bytes of its pieces are those of 160,000 records.
+  // A cycle takes 50 slices of 2 ms, or 100 of 1 ms; its pieces have as many bytes as 160,000
+  // records.
   const market = new BusyMarket(150);
   market.run(600_000);
   expect(market.checkpoints.figures().cycles).toBeGreaterThan(25);
@@ -92,7 +96,7 @@ test('the tail is at most three times the records between two checkpoints, in sl
 });
 
 test('a cycle that is in time takes short slices with pauses between them', () => {
-  const market = new BusyMarket(10); // 100 slices of 1 ms, with a turn in five, take 5,000 records
+  const market = new BusyMarket(10); // 100 slices of 1 ms, in every fifth turn, take 5,000 records
   market.run(100_000);
   expect(market.checkpoints.figures().cycles).toBeGreaterThan(4);
   expect(market.longestMs).toBeLessThanOrEqual(1 + PIECE_MS);
@@ -108,7 +112,7 @@ test('behind records that were given up a cycle takes no pauses, however few rec
     expect(market.longestMs).toBeLessThanOrEqual(2 + PIECE_MS);
     return market.seq - seq;
   };
-  // 100 slices with four turns between two, or 50 in as many turns.
+  // 100 slices with four turns in between, or 50 in as many turns.
   expect(took(false)).toBeGreaterThan(3_000);
   expect(took(true)).toBeLessThan(700);
 });

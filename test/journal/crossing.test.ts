@@ -1,4 +1,7 @@
-/** What a reader that goes on behind a crash is replayed: the gap, its books whole, and all the rest. */
+/**
+ * What a reader that continues behind a crash is sent: the gap, its whole books, and all that
+ * follows.
+ */
 
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -27,7 +30,7 @@ const SYMBOLS = PROFILES.map(({ symbol }) => symbol);
 const CHANNELS = ['tick', 'trade', 'bbo', 'book'];
 const ALL = CHANNELS.map((channel) => `${channel}:*`);
 
-/** A journal of three lives, and what two crashes took. */
+/** A journal of three epochs, and the ranges that two crashes lost. */
 async function crashedTwice(): Promise<{ all: Written; holes: readonly [Hole, Hole] }> {
   const all = new Written(scratch.fresh(), new Prng(4), PROFILES);
   await all.write(2_000);
@@ -39,25 +42,29 @@ async function crashedTwice(): Promise<{ all: Written; holes: readonly [Hole, Ho
   return { all, holes: [first, second] };
 }
 
-function checkGaps(told: readonly Message[], { from, to }: Hole, names: readonly string[]): void {
-  const first = told.findIndex((m) => m.type === 'gap' && m.to === to);
-  const gaps = told.slice(first, first + names.length) as MessageOf<'gap'>[];
+function checkGaps(
+  received: readonly Message[],
+  { from, to }: Hole,
+  names: readonly string[],
+): void {
+  const first = received.findIndex((m) => m.type === 'gap' && m.to === to);
+  const gaps = received.slice(first, first + names.length) as MessageOf<'gap'>[];
   const gap = { type: 'gap', from, to, count: to - from + 1, reason: 'not-journaled' };
   const inOrder = gaps.toSorted((a, b) => (a.topic < b.topic ? -1 : 1));
   expect(inOrder).toEqual(
     names.toSorted().map((topic) => Object.assign({}, gap, { topic })) as typeof gaps,
   );
-  expect(told.slice(0, first).some((m) => 'seq' in m && m.seq > to)).toBe(false);
+  expect(received.slice(0, first).some((m) => 'seq' in m && m.seq > to)).toBe(false);
 }
 
-/** As they were before it; and all that follows goes on from them. */
+/** The books are as before the crash, and everything that follows continues them. */
 function checkBooks(
-  told: readonly Message[],
+  received: readonly Message[],
   { from, to }: Hole,
   names: readonly string[],
   kept: readonly BatchEvent[],
 ): void {
-  const ofBooks = told.filter((m): m is Book => m.type === 'book');
+  const ofBooks = received.filter((m): m is Book => m.type === 'book');
   const whole = ofBooks.filter((m) => m.seq === to && m.prevSeq === to);
   const symbols = names.filter((name) => name.startsWith('book:')).map((name) => name.slice(5));
   expect(whole.map(({ symbol }) => symbol).sort()).toEqual(symbols.sort());
@@ -87,16 +94,16 @@ test.each([
     for (const fromSeq of [holes[0].from - 700, holes[0].from]) {
       for (const isText of [false, true]) {
         const range = { hasOpening: false, fromSeq, toSeq: all.lastSeq, isText };
-        const told = replay(reader, topics, range).messages.filter(
+        const received = replay(reader, topics, range).messages.filter(
           ({ type }) => type !== 'instrument',
         );
         for (const hole of holes) {
-          checkGaps(told, hole, names);
-          checkBooks(told, hole, names, kept);
+          checkGaps(received, hole, names);
+          checkBooks(received, hole, names, kept);
         }
         const isPushed = (m: Message): boolean => 'prevSeq' in m && m.prevSeq !== m.seq;
         const wanted = kept.filter(({ seq }) => seq >= fromSeq).flatMap((e) => asPushed(e) ?? []);
-        expect(told.filter(isPushed)).toEqual(
+        expect(received.filter(isPushed)).toEqual(
           wanted.filter((m) => m.type !== 'instrument' && isOfTopics(m, topics)),
         );
       }
@@ -105,7 +112,9 @@ test.each([
   },
 );
 
-/** A play in slices: each is left on a border of a frame or a chunk, and the next goes on behind it. */
+/**
+ * A replay in parts: each ends at a border of a frame or a chunk, and the next continues behind it.
+ */
 function inSlices(
   reader: PlaybackReader,
   topics: readonly string[],
@@ -163,7 +172,7 @@ test.each([
     const random = new Prng(seed);
     let sliced = 0;
     for (let run = 0; run < 60; run++) {
-      // So that some frame ends within the crossing of each, whose middle is no border.
+      // So some frame ends within each crossing, whose middle is no border.
       const first = run === 0 ? holes[0].to : holes[0].from - run * 6;
       const range = { fromSeq: first, toSeq: all.lastSeq, isText: run % 3 === 0 };
       const whole = replay(reader, topics, { hasOpening: false, ...range }).messages;

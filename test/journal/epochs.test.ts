@@ -1,4 +1,4 @@
-/** Lives of the numbering: no two share a number, also of copies and under a clock that was put back. */
+/** Epochs: no two share a number, not even those of copies and under a clock that was set back. */
 
 import { afterAll, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
@@ -33,44 +33,44 @@ test('a copy from before that is served under a clock put back: another epoch th
   first.recorder.close();
   await first.recorder.journal.closed;
   const copy = scratch.copyOf(directory);
-  const lives = [directory, copy].map((path) => {
-    const life = record(path, {}, { clock: new ManualClock(at(0)) });
-    define(life, 'B');
-    return life;
+  const runs = [directory, copy].map((path) => {
+    const run = record(path, {}, { clock: new ManualClock(at(0)) });
+    define(run, 'B');
+    return run;
   });
-  const epochs = [first, ...lives].map(epochOf);
+  const epochs = [first, ...runs].map(epochOf);
   expect(new Set(epochs).size).toBe(3);
-  expect(lives.map(({ recorder }) => recorder.sequencer.lastSeq)).toEqual([2, 2]);
-  for (const { recorder } of lives) recorder.close();
-  await Promise.all(lives.map(({ recorder }) => recorder.journal.closed));
+  expect(runs.map(({ recorder }) => recorder.sequencer.lastSeq)).toEqual([2, 2]);
+  for (const { recorder } of runs) recorder.close();
+  await Promise.all(runs.map(({ recorder }) => recorder.journal.closed));
   for (const path of [directory, copy]) expect(await verifyBoth(path)).toMatchObject({ epochs: 2 });
 });
 
 test('a journal whose epochs were times goes on, and verifies, with one below them; what is taken is drawn again', async () => {
   const directory = scratch.fresh();
-  const time = 1_795_369_146_862; // as an older version numbered
+  const time = 1_795_369_146_862; // as an older version numbered its epochs
   const bytes = (epoch: number): Uint8Array => {
     const words = new DataView(new ArrayBuffer(8));
     words.setBigUint64(0, BigInt(epoch));
     return new Uint8Array(words.buffer, 1);
   };
-  const lives = [[time], [time + 1], [time, time + 1, 0, 5]];
-  for (const [i, draws] of lives.entries()) {
-    const life = record(directory, {}, { secrets: () => bytes(draws.shift()!) });
-    expect(epochOf(life)).toBe([time, time + 1, 5][i]!);
+  const runs = [[time], [time + 1], [time, time + 1, 0, 5]];
+  for (const [i, draws] of runs.entries()) {
+    const run = record(directory, {}, { secrets: () => bytes(draws.shift()!) });
+    expect(epochOf(run)).toBe([time, time + 1, 5][i]!);
     expect(draws).toEqual([]);
-    const past = [...life.recorder.pastEpochs];
+    const past = [...run.recorder.pastEpochs];
     expect(past).toEqual(
       [time, time + 1].slice(0, i).map((epoch, n) => [epoch, { kept: n + 1, pushed: n + 1 }]),
     );
-    define(life, `S${i}`);
+    define(run, `S${i}`);
     if (i === 1) {
-      // Cut off: what it wrote is there, and it has no end.
+      // It was cut off: its records are there, and it has no end.
       const cut = scratch.copyOf(directory);
       expect(await verifyBoth(cut)).toMatchObject({ epochs: 2 });
     }
-    life.recorder.close();
-    await life.recorder.journal.closed;
+    run.recorder.close();
+    await run.recorder.journal.closed;
     expect(readHead(directory)?.epoch).toBe([time, time + 1, 5][i]);
     expect(readFileSync(join(directory, 'head')).length).toBe(24);
   }

@@ -1,4 +1,6 @@
-/** Transactions, durabilities, epochs, checkpoints, and an end that leaves nothing to do. */
+/**
+ * Transactions, durabilities, epochs, checkpoints, and an orderly end that leaves nothing to do.
+ */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -16,7 +18,7 @@ import { until } from '../support/until';
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-/** Writes batches of trades behind what there is. */
+/** Writes batches of trades behind the existing ones. */
 class Writer {
   durable = 0;
   private seq: number;
@@ -118,7 +120,7 @@ describe('durability', () => {
     o.journal.abandon();
   });
 
-  test('a place that is taken is not written over', () => {
+  test('an existing record is not overwritten', () => {
     const o = opened(scratch.fresh());
     new Writer(o).write(3);
     const again = {
@@ -138,7 +140,7 @@ describe('epochs', () => {
     const clock = new ManualClock(at(0));
     const epochs: number[] = [];
     for (const size of [3, 0, 4]) {
-      const o = opened(directory, {}, clock); // the clock stands still, or even goes back
+      const o = opened(directory, {}, clock); // the clock stands still, or is set back
       epochs.push(o.recovered.epoch);
       if (size > 0) new Writer(o).write(size);
       o.journal.close();
@@ -160,14 +162,14 @@ describe('epochs', () => {
       ],
     );
     expect(query(copy, 'SELECT epoch FROM epochs ORDER BY first_seq')).toEqual(
-      epochs.filter((_, i) => i !== 1).map((epoch) => ({ epoch })), // that numbered nothing
+      epochs.filter((_, i) => i !== 1).map((epoch) => ({ epoch })), // the one that numbered nothing
     );
     last.journal.close();
   });
 });
 
 describe('an orderly end', () => {
-  test('leaves one file, a checkpoint at its last place, and nothing to replay', () => {
+  test('leaves one file, a checkpoint at the last seq, and no records to read again', () => {
     const directory = scratch.fresh();
     const o = opened(directory);
     o.journal.checkpoints.source = textState(() => 'the state');
@@ -197,7 +199,7 @@ describe('an orderly end', () => {
     again.journal.close();
   });
 
-  test('lets the directory go', () => {
+  test('releases the directory', () => {
     const directory = scratch.fresh();
     for (let i = 0; i < 3; i++) opened(directory).journal.close();
     const o = opened(directory);
@@ -265,7 +267,7 @@ describe('checkpoints', () => {
       'UPDATE piece SET body = substr(body, 1, 50) WHERE cycle = 3',
     ],
     ['the checksum of a piece is flipped', 'UPDATE piece SET crc = crc + 1 WHERE cycle = 3'],
-    ['a piece is of another place', 'UPDATE piece SET seq = seq - 1 WHERE cycle = 3'],
+    ['a piece has another seq', 'UPDATE piece SET seq = seq - 1 WHERE cycle = 3'],
     ['a piece is of another thing', 'UPDATE piece SET key = 1 WHERE cycle = 3'],
     ['a piece has gone', 'DELETE FROM piece WHERE cycle = 3'],
   ])('one is passed over when %s', (_, damage) => {
@@ -275,7 +277,7 @@ describe('checkpoints', () => {
     expect(query(directory, 'SELECT seq FROM checkpoints WHERE seq = 30')).toEqual([]);
   });
 
-  test('when none is sound, all is replayed', () => {
+  test('if none is sound, all records are read again', () => {
     const directory = withCheckpoints();
     query(directory, 'UPDATE record SET ref = ref + 1 WHERE kind = 10');
     expect(recovered(directory)).toEqual([undefined, from(1)]);

@@ -1,7 +1,7 @@
 /**
  * Servers killed with SIGKILL under load, again and again on one data directory: nothing that was
- * acknowledged or pushed is lost, or, with `async`, what is lost is declared.
- * By hand: `TAPEDECK_KILLS=200 bun test test/journal/kill-server.test.ts`.
+ * acknowledged or published is lost, or, with `async`, the loss is declared. By hand:
+ * `TAPEDECK_KILLS=200 bun test test/journal/kill-server.test.ts`.
  */
 
 import { expect, test } from 'bun:test';
@@ -13,7 +13,7 @@ import { deep } from '../support/tier';
 const BY_HAND = Number(process.env['TAPEDECK_KILLS'] ?? 0);
 const MINUTE = 60_000;
 
-/** @param lives at least; with `isAsync` as many more as it takes until a kill loses something */
+/** @param lives the least number of servers; with `isAsync` it goes on until a kill loses something */
 async function run(lives: number, isAsync: boolean): Promise<KillRun> {
   const seed = readSeed();
   console.log(`killing ${lives} servers, seed ${seed} (repeat with TAPEDECK_TEST_SEED=${seed})`);

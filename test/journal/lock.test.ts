@@ -1,4 +1,4 @@
-/** Two writers of one journal: real processes, whatever becomes of the files' names in between. */
+/** Two writers of one journal: real processes, while the files are renamed. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import {
@@ -45,7 +45,7 @@ function open(directory: string): string {
   return 'opened';
 }
 
-/** While another process holds the directory; `then` runs when that was killed with SIGKILL. */
+/** Runs `then` while another process holds the directory, and kills that process with SIGKILL. */
 async function whileHeld(directory: string, act: () => void | Promise<void>): Promise<void> {
   const child = Bun.spawn([process.execPath, CHILD, directory, 'hold'], { stdout: 'pipe' });
   const { value } = await child.stdout.getReader().read();
@@ -58,7 +58,7 @@ async function whileHeld(directory: string, act: () => void | Promise<void>): Pr
   }
 }
 
-/** Nothing of the directory that holds the journal changes when a second writer is refused. */
+/** Nothing in the directory of the journal changes when a second writer is refused. */
 function expectHeld(directory: string, journalIn = directory): void {
   const before = contentOf(journalIn);
   expect(open(directory)).toBe('data-in-use');
@@ -145,7 +145,7 @@ describe('a journal that another process writes is not written, though', () => {
     const directory = withJournal();
     const path = join(directory, 'journal.sqlite');
     const bytes = readFileSync(path);
-    writeFileSync(path, bytes.fill(0x5a, 0, 4_096)); // not even its header reads
+    writeFileSync(path, bytes.fill(0x5a, 0, 4_096)); // not even its header can be read
     await whileHeld(directory, () => {
       expect(readFileSync(path).equals(bytes)).toBe(false);
       takeLockFileAway(directory);
@@ -160,7 +160,7 @@ test('the lock neither meets those of SQLite nor lets go of them', async () => {
   const path = join(directory, 'journal.sqlite');
   await whileHeld(directory, () => {
     expect(lockFile(path)).toBe('taken');
-    // Another process reads, and sees that this is not the last one to have it open.
+    // Another process reads, and sees that others have the file open.
     const read = Bun.spawnSync(['sqlite3', path, 'SELECT count(*) FROM record']);
     expect(read.stderr.toString()).toBe('');
     expect(existsSync(`${path}-wal`)).toBe(true);

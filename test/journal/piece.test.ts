@@ -1,4 +1,4 @@
-/** Pieces: what is packed is what is unpacked, and nothing else has its checksum. */
+/** Pieces: unpacking gives what was packed, and nothing else has its checksum. */
 
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';

@@ -1,6 +1,7 @@
 /**
- * 346 seconds of a real market through the whole of the recorder, held against its own quotes and
- * against a rebuild that is written here from the description of the data, on decimals as bigints.
+ * 346 seconds of a real market through the whole recorder, compared with the quotes of the
+ * recording, and with a book that this test rebuilds from the description of the data, in decimals
+ * as bigints.
  */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -23,7 +24,7 @@ if (!present) console.log(`NOT TESTED against a real market: ${PATH} is not ther
 type Pairs = [string, string][];
 type Side = Map<bigint, bigint>;
 
-/** Decimals of Binance, eight behind the point, as whole numbers. */
+/** Binance decimals with eight digits behind the point, as integers. */
 function whole(text: string): bigint {
   if (!/^\d+\.\d{8}$/.test(text)) throw new Error(`${text} does not have eight decimals`);
   return BigInt(text.replace('.', ''));
@@ -43,7 +44,7 @@ interface Naive {
   }[];
 }
 
-/** The rebuild: the diffs around the snapshot in the way that data/README.md describes. */
+/** Rebuilds the book: applies the diffs to the snapshot as data/README.md describes. */
 function rebuild(): Naive {
   const naive: Naive = { bids: new Map(), asks: new Map(), quotes: new Map(), trades: [] };
   const diffs: { U: number; u: number; b: Pairs; a: Pairs }[] = [];
@@ -180,7 +181,7 @@ describe.skipIf(!present)(
       ).toEqual(naive.trades as never);
       expect(trades.length).toBe(9757);
       const volume = exact([0, Number(feedOf(market, SYMBOL).currentTick()!.volume)])[1];
-      // The recording goes over midnight: the volume is that of the session of its end.
+      // The recording passes midnight: the volume is that of the session at its end.
       const midnight = 1_723_161_600_000_000_000n;
       const session = naive.trades.filter((t) => t.nanos >= midnight);
       expect(session.length).toBeLessThan(naive.trades.length);

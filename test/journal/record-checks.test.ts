@@ -1,4 +1,4 @@
-/** What records must be to each other: late trades, volumes of sessions, and what few records have. */
+/** How records must relate to each other: late trades, volumes of sessions, and extra columns. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -18,7 +18,7 @@ import { verify } from './verified';
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-/** Trades and ticks at places behind a definition, in chains. */
+/** Trades and ticks behind a definition, in chains. */
 class Story {
   readonly events: BatchEvent[] = [instrument(SYMBOL, { seq: 1 })];
   private readonly heads = { trade: 0, tick: 0 };
@@ -27,18 +27,18 @@ class Story {
     const time = at(seconds * 1e6);
     const eventTime = timing === 'ahead' ? time.plus(1e12) : time;
     this.events.push(
-      trade({ ...this.place('trade'), eventTime, receiveTime: time, quantity, timing }),
+      trade({ ...this.nextSeq('trade'), eventTime, receiveTime: time, quantity, timing }),
     );
     return this;
   }
 
-  /** @param volume as it stands in the tick of the trade before it */
+  /** @param volume of the tick */
   tick(volume: Sum): this {
     const { eventTime, receiveTime, price, quantity } = this.events.at(-1) as Trade;
     const tick: Tick = {
       type: 'tick',
       symbol: SYMBOL,
-      ...this.place('tick'),
+      ...this.nextSeq('tick'),
       eventTime,
       receiveTime,
       last: price,
@@ -52,7 +52,7 @@ class Story {
     return this;
   }
 
-  private place(topic: 'trade' | 'tick'): { seq: number; prevSeq: number } {
+  private nextSeq(topic: 'trade' | 'tick'): { seq: number; prevSeq: number } {
     const seq = this.events.length + 1;
     const prevSeq = this.heads[topic];
     this.heads[topic] = seq;
@@ -71,7 +71,7 @@ class Story {
     return directory;
   }
 
-  /** The first thing that is wrong. */
+  /** The first fault. */
   fault(): string | undefined {
     const reading = openReading(this.write());
     if (reading instanceof StartFault) throw new Error(reading.message);
@@ -102,12 +102,12 @@ describe('a late trade', () => {
 });
 
 describe('the volume of a tick', () => {
-  test('goes on, or begins anew at a later time', () => {
+  test('continues, or restarts at a later time', () => {
     const story = new Story().trade(10, 5).tick(5).trade(11, 6).tick(11).trade(90_000, 7).tick(7);
     expect(story.trade(89_999, 1).tick(8).fault()).toBeUndefined();
   });
 
-  test('does not begin anew at an earlier time, and skips nothing', () => {
+  test('does not restart at an earlier time, and skips nothing', () => {
     expect(new Story().trade(10, 5).tick(5).trade(9, 6).tick(6).fault()).toMatch(
       /volume is 6; expected 11/,
     );
@@ -133,7 +133,7 @@ describe('the volume of a tick', () => {
   });
 });
 
-describe('what few records have', () => {
+describe('an extra column', () => {
   const damages = {
     'a timing that is gone': 'UPDATE record SET flags = NULL WHERE flags IS NOT NULL',
     'another order time': 'UPDATE record SET as_of = as_of + 1 WHERE as_of IS NOT NULL',

@@ -1,4 +1,4 @@
-/** Every kind of record comes back as it was written, to the last digit. */
+/** Every kind of record is read as it was written, to the last digit. */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -22,7 +22,7 @@ afterAll(() => scratch.remove());
 
 const SYMBOLS = ['BTCUSDT', 'A', 'X.Y-Z_9'] as const;
 
-/** A message of the market; what is journaled was never conflated. */
+/** A message of the market; journaled messages were never conflated. */
 function marketEvent(type: MarketEvent['type']): fc.Arbitrary<MarketEvent> {
   return messageOf(type).map((m) => {
     if ('count' in m) m.count = 1;
@@ -32,7 +32,7 @@ function marketEvent(type: MarketEvent['type']): fc.Arbitrary<MarketEvent> {
   });
 }
 
-/** With what the journal holds of some besides what readers get. */
+/** With the fields that the journal has and readers do not get. */
 const recorded: fc.Arbitrary<BatchEvent> = fc
   .tuple(
     fc.constantFrom('tick', 'trade', 'bbo', 'book', 'status', 'instrument').chain(marketEvent),
@@ -87,7 +87,7 @@ const event: fc.Arbitrary<BatchEvent> = fc.oneof(
   }),
 );
 
-/** Events at consecutive places, of symbols that are defined before. */
+/** Events with consecutive sequence numbers, of symbols that are defined before. */
 const stream = fc
   .array(fc.tuple(event, fc.constantFrom(...SYMBOLS)), { maxLength: 40 })
   .map((list) => {
@@ -100,7 +100,7 @@ function instrumentsOf(db: Database): InstrumentRow[] {
   return db.query<InstrumentRow, []>('SELECT id, symbol, definition FROM instrument').all();
 }
 
-/** By which time each event is ordered, as SQL has it. */
+/** The time by which SQL orders each event. */
 function orderTimes(db: Database): bigint[] {
   const rows = db
     .query<{ t: string }, []>(
@@ -193,7 +193,7 @@ describe('records', () => {
 });
 
 describe('trades of the journal', () => {
-  test('are the newest below a place, newest first', () => {
+  test('are the newest below a seq, newest first', () => {
     const one = fc.constantFrom('A', 'X.Y-Z_9');
     const asked = fc.tuple(one, fc.nat({ max: 60 }), fc.integer({ min: 1, max: 20 }));
     fc.assert(

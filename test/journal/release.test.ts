@@ -1,4 +1,7 @@
-/** Release: what a commit held goes on in its order, some in each turn, and nothing overtakes it. */
+/**
+ * Release: the content of a commit is passed on in order, some in each turn, and nothing overtakes
+ * it.
+ */
 
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 
@@ -16,10 +19,10 @@ afterAll(() => scratch.remove());
 
 const BATCH_EVENTS = 100;
 
-/** A journal whose disk and whose event loop are steered. */
+/** A journal whose disk and event loop are steered. */
 class Scene {
   readonly disk = new SteeredWriter();
-  /** What was called back, in order. */
+  /** The callbacks, in order. */
   readonly seen: (number | string)[] = [];
   readonly journal: SqliteJournal;
   private readonly turns: (() => void)[] = [];
@@ -52,7 +55,7 @@ class Scene {
     return batches;
   }
 
-  /** All frames, those that follow from them as well. */
+  /** Commits all frames, including those that follow from them. */
   commitAll(): void {
     while (this.disk.waiting.length > 0) this.disk.commit();
   }
@@ -77,7 +80,7 @@ describe('what a commit held', () => {
     scene = new Scene();
   });
 
-  /** One frame is away; all the others are in the frame behind it. */
+  /** One frame is under way; everything else is in the next one. */
   function fill(batches: number): number[] {
     scene.append(batches);
     return Array.from({ length: batches }, (_, i) => (i + 1) * BATCH_EVENTS);
@@ -88,7 +91,7 @@ describe('what a commit held', () => {
     scene.commitAll();
     const counts: number[] = [];
     let before = 0;
-    // The commits themselves were turns; from here on one turn follows the other.
+    // The commits themselves were turns; from here on the turns are counted.
     before = scene.batchesSeen.length;
     expect(before).toBeLessThan(all.length / 2);
     while (scene.waitingTurns > 0) {

@@ -1,4 +1,7 @@
-/** Plays of real journals: what was pushed comes again; what is missing is told; books are proven. */
+/**
+ * Replays of real journals: what was published is sent again, what is missing is declared, and
+ * books match their checksums.
+ */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -28,7 +31,7 @@ const SYMBOLS = PROFILES.map(({ symbol }) => symbol);
 const CHANNELS = ['tick', 'trade', 'bbo', 'book'];
 const ALL = CHANNELS.map((channel) => `${channel}:*`);
 const SEEDS = fc.integer({ min: 0, max: 1_000_000 });
-/** Plays places 468 to 1,356, of which the journal has none (fast-check seed 377347342, path 9). */
+/** Replays records 468 to 1,356, all of which are missing (fast-check seed 377347342, path 9). */
 const RANGE_WITHIN_A_HOLE = 236_634;
 
 async function written(prng: Prng, count: number): Promise<Written> {
@@ -45,7 +48,7 @@ function pushedOf(events: readonly BatchEvent[], topics: readonly string[]): Mes
   return events.flatMap((e) => asPushed(e) ?? []).filter((m) => isOfTopics(m, topics));
 }
 
-/** Holds a journal open, which else would be read as a file that does not change. */
+/** Holds a journal open; otherwise it would be read as an immutable file. */
 function beingWritten(path: string): Database {
   const db = new Database(path);
   db.run('PRAGMA journal_mode = WAL');
@@ -64,7 +67,7 @@ function withoutDefinitions(messages: readonly Message[]): Message[] {
 }
 
 describe('a journal that has all', () => {
-  test('of any topics, in the order of places, message for message', async () => {
+  test('of any topics, in order, message for message', async () => {
     await fc.assert(
       fc.asyncProperty(SEEDS, async (seed) => {
         const prng = new Prng(seed);
@@ -80,7 +83,7 @@ describe('a journal that has all', () => {
           expect(opening).toBe(0);
           expect(seqs).toEqual(replayed.frames.slice(1).map(newest));
         }
-        // Between two places: books open as they stood, and are proven.
+        // Between two sequence numbers: books begin as they were then, and match their checksums.
         const fromSeq = prng.int(2, all.lastSeq);
         const toSeq = prng.int(fromSeq, all.lastSeq);
         const replayed = replay(reader, ALL, { fromSeq, toSeq });
@@ -148,7 +151,7 @@ describe('a journal that has all', () => {
     const due = dueOf(real);
     expect(due).toEqual(due.toSorted((a, b) => a - b));
     expect(due.at(-1)! / dueOf(fast).at(-1)!).toBeCloseTo(10, 1);
-    // Each message is due by the latest time so far, at most a slice behind its frame.
+    // Each message is due by the latest time so far, at most one slice behind its frame.
     const first = real.messages.find((m) => 'eventTime' in m)!.eventTime;
     let latestMs = 0;
     for (const [i, frame] of real.frames.entries()) {
@@ -175,7 +178,7 @@ describe('a journal that has all', () => {
   });
 });
 
-/** Every book that a reader of a play holds is what it was then. */
+/** Every book of the reader of a replay is what the market had. */
 function expectBooks(all: Written, replayed: Replayed): ReplayedReader {
   const reader = new ReplayedReader(replayed.opened.fromSeq);
   for (const message of replayed.messages) reader.take(message);
@@ -187,7 +190,7 @@ function expectBooks(all: Written, replayed: Replayed): ReplayedReader {
   return reader;
 }
 
-/** Some end at a snapshot, as those do behind which the state is written. */
+/** Some end at a snapshot, as a hole does behind which the state is written. */
 function randomHoles(prng: Prng, events: readonly BatchEvent[]): Hole[] {
   const holes: Hole[] = [];
   for (let from = prng.int(10, 900); from < events.length; from += prng.int(1, 1_500)) {
@@ -200,8 +203,11 @@ function randomHoles(prng: Prng, events: readonly BatchEvent[]): Hole[] {
   return holes;
 }
 
-/** Places that a play must tell: all that are there; changes of a book only where it is known. */
-function tellable(
+/**
+ * The sequence numbers that a replay must send: all that exist; changes of a book only while its
+ * state is known.
+ */
+function sendable(
   all: Written,
   holes: readonly Hole[],
   range: Hole,
@@ -210,15 +216,14 @@ function tellable(
 ): Set<number> {
   const isThere = ({ seq }: { seq: number }): boolean =>
     seq >= range.from && seq <= range.to && !holes.some(({ from, to }) => seq >= from && seq <= to);
-  const places = new Set<number>();
+  const seqs = new Set<number>();
   const books = new Map<string, { isKnown: boolean }>();
   const whole = (e: Book | Snapshot): boolean => e.type === 'snapshot' || e.form !== 'delta';
   for (const event of all.events) {
     const { symbol } = event;
     if (event.type !== 'book' && event.type !== 'snapshot') {
       const pushed = asPushed(event);
-      if (pushed !== undefined && isOfTopics(pushed, topics) && isThere(event))
-        places.add(event.seq);
+      if (pushed !== undefined && isOfTopics(pushed, topics) && isThere(event)) seqs.add(event.seq);
       continue;
     }
     if (event.seq > range.to) continue;
@@ -230,10 +235,10 @@ function tellable(
     books.set(symbol, book);
     if (isThere(event)) {
       if (whole(event)) book.isKnown = true;
-      if (event.type === 'book' && book.isKnown && isOfTopics(event, topics)) places.add(event.seq);
+      if (event.type === 'book' && book.isKnown && isOfTopics(event, topics)) seqs.add(event.seq);
     } else if (event.type === 'book') book.isKnown = false;
   }
-  return places;
+  return seqs;
 }
 
 function expectDeclared(
@@ -246,17 +251,17 @@ function expectDeclared(
   const { fromSeq, toSeq } = replayed.opened;
   const range = { from: fromSeq, to: toSeq, reason: '' };
   const reader = expectBooks(all, replayed);
-  const told = new Map(reader.told.map((m) => [`${topicOf(m)} ${m.seq}`, m]));
+  const received = new Map(reader.received.map((m) => [`${topicOf(m)} ${m.seq}`, m]));
   const before = replayed.messages.filter((m): m is Book => m.type === 'book' && m.seq < fromSeq);
   const opening = new Map(before.map(({ symbol, seq }) => [symbol, seq]));
-  const must = tellable(all, holes, range, topics, opening);
-  let toldCount = 0;
+  const must = sendable(all, holes, range, topics, opening);
+  let receivedCount = 0;
   for (const event of all.events) {
     const pushed = asPushed(event);
     if (pushed === undefined || !isOfTopics(pushed, topics)) continue;
     if (event.seq < fromSeq || event.seq > toSeq) continue;
     const topic = topicOf(pushed)!;
-    const own = told.get(`${topic} ${event.seq}`);
+    const own = received.get(`${topic} ${event.seq}`);
     const isGap = reader.gaps.some(
       (g) => g.topic === topic && event.seq >= g.from && event.seq <= g.to,
     );
@@ -264,7 +269,7 @@ function expectDeclared(
     if (own !== undefined && !isAnew) {
       expect(own).toEqual(pushed as typeof own);
       expect(isGap).toBe(false);
-      toldCount += 1;
+      receivedCount += 1;
     } else {
       expect({ topic, seq: event.seq, isGap }).toEqual({ topic, seq: event.seq, isGap: true });
       if (isFull)
@@ -275,12 +280,12 @@ function expectDeclared(
         });
     }
   }
-  // A range that lies within a hole has nothing to tell.
-  if (must.size > 0) expect(toldCount).toBeGreaterThan(0);
+  // If the range lies within a hole, there is nothing to send.
+  if (must.size > 0) expect(receivedCount).toBeGreaterThan(0);
 }
 
 describe('a journal with gaps', () => {
-  test('each topic is complete or its gaps are declared; what can be told is told', async () => {
+  test('each topic is complete or its gaps are declared; everything that exists is sent', async () => {
     await fc.assert(
       fc.asyncProperty(SEEDS, async (seed) => {
         const prng = new Prng(seed);
@@ -304,7 +309,7 @@ describe('a journal with gaps', () => {
     );
   });
 
-  test('a crash: the market goes on from its state before, which no chain shows, so it is told to all', async () => {
+  test('a crash: the market goes on from its state before, which no chain shows, so every topic is sent the gap', async () => {
     const prng = new Prng(3);
     const all = await written(prng, 2_000);
     const hole = all.crash(300);
@@ -315,13 +320,13 @@ describe('a journal with gaps', () => {
     expect(gaps).toEqual([hole]);
     for (const topics of [ALL, ['trade:QUIET', 'book:AHEAD'], ['book:BUSY']]) {
       const replayed = replay(reader, topics);
-      const told = replayed.messages.filter((m): m is MessageOf<'gap'> => m.type === 'gap');
+      const received = replayed.messages.filter((m): m is MessageOf<'gap'> => m.type === 'gap');
       const names =
         topics === ALL ? CHANNELS.flatMap((c) => SYMBOLS.map((s) => `${c}:${s}`)) : topics;
-      expect(told.map((m) => m.topic).sort()).toEqual(names.toSorted());
-      for (const gap of told)
+      expect(received.map((m) => m.topic).sort()).toEqual(names.toSorted());
+      for (const gap of received)
         expect(gap).toMatchObject({ from: hole.from, to: hole.to, reason: 'not-journaled' });
-      // What was lost is void, so the truth is what is left of it.
+      // What was lost is void, so the truth is the rest.
       const kept = all.events.filter(({ seq }) => seq < hole.from || seq > hole.to);
       const pushed = pushedOf(kept, topics);
       const messages = withoutDefinitions(replayed.messages).filter((m) => m.type !== 'gap');
@@ -350,7 +355,7 @@ describe('a journal with gaps', () => {
     );
   });
 
-  test('records that leave while they are played are told as gone', async () => {
+  test('records that are deleted during the replay are declared missing', async () => {
     await fc.assert(
       fc.asyncProperty(SEEDS, async (seed) => {
         const prng = new Prng(seed);
@@ -373,9 +378,9 @@ describe('a journal with gaps', () => {
         });
         const lost = gone === 0 ? [] : [{ from: 1, to: gone, reason: 'retention' }];
         expectDeclared(all, [...holes, ...lost], replayed, topics, false);
-        const { told } = expectBooks(all, replayed);
-        expect(told.at(-1)!.seq).toBeGreaterThan(gone);
-        // A reader that holds its place wants all or nothing.
+        const { received } = expectBooks(all, replayed);
+        expect(received.at(-1)!.seq).toBeGreaterThan(gone);
+        // A reader that continues from its position needs all or nothing.
         const again = { toSeq: all.lastSeq, hasOpening: false, fromSeq: gone + 1 };
         expect(() => replay(reader, ALL, again, () => void expire(path, 4))).toThrow(
           'records-missing',

@@ -1,7 +1,8 @@
 /**
- * What the tests of plays share: a play read to its end, and a reader of what is played. The reader
- * knows the rules of protocol/README.md and nothing of how a play is made: it keeps the chain of each
- * topic [T5] [R5] and a copy of each book, and throws where a message does not go on from what it holds.
+ * What the tests of replays share: a function that reads a replay to its end, and a reader of its
+ * messages. The reader knows the rules of protocol/README.md and nothing of the implementation: it
+ * follows the chain of each topic [T5] [R5], keeps a copy of each book, and throws when a message
+ * does not continue what it holds.
  */
 
 import { bookChecksum } from '../../protocol/checksum';
@@ -70,7 +71,7 @@ export function framesOf({ bytes, ends, texts }: ReplayChunk): Message[][] {
   );
 }
 
-/** As messages of the wire: without what readers do not get. */
+/** As messages of the wire: without the fields that readers do not get. */
 export function asPushed(event: BatchEvent): Message | undefined {
   if (event.type === 'command' || event.type === 'snapshot') return undefined;
   if (event.type !== 'trade') return event;
@@ -95,22 +96,22 @@ type Chained = Extract<Message, { prevSeq: number }>;
 /** What a reader holds of one topic. */
 interface Held {
   last: number;
-  /** The newest message that came: a gap does not change it. */
+  /** The newest message; a gap does not change it. */
   messageSeq: number;
   copy: TenLevels | null;
 }
 
 export class ReplayedReader {
-  readonly told: Chained[] = [];
+  readonly received: Chained[] = [];
   readonly gaps: MessageOf<'gap'>[] = [];
   readonly definitions: Instrument[] = [];
-  /** Books behind each of their messages; null while they are not known. */
+  /** The books after each of their messages; null while unknown. */
   readonly states: { symbol: string; seq: number; levels: Levels | null }[] = [];
   private readonly held = new Map<string, Held>();
   private readonly start: number;
   private isOpening = true;
 
-  /** @param fromSeq first place of the play */
+  /** @param fromSeq first seq of the replay */
   constructor(fromSeq: number) {
     this.start = fromSeq - 1;
   }
@@ -154,7 +155,7 @@ export class ReplayedReader {
     }
     this.isOpening = false;
     const isWhole = m.type === 'book' && m.form !== 'delta';
-    // A book is told anew at the place of a message that was not told.
+    // A whole book may stand at the seq of a message that was not sent.
     const isAnew = isWhole && m.prevSeq === m.seq && m.seq > held.messageSeq && m.seq >= held.last;
     const isNext = m.prevSeq <= held.last && m.seq > held.last;
     if (!isNext && !isAnew)
@@ -168,7 +169,7 @@ export class ReplayedReader {
     }
     held.last = Math.max(held.last, m.seq);
     held.messageSeq = m.seq;
-    this.told.push(m);
+    this.received.push(m);
   }
 
   private prove(m: Book, { copy }: Held): void {

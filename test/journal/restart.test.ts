@@ -1,6 +1,6 @@
 /**
- * An abrupt end at any moment: what was acknowledged is there, exactly once, and the market stands
- * where an uninterrupted one stood at that place. Then the sources go on, and no book is wrong.
+ * An abrupt end at any time: what was acknowledged is there, exactly once, and the market is where
+ * an uninterrupted one was at that seq. Then the sources continue, and no book is wrong.
  */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -27,12 +27,12 @@ afterAll(() => scratch.remove());
 const NUMBERED = 'NUM';
 const PLAIN = 'PLAIN';
 
-/** Two sources that talk at random, one with numbers and one without. */
+/** Two sources that send random events, one with its own numbers and one without. */
 class Sources {
   readonly numbered: FakeSource;
   readonly plain: FakeSource;
   readonly prng: Prng;
-  private readonly told = { numbered: 0, plain: 0 };
+  private readonly sent = { numbered: 0, plain: 0 };
 
   constructor(seed: number) {
     this.prng = new Prng(seed);
@@ -45,13 +45,13 @@ class Sources {
     this.submit(recording, 2, [instrument(PLAIN)]);
   }
 
-  /** One submission of either, and sometimes a turn of the loop. */
+  /** One submission of either source, and sometimes a turn of the loop. */
   say(recording: Recording): void {
     const which = this.prng.chance(0.5) ? 'numbered' : 'plain';
     const source = this[which];
     const events: SourceEvent[] = [];
     for (let n = this.prng.int(1, 3); n > 0; n--) {
-      const from = this.told[which];
+      const from = this.sent[which];
       const lot = this.prng.unit();
       if (from === 0 || lot < 0.08) {
         events.push(source.snapshot(source.seq));
@@ -59,7 +59,7 @@ class Sources {
         events.push(source.incomplete());
       } else if (lot < 0.2 && which === 'numbered') {
         source.advance(2);
-        this.told[which] = source.seq; // and nobody tells
+        this.sent[which] = source.seq; // it is lost on the way
         continue;
       } else if (lot < 0.6) {
         source.advance(this.prng.int(1, 4));
@@ -69,7 +69,7 @@ class Sources {
       } else {
         events.push(source.trade(this.prng.chance(0.1) ? 2 : 0));
       }
-      this.told[which] = source.seq;
+      this.sent[which] = source.seq;
     }
     this.submit(recording, which === 'numbered' ? 1 : 2, events);
   }
@@ -81,7 +81,7 @@ class Sources {
   }
 }
 
-/** Everything that a journal holds, and the market that it leads to without any checkpoint. */
+/** Everything that a journal holds, and the market that follows from it without any checkpoint. */
 function replayed(directory: string): { events: BatchEvent[]; state: string } {
   const copy = scratch.copyOf(directory);
   const db = new Database(join(copy, 'journal.sqlite'));
@@ -122,7 +122,7 @@ function gapsOf(directory: string): unknown[] {
   return read(directory, 'SELECT from_seq, to_seq, reason FROM gaps');
 }
 
-/** What the sources may do after a crash, and what must be true of each book then. */
+/** What the sources may do after a crash, and what must then be true of each book. */
 function expectBooksGoOn(after: Recording, sources: Sources): void {
   const { market } = after.recorder;
   const { numbered, plain } = sources;
@@ -193,22 +193,22 @@ describe('an abrupt end', () => {
     const after = record(crashed);
     const { lastSeq } = after.recorder.sequencer;
     const newest = accepted.at(-1)?.lastSeq ?? 0;
-    // No number is given twice, and what was pushed and is lost is declared.
+    // No number is used twice, and what was published and lost is declared.
     expect(lastSeq).toBe(newest);
     expect(gapsOf(crashed)).toEqual(
       found < newest ? [{ from_seq: found + 1, to_seq: newest, reason: 'crash' }] : [],
     );
     if (durability !== 'async') expect(found).toBe(newest);
-    // The end of a batch: none is there in part.
+    // The end of a batch: no batch is there in part.
     expect([...before.states.keys()]).toContain(found);
     expect(stateOf(after.recorder.market)).toBe(before.states.get(found)!);
     expect(whole.state).toBe(before.states.get(found)!);
     expect(whole.events).toEqual(eventsOf(accepted).filter((e) => e.seq <= found));
 
-    // Numbers go on in another epoch, so none has two meanings.
+    // Numbers continue in another epoch, so none has two meanings.
     const epochs = epochsOf(crashed);
     const [first, second] = [epochs[0]!, epochs.at(-1)!];
-    // A life that numbered nothing leaves its place to the next.
+    // An epoch that numbered nothing is replaced by the next.
     expect(epochs.length).toBe(lastSeq > 0 ? 2 : 1);
     if (lastSeq > 0) expect(first).toMatchObject({ first_seq: 1, last_seq: lastSeq });
     expect(second).toMatchObject({ first_seq: lastSeq + 1, last_seq: null });

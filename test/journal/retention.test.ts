@@ -1,4 +1,6 @@
-/** Old records go in the background; what a start needs, and what is declared, stays. */
+/**
+ * Old records are deleted in the background; what a start needs stays, and the loss is declared.
+ */
 
 import { afterAll, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -35,7 +37,7 @@ function open(directory: string, hours: number, bytes: number): Recorder {
   return recorder;
 }
 
-/** Says something of a busy instrument, until so many records are committed. */
+/** Sends events of a busy instrument until a number of records is committed. */
 async function fill(recorder: Recorder, source: FakeSource, rounds: number): Promise<void> {
   const { sequencer } = recorder;
   for (let i = 0; i < rounds; i++) {
@@ -81,7 +83,7 @@ test('by size: the oldest go, the gap is declared, and the market is the same af
   recorder.sequencer.submit(1, first, () => {});
   await fill(recorder, busy, 8_000);
   await until(() => usedBytes(directory) <= BYTES, 'it is small enough');
-  // What it holds of the quiet one was too old, so its book was written again.
+  // The book of the quiet instrument was too old, so it was written again.
   await until(() => {
     recorder.sequencer.drain();
     const [row] = query<{ n: number }>(
@@ -128,9 +130,9 @@ test('by age: only what is older goes, and never what the next start needs', asy
   await fill(recorder, busy, 2_000);
   const ids = query<{ last_id: number }>(directory, 'SELECT last_id FROM block ORDER BY last_id');
   expect(ids.length).toBeGreaterThan(6);
-  await Bun.sleep(1_200); // a look at what is too old
+  await Bun.sleep(1_200); // one retention step
   expect(query(directory, 'SELECT * FROM gaps')).toEqual([]);
-  // All but the newest two were written two hours ago.
+  // All blocks but the newest two were written two hours ago.
   const db = new Database(join(directory, 'journal.sqlite'));
   db.run('PRAGMA busy_timeout = 5000');
   db.run('UPDATE block SET written = written - 7200 WHERE last_id <= ?', [ids.at(-3)!.last_id]);

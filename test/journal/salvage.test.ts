@@ -1,7 +1,7 @@
 /**
- * Damage: bytes of the file are flipped, pages zeroed, the WAL torn, and the server starts. Whatever was
- * hit, what it serves is what was recorded up to some place, all else is declared, and the damaged file
- * lies beside it unchanged.
+ * Damage: bytes of the file are flipped, pages zeroed, or the WAL is torn, and then the server
+ * starts. Whatever was hit, it serves what was recorded up to some seq, declares the rest, and
+ * leaves the damaged file beside it unchanged.
  */
 
 import { afterAll, describe, expect, test } from 'bun:test';
@@ -28,7 +28,7 @@ afterAll(() => scratch.remove());
 
 const SYMBOL = 'ACME';
 
-/** A journal of some thousand records: several blocks, two checkpoints, a tail behind them. */
+/** A journal of some thousand records: several blocks, two checkpoints, and a tail. */
 function recorded(seed: number): Recording & { directory: string } {
   const directory = scratch.fresh();
   const recording = record(directory, { checkpointEveryEvents: 3_000 }, { states: true });
@@ -51,15 +51,15 @@ function recorded(seed: number): Recording & { directory: string } {
 
 interface Opened {
   readonly recorder: Recorder;
-  readonly told: string[];
+  readonly reports: string[];
 }
 
 function reopen(directory: string): Opened | StartFault {
-  const told: string[] = [];
+  const reports: string[] = [];
   const recorder = openRecorder(testConfig(directory), new ManualClock(at(1)), {
-    onDamage: (message) => void told.push(message),
+    onDamage: (message) => void reports.push(message),
   });
-  return recorder instanceof StartFault ? recorder : { recorder, told };
+  return recorder instanceof StartFault ? recorder : { recorder, reports };
 }
 
 function query<T>(directory: string, sql: string): T[] {
@@ -69,7 +69,7 @@ function query<T>(directory: string, sql: string): T[] {
   return rows;
 }
 
-/** The market behind a place: a cut may lie inside what was one batch. */
+/** The market behind a seq, which may lie inside a batch. */
 function stateAt(before: Recording, seq: number): string {
   const known = before.states.get(seq);
   if (known !== undefined) return known;
@@ -81,12 +81,12 @@ function stateAt(before: Recording, seq: number): string {
   return stateOf(market);
 }
 
-/** What must be true of a start, whatever was done to the files. */
+/** What must be true after a start, whatever was done to the files. */
 function expectTruth(directory: string, before: Recording, what: unknown): 'whole' | 'salvaged' {
   const opened = reopen(directory);
   if (opened instanceof StartFault) throw new Error(`${JSON.stringify(what)}: ${opened.message}`);
-  const { recorder, told } = opened;
-  // Numbers go on behind all that were shown; damage may make it look as if there were more.
+  const { recorder, reports } = opened;
+  // Numbers continue behind all that were published; damage may make it look as if there were more.
   const { lastSeq } = recorder.sequencer;
   expect(lastSeq).toBeGreaterThanOrEqual(before.recorder.sequencer.lastSeq);
   recorder.close();
@@ -98,19 +98,19 @@ function expectTruth(directory: string, before: Recording, what: unknown): 'whol
     directory,
     'SELECT id / 8 AS seq FROM record WHERE id % 8 = 0 ORDER BY id',
   ).map(({ seq }) => seq);
-  // Each place is recorded or declared missing, and never both.
-  const places = [
+  // Each seq is recorded or declared missing, and never both.
+  const covered = [
     ...good,
     ...gaps.flatMap((g) =>
       Array.from({ length: g.to_seq - g.from_seq + 1 }, (_, i) => g.from_seq + i),
     ),
   ];
-  expect([what, places.toSorted((a, b) => a - b)]).toEqual([
+  expect([what, covered.toSorted((a, b) => a - b)]).toEqual([
     what,
     Array.from({ length: lastSeq }, (_, i) => i + 1),
   ]);
-  // The market is the one behind the last record that is good without a hole at the end; or, where the
-  // records that lead to a sound checkpoint are damaged, and not itself, that of the checkpoint.
+  // The market is that behind the last good record without a hole at the end. If the records before
+  // a sound checkpoint are damaged, it is that of the checkpoint.
   const recorded = gaps.at(-1)?.to_seq === lastSeq ? gaps.at(-1)!.from_seq - 1 : lastSeq;
   const checkpoints = query<{ seq: number }>(
     directory,
@@ -118,12 +118,13 @@ function expectTruth(directory: string, before: Recording, what: unknown): 'whol
   ).map(({ seq }) => seq);
   const end = checkpoints.findLast((seq) => seq > recorded && seq < lastSeq) ?? recorded;
   const state = stateOf(recorder.market);
-  // A checkpoint at the very end is the one of before or was made at the close just now: the newest state is right.
+  // A checkpoint at the end is the old one, or was made at the close just now; the newest state is
+  // right.
   const isNewest = checkpoints.includes(lastSeq) && state === stateAt(before, lastSeq);
   expect([what, isNewest || state === stateAt(before, end)]).toEqual([what, true]);
-  // Damage that is not of records (pieces of a checkpoint, say) costs none of them.
-  if (gaps.length === 0 && told.length === 0) return 'whole';
-  if (told.length > 0) {
+  // Damage outside the records (in pieces of a checkpoint, for example) costs no record.
+  if (gaps.length === 0 && reports.length === 0) return 'whole';
+  if (reports.length > 0) {
     const asides = readdirSync(directory).filter((name) => name.startsWith('journal-damaged-'));
     expect(asides.length).toBeGreaterThan(0);
   }
@@ -144,12 +145,12 @@ describe('the file is damaged', () => {
         const name = !isClosed && random.chance(0.5) ? 'journal.sqlite-wal' : 'journal.sqlite';
         const path = join(directory, name);
         const bytes = readFileSync(path);
-        const places = Array.from({ length: random.int(1, 4) }, () =>
+        const offsets = Array.from({ length: random.int(1, 4) }, () =>
           random.int(0, bytes.length - 1),
         );
-        for (const place of places) bytes[place]! ^= 1 << random.int(0, 7);
+        for (const offset of offsets) bytes[offset]! ^= 1 << random.int(0, 7);
         writeFileSync(path, bytes);
-        outcomes.push(expectTruthOrOld([seed, run, name, places], directory, before));
+        outcomes.push(expectTruthOrOld([seed, run, name, offsets], directory, before));
       }
     }
     expect(new Set(outcomes).size).toBeGreaterThan(1);
@@ -215,8 +216,8 @@ describe('the file is damaged', () => {
 });
 
 /**
- * As `expectTruth`; but damage in a part of the file that a start does not read stays there until
- * somebody reads it, and `verify` finds it.
+ * Like `expectTruth`. But damage in a part that a start does not read stays until somebody reads
+ * it, and `verify` finds it.
  */
 function expectTruthOrOld(what: unknown, directory: string, before: Recording): string {
   const opened = reopen(directory);
@@ -226,7 +227,7 @@ function expectTruthOrOld(what: unknown, directory: string, before: Recording): 
     return 'found by a write';
   }
   if (opened instanceof StartFault) {
-    // Without its schema nothing of the file reads: what is to become of it is the operator's to say.
+    // Without its schema nothing in the file can be read: the operator must decide.
     const isSchema =
       opened.code === 'journal-damaged' && /no such (column|table)/.test(opened.message);
     expect([what, opened.message, isSchema]).toEqual([what, opened.message, true]);
@@ -238,13 +239,13 @@ function expectTruthOrOld(what: unknown, directory: string, before: Recording): 
   try {
     opened.recorder.close();
   } catch (e) {
-    // Only a write meets it: that stops the server, and the next start knows.
+    // Only a write meets it: that stops the server, and the next start sets the file aside.
     expect([what, (e as Error).message]).toEqual([what, expect.stringContaining('malformed')]);
     opened.recorder.journal.abandon();
     expect([what, expectTruth(directory, before, what)]).toEqual([what, 'salvaged']);
     return 'found by a write';
   }
-  if (opened.told.length === 0) {
+  if (opened.reports.length === 0) {
     const lost = query<{ from_seq: number; reason: string }>(
       directory,
       'SELECT from_seq, reason FROM gaps',
@@ -253,7 +254,7 @@ function expectTruthOrOld(what: unknown, directory: string, before: Recording): 
     expect([what, state === stateAt(before, end)]).toEqual([what, true]);
     return lost.length === 0 ? 'not read' : 'torn';
   }
-  // What is good goes on: read again, it is what it was, and all of it is declared.
+  // The good part continues: read again, it is what it was, and the rest is declared.
   const again = scratch.copyOf(directory);
   expectTruth(again, before, what);
   const events = eventsOf(before.batches);

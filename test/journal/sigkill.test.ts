@@ -13,7 +13,7 @@ import { record } from '../support/test-recorder';
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-/** Runs a writer until it has been killed at some moment, and returns the last place acknowledged. */
+/** Runs a writer, kills it at a random time, and returns the last acknowledged seq. */
 async function killed(directory: string, durability: string, lines: number): Promise<number> {
   const child = Bun.spawn(
     [
@@ -31,7 +31,7 @@ async function killed(directory: string, durability: string, lines: number): Pro
     text += decoder.decode(bytes, { stream: true });
     if (alive && text.split('\n').length > lines) {
       child.kill('SIGKILL');
-      alive = false; // and what it had written before is read to the end
+      alive = false; // and its output is read to the end
     }
   }
   await child.exited;
@@ -45,7 +45,7 @@ test.each(['commit', 'fsync', 'async'])(
     const prng = new Prng(readSeed());
     const directory = scratch.fresh();
     let last = 0;
-    for (let life = 0; life < 2; life++) {
+    for (let run = 0; run < 2; run++) {
       const acknowledged = await killed(directory, durability, prng.int(50, 400));
       const db = new Database(join(directory, 'journal.sqlite'));
       const { n, low, high } = db
@@ -58,12 +58,12 @@ test.each(['commit', 'fsync', 'async'])(
         .query('SELECT ifnull(sum(to_seq - from_seq + 1), 0) AS n FROM gaps')
         .get() as { n: number };
       db.close();
-      expect([low, n + lost.n]).toEqual([1, high]); // dense, none twice
+      expect([low, n + lost.n]).toEqual([1, high]); // no number is missing or used twice
       if (durability !== 'async') expect(high).toBeGreaterThanOrEqual(acknowledged);
       expect(acknowledged).toBeGreaterThan(last);
       expect(epochs.at(-1)).toEqual({ first_seq: last + 1, last_seq: null });
       const { recorder } = record(directory, { checkpointEveryEvents: 300 });
-      // No number that was shown is given again.
+      // No published number is used again.
       ({ lastSeq: last } = recorder.sequencer);
       expect(last).toBeGreaterThanOrEqual(Math.max(high, acknowledged));
       if (durability !== 'async') expect(last).toBe(high);

@@ -23,7 +23,7 @@ import { eventsOf, record } from '../support/test-recorder';
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-/** A book event as pushed, at so many microseconds. */
+/** A book event as published, after a number of microseconds. */
 function pushed(micros: number, form: Book['form'], bids: number[], asks: number[]): Book {
   return {
     type: 'book',
@@ -71,7 +71,7 @@ describe('snapshots', () => {
     expect(policy.accept([pushed(1, 'delta', bids, asks)])).toHaveLength(written);
   });
 
-  test('a book that is not to be trusted is not written, and written once it is', () => {
+  test('an invalid book is not written until it is valid again', () => {
     const policy = new SnapshotPolicy({ everyMs: 1_000, changeShare: 0.05 });
     policy.accept([WHOLE]);
     expect(policy.accept([pushed(5_000_000, 'incomplete', [], [])])).toEqual([]);
@@ -142,7 +142,7 @@ describe('snapshots', () => {
     expect(looks).toBe(1);
   });
 
-  test('renewed, every book that may be trusted is written, though nothing changed', () => {
+  test('renewed, every valid book is written, though nothing changed', () => {
     const policy = new SnapshotPolicy(
       { everyMs: 1_000, changeShare: 0.5 },
       new Map([['OFF', { everyMs: 0, changeShare: 0.5 }]]),
@@ -199,7 +199,7 @@ describe('snapshots', () => {
     recorder.close();
   });
 
-  test('each is the ten levels that readers hold at its place', () => {
+  test('each has the ten levels that readers hold at its seq', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 1_000_000 }), (seed) => {
         const recording = record(scratch.fresh(), { snapshotEveryMs: 1_000 });

@@ -1,4 +1,4 @@
-/** Directories that cannot be used: each says why, and nothing in it is changed. */
+/** Unusable directories: each is refused with its reason, and nothing in it is changed. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -23,7 +23,7 @@ function open(directory: string): StartFault | 'opened' {
   return 'opened';
 }
 
-/** Expects a refusal with this code that leaves every file as it is, the first time and the next. */
+/** Expects a refusal with this code, twice, that leaves every file as it is. */
 function expectRefused(directory: string, code: string, exitCode: number): StartFault {
   const before = contentOf(directory);
   let refused: StartFault | undefined;
@@ -48,7 +48,7 @@ function withJournal(): string {
   return directory;
 }
 
-/** As a crash leaves it: its last records are under no checksum yet. */
+/** A journal as a crash leaves it: no block has its last records yet. */
 function withOpenJournal(): string {
   const directory = scratch.fresh();
   const { recorder } = record(directory);
@@ -59,7 +59,7 @@ function withOpenJournal(): string {
   return copy;
 }
 
-/** Gives the file in WAL mode a last transaction that nobody has checkpointed. */
+/** Adds a last transaction to the WAL that is not moved into the file. */
 function withHotWal(directory: string, ...statements: string[]): string {
   const db = new Database(join(directory, 'journal.sqlite'), { create: true });
   db.run('PRAGMA journal_mode = WAL');
@@ -118,7 +118,7 @@ describe('the journal', () => {
     expect(open(directory)).toMatchObject({ code: 'journal-damaged' });
   });
 
-  test('that was made but never written is begun anew', () => {
+  test('that was created but never written is started', () => {
     const directory = scratch.fresh();
     mkdirSync(directory);
     writeFileSync(join(directory, 'journal.sqlite'), '');
@@ -140,16 +140,16 @@ describe('the journal', () => {
       const newest = db.query('SELECT max(id) / 8 AS seq FROM record').get() as { seq: number };
       db.close();
       const damaged = readFileSync(join(directory, 'journal.sqlite'));
-      const told: string[] = [];
-      const onDamage = (message: string): void => void told.push(message);
+      const reports: string[] = [];
+      const onDamage = (message: string): void => void reports.push(message);
       const recorder = openRecorder(testConfig(directory), new ManualClock(at(0)), {
         onDamage,
       });
       if (recorder instanceof StartFault) throw new Error(recorder.message);
       recorder.close();
       const aside = readdirSync(directory).find((name) => name.startsWith('journal-damaged-'))!;
-      expect(told).toHaveLength(1);
-      expect(told[0]).toContain(aside);
+      expect(reports).toHaveLength(1);
+      expect(reports[0]).toContain(aside);
       expect(readFileSync(join(directory, aside))).toEqual(damaged);
       const after = new Database(join(directory, 'journal.sqlite'), { readonly: true });
       const gaps = after.query('SELECT to_seq, reason FROM gaps').all();
@@ -159,7 +159,7 @@ describe('the journal', () => {
     }
   });
 
-  test('whose file is gone: the places that were given are declared missing, and none is given again', () => {
+  test('whose file is gone: the assigned numbers are declared missing, and none is used again', () => {
     const directory = withJournal();
     rmSync(join(directory, 'journal.sqlite'));
     const { recorder } = record(directory);

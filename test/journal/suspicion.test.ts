@@ -1,4 +1,7 @@
-/** Damage that only the writer meets: the server stops, loudly, and the next start goes on with what is good. */
+/**
+ * Damage that only the writer meets: the server stops with a fault, and the next start goes on with
+ * the good part.
+ */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, expect, test } from 'bun:test';
@@ -34,15 +37,15 @@ test('old records that retention cannot delete are set aside by the next start',
     expect((await first.ingest(lines)).status).toBe(200);
   }
   expect((await first.stop()).code).toBe(0);
-  // An orderly end moves all of it.
+  // An orderly end moves the whole WAL.
   expect(statSync(join(data, 'journal.sqlite-wal'), { throwIfNoEntry: false })?.size ?? 0).toBe(0);
   const path = join(data, 'journal.sqlite');
   const bytes = readFileSync(path);
-  // Far before the newest checkpoint, where a start does not look.
+  // Far before the newest checkpoint, where a start does not read.
   bytes.fill(0, 20 * PAGE, 100 * PAGE);
   writeFileSync(path, bytes);
 
-  // It may end before it could say that it has started.
+  // It may end before it could report that it has started.
   const config = join(scratch.path, 'retention.toml');
   writeFileSync(config, '[journal.retention]\nbytes = 1\n');
   const args = [
@@ -62,7 +65,7 @@ test('old records that retention cannot delete are set aside by the next start',
   expect(stderr).toContain('Start again');
   expect(readdirSync(data)).toContain('journal.suspect');
 
-  // What is said of that file is not said of another in its place.
+  // A suspicion does not apply to another file with the same name.
   const other = join(scratch.path, 'other');
   cpSync(data, other, { recursive: true, filter: (from) => !from.includes('journal.sqlite') });
   await (await start(other)).stop();

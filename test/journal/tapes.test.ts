@@ -21,7 +21,7 @@ afterAll(() => scratch.remove());
 
 type Outcome = Record<'books' | 'trades' | 'last' | 'volume', Record<string, unknown>>;
 
-/** What stands in a market and its journal, in the words of the expected outcomes. */
+/** The content of a market and its journal, in the form of the expected outcomes. */
 function outcomeOf({ recorder }: Recording): Outcome {
   const outcome: Outcome = { books: {}, trades: {}, last: {}, volume: {} };
   for (const instrument of recorder.market.all()) {
@@ -45,8 +45,8 @@ function outcomeOf({ recorder }: Recording): Outcome {
   return outcome;
 }
 
-/** Plays a tape into a recorder, `size` lines to a turn of the loop. */
-async function play(name: string, into: Recording, size: number): Promise<object> {
+/** Imports a tape into a recorder, `size` lines in each turn of the loop. */
+async function importTape(name: string, into: Recording, size: number): Promise<object> {
   const recording = await openRecording(join(DIRECTORY, name), { onFault: 'skip' });
   if ('code' in recording) throw new Error(recording.message);
   const { sequencer } = into.recorder;
@@ -76,10 +76,10 @@ describe('tapes', () => {
     test.each([1, 1000])(`${name}, %i lines a batch`, async (size) => {
       const directory = scratch.fresh();
       const first = record(directory);
-      expect(await play(name, first, size)).toEqual({ faults, skipped });
+      expect(await importTape(name, first, size)).toEqual({ faults, skipped });
       expect(outcomeOf(first)).toEqual(outcome);
 
-      // A reader of all that was pushed holds the same books.
+      // A reader of everything published has the same books.
       const reader = new Reader();
       for (const batch of first.batches) reader.take(eventsOf([batch]) as never);
       for (const instrument of first.recorder.market.all()) {
@@ -88,7 +88,7 @@ describe('tapes', () => {
         expect({ bids, asks }).toEqual({ bids: [...view.bids], asks: [...view.asks] });
       }
 
-      // And so does whoever starts after a crash, or after an orderly end.
+      // So does a market that starts after a crash, or after an orderly end.
       const crashed = record(scratch.copyOf(directory));
       expect(outcomeOf(crashed)).toEqual(outcome);
       crashed.recorder.close();

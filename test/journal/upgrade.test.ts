@@ -1,4 +1,4 @@
-/** A journal of the schema before is brought up to this one, and loses nothing by it. */
+/** A journal of an older schema is upgraded and loses nothing. */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -22,7 +22,7 @@ interface Written {
   readonly directory: string;
   readonly state: string;
   readonly events: unknown[];
-  /** The checkpoint of the end, as versions before wrote it. */
+  /** The last checkpoint, as older versions wrote it. */
   readonly whole: string;
 }
 
@@ -63,7 +63,10 @@ async function written(isClosed: boolean): Promise<Written> {
   return { directory, state, events, whole };
 }
 
-/** Makes of a journal what a version before wrote: it had neither pieces, nor the columns, nor those views. */
+/**
+ * Turns a journal into that of an older version, which had no pieces, no extra columns, and other
+ * views.
+ */
 function asSchema(schema: number, { directory, whole }: Written): string {
   const path = join(directory, 'journal.sqlite');
   const db = new Database(path);
@@ -72,7 +75,7 @@ function asSchema(schema: number, { directory, whole }: Written): string {
     .all()) {
     db.run(`DROP VIEW "${name}"`);
   }
-  // Of one that was cut off there is no checkpoint.
+  // One that was cut off has no checkpoint.
   db.run('UPDATE record SET side = 0, prev_seq = 0, text = ?, ref = ? WHERE kind = 10', [
     whole,
     Bun.hash.crc32(whole),
@@ -131,7 +134,7 @@ describe.each([2, 3])('a journal of schema %d', (schema) => {
     });
   }
 
-  test('is not changed by who only reads it, and who does is told what to do', async () => {
+  test('is not changed by a reader, which is refused with a hint', async () => {
     const older = await written(true);
     const { directory } = older;
     const path = asSchema(schema, older);

@@ -1,4 +1,4 @@
-/** What a verification says of a journal, in both its strengths. */
+/** The result of a verification, in both its strengths. */
 
 import { expect } from 'bun:test';
 
@@ -22,7 +22,7 @@ export async function verify(
   }
 }
 
-/** What both strengths say, which must be the same of a sound journal. */
+/** The result of both strengths, which must be the same for a sound journal. */
 export async function verifyBoth(directory: string): Promise<Verified | string> {
   const found = await verify(directory);
   expect(await verify(directory, true)).toEqual(found);

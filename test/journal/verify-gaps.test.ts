@@ -1,4 +1,4 @@
-/** Verify: journals in which places are missing, as they declare it, for each of the reasons. */
+/** Verify: journals with gaps of each reason. */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, describe, expect, test } from 'bun:test';
@@ -17,7 +17,7 @@ const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
 describe('gaps that are declared', () => {
-  /** A journal of one instrument, a trade a batch, on which the disk and the process are steered. */
+  /** A journal of one instrument, one trade in a batch, whose disk and process are steered. */
   class Steered {
     readonly directory: string;
     recorder!: Recorder;
@@ -53,7 +53,10 @@ describe('gaps that are declared', () => {
     return found;
   }
 
-  /** Half recorded, a part pushed and not committed, the process gone; then it starts again. */
+  /**
+   * Half is committed, a part is published and not committed, the process ends; then it starts
+   * again.
+   */
   test('crash', async () => {
     const s = new Steered();
     const open = (more: Parameters<typeof record>[1] = {}): void => {
@@ -78,7 +81,7 @@ describe('gaps that are declared', () => {
     await expectSound(s.directory, [gap]);
   });
 
-  test('disk: the market went on, and a checkpoint behind the gap tells where', async () => {
+  test('disk: the market went on, and a checkpoint behind the gap has its state', async () => {
     const s = new Steered();
     const queueBytesMax = 20_000;
     s.recorder = record(s.directory, {
@@ -99,7 +102,7 @@ describe('gaps that are declared', () => {
       gaps: [{ reason: 'disk' }],
       stateHash: stateHash(s.recorder.market),
     });
-    s.say(100); // and again, until its end
+    s.say(100); // and again, to its end
     s.recorder.close();
     const closed = await verifyBoth(s.directory);
     expect(closed).toMatchObject({
@@ -153,7 +156,8 @@ describe('gaps that are declared', () => {
       db.run(`UPDATE record SET prev_seq = prev_seq + 1 WHERE id = ${where}`);
       db.close();
       expect(await verify(directory)).toMatch(/^record \d+ .*prevSeq/);
-      // The middle of a journal is read when something else is damaged; here its newest checkpoint is.
+      // The middle of a journal is read when something else is damaged; here the newest checkpoint
+      // is.
       const last = new Database(join(directory, 'journal.sqlite'));
       if (directory === s.directory)
         last.run('UPDATE block SET crc = crc + 1 WHERE last_id = (SELECT max(last_id) FROM block)');

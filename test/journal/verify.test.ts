@@ -1,4 +1,4 @@
-/** Verify: sound journals, however they ended, and each kind of damage found and named. */
+/** Verify: sound journals, however they ended, and each kind of damage, found and named. */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
@@ -26,7 +26,7 @@ const TAPES = join(import.meta.dir, '../../fixtures/tapes');
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-async function play(name: string, { recorder }: Recording): Promise<void> {
+async function importTape(name: string, { recorder }: Recording): Promise<void> {
   const recording = await openRecording(join(TAPES, name), { onFault: 'skip' });
   if ('code' in recording) throw new Error(recording.message);
   for await (const { records } of recording) {
@@ -42,7 +42,7 @@ describe('a sound journal', () => {
   test.each(names)('of %s: while written, behind a crash, closed, opened again', async (name) => {
     const directory = scratch.fresh();
     const written = record(directory, { snapshotEveryMs: 1 });
-    await play(name, written);
+    await importTape(name, written);
     const { market, sequencer } = written.recorder;
     const found = await verifyBoth(directory);
     expect(found).toEqual({
@@ -61,7 +61,7 @@ describe('a sound journal', () => {
     expect(await verifyBoth(directory)).toEqual(found);
     expect(readdirSync(directory)).toEqual(files); // not even an index of a WAL
 
-    // What begins after a crash announces nothing here, so the market stands as it stood.
+    // A start after a crash notes nothing of the market here, so the market is unchanged.
     const again = record(crashed);
     expect(stateHash(again.recorder.market)).toBe((found as Verified).stateHash);
     again.recorder.close();
@@ -123,7 +123,7 @@ describe('damage', () => {
   beforeAll(async () => {
     feed = scratch.fresh();
     const written = record(feed, { snapshotEveryMs: 1 });
-    await play('two-instruments.ndjson', written);
+    await importTape('two-instruments.ndjson', written);
     crashedFeed = scratch.copyOf(feed);
     written.recorder.close();
     const run = Journaled.create(scratch.fresh(), 1_000);
@@ -132,7 +132,7 @@ describe('damage', () => {
     venue = run.directory;
   });
 
-  /** A copy in which this was done. */
+  /** A copy in which statements were run. */
   function changed(directory: string, ...statements: string[]): string {
     const copy = scratch.copyOf(directory);
     const db = new Database(join(copy, 'journal.sqlite'));
@@ -144,7 +144,7 @@ describe('damage', () => {
     return copy;
   }
 
-  /** What is found in a copy in which this was done. */
+  /** The result of verifying a copy in which a statement was run. */
   async function after(directory: string, sql: string, isReplayed = false): Promise<string> {
     const found = await verify(changed(directory, sql), isReplayed);
     if (typeof found !== 'string') throw new Error(`not found: ${sql}`);
@@ -246,7 +246,7 @@ describe('damage', () => {
       /STRAY .* no record defines it/,
     ],
     [
-      'number of a life',
+      'number of an epoch',
       `UPDATE record SET ref = ref + 1 WHERE ${first(11)}`,
       /epoch \d+ ends at \d+, but never began$/,
     ],
@@ -301,7 +301,7 @@ describe('damage', () => {
     expect(await after(feed, sql)).toMatch(expected);
   });
 
-  // What is in no block yet has no checksum, but it is held against itself.
+  // Records in the open block have no checksum of a block, but they are checked against each other.
   const UNSEALED =
     /DELETE|INSERT|chain|trade|quantity|volume|tick|bid|crc|levels|kind|instrument|definition|epoch|note|gap/;
   test.each(CHANGES.filter(([what, sql]) => UNSEALED.test(what) && !/block|part|end/.test(sql)))(
@@ -356,7 +356,7 @@ describe('damage', () => {
       piece.id,
     ]);
     db.close();
-    expect(await verify(copy)).toBeObject(); // what is true of it is told by all records alone
+    expect(await verify(copy)).toBeObject(); // the state that it should have follows from all records alone
     expect(await verify(copy, true)).toMatch(
       /^the state of \S+ in the checkpoint at \d+ is not that behind record \d+$/,
     );
@@ -371,12 +371,12 @@ describe('damage', () => {
   ])('in what follows from commands: %s', async (_, sql) => {
     const copy = changed(venue, sql);
     expect(await verify(copy)).toMatch(/records? \d+/);
-    // With checksums that fit, only carrying them out again tells.
+    // With valid checksums, only executing the commands again finds it.
     sealAgain(copy);
     expect(await verify(copy, true)).toMatch(/record \d+/);
   });
 
-  /** Makes blocks, parts and notes anew, as if all records were as they were written. */
+  /** Builds blocks, parts and notes again, as if the records had been written like this. */
   function sealAgain(directory: string): void {
     const db = new Database(join(directory, 'journal.sqlite'));
     const rows = new RowFrameWriter();
@@ -427,7 +427,7 @@ describe('damage', () => {
     expect(found).toBeGreaterThan(100);
   });
 
-  /** All there is to read, as one hash; when a block was written is nobody's business here. */
+  /** Everything to read as one hash; the time at which a block was written is left out. */
   function rowsOf(directory: string): string {
     const db = connectToRead(join(directory, 'journal.sqlite'));
     const hash = new Bun.CryptoHasher('sha1');
@@ -457,7 +457,7 @@ describe('damage', () => {
       flipped[at]! ^= 0x40;
       writeFileSync(join(copy, 'journal.sqlite'), flipped);
       const found = await verify(copy);
-      // What was a checkpoint lies in free pages, and says nothing any more.
+      // An old checkpoint lies in free pages, and has no meaning any more.
       if (typeof found !== 'string') expect([at, rowsOf(copy)]).toEqual([at, rowsOf(venue)]);
       else expect([at, found]).toEqual([at, expect.stringMatching(/damaged/)]);
       pages += typeof found === 'string' ? 1 : 0;

@@ -1,4 +1,7 @@
-/** Views of the journal: for people with any SQL tool; a start makes them anew where they are not as they should be. */
+/**
+ * Views of the journal, for people with any SQL tool; a start replaces them if they are not the
+ * current ones.
+ */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, expect, test } from 'bun:test';

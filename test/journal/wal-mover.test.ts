@@ -1,4 +1,4 @@
-/** The WAL stays short, also where the journal is read all the time. */
+/** The WAL stays short, even if the journal is read all the time. */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, expect, test } from 'bun:test';
@@ -15,7 +15,7 @@ const LONG = 4;
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-test('a WAL that somebody always reads begins anew all the same', async () => {
+test('a WAL that is always being read is restarted all the same', async () => {
   const path = scratch.fresh();
   const db = new Database(path);
   db.run('PRAGMA journal_mode = WAL');
@@ -38,7 +38,7 @@ test('a WAL that somebody always reads begins anew all the same', async () => {
       mover.between(true);
     }
     expect(seen.readings).toBeGreaterThan(2);
-    // All of it, were it never begun anew.
+    // The size of a WAL that is never restarted.
     expect(statSync(`${path}-wal`).size).toBeLessThan((WRITTEN / 2) * MEGABYTE);
   } finally {
     reader.terminate();

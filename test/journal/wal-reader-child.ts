@@ -1,7 +1,4 @@
-/**
- * A thread that always reads a journal: each of its readings begins before the one before it ends, so
- * there is no moment without one.
- */
+/** A thread that always reads a journal: each read begins before the previous one ends. */
 
 import { Database } from 'bun:sqlite';
 

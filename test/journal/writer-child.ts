@@ -1,7 +1,7 @@
 /**
- * A process of its own that writes a journal until it is killed: `bun writer-child.ts DIRECTORY KIND`.
- * `hold` opens the directory and waits; a durability writes batches of trades without end, and puts
- * on standard output the last place of each batch once it is as durable as was chosen.
+ * A separate process that writes a journal until it is killed: `bun writer-child.ts DIRECTORY
+ * KIND`. `hold` opens the directory and waits. A durability writes batches of trades without end,
+ * and prints the last seq of each batch once the batch is that durable.
  */
 
 import { writeSync } from 'node:fs';
@@ -24,7 +24,7 @@ if (kind === 'hold') {
   setInterval(() => void recorder.sequencer.lastSeq, 1000);
 } else {
   const { sequencer } = recorder;
-  const symbol = `P${process.pid}`; // of its own, so that each life has something new to say
+  const symbol = `P${process.pid}`; // a symbol of its own, so that each run defines a new instrument
   const source = new FakeSource(new Prng(process.pid), symbol);
   const say = (events: SourceEvent[]): void =>
     sequencer.submit(1, events, (result) => {
