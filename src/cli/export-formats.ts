@@ -13,7 +13,7 @@ import { messageByType, type Instrument, type MessageOf } from '../../protocol/m
 import type { BatchEvent, Command, Snapshot } from '../../protocol/records';
 import { formatDecimal, type Scales } from '../../protocol/units';
 import type { Extracted, ExtractGap, ExtractKind } from '../journal/export/extract';
-import { toldReason } from '../journal/history/gaps';
+import { sentReason } from '../journal/history/gaps';
 
 export interface Format {
   /** Before everything else. */
@@ -134,7 +134,7 @@ function gapJson(
 ): MessageOf<'gap'> {
   const isOfAll = isChannel(kind) && CHANNEL_TABLE[kind].topic === 'all';
   const topic = isOfAll ? kind : `${kind}:${symbol}`;
-  return { type: 'gap', topic, from, to, count: to - from + 1, reason: toldReason(reason) };
+  return { type: 'gap', topic, from, to, count: to - from + 1, reason: sentReason(reason) };
 }
 
 /** A price of 0 is none; only orders, and changes of them, have a quantity. */

@@ -54,7 +54,7 @@ function run(path: string, sql: string): void {
   db.close();
 }
 
-function placesOf(events: readonly BatchEvent[], type: BatchEvent['type']): number[] {
+function seqsOf(events: readonly BatchEvent[], type: BatchEvent['type']): number[] {
   return events.filter((e) => e.type === type && e.symbol === 'BUSY').map(({ seq }) => seq);
 }
 
@@ -122,8 +122,8 @@ describe('one value of a closed block', () => {
       for (let i = 0; i < 2; i++) {
         const { trades, ticks, bars, tradeSeqs, tickSeqs } = readAll(reader, 'BUSY');
         for (const { gaps } of [trades, ticks, bars]) expect(gaps).toEqual([hole]);
-        expect(tradeSeqs).toEqual(placesOf(left, 'trade'));
-        expect(tickSeqs).toEqual(placesOf(left, 'tick'));
+        expect(tradeSeqs).toEqual(seqsOf(left, 'trade'));
+        expect(tickSeqs).toEqual(seqsOf(left, 'tick'));
       }
       expect(reported).toEqual([hole]); // once, however often it is read
       reader.close();
@@ -159,7 +159,7 @@ describe('one value of a closed block', () => {
         const gap = messages.findIndex((m) => m.type === 'gap' && m.topic === 'trade:BUSY');
         expect(messages[gap]).toMatchObject({ reason: 'damaged', from: hole.from });
         const behind = messages.slice(gap).find((m) => m.type === 'trade' && m.symbol === 'BUSY');
-        const kept = placesOf(without(all.events, [hole]), 'trade');
+        const kept = seqsOf(without(all.events, [hole]), 'trade');
         const seqs = messages.flatMap((m) =>
           m.type === 'trade' && m.symbol === 'BUSY' ? m.seq : [],
         );
@@ -251,14 +251,14 @@ describe('what makes a record findable', () => {
       const isIn = ({ gaps }: PastPage): boolean =>
         gaps.some((gap) => gap.reason === DAMAGED && gap.from <= from + 1 && gap.to === to);
       expect([isIn(trades), isIn(ticks)]).toEqual([true, true]);
-      expect(tradeSeqs).toEqual(placesOf(left, 'trade'));
+      expect(tradeSeqs).toEqual(seqsOf(left, 'trade'));
       history.close();
       const playback = new PlaybackReader(all.path);
       const { messages } = replay(playback, ['trade:*', 'tick:*']);
       const seqs = messages.flatMap((m) =>
         m.type === 'trade' && m.symbol === 'BUSY' ? m.seq : [],
       );
-      expect(seqs).toEqual(placesOf(left, 'trade'));
+      expect(seqs).toEqual(seqsOf(left, 'trade'));
       expect(
         messages.some(
           (m) => m.type === 'gap' && m.topic === 'trade:BUSY' && m.reason === 'damaged',
@@ -276,7 +276,7 @@ describe('records of no block yet', () => {
         const prng = new Prng(seed);
         const all = await written(seed, 2_500);
         const reader = new HistoryReader(all.path);
-        const whole = (): number[] => placesOf(all.events, 'trade');
+        const whole = (): number[] => seqsOf(all.events, 'trade');
         expect(readAll(reader, 'BUSY').tradeSeqs).toEqual(whole());
         await all.write(prng.int(1, 60));
         expect(readAll(reader, 'BUSY').tradeSeqs).toEqual(whole());
@@ -300,7 +300,7 @@ describe('records of no block yet', () => {
 
   test('an insert behind the last commit is given to nobody', async () => {
     const all = await written(13, 1_500);
-    const last = placesOf(all.events, 'trade').at(-1)!;
+    const last = seqsOf(all.events, 'trade').at(-1)!;
     const id = idOf(all.lastSeq + 1);
     run(
       all.path,

@@ -19,10 +19,10 @@ import { DAMAGED } from '../proofs';
 import { idOf, KIND, ORDER_TIME, seqOf, SLOT } from '../schema';
 
 /** The reason that a reader is sent. @see DAMAGED for the one that is not noted */
-export type ToldReason = MessageOf<'gap'>['reason'];
+export type SentReason = MessageOf<'gap'>['reason'];
 
 /** @param reason as noted: a `GapReason` */
-export function toldReason(reason: string): ToldReason {
+export function sentReason(reason: string): SentReason {
   if (reason === 'damage' || reason === DAMAGED) return 'damaged';
   return reason === 'retention' ? 'retention' : 'not-journaled';
 }

@@ -1,125 +1,132 @@
 /**
- * Play chains: what a reader of a play holds of each topic, so that nothing missing passes in silence.
+ * Replay chains: what the reader of a replay holds of each topic, so that no missing message goes
+ * undeclared.
  *
- * Behind places that the journal has not got, a topic is told a gap, with their reason, unless its next
- * message names one from before them as its predecessor. Where the market went on from its state before
- * (a crash, damage set aside) the chain shows nothing, and the gap is told to every topic. A book of
- * which changes are missing is void: its changes are left out, and are in a gap, until a record or a
- * snapshot of the journal tells it whole. What is told stands at the place of the record that tells it, so
- * all topics together are in the order of places.
- * Bounded: one chain a topic.
+ * When the journal lacks records, a topic is sent a gap with their reason, unless its next message
+ * names a predecessor from before them. If the market went on from its state before the gap (a
+ * crash, damage set aside), the chain shows no break, and every topic is sent the gap. A book that
+ * lacks changes is incomplete: its changes are left out and declared in a gap, until a record or a
+ * snapshot of the journal has the whole book. Each message has the position of the record that
+ * leads to it, so all topics together are in the order of sequence numbers. Bounded: one chain for
+ * each topic.
  */
 
 import type { Message } from '../../../protocol/messages';
 import type { BatchEvent, Snapshot } from '../../../protocol/records';
-import { isContinued, toldReason, type ToldReason } from '../history/gaps';
+import { isContinued, sentReason, type SentReason } from '../history/gaps';
 import type { MissingRange } from '../../base/contracts/past';
 import { DAMAGED } from '../proofs';
 
-/** What takes its place in a chain. */
+/** The events that belong to a chain. */
 type Chained = Exclude<BatchEvent, { type: 'instrument' | 'command' | 'snapshot' }>;
 
-/** Places that a topic lacks, not told yet since more of them may follow. */
+/** A range that a topic lacks. It is not sent yet, since it may grow. */
 interface Lost {
   readonly from: number;
   to: number;
-  readonly reason: ToldReason;
+  readonly reason: SentReason;
 }
 
-export class PlayChain {
+export class ReplayChain {
   readonly topic: string;
   private readonly isBook: boolean;
   private readonly gaps: readonly MissingRange[];
   private readonly startSeq: number;
-  /** The newest place that the reader knows of. */
+  /** The newest seq that the reader knows of. */
   private lastSeq: number;
   private nextGap = 0;
-  /** Of a book whose state is not known. */
-  private isVoid: boolean;
-  /** Of a void book. */
+  /** Whether it is a book whose state is unknown. */
+  private isIncomplete: boolean;
+  /** Of an incomplete book: the range not sent yet. */
   private lost: Lost | null = null;
-  /** Why the newest place that is missing is. */
-  private lostBy: ToldReason;
+  /** Why the newest missing record is missing. */
+  private lostBy: SentReason;
 
   /**
-   * @param lastSeq what stands up to here is known, or not asked for
-   * @param startSeq the first place of the play
-   * @param gaps of the journal, in order; those before the play too which the state at its beginning lacks
-   * @param voidBy of a book whose state at that place is not known, why
+   * @param lastSeq everything up to here is known, or was not requested
+   * @param startSeq the first seq of the replay
+   * @param gaps of the journal, in order, including those before the replay that the state at its
+   * beginning lacks
+   * @param incompleteBy for a book whose state at the beginning is unknown: why
    */
   constructor(
     topic: string,
     lastSeq: number,
     startSeq: number,
     gaps: readonly MissingRange[],
-    voidBy: string | null,
+    incompleteBy: string | null,
   ) {
     this.topic = topic;
     this.isBook = topic.startsWith('book:');
     this.lastSeq = lastSeq;
     this.startSeq = startSeq;
     this.gaps = gaps;
-    this.isVoid = voidBy !== null;
-    this.lostBy = toldReason(voidBy ?? DAMAGED);
+    this.isIncomplete = incompleteBy !== null;
+    this.lostBy = sentReason(incompleteBy ?? DAMAGED);
     while (this.nextGap < gaps.length && gaps[this.nextGap]!.to <= lastSeq) this.nextGap += 1;
   }
 
   /** Whether it waits for a snapshot of the journal. */
   get needsWhole(): boolean {
-    return this.isVoid;
+    return this.isIncomplete;
   }
 
-  /** Takes the next record, if it is told as it is and nothing before it; else it is for `tell`. */
+  /**
+   * Takes the next record, if it is sent as it was published and nothing must precede it; else use
+   * `addRecord`.
+   */
   follows(event: Pick<Chained, 'seq' | 'prevSeq'>): boolean {
     const gap = this.gaps[this.nextGap];
     const isPassing = gap !== undefined && gap.to < event.seq;
-    if (this.isVoid || isPassing || event.prevSeq > this.lastSeq) return false;
+    if (this.isIncomplete || isPassing || event.prevSeq > this.lastSeq) return false;
     this.lastSeq = event.seq;
     return true;
   }
 
-  /** What a record is told as where the chain is broken. */
-  tell(event: Chained, into: Message[]): void {
+  /** Adds the messages for a record where the chain is broken. */
+  addRecord(event: Chained, into: Message[]): void {
     this.passGaps(event.seq, event.prevSeq, into);
-    // A predecessor that is in no gap, and did not come: the journal is not what was written.
+    // The predecessor lies in no gap, and did not come: the journal is not what was written.
     if (event.prevSeq > this.knownSeq) this.lose(this.lastSeq + 1, event.prevSeq, 'damaged', into);
     if (event.type === 'book') {
-      if (this.isVoid && event.form === 'delta') {
+      if (this.isIncomplete && event.form === 'delta') {
         this.lose(event.seq, event.seq, this.lost?.reason ?? this.lostBy, into);
         return;
       }
       this.flush(into);
-      this.isVoid = false;
+      this.isIncomplete = false;
     }
     this.lastSeq = event.seq;
     into.push(event);
   }
 
-  /** A reader that may hold some of what a gap lacks passes it. */
+  /** Declares a gap to a reader that may hold messages from inside it. */
   cross(gap: MissingRange, into: Message[]): void {
     while (this.nextGap < this.gaps.length && this.gaps[this.nextGap]!.to <= gap.to) {
       this.nextGap += 1;
     }
-    this.tellGap(gap.from, gap.to, toldReason(gap.reason), into);
+    this.addGap(gap.from, gap.to, sentReason(gap.reason), into);
   }
 
-  /** Whether a snapshot of the journal is to be told, if changes before it are missing. */
+  /** Whether a snapshot of the journal is needed, if changes before it are missing. */
   wantsWhole(seq: number): boolean {
     const gap = this.gaps[this.nextGap];
-    return this.isVoid || (gap !== undefined && gap.to < seq);
+    return this.isIncomplete || (gap !== undefined && gap.to < seq);
   }
 
   /**
-   * A snapshot of the journal goes by; a book that is void, or lacks changes before it, is told whole by it.
+   * Takes a snapshot of the journal. If the book is incomplete, or lacks changes before the
+   * snapshot, the whole book is sent.
    * @param prevSeq the predecessor that the next record of the book names; null: there is none
    */
   takeWhole(s: Snapshot, prevSeq: number | null, into: Message[]): void {
-    // A predecessor behind the snapshot does not tell what is missing before it: then all may be.
-    const isShown = prevSeq !== null && prevSeq < s.seq;
-    this.passGaps(s.seq, isShown ? prevSeq : s.seq - 1, into);
-    if (!this.isVoid) return;
+    // If the predecessor lies behind the snapshot, it does not show what is missing before the
+    // snapshot: everything may be.
+    const isBefore = prevSeq !== null && prevSeq < s.seq;
+    this.passGaps(s.seq, isBefore ? prevSeq : s.seq - 1, into);
+    if (!this.isIncomplete) return;
     this.flush(into);
-    this.isVoid = false;
+    this.isIncomplete = false;
     const { symbol, seq, eventTime, receiveTime, crc } = s;
     const levels = { bids: [...s.bids], asks: [...s.asks] };
     into.push({
@@ -138,12 +145,12 @@ export class PlayChain {
     this.lastSeq = seq;
   }
 
-  /** The play ends at a place: what is missing before it and was not told yet. */
+  /** The replay ends at a seq: declares what is missing before it and was not sent yet. */
   end(seq: number, into: Message[]): void {
     this.flush(into);
     for (const { from, to, reason } of this.gaps.slice(this.nextGap)) {
       if (from > seq) break;
-      this.tellGap(from, Math.min(to, seq), toldReason(reason), into);
+      this.addGap(from, Math.min(to, seq), sentReason(reason), into);
     }
   }
 
@@ -151,26 +158,26 @@ export class PlayChain {
     return Math.max(this.lastSeq, this.lost?.to ?? 0);
   }
 
-  /** @param seq of the record that goes by @param prevSeq the one that it names before it */
+  /** @param seq of the current record @param prevSeq the predecessor that it names */
   private passGaps(seq: number, prevSeq: number, into: Message[]): void {
     for (;;) {
       const gap = this.gaps[this.nextGap];
       if (gap === undefined || gap.to >= seq) return;
       this.nextGap += 1;
-      const reason = toldReason(gap.reason);
+      const reason = sentReason(gap.reason);
       if (prevSeq >= gap.from && gap.reason !== 'crash') {
         this.lose(gap.from, Math.min(gap.to, prevSeq), reason, into);
       } else if (isContinued(gap) && gap.to >= this.startSeq) {
         this.flush(into);
-        this.tellGap(gap.from, gap.to, reason, into);
+        this.addGap(gap.from, gap.to, reason, into);
       }
     }
   }
 
-  /** Messages of the topic are missing, at some of these places. */
-  private lose(from: number, to: number, reason: ToldReason, into: Message[]): void {
-    if (!this.isBook) return this.tellGap(from, to, reason, into);
-    this.isVoid = true;
+  /** Messages of the topic are missing in this range. */
+  private lose(from: number, to: number, reason: SentReason, into: Message[]): void {
+    if (!this.isBook) return this.addGap(from, to, reason, into);
+    this.isIncomplete = true;
     this.lostBy = reason;
     if (this.lost?.reason === reason) this.lost.to = Math.max(this.lost.to, to);
     else {
@@ -182,10 +189,10 @@ export class PlayChain {
   private flush(into: Message[]): void {
     const { lost } = this;
     this.lost = null;
-    if (lost !== null) this.tellGap(lost.from, lost.to, lost.reason, into);
+    if (lost !== null) this.addGap(lost.from, lost.to, lost.reason, into);
   }
 
-  private tellGap(from: number, to: number, reason: ToldReason, into: Message[]): void {
+  private addGap(from: number, to: number, reason: SentReason, into: Message[]): void {
     const first = Math.max(from, this.lastSeq + 1);
     if (to < first) return;
     into.push({ type: 'gap', topic: this.topic, from: first, to, count: to - first + 1, reason });

@@ -1,9 +1,9 @@
 /**
- * Play frames: what is played, cut into frames of either form.
+ * Replay frames: cuts the messages of a replay into frames of either form.
  *
- * Where nothing is timed a frame is cut by its size, else so that what it holds happened within
- * `SLICE_MS` of the play. A play runs by the times by which records are ordered; where these step back it
- * waits for nothing.
+ * If the replay is not timed, a frame is cut by its size; else so that its messages happened within
+ * `SLICE_MS` of the replay. A replay follows the order times of records; where these step back, it
+ * does not wait.
  */
 
 import { FrameSequence } from '../../../protocol/codec';
@@ -13,24 +13,27 @@ import { Nanos } from '../../../protocol/time';
 import type { ScalesOf } from '../../../protocol/units';
 import type { ReplayChunk } from './messages';
 
-/** A frame is closed at so many messages, and at so many bytes: a slow line takes it within a heartbeat. */
+/**
+ * The most messages of a frame, and about its most bytes: a slow connection takes it within a
+ * heartbeat.
+ */
 const FRAME_MESSAGES = 200;
 const FRAME_BYTES = 15 * 1_024;
-/** Of a timed play: what happened in so many ms of it goes out together. */
+/** In a timed replay, messages from this many ms of it are sent together. */
 const SLICE_MS = 5;
 
-/** Frames in the making. What was added may change afterwards. */
+/** The frames being built. An added message may change afterwards. */
 interface Form {
-  /** Messages of the frame in the making. */
+  /** Messages of the current frame. */
   readonly length: number;
-  /** Its bytes so far; of text in letters. */
+  /** Its bytes so far; for text: its characters. */
   readonly openBytes: number;
-  /** Of all frames so far; of text in letters. */
+  /** Bytes of all frames so far; for text: their characters. */
   readonly bytes: number;
   add(message: Message): void;
-  /** Ends the frame; only when it has a message. */
+  /** Ends the current frame; only if it has a message. */
   cut(): void;
-  /** The frames so far; it is empty then. */
+  /** Returns the frames so far, and begins with none. */
   take(): Pick<ReplayChunk, 'bytes' | 'ends' | 'texts'>;
 }
 
@@ -104,23 +107,25 @@ class TextForm implements Form {
   }
 }
 
-export class PlayFrames {
+export class ReplayFrames {
   private readonly speed: number;
   private readonly form: Form;
   private atMs: number[] = [];
   private seqs: number[] = [];
   private borders: number[] = [];
   private messages = 0;
-  /** What was added stands for itself: a reader that has it can go on behind it. */
+  /**
+   * Whether the added messages are self-contained: a reader that has them can continue behind them.
+   */
   private isSettled = true;
-  /** Of the frame in the making: its newest place, and when it is due. */
+  /** Of the current frame: its newest seq, and when it is due. */
   private openSeq = 0;
   private openMs = 0;
-  /** Of the first, and how far the play has come, in ms of its own. */
+  /** Time of the first message, and how far the replay has come, in ms of its own. */
   private first: Nanos | null = null;
   private nowMs = 0;
 
-  /** @param speed hundredths of real time; 0: nothing is timed */
+  /** @param speed hundredths of real time; 0: not timed */
   constructor(speed: number, isText: boolean, scalesOf: ScalesOf) {
     this.speed = speed;
     this.form = isText ? new TextForm(scalesOf) : new BinaryForm();
@@ -131,7 +136,10 @@ export class PlayFrames {
     return this.form.bytes;
   }
 
-  /** @param seq its place, 0 where it has none @param time by which it is due; null: with what is before it */
+  /**
+   * @param seq of the message, 0 if it has none @param time when it is due; null: together with the
+   * message before it
+   */
   add(message: Message, seq: number, time: Nanos | null): void {
     if (this.speed > 0 && time !== null) this.pass(time);
     const { form } = this;
@@ -143,7 +151,7 @@ export class PlayFrames {
     this.messages += 1;
   }
 
-  /** All messages of what was added are. */
+  /** Marks the added messages as self-contained. */
   settle(): void {
     this.isSettled = true;
   }
@@ -159,7 +167,7 @@ export class PlayFrames {
     this.openMs = this.nowMs;
   }
 
-  /** @param reached the seq up to which all was added; 0 where that is not whole */
+  /** @param reached the seq up to which everything was added; 0 if that is not complete */
   take(reached: number, isLast: boolean): ReplayChunk {
     this.cut();
     const { atMs, seqs, borders, messages } = this;
@@ -172,7 +180,7 @@ export class PlayFrames {
   }
 
   private pass(time: Nanos): void {
-    this.first ??= new Nanos(time.hi, time.lo); // that of a message may change
+    this.first ??= new Nanos(time.hi, time.lo); // the time object of a message may change
     const ms = (time.since(this.first) / 1e6 / this.speed) * 100;
     if (ms > this.nowMs) this.nowMs = ms;
     if (this.form.length === 0) this.openMs = this.nowMs;

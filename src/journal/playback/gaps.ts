@@ -1,13 +1,13 @@
 /**
- * Play gaps: places of a play that the journal has not got. Their list changes only where nobody has read
- * yet: records may leave, or be found damaged, while they are played, and a hole may be noted late.
+ * Replay gaps: the missing ranges of a replay. The list changes only where nothing has been read
+ * yet: records may be deleted, or be found damaged, during the replay, and a gap may be noted late.
  */
 
 import { without } from '../history/gaps';
 import type { MissingRange } from '../../base/contracts/past';
 
-export class PlayGaps {
-  /** In order, without overlap. What lies before the place that is read next never changes. */
+export class ReplayGaps {
+  /** In order, without overlap. What lies before the next seq to read never changes. */
   readonly all: MissingRange[];
 
   constructor(gaps: readonly MissingRange[]) {
@@ -15,9 +15,9 @@ export class PlayGaps {
   }
 
   /**
-   * Takes over what the journal says now.
-   * @param nextSeq the place that is read next @param current all from there on, in order
-   * @returns whether a place is missing that was not before
+   * Updates the list with what the journal declares now.
+   * @param nextSeq the next seq to read @param current all missing ranges from there on, in order
+   * @returns whether something is missing that was not before
    */
   renew(nextSeq: number, toSeq: number, current: readonly MissingRange[]): boolean {
     const { all } = this;

@@ -15,7 +15,7 @@ import { Blocks } from '../history/blocks';
 import { PastBooks } from '../history/book';
 import { Gaps, isCrash } from '../history/gaps';
 import type { MissingRange } from '../../base/contracts/past';
-import { PlayGaps } from './gaps';
+import { ReplayGaps } from './gaps';
 import { ReplayTimes, ReplayTopics } from './range';
 import type { ReplayChunk, ReplayOpen, ReplayOpened, ReplayQuestion } from './messages';
 import { Replay, type ReplayInstruments } from './replay';
@@ -155,8 +155,8 @@ export class PlaybackReader {
       const topics = new ReplayTopics(q.topics, (symbol) => this.instruments.find(symbol)?.id);
       const { fromSeq, toSeq } = this.range(q, topics, open);
       const books = new Map<number, number>();
-      const voidBy = new Map<number, string>();
-      const opening = q.hasOpening ? this.opening(topics, fromSeq, books, voidBy) : [];
+      const incompleteBy = new Map<number, string>();
+      const opening = q.hasOpening ? this.opening(topics, fromSeq, books, incompleteBy) : [];
       const { isText, speed } = q;
       const gaps = this.gapsSince(Math.min(fromSeq, ...books.values()), fromSeq, toSeq);
       const instruments = topics.instruments(() => this.instruments.all());
@@ -165,10 +165,10 @@ export class PlaybackReader {
         instruments,
         fromSeq,
         toSeq,
-        gaps: new PlayGaps(gaps),
+        gaps: new ReplayGaps(gaps),
         opening: q.goesOn === true ? [] : opening,
         books,
-        voidBy,
+        incompleteBy,
         holdsBooks: !q.hasOpening,
         bookUpTo: this.bookUpTo,
         bookBefore: this.bookBefore,
@@ -224,7 +224,7 @@ export class PlaybackReader {
     topics: ReplayTopics,
     fromSeq: number,
     books: Map<number, number>,
-    voidBy: Map<number, string>,
+    incompleteBy: Map<number, string>,
   ): Message[] {
     const messages: Message[] = [];
     for (const id of topics.instruments(() => this.instruments.all())) {
@@ -234,7 +234,7 @@ export class PlaybackReader {
       if (!topics.isWanted(KIND.book, id)) continue;
       const book = this.books.upTo(fromSeq - 1, symbol, id);
       if (book === null || !('type' in book)) {
-        voidBy.set(id, this.whyVoid(id, fromSeq, book));
+        incompleteBy.set(id, this.whyIncomplete(id, fromSeq, book));
         continue;
       }
       books.set(id, book.seq);
@@ -247,7 +247,7 @@ export class PlaybackReader {
    * The reason of the gap that took the newest changes of a book; else of the gap that its levels
    * depend on, or of the newest gap.
    */
-  private whyVoid(instrument: number, fromSeq: number, lost: MissingRange | null): string {
+  private whyIncomplete(instrument: number, fromSeq: number, lost: MissingRange | null): string {
     const before = this.books.before(fromSeq - 1, instrument) ?? 0;
     const took = before > 0 && before < fromSeq ? this.gaps.at(before) : undefined;
     const newest = (): MissingRange | undefined =>

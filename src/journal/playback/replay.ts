@@ -12,12 +12,12 @@ import type { Database, Statement } from 'bun:sqlite';
 import type { Book, Instrument, Message } from '../../../protocol/messages';
 import { orderTime, type BatchEvent } from '../../../protocol/records';
 import type { Blocks } from '../history/blocks';
-import { PlayChain } from './chains';
+import { ReplayChain } from './chains';
 import { ReplayFrame } from './frame';
-import { PlayFrames } from './frames';
+import { ReplayFrames } from './frames';
 import { isContinued, without } from '../history/gaps';
 import type { MissingRange } from '../../base/contracts/past';
-import type { PlayGaps } from './gaps';
+import type { ReplayGaps } from './gaps';
 import type { ReplayTopics } from './range';
 import { ReplayRows, selectReplayed, type ReplayRow } from './rows';
 import type { ReplayChunk } from './messages';
@@ -43,7 +43,7 @@ export interface ReplayPlan {
   readonly fromSeq: number;
   readonly toSeq: number;
   /** The missing ranges in the replay, and those since the books in the opening; in order. */
-  readonly gaps: PlayGaps;
+  readonly gaps: ReplayGaps;
   /** Sent before everything else. */
   readonly opening: readonly Message[];
   /**
@@ -54,7 +54,7 @@ export interface ReplayPlan {
   /** Whether the reader holds the state of books that are not in the opening. */
   readonly holdsBooks: boolean;
   /** Why a wanted book is not in the opening, if records are missing: the reason. */
-  readonly voidBy: ReadonlyMap<number, string>;
+  readonly incompleteBy: ReadonlyMap<number, string>;
   /** The book of an instrument as it was at a seq; null if it is unknown. */
   bookUpTo(seq: number, instrument: number): Book | null;
   /** The predecessor that the first book record behind a seq names; null if there is none. */
@@ -78,8 +78,8 @@ export class Replay {
   /** The kinds of a page: one bit for each kind. */
   private readonly mask: number;
   /** By kind, then by instrument. */
-  private readonly chains = new Map<number, Map<number, PlayChain>>();
-  private readonly frames: PlayFrames;
+  private readonly chains = new Map<number, Map<number, ReplayChain>>();
+  private readonly frames: ReplayFrames;
   private readonly rows = new ReplayRows();
   private nextId: number;
   /**
@@ -88,7 +88,7 @@ export class Replay {
    */
   private gapAhead: MissingRange | undefined;
   private crossing: Iterator<void> | null = null;
-  private voidBooks = 0;
+  private incompleteBooks = 0;
   private isOpened = false;
   /** Whether records were found missing since the replay was opened. */
   isBroken = false;
@@ -99,7 +99,7 @@ export class Replay {
     this.instruments = instruments;
     this.nextId = idOf(plan.fromSeq);
     this.gapAhead = this.gapBehind(plan.fromSeq - 1);
-    this.frames = new PlayFrames(plan.speed, plan.isText, (s) => instruments.definition(s));
+    this.frames = new ReplayFrames(plan.speed, plan.isText, (s) => instruments.definition(s));
     const { topics } = plan;
     this.mask = maskOf([...topics.kinds, KIND.instrument]);
     const select = (mask: number): Page =>
@@ -113,8 +113,8 @@ export class Replay {
     // If there are no gaps and the reader holds its books, a chain has nothing to add before its
     // first message. There may be very many chains, and many replays may be opened at once, so none
     // is created then.
-    const hasToTell = !plan.holdsBooks || plan.gaps.all.length > 0;
-    for (const id of hasToTell ? plan.instruments : []) {
+    const mustSend = !plan.holdsBooks || plan.gaps.all.length > 0;
+    for (const id of mustSend ? plan.instruments : []) {
       for (const kind of topics.kinds) if (topics.isWanted(kind, id)) this.chain(kind, id);
     }
   }
@@ -192,9 +192,9 @@ export class Replay {
   private *crossings(gap: MissingRange): Generator<void> {
     for (const ofKind of this.chains.values()) {
       for (const chain of ofKind.values()) {
-        const told: Message[] = [];
-        chain.cross(gap, told);
-        for (const message of told) this.frames.add(message, gap.to, null);
+        const messages: Message[] = [];
+        chain.cross(gap, messages);
+        for (const message of messages) this.frames.add(message, gap.to, null);
         yield;
       }
     }
@@ -235,11 +235,11 @@ export class Replay {
   private readRows(lastId: number): void {
     const statement = this.isWhole ? this.pageWithWhole : this.page;
     const rows = statement.all(this.nextId, lastId);
-    const { voidBooks } = this;
+    const { incompleteBooks } = this;
     for (const row of rows) {
       this.take(row);
       this.frames.settle();
-      if (this.voidBooks > voidBooks) {
+      if (this.incompleteBooks > incompleteBooks) {
         this.nextId = row.id + 1; // from here on snapshots matter
         return;
       }
@@ -249,7 +249,7 @@ export class Replay {
 
   /** Whether snapshots matter. */
   private get isWhole(): boolean {
-    return this.voidBooks > 0 || this.plan.gaps.all.length > 0;
+    return this.incompleteBooks > 0 || this.plan.gaps.all.length > 0;
   }
 
   /** Skips to where the next record may be. @returns whether that is elsewhere */
@@ -293,17 +293,17 @@ export class Replay {
   }
 
   /** Handles a record that is not sent as it was published, or is of a rare kind. */
-  private takeBroken(row: ReplayRow, chain: PlayChain): void {
+  private takeBroken(row: ReplayRow, chain: ReplayChain): void {
     const event = this.event(row);
     if (event.type === 'instrument' || event.type === 'command' || event.type === 'snapshot')
       return;
     const at = orderTime(event);
     if (chain.follows(event)) return this.frames.add(event, event.seq, at);
     const before = chain.needsWhole;
-    const told: Message[] = [];
-    chain.tell(event, told);
-    this.voidBooks += Number(chain.needsWhole) - Number(before);
-    for (const message of told) this.frames.add(message, event.seq, at);
+    const messages: Message[] = [];
+    chain.addRecord(event, messages);
+    this.incompleteBooks += Number(chain.needsWhole) - Number(before);
+    for (const message of messages) this.frames.add(message, event.seq, at);
   }
 
   private takeApart(row: ReplayRow): void {
@@ -327,10 +327,10 @@ export class Replay {
     const event = this.event(row);
     if (event.type !== 'snapshot') return;
     const before = chain.needsWhole;
-    const told: Message[] = [];
-    chain.takeWhole(event, this.plan.bookBefore(seq, instrument), told);
-    this.voidBooks += Number(chain.needsWhole) - Number(before);
-    for (const message of told) this.frames.add(message, seq, orderTime(event));
+    const messages: Message[] = [];
+    chain.takeWhole(event, this.plan.bookBefore(seq, instrument), messages);
+    this.incompleteBooks += Number(chain.needsWhole) - Number(before);
+    for (const message of messages) this.frames.add(message, seq, orderTime(event));
   }
 
   /** @throws Error when the record cannot be read */
@@ -341,7 +341,7 @@ export class Replay {
     return event;
   }
 
-  private chain(kind: number, instrument: number): PlayChain {
+  private chain(kind: number, instrument: number): ReplayChain {
     const key = kind === KIND.status ? 0 : instrument;
     let ofKind = this.chains.get(kind);
     if (ofKind === undefined) this.chains.set(kind, (ofKind = new Map()));
@@ -350,16 +350,16 @@ export class Replay {
     const { plan } = this;
     const lastSeq = plan.fromSeq - 1;
     const held = kind === KIND.book ? plan.books.get(instrument) : undefined;
-    const isVoid = kind === KIND.book && held === undefined && !plan.holdsBooks;
-    const voidBy = isVoid ? (plan.voidBy.get(instrument) ?? DAMAGED) : null;
-    const chain = new PlayChain(
+    const isIncomplete = kind === KIND.book && held === undefined && !plan.holdsBooks;
+    const incompleteBy = isIncomplete ? (plan.incompleteBy.get(instrument) ?? DAMAGED) : null;
+    const chain = new ReplayChain(
       this.topicName(kind, instrument),
       held ?? lastSeq,
       plan.fromSeq,
       plan.gaps.all,
-      voidBy,
+      incompleteBy,
     );
-    if (isVoid) this.voidBooks += 1;
+    if (isIncomplete) this.incompleteBooks += 1;
     ofKind.set(key, chain);
     return chain;
   }
@@ -371,11 +371,11 @@ export class Replay {
   }
 
   private endChains(): void {
-    const told: Message[] = [];
+    const messages: Message[] = [];
     for (const ofKind of this.chains.values()) {
-      for (const chain of ofKind.values()) chain.end(this.plan.toSeq, told);
+      for (const chain of ofKind.values()) chain.end(this.plan.toSeq, messages);
     }
-    for (const message of told) this.frames.add(message, this.plan.toSeq, null);
+    for (const message of messages) this.frames.add(message, this.plan.toSeq, null);
   }
 }
 

@@ -1,7 +1,8 @@
 /**
- * Plays of journals with holes of every kind: all topics together in the order of places, each gap with the
- * reason of its hole and without what was sent, each book as a copy of its own has it. The copies are made
- * of the events that were written, and know nothing of how a play is made.
+ * Replays of journals with holes of every kind: all topics together are in the order of sequence
+ * numbers, each gap has the reason of its hole and contains nothing that was sent, and each book
+ * equals a copy. The copies are built from the written events, and know nothing of the
+ * implementation of replays.
  */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -12,7 +13,7 @@ import type { BatchEvent } from '../../protocol/records';
 import { topicOf } from '../../protocol/topics';
 import { Prng } from '../../src/base/prng';
 import { extract, type Extracted } from '../../src/journal/export/extract';
-import { toldReason } from '../../src/journal/history/gaps';
+import { sentReason } from '../../src/journal/history/gaps';
 import { PlaybackReader } from '../../src/journal/playback/reader';
 import { openReading, type JournalReading } from '../../src/journal/recover/reading';
 import { bookStates, without, type BookState } from '../history/naive-answers';
@@ -47,11 +48,14 @@ interface Holed {
   readonly written: Written;
   /** In order. */
   readonly holes: readonly Hole[];
-  /** What is there and sound. */
+  /** The events that exist and are sound. */
   readonly kept: readonly BatchEvent[];
-  /** What a crash took, in order: behind it the market went on as if it had never been. */
+  /**
+   * The ranges that a crash lost, in order: the market went on behind them as if they had never
+   * been.
+   */
   readonly crashed: readonly Hole[];
-  /** Of each symbol, as the market had it: what a crash took never was. */
+  /** The books of each symbol as the market had them, without what a crash lost. */
   readonly books: ReadonlyMap<string, readonly BookState[]>;
 }
 
@@ -103,7 +107,7 @@ function randomHoles(prng: Prng, { events }: Written, known: readonly Hole[]): H
   for (let from = at + prng.int(5, 600); from < events.length; from += prng.int(2, 900)) {
     let to = Math.min(events.length, from + prng.int(0, prng.chance(0.2) ? 600 : 60));
     const snapshot = events.findIndex((e) => e.seq > to && e.type === 'snapshot');
-    if (snapshot > 0 && prng.chance(0.5)) to = snapshot; // it stands right behind the hole
+    if (snapshot > 0 && prng.chance(0.5)) to = snapshot; // it follows the hole directly
     const hole = { from, to, reason: prng.chance(0.75) ? 'disk' : 'damage' };
     from = to + 1;
     if (!known.some((k) => k.from <= hole.to + 1 && k.to >= hole.from - 1)) holes.push(hole);
@@ -130,7 +134,7 @@ function randomTopics(prng: Prng): string[] {
 
 type Gap = MessageOf<'gap'>;
 
-/** In the order of places, all topics together. */
+/** In the order of sequence numbers, all topics together. */
 function expectOrder(messages: readonly Message[]): void {
   let last = 0;
   for (const m of messages) {
@@ -140,7 +144,7 @@ function expectOrder(messages: readonly Message[]): void {
   }
 }
 
-/** Each has the reason of its hole, and holds nothing that was sent. */
+/** Each has the reason of its hole, and contains nothing that was sent. */
 function expectGaps(
   all: Holed,
   gaps: readonly Gap[],
@@ -148,23 +152,24 @@ function expectGaps(
 ): void {
   for (const gap of gaps) {
     const { topic, from, to, reason } = gap;
-    const places = [...(sent.get(topic) ?? [])].filter((seq) => seq >= from && seq <= to);
-    expect({ gap, places }).toEqual({ gap, places: [] });
+    const seqs = [...(sent.get(topic) ?? [])].filter((seq) => seq >= from && seq <= to);
+    expect({ gap, seqs }).toEqual({ gap, seqs: [] });
     const met = all.holes.filter((hole) => hole.to >= from && hole.from <= to);
-    // The changes of a book that is void are missing for the hole before them that took some.
+    // The changes of an incomplete book are missing for the reason of the hole before them that
+    // took some.
     const before = all.holes.findLast(
       (hole) => hole.to < from && hole.reason !== 'crash' && tookOf(all, topic, hole),
     );
     const own = met.length > 0 || !topic.startsWith('book:') ? met : [before!].filter(Boolean);
-    const reasons = own.map((hole) => toldReason(hole.reason));
+    const reasons = own.map((hole) => sentReason(hole.reason));
     if (topic.startsWith('book:') && before !== undefined && met.length > 0) {
-      // A gap may begin with changes that the hole before made useless.
+      // A gap may begin with changes that the previous hole made useless.
       const isFromBefore = !all.holes.some((hole) => hole.from <= from && hole.to >= from);
-      if (isFromBefore) reasons.push(toldReason(before.reason));
+      if (isFromBefore) reasons.push(sentReason(before.reason));
     }
     expect({ gap, fits: reasons.includes(reason), reasons }).toEqual({ gap, fits: true, reasons });
     if (topic.startsWith('book:')) continue;
-    const outer = met.filter((hole) => toldReason(hole.reason) === reason);
+    const outer = met.filter((hole) => sentReason(hole.reason) === reason);
     const isWithin = outer.some((hole) => hole.from <= from && hole.to >= to);
     expect({ gap, isWithin }).toEqual({ gap, isWithin: true });
   }
@@ -195,7 +200,7 @@ function expectComplete(
     const pushed = asPushed(event);
     if (pushed === undefined || !isOfTopics(pushed, topics)) continue;
     if (event.seq < fromSeq || event.seq > toSeq) continue;
-    // No chain shows what a crash took, and its note is gone with the records around it.
+    // No chain shows what a crash lost, and its note is gone with the records around it.
     if (isGoneTwice(all, event)) continue;
     const topic = topicOf(pushed)!;
     const isSent = sent.get(topic)?.has(event.seq) ?? false;
@@ -259,7 +264,7 @@ describe('holes of every reason', () => {
     const written = new Written(scratch.fresh(), new Prng(1), PROFILES);
     await written.write(2_980);
     const crash = written.crash(80);
-    // A checkpoint is due each 3,000 events.
+    // A checkpoint is due every 3,000 events.
     expect(crash.from).toBeLessThan(3_000);
     expect(crash.to).toBeGreaterThan(3_000);
     await written.write(300);
@@ -303,7 +308,7 @@ function expectExport(all: Holed, given: readonly Extracted[], kind: string, sym
       expect(e.from).toBeGreaterThan(last);
       last = e.to;
     } else if (e.type !== 'instrument') {
-      // A whole book stands at the place of the change that it is the state behind.
+      // A whole book has the seq of the change that leads to it.
       const isWhole = e.type === 'book' && e.form !== 'delta' && e.prevSeq === 0;
       if (!isWhole) expect(e.seq).toBeGreaterThan(last);
       last = Math.max(last, e.seq);
