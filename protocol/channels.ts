@@ -5,23 +5,18 @@
  * the command line derive from it; a list of channels stands nowhere else (test/house holds that). A
  * channel's messages have the channel's name as their type and are defined in messages.ts.
  *
- * How to add a channel: README.md in this folder, "Adding a channel".
+ * To add one: an entry here, its message in messages.ts, a golden frame in fixtures/frames, what the market
+ * does with the event, and the event of its row in journal/records.ts and journal/write/row-frame.ts.
  */
 
 /** The row of the journal that holds a message of a channel. */
 export interface ChannelRow {
   /** Number of the kind of record; never used for anything else. */
   readonly kind: number;
-  /**
-   * Columns of its numbers, in the order of a row frame; at most five. With the body `fields` there are
-   * none, since the body holds them.
-   */
+  /** Columns of its numbers, in the order of a row frame; at most five. */
   readonly numbers: readonly string[];
-  /**
-   * What else it has: levels as in layout.ts; a text of its own form; or all own fields of the message
-   * as JSON (own-fields.ts), which needs no code in the journal.
-   */
-  readonly body: 'levels' | 'text' | 'fields' | null;
+  /** What else it has: levels as in layout.ts, or a text of its own form. */
+  readonly body: 'levels' | 'text' | null;
   /** Columns that few of its rows have. */
   readonly extras: readonly string[];
 }

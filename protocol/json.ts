@@ -11,7 +11,7 @@ import { toJsonText } from './json-text';
 import type { MessageDef } from './define';
 import { messageByType, type Message } from './messages';
 import { Nesting } from './nesting';
-import { parseSum } from './sums';
+import { parseSum, type Sum } from './sums';
 import { Nanos } from './time';
 import { checkKind, checkList, checkScalar, FieldError, ofRequest, intFault } from './tuple';
 import {
@@ -169,33 +169,15 @@ function decodeValue(spec: FieldSpec, value: unknown, context: Context, path: st
         ? null
         : decodeValue(spec.inner.spec, value, context, path);
     case 'int':
-      if (
-        Number.isSafeInteger(value) &&
-        (value as number) >= spec.min &&
-        (value as number) <= spec.max
-      ) {
-        return (value as number) + 0; // -0 is 0
-      }
-      throw new FieldError(intFault(path, value, spec.min, spec.max));
+      return readInt(value, spec, path);
     case 'price':
       return readDecimal(value, scalesKnown(context.scales).priceScale, path);
-    case 'quantity': {
-      const quantity = readDecimal(value, scalesKnown(context.scales).quantityScale, path);
-      if (quantity >= 0) return quantity;
-      throw new FieldError(fieldFault(path, value, 'a decimal string that is not negative'));
-    }
-    case 'sum': {
-      const { quantityScale } = scalesKnown(context.scales);
-      const sum = typeof value === 'string' ? parseSum(value, quantityScale) : undefined;
-      if (sum !== undefined) return sum;
-      const expected = `a decimal string that is not negative (${quantityScale} decimals)`;
-      throw new FieldError(fieldFault(path, value, expected));
-    }
-    case 'nanos': {
-      const time = typeof value === 'string' ? Nanos.parse(value) : undefined;
-      if (time !== undefined) return time;
-      throw new FieldError(fieldFault(path, value, 'a string of digits: nanoseconds since 1970'));
-    }
+    case 'quantity':
+      return readQuantity(value, scalesKnown(context.scales), path);
+    case 'sum':
+      return readSum(value, scalesKnown(context.scales), path);
+    case 'nanos':
+      return readNanos(value, path);
     case 'enum':
       if (typeof value === 'string' && spec.values.includes(value)) return value;
       throw new FieldError(fieldFault(path, value, `one of ${spec.values.join(', ')}`));
@@ -218,6 +200,32 @@ function decodeValue(spec: FieldSpec, value: unknown, context: Context, path: st
     default:
       return checkScalar(spec, value, path);
   }
+}
+
+function readInt(value: unknown, { min, max }: { min: number; max: number }, path: string): number {
+  if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) {
+    return (value as number) + 0; // -0 is 0
+  }
+  throw new FieldError(intFault(path, value, min, max));
+}
+
+function readQuantity(value: unknown, { quantityScale }: Scales, path: string): number {
+  const quantity = readDecimal(value, quantityScale, path);
+  if (quantity >= 0) return quantity;
+  throw new FieldError(fieldFault(path, value, 'a decimal string that is not negative'));
+}
+
+function readSum(value: unknown, { quantityScale }: Scales, path: string): Sum {
+  const sum = typeof value === 'string' ? parseSum(value, quantityScale) : undefined;
+  if (sum !== undefined) return sum;
+  const expected = `a decimal string that is not negative (${quantityScale} decimals)`;
+  throw new FieldError(fieldFault(path, value, expected));
+}
+
+function readNanos(value: unknown, path: string): Nanos {
+  const time = typeof value === 'string' ? Nanos.parse(value) : undefined;
+  if (time !== undefined) return time;
+  throw new FieldError(fieldFault(path, value, 'a string of digits: nanoseconds since 1970'));
 }
 
 /** @throws FieldError when that is what was found */

@@ -12,6 +12,49 @@ const WORD = 4_294_967_296;
 const SAFE_HI = 0x1f_ffff;
 const DEPTH_MAX = 6;
 
+/** What follows a tag: a scalar of `size` bytes, or a length of `size` bytes and what it counts. */
+interface Form {
+  readonly kind: 'scalar' | 'bytes' | 'text' | 'array' | 'map';
+  readonly size: 0 | 1 | 2 | 4 | 8;
+}
+
+const form = (kind: Form['kind'], size: Form['size']): Form => ({ kind, size });
+/** The forms of the tags 0xc0 to 0xdf; undefined: never used, or an extension type. */
+const FORMS: readonly (Form | undefined)[] = [
+  form('scalar', 0), // c0 nil
+  undefined,
+  form('scalar', 0), // c2 false
+  form('scalar', 0), // c3 true
+  form('bytes', 1), // c4 bin 8, 16, 32
+  form('bytes', 2),
+  form('bytes', 4),
+  undefined, // c7 ext 8, 16, 32
+  undefined,
+  undefined,
+  form('scalar', 4), // ca float 32, 64
+  form('scalar', 8),
+  form('scalar', 1), // cc uint 8, 16, 32, 64
+  form('scalar', 2),
+  form('scalar', 4),
+  form('scalar', 8),
+  form('scalar', 1), // d0 int 8, 16, 32, 64
+  form('scalar', 2),
+  form('scalar', 4),
+  form('scalar', 8),
+  undefined, // d4 fixext 1, 2, 4, 8, 16
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+  form('text', 1), // d9 str 8, 16, 32
+  form('text', 2),
+  form('text', 4),
+  form('array', 2), // dc array 16, 32
+  form('array', 4),
+  form('map', 2), // de map 16, 32
+  form('map', 4),
+];
+
 /** The bytes are not what was expected; `code` is one of the protocol's error codes. */
 export class DecodeError extends Error {
   readonly code: 'malformed-msgpack' | 'too-deep' | 'out-of-range';
@@ -167,47 +210,26 @@ export class MsgReader {
     if (tag < 0x90) return (tag & 0x0f) * 2;
     if (tag < 0xa0) return tag & 0x0f;
     if (tag < 0xc0) return this.skipText(tag & 0x1f);
-    switch (tag) {
-      case 0xc0:
-      case 0xc2:
-      case 0xc3:
-        return 0;
-      case 0xc4:
-        return this.skipBytes(this.unsigned(1));
-      case 0xc5:
-        return this.skipBytes(this.unsigned(2));
-      case 0xc6:
-        return this.skipBytes(this.unsigned(4));
-      case 0xd9:
-        return this.skipText(this.unsigned(1));
-      case 0xda:
-        return this.skipText(this.unsigned(2));
-      case 0xdb:
-        return this.skipText(this.unsigned(4));
-      case 0xcc:
-      case 0xd0:
-        return this.skipBytes(1);
-      case 0xcd:
-      case 0xd1:
-        return this.skipBytes(2);
-      case 0xca:
-      case 0xce:
-      case 0xd2:
-        return this.skipBytes(4);
-      case 0xcb:
-      case 0xcf:
-      case 0xd3:
-        return this.skipBytes(8);
-      case 0xdc:
-        return this.unsigned(2);
-      case 0xdd:
-        return this.unsigned(4);
-      case 0xde:
-        return this.unsigned(2) * 2;
-      case 0xdf:
-        return this.unsigned(4) * 2;
-      default:
-        throw new DecodeError(`byte 0x${tag.toString(16)} is not used by this protocol`);
+    const form = FORMS[tag - 0xc0];
+    if (form === undefined) {
+      throw new DecodeError(`byte 0x${tag.toString(16)} is not used by this protocol`);
+    }
+    return this.skipForm(form);
+  }
+
+  /** Steps over what follows a tag from 0xc0 to 0xdf; returns how many values it contains. */
+  private skipForm({ kind, size }: Form): number {
+    if (kind === 'scalar') return this.skipBytes(size);
+    const length = this.unsigned(size as 1 | 2 | 4);
+    switch (kind) {
+      case 'bytes':
+        return this.skipBytes(length);
+      case 'text':
+        return this.skipText(length);
+      case 'array':
+        return length;
+      case 'map':
+        return length * 2;
     }
   }
 

@@ -159,7 +159,7 @@ export const OWN_COLUMNS: Record<KindName, readonly string[]> = {
 /** The column that is neither number nor time; each kind has at most one. */
 export const BODY_COLUMN: Record<KindName, 'levels' | 'text' | null> = {
   instrument: 'text',
-  ...ofChannels(({ body }) => (body === 'fields' ? 'text' : body)),
+  ...ofChannels(({ body }) => body),
   command: 'text',
   snapshot: 'levels',
   gap: 'text',
