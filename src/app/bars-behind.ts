@@ -1,6 +1,6 @@
 /** Bars behind: joins what resumes ask about past bars to the thread of history. */
 
-import { PastBarQuestions } from '../broadcast/resume/past-bars';
+import { PastBarQueries } from '../broadcast/resume/past-bars';
 import type { History } from '../journal/history/history';
 
 /** Trades read of an instrument; a reader that missed more is sent the state. */
@@ -10,8 +10,8 @@ const TRADES_MAX = 1_000_000;
 const TRIES_MAX = 50;
 const RETRY_MS = 100;
 
-export function barsBehind(history: Pick<History, 'ask'>): PastBarQuestions {
-  return new PastBarQuestions(async (request) => {
+export function barsBehind(history: Pick<History, 'ask'>): PastBarQueries {
+  return new PastBarQueries(async (request) => {
     for (let tries = 1; ; tries++) {
       const answer = await history.ask({ kind: 'bars-behind', ...request, tradesMax: TRADES_MAX });
       const isRefused = 'code' in answer && answer.code === 'overloaded';

@@ -3,7 +3,7 @@
 import type { Core } from '../base/contracts/core';
 import { Broadcaster, type NativeTopics } from '../broadcast/broadcaster';
 import { PastEpochs } from '../broadcast/resume/past-epochs';
-import { Replays } from '../broadcast/replay/replay-requests';
+import { ReplayRequests } from '../broadcast/replay/replay-requests';
 import type { Memtable } from '../cache/memtable';
 import { reviseBars, type BarRevisions } from './bar-revisions';
 import { barsBehind } from './bars-behind';
@@ -29,7 +29,7 @@ export class ServerTopics implements NativeTopics {
 export interface Broadcasting {
   readonly broadcaster: Broadcaster;
   readonly topics: ServerTopics;
-  readonly replays: Replays;
+  readonly replays: ReplayRequests;
   /** Bars that late trades changed after they had ended. */
   readonly revisions: BarRevisions;
 }
@@ -55,14 +55,14 @@ export function createBroadcasting(
   subscriptions.epoch = core.epoch;
   subscriptions.pastEpochs = new PastEpochs(core.pastEpochs);
   subscriptions.since = (seq) => memtable.since(seq);
-  subscriptions.plays = plays;
+  subscriptions.playbacks = plays;
   subscriptions.pastBars = barsBehind(history);
   broadcaster.ended = ({ name }, reason) => {
     const what = 'a session was closed for being slow';
     repeated.tell('warn', what, reason, { session: name, reason });
   };
-  const replays = new Replays({
-    plays,
+  const replays = new ReplayRequests({
+    playbacks: plays,
     clock,
     lastSeq: () => broadcaster.lastSeq,
     isDefined: (symbol) => broadcaster.encoders.scalesOf(symbol) !== undefined,

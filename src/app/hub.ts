@@ -3,7 +3,7 @@
 import type { Core } from '../base/contracts/core';
 import type { OrderStage } from '../base/contracts/order-entry';
 import type { Broadcaster } from '../broadcast/broadcaster';
-import type { Replays } from '../broadcast/replay/replay-requests';
+import type { ReplayRequests } from '../broadcast/replay/replay-requests';
 import { Session } from '../broadcast/sessions/session';
 import { pongNumber } from '../broadcast/sessions/connection';
 import type { Shares } from '../gateway/auth/shares';
@@ -24,7 +24,7 @@ const ORDINARY_LINES = 20;
 export interface HubStages {
   readonly core: Core;
   readonly broadcaster: Broadcaster;
-  readonly replays: Replays;
+  readonly replays: ReplayRequests;
   readonly sources: Sources;
   readonly orders: OrderStage;
   readonly shares: Shares;
@@ -119,10 +119,10 @@ type Requests =
 
 /** What sessions ask of the broadcaster. */
 function requestsOf({ broadcaster, replays }: HubStages): Pick<StreamHub<Session>, Requests> {
-  const { subscriptions, traders } = broadcaster;
+  const { subscriptions, executions } = broadcaster;
   return {
-    follow: (session, owner) => traders.set(session, owner),
-    settle: (session) => traders.settle(session),
+    follow: (session, owner) => executions.set(session, owner),
+    settle: (session) => executions.settle(session),
     subscribe: (session, id, topics, intervalMs, done) =>
       subscriptions.subscribe(session, id, topics, intervalMs, done),
     unsubscribe: (session, topics, done) => subscriptions.unsubscribe(session, topics, done),

@@ -115,7 +115,7 @@ export function createMetrics(stages: Observed): Metrics {
     lanes: () => ({ lagging: sums.readers.lagging, lagged: broadcaster.lagged }),
     revisions: revisions.counts,
     damagedBlocks: () => past.damaged.count,
-    kinds: broadcaster.tallies,
+    kinds: broadcaster.counters,
     own: broadcaster.encoders.own,
     waiting: () => sums.readers,
     account,

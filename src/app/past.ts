@@ -1,7 +1,7 @@
 /** Past: the threads that read the journal, and what asks them. */
 
 import type { Core } from '../base/contracts/core';
-import { Plays } from '../broadcast/playback/playbacks';
+import { Playbacks } from '../broadcast/playback/playbacks';
 import { History, startHistoryThread, startPlaybackThread } from '../journal/history/history';
 import { DamagedBlocks } from './damaged-blocks';
 import type { Ground } from './ground';
@@ -12,7 +12,7 @@ export interface Past {
   readonly history: History;
   /** Reads replays and resumes. */
   readonly playback: History;
-  readonly plays: Plays;
+  readonly plays: Playbacks;
   readonly damaged: DamagedBlocks;
 }
 
@@ -37,5 +37,5 @@ export function createPast({ config, limits, clock, log }: Ground, core: Core): 
     flush: () => {}, // when a replay is opened, not for each of its chunks
     start: () => startPlaybackThread(path),
   });
-  return { history, playback, plays: new Plays(playSource(playback, flush), limits), damaged };
+  return { history, playback, plays: new Playbacks(playSource(playback, flush), limits), damaged };
 }

@@ -4,12 +4,12 @@
  */
 
 import { Nanos } from '../../protocol/time';
-import type { PlaySource } from '../broadcast/playback/playback';
+import type { PlaybackSource } from '../broadcast/playback/playback';
 import type { History } from '../journal/history/history';
 import { isCrash } from '../journal/history/gaps';
 
 /** @param thread answers the questions `replay-…` @param flush of the journal */
-export function playSource(thread: History, flush: () => Promise<void>): PlaySource {
+export function playSource(thread: History, flush: () => Promise<void>): PlaybackSource {
   return {
     open: async (play, request) => {
       await flush();

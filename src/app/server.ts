@@ -17,7 +17,7 @@ import { descriptorsMax } from '../base/descriptors';
 import type { Secrets } from '../base/secrets';
 import { StartFault } from '../base/start-fault';
 import { Memtable } from '../cache/memtable';
-import type { Plays } from '../broadcast/playback/playbacks';
+import type { Playbacks } from '../broadcast/playback/playbacks';
 import type { Config } from '../config/config';
 import type { Role } from '../gateway/auth/stored-keys';
 import { listen, type Listening } from '../gateway/listen';
@@ -214,7 +214,7 @@ function openPort(
 function startServerTimers(
   { config, clock, account, access, connections, limits, repeated }: Ground,
   { broadcaster }: Broadcasting,
-  plays: Plays,
+  plays: Playbacks,
   look: () => void,
 ): Timers {
   return startTimers({

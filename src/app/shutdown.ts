@@ -42,12 +42,12 @@ export async function shutDown(
   const journaled = core.refuse();
   broadcaster.goAway(random);
   await within(drainMs, journaled, () => {
-    broadcaster.letGo(false);
+    broadcaster.closeDrained(false);
     return broadcaster.sessions.size === 0 && listening.pendingRequests() === 0;
   });
   const readersCut = broadcaster.sessions.size;
   const requestsCut = listening.pendingRequests();
-  broadcaster.letGo(true);
+  broadcaster.closeDrained(true);
   await listening.stop();
   await Promise.all(threads.map((thread) => thread.close()));
   core.close();

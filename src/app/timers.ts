@@ -2,7 +2,7 @@
 
 import type { Timer, TurnMeter } from '../base/turn-meter';
 import type { Broadcaster } from '../broadcast/broadcaster';
-import type { Plays } from '../broadcast/playback/playbacks';
+import type { Playbacks } from '../broadcast/playback/playbacks';
 
 /** Between looks after the sessions, and signs of life to readers on this machine. */
 export const LOOK_EVERY_MS = 20;
@@ -15,7 +15,7 @@ export interface TimedStages {
   readonly turns: TurnMeter;
   readonly heartbeatMs: number;
   readonly broadcaster: Broadcaster;
-  readonly plays: Plays;
+  readonly plays: Playbacks;
   /** Several times a second. */
   readonly look: () => void;
   /** Once a second. */
@@ -38,7 +38,7 @@ export function startTimers(stages: TimedStages): Timers {
   broadcaster.endBars();
   const telling = [
     turns.every('heartbeat', LOOK_EVERY_MS, () => broadcaster.beat()),
-    turns.every('heartbeat', heartbeatMs, () => plays.tellWaiting()),
+    turns.every('heartbeat', heartbeatMs, () => plays.notifyWaiting()),
     turns.every('watch', WATCH_EVERY_MS, stages.watch),
   ];
   const look = turns.every('look', LOOK_EVERY_MS, stages.look);

@@ -1,8 +1,9 @@
 /**
- * Broadcaster: batches out to sessions over Bun's native topics.
+ * Broadcaster: publishes batches to sessions through Bun's native topics.
  *
- * A batch is cut by topic; each topic that somebody is on is encoded once a form and published once, and
- * kept in the log of the topic while some session reads it at its own pace.
+ * A batch is split by topic. Each topic that has readers is encoded once for each form (binary,
+ * text) and published once. While a topic also has lagging readers, its messages are kept in the
+ * log of the topic.
  */
 
 import { encodeTextFrames, FrameEncoder } from '../../protocol/codec';
@@ -15,7 +16,7 @@ import type { Clock } from '../base/clock';
 import type { SessionBatch } from '../base/contracts/batch';
 import type { Prng } from '../base/prng';
 import { DerivedTopics, type OnPastBar } from './topics/derived-topics';
-import { Departure } from './sessions/drain';
+import { Drain } from './sessions/drain';
 import { Heartbeats } from './sessions/heartbeats';
 import { Mirror, type TopicState } from './topics/mirror';
 import type { NativeReaders } from './topics/native-readers';
@@ -23,95 +24,106 @@ import type { Session } from './sessions/session';
 import { FRAME_BYTES_MAX } from './sessions/session-limits';
 import { addCounters, type SessionCounters } from './sessions/session-counters';
 import { type Encoders, SharedFrames } from './sessions/encoders';
-import { type SessionCare } from './sessions/session';
+import { type SessionHost } from './sessions/session';
 import { Subscriptions } from './subscriptions/subscriptions';
-import { SentTally, type Tallies } from './topics/counters';
-import { Traders } from './sessions/executions';
+import { SentCounter, type CountersByChannel } from './topics/counters';
+import { ExecutionReports } from './sessions/executions';
 import { INSTRUMENT_TOPIC } from './sessions/connection';
 
-/** Behind so many frames of one batch of a topic its readers are sent a ping. */
+/** After this many frames of one batch of a topic, its readers are sent a ping. */
 const MARKED_FRAMES = 4;
-/** So many sessions are looked at in a turn of the event loop. */
-const LOOKS_A_TURN = 150;
-/** Sessions that come one after the other have phases far from each other, and all of them even ones. */
+/** Sessions that are looked after in one turn of the event loop. */
+const LOOKS_PER_TURN = 150;
+/**
+ * Multiples of this, modulo 1, give successive sessions phases that are far apart, and all sessions
+ * an even spread.
+ */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
-/** Bars that end in one turn: at a full minute those of all instruments do, and at midnight each has five. */
+/**
+ * Bars that are ended in one turn. At a full minute the bars of all instruments end; at midnight,
+ * five of each.
+ */
 const BARS_AT_ONCE = 200;
 
-/** Sessions that are counted in one step, a small part of a millisecond. */
+/** Sessions that are counted before `figures` yields; a small part of a millisecond. */
 const COUNTED_AT_ONCE = 256;
 
-/** What is to be known of all sessions. */
+/** Figures over all sessions. */
 export interface ReaderFigures {
   /** Sessions that do not keep up. */
   readonly lagging: number;
-  /** About what is held: in the logs of topics, once for all their readers; and in all, with what is of one session. */
+  /**
+   * Approximate memory: in the logs of topics (once for all their readers), and in total with what
+   * belongs to single sessions.
+   */
   readonly logBytes: number;
   readonly bytes: number;
 }
 
-/** What the broadcaster needs of a server. */
+/** What the broadcaster needs of a Bun server. */
 export interface NativeTopics {
   publish(nativeTopic: string, data: string | Uint8Array<ArrayBuffer>): unknown;
 }
 
 export interface BroadcastOptions {
   readonly topicsMax: number;
-  /** When a session of the market ends, in seconds after midnight UTC. */
+  /** When a market session ends, in seconds after midnight UTC. */
   readonly sessionBoundary: number;
-  /** Between heartbeats of a session; 5 s unless given. */
+  /** Time between heartbeats of a session; default 5 s. */
   readonly heartbeatMs?: number;
-  /** An answer with the states of more topics is made as it is sent. */
+  /** An answer with the snapshots of more topics than this is made while it is sent. */
   readonly statesAtOnceMax?: number;
-  /** What the logs of all topics may hold, about. */
+  /** Approximate bound for the logs of all topics together, in bytes. */
   readonly logsBytesMax?: number;
 }
 
-export class Broadcaster implements SessionCare {
+export class Broadcaster implements SessionHost {
   readonly sessions = new Set<Session>();
   readonly heartbeats: Heartbeats;
-  readonly traders: Traders;
+  readonly executions: ExecutionReports;
   readonly encoders: Encoders;
-  /** Newest place pushed. */
+  /** The newest published sequence number. */
   lastSeq = 0;
-  /** Times that a session left the express lane for being slow. */
+  /** How often a session became lagging. */
   lagged = 0;
-  /** Asks for a call of `endBars` in this time; it takes the place of the one asked for before. */
+  /** Requests a call of `endBars` after this time; replaces an earlier request. */
   wakeIn: (ms: number) => void = () => {};
-  /** Told of a trade in a bar that ended before those that are kept; `revise` takes what it became. */
+  /**
+   * Called for a trade in a bar that has ended and is no longer kept in memory. The caller reads
+   * the bar from history and passes it to `revise`.
+   */
   onPastBar: OnPastBar = () => {};
-  /** Told of a session that was closed for being slow. */
+  /** Called for a session that was closed for being slow. */
   ended: (session: Session, reason: CloseReason) => void = () => {};
-  /** What became of messages, of sessions that have gone. */
+  /** Counters of sessions that have closed. */
   readonly past: SessionCounters = { conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 };
   private readonly mirror: Mirror;
   private readonly derived: DerivedTopics;
   private wakesAt: Nanos | null = null;
   private readonly native: NativeTopics;
   private readonly clock: Clock;
-  /** What sessions ask for. */
   readonly subscriptions: Subscriptions;
   private readonly dirty: TopicState[] = [];
   private readonly agenda: Agenda<Session>;
-  private readonly departure: Departure;
+  private readonly drain: Drain;
   private entered = 0;
   private textSessions = 0;
-  /** Of definitions, since sessions were last credited with them. */
+  /** Bytes of definitions that sessions were not credited with yet. */
   private announcedBytes = 0;
-  /** Acknowledgements of this turn. */
+  /** Acknowledgements to send at the end of this turn. */
   private readonly acks = new Map<Session, Message[]>();
 
   constructor(options: BroadcastOptions, native: NativeTopics, clock: Clock) {
     this.native = native;
     this.clock = clock;
-    this.departure = new Departure(
+    this.drain = new Drain(
       this.sessions,
       clock,
       (session) => this.leave(session),
-      (session) => this.traders.settle(session),
+      (session) => this.executions.settle(session),
     );
-    this.agenda = new Agenda(LOOKS_A_TURN, clock.turns, (session) => this.lookAt(session));
+    this.agenda = new Agenda(LOOKS_PER_TURN, clock.turns, (session) => this.lookAfter(session));
     this.mirror = new Mirror(options.sessionBoundary, options.logsBytesMax);
     this.derived = new DerivedTopics(
       clock,
@@ -128,11 +140,11 @@ export class Broadcaster implements SessionCare {
     this.encoders = {
       binary: new FrameEncoder(),
       scalesOf: (symbol) => this.mirror.get(symbol)?.definition,
-      own: new SentTally(),
+      own: new SentCounter(),
       shared: new SharedFrames(),
     };
     const { encoders } = this;
-    this.traders = new Traders(
+    this.executions = new ExecutionReports(
       clock,
       encoders.shared,
       (symbol) => this.mirror.get(symbol)!.definition,
@@ -148,7 +160,7 @@ export class Broadcaster implements SessionCare {
     });
   }
 
-  /** A session has come. */
+  /** Adds a session. */
   enter(session: Session): void {
     const phase = (++this.entered * GOLDEN) % 1;
     this.sessions.add(session);
@@ -177,7 +189,7 @@ export class Broadcaster implements SessionCare {
     return this.clock.monotonicMs();
   }
 
-  /** Takes the state of the time before on, up to place `lastSeq`, without pushing it. */
+  /** Restores the state up to `lastSeq` without publishing it. */
   hydrate(
     events: Iterable<MarketEvent>,
     lastSeq: number,
@@ -189,7 +201,7 @@ export class Broadcaster implements SessionCare {
       else this.mirror.apply(event);
     }
     for (const [symbol, state] of Object.entries(statistics)) {
-      this.derived.hydrate(this.mirror.get(symbol)!, state);
+      this.derived.restore(this.mirror.get(symbol)!, state);
     }
     this.endBars();
   }
@@ -206,17 +218,17 @@ export class Broadcaster implements SessionCare {
       }
       const topic = this.mirror.apply(event);
       if (event.type === 'trade') this.derived.add(this.mirror.get(event.symbol)!, event);
-      if (topic.isRead) this.queue(topic, event);
+      if (topic.hasReaders) this.queue(topic, event);
     }
     this.derived.seal();
     this.lastSeq = batch.lastSeq;
     if (definitions.length > 0) this.announce(definitions);
     this.publishDirty();
-    if (batch.executions.length > 0) this.traders.publish(batch.executions);
+    if (batch.executions.length > 0) this.executions.publish(batch.executions);
     this.wakeForBars();
   }
 
-  /** Publishes bars that ended before, as history has them now. */
+  /** Publishes new states of bars that had already ended. */
   revise(bars: readonly Bar[]): void {
     for (const bar of bars) {
       const instrument = this.mirror.get(bar.symbol);
@@ -225,7 +237,10 @@ export class Broadcaster implements SessionCare {
     this.publishDirty();
   }
 
-  /** Ends bars that are over by the clock, some of them now; what is left asks for another call at once. */
+  /**
+   * Ends bars whose time is over, a bounded number of them; if some are left, requests another call
+   * at once.
+   */
   endBars(): void {
     this.wakesAt = null;
     this.derived.endBars(BARS_AT_ONCE);
@@ -250,7 +265,10 @@ export class Broadcaster implements SessionCare {
     this.dirty.length = 0;
   }
 
-  /** Acknowledges to a source, behind what this turn pushes: that is what others wait for. */
+  /**
+   * Sends an acknowledgement to a publisher, after the messages of this turn: other sessions wait
+   * for those.
+   */
   acknowledge(session: Session, ack: Message): void {
     if (this.acks.size === 0) this.clock.turns.soon('ack', () => this.sendAcks());
     const waiting = this.acks.get(session);
@@ -263,26 +281,29 @@ export class Broadcaster implements SessionCare {
     this.acks.clear();
   }
 
-  /** Looks after the sessions that need it: who is slow, who is well again, who is to be closed. Now and then. */
+  /**
+   * Looks after sessions that asked for it: finds the slow, the recovered and those to close. To be
+   * called periodically.
+   */
   look(): void {
     const nowMs = this.clock.monotonicMs();
     this.agenda.run(nowMs);
-    this.subscriptions.plays?.look(nowMs);
+    this.subscriptions.playbacks?.look(nowMs);
   }
 
-  private lookAt(session: Session): void {
+  private lookAfter(session: Session): void {
     if (!this.sessions.has(session)) return;
     const reason = session.look(this.clock.monotonicMs());
     if (reason !== undefined) return this.end(session, reason);
     this.wake(session, session.nextLookMs);
   }
 
-  /** What was sent natively and what became of the rest, by kind of topic. */
-  get tallies(): Tallies {
-    return this.mirror.tallies;
+  /** What was sent natively, conflated and dropped, by channel. */
+  get counters(): CountersByChannel {
+    return this.mirror.counters;
   }
 
-  /** What grows with the sessions. Yields where it may be interrupted. */
+  /** Figures whose cost grows with the number of sessions. Yields where it may be interrupted. */
   *figures(): Generator<undefined, ReaderFigures> {
     let [lagging, ownBytes, seen] = [0, 0, 0];
     for (const session of this.sessions) {
@@ -299,24 +320,24 @@ export class Broadcaster implements SessionCare {
     if (session.isText) this.textSessions -= 1;
     this.agenda.delete(session);
     this.heartbeats.leave(session);
-    this.traders.leave(session);
+    this.executions.leave(session);
     this.subscriptions.wildcards.leave(session);
     addCounters(this.past, session.counters);
-    this.departure.gone(session);
+    this.drain.gone(session);
     session.gone();
   }
 
-  /** It holds more than there is room for. */
+  /** Closes a session that holds more memory than there is room for. */
   shed(session: Session): void {
     this.end(session, 'limit-reached');
   }
 
   private end(session: Session, reason: CloseReason): void {
-    // It would not read what it is told, or it would stay until it has; the code is what is left of it.
+    // A close frame would wait in the socket until the reader takes everything before it.
     const isHeld = reason === 'limit-reached' && session.meter.of('sockets') > 0;
     if (reason === 'unresponsive' || isHeld) session.terminate();
     else session.close(CLOSES[reason].code, reason);
-    this.leave(session); // its close comes behind what waits in its socket, which may be long
+    this.leave(session); // its close event may come late: after all that waits in its socket
     this.ended(session, reason);
   }
 
@@ -335,22 +356,22 @@ export class Broadcaster implements SessionCare {
   }
 
   private publishFrames(
-    { pending, tally }: TopicState,
+    { pending, counters }: TopicState,
     nativeTopic: string,
     readers: NativeReaders,
     frames: readonly (string | Uint8Array<ArrayBuffer>)[],
   ): void {
     for (const [i, frame] of frames.entries()) {
-      // A slow line shows by these pings that it takes a long batch.
+      // These pings show whether a slow line keeps up with a long batch.
       if (i > 0 && i % MARKED_FRAMES === 0) readers.mark(this.clock.monotonicMs());
-      tally.sent.add(frame.length, 0, readers.size);
+      counters.sent.add(frame.length, 0, readers.size);
       this.native.publish(nativeTopic, frame);
       readers.sent(frame.length);
     }
-    tally.sent.messages += pending.length * readers.size;
+    counters.sent.messages += pending.length * readers.size;
   }
 
-  /** The definitions of a batch go to every session, in as few frames as they fit in, before all else of it. */
+  /** Sends the definitions of a batch to every session, before all other messages of the batch. */
   private announce(definitions: readonly Instrument[]): void {
     const { own, binary, scalesOf } = this.encoders;
     for (const frame of encodeTextFrames(definitions, scalesOf, FRAME_BYTES_MAX)) {
@@ -368,17 +389,22 @@ export class Broadcaster implements SessionCare {
     this.announcedBytes = 0;
   }
 
-  /** The server stops: asks every session to come back, and sends each what waits for it. */
+  /**
+   * Begins the shutdown: asks every session to reconnect later and sends each what is waiting for
+   * it.
+   */
   goAway(random: Prng): void {
-    this.departure.begin(random);
+    this.drain.begin(random);
   }
 
-  /** Closes some of those that have all that they were to get; or all, when there is no more time. */
-  letGo(all: boolean): void {
-    this.departure.letGo(all);
+  /**
+   * Closes some of the sessions that have received everything; with `all`, every session at once.
+   */
+  closeDrained(all: boolean): void {
+    this.drain.closeDrained(all);
   }
 
-  /** Tells sessions whose time has come the heads of their topics that moved. Now and then. */
+  /** Sends the heartbeats that are due. To be called periodically. */
   beat(): void {
     this.heartbeats.look();
   }

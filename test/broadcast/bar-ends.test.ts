@@ -60,7 +60,7 @@ test('[D4] at a full minute no more bars end at once than were asked for, and al
   expect(scene.derived.nextEnd()!.compare(scene.clock.now())).toBeLessThanOrEqual(0);
   // A trade of the next minute that comes between ends its bar itself, in order.
   const waiting = Array.from({ length: 500 }, (_, i) => i).find(
-    (i) => !scene.of(i).barTopics[MINUTE]!.final,
+    (i) => !scene.of(i).barTopics[MINUTE]!.isFinal,
   )!;
   scene.trade(waiting, after(62));
   expect(scene.take().map((b) => [b.symbol, b.final, b.openTime])).toEqual([

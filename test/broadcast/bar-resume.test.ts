@@ -47,7 +47,7 @@ async function run(
     () => some().pong(),
     () => some().pong(),
     () => world.broadcaster.look(),
-    () => world.broadcaster.heartbeats.tellAll(),
+    () => world.broadcaster.heartbeats.sendAll(),
     () => random.chance(0.3) && some().cut(),
     () => random.chance(0.3) && some().subscribeAnew(random.chance(0.5) ? 700 : 0),
     () => {

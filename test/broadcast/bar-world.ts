@@ -15,12 +15,12 @@ import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
 import type { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import type { PlayedChunk } from '../../src/broadcast/playback/chunk';
+import type { PlaybackChunk } from '../../src/broadcast/playback/chunk';
 import type { BarsBehind } from '../../src/base/contracts/past';
-import { PastBarQuestions } from '../../src/broadcast/resume/past-bars';
+import { PastBarQueries } from '../../src/broadcast/resume/past-bars';
 import { PastEpochs } from '../../src/broadcast/resume/past-epochs';
-import { Plays } from '../../src/broadcast/playback/playbacks';
-import { type PlaySource } from '../../src/broadcast/playback/playback';
+import { Playbacks } from '../../src/broadcast/playback/playbacks';
+import { type PlaybackSource } from '../../src/broadcast/playback/playback';
 import { playLimits } from './steered-playbacks';
 import type { Journal } from '../../src/journal/journal';
 import { isCrash } from '../../src/journal/history/gaps';
@@ -257,8 +257,8 @@ export class BarWorld {
       const from = Math.max(this.memoryFrom, this.lastSeq - this.memory);
       return seq < from ? undefined : [this.events.filter((e) => e.seq > seq)];
     };
-    subscriptions.plays = new Plays(this.plays, playLimits(2, 2));
-    subscriptions.pastBars = new PastBarQuestions((request) =>
+    subscriptions.playbacks = new Playbacks(this.plays, playLimits(2, 2));
+    subscriptions.pastBars = new PastBarQueries((request) =>
       this.gate(async () => {
         this.asked += 1;
         await this.journal.flush();
@@ -280,7 +280,7 @@ export class BarWorld {
     if (definitions.length > 0) broadcaster.hydrate(definitions, this.lastSeq, statistics);
   }
 
-  private readonly plays: PlaySource = {
+  private readonly plays: PlaybackSource = {
     open: (play, request) =>
       this.gate(async () => {
         await this.journal.flush();
@@ -296,7 +296,9 @@ export class BarWorld {
       }),
     next: (play) =>
       this.gate(() =>
-        Promise.resolve(this.playback.answer({ kind: 'replay-next', replay: play }) as PlayedChunk),
+        Promise.resolve(
+          this.playback.answer({ kind: 'replay-next', replay: play }) as PlaybackChunk,
+        ),
       ),
     close: (play) => void this.playback.answer({ kind: 'replay-close', replay: play }),
   };

@@ -286,7 +286,7 @@ class World {
       case 4:
         return this.unsubscribe();
       case 5:
-        return this.broadcaster.heartbeats.tellAll();
+        return this.broadcaster.heartbeats.sendAll();
       default:
         return this.push();
     }

@@ -7,7 +7,7 @@ import type { Message } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { DEPARTED_A_TURN } from '../../src/broadcast/sessions/drain';
+import { DRAINED_A_TURN } from '../../src/broadcast/sessions/drain';
 import { TopicState } from '../../src/broadcast/topics/mirror';
 import { Session } from '../../src/broadcast/sessions/session';
 import { at } from '../support/market-events';
@@ -108,20 +108,20 @@ test('of many, a bounded number are told in a turn, and closed; none is closed b
   const told = (): number => entered.filter(({ reader }) => reader.got.length > 0).length;
   const closed = (): number => entered.filter(({ reader }) => reader.closed.length > 0).length;
   broadcaster.goAway(new Prng(7));
-  expect(told()).toBe(DEPARTED_A_TURN);
+  expect(told()).toBe(DRAINED_A_TURN);
   for (const { session } of entered) session.pong(10);
-  broadcaster.letGo(false);
-  expect([told(), closed()]).toEqual([DEPARTED_A_TURN, DEPARTED_A_TURN]);
-  broadcaster.letGo(false);
-  expect(closed()).toBe(DEPARTED_A_TURN);
+  broadcaster.closeDrained(false);
+  expect([told(), closed()]).toEqual([DRAINED_A_TURN, DRAINED_A_TURN]);
+  broadcaster.closeDrained(false);
+  expect(closed()).toBe(DRAINED_A_TURN);
   for (let before = told(); turn(); before = told()) {
-    expect(told() - before).toBeLessThanOrEqual(DEPARTED_A_TURN);
+    expect(told() - before).toBeLessThanOrEqual(DRAINED_A_TURN);
   }
   expect(told()).toBe(1_000);
   for (const { session } of entered) session.pong(20);
   for (let before = closed(); broadcaster.sessions.size > 0; before = closed()) {
-    broadcaster.letGo(false);
-    expect(closed() - before).toBe(DEPARTED_A_TURN);
+    broadcaster.closeDrained(false);
+    expect(closed() - before).toBe(DRAINED_A_TURN);
   }
 });
 
@@ -132,10 +132,10 @@ test('one that keeps up is closed when it has answered the ping behind the last 
   expect(reader.pings).toBe(1);
   reader.buffered = 500;
   session.pong(10);
-  broadcaster.letGo(false);
+  broadcaster.closeDrained(false);
   expect(reader.closed).toEqual([]);
   reader.buffered = 0;
-  broadcaster.letGo(false);
+  broadcaster.closeDrained(false);
   expect([reader.closed, broadcaster.sessions.size]).toEqual([CLOSED, 0]);
 });
 
@@ -148,7 +148,7 @@ test('what waits for an interval is sent at once', () => {
   broadcaster.goAway(new Prng(7));
   expect(types(reader.got)).toEqual(['closing', 'trade', 'trade']);
   session.pong(10);
-  broadcaster.letGo(false);
+  broadcaster.closeDrained(false);
   expect(reader.closed).toEqual(CLOSED);
 });
 
@@ -169,7 +169,7 @@ test('one that is behind has the notice first, then all that waits, window by wi
   while (reader.closed.length === 0) {
     expect(++pongs).toBeLessThan(100);
     session.pong(pongs * 10, reader.pings);
-    broadcaster.letGo(false);
+    broadcaster.closeDrained(false);
   }
   expect(pongs).toBeGreaterThan(1);
   expect(types(reader.got.slice(0, 2))).toEqual(['closing', 'trade']);
@@ -192,7 +192,7 @@ test('what waits for an interval is not told ahead of a long answer', () => {
   for (let pongs = 1; reader.closed.length === 0; pongs++) {
     expect(pongs).toBeLessThan(100);
     session.pong(pongs * 10, reader.pings);
-    broadcaster.letGo(false);
+    broadcaster.closeDrained(false);
   }
   expect(reader.pings).toBeGreaterThan(1);
   const seqs = reader.got.flatMap((m) => (m.type === 'trade' ? [m.seq] : []));
@@ -204,8 +204,8 @@ test('when the time is over all are closed, whatever waits', () => {
   const { broadcaster, enter } = world();
   const { reader } = enter();
   broadcaster.goAway(new Prng(7));
-  broadcaster.letGo(false);
+  broadcaster.closeDrained(false);
   expect(reader.closed).toEqual([]);
-  broadcaster.letGo(true);
+  broadcaster.closeDrained(true);
   expect([reader.closed, broadcaster.sessions.size]).toEqual([CLOSED, 0]);
 });

@@ -61,7 +61,7 @@ class Pit {
     const form = i % 2 === 0 ? SUBPROTOCOL_MSGPACK : SUBPROTOCOL_JSON;
     const session = new Session(`s${i}`, form, socket, this.broadcaster.encoders, LIMITS);
     this.broadcaster.enter(session);
-    this.broadcaster.traders.set(session, 'desk');
+    this.broadcaster.executions.set(session, 'desk');
     return { session, frames };
   }
 
@@ -147,7 +147,7 @@ describe('executions of an owner with many sessions', () => {
     pit.onSend = (frames) => {
       if (frames === last.frames) pit.broadcaster.leave(last.session);
     };
-    pit.broadcaster.traders.settle(last.session);
+    pit.broadcaster.executions.settle(last.session);
     for (let i = 0; i < 20; i++) await turn();
     expect(pit.seen(last)).toEqual(['ONE', 3, 4, 5]);
     expect(pit.seen(pit.readers.at(-2)!)).toEqual(['ONE', 3, 4, 5, 'TWO', 6, 7, 8]);
@@ -155,13 +155,13 @@ describe('executions of an owner with many sessions', () => {
 
   test('they come ahead of the answer to a command, of the word that the server stops, and of another owner', async () => {
     const pit = new Pit();
-    const { traders } = pit.broadcaster;
+    const { executions } = pit.broadcaster;
     pit.execute('ONE');
     const [answered, moved, gone] = pit.readers.slice(-3) as [Reader, Reader, Reader];
     for (const reader of [answered, moved, gone]) expect(pit.seen(reader)).toEqual([]);
-    traders.settle(answered.session);
+    executions.settle(answered.session);
     answered.session.send([ACK]);
-    traders.set(moved.session, 'other');
+    executions.set(moved.session, 'other');
     pit.broadcaster.leave(gone.session);
     for (let i = 0; i < 20; i++) await turn();
     expect(pit.seen(answered)).toEqual(['ONE', 3, 4, 5, 'ack']);

@@ -4,13 +4,13 @@ import { expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
 
 import { Prng } from '../../src/base/prng';
-import { Turns, type Turn } from '../../src/broadcast/playback/fair-queue';
+import { FairQueue, type Read } from '../../src/broadcast/playback/fair-queue';
 
 setDefaultTimeout(60_000);
 
 const CLIENTS = ['a', 'b', 'c', 'd'];
 
-interface Asked extends Turn {
+interface Asked extends Read {
   hasBegun: boolean;
   /** Turns that its client may have before it, this one included. */
   within: number;
@@ -20,7 +20,7 @@ interface Asked extends Turn {
 /** Turns at work, whose promises are checked at each step. */
 class Model {
   readonly limits: { playbacksMax: number; playbacksPerClientMax: number };
-  readonly turns: Turns;
+  readonly turns: FairQueue;
   readonly waiting: Asked[] = [];
   readonly held: Asked[] = [];
   /** Of each client whether its last was the oldest, and whether the shortest. */
@@ -30,7 +30,7 @@ class Model {
 
   constructor(playbacksMax: number, playbacksPerClientMax: number) {
     this.limits = { playbacksMax, playbacksPerClientMax };
-    this.turns = new Turns(this.limits);
+    this.turns = new FairQueue(this.limits);
   }
 
   ask(client: string, distance: number): void {
@@ -71,7 +71,7 @@ class Model {
       const isFull = this.held.length === playbacksMax;
       if (this.of(client).length > 0) expect(isFull || held === playbacksPerClientMax).toBe(true);
     }
-    this.turns.tellWaiting();
+    this.turns.notifyWaiting();
     for (const client of CLIENTS) {
       expect(this.of(client).map(({ ahead }) => ahead)).toEqual(this.of(client).map((_, i) => i));
     }
@@ -139,7 +139,7 @@ test('bounded, nobody waits where there is room, and each comes round within wha
 });
 
 test('a crowd of one client: an ordinary one that comes late is the second, the last one comes', () => {
-  const turns = new Turns({ playbacksMax: 4, playbacksPerClientMax: 1 });
+  const turns = new FairQueue({ playbacksMax: 4, playbacksPerClientMax: 1 });
   const begun: number[] = [];
   const ask = (client: string, id: number, distance: number): boolean =>
     turns.ask({ client, distance, begin: () => void begun.push(id), waits: () => {} });

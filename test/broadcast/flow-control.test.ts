@@ -2,14 +2,14 @@
 
 import { describe, expect, test } from 'bun:test';
 
-import { Flight } from '../../src/broadcast/sessions/flow-control';
+import { FlowControl } from '../../src/broadcast/sessions/flow-control';
 
 const WINDOW_MAX = 2_097_152;
 const FRAME = 16_384;
 
 /** Sends so many bytes as a session does. @returns how long it took, and the longest way of a frame after the first window */
 function send(bytes: number, bytesPerSecond: number, rttMs: number) {
-  const flight = new Flight(WINDOW_MAX);
+  const flight = new FlowControl(WINDOW_MAX);
   const pongs: { readonly number: number; readonly atMs: number }[] = [];
   let nowMs = 1_000;
   let freeMs = nowMs;
@@ -18,7 +18,7 @@ function send(bytes: number, bytesPerSecond: number, rttMs: number) {
   let longestMs = 0;
   const put = (size: number): void => {
     freeMs = Math.max(freeMs, nowMs) + (size / bytesPerSecond) * 1_000;
-    pongs.push({ number: flight.ask(size, nowMs), atMs: freeMs + rttMs });
+    pongs.push({ number: flight.ping(size, nowMs), atMs: freeMs + rttMs });
     if (sentFirst > 65_536) longestMs = Math.max(longestMs, freeMs - nowMs);
     sentFirst += size;
   };
@@ -58,10 +58,10 @@ describe('a line of', () => {
 });
 
 test('a pong of any ping is progress, and one that answers none is nothing', () => {
-  const flight = new Flight(WINDOW_MAX);
-  const first = flight.ask(100, 1_000);
-  const second = flight.ask(200, 1_010);
-  flight.ask(300, 1_020);
+  const flight = new FlowControl(WINDOW_MAX);
+  const first = flight.ping(100, 1_000);
+  const second = flight.ping(200, 1_010);
+  flight.ping(300, 1_020);
   expect(flight.silentMs(6_000)).toBe(5_000);
   expect(flight.pong(Number.NaN, 6_000)).toBeUndefined();
   expect(flight.pong(99, 6_000)).toBeUndefined();
@@ -78,8 +78,8 @@ test('a pong of any ping is progress, and one that answers none is nothing', () 
 });
 
 test('so is a socket that holds back less than before, and nothing else', () => {
-  const flight = new Flight(WINDOW_MAX);
-  flight.ask(100, 1_000);
+  const flight = new FlowControl(WINDOW_MAX);
+  flight.ping(100, 1_000);
   flight.look(50_000, 2_000);
   flight.look(50_000, 3_000);
   expect(flight.silentMs(3_000)).toBe(2_000);
@@ -90,18 +90,18 @@ test('so is a socket that holds back less than before, and nothing else', () => 
 });
 
 /** Asks with so much ahead of the ping, and has the pong in so many ms. */
-function trip(flight: Flight, bytes: number, atMs: number, rttMs: number) {
-  const number = flight.ask(bytes, atMs);
+function trip(flight: FlowControl, bytes: number, atMs: number, rttMs: number) {
+  const number = flight.ping(bytes, atMs);
   return flight.pong(number, atMs + rttMs);
 }
 
 test('the quickest round trip counts for ten seconds, and is then measured with nothing else under way', () => {
-  const flight = new Flight(WINDOW_MAX);
+  const flight = new FlowControl(WINDOW_MAX);
   trip(flight, 0, 0, 5);
   expect(trip(flight, 20_000, 9_000, 205)).toBe('fair'); // slower by 200
   flight.renew(9_500);
   expect([flight.wantsMeasure, flight.roomBytes > 0]).toEqual([false, true]);
-  flight.ask(20_000, 11_000);
+  flight.ping(20_000, 11_000);
   flight.renew(11_000);
   // Nothing goes until all under way was read, and then a ping alone.
   expect([flight.wantsMeasure, flight.roomBytes]).toEqual([false, 0]);

@@ -6,11 +6,11 @@ import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../p
 import type { Message } from '../../protocol/messages';
 import { ByteAccount } from '../../src/base/byte-account';
 import { ManualClock } from '../../src/base/clock';
-import { Plays, type TurnEvents } from '../../src/broadcast/playback/playbacks';
-import { Replays } from '../../src/broadcast/replay/replay-requests';
+import { Playbacks, type QueuedEvents } from '../../src/broadcast/playback/playbacks';
+import { ReplayRequests } from '../../src/broadcast/replay/replay-requests';
 import type { ReplayMessage } from '../../src/broadcast/replay/replay';
 import { Session } from '../../src/broadcast/sessions/session';
-import { SentTally } from '../../src/broadcast/topics/counters';
+import { SentCounter } from '../../src/broadcast/topics/counters';
 import { SharedFrames } from '../../src/broadcast/sessions/encoders';
 import { SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
@@ -26,7 +26,7 @@ const limits = { ...playLimits(1), playbackIdleMs: IDLE_MS, playbackWaitMs: WAIT
 class World {
   readonly clock = new ManualClock();
   readonly source = new SteeredPlays(10);
-  readonly plays: Plays;
+  readonly plays: Playbacks;
   private readonly pongs: (() => boolean)[] = [];
   /** What the timers of replays do. */
   private readonly pulls: (() => void)[] = [];
@@ -36,7 +36,7 @@ class World {
   });
 
   constructor(own = limits) {
-    this.plays = new Plays(this.source, own);
+    this.plays = new Playbacks(this.source, own);
   }
 
   enter(last: number, client = '') {
@@ -54,7 +54,7 @@ class World {
     const encoders = {
       binary: new FrameEncoder(),
       scalesOf: () => undefined,
-      own: new SentTally(),
+      own: new SentCounter(),
       shared: new SharedFrames(),
     };
     const session = new Session(
@@ -66,8 +66,8 @@ class World {
       this.account.open(client),
     );
     const timers = { later: () => () => {} };
-    const replays = new Replays({
-      plays,
+    const replays = new ReplayRequests({
+      playbacks: plays,
       clock,
       lastSeq: () => last,
       isDefined: () => true,
@@ -297,8 +297,8 @@ describe('[R6] a replay gives its slot up', () => {
 
 test('[R10] a resume that cannot begin for long is refused, one that began is not', async () => {
   const source = new SteeredPlays(10);
-  const plays = new Plays(source, limits);
-  const events = (told: string[], isFirst: boolean): TurnEvents => ({
+  const plays = new Playbacks(source, limits);
+  const events = (told: string[], isFirst: boolean): QueuedEvents => ({
     ready: () => {},
     failed: () => {},
     waits: () => {},
@@ -317,9 +317,9 @@ test('[R10] a resume that cannot begin for long is refused, one that began is no
   };
   const [a, b, c]: string[][] = [[], [], []];
   plays.look(0);
-  plays.openInTurn('me', request, events(a!, true));
-  plays.openInTurn('me', request, events(b!, true));
-  plays.openInTurn('me', request, events(c!, false));
+  plays.openQueued('me', request, events(a!, true));
+  plays.openQueued('me', request, events(b!, true));
+  plays.openQueued('me', request, events(c!, false));
   plays.look(WAIT_MS - 1);
   expect([a, b, c]).toEqual([[], [], []]);
   plays.look(WAIT_MS);

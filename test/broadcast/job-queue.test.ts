@@ -4,7 +4,7 @@ import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 
 import { SystemClock } from '../../src/base/clock';
-import { Desk } from '../../src/broadcast/subscriptions/job-queue';
+import { JobQueue } from '../../src/broadcast/subscriptions/job-queue';
 
 test('jobs are done in their order, and a turn ends with the job that brings it to its cost', async () => {
   await fc.assert(
@@ -12,7 +12,7 @@ test('jobs are done in their order, and a turn ends with the job that brings it 
       fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 40 }),
       fc.integer({ min: 1, max: 8 }),
       async (costs, costMax) => {
-        const desk = new Desk(costMax, new SystemClock().turns);
+        const desk = new JobQueue(costMax, new SystemClock().turns);
         const done: number[] = [];
         const turns: number[] = [];
         let turn = 0;

@@ -10,8 +10,8 @@ import type { BatchEvent } from '../../protocol/records';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
-import { TURN_CHUNKS, TURN_IDLE_MS } from '../../src/broadcast/playback/playback';
-import { Plays } from '../../src/broadcast/playback/playbacks';
+import { SHARE_CHUNKS, SHARE_IDLE_MS } from '../../src/broadcast/playback/playback';
+import { Playbacks } from '../../src/broadcast/playback/playbacks';
 import { Session } from '../../src/broadcast/sessions/session';
 import { instrument, SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
@@ -35,7 +35,7 @@ interface Reader {
 class Floor {
   readonly clock = new ManualClock();
   readonly source: SteeredPlays;
-  readonly plays: Plays;
+  readonly plays: Playbacks;
   readonly broadcaster: Broadcaster;
   readonly readers: Reader[] = [];
   readonly events: BatchEvent[] = [{ ...instrument(), seq: 1 }];
@@ -46,14 +46,14 @@ class Floor {
   constructor(playsMax: number, framesMax: number, memory: number) {
     this.clock.advance(3_600e9); // a session knows no time before it is looked at
     this.source = new SteeredPlays(framesMax);
-    this.plays = new Plays(this.source, playLimits(playsMax));
+    this.plays = new Playbacks(this.source, playLimits(playsMax));
     const publish = (topic: string, data: string | Uint8Array): void => {
       for (const told of this.byNative.get(topic) ?? []) told.push(...messagesOf(data));
     };
     this.broadcaster = new Broadcaster(OPTIONS, { publish }, this.clock);
     const { subscriptions } = this.broadcaster;
     subscriptions.epoch = EPOCH;
-    subscriptions.plays = this.plays;
+    subscriptions.playbacks = this.plays;
     subscriptions.since = (seq) => {
       const from = Math.max(0, this.events.length - memory);
       if (seq < from) return undefined;
@@ -187,7 +187,7 @@ describe('a storm of resumers', () => {
     await floor.settle();
     for (const reader of readers) {
       expect(placesOf(reader)).toEqual(fromTo(101, floor.lastSeq));
-      expect(reader.session.isExpress).toBe(true);
+      expect(reader.session.isNative).toBe(true);
     }
     expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
   });
@@ -200,7 +200,7 @@ describe('a crowd behind one address', () => {
       await new Promise((resolve) => setImmediate(resolve));
       await floor.source.answer();
       for (const reader of floor.readers) if (!standing.includes(reader)) reader.pong();
-      floor.plays.look((lookedMs += TURN_IDLE_MS / 10));
+      floor.plays.look((lookedMs += SHARE_IDLE_MS / 10));
       if (lookedMs > 1e6) throw new Error('nothing moves any more');
     }
   }
@@ -216,14 +216,14 @@ describe('a crowd behind one address', () => {
     const words = ({ told }: Reader) => told.flatMap((m) => (m.type === 'queued' ? [m.ahead] : []));
     const behind = readers.slice(2);
     expect(behind.map((reader) => words(reader).length)).toEqual(behind.map(() => 1));
-    floor.broadcaster.heartbeats.tellAll();
-    floor.plays.tellWaiting();
+    floor.broadcaster.heartbeats.sendAll();
+    floor.plays.notifyWaiting();
     for (const reader of behind) reader.pong();
     expect(behind.map((reader) => words(reader).at(-1))).toEqual(fromTo(0, 37));
     for (const { told } of behind)
       expect(told.map((m) => m.type)).toEqual(['queued', 'heartbeat', 'queued']);
     await until(floor, () => readers.some((reader) => placesOf(reader).length > 0));
-    floor.plays.tellWaiting();
+    floor.plays.notifyWaiting();
     await until(floor, () => readers.every(isDone));
     await floor.settle();
     for (const [i, reader] of readers.entries()) {
@@ -232,13 +232,13 @@ describe('a crowd behind one address', () => {
       expect(types.lastIndexOf('queued')).toBeLessThan(types.indexOf('instrument'));
     }
     // A turn is so many chunks of 20; what one has left behind them is read in further turns.
-    expect(floor.source.requests.length).toBeGreaterThan(40 * (600 / (20 * TURN_CHUNKS)));
+    expect(floor.source.requests.length).toBeGreaterThan(40 * (600 / (20 * SHARE_CHUNKS)));
     expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
   });
 
   test('[R10] one to whom a turn brought nothing waits for its next with a word', async () => {
     const floor = new Floor(1, 20, 50);
-    floor.run(6 * 20 * TURN_CHUNKS); // memory has the end: six turns each
+    floor.run(6 * 20 * SHARE_CHUNKS); // memory has the end: six turns each
     const readers = [floor.enter(), floor.enter()];
     for (const reader of readers) reader.resume(1, { topics: ['status'] });
     await until(floor, () => readers.every(isDone));
@@ -283,9 +283,9 @@ describe('a crowd behind one address', () => {
     floor.run(3_000);
     const reader = floor.enter();
     reader.resume(5);
-    for (let lookedMs = 0; !isDone(reader); lookedMs += 10 * TURN_IDLE_MS) {
+    for (let lookedMs = 0; !isDone(reader); lookedMs += 10 * SHARE_IDLE_MS) {
       await floor.source.answerAll();
-      for (let i = 0; i < 3; i++) floor.plays.look(lookedMs + i * TURN_IDLE_MS);
+      for (let i = 0; i < 3; i++) floor.plays.look(lookedMs + i * SHARE_IDLE_MS);
       reader.pong();
     }
     expect(floor.source.requests).toHaveLength(1);
@@ -322,7 +322,7 @@ describe('a resume out of the journal', () => {
           // Not by the clock of the sessions, which would count as slow.
           () => floor.plays.look((lookedMs += prng.int(0, 400))),
           () => floor.broadcaster.look(),
-          () => floor.broadcaster.heartbeats.tellAll(),
+          () => floor.broadcaster.heartbeats.sendAll(),
         ];
         for (let i = 0; i < 150; i++) await steps[prng.int(0, steps.length - 1)]!();
         await floor.settle();
@@ -333,7 +333,7 @@ describe('a resume out of the journal', () => {
         for (const [reader, place] of places) {
           if (reader.session.isGone) continue;
           expect(reader.done).toEqual([undefined]);
-          expect(reader.session.isExpress).toBe(true);
+          expect(reader.session.isNative).toBe(true);
           const reset = reader.told.find((m) => m.type === 'reset');
           const ack = reader.told.find((m) => m.type === 'ack')!;
           const seqs = placesOf(reader);

@@ -96,7 +96,7 @@ test('[S5] what happens while it is made is in a state, or follows it; and short
   let most = 0;
   for (let before = told.length; pong(); before = told.length)
     most = Math.max(most, told.length - before);
-  await until(() => session.isExpress); // of many topics some in each turn
+  await until(() => session.isNative); // of many topics some in each turn
   expect(done).toBe(1);
   expect(most).toBeLessThan(2_000); // of 20,001
   const at = (isIt: (m: Message) => boolean): number => told.findIndex(isIt);
@@ -112,7 +112,7 @@ test('[S5] what happens while it is made is in a state, or follows it; and short
 test('native topics of a session of ten thousand are joined and left some in each turn', async () => {
   const { broadcaster, session, told, pong, clock, changes, turn } = world();
   broadcaster.subscriptions.subscribe(session, 1, ['trade:*'], 0);
-  while (!session.isExpress) {
+  while (!session.isNative) {
     pong();
     await turn();
   }
@@ -126,7 +126,7 @@ test('native topics of a session of ten thousand are joined and left some in eac
   const late = trade({ symbol: `S${COUNT - 1}`, seq: 2 * COUNT + 1, prevSeq: 0 });
   broadcaster.accept({ lastSeq: 2 * COUNT + 1, events: [late], executions: [] });
   while (changes.all < 2 * COUNT + 1) await turn();
-  while (!session.isExpress) {
+  while (!session.isNative) {
     pong();
     await turn();
   }

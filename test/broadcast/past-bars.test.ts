@@ -13,9 +13,9 @@ import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { LateBars } from '../../src/broadcast/topics/late-bars';
 import { MirroredInstrument, TopicState } from '../../src/broadcast/topics/mirror';
 import type { BarsBehind } from '../../src/base/contracts/past';
-import { PastBarQuestions } from '../../src/broadcast/resume/past-bars';
+import { PastBarQueries } from '../../src/broadcast/resume/past-bars';
 import { Session } from '../../src/broadcast/sessions/session';
-import { WaitingFeed } from '../../src/broadcast/resume/waiting-resume';
+import { WaitingResume } from '../../src/broadcast/resume/waiting-resume';
 import type { History } from '../../src/journal/history/history';
 import { instrument, trade } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
@@ -28,7 +28,7 @@ const EMPTY: BarsBehind = { instruments: [] };
 test('a crowd of one client keeps no other client waiting', async () => {
   const under: (() => void)[] = [];
   const begun: string[] = [];
-  const questions = new PastBarQuestions(
+  const questions = new PastBarQueries(
     () => new Promise<BarsBehind>((resolve) => under.push(() => resolve(EMPTY))),
   );
   const ask = (client: string): void => {
@@ -59,7 +59,7 @@ test('[W19] what comes first of an answer goes out a little at a time, so that a
     finish: (outcome: unknown) => (ended = outcome),
   };
   const opening = Array.from({ length: 10_000 }, (_, i) => instrument(`S${i}`));
-  const feed = new WaitingFeed(stage, 5, opening);
+  const feed = new WaitingResume(stage, 5, opening);
   const taken: Message[] = [];
   for (let frame = feed.take(); frame !== undefined; frame = feed.take()) {
     expect(frame.length).toBeLessThanOrEqual(100);
@@ -85,7 +85,7 @@ test('who waits for an answer goes through no topic meanwhile', async () => {
   own.statistics.bars[0]!.add(trade({ symbol: 'A', seq: 1 }));
   const answers = Promise.withResolvers<BarsBehind>();
   const stage = {
-    questions: new PastBarQuestions(() => answers.promise),
+    questions: new PastBarQueries(() => answers.promise),
     client: 'a',
     late: new LateBars(),
     lastSeq: () => 100,

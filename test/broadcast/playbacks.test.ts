@@ -8,13 +8,13 @@ import type { Message } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import { SystemClock } from '../../src/base/clock';
-import { Desk } from '../../src/broadcast/subscriptions/job-queue';
-import { Plays, type TurnEvents } from '../../src/broadcast/playback/playbacks';
-import { type PlayRequest } from '../../src/broadcast/playback/playback';
-import { Replays } from '../../src/broadcast/replay/replay-requests';
+import { JobQueue } from '../../src/broadcast/subscriptions/job-queue';
+import { Playbacks, type QueuedEvents } from '../../src/broadcast/playback/playbacks';
+import { type PlaybackRequest } from '../../src/broadcast/playback/playback';
+import { ReplayRequests } from '../../src/broadcast/replay/replay-requests';
 import type { ReplayMessage } from '../../src/broadcast/replay/replay';
 import { Session } from '../../src/broadcast/sessions/session';
-import { SentTally } from '../../src/broadcast/topics/counters';
+import { SentCounter } from '../../src/broadcast/topics/counters';
 import { SharedFrames } from '../../src/broadcast/sessions/encoders';
 import { SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
@@ -23,7 +23,7 @@ import { FAILED, playLimits, SteeredPlays, tradeAt } from './steered-playbacks';
 setDefaultTimeout(60_000);
 
 const LAST = 100;
-const REQUEST: PlayRequest = {
+const REQUEST: PlaybackRequest = {
   topics: [`trade:${SYMBOL}`],
   isText: false,
   fromSeq: 1,
@@ -34,7 +34,7 @@ const REQUEST: PlayRequest = {
   speed: 0,
 };
 
-function watched(): TurnEvents & { readonly told: string[] } {
+function watched(): QueuedEvents & { readonly told: string[] } {
   const told: string[] = [];
   return {
     told,
@@ -49,10 +49,10 @@ function watched(): TurnEvents & { readonly told: string[] } {
 describe('plays', () => {
   test('so many are open; others wait for their turn, in order, or leave the line', async () => {
     const source = new SteeredPlays(10);
-    const plays = new Plays(source, playLimits(2));
-    const open = (): { play: ReturnType<Plays['open']>; told: string[] } => {
+    const plays = new Playbacks(source, playLimits(2));
+    const open = (): { play: ReturnType<Playbacks['open']>; told: string[] } => {
       const events = watched();
-      return { play: plays.openInTurn('me', REQUEST, events), told: events.told };
+      return { play: plays.openQueued('me', REQUEST, events), told: events.told };
     };
     const [a, b, c, d, e] = [open(), open(), open(), open(), open()];
     expect(plays.counts).toEqual({ open: 2, waiting: 3 });
@@ -77,8 +77,8 @@ describe('plays', () => {
   test('those that wait begin when a reload lets them', async () => {
     const source = new SteeredPlays(10);
     const limits = { ...playLimits(3), playbacksPerClientMax: 1 };
-    const plays = new Plays(source, limits);
-    for (const client of ['a', 'a', 'a', 'b', 'a']) plays.openInTurn(client, REQUEST, watched());
+    const plays = new Playbacks(source, limits);
+    for (const client of ['a', 'a', 'a', 'b', 'a']) plays.openQueued(client, REQUEST, watched());
     expect(plays.counts).toEqual({ open: 2, waiting: 3 });
     limits.playbacksPerClientMax = 2;
     plays.beginWaiting();
@@ -88,8 +88,8 @@ describe('plays', () => {
 
   test('who has as many as one client may waits, and holds up nobody else', async () => {
     const source = new SteeredPlays(10);
-    const plays = new Plays(source, playLimits(3, 2));
-    const open = (client: string) => plays.openInTurn(client, REQUEST, watched());
+    const plays = new Playbacks(source, playLimits(3, 2));
+    const open = (client: string) => plays.openQueued(client, REQUEST, watched());
     const [first, , third] = [open('a'), open('a'), open('a'), open('a')];
     expect(plays.counts).toEqual({ open: 2, waiting: 2 });
     const other = open('b');
@@ -109,7 +109,7 @@ describe('plays', () => {
 
   test('replays are refused where as many are under way; resumes are not kept waiting by them', async () => {
     const source = new SteeredPlays(10);
-    const plays = new Plays(source, playLimits(3, 2));
+    const plays = new Playbacks(source, playLimits(3, 2));
     const replay = (client: string) => plays.open(client, REQUEST, watched());
     const [first] = [replay('a'), replay('a')];
     expect([plays.refusal('a')?.code, plays.refusal('b')]).toEqual(['limit-reached', undefined]);
@@ -119,7 +119,7 @@ describe('plays', () => {
       'overloaded',
     ]);
     const events = watched();
-    plays.openInTurn('a', REQUEST, events);
+    plays.openQueued('a', REQUEST, events);
     await source.answerAll();
     expect(events.told).toContain('ready');
     first.close();
@@ -128,7 +128,7 @@ describe('plays', () => {
 
   test('two chunks are read ahead, and one more for each that is taken', async () => {
     const source = new SteeredPlays(10);
-    const play = new Plays(source, playLimits(1)).open('me', REQUEST, watched());
+    const play = new Playbacks(source, playLimits(1)).open('me', REQUEST, watched());
     await source.answerAll();
     expect(source.chunks).toBe(2);
     const seqs: number[] = [];
@@ -145,9 +145,9 @@ describe('plays', () => {
     for (let stage = 0; stage <= 14; stage++) {
       for (const how of ['close', 'fail'] as const) {
         const source = new SteeredPlays(10);
-        const plays = new Plays(source, playLimits(1));
+        const plays = new Playbacks(source, playLimits(1));
         const events = watched();
-        const play = plays.openInTurn('me', REQUEST, events);
+        const play = plays.openQueued('me', REQUEST, events);
         for (let i = 0; i < stage; i++) {
           await source.answer();
           if (i > 3) while (play.hasFrame) play.take();
@@ -165,7 +165,7 @@ describe('plays', () => {
 });
 
 test('a desk does so many jobs a turn, in order', async () => {
-  const desk = new Desk(8, new SystemClock().turns);
+  const desk = new JobQueue(8, new SystemClock().turns);
   const done: number[] = [];
   for (let i = 0; i < 1_000; i++) desk.run(() => void done.push(i));
   expect(done).toHaveLength(8);
@@ -186,7 +186,7 @@ test('a desk does so many jobs a turn, in order', async () => {
 });
 
 /** A session over a virtual socket, whose reader answers pings when told. */
-function enter(plays: Plays, clock: ManualClock, last = LAST) {
+function enter(plays: Playbacks, clock: ManualClock, last = LAST) {
   const told: Message[] = [];
   let pings = 0;
   const socket = socketWith({
@@ -199,11 +199,16 @@ function enter(plays: Plays, clock: ManualClock, last = LAST) {
   const encoders = {
     binary: new FrameEncoder(),
     scalesOf: () => undefined,
-    own: new SentTally(),
+    own: new SentCounter(),
     shared: new SharedFrames(),
   };
   const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, encoders, LIMITS);
-  const replays = new Replays({ plays, clock, lastSeq: () => last, isDefined: () => true });
+  const replays = new ReplayRequests({
+    playbacks: plays,
+    clock,
+    lastSeq: () => last,
+    isDefined: () => true,
+  });
   let lastId = 0;
   let ponged = 0;
   return {
@@ -244,7 +249,7 @@ describe('a replay of a session', () => {
     const last = 4_000;
     const source = new SteeredPlays(50);
     const clock = new ManualClock();
-    const { told, ask, pong } = enter(new Plays(source, playLimits(1)), clock, last);
+    const { told, ask, pong } = enter(new Playbacks(source, playLimits(1)), clock, last);
     ask('start', { toSeq: last });
     await source.answerAll();
     const first = told.length;
@@ -259,7 +264,7 @@ describe('a replay of a session', () => {
   test('at its times by the clock: not before they are due, and a pause does not count', async () => {
     const source = new SteeredPlays(1_000);
     const clock = new ManualClock();
-    const { told, ask, pong, session } = enter(new Plays(source, playLimits(1)), clock);
+    const { told, ask, pong, session } = enter(new Playbacks(source, playLimits(1)), clock);
     const places = (): number => told.filter(({ type }) => type === 'trade').length;
     const pass = (ms: number): void => {
       clock.advance(ms * 1e6);
@@ -287,27 +292,27 @@ describe('a replay of a session', () => {
     expect(told.at(-1)).toEqual(tradeAt(51));
     pass(49_000);
     expect(told.at(-1)).toEqual({ type: 'ack', id: 1, seq: LAST, repeated: null, waiting: null });
-    expect(session.isFed).toBe(false);
+    expect(session.hasSource).toBe(false);
   });
 
   test('full: a replay is refused, whatever its range', async () => {
     const source = new SteeredPlays(1);
-    const plays = new Plays(source, playLimits(1));
+    const plays = new Playbacks(source, playLimits(1));
     const clock = new ManualClock();
     const [one, two] = [enter(plays, clock), enter(plays, clock)];
     one.ask('start');
     two.ask('start');
     expect(two.told).toMatchObject([{ type: 'error', id: 1, code: 'overloaded' }]);
-    expect(two.session.isFed).toBe(false);
+    expect(two.session.hasSource).toBe(false);
     one.session.gone();
     await source.answerAll();
     two.ask('start');
-    expect(two.session.isFed).toBe(true);
+    expect(two.session.hasSource).toBe(true);
   });
 
   test('a flood of seeks opens two plays: the one that was there, and the newest', async () => {
     const source = new SteeredPlays(10);
-    const { told, ask, pong } = enter(new Plays(source, playLimits(8)), new ManualClock());
+    const { told, ask, pong } = enter(new Playbacks(source, playLimits(8)), new ManualClock());
     ask('start');
     for (let i = 0; i < 1_000; i++) ask('seek', { fromSeq: 1 + (i % 90) });
     ask('seek', { fromSeq: 95 });
@@ -326,7 +331,7 @@ describe('a replay of a session', () => {
       fc.asyncProperty(fc.integer({ min: 0, max: 1e6 }), async (seed) => {
         const prng = new Prng(seed);
         const source = new SteeredPlays(prng.int(1, 40));
-        const plays = new Plays(source, playLimits(prng.int(1, 2)));
+        const plays = new Playbacks(source, playLimits(prng.int(1, 2)));
         const clock = new ManualClock();
         const reader = enter(plays, clock);
         const { session, told, ask } = reader;
@@ -371,7 +376,7 @@ describe('a replay of a session', () => {
         }
         await source.answerAll();
         expect(plays.counts).toEqual({ open: 0, waiting: 0 });
-        expect([source.held.size, session.isFed]).toEqual([0, false]);
+        expect([source.held.size, session.hasSource]).toEqual([0, false]);
         let next: number | null = null;
         for (const m of told) {
           if (m.type === 'ack' && seeks.has(m.id)) {

@@ -43,7 +43,7 @@ test('past its backlog nothing more is encoded for a session, however much it as
     broadcaster.subscriptions.subscribe(session, id, ['status'], 0);
     expect(session.overrun).toBe(id > 2);
   }
-  broadcaster.heartbeats.tellAll();
+  broadcaster.heartbeats.sendAll();
   expect(frames).toHaveLength(3);
 });
 
@@ -71,14 +71,14 @@ test('[T7] more heads than one heartbeat holds go out in several', () => {
     Array.from({ length: 7_000 }, (_, i) => instrument(`S${i}`, { seq: i })),
     1,
   );
-  broadcaster.heartbeats.tellAll();
+  broadcaster.heartbeats.sendAll();
   const { mirror } = broadcaster as unknown as { mirror: Mirror };
   for (const topic of [...mirror.all()].flatMap(({ topics }) => Object.values(topics))) {
     session.join(topic, 0);
     topic.head += 1;
   }
-  broadcaster.heartbeats.tellAll();
-  broadcaster.heartbeats.tellAll();
+  broadcaster.heartbeats.sendAll();
+  broadcaster.heartbeats.sendAll();
   const heads = frames.flat().map((m) => (m.type === 'heartbeat' ? m.heads.length : -1));
   expect(heads[0]).toBe(0); // the first
   expect(heads.slice(1, -1).reduce((sum, count) => sum + count, 0)).toBe(70_000);
@@ -154,7 +154,7 @@ test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
     expect(asked()).toBe(frames.length + 1); // one behind each frame, and one ahead of all
     change(2 * count + 1, 'S5', 12);
     broadcaster.look();
-    broadcaster.heartbeats.tellAll();
+    broadcaster.heartbeats.sendAll();
     expect([frames.length, asked(), sizes()]).toEqual(first); // as long as it is not known to be read
     expect(session.state).toMatchObject({ lane: 'express', lagged: 0 }); // which makes it no slow one
     let rounds = 0;
@@ -165,7 +165,7 @@ test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
     }
     expect(rounds).toBeLessThan(form === SUBPROTOCOL_JSON ? 20 : 12); // the window grows
     change(2 * count + 2, 'S5', 2 * count + 1);
-    expect(session.isExpress).toBe(true);
+    expect(session.isNative).toBe(true);
     expect(session.counters).toEqual({ conflated: 0, dropped: 0, gaps: 0, lagged: 0, resets: 0 });
     for (const { bytes } of frames) expect(bytes).toBeLessThanOrEqual(16_384);
     const messages = frames.flatMap((frame) => frame.messages);
@@ -202,7 +202,7 @@ test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
     ask();
     const count = ask();
     for (const topic of session.topics.keys()) topic.head += 1;
-    broadcaster.heartbeats.tellAll();
+    broadcaster.heartbeats.sendAll();
     pong();
     expect(ask()).toBeLessThan(2 * count);
   },
@@ -277,5 +277,5 @@ test('a batch of a topic that is long goes out in frames, with pings between for
   expect(bytes).toBeGreaterThan(200_000);
   expect(Math.max(...published)).toBeLessThanOrEqual(16_384);
   expect(pings).toBeGreaterThanOrEqual(Math.floor(bytes / 65_536) - 1);
-  expect(session.isExpress).toBe(true);
+  expect(session.isNative).toBe(true);
 });

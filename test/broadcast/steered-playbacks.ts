@@ -4,9 +4,13 @@ import { FrameEncoder } from '../../protocol/codec';
 import { fault, type Fault } from '../../protocol/codes';
 import type { Trade } from '../../protocol/messages';
 import type { Prng } from '../../src/base/prng';
-import type { PlayedChunk } from '../../src/broadcast/playback/chunk';
-import type { PlayLimits } from '../../src/broadcast/playback/playbacks';
-import type { PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/playback/playback';
+import type { PlaybackChunk } from '../../src/broadcast/playback/chunk';
+import type { PlaybackLimits } from '../../src/broadcast/playback/playbacks';
+import type {
+  PlaybackRange,
+  PlaybackRequest,
+  PlaybackSource,
+} from '../../src/broadcast/playback/playback';
 import { at, trade } from '../support/market-events';
 
 interface Asked {
@@ -16,7 +20,7 @@ interface Asked {
 }
 
 /** @param playbacksPerClientMax unless told, only what all may have is limited */
-export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinity): PlayLimits {
+export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinity): PlaybackLimits {
   return {
     playbacksMax,
     playbacksPerClientMax,
@@ -27,12 +31,12 @@ export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinit
 
 export const FAILED = fault('history-failed', 'as the test wants it');
 
-export class SteeredPlays implements PlaySource {
+export class SteeredPlays implements PlaybackSource {
   /** Questions without an answer. */
   readonly asked: Asked[] = [];
   /** Plays that the thread has. */
-  readonly held = new Map<number, { request: PlayRequest; next: number }>();
-  readonly requests: PlayRequest[] = [];
+  readonly held = new Map<number, { request: PlaybackRequest; next: number }>();
+  readonly requests: PlaybackRequest[] = [];
   private readonly opened = new Set<number>();
   /** Chunks that were read. */
   chunks = 0;
@@ -45,7 +49,7 @@ export class SteeredPlays implements PlaySource {
     this.framesMax = framesMax;
   }
 
-  open(play: number, request: PlayRequest): Promise<PlayRange | Fault> {
+  open(play: number, request: PlaybackRequest): Promise<PlaybackRange | Fault> {
     this.requests.push(request);
     const { fromSeq, toSeq } = request;
     return this.put(play, 'open', () => {
@@ -55,7 +59,7 @@ export class SteeredPlays implements PlaySource {
     });
   }
 
-  next(play: number): Promise<PlayedChunk | Fault> {
+  next(play: number): Promise<PlaybackChunk | Fault> {
     if (!this.opened.has(play)) throw new Error(`play ${play} is read before it is open`);
     return this.put(play, 'next', () => this.read(play));
   }
@@ -90,7 +94,7 @@ export class SteeredPlays implements PlaySource {
     });
   }
 
-  private read(play: number): PlayedChunk | Fault {
+  private read(play: number): PlaybackChunk | Fault {
     const held = this.held.get(play);
     if (held === undefined) return FAILED;
     this.chunks += 1;

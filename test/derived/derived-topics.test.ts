@@ -193,7 +193,7 @@ describe('bars', () => {
     const v = new Virtual();
     v.subscribe('bar:A:1m', 'stats:A', 'tick:A');
     v.broadcaster.accept({ lastSeq: 4, events: [one(3, at(1))], executions: [] });
-    v.broadcaster.heartbeats.tellAll();
+    v.broadcaster.heartbeats.sendAll();
     expect(v.seen.at(-1)).toMatchObject({
       heads: [
         { topic: 'bar:A:1m', seq: 3 },

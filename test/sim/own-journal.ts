@@ -4,8 +4,8 @@ import { join } from 'node:path';
 
 import type { BatchEvent } from '../../protocol/records';
 import type { Nanos } from '../../protocol/time';
-import type { PlayedChunk } from '../../src/broadcast/playback/chunk';
-import type { PlaySource } from '../../src/broadcast/playback/playback';
+import type { PlaybackChunk } from '../../src/broadcast/playback/chunk';
+import type { PlaybackSource } from '../../src/broadcast/playback/playback';
 import type { ReplayOpened } from '../../src/journal/playback/messages';
 import { isCrash } from '../../src/journal/history/gaps';
 import { PlaybackReader } from '../../src/journal/playback/reader';
@@ -23,7 +23,7 @@ export class OwnJournal {
     this.reader = new PlaybackReader(join(directory, JOURNAL_FILE));
   }
 
-  readonly source: PlaySource = {
+  readonly source: PlaybackSource = {
     open: async (play, request) => {
       await this.opened.journal.flush();
       const { from, to } = request;
@@ -37,7 +37,8 @@ export class OwnJournal {
       const { fromSeq, toSeq, gaps } = opened;
       return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
     },
-    next: async (play) => this.reader.answer({ kind: 'replay-next', replay: play }) as PlayedChunk,
+    next: async (play) =>
+      this.reader.answer({ kind: 'replay-next', replay: play }) as PlaybackChunk,
     close: (play) => void this.reader.answer({ kind: 'replay-close', replay: play }),
   };
 

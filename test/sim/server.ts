@@ -12,9 +12,9 @@ import { SliceQueue } from '../../src/base/slice-queue';
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import type { PastEpoch } from '../../src/base/contracts/past';
 import { PastEpochs } from '../../src/broadcast/resume/past-epochs';
-import { Plays, type PlayLimits } from '../../src/broadcast/playback/playbacks';
-import { type PlaySource } from '../../src/broadcast/playback/playback';
-import { Replays } from '../../src/broadcast/replay/replay-requests';
+import { Playbacks, type PlaybackLimits } from '../../src/broadcast/playback/playbacks';
+import { type PlaybackSource } from '../../src/broadcast/playback/playback';
+import { ReplayRequests } from '../../src/broadcast/replay/replay-requests';
 import { Session } from '../../src/broadcast/sessions/session';
 import { pongNumber } from '../../src/broadcast/sessions/connection';
 import type { SessionLimits } from '../../src/broadcast/sessions/session-limits';
@@ -38,14 +38,14 @@ export interface ServerOptions {
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
   readonly session: SessionLimits;
   readonly memtableEventsMax: number;
-  readonly plays: PlayLimits;
+  readonly plays: PlaybackLimits;
   readonly statesAtOnceMax: number;
 }
 
 export class SimServer {
   readonly wires = new Set<Wire>();
   readonly broadcaster: Broadcaster;
-  readonly plays: Plays;
+  readonly plays: Playbacks;
   readonly connections: Connections;
   readonly options: ServerOptions;
   /** Sessions that the server closed for being slow. */
@@ -61,7 +61,7 @@ export class SimServer {
   private barsAtMs = Infinity;
   private sessions = 0;
 
-  constructor(options: ServerOptions, clock: ManualClock, source: PlaySource) {
+  constructor(options: ServerOptions, clock: ManualClock, source: PlaybackSource) {
     this.options = options;
     this.clock = clock;
     this.connections = new Connections(clock);
@@ -80,7 +80,7 @@ export class SimServer {
     broadcaster.subscriptions.since = (seq) => this.memtable.since(seq);
     broadcaster.wakeIn = (ms) => (this.barsAtMs = clock.monotonicMs() + ms);
     broadcaster.ended = () => (this.ended += 1);
-    const counted: PlaySource = {
+    const counted: PlaybackSource = {
       open: (play, request) => {
         this.played += 1;
         return source.open(play, request);
@@ -88,8 +88,8 @@ export class SimServer {
       next: (play) => source.next(play),
       close: (play) => source.close(play),
     };
-    this.plays = new Plays(counted, options.plays);
-    broadcaster.subscriptions.plays = this.plays;
+    this.plays = new Playbacks(counted, options.plays);
+    broadcaster.subscriptions.playbacks = this.plays;
     this.hub = this.createHub();
   }
 
@@ -183,8 +183,8 @@ export class SimServer {
   private createHub(): StreamHub<Session> {
     const { broadcaster, clock, options } = this;
     const { subscriptions } = broadcaster;
-    const replays = new Replays({
-      plays: this.plays,
+    const replays = new ReplayRequests({
+      playbacks: this.plays,
       clock,
       later: (ms, call) => {
         const timer = { atMs: clock.monotonicMs() + ms, call };
@@ -236,8 +236,8 @@ export class SimServer {
         return { session, source: 0 };
       },
       leave: (session) => broadcaster.leave(session),
-      follow: (session, owner) => broadcaster.traders.set(session, owner),
-      settle: (session) => broadcaster.traders.settle(session),
+      follow: (session, owner) => broadcaster.executions.set(session, owner),
+      settle: (session) => broadcaster.executions.settle(session),
       acknowledge: (session, ack) => session.send([ack]),
       subscribe: (session, id, topics, intervalMs, done) =>
         subscriptions.subscribe(session, id, topics, intervalMs, done),

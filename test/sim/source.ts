@@ -9,8 +9,12 @@ import type { Book, Instrument, Message } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { parseTopic } from '../../protocol/topics';
 import type { Prng } from '../../src/base/prng';
-import type { PlayedChunk } from '../../src/broadcast/playback/chunk';
-import type { PlayRange, PlayRequest, PlaySource } from '../../src/broadcast/playback/playback';
+import type { PlaybackChunk } from '../../src/broadcast/playback/chunk';
+import type {
+  PlaybackRange,
+  PlaybackRequest,
+  PlaybackSource,
+} from '../../src/broadcast/playback/playback';
 import type { Truth } from './truth';
 
 /** Which events a play is of. */
@@ -51,7 +55,10 @@ export class Wanted {
   }
 
   /** The places of a request that says them by time. */
-  range(truth: Truth, r: Pick<PlayRequest, 'from' | 'to' | 'fromSeq' | 'toSeq'>): PlayRange {
+  range(
+    truth: Truth,
+    r: Pick<PlaybackRequest, 'from' | 'to' | 'fromSeq' | 'toSeq'>,
+  ): PlaybackRange {
     let { fromSeq, toSeq } = r;
     if (r.to !== null) {
       const to = truth.events.findLast((e) => this.hasMessage(e) && timeOf(e)!.compare(r.to!) <= 0);
@@ -70,7 +77,7 @@ export function timeOf(e: BatchEvent) {
 }
 
 interface Playing {
-  readonly request: PlayRequest;
+  readonly request: PlaybackRequest;
   readonly wanted: Wanted;
   readonly toSeq: number;
   nextSeq: number;
@@ -93,7 +100,7 @@ export interface SourceTemper {
   readonly broken: number;
 }
 
-export class SteeredSource implements PlaySource {
+export class SteeredSource implements PlaybackSource {
   /** What is open in it; nothing when nobody plays. */
   readonly plays = new Map<number, Playing>();
   private readonly waiting: (() => void)[] = [];
@@ -125,7 +132,7 @@ export class SteeredSource implements PlaySource {
     while (this.waiting.length > 0 && this.random.chance(prompt)) this.waiting.shift()!();
   }
 
-  open(play: number, request: PlayRequest): Promise<PlayRange | Fault> {
+  open(play: number, request: PlaybackRequest): Promise<PlaybackRange | Fault> {
     return this.later(() => {
       if (this.random.chance(this.temper.failing)) return fault('history-failed', 'not now');
       const wanted = new Wanted(request.topics);
@@ -138,7 +145,7 @@ export class SteeredSource implements PlaySource {
     });
   }
 
-  next(play: number): Promise<PlayedChunk | Fault> {
+  next(play: number): Promise<PlaybackChunk | Fault> {
     return this.later(() => {
       const playing = this.plays.get(play);
       if (playing === undefined) return fault('internal', `play ${play} is not open`);
@@ -204,7 +211,7 @@ export class SteeredSource implements PlaySource {
     };
   }
 
-  private chunk(playing: Playing): PlayedChunk {
+  private chunk(playing: Playing): PlaybackChunk {
     const { request, wanted, toSeq } = playing;
     const frames: Framed[] = [];
     if (playing.opening.length > 0) {
@@ -270,7 +277,7 @@ export class SteeredSource implements PlaySource {
     isText: boolean,
     reached: number,
     isLast: boolean,
-  ): PlayedChunk {
+  ): PlaybackChunk {
     const texts = isText ? frames.map((f) => encodeTextFrame(f.messages, this.definitionOf)) : [];
     const parts = isText ? [] : frames.map((f) => this.encoder.encode(f.messages));
     let length = 0;

@@ -1,7 +1,7 @@
 /** Temper: what a run is like. How much anything holds, how the journal answers, how long it lasts. */
 
 import type { Prng } from '../../src/base/prng';
-import type { PlayLimits } from '../../src/broadcast/playback/playbacks';
+import type { PlaybackLimits } from '../../src/broadcast/playback/playbacks';
 import type { SessionLimits } from '../../src/broadcast/sessions/session-limits';
 import type { SourceTemper } from './source';
 import type { WireLimits } from './wire';
@@ -17,7 +17,7 @@ export interface Temper {
   readonly wire: WireLimits;
   readonly source: SourceTemper;
   readonly memtableEventsMax: number;
-  readonly plays: PlayLimits;
+  readonly plays: PlaybackLimits;
   /** Answers with the states of more topics are made as they are sent. */
   readonly statesAtOnceMax: number;
   /** How likely the server starts anew in a step. */

@@ -120,7 +120,7 @@ export class World {
     if (random.chance(0.5)) server.advance(random.chance(0.03) ? 1_200 : random.int(1, 60));
     while (this.server.hasWaiting && random.chance(0.85)) this.push();
     if (random.chance(0.5)) server.broadcaster.look();
-    if (random.chance(0.05)) server.broadcaster.heartbeats.tellAll();
+    if (random.chance(0.05)) server.broadcaster.heartbeats.sendAll();
     this.source.step();
     for (const wire of server.wires) if (random.chance(0.8)) wire.deliver(random.int(1, 4));
     this.sweep();
@@ -290,7 +290,7 @@ export class World {
     for (let i = 0; i < 12; i++) {
       server.advance(5);
       server.broadcaster.look();
-      server.broadcaster.letGo(false);
+      server.broadcaster.closeDrained(false);
       for (const seat of this.seats) {
         const { reader } = seat;
         if (reader.wire === null) continue;
@@ -302,7 +302,7 @@ export class World {
         if (isLetGo) reader.wire = null;
       }
     }
-    server.broadcaster.letGo(true);
+    server.broadcaster.closeDrained(true);
   }
 
   private begin(): void {
@@ -391,7 +391,7 @@ export class World {
         this.comeBack(seat);
         this.moves.goOn(seat.reader);
       }
-      if (round % 10 === 5) this.server.broadcaster.heartbeats.tellAll();
+      if (round % 10 === 5) this.server.broadcaster.heartbeats.sendAll();
       if (round > 20 && round % 10 === 7 && seats.every((seat) => this.isSettled(seat))) break;
     }
     probe(this.server);
@@ -406,7 +406,7 @@ export class World {
       !wire.hasWords &&
       asked.size === 0 &&
       replay === null &&
-      wire.session.isExpress
+      wire.session.isNative
     );
   }
 
@@ -416,7 +416,7 @@ export class World {
       'not settled',
       reader.name,
       reader.asked,
-      reader.wire?.session.isExpress,
+      reader.wire?.session.isNative,
     ]);
     hold((reader.executions ?? []).length === 0, () => ['executions are lost', reader.executions]);
     for (const [name, copy] of reader.topics) {
@@ -448,12 +448,12 @@ export class World {
     const { outcome, server } = this;
     outcome.ended += server.ended;
     outcome.fromJournal += server.played;
-    const { tallies } = server.broadcaster;
+    const byChannel = server.broadcaster.counters;
     const counters = countersOf(server.broadcaster);
     outcome.lagged += counters.lagged;
     for (const figure of ['conflated', 'dropped', 'gaps'] as const) {
-      const byKind = Object.values(tallies).reduce((sum, tally) => sum + tally[figure], 0);
-      hold(byKind === counters[figure], () => [figure, 'by kind', byKind, counters[figure]]);
+      const all = Object.values(byChannel).reduce((sum, one) => sum + one[figure], 0);
+      hold(all === counters[figure], () => [figure, 'by channel', all, counters[figure]]);
     }
     hold(this.temper.isStrict || outcome.missed <= counters.dropped || outcome.restarts > 0, () => [
       'gaps',

@@ -1,14 +1,18 @@
 /**
- * Backlog: what waits for one session that does not take its topics natively.
+ * Backlog: what waits for one session that does not get its topics natively.
  *
- * Answers, executions, definitions and what closes (control) wait in it, go first and in their order, and
- * are never dropped. A long answer is made as it is sent (`LongAnswer`), a slice at a time; short messages go
- * between its slices. What is published waits in the logs of the topics; here is only how far the reader
- * has come in each. While that is fresh it goes out message by message, so a reader that was held up for a
- * moment misses nothing; when it has waited long, or has left the logs, conflated: state first, in half of
- * a window at least, the topics in turn; and trades in the order of their places, of which the oldest go
- * with a `gap`. Must hold: messages of one topic stay in their order; those of several may not.
- * Bounded: by the logs, and by whoever bounds the control.
+ * Control messages (answers, executions, definitions, closing) wait in the backlog itself. They are
+ * sent first and in order, and are never dropped. A long answer is made while it is sent
+ * (`LongAnswer`), slice by slice; short control messages go between its slices.
+ *
+ * Published messages wait in the logs of their topics; the backlog has a cursor in each. While all
+ * of it is fresh it is sent message by message, so a reader that was held up briefly misses
+ * nothing. What is older, or has left the logs, is conflated: state topics first, taking turns, in
+ * at least half of a window; then trades in the order of their sequence numbers, of which the
+ * oldest are replaced by a `gap`. Messages of one topic stay in order; those of several topics may
+ * not.
+ *
+ * Bounded: by the logs; control by the limits of its callers.
  */
 
 import type { Message } from '../../../protocol/messages';
@@ -19,17 +23,20 @@ import type { TopicState } from '../topics/mirror';
 import { aboutBytes } from '../topics/topic-log';
 
 export interface BacklogOptions {
-  /** Of one topic, for all that read its log. */
+  /** Bytes of the log of one topic, for all its readers. */
   readonly outboxBytesMax: number;
   /** What has waited longer is conflated before it is sent, in ms. */
   readonly staleMs: number;
-  /** A trade that has waited longer is dropped, in ms. */
+  /** A trade that has waited longer is dropped, with a `gap`; in ms. */
   readonly tradeAgeMs: number;
 }
 
-/** What of control may wait. */
+/** How much control may wait. */
 export interface ControlLimits {
-  /** Control that has not moved for longer closes the session, in ms; and so many messages. */
+  /**
+   * A session is closed when its control has not moved for this long, in ms, or has more messages
+   * than this.
+   */
   readonly controlMs: number;
   readonly controlMessagesMax: number;
 }
@@ -37,7 +44,7 @@ export interface ControlLimits {
 interface Interval {
   readonly cursors: Set<Cursor>;
   dueMs: number;
-  /** Those that are due and have not been sent yet, for which there was no room. */
+  /** Cursors that are due and were not sent yet, for lack of room. */
   due: Cursor[];
 }
 
@@ -45,19 +52,19 @@ export class Backlog {
   readonly counters: BacklogCounters = { conflated: 0, dropped: 0, gaps: 0 };
   private readonly options: BacklogOptions;
   private readonly cursors = new Map<TopicState, Cursor>();
-  /** Those that are to be had at most every so often, by how often. */
+  /** Cursors with an interval, by interval in ms. */
   private readonly intervals = new Map<number, Interval>();
   private control: Message[] = [];
-  /** How many of them have been taken. */
+  /** How many of `control` were taken. */
   private taken = 0;
-  /** About, of those that have not. */
+  /** Approximate bytes of control that was not taken. */
   private shortBytes = 0;
-  /** Answers that are made as they are sent, one after the other. */
+  /** Long answers, in order. */
   private readonly answers: LongAnswer[] = [];
   private controlSinceMs = 0;
-  /** Whose turn it is when not all state finds room. */
-  private turn = 0;
-  private isHurried = false;
+  /** The state topic to start with when not all of them find room. */
+  private nextState = 0;
+  private ignoresIntervals = false;
 
   constructor(options: BacklogOptions) {
     this.options = options;
@@ -67,17 +74,20 @@ export class Backlog {
     return this.cursors.has(topic);
   }
 
-  /** Whether it was asked for at intervals. */
+  /** Whether a topic has an interval. */
   isPaced(topic: TopicState): boolean {
     return (this.cursors.get(topic)?.intervalMs ?? 0) > 0;
   }
 
-  /** Those that were asked for as they come. */
+  /** Topics without an interval. */
   *unpaced(): Generator<TopicState, undefined> {
     for (const { topic, intervalMs } of this.cursors.values()) if (intervalMs === 0) yield topic;
   }
 
-  /** Reads a topic from here on. @param intervalMs at most one frame in this time; 0: as it comes */
+  /**
+   * Starts to read a topic at the end of its log. @param intervalMs at most one frame in this time;
+   * 0: no interval
+   */
   attach(topic: TopicState, intervalMs: number, nowMs: number): void {
     const { outboxBytesMax, staleMs, tradeAgeMs } = this.options;
     const log = topic.read(outboxBytesMax);
@@ -105,7 +115,10 @@ export class Backlog {
     return true;
   }
 
-  /** What has to be sent of a topic before its state is sent anew: of state nothing, but for ends of bars. */
+  /**
+   * The messages of a topic that must be sent before a new snapshot of it: trades, statuses and
+   * ends of bars. Other state is skipped, since the snapshot replaces it.
+   */
   settle(topic: TopicState): Message[] {
     const cursor = this.cursors.get(topic);
     const messages: Message[] = [];
@@ -116,13 +129,13 @@ export class Backlog {
     return messages;
   }
 
-  /** The server stops: nothing waits for its interval any more. */
-  hurry(): void {
-    this.isHurried = true;
+  /** The server stops: intervals do not delay anything any more. */
+  ignoreIntervals(): void {
+    this.ignoresIntervals = true;
   }
 
-  /** Messages that are never dropped, in their order. */
-  tell(messages: readonly Message[], nowMs: number): void {
+  /** Adds messages that are never dropped, in order. */
+  addControl(messages: readonly Message[], nowMs: number): void {
     if (this.controlCount === 0) this.controlSinceMs = nowMs;
     for (const message of messages) {
       this.control.push(message);
@@ -130,8 +143,8 @@ export class Backlog {
     }
   }
 
-  /** An answer that is made as it is sent. */
-  tellLong(answer: LongAnswer, nowMs: number): void {
+  /** Adds an answer that is made while it is sent. */
+  addAnswer(answer: LongAnswer, nowMs: number): void {
     if (this.controlCount === 0) this.controlSinceMs = nowMs;
     this.answers.push(answer);
   }
@@ -142,17 +155,17 @@ export class Backlog {
     return count;
   }
 
-  /** Whether more of an answer is to be made. */
+  /** Whether a long answer is not finished. */
   get hasLong(): boolean {
     return this.answers.length > 0;
   }
 
-  /** Since when the control has not moved; null when none waits. */
+  /** Since when control has not moved; null if none waits. */
   get controlStuckMs(): number | null {
     return this.controlCount === 0 ? null : this.controlSinceMs;
   }
 
-  /** Whether the control has not moved for long, nor the reader; or is too much. */
+  /** Whether control and reader have not moved for too long, or too much control waits. */
   isStuck(limits: ControlLimits, nowMs: number, aliveMs: number): boolean {
     const { controlStuckMs, controlCount } = this;
     const stuckMs = controlStuckMs === null ? 0 : nowMs - Math.max(controlStuckMs, aliveMs);
@@ -165,21 +178,24 @@ export class Backlog {
     return true;
   }
 
-  /** Of what waits for this session alone, about. */
+  /** Approximate bytes that wait for this session alone. */
   get controlBytes(): number {
     let bytes = this.shortBytes;
     for (const answer of this.answers) bytes += answer.heldBytes;
     return bytes;
   }
 
-  /** Of all that waits and is held, about: what is in the logs of topics is there once for all their readers. */
+  /**
+   * Approximate bytes of all that waits; what is in the logs of topics is held once for all their
+   * readers.
+   */
   get pendingBytes(): number {
     let bytes = this.controlBytes;
     for (const cursor of this.cursors.values()) bytes += cursor.pendingBytes;
     return bytes;
   }
 
-  /** Since when the oldest does, in ms; null when nothing waits. */
+  /** Time of the oldest waiting message, in ms; null if nothing waits. */
   get oldestMs(): number | null {
     let oldest = this.controlStuckMs ?? Infinity;
     for (const cursor of this.cursors.values()) {
@@ -188,16 +204,18 @@ export class Backlog {
     return oldest === Infinity ? null : oldest;
   }
 
-  /** A place up to which nothing of the topics waits; infinity when nothing waits at all. */
-  get toldSeq(): number {
-    let told = Infinity;
+  /**
+   * A sequence number up to which nothing of the topics waits; infinity if nothing waits at all.
+   */
+  get completeSeq(): number {
+    let complete = Infinity;
     for (const cursor of this.cursors.values()) {
-      if (cursor.isBehind) told = Math.min(told, cursor.toldSeq);
+      if (cursor.isBehind) complete = Math.min(complete, cursor.completeSeq);
     }
-    return told;
+    return complete;
   }
 
-  /** Up to about so many bytes of what is to be sent next, and something if anything waits. */
+  /** Takes about this many bytes of what is to be sent next; at least one message if any waits. */
   take(bytesMax: number, nowMs: number): Message[] {
     const messages = this.takeControl(bytesMax, nowMs);
     if (this.controlCount > 0) return messages;
@@ -211,7 +229,10 @@ export class Backlog {
     return messages;
   }
 
-  /** All that waits, message by message, and what is due; undefined when that is more than so many bytes, or old. */
+  /**
+   * Takes everything that waits, message by message; undefined if it is more than this many bytes,
+   * too old or has a long answer.
+   */
   takeWhole(bytesMax: number, nowMs: number): Message[] | undefined {
     if (this.hasLong) return undefined;
     const behind = this.behind();
@@ -222,25 +243,28 @@ export class Backlog {
     return messages;
   }
 
-  /** When something that was asked for at intervals is due next; infinity: nothing is. */
+  /** When the next interval is due; infinity if there is none. */
   get nextDueMs(): number {
     let next = Infinity;
     for (const { dueMs } of this.intervals.values()) next = Math.min(next, dueMs);
     return next;
   }
 
-  /** Whether something is due for which there was no room. */
+  /** Whether something is due that found no room. */
   get hasDue(): boolean {
     for (const { due } of this.intervals.values()) if (due.length > 0) return true;
     return false;
   }
 
-  /** Of what was asked for at intervals that is due, up to about so many bytes, conflated, an interval after the other. */
+  /**
+   * Takes what is due by intervals, conflated, up to about this many bytes, one interval after the
+   * other.
+   */
   due(nowMs: number, bytesMax = Infinity): Message[] {
     const messages: Message[] = [];
     let bytes = 0;
     for (const [intervalMs, interval] of this.intervals) {
-      if (interval.due.length === 0 && (nowMs >= interval.dueMs || this.isHurried)) {
+      if (interval.due.length === 0 && (nowMs >= interval.dueMs || this.ignoresIntervals)) {
         interval.dueMs = nowMs + intervalMs;
         interval.due = [...interval.cursors].filter(({ isBehind }) => isBehind).reverse();
       }
@@ -250,13 +274,13 @@ export class Backlog {
         this.takePaced(interval.due.pop()!, messages);
         bytes += sizeOf(messages, at);
       }
-      sortPlaces(messages, from);
+      sortFrom(messages, from);
     }
     return messages;
   }
 
   private takePaced(cursor: Cursor, messages: Message[]): void {
-    if (this.cursors.get(cursor.topic) !== cursor || !cursor.isBehind) return; // left meanwhile
+    if (this.cursors.get(cursor.topic) !== cursor || !cursor.isBehind) return; // it was left meanwhile
     if (cursor.isState) cursor.takeConflated(messages, this.counters);
     else this.takeTrades(cursor, messages);
   }
@@ -264,7 +288,7 @@ export class Backlog {
   private behind(): Cursor[] {
     const behind: Cursor[] = [];
     for (const cursor of this.cursors.values()) {
-      const isPaced = cursor.intervalMs > 0 && !this.isHurried;
+      const isPaced = cursor.intervalMs > 0 && !this.ignoresIntervals;
       if (!isPaced && cursor.isBehind) behind.push(cursor);
     }
     return behind;
@@ -278,7 +302,7 @@ export class Backlog {
     this.shortBytes -= bytes;
     const messages = control.slice(taken, end);
     this.taken = end;
-    // What was taken goes when it is half of all, so that a long answer is not copied for each window.
+    // Taken messages are removed when they are half of all, so that a long list is not copied for each window.
     if (end * 2 >= control.length) {
       this.control = control.slice(end);
       this.taken = 0;
@@ -288,7 +312,7 @@ export class Backlog {
     return messages;
   }
 
-  /** The next slice of the answer whose turn it is. */
+  /** Takes the next slice of the first long answer. */
   private takeLong(bytesMax: number, messages: Message[]): void {
     const [answer] = this.answers;
     if (answer === undefined) return;
@@ -298,7 +322,7 @@ export class Backlog {
     answer.sent();
   }
 
-  /** The session has gone. */
+  /** The session has closed. */
   end(): void {
     this.control = [];
     this.taken = 0;
@@ -306,7 +330,9 @@ export class Backlog {
     this.answers.length = 0;
   }
 
-  /** Whether all that waits is there, and may go as it is. */
+  /**
+   * Whether everything that waits is in the logs and fresh enough to be sent message by message.
+   */
   private isFresh(behind: readonly Cursor[], nowMs: number): boolean {
     return behind.every((c) => c.isWhole && nowMs - c.oldestMs <= this.options.staleMs);
   }
@@ -338,13 +364,13 @@ export class Backlog {
     let taken = 0;
     for (; taken < behind.length && bytes < roomBytes; taken++) {
       const at = messages.length;
-      behind[(this.turn + taken) % behind.length]!.takeConflated(messages, this.counters);
+      behind[(this.nextState + taken) % behind.length]!.takeConflated(messages, this.counters);
       bytes += sizeOf(messages, at);
     }
-    if (behind.length > 0) this.turn = (this.turn + taken) % behind.length;
+    if (behind.length > 0) this.nextState = (this.nextState + taken) % behind.length;
   }
 
-  /** All that the log holds, and a gap for what has left it. */
+  /** Takes all that the log holds, after a gap for what has left it. */
   private takeTrades(cursor: Cursor, messages: Message[]): void {
     cursor.dropOld(0, Infinity, messages, this.counters);
     cursor.takeAll(messages);
@@ -354,10 +380,13 @@ export class Backlog {
 function takeAll(behind: readonly Cursor[], messages: Message[]): void {
   const from = messages.length;
   for (const cursor of behind) cursor.takeAll(messages);
-  if (behind.length > 1) sortPlaces(messages, from);
+  if (behind.length > 1) sortFrom(messages, from);
 }
 
-/** The next messages of several topics in the order of their places, at least one if any waits. */
+/**
+ * Takes the next messages of several topics in the order of their sequence numbers; at least one if
+ * any waits.
+ */
 function takeInOrder(cursors: readonly Cursor[], roomBytes: number, messages: Message[]): void {
   const seqOf = (cursor: Cursor): number => cursor.peek().message.seq;
   const waiting = cursors.filter(({ isBehind }) => isBehind).sort((a, b) => seqOf(a) - seqOf(b));
@@ -371,7 +400,7 @@ function takeInOrder(cursors: readonly Cursor[], roomBytes: number, messages: Me
     if (!cursor.isBehind) continue;
     const seq = seqOf(cursor);
     let low = 0;
-    let high = waiting.length; // the first that comes behind it is in low … high
+    let high = waiting.length; // the first one with a later seq is in low … high
     while (low < high) {
       const middle = (low + high) >> 1;
       if (seqOf(waiting[middle]!) <= seq) low = middle + 1;
@@ -381,16 +410,16 @@ function takeInOrder(cursors: readonly Cursor[], roomBytes: number, messages: Me
   }
 }
 
-/** From a position on, in the order of places; those of one topic stay in theirs. */
-function sortPlaces(messages: Message[], from: number): void {
-  const sorted = messages.splice(from).sort((a, b) => placeOf(a) - placeOf(b));
+/** Sorts messages from an index on by sequence number; messages of one topic keep their order. */
+function sortFrom(messages: Message[], from: number): void {
+  const sorted = messages.splice(from).sort((a, b) => orderOf(a) - orderOf(b));
   for (const message of sorted) messages.push(message);
 }
 
-/** A gap goes before what follows it. */
-function placeOf(message: Message): number {
+/** The sequence number to sort by; a gap precedes what follows it. */
+function orderOf(message: Message): number {
   if (message.type === 'gap') return message.to;
-  // The seq of a bar that was revised may be below that of the message before it.
+  // The seq of a revised bar may be below that of the message before it.
   return 'prevSeq' in message ? Math.max(message.seq, message.prevSeq) : 0;
 }
 
@@ -398,7 +427,7 @@ function bytesOf(behind: readonly Cursor[]): number {
   return behind.reduce((sum, { pendingBytes }) => sum + pendingBytes, 0);
 }
 
-/** About, in bytes, from a position on. */
+/** Approximate bytes of messages, from an index on. */
 export function sizeOf(messages: readonly Message[], from = 0): number {
   let bytes = 0;
   for (let i = from; i < messages.length; i++) bytes += aboutBytes(messages[i]!);

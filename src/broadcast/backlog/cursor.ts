@@ -1,11 +1,14 @@
 /**
- * Cursor: how far one reader has come in the log of a topic, and what it gets of the rest.
+ * Cursor: how far one reader has read the log of a topic, and what it gets of the rest.
  *
- * As long as the log holds it, the rest can be had message by message. Conflated, of `tick`, `bbo`, `stats`
- * the newest stays, with the count that it stands for; of bars the newest of each, in the order of their
- * seqs; of a book the whole as it is now. Trades and `status` stay one by one; those that are older than the
- * reader is to be sent, or have left the log, are a `gap`, and so are ends of bars that are not kept. Must hold: a cursor is read between batches, when a book as it is now is
- * that behind the newest message of the log.
+ * While the log holds the rest, it can be had message by message. Conflation depends on the
+ * channel. Of `tick`, `bbo` and `stats` the newest message remains, with the count of updates that
+ * it stands for; of bars the newest of each bar, in the order of their seqs; of a book a snapshot
+ * of its current state. Trades and statuses are never replaced: those that are too old or have left
+ * the log are declared by a `gap`, and so are ends of bars that are not kept any more.
+ *
+ * A cursor must be read between batches: then the current book is the one after the newest message
+ * of the log.
  */
 
 import type { Bar, Message } from '../../../protocol/messages';
@@ -15,15 +18,15 @@ import { countOf, type Logged, type Sequenced, type TopicLog } from '../topics/t
 
 export class Cursor {
   readonly topic: TopicState;
-  /** At most one frame in this time, conflated; 0: none was asked for. */
+  /** At most one frame in this time, conflated; 0: no interval. */
   readonly intervalMs: number;
-  /** Whether of its topic only the newest matters. */
+  /** Whether only the newest message of its topic matters. */
   readonly isState: boolean;
   private readonly log: TopicLog;
-  private place: number;
+  private position: number;
   private count: number;
   private bytes: number;
-  /** The newest place that the reader has been told of the topic. */
+  /** The newest sequence number of the topic that the reader was sent. */
   private lastSeq: number;
 
   constructor(topic: TopicState, log: TopicLog, intervalMs: number) {
@@ -31,92 +34,93 @@ export class Cursor {
     this.log = log;
     this.intervalMs = intervalMs;
     this.isState = topic.def.nature !== 'stream';
-    this.place = log.end;
+    this.position = log.end;
     this.count = log.count;
     this.bytes = log.bytes;
     this.lastSeq = topic.head;
   }
 
   get isBehind(): boolean {
-    return this.place < this.log.end;
+    return this.position < this.log.end;
   }
 
-  /** Of what waits and is held, about. */
+  /** Approximate bytes that wait and are held. */
   get pendingBytes(): number {
     return Math.min(this.log.bytes - this.bytes, this.log.heldBytes);
   }
 
-  /** Since when the oldest that waits and is held does, in ms. Only while it is behind. */
+  /** Time of the oldest message that waits and is held, in ms. Only if `isBehind`. */
   get oldestMs(): number {
-    return this.log.at(Math.max(this.place, this.log.start)).atMs;
+    return this.log.at(Math.max(this.position, this.log.start)).atMs;
   }
 
   /** Whether all that waits is held. */
   get isWhole(): boolean {
-    return this.place >= this.log.start;
+    return this.position >= this.log.start;
   }
 
-  /** A place up to which nothing of the topic waits. Only while it is behind. */
-  get toldSeq(): number {
-    return this.isWhole ? this.log.at(this.place).message.seq - 1 : this.lastSeq;
+  /** A sequence number up to which nothing of the topic waits. Only if `isBehind`. */
+  get completeSeq(): number {
+    return this.isWhole ? this.log.at(this.position).message.seq - 1 : this.lastSeq;
   }
 
-  /** The next message. Only while it is behind, and all of it is held. */
+  /** The next message. Only if `isBehind` and `isWhole`. */
   peek(): Logged {
-    return this.log.at(this.place);
+    return this.log.at(this.position);
   }
 
-  /** Goes over the next message. */
+  /** Passes the next message. */
   pass(): void {
-    const { message, bytes } = this.log.at(this.place);
-    this.place += 1;
+    const { message, bytes } = this.log.at(this.position);
+    this.position += 1;
     this.count += countOf(message);
     this.bytes += bytes;
     this.lastSeq = message.seq;
   }
 
-  /** Leaves out what waits: the reader is told the state otherwise. */
+  /** Skips what waits, since the reader is sent the state otherwise. */
   skip(counters: BacklogCounters): void {
-    this.conflated(this.log.end - this.place, counters);
+    this.conflated(this.log.end - this.position, counters);
     this.toEnd();
   }
 
-  /** Everything that waits, where all is held. */
+  /** Takes everything that waits. Only if `isWhole`. */
   takeAll(into: Message[]): void {
-    for (; this.place < this.log.end; this.place++) into.push(this.log.at(this.place).message);
+    for (; this.position < this.log.end; this.position++)
+      into.push(this.log.at(this.position).message);
     this.toEnd();
   }
 
-  /** What waits of state, conflated. Only while it is behind. */
+  /** Takes the state that waits, conflated. Only if `isBehind`. */
   takeConflated(into: Message[], counters: BacklogCounters): void {
-    const { log, place } = this;
+    const { log, position } = this;
     const from = into.length;
     const newest = log.at(log.end - 1).message;
     if (newest.type === 'bar') this.takeBars(into, counters);
-    else if (log.end - place === 1) into.push(newest);
+    else if (log.end - position === 1) into.push(newest);
     else {
       const whole = this.topic.whole?.();
       const { lastSeq: prevSeq } = this;
       into.push({ ...(whole ?? newest), prevSeq, count: log.count - this.count } as Sequenced);
     }
-    this.conflated(log.end - place - (into.length - from), counters);
+    this.conflated(log.end - position - (into.length - from), counters);
     this.toEnd();
   }
 
   private conflated(messages: number, counters: BacklogCounters): void {
     counters.conflated += messages;
-    this.topic.tally.conflated += messages;
+    this.topic.counters.conflated += messages;
   }
 
-  /** Of trades: a gap for those that have left, and for those that are older than `ageMs`. */
+  /** Replaces trades that have left the log, or are older than `ageMs`, by a gap. */
   dropOld(nowMs: number, ageMs: number, into: Message[], counters: BacklogCounters): void {
     const { log, lastSeq } = this;
     let count = 0;
     if (!this.isWhole) {
-      count = log.start - this.place;
-      this.place = log.start;
+      count = log.start - this.position;
+      this.position = log.start;
       this.bytes = log.startBytes;
-      this.lastSeq = log.at(this.place).message.prevSeq;
+      this.lastSeq = log.at(this.position).message.prevSeq;
     }
     while (this.isBehind && nowMs - this.peek().atMs > ageMs) {
       this.pass();
@@ -126,7 +130,7 @@ export class Cursor {
   }
 
   private gap(from: number, to: number, count: number, counters: BacklogCounters): Message {
-    for (const counts of [counters, this.topic.tally]) {
+    for (const counts of [counters, this.topic.counters]) {
       counts.dropped += count;
       counts.gaps += 1;
     }
@@ -134,28 +138,28 @@ export class Cursor {
   }
 
   /**
-   * The newest of each bar, with the count of those that it stands for, in the order of their seqs: a reader
-   * that is cut off among them resumes from the last it has. Before them a gap for ends of bars that are not
-   * kept any more.
+   * Takes the newest message of each bar, with the count of those that it stands for, in the order
+   * of their seqs, so that a reader that is disconnected among them can resume from the last one. A
+   * gap before them declares ends of bars that are not kept any more.
    */
   private takeBars(into: Message[], counters: BacklogCounters): void {
     const { log, isWhole } = this;
     const newest = new Map<number, Bar>();
     let count = log.count - this.count;
-    for (const message of log.barsFrom(this.place)) {
+    for (const message of log.barsFrom(this.position)) {
       const before = newest.get(message.openTime.seconds)?.count ?? 0;
       newest.set(message.openTime.seconds, { ...message, count: message.count + before });
       count -= message.count;
     }
     let prevSeq = isWhole ? this.peek().message.prevSeq : this.lastSeq;
-    const lost = log.lostEnds(this.place);
+    const lost = log.lostEnds(this.position);
     if (lost !== null) {
       const to = Math.max(prevSeq + 1, lost.seq);
       into.push(this.gap(prevSeq + 1, to, lost.count, counters));
       prevSeq = to;
     }
     if (!isWhole) {
-      // What left the log of the present bar and of those before it.
+      // The current state stands for what left the log: of the open bar and of those before it.
       const present = this.topic.whole!() as Bar;
       const own = newest.get(present.openTime.seconds)?.count ?? 0;
       newest.set(present.openTime.seconds, { ...present, count: own + count });
@@ -168,7 +172,7 @@ export class Cursor {
 
   private toEnd(): void {
     const { log } = this;
-    this.place = log.end;
+    this.position = log.end;
     this.count = log.count;
     this.bytes = log.bytes;
     this.lastSeq = this.topic.head;

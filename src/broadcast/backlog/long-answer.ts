@@ -1,27 +1,31 @@
 /**
- * Long answer: an answer that is made as it is sent, a slice at a time, so that a reader which takes nothing
- * holds next to nothing, and no turn makes more than a slice of it.
+ * Long answer: an answer that is made while it is sent, slice by slice. A reader that takes nothing
+ * costs almost no memory, and no turn makes more than a slice.
  */
 
 import type { Message } from '../../../protocol/messages';
 import { aboutBytes } from '../topics/topic-log';
 
-/** About so much is made in one turn, as messages are counted: some two hundred books. */
+/** Approximate bytes made in one turn: about two hundred books. */
 export const ANSWER_SLICE_BYTES = 65_536;
 
-/** The next messages of an answer; null: they are not at hand now, and who has them pulls the session. */
+/**
+ * The next messages of an answer; null if they are not available yet. Whoever makes them available
+ * calls `Session.pull`.
+ */
 export type AnswerPart = readonly Message[] | null;
 
 export class LongAnswer {
-  /** About so many messages are still to come; 0 when all have been taken. */
+  /** Approximate number of messages to come; 0 when all were taken. */
   remaining: number;
   private readonly parts: Iterator<AnswerPart, void>;
   private readonly bytesEach: number;
   private readonly done: () => void;
 
   /**
-   * @param count of the parts, about @param bytesEach that is held for each part to come
-   * @param done told when the last of it was taken
+   * @param count approximate number of parts
+   * @param bytesEach memory held for each part to come
+   * @param done called when the last part was taken
    */
   constructor(
     parts: Iterator<AnswerPart, void>,
@@ -39,7 +43,7 @@ export class LongAnswer {
     return this.remaining * this.bytesEach;
   }
 
-  /** The next of it, about so many bytes, and something if anything is at hand. */
+  /** Takes about this many bytes; at least one part if one is available. */
   take(bytesMax: number): Message[] {
     const messages: Message[] = [];
     for (let bytes = 0; bytes < bytesMax;) {
@@ -58,7 +62,7 @@ export class LongAnswer {
     return messages;
   }
 
-  /** Its last slice is being sent: what is done behind it must not overtake that. */
+  /** Its last slice is being sent; what `done` sends must follow it. */
   sent(): void {
     queueMicrotask(this.done);
   }

@@ -1,43 +1,49 @@
 /** Chunk: frames that the journal's playback thread has made, and taking them one by one. */
 
-/** Some frames of a play of the journal, ready to be sent. */
-export interface PlayedChunk {
-  /** Binary frames, one behind the other, and where each ends; without any, `texts` has them. */
+/** Some frames of a playback, ready to be sent. */
+export interface PlaybackChunk {
+  /**
+   * Binary frames, one after the other, and where each ends; if there are none, `texts` has the
+   * frames.
+   */
   readonly bytes: Uint8Array;
   readonly ends: readonly number[];
   readonly texts: readonly string[];
-  /** When each is due, in ms since the first. */
+  /** Time of each, in ms since the first of the playback. */
   readonly atMs: readonly number[];
-  /** The newest place of each; 0: none. */
+  /** The newest sequence number of each; 0: none. */
   readonly seqs: readonly number[];
-  /** A seq such that all up to there is in it and the frames before, and nothing above; 0: none. */
+  /**
+   * For each frame, a sequence number such that it and the frames before contain everything up to
+   * it and nothing after it; 0: none.
+   */
   readonly borders: readonly number[];
-  /** The same of the whole chunk, which may have no frame. */
+  /** The same for the whole chunk, which may have no frame. */
   readonly reached: number;
   readonly isLast: boolean;
 }
 
 /** Takes the frames of a chunk one by one. */
 export class ChunkFrames {
-  private chunk: PlayedChunk | null = null;
+  private chunk: PlaybackChunk | null = null;
   private next = 0;
 
   get isEmpty(): boolean {
     return this.chunk === null;
   }
 
-  put(chunk: PlayedChunk): void {
+  put(chunk: PlaybackChunk): void {
     this.chunk = chunk;
     this.next = 0;
     this.settle();
   }
 
-  /** When the next is due, in ms since the first of the play; of an empty one it is not known. */
+  /** Time of the next frame, in ms since the first of the playback. Only if not `isEmpty`. */
   get atMs(): number {
     return this.chunk!.atMs[this.next]!;
   }
 
-  /** Only while it is not empty. */
+  /** Takes the next frame. Only if not `isEmpty`. */
   take(): { readonly data: string | Uint8Array; readonly seq: number; readonly border: number } {
     const { chunk, next } = this;
     const { ends, texts, bytes, seqs, borders } = chunk!;

@@ -1,80 +1,85 @@
-/** Playback: the journal as frames, one chunk ahead. */
+/** Playback: reads a range of the journal as frames, with one chunk ready ahead of its reader. */
 
 import type { Fault } from '../../../protocol/codes';
 import type { Nanos } from '../../../protocol/time';
-import { ChunkFrames, type PlayedChunk } from './chunk';
-import type { Turns } from './fair-queue';
+import { ChunkFrames, type PlaybackChunk } from './chunk';
+import type { FairQueue } from './fair-queue';
 
 /**
- * A turn has had its share when it has read so many chunks, each of which is bounded in bytes and in rows.
- * More, and a crowd waits longer for its first message; fewer, and opening a play costs more than reading.
+ * Chunks in one share; each is bounded in bytes and rows. With more, a crowd waits longer for its
+ * first message; with fewer, opening costs more than reading.
  */
-export const TURN_CHUNKS = 4;
+export const SHARE_CHUNKS = 4;
 /**
- * A reader that has taken nothing for so long leaves its turn to others. Longer than the round trip of
- * nearly every line, so that windows and their pongs do not end a turn.
+ * A reader that has taken nothing for this long gives up its share if others wait, in ms. Longer
+ * than the round trip of nearly every line, so that windows and their pongs do not end a share.
  */
-export const TURN_IDLE_MS = 250;
+export const SHARE_IDLE_MS = 250;
 
-export interface PlayRequest {
+export interface PlaybackRequest {
   readonly topics: readonly string[];
   readonly isText: boolean;
-  /** Places, both inclusive. */
+  /** Sequence numbers, both inclusive. */
   readonly fromSeq: number;
   readonly toSeq: number;
   readonly from: Nanos | null;
   readonly to: Nanos | null;
   readonly hasOpening: boolean;
-  /** A replay that goes on: the reader has had the opening, and all before `fromSeq`. */
+  /** A replay that continues: the reader has the opening and everything before `fromSeq`. */
   readonly goesOn?: boolean;
-  /** Hundredths of real time; 0: not timed. */
+  /** Speed in hundredths of real time; 0: as fast as it is read. */
   readonly speed: number;
 }
 
-export interface PlayRange {
+export interface PlaybackRange {
   readonly fromSeq: number;
   readonly toSeq: number;
-  /** Whether some of it is missing; not what a crash took, of which each topic gets a `gap`. */
+  /**
+   * Whether some of it is missing, other than what was lost in a crash, which is declared by gaps.
+   */
   readonly isBroken: boolean;
 }
 
-/** Who reads the journal. */
-export interface PlaySource {
-  open(play: number, request: PlayRequest): Promise<PlayRange | Fault>;
-  next(play: number): Promise<PlayedChunk | Fault>;
+/** The reader of the journal. */
+export interface PlaybackSource {
+  open(play: number, request: PlaybackRequest): Promise<PlaybackRange | Fault>;
+  next(play: number): Promise<PlaybackChunk | Fault>;
   close(play: number): void;
 }
 
-/** What an open play tells. */
-export interface PlayEvents {
-  opened?(range: PlayRange): void;
-  /** A frame is there, or the play is over, or its turn is. */
+/** Events of a playback. */
+export interface PlaybackEvents {
+  opened?(range: PlaybackRange): void;
+  /** A frame is available, or the playback or its share is over. */
   ready(): void;
   failed(reason: Fault): void;
 }
 
-interface PlayParts {
-  readonly source: PlaySource;
+interface PlaybackParts {
+  readonly source: PlaybackSource;
   readonly id: number;
   readonly client: string;
-  readonly request: PlayRequest;
-  readonly events: PlayEvents;
-  /** Chunks that are being read, of all plays. */
-  readonly reads: Turns;
+  readonly request: PlaybackRequest;
+  readonly events: PlaybackEvents;
+  /** The queue of chunk reads of all playbacks. */
+  readonly reads: FairQueue;
   readonly release: () => void;
   /** Whether others wait for it to end. */
   readonly isWanted: () => boolean;
 }
 
-/** One play of the journal, from its opening to its last frame. */
+/** One playback of the journal, from its opening to its last frame. */
 export class Playback {
-  /** A seq such that its frames so far have all up to there, and nothing above; null within such a step. */
+  /**
+   * A sequence number such that the frames taken so far contain everything up to it and nothing
+   * after it; null within a step.
+   */
   reachedSeq: number | null;
-  private readonly parts: PlayParts;
+  private readonly parts: PlaybackParts;
   private readonly frames = new ChunkFrames();
-  private spare: PlayedChunk | null = null;
+  private spare: PlaybackChunk | null = null;
   private chunks = 0;
-  /** As `reachedSeq`, of what was read. */
+  /** As `reachedSeq`, for what was read. */
   private readSeq: number;
   private takes = 0;
   private takesBefore = -1;
@@ -84,11 +89,11 @@ export class Playback {
   private isAllRead = false;
   private isClosed = false;
   private isOpening = false;
-  /** The source has it. */
+  /** The source has opened it. */
   private isOpen = false;
 
-  /** For `Plays` only. */
-  constructor(parts: PlayParts) {
+  /** For `Playbacks` only. */
+  constructor(parts: PlaybackParts) {
     this.parts = parts;
     this.readSeq = parts.request.fromSeq - 1;
     this.reachedSeq = this.readSeq;
@@ -98,20 +103,20 @@ export class Playback {
     return !this.frames.isEmpty;
   }
 
-  /** Whether its last frame has been taken. */
+  /** Whether its last frame was taken. */
   get isOver(): boolean {
     return this.frames.isEmpty && this.spare === null && this.isAllRead;
   }
 
-  /** When the next frame is due, in ms since the first. Only while there is one. */
+  /** Time of the next frame, in ms since the first. Only if `hasFrame`. */
   get atMs(): number {
     return this.frames.atMs;
   }
 
-  /** Whether all that it read was taken, and others wait for its slot. */
+  /** Whether everything that was read was taken, and others wait for the share. */
   get isSpent(): boolean {
     const hasMore = this.hasFrame || this.spare !== null || this.isAsking;
-    return !hasMore && !this.isAllRead && this.hasHadTurn();
+    return !hasMore && !this.isAllRead && this.hasHadShare();
   }
 
   take(): { readonly data: string | Uint8Array; readonly seq: number } {
@@ -122,7 +127,7 @@ export class Playback {
     return { data, seq };
   }
 
-  /** Reads on, where a turn that was up is wanted by nobody now. */
+  /** Reads on if nobody else waits any more. */
   goOn(): void {
     void this.ask();
   }
@@ -131,11 +136,11 @@ export class Playback {
     if (this.isClosed) return;
     this.isClosed = true;
     if (this.isOpen && !this.isAllRead) this.parts.source.close(this.parts.id);
-    // What the source is still opening keeps its slot: else who comes and goes could ask without bound.
+    // What the source is still opening keeps its place in the limits; otherwise clients that come and go could open without bound.
     if (!this.isOpening) this.letGo();
   }
 
-  /** For `Plays` only. */
+  /** For `Playbacks` only. */
   async open(): Promise<void> {
     const { source, id, request, events } = this.parts;
     this.isOpening = true;
@@ -152,20 +157,23 @@ export class Playback {
     await this.ask();
   }
 
-  /** For `Plays` only. @returns whether others wait, and its reader has left for long what is ready */
+  /**
+   * For `Playbacks` only. @returns whether others wait and the reader has left available frames for
+   * long
+   */
   isIdle(nowMs: number): boolean {
     if (this.takes !== this.takesBefore || !(this.hasFrame || this.isSpent)) {
       this.takesBefore = this.takes;
       this.idleSinceMs = nowMs;
     }
-    const isLong = nowMs - this.idleSinceMs >= TURN_IDLE_MS;
+    const isLong = nowMs - this.idleSinceMs >= SHARE_IDLE_MS;
     return isLong && this.reachedSeq !== null && this.parts.isWanted();
   }
 
-  private hasHadTurn(): boolean {
+  private hasHadShare(): boolean {
     const { request, isWanted } = this.parts;
-    // What does not come nearer in its turn would never arrive.
-    return this.chunks >= TURN_CHUNKS && this.readSeq >= request.fromSeq && isWanted();
+    // A share without progress would repeat for ever.
+    return this.chunks >= SHARE_CHUNKS && this.readSeq >= request.fromSeq && isWanted();
   }
 
   private refill(): void {
@@ -177,7 +185,7 @@ export class Playback {
     void this.ask();
   }
 
-  private put(chunk: PlayedChunk): void {
+  private put(chunk: PlaybackChunk): void {
     if (chunk.seqs.length > 0) this.frames.put(chunk);
     else this.reachedSeq = chunk.reached === 0 ? null : chunk.reached;
   }
@@ -186,7 +194,7 @@ export class Playback {
     if (!this.isOpen) return;
     const { events } = this.parts;
     while (!this.isAsking && !this.isAllRead && !this.isClosed && this.spare === null) {
-      if (this.hasHadTurn()) return;
+      if (this.hasHadShare()) return;
       this.isAsking = true;
       const chunk = await this.read();
       this.isAsking = false;
@@ -202,10 +210,10 @@ export class Playback {
     }
   }
 
-  /** Reads a chunk when it comes round; null when it was closed before that. */
-  private read(): Promise<PlayedChunk | Fault | null> {
+  /** Reads a chunk when it comes round in the queue; null if the playback was closed before. */
+  private read(): Promise<PlaybackChunk | Fault | null> {
     const { source, id, client, request, reads } = this.parts;
-    const { promise, resolve } = Promise.withResolvers<PlayedChunk | Fault | null>();
+    const { promise, resolve } = Promise.withResolvers<PlaybackChunk | Fault | null>();
     const begin = async (): Promise<void> => {
       resolve(this.isClosed ? null : await source.next(id));
       reads.end(client);
@@ -215,7 +223,10 @@ export class Playback {
     return promise;
   }
 
-  /** Nothing is to be read or kept for it: the slot is free, however long its reader takes to read. */
+  /**
+   * Gives up the share when nothing is left to read or keep, however long the reader takes to
+   * receive it.
+   */
   private settle(): void {
     if (this.isOver) this.letGo();
   }

@@ -1,155 +1,165 @@
 /**
- * Plays: the journal as frames, one chunk ready ahead of whoever takes them.
+ * Playbacks: reads the journal for replays and resumes, within limits.
  *
- * A replay has its play for as long as it lasts, while others have their part of the slots (replay-slots.ts). A
- * resume takes turns, in slots of their own: a turn ends when all is read, or while others wait, when it
- * has had its share or its reader does not take what is ready. What it left is read again in its next one.
- * Bounded: plays open at once, of each of the two, in all and of one client. Of each at most two chunks are
- * in memory, so however many sessions read the past, what they hold is known.
+ * A replay keeps its playback for as long as it lasts, while other clients have their part of the
+ * slots (`replay-slots.ts`). A resume reads in shares, in a queue of their own (`fair-queue.ts`): a
+ * share ends when everything was read or, while others wait, when it has read enough or its reader
+ * takes nothing. What was read and not taken is read again in the next share.
+ *
+ * Bounded: open playbacks of both kinds, in total and for each client. Each has at most two chunks
+ * in memory, so the memory of all readers of the past is bounded.
  */
 
 import type { Fault } from '../../../protocol/codes';
-import { Playback, type PlayEvents, type PlayRequest, type PlaySource } from './playback';
+import {
+  Playback,
+  type PlaybackEvents,
+  type PlaybackRequest,
+  type PlaybackSource,
+} from './playback';
 import { ReplaySlots } from './replay-slots';
-import { Turns, type Turn, type TurnLimits } from './fair-queue';
-import { WaitingTurns } from './wait-timeouts';
+import { FairQueue, type Read, type ReadLimits } from './fair-queue';
+import { WaitTimeouts } from './wait-timeouts';
 
 /**
- * Chunks that are asked of the source at once. It reads one after the other, so what waits there waits in
- * the order in which it came; here the clients, and the shortest of each, come round soon. A few, so that
- * it has work while this thread is busy.
+ * Chunks that are requested from the source at once. The source reads them in order of arrival, so
+ * the fair order is decided here. A few, so that the source has work while this thread is busy.
  */
 const READS_AT_ONCE = 4;
 
-/** As they are now. */
-export interface PlayLimits extends TurnLimits {
-  /** A replay that is paused, or not read, for longer gives its slot up. */
+/** The current limits. */
+export interface PlaybackLimits extends ReadLimits {
+  /** A replay that is paused or not read for longer gives up its slot, in ms. */
   readonly playbackIdleMs: number;
-  /** What could not begin in so long is refused. */
+  /** What could not begin in this time is refused, in ms. */
   readonly playbackWaitMs: number;
 }
 
-/** What a play tells that takes turns. */
-export interface TurnEvents extends PlayEvents {
-  /** It has waited too long for its turn, which it does not get; without, it waits on. */
+/** Events of a playback that reads in shares. */
+export interface QueuedEvents extends PlaybackEvents {
+  /** It has waited too long and is withdrawn; without this callback it waits on. */
   readonly expired?: (reason: Fault) => void;
-  /** It waits, and so many of its client have waited longer. */
+  /** It waits behind this many others of its client. */
   waits(ahead: number): void;
   /** Others wait, and its reader takes nothing. */
   idle(): void;
 }
 
-/** One that takes turns. */
-interface InTurn {
-  readonly play: Playback;
-  readonly events: TurnEvents;
+/** A playback that reads in shares. */
+interface QueuedPlayback {
+  readonly playback: Playback;
+  readonly events: QueuedEvents;
 }
 
-export class Plays {
-  private readonly source: PlaySource;
-  readonly limits: PlayLimits;
+export class Playbacks {
+  private readonly source: PlaybackSource;
+  readonly limits: PlaybackLimits;
   private readonly replaying: ReplaySlots;
-  private readonly turns: Turns;
-  private readonly reads = new Turns({
+  private readonly queue: FairQueue;
+  private readonly reads = new FairQueue({
     playbacksMax: READS_AT_ONCE,
     playbacksPerClientMax: READS_AT_ONCE,
   });
-  /** Those whose turn it is. */
-  private readonly reading = new Set<InTurn>();
-  private readonly waiting = new WaitingTurns();
-  /** Told of the time now and then: replays, which may be idle. */
+  /** Playbacks in a share. */
+  private readonly reading = new Set<QueuedPlayback>();
+  private readonly waiting = new WaitTimeouts();
+  /** Called at each look; replays, which may be idle. */
   private readonly watched = new Set<(nowMs: number) => void>();
   private lastId = 0;
 
-  constructor(source: PlaySource, limits: PlayLimits) {
+  constructor(source: PlaybackSource, limits: PlaybackLimits) {
     this.source = source;
     this.limits = limits;
     this.replaying = new ReplaySlots(limits);
-    this.turns = new Turns(limits);
+    this.queue = new FairQueue(limits);
   }
 
-  /** Why a client gets no further replay; undefined when it does. */
+  /** Why a client gets no further replay; undefined if it gets one. */
   refusal(client: string): Fault | undefined {
     return this.replaying.refusal(client);
   }
 
   /** How many are open, and how many wait. */
   get counts(): { readonly open: number; readonly waiting: number } {
-    const { open, waiting } = this.turns.counts;
+    const { open, waiting } = this.queue.counts;
     return { open: this.replaying.size + open, waiting };
   }
 
   /**
-   * Opens the play of a replay, which was not refused.
-   * @param client whom it is for @param yields gives its slot up, if it can
+   * Opens the playback of a replay, after `refusal` returned undefined.
+   * @param client that it is for @param yields gives up its slot if it can, and returns whether it
+   * did
    */
   open(
     client: string,
-    request: PlayRequest,
-    events: PlayEvents,
+    request: PlaybackRequest,
+    events: PlaybackEvents,
     yields: () => boolean = () => false,
   ): Playback {
     const release = this.replaying.take(client, yields);
-    const play = this.create(client, request, events, release, () => false);
-    void play.open();
-    return play;
+    const playback = this.create(client, request, events, release, () => false);
+    void playback.open();
+    return playback;
   }
 
-  /** Opens a play of a resume in its turn. @param client whom it is for */
-  openInTurn(client: string, request: PlayRequest, events: TurnEvents): Playback {
+  /** Opens a playback of a resume when it comes round in the queue. @param client that it is for */
+  openQueued(client: string, request: PlaybackRequest, events: QueuedEvents): Playback {
     let isWaiting = true;
     const release = (): void => {
-      this.waiting.delete(turn);
-      if (isWaiting) return this.turns.withdraw(turn);
-      this.reading.delete(inTurn);
-      this.turns.end(client);
+      this.waiting.delete(read);
+      if (isWaiting) return this.queue.withdraw(read);
+      this.reading.delete(queued);
+      this.queue.end(client);
     };
-    const isWanted = (): boolean => this.turns.isWanted(client);
-    const play = this.create(client, request, events, release, isWanted);
-    const inTurn = { play, events };
-    const turn: Turn = {
+    const isWanted = (): boolean => this.queue.isWanted(client);
+    const playback = this.create(client, request, events, release, isWanted);
+    const queued = { playback, events };
+    const read: Read = {
       client,
       distance: request.toSeq - request.fromSeq,
       begin: () => {
         isWaiting = false;
-        this.waiting.delete(turn);
-        this.reading.add(inTurn);
-        void play.open();
+        this.waiting.delete(read);
+        this.reading.add(queued);
+        void playback.open();
       },
       waits: (ahead) => events.waits(ahead),
     };
     const { expired } = events;
-    if (!this.turns.ask(turn) && expired !== undefined) this.waiting.add(turn, expired);
-    return play;
+    if (!this.queue.ask(read) && expired !== undefined) this.waiting.add(read, expired);
+    return playback;
   }
 
-  /** Ends turns whose readers take nothing, while others wait, and waits that are too long. Now and then. */
+  /**
+   * Ends shares whose readers take nothing while others wait, and waits that are too long. To be
+   * called periodically.
+   */
   look(nowMs: number): void {
     for (const tell of this.watched) tell(nowMs);
     this.waiting.look(nowMs, this.limits.playbackWaitMs);
-    for (const { play, events } of this.reading) if (play.isIdle(nowMs)) events.idle();
+    for (const { playback, events } of this.reading) if (playback.isIdle(nowMs)) events.idle();
   }
 
   /** Calls it at each look. @returns what ends that */
-  watch(tell: (nowMs: number) => void): () => void {
-    this.watched.add(tell);
-    return () => this.watched.delete(tell);
+  watch(look: (nowMs: number) => void): () => void {
+    this.watched.add(look);
+    return () => this.watched.delete(look);
   }
 
-  /** Says to each that waits how many are before it. */
-  tellWaiting(): void {
-    this.turns.tellWaiting();
+  /** Reports to each that waits how many are before it. */
+  notifyWaiting(): void {
+    this.queue.notifyWaiting();
   }
 
-  /** The limits are others: begins all that wait and may now. */
+  /** The limits have changed: begins all that may begin now. */
   beginWaiting(): void {
-    this.turns.beginWaiting();
+    this.queue.beginWaiting();
   }
 
   private create(
     client: string,
-    request: PlayRequest,
-    events: PlayEvents,
+    request: PlaybackRequest,
+    events: PlaybackEvents,
     release: () => void,
     isWanted: () => boolean,
   ): Playback {

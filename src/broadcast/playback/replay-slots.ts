@@ -1,27 +1,27 @@
 /**
- * Replay slots: how many replays may be open, in all and of one client. Where all are taken, a client that has
- * at least two fewer than another gets one of that one's, whose replay waits for a slot and goes on where it
- * was. So however slowly somebody reads, each of n clients comes to an nth of them.
- * Bounded: by `playbacksMax`.
+ * Replay slots: how many replays may be open, in total and for each client. When all slots are
+ * taken, a client with at least two fewer than another gets one of the other's; that replay waits
+ * for a slot and continues where it was. So each of n clients comes to an nth of the slots, however
+ * slowly others read. Bounded: by `playbacksMax`.
  */
 
 import { fault, type Fault } from '../../../protocol/codes';
 import { Counts } from '../../base/counts';
-import type { TurnLimits } from './fair-queue';
+import type { ReadLimits } from './fair-queue';
 
 interface Holder {
   readonly client: string;
-  /** Gives the slot up, to wait for another. @returns whether it could */
+  /** Gives up the slot to wait for another. @returns whether it could */
   readonly yields: () => boolean;
 }
 
 export class ReplaySlots {
-  private readonly limits: TurnLimits;
+  private readonly limits: ReadLimits;
   private readonly counts = new Counts();
-  /** The longest there first. */
+  /** The oldest first. */
   private readonly holders = new Set<Holder>();
 
-  constructor(limits: TurnLimits) {
+  constructor(limits: ReadLimits) {
     this.limits = limits;
   }
 
@@ -29,7 +29,10 @@ export class ReplaySlots {
     return this.counts.size;
   }
 
-  /** Why a client gets no further slot; undefined when there is one now, which another may have given up. */
+  /**
+   * Why a client gets no further slot; undefined if there is one now, which another may have given
+   * up.
+   */
   refusal(client: string): Fault | undefined {
     const { playbacksMax, playbacksPerClientMax } = this.limits;
     if (this.counts.of(client) >= playbacksPerClientMax) {

@@ -1,36 +1,36 @@
-/** Waiting turns: since when each waits, and which have waited too long. Bounded: by those that wait. */
+/** Wait timeouts: ends waits for a read that take too long. Bounded: by the waiting reads. */
 
 import { fault, type Fault } from '../../../protocol/codes';
-import type { Turn } from './fair-queue';
+import type { Read } from './fair-queue';
 
 interface Waiting {
   readonly sinceMs: number;
   readonly expired: (reason: Fault) => void;
 }
 
-export class WaitingTurns {
-  /** In the order in which they asked. */
-  private readonly byTurn = new Map<Turn, Waiting>();
+export class WaitTimeouts {
+  /** In the order in which they were added. */
+  private readonly byRead = new Map<Read, Waiting>();
   private nowMs: number | null = null;
 
-  /** @param expired told when it has waited too long; who asked withdraws it */
-  add(turn: Turn, expired: (reason: Fault) => void): void {
-    this.byTurn.set(turn, { sinceMs: this.nowMs ?? Infinity, expired });
+  /** @param expired called when it has waited too long; the caller withdraws the read */
+  add(read: Read, expired: (reason: Fault) => void): void {
+    this.byRead.set(read, { sinceMs: this.nowMs ?? Infinity, expired });
   }
 
-  delete(turn: Turn): void {
-    this.byTurn.delete(turn);
+  delete(read: Read): void {
+    this.byRead.delete(read);
   }
 
   look(nowMs: number, waitMs: number): void {
     this.nowMs = nowMs;
-    for (const [turn, waiting] of this.byTurn) {
+    for (const [read, waiting] of this.byRead) {
       const { sinceMs, expired } = waiting;
-      // Of what came before the first look the time is not known: it counts from now.
-      if (sinceMs === Infinity) this.byTurn.set(turn, { sinceMs: nowMs, expired });
+      // For reads added before the first look the time is not known: it counts from now.
+      if (sinceMs === Infinity) this.byRead.set(read, { sinceMs: nowMs, expired });
       else if (nowMs - sinceMs < waitMs) return;
       else {
-        this.byTurn.delete(turn);
+        this.byRead.delete(read);
         expired(fault('overloaded', `it could not begin in ${waitMs} ms; ask again later`));
       }
     }

@@ -1,4 +1,4 @@
-/** Replays: what sessions ask of the past, and to whom that goes. One replay a session at a time. */
+/** Replay requests: starts and controls the replays of sessions; one for each session at a time. */
 
 import { fault, fieldFault, within, type Fault } from '../../../protocol/codes';
 import { CHANNEL_TABLE, REPLAYED_CHANNELS } from '../../../protocol/channels';
@@ -19,7 +19,7 @@ export interface ReplayStage extends ReplayParts {
   isDefined(symbol: string): boolean;
 }
 
-export class Replays {
+export class ReplayRequests {
   private readonly stage: ReplayStage;
   private readonly bySession = new WeakMap<Session, Replay>();
 
@@ -27,14 +27,14 @@ export class Replays {
     this.stage = stage;
   }
 
-  /** @returns why it is refused; otherwise it is answered by the replay itself */
+  /** @returns why it is refused; otherwise the replay answers it */
   handle(session: Session, m: ReplayMessage): Fault | undefined {
     const refused = m.action === 'start' ? this.start(session, m) : this.steer(session, m);
     return refused && within('replay', refused);
   }
 
   private start(session: Session, m: ReplayMessage): Fault | undefined {
-    if (session.isFed) return replayUnderWay();
+    if (session.hasSource) return replayUnderWay();
     if (session.topics.size > 0 || session.wildcards.size > 0) {
       const message = 'what is replayed could not be told from the topics that this session is on';
       return fault('replay-under-way', message);
@@ -46,7 +46,7 @@ export class Replays {
     }
     const range = replayRange(m, this.stage.lastSeq());
     if ('code' in range) return range;
-    const full = this.stage.plays.refusal(session.meter.client);
+    const full = this.stage.playbacks.refusal(session.meter.client);
     if (full !== undefined) return full;
     const { topics, speed } = m;
     const request = {
@@ -63,7 +63,7 @@ export class Replays {
   }
 
   private steer(session: Session, m: ReplayMessage): Fault | undefined {
-    const replay = session.isFed ? this.bySession.get(session) : undefined;
+    const replay = session.hasSource ? this.bySession.get(session) : undefined;
     if (replay === undefined || replay.hasEnded) return noReplay();
     if (m.action === 'pause') replay.pause(m.id);
     else if (m.action === 'continue') replay.continue(m.id);

@@ -1,28 +1,29 @@
 /**
- * Replay: the journal played to one session in the live format, at its times or as fast as it reads.
+ * Replay: sends the journal to one session in the live format, at the pace of its times or as fast
+ * as the session reads.
  *
- * The answer of `start` is the end of the replay. Those of `pause`, `continue` and `stop` come at once,
- * that of `seek` in its place: what came before it is of the time before, what follows of the time after.
+ * The answer to `start` comes at the end of the replay. Those to `pause`, `continue` and `stop`
+ * come at once; that to `seek` separates what was sent before it from what follows.
  *
- * While it is paused, not read, or waits long for its time, it gives its slot up (*parked*): nothing is held
- * of it but where it goes on. It asks for a slot again when it goes on; where it gets none for long, it ends
- * with an error that says up to which seq it was played.
+ * While it is paused, not read, or waits long for the time of its next frame, it gives up its slot
+ * (it is *parked*) and keeps only its position. It takes a slot again to continue; if it gets none
+ * for long, it ends with an error that states the sequence number it has reached.
  */
 
 import { ERRORS, fault, fieldFault, type Fault } from '../../../protocol/codes';
 import { ackOf } from '../../../protocol/answers';
 import type { Message, MessageOf } from '../../../protocol/messages';
 import type { Clock } from '../../base/clock';
-import type { Feed, Frame } from '../sessions/frame-source';
-import type { Playback, PlayRange, PlayRequest } from '../playback/playback';
-import type { Plays } from '../playback/playbacks';
+import type { FrameSource, Frame } from '../sessions/frame-source';
+import type { Playback, PlaybackRange, PlaybackRequest } from '../playback/playback';
+import type { Playbacks } from '../playback/playbacks';
 import type { Session } from '../sessions/session';
 
 export type ReplayMessage = MessageOf<'replay'>;
 
-type Where = Pick<PlayRequest, 'from' | 'fromSeq'>;
+type Where = Pick<PlaybackRequest, 'from' | 'fromSeq'>;
 
-/** Calls back once, in so many ms. @returns what calls that off */
+/** Calls back once, after this many ms. @returns what cancels it */
 export type Later = (ms: number, call: () => void) => () => void;
 
 function realLater({ turns }: Clock): Later {
@@ -33,37 +34,43 @@ function realLater({ turns }: Clock): Later {
 }
 
 export interface ReplayParts {
-  readonly plays: Plays;
+  readonly playbacks: Playbacks;
   readonly clock: Clock;
-  /** The machine's timers, unless time is steered. */
+  /** Real timers unless a test steers time. */
   readonly later?: Later;
 }
 
-export class Replay implements Feed {
+export class Replay implements FrameSource {
   private readonly session: Session;
-  private readonly plays: Plays;
+  private readonly playbacks: Playbacks;
   private readonly clock: Clock;
   private readonly later: Later;
   private readonly startId: number;
   /** Null while it is parked. */
-  private play: Playback | null;
+  private playback: Playback | null;
   private isOpening = true;
-  /** What is played, known when it has opened. */
-  private range: PlayRange | null = null;
-  /** All up to there was taken, and of what is above nothing or a part; null: something of the opening, at most. */
+  /** The range, known when it was opened. */
+  private range: PlaybackRange | null = null;
+  /**
+   * Everything up to this sequence number was taken, and of later ones nothing or a part; null:
+   * nothing or part of the opening.
+   */
   private border: number | null = null;
-  /** Since when nothing was taken that could be, or it waits for a slot. */
+  /** Since when available frames were not taken, or it waits for a slot. */
   private idleSinceMs: number | null = null;
   private waitSinceMs: number | null = null;
-  /** The next frame is not due before, by the clock, in ms. */
+  /** Time of the next frame by the clock, in ms. */
   private dueMs = -Infinity;
   private readonly unwatch: () => void;
-  /** What the present play was asked for, or the one that follows when that is open, which cannot be taken back. */
-  private asked: PlayRequest;
+  /**
+   * The request of the current playback, or of the one that follows it once its opening, which
+   * cannot be cancelled, has ended.
+   */
+  private request: PlaybackRequest;
   private isMoved = false;
-  /** Messages that have their place before the next frame. */
+  /** Messages that precede the next frame. */
   private due: Message[] = [];
-  /** When the first frame was due, by the clock, in ms; null before there is one. */
+  /** When the first frame was due, by the clock, in ms; null before the first frame. */
   private originMs: number | null = null;
   private pausedMs: number | null = null;
   private callOff: () => void = () => {};
@@ -72,25 +79,25 @@ export class Replay implements Feed {
 
   constructor(
     session: Session,
-    { plays, clock, later = realLater(clock) }: ReplayParts,
+    { playbacks, clock, later = realLater(clock) }: ReplayParts,
     startId: number,
-    request: PlayRequest,
+    request: PlaybackRequest,
   ) {
     this.session = session;
-    this.plays = plays;
+    this.playbacks = playbacks;
     this.clock = clock;
     this.later = later;
     this.startId = startId;
-    this.asked = request;
-    this.play = this.begin(request);
-    this.unwatch = plays.watch((nowMs) => this.look(nowMs));
+    this.request = request;
+    this.playback = this.begin(request);
+    this.unwatch = playbacks.watch((nowMs) => this.look(nowMs));
   }
 
   get isOver(): boolean {
     return this.isEnded && this.due.length === 0;
   }
 
-  /** Whether its last message is made, which may wait for the reader. */
+  /** Whether its last message was made; it may still wait for the reader. */
   get hasEnded(): boolean {
     return this.isEnded;
   }
@@ -107,28 +114,28 @@ export class Replay implements Feed {
       this.wakeIn(this.dueMs - nowMs);
       return undefined;
     }
-    const play = this.play ?? this.unpark();
-    if (play === null || play.isOver || !play.hasFrame) return undefined;
-    if (this.asked.speed > 0) {
-      this.originMs ??= nowMs - play.atMs;
-      const dueMs = this.originMs + play.atMs;
+    const playback = this.playback ?? this.unpark();
+    if (playback === null || playback.isOver || !playback.hasFrame) return undefined;
+    if (this.request.speed > 0) {
+      this.originMs ??= nowMs - playback.atMs;
+      const dueMs = this.originMs + playback.atMs;
       if (dueMs > nowMs) {
-        this.wait(play, dueMs, dueMs - nowMs);
+        this.wait(playback, dueMs, dueMs - nowMs);
         return undefined;
       }
     }
     this.idleSinceMs = null;
-    const { data, seq } = play.take();
+    const { data, seq } = playback.take();
     this.seq = Math.max(this.seq, seq);
-    const { reachedSeq } = play;
+    const { reachedSeq } = playback;
     if (reachedSeq !== null && reachedSeq >= (this.range?.fromSeq ?? 0)) this.border = reachedSeq;
-    if (play.isOver) this.finish();
+    if (playback.isOver) this.finish();
     return data;
   }
 
   pause(id: number): void {
     this.pausedMs ??= this.clock.monotonicMs();
-    this.tell([ackOf(id, this.seq)]);
+    this.send([ackOf(id, this.seq)]);
   }
 
   continue(id: number): void {
@@ -138,11 +145,11 @@ export class Replay implements Feed {
       this.dueMs += pausedMs;
     }
     this.pausedMs = null;
-    this.tell([ackOf(id, this.seq)]);
+    this.send([ackOf(id, this.seq)]);
     this.pull();
   }
 
-  /** Goes on from elsewhere; what was read and not sent is left out. */
+  /** Continues at another position; what was read and not sent is dropped. */
   seek(id: number, where: Where): void {
     this.callOff();
     this.originMs = null;
@@ -151,14 +158,14 @@ export class Replay implements Feed {
     if (this.pausedMs !== null) this.pausedMs = this.clock.monotonicMs();
     this.seq = 0;
     this.due.push(ackOf(id, where.from === null ? where.fromSeq : 0));
-    this.asked = { ...this.asked, ...where };
+    this.request = { ...this.request, ...where };
     if (this.isOpening) this.isMoved = true;
-    else if (this.play !== null) this.move(this.play);
+    else if (this.playback !== null) this.move(this.playback);
     this.pull();
   }
 
   stop(id: number): void {
-    this.play?.close();
+    this.playback?.close();
     this.finish();
     this.due.push(ackOf(id, this.seq));
     this.pull();
@@ -168,79 +175,87 @@ export class Replay implements Feed {
     this.callOff();
     this.unwatch();
     this.isEnded = true;
-    this.play?.close();
+    this.playback?.close();
   }
 
-  /** Nothing is to be done behind it. */
+  /** Nothing follows a replay. */
   finished(): void {}
 
-  /** Gives its slot up, where it is paused or not read for long. */
+  /** Gives up its slot if it is paused or was not read for long. */
   private look(nowMs: number): void {
-    const { play, plays, pausedMs } = this;
-    const { playbackIdleMs, playbackWaitMs } = plays.limits;
-    if (play === null) {
+    const { playback, playbacks, pausedMs } = this;
+    const { playbackIdleMs, playbackWaitMs } = playbacks.limits;
+    if (playback === null) {
       if (this.waitSinceMs === null || pausedMs !== null) return;
       if (nowMs - this.waitSinceMs > playbackWaitMs) this.fail(this.noSlot());
       else this.unpark();
       return;
     }
-    const isIdle = pausedMs !== null || (play.hasFrame && nowMs >= this.dueMs);
+    const isIdle = pausedMs !== null || (playback.hasFrame && nowMs >= this.dueMs);
     if (!isIdle || this.isOpening) {
       this.idleSinceMs = null;
       return;
     }
     const idleMs = nowMs - (this.idleSinceMs ??= nowMs);
-    if (idleMs > playbackIdleMs && this.canPark(play)) this.park(play);
+    if (idleMs > playbackIdleMs && this.canPark(playback)) this.park(playback);
     else if (idleMs > playbackWaitMs) this.fail(this.leftWithin());
   }
 
-  /** Whether it could go on exactly where it is: within a step a part of it would come again. */
-  private canPark(play: Playback): boolean {
-    return this.border === null || this.border === play.reachedSeq;
+  /**
+   * Whether it can continue exactly where it is: within a step, part of the step would be sent
+   * twice.
+   */
+  private canPark(playback: Playback): boolean {
+    return this.border === null || this.border === playback.reachedSeq;
   }
 
-  /** Another client has fewer slots: waits for one, if it can go on exactly where it is. */
-  private yieldSlot(play: Playback): boolean {
-    if (play !== this.play || this.isOpening || this.isEnded) return false;
-    if (!this.canPark(play)) return false;
-    this.park(play);
+  /**
+   * Another client has fewer slots: gives up its slot and waits for one, if it can continue exactly
+   * where it is.
+   */
+  private yieldSlot(playback: Playback): boolean {
+    if (playback !== this.playback || this.isOpening || this.isEnded) return false;
+    if (!this.canPark(playback)) return false;
+    this.park(playback);
     this.waitSinceMs = this.pausedMs === null ? this.clock.monotonicMs() : null;
     return true;
   }
 
-  /** Until the next frame is due; long waits without a slot. */
-  private wait(play: Playback, dueMs: number, waitMs: number): void {
+  /** Waits until the next frame is due; gives up its slot for a long wait. */
+  private wait(playback: Playback, dueMs: number, waitMs: number): void {
     this.dueMs = dueMs;
     this.wakeIn(waitMs);
-    if (waitMs > this.plays.limits.playbackIdleMs && this.canPark(play)) this.park(play);
+    if (waitMs > this.playbacks.limits.playbackIdleMs && this.canPark(playback))
+      this.park(playback);
   }
 
-  /** Nothing is held of it but where it goes on: what was read and not taken is read again. */
-  private park(play: Playback): void {
-    if (this.originMs !== null) this.originMs = play.hasFrame ? this.originMs + play.atMs : null;
+  /** Gives up its slot and keeps only its position: what was read and not taken is read again. */
+  private park(playback: Playback): void {
+    if (this.originMs !== null)
+      this.originMs = playback.hasFrame ? this.originMs + playback.atMs : null;
     this.idleSinceMs = null;
-    this.play = null;
-    play.close();
+    this.playback = null;
+    playback.close();
   }
 
-  /** Goes on where it was, if there is a slot for it; else it waits for one. */
+  /** Continues where it was if there is a slot; otherwise waits for one. */
   private unpark(): Playback | null {
-    if (this.plays.refusal(this.session.meter.client) !== undefined) {
+    if (this.playbacks.refusal(this.session.meter.client) !== undefined) {
       this.waitSinceMs ??= this.clock.monotonicMs();
       return null;
     }
     this.waitSinceMs = null;
-    const { asked, border, range } = this;
+    const { request, border, range } = this;
     const goesOn = {
-      ...asked,
+      ...request,
       from: null,
       to: null,
       fromSeq: (border ?? 0) + 1,
       toSeq: range?.toSeq ?? 0,
       goesOn: true,
     };
-    this.play = this.begin(border === null ? asked : goesOn);
-    return this.play;
+    this.playback = this.begin(border === null ? request : goesOn);
+    return this.playback;
   }
 
   private noSlot(): Fault {
@@ -249,43 +264,45 @@ export class Replay implements Feed {
   }
 
   private leftWithin(): Fault {
-    const { playbackWaitMs } = this.plays.limits;
+    const { playbackWaitMs } = this.playbacks.limits;
     return fault(
       'overloaded',
       `it was left within one step for ${playbackWaitMs} ms; it was played up to ${this.seq}`,
     );
   }
 
-  private move(play: Playback): void {
+  private move(playback: Playback): void {
     this.isMoved = false;
-    play.close();
-    this.play = this.begin(this.asked);
+    playback.close();
+    this.playback = this.begin(this.request);
   }
 
-  private begin(request: PlayRequest): Playback {
+  private begin(request: PlaybackRequest): Playback {
     this.isOpening = true;
     const events = {
-      opened: (range: PlayRange) => {
+      opened: (range: PlaybackRange) => {
         this.isOpening = false;
         this.range = range;
-        if (this.isMoved) this.move(play);
+        if (this.isMoved) this.move(playback);
       },
       ready: () => {
-        if (play !== this.play || this.isEnded) return;
-        if (play.isOver) this.finish();
+        if (playback !== this.playback || this.isEnded) return;
+        if (playback.isOver) this.finish();
         this.pull();
       },
       failed: (reason: Fault) => {
-        if (play !== this.play || this.isEnded) return;
+        if (playback !== this.playback || this.isEnded) return;
         this.fail(reason);
       },
     };
     const { client } = this.session.meter;
-    const play: Playback = this.plays.open(client, request, events, () => this.yieldSlot(play));
-    return play;
+    const playback: Playback = this.playbacks.open(client, request, events, () =>
+      this.yieldSlot(playback),
+    );
+    return playback;
   }
 
-  /** Its last frame has been taken: the answer of `start` follows. */
+  /** Its last frame was taken: the answer to `start` follows. */
   private finish(): void {
     this.end();
     this.due.push(ackOf(this.startId, this.seq));
@@ -298,7 +315,7 @@ export class Replay implements Feed {
     this.pull();
   }
 
-  private tell(messages: readonly Message[]): void {
+  private send(messages: readonly Message[]): void {
     this.session.send(messages);
   }
 
@@ -312,11 +329,14 @@ export class Replay implements Feed {
   }
 }
 
-/** Where to play from and to, or what is wrong with it. @param lastSeq the newest place pushed */
+/**
+ * The range to replay, or what is wrong with it. @param lastSeq the newest published sequence
+ * number
+ */
 export function replayRange(
   m: ReplayMessage,
   lastSeq: number,
-): Pick<PlayRequest, 'from' | 'to' | 'fromSeq' | 'toSeq'> | Fault {
+): Pick<PlaybackRequest, 'from' | 'to' | 'fromSeq' | 'toSeq'> | Fault {
   const where = replayStart(m, lastSeq);
   if ('code' in where) return where;
   const { to, toSeq } = m;

@@ -1,13 +1,16 @@
 /**
- * Bar resume: what a reader of bars missed behind a position, as the newest state of each bar that may be
- * another than the reader has: those that a trade behind it touched, the one that was the newest at it (which
- * may have ended), those that may not have been published yet [D8], and the newest.
+ * Bar resume: the bars that a reader missed, as the current state of each bar that may differ from
+ * the reader's. Those are the bars that a trade after the reader's position touched, the bar that
+ * was the newest at the position (it may have ended), bars that may not have been published yet
+ * [D8], and the newest bar.
  *
- * Trades in memory say which bars these are, where memory reaches back; else the journal does. Those that are
- * not kept are read from the journal. Meanwhile trades go on, and are followed in memory: a bar that one of
- * them touched is taken anew, so in the turn in which the reader joins nothing is missing. What would be too
- * much, and what the journal has not got whole, is `lost`: its topic is told a reset.
- * Bounded: bars of a topic and of a resume, and questions for a topic.
+ * If memory reaches back, its trades say which bars these are; otherwise the journal does. Bars
+ * that are not in memory are read from the journal. Trades that come meanwhile are followed in
+ * memory, and bars that they touch are read again, so nothing is missing in the turn in which the
+ * reader joins. A topic with too many bars, or whose bars the journal does not have completely, is
+ * `lost` and gets a reset.
+ *
+ * Bounded: bars of a topic and of a resume, and queries for a topic.
  */
 
 import { BAR_SECONDS, barMessage, type OpenBar } from '../../../protocol/bars';
@@ -20,30 +23,36 @@ import type { LateBars } from '../topics/late-bars';
 import type { MirroredInstrument, TopicState } from '../topics/mirror';
 import { lookFromOf } from './resume-messages';
 import type { BarsBehind, BarsBehindRequest, PastBar, TopicBars } from '../../base/contracts/past';
-import type { PastBarQuestions } from './past-bars';
+import type { PastBarQueries } from './past-bars';
 
-/** Bars of one topic that are sent, and of all topics of a resume. */
+/** Bars sent of one topic, and of all topics of a resume. */
 export const TOPIC_BARS_MAX = 1_000;
 export const RESUME_BARS_MAX = 20_000;
 /** Events in memory that are gone through at first. */
 const LOOKED_MAX = 10_000;
 const INSTRUMENTS_A_QUESTION = 16;
-/** Of one topic; a bar that trades touch all the time would be asked for without end. */
+/** Queries for one topic; a bar that trades touch all the time would be read without end. */
 const ASKED_MAX = 8;
 
-/** What of a topic is known. */
+/** What is known of a topic. */
 interface Tracked {
   readonly topic: TopicState;
   readonly instrument: MirroredInstrument;
-  /** Of its interval. */
+  /** Index of its interval. */
   readonly index: number;
-  /** Everything is known up to here; null: nothing is. */
+  /** The sequence number up to which everything is known; null: nothing is known. */
   asOf: number | null;
-  /** Opening seconds of bars, with the trades behind the position that came to each. */
+  /** Opening seconds of touched bars, with the number of trades after the position. */
   touched: Map<number, number>;
-  /** Bars that began behind the position and behind all of these before them, with the seq that began each. */
+  /**
+   * Bars that began after the position and later than all before them, with the sequence number
+   * that began each.
+   */
   fronts: (readonly [second: number, seq: number])[];
-  /** The opening second of the bar that was the newest at the position; null: none; undefined: not known. */
+  /**
+   * The opening second of the newest bar at the position; null: there was none; undefined: not
+   * known.
+   */
   newest: number | null | undefined;
   past: Map<number, PastBar>;
   asked: number;
@@ -51,15 +60,15 @@ interface Tracked {
 }
 
 export interface BarResumeStage {
-  readonly questions: PastBarQuestions | null;
-  /** Whom it is for. */
+  readonly questions: PastBarQueries | null;
+  /** The client that it is for. */
   readonly client: string;
   readonly late: LateBars;
   lastSeq(): number;
   readonly since: (seq: number) => Iterable<readonly BatchEvent[]> | undefined;
-  /** Everything may be known now. */
+  /** Called when everything may be known. */
   ready(): void;
-  /** Nobody waits for it any more. */
+  /** Whether nobody waits for it any more. */
   isGone(): boolean;
 }
 
@@ -75,13 +84,13 @@ export class BarResume {
   private readonly all: Tracked[] = [];
   private readonly bySymbol = new Map<string, Tracked[]>();
   private readonly known = new Set<TopicState>();
-  /** What is known of a topic to begin with; of one that comes later nothing stands before. */
+  /** The `asOf` of topics that are added; for one that is added later nothing precedes. */
   private beginAt: number | null;
   private isAsking = false;
 
   /**
    * @param seq the position of the reader
-   * @param lookFrom at or below it: bars that trades behind this touched are sent as well
+   * @param lookFrom at or below it: bars that trades after this touched are sent as well
    */
   constructor(stage: BarResumeStage, seq: number, lookFrom: number) {
     this.stage = stage;
@@ -90,15 +99,16 @@ export class BarResume {
     this.beginAt = stage.lastSeq() - lookFrom <= LOOKED_MAX ? lookFrom : null;
   }
 
-  /** From a position of a past life, which may have left bars unpublished. */
+  /** For a position in a past epoch, which may have left bars unpublished. */
   static fromPast(stage: BarResumeStage, seq: number): BarResume {
     return new BarResume(stage, seq, lookFromOf(seq, stage.since));
   }
 
   /**
-   * Whether everything is known in this turn; where not, it is asked for, and `ready` called. Asked at each
-   * look and pong of the session, so while answers are awaited it goes through nothing.
-   * @param topics of bars; some may come later, of instruments that are new
+   * Whether everything is known in this turn; if not, it is queried and `ready` is called later.
+   * This is called at each look and pong of the session, so it does nothing while a query is under
+   * way.
+   * @param topics of bars; topics of new instruments may be added later
    */
   isReady(topics: () => Iterable<readonly [TopicState, MirroredInstrument]>): boolean {
     if (this.isAsking) return false;
@@ -112,7 +122,7 @@ export class BarResume {
     return false;
   }
 
-  /** Only in a turn in which `isReady`. */
+  /** The messages. Only in a turn in which `isReady` returned true. */
   messages(): ResumedBars {
     const messages: Bar[] = [];
     const lost = new Set<TopicState>();
@@ -148,7 +158,7 @@ export class BarResume {
     else own.push(tracked);
   }
 
-  /** Takes on the trades that came since. */
+  /** Follows the trades since the last call. */
   private follow(): void {
     const { stage, all } = this;
     const lastSeq = stage.lastSeq();
@@ -162,7 +172,7 @@ export class BarResume {
     }
     for (const run of runs) {
       for (const event of run) {
-        if (event.seq > lastSeq) break; // not pushed yet: it follows live
+        if (event.seq > lastSeq) break; // not published yet: it follows live
         if (event.type !== 'trade') continue;
         const own = this.bySymbol.get(event.symbol);
         if (own !== undefined) for (const tracked of own) this.touch(tracked, event);
@@ -185,7 +195,7 @@ export class BarResume {
     if (trade.prevSeq === 0 && isBehind && tracked.newest === undefined) tracked.newest = null;
   }
 
-  /** Those of which something has to be read. */
+  /** Topics of which something must be read. */
   private missing(): Tracked[] {
     return this.all.filter((tracked) => {
       if (tracked.isLost) return false;
@@ -200,7 +210,7 @@ export class BarResume {
     });
   }
 
-  /** Opening seconds of all bars that are sent but the newest; null where these are too many. */
+  /** Opening seconds of all bars to send except the newest; null if they are too many. */
   private wanted(tracked: Tracked): Set<number> | null {
     const unsure = this.stage.late.unsure(tracked.topic, this.seq);
     if (unsure === undefined) return null;
@@ -270,9 +280,9 @@ export class BarResume {
   }
 
   /**
-   * In the order of their seqs, so that a reader that is cut off among them resumes from the last it has. A
-   * reader may have been sent a bar as the newest at any place before the trade that ended it, so the seq of
-   * its end is not below that.
+   * The messages of a topic in the order of their seqs, so that a reader that is disconnected among
+   * them can resume from the last one. A reader may have got a bar as the newest at any sequence
+   * number before the trade that ended it, so the seq of its end is not below that.
    */
   private messagesOf(tracked: Tracked, wanted: ReadonlySet<number>): Bar[] {
     const { instrument, topic, index, touched, past, fronts } = tracked;
@@ -292,11 +302,11 @@ export class BarResume {
       bars.push({ bar, seq, count: touched.get(second) ?? 0 });
     }
     bars.push({ bar: current, seq: topic.head, count: touched.get(newest) ?? 0 });
-    // Of two at one place that of its own trade first: from there the other is the newest.
+    // Of two with the same seq, the one whose own trade has it comes first: from there on the other is the newest.
     bars.sort((a, b) => a.seq - b.seq || b.bar.seq - a.bar.seq);
     let prevSeq = 0;
     return bars.map(({ bar, seq, count }) => {
-      const isFinal = bar !== current || topic.final;
+      const isFinal = bar !== current || topic.isFinal;
       const message = Object.assign(barMessage(symbol, bar, seq, isFinal, count), { prevSeq });
       prevSeq = message.seq;
       return message;
@@ -316,14 +326,14 @@ function takeTopic(tracked: Tracked, answer: TopicBars | 'not-kept', upTo: numbe
   tracked.past = new Map(answer.bars.map((bar) => [bar.second, bar]));
 }
 
-/** The bars of a topic that are in memory, by their opening seconds. */
+/** The bars of a topic that are in memory, by opening second. */
 function keptOf({ instrument, index }: Tracked): Map<number, OpenBar> {
   const { current, recent } = instrument.statistics.bars[index]!;
   const bars = current === null ? recent : [...recent, current];
   return new Map(bars.map((bar) => [bar.openTime.seconds, bar]));
 }
 
-/** Of the bars in memory, the newest that has a trade up to the position; undefined where none of them has one. */
+/** The newest bar in memory with a trade up to the position; undefined if none has one. */
 function newestAt(tracked: Tracked): number | null | undefined {
   const { touched, instrument, index } = tracked;
   const { current, recent } = instrument.statistics.bars[index]!;
@@ -333,10 +343,13 @@ function newestAt(tracked: Tracked): number | null | undefined {
   return (isOlder(current) ? current : recent.findLast(isOlder))?.openTime.seconds;
 }
 
-/** So few are looked for one by one, from the newest on; there may be as many topics as instruments. */
+/**
+ * Up to this many are searched one by one, from the newest on; there may be as many topics as
+ * instruments.
+ */
 const LOOKED_FOR_FEW = 4;
 
-/** Whether bars are in memory, by their opening seconds. @param count of those that are looked for */
+/** Whether bars are in memory, by opening second. @param count how many will be looked up */
 function keptAmong(tracked: Tracked, count: number): (second: number) => boolean {
   if (count > LOOKED_FOR_FEW) {
     const kept = keptOf(tracked);
@@ -348,7 +361,7 @@ function keptAmong(tracked: Tracked, count: number): (second: number) => boolean
     recent.findLast(({ openTime }) => openTime.seconds <= second)?.openTime.seconds === second;
 }
 
-/** The first of them, those of one instrument together. */
+/** The first topics, grouped by instrument. */
 function groupsOf(missing: readonly Tracked[]): Tracked[][] {
   const groups = new Map<MirroredInstrument, Tracked[]>();
   for (const tracked of missing) {

@@ -1,69 +1,80 @@
 /**
- * Resumption: what a reader missed, out of the journal, until so little is left that memory has it; then
- * it joins live in the same turn.
+ * Journal resume: sends what a reader missed from the journal, until memory has the rest; then the
+ * reader joins live in the same turn.
  *
- * It reads in rounds, each up to what was newest when the round began, and takes as long as the reader
- * does. A reader that loses ground from round to round would never arrive: it is told the state instead.
- * A round is read in one turn or, where others wait, in several: each goes on from the seq that the one
- * before reached, and is asked for when the reader can take something.
- * Nothing is kept for it meanwhile but two chunks, and nothing while it waits.
+ * It reads in rounds. Each round ends at the sequence number that was the newest when it began, and
+ * takes as long as the reader does. A reader that falls further behind from round to round would
+ * never catch up: it is sent a reset with the current state. While others wait to read the journal,
+ * a round is read in several shares; each continues after the last sequence number of the one
+ * before, and is requested when the reader can take something.
+ *
+ * Bounded: two chunks in memory, and none while it waits.
  */
 
 import type { Fault } from '../../../protocol/codes';
 import type { Message, MessageOf } from '../../../protocol/messages';
-import type { Feed, Frame } from '../sessions/frame-source';
+import type { FrameSource, Frame } from '../sessions/frame-source';
 import type { Playback } from '../playback/playback';
-import type { Plays } from '../playback/playbacks';
+import type { Playbacks } from '../playback/playbacks';
 
 export type ResetReason = MessageOf<'reset'>['reason'];
 
-/** The rest of what was missed, or why it cannot be had. */
+/** The rest of what was missed, or why it is not available. */
 export type Answered = readonly Message[] | ResetReason;
-/** What comes of it: its answer, or why it is refused. */
+/** The outcome: an answer, or why the resume is refused. */
 export type Outcome = Answered | Fault;
 
-export interface ResumptionStage {
-  readonly plays: Plays;
-  /** Whom it is for. */
+export interface ResumeStage {
+  readonly playbacks: Playbacks;
+  /** The client that it is for. */
   readonly client: string;
-  /** Newest place pushed. */
+  /** The newest published sequence number. */
   lastSeq(): number;
-  /** Everything behind a place, in this turn; undefined when it is not in memory, or too much. */
+  /**
+   * All messages after a sequence number, in this turn; undefined if they are not in memory or too
+   * many.
+   */
   recent(seq: number): readonly Message[] | undefined;
-  /** Whether all else that is answered is at hand in this turn; where not, who has it later calls `pull`. */
+  /**
+   * Whether the other parts of the answer are available in this turn; if not, `pull` is called when
+   * they are.
+   */
   isReady(): boolean;
-  /** Something can be taken. */
+  /** Called when something can be taken. */
   pull(): void;
-  /** Ends it, in the turn in which `recent` was asked. */
+  /** Ends the resume, in the turn in which `recent` was called. */
   finish(outcome: Outcome): void;
-  /** It waits for its first turn, and so many of its client have waited longer. */
+  /** It waits for its first share, behind this many others of its client. */
   queued(ahead: number): void;
-  /** The newest seq behind the reader's that a crash took; 0: none. */
+  /** The newest sequence number after the reader's position that was lost in a crash; 0: none. */
   readonly lostTo: number;
-  /** Of the topics of which nothing came since that crash, the state from before it. */
+  /** The states from before that crash of topics that have had no message since. */
   renewed(): Message[];
 }
 
-/** Of what needs no reading so many go out at a time, so that a window holds for them as well. */
+/** Messages that are sent at a time of what is in memory, so that a window bounds them as well. */
 export const OPENING_MESSAGES = 100;
-/** From the second round on a reader must come nearer; so often it need not. */
+/** From the second round on the distance must shrink; it may fail to do so this often. */
 const ROUNDS_LOST_MAX = 3;
 
-export class Resumption implements Feed {
-  private readonly stage: ResumptionStage;
+export class JournalResume implements FrameSource {
+  private readonly stage: ResumeStage;
   private readonly topics: readonly string[];
   private readonly isText: boolean;
   private opening: readonly Message[];
-  /** Up to here the reader has had everything. */
+  /** The sequence number up to which the reader has everything. */
   private seq: number;
-  /** Where the round ends. */
+  /** The last sequence number of the round. */
   private roundTo: number;
-  /** Null: the next turn is asked for when the reader can take something. */
-  private play: Playback | null;
-  /** Its first turn has come. */
+  /** Null: the next share is requested when the reader can take something. */
+  private playback: Playback | null;
+  /** Its first share has begun. */
   private hasBegun = false;
-  private hasTold = false;
-  /** A turn is being asked for: that it waits may be sent meanwhile, and what sends takes from here. */
+  private hasSent = false;
+  /**
+   * A share is being requested: the message `queued` may be sent meanwhile, and sending calls
+   * `take`.
+   */
   private isAsking = false;
   private outcome: Outcome | null = null;
   private hasRenewed = false;
@@ -71,11 +82,11 @@ export class Resumption implements Feed {
   private roundsLost = 0;
 
   /**
-   * @param topics such that the journal has them @param seq the last place that the reader has
-   * @param opening told first
+   * @param topics that the journal has @param seq the last sequence number of the reader
+   * @param opening sent first
    */
   constructor(
-    stage: ResumptionStage,
+    stage: ResumeStage,
     topics: readonly string[],
     isText: boolean,
     seq: number,
@@ -87,7 +98,7 @@ export class Resumption implements Feed {
     this.seq = seq;
     this.opening = opening;
     this.roundTo = stage.lostTo > 0 ? stage.lostTo : stage.lastSeq();
-    this.play = this.begin();
+    this.playback = this.begin();
   }
 
   get isOver(): boolean {
@@ -96,42 +107,42 @@ export class Resumption implements Feed {
 
   take(): Frame | undefined {
     const frame = this.next();
-    if (frame !== undefined) this.hasTold = true;
+    if (frame !== undefined) this.hasSent = true;
     return frame;
   }
 
   finished(): void {
-    this.play?.close();
+    this.playback?.close();
     this.stage.finish(this.outcome!);
   }
 
   end(): void {
     this.outcome = 'not-kept';
-    this.play?.close();
+    this.playback?.close();
   }
 
   private next(): Frame | undefined {
     if (this.isAsking) return undefined;
     if (this.opening.length > 0) {
-      // That it waits is said before everything else.
+      // The message `queued` precedes everything else.
       if (!this.hasBegun && this.outcome === null) return undefined;
       const messages = this.opening.slice(0, OPENING_MESSAGES);
       this.opening = this.opening.slice(OPENING_MESSAGES);
       return messages;
     }
     if (this.outcome !== null) return undefined;
-    const play = (this.play ??= this.begin());
-    if (play.hasFrame) {
-      const { data } = play.take();
-      if (play.isSpent) this.giveUp(play);
+    const playback = (this.playback ??= this.begin());
+    if (playback.hasFrame) {
+      const { data } = playback.take();
+      if (playback.isSpent) this.giveUp(playback);
       return data;
     }
-    // Only here, where the reader has taken all: what is left is looked for in the turn that it joins in.
-    if (play.isOver) return this.endRound();
-    if (play.isSpent) {
-      this.giveUp(play);
-      this.play = this.begin();
-    } else play.goOn();
+    // Only when the reader has taken everything: the rest must be found in the turn in which it joins.
+    if (playback.isOver) return this.endRound();
+    if (playback.isSpent) {
+      this.giveUp(playback);
+      this.playback = this.begin();
+    } else playback.goOn();
     return undefined;
   }
 
@@ -148,7 +159,7 @@ export class Resumption implements Feed {
     };
     this.isAsking = true;
     const isFirst = !this.hasBegun;
-    const play: Playback = this.stage.plays.openInTurn(this.stage.client, request, {
+    const playback: Playback = this.stage.playbacks.openQueued(this.stage.client, request, {
       opened: (range) => {
         this.hasBegun = true;
         if (range.isBroken) this.stop('not-kept');
@@ -156,25 +167,28 @@ export class Resumption implements Feed {
       ready: () => this.stage.pull(),
       failed: () => this.stop('not-kept'),
       waits: (ahead) => {
-        if (!this.hasTold) this.stage.queued(ahead);
+        if (!this.hasSent) this.stage.queued(ahead);
       },
-      idle: () => this.giveUp(play),
+      idle: () => this.giveUp(playback),
       ...(isFirst && { expired: (reason: Fault) => this.refuse(reason) }),
     });
     this.isAsking = false;
-    return play;
+    return playback;
   }
 
-  /** Others have the next turn; what the reader has not taken is read again. Only on a border. */
-  private giveUp(play: Playback): void {
-    this.seq = play.reachedSeq!;
-    this.play = null;
-    play.close();
+  /**
+   * Leaves the rest to a later share; what the reader has not taken is read again. Only at a
+   * border.
+   */
+  private giveUp(playback: Playback): void {
+    this.seq = playback.reachedSeq!;
+    this.playback = null;
+    playback.close();
   }
 
   private endRound(): Frame | undefined {
     this.seq = this.roundTo;
-    // Behind the gaps and before all that is newer: who is cut off later has the states that stand.
+    // After the gaps and before all newer messages, so that a reader that is disconnected later has the valid states.
     if (this.seq === this.stage.lostTo && !this.hasRenewed) {
       this.hasRenewed = true;
       this.opening = this.stage.renewed();
@@ -193,22 +207,22 @@ export class Resumption implements Feed {
       return undefined;
     }
     this.roundTo = this.stage.lastSeq();
-    this.play = this.begin();
+    this.playback = this.begin();
     return undefined;
   }
 
-  /** It was sent nothing yet. */
+  /** Refuses the resume; nothing was sent yet. */
   private refuse(reason: Fault): void {
     this.opening = [];
     this.outcome = reason;
-    this.play?.close();
+    this.playback?.close();
     this.stage.pull();
   }
 
   private stop(reason: ResetReason): void {
     if (this.outcome !== null) return;
     this.outcome = reason;
-    this.play?.close();
+    this.playback?.close();
     this.stage.pull();
   }
 }

@@ -1,31 +1,31 @@
 /**
- * Past bars: questions of resumes about bars that are not kept, a few at a time. Each resume has one under
- * way, and clients have their turns one after the other (`Turns`), so a crowd behind one address keeps no
- * other waiting. Bounded by the sessions.
+ * Past bars: queries of resumes for bars that are not in memory. Each resume has one query at a
+ * time and clients take turns (`FairQueue`), so a crowd of one client does not keep the others
+ * waiting. Bounded by the sessions.
  */
 
 import type { Fault } from '../../../protocol/codes';
 import type { BarsBehind, BarsBehindRequest } from '../../base/contracts/past';
-import { Turns } from '../playback/fair-queue';
+import { FairQueue } from '../playback/fair-queue';
 
-export type PastSource = (request: BarsBehindRequest) => Promise<BarsBehind | Fault>;
+export type PastBarSource = (request: BarsBehindRequest) => Promise<BarsBehind | Fault>;
 
 const UNDER_WAY_MAX = 4;
 
-export class PastBarQuestions {
-  private readonly source: PastSource;
-  private readonly turns = new Turns({
+export class PastBarQueries {
+  private readonly source: PastBarSource;
+  private readonly queue = new FairQueue({
     playbacksMax: UNDER_WAY_MAX,
     playbacksPerClientMax: UNDER_WAY_MAX,
   });
 
-  constructor(source: PastSource) {
+  constructor(source: PastBarSource) {
     this.source = source;
   }
 
   /**
-   * @param client whom it is for @param distance how far it has to read, in seqs
-   * @param makeRequest called when it is its turn; null: it is not wanted any more
+   * @param client that it is for @param distance sequence numbers to read
+   * @param makeRequest called when it may begin; null: it is not wanted any more
    */
   async ask(
     client: string,
@@ -33,13 +33,13 @@ export class PastBarQuestions {
     makeRequest: () => BarsBehindRequest | null,
   ): Promise<BarsBehind | Fault | null> {
     await new Promise<void>((begin) => {
-      this.turns.ask({ client, distance, begin, waits: () => {} });
+      this.queue.ask({ client, distance, begin, waits: () => {} });
     });
     try {
       const request = makeRequest();
       return request === null ? null : await this.source(request);
     } finally {
-      this.turns.end(client);
+      this.queue.end(client);
     }
   }
 }

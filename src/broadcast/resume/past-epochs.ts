@@ -1,16 +1,16 @@
 /**
- * Past epochs: from which seq a reader of an earlier epoch goes on.
+ * Past epochs: the sequence number from which a reader of an earlier epoch resumes.
  *
- * What a crash took was pushed and is in no journal: a reader that holds some of it goes on from before
- * it, and gets the whole range as a `gap`, so it learns which of its messages nobody else has.
- * Bounded: as the journal's list of its epochs.
+ * What was lost in a crash was published but is in no journal. A reader that has some of it resumes
+ * from before the loss and gets the whole range as a `gap`, so it learns which of its messages no
+ * longer exist. Bounded: as the journal's list of its epochs.
  */
 
 import type { PastEpoch } from '../../base/contracts/past';
 
 export class PastEpochs {
   private readonly byEpoch: ReadonlyMap<number, PastEpoch>;
-  /** Those of which a crash took some. */
+  /** Epochs that lost sequence numbers in a crash. */
   private readonly broken: readonly PastEpoch[];
 
   constructor(byEpoch: ReadonlyMap<number, PastEpoch>) {
@@ -19,9 +19,10 @@ export class PastEpochs {
   }
 
   /**
-   * The seq that a reader of an epoch goes on from; undefined where nobody knows what it holds: it met a
-   * seq that this journal does not know was pushed then, so the journal went back in time, or is a copy.
-   * @param newest the highest seq that the reader met in that epoch
+   * The sequence number that a reader of an epoch resumes from; undefined if the reader has met a
+   * number that this journal does not know as published: the journal went back in time or is a
+   * copy.
+   * @param newest the highest sequence number that the reader met in that epoch
    */
   startOf(epoch: number, seq: number, newest: number): number | undefined {
     const past = this.byEpoch.get(epoch);
@@ -29,7 +30,10 @@ export class PastEpochs {
     return Math.min(seq, past.kept);
   }
 
-  /** A seq within what a crash took: the last before it, so that the `gap` is told whole. */
+  /**
+   * For a sequence number within a loss, the last one before it, so that the `gap` covers the whole
+   * loss.
+   */
   beforeLoss(seq: number): number {
     let start = seq;
     for (const { kept, pushed } of this.broken) {
@@ -38,7 +42,7 @@ export class PastEpochs {
     return start;
   }
 
-  /** The newest seq behind a start that a crash took; 0 where none is. */
+  /** The newest sequence number after `start` that was lost in a crash; 0: none. */
   lostTo(start: number): number {
     const lost = this.broken.filter(({ pushed }) => pushed > start);
     return Math.max(0, ...lost.map(({ pushed }) => pushed));

@@ -1,4 +1,4 @@
-/** Resume parts: what of the answer of a resume follows from the topics that are asked for. */
+/** Resume messages: parts of the answer to a resume that follow from the requested topics. */
 
 import type { Instrument, MessageOf } from '../../../protocol/messages';
 import type { MirroredInstrument, TopicState } from '../topics/mirror';
@@ -12,23 +12,24 @@ export function* barsOf(
   }
 }
 
-/** What a resume passes over. */
-export interface Passed {
-  /** From which seq on it was asked for. */
+/** The range that a resume has to declare as lost. */
+export interface SkippedRange {
+  /** The position of the reader. */
   readonly start: number;
-  /** The newest seq behind it that a crash took; 0: none. */
+  /** The newest sequence number after it that was lost in a crash; 0: none. */
   readonly lostTo: number;
 }
 
-export const NO_GAPS: Passed = { start: 0, lostTo: 0 };
+export const NO_GAPS: SkippedRange = { start: 0, lostTo: 0 };
 
 /**
- * The gaps of topics of bars and statistics. Their states come behind all others, so the gap reaches from
- * the reader's position on: cut off before these have come, it knows what it may lack.
+ * The gaps of topics of bars and statistics. Their states follow after all other messages, so the
+ * gap begins at the reader's position: a reader that is disconnected before they arrive knows what
+ * it may lack.
  */
 export function gapsOf(
   topics: readonly TopicState[],
-  { start, lostTo }: Passed,
+  { start, lostTo }: SkippedRange,
 ): MessageOf<'gap'>[] {
   if (lostTo === 0) return [];
   const range = { from: start + 1, to: lostTo, count: lostTo - start } as const;
@@ -40,7 +41,7 @@ export function gapsOf(
   }));
 }
 
-/** Topics that one `reset` names. */
+/** Topics in one `reset`. */
 const RESET_TOPICS_MAX = 1_000;
 
 export function resetsOf(
@@ -54,7 +55,7 @@ export function resetsOf(
   return resets;
 }
 
-/** Definitions of the instruments of topics, once each. */
+/** The definitions of the instruments of topics, once each. */
 export function definitionsOf(
   targets: ReadonlyMap<unknown, MirroredInstrument | null>,
 ): Instrument[] {
@@ -66,13 +67,13 @@ export function isDerived(name: string): boolean {
   return name.startsWith('bar:') || name.startsWith('stats:');
 }
 
-/** How far before a position of a past epoch late bars are looked for. */
+/** How far before a position in a past epoch to look for late bars. */
 const LOOK_BACKS = [5_000, 1_000, 200];
 
 /**
- * From where late bars are looked for that a past life may not have published: as far as memory reaches;
- * where it does not, the journal is asked anyway.
- * @param since undefined where memory does not reach back to a position
+ * The sequence number to look from for late bars that a past epoch may not have published: as far
+ * back as memory reaches. If it does not reach, the journal is asked anyway.
+ * @param since undefined if memory does not reach back to a position
  */
 export function lookFromOf(seq: number, since: (seq: number) => unknown): number {
   const looked = LOOK_BACKS.map((back) => Math.max(0, seq - back));

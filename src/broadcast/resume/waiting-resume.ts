@@ -1,21 +1,21 @@
 /**
- * Waiting feed: the resume of a session that reads nothing from the journal itself, until what is asked for
- * it has come. It joins live in the turn in which all of it is at hand.
+ * Waiting resume: a resume that reads no events from the journal but waits for bars. It joins live
+ * in the turn in which everything is available.
  */
 
 import type { Message } from '../../../protocol/messages';
-import type { Feed, Frame } from '../sessions/frame-source';
-import { OPENING_MESSAGES, type Outcome, type ResumptionStage } from './journal-resume';
+import type { FrameSource, Frame } from '../sessions/frame-source';
+import { OPENING_MESSAGES, type Outcome, type ResumeStage } from './journal-resume';
 
-type WaitingStage = Omit<ResumptionStage, 'plays' | 'queued' | 'lostTo' | 'renewed'>;
+type WaitingStage = Omit<ResumeStage, 'playbacks' | 'queued' | 'lostTo' | 'renewed'>;
 
-export class WaitingFeed implements Feed {
+export class WaitingResume implements FrameSource {
   private readonly stage: WaitingStage;
   private readonly seq: number;
   private opening: readonly Message[];
   private outcome: Outcome | null = null;
 
-  /** @param seq the last seq that the reader has @param opening sent first */
+  /** @param seq the last sequence number of the reader @param opening sent first */
   constructor(stage: WaitingStage, seq: number, opening: readonly Message[]) {
     this.stage = stage;
     this.seq = seq;

@@ -1,8 +1,9 @@
 /**
- * Wire: a session's socket with its form, the topics that it takes natively, and what went over it.
+ * Connection: a session's socket with its form (binary or text), the native topics it is on, and
+ * what was sent over it.
  *
- * What the native topics bring is counted by the topics, once for all sessions: a wire knows what each had
- * published when it joined, taken off, and when it left, put on.
+ * Native topics count what they publish once for all sessions. A connection subtracts a topic's
+ * count when it joins and adds the count when it leaves.
  */
 
 import { encodeTextFrames, SUBPROTOCOL_JSON, type Subprotocol } from '../../../protocol/codec';
@@ -15,19 +16,21 @@ import type { Socket } from './socket';
 /** The native topic of definitions, which every session is on. */
 export const INSTRUMENT_TOPIC = { binary: 'b:instrument', text: 't:instrument' } as const;
 
-/** Of every ping; a socket copies it. */
+/** The payload of every ping; a socket copies it. */
 const PAYLOAD = new Uint8Array(4);
-/** What is sent corked, so that no function is made for each time. */
+/** Arguments of the corked write, kept here so that no closure is made for each. */
 const corked = {
-  wire: null as Wire | null,
+  connection: null as Connection | null,
   frame: '' as string | Uint8Array,
   messages: 0,
   ping: 0,
 };
 
-export class Wire {
+export class Connection {
   readonly isText: boolean;
-  /** Its backlog is past the limit: what was sent last is lost, and the socket is being closed. */
+  /**
+   * The socket's buffer is over its limit: the last frame is lost and the socket is being closed.
+   */
   overrun = false;
   private readonly socket: Socket;
   private readonly encoders: Encoders;
@@ -42,26 +45,28 @@ export class Wire {
     socket.subscribe(this.isText ? INSTRUMENT_TOPIC.text : INSTRUMENT_TOPIC.binary);
   }
 
-  /** That the system has not taken yet. */
+  /** Bytes that the operating system has not taken yet. */
   get bufferedBytes(): number {
     return this.socket.getBufferedAmount();
   }
 
-  /** Frames to it since it came, without what WebSocket adds. It goes through all native topics. */
+  /**
+   * Bytes of all frames sent to it, without the WebSocket's own. Goes through all native topics.
+   */
   sentBytes(): number {
     let bytes = this.ownBytes;
     for (const topic of this.natives) bytes += topic.readers(this.isText).bytes;
     return bytes;
   }
 
-  /** The same in frames, but for definitions, which all sessions get. */
+  /** Number of frames sent to it, without definitions, which all sessions get. */
   sentFrames(): number {
     let frames = this.ownFrames;
     for (const topic of this.natives) frames += topic.readers(this.isText).frames;
     return frames;
   }
 
-  /** @returns its size, 0 when nothing can be sent any more */
+  /** @returns its size; 0 when nothing can be sent any more */
   write(frame: string | Uint8Array, messages = 0): number {
     if (this.overrun) return 0;
     const bytes = frame.length;
@@ -72,7 +77,9 @@ export class Wire {
     return bytes;
   }
 
-  /** The frames that messages go out in, of at most so many bytes each but for a longer message. */
+  /**
+   * Encodes messages in frames of at most this many bytes; a longer message has a frame of its own.
+   */
   frames(messages: readonly Message[], bytesMax: number): readonly (string | Uint8Array)[] {
     if (this.overrun) return [];
     const { shared } = this.encoders;
@@ -88,14 +95,14 @@ export class Wire {
     return binary.encodeFrames(messages, bytesMax);
   }
 
-  /** A frame with a ping behind it, which go to the system at once. @returns as `write` */
-  writeAsked(frame: string | Uint8Array, messages: number, ping: number): number {
-    corked.wire = this;
+  /** Writes a frame and a ping, which go to the operating system together. @returns as `write` */
+  writeWithPing(frame: string | Uint8Array, messages: number, ping: number): number {
+    corked.connection = this;
     corked.frame = frame;
     corked.messages = messages;
     corked.ping = ping;
     this.socket.cork(sendCorked);
-    corked.wire = null;
+    corked.connection = null;
     return this.overrun ? 0 : frame.length;
   }
 
@@ -111,12 +118,12 @@ export class Wire {
     return this.natives.size > 0;
   }
 
-  /** The topics that it takes natively. */
+  /** The native topics that it is on. */
   native(): SetIterator<TopicState> {
     return this.natives.values();
   }
 
-  /** @param reader who is credited with what the topic brings */
+  /** @param reader is credited with what the topic publishes */
   join(topic: TopicState, reader: NativeReader): void {
     const readers = topic.readers(this.isText);
     readers.join(reader, this.natives.size);
@@ -136,7 +143,7 @@ export class Wire {
     this.socket.unsubscribe(this.isText ? topic.nativeText : topic.nativeBinary);
   }
 
-  /** The connection has gone; the socket has left its native topics by itself. */
+  /** The connection is closed; the socket has left its native topics by itself. */
   forget(topic: TopicState, reader: NativeReader): void {
     if (!this.natives.delete(topic)) return;
     topic.readers(this.isText).leave(reader);
@@ -147,22 +154,22 @@ export class Wire {
     this.socket.close(code, reason);
   }
 
-  /** Without a word: nobody is there to hear it. */
+  /** Closes without a close frame. */
   terminate(): void {
     this.socket.terminate();
   }
 }
 
-/** The number of the ping that a pong answers; NaN: it answers none of ours. */
+/** The number in the payload of a pong; NaN if it is not one of ours. */
 export function pongNumber(payload: Uint8Array): number {
   if (payload.length !== 4) return NaN;
-  // A view of the bytes would cost more than all else that a pong does.
+  // A DataView would cost more than the rest of handling a pong.
   const [a, b, c, d] = [payload[0]!, payload[1]!, payload[2]!, payload[3]!];
   return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
 }
 
 function sendCorked(): void {
-  const { wire, frame, messages, ping } = corked;
-  wire!.write(frame, messages);
-  wire!.ping(ping);
+  const { connection, frame, messages, ping } = corked;
+  connection!.write(frame, messages);
+  connection!.ping(ping);
 }

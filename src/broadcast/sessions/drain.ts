@@ -1,6 +1,7 @@
 /**
- * Departure: the server stops, and its sessions come back elsewhere or later. Each is told so and sent what
- * waits for it, and closed when it has that; of many some in each turn of the event loop.
+ * Drain: closes the sessions of a server that stops. Each session is told when to reconnect and
+ * gets what waits for it; it is closed when it has received that. A bounded number is handled in
+ * each turn of the event loop.
  */
 
 import { CLOSES } from '../../../protocol/codes';
@@ -8,25 +9,28 @@ import type { Clock } from '../../base/clock';
 import type { Prng } from '../../base/prng';
 import type { Session } from './session';
 
-/** Sessions are asked to come back not before this time, which a start takes, */
+/** Sessions are asked to reconnect no sooner than this; a restart takes about as long. */
 const RETRY_MS_MIN = 250;
-/** and spread over one that grows with them, so that none waits longer than it must. */
+/**
+ * Their reconnects are spread over a time that grows with the number of sessions, within these
+ * bounds.
+ */
 const SPREAD_MS_MIN = 250;
 const SPREAD_MS_MAX = 1_750;
 const RETURNS_PER_MS = 5;
 
-/** So many are told in a turn, and so many closed. */
-export const DEPARTED_A_TURN = 200;
+/** Sessions that are notified, and that are closed, in one turn. */
+export const DRAINED_A_TURN = 200;
 
-export class Departure {
+export class Drain {
   private readonly sessions: ReadonlySet<Session>;
   private readonly clock: Clock;
   private readonly leave: (session: Session) => void;
   private readonly settle: (session: Session) => void;
-  /** Those that were told and are still there. */
-  private readonly told = new Set<Session>();
+  /** Sessions that were notified and are still connected. */
+  private readonly notified = new Set<Session>();
 
-  /** @param settle sends what is to come before the word that it closes */
+  /** @param settle sends the executions that must precede the closing message */
   constructor(
     sessions: ReadonlySet<Session>,
     clock: Clock,
@@ -39,18 +43,20 @@ export class Departure {
     this.settle = settle;
   }
 
-  /** Asks each to come back after a time of its own, so that they do not come all at once. */
+  /** Asks each session to reconnect after a random time, so that they do not all come at once. */
   begin(random: Prng): void {
     const wanted = Math.round(this.sessions.size / RETURNS_PER_MS);
     const spreadMs = Math.min(Math.max(SPREAD_MS_MIN, wanted), SPREAD_MS_MAX);
     const retryMs = (): number => random.int(RETRY_MS_MIN, RETRY_MS_MIN + spreadMs);
-    this.tell(this.sessions.values(), retryMs);
+    this.notify(this.sessions.values(), retryMs);
   }
 
-  /** Closes some of those that have all that they were to get; or all, when there is no more time. */
-  letGo(all: boolean): void {
-    let left = all ? Infinity : DEPARTED_A_TURN;
-    for (const session of all ? this.sessions : this.told) {
+  /**
+   * Closes some of the sessions that have received everything; with `all`, every session at once.
+   */
+  closeDrained(all: boolean): void {
+    let left = all ? Infinity : DRAINED_A_TURN;
+    for (const session of all ? this.sessions : this.notified) {
       if (!all && !session.isDrained) continue;
       session.close(CLOSES['going-away'].code, 'going-away');
       this.leave(session);
@@ -59,13 +65,13 @@ export class Departure {
   }
 
   gone(session: Session): void {
-    this.told.delete(session);
+    this.notified.delete(session);
   }
 
-  private tell(sessions: Iterator<Session>, retryMs: () => number): void {
+  private notify(sessions: Iterator<Session>, retryMs: () => number): void {
     const { code, reconnect } = CLOSES['going-away'];
     const nowMs = this.clock.monotonicMs();
-    for (let i = 0; i < DEPARTED_A_TURN; i++) {
+    for (let i = 0; i < DRAINED_A_TURN; i++) {
       const next = sessions.next();
       if (next.done === true) return;
       const closing = {
@@ -75,10 +81,10 @@ export class Departure {
         reconnect,
         retryMs: retryMs(),
       } as const;
-      this.told.add(next.value);
+      this.notified.add(next.value);
       this.settle(next.value);
       next.value.goAway(closing, nowMs);
     }
-    this.clock.turns.soon('disconnect', () => this.tell(sessions, retryMs));
+    this.clock.turns.soon('disconnect', () => this.notify(sessions, retryMs));
   }
 }

@@ -3,20 +3,20 @@
 import type { FrameEncoder } from '../../../protocol/codec';
 import type { Message } from '../../../protocol/messages';
 import type { ScalesOf } from '../../../protocol/units';
-import type { SentTally } from '../topics/counters';
+import type { SentCounter } from '../topics/counters';
 
 type Frames = readonly (string | Uint8Array)[];
 
-/** The frames of messages that many sessions get, which are made once. */
+/** Frames of messages that many sessions get; each form is encoded once. */
 export class SharedFrames {
   private readonly made = new WeakMap<readonly Message[], Map<string, Frames>>();
 
-  /** These go to many sessions, and do not change. */
+  /** Announces messages that go to many sessions and do not change. */
   share(messages: readonly Message[]): void {
     this.made.set(messages, new Map());
   }
 
-  /** Of those that were shared. @param key of the form and the size of frames */
+  /** The frames of shared messages. @param key names the form and the size of frames */
   frames(messages: readonly Message[], key: string, make: () => Frames): Frames {
     const of = this.made.get(messages)!;
     let frames = of.get(key);
@@ -30,11 +30,11 @@ export class SharedFrames {
   }
 }
 
-/** Sessions of either form encode through these. */
+/** The encoders of both forms, shared by all sessions. */
 export interface Encoders {
   readonly shared: SharedFrames;
   readonly binary: FrameEncoder;
   readonly scalesOf: ScalesOf;
-  /** What sessions were sent that is theirs alone: answers, states, windows, plays. */
-  readonly own: SentTally;
+  /** Counts what was sent to single sessions: answers, snapshots, windows, replays. */
+  readonly own: SentCounter;
 }

@@ -1,14 +1,17 @@
 /**
- * Flight: what is under way to one reader, and how much more may go.
+ * Flow control: what is in flight to one reader, and how much more may be sent.
  *
- * Pings are numbered, and a pong brings back the number of its ping, so each pong says how many bytes the
- * reader has had. The window is what may be under way at once. It grows while pongs come soon, and follows
- * the measured pace of the line where they come late, so that a window never takes much longer than
- * `QUEUE_MS` on a line whose pace is known, and on any other not longer than the first window does.
- * A pong of any ping is progress; so is a socket that holds less back than before.
- * The quickest round trip counts for `RTT_KEPT_MS`. Then it is measured anew, with nothing else under way, or
- * what waits on the line would be taken for its delay; a line that became slower is not late for ever.
- * Bounded: the pings, by the window and by whoever sends beyond it.
+ * Pings are numbered and a pong returns the number, so each pong says how many bytes the reader has
+ * received. The window bounds what may be in flight. It grows while pongs come soon and follows the
+ * measured rate of the line where they come late: on a line of known rate a window takes little
+ * more than `QUEUE_MS`, on any other no longer than the first window. Any pong is progress, and so
+ * is a socket whose buffer has become smaller.
+ *
+ * The shortest round trip is kept for `RTT_KEPT_MS` and then measured again with nothing else in
+ * flight; otherwise queueing would count as delay of the line, and a line that became slower would
+ * look late for ever.
+ *
+ * Bounded: the number of pings, by the window and by callers that send beyond it.
  */
 
 import {
@@ -19,52 +22,61 @@ import {
   type SessionLimits,
 } from './session-limits';
 
-/** The window of a slow line holds what it takes in this time, and in two round trips: half of it is sent at a time. */
+/**
+ * The window of a slow line holds what it takes in this time plus two round trips; half a window is
+ * sent at a time.
+ */
 const QUEUE_MS = 250;
-/** With each byte that came soon the window grows by so many: until a pong was late, and after that. */
+/**
+ * Growth of the window for each byte whose pong came soon: before the first late pong, and after
+ * it.
+ */
 const GROWTH_FIRST = 7;
 const GROWTH = 1;
-/** A window shrinks to no less than this part of it before the line has shown how it takes that. */
+/** One late pong shrinks the window to no less than this fraction of it. */
 const SHRINK_MOST = 4;
-/** With nothing under way but the smallest window, a late pong is the line's own delay, by this part. */
+/**
+ * At the smallest window a late pong is taken as delay of the line: this fraction of it is added to
+ * the shortest round trip.
+ */
 const DRIFT = 8;
 
-/** The quickest round trip is measured anew after so long. */
+/** The shortest round trip is measured again after this time. */
 const RTT_KEPT_MS = 10_000;
-/** With no more than this ahead of it a pong tells the delay of the line alone. */
+/** With no more bytes than this in flight, a pong measures the delay of the line alone. */
 const ALONE_BYTES = 512;
 
 interface Ping {
   number: number;
   atMs: number;
-  /** Sent between the ping before it and this one. */
+  /** Bytes sent between the ping before it and this one. */
   bytes: number;
-  /** Under way when it was sent, these included. */
+  /** Bytes in flight when it was sent, including its own. */
   ahead: number;
 }
 
-/** How soon the newest pong came. */
+/** How soon a pong came. */
 export type Pace = 'soon' | 'fair' | 'late';
 
-export class Flight {
+export class FlowControl {
   windowBytes = WINDOW_BYTES_FIRST;
   rttMs: number | null = null;
   rttMinMs = Infinity;
-  /** Under way, of what is counted. */
+  /** Bytes in flight. */
   bytes = 0;
   private readonly windowBytesMax: number;
   private readonly pings: Ping[] = [];
-  /** The next one: of a session that has one under way at a time it is always the same. */
+  /** Reused for the next ping, so that a session with one ping at a time allocates nothing. */
   private spare: Ping = { number: 0, atMs: 0, bytes: 0, ahead: 0 };
   private lastNumber = 0;
-  /** Nothing goes before the pong of this one. */
+  /** Nothing is sent before the pong of this ping. */
   private heldTo = 0;
   /** The window has shrunk for pings up to this one. */
   private shrunkTo = 0;
   private progressMs = 0;
   private heldBack = 0;
   private rttMinAtMs = 0;
-  /** Nothing goes until the line was measured alone. */
+  /** Nothing is sent until the delay of the line was measured alone. */
   private isMeasuring = false;
 
   constructor(windowBytesMax: number) {
@@ -76,7 +88,10 @@ export class Flight {
     return this.pings.length === 0;
   }
 
-  /** What may go now: in runs of half a window at least, since to look for what waits has its price. */
+  /**
+   * Bytes that may be sent now. It is 0 until half of the window is free, since looking for waiting
+   * messages has a cost.
+   */
   get roomBytes(): number {
     if (this.isMeasuring) return 0;
     const oldest = this.pings[0];
@@ -84,12 +99,15 @@ export class Flight {
     return this.bytes > this.windowBytes / 2 ? 0 : this.windowBytes - this.bytes;
   }
 
-  /** Whether the oldest ping has waited longer for its pong than `lagMs` over the quickest. */
+  /** Whether the oldest ping has waited longer than `lagMs` beyond the shortest round trip. */
   isLate(nowMs: number, lagMs: number): boolean {
     return !this.isEmpty && nowMs - this.pings[0]!.atMs > this.lateMs(lagMs);
   }
 
-  /** When the pong that is missing is late, or has been missing for too long; infinity when none is. */
+  /**
+   * When the missing pong will be late, or will have been missing for too long; infinity when none
+   * is missing.
+   */
   lateAtMs({ lagMs, pongMs }: Pick<SessionLimits, 'lagMs' | 'pongMs'>): number {
     if (this.isEmpty) return Infinity;
     return Math.min(this.pings[0]!.atMs + this.lateMs(lagMs), this.progressMs + pongMs);
@@ -99,18 +117,18 @@ export class Flight {
     return lagMs + (this.rttMinMs === Infinity ? 0 : this.rttMinMs);
   }
 
-  /** How long nothing has shown that the reader takes what is under way. */
+  /** For how long the reader has shown no progress while something was in flight, in ms. */
   silentMs(nowMs: number): number {
     return this.isEmpty ? 0 : nowMs - this.progressMs;
   }
 
-  /** When the reader last showed that it takes what it is sent, as far as it was asked. */
+  /** When the reader last showed progress. */
   get aliveMs(): number {
     return this.progressMs;
   }
 
-  /** A ping follows so many bytes. @returns its number */
-  ask(bytes: number, nowMs: number): number {
+  /** Registers a ping that follows this many bytes. @returns its number */
+  ping(bytes: number, nowMs: number): number {
     if (this.isEmpty) this.progressMs = nowMs;
     this.lastNumber = (this.lastNumber + 1) >>> 0;
     this.bytes += bytes;
@@ -123,12 +141,12 @@ export class Flight {
     return this.lastNumber;
   }
 
-  /** Whether a ping is to go now, which has the line for itself. */
+  /** Whether to send a ping now that has the line to itself. */
   get wantsMeasure(): boolean {
     return this.isMeasuring && this.isEmpty;
   }
 
-  /** Where the quickest round trip is old, lets nothing go until it was measured anew. */
+  /** If the shortest round trip is old, holds data back until it was measured again. */
   renew(nowMs: number): void {
     if (this.rttMinMs < Infinity && this.isOld(nowMs)) this.isMeasuring = true;
   }
@@ -137,21 +155,25 @@ export class Flight {
     return nowMs - this.rttMinAtMs > RTT_KEPT_MS;
   }
 
-  /** It is slow: nothing goes until it has had all that is under way, and then a window of so many bytes. */
-  hold(windowBytes: number): void {
+  /**
+   * The reader is slow: nothing is sent until it has received all that is in flight; then at most a
+   * window of this many bytes.
+   */
+  pause(windowBytes: number): void {
     this.heldTo = this.lastNumber;
     this.windowBytes = Math.min(windowBytes, this.windowBytes);
   }
 
-  /** @param bytes that its socket holds back now */
+  /** @param bytes in the buffer of its socket now */
   look(bytes: number, nowMs: number): void {
     if (bytes < this.heldBack) this.progressMs = nowMs;
     this.heldBack = bytes;
   }
 
   /**
-   * The reader has had all before a ping.
-   * @param number undefined: the oldest that waits @returns undefined: it answers none that waits
+   * The reader has received everything before a ping.
+   * @param number of the ping; undefined: the oldest in flight
+   * @returns undefined if it answers no ping in flight
    */
   pong(number: number | undefined, nowMs: number): Pace | undefined {
     const { pings } = this;
@@ -177,7 +199,7 @@ export class Flight {
       return 'late';
     }
     const isSoon = queuedMs < WINDOW_SOON_MS;
-    this.grow(newest, bytes, isSoon ? Infinity : this.paced(newest, queuedMs));
+    this.grow(newest, bytes, isSoon ? Infinity : this.windowFor(newest, queuedMs));
     return isSoon ? 'soon' : 'fair';
   }
 
@@ -189,7 +211,7 @@ export class Flight {
   }
 
   private grow({ ahead }: Ping, bytes: number, bytesMax: number): void {
-    // What was far from filling the window says nothing of a larger one.
+    // A window that was far from full says nothing about a larger one.
     if (ahead < this.windowBytes / 4) return;
     const growth = this.shrunkTo === 0 && bytesMax === Infinity ? GROWTH_FIRST : GROWTH;
     const larger = Math.min(this.windowBytes + growth * bytes, bytesMax, this.windowBytesMax);
@@ -201,11 +223,11 @@ export class Flight {
     this.shrunkTo = this.lastNumber;
     if (this.windowBytes <= WINDOW_BYTES_MIN) this.rttMinMs += queuedMs / DRIFT;
     const least = Math.max(WINDOW_BYTES_MIN, this.windowBytes / SHRINK_MOST);
-    this.windowBytes = Math.min(this.windowBytes, Math.max(least, this.paced(ping, queuedMs)));
+    this.windowBytes = Math.min(this.windowBytes, Math.max(least, this.windowFor(ping, queuedMs)));
   }
 
-  /** The window of a line that took so long for what was ahead of a pong. */
-  private paced({ ahead }: Ping, queuedMs: number): number {
+  /** The window for a line that took this long for the bytes in flight before a pong. */
+  private windowFor({ ahead }: Ping, queuedMs: number): number {
     return (ahead * (QUEUE_MS + 2 * this.rttMinMs)) / queuedMs;
   }
 }

@@ -1,11 +1,14 @@
 /**
- * Heartbeats: each session is told once an interval up to where it has everything, and which of its topics
- * moved. The interval is cut into steps, and each session has one of them, so of many only some are told at
- * once: in slices, each a turn of the event loop. What changed is found through the topics that moved, or
- * those of the session, whichever are fewer; sessions that are told the same share the frame.
+ * Heartbeats: once an interval each session is sent the sequence number up to which it has
+ * everything, and the heads of its topics that moved.
  *
- * Of an idle server this is what takes the most: a session of which no topic moved costs one write, and
- * allocates nothing. Bounded: by the sessions.
+ * The interval is divided into steps and each session belongs to one of them, so the load is
+ * spread; a step is done in slices, each in a turn of the event loop. Changed topics are found
+ * through the list of topics that moved or through the session's topics, whichever is shorter.
+ * Sessions with the same content share the frame.
+ *
+ * This is most of the work of an idle server: a session none of whose topics moved costs one write
+ * and no allocation. Bounded: by the sessions.
  */
 
 import { encodeTextFrame } from '../../../protocol/codec';
@@ -18,11 +21,11 @@ import type { Session } from './session';
 import type { Encoders } from './encoders';
 import type { TopicChanges } from '../topics/topic-changes';
 
-/** So many heads of a heartbeat fit into a frame. */
+/** Heads in one heartbeat message. */
 const HEADS_A_MESSAGE = 200;
-/** So many sessions are told in a turn of the event loop, and no more than a slice of time takes. */
+/** Sessions in one turn of the event loop, and no more than the time of a slice allows. */
 const SESSIONS_A_TURN = 200;
-/** About, so that the interval is a whole number of them. */
+/** Approximate length of a step; the interval is a whole number of steps. */
 const STEP_MS = 50;
 const NONE: readonly TopicState[] = [];
 
@@ -34,15 +37,15 @@ export interface HeartbeatParts {
   readonly lastSeq: () => number;
 }
 
-/** A session, and what it was told last. */
-interface Told {
+/** A session and what its last heartbeat stated. */
+interface Beat {
   readonly session: Session;
   readonly step: number;
-  /** The newest move of a topic then. */
+  /** The number of the newest move of a topic then. */
   move: number;
 }
 
-/** Frames of one place without a head. */
+/** Frames for one sequence number without heads. */
 interface Quiet {
   seq: number;
   text: string | Uint8Array | null;
@@ -50,19 +53,22 @@ interface Quiet {
 }
 
 export class Heartbeats {
-  /** Sessions told, frames encoded, and topics looked at, so far. */
+  /** Heartbeats sent, frames encoded and topics looked at so far. */
   readonly work = { sessions: 0, frames: 0, topics: 0 };
   private readonly parts: HeartbeatParts;
-  private readonly told = new Map<Session, Told>();
-  /** Who is told in each step of the interval. */
-  private readonly steps: readonly Set<Told>[];
+  private readonly beats = new Map<Session, Beat>();
+  /** The sessions of each step of the interval. */
+  private readonly steps: readonly Set<Beat>[];
   private readonly stepMs: number;
-  /** The step that is gone through, counted from the start; who is left of it, and the first that is not due yet. */
+  /**
+   * The current step, counted from the start; its sessions that are left; and the first step that
+   * is not due yet.
+   */
   private step = 0;
-  private left: SetIterator<Told> | null = null;
+  private left: SetIterator<Beat> | null = null;
   private end = 0;
   private isScheduled = false;
-  /** Frames of one time and state of the topics, by what they say; and those without a head. */
+  /** Frames by their content, for one time and state of the topics; and those without heads. */
   private readonly frames = new Map<string, string | Uint8Array>();
   private readonly quiet: Quiet = { seq: -1, text: null, binary: null };
   private time: Nanos;
@@ -76,35 +82,35 @@ export class Heartbeats {
     this.stepMs = parts.everyMs / count;
   }
 
-  /** @param phase where in the interval it is told, from 0 to 1 */
+  /** @param phase position of the session in the interval, from 0 to 1 */
   enter(session: Session, phase: number): void {
     const { clock, everyMs, changes } = this.parts;
     const due = Math.ceil((clock.monotonicMs() + phase * everyMs) / this.stepMs);
-    const told = { session, step: due % this.steps.length, move: changes.moves };
-    this.told.set(session, told);
-    this.steps[told.step]!.add(told);
+    const beat = { session, step: due % this.steps.length, move: changes.moves };
+    this.beats.set(session, beat);
+    this.steps[beat.step]!.add(beat);
   }
 
   leave(session: Session): void {
-    const told = this.told.get(session);
-    if (told === undefined) return;
-    this.told.delete(session);
-    this.steps[told.step]!.delete(told);
+    const beat = this.beats.get(session);
+    if (beat === undefined) return;
+    this.beats.delete(session);
+    this.steps[beat.step]!.delete(beat);
   }
 
-  /** Tells those whose time has come. Several times an interval. */
+  /** Sends the heartbeats that are due. To be called several times an interval. */
   look(): void {
     this.begin();
     this.end = Math.floor(this.parts.clock.monotonicMs() / this.stepMs) + 1;
-    // Whoever is late by an interval is told once.
+    // A session that is late by more than an interval gets one heartbeat.
     if (this.end - this.step > this.steps.length) this.goTo(this.end - this.steps.length);
     this.go();
   }
 
-  /** Tells all, whatever the time. */
-  tellAll(): void {
+  /** Sends a heartbeat to every session now. */
+  sendAll(): void {
     this.begin();
-    for (const told of this.told.values()) this.tell(told, this.parts.clock.monotonicMs());
+    for (const beat of this.beats.values()) this.send(beat, this.parts.clock.monotonicMs());
   }
 
   private begin(): void {
@@ -121,12 +127,12 @@ export class Heartbeats {
 
   private go(): void {
     const { turns } = this.parts.clock;
-    for (let told = 0; this.step < this.end;) {
+    for (let sent = 0; this.step < this.end;) {
       this.left ??= this.steps[this.step % this.steps.length]!.values();
       const next = this.left.next();
       if (next.done === true) this.goTo(this.step + 1);
-      else this.tell(next.value, this.step * this.stepMs);
-      if (next.done !== true && isSliceOver(turns, ++told, SESSIONS_A_TURN)) return this.goOn();
+      else this.send(next.value, this.step * this.stepMs);
+      if (next.done !== true && isSliceOver(turns, ++sent, SESSIONS_A_TURN)) return this.goOn();
     }
   }
 
@@ -140,23 +146,23 @@ export class Heartbeats {
   }
 
   /** @param beatMs when it is due */
-  private tell(told: Told, beatMs: number): void {
-    const { session } = told;
-    const { isExpress } = session;
+  private send(beat: Beat, beatMs: number): void {
+    const { session } = beat;
+    const { isNative } = session;
     this.work.sessions += 1;
-    // Any frame shows that the server lives, and behind a long answer this one would show nothing.
-    if (!isExpress && session.isAnswering) return;
+    // Any frame shows that the server is alive, and behind a long answer a heartbeat would show nothing.
+    if (!isNative && session.isAnswering) return;
     const { clock, everyMs, changes, lastSeq } = this.parts;
     if (this.move !== changes.moves) this.begin();
-    const seq = session.toldUpTo(lastSeq());
-    if (!isExpress) return session.send([this.message(seq, NONE)]);
-    // Of a reader that waits for some of them, the heads would tell of a loss that is none.
-    const moved = told.move === changes.moves ? NONE : this.takeMoved(told);
-    if (moved.length > HEADS_A_MESSAGE) return this.tellParts(session, seq, moved);
+    const seq = session.sentUpTo(lastSeq());
+    if (!isNative) return session.send([this.message(seq, NONE)]);
+    // For a reader with waiting messages, heads would suggest a loss.
+    const moved = beat.move === changes.moves ? NONE : this.takeMoved(beat);
+    if (moved.length > HEADS_A_MESSAGE) return this.sendParts(session, seq, moved);
     session.beat(this.frame(session.isText, seq, moved), beatMs, everyMs, clock.monotonicMs());
   }
 
-  private tellParts(session: Session, seq: number, moved: readonly TopicState[]): void {
+  private sendParts(session: Session, seq: number, moved: readonly TopicState[]): void {
     const messages: Message[] = [];
     for (let at = 0; at < moved.length; at += HEADS_A_MESSAGE) {
       messages.push(this.message(seq, moved.slice(at, at + HEADS_A_MESSAGE)));
@@ -165,25 +171,25 @@ export class Heartbeats {
     session.send(messages);
   }
 
-  /** Topics of a session that moved since it was told of them last, which it is now. */
-  private takeMoved(told: Told): TopicState[] {
-    const { session } = told;
+  /** The topics of a session that moved since its last heartbeat; marks them as stated. */
+  private takeMoved(beat: Beat): TopicState[] {
+    const { session } = beat;
     const { topics } = session;
     const { changes } = this.parts;
     const moved: TopicState[] = [];
-    for (const topic of changes.since(told.move, topics.size) ?? topics.keys()) {
+    for (const topic of changes.since(beat.move, topics.size) ?? topics.keys()) {
       this.work.topics += 1;
       const head = topics.get(topic);
       if (head === undefined || head === topic.head) continue;
-      if (session.isPaced(topic)) continue; // something of it may wait
+      if (session.isPaced(topic)) continue; // some of its messages may wait
       topics.set(topic, topic.head);
       moved.push(topic);
     }
-    told.move = changes.moves;
+    beat.move = changes.moves;
     return moved;
   }
 
-  /** Sessions that are told the same get the same one. */
+  /** The frame of a heartbeat; sessions with the same content share it. */
   private frame(isText: boolean, seq: number, moved: readonly TopicState[]): string | Uint8Array {
     if (moved.length === 0 && seq === this.parts.lastSeq()) return this.quietFrame(isText, seq);
     const key = `${isText ? 't' : 'b'} ${seq} ${moved.map(({ name }) => name).join(' ')}`;

@@ -1,25 +1,31 @@
 /**
- * Ping schedule: when a session on the express lane is to be sent a ping: behind so many bytes, and so often
- * in any case. Both have a phase of their own, so the pings of sessions that came together, and are sent the
- * same, are not in step. One that is due before the next heartbeat goes with the heartbeat before, so nobody
- * looks at a session for its pings alone.
+ * Ping schedule: when a native session is sent a ping: after a number of bytes, and at least at an
+ * interval. Both have a phase of their own for each session, so that sessions that came together do
+ * not ping at the same time. A ping that is due before the next heartbeat is sent with the
+ * heartbeat before it, so pings alone never need a look at a session.
  */
 
 import { PING_BYTES } from './session-limits';
 
-/** Multiples of an interval that are summed up in another order may differ, by far less than this. */
+/** Sums of intervals in another order may differ, by far less than this. */
 const ROUNDING_MS = 1;
 
 export class PingSchedule {
-  /** When one is due, whatever the session was sent. */
+  /** When the next ping is due by time. */
   private dueMs = Infinity;
-  /** When the next heartbeat comes, which takes on what is due behind it; infinity before the first. */
+  /**
+   * When the next heartbeat is due, which takes along pings that are due after it; infinity before
+   * the first.
+   */
   private beatMs = Infinity;
   private readonly pingMs: number;
-  /** Sent to the session so far, as far as it was credited; and before the newest ping. */
+  /**
+   * Bytes sent to the session, as far as they were credited to it; and those before the newest
+   * ping.
+   */
   private bytes = 0;
   private pingedBytes = 0;
-  /** With so many one is due. */
+  /** A ping is due at this number of bytes. */
   private dueBytes = PING_BYTES;
 
   constructor(pingMs: number) {
@@ -32,18 +38,21 @@ export class PingSchedule {
     this.dueBytes = PING_BYTES * (1 - phase / 2);
   }
 
-  /** It was sent so many bytes. @returns whether one is due for them */
+  /** Bytes were sent to it. @returns whether a ping is due for them */
   took(bytes: number): boolean {
     this.bytes += bytes;
     return this.isDue;
   }
 
-  /** For what was sent. */
+  /** Whether a ping is due by bytes. */
   private get isDue(): boolean {
     return this.bytes >= this.dueBytes;
   }
 
-  /** A heartbeat of this time goes, and the next one so much later. @returns whether one is due before that */
+  /**
+   * A heartbeat is sent, and the next one `everyMs` later. @returns whether a ping is due before
+   * that
+   */
   passBeat(beatMs: number, everyMs: number): boolean {
     this.beatMs = beatMs + everyMs;
     if (this.isBehindBeat) return false;
@@ -55,13 +64,13 @@ export class PingSchedule {
     return this.dueMs > this.beatMs - ROUNDING_MS;
   }
 
-  /** When the session is to be looked at for one, if it is not sent with a heartbeat before; 0: soon. */
+  /** When the session needs a look for a ping that no heartbeat takes along; 0: soon. */
   get lookMs(): number {
     if (this.isDue) return 0;
     return this.isBehindBeat ? Infinity : this.dueMs;
   }
 
-  /** Since the newest ping. */
+  /** Bytes since the newest ping. */
   get sinceBytes(): number {
     return this.bytes - this.pingedBytes;
   }
@@ -71,7 +80,7 @@ export class PingSchedule {
     this.pingedBytes = this.bytes;
   }
 
-  /** Whether one is due; the next keeps its phase. */
+  /** Whether a ping is due; the next one keeps its phase. */
   pass(nowMs: number): boolean {
     const bytes = this.bytes - this.dueBytes;
     const ms = nowMs - this.dueMs;

@@ -1,9 +1,12 @@
-/** Outlet: what one session is sent alone, in frames of a bounded size, and the pings that follow them. */
+/**
+ * Sender: writes what is for one session alone, in frames of a bounded size, each followed by a
+ * ping where flow control needs one.
+ */
 
 import type { Message } from '../../../protocol/messages';
 import { sizeOf } from '../backlog/backlog';
-import type { Feed } from './frame-source';
-import { Flight } from './flow-control';
+import type { FrameSource } from './frame-source';
+import { FlowControl } from './flow-control';
 import { PingSchedule } from './ping-schedule';
 import {
   FRAME_BYTES_MAX,
@@ -13,112 +16,119 @@ import {
   WINDOW_BYTES_MAX,
   type SessionLimits,
 } from './session-limits';
-import type { Wire } from './connection';
+import type { Connection } from './connection';
 
-/** What is counted as a byte takes about so many on the wire, before a session has shown it. */
+/**
+ * First estimate of bytes on the wire for each byte of `aboutBytes`; measured once frames were
+ * sent.
+ */
 const RATIO = { binary: 2, text: 6 } as const;
 
-export class Outlet {
-  readonly flight: Flight;
-  /** When a ping is due on the express lane. */
+export class Sender {
+  readonly flow: FlowControl;
+  /** When a ping is due for a native session. */
   readonly pings: PingSchedule;
-  private readonly wire: Wire;
-  /** What the newest frames took of the wire, for each byte that was counted of them. */
+  private readonly connection: Connection;
+  /** Bytes on the wire for each estimated byte, as the newest frames showed. */
   private ratio: number;
 
-  constructor(wire: Wire, { outboxBytesMax, pingMs }: SessionLimits) {
-    this.wire = wire;
-    this.flight = new Flight(Math.min(WINDOW_BYTES_MAX, TEXT_FACTOR * outboxBytesMax));
+  constructor(connection: Connection, { outboxBytesMax, pingMs }: SessionLimits) {
+    this.connection = connection;
+    this.flow = new FlowControl(Math.min(WINDOW_BYTES_MAX, TEXT_FACTOR * outboxBytesMax));
     this.pings = new PingSchedule(pingMs);
-    this.ratio = wire.isText ? RATIO.text : RATIO.binary;
+    this.ratio = connection.isText ? RATIO.text : RATIO.binary;
   }
 
-  /** Whether they fit into a frame, about. */
+  /** Whether messages fit into one frame, by estimate. */
   isShort(messages: readonly Message[]): boolean {
     return sizeOf(messages) * this.ratio <= FRAME_BYTES_MAX;
   }
 
-  /** What may go now, as messages are counted. */
+  /** How much may be sent now, in estimated bytes. */
   get room(): number {
-    return this.flight.roomBytes / this.ratio;
+    return this.flow.roomBytes / this.ratio;
   }
 
-  /** What a window has beyond what is under way, as messages are counted. */
+  /** The part of the window that is not in flight, in estimated bytes. */
   get spare(): number {
-    return (this.flight.windowBytes - this.flight.bytes) / this.ratio;
+    return (this.flow.windowBytes - this.flow.bytes) / this.ratio;
   }
 
-  /** A ping. @param bytes that it was sent since the ping before */
-  ask(bytes: number, nowMs: number): void {
-    this.wire.ping(this.flight.ask(bytes, nowMs));
+  /** Sends a ping. @param bytes sent since the ping before */
+  ping(bytes: number, nowMs: number): void {
+    this.connection.ping(this.flow.ping(bytes, nowMs));
   }
 
-  /** A ping behind what the express lane brought since the one before, if none is under way. */
-  askExpress(nowMs: number): void {
-    if (!this.flight.isEmpty) return;
-    this.ask(this.pings.sinceBytes, nowMs);
+  /** Sends a ping after what native topics brought since the last one, if no ping is in flight. */
+  pingNative(nowMs: number): void {
+    if (!this.flow.isEmpty) return;
+    this.ping(this.pings.sinceBytes, nowMs);
     this.pings.pinged();
   }
 
-  /** A ping ahead of everything, if none is under way, so that its pong tells the delay of the line alone. */
-  askAhead(nowMs: number): void {
-    if (this.flight.isEmpty) this.ask(0, nowMs);
+  /**
+   * Sends a ping before other data, if no ping is in flight, so that its pong measures the delay of
+   * the line alone.
+   */
+  pingAhead(nowMs: number): void {
+    if (this.flow.isEmpty) this.ping(0, nowMs);
   }
 
   /**
-   * Writes a heartbeat of a time on the express lane, with a ping that would be due before the next one.
-   * @returns whether it has to be looked at otherwise than before
+   * Writes a heartbeat to a native session, with a ping if one would be due before the next
+   * heartbeat.
+   * @returns whether the time of the session's next look may have changed
    */
   beat(frame: string | Uint8Array, beatMs: number, everyMs: number, nowMs: number): boolean {
-    const { pings, wire, flight } = this;
-    const isAsked = pings.passBeat(beatMs, everyMs) && flight.isEmpty;
+    const { pings, connection, flow } = this;
+    const withPing = pings.passBeat(beatMs, everyMs) && flow.isEmpty;
     const needsLook = pings.took(frame.length);
-    if (isAsked) {
-      wire.writeAsked(frame, 1, flight.ask(pings.sinceBytes, nowMs));
+    if (withPing) {
+      connection.writeWithPing(frame, 1, flow.ping(pings.sinceBytes, nowMs));
       pings.pinged();
-    } else wire.write(frame, 1);
-    return isAsked || needsLook;
+    } else connection.write(frame, 1);
+    return withPing || needsLook;
   }
 
-  /** When the express lane needs a look, if nothing happens before that; 0: soon. */
+  /** When a native session needs a look if nothing happens before; 0: soon. */
   nextLookMs(limits: SessionLimits): number {
-    if (this.flight.isEmpty && this.pings.sinceBytes >= PING_BYTES) return 0;
-    return Math.min(this.pings.lookMs, this.flight.lateAtMs(limits));
+    if (this.flow.isEmpty && this.pings.sinceBytes >= PING_BYTES) return 0;
+    return Math.min(this.pings.lookMs, this.flow.lateAtMs(limits));
   }
 
-  /** @param isAsked a ping follows each frame @returns bytes */
-  write(messages: readonly Message[], isAsked: boolean, nowMs: number): number {
+  /** @param withPings whether a ping follows each frame @returns bytes */
+  write(messages: readonly Message[], withPings: boolean, nowMs: number): number {
     if (messages.length === 0) return 0;
     let bytes = 0;
-    // Of a slow line's window several frames, so that it is not idle until the pong of one.
-    const most = isAsked
-      ? Math.min(FRAME_BYTES_MAX, Math.max(FRAME_BYTES_MIN, this.flight.windowBytes / 4))
+    // A slow line's window is sent as several frames, so that the line is not idle until one pong.
+    const most = withPings
+      ? Math.min(FRAME_BYTES_MAX, Math.max(FRAME_BYTES_MIN, this.flow.windowBytes / 4))
       : FRAME_BYTES_MAX;
-    for (const frame of this.wire.frames(messages, most)) {
-      const sent = this.wire.write(frame, bytes === 0 ? messages.length : 0);
-      if (isAsked && sent > 0) this.ask(sent, nowMs);
+    for (const frame of this.connection.frames(messages, most)) {
+      const sent = this.connection.write(frame, bytes === 0 ? messages.length : 0);
+      if (withPings && sent > 0) this.ping(sent, nowMs);
       bytes += sent;
     }
     if (bytes >= FRAME_BYTES_MAX) this.ratio = bytes / sizeOf(messages);
     return bytes;
   }
 
-  /** Writes what a feed has, up to about so many bytes. */
-  writeFed(feed: Feed, bytesMax: number, nowMs: number): void {
+  /** Writes frames of a source, up to about this many bytes. */
+  writeFrom(source: FrameSource, bytesMax: number, nowMs: number): void {
     let left = bytesMax;
-    let unasked = 0;
-    while (left > 0 && !this.wire.overrun) {
-      const frame = feed.take(nowMs);
+    let unpinged = 0;
+    while (left > 0 && !this.connection.overrun) {
+      const frame = source.take(nowMs);
       if (frame === undefined) break;
       if (typeof frame === 'string' || frame instanceof Uint8Array) {
-        const bytes = this.wire.write(frame);
-        unasked += bytes;
+        const bytes = this.connection.write(frame);
+        unpinged += bytes;
         left -= bytes;
       } else left -= this.write(frame, true, nowMs);
-      if (unasked < FRAME_BYTES_MAX / 2) continue; // of a play by its times a frame may be one message
-      this.ask(unasked, nowMs);
-      unasked = 0;
+      if (unpinged < FRAME_BYTES_MAX / 2) continue; // in a timed replay a frame may hold one message
+      this.ping(unpinged, nowMs);
+      unpinged = 0;
     }
-    if (unasked > 0) this.ask(unasked, nowMs);
+    if (unpinged > 0) this.ping(unpinged, nowMs);
   }
 }

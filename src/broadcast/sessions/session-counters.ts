@@ -2,11 +2,11 @@
 
 import type { BacklogCounters } from '../topics/counters';
 
-/** Of one session. */
+/** What became of the messages of one session. */
 export interface SessionCounters extends BacklogCounters {
-  /** Times that it left the express lane. */
+  /** How often it became lagging. */
   lagged: number;
-  /** Times that it was told to forget what it held. */
+  /** How often it was sent a `reset`. */
   resets: number;
 }
 

@@ -1,8 +1,9 @@
 /**
- * Session topics: which topics a session is on, and whether each comes natively or from the backlog.
+ * Session topics: the topics of a session, and whether each comes natively or from the backlog.
  *
- * From one to the other so many go in a turn, so for some turns a session of many topics has both kinds. Each
- * topic goes over with nothing of it waiting, so its messages stay in their order; between topics there is none.
+ * A bounded number moves from one to the other in a turn, so a session of many topics has both
+ * kinds for some turns. A topic moves when nothing of it waits, so its messages stay in order;
+ * there is no order between topics.
  */
 
 import type { Message } from '../../../protocol/messages';
@@ -11,42 +12,42 @@ import type { Backlog } from '../backlog/backlog';
 import type { TopicState } from '../topics/mirror';
 import type { NativeReader } from '../topics/native-readers';
 import { TOPIC_BYTES } from './session-limits';
-import type { Wire } from './connection';
+import type { Connection } from './connection';
 
-/** What it causes to be held is counted. */
+/** A reader whose memory is accounted. */
 interface CountedReader extends NativeReader {
   readonly meter: Meter;
 }
 
-/** Asks for a turn of the event loop. */
+/** Runs something in another turn of the event loop. */
 type Soon = (act: () => void) => void;
 
-/** So many topics a session that has gone leaves in a turn. */
+/** Topics that a closed session leaves in one turn. */
 const LEFT_A_TURN = 2_000;
-/** So many go from native to the backlog, or back, in a turn. */
+/** Topics that move between native and windowed delivery in one turn. */
 const MOVED_A_TURN = 1_000;
-/** So many go to the backlog at once: in one turn many sessions may fall behind. */
+/** Topics that move to the backlog immediately; in one turn many sessions may become lagging. */
 const MOVED_AT_ONCE = 100;
 
 export class SessionTopics {
-  /** With the head that the last heartbeat told. */
+  /** The head of each topic that the last heartbeat stated. */
   heads = new Map<TopicState, number>();
-  private readonly wire: Wire;
+  private readonly connection: Connection;
   private readonly backlog: Backlog;
   private readonly reader: CountedReader;
   private readonly soon: Soon;
   private readonly movedATurn: number;
-  /** What waits for its turn to go on with; what was asked for later takes its place. */
+  /** What continues in the next turn; a later request replaces it. */
   private next: (() => unknown) | null = null;
 
   constructor(
-    wire: Wire,
+    connection: Connection,
     backlog: Backlog,
     reader: CountedReader,
     soon: Soon,
     movedATurn = MOVED_A_TURN,
   ) {
-    this.wire = wire;
+    this.connection = connection;
     this.backlog = backlog;
     this.reader = reader;
     this.soon = soon;
@@ -54,16 +55,16 @@ export class SessionTopics {
   }
 
   /**
-   * Goes on with a topic from its state as it is now.
-   * @param intervalMs at most one frame of it in this time; 0: as it comes
-   * @returns what of the topic goes before its state
+   * Joins a topic at its current state.
+   * @param intervalMs at most one frame of it in this time; 0: no interval
+   * @returns messages of the topic that must be sent before its state
    */
   enter(topic: TopicState, intervalMs: number, isNative: boolean, nowMs: number): Message[] {
     const { backlog } = this;
     let messages: Message[] = [];
     if (this.heads.has(topic)) {
       messages = backlog.settle(topic);
-      // Its state goes by the backlog, so what follows has to as well.
+      // Its state is sent from the backlog, so what follows must be as well.
       const isThere = isNative || backlog.has(topic);
       if (intervalMs === 0 && !backlog.isPaced(topic) && isThere) return messages;
       this.stop(topic);
@@ -71,7 +72,7 @@ export class SessionTopics {
       this.heads.set(topic, topic.head);
       this.reader.meter.add('topics', TOPIC_BYTES);
     }
-    if (intervalMs === 0 && isNative) this.wire.join(topic, this.reader);
+    if (intervalMs === 0 && isNative) this.connection.join(topic, this.reader);
     else backlog.attach(topic, intervalMs, nowMs);
     return messages;
   }
@@ -82,25 +83,26 @@ export class SessionTopics {
     this.stop(topic);
   }
 
-  /** It comes no more. */
+  /** Stops delivery of a topic. */
   private stop(topic: TopicState): void {
-    if (!this.backlog.detach(topic)) this.wire.leave(topic, this.reader);
+    if (!this.backlog.detach(topic)) this.connection.leave(topic, this.reader);
   }
 
-  /** All of them from the backlog: some now, the others in turns. */
+  /** Moves all topics to the backlog: some now, the others in later turns. */
   readAll(most = Math.min(MOVED_AT_ONCE, this.movedATurn)): void {
-    const { wire } = this;
-    for (const topic of wire.native().take(most).toArray()) {
-      wire.leave(topic, this.reader);
+    const { connection } = this;
+    for (const topic of connection.native().take(most).toArray()) {
+      connection.leave(topic, this.reader);
       this.backlog.attach(topic, 0, 0);
     }
     this.next = null;
-    if (wire.hasNative) this.goOn(() => this.readAll(this.movedATurn));
+    if (connection.hasNative) this.goOn(() => this.readAll(this.movedATurn));
   }
 
   /**
-   * Some of them natively, but for those at intervals. Only while nothing of them waits.
-   * @param rest called in another turn to go on with those that are left; where it cannot, all go back
+   * Moves some topics to native delivery, except those with an interval. Only while nothing of them
+   * waits.
+   * @param rest called in another turn to continue; if it cannot, all topics move back
    * @returns whether none is left
    */
   joinSome(rest: () => boolean): boolean {
@@ -112,7 +114,7 @@ export class SessionTopics {
     const isLast = some.length <= movedATurn;
     for (const topic of some.slice(0, movedATurn)) {
       backlog.detach(topic);
-      this.wire.join(topic, this.reader);
+      this.connection.join(topic, this.reader);
     }
     this.next = null;
     if (!isLast) this.goOn(() => rest() || this.readAll());
@@ -126,7 +128,7 @@ export class SessionTopics {
     });
   }
 
-  /** The connection has gone: of many topics it leaves some now, and others in turns. */
+  /** The connection is closed: leaves some topics now, the others in later turns. */
   end(): void {
     const topics = this.heads.keys();
     this.heads = new Map();
@@ -140,7 +142,7 @@ export class SessionTopics {
     for (let i = 0; i < LEFT_A_TURN; i++) {
       const next = topics.next();
       if (next.done === true) return;
-      if (!this.backlog.detach(next.value)) this.wire.forget(next.value, this.reader);
+      if (!this.backlog.detach(next.value)) this.connection.forget(next.value, this.reader);
     }
     this.soon(() => this.endSome(topics));
   }

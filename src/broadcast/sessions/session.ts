@@ -1,13 +1,19 @@
 /**
- * Session: one reader's connection, its topics, and the lane that it is on.
- * On the express lane it takes Bun's native topics. After some bytes, and every so often, it is sent a ping;
- * while the pongs come in time the reader keeps up. When one is late, or the socket holds data back, the
- * session leaves the native topics and is served from its backlog, in windows: frames with a ping behind
- * each, and no more under way than the window (`Flight`). When no more waits than there is room for, and the
- * pong came soon, that goes out and it is native again; both between batches, so the order of each topic
- * stays. Long answers and what is read from the journal (a feed) go out in windows as well, topics with an
- * interval from the backlog always. It costs nothing while nothing happens (`wake`, `nextLookMs`).
- * Bounded: the window, the control that waits and how long (`SessionLimits`); the backlog by the logs.
+ * Session: one reader's connection, its topics, and how it is served.
+ *
+ * A native session is on Bun's native topics. It is sent a ping after some bytes and at an
+ * interval; while the pongs come in time, the reader keeps up. When a pong is late, or the socket's
+ * buffer grows, the session leaves the native topics and is served in windows from its backlog:
+ * each frame is followed by a ping, and no more than the window is in flight (`FlowControl`). When
+ * little enough waits and a pong came soon, the rest is sent at once and the session is native
+ * again. Both changes happen between batches, so the order within each topic stays.
+ *
+ * Long answers and frames of a source (resume, replay) are sent in windows as well. Topics with an
+ * interval always come from the backlog. An idle session costs nothing: it asks for a look when it
+ * needs one (`wake`, `nextLookMs`).
+ *
+ * Bounded: what is in flight by the window, waiting control messages by number and age
+ * (`SessionLimits`), the backlog by the logs of the topics.
  */
 
 import type { Subprotocol } from '../../../protocol/codec';
@@ -15,11 +21,11 @@ import type { CloseReason } from '../../../protocol/codes';
 import type { Message } from '../../../protocol/messages';
 import { ByteAccount, type Meter } from '../../base/byte-account';
 import { Backlog, sizeOf } from '../backlog/backlog';
-import type { Feed } from './frame-source';
+import type { FrameSource } from './frame-source';
 import { ANSWER_SLICE_BYTES, LongAnswer } from '../backlog/long-answer';
 import type { TopicState } from '../topics/mirror';
 import type { NativeReader } from '../topics/native-readers';
-import { Outlet } from './sender';
+import { Sender } from './sender';
 import {
   BUFFERED_BYTES_MAX,
   MEMORY_FACTOR,
@@ -34,40 +40,46 @@ import type { SessionFigures } from '../../base/contracts/figures';
 import type { SessionCounters } from './session-counters';
 import { SessionTopics } from './session-topics';
 import type { Socket } from './socket';
-import { Wire } from './connection';
+import { Connection } from './connection';
 
-/** Who looks after sessions when they ask for it. */
-export interface SessionCare {
-  /** It is to be looked at soon, or at a time; infinity: at none, unless that was asked for soon. */
+/** What a session needs of the broadcaster. */
+export interface SessionHost {
+  /**
+   * Asks for a look at the session, soon or at a time; infinity cancels the time, not a request for
+   * soon.
+   */
   wake(session: Session, atMs?: number): void;
-  /** One has left the express lane for being slow. */
+  /** A session became lagging. */
   fellBehind(): void;
-  /** A turn of the event loop, for a part of what the end of a session takes. */
+  /** Runs a part of long work in another turn of the event loop. */
   soon(act: () => void): void;
   nowMs(): number;
 }
 
 export class Session implements NativeReader {
   readonly name: string;
-  /** Channels it is on for every symbol, now and later, with the interval that was asked for; 0: none. */
+  /** Channels subscribed with `*`, with their intervals in ms; 0: no interval. */
   readonly wildcards = new Map<string, number>();
   readonly isText: boolean;
-  /** What it causes to be held, and whose that is: the name of a key, or an address. */
+  /** Accounts the memory that it uses to its client: the name of a key, or an address. */
   readonly meter: Meter;
   private lagged = 0;
-  /** Of resumes that could not be; whoever answers them counts. */
+  /** Number of topics resets sent; counted by who answers the resume. */
   resets = 0;
-  private readonly wire: Wire;
+  private readonly connection: Connection;
   private readonly limits: SessionLimits;
-  /** Of topics that it does not take natively, and control while it is not on the express lane. */
+  /**
+   * What waits: of topics that it does not get natively, and control messages while it is not
+   * native.
+   */
   private readonly backlog: Backlog;
-  private readonly on: SessionTopics;
-  private lane: 'express' | 'windows' | 'gone' = 'express';
-  private readonly outlet: Outlet;
-  private feed: Feed | null = null;
-  /** It is in windows for a long answer, and not for being slow. */
+  private readonly topicStates: SessionTopics;
+  private delivery: 'native' | 'windowed' | 'gone' = 'native';
+  private readonly sender: Sender;
+  private source: FrameSource | null = null;
+  /** It is served in windows for a long answer, not for being slow. */
   private isAnswered = false;
-  private care: SessionCare | null = null;
+  private host: SessionHost | null = null;
   private nowMs = 0;
 
   constructor(
@@ -80,56 +92,64 @@ export class Session implements NativeReader {
   ) {
     this.name = name;
     this.meter = meter;
-    this.wire = new Wire(form, socket, encoders);
-    this.isText = this.wire.isText;
+    this.connection = new Connection(form, socket, encoders);
+    this.isText = this.connection.isText;
     this.limits = limits;
     this.backlog = new Backlog(limits);
-    const soon = (act: () => void): void => (this.care === null ? act() : this.care.soon(act));
-    this.on = new SessionTopics(this.wire, this.backlog, this, soon, limits.movedATurn);
-    this.outlet = new Outlet(this.wire, limits);
+    const soon = (act: () => void): void => (this.host === null ? act() : this.host.soon(act));
+    this.topicStates = new SessionTopics(
+      this.connection,
+      this.backlog,
+      this,
+      soon,
+      limits.movedATurn,
+    );
+    this.sender = new Sender(this.connection, limits);
   }
 
-  /** Topics it is on, with the head that its last heartbeat told. */
+  /** Its topics, with the head that its last heartbeat stated. */
   get topics(): Map<TopicState, number> {
-    return this.on.heads;
+    return this.topicStates.heads;
   }
 
-  /** It has come. @param phase of its pings, from 0 to 1 */
-  begin(care: SessionCare, phase: number): void {
-    this.care = care;
-    this.outlet.pings.begin(care.nowMs(), phase);
+  /** Starts the session. @param phase of its pings, from 0 to 1 */
+  begin(care: SessionHost, phase: number): void {
+    this.host = care;
+    this.sender.pings.begin(care.nowMs(), phase);
     this.wake();
   }
 
-  /** What it was sent last is lost, and its socket is being closed. */
+  /**
+   * The socket's buffer is over its limit: the last frame is lost and the socket is being closed.
+   */
   get overrun(): boolean {
-    return this.wire.overrun;
+    return this.connection.overrun;
   }
 
   isPaced(topic: TopicState): boolean {
     return this.backlog.isPaced(topic);
   }
 
-  /** Whether it gets all its topics as they are pushed. */
-  get isExpress(): boolean {
-    return this.lane === 'express';
+  /** Whether its topics come natively. */
+  get isNative(): boolean {
+    return this.delivery === 'native';
   }
 
   get isGone(): boolean {
-    return this.lane === 'gone';
+    return this.delivery === 'gone';
   }
 
-  /** Whether something is read from the journal for it. */
-  get isFed(): boolean {
-    return this.feed !== null;
+  /** Whether it is served by a frame source: a resume or a replay. */
+  get hasSource(): boolean {
+    return this.source !== null;
   }
 
   /** Whether it does not keep up. */
   get isLagging(): boolean {
-    return this.lane === 'windows' && this.feed === null && !this.isAnswered;
+    return this.delivery === 'windowed' && this.source === null && !this.isAnswered;
   }
 
-  /** Whether an answer waits for it, or what is to come in its order. */
+  /** Whether control messages wait for it. */
   get isAnswering(): boolean {
     return this.backlog.controlCount > 0;
   }
@@ -139,215 +159,232 @@ export class Session implements NativeReader {
   }
 
   get state(): SessionFigures {
-    const { wire, backlog } = this;
+    const { connection, backlog } = this;
     const sinceMs = backlog.oldestMs;
     return {
       form: this.isText ? 'json' : 'msgpack',
       lane: this.isLagging ? 'lagging' : 'express',
       topics: this.topics.size,
-      sentBytes: wire.sentBytes(),
-      sentFrames: wire.sentFrames(),
+      sentBytes: connection.sentBytes(),
+      sentFrames: connection.sentFrames(),
       waitingBytes: this.waitingBytes,
       lagMs: sinceMs === null ? 0 : Math.max(0, this.nowMs - sinceMs),
-      rttMs: this.outlet.flight.rttMs,
+      rttMs: this.sender.flow.rttMs,
       ...this.counters,
     };
   }
 
-  /** About what is held for it alone, by its socket too. */
+  /** Approximate bytes held for this session alone, including its socket's buffer. */
   get ownBytes(): number {
-    return this.backlog.controlBytes + this.wire.bufferedBytes;
+    return this.backlog.controlBytes + this.connection.bufferedBytes;
   }
 
-  /** About what waits for it: in its backlog, of which topics hold a part for others too, and in its socket. */
+  /**
+   * Approximate bytes that wait for it, in its socket and in its backlog; part of the latter is
+   * shared with other readers of its topics.
+   */
   get waitingBytes(): number {
-    return this.lane === 'gone' ? 0 : this.backlog.pendingBytes + this.wire.bufferedBytes;
+    return this.delivery === 'gone' ? 0 : this.backlog.pendingBytes + this.connection.bufferedBytes;
   }
 
-  /** Sends messages that belong together, ahead of what waits of topics. */
+  /** Sends messages in order, before waiting messages of topics. */
   send(messages: readonly Message[]): void {
-    if (this.lane === 'gone') return;
-    if (this.lane !== 'express') {
-      this.backlog.tell(messages, this.nowMs);
+    if (this.delivery === 'gone') return;
+    if (this.delivery !== 'native') {
+      this.backlog.addControl(messages, this.nowMs);
       return this.flush();
     }
-    if (!this.outlet.isShort(messages)) this.lookAtTime();
+    if (!this.sender.isShort(messages)) this.readClock();
     this.write(messages);
   }
 
-  /** Writes the frame of the heartbeat of a time, on the express lane. @param everyMs between heartbeats */
+  /** Writes a heartbeat to a native session. @param everyMs between heartbeats */
   beat(frame: string | Uint8Array, beatMs: number, everyMs: number, nowMs: number): void {
-    if (this.outlet.beat(frame, beatMs, everyMs, nowMs)) this.wake(this.nextLookMs);
+    if (this.sender.beat(frame, beatMs, everyMs, nowMs)) this.wake(this.nextLookMs);
   }
 
-  /** Sends an answer, which may be long, ahead of what its topics bring from now on. @param join joins them */
+  /**
+   * Sends an answer, which may be long, before new messages of its topics. @param join joins the
+   * topics
+   */
   answer(answer: readonly Message[] | LongAnswer, nowMs: number, join?: () => void): void {
-    this.nowMs = nowMs; // of a new session it is not known yet
+    this.nowMs = nowMs; // a new session has no time yet
     const isMade = !(answer instanceof LongAnswer);
-    const isLong = !isMade || sizeOf(answer) > this.outlet.room;
-    if (this.lane === 'express' && isLong) this.useWindows(true);
+    const isLong = !isMade || sizeOf(answer) > this.sender.room;
+    if (this.delivery === 'native' && isLong) this.useWindows(true);
     join?.();
     if (isMade) return this.send(answer);
-    this.backlog.tellLong(answer, nowMs);
+    this.backlog.addAnswer(answer, nowMs);
     this.flush();
   }
 
-  /** Serves a feed until it is over; one at a time. */
-  serve(feed: Feed, nowMs: number): void {
+  /** Serves a frame source until it is over; one at a time. */
+  serve(source: FrameSource, nowMs: number): void {
     this.nowMs = nowMs; // of a new session it is not known yet
-    if (this.lane === 'gone') return feed.end();
-    this.feed = feed;
-    if (this.lane === 'express') this.useWindows();
+    if (this.delivery === 'gone') return source.end();
+    this.source = source;
+    if (this.delivery === 'native') this.useWindows();
     this.flush();
   }
 
-  /** The feed has a frame, or is over; or a long answer goes on. */
+  /** Continues after a frame source has a frame or is over, or a long answer can go on. */
   pull(nowMs: number): void {
     this.nowMs = nowMs;
     this.flush();
   }
 
   /**
-   * Goes on with a topic from its state as it is now, which the answer that follows tells.
-   * @param intervalMs at most one frame of it in this time; 0: as it comes
-   * @returns what of the topic goes before its state
+   * Joins a topic at its current state, which the answer that follows contains.
+   * @param intervalMs at most one frame of it in this time; 0: no interval
+   * @returns messages of the topic that must be sent before its state
    */
   join(topic: TopicState, intervalMs: number): Message[] {
-    if (intervalMs > 0 && this.lane === 'express') this.lookAtTime();
-    if (intervalMs > 0 || this.lane === 'windows') this.wake();
-    return this.on.enter(topic, intervalMs, this.lane !== 'windows', this.nowMs);
+    if (intervalMs > 0 && this.delivery === 'native') this.readClock();
+    if (intervalMs > 0 || this.delivery === 'windowed') this.wake();
+    return this.topicStates.enter(topic, intervalMs, this.delivery !== 'windowed', this.nowMs);
   }
 
   leave(topic: TopicState): void {
-    this.on.leave(topic);
-  }
-
-  /** Up to here it was told everything, if the newest pushed is this. */
-  toldUpTo(lastSeq: number): number {
-    return Math.min(lastSeq, this.backlog.toldSeq);
-  }
-
-  /** A native topic has brought it so much. */
-  took(bytes: number): void {
-    if (this.outlet.pings.took(bytes)) this.wake();
+    this.topicStates.leave(topic);
   }
 
   /**
-   * Is it slow, is something due, is it dead? Called when it asks for that, and at `nextLookMs`.
-   * @returns why it has to be closed, if so
+   * The sequence number up to which it was sent everything, if `lastSeq` is the newest published
+   * one.
+   */
+  sentUpTo(lastSeq: number): number {
+    return Math.min(lastSeq, this.backlog.completeSeq);
+  }
+
+  /** Credits bytes that native topics have sent to it. */
+  took(bytes: number): void {
+    if (this.sender.pings.took(bytes)) this.wake();
+  }
+
+  /**
+   * Looks after the session: is it slow, is something due, is it dead? Called when it asked for
+   * that, and at `nextLookMs`.
+   * @returns the reason to close it, if there is one
    */
   look(nowMs: number): CloseReason | undefined {
     this.nowMs = nowMs;
-    if (this.lane === 'gone') return undefined;
-    const { lane, limits } = this;
-    const { flight } = this.outlet;
-    this.meter.set('sockets', this.wire.bufferedBytes);
-    flight.look(this.meter.of('sockets'), nowMs);
-    if (flight.silentMs(nowMs) > limits.pongMs) return 'unresponsive';
-    const isDue = this.outlet.pings.pass(nowMs);
-    if (lane === 'express') {
-      this.lookExpress(isDue);
+    if (this.delivery === 'gone') return undefined;
+    const { delivery, limits } = this;
+    const { flow } = this.sender;
+    this.meter.set('sockets', this.connection.bufferedBytes);
+    flow.look(this.meter.of('sockets'), nowMs);
+    if (flow.silentMs(nowMs) > limits.pongMs) return 'unresponsive';
+    const isDue = this.sender.pings.pass(nowMs);
+    if (delivery === 'native') {
+      this.lookNative(isDue);
       return undefined;
     }
-    if (this.backlog.isStuck(limits, nowMs, flight.aliveMs)) return 'too-slow';
-    flight.renew(nowMs);
-    if (isDue || flight.wantsMeasure) this.outlet.askAhead(nowMs);
+    if (this.backlog.isStuck(limits, nowMs, flow.aliveMs)) return 'too-slow';
+    flow.renew(nowMs);
+    if (isDue || flow.wantsMeasure) this.sender.pingAhead(nowMs);
     this.flush();
     return undefined;
   }
 
-  /** When it is to be looked at next, if nothing wakes it before; 0: soon. */
+  /** When it needs the next look if nothing wakes it before, in ms; 0: soon. */
   get nextLookMs(): number {
-    const { lane, outlet, backlog } = this;
-    if (lane === 'gone') return Infinity;
-    if (lane === 'express') return Math.min(outlet.nextLookMs(this.limits), backlog.nextDueMs);
-    return outlet.flight.roomBytes > 0 ? 0 : this.nowMs + STALLED_LOOK_MS;
+    const { delivery, sender, backlog } = this;
+    if (delivery === 'gone') return Infinity;
+    if (delivery === 'native') return Math.min(sender.nextLookMs(this.limits), backlog.nextDueMs);
+    return sender.flow.roomBytes > 0 ? 0 : this.nowMs + STALLED_LOOK_MS;
   }
 
-  /** The reader has had all before a ping of ours. @param number its own; undefined: the oldest @returns whether that waited */
+  /**
+   * A pong came: the reader has received everything before a ping.
+   * @param number of the ping; undefined: the oldest in flight
+   * @returns whether the ping was in flight
+   */
   pong(nowMs: number, number?: number): boolean {
-    if (this.lane === 'gone') return true;
-    const { lane, outlet } = this;
-    const { flight } = outlet;
-    const pace = flight.pong(number, nowMs);
+    if (this.delivery === 'gone') return true;
+    const { delivery, sender } = this;
+    const { flow } = sender;
+    const pace = flow.pong(number, nowMs);
     if (pace === undefined) return false;
     this.nowMs = nowMs;
-    if (lane === 'express') {
-      // What its socket held is less now; otherwise there may be nothing left to look for.
+    if (delivery === 'native') {
+      // If the socket buffered data, it buffers less now; otherwise there may be nothing to look for.
       this.wake(this.meter.of('sockets') > 0 ? 0 : this.nextLookMs);
       return true;
     }
-    if (flight.wantsMeasure) outlet.askAhead(nowMs);
+    if (flow.wantsMeasure) sender.pingAhead(nowMs);
     this.wake();
     if (pace === 'late' && this.isAnswered && !this.isAnswering) this.lag();
-    const isWell = pace === 'soon' || flight.isEmpty;
-    if (!isWell || !this.catchUp(pace === 'soon' ? outlet.spare : 0)) this.flush();
+    const isWell = pace === 'soon' || flow.isEmpty;
+    if (!isWell || !this.catchUp(pace === 'soon' ? sender.spare : 0)) this.flush();
     return true;
   }
 
-  /** A ping in the middle of much that is sent to it natively. */
+  /** Sends a ping within a long batch that goes to it natively. */
   mark(nowMs: number): void {
-    if (this.lane === 'gone') return;
-    this.outlet.ask(0, nowMs);
+    if (this.delivery === 'gone') return;
+    this.sender.ping(0, nowMs);
     this.wake();
   }
 
-  /** The server stops: tells it so, and sends all that waits; `isDrained` says when it has that. */
+  /**
+   * The server stops: sends the closing message and all that waits; `isDrained` says when it was
+   * received.
+   */
   goAway(closing: Message, nowMs: number): void {
     this.nowMs = nowMs; // of a new session it is not known yet
-    this.backlog.hurry();
+    this.backlog.ignoreIntervals();
     this.send([closing]);
-    if (this.lane !== 'express') return;
+    if (this.delivery !== 'native') return;
     this.write(this.backlog.due(nowMs));
-    this.outlet.askAhead(nowMs);
+    this.sender.pingAhead(nowMs);
     this.wake();
   }
 
-  /** Nothing waits, and the reader has had what was sent before the newest ping. */
+  /** Whether nothing waits and the reader has received everything before the newest ping. */
   get isDrained(): boolean {
-    if (this.lane === 'gone' || this.wire.overrun) return true;
-    return this.outlet.flight.isEmpty && this.wire.bufferedBytes === 0 && this.backlog.isEmpty;
+    if (this.delivery === 'gone' || this.connection.overrun) return true;
+    return this.sender.flow.isEmpty && this.connection.bufferedBytes === 0 && this.backlog.isEmpty;
   }
 
-  /** The connection has gone; the socket has left its native topics by itself. */
+  /** The connection is closed; the socket has left its native topics by itself. */
   gone(): void {
-    this.on.end();
+    this.topicStates.end();
     this.wildcards.clear();
-    this.lane = 'gone';
-    this.feed?.end();
-    this.feed = null;
+    this.delivery = 'gone';
+    this.source?.end();
+    this.source = null;
   }
 
   close(code: number, reason: string): void {
-    this.wire.close(code, reason);
+    this.connection.close(code, reason);
   }
 
   terminate(): void {
-    this.wire.terminate();
+    this.connection.terminate();
   }
 
   private wake(atMs = 0): void {
-    this.care?.wake(this, atMs);
+    this.host?.wake(this, atMs);
   }
 
-  /** While nobody looks at it, its time stands still. */
-  private lookAtTime(): void {
-    if (this.care !== null) this.nowMs = this.care.nowMs();
+  /** Reads the clock: between looks the session's time is not updated. */
+  private readClock(): void {
+    if (this.host !== null) this.nowMs = this.host.nowMs();
   }
 
-  private lookExpress(isDue: boolean): void {
-    const { outlet, wire, backlog } = this;
-    if (backlog.nextDueMs < Infinity) this.write(backlog.due(this.nowMs, outlet.room));
+  private lookNative(isDue: boolean): void {
+    const { sender, connection, backlog } = this;
+    if (backlog.nextDueMs < Infinity) this.write(backlog.due(this.nowMs, sender.room));
     if (backlog.hasDue) return this.useWindows(true);
-    const isLate = outlet.flight.isLate(this.nowMs, this.limits.lagMs);
-    if (isLate || wire.bufferedBytes > BUFFERED_BYTES_MAX) return this.fallBehind();
-    if (isDue || outlet.pings.sinceBytes >= PING_BYTES) outlet.askExpress(this.nowMs);
+    const isLate = sender.flow.isLate(this.nowMs, this.limits.lagMs);
+    if (isLate || connection.bufferedBytes > BUFFERED_BYTES_MAX) return this.fallBehind();
+    if (isDue || sender.pings.sinceBytes >= PING_BYTES) sender.pingNative(this.nowMs);
   }
 
-  /** Leaves the native topics. A ping that is under way already closes the first window. */
+  /** Leaves the native topics. A ping that is in flight already ends the first window. */
   private fallBehind(): void {
-    this.outlet.askExpress(this.nowMs);
-    this.outlet.flight.hold(WINDOW_BYTES_SLOW);
+    this.sender.pingNative(this.nowMs);
+    this.sender.flow.pause(WINDOW_BYTES_SLOW);
     this.lag();
     this.useWindows();
   }
@@ -355,68 +392,72 @@ export class Session implements NativeReader {
   private lag(): void {
     this.isAnswered = false;
     this.lagged += 1;
-    this.care?.fellBehind();
+    this.host?.fellBehind();
   }
 
   private useWindows(isAnswered = this.isAnswered): void {
     this.isAnswered = isAnswered;
-    this.outlet.askAhead(this.nowMs);
-    this.lane = 'windows';
+    this.sender.pingAhead(this.nowMs);
+    this.delivery = 'windowed';
     this.wake();
-    this.on.readAll();
+    this.topicStates.readAll();
   }
 
   /**
-   * Back to the native topics, of many in turns, when no more waits than so many bytes, which go out in the
-   * same step. Without that a quick reader of a busy market would never find that nothing waits.
+   * Returns to the native topics, with many topics over several turns, if no more than this many
+   * bytes wait; those are sent in the same step. Without that, a quick reader of a busy market
+   * would never find its backlog empty.
    */
   private catchUp(bytesMax: number): boolean {
-    this.lookAtTime();
-    if (this.feed !== null) return false;
+    this.readClock();
+    if (this.source !== null) return false;
     const rest = this.backlog.takeWhole(bytesMax, this.nowMs);
     if (rest === undefined) return false;
     this.meter.set('answers', 0);
     this.write(rest);
-    if (!this.on.joinSome(() => this.catchUp(this.outlet.spare))) return true;
+    if (!this.topicStates.joinSome(() => this.catchUp(this.sender.spare))) return true;
     this.isAnswered = false;
-    this.lane = 'express';
-    this.outlet.pings.pinged();
+    this.delivery = 'native';
+    this.sender.pings.pinged();
     this.wake();
     return true;
   }
 
   /** Sends what waits, as far as there is room for it. */
   private flush(): void {
-    if (this.lane !== 'windows') return;
-    const { lane, outlet, nowMs } = this;
-    const { windowBytes } = outlet.flight;
-    let { roomBytes } = outlet.flight;
-    // Again where that was less than it was taken for, but not for little: to look has its price.
+    if (this.delivery !== 'windowed') return;
+    const { delivery, sender, nowMs } = this;
+    const { windowBytes } = sender.flow;
+    let { roomBytes } = sender.flow;
+    // Repeats if less was written than estimated, but not for a small rest: looking has a cost.
     for (let [bytes, sum] = [1, 0]; bytes > 0 && roomBytes > windowBytes / 2; roomBytes -= bytes) {
-      bytes = this.write(this.backlog.take(outlet.room, nowMs));
+      bytes = this.write(this.backlog.take(sender.room, nowMs));
       sum += bytes;
       if (sum > ANSWER_SLICE_BYTES && this.backlog.hasLong) break; // the next slice is made in another turn
     }
     this.meter.set('answers', MEMORY_FACTOR * this.backlog.controlBytes);
-    const { feed } = this;
-    if (feed !== null) outlet.writeFed(feed, roomBytes, nowMs);
-    if (feed === null || !feed.isOver) return;
-    this.feed = null;
-    feed.finished();
-    // With nothing under way there is no pong that would bring it back.
-    if (this.lane === lane && outlet.flight.isEmpty) this.catchUp(0);
+    const { source } = this;
+    if (source !== null) sender.writeFrom(source, roomBytes, nowMs);
+    if (source === null || !source.isOver) return;
+    this.source = null;
+    source.finished();
+    // With nothing in flight no pong would bring it back.
+    if (this.delivery === delivery && sender.flow.isEmpty) this.catchUp(0);
   }
 
-  /** In frames; in windows, and where it takes several, with a ping behind each. */
+  /**
+   * Writes messages as frames. Pings follow the frames in windows, and where there are several
+   * frames.
+   */
   private write(messages: readonly Message[]): number {
-    const { lane, outlet, nowMs } = this;
-    if (lane === 'windows') return outlet.write(messages, true, nowMs);
-    const isShort = outlet.isShort(messages);
-    // Of a session that nobody has looked at the time is not known.
-    const bytes = outlet.write(messages, !isShort && nowMs > 0, nowMs);
+    const { delivery, sender, nowMs } = this;
+    if (delivery === 'windowed') return sender.write(messages, true, nowMs);
+    const isShort = sender.isShort(messages);
+    // The time of a session without a look is not known.
+    const bytes = sender.write(messages, !isShort && nowMs > 0, nowMs);
     this.took(bytes);
-    if (isShort || lane !== 'express') return bytes;
-    this.outlet.pings.pinged();
+    if (isShort || delivery !== 'native') return bytes;
+    this.sender.pings.pinged();
     this.wake();
     return bytes;
   }

@@ -1,17 +1,17 @@
-/** Socket: a WebSocket as far as sessions use it, so that a test can put its own in its place. */
+/** Socket: the part of a WebSocket that sessions use. Tests put their own in its place. */
 
 export interface Socket {
-  /** @returns 0 when the data was dropped, since the backlog is past its limit */
+  /** @returns 0 when the data was dropped because the socket's buffer is over its limit */
   send(data: string | Uint8Array): number;
-  /** @param payload which its pong brings back; it is the caller's again when this returns */
+  /** @param payload returned by the pong; the caller may reuse it after the call */
   ping(payload: Uint8Array<ArrayBuffer>): unknown;
-  /** What is sent within goes to the system at once. */
+  /** What is sent in the callback goes to the operating system at once. */
   cork(send: () => void): unknown;
-  /** Bytes that the system has not taken yet. */
+  /** Bytes that the operating system has not taken yet. */
   getBufferedAmount(): number;
   subscribe(nativeTopic: string): void;
   unsubscribe(nativeTopic: string): void;
   close(code: number, reason: string): void;
-  /** Without a word: nobody is there to hear it. */
+  /** Closes without a close frame. */
   terminate(): void;
 }

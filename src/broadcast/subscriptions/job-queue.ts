@@ -1,4 +1,7 @@
-/** Desk: does a few jobs a turn and the others in turns after it, so that a crowd keeps nobody waiting long. */
+/**
+ * Job queue: runs a few jobs in each turn of the event loop and the others in later turns, so that
+ * a crowd of requests does not block the loop.
+ */
 
 import type { TurnMeter } from '../../base/turn-meter';
 
@@ -7,20 +10,20 @@ interface Job {
   readonly cost: number;
 }
 
-export class Desk {
+export class JobQueue {
   private readonly costMax: number;
   private readonly turns: TurnMeter;
   private readonly waiting: Job[] = [];
   private done = 0;
   private isScheduled = false;
 
-  /** @param costMax of the jobs of one turn of the event loop; one that costs more has a turn of its own */
+  /** @param costMax cost of the jobs of one turn; a job that costs more has a turn of its own */
   constructor(costMax: number, turns: TurnMeter) {
     this.costMax = costMax;
     this.turns = turns;
   }
 
-  /** Does a job, at once if little was done in this turn; in the order in which they came. */
+  /** Runs a job, at once if little was done in this turn; in the order of calls. */
   run(job: () => void, cost = 1): void {
     this.schedule();
     if (this.waiting.length === 0 && this.done < this.costMax) {

@@ -1,10 +1,10 @@
 /**
- * States: the newest of topics, as a new reader gets it, at once or as it is sent.
+ * Snapshots: the current state of topics for a new reader, made at once or while it is sent.
  *
- * Made as it is sent, the state of each topic is that of the moment at which its slice is made, and the
- * topic is joined in that moment: so what comes of it follows its state, and what came before is in it. Trades
- * have no state that would stand for those before, and `status` has one message each: both are joined before,
- * in one go with the seq that the answer tells, so that none behind that is left out.
+ * If it is made while it is sent, a topic is joined in the same step in which its state is made:
+ * what follows comes after the state, and what preceded is in it. Trades have no state that stands
+ * for earlier ones, and `status` has one message for each instrument. Both are joined first,
+ * together with the sequence number that the answer states, so that nothing after it is left out.
  */
 
 import type { Message } from '../../../protocol/messages';
@@ -14,10 +14,10 @@ import type { AnswerPart } from '../backlog/long-answer';
 import type { Mirror, MirroredInstrument, TopicState } from '../topics/mirror';
 import type { Session } from '../sessions/session';
 
-/** Topics that are joined in one turn, before the state of the first is made. */
+/** Topics joined in one turn, before the first snapshot is made. */
 const JOINS_A_TURN = 2_000;
 
-export class States {
+export class Snapshots {
   private readonly mirror: Mirror;
   private readonly derived: DerivedTopics;
 
@@ -30,8 +30,8 @@ export class States {
   }
 
   /**
-   * Definition and newest state of a topic.
-   * @param defined instruments of which the definition was sent; takes on that of this one
+   * Definition and current state of a topic.
+   * @param defined instruments whose definition was sent; that of this topic is added
    */
   of(topic: TopicState, defined: Set<MirroredInstrument | null>): Message[] {
     const { instrument } = topic;
@@ -47,8 +47,9 @@ export class States {
   }
 
   /**
-   * Joins those of the topics that go before the states, some in each turn.
-   * @param done in the last, with the messages that stand for the topic `status`, where it is among them
+   * Joins the topics that must be joined before the snapshots, some in each turn.
+   * @param done called in the last turn with the statuses of all instruments, if `status` is among
+   * the topics
    */
   joinFirst(
     session: Session,
@@ -74,7 +75,10 @@ export class States {
     join(0);
   }
 
-  /** Definitions and states, a topic at a time, each joined as its state is made, but for those before. */
+  /**
+   * Definitions and states, one topic after the other; each topic is joined when its state is made,
+   * except those joined first.
+   */
   *parts(
     session: Session,
     topics: readonly TopicState[],
@@ -112,7 +116,7 @@ export class States {
   }
 }
 
-/** Joins a topic ahead of the answer: what of it goes before its state is sent at once. */
+/** Joins a topic before the answer; messages that precede its state are sent at once. */
 export function joinNow(session: Session, topic: TopicState, intervalMs: number): void {
   const before = session.join(topic, intervalMs);
   if (before.length > 0) session.send(before);

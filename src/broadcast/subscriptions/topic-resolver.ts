@@ -1,4 +1,6 @@
-/** Asked: the topics that the names of a request stand for now, or why it is refused. */
+/**
+ * Topic resolver: the topics that the names of a request stand for, or why the request is refused.
+ */
 
 import { fault, fieldFault, type Fault } from '../../../protocol/codes';
 import { parseTopic, topicFault, type Topic } from '../../../protocol/topics';
@@ -13,12 +15,12 @@ import type { Session } from '../sessions/session';
 
 export type Targets = ReadonlyMap<TopicState, MirroredInstrument | null>;
 
-export interface Asked {
+export interface ResolvedTopics {
   readonly topics: readonly Topic[];
   readonly targets: Targets;
 }
 
-export class AskedTopics {
+export class TopicResolver {
   private readonly mirror: Mirror;
   private readonly options: { readonly topicsMax: number };
 
@@ -27,13 +29,13 @@ export class AskedTopics {
     this.options = options;
   }
 
-  /** The topics of these names: all, or why one of them may not be. */
-  resolve(session: Session, names: readonly string[]): Asked | Fault {
+  /** The topics of these names, or why one of them is refused. */
+  resolve(session: Session, names: readonly string[]): ResolvedTopics | Fault {
     const topics: Topic[] = [];
     const seen = new Set<string>();
     let wild = 0;
     for (const [i, name] of names.entries()) {
-      if (seen.has(name)) continue; // each `*` is gone through once, however often it stands there
+      if (seen.has(name)) continue; // each `*` is expanded once, however often it is named
       seen.add(name);
       const topic = this.check(name, `topics[${i}]`);
       if ('code' in topic) return topic;
@@ -41,7 +43,7 @@ export class AskedTopics {
       if (topic.symbol === '*') wild += this.mirror.size;
     }
     const most = this.options.topicsMax;
-    // What is too much in any case is refused before it is gone through.
+    // What is too much in any case is refused before it is expanded.
     if (wild > most)
       return fault('too-many-topics', `this would make ${wild} topics or more; at most ${most}`);
     const targets = this.targetsOf(topics);
@@ -52,7 +54,7 @@ export class AskedTopics {
     return { topics, targets };
   }
 
-  /** Topics that it would be on. */
+  /** Number of topics that the session would have. */
   private countWith({ topics }: Session, targets: Targets): number {
     if (topics.size === 0) return targets.size;
     let count = topics.size;
@@ -74,7 +76,7 @@ export class AskedTopics {
     for (const instrument of this.mirror.all()) targets.set(instrument.topics[channel], instrument);
   }
 
-  /** Those of one name. */
+  /** The topics of one name. */
   statesOf(topic: Topic): TopicState[] {
     if (topic.symbol === '') return [this.mirror.statusTopic];
     const channel = channelOf(topic) as SymbolChannel;
@@ -82,7 +84,7 @@ export class AskedTopics {
     return Array.from(this.mirror.all(), ({ topics }) => topics[channel]);
   }
 
-  /** What a name stands for, or what is wrong with it. */
+  /** The topic that a name stands for, or what is wrong with the name. */
   check(name: string, at: string): Topic | Fault {
     const topic = parseTopic(name);
     if (topic === undefined) return topicFault(name, at);

@@ -1,4 +1,4 @@
-/** Wildcards: the sessions that are on a channel for every symbol, by channel. */
+/** Wildcards: the sessions that subscribed to a channel with `*`, by channel. */
 
 import type { SymbolChannel, MirroredInstrument } from '../topics/mirror';
 import type { Session } from '../sessions/session';
@@ -6,7 +6,7 @@ import type { Session } from '../sessions/session';
 export class Wildcards {
   private readonly holders = new Map<string, Set<Session>>();
 
-  /** @param intervalMs at most one frame of a topic in this time; 0: as it comes */
+  /** @param intervalMs at most one frame of a topic in this time; 0: no interval */
   add(session: Session, channel: string, intervalMs: number): void {
     session.wildcards.set(channel, intervalMs);
     const holders = this.holders.get(channel);
@@ -25,7 +25,7 @@ export class Wildcards {
     for (const channel of session.wildcards.keys()) this.delete(session, channel);
   }
 
-  /** There is a new instrument, whose topics they are on. */
+  /** Joins a new instrument's topics for these sessions. */
   join({ topics }: MirroredInstrument): void {
     for (const [channel, holders] of this.holders) {
       const topic = topics[channel as SymbolChannel];

@@ -1,9 +1,10 @@
 /**
- * Bar ends: when the clock ends the open bars, the earliest first. A heap, so that an end costs the same
+ * Bar ends: the times at which the clock ends open bars, in a heap, so that an end costs the same
  * however many bars are open.
  *
- * The end of a bar moves with its trades [D4]. An earlier one takes the place of the one that was noted;
- * a later one is found when that has come. Bounded: one entry for each topic, and as many that count no more.
+ * The end of a bar moves with its trades [D4]. An earlier time replaces the noted one; a later time
+ * is noticed when the noted one has come. Bounded: one valid entry for each topic, and about as
+ * many replaced ones.
  */
 
 import type { Nanos } from '../../../protocol/time';
@@ -12,12 +13,12 @@ import type { BarEnd, TopicState } from './mirror';
 const UNUSED_MAX = 64;
 
 export class BarEnds {
-  /** Topics of which an end is noted; each has its own, where the next trade finds it at once. */
+  /** Topics that have an entry; each refers to its own, so that the next trade finds it at once. */
   private noted = 0;
-  /** Each entry is not after the two behind it, at 2i + 1 and 2i + 2. */
+  /** No entry is later than its children, at 2i + 1 and 2i + 2. */
   private heap: BarEnd[] = [];
 
-  /** Notes when the bar of a topic ends, unless an earlier moment is noted. */
+  /** Notes when the bar of a topic ends, unless an earlier time is noted. */
   add(end: BarEnd): void {
     const topic = topicOf(end);
     const { barEnd } = topic;
@@ -28,13 +29,13 @@ export class BarEnds {
     this.rise(this.heap.push(end) - 1);
   }
 
-  /** The earliest moment that is noted; null when there is none. */
+  /** The earliest noted time; null if there is none. */
   get next(): Nanos | null {
     this.skip();
     return this.heap[0]?.at ?? null;
   }
 
-  /** Takes the earliest out, if it has come. */
+  /** Removes and returns the earliest end, if it has come. */
   take(now: Nanos): BarEnd | undefined {
     const { next } = this;
     if (next === null || next.compare(now) > 0) return undefined;
@@ -44,7 +45,7 @@ export class BarEnds {
     return end;
   }
 
-  /** Those in whose place an earlier one came. */
+  /** Removes replaced entries from the top. */
   private skip(): void {
     while (this.heap.length > 0 && !isNoted(this.heap[0]!)) this.pop();
   }
@@ -88,7 +89,7 @@ export class BarEnds {
   }
 }
 
-/** Whether none took its place. */
+/** Whether it was not replaced. */
 function isNoted(end: BarEnd): boolean {
   return topicOf(end).barEnd === end;
 }
@@ -97,7 +98,7 @@ function topicOf({ instrument, index }: BarEnd): TopicState {
   return instrument.barTopics[index]!;
 }
 
-/** At the same moment the shorter interval comes first. */
+/** At the same time the shorter interval comes first. */
 function compare(a: BarEnd, b: BarEnd): number {
   return a.at.compare(b.at) || a.index - b.index;
 }

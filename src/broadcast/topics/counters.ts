@@ -1,17 +1,19 @@
 /**
- * Tally: what was sent to readers and what became of the rest, over all sessions there were, by kind of
- * topic. Each topic counts into the tally of its kind, so a count stays when its session has gone.
- * Bounded: the kinds.
+ * Counters: what was sent to readers and what became of the rest, by channel, over all sessions
+ * since the start. Topics count into the counters of their channel, so counts stay when sessions
+ * close. Bounded: by the channels.
  */
 
 import { CHANNELS, type Channel } from '../../../protocol/channels';
 
-/** What went out: each frame once for each session that it went to. */
-export class SentTally {
+/** What was sent: each frame counts once for each session that it went to. */
+export class SentCounter {
   frames = 0;
-  /** Those of frames that were made from the journal are not known. */
+  /**
+   * Messages; without those in frames that were made from the journal, whose number is not known.
+   */
   messages = 0;
-  /** Of frames, without what WebSocket adds. */
+  /** Bytes of frames, without WebSocket's own. */
   bytes = 0;
 
   add(frameBytes: number, messages: number, sessions: number): void {
@@ -21,30 +23,30 @@ export class SentTally {
   }
 }
 
-export class TopicTally {
-  /** By the native topics. */
-  readonly sent = new SentTally();
-  /** Messages that another one stood for. */
+export class TopicCounters {
+  /** Sent through native topics. */
+  readonly sent = new SentCounter();
+  /** Messages that were replaced by newer ones. */
   conflated = 0;
-  /** Messages that a gap declared, and such gaps. */
+  /** Messages that gaps declare, and the number of those gaps. */
   dropped = 0;
   gaps = 0;
-  /** Topics that a reader was told to forget. */
+  /** Topics named by `reset` messages. */
   resets = 0;
 }
 
-export type Tallies = Readonly<Record<Channel, TopicTally>>;
+export type CountersByChannel = Readonly<Record<Channel, TopicCounters>>;
 
-export function newTallies(): Tallies {
-  const tallies = CHANNELS.map((kind) => [kind, new TopicTally()] as const);
-  return Object.fromEntries(tallies) as Record<Channel, TopicTally>;
+export function newCounters(): CountersByChannel {
+  const counters = CHANNELS.map((channel) => [channel, new TopicCounters()] as const);
+  return Object.fromEntries(counters) as Record<Channel, TopicCounters>;
 }
 
-/** What became of messages since a session began. */
+/** What became of the messages of a session since it began. */
 export interface BacklogCounters {
-  /** Messages that another one stands for. */
+  /** Messages that were replaced by newer ones. */
   conflated: number;
-  /** Messages that a gap declares. */
+  /** Messages that gaps declare. */
   dropped: number;
   gaps: number;
 }

@@ -1,11 +1,14 @@
 /**
  * Derived topics: bars and statistics, which follow from the trades of the batches.
  *
- * They take no seq of their own: a message has that of the newest trade in it. Each batch in which
- * an instrument traded makes one message a topic, and one more for each bar that it ended or revised;
- * where nobody reads, the chain goes on and nothing is written. A bar that no trade ends is ended by the
- * clock: one timer, set to the earliest end (`bar-ends.ts`). A bar that is not kept any more is revised by whoever can read
- * the past (`onPast`). Bounded: the bars that `BarFold` keeps, for five intervals an instrument.
+ * Their messages have no sequence numbers of their own: a message has that of the newest trade in
+ * it. Each batch with trades of an instrument makes one message for each of its topics, and one
+ * more for each bar that it ended or revised. For a topic without readers the chain continues and
+ * nothing is encoded. A bar that no trade ends is ended by the clock: one timer, set to the
+ * earliest end (`bar-ends.ts`). A bar that is no longer in memory is revised by whoever can read
+ * history (`onPast`).
+ *
+ * Bounded: by the bars that `BarFold` keeps, for five intervals an instrument.
  */
 
 import {
@@ -25,25 +28,25 @@ import { BarEnds } from './bar-ends';
 import { LateBars } from './late-bars';
 import type { MirroredInstrument, TopicState } from './mirror';
 
-/** What a batch has changed of an instrument so far. */
+/** What the batch has changed of an instrument so far. */
 interface Touched {
-  /** A bit for each interval whose open bar it changed. */
+  /** One bit for each interval whose open bar changed. */
   bars: number;
-  /** Bars that were over, with the number of trades that came to each. */
+  /** Ended bars that got trades, with the number of trades. */
   revised: Map<OpenBar, number> | null;
 }
 
-/** A trade came to a bar that only history can tell. */
+/** Called for a trade in a bar that only history knows. */
 export type OnPastBar = (symbol: string, interval: BarInterval, openTime: Nanos) => void;
 
 export class DerivedTopics {
   private readonly clock: Clock;
   private readonly queue: (topic: TopicState, message: Message) => void;
   private readonly onPast: OnPastBar;
-  /** Bars that are not kept any more, and to which trades came. */
+  /** Bars that are no longer in memory and got trades. */
   readonly late = new LateBars();
   private readonly touched = new Map<MirroredInstrument, Touched>();
-  private readonly ends = new BarEnds();
+  private readonly barEnds = new BarEnds();
 
   /** @param queue takes a message for the readers of its topic */
   constructor(
@@ -56,15 +59,15 @@ export class DerivedTopics {
     this.onPast = onPast;
   }
 
-  /** Takes the state of the time before on. */
-  hydrate(instrument: MirroredInstrument, state: StatisticsState): void {
+  /** Restores the state of an instrument. */
+  restore(instrument: MirroredInstrument, state: StatisticsState): void {
     const { statistics, barTopics, topics } = instrument;
     statistics.restore(state);
     topics.stats.head = statistics.session.seq;
     for (const [i, fold] of statistics.bars.entries()) {
       const kept = [...fold.recent, ...(fold.current === null ? [] : [fold.current])];
       barTopics[i]!.head = Math.max(0, ...kept.map(({ seq }) => seq));
-      this.watch(i, instrument, fold);
+      this.noteEnd(i, instrument, fold);
     }
   }
 
@@ -72,24 +75,24 @@ export class DerivedTopics {
     const { statistics, barTopics, topics } = instrument;
     if (!isLate(trade)) {
       statistics.session.add(trade);
-      topics.stats.untold += 1;
+      topics.stats.unsentTrades += 1;
     }
     const touched = this.touch(instrument);
     for (let i = 0; i < barTopics.length; i++) {
       const change = statistics.bars[i]!.add(trade);
       if (change === null || 'ended' in change) {
         const topic = barTopics[i]!;
-        if (change !== null && !topic.final) {
-          this.tellRevisedBefore(instrument, topic, touched, change.ended);
-          this.tellBar(instrument, topic, change.ended, true);
+        if (change !== null && !topic.isFinal) {
+          this.publishRevisedBefore(instrument, topic, touched, change.ended);
+          this.publishBar(instrument, topic, change.ended, true);
         }
-        topic.final = false;
-        topic.untold += 1;
+        topic.isFinal = false;
+        topic.unsentTrades += 1;
         touched.bars |= 1 << i;
       } else if ('revised' in change) {
         const revised = (touched.revised ??= new Map());
         revised.set(change.revised, (revised.get(change.revised) ?? 0) + 1);
-      } else if (barTopics[i]!.isRead) {
+      } else if (barTopics[i]!.hasReaders) {
         this.late.add(barTopics[i]!, change.past.seconds, trade.seq);
         this.onPast(instrument.definition.symbol, BAR_INTERVALS[i]!, change.past);
       }
@@ -105,7 +108,7 @@ export class DerivedTopics {
     return touched;
   }
 
-  /** Ends a batch: publishes the newest state of what has traded. */
+  /** Ends a batch: queues the newest state of what has traded. */
   seal(): void {
     for (const [instrument, { bars, revised }] of this.touched) {
       const { statistics, barTopics, topics, definition } = instrument;
@@ -117,65 +120,67 @@ export class DerivedTopics {
             ? []
             : [...revised.keys()].filter(({ interval }) => interval === fold.interval);
         if (current !== null) changed.push(current);
-        // In the order of their newest trades, as everything on a topic.
+        // In the order of their newest trades, as all messages of a topic.
         changed.sort((a, b) => a.seq - b.seq);
         for (const bar of changed) {
-          if (bar === current) this.tellBar(instrument, topic, bar, false);
-          else this.tellRevised(instrument, topic, bar, revised!.get(bar)!);
+          if (bar === current) this.publishBar(instrument, topic, bar, false);
+          else this.publishRevised(instrument, topic, bar, revised!.get(bar)!);
         }
-        this.watch(i, instrument, fold);
+        this.noteEnd(i, instrument, fold);
       }
       const { stats } = topics;
-      if (stats.untold === 0) continue;
-      if (stats.isRead) {
-        this.queue(stats, statistics.session.message(definition, stats.head, stats.untold));
+      if (stats.unsentTrades === 0) continue;
+      if (stats.hasReaders) {
+        this.queue(stats, statistics.session.message(definition, stats.head, stats.unsentTrades));
       }
       stats.head = statistics.session.seq;
-      stats.untold = 0;
+      stats.unsentTrades = 0;
     }
     this.touched.clear();
   }
 
   /**
-   * Publishes a bar that had ended before, as history has it now. Its seq is that of its newest trade, which
-   * may be below the head of its topic: trades that came to it meanwhile are not in it.
-   * @param lastSeq the newest seq pushed
+   * Queues a new state of an ended bar, as history has it. Its seq is that of its newest trade and
+   * may be below the head of the topic, which later trades have moved.
+   * @param lastSeq the newest published sequence number
    */
   revise(instrument: MirroredInstrument, bar: Bar, lastSeq: number): void {
     const topic = instrument.topics[`bar:${bar.interval}`];
     this.late.published(topic, bar.openTime.seconds, bar.seq, lastSeq);
-    const seq = Math.min(bar.seq, lastSeq); // the journal may be ahead of what was pushed
-    if (topic.isRead)
+    const seq = Math.min(bar.seq, lastSeq); // the journal may be ahead of what was published
+    if (topic.hasReaders)
       this.queue(topic, { ...bar, seq, prevSeq: topic.head, final: true, count: 0 });
     topic.head = Math.max(topic.head, seq);
   }
 
-  /** When `endBars` is to be called next; null when there is nothing to end. */
+  /** When to call `endBars` next; null if no bar is open. */
   nextEnd(): Nanos | null {
-    return this.ends.next;
+    return this.barEnds.next;
   }
 
-  /** Ends bars that are over by the clock, so many at most: of those that are left `nextEnd` tells. */
+  /**
+   * Ends at most this many bars whose time is over; `nextEnd` is in the past while some are left.
+   */
   endBars(most: number): void {
     const now = this.clock.now();
     for (let i = 0; i < most; i++) {
-      const end = this.ends.take(now);
+      const end = this.barEnds.take(now);
       if (end === undefined) return;
       const { instrument, index } = end;
       const { current } = instrument.statistics.bars[index]!;
       const over = barEndsByClock(current!);
       if (over === null) continue;
-      if (over.compare(now) > 0) this.ends.add({ at: over, instrument, index });
-      else this.tellEnd(instrument, instrument.barTopics[index]!, current!);
+      if (over.compare(now) > 0) this.barEnds.add({ at: over, instrument, index });
+      else this.publishEnd(instrument, instrument.barTopics[index]!, current!);
     }
   }
 
-  /** Once: a bar that a later trade did not change stays as it ended. */
-  private tellEnd(instrument: MirroredInstrument, topic: TopicState, bar: OpenBar): void {
-    if (!topic.final) this.tellBar(instrument, topic, bar, true);
+  /** Publishes an end once: a bar that no later trade changed stays ended. */
+  private publishEnd(instrument: MirroredInstrument, topic: TopicState, bar: OpenBar): void {
+    if (!topic.isFinal) this.publishBar(instrument, topic, bar, true);
   }
 
-  /** The newest state of a topic, as a new reader gets it; null before the first trade. */
+  /** The current state of a topic for a new reader; null before the first trade. */
   state(instrument: MirroredInstrument, topic: TopicState): Message | null {
     const { statistics, topics, definition } = instrument;
     if (statistics.session.seq === 0) return null;
@@ -183,23 +188,26 @@ export class DerivedTopics {
     return topic.whole?.() ?? null;
   }
 
-  private tellBar(
+  private publishBar(
     { definition }: MirroredInstrument,
     topic: TopicState,
     bar: OpenBar,
     final: boolean,
   ): void {
-    if (topic.isRead) {
-      const { head, untold } = topic;
-      this.queue(topic, barMessage(definition.symbol, bar, head, final, untold));
+    if (topic.hasReaders) {
+      const { head, unsentTrades } = topic;
+      this.queue(topic, barMessage(definition.symbol, bar, head, final, unsentTrades));
     }
     topic.head = Math.max(topic.head, bar.seq);
-    topic.untold = 0;
-    topic.final = final;
+    topic.unsentTrades = 0;
+    topic.isFinal = final;
   }
 
-  /** Those of the interval that were revised before a bar got its newest trade: so seqs ascend as they are. */
-  private tellRevisedBefore(
+  /**
+   * Publishes revised bars of the interval whose newest trade precedes that of the given bar, so
+   * that seqs ascend.
+   */
+  private publishRevisedBefore(
     instrument: MirroredInstrument,
     topic: TopicState,
     { revised }: Touched,
@@ -208,24 +216,24 @@ export class DerivedTopics {
     if (revised === null) return;
     const before = [...revised.keys()].filter((bar) => bar.interval === interval && bar.seq < seq);
     for (const bar of before.sort((a, b) => a.seq - b.seq)) {
-      this.tellRevised(instrument, topic, bar, revised.get(bar)!);
+      this.publishRevised(instrument, topic, bar, revised.get(bar)!);
       revised.delete(bar);
     }
   }
 
-  private tellRevised(
+  private publishRevised(
     { definition }: MirroredInstrument,
     topic: TopicState,
     bar: OpenBar,
     count: number,
   ): void {
-    if (topic.isRead)
+    if (topic.hasReaders)
       this.queue(topic, barMessage(definition.symbol, bar, topic.head, true, count));
     topic.head = Math.max(topic.head, bar.seq);
   }
 
-  private watch(index: number, instrument: MirroredInstrument, { current }: BarFold): void {
+  private noteEnd(index: number, instrument: MirroredInstrument, { current }: BarFold): void {
     const at = current && barEndsByClock(current);
-    if (at !== null) this.ends.add({ at, instrument, index }); // else only a trade ends it
+    if (at !== null) this.barEnds.add({ at, instrument, index }); // otherwise only a trade ends it
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Late bars: bars that a trade changed when they were not kept any more, and that are read anew before they
- * are published again. A reader that was cut off meanwhile may have a position behind the trade, and not
- * the bar: a resume from there sends it again.
+ * Late bars: bars that got a trade when they were no longer in memory; they are read from history
+ * before they are published again. A reader that disconnects meanwhile may have a position after
+ * the trade without having the bar: a resume from there sends the bar again.
  *
- * Bounded: bars on record. One that has to be dropped before it was published makes its topic one of which
- * no resume knows everything.
+ * Bounded: by the number of bars on record. If one is dropped before it was published, resumes of
+ * its topic cannot know everything and are answered with a reset.
  */
 
 import type { TopicState } from './mirror';
@@ -14,20 +14,20 @@ export const LATE_BARS_MAX = 20_000;
 interface LateBar {
   readonly topic: TopicState;
   readonly second: number;
-  /** Of the newest trade in it. */
+  /** The sequence number of its newest trade. */
   tradeSeq: number;
-  /** The newest seq when it was published with that trade; infinity before. */
+  /** The newest sequence number when it was published with that trade; infinity before. */
   publishedAt: number;
 }
 
 export class LateBars {
   private readonly byTopic = new Map<TopicState, Map<number, LateBar>>();
-  /** In the order in which they came. */
+  /** In the order in which they were added. */
   private readonly all = new Set<LateBar>();
-  /** Of topics of which some were dropped: a position up to here is unsure. */
+  /** Topics with dropped bars: resumes from this position or before are unsure. */
   private readonly dropped = new Map<TopicState, number>();
 
-  /** A trade came to a bar. @param second at which it opens */
+  /** A trade came to a bar. @param second when it opens */
   add(topic: TopicState, second: number, tradeSeq: number): void {
     let own = this.byTopic.get(topic);
     if (own === undefined) this.byTopic.set(topic, (own = new Map()));
@@ -42,13 +42,19 @@ export class LateBars {
     bar.publishedAt = Infinity;
   }
 
-  /** A bar was published. @param tradeSeq of the newest trade in it @param lastSeq the newest seq then */
+  /**
+   * A bar was published. @param tradeSeq of its newest trade @param lastSeq the newest sequence
+   * number then
+   */
   published(topic: TopicState, second: number, tradeSeq: number, lastSeq: number): void {
     const bar = this.byTopic.get(topic)?.get(second);
     if (bar !== undefined && tradeSeq >= bar.tradeSeq) bar.publishedAt = lastSeq;
   }
 
-  /** Opening seconds of bars that a reader with this position may not have; undefined where nobody knows. */
+  /**
+   * Opening seconds of bars that a reader at this position may lack; undefined if that is not
+   * known.
+   */
   unsure(topic: TopicState, seq: number): number[] | undefined {
     if (seq <= (this.dropped.get(topic) ?? -1)) return undefined;
     const own = this.byTopic.get(topic);

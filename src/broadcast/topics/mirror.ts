@@ -1,8 +1,9 @@
 /**
- * Mirror: the market as readers know it, kept from the batches that were pushed.
+ * Mirror: the market as it was published, kept from the batches.
  *
- * A new reader's snapshot comes from here and never from the live market, which may be ahead of what
- * was pushed; so snapshot and updates always fit. It also holds, for each topic, who counts on it.
+ * Snapshots for readers come from here and never from the live market, which may be ahead of what
+ * was published; so a snapshot and the updates after it always fit. The mirror also holds the state
+ * of each topic: its head and its readers.
  */
 
 import {
@@ -32,11 +33,11 @@ import type {
 import { TradeStatistics } from '../../../protocol/statistics';
 import { Nanos } from '../../../protocol/time';
 import { NativeReaders } from './native-readers';
-import { newTallies, TopicTally, type Tallies } from './counters';
+import { newCounters, TopicCounters, type CountersByChannel } from './counters';
 import { TopicChanges, type ChangeLink } from './topic-changes';
 import { LogRoom, TopicLog } from './topic-log';
 
-/** One topic: its native names, its newest place, and what this turn brings for it. */
+/** One topic: its native names, its head, its readers, and the messages of this turn. */
 export class TopicState implements ChangeLink<TopicState> {
   readonly name: string;
   readonly nativeBinary: string;
@@ -47,52 +48,52 @@ export class TopicState implements ChangeLink<TopicState> {
   newer: TopicState | null = null;
   older: TopicState | null = null;
   private readonly changes: TopicChanges<TopicState>;
-  /** Who takes it natively, in each form; null while nobody does. */
+  /** Native readers of each form; null if there are none. */
   binary: NativeReaders | null = null;
   text: NativeReaders | null = null;
-  /** For readers that are not on its native topics; null while there are none. */
+  /** The log for its other readers; null if there are none. */
   log: TopicLog | null = null;
   private readonly room: LogRoom | undefined;
   private logReaders = 0;
-  /** Of all topics of its kind. */
-  readonly tally: TopicTally;
-  /** Of which it is; null: of all. */
+  /** The counters of its channel. */
+  readonly counters: TopicCounters;
+  /** Its instrument; null for `status`, which is of all instruments. */
   instrument: MirroredInstrument | null = null;
-  /** What its channel is. */
+  /** Its channel in the table of channels. */
   readonly def: ChannelDef;
-  /** Of a state channel: the newest message; null before the first. */
+  /** For state channels: the newest message; null before the first. */
   newest: ChannelMessages[StateChannel] | null = null;
-  /** Of a book, and of bars: the newest state, at its head. */
+  /** For books and bars: makes the current state at the head of the topic. */
   whole: (() => Book | Bar | null) | null = null;
   readonly pending: Message[] = [];
-  /** Of bars and statistics: trades since its newest message. */
-  untold = 0;
-  /** Of bars: whether its newest message told an end. */
-  final = false;
-  /** For `BarEnds` only: when its bar ends, as noted. */
+  /** For bars and statistics: trades since the newest message. */
+  unsentTrades = 0;
+  /** For bars: whether the newest message was the end of a bar. */
+  isFinal = false;
+  /** For `BarEnds` only: when the clock ends its bar. */
   barEnd: BarEnd | null = null;
 
-  /** Whether anybody gets its messages. */
-  get isRead(): boolean {
+  /** Whether it has readers. */
+  get hasReaders(): boolean {
     return this.binary !== null || this.text !== null || this.log !== null;
   }
 
   constructor(
     name: string,
-    tally = new TopicTally(),
+    counters = new TopicCounters(),
     changes: TopicChanges<TopicState> = new TopicChanges(),
     room?: LogRoom,
   ) {
     this.name = name;
     this.def = CHANNEL_TABLE[channelOfTopic(name)];
     this.room = room;
-    this.tally = tally;
+    this.counters = counters;
     this.changes = changes;
     this.nativeBinary = `b:${name}`;
     this.nativeText = `t:${name}`;
   }
 
-  /** The newest seq pushed. */
+  /** The newest sequence number of the topic that was published. */
   get head(): number {
     return this.newestSeq;
   }
@@ -103,19 +104,19 @@ export class TopicState implements ChangeLink<TopicState> {
     this.changes.note(this);
   }
 
-  /** Those who take it natively in a form, of which there is to be one at least. */
+  /** The native readers of a form; created if there are none. */
   readers(isText: boolean): NativeReaders {
     if (isText) return (this.text ??= new NativeReaders(this.name));
     return (this.binary ??= new NativeReaders(this.name));
   }
 
-  /** Forgets the readers of a form when there are none. */
+  /** Releases the readers of a form if there are none left. */
   settle(isText: boolean): void {
     if (isText && this.text?.size === 0) this.text = null;
     else if (!isText && this.binary?.size === 0) this.binary = null;
   }
 
-  /** One more reads its log. @param bytesMax of the log, where it begins with this one */
+  /** Adds a reader of its log. @param bytesMax of the log, if it begins with this reader */
   read(bytesMax: number): TopicLog {
     this.log ??= new TopicLog(bytesMax, this.room);
     this.logReaders += 1;
@@ -134,18 +135,18 @@ export class TopicState implements ChangeLink<TopicState> {
 export interface BarEnd {
   readonly at: Nanos;
   readonly instrument: MirroredInstrument;
-  /** Of the interval, in the order of `BAR_INTERVALS`. */
+  /** Index of the interval in `BAR_INTERVALS`. */
   readonly index: number;
 }
 
-/** A topic but for its symbol. */
+/** A topic without its symbol. */
 export type SymbolChannel =
   ChannelsWith<'topic', 'symbol'> | `${ChannelsWith<'topic', 'interval'>}:${BarInterval}`;
 
-/** One instrument as readers know it. */
+/** One instrument as it was published. */
 export class MirroredInstrument {
   definition: Instrument;
-  /** Its place among all of them. */
+  /** Its index in the order of definition. */
   readonly index: number;
   readonly topics: Readonly<Record<SymbolChannel, TopicState>>;
   private bookForm: 'none' | 'levels' | 'incomplete' = 'none';
@@ -154,13 +155,13 @@ export class MirroredInstrument {
   private bookMark: Book['mark'] = null;
   private readonly levels = new TenLevels();
   readonly statistics: TradeStatistics;
-  /** Those of its bars, in the order of `BAR_INTERVALS`. */
+  /** Its topics of bars, in the order of `BAR_INTERVALS`. */
   readonly barTopics: readonly TopicState[];
 
   constructor(
     definition: Instrument,
     sessionBoundary: number,
-    tallies: Tallies = newTallies(),
+    counters: CountersByChannel = newCounters(),
     changes: TopicChanges<TopicState> = new TopicChanges(),
     index = 0,
     room?: LogRoom,
@@ -170,7 +171,7 @@ export class MirroredInstrument {
     this.statistics = new TradeStatistics(sessionBoundary);
     const { symbol } = definition;
     const topic = (channel: Channel, interval = ''): TopicState =>
-      new TopicState(`${channel}:${symbol}${interval}`, tallies[channel], changes, room);
+      new TopicState(`${channel}:${symbol}${interval}`, counters[channel], changes, room);
     const topics: Record<string, TopicState> = {};
     for (const channel of CHANNELS) {
       const form: ChannelDef['topic'] = CHANNEL_TABLE[channel].topic;
@@ -187,14 +188,14 @@ export class MirroredInstrument {
     for (const own of Object.values(this.topics)) own.instrument = this;
   }
 
-  /** @param index of the interval; null before the first trade */
-  private newestBar(index: number, { head, final }: TopicState): Bar | null {
+  /** @param index of the interval @returns null before the first trade */
+  private newestBar(index: number, { head, isFinal }: TopicState): Bar | null {
     const bar = this.statistics.bars[index]!.current;
-    // The next message of the topic follows its head, which a revision may have moved.
-    return bar && { ...barMessage(this.definition.symbol, bar, head, final, 1), prevSeq: 0 };
+    // The next message follows the head, which a revision may have moved.
+    return bar && { ...barMessage(this.definition.symbol, bar, head, isFinal, 1), prevSeq: 0 };
   }
 
-  /** The book as a snapshot at its newest place; null before anything is known of it. */
+  /** The book as a snapshot at its head; null if it is unknown. */
   bookSnapshot(): Book | null {
     if (this.bookForm === 'none') return null;
     const whole = this.bookForm === 'levels';
@@ -229,9 +230,9 @@ export class MirroredInstrument {
 
 export class Mirror {
   private readonly instruments = new Map<string, MirroredInstrument>();
-  /** Of all topics, by their kind. */
-  readonly tallies = newTallies();
-  /** All topics, by when they changed. */
+  /** Counters by channel. */
+  readonly counters = newCounters();
+  /** All topics in the order of their last change. */
   readonly changes = new TopicChanges<TopicState>();
   readonly statusTopic: TopicState;
   private newestStatuses = new Map<MirroredInstrument, Status>();
@@ -241,13 +242,13 @@ export class Mirror {
   private readonly sessionBoundary: number;
 
   /**
-   * @param sessionBoundary when a session ends, in seconds after midnight UTC
-   * @param logsBytesMax of the logs of all topics
+   * @param sessionBoundary when a market session ends, in seconds after midnight UTC
+   * @param logsBytesMax approximate bound for the logs of all topics
    */
   constructor(sessionBoundary: number, logsBytesMax = Infinity) {
     this.sessionBoundary = sessionBoundary;
     this.room = new LogRoom(logsBytesMax);
-    this.statusTopic = new TopicState('status', this.tallies.status, this.changes, this.room);
+    this.statusTopic = new TopicState('status', this.counters.status, this.changes, this.room);
   }
 
   get(symbol: string): MirroredInstrument | undefined {
@@ -262,12 +263,12 @@ export class Mirror {
     return this.instruments.size;
   }
 
-  /** About what the logs of topics hold for readers that do not take them natively. */
+  /** Approximate bytes in the logs of topics. */
   get logBytes(): number {
     return this.room.bytes;
   }
 
-  /** Takes a definition on; returns the instrument when it is a new one. */
+  /** Applies a definition. @returns the instrument if it is new */
   define(e: Instrument): MirroredInstrument | undefined {
     const known = this.instruments.get(e.symbol);
     if (known !== undefined) {
@@ -278,7 +279,7 @@ export class Mirror {
     const added = new MirroredInstrument(
       e,
       this.sessionBoundary,
-      this.tallies,
+      this.counters,
       this.changes,
       size,
       this.room,
@@ -296,7 +297,7 @@ export class Mirror {
     return e.type === 'status' ? this.statusTopic : instrument.topics[e.type];
   }
 
-  /** Takes an event on and returns its topic. @throws Error when its instrument was not defined */
+  /** Applies an event and returns its topic. @throws Error when its instrument was not defined */
   apply(e: Exclude<MarketEvent, Instrument>): TopicState {
     const instrument = this.instruments.get(e.symbol);
     if (instrument === undefined)
@@ -310,8 +311,9 @@ export class Mirror {
   }
 
   /**
-   * Of topics of state of which nothing came behind what a crash took, the newest: a reader may hold a
-   * message of the lost ones instead.
+   * The newest states of those topics that have had no message since sequence numbers were lost in
+   * a crash: a reader may hold a lost message in place of them.
+   * @param lostTo the newest lost sequence number; 0: none
    */
   standing(topics: Iterable<TopicState>, lostTo: number): Message[] {
     if (lostTo === 0) return [];
@@ -327,7 +329,7 @@ export class Mirror {
     return newest.filter(({ seq }) => seq <= lostTo);
   }
 
-  /** The newest of each instrument that has one, in the order of `seq`. */
+  /** The newest status of each instrument that has one, in the order of `seq`. */
   statuses(): Status[] {
     if (!this.areInOrder) {
       const all = [...this.newestStatuses].sort(([, a], [, b]) => a.seq - b.seq);
@@ -337,7 +339,7 @@ export class Mirror {
     return [...this.newestStatuses.values()];
   }
 
-  /** Those of a start come by instrument, and all others in the order of `seq`. */
+  /** Restored statuses come by instrument; all others in the order of `seq`. */
   private keepStatus(instrument: MirroredInstrument, status: Status): void {
     this.newestStatuses.delete(instrument);
     this.newestStatuses.set(instrument, status);

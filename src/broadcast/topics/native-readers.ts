@@ -1,44 +1,50 @@
 /**
- * Native readers: the sessions that take one topic natively in one form, and what it brought them.
+ * Native readers: the sessions that get one topic natively in one form, and the bytes that it sent
+ * them.
  *
- * What a topic publishes is credited to its readers, so that each knows what it was sent without going
- * through its topics: for most of them in steps, since to touch each reader has its price; for a session
- * on many topics with each frame, since the rests of many steps would be much.
+ * The bytes that a topic publishes are credited to its readers, so that each session knows what it
+ * was sent without going through its topics. Most readers are credited in steps, since touching
+ * each reader has a cost; a session on many topics is credited with each frame, since the
+ * uncredited rests of many topics would add up.
+ *
  * Bounded: by the sessions.
  */
 
 export interface NativeReader {
-  /** It was sent so many bytes more. */
+  /** It was sent this many bytes more. */
   took(bytes: number): void;
-  /** It is to be sent a ping in the middle of much. */
+  /** It should be sent a ping, within a long batch. */
   mark(nowMs: number): void;
 }
 
-/** A topic credits its readers after so many bytes. */
+/** A topic credits its readers after this many bytes. */
 const STEP_BYTES = 2_048;
 /** 2^32 over the golden ratio. */
 const GOLDEN = 0x9e3779b1;
-/** So many topics of a session are credited in steps: at most 64 KiB are not known. */
+/** Topics of a session that are credited in steps, so at most 64 KiB are uncredited. */
 const STEPPED_TOPICS = 32;
 
-/** Of most topics one session is a reader, or none: a set for each would be most of what they take. */
+/** Most topics have one reader or none; a set for each would be most of their memory. */
 type Readers = NativeReader | Set<NativeReader> | null;
 
 export class NativeReaders {
-  /** Published so far, for one reader. */
+  /** What one reader would have been sent so far. */
   bytes = 0;
   frames = 0;
   private stepped: Readers = null;
   private exact: Readers = null;
-  /** Since the readers were credited last, and with how many they are next. */
+  /** Bytes since readers were credited last, and at how many they are credited next. */
   private restBytes = 0;
   private stepBytes: number;
 
-  /** @param topic whose steps have a phase of their own, or all topics that are as busy would be in step */
+  /**
+   * @param topic gives its steps a phase of their own; otherwise equally busy topics would all
+   * credit at once
+   */
   constructor(topic: string) {
     let hash = 0;
     for (let i = 0; i < topic.length; i++) hash = (Math.imul(hash, 31) + topic.charCodeAt(i)) >>> 0;
-    // Names that differ in their last letter alone are to be far from each other.
+    // Names that differ only in the last letter should be far apart.
     this.stepBytes = ((Math.imul(hash, GOLDEN) >>> 0) / 2 ** 32) * STEP_BYTES;
   }
 
@@ -46,7 +52,7 @@ export class NativeReaders {
     return sizeOf(this.stepped) + sizeOf(this.exact);
   }
 
-  /** @param topics that it takes natively already */
+  /** @param topics number of native topics of the reader */
   join(reader: NativeReader, topics: number): void {
     if (topics >= STEPPED_TOPICS) {
       this.exact = withReader(this.exact, reader);

@@ -1,18 +1,18 @@
 /**
- * Topic changes: the topics in the order in which their heads moved last, the newest first. So what has
- * changed since some moment is found at the cost of just that, however many topics there are.
+ * Topic changes: the topics in the order of their last change, newest first. Finding what changed
+ * since some time costs only the number of changed topics.
  */
 
 /** A topic as a link of the list. */
 export interface ChangeLink<T> {
   newer: T | null;
   older: T | null;
-  /** The number of its newest move; 0: it has not moved. */
+  /** The number of its newest change; 0: none yet. */
   moved: number;
 }
 
 export class TopicChanges<T extends ChangeLink<T>> {
-  /** Of all topics so far. */
+  /** Changes of all topics so far. */
   moves = 0;
   private newest: T | null = null;
 
@@ -29,7 +29,7 @@ export class TopicChanges<T extends ChangeLink<T>> {
     this.newest = topic;
   }
 
-  /** Those that moved behind a move, the newest first; undefined when they are more than so many. */
+  /** Topics that changed after a change, newest first; undefined if they are more than `most`. */
   since(move: number, most: number): T[] | undefined {
     const topics: T[] = [];
     for (let topic = this.newest; topic !== null && topic.moved > move; topic = topic.older) {

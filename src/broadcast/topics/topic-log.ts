@@ -1,50 +1,53 @@
 /**
- * Topic log: what was published on a topic, for those readers that do not get it natively.
+ * Topic log: the published messages of one topic, for readers that do not get it natively.
  *
- * It is kept once, however many they are; each reads it from a place of its own (a cursor), when its
- * window is open. So a slow reader costs a turn nothing, and holds no messages of its own. A log exists
- * while somebody reads it. Bounded: bytes, and the time that a message may wait; the newest always stays.
+ * It is kept once for all of them; each reader has a cursor and reads when its window has room. So
+ * a slow reader adds no work to a turn and holds no messages of its own. A log exists while it has
+ * a reader.
  *
- * A bar that has ended is sent no more, so the message of its end stands for itself, as a trade does. Such ends
- * are kept longer than the other messages: the newest `ENDS_MAX`, for a minute at least.
+ * A bar that has ended is not sent again, so the message of its end cannot be replaced by a newer
+ * one, as for a trade. Ends are kept longer than other messages: the newest `ENDS_MAX`, for at
+ * least a minute.
+ *
+ * Bounded: by bytes, and by the time that a message may wait; the newest message always stays.
  */
 
 import type { Bar, Message } from '../../../protocol/messages';
 import { Deque } from '../../base/deque';
 
-/** What of a topic can wait. */
+/** A message of a topic. */
 export type Sequenced = Extract<Message, { readonly prevSeq: number }>;
 
 export interface Logged {
   readonly message: Sequenced;
-  /** About, on the binary wire. */
+  /** Approximate size in the binary form. */
   readonly bytes: number;
   readonly atMs: number;
 }
 
-/** Ends of bars of one topic that are kept when they have left the log, and how long. */
+/** Ends of bars of one topic that are kept after they left the log, and for how long. */
 export const ENDS_MAX = 1_000;
 const ENDS_KEPT_MS = 60_000;
 
-interface End {
-  readonly place: number;
+interface KeptEnd {
+  readonly position: number;
   readonly message: Bar;
   readonly atMs: number;
 }
 
-/** Ends of bars that nobody holds any more. */
+/** Ends of bars that are not kept any more. */
 export interface LostEnds {
   readonly count: number;
-  /** Of the newest of them. */
+  /** The sequence number of the newest of them. */
   readonly seq: number;
 }
 
 /**
- * Room for the logs of all topics. Where they take more than that, each is held to an equal share: a log
- * that is small stays whole.
+ * Memory for the logs of all topics. If they take more, each log is limited to an equal share, so
+ * small logs stay complete.
  */
 export class LogRoom {
-  /** About what is held. */
+  /** Approximate bytes held. */
   bytes = 0;
   logs = 0;
   private readonly bytesMax: number;
@@ -53,7 +56,7 @@ export class LogRoom {
     this.bytesMax = bytesMax;
   }
 
-  /** Whether there is no room for a log of so many bytes. */
+  /** Whether a log of this many bytes is over its share. */
   isTooMuch(heldBytes: number): boolean {
     return this.bytes > this.bytesMax && heldBytes > this.bytesMax / this.logs;
   }
@@ -64,20 +67,23 @@ export class LogRoom {
 }
 
 export class TopicLog {
-  /** Places in the log count from its beginning: of the oldest that is held, and behind the newest. */
+  /**
+   * Positions in the log count from its beginning: that of the oldest message held, and the one
+   * behind the newest.
+   */
   start = 0;
   end = 0;
-  /** Of all that was ever published: updates that it stands for, and bytes. */
+  /** Totals since the beginning: updates that the messages stand for, and bytes. */
   count = 0;
   bytes = 0;
-  /** Of what is held. */
+  /** Bytes held. */
   heldBytes = 0;
   private keepMs = 0;
   private readonly bytesMax: number;
-  /** Of bars: the newest end of each that has left the entries, by its opening second; in the order of places. */
-  private readonly ends = new Map<number, End>();
-  /** Ends that were dropped: how many, the newest seq, and the place behind them. */
-  private lost = { count: 0, seq: 0, place: 0 };
+  /** Ends of bars that have left the entries, by opening second, in the order of positions. */
+  private readonly ends = new Map<number, KeptEnd>();
+  /** Ends that were dropped: their number, the newest seq, and the position behind them. */
+  private lost = { count: 0, seq: 0, position: 0 };
   private readonly entries = new Deque<Logged>();
   private readonly room: LogRoom;
 
@@ -87,13 +93,13 @@ export class TopicLog {
     room.logs += 1;
   }
 
-  /** Nobody reads it any more. */
+  /** Closes the log when it has no readers. */
   close(): void {
     this.room.logs -= 1;
     this.room.change(-this.heldBytes);
   }
 
-  /** Some reader may ask for what is no older than this. */
+  /** A reader may need messages that are up to this old. */
   keep(ms: number): void {
     this.keepMs = Math.max(this.keepMs, ms);
   }
@@ -113,42 +119,46 @@ export class TopicLog {
     this.trim(nowMs);
   }
 
-  /** Of all that has left, bytes. */
+  /** Total bytes of the messages that have left the log. */
   get startBytes(): number {
     return this.bytes - this.heldBytes;
   }
 
-  /** At a place that is held. */
-  at(place: number): Logged {
-    return this.entries.at(place - this.start)!;
+  /** The message at a position that is held. */
+  at(position: number): Logged {
+    return this.entries.at(position - this.start)!;
   }
 
-  /** The messages of bars from a place on, of which only ends are held from before the log's start. */
-  *barsFrom(place: number): Generator<Bar> {
-    for (const end of this.ends.values()) if (end.place >= place) yield end.message;
-    for (let at = Math.max(place, this.start); at < this.end; at++) {
+  /** Messages of bars from a position on; of what has left the log, only the ends that are kept. */
+  *barsFrom(position: number): Generator<Bar> {
+    for (const end of this.ends.values()) if (end.position >= position) yield end.message;
+    for (let at = Math.max(position, this.start); at < this.end; at++) {
       const { message } = this.at(at);
       if (message.type !== 'bar') throw new Error(`${message.type} on a topic of bars`);
       yield message;
     }
   }
 
-  /** Ends from a place on that are not held any more; null when all are. */
-  lostEnds(place: number): LostEnds | null {
-    return this.lost.place > place ? this.lost : null;
+  /** Ends from a position on that are not kept any more; null if none is missing. */
+  lostEnds(position: number): LostEnds | null {
+    return this.lost.position > position ? this.lost : null;
   }
 
   private keepEnd(message: Bar, atMs: number, nowMs: number): void {
     const { ends } = this;
     const second = message.openTime.seconds;
     ends.delete(second);
-    ends.set(second, { place: this.start, message, atMs });
+    ends.set(second, { position: this.start, message, atMs });
     const keepMs = Math.max(this.keepMs, ENDS_KEPT_MS);
     for (const [oldest, end] of ends) {
       if (ends.size <= ENDS_MAX && nowMs - end.atMs <= keepMs) break;
       ends.delete(oldest);
       const { count, seq } = this.lost;
-      this.lost = { count: count + 1, seq: Math.max(seq, end.message.seq), place: end.place + 1 };
+      this.lost = {
+        count: count + 1,
+        seq: Math.max(seq, end.message.seq),
+        position: end.position + 1,
+      };
     }
   }
 
@@ -173,7 +183,7 @@ export function countOf(message: Sequenced): number {
   return 'count' in message ? message.count : 1;
 }
 
-/** About what a message takes on the binary wire. */
+/** Approximate size of a message in the binary form, in bytes. */
 export function aboutBytes(message: Message): number {
   if (message.type === 'book') return 64 + (message.bids.length + message.asks.length) * 6;
   if (message.type === 'bar' || message.type === 'stats') return 128;
