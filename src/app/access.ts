@@ -1,10 +1,8 @@
 /**
- * Access: who is let in, from the settings and the file of keys; and whether the server may be reached
- * from elsewhere at all.
+ * Access: who may do what, from the settings and the file of keys, and whether other machines may reach the server.
  *
- * On an address of this machine anybody may read, unless `auth.requireKey`. On any other, nobody may do
- * anything without a key, and a server without keys, or without TLS for them to travel in, does not
- * start, unless `server.insecure` says in words that this is meant.
+ * On a loopback address everybody may read, unless `auth.requireKey` is set. On any other address everything needs a
+ * key. There, a server without keys, or without TLS to protect them, does not start unless `server.insecure` allows it.
  */
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -28,9 +26,9 @@ export interface Access {
   readonly keys: Keyring;
   readonly tls: Tls | null;
   readonly hosts: Hosts;
-  /** Reads the keys anew if their file has changed, and closes the sessions of those that are over. */
+  /** Reads the keys again if their file has changed, and closes the sessions of keys that have ended. */
   watch(connections: Connections, helloMs: number): void;
-  /** Reads keys anew, whatever. Keeps those that there are when that is impossible. */
+  /** Reads the keys again in any case. If that is impossible, the present keys stay. */
   reload(connections: Connections, helloMs: number): void;
 }
 
@@ -38,7 +36,7 @@ export function isLoopback(host: string): boolean {
   return isLoopbackName(host);
 }
 
-/** What the settings let in, as their files have it. */
+/** What the files that the settings name contain. */
 interface Admitted {
   readonly stored: readonly StoredKey[];
   readonly tokens: Tokens | null;
@@ -60,7 +58,7 @@ export function readAdmitted(config: Config): Admitted | StartFault {
   return exposed ?? { stored, tokens, tls, hasKeys };
 }
 
-/** @param more what may be done without a key, besides reading, where that may */
+/** @param more what may be done without a key, besides reading, where reading needs none */
 export function openAccess(
   config: Config,
   clock: Clock,
@@ -108,7 +106,7 @@ export function openAccess(
   };
 }
 
-/** Says what other users of this machine can change of the keys and the journal. */
+/** Logs what other users of this machine can change in the keys and the journal. */
 function warnOfOthers(directory: string, log: Log): void {
   if (!existsSync(directory)) return; // it will be made
   for (const { message, hint } of dataDoubts(directory)) log.warn({ hint }, message);
@@ -142,7 +140,7 @@ function badTls(message: string): StartFault {
   return new StartFault('bad-config', message, hint);
 }
 
-/** Why an address that others reach must not be served so; undefined when it may. */
+/** Why the server must not listen on an address that other machines reach; undefined: it may. */
 function exposure(
   { host, insecure }: Config['server'],
   hasKeys: boolean,

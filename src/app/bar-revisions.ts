@@ -1,11 +1,11 @@
 /**
- * Bar revisions: bars that a late trade changed after they had ended, and that nobody keeps any more. They
- * are read anew from the journal, and published again.
+ * Bar revisions: bars that a late trade changed after they had ended, and that are no longer in memory. They are read
+ * from the journal and published again.
  *
- * They are collected for a while, so that a run of late trades asks once for each bar, and then read one
- * after the other: a backfill does not keep others from the past. A question is answered behind a flush of
- * the journal, so its answer has the trade. Bounded: `REVISIONS_WAITING_MAX` bars; beyond them the oldest are
- * dropped and counted, and a reader has them from `/v1/bars` alone.
+ * Bars are collected for a while, so that a run of late trades causes one question for each bar. They are read one
+ * after the other, so that a backfill does not occupy the history thread. The journal is flushed before each question,
+ * so the answer contains the trade. Bound: `REVISIONS_WAITING_MAX` bars. Beyond it the oldest are dropped and counted;
+ * readers then get them from `/v1/bars` alone.
  */
 
 import type { BarInterval } from '../../protocol/bars';
@@ -24,7 +24,7 @@ import type { Repeated } from '../log/repeated';
 export const REVISIONS_WAITING_MAX = 10_000;
 /** How long bars are collected. */
 const COLLECT_MS = 100;
-/** Until an answer that could not be given is asked for again. */
+/** Time until a question that could not be answered is asked again. */
 const RETRY_MS = 1_000;
 
 interface Wanted {
@@ -34,16 +34,16 @@ interface Wanted {
 }
 
 export interface RevisionStages {
-  /** The bar that begins at a moment, as the JSON text of an array of messages. */
+  /** The bar that begins at a time, as the JSON text of an array of messages. */
   readonly read: (
     bar: Wanted,
   ) => Promise<{ readonly items: string; readonly gaps?: readonly unknown[] } | Fault>;
   readonly publish: (bars: readonly Bar[]) => void;
   readonly scalesOf: ScalesOf;
   readonly turns: TurnMeter;
-  /** Told of a bar that is not published again, and why. */
+  /** Called for a bar that is not published again, with the reason. */
   readonly lost: (reason: string, bar: Wanted) => void;
-  /** Told of a defect; what waits is tried again. */
+  /** Called on a defect; the waiting bars are tried again. */
   readonly failed: (error: unknown) => void;
 }
 
@@ -60,7 +60,7 @@ export class BarRevisions {
     this.stages = stages;
   }
 
-  /** A bar is another than it was published. */
+  /** A bar differs from what was published. */
   add(symbol: string, interval: BarInterval, openTime: Nanos): void {
     if (this.isStopped) return;
     const { waiting } = this;
@@ -83,7 +83,7 @@ export class BarRevisions {
     this.timer ??= this.stages.turns.later('bars', ms, () => void this.readAll());
   }
 
-  /** Those that wait now; what is added meanwhile is collected again. */
+  /** Reads the bars that wait now; those added meanwhile are collected for the next round. */
   private async readAll(): Promise<void> {
     this.timer = undefined;
     this.isReading = true;
@@ -101,12 +101,12 @@ export class BarRevisions {
   /** @returns whether an answer could not be given now */
   private async readWaiting(): Promise<boolean> {
     for (const [key, bar] of Array.from(this.waiting)) {
-      // It may have been dropped; and what changes it from now on is for the next round.
+      // It may have been dropped. Changes from now on are for the next round.
       if (!this.waiting.delete(key)) continue;
       const answer = await this.stages.read(bar);
       if (this.isStopped) return false;
       if (!('code' in answer)) {
-        // A bar whose trades are not all there would be published as if they were.
+        // Without all its trades the bar would be published wrong.
         if ((answer.gaps ?? []).length > 0) this.lose(bar, 'records of it are missing');
         else this.publish(answer.items);
       } else if (answer.code === 'overloaded' || answer.code === 'history-failed') {
@@ -136,7 +136,7 @@ export class BarRevisions {
   }
 }
 
-/** Joins the readers of bars to the past. */
+/** Connects the broadcaster's bars to the history thread. */
 export function reviseBars(
   broadcaster: Broadcaster,
   history: History,
@@ -160,12 +160,19 @@ export function reviseBars(
     scalesOf: broadcaster.encoders.scalesOf,
     turns: clock.turns,
     lost: (reason, bar) =>
-      repeated.tell('warn', 'a bar that a late trade changed is not published again', 'revision', {
-        reason,
-        ...bar,
-      }),
+      repeated.report(
+        'warn',
+        'a bar that a late trade changed is not published again',
+        'revision',
+        {
+          reason,
+          ...bar,
+        },
+      ),
     failed: (error) =>
-      repeated.tell('error', 'a bar could not be read anew', 'revision', { error: String(error) }),
+      repeated.report('error', 'a bar could not be read again', 'revision', {
+        error: String(error),
+      }),
   });
   broadcaster.onPastBar = (symbol, interval, openTime) => revisions.add(symbol, interval, openTime);
   return revisions;

@@ -1,12 +1,12 @@
-/** Bars behind: joins what resumes ask about past bars to the thread of history. */
+/** Bars behind: connects the questions of resumes about past bars to the history thread. */
 
 import { PastBarQueries } from '../broadcast/resume/past-bars';
 import type { History } from '../journal/history/history';
 
-/** Trades read of an instrument; a reader that missed more is sent the state. */
+/** Trades read of one instrument; a reader that missed more is sent the state instead. */
 const TRADES_MAX = 1_000_000;
 
-/** Others may have as many questions under way as there may be; that is no reason for a reset. */
+/** Tries while other clients occupy the history thread, which is no reason for a reset. */
 const TRIES_MAX = 50;
 const RETRY_MS = 100;
 

@@ -59,7 +59,7 @@ export function createBroadcasting(
   subscriptions.pastBars = barsBehind(history);
   broadcaster.ended = ({ name }, reason) => {
     const what = 'a session was closed for being slow';
-    repeated.tell('warn', what, reason, { session: name, reason });
+    repeated.report('warn', what, reason, { session: name, reason });
   };
   const replays = new ReplayRequests({
     playbacks: plays,

@@ -1,6 +1,6 @@
 /**
- * Damaged blocks: those of the journal that a reader found not to be what was written, each said once to
- * those who run the server. Bounded: by the blocks of the journal.
+ * Damaged blocks: blocks of the journal that do not match their checksum. Each is logged once, whichever thread finds
+ * it. Bound: the blocks of the journal.
  */
 
 import type { MissingRange } from '../base/contracts/past';
@@ -8,7 +8,7 @@ import type { Log } from '../log/contract';
 
 export class DamagedBlocks {
   private readonly log: Log;
-  /** By first place. */
+  /** By the first sequence number of the block. */
   private readonly found = new Set<number>();
 
   constructor(log: Log) {
@@ -19,7 +19,7 @@ export class DamagedBlocks {
     return this.found.size;
   }
 
-  /** Each thread that reads tells of it for itself. */
+  /** Called by each thread that finds the block. */
   readonly report = ({ from, to }: MissingRange): void => {
     if (this.found.has(from)) return;
     this.found.add(from);

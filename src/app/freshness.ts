@@ -1,22 +1,22 @@
 /**
- * Freshness: which fed instruments have been silent for longer than the settings allow. *Connected* is
- * not *receiving*: a source may hold its connection and say nothing.
+ * Freshness: which feed instruments have been silent for longer than the settings allow. A source may keep its
+ * connection and send nothing.
  *
- * Silence counts from the last that a source said and had not said before; where none has spoken in this life, from the start, so a
- * feed that does not come back behind a restart is silent, too.
+ * Silence counts from the last event that the source had not sent before; if there was none in this epoch, from the
+ * start. So a feed that does not come back after a restart counts as silent.
  */
 
 import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
 import type { StaleFeeds } from '../gateway/metrics/readiness';
 
-/** A fed instrument as far as it is asked. */
+/** What is needed of a feed instrument. */
 interface Fed {
   readonly definition: { readonly symbol: string };
   readonly heardAt: Nanos | null;
 }
 
-/** What of the settings says how long a feed may be silent. */
+/** The settings about how long a feed may be silent. */
 export interface FreshnessSettings {
   readonly market: { readonly feedStaleMs: number; readonly feedStaleIs: string };
   readonly instruments: readonly { readonly symbol: string; readonly feedStaleMs?: number }[];
@@ -25,13 +25,13 @@ export interface FreshnessSettings {
 export interface FeedFigures {
   readonly instruments: number;
   readonly stale: number;
-  /** Of the one that has been silent for longest, whatever its bound; 0 without any. */
+  /** Of the longest silent one, whatever its bound; 0: there is no feed. */
   readonly silenceMsMax: number;
 }
 
-/** Symbols that are named in one answer. */
+/** Symbols named in one answer. */
 const NAMED_MAX = 20;
-/** Instruments that are looked at in one step, a small part of a millisecond. */
+/** Instruments counted in one step, which takes a small part of a millisecond. */
 const COUNTED_AT_ONCE = 256;
 
 export class Freshness {
@@ -49,7 +49,7 @@ export class Freshness {
     this.configure(settings);
   }
 
-  /** Takes these settings on. */
+  /** Takes over these settings. */
   configure({ market, instruments }: FreshnessSettings): void {
     this.defaultMs = market.feedStaleMs;
     this.isUnready = market.feedStaleIs === 'not-ready';
@@ -57,10 +57,10 @@ export class Freshness {
     this.own = new Map(own.filter((entry): entry is [string, number] => entry[1] !== undefined));
   }
 
-  /** The silent ones, the longest silent first; undefined when none is. */
+  /** The silent ones, the longest silent first; undefined: none is. */
   stale(): StaleFeeds | undefined {
     const now = this.clock.now();
-    const found: { symbol: string; since: Nanos }[] = []; // the longest silent, a few more than are named
+    const found: { symbol: string; since: Nanos }[] = []; // the longest silent, somewhat more than are named
     let count = 0;
     for (const feed of this.feeds()) {
       const { symbol } = feed.definition;

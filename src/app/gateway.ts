@@ -69,7 +69,7 @@ export function createGateway(ground: Ground, parts: GatewayParts) {
     clock,
     reportError: (error) => {
       const { name, stack } = error instanceof Error ? error : new Error(String(error));
-      repeated.tell('error', 'a request failed', name, { error: String(error), stack });
+      repeated.report('error', 'a request failed', name, { error: String(error), stack });
     },
   });
 }

@@ -64,7 +64,13 @@ export function createHub(ground: Ground, stages: HubStages): StreamHub<Session>
     note: (session, event, detail) => {
       const code = event === 'closed' ? closeLabel(Number(detail.code)) : (detail.code ?? '');
       const first = event === 'refused' ? 1 : ORDINARY_LINES;
-      ground.repeated.tell('info', `session ${event}`, String(code), { session, ...detail }, first);
+      ground.repeated.report(
+        'info',
+        `session ${event}`,
+        String(code),
+        { session, ...detail },
+        first,
+      );
     },
   };
 }

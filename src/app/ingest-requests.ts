@@ -1,4 +1,4 @@
-/** Ingest requests: a tape that came as the body of a request, on its way to the sequencer. */
+/** Ingest requests: a tape in the body of a request, on its way to the sequencer. */
 
 import type { Fault } from '../../protocol/codes';
 import type { SourceEvent } from '../../protocol/messages';
@@ -9,10 +9,10 @@ import type { Core } from '../base/contracts/core';
 import type { Limits } from './reload';
 import type { Sources } from './sources';
 
-/** Events of a tape whose symbols are looked up at once. */
+/** Events whose symbols are checked in one slice. */
 const EVENTS_AT_ONCE = 256;
 
-/** @param slices what of the loop reading takes */
+/** @param slices where long bodies are read */
 export function createIngest(
   { instruments }: Core,
   sources: Sources,
@@ -30,7 +30,7 @@ export function createIngest(
     const { events } = lines;
     const barred = await slices.run(barredOf(who, events));
     if (barred !== undefined) return lines.within(barred.index, barred.fault);
-    const unable = mayNot(who, 'publish'); // the body may have come long after the key
+    const unable = mayNot(who, 'publish'); // the key may have ended while the body came
     if (unable !== undefined) return unable;
     const result = await sources.submitRequest(who.name, events, continues);
     if ('fault' in result) return lines.within(result.index, result.fault);

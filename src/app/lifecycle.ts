@@ -1,4 +1,4 @@
-/** Lifecycle: the two lines of the log that say of a server how it started and how it ended. */
+/** Lifecycle: the two lines of the log about the start and the end of a server. */
 
 import type { Config } from '../config/config';
 import type { Core } from '../base/contracts/core';
@@ -6,7 +6,7 @@ import type { Log } from '../log/contract';
 import type { Drained } from './shutdown';
 import { VERSION } from '../version';
 
-/** When the journal has all that the start said of itself. */
+/** Called when the journal has everything that the start wrote. */
 export function logStarted(log: Log, config: Config, url: string, core: Core): void {
   const { recovery } = core.figures;
   const { directory, durability, retention } = config.journal;
@@ -24,7 +24,7 @@ export function logStarted(log: Log, config: Config, url: string, core: Core): v
   log.info(detail, 'the server has started');
 }
 
-/** When the journal is closed, or cannot be. @param reason why it was stopped */
+/** Called when the journal is closed or cannot be. @param reason why the server was stopped */
 export function logStopped(
   log: Log,
   reason: string,

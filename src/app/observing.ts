@@ -1,7 +1,4 @@
-/**
- * Observing: what the stages count, joined for `/metrics` and `/readyz`; and the lag of the event loop,
- * which is measured here.
- */
+/** Observing: the counts of all stages for `/metrics`, and the lag of the event loop, which is measured here. */
 
 import type { Clock } from '../base/clock';
 import type { Batch } from '../base/contracts/batch';
@@ -24,7 +21,7 @@ import type { Past } from './past';
 import type { PublisherSet } from './publisher-set';
 import type { Reading } from './reading';
 
-/** What went on to readers, and how long that took from the arrival of the oldest of each batch. */
+/** What was published, and how long that took from the arrival of the oldest submission of each batch. */
 export class Published {
   batches = 0;
   events = 0;
@@ -42,16 +39,16 @@ export class Published {
   }
 }
 
-/** Says in the log which turns of the event loop are longer than this, of each kind now and then. */
+/** Logs turns of the event loop that are longer than this; repeated ones of a kind are counted. */
 export function watchTurns(turns: TurnMeter, aboveMs: number, repeated: Repeated): void {
   turns.aboveMs = aboveMs;
   turns.onTurn = (kind, ms, detail) => {
     const length = { turn: kind, ...(detail !== '' && { of: detail }), ms: Math.round(ms) };
-    repeated.tell('warn', 'a turn of the event loop was long', kind, length);
+    repeated.report('warn', 'a turn of the event loop was long', kind, length);
   };
 }
 
-/** By how much a timer is late: so long did something hold up everything else. */
+/** How late a timer fires: for that long something blocked the event loop. */
 export class LoopLag {
   readonly durations = new Durations();
   private readonly clock: Clock;
@@ -133,10 +130,10 @@ export function createMetrics(stages: Observed): Metrics {
   });
 }
 
-/** So long a part of a long answer may take, in ms. */
+/** Longest part of a long answer in ms. */
 const PART_MS = 1;
 
-/** Between parts of an answer: waits for another turn where this one was long. */
+/** Called between parts of an answer: waits for another turn if this one was long. */
 function pauses(clock: Clock): Pause {
   let untilMs = clock.monotonicMs() + PART_MS;
   return () => {
@@ -150,14 +147,14 @@ function pauses(clock: Clock): Pause {
   };
 }
 
-/** What grows with sessions and instruments. */
+/** Figures whose cost grows with sessions and instruments. */
 interface Sums {
   readonly readers: ReaderFigures;
   readonly feeds: FeedFigures;
   readonly intake: IntakeCounts;
 }
 
-/** Instruments that are counted in one step, a small part of a millisecond. */
+/** Instruments counted in one step, which takes a small part of a millisecond. */
 const COUNTED_AT_ONCE = 256;
 
 function* sumsOf({ broadcasting, freshness, core }: Observed): Generator<undefined, Sums> {

@@ -1,14 +1,14 @@
 /**
- * Reload: what of changed settings a running server takes on, and what waits for a restart. Keys, the
- * limits that are named here, and instruments; no session is dropped for it, but for those whose key is
- * no more. What contradicts the rest is refused as a whole, and everything stays as it was.
+ * Reload: which changed settings a running server takes over, and which need a restart. It takes over keys, the limits
+ * named here, and instruments. Sessions stay, except those whose key has ended. If the new settings contradict those
+ * that stay, all of them are refused and nothing changes.
  */
 
 import { StartFault } from '../base/start-fault';
 import type { Config } from '../config/config';
 import { contradiction } from '../config/relations';
 
-/** The limits that are looked up each time. */
+/** The limits that are read at each use. */
 export const RELOADED_LIMITS = [
   'sessionsMax',
   'sessionsForKeysPercent',
@@ -45,7 +45,7 @@ export const RELOADED_LIMITS = [
 
 export type Limits = Config['limits'];
 
-/** The settings as they are to be from now on; or why they cannot be. */
+/** The settings after the reload, or why they are refused. */
 export function merged(running: Config, wanted: Config): Config | StartFault {
   const limits = { ...running.limits };
   for (const name of RELOADED_LIMITS) limits[name] = wanted.limits[name];
@@ -56,7 +56,7 @@ export function merged(running: Config, wanted: Config): Config | StartFault {
   return new StartFault('bad-config', wrong, hint);
 }
 
-/** Names of the settings that differ and are not taken on. */
+/** Names of the settings that differ and need a restart. */
 export function waiting(running: Config, wanted: Config): string[] {
   const names: string[] = [];
   const compare = (a: unknown, b: unknown, path: string): void => {

@@ -1,7 +1,7 @@
 /**
- * Shutdown: the server's orderly end. Nothing new comes in; what was taken is journaled, answered and
- * pushed; every reader is told, gets what waits for it, and is closed; then the journal is closed.
- * Bounded: readers and requests under way have `drainMs` in all, whatever they do.
+ * Shutdown: the orderly end of a server. Nothing new is taken. What was taken is journaled, answered and published.
+ * Every reader is notified, gets what waits for it, and is closed; then the journal is closed.
+ * Bound: readers and requests under way have `drainMs` in all.
  */
 
 import type { Prng } from '../base/prng';
@@ -14,14 +14,14 @@ export interface Stages {
   readonly listening: Listening;
   readonly core: Core;
   readonly broadcaster: Broadcaster;
-  /** Those that read the journal. */
+  /** The threads that read the journal. */
   readonly threads: readonly History[];
 }
 
-/** What became of those who were there. */
+/** What became of readers and requests. */
 export interface Drained {
   readonly readers: number;
-  /** Of them, those that did not have all in time. */
+  /** Readers that did not have everything in time. */
   readonly readersCut: number;
   /** Requests that were not answered in time. */
   readonly requestsCut: number;
@@ -29,7 +29,7 @@ export interface Drained {
   readonly unwritten: Error | undefined;
 }
 
-/** Between looks for who has all. */
+/** Time between checks whether all readers have everything. */
 const LOOK_EVERY_MS = 10;
 
 export async function shutDown(
@@ -54,7 +54,7 @@ export async function shutDown(
   return { readers, readersCut, requestsCut, unwritten: await core.closed };
 }
 
-/** Resolves when it is done, which is asked for behind `first`; or when the time is over. */
+/** Resolves when `isDone` holds, which is checked once `first` has resolved, or when the time is over. */
 function within(ms: number, first: Promise<void>, isDone: () => boolean): Promise<void> {
   return new Promise((resolve) => {
     let look: ReturnType<typeof setInterval> | undefined;

@@ -1,10 +1,9 @@
 /**
- * Statistics: sessions and bars of all instruments at the newest place of the market.
+ * Statistics: sessions and bars of all instruments at the newest sequence number of the market.
  *
- * They follow from the trades, so the journal holds nothing of them but their state in the
- * pieces of checkpoints, of one size an instrument; a restart folds the trades behind it again, and so takes as
- * long as the rest of recovery. (Folding the present day's trades anew would take as long as the day
- * was busy.) Readers get theirs from the broadcaster, which may be behind the market.
+ * They follow from the trades. The journal has only their state in the pieces of checkpoints, of constant size for
+ * each instrument. A restart adds the trades behind the checkpoint, so it does not depend on how busy the day was.
+ * Readers get statistics from the broadcaster, which may be behind the market.
  */
 
 import type { BatchEvent } from '../../protocol/records';
@@ -20,7 +19,7 @@ export class Statistics {
     this.boundarySeconds = boundarySeconds;
   }
 
-  /** The instrument's own; of one that has not traded, empty. */
+  /** The statistics of an instrument; empty before its first trade. */
   of(symbol: string): TradeStatistics {
     let found = this.instruments.get(symbol);
     if (found === undefined) {
@@ -34,7 +33,7 @@ export class Statistics {
     for (const event of events) this.take(event);
   }
 
-  /** Takes events of a tail on, but for what was restored with their effect. */
+  /** Takes events of a tail, except those whose effect was restored. */
   recover(events: readonly BatchEvent[]): void {
     for (const event of events) {
       if (event.type === 'trade' && event.seq > (this.since.get(event.symbol) ?? 0))
@@ -47,7 +46,7 @@ export class Statistics {
     this.since.clear();
   }
 
-  /** Of an instrument; null before its first trade. */
+  /** The state of an instrument; null before its first trade. */
   stateOf(symbol: string): StatisticsState | null {
     const own = this.instruments.get(symbol);
     return own === undefined || own.session.seq === 0 ? null : own.state();
@@ -62,7 +61,7 @@ export class Statistics {
     for (const [symbol, own] of Object.entries(state)) this.of(symbol).restore(own);
   }
 
-  /** Takes on how an instrument stood behind a place. */
+  /** Restores an instrument as it was at a sequence number. */
   restoreAt(symbol: string, state: StatisticsState, seq: number): void {
     this.of(symbol).restore(state);
     this.since.set(symbol, seq);

@@ -1,9 +1,11 @@
 /**
- * Takeovers: a publisher whose line is lost without a word holds its symbols until that shows. When another
- * session of the same key publishes one of them, the holder is asked for a sign of life. One that gives none in
- * `takeoverMs` is ended; what the new session published waits meanwhile, in its order, and enters behind the end
- * of the old, so the events of both are never mixed. A holder that lives keeps its symbols.
- * Bounded: what waits, of one session and in all; one question to a holder at a time, and none for `takeoverMs`
+ * Takeovers: a new session of a key takes over the symbols of an older session whose connection is dead.
+ *
+ * A publisher whose connection broke silently holds its symbols until the break is noticed. When another session of
+ * the same key publishes one of them, the holder is sent a ping. If it gives no sign of life within `takeoverMs`, it
+ * is closed. What the new session published waits meanwhile, in order, and enters behind the end of the old session,
+ * so the events of both are never mixed. A holder that answers keeps its symbols.
+ * Bounds: waiting bytes of one session and of all; one question to a holder at a time, and none for `takeoverMs`
  * after an answer.
  */
 
@@ -13,20 +15,20 @@ import type { Clock } from '../base/clock';
 import { sizeOf } from '../broadcast/backlog/backlog';
 import type { SubmitResult } from '../base/contracts/submission';
 
-/** What may wait, about, in bytes. */
+/** How many bytes may wait, about. */
 const SESSION_BYTES_MAX = 4_194_304;
 const ALL_BYTES_MAX = 67_108_864;
 
 type Done = (result: SubmitResult) => void;
 type Published = Pick<MessageOf<'publish'>, 'events' | 'continues'>;
 
-/** A session as far as it matters here. */
+/** What is needed of a session. */
 export interface Publisher {
   /** The name of its key; null without one. */
   readonly key: string | null;
   /** What it has sent so far. */
   readonly received: { readonly frames: number };
-  /** Whether it has sent what is not read yet, its answer to a ping perhaps. */
+  /** Whether something that it sent is not read yet; it may be its answer to a ping. */
   readonly intake: { readonly isHolding: boolean };
   shut(reason: 'unresponsive'): void;
 }
@@ -37,13 +39,13 @@ export interface TakeoverStages {
   readonly takeoverMs: number;
   /** The source that feeds a symbol; 0: none does. */
   readonly holderOf: (symbol: string) => number;
-  /** The session of a source; undefined where it has none any more. */
+  /** The session of a source; undefined: it has ended. */
   readonly publisher: (source: number) => Publisher | undefined;
   /** Sends the session of a source a ping. */
   readonly ask: (source: number) => void;
-  /** Resolves when a source that has gone holds nothing any more. */
+  /** Resolves when a source that has gone no longer holds any symbol. */
   readonly released: (source: number) => Promise<void>;
-  /** @param owner whom the work is counted for */
+  /** @param owner the client that the work counts for */
   readonly submit: (source: number, owner: string, published: Published, done: Done) => void;
 }
 
@@ -62,11 +64,11 @@ interface Question {
 
 export class Takeovers {
   private readonly stages: TakeoverStages;
-  /** What waits of each session that asked. */
+  /** What waits, by source of the new session. */
   private readonly queues = new Map<number, { waiting: Waiting[]; bytes: number }>();
   private bytes = 0;
   private readonly questions = new Map<number, Question>();
-  /** When a holder last gave a sign of life, as long as that counts. */
+  /** When a holder last gave a sign of life, while that still counts. */
   private readonly livedMs = new Map<number, number>();
 
   constructor(stages: TakeoverStages) {
@@ -106,7 +108,7 @@ export class Takeovers {
     this.queues.delete(source);
   }
 
-  /** Takes what waits of a session in its order, each when nobody of its key holds what it is of. */
+  /** Submits what waits of a session, in order; each part when no other session of its key holds its symbols. */
   private async serve(source: number): Promise<void> {
     for (;;) {
       const queue = this.queues.get(source);
@@ -125,7 +127,7 @@ export class Takeovers {
     }
   }
 
-  /** Other sessions of its key that hold one of the symbols, and of which it is not known that they live. */
+  /** Other sessions of its key that hold one of the symbols and have not recently given a sign of life. */
   private holdersOf(source: number, events: readonly SourceEvent[]): number[] {
     const { holderOf, publisher } = this.stages;
     const key = publisher(source)?.key ?? null;
@@ -171,7 +173,7 @@ export class Takeovers {
       this.questions.delete(holder);
       resolve(isAlive);
     };
-    // What it sends is a sign of life as well, read or not.
+    // Anything that it sends is a sign of life, whether it is read yet or not.
     const isBusy = (): boolean => publisher(holder)?.intake.isHolding === true;
     const timer = clock.turns.later('look', takeoverMs, () =>
       answered(sent() !== before || isBusy()),

@@ -1,14 +1,14 @@
-/** Timers: what a server does now and then. */
+/** Timers: the periodic work of a server. */
 
 import type { Timer, TurnMeter } from '../base/turn-meter';
 import type { Broadcaster } from '../broadcast/broadcaster';
 import type { Playbacks } from '../broadcast/playback/playbacks';
 
-/** Between looks after the sessions, and signs of life to readers on this machine. */
+/** Time between visits to the sessions, and between signs of life for readers on this machine. */
 export const LOOK_EVERY_MS = 20;
-/** Between looks for keys that were changed, or are over. */
+/** Time between checks for keys that were changed or have ended. */
 const WATCH_EVERY_MS = 1_000;
-/** A timer does not take more than 2^31 ms; one that fires early is set again. */
+/** A timer cannot take more than 2^31 ms; one that fires early is set again. */
 const BAR_TIMER_MS_MAX = 86_400_000;
 
 export interface TimedStages {
@@ -23,7 +23,7 @@ export interface TimedStages {
 }
 
 export interface Timers {
-  /** The server stops: nothing more is told of by itself, but sessions are still looked after. */
+  /** The server stops: no more heartbeats and bar ends, but sessions are still visited. */
   rest(): void;
   stop(): void;
 }
@@ -36,7 +36,7 @@ export function startTimers(stages: TimedStages): Timers {
     bars = turns.later('bars', Math.min(ms, BAR_TIMER_MS_MAX), () => broadcaster.endBars());
   };
   broadcaster.endBars();
-  const telling = [
+  const periodic = [
     turns.every('heartbeat', LOOK_EVERY_MS, () => broadcaster.beat()),
     turns.every('heartbeat', heartbeatMs, () => plays.notifyWaiting()),
     turns.every('watch', WATCH_EVERY_MS, stages.watch),
@@ -44,7 +44,7 @@ export function startTimers(stages: TimedStages): Timers {
   const look = turns.every('look', LOOK_EVERY_MS, stages.look);
   return {
     rest: () => {
-      for (const timer of telling) clearInterval(timer); // what waits for a slow reader is to grow no more
+      for (const timer of periodic) clearInterval(timer); // what waits for a slow reader must not grow any more
       clearTimeout(bars);
       broadcaster.wakeIn = () => {};
     },

@@ -1,4 +1,4 @@
-/** Welcome limits: what a client is told of the settings, and of the bounds that are no settings. */
+/** Welcome limits: the limits that `welcome` states to a client: settings, and bounds that are no settings. */
 
 import { FRAME_MESSAGES_MAX } from '../../protocol/codec';
 import type { MessageOf } from '../../protocol/messages';
@@ -8,7 +8,7 @@ import { HELD_MAX } from '../gateway/ws/ordered-requests';
 import { FAULTS_MAX } from '../gateway/ws/stream';
 import type { Limits } from './reload';
 
-/** @param limits those of `[limits]` as they are now, which a reload changes */
+/** @param limits the present ones, which a reload changes */
 export function welcomeLimits(
   { push, cache, market }: Config,
   limits: Limits,

@@ -1,7 +1,6 @@
 /**
- * Config: the settings (config-schema.ts) of one start. Read once, checked against each
- * other, frozen. Flags win over the environment, the environment over the file, the file over the
- * defaults. This is the one door through which the environment enters.
+ * Config: the settings (schema.ts) of one start: read once, checked against each other, frozen. Flags win over the
+ * environment, the environment over the file, the file over the defaults. Nothing else reads the environment.
  */
 
 import type { TSchema } from '@sinclair/typebox';
@@ -15,7 +14,7 @@ import { filled } from './settings-check';
 
 export type { Config, ConfiguredInstrument } from './schema';
 
-/** Settings from the command line; undefined where no flag was given. */
+/** Settings from the command line; undefined: no flag was given. */
 export interface Flags {
   readonly host?: string | undefined;
   readonly port?: string | undefined;
@@ -35,7 +34,7 @@ export function processEnvironment(): Environment {
 
 export interface Loaded {
   readonly config: Config;
-  /** Where a setting came from, by its name; what is not in it is a default. */
+  /** Where each setting came from, by its name; settings that are not in it are defaults. */
   readonly from: ReadonlyMap<string, string>;
 }
 
@@ -44,7 +43,7 @@ export function loadConfig(flags: Flags, environment: Environment): Config | Sta
   return loaded instanceof StartFault ? loaded : loaded.config;
 }
 
-/** The same, with where each setting came from. */
+/** Loads the settings, with where each came from. */
 export function loadSettings(flags: Flags, environment: Environment): Loaded | StartFault {
   const file = flags.config ?? environment['TAPEDECK_CONFIG'];
   const settings = file === undefined ? {} : readFile(file);
@@ -58,7 +57,7 @@ export function loadSettings(flags: Flags, environment: Environment): Loaded | S
     from.set(`${section}.${name}`, flags[flag] === undefined ? variable : `--${flag}`);
     const existing = settings[section] ?? {};
     const value = ['port', 'rate'].includes(flag) ? wholeNumber(given) : given;
-    // What is no section stays as it is, for `check` to refuse.
+    // A value that is no section is kept, so that `check` refuses it.
     if (typeof existing === 'object') settings[section] = { ...existing, [name]: value };
   };
   override('server', 'host', 'host', 'TAPEDECK_HOST');
@@ -74,7 +73,7 @@ export function loadSettings(flags: Flags, environment: Environment): Loaded | S
   return config instanceof StartFault ? config : { config, from };
 }
 
-/** Names of all settings in it, as they stand in messages. */
+/** The names of all settings in it, in the form of messages. */
 function leaves(value: unknown, path: string): string[] {
   if (Array.isArray(value) && value.some((item) => typeof item === 'object')) {
     return value.flatMap((item, i) => leaves(item, `${path}[${i}]`));
@@ -85,7 +84,7 @@ function leaves(value: unknown, path: string): string[] {
   );
 }
 
-/** A setting as it is, under the name that it has in messages. */
+/** A setting with its value, under the name that it has in messages. */
 export interface Setting {
   readonly name: string;
   readonly value: unknown;
@@ -94,7 +93,7 @@ export interface Setting {
   readonly from: string;
 }
 
-/** Every setting that has a value, in an order in which TOML can have them, whatever order they were given in. */
+/** Every setting that has a value, in an order that is valid in TOML. */
 export function settingsOf({ config, from }: Loaded): Setting[] {
   return Array.from(settingsIn(ConfigSchema, config, ''), ({ name, value, description }) => {
     return { name, value, description, from: from.get(name) ?? 'default' };
@@ -108,7 +107,7 @@ function* settingsIn(
 ): Iterable<Omit<Setting, 'from'>> {
   if (schema['type'] === 'object') {
     const properties = Object.entries(schema['properties'] as Record<string, TSchema>);
-    // What stands behind the name of an inner table belongs to that: the table's own settings come first.
+    // In TOML a line belongs to the last table named before it, so a table's own settings come first.
     const own = properties.filter(([, inner]) => !isTable(inner));
     for (const [name, inner] of [...own, ...properties.filter(([, table]) => isTable(table))]) {
       const part = (value as Record<string, unknown>)[name];
@@ -129,7 +128,7 @@ function isTable(schema: TSchema): boolean {
   return inner['type'] === 'object';
 }
 
-/** What is no whole number stays as it is, for the check to name. */
+/** Text that is no whole number is kept, so that the check names it. */
 function wholeNumber(text: string): number | string {
   return /^\d{1,15}$/.test(text) ? Number(text) : text;
 }
@@ -157,14 +156,14 @@ function readFile(path: string): Record<string, unknown> | StartFault {
 function overrideRing(settings: Record<string, unknown>, path: string): void {
   const ipc = settings['ipc'] ?? {};
   const ring = (ipc as { ring?: unknown }).ring ?? {};
-  // What is no section stays as it is, for `check` to refuse.
+  // A value that is no section is kept, so that `check` refuses it.
   if (typeof ipc !== 'object' || typeof ring !== 'object') return;
   // `default` stands for the path that an empty setting does.
   const own = path === 'default' ? '' : path;
   settings['ipc'] = { ...ipc, ring: { ...ring, enabled: true, path: own } };
 }
 
-/** What an instrument may say of its own only where an outside source feeds it. */
+/** Settings that only feed instruments may have. */
 const FEED_SETTINGS = ['feedStaleMs', 'latenessMs', 'timeAheadMs'] as const;
 
 /** Checks settings against the schema and each other. */
@@ -203,7 +202,7 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
   return deepFreeze(config);
 }
 
-/** The first item that has what an item before it has. */
+/** The first item with the same value as an earlier one. */
 function repeated<T>(items: readonly T[], of: (item: T) => string): T | undefined {
   const seen = new Set<string>();
   return items.find((item) => seen.size === seen.add(of(item)).size);

@@ -1,6 +1,6 @@
 /**
- * Config relations: what settings must be to each other, each with its reason. A server whose limits
- * contradict each other would start well and fail its readers later, in a way that nobody traces back.
+ * Relations: how limits must relate to each other, each with its reason. A server whose limits contradict each other
+ * would start, and fail its readers later in a way that is hard to trace back.
  */
 
 import { BUFFERED_BYTES_MAX, TEXT_FACTOR } from '../broadcast/sessions/session-limits';
@@ -8,11 +8,11 @@ import { RESUME_BARS_MAX } from '../broadcast/resume/bar-resume';
 import { RESUMED_MESSAGES_MAX } from '../broadcast/subscriptions/subscriptions';
 import type { Config, ConfiguredInstrument } from './schema';
 
-/** One setting held against others. */
+/** A bound of one setting that follows from others. */
 interface Relation {
   readonly setting: string;
   readonly value: (config: Config) => number;
-  /** The lowest or the highest that it may be, and how that comes about. */
+  /** The lowest or highest value that it may have, and the reason. */
   readonly least?: (config: Config) => number;
   readonly most?: (config: Config) => number;
   readonly formula: string;
@@ -121,7 +121,7 @@ export const RELATIONS: readonly Relation[] = [
   },
 ];
 
-/** Why the settings contradict each other, also those of one instrument; undefined when they do not. */
+/** Why the settings contradict each other, including those of single instruments; undefined: they do not. */
 export function contradiction(config: Config): string | undefined {
   const general = brokenRelation(config);
   if (general !== undefined) return general;
@@ -133,7 +133,7 @@ export function contradiction(config: Config): string | undefined {
   return undefined;
 }
 
-/** The settings as they are for one instrument. */
+/** The settings that hold for one instrument. */
 function withOwn(config: Config, own: ConfiguredInstrument): Config {
   const { market } = config;
   const { latenessMs = market.latenessMs, timeAheadMs = market.timeAheadMs } = own;

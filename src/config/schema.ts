@@ -1,4 +1,4 @@
-/** Config schema: every setting with its bounds, its default and what it is for. */
+/** Schema: every setting with its bounds, its default and its description. */
 
 import { Type, type Static, type TObject, type TProperties } from '@sinclair/typebox';
 
@@ -48,16 +48,16 @@ const TIME_AHEAD_MS = [
   3_600_000,
   'A trade further ahead of its receipt counts by its receipt',
 ] as const;
-/** A week, which timers of the platform can wait for. */
+/** One week; timers of the platform can wait that long. */
 const SILENCE_MS_MAX = 604_800_000;
 
 const InstrumentSetting = Type.Object(
   {
     ...InstrumentSettingsSchema.properties,
-    // In place of those under [journal].
+    // These override [journal].
     snapshotEveryMs: countIfSet(...SNAPSHOT_EVERY_MS),
     snapshotChangePercent: countIfSet(...SNAPSHOT_CHANGE_PERCENT),
-    // In place of those under [market].
+    // These override [market].
     feedStaleMs: countIfSet(...FEED_STALE_MS),
     latenessMs: countIfSet(...LATENESS_MS),
     timeAheadMs: countIfSet(...TIME_AHEAD_MS),
@@ -65,7 +65,7 @@ const InstrumentSetting = Type.Object(
   { additionalProperties: false },
 );
 
-/** Every setting; the tables of the documents are held to it. */
+/** Every setting. A test compares the tables of the documents with it. */
 export const ConfigSchema = section({
   server: section({
     host: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on' }),
@@ -103,8 +103,8 @@ export const ConfigSchema = section({
       description: 'When a batch counts as kept',
     }),
     commitEveryMs: count(20, 1, 10_000, 'async: longest time without a commit'),
-    // These two decide how near a snapshot is to a past book. Ticks, trades and changes of books are
-    // always journaled: the numbering is dense, and whatever was pushed can be asked for again.
+    // These two decide how near the next snapshot is to a past book. Ticks, trades and book changes are always
+    // journaled, since everything that was published can be asked for again.
     snapshotEveryMs: count(1_000, ...SNAPSHOT_EVERY_MS),
     snapshotChangePercent: count(5, ...SNAPSHOT_CHANGE_PERCENT),
     checkpointEveryEvents: count(100_000, 1_000, 100_000_000, 'Events between checkpoints'),
@@ -122,7 +122,7 @@ export const ConfigSchema = section({
     recentTradesInAllMax: count(1_000_000, 10_000, 1e9, 'Newest trades of all instruments in L2'),
   }),
   push: section({
-    // A connection that is silent for two minutes is ended, by Bun and by much on the way.
+    // Bun and many proxies end a connection that is silent for two minutes.
     heartbeatMs: count(5_000, 100, 60_000, 'Time between heartbeats'),
     backlogBytesMax: count(8_388_608, 131_072, 1_073_741_824, 'A session over this is closed'),
     outboxBytesMax: count(
@@ -287,5 +287,5 @@ export const ConfigSchema = section({
 });
 
 export type Config = Static<typeof ConfigSchema>;
-/** With what only the settings say of an instrument. */
+/** An instrument of the settings, with members that only the settings have. */
 export type ConfiguredInstrument = Static<typeof InstrumentSetting>;

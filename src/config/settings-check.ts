@@ -1,7 +1,6 @@
 /**
- * Settings check: a value that people wrote, held to its schema, with the defaults filled in. What is
- * wrong is told of the first setting that is: its name, its value and what was expected; of an unknown
- * one, the nearest known.
+ * Settings check: checks a value that people wrote against its schema, and fills in the defaults. The fault names the
+ * first wrong setting, its value and what was expected; for an unknown setting it names the nearest known one.
  */
 
 import type { Static, TSchema } from '@sinclair/typebox';
@@ -10,7 +9,7 @@ import { Value } from '@sinclair/typebox/value';
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import { nearest } from '../base/nearest';
 
-/** The value with defaults; a fault `invalid-field` of the first setting that is not as it should be. */
+/** The value with defaults, or a fault `invalid-field` about the first wrong setting. */
 export function filled<S extends TSchema>(schema: S, value: unknown): Static<S> | Fault {
   const unknown = unknownSetting(value, schema, '');
   if (unknown !== undefined) return unknown;
@@ -22,7 +21,7 @@ export function filled<S extends TSchema>(schema: S, value: unknown): Static<S> 
 }
 
 function unknownSetting(value: unknown, schema: TSchema, path: string): Fault | undefined {
-  // Here and not by the schema: filling in the defaults would replace what is of another kind.
+  // Checked here, since filling in the defaults would replace a value of the wrong type.
   if (schema['type'] === 'array') {
     const items = schema['items'] as TSchema;
     const sections = items['type'] === 'object' ? `: [[${path}]] in TOML` : '';

@@ -1,6 +1,6 @@
 /**
- * Log: structured lines on standard error, so that standard output stays for what was asked for. Whatever
- * is logged passes the redaction, at every level.
+ * Log: structured lines on standard error; standard output is for results. Every line passes the redaction, at every
+ * level.
  */
 
 import { writeSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { redacted } from './redaction';
 import type { Log } from './contract';
 
 const STANDARD_ERROR = 2;
-/** A reader of a pipe is waited for, but the server must go on. */
+/** How often a slow reader of a pipe is waited for; the server must go on. */
 const WAITS_MAX = 10;
 const WAIT_MS = 10;
 
@@ -31,7 +31,7 @@ export function createLog(level: string): Log {
   );
 }
 
-/** Where lines go. What cannot be written, as on a full disk, is counted, and told when it can be again. */
+/** Writes lines. Those that cannot be written, for example on a full disk, are counted, and the count is logged later. */
 class Lines {
   private dropped = 0;
 

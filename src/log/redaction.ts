@@ -1,14 +1,14 @@
 /**
- * Redaction: takes what nobody but its owner may know out of what is logged, wherever it stands: under a
- * name that says so, or as a key, a token or an `Authorization` value inside of any text.
- * Bounded: how deep it looks, how much of a text it keeps.
+ * Redaction: removes secrets from everything that is logged: values of fields with certain names, and keys, tokens and
+ * `Authorization` values inside any text.
+ * Bounds: how deep it looks, and how much of a text it keeps.
  */
 
 const DEPTH_MAX = 8;
 const TEXT_LENGTH_MAX = 4_096;
 const REDACTED = '[redacted]';
 
-/** Names of fields whose values are not shown, whatever they are. */
+/** Names of fields whose values are never logged. */
 const SECRET_NAMES =
   /^(api-?)?key$|^authorization$|^cookie$|password|secret|^(access|id|refresh|bearer)?[-_]?tokens?$|^jwt$/i;
 
@@ -39,8 +39,8 @@ export function redacted(value: unknown, depth = 0): unknown {
 }
 
 export function redactedText(text: string): string {
-  let shown = text;
-  for (const secret of SECRET_TEXTS) shown = shown.replaceAll(secret, REDACTED);
-  // Cut behind the search, or half of a secret would no longer be known as one.
-  return shown.length <= TEXT_LENGTH_MAX ? shown : `${shown.slice(0, TEXT_LENGTH_MAX)}…`;
+  let clean = text;
+  for (const secret of SECRET_TEXTS) clean = clean.replaceAll(secret, REDACTED);
+  // Cut after the replacement: half of a secret would not be recognised.
+  return clean.length <= TEXT_LENGTH_MAX ? clean : `${clean.slice(0, TEXT_LENGTH_MAX)}…`;
 }

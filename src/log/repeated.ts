@@ -1,8 +1,8 @@
 /**
- * Repeated: the log for what clients can cause as often as they like. The first lines of a kind are
- * written, those behind them counted; once in a while one line says how many there were. So a flood costs
- * a line, and an operator sees that it goes on.
- * Bounded: kinds that are told apart at a time; beyond them one stands for all others.
+ * Repeated: the log for events that clients can cause as often as they like. The first lines of a kind are written,
+ * later ones counted; now and then one line says how many there were. So a flood costs one line, and an operator sees
+ * that it goes on.
+ * Bound: the kinds that are distinguished at a time; beyond it one kind stands for all others.
  */
 
 import type { Clock } from '../base/clock';
@@ -10,7 +10,7 @@ import type { Log } from './contract';
 
 export type Level = keyof Log;
 
-/** Between lines on what repeats, in ms. */
+/** Time between summaries of a kind, in ms. */
 const SUMMARY_EVERY_MS = 10_000;
 const KINDS_MAX = 256;
 const OTHERS = 'others';
@@ -18,11 +18,11 @@ const OTHERS = 'others';
 interface Kind {
   readonly level: Level;
   readonly message: string;
-  /** When the lines began that are counted. */
+  /** When counting began. */
   sinceMs: number;
   written: number;
   repeated: number;
-  /** Of the newest that was not written. */
+  /** Of the newest line that was not written. */
   detail: object;
 }
 
@@ -37,10 +37,10 @@ export class Repeated {
   }
 
   /**
-   * One more of its kind, which is the message with this code.
-   * @param first so many are written before they are counted
+   * Logs a line, or counts it. Its kind is the message with this code.
+   * @param first how many lines of the kind are written before the rest is counted
    */
-  tell(level: Level, message: string, code: string, detail: object, first = 1): void {
+  report(level: Level, message: string, code: string, detail: object, first = 1): void {
     const name = `${message} ${code}`;
     const isRoom = this.kinds.has(name) || this.kinds.size < KINDS_MAX;
     const known = this.kinds.get(isRoom ? name : OTHERS);
@@ -54,7 +54,7 @@ export class Repeated {
     kind.detail = detail;
   }
 
-  /** Tells of what has repeated long enough, and forgets what has not. Now and then. */
+  /** Called periodically: summarises the kinds that have repeated, and forgets the others. */
   look(): void {
     const nowMs = this.clock.monotonicMs();
     for (const [name, kind] of this.kinds) {
@@ -64,7 +64,7 @@ export class Repeated {
     }
   }
 
-  /** Tells of all that was counted and not told yet. */
+  /** Summarises everything that was counted since its last summary. */
   close(): void {
     for (const kind of this.kinds.values()) {
       if (kind.repeated > 0) this.summarise(kind, this.clock.monotonicMs());

@@ -26,34 +26,34 @@ function setUp() {
 
 test('the first is written, the rest counted, and told every ten seconds while it goes on', () => {
   const { lines, repeated, pass } = setUp();
-  for (let i = 0; i < 5; i++) repeated.tell('warn', 'refused', 'a', { session: i });
+  for (let i = 0; i < 5; i++) repeated.report('warn', 'refused', 'a', { session: i });
   expect(lines).toEqual(['warn refused {"session":0}']);
   pass(10);
   expect(lines.slice(1)).toEqual([
     'warn refused, again and again {"session":4,"repeated":4,"seconds":10}',
   ]);
-  repeated.tell('warn', 'refused', 'a', { session: 9 });
+  repeated.report('warn', 'refused', 'a', { session: 9 });
   pass(10);
   expect(lines.slice(2)).toEqual([
     'warn refused, again and again {"session":9,"repeated":1,"seconds":10}',
   ]);
   pass(60);
   expect(lines).toHaveLength(3);
-  repeated.tell('warn', 'refused', 'a', { session: 10 }); // it had ended, so this is a first again
+  repeated.report('warn', 'refused', 'a', { session: 10 }); // it had ended, so this is a first again
   expect(lines.slice(3)).toEqual(['warn refused {"session":10}']);
 });
 
 test('each code is a kind of its own, and so many of a kind may be written', () => {
   const { lines, repeated } = setUp();
   for (let i = 0; i < 9; i++) {
-    for (const code of ['a', 'b']) repeated.tell('info', 'closed', code, { code, i }, 3);
+    for (const code of ['a', 'b']) repeated.report('info', 'closed', code, { code, i }, 3);
   }
   expect(lines).toHaveLength(6);
 });
 
 test('a stop tells what was counted', () => {
   const { lines, repeated } = setUp();
-  for (let i = 0; i < 1_001; i++) repeated.tell('error', 'failed', '', {});
+  for (let i = 0; i < 1_001; i++) repeated.report('error', 'failed', '', {});
   repeated.close();
   expect(lines).toEqual([
     'error failed {}',
@@ -65,7 +65,7 @@ test('a stop tells what was counted', () => {
 
 test('however many kinds there are, lines and memory are bounded', () => {
   const { lines, repeated, pass } = setUp();
-  for (let i = 0; i < 100_000; i++) repeated.tell('warn', 'refused', `code ${i}`, {});
+  for (let i = 0; i < 100_000; i++) repeated.report('warn', 'refused', `code ${i}`, {});
   expect(lines.length).toBeLessThan(300);
   const before = lines.length;
   pass(10);
