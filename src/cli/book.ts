@@ -26,9 +26,9 @@ export function bookCommand(): Command {
     .argument('<symbol>', 'instrument')
     .addOption(URL_OPTION());
   return withKeyOptions(command, READER_KEY)
-    .option('--at <TIME>', 'a past moment: ns since 1970, or 2024-08-09T00:35:00Z')
+    .option('--at <TIME>', 'a past time: ns since 1970, or 2024-08-09T00:35:00Z')
     .option('--depth <N>', 'levels a side', '10')
-    .option('--json', 'the answer of the server as it is')
+    .option('--json', 'the unchanged answer of the server')
     .option('--once', 'once, also on a terminal')
     .addHelpText(
       'after',

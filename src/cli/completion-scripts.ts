@@ -3,7 +3,7 @@
  * that to their shell. A word that ends with a colon goes on, so no space follows it.
  */
 
-/** Stands for the names of files among the words. */
+/** Among the candidates it stands for file names. */
 export const FILES_WORD = ':files';
 
 const BASH = `_tapedeck() {

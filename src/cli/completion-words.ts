@@ -1,6 +1,6 @@
 /**
- * Completion words: what may stand next on the command line, found by walking it as it would be read. It
- * is made of the commands themselves, so it is never behind them.
+ * Completion words: what may come next on the command line. The line is walked as it would be parsed, over the
+ * declarations of the commands themselves, so completion is never out of date.
  */
 
 import type { Argument, Command, Option } from 'commander';
@@ -8,19 +8,19 @@ import type { Argument, Command, Option } from 'commander';
 import { CHANNEL_TABLE, CHANNELS } from '../../protocol/channels';
 import { BAR_INTERVALS } from '../../protocol/messages';
 
-/** A word, and what it is for. */
+/** A word of the command line, and its description. */
 export interface Candidate {
   readonly word: string;
   readonly about: string;
 }
 
-/** What may stand next: words, or the name of a file. */
+/** What may come next: words, or the name of a file. */
 export interface Candidates {
   readonly words: readonly Candidate[];
   readonly files: boolean;
 }
 
-/** What is known of where the command would run; each may know nothing. */
+/** Names that the server or the journal knows; they may be empty. */
 export interface Surroundings {
   /** @param words all that was typed, for its options */
   symbols(command: Command, words: readonly string[]): Promise<readonly string[]>;
@@ -30,8 +30,8 @@ export interface Surroundings {
 const NONE: Candidates = { words: [], files: false };
 const FILES: Candidates = { words: [], files: true };
 
-/** Where the walk is behind the words before the last. */
-interface Place {
+/** Where the walk is after the words before the last. */
+interface Position {
   readonly command: Command;
   /** Arguments that the command has already. */
   readonly positionals: number;
@@ -50,51 +50,55 @@ export async function candidatesFor(
   around: Surroundings,
 ): Promise<Candidates> {
   const current = words.at(-1) ?? '';
-  const place = walk(program, words.slice(0, -1));
-  const found = await offered(place, current, words, around);
+  const position = walk(program, words.slice(0, -1));
+  const found = await offered(position, current, words, around);
   const begun = ({ word }: Candidate): boolean => word.startsWith(current);
   return { words: found.words.filter(begun), files: found.files };
 }
 
-function walk(program: Command, before: readonly string[]): Place {
-  let place: Place = {
+function walk(program: Command, before: readonly string[]): Position {
+  let position: Position = {
     command: program,
     positionals: 0,
     option: undefined,
     isOptionSated: true,
     isOperand: false,
   };
-  for (const word of before) place = step(place, word);
-  return place;
+  for (const word of before) position = step(position, word);
+  return position;
 }
 
-function step(place: Place, word: string): Place {
-  const { command, option, isOperand } = place;
-  if (option !== undefined && !place.isOptionSated) {
+function step(position: Position, word: string): Position {
+  const { command, option, isOperand } = position;
+  if (option !== undefined && !position.isOptionSated) {
     return option.variadic
-      ? { ...place, isOptionSated: true }
-      : { ...place, option: undefined, isOptionSated: true };
+      ? { ...position, isOptionSated: true }
+      : { ...position, option: undefined, isOptionSated: true };
   }
-  if (!isOperand && word === '--') return { ...place, option: undefined, isOperand: true };
+  if (!isOperand && word === '--') return { ...position, option: undefined, isOperand: true };
   if (!isOperand && isFlag(word)) {
     const next = optionsOf(command).find(({ long, short }) => [long, short].includes(word));
     const takes = next !== undefined && (next.required || next.optional);
-    return { ...place, option: takes ? next : undefined, isOptionSated: !takes || next.optional };
+    return {
+      ...position,
+      option: takes ? next : undefined,
+      isOptionSated: !takes || next.optional,
+    };
   }
-  if (option?.variadic === true) return place; // one more of its values
-  const inner = place.positionals === 0 ? named(command, word) : undefined;
-  if (inner !== undefined) return { ...place, command: inner, option: undefined };
-  return { ...place, option: undefined, positionals: place.positionals + 1 };
+  if (option?.variadic === true) return position; // one more of its values
+  const inner = position.positionals === 0 ? named(command, word) : undefined;
+  if (inner !== undefined) return { ...position, command: inner, option: undefined };
+  return { ...position, option: undefined, positionals: position.positionals + 1 };
 }
 
 async function offered(
-  place: Place,
+  position: Position,
   current: string,
   words: readonly string[],
   around: Surroundings,
 ): Promise<Candidates> {
-  const { command, option, isOperand } = place;
-  if (!isOperand && current.startsWith('-') && place.isOptionSated) {
+  const { command, option, isOperand } = position;
+  if (!isOperand && current.startsWith('-') && position.isOptionSated) {
     const at = current.indexOf('=');
     if (at < 0) return { words: flagsOf(command), files: false };
     const given = optionsOf(command).find(({ long }) => long === current.slice(0, at));
@@ -107,14 +111,14 @@ async function offered(
   }
   if (option !== undefined) {
     const values = await valuesOf(option, command, words, around);
-    if (!place.isOptionSated || values.words.length > 0) return values;
+    if (!position.isOptionSated || values.words.length > 0) return values;
   }
   if (command.commands.length > 0) {
-    return place.positionals > 0 ? NONE : { words: commandsOf(command), files: false };
+    return position.positionals > 0 ? NONE : { words: commandsOf(command), files: false };
   }
   const all = command.registeredArguments;
   const argument =
-    all[place.positionals] ?? (all.at(-1)?.variadic === true ? all.at(-1) : undefined);
+    all[position.positionals] ?? (all.at(-1)?.variadic === true ? all.at(-1) : undefined);
   return argument === undefined
     ? NONE
     : await argumentsOf(argument, command, current, words, around);

@@ -18,7 +18,7 @@ import { sentReason } from '../journal/history/gaps';
 export interface Format {
   /** Before everything else. */
   readonly header: string;
-  /** Whether gaps are in the text; otherwise they are to be told beside it. */
+  /** Whether the text contains gaps; otherwise they are reported on standard error. */
   readonly tellsGaps: boolean;
   text(event: Extracted): string;
 }
@@ -126,7 +126,7 @@ function snapshotJson(snapshot: Snapshot, scales: Scales): Values {
   };
 }
 
-/** How many of the places held such records nobody knows: all of them, at most. */
+/** It is not known how many of these sequence numbers were such records: at most all of them. */
 function gapJson(
   { from, to, reason }: ExtractGap,
   kind: ExtractKind,

@@ -65,7 +65,7 @@ export function exportCommand(): Command {
       'after',
       `
 ndjson of trade, bbo and book is a tape that "import" reads; of several kinds, merged by seq, as well. csv has a row for each level of a book.
-Where records are missing, ndjson has a line of type "gap"; of csv, a warning tells the places.
+Where records are missing, ndjson has a line of type "gap"; for csv, a warning names the sequence numbers.
 
 Examples:
   tapedeck export --data ./data --kind trade --symbol BTCUSDT --format csv --output trades.csv
@@ -106,11 +106,11 @@ async function pour(
   output: ExportOutput,
   showsProgress: boolean,
 ): Promise<StartFault | undefined> {
-  let places = 0;
+  let seqs = 0;
   let events = 0;
   const bytesTotal = showsProgress ? reading.seqLast - reading.seqFirst + 1 : null;
   const progress = showProgress('export', new SystemClock(), () => ({
-    bytesRead: places,
+    bytesRead: seqs,
     bytesTotal,
     lines: events,
     events,
@@ -123,10 +123,10 @@ async function pour(
       if (page.length > 0) await output.write(page.map((e) => format.text(e)).join(''));
       for (const e of page) if (e.type === 'gap') gaps.push(e);
       events += page.length;
-      places = Math.max(places, placeOf(page.at(-1)));
+      seqs = Math.max(seqs, seqOf(page.at(-1)));
       progress.update();
     }
-    places = bytesTotal ?? places;
+    seqs = bytesTotal ?? seqs;
     whole = true;
     return undefined;
   } catch (e) {
@@ -139,14 +139,15 @@ async function pour(
   }
 }
 
-function placeOf(e: Extracted | undefined): number {
+function seqOf(e: Extracted | undefined): number {
   if (e === undefined) return 0;
   return e.type === 'gap' ? e.to : e.seq;
 }
 
 function warnOf({ from, to, reason }: ExtractGap): void {
-  const places = from === to ? `place ${from} is` : `places ${from} to ${to} are`;
-  process.stderr.write(`tapedeck: ${places} missing in this stretch of the journal (${reason})\n`);
+  const range =
+    from === to ? `sequence number ${from} is` : `sequence numbers ${from} to ${to} are`;
+  process.stderr.write(`tapedeck: ${range} missing in this stretch of the journal (${reason})\n`);
 }
 
 function readOptions(o: Options): Asked | StartFault {

@@ -45,7 +45,7 @@ export function endOnDefects(): void {
 /** From here on, output that takes no more ends the command: quietly where its reader has seen enough. */
 export function endWithOutput(): void {
   process.stdout.on('error', onOutputLost);
-  process.stderr.on('error', () => {}); // whom it would tell does not listen
+  process.stderr.on('error', () => {}); // there is no reader to report it to
 }
 
 function onOutputLost(e: NodeJS.ErrnoException): never {
@@ -55,7 +55,7 @@ function onOutputLost(e: NodeJS.ErrnoException): never {
   return failNow(new StartFault('output-unwritable', message, hint));
 }
 
-/** For a command that does more than print: it goes on when nobody takes what it prints. */
+/** For a command that does more than print: it goes on when its output is closed. */
 export function outliveOutput(onLost: (reason: string) => void): void {
   process.stdout.off('error', onOutputLost);
   process.stdout.on('error', (e) => onLost(e.message));

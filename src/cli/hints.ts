@@ -1,12 +1,12 @@
-/** Hints: what to do about a refusal of the server, in the words of the command line. */
+/** Hints: what to do about a refusal of the server, in terms of the command line. */
 
 import { ERRORS, type ErrorCode } from '../../protocol/codes';
 
-/** In place of those that speak of frames, fields and routes. */
+/** These replace hints about frames, fields and routes. */
 const OWN: Partial<Record<ErrorCode, string>> = {
   'unauthorized': 'Give a key with --key-file or TAPEDECK_KEY; "tapedeck keys make" makes one.',
   'forbidden':
-    'Give a key with --key-file or TAPEDECK_KEY whose role allows it; "tapedeck keys list" tells the roles.',
+    'Give a key with --key-file or TAPEDECK_KEY whose role allows it; "tapedeck keys list" lists the roles.',
   'unknown-symbol': '"tapedeck tail \'tick:*\'" shows which instruments there are.',
   'unknown-topic': 'Topics are channel:SYMBOL, such as book:BTCUSDT; see "tapedeck tail --help".',
   'too-many-topics': 'Follow fewer topics, or raise limits.topicsMax of the server.',
@@ -15,7 +15,7 @@ const OWN: Partial<Record<ErrorCode, string>> = {
   'not-found': 'The server is of another version than this command, or something else.',
   'method-not-allowed': 'The server is of another version than this command.',
   'no-data': 'The instrument has had no such event yet.',
-  'records-missing': 'Give --at a moment outside the records that are named.',
+  'records-missing': 'Give --at a time outside the records that are named.',
   'before-first-record': 'Give --at the time that is named, or a later one.',
   'limit-reached': 'Wait a little, or raise the limit that is named in the settings of the server.',
   'overloaded': 'Wait a little; the server has more to do than it may keep waiting.',

@@ -1,9 +1,9 @@
 /**
- * Import numbering: whether the numbers of a recording go on from those that are there, or begin anew.
+ * Import numbering: whether the numbers of a recording go on from those that are there, or start again.
  *
  * The first numbered trades of each symbol decide, for each recording. If just one of them is there
  * already, the recording, or one that it continues, was brought in before: its trades that are there are
- * left out and counted, and the others are taken. If not, its numbers begin anew, and a `renumber` says
+ * left out and counted, and the others are taken. If not, its numbers start again, and a `renumber` says
  * so ahead of its first event; unless they go on from the recording before it of the same import.
  */
 
@@ -23,7 +23,7 @@ export interface NumberedTarget {
 
 /** Whether its numbers go on is decided; `walk` is there where its trades may be there already. */
 interface Numbers {
-  /** They begin anew. */
+  /** The numbers start again. */
   readonly isAnew: boolean;
   readonly walk: TradeWalk | undefined;
   /** The number that its trades follow. */
@@ -76,7 +76,7 @@ export class ImportNumbering {
   }
 
   /**
-   * The record as it is to be handed over, and how many of its events are left out as repetitions.
+   * The record as it is submitted, and how many of its events are left out as repetitions.
    * @param asTarget a trade of the recording by the decimals of where it goes to; undefined when it has none there
    */
   async number(

@@ -1,8 +1,8 @@
 /**
- * Past trades: what an import finds of its trades where it goes to, so that bringing a recording in
- * again doubles none. A recording is walked beside the trades of the past, in their common order.
+ * Past trades: finds which trades of a recording the target has already, so that importing it again adds none twice.
+ * The recording is compared with the past trades in their common order.
  *
- * Bounded: the trades of the past that are read ahead of the recording.
+ * Bound: the past trades that are read ahead of the recording.
  */
 
 import type { Instrument, Trade } from '../../protocol/messages';
@@ -13,27 +13,27 @@ import { extract } from '../journal/export/extract';
 import { openReading, type JournalReading } from '../journal/recover/reading';
 import { parseDecimal } from '../../protocol/units';
 
-/** A trade that is there already. */
+/** A trade that the target has already. */
 type PastTrade = Pick<Trade, 'eventTime' | 'price' | 'quantity' | 'tradeId'> & {
   readonly seq: number;
   readonly sourceSeq: number;
 };
 
 export interface PastTrades {
-  /** Those around the first of these trades that is there, and behind it; undefined when none is. */
+  /** The past trades around and behind the first of these trades that the target has; undefined: it has none of them. */
   from(firsts: readonly Trade[], definition: Instrument): Promise<TradeWalk | undefined>;
 }
 
-/** How many of the past the recording may be behind, where the two do not have the same trades. */
+/** How many past trades are read ahead where the two differ. */
 const AHEAD_TRADES = 4_096;
-/** What came in a little before the first trade of a recording may stand behind it there. */
+/** In the past, trades from shortly before the first trade of a recording may come after it. */
 const AROUND_SEQ = 64;
 const AROUND_NANOS = 3_600_000_000_000;
-/** Of a server, the newest trades that are asked for, page by page. */
+/** The newest trades that a server is asked for, page by page. */
 const SERVER_TRADES_MAX = 200_000;
 const SERVER_PAGE = 1_000;
 
-/** Number, time, price and quantity: all of them are the same in a repetition. */
+/** A repetition has the same number, time, price and quantity. */
 function keyOf({ tradeId, eventTime, price, quantity }: PastTrade | Trade, seq: number): string {
   const number = tradeId === 0 ? `s${seq}` : `t${tradeId}`;
   return `${number} ${eventTime.toString()} ${price} ${quantity}`;
@@ -46,7 +46,7 @@ export class TradeWalk {
   private readonly ahead = new Map<string, number>();
   private isOver = false;
 
-  /** @param hasNumbers whether the past tells the numbers of trades that have no id */
+  /** @param hasNumbers whether the past has the sequence numbers of trades without an id */
   constructor(pages: Iterable<readonly PastTrade[]>, hasNumbers: boolean) {
     this.pages = pages[Symbol.iterator]();
     this.hasNumbers = hasNumbers;
@@ -78,7 +78,7 @@ export class TradeWalk {
   }
 }
 
-/** The trades of a journal as it is now. */
+/** The trades of a journal as it is at this time. */
 export class JournalTrades implements PastTrades {
   private readonly reading: JournalReading | undefined;
 

@@ -1,6 +1,6 @@
 /**
- * Import run: recordings, one behind the other, into a sink. Each record is converted to the decimals
- * of where it goes, handed over, and accounted for.
+ * Import run: the records of recordings into a sink. Each record is converted to the scales of the target, submitted,
+ * and accounted for.
  */
 
 import type { SourceEvent, Trade } from '../../protocol/messages';
@@ -22,22 +22,22 @@ import type { Sink } from './import-sink';
 
 export interface RunOptions {
   readonly onFault: 'stop' | 'skip';
-  /** The numbers of the recordings go on from those that are there, whatever these are. */
+  /** Whether the numbers of the recordings continue those of the target, without a comparison. */
   readonly continues: boolean;
   readonly speed: Speed;
   readonly clock: Clock;
-  /** Faults that do not end it. */
+  /** Takes the faults that do not end it. */
   readonly report: (text: string) => void;
 }
 
-/** A record as it was read, as it is handed over, and what was left out of it as there already. */
+/** A record as it was read and as it is submitted, and how many events were left out as already present. */
 interface Handed {
   readonly read: Recorded;
   readonly record: Recorded;
   readonly repeated: number;
 }
 
-/** Names of refused definitions reported once each. */
+/** Most names whose faults are reported once each. */
 const NAMES_MAX = 10_000;
 
 export class ImportRun {
@@ -46,13 +46,13 @@ export class ImportRun {
   private readonly options: RunOptions;
   private readonly conversion: Conversion;
   private readonly numbering: ImportNumbering;
-  /** Symbols with news of their books, and whether a snapshot was among it. */
+  /** Symbols with book events, and whether a snapshot was among them. */
   private readonly books = new Map<string, boolean>();
   private readonly names = new Set<string>();
   private isStopped = false;
   /** Events submitted and refused over all recordings, and when a record was last submitted. */
   readonly counts = { submitted: 0, refused: 0, lastMs: null as number | null };
-  /** Lines of the recording at hand that have been handed over or refused, and their events. */
+  /** Lines of the present recording that were submitted or refused, and their events. */
   private done = { lines: 0, events: 0 };
 
   constructor(sink: Sink, options: RunOptions) {
@@ -84,7 +84,7 @@ export class ImportRun {
     } finally {
       const progress = recording.progress();
       this.summary.addReading(progress);
-      // What was read ahead and not handed over.
+      // What was read ahead and not submitted.
       this.summary.leave(progress.read - this.done.lines, progress.events - this.done.events);
     }
     if (recording.note !== undefined) report(`${recording.path}: ${recording.note}`);
@@ -92,7 +92,7 @@ export class ImportRun {
     return ended ?? recording.stoppedBy ?? nothingTaken(recording);
   }
 
-  /** What is known of the books at the end. */
+  /** Notes which books are incomplete at the end. */
   async judgeBooks(): Promise<void> {
     const warnings: BookWarning[] = [];
     for (const [symbol, hadSnapshot] of this.books) {
@@ -166,7 +166,7 @@ export class ImportRun {
     this.counts.submitted += events.length;
   }
 
-  /** A line that was read cannot be taken; one that ends the import is reported by its end. */
+  /** Counts a refused line. A line that ends the import is reported at its end. */
   private refuse(read: Recorded, fault: LineFault, file: string): RecordingFault {
     this.count(read);
     this.summary.refuse(fault.code, read.events.length);
@@ -197,10 +197,10 @@ export class ImportRun {
   }
 }
 
-/** How many records further on are seen before one is taken. */
+/** How many records are read ahead of the one that is taken. */
 const AHEAD_RECORDS = 4_096;
 
-/** The same batches, each behind the sight of those that follow it. */
+/** The same batches; those that follow are foreseen first. */
 async function* readAhead(
   batches: AsyncIterable<RecordedBatch>,
   foresee: (record: Recorded) => void,
@@ -220,7 +220,7 @@ async function* readAhead(
   yield* waiting;
 }
 
-/** A recording of which no line is taken is not understood, whatever its first line looked like. */
+/** A recording without any usable line is a fault, even if its first line looked right. */
 function nothingTaken(recording: Recording): RecordingFault | undefined {
   const { lines, read, skippedBy, refusedBy } = recording.progress();
   if (read > 0) return undefined;

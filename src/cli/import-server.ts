@@ -1,4 +1,4 @@
-/** The server as a place to pour lines into: publish messages, one under way at a time. */
+/** Server sink: imports into a running server, by publish messages, one under way at a time. */
 
 import type { ErrorCode, Fault } from '../../protocol/codes';
 import type { Instrument, SourceEvent } from '../../protocol/messages';
@@ -9,11 +9,11 @@ import { ServerTrades } from './import-past';
 import type { Recorded } from '../ingest/recording/record';
 import type { BookState, Intake, Sink, SinkOptions } from './import-sink';
 
-/** Events of one publish message, which a server may have to hold. */
+/** Most events of one publish message; a server may have to hold them. */
 const PUBLISH_EVENTS = 1_000;
-/** What a publish message has around its events. */
+/** Bytes of a publish message besides its events. */
 const PUBLISH_HEAD_BYTES = 32;
-/** Failures that no other record would meet differently. */
+/** Faults that do not depend on the record. */
 const NOT_OF_A_RECORD = new Set([
   'connection-failed',
   'unauthorized',
@@ -33,7 +33,7 @@ export async function openServerSink(url: string, { key, onFault }: SinkOptions)
   }
 }
 
-/** Undefined where this key may not read; a definition that does not fit is refused then. */
+/** Undefined: this key may not read. Then the server refuses definitions that do not fit. */
 async function definitionsOf(
   url: string,
   key: string | undefined,
@@ -57,7 +57,7 @@ class ServerSink implements Sink {
   private readonly before = new Set<string>();
   private readonly isReadable: boolean;
   private readonly stops: boolean;
-  /** Symbols whose newest definition was refused: their events would be read by another. */
+  /** Symbols whose newest definition was refused: their events would be read with an older definition. */
   private readonly undefinedNow = new Map<string, Fault>();
 
   constructor(
@@ -119,7 +119,7 @@ class ServerSink implements Sink {
         intake.reached = to;
         continue;
       }
-      // None of them was taken: each by itself, so that only the one at fault is not.
+      // None of them was taken, so each is sent by itself: then only the one at fault is refused.
       for (; intake.reached < to; intake.reached++) {
         const wrong = await this.publishOne(records[intake.reached]!, intake);
         if (wrong === undefined) continue;
@@ -146,13 +146,13 @@ class ServerSink implements Sink {
     return fault;
   }
 
-  /** All of the records in one message, or the reason against it. */
+  /** Publishes all of the records in one message. @returns why they were refused */
   private async publish(records: readonly Recorded[], intake: Intake): Promise<Fault | undefined> {
     const events: SourceEvent[] = [];
     for (const record of records) events.push(...record.events);
     if (events.length === 0) return undefined;
     try {
-      // What cannot be asked for is left to the server: to it another session begins anew.
+      // If the server's state cannot be read, it decides itself: a new session then starts its own numbering.
       const continues = this.isReadable ? true : null;
       const { repeated, waiting } = await publishCounted(this.connection, events, continues);
       for (const event of events) {
@@ -172,7 +172,7 @@ class ServerSink implements Sink {
   }
 }
 
-/** As many records as one message may carry, but at least one. */
+/** The end of as many records as fit one message; at least one. */
 function chunkEnd(records: readonly Recorded[], from: number, bytesMax: number): number {
   let events = 0;
   let bytes = 0;
@@ -186,7 +186,7 @@ function chunkEnd(records: readonly Recorded[], from: number, bytesMax: number):
   return records.length;
 }
 
-/** No event takes more on the wire: an integer has at most nine bytes, all else is bounded. */
+/** The most bytes of an event on the wire: an integer has at most nine bytes, everything else is bounded. */
 function encodedBytesMax(event: SourceEvent): number {
   const numbers = event.type === 'book' ? event.bids.length + event.asks.length : 0;
   return 256 + numbers * 9;

@@ -26,7 +26,7 @@ import { RecordingSource } from './recording-source';
 export function importCommand(): Command {
   const command = new Command('import')
     .alias('replay')
-    .description('Bring recordings into a journal directory, or into a running server.')
+    .description('Import recordings into a journal directory or a running server.')
     .argument(
       '<file...>',
       'Tapedeck tapes or Binance captures: gzip, zstd or plain; - is the input',
@@ -111,7 +111,7 @@ async function importAll(
   }
 }
 
-/** Why a file is no recording, before anything is made for it; a pipe is looked at when it is read. */
+/** Why a file is no recording, found before anything is created; a pipe is checked when it is read. */
 async function lookInto(file: string, options: ImportOptions): Promise<StartFault | undefined> {
   if (await comesOnce(file)) return undefined;
   const recording = await openRecording(file, formatOf(options));
@@ -121,7 +121,7 @@ async function lookInto(file: string, options: ImportOptions): Promise<StartFaul
 }
 
 /**
- * Recordings, one behind the other, into a sink that is open.
+ * Imports recordings, one after the other, into an open sink.
  * @param report takes the faults that do not end it
  * @returns what became of the lines, and what ended it early
  * @throws TapedeckError when the connection fails

@@ -19,7 +19,7 @@ export interface KeyFlags {
   readonly keyFile?: string;
 }
 
-/** @param what the key is for, in the words of the help */
+/** @param what what the key is for, for the help */
 export function withKeyOptions(command: Command, what: string): Command {
   const shown = new Option(
     '--key <K>',

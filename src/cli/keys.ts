@@ -36,7 +36,7 @@ const DAYS = /^[1-9]\d{0,4}$/;
 
 export function keysCommand(): Command {
   const make = at(new Command('make'))
-    .description('Make a key and print it. It is shown this once; only its hash is kept.')
+    .description('Make a key and print it. It is printed only now; only its hash is kept.')
     .argument('<name>', 'owner of its orders; for lists and logs')
     .addOption(wordOption('--role <R...>', 'what it may do (read)', ROLES))
     .option('--symbols <P...>', 'what the role publish goes for: symbols, * for any letters (*)')
@@ -177,7 +177,7 @@ function revokeOne(directory: string, name: string): StartFault | undefined {
       : new StartFault(
           'bad-usage',
           `there is no key ${name}`,
-          '"tapedeck keys list" tells what there is.',
+          '"tapedeck keys list" lists the keys.',
         );
   });
   if (fault === undefined) process.stdout.write(`${name} is revoked\n`);

@@ -1,6 +1,6 @@
 /**
  * Live book: the ladder of one instrument on a terminal, redrawn in place until interrupted. It reads
- * the SDK's local copy, which proves itself; while that may not be trusted no level is shown.
+ * the SDK's local copy, which is verified by checksums; while it is not reliable, no level is displayed.
  */
 
 import { SystemClock } from '../base/clock';
@@ -95,9 +95,7 @@ function ladder(
   ];
   const room = roomFor(blockRows);
   if (book === undefined || !book.trusted) {
-    const unknown: Line = [
-      ['  the book is not known to be complete, so it is not shown', 'yellow'],
-    ];
+    const unknown: Line = [['  the book may be incomplete, so it is not displayed', 'yellow']];
     return blockRows > 1 ? [head, unknown] : [unknown];
   }
   const { asks, bids } = around(

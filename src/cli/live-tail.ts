@@ -1,5 +1,5 @@
 /**
- * Live tail: messages on a terminal as they come, above a line that tells how many. What comes faster
+ * Live tail: messages on a terminal as they come, above a line that counts them. What comes faster
  * than a person can read is counted and not shown: at most a screen of lines a redraw. A pipe gets all.
  */
 

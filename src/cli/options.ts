@@ -13,7 +13,7 @@ export function DURABILITY_OPTION(): Option {
   return wordOption('--durability <D>', 'when it counts as kept', ['async', 'commit', 'fsync']);
 }
 
-/** An option whose words are known, for help and completion; what else is given the command refuses itself. */
+/** An option with known values, for help and completion; the command itself refuses other values. */
 export function wordOption(flags: string, description: string, words: readonly string[]): Option {
   const option = new Option(flags, description);
   option.argChoices = [...words];

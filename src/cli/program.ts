@@ -16,7 +16,7 @@ import { verifyCommand } from './verify';
 
 export function createProgram(): Command {
   const program = new Command('tapedeck')
-    .description('Records a market, serves it, pushes it and plays it back.')
+    .description('Records a market, serves it, publishes it and replays it.')
     .version(VERSION)
     .configureHelp({ showGlobalOptions: true })
     .addCommand(serveCommand())
@@ -33,7 +33,7 @@ export function createProgram(): Command {
   return saysWhatIsWrong(program);
 }
 
-/** Of every command: a mistake in the call is thrown, and told with how to find help. */
+/** For every command: a mistake in the call is thrown, and reported with how to find help. */
 function saysWhatIsWrong(command: Command): Command {
   for (const inner of command.commands) saysWhatIsWrong(inner);
   return command.exitOverride().showHelpAfterError('(add --help for how to use it)');

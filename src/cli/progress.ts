@@ -13,7 +13,7 @@ export interface Progress {
 
 const REDRAW_MS = 200;
 
-/** A bar that draws itself anew; work that never yields to the loop calls `update` by itself. */
+/** A bar that redraws itself. Work that never yields to the event loop calls `update` itself. */
 export function showProgress(
   name: string,
   clock: Clock,

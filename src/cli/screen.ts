@@ -18,7 +18,7 @@ export type Colour = 'green' | 'red' | 'yellow' | 'dim' | 'bold';
 export type Span = string | readonly [text: string, colour: Colour];
 export type Line = readonly Span[];
 
-/** What is to be on the screen now: lines that stay, each told once, and the block below them. */
+/** What is to be on the screen now: lines that stay, each written once, and the block below them. */
 export interface Picture {
   readonly above?: readonly Line[];
   readonly block: readonly Line[];

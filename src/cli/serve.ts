@@ -66,7 +66,7 @@ Examples:
       // Before the announcement: its reader may send a signal at once.
       stopOnSignal(server, config.journal.directory);
       process.on('SIGHUP', () => reload(server, flags, demo, log));
-      const lost = 'nobody takes what the server prints; it goes on';
+      const lost = 'standard output is closed; the server goes on';
       outliveOutput((reason) => log.warn({ reason }, lost));
       void server.started.then(() => announce(server, config));
     });
@@ -95,7 +95,7 @@ function sizeOf(bytes: number): string {
   return `${Number((bytes / (isLarge ? 2 ** 30 : 2 ** 20)).toFixed(1))} ${isLarge ? 'GiB' : 'MiB'}`;
 }
 
-/** Reads the settings anew; the flags and the environment are those of the start. */
+/** Reads the settings again, with the flags and the environment of the start. */
 function reload(server: Server, flags: Flags, demo: boolean, log: Log): void {
   const config = settings(flags, demo);
   if (config instanceof StartFault) {
@@ -114,7 +114,7 @@ function settings(flags: Flags, demo: boolean): Config | StartFault {
 function stopOnSignal(server: Server, directory: string): void {
   let stopping = false;
   const stop = (signal: string): void => {
-    // A second signal is somebody who does not want to wait.
+    // After a second signal the user does not want to wait.
     if (stopping) process.exit(130);
     stopping = true;
     server.stop(signal).then((unwritten) => {

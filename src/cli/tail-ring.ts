@@ -1,6 +1,6 @@
 /**
  * `tapedeck tail --ring`: a line for each message of a ring. Where the reader is lapped, or the server
- * of the ring is followed by another, a line says so, and the state comes anew.
+ * of the ring is followed by another, a line says so, and the state is sent again.
  */
 
 import { CHANNEL_TABLE, RING_CHANNELS } from '../../protocol/channels';
@@ -31,7 +31,7 @@ export async function tailRing(
     }
     wanted.add(`${topic.channel}:${topic.symbol || '*'}`);
   }
-  const reader = RingReader.open(path, { owner }); // what is wrong with it is told; later it is waited for
+  const reader = RingReader.open(path, { owner }); // a fault at the start is reported; later faults are waited out
   if (reader instanceof StartFault) return fail(reader);
   if (reader.writer() === 'gone') {
     const message = `the server of the ring ${path} has ended`;
@@ -47,7 +47,7 @@ export async function tailRing(
   }
 }
 
-/** What is no message of the market is told as one of a connection. */
+/** Signs that are no market messages become events of a connection. */
 function messageOf(item: RingItem): Message {
   if (item.type === 'opened') {
     const { epoch, seq } = item;

@@ -30,7 +30,7 @@ export function verifyCommand(): Command {
       'after',
       `
 Prints one line of JSON: records, seqFirst, seqLast, epochs, stateHash, and the gaps that the journal
-declares, if there are any; unknownFrom, where records were given up and no checkpoint tells the state
+declares, if there are any; unknownFrom, where records were given up and no checkpoint has the state
 behind them yet; and warnings, where the file "head" beside it is missing or older than the
 journal, as behind a restore. Equal hashes are equal markets. Exit code 1, and the first fault, when the
 journal is not sound. The directory is never changed.

@@ -292,7 +292,7 @@ describe('what it refuses', () => {
     ]);
     expect([bad.code, bad.stdout]).toEqual([0, '']);
     expect(bad.stderr).toMatch(
-      /places 1 to \d+ are missing in this stretch of the journal \(damaged\)/,
+      /sequence numbers 1 to \d+ are missing in this stretch of the journal \(damaged\)/,
     );
     expect(readFileSync(file, 'utf8').trim().split('\n')).toHaveLength(1); // the header alone
   });
@@ -380,7 +380,7 @@ describe('where records are missing', () => {
     }
   });
 
-  test('of csv, a warning tells the places', async () => {
+  test('with csv, a warning names the sequence numbers', async () => {
     const args = [
       'export',
       '--data',
@@ -395,7 +395,7 @@ describe('where records are missing', () => {
     const { code, stdout, stderr } = await tapedeck(args);
     expect([code, stderr]).toEqual([
       0,
-      `tapedeck: places ${gap.from} to ${gap.to} are missing in this stretch of the journal (disk)\n`,
+      `tapedeck: sequence numbers ${gap.from} to ${gap.to} are missing in this stretch of the journal (disk)\n`,
     ]);
     expect(stdout).not.toContain('gap');
   });

@@ -76,7 +76,7 @@ test.skipIf(!existsSync(FULL)).each([
   });
   const told = output.startsWith('2') ? child.stdout : child.stderr;
   const reader = told.getReader();
-  const announced = output.startsWith('2') ? '/v1/stream' : 'nobody takes what the server prints';
+  const announced = output.startsWith('2') ? '/v1/stream' : 'standard output is closed';
   for (let text = ''; !text.includes(announced);) {
     const { value, done } = await reader.read();
     if (done) throw new Error(`it ended: ${text}`);
