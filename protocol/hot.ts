@@ -3,7 +3,7 @@
  * general path of `tuple.ts` makes; a property test holds the two together.
  */
 
-import { NIL_VALUE, putPlaces, putTimes, putValues } from './integers';
+import { NIL_VALUE, putSeqs, putTimes, putValues } from './integers';
 import {
   BOOK_FORMS,
   MARKS,
@@ -129,7 +129,7 @@ function open(
   w.ensure(FIELDS_BYTES_MAX);
   const { view, position } = w;
   view.setUint16(position, ((0x90 | length) << 8) | code);
-  const at = putPlaces(view, w.symbol(position + 2, symbol), seq, prevSeq);
+  const at = putSeqs(view, w.symbol(position + 2, symbol), seq, prevSeq);
   return putTimes(view, at, eventTime, receiveTime);
 }
 

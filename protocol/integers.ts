@@ -53,8 +53,8 @@ export function putValues(
   return at;
 }
 
-/** Two places in the numbering: mostly of five bytes each, once a server has run for a while. */
-export function putPlaces(view: DataView, at: number, seq: number, prevSeq: number): number {
+/** Two sequence numbers: mostly of five bytes each, once a server has run for a while. */
+export function putSeqs(view: DataView, at: number, seq: number, prevSeq: number): number {
   if (prevSeq < 0x1_0000 || seq < 0x1_0000 || seq > 0x7fff_ffff || prevSeq > 0x7fff_ffff) {
     return putValue(view, putValue(view, at, seq), prevSeq);
   }

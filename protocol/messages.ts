@@ -49,7 +49,11 @@ export const HEADS_MAX = 0xffff;
 
 const requestId = field.int(0, 0xffff_ffff, 'Chosen by the client; its answer carries it');
 const topics = field.list(field.text(64, 'Topic'), TOPICS_MAX, 'Topics, such as `book:BTCUSDT`');
-const epoch = field.int(0, Number.MAX_SAFE_INTEGER, 'One life of the numbering');
+const epoch = field.int(
+  0,
+  Number.MAX_SAFE_INTEGER,
+  'One run of the numbering, from a start to an end of the server',
+);
 const count = field.int(0, 0xffff_ffff, 'How many updates this one stands for; 1 unless conflated');
 const side = field.oneOf(SIDES, 'Side');
 const level = field.nullable(field.price());
@@ -90,7 +94,7 @@ const resume = define(4, 'resume', 'Everything after a `seq`, then live', {
     ),
   ),
 });
-const replay = define(5, 'replay', 'Plays the journal in the live format', {
+const replay = define(5, 'replay', 'Replays the journal in the live format', {
   id: requestId,
   action: field.oneOf(['start', 'pause', 'continue', 'seek', 'stop'], 'What to do'),
   topics,
@@ -144,7 +148,7 @@ const amend = define(10, 'amend', 'Changes price or quantity of a resting order'
   price: field.nullable(field.price()),
   quantity: field.nullable(field.quantity('New open quantity')),
 });
-const received = define(11, 'received', 'Tells the server how far the reader has read', {
+const received = define(11, 'received', 'Reports how far the reader has read', {
   seq: field.seq('The highest `seq` that the application has taken'),
 });
 
