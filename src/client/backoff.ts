@@ -1,20 +1,20 @@
 /**
- * Back-off: how long to wait before the next attempt to connect. Exponential with full jitter
- * (Brooker, "Exponential Backoff and Jitter", 2015), so clients that lost a server together do not
- * come back together. Bounded by `maxMs`, on top of what the server itself asked for.
+ * Back-off: the wait before the next attempt to connect. Exponential with full jitter (Brooker, "Exponential Backoff and
+ * Jitter", 2015), so clients that lost a server together do not return together. Bound: `maxMs`, on top of what the
+ * server asks for.
  */
 
 export interface BackoffOptions {
-  /** Longest wait before the first attempt, in ms; it doubles with each failure. 250 unless told. */
+  /** Longest wait before the first attempt, in ms; it doubles with each failure. Default 250. */
   readonly baseMs?: number;
-  /** The longest wait of all, in ms; 30,000 unless told. */
+  /** The longest wait, in ms. Default 30,000. */
   readonly maxMs?: number;
-  /** Failures in a row after which the client gives up; never, unless told. */
+  /** Failures in a row after which the client gives up. Default: never. */
   readonly attemptsMax?: number;
 }
 
 export class Backoff {
-  /** Attempts since the last connection that lasted. */
+  /** Attempts since the last stable connection. */
   attempts = 0;
   private readonly baseMs: number;
   private readonly maxMs: number;
@@ -29,8 +29,8 @@ export class Backoff {
   }
 
   /**
-   * The wait before the next attempt, in ms; undefined when it is time to give up.
-   * @param retryMs the least that the server asked for
+   * The wait before the next attempt, in ms; undefined to give up.
+   * @param retryMs the minimum that the server asked for
    */
   next(retryMs: number): number | undefined {
     if (this.attempts >= this.attemptsMax) return undefined;
@@ -39,7 +39,7 @@ export class Backoff {
     return retryMs + this.random() * most;
   }
 
-  /** The connection lasts. One that is taken and cut at once must not begin anew. */
+  /** The connection is stable. One that is accepted and cut at once must not reset the back-off. */
   succeeded(): void {
     this.attempts = 0;
   }

@@ -1,10 +1,10 @@
 /**
- * TapedeckClient: a client's side of Tapedeck that stays: it reads topics, enters orders, publishes
- * and plays back, and when its connection ends it comes back and goes on where it was.
+ * TapedeckClient: a permanent client. It reads topics, enters orders, publishes and replays; when its connection ends, it
+ * reconnects and continues where it was.
  *
- * Bounded: subscriptions by their queues, publishing by 16 under way, attempts to connect
- * by a back-off with jitter. What must hold: an application sees every message of a topic once and in
- * order, or a `gap` or `reset` item in its place.
+ * Bounds: subscriptions by their queues, publishing by 16 messages in progress, connection attempts by a back-off with
+ * jitter. Invariant: an application sees every message of a topic once and in order, or a `gap` or `reset` item in its
+ * place.
  */
 
 import type { Instrument, Message, SourceEvent } from '../../protocol/messages';
@@ -31,25 +31,25 @@ import { fetchScales } from './rest';
 import type { SubscribeOptions, Subscription } from './subscription';
 
 export interface ClientOptions {
-  /** What the server knows the application by; reading needs none. */
+  /** The key of the application; reading needs none. */
   readonly key?: string;
-  /** Binary frames, or text to be read by people; `msgpack` unless told. */
+  /** Binary frames, or readable text. Default `msgpack`. */
   readonly form?: 'msgpack' | 'json';
   /** Name and version of the application, for the server's log; at most 64 characters. */
   readonly client?: string;
-  /** How to come back; `false`: not at all. */
+  /** How to reconnect; `false`: not at all. */
   readonly reconnect?: BackoffOptions | false;
-  /** The longest wait for a server's welcome, in ms; 10,000 unless told. */
+  /** The longest wait for a server's welcome, in ms. Default 10,000. */
   readonly timeoutMs?: number;
   /** Sockets, timers and randomness in place of the machine's own. */
   readonly environment?: Partial<Environment>;
 }
 
-/** The server's clock, as a ping sees it. */
+/** The server's clock as measured by a ping. */
 export interface ServerClock {
-  /** There and back, in ms. */
+  /** Round trip, in ms. */
   readonly roundTripMs: number;
-  /** Add it to this machine's time to have the server's, in ms; wrong by at most half the round trip. */
+  /** Add this to the local time to get the server's time, in ms; the error is at most half the round trip. */
   readonly offsetMs: number;
 }
 
@@ -68,11 +68,11 @@ export class TapedeckClient {
   private readonly backoff: Backoff;
   private connection: Connection | undefined;
   private retryTimer: unknown;
-  /** How a connection ended that ended right behind its welcome. */
+  /** How a connection ended that ended right after its welcome. */
   private earlyEnd: ConnectionEnd | undefined;
   private readonly publishing = new Publishing();
   private readonly replays = new Set<Pick<Replay, 'end'>>();
-  /** Ends what is being asked for when the client is closed. */
+  /** Aborts pending requests when the client is closed. */
   private readonly closing = new AbortController();
   private readonly scales = new Map<string, Scales>();
   private learning: Promise<void> = Promise.resolve();
@@ -97,16 +97,16 @@ export class TapedeckClient {
   }
 
   /**
-   * Connects for the first time, and proves the key if there is one.
+   * Connects for the first time, and verifies the key if there is one.
    * @param url of the server, such as `http://127.0.0.1:7070`
-   * @throws TapedeckError `connection-failed` when there is no Tapedeck at that address,
-   *   `unauthorized` when it does not know the key; neither is tried again
+   * @throws TapedeckError `connection-failed` if there is no Tapedeck at that address, `unauthorized` if it does not
+   *   accept the key; neither is retried
    */
   static async connect(url: string, options: ClientOptions = {}): Promise<TapedeckClient> {
     const client = new TapedeckClient(url, options);
     const connection = await client.open();
     if (options.key !== undefined) {
-      // An accepted key is not answered [W15], but answers come in order: a pong is one.
+      // An accepted key gets no answer [W15], but answers come in order, and a pong is one.
       try {
         await connection.request((id) => ({ type: 'ping', id, time: Nanos.ZERO }));
       } catch (e) {
@@ -117,22 +117,22 @@ export class TapedeckClient {
     return client;
   }
 
-  /** Epoch and newest place of the server when the present connection began. */
+  /** Epoch and newest sequence number of the server when the present connection began. */
   get welcome(): Connection['welcome'] | undefined {
     return this.connection?.welcome;
   }
 
-  /** @returns a function that takes the handler off again */
+  /** @returns a function that removes the handler */
   on<E extends keyof ClientEvents>(name: E, handler: (event: ClientEvents[E]) => void): () => void {
     return this.emitter.on(name, handler);
   }
 
   /**
    * Reads topics: `for await (const item of client.subscribe(['trade:*', 'book:BTCUSDT']))`. First
-   * comes the state of each topic, then what happens; `gap` and `reset` items say what did not come.
-   * Several subscriptions share one connection, and each topic is asked for once.
-   * @throws TapedeckError `unknown-topic`, `closed`; what the server refuses is thrown by the iteration
-   *   and rejects `ready`
+   * comes the state of each topic, then its messages; `gap` and `reset` items declare what is missing.
+   * Several subscriptions share one connection, and each topic is requested once.
+   * @throws TapedeckError `unknown-topic`, `closed`; if the server refuses a topic, the iteration throws
+   *   and `ready` rejects
    */
   subscribe<const T extends string>(
     topics: readonly T[],
@@ -142,24 +142,24 @@ export class TapedeckClient {
     return this.reader.add(topics, options) as unknown as Subscription<MessageOfTopic<T>>;
   }
 
-  /** The local copy of a book that some subscription reads; it says itself whether it is trusted. */
+  /** The local copy of a book that a subscription reads; it knows whether it is reliable. */
   book(symbol: string): LocalBook | undefined {
     return this.reader.table.book(symbol);
   }
 
   /**
-   * Brings a source's events in; resolves with the last place they produced, once they are journaled.
-   * At most 16 messages are under way; await the promises to send no faster than the server takes.
-   * The event `intake` tells of events without effect. Behind a reconnect the client says by itself that
-   * the numbers of what it published before go on; a source that begins them anew sends `renumber`.
-   * @throws TapedeckError with the server's code and the field at fault; `connection-failed` when the
-   *   answer did not come, and what became of it is unknown
+   * Publishes a source's events; resolves with the last sequence number that they produced, once they are journaled.
+   * At most 16 messages are in progress; await the promises to send no faster than the server accepts.
+   * The event `intake` reports events without effect. After a reconnect the client states by itself that it continues
+   * the numbering of what it published before; a source that restarts its numbering sends `renumber`.
+   * @throws TapedeckError with the server's code and the field at fault; `connection-failed` if no answer came, so
+   *   the outcome is unknown
    */
   publish(events: readonly SourceEvent[], options: PublishOptions = {}): Promise<number> {
     return this.publishing.inTurn(async () => {
       const connection = this.connected();
       if (this.options.form === 'json') {
-        // One after the other, since a source's events must not overtake each other.
+        // One after the other, so that a source's events keep their order.
         const turn = this.learning.then(() => this.learn(connection, events));
         this.learning = turn.catch(() => {});
         await turn;
@@ -171,7 +171,7 @@ export class TapedeckClient {
 
   /**
    * Enters an order; resolves when it is journaled. Needs a key with the role `trade`.
-   * @throws TapedeckError with the code of the refusal, such as `price-outside-band`
+   * @throws TapedeckError with the code of the rejection, such as `price-outside-band`
    */
   async order(request: OrderRequest): Promise<OrderAnswer> {
     const scales = await this.scalesOf(request.symbol);
@@ -191,23 +191,23 @@ export class TapedeckClient {
 
   /**
    * Asks for the server's clock.
-   * @throws TapedeckError `connection-failed` when there is no connection, or it ends before the answer
+   * @throws TapedeckError `connection-failed` if there is no connection, or it ends before the answer
    */
   async ping(): Promise<ServerClock> {
     const { clock } = this.environment;
     await this.connected().request((id) => ({ type: 'ping', id, time: clock.now() }));
-    // The pong itself was handed out before the promise of its request went on.
+    // The pong itself was delivered before the promise of its request resolved.
     return this.serverClock;
   }
 
-  /** Looks for the server now, where the wait before the next attempt is still running. */
+  /** Reconnects now, if the wait before the next attempt is still running. */
   reconnectNow(): void {
     if (this.state !== 'reconnecting' || this.retryTimer === undefined) return;
     this.environment.timers.clear(this.retryTimer);
     this.comeBack();
   }
 
-  /** Plays the journal over a connection of its own. @throws TapedeckError `closed` */
+  /** Replays the journal over a connection of its own. @throws TapedeckError `closed` */
   replay<const T extends string>(options: ReplayOptions<T>): Replay<T> {
     this.assertOpen();
     const replay: Replay<T> = new Replay(options, {
@@ -220,8 +220,8 @@ export class TapedeckClient {
   }
 
   /**
-   * Ends everything, every iteration too, of replays as well. A request that was sent is rejected as
-   * `connection-failed`, one that waits to be sent as `closed`.
+   * Ends everything, including all iterations and replays. A request that was sent is rejected with
+   * `connection-failed`, one that waits to be sent with `closed`.
    */
   close(): void {
     this.finish(undefined);
@@ -239,7 +239,7 @@ export class TapedeckClient {
   }
 
   private async open(): Promise<Connection> {
-    // The messages behind a welcome come before the promise of its connection settles.
+    // Messages after a welcome arrive before the promise of its connection settles.
     let early: Message[] | undefined = [];
     this.earlyEnd = undefined;
     const connection: Connection = await Connection.connect(this.url, {
@@ -281,7 +281,7 @@ export class TapedeckClient {
     this.retry(end, error ?? new TapedeckError('connection-failed', 'the connection ended'));
   }
 
-  /** Comes back later, or gives up for good. */
+  /** Reconnects later, or gives up. */
   private retry(end: ConnectionEnd, error: TapedeckError): void {
     if (this.state === 'closed') return;
     const { reconnect } = this.options;
@@ -355,7 +355,7 @@ export class TapedeckClient {
         this.emitter.emit('queued', { ahead: message.ahead });
         return;
       case 'heartbeat':
-        // Only a connection that lasts ends the back-off: one may be taken and cut at once.
+        // Only a stable connection ends the back-off: one may be accepted and cut at once.
         this.backoff.succeeded();
         break;
       default:
@@ -371,7 +371,7 @@ export class TapedeckClient {
     return fetched;
   }
 
-  /** What is written as text needs the decimals of each symbol that does not bring its own. */
+  /** The text form needs the decimals of each symbol; fetches those that the events do not define. */
   private async learn(connection: Connection, events: readonly SourceEvent[]): Promise<void> {
     const defined = new Set<string>();
     for (const { type, symbol } of events) {

@@ -1,10 +1,9 @@
 /**
  * Connection: one WebSocket to `/v1/stream`, from its welcome to its end, in either form.
  *
- * Requests settle with their `ack` or `error`, in the order of the wire: `ask` calls back before the
- * next message is handed out, so that what follows an answer finds it done. Everything else goes to
- * `onMessage` in the order in which the server sent it. It does not come back by itself; that is
- * `TapedeckClient`.
+ * Requests settle with their `ack` or `error`, in the order of the wire: `ask` calls back before the next message is
+ * delivered, so messages after an answer find it done. Everything else goes to `onMessage` in the order of the server.
+ * It does not reconnect; `TapedeckClient` does.
  */
 
 import {
@@ -30,30 +29,30 @@ export interface ConnectionOptions {
   readonly key?: string | undefined;
   /** Name and version of the application, for the server's log. */
   readonly client?: string | undefined;
-  /** Binary frames, or text to be read by people; `msgpack` unless told. */
+  /** Binary frames, or readable text. Default `msgpack`. */
   readonly form?: 'msgpack' | 'json' | undefined;
-  /** The longest wait for the server's welcome, in ms; 10,000 unless told. */
+  /** The longest wait for the server's welcome, in ms. Default 10,000. */
   readonly timeoutMs?: number | undefined;
-  /** Ends the connection when it has been silent for 2.5 heartbeats; not unless told. */
+  /** Whether to end the connection after 2.5 heartbeats of silence. Default: no. */
   readonly liveness?: boolean;
   readonly onMessage?: (message: Message) => void;
-  /** Called behind the last message of each frame. */
+  /** Called after the last message of each frame. */
   readonly onFrameEnd?: () => void;
-  /** Gives up while the connection is being made; has no effect later. */
+  /** Aborts connecting; has no effect later. */
   readonly signal?: AbortSignal | undefined;
-  /** Called once, when the connection has ended, wanted or not. */
+  /** Called once, when the connection has ended for any reason. */
   readonly onClose?: (end: ConnectionEnd) => void;
   readonly environment?: Partial<Environment>;
 }
 
-/** The longest wait for an answer of a server, unless told. */
+/** The default of the longest wait for an answer of a server. */
 export const TIMEOUT_MS = 10_000;
-/** Silence is counted in quarters of a heartbeat; more of them than this are too many. */
+/** Silence is counted in quarters of a heartbeat; more of them than this end the connection. */
 const SILENT_QUARTERS_MAX = 10;
 /** `WebSocket.OPEN`, which an injected socket need not name. */
 const OPEN = 1;
 
-/** A request, and whom to tell. */
+/** A request and its callback. */
 export interface Ask {
   make(id: number): Message;
   resolve(seq: number, ack?: MessageOf<'ack'>): void;
@@ -61,18 +60,18 @@ export interface Ask {
 }
 
 export class Connection {
-  /** The first message of the server: epoch, place, limits. */
+  /** The first message of the server: epoch, sequence number, limits. */
   readonly welcome: MessageOf<'welcome'>;
   /** Definitions received so far, by symbol. */
   readonly instruments = new Map<string, Instrument>();
-  /** Nothing comes or goes any more. */
+  /** Whether it has ended. */
   ended = false;
   private readonly socket: SocketLike;
   private readonly options: ConnectionOptions;
   private readonly environment: Environment;
   private readonly encoder = new FrameEncoder();
   private readonly waiting = new Map<number, Ask>();
-  /** Decimals of what is sent from here, of which the server need not have told yet. */
+  /** Decimals of symbols that are sent from here, before the server has published their definitions. */
   private readonly offered = new Map<string, Scales>();
   private readonly scalesOf: ScalesOf = (symbol) =>
     this.instruments.get(symbol) ?? this.offered.get(symbol);
@@ -80,7 +79,7 @@ export class Connection {
   private silentQuarters = 0;
   private livenessTimer: unknown;
   private closing: MessageOf<'closing'> | undefined;
-  /** Why no more requests can be made. */
+  /** Why no more requests can be sent. */
   private failure: TapedeckError | undefined;
 
   private constructor(
@@ -101,8 +100,7 @@ export class Connection {
   /**
    * Opens a connection and waits for the server's welcome.
    * @param url of the server, such as `http://127.0.0.1:7070`
-   * @throws TapedeckError `connection-failed` when there is no Tapedeck at that address; `closed` when
-   *   `signal` gave it up
+   * @throws TapedeckError `connection-failed` if there is no Tapedeck at that address; `closed` if `signal` aborted
    */
   static connect(url: string, options: ConnectionOptions = {}): Promise<Connection> {
     return new Promise((resolve, reject) => {
@@ -143,7 +141,7 @@ export class Connection {
       };
       socket.onmessage = (event) => {
         const [first, ...rest] = decode(event.data, options, () => undefined);
-        // A server that is full says so in place of a welcome; its close follows.
+        // A full server sends an error in place of a welcome; its close follows.
         if (first !== undefined && !isFault(first) && first.type === 'closing') {
           closing = first;
           return;
@@ -162,7 +160,7 @@ export class Connection {
     });
   }
 
-  /** Starts topics; resolves with the place that their snapshots stand at. */
+  /** Subscribes to topics; resolves with the sequence number of their snapshots. */
   subscribe(topics: readonly string[]): Promise<number> {
     return this.request((id) => ({ type: 'subscribe', id, topics: [...topics], intervalMs: null }));
   }
@@ -172,20 +170,20 @@ export class Connection {
   }
 
   /**
-   * Brings events in; resolves with the last seq they produced, once they are journaled.
-   * @param continues whether their numbers go on from those of the source's session before [P3]
+   * Publishes events; resolves with the last seq that they produced, once they are journaled.
+   * @param continues whether they continue the numbering of the source's last session [P3]
    */
   publish(events: readonly SourceEvent[], continues: boolean | null = null): Promise<number> {
     for (const event of events) if (event.type === 'instrument') this.know(event.symbol, event);
     return this.request((id) => ({ type: 'publish', id, events: [...events], continues }));
   }
 
-  /** Sends one request; resolves with the place of its `ack`. */
+  /** Sends one request; resolves with the `seq` of its `ack`. */
   request(make: (id: number) => Message): Promise<number> {
     return new Promise((resolve, reject) => this.ask({ make, resolve, reject }));
   }
 
-  /** Sends requests in one frame, which the server handles without anything in between. */
+  /** Sends requests in one frame, which the server handles without other requests between. */
   ask(...asks: readonly Ask[]): void {
     if (this.ended || this.socket.readyState !== OPEN) {
       const error =
@@ -198,7 +196,7 @@ export class Connection {
     try {
       frame = this.encode(asks.map((ask, i) => ask.make(ids[i]!)));
     } catch (e) {
-      // What does not encode waits for nothing.
+      // A request that cannot be encoded is never pending.
       const error = new TapedeckError(
         'invalid-field',
         `it cannot be sent: ${(e as Error).message}`,
@@ -207,7 +205,7 @@ export class Connection {
       return;
     }
     const bytesMax = this.welcome.limits.frameBytesMax;
-    // A text has at most three bytes a letter; only one that may be too long is measured.
+    // A text has at most three bytes a character; only one that may be too long is measured.
     const bytes = typeof frame === 'string' ? textBytes(frame, bytesMax) : frame.length;
     if (bytes > bytesMax) {
       const message = `a frame of ${bytes} bytes; at most ${bytesMax}`;
@@ -219,7 +217,7 @@ export class Connection {
     this.socket.send(frame);
   }
 
-  /** Whether a message of this symbol can be written as text, which needs its decimals. */
+  /** Whether a message of this symbol can be written as text: its decimals are known. */
   knows(symbol: string): boolean {
     return this.options.form !== 'json' || this.scalesOf(symbol) !== undefined;
   }
@@ -228,7 +226,7 @@ export class Connection {
     this.offered.set(symbol, { priceScale, quantityScale });
   }
 
-  /** Sends what is not answered. */
+  /** Sends a message that gets no answer. */
   tell(message: Message): void {
     if (!this.ended && this.socket.readyState === OPEN) this.socket.send(this.encode([message]));
   }
@@ -237,7 +235,7 @@ export class Connection {
     this.socket.close(1000);
   }
 
-  /** Ends it at once, without waiting for the other side, which may be dead. */
+  /** Ends it at once, without waiting for the peer, which may be dead. */
   abandon(reason: string, code = 1006): void {
     if (this.ended) return;
     silence(this.socket);
@@ -258,7 +256,7 @@ export class Connection {
 
   private receive(data: unknown): void {
     this.silentQuarters = 0;
-    // What does not decode may have been anything: going on would lose it silently.
+    // A frame that does not decode may contain anything: continuing would lose it silently.
     if ((this.options.form === 'json') !== (typeof data === 'string')) {
       this.giveUp('wrong-frame', 'the server sent a frame of the other form');
       return;
@@ -270,7 +268,7 @@ export class Connection {
     for (const message of messages) {
       if (this.ended) return;
       if (!isFault(message)) this.take(message);
-      // A message of a later version is nothing to a reader of this one.
+      // Messages of a later version are ignored.
       else if (message.code !== 'unknown-message') {
         this.giveUp(message.code, message.message);
         return;
@@ -290,7 +288,7 @@ export class Connection {
       case 'ack':
         this.settle(message.id)?.resolve(message.seq, message);
         if (message.repeated === null && message.waiting === null) return;
-        break; // what became of the events of a publish
+        break; // the outcome of the events of a publish
       case 'pong':
         this.settle(message.id)?.resolve(0);
         break;
@@ -302,7 +300,7 @@ export class Connection {
           waiting.reject(error);
           return;
         }
-        // Of no request: if the connection ends now, this is why.
+        // It belongs to no request: if the connection ends now, this is the reason.
         this.failure = error;
         break;
       }
@@ -325,7 +323,7 @@ export class Connection {
 
   private watch(): void {
     const quarterMs = this.welcome.limits.heartbeatMs / 4;
-    // Counting ticks, not time: a program that was held up for long reads what waits for it first.
+    // Counts ticks, not time: a program that was suspended reads what waits for it first.
     this.livenessTimer = this.environment.timers.set(() => {
       this.silentQuarters += 1;
       if (this.silentQuarters > SILENT_QUARTERS_MAX) this.abandon('silent for 2.5 heartbeats');
@@ -345,7 +343,7 @@ export class Connection {
     this.options.onClose?.(endOf(code, reason, this.closing));
   }
 
-  /** Why it ended, as told by the server where it told; undefined while it lives. */
+  /** Why it ended, as the server stated if it did; undefined while it is open. */
   get endedBy(): TapedeckError | undefined {
     return this.ended ? this.failure : undefined;
   }
@@ -366,7 +364,7 @@ function givenUp(): TapedeckError {
   return new TapedeckError('closed', 'the connection was given up before it was made');
 }
 
-/** Hears nothing more of a socket, and lets it go. */
+/** Removes all handlers of a socket and closes it. */
 function silence(socket: SocketLike): void {
   socket.onmessage = null;
   socket.onclose = null;
@@ -386,7 +384,7 @@ function endOf(
   return { code, reason, reconnect, retryMs: closing?.retryMs ?? 0 };
 }
 
-/** What the code of a close says of itself, when no `closing` came before it [E6]. */
+/** The meaning of a close code, if no `closing` came before it [E6]. */
 function worthComingBack(code: number): boolean {
   const known = Object.values(CLOSES).find((close) => close.code === code);
   return known?.reconnect ?? code !== 1000;

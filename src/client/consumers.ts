@@ -1,6 +1,6 @@
 /**
- * Consumers: the subscriptions of one client, and which of them a topic goes to. Bounded by the
- * subscriptions that are open; a topic's consumers are looked up once, until they change.
+ * Consumers: the subscriptions of one client, and which of them get a topic. Bound: open subscriptions. The consumers of
+ * a topic are looked up once, until they change.
  */
 
 import type { Topic } from '../../protocol/topics';
@@ -41,7 +41,7 @@ export class Consumers {
     for (const subscription of route) subscription.push(item);
   }
 
-  /** Tells a reset to those whom it concerns, each of the topics that concern it. */
+  /** Delivers a reset to the consumers of its topics, to each with its own topics. */
   reset(topics: ReadonlyMap<string, Topic>, item: Omit<ResetItem, 'topics' | 'type'>): void {
     for (const subscription of this.all) {
       if (!subscription.admitted) continue;
@@ -51,7 +51,7 @@ export class Consumers {
     }
   }
 
-  /** Hands out state that was asked for anew. */
+  /** Delivers state that was requested again. */
   state(chains: readonly TopicChain[]): void {
     for (const chain of chains) {
       for (const message of chain.state()) this.hand(chain.name, chain.topic, message);
@@ -59,8 +59,8 @@ export class Consumers {
   }
 
   /**
-   * The newest place that every consumer has taken; one for whom nothing waits has taken all.
-   * @param newest the newest place there is
+   * The newest sequence number that every consumer has taken; a consumer with an empty queue has taken all.
+   * @param newest the newest received sequence number
    */
   takenSeq(newest: number): number {
     let lowest = newest;
@@ -68,7 +68,7 @@ export class Consumers {
     return lowest;
   }
 
-  /** Those who asked for a topic in just these words. */
+  /** Consumers that requested exactly this topic. */
   of(name: string): Subscription[] {
     return [...this.all].filter(({ topics }) => topics.includes(name));
   }
@@ -82,7 +82,7 @@ export class Consumers {
   }
 }
 
-/** Whether a consumer reads anything of a topic, with `*` or not. */
+/** Whether a consumer reads anything of a topic, which may have a `*`. */
 function touches(subscription: Subscription, topic: Topic): boolean {
   if (subscription.covers(topic)) return true;
   return (

@@ -1,7 +1,7 @@
 /**
- * Crossing: the seqs that a reader resumes from are of a past epoch of the server, until the server has
- * said whether they hold in its own [T6]. Cut off before, it asks again as of that epoch, with the newest
- * seq that it met in that one: what it met since is of another, and says nothing of it.
+ * Crossing: resuming from sequence numbers of a past epoch, until the server has said whether they are valid in its own
+ * epoch [T6]. If the connection ends before that, the client asks again as of the past epoch, with the newest sequence
+ * number that it met in it; later ones belong to another epoch.
  */
 
 import { CHANNEL_TABLE } from '../../protocol/channels';
@@ -10,14 +10,14 @@ import type { TopicTable } from './topic-table';
 
 export class Crossing {
   readonly epoch: number;
-  /** The newest seq met in it. */
+  /** The newest seq met in that epoch. */
   readonly newest: number;
   private readonly requests: number;
-  /** Above this a message is of the server's epoch, and nothing of what a crash took is behind it. */
+  /** A message with a higher seq belongs to the server's epoch; nothing that a crash took is above it. */
   private border: number;
   private answers = 0;
 
-  /** @param table what is held @param requests so many ask for it */
+  /** @param table the client's topics @param requests number of requests that resume them */
   constructor(epoch: number, table: TopicTable, requests: number) {
     this.epoch = epoch;
     this.newest = table.newest;
@@ -26,12 +26,12 @@ export class Crossing {
     this.requests = requests;
   }
 
-  /** The server has said that the seqs hold. */
+  /** Whether the server has confirmed the sequence numbers. */
   get isAccepted(): boolean {
     return this.answers > 0;
   }
 
-  /** All seqs are of the server's epoch now. */
+  /** Whether all sequence numbers are of the server's epoch now. */
   get isOver(): boolean {
     return this.answers >= this.requests;
   }
@@ -40,14 +40,14 @@ export class Crossing {
     this.answers += 1;
   }
 
-  /** A crash gap came: the states of before it follow, and bear its end [R5]. */
+  /** A gap of a crash arrived: the states before it follow, and carry the end of the gap [R5]. */
   lost(to: number): void {
     this.border = Math.max(this.border, to);
   }
 
   /**
-   * A message came. Each gap between the epochs comes before what is behind it [R5], in the answer of its
-   * own request: of several, only the answers tell. Bars and statistics stand outside of that order.
+   * A message arrived. Each gap between the epochs precedes what is behind it [R5], within the answer of its own
+   * request; with several requests only the answers decide. Bars and statistics are outside of that order.
    */
   met({ type, seq }: TopicMessage): void {
     if (this.requests > 1 || CHANNEL_TABLE[type].nature === 'derived') return;

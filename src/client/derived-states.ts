@@ -1,9 +1,9 @@
 /**
- * Derived states: what the client holds of a topic of bars or statistics. Each message is a whole state, so
- * of each bar the one with the highest `seq` counts, in whatever order they come.
+ * Derived states: what the client holds of a topic of bars or statistics. Each message is a complete state, so of each
+ * bar the one with the highest `seq` counts, whatever their order.
  *
- * Bounded: the newest bar, and those that changed last; of one that is not held any more a repetition
- * cannot be told from news.
+ * Bound: the newest bar, and the bars that changed last. For a bar that is no longer held, a repetition cannot be
+ * recognised.
  */
 
 import type { Bar, Stats } from '../../protocol/messages';
@@ -13,11 +13,11 @@ export type Derived = Bar | Stats;
 const BARS_MAX = 64;
 
 export class DerivedStates {
-  /** By their opening seconds, those that changed last at the end; statistics have one. */
+  /** By opening second, the last changed at the end; statistics have one entry. */
   private readonly states = new Map<number, Derived>();
   private newestKey = -1;
 
-  /** Takes a state on. @returns false when it says nothing new */
+  /** Applies a state. @returns false if it is not new */
   take(m: Derived): boolean {
     const key = keyOf(m);
     const held = this.states.get(key);
@@ -29,12 +29,12 @@ export class DerivedStates {
     return true;
   }
 
-  /** The state; of bars the newest one. */
+  /** The state; for bars the newest bar. */
   get newest(): Derived | undefined {
     return this.states.get(this.newestKey);
   }
 
-  /** States of this place or above may hold trades that are no more. */
+  /** States with this `seq` or a higher one may include trades that a crash took. */
   voidFrom(seq: number): void {
     for (const [key, state] of this.states) if (state.seq >= seq) this.states.delete(key);
     this.newestKey = Math.max(-1, ...this.states.keys());
@@ -68,6 +68,6 @@ function isNews(m: Derived, held: Derived): boolean {
     m.high !== held.high ||
     m.low !== held.low ||
     m.close !== held.close;
-  // A server that has just started may not know yet that it has ended.
+  // A server that has just started may not know yet that the bar has ended.
   return isOther || (m.final && !held.final);
 }

@@ -1,6 +1,6 @@
 /**
- * Environment: what the SDK takes of the machine it runs on, so that a test can steer it: sockets,
- * timers, randomness. Nothing here is more than browsers, Bun and Node from 22 on have of their own.
+ * Environment: what the SDK uses of its machine, so that a test can replace it: sockets, timers, randomness. Browsers,
+ * Bun and Node from 22 on have all of it.
  */
 
 import { SystemClock, type Clock } from '../base/clock';
@@ -22,7 +22,7 @@ export interface SocketLike {
 export type SocketConstructor = new (url: string, protocols: string[]) => SocketLike;
 
 export interface Timers {
-  /** Calls back once, after so many milliseconds. */
+  /** Calls back once, after `ms` milliseconds. */
   set(callback: () => void, ms: number): unknown;
   clear(timer: unknown): void;
 }
@@ -33,7 +33,7 @@ export interface Environment {
   readonly clock: Clock;
   /** 0 ≤ x < 1, for the random part of a wait. */
   readonly random: () => number;
-  /** A text that no other client of this server uses, for names of orders. */
+  /** A text that no other client of this server uses, for client order ids. */
   readonly clientName: string;
 }
 
@@ -43,9 +43,9 @@ const SYSTEM_TIMERS: Timers = {
 };
 
 /**
- * The machine's own, but for what is given. The randomness spreads clients that lost their server at
- * the same moment; for that it is enough that they were made at different ones.
- * @throws Error where there is no WebSocket, as in Node before 22
+ * The machine's environment, except for the given parts. The randomness spreads clients that lost their server at
+ * the same time; for that it is enough that they were created at different times.
+ * @throws Error if there is no WebSocket, as in Node before 22
  */
 export function environmentOf(given: Partial<Environment> = {}): Environment {
   const WebSocket =
@@ -69,7 +69,7 @@ export function environmentOf(given: Partial<Environment> = {}): Environment {
   };
 }
 
-/** Runs what belongs to the application; its fault is reported by itself and stops nothing here. */
+/** Runs code of the application; its exception is reported separately and stops nothing here. */
 export function guarded(run: () => void): void {
   try {
     run();
@@ -86,7 +86,7 @@ export interface Deferred<T> {
   readonly reject: (error: Error) => void;
 }
 
-/** `Promise.withResolvers`, which browsers of before 2024 do not have. */
+/** `Promise.withResolvers`, which browsers from before 2024 lack. */
 export function deferred<T>(): Deferred<T> {
   let settle: Omit<Deferred<T>, 'promise'> | undefined;
   const promise = new Promise<T>((resolve, reject) => {

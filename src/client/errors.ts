@@ -4,11 +4,11 @@
 export class TapedeckError extends Error {
   override readonly name = 'TapedeckError';
   /**
-   * A word of the protocol's table of errors, or of the SDK's own: `connection-failed` (nobody there,
-   * or the connection ended before the answer came), `closed` (the application closed the client).
+   * A code of the protocol's table of errors, or of the SDK: `connection-failed` (no server, or the
+   * connection ended before the answer), `closed` (the application closed the client).
    */
   readonly code: string;
-  /** What to do about it, for people; null where nothing is known. */
+  /** What to do about it, for people; null if unknown. */
   readonly hint: string | null;
   /** Path of the field at fault, such as `publish.events[3].price`. */
   readonly field: string | null;
@@ -30,13 +30,13 @@ export class TapedeckError extends Error {
 export interface ConnectionEnd {
   readonly code: number;
   readonly reason: string;
-  /** Whether to come back: as `closing` said, else as the code says of itself [E6]. */
+  /** Whether to reconnect: as `closing` says, else by the close code [E6]. */
   readonly reconnect: boolean;
-  /** How long the server asks to wait before that, in ms; 0 where it did not say. */
+  /** How long the server asks to wait before that, in ms; 0 if it did not say. */
   readonly retryMs: number;
 }
 
-/** A connection that did not come about, with what the server said of coming back. */
+/** A failed attempt to connect, with the server's instruction for reconnecting. */
 export class ConnectFailure extends TapedeckError {
   readonly end: ConnectionEnd;
 

@@ -1,54 +1,54 @@
-/** Events of a client: typed, handed out in order, to handlers that cannot harm each other. */
+/** Events of a client: typed, delivered in order, to handlers that cannot affect each other. */
 
 import type { Execution, Instrument, MessageOf } from '../../protocol/messages';
 import { guarded } from './environment';
 import type { ConnectionEnd, TapedeckError } from './errors';
 import type { ResetItem } from './items';
 
-/** A topic of which messages are missing, or whose book does not prove; it is being mended. */
+/** A topic with missing messages, or a book whose checksum differs; the client is repairing it. */
 export interface BreakEvent {
   readonly topic: string;
-  /** The newest place held before. */
+  /** The newest sequence number held before. */
   readonly last: number;
-  /** The place at which it showed. */
+  /** The sequence number at which it was detected. */
   readonly seq: number;
 }
 
-/** What the reader tells its client. */
+/** What the reader reports to its client. */
 export interface ReaderEvents {
   broken(why: 'chain-break' | 'book-mismatch', event: BreakEvent): void;
   gap(gap: MessageOf<'gap'>): void;
   reset(topics: readonly string[], seq: number, reason: string, local: boolean): void;
-  /** Everything missed since the last connection has come. */
+  /** Everything missed since the last connection has arrived. */
   resumed(from: number, to: number): void;
 }
 
 export interface ClientEvents {
-  /** There is a connection; also after each reconnect. */
+  /** Connected; also after each reconnect. */
   'connected': { readonly epoch: number; readonly seq: number; readonly server: string };
-  /** It has ended. `retryInMs`: when the client tries again; undefined when it will not. */
+  /** Disconnected. `retryInMs`: when the client tries again; undefined if it will not. */
   'disconnected': ConnectionEnd & { readonly retryInMs: number | undefined };
-  /** Everything missed between the places has come, without gap or repetition. */
+  /** Everything missed between the two sequence numbers has arrived, without gap or repetition. */
   'resumed': { readonly from: number; readonly to: number };
-  /** The state of topics was taken anew; what lies between is not told. */
+  /** The state of topics was requested again; messages in between are not delivered. */
   'reset': ResetItem;
-  /** A resume waits for its turn at the server; again with each heartbeat until its messages come. */
+  /** A resume waits at the server; repeated with each heartbeat until its messages arrive. */
   'queued': { readonly ahead: number };
-  /** The server says that messages of a topic do not come. */
+  /** The server declared missing messages of a topic. */
   'gap': MessageOf<'gap'>;
-  /** Messages were missing that nobody announced; the client mends it. */
+  /** Messages were missing that nobody declared; the client repairs it. */
   'chain-break': BreakEvent;
-  /** A local book did not prove; the client subscribes to it again. */
+  /** The checksum of a local book differed; the client subscribes to it again. */
   'book-mismatch': BreakEvent;
-  /** Events of a publish that had no effect: sent before, or of a book that waits for a snapshot [P11]. */
+  /** Events of a publish had no effect: sent before, or of a book that waits for a snapshot [P11]. */
   'intake': { readonly seq: number; readonly repeated: number; readonly waiting: number };
-  /** What became of an order of this key's owner, entered here or elsewhere. */
+  /** The execution of an order of this key's owner, entered here or elsewhere. */
   'execution': Execution;
   /** An instrument was defined, or its definition changed. */
   'instrument': Instrument;
-  /** The server complains, and of no request. */
+  /** The server reported an error that belongs to no request. */
   'error': TapedeckError;
-  /** The client is done, by `close` (no error) or since it cannot go on. */
+  /** The client has ended, by `close` (no error) or because it cannot continue. */
   'closed': { readonly error: TapedeckError | undefined };
 }
 
@@ -57,7 +57,7 @@ type Handler = (event: never) => void;
 export class Emitter {
   private readonly handlers = new Map<keyof ClientEvents, Set<Handler>>();
 
-  /** @returns a function that takes the handler off again */
+  /** @returns a function that removes the handler */
   on<E extends keyof ClientEvents>(name: E, handler: (event: ClientEvents[E]) => void): () => void {
     let handlers = this.handlers.get(name);
     if (handlers === undefined) this.handlers.set(name, (handlers = new Set()));

@@ -8,14 +8,14 @@
  *         const { priceScale } = client.instruments.get(item.symbol)!;
  *         console.log(item.symbol, formatDecimal(item.price, priceScale));
  *       } else if (item.type === 'gap' || item.type === 'reset') {
- *         console.log('not told:', item);
+ *         console.log('missing:', item);
  *       }
  *     }
  *
  * Prices and quantities are integers, scaled by the instrument; volumes are a `Sum`, which is a bigint
- * beyond 2^53 - 1 and is written by `formatSum`; times are `Nanos`; waits end in `Ms` and are
+ * beyond 2^53 - 1 and is written by `formatSum`; times are `Nanos`; names of waits end in `Ms` and are
  * milliseconds. Every failure is a `TapedeckError` with `code`, `message`, `hint`, `field`.
- * `TapedeckClient` comes back by itself; `Connection` is one WebSocket and ends with it.
+ * `TapedeckClient` reconnects by itself; `Connection` is one WebSocket and ends with it.
  */
 
 export { TapedeckClient } from './client';

@@ -1,23 +1,22 @@
 /**
- * Intervals: how often the server is to send each topic, at most, where its consumers ask for less than
- * every message [S9].
+ * Intervals: how often the server sends each topic at most, if its consumers ask for less than every message [S9].
  *
- * Several consumers share a topic of one connection, and get it as often as the one that wants it most
- * often. The server has one interval a topic: that of the newest `subscribe` that covers it, and 0 behind
- * a `resume`, so a resumed topic is asked for once more. Bounded by the topics asked for.
+ * Several consumers share a topic of one connection, and get it at the shortest interval that any of them wants. The
+ * server has one interval a topic: that of the newest `subscribe` that covers it, and 0 after a `resume`, so a resumed
+ * topic is subscribed once more. Bound: requested topics.
  */
 
 import { parseTopic } from '../../protocol/topics';
 import type { Consumers } from './consumers';
 import type { Asked, TopicTable } from './topic-table';
 
-/** Topics of one request; with their names it stays well within any frame. */
+/** Topics of one request; with their names it stays well below the largest frame. */
 const TOPICS_PER_REQUEST = 500;
 
 export class Intervals {
   private readonly table: TopicTable;
   private readonly consumers: Consumers;
-  /** What the server has, or will have when it has read what was sent; in ms. */
+  /** The server's interval, once it has read what was sent; in ms. */
   private readonly applied = new Map<string, number>();
 
   constructor(table: TopicTable, consumers: Consumers) {
@@ -25,7 +24,7 @@ export class Intervals {
     this.consumers = consumers;
   }
 
-  /** Requests, each of one interval; where they differ a `*` comes first, since it sets that of others. */
+  /** Requests of one interval each; a `*` comes first, since it sets the interval of single topics too. */
   requests(
     names: readonly string[],
   ): { readonly intervalMs: number; readonly topics: readonly string[] }[] {
@@ -46,7 +45,7 @@ export class Intervals {
     return ordered;
   }
 
-  /** These are asked for, or resumed, in this moment. */
+  /** These topics are being subscribed or resumed now. */
   apply(names: readonly string[], intervalMs: number): void {
     for (const name of names) {
       const topic = parseTopic(name)!;
@@ -61,7 +60,7 @@ export class Intervals {
     }
   }
 
-  /** Topics that the server sends more or less often than is wanted now. */
+  /** Topics whose interval at the server differs from the wanted one. */
   off(): string[] {
     const isOff = ({ name, stage, resuming }: Asked): boolean =>
       stage === 'acked' && !resuming && this.wanted(name) !== (this.applied.get(name) ?? 0);
@@ -82,7 +81,7 @@ export class Intervals {
   }
 }
 
-/** So many that one request takes them. */
+/** Splits topics into lists that fit one request. */
 export function chunks(names: readonly string[]): string[][] {
   const parts: string[][] = [];
   for (let i = 0; i < names.length; i += TOPICS_PER_REQUEST) {

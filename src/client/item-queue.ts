@@ -1,11 +1,11 @@
 /**
  * Item queue: what waits for the consumer of one subscription, bounded.
  *
- * When it is full it is thinned out, down to half where it can be, so the cost an item stays constant:
- * of state (`tick`, `bbo`, `stats`, of `bar` each interval) the newest stays, with the counts added
- * up, and bars in the order of their times; a book becomes the snapshot that the client holds; of trades, status and bars the oldest go,
- * and a local `gap` says which. If what is left is still too much (it is control items), all of it becomes one local `reset`
- * and the state behind it. At most `itemsMax` items wait, or four a topic where that is more.
+ * When it is full it is reduced, to half if possible, so that the cost of an item stays constant. Of state (`tick`, `bbo`,
+ * `stats`, each interval of `bar`) the newest stays, with the counts added, and bars in the order of their times. A book
+ * becomes the snapshot that the client holds. Of trades, status and bars the oldest are dropped, and a local `gap` says
+ * which. If that is still too much (control items), all of it becomes one local `reset` and the state behind it. At most
+ * `itemsMax` items wait, or four a topic if that is more.
  */
 
 import { CHANNEL_TABLE } from '../../protocol/channels';
@@ -15,17 +15,17 @@ import type { GapItem, Item, TopicMessage } from './items';
 
 /** What the queue needs of the client. */
 export interface QueueSource {
-  /** The newest state of a topic; empty where there is none. */
+  /** The newest state of a topic; empty if there is none. */
   stateOf(topic: string): readonly TopicMessage[];
-  /** How many topics fall under the subscription now. */
+  /** Number of topics of the subscription at present. */
   topicCount(): number;
-  /** A `reset` of all its topics, and their state behind it. */
+  /** A `reset` of all its topics, followed by their state. */
   restart(): readonly Item[];
 }
 
 const TOPICS_FACTOR = 4;
 
-/** The newest of a topic: where it waits, how many it stands for, and the place before the oldest. */
+/** The newest message of a topic: its index, how many it stands for, and the seq before the oldest of them. */
 interface Kept {
   readonly topic: string;
   readonly at: number;
@@ -57,7 +57,7 @@ export class ItemQueue {
     if (this.head === this.items.length) return undefined;
     const item = this.items[this.head];
     this.head += 1;
-    // What was taken goes in blocks, so that taking one costs nothing.
+    // Taken items are removed in blocks, so that taking one is cheap.
     if (this.head === this.items.length || this.head >= 1024) {
       this.items = this.items.slice(this.head);
       this.head = 0;
@@ -78,7 +78,7 @@ export class ItemQueue {
     this.head = 0;
   }
 
-  /** Of each topic of state only the newest; what lies before a `reset` of it is void anyway. */
+  /** Keeps only the newest of each topic of state; what precedes a `reset` of it is obsolete anyway. */
   private newestOnly(items: readonly Item[]): Item[] {
     const kept = new Map<string, Kept>();
     const out: (Item | undefined)[] = items.slice();
@@ -90,7 +90,7 @@ export class ItemQueue {
         continue;
       }
       if (item.type === 'gap') {
-        // The chain goes on behind the gap, not before it.
+        // The chain continues behind the gap, not before it.
         this.conflateAll(
           items,
           out,
@@ -101,7 +101,7 @@ export class ItemQueue {
       }
       if (!('count' in item)) continue;
       const topic = topicOf(item)!;
-      // What one bar was in the end must not be lost to the next.
+      // The last state of one bar must not be replaced by the next bar.
       const key = item.type === 'bar' ? `${topic} ${item.openTime.toString()}` : topic;
       const before = kept.get(key);
       if (before !== undefined) out[before.at] = undefined;
@@ -138,13 +138,13 @@ export class ItemQueue {
       return;
     }
     const [state] = beforeGap ? [] : this.source.stateOf(topic);
-    // None where the copy is void, behind a gap too: then a snapshot follows, which replaces all.
+    // None if the copy is invalid, behind a gap too: then a snapshot follows, which replaces all.
     out[at] = state?.type === 'book' ? { ...state, count, prevSeq } : undefined;
   }
 }
 
 /**
- * The bars of one topic. An earlier bar comes first, though it was revised last: it was over before the
+ * The bars of one topic. An earlier bar comes first even if it was revised last: it ended before the
  * later one began [D8].
  */
 function conflateBars(
@@ -152,17 +152,17 @@ function conflateBars(
   out: (Item | undefined)[],
   entries: readonly Kept[],
 ): void {
-  const places = entries.map(({ at }) => at).sort((a, b) => a - b);
+  const indexes = entries.map(({ at }) => at).sort((a, b) => a - b);
   let prevSeq = Math.min(...entries.map((entry) => entry.prevSeq));
   const bars = entries.map(({ at, count }) => ({ bar: items[at] as Bar, count }));
   bars.sort((a, b) => a.bar.openTime.compare(b.bar.openTime));
   for (const [i, { bar, count }] of bars.entries()) {
-    out[places[i]!] = { ...bar, prevSeq, count };
+    out[indexes[i]!] = { ...bar, prevSeq, count };
     prevSeq = Math.max(prevSeq, bar.seq);
   }
 }
 
-/** Takes the entries of some topics out. */
+/** Removes the entries of some topics. */
 function takeOut(kept: Map<string, Kept>, fits: (topic: string) => boolean): Kept[] {
   const out: Kept[] = [];
   for (const [key, entry] of kept) {
@@ -173,14 +173,14 @@ function takeOut(kept: Map<string, Kept>, fits: (topic: string) => boolean): Kep
   return out;
 }
 
-/** Whether topics name this one, by itself or by a `*`. */
+/** Whether topics include this one, by name or by a `*`. */
 function isAmong(topic: string, topics: readonly string[]): boolean {
   const parts = topic.split(':');
   if (parts.length > 1) parts[1] = '*';
   return topics.includes(topic) || topics.includes(parts.join(':'));
 }
 
-/** Drops the oldest trades, status and bars until so many items are left, and says so, topic by topic. */
+/** Drops the oldest trades, status and bars until `count` items are left, with a gap for each topic. */
 function dropOldest(items: readonly Item[], lengthMax: number): Item[] {
   const gaps = new Map<string, GapItem>();
   const rest: Item[] = [];
@@ -190,7 +190,7 @@ function dropOldest(items: readonly Item[], lengthMax: number): Item[] {
       extend(gaps, topicOf(item)!, item.seq, item.seq, 1);
       excess -= 1;
     } else if (item.type === 'gap' && (gaps.has(item.topic) || (excess > 0 && item.local))) {
-      // Told already, among what goes now: one gap for both, or gaps would pile up.
+      // A gap among the dropped items: merge both, or gaps would accumulate.
       extend(gaps, item.topic, item.from, item.to, item.count);
     } else {
       rest.push(item);

@@ -1,7 +1,7 @@
 /**
- * Items: what a consumer of a subscription iterates over, typed by the topics it asked for. Messages
- * of the market are those of the protocol: prices and quantities are integers, scaled as the
- * instrument defines (`client.instruments`), times are `Nanos`.
+ * Items: what a consumer of a subscription iterates over, typed by the requested topics. Messages of the market are those
+ * of the protocol: prices and quantities are integers, scaled as the instrument defines (`client.instruments`), times are
+ * `Nanos`.
  */
 
 import type { Channel } from '../../protocol/channels';
@@ -10,42 +10,41 @@ import type { ChannelMessages, MessageOf, TopicMessage } from '../../protocol/me
 export type { TopicMessage };
 
 /**
- * Messages of a topic that this consumer does not get: `count` of them, from place `from` to `to`,
- * both included. Told by the server, or (`local`) by the client, when the consumer itself is slow.
+ * Messages of a topic that this consumer does not get: `count` of them, from sequence number `from` to `to`, both
+ * included. Declared by the server, or (`local`) by the client if the consumer itself is slow.
  *
- * With the reason `not-journaled` and a `from` at or below the place of an item that it had before: a
- * crash of the server took these messages after they were pushed. What the consumer has of the topic from
- * `from` on is in no journal; it discards or marks it. The state that stands follows.
+ * With the reason `not-journaled` and a `from` at or below the `seq` of an earlier item: a crash of the server took
+ * these messages after they were pushed. What the consumer has of the topic from `from` on is in no journal; it has to
+ * discard or mark it. The valid state follows.
  */
 export interface GapItem extends MessageOf<'gap'> {
   readonly local: boolean;
 }
 
 /**
- * Why the client itself takes the state of topics anew: the server does not resume; messages were
- * missing that it could not get; a book did not prove; the consumer was too slow; the connection
- * ended before a state was whole. Besides these, the code of an error.
+ * Why the client requests the state of topics again: the server does not resume; missing messages could not be
+ * fetched; the checksum of a book differed; the consumer was too slow; the connection ended before a state was
+ * complete. Besides these, the code of an error.
  */
 export type LocalResetReason =
   'not-supported' | 'chain-break' | 'book-mismatch' | 'slow-reader' | 'connection-failed';
 
 /**
- * Forget what you hold of these topics: what lies between the last item of them and this one is not
- * told, and their state follows. Told by the server, or (`local`) by the client, which had to take
- * the state anew: `other-epoch`, a `LocalResetReason`, or the code of the error by which the server
- * refused to resume.
+ * Discard what you hold of these topics: messages between their last item and this one are not delivered, and
+ * their state follows. Sent by the server, or (`local`) by the client, which had to request the state again:
+ * `other-epoch`, a `LocalResetReason`, or the code of the error with which the server refused to resume.
  */
 export interface ResetItem {
   readonly type: 'reset';
   readonly topics: readonly string[];
   readonly epoch: number;
-  /** Place at which the state stands. */
+  /** Sequence number of the state. */
   readonly seq: number;
   readonly reason: MessageOf<'reset'>['reason'] | LocalResetReason | (string & {});
   readonly local: boolean;
 }
 
-/** The message of a topic, by the text of the topic. */
+/** The message type of a topic, from the text of the topic. */
 export type MessageOfTopic<T extends string> = string extends T
   ? TopicMessage
   : T extends Channel | `${Channel}:${string}`

@@ -1,6 +1,6 @@
 /**
- * Local book: a reader's copy of the ten best levels of one instrument, that knows whether it is
- * right. It checks the chain of places and the checksum of each message that carries one.
+ * Local book: a reader's copy of the ten best levels of one instrument that knows whether it is correct. It verifies the
+ * chain of sequence numbers, and the checksum of each message that has one.
  */
 
 import { bookChecksum } from '../../protocol/checksum';
@@ -8,23 +8,23 @@ import { TenLevels } from '../../protocol/levels';
 import type { Book } from '../../protocol/messages';
 
 /**
- * `applied`: the copy is the server's book. `repeated`: it has this already. `incomplete`: the
- * server has no book that may be trusted. `gap`: a message is missing. `mismatch`: the checksum
- * differs. After the last two the copy is worth nothing until the next snapshot: subscribe anew.
+ * `applied`: the copy equals the server's book. `repeated`: the copy has this already. `incomplete`: the server has no
+ * reliable book. `gap`: a message is missing. `mismatch`: the checksum differs. After the last two the copy is
+ * invalid until the next snapshot: subscribe again.
  */
 export type LocalBookOutcome = 'applied' | 'repeated' | 'incomplete' | 'gap' | 'mismatch';
 
 export class LocalBook {
   private readonly levels = new TenLevels();
   private valid = false;
-  /** The seq of the newest message taken; 0 before the first. */
+  /** The `seq` of the newest applied message; 0 before the first. */
   seq = 0;
-  /** Whether the next change must name it; behind a gap that the journal declares it names an earlier one. */
+  /** Whether the `prevSeq` of the next change must equal it; behind a gap that the journal declares it is lower. */
   private exact = true;
-  /** Why the levels may not be the present ones; null while their source is there [B9]. */
+  /** Why the levels may be out of date; null while their source is connected [B9]. */
   mark: Book['mark'] = null;
 
-  /** Flat: price, quantity, price, quantity …, best first; empty unless the book may be trusted. */
+  /** Flat: price, quantity, price, quantity …, best first; empty unless the book is reliable. */
   get bids(): readonly number[] {
     return this.levels.bids;
   }
@@ -59,13 +59,13 @@ export class LocalBook {
     return 'applied';
   }
 
-  /** Takes over that a `gap` told the messages up to `seq` as missing; the levels are void [R5]. */
+  /** Applies a `gap` up to `seq`: the levels are invalid [R5]. */
   skipTo(seq: number): void {
     this.seq = seq;
     this.distrust('gap');
   }
 
-  /** Forgets everything, the place too. */
+  /** Discards everything, including the sequence number. */
   clear(): void {
     this.seq = 0;
     this.distrust('gap');

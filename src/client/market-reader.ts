@@ -1,10 +1,10 @@
 /**
- * Market reader: the subscriptions of one client over whatever connection there is.
+ * Market reader: the subscriptions of one client, over one connection after another.
  *
- * It asks for topics once, however many subscriptions want them; hands out what comes; mends what
- * breaks; and on a new connection resumes where the last one ended, or takes the state anew and says
- * so [R1] to [R4]. The rules of places are in `topic-table.ts`. Bounded: one request under way to mend
- * topics every `MEND_EVERY_MS`, so a server that is always wrong is not asked in a loop.
+ * It requests topics once, however many subscriptions want them; delivers messages; repairs broken topics; and on a new
+ * connection resumes where the last one ended, or requests the state again and reports that [R1] to [R4]. The rules of
+ * sequence numbers are in `topic-table.ts`. Bound: one request to repair topics every `REPAIR_EVERY_MS`, so a server that is
+ * always wrong is not asked in a loop.
  */
 
 import { ERRORS } from '../../protocol/codes';
@@ -24,8 +24,8 @@ import type { TopicChain } from './topic-chain';
 import { isTopicMessage } from '../../protocol/topics';
 import { TopicTable } from './topic-table';
 
-const MEND_EVERY_MS = 250;
-/** Refusals of which the server, not the request, is at fault: the next connection need not meet them. */
+const REPAIR_EVERY_MS = 250;
+/** Errors that are the server's fault, not the request's: the next connection may not have them. */
 
 const PASSING: ReadonlySet<string> = new Set([
   'overloaded',
@@ -40,10 +40,10 @@ export class MarketReader {
   readonly consumers = new Consumers();
   private readonly intervals: Intervals;
   private connection: Connection | undefined;
-  /** This connection may be asked to resume. */
+  /** Whether this connection can be asked to resume. */
   private resumes = true;
-  private readonly toMend = new Map<string, string>();
-  private mendTimer: unknown;
+  private readonly toRepair = new Map<string, string>();
+  private repairTimer: unknown;
   private readonly received: Received;
   private crossing: Crossing | undefined;
   private mayCross = true;
@@ -102,9 +102,9 @@ export class MarketReader {
     this.pace();
   }
 
-  /** Leaving a `*` leaves single topics of its channel too [S8]: what is still wanted is asked anew. */
+  /** Unsubscribing from a `*` ends single topics of its channel too [S8]: those still wanted are requested again. */
   private leave(gone: readonly string[]): void {
-    // A single topic that a `*` still covers goes on.
+    // A single topic that a `*` still covers continues.
     const left = gone.filter((name) => this.table.covering(parseTopic(name)!, name).length === 0);
     const wanted = [...this.table.asked.values()].filter(
       ({ topic, stage }) =>
@@ -124,7 +124,7 @@ export class MarketReader {
     this.subscribeAgain(wanted.map(({ name }) => name));
   }
 
-  /** Their chains go on: the state that comes with it is a repetition to them, or stands for what it left out. */
+  /** Their chains continue: the state that arrives is a repetition, or stands for what was conflated. */
   private subscribeAgain(names: readonly string[]): void {
     this.subscribe(names, (some) => {
       this.table.refresh(some, true);
@@ -136,12 +136,12 @@ export class MarketReader {
     });
   }
 
-  /** Sets the intervals that consumers want otherwise. */
+  /** Changes intervals to what consumers want now. */
   private pace(): void {
     if (this.connection !== undefined) this.subscribeAgain(this.intervals.off());
   }
 
-  /** Asks for those of the topics that nobody asked for yet. */
+  /** Requests the topics that are not requested yet. */
   private start(names: readonly string[]): void {
     const idle = names.filter((name) => this.table.asked.get(name)?.stage === 'idle');
     this.request(idle, undefined);
@@ -172,7 +172,7 @@ export class MarketReader {
 
   // ── connections ─────────────────────────────────────────────────────────────────────────────
 
-  /** Goes on over a new connection. */
+  /** Continues over a new connection. */
   attach(connection: Connection): void {
     this.connection = connection;
     this.resumes = true;
@@ -191,7 +191,7 @@ export class MarketReader {
     else if (held.length > 0) this.resumeHeld(held, all.length === held.length);
     this.start(all.map(({ name }) => name));
     for (const { name, phase, voidBy } of table.chains.values()) {
-      if (phase === 'void') this.toMend.set(name, voidBy ?? 'chain-break');
+      if (phase === 'void') this.toRepair.set(name, voidBy ?? 'chain-break');
     }
     this.received.begin((seq) => connection.tell({ type: 'received', seq }));
   }
@@ -199,23 +199,23 @@ export class MarketReader {
   detach(): void {
     this.connection = undefined;
     this.table.cut();
-    // What was not answered is asked again.
+    // Unanswered requests are sent again.
     if (this.crossing?.isOver === false)
       this.table.rewind(this.crossing.epoch, this.crossing.newest);
     this.crossing = undefined;
-    this.toMend.clear();
-    this.timers.clear(this.mendTimer);
+    this.toRepair.clear();
+    this.timers.clear(this.repairTimer);
     this.received.end();
-    this.mendTimer = undefined;
+    this.repairTimer = undefined;
   }
 
-  /** On a new connection. @param only whether nothing else is asked for */
+  /** Resumes on a new connection. @param only whether nothing else is requested */
   private resumeHeld(topics: readonly string[], only: boolean): void {
     const { crossing } = this;
-    this.resume(topics, this.table.place(), only, () => crossing?.answered());
+    this.resume(topics, this.table.resumeSeq(), only, () => crossing?.answered());
   }
 
-  /** @param answered told of each request that is: one numbering, or it was told */
+  /** @param answered called for each answered request */
   private resume(
     topics: readonly string[],
     seq: number,
@@ -223,7 +223,7 @@ export class MarketReader {
     answered: () => void = () => {},
   ): void {
     const { crossing } = this;
-    // What came of a topic behind the newest of a past epoch is of this one already.
+    // Messages of a topic above the newest seq of a past epoch are of the present epoch.
     const isPast = crossing?.isOver === false && seq <= crossing.newest;
     const { epoch, newest } = isPast ? crossing : this.table;
     const parts = chunks(topics);
@@ -241,7 +241,7 @@ export class MarketReader {
         (error) => {
           if (error.code === 'not-supported') this.resumes = false;
           if (this.crossing?.isAccepted !== false) return this.request(some, error.code);
-          // Nobody has said whether the places still hold: they are asked for as new, on another connection.
+          // It is unknown whether the sequence numbers are still valid: another connection requests the topics as new.
           this.mayCross = false;
           this.connection?.abandon(`refused to resume: ${error.code}`);
         },
@@ -249,7 +249,7 @@ export class MarketReader {
     }
   }
 
-  /** Asks for topics from their state on; `why` where what was held of them is void. */
+  /** Requests topics from their state on. @param why given if what was held of them is invalid */
   private request(topics: readonly string[], why: string | undefined): void {
     this.subscribe(topics, (some) => {
       this.table.collect(some, why);
@@ -257,7 +257,7 @@ export class MarketReader {
     });
   }
 
-  /** Sends what subscribes to topics, each with its interval. @param begin gives what its answer does, and why it is asked */
+  /** Subscribes to topics with their intervals. @param begin gives the effect of the answer, and the reason */
   private subscribe(
     topics: readonly string[],
     begin: (some: readonly string[]) => readonly [(seq: number) => void, string | undefined],
@@ -281,7 +281,7 @@ export class MarketReader {
     const { connection } = this;
     connection?.ask({
       make,
-      // An answer that is not from this connection is none.
+      // Ignore an answer of an earlier connection.
       resolve: (seq) => connection === this.connection && resolve(seq),
       reject: (error) => connection === this.connection && !connection.ended && reject(error),
     });
@@ -289,7 +289,7 @@ export class MarketReader {
 
   private collected(topics: readonly string[], seq: number): void {
     const { fresh, resets } = this.table.collected(topics, seq);
-    // One item a reason: what the client could not mend, it may have lost for several.
+    // One item for each reason.
     for (const reason of new Set([...resets.values()].map(({ why }) => why))) {
       const own = [...resets].filter(([, { why }]) => why === reason);
       this.tellReset(new Map(own.map(([name, { topic }]) => [name, topic])), seq, reason, true);
@@ -309,7 +309,7 @@ export class MarketReader {
     this.consumers.reset(topics, { epoch: this.table.epoch!, seq, reason, local });
   }
 
-  /** A request is refused as a whole [S2]: each topic by itself shows which ones cannot be had. */
+  /** A request is refused as a whole [S2]: asks for each topic by itself to find the ones at fault. */
   private refused(topics: readonly string[], why: string | undefined, error: TapedeckError): void {
     if (PASSING.has(error.code)) {
       this.connection?.abandon(`refused to subscribe: ${error.code}`);
@@ -321,16 +321,16 @@ export class MarketReader {
     }
     const [name] = topics;
     const asked = this.table.asked.get(name!);
-    if (asked !== undefined) asked.stage = 'idle'; // there is nothing to leave
+    if (asked !== undefined) asked.stage = 'idle'; // there is nothing to unsubscribe
     for (const subscription of this.consumers.of(name!)) subscription.fail(error);
-    // Of a `*`, one instrument went away; its chain goes with it.
+    // One instrument of a `*` was removed; its chain ends.
     this.table.chains.delete(name!);
   }
 
-  // ── what comes ──────────────────────────────────────────────────────────────────────────────
+  // ── messages ──────────────────────────────────────────────────────────────────────────────
 
   message(message: Message): void {
-    // Before the new connection was asked for anything, what it says is of no topic.
+    // Before the first request of the new connection, its messages belong to no topic.
     if (this.connection === undefined) return;
     if (isTopicMessage(message)) {
       this.crossing?.met(message);
@@ -340,9 +340,9 @@ export class MarketReader {
     else if (message.type === 'reset') this.reset(message);
   }
 
-  /** What broke in a frame is asked for in one request, behind it. */
+  /** Requests the topics that broke in a frame with one request, after the frame. */
   frameEnd(): void {
-    if (this.toMend.size > 0 && this.mendTimer === undefined) this.mend();
+    if (this.toRepair.size > 0 && this.repairTimer === undefined) this.repair();
   }
 
   private gap(message: MessageOf<'gap'>): void {
@@ -362,8 +362,8 @@ export class MarketReader {
     }
     table.reset(topics, seq);
     for (const { name, phase } of table.chains.values()) {
-      if (phase === 'void') this.toMend.set(name, 'other-epoch');
-      else if (phase !== 'broken') this.toMend.delete(name);
+      if (phase === 'void') this.toRepair.set(name, 'other-epoch');
+      else if (phase !== 'broken') this.toRepair.delete(name);
     }
     const known = topics.flatMap((name) => {
       const topic = parseTopic(name);
@@ -372,24 +372,24 @@ export class MarketReader {
     this.tellReset(new Map(known), seq, reason, false);
   }
 
-  // ── mending ─────────────────────────────────────────────────────────────────────────────────
+  // ── repair ─────────────────────────────────────────────────────────────────────────────────
 
   private broken(chain: TopicChain, why: 'chain-break' | 'book-mismatch', seq: number): void {
-    this.toMend.set(chain.name, why);
+    this.toRepair.set(chain.name, why);
     this.events.broken(why, { topic: chain.name, last: chain.last, seq });
   }
 
-  private mend(): void {
-    const chains = [...this.toMend].flatMap(([name, why]) => {
+  private repair(): void {
+    const chains = [...this.toRepair].flatMap(([name, why]) => {
       const chain = this.table.chains.get(name);
       return chain?.phase === 'broken' || chain?.phase === 'void' ? [{ name, why, chain }] : [];
     });
-    this.toMend.clear();
+    this.toRepair.clear();
     if (chains.length === 0) return;
-    this.mendTimer = this.timers.set(() => {
-      this.mendTimer = undefined;
+    this.repairTimer = this.timers.set(() => {
+      this.repairTimer = undefined;
       this.frameEnd();
-    }, MEND_EVERY_MS);
+    }, REPAIR_EVERY_MS);
     const broken = chains.filter(({ chain }) => this.resumes && chain.mayResume());
     if (broken.length > 0) {
       const from = Math.min(...broken.map(({ chain }) => chain.last));
@@ -397,9 +397,9 @@ export class MarketReader {
       this.resume(names, from, false);
     }
     for (const reason of new Set(chains.map(({ why }) => why))) {
-      const anew = chains.filter((c) => c.why === reason && !broken.includes(c));
+      const again = chains.filter((c) => c.why === reason && !broken.includes(c));
       this.request(
-        anew.map(({ name }) => name),
+        again.map(({ name }) => name),
         reason,
       );
     }

@@ -1,10 +1,9 @@
 /**
- * Order entry: orders, cancels and amendments over the client's connection, as promises, with the
- * executions that each brought at once. Bounded by the requests under way.
+ * Order entry: orders, cancels and amendments over the client's connection, as promises, with the executions that each
+ * caused at once. Bound: pending requests.
  *
- * A request whose connection ends before its answer is rejected as `connection-failed`, and what
- * became of it is unknown: ask over REST, or send the order again with the same `clientOrderId`,
- * which is harmless [O3].
+ * A request whose connection ends before its answer is rejected with `connection-failed`, and its outcome is unknown: ask
+ * over REST, or send the order again with the same `clientOrderId`, which is harmless [O3].
  */
 
 import { shown, type ErrorCode } from '../../protocol/codes';
@@ -16,8 +15,8 @@ import { deferred } from './environment';
 import { TapedeckError } from './errors';
 
 /**
- * A decimal such as `"61837.63"`, or an integer that is scaled by the instrument already, as messages have
- * it: `{scaled: tick.last}`. A bare number is refused: 150 could be either, and only one of them is meant.
+ * A decimal such as `"61837.63"`, or an integer that is already scaled by the instrument, as in messages:
+ * `{scaled: tick.last}`. A plain number is refused, since 150 could mean either.
  */
 export type Amount = string | { readonly scaled: number };
 
@@ -27,12 +26,12 @@ export interface OrderRequest {
   readonly quantity: Amount;
   /** The limit; a market order has none. */
   readonly price?: Amount;
-  /** `limit` where there is a price, else `market`. */
+  /** Default: `limit` with a price, else `market`. */
   readonly kind?: 'limit' | 'market';
-  /** `gtc` of a limit, `ioc` of a market order, unless told. */
+  /** Default: `gtc` for a limit order, `ioc` for a market order. */
   readonly timeInForce?: 'gtc' | 'ioc' | 'fok';
   readonly postOnly?: boolean;
-  /** At most 36 characters; the client gives one of its own where there is none. */
+  /** At most 36 characters; the client creates one by default. */
   readonly clientOrderId?: string;
 }
 
@@ -50,12 +49,12 @@ export interface AmendRequest extends OrderTarget {
 }
 
 export interface OrderAnswer {
-  /** Place of the command. */
+  /** Sequence number of the command. */
   readonly seq: number;
-  /** Given by Tapedeck; undefined where no execution named it, as for a repetition [O3]. */
+  /** Assigned by Tapedeck; undefined if no execution named it, as for a repetition [O3]. */
   readonly orderId: number | undefined;
   readonly clientOrderId: string | undefined;
-  /** What came of it at once; what comes later is told by the event `execution`. */
+  /** Executions that it caused at once; later ones come with the event `execution`. */
   readonly executions: readonly Execution[];
 }
 
@@ -106,7 +105,7 @@ export class OrderEntry {
     return this.send(connection, r, (id) => ({ type: 'amend', id, ...ids, price, quantity }));
   }
 
-  /** The executions of a command come before its answer [O2]. */
+  /** Executions of a command precede its answer [O2]. */
   execution(execution: Execution): void {
     for (const { symbol, orderId, clientOrderId, executions } of this.underWay) {
       if (symbol !== execution.symbol) continue;
@@ -168,7 +167,7 @@ const ORDER_MEMBERS = [
   'clientOrderId',
 ];
 
-/** What nobody would read was meant to be read. */
+/** Refuses unknown members: the caller meant something by them. */
 function refuseUnknown(request: object, known: readonly string[]): void {
   const unknown = Object.keys(request).find((name) => !known.includes(name));
   if (unknown === undefined) return;
@@ -176,7 +175,7 @@ function refuseUnknown(request: object, known: readonly string[]): void {
   throw new TapedeckError(code, message, null, field ?? null);
 }
 
-/** The request is the message, so its fields go by their own names. */
+/** The request becomes the message, so errors can use its field names. */
 function ofRequest(e: TapedeckError): TapedeckError {
   const message = /^(?:order|cancel|amend)\./.exec(e.field ?? '')?.[0];
   if (message === undefined) return e;

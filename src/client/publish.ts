@@ -1,20 +1,20 @@
-/** Publishing with an account of what became of the events. */
+/** Publishing with an account of the outcome of the events. */
 
 import type { MessageOf, SourceEvent } from '../../protocol/messages';
 import type { Connection } from './connection';
 
-/** What became of events that were published. */
+/** The outcome of published events. */
 export interface Published {
-  /** How many the source had sent before. */
+  /** Events that the source had sent before. */
   readonly repeated: number;
-  /** How many have no effect until a snapshot of the book comes. */
+  /** Events without effect until a snapshot of the book comes. */
   readonly waiting: number;
 }
 
 /**
- * Brings events in; resolves once they are journaled.
- * @param continues whether the source's numbers go on from those of its session before; null: no
- * @throws TapedeckError when they are refused, or the connection ends
+ * Publishes events; resolves once they are journaled.
+ * @param continues whether the source continues the numbering of its last session; null: no
+ * @throws TapedeckError if they are refused, or the connection ends
  */
 export function publishCounted(
   connection: Connection,

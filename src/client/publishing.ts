@@ -1,21 +1,20 @@
 /**
- * Publishing: so many publish messages are under way at once, in the order in which they were asked for;
- * and which of them may say that their numbers go on from those of the session before [P3]. A program that
- * comes back over another connection goes on numbering, and the server cannot know that by itself; of a
- * symbol that it has not published before, it knows nothing. Bounded by the symbols published.
+ * Publishing: limits publish messages in progress, keeps their order, and decides which of them state that they continue
+ * the numbering of the last session [P3]. A program that reconnects continues its numbering, which the server cannot know
+ * by itself; for a symbol that it has not published before, nothing is known. Bound: published symbols.
  */
 
 import type { SourceEvent } from '../../protocol/messages';
 
 export interface PublishOptions {
   /**
-   * Whether the numbers of these events go on from those of the source's session before. Unless told: of
-   * what this client published on an earlier connection.
+   * Whether these events continue the numbering of the source's last session. Default: yes for symbols
+   * that this client published on an earlier connection.
    */
   readonly continues?: boolean;
 }
 
-/** Publish messages that wait for their answers; what comes on top waits for one of them. */
+/** Publish messages in progress; further ones wait. */
 const UNDER_WAY_MAX = 16;
 
 export class Publishing {
@@ -24,26 +23,26 @@ export class Publishing {
   /** The connection that each symbol was last published on. */
   private readonly published = new Map<string, object>();
 
-  /** Sends when it is its turn. */
+  /** Sends when there is room, in order. */
   async inTurn(send: () => Promise<number>): Promise<number> {
     if (this.underWay < UNDER_WAY_MAX) this.underWay += 1;
     else await new Promise<void>((resolve) => this.queue.push(resolve));
     try {
       return await send();
     } finally {
-      // The turn is handed on, so that nobody who comes now gets ahead of who waits.
+      // The slot passes to the next in the queue, so that a new message cannot overtake it.
       const next = this.queue.shift();
       if (next === undefined) this.underWay -= 1;
       else next();
     }
   }
 
-  /** Nobody waits any more: what is sent now is refused. */
+  /** Ends all waits: what is sent from now on is refused. */
   end(): void {
     for (const resolve of this.queue.splice(0)) resolve();
   }
 
-  /** @returns what `publish.continues` is to say of these events; null: nothing */
+  /** @returns the value of `publish.continues` for these events; null: absent */
   claim(
     connection: object,
     events: readonly SourceEvent[],
@@ -60,7 +59,7 @@ export class Publishing {
     for (const { symbol, type } of events) {
       if (type !== 'instrument') this.published.set(symbol, connection);
     }
-    // It is said of all symbols of the message, so it must be known of each.
+    // It applies to all symbols of the message, so it must be true for each.
     return continues ?? (hasBefore && !hasNew ? true : null);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Received: tells the server, at most once a second, up to which place the application has taken what
- * came, where that has moved on.
+ * Received: reports to the server, at most once a second, up to which sequence number the application has taken messages,
+ * if that has advanced.
  */
 
 import type { Timers } from './environment';
@@ -13,13 +13,13 @@ export class Received {
   private readonly timers: Timers;
   private readonly takenSeq: () => number;
 
-  /** @param takenSeq the newest place taken */
+  /** @param takenSeq the newest sequence number taken */
   constructor(timers: Timers, takenSeq: () => number) {
     this.timers = timers;
     this.takenSeq = takenSeq;
   }
 
-  /** On a new connection. */
+  /** Begins on a new connection. */
   begin(tell: (seq: number) => void): void {
     this.seq = 0;
     this.wait(tell);

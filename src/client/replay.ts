@@ -1,11 +1,11 @@
 /**
- * Replay: the journal played in the live format [R6], as an async iterable over a connection of its
- * own, since on a shared one what is replayed could not be told from what is live.
+ * Replay: the journal in the live format [R6], as an async iterable over a connection of its own; on a shared one replayed
+ * and live messages could not be told apart.
  *
- * Nothing is dropped: when more than `WAITING_HIGH` messages wait for the consumer the replay is
- * paused, and goes on at `WAITING_LOW`. What is under way then still comes; past `WAITING_MAX` the
- * server did not pause, and the iteration fails. It does not reconnect: an error carries the place
- * reached in its hint. The `ack` of `start` ends it, as that of `resume` ends its answer.
+ * Nothing is dropped: with more than `WAITING_HIGH` messages waiting for the consumer the replay is paused, and continued
+ * at `WAITING_LOW`. Messages in flight still arrive; beyond `WAITING_MAX` the server did not pause, and the iteration
+ * fails. It does not reconnect: an error has the reached sequence number in its hint. The `ack` of `start` ends it, as
+ * that of `resume` ends its answer.
  */
 
 import type { Instrument, Message, MessageOf } from '../../protocol/messages';
@@ -21,19 +21,19 @@ const WAITING_LOW = 5_000;
 const WAITING_MAX = 1_000_000;
 
 export interface ReplayRange {
-  /** First event time; open where undefined. */
+  /** First event time; undefined: from the beginning. */
   readonly from?: Nanos | undefined;
   /** Last event time. */
   readonly to?: Nanos | undefined;
-  /** First place, in place of `from`. */
+  /** First sequence number, instead of `from`. */
   readonly fromSeq?: number | undefined;
-  /** Last place, in place of `to`. */
+  /** Last sequence number, instead of `to`. */
   readonly toSeq?: number | undefined;
 }
 
 export interface ReplayOptions<T extends string = string> extends ReplayRange {
   readonly topics: readonly T[];
-  /** Times real time: 1 is as it was, 10 ten times as fast; as fast as it is read unless told. */
+  /** Multiple of real time: 1 as recorded, 10 ten times as fast. Default: as fast as it is read. */
   readonly speed?: number;
 }
 
@@ -44,9 +44,9 @@ interface Waiter {
 
 /** What a replay needs of the client. */
 export interface ReplayHost {
-  /** A connection whose messages go to `take` and its end to `lost`; given up when `signal` says so. */
+  /** Opens a connection whose messages go to `take` and its end to `lost`; `signal` aborts. */
   open(take: (m: Message) => void, lost: () => void, signal: AbortSignal): Promise<Connection>;
-  /** It has ended, however that came. */
+  /** The replay has ended, for any reason. */
   ended(): void;
 }
 
@@ -62,10 +62,10 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
   private head = 0;
   private readonly waiters: Waiter[] = [];
   private state: 'playing' | 'ended' | TapedeckError = 'playing';
-  /** By the application; a pause of the queue does not end it. */
+  /** Whether the application paused it; a pause by the queue is separate. */
   private paused = false;
   private held = false;
-  private place = 0;
+  private reachedSeq = 0;
 
   private readonly host: ReplayHost;
   private readonly opening = new AbortController();
@@ -75,7 +75,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     this.host = host;
     this.opened = host.open(
       (message) => this.take(message),
-      () => this.finish(this.connection?.endedBy ?? lostAt(this.place)),
+      () => this.finish(this.connection?.endedBy ?? lostAt(this.reachedSeq)),
       this.opening.signal,
     );
     const speed = options.speed === undefined ? null : Math.round(options.speed * 100);
@@ -83,7 +83,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
       .then((connection) => {
         this.connection = connection;
         if (this.state === 'playing') return this.act('start', { ...options, speed });
-        this.letGo(); // it came too late to be given up
+        this.letGo(); // it opened too late to be aborted
         return 0;
       })
       .then(
@@ -92,12 +92,12 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
       );
   }
 
-  /** Definitions that came with it: the decimals of what it plays. */
+  /** Definitions that came with it: the decimals of its messages. */
   get instruments(): ReadonlyMap<string, Instrument> {
     return this.connection?.instruments ?? new Map<string, Instrument>();
   }
 
-  /** Resolves when nothing more is sent until `continue`; what was under way is still given. */
+  /** Resolves when nothing more is sent until `continue`; messages in flight are still delivered. */
   async pause(): Promise<void> {
     this.paused = true;
     await this.request('pause');
@@ -109,8 +109,8 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
   }
 
   /**
-   * Goes on from another moment or place; what waits from before is dropped.
-   * @throws TapedeckError `no-replay` when the server has played all of it
+   * Continues from another time or sequence number; messages that wait from before are dropped.
+   * @throws TapedeckError `no-replay` if the server has sent all of it
    */
   async seek(to: { readonly from?: Nanos; readonly fromSeq?: number }): Promise<void> {
     await this.request('seek', to);
@@ -120,7 +120,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
   async stop(): Promise<void> {
     if (this.state !== 'playing') return;
     try {
-      // Before it is open there is nobody to ask.
+      // Before it is open there is no connection to use.
       if (this.connection !== undefined) await this.request('stop');
     } catch (e) {
       if (this.state === 'playing') throw e;
@@ -146,7 +146,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     return Promise.reject(error);
   }
 
-  /** For the client only: it ends, with this error where there is one. */
+  /** For the client only: ends it, with this error if there is one. */
   end(error: TapedeckError | undefined): void {
     if (error === undefined) void this.return();
     else this.finish(error);
@@ -161,7 +161,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
       await this.opened;
       if (this.state === 'playing') return void (await this.act(action, range));
     } catch (e) {
-      // The server has played all, and what it sent still comes.
+      // The server has sent everything; messages in flight still arrive.
       const isOver = e instanceof TapedeckError && e.code === 'no-replay';
       if (this.state === 'playing' && !isOver) throw e;
     }
@@ -179,7 +179,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     this.connection!.ask({
       make: (id) => ({ type: 'replay', id, action, ...fields }),
       resolve: (seq) => {
-        // In the order of the wire: what came before the answer of a seek is of the time before.
+        // In the order of the wire: messages before the answer of a seek are from before it.
         if (action === 'seek') this.clear();
         resolve(seq);
       },
@@ -193,7 +193,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     if (message.type === 'gap' || message.type === 'reset') {
       this.push({ ...message, local: false });
     } else if (isTopicMessage(message)) {
-      this.place = message.seq;
+      this.reachedSeq = message.seq;
       this.push(message);
     }
   }
@@ -217,7 +217,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
   private hold(held: boolean): void {
     this.held = held;
     if (this.paused) return;
-    // If it is refused the connection lives on, and so does the replay.
+    // If it is refused, the connection and the replay continue.
     this.act(held ? 'pause' : 'continue', {}).catch(() => {});
   }
 
@@ -258,20 +258,20 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     this.host.ended();
     const waiters = this.waiters.splice(0);
     if (how !== 'ended' && waiters.length > 0) {
-      this.state = 'ended'; // it is said once
+      this.state = 'ended'; // reported once
       waiters.shift()!.reject(how);
     }
     for (const waiter of waiters) waiter.resolve({ done: true, value: undefined });
   }
 
-  /** Without waiting for the other side, which may be dead. */
+  /** Closes without waiting for the peer, which may be dead. */
   private letGo(): void {
     this.connection?.close();
     this.connection?.abandon('the replay has ended', 1000);
   }
 }
 
-function lostAt(place: number): TapedeckError {
-  const hint = `The newest place that came is ${place}; start again with fromSeq.`;
+function lostAt(reachedSeq: number): TapedeckError {
+  const hint = `The newest received seq is ${reachedSeq}; start again with fromSeq.`;
   return new TapedeckError('connection-failed', 'the connection of the replay ended', hint);
 }

@@ -1,4 +1,4 @@
-/** REST: the questions of a client that needs no stream. */
+/** REST: requests of a client that need no stream. */
 
 import { fromJson } from '../../protocol/json';
 import type { Instrument, Trade } from '../../protocol/messages';
@@ -15,11 +15,11 @@ export interface RestBook {
   readonly receiveTime: string;
   readonly bids: readonly (readonly [price: string, quantity: string])[];
   readonly asks: readonly (readonly [price: string, quantity: string])[];
-  /** Levels a side that are known, where those behind them went with a crash; else null. Not of the past. */
+  /** Known levels a side, if those behind them were lost in a crash; else null. Absent for past books. */
   readonly depthKnown?: number | null;
-  /** Of the instrument. Not of the past. */
+  /** State of the instrument. Absent for past books. */
   readonly state?: string;
-  /** These are the last known levels: of a source that is gone, or from before a restart. */
+  /** Whether these are the last known levels: their source is gone, or they are from before a restart. */
   readonly mark?: 'stale' | 'recovered';
   readonly source: string;
   readonly ageMs: number;
@@ -27,7 +27,7 @@ export interface RestBook {
 
 /**
  * The order book, now or at a past time.
- * @throws TapedeckError with the server's code when it refuses, `connection-failed` when it is away
+ * @throws TapedeckError with the server's code if it refuses, `connection-failed` if it cannot be reached
  */
 export function fetchBook(
   url: string,
@@ -41,7 +41,7 @@ export function fetchBook(
 
 /** A bar of history; decimals and times are strings. */
 export interface RestBar {
-  /** Place of the newest trade in it. */
+  /** Sequence number of its newest trade. */
   readonly seq: number;
   readonly openTime: string;
   readonly open: string;
@@ -84,9 +84,9 @@ export interface RestTrade {
   readonly price: string;
   readonly quantity: string;
   readonly aggressor: 'buy' | 'sell' | 'none';
-  /** Null where it counts at its eventTime and came in time. */
+  /** Null if it counts at its eventTime and was not late. */
   readonly timing: Trade['timing'];
-  /** Id by the source; 0 when it gives none. */
+  /** Id by the source; 0 if it has none. */
   readonly tradeId: number;
 }
 
@@ -107,7 +107,7 @@ export function fetchTrades(
   return fetchJson<RestTrades>(url, path, key, (body) => Array.isArray(body.trades));
 }
 
-/** An order of one's own; decimals are strings. */
+/** An order of the key's owner; decimals are strings. */
 export interface RestOrder {
   readonly orderId: number;
   readonly clientOrderId: string;
@@ -117,9 +117,9 @@ export interface RestOrder {
   readonly quantity: string;
   readonly open: string;
   readonly traded: string;
-  /** How many trades filled it; null, as the others, of an order that traded before they were counted. */
+  /** Number of trades that filled it; null, like the others, if it traded before they were counted. */
   readonly fills: number | null;
-  /** Turnover by what traded; null before the first trade. */
+  /** Turnover ÷ traded quantity; null before the first trade. */
   readonly averagePrice: string | null;
   readonly firstFillTime: string | null;
   readonly lastFillTime: string | null;
@@ -133,7 +133,7 @@ export interface RestOrders {
 }
 
 /**
- * One's own open orders, all of them; whose they are the key says, or that there is none.
+ * All open orders of the key's owner.
  * @throws TapedeckError `unauthorized` or `forbidden`, else as `fetchBook` does
  */
 export async function fetchOrders(url: string, key?: string): Promise<readonly RestOrder[]> {
@@ -148,7 +148,7 @@ export async function fetchOrders(url: string, key?: string): Promise<readonly R
 }
 
 /**
- * One's own orders that have ended, the newest end first, as far as the server keeps them.
+ * Ended orders of the key's owner that the server keeps, newest end first.
  * @throws TapedeckError as `fetchOrders` does
  */
 export function fetchEndedOrders(
@@ -176,7 +176,7 @@ function parametersOf(query: Readonly<Record<string, string | number | undefined
   return parameters.toString();
 }
 
-/** `AbortSignal.any`, which browsers of before 2024 do not have. */
+/** `AbortSignal.any`, which browsers from before 2024 lack. */
 function either(...signals: readonly AbortSignal[]): AbortSignal {
   const controller = new AbortController();
   for (const signal of signals) {
@@ -270,16 +270,16 @@ export async function fetchDefinitions(url: string, key?: string): Promise<Instr
   });
 }
 
-/** In which state an instrument is. @throws TapedeckError as `fetchBook` does */
+/** The state of an instrument. @throws TapedeckError as `fetchBook` does */
 export function fetchState(url: string, symbol: string, key?: string): Promise<{ state: string }> {
   const path = `/v1/instruments/${encodeURIComponent(symbol)}`;
   return fetchJson<{ state: string }>(url, path, key, (body) => typeof body.state === 'string');
 }
 
-/** Many orders are cancelled in many turns, behind what their owner has sent before. */
+/** Cancelling many orders takes many turns, behind what their owner has sent before. */
 const CANCEL_TIMEOUT_MS = 60_000;
 
-/** What an operator's cancel of an owner's orders did. */
+/** Result of an operator's cancel of an owner's orders. */
 export interface RestOwnerCancelled {
   readonly cancelled: number;
   readonly left: number;

@@ -1,6 +1,6 @@
 /**
- * Subscription: one consumer of topics, as an async iterable with a queue of its own. A consumer that
- * awaits slows only itself; what becomes of what waits for it is in `item-queue.ts`.
+ * Subscription: one consumer of topics, as an async iterable with a queue of its own. A consumer that awaits slows only
+ * itself; `item-queue.ts` decides what happens to what waits for it.
  */
 
 import type { Topic } from '../../protocol/topics';
@@ -15,12 +15,12 @@ export interface SubscriptionHost extends QueueSource {
 }
 
 export interface SubscribeOptions {
-  /** The most items that wait for the consumer; 10,000 unless told. */
+  /** Most items that wait for the consumer. Default 10,000. */
   readonly queueMax?: number;
   /**
-   * At most one message of each topic in so many ms, up to 60,000, conflated by the server: it stands for
-   * `count`; trades all come. Every message unless told. Consumers of one topic share it: all get it as
-   * often as the one that wants it most often. What was missed while there was no connection comes whole.
+   * At most one message of each topic in this many ms, up to 60,000, conflated by the server: it stands for
+   * `count` messages; trades all arrive. Default: every message. Consumers of one topic share the shortest
+   * interval. What was missed while disconnected arrives in full.
    */
   readonly intervalMs?: number;
 }
@@ -33,22 +33,22 @@ interface Waiter {
 }
 
 /**
- * Iterate over it once, with `for await`; leaving the loop closes it. Items come in the order of each
- * topic, without repetition; what is missing is told by a `gap` or `reset` item. When the client
- * cannot go on, what waits is still given, then the iteration throws a TapedeckError.
+ * Iterate over it once, with `for await`; leaving the loop closes it. Items keep the order of each topic, without
+ * repetition; a `gap` or `reset` item declares what is missing. If the client cannot continue, what waits is still
+ * delivered, then the iteration throws a TapedeckError.
  */
 export class Subscription<M extends TopicMessage = TopicMessage> implements AsyncIterableIterator<
   Item<M>
 > {
   readonly topics: readonly string[];
   /**
-   * Resolves when the server serves all of its topics; rejects with what it refused them for, and as
-   * `closed` when it is closed before that.
+   * Resolves when the server serves all of its topics; rejects with the server's refusal, and with `closed` if it is
+   * closed before that.
    */
   readonly ready: Promise<void>;
-  /** The place of the newest item that the consumer took; 0 before the first. */
+  /** The `seq` of the newest item that the consumer took; 0 before the first. */
   taken = 0;
-  /** It gets what comes; before, its topics are being asked for. */
+  /** Whether it gets messages; before that its topics are being requested. */
   admitted = false;
   readonly asked: readonly Topic[];
   readonly intervalMs: number;
@@ -72,7 +72,7 @@ export class Subscription<M extends TopicMessage = TopicMessage> implements Asyn
     this.host = host;
     this.queue = new ItemQueue(Math.max(1, options.queueMax ?? QUEUE_MAX), host);
     this.ready = this.started.promise;
-    this.ready.catch(() => {}); // the iteration tells it too
+    this.ready.catch(() => {}); // the iteration throws it too
   }
 
   /** Items that wait for the consumer. */
@@ -84,12 +84,12 @@ export class Subscription<M extends TopicMessage = TopicMessage> implements Asyn
     return this.isClosed;
   }
 
-  /** The next item, as soon as there is one. @throws TapedeckError when the client cannot go on */
+  /** The next item, as soon as there is one. @throws TapedeckError if the client cannot continue */
   next(): Promise<IteratorResult<Item<M>, undefined>> {
     return this.nextItem() as Promise<IteratorResult<Item<M>, undefined>>;
   }
 
-  /** Ends it; what waits is dropped. Called when a `for await` is left. */
+  /** Ends it; what waits is dropped. Called when a `for await` ends. */
   return(): Promise<IteratorResult<Item<M>, undefined>> {
     this.close();
     return Promise.resolve({ done: true, value: undefined });
@@ -143,7 +143,7 @@ export class Subscription<M extends TopicMessage = TopicMessage> implements Asyn
     this.close();
   }
 
-  /** Whether a topic, with `*` or not, falls wholly under what it asked for. */
+  /** Whether its topics cover this one, which may have a `*`. */
   covers({ channel, interval, symbol }: Topic): boolean {
     return this.asked.some(
       (own) =>
@@ -169,8 +169,8 @@ export class Subscription<M extends TopicMessage = TopicMessage> implements Asyn
   }
 
   private take(item: Item): void {
-    const place = item.type === 'gap' ? item.to : item.seq;
-    // A reset to another epoch begins anew; else places only grow.
-    if (item.type === 'reset' || place > this.taken) this.taken = place;
+    const seq = item.type === 'gap' ? item.to : item.seq;
+    // A reset to another epoch starts again; otherwise sequence numbers only grow.
+    if (item.type === 'reset' || seq > this.taken) this.taken = seq;
   }
 }

@@ -2,17 +2,17 @@
  * Topic chain: what the client holds of one topic, and whether a message continues it [T5].
  *
  * - `live`: each message must continue the last; one that does not breaks the chain;
- * - `broken`: messages are missing. What continues the chain (the answer of a `resume`) is taken,
- *   all else waits for it;
- * - `void`: the copy is worth nothing; only its state, asked for anew, mends it;
- * - `collecting`: between the request and its `ack`: everything is state, taken as it is;
- * - `state`: behind a `reset`, until the place at which its state stands: as `collecting`, but the
- *   application is told at once.
+ * - `broken`: messages are missing. What continues the chain (the answer of a `resume`) is applied, everything else
+ *   waits for it;
+ * - `void`: the copy is invalid; only its state, requested again, repairs it;
+ * - `collecting`: between the request and its `ack`: every message is state and is applied as it is;
+ * - `state`: behind a `reset`, until the sequence number of its state: like `collecting`, but the application gets each
+ *   message at once.
  *
- * Messages of bars and statistics are whole states: of these only a `prevSeq` above the last says that some
- * are missing, and none is a repetition for its `seq`.
+ * Messages of bars and statistics are complete states: for them only a `prevSeq` above the last one shows that messages
+ * are missing, and none is a repetition because of its `seq`.
  *
- * Bounded: the newest message (of `status`: one an instrument), some bars, and the ten levels of a book.
+ * Bound: the newest message (of `status`: one an instrument), some bars, and the ten levels of a book.
  */
 
 import { CHANNEL_TABLE } from '../../protocol/channels';
@@ -28,42 +28,42 @@ export type ChainPhase = 'live' | 'broken' | 'void' | 'collecting' | 'state';
 type GapMessage = MessageOf<'gap'>;
 
 /**
- * `taken`: it is the next one. `collected`: a part of the state. `repeated`, `dropped`: nothing to
- * the application. `broken`: messages before it are missing. `mismatch`: the book does not prove.
+ * `taken`: it is the next one. `collected`: a part of the state. `repeated`, `dropped`: not for the application.
+ * `broken`: messages before it are missing. `mismatch`: the checksum of the book differs.
  */
 export type Verdict = 'taken' | 'collected' | 'repeated' | 'dropped' | 'broken' | 'mismatch';
 
 export class TopicChain {
   readonly name: string;
   readonly topic: Topic;
-  /** Place of the newest message taken; where `exact` is false, a place up to which there is none. */
+  /** The `seq` of the newest applied message; if `exact` is false, a number up to which there is none missing. */
   last: number;
-  /** The highest `seq` of a message of it that was taken. */
+  /** The highest `seq` of an applied message. */
   private taken = 0;
-  /** Whether `last` is the place of a message, which the next must name. */
+  /** Whether `last` is the `seq` of a message, which the next one must name as `prevSeq`. */
   private exact = false;
   phase: ChainPhase = 'live';
-  /** Its state is being told anew, to a reader that holds it: what waited before it was left out [S9]. */
+  /** Whether its state is being sent again although the client holds it: waiting messages were conflated [S9]. */
   isRefreshed = false;
-  /** Why what it held is void; told to the application when the state has come. */
+  /** Why what it held is invalid; reported to the application when the state has arrived. */
   voidBy: string | undefined;
   readonly book: LocalBook | undefined;
-  /** What it holds is of a past epoch, and no answer has said yet that it stands. */
+  /** Whether what it holds is of a past epoch that no answer has confirmed yet. */
   isUnconfirmed = false;
-  /** Behind messages that nobody has any more: the first of them, until the next message [R5]. */
+  /** The first of messages that no longer exist, until the next message [R5]. */
   private lostFrom: number | undefined;
-  /** Where the state behind a `reset` stands. */
+  /** Sequence number of the state behind a `reset`. */
   private stateSeq = 0;
   /** While it is broken: the highest seq that shows that messages are missing. */
   private brokenAt = 0;
-  /** The place from which a `resume` was last asked to mend it. */
+  /** The sequence number from which a `resume` was last tried. */
   private resumedFrom = -1;
   /** The newest message; of `status`, of each instrument. */
   private readonly newest = new Map<string, TopicMessage>();
-  /** Of bars and statistics, in place of these. */
+  /** The state of bars and statistics, instead. */
   private readonly states = new DerivedStates();
 
-  /** @param floor a place up to which everything of the topic is known, or known to be no more */
+  /** @param floor a sequence number up to which everything of the topic is known, or known to be lost */
   constructor(name: string, topic: Topic, floor: number, book: LocalBook | undefined) {
     this.name = name;
     this.topic = topic;
@@ -71,7 +71,7 @@ export class TopicChain {
     this.book = book;
   }
 
-  /** A message as it goes on from what is held: while the state is told anew it stands for what it left out. */
+  /** A message as the continuation of what is held: while the state is sent again it stands for what was conflated. */
   bridged(m: TopicMessage): TopicMessage {
     const { nature } = CHANNEL_TABLE[m.type];
     const isState = nature === 'state' || nature === 'book';
@@ -128,15 +128,15 @@ export class TopicChain {
     return isNews ? 'taken' : 'repeated';
   }
 
-  /** Takes over what a `gap` says; false when it tells nothing new. */
+  /** Applies a `gap`. @returns false if it declares nothing new */
   skip({ from, to, reason }: GapMessage): boolean {
     if (this.phase === 'void' || this.phase === 'collecting') return false;
     const isVoid = this.isUnconfirmed && from <= this.last;
     if (to <= this.last && !isVoid) return false;
-    // Only a gap of this session is closed by the chain; of any other the next message names one before it.
+    // The chain closes only a gap of this session; behind any other the next message names one before it.
     this.exact = reason === 'slow-reader';
     this.lostFrom = this.exact ? undefined : from;
-    // Of a book that lacks changes nothing is left until a snapshot; a state that nobody has any more is none.
+    // A book that lacks changes is invalid until a snapshot; a state that no longer exists is none.
     if (this.exact || isVoid || this.book !== undefined) this.newest.clear();
     if (!this.exact) this.states.voidFrom(from);
     this.last = to;
@@ -145,7 +145,7 @@ export class TopicChain {
     return true;
   }
 
-  /** Forgets, and takes what comes up to `seq` as state [R3]. */
+  /** Discards the copy, and applies messages up to `seq` as state [R3]. */
   reset(seq: number): void {
     this.forget();
     this.phase = 'state';
@@ -153,7 +153,7 @@ export class TopicChain {
     this.last = seq;
   }
 
-  /** Forgets, and takes what comes until `collected` as state. */
+  /** Discards the copy, and applies messages until `collected` as state. */
   collectState(why: string | undefined): void {
     this.forget();
     this.voidBy ??= why;
@@ -161,7 +161,7 @@ export class TopicChain {
     this.last = 0;
   }
 
-  /** The `ack`: the state is whole. False when it is a book that does not prove. */
+  /** The `ack`: the state is complete. @returns false if it is a book whose checksum differs */
   collected(seq: number): boolean {
     this.phase = 'live';
     if (!this.exact) this.last = seq;
@@ -170,33 +170,33 @@ export class TopicChain {
     return this.book.trusted || form === 'incomplete';
   }
 
-  /** What it holds is worth nothing. */
+  /** Marks the copy as invalid. */
   discard(why: string | undefined): void {
     this.forget();
     this.voidBy ??= why;
     this.phase = 'void';
   }
 
-  /** What it took behind a seq is of another epoch; where it took nothing, it goes on from there. */
+  /** Messages above this seq are of another epoch; a chain without any continues from there. */
   rewind(seq: number): void {
     if (this.phase === 'void') return;
     if (this.taken > seq) return this.discard('other-epoch');
-    // A crash gap comes again, or what it declared, from a fuller copy of the journal [R5].
-    const place = Math.min(seq, (this.lostFrom ?? Infinity) - 1);
-    if (this.last <= place) return;
-    this.last = place;
+    // The gap of a crash, or what it declared, comes again from a more complete copy of the journal [R5].
+    const until = Math.min(seq, (this.lostFrom ?? Infinity) - 1);
+    if (this.last <= until) return;
+    this.last = until;
     this.exact = false;
     this.lostFrom = undefined;
-    this.book?.skipTo(place);
+    this.book?.skipTo(until);
   }
 
-  /** Messages are missing before a seq. */
+  /** Marks messages before a seq as missing. */
   break(seq: number): void {
     this.phase = 'broken';
     this.brokenAt = Math.max(this.brokenAt, seq);
   }
 
-  /** Where messages are still missing although the server has said that all have come; undefined: none are. */
+  /** Where messages are still missing although the server has sent all; undefined: none are missing. */
   settle(): number | undefined {
     if (this.phase === 'broken' && this.brokenAt > this.last) return this.brokenAt;
     if (this.phase === 'state' || this.phase === 'broken') this.phase = 'live';
@@ -205,8 +205,8 @@ export class TopicChain {
   }
 
   /**
-   * Whether a `resume` may mend it; once from each place, since a server that leaves out the same
-   * messages again has not got them.
+   * Whether a `resume` may repair it; tried once from each sequence number, since a server that omits the same messages
+   * again does not have them.
    */
   mayResume(): boolean {
     if (this.phase !== 'broken' || this.resumedFrom === this.last) return false;
@@ -214,12 +214,12 @@ export class TopicChain {
     return true;
   }
 
-  /** Whether a head that a heartbeat names says that messages are missing [T7]. */
+  /** Whether the newest seq in a heartbeat shows that messages are missing [T7]. */
   lacks(head: number): boolean {
     return (this.phase === 'live' || this.phase === 'state') && head > this.last;
   }
 
-  /** The newest state, as a new reader gets it [S4]; of a void copy, nothing. */
+  /** The newest state, as a new reader gets it [S4]; nothing if the copy is invalid. */
   state(): TopicMessage[] {
     if (this.phase === 'void' || this.phase === 'collecting') return [];
     const { channel } = this.topic;
@@ -249,7 +249,7 @@ export class TopicChain {
     return this.exact ? m.prevSeq === this.last : m.prevSeq <= this.last && m.seq > this.last;
   }
 
-  /** Whether it is the state from before a gap, told where the reader may hold what was lost [R5]. */
+  /** Whether it is the state from before a gap, which is sent if the reader may hold what was lost [R5]. */
   private renews(m: TopicMessage): boolean {
     if (this.lostFrom === undefined || m.type === 'trade') return false;
     if (m.type === 'book') return m.form !== 'delta' && m.seq === this.last;
@@ -283,9 +283,9 @@ export class TopicChain {
     return 'taken';
   }
 
-  /** State is taken as it is; of the trades between nothing is kept but their place. */
+  /** Applies state as it is; of trades only the sequence number is kept. */
   private collect(m: TopicMessage): void {
-    // A whole book stands for itself: one behind a crash gap may bear a higher seq than the state that follows.
+    // A complete book needs no chain: behind the gap of a crash it may have a higher seq than the state that follows.
     const isWhole = m.type === 'book' && m.form !== 'delta';
     this.last = this.exact && !isWhole ? Math.max(this.last, m.seq) : m.seq;
     this.taken = Math.max(this.taken, m.seq);

@@ -1,27 +1,25 @@
 /**
- * Topic table: what the client asked for and how far it has it; pure, without a connection.
+ * Topic table: what the client has requested and how far it has it; pure, without a connection.
  *
- * _The place to resume from._ A `resume` takes one place P for all topics, and the client must have
- * everything of each of them up to P. The lowest last `seq` of the topics would be right but of no
- * use: a topic that is quiet for an hour would have an hour of the others sent again. The highest
- * would be wrong: messages come in order within a topic only [T3], not between topics. What the
- * rules let a client conclude of a topic is
+ * _The sequence number to resume from._ A `resume` has one number P for all topics, and the client must have everything of
+ * each of them up to P. The lowest last `seq` of the topics would be correct but useless: if one topic was quiet for an
+ * hour, an hour of the others would be sent again. The highest would be wrong: messages are ordered within a topic only
+ * [T3], not between topics. The rules allow these conclusions for a topic:
  *
- * - it has everything up to the last `seq` of the topic, since the chain holds [T5];
- * - it has everything up to the `ack.seq` of its subscription: that is where the state stands [S5];
- * - it has everything up to `heartbeat.seq`, the newest place published, if the heartbeat names no
- *   head above the last `seq` of the topic: a connection keeps its order [T7]. So a server must not
- *   let that place run ahead of messages that still wait for this session;
- * - it has everything below the place of a message in the answer of a `resume`, which ascends over
- *   all of its topics but bars and statistics [R2]; so a resume that is cut off is not begun anew.
+ * - it has everything up to the last `seq` of the topic, since the chain is complete [T5];
+ * - it has everything up to the `ack.seq` of its subscription: that is the sequence number of the state [S5];
+ * - it has everything up to `heartbeat.seq`, the newest published number, if the heartbeat names no head above the last
+ *   `seq` of the topic: a connection keeps its order [T7]. So a server must not let that number run ahead of messages
+ *   that still wait for this session;
+ * - it has everything below the `seq` of a message in the answer of a `resume`, which ascends over all of its topics
+ *   except bars and statistics [R2]; so a resume that was interrupted is not started again.
  *
- * A topic's own place is the highest of these, and P is the lowest of the topics' own places: at
- * most one heartbeat old, however quiet a topic is. Of a `*` the first does not count, since nobody
- * says which topics fall under it. What comes above P a second time is dropped by [T5]. A topic with
- * messages missing stays at the last `seq` before them, whatever heartbeats say. Epochs: another one
- * makes every place void [T6].
+ * The number of a topic is the highest of these, and P is the lowest over all topics: at most one heartbeat old, however
+ * quiet a topic is. For a `*` the first does not count, since the set of its topics is unknown. Messages above P that come
+ * a second time are dropped by [T5]. A topic with missing messages stays at the last `seq` before them, whatever
+ * heartbeats say. Another epoch invalidates all numbers [T6].
  *
- * Bounded by the topics asked for and the instruments there are.
+ * Bounds: requested topics, and instruments.
  */
 
 import { CHANNEL_TABLE } from '../../protocol/channels';
@@ -31,45 +29,45 @@ import type { TopicMessage } from './items';
 import { LocalBook } from './local-book';
 import { TopicChain } from './topic-chain';
 
-/** A topic as asked for, `*` or not. */
+/** A requested topic, which may have a `*`. */
 export interface Asked {
   readonly name: string;
   readonly topic: Topic;
-  /** Subscriptions that it serves. */
+  /** Number of subscriptions that use it. */
   users: number;
-  /** `idle`: to be asked for. `pending`: asked for. `acked`: the server serves it. */
+  /** `idle`: not requested. `pending`: requested. `acked`: the server serves it. */
   stage: 'idle' | 'pending' | 'acked';
-  /** Why its state is asked for anew; told to the application when it has come. */
+  /** Why its state is requested again; reported to the application when it has arrived. */
   voidBy: string | undefined;
-  /** A `resume` is under way: heartbeats say nothing of it until its answer is whole. */
+  /** A `resume` is in progress: heartbeats do not count until its answer is complete. */
   resuming: boolean;
-  /** Up to here the client has everything of the topics that fall under it. */
-  place: number;
-  /** Behind a `reset`: where the state stands. */
+  /** The client has everything of the topics that it covers, up to this sequence number. */
+  upTo: number;
+  /** Behind a `reset`: the sequence number of the state. */
   stateSeq: number | undefined;
 }
 
-/** What the table tells. */
+/** What the table reports. */
 export interface TableOutput {
   /** The next message of a topic. */
   deliver(chain: TopicChain, message: TopicMessage): void;
-  /** Messages are missing that nobody announced, or a book does not prove. */
+  /** Messages are missing that nobody declared, or the checksum of a book differs. */
   broken(chain: TopicChain, why: 'chain-break' | 'book-mismatch', at: number): void;
 }
 
-/** What came with the answer of a `collect`. */
+/** The result of a `collect`. */
 interface Collected {
   readonly fresh: readonly TopicChain[];
-  /** What of it replaces something that the application was told before. */
+  /** The part that replaces something that the application had before. */
   readonly resets: ReadonlyMap<string, { readonly topic: Topic; readonly why: string }>;
 }
 
 export class TopicTable {
   readonly asked = new Map<string, Asked>();
   readonly chains = new Map<string, TopicChain>();
-  /** The epoch that the places are of; undefined before the first. */
+  /** The epoch of the sequence numbers; undefined before the first. */
   epoch: number | undefined;
-  /** The newest seq met in anything; a resume tells it, so that the server sees a journal that went back. */
+  /** The newest seq of any message; a resume states it, so that the server detects a journal that went back. */
   newest = 0;
   /** The topics of the only request of a new connection, while its answer ascends over them. */
   private ascending: ReadonlySet<Asked> | undefined;
@@ -79,13 +77,13 @@ export class TopicTable {
     this.output = output;
   }
 
-  /** Counts a user of a topic. @returns undefined when the text is no topic */
+  /** Counts a user of a topic. @returns undefined if the text is no topic */
   retain(name: string): Asked | undefined {
     const topic = parseTopic(name);
     if (topic === undefined) return undefined;
     let asked = this.asked.get(name);
     if (asked === undefined) {
-      const rest = { users: 0, stage: 'idle', resuming: false, place: 0 } as const;
+      const rest = { users: 0, stage: 'idle', resuming: false, upTo: 0 } as const;
       asked = { name, topic, ...rest, voidBy: undefined, stateSeq: undefined };
       this.asked.set(name, asked);
     }
@@ -93,7 +91,7 @@ export class TopicTable {
     return asked;
   }
 
-  /** @returns true when that was the last user, and the topic is forgotten */
+  /** @returns true if that was the last user; the topic is then removed */
   release(name: string): boolean {
     const asked = this.asked.get(name);
     if (asked === undefined || --asked.users > 0) return false;
@@ -108,7 +106,7 @@ export class TopicTable {
     return this.chains.get(`book:${symbol}`)?.book;
   }
 
-  /** What of the asked-for covers a topic: itself, and the `*` of its channel. */
+  /** The requested topics that cover a topic: itself, and the `*` of its channel. */
   covering({ channel, interval, symbol }: Topic, name: string): Asked[] {
     const found: Asked[] = [];
     const own = this.asked.get(name);
@@ -119,7 +117,7 @@ export class TopicTable {
     return found;
   }
 
-  /** The chains that fall under a topic. */
+  /** The chains that a topic covers. */
   *under({ channel, interval, symbol }: Topic): Generator<TopicChain> {
     for (const chain of this.chains.values()) {
       const { topic } = chain;
@@ -128,13 +126,13 @@ export class TopicTable {
     }
   }
 
-  /** The place to resume from; see above. */
-  place(): number {
+  /** The sequence number to resume from; see above. */
+  resumeSeq(): number {
     let lowest = Number.MAX_SAFE_INTEGER;
-    for (const { name, stage, place } of this.asked.values()) {
+    for (const { name, stage, upTo } of this.asked.values()) {
       if (stage !== 'acked') continue;
       const chain = this.chains.get(name);
-      lowest = Math.min(lowest, chain?.phase === 'live' ? Math.max(place, chain.last) : place);
+      lowest = Math.min(lowest, chain?.phase === 'live' ? Math.max(upTo, chain.last) : upTo);
     }
     for (const chain of this.chains.values()) {
       if (chain.phase === 'broken') lowest = Math.min(lowest, chain.last);
@@ -145,7 +143,7 @@ export class TopicTable {
   take(message: TopicMessage): void {
     const name = topicOf(message)!;
     const chain = this.chains.get(name) ?? this.begin(name);
-    if (chain === undefined) return; // left, and it was under way
+    if (chain === undefined) return; // unsubscribed while it was in flight
     if (this.ascending !== undefined) this.ascend(chain, message.seq);
     const bridged = chain.bridged(message);
     const verdict = chain.take(bridged);
@@ -155,28 +153,28 @@ export class TopicTable {
     else if (verdict === 'mismatch') this.output.broken(chain, 'book-mismatch', message.seq);
   }
 
-  /** @returns whether the gap is told to the application */
+  /** @returns whether the gap goes to the application */
   gap(gap: MessageOf<'gap'>): boolean {
     this.met(gap.to);
     const chain = this.chains.get(gap.topic) ?? this.begin(gap.topic);
     return chain?.skip(gap) ?? false;
   }
 
-  /** The places are of a past epoch, until a resume has been answered. */
+  /** Marks the sequence numbers as of a past epoch, until a resume has been answered. */
   doubt(): void {
     for (const chain of this.chains.values()) chain.isUnconfirmed = true;
   }
 
-  /** Forgets what the server says is void; what comes up to `seq` is state [R3]. */
+  /** Discards what the server declares invalid; messages up to `seq` are state [R3]. */
   reset(topics: readonly string[], seq: number): void {
-    this.ascending = undefined; // the state comes topic by topic
+    this.ascending = undefined; // the state arrives topic by topic
     this.met(seq);
     for (const name of topics) {
       const topic = parseTopic(name);
       if (topic === undefined) continue;
       const asked = this.asked.get(name);
       if (asked?.stage === 'acked') {
-        asked.place = seq;
+        asked.upTo = seq;
         asked.stateSeq = seq;
       }
       for (const chain of this.under(topic)) if (chain.phase !== 'collecting') chain.reset(seq);
@@ -184,22 +182,22 @@ export class TopicTable {
     }
   }
 
-  /** Everything that is held is void: the numbering began anew [T6]. */
+  /** Invalidates everything: the server has restarted its numbering [T6]. */
   forget(): void {
     for (const chain of this.chains.values()) chain.discard('other-epoch');
-    for (const asked of this.asked.values()) asked.place = 0;
+    for (const asked of this.asked.values()) asked.upTo = 0;
     this.newest = 0;
   }
 
-  /** Back to a past epoch, none of whose seqs is above `newest`: what is held from behind it is void. */
+  /** Returns to a past epoch, whose highest seq is `newest`: what is held above it is invalid. */
   rewind(epoch: number, newest: number): void {
     this.epoch = epoch;
     this.newest = newest;
-    for (const asked of this.asked.values()) asked.place = Math.min(asked.place, newest);
+    for (const asked of this.asked.values()) asked.upTo = Math.min(asked.upTo, newest);
     for (const chain of this.chains.values()) chain.rewind(newest);
   }
 
-  /** The connection has ended: what was only half told is void. */
+  /** The connection has ended: incomplete states are invalid. */
   cut(): void {
     this.ascending = undefined;
     for (const asked of this.asked.values()) {
@@ -214,7 +212,7 @@ export class TopicTable {
     }
   }
 
-  /** These topics are asked for from their state on; `why`, where what is held of them is void. */
+  /** Requests these topics from their state on. @param why given if what is held of them is invalid */
   collect(topics: readonly string[], why: string | undefined): void {
     for (const name of topics) {
       const asked = this.asked.get(name);
@@ -230,7 +228,7 @@ export class TopicTable {
     }
   }
 
-  /** The answer of `collect`: the state of these topics is whole. */
+  /** The answer of `collect`: the state of these topics is complete. */
   collected(topics: readonly string[], seq: number): Collected {
     const fresh: TopicChain[] = [];
     const wrong: TopicChain[] = [];
@@ -250,7 +248,7 @@ export class TopicTable {
       if (asked === undefined) continue;
       asked.stage = 'acked';
       asked.voidBy = undefined;
-      asked.place = Math.max(asked.place, seq);
+      asked.upTo = Math.max(asked.upTo, seq);
     }
     this.met(seq);
     for (const chain of wrong) {
@@ -260,18 +258,18 @@ export class TopicTable {
     return { fresh, resets };
   }
 
-  /** A `resume` of these goes out. @param only whether it is all that this connection was asked */
+  /** A `resume` of these topics is sent. @param only whether this connection was asked nothing else */
   resume(topics: readonly string[], only: boolean): void {
     const resuming = topics.flatMap((name) => this.asked.get(name) ?? []);
     for (const asked of resuming) asked.resuming = true;
-    // Bars and statistics come behind the others.
+    // Bars and statistics follow the others.
     const ascending = resuming.filter(
       ({ topic }) => CHANNEL_TABLE[topic.channel].nature !== 'derived',
     );
     this.ascending = only ? new Set(ascending) : undefined;
   }
 
-  /** Everything of them up to `seq` has come. */
+  /** Everything of these topics up to `seq` has arrived. */
   resumed(topics: readonly string[], seq: number): void {
     this.ascending = undefined;
     this.met(seq);
@@ -280,7 +278,7 @@ export class TopicTable {
       if (asked !== undefined) {
         asked.resuming = false;
         asked.stateSeq = undefined;
-        asked.place = Math.max(asked.place, seq);
+        asked.upTo = Math.max(asked.upTo, seq);
       }
       const topic = asked?.topic ?? parseTopic(name);
       if (topic === undefined) continue;
@@ -292,7 +290,7 @@ export class TopicTable {
     }
   }
 
-  /** The state of these is asked for although it is held: from then on, until it has come. */
+  /** Marks topics whose state is requested although it is held, until it has arrived. */
   refresh(names: readonly string[], isRefreshed: boolean): void {
     for (const name of names) {
       for (const chain of this.under(parseTopic(name)!)) chain.isRefreshed = isRefreshed;
@@ -315,7 +313,7 @@ export class TopicTable {
       if (asked.stage !== 'acked' || asked.resuming) continue;
       if (asked.stateSeq !== undefined && seq < asked.stateSeq) continue;
       asked.stateSeq = undefined;
-      asked.place = Math.max(asked.place, seq);
+      asked.upTo = Math.max(asked.upTo, seq);
     }
     for (const chain of this.chains.values()) if (chain.phase === 'state') chain.settle();
     this.met(seq);
@@ -325,14 +323,14 @@ export class TopicTable {
     if (seq > this.newest) this.newest = seq;
   }
 
-  /** The chain of a topic that is met for the first time; undefined when nobody asked for it. */
+  /** Creates the chain of a new topic; undefined if nobody requested it. */
   private begin(name: string): TopicChain | undefined {
     const topic = parseTopic(name);
     if (topic === undefined) return undefined;
     const covering = this.covering(topic, name);
     if (covering.length === 0) return undefined;
     const served = covering.filter(({ stage }) => stage === 'acked');
-    const floor = Math.min(...served.map(({ place }) => place), Number.MAX_SAFE_INTEGER);
+    const floor = Math.min(...served.map(({ upTo }) => upTo), Number.MAX_SAFE_INTEGER);
     const book = CHANNEL_TABLE[topic.channel].nature === 'book' ? new LocalBook() : undefined;
     const chain = new TopicChain(name, topic, floor, book);
     const stateSeq = served.find((asked) => asked.stateSeq !== undefined)?.stateSeq;
@@ -342,11 +340,11 @@ export class TopicTable {
     return chain;
   }
 
-  /** The answer of a resume ascends: whatever lies below its newest message has come. */
+  /** The answer of a resume ascends: everything below its newest message has arrived. */
   private ascend(chain: TopicChain, seq: number): void {
     const { ascending } = this;
     const own = this.covering(chain.topic, chain.name);
     if (ascending === undefined || !own.every((asked) => ascending.has(asked))) return;
-    for (const asked of ascending) asked.place = Math.max(asked.place, seq - 1);
+    for (const asked of ascending) asked.upTo = Math.max(asked.upTo, seq - 1);
   }
 }
