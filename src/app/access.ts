@@ -19,7 +19,7 @@ import type { Tls } from '../gateway/listen';
 import { keysStamp, readKeys, type Role, type StoredKey } from '../gateway/auth/stored-keys';
 import { dataDoubts } from '../journal/recover/directory';
 import { Tokens, type TokenSettings } from '../gateway/auth/tokens';
-import { WrongKeys } from '../gateway/wrong-keys';
+import { WrongKeys } from '../gateway/auth/wrong-keys';
 import type { Log } from '../log/contract';
 
 export interface Access {

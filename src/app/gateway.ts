@@ -1,6 +1,7 @@
 /** Gateway: the HTTP app with its route groups, and the WebSocket connections. */
 
 import { limitedOrders } from '../gateway/auth/limits';
+import { Documents } from '../gateway/docs/documents';
 import { Shares } from '../gateway/auth/shares';
 import type { Core } from '../base/contracts/core';
 import { readiness } from '../gateway/metrics/readiness';
@@ -59,6 +60,10 @@ export function createGateway(ground: Ground, parts: GatewayParts) {
     connections,
     account,
     shares,
+    documents: new Documents(
+      async () => (await import('../docs/documents')).DOCUMENTS,
+      ground.slices,
+    ),
     ingest: createIngest(core, sources, limits, slices),
     readiness: () =>
       readiness(core.figures.journal(), isStopping(), measured.freshness.stale(), core.warnings),

@@ -3,7 +3,7 @@
 import type { Fault } from '../../protocol/codes';
 import type { SourceEvent } from '../../protocol/messages';
 import type { SliceQueue } from '../base/slice-queue';
-import { mayNot, mayNotPublish, type Principal } from '../gateway/auth/auth';
+import { mayNot, mayNotPublish, type Principal } from '../gateway/auth/principal';
 import { readTapeLines } from '../ingest/tape-lines';
 import type { Core } from '../base/contracts/core';
 import type { Limits } from './reload';

@@ -4,9 +4,9 @@ import { describe, expect, test } from 'bun:test';
 
 import { Nanos, TapedeckError, type Instrument } from '../../src/client/index';
 import { doubtOf } from '../../src/gateway/page/book-doubt';
-import { readMoment } from '../../src/gateway/page/moment-text';
-import { refusalWords, ticketFault, type Ticket } from '../../src/gateway/page/order-words';
-import { travelWords } from '../../src/gateway/page/travel-words';
+import { readTime } from '../../src/gateway/page/time-input';
+import { refusalMessage, ticketFault, type Ticket } from '../../src/gateway/page/order-messages';
+import { travelMessage } from '../../src/gateway/page/travel-messages';
 import { ERRORS } from '../../protocol/codes';
 
 const NOW = Nanos.fromSeconds(Date.UTC(2026, 10, 30, 13, 0, 0) / 1000, 0);
@@ -21,7 +21,7 @@ describe('a moment that is typed', () => {
     ['12:30:15.5', '2026-11-30T12:30:15.500'],
     [' 1796041800000000000 ', '2026-11-30T12:30:00.000'],
   ])('%s is read', (text, iso) => {
-    const read = readMoment(text, NOW);
+    const read = readTime(text, NOW);
     expect(read).toMatchObject({ remark: '' });
     expect('at' in read && read.at.toISOString().slice(0, 23)).toBe(iso);
   });
@@ -31,7 +31,7 @@ describe('a moment that is typed', () => {
     ['1796041800000', 'milliseconds'],
     ['1796041800000000', 'microseconds'],
   ])('%s is read by its magnitude, and that is said', (text, unit) => {
-    const read = readMoment(text, NOW);
+    const read = readTime(text, NOW);
     expect('at' in read && read.at.toISOString()).toBe('2026-11-30T12:30:00.000000000Z');
     expect('at' in read && read.remark).toBe(
       `Read as ${unit} since 1970: 2026-11-30 12:30:00.000.`,
@@ -47,14 +47,14 @@ describe('a moment that is typed', () => {
     '99999999999999999999',
     '25:00',
   ])('%j is refused, with what is expected', (text) => {
-    const read = readMoment(text, NOW);
+    const read = readTime(text, NOW);
     const fault = 'fault' in read ? read.fault : '';
     expect(fault).toContain('Expected UTC such as 2026-11-30 13:00:00.000');
     if (text !== '') expect(fault).toContain(text);
   });
 
   test('one in the future is refused, with the time of the server', () => {
-    const read = readMoment('2026-11-30 13:00:00.001', NOW);
+    const read = readTime('2026-11-30 13:00:00.001', NOW);
     expect('fault' in read && read.fault).toBe(
       '2026-11-30 13:00:00.001 is in the future. The server’s clock is at 2026-11-30 13:00:00.000.',
     );
@@ -143,12 +143,12 @@ describe('the ticket', () => {
     for (const code of orderCodes) {
       const { hint } = ERRORS[code];
       const message = 'order.quantity is 9e99; expected a value within 2^53 - 1 when scaled';
-      const said = refusalWords(new TapedeckError(code, message, hint), TICKET, ACME);
+      const said = refusalMessage(new TapedeckError(code, message, hint), TICKET, ACME);
       expect(said).not.toMatch(/order\.|2\^53|scaled|rules\.|Increment|hello|GET |\/v1/);
       expect(said).toMatch(/^[A-Z].*[.]$/);
     }
     const tooMuch = new TapedeckError('quantity-above-maximum', 'x');
-    expect(refusalWords(tooMuch, { ...TICKET, quantity: '999999' }, ACME)).toBe(
+    expect(refusalMessage(tooMuch, { ...TICKET, quantity: '999999' }, ACME)).toBe(
       'Quantity: 999999 is more than 100000.0, the largest order of ACME.',
     );
   });
@@ -162,7 +162,7 @@ test('before the first record: the first moment that there is', () => {
     message,
     'Ask for the time that is named.',
   );
-  expect(travelWords(error)).toBe(
+  expect(travelMessage(error)).toBe(
     'This is before the first record. They begin at 2026-11-30 12:30:00.000.',
   );
 });

@@ -74,7 +74,7 @@ describe('serve', () => {
   test('has the pages with all that they name, compressed and small, and the document of the API', async () => {
     const server = await serve();
     const headers = { 'accept-encoding': 'br' };
-    for (const path of ['/', '/docs']) {
+    for (const path of ['/', '/docs', '/docs/guide/getting-started']) {
       const page = await server.get(path);
       expect(page.headers.get('content-security-policy')).toContain("script-src 'self'");
       const names = [...(await page.text()).matchAll(/"(\/assets\/[^"]+)"/g)].map((m) => m[1]!);

@@ -4,8 +4,9 @@ import { expect, test } from 'bun:test';
 
 import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
-import { Keyring, type Lapse } from '../../src/gateway/auth/auth';
-import { WrongKeys } from '../../src/gateway/wrong-keys';
+import { Keyring } from '../../src/gateway/auth/auth';
+import type { Lapse } from '../../src/gateway/auth/principal';
+import { WrongKeys } from '../../src/gateway/auth/wrong-keys';
 import { Connections, type OpenConnection } from '../../src/gateway/ws/connections';
 
 const COUNT = 3_500;

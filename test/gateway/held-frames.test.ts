@@ -4,7 +4,7 @@ import { describe, expect, test } from 'bun:test';
 
 import { ByteAccount } from '../../src/base/byte-account';
 import { ManualClock } from '../../src/base/clock';
-import { HeldFrames } from '../../src/gateway/held-frames';
+import { HeldFrames } from '../../src/gateway/ws/held-frames';
 import { Shares, type Share } from '../../src/gateway/auth/shares';
 
 const MS = 1_000_000; // in nanoseconds

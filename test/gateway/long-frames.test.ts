@@ -7,8 +7,8 @@ import type { Fault } from '../../protocol/codes';
 import type { Message } from '../../protocol/messages';
 import { ManualClock } from '../../src/base/clock';
 import { SliceQueue } from '../../src/base/slice-queue';
-import { LongFrames } from '../../src/gateway/long-frames';
-import { SocketGate } from '../../src/gateway/socket-gate';
+import { LongFrames } from '../../src/gateway/ws/long-frames';
+import { SocketGate } from '../../src/gateway/ws/socket-gate';
 import { asMessage } from '../support/stream-client';
 
 const encoder = new FrameEncoder();

@@ -104,7 +104,7 @@ describe('REST', () => {
       .filter(({ method }) => method === 'GET')
       .map((a) => Object.assign({}, a, { method: 'HEAD' })),
     { method: 'GET', path: '/v1/orderbook/ACME?at=0', role: 'read', body: null },
-    ...['/', '/docs', '/openapi.json', '/assets/none'].map((path) => ({
+    ...['/', '/docs', '/docs/guide/concepts', '/openapi.json', '/assets/none'].map((path) => ({
       method: 'GET',
       path,
       role: null,

@@ -16,7 +16,7 @@ import { Hosts } from '../../src/gateway/auth/hosts';
 import { Keyring } from '../../src/gateway/auth/auth';
 import { storedKey, type Role } from '../../src/gateway/auth/stored-keys';
 import { Shares } from '../../src/gateway/auth/shares';
-import { WrongKeys } from '../../src/gateway/wrong-keys';
+import { WrongKeys } from '../../src/gateway/auth/wrong-keys';
 import { settings } from '../bench/generated-market';
 import { testKey } from '../support/tapedeck-process';
 

@@ -4,7 +4,7 @@
  * Bounded: `FORMER_MAX` who asked for something before.
  */
 
-import { covers, type Lapse, type Principal } from './auth';
+import { covers, type Lapse, type Principal } from './principal';
 
 /** A client that changes its key again and again is no client of ours. */
 export const FORMER_MAX = 8;

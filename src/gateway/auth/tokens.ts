@@ -13,7 +13,7 @@ import { readFileSync } from 'node:fs';
 
 import { fault, type Fault } from '../../../protocol/codes';
 import { StartFault } from '../../base/start-fault';
-import type { Claimed } from './auth';
+import type { Claimed } from './principal';
 import { ROLES, SYMBOLS_PATTERN, type Role } from './stored-keys';
 import { symbolsOf } from './symbols';
 

@@ -146,7 +146,10 @@ export class Metrics {
     this.contentType = this.registry.contentType;
     this.addServer(sources);
     this.addStages(sources);
-    this.addPush(sources);
+    this.addSessions(sources);
+    this.addKinds(sources);
+    this.addHeld(sources);
+    this.addClients(sources);
     this.addStream(sources);
     this.addRest(sources);
     this.addTiers(sources);
@@ -202,9 +205,9 @@ export class Metrics {
     ]);
   }
 
-  private addPush(sources: MetricSources): void {
+  private addSessions(sources: MetricSources): void {
     const { registry } = this;
-    const { kinds, own, waiting, revisions } = sources;
+    const { revisions } = sources;
     registry.gauge('sessions', 'WebSocket sessions', () => [[{}, sources.sessions()]]);
     registry.gauge('lagging_sessions', 'Sessions that do not keep up', () => [
       [{}, sources.lanes().lagging],
@@ -220,6 +223,11 @@ export class Metrics {
       'Bars of the past that changed and were not published again',
       () => [[{}, revisions.dropped]],
     );
+  }
+
+  /** What was sent, and what was not, by kind of topic. */
+  private addKinds({ kinds, own }: MetricSources): void {
+    const { registry } = this;
     const lost = [
       ['conflated', 'Messages that another one stood for, by kind of topic'],
       ['dropped', 'Messages that a gap declared, by kind of topic'],
@@ -245,6 +253,10 @@ export class Metrics {
       ];
       registry.counter(`push_${figure}_total`, help, read, 'kind');
     }
+  }
+
+  private addHeld({ waiting, account }: MetricSources): void {
+    const { registry } = this;
     registry.gauge(
       'push_log_bytes',
       'About what the logs of topics hold for readers that do not keep up',
@@ -255,7 +267,7 @@ export class Metrics {
       'About what is held for readers: the logs of topics, once for all, and the answers and socket buffers of each',
       () => [[{}, waiting().bytes]],
     );
-    const { ofKind, counts } = sources.account;
+    const { ofKind, counts } = account;
     const held: Read = () => Object.entries(ofKind).map(([kind, bytes]) => [{ kind }, bytes]);
     registry.gauge('client_bytes', 'About what clients make it hold, by kind', held, 'kind');
     registry.counter(
@@ -268,6 +280,10 @@ export class Metrics {
       'Requests refused since clients held too much',
       () => [[{}, counts.refused]],
     );
+  }
+
+  private addClients(sources: MetricSources): void {
+    const { registry } = this;
     const work: Read = () => Object.entries(sources.work).map(([of, us]) => [{ of }, us / 1e6]);
     registry.counter(
       'client_work_seconds_total',

@@ -1,6 +1,6 @@
 /** Addressed: the instrument that the address of the page names; one that there is not is said to be so. */
 
-import type { Desk } from './desk';
+import type { MarketState } from './market-state';
 import type { Notices } from './notices';
 
 export class Addressed {
@@ -8,15 +8,15 @@ export class Addressed {
   wanted: string | undefined;
   /** The server has said which instruments there are. */
   complete = false;
-  private readonly desk: Desk;
+  private readonly market: MarketState;
   private readonly notices: Notices;
 
-  constructor(desk: Desk, notices: Notices) {
-    this.desk = desk;
+  constructor(market: MarketState, notices: Notices) {
+    this.market = market;
     this.notices = notices;
   }
 
-  /** Whether something else may be shown: the one that is named will not come. */
+  /** Whether something else may be displayed: the one that is named will not come. */
   get mayBeAnother(): boolean {
     return this.wanted === undefined || this.complete;
   }
@@ -26,7 +26,7 @@ export class Addressed {
     this.tell();
   }
 
-  /** It is shown. */
+  /** It is displayed. */
   found(): void {
     this.wanted = undefined;
     this.notices.clear('symbol');
@@ -35,9 +35,9 @@ export class Addressed {
   /** Says that there is none of the name. */
   tell(): void {
     const { wanted, complete } = this;
-    const { chosen, rows } = this.desk;
+    const { chosen, rows } = this.market;
     if (wanted === undefined || !complete) return;
-    this.notices.show('symbol', unknownWords(wanted, chosen, [...rows.keys()]));
+    this.notices.show('symbol', unknownMessage(wanted, chosen, [...rows.keys()]));
     if (chosen !== undefined) nameInAddress(chosen);
   }
 }
@@ -50,20 +50,24 @@ export function symbolInAddress(): string | undefined {
   try {
     return decodeURIComponent(named);
   } catch {
-    return named; // not one that there is, and shown as it stands
+    return named; // not one that there is, and displayed as it stands
   }
 }
 
-/** The address names what is shown, so that it can be kept or given on. */
+/** The address names what is displayed, so that it can be kept or given on. */
 export function nameInAddress(symbol: string): void {
   history.replaceState(null, '', `#${encodeURIComponent(symbol)}`);
 }
 
-/** @param shown what is shown instead; undefined where there is nothing */
-function unknownWords(wanted: string, shown: string | undefined, known: readonly string[]): string {
+/** @param displayed what is displayed instead; undefined where there is nothing */
+function unknownMessage(
+  wanted: string,
+  displayed: string | undefined,
+  known: readonly string[],
+): string {
   const name = wanted.slice(0, 60);
-  if (shown === undefined) return `There is no instrument ${name} here.`;
+  if (displayed === undefined) return `There is no instrument ${name} here.`;
   const alike = known.find((symbol) => symbol.toLowerCase() === wanted.trim().toLowerCase());
-  const hint = alike === undefined || alike === shown ? '' : ` Did you mean ${alike}?`;
-  return `There is no instrument ${name} here; this is ${shown}.${hint}`;
+  const hint = alike === undefined || alike === displayed ? '' : ` Did you mean ${alike}?`;
+  return `There is no instrument ${name} here; this is ${displayed}.${hint}`;
 }

@@ -1,6 +1,6 @@
 /** Book doubt: why the book of an instrument is not to be relied on, in plain words. */
 
-import type { Row } from './desk';
+import type { Row } from './market-state';
 
 /** By the reason of the status `incomplete`. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -21,7 +21,7 @@ export function isDoubtful({ state, mark }: Row): boolean {
 export function doubtOf({ state, reason, mark }: Row): string {
   if (state === 'incomplete') {
     const why = REASONS[reason] ?? 'The source says that its book is incomplete';
-    return `${why}. The book is shown again after the source’s next snapshot.`;
+    return `${why}. The book is displayed again after the source’s next snapshot.`;
   }
   const lastKnown = state === 'stale' || state === 'recovered' ? state : mark;
   if (lastKnown === 'stale') {

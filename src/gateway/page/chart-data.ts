@@ -29,7 +29,7 @@ interface Series {
 
 export interface ChartDataHost {
   changed(): void;
-  /** The newest page has few bars. @returns whether something else is shown instead */
+  /** The newest page has few bars. @returns whether something else is displayed instead */
   isShort(bars: number): boolean;
   failed(error: TapedeckError): void;
 }
@@ -49,7 +49,7 @@ export class ChartData {
     this.host = host;
   }
 
-  get shown(): Candles | undefined {
+  get displayed(): Candles | undefined {
     return (this.past ?? this.present)?.candles;
   }
 
@@ -95,7 +95,7 @@ export class ChartData {
   }
 
   /** The candle that the moment lies in. */
-  setMoment({ start, fold }: Running, definition: Instrument): void {
+  setTime({ start, fold }: Running, definition: Instrument): void {
     const bar = scaledOf(fold);
     if (bar !== undefined) this.past?.candles.set(start, bar, definition);
   }

@@ -27,7 +27,7 @@ export interface ChartSource {
   /** The newest price, scaled. */
   readonly last: number | null;
   /** A past moment in seconds, at which a line stands. */
-  readonly momentSeconds: number | undefined;
+  readonly markedSeconds: number | undefined;
 }
 
 export interface ChartEvents {
@@ -112,7 +112,7 @@ export class ChartView implements View {
   }
 
   paint(): void {
-    const { definition, candles, last, momentSeconds } = this.source();
+    const { definition, candles, last, markedSeconds } = this.source();
     if (definition === undefined || candles === undefined) return;
     if (definition.symbol !== this.symbol || candles.seconds !== this.drawnOf?.seconds) {
       this.begin(definition, candles.seconds);
@@ -127,7 +127,7 @@ export class ChartView implements View {
     this.root.dataset['newest'] = this.newest === undefined ? '' : describe(this.newest);
     const oldest = candles.get(candles.oldest ?? 0);
     this.root.dataset['oldest'] = oldest === undefined ? '' : describe(oldest);
-    this.paintMoment(momentSeconds, candles.seconds);
+    this.paintMoment(markedSeconds, candles.seconds);
   }
 
   /** Another instrument, or another length of bars. */
@@ -174,8 +174,9 @@ export class ChartView implements View {
       const style = { lineWidth: 1, lineStyle: LineStyle.Dotted, axisLabelVisible: true } as const;
       this.line = this.candles.createPriceLine({ price, color, ...style, title: '' });
     } else {
-      const shown = this.line.options();
-      if (shown.price !== price || shown.color !== color) this.line.applyOptions({ price, color });
+      const displayed = this.line.options();
+      if (displayed.price !== price || displayed.color !== color)
+        this.line.applyOptions({ price, color });
     }
     this.root.dataset['last'] = this.candles.priceFormatter().format(this.line.options().price);
   }

@@ -3,7 +3,7 @@
 import type { Clock } from '../../base/clock';
 import { cell, type Cell } from './dom';
 import { count, duration, latency } from './format';
-import type { Link } from './feed';
+import type { Link } from './live-stream';
 import type { Health } from './health';
 import type { View } from './painter';
 

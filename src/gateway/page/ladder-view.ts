@@ -2,7 +2,7 @@
 
 import { addSum, sumOfBigInt, type Sum } from '../../../protocol/sums';
 import { formatDecimal, type Instrument } from '../../client/index';
-import type { ShownBook } from './desk';
+import type { DisplayedBook } from './market-state';
 import { cell, make, type Cell } from './dom';
 import { decimal, decimalOfSum } from './format';
 import type { View } from './painter';
@@ -15,7 +15,7 @@ const PADDING_PX = 12;
 
 export interface LadderSource {
   readonly definition: Instrument | undefined;
-  readonly book: ShownBook | undefined;
+  readonly book: DisplayedBook | undefined;
   /** Of a past book, when it was. */
   readonly note: string;
   /** Why the book is not to be relied on, in words; empty where it is. */
@@ -81,7 +81,7 @@ export class LadderView implements View {
     this.root.dataset['seq'] = String(book?.seq ?? 0);
     this.root.dataset['trusted'] = String(usable && doubt === '');
     this.doubt.set(doubt);
-    if (doubt !== '') this.place.set(usable ? 'last known' : 'not shown');
+    if (doubt !== '') this.place.set(usable ? 'last known' : 'not displayed');
     else if (!usable) this.place.set('waiting for the book');
     else this.place.set(note || `#${book.seq}`);
     this.paintMiddle(definition, bids, asks);

@@ -4,7 +4,7 @@
  */
 
 import { isDoubtful } from './book-doubt';
-import type { Desk, Row } from './desk';
+import type { MarketState, Row } from './market-state';
 import { Cell, cell, make } from './dom';
 import { decimalOrDash, direction, duration, percent } from './format';
 import type { Health } from './health';
@@ -29,7 +29,7 @@ export class ListView implements View {
   private readonly space = make('div', 'space');
   private readonly none = make('p', 'none');
   private readonly lines: Line[] = [];
-  private readonly desk: Desk;
+  private readonly market: MarketState;
   private readonly health: Health;
   private readonly choose: (symbol: string) => void;
   private filter = '';
@@ -47,13 +47,13 @@ export class ListView implements View {
 
   constructor(
     root: HTMLElement,
-    desk: Desk,
+    market: MarketState,
     health: Health,
     choose: (symbol: string) => void,
     moved: () => void,
   ) {
     this.root = root;
-    this.desk = desk;
+    this.market = market;
     this.health = health;
     this.choose = choose;
     root.append(this.space, this.none);
@@ -98,7 +98,7 @@ export class ListView implements View {
   /** Chooses the instrument so many rows below the chosen one. */
   move(by: number): void {
     this.sort();
-    const at = this.symbols.indexOf(this.desk.chosen ?? '');
+    const at = this.symbols.indexOf(this.market.chosen ?? '');
     const next = this.symbols[Math.min(Math.max(at + by, 0), this.symbols.length - 1)];
     if (next === undefined) return;
     this.choose(next);
@@ -118,21 +118,21 @@ export class ListView implements View {
     this.sort();
     const first = Math.max(0, Math.floor(this.scrollTop / ROW_PX) - SPARE_ROWS);
     const inSight = Math.ceil(this.height / ROW_PX) + 2 * SPARE_ROWS;
-    const shown = this.symbols.slice(first, first + inSight);
-    while (this.lines.length < shown.length) {
+    const displayed = this.symbols.slice(first, first + inSight);
+    while (this.lines.length < displayed.length) {
       const line = new Line(`row-${this.lines.length}`, this.measure);
       this.lines.push(line);
       this.root.append(line.element);
     }
     for (const [i, line] of this.lines.entries()) {
-      const row = this.desk.rows.get(shown[i] ?? '');
-      if (row?.definition.symbol === this.desk.chosen) this.activate(i);
+      const row = this.market.rows.get(displayed[i] ?? '');
+      if (row?.definition.symbol === this.market.chosen) this.activate(i);
       if (row === undefined) line.hide();
       else
         line.show(
           row,
           (first + i) * ROW_PX,
-          row.definition.symbol === this.desk.chosen,
+          row.definition.symbol === this.market.chosen,
           this.health,
           this.width,
         );
@@ -149,11 +149,11 @@ export class ListView implements View {
   private sort(): void {
     if (this.sorted) return;
     this.sorted = true;
-    this.symbols = [...this.desk.rows.keys()]
+    this.symbols = [...this.market.rows.keys()]
       .filter((symbol) => symbol.toLowerCase().includes(this.filter))
       .sort();
     this.space.style.height = `${this.symbols.length * ROW_PX}px`;
-    const isEmpty = this.desk.rows.size === 0;
+    const isEmpty = this.market.rows.size === 0;
     this.none.hidden = this.symbols.length > 0 || (isEmpty && !this.complete);
     this.none.textContent = isEmpty ? 'This server has no instruments yet.' : 'No instrument fits.';
   }

@@ -3,7 +3,7 @@
 import { formatDecimal, type Instrument, type TapedeckError } from '../../client/index';
 import { Choice, make, type Cell } from './dom';
 import { grouped } from './format';
-import { refusalWords, ticketFault, type Ticket } from './order-words';
+import { refusalMessage, ticketFault, type Ticket } from './order-messages';
 import type { OwnOrder, OwnOrders } from './own-orders';
 import type { View } from './painter';
 
@@ -157,7 +157,10 @@ export class OrderView implements View {
       const definition = this.host.definition();
       if (definition === undefined) this.fail(e as TapedeckError);
       else
-        this.say(refusalWords(e as TapedeckError, this.ticket, { ...definition, symbol }), 'down');
+        this.say(
+          refusalMessage(e as TapedeckError, this.ticket, { ...definition, symbol }),
+          'down',
+        );
     }
   }
 
@@ -183,7 +186,7 @@ export class OrderView implements View {
     try {
       this.say(await this.own.enter(request, definition), 'up');
     } catch (e) {
-      this.say(refusalWords(e as TapedeckError, ticket, definition), 'down');
+      this.say(refusalMessage(e as TapedeckError, ticket, definition), 'down');
     }
     this.sending = false;
     this.paint();

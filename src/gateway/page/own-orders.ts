@@ -2,7 +2,7 @@
  * Own orders: entering and cancelling, with the client of the page where trading needs no key or the
  * page's own key may trade, else with one of its own that presents a key. That is kept for this tab and
  * goes only into the connection and the header of a request. Amounts are held as decimals, so an order
- * is shown whether or not the definition of its instrument has come. Bounded: open orders, as the server
+ * is displayed whether or not the definition of its instrument has come. Bounded: open orders, as the server
  * bounds them.
  */
 
@@ -16,7 +16,7 @@ import {
   type Instrument,
   type OrderRequest,
 } from '../../client/index';
-import { KEY_ENDS } from './feed';
+import { KEY_ENDS } from './live-stream';
 import { TabKey } from './tab-key';
 
 export interface OwnOrder {

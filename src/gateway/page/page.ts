@@ -1,5 +1,5 @@
 /**
- * Page: the map: state, feed and views are made here and joined. What comes goes into the state and
+ * Page: the map: state, stream and views are made here and joined. What comes goes into the state and
  * marks the views that show it; the painter paints those, once a frame.
  */
 
@@ -15,23 +15,23 @@ import {
 import { Addressed, nameInAddress } from './addressed';
 import { ChartData } from './chart-data';
 import { ChartView } from './chart-view';
-import { Desk } from './desk';
+import { MarketState } from './market-state';
 import { byId, Cell } from './dom';
-import { Feed, type Link, type Part } from './feed';
+import { LiveStream, type Link, type Part } from './live-stream';
 import { GateView } from './gate-view';
 import { HeadView } from './head-view';
 import { Health } from './health';
 import { HealthView } from './health-view';
 import { LadderView } from './ladder-view';
 import { ListView } from './list-view';
-import { tellAway, tellClock, tellHistory } from './matters';
+import { showAway, showClockOff, showHistoryFailed } from './server-notices';
 import { Notices } from './notices';
 import { OrderView } from './order-view';
 import { OwnOrders } from './own-orders';
 import { Painter, type View } from './painter';
 import { PastBars } from './past-bars';
 import { PastFigures } from './past-figures';
-import { Shown } from './shown';
+import { Displayed } from './displayed';
 import { TabKey } from './tab-key';
 import { TapeView } from './tape-view';
 import { TimeTravel } from './time-travel';
@@ -54,17 +54,17 @@ export class Page {
   readonly travelView: TravelView;
   private readonly clock = new SystemClock();
   private readonly painter = new Painter();
-  private readonly desk = new Desk();
+  private readonly market = new MarketState();
   private readonly health = new Health(this.clock);
   private readonly notices = new Notices(byId('notice'));
-  private readonly addressed = new Addressed(this.desk, this.notices);
+  private readonly addressed = new Addressed(this.market, this.notices);
   /** By which it reads, where that needs one. */
   private readonly key = new TabKey('tapedeck.read');
   private readonly pastBars: PastBars;
   private readonly chartData: ChartData;
-  private readonly shown: Shown;
+  private readonly displayed: Displayed;
   private readonly gate: GateView;
-  private readonly feed: Feed;
+  private readonly stream: LiveStream;
   private readonly travel: TimeTravel;
   private readonly own: OwnOrders;
   private readonly head: HeadView;
@@ -74,35 +74,24 @@ export class Page {
   private readonly strip: HealthView;
   private readonly url: string;
   private interval: BarInterval = '1m';
-  /** Somebody chose it; before, a young market is shown by the second. */
+  /** Somebody chose it; before, a young market is displayed by the second. */
   private intervalChosen = false;
 
   constructor(url: string, { trading, sessionBoundary }: PageSettings) {
     this.url = url;
-    const { desk, health, clock, painter } = this;
+    const { market, health, clock, painter } = this;
     this.pastBars = new PastBars(url, this.key);
     this.chartData = new ChartData(this.pastBars, clock, {
       changed: () => painter.mark(this.chart),
       isShort: (bars) => this.isShort(bars),
-      failed: (error) => tellHistory(this.notices, error),
+      failed: (error) => showHistoryFailed(this.notices, error),
     });
-    this.feed = new Feed(url, clock, this.key, {
-      link: (link) => this.linked(link),
-      instrument: (definition) => this.defined(definition),
-      item: (item, part) => this.take(item, part),
-      execution: (execution) => this.own.sharesPage && this.own.take(execution),
-      clock: (answer) => {
-        health.ping(answer);
-        tellClock(this.notices, health.offsetMs ?? 0);
-      },
-      ready: (part) => part === 'all' && this.listed(),
-      refused: (part, error) => this.refused(part, error),
-    });
-    this.gate = new GateView(byId('gate') as HTMLDialogElement, (key) => this.feed.unlock(key));
-    const client = () => this.feed.client;
+    this.stream = this.newStream();
+    this.gate = new GateView(byId('gate') as HTMLDialogElement, (key) => this.stream.unlock(key));
+    const client = () => this.stream.client;
     const key = () => this.key.value;
     const now = (): Nanos => this.serverNow();
-    const definition = (): Instrument | undefined => desk.row?.definition;
+    const definition = (): Instrument | undefined => market.row?.definition;
     this.own = new OwnOrders(
       {
         url,
@@ -128,46 +117,87 @@ export class Page {
       figures,
       clock,
     );
-    const shown = new Shown(desk, this.travel, this.chartData, client);
-    this.shown = shown;
-    this.list = new ListView(
+    this.displayed = new Displayed(market, this.travel, this.chartData, client);
+    this.list = this.newList();
+    this.head = new HeadView(
+      byId('head'),
+      () => this.displayed.head(),
+      (interval) => this.chooseInterval(interval),
+    );
+    this.ladder = this.newLadder();
+    this.tape = this.newTape();
+    this.chart = this.newChart();
+    this.strip = new HealthView(byId('health'), health, clock, () => this.stream.link);
+    this.order = this.newOrder();
+    this.travelView = this.newTravelView();
+  }
+
+  private newStream(): LiveStream {
+    const { health } = this;
+    return new LiveStream(this.url, this.clock, this.key, {
+      link: (link) => this.linked(link),
+      instrument: (definition) => this.defined(definition),
+      item: (item, part) => this.take(item, part),
+      execution: (execution) => this.own.sharesPage && this.own.take(execution),
+      clock: (answer) => {
+        health.ping(answer);
+        showClockOff(this.notices, health.offsetMs ?? 0);
+      },
+      ready: (part) => part === 'all' && this.listed(),
+      refused: (part, error) => this.refused(part, error),
+    });
+  }
+
+  private newList(): ListView {
+    const { market, health, painter } = this;
+    return new ListView(
       byId('list'),
-      desk,
+      market,
       health,
       (symbol) => this.choose(symbol),
       () => painter.mark(this.list),
     );
-    this.head = new HeadView(
-      byId('head'),
-      () => shown.head(),
-      (interval) => this.chooseInterval(interval),
-    );
-    this.ladder = new LadderView(
+  }
+
+  private newTravelView(): TravelView {
+    const { market } = this;
+    return new TravelView(byId('travel'), this.travel, {
+      now: () => this.serverNow(),
+      first: () => (market.chosen === undefined ? undefined : this.pastBars.first(market.chosen)),
+    });
+  }
+
+  private newLadder(): LadderView {
+    return new LadderView(
       byId('ladder'),
       new Cell(byId('book-place')),
-      () => shown.ladder(),
+      () => this.displayed.ladder(),
       (price) => this.order.pick(price),
     );
-    this.tape = new TapeView(
+  }
+
+  private newTape(): TapeView {
+    return new TapeView(
       byId('tape'),
       new Cell(byId('tape-note')),
-      () => shown.tape(),
-      () => painter.mark(this.tape),
+      () => this.displayed.tape(),
+      () => this.painter.mark(this.tape),
     );
-    this.chart = new ChartView(byId('chart'), byId('moment'), () => shown.chart(), {
-      changed: () => painter.mark(this.chart),
+  }
+
+  private newChart(): ChartView {
+    return new ChartView(byId('chart'), byId('moment'), () => this.displayed.chart(), {
+      changed: () => this.painter.mark(this.chart),
       more: () => this.chartData.more(),
     });
-    this.strip = new HealthView(byId('health'), health, clock, () => this.feed.link);
-    this.order = new OrderView(byId('orders'), new Cell(byId('order-note')), this.own, {
-      definition,
-      last: () => shown.last,
-      isLive: () => this.feed.link.state === 'live',
+  }
+
+  private newOrder(): OrderView {
+    return new OrderView(byId('orders'), new Cell(byId('order-note')), this.own, {
+      definition: () => this.market.row?.definition,
+      last: () => this.displayed.last,
+      isLive: () => this.stream.link.state === 'live',
       isPast: () => this.travel.past !== undefined,
-    });
-    this.travelView = new TravelView(byId('travel'), this.travel, {
-      now,
-      first: () => (desk.chosen === undefined ? undefined : this.pastBars.first(desk.chosen)),
     });
   }
 
@@ -176,13 +206,13 @@ export class Page {
     this.addressed.want(symbol);
     this.head.pressInterval(this.interval);
     setInterval(() => this.look(), LOOK_EVERY_MS);
-    this.feed.start();
+    this.stream.start();
     this.look();
   }
 
   /** Shows an instrument; one that is not there is said to be so. */
   choose(symbol: string): void {
-    if (!this.desk.rows.has(symbol)) {
+    if (!this.market.rows.has(symbol)) {
       this.addressed.want(symbol);
       return;
     }
@@ -195,7 +225,7 @@ export class Page {
     return this.gate.isOpen;
   }
 
-  /** Keeps no key any more, nor what it was shown with one. */
+  /** Keeps no key any more, nor what it was displayed with one. */
   forgetKeys(): void {
     this.key.forget();
     this.own.forget();
@@ -213,7 +243,7 @@ export class Page {
 
   /** The page is in sight again, after however long. */
   wake(): void {
-    this.feed.wake();
+    this.stream.wake();
     this.markAll();
   }
 
@@ -222,7 +252,7 @@ export class Page {
   private linked(link: Link): void {
     document.body.classList.toggle('away', link.state !== 'live');
     if (link.state === 'live') {
-      this.desk.connected();
+      this.market.connected();
       this.gate.hide();
       void this.own.connected().catch(() => {});
     }
@@ -237,7 +267,7 @@ export class Page {
   }
 
   private defined(definition: Instrument): void {
-    if (this.desk.define(definition)) this.list.resort();
+    if (this.market.define(definition)) this.list.resort();
     byId('empty').hidden = true;
     if (definition.symbol === this.addressed.wanted) this.choose(definition.symbol);
     this.painter.mark(this.list);
@@ -248,20 +278,20 @@ export class Page {
   private listed(): void {
     this.addressed.complete = true;
     this.list.setComplete();
-    byId('empty').hidden = this.desk.rows.size > 0;
+    byId('empty').hidden = this.market.rows.size > 0;
     this.chooseFirst();
     this.addressed.tell();
     this.painter.mark(this.list);
   }
 
   private take(item: Item, part: Part): void {
-    const { painter, desk } = this;
-    this.health.take(item, this.feed.isNews(item));
+    const { painter, market } = this;
+    this.health.take(item, this.stream.isNews(item));
     if (part === 'all') {
-      desk.takeOverview(item);
+      market.takeOverview(item);
       if (item.type === 'reset') this.list.resort();
       painter.mark(this.list);
-      if (item.type !== 'reset' && item.type !== 'gap' && item.symbol === desk.chosen) {
+      if (item.type !== 'reset' && item.type !== 'gap' && item.symbol === market.chosen) {
         painter.mark(this.head);
         if (item.type === 'status') painter.mark(this.ladder);
         if (item.type === 'tick') painter.mark(this.chart);
@@ -270,8 +300,8 @@ export class Page {
     } else if (part === 'bars') {
       this.takeBar(item);
     } else {
-      desk.takeChosen(item);
-      if (item.type === 'reset' && desk.chosen !== undefined) void this.loadTrades(desk.chosen);
+      market.takeChosen(item);
+      if (item.type === 'reset' && market.chosen !== undefined) void this.loadTrades(market.chosen);
       painter.mark(
         item.type === 'book' ? this.ladder : item.type === 'stats' ? this.head : this.tape,
       );
@@ -280,7 +310,7 @@ export class Page {
   }
 
   private takeBar(item: Item): void {
-    const { row } = this.desk;
+    const { row } = this.market;
     if (item.type === 'bar' && row !== undefined) this.chartData.take(item, row.definition);
     // What lies between is not sent again: history has it.
     else if (item.type === 'reset' || item.type === 'gap') this.chartData.broken();
@@ -289,26 +319,26 @@ export class Page {
 
   private refused(part: Part, error: TapedeckError): void {
     if (error.code === 'closed') return;
-    const what = part === 'all' ? 'the list of instruments' : (this.desk.chosen ?? part);
+    const what = part === 'all' ? 'the list of instruments' : (this.market.chosen ?? part);
     this.notices.show('symbol', `The server does not serve ${what}: ${error.message}.`);
   }
 
   // ── the chosen instrument ───────────────────────────────────────────────────────────────────
 
-  /** The address may name what there is not: it is said, and something else is shown. */
+  /** The address may name what there is not: it is said, and something else is displayed. */
   private chooseFirst(): void {
     const { first } = this.list;
-    if (this.desk.chosen !== undefined || first === undefined) return;
+    if (this.market.chosen !== undefined || first === undefined) return;
     if (!this.addressed.mayBeAnother) return;
     this.show(first);
     this.addressed.tell();
   }
 
   private show(symbol: string): void {
-    if (symbol === this.desk.chosen) return;
-    const at = this.travel.past && this.travel.shownTime();
-    this.desk.choose(symbol);
-    this.feed.follow(symbol);
+    if (symbol === this.market.chosen) return;
+    const at = this.travel.past && this.travel.displayedTime();
+    this.market.choose(symbol);
+    this.stream.follow(symbol);
     this.beginBars();
     this.travelView.restart(at);
     this.notices.clear('history');
@@ -332,15 +362,15 @@ export class Page {
   }
 
   private beginBars(): void {
-    const { row } = this.desk;
+    const { row } = this.market;
     if (row === undefined) return;
     const { symbol } = row.definition;
     this.chartData.begin(symbol, this.interval);
-    this.feed.followBars(symbol, this.interval);
+    this.stream.followBars(symbol, this.interval);
     this.painter.mark(this.chart);
   }
 
-  /** A young market is shown by the second. */
+  /** A young market is displayed by the second. */
   private isShort(bars: number): boolean {
     if (bars >= YOUNG_BARS || this.intervalChosen || this.interval !== '1m') return false;
     this.setInterval('1s');
@@ -351,25 +381,25 @@ export class Page {
     const query = { limit: TRADES };
     const answer = await fetchTrades(this.url, symbol, query, this.key.value).catch(() => null);
     if (answer === null) return;
-    this.desk.fillTrades(symbol, answer.trades);
+    this.market.fillTrades(symbol, answer.trades);
     this.painter.mark(this.tape);
   }
 
-  // ── what is shown ───────────────────────────────────────────────────────────────────────────
+  // ── what is displayed ───────────────────────────────────────────────────────────────────────────
 
   private pastChanged(): void {
     const { past } = this.travel;
-    const { definition } = this.shown;
+    const { definition } = this.displayed;
     document.body.classList.toggle('past', past !== undefined);
     if (past === undefined) this.chartData.live();
     else if (past.candle?.interval === this.interval && definition !== undefined) {
-      this.chartData.setMoment(past.candle, definition);
+      this.chartData.setTime(past.candle, definition);
     }
-    for (const view of this.momentViews) this.painter.mark(view);
+    for (const view of this.timeViews) this.painter.mark(view);
   }
 
   /** Those that show a moment, present or past. */
-  private get momentViews(): View[] {
+  private get timeViews(): View[] {
     const { head, ladder, tape, chart, order, travelView } = this;
     return [head, ladder, tape, chart, order, travelView];
   }
@@ -380,10 +410,10 @@ export class Page {
 
   /** What changes by the passing of time alone. */
   private look(): void {
-    const { feed, painter, travel } = this;
+    const { stream, painter, travel } = this;
     this.health.count();
-    if (feed.link.state === 'live') this.chooseFirst();
-    if (feed.link.state === 'away') tellAway(this.notices, feed.link, this.clock.monotonicMs());
+    if (stream.link.state === 'live') this.chooseFirst();
+    if (stream.link.state === 'away') showAway(this.notices, stream.link, this.clock.monotonicMs());
     if (travel.playing) this.pastChanged();
     byId('forget').hidden = this.key.value === undefined && this.own.access !== 'key';
     for (const view of [this.strip, this.list, this.travelView]) painter.mark(view);
@@ -391,6 +421,6 @@ export class Page {
 
   private markAll(): void {
     const { list, strip } = this;
-    for (const view of [list, strip, ...this.momentViews]) this.painter.mark(view);
+    for (const view of [list, strip, ...this.timeViews]) this.painter.mark(view);
   }
 }

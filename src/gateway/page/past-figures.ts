@@ -15,7 +15,7 @@ import {
   type RestBar,
   type RestTrades,
 } from '../../client/index';
-import { readTrade, type TapeTrade } from './desk';
+import { readTrade, type TapeTrade } from './market-state';
 import type { PastBars } from './past-bars';
 import type { TabKey } from './tab-key';
 

@@ -1,7 +1,7 @@
 /** Tape view: trades, newest first, coloured by who took. */
 
 import type { Instrument } from '../../client/index';
-import type { TapeTrade } from './desk';
+import type { TapeTrade } from './market-state';
 import { cell, make, type Cell } from './dom';
 import { decimal, timeOfDay } from './format';
 import type { View } from './painter';
@@ -65,7 +65,7 @@ export class TapeView implements View {
 
   /** Lines that show what stays move down, so only what is new is written. */
   private roll(trades: readonly TapeTrade[]): void {
-    const top = this.lines[0]?.shown;
+    const top = this.lines[0]?.displayed;
     const by = top === undefined ? 0 : trades.indexOf(top);
     if (by <= 0 || by >= this.lines.length) return;
     const freed = this.lines.splice(this.lines.length - by);
@@ -79,11 +79,11 @@ class Line {
   private readonly price = cell(this.element, 'price');
   private readonly quantity = cell(this.element, 'quantity');
   private readonly time = cell(this.element, 'time');
-  shown: TapeTrade | undefined;
+  displayed: TapeTrade | undefined;
 
   show(trade: TapeTrade | undefined, definition: Instrument | undefined, fit: ColumnFit): void {
-    if (trade === this.shown) return;
-    this.shown = trade;
+    if (trade === this.displayed) return;
+    this.displayed = trade;
     if (trade === undefined || definition === undefined) {
       this.price.set('');
       this.quantity.set('');

@@ -21,7 +21,7 @@ import {
   type TapedeckError,
 } from '../../client/index';
 import type { Clock } from '../../base/clock';
-import { TRADES_MAX, type ShownBook, type TapeTrade } from './desk';
+import { TRADES_MAX, type DisplayedBook, type TapeTrade } from './market-state';
 import {
   advance,
   newestFirst,
@@ -29,7 +29,7 @@ import {
   type PastStats,
   type Running,
 } from './past-figures';
-import { travelWords } from './travel-words';
+import { travelMessage } from './travel-messages';
 
 /** Of the newest trades before a moment so many are asked for. */
 const TRADES = 80;
@@ -41,7 +41,7 @@ export type Speed = (typeof SPEEDS)[number];
 export interface Past {
   readonly symbol: string;
   at: Nanos;
-  book: ShownBook | undefined;
+  book: DisplayedBook | undefined;
   /** Why there is no book, in words. */
   doubt: string;
   trades: TapeTrade[];
@@ -63,7 +63,7 @@ export interface TravelHost {
   interval(): BarInterval;
   /** By the server's clock. */
   now(): Nanos;
-  /** What is shown has changed. */
+  /** What is displayed has changed. */
   changed(): void;
   /** Another moment was asked for: candles up to it are wanted. */
   sought(at: Nanos): void;
@@ -102,15 +102,15 @@ export class TimeTravel {
     await this.asking;
   }
 
-  /** Candles of another length are shown. */
+  /** Candles of another length are displayed. */
   async intervalChanged(): Promise<void> {
     if (this.past === undefined) return;
     const wasPlaying = this.playing;
-    await this.seek(this.shownTime());
+    await this.seek(this.displayedTime());
     if (wasPlaying) await this.play();
   }
 
-  /** Plays on from the moment that is shown. */
+  /** Plays on from the moment that is displayed. */
   async play(): Promise<void> {
     const { past } = this;
     if (past === undefined) return;
@@ -141,7 +141,7 @@ export class TimeTravel {
       if (this.replay === replay) past.note = 'Replayed up to its start. Press Live to go on.';
     } catch (e) {
       if (this.replay === replay)
-        past.note = `The replay failed: ${travelWords(e as TapedeckError)}`;
+        past.note = `The replay failed: ${travelMessage(e as TapedeckError)}`;
     }
     if (this.replay !== replay) return;
     this.replay = undefined;
@@ -150,7 +150,7 @@ export class TimeTravel {
   }
 
   pause(): void {
-    if (this.playing && this.past !== undefined) this.past.at = this.shownTime();
+    if (this.playing && this.past !== undefined) this.past.at = this.displayedTime();
     this.stop();
     this.host.changed();
   }
@@ -159,7 +159,7 @@ export class TimeTravel {
     this.speed = speed;
     this.host.changed();
     if (!this.playing || this.past === undefined) return;
-    this.past.at = this.shownTime();
+    this.past.at = this.displayedTime();
     await this.play();
   }
 
@@ -171,14 +171,14 @@ export class TimeTravel {
   }
 
   /** The moment on the screen: between two messages of a replay time goes on too. */
-  shownTime(): Nanos {
+  displayedTime(): Nanos {
     const { past, anchor } = this;
     if (past === undefined) return this.host.now();
     if (!this.playing || anchor === undefined) return past.at;
     const passedMs = (this.clock.monotonicMs() - anchor.ms) * Number(this.speed);
     const now = this.host.now();
-    const shown = anchor.time.plus(Math.round(passedMs * 1e6));
-    return shown.compare(now) > 0 ? now : shown;
+    const displayed = anchor.time.plus(Math.round(passedMs * 1e6));
+    return displayed.compare(now) > 0 ? now : displayed;
   }
 
   private begin(at: Nanos): void {
@@ -216,7 +216,7 @@ export class TimeTravel {
       ]);
       Object.assign(past, { ...book, trades });
     } catch (e) {
-      Object.assign(past, { trades: [], note: travelWords(e as TapedeckError) });
+      Object.assign(past, { trades: [], note: travelMessage(e as TapedeckError) });
     }
     if (this.past !== past) return;
     this.host.changed();
@@ -243,7 +243,7 @@ export class TimeTravel {
       this.host.changed();
       past.stats = await this.figures.stats(definition, past.at);
     } catch (e) {
-      past.note = travelWords(e as TapedeckError);
+      past.note = travelMessage(e as TapedeckError);
     }
     if (this.past === past) this.host.changed();
   }
@@ -255,7 +255,7 @@ export class TimeTravel {
       const book = await fetchBook(url, definition.symbol, query, this.host.key());
       return { book: readBook(book, definition), doubt: '' };
     } catch (e) {
-      return { book: undefined, doubt: travelWords(e as TapedeckError) };
+      return { book: undefined, doubt: travelMessage(e as TapedeckError) };
     }
   }
 
@@ -304,7 +304,7 @@ export class TimeTravel {
   }
 }
 
-function readBook(book: RestBook, { priceScale, quantityScale }: Instrument): ShownBook {
+function readBook(book: RestBook, { priceScale, quantityScale }: Instrument): DisplayedBook {
   const flat = (levels: RestBook['bids']): number[] =>
     levels.flatMap(([price, quantity]) => [
       Number(parseDecimal(price, priceScale)),

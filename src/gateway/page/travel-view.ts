@@ -3,7 +3,7 @@
 import { Nanos } from '../../client/index';
 import { Choice, make } from './dom';
 import { moment } from './format';
-import { readMoment } from './moment-text';
+import { readTime } from './time-input';
 import type { View } from './painter';
 import { SPEEDS, type Speed, type TimeTravel } from './time-travel';
 
@@ -31,7 +31,7 @@ export class TravelView implements View {
   private readonly live = make('button', 'live', 'Live');
   private readonly slider = make('input');
   private readonly text = make('input');
-  private readonly playButton = make('button', 'play', 'Play');
+  private readonly replayButton = make('button', 'play', 'Play');
   private readonly note = make('span', 'note');
   private readonly spans: Choice<Span>;
   private readonly speeds: Choice<Speed>;
@@ -58,16 +58,16 @@ export class TravelView implements View {
       (speed) => void travel.setSpeed(speed),
     );
     this.live.type = 'button';
-    this.playButton.type = 'button';
+    this.replayButton.type = 'button';
     this.slider.type = 'range';
     this.slider.setAttribute('aria-label', 'Moment');
     this.text.type = 'text';
     this.text.setAttribute('aria-label', 'Moment, in UTC');
     this.text.spellcheck = false;
-    const { spans, speeds, playButton, note } = this;
+    const { spans, speeds, replayButton, note } = this;
     root.append(
       make('div', 'line', this.live, this.slider, this.text),
-      make('div', 'line', playButton, speeds.element, spans.element, note),
+      make('div', 'line', replayButton, speeds.element, spans.element, note),
     );
     this.listen();
     this.spans.press(this.span);
@@ -100,14 +100,14 @@ export class TravelView implements View {
 
   paint(): void {
     const { past, playing, speed } = this.travel;
-    const time = this.travel.shownTime();
+    const time = this.travel.displayedTime();
     if (past === undefined) this.slide(time.millis);
     this.live.setAttribute('aria-pressed', String(past === undefined));
     if (!this.dragging) this.slider.value = String(past === undefined ? this.toMs : time.millis);
     this.slider.setAttribute('aria-valuetext', moment(time));
     if (document.activeElement !== this.text && this.fault === '') this.text.value = moment(time);
-    this.playButton.textContent = playing ? 'Pause' : 'Play';
-    this.playButton.disabled = past === undefined;
+    this.replayButton.textContent = playing ? 'Pause' : 'Play';
+    this.replayButton.disabled = past === undefined;
     this.speeds.press(speed);
     const note = this.describe();
     if (this.note.textContent !== note) this.note.textContent = note;
@@ -134,7 +134,7 @@ export class TravelView implements View {
   private listen(): void {
     const { slider, text } = this;
     this.live.addEventListener('click', () => this.goLive());
-    this.playButton.addEventListener('click', () => this.togglePlay());
+    this.replayButton.addEventListener('click', () => this.togglePlay());
     slider.addEventListener('pointerdown', () => (this.dragging = true));
     slider.addEventListener('pointerup', () => (this.dragging = false));
     slider.addEventListener('pointercancel', () => (this.dragging = false));
@@ -150,7 +150,7 @@ export class TravelView implements View {
   }
 
   private read(): void {
-    const read = readMoment(this.text.value, this.host.now(), this.travel.shownTime());
+    const read = readTime(this.text.value, this.host.now(), this.travel.displayedTime());
     if ('fault' in read) {
       this.say(read.fault, '');
       this.paint();

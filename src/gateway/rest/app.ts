@@ -7,10 +7,12 @@ import type { Subprotocol } from '../../../protocol/codec';
 import { fault } from '../../../protocol/codes';
 import type { ByteAccount } from '../../base/byte-account';
 import type { Clock } from '../../base/clock';
-import { mayNot, type Keyring, type Principal } from '../auth/auth';
+import type { Keyring } from '../auth/auth';
+import { mayNot, type Principal } from '../auth/principal';
 import type { Hosts } from '../auth/hosts';
 import type { GatewayLimits } from '../auth/limits';
 import type { Shares } from '../auth/shares';
+import type { Documents } from '../docs/documents';
 import type { Connections } from '../ws/connections';
 import { upgrade } from '../ws/upgrade';
 import { BodyRoom } from './body-room';
@@ -59,6 +61,7 @@ export interface AppStages extends Omit<Services, OwnServices> {
   /** Counts what clients cause to be held in memory. */
   readonly account: ByteAccount;
   readonly shares: Shares;
+  readonly documents: Documents;
   /** No more sessions are taken. */
   isStopping(): boolean;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
@@ -204,7 +207,7 @@ function servicesOf(
       (text) => new Response(text, { headers: metricsHeaders }),
     ),
     openApi: new KeptAnswer(() => openApiDocument(version, groups, options.limits), 0, clock),
-    pages: new PageFiles(options.sessionBoundary),
+    pages: new PageFiles(options.sessionBoundary, stages.documents),
     mayTrade: async (request) => {
       const who = await keys.of(request, addressOf);
       return !('code' in who) && mayNot(who, 'trade') === undefined;

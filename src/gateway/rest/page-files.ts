@@ -1,5 +1,5 @@
 /**
- * Page files: the pages at `/` and `/docs` with their scripts, styles and icon.
+ * Page files: the pages at `/` and `/docs` with their scripts, styles and icon, and the documents below `/docs`.
  *
  * Run from the sources, Bun bundles them when they are first asked for; in a single executable they were
  * bundled when it was built. Each file is compressed once. The content of a name with a hash never changes,
@@ -13,8 +13,10 @@ import { promisify } from 'node:util';
 
 import { fault, type Fault } from '../../../protocol/codes';
 import { hasDescriptors } from '../../base/descriptors';
-import docs from '../page/docs.html';
+import api from '../page/api.html';
+import documentPage from '../page/document.html';
 import page from '../page/index.html';
+import type { Documents } from '../docs/documents';
 import { errorResponse, SECURITY_HEADERS } from './responses';
 
 interface PageFile {
@@ -28,6 +30,8 @@ interface Bundle {
   /** The page where trading needs no key, and where it does. */
   readonly front: { readonly open: PageFile; readonly key: PageFile };
   readonly docs: PageFile;
+  /** What the page of a document is made from. */
+  readonly template: string;
   readonly assets: ReadonlyMap<string, PageFile>;
 }
 
@@ -55,11 +59,15 @@ const BUNDLE_DESCRIPTORS = 128;
 
 export class PageFiles {
   private readonly sessionBoundary: number;
+  private readonly documents: Documents;
   private bundle: Promise<Bundle> | undefined;
+  /** Pages of documents that were asked for, by path. Bounded: by the list of documents. */
+  private readonly made = new Map<string, Promise<PageFile>>();
 
   /** @param sessionBoundary when a trading session ends, in seconds after midnight UTC */
-  constructor(sessionBoundary: number) {
+  constructor(sessionBoundary: number, documents: Documents) {
     this.sessionBoundary = sessionBoundary;
+    this.documents = documents;
   }
 
   /** @param mayTrade whether the client may trade without a key */
@@ -73,6 +81,23 @@ export class PageFiles {
   async docs(request: Request): Promise<Response> {
     const bundle = await this.ready();
     return 'code' in bundle ? errorResponse(bundle) : answer(request, bundle.docs, PAGE_HEADERS);
+  }
+
+  /** @param path of the page of a document */
+  async document(request: Request, path: string): Promise<Response> {
+    if (!(await this.documents.has(path))) {
+      return errorResponse(fault('not-found', `there is no GET ${path.slice(0, 100)}`));
+    }
+    const bundle = await this.ready();
+    if ('code' in bundle) return errorResponse(bundle);
+    let file = this.made.get(path);
+    if (file === undefined) {
+      file = this.documents.page(path, bundle.template).then(async (text) => written(text!));
+      this.made.set(path, file);
+      // The next request tries again.
+      file.catch(() => this.made.delete(path));
+    }
+    return answer(request, await file, PAGE_HEADERS);
   }
 
   async asset(request: Request, name: string): Promise<Response> {
@@ -106,22 +131,27 @@ interface Built {
 }
 
 async function makeBundle(sessionBoundary: number): Promise<Bundle> {
-  const [front, api] = await Promise.all([build(page), build(docs)]);
+  const pages = [build(page), build(api), build(documentPage)] as const;
+  const [front, apiPage, document] = await Promise.all(pages);
   const boundary = `data-session-boundary="${sessionBoundary}"`;
   const text = front.text.replace('data-session-boundary="0"', boundary);
   const open = text.replace('data-trading="key"', 'data-trading="open"');
-  const assets = [...front.assets, ...api.assets];
+  const assets = [...front.assets, ...apiPage.assets, ...document.assets];
   const made = await Promise.all(assets.map(async (a) => [a.name, await compress(a)] as const));
-  const written = (html: string): Promise<PageFile> =>
-    compress({ name: '', type: 'text/html;charset=utf-8', bytes: new TextEncoder().encode(html) });
   return {
     front: { open: await written(open), key: await written(text) },
-    docs: await written(api.text),
+    docs: await written(apiPage.text),
+    template: document.text,
     assets: new Map(made),
   };
 }
 
-/** A page as text, in which files have the names under which they are served; and those files. */
+function written(html: string): Promise<PageFile> {
+  const bytes = new TextEncoder().encode(html);
+  return compress({ name: '', type: 'text/html;charset=utf-8', bytes });
+}
+
+/** A page as text that names its files as they are served, and these. */
 async function build(entry: HTMLBundle): Promise<{ text: string; assets: Built[] }> {
   const files = await bundled(entry);
   const html = files.find(({ name }) => name.endsWith('.html'));

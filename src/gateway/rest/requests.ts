@@ -19,7 +19,7 @@ import { Lanes } from '../ws/lanes';
 import { crowded } from '../auth/limits';
 import { refusal } from './responses';
 import type { Share, ShareLimits, Shares } from '../auth/shares';
-import { WORK } from '../work';
+import { WORK } from '../auth/work';
 import type { RequestLimits } from '../auth/limits';
 
 /** Queries of one client that the history thread has at once; others wait in line. */

@@ -9,7 +9,7 @@
 import type { Static, TObject, TProperties, TSchema } from '@sinclair/typebox';
 
 import type { ErrorCode, Fault } from '../../../protocol/codes';
-import type { Principal } from '../auth/auth';
+import type { Principal } from '../auth/principal';
 import type { Role } from '../auth/stored-keys';
 import type { Body } from './body';
 import type { KeptAnswer } from './kept-answers';

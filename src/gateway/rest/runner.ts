@@ -7,10 +7,11 @@
  */
 
 import type { TurnMeter } from '../../base/turn-meter';
-import { mayNot, type Keyring, type Principal } from '../auth/auth';
+import type { Keyring } from '../auth/auth';
+import { mayNot, type Principal } from '../auth/principal';
 import type { GatewayLimits } from '../auth/limits';
 import type { Role } from '../auth/stored-keys';
-import { orderWork } from '../work';
+import { orderWork } from '../auth/work';
 import { withPieces, withText, type Body } from './body';
 import type { BodyRoom } from './body-room';
 import type { RestCounts } from './counts';

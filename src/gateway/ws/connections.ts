@@ -8,7 +8,8 @@ import type { CloseReason } from '../../../protocol/codes';
 import type { Nanos } from '../../../protocol/time';
 import type { Clock } from '../../base/clock';
 import type { SessionFigures } from '../../base/contracts/figures';
-import type { Keyring, Lapse, Principal } from '../auth/auth';
+import type { Keyring } from '../auth/auth';
+import type { Lapse, Principal } from '../auth/principal';
 import { clientAt } from '../auth/addresses';
 import type { ReceivedCounts } from './counts';
 

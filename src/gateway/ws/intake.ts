@@ -13,13 +13,13 @@ import type { Clock } from '../../base/clock';
 import type { SliceQueue } from '../../base/slice-queue';
 import { Inbound, type GatewayLimits } from '../auth/limits';
 import { clientAt } from '../auth/addresses';
-import type { Principal } from '../auth/auth';
-import { HeldFrames, SOURCE_WORK } from '../held-frames';
-import { LongFrames } from '../long-frames';
+import type { Principal } from '../auth/principal';
+import { HeldFrames, SOURCE_WORK } from './held-frames';
+import { LongFrames } from './long-frames';
 import type { Share, Shares } from '../auth/shares';
 import { Slices } from './slices';
-import { SocketGate, type Pausable } from '../socket-gate';
-import { orderWork, WORK } from '../work';
+import { SocketGate, type Pausable } from './socket-gate';
+import { orderWork, WORK } from '../auth/work';
 
 /** Of the records behind a resume or replay so much at once: whoever leaves before it is done pays no more. */
 const RECORDS_WORK_MAX = 1_000;

@@ -1,10 +1,9 @@
 /** Stream orders: the commands of a connection to the market, once it is known who gives them. */
 
-import { within, type Fault } from '../../../protocol/codes';
+import { fieldFault, within, type Fault } from '../../../protocol/codes';
 import type { MessageOf } from '../../../protocol/messages';
-import { mayNot, type Principal } from '../auth/auth';
-import type { OrderOutcome, OrderStage } from '../../base/contracts/order-entry';
-import { amendFault } from '../order-entry';
+import { mayNot, type Principal } from '../auth/principal';
+import type { AmendFields, OrderOutcome, OrderStage } from '../../base/contracts/order-entry';
 
 export type OrderMessage = MessageOf<'order'> | MessageOf<'cancel'> | MessageOf<'amend'>;
 
@@ -26,4 +25,11 @@ export async function command(
       ? orders.cancel(name, m)
       : orders.amend(name, m));
   return 'code' in outcome ? within(m.type, outcome) : outcome;
+}
+
+/** A fault if an amendment changes neither price nor quantity. */
+function amendFault({ price, quantity }: AmendFields): Fault | undefined {
+  return price === null && quantity === null
+    ? fieldFault('price', null, 'a new price, or a new quantity, or both')
+    : undefined;
 }

@@ -21,7 +21,7 @@ import {
 import type { Message, MessageOf } from '../../../protocol/messages';
 import { Nanos } from '../../../protocol/time';
 import type { ScalesOf } from '../../../protocol/units';
-import { mayNot, publishFault, type Lapse, type Principal } from '../auth/auth';
+import { mayNot, publishFault, type Lapse, type Principal } from '../auth/principal';
 import { Authority, FORMER_MAX } from '../auth/authority';
 import type { SessionFigures } from '../../base/contracts/figures';
 import type { OpenConnection } from './connections';
@@ -42,6 +42,9 @@ export const FAULTS_MAX = 100;
 const FLOOD_RETRY_MS = 1_000;
 /** What waits for a token to be checked, which takes less than a millisecond. */
 const UNPROVEN_MAX = FRAME_MESSAGES_MAX;
+/** Messages that need the role `read`. */
+const READS: ReadonlySet<string> = new Set(['subscribe', 'resume', 'replay']);
+
 type Phase<S> =
   | { readonly is: 'opening' }
   | { readonly is: 'open'; readonly session: S; readonly source: number }
@@ -208,12 +211,10 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
     if ('id' in m && m.type !== 'ping') this.authority.ask();
-    if (m.type === 'subscribe' || m.type === 'resume' || m.type === 'replay') {
-      const unable = mayNot(this.principal, 'read');
-      if (unable !== undefined) return this.refuse(m.id, unable);
-    }
+    const unable = READS.has(m.type) ? mayNot(this.principal, 'read') : undefined;
+    if (unable !== undefined) return this.refuse(idOf(m), unable);
     if (this.ordered.isHolding && ORDERED.has(m.type)) {
-      return this.answer('id' in m ? m.id : null, this.ordered.hold(m));
+      return this.answer(idOf(m), this.ordered.hold(m));
     }
     switch (m.type) {
       case 'hello':
@@ -392,4 +393,9 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.leave({ code, reason });
     ws.close(code, reason);
   }
+}
+
+/** The id that the answer carries; null for a message without one. */
+function idOf(m: Message): number | null {
+  return 'id' in m ? m.id : null;
 }

@@ -3,13 +3,14 @@
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../../protocol/codec';
 import { fault, fieldFault } from '../../../protocol/codes';
 import { clientAt } from '../auth/addresses';
-import type { Keyring, Principal } from '../auth/auth';
+import type { Keyring } from '../auth/auth';
+import type { Principal } from '../auth/principal';
 import type { Connections } from './connections';
 import { crowded, tooManySessions, type GatewayLimits } from '../auth/limits';
 import { isOwnPage } from '../auth/origins';
 import { errorResponse } from '../rest/responses';
 import type { Shares } from '../auth/shares';
-import { WORK } from '../work';
+import { WORK } from '../auth/work';
 
 /** Bun's server as far as it is used here. */
 interface Upgrader {

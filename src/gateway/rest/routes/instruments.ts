@@ -5,7 +5,7 @@ import { Type } from '@sinclair/typebox';
 import type { Fault } from '../../../../protocol/codes';
 import { InstrumentSettingsSchema } from '../../../../protocol/instrument-settings';
 import type { InstrumentAdministration } from '../../../base/contracts/core';
-import type { Principal } from '../../auth/auth';
+import type { Principal } from '../../auth/principal';
 import { jsonMembers, tapeBody, type Pieces } from '../body';
 import { symbol } from '../parameters';
 import { routesOf, type RouteGroup } from '../route';

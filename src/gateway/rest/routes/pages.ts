@@ -58,6 +58,33 @@ export const PAGES: RouteGroup<PageServices> = {
       takesAnyQuery: true,
       respond: ({ request }, { pages }) => pages.docs(request),
     }),
+    raw({
+      id: 'getGuide',
+      method: 'GET',
+      path: '/docs/guide',
+      summary: 'The list of documents',
+      role: null,
+      answer: HTML,
+      errors: [],
+      takesAnyQuery: true,
+      respond: ({ request }, { pages }) => pages.document(request, '/docs/guide'),
+    }),
+    raw({
+      id: 'getDocument',
+      method: 'GET',
+      path: '/docs/:section/:page',
+      summary: 'A document, for people',
+      role: null,
+      params: {
+        section: Type.String({ description: 'Section of the list of documents' }),
+        page: Type.String({ description: 'Name of a document' }),
+      },
+      answer: HTML,
+      errors: ['not-found'],
+      takesAnyQuery: true,
+      respond: ({ request, params }, { pages }) =>
+        pages.document(request, `/docs/${params['section']}/${params['page']}`),
+    }),
     kept({
       id: 'getOpenApi',
       method: 'GET',

@@ -1,10 +1,10 @@
-/** Shown: what each view has to show: the present, or all of it of the moment that time travel stands at. */
+/** Displayed: what each view displays: the present, or all of it of the moment that time travel stands at. */
 
 import type { Instrument, TapedeckClient } from '../../client/index';
 import { doubtOf, isDoubtful } from './book-doubt';
 import type { ChartData } from './chart-data';
 import type { ChartSource } from './chart-view';
-import type { Desk, ShownBook } from './desk';
+import type { MarketState, DisplayedBook } from './market-state';
 import { moment } from './format';
 import type { HeadSource, HeadStats } from './head-view';
 import type { LadderSource } from './ladder-view';
@@ -12,37 +12,37 @@ import type { PastStats } from './past-figures';
 import type { TapeSource } from './tape-view';
 import type { TimeTravel } from './time-travel';
 
-export class Shown {
-  private readonly desk: Desk;
+export class Displayed {
+  private readonly market: MarketState;
   private readonly travel: TimeTravel;
   private readonly chartData: ChartData;
   private readonly client: () => TapedeckClient | undefined;
 
   constructor(
-    desk: Desk,
+    market: MarketState,
     travel: TimeTravel,
     chartData: ChartData,
     client: () => TapedeckClient | undefined,
   ) {
-    this.desk = desk;
+    this.market = market;
     this.travel = travel;
     this.chartData = chartData;
     this.client = client;
   }
 
   get definition(): Instrument | undefined {
-    return this.desk.row?.definition;
+    return this.market.row?.definition;
   }
 
   /** Newest price, scaled; null before the first trade. */
   get last(): number | null {
     const { past } = this.travel;
-    if (past === undefined) return this.desk.row?.last ?? null;
+    if (past === undefined) return this.market.row?.last ?? null;
     return past.trades[0]?.price ?? null;
   }
 
   head(): HeadSource | undefined {
-    const { row, stats } = this.desk;
+    const { row, stats } = this.market;
     const { past } = this.travel;
     if (row === undefined) return undefined;
     const { definition, turn } = row;
@@ -62,11 +62,11 @@ export class Shown {
     const { definition } = this;
     const { past } = this.travel;
     if (past !== undefined) {
-      const note = moment(this.travel.shownTime()).slice(11);
+      const note = moment(this.travel.displayedTime()).slice(11);
       return { definition, book: past.book, note, doubt: past.doubt };
     }
     const book = definition && this.client()?.book(definition.symbol);
-    const { row } = this.desk;
+    const { row } = this.market;
     return { definition, book, note: '', doubt: row === undefined ? '' : doubtOf(row) };
   }
 
@@ -74,15 +74,15 @@ export class Shown {
     const { definition } = this;
     const { past } = this.travel;
     if (past !== undefined) return { definition, trades: past.trades, note: 'past' };
-    const { trades, tapeGap } = this.desk;
+    const { trades, tapeGap } = this.market;
     return { definition, trades, note: tapeGap ?? '' };
   }
 
   chart(): ChartSource {
     const { definition, last } = this;
     const { past } = this.travel;
-    const momentSeconds = past === undefined ? undefined : this.travel.shownTime().seconds;
-    return { definition, candles: this.chartData.shown, last, momentSeconds };
+    const markedSeconds = past === undefined ? undefined : this.travel.displayedTime().seconds;
+    return { definition, candles: this.chartData.displayed, last, markedSeconds };
   }
 }
 
@@ -91,7 +91,7 @@ function statsOf({ fold }: PastStats): HeadStats {
   return { open, high, low, volume, trades, vwap: null };
 }
 
-function topOf(book: ShownBook | undefined): [bid: number | null, ask: number | null] {
+function topOf(book: DisplayedBook | undefined): [bid: number | null, ask: number | null] {
   if (book === undefined || !book.trusted) return [null, null];
   return [book.bids[0] ?? null, book.asks[0] ?? null];
 }

@@ -9,8 +9,8 @@
 
 import { createHash } from 'node:crypto';
 
-import { fault, type Fault } from '../../protocol/codes';
-import { Rates } from '../base/rate';
+import { fault, type Fault } from '../../../protocol/codes';
+import { Rates } from '../../base/rate';
 
 export interface WrongKeyLimits {
   readonly wrongKeysPerSecond: number;

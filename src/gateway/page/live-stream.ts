@@ -1,8 +1,8 @@
 /**
- * Feed: the page's side of the SDK: one client, found again when the server was away from the start,
+ * LiveStream: the page's side of the SDK: one client, found again when the server was away from the start,
  * and the subscriptions of what is on the screen. Bounded by the queues of the subscriptions.
  *
- * Where the server wants a key, or no longer takes the one that it was given, the feed is locked until
+ * Where the server wants a key, or no longer takes the one that it was given, the stream is locked until
  * it has one. It then goes on with a client of the new key, whose state is told as taken anew: what
  * happened in between is never left out silently.
  */
@@ -38,7 +38,7 @@ export type Link =
       readonly retryAtMs: number | undefined;
     };
 
-export interface FeedEvents {
+export interface StreamEvents {
   link(link: Link): void;
   instrument(definition: Instrument): void;
   item(item: Item, part: Part): void;
@@ -61,7 +61,7 @@ export const KEY_ENDS: ReadonlyMap<number, string> = new Map([
 ]);
 const ASKED = 'It shows its markets to whoever has a key with the role read, or a token.';
 
-export class Feed {
+export class LiveStream {
   link: Link = { state: 'connecting' };
   client: TapedeckClient | undefined;
   /** Of the last connection: what came before it was not on its way just now. */
@@ -70,12 +70,12 @@ export class Feed {
   private readonly url: string;
   private readonly clock: Clock;
   private readonly key: TabKey;
-  private readonly events: FeedEvents;
+  private readonly events: StreamEvents;
   private readonly subscriptions = new Map<Part, Subscription>();
   private readonly wanted = new Map<Part, readonly string[]>();
   private sinceMs: number | undefined;
 
-  constructor(url: string, clock: Clock, key: TabKey, events: FeedEvents) {
+  constructor(url: string, clock: Clock, key: TabKey, events: StreamEvents) {
     this.url = url;
     this.clock = clock;
     this.key = key;
@@ -175,13 +175,13 @@ export class Feed {
     });
     const before = this.epoch;
     this.connected();
-    if (isAnother) this.tellAnew(before);
+    if (isAnother) this.notifyReset(before);
     this.want('all', ['tick:*', 'bbo:*', 'status']);
     for (const part of ['chosen', 'bars'] as const) this.subscribe(part);
   }
 
   /** Of the client before nothing goes on: the state of each part is that of the new one. */
-  private tellAnew(epochBefore: number): void {
+  private notifyReset(epochBefore: number): void {
     const { epoch, connectedAtSeq: seq } = this;
     const reason = epoch === epochBefore ? 'other-key' : 'other-epoch';
     for (const [part, topics] of this.wanted) {

@@ -1,4 +1,4 @@
-/** Travel words: why a past moment cannot be shown, for whoever looks at it. */
+/** Travel words: why a past moment cannot be displayed, for whoever looks at it. */
 
 import { parseTime, type TapedeckError } from '../../client/index';
 import { moment } from './format';
@@ -15,7 +15,7 @@ const WORDS: Readonly<Record<string, string>> = {
   'connection-failed': 'There is no connection to the server.',
 };
 
-export function travelWords({ code, message, hint }: TapedeckError): string {
+export function travelMessage({ code, message, hint }: TapedeckError): string {
   if (code === 'before-first-record') {
     const first = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(message)?.[0];
     const time = first === undefined ? undefined : parseTime(first);

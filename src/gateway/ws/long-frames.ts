@@ -4,12 +4,12 @@
  * Bounded: what waits, by what Bun had read of the socket before it stopped.
  */
 
-import type { Subprotocol } from '../../protocol/codec';
-import type { Fault } from '../../protocol/codes';
-import type { Message } from '../../protocol/messages';
-import type { ScalesOf } from '../../protocol/units';
-import type { SliceQueue } from '../base/slice-queue';
-import { isShort, readFrame, readFrameInParts } from './ws/frames';
+import type { Subprotocol } from '../../../protocol/codec';
+import type { Fault } from '../../../protocol/codes';
+import type { Message } from '../../../protocol/messages';
+import type { ScalesOf } from '../../../protocol/units';
+import type { SliceQueue } from '../../base/slice-queue';
+import { isShort, readFrame, readFrameInParts } from './frames';
 import type { Pausable } from './socket-gate';
 
 type Data = string | Uint8Array;

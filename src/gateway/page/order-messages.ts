@@ -105,7 +105,7 @@ const WORDS: Readonly<Record<string, Say>> = {
 };
 
 /** A refusal as whoever filled in the ticket understands it. */
-export function refusalWords(
+export function refusalMessage(
   { code, message, hint }: TapedeckError,
   ticket: Ticket,
   definition: Instrument,

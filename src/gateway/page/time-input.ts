@@ -5,17 +5,16 @@ import { Nanos, parseTime } from '../../client/index';
 import { moment } from './format';
 
 /** `remark`: how it was read, where that is not plain. */
-export type ReadMoment =
-  { readonly at: Nanos; readonly remark: string } | { readonly fault: string };
+export type ReadTime = { readonly at: Nanos; readonly remark: string } | { readonly fault: string };
 
 const DATE = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/i;
 const CLOCK = /^(\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?$/;
 
-/** @param now by the server's clock @param shown the moment on the screen, whose day a time without one is of */
-export function readMoment(text: string, now: Nanos, shown: Nanos = now): ReadMoment {
+/** @param now by the server's clock @param displayed the moment on the screen, whose day a time without one is of */
+export function readTime(text: string, now: Nanos, displayed: Nanos = now): ReadTime {
   const typed = text.trim();
   const example = moment(now);
-  const read = /^\d+$/.test(typed) ? readDigits(typed) : readDate(typed, shown);
+  const read = /^\d+$/.test(typed) ? readDigits(typed) : readDate(typed, displayed);
   if (read === undefined) {
     const given = typed === '' ? 'Nothing is given' : `“${typed.slice(0, 40)}” is not a time`;
     return {
@@ -29,7 +28,7 @@ export function readMoment(text: string, now: Nanos, shown: Nanos = now): ReadMo
 }
 
 /** A number since 1970, whose unit its magnitude tells. */
-function readDigits(digits: string): ReadMoment | undefined {
+function readDigits(digits: string): ReadTime | undefined {
   const given = Nanos.parse(digits);
   if (given === undefined) return undefined;
   const unit = unitOf(given);
@@ -39,9 +38,9 @@ function readDigits(digits: string): ReadMoment | undefined {
   return { at, remark };
 }
 
-function readDate(text: string, shown: Nanos): ReadMoment | undefined {
+function readDate(text: string, displayed: Nanos): ReadTime | undefined {
   const clock = CLOCK.exec(text);
-  const day = shown.toISOString().slice(0, 10);
+  const day = displayed.toISOString().slice(0, 10);
   const [, date, minutes = '00:00', seconds = ':00', zone = 'Z'] =
     (clock === null ? DATE.exec(text) : [text, day, clock[1], clock[2]]) ?? [];
   if (date === undefined) return undefined;

@@ -1,5 +1,5 @@
 /**
- * Desk: what the page knows of the market: a row for each instrument, and of the chosen one book,
+ * Market state: what the page knows of the market: a row for each instrument, and of the chosen one book,
  * trades and statistics. Views paint from it. Bounded: `TRADES_MAX` trades.
  */
 
@@ -35,7 +35,7 @@ export interface TapeTrade {
 }
 
 /** Flat levels, best first, as in a local book. */
-export interface ShownBook {
+export interface DisplayedBook {
   readonly seq: number;
   readonly bids: readonly number[];
   readonly asks: readonly number[];
@@ -44,7 +44,7 @@ export interface ShownBook {
 
 export const TRADES_MAX = 120;
 
-export class Desk {
+export class MarketState {
   readonly rows = new Map<string, Row>();
   chosen: string | undefined;
   stats: Stats | undefined;

@@ -7,9 +7,9 @@
  * work that may wait of a client.
  */
 
-import type { Meter } from '../base/byte-account';
+import type { Meter } from '../../base/byte-account';
 import type { Pausable } from './socket-gate';
-import { PIECE, type Share, type Waiting } from './auth/shares';
+import { PIECE, type Share, type Waiting } from '../auth/shares';
 
 /** Work in microseconds: of a frame and each of its bytes, with what becomes of them, and of each event. */
 export const SOURCE_WORK = { frame: 8, byte: 0.015, event: 2 } as const;

@@ -1,0 +1,110 @@
+/**
+ * Render: one Markdown document as HTML. Links to other documents lead to their pages. What a server does not
+ * serve (sources, pictures, addresses without TLS) becomes text, so a page has no dead link and loads nothing
+ * from other servers. HTML in a document is displayed as text.
+ */
+
+import { Marked, Renderer, type Tokens } from 'marked';
+import { posix } from 'node:path';
+
+import type { DocumentFile } from '../../base/contracts/documents';
+
+/**
+ * Yields after each section, so that a long document is rendered in slices.
+ * @param pathOf the page of a file of the repository, if it has one
+ */
+export function* renderDocument(
+  document: DocumentFile,
+  pathOf: (file: string) => string | undefined,
+): Generator<undefined, string> {
+  const marked = new Marked();
+  const renderer = new DocumentRenderer(document.file, pathOf);
+  let html = '';
+  for (const section of sectionsOf(document.text)) {
+    html += marked.parse(section, { async: false, renderer });
+    yield;
+  }
+  // A wide table scrolls by itself.
+  return html
+    .replaceAll('<table>', '<div class="wide"><table>')
+    .replaceAll('</table>', '</table></div>');
+}
+
+export function titleOf({ text, file }: DocumentFile): string {
+  return /^# (.+)/.exec(text)?.[1] ?? file;
+}
+
+export function escapeHtml(text: string): string {
+  return Bun.escapeHTML(text);
+}
+
+class DocumentRenderer extends Renderer {
+  private readonly file: string;
+  private readonly pathOf: (file: string) => string | undefined;
+  /** Ids of headings, and how often each was given. */
+  private readonly ids = new Map<string, number>();
+
+  constructor(file: string, pathOf: (file: string) => string | undefined) {
+    super();
+    this.file = file;
+    this.pathOf = pathOf;
+  }
+
+  override heading({ tokens, depth }: Tokens.Heading): string {
+    const plain = this.parser.parseInline(tokens, this.parser.textRenderer);
+    const id = this.newId(plain);
+    return `<h${depth} id="${escapeHtml(id)}">${this.parser.parseInline(tokens)}</h${depth}>\n`;
+  }
+
+  override link({ href, tokens }: Tokens.Link): string {
+    const text = this.parser.parseInline(tokens);
+    const address = this.addressOf(href);
+    if (address !== undefined) return `<a href="${escapeHtml(address)}">${text}</a>`;
+    return `<span class="source" title="${escapeHtml(href)}">${text}</span>`;
+  }
+
+  override image({ text, href }: Tokens.Image): string {
+    return `<span class="source" title="${escapeHtml(href)}">${escapeHtml(text)}</span>`;
+  }
+
+  override html({ text }: Tokens.HTML | Tokens.Tag): string {
+    return text.startsWith('<!--') ? '' : escapeHtml(text);
+  }
+
+  /** Where a link leads on this server or over TLS; undefined if it leads to neither. */
+  private addressOf(href: string): string | undefined {
+    if (href.startsWith('#') || href.startsWith('https://')) return href;
+    if (/^[a-z]+:/i.test(href)) return undefined;
+    const [target = '', fragment] = href.split('#');
+    const path = this.pathOf(posix.join(posix.dirname(this.file), target));
+    return path === undefined || fragment === undefined ? path : `${path}#${fragment}`;
+  }
+
+  /** As GitHub makes them, so that links with fragments work in both. */
+  private newId(heading: string): string {
+    const id = heading
+      .toLowerCase()
+      .replaceAll(/&[a-z0-9#]+;|[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(/\s/g, '-');
+    const count = this.ids.get(id) ?? 0;
+    this.ids.set(id, count + 1);
+    return count === 0 ? id : `${id}-${count}`;
+  }
+}
+
+/** Splits a document before its headings; what looks like a heading in a code block is none. */
+function sectionsOf(text: string): string[] {
+  const sections: string[] = [];
+  let lines: string[] = [];
+  let isCode = false;
+  for (const line of text.split('\n')) {
+    if (/^\s*(```|~~~)/.test(line)) isCode = !isCode;
+    if (!isCode && /^#{1,4} /.test(line)) {
+      sections.push(lines.join('\n'));
+      lines = [];
+    }
+    lines.push(line);
+  }
+  sections.push(lines.join('\n'));
+  return sections;
+}

@@ -1,0 +1,103 @@
+/** Documents under /docs: which there are, how they are rendered, and how they are answered. */
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { DOCUMENTS } from '../../src/docs/documents';
+import { renderDocument } from '../../src/gateway/docs/render';
+import { ServerProcess } from '../support/tapedeck-process';
+
+setDefaultTimeout(60_000);
+
+const ROOT = join(import.meta.dir, '../..');
+
+function render(text: string): string {
+  const document = { file: 'src/docs/reference/made.md', path: '/docs/reference/made', text };
+  const pages: Record<string, string> = { 'src/docs/concepts.md': '/docs/guide/concepts' };
+  const work = renderDocument(document, (file) => pages[file]);
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+  }
+}
+
+test('every Markdown file of src/docs is listed, and so are the protocol, README and CHANGELOG', () => {
+  const files = readdirSync(join(ROOT, 'src/docs'), { recursive: true })
+    .map((name) => `src/docs/${String(name)}`)
+    .filter((name) => name.endsWith('.md'));
+  expect(files.length).toBeGreaterThan(5);
+  const listed = new Set(DOCUMENTS.map(({ file }) => file));
+  const wanted = [...files, 'protocol/README.md', 'README.md', 'CHANGELOG.md'];
+  expect(wanted.filter((file) => !listed.has(file))).toEqual([]);
+  expect(new Set(DOCUMENTS.map(({ path }) => path)).size).toBe(DOCUMENTS.length);
+});
+
+describe('rendering', () => {
+  test('a link to a document leads to its page, with its fragment', () => {
+    expect(render('[a](../concepts.md#tiers)')).toContain(
+      '<a href="/docs/guide/concepts#tiers">a</a>',
+    );
+    expect(render('[a](#part) [b](https://example.org/)')).toMatch(
+      /"#part".*"https:\/\/example.org\/"/,
+    );
+  });
+
+  test('what is not served becomes text: a source, a picture, another scheme', () => {
+    for (const text of [
+      '[a](../../config/schema.ts)',
+      '![a](https://example.org/a.png)',
+      '[a](javascript:alert`1`)',
+      '<http://127.0.0.1:7070/>',
+    ]) {
+      const html = render(text);
+      expect(html).toContain('<span class="source"');
+      expect(html).not.toMatch(/<a |<img|href=|src=/);
+    }
+  });
+
+  test('HTML is displayed as text; a comment is left out', () => {
+    const html = render('a <b onclick="x()">b</b>\n\n<script>x()</script>\n\n<!-- c -->\n');
+    expect(html).not.toMatch(/<b|<script|<!--/);
+    expect(html).toContain('&lt;script&gt;');
+  });
+
+  test('headings have ids as on GitHub, each once; a code block has none', () => {
+    const html = render('# A `b`: c\n\n## Same\n\n```sh\n# no heading\n```\n\n## Same\n');
+    const ids = [...html.matchAll(/ id="([^"]*)"/g)].map((match) => match[1]);
+    expect(ids).toEqual(['a-b-c', 'same', 'same-1']);
+  });
+});
+
+describe('a running server', () => {
+  let server: ServerProcess;
+  beforeAll(async () => {
+    server = await ServerProcess.start({});
+  });
+  afterAll(() => server.remove());
+
+  test('a document has the headers of the pages, and the same bytes each time', async () => {
+    const page = await server.get('/');
+    const document = await server.get('/docs/guide/getting-started');
+    for (const name of ['content-security-policy', 'cross-origin-opener-policy', 'content-type']) {
+      expect([name, document.headers.get(name)]).toEqual([name, page.headers.get(name)]);
+    }
+    expect(document.headers.get('content-security-policy')).toContain("script-src 'self'");
+    const text = await document.text();
+    expect(text).toContain('<h1 id="getting-started">');
+    expect(text).not.toMatch(/<script>| style=| on\w+=|\{\{/);
+    expect(await (await server.get('/docs/guide/getting-started')).text()).toBe(text);
+  });
+
+  test('another path is not found, another method not allowed', async () => {
+    for (const path of [
+      '/docs/guide/none',
+      '/docs/none',
+      '/docs/guide/a/b',
+      '/docs/guide/..%2f..',
+    ]) {
+      expect([path, (await server.get(path)).status]).toEqual([path, 404]);
+    }
+    expect((await server.get('/docs/guide', { method: 'POST' })).status).toBe(405);
+  });
+});
