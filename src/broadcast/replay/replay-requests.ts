@@ -36,7 +36,8 @@ export class ReplayRequests {
   private start(session: Session, m: ReplayMessage): Fault | undefined {
     if (session.hasSource) return replayUnderWay();
     if (session.topics.size > 0 || session.wildcards.size > 0) {
-      const message = 'what is replayed could not be told from the topics that this session is on';
+      const message =
+        'a session with subscriptions cannot distinguish replayed messages from live ones';
       return fault('replay-under-way', message);
     }
     if (m.topics.length === 0) return fieldFault('topics', m.topics, 'at least one topic');

@@ -259,7 +259,7 @@ export class Replay implements FrameSource {
   }
 
   private noSlot(): Fault {
-    const where = this.seq === 0 ? '' : `; this one was played up to ${this.seq}`;
+    const where = this.seq === 0 ? '' : `; this one was replayed up to ${this.seq}`;
     return fault('overloaded', `as many replays as there may be are under way${where}`);
   }
 
@@ -267,7 +267,7 @@ export class Replay implements FrameSource {
     const { playbackWaitMs } = this.playbacks.limits;
     return fault(
       'overloaded',
-      `it was left within one step for ${playbackWaitMs} ms; it was played up to ${this.seq}`,
+      `it was left within one step for ${playbackWaitMs} ms; it was replayed up to ${this.seq}`,
     );
   }
 
@@ -347,7 +347,7 @@ export function replayRange(
     return fieldFault('to', to.toString(), `a time not before from, ${m.from.toString()}`);
   }
   if (m.fromSeq !== null && toSeq !== null && m.fromSeq > toSeq) {
-    return fieldFault('toSeq', toSeq, `a place not before fromSeq, ${m.fromSeq}`);
+    return fieldFault('toSeq', toSeq, `a sequence number not before fromSeq, ${m.fromSeq}`);
   }
   return { ...where, to, toSeq: Math.min(toSeq ?? lastSeq, lastSeq) };
 }
@@ -361,7 +361,7 @@ export function replayStart(
     return fieldFault('fromSeq', fromSeq, 'nil where from is given');
   }
   if (fromSeq !== null && fromSeq > lastSeq) {
-    return fieldFault('fromSeq', fromSeq, `at most ${lastSeq}, the newest place`);
+    return fieldFault('fromSeq', fromSeq, `at most ${lastSeq}, the newest sequence number`);
   }
   return { from, fromSeq: Math.max(1, fromSeq ?? 1) };
 }
